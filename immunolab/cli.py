@@ -1,0 +1,69 @@
+"""The command line: words only. Each command parses its arguments and calls one verb of a room."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+
+from immunolab.errors import ImmunolabError
+
+DONE, INPUT_PROBLEM, USAGE, SOME_FAILED = 0, 1, 2, 3
+Handler = Callable[[argparse.Namespace], int]
+Subparsers = argparse._SubParsersAction
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code (0 done, 1 input, 2 usage, 3 some samples failed)."""
+    parser = _parser()
+    try:
+        arguments = parser.parse_args(argv)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        return int(arguments.handler(arguments))
+    except ImmunolabError as error:
+        if arguments.debug:
+            raise
+        _say_error(str(error))
+        return INPUT_PROBLEM
+    except KeyboardInterrupt:
+        _say_error("interrupted; finished samples are kept and the same command goes on from them")
+        return 130
+    except Exception as error:
+        if arguments.debug:
+            raise
+        _say_error(f"internal error: {type(error).__name__}: {error}\n    hint: run again with --debug and report it")
+        return INPUT_PROBLEM
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="immunolab", description="From cytometry files to paired shifts.")
+    parser.add_argument("--version", action="version", version=f"immunolab {version('immunolab')}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for add in COMMANDS:
+        add(commands)
+    return parser
+
+
+def _command(commands: Subparsers, name: str, text: str, handler: Handler) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    parser.set_defaults(handler=handler)
+    return parser
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def _say_error(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+# --- one block a command: _add_NAME declares its words, _NAME calls the verb -----------------------
+
+COMMANDS: tuple[Callable[[Subparsers], None], ...] = ()

@@ -1,0 +1,258 @@
+"""YAML 1.2 files as plain data or frozen dataclasses, every fault with its line.
+
+Plain scalars follow YAML 1.2: booleans are ``true`` and ``false`` only (``on`` and ``no`` are
+text), ``4e4`` is a number, ``012`` and ``1_000`` stay text. The only door to the yaml library.
+"""
+
+from __future__ import annotations
+
+import re
+import types
+from collections.abc import Iterator
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import yaml
+
+from immunolab.errors import InputError, Problem, nearest
+
+T = TypeVar("T")
+Place = tuple[str | int, ...]
+_INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_INFINITE = {".inf": float("inf"), "+.inf": float("inf"), "-.inf": float("-inf"), ".nan": float("nan")}
+_MOST_VALUES = 1_000_000
+
+
+@dataclass(frozen=True)
+class Document:
+    """A YAML file as plain data, and the line each value stands on."""
+
+    file: str
+    data: Any
+    lines: dict[Place, int] = field(default_factory=dict, repr=False)
+
+    def problem(self, place: Place, message: str, hint: str = "") -> Problem:
+        """Return a Problem at ``file:line``, naming the place in the document."""
+        known: Place = place
+        while known and known not in self.lines:
+            known = known[:-1]
+        line = self.lines.get(known)
+        spelled = _spell(place)
+        return Problem(self.file, str(line) if line else "", f"{spelled}: {message}" if spelled else message, hint)
+
+
+def read_yaml(path: Path | str) -> Document:
+    """Read a YAML file.
+
+    Raises
+    ------
+    InputError
+        The file is absent, not UTF-8 text, not YAML, or a key stands twice (every such key is listed).
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(Problem(str(path), "", f"cannot be read: {error.strerror}", "check the path")) from None
+    except UnicodeDecodeError:
+        raise InputError(Problem(str(path), "", "is not UTF-8 text", "save the file as UTF-8")) from None
+    return parse_yaml(text, str(path))
+
+
+def read_package_yaml(package: str, name: str) -> Document:
+    """Read a YAML file shipped in a package of immunolab."""
+    return parse_yaml(files(package).joinpath(name).read_text(encoding="utf-8"), name)
+
+
+def dump_yaml(data: Any) -> str:
+    """Return plain data as YAML text that `parse_yaml` reads back to the same data."""
+
+    class Dumper(yaml.SafeDumper):
+        pass
+
+    def text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
+        plain = _scalar(value) == value and not re.search(r"[:#\n{}\[\],&*!|>'\"%@`]|^[-? ]|^$| $", value)
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=None if plain else "'")
+
+    Dumper.add_representer(str, text)
+    return yaml.dump(data, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=120)
+
+
+def parse_yaml(text: str, file: str = "<text>") -> Document:
+    """Parse YAML text; see `read_yaml`."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = str(mark.line + 1) if mark else ""
+        raise InputError(Problem(file, place, f"not valid YAML: {error.problem}", "check indent and quotes")) from None
+    except yaml.YAMLError as error:
+        raise InputError(Problem(file, "", f"not valid YAML: {error}", "check indent and quotes")) from None
+    builder = _Builder(file)
+    data = builder.value(root, ()) if root is not None else None
+    if builder.problems:
+        raise InputError(builder.problems)
+    return Document(file, data, builder.lines)
+
+
+class _Builder:
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.lines: dict[Place, int] = {}
+        self.problems: list[Problem] = []
+        self.count = 0
+
+    def value(self, node: yaml.Node, place: Place) -> Any:
+        self.count += 1
+        if self.count > _MOST_VALUES:
+            raise InputError(Problem(self.file, "", f"more than {_MOST_VALUES} values", "aliases may repeat too much"))
+        self.lines[place] = node.start_mark.line + 1
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(item, (*place, index)) for index, item in enumerate(node.value)]
+        if isinstance(node, yaml.MappingNode):
+            return self.mapping(node, place)
+        return _scalar(node.value) if node.style is None and not node.tag.startswith("!") else node.value
+
+    def mapping(self, node: yaml.MappingNode, place: Place) -> dict[Any, Any]:
+        data: dict[Any, Any] = {}
+        for key_node, value_node in node.value:
+            line = str(key_node.start_mark.line + 1)
+            if not isinstance(key_node, yaml.ScalarNode):
+                self.problems.append(Problem(self.file, line, "a key must be a single word", "quote the key"))
+                continue
+            key = key_node.value
+            if key in data:
+                self.problems.append(Problem(self.file, line, f"'{key}' stands twice", "keep one of them"))
+            data[key] = self.value(value_node, (*place, key))
+            self.lines[(*place, key)] = key_node.start_mark.line + 1
+        return data
+
+
+def _scalar(text: str) -> Any:
+    if text in ("", "~", "null", "Null", "NULL"):
+        return None
+    if text in ("true", "True", "TRUE"):
+        return True
+    if text in ("false", "False", "FALSE"):
+        return False
+    if _INT.fullmatch(text):
+        return int(text)
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    return _INFINITE.get(text.lower(), text)
+
+
+def build(cls: type[T], document: Document, place: Place = ()) -> T:
+    """Return the value at a place of a document as a frozen dataclass.
+
+    Unknown keys, missing keys and values of a wrong kind are all listed, each with its line and,
+    for a misspelt key or choice, the nearest allowed word.
+
+    Raises
+    ------
+    InputError
+    """
+    data = document.data
+    for step in place:
+        data = data[step]
+    faults: list[Problem] = []
+    value = _convert(cls, data, document, place, faults)
+    if faults:
+        raise InputError(faults)
+    return value  # type: ignore[no-any-return]
+
+
+def _convert(kind: Any, data: Any, document: Document, place: Place, faults: list[Problem]) -> Any:
+    if kind is Any or kind is object:
+        return data
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        return _convert_union(arguments, data, document, place, faults)
+    if origin is Literal:
+        if data not in arguments:
+            options = ", ".join(map(str, arguments))
+            hint = f"{nearest(str(data), map(str, arguments))} allowed: {options}".strip()
+            faults.append(document.problem(place, f"unknown value '{data}'", hint))
+        return data
+    if is_dataclass(kind):
+        return _convert_record(kind, data, document, place, faults)
+    if origin in (tuple, list):
+        if not isinstance(data, list):
+            faults.append(document.problem(place, f"a list is needed, not {_describe(data)}", "write [a, b]"))
+            return ()
+        items = [_convert(arguments[0], item, document, (*place, i), faults) for i, item in enumerate(data)]
+        return tuple(items) if origin is tuple else items
+    if origin is dict:
+        if not isinstance(data, dict):
+            faults.append(document.problem(place, f"a mapping is needed, not {_describe(data)}", "write key: value"))
+            return {}
+        return {key: _convert(arguments[1], item, document, (*place, key), faults) for key, item in data.items()}
+    return _convert_scalar(kind, data, document, place, faults)
+
+
+def _convert_scalar(kind: Any, data: Any, document: Document, place: Place, faults: list[Problem]) -> Any:
+    if kind is float and isinstance(data, int) and not isinstance(data, bool):
+        return float(data)
+    if kind is str and isinstance(data, (int, float)) and not isinstance(data, bool):
+        return str(data)
+    if isinstance(data, kind) and not (kind in (int, float) and isinstance(data, bool)):
+        return data
+    wanted = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}.get(kind, kind.__name__)
+    faults.append(document.problem(place, f"{wanted} is needed, not {_describe(data)}"))
+    return None
+
+
+def _convert_union(arguments: Any, data: Any, document: Document, place: Place, faults: list[Problem]) -> Any:
+    if data is None and type(None) in arguments:
+        return None
+    attempts: list[list[Problem]] = []
+    for kind in arguments:
+        if kind is type(None):
+            continue
+        trial: list[Problem] = []
+        value = _convert(kind, data, document, place, trial)
+        if not trial:
+            return value
+        attempts.append(trial)
+    faults += attempts[0]
+    return None
+
+
+def _convert_record(kind: Any, data: Any, document: Document, place: Place, faults: list[Problem]) -> Any:
+    if not isinstance(data, dict):
+        faults.append(document.problem(place, f"keys and values are needed, not {_describe(data)}"))
+        return None
+    hints = get_type_hints(kind)
+    known = {item.name: item for item in fields(kind)}
+    before = len(faults)
+    for key in data:
+        if key not in known:
+            hint = f"{nearest(key, known)} known keys: {', '.join(known)}".strip()
+            faults.append(document.problem((*place, key), "unknown key", hint))
+    values: dict[str, Any] = {}
+    for name, item in known.items():
+        if name in data:
+            values[name] = _convert(hints[name], data[name], document, (*place, name), faults)
+        elif item.default is MISSING and item.default_factory is MISSING:
+            faults.append(document.problem((*place, name), "the key is missing"))
+    return kind(**values) if len(faults) == before else None
+
+
+def _describe(data: Any) -> str:
+    if data is None:
+        return "nothing"
+    if isinstance(data, dict):
+        return "a mapping"
+    return "a list" if isinstance(data, list) else f"'{data}'"
+
+
+def _spell(place: Place) -> str:
+    return "".join(_steps(place)).lstrip(".")
+
+
+def _steps(place: Place) -> Iterator[str]:
+    for step in place:
+        yield f"[{step}]" if isinstance(step, int) else f".{step}"

@@ -1,0 +1,92 @@
+"""Errors a user can act on: each says what is wrong, where, and how to mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing a user has to mend.
+
+    Attributes
+    ----------
+    file : file the problem stands in, as the user named it; empty when there is none.
+    place : where in it (``row 4, column visit``; ``14`` for a line; ``populations[3].parent``).
+    message : what is wrong, with the offending value and what was allowed.
+    hint : how to mend it.
+    """
+
+    file: str
+    place: str
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        where = ":".join(part for part in (self.file, self.place) if part)
+        head = f"{where}  {self.message}" if where else self.message
+        return f"{head}\n    hint: {self.hint}" if self.hint else head
+
+
+class ImmunolabError(Exception):
+    """Base of every error that is a user's or a file's fault, never a bug.
+
+    Parameters
+    ----------
+    message : what is wrong.
+    where : file, row, population or sample it concerns.
+    hint : how to mend it.
+    """
+
+    def __init__(self, message: str, where: str = "", hint: str = "") -> None:
+        super().__init__(message, where, hint)
+        self.message = message
+        self.where = where
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return str(Problem(self.where, "", self.message, self.hint))
+
+
+class InputError(ImmunolabError):
+    """The user's sheet, YAML or command has problems; carries all of them at once."""
+
+    def __init__(self, problems: Iterable[Problem] | Problem) -> None:
+        self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        first = self.problems[0]
+        super().__init__(first.message, first.file, first.hint)
+
+    def __str__(self) -> str:
+        lines = [str(problem) for problem in self.problems]
+        if len(lines) > 1:
+            lines.append(f"{len(lines)} problems")
+        return "\n".join(lines)
+
+    def __reduce__(self) -> tuple[type[InputError], tuple[tuple[Problem, ...]]]:
+        return InputError, (self.problems,)
+
+
+class DataFileError(ImmunolabError):
+    """An FCS, h5ad or other data file cannot be read right."""
+
+
+class GatingError(ImmunolabError):
+    """This gate cannot be evaluated on this sample."""
+
+
+class ComparisonError(ImmunolabError):
+    """A comparison cannot be made (no pairs, unknown visit)."""
+
+
+class ImmunolabWarning(UserWarning):
+    """A result stands but has a weakness the user must know of."""
+
+
+def nearest(word: str, allowed: Iterable[str]) -> str:
+    """Return ``did you mean 'x'?`` for the closest allowed word, or an empty string."""
+    from difflib import get_close_matches
+
+    choices = {choice.lower(): choice for choice in sorted(set(map(str, allowed)), reverse=True)}
+    match = get_close_matches(str(word).lower(), choices, n=1, cutoff=0.6)
+    return f"did you mean '{choices[match[0]]}'?" if match else ""

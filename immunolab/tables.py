@@ -1,0 +1,315 @@
+"""Declared tables: every table that leaves the program is declared here once.
+
+A declaration serves to check a table, to write and read its CSV, and to document it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from immunolab.errors import InputError, Problem
+
+Kind = Literal["text", "integer", "number"]
+_DTYPES: dict[str, str] = {"text": "string", "integer": "Int64", "number": "float64"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its name, kind, unit, meaning, whether it may be empty, what it may hold."""
+
+    name: str
+    kind: Kind
+    meaning: str
+    unit: str = ""
+    nullable: bool = False
+    allowed: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A declared table. Columns beyond the declared ones may follow them."""
+
+    name: str
+    meaning: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """Declared column names in order."""
+        return [column.name for column in self.columns]
+
+    def empty(self) -> pd.DataFrame:
+        """Return the table with no rows and the declared dtypes."""
+        return pd.DataFrame({c.name: pd.Series(dtype=_DTYPES[c.kind]) for c in self.columns})
+
+    def frame(self, rows: list[dict[str, object]]) -> pd.DataFrame:
+        """Return rows as a checked frame: declared columns first, absent nullable ones empty."""
+        if not rows:
+            return self.empty()
+        return self.check(pd.DataFrame(rows))
+
+    def check(self, frame: pd.DataFrame, where: str = "") -> pd.DataFrame:
+        """Return the frame with declared order and dtypes.
+
+        Raises
+        ------
+        InputError
+            Lists every fault: absent columns, wrong kinds, values not allowed, duplicate keys.
+        """
+        where = where or self.name
+        checked, problems = {}, []
+        for column in self.columns:
+            if column.name not in frame.columns:
+                if column.nullable:
+                    checked[column.name] = pd.Series(pd.NA, index=frame.index, dtype=_DTYPES[column.kind])
+                else:
+                    problems.append(Problem(where, f"column {column.name}", "the column is missing"))
+                continue
+            values, faults = _cast(column, frame[column.name])
+            checked[column.name] = values
+            problems += [Problem(where, f"row {row}, column {column.name}", text) for row, text in faults]
+        problems += self._duplicates(frame, where)
+        if problems:
+            raise InputError(problems)
+        extra = [name for name in frame.columns if name not in self.names]
+        return pd.DataFrame(checked, index=frame.index).join(frame[extra]) if extra else pd.DataFrame(checked)
+
+    def _duplicates(self, frame: pd.DataFrame, where: str) -> Iterator[Problem]:
+        if not self.key or not set(self.key) <= set(frame.columns):
+            return
+        repeated = frame.index[frame.duplicated(list(self.key))]
+        for row in repeated:
+            label = ", ".join(f"{name} {frame.at[row, name]}" for name in self.key)
+            yield Problem(where, f"row {row}", f"{label} stands twice", "keep one row of each")
+
+    def write(self, frame: pd.DataFrame, path: Path) -> None:
+        """Check the frame and write it as UTF-8 CSV with full precision."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.part")
+        self.check(frame).to_csv(temporary, index=False, lineterminator="\n")
+        temporary.replace(path)
+
+    def read(self, path: Path) -> pd.DataFrame:
+        """Read a CSV written by `write`; text columns stay text (`NA` stays `NA`)."""
+        kinds = {column.name: column.kind for column in self.columns}
+        header = pd.read_csv(path, nrows=0).columns
+        text = {name: "string" for name in header if kinds.get(name) == "text"}
+        frame = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
+        return self.check(frame, str(path))
+
+
+def _cast(column: Column, values: pd.Series) -> tuple[pd.Series, list[tuple[object, str]]]:
+    faults: list[tuple[object, str]] = []
+    if column.kind == "text":
+        cast = values.astype("string")
+    else:
+        cast = pd.to_numeric(values, errors="coerce").astype("float64")
+        bad = cast.isna() & values.notna() & (values.astype("string") != "")
+        faults += [(row, f"{values[row]!r} is not a number") for row in values.index[bad]]
+        outside = pd.Series(False, index=values.index)
+        if column.low is not None:
+            outside |= cast < column.low
+        if column.high is not None:
+            outside |= cast > column.high
+        limits = f"{column.low if column.low is not None else ''}..{column.high if column.high is not None else ''}"
+        faults += [(row, f"{cast[row]:g} is outside {limits}") for row in values.index[outside]]
+        if column.kind == "integer":
+            fraction = cast.notna() & (cast != np.floor(cast))
+            faults += [(row, f"{cast[row]:g} is not a whole number") for row in values.index[fraction]]
+            cast = cast.round().astype("Int64")
+    if not column.nullable:
+        faults += [(row, "the value is missing") for row in values.index[cast.isna() & values.isna()]]
+    if column.allowed:
+        wrong = cast.notna() & ~cast.isin(column.allowed)
+        allowed = ", ".join(column.allowed)
+        faults += [(row, f"'{cast[row]}' is not one of: {allowed}") for row in values.index[wrong]]
+    return cast, faults
+
+
+_SAMPLE = Column("sample_id", "text", "the tube or library, as in the sample sheet")
+_PATIENT = Column("patient_id", "text", "the patient's study code, as in the sample sheet")
+_COHORT = Column("cohort", "text", "study arm or cohort; empty when the sheet names none", nullable=True)
+_POPULATION = Column("population", "text", "events inside the gate of this name")
+_FLAG = Column("flag", "text", "words joined by ';' that qualify the row; empty when nothing is odd", nullable=True)
+
+COUNTS = Table(
+    "counts",
+    "events in every population of every sample",
+    (
+        _SAMPLE,
+        _POPULATION,
+        Column("parent", "text", "the population a percentage is of; empty for root", nullable=True),
+        Column("path", "text", "lineage from root, '/' between populations"),
+        Column("definition", "text", "id of the published definition the gate follows", nullable=True),
+        Column("n_events", "integer", "events in the population", "events", low=0),
+        Column("n_parent", "integer", "events in the parent", "events", low=0),
+        Column("percent_of_parent", "number", "100 n_events / n_parent; empty for an empty parent", "%", True),
+        _FLAG,
+    ),
+    key=("sample_id", "path"),
+)
+
+THRESHOLDS = Table(
+    "thresholds",
+    "every 1-D border used, and how it was placed",
+    (
+        _SAMPLE,
+        _POPULATION,
+        Column("marker", "text", "antigen the border is on", nullable=True),
+        Column("channel", "text", "detector the border is on"),
+        Column("threshold", "number", "the border on the display scale", "display scale", True),
+        Column("threshold_raw", "number", "the border in instrument units", "instrument units", True),
+        Column("method", "text", "name of the threshold method"),
+        Column(
+            "control",
+            "text",
+            "what the border rests on",
+            allowed=("fmo", "unstained", "internal", "density", "fixed", "imported"),
+        ),
+        Column(
+            "scope", "text", "events the border was estimated from", allowed=("sample", "patient", "batch", "study")
+        ),
+        Column("ci_low", "number", "lower end of the 95 % interval", "display scale", True),
+        Column("ci_high", "number", "upper end of the 95 % interval", "display scale", True),
+        _FLAG,
+    ),
+)
+
+INTENSITIES = Table(
+    "intensities",
+    "median marker intensity of every population",
+    (
+        _SAMPLE,
+        _POPULATION,
+        Column("marker", "text", "antigen"),
+        Column(
+            "median_intensity", "number", "median of the compensated linear signal", "instrument units", nullable=True
+        ),
+        Column("n_events", "integer", "events the median is of", "events", low=0),
+    ),
+)
+
+ENDPOINTS = Table(
+    "endpoints",
+    "one row per sample and endpoint",
+    (
+        _SAMPLE,
+        _PATIENT,
+        _COHORT,
+        Column("visit", "text", "visit label"),
+        Column("study_day", "number", "day 1 is the first dose; there is no day 0", "days", True),
+        Column("days_since_last_dose", "number", "days from the latest dose before the sample", "days", True),
+        Column("phase", "text", "baseline, on_treatment, follow_up", nullable=True),
+        Column("cycle_state", "text", "pre_dose, peak, trough, off ...", nullable=True),
+        Column("endpoint", "text", "endpoint id"),
+        Column("population", "text", "population or variable measured"),
+        Column("parent", "text", "denominator", nullable=True),
+        Column("definition", "text", "id of the definition", nullable=True),
+        Column("value", "number", "the value; empty when it cannot be evaluated", nullable=True),
+        Column("unit", "text", "unit of value"),
+        Column("n_events", "integer", "events in the population", "events", True, low=0),
+        Column("n_parent", "integer", "events in the denominator", "events", True, low=0),
+        _FLAG,
+    ),
+)
+
+PAIRS = Table(
+    "pairs",
+    "each patient's two visits, endpoint by endpoint",
+    (
+        _PATIENT,
+        _COHORT,
+        Column("endpoint", "text", "endpoint id"),
+        Column("unit", "text", "unit of before and after"),
+        Column("visit_before", "text", "earlier visit"),
+        Column("visit_after", "text", "later visit"),
+        Column("before", "number", "value at the earlier visit", nullable=True),
+        Column("after", "number", "value at the later visit", nullable=True),
+        Column("shift", "number", "after minus before on shift_scale", nullable=True),
+        Column("shift_scale", "text", "logit, log, arcsine, identity"),
+        Column("fold", "number", "exp(shift) on logit and log scales", "ratio", True),
+        Column("ci_low", "number", "lower 95 % limit of the shift of this patient", nullable=True),
+        Column("ci_high", "number", "upper 95 % limit of the shift of this patient", nullable=True),
+        Column(
+            "verdict", "text", "call for this patient", allowed=("rise", "fall", "within_noise", "not_evaluable")
+        ),
+        Column("reason", "text", "what the call rests on, or why there is none", nullable=True),
+    ),
+)
+
+SHIFTS = Table(
+    "shifts",
+    "the cohort's shift, endpoint by endpoint",
+    (
+        _COHORT,
+        Column("endpoint", "text", "endpoint id"),
+        Column("role", "text", "family it is tested in", allowed=("primary", "secondary", "exploratory")),
+        Column("contrast", "text", "later visit against earlier visit"),
+        Column("n_pairs", "integer", "patients with both visits", "patients", low=0),
+        Column("median_before", "number", "median over the pairs", nullable=True),
+        Column("median_after", "number", "median over the pairs", nullable=True),
+        Column("estimate", "number", "cohort shift on estimate_scale", nullable=True),
+        Column("estimate_scale", "text", "log_odds, log, arcsine, identity"),
+        Column("fold", "number", "exp(estimate): odds ratio or ratio", "ratio", True),
+        Column("ci_low", "number", "lower 95 % limit of estimate", nullable=True),
+        Column("ci_high", "number", "upper 95 % limit of estimate", nullable=True),
+        Column("method", "text", "named method; a fit adjusted for batch says so"),
+        Column("p_value", "number", "two-sided", nullable=True, low=0, high=1),
+        Column("q_value", "number", "p adjusted within its family", nullable=True, low=0, high=1),
+        Column("adjustment", "text", "multiplicity adjustment and its family"),
+        Column("sensitivity_p_value", "number", "p of the exact signed-rank test", nullable=True, low=0, high=1),
+        Column("warnings", "text", "codes joined by ';'", nullable=True),
+    ),
+)
+
+QUALITY = Table(
+    "quality",
+    "checks of every sample",
+    (
+        _SAMPLE,
+        Column("check", "text", "name of the check"),
+        Column("value", "number", "what was measured", nullable=True),
+        Column("limit", "number", "what is allowed", nullable=True),
+        Column("status", "text", "outcome", allowed=("ok", "warn", "fail")),
+        Column("message", "text", "in words", nullable=True),
+    ),
+)
+
+FAILURES = Table(
+    "failures",
+    "samples that could not be finished",
+    (
+        _SAMPLE,
+        Column("file", "text", "file of the sample as the sheet names it"),
+        Column("stage", "text", "read, fit, gate, ..."),
+        Column("error", "text", "what went wrong"),
+        Column("hint", "text", "how to mend it", nullable=True),
+    ),
+)
+
+MEASUREMENTS = Table(
+    "measurements",
+    "cytokines, clinical scores, blood counts, doses",
+    (
+        _PATIENT,
+        Column("visit", "text", "visit label; empty when a date or study day is given", nullable=True),
+        Column("variable", "text", "what was measured"),
+        Column("value", "number", "the value, or the limit when censored", nullable=True),
+        Column("unit", "text", "unit as written", nullable=True),
+        Column("censored", "text", "below or above the assay's limits", nullable=True, allowed=("below", "above")),
+    ),
+)
+
+ALL: dict[str, Table] = {
+    table.name: table
+    for table in (COUNTS, THRESHOLDS, INTENSITIES, ENDPOINTS, PAIRS, SHIFTS, QUALITY, FAILURES, MEASUREMENTS)
+}
