@@ -1,0 +1,1 @@
+"""Per-sample work over a study: keyed by content, resumable, on one machine or a cluster."""
