@@ -1,0 +1,1 @@
+"""Gating: strategies, their evaluation, their exchange with other programs, and thresholds placed by data."""

@@ -1,0 +1,253 @@
+"""Evaluation of a geometric strategy on one tube, and the tables made of it.
+
+The tube is walked in blocks of events that fit the processor's cache. In a block every gate tests
+only the parent's events, and a channel is compensated and transformed once, when the first gate needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from immunolab.errors import GatingError, ImmunolabError, Problem
+from immunolab.events import Events, Spillover
+from immunolab.gating import geometry
+from immunolab.gating.strategy import (
+    ROOT,
+    Boolean,
+    Declared,
+    Dimension,
+    Ellipsoid,
+    Memberships,
+    Polygon,
+    Population,
+    Rectangle,
+    Strategy,
+)
+from immunolab.tables import COUNTS
+
+BLOCK = 32_768
+LIMIT_OF_DETECTION, LIMIT_OF_QUANTIFICATION = 20, 50
+Mask = NDArray[np.bool_]
+
+
+def evaluate(strategy: Strategy, events: Events) -> Memberships:
+    """Return which events of a tube are in which population.
+
+    Raises
+    ------
+    GatingError
+        A gate cannot be evaluated on this tube (absent channel, unknown matrix, not fitted yet);
+        the message names the gate's path. `sound` drops such gates instead.
+    """
+    for problem in problems(strategy, events):
+        raise GatingError(problem.message, f"{problem.file} {problem.place}".strip(), problem.hint)
+    masks = {population.path: np.zeros(events.n_events, dtype=np.bool_) for population in strategy.populations}
+    for start in range(0, events.n_events, BLOCK):
+        stop = min(start + BLOCK, events.n_events)
+        block = _Block(replace(events, columns=events.columns[:, start:stop]), strategy)
+        _walk(strategy, block, {path: mask[start:stop] for path, mask in masks.items()})
+    return Memberships(strategy, masks)
+
+
+def sound(strategy: Strategy, events: Events) -> tuple[Strategy, tuple[Problem, ...]]:
+    """Return the strategy without the gates that this tube cannot answer, and one problem for each.
+
+    Populations under a dropped gate, and booleans over it, are dropped with it.
+    """
+    found = tuple(problems(strategy, events))
+    bad = {problem.place for problem in found}
+    kept = tuple(population for population in strategy.populations if population.path not in bad)
+    return replace(strategy, populations=kept), found
+
+
+def problems(strategy: Strategy, events: Events) -> Iterator[Problem]:
+    """Yield one problem for each population that cannot be evaluated on the tube; ``place`` is its path."""
+    known: set[str] = set()
+    listed = {population.path for population in strategy.populations}
+    where = events.sample_id or events.file
+    for population in strategy.populations:
+        fault = _lineage_fault(population, known, listed) or _gate_fault(population, strategy, events)
+        if fault:
+            yield Problem(where, population.path, *fault)
+        else:
+            known.add(population.path)
+
+
+def counts_table(memberships: Memberships, sample_id: str) -> pd.DataFrame:
+    """Return rows of `COUNTS`, root first (path ``/``), then every population in the strategy's order.
+
+    Flags: ``empty_parent`` (no percentage), ``below_lod`` (fewer than 20 events), ``below_loq`` (fewer than 50).
+    """
+    populations = memberships.strategy.populations
+    total = len(memberships.masks[populations[0].path]) if populations else 0
+    n_events = {"": total} | {path: int(np.count_nonzero(mask)) for path, mask in memberships.masks.items()}
+    rows: list[dict[str, object]] = [_row(sample_id, ROOT, None, "/", "", total, total, "")]
+    rows += [
+        _row(sample_id, p.name, p.parent, p.path, p.definition, n_events[p.path], n_events[p.parent_path], p.flag)
+        for p in populations
+    ]
+    return COUNTS.frame(rows)
+
+
+def memberships_frame(memberships: Memberships) -> pd.DataFrame:
+    """Return one bool column a population, one row an event in file order.
+
+    A column is the population's name, or its path with ``|`` between names where the name is not unique.
+    """
+    names = [population.name for population in memberships.strategy.populations]
+    columns = {
+        p.name if names.count(p.name) == 1 else p.path[1:].replace("/", "|"): memberships.masks[p.path]
+        for p in memberships.strategy.populations
+    }
+    return pd.DataFrame(columns, copy=False)
+
+
+def _row(
+    sample_id: str, name: str, parent: str | None, path: str, definition: str, n: int, n_parent: int, flag: str
+) -> dict[str, object]:
+    words = flag.split(";") if flag else []
+    if n_parent == 0:
+        words.append("empty_parent")
+    if n < LIMIT_OF_DETECTION:
+        words.append("below_lod")
+    elif n < LIMIT_OF_QUANTIFICATION:
+        words.append("below_loq")
+    return {
+        "sample_id": sample_id,
+        "population": name,
+        "parent": parent,
+        "path": path,
+        "definition": definition or None,
+        "n_events": n,
+        "n_parent": n_parent,
+        "percent_of_parent": 100.0 * n / n_parent if n_parent else None,
+        "flag": ";".join(words) or None,
+    }
+
+
+@dataclass
+class _Block:
+    """Some events of a tube, with each axis computed once."""
+
+    events: Events
+    strategy: Strategy
+    _linear: dict[tuple[str, str], NDArray[np.float64]] = field(default_factory=dict)
+    _display: dict[Dimension, NDArray[np.float64]] = field(default_factory=dict)
+
+    def axis(self, dimension: Dimension) -> NDArray[np.float64]:
+        """Return the coordinate of every event on a dimension's scale."""
+        if dimension not in self._display:
+            self._display[dimension] = dimension.transform.apply(self._untransformed(dimension))
+        return self._display[dimension]
+
+    def _untransformed(self, dimension: Dimension) -> NDArray[np.float64]:
+        ratio = dimension.ratio
+        if ratio is None:
+            return self._channel(dimension.name, dimension.compensation)
+        top = self._channel(ratio.numerator, dimension.compensation) - ratio.b
+        bottom = self._channel(ratio.denominator, dimension.compensation) - ratio.c
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return ratio.a * (top / bottom)
+
+    def _channel(self, name: str, compensation: str) -> NDArray[np.float64]:
+        key = name, compensation
+        if key not in self._linear:
+            if compensation == "none":
+                self._linear[key] = self.events.raw(name).astype(np.float64)
+            else:
+                self._linear[key] = self.events.compensated(name, _matrix(compensation, self.strategy, self.events))
+        return self._linear[key]
+
+
+def _matrix(compensation: str, strategy: Strategy, events: Events) -> Spillover | None:
+    return events.spillover if compensation == "sample" else strategy.matrices[compensation]
+
+
+def _walk(strategy: Strategy, block: _Block, masks: dict[str, Mask]) -> None:
+    """Fill the masks of one block, parents before children; a gate without events to test costs nothing."""
+    everything = np.ones(block.events.n_events, dtype=np.bool_)
+    for population in strategy.populations:
+        parent = masks[population.parent_path] if population.parent_path else everything
+        if population.gate is None:
+            masks[population.path][:] = parent
+        elif parent.any():
+            masks[population.path][:] = _inside(population, block, parent, masks)
+
+
+def _inside(population: Population, block: _Block, parent: Mask, masks: dict[str, Mask]) -> Mask:
+    gate = population.gate
+    if isinstance(gate, Boolean):
+        return _combine(gate, masks) & parent
+    return _codes(gate, block, parent) == geometry.INSIDE
+
+
+def _combine(gate: Boolean, masks: dict[str, Mask]) -> Mask:
+    terms = [~masks[path] if flip else masks[path] for path, flip in zip(gate.operands, gate.complement, strict=True)]
+    if gate.operator == "not":
+        return ~terms[0]
+    return np.logical_and.reduce(terms) if gate.operator == "and" else np.logical_or.reduce(terms)
+
+
+def _codes(gate: object, block: _Block, parent: Mask) -> NDArray[np.uint8]:
+    if isinstance(gate, Rectangle):
+        code = parent.astype(np.uint8)
+        for dimension, lower, upper in zip(gate.dimensions, gate.lower, gate.upper, strict=True):
+            side = geometry.in_interval(block.axis(dimension), lower, upper, code > 0)
+            code = np.where(side == geometry.OUTSIDE, side, np.maximum(side, code))
+        return code
+    if isinstance(gate, Polygon):
+        x, y = (block.axis(dimension) for dimension in gate.dimensions)
+        return geometry.in_polygon(x, y, gate.vertices, parent)
+    if isinstance(gate, Ellipsoid):
+        coordinates = np.stack([block.axis(dimension) for dimension in gate.dimensions])
+        return geometry.in_ellipsoid(coordinates, gate.mean, gate.covariance, gate.distance_square, parent)
+    raise TypeError(f"no geometry for {type(gate).__name__}")
+
+
+def _lineage_fault(population: Population, known: set[str], listed: set[str]) -> tuple[str, str] | None:
+    needed = [population.parent_path] if population.parent_path else []
+    if isinstance(population.gate, Boolean):
+        needed += population.gate.operands
+    for path in needed:
+        if path not in listed:
+            return f"the gate rests on population '{path}', which the strategy does not have", "check its path"
+        if path not in known:
+            return f"the gate rests on population '{path}', which cannot be evaluated", "mend that gate first"
+    return None
+
+
+def _gate_fault(population: Population, strategy: Strategy, events: Events) -> tuple[str, str] | None:
+    gate = population.gate
+    if isinstance(gate, Declared):
+        return f"the {gate.kind} gate has no coordinates yet", "fit the strategy to the tube first"
+    if gate is None or isinstance(gate, Boolean):
+        return None
+    if isinstance(gate, Ellipsoid) and not _invertible(gate.covariance):
+        return "the ellipsoid's covariance is singular", "draw the gate again"
+    try:
+        for dimension in gate.dimensions:
+            _check_axis(dimension, strategy, events)
+    except ImmunolabError as error:
+        return error.message, error.hint
+    return None
+
+
+def _check_axis(dimension: Dimension, strategy: Strategy, events: Events) -> None:
+    if dimension.compensation not in ("sample", "none") and dimension.compensation not in strategy.matrices:
+        have = ", ".join(strategy.matrices) or "none"
+        raise GatingError(f"spillover matrix '{dimension.compensation}' is unknown", hint=f"the strategy has: {have}")
+    ratio = dimension.ratio
+    nothing = replace(events, columns=events.columns[:, :0])
+    for name in (dimension.name,) if ratio is None else (ratio.numerator, ratio.denominator):
+        nothing.raw(name)
+        if dimension.compensation != "none":
+            nothing.compensated(name, _matrix(dimension.compensation, strategy, events))
+
+
+def _invertible(covariance: tuple[tuple[float, ...], ...]) -> bool:
+    return bool(np.linalg.matrix_rank(np.asarray(covariance, dtype=np.float64)) == len(covariance))
