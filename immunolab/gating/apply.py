@@ -6,7 +6,7 @@ only the parent's events, and a channel is compensated and transformed once, whe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -76,6 +76,11 @@ def problems(strategy: Strategy, events: Events) -> Iterator[Problem]:
             yield Problem(where, population.path, *fault)
         else:
             known.add(population.path)
+
+
+def coordinates(strategy: Strategy, events: Events) -> Callable[[Dimension], NDArray[np.float64]]:
+    """Return a function that gives every event's coordinate on a gate's dimension, each computed once."""
+    return _Block(events, strategy).axis
 
 
 def counts_table(memberships: Memberships, sample_id: str) -> pd.DataFrame:
