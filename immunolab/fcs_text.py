@@ -1,0 +1,182 @@
+"""HEADER and TEXT of an FCS file as plain facts: versions, byte offsets, keywords.
+
+Layouts follow FCS 2.0 (Cytometry 11:323, 1990), 3.0 (28:118, 1997), 3.1 (77A:97, 2010) and 3.2 (99A:100, 2021).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from immunolab.errors import DataFileError
+
+HEADER_BYTES = 58
+_AGAIN = "export the file again"
+VERSIONS = ("2.0", "3.0", "3.1", "3.2")
+_MOST_TEXT_BYTES = 16 * 2**20
+_MOST_KEYWORDS = 100_000
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}(\.0*)?")
+_NEXT_DATA = re.compile(rb"\$NEXTDATA(.)[ ]*([0-9]{1,18})", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Span:
+    """First and last byte of a segment, counted from the start of its data set, both inclusive."""
+
+    first: int
+    last: int
+
+    @property
+    def length(self) -> int:
+        """Bytes in the segment."""
+        return self.last - self.first + 1
+
+    def overlap(self, other: Span) -> int:
+        """Bytes that both spans claim."""
+        return max(0, min(self.last, other.last) - max(self.first, other.first) + 1)
+
+
+@dataclass(frozen=True)
+class Segments:
+    """What the HEADER of one data set says.
+
+    Attributes
+    ----------
+    origin : byte of the file at which the data set starts.
+    version : ``3.1``.
+    text : the primary TEXT segment.
+    data : the DATA segment, or None when the HEADER leaves it to TEXT (blank or 0).
+    """
+
+    origin: int
+    version: str
+    text: Span
+    data: Span | None
+
+
+def whole_number(text: str) -> int | None:
+    """Return the integer a keyword's value spells, or None when it spells none."""
+    word = text.strip().strip("\0").strip()
+    return int(word.split(".")[0]) if _INTEGER.fullmatch(word) else None
+
+
+def read_segments(handle: BinaryIO, origin: int, size: int, file: str) -> Segments:
+    """Return the HEADER of the data set that starts at ``origin``.
+
+    Raises
+    ------
+    DataFileError
+        When there is no FCS HEADER or its TEXT segment does not lie in the file.
+    """
+    handle.seek(origin)
+    header = handle.read(HEADER_BYTES)
+    match = re.match(rb"FCS([0-9]\.[0-9])", header)
+    if len(header) < HEADER_BYTES or match is None:
+        raise DataFileError(
+            f"the HEADER segment is not that of an FCS file ({size:,} bytes in all)",
+            file,
+            "give the file as the cytometer exported it",
+        )
+    version = match.group(1).decode("ascii")
+    if version not in VERSIONS:
+        raise DataFileError(
+            f"FCS version {version} in the HEADER is not known", file, f"versions read: {', '.join(VERSIONS)}"
+        )
+    text = _span(header[10:18], header[18:26])
+    room = size - origin
+    if text is None or text.first < HEADER_BYTES or text.length < 2 or text.first >= room:
+        raise DataFileError("the HEADER gives no usable place of the TEXT segment", file, _AGAIN)
+    if text.last >= room:
+        raise DataFileError(
+            f"the TEXT segment ends at byte {text.last:,}, the file at {room - 1:,}",
+            file,
+            "the file is cut short: copy or export it again",
+        )
+    return Segments(origin, version, text, _span(header[26:34], header[34:42]))
+
+
+def _span(first: bytes, last: bytes) -> Span | None:
+    numbers = [whole_number(field.decode("latin-1")) for field in (first, last)]
+    return span_of(*numbers)
+
+
+def span_of(first: int | None, last: int | None) -> Span | None:
+    """Return the span, or None when a limit is missing, the start is 0 or the end is before the start."""
+    if first is None or last is None or first <= 0 or last < first - 1:
+        return None
+    return Span(first, last)
+
+
+def data_sets(handle: BinaryIO, size: int, file: str) -> Iterator[Segments]:
+    """Yield the HEADER of every data set of the file, following ``$NEXTDATA``.
+
+    The value counts from the start of its own data set; files that count from the start of the
+    file are followed too. The chain ends where no further HEADER stands.
+    """
+    segments = read_segments(handle, 0, size, file)
+    while True:
+        yield segments
+        raw = read_span(handle, segments, segments.text, file)
+        match = _NEXT_DATA.search(raw)
+        step = int(match.group(2)) if match and match.group(1) == raw[:1] else 0
+        # a data set holds at least its HEADER and TEXT, so the chain moves on and has an end
+        least = segments.origin + segments.text.last + 1 if segments.text.first < step else segments.origin + step
+        following = [o for o in (segments.origin + step, step) if max(least, segments.origin + 1) <= o < size]
+        found = [o for o in following if step and _starts_here(handle, o)]
+        if not found:
+            return
+        segments = read_segments(handle, found[0], size, file)
+
+
+def _starts_here(handle: BinaryIO, origin: int) -> bool:
+    handle.seek(origin)
+    return handle.read(HEADER_BYTES).startswith(b"FCS")
+
+
+def read_span(handle: BinaryIO, segments: Segments, span: Span, file: str) -> bytes:
+    """Return the bytes of a segment of keywords."""
+    if span.length > _MOST_TEXT_BYTES:
+        raise DataFileError(
+            f"the TEXT segment claims {span.length:,} bytes; at most {_MOST_TEXT_BYTES:,} are read",
+            file,
+            _AGAIN,
+        )
+    handle.seek(segments.origin + span.first)
+    return handle.read(span.length)
+
+
+def keywords(raw: bytes, file: str) -> tuple[dict[str, str], list[str]]:
+    """Return the keywords of a TEXT segment (upper case, with their ``$``) and what is odd about it, in words.
+
+    The first byte is the delimiter. Doubled it stands for itself inside a value; directly after a
+    keyword it ends an empty value, which the standard forbids and many cytometers write.
+    """
+    odd: list[str] = []
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
+        odd.append("TEXT is not UTF-8; it was read as Latin-1")
+    delimiter = text[0]
+    if text.count(delimiter) > 2 * _MOST_KEYWORDS:
+        raise DataFileError(f"TEXT holds more than {_MOST_KEYWORDS:,} keywords", file, _AGAIN)
+    parts = text[1:].split(delimiter)
+    found: dict[str, str] = {}
+    repeated: set[str] = set()
+    i, n = 0, len(parts)
+    while i + 1 < n:
+        key, pieces, i = parts[i].strip().strip("\0").upper(), [parts[i + 1]], i + 2
+        while pieces[-1] and i + 1 < n and not parts[i]:
+            pieces.append(parts[i + 1])
+            i += 2
+        if key in found:
+            repeated.add(key)
+        if key:
+            found[key] = delimiter.join(pieces)
+    if i < n and parts[i].strip(" \0\r\n\t"):
+        odd.append("the last keyword of TEXT has no value")
+    if repeated:
+        odd.append(f"{len(repeated)} keywords stand twice in TEXT; the last value of each is used")
+    return found, odd
