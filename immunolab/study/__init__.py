@@ -1,0 +1,1 @@
+"""The study: its trial, patients, visits and samples."""

@@ -1,0 +1,257 @@
+"""The sample sheet: one row a tube or library, checked against the folder and the trial."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Literal, get_args
+
+from immunolab.errors import InputError, Problem, nearest
+from immunolab.study.dates import read_dates
+from immunolab.study.doses import PatientDoses, read_study_days
+from immunolab.study.spreadsheet import Row, TextTable, column_problems, read_text_table
+from immunolab.study.trial import Trial
+
+Modality = Literal["flow", "mass", "single_cell"]
+NEEDED = ("sample_id", "patient_id", "visit", "file")
+OPTIONAL = (
+    "cohort",
+    "panel",
+    "date",
+    "study_day",
+    "batch",
+    "control_of",
+    "marker",
+    "modality",
+    "lymphocytes_per_ul",
+)
+_RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
+_UNSAFE = re.compile(r'[/\\:*?"<>|\x00-\x1f]')
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One tube or library of the sheet.
+
+    Attributes
+    ----------
+    study_day : as written, or counted from the patient's first recorded dose; None when unknown.
+    control_of : for a control tube, the sample_id, patient or batch it is the control of.
+    marker : for an FMO control, the marker left out; empty for an unstained control.
+    lymphocytes_per_ul : lymphocyte count of the same day, cells per microlitre.
+    row : number of the row in the sheet, the header being 1.
+    extra : further columns of the sheet, as text.
+    """
+
+    sample_id: str
+    patient_id: str
+    visit: str
+    file: Path
+    cohort: str = ""
+    panel: str = ""
+    date: date | None = None
+    study_day: int | None = None
+    batch: str = ""
+    control_of: str = ""
+    marker: str = ""
+    modality: Modality = "flow"
+    lymphocytes_per_ul: float | None = None
+    row: int = 0
+    extra: dict[str, str] = field(default_factory=dict)
+
+
+def read_samples(
+    path: Path,
+    folder: Path,
+    trial: Trial | None,
+    panels: tuple[str, ...],
+    doses: Mapping[str, PatientDoses],
+) -> tuple[Sample, ...]:
+    """Read the sheet; files are relative to ``folder``.
+
+    Raises
+    ------
+    InputError
+        Every problem of the sheet at once, with row and column.
+    """
+    table = read_text_table(path)
+    problems = list(column_problems(table, NEEDED, OPTIONAL))
+    if problems and any(p.message == "the column is missing" for p in problems):
+        raise InputError(problems)
+    if not table.rows:
+        problems.append(table.problem(None, "", "the sheet has no samples", "write one line a sample"))
+    reader = _Reader(table, folder, trial, panels, doses, problems)
+    samples = tuple(reader.sample(row) for row in table.rows)
+    problems += _repeats(table, samples)
+    problems += _unknown_controls(table, samples)
+    if problems:
+        raise InputError(sorted(problems, key=lambda p: int((re.findall(r"^row (\d+)", p.place) or [0])[0])))
+    return samples
+
+
+class _Reader:
+    """Turns rows into samples and gathers what is wrong on the way."""
+
+    def __init__(
+        self,
+        table: TextTable,
+        folder: Path,
+        trial: Trial | None,
+        panels: tuple[str, ...],
+        doses: Mapping[str, PatientDoses],
+        problems: list[Problem],
+    ) -> None:
+        self.table, self.folder, self.trial, self.panels = table, folder, trial, panels
+        self.doses, self.problems = doses, problems
+        self.dates, faults = read_dates(table, table.rows)
+        self.days, day_faults = read_study_days(table)
+        problems += [*faults, *day_faults]
+
+    def fault(self, row: Row, column: str, message: str, hint: str = "") -> None:
+        self.problems.append(self.table.problem(row, column, message, hint))
+
+    def sample(self, row: Row) -> Sample:
+        control = row["control_of"]
+        for column in ("sample_id", "file", *(() if control else ("patient_id",))):
+            if not row[column]:
+                self.fault(row, column, "the cell is empty")
+        if row["sample_id"] and (reason := unsafe_name(row["sample_id"])):
+            self.fault(row, "sample_id", f"'{row['sample_id']}' {reason}", "results go into a folder of this name")
+        day = self.study_day(row)
+        path = self.file(row)
+        return Sample(
+            sample_id=row["sample_id"],
+            patient_id=row["patient_id"],
+            visit=self.visit(row, day),
+            file=path,
+            cohort=row["cohort"],
+            panel=self.panel(row),
+            date=self.dates.get(row.number),
+            study_day=day,
+            batch=row["batch"],
+            control_of=control,
+            marker=row["marker"],
+            modality=self.modality(row, path),
+            lymphocytes_per_ul=self.lymphocytes(row),
+            row=row.number,
+            extra={name: text for name, text in row.cells.items() if name not in (*NEEDED, *OPTIONAL)},
+        )
+
+    def study_day(self, row: Row) -> int | None:
+        written = self.days.get(row.number)
+        patient = self.doses.get(row["patient_id"])
+        day = self.dates.get(row.number)
+        counted = patient.study_day(day) if patient and day else None
+        if written is not None and counted is not None and written != counted:
+            text = f"day {written}, but {row['date']} is day {counted} after the first recorded dose"
+            self.fault(row, "study_day", text, "mend the date, the study day or the doses")
+        return written if written is not None else counted
+
+    def visit(self, row: Row, day: int | None) -> str:
+        name = row["visit"]
+        if name and self.trial and name not in self.trial.visit_names:
+            visits = self.trial.visit_names
+            hint = f"{nearest(name, visits)} visits: {', '.join(visits)}".strip()
+            self.fault(row, "visit", f"'{name}' is no visit of {self.trial.id}", hint)
+        if name or row["control_of"]:
+            return name
+        if self.trial is None or day is None:
+            hint = "name the visit, or give study_day (or date and recorded doses)" if self.trial else "name the visit"
+            self.fault(row, "visit", "the cell is empty", hint)
+            return ""
+        found = self.trial.visit_on(day)
+        if found is None:
+            gap = self.trial.describe_gap(day)
+            self.fault(row, "visit", f"day {day} is in no visit's window: {gap}", "name the visit it stands for")
+        return found.name if found else ""
+
+    def file(self, row: Row) -> Path:
+        written = row["file"]
+        path = self.folder / written
+        if "\\" in written and not path.exists():
+            path = self.folder / written.replace("\\", "/")
+        if written and not path.exists():
+            beside = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
+            hint = f"{nearest(path.name, beside)} paths are relative to {self.folder}".strip()
+            self.fault(row, "file", f"file '{written}' does not exist", hint)
+        return path
+
+    def panel(self, row: Row) -> str:
+        name = row["panel"]
+        if not name and len(self.panels) == 1:
+            return self.panels[0]
+        if self.panels and name not in self.panels:
+            hint = f"{nearest(name, self.panels)} panels of study.yaml: {', '.join(self.panels)}".strip()
+            message = f"panel '{name}' is not declared" if name else "the cell is empty, but there are several panels"
+            self.fault(row, "panel", message, hint)
+        return name
+
+    def modality(self, row: Row, path: Path) -> Modality:
+        name = row["modality"].lower()
+        allowed: tuple[Modality, ...] = get_args(Modality)
+        if not name:
+            return "single_cell" if path.suffix.lower() in (".h5ad", ".h5") or path.is_dir() else "flow"
+        for known in allowed:
+            if name == known:
+                return known
+        hint = f"{nearest(name, allowed)} allowed: {', '.join(allowed)}".strip()
+        self.fault(row, "modality", f"unknown modality '{row['modality']}'", hint)
+        return "flow"
+
+    def lymphocytes(self, row: Row) -> float | None:
+        text = row["lymphocytes_per_ul"]
+        if not text:
+            return None
+        value = self.table.number(text)
+        hint = "cells per microlitre; 1.2 x 10^9/L is 1200"
+        if value is None:
+            self.fault(row, "lymphocytes_per_ul", f"'{text}' is not a number", hint)
+        elif not 10 <= value <= 100_000:
+            self.fault(row, "lymphocytes_per_ul", f"{text} cannot be cells per microlitre (10 to 100000)", hint)
+        return value
+
+
+def unsafe_name(name: str) -> str:
+    """Return why a name cannot be a folder's name on every system, or an empty string."""
+    if _UNSAFE.search(name):
+        return "holds a character that folder names cannot hold"
+    if name.startswith((".", "-")) or name.endswith((".", " ")) or ".." in name:
+        return "begins or ends with '.' or '-', or holds '..'"
+    if name.split(".")[0].lower() in _RESERVED:
+        return "is a reserved word on Windows"
+    return "is longer than 120 characters" if len(name) > 120 else ""
+
+
+def _repeats(table: TextTable, samples: tuple[Sample, ...]) -> Iterator[Problem]:
+    rows = {row.number: row for row in table.rows}
+    seen: dict[tuple[str, ...], Sample] = {}
+    for sample in samples:
+        row = rows[sample.row]
+        key: tuple[str, ...] = ("sample_id", sample.sample_id.lower())
+        if sample.sample_id and key in seen:
+            text = f"'{sample.sample_id}' stands in row {seen[key].row} already"
+            yield table.problem(row, "sample_id", text, "give each tube its own sample_id, capitals apart")
+        seen.setdefault(key, sample)
+        if sample.control_of or not sample.visit or not sample.patient_id:
+            continue
+        key = ("visit", sample.patient_id, sample.visit, sample.panel, sample.modality)
+        if key in seen:
+            text = f"{sample.patient_id} has a sample of {sample.visit} already in row {seen[key].row}"
+            if not row["visit"]:
+                text += f": days {seen[key].study_day} and {sample.study_day} fall in one window"
+            yield table.problem(row, "visit", text, "keep one, or tell them apart by panel")
+        seen.setdefault(key, sample)
+
+
+def _unknown_controls(table: TextTable, samples: tuple[Sample, ...]) -> Iterator[Problem]:
+    rows = {row.number: row for row in table.rows}
+    stained = [sample for sample in samples if not sample.control_of]
+    known = {name for s in stained for name in (s.sample_id, s.patient_id, s.batch, s.panel) if name}
+    for sample in samples:
+        if sample.control_of and sample.control_of not in known:
+            hint = f"{nearest(sample.control_of, known)} name a sample_id, patient_id, batch or panel".strip()
+            text = f"'{sample.control_of}' is no sample, patient, batch or panel of the sheet"
+            yield table.problem(rows[sample.row], "control_of", text, hint)

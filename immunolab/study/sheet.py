@@ -1,0 +1,248 @@
+"""The study: its sample sheet, trial, panels and comparison, read and checked as one.
+
+`load_study` reads study.yaml and the sheet beside it, lists every problem of both at once and reads
+no event.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from immunolab.config import Document, build, read_yaml
+from immunolab.errors import InputError, Problem, nearest
+from immunolab.study.doses import PatientDoses, read_doses
+from immunolab.study.rows import Sample, read_samples
+from immunolab.study.timeline import Timeline, timeline
+from immunolab.study.trial import Endpoint, Trial, load_trial
+
+__all__ = ["Comparison", "PanelChoice", "Sample", "Study", "load_study"]
+
+_STRATEGY_FILES = (".yaml", ".yml", ".xml", ".wsp")
+_PHASES = ("baseline", "on_treatment", "follow_up")
+
+
+@dataclass(frozen=True)
+class PanelChoice:
+    """How the tubes of one panel are read and gated; None means the built-in choice."""
+
+    panel: Path | None = None
+    strategy: Path | str | None = None
+    spillover: Path | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Which visits are compared: names of phases or of visits.
+
+    ``noise`` is the inter-assay coefficient of variation in percent, when the lab knows it.
+    """
+
+    before: str = "baseline"
+    after: str = "on_treatment"
+    noise: float | None = None
+
+
+@dataclass(frozen=True)
+class Study:
+    """A checked study.
+
+    Attributes
+    ----------
+    folder : where study.yaml lies; paths in it are relative to this folder.
+    panels : choices by panel name; the built-in choice stands under ``""``.
+    doses : real doses by patient; a patient absent from it follows the trial's calendar.
+    endpoints : what is compared, one denominator each.
+    methods_module : file with threshold methods of the lab's own.
+    source : study.yaml itself.
+    """
+
+    name: str
+    folder: Path
+    source: Path
+    trial: Trial | None
+    samples: tuple[Sample, ...]
+    panels: dict[str, PanelChoice]
+    comparison: Comparison
+    endpoints: tuple[Endpoint, ...]
+    measurements: Path | None = None
+    methods_module: Path | None = None
+    doses: dict[str, PatientDoses] = field(default_factory=dict)
+
+    def panel_of(self, sample: Sample) -> PanelChoice:
+        """Return the panel choice of a sample."""
+        return self.panels[sample.panel] if sample.panel in self.panels else PanelChoice()
+
+    def timeline_of(self, sample: Sample) -> Timeline:
+        """Return a sample's study day, phase, days since the last dose and place in the cycle."""
+        return timeline(self.trial, sample, self.doses)
+
+    def contrast_of(self, endpoint: Endpoint) -> tuple[str, str] | None:
+        """Return the visits (before, after) an endpoint is compared at, or None when it has none.
+
+        Visits named by the comparison come first; where it names phases, the endpoint's registered
+        contrast counts, else the first visit of the earlier and the last of the later phase.
+        """
+        before, after = self.comparison.before, self.comparison.after
+        registered = endpoint.contrast or ("", "")
+        names = self._visits_in(before), self._visits_in(after)
+        pair = (
+            before if before not in _PHASES else (registered[0] or (names[0][:1] or ("",))[0]),
+            after if after not in _PHASES else (registered[1] or (names[1][-1:] or ("",))[0]),
+        )
+        return pair if all(pair) else None
+
+    def _visits_in(self, phase: str) -> tuple[str, ...]:
+        taken = {sample.visit for sample in self.samples if not sample.control_of}
+        visits = self.trial.visits if self.trial else ()
+        return tuple(visit.name for visit in visits if visit.phase == phase and visit.name in taken)
+
+
+@dataclass(frozen=True)
+class _PanelKeys:
+    panel: str | None = None
+    strategy: str | None = None
+    spillover: str | None = None
+
+
+@dataclass(frozen=True)
+class _StudyKeys:
+    """The keys of study.yaml."""
+
+    study: str
+    sheet: str = "samples.csv"
+    trial: str | None = None
+    panels: dict[str, _PanelKeys] = field(default_factory=dict)
+    comparison: Comparison = field(default_factory=Comparison)
+    measurements: str | None = None
+    doses: str | None = None
+    methods_module: str | None = None
+    endpoints: tuple[Endpoint, ...] = ()
+
+
+def load_study(path: Path | str) -> Study:
+    """Read study.yaml (or the folder that holds it), the sheet and the trial.
+
+    Raises
+    ------
+    InputError
+        Every problem of the study at once, each with file, line or row, and column.
+    """
+    source = Path(path)
+    source = source / "study.yaml" if source.is_dir() else source
+    document = read_yaml(source)
+    if document.data is None:
+        raise InputError(Problem(str(source), "", "the file is empty", "start it with 'study: NAME'"))
+    keys = build(_StudyKeys, document)
+    folder = source.parent
+    problems: list[Problem] = []
+    trial = _collect(problems, lambda: _trial(keys, folder, document))
+    panels = _panels(keys, folder, document, problems)
+    files = {name: _file(keys, name, folder, document, problems) for name in ("measurements", "methods_module")}
+    doses = _collect(problems, lambda: read_doses(_file(keys, "doses", folder, document, problems)))
+    declared = tuple(keys.panels)
+    samples = _collect(problems, lambda: read_samples(folder / keys.sheet, folder, trial, declared, doses or {}))
+    if samples is not None and (trial or keys.trial is None):
+        problems += _comparison_problems(keys.comparison, trial, samples, document)
+    if problems:
+        raise InputError(problems)
+    return Study(
+        name=keys.study,
+        folder=folder,
+        source=source,
+        trial=trial,
+        samples=samples or (),
+        panels=panels,
+        comparison=keys.comparison,
+        endpoints=keys.endpoints or (trial.expanded_endpoints() if trial else default_endpoints()),
+        doses=doses or {},
+        **files,
+    )
+
+
+def default_endpoints() -> tuple[Endpoint, ...]:
+    """Return the endpoints of a study without a trial: four subsets, of CD4 and of lymphocytes."""
+    return tuple(
+        Endpoint(
+            id=f"{population.lower()}_pct_{suffix}",
+            statistic="percent_of_parent",
+            source="default of immunolab",
+            population=population,
+            parent=parent,
+        )
+        for parent, suffix in (("CD4", "cd4"), ("lymphocytes", "lymph"))
+        for population in ("Treg", "Th17", "Tfh_eff", "Teff")
+    )
+
+
+def _collect(problems: list[Problem], read: Any) -> Any:
+    try:
+        return read()
+    except InputError as error:
+        problems += error.problems
+        return None
+
+
+def _trial(keys: _StudyKeys, folder: Path, document: Document) -> Trial | None:
+    if keys.trial is None:
+        return None
+    name: str | Path = keys.trial
+    if Path(keys.trial).suffix.lower() in (".yaml", ".yml"):
+        name = folder / keys.trial
+    try:
+        return load_trial(name)
+    except InputError as error:
+        if error.problems[0].file:
+            raise
+        raise InputError([document.problem(("trial",), p.message, p.hint) for p in error.problems]) from None
+
+
+def _file(
+    keys: _StudyKeys,
+    name: Literal["measurements", "doses", "methods_module"],
+    folder: Path,
+    document: Document,
+    problems: list[Problem],
+) -> Path | None:
+    written = getattr(keys, name)
+    return _existing(written, (name,), folder, document, problems) if written else None
+
+
+def _existing(written: str, place: tuple[str, ...], folder: Path, document: Document, problems: list[Problem]) -> Path:
+    path = folder / written
+    if not path.exists():
+        beside = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
+        hint = f"{nearest(path.name, beside)} paths are relative to {folder}".strip()
+        problems.append(document.problem(place, f"file '{written}' does not exist", hint))
+    return path
+
+
+def _panels(keys: _StudyKeys, folder: Path, document: Document, problems: list[Problem]) -> dict[str, PanelChoice]:
+    panels = {}
+    for name, choice in keys.panels.items():
+        paths: dict[str, Path | str | None] = {}
+        for key in ("panel", "strategy", "spillover"):
+            written = getattr(choice, key)
+            builtin = key == "strategy" and written and Path(written).suffix.lower() not in _STRATEGY_FILES
+            if written is None or builtin:
+                paths[key] = written
+            else:
+                paths[key] = _existing(written, ("panels", name, key), folder, document, problems)
+        panels[name] = PanelChoice(**paths)  # type: ignore[arg-type]
+    return panels or {"": PanelChoice()}
+
+
+def _comparison_problems(
+    comparison: Comparison, trial: Trial | None, samples: tuple[Sample, ...], document: Document
+) -> list[Problem]:
+    visits = trial.visit_names if trial else tuple(dict.fromkeys(s.visit for s in samples if s.visit))
+    allowed = (*(_PHASES if trial else ()), *visits)
+    problems = []
+    for key in ("before", "after"):
+        name = getattr(comparison, key)
+        if name not in allowed:
+            kind = "phase or visit" if trial else "visit of the sheet"
+            hint = f"{nearest(name, allowed)} allowed: {', '.join(allowed)}".strip()
+            problems.append(document.problem(("comparison", key), f"'{name}' is no {kind}", hint))
+    return problems

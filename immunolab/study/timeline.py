@@ -1,0 +1,204 @@
+"""Where a sample stands in its trial: study day, visit, phase, days since the last dose, cycle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Literal
+
+import pandas as pd
+
+from immunolab import tables
+from immunolab.study.doses import PatientDoses
+from immunolab.study.rows import Sample
+from immunolab.study.trial import Dosing, Segment, Trial, Visit
+
+DaySource = Literal["sheet", "planned", "unknown"]
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """A sample's place in its trial; None where it is not known.
+
+    Attributes
+    ----------
+    day_source : ``sheet`` (date or study day given), ``planned`` (the visit's target day) or ``unknown``.
+    dose_source : ``recorded`` dose dates of the patient, or the ``planned`` calendar.
+    cycle : number of the cycle the last dose belongs to, counted from 1.
+    cycle_state : pre_dose, peak, trough, off, or the word of the calendar's segment.
+    flags : planned_day, planned_doses, out_of_window, out_of_phase, carry_over, still_dosed, dosed_at_baseline.
+    """
+
+    study_day: int | None = None
+    day_source: DaySource = "unknown"
+    dose_source: Literal["recorded", "planned"] = "planned"
+    phase: str | None = None
+    days_since_last_dose: int | None = None
+    cycle: int | None = None
+    cycle_state: str | None = None
+    flags: tuple[str, ...] = ()
+
+
+def timeline(trial: Trial | None, sample: Sample, doses: Mapping[str, PatientDoses] | None = None) -> Timeline:
+    """Return the place of a sample in its trial; see `place`."""
+    recorded = (doses or {}).get(sample.patient_id)
+    found = place(trial, sample.visit, sample.study_day, recorded)
+    if doses and not recorded and found.day_source != "unknown":
+        found = replace(found, flags=(*found.flags, "planned_doses"))
+    return found
+
+
+def place(
+    trial: Trial | None, visit_name: str, study_day: int | None, recorded: PatientDoses | None = None
+) -> Timeline:
+    """Return where a visit (and study day, when known) stands in a trial.
+
+    The patient's recorded doses count where there are any, the calendar's otherwise. A sample taken
+    on a dosing day counts as before that day's dose unless the trial says otherwise. Without a study
+    day the visit's target day is taken, flagged ``planned_day``.
+    """
+    if trial is None:
+        return Timeline(study_day=study_day, day_source="unknown" if study_day is None else "sheet")
+    visit = trial.visit(visit_name) if visit_name in trial.visit_names else None
+    day = study_day if study_day is not None else (visit.target_day if visit else None)
+    if day is None:
+        return Timeline()
+    days = recorded.days if recorded else trial.dosing.days
+    given = _given(trial.dosing, days, day)
+    since = day - given[-1] if given else None
+    phase, flags = _phase(trial, visit, day, days, since)
+    if study_day is None:
+        flags.append("planned_day")
+    elif visit and not visit.window[0] <= day <= visit.window[1]:
+        flags.append("out_of_window")
+    return Timeline(
+        study_day=day,
+        day_source="planned" if study_day is None else "sheet",
+        dose_source="recorded" if recorded else "planned",
+        phase=phase,
+        days_since_last_dose=since,
+        cycle=_cycle(trial.dosing, given),
+        cycle_state=_cycle_state(trial.dosing, days, given, since),
+        flags=tuple(flags),
+    )
+
+
+def _given(dosing: Dosing, days: Iterable[int], day: int) -> list[int]:
+    same_day = dosing.same_day_sample == "after_dose"
+    return [dose for dose in days if dose < day or (same_day and dose == day)]
+
+
+def _phase(
+    trial: Trial, visit: Visit | None, day: int, days: tuple[int, ...], since: int | None
+) -> tuple[str | None, list[str]]:
+    extent = {name: _extent(trial, name, days) for name in trial.phases}
+    by_day = [name for name, (first, last) in extent.items() if first <= day <= last]
+    if "baseline" in by_day and since is not None:
+        by_day.remove("baseline")
+    phase = visit.phase if visit else (by_day[0] if by_day else None)
+    flags = []
+    if phase == "baseline" and since is not None:
+        flags.append("dosed_at_baseline")
+    if phase == "follow_up" and "on_treatment" in by_day:
+        phase = "on_treatment"
+        flags.append("still_dosed")
+    if phase == "follow_up" and since is not None and since < trial.dosing.washout_days:
+        flags.append("carry_over")
+    if phase and by_day and phase not in by_day and not (visit and visit.window[0] <= day <= visit.window[1]):
+        flags.append("out_of_phase")
+    return phase, flags
+
+
+def _extent(trial: Trial, name: str, days: tuple[int, ...]) -> tuple[int, int]:
+    phase = trial.phases[name]
+    if not phase.follows_doses or not days or not trial.dosing.days:
+        return phase.first_day, phase.last_day
+    moved = days[-1] - trial.dosing.days[-1]
+    first = phase.first_day if name == "on_treatment" else phase.first_day + moved
+    return first, phase.last_day + moved
+
+
+def _cycle(dosing: Dosing, given: list[int]) -> int | None:
+    """Count runs of doses: a gap longer than midway between the shortest and longest planned one starts a cycle."""
+    if dosing.cycle_days is None or not given:
+        return None
+    planned = [b - a for a, b in pairwise(dosing.days)]
+    rest = (min(planned) + max(planned)) / 2 if planned else dosing.cycle_days
+    return 1 + sum(b - a > rest for a, b in pairwise(given))
+
+
+def _cycle_state(dosing: Dosing, days: tuple[int, ...], given: list[int], since: int | None) -> str:
+    if since is None:
+        return "pre_dose"
+    if since <= dosing.peak_within_days:
+        segment = _segment(dosing, given[-1])
+        return segment.cycle_state if segment else "peak"
+    return "trough" if since < dosing.washout_days or days[-1] > given[-1] else "off"
+
+
+def _segment(dosing: Dosing, dose_day: int) -> Segment | None:
+    return next((s for s in dosing.segments if s.first_day <= dose_day <= s.last_day), None)
+
+
+_FLAGS = {
+    "planned_day": "no date or study day in the sheet: the visit's target day is used",
+    "planned_doses": "no recorded doses of this patient: the trial's calendar is used",
+    "out_of_window": "taken outside the visit's window",
+    "out_of_phase": "taken outside the visit's phase",
+    "carry_over": "in follow-up, but the last dose is recent",
+    "still_dosed": "planned as follow-up, but the patient is still on the drug",
+    "dosed_at_baseline": "planned as baseline, but a dose came before it",
+}
+
+
+def timeline_quality(trial: Trial | None, samples: Iterable[Sample], doses: Mapping[str, PatientDoses]) -> pd.DataFrame:
+    """Return rows of the quality table: samples off their window or phase, doses off the calendar."""
+    rows: list[dict[str, object]] = []
+    samples = list(samples)
+    for sample in samples if trial else ():
+        found = timeline(trial, sample, doses)
+        rows += [_quality_row(trial, sample, found, flag) for flag in found.flags]
+        rows += _dose_rows(trial, sample, doses.get(sample.patient_id))
+    return tables.QUALITY.frame(rows)
+
+
+def _quality_row(trial: Trial | None, sample: Sample, found: Timeline, flag: str) -> dict[str, object]:
+    message, limit, value = _FLAGS[flag], None, found.study_day
+    if flag == "out_of_window" and trial and found.study_day is not None:
+        first, last = trial.visit(sample.visit).window
+        limit = first if found.study_day < first else last
+        message = f"day {found.study_day} is outside the window of {sample.visit}, [{first}, {last}]"
+    if flag in ("carry_over", "dosed_at_baseline"):
+        value, limit = found.days_since_last_dose, trial.dosing.washout_days if trial else None
+        message = f"{message}: {value} days since the last dose"
+    return _row(sample, flag, value, limit, message)
+
+
+def _row(sample: Sample, check: str, value: object, limit: object, message: str) -> dict[str, object]:
+    return {
+        "sample_id": sample.sample_id,
+        "check": check,
+        "value": value,
+        "limit": limit,
+        "status": "warn",
+        "message": message,
+    }
+
+
+def _dose_rows(trial: Trial | None, sample: Sample, recorded: PatientDoses | None) -> list[dict[str, object]]:
+    """Doses up to the sample that the calendar does not hold, and planned ones that were not given."""
+    if trial is None or recorded is None:
+        return []
+    until = sample.study_day if sample.study_day is not None else recorded.days[-1]
+    real = {day for day in recorded.days if day <= until}
+    planned = {day for day in trial.dosing.days if day < until}
+    extra = sorted(real - planned - set(trial.dosing.optional_days) - {until})
+    missed = sorted(planned - real)
+    if not extra and not missed:
+        return []
+    parts = [
+        f"{word} on day {', '.join(map(str, days))}" for word, days in (("extra", extra), ("none", missed)) if days
+    ]
+    text = f"recorded doses differ from the calendar up to day {until}: {'; '.join(parts)}"
+    return [_row(sample, "doses_off_calendar", len(extra) + len(missed), 0, text)]
