@@ -1,0 +1,126 @@
+"""Read FCS files: `read_header` for what a file holds, `read_fcs` for its events."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from immunolab.errors import DataFileError
+from immunolab.events import Channel, Events, Spillover
+from immunolab.loaders.fcs_data import decode
+from immunolab.fcs_header import FcsChannel, FcsHeader, describe
+from immunolab.fcs_text import Segments, data_sets, keywords, read_span, span_of, whole_number
+
+__all__ = ["FcsChannel", "FcsHeader", "read_fcs", "read_header"]
+
+
+def read_header(path: str | Path, *, dataset: int = 0) -> FcsHeader:
+    """Return what an FCS file holds without reading an event.
+
+    Parameters
+    ----------
+    path : an FCS 2.0, 3.0, 3.1 or 3.2 file (``.fcs``, ``.lmd``, ``.001``).
+    dataset : which data set of the file, counted from 0.
+
+    Raises
+    ------
+    DataFileError
+        When the file cannot be read right; names segment or keyword, and the mend.
+    """
+    with _open(path) as handle:
+        return _header(handle, str(path), dataset)
+
+
+def read_fcs(
+    path: str | Path,
+    *,
+    dataset: int = 0,
+    panel: Mapping[str, str] | None = None,
+    spillover: Literal["file"] | str | Path | Spillover | None = "file",
+    sample_id: str = "",
+    stored: bool = False,
+) -> Events:
+    """Read an FCS file's events onto the linear scale of the instrument.
+
+    Parameters
+    ----------
+    path : an FCS 2.0, 3.0, 3.1 or 3.2 file.
+    dataset : which data set of the file, counted from 0.
+    panel : markers by channel name; it wins over the labels in the file.
+    spillover : ``file`` takes the file's own matrix, a path reads one (CSV or FlowJo .mtx), None
+        leaves the tube without.
+    sample_id : the sample the tube belongs to.
+    stored : values as they stand in the file, before ``$PnE``, ``$PnG`` and ``$TIMESTEP``.
+
+    Returns
+    -------
+    Events, not compensated: float32, channels x events; time in seconds where ``$TIMESTEP`` is given.
+
+    Raises
+    ------
+    DataFileError
+        When file or matrix cannot be read right; names segment or keyword, and the mend.
+    """
+    file = str(path)
+    with _open(path) as handle, ThreadPoolExecutor(1) as other:
+        header = _header(handle, file, dataset)
+        digest = other.submit(_sha256, file)
+        columns = decode(handle, header, stored=stored)
+        sha256 = digest.result()
+    return Events(
+        columns=columns,
+        channels=tuple(Channel(c.name, c.label) for c in header.channels),
+        sample_id=sample_id,
+        file=file,
+        sha256=sha256,
+        warnings=header.warnings,
+    )
+
+
+def _open(path: str | Path) -> BinaryIO:
+    try:
+        return open(path, "rb", buffering=0)  # noqa: SIM115  -- every caller closes it with `with`
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise DataFileError(f"the file cannot be opened: {reason}", str(path), "check the path") from None
+
+
+def _header(handle: BinaryIO, file: str, dataset: int) -> FcsHeader:
+    size = handle.seek(0, 2)
+    sets = list(data_sets(handle, size, file))
+    if not 0 <= dataset < len(sets):
+        raise DataFileError(
+            f"data set {dataset} is not in the file; it holds {len(sets)}", file, "data sets count from 0"
+        )
+    segments = sets[dataset]
+    text, odd = keywords(read_span(handle, segments, segments.text, file), file)
+    extra = _supplement(handle, segments, text, size, file, odd)
+    if len(sets) > 1:
+        odd.append(f"the file holds {len(sets)} data sets; this is number {dataset}, counted from 0")
+    return describe(segments, extra | text, size, file, dataset=dataset, datasets=len(sets), odd=odd)
+
+
+def _supplement(
+    handle: BinaryIO, segments: Segments, text: Mapping[str, str], size: int, file: str, odd: list[str]
+) -> dict[str, str]:
+    """Return the keywords of the supplemental TEXT segment; the primary one wins where both speak."""
+    span = span_of(whole_number(text.get("$BEGINSTEXT", "")), whole_number(text.get("$ENDSTEXT", "")))
+    if span is None or span.length < 2 or span.overlap(segments.text):
+        return {}
+    if segments.origin + span.last >= size:
+        odd.append("the supplemental TEXT segment ends after the file and was not read")
+        return {}
+    found, more = keywords(read_span(handle, segments, span, file), file)
+    odd += [f"supplemental TEXT: {words}" for words in more]
+    return found
+
+
+def _sha256(file: str) -> str:
+    with open(file, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
