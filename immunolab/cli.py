@@ -66,4 +66,34 @@ def _say_error(text: str) -> None:
 
 # --- one block a command: _add_NAME declares its words, _NAME calls the verb -----------------------
 
-COMMANDS: tuple[Callable[[Subparsers], None], ...] = ()
+
+def _add_simulate(commands: Subparsers) -> None:
+    parser = _command(commands, "simulate", "write a virtual trial with known truth as FCS files", _simulate)
+    parser.add_argument("--trial", required=True, metavar="ID", help="built-in design, or a trial file of your own")
+    parser.add_argument("--patients", required=True, type=int, metavar="N")
+    parser.add_argument("--seed", required=True, type=int, metavar="S", help="the same seed writes the same bytes")
+    parser.add_argument("-o", "--out", required=True, metavar="DIR", help="a new or empty folder")
+    parser.add_argument("--visits", metavar="W0,W10", help="default: where the design compares subsets")
+    parser.add_argument("--events", type=int, default=30_000, metavar="N", help="events of a file (default 30000)")
+    parser.add_argument("--null", action="store_true", help="the drug has no effect")
+    parser.add_argument("--confounded", action="store_true", help="baselines in one batch, later visits in another")
+
+
+def _simulate(arguments: argparse.Namespace) -> int:
+    from immunolab.simulate import simulate
+
+    simulate(
+        arguments.trial,
+        patients=arguments.patients,
+        seed=arguments.seed,
+        folder=arguments.out,
+        visits=arguments.visits.split(",") if arguments.visits else None,
+        events=arguments.events,
+        null=arguments.null,
+        confounded=arguments.confounded,
+    )
+    _say(f"study: {arguments.out}/study.yaml\ntruth: {arguments.out}/truth")
+    return DONE
+
+
+COMMANDS: tuple[Callable[[Subparsers], None], ...] = (_add_simulate,)

@@ -1,0 +1,9 @@
+"""Virtual trials with known truth, written as real FCS files.
+
+Shares nothing with the gating: truth comes from the cells that were drawn.
+"""
+
+from immunolab.simulate.model import Options
+from immunolab.simulate.virtual_trial import simulate
+
+__all__ = ["Options", "simulate"]
