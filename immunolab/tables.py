@@ -70,7 +70,7 @@ class Table:
         for column in self.columns:
             if column.name not in frame.columns:
                 if column.nullable:
-                    checked[column.name] = pd.Series(pd.NA, index=frame.index, dtype=_DTYPES[column.kind])
+                    checked[column.name] = pd.Series(None, index=frame.index, dtype=_DTYPES[column.kind])
                 else:
                     problems.append(Problem(where, f"column {column.name}", "the column is missing"))
                 continue
