@@ -1,0 +1,1 @@
+"""Markers, dyes, phenotypes and populations: what the words on a tube mean."""
