@@ -131,6 +131,21 @@ class Hyperlog:
         return _columnwise(_c.hyperlog_inverse, values, t=self.t, m=self.m, w=self.w, a=self.a)
 
 
+@dataclass(frozen=True)
+class Bounded:
+    """A scale whose display values are held between low and high (Gating-ML boundMin and boundMax)."""
+
+    scale: Transform
+    low: float = -np.inf
+    high: float = np.inf
+
+    def apply(self, values: ArrayLike) -> Array:
+        return np.clip(self.scale.apply(values), self.low, self.high)
+
+    def inverse(self, values: ArrayLike) -> Array:
+        return self.scale.inverse(np.clip(np.asarray(values, dtype=np.float64), self.low, self.high))
+
+
 def _columnwise(function: Any, values: ArrayLike, **parameters: float) -> Array:
     array = np.asarray(values, dtype=np.float64)
     column = np.array(array.reshape(-1, 1), dtype=np.float64, order="C")
