@@ -67,6 +67,19 @@ def _say_error(text: str) -> None:
 # --- one block a command: _add_NAME declares its words, _NAME calls the verb -----------------------
 
 
+def _add_trials(commands: Subparsers) -> None:
+    parser = _command(commands, "trials", "the built-in designs: calendar, visits, endpoints, sources", _trials)
+    parser.add_argument("trial", nargs="?", metavar="ID", help="a built-in design, or a trial file of your own")
+
+
+def _trials(arguments: argparse.Namespace) -> int:
+    from immunolab.study.calendar import describe_trial, list_trials
+    from immunolab.study.trial import load_trial
+
+    _say(describe_trial(load_trial(arguments.trial)) if arguments.trial else list_trials())
+    return DONE
+
+
 def _add_simulate(commands: Subparsers) -> None:
     parser = _command(commands, "simulate", "write a virtual trial with known truth as FCS files", _simulate)
     parser.add_argument("--trial", required=True, metavar="ID", help="built-in design, or a trial file of your own")
@@ -96,4 +109,7 @@ def _simulate(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-COMMANDS: tuple[Callable[[Subparsers], None], ...] = (_add_simulate,)
+COMMANDS: tuple[Callable[[Subparsers], None], ...] = (
+    _add_trials,
+    _add_simulate,
+)

@@ -154,19 +154,28 @@ class Endpoint:
             return "measurement"
         return "score" if self.score else "assay"
 
+    @property
+    def value_unit(self) -> str:
+        """Unit of the endpoint's value; empty when it is the variable's or score's own."""
+        fixed = {"percent_of_parent": "%", "log_ratio": "ratio", "absolute_count": "cells/uL"}
+        return self.unit or fixed.get(self.statistic, "")
+
     def expanded(self) -> Iterator[Endpoint]:
-        """Yield one endpoint a denominator and a variable; co-reported ones are not primary."""
+        """Yield one endpoint a denominator and a variable; a co-reported denominator is exploratory.
+
+        The same subset over two denominators is one hypothesis: the registered one is tested.
+        """
         if self.variables:
             for name in self.variables:
                 yield replace(self, id=f"{self.id}_{name}", variable=name, variables=())
             return
         yield replace(self, co_report=())
         for parent in self.co_report:
-            role: Role = "secondary" if self.role == "primary" else self.role
-            beside = replace(self, role=role, co_report=(), parent_source="beside the registered denominator")
+            text = f"beside {self.id}"
+            beside = replace(self, role="exploratory", co_report=(), parent_source=text)
             stem = str(self.population).lower()
             if parent == "absolute_count":
-                yield replace(beside, id=f"{stem}_per_ul", statistic=parent, parent=None, unit="cells/uL")
+                yield replace(beside, id=f"{stem}_per_ul", statistic="absolute_count", parent=None, unit="cells/uL")
             else:
                 yield replace(beside, id=f"{stem}_pct_{_SHORT.get(parent, parent.lower())}", parent=parent)
 
@@ -217,11 +226,12 @@ class Trial:
 
     def expanded_endpoints(self) -> tuple[Endpoint, ...]:
         """Return every endpoint with one denominator each; an endpoint declared twice is kept once."""
+        declared = {_measured(endpoint): endpoint.id for endpoint in self.endpoints}
         found: dict[tuple[object, ...], Endpoint] = {}
-        for endpoint in (*self.endpoints, *(e for declared in self.endpoints for e in declared.expanded())):
-            if endpoint.variables or endpoint.co_report:
-                endpoint = next(endpoint.expanded())
-            found.setdefault(_measured(endpoint), endpoint)
+        for endpoint in self.endpoints:
+            for one in endpoint.expanded():
+                if declared.get(_measured(one), one.id) == one.id:
+                    found.setdefault(_measured(one), one)
         return tuple(found.values())
 
 
