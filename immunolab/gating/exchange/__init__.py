@@ -1,0 +1,1 @@
+"""Gates in from FlowJo and Gating-ML, and out again."""
