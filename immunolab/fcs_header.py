@@ -152,14 +152,10 @@ def _datatype(text: Mapping[str, str], file: str, odd: list[str]) -> DataType:
     if widths and widths <= {8, 16, 24}:
         odd.append("$DATATYPE is missing; values of 8 to 24 bits can only be integers and were read as such")
         return "I"
-    raise DataFileError(
-        "$DATATYPE is missing and the widths do not tell integers from floats", file, _AGAIN
-    )
+    raise DataFileError("$DATATYPE is missing and the widths do not tell integers from floats", file, _AGAIN)
 
 
-def _channels(
-    text: Mapping[str, str], datatype: DataType, file: str, odd: list[str]
-) -> tuple[FcsChannel, ...]:
+def _channels(text: Mapping[str, str], datatype: DataType, file: str, odd: list[str]) -> tuple[FcsChannel, ...]:
     n_channels = whole_number(text.get("$PAR", ""))
     if n_channels is None or n_channels < 1:
         raise DataFileError("$PAR does not give the number of channels", file, _AGAIN)
@@ -172,7 +168,9 @@ def _channels(
             _AGAIN,
         )
     names = _unique_names([text.get(f"$P{i}N", "") for i in range(1, n_channels + 1)], odd)
-    channels = tuple(_channel(text, i, name, datatype, file, odd) for i, name in enumerate(names, start=1))
+    remarks: list[str] = []
+    channels = tuple(_channel(text, i, name, datatype, file, remarks) for i, name in enumerate(names, start=1))
+    odd += _gathered(remarks)
     if len({c.bits == 0 for c in channels}) > 1:
         raise DataFileError("ASCII values are in part delimited and in part of fixed width ($PnB)", file)
     if any(c.datatype == "A" for c in channels) and any(c.datatype != "A" for c in channels):
@@ -198,9 +196,7 @@ def _unique_names(raw: list[str], odd: list[str]) -> list[str]:
     return names
 
 
-def _channel(
-    text: Mapping[str, str], i: int, name: str, datatype: DataType, file: str, odd: list[str]
-) -> FcsChannel:
+def _channel(text: Mapping[str, str], i: int, name: str, datatype: DataType, file: str, odd: list[str]) -> FcsChannel:
     own = text.get(f"$P{i}DATATYPE", "").strip().upper()  # FCS 3.2: a channel may differ from $DATATYPE
     kind: DataType = own if own in ("I", "F", "D") else datatype  # type: ignore[assignment]
     bits = _bits(text.get(f"$P{i}B", ""), i, kind, file, odd)
@@ -209,19 +205,28 @@ def _channel(
         value_range = 0.0
     decades, at_zero = _amplification(text.get(f"$P{i}E", ""), i, odd)
     if decades > 0 and kind in ("F", "D"):
-        odd.append(f"{name}: logarithmic $P{i}E on floating-point values is ignored, as the standard asks")
+        odd.append(f"logarithmic $PnE on floating-point values is ignored, as the standard asks: {name}")
         decades, at_zero = 0.0, 0.0
     if decades > 0 and value_range == 0:
-        odd.append(f"{name}: logarithmic $P{i}E without $P{i}R cannot be undone; values stay as stored")
+        odd.append(f"logarithmic $PnE without $PnR cannot be undone, values stay as stored: {name}")
         decades, at_zero = 0.0, 0.0
     gain = _number(text.get(f"$P{i}G", ""))
     if gain is None or gain <= 0:
         gain = 1.0
     if decades > 0 and gain != 1.0:
-        odd.append(f"{name}: $P{i}G on a logarithmic channel is ignored, as the standard asks")
+        odd.append(f"$PnG on a logarithmic channel is ignored, as the standard asks: {name}")
         gain = 1.0
     label = text.get(f"$P{i}S", "").strip().strip("\0").strip()
     return FcsChannel(name, label, kind, bits, value_range, (decades, at_zero), gain)
+
+
+def _gathered(remarks: list[str]) -> list[str]:
+    """Return remarks in order, those that begin alike (up to the colon) as one with all their channels."""
+    alike: dict[str, list[str]] = {}
+    for remark in remarks:
+        head, _, name = remark.partition(": ")
+        alike.setdefault(head, []).append(name)
+    return [f"{head}: {', '.join(names)}" for head, names in alike.items()]
 
 
 def _bits(word: str, i: int, kind: DataType, file: str, odd: list[str]) -> int:
@@ -231,14 +236,12 @@ def _bits(word: str, i: int, kind: DataType, file: str, odd: list[str]) -> int:
     if kind in ("F", "D"):
         width = 32 if kind == "F" else 64
         if bits != width:
-            odd.append(f"$P{i}B is not {width}, which {_TYPES[kind]} take; {width} is used")
+            odd.append(f"$PnB is not {width}, which {_TYPES[kind]} take; {width} is used for: channel {i}")
         return width
     least, most = (1, 64) if kind == "A" else (8, 64)
     if bits is None or not least <= bits <= most:
         unit = "characters" if kind == "A" else "bits"
-        raise DataFileError(
-            f"$P{i}B gives no usable width of {_TYPES[kind]} ({least} to {most} {unit})", file, _AGAIN
-        )
+        raise DataFileError(f"$P{i}B gives no usable width of {_TYPES[kind]} ({least} to {most} {unit})", file, _AGAIN)
     return bits
 
 
@@ -247,13 +250,13 @@ def _amplification(word: str, i: int, odd: list[str]) -> tuple[float, float]:
         return 0.0, 0.0
     parts = [_number(part) for part in word.split(",")]
     if len(parts) != 2 or parts[0] is None or parts[1] is None or parts[0] < 0:
-        odd.append(f"$P{i}E is not two numbers; channel {i} is taken as linear")
+        odd.append(f"$PnE is not two numbers, taken as linear: channel {i}")
         return 0.0, 0.0
     decades, at_zero = parts[0], parts[1]
     if decades == 0:
         return 0.0, 0.0
     if decades > 30 or at_zero < 0:
-        odd.append(f"$P{i}E is absurd; channel {i} is taken as linear")
+        odd.append(f"$PnE is absurd, taken as linear: channel {i}")
         return 0.0, 0.0
     return decades, at_zero or 1.0  # the standard: 0 at the bottom of a log scale is to be read as 1
 
@@ -363,9 +366,7 @@ def _weigh(
     return _Place(source, span.first, length, n_events, widths, excess, rank)
 
 
-def _judge(
-    place: _Place, total: int | None, segments: Segments, size: int, file: str, odd: list[str]
-) -> None:
+def _judge(place: _Place, total: int | None, segments: Segments, size: int, file: str, odd: list[str]) -> None:
     """Refuse a DATA segment that does not hold what TEXT declares; put smaller oddities into words."""
     event_bits = sum(place.widths)
     room = max(0, size - segments.origin - place.start)

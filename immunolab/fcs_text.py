@@ -178,5 +178,5 @@ def keywords(raw: bytes, file: str) -> tuple[dict[str, str], list[str]]:
     if i < n and parts[i].strip(" \0\r\n\t"):
         odd.append("the last keyword of TEXT has no value")
     if repeated:
-        odd.append(f"{len(repeated)} keywords stand twice in TEXT; the last value of each is used")
+        odd.append(f"keywords that stand twice in TEXT: {len(repeated)}; the last value of each is used")
     return found, odd

@@ -1,0 +1,1 @@
+"""From files to events and measurements: FCS, spillover matrices, single cells, tables of measurements."""

@@ -8,14 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from immunolab.errors import DataFileError
-from immunolab.events import Channel, Events, Spillover
-from immunolab.loaders.fcs_data import decode
+from immunolab.events import Events, Spillover
 from immunolab.fcs_header import FcsChannel, FcsHeader, describe
 from immunolab.fcs_text import Segments, data_sets, keywords, read_span, span_of, whole_number
+from immunolab.loaders.fcs_data import decode, not_finite
+from immunolab.loaders.prior_processing import signs_of_processing
+from immunolab.loaders.spillover import keyword_spillover, match_spillover, read_spillover
+from immunolab.vocabulary.panel import resolve_channels
 
 __all__ = ["FcsChannel", "FcsHeader", "read_fcs", "read_header"]
 
@@ -56,7 +56,8 @@ def read_fcs(
     spillover : ``file`` takes the file's own matrix, a path reads one (CSV or FlowJo .mtx), None
         leaves the tube without.
     sample_id : the sample the tube belongs to.
-    stored : values as they stand in the file, before ``$PnE``, ``$PnG`` and ``$TIMESTEP``.
+    stored : values as they stand in the file, before ``$PnE``, ``$PnG`` and ``$TIMESTEP``; such a
+        tube has no matrix, which is meant for linear values.
 
     Returns
     -------
@@ -70,22 +71,55 @@ def read_fcs(
     file = str(path)
     with _open(path) as handle, ThreadPoolExecutor(1) as other:
         header = _header(handle, file, dataset)
+        names, labels = [c.name for c in header.channels], [c.label for c in header.channels]
+        channels = resolve_channels(names, labels, panel)
+        matrix, odd = (None, []) if stored else choose_spillover(header, spillover)
         digest = other.submit(_sha256, file)
         columns = decode(handle, header, stored=stored)
         sha256 = digest.result()
+    odd += not_finite(columns, names)
+    odd += signs_of_processing(columns, channels, matrix, header.cytometer)
     return Events(
         columns=columns,
-        channels=tuple(Channel(c.name, c.label) for c in header.channels),
+        channels=channels,
+        spillover=matrix,
         sample_id=sample_id,
         file=file,
         sha256=sha256,
-        warnings=header.warnings,
+        warnings=header.warnings + tuple(odd),
     )
+
+
+def choose_spillover(
+    header: FcsHeader, spillover: Literal["file"] | str | Path | Spillover | None = "file"
+) -> tuple[Spillover | None, list[str]]:
+    """Return the matrix a tube is to be compensated with, in its channel names, and what is odd about it.
+
+    Parameters
+    ----------
+    header : of the tube.
+    spillover : as in `read_fcs`.
+
+    Raises
+    ------
+    DataFileError
+        When the matrix is not usable for this tube.
+    """
+    odd: list[str] = []
+    if spillover == "file":
+        matrix, odd = keyword_spillover(header.text, header.file)
+    else:
+        matrix = read_spillover(spillover) if isinstance(spillover, str | Path) else spillover
+    if matrix is None:
+        return None, odd
+    names, labels = [c.name for c in header.channels], [c.label for c in header.channels]
+    matched, more = match_spillover(matrix, names, labels, header.file)
+    return matched, odd + more
 
 
 def _open(path: str | Path) -> BinaryIO:
     try:
-        return open(path, "rb", buffering=0)  # noqa: SIM115  -- every caller closes it with `with`
+        return open(path, "rb", buffering=0)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise DataFileError(f"the file cannot be opened: {reason}", str(path), "check the path") from None

@@ -7,7 +7,7 @@ precision on the values as stored, then rounded once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -58,6 +58,18 @@ def decode(handle: BinaryIO, header: FcsHeader, *, stored: bool = False) -> NDAr
             _fill(columns[:, first:last], block, scales)
             first = last
     return columns
+
+
+def not_finite(columns: NDArray[np.float32], names: Sequence[str]) -> list[str]:
+    """Return words for every channel that holds NaN or infinite values."""
+    odd = []
+    for name, column in zip(names, columns, strict=True):
+        with np.errstate(over="ignore", invalid="ignore"):
+            sound = np.isfinite(column.dot(column))  # a sum is far cheaper than a mask, and rarely overflows
+        n_bad = 0 if sound else int(column.size - np.isfinite(column).sum())
+        if n_bad:
+            odd.append(f"{name}: {n_bad:,} events hold NaN or infinite values")
+    return odd
 
 
 def _fill(out: NDArray[np.float32], block: NDArray[Any], scales: list[Scale | None]) -> None:
@@ -115,7 +127,9 @@ def _counts(n_events: int, step: int) -> Iterator[int]:
 
 def _byte_blocks(handle: BinaryIO, header: FcsHeader) -> Iterator[NDArray[Any]]:
     """Yield events x channels, or a structured block when channels differ in type; integers masked."""
-    codes = [_code(channel, width, header.byte_order) for channel, width in zip(header.channels, header.widths)]
+    codes = [
+        _code(channel, width, header.byte_order) for channel, width in zip(header.channels, header.widths, strict=True)
+    ]
     masks = [_mask(channel) for channel in header.channels]
     event_bytes = sum(header.widths) // 8
     uniform = len(set(codes)) == 1 and not codes[0].startswith("V")
@@ -177,7 +191,7 @@ def _packed_blocks(handle: BinaryIO, header: FcsHeader) -> Iterator[NDArray[Any]
         raw = np.frombuffer(_read(handle, -(-count * event_bits // 8), header), dtype=np.uint8)
         bits = np.unpackbits(raw, count=count * event_bits, bitorder=order).reshape(count, event_bits)
         block = np.zeros((count, len(ends)), dtype=np.uint64)
-        for row, (width, end) in enumerate(zip(header.widths, ends)):
+        for row, (width, end) in enumerate(zip(header.widths, ends, strict=True)):
             places = range(end - width, end) if order == "big" else range(end - 1, end - width - 1, -1)
             for place in places:
                 block[:, row] = (block[:, row] << np.uint64(1)) | bits[:, place]
