@@ -1,0 +1,244 @@
+"""What a gating figure needs of a tube, as small arrays: drawn later, without the events.
+
+A worker that holds the events makes the views; whoever draws them needs neither the events nor the
+gates. Axes depend on the scale and not on the tube, so that a patient's visits can be compared.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from immunolab.events import Events
+from immunolab.gating.apply import coordinates
+from immunolab.gating.strategy import (
+    ROOT,
+    Boolean,
+    Dimension,
+    Ellipsoid,
+    Memberships,
+    Polygon,
+    Population,
+    Rectangle,
+    Strategy,
+)
+from immunolab.plots.scales import Scale, scale_of
+
+BINS = 96
+MOST_EVENTS = 20_000
+MOST_MEMBERS = 400
+Array = NDArray[np.float64]
+Axis = Callable[[Dimension], Array]
+
+
+@dataclass(frozen=True)
+class GateView:
+    """One panel of a gating figure.
+
+    Attributes
+    ----------
+    sample_id, path, name, parent : what is gated, and in what.
+    part : ``1 of 2`` when a gate has more than two dimensions and is drawn in steps.
+    x, y : axes; ``y`` is None for a histogram.
+    counts : events of the parent in each bin, ``(BINS, BINS)`` with y first, or ``(BINS,)``.
+    lines : the gate's border as runs of (x, y) points on the display scale; a histogram's has x only.
+    members : (x, y) of some members, for a gate without a border on these axes (and, or, not).
+    n_events, n_parent : events inside and in the parent, of all events, not of those drawn.
+    n_drawn : events of the parent that ``counts`` holds.
+    flag : words that qualify the gate.
+    note : what the panel does not show by itself.
+    """
+
+    sample_id: str
+    path: str
+    name: str
+    parent: str
+    x: Scale
+    y: Scale | None
+    counts: NDArray[np.uint32]
+    lines: tuple[Array, ...]
+    n_events: int
+    n_parent: int
+    n_drawn: int
+    members: Array
+    part: str = ""
+    flag: str = ""
+    note: str = ""
+
+    @property
+    def percent(self) -> float:
+        """Percent of the parent; NaN for an empty parent."""
+        return 100.0 * self.n_events / self.n_parent if self.n_parent else float("nan")
+
+
+def gate_views(strategy: Strategy, events: Events, memberships: Memberships, *, seed: int = 0) -> list[GateView]:
+    """Return one view (or more, for gates of over two dimensions) for each gated population.
+
+    Parameters
+    ----------
+    strategy : a geometric strategy; populations without a gate have no view.
+    events : the tube.
+    memberships : the strategy evaluated on the tube.
+    seed : of the subsample: at most 20,000 events of each parent are drawn.
+    """
+    views: list[GateView] = []
+    drawn: dict[str, _Drawn] = {}
+    for population in strategy.populations:
+        dimensions = _dimensions(population, strategy)
+        if not dimensions:
+            continue
+        if population.parent_path not in drawn:
+            drawn[population.parent_path] = _draw(population.parent_path, strategy, events, memberships, seed)
+        views += _panels(population, dimensions, drawn[population.parent_path], events, memberships)
+    return views
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A subsample of one parent's events."""
+
+    rows: NDArray[np.intp]
+    n_parent: int
+    axis: Axis
+
+
+def _draw(path: str, strategy: Strategy, events: Events, memberships: Memberships, seed: int) -> _Drawn:
+    rows = np.flatnonzero(memberships.masks[path]) if path else np.arange(events.n_events)
+    n_parent = len(rows)
+    if n_parent > MOST_EVENTS:
+        rng = np.random.default_rng([seed, zlib.crc32(path.encode())])
+        rows = np.sort(rng.choice(rows, MOST_EVENTS, replace=False))
+    subset = replace(events, columns=np.ascontiguousarray(events.columns[:, rows]))
+    return _Drawn(rows, n_parent, coordinates(strategy, subset))
+
+
+def _dimensions(population: Population, strategy: Strategy) -> tuple[Dimension, ...]:
+    """Return the axes to draw a gate on; for a boolean gate those of its first geometric operand."""
+    gate = population.gate
+    if isinstance(gate, Rectangle | Polygon | Ellipsoid):
+        return tuple(gate.dimensions)
+    if isinstance(gate, Boolean):
+        for operand in gate.operands:
+            dimensions = _dimensions(strategy[operand], strategy)
+            if dimensions:
+                return dimensions[:2]
+    return ()
+
+
+def _panels(
+    population: Population, dimensions: tuple[Dimension, ...], drawn: _Drawn, events: Events, memberships: Memberships
+) -> Iterator[GateView]:
+    gate = population.gate
+    steps = [dimensions[i : i + 2] for i in range(0, len(dimensions), 2)]
+    inside = np.ones(len(drawn.rows), dtype=np.bool_)
+    member = memberships.masks[population.path]
+    for step, pair in enumerate(steps):
+        values = [drawn.axis(dimension) for dimension in pair]
+        borders = _borders(gate, 2 * step, len(pair))
+        scales = [
+            scale_of(dimension, value, border, events)
+            for dimension, value, border in zip(pair, values, borders, strict=True)
+        ]
+        is_boolean = isinstance(gate, Boolean)
+        yield GateView(
+            sample_id=events.sample_id,
+            path=population.path,
+            name=population.name,
+            parent=population.parent if population.parent_path else ROOT,
+            x=scales[0],
+            y=scales[1] if len(pair) == 2 else None,
+            counts=_histogram([value[inside] for value in values], scales),
+            lines=tuple(_lines(gate, 2 * step, scales)),
+            n_events=int(np.count_nonzero(member)),
+            n_parent=drawn.n_parent,
+            n_drawn=int(np.count_nonzero(inside)),
+            members=_some(values, member[drawn.rows]) if is_boolean and len(pair) == 2 else np.empty((0, 2)),
+            part=f"{step + 1} of {len(steps)}" if len(steps) > 1 else "",
+            flag=population.flag,
+            note=_note(gate, step, len(steps)),
+        )
+        if isinstance(gate, Rectangle):
+            inside &= _within(values, borders)
+
+
+def _borders(gate: object, first: int, count: int) -> list[tuple[float | None, ...]]:
+    """Return the finite coordinates of the gate on each axis of a step, so that axes include them."""
+    if isinstance(gate, Rectangle):
+        return [(gate.lower[i], gate.upper[i]) for i in range(first, first + count)]
+    if isinstance(gate, Polygon):
+        return [tuple(vertex[i] for vertex in gate.vertices) for i in range(2)]
+    if isinstance(gate, Ellipsoid):
+        reach = [float(np.sqrt(gate.covariance[i][i] * gate.distance_square)) for i in range(len(gate.mean))]
+        return [(gate.mean[i] - reach[i], gate.mean[i] + reach[i]) for i in range(first, first + count)]
+    return [() for _ in range(count)]
+
+
+def _within(values: list[Array], borders: list[tuple[float | None, ...]]) -> NDArray[np.bool_]:
+    inside = np.ones(len(values[0]), dtype=np.bool_)
+    for value, (lower, upper) in zip(values, borders, strict=True):
+        inside &= (value >= (-np.inf if lower is None else lower)) & (value < (np.inf if upper is None else upper))
+    return inside
+
+
+def _histogram(values: list[Array], scales: list[Scale]) -> NDArray[np.uint32]:
+    """Return counts in equal bins; events beyond an axis are counted in its outermost bin."""
+    index = np.zeros(len(values[0]), dtype=np.intp)
+    for value, scale in zip(reversed(values), reversed(scales), strict=True):
+        place = (np.nan_to_num(value, nan=scale.low) - scale.low) / (scale.high - scale.low) * BINS
+        index = index * BINS + np.clip(place, 0, BINS - 1).astype(np.intp)
+    counts = np.bincount(index, minlength=BINS ** len(values)).astype(np.uint32)
+    return counts.reshape((BINS,) * len(values))
+
+
+def _some(values: list[Array], member: NDArray[np.bool_]) -> Array:
+    rows = np.flatnonzero(member)
+    step = max(1, -(-len(rows) // MOST_MEMBERS))
+    return np.column_stack([value[rows[::step]] for value in values])
+
+
+def _lines(gate: object, first: int, scales: list[Scale]) -> Iterator[Array]:
+    if isinstance(gate, Polygon):
+        yield np.array([*gate.vertices, gate.vertices[0]], dtype=np.float64)
+    elif isinstance(gate, Ellipsoid) and len(scales) == 2:
+        yield _ellipse(gate, first)
+    elif isinstance(gate, Rectangle | Ellipsoid):
+        borders = _borders(gate, first, len(scales))
+        if len(scales) == 1:
+            yield from (np.array([edge], dtype=np.float64) for edge in borders[0] if edge is not None)
+        else:
+            yield from _box(borders, scales)
+
+
+def _ellipse(gate: Ellipsoid, first: int) -> Array:
+    """Return the outline of an ellipsoid's shadow on two of its axes."""
+    pair = slice(first, first + 2)
+    covariance = np.asarray(gate.covariance, dtype=np.float64)[pair, pair]
+    turn = np.linspace(0.0, 2.0 * np.pi, 121)
+    circle = np.column_stack([np.cos(turn), np.sin(turn)]) * np.sqrt(gate.distance_square)
+    return np.asarray(gate.mean[pair]) + circle @ np.linalg.cholesky(covariance).T
+
+
+def _box(borders: list[tuple[float | None, ...]], scales: list[Scale]) -> Iterator[Array]:
+    """Yield the closed sides of a rectangle; an open side reaches the end of its axis and has no line."""
+    (left, right), (bottom, top) = borders
+    x_low, x_high = (scales[0].low if left is None else left), (scales[0].high if right is None else right)
+    y_low, y_high = (scales[1].low if bottom is None else bottom), (scales[1].high if top is None else top)
+    corners = [(x_low, y_low), (x_high, y_low), (x_high, y_high), (x_low, y_high), (x_low, y_low)]
+    for (start, end), closed in zip(pairwise(corners), (bottom, right, top, left), strict=True):
+        if closed is not None:
+            yield np.array([start, end], dtype=np.float64)
+
+
+def _note(gate: object, step: int, steps: int) -> str:
+    if isinstance(gate, Boolean):
+        names = [operand.rsplit("/", 1)[-1] for operand in gate.operands]
+        terms = [f"not {name}" if flip else name for name, flip in zip(names, gate.complement, strict=True)]
+        return f"not {terms[0]}" if gate.operator == "not" else f" {gate.operator} ".join(terms)
+    if isinstance(gate, Ellipsoid) and len(gate.mean) > 2:
+        return "shadow of the ellipsoid"
+    return f"events inside step {step}" if steps > 1 and step else ""

@@ -1,0 +1,197 @@
+"""Gating figures: the contact sheet of a sample, one gate's panel, and thresholds over the run order."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from immunolab.events import Events
+from immunolab.gating.strategy import Memberships, Strategy
+from immunolab.plots.gate_views import GateView, gate_views
+from immunolab.plots.labels import number
+from immunolab.plots.scales import Scale
+from immunolab.plots.style import ALARM, BATCH_COLOURS, HALF, MM, SMALL, WIDTH, axes, figure, style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_GATE, _MEMBER = "#D55E00", "#D55E00"
+
+
+def contact_sheet(
+    strategy: Strategy, events: Events, memberships: Memberships, *, title: str = "", seed: int = 0
+) -> Figure:
+    """Return one page with every gate of a sample; see `gate_views` and `draw_contact_sheet`."""
+    return draw_contact_sheet(gate_views(strategy, events, memberships, seed=seed), title=title)
+
+
+@style()
+def draw_contact_sheet(views: Sequence[GateView], *, title: str = "") -> Figure:
+    """Return one page with a panel for each view.
+
+    Parameters
+    ----------
+    views : of one sample, in the order of the strategy.
+    title : above the page; the sample_id when empty.
+    """
+    columns = 4 if len(views) <= 20 else 5
+    rows = max(1, -(-len(views) // columns))
+    fig = figure(WIDTH, (20 + rows * (47 if columns == 4 else 42)) * MM)
+    fig.set_layout_engine("none")
+    height = fig.get_figheight() / MM
+    grid = fig.add_gridspec(
+        rows, columns, left=0.066, right=0.985, bottom=19 / height, top=1 - 20 / height, wspace=0.55, hspace=0.85
+    )
+    for view, place in zip(views, grid, strict=False):  # the last row may have room left
+        gate_panel(view, fig.add_subplot(place))
+    heading = title or (views[0].sample_id if views else "")
+    fig.text(0.012, 1 - 3 / height, heading, fontsize=10, weight="bold", va="top")
+    fig.text(0.012, 2 / height, _legend(views), fontsize=SMALL, color="#333333", va="bottom")
+    return fig
+
+
+@style()
+def gate_panel(view: GateView, ax: Axes | None = None) -> Axes:
+    """Draw one gate: the parent's events as density, the border, count and percent, flags in red."""
+    ax = axes(ax, 45 * MM, 45 * MM)
+    if view.y is None:
+        _draw_histogram(view, ax)
+    else:
+        _draw_density(view, view.y, ax)
+        _apply(ax, view.y, "y")
+    _apply(ax, view.x, "x")
+    ax.tick_params(labelsize=SMALL, pad=1.5)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(view.y is not None)
+    _heading(view, ax)
+    return ax
+
+
+def _legend(views: Sequence[GateView]) -> str:
+    if not views:
+        return "No gate was evaluated on this sample."
+    most = max((view.n_drawn for view in views), default=0)
+    return (
+        f"Shade: density of the parent's events (at most {most:,} drawn; counts and percentages are of all events; "
+        "events beyond an axis\nlie on its edge). Orange: gate; orange dots: members of an and/or/not gate. "
+        "Ticks in instrument units after compensation. Red: flags."
+    )
+
+
+def _draw_density(view: GateView, y: Scale, ax: Axes) -> None:
+    shade = np.ma.masked_equal(np.sqrt(view.counts.astype(np.float64)), 0.0)
+    extent = (view.x.low, view.x.high, y.low, y.high)
+    ax.imshow(shade, origin="lower", extent=extent, aspect="auto", cmap="viridis", interpolation="nearest", zorder=1)
+    for line in view.lines:
+        ax.plot(line[:, 0], line[:, 1], color="white", linewidth=2.2, solid_capstyle="butt", zorder=2)
+        ax.plot(line[:, 0], line[:, 1], color=_GATE, linewidth=1.2, solid_capstyle="butt", zorder=3)
+    if len(view.members):
+        ax.plot(view.members[:, 0], view.members[:, 1], ".", color=_MEMBER, markersize=1.6, zorder=3)
+
+
+def _draw_histogram(view: GateView, ax: Axes) -> None:
+    edges = np.linspace(view.x.low, view.x.high, len(view.counts) + 1)
+    ax.stairs(view.counts, edges, fill=True, color="#9DB4C8")
+    ax.stairs(view.counts, edges, color="#33506B", linewidth=0.6)
+    for line in view.lines:
+        ax.axvline(float(line[0]), color=_GATE, linewidth=1.2)
+    ax.set_ylim(0, max(1.0, 1.05 * float(view.counts.max(initial=0))))
+    ax.locator_params(axis="y", nbins=3)
+    ax.set_ylabel("events", fontsize=SMALL, labelpad=1)
+
+
+def _apply(ax: Axes, scale: Scale, which: str) -> None:
+    axis = ax.xaxis if which == "x" else ax.yaxis
+    axis.set_ticks(scale.ticks, scale.tick_labels)
+    # one line of marks: a sheet has thousands of minor ticks, and as Tick objects they take most of its time
+    edge = np.zeros(len(scale.minor))
+    if which == "x":
+        marks = ax.plot(scale.minor, edge, "|", transform=ax.get_xaxis_transform())
+        ax.set_xlim(scale.low, scale.high)
+    else:
+        marks = ax.plot(edge, scale.minor, "_", transform=ax.get_yaxis_transform())
+        ax.set_ylim(scale.low, scale.high)
+    marks[0].set(color="black", markersize=3, markeredgewidth=0.4, clip_on=False, zorder=4)
+    axis.set_label_text(textwrap.shorten(scale.label, 26, placeholder="…"), fontsize=SMALL)
+    axis.labelpad = 1
+
+
+def _heading(view: GateView, ax: Axes) -> None:
+    name = view.name if len(view.name) <= 19 else f"{view.name[:18]}…"
+    share = "no parent events" if view.n_parent == 0 else f"{number(view.percent)} % of {_short(view.parent)}"
+    part = f" ({view.part})" if view.part else ""
+    above = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "bottom"}
+    ax.annotate(name + part, (0, 1), (0, 22), fontsize=8, weight="bold", **above)
+    counts = f"{share}\n{view.n_events:,} of {view.n_parent:,}"
+    ax.annotate(counts, (0, 1), (0, 2.5), fontsize=SMALL, linespacing=1.1, **above)
+    flags = [word for word in view.flag.split(";") if word] + ([] if view.n_parent else ["empty_parent"])
+    _inside(ax, "\n".join(flags[:3]), 0.03, "bottom", ALARM)
+    _inside(ax, "\n".join(textwrap.wrap(view.note, 18)[:3]), 0.97, "top", "#222222")
+
+
+def _inside(ax: Axes, text: str, height: float, va: str, tint: str) -> None:
+    if text:
+        box = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 0.8}
+        ax.text(0.03, height, text, transform=ax.transAxes, fontsize=SMALL, color=tint, va=va, zorder=5, bbox=box)
+
+
+def _short(parent: str) -> str:
+    return parent if len(parent) <= 14 else f"{parent[:13]}…"
+
+
+@style()
+def gate_drift(
+    thresholds: pd.DataFrame,
+    population: str,
+    marker: str,
+    order: Sequence[str],
+    *,
+    batches: dict[str, str] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw where one border was placed in each sample, in run order.
+
+    Parameters
+    ----------
+    thresholds : THRESHOLDS rows.
+    population, marker : the border.
+    order : sample_ids in the order they were acquired.
+    batches : sample_id to batch, which colours the points; a line marks each change of batch.
+    """
+    ax = axes(ax, HALF, 55 * MM)
+    rows = thresholds[(thresholds["population"] == population) & (thresholds["marker"] == marker)]
+    rows = rows.drop_duplicates("sample_id").set_index("sample_id").reindex(list(order))
+    named = batches or {}
+    names = list(dict.fromkeys(named.get(sample, "") for sample in order))
+    for i, (sample, row) in enumerate(rows.iterrows()):
+        if pd.isna(row["threshold"]):
+            continue
+        tint = BATCH_COLOURS[names.index(named.get(str(sample), "")) % len(BATCH_COLOURS)]
+        if not pd.isna(row["ci_low"]) and not pd.isna(row["ci_high"]):
+            ax.plot([i, i], [row["ci_low"], row["ci_high"]], color=tint, linewidth=1)
+        flagged = not pd.isna(row["flag"]) and str(row["flag"]) != ""
+        ax.plot(i, row["threshold"], "o", color=tint, markersize=3.5, markerfacecolor="white" if flagged else tint)
+    for i in range(1, len(order)):
+        if named.get(order[i], "") != named.get(order[i - 1], ""):
+            ax.axvline(i - 0.5, color="#888888", linewidth=0.6, linestyle=":")
+    for i, name in enumerate(names):
+        if name:
+            ax.plot([], [], "o", color=BATCH_COLOURS[i % len(BATCH_COLOURS)], markersize=3.5, label=f"batch {name}")
+    ax.set(xlim=(-0.7, len(order) - 0.3), ylabel=f"{marker} border of {population}\n(display scale)")
+    ax.set_xlabel("samples in run order")
+    _sample_ticks(ax, order)
+    ax.set_title(f"{population}: {marker} border, n = {int(rows['threshold'].notna().sum())} samples (open = flagged)")
+    if any(names):
+        ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handletextpad=0.2)
+    return ax
+
+
+def _sample_ticks(ax: Axes, order: Sequence[str]) -> None:
+    step = max(1, -(-len(order) // 24))
+    places = range(0, len(order), step)
+    ax.set_xticks(list(places), [order[i] for i in places], rotation=90, fontsize=SMALL)

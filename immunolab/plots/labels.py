@@ -1,0 +1,201 @@
+"""Words on figures: what an endpoint is and of what, and how p, intervals and n are written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from immunolab.plots.style import colour
+
+DENOMINATORS = {
+    "CD4": "CD4+ T cells",
+    "CD8": "CD8+ T cells",
+    "CD3": "CD3+ T cells",
+    "CD4_mem": "memory CD4+ T cells",
+    "Tconv": "CD4+ T cells without Treg",
+    "lymphocytes": "viable single lymphocytes",
+    "viable": "viable single events",
+    "singlets": "single events",
+    "root": "all events",
+}
+_CONCENTRATIONS = ("/ml", "/l", "/dl", "/ul", "/µl", "/mm3")
+_SCALE_WORDS = {
+    "log_odds": "odds ratio",
+    "logit": "odds ratio",
+    "log": "fold",
+    "identity": "difference",
+    "arcsine": "difference on the arcsine scale",
+}
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+LOW_FLAGS = ("below", "above", "too_few_events", "low_events")
+
+
+@dataclass(frozen=True)
+class EndpointLabel:
+    """How an endpoint is written on figures and in the report.
+
+    Attributes
+    ----------
+    endpoint : endpoint id.
+    population : subset or variable measured.
+    definition : the gate in markers (``CD25hi CD127lo``); empty when the table names none.
+    parent : denominator as the table names it; empty when there is none.
+    unit : unit of the value.
+    """
+
+    endpoint: str
+    population: str
+    definition: str
+    parent: str
+    unit: str
+
+    @property
+    def name(self) -> str:
+        """``Treg (CD25hi CD127lo)``."""
+        return f"{self.population} ({self.definition})" if self.definition else self.population
+
+    @property
+    def quantity(self) -> str:
+        """``% of CD4+ T cells``, ``ratio``, ``pg/ml``."""
+        if self.unit != "%" or not self.parent:
+            return self.unit
+        return f"% of {denominator(self.parent)}"
+
+    @property
+    def axis(self) -> str:
+        """``Treg (CD25hi CD127lo), % of CD4+ T cells``."""
+        return f"{self.name}, {self.quantity}"
+
+    @property
+    def short(self) -> str:
+        """``Treg, % of CD4``: for crowded figures; the long form stands in the caption."""
+        if self.unit == "%" and self.parent:
+            return f"{self.population}, % of {self.parent}"
+        return self.population if self.unit == "ratio" else f"{self.population}, {self.unit}"
+
+    @property
+    def axis_scale(self) -> Literal["linear", "log2"]:
+        """Ratios and concentrations are read on a log2 axis, everything else from zero."""
+        return "log2" if self.unit == "ratio" or self.unit.lower().endswith(_CONCENTRATIONS) else "linear"
+
+    @property
+    def colour(self) -> str:
+        """The subset's fixed colour."""
+        return colour(self.population)
+
+
+def denominator(parent: str) -> str:
+    """Return a parent's name in words (``CD4`` is ``CD4+ T cells``)."""
+    known = {name.lower(): words for name, words in DENOMINATORS.items()}
+    return known.get(parent.lower(), parent)
+
+
+def label(row: Mapping[str, object] | pd.Series, definitions: Mapping[str, str] | None = None) -> EndpointLabel:
+    """Return the label of one ENDPOINTS row; ``definitions`` maps definition ids to markers in words."""
+    ids = [part for part in _text(row.get("definition")).split(";") if part]
+    words = [(definitions or {}).get(part, part) for part in ids]
+    return EndpointLabel(
+        _text(row["endpoint"]), _text(row["population"]), "; ".join(words), _text(row.get("parent")), _text(row["unit"])
+    )
+
+
+def labels(endpoints: pd.DataFrame, definitions: Mapping[str, str] | None = None) -> dict[str, EndpointLabel]:
+    """Return the label of every endpoint of an ENDPOINTS table.
+
+    An endpoint whose samples follow different definitions, denominators or units says so in its
+    name instead of hiding all but one.
+    """
+    found: dict[str, EndpointLabel] = {}
+    columns = ["endpoint", "population", "definition", "parent", "unit"]
+    kinds = endpoints[columns].drop_duplicates()
+    for endpoint, rows in kinds.groupby("endpoint", sort=False):
+        first = label(rows.iloc[0], definitions)
+        if len(rows) > 1:
+            mixed = [column for column in columns[1:] if rows[column].nunique(dropna=False) > 1]
+            first = EndpointLabel(
+                first.endpoint, first.population, f"MIXED {' and '.join(mixed)}", first.parent, first.unit
+            )
+        found[str(endpoint)] = first
+    return found
+
+
+def number(value: float, digits: int = 3) -> str:
+    """Return a number with so many significant digits, without an exponent where it can be read without."""
+    if pd.isna(value):
+        return "not available"
+    if not np.isfinite(value):
+        return "∞" if value > 0 else "-∞"
+    if value == 0 or 1e-4 <= abs(value) < 10**6:
+        rounded = float(f"{value:.{digits - 1}e}")
+        places = max(0, digits - 1 - int(np.floor(np.log10(abs(rounded))))) if rounded else 0
+        return f"{rounded:.{places}f}".replace("-", "−")
+    return _power(value, digits)
+
+
+def p_text(p_value: float, symbol: str = "p") -> str:
+    """Return ``p = 0.0078``: the number itself, never stars or a threshold."""
+    if pd.isna(p_value):
+        return f"{symbol} not computed"
+    return f"{symbol} = {p_number(p_value)}"
+
+
+def p_number(p_value: float) -> str:
+    """Return a p or q value with two significant digits (three above 0.1)."""
+    if pd.isna(p_value):
+        return "–"
+    if p_value >= 0.001:
+        return f"{p_value:.3f}" if p_value >= 0.1 else number(p_value, 2)
+    return "0" if p_value == 0 else _power(p_value, 2)
+
+
+def scale_word(scale: str) -> str:
+    """Return what an estimate on a scale is called once it is turned back: odds ratio, fold, difference."""
+    return _SCALE_WORDS.get(scale, scale)
+
+
+def interval(estimate: float, low: float, high: float, scale: str) -> str:
+    """Return ``odds ratio 2.11 [1.71, 2.60]`` from an estimate and 95 % limits on a scale."""
+    return f"{scale_word(scale)} {bracket(estimate, low, high, scale)}"
+
+
+def bracket(estimate: float, low: float, high: float, scale: str) -> str:
+    """Return ``2.11 [1.71, 2.60]``, turned back from log odds or log."""
+    if pd.isna(estimate):
+        return "not estimable"
+    values = [back(value, scale) for value in (estimate, low, high)]
+    limits = (
+        f" [{number(values[1])}, {number(values[2])}]" if not pd.isna(low) and not pd.isna(high) else " [no interval]"
+    )
+    return number(values[0]) + limits
+
+
+def back(value: float, scale: str) -> float:
+    """Return exp(value) on log scales, the value itself on others."""
+    return float(np.exp(value)) if scale in ("log_odds", "logit", "log") else float(value)
+
+
+def is_low(flag: object) -> bool:
+    """Whether a flag says that a value lies outside what the assay can quantify."""
+    return any(word.startswith(LOW_FLAGS) for word in _text(flag).split(";") if word)
+
+
+def span(values: pd.Series) -> str:
+    """Return ``71`` or ``71 (69 to 73)``: the median, and the range when there is one."""
+    present = values.dropna()
+    if present.empty:
+        return "unknown"
+    middle = f"{present.median():g}"
+    return middle if present.nunique() == 1 else f"{middle} ({present.min():g} to {present.max():g})"
+
+
+def _power(value: float, digits: int) -> str:
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    return f"{mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPT)}".replace("-", "−")
+
+
+def _text(value: object) -> str:
+    return "" if value is None or pd.isna(value) else str(value)  # type: ignore[call-overload]

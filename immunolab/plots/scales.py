@@ -1,0 +1,127 @@
+"""Axes of cytometry figures: positions on the display scale, ticks in instrument units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from immunolab.events import Events
+from immunolab.gating.strategy import Dimension
+from immunolab.transforms import Asinh, Identity, Linear, Transform
+
+_TOP = 262144.0  # 2^18: the top of most cytometers' scale
+_APART = 0.16  # share of an axis that two tick labels need
+_SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One axis.
+
+    Attributes
+    ----------
+    label : marker and channel.
+    low, high : ends on the display scale.
+    ticks, tick_labels : labelled positions on the display scale, and their instrument values in words.
+    minor : further positions, without a label.
+    """
+
+    label: str
+    low: float
+    high: float
+    ticks: tuple[float, ...]
+    tick_labels: tuple[str, ...]
+    minor: tuple[float, ...] = ()
+
+
+def scale_of(
+    dimension: Dimension, values: NDArray[np.float64], borders: Sequence[float | None], events: Events
+) -> Scale:
+    """Return the axis of a gate's dimension.
+
+    The ends come from the transform where it has ends of its own, else from the next power of two
+    (linear) or ten (arcsinh) above the events, so that the visits of a patient share one axis; an axis
+    grows when the gate's border would lie outside.
+    """
+    low, high = _ends(dimension.transform, values)
+    for border in borders:
+        if border is not None and np.isfinite(border):
+            low, high = min(low, border), max(high, border)
+    ticks, words, minor = _ticks(dimension.transform, low, high)
+    return Scale(_label(dimension, events), low, high, ticks, words, minor)
+
+
+def _ends(transform: Transform, values: NDArray[np.float64]) -> tuple[float, float]:
+    finite = values[np.isfinite(values)]
+    if isinstance(transform, Identity | Linear | Asinh):
+        top = float(np.quantile(transform.inverse(finite), 0.999)) if len(finite) else 1.0
+        bottom = float(np.quantile(transform.inverse(finite), 0.01)) if len(finite) else 0.0
+        top = max(top, 1e-3)
+        if isinstance(transform, Asinh):
+            ends = -transform.cofactor, 10.0 ** np.ceil(np.log10(top))
+        else:
+            upper = 2.0 ** np.ceil(np.log2(top))
+            ends = (-upper / 8 if bottom < 0 else 0.0), upper
+        low, high = transform.apply(np.array(ends))
+        return float(low), float(high)
+    high = float(transform.apply(np.array([getattr(transform, "t", _TOP)]))[0])
+    return -0.03 * high, high
+
+
+def _ticks(
+    transform: Transform, low: float, high: float
+) -> tuple[tuple[float, ...], tuple[str, ...], tuple[float, ...]]:
+    if isinstance(transform, Identity | Linear):
+        return _linear_ticks(transform, low, high)
+    upper, lower = range(7, 2, -1), range(2, -3, -1)
+    ordered = [(10.0**k, _power(k, 1)) for k in upper] + [(0.0, "0")]
+    ordered += [(-(10.0**k), _power(k, -1)) for k in (5, 4, 3, 2)] + [(10.0**k, _power(k, 1)) for k in lower]
+    ticks: list[float] = []
+    words: list[str] = []
+    apart = _APART * (high - low)
+    for value, word in ordered:
+        place = float(transform.apply(np.array([value]))[0])
+        crowded = any(abs(place - other) < apart for other in ticks)
+        if np.isfinite(place) and low <= place <= high and not crowded:
+            ticks.append(place)
+            words.append(word)
+    steps = np.array([m * 10.0**k for k in range(1, 7) for m in range(2, 10)])
+    minor = transform.apply(steps)
+    inside = minor[np.isfinite(minor) & (minor > low) & (minor < high)]
+    return tuple(ticks), tuple(words), tuple(float(place) for place in inside)
+
+
+def _linear_ticks(
+    transform: Transform, low: float, high: float
+) -> tuple[tuple[float, ...], tuple[str, ...], tuple[float, ...]]:
+    start, stop = (float(v) for v in transform.inverse(np.array([low, high])))
+    rough = (stop - start) / 2.5
+    power = 10.0 ** np.floor(np.log10(rough))
+    step = next((m * power for m in (1, 2, 5) if m * power >= rough), 10 * power)
+    values = np.arange(np.ceil(start / step), np.floor(stop / step) + 1) * step
+    places = transform.apply(values)
+    return tuple(map(float, places)), tuple(map(_thousands, values)), ()
+
+
+def _thousands(value: float) -> str:
+    for size, letter in ((1e6, "M"), (1e3, "K")):
+        if abs(value) >= size:
+            return f"{value / size:g}{letter}"
+    return f"{value:g}"
+
+
+def _power(exponent: int, sign: int) -> str:
+    minus = "−" if sign < 0 else ""
+    if exponent < 0:
+        return f"{minus}{10.0**exponent:g}"
+    return minus + ("1" if exponent == 0 else "10" if exponent == 1 else f"10{str(exponent).translate(_SUPERSCRIPT)}")
+
+
+def _label(dimension: Dimension, events: Events) -> str:
+    if dimension.ratio is not None:
+        return f"{dimension.ratio.numerator} / {dimension.ratio.denominator}"
+    channel = events.channels[events.find(dimension.name)]
+    return f"{channel.marker} ({channel.name})" if channel.marker and channel.marker != channel.name else channel.name

@@ -1,0 +1,132 @@
+"""One look for every figure: sizes, colours, fonts, and files that come out the same twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MM = 1 / 25.4
+WIDTH = 180 * MM  # inches: the full width of a printed page's text
+HALF = 88 * MM
+SMALL = 7.0  # points, the smallest text on any figure
+
+# Okabe and Ito's palette, safe for colour-blind readers (Wong 2011, Nature Methods 8:441).
+_BLUE, _ORANGE, _GREEN, _VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+_PURPLE, _SKY, _BLACK = "#CC79A7", "#56B4E9", "#000000"
+SUBSET_COLOURS = {
+    "Treg": _BLUE,
+    "FOXP3": _BLUE,
+    "Th17": _ORANGE,
+    "Tfh": _GREEN,
+    "Teff": _VERMILION,
+    "Tconv": _VERMILION,
+    "CD4_EM": _VERMILION,
+    "Th1": _PURPLE,
+    "Th2": _SKY,
+    "Tfr": _BLACK,
+}
+NEUTRAL = "#4D4D4D"
+VERDICT_COLOURS = {"rise": "#542788", "fall": "#B35806", "within_noise": "#9E9E9E", "not_evaluable": "#FFFFFF"}
+VERDICT_SYMBOLS = {"rise": "▲", "fall": "▼", "within_noise": "●", "not_evaluable": "○"}
+VERDICT_MARKERS = {"rise": "^", "fall": "v", "within_noise": "o", "not_evaluable": "x"}
+ON_CYCLE, FOLLOW_UP = "#FBE3C0", "#E3EAF2"
+ALARM = "#B00020"
+BATCH_COLOURS = (_BLUE, _ORANGE, _GREEN, _VERMILION, _PURPLE, _SKY, _BLACK, NEUTRAL)
+
+_SETTINGS: dict[str, Any] = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so text is set alike on every machine
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "legend.fontsize": SMALL,
+    "figure.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.linewidth": 0.9,
+    "axes.titlelocation": "left",
+    "axes.formatter.useoffset": False,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "pdf.fonttype": 42,  # text in a PDF stays text
+    "svg.hashsalt": "immunolab",
+    "svg.fonttype": "path",
+    "text.usetex": False,
+    "text.parse_math": False,  # a "$" in a user's name is a dollar
+    "path.simplify": True,
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw inside with the house style; the caller's rcParams come back afterwards.
+
+    Works as ``with style():`` and as the decorator ``@style()``.
+    """
+    import matplotlib as mpl
+
+    with mpl.rc_context(_SETTINGS):
+        yield
+
+
+def figure(width: float = WIDTH, height: float = 80 * MM) -> Figure:
+    """Return an empty figure (inches) that no window system or global registry knows of."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with style():
+        new = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(new)
+    return new
+
+
+def axes(ax: Axes | None, width: float = HALF, height: float = 75 * MM) -> Axes:
+    """Return ``ax``, or the axes of a new pyplot figure (inches) that a notebook shows by itself."""
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        _, ax = plt.subplots(figsize=(width, height), layout="constrained")
+    ax.tick_params(labelsize=SMALL)
+    return ax
+
+
+def colour(population: str) -> str:
+    """Return the fixed colour of a subset, whatever its definition; grey for all others and ratios."""
+    if "/" in population:
+        return NEUTRAL
+    hits = [name for name in SUBSET_COLOURS if population == name or population.startswith((f"{name}_", f"{name} "))]
+    return SUBSET_COLOURS[max(hits, key=len)] if hits else NEUTRAL
+
+
+def save(fig: Figure, path: Path, *, dpi: int = 300) -> None:
+    """Write a figure as PDF, PNG or SVG (by suffix) with no date or version inside: same figure, same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    metadata: dict[str, dict[str, Any]] = {
+        ".pdf": {"CreationDate": None, "ModDate": None, "Producer": "immunolab", "Creator": "immunolab"},
+        ".svg": {"Date": None, "Creator": "immunolab"},
+        ".png": {"Software": None},
+    }
+    with style():
+        fig.savefig(path, dpi=dpi, metadata=metadata[path.suffix])
+
+
+def png(fig: Figure, *, dpi: int = 160) -> bytes:
+    """Return a figure as PNG bytes, same figure, same bytes."""
+    from io import BytesIO
+
+    buffer = BytesIO()
+    with style():
+        fig.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    return buffer.getvalue()
