@@ -184,12 +184,12 @@ def is_low(flag: object) -> bool:
 
 
 def span(values: pd.Series) -> str:
-    """Return ``71`` or ``71 (69 to 73)``: the median, and the range when there is one."""
+    """Return ``71`` or, when the values differ, ``69 to 73``."""
     present = values.dropna()
     if present.empty:
         return "unknown"
-    middle = f"{present.median():g}"
-    return middle if present.nunique() == 1 else f"{middle} ({present.min():g} to {present.max():g})"
+    low, high = f"{present.min():g}", f"{present.max():g}"
+    return (low if low == high else f"{low} to {high}").replace("-", "−")
 
 
 def _power(value: float, digits: int) -> str:

@@ -98,7 +98,11 @@ def axes(ax: Axes | None, width: float = HALF, height: float = 75 * MM) -> Axes:
         import matplotlib.pyplot as plt
 
         _, ax = plt.subplots(figsize=(width, height), layout="constrained")
-    ax.tick_params(labelsize=SMALL)
+    ax.tick_params(labelsize=SMALL, width=0.6)
+    for text in (ax.xaxis.label, ax.yaxis.label):
+        text.set_fontsize(8)
+    for side, spine in ax.spines.items():
+        spine.set(visible=side in ("left", "bottom"), linewidth=0.6)
     return ax
 
 

@@ -1,0 +1,97 @@
+"""The trial calendar under a time axis: doses as a rug, cycles shaded, follow-up in a second tone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from immunolab.plots.style import FOLLOW_UP, ON_CYCLE, SMALL
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from immunolab.study.trial import Trial
+
+_LONGEST_GAP = 7  # days: doses closer than this belong to one stretch of treatment
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """When the drug was given, and the phases.
+
+    Attributes
+    ----------
+    doses : planned study days with a dose.
+    phases : phase name to its first and last study day.
+    visits : planned visit name to its target study day.
+    patient_doses : patient_id to the study days of the doses really given, where known.
+    """
+
+    doses: tuple[int, ...] = ()
+    phases: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    visits: Mapping[str, int] = field(default_factory=dict)
+    patient_doses: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def days(self, patient: str | None = None) -> tuple[int, ...]:
+        """Return a patient's real dose days, or the planned ones where no real ones are known."""
+        return tuple(self.patient_doses.get(patient or "", self.doses))
+
+
+def calendar(trial: Trial, patient_doses: Mapping[str, tuple[int, ...]] | None = None) -> Calendar:
+    """Return the calendar of a trial's design; real dose days per patient override the planned ones."""
+    return Calendar(
+        trial.dosing.days,
+        {name: (phase.first_day, phase.last_day) for name, phase in trial.phases.items()},
+        {visit.name: visit.target_day for visit in trial.visits},
+        dict(patient_doses or {}),
+    )
+
+
+def stretches(days: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Return first and last day of each run of doses that follow each other within a week."""
+    if not days:
+        return []
+    ordered = sorted(days)
+    breaks = [i for i, (a, b) in enumerate(pairwise(ordered), start=1) if b - a > _LONGEST_GAP]
+    return [(int(part[0]), int(part[-1])) for part in np.split(np.array(ordered), breaks)]
+
+
+def shade(ax: Axes, plan: Calendar, patient: str | None = None, *, words: bool = True) -> None:
+    """Shade treatment stretches and follow-up, and draw one tick a dose along the lower edge."""
+    days = plan.days(patient)
+    for first, last in stretches(days):
+        ax.axvspan(first, last, color=ON_CYCLE, linewidth=0, zorder=0)
+    if "follow_up" in plan.phases:
+        first, last = plan.phases["follow_up"]
+        first = max(first, max(days) + 1) if patient in plan.patient_doses and days else first
+        ax.axvspan(first, max(first, last), color=FOLLOW_UP, linewidth=0, zorder=0)
+    edge = ax.get_xaxis_transform()
+    ax.plot(days, np.full(len(days), 0.012), "|", transform=edge, color="#8A5A00", markersize=4, markeredgewidth=0.7)
+    if words and days:
+        text = "shaded: treatment, one tick a dose" + ("; blue-grey: follow-up" if "follow_up" in plan.phases else "")
+        known = "" if not plan.patient_doses else " (planned)" if patient not in plan.patient_doses else " (as given)"
+        ax.annotate(
+            text + known,
+            (1, 1),
+            (0, 2),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            ha="right",
+            va="bottom",
+            fontsize=SMALL,
+            color="#555555",
+        )
+
+
+def week_ticks(ax: Axes, first: float, last: float) -> None:
+    """Set ticks in weeks on an axis of study days; week w is day 7 w + 1."""
+    span = max(1.0, (last - first) / 7)
+    step = next((s for s in (1, 2, 4, 8, 12, 24, 52) if span / s <= 12), 104)
+    start = int(np.floor((first - 1) / 7 / step)) * step
+    weeks = list(range(start, int(np.ceil((last - 1) / 7)) + 1, step))
+    ax.set_xticks([7 * w + 1 for w in weeks], [str(w).replace("-", "−") for w in weeks])
+    ax.set_xlabel("week of the study (from actual study day; day 1 = first dose)")
