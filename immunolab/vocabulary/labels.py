@@ -103,6 +103,14 @@ def resolve_label(label: str, channel: str = "") -> Resolved:
     return Resolved(marker, reporters[0] if reporters else None, kind)
 
 
+def named_exactly(text: str) -> str | None:
+    """Return the marker that a text names by itself, with no other word in it; None when it names none."""
+    known = meaning(key(text))
+    if known is not None:
+        return known.marker if known.strength in ("name", "gene", "alone") else None
+    return _by_pattern(tokens(text))
+
+
 def spelled(resolved: Resolved) -> str:
     """Return a label made only of what the vocabulary resolved: marker and dye, or nothing."""
     return " ".join(part for part in (resolved.marker, resolved.fluorochrome) if part)
