@@ -1,0 +1,80 @@
+"""What is compared: visits, roles, scales, methods. Filled from a trial file, a study file or a command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Scale = Literal["logit", "arcsine", "log", "identity"]
+Test = Literal["auto", "t", "wilcoxon", "signflip", "count_weighted", "mixed"]
+Adjust = Literal["auto", "bh", "holm", "none"]
+Role = Literal["primary", "secondary", "exploratory"]
+SecondaryRule = Literal["holm", "fixed_sequence", "max_t"]
+
+ROLES: tuple[Role, ...] = ("primary", "secondary", "exploratory")
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Inter-assay noise of one measurement on the endpoint's scale (for the logit about its CV).
+
+    Attributes
+    ----------
+    s_w : standard deviation between assays of the same material, counting error removed.
+    df : degrees of freedom it was estimated with.
+    source : where it comes from, in words for the report.
+    s_total : standard deviation between assays before counting error was removed; None when it equals `s_w`.
+    """
+
+    s_w: float
+    df: float
+    source: str = "declared"
+    s_total: float | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A comparison, declared before the data are looked at.
+
+    Attributes
+    ----------
+    before, after : a visit label, or a phase (baseline, on_treatment, follow_up) whose visits are averaged
+        within a patient on the endpoint's scale.
+    roles : endpoint -> role; an endpoint not named is exploratory. Order counts for ``fixed_sequence``.
+    scales : endpoint -> scale, where the unit's own scale is not wanted.
+    test : method of every endpoint. ``auto`` is the paired t, moderated across exploratory families of ten
+        or more counted endpoints.
+    adjust : ``auto`` goes by role (primary none, secondary by `secondary`, exploratory Benjamini-Hochberg);
+        the other words treat all endpoints of a cohort as one family.
+    secondary : rule of the secondary family.
+    noise : assay noise for the per-patient verdicts, one for all or one per endpoint; None takes replicates
+        or repeat baselines when there are any.
+    batch : sample_id -> batch; when given, estimable shifts are adjusted for batch.
+    covariates : columns of the endpoint table whose change enters the fit.
+    reference : the arm others are compared with when there are two; empty picks placebo, control ... or the
+        first in alphabetical order.
+    seed : of the Monte Carlo sign flips.
+    """
+
+    before: str
+    after: str
+    roles: Mapping[str, Role] = field(default_factory=dict)
+    scales: Mapping[str, Scale] = field(default_factory=dict)
+    test: Test = "auto"
+    adjust: Adjust = "auto"
+    secondary: SecondaryRule = "holm"
+    noise: Noise | Mapping[str, Noise] | None = None
+    batch: Mapping[str, str] = field(default_factory=dict)
+    covariates: tuple[str, ...] = ()
+    reference: str = ""
+    seed: int = 0
+
+    @property
+    def contrast(self) -> str:
+        """The contrast in words, later against earlier."""
+        return f"{self.after} - {self.before}"
+
+    def role(self, endpoint: str) -> Role:
+        """Return the role an endpoint is tested in."""
+        return self.roles.get(endpoint, "exploratory")

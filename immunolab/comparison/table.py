@@ -1,0 +1,274 @@
+"""The verb of the room: endpoint rows and a plan in, pairs and shifts out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from immunolab.comparison import scales
+from immunolab.comparison.cohort import CohortShift, cohort_shift
+from immunolab.comparison.families import benjamini_hochberg, fixed_sequence, holm
+from immunolab.comparison.guards import Finding
+from immunolab.comparison.pairing import Paired, pair
+from immunolab.comparison.patients import Change, reliable_change, replicate_noise
+from immunolab.comparison.plan import ROLES, Noise, Plan
+from immunolab.tables import PAIRS, SHIFTS
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare_endpoints` found.
+
+    Attributes
+    ----------
+    pairs : `tables.PAIRS`; further columns visits_before, visits_after, se_df, p_value, q_value.
+    shifts : `tables.SHIFTS`; further columns df, n_patients, n_unpaired, n_before, n_after,
+        median_before_all, median_after_all (over every patient with the visit), hl_estimate, hl_ci_low,
+        hl_ci_high, smallest_p, median_events, unadjusted_estimate, unadjusted_p_value.
+    visits : cohort, endpoint, visit, unit, n_patients, median, q1, q3 of every visit in the table.
+    noise : endpoint, s_w, df, source: the assay noise verdicts rest on.
+    warnings : every weakness, with its particulars.
+    """
+
+    pairs: pd.DataFrame
+    shifts: pd.DataFrame
+    visits: pd.DataFrame
+    noise: pd.DataFrame
+    warnings: tuple[Finding, ...]
+
+
+def compare_endpoints(
+    endpoints: pd.DataFrame, plan: Plan, *, replicates: pd.DataFrame | None = None, where: str = "endpoints"
+) -> Comparison:
+    """Compare two visits (or phases) of every endpoint, per patient and per cohort.
+
+    Parameters
+    ----------
+    endpoints : rows of `tables.ENDPOINTS`; gate_low and gate_high (95 % limits of value from the gate's
+        own uncertainty), batch and covariate columns are used when they are there. Percentages with
+        n_events and n_parent are analysed as counts; a row of unit "ratio" with both holds the numerator's
+        and the denominator's events of one tube.
+    plan : what is compared and how.
+    replicates : rows of the same kind where patient_id names a material measured again on another day;
+        the source of assay noise when the plan declares none.
+    where : name of the table in messages.
+
+    Raises
+    ------
+    InputError
+        Rows that cannot be compared, all at once.
+    ComparisonError
+        A visit that is not there.
+    """
+    paired = pair(endpoints, plan, where)
+    noises = [_noise(paired, e, plan, replicates) for e in range(len(paired.endpoints))]
+    cohorts = list(dict.fromkeys(paired.cohorts))
+    changes = [_changes(paired, e, noises[e], cohorts) for e in range(len(paired.endpoints))]
+    cells = {
+        (cohort, e): cohort_shift(paired, e, paired.cohorts == cohort, plan, cohort)
+        for cohort in cohorts
+        for e in range(len(paired.endpoints))
+        if (paired.n_visits[e][paired.cohorts == cohort].sum() > 0)
+    }
+    frames = [_shift_rows(paired, {k: v for k, v in cells.items() if k[0] == c}, plan) for c in cohorts]
+    findings = paired.findings + tuple(f for cell in cells.values() for f in cell.findings)
+    return Comparison(
+        pairs=_pair_rows(paired, changes),
+        shifts=_stack(frames),
+        visits=_visit_rows(paired.rows),
+        noise=_noise_rows(paired, noises),
+        warnings=findings,
+    )
+
+
+def _noise(paired: Paired, e: int, plan: Plan, replicates: pd.DataFrame | None) -> Noise | None:
+    endpoint = paired.endpoints[e]
+    declared = plan.noise if isinstance(plan.noise, Noise) or plan.noise is None else plan.noise.get(endpoint)
+    if declared is not None:
+        return declared
+    if replicates is not None:
+        rows = replicates[(replicates["endpoint"] == endpoint).to_numpy()]
+        if len(rows):
+            return _noise_of(rows, paired, e, "replicates")
+    rows = paired.rows
+    baseline = (rows["endpoint"] == endpoint) & ((rows["phase"] == "baseline") | (rows["side"] == 0))
+    return _noise_of(rows[baseline], paired, e, "repeat baselines")
+
+
+def _noise_of(rows: pd.DataFrame, paired: Paired, e: int, source: str) -> Noise | None:
+    scale, ratio = paired.scales[e], bool(paired.ratio[e])
+    if paired.counted[e]:
+        counts = rows["n_events"].to_numpy(dtype=float, na_value=np.nan)
+        parents = rows["n_parent"].to_numpy(dtype=float, na_value=np.nan)
+        level = scales.from_counts(counts, parents, scale, ratio=ratio)
+        counting = scales.single_variance(counts, parents, scale, ratio=ratio)
+        return replicate_noise(level, rows["patient_id"], counting, source)
+    level, _ = scales.from_values(rows["value"].to_numpy(dtype=float, na_value=np.nan), scale)
+    return replicate_noise(level, rows["patient_id"], None, source)
+
+
+def _changes(paired: Paired, e: int, noise: Noise | None, cohorts: Sequence[str]) -> dict[str, Change]:
+    changes = {}
+    for cohort in cohorts:
+        of = paired.cohorts == cohort
+        changes[cohort] = reliable_change(
+            paired.shift[e, of], paired.variance[e, of], paired.gate_variance[e, of], paired.n_visits[e, of], noise
+        )
+    return changes
+
+
+def _pair_rows(paired: Paired, changes: Sequence[dict[str, Change]]) -> pd.DataFrame:
+    frames = []
+    for e, endpoint in enumerate(paired.endpoints):
+        for cohort, change in changes[e].items():
+            of = np.flatnonzero(paired.cohorts == cohort)
+            there = paired.n_visits[e, of].sum(axis=1) > 0
+            of = of[there]
+            shift, scale = paired.shift[e, of], paired.scales[e]
+            visits = paired.visits[e, of]
+            absent = paired.n_visits[e, of] == 0
+            lacking = np.where(absent[:, 0], visits[:, 0], visits[:, 1])
+            reason = np.where(absent.any(axis=1), [f"no value at {visit}" for visit in lacking], change.reason[there])
+            frames.append(
+                pd.DataFrame(
+                    {
+                        "patient_id": np.array(paired.patients, dtype=object)[of],
+                        "cohort": cohort or None,
+                        "endpoint": endpoint,
+                        "unit": paired.units[e],
+                        "visit_before": visits[:, 0],
+                        "visit_after": visits[:, 1],
+                        "before": paired.value[e, of, 0],
+                        "after": paired.value[e, of, 1],
+                        "shift": shift,
+                        "shift_scale": scale,
+                        "fold": np.exp(shift) if scale in scales.MULTIPLICATIVE else np.nan,
+                        "ci_low": change.ci_low[there],
+                        "ci_high": change.ci_high[there],
+                        "verdict": change.verdict[there],
+                        "reason": reason,
+                        "p_value": change.p_value[there],
+                        "q_value": change.q_value[there],
+                        "df": change.df[there],
+                        "n_events_before": paired.events[e, of, 0],
+                        "n_events_after": paired.events[e, of, 1],
+                    }
+                )
+            )
+    frames = [frame for frame in frames if len(frame)]
+    return PAIRS.check(pd.concat(frames, ignore_index=True)) if frames else PAIRS.empty()
+
+
+def _shift_rows(paired: Paired, cells: dict[tuple[str, int], CohortShift], plan: Plan) -> pd.DataFrame:
+    rows = [_shift_row(paired, e, cohort, cell, plan) for (cohort, e), cell in cells.items()]
+    if not rows:
+        return SHIFTS.empty()
+    frame = pd.DataFrame(rows)
+    return SHIFTS.check(_adjust(frame, plan))
+
+
+def _shift_row(paired: Paired, e: int, cohort: str, cell: CohortShift, plan: Plan) -> dict[str, object]:
+    members = paired.cohorts == cohort
+    main, scale = cell.main, paired.scales[e]
+    value, pairs = paired.value[e], cell.complete
+    at = [paired.value[e, members & np.isfinite(paired.value[e, :, side]), side] for side in (0, 1)]
+    unadjusted = cell.unadjusted
+    note = " (+0.5)" if paired.counted[e] and scale in ("logit", "log") else ""
+    tested = np.isfinite(main.estimate) and not main.method.startswith("not ")
+    return {
+        "cohort": cohort or None,
+        "endpoint": paired.endpoints[e],
+        "role": plan.role(paired.endpoints[e]),
+        "contrast": plan.contrast,
+        "n_pairs": int(pairs.sum()),
+        "median_before": _median(value[pairs, 0]),
+        "median_after": _median(value[pairs, 1]),
+        "estimate": main.estimate,
+        "estimate_scale": scales.ESTIMATE_SCALE[scale],
+        "fold": float(np.exp(main.estimate)) if scale in scales.MULTIPLICATIVE else np.nan,
+        "ci_low": main.ci_low,
+        "ci_high": main.ci_high,
+        "method": f"{main.method}, {scale}{note}" if tested else main.method,
+        "p_value": main.p_value,
+        "sensitivity_p_value": cell.sensitivity.p_value,
+        "warnings": ";".join(finding.code for finding in cell.findings) or None,
+        "unit": paired.units[e],
+        "df": main.df,
+        "n_patients": int((members & (paired.n_visits[e].sum(axis=1) > 0)).sum()),
+        "n_before": at[0].size,
+        "n_after": at[1].size,
+        "median_before_all": _median(at[0]),
+        "median_after_all": _median(at[1]),
+        "hl_estimate": cell.sensitivity.estimate,
+        "hl_ci_low": cell.sensitivity.ci_low,
+        "hl_ci_high": cell.sensitivity.ci_high,
+        "n_zero_shifts": int(pairs.sum()) - cell.sensitivity.n if np.isfinite(cell.sensitivity.p_value) else 0,
+        "median_events": _median(paired.events[e, pairs].sum(axis=1)),
+        "unadjusted_estimate": unadjusted.estimate if unadjusted else np.nan,
+        "unadjusted_p_value": unadjusted.p_value if unadjusted else np.nan,
+    }
+
+
+def _median(values: Array) -> float:
+    return float(np.median(values)) if values.size else float("nan")
+
+
+def _adjust(frame: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+    """Add q_value and adjustment, family by family, to the shifts of one cohort."""
+    frame = frame.assign(q_value=np.nan, adjustment="")
+    if plan.adjust != "auto":
+        if plan.adjust == "none":
+            return frame.assign(adjustment="none")
+        p = frame["p_value"].to_numpy(dtype=float)
+        q, word = (holm(p), "Holm") if plan.adjust == "holm" else (benjamini_hochberg(p), "Benjamini-Hochberg")
+        return frame.assign(q_value=q, adjustment=f"{word} over {int(np.isfinite(p).sum())} endpoints")
+    for role in ROLES:
+        rows = (frame["role"] == role).to_numpy()
+        if rows.any():
+            q, text = _family(frame.loc[rows], role, plan)
+            frame.loc[rows, "q_value"] = q
+            frame.loc[rows, "adjustment"] = text
+    return frame
+
+
+def _family(frame: pd.DataFrame, role: str, plan: Plan) -> tuple[Array, str]:
+    p = frame["p_value"].to_numpy(dtype=float)
+    n = int(np.isfinite(p).sum())
+    if role == "primary":
+        return (p, "none (one primary)") if p.size == 1 else (holm(p), f"Holm over {n} primary endpoints")
+    if role == "secondary" and plan.secondary == "fixed_sequence":
+        order = np.argsort([list(plan.roles).index(name) for name in frame["endpoint"]])
+        q = np.full(p.size, np.nan)
+        q[order] = fixed_sequence(p[order])
+        return q, f"fixed sequence of {p.size} secondary endpoints"
+    if role == "secondary":
+        return holm(p), f"Holm over {n} secondary endpoints"
+    return benjamini_hochberg(p), f"Benjamini-Hochberg over {n} exploratory endpoints"
+
+
+def _stack(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    filled = [frame for frame in frames if len(frame)]
+    return pd.concat(filled, ignore_index=True) if filled else SHIFTS.empty()
+
+
+def _visit_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    there = rows[np.isfinite(rows["value"])]
+    groups = there.groupby(["cohort", "endpoint", "visit", "unit"], sort=False)["value"]
+    table = groups.agg(n_patients="size", median="median").reset_index()
+    table["q1"], table["q3"] = groups.quantile(0.25).to_numpy(), groups.quantile(0.75).to_numpy()
+    return table
+
+
+def _noise_rows(paired: Paired, noises: Sequence[Noise | None]) -> pd.DataFrame:
+    rows = [
+        {"endpoint": endpoint, "scale": scale, "s_w": noise.s_w, "df": noise.df, "source": noise.source}
+        for endpoint, scale, noise in zip(paired.endpoints, paired.scales, noises, strict=True)
+        if noise is not None
+    ]
+    return pd.DataFrame(rows, columns=["endpoint", "scale", "s_w", "df", "source"])
