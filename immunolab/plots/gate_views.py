@@ -6,10 +6,13 @@ gates. Axes depend on the scale and not on the tube, so that a patient's visits 
 
 from __future__ import annotations
 
+import json
 import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,6 +99,36 @@ def gate_views(strategy: Strategy, events: Events, memberships: Memberships, *, 
             drawn[population.parent_path] = _draw(population.parent_path, strategy, events, memberships, seed)
         views += _panels(population, dimensions, drawn[population.parent_path], events, memberships)
     return views
+
+
+def save_views(views: Sequence[GateView], path: Path) -> None:
+    """Write views to one npz file: arrays compressed, words and axes as JSON; same views, same bytes."""
+    arrays: dict[str, NDArray[Any]] = {}
+    words = []
+    for i, view in enumerate(views):
+        plain = {f.name: getattr(view, f.name) for f in fields(view)}
+        arrays[f"counts_{i}"], arrays[f"members_{i}"] = plain.pop("counts"), plain.pop("members")
+        lines = plain.pop("lines")
+        arrays |= {f"line_{i}_{j}": line for j, line in enumerate(lines)}
+        words.append(plain | {"x": asdict(view.x), "y": asdict(view.y) if view.y else None, "lines": len(lines)})
+    with path.open("wb") as handle:
+        np.savez_compressed(handle, words=np.array(json.dumps(words)), **arrays)  # type: ignore[arg-type]
+
+
+def read_views(path: Path) -> list[GateView]:
+    """Return the views that `save_views` wrote."""
+    with np.load(path) as stored:
+        views = []
+        for i, plain in enumerate(json.loads(str(stored["words"]))):
+            plain["x"] = _scale(plain["x"])
+            plain["y"] = _scale(plain["y"]) if plain["y"] else None
+            plain["lines"] = tuple(stored[f"line_{i}_{j}"] for j in range(plain["lines"]))
+            views.append(GateView(counts=stored[f"counts_{i}"], members=stored[f"members_{i}"], **plain))
+    return views
+
+
+def _scale(plain: dict[str, Any]) -> Scale:
+    return Scale(**{name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()})
 
 
 @dataclass(frozen=True)
