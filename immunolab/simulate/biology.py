@@ -27,8 +27,7 @@ class Patient:
     responder : False when the drug has no effect on the patient.
     response : kernel -> r; the effect is multiplied by 1 + r.
     weights : log weight of each leaf and lineage relative to the cohort's baseline.
-    lymphocytes : log of the lymphocyte count relative to the cohort's median.
-    enrolled : day the patient entered, counted from the first patient.
+    lymphocytes : lymphocyte count relative to the cohort's median, in sd of the log.
     """
 
     patient_id: str
@@ -36,7 +35,6 @@ class Patient:
     response: Mapping[str, float]
     weights: Mapping[str, float]
     lymphocytes: float
-    enrolled: int
 
 
 @dataclass(frozen=True)
@@ -82,19 +80,19 @@ def baseline_weights(model: Model, baseline: str) -> dict[str, float]:
     }
 
 
-def draw_patient(model: Model, patient_id: str, enrolled: int, rng: np.random.Generator) -> Patient:
+def draw_patient(model: Model, patient_id: str, rng: np.random.Generator) -> Patient:
     """Draw what stays with a patient over all visits."""
     responder = bool(rng.random() >= model.treatment.non_responders)
     response = {k: float(rng.normal(0, v.response_sd)) for k, v in model.treatment.kernels.items()}
     weights = {name: float(rng.normal(0, leaf.sd_patient)) for name, leaf in model.cd4_leaves.items()}
     weights |= {name: float(rng.normal(0, sd)) for name, sd in model.sd_log_patient.items()}
     response = response if responder else dict.fromkeys(response, -1.0)
-    return Patient(patient_id, responder, response, weights, float(rng.normal()), enrolled)
+    return Patient(patient_id, responder, response, weights, float(rng.normal()))
 
 
 def typical_patient(model: Model) -> Patient:
     """Return the patient without any deviation: expected values follow from it."""
-    return Patient("", True, dict.fromkeys(model.treatment.kernels, 0.0), {}, 0.0, 0)
+    return Patient("", True, dict.fromkeys(model.treatment.kernels, 0.0), {}, 0.0)
 
 
 def compose(

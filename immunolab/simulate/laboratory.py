@@ -1,37 +1,34 @@
-"""The laboratory: who is bled when, in which run a tube is stained, and what goes wrong."""
+"""The laboratory: how a run stains, what goes wrong with a tube, and what its file says."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from immunolab.simulate.cells import Staining, spillover_matrix
+from immunolab.simulate.biology import Composition
+from immunolab.simulate.cells import Recipe, Staining, Tube, draw_tube, spillover_matrix
+from immunolab.simulate.fcs_writer import write_fcs
 from immunolab.simulate.model import Model, Options, TubePanel
-from immunolab.study.trial import Visit
-
-# Streams of random numbers: each has its own, so that one more patient or visit leaves the others as they were.
-PATIENT, SAMPLE, RUN, MATRIX, FAULT, VISIT, EVENTS, CLINIC = range(8)
+from immunolab.simulate.schedule import CONTROL, EVENTS, FAULT, MATRIX, RUN, VISIT, Bleed, generator
 
 
 @dataclass(frozen=True)
-class Bleed:
-    """One patient's sample at one visit.
+class TubeKind:
+    """A tube of every visit.
 
     Attributes
     ----------
-    day : study day it is taken.
-    batch : run in which its tubes are stained and acquired; counted from 1.
-    centre : centre of the patient; counted from 1, 0 when there is one laboratory.
+    suffix : part of the sample_id when a visit has several tubes.
+    panel : name of its panel.
+    stimulated : None for a tube without cytokine stain, else whether the cells were stimulated.
     """
 
-    patient: int
-    visit: Visit
-    day: int
-    batch: int
-    centre: int
+    suffix: str
+    panel: str
+    stimulated: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -45,34 +42,91 @@ class Faults:
     clog: bool = False
 
     @property
-    def words(self) -> tuple[str, ...]:
-        """The faults in words, for the truth."""
+    def words(self) -> str:
+        """The faults in words, joined by ``;``."""
         named = {
             "low_events": self.events_factor < 1.0,
             "swapped_labels": self.swapped is not None,
             "exported_twice": self.exported_twice,
             "clog": self.clog,
         }
-        return tuple(name for name, on in named.items() if on)
+        return ";".join(name for name, on in named.items() if on)
 
 
 @dataclass(frozen=True)
 class Laboratory:
-    """Batches of a study: how each stains and what matrix it writes."""
+    """Stains, acquires and writes the tubes of a study."""
 
     model: Model
     options: Options
     seed: int
-    last_batch: int = 1
-    _cache: dict[tuple[int, str], NDArray[np.float64]] = field(default_factory=dict, repr=False, compare=False)
+    last_batch: int
+    _matrices: dict[tuple[int, str], NDArray[np.float64]] = field(default_factory=dict, repr=False, compare=False)
 
-    def staining(self, bleed: Bleed) -> Staining:
+    def faults(self, bleed: Bleed, index: int, panel: TubePanel) -> Faults:
+        """Draw what goes wrong with one of a visit's tubes."""
+        rng, rates = generator(self.seed, FAULT, *bleed.key, index), self.model.faults
+        names = ("failed_panel", "low_events", "wrong_label", "duplicate_file", "clog")
+        failed, few, swapped, twice, clog = (rng.random() < rates[name] * self.options.faults for name in names)
+        first, second = rng.choice(len(panel.markers), 2, replace=False)
+        return Faults(
+            failed=failed,
+            events_factor=float(rng.uniform(*self.model.low_event_share)) if few else 1.0,
+            swapped=(panel.markers[first], panel.markers[second]) if swapped else None,
+            exported_twice=twice,
+            clog=clog,
+        )
+
+    def acquire(self, bleed: Bleed, index: int, kind: TubeKind, blood: Composition, faults: Faults) -> Tube:
+        """Return the events of one of a visit's tubes."""
+        rng = generator(self.seed, EVENTS, *bleed.key, index)
+        events = self.options.events * faults.events_factor * np.exp(rng.normal(0, self.options.events_sd_log))
+        panel, staining = self.model.panels[kind.panel], self._staining(bleed)
+        recipe = Recipe(panel, blood, staining, round(events), self._dead(rng), kind.stimulated, "", faults.clog)
+        return draw_tube(self.model, recipe, rng)
+
+    def acquire_control(self, bleed: Bleed, kind: TubeKind, blood: Composition, marker: str) -> Tube:
+        """Return the events of an FMO control: the tube of a visit stained again without one marker."""
+        panel = self.model.panels[kind.panel]
+        rng = generator(self.seed, CONTROL, *bleed.key, panel.markers.index(marker))
+        recipe = Recipe(
+            panel, blood, self._staining(bleed), self.options.events, self._dead(rng), kind.stimulated, marker
+        )
+        return draw_tube(self.model, recipe, rng)
+
+    def save(self, tube: Tube, kind: TubeKind, bleed: Bleed, faults: Faults, path: Path) -> None:
+        """Write a tube as FCS, with the labels and the spillover matrix of its run."""
+        panel = self.model.panels[kind.panel]
+        rng = generator(self.seed, RUN, *bleed.key, len(panel.markers))
+        labels = {d.detector: self._label(d.marker, faults, rng) for d in panel.detectors}
+        write_fcs(
+            path,
+            tube.names,
+            [labels.get(name, "") for name in tube.names],
+            tube.columns,
+            spillover=([d.detector for d in panel.detectors], self.written_matrix(kind.panel, bleed.batch)),
+            maximum=int(self.model.scale["maximum"]) + 1,
+            keywords={"$CYT": "virtual cytometer", "$TIMESTEP": str(self.model.time["step"])},
+        )
+
+    def _label(self, marker: str, faults: Faults, rng: np.random.Generator) -> str:
+        if faults.swapped and marker in faults.swapped:
+            marker = faults.swapped[1 - faults.swapped.index(marker)]
+        spellings = self.model.spellings.get(marker, (marker,))
+        return str(rng.choice(spellings)) if self.options.mixed_labels else marker
+
+    def _dead(self, rng: np.random.Generator) -> float:
+        share = self.model.tube["dead"][self.options.sample_type]
+        odds = share / (1 - share) * np.exp(rng.normal(0, self.model.tube["dead_sd_logit"]))
+        return float(odds / (1 + odds))
+
+    def _staining(self, bleed: Bleed) -> Staining:
         """Return shift and scale of every marker in a run, with lot change and drift."""
         settings, options = self.model.batch, self.options
         markers = (*self.model.markers, "Viability")
         staining = Staining()
         if options.batches != "none" or options.centres or options.confounded:
-            rng = np.random.default_rng([self.seed, RUN, bleed.batch])
+            rng = generator(self.seed, RUN, bleed.batch)
             factor = settings["centre_factor"] if options.centres else 1.0
             shift = rng.normal(0, settings["shift_sd"] * factor, len(markers))
             scale = 1.0 + rng.normal(0, settings["scale_sd"], len(markers))
@@ -80,82 +134,24 @@ class Laboratory:
         if options.lot_change and bleed.batch > self.last_batch / 2:
             staining = staining.plus({self.model.lot_change["marker"]: self.model.lot_change["shift"]})
         if options.drift:
-            rng = np.random.default_rng([self.seed, VISIT, bleed.visit.target_day + 1000])
-            staining = staining.plus(dict(zip(markers, rng.normal(0, options.drift, len(markers)), strict=True)))
+            shift = generator(self.seed, VISIT, bleed.visit.target_day).normal(0, options.drift, len(markers))
+            staining = staining.plus(dict(zip(markers, shift, strict=True)))
         return staining
 
-    def written_matrix(self, panel: TubePanel, batch: int) -> NDArray[np.float64]:
+    def written_matrix(self, panel_name: str, batch: int) -> NDArray[np.float64]:
         """Return the matrix a run writes into its files: the true one with errors."""
-        key = (batch, panel.strategy)
-        if key not in self._cache:
-            self._cache[key] = self._draw_matrix(panel, batch)
-        return self._cache[key]
+        key = (batch, panel_name)
+        if key not in self._matrices:
+            self._matrices[key] = self._draw_matrix(self.model.panels[panel_name], batch)
+        return self._matrices[key]
 
     def _draw_matrix(self, panel: TubePanel, batch: int) -> NDArray[np.float64]:
         true = spillover_matrix(self.model, panel)
         error = self.options.spillover_error
         error = self.model.spillover_error if error is None else error
-        rng = np.random.default_rng([self.seed, MATRIX, batch])
+        rng = generator(self.seed, MATRIX, batch)
         matrix = np.where(np.eye(len(true)) > 0, true, true * (1.0 + rng.normal(0, error, true.shape)))
         gross, dyes = self.model.gross_error, [d.dye for d in panel.detectors]
         if self.options.wrong_spillover and batch == self.last_batch and {gross["dye"], gross["detector"]} <= set(dyes):
             matrix[dyes.index(gross["dye"]), dyes.index(gross["detector"])] *= gross["factor"]
         return matrix
-
-
-def plan_bleeds(
-    model: Model, options: Options, visits: Sequence[Visit], enrolled: Sequence[int], centres: Sequence[int], seed: int
-) -> list[Bleed]:
-    """Return every planned sample in order of patient and day, with its run."""
-    bleeds = []
-    for patient, entry in enumerate(enrolled):
-        for visit in visits:
-            day = _day(options, visit, np.random.default_rng([seed, SAMPLE, patient, visit.target_day + 1000]))
-            batch = _batch(model, options, patient, visit, entry + day, centres[patient])
-            bleeds.append(Bleed(patient, visit, day, batch, centres[patient]))
-    numbers = {batch: i for i, batch in enumerate(sorted({bleed.batch for bleed in bleeds}), start=1)}
-    return [replace(bleed, batch=numbers[bleed.batch]) for bleed in bleeds]
-
-
-def _day(options: Options, visit: Visit, rng: np.random.Generator) -> int:
-    if not options.visit_jitter:
-        return visit.target_day
-    first, last = visit.window
-    return int(rng.choice([day for day in range(first, last + 1) if day != 0]))
-
-
-def _batch(model: Model, options: Options, patient: int, visit: Visit, calendar_day: int, centre: int) -> int:
-    if options.confounded:
-        return 0 if visit.phase == "baseline" else 1
-    if options.centres:
-        return centre
-    if options.batches == "months":
-        return int((calendar_day + 28) // model.batch["days"])
-    return patient // int(model.batch["patients"]) if options.batches == "patients" else 0
-
-
-def visit_missed(model: Model, options: Options, bleed: Bleed, decline: float | None, last: bool, seed: int) -> bool:
-    """Return whether a visit is missed; in ALS faster decline (points a month) makes a missed last visit likelier."""
-    chance = model.faults["missing_visit"].get(bleed.visit.name, 0.0) * options.faults
-    if not 0.0 < chance < 1.0:
-        return chance >= 1.0
-    if decline is not None and last:
-        odds = chance / (1.0 - chance) * np.exp(model.als_dropout_logit * max(decline, 0.0))
-        chance = odds / (1.0 + odds)
-    rng = np.random.default_rng([seed, FAULT, bleed.patient, bleed.visit.target_day + 1000])
-    return bool(rng.random() < chance)
-
-
-def draw_faults(model: Model, options: Options, panel: TubePanel, rng: np.random.Generator) -> Faults:
-    """Draw what goes wrong with a tube."""
-    rates = model.faults
-    names = ("failed_panel", "low_events", "wrong_label", "duplicate_file", "clog")
-    failed, few, swapped, twice, clog = (rng.random() < rates[name] * options.faults for name in names)
-    pair = rng.choice(len(panel.markers), 2, replace=False)
-    return Faults(
-        failed=failed,
-        events_factor=float(rng.uniform(*model.low_event_share)) if few else 1.0,
-        swapped=(panel.markers[pair[0]], panel.markers[pair[1]]) if swapped else None,
-        exported_twice=twice,
-        clog=clog,
-    )

@@ -185,7 +185,7 @@ class Model:
     lymphocytes_per_ul: dict[str, Any]
     faults: dict[str, Any]
     low_event_share: tuple[float, float]
-    als_dropout_logit: float
+    dropout_logit: float
     spellings: dict[str, tuple[str, ...]]
     truth: dict[str, TruePopulation]
     groups: dict[str, tuple[str, ...]]

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from immunolab.simulate.biology import Composition, expected_percent
+from immunolab.simulate.biology import Composition, Patient, compose, expected_percent, typical_patient
 from immunolab.simulate.cells import Tube
-from immunolab.simulate.model import LEVELS, Model
+from immunolab.simulate.model import LEVELS, Model, Options
+from immunolab.study.trial import Trial
 
 SPINE = {"root": "", "singlets": "root", "viable": "singlets"}
+Masks = Mapping[str, NDArray[np.bool_]]
 
 
 def memberships(model: Model, tube: Tube) -> dict[str, NDArray[np.bool_]]:
     """Return population -> bool an event; every population below ``viable`` holds living single cells only."""
-    clean = tube.singlet & tube.viable & ~tube.margin
-    masks = {"root": np.ones(len(clean), dtype=bool), "singlets": tube.singlet & ~tube.margin, "viable": clean}
+    single = tube.singlet & ~tube.margin
+    masks = {"root": np.ones(len(single), dtype=bool), "singlets": single, "viable": single & tube.viable}
     for name, rule in model.truth.items():
         codes = [model.leaves.index(leaf) for leaf in model.members(rule.leaves)]
-        mask = clean & np.isin(tube.leaf, codes)
+        mask = masks["viable"] & np.isin(tube.leaf, codes)
         for marker, levels in rule.levels.items():
             column = tube.levels[:, model.markers.index(marker)]
             mask &= np.isin(column, [LEVELS.index(level) for level in levels])
@@ -27,39 +33,113 @@ def memberships(model: Model, tube: Tube) -> dict[str, NDArray[np.bool_]]:
     return masks
 
 
-def count_rows(
-    model: Model, composition: Composition, masks: dict[str, NDArray[np.bool_]], markers: tuple[str, ...]
-) -> list[dict[str, object]]:
-    """Return one row for each population and parent that a tube's markers can show.
+@dataclass
+class TruthTables:
+    """Gathers the truth of a study sample by sample."""
 
-    ``expected_percent`` is the percent in the blood that the events were drawn from.
+    model: Model
+    _populations: list[dict[str, object]] = field(default_factory=list)
+    _samples: list[dict[str, object]] = field(default_factory=list)
+    _leaves: list[dict[str, object]] = field(default_factory=list)
+
+    def add(
+        self,
+        who: Mapping[str, object],
+        tube: Tube,
+        masks: Masks,
+        blood: Composition,
+        markers: Sequence[str],
+        faults: str,
+    ) -> None:
+        """Add one tube; ``markers`` are those it can show."""
+        key = {name: who[name] for name in ("sample_id", "patient_id", "visit")}
+        self._populations += [{**key, **row} for row in self._counts(masks, blood, markers)]
+        doses = {f"pd_{name}": value for name, value in blood.pd.items()}
+        count = {"lymphocytes_per_ul": blood.lymphocytes_per_ul}
+        self._samples.append({**who, **count, **doses, "n_events": len(tube.leaf), "faults": faults})
+        cd4 = {name: blood.leaves[self.model.leaves.index(name)] for name in self.model.cd4_leaves}
+        total = sum(cd4.values())
+        self._leaves += [{**key, "leaf": name, "percent_of_CD4": 100 * w / total} for name, w in cd4.items()]
+
+    def _counts(self, masks: Masks, blood: Composition, markers: Sequence[str]) -> list[dict[str, object]]:
+        pairs = [(name, parent) for name, parent in SPINE.items() if parent]
+        pairs += [
+            (name, parent)
+            for name, rule in self.model.truth.items()
+            for parent in rule.parents
+            if set(rule.levels) <= set(markers)
+        ]
+        rows = []
+        for name, parent in pairs:
+            n, of = int(masks[name].sum()), int(masks[parent].sum())
+            in_blood = name in self.model.truth and parent in self.model.truth
+            rows.append(
+                {
+                    "population": name,
+                    "parent": parent,
+                    "n_events": n,
+                    "n_parent": of,
+                    "percent_of_parent": 100.0 * n / of if of else np.nan,
+                    "expected_percent": expected_percent(self.model, blood, name, parent) if in_blood else np.nan,
+                }
+            )
+        return rows
+
+    def event_table(self, tube: Tube, masks: Masks) -> pd.DataFrame:
+        """Return one row an event in file order: kind of cell, event flags and population memberships."""
+        names = [*self.model.leaves, "debris"]
+        codes = np.where(tube.leaf < 0, len(names) - 1, tube.leaf).tolist()
+        flags = {"singlet": tube.singlet, "viable": tube.viable, "margin": tube.margin, "clogged": tube.clogged}
+        shown = {name: mask for name, mask in masks.items() if name not in SPINE}
+        return pd.DataFrame({"leaf": pd.Categorical.from_codes(codes, pd.Index(names)), **flags, **shown})
+
+    def write(self, folder: Path, people: Sequence[Patient], expected: pd.DataFrame) -> None:
+        """Write populations.csv, samples.csv, leaves.csv, patients.csv and folds.csv."""
+        patients = [
+            {
+                "patient_id": patient.patient_id,
+                "responder": patient.responder,
+                **{f"response_{name}": value for name, value in patient.response.items()},
+                **{f"log_weight_{name}": value for name, value in patient.weights.items()},
+            }
+            for patient in people
+        ]
+        frames = {"populations": self._populations, "samples": self._samples, "leaves": self._leaves}
+        for name, rows in {**frames, "patients": patients}.items():
+            pd.DataFrame(rows).to_csv(folder / f"{name}.csv", index=False, float_format="%.8g")
+        expected.to_csv(folder / "folds.csv", index=False, float_format="%.8g")
+
+
+def folds(model: Model, trial: Trial, baseline: str, options: Options) -> pd.DataFrame:
+    """Return the fold of each subset endpoint that a patient without any deviation would show.
+
+    Columns: endpoint, population, parent, visit_before, visit_after, percent_before, percent_after, expected_fold.
     """
-    rows: list[dict[str, object]] = []
-    pairs = [(name, parent) for name, parent in SPINE.items() if parent]
-    pairs += [(name, parent) for name, rule in model.truth.items() for parent in rule.parents]
-    for name, parent in pairs:
-        rule = model.truth.get(name)
-        if rule and not set(rule.levels) <= set(markers):
+    rows = []
+    typical = typical_patient(model)
+    for endpoint in trial.expanded_endpoints():
+        population, parent = endpoint.population or "", endpoint.parent or ""
+        if not (population in model.truth and parent in model.truth and len(endpoint.contrast) == 2):
             continue
-        n, of = int(masks[name].sum()), int(masks[parent].sum())
-        expected = expected_percent(model, composition, name, parent) if rule and parent in model.truth else np.nan
-        percent = 100.0 * n / of if of else np.nan
+        before, after = (
+            expected_percent(
+                model,
+                compose(model, baseline, typical, trial.visit(name).target_day, trial.dosing.days, options),
+                population,
+                parent,
+            )
+            for name in endpoint.contrast
+        )
         rows.append(
             {
-                "population": name,
+                "endpoint": endpoint.id,
+                "population": population,
                 "parent": parent,
-                "n_events": n,
-                "n_parent": of,
-                "percent_of_parent": percent,
-                "expected_percent": expected,
+                "visit_before": endpoint.contrast[0],
+                "visit_after": endpoint.contrast[1],
+                "percent_before": before,
+                "percent_after": after,
+                "expected_fold": after / before,
             }
         )
-    return rows
-
-
-def event_table(model: Model, tube: Tube, masks: dict[str, NDArray[np.bool_]]) -> pd.DataFrame:
-    """Return one row an event in file order: kind of cell, event flags and population memberships."""
-    names = [*model.leaves, "debris"]
-    leaf = pd.Categorical.from_codes(np.where(tube.leaf < 0, len(names) - 1, tube.leaf).tolist(), pd.Index(names))
-    flags = {"singlet": tube.singlet, "viable": tube.viable, "margin": tube.margin, "clogged": tube.clogged}
-    return pd.DataFrame({"leaf": leaf, **flags, **{k: v for k, v in masks.items() if k not in SPINE}})
+    return pd.DataFrame(rows)

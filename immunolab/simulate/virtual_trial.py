@@ -1,9 +1,10 @@
-"""A virtual trial on disk: study.yaml, sheet, FCS files, and the truth beside them."""
+"""A virtual trial on disk: study.yaml, sheet, FCS files, clinical table, and the truth beside them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,30 +12,13 @@ import pandas as pd
 
 from immunolab.config import dump_yaml
 from immunolab.errors import InputError, Problem, nearest
-from immunolab.simulate.biology import (
-    Composition,
-    Patient,
-    compose,
-    draw_patient,
-    expected_percent,
-    typical_patient,
-)
-from immunolab.simulate.cells import Recipe, Staining, Tube, draw_tube
-from immunolab.simulate.fcs_writer import write_fcs
-from immunolab.simulate.laboratory import (
-    EVENTS,
-    FAULT,
-    PATIENT,
-    VISIT,
-    Bleed,
-    Faults,
-    Laboratory,
-    draw_faults,
-    plan_bleeds,
-    visit_missed,
-)
-from immunolab.simulate.model import Model, Options, TubePanel, load_model
-from immunolab.simulate.truth import count_rows, event_table, memberships
+from immunolab.simulate.biology import Composition, Patient, compose, draw_patient, expected_percent, typical_patient
+from immunolab.simulate.cells import Tube
+from immunolab.simulate.clinic import Chart, decline, load_clinic, measure_patient
+from immunolab.simulate.laboratory import Faults, Laboratory, TubeKind
+from immunolab.simulate.model import Model, Options, load_model
+from immunolab.simulate.schedule import PATIENT, VISIT, Bleed, generator, plan_bleeds, visit_missed
+from immunolab.simulate.truth import TruthTables, folds, memberships
 from immunolab.study.trial import Trial, Visit, load_trial
 
 
@@ -50,7 +34,7 @@ def simulate(
     confounded: bool = False,
     options: Options | None = None,
 ) -> None:
-    """Write a virtual trial: FCS files, sheet, study.yaml, and the truth in ``truth/``.
+    """Write a virtual trial: FCS files, sheet, study.yaml, measurements, and the truth in ``truth/``.
 
     Parameters
     ----------
@@ -58,7 +42,7 @@ def simulate(
     patients : number of patients.
     seed : the same seed writes the same bytes.
     folder : a new or empty folder.
-    visits : names of visits; without it, those at which the design compares subsets.
+    visits : names of visits with tubes; without it, those at which the design compares subsets.
     events : events of a file.
     null : the drug has no effect.
     confounded : all baselines in one batch, all later visits in another.
@@ -67,19 +51,24 @@ def simulate(
     Raises
     ------
     InputError
-        Unknown trial or visit, a folder that holds files, or no patient: all at once.
+        Unknown trial or visit, a folder that holds files, no patient: all at once.
     """
     trial, folder = load_trial(trial_id), Path(folder)
     _check(trial, patients, events, visits, folder)
     options = replace(options or Options(), events=events, null=null, confounded=confounded)
-    study = _Study(load_model(), trial, options, seed, _chosen_visits(trial, visits))
-    cohort = study.draw_cohort(patients)
+    study = _VirtualTrial(load_model(), trial, options, seed, _chosen_visits(trial, visits), patients)
     for part in ("fcs", "truth", *(["truth/events"] if options.truth_events else [])):
         (folder / part).mkdir(parents=True, exist_ok=True)
-    written = [row for bleed in study.attended(cohort) for row in study.write_bleed(bleed, cohort, folder)]
-    _write_sheet(written, folder)
-    _write_truth(study, cohort, written, folder)
-    _write_study_file(study, trial_id, folder)
+    truth = TruthTables(study.model)
+    sheet = [*study.write_samples(folder, truth), *study.write_controls(folder)]
+    pd.DataFrame(sheet).to_csv(folder / "samples.csv", index=False)
+    measured = study.measurements()
+    if measured:
+        pd.DataFrame(measured).to_csv(folder / "measurements.csv", index=False)
+    truth.write(folder / "truth", study.people, folds(study.model, trial, study.baseline, options))
+    settings = {"trial": trial.id, "seed": seed, "patients": patients, "visits": [v.name for v in study.visits]}
+    (folder / "truth" / "options.yaml").write_text(dump_yaml({**settings, **options.__dict__}), encoding="utf-8")
+    _write_study_file(study, trial_id, bool(measured), folder)
 
 
 def _check(trial: Trial, patients: int, events: int, visits: Sequence[str] | None, folder: Path) -> None:
@@ -109,33 +98,19 @@ def _chosen_visits(trial: Trial, names: Sequence[str] | None) -> tuple[Visit, ..
 
 
 @dataclass(frozen=True)
-class _Cohort:
-    patients: tuple[Patient, ...]
-    bleeds: tuple[Bleed, ...]
-    laboratory: Laboratory
+class _VirtualTrial:
+    """A trial, its virtual patients and its laboratory. ``visits`` are those with tubes."""
 
-
-@dataclass(frozen=True)
-class _Row:
-    """One tube written: its line of the sheet and its truth."""
-
-    sheet: dict[str, object]
-    truth: list[dict[str, object]]
-    sample: dict[str, object]
-    composition: Composition
-
-
-@dataclass(frozen=True)
-class _Study:
     model: Model
     trial: Trial
     options: Options
     seed: int
     visits: tuple[Visit, ...]
+    n_patients: int
 
     @property
     def cohort(self) -> str:
-        """Short name of the cohort, also the key of its baseline."""
+        """Short name of the cohort, also the key of its baseline and clinic."""
         return self.trial.id.split("_")[0].lower()
 
     @property
@@ -144,216 +119,172 @@ class _Study:
         return self.cohort if self.cohort in self.model.baselines else "hc"
 
     @property
-    def tubes(self) -> tuple[tuple[str, str, bool | None], ...]:
-        """(suffix, panel, stimulated) of every tube of a visit."""
+    def tubes(self) -> tuple[TubeKind, ...]:
+        """The tubes of every visit; a design with an endpoint on FOXP3 gets a nuclear tube."""
         registered = any(e.population == "Treg_FOXP3" for e in self.trial.endpoints)
         foxp3 = registered if self.options.foxp3 is None else self.options.foxp3
-        tubes: list[tuple[str, str, bool | None]] = [("surface", "surface", None)]
-        tubes += [("foxp3", "foxp3", None)] if foxp3 else []
-        tubes += [("ics", "ics", True), ("ics_unstimulated", "ics", False)] if self.options.ics else []
-        return tuple(tubes)
+        kinds = [TubeKind("surface", "surface")]
+        kinds += [TubeKind("foxp3", "foxp3")] if foxp3 else []
+        kinds += [TubeKind("ics", "ics", True), TubeKind("unstimulated", "ics", False)] if self.options.ics else []
+        return tuple(kinds)
 
-    def draw_cohort(self, n: int) -> _Cohort:
-        """Draw the patients and plan their samples."""
-        step = int(self.model.batch["enrolment_days"])
-        patients = tuple(
-            draw_patient(
-                self.model,
-                f"{self.cohort.upper()}{i + 1:03d}",
-                i * step,
-                np.random.default_rng([self.seed, PATIENT, i]),
-            )
-            for i in range(n)
-        )
-        centres = [i % self.options.centres + 1 if self.options.centres else 0 for i in range(n)]
-        enrolled = [patient.enrolled for patient in patients]
-        bleeds = plan_bleeds(self.model, self.options, self.visits, enrolled, centres, self.seed)
-        laboratory = Laboratory(self.model, self.options, self.seed, max(bleed.batch for bleed in bleeds))
-        return _Cohort(patients, tuple(bleeds), laboratory)
-
-    def attended(self, cohort: _Cohort) -> list[Bleed]:
-        """Return the samples that were really taken."""
-        return [
-            bleed
-            for bleed in cohort.bleeds
-            if not visit_missed(self.model, self.options, bleed, None, bleed.visit == self.visits[-1], self.seed)
-        ]
-
-    def rng(self, stream: int, bleed: Bleed, tube: int = 0) -> np.random.Generator:
-        """Return the generator of a stream for one tube."""
-        return np.random.default_rng([self.seed, stream, bleed.patient, bleed.visit.target_day + 1000, tube])
-
-    def write_bleed(self, bleed: Bleed, cohort: _Cohort, folder: Path) -> list[_Row]:
-        """Draw and write the tubes of one visit of one patient."""
-        patient = cohort.patients[bleed.patient]
-        doses = self.trial.dosing.days
-        blood = compose(self.model, self.baseline, patient, bleed.day, doses, self.options, self.rng(VISIT, bleed))
-        rows = []
-        for index, (suffix, panel_name, stimulated) in enumerate(self.tubes):
-            panel = self.model.panels[panel_name]
-            faults = draw_faults(self.model, self.options, panel, self.rng(FAULT, bleed, index + 1))
-            if faults.failed:
-                continue
-            sample_id = f"{patient.patient_id}_{bleed.visit.name}"
-            sample_id += f"_{suffix}" if len(self.tubes) > 1 else ""
-            rng = self.rng(EVENTS, bleed, index)
-            recipe = self._recipe(panel, blood, cohort.laboratory.staining(bleed), faults, stimulated, rng)
-            tube = draw_tube(self.model, recipe, rng)
-            path = folder / "fcs" / f"{sample_id}.fcs"
-            self._write_tube(tube, panel, faults, cohort.laboratory, bleed, path, rng)
-            rows.append(self._row(tube, panel_name, bleed, patient, blood, faults, sample_id, folder))
-        return rows
-
-    def _recipe(
-        self,
-        panel: TubePanel,
-        blood: Composition,
-        staining: Staining,
-        faults: Faults,
-        stimulated: bool | None,
-        rng: np.random.Generator,
-    ) -> Recipe:
-        share = self.model.tube["dead"][self.options.sample_type]
-        odds = share / (1 - share) * np.exp(rng.normal(0, self.model.tube["dead_sd_logit"]))
-        events = self.options.events * faults.events_factor * np.exp(rng.normal(0, self.options.events_sd_log))
-        return Recipe(panel, blood, staining, round(events), odds / (1 + odds), stimulated, "", faults.clog)
-
-    def _write_tube(
-        self,
-        tube: Tube,
-        panel: TubePanel,
-        faults: Faults,
-        laboratory: Laboratory,
-        bleed: Bleed,
-        path: Path,
-        rng: np.random.Generator,
-    ) -> None:
-        labels = {d.detector: self._label(d.marker, faults, rng) for d in panel.detectors}
-        write_fcs(
-            path,
-            tube.names,
-            [labels.get(name, "") for name in tube.names],
-            tube.columns,
-            spillover=([d.detector for d in panel.detectors], laboratory.written_matrix(panel, bleed.batch)),
-            maximum=int(self.model.scale["maximum"]) + 1,
-            keywords={"$CYT": "virtual cytometer", "$TIMESTEP": str(self.model.time["step"])},
+    @property
+    def people(self) -> tuple[Patient, ...]:
+        """The patients; each depends on the seed and its own number alone."""
+        return tuple(
+            draw_patient(self.model, f"{self.cohort.upper()}{i + 1:03d}", generator(self.seed, PATIENT, i))
+            for i in range(self.n_patients)
         )
 
-    def _label(self, marker: str, faults: Faults, rng: np.random.Generator) -> str:
-        if faults.swapped and marker in faults.swapped:
-            marker = faults.swapped[1 - faults.swapped.index(marker)]
-        spellings = self.model.spellings.get(marker, (marker,))
-        return str(rng.choice(spellings)) if self.options.mixed_labels else marker
+    @property
+    def laboratory(self) -> Laboratory:
+        """The laboratory that runs the study's tubes."""
+        planned = plan_bleeds(self.model, self.options, self.visits, self.n_patients, self.seed)
+        return Laboratory(self.model, self.options, self.seed, max(bleed.batch for bleed in planned))
 
-    def _row(
-        self,
-        tube: Tube,
-        panel_name: str,
-        bleed: Bleed,
-        patient: Patient,
-        blood: Composition,
-        faults: Faults,
-        sample_id: str,
-        folder: Path,
-    ) -> _Row:
-        model, markers = self.model, self.model.panels[panel_name].markers
-        masks = memberships(model, tube)
-        if self.options.truth_events:
-            event_table(model, tube, masks).to_parquet(folder / "truth" / "events" / f"{sample_id}.parquet")
-        sheet = {
+    def attended(self, visits: Sequence[Visit]) -> list[Bleed]:
+        """Return the visits that really took place, in order of patient and day."""
+        planned = plan_bleeds(self.model, self.options, visits, self.n_patients, self.seed)
+        last = self.trial.visits[-1]
+        kept = []
+        for bleed in planned:
+            worse = 0.0
+            if bleed.visit == last:
+                worse = decline(load_clinic(), self.cohort, bleed.patient, self._chart({}), self.seed)
+            if not visit_missed(self.model, self.options, bleed, worse, self.seed):
+                kept.append(bleed)
+        return kept
+
+    def blood(self, bleed: Bleed) -> Composition:
+        """Return a patient's blood at a visit; the same whichever other visits are asked for."""
+        rng, doses = generator(self.seed, VISIT, *bleed.key), self.trial.dosing.days
+        return compose(self.model, self.baseline, self.people[bleed.patient], bleed.day, doses, self.options, rng)
+
+    def write_samples(self, folder: Path, truth: TruthTables) -> Iterator[dict[str, object]]:
+        """Write the tubes of every visit with their truth, and yield the lines of the sheet."""
+        laboratory, people = self.laboratory, self.people
+        for bleed in self.attended(self.visits):
+            blood = self.blood(bleed)
+            for index, kind in enumerate(self.tubes):
+                faults = laboratory.faults(bleed, index, self.model.panels[kind.panel])
+                if faults.failed:
+                    continue
+                tube = laboratory.acquire(bleed, index, kind, blood, faults)
+                line = self._line(people[bleed.patient].patient_id, bleed, kind, blood)
+                path = folder / str(line["file"])
+                laboratory.save(tube, kind, bleed, faults, path)
+                if faults.exported_twice:
+                    shutil.copyfile(path, path.with_stem(f"{path.stem}_copy"))
+                self._keep_truth(truth, line, kind, tube, blood, faults, folder)
+                yield line
+
+    def _line(self, patient_id: str, bleed: Bleed, kind: TubeKind, blood: Composition) -> dict[str, object]:
+        stem = f"{patient_id}_{bleed.visit.name}"
+        sample_id = f"{stem}_{kind.suffix}" if len(self.tubes) > 1 else stem
+        line: dict[str, object] = {
             "sample_id": sample_id,
-            "patient_id": patient.patient_id,
+            "patient_id": patient_id,
             "visit": bleed.visit.name,
             "file": f"fcs/{sample_id}.fcs",
             "cohort": self.cohort.upper(),
-            "panel": panel_name,
+            "panel": kind.panel,
             "study_day": bleed.day,
             "batch": f"B{bleed.batch}",
             "lymphocytes_per_ul": round(blood.lymphocytes_per_ul),
         }
-        who = {"sample_id": sample_id, "patient_id": patient.patient_id, "visit": bleed.visit.name}
-        counts = [{**who, **row} for row in count_rows(model, blood, masks, markers)]
-        pd_values = {f"pd_{name}": value for name, value in blood.pd.items()}
-        sample = {**who, **pd_values, "n_events": len(tube.leaf), "faults": ";".join(faults.words)}
-        return _Row(sheet, counts, sample, blood)
+        if self.options.fmo or self.options.ics:
+            unstimulated = kind.stimulated is False
+            line |= {"control_of": f"{stem}_ics" if unstimulated else "", "marker": ""}
+        return line
+
+    def _keep_truth(
+        self,
+        truth: TruthTables,
+        line: dict[str, object],
+        kind: TubeKind,
+        tube: Tube,
+        blood: Composition,
+        faults: Faults,
+        folder: Path,
+    ) -> None:
+        masks = memberships(self.model, tube)
+        who = {name: line[name] for name in ("sample_id", "patient_id", "visit", "panel", "study_day", "batch")}
+        markers = self.model.panels[kind.panel].markers
+        cytokines = set() if kind.stimulated else set(self.model.stimulation["markers"])
+        shown = tuple(marker for marker in markers if marker not in cytokines)
+        truth.add(who, tube, masks, blood, shown, faults.words)
+        if self.options.truth_events:
+            truth.event_table(tube, masks).to_parquet(folder / "truth" / "events" / f"{line['sample_id']}.parquet")
+
+    def write_controls(self, folder: Path) -> Iterator[dict[str, object]]:
+        """Write one set of FMO controls a batch and panel, from the batch's first patient."""
+        if not self.options.fmo:
+            return
+        laboratory = self.laboratory
+        first = {bleed.batch: bleed for bleed in reversed(self.attended(self.visits))}
+        for batch, bleed in sorted(first.items()):
+            for kind in self.tubes:
+                if kind.stimulated is False:
+                    continue
+                for marker in self.model.panels[kind.panel].fmo:
+                    tube = laboratory.acquire_control(bleed, kind, self.blood(bleed), marker)
+                    name = f"B{batch}_{kind.panel}_FMO_{marker}"
+                    laboratory.save(tube, kind, bleed, Faults(), folder / "fcs" / f"{name}.fcs")
+                    yield {
+                        "sample_id": name,
+                        "file": f"fcs/{name}.fcs",
+                        "panel": kind.panel,
+                        "batch": f"B{batch}",
+                        "control_of": f"B{batch}",
+                        "marker": marker,
+                    }
+
+    def measurements(self) -> list[dict[str, object]]:
+        """Return the clinical table: every planned visit of the design that took place."""
+        clinic = load_clinic()
+        planned = [v for v in self.trial.visits if not v.optional or v in self.visits]
+        bleeds = self.attended(planned)
+        rows: list[dict[str, object]] = []
+        for number, patient in enumerate(self.people):
+            own = [bleed for bleed in bleeds if bleed.patient == number]
+            chart = self._chart(self._treg_course(own))
+            rows += measure_patient(clinic, self.cohort, patient.patient_id, own, chart, self.seed) if own else []
+        return rows
+
+    def _chart(self, treg_log_fold: dict[int, float]) -> Chart:
+        strength = 0.0 if self.options.null else self.options.effect
+        return Chart(max(self.trial.dosing.days), strength, treg_log_fold)
+
+    def _treg_course(self, bleeds: Sequence[Bleed]) -> dict[int, float]:
+        """Return, by day, how far the log fold of Treg since the first visit departs from the typical one."""
+        typical, doses = typical_patient(self.model), self.trial.dosing.days
+        excess = {}
+        for bleed in bleeds:
+            usual = compose(self.model, self.baseline, typical, bleed.day, doses, self.options)
+            percents = [expected_percent(self.model, c, "Treg", "CD4") for c in (self.blood(bleed), usual)]
+            excess[bleed.day] = float(np.log(percents[0] / percents[1]))
+        start = next(iter(excess.values()), 0.0)
+        return {day: value - start for day, value in excess.items()}
 
 
-def _write_sheet(rows: Sequence[_Row], folder: Path) -> None:
-    pd.DataFrame([row.sheet for row in rows]).to_csv(folder / "samples.csv", index=False)
-
-
-def _write_truth(study: _Study, cohort: _Cohort, rows: Sequence[_Row], folder: Path) -> None:
-    truth = folder / "truth"
-    pd.DataFrame([line for row in rows for line in row.truth]).to_csv(truth / "populations.csv", index=False)
-    pd.DataFrame([row.sample for row in rows]).to_csv(truth / "samples.csv", index=False)
-    folds(study.model, study.trial, study.baseline, study.options).to_csv(truth / "folds.csv", index=False)
-    people = [
-        {
-            "patient_id": patient.patient_id,
-            "responder": patient.responder,
-            **{f"response_{k}": v for k, v in patient.response.items()},
-            **{f"log_weight_{k}": v for k, v in patient.weights.items()},
-        }
-        for patient in cohort.patients
-    ]
-    pd.DataFrame(people).to_csv(truth / "patients.csv", index=False)
-    settings = {"trial": study.trial.id, "seed": study.seed, "patients": len(cohort.patients)}
-    (truth / "options.yaml").write_text(dump_yaml({**settings, **asdict(study.options)}), encoding="utf-8")
-
-
-def folds(model: Model, trial: Trial, baseline: str, options: Options) -> pd.DataFrame:
-    """Return the fold of each subset endpoint that a patient without any deviation would show.
-
-    Columns: endpoint, population, parent, visit_before, visit_after, percent_before, percent_after, expected_fold.
-    """
-    rows = []
-    typical = typical_patient(model)
-    for endpoint in trial.expanded_endpoints():
-        if not (endpoint.population in model.truth and endpoint.parent in model.truth and len(endpoint.contrast) == 2):
-            continue
-        percents = [
-            expected_percent(
-                model,
-                compose(model, baseline, typical, trial.visit(name).target_day, trial.dosing.days, options),
-                str(endpoint.population),
-                str(endpoint.parent),
-            )
-            for name in endpoint.contrast
-        ]
-        rows.append(
-            {
-                "endpoint": endpoint.id,
-                "population": endpoint.population,
-                "parent": endpoint.parent,
-                "visit_before": endpoint.contrast[0],
-                "visit_after": endpoint.contrast[1],
-                "percent_before": percents[0],
-                "percent_after": percents[1],
-                "expected_fold": percents[1] / percents[0],
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def _write_study_file(study: _Study, trial_id: str | Path, folder: Path) -> None:
-    trial = study.trial
+def _write_study_file(study: _VirtualTrial, trial_id: str | Path, measured: bool, folder: Path) -> None:
     name = str(trial_id)
-    if trial.file and Path(trial_id).suffix:
+    if study.trial.file and Path(trial_id).suffix:
         name = "trial.yaml"
-        (folder / name).write_text(Path(trial_id).read_text(encoding="utf-8"), encoding="utf-8")
-    panels = {panel: {"strategy": study.model.panels[panel].strategy} for _, panel, _ in study.tubes}
+        shutil.copyfile(trial_id, folder / name)
     settings: dict[str, object] = {"study": f"Virtual {study.cohort.upper()}", "trial": name, "sheet": "samples.csv"}
-    settings["panels"] = panels
+    settings |= {"measurements": "measurements.csv"} if measured else {}
+    settings["panels"] = {kind.panel: {"strategy": study.model.panels[kind.panel].strategy} for kind in study.tubes}
     settings["comparison"] = _comparison(study)
     (folder / "study.yaml").write_text(dump_yaml(settings), encoding="utf-8")
 
 
-def _comparison(study: _Study) -> dict[str, str]:
+def _comparison(study: _VirtualTrial) -> dict[str, str]:
+    """Name the phases, or the registered visits where a phase has several."""
+    names = [visit.name for visit in study.visits]
     treated = [visit.name for visit in study.visits if visit.phase == "on_treatment"]
     contrasts = [e.contrast for e in study.trial.endpoints if e.kind == "subset" and len(e.contrast) == 2]
-    names = [visit.name for visit in study.visits]
-    if len(treated) > 1:
-        for before, after in contrasts:
-            if before in names and after in names:
-                return {"before": before, "after": after}
-    return {"before": "baseline", "after": "on_treatment"}
+    taken = [contrast for contrast in contrasts if set(contrast) <= set(names)]
+    if len(treated) == 1 or not taken:
+        return {"before": "baseline", "after": "on_treatment"}
+    return {"before": taken[0][0], "after": taken[0][1]}

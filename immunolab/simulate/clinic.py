@@ -1,0 +1,183 @@
+"""Virtual clinic: scores, laboratory values and cytokines of every patient at every visit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from immunolab.config import build, read_package_yaml
+from immunolab.simulate.schedule import CLINIC, Bleed, generator
+
+DAYS_PER_MONTH = 30.4375
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How one variable behaves; see clinic.yaml."""
+
+    unit: str
+    baseline: tuple[float, float] = (0.0, 0.0)
+    log: bool = False
+    limits: tuple[float, float] | None = None
+    entry: float | None = None
+    change: float = 0.0
+    sd_change: float = 0.0
+    course: str = ""
+    treg: float = 0.0
+    slope: dict[str, tuple[float, float]] | None = None
+    follows: tuple[str | float, ...] = ()
+    chance: float | None = None
+    visit_sd: float = 0.0
+    below: float | None = None
+    above: float | None = None
+    decimals: int = 1
+    step: float | None = None
+
+
+@dataclass(frozen=True)
+class Clinic:
+    """All of clinic.yaml."""
+
+    schema: str
+    treg_log_fold_sd: float
+    courses: dict[str, dict[str, float]]
+    measures: dict[str, dict[str, Measure]]
+
+
+@cache
+def load_clinic() -> Clinic:
+    """Return the shipped clinic."""
+    return build(Clinic, read_package_yaml("immunolab.simulate", "clinic.yaml"))
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What decides one patient's clinical course.
+
+    Attributes
+    ----------
+    last_dose : study day of the last dose.
+    strength : 0 when the drug has no effect.
+    treg_log_fold : log fold of Treg percent of CD4 against the patient's first visit, by study day, less what a
+        patient without deviation would show.
+    """
+
+    last_dose: int
+    strength: float
+    treg_log_fold: Mapping[int, float]
+
+
+def measure_patient(
+    clinic: Clinic, cohort: str, patient_id: str, bleeds: Sequence[Bleed], chart: Chart, seed: int
+) -> list[dict[str, object]]:
+    """Return rows of the measurements table for one patient, in order of visit and variable."""
+    measures = clinic.measures.get(cohort, {})
+    rows: list[dict[str, object]] = []
+    paths: dict[str, dict[int, float]] = {}
+    for position, (name, measure) in enumerate(measures.items()):
+        rng = generator(seed, CLINIC, bleeds[0].patient, position) if bleeds else None
+        if rng is not None:
+            paths[name] = _path(clinic, measure, bleeds, chart, paths, rng)
+    for bleed in bleeds:
+        for name, measure in measures.items():
+            if measure.chance is not None and bleed.day <= 1:
+                continue
+            value, censored = _reported(measure, paths[name][bleed.day])
+            rows.append(
+                {
+                    "patient_id": patient_id,
+                    "visit": bleed.visit.name,
+                    "variable": name,
+                    "value": value,
+                    "unit": measure.unit,
+                    "censored": censored,
+                }
+            )
+    return rows
+
+
+def decline(clinic: Clinic, cohort: str, patient: int, chart: Chart, seed: int) -> float:
+    """Return how fast a patient's declining score falls after the drug, points a month; 0 when nothing declines."""
+    for position, measure in enumerate(clinic.measures.get(cohort, {}).values()):
+        if measure.slope:
+            return max(-_slopes(measure, chart, generator(seed, CLINIC, patient, position))["after"], 0.0)
+    return 0.0
+
+
+def _slopes(measure: Measure, chart: Chart, rng: np.random.Generator) -> dict[str, float]:
+    """Draw a patient's points a month in each period; without drug effect it goes on as before."""
+    slopes = {}
+    for period, (mean, sd) in (measure.slope or {}).items():
+        before = (measure.slope or {})["before"][0]
+        slopes[period] = before + chart.strength * (mean - before) + float(rng.normal(0, sd))
+    return slopes
+
+
+def _path(
+    clinic: Clinic,
+    measure: Measure,
+    bleeds: Sequence[Bleed],
+    chart: Chart,
+    paths: Mapping[str, Mapping[int, float]],
+    rng: np.random.Generator,
+) -> dict[int, float]:
+    """Return the value by study day before limits and rounding (on the log scale where the measure is)."""
+    slopes = _slopes(measure, chart, rng)
+    start, personal = _start(measure, rng), float(rng.normal())
+    path = {}
+    for bleed in bleeds:
+        value = start + float(rng.normal(0, measure.visit_sd))
+        value += _change(clinic, measure, bleed.day, chart, personal)
+        value += _declined(slopes, bleed.day, chart)
+        if measure.follows:
+            leader = paths[str(measure.follows[0])]
+            value += float(measure.follows[1]) * (leader[bleed.day] - leader[bleeds[0].day])
+        if measure.chance is not None:
+            value = float(rng.random() < measure.chance)
+        path[bleed.day] = value
+    return path
+
+
+def _start(measure: Measure, rng: np.random.Generator) -> float:
+    centre, sd = measure.baseline
+    start = (np.log(centre) if measure.log else centre) + float(rng.normal(0, sd))
+    return max(start, measure.entry) if measure.entry is not None else float(start)
+
+
+def _change(clinic: Clinic, measure: Measure, day: int, chart: Chart, personal: float) -> float:
+    if not measure.course:
+        return 0.0
+    course = {int(key): share for key, share in clinic.courses[measure.course].items()}
+    share = float(np.interp(day, list(course), list(course.values())))
+    treg = chart.treg_log_fold.get(day, 0.0) / clinic.treg_log_fold_sd
+    deviation = measure.treg * treg + np.sqrt(1.0 - measure.treg**2) * personal
+    return share * chart.strength * measure.change + float(np.sqrt(share) * measure.sd_change * deviation)
+
+
+def _declined(slopes: Mapping[str, float], day: int, chart: Chart) -> float:
+    """Return the points lost by a day: one slope before, one during, one after the administration period."""
+    if not slopes:
+        return 0.0
+    end = chart.last_dose + 16  # the rest fortnight after the last dose belongs to the administration period
+    months = {
+        "before": min(day - 1, 0) / DAYS_PER_MONTH,
+        "during": max(min(day, end) - 1, 0) / DAYS_PER_MONTH,
+        "after": max(day - end, 0) / DAYS_PER_MONTH,
+    }
+    return sum(slopes[period] * months[period] for period in months)
+
+
+def _reported(measure: Measure, value: float) -> tuple[float, str]:
+    """Return the value as a clinic writes it, and whether it lies beyond a limit of quantification."""
+    value = float(np.exp(value)) if measure.log else value
+    if measure.limits:
+        value = min(max(value, measure.limits[0]), measure.limits[1])
+    value = round(value / measure.step) * measure.step if measure.step else round(value, measure.decimals)
+    if measure.below is not None and value < measure.below:
+        return measure.below, "below"
+    if measure.above is not None and value > measure.above:
+        return measure.above, "above"
+    return value, ""

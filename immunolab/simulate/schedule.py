@@ -1,0 +1,89 @@
+"""Who is bled on which day, and in which run the tubes are stained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from immunolab.simulate.model import Model, Options
+from immunolab.study.trial import Visit
+
+# Streams of random numbers. Each draw has a key of its own, so that one more patient or visit
+# leaves all others as they were.
+PATIENT, SAMPLE, RUN, MATRIX, FAULT, VISIT, EVENTS, CLINIC, CONTROL, CELLS = range(10)
+_DAY_OFFSET = 10_000
+
+
+def generator(seed: int, stream: int, *key: int) -> np.random.Generator:
+    """Return the generator of one stream and key; study days may be negative."""
+    return np.random.default_rng([seed, stream, *(number + _DAY_OFFSET for number in key)])
+
+
+@dataclass(frozen=True)
+class Bleed:
+    """One patient's sample at one visit.
+
+    Attributes
+    ----------
+    patient : position of the patient in the cohort.
+    day : study day it is taken.
+    batch : run in which its tubes are stained and acquired; counted from 1.
+    centre : centre of the patient; counted from 1, 0 when there is one laboratory.
+    """
+
+    patient: int
+    visit: Visit
+    day: int
+    batch: int
+    centre: int
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """What sets this sample apart from every other: its patient and planned day."""
+        return self.patient, self.visit.target_day
+
+
+def plan_bleeds(model: Model, options: Options, visits: Sequence[Visit], n_patients: int, seed: int) -> list[Bleed]:
+    """Return every planned sample in order of patient and day, with its run."""
+    bleeds = []
+    for patient in range(n_patients):
+        enrolled = patient * int(model.batch["enrolment_days"])
+        centre = patient % options.centres + 1 if options.centres else 0
+        for visit in visits:
+            day = _day(options, visit, generator(seed, SAMPLE, patient, visit.target_day))
+            batch = _batch(model, options, patient, visit, enrolled + day, centre)
+            bleeds.append(Bleed(patient, visit, day, batch, centre))
+    numbers = {batch: i for i, batch in enumerate(sorted({bleed.batch for bleed in bleeds}), start=1)}
+    return [replace(bleed, batch=numbers[bleed.batch]) for bleed in bleeds]
+
+
+def _day(options: Options, visit: Visit, rng: np.random.Generator) -> int:
+    if not options.visit_jitter:
+        return visit.target_day
+    first, last = visit.window
+    return int(rng.choice([day for day in range(first, last + 1) if day != 0]))
+
+
+def _batch(model: Model, options: Options, patient: int, visit: Visit, calendar_day: int, centre: int) -> int:
+    if options.confounded:
+        return 0 if visit.phase == "baseline" else 1
+    if options.centres:
+        return centre
+    if options.batches == "months":
+        return int((calendar_day + 28) // model.batch["days"])
+    return patient // int(model.batch["patients"]) if options.batches == "patients" else 0
+
+
+def visit_missed(model: Model, options: Options, bleed: Bleed, decline: float, seed: int) -> bool:
+    """Return whether a visit is missed.
+
+    ``decline`` (points a month, at least 0) makes the visit likelier to be missed; it is above 0
+    for the last visit of a patient whose disease gets worse.
+    """
+    chance = model.faults["missing_visit"].get(bleed.visit.name, 0.0) * options.faults
+    if not 0.0 < chance < 1.0:
+        return bool(chance >= 1.0)
+    odds = chance / (1.0 - chance) * np.exp(model.dropout_logit * decline)
+    return bool(generator(seed, FAULT, *bleed.key).random() < odds / (1.0 + odds))
