@@ -7,8 +7,13 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from immunolab.errors import ImmunolabError
+from immunolab.errors import ImmunolabError, InputError
+
+if TYPE_CHECKING:
+    from immunolab.pipeline.run import Outcome
 
 DONE, INPUT_PROBLEM, USAGE, SOME_FAILED = 0, 1, 2, 3
 Handler = Callable[[argparse.Namespace], int]
@@ -54,6 +59,13 @@ def _command(commands: Subparsers, name: str, text: str, handler: Handler) -> ar
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     parser.set_defaults(handler=handler)
     return parser
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("a whole number of at least 1 is needed")
+    return number
 
 
 def _say(text: str) -> None:
@@ -109,7 +121,78 @@ def _simulate(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _add_demo(commands: Subparsers) -> None:
+    parser = _command(commands, "demo", "Simulate a small lupus study and run it.", _demo)
+    parser.add_argument("-o", "--out", default="immunolab_demo", metavar="DIR", help="folder (default: %(default)s)")
+    parser.add_argument("--jobs", type=_at_least_one, default=2, metavar="N", help="tubes at once (default: 2)")
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from immunolab.pipeline.demo import demo
+
+    return _tell(demo(Path(arguments.out), jobs=arguments.jobs))
+
+
+def _add_check(commands: Subparsers) -> None:
+    parser = _command(commands, "check", "Validate a study and list all problems; reads no event.", _check)
+    parser.add_argument("study", metavar="STUDY", help="study.yaml or its folder")
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from immunolab.pipeline.check import check_study
+
+    checked = check_study(arguments.study)
+    for note in checked.notes:
+        _say(f"note: {note}")
+    if checked.problems:
+        raise InputError(checked.problems)
+    _say(f"{checked.n_samples} samples of {checked.n_patients} patients: no problem found")
+    return DONE
+
+
+def _add_run(commands: Subparsers) -> None:
+    parser = _command(commands, "run", "Check, gate, quantify, compare, report; resumable.", _run)
+    parser.add_argument("study", metavar="STUDY", help="study.yaml or its folder")
+    parser.add_argument("-o", "--out", metavar="OUT", help="output folder (default: STUDY's folder with _out added)")
+    parser.add_argument("--jobs", type=_at_least_one, default=1, metavar="N", help="tubes at once (default: 1)")
+    parser.add_argument("--scheduler", default="", metavar="ADDRESS", help="send the per-tube work to a Dask cluster")
+    parser.add_argument("--sample", default="", metavar="ID", help="compute this sample only")
+    parser.add_argument("--memberships", action="store_true", help="write which events are in which population")
+    parser.add_argument("--force", action="store_true", help="compute every sample again")
+    parser.add_argument(
+        "--definitions",
+        choices=("default", "all"),
+        default="default",
+        help="gate every published definition that the panel allows",
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of subsamples and resampling (default: 0)")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from immunolab.pipeline.run import RunOptions, run_study
+
+    study = Path(arguments.study)
+    folder = study if study.is_dir() else study.parent
+    out = Path(arguments.out) if arguments.out else folder.resolve().with_name(f"{folder.resolve().name}_out")
+    names = ("jobs", "scheduler", "sample", "memberships", "force", "definitions", "seed")
+    return _tell(run_study(study, out, RunOptions(**{name: getattr(arguments, name) for name in names})))
+
+
+def _tell(outcome: Outcome) -> int:
+    if outcome.computed:
+        _say(f"{len(outcome.computed)} samples computed, {len(outcome.kept)} kept from an earlier run")
+    else:
+        _say(f"no sample computed: all {len(outcome.kept)} are up to date")
+    if outcome.failed:
+        _say_error(f"{len(outcome.failed)} samples failed; tables/failures.csv says why: {', '.join(outcome.failed)}")
+    _say(f"report: {outcome.report}")
+    return SOME_FAILED if outcome.failed else DONE
+
+
 COMMANDS: tuple[Callable[[Subparsers], None], ...] = (
+    _add_demo,
+    _add_check,
+    _add_run,
     _add_trials,
     _add_simulate,
 )

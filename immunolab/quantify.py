@@ -90,9 +90,13 @@ def _companion(endpoint: Endpoint, name: str, **changes: str | None) -> Endpoint
     return replace(endpoint, id=name, role="exploratory", co_report=(), note="guards against closure", **changes)  # type: ignore[arg-type]
 
 
-def population_pairs(endpoints: Iterable[Endpoint]) -> tuple[tuple[str, str], ...]:
+def population_pairs(endpoints: Iterable[Endpoint], lymphocytes: str = "lymphocytes") -> tuple[tuple[str, str], ...]:
     """Return the (population, denominator) pairs that endpoints need, sorted."""
-    pairs = {(e.population, e.parent) for e in endpoints if e.population and e.parent}
+    pairs = set()
+    for endpoint in endpoints:
+        parent = lymphocytes if endpoint.statistic == "absolute_count" else endpoint.parent
+        if endpoint.population and parent:
+            pairs.add((endpoint.population, parent))
     return tuple(sorted(pairs))
 
 
@@ -202,9 +206,7 @@ def _ratio(endpoint: Endpoint, table: _ByName) -> dict[str, object] | None:
     }
 
 
-def _absolute(
-    endpoint: Endpoint, table: _ByName, per_ul: float | None, lymphocytes: str
-) -> dict[str, object] | None:
+def _absolute(endpoint: Endpoint, table: _ByName, per_ul: float | None, lymphocytes: str) -> dict[str, object] | None:
     name = endpoint.population
     if name is None or name not in table or lymphocytes not in table:
         return None

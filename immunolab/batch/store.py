@@ -117,10 +117,6 @@ class Store:
         finally:
             shutil.rmtree(part, ignore_errors=True)
 
-    def forget(self, sample_id: str) -> None:
-        """Remove the outputs of a sample that failed, so that no stale number stays behind."""
-        shutil.rmtree(self.sample_folder(sample_id), ignore_errors=True)
-
     def sweep(self) -> None:
         """Remove temporary names that a killed run left behind."""
         for pattern in ("samples/.*.part-*", "samples/.*.old-*", "cache/.*.part-*"):

@@ -52,12 +52,13 @@ class Pool:
 
 @dataclass(frozen=True)
 class Task(Generic[T]):
-    """One unit of work: its name for messages, its stage, its argument and the bytes it may need."""
+    """One unit of work: its name for messages, its stage, its argument, the bytes it may need, its samples."""
 
     name: str
     stage: str
     argument: T
     cost: int = 0
+    samples: tuple[str, ...] = ()
 
 
 def run_tasks(

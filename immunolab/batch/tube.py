@@ -1,0 +1,170 @@
+"""What is done to one tube: read and subsample it, then gate and measure all its events.
+
+Both functions take one picklable job, read and write files by path, and return small records, so
+that they run in a thread, in a process or on a cluster node alike.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from immunolab.batch.store import Store, content_key, file_sha256, write_atomically
+from immunolab.errors import DataFileError
+from immunolab.events import Channel, Events, Spillover
+from immunolab.tables import COUNTS, INTENSITIES, QUALITY, THRESHOLDS
+
+SUBSAMPLE = 50_000
+
+
+@dataclass(frozen=True)
+class Tube:
+    """A tube to read: its sample, file, panel (channel to marker) and spillover file ("" = the file's own)."""
+
+    sample_id: str
+    file: str
+    panel: tuple[tuple[str, str], ...] = ()
+    spillover: str = ""
+
+    def read(self) -> Events:
+        """Return the tube's events; a tube without events is an error of the file."""
+        from immunolab.loaders.fcs import read_fcs
+
+        spillover: Any = Path(self.spillover) if self.spillover else "file"
+        panel = dict(self.panel) or None
+        events = read_fcs(Path(self.file), panel=panel, spillover=spillover, sample_id=self.sample_id)
+        if events.n_events == 0:
+            raise DataFileError("the file holds no events", self.file, "acquire the tube again or leave it out")
+        return events
+
+    def key(self, sha256: str) -> str:
+        """Return the content key of what reading this tube gives."""
+        from immunolab import __version__
+
+        matrix = file_sha256(Path(self.spillover)) if self.spillover else ""
+        return content_key({"file": sha256, "panel": self.panel, "spillover": matrix, "version": __version__})
+
+
+@dataclass(frozen=True)
+class PrepareJob:
+    """Read a tube and keep a seeded subsample for placing gates (none when ``subsample`` is 0)."""
+
+    tube: Tube
+    root: str
+    subsample: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The tube's content key, file hash and stored subsample ("" when none is needed)."""
+
+    sample_id: str
+    sha256: str
+    key: str
+    subsample: str
+
+
+def prepare(job: PrepareJob) -> Prepared:
+    """Hash a tube's file and store its subsample under its content key, unless it is there."""
+    path = Path(job.tube.file)
+    try:
+        sha256 = file_sha256(path)
+    except OSError as error:
+        raise DataFileError(f"cannot be read: {error.strerror}", str(path), "check the path and the share") from None
+    key = job.tube.key(sha256)
+    if not job.subsample:
+        job.tube.read()
+        return Prepared(job.tube.sample_id, sha256, key, "")
+    name = content_key({"tube": key, "n": job.subsample, "seed": job.seed, "sample": job.tube.sample_id})
+    target = Store(Path(job.root)).cached("subsample", name, ".npz")
+    if not target.exists():
+        events = job.tube.read()
+        write_atomically(target, lambda part: save_subsample(events, part, job.subsample, job.seed))
+    return Prepared(job.tube.sample_id, sha256, key, str(target))
+
+
+def save_subsample(events: Events, path: Path, n: int, seed: int) -> None:
+    """Write at most `n` events, drawn without replacement and kept in file order, to an npz file."""
+    index = np.arange(events.n_events)
+    if events.n_events > n:
+        index = np.sort(np.random.default_rng(seed).choice(events.n_events, n, replace=False))
+    meta = {
+        "channels": [asdict(channel) for channel in events.channels],
+        "spillover": list(events.spillover.channels) if events.spillover else None,
+        "sample_id": events.sample_id,
+        "file": events.file,
+        "sha256": events.sha256,
+    }
+    matrix = events.spillover.matrix if events.spillover else np.empty((0, 0))
+    np.savez(path, columns=np.ascontiguousarray(events.columns[:, index]), matrix=matrix, meta=json.dumps(meta))
+
+
+def load_subsample(path: Path) -> Events:
+    """Return what `save_subsample` wrote, as events."""
+    with np.load(path) as stored:
+        meta = json.loads(str(stored["meta"]))
+        columns, matrix = stored["columns"], stored["matrix"]
+    spillover = Spillover(tuple(meta["spillover"]), matrix) if meta["spillover"] else None
+    channels = tuple(Channel(**channel) for channel in meta["channels"])
+    return Events(columns, channels, spillover, meta["sample_id"], meta["file"], meta["sha256"])
+
+
+@dataclass(frozen=True)
+class MeasureJob:
+    """Gate all events of a tube with its fitted strategy and write its tables.
+
+    ``strategy`` is plain data; ``thresholds`` are rows of the thresholds table of this sample;
+    ``pairs`` are (population, denominator) whose shared events are counted.
+    """
+
+    tube: Tube
+    root: str
+    key: str
+    strategy: dict[str, Any]
+    thresholds: tuple[dict[str, Any], ...]
+    pairs: tuple[tuple[str, str], ...]
+    memberships: bool
+    seed: int
+
+
+def measure(job: MeasureJob) -> str:
+    """Write one sample's folder: counts, thresholds, intensities, quality, shared events, gates, gate views."""
+    from immunolab.gating.apply import counts_table, evaluate, memberships_frame
+    from immunolab.gating.exchange import write_gatingml
+    from immunolab.gating.strategy_data import strategy_from_dict
+    from immunolab.plots.gate_views import gate_views, save_views
+    from immunolab.quality.events import check_events
+    from immunolab.quantify import intensities, joint_counts
+
+    store, sample_id = Store(Path(job.root)), job.tube.sample_id
+    events = job.tube.read()
+    strategy = strategy_from_dict(job.strategy)
+    memberships = evaluate(strategy, events)
+    counts = counts_table(memberships, sample_id)
+    names = [p.name for p in strategy.populations]
+    masks = {p.name: memberships.masks[p.path] for p in strategy.populations if names.count(p.name) == 1}
+    joints = joint_counts(masks, job.pairs)
+
+    def write(folder: Path) -> None:
+        COUNTS.write(counts, folder / "counts.csv")
+        THRESHOLDS.write(THRESHOLDS.frame(list(job.thresholds)), folder / "thresholds.csv")
+        INTENSITIES.write(intensities(events, masks, sample_id), folder / "intensities.csv")
+        QUALITY.write(check_events(events), folder / "quality.csv")
+        pd.DataFrame([asdict(j) for j in joints], columns=["population", "parent", "n_events"]).to_csv(
+            folder / "joint.csv", index=False, lineterminator="\n"
+        )
+        write_gatingml(strategy, folder / "gates.xml")
+        save_views(gate_views(strategy, events, memberships), folder / "views.npz")
+
+    if job.memberships:
+        target = store.root / "memberships" / f"{sample_id}.parquet"
+        frame = memberships_frame(memberships)
+        write_atomically(target, lambda part: frame.to_parquet(part, index=False))
+    store.commit(sample_id, job.key, write)
+    return sample_id

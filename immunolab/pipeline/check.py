@@ -1,0 +1,93 @@
+"""Everything that can be wrong with a study, found without reading an event."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from immunolab.errors import DataFileError, ImmunolabError, InputError, Problem
+from immunolab.events import Events
+from immunolab.pipeline.gates import PanelGates, read_panels
+from immunolab.study.sheet import Sample, load_study
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Problems that a user must mend, notes worth a look, and how much was looked at."""
+
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
+    n_samples: int
+    n_patients: int
+
+
+def check_study(source: Path | str) -> Checked:
+    """Validate a study's YAML, sheet, trial, panels, strategies and the header of every file.
+
+    Returns
+    -------
+    Every problem at once; nothing is raised for the study's own faults.
+    """
+    try:
+        study = load_study(source)
+    except InputError as error:
+        return Checked(error.problems, (), 0, 0)
+    samples = [s for s in study.samples if s.modality != "single_cell"]
+    try:
+        panels = read_panels(study)
+    except InputError as error:
+        return Checked(error.problems, (), len(samples), len({s.patient_id for s in samples}))
+    problems: list[Problem] = []
+    notes: list[str] = []
+    labels: dict[str, dict[str, list[tuple[str, str]]]] = {}
+    for sample in samples:
+        found = _check_file(sample, panels[sample.panel], notes)
+        if isinstance(found, Problem):
+            problems.append(found)
+        else:
+            problems += found[0]
+            labels.setdefault(sample.panel, {})[str(sample.file)] = found[1]
+    problems += _drift(labels)
+    return Checked(tuple(problems), tuple(notes), len(samples), len({s.patient_id for s in samples}))
+
+
+def _check_file(
+    sample: Sample, panel: PanelGates, notes: list[str]
+) -> Problem | tuple[list[Problem], list[tuple[str, str]]]:
+    from immunolab.loaders.fcs import read_header
+    from immunolab.vocabulary.panel import resolve_channels
+
+    try:
+        header = read_header(sample.file)
+    except DataFileError as error:
+        return Problem(str(sample.file), "", error.message, error.hint)
+    if header.n_events == 0:
+        return Problem(str(sample.file), "", "the file holds no events", "acquire the tube again or leave it out")
+    notes += [f"{sample.file}: {text}" for text in header.warnings]
+    names = [(channel.name, channel.label) for channel in header.channels]
+    channels = resolve_channels([n for n, _ in names], [label for _, label in names], dict(panel.markers) or None)
+    nothing = Events(np.empty((len(channels), 0), np.float32), channels, None, sample.sample_id, str(sample.file))
+    return ([] if sample.control_of else _gate_problems(sample, panel, nothing)), names
+
+
+def _gate_problems(sample: Sample, panel: PanelGates, nothing: Events) -> list[Problem]:
+    from immunolab.gating.apply import problems
+    from immunolab.gating.fit import missing_markers
+
+    try:
+        strategy = panel.gates.for_file(sample.file)
+        if panel.gates.declared:
+            missing_markers(strategy, nothing)
+            return []
+    except ImmunolabError as error:
+        return [Problem(str(sample.file), "", error.message, error.hint)]
+    return [Problem(str(sample.file), p.place, p.message, p.hint) for p in problems(strategy, nothing)]
+
+
+def _drift(labels: Mapping[str, Mapping[str, list[tuple[str, str]]]]) -> list[Problem]:
+    from immunolab.quality.panel_drift import panel_drift
+
+    return [problem for files in labels.values() if len(files) > 1 for problem in panel_drift(files)]

@@ -1,0 +1,226 @@
+"""Study-wide tables from the samples' folders: endpoints on the trial's time line, pairs, shifts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from immunolab.batch.store import Store
+from immunolab.batch.workers import Failure
+from immunolab.comparison.plan import Noise, Plan
+from immunolab.comparison.table import Comparison, compare_endpoints
+from immunolab.errors import ComparisonError, ImmunolabError, InputError
+from immunolab.pipeline.gates import PanelGates
+from immunolab.quantify import Joint, endpoint_values, with_companions
+from immunolab.study.sheet import Sample, Study
+from immunolab.study.timeline import timeline_quality
+from immunolab.study.trial import Endpoint
+from immunolab.tables import (
+    COUNTS,
+    ENDPOINTS,
+    FAILURES,
+    INTENSITIES,
+    PAIRS,
+    QUALITY,
+    SHIFTS,
+    THRESHOLDS,
+    Table,
+)
+
+_UNSTATED_NOISE_DF = 20
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Every table of a finished run, by its name in `immunolab.tables`, and the comparison's notes."""
+
+    frames: Mapping[str, pd.DataFrame]
+    comparisons: tuple[Comparison, ...]
+    notes: tuple[str, ...] = ()
+    endpoints: tuple[Endpoint, ...] = field(default_factory=tuple)
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        """Return a table."""
+        return self.frames[name]
+
+
+def study_endpoints(study: Study, panels: Mapping[str, PanelGates]) -> tuple[Endpoint, ...]:
+    """Return what the study compares, one denominator each.
+
+    A study without a trial whose gates hold none of the default subsets compares every population
+    as percent of its parent.
+    """
+    known = _population_names(study, panels)
+    endpoints = study.endpoints
+    if study.trial is None and known and not any(e.population in known for e in endpoints if e.population):
+        endpoints = tuple(_percent_of_parent(name, parent) for name, parent in known.items() if parent != "root")
+    absolute = any(s.lymphocytes_per_ul is not None for s in study.samples)
+    return with_companions(endpoints, absolute=absolute)
+
+
+def _population_names(study: Study, panels: Mapping[str, PanelGates]) -> dict[str, str]:
+    names: dict[str, str] = {}
+    for sample in study.samples:
+        panel = panels.get(sample.panel)
+        if panel is None or sample.control_of:
+            continue
+        try:
+            strategy = panel.gates.for_file(sample.file)
+        except ImmunolabError:
+            continue  # the sample fails by name when its gates are needed
+        names |= {p.name: p.parent for p in strategy.populations}
+        if panel.gates.one is not None and len(panels) == 1:
+            break
+    return names
+
+
+def _percent_of_parent(name: str, parent: str) -> Endpoint:
+    return Endpoint(
+        id=f"{name}_pct_{parent}",
+        statistic="percent_of_parent",
+        source="every population of the gating strategy",
+        role="exploratory",
+        population=name,
+        parent=parent,
+    )
+
+
+def gather(study: Study, store: Store, panels: Mapping[str, PanelGates], failures: Mapping[str, Failure]) -> Tables:
+    """Return every table of the samples that stand, and the comparison of their visits."""
+    done = [
+        s
+        for s in study.samples
+        if not s.control_of
+        and s.sample_id not in failures
+        and (store.sample_folder(s.sample_id) / "counts.csv").exists()
+    ]
+    frames = {table.name: _stack(store, done, table) for table in (COUNTS, THRESHOLDS, INTENSITIES, QUALITY)}
+    timing = timeline_quality(study.trial, [s for s in study.samples if not s.control_of], study.doses)
+    frames["quality"] = QUALITY.check(pd.concat([frames["quality"], timing], ignore_index=True))
+    endpoints = study_endpoints(study, panels)
+    rows = [*_flow_rows(study, store, done, endpoints, frames["counts"]), *_measured_rows(study)]
+    frames["endpoints"] = ENDPOINTS.frame(rows)
+    frames["failures"] = FAILURES.frame(_failure_rows(study, failures))
+    comparisons, notes = _compare(study, endpoints, frames["endpoints"])
+    frames["pairs"] = _concat(PAIRS, [c.pairs for c in comparisons])
+    frames["shifts"] = _concat(SHIFTS, [c.shifts for c in comparisons])
+    return Tables(frames, tuple(comparisons), tuple(notes), endpoints)
+
+
+def _stack(store: Store, samples: Sequence[Sample], table: Table) -> pd.DataFrame:
+    return _concat(table, [table.read(store.sample_folder(s.sample_id) / f"{table.name}.csv") for s in samples])
+
+
+def _concat(table: Table, frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    filled = [frame for frame in frames if len(frame)]
+    return table.check(pd.concat(filled, ignore_index=True)) if filled else table.empty()
+
+
+def _flow_rows(
+    study: Study, store: Store, samples: Sequence[Sample], endpoints: Sequence[Endpoint], counts: pd.DataFrame
+) -> list[dict[str, Any]]:
+    """Return endpoint rows of gated tubes; a visit's second panel adds only what the first cannot answer."""
+    rows: list[dict[str, Any]] = []
+    answered: set[tuple[str, str, str]] = set()
+    order = {name: i for i, name in enumerate(study.panels)}
+    by_sample = dict(tuple(counts.groupby("sample_id", sort=False)))
+    for sample in sorted(samples, key=lambda s: order.get(s.panel, 0)):
+        joints = pd.read_csv(store.sample_folder(sample.sample_id) / "joint.csv", keep_default_na=False)
+        shared = [Joint(str(r.population), str(r.parent), int(r.n_events)) for r in joints.itertuples()]  # type: ignore[arg-type]
+        values = endpoint_values(
+            endpoints, by_sample[sample.sample_id], shared, lymphocytes_per_ul=sample.lymphocytes_per_ul
+        )
+        place = _place(study, sample)
+        for value in values:
+            key = (sample.patient_id, sample.visit, str(value["endpoint"]))
+            if key not in answered:
+                answered.add(key)
+                rows.append(place | value)
+    position = {s.sample_id: i for i, s in enumerate(samples)}
+    return sorted(rows, key=lambda row: position[row["sample_id"]])
+
+
+def _place(study: Study, sample: Sample) -> dict[str, Any]:
+    found = study.timeline_of(sample)
+    return {
+        "sample_id": sample.sample_id,
+        "patient_id": sample.patient_id,
+        "cohort": sample.cohort or None,
+        "visit": sample.visit,
+        "study_day": found.study_day,
+        "days_since_last_dose": found.days_since_last_dose,
+        "phase": found.phase or ("" if study.trial else _phase_of(study, sample)) or None,
+        "cycle_state": found.cycle_state,
+        "batch": sample.batch or None,
+    }
+
+
+def _phase_of(study: Study, sample: Sample) -> str:
+    names = {study.comparison.before: "baseline", study.comparison.after: "on_treatment"}
+    return names.get(sample.visit, "")
+
+
+def _measured_rows(study: Study) -> list[dict[str, Any]]:
+    if study.measurements is None:
+        return []
+    from immunolab.pipeline.measured import measured_rows
+
+    return measured_rows(study)
+
+
+def _failure_rows(study: Study, failures: Mapping[str, Failure]) -> list[dict[str, Any]]:
+    return [
+        {
+            "sample_id": s.sample_id,
+            "file": str(s.file.relative_to(study.folder)) if s.file.is_relative_to(study.folder) else s.file.name,
+            "stage": failures[s.sample_id].stage,
+            "error": failures[s.sample_id].error,
+            "hint": failures[s.sample_id].hint or None,
+        }
+        for s in study.samples
+        if s.sample_id in failures
+    ]
+
+
+def _compare(study: Study, endpoints: Sequence[Endpoint], rows: pd.DataFrame) -> tuple[list[Comparison], list[str]]:
+    """Compare each endpoint at its own contrast; what cannot be compared is noted, never dropped silently."""
+    declared = {e.id: e for e in endpoints}
+    sets: dict[tuple[str, str], list[str]] = {}
+    notes = []
+    for name in dict.fromkeys(rows["endpoint"]):
+        contrast = study.contrast_of(declared[name]) if name in declared else None
+        contrast = contrast or (study.comparison.before, study.comparison.after)
+        sets.setdefault(contrast, []).append(name)
+    comparisons = []
+    for contrast, names in sets.items():
+        plan = _plan(study, contrast, [declared[n] for n in names if n in declared])
+        try:
+            comparisons.append(compare_endpoints(rows[rows["endpoint"].isin(names)], plan))
+        except ComparisonError as error:
+            notes.append(f"{contrast[1]} against {contrast[0]}: {error.message} ({', '.join(names)})")
+        except InputError as error:
+            notes += [str(problem) for problem in error.problems]
+    return comparisons, notes
+
+
+def _plan(study: Study, contrast: tuple[str, str], endpoints: Sequence[Endpoint]) -> Plan:
+    batches = {s.sample_id: s.batch for s in study.samples if s.batch}
+    return Plan(
+        before=contrast[0],
+        after=contrast[1],
+        roles={e.id: e.role for e in endpoints},
+        noise=_noise(study.comparison.noise),
+        batch=batches if len(set(batches.values())) > 1 else {},
+    )
+
+
+def _noise(percent: float | None) -> Noise | None:
+    if percent is None:
+        return None
+    s_w = math.sqrt(math.log1p((percent / 100.0) ** 2))
+    source = f"inter-assay CV of {percent:g} % declared by the study, taken as known from {_UNSTATED_NOISE_DF} repeats"
+    return Noise(s_w, _UNSTATED_NOISE_DF, source)
