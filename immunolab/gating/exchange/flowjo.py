@@ -1,0 +1,323 @@
+"""FlowJo 10 workspaces in: each sample's own tree, scales, spillover matrix and counts.
+
+FlowJo stores polygons and rectangles in instrument units and draws them on each channel's scale;
+ellipses are stored on a 256 x 256 display. Here every gate becomes exact geometry on the channel's scale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import unquote
+from xml.etree.ElementTree import Element
+
+import numpy as np
+from numpy.typing import NDArray
+
+from immunolab.errors import GatingError, InputError, Problem
+from immunolab.events import Spillover
+from immunolab.gating.exchange.safe_xml import (
+    DATATYPES,
+    GATING,
+    TRANSFORMS,
+    attribute,
+    child,
+    local_name,
+    number,
+    to_number,
+)
+from immunolab.gating.exchange.scales import asinh_scale
+from immunolab.gating.exchange.tree import Node, assemble
+from immunolab.gating.exchange.workspace import Workspace, bare_name
+from immunolab.gating.strategy import Boolean, Dimension, Ellipsoid, Gate, Polygon, Rectangle, Strategy
+from immunolab.transforms import Biex, Bounded, Identity, Log, Logicle, Transform
+
+DISPLAY_BINS = 256.0
+_OPERATORS: dict[str, Literal["and", "or", "not"]] = {"AndNode": "and", "OrNode": "or", "NotNode": "not"}
+
+
+def flowjo_workspace(root: Element, source: str) -> Workspace:
+    """Return the gates of every sample of a parsed FlowJo 10 workspace, by file name.
+
+    Raises
+    ------
+    InputError
+        The workspace holds no sample.
+    """
+    strategies: dict[str, Strategy] = {}
+    problems: dict[str, tuple[Problem, ...]] = {}
+    counts: dict[str, dict[str, int]] = {}
+    for element in root.findall("SampleList/Sample"):
+        node = element.find("SampleNode")
+        if node is None:
+            continue
+        sample = _Sample.of(element, root)
+        nodes = {item.key: item for item in _nodes(node, sample)}
+        populations, unread = assemble(nodes, source)
+        strategy = Strategy(Path(source).stem, populations, sample.matrices, source=source)
+        stated = _counts(node, {population.path for population in populations})
+        for name in _names(element, node):
+            if name not in strategies:
+                strategies[name], problems[name], counts[name] = strategy, unread, stated
+    if not strategies:
+        raise InputError(Problem(source, "", "the workspace holds no sample", "save it with its samples"))
+    return Workspace(source, strategies, problems, counts)
+
+
+def _names(sample: Element, node: Element) -> list[str]:
+    """Return what the tube's file may be called: its address, then the name FlowJo shows."""
+    data = sample.find("DataSet")
+    address = unquote(data.get("uri", "")) if data is not None else ""
+    return [name for name in dict.fromkeys((bare_name(address), bare_name(node.get("name", "")))) if name]
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """A channel's scale, and where the ends of FlowJo's display lie on it."""
+
+    transform: Transform
+    low: float = 0.0
+    high: float = 1.0
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """What the gates of one sample refer to."""
+
+    axes: dict[str, _Axis | GatingError]
+    matrices: dict[str, Spillover]
+    prefix: str
+    suffix: str
+    matrix: str
+    unusable: GatingError | None
+
+    @classmethod
+    def of(cls, element: Element, root: Element) -> _Sample:
+        scales = element.find("Transformations")
+        axes = dict(_axis(item) for item in scales) if scales is not None else {}
+        found = element.find(f"{TRANSFORMS}spilloverMatrix")
+        if found is None:
+            everywhere = root.findall(f"Matrices/{TRANSFORMS}spilloverMatrix")
+            found = everywhere[0] if len(everywhere) == 1 else None
+        if found is None:
+            return cls(axes, {}, "", "", "", None)
+        name = found.get("name") or "workspace"
+        prefix, suffix = found.get("prefix", "Comp-"), found.get("suffix", "")
+        try:
+            return cls(axes, {name: _matrix(found, name)}, prefix, suffix, name, None)
+        except GatingError as error:
+            bad = GatingError(f"spillover matrix '{name}': {error.message}", hint=error.hint)
+            return cls(axes, {}, prefix, suffix, name, bad)
+
+    def dimension(self, element: Element) -> tuple[Dimension, _Axis]:
+        """Return one axis of a gate and its display."""
+        shown = attribute(child(element, f"{DATATYPES}fcs-dimension"), "name", DATATYPES)
+        name, compensation = self._channel(shown)
+        axis = self.axes.get(shown, self.axes.get(name, _Axis(Identity())))
+        if isinstance(axis, GatingError):
+            raise axis
+        return Dimension(name, axis.transform, compensation), axis
+
+    def _channel(self, shown: str) -> tuple[str, str]:
+        """Return channel and compensation of a name as FlowJo shows it (``Comp-PE-A``)."""
+        if not (self.prefix or self.suffix) or not (shown.startswith(self.prefix) and shown.endswith(self.suffix)):
+            return shown, "none"
+        bare = shown.removeprefix(self.prefix).removesuffix(self.suffix)
+        if self.unusable is not None:
+            raise self.unusable
+        if bare in self.matrices[self.matrix].channels:
+            return bare, self.matrix
+        return shown, "none"
+
+
+def _axis(element: Element) -> tuple[str, _Axis | GatingError]:
+    name = ""
+    try:
+        name = attribute(child(element, f"{DATATYPES}parameter"), "name", DATATYPES)
+        return name, _read_axis(element)
+    except GatingError as error:
+        return name, GatingError(f"scale of channel '{name}': {error.message}", hint=error.hint)
+
+
+def _read_axis(element: Element) -> _Axis:
+    kind = local_name(element)
+
+    def of(key: str) -> float:
+        return number(element, key, TRANSFORMS)
+
+    if kind == "linear":
+        return _Axis(Identity(), of("minRange"), of("maxRange"))
+    if kind == "log":
+        return _Axis(Bounded(Log(of("offset") * 10.0 ** of("decades"), of("decades")), low=0.0))
+    if kind == "logicle":
+        return _Axis(Logicle(of("T"), of("W"), of("M"), of("A")))
+    if kind == "fasinh":
+        return _Axis(asinh_scale(of("T"), of("M"), of("A")))
+    if kind == "biex":
+        if of("length") != DISPLAY_BINS:
+            raise GatingError(f"a biex scale of length {of('length'):g} is not supported", hint="FlowJo's is 256")
+        return _Axis(Biex(of("neg"), of("width"), of("pos"), of("maxRange")))
+    hint = "in FlowJo set the channel to linear, log, biex, logicle or arcsinh"
+    raise GatingError(f"scales of kind {kind} are not supported", hint=hint)
+
+
+def _matrix(element: Element, name: str) -> Spillover:
+    if element.get("spectral") == "1":
+        raise GatingError("spectral unmixing is not supported", hint="gate the unmixed files")
+    parameters = child(element, f"{DATATYPES}parameters").findall(f"{DATATYPES}parameter")
+    channels = tuple(attribute(item, "name", DATATYPES) for item in parameters)
+    values = np.eye(len(channels))
+    for row in element.findall(f"{TRANSFORMS}spillover"):
+        for item in row.findall(f"{TRANSFORMS}coefficient"):
+            pair = attribute(row, "parameter", DATATYPES), attribute(item, "parameter", DATATYPES)
+            if not set(pair) <= set(channels):
+                raise GatingError(f"it names channel '{pair[0]}' or '{pair[1]}', which is not one of its own")
+            values[channels.index(pair[0]), channels.index(pair[1])] = number(item, "value", TRANSFORMS)
+    if np.linalg.matrix_rank(values) < len(channels):
+        raise GatingError("the matrix is singular", hint="export it again")
+    return Spillover(channels, values, name)
+
+
+def _walk(sample_node: Element) -> Iterator[tuple[str, str, Element]]:
+    """Yield key, parent's key and element of every population, parents first, in the workspace's order."""
+    waiting: list[tuple[str, Element]] = [("", sample_node)]
+    taken: set[str] = set()
+    while waiting:
+        parent, element = waiting.pop()
+        found: list[tuple[str, Element]] = []
+        for group in element.findall("Subpopulations"):
+            for item in group:
+                if item.tag != "Population" and item.tag not in _OPERATORS:
+                    continue
+                name = item.get("name", "")
+                key = f"{parent}/{name}" if parent else name
+                while key in taken:
+                    key += " (again)"
+                taken.add(key)
+                yield key, parent, item
+                found.append((key, item))
+        waiting += reversed(found)
+
+
+def _nodes(sample_node: Element, sample: _Sample) -> Iterator[Node]:
+    for key, parent, element in _walk(sample_node):
+        name = element.get("name", "")
+        if element.tag in _OPERATORS:
+            yield Node(key, name, parent, _boolean(element))
+            continue
+        try:
+            gate, outside = _gate(element, sample)
+        except GatingError as error:
+            yield Node(key, name, parent, error)
+            continue
+        if not outside:
+            yield Node(key, name, parent, gate)
+        else:
+            yield Node(f"{key} (drawn)", f"{name} (drawn)", parent, gate)
+            yield Node(key, name, parent, Boolean("not", (f"{key} (drawn)",), (False,)))
+
+
+def _boolean(element: Element) -> Gate | GatingError:
+    operator = _OPERATORS[element.tag]
+    keys = [item.get("name", "") for item in element.findall("Dependents/Dependent")]
+    if not keys or (operator == "not" and len(keys) != 1):
+        return GatingError(f"the boolean gate '{operator}' refers to {len(keys)} gates")
+    return Boolean(operator, tuple(keys), (False,) * len(keys))
+
+
+def _gate(population: Element, sample: _Sample) -> tuple[Gate, bool]:
+    """Return a population's geometry, and whether it is the events outside that are meant."""
+    shapes = [item for gate in population.findall("Gate") for item in gate]
+    if len(shapes) != 1:
+        raise GatingError(f"the population has {len(shapes)} gate shapes; one is needed")
+    shape = shapes[0]
+    kind = local_name(shape)
+    if kind not in ("RectangleGate", "PolygonGate", "EllipsoidGate"):
+        raise GatingError(
+            f"gates of kind {kind} are not supported",
+            hint="supported: rectangle, range, quadrant, polygon, ellipse, boolean",
+        )
+    sides = shape.findall(f"{GATING}dimension")
+    axes = [sample.dimension(side) for side in sides]
+    outside = shape.get("eventsInside", "1") == "0"
+    if kind == "RectangleGate":
+        return _rectangle(sides, axes), outside
+    if len(sides) != 2:
+        raise GatingError(f"a {kind} needs 2 dimensions, {len(sides)} given")
+    return (_polygon if kind == "PolygonGate" else _ellipse)(shape, axes), outside
+
+
+def _rectangle(sides: list[Element], axes: list[tuple[Dimension, _Axis]]) -> Gate:
+    def edge(side: Element, name: str, dimension: Dimension) -> float | None:
+        if side.get(f"{GATING}{name}") is None:
+            return None
+        return float(dimension.transform.apply(number(side, name, GATING)))
+
+    if not sides:
+        raise GatingError("the rectangle has no dimension")
+    pairs = [(side, dimension) for side, (dimension, _) in zip(sides, axes, strict=True)]
+    return Rectangle(
+        tuple(dimension for _, dimension in pairs),
+        tuple(edge(side, "min", dimension) for side, dimension in pairs),
+        tuple(edge(side, "max", dimension) for side, dimension in pairs),
+    )
+
+
+def _polygon(shape: Element, axes: list[tuple[Dimension, _Axis]]) -> Gate:
+    corners = _points(shape.findall(f"{GATING}vertex"))
+    if len(corners) < 3:
+        raise GatingError(f"the polygon has {len(corners)} vertices; 3 or more are needed")
+    (x, _), (y, _) = axes
+    shown = np.stack([x.transform.apply(corners[:, 0]), y.transform.apply(corners[:, 1])], axis=1)
+    return Polygon((x, y), tuple((float(a), float(b)) for a, b in shown))
+
+
+def _points(vertices: list[Element]) -> NDArray[np.float64]:
+    points = [
+        [to_number(item.get(f"{DATATYPES}value"), "a coordinate") for item in vertex.findall(f"{GATING}coordinate")]
+        for vertex in vertices
+    ]
+    if any(len(point) != 2 for point in points):
+        raise GatingError("a vertex does not have 2 coordinates")
+    return np.array(points, dtype=np.float64).reshape(-1, 2)
+
+
+def _ellipse(shape: Element, axes: list[tuple[Dimension, _Axis]]) -> Gate:
+    """Return the ellipse of FlowJo's two foci and four edge points, from the display onto the scales."""
+    foci = _points(child(shape, f"{GATING}foci").findall(f"{GATING}vertex"))
+    edges = _points(child(shape, f"{GATING}edge").findall(f"{GATING}vertex"))
+    if len(foci) != 2 or len(edges) != 4:
+        raise GatingError(f"the ellipse has {len(foci)} foci and {len(edges)} edge points; 2 and 4 are needed")
+    centre = foci.mean(axis=0)
+    half = (foci[1] - foci[0]) / 2.0
+    focal = float(np.hypot(*half))
+    along = half / focal if focal > 1e-9 else np.array([1.0, 0.0])
+    if focal > 1e-9:
+        major = float(np.abs((edges - centre) @ along).max())
+    else:
+        major = float(np.hypot(*(edges - centre).T).mean())
+    minor = float(np.sqrt(abs(major**2 - focal**2)))
+    if not minor > 0.0:
+        raise GatingError("the ellipse has no area")
+    across = np.array([-along[1], along[0]])
+    display = major**2 * np.outer(along, along) + minor**2 * np.outer(across, across)
+    low = np.array([axis.low for _, axis in axes])
+    unit = (np.array([axis.high for _, axis in axes]) - low) / DISPLAY_BINS
+    covariance = display * np.outer(unit, unit)
+    mean = low + centre * unit
+    return Ellipsoid(
+        tuple(dimension for dimension, _ in axes),
+        tuple(float(value) for value in mean),
+        tuple(tuple(float(value) for value in row) for row in covariance),
+        1.0,
+    )
+
+
+def _counts(sample_node: Element, paths: set[str]) -> dict[str, int]:
+    """Return the events FlowJo counted, by path; counts it has not computed (-1) are left out."""
+    stated = {"/": sample_node.get("count", "")}
+    for key, _, element in _walk(sample_node):
+        stated[f"/{key}"] = element.get("count", "")
+    return {path: int(text) for path, text in stated.items() if text.isdigit() and (path == "/" or path in paths)}
