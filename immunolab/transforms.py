@@ -14,6 +14,8 @@ import numpy as np
 from flowutils import transforms as _c
 from numpy.typing import ArrayLike, NDArray
 
+from immunolab.interpolation import Tabulated, tabulate
+
 Array = NDArray[np.float64]
 
 
@@ -110,7 +112,11 @@ class Logicle:
     a: float = 0.0
 
     def apply(self, values: ArrayLike) -> Array:
-        return _columnwise(_c.logicle, values, t=self.t, m=self.m, w=self.w, a=self.a)
+        return _apply(self, np.asarray(values, dtype=np.float64))
+
+    def exact(self, values: Array) -> Array:
+        """Return display values by the reference arithmetic, without a table."""
+        return _exact(_c.logicle, values, t=self.t, m=self.m, w=self.w, a=self.a)
 
     def inverse(self, values: ArrayLike) -> Array:
         return _columnwise(_c.logicle_inverse, values, t=self.t, m=self.m, w=self.w, a=self.a)
@@ -126,7 +132,11 @@ class Hyperlog:
     a: float = 0.0
 
     def apply(self, values: ArrayLike) -> Array:
-        return _columnwise(_c.hyperlog, values, t=self.t, m=self.m, w=self.w, a=self.a)
+        return _apply(self, np.asarray(values, dtype=np.float64))
+
+    def exact(self, values: Array) -> Array:
+        """Return display values by the reference arithmetic, without a table."""
+        return _exact(_c.hyperlog, values, t=self.t, m=self.m, w=self.w, a=self.a)
 
     def inverse(self, values: ArrayLike) -> Array:
         return _columnwise(_c.hyperlog_inverse, values, t=self.t, m=self.m, w=self.w, a=self.a)
@@ -200,6 +210,34 @@ class Bounded:
 
     def inverse(self, values: ArrayLike) -> Array:
         return self.scale.inverse(np.clip(np.asarray(values, dtype=np.float64), self.low, self.high))
+
+
+_TOLERATED = 1e-10
+_LARGEST = 1e38  # the end of float32; beyond it the reference arithmetic gives no result
+
+
+def _apply(scale: Logicle | Hyperlog, values: Array) -> Array:
+    table = _table(scale)
+    return scale.exact(values) if table is None else table(values)
+
+
+@lru_cache(maxsize=64)
+def _table(scale: Logicle | Hyperlog) -> Tabulated | None:
+    """Return the table of a scale, or None where it is further than 1e-10 from the exact arithmetic."""
+    if not (scale.t > 0 and np.isfinite([scale.t, scale.m, scale.w, scale.a]).all() and 0 < scale.m < 30):
+        return None
+    top = int(np.ceil(np.log2(scale.t)))
+    bottom = int(np.floor(np.log2(scale.t) - scale.m * np.log2(10.0))) - 8
+    table = tabulate(scale.exact, bottom, top + 4)
+    magnitudes = np.exp2(np.linspace(bottom - 1, top + 4, 4001))
+    probes = np.concatenate([magnitudes, -magnitudes])
+    sound = np.abs(table(probes) - scale.exact(probes)).max() <= _TOLERATED
+    return table if sound else None
+
+
+def _exact(function: Any, values: Array, **parameters: float) -> Array:
+    within = np.clip(values, -_LARGEST, _LARGEST)
+    return np.where(np.isnan(values), np.nan, _columnwise(function, within, **parameters))
 
 
 def _columnwise(function: Any, values: ArrayLike, **parameters: float) -> Array:
