@@ -13,20 +13,12 @@ from scipy import stats
 from immunolab.tables import COUNTS, ENDPOINTS, FAILURES, PAIRS, QUALITY, SHIFTS, THRESHOLDS
 
 SUBSETS = {  # name: (share of CD4 at W0, odds ratio at W10, definition, path)
-    "Treg": (0.050, 2.1, "treg_cd25hi_cd127lo", "/singlets/lymphocytes/CD3/CD4/Treg"),
-    "Th17": (0.060, 0.75, "th17_ccr6", "/singlets/lymphocytes/CD3/CD4/Th17"),
-    "Tfh_eff": (0.020, 0.70, "tfh_ccr7lo_pd1hi", "/singlets/lymphocytes/CD3/CD4/Tfh_eff"),
-    "Teff": (0.160, 0.98, "teff_em_not_treg", "/singlets/lymphocytes/CD3/CD4/Teff"),
-    "Th1": (0.110, 1.00, "th1_cxcr3", "/singlets/lymphocytes/CD3/CD4/Th1"),
-    "Th2": (0.060, 1.00, "th2_ccr4", "/singlets/lymphocytes/CD3/CD4/Th2"),
-}
-DEFINITIONS = {
-    "treg_cd25hi_cd127lo": "CD25hi CD127lo",
-    "th17_ccr6": "CD45RA- CCR6+ CXCR3-",
-    "tfh_ccr7lo_pd1hi": "CXCR5+ PD-1hi CCR7lo",
-    "teff_em_not_treg": "CD45RA- CCR7- not Treg",
-    "th1_cxcr3": "CD45RA- CXCR3+ CCR6-",
-    "th2_ccr4": "CD45RA- CCR4+ CXCR3- CCR6-",
+    "Treg": (0.050, 2.1, "Treg.CD25hiCD127lo", "/singlets/lymphocytes/CD3/CD4/Treg"),
+    "Th17": (0.060, 0.75, "Th17.CCR6posCXCR3neg", "/singlets/lymphocytes/CD3/CD4/Th17"),
+    "Tfh_eff": (0.020, 0.70, "Tfh.CXCR5posPD1hiCCR7lo", "/singlets/lymphocytes/CD3/CD4/Tfh_eff"),
+    "Teff": (0.160, 0.98, "Teff.CD45RAnegCCR7neg", "/singlets/lymphocytes/CD3/CD4/Teff"),
+    "Th1": (0.110, 1.00, "Th1.CXCR3posCCR6neg", "/singlets/lymphocytes/CD3/CD4/Th1"),
+    "Th2": (0.060, 1.00, "Th2.CXCR3negCCR6negCCR4pos", "/singlets/lymphocytes/CD3/CD4/Th2"),
 }
 ROLES = {"treg_pct_cd4": "primary", "th17_pct_cd4": "secondary", "tfh_eff_pct_cd4": "secondary"}
 SPINE = {"singlets": (1.0, 0.93), "lymphocytes": (1.0, 0.72), "CD3": (1.0, 0.70), "CD4": (1.0, 0.60)}

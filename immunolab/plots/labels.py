@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from immunolab.plots.style import colour
+from immunolab.vocabulary.populations import definitions as all_definitions
 
 DENOMINATORS = {
     "CD4": "CD4+ T cells",
@@ -31,6 +34,7 @@ _SCALE_WORDS = {
     "arcsine": "difference on the arcsine scale",
 }
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_SIGNS = {"pos": "+", "neg": "-"}
 LOW_FLAGS = ("below", "above", "too_few_events", "low_events")
 
 
@@ -94,12 +98,25 @@ def denominator(parent: str) -> str:
     return known.get(parent.lower(), parent)
 
 
+@cache
+def definition_words() -> Mapping[str, str]:
+    """Return every definition of the vocabulary in markers: ``Treg.CD25hiCD127lo`` is ``CD25hi CD127lo``."""
+    words = {}
+    for definition in all_definitions():
+        ways = [
+            " ".join(f"{marker}{_SIGNS.get(level, level)}" for marker, level in way) for way in definition.phenotypes
+        ]
+        outside = f"not {' or '.join(definition.exclude)}" if definition.exclude else ""
+        words[definition.id] = ", ".join(part for part in (" or ".join(ways), outside) if part)
+    return MappingProxyType(words)
+
+
 def label(row: Mapping[str, object] | pd.Series, definitions: Mapping[str, str] | None = None) -> EndpointLabel:
-    """Return the label of one ENDPOINTS row; ``definitions`` maps definition ids to markers in words."""
-    ids = [part for part in _text(row.get("definition")).split(";") if part]
-    words = [(definitions or {}).get(part, part) for part in ids]
+    """Return the label of one ENDPOINTS row; ``definitions`` maps definition ids to markers (the vocabulary's for None)."""
+    words = definition_words() if definitions is None else definitions
+    parts = [words.get(part, part) for part in _text(row.get("definition")).split(";") if part]
     return EndpointLabel(
-        _text(row["endpoint"]), _text(row["population"]), "; ".join(words), _text(row.get("parent")), _text(row["unit"])
+        _text(row["endpoint"]), _text(row["population"]), "; ".join(parts), _text(row.get("parent")), _text(row["unit"])
     )
 
 

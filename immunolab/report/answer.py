@@ -1,0 +1,149 @@
+"""The answer in words: what moved, by how much, how sure, when sampled, and what stands against it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import pandas as pd
+
+from immunolab.plots.labels import EndpointLabel, back, number, p_text, scale_word, span
+from immunolab.report.run_tables import RunTables, in_cohort
+
+SINGLE_ARM = (
+    "Single-arm, uncontrolled: a change from before to after cannot be attributed to the drug alone "
+    "(concomitant steroids, regression to the mean and time itself may move the same cells)."
+)
+SEVERAL_COHORTS = (
+    "Cohorts are described side by side. A change that is clear in one cohort and not in another is not a "
+    "difference between cohorts."
+)
+_STAMPS = {
+    "E_BATCH_ALIASED": "CONFOUNDED: visit coincides with batch, so drug and batch cannot be told apart.",
+    "W_BATCH_CONF": "Visit and batch nearly coincide: part of the change may be the batch.",
+    "W_COMPOSITION": "Shares of one parent move together: read this beside absolute counts or CD4 without Treg.",
+    "W_LOW_EVENTS": "Few events: the percentages are uncertain.",
+    "W_MISSING_20": "More than one patient in five lacks one of the two visits.",
+    "W_MIXED_STATES": "Peak and trough visits are averaged.",
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one endpoint says about one cohort.
+
+    Attributes
+    ----------
+    heading : cohort, endpoint and its role.
+    sentences : the change, the patients, the timing.
+    stamps : what stands against reading it as it looks.
+    """
+
+    heading: str
+    sentences: tuple[str, ...]
+    stamps: tuple[str, ...]
+
+
+def answers(run: RunTables) -> list[Answer]:
+    """Return the answer of every primary endpoint in every cohort, or says why there is none.
+
+    Without a computed primary endpoint the secondary ones follow, under their own name.
+    """
+    found = []
+    for cohort in run.cohorts:
+        primary = run.shifts_of(cohort, ("primary",))
+        absent = _absent(run, cohort)
+        if absent:
+            found.append(absent)
+        chosen = primary if len(primary) else run.shifts_of(cohort, ("secondary",)).head(3)
+        found += [_answer(run, cohort, row) for _, row in chosen.iterrows()]
+    return found
+
+
+def _absent(run: RunTables, cohort: str) -> Answer | None:
+    have = set(run.shifts_of(cohort)["endpoint"])
+    lacking = [e for e in run.endpoints if e.role == "primary" and e.id not in have]
+    if not lacking and len(run.shifts_of(cohort, ("primary",))):
+        return None
+    where = f"{cohort}: " if cohort else ""
+    if not lacking:
+        return Answer(
+            f"{where}no primary endpoint", ("The study declares no primary endpoint that this run computes.",), ()
+        )
+    names = "; ".join(f"{e.id} ({e.statistic.replace('_', ' ')}{f' of {e.score}' if e.score else ''})" for e in lacking)
+    text = f"Not computed in this run: {names}. What follows is not the primary endpoint."
+    return Answer(f"{where}primary endpoint", (text,), ())
+
+
+def _answer(run: RunTables, cohort: str, row: pd.Series) -> Answer:
+    named = run.label_of(row["endpoint"])
+    pairs = run["pairs"]
+    own = pairs[(pairs["endpoint"] == row["endpoint"]) & in_cohort(pairs, cohort)]
+    where = f"{cohort}: " if cohort else ""
+    codes = [code for code in str(row["warnings"] if not pd.isna(row["warnings"]) else "").split(";") if code]
+    stamps = [_STAMPS[code] for code in codes if code in _STAMPS]
+    return Answer(
+        f"{where}{row['role']} endpoint, {named.axis}",
+        (_change(named, row), _patients(own), _timing(run, own)),
+        tuple(stamps),
+    )
+
+
+def direction(row: pd.Series) -> str:
+    """Return rose, fell, ``showed no clear change`` (the interval includes none) or that it was not tested."""
+    if pd.isna(row["estimate"]) or pd.isna(row["p_value"]) or pd.isna(row["ci_low"]):
+        return "was not tested"
+    if row["ci_low"] > 0:
+        return "rose"
+    return "fell" if row["ci_high"] < 0 else "showed no clear change"
+
+
+def _change(named: EndpointLabel, row: pd.Series) -> str:
+    unit = "" if named.unit == "ratio" else f" {named.unit}"
+    medians = f"median {number(row['median_before'])}{unit} before, {number(row['median_after'])}{unit} after"
+    words = f"{named.name} {direction(row)} ({row['contrast']}; n = {row['n_pairs']} pairs): {medians}"
+    if pd.isna(row["estimate"]):
+        return f"{words}. {row['method']}."
+    scale = row["estimate_scale"]
+    size, low, high = (number(back(row[c], scale)) for c in ("estimate", "ci_low", "ci_high"))
+    sure = f"{scale_word(scale)} {size}, 95 % CI {low} to {high}"
+    tests = f"{p_text(row['p_value'])}, two-sided, {row['method']}"
+    if not pd.isna(row["q_value"]) and row["role"] != "primary":
+        tests += f"; {p_text(row['q_value'], 'q')}, {row['adjustment']}"
+    if not pd.isna(row["sensitivity_p_value"]):
+        tests += f"; exact signed-rank {p_text(row['sensitivity_p_value'])}"
+    return f"{words}; {sure} ({tests})."
+
+
+def _patients(pairs: pd.DataFrame) -> str:
+    if pairs.empty:
+        return "No patient has a value at these visits."
+    counts = Counter(pairs["verdict"])
+    words = {"rise": "rise", "fall": "fall", "within_noise": "within noise", "not_evaluable": "not evaluable"}
+    parts = [f"{counts.get(verdict, 0)} {text}" for verdict, text in words.items()]
+    return f"Patient by patient, of {len(pairs)}: {', '.join(parts)}."
+
+
+def _timing(run: RunTables, pairs: pd.DataFrame) -> str:
+    endpoints = run["endpoints"]
+    complete = pairs.dropna(subset=["before", "after"])
+    rows = endpoints[
+        endpoints["patient_id"].isin(complete["patient_id"])
+        & endpoints["visit"].isin(complete["visit_after"])
+        & endpoints["endpoint"].isin(complete["endpoint"])
+    ]
+    if rows.empty:
+        return ""
+    visits = ", ".join(dict.fromkeys(map(str, complete["visit_after"])))
+    states = ", ".join(str(state).replace("_", " ") for state in rows["cycle_state"].dropna().unique())
+    since = rows["days_since_last_dose"]
+    if since.isna().all():
+        return f"How many days after the last dose the {visits} samples were taken is not known."
+    gap = "" if since.notna().all() else f" (not known for {int(since.isna().sum())})"
+    state = f", {states} of the dosing cycle" if states else ""
+    return f"The {visits} samples were taken {span(since)} days after the last dose{state}{gap}."
+
+
+def standing(run: RunTables) -> tuple[str, ...]:
+    """Return the sentences that hold for the whole report, whatever it found."""
+    return (SEVERAL_COHORTS,) if len(run.cohorts) > 1 else (SINGLE_ARM,)
