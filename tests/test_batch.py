@@ -1,0 +1,131 @@
+"""Work over many tubes: kept while nothing changed, whole or absent, alive when a worker dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from immunolab.batch.store import Store, content_key, write_atomically
+from immunolab.batch.workers import Failure, Pool, Task, run_tasks
+from immunolab.errors import DataFileError, InputError
+
+
+def _write_text(text: str):
+    return lambda folder: (folder / "counts.csv").write_text(text)
+
+
+def test_a_sample_is_kept_until_key_or_output_changes(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert store.stale("P1", "k1") == "not computed yet"
+    store.commit("P1", "k1", _write_text("a"))
+    assert store.stale("P1", "k1") == ""
+    assert "changed" in store.stale("P1", "k2")
+    (store.sample_folder("P1") / "counts.csv").write_text("b")
+    assert store.stale("P1", "k1") == "counts.csv was changed"
+    (store.sample_folder("P1") / "counts.csv").unlink()
+    assert store.stale("P1", "k1") == "counts.csv is missing"
+
+
+def test_a_failing_write_leaves_the_finished_result(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.commit("P1", "k1", _write_text("a"))
+
+    def fail(folder: Path) -> None:
+        (folder / "counts.csv").write_text("half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        store.commit("P1", "k2", fail)
+    assert (store.sample_folder("P1") / "counts.csv").read_text() == "a"
+    assert [p.name for p in (tmp_path / "samples").iterdir()] == ["P1"]
+
+
+def test_an_atomic_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    def fail(part: Path) -> None:
+        part.write_text("half")
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_atomically(tmp_path / "x.csv", fail)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_runs_on_one_folder_are_refused_and_the_lock_dies_with_its_holder(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with store.lock(), pytest.raises(InputError, match="another run is writing to this folder"):
+        store.lock()
+    child = os.fork()
+    if child == 0:
+        store.lock()
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    with store.lock():
+        pass
+
+
+def test_the_key_depends_on_content_and_not_on_order() -> None:
+    assert content_key({"a": 1, "b": [1.5]}) == content_key({"b": [1.5], "a": 1})
+    assert content_key({"a": 1}) != content_key({"a": 2})
+
+
+def _square(number: int) -> int:
+    if number == 3:
+        raise DataFileError("is broken", "three.fcs", "mend it")
+    if number == 4:
+        raise ZeroDivisionError
+    return number * number
+
+
+@pytest.mark.parametrize("pool", [Pool(1), Pool(2)])
+def test_one_bad_task_does_not_stop_the_others(pool: Pool) -> None:
+    tasks = [Task(str(n), "read", n) for n in range(6)]
+    results = {task.argument: result for task, result in run_tasks(_square, tasks, pool)}
+    assert {n: r for n, r in results.items() if isinstance(r, int)} == {0: 0, 1: 1, 2: 4, 5: 25}
+    assert results[3] == Failure("read", "is broken", "mend it")
+    assert results[4].error.startswith("internal error: ZeroDivisionError")
+
+
+def _die_once(argument: tuple[int, str]) -> int:
+    number, marker = argument
+    if number == 2 and not Path(marker).exists():
+        Path(marker).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def _die_always(number: int) -> int:
+    if number == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def test_a_dead_worker_costs_its_task_a_retry(tmp_path: Path) -> None:
+    tasks = [Task(str(n), "gate", (n, str(tmp_path / "died"))) for n in range(5)]
+    results = {task.argument[0]: result for task, result in run_tasks(_die_once, tasks, Pool(2), "processes")}
+    assert results == {n: n for n in range(5)}
+
+
+def test_a_task_that_kills_its_worker_twice_is_a_failure() -> None:
+    tasks = [Task(str(n), "gate", n) for n in range(4)]
+    results = {task.argument: result for task, result in run_tasks(_die_always, tasks, Pool(2), "processes")}
+    assert results[2] == Failure("gate", "the worker died twice", "it may need more memory than there is")
+    assert {n: r for n, r in results.items() if n != 2} == {0: 0, 1: 1, 3: 3}
+
+
+def test_no_more_tasks_fly_than_memory_holds() -> None:
+    flying, most = [], []
+
+    def work(number: int) -> int:
+        flying.append(number)
+        most.append(len(flying))
+        time.sleep(0.02)
+        flying.remove(number)
+        return number
+
+    tasks = [Task(str(n), "read", n, cost=60) for n in range(4)]
+    assert len(list(run_tasks(work, tasks, Pool(4, memory=100)))) == 4
+    assert max(most) == 1
