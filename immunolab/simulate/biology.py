@@ -161,7 +161,7 @@ def _all_leaves(model: Model, cd4: Mapping[str, float], patient: Patient, nk: fl
 
 
 def _level_shares(model: Model, cycling: float) -> NDArray[np.float64]:
-    shares = model.level_shares()
+    shares = model.level_shares.copy()
     rule = model.treatment.cycling
     column, positive = model.markers.index(rule.marker), LEVELS.index("pos")
     for name in rule.leaves:

@@ -159,7 +159,7 @@ def _stain(
         value[~alive] += model.dead_uptake
         for name, leaves, shift in recipe.composition.intensity:
             if name == marker:
-                value[np.isin(leaf, [model.leaves.index(x) for x in leaves])] += shift
+                value[np.array([x in leaves for x in model.leaves])[leaf]] += shift
         if marker == "CD4" and recipe.stimulated:
             value[level > 0] += model.stimulation["CD4_shift"]
     value = value * recipe.staining.scale.get(marker, 1.0) + recipe.staining.shift.get(marker, 0.0)
@@ -167,7 +167,7 @@ def _stain(
 
 
 def _debris_signal(model: Model, recipe: Recipe, n: int, rng: np.random.Generator) -> Floats:
-    mean, sd = model.levels["neg"]
+    mean, sd = model.level_moments("")[0]
     return model.scale["cofactor"] * np.sinh(rng.normal(mean, sd, (n, len(recipe.panel.detectors))))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from immunolab.config import build, read_package_yaml
 
 LEVELS = ("neg", "lo", "int", "pos", "hi")
+_LEAST_SD = 0.05
 
 
 @dataclass(frozen=True)
@@ -190,12 +191,12 @@ class Model:
     truth: dict[str, TruePopulation]
     groups: dict[str, tuple[str, ...]]
 
-    @property
+    @cached_property
     def leaves(self) -> tuple[str, ...]:
         """Every kind of cell; the position is its code."""
         return (*self.cd4_leaves, *self.other_leaves)
 
-    @property
+    @cached_property
     def markers(self) -> tuple[str, ...]:
         """Every marker of any panel except the viability dye; the position is its column."""
         names = {marker: None for panel in self.panels.values() for marker in panel.markers if marker != "Viability"}
@@ -215,8 +216,9 @@ class Model:
             leaves += self.members(self.groups[name]) if name in self.groups else [name]
         return tuple(leaves)
 
+    @cached_property
     def level_shares(self) -> NDArray[np.float64]:
-        """Return leaves x markers x levels: the share of each level."""
+        """Leaves x markers x levels: the share of each level before treatment."""
         shares = np.zeros((len(self.leaves), len(self.markers), len(LEVELS)))
         for i, name in enumerate(self.leaves):
             levels = self.leaf(name).levels
@@ -225,9 +227,19 @@ class Model:
         return shares
 
     def level_moments(self, marker: str) -> NDArray[np.float64]:
-        """Return levels x (mean, sd) of a marker on the asinh scale."""
+        """Return levels x (mean, sd) of a marker on the asinh scale, before the instrument adds its noise.
+
+        The levels are stated as measured; what the instrument adds by itself to a cell of that level
+        is taken out here, so that a tube without spillover shows the stated sd.
+        """
         table: Mapping[str, tuple[float, float]] = {**self.levels, **self.marker_levels.get(marker, {})}
-        return np.array([table[level] for level in LEVELS])
+        mean, sd = np.array([table[level] for level in LEVELS]).T
+        noise, cofactor = self.noise, self.scale["cofactor"]
+        glow = noise["autofluorescence_median"] * noise["autofluorescence_sd_log"]
+        light = cofactor * np.sinh(mean)
+        variance = noise["electronic_sd"] ** 2 + glow**2 + noise["photon_gain"] * light
+        added = variance / (cofactor * np.cosh(mean)) ** 2
+        return np.column_stack([mean, np.sqrt(np.maximum(sd**2 - added, _LEAST_SD**2))])
 
 
 def level_share(spec: str | Mapping[str, float]) -> NDArray[np.float64]:

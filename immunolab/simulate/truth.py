@@ -24,11 +24,12 @@ def memberships(model: Model, tube: Tube) -> dict[str, NDArray[np.bool_]]:
     single = tube.singlet & ~tube.margin
     masks = {"root": np.ones(len(single), dtype=bool), "singlets": single, "viable": single & tube.viable}
     for name, rule in model.truth.items():
-        codes = [model.leaves.index(leaf) for leaf in model.members(rule.leaves)]
-        mask = masks["viable"] & np.isin(tube.leaf, codes)
+        # looked up by code; debris has code -1 and finds the last, false entry
+        among = np.array([*(leaf in model.members(rule.leaves) for leaf in model.leaves), False])
+        mask = masks["viable"] & among[tube.leaf]
         for marker, levels in rule.levels.items():
-            column = tube.levels[:, model.markers.index(marker)]
-            mask &= np.isin(column, [LEVELS.index(level) for level in levels])
+            wanted = np.array([level in levels for level in LEVELS])
+            mask &= wanted[tube.levels[:, model.markers.index(marker)]]
         masks[name] = mask
     return masks
 
