@@ -61,25 +61,48 @@ def read_text_table(path: Path) -> TextTable:
     InputError
         The file cannot be read, is not UTF-8, has no header, or repeats a column.
     """
+    numbered, comma = read_lines(path)
+    return text_table(str(path), numbered, comma)
+
+
+def read_lines(path: Path) -> tuple[list[tuple[int, list[str]]], bool]:
+    """Return the stripped cells of every line that is not empty, with its number, and whether commas are decimal.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, is not UTF-8 text or no workbook, or holds nothing.
+    """
     if path.suffix.lower() in (".xlsx", ".xlsm"):
         lines, comma = _read_workbook(path), False
     else:
         lines, comma = _read_separated(path)
-    numbered = [(i, [cell.strip() for cell in line]) for i, line in enumerate(lines, start=1)]
-    numbered = [(i, line) for i, line in numbered if any(line)]
+    stripped = [(i, [cell.strip() for cell in line]) for i, line in enumerate(lines, start=1)]
+    numbered = [(i, line) for i, line in stripped if any(line)]
     if not numbered:
         raise InputError(Problem(str(path), "", "the table is empty", "write a header line and one line a sample"))
+    return numbered, comma
+
+
+def text_table(file: str, numbered: Sequence[tuple[int, list[str]]], decimal_comma: bool = False) -> TextTable:
+    """Return numbered lines, the header first, as a table.
+
+    Raises
+    ------
+    InputError
+        A column stands twice or a line is longer than the header.
+    """
     header = [_word(cell) for cell in numbered[0][1]]
-    problems = list(_header_problems(str(path), header))
+    problems = list(_header_problems(file, header))
     rows = []
     for number, line in numbered[1:]:
         if len(line) > len(header) and any(line[len(header) :]):
             text = f"{len(line)} cells, but the header has {len(header)}"
-            problems.append(Problem(str(path), f"row {number}", text, "quote cells that hold the separator"))
+            problems.append(Problem(file, f"row {number}", text, "quote cells that hold the separator"))
         rows.append(Row(number, {name: cell for name, cell in zip(header, line, strict=False) if name}))
     if problems:
         raise InputError(problems)
-    return TextTable(str(path), tuple(name for name in header if name), tuple(rows), comma)
+    return TextTable(file, tuple(name for name in header if name), tuple(rows), decimal_comma)
 
 
 def column_problems(table: TextTable, needed: Sequence[str], optional: Sequence[str]) -> Iterator[Problem]:

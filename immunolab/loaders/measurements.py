@@ -1,0 +1,302 @@
+"""Cytokines, blood counts, doses and scores: long tables, wide tables and assay exports in one shape.
+
+`read_measurements` returns one row a patient, visit and variable, in the variable's own unit, with
+values outside an assay's limits kept as censored.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+
+from immunolab import tables
+from immunolab.errors import InputError, Problem
+from immunolab.loaders.assay_exports import Well, is_control_well, read_export
+from immunolab.loaders.units import UnitError, conversion, same_unit
+from immunolab.study.dates import read_dates
+from immunolab.study.doses import read_study_days
+from immunolab.study.rows import Sample
+from immunolab.study.spreadsheet import Row, TextTable, column_problems, read_lines, text_table
+from immunolab.vocabulary.variables import Variable, ambiguous_variable, resolve_variable, variables
+
+_WHO_AND_WHEN = ("patient_id", "visit", "date", "study_day")
+_LONG = ("variable", "value")
+_MISSING = {"", "na", "n/a", "nan", "nd", "n.d.", "missing", ".", "-", "--", "---", "***", "null", "none"}
+_BELOW = re.compile(r"(?:oor\s*)?(?:<=?|≤)\s*(.*)|(?:below|blq|bloq|bdl|<\s*lloq|<\s*lod)(.*)", re.IGNORECASE)
+_ABOVE = re.compile(r"(?:oor\s*)?(?:>=?|≥)\s*(.*)|(?:above|alq|>\s*uloq)(.*)", re.IGNORECASE)
+_COLUMN_UNIT = re.compile(r"(?P<name>.+?)\s*[\[(](?P<unit>[^\[\]()]*)[\])]$")
+_BARE_UNITS = ("", "%", "cm", "mm", "min", "h", "xULN", "mm3")
+_GRADES = {"A": 4.0, "B": 3.0, "C": 2.0, "D": 1.0, "E": 0.0}
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """One written value and where it stands."""
+
+    table: TextTable
+    row: Row
+    column: str
+    patient: str
+    visit: str
+    date: date | None
+    study_day: int | None
+    label: str
+    text: str
+    unit: str
+    unit_column: str
+    limit: str = ""
+    flag: str = ""
+
+
+def read_measurements(path: Path | str, *, samples: Sequence[Sample] = ()) -> pd.DataFrame:
+    """Read measurements from CSV, TSV or XLSX.
+
+    Recognised are the long table (patient_id; visit, date or study_day; variable, value, unit), a
+    wide one with a column for each variable (``IL-6 (pg/mL)``), and exports of Luminex and ELISA
+    readers, whose sample names are looked up in ``samples`` or read as PATIENT_VISIT.
+
+    Returns
+    -------
+    Rows of `tables.MEASUREMENTS` with study_day, date (YYYY-MM-DD) and flag. Known variables are in
+    their canonical unit; ``<2.3`` and ``OOR <`` are ``censored`` below, ``>500`` above.
+
+    Raises
+    ------
+    InputError
+        All problems at once, by row and column: absent columns, no visit and no date, text in a
+        value, unit missing, unknown or mixed, value impossible in its unit, a value that stands twice.
+    """
+    path = Path(path)
+    numbered, comma = read_lines(path)
+    problems: list[Problem] = []
+    wells = read_export(str(path), numbered, comma)
+    if wells is not None:
+        readings = _from_wells(wells, samples, problems)
+    else:
+        readings = _from_table(text_table(str(path), numbered, comma), numbered[0][1], problems)
+    rows = [row for reading in readings if (row := _measurement(reading, problems))]
+    problems += _mixed_units(readings)
+    problems += _repeats(readings)
+    if problems:
+        raise InputError(sorted(problems, key=_row_number))
+    if not rows:
+        return tables.MEASUREMENTS.empty().assign(study_day=pd.Series(dtype="Int64"), date="", flag="")
+    frame = tables.MEASUREMENTS.frame(rows)
+    return frame.assign(study_day=frame["study_day"].astype("Int64"))
+
+
+def _row_number(problem: Problem) -> int:
+    found = re.match(r"row (\d+)", problem.place)
+    return int(found.group(1)) if found else 0
+
+
+def _from_table(table: TextTable, header: Sequence[str], problems: list[Problem]) -> list[_Reading]:
+    long = "variable" in table.columns or "value" in table.columns
+    needed = ("patient_id", *(_LONG if long else ()))
+    optional = ("visit", "date", "study_day", *(("unit", "censored", "limit", "matrix") if long else ()))
+    faults = list(column_problems(table, needed, optional))
+    if not set(_WHO_AND_WHEN[1:]) & set(table.columns):
+        faults.append(table.problem(None, "visit", "the column is missing", "give visit, date or study_day"))
+    if faults:
+        raise InputError(faults)
+    units = _units_row(table)
+    table = replace(table, rows=tuple(row for row in table.rows if row is not units))
+    dates, date_faults = read_dates(table, table.rows)
+    days, day_faults = read_study_days(table)
+    problems += [*date_faults, *day_faults]
+    readings: list[_Reading] = []
+    for row in table.rows:
+        problems += _who_and_when_problems(table, row)
+        blank = _Reading(
+            table=table,
+            row=row,
+            column="value",
+            patient=row["patient_id"],
+            visit=row["visit"],
+            date=dates.get(row.number),
+            study_day=days.get(row.number),
+            label=row["variable"],
+            text=row["value"],
+            unit=row["unit"],
+            unit_column="unit",
+            limit=row["limit"],
+        )
+        readings += [_long(blank, problems)] if long else _wide(blank, header, units)
+    return readings
+
+
+def _units_row(table: TextTable) -> Row | None:
+    first = table.rows[0] if table.rows else None
+    return first if first and first["patient_id"].lower() in ("unit", "units") else None
+
+
+def _who_and_when_problems(table: TextTable, row: Row) -> Iterator[Problem]:
+    if not row["patient_id"]:
+        yield table.problem(row, "patient_id", "the cell is empty")
+    if not (row["visit"] or row["date"] or row["study_day"]):
+        yield table.problem(row, "visit", "the cell is empty", "give visit, date or study_day")
+
+
+def _long(blank: _Reading, problems: list[Problem]) -> _Reading:
+    row = blank.row
+    label = f"{row['variable']}_{row['matrix']}" if row["matrix"] and ambiguous_variable(row["variable"]) else ""
+    text, censored = blank.text, row["censored"].lower()
+    if censored and censored not in ("below", "above"):
+        message = f"'{row['censored']}' is neither below nor above"
+        problems.append(blank.table.problem(row, "censored", message, "leave it empty for a value within the limits"))
+    elif censored and not text.startswith(("<", ">")):
+        text = ("<" if censored == "below" else ">") + text
+    return replace(blank, label=label or blank.label, text=text)
+
+
+def _wide(blank: _Reading, header: Sequence[str], units: Row | None) -> Iterator[_Reading]:
+    written = dict(zip(blank.table.columns, [cell for cell in header if cell], strict=True))
+    for column in blank.table.columns:
+        text = blank.row[column]
+        if column in (*_WHO_AND_WHEN, "cohort", "sample_id") or text.lower() in _MISSING:
+            continue
+        label, unit = split_unit(written[column])
+        unit = units[column] if units and units[column] else unit
+        yield replace(blank, column=column, label=label, text=text, unit=unit, unit_column=column)
+
+
+def split_unit(label: str) -> tuple[str, str]:
+    """Return name and unit of a column head: ``IL-6 (pg/mL)`` is IL-6 in pg/mL."""
+    found = _COLUMN_UNIT.match(label)
+    if found and ("/" in found["unit"] or found["unit"] in _BARE_UNITS):
+        return found["name"], found["unit"].strip()
+    return label, ""
+
+
+def _from_wells(wells: Sequence[Well], samples: Sequence[Sample], problems: list[Problem]) -> list[_Reading]:
+    by_name = {s.sample_id: (s.patient_id, s.visit) for s in samples}
+    by_name |= {
+        f"{s.patient_id}{sep}{s.visit}": (s.patient_id, s.visit) for s in samples for sep in ("_", " ", "-", "/")
+    }
+    readings = []
+    for well in wells:
+        name, unit = split_unit(well.analyte)
+        found = by_name.get(well.sample)
+        parts = re.fullmatch(r"(.+?)[_ /](\S+)", well.sample)
+        if found is None and is_control_well(well.sample):
+            continue
+        if found is None and (samples or not parts):
+            hint = "name it in the sample sheet" if samples else "name samples PATIENT_VISIT"
+            problems.append(well.table.problem(well.row, "sample", f"'{well.sample}' is no known sample", hint))
+            continue
+        patient, visit = found or (parts.group(1), parts.group(2))  # type: ignore[union-attr]
+        readings.append(
+            _Reading(
+                table=well.table,
+                row=well.row,
+                column=well.column,
+                patient=patient,
+                visit=visit,
+                date=None,
+                study_day=None,
+                label=name,
+                text=well.text,
+                unit=well.unit or unit,
+                unit_column=well.column,
+                flag=well.flag,
+            )
+        )
+    return readings
+
+
+def _measurement(reading: _Reading, problems: list[Problem]) -> dict[str, object] | None:
+    """Return the row of a reading, or None after telling what is wrong with it."""
+    meant = ambiguous_variable(reading.label)
+    if meant or not reading.label:
+        message = f"'{reading.label}' may be {' or '.join(meant)}" if meant else "the cell is empty"
+        problems.append(reading.table.problem(reading.row, "variable", message, "write which" if meant else ""))
+        return None
+    name = resolve_variable(reading.label) or reading.label
+    known = variables().get(name)
+    value, censored, message = _value(reading)
+    if message:
+        problems.append(reading.table.problem(reading.row, reading.column, message, "numbers, <limit or >limit"))
+        return None
+    unit = reading.unit
+    if known:
+        try:
+            factor = conversion(reading.unit, known)
+        except UnitError as error:
+            problems.append(_unit_problem(reading, name, known, str(error)))
+            return None
+        value, unit = None if value is None else float(f"{value * factor:.15g}"), known.unit
+        message = _impossible(name, value, known)
+        if message:
+            hint = f"written as {reading.text} {reading.unit}".rstrip() + "; check the unit"
+            problems.append(reading.table.problem(reading.row, reading.column, message, hint))
+    return {
+        "patient_id": reading.patient,
+        "visit": reading.visit or None,
+        "variable": name,
+        "value": value,
+        "unit": unit or None,
+        "censored": censored,
+        "study_day": reading.study_day,
+        "date": reading.date.isoformat() if reading.date else None,
+        "flag": reading.flag or None,
+    }
+
+
+def _unit_problem(reading: _Reading, name: str, known: Variable, message: str) -> Problem:
+    hint = f"{name} is kept in {known.unit}" if known.unit else f"leave the unit of {name} empty"
+    return reading.table.problem(reading.row, reading.unit_column, f"{name}: {message}", hint)
+
+
+def _impossible(name: str, value: float | None, known: Variable) -> str:
+    if value is None or not known.limits or known.limits[0] <= value <= known.limits[1]:
+        return ""
+    unit = f" {known.unit}" if known.unit else ""
+    return f"{name} of {value:g}{unit} is outside {known.limits[0]:g} to {known.limits[1]:g}{unit}"
+
+
+def _value(reading: _Reading) -> tuple[float | None, str | None, str]:
+    """Return value, censoring and what is wrong with the text."""
+    text = reading.text.strip().lstrip("*").strip()
+    if text.lower() in _MISSING:
+        return None, None, ""
+    if reading.label.upper().startswith("BILAG") and text.upper() in _GRADES:
+        return _GRADES[text.upper()], None, ""
+    for pattern, word in ((_BELOW, "below"), (_ABOVE, "above")):
+        found = pattern.fullmatch(text)
+        if found:
+            rest = (found.group(1) or found.group(2) or "").strip() or reading.limit
+            limit = reading.table.number(rest)
+            named_limit = rest.upper() in ("", "LLOQ", "LOD", "LOQ", "ULOQ")
+            return limit, word, "" if limit is not None or named_limit else f"'{reading.text}' has no limit"
+    value = reading.table.number(text)
+    return value, None, "" if value is not None else f"'{reading.text}' is not a number"
+
+
+def _mixed_units(readings: Iterable[_Reading]) -> Iterator[Problem]:
+    """An analyte that the vocabulary does not know keeps its unit: all its rows must agree."""
+    first: dict[str, _Reading] = {}
+    for reading in readings:
+        if resolve_variable(reading.label) or not reading.label:
+            continue
+        start = first.setdefault(reading.label, reading)
+        if not same_unit(start.unit, reading.unit):
+            unit, other = reading.unit or "no unit", start.unit or "no unit"
+            message = f"{reading.label}: {unit} here, {other} in row {start.row.number}"
+            yield reading.table.problem(reading.row, reading.unit_column, message, "write one unit throughout")
+
+
+def _repeats(readings: Iterable[_Reading]) -> Iterator[Problem]:
+    seen: dict[tuple[object, ...], _Reading] = {}
+    for reading in readings:
+        name = resolve_variable(reading.label) or reading.label
+        when = reading.visit or reading.date or reading.study_day
+        key = (reading.patient, when, name)
+        if key in seen and when:
+            message = f"{name} of {reading.patient} at {when} stands in row {seen[key].row.number} already"
+            yield reading.table.problem(reading.row, reading.column, message, "keep one value")
+        seen.setdefault(key, reading)

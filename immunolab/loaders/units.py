@@ -1,0 +1,107 @@
+"""Units as laboratories write them, converted to the unit a variable is kept in."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from immunolab.vocabulary.variables import Variable
+
+if TYPE_CHECKING:
+    from pint import UnitRegistry
+
+# spellings that a units library reads as something else (G/L: gauss per litre) or not at all
+_SPELLINGS = {
+    "g/l": "g/L",
+    "G/L": "1e9 cell/L",
+    "Gpt/L": "1e9 cell/L",
+    "T/L": "1e12 cell/L",
+    "K/uL": "1e3 cell/uL",
+    "k/uL": "1e3 cell/uL",
+    "M/uL": "1e6 cell/uL",
+    "mm/hr": "mm/h",
+    "mm/1h": "mm/h",
+    "mm/1st h": "mm/h",
+    "mg/d": "mg/day",
+    "mg/24h": "mg/day",
+    "g/d": "g/day",
+    "g/24h": "g/day",
+    "xULN": "uln",
+    "x ULN": "uln",
+    "%": "percent",
+    "min": "minute",
+    "minutes": "minute",
+}
+
+
+class UnitError(ValueError):
+    """The unit is unknown, or measures something else than the variable."""
+
+
+@lru_cache(maxsize=1)
+def _registry() -> UnitRegistry:
+    from pint import UnitRegistry
+
+    registry: UnitRegistry = UnitRegistry(cache_folder=None)
+    registry.define("cell = count")
+    registry.define("IU = [biological_activity]")
+    registry.define("U = [enzyme_activity]")
+    registry.define("AU = [arbitrary_activity]")
+    registry.define("uln = [upper_limit_of_normal]")
+    return registry
+
+
+def same_unit(one: str, other: str) -> bool:
+    """Return whether two spellings name the same unit."""
+    return one == other or _library_spelling(one) == _library_spelling(other)
+
+
+@lru_cache(maxsize=4096)
+def _factor(unit: str, wanted: str) -> float:
+    from pint.errors import DimensionalityError, PintError
+
+    registry = _registry()
+    try:
+        given = registry.parse_expression(_library_spelling(unit))
+    except (PintError, AttributeError, TypeError, ValueError, SyntaxError, AssertionError):
+        raise UnitError(f"unit '{unit}' is unknown") from None
+    try:
+        factor = (given * registry.dimensionless).to(_library_spelling(wanted)).magnitude
+        return float(f"{factor:.12g}")  # powers of ten come back exact
+    except (DimensionalityError, AttributeError):
+        raise UnitError(f"unit '{unit}' cannot be converted to {wanted}") from None
+
+
+def conversion(unit: str, variable: Variable) -> float:
+    """Return the factor from a written unit to the unit of the variable.
+
+    Raises
+    ------
+    UnitError
+        The unit is absent though the variable has one, unknown, or of another dimension.
+    """
+    if unit == variable.unit:
+        return 1.0
+    for other, factor in variable.also.items():
+        if same_unit(unit, other):
+            return factor
+    if not unit:
+        raise UnitError("the unit is missing")
+    if not variable.unit:
+        raise UnitError(f"unit '{unit}' on a score, which has none")
+    return _factor(unit, variable.unit)
+
+
+def _library_spelling(unit: str) -> str:
+    text = unit.strip().replace("µ", "u").replace("μ", "u").replace("³", "3").replace("⁹", "^9").replace("⁶", "^6")
+    text = re.sub(r"\s*/\s*", "/", text)
+    text = re.sub(r"(?<=/)([mdu]?)l\b", r"\1L", text)
+    if text in _SPELLINGS:
+        return _SPELLINGS[text]
+    text = re.sub(r"^[x×]\s*(?=10)", "", text)
+    text = re.sub(r"^10(?:\^|\*|\*\*|e|E)?(3|6|9|12)\s*(?:cells?)?\s*/", r"1e\1 cell/", text)
+    text = re.sub(r"^10\^(3|6|9|12)\s*(?:cells?)?\s*/", r"1e\1 cell/", text)
+    text = re.sub(r"^(?:cells?|)\s*/", "cell/", text)
+    text = re.sub(r"(?<=/)(mm3|mm\^3|cmm)$", "uL", text)
+    return text.replace("ug", "microgram").replace("mcg", "microgram") if re.match(r"(ug|mcg)/", text) else text
