@@ -1,0 +1,174 @@
+"""A mixture of normal groups on two axes, measured in units of a reference population.
+
+Events are binned, so that the cost does not grow with their number and resampling is one draw of
+Poisson counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from immunolab.gating.cards import Array
+from immunolab.gating.thresholds import main_mode, robust_sd, smoothed_density
+
+_BINS = 160
+_TARGET = 5
+_STARTS = ((0.0, 0), (0.3, 0), (0.55, 0), (0.55, 1), (0.1, 1), (1.0, 1))
+_START_WEIGHTS = (0.5, 0.3, 0.04, 0.04, 0.06, 0.06)
+_LEAST_SD, _MOST_SD_U, _MOST_SD_V = 0.35, 1.0, 2.0
+_LEAST_EVENTS = 8.0
+_RIVALS_REACH = 0.68
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """Median and robust standard deviation of the reference population on both axes."""
+
+    x_mid: float
+    x_sd: float
+    y_mid: float
+    y_sd: float
+
+    @classmethod
+    def of(cls, x: Array, y: Array) -> Anchor:
+        """Return the anchor of a reference population."""
+        return cls(float(np.median(x)), robust_sd(x) or 1.0, float(np.median(y)), robust_sd(y) or 1.0)
+
+    @classmethod
+    def main(cls, x: Array, y: Array) -> Anchor:
+        """Return the anchor that the parent's own main summits suggest: x negative, y positive."""
+        if len(x) < 2:
+            return cls(0.0, 1.0, 0.0, 1.0)
+        (x_mid, x_sd), (y_mid, y_sd) = main_mode(x, side="above"), main_mode(y, side="below")
+        return cls(x_mid, x_sd or 1.0, y_mid, y_sd or 1.0)
+
+    def u(self, x: Array) -> Array:
+        """Return x in reference units."""
+        return (x - self.x_mid) / self.x_sd
+
+    def v(self, y: Array) -> Array:
+        """Return y in reference units."""
+        return (y - self.y_mid) / self.y_sd
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The occupied cells of a two-dimensional histogram: centres and counts."""
+
+    u: Array
+    v: Array
+    counts: Array
+
+    @classmethod
+    def of(cls, u: Array, v: Array) -> Cells:
+        """Return the cells of events; the outermost 0.05 % on each side are pulled to the edge."""
+        if len(u) == 0:
+            return cls(u, v, u)
+        u_low, u_high = np.quantile(u, [0.0005, 0.9995])
+        v_low, v_high = np.quantile(v, [0.0005, 0.9995])
+        u_step = max((u_high - u_low) / _BINS, 1e-9)
+        v_step = max((v_high - v_low) / _BINS, 1e-9)
+        column = np.clip((u - u_low) / u_step, 0, _BINS - 1).astype(np.int64)
+        row = np.clip((v - v_low) / v_step, 0, _BINS - 1).astype(np.int64)
+        counts = np.bincount(column * _BINS + row, minlength=_BINS * _BINS)
+        full = np.flatnonzero(counts)
+        centre_u = u_low + (full // _BINS + 0.5) * u_step
+        return cls(centre_u, v_low + (full % _BINS + 0.5) * v_step, counts[full].astype(np.float64))
+
+    def resample(self, rng: np.random.Generator) -> Cells:
+        """Return the cells with counts redrawn (Poisson bootstrap)."""
+        return replace(self, counts=rng.poisson(self.counts).astype(np.float64))
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Weights, means (groups x 2) and covariances (groups x 2 x 2) in reference units."""
+
+    weights: Array
+    means: Array
+    covariances: Array
+
+    def shares(self, cells: Cells) -> Array:
+        """Return each group's density at the cells, cells x groups, weights included."""
+        du = cells.u[:, None] - self.means[:, 0]
+        dv = cells.v[:, None] - self.means[:, 1]
+        a, b, d = self.covariances[:, 0, 0], self.covariances[:, 0, 1], self.covariances[:, 1, 1]
+        determinant = a * d - b * b
+        square = (d * du * du - 2 * b * du * dv + a * dv * dv) / determinant
+        return np.asarray(self.weights / np.sqrt(determinant) * np.exp(-0.5 * square))
+
+    def target(self, cells: Cells) -> Array:
+        """Return the probability that an event of each cell is of the corner's group."""
+        shares = self.shares(cells)
+        return np.asarray(shares[:, _TARGET] / np.maximum(shares.sum(axis=1), 1e-300))
+
+
+def fit_mixture(cells: Cells, start: Mixture | None = None, rounds: int = 80) -> Mixture | None:
+    """Return the fitted mixture; None when the corner is empty."""
+    model = start or _start(cells)
+    if model is None:
+        return None
+    for _ in range(rounds if start is None else max(rounds // 6, 1)):
+        after = _step(cells, model)
+        moved = np.abs(after.means - model.means).max() + np.abs(after.weights - model.weights).max()
+        model = after
+        if moved < 1e-3:
+            break
+    return model if model.weights[_TARGET] * cells.counts.sum() >= _LEAST_EVENTS else None
+
+
+def straight_border(cells: Cells, model: Mixture, slope: float) -> tuple[float, float] | None:
+    """Return (a, b) so that u > a and v < b + slope (u - a) keeps the target best; None when nothing is gained.
+
+    What is kept is the sum over events of (probability of being target - 1/2): the border at which
+    an event more is as likely wrong as right.
+    """
+    gain = cells.counts * (model.target(cells) - 0.5)
+    best: tuple[float, float, float] | None = None
+    mode = float(model.means[_TARGET, 0])
+    width = float(np.sqrt(model.covariances[_TARGET, 0, 0]))
+    for a in np.linspace(mode - 3.5 * width, mode, 40):
+        kept = np.flatnonzero(cells.u > a)
+        level = cells.v[kept] - slope * (cells.u[kept] - a)
+        order = np.argsort(level, kind="stable")
+        total = np.cumsum(gain[kept][order])
+        if len(total) and total.max() > (best[0] if best else 0.0):
+            best = float(total.max()), float(a), float(level[order][int(np.argmax(total))])
+    return best[1:] if best else None
+
+
+def _start(cells: Cells) -> Mixture | None:
+    """Place the groups relative to the reference (at the origin) and the corner's summit."""
+    corner = (cells.v < -1.5) & (cells.u > 2.0)
+    if cells.counts[corner].sum() < _LEAST_EVENTS:
+        return None
+    u = np.repeat(cells.u[corner], cells.counts[corner].astype(np.int64))
+    grid, density = smoothed_density(u)
+    summit = float(grid[int(np.argmax(density * (grid > 2.5)))])
+    beyond = corner & (cells.u > 0.8 * summit)
+    weight = cells.counts[beyond]
+    low = float(np.average(cells.v[beyond], weights=weight)) if weight.sum() else -2.8
+    means = np.array([(share * summit, low * down) for share, down in _STARTS])
+    return Mixture(np.array(_START_WEIGHTS), means, np.tile(np.eye(2), (len(means), 1, 1)))
+
+
+def _step(cells: Cells, model: Mixture) -> Mixture:
+    """Return the mixture after one round of expectation and maximisation, covariances kept in bounds."""
+    shares = model.shares(cells)
+    shares *= (cells.counts / np.maximum(shares.sum(axis=1), 1e-300))[:, None]
+    mass = np.maximum(shares.sum(axis=0), 1e-6)
+    means = np.stack([cells.u @ shares, cells.v @ shares], axis=1) / mass[:, None]
+    # a rival that climbs into the corner's cloud would split it and move the border outwards
+    means[:_TARGET, 0] = np.minimum(means[:_TARGET, 0], _RIVALS_REACH * means[_TARGET, 0])
+    du = cells.u[:, None] - means[:, 0]
+    dv = cells.v[:, None] - means[:, 1]
+    # one reference event's worth of a round unit group keeps small groups from collapsing
+    a = ((shares * du * du).sum(axis=0) + 1.0) / (mass + 1.0)
+    d = ((shares * dv * dv).sum(axis=0) + 1.0) / (mass + 1.0)
+    b = (shares * du * dv).sum(axis=0) / (mass + 1.0)
+    a, d = np.clip(a, _LEAST_SD**2, _MOST_SD_U**2), np.clip(d, _LEAST_SD**2, _MOST_SD_V**2)
+    b = np.clip(b, -0.9 * np.sqrt(a * d), 0.9 * np.sqrt(a * d))
+    covariances = np.stack([np.stack([a, b], axis=1), np.stack([b, d], axis=1)], axis=1)
+    return Mixture(mass / mass.sum(), means, covariances)
