@@ -79,6 +79,41 @@ def _say_error(text: str) -> None:
 # --- one block a command: _add_NAME declares its words, _NAME calls the verb -----------------------
 
 
+def _add_inspect(commands: Subparsers) -> None:
+    parser = _command(commands, "inspect", "What is in an FCS or h5ad file, and what is odd about it.", _inspect)
+    parser.add_argument("file", metavar="FILE")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--medians", action="store_true", help="each channel's median of the values as stored")
+    parser.add_argument("--dataset", type=int, default=0, metavar="N", help="data set of the file, counted from 0")
+
+
+def _inspect(arguments: argparse.Namespace) -> int:
+    import json
+
+    from immunolab.loaders.inspect import inspect_file, inspection_text
+
+    found = inspect_file(arguments.file, medians=arguments.medians, dataset=arguments.dataset)
+    _say(json.dumps(found, indent=1, ensure_ascii=False) if arguments.json else inspection_text(found))
+    return DONE
+
+
+def _add_convert(commands: Subparsers) -> None:
+    parser = _command(commands, "convert", "Write an FCS file as AnnData (h5ad).", _convert)
+    parser.add_argument("file", metavar="FILE")
+    parser.add_argument("-o", "--out", required=True, metavar="OUT.h5ad")
+    parser.add_argument("--panel", metavar="PANEL", help="channel and marker, CSV or YAML; wins over the file's labels")
+    parser.add_argument("--dataset", type=int, default=0, metavar="N", help="data set of the file, counted from 0")
+
+
+def _convert(arguments: argparse.Namespace) -> int:
+    from immunolab.loaders.convert import convert_fcs
+    from immunolab.vocabulary.panel import read_panel
+
+    panel = read_panel(arguments.panel) if arguments.panel else None
+    _say(str(convert_fcs(arguments.file, arguments.out, dataset=arguments.dataset, panel=panel)))
+    return DONE
+
+
 def _add_trials(commands: Subparsers) -> None:
     parser = _command(commands, "trials", "the built-in designs: calendar, visits, endpoints, sources", _trials)
     parser.add_argument("trial", nargs="?", metavar="ID", help="a built-in design, or a trial file of your own")
@@ -193,6 +228,8 @@ COMMANDS: tuple[Callable[[Subparsers], None], ...] = (
     _add_demo,
     _add_check,
     _add_run,
+    _add_inspect,
+    _add_convert,
     _add_trials,
     _add_simulate,
 )
