@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from immunolab.compensation import weighted_sums
 from immunolab.errors import DataFileError, GatingError, nearest
 from immunolab.transforms import Identity, Transform
 
@@ -104,16 +105,31 @@ class Events:
 
         A channel outside the matrix comes back as acquired. The sum runs in double precision.
         """
-        row = self.find(name)
+        return self.compensated_block((name,), spillover)[0]
+
+    def compensated_block(
+        self, names: Sequence[str], spillover: Spillover | None = None, first: int = 0, last: int | None = None
+    ) -> NDArray[np.float64]:
+        """Return channels compensated as `compensated` does, names x events, float64.
+
+        Parameters
+        ----------
+        names : markers or channels.
+        spillover : the tube's own matrix when None.
+        first, last : a range of events, so that a tube can be walked without a second copy of it.
+        """
+        rows = [self.find(name) for name in names]
+        columns = self.columns[:, first:last]
         matrix = spillover or self.spillover
-        if matrix is None or self.channels[row].name not in matrix.channels:
-            return self.columns[row].astype(np.float64)
-        weights = self._weights(matrix)[:, matrix.channels.index(self.channels[row].name)]
-        result = np.zeros(self.n_events)
-        for channel, weight in zip(matrix.channels, weights, strict=True):
-            if weight != 0.0:
-                result += weight * self.columns[self.find(channel)]
-        return result
+        weights = np.zeros((len(rows), len(self.channels)))
+        inside = {} if matrix is None else {channel: i for i, channel in enumerate(matrix.channels)}
+        for place, row in enumerate(rows):
+            if matrix is None or self.channels[row].name not in inside:
+                weights[place, row] = 1.0
+                continue
+            sources = [self.find(channel) for channel in matrix.channels]
+            weights[place, sources] = self._weights(matrix)[:, inside[self.channels[row].name]]
+        return weighted_sums(weights, columns)
 
     def _weights(self, matrix: Spillover) -> NDArray[np.float64]:
         key = f"{matrix.channels}{matrix.matrix.tobytes()!r}"
@@ -123,6 +139,32 @@ class Events:
             except np.linalg.LinAlgError:
                 raise DataFileError("the spillover matrix is singular", self.file, "export it again") from None
         return self._inverse[key]
+
+
+def displayed_blocks(
+    events: Events, transforms: Mapping[str, Transform], n_events: int = 16_384
+) -> Iterator[tuple[int, NDArray[np.float64], NDArray[np.float64]]]:
+    """Walk a tube block by block, compensated and transformed; no second copy of the tube is made.
+
+    Parameters
+    ----------
+    events : the tube.
+    transforms : scales by channel name; a channel not named stays linear.
+    n_events : events a block; the default stays in the processor's cache.
+
+    Yields
+    ------
+    First event of the block, its compensated linear values and its display values, both float64,
+    channels x events.
+    """
+    names = [channel.name for channel in events.channels]
+    scales = [transforms.get(name, Identity()) for name in names]
+    for first in range(0, events.n_events, n_events):
+        compensated = events.compensated_block(names, first=first, last=first + n_events)
+        shown = np.empty_like(compensated)
+        for row, scale in enumerate(scales):
+            shown[row] = scale.apply(compensated[row])
+        yield first, compensated, shown
 
 
 def to_anndata(events: Events, transforms: Mapping[str, Transform] | None = None) -> AnnData:
@@ -135,13 +177,11 @@ def to_anndata(events: Events, transforms: Mapping[str, Transform] | None = None
     from anndata import AnnData
 
     scales = transforms or {}
-    n_channels = len(events.channels)
-    linear = np.empty((events.n_events, n_channels), dtype=np.float32)
+    linear = np.empty((events.n_events, len(events.channels)), dtype=np.float32)
     display = np.empty_like(linear)
-    for i, channel in enumerate(events.channels):
-        column = events.compensated(channel.name)
-        linear[:, i] = column
-        display[:, i] = scales.get(channel.name, Identity()).apply(column)
+    for first, compensated, shown in displayed_blocks(events, scales):
+        linear[first : first + compensated.shape[1]] = compensated.T
+        display[first : first + shown.shape[1]] = shown.T
     markers = [c.marker for c in events.channels]
     index = [c.marker if c.marker and markers.count(c.marker) == 1 else c.name for c in events.channels]
     var = pd.DataFrame(
