@@ -137,11 +137,24 @@ def _add_simulate(commands: Subparsers) -> None:
     parser.add_argument("--events", type=int, default=30_000, metavar="N", help="events of a file (default 30000)")
     parser.add_argument("--null", action="store_true", help="the drug has no effect")
     parser.add_argument("--confounded", action="store_true", help="baselines in one batch, later visits in another")
+    parser.add_argument(
+        "--batches", choices=("patients", "months", "none"), default="patients", help="what shares a run"
+    )
+    parser.add_argument("--lot-change", action="store_true", help="brighter CD25 from the middle run on")
+    parser.add_argument("--drift", type=float, default=0.0, metavar="SD", help="asinh shift of each marker by visit")
+    parser.add_argument("--centres", type=int, default=0, metavar="N", help="centres with strong batch effects")
+    parser.add_argument("--fmo", action="store_true", help="fluorescence-minus-one controls in every run")
+    parser.add_argument("--ics", action="store_true", help="a stimulated tube and its unstimulated pair at each visit")
+    parser.add_argument(
+        "--faults", type=float, default=0.0, metavar="RATE", help="1 is everyday life, 0 none (default)"
+    )
+    parser.add_argument("--mixed-labels", action="store_true", help="markers spelled differently from file to file")
 
 
 def _simulate(arguments: argparse.Namespace) -> int:
-    from immunolab.simulate import simulate
+    from immunolab.simulate import Options, simulate
 
+    chosen = ("batches", "lot_change", "drift", "centres", "fmo", "ics", "faults", "mixed_labels")
     simulate(
         arguments.trial,
         patients=arguments.patients,
@@ -151,6 +164,7 @@ def _simulate(arguments: argparse.Namespace) -> int:
         events=arguments.events,
         null=arguments.null,
         confounded=arguments.confounded,
+        options=Options(**{name: getattr(arguments, name) for name in chosen}),
     )
     _say(f"study: {arguments.out}/study.yaml\ntruth: {arguments.out}/truth")
     return DONE

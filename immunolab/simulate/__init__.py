@@ -3,7 +3,8 @@
 Shares nothing with the gating: truth comes from the cells that were drawn.
 """
 
+from immunolab.simulate.counts import simulate_counts
 from immunolab.simulate.model import Options
 from immunolab.simulate.virtual_trial import simulate
 
-__all__ = ["Options", "simulate"]
+__all__ = ["Options", "simulate", "simulate_counts"]

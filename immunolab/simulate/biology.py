@@ -172,20 +172,20 @@ def _level_shares(model: Model, cycling: float) -> NDArray[np.float64]:
     return shares
 
 
-def population_share(model: Model, composition: Composition, population: str) -> float:
-    """Return the expected share of a true population among leukocytes."""
+def share_in_leaves(model: Model, composition: Composition, population: str) -> NDArray[np.float64]:
+    """Return, for each leaf, the share of its cells that belong to a true population."""
     rule = model.truth[population]
-    share = 0.0
+    shares = np.zeros(len(model.leaves))
     for name in model.members(rule.leaves):
         index = model.leaves.index(name)
-        chance = composition.leaves[index]
+        shares[index] = 1.0
         for marker, levels in rule.levels.items():
             row = composition.level_shares[index, model.markers.index(marker)]
-            chance = chance * row[[LEVELS.index(level) for level in levels]].sum()
-        share += float(chance)
-    return share
+            shares[index] *= row[[LEVELS.index(level) for level in levels]].sum()
+    return shares
 
 
 def expected_percent(model: Model, composition: Composition, population: str, parent: str) -> float:
     """Return the expected percent of a parent."""
-    return 100.0 * population_share(model, composition, population) / population_share(model, composition, parent)
+    share, whole = (composition.leaves @ share_in_leaves(model, composition, name) for name in (population, parent))
+    return float(100.0 * share / whole)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -56,12 +57,12 @@ def simulate(
     trial, folder = load_trial(trial_id), Path(folder)
     _check(trial, patients, events, visits, folder)
     options = replace(options or Options(), events=events, null=null, confounded=confounded)
-    study = _VirtualTrial(load_model(), trial, options, seed, _chosen_visits(trial, visits), patients)
+    study = VirtualTrial(load_model(), trial, options, seed, chosen_visits(trial, visits), patients)
     for part in ("fcs", "truth", *(["truth/events"] if options.truth_events else [])):
         (folder / part).mkdir(parents=True, exist_ok=True)
     truth = TruthTables(study.model)
     sheet = [*study.write_samples(folder, truth), *study.write_controls(folder)]
-    pd.DataFrame(sheet).to_csv(folder / "samples.csv", index=False)
+    pd.DataFrame(sheet).convert_dtypes().to_csv(folder / "samples.csv", index=False)
     measured = study.measurements()
     if measured:
         pd.DataFrame(measured).to_csv(folder / "measurements.csv", index=False)
@@ -89,7 +90,8 @@ def _check(trial: Trial, patients: int, events: int, visits: Sequence[str] | Non
         raise InputError(problems)
 
 
-def _chosen_visits(trial: Trial, names: Sequence[str] | None) -> tuple[Visit, ...]:
+def chosen_visits(trial: Trial, names: Sequence[str] | None) -> tuple[Visit, ...]:
+    """Return visits by name; without names, those at which the design compares subsets."""
     if not names:
         subsets = [e for e in trial.endpoints if e.kind == "subset"]
         named = {name for e in subsets for name in (*e.visits, *e.contrast)}
@@ -98,7 +100,7 @@ def _chosen_visits(trial: Trial, names: Sequence[str] | None) -> tuple[Visit, ..
 
 
 @dataclass(frozen=True)
-class _VirtualTrial:
+class VirtualTrial:
     """A trial, its virtual patients and its laboratory. ``visits`` are those with tubes."""
 
     model: Model
@@ -128,7 +130,7 @@ class _VirtualTrial:
         kinds += [TubeKind("ics", "ics", True), TubeKind("unstimulated", "ics", False)] if self.options.ics else []
         return tuple(kinds)
 
-    @property
+    @cached_property
     def people(self) -> tuple[Patient, ...]:
         """The patients; each depends on the seed and its own number alone."""
         return tuple(
@@ -136,7 +138,7 @@ class _VirtualTrial:
             for i in range(self.n_patients)
         )
 
-    @property
+    @cached_property
     def laboratory(self) -> Laboratory:
         """The laboratory that runs the study's tubes."""
         planned = plan_bleeds(self.model, self.options, self.visits, self.n_patients, self.seed)
@@ -164,11 +166,13 @@ class _VirtualTrial:
         """Write the tubes of every visit with their truth, and yield the lines of the sheet."""
         laboratory, people = self.laboratory, self.people
         for bleed in self.attended(self.visits):
-            blood = self.blood(bleed)
+            blood, stimulated = self.blood(bleed), False
             for index, kind in enumerate(self.tubes):
                 faults = laboratory.faults(bleed, index, self.model.panels[kind.panel])
-                if faults.failed:
+                lone = kind.stimulated is False and not stimulated  # the other half of the pair failed
+                if faults.failed or lone:
                     continue
+                stimulated = stimulated or kind.stimulated is True
                 tube = laboratory.acquire(bleed, index, kind, blood, faults)
                 line = self._line(people[bleed.patient].patient_id, bleed, kind, blood)
                 path = folder / str(line["file"])
@@ -267,7 +271,7 @@ class _VirtualTrial:
         return {day: value - start for day, value in excess.items()}
 
 
-def _write_study_file(study: _VirtualTrial, trial_id: str | Path, measured: bool, folder: Path) -> None:
+def _write_study_file(study: VirtualTrial, trial_id: str | Path, measured: bool, folder: Path) -> None:
     name = str(trial_id)
     if study.trial.file and Path(trial_id).suffix:
         name = "trial.yaml"
@@ -279,7 +283,7 @@ def _write_study_file(study: _VirtualTrial, trial_id: str | Path, measured: bool
     (folder / "study.yaml").write_text(dump_yaml(settings), encoding="utf-8")
 
 
-def _comparison(study: _VirtualTrial) -> dict[str, str]:
+def _comparison(study: VirtualTrial) -> dict[str, str]:
     """Name the phases, or the registered visits where a phase has several."""
     names = [visit.name for visit in study.visits]
     treated = [visit.name for visit in study.visits if visit.phase == "on_treatment"]
