@@ -149,6 +149,7 @@ def _add_simulate(commands: Subparsers) -> None:
         "--faults", type=float, default=0.0, metavar="RATE", help="1 is everyday life, 0 none (default)"
     )
     parser.add_argument("--mixed-labels", action="store_true", help="markers spelled differently from file to file")
+    parser.add_argument("--no-event-truth", action="store_true", help="leave out truth/events")
 
 
 def _simulate(arguments: argparse.Namespace) -> int:
@@ -164,7 +165,9 @@ def _simulate(arguments: argparse.Namespace) -> int:
         events=arguments.events,
         null=arguments.null,
         confounded=arguments.confounded,
-        options=Options(**{name: getattr(arguments, name) for name in chosen}),
+        options=Options(
+            truth_events=not arguments.no_event_truth, **{name: getattr(arguments, name) for name in chosen}
+        ),
     )
     _say(f"study: {arguments.out}/study.yaml\ntruth: {arguments.out}/truth")
     return DONE

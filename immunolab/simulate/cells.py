@@ -95,7 +95,8 @@ def draw_tube(model: Model, recipe: Recipe, rng: np.random.Generator) -> Tube:
     scatter[margin, rng.integers(0, 2, int(margin.sum())) * 2] = model.scale["maximum"]
     time, position, clogged = _clock(model, n, recipe.clog, rng)
     detected = _detect(model, recipe, signal, position, clogged, rng)
-    columns = np.column_stack([scatter, detected, time]).clip(max=model.scale["maximum"]).astype(np.float32)
+    # two decimals: the last bits of sinh and exp differ between processors, and files must not
+    columns = np.column_stack([scatter, detected, time]).clip(max=model.scale["maximum"]).round(2).astype(np.float32)
     names = (*SCATTER, *(d.detector for d in recipe.panel.detectors), "Time")
     viable = cells.alive | debris
     return Tube(names, np.ascontiguousarray(columns.T), leaf, cells.levels, singlet, viable, margin, clogged)
