@@ -64,6 +64,7 @@ class _Reading:
     dyes: tuple[str, ...] = ()
     metals: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    known: tuple[tuple[str, bool], ...] = ()  # spelling as in the text, and whether it names a marker
 
     def best(self) -> tuple[frozenset[str], str]:
         """Return the markers of the most trusted rank, and that rank."""
@@ -111,6 +112,14 @@ def named_exactly(text: str) -> str | None:
     return _by_pattern(tokens(text))
 
 
+def known_words(label: str, *, markers_only: bool = False) -> tuple[str, ...]:
+    """Return the words of a label that the vocabulary knows, upper case, in order.
+
+    What else stands in a label may be anything, a name included, and is never quoted.
+    """
+    return tuple(spelling for spelling, is_marker in _read(label).known if is_marker or not markers_only)
+
+
 def spelled(resolved: Resolved) -> str:
     """Return a label made only of what the vocabulary resolved: marker and dye, or nothing."""
     return " ".join(part for part in (resolved.marker, resolved.fluorochrome) if part)
@@ -134,32 +143,24 @@ def _pick(reading: _Reading, allow_dye: bool) -> str | None:
 def _read(text: str) -> _Reading:
     words = tokens(text)
     free = [True] * len(words)
-    markers: list[tuple[int, str, str]] = []
-    dyes: list[tuple[int, str]] = []
-    metals: list[tuple[int, str]] = []
+    pieces: list[tuple[int, str, list[Meaning], str]] = []
     for start, stop in _spans(len(words)):
         if not all(free[start:stop]):
             continue
         span = words[start:stop]
-        metal = _metal(span[0], text) if len(span) == 1 else None
+        metal = (_metal(span[0], text) if len(span) == 1 else None) or ""
         found = [] if metal else _meanings(span)
-        if metal:
-            metals.append((start, metal))
-        for item in found:
-            if item.marker:
-                markers.append((start, item.marker, item.strength))
-            if item.fluorochrome:
-                dyes.append((start, item.fluorochrome))
         if metal or found:
+            pieces.append((start, "-".join(span), found, metal))
             free[start:stop] = [False] * len(span)
-    unknown = tuple(
-        w for w, is_free in zip(words, free, strict=True) if is_free and w not in _NOISE and not w.isdigit()
-    )
+    pieces.sort(key=lambda piece: piece[0])
+    left = [word for word, is_free in zip(words, free, strict=True) if is_free]
     return _Reading(
-        tuple((name, strength) for _, name, strength in sorted(markers)),
-        tuple(name for _, name in sorted(dyes)),
-        tuple(name for _, name in sorted(metals)),
-        unknown,
+        markers=tuple((m.marker, m.strength) for _, _, found, _ in pieces for m in found if m.marker),
+        dyes=tuple(m.fluorochrome for _, _, found, _ in pieces for m in found if m.fluorochrome),
+        metals=tuple(metal for _, _, _, metal in pieces if metal),
+        unknown=tuple(word for word in left if word not in _NOISE and not word.isdigit()),
+        known=tuple((spelling, any(m.marker for m in found)) for _, spelling, found, _ in pieces),
     )
 
 
