@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from immunolab.comparison.binomial_mixed import binomial_mixed
 from immunolab.comparison.count_weighted import count_weighted, symmetric_variance
 from immunolab.comparison.guards import Finding
+from immunolab.comparison.linear import least_squares
+from immunolab.comparison.longitudinal import LongRows, mixed_shift
 from immunolab.comparison.paired import Estimate, is_constant, paired_t, sign_flip, smallest_p, t_interval, wilcoxon
 from immunolab.comparison.pairing import Paired
 from immunolab.comparison.plan import Plan
@@ -30,6 +34,7 @@ class CohortShift:
     ----------
     main : the method asked for; sensitivity : the exact signed rank of the same shifts.
     unadjusted : the paired t before adjustment for batch or covariates; None when nothing was adjusted.
+    plain : the paired t before moderation; None when not moderated.
     complete : ``(P,)`` patients of the cohort that have both visits.
     findings : weaknesses, each with its particulars.
     """
@@ -39,6 +44,7 @@ class CohortShift:
     unadjusted: Estimate | None
     complete: NDArray[np.bool_]
     findings: tuple[Finding, ...]
+    plain: Estimate | None = None
 
 
 def cohort_shift(paired: Paired, e: int, members: NDArray[np.bool_], plan: Plan, cohort: str) -> CohortShift:
@@ -59,7 +65,7 @@ def cohort_shift(paired: Paired, e: int, members: NDArray[np.bool_], plan: Plan,
     if d.size <= 5:
         notes["W_N_SMALL"] = f"{d.size} pairs: the smallest exact p is {smallest_p(d.size):g}"
     notes |= _event_notes(paired, e, complete, plan)
-    main = _tested(paired, e, complete, plan, notes)
+    main = _tested(paired, e, members, complete, plan, notes)
     sensitivity = wilcoxon(d)
     unadjusted = None
     if plan.test in ("auto", "t"):
@@ -121,12 +127,18 @@ def _event_notes(paired: Paired, e: int, complete: NDArray[np.bool_], plan: Plan
     return notes
 
 
-def _tested(paired: Paired, e: int, complete: NDArray[np.bool_], plan: Plan, notes: dict[str, str]) -> Estimate:
+def _tested(
+    paired: Paired, e: int, members: NDArray[np.bool_], complete: NDArray[np.bool_], plan: Plan, notes: dict[str, str]
+) -> Estimate:
     d = paired.shift[e, complete]
     if plan.test == "wilcoxon":
         return wilcoxon(d)
     if plan.test == "signflip":
         return sign_flip(d, seed=plan.seed)
+    if plan.test == "binomial_mixed":
+        if paired.counted[e] and not paired.ratio[e] and paired.scales[e] == "logit":
+            return binomial_mixed(paired.events[e, complete], paired.parents[e, complete])
+        notes["W_NO_COUNTS"] = "a binomial model needs counts on the logit; the paired t stands in"
     if plan.test == "count_weighted":
         if paired.counted[e] and paired.scales[e] == "logit":
             single = (paired.n_visits[e, complete] == 1).all()
@@ -137,6 +149,8 @@ def _tested(paired: Paired, e: int, complete: NDArray[np.bool_], plan: Plan, not
             )
             return count_weighted(d, variance)
         notes["W_NO_COUNTS"] = "count weighting needs counts on the logit; the paired t stands in"
+    if plan.test == "mixed":
+        return mixed_shift(_long_rows(paired, e, members, plan), d)
     estimate = paired_t(d)
     several = (paired.n_visits[e, complete] > 1).any()
     return replace(estimate, method="t on each patient's mean shift") if several else estimate
@@ -189,17 +203,28 @@ def shift_inflation(moved: Array) -> float:
 
 
 def _least_squares_intercept(d: Array, design: Array, method: str) -> Estimate | None:
-    full = np.hstack([np.ones((d.size, 1)), design])
-    left, values, right = np.linalg.svd(full, full_matrices=False)
-    rank = int((values > values[0] * 1e-10).sum())
-    df = d.size - rank
-    if df < 1:
+    fit = least_squares(np.hstack([np.ones((d.size, 1)), design]), d)
+    if fit.df < 1 or fit.sigma2 <= 0:
         return None
-    inverse = right[:rank].T / values[:rank]
-    beta = inverse @ (left[:, :rank].T @ d)
-    sigma2 = float(((d - full @ beta) ** 2).sum() / df)
-    se = float(np.sqrt(sigma2 * (inverse[0] ** 2).sum()))
-    if se <= 0:
-        return None
-    low, high, p = t_interval(float(beta[0]), se, df)
-    return Estimate(float(beta[0]), low, high, p, float(df), method, d.size)
+    estimate = float(fit.beta[0])
+    low, high, p = t_interval(estimate, float(np.sqrt(fit.covariance[0, 0])), fit.df)
+    return Estimate(estimate, low, high, p, float(fit.df), method, d.size)
+
+
+def _long_rows(paired: Paired, e: int, members: NDArray[np.bool_], plan: Plan) -> LongRows:
+    rows = paired.rows
+    code = pd.Index(paired.patients).get_indexer(pd.Index(rows["patient_id"]))
+    used = (rows["endpoint"] == paired.endpoints[e]).to_numpy() & np.isfinite(rows["level"].to_numpy()) & members[code]
+    covariates = rows[list(plan.covariates)].to_numpy(dtype=float)
+    used &= np.isfinite(covariates).all(axis=1)
+    kept = rows[used]
+    side = kept["side"].to_numpy()
+    phases = {plan.before, plan.after} & set(kept["phase"]) - set(kept["visit"])
+    return LongRows(
+        level=kept["level"].to_numpy(),
+        patient=np.unique(code[used], return_inverse=True)[1],
+        side=side,
+        other=kept["phase" if phases else "visit"].to_numpy(),
+        on=(side == 1) | ((kept["phase"] == "on_treatment").to_numpy() & (side != 0)),
+        covariates=covariates[used],
+    )

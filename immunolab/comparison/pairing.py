@@ -91,10 +91,21 @@ def _rows(endpoints: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     if missing:
         raise ComparisonError(f"covariate not in the table: {', '.join(missing)}", "plan.covariates")
     rows = pd.DataFrame(index=endpoints.index)
-    for name in ("sample_id", "patient_id", "cohort", "visit", "phase", "endpoint", "parent", "unit", "cycle_state"):
+    for name in (
+        "sample_id",
+        "patient_id",
+        "cohort",
+        "visit",
+        "phase",
+        "endpoint",
+        "population",
+        "parent",
+        "unit",
+        "cycle_state",
+    ):
         column = endpoints[name] if name in endpoints else pd.Series("", index=endpoints.index)
         rows[name] = column.astype(object).where(column.notna(), "").astype(str)
-    numeric = ("value", "n_events", "n_parent", "gate_low", "gate_high", *plan.covariates)
+    numeric = ("study_day", "value", "n_events", "n_parent", "gate_low", "gate_high", *plan.covariates)
     for name in numeric:
         column = endpoints[name] if name in endpoints else pd.Series(np.nan, index=endpoints.index)
         rows[name] = pd.to_numeric(column).to_numpy(dtype=float, na_value=np.nan)
@@ -119,6 +130,8 @@ def _at(rows: pd.DataFrame, label: str) -> NDArray[np.bool_]:
     hit = (rows["phase"] == label).to_numpy()
     if hit.any():
         return hit
+    if "," in label:
+        return np.logical_or.reduce([_at(rows, part.strip()) for part in label.split(",")])
     there = sorted(set(rows["visit"]) - {""})
     phases = [phase for phase in PHASES if (rows["phase"] == phase).any()]
     hint = f"{nearest(label, [*there, *phases])} visits there: {', '.join(there)}".strip()

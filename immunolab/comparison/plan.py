@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Scale = Literal["logit", "arcsine", "log", "identity"]
-Test = Literal["auto", "t", "wilcoxon", "signflip", "count_weighted", "mixed"]
+Test = Literal["auto", "t", "wilcoxon", "signflip", "count_weighted", "mixed", "binomial_mixed"]
 Adjust = Literal["auto", "bh", "holm", "none"]
 Role = Literal["primary", "secondary", "exploratory"]
 SecondaryRule = Literal["holm", "fixed_sequence", "max_t"]
@@ -39,8 +39,8 @@ class Plan:
 
     Attributes
     ----------
-    before, after : a visit label, or a phase (baseline, on_treatment, follow_up) whose visits are averaged
-        within a patient on the endpoint's scale.
+    before, after : a visit label, several joined by commas, or a phase (baseline, on_treatment, follow_up);
+        several visits are averaged within a patient on the endpoint's scale.
     roles : endpoint -> role; an endpoint not named is exploratory. Order counts for ``fixed_sequence``.
     scales : endpoint -> scale, where the unit's own scale is not wanted.
     test : method of every endpoint. ``auto`` is the paired t, moderated across exploratory families of ten

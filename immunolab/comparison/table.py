@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -11,8 +11,17 @@ from numpy.typing import NDArray
 
 from immunolab.comparison import scales
 from immunolab.comparison.cohort import CohortShift, cohort_shift
-from immunolab.comparison.families import benjamini_hochberg, fixed_sequence, holm
+from immunolab.comparison.composition import log_ratio_shifts, with_composition
+from immunolab.comparison.families import (
+    LEAST_MODERATED,
+    benjamini_hochberg,
+    fixed_sequence,
+    holm,
+    max_t,
+    moderated_t,
+)
 from immunolab.comparison.guards import Finding
+from immunolab.comparison.paired import Estimate
 from immunolab.comparison.pairing import Paired, pair
 from immunolab.comparison.patients import Change, reliable_change, replicate_noise
 from immunolab.comparison.plan import ROLES, Noise, Plan
@@ -27,12 +36,15 @@ class Comparison:
 
     Attributes
     ----------
-    pairs : `tables.PAIRS`; further columns visits_before, visits_after, se_df, p_value, q_value.
+    pairs : `tables.PAIRS`; further columns p_value, q_value, df (of the verdict), n_events_before,
+        n_events_after, level_before, level_after (on shift_scale).
     shifts : `tables.SHIFTS`; further columns df, n_patients, n_unpaired, n_before, n_after,
         median_before_all, median_after_all (over every patient with the visit), hl_estimate, hl_ci_low,
-        hl_ci_high, smallest_p, median_events, unadjusted_estimate, unadjusted_p_value.
+        hl_ci_high, n_zero_shifts, median_events, unadjusted_estimate, unadjusted_p_value (before batch and
+        covariates), plain_p_value (before moderation).
     visits : cohort, endpoint, visit, unit, n_patients, median, q1, q3 of every visit in the table.
-    noise : endpoint, s_w, df, source: the assay noise verdicts rest on.
+    noise : endpoint, scale, s_w, df, source: the assay noise verdicts rest on.
+    log_ratios : shares of one parent against their median sibling, see `composition.log_ratio_shifts`.
     warnings : every weakness, with its particulars.
     """
 
@@ -40,6 +52,7 @@ class Comparison:
     shifts: pd.DataFrame
     visits: pd.DataFrame
     noise: pd.DataFrame
+    log_ratios: pd.DataFrame
     warnings: tuple[Finding, ...]
 
 
@@ -70,12 +83,7 @@ def compare_endpoints(
     noises = [_noise(paired, e, plan, replicates) for e in range(len(paired.endpoints))]
     cohorts = list(dict.fromkeys(paired.cohorts))
     changes = [_changes(paired, e, noises[e], cohorts) for e in range(len(paired.endpoints))]
-    cells = {
-        (cohort, e): cohort_shift(paired, e, paired.cohorts == cohort, plan, cohort)
-        for cohort in cohorts
-        for e in range(len(paired.endpoints))
-        if (paired.n_visits[e][paired.cohorts == cohort].sum() > 0)
-    }
+    cells = with_composition(paired, _cells(paired, plan, cohorts))
     frames = [_shift_rows(paired, {k: v for k, v in cells.items() if k[0] == c}, plan) for c in cohorts]
     findings = paired.findings + tuple(f for cell in cells.values() for f in cell.findings)
     return Comparison(
@@ -83,8 +91,50 @@ def compare_endpoints(
         shifts=_stack(frames),
         visits=_visit_rows(paired.rows),
         noise=_noise_rows(paired, noises),
+        log_ratios=log_ratio_shifts(paired),
         warnings=findings,
     )
+
+
+def _cells(paired: Paired, plan: Plan, cohorts: Sequence[str]) -> dict[tuple[str, int], CohortShift]:
+    cells: dict[tuple[str, int], CohortShift] = {}
+    for cohort in cohorts:
+        members = paired.cohorts == cohort
+        present = np.flatnonzero(paired.n_visits[:, members].sum(axis=(1, 2)) > 0)
+        of_cohort = {int(e): cohort_shift(paired, int(e), members, plan, cohort) for e in present}
+        cells |= {(cohort, e): cell for e, cell in _moderate(paired, of_cohort, plan, cohort).items()}
+    return cells
+
+
+def _moderate(paired: Paired, cells: dict[int, CohortShift], plan: Plan, cohort: str) -> dict[int, CohortShift]:
+    """Let the counted endpoints of a large exploratory family borrow variance from each other."""
+    family = [
+        e
+        for e, cell in cells.items()
+        if plan.test == "auto"
+        and plan.role(paired.endpoints[e]) == "exploratory"
+        and paired.counted[e]
+        and paired.scales[e] == "logit"
+        and np.isfinite(cell.main.p_value)
+        and cell.unadjusted is None
+    ]
+    if len(family) < LEAST_MODERATED:
+        return cells
+    members = paired.cohorts == cohort
+    fit = moderated_t(paired.shift[family][:, members].T, paired.variance[family][:, members].T)
+    result = dict(cells)
+    for k, e in enumerate(family):
+        main = Estimate(
+            estimate=float(fit.estimate[k]),
+            ci_low=float(fit.ci_low[k]),
+            ci_high=float(fit.ci_high[k]),
+            p_value=float(fit.p_value[k]),
+            df=float(fit.df[k]),
+            method=f"count-aware moderated t over {len(family)} endpoints",
+            n=cells[e].main.n,
+        )
+        result[e] = replace(cells[e], main=main, plain=cells[e].main)
+    return result
 
 
 def _noise(paired: Paired, e: int, plan: Plan, replicates: pd.DataFrame | None) -> Noise | None:
@@ -158,6 +208,8 @@ def _pair_rows(paired: Paired, changes: Sequence[dict[str, Change]]) -> pd.DataF
                         "df": change.df[there],
                         "n_events_before": paired.events[e, of, 0],
                         "n_events_after": paired.events[e, of, 1],
+                        "level_before": paired.level[e, of, 0],
+                        "level_after": paired.level[e, of, 1],
                     }
                 )
             )
@@ -170,7 +222,7 @@ def _shift_rows(paired: Paired, cells: dict[tuple[str, int], CohortShift], plan:
     if not rows:
         return SHIFTS.empty()
     frame = pd.DataFrame(rows)
-    return SHIFTS.check(_adjust(frame, plan))
+    return SHIFTS.check(_adjust(frame, paired, plan))
 
 
 def _shift_row(paired: Paired, e: int, cohort: str, cell: CohortShift, plan: Plan) -> dict[str, object]:
@@ -179,7 +231,8 @@ def _shift_row(paired: Paired, e: int, cohort: str, cell: CohortShift, plan: Pla
     value, pairs = paired.value[e], cell.complete
     at = [paired.value[e, members & np.isfinite(paired.value[e, :, side]), side] for side in (0, 1)]
     unadjusted = cell.unadjusted
-    note = " (+0.5)" if paired.counted[e] and scale in ("logit", "log") else ""
+    added = paired.counted[e] and scale in scales.MULTIPLICATIVE and not main.method.startswith("binomial")
+    note = " (+0.5)" if added else ""
     tested = np.isfinite(main.estimate) and not main.method.startswith("not ")
     return {
         "cohort": cohort or None,
@@ -210,6 +263,7 @@ def _shift_row(paired: Paired, e: int, cohort: str, cell: CohortShift, plan: Pla
         "hl_ci_high": cell.sensitivity.ci_high,
         "n_zero_shifts": int(pairs.sum()) - cell.sensitivity.n if np.isfinite(cell.sensitivity.p_value) else 0,
         "median_events": _median(paired.events[e, pairs].sum(axis=1)),
+        "plain_p_value": cell.plain.p_value if cell.plain else np.nan,
         "unadjusted_estimate": unadjusted.estimate if unadjusted else np.nan,
         "unadjusted_p_value": unadjusted.p_value if unadjusted else np.nan,
     }
@@ -219,7 +273,7 @@ def _median(values: Array) -> float:
     return float(np.median(values)) if values.size else float("nan")
 
 
-def _adjust(frame: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+def _adjust(frame: pd.DataFrame, paired: Paired, plan: Plan) -> pd.DataFrame:
     """Add q_value and adjustment, family by family, to the shifts of one cohort."""
     frame = frame.assign(q_value=np.nan, adjustment="")
     if plan.adjust != "auto":
@@ -231,13 +285,13 @@ def _adjust(frame: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     for role in ROLES:
         rows = (frame["role"] == role).to_numpy()
         if rows.any():
-            q, text = _family(frame.loc[rows], role, plan)
+            q, text = _family(frame.loc[rows], role, paired, plan)
             frame.loc[rows, "q_value"] = q
             frame.loc[rows, "adjustment"] = text
     return frame
 
 
-def _family(frame: pd.DataFrame, role: str, plan: Plan) -> tuple[Array, str]:
+def _family(frame: pd.DataFrame, role: str, paired: Paired, plan: Plan) -> tuple[Array, str]:
     p = frame["p_value"].to_numpy(dtype=float)
     n = int(np.isfinite(p).sum())
     if role == "primary":
@@ -247,9 +301,22 @@ def _family(frame: pd.DataFrame, role: str, plan: Plan) -> tuple[Array, str]:
         q = np.full(p.size, np.nan)
         q[order] = fixed_sequence(p[order])
         return q, f"fixed sequence of {p.size} secondary endpoints"
+    if role == "secondary" and plan.secondary == "max_t" and n:
+        return _max_t(frame, paired, plan), f"max-T sign flip, step-down, over {n} secondary endpoints"
     if role == "secondary":
         return holm(p), f"Holm over {n} secondary endpoints"
     return benjamini_hochberg(p), f"Benjamini-Hochberg over {n} exploratory endpoints"
+
+
+def _max_t(frame: pd.DataFrame, paired: Paired, plan: Plan) -> Array:
+    cohort = str(frame["cohort"].iloc[0] or "")
+    of = [paired.endpoints.index(name) for name in frame["endpoint"]]
+    shift = paired.shift[of][:, paired.cohorts == cohort].T
+    tested = frame["p_value"].notna().to_numpy()
+    shift = shift[:, tested]
+    q = np.full(tested.size, np.nan)
+    q[tested] = max_t(shift[np.isfinite(shift).any(axis=1)], seed=plan.seed).step_down
+    return q
 
 
 def _stack(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -1,0 +1,128 @@
+"""Shares of one parent sum to 100: when a large one moves, all others seem to move the other way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from immunolab.comparison import scales
+from immunolab.comparison.cohort import CohortShift
+from immunolab.comparison.families import benjamini_hochberg
+from immunolab.comparison.guards import Finding
+from immunolab.comparison.paired import ALPHA, paired_t
+from immunolab.comparison.pairing import Paired
+
+Array = NDArray[np.float64]
+Cells = Mapping[tuple[str, int], CohortShift]
+
+LARGE_SHARE = 20.0  # percent of the parent
+LARGE_CHANGE = float(np.log(2.0))
+LEAST_SIBLINGS = 3
+LEAST_PAIRS = 3
+
+
+def with_composition(paired: Paired, cells: Cells) -> dict[tuple[str, int], CohortShift]:
+    """Return the cells with W_COMPOSITION and W_ABSOLUTE_FLAT added where they apply."""
+    parents, populations = _first(paired, "parent"), _first(paired, "population")
+    result = dict(cells)
+    for (cohort, e), cell in cells.items():
+        found = [*_movers(paired, cells, cohort, e, parents), *_flat(paired, cells, cohort, e, populations)]
+        if found:
+            result[cohort, e] = replace(cell, findings=(*cell.findings, *found))
+    return result
+
+
+def _first(paired: Paired, column: str) -> list[str]:
+    first = paired.rows.drop_duplicates("endpoint").set_index("endpoint")[column]
+    return [str(first[name]) for name in paired.endpoints]
+
+
+def _is_share(paired: Paired, e: int) -> bool:
+    return paired.units[e] in ("%", "percent")
+
+
+def _movers(paired: Paired, cells: Cells, cohort: str, e: int, parents: list[str]) -> list[Finding]:
+    if not parents[e] or not _is_share(paired, e):
+        return []
+    moved = []
+    for (other_cohort, k), cell in cells.items():
+        if other_cohort != cohort or k == e or parents[k] != parents[e] or not _is_share(paired, k):
+            continue
+        share = float(np.median(paired.value[k, cell.complete].max(axis=1))) if cell.complete.any() else 0.0
+        if paired.scales[k] in scales.MULTIPLICATIVE and share > LARGE_SHARE:
+            change = cell.main.estimate
+            if abs(change) > LARGE_CHANGE:
+                moved.append(f"{paired.endpoints[k]} ({share:.0f} % of {parents[e]}, fold {np.exp(change):.2g})")
+    if not moved:
+        return []
+    text = f"a large share of {parents[e]} changed: {', '.join(moved)}; see the log-ratio table and absolute counts"
+    return [Finding("W_COMPOSITION", cohort, paired.endpoints[e], text)]
+
+
+def _flat(paired: Paired, cells: Cells, cohort: str, e: int, populations: list[str]) -> list[Finding]:
+    cell = cells[cohort, e]
+    if not _is_share(paired, e) or not populations[e] or not cell.main.p_value < ALPHA:
+        return []
+    for (other_cohort, k), other in cells.items():
+        same = other_cohort == cohort and populations[k] == populations[e] and "/ul" in paired.units[k].lower()
+        if not same or not np.isfinite(other.main.ci_low):
+            continue
+        up = cell.main.estimate > 0
+        if (up and other.main.ci_low <= 0) or (not up and other.main.ci_high >= 0):
+            text = f"the share {'rises' if up else 'falls'}, the absolute count ({paired.endpoints[k]}) does not"
+            return [Finding("W_ABSOLUTE_FLAT", cohort, paired.endpoints[e], text)]
+    return []
+
+
+def log_ratio_shifts(paired: Paired) -> pd.DataFrame:
+    """Return the shifts of shares of one parent against their median sibling: free of the parent's own change.
+
+    Each patient's log shares are centred on the median shift of all endpoints of the parent, so a subset
+    that merely gave way to a growing one stays at zero. Needs three endpoints of a parent.
+
+    Returns
+    -------
+    cohort, parent, endpoint, n_pairs, estimate (log), ci_low, ci_high, p_value, q_value (Benjamini-Hochberg
+    within cohort and parent).
+    """
+    parents = np.array(_first(paired, "parent"), dtype=object)
+    shares = np.array([_is_share(paired, e) for e in range(len(paired.endpoints))], dtype=bool)
+    frames = []
+    for cohort in dict.fromkeys(paired.cohorts):
+        members = paired.cohorts == cohort
+        for parent in dict.fromkeys(parents[shares & (parents != "")]):
+            siblings = np.flatnonzero(shares & (parents == parent))
+            if siblings.size >= LEAST_SIBLINGS:
+                frames.append(_centred(paired, siblings, members, str(cohort), str(parent)))
+    frames = [frame for frame in frames if len(frame)]
+    columns = ["cohort", "parent", "endpoint", "n_pairs", "estimate", "ci_low", "ci_high", "p_value", "q_value"]
+    return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
+
+
+def _centred(
+    paired: Paired, siblings: NDArray[np.int64], members: NDArray[np.bool_], cohort: str, parent: str
+) -> pd.DataFrame:
+    shift = np.array([_log_shift(paired, int(e))[members] for e in siblings])
+    shift = shift[:, np.isfinite(shift).any(axis=0)]
+    centred = shift - np.nanmedian(shift, axis=0) if shift.size else shift
+    rows: list[dict[str, object]] = []
+    for e, values in zip(siblings, centred, strict=True):
+        d = values[np.isfinite(values)]
+        if d.size >= LEAST_PAIRS:
+            t = paired_t(d)
+            limits = {"estimate": t.estimate, "ci_low": t.ci_low, "ci_high": t.ci_high, "p_value": t.p_value}
+            rows.append({"cohort": cohort, "parent": parent, "endpoint": paired.endpoints[e], "n_pairs": t.n} | limits)
+    frame = pd.DataFrame(rows)
+    return frame.assign(q_value=benjamini_hochberg(frame["p_value"])) if rows else frame
+
+
+def _log_shift(paired: Paired, e: int) -> Array:
+    if paired.counted[e]:
+        level = scales.from_counts(paired.events[e], paired.parents[e], "log")
+    else:
+        level, _ = scales.from_values(paired.value[e], "log")
+    return np.asarray(level[:, 1] - level[:, 0])

@@ -1,0 +1,77 @@
+"""What the next cohort could see, by the spread this one has shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.special import chdtri, nctdtr, stdtrit
+
+from immunolab.comparison.paired import ALPHA
+from immunolab.comparison.scales import MULTIPLICATIVE
+
+MOST_PATIENTS = 1_000
+
+
+def paired_power(shift: float, sd: float, n: int, *, alpha: float = ALPHA) -> float:
+    """Return the power of a two-sided paired t with ``n`` patients to see a mean shift (same scale as sd)."""
+    if n < 2:
+        return 0.0
+    limit = float(stdtrit(n - 1.0, 1.0 - alpha / 2.0))
+    noncentral = abs(shift) / sd * np.sqrt(n)
+    if noncentral > limit + 10.0:
+        return 1.0  # the noncentral t distribution is not computed reliably that far out
+    return float(1.0 - nctdtr(n - 1.0, noncentral, limit) + nctdtr(n - 1.0, noncentral, -limit))
+
+
+def patients_needed(shift: float, sd: float, *, power: float = 0.8, alpha: float = ALPHA) -> int | None:
+    """Return the least number of pairs that reaches a power; None above 1,000."""
+    low, high = 2, MOST_PATIENTS
+    if shift == 0 or paired_power(shift, sd, high, alpha=alpha) < power:
+        return None
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if paired_power(shift, sd, middle, alpha=alpha) >= power else (middle + 1, high)
+    return low
+
+
+def power_table(
+    pairs: pd.DataFrame,
+    *,
+    folds: Sequence[float] = (1.2, 1.5, 2.0),
+    patients: Sequence[int] = (8, 13, 20, 40),
+    tests: int = 1,
+) -> pd.DataFrame:
+    """Return power by fold and number of patients, from the spread of the shifts at hand.
+
+    Parameters
+    ----------
+    pairs : rows of `tables.PAIRS`; endpoints on the logit or log scale with 3 pairs or more are used.
+    folds : odds ratios (logit) or ratios (log) to be seen.
+    patients : sizes of the next cohort.
+    tests : endpoints tested together; alpha is divided by it (Bonferroni).
+
+    Returns
+    -------
+    cohort, endpoint, fold, n_patients, power, power_low (with the upper 80 % limit of the standard deviation:
+    small cohorts know their own spread badly), sd, n_pairs and patients_for_80 (pairs needed for power 0.8).
+    """
+    rows = []
+    alpha = ALPHA / tests
+    usable = pairs[pairs["shift"].notna() & pairs["shift_scale"].isin(MULTIPLICATIVE)]
+    for (cohort, endpoint), group in usable.groupby(["cohort", "endpoint"], sort=False, dropna=False):
+        d = group["shift"].to_numpy(dtype=float)
+        sd = float(d.std(ddof=1)) if d.size >= 3 else 0.0
+        if sd <= 1e-12:
+            continue
+        wide = sd * float(np.sqrt((d.size - 1) / chdtri(d.size - 1, 0.8)))
+        for fold in folds:
+            shift = float(np.log(fold))
+            needed = patients_needed(shift, sd, alpha=alpha)
+            for n in patients:
+                power = paired_power(shift, sd, n, alpha=alpha)
+                cautious = paired_power(shift, wide, n, alpha=alpha)
+                rows.append([cohort, endpoint, fold, n, power, cautious, sd, d.size, needed])
+    columns = ["cohort", "endpoint", "fold", "n_patients", "power", "power_low", "sd", "n_pairs", "patients_for_80"]
+    return pd.DataFrame(rows, columns=columns).astype({"patients_for_80": "Int64"})
