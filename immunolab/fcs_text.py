@@ -6,7 +6,7 @@ Layouts follow FCS 2.0 (Cytometry 11:323, 1990), 3.0 (28:118, 1997), 3.1 (77A:97
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -180,3 +180,18 @@ def keywords(raw: bytes, file: str) -> tuple[dict[str, str], list[str]]:
     if repeated:
         odd.append(f"keywords that stand twice in TEXT: {len(repeated)}; the last value of each is used")
     return found, odd
+
+
+def supplement(
+    handle: BinaryIO, segments: Segments, text: Mapping[str, str], size: int, file: str, odd: list[str]
+) -> dict[str, str]:
+    """Return the keywords of the supplemental TEXT segment; the primary one wins where both speak."""
+    span = span_of(whole_number(text.get("$BEGINSTEXT", "")), whole_number(text.get("$ENDSTEXT", "")))
+    if span is None or span.length < 2 or span.overlap(segments.text):
+        return {}
+    if segments.origin + span.last >= size:
+        odd.append("the supplemental TEXT segment ends after the file and was not read")
+        return {}
+    found, more = keywords(read_span(handle, segments, span, file), file)
+    odd += [f"supplemental TEXT: {words}" for words in more]
+    return found

@@ -11,7 +11,7 @@ from typing import BinaryIO, Literal
 from immunolab.errors import DataFileError
 from immunolab.events import Events, Spillover
 from immunolab.fcs_header import FcsChannel, FcsHeader, describe
-from immunolab.fcs_text import Segments, data_sets, keywords, read_span, span_of, whole_number
+from immunolab.fcs_text import data_sets, keywords, read_span, supplement
 from immunolab.loaders.fcs_data import decode, not_finite
 from immunolab.loaders.prior_processing import signs_of_processing
 from immunolab.loaders.spillover import keyword_spillover, match_spillover, read_spillover
@@ -134,25 +134,10 @@ def _header(handle: BinaryIO, file: str, dataset: int) -> FcsHeader:
         )
     segments = sets[dataset]
     text, odd = keywords(read_span(handle, segments, segments.text, file), file)
-    extra = _supplement(handle, segments, text, size, file, odd)
+    extra = supplement(handle, segments, text, size, file, odd)
     if len(sets) > 1:
         odd.append(f"the file holds {len(sets)} data sets; this is number {dataset}, counted from 0")
     return describe(segments, extra | text, size, file, dataset=dataset, datasets=len(sets), odd=odd)
-
-
-def _supplement(
-    handle: BinaryIO, segments: Segments, text: Mapping[str, str], size: int, file: str, odd: list[str]
-) -> dict[str, str]:
-    """Return the keywords of the supplemental TEXT segment; the primary one wins where both speak."""
-    span = span_of(whole_number(text.get("$BEGINSTEXT", "")), whole_number(text.get("$ENDSTEXT", "")))
-    if span is None or span.length < 2 or span.overlap(segments.text):
-        return {}
-    if segments.origin + span.last >= size:
-        odd.append("the supplemental TEXT segment ends after the file and was not read")
-        return {}
-    found, more = keywords(read_span(handle, segments, span, file), file)
-    odd += [f"supplemental TEXT: {words}" for words in more]
-    return found
 
 
 def _sha256(file: str) -> str:
