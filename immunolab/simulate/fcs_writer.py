@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 _HEADER = 256
 _TEXT_ROOM = 64
+_SEPARATOR = "\f"  # no label holds a form feed, so readers that cannot unescape get by
 
 
 def write_fcs(
@@ -55,7 +56,8 @@ def write_fcs(
 
 
 def _encode(text: Mapping[str, str]) -> bytes:
-    return ("|" + "".join(f"{key}|{value.replace('|', '||')}|" for key, value in text.items())).encode()
+    mark = _SEPARATOR
+    return (mark + "".join(f"{key}{mark}{value.replace(mark, 2 * mark)}{mark}" for key, value in text.items())).encode()
 
 
 def _offsets(begin: int, end: int) -> str:
