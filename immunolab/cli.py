@@ -27,7 +27,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = parser.parse_args(argv)
     except SystemExit as stop:
         return int(stop.code or 0)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    speaker = logging.StreamHandler(sys.stderr)
+    speaker.setFormatter(logging.Formatter("%(message)s"))
+    log = logging.getLogger("immunolab")
+    log.addHandler(speaker)
+    log.setLevel(logging.INFO)
     try:
         return int(arguments.handler(arguments))
     except ImmunolabError as error:
@@ -43,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         _say_error(f"internal error: {type(error).__name__}: {error}\n    hint: run again with --debug and report it")
         return INPUT_PROBLEM
+    finally:
+        log.removeHandler(speaker)
 
 
 def _parser() -> argparse.ArgumentParser:

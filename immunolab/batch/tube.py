@@ -119,15 +119,15 @@ def load_subsample(path: Path) -> Events:
 class MeasureJob:
     """Gate all events of a tube with its fitted strategy and write its tables.
 
-    ``strategy`` is plain data; ``thresholds`` are rows of the thresholds table of this sample;
-    ``pairs`` are (population, denominator) whose shared events are counted.
+    ``strategy`` is plain data; ``thresholds`` are this sample's rows of the thresholds table, None for
+    gates that were drawn; ``pairs`` are (population, denominator) whose shared events are counted.
     """
 
     tube: Tube
     root: str
     key: str
     strategy: dict[str, Any]
-    thresholds: tuple[dict[str, Any], ...]
+    thresholds: tuple[dict[str, Any], ...] | None
     pairs: tuple[tuple[str, str], ...]
     memberships: bool
     seed: int
@@ -136,7 +136,8 @@ class MeasureJob:
 def measure(job: MeasureJob) -> str:
     """Write one sample's folder: counts, thresholds, intensities, quality, shared events, gates, gate views."""
     from immunolab.gating.apply import counts_table, evaluate, memberships_frame
-    from immunolab.gating.exchange import write_gatingml
+    from immunolab.gating.exchange.gatingml_out import write_gatingml
+    from immunolab.gating.imported import imported_thresholds
     from immunolab.gating.strategy_data import strategy_from_dict
     from immunolab.plots.gate_views import gate_views, save_views
     from immunolab.quality.events import check_events
@@ -150,10 +151,12 @@ def measure(job: MeasureJob) -> str:
     names = [p.name for p in strategy.populations]
     masks = {p.name: memberships.masks[p.path] for p in strategy.populations if names.count(p.name) == 1}
     joints = joint_counts(masks, job.pairs)
+    drawn = job.thresholds is None
+    thresholds = imported_thresholds(strategy, events) if drawn else THRESHOLDS.frame(list(job.thresholds or ()))
 
     def write(folder: Path) -> None:
         COUNTS.write(counts, folder / "counts.csv")
-        THRESHOLDS.write(THRESHOLDS.frame(list(job.thresholds)), folder / "thresholds.csv")
+        THRESHOLDS.write(thresholds, folder / "thresholds.csv")
         INTENSITIES.write(intensities(events, masks, sample_id), folder / "intensities.csv")
         QUALITY.write(check_events(events), folder / "quality.csv")
         pd.DataFrame([asdict(j) for j in joints], columns=["population", "parent", "n_events"]).to_csv(

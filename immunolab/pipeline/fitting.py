@@ -50,12 +50,12 @@ def fit_jobs(
     The set is a patient's visits within a batch; a strategy with a rule over a batch or the whole
     study widens it.
     """
-    from immunolab.gating.fit import widest_scope
-
     jobs = []
     for name, panel in panels.items():
         if not panel.gates.declared or panel.gates.one is None:
             continue
+        from immunolab.gating.fit import widest_scope
+
         own = [s for s in samples if s.panel == name and s.sample_id in prepared]
         scope = widest_scope(panel.gates.one)
         sets: dict[tuple[str, ...], list[Sample]] = {}

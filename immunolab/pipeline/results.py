@@ -5,21 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from immunolab.batch.store import Store
+from immunolab.batch.store import Store, file_sha256
 from immunolab.batch.workers import Failure
 from immunolab.comparison.plan import Noise, Plan
 from immunolab.comparison.table import Comparison, compare_endpoints
 from immunolab.errors import ComparisonError, ImmunolabError, InputError
 from immunolab.pipeline.gates import PanelGates
 from immunolab.quantify import Joint, endpoint_values, with_companions
+from immunolab.report.run_tables import Compared, RunTables
 from immunolab.study.sheet import Sample, Study
 from immunolab.study.timeline import timeline_quality
 from immunolab.study.trial import Endpoint
 from immunolab.tables import (
+    ALL,
     COUNTS,
     ENDPOINTS,
     FAILURES,
@@ -40,6 +43,7 @@ class Tables:
 
     frames: Mapping[str, pd.DataFrame]
     comparisons: tuple[Comparison, ...]
+    compared: tuple[Compared, ...]
     notes: tuple[str, ...] = ()
     endpoints: tuple[Endpoint, ...] = field(default_factory=tuple)
 
@@ -105,10 +109,56 @@ def gather(study: Study, store: Store, panels: Mapping[str, PanelGates], failure
     rows = [*_flow_rows(study, store, done, endpoints, frames["counts"]), *_measured_rows(study)]
     frames["endpoints"] = ENDPOINTS.frame(rows)
     frames["failures"] = FAILURES.frame(_failure_rows(study, failures))
-    comparisons, notes = _compare(study, endpoints, frames["endpoints"])
+    compared, comparisons, notes = _compare(study, endpoints, frames["endpoints"])
     frames["pairs"] = _concat(PAIRS, [c.pairs for c in comparisons])
     frames["shifts"] = _concat(SHIFTS, [c.shifts for c in comparisons])
-    return Tables(frames, tuple(comparisons), tuple(notes), endpoints)
+    return Tables(frames, tuple(comparisons), tuple(compared), tuple(notes), endpoints)
+
+
+def finish(
+    study: Study,
+    store: Store,
+    panels: Mapping[str, PanelGates],
+    failures: Mapping[str, Failure],
+    hashes: Mapping[str, str],
+    seed: int,
+) -> RunTables:
+    """Write every study-wide table and return what the report is made of.
+
+    Parameters
+    ----------
+    failures : by sample; such samples are in no table but failures.csv.
+    hashes : sha256 of the file of every sample that could be read.
+    """
+    tables = gather(study, store, panels, failures)
+    for table in ALL.values():
+        if table.name in tables.frames:
+            table.write(tables[table.name], store.root / "tables" / f"{table.name}.csv")
+    return RunTables(
+        study=study,
+        tables=tables.frames,
+        endpoints=tables.endpoints,
+        compared=tables.compared,
+        findings=tuple(finding for c in tables.comparisons for finding in c.warnings),
+        notes=tables.notes,
+        strategies={name: panel.gates.one for name, panel in panels.items() if panel.gates.one is not None},
+        inputs=_inputs(study, hashes),
+        seed=seed,
+    )
+
+
+def _inputs(study: Study, hashes: Mapping[str, str]) -> dict[str, str]:
+    files = {study.source, *([study.sheet] if study.sheet else [])}
+    for choice in study.panels.values():
+        files |= {path for path in (choice.panel, choice.strategy, choice.spillover) if isinstance(path, Path)}
+    files |= {path for path in (study.measurements, study.methods_module) if path is not None}
+    inputs = {_relative(study, path): file_sha256(path) for path in files}
+    inputs |= {_relative(study, s.file): hashes[s.sample_id] for s in study.samples if s.sample_id in hashes}
+    return dict(sorted(inputs.items()))
+
+
+def _relative(study: Study, path: Path) -> str:
+    return path.relative_to(study.folder).as_posix() if path.is_relative_to(study.folder) else path.name
 
 
 def _stack(store: Store, samples: Sequence[Sample], table: Table) -> pd.DataFrame:
@@ -176,7 +226,7 @@ def _failure_rows(study: Study, failures: Mapping[str, Failure]) -> list[dict[st
     return [
         {
             "sample_id": s.sample_id,
-            "file": str(s.file.relative_to(study.folder)) if s.file.is_relative_to(study.folder) else s.file.name,
+            "file": _relative(study, s.file),
             "stage": failures[s.sample_id].stage,
             "error": failures[s.sample_id].error,
             "hint": failures[s.sample_id].hint or None,
@@ -186,7 +236,9 @@ def _failure_rows(study: Study, failures: Mapping[str, Failure]) -> list[dict[st
     ]
 
 
-def _compare(study: Study, endpoints: Sequence[Endpoint], rows: pd.DataFrame) -> tuple[list[Comparison], list[str]]:
+def _compare(
+    study: Study, endpoints: Sequence[Endpoint], rows: pd.DataFrame
+) -> tuple[list[Compared], list[Comparison], list[str]]:
     """Compare each endpoint at its own contrast; what cannot be compared is noted, never dropped silently."""
     declared = {e.id: e for e in endpoints}
     sets: dict[tuple[str, str], list[str]] = {}
@@ -195,16 +247,17 @@ def _compare(study: Study, endpoints: Sequence[Endpoint], rows: pd.DataFrame) ->
         contrast = study.contrast_of(declared[name]) if name in declared else None
         contrast = contrast or (study.comparison.before, study.comparison.after)
         sets.setdefault(contrast, []).append(name)
-    comparisons = []
+    compared, comparisons = [], []
     for contrast, names in sets.items():
         plan = _plan(study, contrast, [declared[n] for n in names if n in declared])
         try:
             comparisons.append(compare_endpoints(rows[rows["endpoint"].isin(names)], plan))
+            compared.append(Compared(plan, tuple(names)))
         except ComparisonError as error:
             notes.append(f"{contrast[1]} against {contrast[0]}: {error.message} ({', '.join(names)})")
         except InputError as error:
             notes += [str(problem) for problem in error.problems]
-    return comparisons, notes
+    return compared, comparisons, notes
 
 
 def _plan(study: Study, contrast: tuple[str, str], endpoints: Sequence[Endpoint]) -> Plan:

@@ -21,6 +21,7 @@ from immunolab.pipeline.fitting import fit_group, fit_jobs, read_fit
 from immunolab.pipeline.gates import PanelGates, read_panels
 from immunolab.pipeline.results import finish, study_endpoints
 from immunolab.quantify import population_pairs
+from immunolab.report.page import write_report
 from immunolab.study.sheet import Sample, Study, load_study
 
 log = logging.getLogger("immunolab")
@@ -118,8 +119,10 @@ def _run(run: _Run) -> Outcome:
     prepared = _prepare(run, tubes)
     strategies = _strategies(run, prepared)
     computed, kept = _measure(run, tubes, prepared, strategies)
-    report = finish(run.study, run.store, run.panels, run.failures, prepared, run.options.seed)
+    hashes = {name: tube.sha256 for name, tube in prepared.items()}
+    tables = finish(run.study, run.store, run.panels, run.failures, hashes, run.options.seed)
     _place_gates(run.store, [*computed, *kept])
+    report = write_report(tables, run.store.root)
     log.info(
         "%d computed, %d kept, %d failed in %.1f s",
         len(computed),
@@ -212,7 +215,6 @@ def _measure(
 def _measure_job(
     run: _Run, tube: Tube, prepared: Prepared, strategy: str | Strategy, pairs: tuple[tuple[str, str], ...]
 ) -> MeasureJob | None:
-    from immunolab.gating.files import imported_thresholds
     from immunolab.gating.strategy_data import strategy_to_dict
 
     if isinstance(strategy, str):
@@ -220,12 +222,12 @@ def _measure_job(
         if "error" in record:
             run.failures[tube.sample_id] = Failure("fit", record["error"], record["hint"])
             return None
-        plain, thresholds = record["strategy"], record["thresholds"]
+        plain, thresholds = record["strategy"], tuple(record["thresholds"])
     else:
-        plain, thresholds = strategy_to_dict(strategy), imported_thresholds(strategy, tube.sample_id)
+        plain, thresholds = strategy_to_dict(strategy), None
     key = content_key({"tube": prepared.key, "strategy": plain, "thresholds": thresholds, "pairs": pairs})
     return MeasureJob(
-        tube, str(run.store.root), key, plain, tuple(thresholds), pairs, run.options.memberships, run.options.seed
+        tube, str(run.store.root), key, plain, thresholds, pairs, run.options.memberships, run.options.seed
     )
 
 

@@ -69,6 +69,7 @@ class Study:
     measurements: Path | None = None
     methods_module: Path | None = None
     doses: dict[str, PatientDoses] = field(default_factory=dict)
+    sheet: Path | None = None
 
     def panel_of(self, sample: Sample) -> PanelChoice:
         """Return the panel choice of a sample."""
@@ -157,6 +158,7 @@ def load_study(path: Path | str) -> Study:
         comparison=keys.comparison,
         endpoints=keys.endpoints or (trial.expanded_endpoints() if trial else default_endpoints()),
         doses=doses or {},
+        sheet=folder / keys.sheet,
         **files,
     )
 
@@ -168,6 +170,7 @@ def default_endpoints() -> tuple[Endpoint, ...]:
             id=f"{population.lower()}_pct_{suffix}",
             statistic="percent_of_parent",
             source="default of immunolab",
+            role="exploratory",
             population=population,
             parent=parent,
         )
