@@ -6,10 +6,19 @@ numbers that the package did not make.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 from scipy import stats
 
+from immunolab.comparison.guards import Finding
+from immunolab.comparison.plan import Plan
+from immunolab.gating.strategy import Strategy
+from immunolab.report.run_tables import Compared, RunTables
+from immunolab.study.sheet import Comparison, Sample, Study
+from immunolab.study.trial import Endpoint, load_trial
 from immunolab.tables import COUNTS, ENDPOINTS, FAILURES, PAIRS, QUALITY, SHIFTS, THRESHOLDS
 
 SUBSETS = {  # name: (share of CD4 at W0, odds ratio at W10, definition, path)
@@ -20,6 +29,7 @@ SUBSETS = {  # name: (share of CD4 at W0, odds ratio at W10, definition, path)
     "Th1": (0.110, 1.00, "Th1.CXCR3posCCR6neg", "/singlets/lymphocytes/CD3/CD4/Th1"),
     "Th2": (0.060, 1.00, "Th2.CXCR3negCCR6negCCR4pos", "/singlets/lymphocytes/CD3/CD4/Th2"),
 }
+TRIAL = "sle_nct02084238"
 ROLES = {"treg_pct_cd4": "primary", "th17_pct_cd4": "secondary", "tfh_eff_pct_cd4": "secondary"}
 SPINE = {"singlets": (1.0, 0.93), "lymphocytes": (1.0, 0.72), "CD3": (1.0, 0.70), "CD4": (1.0, 0.60)}
 DOSES = (1, 3, 5, 7, 9, 11, 13, 29, 31, 33, 35, 37, 39, 41, 57, 59, 61, 63, 65, 67, 69)
@@ -140,7 +150,7 @@ def _endpoints(sample, counts, day):
             "endpoint": "th17_treg_ratio",
             "population": "Th17/Treg",
             "parent": "CD4",
-            "definition": f"{th17['definition']};{treg['definition']}",
+            "definition": f"{th17['definition']} / {treg['definition']}",
             "value": (th17["n_events"] + 0.5) / (treg["n_events"] + 0.5),
             "unit": "ratio",
             "n_events": th17["n_events"],
@@ -292,3 +302,49 @@ def _shifts(pairs):
             frame.loc[family, "q_value"] = stats.false_discovery_control(frame.loc[family, "p_value"])
             frame.loc[family, "adjustment"] = f"Benjamini-Hochberg ({role})"
     return frame.to_dict("records")
+
+
+def run_tables(frames=None, *, name="SLE-IL2", folder=Path("study"), **changes):
+    """Return a run with the tables above in the lupus trial; ``changes`` replace fields of `RunTables`."""
+    frames = tables() if frames is None else frames
+    samples = tuple(
+        Sample(
+            sample_id=row["sample_id"],
+            patient_id=row["patient_id"],
+            visit=row["visit"],
+            file=folder / row["file"],
+            cohort=row["cohort"],
+            study_day=row["study_day"],
+            batch=row["batch"],
+        )
+        for row in frames["samples"].to_dict("records")
+    )
+    study = Study(name, folder, folder / "study.yaml", load_trial(TRIAL), samples, {}, Comparison(), ())
+    run = RunTables(
+        study=study,
+        tables={name: frame for name, frame in frames.items() if name != "samples"},
+        endpoints=tuple(_declared(frames["endpoints"])),
+        compared=(Compared(Plan("W0", "W10", roles=ROLES), tuple(frames["endpoints"]["endpoint"].unique())),),
+        findings=(Finding("W_UNPAIRED", "SLE", "treg_pct_cd4", "P07, P08 lack W10"),),
+        strategies={"": Strategy("treg_th17_tfh_teff", ())},
+        inputs={},
+        seed=7,
+    )
+    return replace(run, **changes)
+
+
+def _declared(endpoints):
+    for endpoint, rows in endpoints.groupby("endpoint", sort=False):
+        first = rows.iloc[0]
+        ratio = first["unit"] == "ratio"
+        yield Endpoint(
+            id=str(endpoint),
+            statistic="log_ratio" if ratio else "percent_of_parent",
+            source="test",
+            role=ROLES.get(str(endpoint), "exploratory"),
+            population=None if ratio else first["population"],
+            parent=first["parent"],
+            numerator="Th17" if ratio else None,
+            denominator="Treg" if ratio else None,
+            contrast=("W0", "W10"),
+        )

@@ -128,7 +128,8 @@ def read_views(path: Path) -> list[GateView]:
 
 
 def _scale(plain: dict[str, Any]) -> Scale:
-    return Scale(**{name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()})
+    words: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
+    return Scale(**words)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -47,8 +47,8 @@ def draw_contact_sheet(views: Sequence[GateView], *, title: str = "") -> Figure:
     grid = fig.add_gridspec(
         rows, columns, left=0.066, right=0.985, bottom=19 / height, top=1 - 20 / height, wspace=0.55, hspace=0.85
     )
-    for view, place in zip(views, grid, strict=False):  # the last row may have room left
-        gate_panel(view, fig.add_subplot(place))
+    for i, view in enumerate(views):
+        gate_panel(view, fig.add_subplot(grid[i]))
     heading = title or (views[0].sample_id if views else "")
     fig.text(0.012, 1 - 3 / height, heading, fontsize=10, weight="bold", va="top")
     fig.text(0.012, 2 / height, _legend(views), fontsize=SMALL, color="#333333", va="bottom")
@@ -125,7 +125,7 @@ def _heading(view: GateView, ax: Axes) -> None:
     name = view.name if len(view.name) <= 19 else f"{view.name[:18]}…"
     share = "no parent events" if view.n_parent == 0 else f"{number(view.percent)} % of {_short(view.parent)}"
     part = f" ({view.part})" if view.part else ""
-    above = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "bottom"}
+    above: Any = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "bottom"}
     ax.annotate(name + part, (0, 1), (0, 22), fontsize=8, weight="bold", **above)
     counts = f"{share}\n{view.n_events:,} of {view.n_parent:,}"
     ax.annotate(counts, (0, 1), (0, 2.5), fontsize=SMALL, linespacing=1.1, **above)

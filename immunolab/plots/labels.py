@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -111,12 +112,21 @@ def definition_words() -> Mapping[str, str]:
     return MappingProxyType(words)
 
 
+def definition_ids(text: object) -> list[str]:
+    """Return the definition ids of a cell: one, or those of a ratio (``A / B``)."""
+    return [part for part in re.split(r";| / ", _text(text)) if part]
+
+
 def label(row: Mapping[str, object] | pd.Series, definitions: Mapping[str, str] | None = None) -> EndpointLabel:
-    """Return the label of one ENDPOINTS row; ``definitions`` maps definition ids to markers (the vocabulary's for None)."""
+    """Return the label of one ENDPOINTS row; ``definitions`` maps ids to markers (None: the vocabulary's)."""
     words = definition_words() if definitions is None else definitions
-    parts = [words.get(part, part) for part in _text(row.get("definition")).split(";") if part]
+    parts = [words.get(part, part) for part in definition_ids(row.get("definition"))]
     return EndpointLabel(
-        _text(row["endpoint"]), _text(row["population"]), "; ".join(parts), _text(row.get("parent")), _text(row["unit"])
+        _text(row["endpoint"]),
+        _text(row["population"]),
+        " / ".join(parts),
+        _text(row.get("parent")),
+        _text(row["unit"]),
     )
 
 

@@ -54,10 +54,10 @@ def paired_lines(
     both = rows.dropna(subset=["before", "after"])
     _value_axis(ax, named, both)
     flags = _low_flags(of_endpoint)
-    for pair in both.itertuples():
-        ax.plot([0, 1], [pair.before, pair.after], color=named.colour, alpha=0.65, linewidth=0.9, zorder=2)
-        for x, visit, value in ((0, pair.visit_before, pair.before), (1, pair.visit_after, pair.after)):
-            low = (pair.patient_id, visit) in flags
+    for _, pair in both.iterrows():
+        ax.plot([0, 1], [pair["before"], pair["after"]], color=named.colour, alpha=0.65, linewidth=0.9, zorder=2)
+        for x, visit, value in ((0, pair["visit_before"], pair["before"]), (1, pair["visit_after"], pair["after"])):
+            low = any((pair["patient_id"], one) in flags for one in _visits(visit, of_endpoint))
             ax.plot(x, value, "o", color=named.colour, markersize=4, zorder=3, markerfacecolor="white" if low else None)
     for x, column in ((0, "before"), (1, "after")):
         if len(both):
@@ -131,14 +131,20 @@ def _apart(wanted: np.ndarray, step: float) -> np.ndarray:
 def _visit_ticks(ax: Axes, samples: pd.DataFrame, rows: pd.DataFrame, both: pd.DataFrame) -> None:
     words = []
     for column in ("visit_before", "visit_after"):
-        visits = [str(v) for v in dict.fromkeys(rows[column])]
+        visits = list(dict.fromkeys(v for text in rows[column].dropna() for v in _visits(text, samples)))
         used = samples[samples["visit"].isin(visits) & samples["patient_id"].isin(both["patient_id"])]
-        words.append(f"{' / '.join(visits) or 'no pair'}\n{_when(used)}")
+        words.append(f"{' + '.join(visits) or 'no pair'}\n{_when(used)}")
     ax.set_xticks([0, 1], words)
     unpaired = sorted(set(rows["patient_id"]) - set(both["patient_id"]))
     if unpaired:
         some = ", ".join(map(str, unpaired[:6])) + (" …" if len(unpaired) > 6 else "")
         ax.set_xlabel(f"not drawn, no pair ({len(unpaired)}): {some}", fontsize=SMALL, color="#555555")
+
+
+def _visits(text: object, samples: pd.DataFrame) -> list[str]:
+    """Return the visits a side stands for; the visits of an averaged phase are joined by "+"."""
+    known = set(samples["visit"])
+    return [str(text)] if text in known else [part for part in str(text).split("+") if part in known] or [str(text)]
 
 
 def _when(samples: pd.DataFrame) -> str:

@@ -39,7 +39,7 @@ ON_CYCLE, FOLLOW_UP = "#FBE3C0", "#E3EAF2"
 ALARM = "#B00020"
 BATCH_COLOURS = (_BLUE, _ORANGE, _GREEN, _VERMILION, _PURPLE, _SKY, _BLACK, NEUTRAL)
 
-_SETTINGS: dict[str, Any] = {
+_SETTINGS: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so text is set alike on every machine
     "font.size": 8,
     "axes.titlesize": 8,
@@ -123,7 +123,15 @@ def save(fig: Figure, path: Path, *, dpi: int = 300) -> None:
         ".png": {"Software": None},
     }
     with style():
+        settle(fig)
         fig.savefig(path, dpi=dpi, metadata=metadata[path.suffix])
+
+
+def settle(fig: Figure) -> None:
+    """Lay a figure out once and keep the places, so that saving it again neither moves nor costs anything."""
+    if fig.get_layout_engine() is not None:
+        fig.draw_without_rendering()
+        fig.set_layout_engine("none")
 
 
 def png(fig: Figure, *, dpi: int = 160) -> bytes:
@@ -132,5 +140,6 @@ def png(fig: Figure, *, dpi: int = 160) -> bytes:
 
     buffer = BytesIO()
     with style():
+        settle(fig)
         fig.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()

@@ -21,6 +21,14 @@ Role = Literal["primary", "secondary", "exploratory"]
 
 
 @dataclass(frozen=True)
+class Compared:
+    """One comparison that was made: its plan, and the endpoints it was made of."""
+
+    plan: Plan
+    endpoints: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class RunTables:
     """A finished run.
 
@@ -29,7 +37,7 @@ class RunTables:
     study : the study as read; its trial gives calendar, windows and registered endpoints.
     tables : by name, as in `immunolab.tables.ALL`; an absent one counts as empty.
     endpoints : what the study compares, one denominator each.
-    plans : what was compared with what, one for each contrast.
+    compared : what was compared with what, one for each contrast.
     findings : weaknesses the comparison named.
     notes : further remarks in words (a contrast that could not be made ...).
     strategies : gating strategy by panel name, as declared or imported.
@@ -41,7 +49,7 @@ class RunTables:
     study: Study
     tables: Mapping[str, pd.DataFrame]
     endpoints: tuple[Endpoint, ...] = ()
-    plans: tuple[Plan, ...] = ()
+    compared: tuple[Compared, ...] = ()
     findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
     strategies: Mapping[str, Strategy] = field(default_factory=dict)

@@ -1,0 +1,67 @@
+"""Tables as the page shows them: each cell a text, and the exact value behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from immunolab.plots.labels import number, p_number
+
+
+_WORDS = {"label": "label", "method": "words", "adjustment": "words", "what": "label", "message": "label"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell.
+
+    Attributes
+    ----------
+    text : what is read.
+    value : the exact value of the CSV where the text is rounded; empty for words.
+    kind : word for the style sheet (number, alarm, quiet, rise ...).
+    link : where the text leads, relative to the page.
+    """
+
+    text: str
+    value: str = ""
+    kind: str = ""
+    link: str = ""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table: headings, and rows of cells. ``empty`` is read when there is no row."""
+
+    headings: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    empty: str = "None."
+
+
+def grid(frame: pd.DataFrame, columns: Mapping[str, str], *, empty: str = "None.", alarms: Sequence[str] = ()) -> Grid:
+    """Return a table's columns (name to heading) as cells; what stands in the columns of ``alarms`` is red."""
+    rows = []
+    for _, row in frame.iterrows():
+        cells = [cell(row[name], name) for name in columns]
+        rows.append(
+            tuple(
+                Cell(one.text, one.value, "alarm", one.link) if name in alarms and one.text else one
+                for name, one in zip(columns, cells, strict=True)
+            )
+        )
+    return Grid(tuple(columns.values()), tuple(rows), empty)
+
+
+def cell(value: object, name: str = "") -> Cell:
+    """Return a value as a cell: numbers rounded for reading with the exact one kept, missing ones empty."""
+    if value is None or pd.isna(value):  # type: ignore[call-overload]
+        return Cell("")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return Cell(str(value), "", _WORDS.get(name, ""))
+    if name.endswith(("p_value", "q_value")):
+        return Cell(p_number(float(value)), repr(float(value)), "number")
+    if float(value).is_integer() and abs(value) < 10**9:
+        return Cell(f"{int(value):,}".replace("-", "−"), repr(float(value)), "number")
+    return Cell(number(float(value)), repr(float(value)), "number")

@@ -1,0 +1,263 @@
+"""Methods in words, from what was really done, and the MIFlowCyt checklist with its gaps named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.metadata import version
+
+import pandas as pd
+
+from immunolab.comparison.guards import CODES
+from immunolab.gating.strategy import Strategy
+from immunolab.plots.labels import definition_ids
+from immunolab.report.grid import Cell, Grid, grid
+from immunolab.report.run_tables import RunTables
+from immunolab.transforms import Identity
+from immunolab.vocabulary.populations import definitions as all_definitions
+
+_CONTROLS = {
+    "fmo": "fluorescence-minus-one tubes",
+    "unstained": "unstained tubes",
+    "internal": "a population of the same tube known to be negative",
+    "density": "the density of the parent's events",
+    "fixed": "values fixed beforehand",
+    "imported": "gates drawn elsewhere and imported",
+}
+
+
+def methods_text(run: RunTables) -> tuple[str, ...]:
+    """Return the methods section, one paragraph an item; nothing is said of what was not done."""
+    return tuple(
+        text for text in (_design(run), _gating(run), _borders(run), _endpoints(run), _tests(run), _software()) if text
+    )
+
+
+def _design(run: RunTables) -> str:
+    trial = run.study.trial
+    patients = len({s.patient_id for s in run.samples})
+    text = f"{patients} patients gave {len(run.samples)} samples"
+    if trial is None:
+        return f"{text}. The study names no trial, so no dosing calendar was applied."
+    registry = f" ({trial.registry})" if trial.registry else ""
+    real = len(run.study.doses)
+    doses = f"recorded dose dates of {real} patients" if real else "the planned calendar; no dose dates were recorded"
+    return (
+        f"{text} in '{trial.title}'{registry}. Study day 1 is the first dose and there is no day 0. "
+        f"Days since the last dose come from {doses}."
+    )
+
+
+def _gating(run: RunTables) -> str:
+    parts = []
+    for panel, strategy in run.strategies.items():
+        where = f"panel '{panel}': " if panel else ""
+        scales = "; ".join(transforms_of(strategy)) or "placed by data on the scales of the strategy file"
+        parts.append(f"{where}strategy '{strategy.name}' with {len(strategy.populations)} populations, axes: {scales}")
+    if not parts:
+        return ""
+    return (
+        "Events were compensated with the matrix of each file unless the strategy says otherwise, and gated by "
+        f"{'; '.join(parts)}. Percentages are 100 times events over events of the named parent; medians are of the "
+        "compensated linear signal."
+    )
+
+
+def transforms_of(strategy: Strategy) -> list[str]:
+    """Return the display scales a strategy's gates stand on, in words."""
+    found: dict[str, None] = {}
+    for population in strategy.populations:
+        for dimension in getattr(population.gate, "dimensions", ()):
+            if not isinstance(dimension.transform, Identity):
+                found.setdefault(repr(dimension.transform), None)
+    settings = strategy.settings.get("transform")
+    if settings is not None and not found:
+        found[str(settings)] = None
+    return list(found)
+
+
+def _borders(run: RunTables) -> str:
+    thresholds = run["thresholds"]
+    if thresholds.empty:
+        return ""
+    groups = (
+        thresholds.groupby(["method", "control", "scope"], sort=True).size().sort_values(ascending=False, kind="stable")
+    )
+    parts = [
+        f"{n} by {method} from {_CONTROLS[str(control)]}, one for each {scope}"
+        for method, control, scope, n in groups.reset_index().itertuples(index=False)
+    ]
+    flagged = int(thresholds["flag"].fillna("").ne("").sum())
+    return f"Borders: {'; '.join(parts)}. {flagged} of {len(thresholds)} carry a flag (table of thresholds)."
+
+
+def _endpoints(run: RunTables) -> str:
+    count = {role: sum(e.role == role for e in run.endpoints) for role in ("primary", "secondary", "exploratory")}
+    shares = ", ".join(f"{n} {role}" for role, n in count.items())
+    if not run.endpoints:
+        return ""
+    return (
+        f"{len(run.endpoints)} endpoints were declared ({shares}). Families are tested and shown apart; the patient "
+        "is the unit, n counts patients with both visits."
+    )
+
+
+def _tests(run: RunTables) -> str:
+    shifts = run["shifts"]
+    if shifts.empty:
+        return "No comparison of visits was made."
+    methods = "; ".join(dict.fromkeys(map(str, shifts["method"])))
+    adjustments = "; ".join(dict.fromkeys(map(str, shifts["adjustment"])))
+    contrasts = "; ".join(dict.fromkeys(map(str, shifts["contrast"])))
+    noise = [one.plan.noise for one in run.compared if one.plan.noise is not None]
+    assay = (
+        f" Assay noise for the call of each patient: {getattr(noise[0], 'source', 'declared by endpoint')}."
+        if noise
+        else ""
+    )
+    return (
+        f"Contrasts: {contrasts}. Tests, all two-sided: {methods}; the exact Wilcoxon signed-rank test stands beside. "
+        f" Intervals are 95 %. Multiplicity: {adjustments}.{assay} Seed of every random draw: {run.seed}."
+    )
+
+
+def _software() -> str:
+    names = ("immunolab", "numpy", "scipy", "pandas", "statsmodels", "matplotlib")
+    return f"Software: {', '.join(f'{name} {version(name)}' for name in names)}; all versions stand in manifest.json."
+
+
+def warnings_grid(run: RunTables) -> Grid:
+    """Return every warning code of the run with its meaning and where it holds."""
+    places: dict[str, list[str]] = {}
+    for _, row in run["shifts"].iterrows():
+        for code in _codes(row["warnings"]):
+            places.setdefault(code, []).append(run.label_of(str(row["endpoint"])).short)
+    for finding in run.findings:
+        places.setdefault(finding.code, [])
+    rows = []
+    for code in sorted(places):
+        details = [f.message for f in run.findings if f.code == code]
+        where = "; ".join(dict.fromkeys(places[code])) or "whole table"
+        rows.append(
+            (
+                Cell(code),
+                Cell(CODES.get(code, "no explanation known")),
+                Cell(where),
+                Cell("; ".join(dict.fromkeys(details))[:600]),
+            )
+        )
+    return Grid(("Code", "Meaning", "Endpoints", "Particulars"), tuple(rows), "No warning.")
+
+
+def _codes(value: object) -> list[str]:
+    return [] if pd.isna(value) else [word for word in str(value).split(";") if word]  # type: ignore[call-overload]
+
+
+def definitions_grid(run: RunTables) -> Grid:
+    """Return the definitions that the run's endpoints and populations follow, with their literature."""
+    used = {
+        word
+        for name in ("endpoints", "counts")
+        for value in run[name]["definition"].unique()
+        for word in definition_ids(value)
+    }
+    rows = []
+    for definition in all_definitions():
+        if definition.id in used:
+            ways = [" ".join(f"{c.marker} {c.level}" for c in way) for way in definition.phenotypes]
+            outside = f"; not {' or '.join(definition.exclude)}" if definition.exclude else ""
+            checked = {"checked": "checked in a paper", "unchecked": "not yet checked", "judged": "judgement"}
+            rows.append(
+                (
+                    Cell(definition.subset),
+                    Cell(definition.id),
+                    Cell(definition.parent),
+                    Cell(f"{' or '.join(ways)}{outside}"),
+                    Cell("; ".join(definition.literature)),
+                    Cell(checked[definition.source]),
+                    Cell(definition.note),
+                )
+            )
+    known = {definition.id for definition in all_definitions()}
+    rows += [
+        (Cell(""), Cell(name), Cell(""), Cell("the study's own definition"), Cell(""), Cell(""), Cell(""))
+        for name in sorted(used - known)
+    ]
+    return Grid(
+        ("Subset", "Definition", "Of", "Markers", "Literature", "Wording", "Note"),
+        tuple(rows),
+        "No population follows a published definition.",
+    )
+
+
+def miflowcyt(run: RunTables) -> Grid:
+    """Return the MIFlowCyt 1.0 checklist (Lee 2008, Cytometry A 73A:926); what is missing says so in red."""
+    rows = []
+    for item, title, own in _miflowcyt_items(run):
+        text = run.miflowcyt.get(item, own)
+        rows.append((Cell(item), Cell(title), Cell(text) if text else Cell("not provided", "", "alarm")))
+    return Grid(("Item", "Asks for", "Answer"), tuple(rows))
+
+
+def _miflowcyt_items(run: RunTables) -> Iterator[tuple[str, str, str]]:
+    trial = run.study.trial
+    borders = run["thresholds"]
+    scales = "; ".join(dict.fromkeys(scale for s in run.strategies.values() for scale in transforms_of(s)))
+    gates = "; ".join(f"{s.name}: {len(s.populations)} populations" for s in run.strategies.values())
+    yield "1.1", "purpose of the experiment", trial.title if trial else ""
+    yield "1.2", "keywords", trial.condition or "" if trial else ""
+    yield "1.3", "experiment variables", ", ".join(dict.fromkeys(s.visit for s in run.samples))
+    yield "1.4", "organisation and contact", ""
+    yield "1.5", "date or period of the experiment", ""
+    yield (
+        "1.6",
+        "quality control measures",
+        f"{len(run['quality'])} checks, table of quality" if len(run["quality"]) else "",
+    )
+    yield "2.1", "specimen: source, treatment, storage", ""
+    yield "2.2", "patients: age, sex, treatment", ""
+    yield "2.4", "fluorescence reagents: analyte, clone, dye, maker", ""
+    yield "3.2", "instrument maker and model", ""
+    yield "3.3", "instrument configuration and settings", ""
+    yield "4.1", "list-mode data files", f"{len(run.samples)} files with sha256 in manifest.json" if run.inputs else ""
+    yield "4.2", "compensation", "matrix of each file unless the strategy says otherwise" if run.strategies else ""
+    yield "4.3", "transformation", scales
+    yield (
+        "4.4",
+        "gating: percentages and boundaries",
+        f"{gates}; counts.csv, thresholds.csv ({len(borders)} borders), gates/ as Gating-ML" if gates else "",
+    )
+
+
+def registered_grid(run: RunTables) -> Grid:
+    """Return every endpoint the trial registers, and whether this run computed it."""
+    shifts, have = run["shifts"], set(run["endpoints"]["endpoint"])
+    compared = set(shifts["endpoint"])
+    frame = pd.DataFrame(
+        [
+            {
+                "id": e.id,
+                "role": e.role,
+                "what": run.label_of(e.id).axis if e.id in have else e.statistic.replace("_", " "),
+                "contrast": " to ".join(e.contrast),
+                "direction": e.direction.replace("_", " "),
+                "source": e.source.replace("_", " "),
+                "state": "compared"
+                if e.id in compared
+                else "measured, not compared"
+                if e.id in have
+                else "not computed",
+            }
+            for e in run.endpoints
+        ],
+        columns=["id", "role", "what", "contrast", "direction", "source", "state"],
+    )
+    columns = {
+        "id": "Endpoint",
+        "role": "Role",
+        "what": "What is measured",
+        "contrast": "Visits",
+        "direction": "Expected",
+        "source": "Source",
+        "state": "In this run",
+    }
+    return grid(frame, columns, empty="The study declares no endpoint.")

@@ -1,0 +1,167 @@
+"""report.html: one page that holds everything a reader without the program needs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from immunolab.plots.labels import number
+from immunolab.report import flow, methods
+from immunolab.report.answer import answers, standing
+from immunolab.report.contact import Sheet, contact_sheets
+from immunolab.report.figures import Written, cohort_figures, run_figures, write_figure
+from immunolab.report.grid import Grid, grid
+from immunolab.report.manifest import write_manifest
+from immunolab.report.patients import patient_grid
+from immunolab.report.run_tables import RunTables
+
+_SHIFT_COLUMNS = {
+    "role": "Role",
+    "label": "Endpoint",
+    "contrast": "Contrast",
+    "n_pairs": "n pairs",
+    "median_before": "Median before",
+    "median_after": "Median after",
+    "fold": "Odds ratio or fold",
+    "fold_low": "95 % CI low",
+    "fold_high": "95 % CI high",
+    "p_value": "p",
+    "q_value": "q",
+    "sensitivity_p_value": "p signed-rank",
+    "method": "Method",
+    "adjustment": "Adjustment",
+    "warnings": "Warnings",
+}
+
+
+def write_report(run: RunTables, out: Path) -> Path:
+    """Write ``report.html``, ``figures/`` and ``manifest.json`` into a run's folder and return the page's path.
+
+    Figures and pages of an earlier report in the folder are replaced. Gating figures are drawn for
+    every sample whose folder holds gate views.
+
+    Parameters
+    ----------
+    run : the finished run.
+    out : its folder, with ``tables/`` and ``samples/`` in it.
+    """
+    folder = out / "figures"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    pictures = {cohort: [write_figure(f, folder) for f in cohort_figures(run, cohort)] for cohort in run.cohorts}
+    further = [write_figure(f, folder) for f in run_figures(run)]
+    sheets = contact_sheets(run, out)
+    page = out / "report.html"
+    page.write_text(render(run, pictures, further, sheets), encoding="utf-8")
+    write_manifest(run, out)
+    return page
+
+
+def render(run: RunTables, pictures: Mapping[str, list[Written]], further: list[Written], sheets: list[Sheet]) -> str:
+    """Return the page as HTML text; every text from outside is escaped."""
+    from importlib.resources import files
+
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    source = files("immunolab.report").joinpath("templates/report.html.j2").read_text(encoding="utf-8")
+    return environment.from_string(source).render(**_context(run, pictures, further, sheets))
+
+
+def _context(
+    run: RunTables, pictures: Mapping[str, list[Written]], further: list[Written], sheets: list[Sheet]
+) -> dict[str, Any]:
+    from immunolab import __version__
+
+    trial = run.study.trial
+    return {
+        "study": run.study.name,
+        "trial": trial,
+        "version": __version__,
+        "standing": standing(run),
+        "answers": answers(run),
+        "notes": run.notes,
+        "cohorts": [_cohort(run, cohort, pictures.get(cohort, [])) for cohort in run.cohorts],
+        "further": further,
+        "sheets": sheets,
+        "sample_flow": flow.sample_flow(run),
+        "visit_flow": flow.visit_flow(run),
+        "unpaired": flow.unpaired(run),
+        "deviations": flow.deviations(run),
+        "quality": flow.quality(run),
+        "failures": flow.failures(run),
+        "thresholds": _thresholds(run),
+        "registered": methods.registered_grid(run),
+        "warnings": methods.warnings_grid(run),
+        "definitions": methods.definitions_grid(run),
+        "methods": methods.methods_text(run),
+        "miflowcyt": methods.miflowcyt(run),
+        "number": number,
+    }
+
+
+def _cohort(run: RunTables, cohort: str, pictures: list[Written]) -> dict[str, Any]:
+    return {
+        "name": cohort,
+        "shifts": shift_grid(run, cohort),
+        "overview": [p for p in pictures if p.section == "cohort"],
+        "families": [
+            {"role": role, "figures": [p for p in pictures if p.section == role]}
+            for role in ("primary", "secondary", "exploratory")
+        ],
+        "patients": list(_patients(run, cohort)),
+    }
+
+
+def _patients(run: RunTables, cohort: str) -> Iterator[dict[str, Any]]:
+    for _, row in run.shifts_of(cohort).iterrows():
+        endpoint = str(row["endpoint"])
+        yield {
+            "title": run.label_of(endpoint).axis,
+            "role": row["role"],
+            "open": row["role"] == "primary",
+            "grid": patient_grid(run, cohort, endpoint),
+        }
+
+
+def shift_grid(run: RunTables, cohort: str) -> Grid:
+    """Return the cohort's table of shifts, primary endpoints first."""
+    import numpy as np
+
+    frame = run.shifts_of(cohort).copy()
+    order = frame["role"].map({"primary": 0, "secondary": 1, "exploratory": 2})
+    frame = frame.assign(order=order).sort_values("order", kind="stable")
+    frame["label"] = [run.label_of(str(name)).axis for name in frame["endpoint"]]
+    ratio = frame["fold"].notna()
+    for limit in ("low", "high"):
+        frame[f"fold_{limit}"] = np.exp(frame[f"ci_{limit}"].where(ratio))
+    return grid(frame, _SHIFT_COLUMNS, empty="No two visits could be compared.", alarms=("warnings",))
+
+
+def _thresholds(run: RunTables) -> Grid:
+    """Return the borders summed up over samples: range in instrument units, method, control, scope, flags."""
+    frame = run["thresholds"]
+    if frame.empty:
+        return Grid(("Population", "Marker"), (), "No border was placed or imported.")
+    keys = ["population", "marker", "channel", "method", "control", "scope"]
+    groups = frame.fillna({"marker": ""}).groupby(keys, sort=False)
+    table = groups["threshold_raw"].agg(["size", "min", "median", "max"]).reset_index()
+    table["flags"] = (
+        groups["flag"].agg(lambda f: ";".join(sorted({w for t in f.dropna() for w in t.split(";") if w}))).to_numpy()
+    )
+    columns = {
+        "population": "Population",
+        "marker": "Marker",
+        "channel": "Channel",
+        "size": "Samples",
+        "min": "Lowest",
+        "median": "Median",
+        "max": "Highest",
+        "method": "Method",
+        "control": "Rests on",
+        "scope": "One for each",
+        "flags": "Flags",
+    }
+    return grid(table, columns, alarms=("flags",))

@@ -1,0 +1,42 @@
+"""The patients' table: each endpoint before and after, the interval of the change, the call and its reason."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from immunolab.plots.labels import bracket
+from immunolab.plots.style import VERDICT_SYMBOLS
+from immunolab.report.grid import Cell, Grid, cell
+from immunolab.report.run_tables import RunTables, in_cohort
+
+_VERDICTS = {"rise": "rise", "fall": "fall", "within_noise": "within noise", "not_evaluable": "not evaluable"}
+HEADINGS = ("Patient", "Before", "After", "Change [95 % CI]", "Verdict", "Reason")
+
+
+def patient_grid(run: RunTables, cohort: str, endpoint: str) -> Grid:
+    """Return one row a patient for one endpoint, in the order of the pairs table."""
+    pairs = run["pairs"]
+    rows = pairs[(pairs["endpoint"] == endpoint) & in_cohort(pairs, cohort)]
+    return Grid(HEADINGS, tuple(_row(row) for _, row in rows.iterrows()), "No patient has a value at these visits.")
+
+
+def _row(row: pd.Series) -> tuple[Cell, ...]:
+    shift = Cell("")
+    if not pd.isna(row["shift"]):
+        shift = Cell(
+            bracket(row["shift"], row["ci_low"], row["ci_high"], row["shift_scale"]), repr(float(row["shift"]))
+        )
+    verdict = str(row["verdict"])
+    return (
+        Cell(str(row["patient_id"])),
+        _at(row, "before"),
+        _at(row, "after"),
+        shift,
+        Cell(f"{VERDICT_SYMBOLS[verdict]} {_VERDICTS[verdict]}", "", verdict),
+        cell(row["reason"]),
+    )
+
+
+def _at(row: pd.Series, side: str) -> Cell:
+    value = cell(row[side], side)
+    return Cell(f"{value.text} ({row[f'visit_{side}']})", value.value, "number") if value.text else Cell("no value")
