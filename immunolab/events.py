@@ -69,7 +69,9 @@ class Events:
     file: str = ""
     sha256: str = ""
     warnings: tuple[str, ...] = ()
-    _inverse: dict[str, NDArray[np.float64]] = field(default_factory=dict, repr=False, compare=False)
+    _inverse: dict[tuple[tuple[str, ...], bytes], NDArray[np.float64]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @property
     def n_events(self) -> int:
@@ -105,44 +107,36 @@ class Events:
 
         A channel outside the matrix comes back as acquired. The sum runs in double precision.
         """
-        return self.compensated_block((name,), spillover)[0]
+        return weighted_sums(self.weights((name,), spillover), self.columns)[0]
 
-    def compensated_block(
-        self, names: Sequence[str], spillover: Spillover | None = None, first: int = 0, last: int | None = None
-    ) -> NDArray[np.float64]:
-        """Return channels compensated as `compensated` does, names x events, float64.
+    def weights(self, names: Sequence[str], spillover: Spillover | None = None) -> NDArray[np.float64]:
+        """Return what compensation multiplies the tube's channels with, names x channels.
 
-        Parameters
-        ----------
-        names : markers or channels.
-        spillover : the tube's own matrix when None.
-        first, last : a range of events, so that a tube can be walked without a second copy of it.
+        A row is the channel's column of the inverse matrix, or 1 at the channel itself when the
+        matrix (the tube's own when None) does not have it.
         """
-        rows = [self.find(name) for name in names]
-        columns = self.columns[:, first:last]
         matrix = spillover or self.spillover
-        weights = np.zeros((len(rows), len(self.channels)))
-        inside = {} if matrix is None else {channel: i for i, channel in enumerate(matrix.channels)}
-        for place, row in enumerate(rows):
-            if matrix is None or self.channels[row].name not in inside:
+        weights = np.zeros((len(names), len(self.channels)))
+        for place, row in enumerate(self.find(name) for name in names):
+            if matrix is None or self.channels[row].name not in matrix.channels:
                 weights[place, row] = 1.0
                 continue
             sources = [self.find(channel) for channel in matrix.channels]
-            weights[place, sources] = self._weights(matrix)[:, inside[self.channels[row].name]]
-        return weighted_sums(weights, columns)
+            weights[place, sources] = self._inverted(matrix)[:, matrix.channels.index(self.channels[row].name)]
+        return weights
 
-    def _weights(self, matrix: Spillover) -> NDArray[np.float64]:
-        key = f"{matrix.channels}{matrix.matrix.tobytes()!r}"
+    def _inverted(self, matrix: Spillover) -> NDArray[np.float64]:
+        key = matrix.channels, matrix.matrix.tobytes()
         if key not in self._inverse:
             try:
-                self._inverse[key] = np.linalg.inv(matrix.matrix)
+                self._inverse[key] = np.linalg.inv(np.asarray(matrix.matrix, dtype=np.float64))
             except np.linalg.LinAlgError:
                 raise DataFileError("the spillover matrix is singular", self.file, "export it again") from None
         return self._inverse[key]
 
 
 def displayed_blocks(
-    events: Events, transforms: Mapping[str, Transform], n_events: int = 16_384
+    events: Events, transforms: Mapping[str, Transform], n_events: int = 4_096
 ) -> Iterator[tuple[int, NDArray[np.float64], NDArray[np.float64]]]:
     """Walk a tube block by block, compensated and transformed; no second copy of the tube is made.
 
@@ -159,8 +153,9 @@ def displayed_blocks(
     """
     names = [channel.name for channel in events.channels]
     scales = [transforms.get(name, Identity()) for name in names]
+    weights = events.weights(names)
     for first in range(0, events.n_events, n_events):
-        compensated = events.compensated_block(names, first=first, last=first + n_events)
+        compensated = weighted_sums(weights, events.columns[:, first : first + n_events])
         shown = np.empty_like(compensated)
         for row, scale in enumerate(scales):
             shown[row] = scale.apply(compensated[row])
