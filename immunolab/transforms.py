@@ -199,14 +199,18 @@ def _biex_fall(rise: float, linear: float) -> float:
 
 @dataclass(frozen=True)
 class Bounded:
-    """A scale whose display values are held between low and high (Gating-ML boundMin and boundMax)."""
+    """A scale whose display values are held between low and high (Gating-ML boundMin and boundMax).
+
+    What has no logarithm is held at the low end, as FlowJo's log axis does.
+    """
 
     scale: Transform
     low: float = -np.inf
     high: float = np.inf
 
     def apply(self, values: ArrayLike) -> Array:
-        return np.clip(self.scale.apply(values), self.low, self.high)
+        shown = np.clip(self.scale.apply(values), self.low, self.high)
+        return np.where(np.asarray(values) <= 0.0, self.low, shown) if isinstance(self.scale, Log) else shown
 
     def inverse(self, values: ArrayLike) -> Array:
         return self.scale.inverse(np.clip(np.asarray(values, dtype=np.float64), self.low, self.high))

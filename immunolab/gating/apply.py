@@ -7,15 +7,17 @@ only the parent's events, and a channel is compensated and transformed once, whe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from immunolab.errors import GatingError, ImmunolabError, Problem
-from immunolab.events import Events, Spillover
+from immunolab.events import Events
 from immunolab.gating import geometry
+from immunolab.gating.axes import Axes, Block, channels_of, error_of
 from immunolab.gating.strategy import (
     ROOT,
     Boolean,
@@ -33,6 +35,7 @@ from immunolab.tables import COUNTS
 BLOCK = 32_768
 LIMIT_OF_DETECTION, LIMIT_OF_QUANTIFICATION = 20, 50
 Mask = NDArray[np.bool_]
+Shape = Rectangle | Polygon | Ellipsoid
 
 
 def evaluate(strategy: Strategy, events: Events) -> Memberships:
@@ -47,10 +50,10 @@ def evaluate(strategy: Strategy, events: Events) -> Memberships:
     for problem in problems(strategy, events):
         raise GatingError(problem.message, f"{problem.file} {problem.place}".strip(), problem.hint)
     masks = {population.path: np.zeros(events.n_events, dtype=np.bool_) for population in strategy.populations}
+    axes = Axes(strategy, events)
     for start in range(0, events.n_events, BLOCK):
         stop = min(start + BLOCK, events.n_events)
-        block = _Block(replace(events, columns=events.columns[:, start:stop]), strategy)
-        _walk(strategy, block, {path: mask[start:stop] for path, mask in masks.items()})
+        _walk(strategy, axes.block(start, stop), {path: mask[start:stop] for path, mask in masks.items()})
     return Memberships(strategy, masks)
 
 
@@ -80,7 +83,30 @@ def problems(strategy: Strategy, events: Events) -> Iterator[Problem]:
 
 def coordinates(strategy: Strategy, events: Events) -> Callable[[Dimension], NDArray[np.float64]]:
     """Return a function that gives every event's coordinate on a gate's dimension, each computed once."""
-    return _Block(events, strategy).axis
+    return Axes(strategy, events).block(0, events.n_events).axis
+
+
+def on_channels(strategy: Strategy, events: Events) -> Strategy:
+    """Return the strategy with every dimension naming the tube's channel instead of its marker, for export."""
+
+    def channel(name: str) -> str:
+        return events.channels[events.find(name)].name
+
+    def renamed(dimension: Dimension) -> Dimension:
+        ratio = dimension.ratio
+        if ratio is None:
+            return replace(dimension, name=channel(dimension.name))
+        sides = channel(ratio.numerator), channel(ratio.denominator)
+        return replace(dimension, ratio=replace(ratio, numerator=sides[0], denominator=sides[1]))
+
+    populations = []
+    for population in strategy.populations:
+        gate = population.gate
+        if isinstance(gate, Rectangle | Polygon | Ellipsoid):
+            moved: Any = tuple(renamed(dimension) for dimension in gate.dimensions)
+            population = replace(population, gate=replace(gate, dimensions=moved))
+        populations.append(population)
+    return replace(strategy, populations=tuple(populations))
 
 
 def counts_table(memberships: Memberships, sample_id: str) -> pd.DataFrame:
@@ -135,47 +161,9 @@ def _row(
     }
 
 
-@dataclass
-class _Block:
-    """Some events of a tube, with each axis computed once."""
-
-    events: Events
-    strategy: Strategy
-    _linear: dict[tuple[str, str], NDArray[np.float64]] = field(default_factory=dict)
-    _display: dict[Dimension, NDArray[np.float64]] = field(default_factory=dict)
-
-    def axis(self, dimension: Dimension) -> NDArray[np.float64]:
-        """Return the coordinate of every event on a dimension's scale."""
-        if dimension not in self._display:
-            self._display[dimension] = dimension.transform.apply(self._untransformed(dimension))
-        return self._display[dimension]
-
-    def _untransformed(self, dimension: Dimension) -> NDArray[np.float64]:
-        ratio = dimension.ratio
-        if ratio is None:
-            return self._channel(dimension.name, dimension.compensation)
-        top = self._channel(ratio.numerator, dimension.compensation) - ratio.b
-        bottom = self._channel(ratio.denominator, dimension.compensation) - ratio.c
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return ratio.a * (top / bottom)
-
-    def _channel(self, name: str, compensation: str) -> NDArray[np.float64]:
-        key = name, compensation
-        if key not in self._linear:
-            if compensation == "none":
-                self._linear[key] = self.events.raw(name).astype(np.float64)
-            else:
-                self._linear[key] = self.events.compensated(name, _matrix(compensation, self.strategy, self.events))
-        return self._linear[key]
-
-
-def _matrix(compensation: str, strategy: Strategy, events: Events) -> Spillover | None:
-    return events.spillover if compensation == "sample" else strategy.matrices[compensation]
-
-
-def _walk(strategy: Strategy, block: _Block, masks: dict[str, Mask]) -> None:
+def _walk(strategy: Strategy, block: Block, masks: dict[str, Mask]) -> None:
     """Fill the masks of one block, parents before children; a gate without events to test costs nothing."""
-    everything = np.ones(block.events.n_events, dtype=np.bool_)
+    everything = np.ones(block.n_events, dtype=np.bool_)
     for population in strategy.populations:
         parent = masks[population.parent_path] if population.parent_path else everything
         if population.gate is None:
@@ -184,11 +172,18 @@ def _walk(strategy: Strategy, block: _Block, masks: dict[str, Mask]) -> None:
             masks[population.path][:] = _inside(population, block, parent, masks)
 
 
-def _inside(population: Population, block: _Block, parent: Mask, masks: dict[str, Mask]) -> Mask:
+def _inside(population: Population, block: Block, parent: Mask, masks: dict[str, Mask]) -> Mask:
     gate = population.gate
     if isinstance(gate, Boolean):
         return _combine(gate, masks) & parent
-    return _codes(gate, block, parent) == geometry.INSIDE
+    assert isinstance(gate, Rectangle | Polygon | Ellipsoid)  # noqa: S101 - `problems` has sorted out the others
+    error = max(error_of(dimension.transform) for dimension in gate.dimensions)
+    code = _codes(gate, block, parent, error)
+    if error > 0.0:
+        near = np.flatnonzero(code == geometry.UNSURE)
+        if near.size:
+            code[near] = _codes(gate, block.only(near), np.ones(near.size, dtype=np.bool_), 0.0)
+    return code.view(np.bool_)
 
 
 def _combine(gate: Boolean, masks: dict[str, Mask]) -> Mask:
@@ -198,20 +193,17 @@ def _combine(gate: Boolean, masks: dict[str, Mask]) -> Mask:
     return np.logical_and.reduce(terms) if gate.operator == "and" else np.logical_or.reduce(terms)
 
 
-def _codes(gate: object, block: _Block, parent: Mask) -> NDArray[np.uint8]:
-    if isinstance(gate, Rectangle):
-        code = parent.astype(np.uint8)
-        for dimension, lower, upper in zip(gate.dimensions, gate.lower, gate.upper, strict=True):
-            side = geometry.in_interval(block.axis(dimension), lower, upper, code > 0)
-            code = np.where(side == geometry.OUTSIDE, side, np.maximum(side, code))
-        return code
+def _codes(gate: Shape, block: Block, within: Mask, error: float) -> NDArray[np.uint8]:
     if isinstance(gate, Polygon):
         x, y = (block.axis(dimension) for dimension in gate.dimensions)
-        return geometry.in_polygon(x, y, gate.vertices, parent)
+        return geometry.in_polygon(x, y, gate.vertices, within, error)
     if isinstance(gate, Ellipsoid):
         coordinates = np.stack([block.axis(dimension) for dimension in gate.dimensions])
-        return geometry.in_ellipsoid(coordinates, gate.mean, gate.covariance, gate.distance_square, parent)
-    raise TypeError(f"no geometry for {type(gate).__name__}")
+        return geometry.in_ellipsoid(coordinates, gate.mean, gate.covariance, gate.distance_square, within, error)
+    code = within.view(np.uint8)
+    for dimension, lower, upper in zip(gate.dimensions, gate.lower, gate.upper, strict=True):
+        code = geometry.in_interval(block.axis(dimension), lower, upper, code, error)
+    return code
 
 
 def _lineage_fault(population: Population, known: set[str], listed: set[str]) -> tuple[str, str] | None:
@@ -246,12 +238,7 @@ def _check_axis(dimension: Dimension, strategy: Strategy, events: Events) -> Non
     if dimension.compensation not in ("sample", "none") and dimension.compensation not in strategy.matrices:
         have = ", ".join(strategy.matrices) or "none"
         raise GatingError(f"spillover matrix '{dimension.compensation}' is unknown", hint=f"the strategy has: {have}")
-    ratio = dimension.ratio
-    nothing = replace(events, columns=events.columns[:, :0])
-    for name in (dimension.name,) if ratio is None else (ratio.numerator, ratio.denominator):
-        nothing.raw(name)
-        if dimension.compensation != "none":
-            nothing.compensated(name, _matrix(dimension.compensation, strategy, events))
+    Axes(strategy, events).weights_of(channels_of(dimension), dimension.compensation)
 
 
 def _invertible(covariance: tuple[tuple[float, ...], ...]) -> bool:

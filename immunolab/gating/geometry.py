@@ -2,7 +2,7 @@
 
 Every test looks only at the events marked in ``within`` (the parent's) and releases the GIL.
 Where coordinates carry an error (``tolerance`` > 0), an event nearer to an edge than that error
-is marked `UNSURE` so that the caller can test it again on exact coordinates. NaN is outside every shape.
+is marked `UNSURE` so that the caller can test it again on exact coordinates. NaN is outside every edge.
 """
 
 from __future__ import annotations
@@ -14,19 +14,24 @@ from numpy.typing import ArrayLike, NDArray
 OUTSIDE, INSIDE, UNSURE = 0, 1, 2
 Array = NDArray[np.float64]
 Code = NDArray[np.uint8]
+Within = NDArray[np.bool_] | NDArray[np.uint8]
 _compiled = njit(nogil=True, cache=True)
 
 
 def in_interval(
-    values: Array, lower: float | None, upper: float | None, within: NDArray[np.bool_], tolerance: float = 0.0
+    values: Array, lower: float | None, upper: float | None, within: Within, tolerance: float = 0.0
 ) -> Code:
-    """Return OUTSIDE, INSIDE or UNSURE for ``lower <= value < upper``; None leaves a side open."""
+    """Return OUTSIDE, INSIDE or UNSURE for ``lower <= value < upper``; None leaves a side open.
+
+    With both sides open every event is inside, NaN too. An event that is UNSURE in ``within`` stays so unless
+    it is outside.
+    """
     low = -np.inf if lower is None else float(lower)
     high = np.inf if upper is None else float(upper)
     return np.asarray(_interval(values, low, lower is None, high, upper is None, within, tolerance))
 
 
-def in_polygon(x: Array, y: Array, vertices: ArrayLike, within: NDArray[np.bool_], tolerance: float = 0.0) -> Code:
+def in_polygon(x: Array, y: Array, vertices: ArrayLike, within: Within, tolerance: float = 0.0) -> Code:
     """Return OUTSIDE, INSIDE or UNSURE by the even-odd rule; left and bottom edges are in, right and top out.
 
     Parameters
@@ -43,7 +48,7 @@ def in_ellipsoid(
     mean: ArrayLike,
     covariance: ArrayLike,
     distance_square: float,
-    within: NDArray[np.bool_],
+    within: Within,
     tolerance: float = 0.0,
 ) -> Code:
     """Return OUTSIDE, INSIDE or UNSURE for ``(v - mean)' inv(covariance) (v - mean) <= distance_square``.
@@ -63,10 +68,12 @@ def _interval(values, low, open_low, high, open_high, within, tolerance):  # typ
     for i in range(len(values)):
         if within[i]:
             v = values[i]
-            if tolerance > 0.0 and (abs(v - low) <= tolerance or abs(v - high) <= tolerance):
+            if open_low and open_high:
+                code[i] = within[i]
+            elif tolerance > 0.0 and (abs(v - low) <= tolerance or abs(v - high) <= tolerance):
                 code[i] = 2
             elif (open_low or v >= low) and (open_high or v < high) and v == v:
-                code[i] = 1
+                code[i] = within[i]
     return code
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from immunolab.errors import GatingError, InputError, Problem
 from immunolab.events import Spillover
+from immunolab.gating.exchange.imported import Workspace, bare_name
 from immunolab.gating.exchange.safe_xml import (
     DATATYPES,
     GATING,
@@ -30,7 +31,6 @@ from immunolab.gating.exchange.safe_xml import (
 )
 from immunolab.gating.exchange.scales import asinh_scale
 from immunolab.gating.exchange.tree import Node, assemble
-from immunolab.gating.exchange.workspace import Workspace, bare_name
 from immunolab.gating.strategy import Boolean, Dimension, Ellipsoid, Gate, Polygon, Rectangle, Strategy
 from immunolab.transforms import Biex, Bounded, Identity, Log, Logicle, Transform
 

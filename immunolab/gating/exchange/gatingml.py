@@ -7,13 +7,14 @@ cannot be read is reported with its path and left out together with what rests o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from immunolab.errors import GatingError, InputError, Problem, nearest
 from immunolab.events import Spillover
 from immunolab.gating.exchange import cytobank
+from immunolab.gating.exchange.imported import Workspace
 from immunolab.gating.exchange.safe_xml import (
     DATATYPES,
     GATING,
@@ -26,7 +27,6 @@ from immunolab.gating.exchange.safe_xml import (
 )
 from immunolab.gating.exchange.scales import read_matrices, read_scales
 from immunolab.gating.exchange.tree import Node, assemble
-from immunolab.gating.exchange.workspace import Workspace
 from immunolab.gating.strategy import Boolean, Dimension, Ellipsoid, Gate, Polygon, Ratio, Rectangle, Strategy
 from immunolab.transforms import Identity, Transform
 
@@ -143,17 +143,18 @@ def _of_element(
     element: Element, key: str, parent: str, definitions: _Definitions, stands_for: dict[str, str]
 ) -> list[Node]:
     kind = local_name(element)
-    name = cytobank.custom(element, "name") or key
+    words = {word: element.findtext(f"{DATATYPES}custom_info/immunolab/{word}", "") for word in ("definition", "flag")}
+    node = Node(key, cytobank.custom(element, "name") or key, parent, None, **words)
     try:
         if kind == "QuadrantGate":
             return _quadrants(element, parent, definitions)
         if kind == "BooleanGate":
-            return [Node(key, name, parent, _boolean(element, stands_for))]
+            return [replace(node, gate=_boolean(element, stands_for))]
         if kind not in _READERS:
             raise GatingError(f"gates of kind {kind} are not supported", hint=f"supported: {', '.join(_READERS)}")
-        return [Node(key, name, parent, _READERS[kind](element, definitions))]
+        return [replace(node, gate=_READERS[kind](element, definitions))]
     except GatingError as error:
-        return [Node(key, name, parent, error)]
+        return [replace(node, gate=error)]
 
 
 def _rectangle(element: Element, definitions: _Definitions) -> Gate:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from xml.etree.ElementTree import Element
+from xml.etree.ElementTree import Element, SubElement
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from immunolab.errors import GatingError
 from immunolab.events import Spillover
 from immunolab.gating.exchange.safe_xml import DATATYPES, TRANSFORMS, attribute, child, local_name, number
 from immunolab.gating.strategy import Ratio
-from immunolab.transforms import Asinh, Bounded, Hyperlog, Linear, Log, Logicle, ScaledAsinh, Transform
+from immunolab.transforms import Asinh, Bounded, Hyperlog, Identity, Linear, Log, Logicle, ScaledAsinh, Transform
 
 _NATURAL_DECADE = 1.0 / math.log(10.0)
 
@@ -128,3 +128,64 @@ def _matrix(element: Element, key: str) -> tuple[Spillover, dict[str, str]]:
 
 def _names(element: Element) -> tuple[str, ...]:
     return tuple(attribute(item, "name", DATATYPES) for item in element.findall(f"{DATATYPES}fcs-dimension"))
+
+
+def write_scale(scale: Transform, key: str) -> Element:
+    """Return a scale as Gating-ML 2.0 writes it.
+
+    Raises
+    ------
+    GatingError
+        The standard has no such scale.
+    """
+    element = Element(f"{TRANSFORMS}transformation", {f"{TRANSFORMS}id": key})
+    if isinstance(scale, Bounded):
+        for name, value in (("boundMin", scale.low), ("boundMax", scale.high)):
+            if math.isfinite(value):
+                element.set(f"{TRANSFORMS}{name}", repr(value))
+        scale = scale.scale
+    tag, values = _parameters(scale)
+    SubElement(element, f"{TRANSFORMS}{tag}", {f"{TRANSFORMS}{name}": repr(float(v)) for name, v in values.items()})
+    return element
+
+
+def _parameters(scale: Transform) -> tuple[str, dict[str, float]]:
+    if isinstance(scale, Identity):
+        return "flin", {"T": 1.0, "A": 0.0}
+    if isinstance(scale, Linear):
+        return "flin", {"T": scale.t, "A": scale.a}
+    if isinstance(scale, Log):
+        return "flog", {"T": scale.t, "M": scale.m}
+    if isinstance(scale, Asinh):
+        return "fasinh", dict(zip("TMA", asinh_parameters(scale), strict=True))
+    if isinstance(scale, ScaledAsinh):
+        return "fasinh", {"T": scale.t, "M": scale.m, "A": scale.a}
+    if isinstance(scale, Logicle):
+        return "logicle", {"T": scale.t, "W": scale.w, "M": scale.m, "A": scale.a}
+    if isinstance(scale, Hyperlog):
+        return "hyperlog", {"T": scale.t, "W": scale.w, "M": scale.m, "A": scale.a}
+    raise GatingError(f"Gating-ML 2.0 has no scale {type(scale).__name__}")
+
+
+def write_ratio(ratio: Ratio, key: str) -> Element:
+    """Return a ratio of two channels as Gating-ML 2.0 writes it."""
+    element = Element(f"{TRANSFORMS}transformation", {f"{TRANSFORMS}id": key})
+    values = {"A": ratio.a, "B": ratio.b, "C": ratio.c}
+    item = SubElement(element, f"{TRANSFORMS}fratio", {f"{TRANSFORMS}{name}": repr(v) for name, v in values.items()})
+    for name in (ratio.numerator, ratio.denominator):
+        SubElement(item, f"{DATATYPES}fcs-dimension", {f"{DATATYPES}name": name})
+    return element
+
+
+def write_matrix(matrix: Spillover, key: str) -> Element:
+    """Return a spillover matrix as Gating-ML 2.0 writes it; fluorochromes go by their detectors' names."""
+    element = Element(f"{TRANSFORMS}spectrumMatrix", {f"{TRANSFORMS}id": key})
+    for tag in ("fluorochromes", "detectors"):
+        names = SubElement(element, f"{TRANSFORMS}{tag}")
+        for channel in matrix.channels:
+            SubElement(names, f"{DATATYPES}fcs-dimension", {f"{DATATYPES}name": channel})
+    for row in matrix.matrix:
+        line = SubElement(element, f"{TRANSFORMS}spectrum")
+        for value in row:
+            SubElement(line, f"{TRANSFORMS}coefficient", {f"{TRANSFORMS}value": repr(float(value))})
+    return element

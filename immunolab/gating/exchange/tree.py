@@ -19,12 +19,15 @@ class Node:
     name : what people call it.
     parent : key of the parent; "" at the top.
     gate : its geometry; operands of a boolean are keys. A GatingError when it cannot be read.
+    definition, flag : as `Population` has them.
     """
 
     key: str
     name: str
     parent: str
     gate: Gate | GatingError | None
+    definition: str = ""
+    flag: str = ""
 
 
 def assemble(nodes: Mapping[str, Node], source: str) -> tuple[tuple[Population, ...], tuple[Problem, ...]]:
@@ -60,7 +63,7 @@ def _population(node: Node, paths: Mapping[str, str]) -> Population:
         gate = replace(gate, operands=tuple(paths[key] for key in gate.operands))
     assert not isinstance(gate, GatingError)  # noqa: S101 - _fault has sorted these out
     original = node.name if safe_name(node.name) != node.name else ""
-    return Population(paths[node.key], gate, original_name=original)
+    return Population(paths[node.key], gate, node.definition, original, node.flag)
 
 
 def _fault(node: Node, nodes: Mapping[str, Node]) -> tuple[str, str] | None:

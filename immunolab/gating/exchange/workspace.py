@@ -1,69 +1,31 @@
-"""What an imported gate file holds: a strategy for each tube, what could not be read, and counts stated."""
+"""One reader for every gate file: Gating-ML 2.0, FlowJo 10 and FlowJo 9, told apart by what they hold."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import Path
 
-from immunolab.errors import GatingError, Problem, nearest
-from immunolab.gating.strategy import Strategy
+from immunolab.errors import InputError, Problem
+from immunolab.gating.exchange.flowjo import flowjo_workspace
+from immunolab.gating.exchange.gatingml import ROOT_TAG, gatingml_workspace
+from immunolab.gating.exchange.imported import Workspace
+from immunolab.gating.exchange.safe_xml import local_name, read_root
 
-ANY_FILE = ""
+__all__ = ["Workspace", "read_workspace"]
 
 
-@dataclass(frozen=True)
-class Workspace:
-    """Gates as imported.
+def read_workspace(path: Path | str) -> Workspace:
+    """Return the gates of a FlowJo workspace (``.wsp``) or Gating-ML 2.0 file.
 
-    Attributes
-    ----------
-    source : the file they were read from.
-    strategies : strategy by file name; the key ``""`` serves every tube that has none of its own.
-    problems : by the same keys, gates that could not be read; ``place`` is the gate's path.
-    counts : by the same keys, events that the other program counted, by path.
+    Raises
+    ------
+    InputError
+        The file is absent, broken, or something else. Single gates that cannot be read do not raise:
+        they stand in the result's ``problems`` with their paths.
     """
-
-    source: str
-    strategies: Mapping[str, Strategy]
-    problems: Mapping[str, tuple[Problem, ...]] = field(default_factory=dict)
-    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-
-    def strategy_for(self, file_name: str, fil: str = "") -> Strategy:
-        """Return the strategy of a tube, chosen by its file name, then by its ``$FIL``.
-
-        Raises
-        ------
-        GatingError
-            There are no gates for this tube.
-        """
-        return self.strategies[self._key(file_name, fil)]
-
-    def problems_for(self, file_name: str, fil: str = "") -> tuple[Problem, ...]:
-        """Return the gates of a tube that could not be read; raises as `strategy_for` does."""
-        return self.problems.get(self._key(file_name, fil), ())
-
-    def counts_for(self, file_name: str, fil: str = "") -> Mapping[str, int]:
-        """Return the events another program counted in a tube, by path; raises as `strategy_for` does."""
-        return self.counts.get(self._key(file_name, fil), {})
-
-    def _key(self, file_name: str, fil: str) -> str:
-        wanted = [name for name in (bare_name(file_name), bare_name(fil)) if name]
-        lower = {name.lower(): name for name in self.strategies}
-        for name in wanted:
-            if name in self.strategies:
-                return name
-        for name in wanted:
-            if name.lower() in lower:
-                return lower[name.lower()]
-        if ANY_FILE in self.strategies:
-            return ANY_FILE
-        have = sorted(self.strategies)
-        shown = ", ".join(have[:5]) + (f" and {len(have) - 5} more" if len(have) > 5 else "")
-        hint = f"{nearest(wanted[0] if wanted else '', have)} it has gates for: {shown or 'no file'}".strip()
-        raise GatingError(f"{self.source} has no gates for this file", file_name, hint)
-
-
-def bare_name(path: str) -> str:
-    """Return the last part of a path or URI written on any system."""
-    return PurePosixPath(PureWindowsPath(path).as_posix()).name if path else ""
+    root = read_root(path)
+    if root.tag == ROOT_TAG:
+        return gatingml_workspace(root, str(path))
+    if root.tag != "Workspace":
+        message = f"is neither a FlowJo workspace nor Gating-ML 2.0: its root is <{local_name(root)}>"
+        raise InputError(Problem(str(path), "", message, "export the gates from FlowJo or as Gating-ML 2.0"))
+    return flowjo_workspace(root, str(path))
