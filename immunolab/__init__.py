@@ -1,5 +1,88 @@
-"""immunolab: from cytometry and single-cell files to paired shifts of T-cell subsets."""
+"""immunolab: from cytometry and single-cell files to paired shifts of T-cell subsets.
 
+The names below are the work in its order. Each is loaded when it is first used.
+"""
+
+from importlib import import_module
 from importlib.metadata import version as _version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from immunolab.comparison.plan import Plan
+    from immunolab.comparison.table import compare_endpoints
+    from immunolab.events import to_anndata
+    from immunolab.gating.apply import counts_table, evaluate
+    from immunolab.gating.fit import fit
+    from immunolab.gating.strategy_file import builtin_strategy, read_strategy
+    from immunolab.loaders.fcs import read_fcs, read_header
+    from immunolab.loaders.inspect import inspect_file
+    from immunolab.pipeline.check import check_study
+    from immunolab.pipeline.run import RunOptions, run_study
+    from immunolab.plots.gates import contact_sheet
+    from immunolab.plots.shifts import forest, paired_lines
+    from immunolab.privacy import deidentify, scan
+    from immunolab.simulate import simulate
+    from immunolab.study.sheet import load_study
+    from immunolab.study.trial import load_trial
 
 __version__ = _version("immunolab")
+
+_FACE = {
+    "simulate": "immunolab.simulate",
+    "load_trial": "immunolab.study.trial",
+    "load_study": "immunolab.study.sheet",
+    "check_study": "immunolab.pipeline.check",
+    "run_study": "immunolab.pipeline.run",
+    "RunOptions": "immunolab.pipeline.run",
+    "inspect_file": "immunolab.loaders.inspect",
+    "read_header": "immunolab.loaders.fcs",
+    "read_fcs": "immunolab.loaders.fcs",
+    "to_anndata": "immunolab.events",
+    "builtin_strategy": "immunolab.gating.strategy_file",
+    "read_strategy": "immunolab.gating.strategy_file",
+    "fit": "immunolab.gating.fit",
+    "evaluate": "immunolab.gating.apply",
+    "counts_table": "immunolab.gating.apply",
+    "contact_sheet": "immunolab.plots.gates",
+    "Plan": "immunolab.comparison.plan",
+    "compare_endpoints": "immunolab.comparison.table",
+    "paired_lines": "immunolab.plots.shifts",
+    "forest": "immunolab.plots.shifts",
+    "scan": "immunolab.privacy",
+    "deidentify": "immunolab.privacy",
+}
+
+__all__ = [
+    "Plan",
+    "RunOptions",
+    "builtin_strategy",
+    "check_study",
+    "compare_endpoints",
+    "contact_sheet",
+    "counts_table",
+    "deidentify",
+    "evaluate",
+    "fit",
+    "forest",
+    "inspect_file",
+    "load_study",
+    "load_trial",
+    "paired_lines",
+    "read_fcs",
+    "read_header",
+    "read_strategy",
+    "run_study",
+    "scan",
+    "simulate",
+    "to_anndata",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _FACE:
+        raise AttributeError(f"module 'immunolab' has no attribute '{name}'")
+    return getattr(import_module(_FACE[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
