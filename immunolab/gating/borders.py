@@ -15,6 +15,7 @@ from immunolab.gating.cards import Array, Card, Cut, Parameter, register
 from immunolab.gating.thresholds import ENOUGH_EVENTS, main_mode, robust_sd, valley
 
 Pair = tuple[Array, Array]
+_EMPTY_CORNER = (4.0, -2.0)  # reference units
 _SQUARE_OF_999 = 13.8  # chi-square, 2 degrees of freedom, 99.9 %
 
 
@@ -135,6 +136,41 @@ def diagonal(
     slope : rise of the y border per unit of x.
     start : a mixture fitted before on nearly the same events, for a faster fit.
     """
+    anchor, cells, sign, flags = _corner_cells(x, y, reference, y_side)
+    steep = slope * anchor.x_sd / anchor.y_sd
+    model = fit_mixture(cells, start)
+    border = straight_border(cells, model, steep) if model is not None else None
+    if border is None:
+        flags.append("no_corner_cloud")
+        border = _EMPTY_CORNER
+    x_cut = Cut(anchor.x_mid + border[0] * anchor.x_sd, tuple(flags), anchor.x_sd)
+    y_cut = Cut(sign * (anchor.y_mid + border[1] * anchor.y_sd), tuple(flags), anchor.y_sd)
+    return Corner(x_cut, y_cut, sign * slope, y_side, tuple(flags), model)
+
+
+def diagonal_draws(
+    x: Array, y: Array, reference: Pair | None, corner: Corner, rng: np.random.Generator, rounds: int
+) -> tuple[Array, Array]:
+    """Return the x and y borders of resampled events, each of length ``rounds`` or fewer."""
+    if corner.mixture is None:
+        return np.empty(0), np.empty(0)
+    anchor, cells, sign, _ = _corner_cells(x, y, reference, corner.y_side)
+    steep = sign * corner.slope * anchor.x_sd / anchor.y_sd
+    found = []
+    for _ in range(rounds):
+        drawn = cells.resample(rng)
+        model = fit_mixture(drawn, corner.mixture)
+        border = straight_border(drawn, model, steep) if model is not None else None
+        if border is not None:
+            found.append(border)
+    borders = np.array(found).reshape(-1, 2)
+    return anchor.x_mid + borders[:, 0] * anchor.x_sd, sign * (anchor.y_mid + borders[:, 1] * anchor.y_sd)
+
+
+def _corner_cells(
+    x: Array, y: Array, reference: Pair | None, y_side: str
+) -> tuple[Anchor, Cells, float, list[str]]:
+    """Return the anchor, the binned events in its units, the sign that turns y, and flags."""
     sign = 1.0 if y_side == "lo" else -1.0
     usable = np.isfinite(x) & np.isfinite(y)
     x, y = x[usable], sign * y[usable]
@@ -144,16 +180,7 @@ def diagonal(
     else:
         flags.append("no_reference" if reference is None else "small_reference")
         anchor = Anchor.main(x, y)
-    cells = Cells.of(anchor.u(x), anchor.v(y))
-    steep = slope * anchor.x_sd / anchor.y_sd
-    model = fit_mixture(cells, start)
-    border = straight_border(cells, model, steep) if model is not None else None
-    if border is None:
-        flags.append("no_corner_cloud")
-        border = (4.0, -2.0)
-    x_cut = Cut(anchor.x_mid + border[0] * anchor.x_sd, tuple(flags), anchor.x_sd)
-    y_cut = Cut(sign * (anchor.y_mid + border[1] * anchor.y_sd), tuple(flags), anchor.y_sd)
-    return Corner(x_cut, y_cut, sign * slope, y_side, tuple(flags), model)
+    return anchor, Cells.of(anchor.u(x), anchor.v(y)), sign, flags
 
 
 def quadrants(x: Array, y: Array, reference: Pair | None = None) -> Quadrants:
