@@ -247,10 +247,56 @@ def _tell(outcome: Outcome) -> int:
     return SOME_FAILED if outcome.failed else DONE
 
 
+def _add_compare(commands: Subparsers) -> None:
+    text = "Compare two visits on any table, tidy or wide: paired shifts with intervals, p and q."
+    parser = _command(commands, "compare", text, _compare)
+    parser.add_argument("table", metavar="TABLE", help="CSV or XLSX")
+    parser.add_argument("--patient", required=True, metavar="COL")
+    parser.add_argument("--visit", default="", metavar="COL", help="left out: --before and --after name columns")
+    parser.add_argument("--before", required=True, metavar="V", help="a visit; several joined by commas are averaged")
+    parser.add_argument("--after", required=True, metavar="V")
+    parser.add_argument(
+        "--value", action="append", default=[], metavar="COL", help="measured column; repeat it, or use * as in 'CD4*'"
+    )
+    parser.add_argument("--count", default="", metavar="COL", help="events of the population")
+    parser.add_argument("--parent-count", default="", metavar="COL", help="events of its parent")
+    parser.add_argument("--endpoint", default="", metavar="COL", help="what a row measures, in a table of several")
+    parser.add_argument("--arm", default="", metavar="COL", help="arm or cohort: each by itself, and two compared")
+    parser.add_argument("--reference", default="", metavar="ARM", help="the arm the other is compared with")
+    parser.add_argument("--batch", default="", metavar="COL", help="batch of a sample; the shift is adjusted for it")
+    parser.add_argument("--scale", choices=("logit", "arcsine", "log", "identity"), help="default: by unit and range")
+    parser.add_argument(
+        "--test",
+        choices=("t", "wilcoxon", "signflip", "count_weighted", "mixed", "binomial_mixed", "auto"),
+        default="t",
+        help="default t; auto also moderates it across ten or more counted endpoints",
+    )
+    parser.add_argument("--adjust", choices=("bh", "holm", "none"), default="bh", help="over endpoints (default bh)")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of sign flips above 13 patients (default 0)")
+    parser.add_argument("-o", "--out", metavar="shifts.csv", help="_pairs.csv and _visits.csv are written beside it")
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from immunolab.comparison.anybody import Columns, compare_table, read_table, write_comparison
+    from immunolab.comparison.plan import Plan
+    from immunolab.comparison.summary import comparison_text
+
+    names = ("patient", "visit", "count", "parent_count", "endpoint", "arm", "batch")
+    columns = Columns(values=tuple(arguments.value), **{name: getattr(arguments, name) for name in names})
+    words = ("before", "after", "test", "adjust", "reference", "seed")
+    plan = Plan(**{name: getattr(arguments, name) for name in words})
+    found = compare_table(read_table(Path(arguments.table)), columns, plan, arguments.scale)
+    _say(comparison_text(found))
+    if arguments.out:
+        _say("written: " + ", ".join(map(str, write_comparison(found, Path(arguments.out)))))
+    return DONE
+
+
 COMMANDS: tuple[Callable[[Subparsers], None], ...] = (
     _add_demo,
     _add_check,
     _add_run,
+    _add_compare,
     _add_inspect,
     _add_convert,
     _add_trials,

@@ -227,9 +227,9 @@ def correlate_shifts(
         rho, low, high, p, method = spearman(x, y, seed=seed)
         partial = float("nan")
         if baseline is not None and np.isfinite(rho):
-            clinical = kept["patient_id"].map(baseline).to_numpy(dtype=np.float64)
-            start = np.column_stack([kept["before"].to_numpy(dtype=np.float64), clinical])
-            partial = _partial(x, y, start) if np.isfinite(start).all() else float("nan")
+            clinical: Array = kept["patient_id"].map(baseline).to_numpy(dtype=float)
+            started: Array = kept["before"].to_numpy(dtype=float)
+            partial = _partial(x, y, (started, clinical)) if np.isfinite(started + clinical).all() else float("nan")
         rows.append([endpoint, x.size, rho, low, high, p, method, partial])
     columns = ["endpoint", "n", "rho", "ci_low", "ci_high", "p_value", "p_method", "partial_rho"]
     return pd.DataFrame(rows, columns=columns)
@@ -266,10 +266,10 @@ def _permutation_p(a: Array, b: Array, seed: int) -> tuple[float, str]:
     return p, "exact permutation" if exact else f"permutation, {PERMUTATIONS} draws, seed {seed}"
 
 
-def _partial(x: Array, y: Array, given: Array) -> float:
+def _partial(x: Array, y: Array, given: tuple[Array, Array]) -> float:
     if x.size < 6:
         return float("nan")
-    design = np.column_stack([np.ones(x.size), *(midranks(column) for column in given.T)])
+    design = np.column_stack([np.ones(x.size), *(midranks(column) for column in given)])
     residuals = []
     for values in (x, y):
         ranks = midranks(values)

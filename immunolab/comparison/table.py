@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from immunolab.comparison import scales
+from immunolab.comparison.arms import compare_arms
 from immunolab.comparison.cohort import CohortShift, cohort_shift
 from immunolab.comparison.composition import log_ratio_shifts, with_composition
 from immunolab.comparison.families import (
@@ -45,6 +46,7 @@ class Comparison:
     visits : cohort, endpoint, visit, unit, n_patients, median, q1, q3 of every visit in the table.
     noise : endpoint, scale, s_w, df, source: the assay noise verdicts rest on.
     log_ratios : shares of one parent against their median sibling, see `composition.log_ratio_shifts`.
+    arms : with exactly two cohorts, the tests between them, see `arms.compare_arms`; else empty.
     warnings : every weakness, with its particulars.
     """
 
@@ -53,6 +55,7 @@ class Comparison:
     visits: pd.DataFrame
     noise: pd.DataFrame
     log_ratios: pd.DataFrame
+    arms: pd.DataFrame
     warnings: tuple[Finding, ...]
 
 
@@ -86,12 +89,14 @@ def compare_endpoints(
     cells = with_composition(paired, _cells(paired, plan, cohorts))
     frames = [_shift_rows(paired, {k: v for k, v in cells.items() if k[0] == c}, plan) for c in cohorts]
     findings = paired.findings + tuple(f for cell in cells.values() for f in cell.findings)
+    pairs = _pair_rows(paired, changes)
     return Comparison(
-        pairs=_pair_rows(paired, changes),
+        pairs=pairs,
         shifts=_stack(frames),
         visits=_visit_rows(paired.rows),
         noise=_noise_rows(paired, noises),
         log_ratios=log_ratio_shifts(paired),
+        arms=compare_arms(pairs, plan.reference),
         warnings=findings,
     )
 
@@ -325,7 +330,9 @@ def _stack(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _visit_rows(rows: pd.DataFrame) -> pd.DataFrame:
-    there = rows[np.isfinite(rows["value"])]
+    order = np.argsort(np.where(rows["side"] < 0, 2, rows["side"]), kind="stable")
+    there = rows.iloc[order]
+    there = there[np.isfinite(there["value"].to_numpy())].sort_values(["cohort", "endpoint"], kind="stable")
     groups = there.groupby(["cohort", "endpoint", "visit", "unit"], sort=False)["value"]
     table = groups.agg(n_patients="size", median="median").reset_index()
     table["q1"], table["q3"] = groups.quantile(0.25).to_numpy(), groups.quantile(0.75).to_numpy()
@@ -339,3 +346,47 @@ def _noise_rows(paired: Paired, noises: Sequence[Noise | None]) -> pd.DataFrame:
         if noise is not None
     ]
     return pd.DataFrame(rows, columns=["endpoint", "scale", "s_w", "df", "source"])
+
+
+def with_arm_rows(comparison: Comparison, plan: Plan) -> pd.DataFrame:
+    """Return the shifts followed by one row an endpoint for the difference between two arms.
+
+    The row's cohort names the difference, its estimate is the analysis of covariance, its sensitivity p
+    the exact Mann-Whitney of the shifts; adjustment runs over the differences alone.
+    """
+    arms = comparison.arms
+    if arms.empty:
+        return comparison.shifts
+    of_endpoint = comparison.shifts.drop_duplicates("endpoint").set_index("endpoint")
+    rows = []
+    for endpoint, group in arms.groupby("endpoint", sort=False):
+        first, last = group.iloc[0], group.iloc[-1]
+        scale, shown = str(of_endpoint.at[endpoint, "estimate_scale"]), str(first["method"])
+        rows.append(
+            {
+                "cohort": first["contrast"],
+                "endpoint": endpoint,
+                "role": plan.role(str(endpoint)),
+                "contrast": f"{first['contrast']} of {plan.contrast}",
+                "n_pairs": int(last["n"]),
+                "estimate": first["estimate"],
+                "estimate_scale": scale,
+                "fold": np.exp(first["estimate"]) if scale in ("log_odds", "log") else np.nan,
+                "ci_low": first["ci_low"],
+                "ci_high": first["ci_high"],
+                "method": f"{shown}, {scale}" if pd.notna(first["estimate"]) else shown,
+                "p_value": first["p_value"],
+                "sensitivity_p_value": last["p_value"],
+                "warnings": first["codes"] or None,
+                "df": first["df"],
+                "unit": of_endpoint.at[endpoint, "unit"],
+            }
+        )
+    frame = pd.DataFrame(rows)
+    p = frame["p_value"].to_numpy(dtype=float)
+    q, word = (holm(p), "Holm") if plan.adjust == "holm" else (benjamini_hochberg(p), "Benjamini-Hochberg")
+    if plan.adjust == "none":
+        frame = frame.assign(q_value=np.nan, adjustment="none")
+    else:
+        frame = frame.assign(q_value=q, adjustment=f"{word} over {int(np.isfinite(p).sum())} differences between arms")
+    return _stack([comparison.shifts, SHIFTS.check(frame)])
