@@ -62,7 +62,7 @@ def read_measurements(path: Path | str, *, samples: Sequence[Sample] = ()) -> pd
 
     Returns
     -------
-    Rows of `tables.MEASUREMENTS` with study_day, date (YYYY-MM-DD) and flag. Known variables are in
+    Rows of `tables.MEASUREMENTS` with study_day, date (YYYY-MM-DD), flag and row (of the file). Known variables are in
     their canonical unit; ``<2.3`` and ``OOR <`` are ``censored`` below, ``>500`` above.
 
     Raises
@@ -85,9 +85,11 @@ def read_measurements(path: Path | str, *, samples: Sequence[Sample] = ()) -> pd
     if problems:
         raise InputError(sorted(problems, key=_row_number))
     if not rows:
-        return tables.MEASUREMENTS.empty().assign(study_day=pd.Series(dtype="Int64"), date="", flag="")
+        return tables.MEASUREMENTS.empty().assign(study_day=pd.Series(dtype="Int64"), date="", flag="", row=0)
     frame = tables.MEASUREMENTS.frame(rows)
-    return frame.assign(study_day=frame["study_day"].astype("Int64"))
+    frame = frame.assign(study_day=frame["study_day"].astype("Int64"))
+    frame.attrs["file"] = str(path)
+    return frame
 
 
 def _row_number(problem: Problem) -> int:
@@ -244,6 +246,7 @@ def _measurement(reading: _Reading, problems: list[Problem]) -> dict[str, object
         "study_day": reading.study_day,
         "date": reading.date.isoformat() if reading.date else None,
         "flag": reading.flag or None,
+        "row": reading.row.number,
     }
 
 

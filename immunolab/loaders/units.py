@@ -27,12 +27,12 @@ _SPELLINGS = {
     "mg/24h": "mg/day",
     "g/d": "g/day",
     "g/24h": "g/day",
-    "xULN": "uln",
-    "x ULN": "uln",
     "%": "percent",
     "min": "minute",
     "minutes": "minute",
 }
+
+_BARE = ("point", "points", "score", "count", "grade", "1")  # what people write where there is no unit
 
 
 class UnitError(ValueError):
@@ -48,7 +48,6 @@ def _registry() -> UnitRegistry:
     registry.define("IU = [biological_activity]")
     registry.define("U = [enzyme_activity]")
     registry.define("AU = [arbitrary_activity]")
-    registry.define("uln = [upper_limit_of_normal]")
     return registry
 
 
@@ -81,7 +80,7 @@ def conversion(unit: str, variable: Variable) -> float:
     UnitError
         The unit is absent though the variable has one, unknown, or of another dimension.
     """
-    if unit == variable.unit:
+    if unit == variable.unit or (not variable.unit and unit.lower() in _BARE):
         return 1.0
     for other, factor in variable.also.items():
         if same_unit(unit, other):

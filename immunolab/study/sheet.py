@@ -83,8 +83,11 @@ class Study:
         """Return the visits (before, after) an endpoint is compared at, or None when it has none.
 
         Visits named by the comparison come first; where it names phases, the endpoint's registered
-        contrast counts, else the first visit of the earlier and the last of the later phase.
+        contrast counts, else the first visit of the earlier and the last of the later phase. Slopes
+        are compared between the visits that their periods end with.
         """
+        if endpoint.periods:
+            return endpoint.periods[0][-1], endpoint.periods[-1][-1]
         before, after = self.comparison.before, self.comparison.after
         registered = endpoint.contrast or ("", "")
         names = self._visits_in(before), self._visits_in(after)

@@ -1,0 +1,18 @@
+"""Clinical scores: from items or totals to values, responders and rows of the endpoint table."""
+
+from immunolab.clinical.endpoints import endpoint_rows
+from immunolab.clinical.evaluate import SCORES, scores
+from immunolab.clinical.patients import with_visits
+from immunolab.clinical.proportions import compare_proportions, proportion
+from immunolab.clinical.responders import RESPONDERS, responders
+
+__all__ = [
+    "RESPONDERS",
+    "SCORES",
+    "compare_proportions",
+    "endpoint_rows",
+    "proportion",
+    "responders",
+    "scores",
+    "with_visits",
+]

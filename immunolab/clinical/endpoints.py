@@ -1,0 +1,123 @@
+"""Measurements and scores as rows of the endpoint table, so that they are compared like subsets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from immunolab.clinical.definitions import definitions
+from immunolab.clinical.responders import criteria, is_responder
+from immunolab.study.sheet import Study
+from immunolab.study.timeline import place
+from immunolab.study.trial import Endpoint
+from immunolab.tables import ENDPOINTS
+
+_CENSORED = {"below": "below_limit", "above": "above_limit"}
+
+
+def endpoint_rows(study: Study, measurements: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """Return rows of `tables.ENDPOINTS` for every endpoint that is a variable, a score or an assay.
+
+    Parameters
+    ----------
+    study : its endpoints say what is wanted; a study without a trial gets every variable and score.
+    measurements, scores : with a visit in every row.
+
+    Returns
+    -------
+    One row a patient, visit and endpoint. ``sample_id`` is the patient's sample of that visit, or
+    ``PATIENT:VISIT`` where there is none. A value outside the assay's limits stands at the limit,
+    flagged ``below_limit`` or ``above_limit``; one that cannot be evaluated is empty, flagged. Slopes
+    stand in the row of the visit their period ends with.
+    """
+    endpoints = study.endpoints if study.trial else (*study.endpoints, *_everything(measurements, scores))
+    rows = [row for endpoint in endpoints for row in _rows(study, endpoint, measurements, scores)]
+    return ENDPOINTS.frame(rows)
+
+
+def _everything(measurements: pd.DataFrame, scores: pd.DataFrame) -> Iterator[Endpoint]:
+    source = "every measurement of a study without a trial"
+    scored = set(scores["score"])
+    for name in dict.fromkeys(measurements["variable"]):
+        if "." not in name and name not in scored:
+            yield Endpoint(id=name, statistic="paired_change", source=source, role="exploratory", variable=name)
+    for name in dict.fromkeys(scores["score"]):
+        if "." not in name:
+            yield Endpoint(id=name, statistic="paired_change", source=source, role="exploratory", score=name)
+
+
+def _rows(
+    study: Study, endpoint: Endpoint, measurements: pd.DataFrame, scores: pd.DataFrame
+) -> Iterator[dict[str, object]]:
+    if endpoint.kind == "subset":
+        return
+    if endpoint.statistic == "slope_difference":
+        name = f"{endpoint.score or endpoint.variable}.slope"
+        found = scores[scores["score"] == name]
+        ends = [period[-1] for period in endpoint.periods]
+        found = found[found["visit"].isin(ends)]
+    elif endpoint.score:
+        name = endpoint.score
+        found = scores[scores["score"] == name]
+    else:
+        name = endpoint.variable or endpoint.id
+        found = measurements[measurements["variable"] == name]
+    for record in found.to_dict("records"):
+        yield _row(study, endpoint, name, record)
+
+
+def _row(study: Study, endpoint: Endpoint, name: str, record: dict) -> dict[str, object]:
+    patient, visit = str(record["patient_id"]), str(record["visit"])
+    sample = next(
+        (s for s in study.samples if (s.patient_id, s.visit) == (patient, visit) and not s.control_of),
+        None,
+    )
+    cohort = next((s.cohort for s in study.samples if s.patient_id == patient and s.cohort), None)
+    day = record.get("study_day")
+    known = sample.study_day if sample else (None if day is None or pd.isna(day) else int(day))
+    found = place(study.trial, visit, known, study.doses.get(patient))
+    value, unit = _value(endpoint, name, record)
+    return {
+        "sample_id": sample.sample_id if sample else f"{patient}:{visit}",
+        "patient_id": patient,
+        "cohort": cohort,
+        "visit": visit,
+        "study_day": found.study_day,
+        "days_since_last_dose": found.days_since_last_dose,
+        "phase": found.phase,
+        "cycle_state": found.cycle_state,
+        "endpoint": endpoint.id,
+        "population": name,
+        "parent": None,
+        "definition": _definition(endpoint, name),
+        "value": value,
+        "unit": unit,
+        "n_events": None,
+        "n_parent": None,
+        "flag": _flag(record),
+    }
+
+
+def _value(endpoint: Endpoint, name: str, record: dict) -> tuple[float | None, str]:
+    value = None if pd.isna(record["value"]) else float(record["value"])
+    unit = "" if pd.isna(record["unit"]) else str(record["unit"])
+    if endpoint.statistic == "responder_proportion" and name in criteria():
+        return (None if value is None else float(is_responder(name, value))), "responder"
+    return value, endpoint.unit or unit or "points"
+
+
+def _definition(endpoint: Endpoint, name: str) -> str | None:
+    if endpoint.statistic == "responder_proportion" and name in criteria():
+        return f"{name} {criteria()[name][0][0]}"
+    scale = definitions().scales.get(name)
+    return f"{name} {scale.range[0]:g} to {scale.range[1]:g}" if scale else None
+
+
+def _flag(record: dict) -> str | None:
+    words = [str(record["flag"])] if not pd.isna(record.get("flag")) and record.get("flag") else []
+    censored = record.get("censored")
+    words += [_CENSORED[censored]] if isinstance(censored, str) and censored in _CENSORED else []
+    if pd.isna(record["value"]) and "not_evaluable" not in ";".join(words):
+        words.append("not_evaluable" if "score" in record else "no_value")
+    return ";".join(words) or None

@@ -1,0 +1,82 @@
+"""Responders: who they are, and how many with an exact interval, complete cases beside the worst case."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from immunolab.clinical.definitions import definitions
+from immunolab.clinical.proportions import proportion
+from immunolab.tables import Column, Table
+
+RESPONDERS = Table(
+    "responders",
+    "responders by score and visit, with Clopper-Pearson 95 % intervals",
+    (
+        Column("score", "text", "name of the score"),
+        Column("criterion", "text", "what a responder must reach"),
+        Column("visit", "text", "visit label"),
+        Column("n_patients", "integer", "patients with a row at the visit", "patients", low=0),
+        Column("n_evaluable", "integer", "of these, patients who can be evaluated", "patients", low=0),
+        Column("n_responders", "integer", "responders", "patients", low=0),
+        Column("percent", "number", "responders of the evaluable", "%", True),
+        Column("ci_low", "number", "lower 95 % limit", "%", True),
+        Column("ci_high", "number", "upper 95 % limit", "%", True),
+        Column("percent_worst_case", "number", "responders of all patients: not evaluable counts as none", "%", True),
+        Column("worst_case_ci_low", "number", "lower 95 % limit", "%", True),
+        Column("worst_case_ci_high", "number", "upper 95 % limit", "%", True),
+        Column("verified", "text", "whether the definition was checked against its source", allowed=("yes", "no")),
+    ),
+    key=("score", "criterion", "visit"),
+)
+
+
+def criteria() -> dict[str, list[tuple[str, Callable[[float], bool]]]]:
+    """Return, by score, the criteria a responder is told by."""
+    met: list[tuple[str, Callable[[float], bool]]] = [("responder", lambda value: value >= 1)]
+    categories = definitions().total_improvement.categories
+    graded: list[tuple[str, Callable[[float], bool]]] = [
+        (f"{name} ({least:g} or more)", lambda value, least=least: value >= least)  # type: ignore[misc]
+        for name, least in categories.items()
+    ]
+    return {"SRI_4": met, "IMACS_DOI": met, "ACR_EULAR_2016_TIS": graded}
+
+
+def is_responder(score: str, value: float) -> bool:
+    """Return whether a value makes a responder by the score's first (least demanding) criterion."""
+    return criteria()[score][0][1](value)
+
+
+def responders(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return responders by score, criterion and visit.
+
+    Not evaluable patients are left out of ``percent`` and counted as non-responders in
+    ``percent_worst_case``; both stand with their n.
+    """
+    rows: list[dict[str, object]] = []
+    for score, tests in criteria().items():
+        found = scores[scores["score"] == score]
+        for visit, group in found.groupby("visit", sort=False):
+            values = [float(value) for value in group["value"].dropna()]
+            for criterion, test in tests:
+                evaluable = proportion(sum(map(test, values)), len(values))
+                worst = proportion(evaluable.n_responders, len(group))
+                rows.append(
+                    {
+                        "score": score,
+                        "criterion": criterion,
+                        "visit": visit,
+                        "n_patients": len(group),
+                        "n_evaluable": len(values),
+                        "n_responders": evaluable.n_responders,
+                        "percent": evaluable.percent,
+                        "ci_low": evaluable.ci_low,
+                        "ci_high": evaluable.ci_high,
+                        "percent_worst_case": worst.percent,
+                        "worst_case_ci_low": worst.ci_low,
+                        "worst_case_ci_high": worst.ci_high,
+                        "verified": group["verified"].iloc[0],
+                    }
+                )
+    return RESPONDERS.frame(rows)
