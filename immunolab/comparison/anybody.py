@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from immunolab.comparison.guards import Finding, name_rows
 from immunolab.comparison.plan import Plan, Scale
-from immunolab.comparison.table import Comparison, compare_endpoints, with_arm_rows
+from immunolab.comparison.shifts import with_arm_rows
+from immunolab.comparison.table import Comparison, compare_endpoints
 from immunolab.errors import InputError, Problem, nearest
 from immunolab.study.spreadsheet import read_lines
 from immunolab.tables import PAIRS, SHIFTS
@@ -317,7 +318,7 @@ def compare_table(table: TextFrame, columns: Columns, plan: Plan, scale: Scale |
     if scale is not None:
         plan = replace(plan, scales=dict.fromkeys(rows["endpoint"].unique(), scale))
     found = compare_endpoints(rows, plan, where=table.file)
-    return replace(found, shifts=with_arm_rows(found, plan), warnings=(*findings, *found.warnings))
+    return replace(found, shifts=with_arm_rows(found.shifts, found.arms, plan), warnings=(*findings, *found.warnings))
 
 
 def write_comparison(comparison: Comparison, path: Path) -> tuple[Path, Path, Path]:

@@ -220,15 +220,15 @@ def correlate_shifts(
     rows = []
     for endpoint, group in pairs[pairs["shift"].notna()].groupby("endpoint", sort=False):
         kept = group[group["patient_id"].isin(change)]
-        x = kept["shift"].to_numpy(dtype=float)
-        y = kept["patient_id"].map(change).to_numpy(dtype=float)
+        x = np.asarray(kept["shift"], dtype=np.float64)
+        y = np.asarray(kept["patient_id"].map(change), dtype=np.float64)
         there = np.isfinite(y)
         x, y, kept = x[there], y[there], kept[there]
         rho, low, high, p, method = spearman(x, y, seed=seed)
         partial = float("nan")
         if baseline is not None and np.isfinite(rho):
-            clinical: Array = kept["patient_id"].map(baseline).to_numpy(dtype=float)
-            started: Array = kept["before"].to_numpy(dtype=float)
+            clinical = np.asarray(kept["patient_id"].map(baseline), dtype=np.float64)
+            started = np.asarray(kept["before"], dtype=np.float64)
             partial = _partial(x, y, (started, clinical)) if np.isfinite(started + clinical).all() else float("nan")
         rows.append([endpoint, x.size, rho, low, high, p, method, partial])
     columns = ["endpoint", "n", "rho", "ci_low", "ci_high", "p_value", "p_method", "partial_rho"]

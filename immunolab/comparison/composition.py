@@ -17,7 +17,7 @@ from immunolab.comparison.paired import ALPHA, paired_t
 from immunolab.comparison.pairing import Paired
 
 Array = NDArray[np.float64]
-Cells = Mapping[tuple[str, int], CohortShift]
+Cells = Mapping[int, CohortShift]
 
 LARGE_SHARE = 20.0  # percent of the parent
 LARGE_CHANGE = float(np.log(2.0))
@@ -25,14 +25,14 @@ LEAST_SIBLINGS = 3
 LEAST_PAIRS = 3
 
 
-def with_composition(paired: Paired, cells: Cells) -> dict[tuple[str, int], CohortShift]:
-    """Return the cells with W_COMPOSITION and W_ABSOLUTE_FLAT added where they apply."""
+def with_composition(paired: Paired, cells: Cells, cohort: str) -> dict[int, CohortShift]:
+    """Return a cohort's cells (by endpoint number) with W_COMPOSITION and W_ABSOLUTE_FLAT where they apply."""
     parents, populations = _first(paired, "parent"), _first(paired, "population")
     result = dict(cells)
-    for (cohort, e), cell in cells.items():
+    for e, cell in cells.items():
         found = [*_movers(paired, cells, cohort, e, parents), *_flat(paired, cells, cohort, e, populations)]
         if found:
-            result[cohort, e] = replace(cell, findings=(*cell.findings, *found))
+            result[e] = replace(cell, findings=(*cell.findings, *found))
     return result
 
 
@@ -49,8 +49,8 @@ def _movers(paired: Paired, cells: Cells, cohort: str, e: int, parents: list[str
     if not parents[e] or not _is_share(paired, e):
         return []
     moved = []
-    for (other_cohort, k), cell in cells.items():
-        if other_cohort != cohort or k == e or parents[k] != parents[e] or not _is_share(paired, k):
+    for k, cell in cells.items():
+        if k == e or parents[k] != parents[e] or not _is_share(paired, k):
             continue
         share = float(np.median(paired.value[k, cell.complete].max(axis=1))) if cell.complete.any() else 0.0
         if paired.scales[k] in scales.MULTIPLICATIVE and share > LARGE_SHARE:
@@ -64,11 +64,11 @@ def _movers(paired: Paired, cells: Cells, cohort: str, e: int, parents: list[str
 
 
 def _flat(paired: Paired, cells: Cells, cohort: str, e: int, populations: list[str]) -> list[Finding]:
-    cell = cells[cohort, e]
+    cell = cells[e]
     if not _is_share(paired, e) or not populations[e] or not cell.main.p_value < ALPHA:
         return []
-    for (other_cohort, k), other in cells.items():
-        same = other_cohort == cohort and populations[k] == populations[e] and "/ul" in paired.units[k].lower()
+    for k, other in cells.items():
+        same = populations[k] == populations[e] and "/ul" in paired.units[k].lower()
         if not same or not np.isfinite(other.main.ci_low):
             continue
         up = cell.main.estimate > 0
