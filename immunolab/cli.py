@@ -155,13 +155,14 @@ def _add_simulate(commands: Subparsers) -> None:
         "--faults", type=float, default=0.0, metavar="RATE", help="1 is everyday life, 0 none (default)"
     )
     parser.add_argument("--mixed-labels", action="store_true", help="markers spelled differently from file to file")
+    parser.add_argument("--citeseq", type=int, default=0, metavar="CELLS", help="CITE-seq of every sample too, as h5ad")
     parser.add_argument("--no-event-truth", action="store_true", help="leave out truth/events")
 
 
 def _simulate(arguments: argparse.Namespace) -> int:
     from immunolab.simulate import Options, simulate
 
-    chosen = ("batches", "lot_change", "drift", "centres", "fmo", "ics", "faults", "mixed_labels")
+    chosen = ("batches", "lot_change", "drift", "centres", "fmo", "ics", "faults", "mixed_labels", "citeseq")
     simulate(
         arguments.trial,
         patients=arguments.patients,
@@ -292,10 +293,49 @@ def _compare(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _add_gate(commands: Subparsers) -> None:
+    parser = _command(commands, "gate", "Gate FCS files with one strategy; no study needed.", _gate)
+    parser.add_argument("files", nargs="+", metavar="FILE")
+    parser.add_argument(
+        "--strategy", required=True, metavar="S", help="YAML, Gating-ML .xml, FlowJo .wsp or FlowJo 9 .xml"
+    )
+    parser.add_argument("-o", "--out", default="immunolab_gates", metavar="OUT", help="folder (default: %(default)s)")
+    parser.add_argument("--jobs", type=_at_least_one, default=1, metavar="N", help="tubes at once (default: 1)")
+    parser.add_argument("--memberships", action="store_true", help="write which events are in which population")
+    parser.add_argument(
+        "--against",
+        metavar="REFERENCE",
+        help="report agreement with a FlowJo workspace, Gating-ML, counts (CSV: sample, path, count) or labels (CSV)",
+    )
+    parser.add_argument("--wsp", metavar="FILE", help="also write the gates as a FlowJo workspace")
+
+
+def _gate(arguments: argparse.Namespace) -> int:
+    from immunolab.pipeline.gate_files import GateOptions, gate_files
+    from immunolab.pipeline.gate_text import agreement_text, failure_lines
+
+    options = GateOptions(
+        arguments.jobs,
+        arguments.memberships,
+        Path(arguments.against) if arguments.against else None,
+        Path(arguments.wsp) if arguments.wsp else None,
+    )
+    outcome = gate_files(arguments.files, arguments.strategy, arguments.out, options)
+    if outcome.agreement is not None:
+        _say(agreement_text(outcome.agreement))
+    _say(f"{len(outcome.done)} of {len(arguments.files)} files gated: {outcome.out}/counts.csv")
+    for line in failure_lines(outcome.failures):
+        _say_error(line)
+    if outcome.problems:
+        raise InputError(outcome.problems)
+    return SOME_FAILED if len(outcome.failures) else DONE
+
+
 COMMANDS: tuple[Callable[[Subparsers], None], ...] = (
     _add_demo,
     _add_check,
     _add_run,
+    _add_gate,
     _add_compare,
     _add_inspect,
     _add_convert,

@@ -79,13 +79,13 @@ def draw_tube(model: Model, recipe: Recipe, rng: np.random.Generator) -> Tube:
     n, tube = recipe.n_events, model.tube
     fate = rng.choice(3, n, p=[1 - tube["debris"] - tube["doublets"], tube["debris"], tube["doublets"]])
     debris, singlet = fate == 1, fate != 2
-    cells = _draw_cells(model, recipe, n, rng)
+    cells = draw_cells(model, recipe, n, rng)
     leaf = np.where(debris, -1, cells.leaf).astype(np.int8)
     signal = np.where(debris[:, None], _debris_signal(model, recipe, n, rng), cells.signal)
     scatter = cells.scatter
     scatter[debris] = _scatter(model, np.full(int(debris.sum()), "debris"), rng)
     doublets = np.flatnonzero(~singlet)
-    partners = _draw_cells(model, recipe, len(doublets), rng)
+    partners = draw_cells(model, recipe, len(doublets), rng)
     signal[doublets] += partners.signal
     scatter[doublets] += partners.scatter
     scatter[doublets, 1] = model.doublet_height * scatter[doublets, 0]
@@ -103,7 +103,9 @@ def draw_tube(model: Model, recipe: Recipe, rng: np.random.Generator) -> Tube:
 
 
 @dataclass(frozen=True)
-class _Cells:
+class Cells:
+    """Single cells: kind, drawn levels, whether alive, linear signal of each dye, FSC-A, FSC-H and SSC-A."""
+
     leaf: NDArray[np.int8]
     levels: NDArray[np.int8]
     alive: Mask
@@ -111,7 +113,8 @@ class _Cells:
     scatter: Floats
 
 
-def _draw_cells(model: Model, recipe: Recipe, n: int, rng: np.random.Generator) -> _Cells:
+def draw_cells(model: Model, recipe: Recipe, n: int, rng: np.random.Generator) -> Cells:
+    """Draw stained single cells, before any instrument sees them."""
     composition = recipe.composition
     leaf = rng.choice(len(model.leaves), n, p=composition.leaves)
     levels = _draw_levels(model, composition, leaf, recipe.stimulated, rng)
@@ -121,7 +124,7 @@ def _draw_cells(model: Model, recipe: Recipe, n: int, rng: np.random.Generator) 
     kind = np.where(cycling & (kind == "lymphocyte"), "blast", kind)
     scatter = _scatter(model, np.where(alive, kind, "dead"), rng)
     signal = np.column_stack([_stain(model, recipe, m, leaf, levels, alive, rng) for m in recipe.panel.markers])
-    return _Cells(leaf.astype(np.int8), levels, alive, signal, scatter)
+    return Cells(leaf.astype(np.int8), levels, alive, signal, scatter)
 
 
 def _draw_levels(

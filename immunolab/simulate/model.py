@@ -45,6 +45,8 @@ class Options:
     mixed_labels : markers are spelled differently from file to file.
     visit_jitter : samples are taken on a random day of the visit's window instead of the target day.
     sample_type : share of dead cells.
+    baseline : composition before treatment: hc, sle, als, iim, rp or pmr; "" follows the trial.
+    citeseq : cells of every sample for CITE-seq too, as h5ad; 0 for none.
     truth_events : write the truth of every event.
     """
 
@@ -68,6 +70,8 @@ class Options:
     mixed_labels: bool = False
     visit_jitter: bool = False
     sample_type: Literal["fresh_blood", "fresh_PBMC", "cryo_PBMC"] = "fresh_PBMC"
+    baseline: str = ""
+    citeseq: int = 0
     truth_events: bool = True
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,10 +15,11 @@ from immunolab.config import dump_yaml
 from immunolab.errors import InputError, Problem, nearest
 from immunolab.simulate.biology import Composition, Patient, compose, draw_patient, expected_percent, typical_patient
 from immunolab.simulate.cells import Tube
+from immunolab.simulate.citeseq import biased, draw_library, load_citeseq, write_cells
 from immunolab.simulate.clinic import Chart, decline, load_clinic, measure_patient
 from immunolab.simulate.laboratory import Faults, Laboratory, TubeKind
 from immunolab.simulate.model import Model, Options, load_model
-from immunolab.simulate.schedule import PATIENT, VISIT, Bleed, generator, plan_bleeds, visit_missed
+from immunolab.simulate.schedule import PATIENT, SEQUENCING, VISIT, Bleed, generator, plan_bleeds, visit_missed
 from immunolab.simulate.truth import TruthTables, folds, memberships
 from immunolab.study.trial import Trial, Visit, load_trial
 
@@ -55,24 +56,24 @@ def simulate(
         Unknown trial or visit, a folder that holds files, no patient: all at once.
     """
     trial, folder = load_trial(trial_id), Path(folder)
-    _check(trial, patients, events, visits, folder)
     options = replace(options or Options(), events=events, null=null, confounded=confounded)
+    _check(trial, patients, visits, options, folder)
     study = VirtualTrial(load_model(), trial, options, seed, chosen_visits(trial, visits), patients)
-    for part in ("fcs", "truth", *(["truth/events"] if options.truth_events else [])):
+    parts = {"fcs": True, "truth": True, "truth/events": options.truth_events, "cells": options.citeseq > 0}
+    for part in (name for name, wanted in parts.items() if wanted):
         (folder / part).mkdir(parents=True, exist_ok=True)
     truth = TruthTables(study.model)
-    sheet = [*study.write_samples(folder, truth), *study.write_controls(folder)]
+    sheet = [*study.write_samples(folder, truth), *study.write_controls(folder), *study.write_cells(folder, truth)]
     pd.DataFrame(sheet).convert_dtypes().to_csv(folder / "samples.csv", index=False)
     measured = study.measurements()
     if measured:
         pd.DataFrame(measured).to_csv(folder / "measurements.csv", index=False)
     truth.write(folder / "truth", study.people, folds(study.model, trial, study.baseline, options))
-    settings = {"trial": trial.id, "seed": seed, "patients": patients, "visits": [v.name for v in study.visits]}
-    (folder / "truth" / "options.yaml").write_text(dump_yaml({**settings, **options.__dict__}), encoding="utf-8")
+    _write_options(study, folder / "truth" / "options.yaml")
     _write_study_file(study, trial_id, bool(measured), folder)
 
 
-def _check(trial: Trial, patients: int, events: int, visits: Sequence[str] | None, folder: Path) -> None:
+def _check(trial: Trial, patients: int, visits: Sequence[str] | None, options: Options, folder: Path) -> None:
     problems = []
     for name in visits or ():
         if name not in trial.visit_names:
@@ -80,8 +81,10 @@ def _check(trial: Trial, patients: int, events: int, visits: Sequence[str] | Non
             problems.append(Problem("", "", f"trial {trial.id} has no visit '{name}'", hint))
     if patients < 1:
         problems.append(Problem("", "", f"{patients} patients cannot be simulated", "at least 1"))
-    if events < 0:
-        problems.append(Problem("", "", f"{events} events cannot be simulated", "0 or more"))
+    for name in ("events", "centres", "citeseq", "faults", "drift"):
+        value = getattr(options, name)
+        if value < 0:
+            problems.append(Problem("", "", f"{name}: {value} cannot be simulated", "0 or more"))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         problems.append(
             Problem(str(folder), "", "the folder is not empty", "name a new folder; nothing is overwritten")
@@ -118,7 +121,7 @@ class VirtualTrial:
     @property
     def baseline(self) -> str:
         """Key of the baseline composition; a design of the user's own starts from health."""
-        return self.cohort if self.cohort in self.model.baselines else "hc"
+        return self.options.baseline or (self.cohort if self.cohort in self.model.baselines else "hc")
 
     @property
     def tubes(self) -> tuple[TubeKind, ...]:
@@ -243,6 +246,37 @@ class VirtualTrial:
                         "marker": marker,
                     }
 
+    def write_cells(self, folder: Path, truth: TruthTables) -> Iterator[dict[str, object]]:
+        """Write the CITE-seq library of every visit, when asked for, and yield the lines of the sheet."""
+        if not self.options.citeseq:
+            return
+        assay = load_citeseq()
+        for bleed in self.attended(self.visits):
+            blood = biased(self.model, assay, self.blood(bleed))
+            rng = generator(self.seed, SEQUENCING, *bleed.key)
+            patient, kernel = self.people[bleed.patient], assay.drug_response["kernel"]
+            response = self._strength * blood.pd[kernel] * (1.0 + patient.response[kernel])
+            rna, protein, tube = draw_library(self.model, assay, blood, self.options.citeseq, response, rng)
+            who: dict[str, object] = {
+                "sample_id": f"{patient.patient_id}_{bleed.visit.name}_cells",
+                "patient_id": patient.patient_id,
+                "visit": bleed.visit.name,
+                "cohort": self.cohort.upper(),
+                "study_day": bleed.day,
+                "batch": f"B{bleed.batch}",
+            }
+            path = folder / "cells" / f"{who['sample_id']}.h5ad"
+            write_cells(assay, rna, protein, str(who["sample_id"]), (patient.patient_id, bleed.visit.name), path)
+            masks = memberships(self.model, tube)
+            truth.add(who, tube, masks, blood, (*assay.protein["markers"],), "")
+            if self.options.truth_events:
+                truth.event_table(tube, masks).to_parquet(folder / "truth" / "events" / f"{who['sample_id']}.parquet")
+            yield {**who, "file": f"cells/{who['sample_id']}.h5ad", "modality": "single_cell"}
+
+    @property
+    def _strength(self) -> float:
+        return 0.0 if self.options.null else self.options.effect
+
     def measurements(self) -> list[dict[str, object]]:
         """Return the clinical table: every planned visit of the design that took place."""
         clinic = load_clinic()
@@ -256,8 +290,7 @@ class VirtualTrial:
         return rows
 
     def _chart(self, treg_log_fold: dict[int, float]) -> Chart:
-        strength = 0.0 if self.options.null else self.options.effect
-        return Chart(max(self.trial.dosing.days), strength, treg_log_fold)
+        return Chart(max(self.trial.dosing.days), self._strength, treg_log_fold)
 
     def _treg_course(self, bleeds: Sequence[Bleed]) -> dict[int, float]:
         """Return, by day, how far the log fold of Treg since the first visit departs from the typical one."""
@@ -281,6 +314,14 @@ def _write_study_file(study: VirtualTrial, trial_id: str | Path, measured: bool,
     settings["panels"] = {kind.panel: {"strategy": study.model.panels[kind.panel].strategy} for kind in study.tubes}
     settings["comparison"] = _comparison(study)
     (folder / "study.yaml").write_text(dump_yaml(settings), encoding="utf-8")
+
+
+def _write_options(study: VirtualTrial, path: Path) -> None:
+    """Write what the run was asked for: trial, seed, patients, visits, and every option that is not the default."""
+    settings = {"trial": study.trial.id, "seed": study.seed, "patients": study.n_patients}
+    chosen = {f.name: getattr(study.options, f.name) for f in fields(Options)}
+    changed = {name: value for name, value in chosen.items() if value != getattr(Options(), name)}
+    path.write_text(dump_yaml({**settings, "visits": [v.name for v in study.visits], **changed}), encoding="utf-8")
 
 
 def _comparison(study: VirtualTrial) -> dict[str, str]:

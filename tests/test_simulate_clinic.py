@@ -1,0 +1,122 @@
+"""The virtual clinic and sequencing: courses, rates and biases are as planted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from immunolab.loaders.measurements import read_measurements
+from immunolab.simulate import Options, simulate
+from immunolab.simulate.biology import compose, expected_percent, typical_patient
+from immunolab.simulate.citeseq import biased, load_citeseq
+from immunolab.simulate.clinic import load_clinic
+from immunolab.simulate.model import load_model
+from immunolab.simulate.virtual_trial import VirtualTrial, chosen_visits
+from immunolab.study.sheet import load_study
+from immunolab.study.trial import builtin_trials, load_trial
+
+MODEL = load_model()
+SLE, ALS = "sle_nct02084238", "als_nct04952155"
+
+
+@pytest.mark.parametrize("trial", builtin_trials())
+def test_clinic_measures_every_variable_and_score_the_design_names(trial: str, tmp_path: Path) -> None:
+    simulate(trial, patients=2, seed=1, folder=tmp_path / "study", events=0)
+    table = read_measurements(tmp_path / "study" / "measurements.csv")
+    measured = set(table.variable)
+    design = load_trial(trial).expanded_endpoints()
+    assert {e.variable for e in design if e.variable} <= measured
+    parts = {
+        "SRI_4": {"SELENA_SLEDAI", "BILAG_new_A", "BILAG_new_B", "PGA"},
+        "SLE_relapse": {"SELENA_SLEDAI"},
+        "IMACS_DOI": {"PhGA", "PtGA", "MMT_8", "HAQ_DI", "muscle_enzyme", "extramuscular"},
+        "ACR_EULAR_2016_TIS": {"PhGA", "PtGA", "MMT_8", "HAQ_DI", "muscle_enzyme", "extramuscular"},
+        "PMR_AS": {"CRP", "pain", "PhGA", "morning_stiffness", "EUL"},
+    }
+    for score in {e.score for e in design if e.score}:
+        assert parts.get(score, {score}) <= measured, score
+
+
+def clinical(trial: str, variable: str, n: int = 150, **settings: object) -> pd.DataFrame:
+    design = load_trial(trial)
+    study = VirtualTrial(MODEL, design, Options(**settings), 9, chosen_visits(design, None), n)  # type: ignore[arg-type]
+    frame = pd.DataFrame(study.measurements())
+    return frame[frame.variable == variable].pivot(index="patient_id", columns="visit", values="value").astype(float)
+
+
+def test_lupus_activity_falls_with_the_drug_only() -> None:
+    treated, untreated = clinical(SLE, "SELENA_SLEDAI"), clinical(SLE, "SELENA_SLEDAI", null=True)
+    assert treated.min().min() >= 0
+    assert treated.W0.min() >= 8  # admission asks for 8 points
+    assert (treated.W10 - treated.W0).mean() == pytest.approx(-6, abs=1.0)
+    assert (untreated.W10 - untreated.W0).mean() == pytest.approx(0, abs=1.0)
+
+
+def test_motor_function_declines_at_the_planted_rates() -> None:
+    scores = clinical(ALS, "ALSFRS_R", n=400)
+    months = 168 / 30.4375
+    assert ((scores.W24 - scores.W0) / months).mean() == pytest.approx(-0.5, abs=0.1)
+    assert ((scores.W48 - scores.W24) / months).mean() == pytest.approx(-0.8, abs=0.1)
+    assert scores.max().max() <= 48
+
+
+def test_fast_decliners_miss_the_last_visit_more_often() -> None:
+    scores = clinical(ALS, "ALSFRS_R", n=400, faults=1.0)
+    lost = scores.W48.isna()
+    assert 0.15 < lost.mean() < 0.45
+    assert lost.mean() > clinical(SLE, "SELENA_SLEDAI", n=400, faults=1.0).W10.isna().mean()
+
+
+def test_values_beyond_the_assay_are_censored_at_the_limit(tmp_path: Path) -> None:
+    simulate(ALS, patients=12, seed=1, folder=tmp_path / "als", events=0)
+    table = pd.read_csv(tmp_path / "als" / "measurements.csv")
+    low = table[(table.variable == "IL-17A") & (table.censored == "below")]
+    assert len(low) > 0
+    assert set(low.value) == {load_clinic().measures["als"]["IL-17A"].below}
+    rest = table[(table.variable == "IL-17A") & table.censored.isna()]
+    assert (rest.value >= 1.2).all()
+
+
+@pytest.fixture(scope="module")
+def sequenced(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("citeseq") / "study"
+    simulate(SLE, patients=1, seed=2, folder=folder, events=100, visits=["W0"], options=Options(citeseq=2000))
+    return folder
+
+
+def test_sequenced_cells_are_raw_counts_of_genes_and_proteins(sequenced: Path) -> None:
+    from anndata import read_h5ad
+
+    study = load_study(sequenced)
+    sample = next(s for s in study.samples if s.modality == "single_cell")
+    cells = read_h5ad(sample.file)
+    counts = cells.layers["counts"].toarray()
+    assert (counts == counts.round()).all()
+    assert (counts >= 0).all()
+    assert set(cells.obs["sample_id"]) == {sample.sample_id}
+    events = pd.read_parquet(sequenced / "truth" / "events" / f"{sample.sample_id}.parquet")
+    assert len(events) == cells.n_obs == 2000
+    mito = counts[:, cells.var_names.str.startswith("MT-")].sum(axis=1) / counts.sum(axis=1)
+    assert mito[events.viable].mean() < 0.1
+    assert mito[~events.viable].mean() > 0.2
+    protein = cells.obsm["protein"]
+    assert protein.CD8[events.CD8.to_numpy()].median() > 10 * protein.CD8[events.CD4.to_numpy()].median()
+    gene = pd.DataFrame(counts, columns=cells.var_names)
+    found = gene.FOXP3 > 0
+    treg, others = events.Treg, events.CD4 & ~events.Treg
+    assert 0.1 < found[treg].mean() < 0.7  # dropout: the gene alone cannot name the cells
+    assert found[others].mean() < 0.05
+
+
+def test_the_assay_finds_more_regulatory_cells_than_are_there() -> None:
+    blood = compose(MODEL, "sle", typical_patient(MODEL), 1, load_trial(SLE).dosing.days, Options())
+    seen = biased(MODEL, load_citeseq(), blood)
+    true, found = (expected_percent(MODEL, c, "Treg", "CD4") for c in (blood, seen))
+    odds = np.log(found / (100 - found)) - np.log(true / (100 - true))
+    assert odds == pytest.approx(0.25)
+    assert seen.leaves.sum() == pytest.approx(1.0)
+    same = [expected_percent(MODEL, c, "CD4", "lymphocytes") for c in (blood, seen)]
+    assert same[0] == pytest.approx(same[1])
