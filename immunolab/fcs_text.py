@@ -168,7 +168,7 @@ def keywords(raw: bytes, file: str) -> tuple[dict[str, str], list[str]]:
     i, n = 0, len(parts)
     while i + 1 < n:
         key, pieces, i = parts[i].strip().strip("\0").upper(), [parts[i + 1]], i + 2
-        while pieces[-1] and i + 1 < n and not parts[i]:
+        while pieces[0] and i + 1 < n and not parts[i]:
             pieces.append(parts[i + 1])
             i += 2
         if key in found:
