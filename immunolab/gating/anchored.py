@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numba import njit
 
 from immunolab.gating.cards import Array
 from immunolab.gating.thresholds import main_mode, robust_sd, smoothed_density
 
-_BINS = 160
+_BINS = 120
 _TARGET = 5
 _STARTS = ((0.0, 0), (0.3, 0), (0.55, 0), (0.55, 1), (0.1, 1), (1.0, 1))
 _START_WEIGHTS = (0.5, 0.3, 0.04, 0.04, 0.06, 0.06)
@@ -90,19 +91,16 @@ class Mixture:
     means: Array
     covariances: Array
 
-    def shares(self, cells: Cells) -> Array:
-        """Return each group's density at the cells, cells x groups, weights included."""
-        du = cells.u[:, None] - self.means[:, 0]
-        dv = cells.v[:, None] - self.means[:, 1]
-        a, b, d = self.covariances[:, 0, 0], self.covariances[:, 0, 1], self.covariances[:, 1, 1]
-        determinant = a * d - b * b
-        square = (d * du * du - 2 * b * du * dv + a * dv * dv) / determinant
-        return np.asarray(self.weights / np.sqrt(determinant) * np.exp(-0.5 * square))
-
     def target(self, cells: Cells) -> Array:
         """Return the probability that an event of each cell is of the corner's group."""
-        shares = self.shares(cells)
-        return np.asarray(shares[:, _TARGET] / np.maximum(shares.sum(axis=1), 1e-300))
+        return np.asarray(_posterior(cells.u, cells.v, *self.terms())[:, _TARGET])
+
+    def terms(self) -> tuple[Array, Array, Array]:
+        """Return what a density needs of each group: its height, its mean, its inverse covariance."""
+        a, b, d = self.covariances[:, 0, 0], self.covariances[:, 0, 1], self.covariances[:, 1, 1]
+        determinant = a * d - b * b
+        inverse = np.stack([d, -b, a], axis=1) / determinant[:, None]
+        return self.weights / np.sqrt(determinant), self.means, inverse
 
 
 def fit_mixture(cells: Cells, start: Mixture | None = None, rounds: int = 80) -> Mixture | None:
@@ -110,7 +108,7 @@ def fit_mixture(cells: Cells, start: Mixture | None = None, rounds: int = 80) ->
     model = start or _start(cells)
     if model is None:
         return None
-    for _ in range(rounds if start is None else max(rounds // 6, 1)):
+    for _ in range(rounds if start is None else max(rounds // 8, 1)):
         after = _step(cells, model)
         moved = np.abs(after.means - model.means).max() + np.abs(after.weights - model.weights).max()
         model = after
@@ -156,19 +154,49 @@ def _start(cells: Cells) -> Mixture | None:
 
 def _step(cells: Cells, model: Mixture) -> Mixture:
     """Return the mixture after one round of expectation and maximisation, covariances kept in bounds."""
-    shares = model.shares(cells)
-    shares *= (cells.counts / np.maximum(shares.sum(axis=1), 1e-300))[:, None]
-    mass = np.maximum(shares.sum(axis=0), 1e-6)
-    means = np.stack([cells.u @ shares, cells.v @ shares], axis=1) / mass[:, None]
+    moments = _moments(cells.u, cells.v, cells.counts, *model.terms())
+    mass = np.maximum(moments[:, 0], 1e-6)
+    means = moments[:, 1:3] / mass[:, None]
+    spread = moments[:, 3:] / mass[:, None] - np.stack(
+        [means[:, 0] ** 2, means[:, 0] * means[:, 1], means[:, 1] ** 2], axis=1
+    )
     # a rival that climbs into the corner's cloud would split it and move the border outwards
     means[:_TARGET, 0] = np.minimum(means[:_TARGET, 0], _RIVALS_REACH * means[_TARGET, 0])
-    du = cells.u[:, None] - means[:, 0]
-    dv = cells.v[:, None] - means[:, 1]
-    # one reference event's worth of a round unit group keeps small groups from collapsing
-    a = ((shares * du * du).sum(axis=0) + 1.0) / (mass + 1.0)
-    d = ((shares * dv * dv).sum(axis=0) + 1.0) / (mass + 1.0)
-    b = (shares * du * dv).sum(axis=0) / (mass + 1.0)
+    # one event's worth of a round unit group keeps small groups from collapsing
+    a, b, d = (spread * mass[:, None] + [1.0, 0.0, 1.0]).T / (mass + 1.0)
     a, d = np.clip(a, _LEAST_SD**2, _MOST_SD_U**2), np.clip(d, _LEAST_SD**2, _MOST_SD_V**2)
     b = np.clip(b, -0.9 * np.sqrt(a * d), 0.9 * np.sqrt(a * d))
     covariances = np.stack([np.stack([a, b], axis=1), np.stack([b, d], axis=1)], axis=1)
     return Mixture(mass / mass.sum(), means, covariances)
+
+
+@njit(nogil=True, cache=True)
+def _posterior(u, v, height, mean, inverse):  # type: ignore[no-untyped-def]
+    shares = np.empty((len(u), len(height)))
+    for i in range(len(u)):
+        total = 1e-300
+        for j in range(len(height)):
+            du, dv = u[i] - mean[j, 0], v[i] - mean[j, 1]
+            square = inverse[j, 0] * du * du + 2 * inverse[j, 1] * du * dv + inverse[j, 2] * dv * dv
+            shares[i, j] = height[j] * np.exp(-0.5 * square)
+            total += shares[i, j]
+        for j in range(len(height)):
+            shares[i, j] /= total
+    return shares
+
+
+@njit(nogil=True, cache=True)
+def _moments(u, v, counts, height, mean, inverse):  # type: ignore[no-untyped-def]
+    """Sums over events, weighted by each group's probability, of 1, u, v, uu, uv, vv."""
+    shares = _posterior(u, v, height, mean, inverse)
+    sums = np.zeros((len(height), 6))
+    for i in range(len(u)):
+        for j in range(len(height)):
+            w = counts[i] * shares[i, j]
+            sums[j, 0] += w
+            sums[j, 1] += w * u[i]
+            sums[j, 2] += w * v[i]
+            sums[j, 3] += w * u[i] * u[i]
+            sums[j, 4] += w * u[i] * v[i]
+            sums[j, 5] += w * v[i] * v[i]
+    return sums

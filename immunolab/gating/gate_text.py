@@ -39,6 +39,12 @@ _SCALES: dict[str, type] = {
 CLOUDS = ((("CD25", "hi"), ("CD127", "lo")), (("PD-1", "hi"), ("CCR7", "lo")))
 
 
+def cloud_of(conditions: Iterable[tuple[str, str]]) -> tuple[str, str] | None:
+    """Return the two markers of a phenotype that one sloping border sets apart; None for any other."""
+    wanted = set(conditions)
+    return next(((x, y) for (x, high), (y, low) in CLOUDS if wanted == {(x, high), (y, low)}), None)
+
+
 class Reader:
     """Turns parts of a document into gates and collects every fault on the way."""
 
@@ -189,14 +195,13 @@ class Reader:
 
     def _where(self, data: Any, place: Place) -> Declared | None:
         try:
-            conditions = tuple(tuple(c) for c in parse_phenotype(str(data)))
+            conditions = tuple((c.marker, str(c.level)) for c in parse_phenotype(str(data)))
         except InputError as error:
             self.problems += [self.document.problem(place, p.message, p.hint) for p in error.problems]
             return None
-        for cloud in CLOUDS:
-            markers = [marker for marker, _ in cloud]
-            if set(conditions) == set(cloud) and takes_defaults(self.settings["thresholds"], *markers):
-                return Declared("diagonal", {"x": markers[0], "y": markers[1]})
+        cloud = cloud_of(conditions)
+        if cloud and takes_defaults(self.settings["thresholds"], *cloud):
+            return Declared("diagonal", {"x": cloud[0], "y": cloud[1]})
         return Declared("where", {"phenotype": conditions})
 
     def _threshold(self, side: str, data: Any, place: Place, names: tuple[str, ...]) -> Declared | None:

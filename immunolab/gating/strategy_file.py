@@ -6,12 +6,15 @@ import hashlib
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from immunolab.config import Document, Place, parse_yaml, read_yaml
 from immunolab.errors import InputError, Problem, nearest
 from immunolab.gating.gate_text import GATE_KEYS, Reader
 from immunolab.gating.strategy import ROOT, Boolean, Declared, Gate, Population, Strategy
+
+if TYPE_CHECKING:
+    from immunolab.gating.exchange.workspace import Workspace
 
 _TOP_KEYS = ("strategy", "note", "transform", "populations", "thresholds")
 _POPULATION_KEYS = ("name", "parent", "definition", "optional", "note")
@@ -36,8 +39,15 @@ def read_strategy(path: Path | str) -> Strategy:
     if suffix == ".wsp":
         from immunolab.gating.exchange.workspace import read_workspace
 
-        return read_workspace(path).only()
+        return _only(read_workspace(path))
     return parse_strategy(read_yaml(path), hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def _only(workspace: Workspace) -> Strategy:
+    if len(workspace.strategies) != 1:
+        hint = "read it with exchange.workspace.read_workspace and choose by file name"
+        raise InputError(Problem(workspace.source, "", f"holds gates of {len(workspace.strategies)} files, not of one", hint))
+    return next(iter(workspace.strategies.values()))
 
 
 def builtin_strategy(name: str) -> Strategy:
