@@ -120,6 +120,18 @@ def _convert(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _add_methods(commands: Subparsers) -> None:
+    parser = _command(commands, "methods", "the threshold methods: what each assumes, its parameters, its source", _methods)
+    parser.add_argument("name", nargs="?", metavar="METHOD", help="one method (default: all)")
+
+
+def _methods(arguments: argparse.Namespace) -> int:
+    from immunolab.gating.cards import card_text, chosen_cards
+
+    _say("\n\n".join(card_text(card) for card in chosen_cards(arguments.name)))
+    return DONE
+
+
 def _add_trials(commands: Subparsers) -> None:
     parser = _command(commands, "trials", "the built-in designs: calendar, visits, endpoints, sources", _trials)
     parser.add_argument("trial", nargs="?", metavar="ID", help="a built-in design, or a trial file of your own")
@@ -339,6 +351,7 @@ COMMANDS: tuple[Callable[[Subparsers], None], ...] = (
     _add_compare,
     _add_inspect,
     _add_convert,
+    _add_methods,
     _add_trials,
     _add_simulate,
 )

@@ -1,0 +1,218 @@
+"""How far gating here agrees with gating elsewhere: counts beside counts, and event by event where both are known."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from immunolab.errors import InputError, Problem
+from immunolab.gating.strategy import Ellipsoid, Polygon, Strategy
+
+COLUMNS = (
+    "sample_id",
+    "population",
+    "path",
+    "n_there",
+    "n_here",
+    "difference",
+    "n_parent_here",
+    "percent_of_parent_there",
+    "percent_of_parent_here",
+    "difference_percent_of_parent",
+    "precision",
+    "recall",
+    "f1",
+    "flag",
+)
+_SAMPLE = ("sample_id", "sample", "file", "filename", "file_name", "name")
+_PATH = ("path", "population", "gate", "gate_path")
+_COUNT = ("n_events", "count", "n_there", "count_flowjo", "events", "n")
+Masks = Mapping[str, NDArray[np.bool_]]
+
+
+def agreement(
+    counts: pd.DataFrame,
+    reference: pd.DataFrame,
+    events: pd.DataFrame | None = None,
+    *,
+    binned: Collection[tuple[str, str]] = (),
+) -> pd.DataFrame:
+    """Return counts there and here, population by population.
+
+    Parameters
+    ----------
+    counts : rows of `immunolab.tables.COUNTS`.
+    reference : columns sample_id, path, n_events, as `read_reference_counts` gives them.
+    events : precision, recall and f1 by sample_id and path, as `event_agreement` gives them.
+    binned : (sample_id, path) that FlowJo drew on its display of 256 bins. Where their counts differ the
+        row is flagged ``display_bins``: the geometry here is exact, so a few events at the edge differ.
+
+    Returns
+    -------
+    A row for every population counted on either side. ``difference_percent_of_parent`` is
+    100 (n_here - n_there) / n_parent_here. Flags: ``display_bins``, ``only_here``, ``only_there``.
+    """
+    here = counts[["sample_id", "population", "path", "n_events", "n_parent"]]
+    both = here.merge(_on_paths(reference, counts), on=["sample_id", "path"], how="outer", suffixes=("", "_there"))
+    if events is not None and len(events):
+        both = both.merge(events, on=["sample_id", "path"], how="left")
+    parents = both.set_index(["sample_id", "path"])["n_events_there"].to_dict()
+    rows = [_compare(row, parents, binned) for row in both.to_dict("records")]
+    order = {key: place for place, key in enumerate(zip(counts["sample_id"], counts["path"], strict=True))}
+    rows.sort(key=lambda row: (order.get((row["sample_id"], row["path"]), len(order)), str(row["path"])))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def event_agreement(here: Masks, there: Masks, sample_id: str) -> pd.DataFrame:
+    """Return precision, recall and F1 of the populations known on both sides, with what is there as the truth.
+
+    A ratio with denominator 0 is empty.
+    """
+    rows = []
+    for path in (path for path in here if path in there):
+        shared = int(np.count_nonzero(here[path] & there[path]))
+        n_here, n_there = int(np.count_nonzero(here[path])), int(np.count_nonzero(there[path]))
+        rows.append(
+            {
+                "sample_id": sample_id,
+                "path": path,
+                "precision": _ratio(shared, n_here),
+                "recall": _ratio(shared, n_there),
+                "f1": _ratio(2 * shared, n_here + n_there),
+            }
+        )
+    return pd.DataFrame(rows, columns=["sample_id", "path", "precision", "recall", "f1"])
+
+
+def masks_of_labels(labels: Sequence[str], strategy: Strategy) -> dict[str, NDArray[np.bool_]]:
+    """Return events by path for per-event labels that name populations (by name where unique, or by path)."""
+    values = np.asarray(labels, dtype=str)
+    names = [population.name for population in strategy.populations]
+    found = {}
+    for population in strategy.populations:
+        words = [population.path] + ([population.name] if names.count(population.name) == 1 else [])
+        mask = np.isin(values, words)
+        if mask.any():
+            found[population.path] = mask
+    return found
+
+
+def drawn_on_bins(strategy: Strategy) -> set[str]:
+    """Return paths of populations that FlowJo gates on 256 bins: polygons and ellipses, and all below them."""
+    found: set[str] = set()
+    for population in strategy.populations:
+        if isinstance(population.gate, Polygon | Ellipsoid) or population.parent_path in found:
+            found.add(population.path)
+    return found
+
+
+def read_reference_counts(path: Path | str) -> pd.DataFrame:
+    """Read counts of another program: a CSV with sample, path (or population) and count in each row.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or a column is missing.
+    """
+    frame = read_csv(path)
+    columns = {name.strip().lower(): name for name in frame.columns}
+    chosen, problems = {}, []
+    for meaning, words in (("sample_id", _SAMPLE), ("path", _PATH), ("n_events", _COUNT)):
+        hit = next((columns[word] for word in words if word in columns), None)
+        if hit is None:
+            have = ", ".join(map(str, frame.columns))
+            message = f"no column for {meaning}: one of {', '.join(words)} is needed"
+            problems.append(Problem(str(path), "", message, f"the file has: {have}"))
+        else:
+            chosen[meaning] = frame[hit]
+    if problems:
+        raise InputError(problems)
+    counts = pd.to_numeric(chosen["n_events"], errors="coerce")
+    bad = chosen["n_events"].index[counts.isna() & (chosen["n_events"] != "")]
+    if len(bad):
+        raise InputError([Problem(str(path), f"row {row + 2}", "the count is not a number") for row in bad])
+    table = pd.DataFrame({"sample_id": chosen["sample_id"].map(_bare), "path": chosen["path"], "n_events": counts})
+    return table[table["n_events"].notna()].reset_index(drop=True)
+
+
+def read_csv(path: Path | str) -> pd.DataFrame:
+    """Read a CSV as text.
+
+    Raises
+    ------
+    InputError
+    """
+    try:
+        return pd.read_csv(path, dtype=str, keep_default_na=False)
+    except OSError as error:
+        raise InputError(Problem(str(path), "", f"cannot be read: {error.strerror}", "check the path")) from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InputError(Problem(str(path), "", f"is not a CSV file: {error}", "save it as CSV, UTF-8")) from None
+
+
+def _bare(sample: str) -> str:
+    return Path(sample).stem if sample.lower().endswith((".fcs", ".lmd")) else sample
+
+
+def _on_paths(reference: pd.DataFrame, counts: pd.DataFrame) -> pd.DataFrame:
+    """Return the reference with paths as they are here; a bare name stands for the only path that ends in it."""
+    unique = counts.drop_duplicates("path")["population"].value_counts()
+    by_name = {
+        str(row.population): str(row.path)
+        for row in counts.drop_duplicates("path").itertuples()
+        if unique[row.population] == 1
+    }
+    known = set(counts["path"])
+
+    def placed(path: str) -> str:
+        full = "/" + path.strip("/").removeprefix("root/")
+        if path in ("root", "/", ""):
+            return "/"
+        return full if full in known or path not in by_name else by_name[path]
+
+    return reference.assign(path=reference["path"].map(placed))[["sample_id", "path", "n_events"]]
+
+
+def _compare(
+    row: Mapping[str, object], there: Mapping[tuple[str, str], float], binned: Collection[tuple[str, str]]
+) -> dict[str, object]:
+    sample, path = str(row["sample_id"]), str(row["path"])
+    n_here, n_there, n_parent = (_whole(row.get(key)) for key in ("n_events", "n_events_there", "n_parent"))
+    above = path.rsplit("/", 1)[0] or "/"
+    n_parent_there = n_there if path == "/" else _whole(there.get((sample, above)))
+    difference = None if n_here is None or n_there is None else n_here - n_there
+    flag = "only_there" if n_here is None else "only_here" if n_there is None else ""
+    if difference and (sample, path) in binned:
+        flag = "display_bins"
+    return {
+        "sample_id": sample,
+        "population": "root" if path == "/" else path.rsplit("/", 1)[1],
+        "path": path,
+        "n_there": n_there,
+        "n_here": n_here,
+        "difference": difference,
+        "n_parent_here": n_parent,
+        "percent_of_parent_there": _percent(n_there, n_parent_there),
+        "percent_of_parent_here": _percent(n_here, n_parent),
+        "difference_percent_of_parent": _percent(difference, n_parent),
+        "precision": row.get("precision"),
+        "recall": row.get("recall"),
+        "f1": row.get("f1"),
+        "flag": flag or None,
+    }
+
+
+def _whole(value: object) -> int | None:
+    return None if value is None or pd.isna(value) else int(value)  # type: ignore[call-overload]
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _percent(part: int | None, whole: int | None) -> float | None:
+    return None if part is None or not whole else 100.0 * part / whole

@@ -1,0 +1,198 @@
+"""Gate files without a study: one strategy, many tubes; tables, gate files and agreement out."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from immunolab.batch.progress import progress
+from immunolab.batch.store import write_atomically
+from immunolab.batch.workers import Failure, Pool, Task, run_tasks
+from immunolab.errors import ImmunolabError, InputError, Problem
+from immunolab.gating.agreement import agreement
+from immunolab.pipeline.gate_tube import GatedTube, GateJob, Reference, Source, Unread, gate_tube
+from immunolab.tables import COUNTS, FAILURES, THRESHOLDS, Table
+
+log = logging.getLogger("immunolab")
+_BYTES_PER_BYTE = 6  # memory a tube takes, for each byte of its file
+
+
+@dataclass(frozen=True)
+class GateOptions:
+    """How files are gated.
+
+    Attributes
+    ----------
+    jobs : tubes at once.
+    memberships : also write which events are in which population.
+    against : a workspace or Gating-ML file, counts as CSV, or a CSV of one label an event (one file only).
+    wsp : also write a FlowJo workspace here.
+    seed : of the gates placed by data.
+    """
+
+    jobs: int = 1
+    memberships: bool = False
+    against: Path | None = None
+    wsp: Path | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class GateOutcome:
+    """What gating files came to.
+
+    Attributes
+    ----------
+    out : the folder written.
+    done : sample_ids gated, wholly or in part.
+    problems : files that could not be read.
+    failures : rows of `FAILURES`: samples, or single gates of one, that could not be gated.
+    agreement : as `immunolab.gating.agreement.agreement` gives it, when there was something to compare with.
+    """
+
+    out: Path
+    done: tuple[str, ...]
+    problems: tuple[Problem, ...]
+    failures: pd.DataFrame
+    agreement: pd.DataFrame | None
+
+
+def gate_files(
+    files: Sequence[Path | str], strategy: Path | str, out: Path | str, options: GateOptions | None = None
+) -> GateOutcome:
+    """Gate FCS files and write ``counts.csv``, ``thresholds.csv``, ``failures.csv`` and ``gates/STEM.xml``.
+
+    Parameters
+    ----------
+    strategy : YAML (gates placed by data are fitted file by file), Gating-ML ``.xml`` or FlowJo ``.wsp``.
+
+    Raises
+    ------
+    InputError
+        Nothing can be done: the strategy or what to compare with cannot be read, two files share a stem, or
+        no file is there. Lists all such problems at once.
+    """
+    options = options or GateOptions()
+    paths = [Path(file) for file in files]
+    problems = _shared_stems(paths)
+    absent = [path for path in paths if not path.is_file()]
+    missing = [Problem(str(path), "", "there is no such file", "check the path") for path in absent]
+    source = reference = None
+    try:
+        source = Source.read(Path(strategy))
+    except ImmunolabError as error:
+        problems += _problems(error)
+    try:
+        reference = Reference.read(options.against) if options.against else None
+    except ImmunolabError as error:
+        problems += _problems(error)
+    if problems or source is None or len(missing) == len(paths):
+        raise InputError([*missing, *problems])
+    job = GateJob(source, reference, Path(out), options.memberships, options.seed)
+    there = [path for path in paths if path not in absent]
+    _name_absent(source, there)
+    results = _gate_all(there, job, options.jobs)
+    return _write(results, missing, job, options)
+
+
+def _gate_all(paths: Sequence[Path], job: GateJob, jobs: int) -> dict[Path, GatedTube | Unread | Failure]:
+    tasks = [Task(path.stem, "gate", path, path.stat().st_size * _BYTES_PER_BYTE) for path in paths]
+    done = progress(run_tasks(partial(gate_tube, job=job), tasks, Pool(jobs=jobs)), len(tasks), "gating")
+    found = {task.argument: result for task, result in done}
+    return {path: found[path] for path in paths}
+
+
+def _write(
+    results: Mapping[Path, GatedTube | Unread | Failure], missing: list[Problem], job: GateJob, options: GateOptions
+) -> GateOutcome:
+    gated = {path: result for path, result in results.items() if isinstance(result, GatedTube)}
+    problems = missing + [result.problem for result in results.values() if isinstance(result, Unread)]
+    counts = _stack(COUNTS, [tube.counts for tube in gated.values()])
+    failures = FAILURES.frame(_failures(results))
+    COUNTS.write(counts, job.out / "counts.csv")
+    THRESHOLDS.write(_stack(THRESHOLDS, [tube.thresholds for tube in gated.values()]), job.out / "thresholds.csv")
+    FAILURES.write(failures, job.out / "failures.csv")
+    for path, tube in gated.items():
+        for note in tube.notes:
+            log.info("%s: %s", path.name, note)
+    if options.wsp and gated:
+        from immunolab.gating.exchange.flowjo_out import write_workspace
+
+        for left in write_workspace([tube.sample for tube in gated.values()], options.wsp):
+            log.info("%s: %s", options.wsp.name, left)
+    table = _agreement(counts, gated, job.out) if job.reference else None
+    return GateOutcome(job.out, tuple(path.stem for path in gated), tuple(problems), failures, table)
+
+
+def _agreement(counts: pd.DataFrame, gated: Mapping[Path, GatedTube], out: Path) -> pd.DataFrame:
+    beside = [tube.beside for tube in gated.values() if tube.beside is not None]
+    known = [one.events for one in beside if one.events is not None and len(one.events)]
+    table = agreement(
+        counts,
+        pd.concat([one.counts for one in beside]) if beside else counts.iloc[:0],
+        pd.concat(known) if known else None,
+        binned={key for one in beside for key in one.binned},
+    )
+    write_atomically(out / "agreement.csv", lambda part: table.to_csv(part, index=False, lineterminator="\n"))
+    from immunolab.plots.agreement import agreement_plot
+    from immunolab.plots.style import HALF, figure, save
+
+    fig = figure(HALF, HALF * 0.8)
+    agreement_plot(table, fig.add_subplot())
+    for suffix in (".png", ".pdf"):
+        save(fig, out / "figures" / f"agreement{suffix}")
+    return table
+
+
+def _failures(results: Mapping[Path, GatedTube | Unread | Failure]) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
+    for path, result in results.items():
+        place = {"sample_id": path.stem, "file": str(path)}
+        if isinstance(result, Failure):
+            rows.append(place | {"stage": result.stage, "error": result.error, "hint": result.hint or None})
+        elif isinstance(result, GatedTube):
+            rows += [
+                place | {"stage": "gate", "error": f"{one.place}: {one.message}", "hint": one.hint or None}
+                for one in result.left_out
+            ]
+        else:
+            one = result.problem
+            rows.append(place | {"stage": "read", "error": one.message, "hint": one.hint or None})
+    return rows
+
+
+def _stack(table: Table, frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    filled = [frame for frame in frames if len(frame)]
+    return table.check(pd.concat(filled, ignore_index=True)) if filled else table.empty()
+
+
+def _shared_stems(paths: Sequence[Path]) -> list[Problem]:
+    """Return a problem for each stem that several files share: results are named by it."""
+    by_stem = defaultdict(list)
+    for path in paths:
+        by_stem[path.stem].append(str(path))
+    return [
+        Problem(", ".join(files), "", f"{len(files)} files share the stem '{stem}'", "gate them in separate runs")
+        for stem, files in by_stem.items()
+        if len(files) > 1
+    ]
+
+
+def _problems(error: ImmunolabError) -> list[Problem]:
+    if isinstance(error, InputError):
+        return list(error.problems)
+    return [Problem(error.where, "", error.message, error.hint)]
+
+
+def _name_absent(source: Source, paths: Sequence[Path]) -> None:
+    """Say which files of a workspace were not given; that is no fault."""
+    given = {path.name.lower() for path in paths}
+    absent = [name for name in source.names() if name.lower() not in given]
+    if absent and len(absent) < len(source.names()):
+        log.info("the gate file also has gates for %d files not given: %s", len(absent), ", ".join(absent[:5]))

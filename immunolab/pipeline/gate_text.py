@@ -1,0 +1,66 @@
+"""What `immunolab gate` prints: agreement as a plain table, and what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+_SHOWN = {
+    "sample_id": "sample",
+    "path": "population",
+    "n_there": "n there",
+    "n_here": "n here",
+    "difference_percent_of_parent": "difference (% of parent)",
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "F1",
+    "flag": "flag",
+}
+_DECIMALS = {"difference_percent_of_parent": 3, "precision": 4, "recall": 4, "f1": 4}
+
+
+def agreement_text(table: pd.DataFrame) -> str:
+    """Return an agreement table as aligned text, and the largest difference in words."""
+    columns = [name for name in _SHOWN if name not in ("precision", "recall", "f1") or table[name].notna().any()]
+    lines = [[_SHOWN[name] for name in columns]]
+    lines += [[_cell(row[name], _DECIMALS.get(name)) for name in columns] for row in table.to_dict("records")]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(columns))]
+    shown = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    both = [row for row in table.to_dict("records") if row["path"] != "/" and pd.notna(row["difference"])]
+    if both:
+        shares = [_share(row) for row in both]
+        worst = shares.index(max(shares))
+        shown.append(
+            f"{len(both)} populations counted on both sides; largest difference {shares[worst]:.3f} % of the parent "
+            f"({both[worst]['path']}), at most {max(abs(int(row['difference'])) for row in both)} events"
+        )
+    binned = int((table["flag"] == "display_bins").sum())
+    if binned:
+        shown.append(
+            f"{binned} differ where FlowJo gates polygons and ellipses on a display of 256 bins; geometry here is exact"
+        )
+    return "\n".join(shown)
+
+
+def failure_lines(failures: pd.DataFrame) -> list[str]:
+    """Return one message a failed gate or sample; files that cannot be read are told elsewhere."""
+    rows = failures[failures["stage"] != "read"].to_dict("records")
+    return [
+        f"{row['file']}  {row['error']}" + (f"\n    hint: {row['hint']}" if pd.notna(row["hint"]) else "")
+        for row in rows
+    ]
+
+
+def _share(row: Mapping[Any, Any]) -> float:
+    share = row["difference_percent_of_parent"]
+    return 0.0 if pd.isna(share) else abs(float(share))
+
+
+def _cell(value: Any, decimals: int | None) -> str:
+    if value is None or pd.isna(value):
+        return ""
+    if decimals is not None:
+        return f"{float(value):.{decimals}f}"
+    return str(int(value)) if isinstance(value, float) else str(value)

@@ -1,0 +1,215 @@
+"""Gate one tube of `gate_files`: read, choose its strategy, fit, evaluate, write what belongs to the tube."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from immunolab.batch.store import write_atomically
+from immunolab.errors import DataFileError, GatingError, InputError, Problem
+from immunolab.gating.agreement import (
+    drawn_on_bins,
+    event_agreement,
+    masks_of_labels,
+    read_csv,
+    read_reference_counts,
+)
+from immunolab.gating.apply import counts_table, evaluate, memberships_frame, on_channels, sound
+from immunolab.gating.exchange.imported import Workspace
+from immunolab.gating.exchange.workspace import read_workspace
+from immunolab.gating.strategy import Declared, Memberships, Strategy
+
+if TYPE_CHECKING:
+    from immunolab.events import Events
+    from immunolab.gating.exchange.flowjo_out import WorkspaceSample
+
+GATE_FILES = (".xml", ".wsp")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where gates come from: one declared strategy, or an import with gates for each file."""
+
+    declared: Strategy | None = None
+    imported: Workspace | None = None
+
+    @classmethod
+    def read(cls, path: Path) -> Source:
+        """Read YAML, Gating-ML or a FlowJo workspace; raises InputError."""
+        from immunolab.gating.strategy_file import read_strategy
+
+        if path.suffix.lower() in GATE_FILES:
+            return cls(imported=read_workspace(path))
+        return cls(declared=read_strategy(path))
+
+    def for_tube(self, events: Events, fil: str, seed: int) -> tuple[Strategy, pd.DataFrame | None, list[Problem]]:
+        """Return a tube's geometric strategy, the thresholds placed by data, and gates that could not be read."""
+        if self.imported is not None:
+            unread = self.imported.problems_for(events.file, fil)
+            return self.imported.strategy_for(events.file, fil), None, list(unread)
+        assert self.declared is not None  # noqa: S101 - one of the two is always given
+        if not any(isinstance(population.gate, Declared) for population in self.declared.populations):
+            return self.declared, None, []
+        from immunolab.gating.fit import fit
+
+        fitted = fit(self.declared, [events], seed=seed)
+        return fitted.strategies[events.sample_id], fitted.thresholds, []
+
+    def names(self) -> list[str]:
+        """Return the file names that have gates of their own."""
+        return sorted(name for name in self.imported.strategies if name) if self.imported else []
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What gating is held against: an import, counts, or one label an event."""
+
+    imported: Workspace | None = None
+    counts: pd.DataFrame | None = None
+    labels: tuple[str, ...] | None = None
+
+    @classmethod
+    def read(cls, path: Path) -> Reference:
+        """Read a workspace, Gating-ML file, counts CSV or label CSV; raises InputError."""
+        if path.suffix.lower() in GATE_FILES:
+            return cls(imported=read_workspace(path))
+        table = read_csv(path)
+        if len(table.columns) > 1:
+            return cls(counts=read_reference_counts(path))
+        return cls(labels=(str(table.columns[0]), *table.iloc[:, 0]))
+
+    def beside(self, memberships: Memberships, events: Events, fil: str) -> Beside:
+        """Return what is known elsewhere about this tube."""
+        sample_id = events.sample_id
+        if self.counts is not None:
+            return Beside(self.counts[self.counts["sample_id"] == sample_id])
+        if self.labels is not None:
+            there = masks_of_labels(self._labels_of(events), memberships.strategy)
+            counts = {path: int(mask.sum()) for path, mask in there.items()}
+            return Beside(_table(counts, sample_id), event_agreement(memberships.masks, there, sample_id))
+        assert self.imported is not None  # noqa: S101 - one of the three is always given
+        strategy, _ = sound(self.imported.strategy_for(events.file, fil), events)
+        masks = evaluate(strategy, events).masks
+        stated = self.imported.counts_for(events.file, fil)
+        counted = any(n for path, n in stated.items() if path != "/")  # a workspace never calculated says 0
+        counts = stated if counted else {path: int(mask.sum()) for path, mask in masks.items()}
+        binned = frozenset((sample_id, path) for path in drawn_on_bins(strategy)) if counted else frozenset()
+        return Beside(_table(counts, sample_id), event_agreement(memberships.masks, masks, sample_id), binned)
+
+    def _labels_of(self, events: Events) -> tuple[str, ...]:
+        assert self.labels is not None  # noqa: S101
+        for labels in (self.labels, self.labels[1:]):
+            if len(labels) == events.n_events:
+                return labels
+        raise GatingError(
+            f"{len(self.labels)} labels stand beside {events.n_events} events",
+            events.sample_id,
+            "give one label an event, in file order",
+        )
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Counts elsewhere, agreement event by event, and paths drawn on FlowJo's bins."""
+
+    counts: pd.DataFrame
+    events: pd.DataFrame | None = None
+    binned: frozenset[tuple[str, str]] = frozenset()
+
+
+def _table(counts: Mapping[str, int], sample_id: str) -> pd.DataFrame:
+    rows = [(sample_id, path, n) for path, n in counts.items()]
+    return pd.DataFrame(rows, columns=["sample_id", "path", "n_events"])
+
+
+@dataclass(frozen=True)
+class GateJob:
+    """How tubes are gated, and where results go."""
+
+    source: Source
+    reference: Reference | None
+    out: Path
+    memberships: bool
+    seed: int
+
+
+@dataclass(frozen=True)
+class GatedTube:
+    """One tube's tables; gates that could not be evaluated stand in ``left_out``."""
+
+    counts: pd.DataFrame
+    thresholds: pd.DataFrame
+    sample: WorkspaceSample
+    left_out: tuple[Problem, ...]
+    notes: tuple[str, ...]
+    beside: Beside | None
+
+
+@dataclass(frozen=True)
+class Unread:
+    """A file whose events cannot be read."""
+
+    problem: Problem
+
+
+def gate_tube(path: Path, job: GateJob) -> GatedTube | Unread:
+    """Gate one file and write its ``gates/STEM.xml`` (and ``memberships/STEM.parquet``).
+
+    Raises
+    ------
+    GatingError
+        There are no gates for the tube, or none of them can be evaluated.
+    """
+    try:
+        events, fil = _read(path)
+    except (DataFileError, InputError) as error:
+        return Unread(Problem(str(path), "", error.message, error.hint))
+    from immunolab.gating.exchange.flowjo_out import WorkspaceSample
+    from immunolab.gating.exchange.gatingml_out import write_gatingml
+    from immunolab.gating.imported import imported_thresholds
+
+    strategy, thresholds, left_out = job.source.for_tube(events, fil, job.seed)
+    gates, found = sound(strategy, events)
+    left_out += found
+    if not gates.populations:
+        first = left_out[0] if left_out else Problem("", "", "there is no gate for this tube")
+        raise GatingError(f"no gate can be evaluated: {first.place} {first.message}".strip(), str(path), first.hint)
+    memberships = evaluate(gates, events)
+    counts = counts_table(memberships, events.sample_id)
+    exported = on_channels(gates, events)
+    notes = write_gatingml(exported, job.out / "gates" / f"{events.sample_id}.xml")
+    if job.memberships:
+        frame = memberships_frame(memberships)
+        target = job.out / "memberships" / f"{events.sample_id}.parquet"
+        write_atomically(target, lambda part: frame.to_parquet(part, index=False))
+    sample = WorkspaceSample(
+        path,
+        exported,
+        tuple(channel.name for channel in events.channels),
+        events.n_events,
+        events.spillover,
+        dict(zip(counts["path"], counts["n_events"].astype(int), strict=True)),
+    )
+    return GatedTube(
+        counts,
+        imported_thresholds(gates, events) if thresholds is None else thresholds,
+        sample,
+        tuple(left_out),
+        (*events.warnings, *(f"{note.place}: {note.message}" for note in notes)),
+        job.reference.beside(memberships, events, fil) if job.reference else None,
+    )
+
+
+def _read(path: Path) -> tuple[Events, str]:
+    """Return a file's events and its ``$FIL``."""
+    from immunolab.loaders.fcs import read_fcs, read_header
+
+    fil = str(read_header(path).text.get("$FIL", ""))
+    events = read_fcs(path, sample_id=path.stem)
+    if events.n_events == 0:
+        raise DataFileError("the file holds no events", str(path), "acquire the tube again or leave it out")
+    return events, fil
