@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from immunolab.errors import InputError, Problem
+from immunolab.errors import InputError, Problem, nearest
 
 Array = NDArray[np.float64]
 Wants = Literal["parent", "control", "reference", "pair"]
@@ -112,6 +112,22 @@ def method_names(*, pair: bool = False) -> tuple[str, ...]:
 def methods() -> list[Card]:
     """Return the cards of all registered methods by name."""
     return [m.card for _, m in sorted(_registered().items())]
+
+
+def chosen_cards(name: str | None = None) -> list[Card]:
+    """Return the card of one method, or all cards.
+
+    Raises
+    ------
+    InputError
+        No method has the name.
+    """
+    if name is None:
+        return methods()
+    if name not in _registered():
+        names = ", ".join(sorted(_registered()))
+        raise InputError(Problem("", "", f"unknown method '{name}'", f"{nearest(name, _registered())} methods: {names}".strip()))
+    return [method(name).card]
 
 
 def load_methods(path: Path) -> None:
