@@ -41,8 +41,7 @@ def draw_contact_sheet(views: Sequence[GateView], *, title: str = "") -> Figure:
     """
     columns = 4 if len(views) <= 20 else 5
     rows = max(1, -(-len(views) // columns))
-    fig = figure(WIDTH, (20 + rows * (47 if columns == 4 else 42)) * MM)
-    fig.set_layout_engine("none")
+    fig = figure(WIDTH, (20 + rows * (47 if columns == 4 else 42)) * MM, layout=None)
     height = fig.get_figheight() / MM
     grid = fig.add_gridspec(
         rows, columns, left=0.066, right=0.985, bottom=19 / height, top=1 - 20 / height, wspace=0.55, hspace=0.85

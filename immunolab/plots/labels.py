@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -203,6 +204,11 @@ def bracket(estimate: float, low: float, high: float, scale: str) -> str:
 def back(value: float, scale: str) -> float:
     """Return exp(value) on log scales, the value itself on others."""
     return float(np.exp(value)) if scale in ("log_odds", "logit", "log") else float(value)
+
+
+def folded(text: str, width: int) -> str:
+    """Return text broken into lines of at most so many characters."""
+    return "\n".join(textwrap.wrap(text, width))
 
 
 def is_low(flag: object) -> bool:

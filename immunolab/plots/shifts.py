@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from immunolab.plots.labels import EndpointLabel, back, bracket, interval, is_low, labels, p_number, p_text
+from immunolab.plots.labels import EndpointLabel, back, bracket, folded, interval, is_low, labels, p_number, p_text
 from immunolab.plots.labels import span as spread_of
 from immunolab.plots.style import HALF, MM, SMALL, WIDTH, axes, style
 
@@ -76,7 +76,7 @@ def _of(table: pd.DataFrame, endpoint: str, cohort: str | None) -> pd.DataFrame:
 
 def _value_axis(ax: Axes, named: EndpointLabel, both: pd.DataFrame) -> None:
     values = both[["before", "after"]].to_numpy(dtype=float)
-    ax.set_ylabel(_folded(named.axis, 40))
+    ax.set_ylabel(folded(named.axis, 40))
     if named.axis_scale == "log2" and values.size and (values > 0).all():
         ax.set_yscale("log", base=2)
         ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
@@ -174,7 +174,7 @@ def _result(row: pd.Series, n_drawn: int) -> list[str]:
     n = int(row["n_pairs"])
     tested = f"n = {n} pairs" if n == n_drawn else f"n = {n_drawn} pairs drawn, {n} in the estimate"
     if pd.isna(row["estimate"]):
-        return [f"{row['role']} endpoint; {tested}; not estimable", _folded(str(row["method"]), 60)]
+        return [f"{row['role']} endpoint; {tested}; not estimable", folded(str(row["method"]), 60)]
     sure = interval(row["estimate"], row["ci_low"], row["ci_high"], row["estimate_scale"])
     test = f"{p_text(row['p_value'])} ({row['method']})"
     others = []
@@ -183,12 +183,6 @@ def _result(row: pd.Series, n_drawn: int) -> list[str]:
     if not pd.isna(row["sensitivity_p_value"]):
         others.append(f"signed-rank {p_text(row['sensitivity_p_value'])}")
     return [f"{row['role']} endpoint; {tested}", f"{sure} (95 % CI)", test, *(["; ".join(others)] if others else [])]
-
-
-def _folded(text: str, width: int) -> str:
-    import textwrap
-
-    return "\n".join(textwrap.wrap(text, width))
 
 
 @style()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,13 +81,15 @@ def style() -> Iterator[None]:
         yield
 
 
-def figure(width: float = WIDTH, height: float = 80 * MM) -> Figure:
+def figure(
+    width: float = WIDTH, height: float = 80 * MM, *, layout: Literal["constrained"] | None = "constrained"
+) -> Figure:
     """Return an empty figure (inches) that no window system or global registry knows of."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     with style():
-        new = Figure(figsize=(width, height), layout="constrained")
+        new = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(new)
     return new
 
@@ -131,7 +133,7 @@ def settle(fig: Figure) -> None:
     """Lay a figure out once and keep the places, so that saving it again neither moves nor costs anything."""
     if fig.get_layout_engine() is not None:
         fig.draw_without_rendering()
-        fig.set_layout_engine("none")
+        fig.set_layout_engine(None)
 
 
 def png(fig: Figure, *, dpi: int = 160) -> bytes:

@@ -101,7 +101,8 @@ def direction(row: pd.Series) -> str:
 def _change(named: EndpointLabel, row: pd.Series) -> str:
     unit = "" if named.unit == "ratio" else f" {named.unit}"
     medians = f"median {number(row['median_before'])}{unit} before, {number(row['median_after'])}{unit} after"
-    words = f"{named.name} {direction(row)} ({str(row['contrast']).replace(' - ', ' against ')}; n = {row['n_pairs']} pairs): {medians}"
+    contrast = str(row["contrast"]).replace(" - ", " against ")
+    words = f"{named.name} {direction(row)} ({contrast}; n = {row['n_pairs']} pairs): {medians}"
     if pd.isna(row["estimate"]):
         return f"{words}. {row['method']}."
     scale = row["estimate_scale"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
@@ -11,10 +10,11 @@ from pathlib import Path
 from immunolab.plots.gate_views import read_views
 from immunolab.plots.gates import draw_contact_sheet
 from immunolab.plots.style import png
+from immunolab.report.figures import embedded
 from immunolab.report.run_tables import RunTables
 from immunolab.study.sheet import Sample
 
-_THUMBNAIL = 300  # pixels wide
+_THUMBNAIL = 0.3  # of the picture's own size
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def contact_sheets(run: RunTables, out: Path) -> list[Sheet]:
         if views.exists():
             picture = draw_sheet(views, _title(sample))
             link = f"samples/{sample.sample_id}/gating.png"
-            found.append(Sheet(sample.sample_id, sample.patient_id, sample.visit, link, _small(picture)))
+            found.append(Sheet(sample.sample_id, sample.patient_id, sample.visit, link, embedded(picture, _THUMBNAIL)))
     return found
 
 
@@ -61,14 +61,3 @@ def draw_sheet(views: Path, title: str) -> Path:
 
 def _title(sample: Sample) -> str:
     return f"{sample.patient_id}, {sample.visit}, sample {sample.sample_id}"
-
-
-def _small(picture: Path) -> str:
-    from PIL import Image
-
-    with Image.open(picture) as image:
-        small = image.convert("RGB")
-    small.thumbnail((_THUMBNAIL, 10 * _THUMBNAIL))
-    buffer = BytesIO()
-    small.quantize(64).save(buffer, format="PNG", optimize=True)
-    return b64encode(buffer.getvalue()).decode("ascii")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from immunolab.plots.shifts import forest, forest_height, paired_lines
-from immunolab.plots.style import HALF, MM, WIDTH, figure, png, save, style
+from immunolab.plots.style import HALF, MM, WIDTH, figure, save, style
 from immunolab.report.run_tables import RunTables, in_cohort
 
 if TYPE_CHECKING:
@@ -91,13 +91,25 @@ def _paired(run: RunTables, cohort: str, row: pd.Series) -> ReportFigure:
 
 def write_figure(made: ReportFigure, folder: Path) -> Written:
     """Write a figure's PDF, PNG and CSV and return its picture for the page."""
-    from base64 import b64encode
-
     save(made.figure, folder / f"{made.name}.pdf")
     save(made.figure, folder / f"{made.name}.png")
     made.data.to_csv(folder / f"{made.name}.csv", index=False, lineterminator="\n")
-    picture = b64encode(png(made.figure)).decode("ascii")
-    return Written(made.name, made.section, made.caption, picture, made.wide)
+    return Written(made.name, made.section, made.caption, embedded(folder / f"{made.name}.png", 0.5), made.wide)
+
+
+def embedded(path: Path, scale: float) -> str:
+    """Return a PNG file, made smaller by a scale, as base64 text for the page."""
+    from base64 import b64encode
+    from io import BytesIO
+
+    from PIL import Image
+
+    with Image.open(path) as image:
+        small = image.convert("RGB")
+    size = round(small.width * scale), round(small.height * scale)
+    buffer = BytesIO()
+    small.resize(size, Image.Resampling.LANCZOS).quantize(128).save(buffer, format="PNG", optimize=True)
+    return b64encode(buffer.getvalue()).decode("ascii")
 
 
 def _of(cohort: str) -> str:

@@ -9,7 +9,6 @@ import pandas as pd
 
 from immunolab.plots.labels import number, p_number
 
-
 _WORDS = {"label": "label", "method": "words", "adjustment": "words", "what": "label", "message": "label"}
 
 

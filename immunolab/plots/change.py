@@ -1,0 +1,219 @@
+"""Change patient by patient: verdicts with intervals, waterfall, heatmap, and what a ratio's change is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from immunolab.plots.labels import EndpointLabel, back, bracket, folded, scale_word
+from immunolab.plots.style import (
+    HALF,
+    MM,
+    NEUTRAL,
+    SMALL,
+    VERDICT_COLOURS,
+    VERDICT_MARKERS,
+    VERDICT_SYMBOLS,
+    WIDTH,
+    axes,
+    style,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_MULTIPLICATIVE = ("logit", "log")
+_MISSING = "#D9D9D9"
+
+
+@style()
+def verdict_strip(pairs: pd.DataFrame, named: EndpointLabel, *, ax: Axes | None = None) -> Axes:
+    """Draw each patient's change of one endpoint with its own 95 % interval and the call made of it.
+
+    Parameters
+    ----------
+    pairs : PAIRS rows of one endpoint and cohort.
+    named : the endpoint's label.
+    """
+    rows = pairs.sort_values(["shift", "patient_id"], na_position="last").reset_index(drop=True)
+    ax = axes(ax, WIDTH, strip_height(len(rows)))
+    scale = str(rows["shift_scale"].iloc[0]) if len(rows) else "identity"
+    null = 1.0 if scale in _MULTIPLICATIVE else 0.0
+    for place, row in rows.iterrows():
+        _strip_row(ax, int(str(place)), row, scale)
+    if scale in _MULTIPLICATIVE:
+        ax.set_xscale("log", base=2)
+        ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        ax.xaxis.set_minor_formatter(lambda *_: "")
+        low, high = ax.get_xlim()
+        ax.set_xlim(min(low, 0.5), max(high, 2.0))
+    ax.axvline(null, color="#777777", linewidth=0.7, zorder=1)
+    ax.set_yticks(range(len(rows)), [str(p) for p in rows["patient_id"]])
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    ax.set_xlabel(f"{scale_word(scale)}, after / before: {folded(named.axis, 80)}; bars: 95 % CI of this patient")
+    counts = ", ".join(f"{int((rows['verdict'] == v).sum())} {v.replace('_', ' ')}" for v in VERDICT_SYMBOLS)
+    ax.set_title(f"{len(rows)} patients: {counts}")
+    return ax
+
+
+def strip_height(n_patients: int) -> float:
+    """Return the height in inches at which `verdict_strip` and `waterfall` give every patient room."""
+    return (24 + 5.2 * max(1, n_patients)) * MM
+
+
+def _strip_row(ax: Axes, place: int, row: pd.Series, scale: str) -> None:
+    verdict = str(row["verdict"])
+    tint = NEUTRAL if verdict == "not_evaluable" else VERDICT_COLOURS[verdict]
+    words = f"{VERDICT_SYMBOLS[verdict]} {verdict.replace('_', ' ')}"
+    if pd.isna(row["shift"]):
+        words += f" ({row['reason']})" if not pd.isna(row["reason"]) else ""
+    else:
+        if not pd.isna(row["ci_low"]) and not pd.isna(row["ci_high"]):
+            ax.plot([back(row[c], scale) for c in ("ci_low", "ci_high")], [place, place], color=tint, linewidth=1.4)
+        ax.plot(back(row["shift"], scale), place, VERDICT_MARKERS[verdict], color=tint, markersize=5.5)
+        words += f"  {bracket(row['shift'], row['ci_low'], row['ci_high'], scale)}"
+    ax.text(1.02, place, words, transform=ax.get_yaxis_transform(), va="center", fontsize=SMALL, color=tint)
+
+
+@style()
+def waterfall(
+    pairs: pd.DataFrame,
+    named: EndpointLabel,
+    *,
+    response: Mapping[str, str] | None = None,
+    band: tuple[float, float] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw one bar a patient, sorted by the log2 of the change of one endpoint.
+
+    Parameters
+    ----------
+    pairs : PAIRS rows of one endpoint and cohort, on a logit or log scale.
+    response : patient_id to clinical response, which then colours the bars instead of the verdict.
+    band : change that is within noise, as (low, high) of the ratio; drawn as a grey band.
+    """
+    rows = pairs.dropna(subset=["shift"]).sort_values(["shift", "patient_id"], ascending=[False, True])
+    ax = axes(ax, WIDTH, 62 * MM)
+    heights = rows["shift"].to_numpy(dtype=float) / np.log(2)
+    groups = [
+        str((response or {}).get(p, "response not known")) if response else str(v)
+        for p, v in zip(rows["patient_id"], rows["verdict"], strict=True)
+    ]
+    tints = _group_colours(groups) if response else {v: VERDICT_COLOURS[v] for v in VERDICT_COLOURS}
+    for i, (height, group) in enumerate(zip(heights, groups, strict=True)):
+        ax.bar(i, height, color=tints[group], edgecolor=NEUTRAL, linewidth=0.5, width=0.8)
+    if band is not None:
+        ax.axhspan(np.log2(band[0]), np.log2(band[1]), color="#EEEEEE", zorder=0, label="within noise")
+    ax.axhline(0, color="black", linewidth=0.6)
+    for group in dict.fromkeys(groups):
+        ax.bar(
+            0,
+            0,
+            color=tints[group],
+            edgecolor=NEUTRAL,
+            linewidth=0.5,
+            label=f"{group.replace('_', ' ')} (n = {groups.count(group)})",
+        )
+    ax.set_xticks(range(len(rows)), [str(p) for p in rows["patient_id"]], rotation=90)
+    word = scale_word(str(rows["shift_scale"].iloc[0])) if len(rows) else "change"
+    ax.set_ylabel(f"log2 {word}\n{folded(named.short, 30)}")
+    ax.set_title(f"{named.name}, {named.quantity}: n = {len(rows)} patients with both visits")
+    if groups:
+        ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return ax
+
+
+def _group_colours(groups: Sequence[str]) -> dict[str, str]:
+    palette = ("#009E73", "#D55E00", "#0072B2", "#E69F00", "#CC79A7", "#56B4E9")
+    known = sorted(set(groups) - {"response not known"})
+    return {group: palette[i % len(palette)] for i, group in enumerate(known)} | {"response not known": _MISSING}
+
+
+@style()
+def heatmap_of_change(pairs: pd.DataFrame, named: Mapping[str, EndpointLabel], *, ax: Axes | None = None) -> Axes:
+    """Draw patients by endpoints: the log2 of each change in colour, the call as a symbol.
+
+    Endpoints on scales without a ratio (differences) are left out, by name, in the axis label.
+    """
+    ratio = pairs[pairs["shift_scale"].isin(_MULTIPLICATIVE)]
+    absent = [str(e) for e in dict.fromkeys(pairs["endpoint"]) if e not in set(ratio["endpoint"])]
+    patients, endpoints = list(dict.fromkeys(ratio["patient_id"])), list(dict.fromkeys(ratio["endpoint"]))
+    ax = axes(ax, WIDTH, heatmap_height(len(patients)))
+    table = ratio.pivot(index="patient_id", columns="endpoint", values="shift").reindex(
+        index=patients, columns=endpoints
+    )
+    values = table.to_numpy(dtype=float) / np.log(2)
+    reach = max(1.0, float(np.nanmax(np.abs(values)))) if np.isfinite(values).any() else 1.0
+    ax.set_facecolor(_MISSING)
+    picture = ax.imshow(np.ma.masked_invalid(values), cmap="PuOr_r", vmin=-reach, vmax=reach, aspect="auto")
+    for row in ratio.to_dict("records"):
+        at = endpoints.index(row["endpoint"]), patients.index(row["patient_id"])
+        strong = not pd.isna(row["shift"]) and abs(row["shift"]) / np.log(2) > 0.6 * reach
+        symbol = VERDICT_SYMBOLS[str(row["verdict"])] if not pd.isna(row["shift"]) else "–"
+        ax.text(*at, symbol, ha="center", va="center", fontsize=8, color="white" if strong else "black")
+    names = [named[e].short if e in named else e for e in endpoints]
+    ax.set_xticks(range(len(endpoints)), names, rotation=40, ha="right", rotation_mode="anchor")
+    ax.set_yticks(range(len(patients)), [str(p) for p in patients])
+    ax.tick_params(length=0, labelsize=SMALL)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    bar = ax.figure.colorbar(picture, ax=ax, shrink=0.9, pad=0.01, aspect=25)
+    bar.set_label("log2 of odds ratio or fold, after / before")
+    bar.ax.tick_params(labelsize=SMALL)
+    left_out = f"; not on a ratio scale: {', '.join(absent)}" if absent else ""
+    ax.set_title(folded(f"▲ rise  ▼ fall  ● within noise  ○ not evaluable  – no pair (grey){left_out}", 110))
+    return ax
+
+
+def heatmap_height(n_patients: int) -> float:
+    """Return the height in inches at which `heatmap_of_change` gives every patient a row."""
+    return (52 + 5.0 * max(1, n_patients)) * MM
+
+
+@style()
+def ratio_decomposition(
+    pairs: pd.DataFrame, numerator: EndpointLabel, denominator: EndpointLabel, *, ax: Axes | None = None
+) -> Axes:
+    """Draw what a ratio's change is made of in each patient: log2 change of its numerator minus its denominator.
+
+    Parameters
+    ----------
+    pairs : PAIRS rows of one cohort that hold both endpoints, of one parent.
+    numerator, denominator : labels of the two endpoints.
+    """
+    ax = axes(ax, HALF, 70 * MM)
+    up = _log2_change(pairs, numerator.endpoint)
+    down = -_log2_change(pairs, denominator.endpoint)
+    both = pd.DataFrame({"up": up, "down": down}).dropna()
+    both = both.assign(net=both["up"] + both["down"]).sort_values("net")
+    places = np.arange(len(both))
+    low, high = np.zeros(len(both)), np.zeros(len(both))
+    for column, label in (("up", numerator), ("down", denominator)):
+        part = both[column].to_numpy(dtype=float)
+        start = np.where(part >= 0, high, low)
+        ax.bar(
+            places,
+            part,
+            bottom=start,
+            color=label.colour,
+            width=0.75,
+            label=f"{'−' if column == 'down' else ''}{label.population}",
+        )
+        high, low = np.where(part >= 0, high + part, high), np.where(part < 0, low + part, low)
+    ax.plot(places, both["net"].to_numpy(dtype=float), "D", color="black", markersize=4, label="ratio")
+    ax.axhline(0, color="black", linewidth=0.6)
+    ax.set_xticks(places, [str(p) for p in both.index], rotation=90)
+    ax.set_ylabel("log2 (after / before)")
+    ax.set_title(
+        f"{numerator.population}/{denominator.population}: change = numerator − denominator\nn = {len(both)} pairs"
+    )
+    ax.legend(loc="best")
+    return ax
+
+
+def _log2_change(pairs: pd.DataFrame, endpoint: str) -> pd.Series:
+    rows = pairs[(pairs["endpoint"] == endpoint) & (pairs["before"] > 0) & (pairs["after"] > 0)].set_index("patient_id")
+    return np.log2(rows["after"].astype(float)) - np.log2(rows["before"].astype(float))

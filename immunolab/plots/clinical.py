@@ -1,0 +1,153 @@
+"""Cells against the clinic: responders beside non-responders, change against change, slopes by period."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from immunolab.plots.labels import number, p_text
+from immunolab.plots.style import HALF, MM, SMALL, axes, style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_FEWEST_FOR_TEST = 4
+_FEWEST_FOR_BAND = 15
+
+
+@style()
+def responders(values: Mapping[str, float], response: Mapping[str, str], what: str, *, ax: Axes | None = None) -> Axes:
+    """Draw values by clinical response: every patient a point, box of quartiles, n and exact Mann-Whitney p.
+
+    Response is known only after treatment, so the comparison describes and proves nothing; with
+    fewer than four patients in a group no p-value is given.
+
+    Parameters
+    ----------
+    values : patient_id to value.
+    response : patient_id to group.
+    what : the value in words, with definition and denominator.
+    """
+    ax = axes(ax, HALF, 75 * MM)
+    frame = pd.DataFrame({"value": pd.Series(dict(values), dtype=float), "group": pd.Series(dict(response))}).dropna()
+    groups = sorted(frame["group"].unique())
+    samples = [frame.loc[frame["group"] == group, "value"].sort_index().to_numpy(dtype=float) for group in groups]
+    for place, points in enumerate(samples):
+        if len(points) >= _FEWEST_FOR_TEST:
+            ax.boxplot(
+                [points],
+                positions=[place],
+                widths=0.5,
+                showfliers=False,
+                medianprops={"color": "black", "linewidth": 1.5},
+            )
+        spread = np.linspace(-0.12, 0.12, len(points)) if len(points) > 1 else np.zeros(1)
+        ax.plot(place + spread[: len(points)], points, "o", color="#0072B2", markersize=4, zorder=3)
+    ax.set_xticks(range(len(groups)), [f"{g}\nn = {len(s)}" for g, s in zip(groups, samples, strict=True)])
+    ax.set_xlim(-0.6, max(len(groups), 1) - 0.4)
+    ax.set_ylabel(what)
+    ax.set_title(f"descriptive: response is known only afterwards\n{_mann_whitney(samples)}")
+    return ax
+
+
+def _mann_whitney(samples: list[np.ndarray]) -> str:
+    from scipy.stats import mannwhitneyu
+
+    if len(samples) != 2 or min(map(len, samples)) < _FEWEST_FOR_TEST:
+        return f"no test: two groups of at least {_FEWEST_FOR_TEST} are needed"
+    ties = len(np.unique(np.concatenate(samples))) < sum(map(len, samples))
+    result = mannwhitneyu(*samples, method="asymptotic" if ties else "exact")
+    area = result.statistic / (len(samples[0]) * len(samples[1]))
+    kind = "asymptotic, ties" if ties else "exact"
+    return f"Mann-Whitney {p_text(float(result.pvalue))} ({kind}); AUC {number(float(area), 2)}"
+
+
+@style()
+def correlation(
+    x: Mapping[str, float],
+    y: Mapping[str, float],
+    x_words: str,
+    y_words: str,
+    *,
+    colour: str = "#0072B2",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw two values of each patient against each other with Spearman's rho, its 95 % interval and n.
+
+    No line is fitted: with fewer than 15 patients a band promises more than is known, and with more the
+    rank correlation still says nothing of a straight line. The interval is Fisher's z with variance
+    1.06 / (n - 3) (Fieller 1957).
+    """
+    ax = axes(ax, HALF, 75 * MM)
+    frame = pd.DataFrame({"x": pd.Series(dict(x), dtype=float), "y": pd.Series(dict(y), dtype=float)}).dropna()
+    ax.plot(frame["x"].to_numpy(), frame["y"].to_numpy(), "o", color=colour, markersize=4)
+    for patient, row in frame.iterrows():
+        if len(frame) <= _FEWEST_FOR_BAND:
+            ax.annotate(
+                str(patient), (row["x"], row["y"]), (3, 2), textcoords="offset points", fontsize=SMALL, color="#666666"
+            )
+    ax.set(xlabel=x_words, ylabel=y_words)
+    ax.set_title(f"exploratory; n = {len(frame)}\n{spearman_text(frame)}")
+    return ax
+
+
+def spearman_text(frame: pd.DataFrame) -> str:
+    """Return rho with interval and p in words; p by permutation below 10 patients (exact for 8 or fewer)."""
+    from scipy.stats import spearmanr
+
+    n = len(frame)
+    if n < _FEWEST_FOR_TEST or frame["x"].nunique() < 2 or frame["y"].nunique() < 2:
+        return "Spearman not computed: too few different values"
+    rho, p_value = (float(v) for v in spearmanr(frame["x"], frame["y"]))
+    kind = "t approximation"
+    if n < 10:
+        p_value, kind = _permuted(frame), "permutation"
+    if abs(rho) == 1.0:
+        return f"Spearman {number(rho)}; {p_text(p_value)} ({kind})"
+    reach = 1.959964 * np.sqrt(1.06 / (n - 3))
+    low, high = np.tanh(np.arctanh(rho) - reach), np.tanh(np.arctanh(rho) + reach)
+    return f"Spearman {number(rho, 2)} [{number(low, 2)}, {number(high, 2)}] 95 % CI; {p_text(p_value)} ({kind})"
+
+
+def _permuted(frame: pd.DataFrame) -> float:
+    from scipy.stats import permutation_test, spearmanr
+
+    result = permutation_test(
+        (frame["x"].to_numpy(),),
+        lambda values: spearmanr(values, frame["y"].to_numpy()).statistic,
+        permutation_type="pairings",
+        n_resamples=9_999,
+        rng=np.random.default_rng(0),
+    )
+    return float(result.pvalue)
+
+
+@style()
+def slope_pairs(slopes: pd.DataFrame, what: str, periods: tuple[str, str], *, ax: Axes | None = None) -> Axes:
+    """Draw each patient's slope in two periods (a score's points a month, on drug and afterwards).
+
+    Parameters
+    ----------
+    slopes : patient_id, period, slope.
+    what : the slope in words with its unit.
+    periods : earlier and later.
+    """
+    ax = axes(ax, HALF, 75 * MM)
+    table = slopes.pivot(index="patient_id", columns="period", values="slope").reindex(columns=list(periods))
+    both = table.dropna()
+    for _, row in both.iterrows():
+        ax.plot([0, 1], row.to_numpy(dtype=float), "-o", color="#0072B2", markersize=4, alpha=0.7)
+    for x, period in enumerate(periods):
+        if len(both):
+            middle = float(both[period].median())
+            ax.plot([x - 0.16, x + 0.16], [middle, middle], color="black", linewidth=2, zorder=4)
+    ax.axhline(0, color="#777777", linewidth=0.6)
+    ax.set_xticks([0, 1], list(periods))
+    ax.set_xlim(-0.4, 1.4)
+    ax.set_ylabel(what)
+    lacking = len(table) - len(both)
+    ax.set_title(f"n = {len(both)} patients with both periods" + (f", {lacking} without" if lacking else ""))
+    return ax

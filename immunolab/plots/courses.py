@@ -1,0 +1,242 @@
+"""Values over the study: every patient's course, with doses, cycles and follow-up under it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from immunolab.plots.calendar import Calendar, shade, week_ticks
+from immunolab.plots.labels import EndpointLabel, folded, is_low, labels
+from immunolab.plots.style import MM, NEUTRAL, SMALL, WIDTH, axes, figure, style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_GREY = "#B5B5B5"
+
+
+@style()
+def spaghetti(
+    endpoints: pd.DataFrame,
+    endpoint: str,
+    plan: Calendar,
+    *,
+    definitions: Mapping[str, str] | None = None,
+    words: bool = True,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw every patient's course over actual study days, and the cohort's median and quartiles a visit.
+
+    A line runs from a visit to the next planned one; a missed visit leaves a gap. Under the axis stands
+    how many patients have a value at each visit.
+
+    Parameters
+    ----------
+    endpoints : ENDPOINTS rows of one cohort.
+    endpoint : endpoint id (a subset, a measurement or a score).
+    plan : doses, phases and planned visits.
+    words : whether to say what the shades are.
+    """
+    ax = axes(ax, WIDTH, 70 * MM)
+    rows = endpoints[endpoints["endpoint"] == endpoint].dropna(subset=["value", "study_day"])
+    named = labels(rows, definitions).get(endpoint) or EndpointLabel(endpoint, endpoint, "", "", "")
+    visits = visit_order(endpoints, plan)
+    shade(ax, plan, words=words)
+    for _, own in rows.groupby("patient_id", sort=False):
+        _line(ax, own, visits, _GREY, 0.7)
+    _middle(ax, rows, visits, named.colour)
+    value_axis(ax, named, rows["value"])
+    days = [*rows["study_day"], *plan.doses]
+    if days:
+        week_ticks(ax, min(days), max(days))
+        room = 0.03 * (max(days) - min(days)) + 3
+        ax.set_xlim(min(days) - room, max(days) + room)
+    ax.set_title(f"{named.short}: median and quartiles over patients")
+    return ax
+
+
+def visit_order(endpoints: pd.DataFrame, plan: Calendar) -> list[str]:
+    """Return the visits that samples have, by planned day, then by the median of their real days."""
+    days = endpoints.groupby("visit")["study_day"].median()
+    return sorted(map(str, days.index), key=lambda v: (plan.visits.get(v, days[v]), v))
+
+
+def _line(ax: Axes, rows: pd.DataFrame, visits: Sequence[str], tint: str, width: float) -> None:
+    """Draw one patient: points, and lines only between visits that follow each other."""
+    ordered = rows.sort_values("study_day")
+    for first, second in pairwise(ordered.to_dict("records")):
+        if abs(visits.index(str(second["visit"])) - visits.index(str(first["visit"]))) <= 1:
+            days, values = (first["study_day"], second["study_day"]), (first["value"], second["value"])
+            ax.plot(days, values, color=tint, linewidth=width, zorder=2)
+    low = ordered["flag"].map(is_low).to_numpy(dtype=bool)
+    for part, face in ((ordered[~low], tint), (ordered[low], "white")):
+        days, values = part["study_day"].to_numpy(dtype=float), part["value"].to_numpy(dtype=float)
+        ax.plot(days, values, "o", color=tint, markersize=2.6, markerfacecolor=face, zorder=2)
+
+
+def _middle(ax: Axes, rows: pd.DataFrame, visits: Sequence[str], tint: str) -> None:
+    places, middles = [], []
+    for visit in visits:
+        own = rows[rows["visit"] == visit]
+        if own.empty:
+            continue
+        low, middle, high = np.quantile(own["value"].to_numpy(dtype=float), [0.25, 0.5, 0.75])
+        day = float(own["study_day"].median())
+        ax.plot([day, day], [low, high], color=tint, linewidth=3.2, alpha=0.35, solid_capstyle="butt", zorder=3)
+        ax.annotate(
+            f"{visit}\nn = {len(own)}", (day, 1), (0, -1), xycoords=ax.get_xaxis_transform(),
+            textcoords="offset points", ha="center", va="top", fontsize=SMALL, color=NEUTRAL,
+        )  # fmt: skip
+        places.append(day)
+        middles.append(float(middle))
+    ax.plot(places, middles, "-o", color=tint, linewidth=2, markersize=5, zorder=4)
+
+
+def value_axis(ax: Axes, named: EndpointLabel, values: pd.Series) -> None:
+    """Set scale, limits and label of a value axis: log2 for ratios and concentrations, else linear from zero."""
+    ax.set_ylabel(folded(named.axis, 40))
+    present = values.dropna().to_numpy(dtype=float)
+    if not present.size:
+        return
+    low, high = float(present.min()), float(present.max())
+    if named.axis_scale == "log2" and low > 0:
+        ax.set_yscale("log", base=2)
+        ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        ax.yaxis.set_minor_formatter(lambda *_: "")
+        reach = max(0.5, 0.1 * np.log2(high / low))
+        ax.set_ylim(low / 2**reach, high * 2 ** (1.6 * reach))
+    elif low >= 0:
+        ax.set_ylim(0, high * 1.22 or 1.0)
+    else:
+        ax.margins(y=0.18)
+
+
+@style()
+def one_pager(
+    endpoints: pd.DataFrame,
+    pairs: pd.DataFrame,
+    patient: str,
+    plan: Calendar,
+    *,
+    definitions: Mapping[str, str] | None = None,
+    most: int = 8,
+) -> Figure:
+    """Return one page of one patient: every endpoint over study days with doses, and its verdict.
+
+    Parameters
+    ----------
+    endpoints, pairs : declared tables; rows of other patients are left out.
+    patient : coded id.
+    plan : doses (the patient's own where they are known), phases, visits.
+    most : panels on the page; the first endpoints in the order of the table are taken.
+    """
+    own = endpoints[endpoints["patient_id"] == patient].dropna(subset=["value", "study_day"])
+    named = labels(endpoints, definitions)
+    chosen = [name for name in named if (own["endpoint"] == name).any()][:most]
+    rows = max(1, -(-len(chosen) // 2))
+    fig = figure(WIDTH, (16 + 36 * rows) * MM)
+    grid = fig.subplots(rows, 2, sharex=True, squeeze=False)
+    visits = visit_order(endpoints, plan)
+    for name, ax in zip(chosen, grid.flat, strict=False):  # a last panel may stay empty
+        _patient_panel(axes(ax), own[own["endpoint"] == name], named[name], visits, plan, patient)
+        _verdict_words(ax, pairs[(pairs["patient_id"] == patient) & (pairs["endpoint"] == name)])
+    for ax in list(grid.flat)[len(chosen) :]:
+        ax.set_axis_off()
+    for ax in grid[-1]:
+        ax.set_xlabel("week (from actual study day)")
+    days = "doses as given" if patient in plan.patient_doses else "doses as planned"
+    fig.suptitle(f"{patient}: shaded where treated, one tick a dose ({days}); open symbols: below quantification")
+    return fig
+
+
+def _patient_panel(
+    ax: Axes, rows: pd.DataFrame, named: EndpointLabel, visits: Sequence[str], plan: Calendar, patient: str
+) -> None:
+    shade(ax, plan, patient, words=False)
+    _line(ax, rows, visits, named.colour, 1.4)
+    value_axis(ax, named, rows["value"])
+    ax.set_ylabel(folded(named.quantity, 22), fontsize=SMALL)
+    days = [*rows["study_day"], *plan.days(patient)]
+    week_ticks(ax, min(days), max(days))
+    ax.set_xlabel("")
+
+
+def _verdict_words(ax: Axes, pairs: pd.DataFrame) -> None:
+    from immunolab.plots.labels import bracket, scale_word
+    from immunolab.plots.style import VERDICT_COLOURS, VERDICT_SYMBOLS
+
+    title = ax.get_ylabel()
+    for _, row in pairs.iterrows():
+        verdict = str(row["verdict"])
+        tint = VERDICT_COLOURS[verdict] if verdict in ("rise", "fall") else NEUTRAL
+        words = f"{VERDICT_SYMBOLS[verdict]} {verdict.replace('_', ' ')}"
+        if not pd.isna(row["shift"]):
+            change = bracket(row["shift"], row["ci_low"], row["ci_high"], row["shift_scale"])
+            words += f": {scale_word(row['shift_scale'])} {change}"
+        ax.set_title(words, color=tint, fontsize=SMALL, loc="right")
+    ax.set_ylabel(title)
+
+
+@style()
+def swimmer(
+    plan: Calendar,
+    patients: Sequence[str],
+    marks: pd.DataFrame,
+    *,
+    last_day: Mapping[str, float] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw one lane a patient: treatment, and what happened when (response, relapse ...).
+
+    Parameters
+    ----------
+    plan : planned or real doses.
+    patients : in order from the top.
+    marks : patient_id, study_day, what (in words).
+    last_day : patient_id to the last day of observation.
+    """
+    ax = axes(ax, WIDTH, (18 + 5.5 * len(patients)) * MM)
+    ends = dict(last_day or {})
+    for lane, patient in enumerate(patients):
+        own = marks[marks["patient_id"] == patient]
+        days = plan.days(patient)
+        end = max([1.0, ends.get(patient, 1.0), *own["study_day"].astype(float), *map(float, days)])
+        ax.plot([1, end], [lane, lane], color="#C9CED6", linewidth=4.5, solid_capstyle="butt", zorder=1)
+        ax.plot(days, [lane] * len(days), "|", color="#8A5A00", markersize=6, markeredgewidth=0.7, zorder=2)
+    for kind, (shape, tint) in zip(dict.fromkeys(marks["what"]), _shapes(), strict=False):
+        own = marks[(marks["what"] == kind) & marks["patient_id"].isin(list(patients))]
+        lanes = [list(patients).index(p) for p in own["patient_id"]]
+        days_of = own["study_day"].to_numpy(dtype=float)
+        ax.plot(
+            days_of,
+            lanes,
+            shape,
+            color=tint,
+            markersize=6,
+            label=f"{kind} (n = {own['patient_id'].nunique()})",
+            zorder=3,
+        )
+    ax.plot([], [], "|", color="#8A5A00", label="dose")
+    ax.set_yticks(range(len(patients)), list(patients))
+    ax.invert_yaxis()
+    low, high = ax.get_xlim()
+    week_ticks(ax, max(low, 1), high)
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return ax
+
+
+def _shapes() -> Iterator[tuple[str, str]]:
+    """Yield marker and colour pairs; there are as many as a reader can tell apart."""
+    yield from (
+        ("o", "#009E73"),
+        ("X", "#D55E00"),
+        ("D", "#0072B2"),
+        ("^", "#CC79A7"),
+        ("s", "#E69F00"),
+        ("v", "#56B4E9"),
+    )
