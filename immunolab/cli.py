@@ -343,6 +343,32 @@ def _gate(arguments: argparse.Namespace) -> int:
     return SOME_FAILED if len(outcome.failures) else DONE
 
 
+def _add_deidentify(commands: Subparsers) -> None:
+    parser = _command(commands, "deidentify", "Write FCS files under study codes, without identifiers.", _deidentify)
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="files, or folders that are searched through")
+    wanted = parser.add_mutually_exclusive_group(required=True)
+    wanted.add_argument("-o", "--out", metavar="OUT", help="folder for the new files")
+    wanted.add_argument("--scan", action="store_true", help="only report what is there (exit 1 when something is)")
+    parser.add_argument("--key", metavar="KEY.csv", help="columns file, code; outside OUT (default: OUT_key.csv)")
+
+
+def _deidentify(arguments: argparse.Namespace) -> int:
+    from immunolab.privacy import deidentify, findings_text, scan
+
+    if arguments.scan:
+        findings = scan(arguments.paths)
+        _say(findings_text(findings) or "nothing found")
+        return INPUT_PROBLEM if findings else DONE
+    done = deidentify(arguments.paths, arguments.out, key=arguments.key)
+    for record in done.records:
+        hashes = f"DATA sha256 {record.data_sha256_before} before, {record.data_sha256_after} after"
+        _say(f"{record.file}  {record.n_events:,} events  {hashes}")
+    _say(f"key: {done.key} (names the originals: keep it apart from {arguments.out})")
+    for failure in done.failures:
+        _say_error(str(failure))
+    return SOME_FAILED if done.failures else DONE
+
+
 COMMANDS: tuple[Callable[[Subparsers], None], ...] = (
     _add_demo,
     _add_check,
@@ -354,4 +380,5 @@ COMMANDS: tuple[Callable[[Subparsers], None], ...] = (
     _add_methods,
     _add_trials,
     _add_simulate,
+    _add_deidentify,
 )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from immunolab.events import ChannelKind
-from immunolab.vocabulary.lexicon import Meaning, dump_lineages, key, meaning, tokens
+from immunolab.vocabulary.lexicon import Meaning, dump_lineages, in_latin, key, meaning, tokens
 
 _LONGEST_SPAN = 6
 _ELEMENTS = (
@@ -64,7 +64,8 @@ class _Reading:
     dyes: tuple[str, ...] = ()
     metals: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
-    known: tuple[tuple[str, bool], ...] = ()  # spelling as in the text, and whether it names a marker
+    known: tuple[tuple[str, str], ...] = ()  # spelling as in the text, and how far it is believed as a marker
+    left: tuple[str, ...] = ()
 
     def best(self) -> tuple[frozenset[str], str]:
         """Return the markers of the most trusted rank, and that rank."""
@@ -117,7 +118,16 @@ def known_words(label: str, *, markers_only: bool = False) -> tuple[str, ...]:
 
     What else stands in a label may be anything, a name included, and is never quoted.
     """
-    return tuple(spelling for spelling, is_marker in _read(label).known if is_marker or not markers_only)
+    known = _read(label).known
+    return tuple(spelling for spelling, strength in known if strength != "none" or not markers_only)
+
+
+def unexplained_words(text: str) -> tuple[str, ...]:
+    """Return what a label holds beyond markers, dyes and isotopes, upper case; short doubtful spellings count."""
+    reading = _read(text)
+    doubtful = [spelling for spelling, strength in reading.known if strength == "weak"]
+    foreign = re.findall(r"[^\W_]+", in_latin(text))
+    return (*reading.left, *doubtful, *(word for word in foreign if not word.isascii()))
 
 
 def spelled(resolved: Resolved) -> str:
@@ -160,7 +170,8 @@ def _read(text: str) -> _Reading:
         dyes=tuple(m.fluorochrome for _, _, found, _ in pieces for m in found if m.fluorochrome),
         metals=tuple(metal for _, _, _, metal in pieces if metal),
         unknown=tuple(word for word in left if word not in _NOISE and not word.isdigit()),
-        known=tuple((spelling, any(m.marker for m in found)) for _, spelling, found, _ in pieces),
+        known=tuple((spelling, found[0].strength if found else "none") for _, spelling, found, _ in pieces),
+        left=tuple(left),
     )
 
 

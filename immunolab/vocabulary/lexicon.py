@@ -71,7 +71,12 @@ class _Markers:
 
 def tokens(text: str) -> tuple[str, ...]:
     """Split a label into upper-case words of letters and digits; Greek letters become Latin ones."""
-    return tuple(_TOKEN.findall(_MARKS.sub("", text).translate(_GREEK).upper()))
+    return tuple(_TOKEN.findall(in_latin(text).upper()))
+
+
+def in_latin(text: str) -> str:
+    """Return a text without trademark signs and with Greek letters as Latin ones."""
+    return _MARKS.sub("", text).translate(_GREEK)
 
 
 def key(text: str) -> str:

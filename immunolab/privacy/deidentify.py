@@ -1,0 +1,192 @@
+"""Write FCS files anew with nothing in them that identifies a person."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass, fields, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import BinaryIO
+
+from immunolab.errors import DataFileError, InputError, Problem
+from immunolab.privacy.allowed import rebuild
+from immunolab.privacy.keyfile import add_to_key, all_codes, new_codes, read_key
+from immunolab.privacy.sources import DataSet, fcs_files, opened
+from immunolab.privacy.writer import write_data_set
+
+AUDIT = "audit.csv"
+_BLOCK = 1 << 22
+
+
+@dataclass(frozen=True)
+class Record:
+    """What was done to one data set; holds nothing of the original but counts and the hash of its events.
+
+    Attributes
+    ----------
+    file : the file written, in OUT.
+    data_set : counted from 0.
+    n_events : events in it.
+    data_sha256_before, data_sha256_after : of the DATA bytes in the source and as read back from OUT.
+    keywords_kept, keywords_dropped : counts.
+    channels_renamed, labels_reduced : channels concerned, as ``$P3N``.
+    """
+
+    file: str
+    data_set: int
+    n_events: int
+    data_sha256_before: str
+    data_sha256_after: str
+    keywords_kept: int
+    keywords_dropped: int
+    channels_renamed: str
+    labels_reduced: str
+
+
+@dataclass(frozen=True)
+class Deidentified:
+    """The files written, what could not be read, and where the key lies."""
+
+    records: tuple[Record, ...]
+    failures: tuple[Problem, ...]
+    key: Path
+
+
+def deidentify(paths: Iterable[str | Path], out: str | Path, *, key: str | Path | None = None) -> Deidentified:
+    """Write FCS files under study codes, with an allow-listed TEXT, the same DATA bytes and nothing else.
+
+    Originals are never touched. OUT gets ``CODE.fcs`` for every file, and ``audit.csv``.
+
+    Parameters
+    ----------
+    paths : files, and folders that are searched through.
+    out : a folder outside every folder of ``paths``.
+    key : CSV with the columns ``file`` and ``code``, outside OUT; read when it exists, and written for
+        the files it does not name. By default it lies beside OUT and is called ``OUT_key.csv``.
+
+    Returns
+    -------
+    Deidentified
+        Files that could not be read are in ``failures``; the others are done.
+
+    Raises
+    ------
+    InputError
+        Lists every fault of paths, folders and key file; nothing has been written then.
+    """
+    out = Path(out)
+    given = [Path(path) for path in paths]
+    key = Path(key) if key is not None else out.resolve().with_name(f"{out.resolve().name}_key.csv")
+    _check_places(given, out, key)
+    sources = fcs_files(given)
+    if not sources:
+        raise InputError(
+            Problem(", ".join(map(str, given)), "", "there is no FCS file", "name files or a folder of them")
+        )
+    codes = read_key(key, sources) if key.exists() else {}
+    failures: list[Problem] = []
+    hashes: dict[Path, str] = {}
+    for source in sources:
+        try:
+            with opened(source):
+                hashes[source] = _sha256(source)
+        except DataFileError as error:
+            failures.append(Problem(str(source), "", error.message, error.hint))
+    missing = {source: digest for source, digest in hashes.items() if source not in codes}
+    fresh = new_codes(missing, all_codes(key))
+    targets = {source: out / f"{(codes | fresh)[source]}.fcs" for source in hashes}
+    _check_targets(sources, targets.values())
+    out.mkdir(parents=True, exist_ok=True)
+    if fresh or not key.exists():
+        add_to_key(key, fresh)
+    records = [record for source, target in targets.items() for record in _rewrite(source, target)]
+    records.sort(key=lambda record: (record.file, record.data_set))
+    _write_audit(out / AUDIT, records)
+    return Deidentified(tuple(records), tuple(failures), key)
+
+
+def _check_places(given: Sequence[Path], out: Path, key: Path) -> None:
+    problems = []
+    folder = out.resolve()
+    if key.resolve().is_relative_to(folder):
+        problems.append(
+            Problem(str(key), "", "the key file lies inside the output", "keep it apart: it names patients")
+        )
+    if out.exists() and not out.is_dir():
+        problems.append(Problem(str(out), "", "the output is a file", "name a folder"))
+    for path in given:
+        if path.is_dir() and folder.is_relative_to(path.resolve()):
+            hint = "choose a folder outside, so that originals and output never mix"
+            problems.append(Problem(str(out), "", "the output lies inside a folder of originals", hint))
+    if problems:
+        raise InputError(problems)
+
+
+def _check_targets(sources: Sequence[Path], targets: Iterable[Path]) -> None:
+    originals = {source.resolve() for source in sources}
+    problems = [
+        Problem(str(target), "", "writing this would replace an original", "choose another folder or code")
+        for target in targets
+        if target.resolve() in originals
+    ]
+    if problems:
+        raise InputError(problems)
+
+
+def _rewrite(source: Path, target: Path) -> list[Record]:
+    partial = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        with opened(source) as (handle, sets), partial.open("wb") as out:
+            records = [_write(handle, data_set, out, target, last=data_set is sets[-1]) for data_set in sets]
+        after = _read_back(partial)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+    return [replace(record, data_sha256_after=digest) for record, digest in zip(records, after, strict=True)]
+
+
+def _write(handle: BinaryIO, data_set: DataSet, out: BinaryIO, target: Path, *, last: bool) -> Record:
+    header, rebuilt = data_set.header, rebuild(data_set.header)
+    digest = write_data_set(
+        out, header.version, rebuilt.keywords, handle, header.data_start, header.data_bytes, last=last
+    )
+    return Record(
+        file=target.name,
+        data_set=header.dataset,
+        n_events=header.n_events,
+        data_sha256_before=digest,
+        data_sha256_after="",
+        keywords_kept=len(rebuilt.keywords),
+        keywords_dropped=len(rebuilt.dropped),
+        channels_renamed=" ".join(rebuilt.names_changed),
+        labels_reduced=" ".join(rebuilt.labels_changed),
+    )
+
+
+def _read_back(path: Path) -> list[str]:
+    """Return the SHA-256 of DATA of every data set, found anew from the header that was written."""
+    digests = []
+    with opened(path) as (handle, sets):
+        for data_set in sets:
+            digest, left = hashlib.sha256(), data_set.header.data_bytes
+            handle.seek(data_set.header.data_start)
+            while left and (block := handle.read(min(_BLOCK, left))):
+                digest.update(block)
+                left -= len(block)
+            digests.append(digest.hexdigest())
+    return digests
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _write_audit(path: Path, records: Sequence[Record]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow([*(field.name for field in fields(Record)), "immunolab_version"])
+        writer.writerows([*astuple(record), version("immunolab")] for record in records)

@@ -1,0 +1,104 @@
+"""The key file: which study code each original file goes by. It stays with the laboratory."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from immunolab.errors import InputError, Problem
+
+_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+
+
+def read_key(path: Path, sources: Sequence[Path]) -> dict[Path, str]:
+    """Return the codes that an existing key file gives to sources; a source it does not name is absent.
+
+    The column ``file`` holds the path as it was given, or a file name that only one source has.
+
+    Raises
+    ------
+    InputError
+        Lists every fault: columns, unusable or repeated codes, codes that hold the file's own name.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as handle:
+            rows = list(csv.DictReader(handle))
+            columns = rows[0].keys() if rows else {"file", "code"}
+    except (OSError, UnicodeDecodeError):
+        raise InputError(Problem(str(path), "", "the key file cannot be read", "CSV in UTF-8: file,code")) from None
+    if not {"file", "code"} <= set(columns):
+        raise InputError(Problem(str(path), "line 1", "the columns file and code are needed", "first line: file,code"))
+    codes: dict[Path, str] = {}
+    problems: list[Problem] = []
+    for line, row in enumerate(rows, start=2):
+        name, code = (row["file"] or "").strip(), re.sub(r"\.(fcs|lmd)$", "", (row["code"] or "").strip(), flags=re.I)
+        fault = _fault(name, code)
+        if fault:
+            problems.append(Problem(str(path), f"line {line}", *fault))
+        for source in _meant(name, sources):
+            if codes.setdefault(source, code) != code:
+                problems.append(Problem(str(path), f"line {line}", "the file has two codes", "keep one line a file"))
+    problems += _repeated(codes, path)
+    if problems:
+        raise InputError(problems)
+    return codes
+
+
+def _fault(name: str, code: str) -> tuple[str, str] | None:
+    if not name:
+        return "the file is empty", "write the path or name of the original file"
+    if not _CODE.fullmatch(code):
+        return "the code is not usable as a file name", "letters, digits, - and _; at most 100"
+    stem = Path(name).stem.casefold()
+    if len(stem) >= 3 and stem in code.casefold():
+        return "the code holds the file's own name", "give a code that says nothing about the original"
+    return None
+
+
+def _meant(name: str, sources: Sequence[Path]) -> list[Path]:
+    exact = [s for s in sources if name in (str(s), str(s.resolve()))]
+    named = [s for s in sources if s.name == name]
+    return exact or (named if len(named) == 1 else [])
+
+
+def _repeated(codes: Mapping[Path, str], path: Path) -> list[Problem]:
+    seen: dict[str, int] = {}
+    for code in codes.values():
+        seen[code.casefold()] = seen.get(code.casefold(), 0) + 1
+    hint = "give every file a code of its own"
+    return [Problem(str(path), "", f"the code {code} stands for {n} files", hint) for code, n in seen.items() if n > 1]
+
+
+def new_codes(hashes: Mapping[Path, str], taken: set[str]) -> dict[Path, str]:
+    """Return a code for each source. Their order follows the content, so that a code tells nothing of the name."""
+    codes: dict[Path, str] = {}
+    number = 0
+    for source in sorted(hashes, key=lambda s: (hashes[s], str(s))):
+        number += 1
+        while f"FCS{number:04d}" in taken:
+            number += 1
+        codes[source] = f"FCS{number:04d}"
+    return codes
+
+
+def all_codes(path: Path) -> set[str]:
+    """Return every code an existing key file holds, of other files too; none when there is no key file."""
+    if not path.exists():
+        return set()
+    with path.open(encoding="utf-8-sig", newline="") as handle:
+        return {(row.get("code") or "").strip() for row in csv.DictReader(handle)}
+
+
+def add_to_key(path: Path, codes: Mapping[Path, str]) -> None:
+    """Write new codes to the key file, behind what it holds; readable by its owner only."""
+    old = path.read_text(encoding="utf-8-sig") if path.exists() else "file,code\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(descriptor, "w", encoding="utf-8", newline="") as handle:
+        handle.write(old if old.endswith("\n") else old + "\n")
+        csv.writer(handle, lineterminator="\n").writerows((str(file), code) for file, code in codes.items())
+    partial.replace(path)
