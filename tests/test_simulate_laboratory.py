@@ -168,7 +168,7 @@ def test_controls_faults_and_label_variants_stand_in_the_sheet_and_the_truth(tmp
     study = load_study(tmp_path / "iim")
     controls = [s for s in study.samples if s.control_of]
     assert {s.marker for s in controls if s.panel == "surface"} == set(MODEL.panels["surface"].fmo)
-    pairs = [s for s in controls if s.panel == "ics" and not s.marker]
+    pairs = [s for s in controls if s.panel == "ics" and s.marker == "IL-17A"]
     assert pairs
     assert all(s.control_of == s.sample_id.replace("unstimulated", "ics") for s in pairs)
     faults = pd.read_csv(tmp_path / "iim" / "truth" / "samples.csv").faults.dropna()

@@ -200,8 +200,9 @@ class VirtualTrial:
             "lymphocytes_per_ul": round(blood.lymphocytes_per_ul),
         }
         if self.options.fmo or self.options.ics:
-            unstimulated = kind.stimulated is False
-            line |= {"control_of": f"{stem}_ics" if unstimulated else "", "marker": ""}
+            line |= {"control_of": "", "marker": ""}
+        if kind.stimulated is False:
+            line |= {"control_of": f"{stem}_ics", "marker": self.model.stimulation["control_for"]}
         return line
 
     def _keep_truth(
