@@ -10,6 +10,7 @@ import numpy as np
 
 from immunolab.errors import DataFileError, ImmunolabError, InputError, Problem
 from immunolab.events import Events
+from immunolab.pipeline.clinic import read_clinic
 from immunolab.pipeline.gates import PanelGates, read_panels
 from immunolab.study.sheet import Sample, load_study
 
@@ -41,6 +42,10 @@ def check_study(source: Path | str) -> Checked:
     except InputError as error:
         return Checked(error.problems, (), len(samples), len({s.patient_id for s in samples}))
     problems: list[Problem] = []
+    try:
+        read_clinic(study)
+    except InputError as error:
+        problems += error.problems
     notes: list[str] = []
     labels: dict[str, dict[str, list[tuple[str, str]]]] = {}
     for sample in samples:

@@ -15,6 +15,7 @@ from immunolab.batch.workers import Failure
 from immunolab.comparison.plan import Noise, Plan
 from immunolab.comparison.table import Comparison, compare_endpoints
 from immunolab.errors import ComparisonError, ImmunolabError, InputError
+from immunolab.pipeline.clinic import Clinic
 from immunolab.pipeline.gates import PanelGates
 from immunolab.quantify import Joint, endpoint_values, with_companions
 from immunolab.report.run_tables import Compared, RunTables
@@ -27,6 +28,7 @@ from immunolab.tables import (
     ENDPOINTS,
     FAILURES,
     INTENSITIES,
+    MEASUREMENTS,
     PAIRS,
     QUALITY,
     SHIFTS,
@@ -35,6 +37,7 @@ from immunolab.tables import (
 )
 
 _UNSTATED_NOISE_DF = 20
+_NOT_PAIRED = ("responder_proportion", "event_count", "time_to_event", "assay")
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,13 @@ def _percent_of_parent(name: str, parent: str) -> Endpoint:
     )
 
 
-def gather(study: Study, store: Store, panels: Mapping[str, PanelGates], failures: Mapping[str, Failure]) -> Tables:
+def gather(
+    study: Study,
+    store: Store,
+    panels: Mapping[str, PanelGates],
+    failures: Mapping[str, Failure],
+    clinic: Clinic | None,
+) -> Tables:
     """Return every table of the samples that stand, and the comparison of their visits."""
     done = [
         s
@@ -106,8 +115,8 @@ def gather(study: Study, store: Store, panels: Mapping[str, PanelGates], failure
     timing = timeline_quality(study.trial, [s for s in study.samples if not s.control_of], study.doses)
     frames["quality"] = QUALITY.check(pd.concat([frames["quality"], timing], ignore_index=True))
     endpoints = study_endpoints(study, panels)
-    rows = [*_flow_rows(study, store, done, endpoints, frames["counts"]), *_measured_rows(study)]
-    frames["endpoints"] = ENDPOINTS.frame(rows)
+    gated = ENDPOINTS.frame(_flow_rows(study, store, done, endpoints, frames["counts"]))
+    frames["endpoints"] = _concat(ENDPOINTS, [gated, *([clinic.rows] if clinic else [])])
     frames["failures"] = FAILURES.frame(_failure_rows(study, failures))
     compared, comparisons, notes = _compare(study, endpoints, frames["endpoints"])
     frames["pairs"] = _concat(PAIRS, [c.pairs for c in comparisons])
@@ -120,6 +129,7 @@ def finish(
     store: Store,
     panels: Mapping[str, PanelGates],
     failures: Mapping[str, Failure],
+    clinic: Clinic | None,
     hashes: Mapping[str, str],
     seed: int,
 ) -> RunTables:
@@ -130,10 +140,12 @@ def finish(
     failures : by sample; such samples are in no table but failures.csv.
     hashes : sha256 of the file of every sample that could be read.
     """
-    tables = gather(study, store, panels, failures)
+    tables = gather(study, store, panels, failures, clinic)
     for table in ALL.values():
         if table.name in tables.frames:
             table.write(tables[table.name], store.root / "tables" / f"{table.name}.csv")
+    if clinic:
+        _write_clinic(clinic, store)
     return RunTables(
         study=study,
         tables=tables.frames,
@@ -145,6 +157,13 @@ def finish(
         inputs=_inputs(study, hashes),
         seed=seed,
     )
+
+
+def _write_clinic(clinic: Clinic, store: Store) -> None:
+    from immunolab.clinical import RESPONDERS, SCORES
+
+    for table, frame in ((MEASUREMENTS, clinic.measurements), (SCORES, clinic.scores), (RESPONDERS, clinic.responders)):
+        table.write(frame, store.root / "tables" / f"{table.name}.csv")
 
 
 def _inputs(study: Study, hashes: Mapping[str, str]) -> dict[str, str]:
@@ -214,14 +233,6 @@ def _phase_of(study: Study, sample: Sample) -> str:
     return names.get(sample.visit, "")
 
 
-def _measured_rows(study: Study) -> list[dict[str, Any]]:
-    if study.measurements is None:
-        return []
-    from immunolab.pipeline.measured import measured_rows
-
-    return measured_rows(study)
-
-
 def _failure_rows(study: Study, failures: Mapping[str, Failure]) -> list[dict[str, Any]]:
     return [
         {
@@ -244,9 +255,11 @@ def _compare(
     sets: dict[tuple[str, str], list[str]] = {}
     notes = []
     for name in dict.fromkeys(rows["endpoint"]):
-        contrast = study.contrast_of(declared[name]) if name in declared else None
-        contrast = contrast or (study.comparison.before, study.comparison.after)
-        sets.setdefault(contrast, []).append(name)
+        endpoint = declared.get(name)
+        if endpoint is not None and endpoint.statistic in _NOT_PAIRED:
+            continue
+        contrast = _contrast(study, endpoint) if endpoint else None
+        sets.setdefault(contrast or (study.comparison.before, study.comparison.after), []).append(name)
     compared, comparisons = [], []
     for contrast, names in sets.items():
         plan = _plan(study, contrast, [declared[n] for n in names if n in declared])
@@ -258,6 +271,14 @@ def _compare(
         except InputError as error:
             notes += [str(problem) for problem in error.problems]
     return compared, comparisons, notes
+
+
+def _contrast(study: Study, endpoint: Endpoint) -> tuple[str, str] | None:
+    """Return the visits compared; a slope stands in the row of the visit that ends its period."""
+    if endpoint.statistic == "slope_difference" and len(endpoint.periods) == 2:
+        earlier, later = endpoint.periods
+        return earlier[-1], later[-1]
+    return study.contrast_of(endpoint)
 
 
 def _plan(study: Study, contrast: tuple[str, str], endpoints: Sequence[Endpoint]) -> Plan:

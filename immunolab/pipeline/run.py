@@ -17,6 +17,7 @@ from immunolab.batch.tube import SUBSAMPLE, MeasureJob, Prepared, PrepareJob, Tu
 from immunolab.batch.workers import Failure, Kind, Pool, Task, memory_budget, run_tasks
 from immunolab.errors import GatingError, InputError, Problem, nearest
 from immunolab.gating.strategy import Strategy
+from immunolab.pipeline.clinic import Clinic, read_clinic
 from immunolab.pipeline.fitting import fit_group, fit_jobs, read_fit
 from immunolab.pipeline.gates import PanelGates, read_panels
 from immunolab.pipeline.results import finish, study_endpoints
@@ -68,6 +69,7 @@ class _Run:
     store: Store
     options: RunOptions
     panels: Mapping[str, PanelGates]
+    clinic: Clinic | None
     failures: dict[str, Failure] = field(default_factory=dict)
 
     def work(
@@ -102,11 +104,12 @@ def run_study(source: Path | str, out: Path | str, options: RunOptions | None = 
     study = load_study(source)
     _check_sample(study, chosen.sample)
     panels = read_panels(study, chosen.definitions)
+    clinic = read_clinic(study)
     store = Store(Path(out))
     try:
         with store.lock(), _logged(store.root):
             store.sweep()
-            return _run(_Run(study, store, chosen, panels))
+            return _run(_Run(study, store, chosen, panels, clinic))
     except OSError as error:
         if is_folder_fault(error):
             raise folder_fault(error, store.root) from error
@@ -120,7 +123,7 @@ def _run(run: _Run) -> Outcome:
     strategies = _strategies(run, prepared)
     computed, kept = _measure(run, tubes, prepared, strategies)
     hashes = {name: tube.sha256 for name, tube in prepared.items()}
-    tables = finish(run.study, run.store, run.panels, run.failures, hashes, run.options.seed)
+    tables = finish(run.study, run.store, run.panels, run.failures, run.clinic, hashes, run.options.seed)
     _place_gates(run.store, [*computed, *kept])
     report = write_report(tables, run.store.root)
     log.info(
