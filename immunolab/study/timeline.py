@@ -114,7 +114,7 @@ def _extent(trial: Trial, name: str, days: tuple[int, ...]) -> tuple[int, int]:
     phase = trial.phases[name]
     if not phase.follows_doses or not days or not trial.dosing.days:
         return phase.first_day, phase.last_day
-    moved = days[-1] - trial.dosing.days[-1]
+    moved = max(0, days[-1] - trial.dosing.days[-1])  # records may end before the treatment does
     first = phase.first_day if name == "on_treatment" else phase.first_day + moved
     return first, phase.last_day + moved
 

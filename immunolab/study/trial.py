@@ -88,7 +88,7 @@ class Dosing:
 
 @dataclass(frozen=True)
 class Phase:
-    """A named period. With ``follows_doses`` it moves with each patient's real last dose."""
+    """A named period. With ``follows_doses`` it ends later for a patient with doses beyond the calendar."""
 
     first_day: int
     last_day: int

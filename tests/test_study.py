@@ -1,0 +1,372 @@
+"""The study sheet: what is accepted, and every problem told at once with row and column."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from pathlib import Path
+
+import pytest
+
+from immunolab.errors import InputError
+from immunolab.study.rows import unsafe_name
+from immunolab.study.sheet import load_study
+from immunolab.study.timeline import timeline_quality
+
+HEADER = "sample_id,patient_id,visit,file"
+STUDY = "study: test\ntrial: sle_nct02084238\n"
+FREE = "study: test\ncomparison: {before: pre, after: post}\n"
+
+
+def make(folder: Path, sheet: str, study: str = STUDY, *, files: tuple[str, ...] = ("a.fcs", "b.fcs", "c.fcs")) -> Path:
+    (folder / "fcs").mkdir(exist_ok=True)
+    for name in files:
+        (folder / "fcs" / name).touch()
+    (folder / "samples.csv").write_text(sheet, encoding="utf-8")
+    (folder / "study.yaml").write_text(study, encoding="utf-8")
+    return folder
+
+
+def told(folder: Path) -> list[str]:
+    """Return every problem, without the folder."""
+    with pytest.raises(InputError) as caught:
+        load_study(folder)
+    return [str(p).replace(f"{folder}/", "").replace(str(folder), "FOLDER") for p in caught.value.problems]
+
+
+GOOD = f"{HEADER},cohort\ns1,P1,W0,fcs/a.fcs,NA\ns2,P1,W10,fcs/b.fcs,NA\n"
+
+
+def test_a_study_is_read_from_its_file_or_its_folder(tmp_path: Path) -> None:
+    make(tmp_path, GOOD)
+    study = load_study(tmp_path)
+    assert load_study(tmp_path / "study.yaml") == study
+    assert [(s.sample_id, s.patient_id, s.visit, s.file.name, s.row) for s in study.samples] == [
+        ("s1", "P1", "W0", "a.fcs", 2),
+        ("s2", "P1", "W10", "b.fcs", 3),
+    ]
+    assert study.trial is not None
+    assert study.panel_of(study.samples[0]).strategy is None
+
+
+def test_a_cohort_named_na_stays_na(tmp_path: Path) -> None:
+    assert [s.cohort for s in load_study(make(tmp_path, GOOD)).samples] == ["NA", "NA"]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_separators_and_byte_order_marks_are_recognised(tmp_path: Path, separator: str) -> None:
+    make(tmp_path, "\ufeff" + GOOD.replace(",", separator))
+    assert len(load_study(tmp_path).samples) == 2
+
+
+def test_decimal_commas_count_where_the_separator_is_a_semicolon(tmp_path: Path) -> None:
+    make(tmp_path, f"{HEADER},lymphocytes_per_ul\ns1,P1,W0,fcs/a.fcs,1200".replace(",", ";") + ",5\n")
+    assert load_study(tmp_path).samples[0].lymphocytes_per_ul == 1200.5
+
+
+def test_xlsx_with_date_cells_reads_like_csv(tmp_path: Path) -> None:
+    from openpyxl import Workbook
+
+    make(tmp_path, "", STUDY + "sheet: samples.xlsx\n")
+    book = Workbook()
+    book.active.append(["Sample ID", "patient_id", "Visit", "file", "date", "study_day", "cohort"])
+    book.active.append(["s1", 101, "W0", "fcs/a.fcs", datetime(2024, 3, 5), 1, "NA"])
+    book.active.append(["s2", 101, "W10", "fcs/b.fcs", datetime(2024, 5, 14), 71.0, "NA"])
+    book.create_sheet("notes").append(["not a sample"])
+    book.save(tmp_path / "samples.xlsx")
+    samples = load_study(tmp_path).samples
+    assert [(s.patient_id, s.date, s.study_day) for s in samples] == [
+        ("101", date(2024, 3, 5), 1),
+        ("101", date(2024, 5, 14), 71),
+    ]
+
+
+def test_further_columns_are_carried_along(tmp_path: Path) -> None:
+    make(tmp_path, f"{HEADER},age,prednisone\ns1,P1,W0,fcs/a.fcs,44,15\n")
+    assert load_study(tmp_path).samples[0].extra == {"age": "44", "prednisone": "15"}
+
+
+def test_without_a_trial_visits_are_free_and_four_subsets_are_compared(tmp_path: Path) -> None:
+    make(tmp_path, f"{HEADER}\ns1,P1,pre,fcs/a.fcs\ns2,P1,post,fcs/b.fcs\n", FREE)
+    study = load_study(tmp_path)
+    assert [(e.population, e.parent) for e in study.endpoints][:4] == [
+        ("Treg", "CD4"),
+        ("Th17", "CD4"),
+        ("Tfh_eff", "CD4"),
+        ("Teff", "CD4"),
+    ]
+    assert {e.parent for e in study.endpoints} == {"CD4", "lymphocytes"}
+    assert {study.contrast_of(e) for e in study.endpoints} == {("pre", "post")}
+    assert study.timeline_of(study.samples[0]).phase is None
+
+
+def test_contrasts_follow_the_registered_endpoint_unless_visits_are_named(tmp_path: Path) -> None:
+    sheet = f"{HEADER}\ns1,P1,W0,fcs/a.fcs\ns2,P1,W2,fcs/b.fcs\n"
+    study = load_study(make(tmp_path, sheet))
+    treg = next(e for e in study.endpoints if e.id == "treg_pct_cd4")
+    assert study.contrast_of(treg) == ("W0", "W10")
+    assert study.contrast_of(next(e for e in study.endpoints if e.id == "sri")) == ("W0", "W2")
+    named = load_study(make(tmp_path, sheet, STUDY + "comparison: {before: W0, after: W2}\n"))
+    assert named.contrast_of(treg) == ("W0", "W2")
+
+
+def test_every_problem_of_a_sheet_is_told_at_once(tmp_path: Path) -> None:
+    make(
+        tmp_path,
+        f"{HEADER},study_day,modality,lymphocytes_per_ul\n"
+        "s1,P1,W0,fcs/a.fcs,1,,1.2\n"
+        "S1,P1,W10,fcs/b.fcs,71,,\n"
+        "s3,P1,W10,fcs/bb.fcs,72,,\n"
+        "s/4,P2,W11,fcs/c.fcs,twelve,,\n"
+        ",P2,W2,fcs/c.fcs,0,flaw,\n"
+        "s6,,W0,,15.5,,many\n",
+    )
+    assert told(tmp_path) == [
+        "samples.csv:row 2, column lymphocytes_per_ul  1.2 cannot be cells per microlitre (10 to 100000)\n"
+        "    hint: cells per microlitre; 1.2 x 10^9/L is 1200",
+        "samples.csv:row 3, column sample_id  'S1' stands in row 2 already\n"
+        "    hint: give each tube its own sample_id, capitals apart",
+        "samples.csv:row 4, column file  file 'fcs/bb.fcs' does not exist\n"
+        "    hint: did you mean 'b.fcs'? paths are relative to FOLDER",
+        "samples.csv:row 4, column visit  P1 has a sample of W10 already in row 3\n"
+        "    hint: keep one, or tell them apart by panel",
+        "samples.csv:row 5, column study_day  'twelve' is not a whole number\n    hint: day 1 is the first dose",
+        "samples.csv:row 5, column sample_id  's/4' holds a character that folder names cannot hold\n"
+        "    hint: results go into a folder of this name",
+        "samples.csv:row 5, column visit  'W11' is no visit of sle_nct02084238\n"
+        "    hint: did you mean 'W10'? visits: W0, W2, W4, W6, W8, W10, W24",
+        "samples.csv:row 6, column study_day  there is no study day 0\n"
+        "    hint: day 1 is the first dose, the day before is day -1",
+        "samples.csv:row 6, column sample_id  the cell is empty",
+        "samples.csv:row 6, column modality  unknown modality 'flaw'\n"
+        "    hint: did you mean 'flow'? allowed: flow, mass, single_cell",
+        "samples.csv:row 7, column study_day  '15.5' is not a whole number\n    hint: day 1 is the first dose",
+        "samples.csv:row 7, column file  the cell is empty",
+        "samples.csv:row 7, column patient_id  the cell is empty",
+        "samples.csv:row 7, column lymphocytes_per_ul  'many' is not a number\n"
+        "    hint: cells per microlitre; 1.2 x 10^9/L is 1200",
+    ]
+
+
+def test_absent_and_misspelt_columns_are_told_with_the_nearest(tmp_path: Path) -> None:
+    make(tmp_path, "sample,patient_id,vist,file,cohrt,lymphocytes\ns1,P1,W0,fcs/a.fcs,A,1200\n")
+    assert told(tmp_path) == [
+        "samples.csv:column sample_id  the column is missing\n"
+        "    hint: did you mean 'sample'? rename it to 'sample_id'",
+        "samples.csv:column visit  the column is missing\n    hint: did you mean 'vist'? rename it to 'visit'",
+        "samples.csv:column cohrt  unknown column\n"
+        "    hint: did you mean 'cohort'? columns of your own need a name less like it",
+        "samples.csv:column lymphocytes  unknown column\n"
+        "    hint: did you mean 'lymphocytes_per_ul'? columns of your own need a name less like it",
+    ]
+
+
+def test_two_date_formats_are_told(tmp_path: Path) -> None:
+    make(tmp_path, f"{HEADER},date\ns1,P1,W0,fcs/a.fcs,05.03.2024\ns2,P1,W10,fcs/b.fcs,2024-05-14\n")
+    assert told(tmp_path) == [
+        "samples.csv:row 3, column date  '2024-05-14' is year-month-day, but row 2 writes day.month.year\n"
+        "    hint: use one format in the column; write dates as 2024-03-05"
+    ]
+
+
+def test_slashed_dates_count_only_where_the_column_shows_which_is_the_day(tmp_path: Path) -> None:
+    sheet = f"{HEADER},date\ns1,P1,W0,fcs/a.fcs,03/05/2024\ns2,P1,W10,fcs/b.fcs,%s\n"
+    make(tmp_path, sheet % "14/05/2024")
+    assert [s.date for s in load_study(tmp_path).samples] == [date(2024, 5, 3), date(2024, 5, 14)]
+    make(tmp_path, sheet % "05/06/2024")
+    assert told(tmp_path)[0] == (
+        "samples.csv:row 2, column date  '03/05/2024' may be day/month/year or month/day/year\n"
+        "    hint: write dates as 2024-03-05"
+    )
+
+
+def test_faults_of_study_yaml_and_sheet_come_together(tmp_path: Path) -> None:
+    study = (
+        "study: test\ntrial: sle_nct0208423\nsheet: samples.csv\nmeasurements: labs.csv\n"
+        "panels:\n  surface: {strategy: gating/treg.yaml}\n"
+    )
+    make(tmp_path, f"{HEADER},panel\ns1,P1,W0,fcs/z.fcs,surfac\n", study)
+    assert told(tmp_path) == [
+        "study.yaml:2  trial: unknown trial 'sle_nct0208423'\n    hint: did you mean 'sle_nct02084238'? built-in: "
+        "als_nct04952155, iim_nct04062019, pmr_nct04062006, rp_nct04077736, sle_nct02084238; or name a YAML file",
+        "study.yaml:6  panels.surface.strategy: file 'gating/treg.yaml' does not exist\n"
+        "    hint: paths are relative to FOLDER",
+        "study.yaml:4  measurements: file 'labs.csv' does not exist\n"
+        "    hint: did you mean 'samples.csv'? paths are relative to FOLDER",
+        "samples.csv:row 2, column file  file 'fcs/z.fcs' does not exist\n"
+        "    hint: did you mean 'a.fcs'? paths are relative to FOLDER",
+        "samples.csv:row 2, column panel  panel 'surfac' is not declared\n"
+        "    hint: did you mean 'surface'? panels of study.yaml: surface",
+    ]
+
+
+def test_unknown_keys_have_a_line_and_the_nearest(tmp_path: Path) -> None:
+    make(tmp_path, GOOD, "study: test\ntrail: sle_nct02084238\ncomparison: {before: baseline, afer: W10}\n")
+    assert told(tmp_path) == [
+        "study.yaml:2  trail: unknown key\n    hint: did you mean 'trial'? known keys: study, sheet, trial, panels, "
+        "comparison, measurements, doses, methods_module, endpoints",
+        "study.yaml:3  comparison.afer: unknown key\n    hint: did you mean 'after'? known keys: before, after, noise",
+    ]
+
+
+def test_a_comparison_names_phases_or_visits(tmp_path: Path) -> None:
+    make(tmp_path, GOOD, STUDY + "comparison: {before: basline, after: W12}\n")
+    allowed = "allowed: baseline, on_treatment, follow_up, W0, W2, W4, W6, W8, W10, W24"
+    assert told(tmp_path) == [
+        "study.yaml:3  comparison.before: 'basline' is no phase or visit\n"
+        f"    hint: did you mean 'baseline'? {allowed}",
+        f"study.yaml:3  comparison.after: 'W12' is no phase or visit\n    hint: did you mean 'W2'? {allowed}",
+    ]
+
+
+def test_a_missing_sheet_or_study_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        load_study(tmp_path)
+    assert (
+        str(caught.value)
+        == f"{tmp_path}/study.yaml  cannot be read: No such file or directory\n    hint: check the path"
+    )
+    (tmp_path / "study.yaml").write_text(STUDY, encoding="utf-8")
+    assert told(tmp_path) == ["samples.csv  cannot be read: No such file or directory\n    hint: check the path"]
+
+
+def test_a_sheet_in_another_encoding_is_told(tmp_path: Path) -> None:
+    make(tmp_path, GOOD)
+    (tmp_path / "samples.csv").write_bytes(f"{HEADER}\ns1,M\xfcller,W0,fcs/a.fcs\n".encode("latin-1"))
+    assert told(tmp_path) == ["samples.csv  is not UTF-8 text\n    hint: save it as 'CSV UTF-8' or as XLSX"]
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("P1_W0", True),
+        ("tube 7", True),
+        ("Prøve-3", True),
+        ("a/b", False),
+        ("a\\b", False),
+        ("..", False),
+        (".hidden", False),
+        ("a..b", False),
+        ("x:y", False),
+        ("CON", False),
+        ("nul.fcs", False),
+        ("a" * 121, False),
+        ("trailing.", False),
+    ],
+)
+def test_sample_ids_are_safe_as_folder_names(name: str, safe: bool) -> None:
+    assert (unsafe_name(name) == "") is safe
+
+
+def test_controls_need_no_visit_and_name_what_they_control(tmp_path: Path) -> None:
+    sheet = f"{HEADER},batch,control_of,marker\ns1,P1,W0,fcs/a.fcs,B1,,\nf1,,,fcs/b.fcs,B1,B1,CD25\n"
+    control = load_study(make(tmp_path, sheet)).samples[1]
+    assert (control.control_of, control.marker, control.visit) == ("B1", "CD25", "")
+    assert told(make(tmp_path, sheet.replace("B1,B1,CD25", "B1,s2,CD25"))) == [
+        "samples.csv:row 3, column control_of  's2' is no sample, patient, batch or panel of the sheet\n"
+        "    hint: name a sample_id, patient_id, batch or panel"
+    ]
+
+
+def test_panels_are_told_apart_and_one_panel_needs_no_column(tmp_path: Path) -> None:
+    two = STUDY + "panels: {surface: {}, foxp3: {strategy: treg_foxp3}}\n"
+    sheet = f"{HEADER},panel\ns1,P1,W0,fcs/a.fcs,surface\ns2,P1,W0,fcs/b.fcs,foxp3\n"
+    study = load_study(make(tmp_path, sheet, two))
+    assert study.panel_of(study.samples[1]).strategy == "treg_foxp3"
+    assert told(make(tmp_path, sheet.replace("b.fcs,foxp3", "b.fcs,"), two)) == [
+        "samples.csv:row 3, column panel  the cell is empty, but there are several panels\n"
+        "    hint: panels of study.yaml: surface, foxp3"
+    ]
+    one = load_study(make(tmp_path, GOOD, STUDY + "panels: {surface: {}}\n"))
+    assert [s.panel for s in one.samples] == ["surface", "surface"]
+
+
+# --- real visits -----------------------------------------------------------------------------------
+
+DOSED = STUDY + "doses: doses.csv\n"
+
+
+def doses(folder: Path, text: str) -> None:
+    (folder / "doses.csv").write_text(text, encoding="utf-8")
+
+
+def first_cycle(patient: str = "P1") -> str:
+    days = [f"{patient},2024-03-{5 + 2 * i:02d}" for i in range(7)]
+    return "patient_id,date\n" + "\n".join(days) + "\n"
+
+
+def test_dates_become_days_and_visits_through_the_first_dose(tmp_path: Path) -> None:
+    doses(tmp_path, first_cycle())
+    make(tmp_path, f"{HEADER},date\ns1,P1,,fcs/a.fcs,2024-03-04\ns2,P1,,fcs/b.fcs,2024-03-19\n", DOSED)
+    study = load_study(tmp_path)
+    assert [(s.visit, s.study_day) for s in study.samples] == [("W0", -1), ("W2", 15)]
+    found = study.timeline_of(study.samples[1])
+    assert (found.days_since_last_dose, found.dose_source, found.cycle_state) == (2, "recorded", "peak")
+
+
+def test_days_between_windows_and_two_samples_in_one_are_never_guessed(tmp_path: Path) -> None:
+    sheet = f"{HEADER},study_day\ns1,P1,,fcs/a.fcs,50\ns2,P1,,fcs/b.fcs,70\ns3,P1,,fcs/c.fcs,72\n"
+    assert told(make(tmp_path, sheet)) == [
+        "samples.csv:row 2, column visit  day 50 is in no visit's window: between W6 [41, 45] and W8 [54, 57]\n"
+        "    hint: name the visit it stands for",
+        "samples.csv:row 4, column visit  P1 has a sample of W10 already in row 3: days 70 and 72 fall in one window\n"
+        "    hint: keep one, or tell them apart by panel",
+    ]
+    assert told(make(tmp_path, f"{HEADER}\ns1,P1,,fcs/a.fcs\n")) == [
+        "samples.csv:row 2, column visit  the cell is empty\n"
+        "    hint: name the visit, or give study_day (or date and recorded doses)"
+    ]
+
+
+def test_a_study_day_that_contradicts_the_date_is_told(tmp_path: Path) -> None:
+    doses(tmp_path, first_cycle())
+    make(tmp_path, f"{HEADER},date,study_day\ns1,P1,W2,fcs/a.fcs,2024-03-19,16\n", DOSED)
+    assert told(tmp_path) == [
+        "samples.csv:row 2, column study_day  day 16, but 2024-03-19 is day 15 after the first recorded dose\n"
+        "    hint: mend the date, the study day or the doses"
+    ]
+
+
+def test_faults_of_the_dose_table_are_told(tmp_path: Path) -> None:
+    make(tmp_path, GOOD, DOSED)
+    doses(tmp_path, "patient_id,study_day\nP1,3\nP1,5\nP1,5\nP2,1\nP2,-2\n")
+    assert told(tmp_path) == [
+        "doses.csv:row 4, column patient_id  P1 has a dose on day 5 already in row 3\n    hint: keep one line a dose",
+        "doses.csv:row 2, column study_day  the first dose of P1 is day 3, but day 1 is the first dose\n"
+        "    hint: count days from the first dose",
+        "doses.csv:row 6, column study_day  a dose on day -2\n    hint: day 1 is the first dose",
+        "doses.csv:row 6, column study_day  the first dose of P2 is day -2, but day 1 is the first dose\n"
+        "    hint: count days from the first dose",
+    ]
+
+
+def test_samples_off_their_window_and_doses_off_the_calendar_are_quality_rows(tmp_path: Path) -> None:
+    doses(tmp_path, "patient_id,study_day\n" + "".join(f"P1,{d}\n" for d in (1, 3, 5, 7, 9, 12)))
+    make(tmp_path, f"{HEADER},study_day\ns1,P1,W0,fcs/a.fcs,1\ns2,P1,W2,fcs/b.fcs,19\ns3,P2,W0,fcs/c.fcs,1\n", DOSED)
+    study = load_study(tmp_path)
+    table = timeline_quality(study.trial, study.samples, study.doses)
+    assert table[["sample_id", "check", "value", "limit", "status", "message"]].fillna("").values.tolist() == [
+        ["s2", "out_of_window", 19.0, 17.0, "warn", "day 19 is outside the window of W2, [13, 17]"],
+        [
+            "s2",
+            "doses_off_calendar",
+            3.0,
+            0.0,
+            "warn",
+            "recorded doses differ from the calendar up to day 19: extra on day 12; none on day 11, 13",
+        ],
+        ["s3", "planned_doses", 1.0, "", "warn", "no recorded doses of this patient: the trial's calendar is used"],
+    ]
+
+
+def test_a_trial_of_ones_own_is_found_beside_study_yaml(tmp_path: Path) -> None:
+    import re
+
+    from builders import REPOSITORY
+
+    text = (REPOSITORY / "docs" / "trial_file.md").read_text(encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text(re.findall(r"```yaml\n(.*?)```", text, re.S)[0], encoding="utf-8")
+    make(tmp_path, f"{HEADER}\ns1,P1,V1,fcs/a.fcs\ns2,P1,V3,fcs/b.fcs\n", "study: x\ntrial: mine.yaml\n")
+    study = load_study(tmp_path)
+    assert study.trial is not None
+    assert [e.id for e in study.endpoints][:3] == ["treg_pct_cd4", "treg_pct_lymph", "treg_per_ul"]
+    assert study.contrast_of(study.endpoints[1]) == ("V1", "V3")
