@@ -23,18 +23,11 @@ def read_key(path: Path, sources: Sequence[Path]) -> dict[Path, str]:
     InputError
         Lists every fault: columns, unusable or repeated codes, codes that hold the file's own name.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            rows = list(csv.DictReader(handle))
-            columns = rows[0].keys() if rows else {"file", "code"}
-    except (OSError, UnicodeDecodeError):
-        raise InputError(Problem(str(path), "", "the key file cannot be read", "CSV in UTF-8: file,code")) from None
-    if not {"file", "code"} <= set(columns):
-        raise InputError(Problem(str(path), "line 1", "the columns file and code are needed", "first line: file,code"))
+    rows, _ = _rows(path)
     codes: dict[Path, str] = {}
     problems: list[Problem] = []
     for line, row in enumerate(rows, start=2):
-        name, code = (row["file"] or "").strip(), re.sub(r"\.(fcs|lmd)$", "", (row["code"] or "").strip(), flags=re.I)
+        name, code = row["file"].strip(), re.sub(r"\.(fcs|lmd)$", "", row["code"].strip(), flags=re.I)
         fault = _fault(name, code)
         if fault:
             problems.append(Problem(str(path), f"line {line}", *fault))
@@ -65,11 +58,15 @@ def _meant(name: str, sources: Sequence[Path]) -> list[Path]:
 
 
 def _repeated(codes: Mapping[Path, str], path: Path) -> list[Problem]:
-    seen: dict[str, int] = {}
+    alike: dict[str, list[str]] = {}  # file systems may not tell upper from lower case
     for code in codes.values():
-        seen[code.casefold()] = seen.get(code.casefold(), 0) + 1
+        alike.setdefault(code.casefold(), []).append(code)
     hint = "give every file a code of its own"
-    return [Problem(str(path), "", f"the code {code} stands for {n} files", hint) for code, n in seen.items() if n > 1]
+    return [
+        Problem(str(path), "", f"the code {same[0]} stands for {len(same)} files", hint)
+        for same in alike.values()
+        if len(same) > 1
+    ]
 
 
 def new_codes(hashes: Mapping[Path, str], taken: set[str]) -> dict[Path, str]:
@@ -86,19 +83,31 @@ def new_codes(hashes: Mapping[Path, str], taken: set[str]) -> dict[Path, str]:
 
 def all_codes(path: Path) -> set[str]:
     """Return every code an existing key file holds, of other files too; none when there is no key file."""
-    if not path.exists():
-        return set()
-    with path.open(encoding="utf-8-sig", newline="") as handle:
-        return {(row.get("code") or "").strip() for row in csv.DictReader(handle)}
+    return {row["code"].strip() for row in _rows(path)[0]} if path.exists() else set()
 
 
 def add_to_key(path: Path, codes: Mapping[Path, str]) -> None:
     """Write new codes to the key file, behind what it holds; readable by its owner only."""
-    old = path.read_text(encoding="utf-8-sig") if path.exists() else "file,code\n"
+    rows, columns = _rows(path) if path.exists() else ([], ["file", "code"])
+    rows += [{"file": str(file), "code": code} for file, code in codes.items()]
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(descriptor, "w", encoding="utf-8", newline="") as handle:
-        handle.write(old if old.endswith("\n") else old + "\n")
-        csv.writer(handle, lineterminator="\n").writerows((str(file), code) for file, code in codes.items())
+        writer = csv.DictWriter(handle, columns, lineterminator="\n", restval="")
+        writer.writeheader()
+        writer.writerows(rows)
     partial.replace(path)
+
+
+def _rows(path: Path) -> tuple[list[dict[str, str]], list[str]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as handle:
+            table = csv.DictReader(handle, restval="")
+            columns = list(table.fieldnames or [])
+            rows = [{column: row[column] or "" for column in columns} for row in table]
+    except (OSError, UnicodeDecodeError):
+        raise InputError(Problem(str(path), "", "the key file cannot be read", "CSV in UTF-8: file,code")) from None
+    if not {"file", "code"} <= set(columns):
+        raise InputError(Problem(str(path), "line 1", "the columns file and code are needed", "first line: file,code"))
+    return rows, columns
