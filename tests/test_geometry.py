@@ -1,0 +1,247 @@
+"""Membership of shapes against FlowUtils and against arithmetic, and the engine's rules."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from flowutils import gating as flowutils_gating
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from immunolab.errors import GatingError
+from immunolab.events import Channel, Events, Spillover
+from immunolab.gating import apply, geometry
+from immunolab.gating.apply import counts_table, evaluate, memberships_frame, on_channels, sound
+from immunolab.gating.strategy import (
+    Boolean,
+    Declared,
+    Dimension,
+    Ellipsoid,
+    Polygon,
+    Population,
+    Ratio,
+    Rectangle,
+    Strategy,
+)
+from immunolab.transforms import Log, Logicle
+
+A, B = Dimension("A", compensation="none"), Dimension("B", compensation="none")
+grid = st.integers(0, 12).map(float)
+points = st.tuples(grid, grid)
+
+
+def tube(columns: np.ndarray, spillover: Spillover | None = None) -> Events:
+    names = "ABCDEFGH"[: len(columns)]
+    channels = tuple(Channel(name, marker=f"CD{i + 1}") for i, name in enumerate(names))
+    return Events(np.asarray(columns, dtype=np.float32), channels, spillover, sample_id="s1", file="s1.fcs")
+
+
+def gated(*populations: Population, columns: np.ndarray) -> dict[str, np.ndarray]:
+    return dict(evaluate(Strategy("test", populations), tube(columns)).masks)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.tuples(grid, grid), min_size=3, max_size=9), st.lists(st.tuples(grid, grid), min_size=1, max_size=60)
+)
+def test_polygons_on_a_grid_agree_with_flowutils_on_every_edge_and_corner(corners, places) -> None:
+    events = np.array(places)
+    expected = flowutils_gating.points_in_polygon(np.array(corners), events)
+    x, y = np.ascontiguousarray(events.T)
+    assert np.array_equal(geometry.in_polygon(x, y, corners, np.ones(len(x), bool)) == geometry.INSIDE, expected)
+
+
+def test_a_square_takes_its_left_and_bottom_edge_and_leaves_right_and_top() -> None:
+    square = [(0, 0), (2, 0), (2, 2), (0, 2)]
+    x = np.array([0.0, 2.0, 1.0, 1.0, 0.0, np.nan, np.inf])
+    y = np.array([1.0, 1.0, 0.0, 2.0, 0.0, 1.0, 1.0])
+    inside = geometry.in_polygon(x, y, square, np.ones(7, bool)) == geometry.INSIDE
+    assert inside.tolist() == [True, False, True, False, True, False, False]
+
+
+def test_a_polygon_that_crosses_itself_has_a_hole_where_it_covers_twice() -> None:
+    star = [(np.cos(a), np.sin(a)) for a in np.arange(5) * 4 * np.pi / 5]
+    points = np.array([[0.0, 0.0], [0.9, 0.0]])
+    assert (geometry.in_polygon(*points.T.copy(), star, np.ones(2, bool)) == 1).tolist() == [False, True]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from(["polygon", "ellipsoid", "interval"]))
+def test_what_is_sure_stays_right_when_coordinates_err_by_less_than_the_tolerance(seed: int, shape: str) -> None:
+    rng = np.random.default_rng(seed)
+    true = rng.random((2, 4_000))
+    error = 1e-3
+    seen = true + rng.uniform(-error, error, true.shape)
+    everyone = np.ones(true.shape[1], bool)
+
+    def code(at: np.ndarray, tolerance: float) -> np.ndarray:
+        if shape == "interval":
+            return geometry.in_interval(at[0], 0.3, 0.6, everyone, tolerance)
+        if shape == "ellipsoid":
+            covariance = ((0.02, 0.01), (0.01, 0.03))
+            return geometry.in_ellipsoid(at, (0.5, 0.5), covariance, 1.5, everyone, tolerance)
+        corners = np.random.default_rng(seed + 1).random((7, 2))
+        return geometry.in_polygon(at[0], at[1], corners, everyone, tolerance)
+
+    unsure = code(seen, error)
+    sure = unsure != geometry.UNSURE
+    assert np.array_equal(unsure[sure], code(true, 0.0)[sure])
+    assert sure.mean() > 0.5
+
+
+def test_ellipsoid_in_three_dimensions_includes_its_surface() -> None:
+    points = np.array([[1.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 3.0], [1.0, 0.1, 0.0]]).T
+    covariance = np.diag([1.0, 4.0, 9.0])
+    code = geometry.in_ellipsoid(points, (0, 0, 0), covariance, 1.0, np.ones(4, bool))
+    assert code.tolist() == [1, 1, 1, 0]
+
+
+def test_a_rectangle_is_closed_below_open_above_and_open_sides_have_no_border() -> None:
+    columns = np.array([[1.0, 2.0, 3.0, -np.inf, np.inf, np.nan]])
+    masks = gated(
+        Population("/both", Rectangle((A,), (1.0,), (3.0,))),
+        Population("/low", Rectangle((A,), (1.0,), (None,))),
+        Population("/high", Rectangle((A,), (None,), (3.0,))),
+        Population("/none", Rectangle((A,), (None,), (None,))),
+        columns=columns,
+    )
+    assert masks["/both"].tolist() == [True, True, False, False, False, False]
+    assert masks["/low"].tolist() == [True, True, True, False, True, False]
+    assert masks["/high"].tolist() == [True, True, False, True, False, False]
+    assert masks["/none"].all()
+
+
+@pytest.fixture(scope="module")
+def cloud() -> np.ndarray:
+    return np.random.default_rng(7).normal(0.0, 1.0, (3, 50_000))
+
+
+TREE = (
+    Population("/P", Polygon((A, B), ((-1, -1), (1, -1), (1, 1), (-1, 1)))),
+    Population("/P/right", Rectangle((A,), (0.0,), (None,))),
+    Population("/P/left", Rectangle((A,), (None,), (0.0,))),
+    Population("/P/same", None),
+    Population("/P/round", Ellipsoid((A, B), (0.0, 0.0), ((1.0, 0.0), (0.0, 1.0)), 0.25)),
+    Population("/P/and", Boolean("and", ("/P/right", "/P/round"), (False, True))),
+    Population("/P/or", Boolean("or", ("/P/right", "/P/round"), (False, False))),
+    Population("/P/not", Boolean("not", ("/P/round",), (False,))),
+)
+
+
+def test_children_lie_within_parents_siblings_add_up_and_booleans_follow_the_masks(cloud: np.ndarray) -> None:
+    masks = gated(*TREE, columns=cloud)
+    for path, mask in masks.items():
+        parent = path.rsplit("/", 1)[0]
+        assert not parent or not (mask & ~masks[parent]).any()
+    assert masks["/P/right"].sum() + masks["/P/left"].sum() == masks["/P"].sum()
+    assert np.array_equal(masks["/P/same"], masks["/P"])
+    assert np.array_equal(masks["/P/and"], masks["/P/right"] & ~masks["/P/round"])
+    assert np.array_equal(masks["/P/or"], masks["/P/right"] | masks["/P/round"])
+    assert np.array_equal(masks["/P/not"], masks["/P"] & ~masks["/P/round"])
+
+
+def test_the_order_of_events_and_the_size_of_blocks_do_not_matter(
+    cloud: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = np.random.default_rng(1).permutation(cloud.shape[1])
+    plain, shuffled = gated(*TREE, columns=cloud), gated(*TREE, columns=cloud[:, order])
+    monkeypatch.setattr(apply, "BLOCK", 777)
+    blocked = gated(*TREE, columns=cloud)
+    for path in plain:
+        assert np.array_equal(plain[path][order], shuffled[path])
+        assert np.array_equal(plain[path], blocked[path])
+
+
+def test_events_within_the_tables_error_of_an_edge_are_tested_exactly() -> None:
+    scale = Logicle(262_144.0, 0.5, 4.5, 0.0)
+    values = np.linspace(-500, 200_000, 4_000).astype(np.float32)
+    exact = scale.exact(values.astype(np.float64))
+    dimension = Dimension("A", scale, "none")
+    for edge in exact[::97]:
+        masks = gated(Population("/x", Rectangle((dimension,), (float(edge),), (None,))), columns=values[None])
+        assert np.array_equal(masks["/x"], exact >= edge)
+
+
+def test_compensation_comes_from_the_tube_from_a_named_matrix_or_not_at_all() -> None:
+    columns = np.array([[10.0, 20.0], [5.0, 1.0]])
+    own = Spillover(("A", "B"), np.array([[1.0, 0.5], [0.0, 1.0]]))
+    other = Spillover(("A", "B"), np.array([[1.0, 0.0], [2.0, 1.0]]))
+    axes = [Dimension("B"), Dimension("A", compensation="none"), Dimension("A", compensation="mine")]
+    populations = tuple(Population(f"/{axis.compensation}", Rectangle((axis,), (-5.0,), (0.5,))) for axis in axes)
+    strategy = Strategy("test", populations, {"mine": other})
+    masks = evaluate(strategy, tube(columns, own)).masks
+    assert masks["/sample"].tolist() == [True, False]  # B - 0.5 A = 0 and -9
+    assert masks["/none"].tolist() == [False, False]
+    assert masks["/mine"].tolist() == [True, False]  # A - 2 B = 0 and 18
+
+
+def test_a_ratio_is_transformed_after_it_is_taken() -> None:
+    columns = np.array([[100.0, 10.0, 5.0, 5.0], [9.0, 9.0, -2.0, -1.0]])  # ratios 10 (the edge), 1, -5, infinity
+    ratio = Dimension("r", Log(10.0, 1.0), "none", Ratio("A", "CD2", a=1.0, b=0.0, c=-1.0))
+    masks = gated(Population("/r", Rectangle((ratio,), (1.0,), (None,))), columns=columns)
+    assert masks["/r"].tolist() == [True, False, False, True]
+
+
+def test_an_empty_parent_has_empty_children_and_says_so() -> None:
+    populations = (
+        Population("/none", Rectangle((A,), (9.0,), (None,)), flag="no_valley"),
+        Population("/none/child", Polygon((A, B), ((0, 0), (1, 0), (1, 1)))),
+        Population("/none/not", Boolean("not", ("/none/child",), (False,))),
+    )
+    counts = counts_table(evaluate(Strategy("t", populations), tube(np.ones((2, 30)))), "s1").set_index("path")
+    assert counts.loc["/none", "flag"] == "no_valley;below_lod"
+    assert counts.loc["/none", "percent_of_parent"] == 0.0
+    for path in ("/none/child", "/none/not"):
+        assert counts.loc[path, "n_events"] == 0
+        assert counts.loc[path, "flag"] == "empty_parent;below_lod"
+        assert counts["percent_of_parent"].isna()[path]
+    assert counts.loc["/", "n_events"] == 30
+    assert counts.loc["/", "flag"] == "below_loq"
+
+
+def test_no_event_at_all_is_a_result() -> None:
+    counts = counts_table(evaluate(Strategy("t", TREE), tube(np.empty((3, 0)))), "s1")
+    assert counts["n_events"].sum() == 0
+
+
+def test_names_that_stand_twice_become_paths_in_the_memberships(cloud: np.ndarray) -> None:
+    both = (*TREE, Population("/P/left/right", Rectangle((B,), (0.0,), (None,))))
+    frame = memberships_frame(evaluate(Strategy("t", both), tube(cloud)))
+    assert {"P", "left", "P|right", "P|left|right"} <= set(frame.columns)
+    assert len(frame) == cloud.shape[1]
+    assert {str(kind) for kind in frame.dtypes} == {"bool"}
+
+
+def test_every_fault_names_the_gate_and_the_mend() -> None:
+    populations = (
+        Population("/ok", Rectangle((A,), (0.0,), (None,))),
+        Population("/ok/absent", Rectangle((Dimension("CD25"),), (0.0,), (None,))),
+        Population("/ok/absent/child", Rectangle((A,), (0.0,), (None,))),
+        Population("/matrix", Rectangle((Dimension("A", compensation="M9"),), (0.0,), (None,))),
+        Population("/open", Declared("where", {})),
+        Population("/bool", Boolean("and", ("/ok", "/nowhere"), (False, False))),
+        Population("/flat", Ellipsoid((A, B), (0, 0), ((1.0, 1.0), (1.0, 1.0)), 1.0)),
+    )
+    kept, problems = sound(Strategy("t", populations), tube(np.ones((2, 5))))
+    assert [population.path for population in kept.populations] == ["/ok"]
+    assert [str(problem) for problem in problems] == [
+        "s1:/ok/absent  marker or channel 'CD25' is not in the tube\n"
+        "    hint: did you mean 'CD2'? the tube has: CD1, CD2",
+        "s1:/ok/absent/child  the gate rests on population '/ok/absent', which cannot be evaluated\n"
+        "    hint: mend that gate first",
+        "s1:/matrix  spillover matrix 'M9' is unknown\n    hint: the strategy has: none",
+        "s1:/open  the where gate has no coordinates yet\n    hint: fit the strategy to the tube first",
+        "s1:/bool  the gate rests on population '/nowhere', which the strategy does not have\n    hint: check its path",
+        "s1:/flat  the ellipsoid's covariance is singular\n    hint: draw the gate again",
+    ]
+    with pytest.raises(GatingError, match="CD25"):
+        evaluate(Strategy("t", populations), tube(np.ones((2, 5))))
+
+
+def test_gates_on_markers_name_channels_for_export() -> None:
+    gate = Rectangle((Dimension("CD1"), Dimension("r", ratio=Ratio("CD1", "B"))), (0.0, 0.0), (None, None))
+    moved = on_channels(Strategy("t", (Population("/x", gate),)), tube(np.ones((2, 1)))).populations[0].gate
+    expected = (Dimension("A"), Dimension("r", ratio=Ratio("A", "B")))
+    assert moved == replace(gate, dimensions=expected)
