@@ -10,25 +10,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_BLOCK = 512
+_BLOCK = 1024
 _PLAIN_BLOCK = 4096
 _WORTH_COMPILING = 5_000_000
 
 
-def weighted_sums(weights: NDArray[np.float64], columns: NDArray[np.float32]) -> NDArray[np.float64]:
+def weighted_sums(
+    weights: NDArray[np.float64], columns: NDArray[np.float32], out: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
     """Return ``weights @ columns`` with every product and sum in double precision.
 
     Parameters
     ----------
     weights : results x channels; channels of weight 0 are not touched, so their NaN do not spread.
     columns : channels x events.
+    out : where the results go, when given.
 
     Returns
     -------
     Results x events, float64. Terms are added in the order of the channels, so that a value does
     not depend on the block of events it is computed in, nor on whether the loop is compiled.
     """
-    result = np.empty((weights.shape[0], columns.shape[1]))
+    result = np.empty((weights.shape[0], columns.shape[1])) if out is None else out
     mixed = []
     for target, row in enumerate(weights):
         sources = np.flatnonzero(row)
@@ -43,43 +46,33 @@ def weighted_sums(weights: NDArray[np.float64], columns: NDArray[np.float32]) ->
 
 
 def _loop(weights: Any, columns: Any, targets: Any, result: Any) -> None:
-    """Widen each block once, then take four results at a time, so that a value is read once for four of them."""
+    """Widen each block once, then add four channels at a time, so that a sum is read and written once for four."""
     n_channels, n_events = columns.shape
-    wide, sums = np.empty((n_channels, _BLOCK)), np.empty((4, _BLOCK))
+    wide = np.empty((n_channels, _BLOCK))
     used = np.zeros(n_channels, dtype=np.bool_)
     for target in targets:
         used |= weights[target] != 0.0
     for first in range(0, n_events, _BLOCK):
         n = min(_BLOCK, n_events - first)
-        for source in range(n_channels):
-            if used[source]:
-                for event in range(n):
-                    wide[source, event] = columns[source, first + event]
-        for start in range(0, targets.shape[0], 4):
-            four = targets[start : start + 4]
+        for source in np.flatnonzero(used):
+            for event in range(n):
+                wide[source, event] = columns[source, first + event]
+        for target in targets:
+            sums = result[target, first : first + n]
             sums[:] = 0.0
-            for source in range(n_channels):
-                n_used = 0
-                for target in four:
-                    n_used += weights[target, source] != 0.0
-                if n_used == 4:
-                    w0, w1 = weights[four[0], source], weights[four[1], source]
-                    w2, w3 = weights[four[2], source], weights[four[3], source]
-                    for event in range(n):
-                        value = wide[source, event]
-                        sums[0, event] += w0 * value
-                        sums[1, event] += w1 * value
-                        sums[2, event] += w2 * value
-                        sums[3, event] += w3 * value
-                elif n_used > 0:
-                    for place in range(four.shape[0]):
-                        weight = weights[four[place], source]
-                        if weight != 0.0:
-                            for event in range(n):
-                                sums[place, event] += weight * wide[source, event]
-            for place in range(four.shape[0]):
+            sources = np.flatnonzero(weights[target])
+            in_fours = sources.shape[0] // 4 * 4
+            for place in range(0, in_fours, 4):
+                w0, v0 = weights[target, sources[place]], wide[sources[place]]
+                w1, v1 = weights[target, sources[place + 1]], wide[sources[place + 1]]
+                w2, v2 = weights[target, sources[place + 2]], wide[sources[place + 2]]
+                w3, v3 = weights[target, sources[place + 3]], wide[sources[place + 3]]
                 for event in range(n):
-                    result[four[place], first + event] = sums[place, event]
+                    sums[event] = sums[event] + w0 * v0[event] + w1 * v1[event] + w2 * v2[event] + w3 * v3[event]
+            for source in sources[in_fours:]:
+                weight, values = weights[target, source], wide[source]
+                for event in range(n):
+                    sums[event] += weight * values[event]
 
 
 @cache

@@ -149,14 +149,17 @@ def displayed_blocks(
     Yields
     ------
     First event of the block, its compensated linear values and its display values, both float64,
-    channels x events.
+    channels x events. The next block overwrites both arrays: copy what is to stay.
     """
     names = [channel.name for channel in events.channels]
     scales = [transforms.get(name, Identity()) for name in names]
     weights = events.weights(names)
+    linear = np.empty((len(names), min(n_events, events.n_events)))
+    display = np.empty_like(linear)
     for first in range(0, events.n_events, n_events):
-        compensated = weighted_sums(weights, events.columns[:, first : first + n_events])
-        shown = np.empty_like(compensated)
+        columns = events.columns[:, first : first + n_events]
+        compensated, shown = linear[:, : columns.shape[1]], display[:, : columns.shape[1]]
+        weighted_sums(weights, columns, out=compensated)
         for row, scale in enumerate(scales):
             shown[row] = scale.apply(compensated[row])
         yield first, compensated, shown

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-_PIECE_BITS = 7
+_PIECE_BITS = 6
 _PIECES = 1 << _PIECE_BITS
 _SHIFT = 52 - _PIECE_BITS
 _REST = (1 << _SHIFT) - 1
@@ -89,19 +89,18 @@ def _loop(bits: Any, values: Any, pieces: Any, first: int, count: int, smallest:
     for i in range(values.shape[0]):
         magnitude = bits[i] & _MAGNITUDE
         piece = (magnitude >> _SHIFT) - first
+        negative = (bits[i] >> 63) & 1  # arithmetic instead of a branch: signs are hard to foresee
         if piece >= count:
             n_beyond += 1
             continue
         if piece >= 0:
             place = (magnitude & _REST) * _UNIT
-            if bits[i] < 0:
-                piece += count
+            piece += negative * count
         else:
             place = abs(values[i]) / smallest
-            piece = 2 * count + (1 if bits[i] < 0 else 0)
-        result[i] = ((pieces[piece, 3] * place + pieces[piece, 2]) * place + pieces[piece, 1]) * place + pieces[
-            piece, 0
-        ]
+            piece = 2 * count + negative
+        c = pieces[piece]
+        result[i] = ((c[3] * place + c[2]) * place + c[1]) * place + c[0]
     return n_beyond
 
 

