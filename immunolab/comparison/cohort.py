@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from immunolab.comparison.binomial_mixed import binomial_mixed
@@ -212,11 +211,10 @@ def _least_squares_intercept(d: Array, design: Array, method: str) -> Estimate |
 
 
 def _long_rows(paired: Paired, e: int, members: NDArray[np.bool_], plan: Plan) -> LongRows:
-    rows = paired.rows
-    code = pd.Index(paired.patients).get_indexer(pd.Index(rows["patient_id"]))
-    used = (rows["endpoint"] == paired.endpoints[e]).to_numpy() & np.isfinite(rows["level"].to_numpy()) & members[code]
+    rows = paired.rows.iloc[paired.rows_of[paired.endpoints[e]]]
     covariates = rows[list(plan.covariates)].to_numpy(dtype=float)
-    used &= np.isfinite(covariates).all(axis=1)
+    code = rows["patient"].to_numpy()
+    used = np.isfinite(rows["level"].to_numpy()) & members[code] & np.isfinite(covariates).all(axis=1)
     kept = rows[used]
     side = kept["side"].to_numpy()
     phases = {plan.before, plan.after} & set(kept["phase"]) - set(kept["visit"])

@@ -75,20 +75,21 @@ def fit_mixed(y: Array, x: Array, patient: NDArray[np.int64], z: Array) -> Mixed
     z : ``(n, q)`` design of the random effects, each independent of the others.
     """
     blocks = _gather(y, x, patient, z)
-    q = z.shape[1]
+    products = _products(blocks)
     found = minimize(
         _deviance,
-        np.ones(q),
-        args=(blocks,),
+        np.ones(z.shape[1]),
+        args=(products,),
         jac=True,
         method="L-BFGS-B",
-        bounds=[(0.0, 1e6)] * q,
-        options={"ftol": 1e-15, "gtol": 1e-10, "maxiter": 500},
+        bounds=[(0.0, 1e6)] * z.shape[1],
+        options={"ftol": 1e-14, "gtol": 1e-9, "maxiter": 500},
     )
     ratios = np.where(found.x < AT_ZERO, 0.0, found.x)
-    _, gradient = _deviance(ratios, blocks)
-    converged = bool(np.all(np.abs(gradient[ratios > 0]) * np.maximum(ratios[ratios > 0], 1e-3) < 1e-3))
-    return _summary(ratios, blocks, converged)
+    deviance, gradient = _deviance(ratios, products)
+    free = ratios > 0
+    converged = bool(np.all(np.abs(gradient[free]) * np.maximum(ratios[free], 1e-3) < 1e-3))
+    return _summary(ratios, blocks, deviance, converged)
 
 
 def _gather(y: Array, x: Array, patient: NDArray[np.int64], z: Array) -> _Blocks:
@@ -105,36 +106,66 @@ def _gather(y: Array, x: Array, patient: NDArray[np.int64], z: Array) -> _Blocks
     return _Blocks(padded(y), padded(x), padded(z), padded(np.ones(y.size)))
 
 
-def _solve(ratios: Array, blocks: _Blocks) -> tuple[Array, Array, Array, Array, float]:
-    """Return W^-1 (P, m, m), W^-1 X, (X' W^-1 X)^-1, W^-1 (y - X b) and log|W| of W = V / sigma^2."""
-    m = blocks.y.shape[1]
-    w = np.eye(m) + np.einsum("k,pik,pjk->pij", ratios, blocks.z, blocks.z)
-    inverse = np.linalg.inv(w)
+@dataclass(frozen=True)
+class _Products:
+    """Cross products per patient: all that the deviance needs, whatever the number of visits.
+
+    y is taken as its residual from least squares, so that no large numbers cancel.
+    """
+
+    zz: Array  # (P, q, q)
+    zx: Array  # (P, q, p)
+    zy: Array  # (P, q, 1)
+    xx: Array  # (p, p)
+    xy: Array  # (p, 1)
+    yy: float
+    df: int
+
+
+def _products(blocks: _Blocks) -> _Products:
+    x = blocks.x.reshape(-1, blocks.x.shape[2])
+    flat = blocks.y.reshape(-1, 1)
+    residual = flat - x @ np.linalg.lstsq(x, flat, rcond=None)[0]
+    y = residual.reshape(*blocks.y.shape, 1) * blocks.mask[:, :, None]
+    zt = blocks.z.transpose(0, 2, 1)
+    return _Products(
+        zt @ blocks.z, zt @ blocks.x, zt @ y, x.T @ x, x.T @ residual, float((y**2).sum()), blocks.n_rows - x.shape[1]
+    )
+
+
+def _deviance(ratios: Array, at: _Products) -> tuple[float, Array]:
+    """Return -2 log REML likelihood, the residual variance profiled out, and its gradient by the ratios.
+
+    Woodbury: W^-1 = 1 - Z K Z' with K = L (1 + L Z'Z L)^-1 L and L the square roots of the ratios.
+    """
+    root = np.sqrt(ratios)
+    inner = np.eye(ratios.size) + root[:, None] * at.zz * root
+    k = root[:, None] * np.linalg.inv(inner) * root
+    kzx, kzy = k @ at.zx, k @ at.zy
+    zxt = at.zx.transpose(0, 2, 1)
+    c = np.linalg.inv(at.xx - (zxt @ kzx).sum(axis=0))
+    xy = at.xy - (zxt @ kzy).sum(axis=0)
+    beta = c @ xy
+    rss = float(at.yy - (at.zy * kzy).sum() - (beta * xy).sum())
+    log_det = np.linalg.slogdet(inner)[1].sum() - np.linalg.slogdet(c)[1]
+    deviance = log_det + at.df * (1.0 + np.log(2.0 * np.pi * rss / at.df))
+    zwx = at.zx - at.zz @ kzx
+    left = at.zy - at.zx @ beta
+    zwr = (left - at.zz @ (k @ left))[:, :, 0]
+    own = np.einsum("pkk->k", at.zz - at.zz @ k @ at.zz)
+    trace = own - ((zwx @ c) * zwx).sum(axis=(0, 2))
+    return float(deviance), trace - (zwr**2).sum(axis=0) * at.df / rss
+
+
+def _summary(ratios: Array, blocks: _Blocks, deviance: float, converged: bool) -> MixedFit:
+    w = np.eye(blocks.y.shape[1]) + (blocks.z * ratios) @ blocks.z.transpose(0, 2, 1)
+    inverse: Array = np.linalg.inv(w).astype(np.float64)
     wx = inverse @ blocks.x
     c = np.linalg.inv(np.einsum("pia,pib->ab", blocks.x, wx))
     beta = c @ np.einsum("pia,pi->a", wx, blocks.y)
-    residual = np.einsum("pij,pj->pi", inverse, (blocks.y - blocks.x @ beta) * blocks.mask)
-    return inverse, wx, c, residual, float(np.linalg.slogdet(w)[1].sum())
-
-
-def _deviance(ratios: Array, blocks: _Blocks) -> tuple[float, Array]:
-    inverse, wx, c, u, log_det = _solve(ratios, blocks)
-    df = blocks.n_rows - blocks.x.shape[2]
-    fitted = blocks.x @ (c @ np.einsum("pia,pi->a", wx, blocks.y))
-    rss = float(((blocks.y - fitted) * u).sum())
-    deviance = log_det - np.linalg.slogdet(c)[1] + df * (1.0 + np.log(2.0 * np.pi * rss / df))
-    zx = np.einsum("pik,pia->pka", blocks.z, wx)
-    trace = np.einsum("pik,pij,pjk->k", blocks.z, inverse, blocks.z) - np.einsum("pka,ab,pkb->k", zx, c, zx)
-    explained = (np.einsum("pik,pi->pk", blocks.z, u) ** 2).sum(axis=0)
-    return float(deviance), trace - explained * df / rss
-
-
-def _summary(ratios: Array, blocks: _Blocks, converged: bool) -> MixedFit:
-    df = blocks.n_rows - blocks.x.shape[2]
-    deviance, _ = _deviance(ratios, blocks)
-    inverse, wx, c, u, _ = _solve(ratios, blocks)
-    beta = c @ np.einsum("pia,pi->a", wx, blocks.y)
-    sigma2 = float(((blocks.y - blocks.x @ beta) * u).sum() / df)
+    residual = (blocks.y - blocks.x @ beta) * blocks.mask
+    u = (inverse @ residual[:, :, None])[:, :, 0]
+    sigma2 = float((residual * u).sum() / (blocks.n_rows - blocks.x.shape[2]))
     free = np.append(ratios > 0, True)
     parts = np.einsum("pik,pjk->kpij", blocks.z, blocks.z)
     eye = blocks.mask[:, :, None] * np.eye(blocks.mask.shape[1])
@@ -157,14 +188,15 @@ def _information(derivative: Array, inverse: Array, vx: Array, c: Array, u: Arra
 
     With P = V^-1 - V^-1 X C X' V^-1 the Hessian is 2 y'P V_k P V_l P y - tr(P V_k P V_l).
     """
-    av = np.einsum("kpij,pjl->kpil", derivative, inverse)  # V_k V^-1
+    av = derivative @ inverse  # V_k V^-1
     trace = np.einsum("kpij,lpji->kl", av, av)
-    bx = np.einsum("kpij,pja->kpia", derivative, vx)  # V_k V^-1 X
-    middle = np.einsum("kpia,pij,lpjb->klab", bx, inverse, bx)
+    bx = derivative @ vx  # V_k V^-1 X
+    middle = np.einsum("kpia,lpib->klab", bx, inverse @ bx, optimize=True)
     m = np.einsum("pia,kpib->kab", vx, bx)
-    cm = np.einsum("ab,kbc->kac", c, m)
+    cm = c @ m
     projected = trace - 2.0 * np.einsum("ab,klba->kl", c, middle) + np.einsum("kab,lba->kl", cm, cm)
-    w = np.einsum("kpij,pj->kpi", derivative, u)
+    w = (derivative @ u[:, :, None])[..., 0]
     wx = np.einsum("kpi,pia->ka", w, vx)
-    quadratic = np.einsum("kpi,pij,lpj->kl", w, inverse, w) - np.einsum("ka,ab,lb->kl", wx, c, wx)
-    return 2.0 * quadratic - projected, np.einsum("kab,bc->kac", cm, c)
+    inner = (inverse @ w[..., None])[..., 0]
+    quadratic = np.einsum("kpi,lpi->kl", w, inner) - wx @ c @ wx.T
+    return 2.0 * quadratic - projected, cm @ c

@@ -6,6 +6,7 @@ All take the patients' shifts on a scale (1-D, no NaN) and return an `Estimate`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -126,6 +127,11 @@ def _normal_rank_p(ranks: Array, positive: float) -> float:
     return float(min(1.0, 2.0 * ndtr(-z)))
 
 
+@lru_cache(maxsize=MOST_EXACT_RANKS)
+def _untied_cumulative(n: int) -> Array:
+    return np.cumsum(rank_sum_distribution(np.arange(1, n + 1, dtype=np.int64)))
+
+
 def hodges_lehmann(shifts: ArrayLike) -> tuple[float, float, float]:
     """Return the median Walsh average and its 95 % limits (NaN where n is too small for 95 %)."""
     d = np.asarray(shifts, dtype=float)
@@ -134,7 +140,7 @@ def hodges_lehmann(shifts: ArrayLike) -> tuple[float, float, float]:
     walsh = np.sort((d[rows] + d[columns]) / 2.0)
     center = float(np.median(walsh))
     if n <= MOST_EXACT_RANKS:
-        cumulative = np.cumsum(rank_sum_distribution(np.arange(1, n + 1, dtype=np.int64)))
+        cumulative = _untied_cumulative(n)
         k = int(np.searchsorted(cumulative, ALPHA / 2.0, side="left"))
         if k == 0 and cumulative[0] > ALPHA / 2.0:
             return center, np.nan, np.nan

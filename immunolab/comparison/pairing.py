@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,7 +36,8 @@ class Paired:
     visits : visit labels of the side, joined by "+".
     batches : ``(E, P, 2, B)`` share of a side's samples in every batch; NaN where a batch is unknown.
     covariates : ``(E, P, C)`` change of every covariate.
-    rows : the long rows behind it, with columns side (0, 1 or -1), level and counting variance.
+    rows : the long rows behind it, with columns side (0, 1 or -1), patient (its number) and level.
+    rows_of : endpoint -> positions of its rows.
     findings : what was odd on the way.
     """
 
@@ -57,6 +59,7 @@ class Paired:
     batches: Array
     covariates: Array
     rows: pd.DataFrame = field(repr=False)
+    rows_of: Mapping[str, NDArray[np.int64]] = field(repr=False)
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -251,7 +254,8 @@ def _assemble(rows: pd.DataFrame, cards: dict[str, _Card], plan: Plan, findings:
         visits=_visit_labels(rows, used, place, shape, plan),
         batches=_batch_shares(rows, used, place, shape),
         covariates=_covariate_changes(rows, plan, total, used, there),
-        rows=rows,
+        rows=rows.assign(patient=patient_codes),
+        rows_of={str(name): np.asarray(place) for name, place in rows.groupby("endpoint", sort=False).indices.items()},
         findings=tuple(findings) + _mixed_states(rows, used, plan),
     )
 
@@ -264,9 +268,10 @@ def _visit_labels(
     visits = rows["visit"].to_numpy()[used]
     if set(visits) <= {plan.before, plan.after}:
         return labels
-    flat = labels.reshape(-1)
-    for index in np.unique(place):
-        flat[index] = "+".join(visits[place == index])
+    joined: dict[int, str] = {}
+    for index, visit in zip(place.tolist(), visits, strict=True):
+        joined[index] = f"{joined[index]}+{visit}" if index in joined else visit
+    labels.reshape(-1)[list(joined)] = list(joined.values())
     return labels
 
 
