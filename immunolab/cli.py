@@ -121,7 +121,9 @@ def _convert(arguments: argparse.Namespace) -> int:
 
 
 def _add_methods(commands: Subparsers) -> None:
-    parser = _command(commands, "methods", "the threshold methods: what each assumes, its parameters, its source", _methods)
+    parser = _command(
+        commands, "methods", "the threshold methods: what each assumes, its parameters, its source", _methods
+    )
     parser.add_argument("name", nargs="?", metavar="METHOD", help="one method (default: all)")
 
 
@@ -202,6 +204,24 @@ def _demo(arguments: argparse.Namespace) -> int:
     from immunolab.pipeline.demo import demo
 
     return _tell(demo(Path(arguments.out), jobs=arguments.jobs))
+
+
+def _add_init(commands: Subparsers) -> None:
+    parser = _command(commands, "init", "propose a study from a folder of FCS files", _init)
+    parser.add_argument("folder", metavar="DIR", type=Path, help="where the study is written")
+    parser.add_argument("--fcs", required=True, metavar="FOLDER", type=Path, help="searched with its subfolders")
+    parser.add_argument("--trial", metavar="ID", help="a built-in design, or a trial file of your own")
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    from immunolab.pipeline.init import propose_study
+
+    proposal = propose_study(arguments.folder, arguments.fcs, arguments.trial)
+    _say(f"names are read by: {proposal.pattern or 'no pattern fits; fill in patient_id and visit'}")
+    _say("\n".join(f"wrote {path}" for path in proposal.written))
+    _say("\n".join(f"open: {note}" for note in proposal.notes) or "nothing is left open")
+    _say(f"check every line, then: immunolab check {arguments.folder}")
+    return DONE
 
 
 def _add_check(commands: Subparsers) -> None:
@@ -371,6 +391,7 @@ def _deidentify(arguments: argparse.Namespace) -> int:
 
 COMMANDS: tuple[Callable[[Subparsers], None], ...] = (
     _add_demo,
+    _add_init,
     _add_check,
     _add_run,
     _add_gate,

@@ -193,7 +193,7 @@ def test_faults_of_study_yaml_and_sheet_come_together(tmp_path: Path) -> None:
         "study.yaml:4  measurements: file 'labs.csv' does not exist\n"
         "    hint: did you mean 'samples.csv'? paths are relative to FOLDER",
         "samples.csv:row 2, column file  file 'fcs/z.fcs' does not exist\n"
-        "    hint: did you mean 'a.fcs'? paths are relative to FOLDER",
+        "    hint: did you mean 'c.fcs'? paths are relative to FOLDER",
         "samples.csv:row 2, column panel  panel 'surfac' is not declared\n"
         "    hint: did you mean 'surface'? panels of study.yaml: surface",
     ]

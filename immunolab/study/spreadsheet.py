@@ -54,7 +54,8 @@ def read_text_table(path: Path) -> TextTable:
     """Read a table as text; cells are stripped, wholly empty lines are skipped.
 
     CSV may be separated by comma, semicolon or tab and may start with a byte order mark. Dates in
-    XLSX cells become ``YYYY-MM-DD``. Header words are compared without case, blanks and hyphens.
+    XLSX cells become ``YYYY-MM-DD``. Lines that begin with ``#`` are comments. Header words are
+    compared without case, blanks and hyphens.
 
     Raises
     ------
@@ -78,7 +79,7 @@ def read_lines(path: Path) -> tuple[list[tuple[int, list[str]]], bool]:
     else:
         lines, comma = _read_separated(path)
     stripped = [(i, [cell.strip() for cell in line]) for i, line in enumerate(lines, start=1)]
-    numbered = [(i, line) for i, line in stripped if any(line)]
+    numbered = [(i, line) for i, line in stripped if any(line) and not line[0].startswith("#")]
     if not numbered:
         raise InputError(Problem(str(path), "", "the table is empty", "write a header line and one line a sample"))
     return numbered, comma
@@ -141,7 +142,7 @@ def _read_separated(path: Path) -> tuple[list[list[str]], bool]:
         raise InputError(Problem(str(path), "", f"cannot be read: {error.strerror}", "check the path")) from None
     except UnicodeDecodeError:
         raise InputError(Problem(str(path), "", "is not UTF-8 text", "save it as 'CSV UTF-8' or as XLSX")) from None
-    first = next((line for line in text.splitlines() if line.strip()), "")
+    first = next((line for line in text.splitlines() if line.strip() and not line.lstrip('"').startswith("#")), "")
     separator = max(",;\t", key=first.count)
     return list(csv.reader(io.StringIO(text, newline=""), delimiter=separator)), separator != ","
 
