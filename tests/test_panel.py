@@ -200,6 +200,14 @@ def test_one_marker_on_two_channels_stays_ambiguous():
     assert events.find("APC-A") == 1
 
 
+def test_area_height_and_width_of_one_detector_are_one_measurement():
+    names = ["BV421-A", "BV421-H", "BV421-W", "FL2-Height", "FL2-Width", "PE-A", "APC-H"]
+    labels = ["CD4", "CD4", "CD4", "CD3 PE", "CD3 PE", "CD8", "CD8"]
+    channels = resolve_channels(names, labels)
+    assert [c.marker for c in channels] == ["CD4", None, None, "CD3", None, "CD8", "CD8"]
+    assert _events(names, labels).find("CD4") == 0
+
+
 def test_panel_wins_over_the_label_and_may_take_a_marker_away():
     panel = {"PE-A": "CD25", "APC-A": "", "Time": "nonsense", "FITC-A": "MyTetramer"}
     channels = resolve_channels(["PE-A", "APC-A", "Time", "Comp-FITC-A"], ["CD3", "CD4", "", ""], panel)

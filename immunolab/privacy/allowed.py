@@ -28,13 +28,13 @@ _FORMS: dict[str, re.Pattern[str]] = {
         "$TIMESTEP": _NUMBER,
         "$VOL": _NUMBER,
         "$PnB": r"\d{1,3}|\*",
-        "$PnE": rf"{_NUMBER}\s*,\s*{_NUMBER}",
+        "$PnE": rf"{_NUMBER} *, *{_NUMBER}",
         "$PnG": _NUMBER,
         "$PnR": _NUMBER,
         "$PnV": _NUMBER,
         "$PnO": _NUMBER,
-        "$PnL": r"\d{3}(?:\s*,\s*\d{3})*",
-        "$PnD": rf"(?:Linear|Logarithmic)\s*,\s*{_NUMBER}\s*,\s*{_NUMBER}",
+        "$PnL": r"\d{3}(?: *, *\d{3})*",
+        "$PnD": rf"(?:Linear|Logarithmic) *, *{_NUMBER} *, *{_NUMBER}",
         "$PnDATATYPE": "[IFDA]",
         "$PnTYPE": "Forward_Scatter|Side_Scatter|Raw_Fluorescence|Unmixed_Fluorescence|Mass|Time|Index|Classification",
         "$PnFEATURE": "Area|Height|Width",
@@ -123,8 +123,11 @@ def harmless(text: str) -> bool:
 
 def harmless_label(label: str) -> str:
     """Return a label as it may go out: as typed when it is harmless, else its marker and dye, else nothing."""
-    typed = label.isascii() and label.isprintable() and harmless(label)
-    return label if typed else spelled(resolve_label(label))
+    return label if _goes_as_typed(label) else spelled(resolve_label(label))
+
+
+def _goes_as_typed(text: str) -> bool:
+    return text.isascii() and text.isprintable() and harmless(text)
 
 
 def model_words(cytometer: str) -> str:
@@ -167,7 +170,7 @@ def _is_number(word: str) -> bool:
 
 def _names(header: FcsHeader) -> dict[str, str]:
     names: dict[str, str] = {}
-    taken = {c.name for c in header.channels if c.name.isascii() and c.name.isprintable() and harmless(c.name)}
+    taken = {channel.name for channel in header.channels if _goes_as_typed(channel.name)}
     for i, channel in enumerate(header.channels, start=1):
         name, count = channel.name, 1
         if name not in taken:

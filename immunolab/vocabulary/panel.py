@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from immunolab.config import read_yaml
@@ -17,6 +19,7 @@ __all__ = ["Resolved", "canonical_marker", "read_panel", "resolve_channels", "re
 
 _CHANNEL_HEADERS = ("channel", "fcs_colname", "$pnn", "pnn", "detector", "parameter", "name", "fcs channel", "column")
 _MARKER_HEADERS = ("marker", "antigen", "target", "protein", "$pns", "pns", "desc", "label", "description")
+_PULSE_SHAPE = re.compile(r"[-_ ]([AHW])(?:rea|eight|idth)?$", re.IGNORECASE)
 _NO_MARKER = frozenset({"", "na", "n/a", "nan", "none", "null", "-", "empty", "unused"})
 
 
@@ -37,6 +40,12 @@ def resolve_channels(
     panel : channel -> marker as `read_panel` gives it. What it says about a channel wins over the
         label; an empty marker means that the channel has none.
 
+    Notes
+    -----
+    Where one detector is recorded as area, height and width under one label, the marker is that of
+    the area (or of the height, where there is no area): these are one measurement, not two. A marker
+    on two detectors stays on both, and asking for it by name is then an error.
+
     Raises
     ------
     InputError
@@ -53,7 +62,21 @@ def resolve_channels(
         if _plain(name) in said and found.kind not in ("scatter", "time"):
             marker = canonical_marker(said[_plain(name)]) or None
         channels.append(Channel(name, label, marker, found.fluorochrome, found.kind))
-    return tuple(channels)
+    return _one_pulse_shape(channels)
+
+
+def _one_pulse_shape(channels: Sequence[Channel]) -> tuple[Channel, ...]:
+    """Leave a marker on the area of a detector only, where height or width of the same pulse carry it too."""
+    shapes = [_PULSE_SHAPE.search(channel.name) for channel in channels]
+    detectors = [(c.marker, c.name[: s.start()]) if s else None for c, s in zip(channels, shapes, strict=True)]
+    ranks = ["AHW".index(shape[1].upper()) if shape else 0 for shape in shapes]
+    best: dict[object, int] = {}
+    for detector, rank in zip(detectors, ranks, strict=True):
+        best[detector] = min(rank, best.get(detector, rank))
+    return tuple(
+        replace(channel, marker=None) if detector and channel.marker and rank > best[detector] else channel
+        for channel, detector, rank in zip(channels, detectors, ranks, strict=True)
+    )
 
 
 def _plain(channel: str) -> str:
