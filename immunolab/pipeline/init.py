@@ -136,8 +136,9 @@ def _sheet(folder: Path, scan: _Scan) -> tuple[str, list[str]]:
     notes = [f"{name}: a control; the name does not tell of what, add it with control_of" for name in homeless]
     notes += [f"{f.file}: {_gap(f)}" for f in files_ if f.file in scan.names.unparsed]
     text = io.StringIO()
-    pattern = scan.names.pattern or "no pattern: patient and visit are to be filled in"
-    text.write(f"# Patient and visit were read from file names by: {pattern}. Check every line.\n")
+    read = f"Patient and visit were read from file names by {scan.names.pattern}: check every line."
+    unread = "No pattern tells patient and visit from the file names: fill them in."
+    text.write(f"# {read if scan.names.pattern else unread}\n")
     text.write(
         "# You may add the columns cohort, date or study_day, batch, lymphocytes_per_ul (cells per microlitre).\n"
     )
@@ -221,18 +222,14 @@ def _comparison(scan: _Scan, trial: Trial | None) -> tuple[str, str]:
 
 
 def _panel_text(panel: _Panel) -> str:
-    lines = ["# Channel -> marker. A channel behind # carries no marker that is known: name it, or leave it out."]
+    lines = ["# Channel -> marker. '' is a channel without a marker that is known: name it if it has one."]
     for channel in panel.channels:
         if channel.kind in ("scatter", "time"):
             continue
         label = f"    # labelled {channel.label}" if channel.label and channel.label != channel.marker else ""
-        if channel.marker:
-            lines.append(f"'{channel.name}': '{channel.marker}'{label}")
-        else:
-            lines.append(f"# '{channel.name}': {label.strip()}")
+        lines.append(f"'{channel.name}': '{channel.marker or ''}'{label}")
     return "\n".join(lines) + "\n"
 
 
 def _strategy_text(name: str) -> str:
-    text = files("immunolab.gating.strategies").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
-    return text
+    return files("immunolab.gating.strategies").joinpath(f"{name}.yaml").read_text(encoding="utf-8")

@@ -1,0 +1,125 @@
+"""init: patients and visits by one pattern, and a study that check accepts."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from builders import REPOSITORY
+
+from immunolab.cli import main
+from immunolab.study.proposal import Names, read_names
+from immunolab.study.sheet import load_study
+from immunolab.study.trial import load_trial
+
+FILES = REPOSITORY / "sample_data" / "sle" / "fcs"
+
+
+def named(template: str, visits: tuple[str, ...] = ("W0", "W10"), patients: int = 3) -> Names:
+    files = [
+        template.format(patient=f"P{i:03d}", visit=v, n=10 * i + j)
+        for i in range(1, patients + 1)
+        for j, v in enumerate(visits)
+    ]
+    return read_names(files, load_trial("sle_nct02084238"))
+
+
+@pytest.mark.parametrize(
+    ("template", "pattern"),
+    [
+        ("{patient}_{visit}.fcs", "PATIENT_VISIT"),
+        ("{visit}_{patient}.fcs", "VISIT_PATIENT"),
+        ("Study_{patient}_{visit}_surface.fcs", "*_PATIENT_VISIT_*"),
+        ("Specimen_001_{patient}_{visit}_{n:03d}.fcs", "*_*_PATIENT_VISIT_*"),
+        ("{patient}/{visit}.fcs", "PATIENT/VISIT"),
+        ("run 7/{patient} {visit}.fcs", "*/PATIENT_VISIT"),
+        ("{patient}-{visit}.fcs", "PATIENT_VISIT"),
+        ("{patient}.{visit}.lmd", "PATIENT_VISIT"),
+    ],
+)
+def test_one_pattern_tells_patients_and_visits(template: str, pattern: str) -> None:
+    found = named(template)
+    assert found.pattern == pattern
+    assert [(f.patient, f.visit) for f in found.files] == [
+        (f"P{i:03d}", visit) for i in (1, 2, 3) for visit in ("W0", "W10")
+    ]
+    assert found.unparsed == ()
+
+
+def test_weeks_are_known_by_number_and_other_words_stay_open() -> None:
+    found = named("{patient}_{visit}.fcs", ("wk0", "Week10", "baseline"))
+    assert [f.visit for f in found.files][:3] == ["W0", "W10", ""]
+    assert found.files[2].written_visit == "baseline"
+    assert len(found.unparsed) == 3
+
+
+def test_without_a_trial_visits_keep_their_words() -> None:
+    found = read_names(["001-pre.fcs", "001-post.fcs", "002-pre.fcs", "002-post.fcs"])
+    assert [(f.patient, f.visit) for f in found.files][:2] == [("001", "pre"), ("001", "post")]
+
+
+def test_hyphens_belong_to_the_patient_where_another_separator_does() -> None:
+    found = read_names(["SLE-001_W0.fcs", "SLE-001_W2.fcs", "SLE-002_W0.fcs"])
+    assert {f.patient for f in found.files} == {"SLE-001", "SLE-002"}
+
+
+def test_controls_are_told_from_samples() -> None:
+    found = read_names(["P001_W0.fcs", "P001_W2.fcs", "P001_FMO_CD25.fcs", "FMO-CCR6_P001.fcs", "unstained.fcs"])
+    assert [(f.control, f.marker, f.patient) for f in found.files[2:]] == [
+        ("FMO", "CD25", "P001"),
+        ("FMO-CCR6", "CCR6", "P001"),
+        ("unstained", "", ""),
+    ]
+    assert found.unparsed == ()
+
+
+def test_names_that_tell_nothing_stay_open() -> None:
+    found = read_names(["100715.fcs", "Activation_7.fcs"])
+    assert found.pattern == ""
+    assert found.unparsed == ("100715.fcs", "Activation_7.fcs")
+    assert all(f.patient == f.visit == "" for f in found.files)
+
+
+def test_init_writes_a_study_that_loads_and_invents_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fcs = tmp_path / "fcs"
+    fcs.mkdir()
+    for path in sorted(FILES.glob("*.fcs"))[:4]:
+        shutil.copy(path, fcs / path.name)
+    (fcs / "SLE900_W0.fcs").write_text("this is no FCS file", encoding="utf-8")
+    (fcs / "unstained.fcs").write_bytes((fcs / sorted(p.name for p in fcs.iterdir())[0]).read_bytes())
+    assert main(["init", str(tmp_path / "study"), "--fcs", str(fcs), "--trial", "sle_nct02084238"]) == 0
+    said = capsys.readouterr().out
+    assert "names are read by: PATIENT_VISIT\n" in said
+    assert "open: SLE900_W0.fcs: " in said
+    assert "open: unstained.fcs: a control; the name does not tell of what, add it with control_of\n" in said
+    study = load_study(tmp_path / "study")
+    assert study.trial is not None
+    assert {(s.patient_id, s.visit) for s in study.samples} >= {("SLE001", "W0"), ("SLE001", "W10")}
+    assert all(s.study_day is None and s.cohort == "" and s.lymphocytes_per_ul is None for s in study.samples)
+    panel = (tmp_path / "study" / "panels" / "surface.yaml").read_text(encoding="utf-8")
+    assert "'PE-Cy7-A': 'CD25'" in panel
+    assert (tmp_path / "study" / "gating" / "treg_th17_tfh_teff.yaml").exists()
+
+
+def test_init_never_writes_over_a_study_and_needs_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "study.yaml").write_text("study: mine\n", encoding="utf-8")
+    assert main(["init", str(tmp_path), "--fcs", str(FILES)]) == 1
+    assert capsys.readouterr().err == (
+        f"{tmp_path}/study.yaml  is there already\n    hint: name a new folder, or remove the file\n"
+    )
+    assert (tmp_path / "study.yaml").read_text(encoding="utf-8") == "study: mine\n"
+    assert main(["init", str(tmp_path / "new"), "--fcs", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == (
+        f"{tmp_path}  no FCS file is in this folder\n    hint: files must end in .fcs or .lmd\n"
+    )
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_trial_file_is_named_relative_to_the_new_study(tmp_path: Path) -> None:
+    source = REPOSITORY / "immunolab" / "study" / "trials" / "sle_nct02084238.yaml"
+    shutil.copy(source, tmp_path / "mine.yaml")
+    assert main(["init", str(tmp_path / "study"), "--fcs", str(FILES), "--trial", str(tmp_path / "mine.yaml")]) == 0
+    text = (tmp_path / "study" / "study.yaml").read_text(encoding="utf-8")
+    assert "trial: ../mine.yaml\n" in text
+    assert load_study(tmp_path / "study").trial is not None
