@@ -35,6 +35,16 @@ def instrument(scale: Transform, value: float) -> float:
     return inside + _BEYOND * (value - (ends[0] if value <= ends[0] else ends[1]))
 
 
+def border(scale: Transform, value: float) -> float:
+    """Return a rectangle's border in instrument units, a hair (1e-12) low where the scale is curved.
+
+    An event exactly on the border then stays on the upper side, whatever the last bits of another
+    program's arithmetic are.
+    """
+    raw = instrument(scale, value)
+    return raw if family(scale) == "linear" else raw - 1e-12 * max(1.0, abs(raw))
+
+
 def bend(corners: Sequence[Point], drawn: tuple[Transform, Transform], needed: tuple[Family, Family]) -> list[Point]:
     """Return a polygon's corners in instrument units, with its edges straight on other scales.
 

@@ -96,7 +96,7 @@ def _groups(elements: Sequence[Element]) -> dict[str, dict[str, Element]]:
         group = f"gate {gate_id}" if gate_id else f"id {_id(element)}"
         versions = groups.setdefault(group, {})
         if file in versions:
-            versions = groups.setdefault(f"id {_id(element)}", {})
+            versions = groups.setdefault(f"{group}, number {len(groups)}", {})
         versions[file] = element
     return groups
 

@@ -16,7 +16,7 @@ from xml.etree.ElementTree import Element, ElementTree, SubElement, indent, regi
 
 from immunolab.errors import GatingError, Problem
 from immunolab.events import Spillover
-from immunolab.gating.exchange.bending import Family, Point, bend, ellipse_corners, family, instrument
+from immunolab.gating.exchange.bending import Family, Point, bend, border, ellipse_corners, family
 from immunolab.gating.exchange.safe_xml import DATATYPES, GATING, TRANSFORMS
 from immunolab.gating.exchange.scales import asinh_parameters
 from immunolab.gating.strategy import Boolean, Dimension, Ellipsoid, Polygon, Population, Rectangle, Strategy
@@ -222,7 +222,7 @@ class _Sample:
                 side.set(f"{GATING}min", repr(LOG_OFFSET * 1.001 if held else 0.0))
             for name, value in (("min", low), ("max", high)):
                 if value is not None:
-                    side.set(f"{GATING}{name}", repr(instrument(scale, value)))
+                    side.set(f"{GATING}{name}", repr(border(scale, value)))
 
     def _corners(self, gate: Polygon | Ellipsoid, owner: Population) -> list[Point]:
         if len(gate.dimensions) != 2:

@@ -9,7 +9,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element, ElementTree, SubElement, indent, register_namespace
 
 from immunolab.errors import GatingError, Problem
-from immunolab.gating.exchange.bending import bend, ellipse_corners, instrument
+from immunolab.gating.exchange.bending import bend, border, ellipse_corners
 from immunolab.gating.exchange.safe_xml import DATATYPES, GATING, TRANSFORMS
 from immunolab.gating.exchange.scales import write_matrix, write_ratio, write_scale
 from immunolab.gating.strategy import (
@@ -207,6 +207,6 @@ def _linear_rectangle(gate: Rectangle) -> Rectangle:
             continue
         bottom, top = float(scale.apply(-1e300)), float(scale.apply(1e300))
         dimensions.append(replace(dimension, transform=Identity()))
-        lower.append(None if low is None or low <= bottom else instrument(scale, low))
-        upper.append(None if high is None or high > top else instrument(scale, high))
+        lower.append(None if low is None or low <= bottom else border(scale, low))
+        upper.append(None if high is None or high > top else border(scale, high))
     return Rectangle(tuple(dimensions), tuple(lower), tuple(upper))

@@ -1,0 +1,466 @@
+"""Gates in and out: FlowJo, Gating-ML, Cytobank; round trips and bad files."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import flowkit
+import numpy as np
+import pytest
+from builders import data_folder
+from flowkit._resources import gml_schema
+from lxml import etree
+
+from immunolab.errors import GatingError, InputError
+from immunolab.events import Channel, Events
+from immunolab.gating.apply import evaluate
+from immunolab.gating.exchange import WorkspaceSample, read_gatingml, read_workspace, write_gatingml, write_workspace
+from immunolab.gating.strategy import (
+    Boolean,
+    Declared,
+    Dimension,
+    Ellipsoid,
+    Polygon,
+    Population,
+    Ratio,
+    Rectangle,
+    Strategy,
+)
+from immunolab.loaders.fcs import read_fcs
+from immunolab.transforms import Asinh, Biex, Bounded, Hyperlog, Identity, Linear, Log, Logicle, ScaledAsinh, Transform
+
+SPACES = (
+    'xmlns:gating="http://www.isac-net.org/std/Gating-ML/v2.0/gating" '
+    'xmlns:transforms="http://www.isac-net.org/std/Gating-ML/v2.0/transformations" '
+    'xmlns:data-type="http://www.isac-net.org/std/Gating-ML/v2.0/datatypes"'
+)
+
+
+def gml(tmp_path: Path, body: str, head: str = "") -> Path:
+    path = tmp_path / "gates.xml"
+    path.write_text(
+        f"<?xml version='1.0'?>{head}<gating:Gating-ML {SPACES}>{body}</gating:Gating-ML>", encoding="utf-8"
+    )
+    return path
+
+
+def range_gate(key: str, low: float, *, channel: str = "A", parent: str = "", info: str = "", refs: str = "") -> str:
+    above = f'gating:parent_id="{parent}"' if parent else ""
+    return f"""<gating:RectangleGate gating:id="{key}" {above}>{info}
+        <gating:dimension gating:compensation-ref="uncompensated" gating:min="{low}" {refs}>
+        <data-type:fcs-dimension data-type:name="{channel}"/></gating:dimension></gating:RectangleGate>"""
+
+
+def cytobank(name: str, gate_id: int = 0, file: str = "", gate_set: int = 0) -> str:
+    words = f"<name>{name}</name><fcs_file_filename>{file}</fcs_file_filename>"
+    words += f"<gate_id>{gate_id}</gate_id>" if gate_id else f"<gate_set_id>{gate_set}</gate_set_id>"
+    return f"<data-type:custom_info><cytobank>{words}</cytobank></data-type:custom_info>"
+
+
+def all_of(key: str, gates: list[str], info: str) -> str:
+    refs = "".join(f'<gating:gateReference gating:ref="{gate}"/>' for gate in (gates if len(gates) > 1 else gates * 2))
+    return f'<gating:BooleanGate gating:id="{key}">{info}<gating:and>{refs}</gating:and></gating:BooleanGate>'
+
+
+def counts(strategy: Strategy, values: list[float]) -> dict[str, int]:
+    column = np.array([values], dtype=np.float32)
+    masks = evaluate(strategy, Events(column, (Channel("A"),), sample_id="s")).masks
+    return {path: int(mask.sum()) for path, mask in masks.items()}
+
+
+# --- FlowJo 10 -----------------------------------------------------------------------------------
+
+DIAMOND = "flow/flowkit_bsd/simple_diamond_example"
+LINE = "flow/flowkit_bsd/simple_line_example"
+PROBES = [
+    (DIAMOND, "simple_diamond_example_quad_gate.wsp", "test_data_diamond_01.fcs", [49671, 50596, 50330, 49403]),
+    (DIAMOND, "test_data_diamond_asinh_rect.wsp", "test_data_diamond_01.fcs", [50559]),
+    (DIAMOND, "test_data_diamond_asinh_rect2.wsp", "test_data_diamond_01.fcs", [50699]),
+    (DIAMOND, "test_data_diamond_biex_rect.wsp", "test_data_diamond_01.fcs", [50605]),
+    (LINE, "simple_poly_and_rect_v2_poly50.wsp", "data_set_simple_line_100.fcs", [50, 0]),
+    (LINE, "single_ellipse_51_events.wsp", "data_set_simple_line_100.fcs", [51]),
+]
+
+
+@pytest.mark.parametrize(("folder", "workspace", "file", "expected"), PROBES, ids=[probe[1] for probe in PROBES])
+def test_probes_have_the_events_they_were_made_with(
+    folder: str, workspace: str, file: str, expected: list[int]
+) -> None:
+    place = data_folder(folder)
+    imported = read_workspace(place / workspace)
+    masks = evaluate(imported.strategy_for(file), read_fcs(place / file)).masks
+    assert [int(mask.sum()) for mask in masks.values()] == expected
+    assert imported.problems_for(file) == ()
+
+
+@pytest.fixture(scope="module")
+def spleen() -> Events:
+    return read_fcs(data_folder("flow/flowsom_68983/68983.fcs"))
+
+
+@pytest.fixture(scope="module")
+def spleen_gates(spleen: Events) -> Strategy:
+    return read_workspace(data_folder("flow/flowsom_68983/gating.wsp")).strategy_for(spleen.file)
+
+
+def flowkit_masks(workspace: Path, file: str, strategy: Strategy) -> dict[str, np.ndarray]:
+    session = flowkit.Workspace(str(workspace), fcs_samples=[file])
+    sample = session.get_sample_ids()[0]
+    session.analyze_samples(sample_id=sample, use_mp=False)
+    return {
+        p.path: session.get_gate_membership(
+            sample,
+            p.original_name or p.name,
+            ("root", *p.parent_path.strip("/").split("/")) if p.parent_path else ("root",),
+        )
+        for p in strategy.populations
+    }
+
+
+def test_a_flowjo_workspace_gates_as_flowkit_does_event_by_event(spleen: Events, spleen_gates: Strategy) -> None:
+    ours = evaluate(spleen_gates, spleen).masks
+    theirs = flowkit_masks(data_folder("flow/flowsom_68983/gating.wsp"), spleen.file, spleen_gates)
+    assert len(ours) == 15
+    for path, mask in ours.items():
+        assert np.array_equal(mask, theirs[path]), path
+
+
+def test_samples_keep_their_own_matrices_and_scales() -> None:
+    imported = read_workspace(data_folder("flow/flowkit_8color_wsp_only/8_color_ICS.wsp"))
+    assert len(imported.strategies) == 3
+    assert not any(imported.problems.values())
+    names = list(imported.strategies)
+    trees = [{p.path for p in imported.strategies[name].populations} for name in names]
+    assert trees[0] == trees[1] == trees[2]
+    assert len([path for path in trees[0] if path.endswith("/IFNg+")]) == 2  # under CD4+ and under CD8+
+    assert all(len(next(iter(s.matrices.values())).channels) == 8 for s in imported.strategies.values())
+
+
+def test_gating_ml_without_compensation_reads_flowjos_prefix() -> None:
+    gates = read_gatingml(data_folder("flow/flowsom_68983/manualGating.xml"))
+    axes = {d.name: d.compensation for p in gates.populations for d in p.gate.dimensions}
+    assert axes["PE-Cy5-A"] == "sample"
+    assert axes["FSC-A"] == "none"
+
+
+# --- round trips on real files -------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def blood() -> Events:
+    return read_fcs(data_folder("flow/flowkit_bsd/100715.fcs"))
+
+
+LOGICLE, HYPERLOG, LOG = Logicle(262_144.0, 0.5, 4.5, 0.0), Hyperlog(262_144.0, 0.5, 4.5, 0.0), Log(262_144.0, 5.0)
+LIFTED = ScaledAsinh(262_144.0, 4.0, 1.0)
+
+
+def every_kind(events: Events) -> Strategy:
+    """A tree with every kind of gate, placed by quantiles so that every gate has events in and out."""
+    dyes = events.spillover.channels
+
+    def at(channel: str, scale: Transform, *parts: float) -> list[float]:
+        shown = scale.apply(events.compensated(channel))
+        return [float(value) for value in np.nanquantile(shown[np.isfinite(shown)], parts)]
+
+    def on(number: int, scale: Transform = LOGICLE) -> Dimension:
+        return Dimension(dyes[number], scale)
+
+    def triangle(x: Dimension, y: Dimension) -> Polygon:
+        (x0, x1, x2), (y0, y1, y2) = at(x.name, x.transform, 0.2, 0.9, 0.7), at(y.name, y.transform, 0.2, 0.3, 0.95)
+        return Polygon((x, y), ((x0, y0), (x1, y1), (x2, y2)))
+
+    def above(axis: Dimension, part: float) -> Rectangle:
+        return Rectangle((axis,), tuple(at(axis.name, axis.transform, part)), (None,))
+
+    fsc, ssc = Dimension("FSC-A", Linear(262_144.0)), Dimension("SSC-A", Identity(), "none")
+    mean = (at(dyes[0], LOGICLE, 0.5)[0], at(dyes[1], LOGICLE, 0.5)[0])
+    box = Rectangle(
+        (on(3), on(4), on(5)),
+        (*at(dyes[3], LOGICLE, 0.1), None, *at(dyes[5], LOGICLE, 0.1)),
+        (None, *at(dyes[4], LOGICLE, 0.9), *at(dyes[5], LOGICLE, 0.9)),
+    )
+    cofactor, biex = Asinh(150.0), Biex(0.0, -100.0, 4.418539922, 262_144.0)
+    populations = (
+        Population("/L", triangle(fsc, ssc)),
+        Population("/L/E", Ellipsoid((on(0), on(1)), mean, ((0.01, 0.003), (0.003, 0.02)), 1.5)),
+        Population("/L/T+", above(on(2), 0.3), "some_definition", "", "no_valley"),
+        Population("/L/T+/box", box),
+        Population("/L/T+/same", None),
+        Population("/L/T+/a|b", above(on(6, cofactor), 0.2), "", "a/b"),
+        Population("/L/T+/and", Boolean("and", ("/L/E", "/L/T+/box"), (True, False))),
+        Population("/L/T+/or", Boolean("or", ("/L/E", "/L/T+/box"), (True, False))),
+        Population("/L/T+/not", Boolean("not", ("/L/T+/box",), (False,))),
+        Population("/L/T+/not/deep", above(on(10), 0.5)),
+        Population("/asinh", triangle(on(6, cofactor), on(7, LIFTED))),
+        Population("/log", triangle(on(8, LOG), on(9, LOG))),
+        Population("/E", above(on(11, HYPERLOG), 0.7)),
+        Population("/biex", triangle(on(12, biex), fsc)),
+        Population("/biex/range", above(on(12, biex), 0.6)),
+        Population("/low", Rectangle((on(8, LOG),), (None,), tuple(at(dyes[8], LOG, 0.5)))),
+    )
+    return Strategy("every kind", populations)
+
+
+RATIO, BOUNDED = Ratio("V800-A", "V655-A", 2.0, 1.0, -3.0), Bounded(LOGICLE, 0.1, 0.8)
+GATING_ML_ONLY = (
+    Population("/hyperlog", Ellipsoid((Dimension("V800-A", HYPERLOG),) * 2, (0.5, 0.5), ((0.1, 0), (0, 0.1)), 1.0)),
+    Population(
+        "/ratio", Rectangle((Dimension("r", LOG, "none", Ratio("V800-A", "V655-A", 2.0, 1.0, -3.0)),), (0.2,), (0.9,))
+    ),
+    Population(
+        "/3D",
+        Ellipsoid(
+            (
+                Dimension("V800-A", LOGICLE),
+                Dimension("V655-A", LOGICLE),
+                Dimension("V585-A", Bounded(LOGICLE, 0.1, 0.8)),
+            ),
+            (0.4, 0.4, 0.4),
+            ((0.02, 0.0, 0.0), (0.0, 0.02, 0.0), (0.0, 0.0, 0.02)),
+            2.0,
+        ),
+    ),
+)
+
+
+def assert_same(before: dict[str, np.ndarray], after: dict[str, np.ndarray]) -> None:
+    assert set(before) <= set(after)
+    assert {
+        path: int((mask != after[path]).sum()) for path, mask in before.items() if (mask != after[path]).any()
+    } == {}
+
+
+@pytest.mark.parametrize("which", ["every kind", "only in Gating-ML", "imported from FlowJo"])
+def test_gating_ml_out_is_valid_and_comes_back_to_the_same_memberships(
+    which: str, tmp_path: Path, blood: Events, spleen: Events, spleen_gates: Strategy
+) -> None:
+    events, strategy = (spleen, spleen_gates) if which == "imported from FlowJo" else (blood, every_kind(blood))
+    if which == "only in Gating-ML":
+        strategy = Strategy("more", GATING_ML_ONLY)
+    path = tmp_path / "gates.xml"
+    notes = write_gatingml(strategy, path)
+    document = etree.parse(str(path))
+    assert gml_schema.validate(document), gml_schema.error_log
+    before = dict(evaluate(strategy, events).masks)
+    back = read_gatingml(path)
+    # FlowJo's biex polygons are noted as bent within 1e-6 of the display, where an event or two may lie
+    bent = {note.place for note in notes}
+    assert {path.rsplit("/", 1)[1] for path in bent} <= {"biex", "ab T cells", "gd T cells"}
+    after = evaluate(back, events).masks
+    near = {path for path in before if any(path == one or path.startswith(f"{one}/") for one in bent)}
+    assert_same({path: mask for path, mask in before.items() if path not in near}, dict(after))
+    assert all(int((before[path] != after[path]).sum()) <= 2 for path in near)
+    kept = [(p.path, p.definition, p.original_name, p.flag) for p in strategy.populations]
+    assert [(p.path, p.definition, p.original_name, p.flag) for p in back.populations] == kept
+    if which != "only in Gating-ML":  # FlowKit takes ratios of raw values and does not know bounds
+        theirs = flowkit.parse_gating_xml(str(path)).gate_sample(flowkit.Sample(events.file))
+        keys = [element.get(f"{{{document.getroot().nsmap['gating']}}}id") for element in document.getroot()]
+        gates = [key for key in keys if key]
+        for population, key in zip(strategy.populations, gates, strict=True):
+            assert np.array_equal(theirs.get_gate_membership(key), after[population.path]), population.path
+
+
+@pytest.mark.parametrize("which", ["every kind", "imported from FlowJo"])
+def test_a_workspace_out_comes_back_to_the_same_memberships_here_and_through_flowkit(
+    which: str, tmp_path: Path, blood: Events, spleen: Events, spleen_gates: Strategy
+) -> None:
+    events, strategy = (blood, every_kind(blood)) if which == "every kind" else (spleen, spleen_gates)
+    path = tmp_path / "study.wsp"
+    names = tuple(channel.name for channel in events.channels)
+    before = dict(evaluate(strategy, events).masks)
+    told = {path: int(mask.sum()) for path, mask in before.items()}
+    sample = WorkspaceSample(Path(events.file), strategy, names, events.n_events, events.spillover, told)
+    assert write_workspace([sample], path) == ()
+    back = read_workspace(path)
+    assert back.problems_for(events.file) == ()
+    assert back.counts_for(events.file)["/L" if which == "every kind" else "/Lymphocytes"] == next(iter(told.values()))
+    again = back.strategy_for(events.file)
+    after = dict(evaluate(again, events).masks)
+    assert_same(before, after)
+    assert_same(after, flowkit_masks(path, events.file, again))
+
+
+def test_a_workspace_holds_a_tree_for_each_sample(tmp_path: Path) -> None:
+    samples = [
+        WorkspaceSample(
+            tmp_path / f"{name}.fcs",
+            Strategy(name, (Population("/x", Rectangle((Dimension("A", compensation="none"),), (border,), (None,))),)),
+            ("A",),
+            10,
+        )
+        for name, border in (("one", 1.0), ("two", 2.0))
+    ]
+    write_workspace(samples, tmp_path / "study.wsp")
+    back = read_workspace(tmp_path / "study.wsp")
+    assert counts(back.strategy_for("one.fcs"), [1, 1.5, 2, 3]) == {"/x": 4}
+    assert counts(back.strategy_for("two.fcs"), [1, 1.5, 2, 3]) == {"/x": 2}
+
+
+def test_what_flowjo_cannot_hold_is_named_and_left_out(tmp_path: Path) -> None:
+    axis = Dimension("A", compensation="none")
+    populations = (
+        Population("/r", Rectangle((Dimension("r", Identity(), "none", Ratio("A", "B")),), (0.0,), (None,))),
+        Population("/r/child", Rectangle((axis,), (0.0,), (None,))),
+        Population("/kept", Rectangle((axis,), (0.0,), (None,))),
+        Population("/or", Boolean("or", ("/r", "/kept"), (False, False))),
+    )
+    notes = write_workspace(
+        [WorkspaceSample(Path("a.fcs"), Strategy("s", populations), ("A", "B"), 1)], tmp_path / "x.wsp"
+    )
+    assert [(note.place, note.message) for note in notes] == [
+        ("/r", "left out: FlowJo has no gates on ratios"),
+        ("/r/child", "left out: its parent cannot be written"),
+        ("/or", "left out: '/r' cannot be written"),
+    ]
+    assert [p.path for p in read_workspace(tmp_path / "x.wsp").strategy_for("a.fcs").populations] == ["/kept"]
+
+
+def test_a_gate_that_is_not_fitted_goes_nowhere(tmp_path: Path) -> None:
+    strategy = Strategy("s", (Population("/x", Declared("where", {})),))
+    with pytest.raises(GatingError, match="/x"):
+        write_gatingml(strategy, tmp_path / "x.xml")
+    with pytest.raises(GatingError, match="/x"):
+        write_workspace([WorkspaceSample(Path("a.fcs"), strategy, ("A",), 1)], tmp_path / "x.wsp")
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- Gating-ML's and Cytobank's habits --------------------------------------------------------------
+
+
+def test_tailored_gates_are_chosen_by_file_name_or_fil(tmp_path: Path) -> None:
+    path = gml(
+        tmp_path,
+        range_gate("g", 1, info=cytobank("cells", 1))
+        + range_gate("g_a", 2, info=cytobank("cells", 1, "a.fcs"))
+        + range_gate("child", 0, parent="g"),
+    )
+    assert counts(read_gatingml(path), [1, 2, 3]) == {"/cells": 3, "/cells/child": 3}
+    assert counts(read_gatingml(path, file_name="runs/A.fcs"), [1, 2, 3]) == {"/cells": 2, "/cells/child": 2}
+    assert counts(read_gatingml(path, file_name="renamed.fcs", fil="a.fcs"), [1, 2, 3])["/cells"] == 2
+    assert counts(read_gatingml(path, file_name="b.fcs"), [1, 2, 3])["/cells"] == 3
+
+
+def test_gates_tailored_to_other_files_only_are_not_used(tmp_path: Path) -> None:
+    path = gml(tmp_path, range_gate("g_a", 2, info=cytobank("cells", 1, "a.fcs")))
+    with pytest.raises(GatingError, match=r"has no gates for this file") as caught:
+        read_gatingml(path, file_name="b.fcs")
+    assert "it has gates for: a.fcs" in caught.value.hint
+
+
+def test_cytobank_populations_form_the_tree_again(tmp_path: Path) -> None:
+    path = gml(
+        tmp_path,
+        "".join(range_gate(f"g{i}", i, info=cytobank(f"gate {i}", i)) for i in (1, 2, 3))
+        + range_gate("g2_a", 5, info=cytobank("gate 2", 2, "a.fcs"))
+        + all_of("s1", ["g1"], cytobank("cells", gate_set=1))
+        + all_of("s2", ["g1", "g2"], cytobank("T", gate_set=2))
+        + all_of("s3", ["g1", "g2", "g3"], cytobank("Treg", gate_set=3)),
+    )
+    events = [0, 1, 2, 3, 4, 5, 6]
+    assert counts(read_gatingml(path), events) == {"/cells": 6, "/cells/T": 5, "/cells/T/Treg": 4}
+    assert counts(read_gatingml(path, file_name="a.fcs"), events)["/cells/T/Treg"] == 2
+
+
+def test_names_with_a_slash_and_names_that_stand_twice_stay_apart(tmp_path: Path) -> None:
+    path = gml(
+        tmp_path,
+        "".join(
+            range_gate(key, low, parent=parent, info=cytobank(name, number))
+            for number, (key, name, parent, low) in enumerate(
+                [("a", "CD4/CD8", "", 0), ("b", "IL-2", "a", 1), ("c", "IL-2", "", 2), ("d", "IL-2", "", 3)], start=1
+            )
+        ),
+    )
+    strategy = read_gatingml(path)
+    assert [p.path for p in strategy.populations] == ["/CD4|CD8", "/CD4|CD8/IL-2", "/IL-2", "/IL-2 [d]"]
+    assert strategy["/CD4|CD8"].original_name == "CD4/CD8"
+
+
+# --- bad files ----------------------------------------------------------------------------------------
+
+BOMB = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]>'
+BROKEN = {
+    "not there": (None, "cannot be read: No such file or directory"),
+    "no XML": ("FCS3.0 plain text", "is not well-formed XML"),
+    "cut short": ("<Workspace><SampleList>", "is not well-formed XML"),
+    "entity bomb": (f"{BOMB}<Workspace>&b;</Workspace>", "holds entity or external definitions"),
+    "external": ('<!DOCTYPE x SYSTEM "file:///etc/passwd"><Workspace/>', "the workspace holds no sample"),
+    "other XML": ("<html/>", "is neither a FlowJo workspace nor Gating-ML 2.0: its root is <html>"),
+    "too deep": ("<a>" * 600 + "</a>" * 600, "nests elements deeper than 500"),
+    "no gate": (f"<gating:Gating-ML {SPACES}/>", "holds no gate"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_gate_file_is_one_clear_message(kind: str, tmp_path: Path) -> None:
+    text, message = BROKEN[kind]
+    path = tmp_path / "gates.xml"
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        read_workspace(path)
+    assert len(caught.value.problems) == 1
+    assert message in caught.value.problems[0].message
+    assert caught.value.problems[0].file == str(path)
+
+
+def test_gates_that_cannot_be_read_are_named_by_path_and_the_others_stay(tmp_path: Path) -> None:
+    path = gml(
+        tmp_path,
+        range_gate("ok", 1)
+        + range_gate("scale", 1, parent="ok", refs='gating:transformation-ref="nolog"')
+        + range_gate("below", 1, parent="scale")
+        + range_gate("number", "much", parent="ok")  # type: ignore[arg-type]
+        + range_gate("orphan", 1, parent="nobody")
+        + range_gate("round", 1, parent="trip")
+        + range_gate("trip", 1, parent="round")
+        + range_gate("twice", 1)
+        + range_gate("twice", 2)
+        + '<gating:CurlyGate gating:id="curly"/>'
+        + all_of("both", ["ok", "absent"], "")
+        + range_gate("matrix", 1).replace("uncompensated", "M7"),
+    )
+    imported = read_workspace(path)
+    assert [p.path for p in imported.strategy_for("any.fcs").populations] == ["/ok"]
+    told = {problem.place: problem.message for problem in imported.problems_for("any.fcs")}
+    assert told == {
+        "/ok/scale": "transformation 'nolog' is not in the file",
+        "/ok/scale/below": "the gate rests on a gate that cannot be read",
+        "/ok/number": "min of <dimension> is 'much', not a number",
+        "/orphan": "its parent 'nobody' is not in the file",
+        "/round/trip": "the gate is its own ancestor",
+        "/round": "the gate is its own ancestor",
+        "/twice": "id 'twice' stands twice",
+        "/curly": "gates of kind CurlyGate are not supported",
+        "/both": "it refers to 'absent', which is not in the file",
+        "/matrix": "spillover matrix 'M7' is not in the file",
+    }
+    with pytest.raises(InputError) as caught:
+        read_gatingml(path)
+    assert len(caught.value.problems) == len(told)
+
+
+def test_a_workspace_gate_on_an_unknown_scale_or_shape_is_named(tmp_path: Path) -> None:
+    source = data_folder(DIAMOND) / "test_data_diamond_biex_rect.wsp"
+    text = re.sub(r"transforms:biex\b", "transforms:miltenyi", source.read_text(encoding="utf-8"))
+    path = tmp_path / "x.wsp"
+    path.write_text(text, encoding="utf-8")
+    (problem,) = read_workspace(path).problems_for("test_data_diamond_01.fcs")
+    assert problem.place == "/upper_right"
+    assert problem.message == "scale of channel 'channel_A': scales of kind miltenyi are not supported"
+    path.write_text(
+        source.read_text(encoding="utf-8").replace("gating:RectangleGate", "gating:CurlyQuad"), encoding="utf-8"
+    )
+    (problem,) = read_workspace(path).problems_for("test_data_diamond_01.fcs")
+    assert problem.message == "gates of kind CurlyQuad are not supported"
+
+
+def test_events_outside_a_flowjo_gate(tmp_path: Path) -> None:
+    place = data_folder(DIAMOND)
+    text = (place / "test_data_diamond_biex_rect.wsp").read_text(encoding="utf-8")
+    path = tmp_path / "x.wsp"
+    path.write_text(text.replace('eventsInside="1"', 'eventsInside="0"'), encoding="utf-8")
+    masks = evaluate(read_workspace(path).only(), read_fcs(place / "test_data_diamond_01.fcs")).masks
+    assert int(masks["/upper_right"].sum()) == 200_000 - 50_605
