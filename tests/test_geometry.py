@@ -115,7 +115,7 @@ def test_a_rectangle_is_closed_below_open_above_and_open_sides_have_no_border() 
 
 @pytest.fixture(scope="module")
 def cloud() -> np.ndarray:
-    return np.random.default_rng(7).normal(0.0, 1.0, (3, 50_000))
+    return np.random.default_rng(7).normal(0.0, 1.0, (3, 20_000))
 
 
 TREE = (

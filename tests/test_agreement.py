@@ -1,0 +1,223 @@
+"""Agreement of counts and events, and the command that gates files."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from builders import data_folder
+
+from immunolab.cli import DONE, INPUT_PROBLEM, SOME_FAILED, main
+from immunolab.errors import InputError
+from immunolab.gating.agreement import agreement, event_agreement, masks_of_labels, read_reference_counts
+from immunolab.gating.exchange import read_workspace, write_gatingml
+from immunolab.gating.strategy import Dimension, Polygon, Population, Rectangle, Strategy
+from immunolab.tables import COUNTS, FAILURES, THRESHOLDS
+
+LINE = "flow/flowkit_bsd/simple_line_example"
+
+
+def counts(*rows: tuple[str, str, str, int, int]) -> pd.DataFrame:
+    names = ["sample_id", "population", "path", "n_events", "n_parent"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def test_counts_there_and_here_are_joined_by_path_or_by_a_name_that_stands_once() -> None:
+    here = counts(
+        ("s", "root", "/", 1000, 1000),
+        ("s", "T", "/T", 400, 1000),
+        ("s", "IL-2", "/T/IL-2", 40, 400),
+        ("s", "B", "/B", 5, 1000),
+    )
+    there = pd.DataFrame(
+        [("s", "root", 1000), ("s", "root/T", 402), ("s", "IL-2", 39), ("s", "/NK", 7)],
+        columns=["sample_id", "path", "n_events"],
+    )
+    table = agreement(here, there, binned={("s", "/T"), ("s", "/")}).set_index("path")
+    assert list(table.index) == ["/", "/T", "/T/IL-2", "/B", "/NK"]
+    assert table.loc["/T", "difference"] == -2
+    assert table.loc["/T", "difference_percent_of_parent"] == pytest.approx(-0.2)
+    assert table.loc["/T/IL-2", "percent_of_parent_there"] == pytest.approx(100 * 39 / 402)
+    assert table["flag"].fillna("").tolist() == ["", "display_bins", "", "only_here", "only_there"]
+
+
+def test_precision_recall_and_f1_follow_their_definitions() -> None:
+    here = {"/a": np.array([1, 1, 1, 0], bool), "/none": np.zeros(4, bool), "/only here": np.ones(4, bool)}
+    there = {"/a": np.array([0, 1, 1, 1], bool), "/none": np.zeros(4, bool)}
+    table = event_agreement(here, there, "s").set_index("path")
+    assert table.loc["/a", ["precision", "recall", "f1"]].tolist() == pytest.approx([2 / 3, 2 / 3, 2 / 3])
+    assert table.loc["/none", ["precision", "recall", "f1"]].isna().all()
+    assert "/only here" not in table.index
+
+
+def test_a_reference_without_a_needed_column_says_which_words_are_understood(tmp_path: Path) -> None:
+    path = tmp_path / "counts.csv"
+    path.write_text("tube,population,count\na,T,1\n", encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        read_reference_counts(path)
+    assert "no column for sample_id" in str(caught.value)
+    path.write_text("sample,population,count\na.fcs,T,1\na.fcs,B,many\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"row 3 .*not a number|not a number"):
+        read_reference_counts(path)
+
+
+def test_spleen_counts_lie_within_two_thousandths_of_the_parent_of_flowjos(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = data_folder("flow/flowsom_68983")
+    gates = str(place / "gating.wsp")
+    arguments = ["gate", str(place / "68983.fcs"), "--strategy", gates, "-o", str(tmp_path), "--against", gates]
+    assert main(arguments) == DONE
+    table = pd.read_csv(tmp_path / "agreement.csv").set_index("path")
+    published = pd.read_csv(place / "flowsom_68983_counts.csv").iloc[1:].set_index("path")["count_flowjo"]
+    assert (table.loc[published.index, "n_there"] == published).all()
+    assert table["difference_percent_of_parent"].abs().max() < 0.2
+    assert table["difference"].abs().max() == 13
+    polygons = table.index[table["difference"] != 0]
+    assert (table.loc[polygons, "flag"] == "display_bins").all()
+    assert "largest difference 0.068 % of the parent (/Lymphocytes), at most 13 events" in capsys.readouterr().out
+    assert (tmp_path / "figures" / "agreement.png").stat().st_size > 5_000
+
+
+def test_spleen_labels_agree_cell_by_cell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = data_folder("flow/flowsom_68983")
+    arguments = ["gate", str(place / "68983.fcs"), "--strategy", str(place / "gating.wsp"), "-o", str(tmp_path)]
+    assert main([*arguments, "--against", str(place / "gatingResult.csv"), "--memberships"]) == DONE
+    table = pd.read_csv(tmp_path / "agreement.csv").dropna(subset=["f1"]).set_index("population")
+    with capsys.disabled():
+        for label, row in table.iterrows():
+            print(
+                f"\n{label}: precision {row['precision']:.4f}, recall {row['recall']:.4f}, F1 {row['f1']:.4f}", end=""
+            )
+    assert set(table.index) == {"B cells", "CD4 T cells", "CD8 T cells", "NK cells", "NK T cells", "gd T cells"}
+    assert table["f1"].min() > 0.999
+    memberships = pd.read_parquet(tmp_path / "memberships" / "68983.parquet")
+    tallies = COUNTS.read(tmp_path / "counts.csv").set_index("population")["n_events"]
+    assert {name: int(memberships[name].sum()) for name in memberships} == tallies.drop("root").to_dict()
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> Path:
+    place = data_folder(LINE)
+    shutil.copy(place / "data_set_simple_line_100.fcs", tmp_path / "line.fcs")
+    return tmp_path
+
+
+def ranges(path: Path, *channels: str) -> Path:
+    populations = tuple(
+        Population(f"/{name}", Rectangle((Dimension(name, compensation="none"),), (50_000.0,), (None,)))
+        for name in channels
+    )
+    write_gatingml(Strategy("ranges", populations), path)
+    return path
+
+
+def test_the_command_writes_tables_gates_and_a_workspace_that_gate_alike(line: Path) -> None:
+    gates = ranges(line / "in.xml", "channel_A", "channel_B")
+    out = line / "out"
+    assert (
+        main(["gate", str(line / "line.fcs"), "--strategy", str(gates), "-o", str(out), "--wsp", str(out / "x.wsp")])
+        == DONE
+    )
+    first = COUNTS.read(out / "counts.csv")
+    borders = THRESHOLDS.read(out / "thresholds.csv")
+    assert borders[["channel", "threshold_raw", "control"]].values.tolist() == [
+        ["channel_A", 50_000.0, "imported"],
+        ["channel_B", 50_000.0, "imported"],
+    ]
+    assert len(FAILURES.read(out / "failures.csv")) == 0
+    for again in (out / "gates" / "line.xml", out / "x.wsp"):
+        assert main(["gate", str(line / "line.fcs"), "--strategy", str(again), "-o", str(line / "again")]) == DONE
+        pd.testing.assert_frame_equal(COUNTS.read(line / "again" / "counts.csv"), first)
+
+
+def test_a_yaml_strategy_gates_too(line: Path) -> None:
+    text = """strategy: probe
+transform: {default: linear, scatter: linear}
+populations:
+  - {name: box, parent: root, polygon: {x: channel_A, y: channel_B, points: [[0, 0], [3e5, 0], [3e5, 3e5], [0, 3e5]]}}
+"""
+    (line / "s.yaml").write_text(text, encoding="utf-8")
+    assert main(["gate", str(line / "line.fcs"), "--strategy", str(line / "s.yaml"), "-o", str(line / "out")]) == DONE
+    assert COUNTS.read(line / "out" / "counts.csv")["n_events"].tolist() == [100, 100]
+
+
+def test_unreadable_files_are_told_and_the_others_done(line: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (line / "text.fcs").write_text("not a cytometry file\n" * 20, encoding="utf-8")
+    (line / "empty.fcs").write_bytes(b"")
+    gates = ranges(line / "in.xml", "channel_A")
+    files = [str(line / name) for name in ("absent.fcs", "text.fcs", "line.fcs", "empty.fcs")]
+    assert main(["gate", *files, "--strategy", str(gates), "-o", str(line / "out"), "--jobs", "2"]) == INPUT_PROBLEM
+    told = capsys.readouterr().err
+    for name in ("absent.fcs", "text.fcs", "empty.fcs"):
+        assert str(line / name) in told
+    assert "Traceback" not in told
+    assert set(COUNTS.read(line / "out" / "counts.csv")["sample_id"]) == {"line"}
+    failures = FAILURES.read(line / "out" / "failures.csv")
+    assert set(failures["sample_id"]) == {"text", "empty"}
+    assert set(failures["stage"]) == {"read"}
+
+
+def test_all_that_stops_the_run_is_told_at_once(line: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (line / "b").mkdir()
+    shutil.copy(line / "line.fcs", line / "b" / "line.fcs")
+    (line / "bad.xml").write_text("<broken", encoding="utf-8")
+    files = [str(line / "line.fcs"), str(line / "b" / "line.fcs"), str(line / "absent.fcs")]
+    arguments = ["--strategy", str(line / "bad.xml"), "--against", str(line / "none.csv"), "-o", str(line / "out")]
+    assert main(["gate", *files, *arguments]) == INPUT_PROBLEM
+    told = capsys.readouterr().err
+    assert "2 files share the stem 'line'" in told
+    assert "is not well-formed XML" in told
+    assert "none.csv  cannot be read" in told
+    assert "there is no such file" in told
+    assert "4 problems" in told
+    assert not (line / "out").exists()
+
+
+def test_a_gate_on_an_absent_channel_fails_alone(line: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gates = ranges(line / "in.xml", "channel_A", "chanel_B")
+    assert main(["gate", str(line / "line.fcs"), "--strategy", str(gates), "-o", str(line / "out")]) == SOME_FAILED
+    told = capsys.readouterr().err
+    assert "/chanel_B: marker or channel 'chanel_B' is not in the tube" in told
+    assert "did you mean 'channel_B'?" in told
+    assert COUNTS.read(line / "out" / "counts.csv")["path"].tolist() == ["/", "/channel_A"]
+    assert len(FAILURES.read(line / "out" / "failures.csv")) == 1
+
+
+def test_a_file_the_workspace_does_not_know_fails_and_the_known_one_is_done(line: Path) -> None:
+    workspace = data_folder(LINE) / "single_ellipse_51_events.wsp"
+    shutil.copy(line / "line.fcs", line / "data_set_simple_line_100.fcs")
+    files = [str(line / "line.fcs"), str(line / "data_set_simple_line_100.fcs")]
+    assert main(["gate", *files, "--strategy", str(workspace), "-o", str(line / "out")]) == SOME_FAILED
+    done = COUNTS.read(line / "out" / "counts.csv")
+    assert done["n_events"].tolist() == [100, 51]
+    (failure,) = FAILURES.read(line / "out" / "failures.csv").to_dict("records")
+    assert failure["sample_id"] == "line"
+    assert "has no gates for this file" in failure["error"]
+    assert "data_set_simple_line_100.fcs" in failure["hint"]
+
+
+def test_labels_that_do_not_fit_the_events_are_refused(line: Path) -> None:
+    (line / "labels.csv").write_text("T\n" * 7, encoding="utf-8")
+    gates = ranges(line / "in.xml", "channel_A")
+    arguments = ["gate", str(line / "line.fcs"), "--strategy", str(gates), "-o", str(line / "out")]
+    assert main([*arguments, "--against", str(line / "labels.csv")]) == SOME_FAILED
+    assert "7 labels stand beside 100 events" in FAILURES.read(line / "out" / "failures.csv")["error"][0]
+
+
+def test_labels_name_populations_by_name_only_where_it_stands_once() -> None:
+    gate = Polygon((Dimension("A"), Dimension("B")), ((0, 0), (1, 0), (1, 1)))
+    strategy = Strategy("s", tuple(Population(path, gate) for path in ("/T", "/T/IL-2", "/B", "/B/IL-2")))
+    masks = masks_of_labels(["T", "IL-2", "/B/IL-2", "other"], strategy)
+    assert {path: mask.tolist() for path, mask in masks.items()} == {
+        "/T": [True, False, False, False],
+        "/B/IL-2": [False, False, True, False],
+    }
+
+
+def test_counts_stated_by_a_workspace_are_kept_by_path() -> None:
+    imported = read_workspace(data_folder(LINE) / "single_ellipse_51_events.wsp")
+    assert imported.counts_for("data_set_simple_line_100.fcs") == {"/": 100, "/ellipse1": 51}
