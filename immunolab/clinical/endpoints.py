@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pandas as pd
 
 from immunolab.clinical.definitions import definitions
 from immunolab.clinical.responders import criteria, is_responder
+from immunolab.study.rows import Sample
 from immunolab.study.sheet import Study
 from immunolab.study.timeline import place
 from immunolab.study.trial import Endpoint
@@ -32,8 +34,24 @@ def endpoint_rows(study: Study, measurements: pd.DataFrame, scores: pd.DataFrame
     stand in the row of the visit their period ends with.
     """
     endpoints = study.endpoints if study.trial else (*study.endpoints, *_everything(measurements, scores))
-    rows = [row for endpoint in endpoints for row in _rows(study, endpoint, measurements, scores)]
+    desk = _Desk.of(study)
+    rows = [row for endpoint in endpoints for row in _rows(desk, endpoint, measurements, scores)]
     return ENDPOINTS.frame(rows)
+
+
+@dataclass(frozen=True)
+class _Desk:
+    """The study with its samples at hand by patient and visit."""
+
+    study: Study
+    samples: dict[tuple[str, str], Sample]
+    cohorts: dict[str, str]
+
+    @classmethod
+    def of(cls, study: Study) -> _Desk:
+        stained = [s for s in reversed(study.samples) if not s.control_of]
+        samples = {(s.patient_id, s.visit): s for s in stained}
+        return cls(study, samples, {s.patient_id: s.cohort for s in stained if s.cohort})
 
 
 def _everything(measurements: pd.DataFrame, scores: pd.DataFrame) -> Iterator[Endpoint]:
@@ -48,7 +66,7 @@ def _everything(measurements: pd.DataFrame, scores: pd.DataFrame) -> Iterator[En
 
 
 def _rows(
-    study: Study, endpoint: Endpoint, measurements: pd.DataFrame, scores: pd.DataFrame
+    desk: _Desk, endpoint: Endpoint, measurements: pd.DataFrame, scores: pd.DataFrame
 ) -> Iterator[dict[str, object]]:
     if endpoint.kind == "subset":
         return
@@ -64,24 +82,20 @@ def _rows(
         name = endpoint.variable or endpoint.id
         found = measurements[measurements["variable"] == name]
     for record in found.to_dict("records"):
-        yield _row(study, endpoint, name, record)
+        yield _row(desk, endpoint, name, record)
 
 
-def _row(study: Study, endpoint: Endpoint, name: str, record: dict) -> dict[str, object]:
+def _row(desk: _Desk, endpoint: Endpoint, name: str, record: dict) -> dict[str, object]:
     patient, visit = str(record["patient_id"]), str(record["visit"])
-    sample = next(
-        (s for s in study.samples if (s.patient_id, s.visit) == (patient, visit) and not s.control_of),
-        None,
-    )
-    cohort = next((s.cohort for s in study.samples if s.patient_id == patient and s.cohort), None)
+    sample = desk.samples.get((patient, visit))
     day = record.get("study_day")
     known = sample.study_day if sample else (None if day is None or pd.isna(day) else int(day))
-    found = place(study.trial, visit, known, study.doses.get(patient))
+    found = place(desk.study.trial, visit, known, desk.study.doses.get(patient))
     value, unit = _value(endpoint, name, record)
     return {
         "sample_id": sample.sample_id if sample else f"{patient}:{visit}",
         "patient_id": patient,
-        "cohort": cohort,
+        "cohort": desk.cohorts.get(patient),
         "visit": visit,
         "study_day": found.study_day,
         "days_since_last_dose": found.days_since_last_dose,

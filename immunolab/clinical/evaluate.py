@@ -74,8 +74,9 @@ def scores(
     if problems:
         raise InputError(problems)
     rows: list[dict[str, object]] = []
+    study_items = _items_of_the_study(measurements)
     for patient in read_patients(measurements, trial, doses or {}):
-        totals = _totals(patient, _muscles(measurements))
+        totals = _totals(patient, study_items)
         rows += totals
         for row in totals:
             if row["value"] is not None:
@@ -118,10 +119,10 @@ def _row(patient: Patient, visit: str, name: str, score: Score, unit: str, sourc
     }
 
 
-def _muscles(measurements: pd.DataFrame) -> dict[str, set[str]]:
-    """Return the items that a score of the protocol's own choosing has anywhere in the study."""
+def _items_of_the_study(measurements: pd.DataFrame) -> dict[str, set[str]]:
+    """Return the items each score has anywhere in the study: where the protocol chooses them, all must be there."""
     found: dict[str, set[str]] = {}
-    for variable in measurements["variable"]:
+    for variable in measurements["variable"].unique():
         name, _, item = str(variable).partition(".")
         if item:
             found.setdefault(name, set()).add(item)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
 import pandas as pd
 
@@ -41,20 +42,24 @@ class Patient:
 
 def read_patients(measurements: pd.DataFrame, trial: Trial | None, doses: Doses) -> Iterator[Patient]:
     """Yield patients in the order of the table; rows without a visit belong to no visit and are left out."""
-    days = measurements["study_day"] if "study_day" in measurements else pd.Series(pd.NA, index=measurements.index)
-    placed = measurements[measurements["visit"].notna() & (measurements["visit"] != "")].assign(_day=days)
-    for patient_id, group in placed.groupby("patient_id", sort=False):
-        patient = Patient(str(patient_id))
-        known: dict[str, int | None] = {}
-        for row in group.to_dict("records"):
-            visit, variable = str(row["visit"]), str(row["variable"])
-            held = patient.values.setdefault(visit, {})
-            known[visit] = known.get(visit) or (None if pd.isna(row["_day"]) else int(row["_day"]))
-            if not pd.isna(row["value"]):
-                held[variable] = float(row["value"])
-                patient.units[variable] = "" if pd.isna(row["unit"]) else str(row["unit"])
+    nothing = [None] * len(measurements)
+    days = measurements["study_day"].tolist() if "study_day" in measurements else nothing
+    columns = [measurements[name].tolist() for name in ("patient_id", "visit", "variable", "value", "unit")]
+    patients: dict[str, Patient] = {}
+    known: dict[tuple[str, str], int | None] = {}
+    for patient_id, visit, variable, value, unit, day in zip(*columns, days, strict=True):
+        if pd.isna(visit) or not visit:
+            continue
+        patient = patients.setdefault(str(patient_id), Patient(str(patient_id)))
+        held = patient.values.setdefault(visit, {})
+        key = (patient.patient_id, visit)
+        known[key] = known.get(key) or (None if pd.isna(day) else int(day))
+        if not pd.isna(value):
+            held[str(variable)] = float(value)
+            patient.units[str(variable)] = "" if pd.isna(unit) else str(unit)
+    for patient in patients.values():
         recorded = doses.get(patient.patient_id)
-        patient.places = {visit: place(trial, visit, day, recorded) for visit, day in known.items()}
+        patient.places = {v: place(trial, v, known[patient.patient_id, v], recorded) for v in patient.values}
         patient.values = {visit: patient.values[visit] for visit in sorted(patient.values, key=patient.day)}
         yield patient
 
@@ -76,9 +81,9 @@ def with_visits(measurements: pd.DataFrame, trial: Trial | None, doses: Doses | 
         frame[column] = frame.get(column, pd.Series(pd.NA, index=frame.index))
     problems: list[Problem] = []
     visits, days = [], []
-    for index, row in frame.iterrows():
-        where = _Row(frame, index, str(row["patient_id"]))
-        day = _study_day(row, (doses or {}).get(where.patient_id))
+    for index, row in zip(frame.index, frame.to_dict("records"), strict=True):
+        where = _Row(frame, index)
+        day = _study_day(row, (doses or {}).get(str(row["patient_id"])))
         visit = "" if pd.isna(row["visit"]) else str(row["visit"])
         visits.append(visit or _assigned(where, trial, day, problems))
         days.append(day)
@@ -98,7 +103,6 @@ def with_visits(measurements: pd.DataFrame, trial: Trial | None, doses: Doses | 
 class _Row:
     frame: pd.DataFrame
     index: object
-    patient_id: str
 
     def problem(self, column: str, message: str, hint: str = "") -> Problem:
         number = self.frame["row"].get(self.index, self.index) if "row" in self.frame else self.index
@@ -107,7 +111,7 @@ class _Row:
         )
 
 
-def _study_day(row: pd.Series, recorded: PatientDoses | None) -> int | None:
+def _study_day(row: Mapping[Hashable, Any], recorded: PatientDoses | None) -> int | None:
     if not pd.isna(row["study_day"]):
         return int(row["study_day"])
     if recorded is None or pd.isna(row["date"]) or not row["date"]:
@@ -132,4 +136,4 @@ def _twice(frame: pd.DataFrame) -> Iterator[Problem]:
     for index in frame.index[frame.duplicated(key)]:
         row = frame.loc[index]
         message = f"{row['variable']} of {row['patient_id']} stands twice at {row['visit']}"
-        yield _Row(frame, index, "").problem("visit", message, "two days fall in one window: keep one")
+        yield _Row(frame, index).problem("visit", message, "two days fall in one window: keep one")

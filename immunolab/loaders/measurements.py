@@ -153,7 +153,7 @@ def _long(blank: _Reading, problems: list[Problem]) -> _Reading:
         problems.append(blank.table.problem(row, "censored", message, "leave it empty for a value within the limits"))
     elif censored and not text.startswith(("<", ">")):
         text = ("<" if censored == "below" else ">") + text
-    return replace(blank, label=label or blank.label, text=text)
+    return replace(blank, label=label or blank.label, text=text) if label or censored else blank
 
 
 def _wide(blank: _Reading, header: Sequence[str], units: Row | None) -> Iterator[_Reading]:

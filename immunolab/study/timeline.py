@@ -60,7 +60,7 @@ def place(
     """
     if trial is None:
         return Timeline(study_day=study_day, day_source="unknown" if study_day is None else "sheet")
-    visit = trial.visit(visit_name) if visit_name in trial.visit_names else None
+    visit = trial.find_visit(visit_name)
     day = study_day if study_day is not None else (visit.target_day if visit else None)
     if day is None:
         return Timeline()

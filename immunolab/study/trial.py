@@ -210,7 +210,14 @@ class Trial:
         KeyError
             The trial has no such visit.
         """
-        return {visit.name: visit for visit in self.visits}[name]
+        found = self.find_visit(name)
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def find_visit(self, name: str) -> Visit | None:
+        """Return a visit by name, or None."""
+        return next((visit for visit in self.visits if visit.name == name), None)
 
     def visit_on(self, day: int) -> Visit | None:
         """Return the visit whose window holds a study day, or None between visits."""

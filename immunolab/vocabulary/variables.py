@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from types import MappingProxyType
 
 from immunolab.config import build, read_package_yaml
 
@@ -42,16 +44,18 @@ def _read() -> _Variables:
     return build(_Variables, read_package_yaml("immunolab.vocabulary", "variables.yaml"))
 
 
-def variables() -> dict[str, Variable]:
+def variables() -> Mapping[str, Variable]:
     """Return every variable of the vocabulary by its canonical name."""
-    return dict(_read().variables)
+    return MappingProxyType(_read().variables)
 
 
+@lru_cache(maxsize=4096)
 def resolve_variable(label: str) -> str | None:
     """Return the canonical name of a label (``TNFα``, ``MCP-1``, ``complement C3``), or None."""
     return _by_key().get(_key(label))
 
 
+@lru_cache(maxsize=4096)
 def ambiguous_variable(label: str) -> tuple[str, ...]:
     """Return the variables a label may mean, when it may mean several (``NfL``: serum or CSF)."""
     return {_key(name): meant for name, meant in _read().ambiguous.items()}.get(_key(label), ())
