@@ -163,3 +163,11 @@ def test_convert_takes_markers_from_a_panel(tmp_path):
 def test_convert_never_writes_over_its_input(surface):
     with pytest.raises(InputError, match=r"the output must be an \.h5ad file"):
         convert_fcs(surface, surface)
+
+
+def test_long_lists_are_cut_in_the_table_only(tmp_path, capsys):
+    cells = AnnData(np.zeros((2, 250), dtype=np.float32))
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    assert main(["inspect", str(tmp_path / "cells.h5ad")]) == 0
+    assert "... and 50 more; --json lists all" in capsys.readouterr().out
+    assert len(inspect_file(tmp_path / "cells.h5ad")["channels"]) == 250

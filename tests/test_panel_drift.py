@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from immunolab.loaders.fcs import read_header
-from immunolab.quality.panel_drift import find_drift, panel_drift
+from immunolab.quality.panel_drift import find_drift
 
 _PANEL = [("FSC-A", ""), ("SSC-A", ""), ("FL1-A", "CD3 FITC"), ("FL2-A", "CD4 PE"), ("FL3-A", "CD25 APC"), ("Time", "")]
 
@@ -36,11 +36,11 @@ def test_faults_planted_in_35_real_headers():
         ("s10a04.fcs", "swapped", "FL1-H"),
         ("s10a04.fcs", "renamed_marker", "FL1-H"),
     }
-    messages = {(p.file, p.place): p.message for p in panel_drift(headers)}
+    messages = {(d.problem.file, d.problem.place): d.problem.message for d in find_drift(headers)}
     assert messages["s10a01.fcs", "channel fsc-h"] == "differs in case only from 'FSC-H' of the others"
     assert messages["s10a03.fcs", "channel FL2-H"] == "names CD45 'PTPRC', the other files 'CD45'"
     swapped = "swapped with FL2-H: here FL1-H carries CD45 (PTPRC PE) and FL2-H CD15 (CD15 FITC)"
-    assert swapped in [p.message for p in panel_drift(headers)]
+    assert swapped in [d.message for d in find_drift(headers)]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_swapped_missing_and_extra():
 
 def test_text_of_a_label_that_may_be_a_name_is_not_quoted():
     changed = [*_PANEL[:2], ("FL1-A", "Wang CD8 FITC"), ("FL2-A", "Li IL2RA"), *_PANEL[4:], ("FL9-A", "Zhang")]
-    text = "\n".join(str(problem) for problem in panel_drift({"a": _PANEL, "b": _PANEL, "c": changed}))
+    text = "\n".join(str(d.problem) for d in find_drift({"a": _PANEL, "b": _PANEL, "c": changed}))
     assert "CD8" in text
     assert not any(name in text.upper() for name in ("WANG", "ZHANG", "LI IL2RA"))
 

@@ -12,6 +12,7 @@ from immunolab.errors import DataFileError
 from immunolab.loaders.fcs import read_fcs, read_header
 
 _HDF5 = b"\x89HDF"
+_MOST_ROWS = 200
 
 
 def inspect_file(path: str | Path, *, medians: bool = False, dataset: int = 0) -> dict[str, Any]:
@@ -86,7 +87,7 @@ def _h5ad(path: str | Path, medians: bool) -> dict[str, Any]:
     from anndata import read_h5ad
 
     try:
-        data = read_h5ad(path)
+        data = read_h5ad(path, backed=None if medians else "r")
     except (OSError, KeyError, ValueError) as error:
         raise DataFileError(f"not a readable h5ad file: {type(error).__name__}", str(path), "write it again") from None
     single_cell = "channel" not in data.var
@@ -109,6 +110,8 @@ def _h5ad(path: str | Path, medians: bool) -> dict[str, Any]:
             {"channel": name, "label": "", "marker": name, "fluorochrome": None, "kind": "protein", "median": median}
         )
     odd = [] if "sample_id" in data.obs else ["obs has no column sample_id"]
+    if data.isbacked:
+        data.file.close()
     return {
         "file": str(path),
         "fcs_version": None,
@@ -155,10 +158,12 @@ def inspection_text(found: dict[str, Any]) -> str:
     head = ["channel", "label", "marker", "fluorochrome", "kind"] + (["median (as stored)"] if has_medians else [])
     table = [head] + [
         [*(str(row[name] or "-") for name in head[:5]), *([_figure(row["median"])] if has_medians else [])]
-        for row in found["channels"]
+        for row in found["channels"][:_MOST_ROWS]
     ]
     widths = [max(len(row[i]) for row in table) for i in range(len(head))]
     lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
+    if len(found["channels"]) > _MOST_ROWS:
+        lines.append(f"... and {len(found['channels']) - _MOST_ROWS:,} more; --json lists all")
     if found["warnings"]:
         lines += ["", "what is odd:", *(f"  - {words}" for words in found["warnings"])]
     return "\n".join(lines)

@@ -55,7 +55,7 @@ def check_study(source: Path | str) -> Checked:
         else:
             problems += found[0]
             labels.setdefault(sample.panel, {})[str(sample.file)] = found[1]
-    problems += _drift(labels)
+    problems += _drift(labels, notes)
     return Checked(tuple(problems), tuple(notes), len(samples), len({s.patient_id for s in samples}))
 
 
@@ -92,7 +92,10 @@ def _gate_problems(sample: Sample, panel: PanelGates, nothing: Events) -> list[P
     return [Problem(str(sample.file), p.place, p.message, p.hint) for p in problems(strategy, nothing)]
 
 
-def _drift(labels: Mapping[str, Mapping[str, list[tuple[str, str]]]]) -> list[Problem]:
-    from immunolab.quality.panel_drift import panel_drift
+def _drift(labels: Mapping[str, Mapping[str, list[tuple[str, str]]]], notes: list[str]) -> list[Problem]:
+    """Return drift that has to be mended; what the vocabulary bridges becomes a note."""
+    from immunolab.quality.panel_drift import find_drift
 
-    return [problem for files in labels.values() if len(files) > 1 for problem in panel_drift(files)]
+    drifts = [drift for files in labels.values() for drift in find_drift(files)]
+    notes += [str(drift.problem) for drift in drifts if drift.harmless]
+    return [drift.problem for drift in drifts if not drift.harmless]

@@ -57,7 +57,7 @@ _MODEL_NAMES = (
     r"Cytomics|CyAn|ADP|MoFlo|Astrios|XDP|EPICS|XL-MCL|Altra|Quanta|MACSQuant|Tyto|Attune|NxT|Guava|CyFlow|Cube|PAS",
     r"CyTOF|Helios|XT|ID7000|SP6800|SA3800|SH800|Bigfoot|ZE5|Yeti|Stratedigm|S1[0-4]00(?:EX)?|DxP ?\d{0,2}|xP5|Cytek",
     r"Quanteon|NovoCyte|Penteon|Eclipse|ImageStream|Amnis|II|III|Plus|Analyzer|BD|Beckman|Coulter|Sony|Miltenyi|Partec|Sysmex",
-    r"Fluidigm|DVS|immunolab|simulator",
+    r"Fluidigm|DVS|virtual cytometer|flow cytometer",
 )
 _MODELS = re.compile(rf"(?<![\w-])(?:{'|'.join(_MODEL_NAMES)})(?![\w-])", re.IGNORECASE)
 

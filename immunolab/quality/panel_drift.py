@@ -43,10 +43,10 @@ class Drift:
         """Whether markers are found all the same, so that nothing has to be mended."""
         return self.kind in _HARMLESS
 
-
-def panel_drift(headers: Headers) -> list[Problem]:
-    """Return every drift as a Problem, file by file; see `find_drift`."""
-    return [Problem(d.file, f"channel {d.channel}", d.message, d.hint) for d in find_drift(headers)]
+    @property
+    def problem(self) -> Problem:
+        """The drift as a Problem at its file and channel."""
+        return Problem(self.file, f"channel {self.channel}", self.message, self.hint)
 
 
 def find_drift(headers: Headers) -> list[Drift]:
