@@ -22,8 +22,6 @@ Array = NDArray[np.float64]
 _PIECE_BITS = 6
 _PIECES = 1 << _PIECE_BITS
 _SHIFT = 52 - _PIECE_BITS
-_REST = (1 << _SHIFT) - 1
-_UNIT = 2.0**-_SHIFT
 _MAGNITUDE = (1 << 63) - 1
 _BLOCK = 8192
 _WORTH_COMPILING = 500_000
@@ -55,7 +53,7 @@ class Tabulated:
         flat = np.ascontiguousarray(values, dtype=np.float64).reshape(-1)
         result = np.empty_like(flat)
         count = self.pieces.shape[0] // 2 - 1
-        arguments = flat.view(np.int64), flat, self.pieces, self.first, count, self.smallest, result
+        arguments = flat.view(np.int64), flat, self.pieces, self.first, count, self.smallest, _SHIFT, result
         if flat.size >= _WORTH_COMPILING or "numba" in sys.modules:
             n_beyond = _compiled()(*arguments)
         else:
@@ -84,17 +82,19 @@ def tabulate(function: Callable[[Array], Array], smallest: int, largest: int) ->
     return Tabulated(function, first, np.ascontiguousarray(pieces), float(np.ldexp(1.0, smallest)))
 
 
-def _loop(bits: Any, values: Any, pieces: Any, first: int, count: int, smallest: float, result: Any) -> int:
+def _loop(bits: Any, values: Any, pieces: Any, first: int, count: int, smallest: float, shift: int, result: Any) -> int:
+    rest = (1 << shift) - 1
+    unit = 0.5**shift
     n_beyond = 0
     for i in range(values.shape[0]):
         magnitude = bits[i] & _MAGNITUDE
-        piece = (magnitude >> _SHIFT) - first
+        piece = (magnitude >> shift) - first
         negative = (bits[i] >> 63) & 1  # arithmetic instead of a branch: signs are hard to foresee
         if piece >= count:
             n_beyond += 1
             continue
         if piece >= 0:
-            place = (magnitude & _REST) * _UNIT
+            place = (magnitude & rest) * unit
             piece += negative * count
         else:
             place = abs(values[i]) / smallest
@@ -112,14 +112,23 @@ def _compiled() -> Callable[..., int]:
 
 
 def _plain(
-    bits: NDArray[np.int64], values: Array, pieces: Array, first: int, count: int, smallest: float, result: Array
+    bits: NDArray[np.int64],
+    values: Array,
+    pieces: Array,
+    first: int,
+    count: int,
+    smallest: float,
+    shift: int,
+    result: Array,
 ) -> int:
+    rest = (1 << shift) - 1
+    unit = 0.5**shift
     n_beyond = 0
     for start in range(0, values.size, _BLOCK):
         block = slice(start, start + _BLOCK)
         magnitude = bits[block] & _MAGNITUDE
-        piece = (magnitude >> _SHIFT) - first
-        place = (magnitude & _REST) * _UNIT
+        piece = (magnitude >> shift) - first
+        place = (magnitude & rest) * unit
         negative = bits[block] < 0
         low, beyond = piece < 0, piece >= count
         piece[negative] += count
