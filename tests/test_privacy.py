@@ -380,6 +380,9 @@ def test_originals_are_never_written_over(tmp_path):
         ("Zhang", ""),
         ("12/03/70", ""),
         ("00482133", ""),
+        ("482 113", ""),
+        ("CD4 139 123 456 78", "CD4"),
+        ("488-710/45", "488-710/45"),
     ],
 )
 def test_labels_keep_only_what_the_vocabulary_knows(label, kept):

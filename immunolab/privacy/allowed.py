@@ -31,8 +31,8 @@ _FORMS: dict[str, re.Pattern[str]] = {
         "$PnE": rf"{_NUMBER} *, *{_NUMBER}",
         "$PnG": _NUMBER,
         "$PnR": _NUMBER,
-        "$PnV": _NUMBER,
-        "$PnO": _NUMBER,
+        "$PnV": r"\d{1,4}(?:\.\d{1,6})?",
+        "$PnO": r"\d{1,4}(?:\.\d{1,3})?",
         "$PnL": r"\d{3}(?: *, *\d{3})*",
         "$PnD": rf"(?:Linear|Logarithmic) *, *{_NUMBER} *, *{_NUMBER}",
         "$PnDATATYPE": "[IFDA]",
@@ -41,7 +41,8 @@ _FORMS: dict[str, re.Pattern[str]] = {
         "PnDISPLAY": "LOG|LIN",
     }.items()
 }
-_DATE_LIKE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}")
+_DATE_OR_RECORD = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{2,4}(?:[ .-]\d{2,4}){2,}")
+_FILTER = re.compile(r"(?:\d{3}[- ])?\d{3}[-/]\d{2,3}")
 _DETECTOR_WORD = re.compile(
     r"(?:FL|BL|RL|VL|YL|GL|YG|UV|L|B|V|R|Y|G|U|IR)\d{1,2}|[BVRGYU]\d{3}|FL|BL|RL|VL|YL|GL|YG|UV|"
     r"(?:\d{3}(?:NM)?)?(?:FSC|SSC|BSC|FALS|FS|SS)\d{0,2}[AHW]?|\d{1,3}(?:\.\d{1,2})?(?:NM|LP|BP|SP|[AHW])?|[AHW]|AREA|HEIGHT|"
@@ -115,7 +116,8 @@ def rebuild(header: FcsHeader) -> Rebuilt:
 def harmless(text: str) -> bool:
     """Return whether a channel name or label holds only markers, dyes and detector words."""
     words = unexplained_words(text)
-    if _DATE_LIKE.search(text):
+    only_digits = bool(text.strip()) and not any(character.isalpha() for character in text)
+    if _DATE_OR_RECORD.search(text) or (only_digits and not _FILTER.fullmatch(text.strip())):
         return False
     beside = any(_DETECTOR_NAME.fullmatch(word) for word in words)
     return all(_DETECTOR_WORD.fullmatch(word) or (beside and word in _BESIDE_DETECTOR) for word in words)
