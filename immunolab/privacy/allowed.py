@@ -51,7 +51,7 @@ _DETECTOR_WORD = re.compile(
 )
 # Words that are surnames or initials too: kept only beside a detector's own word.
 _BESIDE_DETECTOR = frozenset("LIN RED BLUE GREEN VIOLET YELLOW T V CE SE B R G Y".split())  # noqa: SIM905
-_DETECTOR_NAME = re.compile(r"FL\d{0,2}|(?:\d{3})?(?:FSC|SSC|BSC|FS|SS)\d{0,2}[AHW]?|HDR|BL|RL|VL|YL|GL")
+_DETECTOR_NAME = re.compile(r"FL\d{0,2}|(?:\d{3})?(?:FSC|SSC|BSC|FS|SS)\d{0,2}[AHW]?|HDR|BL|RL|VL|YL|GL|CHANNEL")
 _MODEL_NAMES = (
     r"FACS\s?(?:Calibur|Canto|Aria|Verse|Lyric|Symphony|Celesta|Melody|Scan|Sort|Discover|Duet|Vantage|Jazz)?|LSR|Fortessa",
     r"LSRFortessa|X-20|Symphony|Accuri|C6|Influx|Aurora|Northern\s?Lights|NL-[123]000|CytoFLEX|Gallios|Navios|FC\s?500",
