@@ -182,7 +182,7 @@ def _simulate(arguments: argparse.Namespace) -> int:
         patients=arguments.patients,
         seed=arguments.seed,
         folder=arguments.out,
-        visits=arguments.visits.split(",") if arguments.visits else None,
+        visits=[name.strip() for name in arguments.visits.split(",")] if arguments.visits else None,
         events=arguments.events,
         null=arguments.null,
         confounded=arguments.confounded,

@@ -286,6 +286,25 @@ def test_everything_wrong_is_told_at_once(tmp_path: Path) -> None:
     assert (tmp_path / "old.txt").read_text(encoding="utf-8") == "kept"
 
 
+@pytest.mark.parametrize("name", ["events", "centres", "citeseq", "faults", "drift"])
+def test_a_negative_setting_is_refused(name: str, tmp_path: Path) -> None:
+    settings = {"events": -1} if name == "events" else {"options": Options(**{name: -1})}  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=f"{name}: -1 cannot be simulated"):
+        simulate(SLE, patients=1, seed=1, folder=tmp_path / "x", **settings)  # type: ignore[arg-type]
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_healthy_cohort_in_a_lupus_design() -> None:
+    healthy = simulate_counts(SLE, patients=60, seed=2, visits=("W0",), options=Options(baseline="hc"))
+    lupus = simulate_counts(SLE, patients=60, seed=2, visits=("W0",))
+
+    def median(counts: pd.DataFrame) -> float:
+        return float(counts[counts.endpoint == "tfh_pct_cd4"].value.median())
+
+    assert median(healthy) == pytest.approx(1.2, rel=0.25)
+    assert median(lupus) == pytest.approx(2.8, rel=0.25)
+
+
 def test_the_command_names_an_unknown_trial(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["simulate", "--trial", "sle_nct0208423", "--patients", "1", "--seed", "1", "-o", str(tmp_path / "x")]
     assert main(words) == 1
