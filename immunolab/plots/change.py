@@ -69,13 +69,13 @@ def _strip_row(ax: Axes, place: int, row: pd.Series, scale: str) -> None:
     tint = NEUTRAL if verdict == "not_evaluable" else VERDICT_COLOURS[verdict]
     words = f"{VERDICT_SYMBOLS[verdict]} {verdict.replace('_', ' ')}"
     if pd.isna(row["shift"]):
-        words += f" ({row['reason']})" if not pd.isna(row["reason"]) else ""
+        words += f": {row['reason']}" if not pd.isna(row["reason"]) else ""
     else:
         if not pd.isna(row["ci_low"]) and not pd.isna(row["ci_high"]):
             ax.plot([back(row[c], scale) for c in ("ci_low", "ci_high")], [place, place], color=tint, linewidth=1.4)
         ax.plot(back(row["shift"], scale), place, VERDICT_MARKERS[verdict], color=tint, markersize=5.5)
         words += f"  {bracket(row['shift'], row['ci_low'], row['ci_high'], scale)}"
-    ax.text(1.02, place, words, transform=ax.get_yaxis_transform(), va="center", fontsize=SMALL, color=tint)
+    ax.text(1.02, place, folded(words, 36), transform=ax.get_yaxis_transform(), va="center", fontsize=SMALL, color=tint)
 
 
 @style()
@@ -148,7 +148,7 @@ def heatmap_of_change(pairs: pd.DataFrame, named: Mapping[str, EndpointLabel], *
     values = table.to_numpy(dtype=float) / np.log(2)
     reach = max(1.0, float(np.nanmax(np.abs(values)))) if np.isfinite(values).any() else 1.0
     ax.set_facecolor(_MISSING)
-    picture = ax.imshow(np.ma.masked_invalid(values), cmap="PuOr_r", vmin=-reach, vmax=reach, aspect="auto")
+    picture = ax.imshow(np.ma.masked_invalid(values), cmap="PuOr", vmin=-reach, vmax=reach, aspect="auto")
     for row in ratio.to_dict("records"):
         at = endpoints.index(row["endpoint"]), patients.index(row["patient_id"])
         strong = not pd.isna(row["shift"]) and abs(row["shift"]) / np.log(2) > 0.6 * reach
@@ -216,4 +216,4 @@ def ratio_decomposition(
 
 def _log2_change(pairs: pd.DataFrame, endpoint: str) -> pd.Series:
     rows = pairs[(pairs["endpoint"] == endpoint) & (pairs["before"] > 0) & (pairs["after"] > 0)].set_index("patient_id")
-    return np.log2(rows["after"].astype(float)) - np.log2(rows["before"].astype(float))
+    return pd.Series(np.log2(rows["after"].to_numpy(float) / rows["before"].to_numpy(float)), index=rows.index)

@@ -109,7 +109,7 @@ def spearman_text(frame: pd.DataFrame) -> str:
         return f"Spearman {number(rho)}; {p_text(p_value)} ({kind})"
     reach = 1.959964 * np.sqrt(1.06 / (n - 3))
     low, high = np.tanh(np.arctanh(rho) - reach), np.tanh(np.arctanh(rho) + reach)
-    return f"Spearman {number(rho, 2)} [{number(low, 2)}, {number(high, 2)}] 95 % CI; {p_text(p_value)} ({kind})"
+    return f"Spearman {number(rho, 2)} [{number(low, 2)}, {number(high, 2)}], 95 % CI\n{p_text(p_value)} ({kind})"
 
 
 def _permuted(frame: pd.DataFrame) -> float:

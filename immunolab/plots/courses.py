@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from immunolab.plots.calendar import Calendar, shade, week_ticks
-from immunolab.plots.labels import EndpointLabel, folded, is_low, labels
-from immunolab.plots.style import MM, NEUTRAL, SMALL, WIDTH, axes, figure, style
+from immunolab.plots.labels import EndpointLabel, bracket, folded, is_low, labels, scale_word
+from immunolab.plots.style import MM, NEUTRAL, SMALL, VERDICT_COLOURS, VERDICT_SYMBOLS, WIDTH, axes, figure, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,8 +71,8 @@ def _line(ax: Axes, rows: pd.DataFrame, visits: Sequence[str], tint: str, width:
     ordered = rows.sort_values("study_day")
     for first, second in pairwise(ordered.to_dict("records")):
         if abs(visits.index(str(second["visit"])) - visits.index(str(first["visit"]))) <= 1:
-            days, values = (first["study_day"], second["study_day"]), (first["value"], second["value"])
-            ax.plot(days, values, color=tint, linewidth=width, zorder=2)
+            ends = [(one["study_day"], one["value"]) for one in (first, second)]
+            ax.plot(*zip(*ends, strict=True), color=tint, linewidth=width, zorder=2)
     low = ordered["flag"].map(is_low).to_numpy(dtype=bool)
     for part, face in ((ordered[~low], tint), (ordered[low], "white")):
         days, values = part["study_day"].to_numpy(dtype=float), part["value"].to_numpy(dtype=float)
@@ -124,7 +124,7 @@ def one_pager(
     plan: Calendar,
     *,
     definitions: Mapping[str, str] | None = None,
-    most: int = 8,
+    most: int = 6,
 ) -> Figure:
     """Return one page of one patient: every endpoint over study days with doses, and its verdict.
 
@@ -150,7 +150,7 @@ def one_pager(
     for ax in grid[-1]:
         ax.set_xlabel("week (from actual study day)")
     days = "doses as given" if patient in plan.patient_doses else "doses as planned"
-    fig.suptitle(f"{patient}: shaded where treated, one tick a dose ({days}); open symbols: below quantification")
+    fig.suptitle(f"{patient}: shaded where treated, one tick a dose ({days}); open: below quantification", fontsize=9)
     return fig
 
 
@@ -161,16 +161,14 @@ def _patient_panel(
     _line(ax, rows, visits, named.colour, 1.4)
     value_axis(ax, named, rows["value"])
     ax.set_ylabel(folded(named.quantity, 22), fontsize=SMALL)
+    ax.set_title(named.population, loc="left", weight="bold", color=named.colour)
     days = [*rows["study_day"], *plan.days(patient)]
     week_ticks(ax, min(days), max(days))
+    ax.set_xlim(min(days) - 4, max(days) + 6)
     ax.set_xlabel("")
 
 
 def _verdict_words(ax: Axes, pairs: pd.DataFrame) -> None:
-    from immunolab.plots.labels import bracket, scale_word
-    from immunolab.plots.style import VERDICT_COLOURS, VERDICT_SYMBOLS
-
-    title = ax.get_ylabel()
     for _, row in pairs.iterrows():
         verdict = str(row["verdict"])
         tint = VERDICT_COLOURS[verdict] if verdict in ("rise", "fall") else NEUTRAL
@@ -179,7 +177,6 @@ def _verdict_words(ax: Axes, pairs: pd.DataFrame) -> None:
             change = bracket(row["shift"], row["ci_low"], row["ci_high"], row["shift_scale"])
             words += f": {scale_word(row['shift_scale'])} {change}"
         ax.set_title(words, color=tint, fontsize=SMALL, loc="right")
-    ax.set_ylabel(title)
 
 
 @style()

@@ -13,6 +13,7 @@ from immunolab.events import Events
 from immunolab.gating.strategy import Memberships, Strategy
 from immunolab.plots.gate_views import GateView, gate_views
 from immunolab.plots.labels import number
+from immunolab.plots.quality import sample_ticks
 from immunolab.plots.scales import Scale
 from immunolab.plots.style import ALARM, BATCH_COLOURS, HALF, MM, SMALL, WIDTH, axes, figure, style
 
@@ -183,14 +184,8 @@ def gate_drift(
             ax.plot([], [], "o", color=BATCH_COLOURS[i % len(BATCH_COLOURS)], markersize=3.5, label=f"batch {name}")
     ax.set(xlim=(-0.7, len(order) - 0.3), ylabel=f"{marker} border of {population}\n(display scale)")
     ax.set_xlabel("samples in run order")
-    _sample_ticks(ax, order)
+    sample_ticks(ax, order)
     ax.set_title(f"{population}: {marker} border, n = {int(rows['threshold'].notna().sum())} samples (open = flagged)")
     if any(names):
         ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handletextpad=0.2)
     return ax
-
-
-def _sample_ticks(ax: Axes, order: Sequence[str]) -> None:
-    step = max(1, -(-len(order) // 24))
-    places = range(0, len(order), step)
-    ax.set_xticks(list(places), [order[i] for i in places], rotation=90, fontsize=SMALL)

@@ -65,7 +65,8 @@ _SETTINGS: Any = {
     "svg.fonttype": "path",
     "text.usetex": False,
     "text.parse_math": False,  # a "$" in a user's name is a dollar
-    "path.simplify": True,
+    "figure.constrained_layout.w_pad": 0.06,
+    "figure.constrained_layout.h_pad": 0.05,
 }
 
 

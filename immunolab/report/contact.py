@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from immunolab.plots.gate_views import read_views
 from immunolab.plots.gates import draw_contact_sheet
@@ -14,7 +16,8 @@ from immunolab.report.figures import embedded
 from immunolab.report.run_tables import RunTables
 from immunolab.study.sheet import Sample
 
-_THUMBNAIL = 0.3  # of the picture's own size
+Apply = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+_THUMBNAIL = 4  # times smaller than the picture
 
 
 @dataclass(frozen=True)
@@ -28,17 +31,21 @@ class Sheet:
     picture: str
 
 
-def contact_sheets(run: RunTables, out: Path) -> list[Sheet]:
+def contact_sheets(run: RunTables, out: Path, apply: Apply) -> list[Sheet]:
     """Draw ``samples/SAMPLE_ID/gating.png`` of every measured sample, patient by patient, visits side by side."""
     order = {name: i for i, name in enumerate(dict.fromkeys(s.patient_id for s in run.samples))}
-    found = []
-    for sample in sorted(run.samples, key=lambda s: order[s.patient_id]):
-        views = out / "samples" / sample.sample_id / "views.npz"
-        if views.exists():
-            picture = draw_sheet(views, _title(sample))
-            link = f"samples/{sample.sample_id}/gating.png"
-            found.append(Sheet(sample.sample_id, sample.patient_id, sample.visit, link, embedded(picture, _THUMBNAIL)))
-    return found
+    samples = [s for s in run.samples if (out / "samples" / s.sample_id / "views.npz").exists()]
+    samples.sort(key=lambda s: order[s.patient_id])
+    jobs = [(out / "samples" / s.sample_id / "views.npz", _title(s)) for s in samples]
+    pictures = apply(_drawn, jobs)
+    return [
+        Sheet(s.sample_id, s.patient_id, s.visit, f"samples/{s.sample_id}/gating.png", picture)
+        for s, picture in zip(samples, pictures, strict=True)
+    ]
+
+
+def _drawn(job: tuple[Path, str]) -> str:
+    return embedded(draw_sheet(*job), _THUMBNAIL)
 
 
 def draw_sheet(views: Path, title: str) -> Path:

@@ -3,41 +3,52 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from immunolab.plots.change import heatmap_height, heatmap_of_change, ratio_decomposition, strip_height, verdict_strip
+from immunolab.plots.courses import one_pager, spaghetti
+from immunolab.plots.gates import gate_drift
+from immunolab.plots.labels import EndpointLabel
+from immunolab.plots.quality import check_over_run
 from immunolab.plots.shifts import forest, forest_height, paired_lines
-from immunolab.plots.style import HALF, MM, WIDTH, figure, save, style
+from immunolab.plots.style import HALF, MM, WIDTH, figure, save
 from immunolab.report.run_tables import RunTables, in_cohort
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+_CHECKS = ("events", "viability")
 
 
 @dataclass(frozen=True)
 class ReportFigure:
-    """A figure.
+    """A figure that can be drawn anywhere: it holds its data and nothing of the run besides.
 
     Attributes
     ----------
     name : of its files, ``figures/NAME.pdf``, ``.png`` and ``.csv``.
-    section : ``cohort``, ``primary``, ``secondary``, ``exploratory``, ``patients`` or ``quality``.
+    section : ``cohort``, ``primary``, ``secondary``, ``exploratory``, ``patients``, ``one_pagers`` or ``quality``.
     caption : definition, denominator, test, n and seed in words; also the text for readers without the picture.
-    figure : to be drawn.
+    draw : makes the figure.
     data : what it shows, row by row.
     wide : whether it takes the page's full width.
+    cohort : whose figure it is; empty for figures of the whole run and of a study without cohorts.
     """
 
     name: str
     section: str
     caption: str
-    figure: Figure
+    draw: Callable[[], Figure]
     data: pd.DataFrame
     wide: bool = False
+    cohort: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,66 +60,196 @@ class Written:
     caption: str
     picture: str
     wide: bool
+    cohort: str
 
 
 def cohort_figures(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
-    """Yield the forest and one pair of before and after for each endpoint, families in order."""
+    """Yield a cohort's figures: the forest, each endpoint's pairs and course, the patients."""
+    for made in _cohort_figures(run, cohort):
+        yield replace(made, cohort=cohort)
+
+
+def _cohort_figures(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
     shifts = run.shifts_of(cohort)
+    named = run.labels
     if shifts.empty:
         return
-    yield _forest(run, cohort, shifts)
+    yield _forest(cohort, shifts, named)
     for role in ("primary", "secondary", "exploratory"):
         for _, row in shifts[shifts["role"] == role].iterrows():
             yield _paired(run, cohort, row)
+            if role != "exploratory":
+                yield from _course(run, cohort, row)
+            yield from _decomposition(run, cohort, row, named)
+    yield from _patient_figures(run, cohort, shifts, named)
 
 
-def _forest(run: RunTables, cohort: str, shifts: pd.DataFrame) -> ReportFigure:
-    fig = figure(WIDTH, forest_height(shifts))
-    forest(shifts, run.labels, ax=fig.add_subplot())
+def run_figures(run: RunTables) -> Iterator[ReportFigure]:
+    """Yield the figures of the whole run: where each fitted border lies, and two checks, in run order."""
+    order, batches = _run_order(run), {s.sample_id: s.batch for s in run.samples if s.batch}
+    words = "Samples in the order of the sheet's study days within batches; colours are batches."
+    borders = run["thresholds"].dropna(subset=["threshold", "marker"])
+    fitted = borders[~borders["control"].isin(["fixed", "imported"])]
+    for keys, rows in fitted.groupby(["population", "marker"], sort=False):
+        population, marker = map(str, keys)  # type: ignore[call-overload]
+        draw = partial(_on_axes, partial(gate_drift, rows, population, marker, order, batches=batches), HALF, 62 * MM)
+        caption = f"Where the {marker} border of {population} was placed, with its 95 % interval. {words}"
+        yield ReportFigure(_name("drift", population, marker), "quality", caption, draw, rows)
+    for check in _CHECKS:
+        rows = run["quality"][run["quality"]["check"] == check]
+        if rows["value"].notna().any():
+            draw = partial(_on_axes, partial(check_over_run, rows, check, order, batches=batches), HALF, 62 * MM)
+            yield ReportFigure(_name("check", check), "quality", f"Check '{check}'. {words}", draw, rows)
+
+
+def _run_order(run: RunTables) -> list[str]:
+    measured = set(run["counts"]["sample_id"])
+    own = [s for s in run.samples if s.sample_id in measured]
+    return [s.sample_id for s in sorted(own, key=lambda s: (s.batch, s.study_day if s.study_day is not None else 0))]
+
+
+def _forest(cohort: str, shifts: pd.DataFrame, named: Mapping[str, EndpointLabel]) -> ReportFigure:
     caption = (
         f"Cohort's change of every endpoint{_of(cohort)}, later visit against earlier, with 95 % confidence interval, "
         f"n pairs of visits, p (unadjusted) and q (adjusted within its family: "
         f"{'; '.join(dict.fromkeys(map(str, shifts['adjustment'])))}). The primary endpoint is marked by a diamond."
     )
-    return ReportFigure(_name("forest", cohort), "cohort", caption, fig, shifts, wide=True)
+    draw = partial(_on_axes, partial(forest, shifts, named), WIDTH, forest_height(shifts))
+    return ReportFigure(_name("forest", cohort), "cohort", caption, draw, shifts, wide=True)
 
 
 def _paired(run: RunTables, cohort: str, row: pd.Series) -> ReportFigure:
     endpoint = str(row["endpoint"])
-    named = run.label_of(endpoint)
-    pairs = run["pairs"]
-    data = pairs[(pairs["endpoint"] == endpoint) & in_cohort(pairs, cohort)]
-    fig = figure(HALF, 92 * MM)
-    with style():
-        paired_lines(run["endpoints"], pairs, run["shifts"], endpoint, cohort=cohort, ax=fig.add_subplot())
+    samples, pairs = _rows(run["endpoints"], cohort, endpoint), _rows(run["pairs"], cohort, endpoint)
+    shifts = _rows(run["shifts"], cohort, endpoint)
+    draw = partial(_on_axes, partial(paired_lines, samples, pairs, shifts, endpoint), HALF, 92 * MM)
     caption = (
-        f"{named.axis}{_of(cohort)}. One line a patient, n = {row['n_pairs']} pairs; bars: medians; open "
-        f"symbols: below what can be quantified. {row['role'].capitalize()} endpoint. Test: {row['method']}; "
+        f"{run.label_of(endpoint).axis}{_of(cohort)}. One line a patient, n = {row['n_pairs']} pairs; bars: medians; "
+        f"open symbols: below what can be quantified. {str(row['role']).capitalize()} endpoint. Test: {row['method']}; "
         f"{row['adjustment']}; seed {run.seed}."
     )
-    return ReportFigure(_name("paired", endpoint, cohort), str(row["role"]), caption, fig, data)
+    return ReportFigure(_name("paired", endpoint, cohort), str(row["role"]), caption, draw, pairs)
+
+
+def _course(run: RunTables, cohort: str, row: pd.Series) -> Iterator[ReportFigure]:
+    """Yield the course of an endpoint measured at more than two visits."""
+    endpoint = str(row["endpoint"])
+    samples = _rows(run["endpoints"], cohort, endpoint)
+    if samples["visit"].nunique() <= 2 or samples["study_day"].isna().all():
+        return
+    draw = partial(_on_axes, partial(spaghetti, samples, endpoint, run.calendar), WIDTH, 72 * MM)
+    caption = (
+        f"{run.label_of(endpoint).axis}{_of(cohort)}, over actual study days. Grey: patients, with a gap where a visit "
+        "is missing; colour: median and quartiles at each visit; shaded: treatment. Described, not tested."
+    )
+    yield ReportFigure(_name("course", endpoint, cohort), str(row["role"]), caption, draw, samples, wide=True)
+
+
+def _decomposition(
+    run: RunTables, cohort: str, row: pd.Series, named: Mapping[str, EndpointLabel]
+) -> Iterator[ReportFigure]:
+    """Yield what a ratio's change is made of, where both parts are endpoints of the ratio's parent."""
+    ratio = named.get(str(row["endpoint"]))
+    if ratio is None or ratio.unit != "ratio" or ratio.population.count("/") != 1:
+        return
+    shares = {(n.population, n.parent): n for n in named.values() if n.unit == "%"}
+    parts = [shares[name, ratio.parent] for name in ratio.population.split("/") if (name, ratio.parent) in shares]
+    if len(parts) != 2:
+        return
+    pairs = run["pairs"]
+    own = pairs[in_cohort(pairs, cohort) & pairs["endpoint"].isin([p.endpoint for p in parts])]
+    draw = partial(_on_axes, partial(ratio_decomposition, own, *parts), HALF, 92 * MM)
+    caption = (
+        f"What the change of {ratio.population}{_of(cohort)} is made of: log2 change of {parts[0].axis} minus that of "
+        f"{parts[1].axis}, patient by patient."
+    )
+    yield ReportFigure(_name("parts", ratio.endpoint, cohort), str(row["role"]), caption, draw, own)
+
+
+def _patient_figures(
+    run: RunTables, cohort: str, shifts: pd.DataFrame, named: Mapping[str, EndpointLabel]
+) -> Iterator[ReportFigure]:
+    pairs = run["pairs"]
+    own = pairs[in_cohort(pairs, cohort)]
+    leading = shifts[shifts["role"] == "primary"]
+    for endpoint in (leading if len(leading) else shifts[shifts["role"] == "secondary"].head(1))["endpoint"]:
+        rows = own[own["endpoint"] == endpoint]
+        label = run.label_of(str(endpoint))
+        draw = partial(_on_axes, partial(verdict_strip, rows, label), WIDTH, strip_height(len(rows)))
+        caption = (
+            f"{label.axis}{_of(cohort)}: each patient's change with its own 95 % interval (counting and assay noise)."
+        )
+        yield ReportFigure(_name("verdicts", str(endpoint), cohort), "patients", caption, draw, rows, wide=True)
+    height = heatmap_height(own["patient_id"].nunique())
+    caption = f"Change of every endpoint in every patient{_of(cohort)}. Colour is the size, the symbol is the call."
+    draw = partial(_on_axes, partial(heatmap_of_change, own, named), WIDTH, height)
+    yield ReportFigure(_name("heatmap", cohort), "patients", caption, draw, own, wide=True)
+    if _most_visits(run, cohort) > 2:  # of two visits the table tells all
+        yield from _one_pagers(run, cohort, shifts)
+
+
+def _most_visits(run: RunTables, cohort: str) -> int:
+    """Return at how many visits a cohort's most often measured endpoint was measured."""
+    endpoints = run["endpoints"]
+    return int(endpoints[in_cohort(endpoints, cohort)].groupby("endpoint")["visit"].nunique().max())
+
+
+def _one_pagers(run: RunTables, cohort: str, shifts: pd.DataFrame) -> Iterator[ReportFigure]:
+    leading = [
+        str(e) for role in ("primary", "secondary", "exploratory") for e in shifts[shifts["role"] == role]["endpoint"]
+    ]
+    endpoints = run["endpoints"]
+    kept = endpoints[in_cohort(endpoints, cohort) & endpoints["endpoint"].isin(leading)]
+    ranked = kept.assign(rank=kept["endpoint"].map(leading.index)).sort_values("rank", kind="stable")
+    ranked = ranked.drop(columns="rank")
+    for patient in dict.fromkeys(kept["patient_id"]):
+        own = ranked[ranked["patient_id"] == patient]
+        pairs = run["pairs"][run["pairs"]["patient_id"] == patient]
+        draw = partial(one_pager, own, pairs, str(patient), run.calendar)
+        caption = f"{patient}: its endpoints over actual study days, primary first, with the call of each."
+        yield ReportFigure(_name("patient", str(patient)), "one_pagers", caption, draw, own, wide=True)
+
+
+def _on_axes(plot: Callable[..., Axes], width: float, height: float) -> Figure:
+    fig = figure(width, height)
+    plot(ax=fig.add_subplot())
+    return fig
+
+
+def _rows(table: pd.DataFrame, cohort: str, endpoint: str) -> pd.DataFrame:
+    return table[(table["endpoint"] == endpoint) & in_cohort(table, cohort)]
+
+
+def unique(made: Iterable[ReportFigure]) -> Iterator[ReportFigure]:
+    """Yield figures with names that no earlier one has; names differ by letters, so cases are one."""
+    taken: dict[str, int] = {}
+    for one in made:
+        count = taken[one.name.lower()] = taken.get(one.name.lower(), 0) + 1
+        yield one if count == 1 else replace(one, name=f"{one.name}-{count}")
 
 
 def write_figure(made: ReportFigure, folder: Path) -> Written:
-    """Write a figure's PDF, PNG and CSV and return its picture for the page."""
-    save(made.figure, folder / f"{made.name}.pdf")
-    save(made.figure, folder / f"{made.name}.png")
+    """Draw a figure, write its PDF, PNG and CSV, and return its picture for the page."""
+    drawn = made.draw()
+    save(drawn, folder / f"{made.name}.pdf")
+    save(drawn, folder / f"{made.name}.png")
     made.data.to_csv(folder / f"{made.name}.csv", index=False, lineterminator="\n")
-    return Written(made.name, made.section, made.caption, embedded(folder / f"{made.name}.png", 0.5), made.wide)
+    return Written(
+        made.name, made.section, made.caption, embedded(folder / f"{made.name}.png", 2), made.wide, made.cohort
+    )
 
 
-def embedded(path: Path, scale: float) -> str:
-    """Return a PNG file, made smaller by a scale, as base64 text for the page."""
+def embedded(path: Path, smaller: int) -> str:
+    """Return a PNG file, so many times smaller, as base64 text for the page."""
     from base64 import b64encode
     from io import BytesIO
 
     from PIL import Image
 
     with Image.open(path) as image:
-        small = image.convert("RGB")
-    size = round(small.width * scale), round(small.height * scale)
+        small = image.convert("RGB").reduce(smaller)
     buffer = BytesIO()
-    small.resize(size, Image.Resampling.LANCZOS).quantize(128).save(buffer, format="PNG", optimize=True)
+    small.quantize(64, method=Image.Quantize.FASTOCTREE).save(buffer, format="PNG")
     return b64encode(buffer.getvalue()).decode("ascii")
 
 
@@ -119,8 +260,3 @@ def _of(cohort: str) -> str:
 def _name(*parts: str) -> str:
     """Return a file name from words, safe on every system."""
     return re.sub(r"[^A-Za-z0-9_.+-]+", "_", "_".join(part for part in parts if part))
-
-
-def run_figures(run: RunTables) -> Iterator[ReportFigure]:
-    """Yield the figures of the whole run: where the borders lie, and how many events each sample has."""
-    yield from ()

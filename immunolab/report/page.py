@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from immunolab.plots.labels import number
 from immunolab.report import flow, methods
 from immunolab.report.answer import answers, standing
-from immunolab.report.contact import Sheet, contact_sheets
-from immunolab.report.figures import Written, cohort_figures, run_figures, write_figure
+from immunolab.report.contact import Apply, Sheet, contact_sheets
+from immunolab.report.figures import Written, cohort_figures, run_figures, unique, write_figure
 from immunolab.report.grid import Grid, grid
 from immunolab.report.manifest import write_manifest
 from immunolab.report.patients import patient_grid
@@ -36,30 +37,45 @@ _SHIFT_COLUMNS = {
 }
 
 
-def write_report(run: RunTables, out: Path) -> Path:
+def write_report(run: RunTables, out: Path, *, jobs: int = 1) -> Path:
     """Write ``report.html``, ``figures/`` and ``manifest.json`` into a run's folder and return the page's path.
 
-    Figures and pages of an earlier report in the folder are replaced. Gating figures are drawn for
-    every sample whose folder holds gate views.
+    Figures of an earlier report in the folder are replaced. The gating figure of every sample whose
+    folder holds gate views is drawn, unless it stands already.
 
     Parameters
     ----------
     run : the finished run.
     out : its folder, with ``tables/`` and ``samples/`` in it.
+    jobs : figures drawn at once, each in a process of its own when more than one.
     """
     folder = out / "figures"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    pictures = {cohort: [write_figure(f, folder) for f in cohort_figures(run, cohort)] for cohort in run.cohorts}
-    further = [write_figure(f, folder) for f in run_figures(run)]
-    sheets = contact_sheets(run, out)
+    made = list(unique((*(f for cohort in run.cohorts for f in cohort_figures(run, cohort)), *run_figures(run))))
+    with _several(jobs) as apply:
+        pictures = list(apply(partial(write_figure, folder=folder), made))
+        sheets = contact_sheets(run, out, apply)
     page = out / "report.html"
-    page.write_text(render(run, pictures, further, sheets), encoding="utf-8")
+    page.write_text(render(run, pictures, sheets), encoding="utf-8")
     write_manifest(run, out)
     return page
 
 
-def render(run: RunTables, pictures: Mapping[str, list[Written]], further: list[Written], sheets: list[Sheet]) -> str:
+@contextmanager
+def _several(jobs: int) -> Iterator[Apply]:
+    """Give a map over one or several processes; fresh ones, so that no lock of this process is inherited."""
+    if jobs <= 1:
+        yield map
+        return
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        yield pool.map
+
+
+def render(run: RunTables, pictures: Sequence[Written], sheets: Sequence[Sheet]) -> str:
     """Return the page as HTML text; every text from outside is escaped."""
     from importlib.resources import files
 
@@ -67,12 +83,10 @@ def render(run: RunTables, pictures: Mapping[str, list[Written]], further: list[
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     source = files("immunolab.report").joinpath("templates/report.html.j2").read_text(encoding="utf-8")
-    return environment.from_string(source).render(**_context(run, pictures, further, sheets))
+    return environment.from_string(source).render(**_context(run, pictures, sheets))
 
 
-def _context(
-    run: RunTables, pictures: Mapping[str, list[Written]], further: list[Written], sheets: list[Sheet]
-) -> dict[str, Any]:
+def _context(run: RunTables, pictures: Sequence[Written], sheets: Sequence[Sheet]) -> dict[str, Any]:
     from immunolab import __version__
 
     trial = run.study.trial
@@ -83,8 +97,8 @@ def _context(
         "standing": standing(run),
         "answers": answers(run),
         "notes": run.notes,
-        "cohorts": [_cohort(run, cohort, pictures.get(cohort, [])) for cohort in run.cohorts],
-        "further": further,
+        "cohorts": [_cohort(run, cohort, [p for p in pictures if p.cohort == cohort]) for cohort in run.cohorts],
+        "further": [p for p in pictures if p.section == "quality"],
         "sheets": sheets,
         "sample_flow": flow.sample_flow(run),
         "visit_flow": flow.visit_flow(run),
@@ -98,7 +112,6 @@ def _context(
         "definitions": methods.definitions_grid(run),
         "methods": methods.methods_text(run),
         "miflowcyt": methods.miflowcyt(run),
-        "number": number,
     }
 
 
@@ -111,6 +124,8 @@ def _cohort(run: RunTables, cohort: str, pictures: list[Written]) -> dict[str, A
             {"role": role, "figures": [p for p in pictures if p.section == role]}
             for role in ("primary", "secondary", "exploratory")
         ],
+        "pictures": [p for p in pictures if p.section == "patients"],
+        "pages": [p for p in pictures if p.section == "one_pagers"],
         "patients": list(_patients(run, cohort)),
     }
 
