@@ -389,6 +389,22 @@ def _deidentify(arguments: argparse.Namespace) -> int:
     return SOME_FAILED if done.failures else DONE
 
 
+def _add_verify(commands: Subparsers) -> None:
+    text = "Work out every number of a finished run again, and check the hashes of what went in and came out."
+    parser = _command(commands, "verify", text, _verify)
+    parser.add_argument("out", type=Path, metavar="OUT", help="the folder that run wrote")
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from immunolab.report.verify import verify
+
+    problems = verify(arguments.out)
+    if problems:
+        raise InputError(problems)
+    _say("every hash agrees, and every number was worked out again to the same value")
+    return DONE
+
+
 COMMANDS: tuple[Callable[[Subparsers], None], ...] = (
     _add_demo,
     _add_init,
@@ -402,4 +418,5 @@ COMMANDS: tuple[Callable[[Subparsers], None], ...] = (
     _add_trials,
     _add_simulate,
     _add_deidentify,
+    _add_verify,
 )
