@@ -464,3 +464,47 @@ def test_events_outside_a_flowjo_gate(tmp_path: Path) -> None:
     path.write_text(text.replace('eventsInside="1"', 'eventsInside="0"'), encoding="utf-8")
     masks = evaluate(read_workspace(path).only(), read_fcs(place / "test_data_diamond_01.fcs")).masks
     assert int(masks["/upper_right"].sum()) == 200_000 - 50_605
+
+
+# --- FlowJo 9 -----------------------------------------------------------------------------------------
+
+KNOTS = zip(range(0, 4097, 512), np.geomspace(1, 262_144, 9), strict=True)
+TABLE = ",".join(f"{channel},{value}" for channel, value in KNOTS)
+
+
+def mac_gate(name: str, tag: str, axes: str, corners: list[tuple[float, float]], *, inner: str = "") -> str:
+    vertices = "".join(f'<Vertex x="{a}" y="{b}"/>' for a, b in corners)
+    shape = f"<{tag} {axes}><{tag}>{vertices}</{tag}></{tag}>"
+    return f'<Population name="{name}" count="7"><PolygonGate><Graph/><Extra/>{shape}</PolygonGate>{inner}</Population>'
+
+
+def test_a_flowjo_9_workspace_reads_matrices_tables_shapes_and_booleans(tmp_path: Path) -> None:
+    inner = mac_gate("bright", "Range", 'xAxisName="&lt;A&gt;"', [(100, 5), (1e6, 5)])
+    inner += mac_gate("dim", "Range", 'xAxisName="&lt;A&gt;" negated="1"', [(100, 5), (1e6, 5)])
+    inner += '<Population name="both" count="0"><BooleanGate specification="! G0 &amp; G1"><StringArray>'
+    inner += "<String>/bright</String><String>/box/dim</String></StringArray></BooleanGate></Population>"
+    corners = [(0, -1e6), (10, -1e6), (10, 1e6), (0, 1e6)]
+    tree = mac_gate("box", "PolyRect", 'xAxisName="B" yAxisName="&lt;A&gt;"', corners, inner=inner)
+    tree += mac_gate("line", "Polygon", 'xAxisName="A" yAxisName="B"', [(1, 0), (262_144, 0), (262_144, 4096)])
+    text = f"""<Workspace version="2.0"><CalibrationTables><Table name="Generic">{TABLE}</Table></CalibrationTables>
+    <CompensationMatrices><CompensationMatrix name="mine" prefix="&lt;" suffix="&gt;">
+    <Channel name="A"><ChannelValue name="A" value="1"/><ChannelValue name="B" value="0.5"/></Channel>
+    <Channel name="B"><ChannelValue name="A" value="0.1"/><ChannelValue name="B" value="1"/></Channel>
+    </CompensationMatrix></CompensationMatrices>
+    <SampleList><Sample sampleID="1" compensationID="1"><Parameter name="A" log="1" range="4096" calibrationIndex="1"/>
+    <Parameter name="B" log="0"/><SampleNode name="a.fcs" count="9">{tree}</SampleNode></Sample></SampleList>
+    </Workspace>"""
+    path = tmp_path / "mac.xml"
+    path.write_text(text, encoding="utf-8")
+    imported = read_workspace(path)
+    assert imported.problems_for("a.fcs") == ()
+    assert imported.counts_for("a.fcs")["/box"] == 7
+    columns = np.array([[150.0, 90.0, 512.0, 5_000.0], [0.0, 9.0, 2_100.0, 2_000.0]], dtype=np.float32)
+    masks = evaluate(imported.only(), Events(columns, (Channel("A"), Channel("B")), sample_id="s")).masks
+    # compensated A = (A - 0.1 B) / 0.95: 157.9, 93.8
+    assert masks["/box"].tolist() == [True, True, False, False]
+    assert masks["/box/bright"].tolist() == [True, False, False, False]
+    assert masks["/box/dim"].tolist() == [False, True, False, False]
+    assert masks["/box/both"].tolist() == [False, True, False, False]
+    # on the log table A = 512 is the middle of the axis, where the line stands at B = 2048
+    assert masks["/line"].tolist() == [True, True, False, True]

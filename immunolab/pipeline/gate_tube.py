@@ -31,6 +31,16 @@ GATE_FILES = (".xml", ".wsp")
 
 
 @dataclass(frozen=True)
+class Chosen:
+    """A tube's strategy, the thresholds placed by data, gates that could not be read, and notes."""
+
+    strategy: Strategy
+    thresholds: pd.DataFrame | None = None
+    unread: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Source:
     """Where gates come from: one declared strategy, or an import with gates for each file."""
 
@@ -46,18 +56,20 @@ class Source:
             return cls(imported=read_workspace(path))
         return cls(declared=read_strategy(path))
 
-    def for_tube(self, events: Events, fil: str, seed: int) -> tuple[Strategy, pd.DataFrame | None, list[Problem]]:
-        """Return a tube's geometric strategy, the thresholds placed by data, and gates that could not be read."""
+    def for_tube(self, events: Events, fil: str, seed: int) -> Chosen:
+        """Return a tube's own geometric gates."""
         if self.imported is not None:
             unread = self.imported.problems_for(events.file, fil)
-            return self.imported.strategy_for(events.file, fil), None, list(unread)
+            return Chosen(self.imported.strategy_for(events.file, fil), None, unread)
         assert self.declared is not None  # noqa: S101 - one of the two is always given
         if not any(isinstance(population.gate, Declared) for population in self.declared.populations):
-            return self.declared, None, []
+            return Chosen(self.declared)
         from immunolab.gating.fit import fit
 
         fitted = fit(self.declared, [events], seed=seed)
-        return fitted.strategies[events.sample_id], fitted.thresholds, []
+        absent = fitted.left_out.get(events.sample_id, ())
+        notes = (f"optional populations that the panel cannot gate: {', '.join(absent)}",) if absent else ()
+        return Chosen(fitted.strategies[events.sample_id], fitted.thresholds, notes=notes)
 
     def names(self) -> list[str]:
         """Return the file names that have gates of their own."""
@@ -172,9 +184,9 @@ def gate_tube(path: Path, job: GateJob) -> GatedTube | Unread:
     from immunolab.gating.exchange.gatingml_out import write_gatingml
     from immunolab.gating.imported import imported_thresholds
 
-    strategy, thresholds, left_out = job.source.for_tube(events, fil, job.seed)
-    gates, found = sound(strategy, events)
-    left_out += found
+    chosen = job.source.for_tube(events, fil, job.seed)
+    gates, found = sound(chosen.strategy, events)
+    left_out = (*chosen.unread, *found)
     if not gates.populations:
         first = left_out[0] if left_out else Problem("", "", "there is no gate for this tube")
         raise GatingError(f"no gate can be evaluated: {first.place} {first.message}".strip(), str(path), first.hint)
@@ -196,10 +208,10 @@ def gate_tube(path: Path, job: GateJob) -> GatedTube | Unread:
     )
     return GatedTube(
         counts,
-        imported_thresholds(gates, events) if thresholds is None else thresholds,
+        imported_thresholds(gates, events) if chosen.thresholds is None else chosen.thresholds,
         sample,
-        tuple(left_out),
-        (*events.warnings, *(f"{note.place}: {note.message}" for note in notes)),
+        left_out,
+        (*events.warnings, *chosen.notes, *(f"{note.place}: {note.message}" for note in notes)),
         job.reference.beside(memberships, events, fil) if job.reference else None,
     )
 

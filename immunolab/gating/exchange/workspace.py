@@ -6,6 +6,7 @@ from pathlib import Path
 
 from immunolab.errors import InputError, Problem
 from immunolab.gating.exchange.flowjo import flowjo_workspace
+from immunolab.gating.exchange.flowjo9 import flowjo9_workspace
 from immunolab.gating.exchange.gatingml import ROOT_TAG, gatingml_workspace
 from immunolab.gating.exchange.imported import Workspace
 from immunolab.gating.exchange.safe_xml import local_name, read_root
@@ -14,7 +15,7 @@ __all__ = ["Workspace", "read_workspace"]
 
 
 def read_workspace(path: Path | str) -> Workspace:
-    """Return the gates of a FlowJo workspace (``.wsp``) or Gating-ML 2.0 file.
+    """Return the gates of a FlowJo workspace (10: ``.wsp``, 9: ``.xml``) or Gating-ML 2.0 file.
 
     Raises
     ------
@@ -28,4 +29,6 @@ def read_workspace(path: Path | str) -> Workspace:
     if root.tag != "Workspace":
         message = f"is neither a FlowJo workspace nor Gating-ML 2.0: its root is <{local_name(root)}>"
         raise InputError(Problem(str(path), "", message, "export the gates from FlowJo or as Gating-ML 2.0"))
-    return flowjo_workspace(root, str(path))
+    major = root.get("flowJoVersion", "9").split(".")[0]
+    old = major.isdigit() and int(major) < 10 and root.find("SampleList/Sample/Transformations") is None
+    return flowjo9_workspace(root, str(path)) if old else flowjo_workspace(root, str(path))

@@ -1,0 +1,250 @@
+"""FlowJo 9 workspaces (Mac, ``.xml``) in: trees, matrices and calibrated scales of every sample.
+
+FlowJo 9 stores corners in instrument units and draws edges straight on scales that it keeps as
+calibration tables. Such polygons and ellipses come in as polygons in instrument units whose edges
+follow the drawn ones within 1e-6 of the display; rectangles and ranges come in exactly.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree.ElementTree import Element
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from immunolab.errors import GatingError, InputError, Problem
+from immunolab.events import Spillover
+from immunolab.gating.exchange.bending import Point, bend, ellipse_corners
+from immunolab.gating.exchange.imported import Workspace, bare_name
+from immunolab.gating.exchange.safe_xml import attribute, number, to_number
+from immunolab.gating.exchange.tree import Node, assemble
+from immunolab.gating.strategy import Boolean, Dimension, Ellipsoid, Gate, Polygon, Rectangle, Strategy
+from immunolab.transforms import Biex, Identity, Transform
+
+_CHANNELS = 4096.0
+_SHAPES = ("Polygon", "PolyRect", "Range", "Ellipse")
+_UNTABLED = Biex(0.0, -10.0, 4.5, 262_144.0)  # FlowJo 9's own scale for log channels without a table
+
+
+@dataclass(frozen=True)
+class _Calibrated:
+    """A calibration table: instrument value and display value (0..1) of its knots."""
+
+    knots: tuple[float, ...]
+    shown: tuple[float, ...]
+
+    def apply(self, values: ArrayLike) -> NDArray[np.float64]:
+        """Return display values."""
+        return np.interp(np.asarray(values, dtype=np.float64), self.knots, self.shown)
+
+    def inverse(self, values: ArrayLike) -> NDArray[np.float64]:
+        """Return instrument values."""
+        return np.interp(np.asarray(values, dtype=np.float64), self.shown, self.knots)
+
+
+def flowjo9_workspace(root: Element, source: str) -> Workspace:
+    """Return the gates of every sample of a parsed FlowJo 9 workspace, by file name.
+
+    Raises
+    ------
+    InputError
+        The workspace holds no sample.
+    """
+    strategies: dict[str, Strategy] = {}
+    problems: dict[str, tuple[Problem, ...]] = {}
+    counts: dict[str, dict[str, int]] = {}
+    tables = _tables(root)
+    for element in root.iter("Sample"):
+        top = element.find("SampleNode")
+        if top is None:
+            continue
+        sample = _Sample.of(element, root, tables)
+        nodes = {node.key: node for node in _nodes(top, sample)}
+        populations, unread = assemble(nodes, source)
+        name = bare_name(top.get("name") or top.get("nodeName") or "")
+        strategies[name] = Strategy(Path(source).stem, populations, sample.matrices, source=source)
+        problems[name] = unread
+        stated = {"/": top.get("count", "")} | {f"/{key}": item.get("count", "") for key, _, item in _walk(top)}
+        counts[name] = {path: int(text) for path, text in stated.items() if text.isdigit()}
+    if not strategies:
+        raise InputError(Problem(source, "", "the workspace holds no sample", "save it with its samples"))
+    return Workspace(source, strategies, problems, counts)
+
+
+def _tables(root: Element) -> dict[str, _Calibrated]:
+    """Return calibration tables by name, and by their place counted from 1."""
+    tables: dict[str, _Calibrated] = {}
+    for place, element in enumerate(root.findall("CalibrationTables/Table"), start=1):
+        values = [float(text) for text in re.findall(r"[-+0-9.eE]+", element.text or "")]
+        shown, knots = np.array(values[0::2]) / _CHANNELS, np.array(values[1::2])
+        if len(knots) < 2 or len(knots) != len(shown) or (np.diff(knots) <= 0).any() or (np.diff(shown) < 0).any():
+            continue
+        table = _Calibrated(tuple(knots.tolist()), tuple(shown.tolist()))
+        tables[str(place)] = tables[element.get("name", "").replace(" ", "")] = table
+    return tables
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """What the gates of one sample refer to."""
+
+    scales: dict[str, Transform]
+    matrices: dict[str, Spillover]
+    compensation: str
+    prefix: str
+    suffix: str
+
+    @classmethod
+    def of(cls, element: Element, root: Element, tables: dict[str, _Calibrated]) -> _Sample:
+        key = element.get("compensationID", "")
+        name, word, prefix, suffix, matrices = "Acquisition-defined", "sample", "<", ">", {}
+        if key in ("", "-2"):
+            name, word = "none", "none"
+        elif key != "-1":
+            found = root.findall("CompensationMatrices/CompensationMatrix")
+            if key.isdigit() and 0 < int(key) <= len(found):
+                chosen = found[int(key) - 1]
+                name = word = chosen.get("name") or chosen.get("matrixName") or "workspace"
+                prefix, suffix = chosen.get("prefix", "<"), chosen.get("suffix", ">")
+                matrix = _matrix(chosen, word)
+                matrices = {} if matrix is None else {word: matrix}
+            else:
+                word = f"CompensationMatrix {key}"
+        scales: dict[str, Transform] = {}
+        for parameter in element.findall("Parameter"):
+            channel = parameter.get("name", "")
+            if parameter.get("log") == "1":
+                own = tables.get(f"{name}{prefix}{channel}{suffix}".replace(" ", ""))
+                by_place = tables.get(parameter.get("calibrationIndex", ""))
+                scales[channel] = own or by_place or _UNTABLED
+        return cls(scales, matrices, word, prefix, suffix)
+
+    def axis(self, shown: str) -> tuple[Dimension, Transform]:
+        """Return the dimension of an axis name (``<PE-A>`` is compensated), and the scale it is drawn on."""
+        compensated = bool(self.prefix) and shown.startswith(self.prefix) and shown.endswith(self.suffix)
+        name = shown.removeprefix(self.prefix).removesuffix(self.suffix) if compensated else shown
+        word = self.compensation if compensated else "none"
+        return Dimension(name, compensation=word), self.scales.get(name, Identity())
+
+
+def _matrix(element: Element, name: str) -> Spillover | None:
+    """Return a matrix, or None when it is not a square of numbers; gates that need it then say that it is unknown."""
+    channels = element.findall("Channel")
+    names = tuple(item.get("name") or item.get("fluorName") or "" for item in channels)
+    try:
+        rows = [[_spill(value) for value in row.findall("ChannelValue")] for row in channels]
+    except GatingError:
+        return None
+    if not rows or any(len(row) != len(names) for row in rows):
+        return None
+    return Spillover(names, np.array(rows, dtype=np.float64), name)
+
+
+def _spill(element: Element) -> float:
+    return to_number(element.get("value") or element.get("spillValue"), "a spillover value")
+
+
+def _walk(top: Element) -> Iterator[tuple[str, str, Element]]:
+    """Yield key, parent's key and element of every population, parents first."""
+    waiting = [("", top)]
+    while waiting:
+        parent, element = waiting.pop(0)
+        for item in element.findall("Population"):
+            name = item.get("name") or item.get("nodeName") or ""
+            key = f"{parent}/{name}" if parent else name
+            yield key, parent, item
+            waiting.append((key, item))
+
+
+def _nodes(top: Element, sample: _Sample) -> Iterator[Node]:
+    keys = [key for key, _, _ in _walk(top)]
+    for key, parent, element in _walk(top):
+        name = element.get("name") or element.get("nodeName") or ""
+        gate: Gate | GatingError
+        try:
+            gate, outside = _gate(element, sample, keys, parent)
+        except GatingError as error:
+            gate, outside = error, False
+        if not outside:
+            yield Node(key, name, parent, gate)
+        else:
+            yield Node(f"{key} (drawn)", f"{name} (drawn)", parent, gate)
+            yield Node(key, name, parent, Boolean("not", (f"{key} (drawn)",), (False,)))
+
+
+def _gate(element: Element, sample: _Sample, keys: list[str], parent: str) -> tuple[Gate, bool]:
+    boolean = element.find("BooleanGate")
+    if boolean is not None:
+        return _boolean(boolean, keys, parent), bool(boolean.get("negated"))
+    shapes = [item for item in element.findall("PolygonGate/*") if item.tag in _SHAPES]
+    if len(shapes) != 1:
+        raise GatingError(f"the population has {len(shapes)} gate shapes; one is needed")
+    shape = shapes[0]
+    axes = [sample.axis(name) for name in (shape.get("xAxisName", ""), shape.get("yAxisName", "")) if name]
+    corners = [(number(item, "x"), number(item, "y")) for item in shape.iter("Vertex")]
+    if not axes or len(corners) < 2:
+        raise GatingError(f"the {shape.tag} has {len(axes)} axes and {len(corners)} corners")
+    if shape.tag in ("PolyRect", "Range"):
+        return _box(axes, corners), bool(shape.get("negated"))
+    if len(axes) != 2:
+        raise GatingError(f"the {shape.tag} has {len(axes)} axes; 2 are needed")
+    (x, x_scale), (y, y_scale) = axes
+    drawn = [(float(x_scale.apply(a)), float(y_scale.apply(b))) for a, b in corners]
+    if shape.tag == "Ellipse":
+        drawn = ellipse_corners(_ellipse((x, y), np.array(drawn)))
+    return Polygon((x, y), tuple(bend(drawn, (x_scale, y_scale), ("linear", "linear")))), bool(shape.get("negated"))
+
+
+def _box(axes: list[tuple[Dimension, Transform]], corners: list[Point]) -> Rectangle:
+    spans = [(min(values), max(values)) for values in zip(*corners, strict=True)]
+    if len(axes) == 1 and spans[0][0] == spans[0][1]:
+        spans = spans[1:]  # a range drawn upright
+    used = spans[: len(axes)]
+    dimensions = tuple(dimension for dimension, _ in axes)
+    return Rectangle(dimensions, tuple(low for low, _ in used), tuple(high for _, high in used))
+
+
+def _ellipse(axes: tuple[Dimension, Dimension], points: NDArray[np.float64]) -> Ellipsoid:
+    """Return the ellipse whose two axes end in four points, in whatever order they stand."""
+    if len(points) != 4:
+        raise GatingError(f"the ellipse has {len(points)} points; 4 are needed")
+    centre = points.mean(axis=0)
+    arms = points - centre
+    major = arms[np.hypot(*arms.T).argmax()]
+    along = major / np.hypot(*major)
+    across = np.array([-along[1], along[0]])
+    minor = float(np.abs(arms @ across).max())
+    if not minor > 0.0:
+        raise GatingError("the ellipse has no area")
+    matrix = np.hypot(*major) ** 2 * np.outer(along, along) + minor**2 * np.outer(across, across)
+    covariance = tuple(tuple(float(value) for value in row) for row in matrix)
+    return Ellipsoid(axes, (float(centre[0]), float(centre[1])), covariance, 1.0)
+
+
+def _boolean(element: Element, keys: list[str], parent: str) -> Boolean:
+    words = attribute(element, "specification").replace("! G", "!G").split()
+    references = [(item.text or "").strip("/ ") for item in element.iter("String")]
+    operators = set(words[1::2])
+    if len(operators) > 1 or not operators <= {"&", "|"}:
+        raise GatingError(f"'{' '.join(words)}' mixes operators", hint="make one boolean gate for each operator")
+    operands = []
+    for word in words[0::2]:
+        place = word.lstrip("!").removeprefix("G")
+        if not place.isdigit() or int(place) >= len(references):
+            raise GatingError(f"'{word}' in the boolean gate stands for no population")
+        operands.append(_referred(references[int(place)], keys, parent))
+    flips = tuple(word.startswith("!") for word in words[0::2])
+    return Boolean("or" if operators == {"|"} else "and", tuple(operands), flips)
+
+
+def _referred(reference: str, keys: list[str], parent: str) -> str:
+    """Return the key a whole or partial path means; of several the one beside the gate."""
+    hits = [key for key in keys if f"/{key}".endswith(f"/{reference}")]
+    beside = [key for key in hits if key == (f"{parent}/{reference}" if parent else reference)]
+    if len(beside or hits) != 1:
+        raise GatingError(f"the boolean gate refers to '{reference}', which {len(hits)} populations could be")
+    return (beside or hits)[0]
