@@ -12,8 +12,9 @@ from immunolab.loaders.measurements import read_measurements
 from immunolab.simulate import Options, simulate
 from immunolab.simulate.biology import compose, expected_percent, typical_patient
 from immunolab.simulate.citeseq import biased, load_citeseq
-from immunolab.simulate.clinic import load_clinic
+from immunolab.simulate.clinic import Chart, decline, load_clinic, measure_patient
 from immunolab.simulate.model import load_model
+from immunolab.simulate.schedule import Bleed
 from immunolab.simulate.virtual_trial import VirtualTrial, chosen_visits
 from immunolab.study.sheet import load_study
 from immunolab.study.trial import builtin_trials, load_trial
@@ -56,7 +57,7 @@ def test_lupus_activity_falls_with_the_drug_only() -> None:
 
 
 def test_motor_function_declines_at_the_planted_rates() -> None:
-    scores = clinical(ALS, "ALSFRS_R", n=400)
+    scores = clinical(ALS, "ALSFRS_R", n=200)
     months = 168 / 30.4375
     assert ((scores.W24 - scores.W0) / months).mean() == pytest.approx(-0.5, abs=0.1)
     assert ((scores.W48 - scores.W24) / months).mean() == pytest.approx(-0.8, abs=0.1)
@@ -64,10 +65,17 @@ def test_motor_function_declines_at_the_planted_rates() -> None:
 
 
 def test_fast_decliners_miss_the_last_visit_more_often() -> None:
-    scores = clinical(ALS, "ALSFRS_R", n=400, faults=1.0)
-    lost = scores.W48.isna()
-    assert 0.15 < lost.mean() < 0.45
-    assert lost.mean() > clinical(SLE, "SELENA_SLEDAI", n=400, faults=1.0).W10.isna().mean()
+    design, clinic, n, seed = load_trial(ALS), load_clinic(), 600, 9
+    last = design.visits[-1]
+    study = VirtualTrial(MODEL, design, Options(faults=1.0), seed, (last,), n)
+    came = {bleed.patient for bleed in study.attended([last])}
+    chart = Chart(max(design.dosing.days), 1.0, {})
+    falls = np.array([decline(clinic, "als", patient, chart, seed) for patient in range(n)])
+    lost = np.array([patient not in came for patient in range(n)])
+    assert falls.mean() == pytest.approx(0.8, abs=0.1)
+    # one visit in five is missed by a patient who is stable, more by one who gets worse
+    assert 0.2 < lost.mean() < 0.5
+    assert lost[falls > 1.1].mean() > lost[falls < 0.5].mean() + 0.08
 
 
 def test_values_beyond_the_assay_are_censored_at_the_limit(tmp_path: Path) -> None:
@@ -120,3 +128,18 @@ def test_the_assay_finds_more_regulatory_cells_than_are_there() -> None:
     assert seen.leaves.sum() == pytest.approx(1.0)
     same = [expected_percent(MODEL, c, "CD4", "lymphocytes") for c in (blood, seen)]
     assert same[0] == pytest.approx(same[1])
+
+
+def test_a_patient_with_more_regulatory_cells_than_usual_improves_more() -> None:
+    clinic, design = load_clinic(), load_trial(SLE)
+    changes = []
+    for patient in range(150):
+        visits = [Bleed(patient, design.visit(name), design.visit(name).target_day, 1, 0) for name in ("W0", "W10")]
+        for excess in (0.0, clinic.treg_log_fold_sd):
+            chart = Chart(69, 1.0, {1: 0.0, 71: excess})
+            rows = pd.DataFrame(measure_patient(clinic, "sle", "p", visits, chart, 3))
+            score = rows[rows.variable == "SELENA_SLEDAI"].set_index("visit").value
+            changes.append(score["W10"] - score["W0"])
+    usual, more = np.array(changes).reshape(-1, 2).T
+    # one sd of log Treg is worth the correlation times one sd of the change
+    assert (more - usual).mean() == pytest.approx(-0.25 * 3.5, abs=0.15)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -283,24 +283,27 @@ class VirtualTrial:
         clinic = load_clinic()
         planned = [v for v in self.trial.visits if not v.optional or v in self.visits]
         bleeds = self.attended(planned)
+        typical, doses = typical_patient(self.model), self.trial.dosing.days
+        usual = {
+            day: self._treg_percent(compose(self.model, self.baseline, typical, day, doses, self.options))
+            for day in {bleed.day for bleed in bleeds}
+        }
         rows: list[dict[str, object]] = []
         for number, patient in enumerate(self.people):
             own = [bleed for bleed in bleeds if bleed.patient == number]
-            chart = self._chart(self._treg_course(own))
+            chart = self._chart(self._treg_course(own, usual))
             rows += measure_patient(clinic, self.cohort, patient.patient_id, own, chart, self.seed) if own else []
         return rows
 
     def _chart(self, treg_log_fold: dict[int, float]) -> Chart:
         return Chart(max(self.trial.dosing.days), self._strength, treg_log_fold)
 
-    def _treg_course(self, bleeds: Sequence[Bleed]) -> dict[int, float]:
-        """Return, by day, how far the log fold of Treg since the first visit departs from the typical one."""
-        typical, doses = typical_patient(self.model), self.trial.dosing.days
-        excess = {}
-        for bleed in bleeds:
-            usual = compose(self.model, self.baseline, typical, bleed.day, doses, self.options)
-            percents = [expected_percent(self.model, c, "Treg", "CD4") for c in (self.blood(bleed), usual)]
-            excess[bleed.day] = float(np.log(percents[0] / percents[1]))
+    def _treg_percent(self, blood: Composition) -> float:
+        return expected_percent(self.model, blood, "Treg", "CD4")
+
+    def _treg_course(self, bleeds: Sequence[Bleed], usual: Mapping[int, float]) -> dict[int, float]:
+        """Return, by day, how far the log fold of Treg since the first visit departs from the usual one."""
+        excess = {b.day: float(np.log(self._treg_percent(self.blood(b)) / usual[b.day])) for b in bleeds}
         start = next(iter(excess.values()), 0.0)
         return {day: value - start for day, value in excess.items()}
 
