@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.special import chdtri, nctdtr, stdtrit
+from scipy.special import chdtri, ndtr, stdtrit
 
 from immunolab.comparison.paired import ALPHA
 from immunolab.comparison.scales import MULTIPLICATIVE
 
 MOST_PATIENTS = 1_000
+QUADRATURE = 200
 
 
 def paired_power(shift: float, sd: float, n: int, *, alpha: float = ALPHA) -> float:
@@ -20,9 +21,10 @@ def paired_power(shift: float, sd: float, n: int, *, alpha: float = ALPHA) -> fl
         return 0.0
     limit = float(stdtrit(n - 1.0, 1.0 - alpha / 2.0))
     noncentral = abs(shift) / sd * np.sqrt(n)
-    if noncentral > limit + 10.0:
-        return 1.0  # the noncentral t distribution is not computed reliably that far out
-    return float(1.0 - nctdtr(n - 1.0, noncentral, limit) + nctdtr(n - 1.0, noncentral, -limit))
+    # the noncentral t mixed over its denominator: stable however far out, unlike its distribution function
+    nodes, weights = np.polynomial.legendre.leggauss(QUADRATURE)
+    spread = limit * np.sqrt(chdtri(n - 1.0, (1.0 - nodes) / 2.0) / (n - 1.0))
+    return float((weights / 2.0) @ (ndtr(noncentral - spread) + ndtr(-noncentral - spread)))
 
 
 def patients_needed(shift: float, sd: float, *, power: float = 0.8, alpha: float = ALPHA) -> int | None:

@@ -23,7 +23,7 @@ from immunolab.comparison.families import (
 from immunolab.comparison.guards import Finding
 from immunolab.comparison.paired import Estimate
 from immunolab.comparison.pairing import Paired
-from immunolab.comparison.plan import ROLES, Plan
+from immunolab.comparison.plan import ROLES, Adjust, Plan
 from immunolab.tables import SHIFTS
 
 Array = NDArray[np.float64]
@@ -31,14 +31,14 @@ Array = NDArray[np.float64]
 
 def shift_rows(paired: Paired, plan: Plan) -> tuple[pd.DataFrame, tuple[Finding, ...]]:
     """Return rows of `tables.SHIFTS`, cohort by cohort, and every weakness found on the way."""
-    frames, findings = [], []
+    rows: list[dict[str, object]] = []
+    findings: list[Finding] = []
     for cohort in dict.fromkeys(paired.cohorts):
         cells, found = _cells(paired, plan, str(cohort))
         findings += [*found, *(finding for cell in cells.values() for finding in cell.findings)]
-        if cells:
-            rows = [_shift_row(paired, e, str(cohort), cell, plan) for e, cell in cells.items()]
-            frames.append(SHIFTS.check(_adjust(pd.DataFrame(rows), paired, plan)))
-    return stack(frames), tuple(findings)
+        of_cohort = [_shift_row(paired, e, str(cohort), cell, plan) for e, cell in cells.items()]
+        rows += _adjusted_rows(of_cohort, paired, plan)
+    return SHIFTS.frame(rows), tuple(findings)
 
 
 def _cells(paired: Paired, plan: Plan, cohort: str) -> tuple[dict[int, CohortShift], list[Finding]]:
@@ -136,56 +136,57 @@ def _median(values: Array) -> float:
     return float(np.median(values)) if values.size else float("nan")
 
 
-def _adjust(frame: pd.DataFrame, paired: Paired, plan: Plan) -> pd.DataFrame:
-    """Add q_value and adjustment, family by family, to the shifts of one cohort."""
-    frame = frame.assign(q_value=np.nan, adjustment="")
-    if plan.adjust != "auto":
-        if plan.adjust == "none":
-            return frame.assign(adjustment="none")
-        p = frame["p_value"].to_numpy(dtype=float)
-        q, word = (holm(p), "Holm") if plan.adjust == "holm" else (benjamini_hochberg(p), "Benjamini-Hochberg")
-        return frame.assign(q_value=q, adjustment=f"{word} over {int(np.isfinite(p).sum())} endpoints")
-    for role in ROLES:
-        rows = (frame["role"] == role).to_numpy()
-        if rows.any():
-            q, text = _family(frame.loc[rows], role, paired, plan)
-            frame.loc[rows, "q_value"] = q
-            frame.loc[rows, "adjustment"] = text
-    return frame
+def _adjusted_rows(rows: list[dict[str, object]], paired: Paired, plan: Plan) -> list[dict[str, object]]:
+    """Return a cohort's rows with q_value and adjustment, family by family."""
+    families: dict[str, list[dict[str, object]]] = {}
+    for row in rows:
+        families.setdefault(str(row["role"]) if plan.adjust == "auto" else "", []).append(row)
+    for role in (*ROLES, ""):
+        if role in families:
+            q, text = _family(families[role], role, paired, plan)
+            for row, value in zip(families[role], q, strict=True):
+                row |= {"q_value": float(value), "adjustment": text}
+    return rows
 
 
-def _family(frame: pd.DataFrame, role: str, paired: Paired, plan: Plan) -> tuple[Array, str]:
-    p = frame["p_value"].to_numpy(dtype=float)
+def _family(rows: Sequence[Mapping[str, object]], role: str, paired: Paired, plan: Plan) -> tuple[Array, str]:
+    p = np.array([row["p_value"] for row in rows], dtype=float)
+    names = [str(row["endpoint"]) for row in rows]
     n = int(np.isfinite(p).sum())
+    if not role:
+        return adjust_all(p, plan.adjust, "endpoints")
     if role == "primary":
         return (p, "none (one primary)") if p.size == 1 else (holm(p), f"Holm over {n} primary endpoints")
     if role == "secondary" and plan.secondary == "fixed_sequence":
-        order = np.argsort([list(plan.roles).index(name) for name in frame["endpoint"]])
+        order = np.argsort([list(plan.roles).index(name) for name in names])
         q = np.full(p.size, np.nan)
         q[order] = fixed_sequence(p[order])
         return q, f"fixed sequence of {p.size} secondary endpoints"
     if role == "secondary" and plan.secondary == "max_t" and n:
-        return _max_t(frame, paired, plan), f"max-T sign flip, step-down, over {n} secondary endpoints"
+        cohort = str(rows[0]["cohort"] or "")
+        q = _max_t(names, np.isfinite(p), paired, paired.cohorts == cohort, plan.seed)
+        return q, f"max-T sign flip, step-down, over {n} secondary endpoints"
     if role == "secondary":
         return holm(p), f"Holm over {n} secondary endpoints"
     return benjamini_hochberg(p), f"Benjamini-Hochberg over {n} exploratory endpoints"
 
 
-def _max_t(frame: pd.DataFrame, paired: Paired, plan: Plan) -> Array:
-    cohort = str(frame["cohort"].iloc[0] or "")
-    of = [paired.endpoints.index(name) for name in frame["endpoint"]]
-    shift = paired.shift[of][:, paired.cohorts == cohort].T
-    tested = frame["p_value"].notna().to_numpy()
-    shift = shift[:, tested]
+def adjust_all(p: Array, adjust: Adjust, what: str) -> tuple[Array, str]:
+    """Return q and the words for it when all p values are one family."""
+    if adjust == "none":
+        return np.full(p.size, np.nan), "none"
+    q, word = (holm(p), "Holm") if adjust == "holm" else (benjamini_hochberg(p), "Benjamini-Hochberg")
+    return q, f"{word} over {int(np.isfinite(p).sum())} {what}"
+
+
+def _max_t(
+    names: Sequence[str], tested: NDArray[np.bool_], paired: Paired, members: NDArray[np.bool_], seed: int
+) -> Array:
+    of = [paired.endpoints.index(name) for name in names]
+    shift = paired.shift[of][:, members].T[:, tested]
     q = np.full(tested.size, np.nan)
-    q[tested] = max_t(shift[np.isfinite(shift).any(axis=1)], seed=plan.seed).step_down
+    q[tested] = max_t(shift[np.isfinite(shift).any(axis=1)], seed=seed).step_down
     return q
-
-
-def stack(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Return frames of shifts below each other, or the empty table."""
-    filled = [frame for frame in frames if len(frame)]
-    return pd.concat(filled, ignore_index=True) if filled else SHIFTS.empty()
 
 
 def with_arm_rows(shifts: pd.DataFrame, arms: pd.DataFrame, plan: Plan) -> pd.DataFrame:
@@ -197,7 +198,7 @@ def with_arm_rows(shifts: pd.DataFrame, arms: pd.DataFrame, plan: Plan) -> pd.Da
     if arms.empty:
         return shifts
     of_endpoint = shifts.drop_duplicates("endpoint").set_index("endpoint")
-    rows = []
+    rows: list[dict[str, object]] = []
     for endpoint, group in arms.groupby("endpoint", sort=False):
         first, last = group.iloc[0], group.iloc[-1]
         scale, shown = str(of_endpoint.at[endpoint, "estimate_scale"]), str(first["method"])
@@ -221,11 +222,7 @@ def with_arm_rows(shifts: pd.DataFrame, arms: pd.DataFrame, plan: Plan) -> pd.Da
                 "unit": of_endpoint.at[endpoint, "unit"],
             }
         )
-    frame = pd.DataFrame(rows)
-    p = frame["p_value"].to_numpy(dtype=float)
-    q, word = (holm(p), "Holm") if plan.adjust == "holm" else (benjamini_hochberg(p), "Benjamini-Hochberg")
-    if plan.adjust == "none":
-        frame = frame.assign(q_value=np.nan, adjustment="none")
-    else:
-        frame = frame.assign(q_value=q, adjustment=f"{word} over {int(np.isfinite(p).sum())} differences between arms")
-    return stack([shifts, SHIFTS.check(frame)])
+    q, text = adjust_all(np.array([row["p_value"] for row in rows]), plan.adjust, "differences between arms")
+    for row, value in zip(rows, q, strict=True):
+        row |= {"q_value": float(value), "adjustment": text}
+    return SHIFTS.check(pd.concat([shifts, SHIFTS.frame(rows)], ignore_index=True))
