@@ -24,7 +24,9 @@ from immunolab.comparison.table import Comparison, compare_endpoints
 PATIENTS = (8, 13, 20, 40)
 CELLS = {"10 % of 10,000": (0.10, 1e4), "1 % of 10,000": (0.01, 1e4), "0.1 % of 10,000": (0.001, 1e4)}
 TESTS = ("t", "wilcoxon", "signflip", "count_weighted", "binomial_mixed")
-SLOW = {"signflip": 400, "binomial_mixed": 60, "mixed": 400}  # the most simulations a slow method gets
+MOST = {"wilcoxon": 500, "signflip": 200, "count_weighted": 500, "binomial_mixed": 20, "mixed": 200}  # simulations
+
+SHORTER = {"several_visits": 10, "batches": 4, "families": 20, "verdicts": 10}  # share of the simulations
 
 
 def simulate_trials(
@@ -92,7 +94,7 @@ def two_visits(sims: int, seed: int = 1) -> list[dict[str, object]]:
     for test in TESTS:
         for n in PATIENTS:
             for cell, (share, depth) in CELLS.items():
-                count = min(sims, SLOW.get(test, sims))
+                count = min(sims, MOST.get(test, sims))
                 plan = Plan("baseline", "on", test=test)
                 null = compare_endpoints(simulate_trials(seed, count, n, share=share, depth=depth), plan)
                 shifted = simulate_trials(seed + 1, count, n, share=share, depth=depth, fold=1.5)
@@ -111,7 +113,7 @@ def several_visits(sims: int, seed: int = 2) -> list[dict[str, object]]:
         for n in PATIENTS:
             options = {"share": 0.02, "visits": visits, "missing": 0.15, "response_sd": 0.25}
             plan = Plan("baseline", "on_treatment", test=test)
-            count = min(sims, SLOW["mixed"])
+            count = min(sims, MOST["mixed"])
             null = compare_endpoints(simulate_trials(seed, count, n, **options), plan)
             real = compare_endpoints(simulate_trials(seed + 1, count, n, fold=1.2, **options), plan)
             fallen = float(null.shifts["warnings"].fillna("").str.contains("SINGULAR|SLOPE0|NOCONV").mean())
@@ -250,7 +252,7 @@ def main() -> None:
     rows: list[dict[str, object]] = []
     for part in (two_visits, several_visits, batches, families, verdicts):
         start = time.perf_counter()
-        count = arguments.sims if part in (two_visits, batches) else max(arguments.sims // 5, 10)
+        count = arguments.sims if part is two_visits else max(arguments.sims // SHORTER[part.__name__], 10)
         found = part(count)
         rows += found
         print(pd.DataFrame(found).to_string(index=False), f"\n{time.perf_counter() - start:.0f} s\n", flush=True)
