@@ -93,6 +93,7 @@ class Study:
     sheet: pd.DataFrame
     tubes: dict[str, Events]
     truth: dict[str, pd.DataFrame]
+    expected: pd.Series
 
 
 def load_study(folder: Path) -> Study:
@@ -103,7 +104,9 @@ def load_study(folder: Path) -> Study:
     for row in sheet.itertuples():
         tubes[row.sample_id] = read_fcs(folder / row.file, sample_id=row.sample_id)
         truth[row.sample_id] = pd.read_parquet(folder / "truth" / "events" / f"{row.sample_id}.parquet")
-    return Study(sheet, tubes, truth)
+    percents = pd.read_csv(folder / "truth" / "populations.csv")
+    of_cd4 = percents[percents["parent"] == "CD4"].set_index(["sample_id", "population"])["expected_percent"]
+    return Study(sheet, tubes, truth, of_cd4)
 
 
 def groups_of(study: Study) -> dict[str, dict[str, str]]:
@@ -120,7 +123,9 @@ def gate_default(study: Study) -> tuple[dict[str, Strategy], pd.DataFrame]:
         tubes = [subsample(study.tubes[s], 30_000) for s in rows["sample_id"]]
         fitted = fit(strategy, tubes, groups=groups)
         strategies |= fitted.strategies
-        intervals += [percent_intervals(fitted, t.sample_id, study.tubes[t.sample_id], denominators=["CD4"]) for t in tubes]
+        intervals += [
+            percent_intervals(fitted, t.sample_id, study.tubes[t.sample_id], denominators=["CD4"]) for t in tubes
+        ]
     return strategies, pd.concat(intervals)
 
 
@@ -154,6 +159,7 @@ def score(study: Study, strategies: dict[str, Strategy]) -> pd.DataFrame:
                     "recall": hit / max(true.sum(), 1),
                     "f1": 2 * hit / max(called.sum() + true.sum(), 1),
                     "called": 100 * called.sum() / max(called_cd4, 1),
+                    "expected": study.expected.get((name, subset), np.nan),
                     "true": 100 * true.sum() / max(truth["CD4"].sum(), 1),
                 }
             )
@@ -179,24 +185,36 @@ def summary(scores: pd.DataFrame) -> dict[str, float]:
 
 
 def shift_bias(scores: pd.DataFrame) -> float:
-    """Return how far the median called fold is from the median true fold, in percent."""
+    """Return how far the called fold is from the true fold, geometric mean over patients, in percent."""
     wide = scores.pivot(index="patient_id", columns="visit", values=["called", "true"])
     visits = list(wide["called"].columns)
     if len(visits) < 2:
         return float("nan")
     first, last = ("W0", "W10") if "W0" in visits else (visits[0], visits[-1])
-    fold = (wide["called"][last] / wide["called"][first]) / (wide["true"][last] / wide["true"][first])
-    return 100 * (float(np.exp(np.log(fold.dropna()).mean())) - 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        fold = (wide["called"][last] / wide["called"][first]) / (wide["true"][last] / wide["true"][first])
+        logs = np.log(fold)
+    return 100 * (float(np.exp(logs[np.isfinite(logs)].mean())) - 1)
 
 
-def coverage(intervals: pd.DataFrame, scores: pd.DataFrame, strategies: dict[str, Strategy]) -> dict[str, float]:
-    """Return the share of files whose interval holds the true percent of CD4, by subset."""
+def coverage(
+    intervals: pd.DataFrame, scores: pd.DataFrame, strategies: dict[str, Strategy]
+) -> dict[str, dict[str, float]]:
+    """Return, by subset, the share of files whose intervals hold the true percent of CD4.
+
+    ``tube``: the gate interval holds the percent among the tube's own cells; ``blood``: the joint
+    interval holds the percent that the tube was drawn with.
+    """
     found = {}
     of_cd4 = intervals[intervals["denominator"] == "CD4"].set_index(["sample_id", "path"])
     for subset in SUBSETS:
-        truth = scores[scores["subset"] == subset].set_index("sample_id")["true"]
-        rows = [of_cd4.loc[(name, strategies[name][subset].path)] for name in truth.index]
-        found[subset] = float(np.mean([r["low"] <= t <= r["high"] for r, t in zip(rows, truth, strict=True)]))
+        truth = scores[scores["subset"] == subset].set_index("sample_id")
+        rows = of_cd4.loc[[(name, strategies[name][subset].path) for name in truth.index]].reset_index(drop=True)
+        tube, blood = truth["true"].to_numpy(), truth["expected"].to_numpy()
+        found[subset] = {
+            "tube": float(((rows["gate_low"] <= tube) & (tube <= rows["gate_high"])).mean()),
+            "blood": float(((rows["low"] <= blood) & (blood <= rows["high"])).mean()),
+        }
     return found
 
 
@@ -239,13 +257,14 @@ def run(folder: Path, seed: int, patients: int, only: str | None = None) -> dict
 def markdown(result: dict[str, object]) -> str:
     """Return the result as a Markdown table."""
     lines = [
-        "| study | subset | way | F1 | precision | recall | called/true | sd | CV batches % | r | shift bias % | coverage |",
+        "| study | subset | way | F1 | precision | recall | called/true | sd | CV batches % | r | shift bias % | coverage tube / blood % |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for study, part in result["studies"].items():
         for way, subsets in part["ways"].items():
             for subset, f in subsets.items():
-                covered = f"{100 * part['coverage'][subset]:.0f}" if way == "default" else ""
+                c = part["coverage"][subset]
+                covered = f"{100 * c['tube']:.0f} / {100 * c['blood']:.0f}" if way == "default" else ""
                 lines.append(
                     f"| {study} | {subset} | {way} | {f['f1']:.3f} | {f['precision']:.3f} | {f['recall']:.3f} "
                     f"| {f['called_true']:.3f} | {f['called_true_sd']:.3f} | {f['cv_between_batches_percent']:.1f} "

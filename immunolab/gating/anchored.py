@@ -19,6 +19,8 @@ _TARGET = 5
 _STARTS = ((0.0, 0), (0.3, 0), (0.55, 0), (0.55, 1), (0.1, 1), (1.0, 1))
 _START_WEIGHTS = (0.5, 0.3, 0.04, 0.04, 0.06, 0.06)
 _LEAST_SD, _MOST_SD_U, _MOST_SD_V = 0.35, 1.0, 2.0
+# widest groups as a share of the corner's distance from the reference: counts of few molecules spread far
+_RIVALS_WIDTH, _TARGET_WIDTH = 0.2, 0.35
 _LEAST_EVENTS = 8.0
 _RIVALS_REACH = 0.68
 
@@ -164,7 +166,9 @@ def _step(cells: Cells, model: Mixture) -> Mixture:
     means[:_TARGET, 0] = np.minimum(means[:_TARGET, 0], _RIVALS_REACH * means[_TARGET, 0])
     # one event's worth of a round unit group keeps small groups from collapsing
     a, b, d = (spread * mass[:, None] + [1.0, 0.0, 1.0]).T / (mass + 1.0)
-    a, d = np.clip(a, _LEAST_SD**2, _MOST_SD_U**2), np.clip(d, _LEAST_SD**2, _MOST_SD_V**2)
+    widest = np.full(len(mass), max(_MOST_SD_U, _RIVALS_WIDTH * means[_TARGET, 0]))
+    widest[_TARGET] = max(_MOST_SD_U, _TARGET_WIDTH * means[_TARGET, 0])
+    a, d = np.clip(a, _LEAST_SD**2, widest**2), np.clip(d, _LEAST_SD**2, _MOST_SD_V**2)
     b = np.clip(b, -0.9 * np.sqrt(a * d), 0.9 * np.sqrt(a * d))
     covariances = np.stack([np.stack([a, b], axis=1), np.stack([b, d], axis=1)], axis=1)
     return Mixture(mass / mass.sum(), means, covariances)

@@ -179,9 +179,7 @@ def diagonal_draws(
     return anchor.x_mid + borders[:, 0] * anchor.x_sd, sign * (anchor.y_mid + borders[:, 1] * anchor.y_sd)
 
 
-def _corner_cells(
-    x: Array, y: Array, reference: Pair | None, y_side: str
-) -> tuple[Anchor, Cells, float, list[str]]:
+def _corner_cells(x: Array, y: Array, reference: Pair | None, y_side: str) -> tuple[Anchor, Cells, float, list[str]]:
     """Return the anchor, the binned events in its units, the sign that turns y, and flags."""
     sign = 1.0 if y_side == "lo" else -1.0
     usable = np.isfinite(x) & np.isfinite(y)

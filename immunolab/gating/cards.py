@@ -126,7 +126,9 @@ def chosen_cards(name: str | None = None) -> list[Card]:
         return methods()
     if name not in _registered():
         names = ", ".join(sorted(_registered()))
-        raise InputError(Problem("", "", f"unknown method '{name}'", f"{nearest(name, _registered())} methods: {names}".strip()))
+        raise InputError(
+            Problem("", "", f"unknown method '{name}'", f"{nearest(name, _registered())} methods: {names}".strip())
+        )
     return [method(name).card]
 
 

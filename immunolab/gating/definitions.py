@@ -44,7 +44,9 @@ def _populations(definition: Definition, paths: dict[str, str]) -> list[Populati
         for conditions, gate in zip(definition.phenotypes, gates, strict=False)
     ]
     if len(parts) > 1 and excluded:
-        either = Population(f"{path} before exclusion", Boolean("or", tuple(p.path for p in parts), (False,) * len(parts)))
+        either = Population(
+            f"{path} before exclusion", Boolean("or", tuple(p.path for p in parts), (False,) * len(parts))
+        )
         parts.append(either)
         members: tuple[str, ...] = (either.path,)
     else:
@@ -60,4 +62,6 @@ def _populations(definition: Definition, paths: dict[str, str]) -> list[Populati
 
 def _gate(conditions: tuple[tuple[str, str], ...]) -> Declared:
     cloud = cloud_of(conditions)
-    return Declared("diagonal", {"x": cloud[0], "y": cloud[1]}) if cloud else Declared("where", {"phenotype": conditions})
+    return (
+        Declared("diagonal", {"x": cloud[0], "y": cloud[1]}) if cloud else Declared("where", {"phenotype": conditions})
+    )

@@ -78,7 +78,9 @@ def fit(
     """
     names = [tube.sample_id for tube in tubes]
     if len(set(names)) < len(names):
-        raise GatingError("two tubes have the same sample_id", ", ".join(sorted({n for n in names if names.count(n) > 1})))
+        raise GatingError(
+            "two tubes have the same sample_id", ", ".join(sorted({n for n in names if names.count(n) > 1}))
+        )
     alike: dict[tuple[str, ...], list[tuple[Strategy, Events]]] = {}
     for tube in tubes:
         own = arrange(strategy, tube)
@@ -148,9 +150,7 @@ class _Fit:
             patient, batch = str(group.get("patient", tube.sample_id)), str(group.get("batch", ""))
             kept = subsample(tube, share, self.number(tube.sample_id))
             self.tubes.append(TubeState(kept, transform, patient, batch, bool(group.get("baseline", True))))
-        self.controls = {
-            key: TubeState(events, transform, "", str(key[0])) for key, events in sorted(controls.items())
-        }
+        self.controls = {key: TubeState(events, transform, "", str(key[0])) for key, events in sorted(controls.items())}
         self.builder = Builder(strategy.settings.get("thresholds", {}), self.rng)
 
     def number(self, *words: str) -> int:
@@ -180,7 +180,8 @@ class _Fit:
                 done[tube.sample_id].append(placed)
             self._place_controls(population.path, done)
         strategies = {
-            name: replace(self.strategy, populations=tuple(populations), settings={}) for name, populations in done.items()
+            name: replace(self.strategy, populations=tuple(populations), settings={})
+            for name, populations in done.items()
         }
         flat = [row for tube in self.tubes for row in rows[tube.sample_id]]
         return Fitted(strategies, THRESHOLDS.frame(flat), others)

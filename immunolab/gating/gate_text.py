@@ -78,12 +78,20 @@ class Reader:
             return {}
         markers = {k: v for k, v in data.items() if k not in ("default", "scatter", "markers")}
         markers |= data.get("markers") or {}
-        block: dict[str, Any] = {key: self._scale(data[key], (*place, key)) for key in ("default", "scatter") if key in data}
+        block: dict[str, Any] = {
+            key: self._scale(data[key], (*place, key)) for key in ("default", "scatter") if key in data
+        }
         block["markers"] = {name: self._scale(value, (*place, name)) for name, value in markers.items()}
         return block
 
     def _scale(self, data: Any, place: Place) -> Transform | None:
-        name, parameters = (data, {}) if isinstance(data, str) else next(iter(data.items()), ("", {})) if isinstance(data, dict) else ("", {})
+        name, parameters = (
+            (data, {})
+            if isinstance(data, str)
+            else next(iter(data.items()), ("", {}))
+            if isinstance(data, dict)
+            else ("", {})
+        )
         if name not in _SCALES or (isinstance(data, dict) and len(data) != 1):
             hint = f"{nearest(str(name), _SCALES)} scales: {', '.join(_SCALES)}".strip()
             self.fault(place, f"unknown scale '{name}'", hint)
@@ -218,7 +226,11 @@ class Reader:
         else:
             self.rule(rule, place, ("low", "high") if side == "between" else ())
         for key in ("of", "on"):
-            if rule.get(key) and self.population(str(rule[key]), names) is None and not same_name(str(rule[key]), "CD4_naive"):
+            if (
+                rule.get(key)
+                and self.population(str(rule[key]), names) is None
+                and not same_name(str(rule[key]), "CD4_naive")
+            ):
                 hint = f"{nearest(str(rule[key]), names)} populations: {', '.join(names)}".strip()
                 self.fault((*place, key), f"unknown population '{rule[key]}'", hint)
         return Declared("threshold", {"marker": data["marker"], "side": side, **rule})
@@ -291,7 +303,9 @@ class Reader:
         self.known_keys(data, place, ("x", "y", "points"))
         points = data.get("points")
         if not isinstance(points, list) or len(points) < fewest or not all(_is_pair(p) for p in points):
-            self.fault((*place, "points"), f"at least {fewest} points [x, y] are needed", "numbers on the display scale")
+            self.fault(
+                (*place, "points"), f"at least {fewest} points [x, y] are needed", "numbers on the display scale"
+            )
             return None
         return tuple((float(x), float(y)) for x, y in points)
 

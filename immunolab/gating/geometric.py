@@ -19,7 +19,7 @@ Pools = Callable[[str], list[tuple[Pool, tuple[TubeState, ...]]]]
 Side = tuple[str, Border, str]  # marker, border, lower or upper
 # how far a border may stand from where it belongs beyond what resampling shows, in units of the
 # spread of the events it holds off: calibrated once on simulated tubes, see benchmarks/gating_accuracy.py
-PLACEMENT_SD = 0.15
+PLACEMENT_SD = 0.2
 _DRIFT_FLOOR = 0.3
 _FEWEST_FOR_DRIFT = 200
 _LEVEL_SIDES: dict[str, tuple[tuple[Border, str], ...]] = {
@@ -122,11 +122,11 @@ class Builder:
     ) -> Drawn:
         sides = [side for side, _, _, _ in placed]
         gate = _box(tube, sides, [p.value for _, p, _, _ in placed])
-        jitter = self.rng("placement", population.path, tube.patient).normal(0.0, PLACEMENT_SD, (RESAMPLES, len(placed)))
+        jitter = self.rng("placement", population.path, tube.patient).normal(
+            0.0, PLACEMENT_SD, (RESAMPLES, len(placed))
+        )
         draws = np.column_stack([_spread_draws(p, jitter[:, i]) for i, (_, p, _, _) in enumerate(placed)])
-        rows = [
-            _row(population, tube, p, scope, ("drift",) if drift else ()) for _, p, scope, drift in placed
-        ]
+        rows = [_row(population, tube, p, scope, ("drift",) if drift else ()) for _, p, scope, drift in placed]
         flags = [flag for _, p, _, drift in placed for flag in (*p.loud_flags, *(("drift",) if drift else ()))]
         varied = any(len(p.draws) for _, p, _, _ in placed)
         others = tuple(_box(tube, sides, row) for row in draws) if varied else ()
@@ -178,14 +178,17 @@ class Builder:
         s, parent = gate.settings, population.parent_path
         found = quadrants(pool.values(s["x"], parent), pool.values(s["y"], parent))
         sides: list[Side] = [
-            (s[axis], "pos", "lower" if sign == "+" else "upper") for axis, sign in zip("xy", s["quadrant"], strict=True)
+            (s[axis], "pos", "lower" if sign == "+" else "upper")
+            for axis, sign in zip("xy", s["quadrant"], strict=True)
         ]
         placed = [
             Placed(side[0], cut.value, "quadrants", "density", np.nan, np.nan, cut.flags, "", cut.spread, np.empty(0))
             for side, cut in zip(sides, (found.x, found.y), strict=True)
         ]
         return {
-            t.sample_id: self._rectangle(population, t, [(a, b, pool.scope, False) for a, b in zip(sides, placed, strict=True)])
+            t.sample_id: self._rectangle(
+                population, t, [(a, b, pool.scope, False) for a, b in zip(sides, placed, strict=True)]
+            )
             for t in members
         }
 
@@ -272,5 +275,3 @@ def _row(
         "flag": ";".join(dict.fromkeys((*placed.flags, *more))) or None,
         "reason": placed.reason,
     }
-
-

@@ -50,7 +50,10 @@ def arrange(strategy: Strategy, events: Events) -> Strategy:
         if isinstance(gate, Boolean):
             gate = replace(gate, operands=tuple(moved[operand] for operand in gate.operands))
         kept.append(replace(population, path=path, gate=gate))
-    settings = {**strategy.settings, "optional": {moved[p]: v for p, v in optional.items() if p in moved and p not in out}}
+    settings = {
+        **strategy.settings,
+        "optional": {moved[p]: v for p, v in optional.items() if p in moved and p not in out},
+    }
     return replace(strategy, populations=tuple(kept), settings=settings)
 
 

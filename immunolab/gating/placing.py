@@ -294,5 +294,3 @@ def _saturation(pool: Pool, path: str, marker: str) -> list[str]:
 
 def _name(path: str) -> str:
     return path.rsplit("/", 1)[1] if path else "root"
-
-

@@ -46,7 +46,9 @@ def read_strategy(path: Path | str) -> Strategy:
 def _only(workspace: Workspace) -> Strategy:
     if len(workspace.strategies) != 1:
         hint = "read it with exchange.workspace.read_workspace and choose by file name"
-        raise InputError(Problem(workspace.source, "", f"holds gates of {len(workspace.strategies)} files, not of one", hint))
+        raise InputError(
+            Problem(workspace.source, "", f"holds gates of {len(workspace.strategies)} files, not of one", hint)
+        )
     return next(iter(workspace.strategies.values()))
 
 
@@ -176,9 +178,7 @@ def _needs(
     return needs
 
 
-def _ordered(
-    reader: Reader, entries: Mapping[str, tuple[int, Any]], needs: Mapping[str, list[str]]
-) -> list[str]:
+def _ordered(reader: Reader, entries: Mapping[str, tuple[int, Any]], needs: Mapping[str, list[str]]) -> list[str]:
     """Return names so that whatever a population rests on comes first, otherwise in file order."""
     order: list[str] = []
     left = list(entries)

@@ -130,12 +130,24 @@ def smoothed_density(values: Array, bandwidth: float = 1.0) -> tuple[Array, Arra
     """Return a grid of 512 points over the values and the smoothed density there (per unit, area 1)."""
     low, high = np.quantile(values, [0.0005, 0.9995])
     spread = min(float(np.std(values)), float(np.subtract(*np.quantile(values, [0.75, 0.25]))) / 1.34 or np.inf)
-    width = bandwidth * 0.9 * spread * len(values) ** -0.2
+    width = max(bandwidth * 0.9 * spread * len(values) ** -0.2, _grain(values, low, high))
     edges = np.linspace(low - 3 * width - 1e-9, high + 3 * width + 1e-9, _BINS + 1)
     step = edges[1] - edges[0]
     counts = np.histogram(values, edges)[0].astype(np.float64)
     density = gaussian_filter1d(counts, max(width / step, 0.5), mode="constant") / (len(values) * step)
     return (edges[1:] + edges[:-1]) / 2, density
+
+
+def _grain(values: Array, low: float, high: float) -> float:
+    """Return the widest step between neighbouring values when events are counts (many ties), else 0.
+
+    Smoothing by less would show the gaps between counts as valleys.
+    """
+    distinct = np.unique(values)
+    if len(distinct) > 0.5 * len(values):
+        return 0.0
+    middle = distinct[(distinct >= low) & (distinct <= np.median(values) + (high - low) / 4)]
+    return float(np.diff(middle).max()) if len(middle) > 1 else 0.0
 
 
 def main_mode(values: Array, *, side: str = "above") -> tuple[float, float]:
