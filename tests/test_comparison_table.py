@@ -345,6 +345,36 @@ def test_covariates_enter_by_their_change():
     assert "W_COVARIATE" in codes(found)
 
 
+def test_days_since_dose_that_no_baseline_has_are_centred():
+    """The shift is that at the mean number of days; the mixed model agrees."""
+    days = np.array([2.0, 4, 6, 8, 2, 4, 6, 8])
+    rows = values(np.zeros(8), 1.0 - 0.1 * days + np.array([1, -1, -1, 1, -1, 1, 1, -1]) * 0.02, unit="points")
+    rows["days_since_last_dose"] = np.concatenate([np.full(8, np.nan), days])
+    plan = Plan("W0", "W10", test="t", covariates=("days_since_last_dose",))
+    found = compare_endpoints(rows, plan).shifts.iloc[0]
+    assert found["method"] == "paired t adjusted for covariates, identity"
+    assert found["estimate"] == pytest.approx(0.5, abs=1e-9)
+    assert found["p_value"] < found["unadjusted_p_value"]
+    several = _visits(12, 4, 0.5)
+    day = several["visit"].map({"w2": 2.0, "w4": 9.0, "w8": 16.0})
+    several["value"] -= 0.05 * day.fillna(0)
+    options = {"test": "mixed", "covariates": ("days",)}
+    mixed = compare_endpoints(several.assign(days=day), Plan("baseline", "on_treatment", **options)).shifts.iloc[0]
+    assert mixed["method"].startswith("REML")
+    assert "adjusted for covariates" in mixed["method"]
+    plain = compare_endpoints(several, Plan("baseline", "on_treatment", test="mixed")).shifts.iloc[0]
+    assert mixed["estimate"] == pytest.approx(plain["estimate"], rel=1e-3)
+
+
+def test_absolute_counts_carry_their_counting_error():
+    rows = counts(BEFORE, AFTER).assign(unit="cells/uL", endpoint="abs")
+    rows["value"] = 1500 * rows["n_events"] / rows["n_parent"]
+    found = compare_endpoints(rows, Plan("W0", "W10", test="t", noise=Noise(0.05, 1000))).pairs
+    p = (np.array(BEFORE) + AFTER + 1) / 20_002
+    expected = np.sqrt((1 - p) / p * 2e-4 + 2 * 0.05**2)
+    assert (found["ci_high"] - found["ci_low"]).to_numpy() / 2 / 1.96 == pytest.approx(expected, rel=5e-3)
+
+
 def test_a_large_sibling_that_moves_is_named_and_the_log_ratios_stay_flat():
     rng = np.random.default_rng(5)
     big_before, big_after = rng.normal(3000, 60, 10).astype(int), rng.normal(5000, 60, 10).astype(int)

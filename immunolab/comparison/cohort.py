@@ -173,7 +173,7 @@ def _adjusted(paired: Paired, e: int, complete: NDArray[np.bool_], notes: dict[s
                 words.append("batch")
                 if inflation > MOST_INFLATION:
                     notes["W_BATCH_CONF"] = f"variance inflation {inflation:.1f}"
-    change = paired.covariates[e, complete]
+    change = _changed(paired.covariates[e, complete])
     if change.shape[-1] and np.isfinite(change).all() and np.abs(change).max() > 0:
         if np.isfinite(shift_inflation(np.hstack([*columns, change]))):
             columns.append(change)
@@ -185,6 +185,16 @@ def _adjusted(paired: Paired, e: int, complete: NDArray[np.bool_], notes: dict[s
     if not columns or is_constant(d):
         return None
     return _least_squares_intercept(d, np.hstack(columns), f"paired t adjusted for {' and '.join(words)}")
+
+
+def _changed(sides: Array) -> Array:
+    """Return the change of covariates ``(n, 2, C)``.
+
+    One that nobody has before (days since the last dose) enters as its difference from the mean after.
+    """
+    before, after = sides[:, 0], sides[:, 1]
+    started = np.isfinite(before).any(axis=0)
+    return np.where(started, after - before, after - after.mean(axis=0))
 
 
 def shift_inflation(moved: Array) -> float:
@@ -210,10 +220,18 @@ def _least_squares_intercept(d: Array, design: Array, method: str) -> Estimate |
     return Estimate(estimate, low, high, p, float(fit.df), method, d.size)
 
 
+def _centred(covariates: Array, before: NDArray[np.bool_]) -> Array:
+    """Return covariates less their mean; one that no row before has is 0 there and centred on the rest."""
+    if not covariates.shape[1]:
+        return covariates
+    absent = ~np.isfinite(covariates[before]).any(axis=0)
+    return np.where(before[:, None] & absent, 0.0, covariates - np.nanmean(covariates, axis=0))
+
+
 def _long_rows(paired: Paired, e: int, members: NDArray[np.bool_], plan: Plan) -> LongRows:
     rows = paired.rows.iloc[paired.rows_of[paired.endpoints[e]]]
-    covariates = rows[list(plan.covariates)].to_numpy(dtype=float)
     code = rows["patient"].to_numpy()
+    covariates = _centred(rows[list(plan.covariates)].to_numpy(dtype=float), (rows["side"] == 0).to_numpy())
     used = np.isfinite(rows["level"].to_numpy()) & members[code] & np.isfinite(covariates).all(axis=1)
     kept = rows[used]
     side = kept["side"].to_numpy()

@@ -48,7 +48,7 @@ CODES: dict[str, str] = {
     "W_ABSOLUTE_FLAT": "the share changes, the absolute count does not",
     "W_K_SMALL": "fewer than 10 endpoints: no moderation, plain t",
     "W_FRACTION": "percentages look like fractions 0..1; they were read as percent",
-    "W_MIXED_STATES": "visits of different cycle states are averaged",
+    "W_MIXED_STATES": "samples of one side are of different cycle states",
 }
 
 

@@ -19,7 +19,7 @@ MOST_TIPPING = 20.0  # standard deviations; further than any shift that was seen
 
 @dataclass(frozen=True)
 class LongRows:
-    """Rows of one endpoint and cohort: ``(n,)`` arrays, covariates ``(n, k)``.
+    """Rows of one endpoint and cohort: ``(n,)`` arrays, covariates ``(n, k)`` centred.
 
     ``side`` is 0 before, 1 after, -1 for other visits; ``other`` names the level of those (visit or phase).
     ``on`` marks rows on treatment, whose patients may respond each in their own way.
@@ -77,7 +77,7 @@ def _fixed_effects(rows: LongRows) -> Array:
     columns = [np.ones(rows.level.size), (rows.side == 1).astype(float)]
     columns += [((rows.side < 0) & (rows.other == name)).astype(float) for name in _levels(rows)]
     if rows.covariates.shape[1]:
-        columns += list((rows.covariates - rows.covariates.mean(axis=0)).T)
+        columns += list(rows.covariates.T)
     return np.column_stack(columns)
 
 

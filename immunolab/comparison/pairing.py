@@ -27,6 +27,7 @@ class Paired:
     ----------
     endpoints, units, scales : one an endpoint; patients, cohorts : one a patient, in order of appearance.
     counted, ratio : ``(E,)`` whether counts were used, and whether they are numerator and denominator.
+    absolute : ``(E,)`` whether it is an absolute count whose share was counted: its counting error is known.
     level : mean over a side's visits on the endpoint's scale; NaN where there is none.
     value : mean over a side's visits in the endpoint's unit.
     events, parents : sums over a side's visits; NaN without counts.
@@ -35,7 +36,7 @@ class Paired:
     gate_variance : ``(E, P)`` variance of the shift from the gate's own uncertainty; 0 where none is given.
     visits : visit labels of the side, joined by "+".
     batches : ``(E, P, 2, B)`` share of a side's samples in every batch; NaN where a batch is unknown.
-    covariates : ``(E, P, C)`` change of every covariate.
+    covariates : ``(E, P, 2, C)`` mean of every covariate over a side's visits.
     rows : the long rows behind it, with columns side (0, 1 or -1), patient (its number) and level.
     rows_of : endpoint -> positions of its rows.
     findings : what was odd on the way.
@@ -48,6 +49,7 @@ class Paired:
     cohorts: NDArray[np.object_]
     counted: NDArray[np.bool_]
     ratio: NDArray[np.bool_]
+    absolute: NDArray[np.bool_]
     level: Array
     value: Array
     events: Array
@@ -158,6 +160,7 @@ class _Card:
     scale: Scale
     counted: bool
     ratio: bool
+    absolute: bool
 
 
 def _put_on_scales(rows: pd.DataFrame, plan: Plan, where: str, findings: list[Finding]) -> dict[str, _Card]:
@@ -176,7 +179,8 @@ def _put_on_scales(rows: pd.DataFrame, plan: Plan, where: str, findings: list[Fi
         counted = bool(measured.any() and has_counts[measured].all()) and (ratio or unit in ("%", "percent"))
         if counted and ratio and scale != "log":
             counted = False
-        cards[str(endpoint)] = _Card(unit, scale, counted, ratio)
+        absolute = "/ul" in unit.lower() and scale == "log" and bool(has_counts[measured].all())
+        cards[str(endpoint)] = _Card(unit, scale, counted, ratio, absolute)
         if counted:
             usable = np.where(has_counts & measured, 1.0, np.nan)
             level[place] = scales.from_counts(events, parents, scale, ratio=ratio) * usable
@@ -229,13 +233,14 @@ def _assemble(rows: pd.DataFrame, cards: dict[str, _Card], plan: Plan, findings:
     counted = np.array([card.counted for card in cards_in_order])
     mask = np.where(counted, 1.0, np.nan)[:, None, None]
     present = np.where(n_visits > 0, 1.0, np.nan)
-    events, parents = total(column["n_events"]) * mask * present, total(column["n_parent"]) * mask * present
+    events, parents = total(column["n_events"]) * present, total(column["n_parent"]) * present
     variance = np.full(shape[:2], np.nan)
     inverse = total(column["inverse"]) / there**2
     for e, card in enumerate(cards_in_order):
-        if card.counted:
+        if card.counted or card.absolute:
             variance[e] = scales.counting_variance(events[e], parents[e], inverse[e], card.scale, ratio=card.ratio)
     cohorts = rows.drop_duplicates("patient_id").set_index("patient_id")["cohort"].reindex(patient_names)
+    means = [total(rows[name].to_numpy()[used]) / there for name in plan.covariates]
     return Paired(
         endpoints=tuple(map(str, endpoint_names)),
         units=tuple(card.unit for card in cards_in_order),
@@ -244,16 +249,17 @@ def _assemble(rows: pd.DataFrame, cards: dict[str, _Card], plan: Plan, findings:
         cohorts=cohorts.to_numpy(dtype=object),
         counted=counted,
         ratio=np.array([card.ratio for card in cards_in_order]),
+        absolute=np.array([card.absolute for card in cards_in_order]),
         level=total(level[used]) / there,
         value=total(column["value"]) / there,
-        events=events,
-        parents=parents,
+        events=events * mask,
+        parents=parents * mask,
         n_visits=n_visits,
         variance=variance,
         gate_variance=(total(column["gate_variance"]) / there**2).sum(axis=-1),
         visits=_visit_labels(rows, used, place, shape, plan),
         batches=_batch_shares(rows, used, place, shape),
-        covariates=_covariate_changes(rows, plan, total, used, there),
+        covariates=np.stack([np.zeros(shape), *means], axis=-1)[..., 1:],
         rows=rows.assign(patient=patient_codes),
         rows_of={str(name): np.asarray(place) for name, place in rows.groupby("endpoint", sort=False).indices.items()},
         findings=tuple(findings) + _mixed_states(rows, used, plan),
@@ -293,19 +299,11 @@ def _batch_shares(
         return (shares / shares.sum(axis=1, keepdims=True)).reshape(*shape, -1)
 
 
-def _covariate_changes(rows: pd.DataFrame, plan: Plan, total: object, used: NDArray[np.bool_], there: Array) -> Array:
-    changes = np.zeros((*there.shape[:2], len(plan.covariates)))
-    for k, name in enumerate(plan.covariates):
-        mean = total(rows[name].to_numpy()[used]) / there  # type: ignore[operator]
-        changes[..., k] = mean[..., 1] - mean[..., 0]
-    return changes
-
-
 def _mixed_states(rows: pd.DataFrame, used: NDArray[np.bool_], plan: Plan) -> tuple[Finding, ...]:
     found = []
     for number, label in enumerate((plan.before, plan.after)):
         states = sorted(set(rows["cycle_state"].to_numpy()[used & (rows["side"].to_numpy() == number)]) - {""})
         if len(states) > 1:
-            text = f"'{label}' averages visits of different cycle states: {', '.join(states)}"
+            text = f"samples of '{label}' are of different cycle states: {', '.join(states)}"
             found.append(Finding("W_MIXED_STATES", "", "", text))
     return tuple(found)

@@ -40,10 +40,14 @@ def _noise(
 
 def _noise_of(rows: pd.DataFrame, paired: Paired, e: int, source: str) -> Noise | None:
     scale, ratio = paired.scales[e], bool(paired.ratio[e])
-    if paired.counted[e]:
+    if paired.counted[e] or paired.absolute[e]:
         counts = rows["n_events"].to_numpy(dtype=float, na_value=np.nan)
         parents = rows["n_parent"].to_numpy(dtype=float, na_value=np.nan)
-        level = scales.from_counts(counts, parents, scale, ratio=ratio)
+        level = (
+            scales.from_counts(counts, parents, scale, ratio=ratio)
+            if paired.counted[e]
+            else scales.from_values(rows["value"].to_numpy(dtype=float, na_value=np.nan), scale)[0]
+        )
         counting = scales.single_variance(counts, parents, scale, ratio=ratio)
         return replicate_noise(level, rows["patient_id"], counting, source)
     level, _ = scales.from_values(rows["value"].to_numpy(dtype=float, na_value=np.nan), scale)
