@@ -370,3 +370,24 @@ def test_a_trial_of_ones_own_is_found_beside_study_yaml(tmp_path: Path) -> None:
     assert study.trial is not None
     assert [e.id for e in study.endpoints][:3] == ["treg_pct_cd4", "treg_pct_lymph", "treg_per_ul"]
     assert study.contrast_of(study.endpoints[1]) == ("V1", "V3")
+
+
+# --- the documentation -----------------------------------------------------------------------------
+
+
+def test_every_key_and_column_is_documented() -> None:
+    from dataclasses import fields
+
+    from builders import REPOSITORY
+
+    from immunolab.clinical.definitions import definitions
+    from immunolab.study.rows import NEEDED, OPTIONAL
+    from immunolab.study.sheet import Comparison, PanelChoice, _StudyKeys
+    from immunolab.study.trial import Dosing, Endpoint, Phase, Segment, Statement, Visit
+
+    study = (REPOSITORY / "docs" / "study_file.md").read_text(encoding="utf-8")
+    keys = [f.name for kind in (_StudyKeys, Comparison, PanelChoice) for f in fields(kind)]
+    assert [key for key in (*keys, *NEEDED, *OPTIONAL, *definitions().scales) if f"`{key}`" not in study] == []
+    trial = (REPOSITORY / "docs" / "trial_file.md").read_text(encoding="utf-8")
+    keys = [f.name for kind in (Dosing, Endpoint, Phase, Segment, Statement, Visit) for f in fields(kind)]
+    assert [key for key in keys if key not in trial] == []

@@ -79,8 +79,11 @@ def scores(
         totals = _totals(patient, study_items)
         rows += totals
         for row in totals:
-            if row["value"] is not None:
-                patient.values[str(row["visit"])][str(row["score"])] = float(str(row["value"]))
+            held = patient.values[str(row["visit"])]
+            if row["value"] is None:
+                held.pop(str(row["score"]), None)  # a total that contradicts its items feeds no composite
+            else:
+                held[str(row["score"])] = float(str(row["value"]))
         rows += _composites(patient, trial, baseline)
         rows += _slopes(patient, trial)
     return SCORES.frame(rows)
