@@ -161,6 +161,34 @@ def test_columns_are_found_when_none_is_named(tmp_path):
     assert dict(zip(found["endpoint"], found["estimate_scale"], strict=True)) == {"Treg": "log_odds", "CRP": "log"}
 
 
+def test_the_endpoint_table_of_a_run_is_compared_by_its_units(tmp_path):
+    """Counts of a share, numerator and denominator of a ratio, points of a score, all from one file."""
+    text = "sample_id,patient_id,visit,endpoint,value,unit,n_events,n_parent\n"
+    for i in range(4):
+        for k, visit in enumerate(("W0", "W10")):
+            n, m = 40 + 10 * k + i, 20 - 3 * k * i
+            text += f"s{i}{visit},P{i},{visit},treg,{n / 10},%,{n},1000\n"
+            text += f"s{i}{visit},P{i},{visit},ratio,{(n + 0.5) / (m + 0.5)},ratio,{n},{m}\n"
+            text += f"s{i}{visit},P{i},{visit},sledai,{12 - 4 * k - i * k},points,,\n"
+    table = write(tmp_path / "endpoints.csv", text)
+    words = (
+        "--patient",
+        "patient_id",
+        "--visit",
+        "visit",
+        "--before",
+        "W0",
+        "--after",
+        "W10",
+        "--endpoint",
+        "endpoint",
+    )
+    found = compare(tmp_path, table, *words).set_index("endpoint")
+    assert found["estimate_scale"].to_dict() == {"treg": "log_odds", "ratio": "log", "sledai": "identity"}
+    assert found["method"].str.contains("+0.5", regex=False).to_dict() == {"treg": True, "ratio": True, "sledai": False}
+    assert found.loc["sledai", "estimate"] == -5.5
+
+
 def test_xlsx_and_semicolons_give_what_csv_gives(tmp_path):
     frame = pd.read_csv(FOLDER / "ex6_ties.csv")
     frame.to_excel(tmp_path / "t.xlsx", index=False)

@@ -144,10 +144,15 @@ def _completed(table: TextFrame, columns: Columns, plan: Plan) -> Columns:
         raise InputError(problems)
     if columns.visit and not values and not columns.count:
         for count, parent in _COUNT_NAMES:
-            if count in there and parent in there:
+            if count in there and parent in there and not _is_endpoint_table(table):
                 return replace(columns, count=count, parent_count=parent)
         values = ["value"] if "value" in there else _numeric(table, [name for name in there if name not in named])
     return replace(columns, values=tuple(values))
+
+
+def _is_endpoint_table(table: TextFrame) -> bool:
+    """Return whether the table is one of `tables.ENDPOINTS`, whose unit says what its counts are."""
+    return {"value", "unit", "n_events", "n_parent"} <= set(table.frame.columns)
 
 
 def _matching(pattern: str, there: Sequence[str]) -> list[str]:
@@ -254,6 +259,8 @@ def _measured(
 ) -> pd.DataFrame:
     rows = _keys(table, columns, name)
     rows["value"] = numbers(table, name, problems)
+    if name == "value" and _is_endpoint_table(table):
+        rows["n_events"], rows["n_parent"] = (numbers(table, count, problems) for count in ("n_events", "n_parent"))
     return _without_missing(rows, rows["value"].isna().to_numpy(), name, findings)
 
 
