@@ -4,8 +4,9 @@ The names below are the work in its order. Each is loaded when it is first used.
 """
 
 from importlib import import_module
-from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
+
+from immunolab.version import VERSION
 
 if TYPE_CHECKING:
     from immunolab.comparison.plan import Plan
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from immunolab.study.sheet import load_study
     from immunolab.study.trial import load_trial
 
-__version__ = _version("immunolab")
+__version__ = VERSION
 
 _FACE = {
     "simulate": "immunolab.simulate",

@@ -6,11 +6,11 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from immunolab.errors import ImmunolabError, InputError
+from immunolab.version import VERSION
 
 if TYPE_CHECKING:
     from immunolab.pipeline.run import Outcome
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="immunolab", description="From cytometry files to paired shifts.")
-    parser.add_argument("--version", action="version", version=f"immunolab {version('immunolab')}")
+    parser.add_argument("--version", action="version", version=f"immunolab {VERSION}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for add in COMMANDS:
         add(commands)

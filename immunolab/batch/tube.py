@@ -18,6 +18,7 @@ from immunolab.batch.store import Store, content_key, file_sha256, write_atomica
 from immunolab.errors import DataFileError
 from immunolab.events import Channel, Events, Spillover
 from immunolab.tables import COUNTS, INTENSITIES, QUALITY, THRESHOLDS
+from immunolab.version import VERSION
 
 SUBSAMPLE = 50_000
 
@@ -44,10 +45,8 @@ class Tube:
 
     def key(self, sha256: str) -> str:
         """Return the content key of what reading this tube gives."""
-        from immunolab import __version__
-
         matrix = file_sha256(Path(self.spillover)) if self.spillover else ""
-        return content_key({"file": sha256, "panel": self.panel, "spillover": matrix, "version": __version__})
+        return content_key({"file": sha256, "panel": self.panel, "spillover": matrix, "version": VERSION})
 
 
 @dataclass(frozen=True)
@@ -62,12 +61,13 @@ class PrepareJob:
 
 @dataclass(frozen=True)
 class Prepared:
-    """The tube's content key, file hash and stored subsample ("" when none is needed)."""
+    """The tube's content key, file hash, stored subsample ("" when none is needed) and own name (``$FIL``)."""
 
     sample_id: str
     sha256: str
     key: str
     subsample: str
+    fil: str = ""
 
 
 def prepare(job: PrepareJob) -> Prepared:
@@ -79,8 +79,9 @@ def prepare(job: PrepareJob) -> Prepared:
         raise DataFileError(f"cannot be read: {error.strerror}", str(path), "check the path and the share") from None
     key = job.tube.key(sha256)
     if not job.subsample:
-        job.tube.read()
-        return Prepared(job.tube.sample_id, sha256, key, "")
+        from immunolab.loaders.fcs import read_header
+
+        return Prepared(job.tube.sample_id, sha256, key, "", read_header(path).text.get("$FIL", ""))
     name = content_key({"tube": key, "n": job.subsample, "seed": job.seed, "sample": job.tube.sample_id})
     target = Store(Path(job.root)).cached("subsample", name, ".npz")
     if not target.exists():
@@ -120,7 +121,8 @@ class MeasureJob:
     """Gate all events of a tube with its fitted strategy and write its tables.
 
     ``strategy`` is plain data; ``thresholds`` are this sample's rows of the thresholds table, None for
-    gates that were drawn; ``pairs`` are (population, denominator) whose shared events are counted.
+    gates that were drawn; ``unread`` names gates that could not be read; ``pairs`` are (population,
+    denominator) whose shared events are counted.
     """
 
     tube: Tube
@@ -128,29 +130,30 @@ class MeasureJob:
     key: str
     strategy: dict[str, Any]
     thresholds: tuple[dict[str, Any], ...] | None
+    unread: tuple[str, ...]
     pairs: tuple[tuple[str, str], ...]
     memberships: bool
-    seed: int
 
 
 def measure(job: MeasureJob) -> str:
     """Write one sample's folder: counts, thresholds, intensities, quality, shared events, gates, gate views."""
-    from immunolab.gating.apply import counts_table, evaluate, memberships_frame
+    from immunolab.gating.apply import counts_table, evaluate, memberships_frame, on_channels, sound
     from immunolab.gating.exchange.gatingml_out import write_gatingml
     from immunolab.gating.imported import imported_thresholds
     from immunolab.gating.strategy_data import strategy_from_dict
     from immunolab.plots.gate_views import gate_views, save_views
-    from immunolab.quality.events import check_events
+    from immunolab.quality.events import check_events, check_gates
     from immunolab.quantify import intensities, joint_counts
 
     store, sample_id = Store(Path(job.root)), job.tube.sample_id
     events = job.tube.read()
-    strategy = strategy_from_dict(job.strategy)
+    strategy, faults = sound(strategy_from_dict(job.strategy), events)
     memberships = evaluate(strategy, events)
     counts = counts_table(memberships, sample_id)
     names = [p.name for p in strategy.populations]
     masks = {p.name: memberships.masks[p.path] for p in strategy.populations if names.count(p.name) == 1}
     joints = joint_counts(masks, job.pairs)
+    gate_rows = check_gates(sample_id, [*job.unread, *(f"{fault.place}: {fault.message}" for fault in faults)])
     drawn = job.thresholds is None
     thresholds = imported_thresholds(strategy, events) if drawn else THRESHOLDS.frame(list(job.thresholds or ()))
 
@@ -158,11 +161,11 @@ def measure(job: MeasureJob) -> str:
         COUNTS.write(counts, folder / "counts.csv")
         THRESHOLDS.write(thresholds, folder / "thresholds.csv")
         INTENSITIES.write(intensities(events, masks, sample_id), folder / "intensities.csv")
-        QUALITY.write(check_events(events), folder / "quality.csv")
+        QUALITY.write(pd.concat([check_events(events), gate_rows], ignore_index=True), folder / "quality.csv")
         pd.DataFrame([asdict(j) for j in joints], columns=["population", "parent", "n_events"]).to_csv(
             folder / "joint.csv", index=False, lineterminator="\n"
         )
-        write_gatingml(strategy, folder / "gates.xml")
+        write_gatingml(on_channels(strategy, events), folder / "gates.xml")
         save_views(gate_views(strategy, events, memberships), folder / "views.npz")
 
     if job.memberships:

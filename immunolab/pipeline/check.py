@@ -75,21 +75,22 @@ def _check_file(
     names = [(channel.name, channel.label) for channel in header.channels]
     channels = resolve_channels([n for n, _ in names], [label for _, label in names], dict(panel.markers) or None)
     nothing = Events(np.empty((len(channels), 0), np.float32), channels, None, sample.sample_id, str(sample.file))
-    return ([] if sample.control_of else _gate_problems(sample, panel, nothing)), names
+    return ([] if sample.control_of else _gate_problems(sample, panel, nothing, header.text.get("$FIL", ""))), names
 
 
-def _gate_problems(sample: Sample, panel: PanelGates, nothing: Events) -> list[Problem]:
+def _gate_problems(sample: Sample, panel: PanelGates, nothing: Events, fil: str) -> list[Problem]:
     from immunolab.gating.apply import problems
     from immunolab.gating.fit import missing_markers
 
     try:
-        strategy = panel.gates.for_file(sample.file)
-        if panel.gates.declared:
+        strategy = panel.gates.for_file(sample.file.name, fil)
+        if panel.gates.needs_fit:
             missing_markers(strategy, nothing)
             return []
     except ImmunolabError as error:
         return [Problem(str(sample.file), "", error.message, error.hint)]
-    return [Problem(str(sample.file), p.place, p.message, p.hint) for p in problems(strategy, nothing)]
+    found = (*panel.gates.unread_for(sample.file.name, fil), *problems(strategy, nothing))
+    return [Problem(str(sample.file), p.place, p.message, p.hint) for p in found]
 
 
 def _drift(labels: Mapping[str, Mapping[str, list[tuple[str, str]]]], notes: list[str]) -> list[Problem]:

@@ -16,6 +16,7 @@ from immunolab.errors import GatingError
 from immunolab.gating.strategy import Strategy
 from immunolab.pipeline.gates import PanelGates
 from immunolab.study.sheet import Sample
+from immunolab.version import VERSION
 
 
 @dataclass(frozen=True)
@@ -52,20 +53,19 @@ def fit_jobs(
     """
     jobs = []
     for name, panel in panels.items():
-        if not panel.gates.declared or panel.gates.one is None:
+        if not panel.gates.needs_fit or panel.gates.declared is None:
             continue
         from immunolab.gating.fit import widest_scope
 
         own = [s for s in samples if s.panel == name and s.sample_id in prepared]
-        scope = widest_scope(panel.gates.one)
+        scope = widest_scope(panel.gates.declared)
         sets: dict[tuple[str, ...], list[Sample]] = {}
         for sample in (s for s in own if not s.control_of):
             sets.setdefault(_set_of(sample, scope), []).append(sample)
         for members in sets.values():
             controls = [s for s in own if s.control_of and s.batch in {m.batch for m in members}]
-            jobs.append(
-                (tuple(m.sample_id for m in members), _job(panel.gates.one, members, controls, prepared, store, seed))
-            )
+            job = _job(panel.gates.declared, members, controls, prepared, store, seed)
+            jobs.append((tuple(m.sample_id for m in members), job))
     return jobs
 
 
@@ -82,8 +82,6 @@ def _job(
     store: Store,
     seed: int,
 ) -> FitJob:
-    from immunolab import __version__
-
     tubes = tuple((m.sample_id, prepared[m.sample_id].subsample) for m in members)
     groups = tuple((m.sample_id, m.patient_id, m.batch, m.visit) for m in members)
     blanks = tuple((c.batch, c.marker, prepared[c.sample_id].subsample) for c in controls)
@@ -94,7 +92,7 @@ def _job(
         "groups": groups,
         "controls": [(batch, marker, Path(path).name) for batch, marker, path in blanks],
         "seed": seed,
-        "version": __version__,
+        "version": VERSION,
     }
     folder = store.cached("fit", content_key(parts), "")
     return FitJob(str(folder), strategy, tubes, groups, blanks, seed)

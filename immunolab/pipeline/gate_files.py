@@ -16,7 +16,8 @@ from immunolab.batch.store import write_atomically
 from immunolab.batch.workers import Failure, Pool, Task, run_tasks
 from immunolab.errors import ImmunolabError, InputError, Problem
 from immunolab.gating.agreement import agreement
-from immunolab.pipeline.gate_tube import GatedTube, GateJob, Reference, Source, Unread, gate_tube
+from immunolab.pipeline.gate_tube import GatedTube, GateJob, Reference, Unread, gate_tube
+from immunolab.pipeline.gates import Gates
 from immunolab.tables import COUNTS, FAILURES, THRESHOLDS, Table
 
 log = logging.getLogger("immunolab")
@@ -83,20 +84,20 @@ def gate_files(
     problems = _shared_stems(paths)
     absent = [path for path in paths if not path.is_file()]
     missing = [Problem(str(path), "", "there is no such file", "check the path") for path in absent]
-    source = reference = None
+    gates = reference = None
     try:
-        source = Source.read(Path(strategy))
+        gates = Gates.read(Path(strategy))
     except ImmunolabError as error:
         problems += _problems(error)
     try:
         reference = Reference.read(options.against) if options.against else None
     except ImmunolabError as error:
         problems += _problems(error)
-    if problems or source is None or len(missing) == len(paths):
+    if problems or gates is None or len(missing) == len(paths):
         raise InputError([*missing, *problems])
-    job = GateJob(source, reference, Path(out), options.memberships, options.seed)
+    job = GateJob(gates, reference, Path(out), options.memberships, options.seed)
     there = [path for path in paths if path not in absent]
-    _name_absent(source, there)
+    _name_absent(gates, there)
     results = _gate_all(there, job, options.jobs)
     return _write(results, missing, job, options)
 
@@ -190,9 +191,9 @@ def _problems(error: ImmunolabError) -> list[Problem]:
     return [Problem(error.where, "", error.message, error.hint)]
 
 
-def _name_absent(source: Source, paths: Sequence[Path]) -> None:
+def _name_absent(gates: Gates, paths: Sequence[Path]) -> None:
     """Say which files of a workspace were not given; that is no fault."""
     given = {path.name.lower() for path in paths}
-    absent = [name for name in source.names() if name.lower() not in given]
-    if absent and len(absent) < len(source.names()):
+    absent = [name for name in gates.names() if name.lower() not in given]
+    if absent and len(absent) < len(gates.names()):
         log.info("the gate file also has gates for %d files not given: %s", len(absent), ", ".join(absent[:5]))

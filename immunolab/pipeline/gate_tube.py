@@ -21,13 +21,12 @@ from immunolab.gating.agreement import (
 from immunolab.gating.apply import counts_table, evaluate, memberships_frame, on_channels, sound
 from immunolab.gating.exchange.imported import Workspace
 from immunolab.gating.exchange.workspace import read_workspace
-from immunolab.gating.strategy import Declared, Memberships, Strategy
+from immunolab.gating.strategy import Memberships, Strategy
+from immunolab.pipeline.gates import GATE_FILES, Gates
 
 if TYPE_CHECKING:
     from immunolab.events import Events
     from immunolab.gating.exchange.flowjo_out import WorkspaceSample
-
-GATE_FILES = (".xml", ".wsp")
 
 
 @dataclass(frozen=True)
@@ -40,40 +39,16 @@ class Chosen:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where gates come from: one declared strategy, or an import with gates for each file."""
+def choose(gates: Gates, events: Events, fil: str, seed: int) -> Chosen:
+    """Return a tube's own geometric gates; declared ones are placed on the tube's events."""
+    if gates.declared is None or not gates.needs_fit:
+        return Chosen(gates.for_file(events.file, fil), None, gates.unread_for(events.file, fil))
+    from immunolab.gating.fit import fit
 
-    declared: Strategy | None = None
-    imported: Workspace | None = None
-
-    @classmethod
-    def read(cls, path: Path) -> Source:
-        """Read YAML, Gating-ML or a FlowJo workspace; raises InputError."""
-        from immunolab.gating.strategy_file import read_strategy
-
-        if path.suffix.lower() in GATE_FILES:
-            return cls(imported=read_workspace(path))
-        return cls(declared=read_strategy(path))
-
-    def for_tube(self, events: Events, fil: str, seed: int) -> Chosen:
-        """Return a tube's own geometric gates."""
-        if self.imported is not None:
-            unread = self.imported.problems_for(events.file, fil)
-            return Chosen(self.imported.strategy_for(events.file, fil), None, unread)
-        assert self.declared is not None  # noqa: S101 - one of the two is always given
-        if not any(isinstance(population.gate, Declared) for population in self.declared.populations):
-            return Chosen(self.declared)
-        from immunolab.gating.fit import fit
-
-        fitted = fit(self.declared, [events], seed=seed)
-        absent = fitted.left_out.get(events.sample_id, ())
-        notes = (f"optional populations that the panel cannot gate: {', '.join(absent)}",) if absent else ()
-        return Chosen(fitted.strategies[events.sample_id], fitted.thresholds, notes=notes)
-
-    def names(self) -> list[str]:
-        """Return the file names that have gates of their own."""
-        return sorted(name for name in self.imported.strategies if name) if self.imported else []
+    fitted = fit(gates.declared, [events], seed=seed)
+    absent = fitted.left_out.get(events.sample_id, ())
+    notes = (f"optional populations that the panel cannot gate: {', '.join(absent)}",) if absent else ()
+    return Chosen(fitted.strategies[events.sample_id], fitted.thresholds, notes=notes)
 
 
 @dataclass(frozen=True)
@@ -142,7 +117,7 @@ def _table(counts: Mapping[str, int], sample_id: str) -> pd.DataFrame:
 class GateJob:
     """How tubes are gated, and where results go."""
 
-    source: Source
+    gates: Gates
     reference: Reference | None
     out: Path
     memberships: bool
@@ -184,7 +159,7 @@ def gate_tube(path: Path, job: GateJob) -> GatedTube | Unread:
     from immunolab.gating.exchange.gatingml_out import write_gatingml
     from immunolab.gating.imported import imported_thresholds
 
-    chosen = job.source.for_tube(events, fil, job.seed)
+    chosen = choose(job.gates, events, fil, job.seed)
     gates, found = sound(chosen.strategy, events)
     left_out = (*chosen.unread, *found)
     if not gates.populations:

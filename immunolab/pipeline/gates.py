@@ -6,41 +6,66 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from immunolab.errors import ImmunolabError, InputError, Problem
+from immunolab.errors import GatingError, ImmunolabError, InputError, Problem
 from immunolab.gating.strategy import Declared, Strategy
 from immunolab.study.sheet import PanelChoice, Study
 
 if TYPE_CHECKING:
-    from immunolab.gating.exchange.workspace import Workspace
+    from immunolab.gating.exchange.imported import Workspace
 
 BUILTIN = "treg_th17_tfh_teff"
+GATE_FILES = (".xml", ".wsp")
 
 
 @dataclass(frozen=True)
 class Gates:
-    """One strategy for all files, or a workspace that holds one for each."""
+    """Where gates come from: one strategy for all files, or an import with gates for each.
 
-    source: str
-    one: Strategy | None = None
-    workspace: Workspace | None = None
+    Attributes
+    ----------
+    declared : a strategy in YAML; its gates may have yet to be placed by data.
+    imported : a FlowJo workspace or Gating-ML file.
+    """
 
-    def for_file(self, path: Path) -> Strategy:
-        """Return the strategy of a file.
+    declared: Strategy | None = None
+    imported: Workspace | None = None
+
+    @classmethod
+    def read(cls, path: Path) -> Gates:
+        """Read YAML, Gating-ML or a FlowJo workspace; raises InputError."""
+        from immunolab.gating.exchange.workspace import read_workspace
+        from immunolab.gating.strategy_file import read_strategy
+
+        if path.suffix.lower() in GATE_FILES:
+            return cls(imported=read_workspace(path))
+        return cls(declared=read_strategy(path))
+
+    @property
+    def needs_fit(self) -> bool:
+        """Whether any gate has yet to be placed by data."""
+        return self.declared is not None and any(isinstance(p.gate, Declared) for p in self.declared.populations)
+
+    def for_file(self, file: str, fil: str = "") -> Strategy:
+        """Return the strategy of a file, chosen by its name, then by its ``$FIL``.
 
         Raises
         ------
         GatingError
-            The workspace does not hold the file.
+            The import has no gates for the file.
         """
-        if self.workspace is not None:
-            return self.workspace.strategy_for(path.name)
-        assert self.one is not None  # noqa: S101  -- one of the two is always given
-        return self.one
+        if self.imported is not None:
+            return self.imported.strategy_for(file, fil)
+        if self.declared is None:
+            raise GatingError("no gates were read", file, "name a strategy file")
+        return self.declared
 
-    @property
-    def declared(self) -> bool:
-        """Whether any gate has yet to be placed by data."""
-        return self.one is not None and any(isinstance(p.gate, Declared) for p in self.one.populations)
+    def unread_for(self, file: str, fil: str = "") -> tuple[Problem, ...]:
+        """Return the gates of a file that could not be read; ``place`` is the gate's path."""
+        return self.imported.problems_for(file, fil) if self.imported is not None else ()
+
+    def names(self) -> list[str]:
+        """Return the file names that have gates of their own."""
+        return sorted(name for name in self.imported.strategies if name) if self.imported else []
 
 
 def read_gates(strategy: Path | str | None) -> Gates:
@@ -50,22 +75,11 @@ def read_gates(strategy: Path | str | None) -> Gates:
     ------
     InputError
     """
-    from immunolab.gating.strategy_file import builtin_strategy, read_strategy
+    from immunolab.gating.strategy_file import builtin_strategy
 
-    if strategy is None or isinstance(strategy, str):
-        return Gates(strategy or BUILTIN, builtin_strategy(strategy or BUILTIN))
-    if strategy.suffix.lower() == ".wsp" or _is_flowjo_xml(strategy):
-        from immunolab.gating.exchange.workspace import read_workspace
-
-        return Gates(strategy.name, workspace=read_workspace(strategy))
-    return Gates(strategy.name, read_strategy(strategy))
-
-
-def _is_flowjo_xml(path: Path) -> bool:
-    if path.suffix.lower() != ".xml":
-        return False
-    with path.open("rb") as handle:
-        return b"<Workspace" in handle.read(4096)
+    if isinstance(strategy, Path):
+        return Gates.read(strategy)
+    return Gates(builtin_strategy(strategy or BUILTIN))
 
 
 @dataclass(frozen=True)
@@ -103,9 +117,9 @@ def _panel(choice: PanelChoice, definitions: str) -> PanelGates:
     from immunolab.vocabulary.panel import read_panel
 
     gates = read_gates(choice.strategy)
-    if definitions == "all" and gates.one is not None:
+    if definitions == "all" and gates.declared is not None:
         from immunolab.gating.definitions import with_all_definitions
 
-        gates = Gates(gates.source, with_all_definitions(gates.one))
+        gates = Gates(with_all_definitions(gates.declared))
     markers = tuple(read_panel(choice.panel).items()) if choice.panel else ()
     return PanelGates(gates, markers, str(choice.spillover) if choice.spillover else "")

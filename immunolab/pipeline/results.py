@@ -76,11 +76,11 @@ def _population_names(study: Study, panels: Mapping[str, PanelGates]) -> dict[st
         if panel is None or sample.control_of:
             continue
         try:
-            strategy = panel.gates.for_file(sample.file)
+            strategy = panel.gates.for_file(sample.file.name)
         except ImmunolabError:
             continue  # the sample fails by name when its gates are needed
         names |= {p.name: p.parent for p in strategy.populations}
-        if panel.gates.one is not None and len(panels) == 1:
+        if panel.gates.declared is not None and len(panels) == 1:
             break
     return names
 
@@ -153,7 +153,7 @@ def finish(
         compared=tables.compared,
         findings=tuple(finding for c in tables.comparisons for finding in c.warnings),
         notes=tables.notes,
-        strategies={name: panel.gates.one for name, panel in panels.items() if panel.gates.one is not None},
+        strategies={name: p.gates.declared for name, p in panels.items() if p.gates.declared is not None},
         inputs=_inputs(study, hashes),
         seed=seed,
     )
@@ -287,14 +287,19 @@ def _plan(study: Study, contrast: tuple[str, str], endpoints: Sequence[Endpoint]
         before=contrast[0],
         after=contrast[1],
         roles={e.id: e.role for e in endpoints},
-        noise=_noise(study.comparison.noise),
+        noise=_noise(study.comparison.noise, endpoints),
         batch=batches if len(set(batches.values())) > 1 else {},
     )
 
 
-def _noise(percent: float | None) -> Noise | None:
+def _noise(percent: float | None, endpoints: Sequence[Endpoint]) -> dict[str, Noise] | None:
+    """Return the declared assay noise of each gated endpoint; a ratio carries that of both subsets."""
     if percent is None:
         return None
-    s_w = math.sqrt(math.log1p((percent / 100.0) ** 2))
+    variance = math.log1p((percent / 100.0) ** 2)
     source = f"inter-assay CV of {percent:g} % declared by the study, taken as known from {_UNSTATED_NOISE_DF} repeats"
-    return Noise(s_w, _UNSTATED_NOISE_DF, source)
+    return {
+        e.id: Noise(math.sqrt(variance * (2 if e.statistic == "log_ratio" else 1)), _UNSTATED_NOISE_DF, source)
+        for e in endpoints
+        if e.kind == "subset"
+    }

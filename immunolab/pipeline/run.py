@@ -54,6 +54,14 @@ class RunOptions:
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """A tube's gates that need no fit, and those of its gates that could not be read."""
+
+    strategy: Strategy
+    unread: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True)
 class Outcome:
     """Samples computed, kept from an earlier run and failed; where the report is."""
 
@@ -159,7 +167,7 @@ def _wanted(run: _Run) -> list[Sample]:
 def _prepare(run: _Run, tubes: Mapping[str, Tube]) -> dict[str, Prepared]:
     tasks = []
     for sample in _wanted(run):
-        size = SUBSAMPLE if run.panels[sample.panel].gates.declared else 0
+        size = SUBSAMPLE if run.panels[sample.panel].gates.needs_fit else 0
         job = PrepareJob(tubes[sample.sample_id], str(run.store.root), size, run.options.seed)
         tasks.append(Task(sample.sample_id, "read", job, _cost(sample.file), (sample.sample_id,)))
     return {result.sample_id: result for _, result in run.work(prepare, tasks, "threads", "reading")}
@@ -169,9 +177,9 @@ def _cost(path: Path) -> int:
     return _BYTES_PER_FILE_BYTE * path.stat().st_size if path.exists() else 0
 
 
-def _strategies(run: _Run, prepared: Mapping[str, Prepared]) -> dict[str, str | Strategy]:
+def _strategies(run: _Run, prepared: Mapping[str, Prepared]) -> dict[str, str | Drawn]:
     """Return, for each sample, its strategy, or the folder that holds its fitted one."""
-    found: dict[str, str | Strategy] = {}
+    found: dict[str, str | Drawn] = {}
     jobs = fit_jobs(run.panels, _wanted(run), prepared, run.store, run.options.seed)
     if run.options.sample:
         jobs = [(names, job) for names, job in jobs if run.options.sample in names]
@@ -181,16 +189,19 @@ def _strategies(run: _Run, prepared: Mapping[str, Prepared]) -> dict[str, str | 
         found |= dict.fromkeys(names, folder)
     for sample in _wanted(run):
         gates = run.panels[sample.panel].gates
-        if sample.sample_id in prepared and not sample.control_of and not gates.declared:
+        if sample.sample_id in prepared and not sample.control_of and not gates.needs_fit:
+            fil = prepared[sample.sample_id].fil
             try:
-                found[sample.sample_id] = gates.for_file(sample.file)
+                found[sample.sample_id] = Drawn(
+                    gates.for_file(sample.file.name, fil), gates.unread_for(sample.file.name, fil)
+                )
             except GatingError as error:
                 run.failures[sample.sample_id] = Failure("gate", error.message, error.hint)
     return found
 
 
 def _measure(
-    run: _Run, tubes: Mapping[str, Tube], prepared: Mapping[str, Prepared], strategies: Mapping[str, str | Strategy]
+    run: _Run, tubes: Mapping[str, Tube], prepared: Mapping[str, Prepared], strategies: Mapping[str, str | Drawn]
 ) -> tuple[list[str], list[str]]:
     pairs = population_pairs(study_endpoints(run.study, run.panels))
     tasks, kept = [], []
@@ -216,7 +227,7 @@ def _measure(
 
 
 def _measure_job(
-    run: _Run, tube: Tube, prepared: Prepared, strategy: str | Strategy, pairs: tuple[tuple[str, str], ...]
+    run: _Run, tube: Tube, prepared: Prepared, strategy: str | Drawn, pairs: tuple[tuple[str, str], ...]
 ) -> MeasureJob | None:
     from immunolab.gating.strategy_data import strategy_to_dict
 
@@ -227,11 +238,10 @@ def _measure_job(
             return None
         plain, thresholds = record["strategy"], tuple(record["thresholds"])
     else:
-        plain, thresholds = strategy_to_dict(strategy), None
+        plain, thresholds = strategy_to_dict(strategy.strategy), None
+    unread = () if isinstance(strategy, str) else tuple(f"{p.place}: {p.message}" for p in strategy.unread)
     key = content_key({"tube": prepared.key, "strategy": plain, "thresholds": thresholds, "pairs": pairs})
-    return MeasureJob(
-        tube, str(run.store.root), key, plain, thresholds, pairs, run.options.memberships, run.options.seed
-    )
+    return MeasureJob(tube, str(run.store.root), key, plain, thresholds, unread, pairs, run.options.memberships)
 
 
 def _place_gates(store: Store, samples: Iterable[str]) -> None:

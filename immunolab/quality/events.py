@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -32,6 +34,16 @@ def check_events(events: Events) -> pd.DataFrame:
     rows = [_events_row(events), _finite_row(events), _margin_row(events), _steadiness_row(events)]
     rows += [_row(events, "header", None, None, "warn", text) for text in events.warnings]
     return QUALITY.frame([row for row in rows if row is not None])
+
+
+def check_gates(sample_id: str, left_out: Sequence[str]) -> pd.DataFrame:
+    """Return one QUALITY row for each gate that this tube's import or channels do not allow."""
+    return QUALITY.frame(
+        [
+            {"sample_id": sample_id, "check": "gate", "status": "warn", "message": f"left out: {text}"}
+            for text in left_out
+        ]
+    )
 
 
 def _row(

@@ -87,13 +87,13 @@ def render(run: RunTables, pictures: Sequence[Written], sheets: Sequence[Sheet])
 
 
 def _context(run: RunTables, pictures: Sequence[Written], sheets: Sequence[Sheet]) -> dict[str, Any]:
-    from immunolab import __version__
+    from immunolab.version import VERSION
 
     trial = run.study.trial
     return {
         "study": run.study.name,
         "trial": trial,
-        "version": __version__,
+        "version": VERSION,
         "standing": standing(run),
         "answers": answers(run),
         "notes": run.notes,
