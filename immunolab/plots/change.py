@@ -53,7 +53,9 @@ def verdict_strip(pairs: pd.DataFrame, named: EndpointLabel, *, ax: Axes | None 
     ax.axvline(null, color="#777777", linewidth=0.7, zorder=1)
     ax.set_yticks(range(len(rows)), [str(p) for p in rows["patient_id"]])
     ax.set_ylim(len(rows) - 0.5, -0.5)
-    ax.set_xlabel(f"{scale_word(scale)}, after / before: {folded(named.axis, 80)}; bars: 95 % CI of this patient")
+    ax.set_xlabel(
+        f"{scale_word(scale)}, after / before: {folded(named.axis, 80)}; bars: each patient's own 95 % interval"
+    )
     counts = ", ".join(f"{int((rows['verdict'] == v).sum())} {v.replace('_', ' ')}" for v in VERDICT_SYMBOLS)
     ax.set_title(f"{len(rows)} patients: {counts}")
     return ax

@@ -12,6 +12,7 @@ import pandas as pd
 from immunolab.plots.calendar import Calendar, shade, week_ticks
 from immunolab.plots.labels import EndpointLabel, bracket, folded, is_low, labels, scale_word
 from immunolab.plots.style import MM, NEUTRAL, SMALL, VERDICT_COLOURS, VERDICT_SYMBOLS, WIDTH, axes, figure, style
+from immunolab.plots.values import value_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,12 +46,12 @@ def spaghetti(
     ax = axes(ax, WIDTH, 70 * MM)
     rows = endpoints[endpoints["endpoint"] == endpoint].dropna(subset=["value", "study_day"])
     named = labels(rows, definitions).get(endpoint) or EndpointLabel(endpoint, endpoint, "", "", "")
-    visits = visit_order(endpoints, plan)
+    visits = visit_order(rows, plan)
     shade(ax, plan, words=words)
     for _, own in rows.groupby("patient_id", sort=False):
         _line(ax, own, visits, _GREY, 0.7)
     _middle(ax, rows, visits, named.colour)
-    value_axis(ax, named, rows["value"])
+    value_axis(ax, named, rows["value"].to_numpy(dtype=float), room=0.2)
     days = [*rows["study_day"], *plan.doses]
     if days:
         week_ticks(ax, min(days), max(days))
@@ -60,9 +61,9 @@ def spaghetti(
     return ax
 
 
-def visit_order(endpoints: pd.DataFrame, plan: Calendar) -> list[str]:
-    """Return the visits that samples have, by planned day, then by the median of their real days."""
-    days = endpoints.groupby("visit")["study_day"].median()
+def visit_order(rows: pd.DataFrame, plan: Calendar) -> list[str]:
+    """Return the visits an endpoint has values at, by planned day, or by the median of their real days."""
+    days = rows.groupby("visit")["study_day"].median()
     return sorted(map(str, days.index), key=lambda v: (plan.visits.get(v, days[v]), v))
 
 
@@ -97,25 +98,6 @@ def _middle(ax: Axes, rows: pd.DataFrame, visits: Sequence[str], tint: str) -> N
     ax.plot(places, middles, "-o", color=tint, linewidth=2, markersize=5, zorder=4)
 
 
-def value_axis(ax: Axes, named: EndpointLabel, values: pd.Series) -> None:
-    """Set scale, limits and label of a value axis: log2 for ratios and concentrations, else linear from zero."""
-    ax.set_ylabel(folded(named.axis, 40))
-    present = values.dropna().to_numpy(dtype=float)
-    if not present.size:
-        return
-    low, high = float(present.min()), float(present.max())
-    if named.axis_scale == "log2" and low > 0:
-        ax.set_yscale("log", base=2)
-        ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        ax.yaxis.set_minor_formatter(lambda *_: "")
-        reach = max(0.5, 0.1 * np.log2(high / low))
-        ax.set_ylim(low / 2**reach, high * 2 ** (1.6 * reach))
-    elif low >= 0:
-        ax.set_ylim(0, high * 1.22 or 1.0)
-    else:
-        ax.margins(y=0.18)
-
-
 @style()
 def one_pager(
     endpoints: pd.DataFrame,
@@ -130,27 +112,31 @@ def one_pager(
 
     Parameters
     ----------
-    endpoints, pairs : declared tables; rows of other patients are left out.
+    endpoints, pairs : declared tables of the cohort; which visits an endpoint has is told by all its patients.
     patient : coded id.
     plan : doses (the patient's own where they are known), phases, visits.
     most : panels on the page; the first endpoints in the order of the table are taken.
     """
-    own = endpoints[endpoints["patient_id"] == patient].dropna(subset=["value", "study_day"])
+    values = endpoints.dropna(subset=["value", "study_day"])
+    own = values[values["patient_id"] == patient]
     named = labels(endpoints, definitions)
     chosen = [name for name in named if (own["endpoint"] == name).any()][:most]
     rows = max(1, -(-len(chosen) // 2))
-    fig = figure(WIDTH, (16 + 36 * rows) * MM)
-    grid = fig.subplots(rows, 2, sharex=True, squeeze=False)
-    visits = visit_order(endpoints, plan)
+    height = 30 + 38 * rows
+    fig = figure(WIDTH, height * MM, layout=None)
+    grid = fig.subplots(rows, 2, squeeze=False)
+    fig.subplots_adjust(0.085, 12 / height, 0.99, 1 - 15 / height, wspace=0.2, hspace=0.5)
     for name, ax in zip(chosen, grid.flat, strict=False):  # a last panel may stay empty
+        visits = visit_order(values[values["endpoint"] == name], plan)
         _patient_panel(axes(ax), own[own["endpoint"] == name], named[name], visits, plan, patient)
         _verdict_words(ax, pairs[(pairs["patient_id"] == patient) & (pairs["endpoint"] == name)])
     for ax in list(grid.flat)[len(chosen) :]:
         ax.set_axis_off()
-    for ax in grid[-1]:
+    for ax in list(grid.flat)[max(0, len(chosen) - 2) : len(chosen)]:
         ax.set_xlabel("week (from actual study day)")
     days = "doses as given" if patient in plan.patient_doses else "doses as planned"
-    fig.suptitle(f"{patient}: shaded where treated, one tick a dose ({days}); open: below quantification", fontsize=9)
+    text = f"{patient}: shaded where treated, one tick a dose ({days}); open: below quantification"
+    fig.text(0.012, 1 - 2 / height, text, fontsize=9, va="top")
     return fig
 
 
@@ -159,7 +145,7 @@ def _patient_panel(
 ) -> None:
     shade(ax, plan, patient, words=False)
     _line(ax, rows, visits, named.colour, 1.4)
-    value_axis(ax, named, rows["value"])
+    value_axis(ax, named, rows["value"].to_numpy(dtype=float), room=0.2)
     ax.set_ylabel(folded(named.quantity, 22), fontsize=SMALL)
     ax.set_title(named.population, loc="left", weight="bold", color=named.colour)
     days = [*rows["study_day"], *plan.days(patient)]

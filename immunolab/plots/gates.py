@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,9 +13,8 @@ from immunolab.events import Events
 from immunolab.gating.strategy import Memberships, Strategy
 from immunolab.plots.gate_views import GateView, gate_views
 from immunolab.plots.labels import number
-from immunolab.plots.quality import sample_ticks
 from immunolab.plots.scales import Scale
-from immunolab.plots.style import ALARM, BATCH_COLOURS, HALF, MM, SMALL, WIDTH, axes, figure, style
+from immunolab.plots.style import ALARM, BATCH_COLOURS, MM, SMALL, WIDTH, axes, figure, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -117,13 +116,13 @@ def _apply(ax: Axes, scale: Scale, which: str) -> None:
         marks = ax.plot(edge, scale.minor, "_", transform=ax.get_yaxis_transform())
         ax.set_ylim(scale.low, scale.high)
     marks[0].set(color="black", markersize=3, markeredgewidth=0.4, clip_on=False, zorder=4)
-    axis.set_label_text(textwrap.shorten(scale.label, 26, placeholder="…"), fontsize=SMALL)
+    axis.set_label_text(_cut(scale.label, 24), fontsize=SMALL)
     axis.labelpad = 1
 
 
 def _heading(view: GateView, ax: Axes) -> None:
-    name = view.name if len(view.name) <= 19 else f"{view.name[:18]}…"
-    share = "no parent events" if view.n_parent == 0 else f"{number(view.percent)} % of {_short(view.parent)}"
+    name = _cut(view.name, 19)
+    share = "no parent events" if view.n_parent == 0 else f"{number(view.percent)} % of {_cut(view.parent, 12)}"
     part = f" ({view.part})" if view.part else ""
     above: Any = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "bottom"}
     ax.annotate(name + part, (0, 1), (0, 22), fontsize=8, weight="bold", **above)
@@ -140,52 +139,70 @@ def _inside(ax: Axes, text: str, height: float, va: str, tint: str) -> None:
         ax.text(0.03, height, text, transform=ax.transAxes, fontsize=SMALL, color=tint, va=va, zorder=5, bbox=box)
 
 
-def _short(parent: str) -> str:
-    return parent if len(parent) <= 14 else f"{parent[:13]}…"
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 @style()
-def gate_drift(
-    thresholds: pd.DataFrame,
-    population: str,
-    marker: str,
-    order: Sequence[str],
-    *,
-    batches: dict[str, str] | None = None,
-    ax: Axes | None = None,
-) -> Axes:
-    """Draw where one border was placed in each sample, in run order.
+def gate_drift(thresholds: pd.DataFrame, order: Sequence[str], *, batches: Mapping[str, str] | None = None) -> Figure:
+    """Return where each border was placed in each sample, in run order, one panel a border.
+
+    Populations that share a border share its panel. A line marks each change of batch.
 
     Parameters
     ----------
     thresholds : THRESHOLDS rows.
-    population, marker : the border.
     order : sample_ids in the order they were acquired.
-    batches : sample_id to batch, which colours the points; a line marks each change of batch.
+    batches : sample_id to batch, which colours the points.
     """
-    ax = axes(ax, HALF, 55 * MM)
-    rows = thresholds[(thresholds["population"] == population) & (thresholds["marker"] == marker)]
-    rows = rows.drop_duplicates("sample_id").set_index("sample_id").reindex(list(order))
-    named = batches or {}
-    names = list(dict.fromkeys(named.get(sample, "") for sample in order))
-    for i, (sample, row) in enumerate(rows.iterrows()):
+    borders = list(_borders(thresholds, order))
+    rows = max(1, -(-len(borders) // 3))
+    height = 24 + 34 * rows
+    fig = figure(WIDTH, height * MM, layout=None)
+    grid = fig.add_gridspec(
+        rows, 3, left=0.06, right=0.99, bottom=10 / height, top=1 - 15 / height, wspace=0.26, hspace=0.5
+    )
+    for i, (title, frame) in enumerate(borders):
+        _draw_border(axes(fig.add_subplot(grid[i])), title, frame, order, batches or {})
+    words = "Borders on the display scale, samples in run order; bars: 95 % interval; open: flagged"
+    fig.text(0.012, 1 - 2 / height, words, fontsize=8, va="top")
+    _batch_key(fig, [(batches or {}).get(sample, "") for sample in order], 1 - 6.5 / height)
+    return fig
+
+
+def _borders(thresholds: pd.DataFrame, order: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield each distinct border: its marker and populations, and its rows by sample in run order."""
+    shared: dict[tuple[object, ...], tuple[list[str], pd.DataFrame]] = {}
+    for (marker, population), rows in thresholds.groupby(["marker", "population"], sort=False):
+        frame = rows.drop_duplicates("sample_id").set_index("sample_id").reindex(list(order))
+        key = (marker, *frame["threshold"].fillna(np.inf))
+        shared.setdefault(key, ([], frame))[0].append(str(population))
+    for key, (populations, frame) in shared.items():
+        more = f" +{len(populations) - 1}" if len(populations) > 1 else ""
+        yield f"{_cut(f'{key[0]}: {populations[0]}', 24)}{more}", frame
+
+
+def _draw_border(ax: Axes, title: str, frame: pd.DataFrame, order: Sequence[str], batches: Mapping[str, str]) -> None:
+    names = list(dict.fromkeys(batches.get(sample, "") for sample in order))
+    for i, (sample, row) in enumerate(frame.iterrows()):
         if pd.isna(row["threshold"]):
             continue
-        tint = BATCH_COLOURS[names.index(named.get(str(sample), "")) % len(BATCH_COLOURS)]
+        tint = BATCH_COLOURS[names.index(batches.get(str(sample), "")) % len(BATCH_COLOURS)]
         if not pd.isna(row["ci_low"]) and not pd.isna(row["ci_high"]):
             ax.plot([i, i], [row["ci_low"], row["ci_high"]], color=tint, linewidth=1)
         flagged = not pd.isna(row["flag"]) and str(row["flag"]) != ""
-        ax.plot(i, row["threshold"], "o", color=tint, markersize=3.5, markerfacecolor="white" if flagged else tint)
+        ax.plot(i, row["threshold"], "o", color=tint, markersize=3, markerfacecolor="white" if flagged else tint)
     for i in range(1, len(order)):
-        if named.get(order[i], "") != named.get(order[i - 1], ""):
+        if batches.get(order[i], "") != batches.get(order[i - 1], ""):
             ax.axvline(i - 0.5, color="#888888", linewidth=0.6, linestyle=":")
-    for i, name in enumerate(names):
+    ax.set(xlim=(-0.7, max(len(order), 1) - 0.3), xticks=[])
+    ax.locator_params(axis="y", nbins=4)
+    ax.set_title(title, fontsize=SMALL)
+    ax.set_xlabel(f"n = {int(frame['threshold'].notna().sum())}", fontsize=SMALL, labelpad=2)
+
+
+def _batch_key(fig: Figure, batches: Sequence[str], height: float) -> None:
+    for i, name in enumerate(dict.fromkeys(batches)):
         if name:
-            ax.plot([], [], "o", color=BATCH_COLOURS[i % len(BATCH_COLOURS)], markersize=3.5, label=f"batch {name}")
-    ax.set(xlim=(-0.7, len(order) - 0.3), ylabel=f"{marker} border of {population}\n(display scale)")
-    ax.set_xlabel("samples in run order")
-    sample_ticks(ax, order)
-    ax.set_title(f"{population}: {marker} border, n = {int(rows['threshold'].notna().sum())} samples (open = flagged)")
-    if any(names):
-        ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handletextpad=0.2)
-    return ax
+            tint = BATCH_COLOURS[i % len(BATCH_COLOURS)]
+            fig.text(0.012 + 0.12 * i, height, f"● batch {name}", fontsize=SMALL, color=tint, va="top")

@@ -13,6 +13,7 @@ from immunolab.gating.strategy import Dimension
 from immunolab.transforms import Asinh, Identity, Linear, Transform
 
 _TOP = 262144.0  # 2^18: the top of most cytometers' scale
+_NEAR = 0.25  # share of an axis by which it grows to show a border
 _APART = 0.16  # share of an axis that two tick labels need
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -44,11 +45,12 @@ def scale_of(
 
     The ends come from the transform where it has ends of its own, else from the next power of two
     (linear) or ten (arcsinh) above the events, so that the visits of a patient share one axis; an axis
-    grows when the gate's border would lie outside.
+    grows to a border a little way outside, while a border far away (of a gate open on that side) is cut.
     """
     low, high = _ends(dimension.transform, values)
+    near = _NEAR * (high - low)
     for border in borders:
-        if border is not None and np.isfinite(border):
+        if border is not None and low - near <= border <= high + near:
             low, high = min(low, border), max(high, border)
     ticks, words, minor = _ticks(dimension.transform, low, high)
     return Scale(_label(dimension, events), low, high, ticks, words, minor)
@@ -102,6 +104,7 @@ def _linear_ticks(
     power = 10.0 ** np.floor(np.log10(rough))
     step = next((m * power for m in (1, 2, 5) if m * power >= rough), 10 * power)
     values = np.arange(np.ceil(start / step), np.floor(stop / step) + 1) * step
+    values = values + 0.0  # no negative zero
     places = transform.apply(values)
     return tuple(map(float, places)), tuple(map(_thousands, values)), ()
 

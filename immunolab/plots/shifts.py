@@ -11,6 +11,7 @@ import pandas as pd
 from immunolab.plots.labels import EndpointLabel, back, bracket, folded, interval, is_low, labels, p_number, p_text
 from immunolab.plots.labels import span as spread_of
 from immunolab.plots.style import HALF, MM, SMALL, WIDTH, axes, style
+from immunolab.plots.values import value_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +21,7 @@ _ROLE_TITLES = {
     "secondary": "Secondary",
     "exploratory": "Exploratory (no claim)",
 }
+_BLANK = {"facecolor": "white", "edgecolor": "none", "pad": 1}
 _MOST_NAMED = 16
 
 
@@ -52,7 +54,8 @@ def paired_lines(
     named = labels(of_endpoint, definitions).get(endpoint) or EndpointLabel(endpoint, endpoint, "", "", "")
     rows = _of(pairs, endpoint, cohort)
     both = rows.dropna(subset=["before", "after"])
-    _value_axis(ax, named, both)
+    value_axis(ax, named, both[["before", "after"]].to_numpy(dtype=float))
+    ax.set_xlim(-0.35, 1.5)
     flags = _low_flags(of_endpoint)
     for _, pair in both.iterrows():
         ax.plot([0, 1], [pair["before"], pair["after"]], color=named.colour, alpha=0.65, linewidth=0.9, zorder=2)
@@ -72,22 +75,6 @@ def paired_lines(
 def _of(table: pd.DataFrame, endpoint: str, cohort: str | None) -> pd.DataFrame:
     rows = table[table["endpoint"] == endpoint]
     return rows if cohort is None else rows[rows["cohort"].fillna("") == cohort]
-
-
-def _value_axis(ax: Axes, named: EndpointLabel, both: pd.DataFrame) -> None:
-    values = both[["before", "after"]].to_numpy(dtype=float)
-    ax.set_ylabel(folded(named.axis, 40))
-    if named.axis_scale == "log2" and values.size and (values > 0).all():
-        ax.set_yscale("log", base=2)
-        ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        low, high = np.log2(values.min()), np.log2(values.max())
-        room = max(0.5, 0.12 * (high - low))
-        ax.set_ylim(2 ** (low - room), 2 ** (high + room))
-    elif values.size and (values >= 0).all():
-        ax.set_ylim(0, float(values.max()) * 1.08 or 1.0)
-    else:
-        ax.margins(y=0.08)
-    ax.set_xlim(-0.35, 1.5)
 
 
 def _low_flags(rows: pd.DataFrame) -> set[tuple[str, str]]:
@@ -254,7 +241,9 @@ def _forest_row(ax: Axes, plot: Axes, y: float, row: pd.Series, named: Mapping[s
     for x, word in zip(_COLUMNS, words, strict=True):
         plot.text(x, y, word, **beside)
     if row["estimate_scale"] not in ("log_odds", "log"):
-        plot.text((_LEFT + _RIGHT) / 2, y, "difference: see number", ha="center", color="#666666", **beside)
+        plot.text(
+            (_LEFT + _RIGHT) / 2, y, "difference: see number", ha="center", color="#666666", bbox=_BLANK, **beside
+        )
         return []
     if pd.isna(row["estimate"]):
         return []

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pandas as pd
 
 from immunolab.plots.labels import EndpointLabel, back, number, p_text, scale_word, span
 from immunolab.report.run_tables import RunTables, in_cohort
+from immunolab.study.trial import Endpoint
 
 SINGLE_ARM = (
     "Single-arm, uncontrolled: a change from before to after cannot be attributed to the drug alone "
@@ -70,9 +72,26 @@ def _absent(run: RunTables, cohort: str) -> Answer | None:
         return Answer(
             f"{where}no primary endpoint", ("The study declares no primary endpoint that this run computes.",), ()
         )
+    rates = [text for e in lacking for text in _response(run, e)]
     names = "; ".join(f"{e.id} ({e.statistic.replace('_', ' ')}{f' of {e.score}' if e.score else ''})" for e in lacking)
-    text = f"Not computed in this run: {names}. What follows is not the primary endpoint."
-    return Answer(f"{where}primary endpoint", (text,), ())
+    text = f"Not compared between visits in this run: {names}. What follows is not the primary endpoint."
+    return Answer(f"{where}primary endpoint", (*rates, text), ())
+
+
+def _response(run: RunTables, endpoint: Endpoint) -> Iterator[str]:
+    """Yield the response rate at the last visit that has one, for an endpoint told by responders."""
+    if endpoint.statistic != "responder_proportion" or "responders" not in run.tables or len(run.cohorts) > 1:
+        return
+    table = run.tables["responders"]
+    rows = table[(table["score"] == endpoint.score) & (table["n_evaluable"] > 0)]
+    for criterion, own in rows.groupby("criterion", sort=False):
+        row = own.iloc[-1]
+        doubt = "" if row["verified"] == "yes" else " The definition was not checked against its source."
+        yield (
+            f"{endpoint.score} ({criterion}) at {row['visit']}: {row['n_responders']} of {row['n_evaluable']} evaluable "
+            f"patients, {number(row['percent'])} %, Clopper-Pearson 95 % CI {number(row['ci_low'])} to "
+            f"{number(row['ci_high'])} %.{doubt}"
+        )
 
 
 def _answer(run: RunTables, cohort: str, row: pd.Series) -> Answer:
@@ -122,7 +141,10 @@ def _patients(pairs: pd.DataFrame) -> str:
     counts = Counter(pairs["verdict"])
     words = {"rise": "rise", "fall": "fall", "within_noise": "within noise", "not_evaluable": "not evaluable"}
     parts = [f"{counts.get(verdict, 0)} {text}" for verdict, text in words.items()]
-    return f"Patient by patient, of {len(pairs)}: {', '.join(parts)}."
+    open_cases = pairs.loc[pairs["verdict"] == "not_evaluable", "reason"].dropna()
+    reasons = [f"{reason} ({n})" for reason, n in Counter(map(str, open_cases)).most_common(3)]
+    because = f" Not evaluable because: {'; '.join(reasons)}." if reasons else ""
+    return f"Patient by patient, of {len(pairs)}: {', '.join(parts)}.{because}"
 
 
 def _timing(run: RunTables, pairs: pd.DataFrame) -> str:

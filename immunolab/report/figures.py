@@ -85,16 +85,15 @@ def _cohort_figures(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
 
 
 def run_figures(run: RunTables) -> Iterator[ReportFigure]:
-    """Yield the figures of the whole run: where each fitted border lies, and two checks, in run order."""
+    """Yield the figures of the whole run: where the fitted borders lie, and the checks, in run order."""
     order, batches = _run_order(run), {s.sample_id: s.batch for s in run.samples if s.batch}
     words = "Samples in the order of the sheet's study days within batches; colours are batches."
     borders = run["thresholds"].dropna(subset=["threshold", "marker"])
     fitted = borders[~borders["control"].isin(["fixed", "imported"])]
-    for keys, rows in fitted.groupby(["population", "marker"], sort=False):
-        population, marker = map(str, keys)  # type: ignore[call-overload]
-        draw = partial(_on_axes, partial(gate_drift, rows, population, marker, order, batches=batches), HALF, 62 * MM)
-        caption = f"Where the {marker} border of {population} was placed, with its 95 % interval. {words}"
-        yield ReportFigure(_name("drift", population, marker), "quality", caption, draw, rows)
+    if len(fitted):
+        draw = partial(gate_drift, fitted, order, batches=batches)
+        caption = f"Where each border was placed in each sample, with its 95 % interval. {words}"
+        yield ReportFigure("gate_drift", "quality", caption, draw, fitted, wide=True)
     for check in _CHECKS:
         rows = run["quality"][run["quality"]["check"] == check]
         if rows["value"].notna().any():
@@ -205,7 +204,7 @@ def _one_pagers(run: RunTables, cohort: str, shifts: pd.DataFrame) -> Iterator[R
     for patient in dict.fromkeys(kept["patient_id"]):
         own = ranked[ranked["patient_id"] == patient]
         pairs = run["pairs"][run["pairs"]["patient_id"] == patient]
-        draw = partial(one_pager, own, pairs, str(patient), run.calendar)
+        draw = partial(one_pager, ranked, pairs, str(patient), run.calendar)
         caption = f"{patient}: its endpoints over actual study days, primary first, with the call of each."
         yield ReportFigure(_name("patient", str(patient)), "one_pagers", caption, draw, own, wide=True)
 

@@ -9,7 +9,15 @@ import pandas as pd
 
 from immunolab.plots.labels import number, p_number
 
-_WORDS = {"label": "label", "method": "words", "adjustment": "words", "what": "label", "message": "label"}
+_WORDS = {
+    "label": "label",
+    "kind": "number",
+    "contrast": "number",
+    "method": "words",
+    "adjustment": "words",
+    "what": "label",
+    "message": "label",
+}
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from immunolab.plots.labels import back, scale_word
 from immunolab.report import flow, methods
 from immunolab.report.answer import answers, standing
 from immunolab.report.contact import Apply, Sheet, contact_sheets
 from immunolab.report.figures import Written, cohort_figures, run_figures, unique, write_figure
 from immunolab.report.grid import Grid, grid
 from immunolab.report.manifest import write_manifest
-from immunolab.report.patients import patient_grid
+from immunolab.report.patients import patient_grid, responders_grid
 from immunolab.report.run_tables import RunTables
 
 _SHIFT_COLUMNS = {
@@ -25,9 +26,10 @@ _SHIFT_COLUMNS = {
     "n_pairs": "n pairs",
     "median_before": "Median before",
     "median_after": "Median after",
-    "fold": "Odds ratio or fold",
-    "fold_low": "95 % CI low",
-    "fold_high": "95 % CI high",
+    "kind": "Change as",
+    "change": "Change",
+    "change_low": "95 % CI low",
+    "change_high": "95 % CI high",
     "p_value": "p",
     "q_value": "q",
     "sensitivity_p_value": "p signed-rank",
@@ -107,6 +109,7 @@ def _context(run: RunTables, pictures: Sequence[Written], sheets: Sequence[Sheet
         "quality": flow.quality(run),
         "failures": flow.failures(run),
         "thresholds": _thresholds(run),
+        "responders": responders_grid(run),
         "registered": methods.registered_grid(run),
         "warnings": methods.warnings_grid(run),
         "definitions": methods.definitions_grid(run),
@@ -142,16 +145,14 @@ def _patients(run: RunTables, cohort: str) -> Iterator[dict[str, Any]]:
 
 
 def shift_grid(run: RunTables, cohort: str) -> Grid:
-    """Return the cohort's table of shifts, primary endpoints first."""
-    import numpy as np
-
-    frame = run.shifts_of(cohort).copy()
+    """Return the cohort's table of shifts, primary endpoints first; odds ratios and folds are turned back from logs."""
+    frame = run.shifts_of(cohort)
     order = frame["role"].map({"primary": 0, "secondary": 1, "exploratory": 2})
     frame = frame.assign(order=order).sort_values("order", kind="stable")
     frame["label"] = [run.label_of(str(name)).axis for name in frame["endpoint"]]
-    ratio = frame["fold"].notna()
-    for limit in ("low", "high"):
-        frame[f"fold_{limit}"] = np.exp(frame[f"ci_{limit}"].where(ratio))
+    frame["kind"] = [scale_word(str(scale)) for scale in frame["estimate_scale"]]
+    for column, source in (("change", "estimate"), ("change_low", "ci_low"), ("change_high", "ci_high")):
+        frame[column] = [back(v, str(s)) for v, s in zip(frame[source], frame["estimate_scale"], strict=True)]
     return grid(frame, _SHIFT_COLUMNS, empty="No two visits could be compared.", alarms=("warnings",))
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 from immunolab.plots.labels import bracket
 from immunolab.plots.style import VERDICT_SYMBOLS
-from immunolab.report.grid import Cell, Grid, cell
+from immunolab.report.grid import Cell, Grid, cell, grid
 from immunolab.report.run_tables import RunTables, in_cohort
 
 _VERDICTS = {"rise": "rise", "fall": "fall", "within_noise": "within noise", "not_evaluable": "not evaluable"}
@@ -40,3 +40,23 @@ def _row(row: pd.Series) -> tuple[Cell, ...]:
 def _at(row: pd.Series, side: str) -> Cell:
     value = cell(row[side], side)
     return Cell(f"{value.text} ({row[f'visit_{side}']})", value.value, "number") if value.text else Cell("no value")
+
+
+def responders_grid(run: RunTables) -> Grid:
+    """Return responders by score and visit; empty for a run without scores."""
+    columns = {
+        "score": "Score",
+        "criterion": "Counts as responder",
+        "visit": "Visit",
+        "n_patients": "Patients",
+        "n_evaluable": "Evaluable",
+        "n_responders": "Responders",
+        "percent": "% of evaluable",
+        "ci_low": "95 % CI low",
+        "ci_high": "95 % CI high",
+        "percent_worst_case": "% if not evaluable counts as none",
+        "verified": "Definition checked",
+    }
+    if "responders" not in run.tables:
+        return Grid(tuple(columns.values()), (), "No responder is told by this run's scores.")
+    return grid(run.tables["responders"], columns)

@@ -35,7 +35,8 @@ class RunTables:
     Attributes
     ----------
     study : the study as read; its trial gives calendar, windows and registered endpoints.
-    tables : by name, as in `immunolab.tables.ALL`; an absent one counts as empty.
+    tables : by name, as in `immunolab.tables.ALL`, and ``responders``, ``scores`` where there are scores; an
+        absent one counts as empty.
     endpoints : what the study compares, one denominator each.
     compared : what was compared with what, one for each contrast.
     findings : weaknesses the comparison named.

@@ -1,0 +1,55 @@
+"""The axis of measured values: linear from zero, or log2 with ticks where they can be read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from immunolab.plots.labels import EndpointLabel, folded
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_FEW_OCTAVES = 2.5
+
+
+def value_axis(ax: Axes, named: EndpointLabel, values: ArrayLike, *, room: float = 0.08) -> None:
+    """Set scale, limits and label of the y axis for an endpoint's values.
+
+    Ratios and concentrations stand on log2, as long as all are above zero; other values on a linear
+    axis from zero, or around their range when some are negative. ``room`` is left free above, as a
+    share of the axis.
+    """
+    ax.set_ylabel(folded(named.axis, 40))
+    present = np.asarray(values, dtype=float).ravel()
+    present = present[np.isfinite(present)]
+    if not present.size:
+        return
+    low, high = float(present.min()), float(present.max())
+    if named.axis_scale == "log2" and low > 0:
+        _log2(ax, low, high, room)
+    elif low >= 0:
+        ax.set_ylim(0, high * (1 + room) or 1.0)
+    else:
+        span = (high - low) or abs(high) or 1.0
+        ax.set_ylim(low - 0.08 * span, high + room * span)
+
+
+def _log2(ax: Axes, low: float, high: float, room: float) -> None:
+    from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
+
+    octaves = np.log2(high / low)
+    margin = max(0.25, 0.1 * octaves)
+    bottom, top = low / 2**margin, high * 2 ** (margin + room * octaves)
+    ax.set_yscale("log", base=2)
+    ax.set_ylim(bottom, top)
+    if np.log2(top / bottom) < _FEW_OCTAVES:
+        ticks = np.asarray(MaxNLocator(5).tick_values(bottom, top))
+    else:
+        powers = np.arange(np.ceil(np.log2(bottom)), np.floor(np.log2(top)) + 1)
+        ticks = 2.0 ** powers[:: max(1, len(powers) // 6)]
+    ax.yaxis.set_major_locator(FixedLocator([float(tick) for tick in ticks if bottom <= tick <= top]))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:.4g}")
