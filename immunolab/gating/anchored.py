@@ -22,6 +22,7 @@ _LEAST_SD, _MOST_SD_U, _MOST_SD_V = 0.35, 1.0, 2.0
 # widest groups as a share of the corner's distance from the reference: counts of few molecules spread far
 _RIVALS_WIDTH, _TARGET_WIDTH = 0.2, 0.35
 _LEAST_EVENTS = 8.0
+_NEAREST_U, _NEAREST_V = 2.6, -1.0  # a group nearer to the reference is its shoulder, not a cloud
 _RIVALS_REACH = 0.68
 
 
@@ -116,7 +117,9 @@ def fit_mixture(cells: Cells, start: Mixture | None = None, rounds: int = 80) ->
         model = after
         if moved < 1e-3:
             break
-    return model if model.weights[_TARGET] * cells.counts.sum() >= _LEAST_EVENTS else None
+    u, v = model.means[_TARGET]
+    there = u > _NEAREST_U and v < _NEAREST_V
+    return model if there and model.weights[_TARGET] * cells.counts.sum() >= _LEAST_EVENTS else None
 
 
 def straight_border(cells: Cells, model: Mixture, slope: float) -> tuple[float, float] | None:

@@ -62,7 +62,7 @@ class Quadrants:
     y: Cut
 
 
-def singlets(x: Array, y: Array, reference: Pair | None = None, *, k: float = 5.0, width: float = 0.06) -> Band:
+def singlets(x: Array, y: Array, *, k: float = 5.0, width: float = 0.06) -> Band:
     """Return the band of single cells around the robust line through the origin of height on area.
 
     Parameters
@@ -87,7 +87,6 @@ def singlets(x: Array, y: Array, reference: Pair | None = None, *, k: float = 5.
 def lymphocytes(
     x: Array,
     y: Array,
-    reference: Pair | None = None,
     *,
     distance_square: float = _SQUARE_OF_999,
     blasts: bool = False,
@@ -193,7 +192,7 @@ def _corner_cells(x: Array, y: Array, reference: Pair | None, y_side: str) -> tu
     return anchor, Cells.of(anchor.u(x), anchor.v(y)), sign, flags
 
 
-def quadrants(x: Array, y: Array, reference: Pair | None = None) -> Quadrants:
+def quadrants(x: Array, y: Array) -> Quadrants:
     """Return one valley on x and, among the x-negative events, one on y.
 
     Looking for the second border where the first marker is absent keeps a tilted double-positive

@@ -211,7 +211,7 @@ class _Fit:
             "sample": lambda tube: (tube.sample_id,),
             "patient": lambda tube: (tube.patient, tube.batch),
             "batch": lambda tube: (tube.batch,),
-            "study": lambda tube: (),
+            "study": lambda _: (),
         }[scope]
         served: dict[tuple[str, ...], list[TubeState]] = {}
         for tube in self.tubes:

@@ -82,10 +82,7 @@ def _absent(strategy: Strategy, events: Events) -> Iterator[tuple[str, tuple[str
     required: dict[str, list[str]] = {}
     for population in strategy.populations:
         lacking = tuple(name for name in needed_markers(population) if name not in have)
-        if _rests_on(population, out, optional):
-            out.add(population.path)
-            yield population.path, lacking
-        elif lacking and population.path in optional:
+        if _rests_on(population, out, optional) or (lacking and population.path in optional):
             out.add(population.path)
             yield population.path, lacking
         elif lacking:

@@ -183,7 +183,7 @@ def _ordered(reader: Reader, entries: Mapping[str, tuple[int, Any]], needs: Mapp
     order: list[str] = []
     left = list(entries)
     while left:
-        ready = next((n for n in left if all(m in order or m in (ROOT, n) or m not in entries for m in needs[n])), None)
+        ready = next((n for n in left if all(m in order or m == ROOT or m not in entries for m in needs[n])), None)
         if ready is None:
             _fault_cycle(reader, left, entries, needs)
             return order

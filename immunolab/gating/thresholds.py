@@ -88,6 +88,8 @@ def mixture(values: Array, *, components: int = 2, within: Window = None) -> Cut
     values = _finite(values)
     if len(values) < max(_FEWEST, 3 * components):
         return Cut(np.nan, _few(values))
+    if np.ptp(values) == 0:
+        return Cut(np.nan, (*_few(values), "unimodal"))
     weight, mean, sd = _em(values, components)
     top, below = components - 1, components - 2
     grid = np.linspace(mean[below], mean[top], 512)
@@ -171,7 +173,7 @@ def _em(values: Array, components: int, rounds: int = 200) -> tuple[Array, Array
         share *= (counts / np.maximum(share.sum(axis=1), 1e-300))[:, None]
         mass = np.maximum(share.sum(axis=0), 1e-9)
         weight, mean = mass / mass.sum(), (share * centre[:, None]).sum(axis=0) / mass
-        floor = 2 * (edges[1] - edges[0])
+        floor = max(2 * (edges[1] - edges[0]), 1e-9)
         sd = np.maximum(np.sqrt((share * (centre[:, None] - mean) ** 2).sum(axis=0) / mass), floor)
     order = np.argsort(mean)
     return weight[order], mean[order], sd[order]

@@ -1,0 +1,298 @@
+"""Declared gates on planted tubes: right cells, one rule for a patient's visits, flags instead of failures."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from planted import MARKERS, f1, planted_tube
+
+from immunolab.config import parse_yaml
+from immunolab.errors import GatingError
+from immunolab.gating.apply import counts_table, evaluate
+from immunolab.gating.cards import Card, register
+from immunolab.gating.definitions import with_all_definitions
+from immunolab.gating.fit import fit, missing_markers, subsample, widest_scope
+from immunolab.gating.strategy import Declared, Rectangle
+from immunolab.gating.strategy_data import strategy_from_dict, strategy_to_dict
+from immunolab.gating.strategy_file import builtin_strategy, parse_strategy
+from immunolab.tables import THRESHOLDS
+
+SURFACE = builtin_strategy("treg_th17_tfh_teff")
+WANTED = {
+    "Treg": ("treg",),
+    "Th17": ("th17",),
+    "Th1": ("th1",),
+    "Tfh_CXCR5": ("tfh", "tfh_quiet"),
+    "Tfh_eff": ("tfh",),
+    "CD4_naive": ("naive",),
+    "CD8": ("cd8",),
+}
+HEAD = "transform: {default: {asinh: {cofactor: 150}}, scatter: linear}\npopulations:\n"
+TREE = HEAD + "  - {name: CD3, where: CD3+}\n  - {name: CD4, parent: CD3, where: CD4+ CD8-}\n"
+
+
+def parse(text: str):
+    return parse_strategy(parse_yaml(text, "s.yaml"))
+
+
+def masks(fitted, tube):
+    strategy = fitted.strategies[tube.sample_id]
+    found = evaluate(strategy, tube).masks
+    return {p.name: found[p.path] for p in strategy.populations}
+
+
+def row(fitted, population: str, marker: str, sample_id: str = "S1"):
+    t = fitted.thresholds
+    return t[(t["sample_id"] == sample_id) & (t["population"] == population) & (t["marker"] == marker)].iloc[0]
+
+
+def test_planted_subsets_are_found() -> None:
+    tube, kinds = planted_tube(0)
+    fitted = fit(SURFACE, [tube])
+    called = masks(fitted, tube)
+    for name, kind in WANTED.items():
+        assert f1(called[name], np.isin(kinds, kind)) > 0.9, name
+    assert not any(isinstance(p.gate, Declared) for p in fitted.strategies["S1"].populations)
+    assert "/singlets/viable/small_and_blasts/lymphocytes/NK" in fitted.left_out["S1"]
+
+
+def test_threshold_rows_are_the_declared_table() -> None:
+    tube, _ = planted_tube(1)
+    rows = fit(SURFACE, [tube]).thresholds
+    THRESHOLDS.check(rows)
+    placed = rows[rows["method"] != "none"]
+    assert placed["threshold"].between(placed["ci_low"], placed["ci_high"]).all()
+    assert rows["reason"].str.len().gt(0).all()
+    raw = 150 * np.sinh(rows["threshold"].to_numpy(dtype=float))
+    np.testing.assert_allclose(raw, rows["threshold_raw"].to_numpy(dtype=float), rtol=1e-9)
+
+
+def test_same_seed_same_gates_and_data_survive_json() -> None:
+    tube, _ = planted_tube(2, 8000)
+    first, again = fit(SURFACE, [tube], seed=3), fit(SURFACE, [tube], seed=3)
+    assert first.strategies == again.strategies
+    assert first.thresholds.equals(again.thresholds)
+    plain = json.loads(json.dumps(strategy_to_dict(first.strategies["S1"])))
+    assert strategy_from_dict(plain) == first.strategies["S1"]
+
+
+@pytest.mark.parametrize("refit", ["pooled", "sample", "baseline"])
+def test_one_rule_for_all_visits_unless_asked_otherwise(refit) -> None:
+    visits = [planted_tube(i, 8000, sample_id=f"V{i}", shift={"CD25": 0.3 * i})[0] for i in range(2)]
+    groups = {f"V{i}": {"patient": "P", "batch": "B", "baseline": i == 0} for i in range(2)}
+    fitted = fit(SURFACE, visits, groups=groups, refit=refit)
+    first, second = (fitted.strategies[f"V{i}"]["Treg"].gate for i in range(2))
+    assert (first == second) is (refit != "sample")
+    assert set(fitted.thresholds["scope"]) == {"sample" if refit == "sample" else "patient"}
+    if refit == "baseline":
+        alone = fit(SURFACE, visits[:1], groups=groups, seed=0)
+        assert row(alone, "Treg", "CD25", "V0")["threshold"] == pytest.approx(
+            row(fitted, "Treg", "CD25", "V1")["threshold"], abs=0.15
+        )
+
+
+def test_batches_and_patients_are_not_pooled() -> None:
+    tubes = [planted_tube(0, 6000, sample_id=f"S{i}", shift={"CD25": i})[0] for i in range(2)]
+    groups = {f"S{i}": {"patient": "P", "batch": f"B{i}"} for i in range(2)}
+    fitted = fit(SURFACE, tubes, groups=groups)
+    first, second = (row(fitted, "Treg", "CD25", f"S{i}")["threshold"] for i in range(2))
+    assert second - first == pytest.approx(1, abs=0.1)
+
+
+def test_a_visit_that_stands_apart_raises_the_drift_alarm() -> None:
+    tubes = [planted_tube(i, 6000, sample_id=f"V{i}", shift={"CXCR5": 1.2 * (i == 2)})[0] for i in range(3)]
+    groups = {f"V{i}": {"patient": "P", "batch": "B"} for i in range(3)}
+    fitted = fit(SURFACE, tubes, groups=groups)
+    flagged = fitted.thresholds[fitted.thresholds["flag"].fillna("").str.contains("drift")]
+    assert set(flagged["marker"]) == {"CXCR5"}
+    calm = fit(SURFACE, tubes[:2], groups=groups)
+    assert not calm.thresholds["flag"].fillna("").str.contains("drift").any()
+
+
+def test_an_fmo_tube_wins_and_the_row_says_so() -> None:
+    tube, _ = planted_tube(0)
+    fmo, _ = planted_tube(9, sample_id="F", without="CXCR5")
+    fitted = fit(SURFACE, [tube], groups={"S1": {"batch": "B"}}, controls={("B", "CXCR5"): fmo})
+    cxcr5 = row(fitted, "Tfh_CXCR5", "CXCR5")
+    assert (cxcr5["method"], cxcr5["control"]) == ("fmo", "fmo")
+    assert 1.3 < cxcr5["threshold"] < 2.1
+    ccr6 = row(fitted, "Th17", "CCR6")
+    assert ccr6["control"] == "internal"
+    assert "no_fmo" in ccr6["flag"]
+    assert "no_fmo" not in fitted.strategies["S1"]["Th17"].flag
+
+
+def test_an_fmo_of_another_panel_or_batch_is_not_used() -> None:
+    tube, _ = planted_tube(0, 8000)
+    other, _ = planted_tube(9, 8000, sample_id="F", without="CXCR5", markers=MARKERS[:-1])
+    fitted = fit(SURFACE, [tube], groups={"S1": {"batch": "B"}}, controls={("B", "CXCR5"): other})
+    cxcr5 = row(fitted, "Tfh_CXCR5", "CXCR5")
+    assert cxcr5["control"] == "internal"
+    assert "control_mismatch" in cxcr5["flag"]
+    fitted = fit(SURFACE, [tube], groups={"S1": {"batch": "B"}}, controls={("A", "CXCR5"): other})
+    assert row(fitted, "Tfh_CXCR5", "CXCR5")["control"] == "internal"
+
+
+def test_fmo_and_density_that_disagree_are_flagged() -> None:
+    tube, _ = planted_tube(0)
+    bright, _ = planted_tube(9, sample_id="F", without="CXCR5", shift={"CXCR5": 1.8})
+    fitted = fit(SURFACE, [tube], groups={"S1": {"batch": "B"}}, controls={("B", "CXCR5"): bright})
+    assert "fmo_density_disagree" in row(fitted, "Tfh_CXCR5", "CXCR5")["flag"]
+
+
+def test_an_unstained_tube_is_second_best() -> None:
+    tube, _ = planted_tube(0, 8000)
+    rng = np.random.default_rng(1)
+    columns = tube.columns.copy()
+    columns[3:] = 150 * np.sinh(rng.normal(0.4, 0.5, columns[3:].shape))
+    unstained = replace(tube, columns=columns, sample_id="U")
+    text = HEAD + "  - {name: pos, above: {marker: CXCR5}}\n"
+    fitted = fit(parse(text), [tube], groups={"S1": {"batch": "B"}}, controls={("B", ""): unstained})
+    assert row(fitted, "pos", "CXCR5")["method"] == "unstained"
+
+
+def test_no_valley_is_flagged_and_another_method_used() -> None:
+    tube, _ = planted_tube(3, weights={"tfh": 0, "tfh_quiet": 0})
+    fitted = fit(parse(TREE + "  - {name: pos, parent: CD4, above: {marker: CXCR5, by: valley}}\n"), [tube])
+    found = row(fitted, "pos", "CXCR5")
+    assert found["method"] != "valley"
+    assert {"no_valley", "unimodal"} <= set(found["flag"].split(";"))
+    assert "no_valley" in fitted.strategies["S1"]["pos"].flag
+    assert masks(fitted, tube)["pos"].mean() < 0.02
+
+
+def test_an_all_negative_sample_calls_next_to_nothing() -> None:
+    tube, _ = planted_tube(4, weights={"treg": 0})
+    fitted = fit(SURFACE, [tube])
+    assert "no_corner_cloud" in fitted.strategies["S1"]["Treg"].flag
+    called = masks(fitted, tube)
+    assert called["Treg"].sum() < 0.005 * called["CD4"].sum()
+
+
+@pytest.mark.parametrize("n", [0, 1, 40, 300])
+def test_few_or_no_events_are_results(n: int) -> None:
+    tube, _ = planted_tube(5, n)
+    fitted = fit(SURFACE, [tube])
+    counts = counts_table(evaluate(fitted.strategies["S1"], tube), "S1")
+    assert counts["n_events"].iloc[0] == n
+    if n < 100:
+        assert fitted.thresholds["flag"].str.contains("too_few_events").any()
+        assert "too_few_events" in fitted.strategies["S1"]["Treg"].flag
+
+
+def test_an_empty_visit_shares_the_patients_borders() -> None:
+    full, empty = planted_tube(6, sample_id="V0")[0], planted_tube(6, 0, sample_id="V1")[0]
+    groups = {s: {"patient": "P", "batch": "B"} for s in ("V0", "V1")}
+    fitted = fit(SURFACE, [full, empty], groups=groups)
+    assert fitted.strategies["V0"]["Treg"].gate == fitted.strategies["V1"]["Treg"].gate
+
+
+def test_a_saturated_channel_is_flagged() -> None:
+    tube, _ = planted_tube(7)
+    columns = tube.columns.copy()
+    at = tube.find("CXCR5")
+    columns[at] = np.minimum(columns[at], 700.0)
+    fitted = fit(SURFACE, [replace(tube, columns=columns)])
+    assert "saturated" in row(fitted, "Tfh_CXCR5", "CXCR5")["flag"]
+
+
+def test_missing_markers_are_all_named_with_the_nearest() -> None:
+    tube, _ = planted_tube(8, 100, markers=tuple(m for m in MARKERS if m not in ("CD25", "CD127")))
+    with pytest.raises(GatingError) as caught:
+        fit(SURFACE, [tube])
+    text = str(caught.value)
+    assert "the panel lacks CD25 (for Treg), CD127 (for Treg)" in text
+    assert "the tube has: FSC-A" in text
+
+
+def test_optional_populations_are_left_out_and_children_handed_on() -> None:
+    tube, kinds = planted_tube(0, 8000, markers=tuple(m for m in MARKERS if m not in ("Viability", "CXCR3")))
+    assert "/singlets/viable" in missing_markers(SURFACE, tube)
+    fitted = fit(SURFACE, [tube])
+    names = [p.name for p in fitted.strategies["S1"].populations]
+    assert "Treg" in names
+    assert not {"viable", "Th17", "Th1"} & set(names)
+    assert f1(masks(fitted, tube)["Treg"], kinds == "treg") > 0.85
+
+
+def test_tubes_of_different_panels_are_fitted_in_one_call() -> None:
+    full = planted_tube(0, 6000, sample_id="A")[0]
+    part = planted_tube(1, 6000, sample_id="B", markers=MARKERS[:-1])[0]
+    fitted = fit(SURFACE, [full, part])
+    assert "Th17" in {p.name for p in fitted.strategies["A"].populations}
+    assert "Th17" not in {p.name for p in fitted.strategies["B"].populations}
+
+
+def test_two_tubes_of_one_name_are_refused() -> None:
+    tube, _ = planted_tube(0, 100)
+    with pytest.raises(GatingError, match="two tubes have the same sample_id"):
+        fit(SURFACE, [tube, tube])
+
+
+def test_every_definition_the_panel_allows_is_gated() -> None:
+    tube, kinds = planted_tube(0)
+    fitted = fit(with_all_definitions(SURFACE), [tube])
+    called = masks(fitted, tube)
+    assert f1(called["Th17.CCR6posCXCR3neg_all"], kinds == "th17") > 0.85
+    np.testing.assert_array_equal(called["Teff.CD45RAneg"] & called["Treg"], False)
+    assert not any("FOXP3" in name for name in called)
+
+
+def test_a_reference_that_the_strategy_does_not_name_is_found() -> None:
+    text = TREE + "  - {name: Treg, parent: CD4, where: CD25hi CD127lo}\n"
+    tube, kinds = planted_tube(0)
+    fitted = fit(parse(text), [tube])
+    assert row(fitted, "Treg", "CD25")["control"] == "internal"
+    assert f1(masks(fitted, tube)["Treg"], kinds == "treg") > 0.9
+    bare, kinds = planted_tube(0, markers=tuple(m for m in MARKERS if m != "CD45RA"))
+    fitted = fit(parse(text), [bare])
+    assert "no_reference" in row(fitted, "Treg", "CD25")["flag"]
+    assert f1(masks(fitted, bare)["Treg"], kinds == "treg") > 0.8
+
+
+def test_fixed_borders_between_and_quadrants() -> None:
+    text = TREE + (
+        "  - {name: mid, parent: CD4, between: {marker: CD25, low: 1, high: 2}}\n"
+        "  - {name: low, parent: CD4, below: {marker: CD127, at: 2.4}}\n"
+        "  - {name: quad, parent: CD4, quadrants: {x: CXCR3, y: CCR6, quadrant: -+}}\n"
+    )
+    tube, kinds = planted_tube(0)
+    fitted = fit(parse(text), [tube])
+    gate = fitted.strategies["S1"]["mid"].gate
+    assert isinstance(gate, Rectangle)
+    assert (gate.lower, gate.upper) == ((1.0,), (2.0,))
+    assert row(fitted, "low", "CD127")["control"] == "fixed"
+    assert (
+        np.isnan(float(row(fitted, "low", "CD127")["ci_low"] or np.nan)) or row(fitted, "low", "CD127").isna()["ci_low"]
+    )
+    assert f1(masks(fitted, tube)["quad"], kinds == "th17") > 0.9
+
+
+def test_a_method_of_ones_own_places_a_border_and_names_its_faults() -> None:
+    def middle(values: np.ndarray) -> float:
+        return float(values.mean())
+
+    def broken(values: np.ndarray) -> float:
+        raise ZeroDivisionError("oh")
+
+    register("test_middle", middle, Card("test_middle", "parent", "density", "symmetry"))
+    register("test_broken", broken, Card("test_broken", "parent", "density", "nothing"))
+    tube, _ = planted_tube(0, 3000)
+    fitted = fit(parse(HEAD + "  - {name: A, above: {marker: CD3, by: test_middle}}\n"), [tube])
+    assert row(fitted, "A", "CD3")["method"] == "test_middle"
+    with pytest.raises(GatingError, match="threshold method 'test_broken' failed: ZeroDivisionError: oh"):
+        fit(parse(HEAD + "  - {name: A, above: {marker: CD3, by: test_broken}}\n"), [tube])
+
+
+def test_widest_scope_and_subsample() -> None:
+    assert widest_scope(SURFACE) == "patient"
+    text = TREE + "  - {name: A, parent: CD4, above: {marker: CD25, by: valley, scope: batch}}\n"
+    assert widest_scope(parse(text)) == "batch"
+    tube, _ = planted_tube(0, 1000)
+    assert subsample(tube, 2000) is tube
+    few = subsample(tube, 100, seed=1)
+    assert few.n_events == 100
+    np.testing.assert_array_equal(few.columns, subsample(tube, 100, seed=1).columns)
