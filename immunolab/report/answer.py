@@ -88,8 +88,8 @@ def _response(run: RunTables, endpoint: Endpoint) -> Iterator[str]:
         row = own.iloc[-1]
         doubt = "" if row["verified"] == "yes" else " The definition was not checked against its source."
         yield (
-            f"{endpoint.score} ({criterion}) at {row['visit']}: {row['n_responders']} of {row['n_evaluable']} evaluable "
-            f"patients, {number(row['percent'])} %, Clopper-Pearson 95 % CI {number(row['ci_low'])} to "
+            f"{endpoint.score} ({criterion}) at {row['visit']}: {row['n_responders']} of {row['n_evaluable']} "
+            f"evaluable patients, {number(row['percent'])} %, Clopper-Pearson 95 % CI {number(row['ci_low'])} to "
             f"{number(row['ci_high'])} %.{doubt}"
         )
 

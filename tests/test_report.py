@@ -1,0 +1,299 @@
+"""The report: self-contained, escaped, equal to its tables, and honest when there is little to say."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+import report_fixture
+
+from immunolab.comparison.guards import CODES
+from immunolab.plots.labels import number, p_number
+from immunolab.report.answer import answers, direction
+from immunolab.report.figures import cohort_figures, run_figures, unique
+from immunolab.report.flow import sample_flow, visit_flow
+from immunolab.report.methods import methods_text, miflowcyt, warnings_grid
+from immunolab.report.page import render, shift_grid, write_report
+from immunolab.report.patients import patient_grid
+from immunolab.tables import ALL
+
+
+@pytest.fixture(scope="module")
+def run():
+    return report_fixture.run_tables()
+
+
+@pytest.fixture(scope="module")
+def written(run, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out")
+    for name, table in ALL.items():
+        table.write(run[name], out / "tables" / f"{name}.csv")
+    # two endpoints are enough to see every kind of file
+    few = run["shifts"][run["shifts"]["endpoint"].isin(["treg_pct_cd4", "th17_pct_cd4"])]
+    small = replace(run, tables={**run.tables, "shifts": few})
+    return small, out, write_report(small, out).read_text(encoding="utf-8")
+
+
+class Page(HTMLParser):
+    """Collects what a browser would load or show."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.sources, self.links, self.tags, self.text, self.cells = [], [], [], [], []
+        self._value = None
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        self.tags.append(tag)
+        self.sources += [v for k, v in attrs if k in ("src", "srcset", "data", "action")]
+        self.links += [v for k, v in attrs if k == "href"]
+        if tag == "td":
+            self._value = attributes.get("data-value")
+
+    def handle_data(self, data):
+        self.text.append(data)
+        if self._value is not None:
+            self.cells.append((data, self._value))
+            self._value = None
+
+
+def text_of(page):
+    return " ".join(" ".join(page.text).split())
+
+
+def test_nothing_is_loaded_from_elsewhere(written):
+    page = Page(written[2])
+    assert all(source.startswith("data:image/png;base64,") for source in page.sources)
+    assert not {"script", "link", "iframe", "object"} & set(page.tags)
+    assert not [link for link in page.links if re.match(r"[a-z]+:|//", link)]
+    assert "url(" not in written[2]
+    assert "@import" not in written[2]
+
+
+def test_every_link_leads_to_a_file_or_a_place(written):
+    _, out, html = written
+    for link in Page(html).links:
+        assert f'id="{link[1:]}"' in html if link.startswith("#") else (out / link).exists()
+
+
+def test_every_figure_has_pdf_png_and_its_data(written):
+    run, out, _ = written
+    names = {p.stem for p in (out / "figures").iterdir()}
+    assert names == {made.name for made in (*cohort_figures(run, "SLE"), *run_figures(run))}
+    for name in names:
+        assert {p.suffix for p in (out / "figures").glob(f"{name}.*")} == {".pdf", ".png", ".csv"}
+    data = pd.read_csv(out / "figures" / "paired_treg_pct_cd4_SLE.csv")
+    pairs = run["pairs"].query("endpoint == 'treg_pct_cd4'")
+    assert data["after"].dropna().tolist() == pairs["after"].dropna().tolist()
+
+
+def test_every_number_read_is_the_rounded_number_kept(written):
+    cells = Page(written[2]).cells
+    assert len(cells) > 50
+    for text, value in cells:
+        exact = float(value)
+        shown = text.split(" (W")[0]
+        integer = f"{int(exact):,}".replace("-", "−") if exact.is_integer() else ""
+        words = {number(exact), p_number(exact) if 0 <= exact <= 1 else "", integer}
+        assert shown in words or "[" in text
+
+
+def test_the_table_of_shifts_equals_its_csv(run):
+    table = shift_grid(run, "SLE")
+    rows = {row[1].text: row for row in table.rows}
+    for row in run["shifts"].to_dict("records"):
+        cells = dict(zip(table.headings, rows[run.label_of(row["endpoint"]).axis], strict=True))
+        assert float(cells["n pairs"].value) == row["n_pairs"]
+        for heading, column in (("p", "p_value"), ("Median before", "median_before"), ("Change", "fold")):
+            assert float(cells[heading].value) == pytest.approx(row[column], rel=1e-12)
+    assert [row[0].text for row in table.rows][:1] == ["primary"]
+
+
+def test_a_difference_is_shown_as_one(run):
+    shifts = run["shifts"].assign(estimate_scale="identity", fold=float("nan"))
+    table = shift_grid(replace(run, tables={**run.tables, "shifts": shifts}), "SLE")
+    cells = dict(zip(table.headings, table.rows[0], strict=True))
+    assert cells["Change as"].text == "difference"
+    assert float(cells["Change"].value) == pytest.approx(shifts.iloc[0]["estimate"])
+
+
+def test_the_answer_says_direction_size_n_test_p_patients_and_days(run):
+    (answer,) = answers(run)
+    text = " ".join(answer.sentences)
+    row = run["shifts"].iloc[0]
+    for part in (
+        "rose",
+        "n = 6 pairs",
+        f"odds ratio {number(row['fold'])}",
+        f"p = {p_number(row['p_value'])}",
+        "two-sided, paired t on the logit",
+        "6 rise, 0 fall, 0 within noise, 2 not evaluable",
+        "no sample at W10 (2)",
+        "1 to 4 days after the last dose, peak",
+    ):
+        assert part in text
+    assert answer.heading == "SLE: primary endpoint, Treg (CD25hi CD127lo), % of CD4+ T cells"
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"ci_low": 0.1, "ci_high": 0.9}, "rose"),
+        ({"ci_low": -0.9, "ci_high": -0.1}, "fell"),
+        ({"ci_low": -0.1, "ci_high": 0.9}, "showed no clear change"),
+        ({"p_value": None}, "was not tested"),
+        ({"estimate": None}, "was not tested"),
+    ],
+)
+def test_the_direction_rests_on_the_interval(run, change, word):
+    row = run["shifts"].iloc[0].copy()
+    for name, value in change.items():
+        row[name] = value
+    assert direction(row) == word
+
+
+def test_single_arm_is_said_and_effect_is_not(written):
+    text = text_of(Page(written[2])).lower()
+    assert "single-arm, uncontrolled" in text
+    assert "effect" not in text
+
+
+def test_a_confounded_primary_is_stamped(run):
+    shifts = run["shifts"].copy()
+    shifts.loc[0, "warnings"] = "E_BATCH_ALIASED;W_COMPOSITION"
+    (answer,) = answers(replace(run, tables={**run.tables, "shifts": shifts}))
+    assert answer.stamps[0].startswith("CONFOUNDED")
+    assert len(answer.stamps) == 2
+
+
+def test_an_absent_primary_is_named_and_a_secondary_keeps_its_name(run):
+    lacking = run["shifts"][run["shifts"]["role"] != "primary"]
+    found = answers(replace(run, tables={**run.tables, "shifts": lacking}))
+    assert "treg_pct_cd4" in found[0].sentences[0]
+    assert "not the primary endpoint" in found[0].sentences[0]
+    assert all("secondary endpoint" in answer.heading for answer in found[1:])
+
+
+def test_responders_speak_for_a_primary_of_responders(run):
+    table = pd.DataFrame(
+        {
+            "score": ["SRI_4"],
+            "criterion": ["responder"],
+            "visit": ["W10"],
+            "n_patients": [8],
+            "n_evaluable": [7],
+            "n_responders": [4],
+            "percent": [57.142857],
+            "ci_low": [18.4],
+            "ci_high": [90.1],
+            "percent_worst_case": [50.0],
+            "verified": ["no"],
+        }
+    )
+    endpoint = replace(run.endpoints[0], id="sri", role="primary", statistic="responder_proportion", score="SRI_4")
+    lacking = run["shifts"][run["shifts"]["role"] != "primary"]
+    changed = replace(run, endpoints=(endpoint,), tables={**run.tables, "shifts": lacking, "responders": table})
+    first = answers(changed)[0].sentences[0]
+    assert "4 of 7 evaluable patients, 57.1 %" in first
+    assert "not checked against its source" in first
+
+
+def test_every_n_reconciles(run):
+    (row,) = sample_flow(run).rows
+    patients, samples, failed, unseen, measured = (int(cell.text) for cell in row[1:6])
+    assert (patients, samples, failed, unseen, measured) == (8, 15, 1, 0, 14)
+    assert samples == failed + unseen + measured
+    visits = {r[1].text: (int(r[2].text), int(r[3].text)) for r in visit_flow(run).rows}
+    assert visits == {"W0": (8, 8), "W10": (7, 6)}
+
+
+def test_every_patient_stands_in_the_table_with_verdict_and_reason(run):
+    table = patient_grid(run, "SLE", "treg_pct_cd4")
+    pairs = run["pairs"].query("endpoint == 'treg_pct_cd4'")
+    assert [row[0].text for row in table.rows] == pairs["patient_id"].tolist()
+    for row, verdict in zip(table.rows, pairs["verdict"], strict=True):
+        assert row[4].kind == verdict
+    assert [row[5].text for row in table.rows][-1] == "no sample at W10"
+
+
+def test_warnings_are_explained_in_words(run):
+    rows = {row[0].text: row[1].text for row in warnings_grid(run).rows}
+    assert rows["W_UNPAIRED"] == CODES["W_UNPAIRED"]
+
+
+def test_methods_say_what_was_done(run):
+    text = " ".join(methods_text(run))
+    for part in (
+        "paired t on the logit",
+        "Benjamini-Hochberg",
+        "Seed of every random draw: 7",
+        "immunolab ",
+        "NCT02084238",
+    ):
+        assert part in text
+    assert "FMO" not in text
+    assert "fluorescence-minus-one" not in text
+
+
+def test_what_is_not_provided_is_red_and_what_is_given_is_shown(run):
+    rows = {row[0].text: row[2] for row in miflowcyt(run).rows}
+    assert (rows["3.2"].text, rows["3.2"].kind) == ("not provided", "alarm")
+    told = {row[0].text: row[2] for row in miflowcyt(replace(run, miflowcyt={"3.2": "LSR"})).rows}
+    assert (told["3.2"].text, told["3.2"].kind) == ("LSR", "")
+
+
+HOSTILE = '<script>alert("x")</script>&'
+
+
+def test_text_of_users_is_escaped(run):
+    frames = {name: frame.copy() for name, frame in run.tables.items()}
+    frames["pairs"]["reason"] = HOSTILE
+    frames["pairs"]["patient_id"] = HOSTILE
+    frames["failures"]["error"] = HOSTILE
+    study = replace(run.study, name=HOSTILE)
+    html = render(replace(run, study=study, tables=frames, notes=(HOSTILE,)), [], [])
+    assert "<script" not in html
+    assert html.count("&lt;script&gt;") > 10
+
+
+def test_files_of_like_names_stay_apart(run):
+    made = next(iter(cohort_figures(run, "SLE")))
+    names = [one.name for one in unique([made, replace(made, name=made.name.upper()), made])]
+    assert len({name.lower() for name in names}) == 3
+
+
+def test_nothing_measured_still_gives_an_honest_page(tmp_path):
+    run = report_fixture.run_tables()
+    empty = {name: table.empty() for name, table in ALL.items()}
+    empty["failures"] = ALL["failures"].frame(
+        [{"sample_id": s.sample_id, "file": s.file.name, "stage": "read", "error": "is empty"} for s in run.samples]
+    )
+    html = write_report(replace(run, tables=empty), tmp_path).read_text(encoding="utf-8")
+    text = text_of(Page(html))
+    for part in (
+        "No two visits could be compared",
+        "is empty",
+        "No comparison of visits was made",
+        "No border was placed",
+    ):
+        assert part in text
+    (row,) = sample_flow(replace(run, tables=empty)).rows
+    assert [cell.text for cell in row[2:6]] == ["15", "15", "0", "0"]
+    assert " rose " not in text
+
+
+def test_two_visits_without_pairs_give_no_p(tmp_path):
+    run = report_fixture.run_tables(report_fixture.tables(n_patients=2))
+    html = render(run, [], [])
+    (answer,) = answers(run)
+    assert "was not tested" in answer.sentences[0]
+    assert "p = " not in answer.sentences[0]
+    assert "fewer than 3 pairs" in html
+
+
+def test_the_same_run_gives_the_same_page(run):
+    assert render(run, [], []) == render(report_fixture.run_tables(), [], [])

@@ -1,0 +1,173 @@
+"""verify: an untouched run agrees, and every byte or number that was changed is named."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+import report_fixture
+
+from immunolab.cli import main
+from immunolab.comparison.plan import Noise, Plan
+from immunolab.comparison.table import compare_endpoints
+from immunolab.errors import InputError
+from immunolab.report.manifest import file_digest, read_compared, write_manifest
+from immunolab.report.run_tables import Compared
+from immunolab.report.verify import verify
+from immunolab.tables import ALL, COUNTS, ENDPOINTS, PAIRS, SHIFTS
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run whose tables come from the comparison itself, with one input file."""
+    root = tmp_path_factory.mktemp("verify")
+    study = root / "study"
+    study.mkdir()
+    (study / "study.yaml").write_text("study: SLE-IL2\n", encoding="utf-8")
+    frames = report_fixture.tables()
+    plan = Plan("W0", "W10", roles=report_fixture.ROLES, noise=Noise(0.1, 20.0, "declared"))
+    compared = Compared(plan, tuple(frames["endpoints"]["endpoint"].unique()))
+    again = compare_endpoints(frames["endpoints"], plan)
+    frames |= {"pairs": again.pairs, "shifts": again.shifts}
+    inputs = {"study.yaml": file_digest(study / "study.yaml")}
+    run = report_fixture.run_tables(frames, folder=study, compared=(compared,), inputs=inputs)
+    out = root / "out"
+    for name, table in ALL.items():
+        table.write(run[name], out / "tables" / f"{name}.csv")
+    (out / "report.html").write_text("<p>report</p>", encoding="utf-8")
+    write_manifest(run, out)
+    return run, root
+
+
+@pytest.fixture
+def out(finished, tmp_path):
+    shutil.copytree(finished[1], tmp_path / "copy")
+    return tmp_path / "copy" / "out"
+
+
+def tamper(out, table, change):
+    """Change a table and hash it anew, as somebody would who knows the manifest."""
+    path = out / "tables" / f"{table.name}.csv"
+    frame = table.read(path)
+    change(frame)
+    frame.to_csv(path, index=False)
+    record = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+    record["outputs"][f"tables/{table.name}.csv"] = file_digest(path)
+    (out / "manifest.json").write_text(json.dumps(record), encoding="utf-8")
+
+
+def test_an_untouched_run_agrees(out):
+    assert verify(out) == []
+
+
+def test_a_changed_byte_is_named(out):
+    (out / "report.html").write_text("<p>reporT</p>", encoding="utf-8")
+    (problem,) = verify(out)
+    assert (problem.file, "differs" in problem.message) == ("report.html", True)
+
+
+def test_missing_and_added_outputs_are_named(out):
+    (out / "report.html").unlink()
+    (out / "tables" / "extra.csv").write_text("a\n1\n", encoding="utf-8")
+    assert [p.file for p in verify(out)] == ["report.html", "tables/extra.csv"]
+
+
+def test_a_changed_or_moved_input_is_named(out):
+    study = out.parent / "study" / "study.yaml"
+    study.write_text("study: other\n", encoding="utf-8")
+    assert [(p.file, "differs" in p.message) for p in verify(out)] == [("study.yaml", True)]
+    study.unlink()
+    assert "not where it was" in verify(out)[0].message
+
+
+def set_cell(column, value, **where):
+    def change(frame):
+        rows = pd.Series(True, index=frame.index)
+        for name, wanted in where.items():
+            rows &= frame[name] == wanted
+        assert rows.sum() == 1
+        frame.loc[rows, column] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value", "where", "place"),
+    [
+        (COUNTS, "percent_of_parent", 99.0, {"sample_id": "P01_W0", "population": "Treg"}, "sample P01_W0"),
+        (COUNTS, "n_parent", 5, {"sample_id": "P01_W0", "population": "CD4"}, "sample P01_W0"),
+        (
+            ENDPOINTS,
+            "value",
+            6.66,
+            {"sample_id": "P02_W10", "endpoint": "treg_pct_cd4"},
+            "sample P02_W10, treg_pct_cd4",
+        ),
+        (ENDPOINTS, "value", 6.66, {"sample_id": "P02_W10", "endpoint": "th17_treg_ratio"}, "th17_treg_ratio"),
+        (
+            ENDPOINTS,
+            "n_events",
+            7,
+            {"sample_id": "P02_W10", "endpoint": "treg_pct_cd4"},
+            "sample P02_W10, treg_pct_cd4",
+        ),
+        (PAIRS, "after", 1.0, {"patient_id": "P03", "endpoint": "treg_pct_cd4"}, "P03, treg_pct_cd4"),
+        (PAIRS, "fold", 9.0, {"patient_id": "P03", "endpoint": "treg_pct_cd4"}, "P03, treg_pct_cd4"),
+        (PAIRS, "verdict", "fall", {"patient_id": "P03", "endpoint": "treg_pct_cd4"}, "P03, treg_pct_cd4"),
+        (SHIFTS, "p_value", 0.9, {"endpoint": "treg_pct_cd4"}, "treg_pct_cd4"),
+        (SHIFTS, "q_value", 0.9, {"endpoint": "th17_pct_cd4"}, "th17_pct_cd4"),
+        (SHIFTS, "role", "primary", {"endpoint": "th1_pct_cd4"}, "th1_pct_cd4"),
+        (SHIFTS, "n_pairs", 8, {"endpoint": "treg_pct_cd4"}, "treg_pct_cd4"),
+    ],
+)
+def test_a_changed_number_is_named_even_when_the_hash_was_renewed(out, table, column, value, where, place):
+    tamper(out, table, set_cell(column, value, **where))
+    named = [p for p in verify(out) if p.file == f"tables/{table.name}.csv" and place in p.place]
+    assert any(p.message.startswith(column) for p in named)
+
+
+def test_a_dropped_row_is_named(out):
+    tamper(out, SHIFTS, lambda frame: frame.drop(index=frame.index[0], inplace=True))
+    assert any("is missing from the table" in p.message for p in verify(out))
+
+
+def test_a_plan_survives_the_manifest(finished):
+    run, root = finished
+    record = json.loads((root / "out" / "manifest.json").read_text(encoding="utf-8"))
+    assert read_compared(record["comparison"][0]) == run.compared[0]
+
+
+def test_a_manifest_has_no_time_host_or_user_and_repeats(finished):
+    run, root = finished
+    out = root / "out"
+    first = (out / "manifest.json").read_bytes()
+    write_manifest(run, out)
+    assert (out / "manifest.json").read_bytes() == first
+    assert {"python", "numpy", "immunolab"} <= set(json.loads(first)["versions"])
+    assert b"/tmp" not in first
+
+
+def test_verifying_nothing_says_what_to_name(tmp_path):
+    with pytest.raises(InputError, match="there is no manifest"):
+        verify(tmp_path)
+
+
+def test_a_run_without_pairs_verifies(tmp_path):
+    frames = report_fixture.tables()
+    empty = {name: table.empty() for name, table in ALL.items()}
+    run = replace(report_fixture.run_tables(frames, folder=tmp_path), tables=empty, compared=(), inputs={})
+    for name, table in ALL.items():
+        table.write(run[name], tmp_path / "out" / "tables" / f"{name}.csv")
+    write_manifest(run, tmp_path / "out")
+    assert verify(tmp_path / "out") == []
+
+
+def test_the_command_lists_problems_and_its_exit_code(out, capsys):
+    assert main(["verify", str(out)]) == 0
+    assert "worked out again to the same value" in capsys.readouterr().out
+    (out / "report.html").unlink()
+    assert main(["verify", str(out)]) == 1
+    assert "report.html" in capsys.readouterr().err
