@@ -280,6 +280,23 @@ def _tell(outcome: Outcome) -> int:
     return SOME_FAILED if outcome.failed else DONE
 
 
+def _add_label(commands: Subparsers) -> None:
+    text = "Label single cells: lineages, and Treg, naive, memory and helper subsets of CD4 T cells."
+    parser = _command(commands, "label", text, _label)
+    parser.add_argument("cells", metavar="CELLS", help=".h5ad, 10x .h5, or a folder with matrix.mtx")
+    parser.add_argument("-o", "--out", default="labels.csv", metavar="labels.csv", help="default: %(default)s")
+    parser.add_argument("--sample", default="", metavar="COL", help="column of obs that names the sample")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of every random draw (default: 0)")
+
+
+def _label(arguments: argparse.Namespace) -> int:
+    from immunolab.pipeline.label import label_file, label_text
+
+    found = label_file(arguments.cells, arguments.out, sample_column=arguments.sample, seed=arguments.seed)
+    _say(f"{label_text(found)}\nwritten: {arguments.out}")
+    return DONE
+
+
 def _add_compare(commands: Subparsers) -> None:
     text = "Compare two visits on any table, tidy or wide: paired shifts with intervals, p and q."
     parser = _command(commands, "compare", text, _compare)
@@ -411,6 +428,7 @@ COMMANDS: tuple[Callable[[Subparsers], None], ...] = (
     _add_check,
     _add_run,
     _add_gate,
+    _add_label,
     _add_compare,
     _add_inspect,
     _add_convert,

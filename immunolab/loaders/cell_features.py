@@ -1,0 +1,158 @@
+"""What the features of a single-cell file are: genes by symbol, surface proteins by marker, hashtags."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from immunolab.errors import DataFileError
+from immunolab.vocabulary.panel import resolve_label
+from immunolab.vocabulary.signatures import ensembl_symbols, lineages
+
+_SYMBOL_COLUMNS = (
+    "gene_symbols",
+    "gene_symbol",
+    "feature_name",
+    "symbol",
+    "symbols",
+    "gene_name",
+    "gene_names",
+    "name",
+)
+_TYPE_COLUMNS = ("feature_types", "feature_type", "modality")
+_ENSEMBL = re.compile(r"^ENS[A-Z]*G\d{8,}(\.\d+)?$")
+_PREFIX = re.compile(r"^(hg19|hg38|GRCh37|GRCh38)_+")
+_MOUSE = re.compile(r"^[A-Z][a-z0-9]+$")
+_HASHTAG = re.compile(r"hash\s*tag|^hto|^hash|sample[_ ]?tag", re.IGNORECASE)
+_CONTROL = re.compile(r"\b(IgG\d?[ab]?|isotype|rat|mouse|hamster)\b.*$|^Ig(G|M|A)\d?", re.IGNORECASE)
+_TAG_TAIL = re.compile(r"([_.-](total\w*|adt|ab|protein|TotalSeq\w*))+$", re.IGNORECASE)
+_DOUBLE = "hashtag_doublet"
+_NONE = "hashtag_none"
+
+
+@dataclass(frozen=True)
+class Features:
+    """Columns of the matrix by what they are.
+
+    ``gene_columns`` go with ``genes``, ``protein_columns`` with ``protein_names``; genes are unique,
+    of a symbol that stands several times the first column is taken.
+    """
+
+    genes: tuple[str, ...]
+    gene_columns: NDArray[np.int64]
+    protein_names: tuple[str, ...]
+    protein_columns: NDArray[np.int64]
+
+
+def split_features(var: pd.DataFrame, where: str, notes: list[str]) -> Features:
+    """Return which columns are genes and which are surface proteins.
+
+    Raises
+    ------
+    DataFileError
+        Gene ids without symbols of which none is known here, or names that are no human genes.
+    """
+    kinds = _kinds(var)
+    is_protein = np.array([kind.startswith(("antibody", "protein", "adt")) for kind in kinds])
+    is_gene = np.array([kind in ("", "gene expression", "gene", "rna") for kind in kinds])
+    names = np.array([str(name) for name in var.index], dtype=object)
+    genes = np.flatnonzero(is_gene & ~is_protein)
+    proteins = np.flatnonzero(is_protein & np.array([not _HASHTAG.search(str(name)) for name in names]))
+    symbols = _symbols(var.iloc[genes], where, notes) if genes.size else ()
+    if len(set(symbols)) < len(symbols):
+        repeated = pd.Series(symbols).value_counts()
+        shown = ", ".join(repeated.index[repeated > 1][:3])
+        notes.append(f"{int((repeated > 1).sum())} gene symbols stand several times ({shown}); the first counts")
+        first = np.sort(np.unique(np.array(symbols, dtype=object).astype(str), return_index=True)[1])
+        genes, symbols = genes[first], tuple(symbols[i] for i in first)
+    _check_human(symbols, where)
+    return Features(tuple(symbols), genes, tuple(names[proteins]), proteins)
+
+
+def _kinds(var: pd.DataFrame) -> list[str]:
+    column = next((c for c in _TYPE_COLUMNS if c in var.columns), None)
+    if column is None:
+        return [""] * len(var)
+    return [str(kind).strip().lower() for kind in var[column]]
+
+
+def _symbols(var: pd.DataFrame, where: str, notes: list[str]) -> tuple[str, ...]:
+    names = [str(name) for name in var.index]
+    ids = np.array([bool(_ENSEMBL.match(name)) for name in names])
+    if ids.mean() > 0.5:
+        column = next((c for c in _SYMBOL_COLUMNS if c in var.columns), None)
+        if column is not None:
+            notes.append(f"gene ids are replaced by the symbols of var['{column}']")
+            names = [str(s) if str(s) not in ("", "nan") else n for s, n in zip(var[column], names, strict=True)]
+        else:
+            names = _by_ensembl(names, where, notes)
+    stripped = [_PREFIX.sub("", name) for name in names]
+    if stripped != names:
+        notes.append("the genome's prefix is taken off the gene names")
+    return tuple(stripped)
+
+
+def _by_ensembl(names: list[str], where: str, notes: list[str]) -> list[str]:
+    known = ensembl_symbols()
+    found = {name: known[bare] for name in names if (bare := name.split(".")[0]) in known}
+    if len(found) < 20:
+        hint = "add the symbols as var['gene_symbols']"
+        raise DataFileError(f"genes are named by ids, and {len(found)} of them are known here", where, hint)
+    notes.append(f"gene ids without symbols: the {len(found)} that signatures need are named, the others keep their id")
+    return [found.get(name, name) for name in names]
+
+
+def _check_human(symbols: Sequence[str], where: str) -> None:
+    known = {gene for genes in lineages().values() for gene in genes}
+    if not symbols or known & set(symbols):
+        return
+    if {gene.capitalize() for gene in known} & set(symbols):
+        raise DataFileError("the genes are those of a mouse", where, "signatures here are human")
+    shown = ", ".join(symbols[:3])
+    raise DataFileError(f"none of the genes is known ({shown} ...)", where, "name genes by HGNC symbol or Ensembl id")
+
+
+def protein_markers(names: Sequence[str], notes: list[str]) -> tuple[tuple[str, ...], list[int]]:
+    """Return the proteins to keep, by marker, and their columns; isotype controls and hashtags are left out."""
+    markers: list[str] = []
+    kept: list[int] = []
+    for column, name in enumerate(names):
+        plain = _TAG_TAIL.sub("", name.strip())
+        if _HASHTAG.search(plain) or _CONTROL.search(plain):
+            continue
+        marker = resolve_label(plain).marker or plain
+        if marker in markers:
+            notes.append(f"protein '{name}' repeats {marker}; the first counts")
+            continue
+        markers.append(marker)
+        kept.append(column)
+    return tuple(markers), kept
+
+
+def hashtag_samples(counts: NDArray[np.float64], names: Sequence[str], notes: list[str]) -> NDArray[np.object_]:
+    """Return the sample each cell's hashtags name; cells with two or none are called so.
+
+    Each hashtag's background is what the cells carry whose strongest hashtag is another one; a cell
+    is positive nearer to the median of those that it is strongest in than to the background's, on
+    log(1 + count) (after Stoeckius et al. 2018, Genome Biol 19:224).
+    """
+    log = np.log1p(counts)
+    best = log.argmax(axis=1)
+    positive = np.zeros(log.shape, dtype=bool)
+    for column in range(log.shape[1]):
+        own, others = log[best == column, column], log[best != column, column]
+        if own.size:
+            low = float(np.median(others)) if others.size else 0.0
+            positive[:, column] = log[:, column] > (low + float(np.median(own))) / 2
+    n = positive.sum(axis=1)
+    samples = np.array([names[i] for i in positive.argmax(axis=1)], dtype=object)
+    samples[n == 0], samples[n > 1] = _NONE, _DOUBLE
+    notes.append(
+        f"hashtags: {int((n == 1).sum())} cells of one sample, {int((n > 1).sum())} of two, {int((n == 0).sum())} of none"
+    )
+    return samples

@@ -1,0 +1,140 @@
+"""What the numbers of a single-cell matrix are: counts, counts per 10,000, logs of them, or z-scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from immunolab.cells import ProteinScale
+from immunolab.errors import DataFileError
+from immunolab.loaders.cell_features import Features
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+Kind = Literal["counts", "log", "scaled_counts", "z_scores", "unknown"]
+_LOOK_AT = 500
+_TARGET = 1e4
+_COUNT_LAYERS = ("counts", "raw_counts", "raw", "umi", "spliced_unspliced")
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Genes of the cells: log(1 + counts per 10,000), and raw counts where the file holds them."""
+
+    normalised: csr_matrix
+    counts: csr_matrix | None
+
+
+def recognise(data: Any, features: Features, where: str, notes: list[str]) -> Matrix:
+    """Return the genes' matrix, from wherever the file holds counts, else from what was normalised.
+
+    Raises
+    ------
+    DataFileError
+        Only z-scores or values of an unknown kind are there, or the genes hold nothing at all.
+    """
+    seen: dict[str, tuple[Kind, Any]] = {}
+    for place, matrix in _places(data, features):
+        kind = kind_of(matrix)
+        if kind == "counts":
+            if place != "X":
+                notes.append(f"counts are taken from {place}")
+            counts = as_csr(matrix)
+            if counts.sum() == 0:
+                raise DataFileError("every count of every gene is zero", where, "write the matrix again")
+            return Matrix(normalise(counts), counts)
+        seen.setdefault(kind, (place, matrix))
+    if "log" in seen:
+        notes.append(f"{seen['log'][0]} is already normalised: no counts, so no pseudobulk and no count limits")
+        return Matrix(_rescaled(as_csr(seen["log"][1])), None)
+    if "scaled_counts" in seen:
+        notes.append(f"{seen['scaled_counts'][0]} holds normalised counts, not logs; they are logged here")
+        return Matrix(normalise(as_csr(seen["scaled_counts"][1])), None)
+    hint = "put raw counts into layers['counts']"
+    what = "z-scores (negative values)" if "z_scores" in seen else "values of an unknown kind"
+    raise DataFileError(f"the matrix holds {what}, and there are no counts", where, hint)
+
+
+def _places(data: Any, features: Features) -> Iterator[tuple[str, Any]]:
+    for name in _COUNT_LAYERS:
+        if name in data.layers:
+            yield f"layers['{name}']", data.layers[name][:, features.gene_columns]
+    if data.X is not None:
+        yield "X", data.X[:, features.gene_columns]
+    if data.raw is not None:
+        columns = data.raw.var_names.get_indexer(data.var_names[features.gene_columns])
+        if (columns >= 0).all():
+            yield "raw", data.raw.X[:, columns]
+
+
+def kind_of(matrix: Any) -> Kind:
+    """Return what the numbers are, judged from 500 cells spread over the file."""
+    rows = np.unique(np.linspace(0, matrix.shape[0] - 1, _LOOK_AT).astype(np.int64))
+    some = as_csr(matrix[rows])
+    values = some.data
+    if values.size and (~np.isfinite(values)).any():
+        return "unknown"
+    if values.size and values.min() < 0:
+        return "z_scores"
+    if not values.size or np.allclose(values, np.round(values), atol=1e-4):
+        return "counts"
+    totals = np.asarray(some.sum(axis=1)).ravel()
+    if _constant(totals):
+        return "scaled_counts"
+    if values.max() < 30:
+        return "log"
+    return "scaled_counts"
+
+
+def _constant(totals: NDArray[np.float64]) -> bool:
+    kept = totals[totals > 0]
+    return bool(kept.size > 1 and kept.std() < 0.01 * kept.mean())
+
+
+def _rescaled(logged: csr_matrix) -> csr_matrix:
+    """Bring logs of counts per any total to log(1 + counts per 10,000), so that scores mean the same."""
+    back = logged.copy()
+    back.data = np.expm1(back.data)
+    totals = np.asarray(back.sum(axis=1)).ravel()
+    return normalise(back) if _constant(totals) else logged
+
+
+def normalise(counts: csr_matrix) -> csr_matrix:
+    """Return log(1 + counts per 10,000), float32; a cell without counts stays empty."""
+    from scipy.sparse import diags
+
+    totals = np.asarray(counts.sum(axis=1)).ravel().astype(np.float64)
+    scale = np.divide(_TARGET, totals, out=np.zeros_like(totals), where=totals > 0)
+    result = (diags(scale) @ counts).tocsr().astype(np.float32)
+    np.log1p(result.data, out=result.data)
+    return result
+
+
+def as_csr(matrix: Any) -> csr_matrix:
+    """Return a matrix, dense or sparse, as float32 rows."""
+    from scipy.sparse import csr_matrix
+
+    if hasattr(matrix, "to_memory"):
+        matrix = matrix.to_memory()
+    result = csr_matrix(matrix, dtype=np.float32)
+    result.eliminate_zeros()
+    return result
+
+
+def dense_proteins(matrix: Any) -> NDArray[np.float64]:
+    """Return proteins, dense or sparse, as a float64 array."""
+    values = matrix.toarray() if hasattr(matrix, "toarray") else matrix
+    return np.asarray(values, dtype=np.float64)
+
+
+def protein_scale(values: NDArray[np.float64], notes: list[str]) -> ProteinScale:
+    """Return whether proteins are counts; values that are negative or broken were transformed by somebody."""
+    if (values >= 0).all() and np.allclose(values[:_LOOK_AT], np.round(values[:_LOOK_AT]), atol=1e-4):
+        return "counts"
+    notes.append("surface proteins are not counts; they are used on the scale they are on")
+    return "transformed"

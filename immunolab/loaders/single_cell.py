@@ -1,0 +1,218 @@
+"""Single-cell files: h5ad of any version, 10x HDF5 and Matrix Market folders, with surface proteins."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from immunolab.cells import Cells
+from immunolab.errors import DataFileError, nearest
+from immunolab.loaders.cell_features import Features, hashtag_samples, split_features
+from immunolab.loaders.cell_matrices import Matrix, recognise
+
+_SAMPLE_COLUMNS = (
+    "sample_id",
+    "sample",
+    "sampleid",
+    "sample_name",
+    "library_id",
+    "library",
+    "orig.ident",
+    "hash.id",
+    "hto_classification",
+    "donor_id",
+    "donor",
+    "patient_id",
+    "patient",
+    "subject",
+)
+_PROTEIN_KEYS = ("protein", "proteins", "adt", "antibody_capture", "protein_expression", "cite", "antibodies")
+_HASHTAG_KEYS = ("hto", "hashtags", "hashtag", "hashing")
+
+
+def read_cells(path: Path | str, *, sample_column: str = "", sample_id: str = "") -> Cells:
+    """Read single cells: ``.h5ad``, 10x ``.h5``, or a folder with ``matrix.mtx`` (zipped or not).
+
+    Counts are looked for in ``layers["counts"]``, X and raw, by what the numbers are, not by where
+    they stand; a normalised matrix is recognised. Surface proteins come from ``obsm`` or from features
+    of type ``Antibody Capture``, hashtags from ``obsm`` or from features called so.
+
+    Parameters
+    ----------
+    path : file or folder.
+    sample_column : column of ``obs`` that names the sample; "" looks for the usual ones, then for
+        hashtags, then takes the file as one sample.
+    sample_id : name of the only sample, where the file does not say it; "" takes the file's stem.
+
+    Raises
+    ------
+    DataFileError
+        The file is not there, is no single-cell file, holds no cells, or no genes or proteins that
+        can be used; the message says which and how to mend it.
+    """
+    source = Path(path)
+    data = _open(source)
+    if data.n_obs == 0:
+        raise DataFileError("the file holds no cells", str(source), "write the cells again, or leave the file out")
+    notes: list[str] = []
+    features, rna = _genes(data, source, notes)
+    protein = _protein(data, features, source, notes)
+    if rna is None and protein is None:
+        raise DataFileError("the file holds neither genes nor surface proteins", str(source))
+    cell_ids = np.asarray(data.obs_names.astype(str), dtype=object)
+    if len(set(cell_ids)) < len(cell_ids):
+        notes.append(f"{len(cell_ids) - len(set(cell_ids))} cell names stand more than once")
+    samples = _samples(data, source, sample_column, sample_id, notes)
+    return Cells(
+        cell_ids=cell_ids,
+        sample_ids=samples,
+        genes=features.genes if rna is not None else (),
+        normalised=rna.normalised if rna else None,
+        counts=rna.counts if rna else None,
+        proteins=protein[0] if protein else (),
+        protein=protein[1] if protein else None,
+        protein_scale=protein[2] if protein else "counts",
+        obs=data.obs,
+        notes=tuple(notes),
+    )
+
+
+def _open(source: Path) -> Any:
+    if not source.exists():
+        raise DataFileError("there is no such file", str(source), "check the path")
+    if source.is_dir():
+        return _read_mtx(source)
+    with source.open("rb") as handle:
+        start = handle.read(4)
+    if start != b"\x89HDF":
+        raise DataFileError(
+            "this is no single-cell file", str(source), "read are .h5ad, 10x .h5, and folders with matrix.mtx"
+        )
+    return _read_10x(source) if _is_10x(source) else _read_h5ad(source)
+
+
+def _is_10x(source: Path) -> bool:
+    import h5py
+
+    try:
+        with h5py.File(source, "r") as handle:
+            keys = set(handle)
+            return "X" not in keys and ("matrix" in keys or any("barcodes" in handle[key] for key in keys))
+    except (OSError, TypeError) as error:
+        raise DataFileError(f"the file is damaged: {error}", str(source), "copy it again") from None
+
+
+def _read_h5ad(source: Path) -> Any:
+    import anndata
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return anndata.read_h5ad(source)
+    except Exception as error:  # anndata raises a dozen kinds, its registry's own among them
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        hint = f"this is anndata {anndata.__version__}; write the file again with a version near it"
+        raise DataFileError(f"the h5ad file cannot be read: {first}", str(source), hint) from error
+
+
+def _read_10x(source: Path) -> Any:
+    import scanpy
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return scanpy.read_10x_h5(source, gex_only=False)
+    except Exception as error:  # whatever h5py and scanpy make of a file that only looks like one
+        raise DataFileError(f"the 10x file cannot be read: {error}", str(source), "export it again") from error
+
+
+def _read_mtx(folder: Path) -> Any:
+    import scanpy
+
+    names = {path.name for path in folder.iterdir()}
+    if not names & {"matrix.mtx", "matrix.mtx.gz"}:
+        beside = ", ".join(sorted(names)[:5])
+        raise DataFileError("the folder holds no matrix.mtx", str(folder), f"it holds: {beside}" if beside else "")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return scanpy.read_10x_mtx(folder, gex_only=False)
+    except Exception as error:  # scanpy leaves pandas' and scipy's own errors as they are
+        hint = "matrix.mtx, barcodes.tsv and features.tsv of one library are needed"
+        raise DataFileError(f"the 10x folder cannot be read: {error}", str(folder), hint) from error
+
+
+def _genes(data: Any, source: Path, notes: list[str]) -> tuple[Features, Matrix | None]:
+    features = split_features(data.var, str(source), notes)
+    if not features.gene_columns.size:
+        return features, None
+    found = recognise(data, features, str(source), notes)
+    return features, found
+
+
+def _protein(
+    data: Any, features: Features, source: Path, notes: list[str]
+) -> tuple[tuple[str, ...], np.ndarray, Any] | None:
+    from immunolab.loaders.cell_features import protein_markers
+    from immunolab.loaders.cell_matrices import dense_proteins, protein_scale
+
+    key = next((k for k in data.obsm if str(k).lower() in _PROTEIN_KEYS), None)
+    if key is not None:
+        table = data.obsm[key]
+        names = _column_names(table, data, str(key), source)
+        values = table.to_numpy(dtype=np.float64) if isinstance(table, pd.DataFrame) else dense_proteins(table)
+    elif features.protein_columns.size:
+        names = features.protein_names
+        values = dense_proteins(_where_counted(data)[:, features.protein_columns])
+    else:
+        return None
+    markers, kept = protein_markers(names, notes)
+    if not kept:
+        return None
+    chosen = np.nan_to_num(values[:, kept])
+    return markers, chosen, protein_scale(chosen, notes)
+
+
+def _where_counted(data: Any) -> Any:
+    return data.layers["counts"] if "counts" in data.layers else data.X
+
+
+def _column_names(table: Any, data: Any, key: str, source: Path) -> tuple[str, ...]:
+    if isinstance(table, pd.DataFrame):
+        return tuple(map(str, table.columns))
+    names = next((data.uns[k] for k in (f"{key}_names", "protein_names", "adt_names") if k in data.uns), None)
+    if names is None or len(names) != table.shape[1]:
+        hint = f"store it as a data frame with the markers as columns, or their names in uns['{key}_names']"
+        raise DataFileError(f"obsm['{key}'] does not name its {table.shape[1]} proteins", str(source), hint)
+    return tuple(map(str, names))
+
+
+def _samples(data: Any, source: Path, column: str, sample_id: str, notes: list[str]) -> np.ndarray:
+    known = [str(name) for name in data.obs.columns]
+    if column:
+        if column not in known:
+            hint = f"{nearest(column, known)} it has: {', '.join(known) or 'none'}".strip()
+            raise DataFileError(f"obs has no column '{column}'", str(source), hint)
+        return _texts(data.obs[column])
+    by_lower = {name.lower(): name for name in known}
+    found = next((by_lower[name] for name in _SAMPLE_COLUMNS if name in by_lower), None)
+    if found is not None:
+        notes.append(f"samples are named by obs['{found}']")
+        return _texts(data.obs[found])
+    key = next((k for k in data.obsm if str(k).lower() in _HASHTAG_KEYS), None)
+    if key is not None:
+        table = data.obsm[key]
+        names = [str(c) for c in table.columns] if isinstance(table, pd.DataFrame) else None
+        values = table.to_numpy(dtype=np.float64) if isinstance(table, pd.DataFrame) else np.asarray(table, dtype=float)
+        notes.append(f"samples are told apart by the hashtags of obsm['{key}']")
+        return hashtag_samples(values, names or [f"{key}_{i + 1}" for i in range(values.shape[1])], notes)
+    return np.full(data.n_obs, sample_id or source.name.split(".")[0], dtype=object)
+
+
+def _texts(column: pd.Series) -> np.ndarray:
+    values = column.astype("string").fillna("").to_numpy(dtype=object)
+    return np.where(values == "", "unnamed", values)

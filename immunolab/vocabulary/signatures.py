@@ -1,0 +1,74 @@
+"""Genes that mark states of CD4 T cells and lineages of blood, and the Ensembl ids of those genes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from immunolab.config import build, read_package_yaml
+from immunolab.errors import InputError, Problem, nearest
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Genes expected in a state, and genes that speak against it."""
+
+    pos: tuple[str, ...]
+    neg: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Signatures:
+    schema: str
+    sets: dict[str, tuple[str, ...]]
+    contrasts: dict[str, Contrast]
+
+
+@dataclass(frozen=True)
+class _Lineages:
+    schema: str
+    lineages: dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class _Genes:
+    schema: str
+    ensembl: dict[str, str]
+
+
+@cache
+def _signatures() -> _Signatures:
+    return build(_Signatures, read_package_yaml("immunolab.vocabulary", "signatures.yaml"))
+
+
+def signature(name: str) -> tuple[str, ...]:
+    """Return the genes that go up together in a state (``Treg_core``, ``IL2_STAT5_response`` ...).
+
+    Raises
+    ------
+    InputError
+        Names the nearest signature.
+    """
+    sets = _signatures().sets
+    if name not in sets:
+        hint = f"{nearest(name, sets)} known: {', '.join(sets)}".strip()
+        raise InputError(Problem("", "signature", f"unknown signature '{name}'", hint))
+    return sets[name]
+
+
+def contrast(name: str) -> Contrast:
+    """Return the genes for and against a CD4 T-cell state (``Th17``, ``Tfh``, ``CD4_naive`` ...)."""
+    return _signatures().contrasts[name]
+
+
+@cache
+def lineages() -> Mapping[str, tuple[str, ...]]:
+    """Return the marker genes of each lineage of blood."""
+    return build(_Lineages, read_package_yaml("immunolab.vocabulary", "lineages.yaml")).lineages
+
+
+@cache
+def ensembl_symbols() -> Mapping[str, str]:
+    """Return symbol by Ensembl gene id, for the genes of signatures and lineages only."""
+    return build(_Genes, read_package_yaml("immunolab.vocabulary", "genes.yaml")).ensembl
