@@ -104,7 +104,7 @@ def set_cell(column, value, **where):
             "value",
             6.66,
             {"sample_id": "P02_W10", "endpoint": "treg_pct_cd4"},
-            "sample P02_W10, treg_pct_cd4",
+            "P02_W10, treg_pct_cd4",
         ),
         (ENDPOINTS, "value", 6.66, {"sample_id": "P02_W10", "endpoint": "th17_treg_ratio"}, "th17_treg_ratio"),
         (
@@ -112,7 +112,7 @@ def set_cell(column, value, **where):
             "n_events",
             7,
             {"sample_id": "P02_W10", "endpoint": "treg_pct_cd4"},
-            "sample P02_W10, treg_pct_cd4",
+            "P02_W10, treg_pct_cd4",
         ),
         (PAIRS, "after", 1.0, {"patient_id": "P03", "endpoint": "treg_pct_cd4"}, "P03, treg_pct_cd4"),
         (PAIRS, "fold", 9.0, {"patient_id": "P03", "endpoint": "treg_pct_cd4"}, "P03, treg_pct_cd4"),
