@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import beta
 
 from immunolab.events import Events
 from immunolab.study.trial import Endpoint
 from immunolab.tables import INTENSITIES
 
 CONVENTIONAL = "Tconv"
+NORMAL_95 = 1.959963984540054
 _TREG_FAMILY = ("Treg", "Tfr", "Tconv")
 
 
@@ -41,7 +44,7 @@ def intensities(events: Events, masks: Mapping[str, NDArray[np.bool_]], sample_i
     """
     named = [c for c in events.channels if c.marker and c.kind in ("fluorescence", "mass")]
     members = {name: np.flatnonzero(mask) for name, mask in masks.items()}
-    rows = []
+    rows: list[dict[str, object]] = []
     for channel in named:
         column = events.compensated(channel.name).astype(np.float32)
         for name, index in members.items():
@@ -137,6 +140,50 @@ def endpoint_values(
         if row is not None:
             rows.append({"endpoint": endpoint.id, **row})
     return rows
+
+
+def with_limits(
+    values: Iterable[dict[str, object]], endpoints: Sequence[Endpoint], gate_sd: Mapping[tuple[str, str], float]
+) -> list[dict[str, object]]:
+    """Return endpoint records with 95 % limits from counting and from the gates' own uncertainty.
+
+    Parameters
+    ----------
+    values : what `endpoint_values` gave.
+    gate_sd : (population, denominator) -> standard error of the gates, on the logit scale.
+
+    Returns
+    -------
+    Records with ``count_low``, ``count_high`` (Jeffreys' interval), ``gate_low`` and ``gate_high``, in the
+    endpoint's unit. A denominator outside the lineage takes the error of the same population of CD4; a
+    ratio takes both populations' errors as independent. Missing where nothing is known.
+    """
+    by_id = {e.id: e for e in endpoints}
+    return [_limited(value, by_id[str(value["endpoint"])], gate_sd) for value in values]
+
+
+def _limited(row: dict[str, object], endpoint: Endpoint, gate_sd: Mapping[tuple[str, str], float]) -> dict[str, object]:
+    value, n, of = row["value"], row["n_events"], row["n_parent"]
+    if value is None or not isinstance(value, float) or not isinstance(n, int) or not isinstance(of, int):
+        return row
+    if endpoint.statistic == "log_ratio":
+        parts = [
+            gate_sd.get((name or "", endpoint.parent or "")) for name in (endpoint.numerator, endpoint.denominator)
+        ]
+        error = float(np.hypot(*parts)) if None not in parts else None  # type: ignore[arg-type]
+        return row | ({} if error is None else _around(math.log(value), error, math.exp))
+    name = endpoint.population or ""
+    error = next((gate_sd[key] for key in ((name, endpoint.parent or ""), (name, "CD4")) if key in gate_sd), None)
+    if endpoint.statistic == "absolute_count":
+        return row | ({} if error is None or value <= 0 else _around(math.log(value), error, math.exp))
+    low, high = beta.ppf([0.025, 0.975], n + 0.5, of - n + 0.5)
+    limits = {"count_low": 100.0 * float(low) if n else 0.0, "count_high": 100.0 * float(high) if n < of else 100.0}
+    share = math.log((n + 0.5) / (of - n + 0.5))
+    return row | limits | ({} if error is None else _around(share, error, lambda x: 100.0 / (1.0 + math.exp(-x))))
+
+
+def _around(centre: float, error: float, back: Callable[[float], float]) -> dict[str, float]:
+    return {"gate_low": back(centre - NORMAL_95 * error), "gate_high": back(centre + NORMAL_95 * error)}
 
 
 class _ByName:

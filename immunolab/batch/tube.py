@@ -118,25 +118,29 @@ def load_subsample(path: Path) -> Events:
 
 @dataclass(frozen=True)
 class MeasureJob:
-    """Gate all events of a tube with its fitted strategy and write its tables.
+    """Gate all events of a tube with its geometric strategy and write its tables.
 
-    ``strategy`` is plain data; ``thresholds`` are this sample's rows of the thresholds table, None for
-    gates that were drawn; ``unread`` names gates that could not be read; ``pairs`` are (population,
-    denominator) whose shared events are counted.
+    Attributes
+    ----------
+    strategy : as plain data.
+    placed : what placing the gates gave: this sample's rows of the thresholds table, the gates' standard
+        errors, and counts under other rules; None for gates that were drawn.
+    unread : gates that could not be read.
+    pairs : (population, denominator) whose shared events are counted.
     """
 
     tube: Tube
     root: str
     key: str
     strategy: dict[str, Any]
-    thresholds: tuple[dict[str, Any], ...] | None
+    placed: dict[str, Any] | None
     unread: tuple[str, ...]
     pairs: tuple[tuple[str, str], ...]
     memberships: bool
 
 
 def measure(job: MeasureJob) -> str:
-    """Write one sample's folder: counts, thresholds, intensities, quality, shared events, gates, gate views."""
+    """Write one sample's folder: its tables, gates and gate views; return the sample_id."""
     from immunolab.gating.apply import counts_table, evaluate, memberships_frame, on_channels, sound
     from immunolab.gating.exchange.gatingml_out import write_gatingml
     from immunolab.gating.imported import imported_thresholds
@@ -152,19 +156,20 @@ def measure(job: MeasureJob) -> str:
     counts = counts_table(memberships, sample_id)
     names = [p.name for p in strategy.populations]
     masks = {p.name: memberships.masks[p.path] for p in strategy.populations if names.count(p.name) == 1}
-    joints = joint_counts(masks, job.pairs)
+    joint_rows = [asdict(joint) for joint in joint_counts(masks, job.pairs)]
     gate_rows = check_gates(sample_id, [*job.unread, *(f"{fault.place}: {fault.message}" for fault in faults)])
-    drawn = job.thresholds is None
-    thresholds = imported_thresholds(strategy, events) if drawn else THRESHOLDS.frame(list(job.thresholds or ()))
+    placed = job.placed or {"intervals": [], "other_gatings": []}
+    rows = placed.get("thresholds")
+    thresholds = imported_thresholds(strategy, events) if rows is None else THRESHOLDS.frame(rows)
 
     def write(folder: Path) -> None:
         COUNTS.write(counts, folder / "counts.csv")
         THRESHOLDS.write(thresholds, folder / "thresholds.csv")
         INTENSITIES.write(intensities(events, masks, sample_id), folder / "intensities.csv")
         QUALITY.write(pd.concat([check_events(events), gate_rows], ignore_index=True), folder / "quality.csv")
-        pd.DataFrame([asdict(j) for j in joints], columns=["population", "parent", "n_events"]).to_csv(
-            folder / "joint.csv", index=False, lineterminator="\n"
-        )
+        _plain(joint_rows, ["population", "parent", "n_events"], folder / "joint.csv")
+        _plain(placed["intervals"], ["population", "parent", "gate_sd"], folder / "intervals.csv")
+        _plain(placed["other_gatings"], ["rule", "population", "parent", "n", "of"], folder / "other_gatings.csv")
         write_gatingml(on_channels(strategy, events), folder / "gates.xml")
         save_views(gate_views(strategy, events, memberships), folder / "views.npz")
 
@@ -174,3 +179,7 @@ def measure(job: MeasureJob) -> str:
         write_atomically(target, lambda part: frame.to_parquet(part, index=False))
     store.commit(sample_id, job.key, write)
     return sample_id
+
+
+def _plain(rows: list[dict[str, Any]], columns: list[str], path: Path) -> None:
+    pd.DataFrame(rows, columns=columns).to_csv(path, index=False, lineterminator="\n")

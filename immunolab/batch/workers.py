@@ -165,13 +165,10 @@ def _on_cluster(
         futures = {client.submit(_attempt, function, task, pure=False, retries=1): task for task in tasks}
         for future in as_completed(list(futures)):
             task = futures[future]
-            error = future.exception()
-            if error is None:
+            try:
                 yield task, future.result()
-            elif isinstance(error, KilledWorker):
+            except KilledWorker:
                 yield task, Failure(task.stage, "the worker died", "it may need more memory")
-            else:
-                raise error
 
 
 def memory_budget() -> int:

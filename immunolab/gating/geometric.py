@@ -44,9 +44,12 @@ class Drawn:
 class Builder:
     """Places declared gates; remembers borders that several gates share."""
 
-    def __init__(self, thresholds: Mapping[str, Any], rng: Callable[..., np.random.Generator]) -> None:
+    def __init__(
+        self, thresholds: Mapping[str, Any], rng: Callable[..., np.random.Generator], resample: bool = True
+    ) -> None:
         self.thresholds = thresholds
         self.rng = rng
+        self.resample = resample
         self._known: dict[tuple[object, ...], Placed] = {}
 
     def draw(
@@ -103,7 +106,7 @@ class Builder:
         key = (resample, marker, border, repr(rule), where, tuple(tube.sample_id for tube in pool.tubes))
         if key not in self._known:
             words = (marker, border, where, *(tube.sample_id for tube in pool.tubes))
-            rng = self.rng(*words) if resample else None
+            rng = self.rng(*words) if resample and self.resample else None
             self._known[key] = place_border(pool, where, marker, border, rule, rng)
         return self._known[key]
 
@@ -141,16 +144,17 @@ class Builder:
         on = pool.path_of(str(s["on"])) if s.get("on") else None
         where = parent if on is None else on
         options = {key: s[key] for key in ("slope", "y_side") if key in s}
-        rng = self.rng(population.path, *(tube.sample_id for tube in pool.tubes))
+        rng = self.rng(population.path, *(tube.sample_id for tube in pool.tubes)) if self.resample else None
         corner, both = place_corner(pool, where, s["x"], s["y"], str(s.get("of", "")), options, rng)
         found = {}
         for tube in members:
-            drift = self._corner_drifts(tube, pool, where, s, options, corner, both)
+            drift = self.resample and self._corner_drifts(tube, pool, where, s, options, corner, both)
             flags = (*corner.flags, *(("drift",) if drift else ()))
             rows = [_row(population, tube, p, pool.scope, ("drift",) if drift else ()) for p in both]
             jitter = self.rng("placement", population.path, tube.patient).normal(0.0, PLACEMENT_SD, (RESAMPLES, 2))
             a, b = (_spread_draws(p, jitter[:, i]) for i, p in enumerate(both))
-            others = tuple(_corner_gate(tube, s, corner, x, y) for x, y in zip(a, b, strict=True))
+            moved = zip(a, b, strict=True) if self.resample else ()
+            others = tuple(_corner_gate(tube, s, corner, x, y) for x, y in moved)
             placed = _corner_gate(tube, s, corner, corner.x.value, corner.y.value)
             found[tube.sample_id] = Drawn(placed, tuple(dict.fromkeys(flags)), rows, others)
         return found

@@ -5,18 +5,27 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from immunolab.batch.store import Store, content_key
+from scipy.special import logit
+
+from immunolab.batch.store import Store, content_key, file_sha256
 from immunolab.batch.tube import Prepared, load_subsample
 from immunolab.errors import GatingError
 from immunolab.gating.strategy import Strategy
-from immunolab.pipeline.gates import PanelGates
-from immunolab.study.sheet import Sample
+from immunolab.pipeline.gates import PanelGates, load_methods
+from immunolab.quantify import joint_counts
+from immunolab.study.sheet import Sample, Study
 from immunolab.version import VERSION
+
+if TYPE_CHECKING:
+    from immunolab.events import Events
+    from immunolab.gating.fit import Fitted
+
+NORMAL_95 = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -27,22 +36,27 @@ class FitJob:
     ----------
     folder : where the result goes; it exists when the result does.
     tubes : stored subsamples by sample_id.
-    groups : sample_id -> (patient_id, batch).
+    groups : (sample_id, patient_id, batch, whether it is a baseline).
     controls : (batch, marker, stored subsample); an empty marker is an unstained tube.
+    pairs : (population, denominator) whose intervals and other gatings are wanted.
+    module : file with threshold methods of the lab's own, or "".
     """
 
     folder: str
     strategy: Strategy
     tubes: tuple[tuple[str, str], ...]
-    groups: tuple[tuple[str, str, str, str], ...]
+    groups: tuple[tuple[str, str, str, bool], ...]
     controls: tuple[tuple[str, str, str], ...]
+    pairs: tuple[tuple[str, str], ...]
+    module: str
     seed: int
 
 
 def fit_jobs(
+    study: Study,
     panels: Mapping[str, PanelGates],
-    samples: Sequence[Sample],
     prepared: Mapping[str, Prepared],
+    pairs: tuple[tuple[str, str], ...],
     store: Store,
     seed: int,
 ) -> list[tuple[tuple[str, ...], FitJob]]:
@@ -53,49 +67,65 @@ def fit_jobs(
     """
     jobs = []
     for name, panel in panels.items():
-        if not panel.gates.needs_fit or panel.gates.declared is None:
+        strategy = panel.gates.declared
+        if strategy is None or not panel.gates.needs_fit:
             continue
-        from immunolab.gating.fit import widest_scope
-
-        own = [s for s in samples if s.panel == name and s.sample_id in prepared]
-        scope = widest_scope(panel.gates.declared)
-        sets: dict[tuple[str, ...], list[Sample]] = {}
-        for sample in (s for s in own if not s.control_of):
-            sets.setdefault(_set_of(sample, scope), []).append(sample)
-        for members in sets.values():
-            controls = [s for s in own if s.control_of and s.batch in {m.batch for m in members}]
-            job = _job(panel.gates.declared, members, controls, prepared, store, seed)
+        own = [s for s in study.samples if s.panel == name and s.sample_id in prepared]
+        for members in _sets(strategy, [s for s in own if not s.control_of]):
+            batches = {m.batch for m in members}
+            controls = [s for s in own if s.control_of and s.batch in batches]
+            job = _job(study, strategy, members, controls, prepared, pairs, store, seed)
             jobs.append((tuple(m.sample_id for m in members), job))
     return jobs
 
 
-def _set_of(sample: Sample, scope: str) -> tuple[str, ...]:
-    keys = {"sample": (sample.sample_id,), "patient": (sample.patient_id, sample.batch), "batch": (sample.batch,)}
-    return keys.get(scope, ())
+def _sets(strategy: Strategy, samples: Sequence[Sample]) -> Iterable[list[Sample]]:
+    from immunolab.gating.fit import widest_scope
+
+    scope = widest_scope(strategy)
+    sets: dict[tuple[str, ...], list[Sample]] = {}
+    for sample in samples:
+        keys = {
+            "sample": (sample.sample_id,),
+            "patient": (sample.patient_id, sample.batch),
+            "batch": (sample.batch,),
+        }
+        sets.setdefault(keys.get(scope, ()), []).append(sample)
+    return sets.values()
 
 
 def _job(
+    study: Study,
     strategy: Strategy,
     members: Sequence[Sample],
     controls: Sequence[Sample],
     prepared: Mapping[str, Prepared],
+    pairs: tuple[tuple[str, str], ...],
     store: Store,
     seed: int,
 ) -> FitJob:
     tubes = tuple((m.sample_id, prepared[m.sample_id].subsample) for m in members)
-    groups = tuple((m.sample_id, m.patient_id, m.batch, m.visit) for m in members)
+    groups = tuple((m.sample_id, m.patient_id, m.batch, _is_baseline(study, m)) for m in members)
     blanks = tuple((c.batch, c.marker, prepared[c.sample_id].subsample) for c in controls)
+    module = str(study.methods_module) if study.methods_module else ""
     parts = {
         "strategy": strategy.source,
         "populations": repr(strategy),
-        "tubes": [(m.sample_id, Path(path).name) for m, (_, path) in zip(members, tubes, strict=True)],
+        "tubes": [(sample_id, Path(path).name) for sample_id, path in tubes],
         "groups": groups,
         "controls": [(batch, marker, Path(path).name) for batch, marker, path in blanks],
+        "pairs": pairs,
+        "module": file_sha256(Path(module)) if module else "",
         "seed": seed,
         "version": VERSION,
     }
-    folder = store.cached("fit", content_key(parts), "")
-    return FitJob(str(folder), strategy, tubes, groups, blanks, seed)
+    return FitJob(
+        str(store.cached("fit", content_key(parts), "")), strategy, tubes, groups, blanks, pairs, module, seed
+    )
+
+
+def _is_baseline(study: Study, sample: Sample) -> bool:
+    return sample.visit == study.comparison.before or study.timeline_of(sample).phase == study.comparison.before
 
 
 def fit_group(job: FitJob) -> str:
@@ -104,6 +134,7 @@ def fit_group(job: FitJob) -> str:
     A tube that lacks a marker is left out and stored as a failure; the others are fitted without it.
     """
     folder = Path(job.folder)
+    load_methods(job.module)
     if not folder.exists():
         part = folder.with_name(f".{folder.name}.part-{os.getpid()}")
         shutil.rmtree(part, ignore_errors=True)
@@ -133,16 +164,63 @@ def _fit(job: FitJob) -> dict[str, dict[str, Any]]:
     if not tubes:
         return records
     kept = {tube.sample_id for tube in tubes}
-    groups = {
-        s: {"patient": patient, "batch": batch, "visit": visit} for s, patient, batch, visit in job.groups if s in kept
-    }
+    groups = {s: {"patient": p, "batch": batch, "baseline": base} for s, p, batch, base in job.groups if s in kept}
     controls = {(batch, marker): load_subsample(Path(path)) for batch, marker, path in job.controls}
     fitted = fit(job.strategy, tubes, groups=groups, controls=controls, seed=job.seed)
-    for sample_id, strategy in fitted.strategies.items():
-        rows = fitted.thresholds[fitted.thresholds["sample_id"] == sample_id]
-        plain = rows.astype(object).where(rows.notna(), None).to_dict("records")
-        records[sample_id] = {"strategy": strategy_to_dict(strategy), "thresholds": plain}
+    others = _other_gatings(job, tubes, groups, controls)
+    for tube in tubes:
+        name = tube.sample_id
+        rows = fitted.thresholds[fitted.thresholds["sample_id"] == name]
+        records[name] = {
+            "strategy": strategy_to_dict(fitted.strategies[name]),
+            "thresholds": rows.astype(object).where(rows.notna(), None).to_dict("records"),
+            "intervals": _intervals(fitted, tube, job.pairs),
+            "other_gatings": others.get(name, []),
+        }
     return records
+
+
+def _intervals(fitted: Fitted, tube: Events, pairs: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Return, for each wanted percentage, the gate's standard error on the logit scale."""
+    from immunolab.gating.uncertainty import percent_intervals
+
+    table = percent_intervals(fitted, tube.sample_id, tube, denominators=sorted({parent for _, parent in pairs}))
+    wanted = set(pairs)
+    found = []
+    for row in table.to_dict("records"):
+        name = row["path"].rsplit("/", 1)[1]
+        inside = row["gate_low"] > 0 and row["gate_high"] < 100
+        if (name, row["denominator"]) in wanted and inside:
+            width = logit(row["gate_high"] / 100) - logit(row["gate_low"] / 100)
+            found.append({"population": name, "parent": row["denominator"], "gate_sd": float(width) / (2 * NORMAL_95)})
+    return found
+
+
+def _other_gatings(
+    job: FitJob, tubes: Sequence[Events], groups: Mapping[str, Mapping[str, Any]], controls: Mapping[Any, Events]
+) -> dict[str, list[dict[str, Any]]]:
+    """Return what each tube counts under gates fixed at baseline, and under gates placed on each visit alone.
+
+    Only sets that hold a baseline and another visit have the choice.
+    """
+    from immunolab.gating.apply import evaluate
+    from immunolab.gating.fit import fit
+
+    kinds = [bool(group["baseline"]) for group in groups.values()]
+    if all(kinds) or not any(kinds):
+        return {}
+    found: dict[str, list[dict[str, Any]]] = {}
+    for rule, refit in (("fixed_at_baseline", "baseline"), ("refit_each_visit", "sample")):
+        placed = fit(job.strategy, tubes, groups=groups, controls=controls, seed=job.seed, refit=refit, resample=False)
+        for tube in tubes:
+            memberships = evaluate(placed.strategies[tube.sample_id], tube)
+            masks = {path.rsplit("/", 1)[1]: mask for path, mask in memberships.masks.items()}
+            sizes = {name: int(mask.sum()) for name, mask in masks.items()}
+            found.setdefault(tube.sample_id, []).extend(
+                {"rule": rule, "population": j.population, "parent": j.parent, "n": j.n_events, "of": sizes[j.parent]}
+                for j in joint_counts(masks, job.pairs)
+            )
+    return found
 
 
 def read_fit(folder: str, sample_id: str) -> dict[str, Any]:

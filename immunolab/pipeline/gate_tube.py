@@ -83,7 +83,7 @@ class Reference:
         masks = evaluate(strategy, events).masks
         stated = self.imported.counts_for(events.file, fil)
         counted = any(n for path, n in stated.items() if path != "/")  # a workspace never calculated says 0
-        counts = stated if counted else {path: int(mask.sum()) for path, mask in masks.items()}
+        counts = dict(stated) if counted else {path: int(mask.sum()) for path, mask in masks.items()}
         binned = frozenset((sample_id, path) for path in drawn_on_bins(strategy)) if counted else frozenset()
         return Beside(_table(counts, sample_id), event_agreement(memberships.masks, masks, sample_id), binned)
 

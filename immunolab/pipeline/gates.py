@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,6 +94,27 @@ class PanelGates:
     spillover: str
 
 
+@cache
+def load_methods(module: str) -> None:
+    """Run a lab's own file, which registers threshold methods (`immunolab.gating.cards.register`); "" does nothing.
+
+    Raises
+    ------
+    InputError
+        The file raises an error; the message names its line.
+    """
+    if not module:
+        return
+    spec = spec_from_file_location("immunolab_methods", module)
+    if spec is None or spec.loader is None:
+        raise InputError(Problem(module, "", "is not a Python file", "name a .py file under methods_module"))
+    try:
+        spec.loader.exec_module(module_from_spec(spec))
+    except Exception as error:
+        line = traceback.extract_tb(error.__traceback__)[-1].lineno
+        raise InputError(Problem(module, str(line), f"{type(error).__name__}: {error}", "mend the file")) from error
+
+
 def read_panels(study: Study, definitions: str = "default") -> dict[str, PanelGates]:
     """Return the gates of every panel that samples of a study use.
 
@@ -99,7 +123,9 @@ def read_panels(study: Study, definitions: str = "default") -> dict[str, PanelGa
     InputError
         Every problem of every panel and strategy file at once.
     """
-    panels, problems = {}, []
+    load_methods(str(study.methods_module) if study.methods_module else "")
+    panels: dict[str, PanelGates] = {}
+    problems: list[Problem] = []
     for name in dict.fromkeys(s.panel for s in study.samples if s.modality != "single_cell"):
         choice = study.panels.get(name, PanelChoice())
         try:

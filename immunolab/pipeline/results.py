@@ -17,7 +17,8 @@ from immunolab.comparison.table import Comparison, compare_endpoints
 from immunolab.errors import ComparisonError, ImmunolabError, InputError
 from immunolab.pipeline.clinic import Clinic
 from immunolab.pipeline.gates import PanelGates
-from immunolab.quantify import Joint, endpoint_values, with_companions
+from immunolab.pipeline.other_gatings import with_other_gatings
+from immunolab.quantify import Joint, endpoint_values, with_companions, with_limits
 from immunolab.report.run_tables import Compared, RunTables
 from immunolab.study.sheet import Sample, Study
 from immunolab.study.timeline import timeline_quality
@@ -120,7 +121,9 @@ def gather(
     frames["failures"] = FAILURES.frame(_failure_rows(study, failures))
     compared, comparisons, notes = _compare(study, endpoints, frames["endpoints"])
     frames["pairs"] = _concat(PAIRS, [c.pairs for c in comparisons])
-    frames["shifts"] = _concat(SHIFTS, [c.shifts for c in comparisons])
+    frames["shifts"] = with_other_gatings(
+        _concat(SHIFTS, [c.shifts for c in comparisons]), store, done, endpoints, frames["endpoints"], compared
+    )
     return Tables(frames, tuple(comparisons), tuple(compared), tuple(notes), endpoints)
 
 
@@ -204,13 +207,18 @@ def _flow_rows(
             endpoints, by_sample[sample.sample_id], shared, lymphocytes_per_ul=sample.lymphocytes_per_ul
         )
         place = _place(study, sample)
-        for value in values:
+        for value in with_limits(values, endpoints, _gate_errors(store, sample)):
             key = (sample.patient_id, sample.visit, str(value["endpoint"]))
             if key not in answered:
                 answered.add(key)
                 rows.append(place | value)
     position = {s.sample_id: i for i, s in enumerate(samples)}
     return sorted(rows, key=lambda row: position[row["sample_id"]])
+
+
+def _gate_errors(store: Store, sample: Sample) -> dict[tuple[str, str], float]:
+    rows = pd.read_csv(store.sample_folder(sample.sample_id) / "intervals.csv", keep_default_na=False)
+    return {(str(r.population), str(r.parent)): float(r.gate_sd) for r in rows.itertuples()}  # type: ignore[arg-type]
 
 
 def _place(study: Study, sample: Sample) -> dict[str, Any]:

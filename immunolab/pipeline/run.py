@@ -133,7 +133,7 @@ def _run(run: _Run) -> Outcome:
     hashes = {name: tube.sha256 for name, tube in prepared.items()}
     tables = finish(run.study, run.store, run.panels, run.failures, run.clinic, hashes, run.options.seed)
     _place_gates(run.store, [*computed, *kept])
-    report = write_report(tables, run.store.root)
+    report = write_report(tables, run.store.root, jobs=run.options.jobs)
     log.info(
         "%d computed, %d kept, %d failed in %.1f s",
         len(computed),
@@ -180,7 +180,8 @@ def _cost(path: Path) -> int:
 def _strategies(run: _Run, prepared: Mapping[str, Prepared]) -> dict[str, str | Drawn]:
     """Return, for each sample, its strategy, or the folder that holds its fitted one."""
     found: dict[str, str | Drawn] = {}
-    jobs = fit_jobs(run.panels, _wanted(run), prepared, run.store, run.options.seed)
+    pairs = population_pairs(study_endpoints(run.study, run.panels))
+    jobs = fit_jobs(run.study, run.panels, prepared, pairs, run.store, run.options.seed)
     if run.options.sample:
         jobs = [(names, job) for names, job in jobs if run.options.sample in names]
     tasks = [Task(", ".join(names), "fit", job, samples=names) for names, job in jobs]
@@ -231,17 +232,18 @@ def _measure_job(
 ) -> MeasureJob | None:
     from immunolab.gating.strategy_data import strategy_to_dict
 
+    placed, unread = None, ()
     if isinstance(strategy, str):
-        record = read_fit(strategy, tube.sample_id)
-        if "error" in record:
-            run.failures[tube.sample_id] = Failure("fit", record["error"], record["hint"])
+        placed = read_fit(strategy, tube.sample_id)
+        if "error" in placed:
+            run.failures[tube.sample_id] = Failure("fit", placed["error"], placed["hint"])
             return None
-        plain, thresholds = record["strategy"], tuple(record["thresholds"])
+        plain = placed.pop("strategy")
     else:
-        plain, thresholds = strategy_to_dict(strategy.strategy), None
-    unread = () if isinstance(strategy, str) else tuple(f"{p.place}: {p.message}" for p in strategy.unread)
-    key = content_key({"tube": prepared.key, "strategy": plain, "thresholds": thresholds, "pairs": pairs})
-    return MeasureJob(tube, str(run.store.root), key, plain, thresholds, unread, pairs, run.options.memberships)
+        plain = strategy_to_dict(strategy.strategy)
+        unread = tuple(f"{problem.place}: {problem.message}" for problem in strategy.unread)
+    key = content_key({"tube": prepared.key, "strategy": plain, "placed": placed, "unread": unread, "pairs": pairs})
+    return MeasureJob(tube, str(run.store.root), key, plain, placed, unread, pairs, run.options.memberships)
 
 
 def _place_gates(store: Store, samples: Iterable[str]) -> None:

@@ -1,0 +1,1 @@
+"""Checks of tubes and of panels across a study."""
