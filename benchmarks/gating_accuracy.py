@@ -34,6 +34,9 @@ from immunolab.simulate import Options, simulate
 
 SUBSETS = ("Treg", "Th17", "Tfh_eff", "Tfh_CXCR5", "Teff", "Th1", "CD4_naive", "Tfr")
 TRIAL = "sle_nct02084238"
+VALLEY_MARKERS = (
+    "Viability", "CD3", "CD4", "CD8", "CD45RA", "CCR7", "CD25", "CD127", "CXCR5", "CXCR3", "CCR6", "PD-1",
+)  # fmt: skip
 VALLEY = """
 strategy: valley
 transform: {default: {asinh: {cofactor: 150}}, scatter: linear}
@@ -56,10 +59,7 @@ populations:
   - {name: Th1, parent: helper, where: CXCR3+ CCR6-}
   - {name: Th17, parent: helper, where: CXCR3- CCR6+}
 thresholds:
-""" + "\n".join(
-    f"  {marker}: {{by: valley, scope: sample}}"
-    for marker in ("Viability CD3 CD4 CD8 CD45RA CCR7 CD25 CD127 CXCR5 CXCR3 CCR6 PD-1").split()
-)
+""" + "\n".join(f"  {marker}: {{by: valley, scope: sample}}" for marker in VALLEY_MARKERS)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numba import njit
+from scipy.signal import find_peaks
 
 from immunolab.gating.cards import Array
 from immunolab.gating.thresholds import main_mode, robust_sd, smoothed_density
@@ -24,6 +25,9 @@ _RIVALS_WIDTH, _TARGET_WIDTH = 0.2, 0.35
 _LEAST_EVENTS = 8.0
 _NEAREST_U, _NEAREST_V = 2.6, -1.0  # a group nearer to the reference is its shoulder, not a cloud
 _RIVALS_REACH = 0.68
+_RIVALS_PLACE = np.array([share for share, _ in _STARTS[:_TARGET]])
+_PRIOR_EVENTS = 20.0
+_PRIOR_SPREAD = np.array([0.6, 0.0, 1.0])  # variances on u and v, their covariance between
 
 
 @dataclass(frozen=True)
@@ -149,7 +153,9 @@ def _start(cells: Cells) -> Mixture | None:
         return None
     u = np.repeat(cells.u[corner], cells.counts[corner].astype(np.int64))
     grid, density = smoothed_density(u)
-    summit = float(grid[int(np.argmax(density * (grid > 2.5)))])
+    summits = [i for i in find_peaks(density)[0] if grid[i] > _NEAREST_U]
+    # without a summit of its own the cloud is taken to be the far end of the corner's events
+    summit = float(grid[max(summits, key=lambda i: density[i])] if summits else np.quantile(u, 0.9))
     beyond = corner & (cells.u > 0.8 * summit)
     weight = cells.counts[beyond]
     low = float(np.average(cells.v[beyond], weights=weight)) if weight.sum() else -2.8
@@ -162,13 +168,16 @@ def _step(cells: Cells, model: Mixture) -> Mixture:
     moments = _moments(cells.u, cells.v, cells.counts, *model.terms())
     mass = np.maximum(moments[:, 0], 1e-6)
     means = moments[:, 1:3] / mass[:, None]
+    # rivals are drawn to their usual places between reference and corner, as by a few events there
+    usual = _RIVALS_PLACE * means[_TARGET, 0]
+    drawn = (moments[:_TARGET, 1] + _PRIOR_EVENTS * usual) / (mass[:_TARGET] + _PRIOR_EVENTS)
     spread = moments[:, 3:] / mass[:, None] - np.stack(
         [means[:, 0] ** 2, means[:, 0] * means[:, 1], means[:, 1] ** 2], axis=1
     )
     # a rival that climbs into the corner's cloud would split it and move the border outwards
-    means[:_TARGET, 0] = np.minimum(means[:_TARGET, 0], _RIVALS_REACH * means[_TARGET, 0])
-    # one event's worth of a round unit group keeps small groups from collapsing
-    a, b, d = (spread * mass[:, None] + [1.0, 0.0, 1.0]).T / (mass + 1.0)
+    means[:_TARGET, 0] = np.minimum(drawn, _RIVALS_REACH * means[_TARGET, 0])
+    # a few events' worth of a round group keeps small groups from collapsing and from spreading
+    a, b, d = (spread * mass[:, None] + _PRIOR_EVENTS * _PRIOR_SPREAD).T / (mass + _PRIOR_EVENTS)
     widest = np.full(len(mass), max(_MOST_SD_U, _RIVALS_WIDTH * means[_TARGET, 0]))
     widest[_TARGET] = max(_MOST_SD_U, _TARGET_WIDTH * means[_TARGET, 0])
     a, d = np.clip(a, _LEAST_SD**2, widest**2), np.clip(d, _LEAST_SD**2, _MOST_SD_V**2)
