@@ -242,6 +242,10 @@ def draw(rows: list[dict[str, object]], path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
+def _known(row: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in row.items() if value == value}  # NaN is not JSON
+
+
 def main() -> None:
     """Run the whole calibration."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -258,7 +262,7 @@ def main() -> None:
         print(pd.DataFrame(found).to_string(index=False), f"\n{time.perf_counter() - start:.0f} s\n", flush=True)
     seconds = speed()
     print("seconds for 50 endpoints x 40 patients:", seconds)
-    arguments.out.write_text(json.dumps({"seconds": seconds, "rows": rows}, indent=1))
+    arguments.out.write_text(json.dumps({"seconds": seconds, "rows": [_known(row) for row in rows]}, indent=1))
     if arguments.picture:
         draw(rows, arguments.picture)
 
