@@ -106,7 +106,7 @@ def one_pager(
     plan: Calendar,
     *,
     definitions: Mapping[str, str] | None = None,
-    most: int = 6,
+    most: int = 8,
 ) -> Figure:
     """Return one page of one patient: every endpoint over study days with doses, and its verdict.
 
@@ -115,12 +115,13 @@ def one_pager(
     endpoints, pairs : declared tables of the cohort; which visits an endpoint has is told by all its patients.
     patient : coded id.
     plan : doses (the patient's own where they are known), phases, visits.
-    most : panels on the page; the first endpoints in the order of the table are taken.
+    most : panels on the page: half of them percentages (one a population), the others measurements and
+        scores, in the order of the table; where there are few of one kind, more of the other.
     """
     values = endpoints.dropna(subset=["value", "study_day"])
     own = values[values["patient_id"] == patient]
     named = labels(endpoints, definitions)
-    chosen = [name for name in named if (own["endpoint"] == name).any()][:most]
+    chosen = _page_endpoints(own, named, most)
     rows = max(1, -(-len(chosen) // 2))
     height = 30 + 38 * rows
     fig = figure(WIDTH, height * MM, layout=None)
@@ -138,6 +139,20 @@ def one_pager(
     text = f"{patient}: shaded where treated, one tick a dose ({days}); open: below quantification"
     fig.text(0.012, 1 - 2 / height, text, fontsize=9, va="top")
     return fig
+
+
+def _page_endpoints(rows: pd.DataFrame, named: Mapping[str, EndpointLabel], most: int) -> list[str]:
+    have = [name for name in named if (rows["endpoint"] == name).any()]
+    first_of: dict[str, str] = {}
+    for name in have:
+        if named[name].unit == "%":
+            first_of.setdefault(named[name].population, name)
+    counted = set(rows.loc[rows["n_events"].notna(), "endpoint"])
+    shares, others = list(first_of.values()), [name for name in have if name not in counted]
+    n_others = min(len(others), max(most - len(shares), most // 2))
+    chosen = [*shares[: most - n_others], *others[:n_others]]
+    rest = [name for name in have if name not in chosen]
+    return [*chosen, *rest[: most - len(chosen)]]
 
 
 def _patient_panel(
