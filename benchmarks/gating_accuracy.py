@@ -257,7 +257,8 @@ def run(folder: Path, seed: int, patients: int, only: str | None = None) -> dict
 def markdown(result: dict[str, object]) -> str:
     """Return the result as a Markdown table."""
     lines = [
-        "| study | subset | way | F1 | precision | recall | called/true | sd | CV batches % | r | shift bias % | coverage tube / blood % |",
+        "| study | subset | way | F1 | precision | recall | called/true | sd | CV batches % | r | shift bias % "
+        "| coverage tube / blood % |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for study, part in result["studies"].items():

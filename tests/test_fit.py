@@ -11,6 +11,7 @@ from planted import MARKERS, f1, planted_tube
 
 from immunolab.config import parse_yaml
 from immunolab.errors import GatingError
+from immunolab.events import Channel, Events
 from immunolab.gating.apply import counts_table, evaluate
 from immunolab.gating.cards import Card, register
 from immunolab.gating.definitions import with_all_definitions
@@ -296,3 +297,36 @@ def test_widest_scope_and_subsample() -> None:
     few = subsample(tube, 100, seed=1)
     assert few.n_events == 100
     np.testing.assert_array_equal(few.columns, subsample(tube, 100, seed=1).columns)
+
+
+ADT = """transform: {default: {asinh: {cofactor: 5}}}
+populations:
+  - {name: not_B, where: CD19-}
+  - {name: not_mono, parent: not_B, where: CD14-}
+  - {name: CD3, parent: not_mono, where: CD3+}
+  - {name: CD4, parent: CD3, where: CD4+ CD8-}
+  - {name: CD4_naive, parent: CD4, where: CD45RA+}
+  - {name: Treg, parent: CD4, diagonal: {x: CD25, y: CD127, scope: batch}}
+"""
+
+
+def test_surface_proteins_of_single_cells_find_the_labelled_treg() -> None:
+    import anndata
+    from builders import data_folder
+
+    folder = data_folder("single_cell/kotliarov2020_adt9")
+    cells = anndata.read_h5ad(folder / "kotliarov2020_adt9_20donors.h5ad")
+    counts = np.asarray(cells.X.todense(), dtype=np.float32)
+    donors, labels = cells.obs["donor"].astype(str).to_numpy(), cells.obs["cell_type_l2"].astype(str).to_numpy()
+    channels = tuple(Channel(name, name, name) for name in cells.var_names)
+    members = {donor: np.flatnonzero(donors == donor) for donor in np.unique(donors)}
+    tubes = [Events(np.ascontiguousarray(counts[i].T), channels, None, donor) for donor, i in members.items()]
+    batches = cells.obs["batch"].astype(str).to_numpy()
+    groups = {donor: {"patient": batches[i[0]], "batch": batches[i[0]]} for donor, i in members.items()}
+    fitted = fit(parse(ADT), tubes, groups=groups)
+    called, true = [], []
+    for tube in tubes:
+        known = labels[members[tube.sample_id]] != "undefined"
+        called.append(masks(fitted, tube)["Treg"][known])
+        true.append((labels[members[tube.sample_id]] == "Treg")[known])
+    assert f1(np.concatenate(called), np.concatenate(true)) > 0.85

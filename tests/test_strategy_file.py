@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Strategy files: what they say, and every fault with its line."""
 
 from __future__ import annotations

@@ -224,7 +224,8 @@ def _with_blasts(cloud: Cloud) -> Band:
 def _lymphocyte_summit(points: Array) -> tuple[Array, Array]:
     top = np.quantile(points, 0.995, axis=1)
     inside = (points <= top[:, None]).all(axis=0)
-    counts, x_edges, y_edges = np.histogram2d(*points[:, inside], bins=96, range=[[0, top[0]], [min(0, 0), top[1]]])
+    limits = [[0.0, float(top[0])], [0.0, float(top[1])]]
+    counts, x_edges, y_edges = np.histogram2d(points[0, inside], points[1, inside], bins=96, range=limits)
     width = 2.0 if points.shape[1] > 3000 else 4.0
     density = gaussian_filter(counts, width, mode="constant")
     rows, columns = np.nonzero((density == maximum_filter(density, 9)) & (density > 0.05 * density.max()))

@@ -242,7 +242,8 @@ def _box(tube: TubeState, sides: Sequence[Side], values: Sequence[float]) -> Rec
         elif side == "lower":
             lower[marker] = float(value)
         else:
-            upper[marker] = float(max(value, lower.get(marker) if lower.get(marker) is not None else value))
+            floor = lower.get(marker)
+            upper[marker] = float(value if floor is None else max(value, floor))
     names = list(dimensions)
     return Rectangle(tuple(dimensions.values()), tuple(lower.get(n) for n in names), tuple(upper.get(n) for n in names))
 

@@ -84,7 +84,8 @@ def place_corner(
 ) -> tuple[Corner, tuple[Placed, Placed]]:
     """Place the border of the cloud in the corner of two channels; see `borders.diagonal`."""
     values = pool.values(x, parent), pool.values(y, parent)
-    reference = pool.reference((x, y), of or "CD4_naive", parent)
+    found = pool.reference((x, y), of or "CD4_naive", parent)
+    reference = (found[0], found[1]) if found is not None else None
     corner = diagonal(*values, reference, **options)  # type: ignore[arg-type]
     none = np.empty(0), np.empty(0)
     draws = none if rng is None else diagonal_draws(*values, reference, corner, rng, RESAMPLES)

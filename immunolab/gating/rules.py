@@ -78,7 +78,7 @@ def display_scale(transform: Mapping[str, Any], channel: Channel) -> Transform:
     """
     by_marker: Mapping[str, Transform] = transform.get("markers", {})
     for name in (channel.marker, channel.name):
-        if name in by_marker:
+        if name and name in by_marker:
             return by_marker[name]
     if channel.kind in ("scatter", "time") or _SCATTER.match(channel.name):
         return transform.get("scatter") or Identity()

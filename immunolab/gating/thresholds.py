@@ -162,7 +162,8 @@ def main_mode(values: Array, *, side: str = "above") -> tuple[float, float]:
 
 def _em(values: Array, components: int, rounds: int = 200) -> tuple[Array, Array, Array]:
     """Fit Gaussians on 512 bins, started at the middles of equal slices of the range."""
-    edges = np.linspace(*np.quantile(values, [0.001, 0.999]), _BINS + 1)
+    low, high = (float(q) for q in np.quantile(values, [0.001, 0.999]))
+    edges = np.linspace(low, high, _BINS + 1)
     counts = np.histogram(values, edges)[0].astype(np.float64)
     centre = (edges[1:] + edges[:-1]) / 2
     mean = np.quantile(centre, (np.arange(components) + 0.5) / components)

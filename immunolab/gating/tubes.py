@@ -78,7 +78,7 @@ class TubeState:
                 inside &= geometry.in_interval(column, lower, upper, parent) == geometry.INSIDE
             return inside
         if isinstance(gate, Polygon):
-            return np.asarray(geometry.in_polygon(*values, gate.vertices, parent) == geometry.INSIDE)
+            return np.asarray(geometry.in_polygon(values[0], values[1], gate.vertices, parent) == geometry.INSIDE)
         shape = gate.mean, gate.covariance, gate.distance_square
         return np.asarray(geometry.in_ellipsoid(np.stack(values), *shape, parent) == geometry.INSIDE)
 
@@ -155,8 +155,10 @@ class Pool:
         masks = [tube.inside(base) for tube in self.tubes]
         markers = ["CD45RA"] + (["CCR7"] if with_ccr7 and all(tube.has("CCR7") for tube in self.tubes) else [])
         for marker in markers:
-            cut = valley(self.values(marker, base)).value
+            values = self.values(marker, base)
+            cut = valley(values).value
             if np.isnan(cut):
-                cut = float(np.median(self.values(marker, base))) if marker == "CD45RA" else -np.inf
+                # without two summits: the upper half is naive by CD45RA, and CCR7 cannot help
+                cut = float(np.median(values)) if marker == "CD45RA" and len(values) else -np.inf
             masks = [mask & (tube.axis(marker) > cut) for tube, mask in zip(self.tubes, masks, strict=True)]
         return masks
