@@ -250,6 +250,7 @@ def _add_run(commands: Subparsers) -> None:
     parser.add_argument("--sample", default="", metavar="ID", help="compute this sample only")
     parser.add_argument("--memberships", action="store_true", help="write which events are in which population")
     parser.add_argument("--force", action="store_true", help="compute every sample again")
+    parser.add_argument("--tables-only", action="store_true", help="write tables and gates, no figure and no report")
     parser.add_argument(
         "--definitions",
         choices=("default", "all"),
@@ -265,7 +266,7 @@ def _run(arguments: argparse.Namespace) -> int:
     study = Path(arguments.study)
     folder = study if study.is_dir() else study.parent
     out = Path(arguments.out) if arguments.out else folder.resolve().with_name(f"{folder.resolve().name}_out")
-    names = ("jobs", "scheduler", "sample", "memberships", "force", "definitions", "seed")
+    names = ("jobs", "scheduler", "sample", "memberships", "force", "tables_only", "definitions", "seed")
     return _tell(run_study(study, out, RunOptions(**{name: getattr(arguments, name) for name in names})))
 
 
@@ -276,7 +277,8 @@ def _tell(outcome: Outcome) -> int:
         _say(f"no sample computed: all {len(outcome.kept)} are up to date")
     if outcome.failed:
         _say_error(f"{len(outcome.failed)} samples failed; tables/failures.csv says why: {', '.join(outcome.failed)}")
-    _say(f"report: {outcome.report}")
+    if outcome.report:
+        _say(f"report: {outcome.report}")
     return SOME_FAILED if outcome.failed else DONE
 
 

@@ -15,6 +15,7 @@ from immunolab.cli import main
 from immunolab.pipeline.run import RunOptions, run_study
 from immunolab.simulate import simulate
 
+TABLES = RunOptions(tables_only=True)
 GATES = """
 strategy: drawn
 transform: {default: {asinh: {cofactor: 150}}, scatter: linear}
@@ -49,7 +50,7 @@ def _tables(out: Path) -> dict[str, bytes]:
 
 
 def test_tables_carry_the_declared_columns_first_and_in_order(study: Path, tmp_path: Path) -> None:
-    run_study(study, tmp_path / "out")
+    run_study(study, tmp_path / "out", TABLES)
     for name in ("counts", "thresholds", "intensities", "endpoints", "pairs", "shifts", "quality", "failures"):
         declared = tables.ALL[name].names
         header = pd.read_csv(tmp_path / "out" / "tables" / f"{name}.csv", nrows=0).columns
@@ -57,7 +58,7 @@ def test_tables_carry_the_declared_columns_first_and_in_order(study: Path, tmp_p
 
 
 def test_percentages_are_of_the_named_denominator(study: Path, tmp_path: Path) -> None:
-    run_study(study, tmp_path / "out")
+    run_study(study, tmp_path / "out", TABLES)
     folder = tmp_path / "out" / "tables"
     endpoints = pd.read_csv(folder / "endpoints.csv")
     counts = pd.read_csv(folder / "counts.csv").set_index(["sample_id", "population"])["n_events"]
@@ -72,21 +73,21 @@ def test_the_second_run_computes_nothing_and_says_so(
     study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = str(tmp_path / "out")
-    assert main(["run", str(study), "-o", out]) == 0
+    assert main(["run", str(study), "-o", out, "--tables-only"]) == 0
     first = _tables(tmp_path / "out")
     capsys.readouterr()
-    assert main(["run", str(study), "-o", out]) == 0
+    assert main(["run", str(study), "-o", out, "--tables-only"]) == 0
     assert "no sample computed: all 6 are up to date" in capsys.readouterr().out
     assert _tables(tmp_path / "out") == first
 
 
 def test_only_what_changed_is_computed_again(study: Path, tmp_path: Path) -> None:
-    run_study(study, tmp_path / "out")
+    run_study(study, tmp_path / "out", TABLES)
     one = sorted((study / "fcs").glob("*.fcs"))[0]
     data = bytearray(one.read_bytes())
     data[-5] ^= 1
     one.write_bytes(data)
-    again = run_study(study, tmp_path / "out")
+    again = run_study(study, tmp_path / "out", TABLES)
     assert again.computed == (one.stem,)
     assert len(again.kept) == 5
 
@@ -97,7 +98,7 @@ def test_an_unreadable_file_fails_its_sample_and_nothing_else(
     files = sorted((study / "fcs").glob("*.fcs"))
     files[0].write_text("not a cytometry file")
     files[1].write_bytes(b"")
-    assert main(["run", str(study), "-o", str(tmp_path / "out")]) == 3
+    assert main(["run", str(study), "-o", str(tmp_path / "out"), "--tables-only"]) == 3
     failures = pd.read_csv(tmp_path / "out" / "tables" / "failures.csv")
     assert sorted(failures["sample_id"]) == [files[0].stem, files[1].stem]
     assert set(failures["stage"]) == {"read"}
@@ -114,7 +115,7 @@ def test_an_unreadable_file_fails_its_sample_and_nothing_else(
 def test_all_problems_of_a_study_are_listed_at_once_and_results_stay(
     study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_study(study, tmp_path / "out")
+    run_study(study, tmp_path / "out", TABLES)
     before = _tables(tmp_path / "out")
     sheet = pd.read_csv(study / "samples.csv", dtype=str)
     sheet.loc[0, "file"] = "fcs/absent.fcs"
@@ -122,7 +123,7 @@ def test_all_problems_of_a_study_are_listed_at_once_and_results_stay(
     sheet = sheet.rename(columns={"batch": "batsh"})
     sheet.to_csv(study / "samples.csv", index=False)
     capsys.readouterr()
-    assert main(["run", str(study), "-o", str(tmp_path / "out")]) == 1
+    assert main(["run", str(study), "-o", str(tmp_path / "out"), "--tables-only"]) == 1
     said = capsys.readouterr().err
     for words in ("absent.fcs", "batsh", "did you mean 'batch'", "W0"):
         assert words in said
@@ -131,7 +132,7 @@ def test_all_problems_of_a_study_are_listed_at_once_and_results_stay(
 
 
 def test_memberships_hold_one_row_an_event(study: Path, tmp_path: Path) -> None:
-    run_study(study, tmp_path / "out", RunOptions(memberships=True))
+    run_study(study, tmp_path / "out", RunOptions(memberships=True, tables_only=True))
     counts = pd.read_csv(tmp_path / "out" / "tables" / "counts.csv")
     for path in sorted((tmp_path / "out" / "memberships").glob("*.parquet")):
         frame = pd.read_parquet(path)
@@ -157,7 +158,7 @@ def test_cytoexplorer_activation(tmp_path: Path) -> None:
     source = data_folder("flow/cytoexplorer_activation")
     study_files(source, tmp_path)
     (tmp_path / "gates.yaml").write_text(strategy_text(source))
-    run_study(tmp_path, tmp_path / "out")
+    run_study(tmp_path, tmp_path / "out", TABLES)
     counts = pd.read_csv(tmp_path / "out" / "tables" / "counts.csv")
     stored = pd.read_csv(source / "reference_counts.csv")
     stored["sample_id"] = stored["file"].str.removesuffix(".fcs")

@@ -127,6 +127,7 @@ class MeasureJob:
         errors, and counts under other rules; None for gates that were drawn.
     unread : gates that could not be read.
     pairs : (population, denominator) whose shared events are counted.
+    views : whether what a gating figure needs is kept.
     """
 
     tube: Tube
@@ -137,6 +138,7 @@ class MeasureJob:
     unread: tuple[str, ...]
     pairs: tuple[tuple[str, str], ...]
     memberships: bool
+    views: bool = True
 
 
 def measure(job: MeasureJob) -> str:
@@ -171,7 +173,8 @@ def measure(job: MeasureJob) -> str:
         _plain(placed["intervals"], ["population", "parent", "gate_sd"], folder / "intervals.csv")
         _plain(placed["other_gatings"], ["rule", "population", "parent", "n", "of"], folder / "other_gatings.csv")
         write_gatingml(on_channels(strategy, events), folder / "gates.xml")
-        save_views(gate_views(strategy, events, memberships), folder / "views.npz")
+        if job.views:
+            save_views(gate_views(strategy, events, memberships), folder / "views.npz")
 
     if job.memberships:
         target = store.root / "memberships" / f"{sample_id}.parquet"

@@ -40,6 +40,7 @@ class RunOptions:
     sample : compute this sample only; the report rests on it and on what earlier runs finished.
     memberships : also write which events are in which population.
     force : compute every sample again.
+    tables_only : write tables and gates, no figure and no report.
     definitions : ``default``, or ``all`` to gate every published definition that the panel allows.
     seed : of subsamples and resampling.
     """
@@ -49,6 +50,7 @@ class RunOptions:
     sample: str = ""
     memberships: bool = False
     force: bool = False
+    tables_only: bool = False
     definitions: str = "default"
     seed: int = 0
 
@@ -63,12 +65,12 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Samples computed, kept from an earlier run and failed; where the report is."""
+    """Samples computed, kept from an earlier run and failed; where the report is (None with ``tables_only``)."""
 
     computed: tuple[str, ...]
     kept: tuple[str, ...]
     failed: tuple[str, ...]
-    report: Path
+    report: Path | None
 
 
 @dataclass
@@ -133,7 +135,7 @@ def _run(run: _Run) -> Outcome:
     hashes = {name: tube.sha256 for name, tube in prepared.items()}
     tables = finish(run.study, run.store, run.panels, run.failures, run.clinic, hashes, run.options.seed)
     _place_gates(run.store, [*computed, *kept])
-    report = write_report(tables, run.store.root, jobs=run.options.jobs)
+    report = None if run.options.tables_only else write_report(tables, run.store.root, jobs=run.options.jobs)
     log.info(
         "%d computed, %d kept, %d failed in %.1f s",
         len(computed),
@@ -242,8 +244,10 @@ def _measure_job(
     else:
         plain = strategy_to_dict(strategy.strategy)
         unread = tuple(f"{problem.place}: {problem.message}" for problem in strategy.unread)
-    key = content_key({"tube": prepared.key, "strategy": plain, "placed": placed, "unread": unread, "pairs": pairs})
-    return MeasureJob(tube, str(run.store.root), key, plain, placed, unread, pairs, run.options.memberships)
+    views = not run.options.tables_only
+    parts = {"strategy": plain, "placed": placed, "unread": unread, "pairs": pairs, "views": views}
+    key = content_key({"tube": prepared.key} | parts)
+    return MeasureJob(tube, str(run.store.root), key, plain, placed, unread, pairs, run.options.memberships, views)
 
 
 def _place_gates(store: Store, samples: Iterable[str]) -> None:
