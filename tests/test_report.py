@@ -15,7 +15,7 @@ from immunolab.plots.labels import number, p_number
 from immunolab.report.answer import answers, direction
 from immunolab.report.figures import cohort_figures, run_figures, unique
 from immunolab.report.flow import sample_flow, visit_flow
-from immunolab.report.methods import methods_text, miflowcyt, warnings_grid
+from immunolab.report.methods import gate_rules_grid, methods_text, miflowcyt, warnings_grid
 from immunolab.report.page import render, shift_grid, write_report
 from immunolab.report.patients import patient_grid
 from immunolab.tables import ALL
@@ -168,6 +168,24 @@ def test_a_confounded_primary_is_stamped(run):
     (answer,) = answers(replace(run, tables={**run.tables, "shifts": shifts}))
     assert answer.stamps[0].startswith("CONFOUNDED")
     assert len(answer.stamps) == 2
+
+
+def test_a_change_that_other_gates_do_not_show_is_stamped(run):
+    shifts = run["shifts"].assign(
+        fold_fixed_at_baseline=1.05,
+        ci_low_fixed_at_baseline=-0.2,
+        ci_high_fixed_at_baseline=0.3,
+        fold_refit_each_visit=2.0,
+        ci_low_refit_each_visit=0.4,
+        ci_high_refit_each_visit=1.0,
+    )
+    changed = replace(run, tables={**run.tables, "shifts": shifts})
+    (answer,) = answers(changed)
+    assert answer.stamps == ("The change depends on the gates: it is not clear with gates fixed at baseline.",)
+    assert "fixed at baseline 1.05 [0.819, 1.35]" in answer.sentences[-1]
+    table = gate_rules_grid(changed)
+    assert [cell.text for cell in table.rows[0]][-2:] == ["1.05 [0.819, 1.35]", "2.00 [1.49, 2.72]"]
+    assert gate_rules_grid(run).rows == ()
 
 
 def test_an_absent_primary_is_named_and_a_secondary_keeps_its_name(run):

@@ -20,6 +20,8 @@ SEVERAL_COHORTS = (
     "Cohorts are described side by side. A change that is clear in one cohort and not in another is not a "
     "difference between cohorts."
 )
+GATE_RULES = {"fixed_at_baseline": "fixed at baseline", "refit_each_visit": "placed anew at each visit"}
+_SIGNS = {1: "is a rise", 0: "is not clear", -1: "is a fall"}
 _STAMPS = {
     "E_BATCH_ALIASED": "CONFOUNDED: visit coincides with batch, so drug and batch cannot be told apart.",
     "W_BATCH_CONF": "Visit and batch nearly coincide: part of the change may be the batch.",
@@ -100,10 +102,10 @@ def _answer(run: RunTables, cohort: str, row: pd.Series) -> Answer:
     own = pairs[(pairs["endpoint"] == row["endpoint"]) & in_cohort(pairs, cohort)]
     where = f"{cohort}: " if cohort else ""
     codes = [code for code in str(row["warnings"] if not pd.isna(row["warnings"]) else "").split(";") if code]
-    stamps = [_STAMPS[code] for code in codes if code in _STAMPS]
+    stamps = [_STAMPS[code] for code in codes if code in _STAMPS] + list(_doubts(row))
     return Answer(
         f"{where}{row['role']} endpoint, {named.axis}",
-        (_change(named, row), _patients(own), _timing(run, own)),
+        (_change(named, row), _patients(own), _timing(run, own), _other_gates(row)),
         tuple(stamps),
     )
 
@@ -165,6 +167,38 @@ def _timing(run: RunTables, pairs: pd.DataFrame) -> str:
     gap = "" if since.notna().all() else f" (not known for {int(since.isna().sum())})"
     state = f", {states} of the dosing cycle" if states else ""
     return f"The {visits} samples were taken {span(since)} days after the last dose{state}{gap}."
+
+
+def rule_change(row: pd.Series, rule: str) -> str:
+    """Return a change under another gating rule as ``2.11 [1.71, 2.60]``; empty where the rule gave none."""
+    columns = [f"{column}_{rule}" for column in ("fold", "ci_low", "ci_high")]
+    if any(column not in row.index or pd.isna(row[column]) for column in columns):
+        return ""
+    fold, low, high = (float(row[column]) for column in columns)
+    return f"{number(fold)} [{number(back(low, row['estimate_scale']))}, {number(back(high, row['estimate_scale']))}]"
+
+
+def _other_gates(row: pd.Series) -> str:
+    parts = [f"{words} {rule_change(row, rule)}" for rule, words in GATE_RULES.items() if rule_change(row, rule)]
+    return (
+        f"With other gates the {scale_word(row['estimate_scale'])} is: {'; '.join(parts)} (95 % CI)." if parts else ""
+    )
+
+
+def _doubts(row: pd.Series) -> Iterator[str]:
+    """Yield a stamp for each gating rule under which the change is another: opposite, gone, or only then there."""
+    if pd.isna(row["ci_low"]) or pd.isna(row["ci_high"]):
+        return
+    for rule, words in GATE_RULES.items():
+        if not rule_change(row, rule):
+            continue
+        here, there = _sign(row["ci_low"], row["ci_high"]), _sign(row[f"ci_low_{rule}"], row[f"ci_high_{rule}"])
+        if here != there:
+            yield f"The change depends on the gates: it {_SIGNS[there]} with gates {words}."
+
+
+def _sign(low: float, high: float) -> int:
+    return int(low > 0) - int(high < 0)
 
 
 def standing(run: RunTables) -> tuple[str, ...]:

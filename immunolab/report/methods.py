@@ -9,7 +9,8 @@ import pandas as pd
 
 from immunolab.comparison.guards import CODES
 from immunolab.gating.strategy import Strategy
-from immunolab.plots.labels import definition_ids
+from immunolab.plots.labels import bracket, definition_ids
+from immunolab.report.answer import GATE_RULES, rule_change
 from immunolab.report.grid import Cell, Grid, grid
 from immunolab.report.run_tables import RunTables
 from immunolab.transforms import Identity
@@ -261,3 +262,18 @@ def registered_grid(run: RunTables) -> Grid:
         "state": "In this run",
     }
     return grid(frame, columns, empty="The study declares no endpoint.")
+
+
+def gate_rules_grid(run: RunTables) -> Grid:
+    """Return each percentage's change under the run's gates beside the other rules; empty where none was tried."""
+    shifts = run["shifts"]
+    rows = []
+    for _, row in shifts.iterrows():
+        others = [rule_change(row, rule) for rule in GATE_RULES]
+        if any(others):
+            own = bracket(row["estimate"], row["ci_low"], row["ci_high"], row["estimate_scale"])
+            label = Cell(run.label_of(str(row["endpoint"])).axis, "", "label")
+            cohort = "" if pd.isna(row["cohort"]) else str(row["cohort"])
+            rows.append((Cell(cohort), label, Cell(str(row["role"])), Cell(own), *map(Cell, others)))
+    headings = ("Cohort", "Endpoint", "Role", "Gates of the run", *(f"Gates {words}" for words in GATE_RULES.values()))
+    return Grid(headings, tuple(rows), "No other gates were tried.")

@@ -109,6 +109,7 @@ def _context(run: RunTables, pictures: Sequence[Written], sheets: Sequence[Sheet
         "quality": flow.quality(run),
         "failures": flow.failures(run),
         "thresholds": _thresholds(run),
+        "gate_rules": methods.gate_rules_grid(run),
         "responders": responders_grid(run),
         "registered": methods.registered_grid(run),
         "warnings": methods.warnings_grid(run),
