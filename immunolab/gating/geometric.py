@@ -19,7 +19,7 @@ Pools = Callable[[str], list[tuple[Pool, tuple[TubeState, ...]]]]
 Side = tuple[str, Border, str]  # marker, border, lower or upper
 # how far a border may stand from where it belongs beyond what resampling shows, in units of the
 # spread of the events it holds off: calibrated once on simulated tubes, see benchmarks/gating_accuracy.py
-PLACEMENT_SD = 0.2
+PLACEMENT_SD = 0.16
 _DRIFT_FLOOR = 0.3
 _FEWEST_FOR_DRIFT = 200
 _LEVEL_SIDES: dict[str, tuple[tuple[Border, str], ...]] = {
