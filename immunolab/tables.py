@@ -98,13 +98,12 @@ class Table:
         self.check(frame).to_csv(temporary, index=False, lineterminator="\n")
         temporary.replace(path)
 
-    def read(self, path: Path) -> pd.DataFrame:
-        """Read a CSV written by `write`; text columns stay text (`NA` stays `NA`)."""
-        kinds = {column.name: column.kind for column in self.columns}
-        header = pd.read_csv(path, nrows=0).columns
-        text = {name: "string" for name in header if kinds.get(name) == "text"}
-        frame = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
-        return self.check(frame, str(path))
+    def read(self, *paths: Path) -> pd.DataFrame:
+        """Read CSVs written by `write` as one table; text columns stay text (`NA` stays `NA`)."""
+        text = {column.name: "string" for column in self.columns if column.kind == "text"}
+        frames = [pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""]) for path in paths]
+        filled = [frame for frame in frames if len(frame)]
+        return self.check(pd.concat(filled, ignore_index=True), str(paths[0])) if filled else self.empty()
 
 
 def _cast(column: Column, values: pd.Series) -> tuple[pd.Series, list[tuple[object, str]]]:
@@ -239,9 +238,7 @@ PAIRS = Table(
         Column("fold", "number", "exp(shift) on logit and log scales", "ratio", True),
         Column("ci_low", "number", "lower 95 % limit of the shift of this patient", nullable=True),
         Column("ci_high", "number", "upper 95 % limit of the shift of this patient", nullable=True),
-        Column(
-            "verdict", "text", "call for this patient", allowed=("rise", "fall", "within_noise", "not_evaluable")
-        ),
+        Column("verdict", "text", "call for this patient", allowed=("rise", "fall", "within_noise", "not_evaluable")),
         Column("reason", "text", "what the call rests on, or why there is none", nullable=True),
     ),
 )

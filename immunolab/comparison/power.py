@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.special import chdtri, ndtr, stdtrit
 
 from immunolab.comparison.paired import ALPHA
@@ -22,9 +24,15 @@ def paired_power(shift: float, sd: float, n: int, *, alpha: float = ALPHA) -> fl
     limit = float(stdtrit(n - 1.0, 1.0 - alpha / 2.0))
     noncentral = abs(shift) / sd * np.sqrt(n)
     # the noncentral t mixed over its denominator: stable however far out, unlike its distribution function
-    nodes, weights = np.polynomial.legendre.leggauss(QUADRATURE)
+    nodes, weights = _quadrature()
     spread = limit * np.sqrt(chdtri(n - 1.0, (1.0 - nodes) / 2.0) / (n - 1.0))
     return float((weights / 2.0) @ (ndtr(noncentral - spread) + ndtr(-noncentral - spread)))
+
+
+@cache
+def _quadrature() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    nodes, weights = np.polynomial.legendre.leggauss(QUADRATURE)
+    return nodes, weights
 
 
 def patients_needed(shift: float, sd: float, *, power: float = 0.8, alpha: float = ALPHA) -> int | None:

@@ -23,7 +23,7 @@ from immunolab.clustering.expression import (
     variable_genes,
 )
 from immunolab.clustering.lineage import UNASSIGNED, Called, call_lineages, chance_of_cd4, relative_levels, share_of
-from immunolab.clustering.subsets import Answers, above_reference, chance_above, gene_scores, name_cd4
+from immunolab.clustering.subsets import Answers, above_most, above_reference, chance_above, gene_scores, name_cd4
 from immunolab.gating.thresholds import mixture, tail
 from immunolab.loaders.single_cell import read_cells
 from immunolab.pipeline.protein_gates import ProteinGates, protein_lineages, spread_of
@@ -112,10 +112,9 @@ def _lineages(cells: Cells, gates: ProteinGates, good: NDArray[np.bool_], seed: 
     columns = cells.gene_columns()
     points = _points(cells, gates, np.ones(cells.n_cells, dtype=bool), (), seed)
     neighbours = nearest_cells(points, seed=seed)
-    scores = [
-        smooth(neighbours, signature_score(cells.normalised, columns, genes).values) for genes in lineages().values()
-    ]
-    levels = relative_levels(np.stack(scores, axis=1), names)
+    scores = [signature_score(cells.normalised, columns, genes) for genes in lineages().values()]
+    smoothed = np.stack([smooth(neighbours, score.values) for score in scores], axis=1)
+    levels = relative_levels(smoothed, [len(score.found) for score in scores])
     levels[~good] = 0.0
     veto = by_protein.veto(names) if by_protein is not None and by_protein.chance else None
     notes.append("lineages rest on genes" + (" and surface proteins" if veto is not None else ""))
@@ -238,10 +237,11 @@ def _gene_answers(
         cut = mixture(scores.naive)
         if np.isfinite(cut.value):
             naive = chance_above(scores.naive, cut.value, 0.5 * (cut.spread or 1.0))
-    reference = np.ones(int(cd4.sum()), dtype=bool) if naive is None else naive >= 0.5
+    memory = np.ones(int(cd4.sum()), dtype=bool) if naive is None else naive < 0.5
+    reference = ~memory if naive is not None else memory.copy()
     if treg is not None:
-        reference &= treg < 0.5
-    helper = {name: above_reference(score, reference) for name, score in scores.helper.items()}
+        memory &= treg < 0.5
+    helper = {name: above_most(score, memory) for name, score in scores.helper.items()}
     effector = None if scores.effector is None else above_reference(scores.effector, reference)
     cytotoxic = None if scores.cytotoxic is None else above_reference(scores.cytotoxic, reference)
     return replace(

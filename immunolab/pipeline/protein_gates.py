@@ -23,6 +23,7 @@ Mask = NDArray[np.bool_]
 COFACTOR = 5.0
 _FEWEST_CELLS = 30
 _TREG_SHARE = (0.6, 0.997)
+_LINEAGE_SHARE = (0.02, 0.985)
 _METHOD_CONTROL = {"valley": "density", "tail": "density", "internal_reference": "internal"}
 
 
@@ -61,7 +62,9 @@ class ProteinGates:
         """Return the probability of being above the valley between two summits; None without a valley."""
         if not self.has(marker) or among.sum() < _FEWEST_CELLS:
             return None
-        cut = valley(self._shown[marker][among])
+        inside = self._shown[marker][among]
+        # a valley in the outermost cells parts a few bright ones from the rest, not two populations
+        cut = valley(inside, within=np.quantile(inside, _LINEAGE_SHARE).tolist())
         if np.isnan(cut.value):
             return None
         return self._above(population, marker, cut, "valley")

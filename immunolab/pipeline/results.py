@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,12 +11,13 @@ from typing import Any
 
 import pandas as pd
 
-from immunolab.batch.store import Store, file_sha256
+from immunolab.batch.store import Store, file_sha256, write_atomically
 from immunolab.batch.workers import Failure
 from immunolab.comparison.plan import Noise, Plan
 from immunolab.comparison.table import Comparison, compare_endpoints
 from immunolab.errors import ComparisonError, ImmunolabError, InputError
 from immunolab.pipeline.clinic import Clinic
+from immunolab.pipeline.further import further_tables
 from immunolab.pipeline.gates import PanelGates
 from immunolab.pipeline.other_gatings import with_other_gatings
 from immunolab.quantify import Joint, endpoint_values, with_companions, with_limits
@@ -144,14 +146,21 @@ def finish(
     hashes : sha256 of the file of every sample that could be read.
     """
     tables = gather(study, store, panels, failures, clinic)
+    shutil.rmtree(store.root / "tables", ignore_errors=True)
     for table in ALL.values():
         if table.name in tables.frames:
             table.write(tables[table.name], store.root / "tables" / f"{table.name}.csv")
     if clinic:
         _write_clinic(clinic, store)
+    further = further_tables(tables.comparisons, tables["pairs"], tables.endpoints, clinic, seed)
+    for name, frame in further.items():
+        write_atomically(
+            store.root / "tables" / f"{name}.csv",
+            lambda part, frame=frame: frame.to_csv(part, index=False, lineterminator="\n"),  # type: ignore[misc]
+        )
     return RunTables(
         study=study,
-        tables=tables.frames,
+        tables=dict(tables.frames) | ({"scores": clinic.scores, "responders": clinic.responders} if clinic else {}),
         endpoints=tables.endpoints,
         compared=tables.compared,
         findings=tuple(finding for c in tables.comparisons for finding in c.warnings),
@@ -184,7 +193,7 @@ def _relative(study: Study, path: Path) -> str:
 
 
 def _stack(store: Store, samples: Sequence[Sample], table: Table) -> pd.DataFrame:
-    return _concat(table, [table.read(store.sample_folder(s.sample_id) / f"{table.name}.csv") for s in samples])
+    return table.read(*(store.sample_folder(s.sample_id) / f"{table.name}.csv" for s in samples))
 
 
 def _concat(table: Table, frames: Iterable[pd.DataFrame]) -> pd.DataFrame:

@@ -1,0 +1,79 @@
+"""Further tables of a run: what every visit shows, assay noise, log-ratios, power, and the link to the clinic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import pandas as pd
+
+from immunolab.clinical.responders import is_responder
+from immunolab.comparison.arms import compare_responders, correlate_shifts
+from immunolab.comparison.power import power_table
+from immunolab.comparison.table import Comparison
+from immunolab.pipeline.clinic import Clinic
+from immunolab.study.trial import Endpoint
+
+
+def further_tables(
+    comparisons: Sequence[Comparison],
+    pairs: pd.DataFrame,
+    endpoints: Sequence[Endpoint],
+    clinic: Clinic | None,
+    seed: int,
+) -> dict[str, pd.DataFrame]:
+    """Return tables beyond the declared ones, by file name; empty ones are left out.
+
+    visits (every visit, not only the two compared), noise (what verdicts rest on), log_ratios (shares of one
+    parent against their median sibling), arms, power (from this study's own spread), responders and scores,
+    shifts_by_response (descriptive) and correlations (exploratory).
+    """
+    tables = {
+        name: _joined(getattr(comparison, name) for comparison in comparisons)
+        for name in ("visits", "noise", "log_ratios", "arms")
+    }
+    tables["power"] = power_table(pairs)
+    if clinic is not None:
+        subsets = {e.id for e in endpoints if e.kind == "subset"}
+        own = pairs[pairs["endpoint"].isin(subsets)]
+        tables["shifts_by_response"] = _by_response(own, clinic.scores)
+        tables["correlations"] = _correlations(own, pairs, endpoints, seed)
+    return {name: table for name, table in tables.items() if len(table)}
+
+
+def _joined(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    filled = [frame for frame in frames if len(frame)]
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
+
+
+def _by_response(pairs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """Compare shifts of responders and others, told at each score's last evaluable visit."""
+    frames = []
+    for score in ("SRI_4", "IMACS_DOI", "ACR_EULAR_2016_TIS"):
+        rows = scores[(scores["score"] == score) & scores["value"].notna()]
+        if rows.empty:
+            continue
+        visit = rows["visit"].iloc[-1]
+        last = rows[rows["visit"] == visit]
+        responder = {
+            str(p): is_responder(score, float(v)) for p, v in zip(last["patient_id"], last["value"], strict=True)
+        }
+        frames.append(compare_responders(pairs, responder).assign(score=score, told_at=visit))
+    return _joined(frames)
+
+
+def _correlations(subsets: pd.DataFrame, pairs: pd.DataFrame, endpoints: Sequence[Endpoint], seed: int) -> pd.DataFrame:
+    frames = []
+    for endpoint in endpoints:
+        if endpoint.kind == "subset" or endpoint.statistic not in ("paired_change", "slope_difference"):
+            continue
+        rows = pairs[(pairs["endpoint"] == endpoint.id) & pairs["shift"].notna()]
+        if rows.empty:
+            continue
+        change, before = _by_patient(rows, "shift"), _by_patient(rows, "before")
+        found = correlate_shifts(subsets, change, before, seed=seed)
+        frames.append(found.assign(clinical_endpoint=endpoint.id, role="exploratory"))
+    return _joined(frames)
+
+
+def _by_patient(rows: pd.DataFrame, column: str) -> Mapping[str, float]:
+    return {str(p): float(v) for p, v in zip(rows["patient_id"], rows[column], strict=True)}
