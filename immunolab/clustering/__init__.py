@@ -1,0 +1,1 @@
+"""Unsupervised groups of events and cells, and the names they deserve."""

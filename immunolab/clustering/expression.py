@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from immunolab.principal_axes import principal_axes
+
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
@@ -17,7 +19,7 @@ Neighbours = NDArray[np.int64]
 
 _SD_FLOOR = 0.05
 _HIGHEST = 6.0
-_EXACT_UP_TO = 5_000
+_EXACT_UP_TO = 60_000
 _TRAIN_ON = 30_000
 
 
@@ -103,7 +105,6 @@ def components(normalised: csr_matrix, genes: NDArray[np.int64], n: int = 25, se
     Axes are found on at most 30,000 cells; all cells are then placed on them.
     """
     from scipy.sparse import diags
-    from sklearn.decomposition import PCA
 
     some = normalised[:, genes].astype(np.float64)
     mean = np.asarray(some.mean(axis=0)).ravel()
@@ -116,21 +117,21 @@ def components(normalised: csr_matrix, genes: NDArray[np.int64], n: int = 25, se
     size = min(n, len(rows) - 1, scaled.shape[1])
     if size < 1:
         return np.zeros((scaled.shape[0], 1))
-    fitted = PCA(size, svd_solver="covariance_eigh").fit(scaled[rows])
-    placed = np.asarray(scaled @ fitted.components_.T) - fitted.mean_ @ fitted.components_.T
+    axes, centre = principal_axes(scaled[rows], size, np.random.default_rng(seed))
+    placed = scaled @ axes - centre @ axes
     return np.asarray(placed / max(float(placed[:, 0].std()), 1e-9))
 
 
 def nearest_cells(points: Array, k: int = 20, seed: int = 0) -> Neighbours:
     """Return rows of the k nearest cells of each cell, itself first.
 
-    Exact up to 5,000 cells; above that by nearest-neighbour descent (Dong et al. 2011).
+    Exact up to 60,000 cells; above that by nearest-neighbour descent (Dong et al. 2011).
     """
     k = min(k, len(points))
     if len(points) <= _EXACT_UP_TO:
         from sklearn.neighbors import NearestNeighbors
 
-        found = NearestNeighbors(n_neighbors=k).fit(points).kneighbors(points, return_distance=False)
+        found = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(points).kneighbors(points, return_distance=False)
         return np.asarray(found, dtype=np.int64)
     from pynndescent import NNDescent
 

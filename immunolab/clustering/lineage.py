@@ -17,9 +17,12 @@ from immunolab.clustering.expression import Array, Neighbours, smooth
 
 UNASSIGNED = "unassigned"
 _PRESENT = 0.4
-_PRESENT_CELLS = 20
+_PRESENT_CELLS = (5, 20)
 _SEED_LEVEL, _SEED_RIVAL = 0.5, 0.6
-_FEWEST_SEEDS = 10
+_FEWEST_SEEDS = (3, 10)
+_LEAST_LEVEL = 0.2
+FEWEST_GENES = 2
+_CONTRADICTED = 0.1
 _ROUNDS = 15
 
 
@@ -31,14 +34,18 @@ class Called:
     confidence: Array
 
 
-def relative_levels(scores: Array, names: Sequence[str]) -> Array:
-    """Return each lineage's smoothed score as a share of what its clearest 20 cells have; 0 where it is absent.
+def relative_levels(scores: Array, n_genes: Sequence[int]) -> Array:
+    """Return each lineage's smoothed score as a share of what its clearest cells have; 0 where it is absent.
 
-    A lineage is absent when even these cells stay below 0.4 standard deviations of its genes.
+    The clearest are one in a hundred, 5 to 20 cells. A lineage is absent when even these stay below 0.4
+    standard deviations of its genes, or when fewer than two of its genes were measured.
     """
     levels = np.zeros_like(scores)
-    for column in range(len(names)):
-        highest = np.sort(scores[:, column])[-_PRESENT_CELLS:]
+    size = int(np.clip(len(scores) // 100, *_PRESENT_CELLS))
+    for column, measured in enumerate(n_genes):
+        if measured < FEWEST_GENES:
+            continue
+        highest = np.sort(scores[:, column])[-size:]
         on = float(np.median(highest))
         if on >= _PRESENT:
             levels[:, column] = scores[:, column] / on
@@ -64,11 +71,10 @@ def call_lineages(
     veto : cells x lineages, True where surface proteins speak against a lineage.
     least : probability below which a cell is ``unassigned``.
     """
-    allowed = levels if veto is None else np.where(veto, 0.0, levels)
-    order = np.sort(allowed, axis=1)
-    best = allowed.argmax(axis=1)
-    clear = (order[:, -1] >= _SEED_LEVEL) & (order[:, -2] <= _SEED_RIVAL * order[:, -1])
-    kept = [c for c in range(len(names)) if (clear & (best == c)).sum() >= _FEWEST_SEEDS]
+    allowed = levels if veto is None else np.where(_believed(levels, veto), 0.0, levels)
+    best, clear = _clear(allowed)
+    enough = int(np.clip(len(levels) // 100, *_FEWEST_SEEDS))
+    kept = [c for c in range(len(names)) if (clear & (best == c)).sum() >= enough]
     if not kept:
         return Called(np.full(len(levels), UNASSIGNED, dtype=object), np.zeros(len(levels)))
     clear &= np.isin(best, kept)
@@ -83,7 +89,27 @@ def call_lineages(
     winner = chance.argmax(axis=1)
     confidence = chance.max(axis=1)
     labels = np.array([names[c] for c in kept], dtype=object)[winner]
-    return Called(np.where(confidence >= least, labels, UNASSIGNED), confidence)
+    own = allowed[np.arange(len(levels)), np.array(kept)[winner]]
+    known = (confidence >= least) & (own >= _LEAST_LEVEL)
+    return Called(np.where(known, labels, UNASSIGNED), np.where(known, confidence, 0.0))
+
+
+def _clear(levels: Array) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return each cell's highest lineage, and whether no other comes near it."""
+    order = np.sort(levels, axis=1)
+    clear = (order[:, -1] >= _SEED_LEVEL) & (order[:, -2] <= _SEED_RIVAL * order[:, -1])
+    return levels.argmax(axis=1), clear
+
+
+def _believed(levels: Array, veto: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Take the veto of a protein out where it contradicts more than a tenth of the cells that genes leave no doubt of."""
+    best, clear = _clear(levels)
+    kept = veto.copy()
+    for column in range(veto.shape[1]):
+        own = clear & (best == column)
+        if own.any() and veto[own, column].mean() > _CONTRADICTED:
+            kept[:, column] = False
+    return kept
 
 
 def chance_of_cd4(detected: NDArray[np.bool_], points: Array, neighbours: Neighbours) -> Array:

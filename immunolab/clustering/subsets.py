@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Answer = Array | None
 HELPERS = {"Tfh": "cTfh_blood", "Th17": "Th17", "Th1": "Th1", "Th2": "Th2"}
 _ENOUGH_REFERENCE = 50
-_ABOVE_NAIVE = 2.33
+_ABOVE = 2.33
 _MARGIN = 0.5
 
 
@@ -38,7 +38,7 @@ class Answers:
     tfh : probability of CXCR5+.
     cxcr3, ccr6, ccr4 : probability of each receptor.
     effector, cytotoxic : probability of effector memory and of cytotoxic cells by genes.
-    helper : for each helper subset its score by genes, in standard deviations above naive CD4 cells.
+    helper : for each helper subset its score by genes, in standard deviations above most memory cells.
     missing : signatures left out, each with the genes that are absent.
     """
 
@@ -116,9 +116,9 @@ def _by_helper_scores(labels: np.ndarray, sure: Array, open_: np.ndarray, answer
     order = np.sort(table, axis=1)
     best = order[:, -1]
     second = order[:, -2] if table.shape[1] > 1 else np.full(len(best), -np.inf)
-    found = open_ & (best >= _ABOVE_NAIVE) & (best - second >= _MARGIN)
+    found = open_ & (best >= _ABOVE) & (best - second >= _MARGIN)
     labels[found] = np.array(names, dtype=object)[table.argmax(axis=1)][found]
-    lead = norm.cdf(np.minimum(best - _ABOVE_NAIVE, best - second))
+    lead = norm.cdf(np.minimum(best - _ABOVE, best - second))
     sure[found] = np.minimum(sure, lead)[found]
     return open_ & ~found
 
@@ -189,6 +189,21 @@ def above_reference(score: Array, reference: np.ndarray) -> Array:
         return np.zeros_like(score)
     middle = float(np.median(inside))
     spread = 1.4826 * float(np.median(np.abs(inside - middle))) or float(inside.std()) or 1.0
+    return np.asarray((score - middle) / spread)
+
+
+def above_most(score: Array, among: np.ndarray) -> Array:
+    """Return a score in standard deviations above what most cells of a population have.
+
+    Most memory cells run no one helper programme, so that their median is the background, and the
+    cells below it show its spread.
+    """
+    inside = score[among] if among.sum() >= _ENOUGH_REFERENCE else score
+    if not inside.size:
+        return np.zeros_like(score)
+    middle = float(np.median(inside))
+    below = inside[inside <= middle]
+    spread = float(np.sqrt(np.mean((below - middle) ** 2))) or float(inside.std()) or 1.0
     return np.asarray((score - middle) / spread)
 
 

@@ -152,7 +152,6 @@ def hashtag_samples(counts: NDArray[np.float64], names: Sequence[str], notes: li
     n = positive.sum(axis=1)
     samples = np.array([names[i] for i in positive.argmax(axis=1)], dtype=object)
     samples[n == 0], samples[n > 1] = _NONE, _DOUBLE
-    notes.append(
-        f"hashtags: {int((n == 1).sum())} cells of one sample, {int((n > 1).sum())} of two, {int((n == 0).sum())} of none"
-    )
+    one, two, none = int((n == 1).sum()), int((n > 1).sum()), int((n == 0).sum())
+    notes.append(f"hashtags: {one} cells of one sample, {two} of two, {none} of none")
     return samples

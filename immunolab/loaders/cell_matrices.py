@@ -38,7 +38,7 @@ def recognise(data: Any, features: Features, where: str, notes: list[str]) -> Ma
     DataFileError
         Only z-scores or values of an unknown kind are there, or the genes hold nothing at all.
     """
-    seen: dict[str, tuple[Kind, Any]] = {}
+    seen: dict[Kind, tuple[str, Any]] = {}
     for place, matrix in _places(data, features):
         kind = kind_of(matrix)
         if kind == "counts":

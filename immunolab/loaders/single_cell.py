@@ -178,7 +178,7 @@ def _protein(
 
 
 def _where_counted(data: Any) -> Any:
-    return data.layers["counts"] if "counts" in data.layers else data.X
+    return data.layers.get("counts", data.X)
 
 
 def _column_names(table: Any, data: Any, key: str, source: Path) -> tuple[str, ...]:

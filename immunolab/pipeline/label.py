@@ -22,7 +22,15 @@ from immunolab.clustering.expression import (
     smooth,
     variable_genes,
 )
-from immunolab.clustering.lineage import UNASSIGNED, Called, call_lineages, chance_of_cd4, relative_levels, share_of
+from immunolab.clustering.lineage import (
+    FEWEST_GENES,
+    UNASSIGNED,
+    Called,
+    call_lineages,
+    chance_of_cd4,
+    relative_levels,
+    share_of,
+)
 from immunolab.clustering.subsets import Answers, above_most, above_reference, chance_above, gene_scores, name_cd4
 from immunolab.gating.thresholds import mixture, tail
 from immunolab.loaders.single_cell import read_cells
@@ -113,6 +121,9 @@ def _lineages(cells: Cells, gates: ProteinGates, good: NDArray[np.bool_], seed: 
     points = _points(cells, gates, np.ones(cells.n_cells, dtype=bool), (), seed)
     neighbours = nearest_cells(points, seed=seed)
     scores = [signature_score(cells.normalised, columns, genes) for genes in lineages().values()]
+    lost = [name for name, score in zip(names, scores, strict=True) if len(score.found) < FEWEST_GENES]
+    if lost:
+        notes.append(f"under two genes measured of: {', '.join(lost)}; these lineages cannot be told")
     smoothed = np.stack([smooth(neighbours, score.values) for score in scores], axis=1)
     levels = relative_levels(smoothed, [len(score.found) for score in scores])
     levels[~good] = 0.0

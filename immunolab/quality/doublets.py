@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from immunolab.principal_axes import principal_axes
+
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
@@ -41,7 +43,6 @@ def doublet_scores(counts: csr_matrix, sample_ids: NDArray[np.object_], seed: in
 
 def _scores(counts: csr_matrix, rng: np.random.Generator) -> NDArray[np.float64]:
     from scipy.sparse import vstack
-    from sklearn.decomposition import PCA
     from sklearn.neighbors import NearestNeighbors
 
     n = counts.shape[0]
@@ -49,14 +50,17 @@ def _scores(counts: csr_matrix, rng: np.random.Generator) -> NDArray[np.float64]
     simulated = counts[pairs[0]] + counts[pairs[1]]
     genes = _variable(counts)
     both = _logged(vstack([counts, simulated]).tocsr(), genes)
-    axes = PCA(min(_COMPONENTS, len(genes), n - 1), svd_solver="covariance_eigh").fit(both[:n])
-    points = axes.transform(both)
+    axes, centre = principal_axes(both[:n], min(_COMPONENTS, len(genes), n - 1), rng)
+    points = both @ axes - centre @ axes
     k = max(10, round(0.5 * np.sqrt(n)))
     around = round(k * 3)
-    near = NearestNeighbors(n_neighbors=around + 1).fit(points).kneighbors(points[:n], return_distance=False)[:, 1:]
+    near = (
+        NearestNeighbors(n_neighbors=around + 1, algorithm="brute")
+        .fit(points)
+        .kneighbors(points[:n], return_distance=False)[:, 1:]
+    )
     share = ((near >= n).sum(axis=1) + 1) / (around + 2)
-    # Bayes: doublets expected, and how many more simulated cells there are than observed ones
-    ratio = 2.0
+    ratio = 2.0  # simulated cells for each observed one
     return np.asarray(share * _EXPECTED / ratio / ((1 - _EXPECTED) - share * ((1 - _EXPECTED) - _EXPECTED / ratio)))
 
 
