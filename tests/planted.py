@@ -30,7 +30,7 @@ SD = 0.5
 
 def planted_tube(
     seed: int = 0,
-    n: int = 12_000,
+    n: int = 8_000,
     *,
     sample_id: str = "S1",
     shift: Mapping[str, float] | None = None,

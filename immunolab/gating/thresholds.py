@@ -17,6 +17,7 @@ from immunolab.gating.cards import Array, Card, Cut, Parameter, register
 ENOUGH_EVENTS = 50
 _FEWEST = 5
 _BINS = 512
+_SIGNIFICANT = 3.0
 Window = Sequence[float] | None
 
 
@@ -43,7 +44,8 @@ def valley(values: Array, *, within: Window = None, bandwidth: float = 1.0, dept
 
     The density is a Gaussian-smoothed histogram; its bandwidth is ``bandwidth`` times
     0.9 min(sd, IQR / 1.34) n^(-1/5) (Silverman 1986, eq. 3.31). Of all valleys the one with the
-    greatest persistence wins: the drop from the lower of its two neighbouring summits.
+    greatest persistence wins: the drop from the lower of its two neighbouring summits, which must
+    exceed three times its counting noise.
 
     Parameters
     ----------
@@ -59,10 +61,13 @@ def valley(values: Array, *, within: Window = None, bandwidth: float = 1.0, dept
         return Cut(np.nan, _few(values))
     grid, density = smoothed_density(values, bandwidth)
     best, drop = np.nan, 0.0
+    # events that a kernel of this width sees, per unit of density: its noise is that of their number
+    seen = len(values) * 2 * np.sqrt(np.pi) * _kernel(values, bandwidth)
     for low in find_peaks(-density)[0]:
         summit = min(density[:low].max(), density[low:].max())
         inside = within is None or within[0] <= grid[low] <= within[1]
-        if inside and summit - density[low] > max(drop, depth * summit):
+        chance = _SIGNIFICANT * np.sqrt(summit / seen) if seen > 0 else 0.0
+        if inside and summit - density[low] > max(drop, depth * summit, chance):
             best, drop = float(grid[low]), float(summit - density[low])
     if np.isnan(best):
         return Cut(np.nan, (*_few(values), "no_valley", "unimodal"))
@@ -130,14 +135,20 @@ def internal_reference(
 
 def smoothed_density(values: Array, bandwidth: float = 1.0) -> tuple[Array, Array]:
     """Return a grid of 512 points over the values and the smoothed density there (per unit, area 1)."""
-    low, high = np.quantile(values, [0.0005, 0.9995])
-    spread = min(float(np.std(values)), float(np.subtract(*np.quantile(values, [0.75, 0.25]))) / 1.34 or np.inf)
-    width = max(bandwidth * 0.9 * spread * len(values) ** -0.2, _grain(values, low, high))
+    low, high = (float(q) for q in np.quantile(values, [0.0005, 0.9995]))
+    width = _kernel(values, bandwidth)
     edges = np.linspace(low - 3 * width - 1e-9, high + 3 * width + 1e-9, _BINS + 1)
     step = edges[1] - edges[0]
     counts = np.histogram(values, edges)[0].astype(np.float64)
     density = gaussian_filter1d(counts, max(width / step, 0.5), mode="constant") / (len(values) * step)
     return (edges[1:] + edges[:-1]) / 2, density
+
+
+def _kernel(values: Array, bandwidth: float) -> float:
+    """Return the standard deviation of the smoothing kernel."""
+    low, high = (float(q) for q in np.quantile(values, [0.0005, 0.9995]))
+    spread = min(float(np.std(values)), float(np.subtract(*np.quantile(values, [0.75, 0.25]))) / 1.34 or np.inf)
+    return max(bandwidth * 0.9 * spread * len(values) ** -0.2, _grain(values, low, high))
 
 
 def _grain(values: Array, low: float, high: float) -> float:
