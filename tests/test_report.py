@@ -199,25 +199,34 @@ def test_an_absent_primary_is_named_and_a_secondary_keeps_its_name(run):
 def test_responders_speak_for_a_primary_of_responders(run):
     table = pd.DataFrame(
         {
-            "score": ["SRI_4"],
-            "criterion": ["responder"],
-            "visit": ["W10"],
-            "n_patients": [8],
-            "n_evaluable": [7],
-            "n_responders": [4],
-            "percent": [57.142857],
-            "ci_low": [18.4],
-            "ci_high": [90.1],
-            "percent_worst_case": [50.0],
-            "verified": ["no"],
+            "score": ["SRI_4"] * 2,
+            "criterion": ["responder"] * 2,
+            "visit": ["W10", "W24"],  # only W10 is a registered visit of this endpoint
+            "n_patients": [8, 8],
+            "n_evaluable": [7, 8],
+            "n_responders": [4, 1],
+            "percent": [57.142857, 12.5],
+            "ci_low": [18.4, 0.3],
+            "ci_high": [90.1, 52.7],
+            "percent_worst_case": [50.0, 12.5],
+            "verified": ["no"] * 2,
         }
     )
-    endpoint = replace(run.endpoints[0], id="sri", role="primary", statistic="responder_proportion", score="SRI_4")
+    endpoint = replace(
+        run.endpoints[0], id="sri", role="primary", statistic="responder_proportion", score="SRI_4", visits=("W10",)
+    )
     lacking = run["shifts"][run["shifts"]["role"] != "primary"]
     changed = replace(run, endpoints=(endpoint,), tables={**run.tables, "shifts": lacking, "responders": table})
     first = answers(changed)[0].sentences[0]
     assert "4 of 7 evaluable patients, 57.1 %" in first
     assert "not checked against its source" in first
+
+
+def test_further_tables_are_shown_under_their_caution(run):
+    table = pd.DataFrame({"endpoint": ["treg_pct_cd4"], "n": [8], "rho": [0.404762], "p_value": [0.326835]})
+    html = render(replace(run, tables={**run.tables, "correlations": table}), [], [])
+    assert "exploratory</summary>" in html
+    assert 'data-value="0.404762"' in html
 
 
 def test_every_n_reconciles(run):

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from immunolab.plots.labels import number, p_text
+from immunolab.comparison.arms import LEAST_RESPONDERS, mann_whitney, spearman
+from immunolab.plots.labels import folded, number, p_text
 from immunolab.plots.style import HALF, MM, SMALL, axes, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_FEWEST_FOR_TEST = 4
 _FEWEST_FOR_BAND = 15
 
 
@@ -36,7 +36,7 @@ def responders(values: Mapping[str, float], response: Mapping[str, str], what: s
     groups = sorted(frame["group"].unique())
     samples = [frame.loc[frame["group"] == group, "value"].sort_index().to_numpy(dtype=float) for group in groups]
     for place, points in enumerate(samples):
-        if len(points) >= _FEWEST_FOR_TEST:
+        if len(points) >= LEAST_RESPONDERS:
             ax.boxplot(
                 [points],
                 positions=[place],
@@ -54,15 +54,12 @@ def responders(values: Mapping[str, float], response: Mapping[str, str], what: s
 
 
 def _mann_whitney(samples: list[np.ndarray]) -> str:
-    from scipy.stats import mannwhitneyu
-
-    if len(samples) != 2 or min(map(len, samples)) < _FEWEST_FOR_TEST:
-        return f"no test: two groups of at least {_FEWEST_FOR_TEST} are needed"
-    ties = len(np.unique(np.concatenate(samples))) < sum(map(len, samples))
-    result = mannwhitneyu(*samples, method="asymptotic" if ties else "exact")
-    area = result.statistic / (len(samples[0]) * len(samples[1]))
-    kind = "asymptotic, ties" if ties else "exact"
-    return f"Mann-Whitney {p_text(float(result.pvalue))} ({kind}); AUC {number(float(area), 2)}"
+    if len(samples) != 2 or min(map(len, samples)) < LEAST_RESPONDERS:
+        return f"no test: two groups of at least {LEAST_RESPONDERS} are needed"
+    result = mann_whitney(*samples)
+    above = np.subtract.outer(samples[0], samples[1])
+    area = float(((above > 0) + 0.5 * (above == 0)).mean())
+    return f"{folded(result.method, 44)}\n{p_text(result.p_value)}; AUC {number(area, 2)}"
 
 
 @style()
@@ -73,13 +70,14 @@ def correlation(
     y_words: str,
     *,
     colour: str = "#0072B2",
+    seed: int = 0,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw two values of each patient against each other with Spearman's rho, its 95 % interval and n.
 
     No line is fitted: with fewer than 15 patients a band promises more than is known, and with more the
-    rank correlation still says nothing of a straight line. The interval is Fisher's z with variance
-    1.06 / (n - 3) (Fieller 1957).
+    rank correlation still says nothing of a straight line. See `comparison.arms.spearman`; ``seed`` is of
+    its permutations.
     """
     ax = axes(ax, HALF, 75 * MM)
     frame = pd.DataFrame({"x": pd.Series(dict(x), dtype=float), "y": pd.Series(dict(y), dtype=float)}).dropna()
@@ -90,39 +88,16 @@ def correlation(
                 str(patient), (row["x"], row["y"]), (3, 2), textcoords="offset points", fontsize=SMALL, color="#666666"
             )
     ax.set(xlabel=x_words, ylabel=y_words)
-    ax.set_title(f"exploratory; n = {len(frame)}\n{spearman_text(frame)}")
+    ax.set_title(f"exploratory; n = {len(frame)}\n{_spearman(frame, seed)}")
     return ax
 
 
-def spearman_text(frame: pd.DataFrame) -> str:
-    """Return rho with interval and p in words; p by permutation below 10 patients (exact for 8 or fewer)."""
-    from scipy.stats import spearmanr
-
-    n = len(frame)
-    if n < _FEWEST_FOR_TEST or frame["x"].nunique() < 2 or frame["y"].nunique() < 2:
+def _spearman(frame: pd.DataFrame, seed: int) -> str:
+    rho, low, high, p_value, method = spearman(frame["x"].to_numpy(), frame["y"].to_numpy(), seed=seed)
+    if np.isnan(rho):
         return "Spearman not computed: too few different values"
-    rho, p_value = (float(v) for v in spearmanr(frame["x"], frame["y"]))
-    kind = "t approximation"
-    if n < 10:
-        p_value, kind = _permuted(frame), "permutation"
-    if abs(rho) == 1.0:
-        return f"Spearman {number(rho)}; {p_text(p_value)} ({kind})"
-    reach = 1.959964 * np.sqrt(1.06 / (n - 3))
-    low, high = np.tanh(np.arctanh(rho) - reach), np.tanh(np.arctanh(rho) + reach)
-    return f"Spearman {number(rho, 2)} [{number(low, 2)}, {number(high, 2)}], 95 % CI\n{p_text(p_value)} ({kind})"
-
-
-def _permuted(frame: pd.DataFrame) -> float:
-    from scipy.stats import permutation_test, spearmanr
-
-    result = permutation_test(
-        (frame["x"].to_numpy(),),
-        lambda values: spearmanr(values, frame["y"].to_numpy()).statistic,
-        permutation_type="pairings",
-        n_resamples=9_999,
-        rng=np.random.default_rng(0),
-    )
-    return float(result.pvalue)
+    sure = f"Spearman {number(rho, 2)} [{number(low, 2)}, {number(high, 2)}], 95 % CI"
+    return f"{sure}\n{p_text(p_value)} ({method})"
 
 
 @style()

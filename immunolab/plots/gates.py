@@ -124,7 +124,7 @@ def _apply(ax: Axes, scale: Scale, which: str) -> None:
 
 def _heading(view: GateView, ax: Axes) -> None:
     name = _cut(view.name, 19)
-    share = "no parent events" if view.n_parent == 0 else f"{number(view.percent)} % of {_cut(view.parent, 12)}"
+    share = "no parent events" if view.n_parent == 0 else f"{number(view.percent)} % of {_cut(view.parent, 10)}"
     part = f" ({view.part})" if view.part else ""
     above: Any = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "bottom"}
     ax.annotate(name + part, (0, 1), (0, 22), fontsize=8, weight="bold", **above)

@@ -76,16 +76,19 @@ def _absent(run: RunTables, cohort: str) -> Answer | None:
         )
     rates = [text for e in lacking for text in _response(run, e)]
     names = "; ".join(f"{e.id} ({e.statistic.replace('_', ' ')}{f' of {e.score}' if e.score else ''})" for e in lacking)
-    text = f"Not compared between visits in this run: {names}. What follows is not the primary endpoint."
+    why = "A response has no before and after" if rates else "Not compared between visits in this run"
+    text = f"{why}: {names}. What follows is not the primary endpoint."
     return Answer(f"{where}primary endpoint", (*rates, text), ())
 
 
 def _response(run: RunTables, endpoint: Endpoint) -> Iterator[str]:
-    """Yield the response rate at the last visit that has one, for an endpoint told by responders."""
+    """Yield the response rate at the last of its visits that has one, for an endpoint told by responders."""
     if endpoint.statistic != "responder_proportion" or "responders" not in run.tables or len(run.cohorts) > 1:
         return
     table = run.tables["responders"]
     rows = table[(table["score"] == endpoint.score) & (table["n_evaluable"] > 0)]
+    if endpoint.visits:
+        rows = rows[rows["visit"].isin(endpoint.visits)]
     for criterion, own in rows.groupby("criterion", sort=False):
         row = own.iloc[-1]
         doubt = "" if row["verified"] == "yes" else " The definition was not checked against its source."

@@ -19,6 +19,15 @@ from immunolab.report.manifest import write_manifest
 from immunolab.report.patients import patient_grid, responders_grid
 from immunolab.report.run_tables import RunTables
 
+_OTHERS = {  # tables beyond the declared ones, as the comparison names them
+    "arms": "The arms against each other",
+    "log_ratios": "Shares of one parent against their median sibling: what remains when one share cannot push another",
+    "shifts_by_response": "Change by clinical response: descriptive, response is known only afterwards",
+    "correlations": "Change of cells against change of the clinic: exploratory",
+    "visits": "Every visit, not only those compared",
+    "noise": "Assay noise that the calls of patients rest on",
+    "power": "What the next cohort could see, from this study's own spread",
+}
 _SHIFT_COLUMNS = {
     "role": "Role",
     "label": "Endpoint",
@@ -111,6 +120,7 @@ def _context(run: RunTables, pictures: Sequence[Written], sheets: Sequence[Sheet
         "thresholds": _thresholds(run),
         "gate_rules": methods.gate_rules_grid(run),
         "responders": responders_grid(run),
+        "others": list(_others(run)),
         "registered": methods.registered_grid(run),
         "warnings": methods.warnings_grid(run),
         "definitions": methods.definitions_grid(run),
@@ -132,6 +142,15 @@ def _cohort(run: RunTables, cohort: str, pictures: list[Written]) -> dict[str, A
         "pages": [p for p in pictures if p.section == "one_pagers"],
         "patients": list(_patients(run, cohort)),
     }
+
+
+def _others(run: RunTables) -> Iterator[dict[str, Any]]:
+    for name, title in _OTHERS.items():
+        table = run.tables.get(name)
+        if table is not None and len(table):
+            if "endpoint" in table:
+                table = table.assign(endpoint=[run.label_of(str(e)).short for e in table["endpoint"]])
+            yield {"title": title, "grid": grid(table, {c: str(c).replace("_", " ") for c in table.columns})}
 
 
 def _patients(run: RunTables, cohort: str) -> Iterator[dict[str, Any]]:

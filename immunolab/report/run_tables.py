@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import pandas as pd
@@ -72,7 +73,7 @@ class RunTables:
         """Cohort names in the order of the sheet; one empty name when the sheet has none."""
         return tuple(dict.fromkeys(sample.cohort for sample in self.samples)) or ("",)
 
-    @property
+    @cached_property
     def labels(self) -> dict[str, EndpointLabel]:
         """How each endpoint is written, by endpoint id."""
         return labels(self["endpoints"])
