@@ -60,7 +60,7 @@ _SETTINGS: Any = {
     "legend.frameon": False,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
-    "pdf.fonttype": 42,  # text in a PDF stays text
+    "pdf.fonttype": 3,  # text stays text; subsetting TrueType costs more than drawing the figure
     "svg.hashsalt": "immunolab",
     "svg.fonttype": "path",
     "text.usetex": False,
