@@ -102,6 +102,9 @@ def chosen_visits(trial: Trial, names: Sequence[str] | None) -> tuple[Visit, ...
     return tuple(visit for visit in trial.visits if visit.name in names)
 
 
+INTER_ASSAY_CV_PERCENT = 15.0  # of a subset, staining and gating, as such laboratories state it
+
+
 @dataclass(frozen=True)
 class VirtualTrial:
     """A trial, its virtual patients and its laboratory. ``visits`` are those with tubes."""
@@ -328,8 +331,12 @@ def _write_options(study: VirtualTrial, path: Path) -> None:
     path.write_text(dump_yaml({**settings, "visits": [v.name for v in study.visits], **changed}), encoding="utf-8")
 
 
-def _comparison(study: VirtualTrial) -> dict[str, str]:
-    """Name the phases, or the registered visits where a phase has several."""
+def _comparison(study: VirtualTrial) -> dict[str, str | float]:
+    """Name the phases, or the registered visits where a phase has several, and the virtual laboratory's noise."""
+    return {**_visits_compared(study), "noise": INTER_ASSAY_CV_PERCENT}
+
+
+def _visits_compared(study: VirtualTrial) -> dict[str, str | float]:
     names = [visit.name for visit in study.visits]
     treated = [visit.name for visit in study.visits if visit.phase == "on_treatment"]
     contrasts = [e.contrast for e in study.trial.endpoints if e.kind == "subset" and len(e.contrast) == 2]
