@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from immunolab.errors import ImmunolabError, InputError
+from immunolab.errors import ImmunolabError, InputError, Problem
 from immunolab.version import VERSION
 
 if TYPE_CHECKING:
@@ -282,6 +282,34 @@ def _tell(outcome: Outcome) -> int:
     return SOME_FAILED if outcome.failed else DONE
 
 
+def _add_cluster(commands: Subparsers) -> None:
+    text = "Cluster the events of FCS files together; every event gets a cluster, every cluster a name where one fits."
+    parser = _command(commands, "cluster", text, _cluster)
+    parser.add_argument("files", nargs="+", metavar="FILE")
+    parser.add_argument("-o", "--out", default="immunolab_clusters", metavar="OUT", help="default: %(default)s")
+    parser.add_argument("--method", choices=("flowsom", "leiden"), default="flowsom", help="default: %(default)s")
+    parser.add_argument("--clusters", type=_at_least_one, default=15, metavar="K", help="how many (default: 15)")
+    parser.add_argument("--markers", default="", metavar="A,B", help="default: every marker that all files have")
+    parser.add_argument("--strategy", type=Path, metavar="S", help="gates: for --parent, and to compare clusters with")
+    parser.add_argument("--parent", default="", metavar="POPULATION", help="cluster its events only; needs --strategy")
+    parser.add_argument("--merge", type=Path, metavar="TABLE", help="CSV with columns cluster, label: your own names")
+    parser.add_argument("--umap", action="store_true", help="also draw the clusters on a UMAP of 5,000 events")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of every random draw (default: 0)")
+
+
+def _cluster(arguments: argparse.Namespace) -> int:
+    from immunolab.pipeline.cluster import ClusterOptions, cluster_files, cluster_text
+
+    if arguments.parent and not arguments.strategy:
+        raise InputError(Problem("", "--parent", "a parent needs gates", "name them with --strategy"))
+    names = ("method", "clusters", "strategy", "parent", "merge", "umap", "seed")
+    markers = tuple(name.strip() for name in arguments.markers.split(",") if name.strip())
+    options = ClusterOptions(markers=markers, **{name: getattr(arguments, name) for name in names})
+    outcome = cluster_files(arguments.files, arguments.out, options)
+    _say(f"{cluster_text(outcome)}\nwritten: {outcome.out}/clusters.csv")
+    return DONE
+
+
 def _add_label(commands: Subparsers) -> None:
     text = "Label single cells: lineages, and Treg, naive, memory and helper subsets of CD4 T cells."
     parser = _command(commands, "label", text, _label)
@@ -430,6 +458,7 @@ COMMANDS: tuple[Callable[[Subparsers], None], ...] = (
     _add_check,
     _add_run,
     _add_gate,
+    _add_cluster,
     _add_label,
     _add_compare,
     _add_inspect,

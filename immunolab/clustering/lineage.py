@@ -102,7 +102,7 @@ def _clear(levels: Array) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
 
 
 def _believed(levels: Array, veto: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Take the veto of a protein out where it contradicts more than a tenth of the cells that genes leave no doubt of."""
+    """Take a veto out where it contradicts over a tenth of the cells that genes leave no doubt of."""
     best, clear = _clear(levels)
     kept = veto.copy()
     for column in range(veto.shape[1]):

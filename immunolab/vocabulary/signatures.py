@@ -28,6 +28,7 @@ class _Signatures:
 @dataclass(frozen=True)
 class _Lineages:
     schema: str
+    cluster_names: tuple[str, ...]
     lineages: dict[str, tuple[str, ...]]
 
 
@@ -62,10 +63,19 @@ def contrast(name: str) -> Contrast:
     return _signatures().contrasts[name]
 
 
-@cache
 def lineages() -> Mapping[str, tuple[str, ...]]:
     """Return the marker genes of each lineage of blood."""
-    return build(_Lineages, read_package_yaml("immunolab.vocabulary", "lineages.yaml")).lineages
+    return _lineages().lineages
+
+
+def cluster_names() -> tuple[str, ...]:
+    """Return the populations that a cluster of flow events may be named after."""
+    return _lineages().cluster_names
+
+
+@cache
+def _lineages() -> _Lineages:
+    return build(_Lineages, read_package_yaml("immunolab.vocabulary", "lineages.yaml"))
 
 
 @cache

@@ -1,0 +1,17 @@
+"""Two-dimensional maps of events, for figures only."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def umap_of(points: NDArray[np.floating], seed: int = 0) -> NDArray[np.float64]:
+    """Return a UMAP (McInnes, Healy and Melville 2018) of points, points x 2; the same seed gives the same map."""
+    import umap
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # umap says that a seed keeps it to one thread, which is wanted
+        return np.asarray(umap.UMAP(n_neighbors=15, random_state=seed).fit_transform(points), dtype=np.float64)

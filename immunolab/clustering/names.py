@@ -1,0 +1,128 @@
+"""Naming clusters of flow events by the phenotypes of the vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from immunolab.clustering.lineage import UNASSIGNED
+from immunolab.vocabulary.phenotypes import Condition, Level
+from immunolab.vocabulary.populations import Definition, definition, populations
+from immunolab.vocabulary.signatures import cluster_names
+
+Array = NDArray[np.float64]
+LEAST_SCORE = 0.6
+LEAST_MARGIN = 0.05
+_PER_CONDITION = 0.02
+_EXPECTED: dict[Level, tuple[float, float]] = {
+    # from and to where a level is a full match, in shares of the way from negative to positive
+    "neg": (-np.inf, 0.2),
+    "lo": (-np.inf, 0.45),
+    "int": (0.35, 0.65),
+    "pos": (0.7, np.inf),
+    "hi": (0.85, np.inf),
+}
+_FADES = 0.4
+
+
+@dataclass(frozen=True)
+class Named:
+    """A cluster's label, how well it fits, the best other candidate, and the lead over it."""
+
+    label: str
+    score: float
+    runner_up: str
+    margin: float
+
+
+def two_levels(values: Array) -> tuple[float, float]:
+    """Return the means of the negative and of the positive events of a marker.
+
+    The border is Otsu's (1979, IEEE Trans SMC 9:62): the cut into two groups that leaves least variance
+    within them.
+    """
+    edges = np.linspace(*np.quantile(values, [0.001, 0.999]), 257)
+    counts = np.histogram(values, edges)[0].astype(np.float64)
+    middle = (edges[1:] + edges[:-1]) / 2
+    below, above = np.cumsum(counts)[:-1], counts.sum() - np.cumsum(counts)[:-1]
+    sums = np.cumsum(counts * middle)[:-1]
+    low = np.divide(sums, below, out=np.zeros_like(sums), where=below > 0)
+    high = np.divide((counts @ middle) - sums, above, out=np.zeros_like(sums), where=above > 0)
+    best = int(np.argmax(below * above * (high - low) ** 2))
+    return float(low[best]), float(high[best])
+
+
+def phenotypes_of(markers: Collection[str]) -> dict[str, tuple[Condition, ...]]:
+    """Return each population that the markers can tell, with all conditions from the top of its lineage down.
+
+    Conditions on markers that are not there are dropped as long as the population's own conditions can
+    be told; of several alternatives the first counts.
+    """
+    found = {}
+    for name in cluster_names():
+        own = definition(populations()[name].definition)
+        if not own.phenotypes or not {c.marker for c in own.phenotypes[0]} <= set(markers):
+            continue
+        conditions = {c.marker: c for c in _lineage(own)}
+        found[name] = tuple(c for c in conditions.values() if c.marker in markers)
+    return found
+
+
+def _lineage(own: Definition) -> list[Condition]:
+    above = populations().get(own.parent)
+    conditions = _lineage(definition(above.definition)) if above is not None and above.definition else []
+    return [*conditions, *(own.phenotypes[0] if own.phenotypes else ())]
+
+
+def name_cluster(levels: Mapping[str, float], candidates: Mapping[str, Sequence[Condition]]) -> Named:
+    """Return the name of a cluster.
+
+    Parameters
+    ----------
+    levels : marker -> where the cluster's median lies, 0 at the negative events' mean, 1 at the positives'.
+    candidates : as `phenotypes_of` gives them.
+
+    Notes
+    -----
+    A candidate's score is the mean of its conditions' fits, averaged with the worst of them; with equal
+    fit the more specific candidate leads, and one that its definition excludes does not count. The
+    margin is the lead over the best candidate that contradicts it on some marker; under 0.05, or with a
+    score under 0.6, the cluster is ``unassigned`` and the runner-up is what it would have been.
+    """
+    scores = {name: _score(levels, conditions) for name, conditions in candidates.items()}
+    if not scores:
+        return Named(UNASSIGNED, 0.0, "", 0.0)
+    held_out = {name for name in scores if any(scores.get(o, 0.0) >= scores[name] for o in _excluded(name))}
+    fit = {name: score for name, score in scores.items() if score >= LEAST_SCORE and name not in held_out}
+    best = max(fit or scores, key=lambda name: scores[name] + _PER_CONDITION * len(candidates[name]))
+    rivals = [name for name in scores if _contradict(candidates[name], candidates[best])]
+    rival = max(rivals, key=lambda name: scores[name], default="")
+    margin = scores[best] - scores.get(rival, 0.0)
+    sure = bool(fit) and margin >= LEAST_MARGIN
+    return Named(best if sure else UNASSIGNED, scores[best], rival if sure else best, margin)
+
+
+def _excluded(name: str) -> tuple[str, ...]:
+    return definition(populations()[name].definition).exclude
+
+
+def _score(levels: Mapping[str, float], conditions: Sequence[Condition]) -> float:
+    fits = [_fit(levels[c.marker], c.level) for c in conditions]
+    return (float(np.mean(fits)) + min(fits)) / 2
+
+
+def _fit(level: float, wanted: Level) -> float:
+    low, high = _EXPECTED[wanted]
+    away = max(low - level, level - high, 0.0)
+    return max(0.0, 1.0 - away / _FADES)
+
+
+def _contradict(a: Sequence[Condition], b: Sequence[Condition]) -> bool:
+    """Whether two phenotypes ask opposite levels of one marker."""
+    high = {c.marker: c.level in ("pos", "hi") for c in a if c.level != "int"}
+    return any(
+        high.get(c.marker, c.level in ("pos", "hi")) != (c.level in ("pos", "hi")) for c in b if c.level != "int"
+    )
