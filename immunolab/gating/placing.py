@@ -13,10 +13,12 @@ from immunolab.gating.cards import Array, Control, Cut, method
 from immunolab.gating.rules import AUTO, CONTROL_ORDER, DENSITY, Border, Rule
 from immunolab.gating.thresholds import ENOUGH_EVENTS, valley
 from immunolab.gating.tubes import Pool
+from immunolab.transforms import Asinh, Identity, Linear, Transform
 
 RESAMPLES = 24
 _LARGEST_RESAMPLE = 4000
 _DISAGREE = 2.0
+_STEADY_COFACTOR, _STEADY_TOP, _STEP = 150.0, 262144.0, 1e-3
 _QUIET = ("no_fmo", "no_unstained")
 
 
@@ -151,15 +153,19 @@ def _attempts(
 def _order(rule: Rule) -> tuple[str, ...]:
     if rule.by == AUTO:
         return CONTROL_ORDER
-    fallback = tuple(n for n in ("internal_reference", DENSITY) if n != rule.by)
+    fallback = tuple(name for name in ("internal_reference", DENSITY) if name != rule.by)
     if rule.by == "fixed":
         return ("fixed",)
-    return (rule.by, *fallback) if rule.by in ("fmo", "unstained", "diagonal") else (rule.by, DENSITY, *fallback[:1])
+    return (rule.by, *fallback)
 
 
 def _by_parent(pool: Pool, path: str, marker: str, name: str, rule: Rule, rng: np.random.Generator | None) -> _Attempt:
     chosen = method(name)
     settings = rule.settings(name)
+    if name == "valley" and "within" not in settings:
+        # a valley below zero signal is compensation noise, never the edge of positive cells
+        zero = pool.tubes[0].dimension(marker).transform.apply([0.0])
+        settings["within"] = (float(zero[0]), np.inf)
 
     def run(values: Array) -> Cut:
         try:
@@ -175,9 +181,13 @@ def _by_parent(pool: Pool, path: str, marker: str, name: str, rule: Rule, rng: n
 
 
 def _by_density(pool: Pool, path: str, marker: str, rule: Rule, rng: np.random.Generator | None) -> Iterator[_Attempt]:
-    """The valley of the parent; else of the nearest ancestor that has one; else the main summit's tail."""
+    """The parent's valley; else, for a lineage marker, the nearest ancestor's; else the main summit's tail.
+
+    An ancestor's valley parts lineages. It says nothing of a marker whose positives are a state of
+    the parent's own cells, such as CD69.
+    """
     yield _by_parent(pool, path, marker, "valley", rule, rng)
-    above = path
+    above = path if rule.by == "valley" else ""
     while above:
         above = above.rsplit("/", 1)[0]
         wider = _by_parent(pool, above, marker, "valley", rule, rng)
@@ -203,14 +213,32 @@ def _by_reference(
         flags.append("small_reference")
         return
     settings = rule.settings("internal_reference")
+    shown = pool.tubes[0].dimension(marker).transform
+    steady = _steady_scale(shown)
 
     def run(sample: Array) -> Cut:
-        cut: Cut = method("internal_reference").function(sample, **settings)
-        return cut
+        if steady is None:
+            cut: Cut = method("internal_reference").function(sample, **settings)
+            return cut
+        cut = method("internal_reference").function(steady.apply(shown.inverse(sample)), **settings)
+        value, beside = shown.apply(steady.inverse([cut.value, cut.value + _STEP]))
+        return replace(cut, value=float(value), spread=cut.spread * float(beside - value) / _STEP)
 
     cut = run(values)
     text = f"{len(values)} events of {rule.of}"
     yield _Attempt(cut, "internal", "internal_reference", resampled(run, values, rng), text)
+
+
+def _steady_scale(shown: Transform) -> Asinh | None:
+    """Return the scale on which negative cells spread evenly, where the display scale is another; None where it is not.
+
+    Logicle and its kin stretch the noise around zero, so that standard deviations counted from there
+    would put a border far too high. The linear part of the asinh grows with the instrument's range.
+    """
+    top = getattr(shown, "t", None)
+    if isinstance(shown, (Asinh, Identity, Linear)) or top is None:
+        return None
+    return Asinh(_STEADY_COFACTOR * float(top) / _STEADY_TOP)
 
 
 def _by_control(
