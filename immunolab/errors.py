@@ -72,7 +72,7 @@ class DataFileError(ImmunolabError):
 
 
 class GatingError(ImmunolabError):
-    """This gate cannot be evaluated on this sample."""
+    """A gate cannot be evaluated on a sample."""
 
 
 class ComparisonError(ImmunolabError):

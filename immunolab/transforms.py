@@ -36,9 +36,11 @@ class Identity:
     """Instrument units as they are."""
 
     def apply(self, values: ArrayLike) -> Array:
+        """Return display values of instrument values, same shape."""
         return np.asarray(values, dtype=np.float64)
 
     def inverse(self, values: ArrayLike) -> Array:
+        """Return instrument values of display values, same shape."""
         return np.asarray(values, dtype=np.float64)
 
 
@@ -50,9 +52,11 @@ class Linear:
     a: float = 0.0
 
     def apply(self, values: ArrayLike) -> Array:
+        """Return display values of instrument values, same shape."""
         return (np.asarray(values, dtype=np.float64) + self.a) / (self.t + self.a)
 
     def inverse(self, values: ArrayLike) -> Array:
+        """Return instrument values of display values, same shape."""
         return np.asarray(values, dtype=np.float64) * (self.t + self.a) - self.a
 
 
@@ -64,10 +68,12 @@ class Log:
     m: float
 
     def apply(self, values: ArrayLike) -> Array:
+        """Return display values of instrument values, same shape."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.log10(np.asarray(values, dtype=np.float64) / self.t) / self.m + 1.0
 
     def inverse(self, values: ArrayLike) -> Array:
+        """Return instrument values of display values, same shape."""
         return self.t * 10.0 ** ((np.asarray(values, dtype=np.float64) - 1.0) * self.m)
 
 
@@ -80,11 +86,13 @@ class ScaledAsinh:
     a: float = 0.0
 
     def apply(self, values: ArrayLike) -> Array:
+        """Return display values of instrument values, same shape."""
         decades, lift = self.m * np.log(10.0), self.a * np.log(10.0)
         scaled = np.asarray(values, dtype=np.float64) * (np.sinh(decades) / self.t)
         return (np.arcsinh(scaled) + lift) / (decades + lift)
 
     def inverse(self, values: ArrayLike) -> Array:
+        """Return instrument values of display values, same shape."""
         decades, lift = self.m * np.log(10.0), self.a * np.log(10.0)
         return np.sinh(np.asarray(values, dtype=np.float64) * (decades + lift) - lift) * (self.t / np.sinh(decades))
 
@@ -96,9 +104,11 @@ class Asinh:
     cofactor: float
 
     def apply(self, values: ArrayLike) -> Array:
+        """Return display values of instrument values, same shape."""
         return np.arcsinh(np.asarray(values, dtype=np.float64) / self.cofactor)
 
     def inverse(self, values: ArrayLike) -> Array:
+        """Return instrument values of display values, same shape."""
         return np.sinh(np.asarray(values, dtype=np.float64)) * self.cofactor
 
 
@@ -112,6 +122,7 @@ class Logicle:
     a: float = 0.0
 
     def apply(self, values: ArrayLike) -> Array:
+        """Return display values of instrument values, same shape."""
         return _apply(self, np.asarray(values, dtype=np.float64))
 
     def exact(self, values: Array) -> Array:
@@ -119,6 +130,7 @@ class Logicle:
         return _exact(_c.logicle, values, t=self.t, m=self.m, w=self.w, a=self.a)
 
     def inverse(self, values: ArrayLike) -> Array:
+        """Return instrument values of display values, same shape."""
         return _columnwise(_c.logicle_inverse, values, t=self.t, m=self.m, w=self.w, a=self.a)
 
 
@@ -132,6 +144,7 @@ class Hyperlog:
     a: float = 0.0
 
     def apply(self, values: ArrayLike) -> Array:
+        """Return display values of instrument values, same shape."""
         return _apply(self, np.asarray(values, dtype=np.float64))
 
     def exact(self, values: Array) -> Array:
@@ -139,6 +152,7 @@ class Hyperlog:
         return _exact(_c.hyperlog, values, t=self.t, m=self.m, w=self.w, a=self.a)
 
     def inverse(self, values: ArrayLike) -> Array:
+        """Return instrument values of display values, same shape."""
         return _columnwise(_c.hyperlog_inverse, values, t=self.t, m=self.m, w=self.w, a=self.a)
 
 
@@ -155,10 +169,12 @@ class Biex:
     t: float = 262144.000029
 
     def apply(self, values: ArrayLike) -> Array:
+        """Return display values of instrument values, same shape."""
         knots, channels = _biex_table(self.negative, self.width, self.positive, self.t)
         return np.interp(np.asarray(values, dtype=np.float64), knots, channels)
 
     def inverse(self, values: ArrayLike) -> Array:
+        """Return instrument values of display values, same shape."""
         knots, channels = _biex_table(self.negative, self.width, self.positive, self.t)
         return np.interp(np.asarray(values, dtype=np.float64), channels, knots)
 
@@ -209,10 +225,12 @@ class Bounded:
     high: float = np.inf
 
     def apply(self, values: ArrayLike) -> Array:
+        """Return display values of instrument values, same shape."""
         shown = np.clip(self.scale.apply(values), self.low, self.high)
         return np.where(np.asarray(values) <= 0.0, self.low, shown) if isinstance(self.scale, Log) else shown
 
     def inverse(self, values: ArrayLike) -> Array:
+        """Return instrument values of display values, same shape."""
         return self.scale.inverse(np.clip(np.asarray(values, dtype=np.float64), self.low, self.high))
 
 

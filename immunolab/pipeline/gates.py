@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import traceback
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,23 +94,11 @@ class PanelGates:
 
 @cache
 def load_methods(module: str) -> None:
-    """Run a lab's own file, which registers threshold methods (`immunolab.gating.cards.register`); "" does nothing.
+    """Register the threshold methods of a lab's own file once in this process; "" does nothing."""
+    from immunolab.gating import cards
 
-    Raises
-    ------
-    InputError
-        The file raises an error; the message names its line.
-    """
-    if not module:
-        return
-    spec = spec_from_file_location("immunolab_methods", module)
-    if spec is None or spec.loader is None:
-        raise InputError(Problem(module, "", "is not a Python file", "name a .py file under methods_module"))
-    try:
-        spec.loader.exec_module(module_from_spec(spec))
-    except Exception as error:
-        line = traceback.extract_tb(error.__traceback__)[-1].lineno
-        raise InputError(Problem(module, str(line), f"{type(error).__name__}: {error}", "mend the file")) from error
+    if module:
+        cards.load_methods(Path(module))
 
 
 def read_panels(study: Study, definitions: str = "default") -> dict[str, PanelGates]:
