@@ -47,7 +47,7 @@ def draw_contact_sheet(views: Sequence[GateView], *, title: str = "") -> Figure:
         rows, columns, left=0.066, right=0.985, bottom=19 / height, top=1 - 20 / height, wspace=0.55, hspace=0.85
     )
     for i, view in enumerate(views):
-        gate_panel(view, fig.add_subplot(grid[i]))
+        _panel(view, axes(fig.add_subplot(grid[i])))
     heading = title or (views[0].sample_id if views else "")
     fig.text(0.012, 1 - 3 / height, heading, fontsize=10, weight="bold", va="top")
     fig.text(0.012, 2 / height, _legend(views), fontsize=SMALL, color="#333333", va="bottom")
@@ -57,7 +57,10 @@ def draw_contact_sheet(views: Sequence[GateView], *, title: str = "") -> Figure:
 @style()
 def gate_panel(view: GateView, ax: Axes | None = None) -> Axes:
     """Draw one gate: the parent's events as density, the border, count and percent, flags in red."""
-    ax = axes(ax, 45 * MM, 45 * MM)
+    return _panel(view, axes(ax, 45 * MM, 45 * MM))
+
+
+def _panel(view: GateView, ax: Axes) -> Axes:
     if view.y is None:
         _draw_histogram(view, ax)
     else:

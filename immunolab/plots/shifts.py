@@ -55,7 +55,7 @@ def paired_lines(
     rows = _of(pairs, endpoint, cohort)
     both = rows.dropna(subset=["before", "after"])
     value_axis(ax, named, both[["before", "after"]].to_numpy(dtype=float))
-    ax.set_xlim(-0.35, 1.5)
+    ax.set_xlim(-0.35, 1.55)
     flags = _low_flags(of_endpoint)
     for _, pair in both.iterrows():
         ax.plot([0, 1], [pair["before"], pair["after"]], color=named.colour, alpha=0.65, linewidth=0.9, zorder=2)
@@ -65,7 +65,7 @@ def paired_lines(
     for x, column in ((0, "before"), (1, "after")):
         if len(both):
             middle = float(both[column].median())
-            ax.plot([x - 0.16, x + 0.16], [middle, middle], color="black", linewidth=2, zorder=4)
+            ax.plot([x - 0.12, x + 0.12], [middle, middle], color="black", linewidth=2, zorder=4)
     _name_lines(ax, both)
     _visit_ticks(ax, of_endpoint, rows, both)
     _headline(ax, named, both, _of(shifts, endpoint, cohort))
@@ -92,8 +92,8 @@ def _name_lines(ax: Axes, both: pd.DataFrame) -> None:
     height = ax.get_window_extent().height / ax.get_figure().dpi * 72  # type: ignore[union-attr]
     placed = _apart(wanted, 8.2 / max(height * 0.75, 40))
     for patient, start, end in zip(ordered["patient_id"], wanted, placed, strict=True):
-        ax.plot([1.04, 1.13], [start, end], color="#999999", linewidth=0.4, transform=_mixed(ax), clip_on=False)
-        ax.text(1.15, end, str(patient), transform=_mixed(ax), fontsize=SMALL, va="center")
+        ax.plot([1.05, 1.17], [start, end], color="#999999", linewidth=0.4, transform=_mixed(ax), clip_on=False)
+        ax.text(1.19, end, str(patient), transform=_mixed(ax), fontsize=SMALL, va="center")
 
 
 def _mixed(ax: Axes) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -137,12 +137,13 @@ def settle(fig: Figure) -> None:
         fig.set_layout_engine(None)
 
 
-def png(fig: Figure, *, dpi: int = 160) -> bytes:
-    """Return a figure as PNG bytes, same figure, same bytes."""
+def png(fig: Figure, *, dpi: int = 160, words: Mapping[str, str] | None = None) -> bytes:
+    """Return a figure as PNG bytes, with ``words`` as its text entries; same figure, same bytes."""
     from io import BytesIO
 
     buffer = BytesIO()
     with style():
         settle(fig)
-        fig.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+        metadata = {"Software": None, **(words or {})}
+        fig.savefig(buffer, format="png", dpi=dpi, metadata=metadata, pil_kwargs={"compress_level": 4})
     return buffer.getvalue()

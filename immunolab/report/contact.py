@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import sha256
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +49,7 @@ def _drawn(job: tuple[Path, str]) -> str:
 
 def draw_sheet(views: Path, title: str) -> Path:
     """Draw a sample's contact sheet beside its views, unless it was drawn from the same views, and return its path."""
-    from PIL import Image, PngImagePlugin
+    from PIL import Image
 
     target = views.with_name("gating.png")
     source = sha256(views.read_bytes() + title.encode()).hexdigest()
@@ -58,11 +57,10 @@ def draw_sheet(views: Path, title: str) -> Path:
         with Image.open(target) as old:
             if getattr(old, "text", {}).get("views") == source:
                 return target
-    picture = png(draw_contact_sheet(read_views(views), title=title), dpi=150)
-    words = PngImagePlugin.PngInfo()
-    words.add_text("views", source)
-    with Image.open(BytesIO(picture)) as image:
-        image.save(target, pnginfo=words, dpi=(150, 150))
+    picture = png(draw_contact_sheet(read_views(views), title=title), dpi=150, words={"views": source})
+    part = target.with_name(".gating.png.part")
+    part.write_bytes(picture)
+    part.replace(target)
     return target
 
 
