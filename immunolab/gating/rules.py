@@ -55,7 +55,8 @@ def rule_for(thresholds: Mapping[str, Any], marker: str, border: Border, own: Ma
     merged = _merge(merged, own or {}, border)
     parameters = {key: value for key, value in merged.items() if key not in RULE_KEYS and value is not None}
     if not {"k", "quantile", "side"} & parameters.keys() and border != "pos":
-        parameters |= {"k": _HI_K} if border == "hi" else {"k": _LO_K, "side": "below"}
+        shipped = (_default(marker).get(border) or {}).get("k")
+        parameters |= {"k": shipped or _HI_K} if border == "hi" else {"k": shipped or _LO_K, "side": "below"}
     return Rule(**{key: merged[key] for key in RULE_KEYS if merged.get(key)}, parameters=parameters)
 
 
