@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from immunolab.batch.progress import progress
-from immunolab.batch.store import Store, content_key, folder_fault, is_folder_fault
+from immunolab.batch.store import Store, content_key, file_sha256, folder_fault, is_folder_fault, write_atomically
 from immunolab.batch.tube import SUBSAMPLE, MeasureJob, Prepared, PrepareJob, Tube, measure, prepare
 from immunolab.batch.workers import Failure, Kind, Pool, Task, memory_budget, run_tasks
 from immunolab.errors import GatingError, InputError, Problem, nearest
@@ -21,9 +22,12 @@ from immunolab.pipeline.clinic import Clinic, read_clinic
 from immunolab.pipeline.fitting import fit_group, fit_jobs, read_fit
 from immunolab.pipeline.gates import PanelGates, read_panels
 from immunolab.pipeline.results import finish, study_endpoints
+from immunolab.pipeline.single_cell import label_study
 from immunolab.quantify import population_pairs
 from immunolab.report.page import write_report
+from immunolab.report.run_tables import RunTables
 from immunolab.study.sheet import Sample, Study, load_study
+from immunolab.version import VERSION
 
 log = logging.getLogger("immunolab")
 _BYTES_PER_FILE_BYTE = 4
@@ -133,9 +137,12 @@ def _run(run: _Run) -> Outcome:
     strategies = _strategies(run, prepared)
     computed, kept = _measure(run, tubes, prepared, strategies)
     hashes = {name: tube.sha256 for name, tube in prepared.items()}
-    tables = finish(run.study, run.store, run.panels, run.failures, run.clinic, hashes, run.options.seed)
+    cells = label_study(run.study, run.options.seed)
+    run.failures |= cells.failures
+    hashes |= cells.hashes
+    tables = finish(run.study, run.store, run.panels, run.failures, run.clinic, hashes, run.options.seed, cells)
     _place_gates(run.store, [*computed, *kept])
-    report = None if run.options.tables_only else write_report(tables, run.store.root, jobs=run.options.jobs)
+    report = None if run.options.tables_only else _report(tables, run.store, run.options.jobs)
     log.info(
         "%d computed, %d kept, %d failed in %.1f s",
         len(computed),
@@ -162,8 +169,8 @@ def _wanted(run: _Run) -> list[Sample]:
     flow = [s for s in run.study.samples if s.modality != "single_cell"]
     if not run.options.sample:
         return flow
-    chosen = next(s for s in flow if s.sample_id == run.options.sample)
-    return [s for s in flow if s.panel == chosen.panel]
+    chosen = [s.panel for s in flow if s.sample_id == run.options.sample]
+    return [s for s in flow if s.panel in chosen]
 
 
 def _prepare(run: _Run, tubes: Mapping[str, Tube]) -> dict[str, Prepared]:
@@ -248,6 +255,29 @@ def _measure_job(
     parts = {"strategy": plain, "placed": placed, "unread": unread, "pairs": pairs, "views": views}
     key = content_key({"tube": prepared.key} | parts)
     return MeasureJob(tube, str(run.store.root), key, plain, placed, unread, pairs, run.options.memberships, views)
+
+
+def _report(tables: RunTables, store: Store, jobs: int) -> Path:
+    """Write the report, unless it stands and nothing it is made of has changed."""
+    sources = [*store.root.glob("tables/*.csv"), *store.root.glob("samples/*/views.npz"), *store.root.glob("gates/*")]
+    parts = {str(path.relative_to(store.root)): file_sha256(path) for path in sorted(sources)}
+    rest = [tables.study.name, tables.inputs, tables.compared, tables.findings, tables.notes, tables.seed, VERSION]
+    record = store.cached("report", content_key({"files": parts, "rest": repr(rest)}), ".json")
+    if record.exists():
+        made = json.loads(record.read_text(encoding="utf-8"))
+        if all((store.root / name).is_file() and file_sha256(store.root / name) == sha for name, sha in made.items()):
+            log.info("report kept: nothing it is made of has changed")
+            return store.root / "report.html"
+    page = write_report(tables, store.root, jobs=jobs)
+    written = [
+        page,
+        store.root / "manifest.json",
+        *store.root.glob("figures/*"),
+        *store.root.glob("samples/*/gating.png"),
+    ]
+    hashes = {str(path.relative_to(store.root)): file_sha256(path) for path in sorted(written)}
+    write_atomically(record, lambda part: part.write_text(json.dumps(hashes, indent=1), encoding="utf-8"))
+    return page
 
 
 def _place_gates(store: Store, samples: Iterable[str]) -> None:
