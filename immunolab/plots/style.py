@@ -74,11 +74,14 @@ _SETTINGS: Any = {
 def style() -> Iterator[None]:
     """Draw inside with the house style; the caller's rcParams come back afterwards.
 
-    Works as ``with style():`` and as the decorator ``@style()``.
+    Starts from matplotlib's defaults, so that a figure does not depend on what the caller has set. Works as
+    ``with style():`` and as the decorator ``@style()``.
     """
     import matplotlib as mpl
 
-    with mpl.rc_context(_SETTINGS):
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_SETTINGS)
         yield
 
 
