@@ -226,3 +226,46 @@ def mean_response(normalised: csr_matrix, columns: Mapping[str, int], name: str)
 
 def _z(values: Array) -> Array:
     return np.asarray((values - values.mean()) / (values.std() or 1.0))
+
+
+def members_of_cd4(n: int, answers: Answers, labels: np.ndarray) -> dict[str, np.ndarray]:
+    """Return which of n CD4 T cells are in each population of the vocabulary, overlapping as in a gate tree.
+
+    ``labels`` are those of `name_cd4`; they decide where only scores tell helper subsets apart. A
+    population that cannot be told is not there.
+    """
+    everything = np.ones(n, dtype=bool)
+    treg = None if answers.treg is None else answers.treg >= 0.5
+    found: dict[str, np.ndarray] = {}
+    if treg is not None:
+        found |= {"Treg": treg, "Tconv": ~treg}
+    if answers.naive is None:
+        return found
+    memory = answers.naive < 0.5
+    conventional = memory & (everything if treg is None else ~treg)
+    found["CD4_mem"] = memory
+    if answers.ccr7 is not None:
+        far = answers.ccr7 < 0.5
+        found |= {
+            "CD4_naive": ~memory & ~far,
+            "CD4_TEMRA": ~memory & far,
+            "CD4_CM": memory & ~far,
+            "CD4_EM": memory & far,
+        }
+        if treg is not None:
+            found["Teff"] = memory & far & ~treg
+    else:
+        found["CD4_naive"] = ~memory
+    if answers.tfh is not None:
+        found["Tfh_CXCR5"] = conventional & (answers.tfh >= 0.5)
+    elif "Tfh" in answers.helper:
+        found["Tfh_CXCR5"] = labels == "Tfh"
+    helper = conventional & ~found.get("Tfh_CXCR5", ~everything)
+    if answers.cxcr3 is not None and answers.ccr6 is not None:
+        three, six = answers.cxcr3 >= 0.5, answers.ccr6 >= 0.5
+        found |= {"Th1": helper & three & ~six, "Th17": helper & ~three & six, "Th1_17": helper & three & six}
+        if answers.ccr4 is not None:
+            found["Th2"] = helper & ~three & ~six & (answers.ccr4 >= 0.5)
+    else:
+        found |= {name: labels == name for name in ("Th1", "Th2", "Th17") if name in answers.helper}
+    return found

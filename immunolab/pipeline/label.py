@@ -31,7 +31,15 @@ from immunolab.clustering.lineage import (
     relative_levels,
     share_of,
 )
-from immunolab.clustering.subsets import Answers, above_most, above_reference, chance_above, gene_scores, name_cd4
+from immunolab.clustering.subsets import (
+    Answers,
+    above_most,
+    above_reference,
+    chance_above,
+    gene_scores,
+    members_of_cd4,
+    name_cd4,
+)
 from immunolab.gating.thresholds import mixture, tail
 from immunolab.loaders.single_cell import read_cells
 from immunolab.pipeline.protein_gates import ProteinGates, protein_lineages, spread_of
@@ -42,6 +50,8 @@ from immunolab.vocabulary.signatures import lineages, signature
 log = logging.getLogger("immunolab")
 _SURE = 0.5
 _CD4_GENES = ("CD4", "CD8A", "CD8B")
+_LYMPHOID = ("CD3", "NK", "B", "Plasma")
+_OTHERS = ("Mono", "DC", "pDC", "HSPC")
 _SPACE_SIGNATURES = ("Treg_core", "CD4_naive", "CD4_memory", "Th1", "Th2", "Th17", "cTfh_blood", "Teff_cytotoxic")
 
 
@@ -55,12 +65,18 @@ class Labelled:
     thresholds : rows of `tables.THRESHOLDS`: borders of surface proteins and of the Treg score.
     quality : limits and what each cell came to.
     notes : what the labels rest on, and what could not be answered.
+    members : population -> which cells are in it, overlapping as in a gate tree.
+    by_protein : populations that surface proteins define; the others rest on genes.
+    points : the space lineages are learnt in, cells x dimensions (components of genes, proteins beside them).
     """
 
     table: pd.DataFrame
     thresholds: pd.DataFrame
     quality: CellQuality
     notes: tuple[str, ...]
+    members: Mapping[str, NDArray[np.bool_]]
+    by_protein: frozenset[str]
+    points: NDArray[np.float64]
 
 
 def label_file(path: Path | str, out: Path | str, *, sample_column: str = "", seed: int = 0) -> Labelled:
@@ -86,18 +102,25 @@ def label_cells(cells: Cells, *, seed: int = 0) -> Labelled:
     quality = check_cells(cells, seed=seed)
     gates = ProteinGates(cells, seed)
     notes = [*cells.notes, *quality.notes]
-    lineage = _lineages(cells, gates, quality.passed, seed, notes)
+    points = _points(cells, gates, np.ones(cells.n_cells, dtype=bool), (), seed)
+    lineage = _lineages(cells, gates, points, quality.passed, seed, notes)
     labels, sure = lineage.labels.copy(), lineage.confidence.copy()
     t_cells = labels == "T"
     four = _cd4_or_cd8(cells, gates, t_cells, seed, notes)
     labels[t_cells] = "CD3"
+    members = _lineage_members(labels, quality.passed)
     if four is not None:
         cd4, cd8 = t_cells & (four[0] >= _SURE), t_cells & (four[1] >= _SURE)
         labels[cd4], labels[cd8] = "CD4", "CD8"
         sure[cd4], sure[cd8] = np.minimum(sure, four[0])[cd4], np.minimum(sure, four[1])[cd8]
-        subset = _cd4_subsets(cells, gates, cd4, seed, notes)
+        answers = _cd4_answers(cells, gates, cd4, seed, notes)
+        subset = name_cd4(int(cd4.sum()), answers)
         labels[cd4] = subset.labels
         sure[cd4] = np.minimum(sure[cd4], subset.confidence)
+        members |= {"CD4": cd4 & quality.passed, "CD8": cd8 & quality.passed}
+        for name, inside in members_of_cd4(int(cd4.sum()), answers, subset.labels).items():
+            members[name] = np.zeros(cells.n_cells, dtype=bool)
+            members[name][cd4] = inside & quality.passed[cd4]
     labels[~quality.passed], sure[~quality.passed] = UNASSIGNED, 0.0
     table = pd.DataFrame(
         {
@@ -107,10 +130,27 @@ def label_cells(cells: Cells, *, seed: int = 0) -> Labelled:
             "confidence": np.round(sure, 4),
         }
     )
-    return Labelled(table, _threshold_rows(gates, cells), quality, tuple(dict.fromkeys(notes)))
+    by_protein = frozenset(str(row["population"]) for row in gates.rows if row["channel"] != "genes")
+    return Labelled(
+        table, _threshold_rows(gates, cells), quality, tuple(dict.fromkeys(notes)), members, by_protein, points
+    )
 
 
-def _lineages(cells: Cells, gates: ProteinGates, good: NDArray[np.bool_], seed: int, notes: list[str]) -> Called:
+def _lineage_members(labels: NDArray[np.object_], passed: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
+    """Return the cells that passed, the lymphocytes among them, and each lineage."""
+    found = {name: (labels == name) & passed for name in (*_LYMPHOID, *_OTHERS)}
+    lymphocytes = np.isin(labels, _LYMPHOID) & passed
+    return {"viable": passed.copy(), "lymphocytes": lymphocytes, **{n: m for n, m in found.items() if m.any()}}
+
+
+def _lineages(
+    cells: Cells,
+    gates: ProteinGates,
+    points: NDArray[np.float64],
+    good: NDArray[np.bool_],
+    seed: int,
+    notes: list[str],
+) -> Called:
     by_protein = protein_lineages(gates, cells.n_cells) if cells.protein is not None else None
     if cells.normalised is None:
         assert by_protein is not None  # noqa: S101 - a file holds genes or proteins
@@ -118,7 +158,6 @@ def _lineages(cells: Cells, gates: ProteinGates, good: NDArray[np.bool_], seed: 
         return _most_probable(by_protein.chance, cells.n_cells)
     names = tuple(lineages())
     columns = cells.gene_columns()
-    points = _points(cells, gates, np.ones(cells.n_cells, dtype=bool), (), seed)
     neighbours = nearest_cells(points, seed=seed)
     scores = [signature_score(cells.normalised, columns, genes) for genes in lineages().values()]
     lost = [name for name, score in zip(names, scores, strict=True) if len(score.found) < FEWEST_GENES]
@@ -145,17 +184,18 @@ def _points(
     cells: Cells, gates: ProteinGates, among: NDArray[np.bool_], genes: tuple[str, ...], seed: int
 ) -> NDArray[np.float64]:
     """Return principal components of the cells' genes, with the proteins beside them where there are any."""
-    assert cells.normalised is not None  # noqa: S101 - asked by callers
+    beside = np.empty((int(among.sum()), 0))
+    if cells.protein is not None:
+        shown = np.stack([gates.shown(marker)[among] for marker in cells.proteins], axis=1)
+        beside = (shown - shown.mean(axis=0)) / np.maximum(shown.std(axis=0), 1e-9)
+        beside /= np.sqrt(max(beside.shape[1] / 4, 1.0))
+    if cells.normalised is None:
+        return beside
     own = cells.normalised[among]
     columns = cells.gene_columns()
     extra = [columns[gene] for gene in genes if gene in columns]
     chosen = np.unique(np.concatenate([variable_genes(own), np.array(extra, dtype=np.int64)]))
-    points = components(own, chosen, seed=seed)
-    if cells.protein is None:
-        return points
-    shown = np.stack([gates.shown(marker)[among] for marker in cells.proteins], axis=1)
-    scaled = (shown - shown.mean(axis=0)) / np.maximum(shown.std(axis=0), 1e-9)
-    return np.hstack([points, scaled / np.sqrt(max(scaled.shape[1] / 4, 1.0))])
+    return np.hstack([components(own, chosen, seed=seed), beside])
 
 
 def _cd4_or_cd8(
@@ -188,7 +228,7 @@ def _cd4_or_cd8(
     return chance, np.where(t_cells, 1 - chance, 0.0)
 
 
-def _cd4_subsets(cells: Cells, gates: ProteinGates, cd4: NDArray[np.bool_], seed: int, notes: list[str]) -> Called:
+def _cd4_answers(cells: Cells, gates: ProteinGates, cd4: NDArray[np.bool_], seed: int, notes: list[str]) -> Answers:
     n = int(cd4.sum())
     answers = _protein_answers(gates, cd4)
     if cells.normalised is not None and n >= 2:
@@ -200,7 +240,7 @@ def _cd4_subsets(cells: Cells, gates: ProteinGates, cd4: NDArray[np.bool_], seed
         notes.append("Treg cannot be told: neither CD25 with CD127 nor half of the core genes")
     if said and not answers.helper:
         notes.append("not answered: " + ", ".join(said))
-    return name_cd4(n, answers)
+    return answers
 
 
 def _protein_answers(gates: ProteinGates, cd4: NDArray[np.bool_]) -> Answers:

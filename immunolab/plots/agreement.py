@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LIMIT = 0.2  # percent of the parent
+_LEAST = 0.01  # lowest percent drawn
 
 
 def agreement_plot(table: pd.DataFrame, ax: Axes | None = None, *, limit: float = LIMIT) -> Axes:
@@ -38,4 +39,31 @@ def agreement_plot(table: pd.DataFrame, ax: Axes | None = None, *, limit: float 
     ax.set_xlabel("percent of parent, here (%)")
     ax.set_ylabel("events here - events there (% of parent)")
     ax.legend(loc="best")
+    return ax
+
+
+def method_plot(pairs: pd.DataFrame, summary: pd.DataFrame, methods: tuple[str, str], ax: Axes | None = None) -> Axes:
+    """Draw one endpoint's differences of two methods against their mean, with bias and limits of agreement.
+
+    Parameters
+    ----------
+    pairs : rows of one endpoint, as `immunolab.comparison.method_agreement.paired_methods` gives them.
+    summary : that endpoint's row of `method_agreement`.
+    methods : names of the first and the second method.
+    """
+    from immunolab.plots.style import axes
+
+    ax = axes(ax, HALF, HALF * 0.8)
+    first, second = pairs["logit_first"].to_numpy(dtype=float), pairs["logit_second"].to_numpy(dtype=float)
+    row = summary.iloc[0]
+    percent = 100.0 / (1.0 + np.exp(-(first + second) / 2))
+    if np.isfinite(row["limit_low"]):
+        ax.axhspan(row["limit_low"], row["limit_high"], color="#E3EAF2", zorder=0)
+    ax.axhline(0.0, color=NEUTRAL, linewidth=0.6)
+    ax.axhline(row["bias"], color=ALARM, linewidth=0.9)
+    ax.scatter(np.maximum(percent, _LEAST), second - first, s=12, color=NEUTRAL)
+    ax.set_xscale("log")
+    ax.set_xlabel(f"mean of both (% of {row['parent']})")
+    ax.set_ylabel(f"{methods[1]} less {methods[0]} (log odds)")
+    ax.set_title(f"{row['population']}: odds ratio {row['odds_ratio']:.2f} (n = {row['n_pairs']} visits)", fontsize=8)
     return ax
