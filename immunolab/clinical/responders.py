@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pandas as pd
 
@@ -46,6 +46,23 @@ def criteria() -> dict[str, list[tuple[str, Callable[[float], bool]]]]:
 def is_responder(score: str, value: float) -> bool:
     """Return whether a value makes a responder by the score's first (least demanding) criterion."""
     return criteria()[score][0][1](value)
+
+
+def response(scores: pd.DataFrame, score: str, visits: Iterable[str]) -> tuple[str, dict[str, bool]]:
+    """Return who responds, at the first of the visits at which anyone can be evaluated.
+
+    Returns
+    -------
+    That visit, and by patient_id whether the score's first criterion is met; ("", {}) where nobody
+    can be evaluated at any of the visits.
+    """
+    known = scores[(scores["score"] == score) & scores["value"].notna()]
+    for visit in visits:
+        rows = known[known["visit"] == visit]
+        if len(rows):
+            told = zip(rows["patient_id"], rows["value"], strict=True)
+            return visit, {str(patient): is_responder(score, float(value)) for patient, value in told}
+    return "", {}
 
 
 def responders(scores: pd.DataFrame) -> pd.DataFrame:

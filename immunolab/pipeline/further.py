@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from immunolab.clinical.responders import is_responder
+from immunolab.clinical.responders import criteria, response
 from immunolab.comparison.arms import compare_responders, correlate_shifts
 from immunolab.comparison.power import power_table
 from immunolab.comparison.table import Comparison
@@ -35,7 +35,7 @@ def further_tables(
     if clinic is not None:
         subsets = {e.id for e in endpoints if e.kind == "subset"}
         own = pairs[pairs["endpoint"].isin(subsets)]
-        tables["shifts_by_response"] = _by_response(own, clinic.scores)
+        tables["shifts_by_response"] = _by_response(own, clinic.scores, endpoints)
         tables["correlations"] = _correlations(own, pairs, endpoints, seed)
     return {name: table for name, table in tables.items() if len(table)}
 
@@ -45,19 +45,16 @@ def _joined(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
 
 
-def _by_response(pairs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    """Compare shifts of responders and others, told at each score's last evaluable visit."""
+def _by_response(pairs: pd.DataFrame, scores: pd.DataFrame, endpoints: Sequence[Endpoint]) -> pd.DataFrame:
+    """Compare shifts of responders and others, told at the shifts' later visit or else the last one declared."""
     frames = []
-    for score in ("SRI_4", "IMACS_DOI", "ACR_EULAR_2016_TIS"):
-        rows = scores[(scores["score"] == score) & scores["value"].notna()]
-        if rows.empty:
-            continue
-        visit = rows["visit"].iloc[-1]
-        last = rows[rows["visit"] == visit]
-        responder = {
-            str(p): is_responder(score, float(v)) for p, v in zip(last["patient_id"], last["value"], strict=True)
-        }
-        frames.append(compare_responders(pairs, responder).assign(score=score, told_at=visit))
+    after = list(pairs["visit_after"].mode())
+    for score in criteria():
+        declared = [visit for e in endpoints if e.score == score for visit in e.visits]
+        visits = declared or list(dict.fromkeys(scores.loc[scores["score"] == score, "visit"]))
+        visit, responder = response(scores, score, (*after, *reversed(visits)))
+        if responder:
+            frames.append(compare_responders(pairs, responder).assign(score=score, told_at=visit))
     return _joined(frames)
 
 

@@ -16,12 +16,10 @@ from immunolab.batch.workers import Failure
 from immunolab.comparison.plan import Noise, Plan
 from immunolab.comparison.table import Comparison, compare_endpoints
 from immunolab.errors import ComparisonError, ImmunolabError, InputError
-from immunolab.pipeline.cell_tables import CellTables, agreement_tables, cell_tables
 from immunolab.pipeline.clinic import Clinic
 from immunolab.pipeline.further import further_tables
 from immunolab.pipeline.gates import PanelGates
 from immunolab.pipeline.other_gatings import with_other_gatings
-from immunolab.pipeline.single_cell import SingleCells
 from immunolab.quantify import Joint, endpoint_values, with_companions, with_limits
 from immunolab.report.run_tables import Compared, RunTables
 from immunolab.study.sheet import Sample, Study
@@ -54,7 +52,6 @@ class Tables:
     compared: tuple[Compared, ...]
     notes: tuple[str, ...] = ()
     endpoints: tuple[Endpoint, ...] = field(default_factory=tuple)
-    further: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> pd.DataFrame:
         """Return a table."""
@@ -108,8 +105,6 @@ def gather(
     panels: Mapping[str, PanelGates],
     failures: Mapping[str, Failure],
     clinic: Clinic | None,
-    cells: SingleCells,
-    seed: int,
 ) -> Tables:
     """Return every table of the samples that stand, and the comparison of their visits."""
     done = [
@@ -122,37 +117,16 @@ def gather(
     frames = {table.name: _stack(store, done, table) for table in (COUNTS, THRESHOLDS, INTENSITIES, QUALITY)}
     timing = timeline_quality(study.trial, [s for s in study.samples if not s.control_of], study.doses)
     frames["quality"] = QUALITY.check(pd.concat([frames["quality"], timing], ignore_index=True))
-    flow_endpoints = study_endpoints(study, panels)
-    rows = _flow_rows(study, store, done, flow_endpoints, frames["counts"])
-    of_cells = cell_tables(study, cells, study.endpoints, _place, seed)
-    endpoints = _with_cells(frames, rows, flow_endpoints, of_cells)
-    gated = ENDPOINTS.frame(rows)
+    endpoints = study_endpoints(study, panels)
+    gated = ENDPOINTS.frame(_flow_rows(study, store, done, endpoints, frames["counts"]))
     frames["endpoints"] = _concat(ENDPOINTS, [gated, *([clinic.rows] if clinic else [])])
     frames["failures"] = FAILURES.frame(_failure_rows(study, failures))
     compared, comparisons, notes = _compare(study, endpoints, frames["endpoints"])
     frames["pairs"] = _concat(PAIRS, [c.pairs for c in comparisons])
     frames["shifts"] = with_other_gatings(
-        _concat(SHIFTS, [c.shifts for c in comparisons]), store, done, flow_endpoints, frames["endpoints"], compared
+        _concat(SHIFTS, [c.shifts for c in comparisons]), store, done, endpoints, frames["endpoints"], compared
     )
-    further = dict(of_cells.further) | (agreement_tables(frames["endpoints"]) if of_cells.rows else {})
-    notes += of_cells.notes
-    return Tables(frames, tuple(comparisons), tuple(compared), tuple(notes), endpoints, further)
-
-
-def _with_cells(
-    frames: dict[str, pd.DataFrame], rows: list[dict[str, Any]], endpoints: tuple[Endpoint, ...], cells: CellTables
-) -> tuple[Endpoint, ...]:
-    """Add what single cells say to the tables and rows of flow; return the endpoints of both."""
-    if not cells.rows:
-        return endpoints
-    frames["counts"] = _concat(COUNTS, [frames["counts"].assign(modality="flow"), cells.counts])
-    frames["thresholds"] = _concat(THRESHOLDS, [frames["thresholds"], cells.thresholds])
-    frames["quality"] = _concat(QUALITY, [frames["quality"], cells.quality])
-    for row in rows:
-        row["modality"] = "flow"
-    rows += cells.rows
-    known = {e.id for e in cells.endpoints}
-    return (*(e for e in endpoints if e.id not in known), *cells.endpoints)
+    return Tables(frames, tuple(comparisons), tuple(compared), tuple(notes), endpoints)
 
 
 def finish(
@@ -163,7 +137,6 @@ def finish(
     clinic: Clinic | None,
     hashes: Mapping[str, str],
     seed: int,
-    cells: SingleCells | None = None,
 ) -> RunTables:
     """Write every study-wide table and return what the report is made of.
 
@@ -171,16 +144,15 @@ def finish(
     ----------
     failures : by sample; such samples are in no table but failures.csv.
     hashes : sha256 of the file of every sample that could be read.
-    cells : labelled single cells, where the study has some.
     """
-    tables = gather(study, store, panels, failures, clinic, cells or SingleCells(), seed)
+    tables = gather(study, store, panels, failures, clinic)
     shutil.rmtree(store.root / "tables", ignore_errors=True)
     for table in ALL.values():
         if table.name in tables.frames:
             table.write(tables[table.name], store.root / "tables" / f"{table.name}.csv")
     if clinic:
         _write_clinic(clinic, store)
-    further = further_tables(tables.comparisons, tables["pairs"], tables.endpoints, clinic, seed) | dict(tables.further)
+    further = further_tables(tables.comparisons, tables["pairs"], tables.endpoints, clinic, seed)
     for name, frame in further.items():
         write_atomically(
             store.root / "tables" / f"{name}.csv",

@@ -34,7 +34,8 @@ class ReportFigure:
     Attributes
     ----------
     name : of its files, ``figures/NAME.pdf``, ``.png`` and ``.csv``.
-    section : ``cohort``, ``primary``, ``secondary``, ``exploratory``, ``patients``, ``one_pagers`` or ``quality``.
+    section : ``cohort``, ``primary``, ``secondary``, ``exploratory``, ``clinic``, ``patients``, ``one_pagers`` or
+        ``quality``.
     caption : definition, denominator, test, n and seed in words; also the text for readers without the picture.
     draw : makes the figure.
     data : what it shows, row by row.
@@ -75,8 +76,9 @@ def _cohort_figures(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
     if shifts.empty:
         return
     yield _forest(cohort, shifts, named)
+    slopes = [e.id for e in run.endpoints if e.statistic == "slope_difference"]  # have figures by period
     for role in ("primary", "secondary", "exploratory"):
-        for _, row in shifts[shifts["role"] == role].iterrows():
+        for _, row in shifts[(shifts["role"] == role) & ~shifts["endpoint"].isin(slopes)].iterrows():
             yield _paired(run, cohort, row)
             if role != "exploratory":
                 yield from _course(run, cohort, row)
@@ -97,8 +99,8 @@ def run_figures(run: RunTables) -> Iterator[ReportFigure]:
     for check in _CHECKS:
         rows = run["quality"][run["quality"]["check"] == check]
         if rows["value"].notna().any():
-            draw = partial(_on_axes, partial(check_over_run, rows, check, order, batches=batches), HALF, 62 * MM)
-            yield ReportFigure(_name("check", check), "quality", f"Check '{check}'. {words}", draw, rows)
+            draw = partial(on_axes, partial(check_over_run, rows, check, order, batches=batches), HALF, 62 * MM)
+            yield ReportFigure(figure_name("check", check), "quality", f"Check '{check}'. {words}", draw, rows)
 
 
 def _run_order(run: RunTables) -> list[str]:
@@ -109,25 +111,25 @@ def _run_order(run: RunTables) -> list[str]:
 
 def _forest(cohort: str, shifts: pd.DataFrame, named: Mapping[str, EndpointLabel]) -> ReportFigure:
     caption = (
-        f"Cohort's change of every endpoint{_of(cohort)}, later visit against earlier, with 95 % confidence interval, "
-        f"n pairs of visits, p (unadjusted) and q (adjusted within its family: "
+        f"Cohort's change of every endpoint{of_cohort(cohort)}, later visit against earlier, with 95 % confidence "
+        f"interval, n pairs of visits, p (unadjusted) and q (adjusted within its family: "
         f"{'; '.join(dict.fromkeys(map(str, shifts['adjustment'])))}). The primary endpoint is marked by a diamond."
     )
-    draw = partial(_on_axes, partial(forest, shifts, named), WIDTH, forest_height(shifts))
-    return ReportFigure(_name("forest", cohort), "cohort", caption, draw, shifts, wide=True)
+    draw = partial(on_axes, partial(forest, shifts, named), WIDTH, forest_height(shifts))
+    return ReportFigure(figure_name("forest", cohort), "cohort", caption, draw, shifts, wide=True)
 
 
 def _paired(run: RunTables, cohort: str, row: pd.Series) -> ReportFigure:
     endpoint = str(row["endpoint"])
     samples, pairs = _rows(run["endpoints"], cohort, endpoint), _rows(run["pairs"], cohort, endpoint)
     shifts = _rows(run["shifts"], cohort, endpoint)
-    draw = partial(_on_axes, partial(paired_lines, samples, pairs, shifts, endpoint), HALF, 92 * MM)
+    draw = partial(on_axes, partial(paired_lines, samples, pairs, shifts, endpoint), HALF, 92 * MM)
     caption = (
-        f"{run.label_of(endpoint).axis}{_of(cohort)}. One line a patient, n = {row['n_pairs']} pairs; bars: medians; "
-        f"open symbols: below what can be quantified. {str(row['role']).capitalize()} endpoint. Test: {row['method']}; "
-        f"{row['adjustment']}; seed {run.seed}."
+        f"{run.label_of(endpoint).axis}{of_cohort(cohort)}. One line a patient, n = {row['n_pairs']} pairs; bars: "
+        f"medians; open symbols: below what can be quantified. {str(row['role']).capitalize()} endpoint. Test: "
+        f"{row['method']}; {row['adjustment']}; seed {run.seed}."
     )
-    return ReportFigure(_name("paired", endpoint, cohort), str(row["role"]), caption, draw, pairs)
+    return ReportFigure(figure_name("paired", endpoint, cohort), str(row["role"]), caption, draw, pairs)
 
 
 def _course(run: RunTables, cohort: str, row: pd.Series) -> Iterator[ReportFigure]:
@@ -136,12 +138,12 @@ def _course(run: RunTables, cohort: str, row: pd.Series) -> Iterator[ReportFigur
     samples = _rows(run["endpoints"], cohort, endpoint)
     if samples["visit"].nunique() <= 2 or samples["study_day"].isna().all():
         return
-    draw = partial(_on_axes, partial(spaghetti, samples, endpoint, run.calendar), WIDTH, 72 * MM)
+    draw = partial(on_axes, partial(spaghetti, samples, endpoint, run.calendar), WIDTH, 72 * MM)
     caption = (
-        f"{run.label_of(endpoint).axis}{_of(cohort)}, over actual study days. Grey: patients, with a gap where a visit "
-        "is missing; colour: median and quartiles at each visit; shaded: treatment. Described, not tested."
+        f"{run.label_of(endpoint).axis}{of_cohort(cohort)}, over actual study days. Grey: patients, with a gap where a "
+        "visit is missing; colour: median and quartiles at each visit; shaded: treatment. Described, not tested."
     )
-    yield ReportFigure(_name("course", endpoint, cohort), str(row["role"]), caption, draw, samples, wide=True)
+    yield ReportFigure(figure_name("course", endpoint, cohort), str(row["role"]), caption, draw, samples, wide=True)
 
 
 def _decomposition(
@@ -157,12 +159,12 @@ def _decomposition(
         return
     pairs = run["pairs"]
     own = pairs[in_cohort(pairs, cohort) & pairs["endpoint"].isin([p.endpoint for p in parts])]
-    draw = partial(_on_axes, partial(ratio_decomposition, own, *parts), HALF, 92 * MM)
+    draw = partial(on_axes, partial(ratio_decomposition, own, *parts), HALF, 92 * MM)
     caption = (
-        f"What the change of {ratio.population}{_of(cohort)} is made of: log2 change of {parts[0].axis} minus that of "
-        f"{parts[1].axis}, patient by patient."
+        f"What the change of {ratio.population}{of_cohort(cohort)} is made of: log2 change of {parts[0].axis} minus "
+        f"that of {parts[1].axis}, patient by patient."
     )
-    yield ReportFigure(_name("parts", ratio.endpoint, cohort), str(row["role"]), caption, draw, own)
+    yield ReportFigure(figure_name("parts", ratio.endpoint, cohort), str(row["role"]), caption, draw, own)
 
 
 def _patient_figures(
@@ -170,19 +172,22 @@ def _patient_figures(
 ) -> Iterator[ReportFigure]:
     pairs = run["pairs"]
     own = pairs[in_cohort(pairs, cohort)]
-    leading = shifts[shifts["role"] == "primary"]
-    for endpoint in (leading if len(leading) else shifts[shifts["role"] == "secondary"].head(1))["endpoint"]:
+    called = shifts[shifts["endpoint"].isin(own.loc[own["verdict"] != "not_evaluable", "endpoint"])]
+    leading = called[called["role"] == "primary"]
+    for endpoint in (leading if len(leading) else called[called["role"] == "secondary"].head(1))["endpoint"]:
         rows = own[own["endpoint"] == endpoint]
         label = run.label_of(str(endpoint))
-        draw = partial(_on_axes, partial(verdict_strip, rows, label), WIDTH, strip_height(len(rows)))
+        draw = partial(on_axes, partial(verdict_strip, rows, label), WIDTH, strip_height(len(rows)))
         caption = (
-            f"{label.axis}{_of(cohort)}: each patient's change with its own 95 % interval (counting and assay noise)."
+            f"{label.axis}{of_cohort(cohort)}: each patient's change with its own 95 % interval (counting and assay "
+            "noise)."
         )
-        yield ReportFigure(_name("verdicts", str(endpoint), cohort), "patients", caption, draw, rows, wide=True)
+        yield ReportFigure(figure_name("verdicts", str(endpoint), cohort), "patients", caption, draw, rows, wide=True)
     height = heatmap_height(own["patient_id"].nunique())
-    caption = f"Change of every endpoint in every patient{_of(cohort)}. Colour is the size, the symbol is the call."
-    draw = partial(_on_axes, partial(heatmap_of_change, own, named), WIDTH, height)
-    yield ReportFigure(_name("heatmap", cohort), "patients", caption, draw, own, wide=True)
+    of = of_cohort(cohort)
+    caption = f"Change of every endpoint in every patient{of}. Colour is the size, the symbol is the call."
+    draw = partial(on_axes, partial(heatmap_of_change, own, named), WIDTH, height)
+    yield ReportFigure(figure_name("heatmap", cohort), "patients", caption, draw, own, wide=True)
     if _most_visits(run, cohort) > 2:  # of two visits the table tells all
         yield from _one_pagers(run, cohort, shifts)
 
@@ -206,10 +211,11 @@ def _one_pagers(run: RunTables, cohort: str, shifts: pd.DataFrame) -> Iterator[R
         pairs = run["pairs"][run["pairs"]["patient_id"] == patient]
         draw = partial(one_pager, ranked, pairs, str(patient), run.calendar)
         caption = f"{patient}: its endpoints over actual study days, primary first, with the call of each."
-        yield ReportFigure(_name("patient", str(patient)), "one_pagers", caption, draw, own, wide=True)
+        yield ReportFigure(figure_name("patient", str(patient)), "one_pagers", caption, draw, own, wide=True)
 
 
-def _on_axes(plot: Callable[..., Axes], width: float, height: float) -> Figure:
+def on_axes(plot: Callable[..., Axes], width: float, height: float) -> Figure:
+    """Return a figure of a size in inches with one plot on it."""
     fig = figure(width, height)
     plot(ax=fig.add_subplot())
     return fig
@@ -252,10 +258,11 @@ def embedded(path: Path, smaller: int) -> str:
     return b64encode(buffer.getvalue()).decode("ascii")
 
 
-def _of(cohort: str) -> str:
+def of_cohort(cohort: str) -> str:
+    """Return the words that name a cohort in a caption; none for a study without cohorts."""
     return f", cohort {cohort}" if cohort else ""
 
 
-def _name(*parts: str) -> str:
+def figure_name(*parts: str) -> str:
     """Return a file name from words, safe on every system."""
     return re.sub(r"[^A-Za-z0-9_.+-]+", "_", "_".join(part for part in parts if part))

@@ -12,6 +12,7 @@ from typing import Any
 from immunolab.plots.labels import back, scale_word
 from immunolab.report import flow, methods
 from immunolab.report.answer import answers, standing
+from immunolab.report.clinic_figures import clinic_figures
 from immunolab.report.contact import Apply, Sheet, contact_sheets
 from immunolab.report.figures import Written, cohort_figures, run_figures, unique, write_figure
 from immunolab.report.grid import Grid, grid
@@ -63,7 +64,8 @@ def write_report(run: RunTables, out: Path, *, jobs: int = 1) -> Path:
     folder = out / "figures"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    made = list(unique((*(f for cohort in run.cohorts for f in cohort_figures(run, cohort)), *run_figures(run))))
+    of_cohorts = (f for c in run.cohorts for f in (*cohort_figures(run, c), *clinic_figures(run, c)))
+    made = list(unique((*of_cohorts, *run_figures(run))))
     with _several(jobs) as apply:
         pictures = list(apply(partial(write_figure, folder=folder), made))
         sheets = contact_sheets(run, out, apply)
@@ -138,6 +140,7 @@ def _cohort(run: RunTables, cohort: str, pictures: list[Written]) -> dict[str, A
             {"role": role, "figures": [p for p in pictures if p.section == role]}
             for role in ("primary", "secondary", "exploratory")
         ],
+        "clinic": [p for p in pictures if p.section == "clinic"],
         "pictures": [p for p in pictures if p.section == "patients"],
         "pages": [p for p in pictures if p.section == "one_pagers"],
         "patients": list(_patients(run, cohort)),

@@ -37,7 +37,8 @@ class RunTables:
     ----------
     study : the study as read; its trial gives calendar, windows and registered endpoints.
     tables : by name, as in `immunolab.tables.ALL`, and ``responders``, ``scores`` where there are scores; an
-        absent one counts as empty.
+        absent one counts as empty; ``method_pairs`` and ``method_agreement`` where flow and single cells measured
+        the same visits.
     endpoints : what the study compares, one denominator each.
     compared : what was compared with what, one for each contrast.
     findings : weaknesses the comparison named.
