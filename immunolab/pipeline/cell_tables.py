@@ -13,7 +13,7 @@ from immunolab.clustering.pseudobulk import paired_expression, pseudobulk, respo
 from immunolab.clustering.som import train_map
 from immunolab.comparison.method_agreement import method_agreement, paired_methods
 from immunolab.errors import InputError
-from immunolab.pipeline.single_cell import SUFFIX, SingleCells, cell_counts, cell_endpoints, cell_values
+from immunolab.pipeline.single_cell import CLUSTER, SUFFIX, SingleCells, cell_counts, cell_endpoints, cell_values
 from immunolab.study.sheet import Sample, Study
 from immunolab.study.trial import Endpoint
 from immunolab.tables import COUNTS, QUALITY, THRESHOLDS
@@ -157,7 +157,7 @@ def _cluster_endpoints(counts: pd.DataFrame) -> tuple[Endpoint, ...]:
     names = [name for name in dict.fromkeys(counts["population"]) if str(name).startswith("cluster_")]
     return tuple(
         Endpoint(
-            id=f"cells_{name}_pct_viable",
+            id=f"{CLUSTER}{str(name).removeprefix('cluster_')}_pct_viable",
             statistic="percent_of_parent",
             source="clusters of single cells",
             role="exploratory",

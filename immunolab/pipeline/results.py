@@ -16,10 +16,12 @@ from immunolab.batch.workers import Failure
 from immunolab.comparison.plan import Noise, Plan
 from immunolab.comparison.table import Comparison, compare_endpoints
 from immunolab.errors import ComparisonError, ImmunolabError, InputError
+from immunolab.pipeline.cell_tables import CellTables, agreement_tables, cell_tables
 from immunolab.pipeline.clinic import Clinic
 from immunolab.pipeline.further import further_tables
 from immunolab.pipeline.gates import PanelGates
 from immunolab.pipeline.other_gatings import with_other_gatings
+from immunolab.pipeline.single_cell import SingleCells, family_of
 from immunolab.quantify import Joint, endpoint_values, with_companions, with_limits
 from immunolab.report.run_tables import Compared, RunTables
 from immunolab.study.sheet import Sample, Study
@@ -52,6 +54,7 @@ class Tables:
     compared: tuple[Compared, ...]
     notes: tuple[str, ...] = ()
     endpoints: tuple[Endpoint, ...] = field(default_factory=tuple)
+    further: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> pd.DataFrame:
         """Return a table."""
@@ -105,6 +108,8 @@ def gather(
     panels: Mapping[str, PanelGates],
     failures: Mapping[str, Failure],
     clinic: Clinic | None,
+    cells: SingleCells,
+    seed: int,
 ) -> Tables:
     """Return every table of the samples that stand, and the comparison of their visits."""
     done = [
@@ -117,16 +122,37 @@ def gather(
     frames = {table.name: _stack(store, done, table) for table in (COUNTS, THRESHOLDS, INTENSITIES, QUALITY)}
     timing = timeline_quality(study.trial, [s for s in study.samples if not s.control_of], study.doses)
     frames["quality"] = QUALITY.check(pd.concat([frames["quality"], timing], ignore_index=True))
-    endpoints = study_endpoints(study, panels)
-    gated = ENDPOINTS.frame(_flow_rows(study, store, done, endpoints, frames["counts"]))
+    flow_endpoints = study_endpoints(study, panels)
+    rows = _flow_rows(study, store, done, flow_endpoints, frames["counts"])
+    of_cells = cell_tables(study, cells, study.endpoints, _place, seed)
+    endpoints = _with_cells(frames, rows, flow_endpoints, of_cells)
+    gated = ENDPOINTS.frame(rows)
     frames["endpoints"] = _concat(ENDPOINTS, [gated, *([clinic.rows] if clinic else [])])
     frames["failures"] = FAILURES.frame(_failure_rows(study, failures))
     compared, comparisons, notes = _compare(study, endpoints, frames["endpoints"])
     frames["pairs"] = _concat(PAIRS, [c.pairs for c in comparisons])
     frames["shifts"] = with_other_gatings(
-        _concat(SHIFTS, [c.shifts for c in comparisons]), store, done, endpoints, frames["endpoints"], compared
+        _concat(SHIFTS, [c.shifts for c in comparisons]), store, done, flow_endpoints, frames["endpoints"], compared
     )
-    return Tables(frames, tuple(comparisons), tuple(compared), tuple(notes), endpoints)
+    further = dict(of_cells.further) | (agreement_tables(frames["endpoints"]) if of_cells.rows else {})
+    notes += of_cells.notes
+    return Tables(frames, tuple(comparisons), tuple(compared), tuple(notes), endpoints, further)
+
+
+def _with_cells(
+    frames: dict[str, pd.DataFrame], rows: list[dict[str, Any]], endpoints: tuple[Endpoint, ...], cells: CellTables
+) -> tuple[Endpoint, ...]:
+    """Add what single cells say to the tables and rows of flow; return the endpoints of both."""
+    if not cells.rows:
+        return endpoints
+    frames["counts"] = _concat(COUNTS, [frames["counts"].assign(modality="flow"), cells.counts])
+    frames["thresholds"] = _concat(THRESHOLDS, [frames["thresholds"], cells.thresholds])
+    frames["quality"] = _concat(QUALITY, [frames["quality"], cells.quality])
+    for row in rows:
+        row["modality"] = "flow"
+    rows += cells.rows
+    known = {e.id for e in cells.endpoints}
+    return (*(e for e in endpoints if e.id not in known), *cells.endpoints)
 
 
 def finish(
@@ -137,6 +163,7 @@ def finish(
     clinic: Clinic | None,
     hashes: Mapping[str, str],
     seed: int,
+    cells: SingleCells | None = None,
 ) -> RunTables:
     """Write every study-wide table and return what the report is made of.
 
@@ -144,15 +171,16 @@ def finish(
     ----------
     failures : by sample; such samples are in no table but failures.csv.
     hashes : sha256 of the file of every sample that could be read.
+    cells : labelled single cells, where the study has some.
     """
-    tables = gather(study, store, panels, failures, clinic)
+    tables = gather(study, store, panels, failures, clinic, cells or SingleCells(), seed)
     shutil.rmtree(store.root / "tables", ignore_errors=True)
     for table in ALL.values():
         if table.name in tables.frames:
             table.write(tables[table.name], store.root / "tables" / f"{table.name}.csv")
     if clinic:
         _write_clinic(clinic, store)
-    further = further_tables(tables.comparisons, tables["pairs"], tables.endpoints, clinic, seed)
+    further = further_tables(tables.comparisons, tables["pairs"], tables.endpoints, clinic, seed) | dict(tables.further)
     for name, frame in further.items():
         write_atomically(
             store.root / "tables" / f"{name}.csv",
@@ -270,16 +298,17 @@ def _compare(
 ) -> tuple[list[Compared], list[Comparison], list[str]]:
     """Compare each endpoint at its own contrast; what cannot be compared is noted, never dropped silently."""
     declared = {e.id: e for e in endpoints}
-    sets: dict[tuple[str, str], list[str]] = {}
+    sets: dict[tuple[tuple[str, str], str], list[str]] = {}
     notes = []
     for name in dict.fromkeys(rows["endpoint"]):
         endpoint = declared.get(name)
         if endpoint is not None and endpoint.statistic in _NOT_PAIRED:
             continue
         contrast = _contrast(study, endpoint) if endpoint else None
-        sets.setdefault(contrast or (study.comparison.before, study.comparison.after), []).append(name)
+        visits = contrast or (study.comparison.before, study.comparison.after)
+        sets.setdefault((visits, family_of(name)), []).append(name)
     compared, comparisons = [], []
-    for contrast, names in sets.items():
+    for (contrast, _), names in sets.items():
         plan = _plan(study, contrast, [declared[n] for n in names if n in declared])
         try:
             comparisons.append(compare_endpoints(rows[rows["endpoint"].isin(names)], plan))

@@ -25,6 +25,7 @@ from immunolab.vocabulary.populations import populations
 
 log = logging.getLogger("immunolab")
 SUFFIX = "_cells"
+CLUSTER = "cells_cluster_"
 _TOP = {"viable": "", "lymphocytes": "viable"}
 _PARENTS = {**_TOP, **dict.fromkeys(("CD3", "NK", "B", "Plasma"), "lymphocytes")}
 _LINEAGES = ("CD3", "NK", "B", "Plasma", "CD4", "CD8")
@@ -181,6 +182,16 @@ def cell_endpoints(endpoints: Sequence[Endpoint], study: Study) -> tuple[Endpoin
     if not both:
         return tuple(counted)
     return tuple(replace(e, id=f"{e.id}{SUFFIX}", role="exploratory", co_report=()) for e in counted)
+
+
+def family_of(endpoint: str) -> str:
+    """Return the set an endpoint is compared in: single cells must not change what flow says, nor clusters either.
+
+    Each set is moderated and adjusted for multiplicity by itself.
+    """
+    if endpoint.startswith(CLUSTER):
+        return "clusters of cells"
+    return "cells" if endpoint.endswith(SUFFIX) or "_response_in_" in endpoint else ""
 
 
 def cell_values(endpoints: Sequence[Endpoint], counts: pd.DataFrame, sample: Sample) -> list[dict[str, object]]:
