@@ -24,19 +24,19 @@ CHANNELS = ["FSC-A", "FSC-H", "SSC-A", *[f"D{i}-A" for i in range(16)], "Time"]
 
 
 def write_files(folder: Path, n_files: int, n_events: int) -> list[Path]:
-    """Write FCS 3.1 files with spillover of 13 detectors."""
+    """Write FCS 3.1 files with spillover of 16 detectors."""
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
     from fcs_builder import write_fcs
 
-    detectors = CHANNELS[3:16]
-    matrix = np.eye(13) + 0.02 * (np.ones((13, 13)) - np.eye(13))
-    text = ",".join(["13", *detectors, *(f"{v:.4f}" for v in matrix.ravel())])
+    detectors = CHANNELS[3:19]
+    matrix = np.eye(16) + 0.02 * (np.ones((16, 16)) - np.eye(16))
+    text = ",".join(["16", *detectors, *(f"{v:.4f}" for v in matrix.ravel())])
     paths = []
     for i in range(n_files):
         rng = np.random.default_rng(i)
         events = rng.lognormal(7.0, 1.5, (n_events, len(CHANNELS))).clip(0, 262143).astype(np.float32)
         path = folder / f"tube{i:03d}.fcs"
-        write_fcs(path, events, CHANNELS, extra={"$SPILLOVER": text})
+        write_fcs(path, events, CHANNELS, keywords={"$SPILLOVER": text})
         paths.append(path)
     return paths
 
@@ -80,7 +80,7 @@ def measure(folder: Path, what: str) -> dict[str, float]:
     """Return wall and processor seconds and peak memory of one way, in its own process."""
     start = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, __file__, "--child", what, str(folder)], check=True, capture_output=True, text=True
+        [sys.executable, __file__, "--child", what, str(folder)], check=True, stdout=subprocess.PIPE, text=True
     )
     wall = time.perf_counter() - start
     return {"wall_s": wall, **json.loads(done.stdout.splitlines()[-1])}
@@ -102,7 +102,8 @@ def same_counts(folder: Path) -> int:
     """Return how many population counts differ between the two."""
     ours = pd.read_csv(folder / "ours1" / "counts.csv")
     theirs = pd.read_csv(folder / "flowkit.csv")
-    theirs = theirs.assign(sample_id=theirs["sample"].str.removesuffix(".fcs"))
+    names = theirs["gate_name"].str.replace(r"^P\d+_", "", regex=True)  # ids of the exported Gating-ML
+    theirs = theirs.assign(sample_id=theirs["sample_id"].str.removesuffix(".fcs"), gate_name=names)
     both = ours.merge(theirs, left_on=["sample_id", "population"], right_on=["sample_id", "gate_name"])
     return int((both["n_events"] != both["count"]).sum()) + abs(len(both) - len(theirs))
 
