@@ -114,7 +114,8 @@ class _Builder:
             return [self.value(item, (*place, index)) for index, item in enumerate(node.value)]
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node, place)
-        return _scalar(node.value) if node.style is None and not node.tag.startswith("!") else node.value
+        plain = isinstance(node, yaml.ScalarNode) and node.style is None and not node.tag.startswith("!")
+        return _scalar(node.value) if plain else node.value
 
     def mapping(self, node: yaml.MappingNode, place: Place) -> dict[Any, Any]:
         data: dict[Any, Any] = {}

@@ -8,7 +8,7 @@ precision on the values as stored, then rounded once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -184,7 +184,7 @@ def _packed_blocks(handle: BinaryIO, header: FcsHeader) -> Iterator[NDArray[Any]
     """
     event_bits = sum(header.widths)
     step = max(8, _BLOCK_BYTES // event_bits // 8 * 8)  # whole bytes a block
-    order = "big" if header.byte_order == ">" else "little"
+    order: Literal["big", "little"] = "big" if header.byte_order == ">" else "little"
     ends = np.cumsum(header.widths)
     masks = [_mask(channel) for channel in header.channels]
     for count in _counts(header.n_events, step):
@@ -195,8 +195,9 @@ def _packed_blocks(handle: BinaryIO, header: FcsHeader) -> Iterator[NDArray[Any]
             places = range(end - width, end) if order == "big" else range(end - 1, end - width - 1, -1)
             for place in places:
                 block[:, row] = (block[:, row] << np.uint64(1)) | bits[:, place]
-            if masks[row] is not None:
-                block[:, row] &= np.uint64(masks[row])
+            mask = masks[row]
+            if mask is not None:
+                block[:, row] &= np.uint64(mask)
         yield block
 
 

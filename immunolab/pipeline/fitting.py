@@ -23,7 +23,7 @@ from immunolab.version import VERSION
 
 if TYPE_CHECKING:
     from immunolab.events import Events
-    from immunolab.gating.fit import Fitted
+    from immunolab.gating.fit import Fitted, Refit
 
 NORMAL_95 = 1.959963984540054
 
@@ -210,7 +210,8 @@ def _other_gatings(
     if all(kinds) or not any(kinds):
         return {}
     found: dict[str, list[dict[str, Any]]] = {}
-    for rule, refit in (("fixed_at_baseline", "baseline"), ("refit_each_visit", "sample")):
+    rules: dict[str, Refit] = {"fixed_at_baseline": "baseline", "refit_each_visit": "sample"}
+    for rule, refit in rules.items():
         placed = fit(job.strategy, tubes, groups=groups, controls=controls, seed=job.seed, refit=refit, resample=False)
         for tube in tubes:
             memberships = evaluate(placed.strategies[tube.sample_id], tube)

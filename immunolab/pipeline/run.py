@@ -241,7 +241,8 @@ def _measure_job(
 ) -> MeasureJob | None:
     from immunolab.gating.strategy_data import strategy_to_dict
 
-    placed, unread = None, ()
+    placed: dict[str, Any] | None = None
+    unread: tuple[str, ...] = ()
     if isinstance(strategy, str):
         placed = read_fit(strategy, tube.sample_id)
         if "error" in placed:

@@ -52,7 +52,7 @@ def map_plot(
     from matplotlib import colormaps
 
     ax = axes(ax, HALF)
-    palette = colormaps["tab20"].colors
+    palette = colormaps["tab20"](range(20))
     for number, name in enumerate(names):
         own = labels == number
         ax.scatter(
