@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import random
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +75,7 @@ def communities(points: Matrix, n_clusters: int, seed: int = 0) -> Labels:
     return order[best].astype(np.int32)
 
 
-def _graph(points: Matrix, seed: int) -> tuple[object, list[float]]:
+def _graph(points: Matrix, seed: int) -> tuple[Any, list[float]]:
     import igraph
     from scipy.sparse import csr_matrix
 

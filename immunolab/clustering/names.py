@@ -44,7 +44,8 @@ def two_levels(values: Array) -> tuple[float, float]:
     The border is Otsu's (1979, IEEE Trans SMC 9:62): the cut into two groups that leaves least variance
     within them.
     """
-    edges = np.linspace(*np.quantile(values, [0.001, 0.999]), 257)
+    lowest, highest = np.quantile(values, [0.001, 0.999])
+    edges = np.linspace(lowest, highest, 257)
     counts = np.histogram(values, edges)[0].astype(np.float64)
     middle = (edges[1:] + edges[:-1]) / 2
     below, above = np.cumsum(counts)[:-1], counts.sum() - np.cumsum(counts)[:-1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -362,8 +363,12 @@ def _write(
     if crossed:
         tables["confusion"] = pd.concat(crossed, ignore_index=True)
     for name, table in tables.items():
-        write_atomically(out / f"{name}.csv", lambda part, t=table: t.to_csv(part, index=False, lineterminator="\n"))
+        write_atomically(out / f"{name}.csv", partial(_write_csv, table))
     return ClusterOutcome(out, markers, profiles, repeated, n_events, int(total.sum()))
+
+
+def _write_csv(table: pd.DataFrame, path: Path) -> None:
+    table.to_csv(path, index=False, lineterminator="\n")
 
 
 def _sizes(tube: _Tube, cluster: Labels, profiles: pd.DataFrame) -> pd.DataFrame:

@@ -15,16 +15,17 @@ from scipy.stats import norm
 
 from immunolab.cells import Cells
 from immunolab.gating.cards import Cut
-from immunolab.gating.thresholds import internal_reference, robust_sd, tail, valley
+from immunolab.gating.thresholds import internal_reference, mixture, robust_sd, tail, valley
 from immunolab.transforms import Asinh, Identity, Transform
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 COFACTOR = 5.0
 _FEWEST_CELLS = 30
-_TREG_SHARE = (0.6, 0.997)
+_CARRYING = 0.9
+_LEAST_BEYOND = 0.02
 _LINEAGE_SHARE = (0.02, 0.985)
-_METHOD_CONTROL = {"valley": "density", "tail": "density", "internal_reference": "internal"}
+_METHOD_CONTROL = {"valley": "density", "tail": "density", "mixture": "density", "internal_reference": "internal"}
 
 
 @dataclass
@@ -79,25 +80,24 @@ class ProteinGates:
     def treg(self, among: Mask, naive: Mask | None) -> Array | None:
         """Return the probability of CD25hi CD127lo among CD4 T cells.
 
-        The border runs along the diagonal of the two channels: it is the valley of CD25 less CD127
-        on the display scale, or, where there is none, the main summit's tail (3 standard deviations).
-        A Treg also has more CD25 than the median naive cell. Without CD127 the border is on CD25.
+        The border runs along the diagonal of the two channels. Among CD4 cells with more CD25 than nine
+        tenths of the naive ones it is the valley of CD25 less CD127 on the display scale; where there is
+        none, the main summit's tail (3 standard deviations), as long as a fiftieth of these cells lies
+        beyond it, else where two normal groups are equally likely. Without CD127 the border is on CD25.
         """
         if among.sum() < _FEWEST_CELLS or not self.has("CD25"):
             return None
         if not self.has("CD127"):
             return None if naive is None else self.against("Treg", "CD25", naive)
-        both = self._shown["CD25"] - self._shown["CD127"]
-        inside = both[among]
-        cut, name = valley(inside, within=np.quantile(inside, _TREG_SHARE).tolist()), "valley"
-        if np.isnan(cut.value):
-            cut, name = tail(inside), "tail"
-        noise = np.hypot(self._noise["CD25"], self._noise["CD127"])
-        self._record("Treg", "CD25-CD127", cut, name, raw=False)
-        chance = norm.cdf((both - cut.value) / noise)
+        carrying = among
         if naive is not None and naive.sum() >= _FEWEST_CELLS:
-            chance = np.where(self._shown["CD25"] > np.median(self._shown["CD25"][naive]), chance, 0.0)
-        return np.asarray(chance)
+            border = internal_reference(self._shown["CD25"][naive], quantile=_CARRYING)
+            carrying = among & (self._shown["CD25"] > border.value)
+        both = self._shown["CD25"] - self._shown["CD127"]
+        cut, name = _corner_cut(both[carrying])
+        self._record("Treg", "CD25-CD127", cut, name, raw=False)
+        chance = norm.cdf((both - cut.value) / np.hypot(self._noise["CD25"], self._noise["CD127"]))
+        return np.where(carrying, chance, 0.0)
 
     def _above(self, population: str, marker: str, cut: Cut, name: str) -> Array:
         self._record(population, marker, cut, name)
@@ -117,6 +117,17 @@ class ProteinGates:
                 "flag": ";".join(cut.flags) or None,
             }
         )
+
+
+def _corner_cut(values: Array) -> tuple[Cut, str]:
+    """Return the border of the cloud at the high end, and the method that found it."""
+    cut = valley(values, within=np.quantile(values, _LINEAGE_SHARE).tolist()) if len(values) else Cut(np.nan)
+    if np.isfinite(cut.value):
+        return cut, "valley"
+    cut = tail(values)
+    if np.isfinite(cut.value) and (values > cut.value).mean() >= _LEAST_BEYOND:
+        return cut, "tail"
+    return mixture(values), "mixture"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,197 @@
+"""Single-cell files: what is read from them, and what a file that cannot be used is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+from builders import data_folder
+from scipy.sparse import csr_matrix
+
+from immunolab.errors import DataFileError
+from immunolab.loaders.joined_cells import join_cells
+from immunolab.loaders.single_cell import read_cells
+from immunolab.quality.cells import check_cells
+from immunolab.vocabulary.signatures import ensembl_symbols, lineages
+
+GENES = [gene for names in lineages().values() for gene in names][:80]
+
+
+def small(n: int = 60, genes: list[str] | None = None, seed: int = 0) -> AnnData:
+    names = genes or [*GENES, "MT-ND1", "MT-CO1"]
+    counts = np.random.default_rng(seed).poisson(2.0, (n, len(names))).astype(np.float32)
+    index = [f"cell{i}" for i in range(n)]
+    return AnnData(csr_matrix(counts), obs=pd.DataFrame(index=index), var=pd.DataFrame(index=names))
+
+
+def written(data: AnnData, folder: Path, name: str = "cells.h5ad") -> Path:
+    data.write_h5ad(folder / name)
+    return folder / name
+
+
+def test_counts_are_found_in_x_layer_and_raw(tmp_path: Path) -> None:
+    data = small()
+    plain = read_cells(written(data, tmp_path, "x.h5ad"))
+    logged = data.copy()
+    logged.X = csr_matrix(np.log1p(1e4 * data.X.toarray() / data.X.sum(axis=1)))
+    in_raw = logged.copy()
+    in_raw.raw = data
+    logged.layers["counts"] = data.X
+    for name, one in (("layer", logged), ("raw", in_raw)):
+        found = read_cells(written(one, tmp_path, f"{name}.h5ad"))
+        assert found.counts is not None
+        assert plain.counts is not None
+        assert (found.counts != plain.counts).nnz == 0
+        assert np.allclose(found.normalised.toarray(), plain.normalised.toarray(), atol=1e-5)
+
+
+def test_a_normalised_matrix_is_recognised_and_brought_to_ten_thousand(tmp_path: Path) -> None:
+    data = small()
+    plain = read_cells(written(data, tmp_path, "x.h5ad"))
+    for total in (1e4, 1e6):
+        logged = data.copy()
+        logged.X = csr_matrix(np.log1p(total * data.X.toarray() / data.X.sum(axis=1)), dtype=np.float32)
+        found = read_cells(written(logged, tmp_path, "log.h5ad"))
+        assert found.counts is None
+        assert any("already normalised" in note for note in found.notes)
+        # counts per million are still counts per ten thousand once they are logged anew
+        assert np.allclose(found.normalised.toarray(), plain.normalised.toarray(), atol=2e-3)
+
+
+def test_z_scores_without_counts_are_refused(tmp_path: Path) -> None:
+    data = small()
+    dense = data.X.toarray()
+    data.X = (dense - dense.mean(axis=0)) / dense.std(axis=0)
+    path = written(data, tmp_path)
+    with pytest.raises(DataFileError) as caught:
+        read_cells(path)
+    assert str(caught.value) == (
+        f"{path}  the matrix holds z-scores (negative values), and there are no counts\n"
+        "    hint: put raw counts into layers['counts']"
+    )
+
+
+def test_gene_ids_are_mapped_by_a_column_or_by_the_vocabulary(tmp_path: Path) -> None:
+    by_symbol = {symbol: gene for gene, symbol in ensembl_symbols().items()}
+    known = [gene for gene in GENES if gene in by_symbol]
+    data = small(genes=[f"{by_symbol[gene]}.3" for gene in known])
+    found = read_cells(written(data, tmp_path))
+    assert found.genes == tuple(known)
+    data.var["gene_symbols"] = [f"S{i}" if i else "CD3D" for i in range(len(known))]
+    assert read_cells(written(data, tmp_path)).genes[:2] == ("CD3D", "S1")
+
+
+def test_ids_that_nobody_knows_and_mouse_genes_are_refused(tmp_path: Path) -> None:
+    unknown = small(genes=[f"ENSG{i:011d}" for i in range(1, 60)])
+    with pytest.raises(DataFileError, match="genes are named by ids, and 0 of them are known here"):
+        read_cells(written(unknown, tmp_path))
+    mouse = small(genes=[gene.capitalize() for gene in GENES])
+    with pytest.raises(DataFileError, match="the genes are those of a mouse"):
+        read_cells(written(mouse, tmp_path))
+
+
+def test_duplicate_symbols_are_named_and_the_first_counts(tmp_path: Path) -> None:
+    data = small(genes=[*GENES[:30], GENES[0]])
+    first = data.X.toarray()[:, 0]
+    found = read_cells(written(data, tmp_path))
+    assert len(found.genes) == 30
+    assert any("1 gene symbols stand several times (CD3D)" in note for note in found.notes)
+    assert np.array_equal(found.counts.toarray()[:, found.gene_columns()["CD3D"]], first)
+
+
+def test_proteins_from_obsm_and_from_features_are_the_same(tmp_path: Path) -> None:
+    data = small()
+    tags = np.random.default_rng(1).poisson(20.0, (data.n_obs, 3))
+    names = ["CD4_TotalSeqB", "IL7Ralpha (CD127)", "IgG1"]
+    beside = data.copy()
+    beside.obsm["protein"] = pd.DataFrame(tags, index=data.obs_names, columns=names)
+    within = AnnData(
+        csr_matrix(np.hstack([data.X.toarray(), tags]).astype(np.float32)),
+        obs=data.obs,
+        var=pd.DataFrame(
+            {"feature_types": ["Gene Expression"] * data.n_vars + ["Antibody Capture"] * 3},
+            index=[*data.var_names, *names],
+        ),
+    )
+    one, other = (read_cells(written(d, tmp_path)) for d in (beside, within))
+    assert one.proteins == other.proteins == ("CD4", "CD127")
+    assert np.array_equal(one.protein, tags[:, :2])
+    assert np.array_equal(other.protein, tags[:, :2])
+    assert one.genes == other.genes
+
+
+def test_hashtags_name_samples_and_doublets(tmp_path: Path) -> None:
+    data = small(200)
+    rng = np.random.default_rng(2)
+    tags = rng.poisson(4.0, (200, 2))
+    tags[:120, 0] += rng.poisson(150.0, 120)
+    tags[110:, 1] += rng.poisson(150.0, 90)
+    data.obsm["hto"] = pd.DataFrame(tags, index=data.obs_names, columns=["A", "B"])
+    found = read_cells(written(data, tmp_path)).sample_ids
+    assert set(found[:110]) == {"A"}
+    assert set(found[110:120]) == {"hashtag_doublet"}
+    assert set(found[120:]) == {"B"}
+
+
+def test_files_that_are_none(tmp_path: Path) -> None:
+    (tmp_path / "a.h5ad").write_text("cell,gene\n")
+    with pytest.raises(DataFileError, match="this is no single-cell file"):
+        read_cells(tmp_path / "a.h5ad")
+    with pytest.raises(DataFileError, match="there is no such file"):
+        read_cells(tmp_path / "b.h5ad")
+    with pytest.raises(DataFileError, match=r"the folder holds no matrix\.mtx"):
+        read_cells(tmp_path)
+    empty = small()[:0].copy()
+    with pytest.raises(DataFileError, match="the file holds no cells"):
+        read_cells(written(empty, tmp_path))
+    with pytest.raises(DataFileError, match="obs has no column 'donor'"):
+        read_cells(written(small(), tmp_path, "c.h5ad"), sample_column="donor")
+
+
+def test_a_10x_folder_is_read(tmp_path: Path) -> None:
+    from scipy.io import mmwrite
+
+    data = small(20)
+    mmwrite(tmp_path / "matrix.mtx", data.X.T)
+    (tmp_path / "genes.tsv").write_text("".join(f"ENSG{i}\t{gene}\n" for i, gene in enumerate(data.var_names)))
+    (tmp_path / "barcodes.tsv").write_text("".join(f"{name}\n" for name in data.obs_names))
+    found = read_cells(tmp_path)
+    assert found.genes == tuple(data.var_names)
+    assert np.array_equal(found.counts.toarray(), data.X.toarray())
+
+
+def test_quality_limits_are_shown_and_damaged_cells_fail(tmp_path: Path) -> None:
+    data = small(300)
+    dense = data.X.toarray()
+    dense[:10, -2:] += 120
+    dense[10:15, :] *= np.random.default_rng(0).random((5, dense.shape[1])) < 0.1
+    data.X = csr_matrix(dense)
+    found = check_cells(read_cells(written(data, tmp_path)))
+    assert not found.passed[:15].any()
+    assert found.passed[15:].mean() > 0.98
+    limits = found.table.set_index("check")["limit"]
+    assert {"counts", "genes", "mitochondrial_percent", "cells_kept"} <= set(limits.index)
+    assert 10.0 <= limits["mitochondrial_percent"] <= 30.0
+
+
+def test_joined_files_keep_what_all_have(tmp_path: Path) -> None:
+    one, other = small(20), small(30, genes=[*GENES[5:], "EXTRA"], seed=3)
+    first, second = (read_cells(written(d, tmp_path, f"{i}.h5ad")) for i, d in enumerate((one, other)))
+    both = join_cells([first, second])
+    assert both.genes == tuple(GENES[5:])
+    assert both.n_cells == 50
+    assert list(dict.fromkeys(both.sample_ids)) == ["0", "1"]
+    assert np.array_equal(both.counts.toarray()[:20], first.counts.toarray()[:, 5:80])
+
+
+def test_protein_and_hashtags_of_a_published_file() -> None:
+    path = data_folder("single_cell/mimitou2019_eccite_pbmc") / "eccite_pbmc_control_500.h5ad"
+    found = read_cells(path)
+    assert found.counts is not None
+    assert found.counts.shape == (500, 19521)
+    assert {"CD3", "CD4", "CD8", "CD45RA", "CD127", "PD-1"} <= set(found.proteins)
+    assert "IgG1" not in found.proteins
+    assert len({s for s in found.sample_ids if s.startswith("HTO")}) == 4
