@@ -221,7 +221,7 @@ def swimmer(
         )
     ax.plot([], [], "|", color="#8A5A00", label="dose")
     ax.set_yticks(range(len(patients)), list(patients))
-    ax.invert_yaxis()
+    ax.set_ylim(len(patients) - 0.4, -0.6)
     low, high = ax.get_xlim()
     week_ticks(ax, max(low, 1), high)
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -148,7 +148,8 @@ def _by_response(run: RunTables, cohort: str, leading: str) -> Iterator[ReportFi
             continue
         scores = run.tables.get("scores")
         visit, told = response(scores, endpoint.score, (*own["visit_after"].mode(), *reversed(endpoint.visits)))
-        groups = {p: "responder" if yes else "no responder" for p, yes in told.items() if p in set(own["patient_id"])}
+        words = {True: f"{endpoint.score} responder", False: f"no {endpoint.score} responder"}
+        groups = {patient: words[yes] for patient, yes in told.items() if patient in set(own["patient_id"])}
         if not groups:
             continue
         by = f"{endpoint.score} ({criteria()[endpoint.score][0][0]}) at {visit}"
@@ -170,7 +171,7 @@ def _boxes(run: RunTables, cohort: str, data: pd.DataFrame, groups: dict[str, st
     visit = data["visit_before"].iloc[0]
     for kind, values, what in (
         ("level", before, f"{named.short}, {visit}"),
-        ("change", _changes(data), f"{_change_words(data)}\n{named.short}"),
+        ("change", _changes(data), f"{_change_words(data, _visits(data))}\n{named.short}"),
     ):
         draw = partial(on_axes, partial(responders, values, groups, what), HALF, 75 * MM)
         caption = (
@@ -187,10 +188,14 @@ def _changes(pairs: pd.DataFrame) -> dict[str, float]:
     return dict(zip(pairs["patient_id"].astype(str), np.where(ratio, values / np.log(2), values), strict=True))
 
 
-def _change_words(pairs: pd.DataFrame) -> str:
+def _visits(pairs: pd.DataFrame) -> list[str]:
+    return [str(pairs["visit_before"].iloc[0]), str(pairs["visit_after"].iloc[0])]
+
+
+def _change_words(pairs: pd.DataFrame, between: Sequence[str]) -> str:
     scale = str(pairs["shift_scale"].iloc[0])
     word = f"log2 {scale_word(scale)}" if scale in _RATIOS else scale_word(scale)
-    return f"{word}, {pairs['visit_after'].iloc[0]} against {pairs['visit_before'].iloc[0]}"
+    return f"{word}, {between[1]} against {between[0]}"
 
 
 def _correlations(run: RunTables, cohort: str, leading: str) -> Iterator[ReportFigure]:
@@ -204,7 +209,11 @@ def _correlations(run: RunTables, cohort: str, leading: str) -> Iterator[ReportF
     for endpoint in sorted(clinical, key=lambda e: (_ROLES[e.role], not e.score))[:_MOST_CORRELATIONS]:
         rows = own[own["endpoint"] == endpoint.id]
         x, y = _changes(cells), _changes(rows)
-        words = [f"{named.short}\n{_change_words(cells)}", f"{run.label_of(endpoint.id).short}\n{_change_words(rows)}"]
+        between = [" to ".join(period) for period in endpoint.periods] or _visits(rows)
+        words = (
+            f"{named.short}\n{_change_words(cells, _visits(cells))}",
+            f"{run.label_of(endpoint.id).short}\n{_change_words(rows, between)}",
+        )
         draw = partial(on_axes, partial(correlation, x, y, *words, seed=run.seed), HALF, 75 * MM)
         data = pd.concat([cells, rows], ignore_index=True)
         caption = (
