@@ -79,8 +79,7 @@ def _check_file(
 
 
 def _gate_problems(sample: Sample, panel: PanelGates, nothing: Events, fil: str) -> list[Problem]:
-    from immunolab.gating.apply import problems
-    from immunolab.gating.fit import missing_markers
+    from immunolab.gating.panel_fit import missing_markers
 
     try:
         strategy = panel.gates.for_file(sample.file.name, fil)
@@ -89,6 +88,8 @@ def _gate_problems(sample: Sample, panel: PanelGates, nothing: Events, fil: str)
             return []
     except ImmunolabError as error:
         return [Problem(str(sample.file), "", error.message, error.hint)]
+    from immunolab.gating.apply import problems
+
     found = (*panel.gates.unread_for(sample.file.name, fil), *problems(strategy, nothing))
     return [Problem(str(sample.file), p.place, p.message, p.hint) for p in found]
 

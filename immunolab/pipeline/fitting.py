@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scipy.special import logit
-
 from immunolab.batch.store import Store, content_key, file_sha256
 from immunolab.batch.tube import Prepared, load_subsample
 from immunolab.errors import GatingError
@@ -182,6 +180,8 @@ def _fit(job: FitJob) -> dict[str, dict[str, Any]]:
 
 def _intervals(fitted: Fitted, tube: Events, pairs: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
     """Return, for each wanted percentage, the gate's standard error on the logit scale."""
+    from scipy.special import logit
+
     from immunolab.gating.uncertainty import percent_intervals
 
     table = percent_intervals(fitted, tube.sample_id, tube, denominators=sorted({parent for _, parent in pairs}))

@@ -17,7 +17,7 @@ from immunolab.batch.workers import Failure, Pool, Task, run_tasks
 from immunolab.errors import ImmunolabError, InputError, Problem
 from immunolab.gating.agreement import agreement
 from immunolab.pipeline.gate_tube import GatedTube, GateJob, Reference, Unread, gate_tube
-from immunolab.pipeline.gates import Gates
+from immunolab.pipeline.gates import Gates, named_strategy, read_gates
 from immunolab.tables import COUNTS, FAILURES, THRESHOLDS, Table
 
 log = logging.getLogger("immunolab")
@@ -71,7 +71,8 @@ def gate_files(
 
     Parameters
     ----------
-    strategy : YAML (gates placed by data are fitted file by file), Gating-ML ``.xml`` or FlowJo ``.wsp``.
+    strategy : YAML (gates placed by data are fitted file by file), Gating-ML ``.xml``, FlowJo ``.wsp``, or the
+        name of a shipped strategy.
 
     Raises
     ------
@@ -83,10 +84,10 @@ def gate_files(
     paths = [Path(file) for file in files]
     problems = _shared_stems(paths)
     absent = [path for path in paths if not path.is_file()]
-    missing = [Problem(str(path), "", "there is no such file", "check the path") for path in absent]
+    missing = [_missing(path) for path in absent]
     gates = reference = None
     try:
-        gates = Gates.read(Path(strategy))
+        gates = read_gates(named_strategy(strategy))
     except ImmunolabError as error:
         problems += _problems(error)
     try:
@@ -95,6 +96,7 @@ def gate_files(
         problems += _problems(error)
     if problems or gates is None or len(missing) == len(paths):
         raise InputError([*missing, *problems])
+    Path(out).mkdir(parents=True, exist_ok=True)
     job = GateJob(gates, reference, Path(out), options.memberships, options.seed)
     there = [path for path in paths if path not in absent]
     _name_absent(gates, there)
@@ -183,6 +185,12 @@ def _shared_stems(paths: Sequence[Path]) -> list[Problem]:
         for stem, files in by_stem.items()
         if len(files) > 1
     ]
+
+
+def _missing(path: Path) -> Problem:
+    if path.is_dir():
+        return Problem(str(path), "", "is a folder, not a file", "name the files in it, as in FOLDER/*.fcs")
+    return Problem(str(path), "", "there is no such file", "check the path")
 
 
 def _problems(error: ImmunolabError) -> list[Problem]:

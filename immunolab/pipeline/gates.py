@@ -69,6 +69,12 @@ class Gates:
         return sorted(name for name in self.imported.strategies if name) if self.imported else []
 
 
+def named_strategy(word: Path | str) -> Path | str:
+    """Return the path a word names, or the word itself where it has no suffix and no file is there: a shipped name."""
+    path = Path(word)
+    return path if path.suffix or path.exists() or len(path.parts) > 1 else str(word)
+
+
 def read_gates(strategy: Path | str | None) -> Gates:
     """Read gates from a file, or the built-in strategy of that name (the surface one for None).
 

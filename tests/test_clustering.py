@@ -1,0 +1,202 @@
+"""Clusters of flow events: planted populations found again, names, stability, and the command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from fcs_builder import fcs_bytes
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import adjusted_rand_score
+
+from immunolab.cli import main
+from immunolab.clustering.leiden import leiden_clusters
+from immunolab.clustering.names import name_cluster, phenotypes_of
+from immunolab.clustering.som import nearest_node, train_map
+from immunolab.clustering.stability import stability
+
+MARKERS = ("CD3", "CD4", "CD8", "CD19", "CD25", "CD127")
+# one row a population: share, then where each marker lies (0 negative, 1 positive)
+PLANTED = {
+    "B": (0.2, (0, 0, 0, 1, 0, 0)),
+    "CD8": (0.3, (1, 0, 1, 0, 0, 1)),
+    "CD4": (0.4, (1, 1, 0, 0, 0, 1)),
+    "Treg": (0.1, (1, 1, 0, 0, 1.4, 0)),
+}
+
+
+def planted(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    names = list(PLANTED)
+    truth = rng.choice(len(names), n, p=[PLANTED[name][0] for name in names])
+    centres = np.array([PLANTED[name][1] for name in names])
+    return (centres[truth] + 0.12 * rng.normal(size=(n, len(MARKERS)))).astype(np.float32), truth
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], np.ndarray]:
+    folder = tmp_path_factory.mktemp("fcs")
+    paths, truths = [], []
+    for seed in (1, 2):
+        shown, truth = planted(3000, seed)
+        linear = 150 * np.sinh(np.clip(shown, -0.5, 2) * 4)
+        names = [f"D{i}-A" for i in range(len(MARKERS))]
+        labels = {f"$P{i + 1}S": marker for i, marker in enumerate(MARKERS)}
+        path = folder / f"tube{seed}.fcs"
+        path.write_bytes(fcs_bytes(linear, names, keywords=labels))
+        paths.append(path)
+        truths.append(truth)
+    return paths, np.concatenate(truths)
+
+
+def test_the_map_finds_planted_populations() -> None:
+    events, truth = planted(5000)
+    found = train_map(events, 4, seed=0)
+    assert adjusted_rand_score(truth, found.assign(events)) > 0.98
+    assert found.stability.min() > 0.9
+    again = train_map(events, 4, seed=0)
+    assert np.array_equal(found.nodes, again.nodes)
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.integers(0, 10_000))
+def test_the_map_does_not_depend_on_the_order_of_events(seed: int) -> None:
+    events, _ = planted(600, seed=3)
+    order = np.random.default_rng(seed).permutation(len(events))
+    found = nearest_node(events, events[:20])
+    assert np.array_equal(nearest_node(events[order], events[:20]), found[order])
+    gaps = ((events[:, None, :] - events[None, :20, :]) ** 2).sum(axis=2)
+    assert np.array_equal(gaps.argmin(axis=1), found)
+
+
+def test_the_graph_finds_planted_populations() -> None:
+    pytest.importorskip("igraph")
+    events, truth = planted(3000)
+    nodes, labels = leiden_clusters(events, 4, seed=0)
+    assert adjusted_rand_score(truth, labels[nearest_node(events, nodes)]) > 0.98
+
+
+def test_leiden_without_igraph_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    import importlib.util
+
+    from immunolab.errors import InputError
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError) as caught:
+        leiden_clusters(planted(100)[0], 4)
+    assert str(caught.value) == (
+        "--method leiden  Leiden needs igraph, which is not installed\n"
+        "    hint: pip install 'immunolab[leiden]', or take the map: --method flowsom"
+    )
+
+
+def test_stability_is_one_for_clear_groups_and_low_for_noise() -> None:
+    def find(events: np.ndarray, seed: int):
+        return train_map(events, 4, seed=seed).assign
+
+    clear, _ = planted(3000)
+    noise = np.random.default_rng(0).normal(size=(3000, 6)).astype(np.float32)
+    means = [
+        stability(events, find(events, 0)(events), find, runs=2, seed=0).groupby("kind")["adjusted_rand_index"].mean()
+        for events in (clear, noise)
+    ]
+    assert means[0].min() > 0.98
+    assert means[1]["subsample"] < 0.6
+
+
+def test_clusters_are_named_by_phenotype_and_close_calls_are_not() -> None:
+    candidates = phenotypes_of(MARKERS)
+    assert {"CD3", "CD4", "CD8", "B", "Treg"} == set(candidates)
+
+    def named(**levels: float):
+        return name_cluster({**dict.fromkeys(MARKERS, 0.0), **levels}, candidates)
+
+    assert named(CD3=1, CD4=1, CD127=1).label == "CD4"
+    assert named(CD3=1, CD4=1, CD25=1).label == "Treg"
+    assert named(CD3=1, CD8=1, CD127=1).label == "CD8"
+    assert named(CD19=1).label == "B"
+    between = named(CD3=1, CD4=0.5, CD8=0.5)
+    assert between.label == "CD3"
+    nothing = named()
+    assert (nothing.label, nothing.score < 0.6) == ("unassigned", True)
+
+
+def test_the_command_writes_every_event_once_in_file_order(
+    files: tuple[list[Path], np.ndarray], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths, truth = files
+    out = tmp_path / "out"
+    assert main(["cluster", *map(str, paths), "-o", str(out), "--clusters", "4"]) == 0
+    table = pd.read_csv(out / "clusters.csv")
+    assert list(table.columns) == ["sample_id", "event", "cluster", "label"]
+    assert table["sample_id"].tolist() == ["tube1"] * 3000 + ["tube2"] * 3000
+    assert table["event"].tolist() == [*range(3000), *range(3000)]
+    assert adjusted_rand_score(truth, table["cluster"]) > 0.98
+    assert set(table["label"]) == {"B", "CD8", "CD4", "Treg"}
+    names = np.array(list(PLANTED))[truth]
+    assert (table["label"].to_numpy() == names).mean() > 0.98
+    profiles, sizes = pd.read_csv(out / "profiles.csv"), pd.read_csv(out / "sizes.csv")
+    assert profiles["n_events"].sum() == sizes["n_events"].sum() == 6000
+    assert {f"median_{marker}" for marker in MARKERS} <= set(profiles.columns)
+    assert set(pd.read_csv(out / "stability.csv")["kind"]) == {"seed", "subsample"}
+    assert (out / "figures" / "profiles.png").exists()
+    assert "6,000 of 6,000 events in 4 clusters" in capsys.readouterr().out
+
+
+def test_events_outside_the_parent_stay_out_and_gates_are_compared(
+    files: tuple[list[Path], np.ndarray], tmp_path: Path
+) -> None:
+    paths, truth = files
+    (tmp_path / "t.yaml").write_text(
+        "strategy: t\ntransform: {default: {asinh: {cofactor: 150}}}\n"
+        "populations:\n  - {name: T, parent: root, where: CD3+}\n  - {name: CD4, parent: T, where: CD4+ CD8-}\n"
+    )
+    out = tmp_path / "out"
+    words = [
+        "--strategy",
+        str(tmp_path / "t.yaml"),
+        "--parent",
+        "T",
+        "--clusters",
+        "3",
+        "--markers",
+        "CD4,CD8,CD25,CD127",
+    ]
+    assert main(["cluster", *map(str, paths), "-o", str(out), *words]) == 0
+    table = pd.read_csv(out / "clusters.csv")
+    b_cells = truth == list(PLANTED).index("B")
+    assert table.loc[b_cells, "cluster"].isna().mean() > 0.99
+    assert table.loc[~b_cells, "cluster"].notna().mean() > 0.99
+    confusion = pd.read_csv(out / "confusion.csv")
+    cd4 = confusion[(confusion["path"] == "/T/CD4") & (confusion["percent_of_cluster"] > 50)]
+    assert cd4["percent_of_cluster"].min() > 97
+
+
+def test_a_merging_table_overrides_and_its_faults_are_all_named(
+    files: tuple[list[Path], np.ndarray], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "merge.csv"
+    table.write_text("cluster,label\n1,mine\n2,mine\n")
+    words = ["cluster", str(files[0][0]), "-o", str(tmp_path / "out"), "--clusters", "4", "--merge", str(table)]
+    assert main(words) == 0
+    labels = pd.read_csv(tmp_path / "out" / "profiles.csv").set_index("cluster")["label"]
+    assert labels[1] == labels[2] == "mine"
+    assert labels[3] != "mine"
+    table.write_text("cluster,label\n9,a\n1,\n")
+    capsys.readouterr()
+    assert main(words) == 1
+    said = capsys.readouterr().err
+    assert "there is no cluster '9'" in said
+    assert "the label is empty" in said
+
+
+def test_markers_that_are_not_there(files: tuple[list[Path], np.ndarray], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cluster", str(files[0][0]), "--markers", "CD4,CD255"]) == 1
+    assert "there is no marker 'CD255'" in capsys.readouterr().err
+    assert main(["cluster", str(files[0][0]), "absent.fcs"]) == 1
+    assert "there is no such file" in capsys.readouterr().err
+    assert main(["cluster", str(files[0][0]), "--parent", "T"]) == 1
+    assert "a parent needs gates" in capsys.readouterr().err
