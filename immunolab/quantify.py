@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from immunolab.events import Events
 from immunolab.study.trial import Endpoint
@@ -176,7 +176,7 @@ def _limited(row: dict[str, object], endpoint: Endpoint, gate_sd: Mapping[tuple[
     error = next((gate_sd[key] for key in ((name, endpoint.parent or ""), (name, "CD4")) if key in gate_sd), None)
     if endpoint.statistic == "absolute_count":
         return row | ({} if error is None or value <= 0 else _around(math.log(value), error, math.exp))
-    low, high = beta.ppf([0.025, 0.975], n + 0.5, of - n + 0.5)
+    low, high = betaincinv(n + 0.5, of - n + 0.5, [0.025, 0.975])
     limits = {"count_low": 100.0 * float(low) if n else 0.0, "count_high": 100.0 * float(high) if n < of else 100.0}
     share = math.log((n + 0.5) / (of - n + 0.5))
     return row | limits | ({} if error is None else _around(share, error, lambda x: 100.0 / (1.0 + math.exp(-x))))

@@ -33,15 +33,15 @@ def proportion(n_responders: int, n: int, level: float = 0.95) -> Proportion:
     ValueError
         ``n_responders`` is not within 0..n.
     """
-    from scipy.stats import beta
+    from scipy.special import betaincinv
 
     if not 0 <= n_responders <= n:
         raise ValueError(f"{n_responders} of {n} is no proportion")
     if n == 0:
         return Proportion(0, 0, math.nan, math.nan, math.nan)
     tail = (1 - level) / 2
-    low = 0.0 if n_responders == 0 else float(beta.ppf(tail, n_responders, n - n_responders + 1))
-    high = 1.0 if n_responders == n else float(beta.ppf(1 - tail, n_responders + 1, n - n_responders))
+    low = 0.0 if n_responders == 0 else float(betaincinv(n_responders, n - n_responders + 1, tail))
+    high = 1.0 if n_responders == n else float(betaincinv(n_responders + 1, n - n_responders, 1 - tail))
     return Proportion(n_responders, n, 100 * n_responders / n, 100 * low, 100 * high)
 
 

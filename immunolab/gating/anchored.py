@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numba import njit
-from scipy.signal import find_peaks
 
 from immunolab.gating.cards import Array
 from immunolab.gating.thresholds import main_mode, robust_sd, smoothed_density
@@ -153,6 +152,8 @@ def _start(cells: Cells) -> Mixture | None:
         return None
     u = np.repeat(cells.u[corner], cells.counts[corner].astype(np.int64))
     grid, density = smoothed_density(u)
+    from scipy.signal import find_peaks
+
     summits = [i for i in find_peaks(density)[0] if grid[i] > _NEAREST_U]
     # without a summit of its own the cloud is taken to be the far end of the corner's events
     summit = float(grid[max(summits, key=lambda i: density[i])] if summits else np.quantile(u, 0.9))

@@ -6,14 +6,15 @@ All take display-scale arrays (scatter is linear), never fail on few events, and
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, maximum_filter
-from scipy.spatial import ConvexHull
 
-from immunolab.gating.anchored import Anchor, Cells, Mixture, fit_mixture, straight_border
 from immunolab.gating.cards import Array, Card, Cut, Parameter, register
 from immunolab.gating.thresholds import ENOUGH_EVENTS, main_mode, robust_sd, valley
+
+if TYPE_CHECKING:
+    from immunolab.gating.anchored import Anchor, Cells, Mixture
 
 Pair = tuple[Array, Array]
 _EMPTY_CORNER = (4.0, -2.0)  # reference units
@@ -149,6 +150,8 @@ def diagonal(
     """
     anchor, cells, sign, flags = _corner_cells(x, y, reference, y_side)
     steep = slope * anchor.x_sd / anchor.y_sd
+    from immunolab.gating.anchored import fit_mixture, straight_border
+
     model = fit_mixture(cells, start)
     border = straight_border(cells, model, steep) if model is not None else None
     if border is None:
@@ -163,6 +166,8 @@ def diagonal_draws(
     x: Array, y: Array, reference: Pair | None, corner: Corner, rng: np.random.Generator, rounds: int
 ) -> tuple[Array, Array]:
     """Return the x and y borders of resampled events, each of length ``rounds`` or fewer."""
+    from immunolab.gating.anchored import fit_mixture, straight_border
+
     if corner.mixture is None:
         return np.empty(0), np.empty(0)
     anchor, cells, sign, _ = _corner_cells(x, y, reference, corner.y_side)
@@ -180,6 +185,8 @@ def diagonal_draws(
 
 def _corner_cells(x: Array, y: Array, reference: Pair | None, y_side: str) -> tuple[Anchor, Cells, float, list[str]]:
     """Return the anchor, the binned events in its units, the sign that turns y, and flags."""
+    from immunolab.gating.anchored import Anchor, Cells
+
     sign = 1.0 if y_side == "lo" else -1.0
     usable = np.isfinite(x) & np.isfinite(y)
     x, y = x[usable], sign * y[usable]
@@ -217,6 +224,8 @@ def _with_blasts(cloud: Cloud) -> Band:
     small = edge(mean, covariance, cloud.distance_square)
     large = edge(factor @ mean, factor @ covariance @ factor, _SQUARE_OF_95)
     points = np.concatenate([small, large], axis=1).T
+    from scipy.spatial import ConvexHull
+
     corners = points[ConvexHull(points).vertices]
     return Band(tuple((float(a), float(b)) for a, b in corners), cloud.flags)
 
@@ -227,6 +236,8 @@ def _lymphocyte_summit(points: Array) -> tuple[Array, Array]:
     limits = [[0.0, float(top[0])], [0.0, float(top[1])]]
     counts, x_edges, y_edges = np.histogram2d(points[0, inside], points[1, inside], bins=96, range=limits)
     width = 2.0 if points.shape[1] > 3000 else 4.0
+    from scipy.ndimage import gaussian_filter, maximum_filter
+
     density = gaussian_filter(counts, width, mode="constant")
     rows, columns = np.nonzero((density == maximum_filter(density, 9)) & (density > 0.05 * density.max()))
     fsc = (x_edges[rows] + x_edges[rows + 1]) / 2

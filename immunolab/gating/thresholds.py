@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
-from scipy.signal import find_peaks
 
 from immunolab.gating.cards import Array, Card, Cut, Parameter, register
 
@@ -63,6 +61,8 @@ def valley(values: Array, *, within: Window = None, bandwidth: float = 1.0, dept
     best, drop = np.nan, 0.0
     # events that a kernel of this width sees, per unit of density: its noise is that of their number
     seen = len(values) * 2 * np.sqrt(np.pi) * _kernel(values, bandwidth)
+    from scipy.signal import find_peaks
+
     for low in find_peaks(-density)[0]:
         summit = min(density[:low].max(), density[low:].max())
         inside = within is None or within[0] <= grid[low] <= within[1]
@@ -140,6 +140,8 @@ def smoothed_density(values: Array, bandwidth: float = 1.0) -> tuple[Array, Arra
     edges = np.linspace(low - 3 * width - 1e-9, high + 3 * width + 1e-9, _BINS + 1)
     step = edges[1] - edges[0]
     counts = np.histogram(values, edges)[0].astype(np.float64)
+    from scipy.ndimage import gaussian_filter1d
+
     density = gaussian_filter1d(counts, max(width / step, 0.5), mode="constant") / (len(values) * step)
     return (edges[1:] + edges[:-1]) / 2, density
 
