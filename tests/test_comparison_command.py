@@ -118,6 +118,34 @@ def test_two_arms_end_with_their_difference(tmp_path):
     assert turned["estimate"] == pytest.approx(-difference["estimate"], rel=1e-10)
 
 
+def test_a_reference_that_is_no_arm_is_refused(tmp_path, capsys):
+    words = (*VISITS, "--count", "treg", "--parent-count", "cd4", "--reference", "actve")
+    text = refusal(capsys, FOLDER / "ex7_two_arm.csv", *words, "--arm", "arm")
+    assert text == "no arm is named 'actve'\n    hint: did you mean 'active'? arms: active, placebo\n"
+    assert "say with --arm which column" in refusal(capsys, FOLDER / "ex7_two_arm.csv", *words)
+
+
+def test_arms_without_any_event_do_not_differ_by_their_denominators(tmp_path):
+    lines = [
+        f"{p},{v},0,{1000 * (p + 1) + 100 * (v == 'on')},{'xy'[p % 2]}" for p in range(8) for v in ("baseline", "on")
+    ]
+    table = write(tmp_path / "t.csv", "\n".join(["patient,visit,count,parent_count,arm", *lines]))
+    found = compare(tmp_path, table, *VISITS, *COUNTS, "--arm", "arm")
+    assert found["method"].tolist() == ["not estimable: all counts are 0"] * 3
+    assert found[["estimate", "p_value", "sensitivity_p_value"]].isna().all(axis=None)
+    assert found["warnings"].iloc[2] == "W_ALL_ZERO"
+
+
+def test_an_output_that_cannot_be_written_is_one_clear_line(tmp_path, capsys):
+    write(tmp_path / "file", "")
+    out = tmp_path / "file" / "shifts.csv"
+    words = (*VISITS, "--count", "treg", "--parent-count", "cd4")
+    assert main(["compare", str(FOLDER / "ex7_two_arm.csv"), *words, "-o", str(out)]) == 1
+    text = capsys.readouterr().err
+    assert "internal error" not in text
+    assert text.startswith(str(tmp_path / "file"))
+
+
 def test_several_visits_by_mixed_model(tmp_path):
     words = ("--patient", "patient", "--visit", "visit", "--before", "screen,day0", "--after", "w2,w4,w8", *COUNTS)
     found = compare(tmp_path, FOLDER / "ex3_longitudinal.csv", *words, "--test", "mixed").iloc[0]

@@ -13,6 +13,7 @@ from scipy.special import ndtri, stdtr
 from immunolab.comparison.linear import least_squares
 from immunolab.comparison.mixed import fit_mixed
 from immunolab.comparison.paired import ALPHA, Estimate, is_constant, midranks, t_interval
+from immunolab.errors import ComparisonError, nearest
 
 Array = NDArray[np.float64]
 
@@ -130,8 +131,20 @@ def compare_arms(pairs: pd.DataFrame, reference: str = "") -> pd.DataFrame:
     -------
     endpoint, contrast, method, estimate, ci_low, ci_high, df, p_value, n, codes: four rows an endpoint, the
     analysis of covariance first; empty unless there are exactly two arms.
+
+    Raises
+    ------
+    ComparisonError
+        The reference is none of the arms.
     """
     arms = tuple(sorted(map(str, pairs["cohort"].dropna().unique())))
+    if reference and reference not in arms:
+        hint = (
+            f"{nearest(reference, arms)} arms: {', '.join(arms)}".strip()
+            if arms
+            else "say with --arm which column holds the arms"
+        )
+        raise ComparisonError(f"no arm is named '{reference}'", "", hint)
     rows: list[dict[str, object]] = []
     if len(arms) == 2:
         base = reference_arm((arms[0], arms[1]), reference)
@@ -159,6 +172,10 @@ def _arm_tests(group: pd.DataFrame, treated: NDArray[np.bool_]) -> list[Estimate
     if min(a.size, b.size) < LEAST_ARM or is_constant(shift[both]):
         code = "E_N_MIN" if min(a.size, b.size) < LEAST_ARM else "W_IDENTICAL"
         return [Estimate(np.nan, np.nan, np.nan, np.nan, np.nan, "not tested", a.size + b.size, (code,))]
+    events = group.loc[both, ["n_events_before", "n_events_after"]].to_numpy(dtype=float)
+    if (events == 0).all():
+        method = "not estimable: all counts are 0"
+        return [Estimate(np.nan, np.nan, np.nan, np.nan, np.nan, method, a.size + b.size, ("W_ALL_ZERO",))]
     return [
         ancova(before[both], after[both], treated[both]),
         mixed_interaction(before, after, treated),
