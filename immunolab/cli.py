@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if arguments.debug:
             raise
-        _say_error(f"internal error: {type(error).__name__}: {error}\n    hint: run again with --debug and report it")
+        _say_error(_unforeseen(error))
         return INPUT_PROBLEM
     finally:
         log.removeHandler(speaker)
@@ -68,10 +68,18 @@ def _command(commands: Subparsers, name: str, text: str, handler: Handler) -> ar
 
 
 def _at_least_one(text: str) -> int:
-    number = int(text)
+    number = int(text) if text.strip().isdecimal() else 0
     if number < 1:
         raise argparse.ArgumentTypeError("a whole number of at least 1 is needed")
     return number
+
+
+def _unforeseen(error: Exception) -> str:
+    """Return what to tell of an error no room foresaw: the system's refusal of a path, or a bug."""
+    if isinstance(error, OSError) and error.strerror:
+        hint = "check the path, who may write there and the space on the disk"
+        return str(Problem(str(error.filename or ""), "", error.strerror, hint))
+    return f"internal error: {type(error).__name__}: {error}\n    hint: run again with --debug and report it"
 
 
 def _say(text: str) -> None:
@@ -376,7 +384,7 @@ def _add_gate(commands: Subparsers) -> None:
     parser = _command(commands, "gate", "Gate FCS files with one strategy; no study needed.", _gate)
     parser.add_argument("files", nargs="+", metavar="FILE")
     parser.add_argument(
-        "--strategy", required=True, metavar="S", help="YAML, Gating-ML .xml, FlowJo .wsp or FlowJo 9 .xml"
+        "--strategy", required=True, metavar="S", help="YAML, Gating-ML .xml, FlowJo .wsp or .xml, or a shipped name"
     )
     parser.add_argument("-o", "--out", default="immunolab_gates", metavar="OUT", help="folder (default: %(default)s)")
     parser.add_argument("--jobs", type=_at_least_one, default=1, metavar="N", help="tubes at once (default: 1)")

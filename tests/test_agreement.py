@@ -177,6 +177,22 @@ def test_all_that_stops_the_run_is_told_at_once(line: Path, capsys: pytest.Captu
     assert not (line / "out").exists()
 
 
+def test_a_shipped_strategy_is_named_without_a_path(line: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["gate", str(line / "line.fcs"), "-o", str(line / "out"), "--strategy"]
+    assert main([*words, "treg_th17_tfh_tef"]) == INPUT_PROBLEM
+    assert "no shipped strategy is named 'treg_th17_tfh_tef'\n    hint: did you mean" in capsys.readouterr().err
+    assert main([*words, "treg_th17_tfh_teff"]) == SOME_FAILED
+    assert "the panel lacks" in capsys.readouterr().err
+
+
+def test_a_folder_is_no_file_and_a_file_no_folder(line: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--strategy", str(ranges(line / "in.xml", "channel_A")), "-o"]
+    assert main(["gate", str(line), *words, str(line / "out")]) == INPUT_PROBLEM
+    assert "is a folder, not a file" in capsys.readouterr().err
+    assert main(["gate", str(line / "line.fcs"), *words, str(line / "in.xml")]) == INPUT_PROBLEM
+    assert capsys.readouterr().err.startswith(str(line / "in.xml"))
+
+
 def test_a_gate_on_an_absent_channel_fails_alone(line: Path, capsys: pytest.CaptureFixture[str]) -> None:
     gates = ranges(line / "in.xml", "channel_A", "chanel_B")
     assert main(["gate", str(line / "line.fcs"), "--strategy", str(gates), "-o", str(line / "out")]) == SOME_FAILED
