@@ -157,9 +157,13 @@ def _definition(name: str, by_protein: frozenset[str]) -> str | None:
     known = populations().get(name)
     if name in ("viable", "lymphocytes") or known is None:
         return None
-    return known.definition if known.id in by_protein or name not in _BY_SCORE else _BY_SCORE[name]
+    if name == "CD4_naive" and name in by_protein and "CD4_CM" not in by_protein:
+        return "CD45RA+ (CCR7 not told)"
+    told = name in by_protein or _TOLD_WITH.get(name) in by_protein
+    return known.definition if told or name not in _BY_SCORE else _BY_SCORE[name]
 
 
+_TOLD_WITH = {"CD4_mem": "CD4_naive", "Tfh_CXCR5": "Tfh"}
 _BY_SCORE = {
     "Treg": "score.Treg_core",
     "CD4_naive": "score.CD4_naive-CD4_memory",
