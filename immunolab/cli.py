@@ -275,13 +275,16 @@ def _run(arguments: argparse.Namespace) -> int:
     folder = study if study.is_dir() else study.parent
     out = Path(arguments.out) if arguments.out else folder.resolve().with_name(f"{folder.resolve().name}_out")
     names = ("jobs", "scheduler", "sample", "memberships", "force", "tables_only", "definitions", "seed")
-    return _tell(run_study(study, out, RunOptions(**{name: getattr(arguments, name) for name in names})))
+    outcome = run_study(study, out, RunOptions(**{name: getattr(arguments, name) for name in names}))
+    if arguments.tables_only:
+        _say(f"tables: {out}/tables")
+    return _tell(outcome)
 
 
 def _tell(outcome: Outcome) -> int:
     if outcome.computed:
         _say(f"{len(outcome.computed)} samples computed, {len(outcome.kept)} kept from an earlier run")
-    else:
+    elif outcome.kept:
         _say(f"no sample computed: all {len(outcome.kept)} are up to date")
     if outcome.failed:
         _say_error(f"{len(outcome.failed)} samples failed; tables/failures.csv says why: {', '.join(outcome.failed)}")

@@ -270,6 +270,14 @@ def test_clean_files_scan_clean(tmp_path, capsys):
     assert capsys.readouterr().out == "nothing found\n"
 
 
+def test_a_folder_without_an_fcs_file_is_not_called_clean(tmp_path, capsys):
+    (tmp_path / "notes.txt").write_text("no cytometry here")
+    assert main(["deidentify", str(tmp_path), "--scan"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"{tmp_path}  no FCS file is in this folder")
+
+
 def test_codes_come_from_the_key_and_new_ones_are_added(tmp_path):
     for name in ("anna.fcs", "bela.fcs"):
         (tmp_path / name).write_bytes(_planted(extra={"$SMNO": name}))

@@ -67,6 +67,8 @@ def propose_study(folder: Path, fcs: Path, trial_id: str | None = None) -> Propo
     if (folder / "study.yaml").exists():
         hint = "name a new folder, or remove the file"
         raise InputError(Problem(str(folder / "study.yaml"), "", "is there already", hint))
+    if not fcs.is_dir():
+        raise InputError(Problem(str(fcs), "", "there is no such folder", "check the path"))
     found = sorted(p for p in fcs.rglob("*") if p.suffix.lower() in _SUFFIXES and not p.name.startswith("."))
     if not found:
         raise InputError(Problem(str(fcs), "", "no FCS file is in this folder", "files must end in .fcs or .lmd"))

@@ -157,7 +157,8 @@ def _run(run: _Run) -> Outcome:
 def _check_sample(study: Study, sample: str) -> None:
     known = [s.sample_id for s in study.samples]
     if sample and sample not in known:
-        raise InputError(Problem("", "--sample", f"unknown sample '{sample}'", nearest(sample, known)))
+        hint = nearest(sample, known) or "samples are named by their sample_id in the sheet"
+        raise InputError(Problem("", "--sample", f"unknown sample '{sample}'", hint))
 
 
 def _tube(sample: Sample, panel: PanelGates) -> Tube:

@@ -30,13 +30,16 @@ def fcs_files(paths: Iterable[str | Path]) -> list[Path]:
     Raises
     ------
     InputError
-        Lists every path that does not exist.
+        Lists every path that does not exist, and every folder without an FCS file: nothing was looked at there.
     """
     found: list[Path] = []
     problems = []
     for path in map(Path, paths):
         if path.is_dir():
-            found += sorted(p for p in path.rglob("*") if p.is_file() and _is_fcs(p))
+            inside = sorted(p for p in path.rglob("*") if p.is_file() and _is_fcs(p))
+            if not inside:
+                problems.append(Problem(str(path), "", "no FCS file is in this folder", "name another folder or file"))
+            found += inside
         elif path.exists():
             found.append(path)
         else:
