@@ -1,0 +1,222 @@
+"""Each built-in trial, and a made-up one, from simulated tubes to its registered endpoints."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from builders import REPOSITORY
+
+from immunolab.pipeline.run import RunOptions, run_study
+from immunolab.simulate import simulate
+from immunolab.study.sheet import load_study
+from immunolab.study.trial import Endpoint, load_trial
+
+# What each registration asks of the cells: endpoint to (subset, denominator or unit, role), and the days between
+# the last dose and the compared visit, by the calendar that the registry (or its sister pages) prints.
+LYMPHOCYTES, CD4, PER_UL = "lymphocytes", "CD4", "cells/uL"
+FOXP3 = {
+    "foxp3_treg_pct_lymph": ("Treg_FOXP3", LYMPHOCYTES, "primary"),
+    "foxp3_treg_pct_cd4": ("Treg_FOXP3", CD4, "secondary"),
+    "treg_foxp3_per_ul": ("Treg_FOXP3", PER_UL, "exploratory"),
+}
+TREG = {
+    "treg_pct_cd4": ("Treg", CD4, "secondary"),
+    "treg_pct_lymph": ("Treg", LYMPHOCYTES, "exploratory"),
+    "treg_per_ul": ("Treg", PER_UL, "exploratory"),
+}
+HELPERS = {"th17_pct_cd4": ("Th17", CD4, "secondary"), "tfh_pct_cd4": ("Tfh_eff", CD4, "secondary")}
+REGISTERED = {
+    "als_nct04952155": TREG
+    | HELPERS
+    | {
+        "teff_pct_cd4": ("Teff", CD4, "secondary"),
+        "treg_teff_ratio": ("Treg/Teff", CD4, "secondary"),
+        "th17_treg_ratio": ("Th17/Treg", CD4, "secondary"),
+    },
+    "sle_nct02084238": TREG
+    | HELPERS
+    | {
+        "th1_pct_cd4": ("Th1", CD4, "secondary"),
+        "th1_pct_tconv": ("Th1", "Tconv", "exploratory"),
+        "th2_pct_cd4": ("Th2", CD4, "secondary"),
+        "th2_pct_tconv": ("Th2", "Tconv", "exploratory"),
+        "treg_th17_ratio": ("Treg/Th17", CD4, "secondary"),
+        "treg_tfh_ratio": ("Treg/Tfh_eff", CD4, "secondary"),
+        "tfr_tfh_ratio": ("Tfr/Tfh_eff", CD4, "secondary"),
+    },
+    "iim_nct04062019": TREG | FOXP3,
+    "rp_nct04077736": FOXP3
+    | {"treg_teff_ratio": ("Treg/Teff", CD4, "secondary"), "th1_pct_cd4": ("Th1", CD4, "secondary")},
+    "pmr_nct04062006": FOXP3 | HELPERS,
+}
+COMPARED = {  # visit, days since the last dose, state of the cycle
+    "als_nct04952155": ("W24", 16, "trough"),
+    "sle_nct02084238": ("W10", 2, "peak"),
+    "iim_nct04062019": ("W12", 2, "peak"),
+    "rp_nct04077736": ("W12", 3, "maintenance"),
+    "pmr_nct04062006": ("W12", 3, "maintenance"),
+}
+CLINICAL = {  # endpoint to the visits it is registered at
+    "als_nct04952155": {"alsfrsr_slope_diff": ("W24", "W48"), "nfl_serum": ("W0", "W24", "W48"), "nfl_csf": ("W0",)},
+    "sle_nct02084238": {
+        "sri": ("W2", "W4", "W6", "W8", "W10"),
+        "sledai_change": ("W0", "W10"),
+        "c3": ("W0", "W10"),
+        "c4": ("W0", "W10"),
+        "dsdna": ("W0", "W10"),
+        "relapse": ("W24",),
+    },
+    "iim_nct04062019": {
+        **dict.fromkeys(("doi", "mmt8", "cdasi", "phga", "ptga", "acr_eular_tis"), ("W12", "W24")),
+    },
+    "rp_nct04077736": {"rpdai": ("W0", "W12", "W24"), "chemokine_CCL2": ("W0", "W12", "W24")},
+    "pmr_nct04062006": {"pmr_as": ("W0", "W12", "W24"), "phga": ("W12", "W24"), "crp": ("W0", "W4", "W12", "W24")},
+}
+RESPONDERS = {"sle_nct02084238": {"SRI_4"}, "iim_nct04062019": {"IMACS_DOI", "ACR_EULAR_2016_TIS"}}
+PATIENTS = 2
+
+
+class Run:
+    """The tables of one trial's small run."""
+
+    def __init__(self, study: Path, out: Path) -> None:
+        self.outcome = run_study(study, out, RunOptions(tables_only=True))
+        self.study, self.folder = study, out / "tables"
+
+    def table(self, name: str) -> pd.DataFrame:
+        return pd.read_csv(self.folder / f"{name}.csv")
+
+
+@pytest.fixture(scope="module", params=list(REGISTERED))
+def trial_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Run]:
+    folder = tmp_path_factory.mktemp(request.param)
+    simulate(request.param, patients=PATIENTS, seed=31, folder=folder / "study", events=2500)
+    return request.param, Run(folder / "study", folder / "out")
+
+
+def _registered(trial: str) -> list[Endpoint]:
+    return [e for e in load_trial(trial).endpoints if e.kind == "subset"]
+
+
+def test_every_registered_subset_stands_with_its_denominator(trial_run: tuple[str, Run]) -> None:
+    trial, run = trial_run
+    assert run.outcome.failed == ()
+    endpoints = run.table("endpoints")
+    assert {e.id for e in _registered(trial)} <= set(endpoints["endpoint"])
+    for name, (population, denominator, _) in REGISTERED[trial].items():
+        rows = endpoints[endpoints["endpoint"] == name]
+        assert set(rows["population"]) == {population}, name
+        assert len(rows) == 2 * PATIENTS, name
+        if denominator == PER_UL:
+            assert set(rows["unit"]) == {PER_UL}, name
+            assert rows["parent"].isna().all(), name
+        else:
+            assert set(rows["parent"]) == {denominator}, name
+            assert set(rows["unit"]) == {"ratio" if "/" in population else "%"}, name
+
+
+def test_days_since_the_last_dose_are_those_of_the_calendar(trial_run: tuple[str, Run]) -> None:
+    trial, run = trial_run
+    visit, days, state = COMPARED[trial]
+    endpoints = run.table("endpoints")
+    own = endpoints[endpoints["endpoint"].isin(REGISTERED[trial])]
+    after = own[own["visit"] == visit]
+    assert set(after["days_since_last_dose"]) == {days}
+    assert set(after["cycle_state"]) == {state}
+    before = own[own["visit"] == "W0"]
+    assert before["days_since_last_dose"].isna().all()
+    assert set(before["cycle_state"]) == {"pre_dose"}
+    assert set(own["visit"]) == {"W0", visit}
+
+
+def test_each_is_compared_once_in_its_role(trial_run: tuple[str, Run]) -> None:
+    trial, run = trial_run
+    visit = COMPARED[trial][0]
+    shifts = run.table("shifts").set_index("endpoint")
+    assert shifts.index.is_unique
+    for name, (_, _, role) in REGISTERED[trial].items():
+        assert shifts.loc[name, "role"] == role, name
+        assert shifts.loc[name, "contrast"] == f"{visit} - W0", name
+    pairs = run.table("pairs")
+    for name in REGISTERED[trial]:
+        assert len(pairs[pairs["endpoint"] == name]) == PATIENTS, name
+
+
+def test_a_percentage_is_of_the_counts_it_names(trial_run: tuple[str, Run]) -> None:
+    _, run = trial_run
+    counts = run.table("counts").set_index(["sample_id", "population"])["n_events"]
+    rows = run.table("endpoints")
+    for row in rows[rows["unit"] == "%"].dropna(subset=["parent"]).itertuples():
+        share = 100 * counts[row.sample_id, row.population] / counts[row.sample_id, row.parent]
+        assert row.value == pytest.approx(share, rel=1e-12)
+
+
+def test_cells_per_microlitre_come_from_the_lymphocyte_count(trial_run: tuple[str, Run]) -> None:
+    _, run = trial_run
+    counts = run.table("counts").set_index(["sample_id", "population"])["n_events"]
+    given = pd.read_csv(run.study / "samples.csv").set_index("sample_id")["lymphocytes_per_ul"]
+    rows = run.table("endpoints")
+    absolute = rows[rows["unit"] == PER_UL]
+    assert len(absolute)
+    for row in absolute.itertuples():
+        share = counts[row.sample_id, row.population] / counts[row.sample_id, LYMPHOCYTES]
+        assert row.value == pytest.approx(share * given[row.sample_id], rel=1e-9)
+
+
+def test_gates_find_what_was_planted(trial_run: tuple[str, Run]) -> None:
+    _, run = trial_run
+    truth = pd.read_csv(run.study / "truth" / "populations.csv").set_index(["sample_id", "population", "parent"])
+    rows = run.table("endpoints")
+    treg = rows[(rows["population"].isin(["Treg", "Treg_FOXP3"])) & (rows["parent"] == CD4)]
+    planted = [truth.loc[(r.sample_id, r.population, CD4), "percent_of_parent"] for r in treg.itertuples()]
+    ratio = (treg["value"] / planted).groupby(treg["population"]).median()
+    assert ratio.between(0.75, 1.25).all(), ratio.to_dict()  # tubes hold some 30 Treg, so single ones scatter
+
+
+def test_the_clinic_stands_beside_the_cells(trial_run: tuple[str, Run]) -> None:
+    trial, run = trial_run
+    endpoints = run.table("endpoints")
+    for name, visits in CLINICAL[trial].items():
+        rows = endpoints[endpoints["endpoint"] == name]
+        assert set(visits) <= set(rows["visit"]), name
+        assert rows["value"].notna().any() or rows["flag"].str.contains("not_evaluable").all(), name
+    assert len(run.table("scores"))
+    told = run.table("responders")
+    assert set(told["score"]) == RESPONDERS.get(trial, set())
+    assert (told["n_evaluable"] == PATIENTS).all()
+
+
+def test_a_made_up_trial_runs_like_a_built_in_one(tmp_path: Path) -> None:
+    """The trial file of the documentation, word for word, over tubes sampled at its visits."""
+    study = tmp_path / "study"
+    simulate("sle_nct02084238", patients=PATIENTS, seed=31, folder=study, visits=["W0", "W10"], events=2500)
+    text = (REPOSITORY / "docs" / "trial_file.md").read_text(encoding="utf-8")
+    (study / "mine.yaml").write_text(re.findall(r"```yaml\n(.*?)```", text, re.S)[0], encoding="utf-8")
+    sheet = pd.read_csv(study / "samples.csv", dtype=str)
+    sheet = sheet.assign(
+        study_day=sheet["visit"].map({"W0": "1", "W10": "29"}), visit=sheet["visit"].map({"W0": "V1", "W10": "V3"})
+    )
+    sheet.to_csv(study / "samples.csv", index=False)
+    (study / "crp.csv").write_text(
+        "patient_id,visit,variable,value,unit\n"
+        + "".join(f"{p},{v},CRP,{x},mg/L\n" for p in sheet["patient_id"].unique() for v, x in (("V1", 20), ("V3", 8)))
+    )
+    (study / "study.yaml").write_text(
+        "study: made up\ntrial: mine.yaml\nsheet: samples.csv\nmeasurements: crp.csv\n"
+        "panels: {surface: {strategy: treg_th17_tfh_teff}}\n"
+    )
+    assert load_study(study).trial is not None
+    run = Run(study, tmp_path / "out")
+    endpoints, shifts = run.table("endpoints"), run.table("shifts").set_index("endpoint")
+    of = endpoints.drop_duplicates("endpoint").set_index("endpoint")
+    assert of.loc["treg_pct_cd4", "parent"] == CD4
+    assert of.loc["treg_pct_lymph", "parent"] == LYMPHOCYTES
+    assert of.loc["treg_per_ul", "unit"] == PER_UL
+    assert of.loc["treg_th17", "population"] == "Treg/Th17"
+    assert set(endpoints.loc[endpoints["visit"] == "V3", "days_since_last_dose"]) == {3}
+    assert shifts.loc["treg_pct_cd4", "role"] == "primary"
+    assert shifts.loc["crp", "fold"] == pytest.approx(0.4)
+    assert set(shifts["contrast"]) == {"V3 - V1"}
