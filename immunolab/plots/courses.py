@@ -206,9 +206,11 @@ def swimmer(
         end = max([1.0, ends.get(patient, 1.0), *own["study_day"].astype(float), *map(float, days)])
         ax.plot([1, end], [lane, lane], color="#C9CED6", linewidth=4.5, solid_capstyle="butt", zorder=1)
         ax.plot(days, [lane] * len(days), "|", color="#8A5A00", markersize=6, markeredgewidth=0.7, zorder=2)
-    for kind, (shape, tint) in zip(dict.fromkeys(marks["what"]), _shapes(), strict=False):
+    kinds = list(dict.fromkeys(marks["what"]))
+    aside = np.linspace(-0.2, 0.2, len(kinds)) if len(kinds) > 1 else np.zeros(1)  # marks of one day stay apart
+    for kind, shift, (shape, tint) in zip(kinds, aside, _shapes(), strict=False):
         own = marks[(marks["what"] == kind) & marks["patient_id"].isin(list(patients))]
-        lanes = [list(patients).index(p) for p in own["patient_id"]]
+        lanes = [list(patients).index(p) + shift for p in own["patient_id"]]
         days_of = own["study_day"].to_numpy(dtype=float)
         ax.plot(
             days_of,
