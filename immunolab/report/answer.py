@@ -61,6 +61,11 @@ def answers(run: RunTables) -> list[Answer]:
             found.append(absent)
         chosen = primary if len(primary) else run.shifts_of(cohort, ("secondary",)).head(3)
         found += [_answer(run, cohort, row) for _, row in chosen.iterrows()]
+        subsets = [e.id for e in run.endpoints if e.kind == "subset"]
+        if len(primary) and subsets and not primary["endpoint"].isin(subsets).any():  # a score: the cells follow
+            cells = run.shifts_of(cohort, ("secondary",))
+            leading = cells[cells["endpoint"].isin(subsets)].head(1)
+            found += [_answer(run, cohort, row) for _, row in leading.iterrows()]
     return found
 
 
@@ -106,9 +111,16 @@ def _answer(run: RunTables, cohort: str, row: pd.Series) -> Answer:
     where = f"{cohort}: " if cohort else ""
     codes = [code for code in str(row["warnings"] if not pd.isna(row["warnings"]) else "").split(";") if code]
     stamps = [_STAMPS[code] for code in codes if code in _STAMPS] + list(_doubts(row))
+    periods = next((e.periods for e in run.endpoints if e.id == row["endpoint"]), ())
+    if len(periods) == 2:  # a slope belongs to a period, not to the visit that ends it
+        earlier, later = (" to ".join(period) for period in periods)
+        row, timing = row.copy(), f"Slopes of two periods: before is {earlier}, after is {later}."
+        row["contrast"] = f"{later} - {earlier}"
+    else:
+        timing = _timing(run, own)
     return Answer(
         f"{where}{row['role']} endpoint, {named.axis}",
-        (_change(named, row), _patients(own), _timing(run, own), _other_gates(row)),
+        (_change(named, row), _patients(own), timing, _other_gates(row)),
         tuple(stamps),
     )
 
