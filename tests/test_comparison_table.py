@@ -564,3 +564,18 @@ def test_correlation_with_clinical_change_below_ten_is_a_permutation():
 def test_signed_rank_interval_needs_six_shifts():
     assert np.isnan(wilcoxon([1.0, 2, 3, 4, 5.5]).ci_low)
     assert wilcoxon([1.0, 2, 3, 4, 5.5, 7]).ci_low == 1.0
+
+
+def test_a_patient_without_events_at_both_visits_is_not_evaluable() -> None:
+    """Nothing counted twice is no evidence of no change."""
+    rows = [
+        {"sample_id": f"P{i}{v}", "patient_id": f"P{i}", "cohort": "", "visit": v, "endpoint": "x", "population": "x"}
+        | {"unit": "%", "n_events": n, "n_parent": 1000, "value": n / 10}
+        for i, counts in enumerate([(0, 0), (20, 30), (25, 35), (30, 28)])
+        for v, n in zip(("W0", "W10"), counts, strict=True)
+    ]
+    plan = Plan(before="W0", after="W10", noise=Noise(0.15, 20))
+    pairs = compare_endpoints(ENDPOINTS.frame(rows), plan).pairs.set_index("patient_id")
+    assert pairs.loc["P0", "verdict"] == "not_evaluable"
+    assert pairs.loc["P0", "reason"] == "no event at either visit"
+    assert pairs.loc["P1", "verdict"] != "not_evaluable"

@@ -67,6 +67,9 @@ def all_changes(paired: Paired, noises: list[Noise | None]) -> Change:
             )
             for name, array in (numbers | words).items():
                 array[e, of] = getattr(change, name)
+    nothing = (paired.events == 0).all(axis=2)
+    words["verdict"][nothing] = "not_evaluable"
+    words["reason"][nothing] = "no event at either visit"
     return Change(**numbers, **words)
 
 
