@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from immunolab.plots.agreement import method_plot
 from immunolab.plots.change import heatmap_height, heatmap_of_change, ratio_decomposition, strip_height, verdict_strip
 from immunolab.plots.courses import one_pager, spaghetti
 from immunolab.plots.gates import gate_drift
@@ -101,6 +102,20 @@ def run_figures(run: RunTables) -> Iterator[ReportFigure]:
         if rows["value"].notna().any():
             draw = partial(on_axes, partial(check_over_run, rows, check, order, batches=batches), HALF, 62 * MM)
             yield ReportFigure(figure_name("check", check), "quality", f"Check '{check}'. {words}", draw, rows)
+    if "method_pairs" in run.tables:
+        yield from _agreement_figures(run["method_pairs"], run["method_agreement"])
+
+
+def _agreement_figures(pairs: pd.DataFrame, summary: pd.DataFrame) -> Iterator[ReportFigure]:
+    """Yield, for each endpoint, single cells against flow of the same visits."""
+    for endpoint in summary["endpoint"]:
+        own, row = pairs[pairs["endpoint"] == endpoint], summary[summary["endpoint"] == endpoint]
+        draw = partial(on_axes, partial(method_plot, own, row, ("flow", "single cells")), HALF, 62 * MM)
+        caption = (
+            f"{row['population'].iloc[0]} of {row['parent'].iloc[0]} by flow and by single cells of the same visits: "
+            "line, mean difference in log odds; band, limits of agreement (1.96 sd)."
+        )
+        yield ReportFigure(figure_name("agreement", str(endpoint)), "quality", caption, draw, own)
 
 
 def _run_order(run: RunTables) -> list[str]:
