@@ -131,9 +131,6 @@ def main() -> None:
         for key in ("one_worker", "two_workers"):
             result[f"ratio_{key}"] = result["flowkit"]["work_s"] / result[key]["work_s"]
         result["growth_work_s"] = {}
-        for n in arguments.growth:
-            for path in files[n:]:
-                path.unlink(missing_ok=True)
         for n in sorted(arguments.growth, reverse=True):
             for path in files[n:]:
                 path.unlink(missing_ok=True)
