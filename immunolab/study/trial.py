@@ -154,12 +154,6 @@ class Endpoint:
             return "measurement"
         return "score" if self.score else "assay"
 
-    @property
-    def value_unit(self) -> str:
-        """Unit of the endpoint's value; empty when it is the variable's or score's own."""
-        fixed = {"percent_of_parent": "%", "log_ratio": "ratio", "absolute_count": "cells/uL"}
-        return self.unit or fixed.get(self.statistic, "")
-
     def expanded(self) -> Iterator[Endpoint]:
         """Yield one endpoint a denominator and a variable; a co-reported denominator is exploratory.
 
