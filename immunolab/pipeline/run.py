@@ -144,11 +144,11 @@ def _run(run: _Run) -> Outcome:
     _place_gates(run.store, [*computed, *kept])
     report = None if run.options.tables_only else _report(tables, run.store, run.options.jobs)
     log.info(
-        "%d computed, %d kept, %d failed in %.1f s",
+        "done after %.1f s: %d computed, %d kept, %d failed",
+        time.monotonic() - started,
         len(computed),
         len(kept),
         len(run.failures),
-        time.monotonic() - started,
     )
     failed = tuple(s.sample_id for s in run.study.samples if s.sample_id in run.failures)
     return Outcome(tuple(computed), tuple(kept), failed, report)
