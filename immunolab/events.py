@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -86,8 +87,7 @@ class Events:
         GatingError
             Names what the tube has and the nearest match; or the channels that share the marker.
         """
-        rows = [i for i, c in enumerate(self.channels) if c.name == name]
-        rows = rows or [i for i, c in enumerate(self.channels) if c.marker == name]
+        rows = self._rows.get(name, ())
         if len(rows) == 1:
             return rows[0]
         place = self.sample_id or self.file
@@ -97,6 +97,17 @@ class Events:
         have = [c.marker or c.name for c in self.channels]
         hint = f"{nearest(name, have)} the tube has: {', '.join(have)}".strip()
         raise GatingError(f"marker or channel '{name}' is not in the tube", place, hint)
+
+    @cached_property
+    def _rows(self) -> dict[str, list[int]]:
+        """Rows by channel name, and by marker where no channel has that name."""
+        names: dict[str, list[int]] = {}
+        markers: dict[str, list[int]] = {}
+        for i, channel in enumerate(self.channels):
+            names.setdefault(channel.name, []).append(i)
+            if channel.marker is not None:
+                markers.setdefault(channel.marker, []).append(i)
+        return markers | names
 
     def raw(self, name: str) -> NDArray[np.float32]:
         """Return a channel as acquired (no compensation), float32 view, one value an event."""
@@ -117,11 +128,12 @@ class Events:
         """
         matrix = spillover or self.spillover
         weights = np.zeros((len(names), len(self.channels)))
+        sources: list[int] = []
         for place, row in enumerate(self.find(name) for name in names):
             if matrix is None or self.channels[row].name not in matrix.channels:
                 weights[place, row] = 1.0
                 continue
-            sources = [self.find(channel) for channel in matrix.channels]
+            sources = sources or [self.find(channel) for channel in matrix.channels]
             weights[place, sources] = self._inverted(matrix)[:, matrix.channels.index(self.channels[row].name)]
         return weights
 

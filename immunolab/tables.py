@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from immunolab.errors import InputError, Problem
 
@@ -107,31 +108,56 @@ class Table:
 
 
 def _cast(column: Column, values: pd.Series) -> tuple[pd.Series, list[tuple[object, str]]]:
-    faults: list[tuple[object, str]] = []
+    """Return a column in its declared dtype, and (row, fault) for each value that it may not hold."""
     if column.kind == "text":
         cast = values.astype("string")
-    else:
-        cast = pd.to_numeric(values, errors="coerce").astype("float64")
-        bad = cast.isna() & values.notna() & (values.astype("string") != "")
-        faults += [(row, f"{values[row]!r} is not a number") for row in values.index[bad]]
-        outside = pd.Series(False, index=values.index)
-        if column.low is not None:
-            outside |= cast < column.low
-        if column.high is not None:
-            outside |= cast > column.high
+        missing = cast.isna().to_numpy(bool)
+        return cast, [*_absent(column, values, missing), *_not_allowed(column, cast, missing)]
+    numbers, faults = _numbers(values)
+    outside = np.zeros(len(numbers), dtype=bool)
+    if column.low is not None:
+        outside |= numbers < column.low
+    if column.high is not None:
+        outside |= numbers > column.high
+    if outside.any():
         limits = f"{column.low if column.low is not None else ''}..{column.high if column.high is not None else ''}"
-        faults += [(row, f"{cast[row]:g} is outside {limits}") for row in values.index[outside]]
-        if column.kind == "integer":
-            fraction = cast.notna() & (cast != np.floor(cast))
-            faults += [(row, f"{cast[row]:g} is not a whole number") for row in values.index[fraction]]
-            cast = cast.round().astype("Int64")
-    if not column.nullable:
-        faults += [(row, "the value is missing") for row in values.index[cast.isna() & values.isna()]]
-    if column.allowed:
-        wrong = cast.notna() & ~cast.isin(column.allowed)
-        allowed = ", ".join(column.allowed)
-        faults += [(row, f"'{cast[row]}' is not one of: {allowed}") for row in values.index[wrong]]
-    return cast, faults
+        faults += [(values.index[i], f"{numbers[i]:g} is outside {limits}") for i in np.flatnonzero(outside)]
+    missing = np.isnan(numbers)
+    if column.kind == "number":
+        return pd.Series(numbers, index=values.index), [*faults, *_absent(column, values, missing)]
+    whole = np.isfinite(numbers) & (numbers == np.floor(numbers))
+    fraction = ~missing & ~whole
+    faults += [(values.index[i], f"{numbers[i]:g} is not a whole number") for i in np.flatnonzero(fraction)]
+    cast = pd.Series(
+        pd.arrays.IntegerArray(np.where(whole, numbers, 0.0).astype(np.int64), missing), index=values.index
+    )
+    return cast, [*faults, *_absent(column, values, missing)]
+
+
+def _numbers(values: pd.Series) -> tuple[NDArray[np.float64], list[tuple[object, str]]]:
+    """Return values as float64 (NaN where empty), and a fault for each that is no number."""
+    numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    if values.dtype.kind in "biuf" or not np.isnan(numbers).any():
+        return numbers, []
+    bad = (
+        np.isnan(numbers) & values.notna().to_numpy(bool) & (values.astype("string") != "").fillna(False).to_numpy(bool)
+    )
+    return numbers, [(values.index[i], f"{values.iloc[i]!r} is not a number") for i in np.flatnonzero(bad)]
+
+
+def _absent(column: Column, values: pd.Series, missing: NDArray[np.bool_]) -> Iterator[tuple[object, str]]:
+    if column.nullable or not missing.any():
+        return
+    for i in np.flatnonzero(missing & values.isna().to_numpy(bool)):
+        yield values.index[i], "the value is missing"
+
+
+def _not_allowed(column: Column, cast: pd.Series, missing: NDArray[np.bool_]) -> Iterator[tuple[object, str]]:
+    if not column.allowed:
+        return
+    allowed = ", ".join(column.allowed)
+    for i in np.flatnonzero(~missing & ~cast.isin(column.allowed).to_numpy(bool)):
+        yield cast.index[i], f"'{cast.iloc[i]}' is not one of: {allowed}"
 
 
 _SAMPLE = Column("sample_id", "text", "the tube or library, as in the sample sheet")

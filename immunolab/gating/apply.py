@@ -73,8 +73,9 @@ def problems(strategy: Strategy, events: Events) -> Iterator[Problem]:
     known: set[str] = set()
     listed = {population.path for population in strategy.populations}
     where = events.sample_id or events.file
+    axes = _CheckedAxes(strategy, events)
     for population in strategy.populations:
-        fault = _lineage_fault(population, known, listed) or _gate_fault(population, strategy, events)
+        fault = _lineage_fault(population, known, listed) or _gate_fault(population, axes)
         if fault:
             yield Problem(where, population.path, *fault)
         else:
@@ -114,6 +115,11 @@ def counts_table(memberships: Memberships, sample_id: str) -> pd.DataFrame:
 
     Flags: ``empty_parent`` (no percentage), ``below_lod`` (fewer than 20 events), ``below_loq`` (fewer than 50).
     """
+    return COUNTS.frame(count_rows(memberships, sample_id))
+
+
+def count_rows(memberships: Memberships, sample_id: str) -> list[dict[str, object]]:
+    """Return what `counts_table` makes a table of."""
     populations = memberships.strategy.populations
     total = len(memberships.masks[populations[0].path]) if populations else 0
     n_events = {"": total} | {path: int(np.count_nonzero(mask)) for path, mask in memberships.masks.items()}
@@ -122,7 +128,7 @@ def counts_table(memberships: Memberships, sample_id: str) -> pd.DataFrame:
         _row(sample_id, p.name, p.parent, p.path, p.definition, n_events[p.path], n_events[p.parent_path], p.flag)
         for p in populations
     ]
-    return COUNTS.frame(rows)
+    return rows
 
 
 def memberships_frame(memberships: Memberships) -> pd.DataFrame:
@@ -218,7 +224,7 @@ def _lineage_fault(population: Population, known: set[str], listed: set[str]) ->
     return None
 
 
-def _gate_fault(population: Population, strategy: Strategy, events: Events) -> tuple[str, str] | None:
+def _gate_fault(population: Population, axes: _CheckedAxes) -> tuple[str, str] | None:
     gate = population.gate
     if isinstance(gate, Declared):
         return f"the {gate.kind} gate has no coordinates yet", "fit the strategy to the tube first"
@@ -226,19 +232,32 @@ def _gate_fault(population: Population, strategy: Strategy, events: Events) -> t
         return None
     if isinstance(gate, Ellipsoid) and not _invertible(gate.covariance):
         return "the ellipsoid's covariance is singular", "draw the gate again"
-    try:
-        for dimension in gate.dimensions:
-            _check_axis(dimension, strategy, events)
-    except ImmunolabError as error:
-        return error.message, error.hint
-    return None
+    return next((fault for dimension in gate.dimensions if (fault := axes.fault(dimension))), None)
 
 
-def _check_axis(dimension: Dimension, strategy: Strategy, events: Events) -> None:
-    if dimension.compensation not in ("sample", "none") and dimension.compensation not in strategy.matrices:
-        have = ", ".join(strategy.matrices) or "none"
-        raise GatingError(f"spillover matrix '{dimension.compensation}' is unknown", hint=f"the strategy has: {have}")
-    Axes(strategy, events).weights_of(channels_of(dimension), dimension.compensation)
+class _CheckedAxes:
+    """Whether a tube has what dimensions name; each compensated channel is looked up once."""
+
+    def __init__(self, strategy: Strategy, events: Events) -> None:
+        self._axes = Axes(strategy, events)
+        self._faults: dict[tuple[tuple[str, ...], str], tuple[str, str] | None] = {}
+
+    def fault(self, dimension: Dimension) -> tuple[str, str] | None:
+        """Return why the dimension cannot be computed, and the mend."""
+        key = channels_of(dimension), dimension.compensation
+        if key not in self._faults:
+            self._faults[key] = self._look_up(*key)
+        return self._faults[key]
+
+    def _look_up(self, channels: tuple[str, ...], compensation: str) -> tuple[str, str] | None:
+        matrices = self._axes.strategy.matrices
+        if compensation not in ("sample", "none") and compensation not in matrices:
+            return f"spillover matrix '{compensation}' is unknown", f"the strategy has: {', '.join(matrices) or 'none'}"
+        try:
+            self._axes.weights_of(channels, compensation)
+        except ImmunolabError as error:
+            return error.message, error.hint
+        return None
 
 
 def _invertible(covariance: tuple[tuple[float, ...], ...]) -> bool:

@@ -16,13 +16,17 @@ def imported_thresholds(strategy: Strategy, events: Events) -> pd.DataFrame:
 
     Polygons, ellipses and booleans have no one-dimensional border; sides of ratio axes are left out.
     """
-    rows = [
+    return THRESHOLDS.frame(imported_rows(strategy, events))
+
+
+def imported_rows(strategy: Strategy, events: Events) -> list[dict[str, object]]:
+    """Return what `imported_thresholds` makes a table of."""
+    return [
         _row(population, dimension, side, events)
         for population in strategy.populations
         if isinstance(population.gate, Rectangle)
         for dimension, side in _sides(population.gate)
     ]
-    return THRESHOLDS.frame(rows)
 
 
 def _sides(gate: Rectangle) -> Iterator[tuple[Dimension, float]]:

@@ -18,7 +18,7 @@ from immunolab.errors import ImmunolabError, InputError, Problem
 from immunolab.gating.agreement import agreement
 from immunolab.pipeline.gate_tube import GatedTube, GateJob, Reference, Unread, gate_tube
 from immunolab.pipeline.gates import Gates, named_strategy, read_gates
-from immunolab.tables import COUNTS, FAILURES, THRESHOLDS, Table
+from immunolab.tables import COUNTS, FAILURES, THRESHOLDS
 
 log = logging.getLogger("immunolab")
 _BYTES_PER_BYTE = 6  # memory a tube takes, for each byte of its file
@@ -97,7 +97,7 @@ def gate_files(
     if problems or gates is None or len(missing) == len(paths):
         raise InputError([*missing, *problems])
     Path(out).mkdir(parents=True, exist_ok=True)
-    job = GateJob(gates, reference, Path(out), options.memberships, options.seed)
+    job = GateJob(gates, reference, Path(out), options.memberships, options.wsp is not None, options.seed)
     there = [path for path in paths if path not in absent]
     _name_absent(gates, there)
     results = _gate_all(there, job, options.jobs)
@@ -116,10 +116,11 @@ def _write(
 ) -> GateOutcome:
     gated = {path: result for path, result in results.items() if isinstance(result, GatedTube)}
     problems = missing + [result.problem for result in results.values() if isinstance(result, Unread)]
-    counts = _stack(COUNTS, [tube.counts for tube in gated.values()])
+    counts = COUNTS.frame([row for tube in gated.values() for row in tube.counts])
     failures = FAILURES.frame(_failures(results))
     COUNTS.write(counts, job.out / "counts.csv")
-    THRESHOLDS.write(_stack(THRESHOLDS, [tube.thresholds for tube in gated.values()]), job.out / "thresholds.csv")
+    thresholds = THRESHOLDS.frame([row for tube in gated.values() for row in tube.thresholds])
+    THRESHOLDS.write(thresholds, job.out / "thresholds.csv")
     FAILURES.write(failures, job.out / "failures.csv")
     for path, tube in gated.items():
         for note in tube.notes:
@@ -127,7 +128,7 @@ def _write(
     if options.wsp and gated:
         from immunolab.gating.exchange.flowjo_out import write_workspace
 
-        for left in write_workspace([tube.sample for tube in gated.values()], options.wsp):
+        for left in write_workspace([tube.sample for tube in gated.values() if tube.sample], options.wsp):
             log.info("%s: %s", options.wsp.name, left)
     table = _agreement(counts, gated, job.out) if job.reference else None
     return GateOutcome(job.out, tuple(path.stem for path in gated), tuple(problems), failures, table)
@@ -168,11 +169,6 @@ def _failures(results: Mapping[Path, GatedTube | Unread | Failure]) -> list[dict
             one = result.problem
             rows.append(place | {"stage": "read", "error": one.message, "hint": one.hint or None})
     return rows
-
-
-def _stack(table: Table, frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    filled = [frame for frame in frames if len(frame)]
-    return table.check(pd.concat(filled, ignore_index=True)) if filled else table.empty()
 
 
 def _shared_stems(paths: Sequence[Path]) -> list[Problem]:

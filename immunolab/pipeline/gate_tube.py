@@ -18,7 +18,7 @@ from immunolab.gating.agreement import (
     read_csv,
     read_reference_counts,
 )
-from immunolab.gating.apply import counts_table, evaluate, memberships_frame, on_channels, sound
+from immunolab.gating.apply import count_rows, evaluate, memberships_frame, on_channels, sound
 from immunolab.gating.exchange.imported import Workspace
 from immunolab.gating.exchange.workspace import read_workspace
 from immunolab.gating.strategy import Memberships, Strategy
@@ -121,16 +121,20 @@ class GateJob:
     reference: Reference | None
     out: Path
     memberships: bool
+    workspace: bool
     seed: int
 
 
 @dataclass(frozen=True)
 class GatedTube:
-    """One tube's tables; gates that could not be evaluated stand in ``left_out``."""
+    """One tube's rows of `COUNTS` and `THRESHOLDS`; gates that could not be evaluated stand in ``left_out``.
 
-    counts: pd.DataFrame
-    thresholds: pd.DataFrame
-    sample: WorkspaceSample
+    ``sample`` is the tube for a workspace, where one is to be written.
+    """
+
+    counts: list[dict[str, object]]
+    thresholds: list[dict[str, object]]
+    sample: WorkspaceSample | None
     left_out: tuple[Problem, ...]
     notes: tuple[str, ...]
     beside: Beside | None
@@ -155,9 +159,8 @@ def gate_tube(path: Path, job: GateJob) -> GatedTube | Unread:
         events, fil = _read(path)
     except (DataFileError, InputError) as error:
         return Unread(Problem(str(path), "", error.message, error.hint))
-    from immunolab.gating.exchange.flowjo_out import WorkspaceSample
     from immunolab.gating.exchange.gatingml_out import write_gatingml
-    from immunolab.gating.imported import imported_thresholds
+    from immunolab.gating.imported import imported_rows
 
     chosen = choose(job.gates, events, fil, job.seed)
     gates, found = sound(chosen.strategy, events)
@@ -166,29 +169,31 @@ def gate_tube(path: Path, job: GateJob) -> GatedTube | Unread:
         first = left_out[0] if left_out else Problem("", "", "there is no gate for this tube")
         raise GatingError(f"no gate can be evaluated: {first.place} {first.message}".strip(), str(path), first.hint)
     memberships = evaluate(gates, events)
-    counts = counts_table(memberships, events.sample_id)
+    counts = count_rows(memberships, events.sample_id)
     exported = on_channels(gates, events)
     notes = write_gatingml(exported, job.out / "gates" / f"{events.sample_id}.xml")
     if job.memberships:
         frame = memberships_frame(memberships)
         target = job.out / "memberships" / f"{events.sample_id}.parquet"
         write_atomically(target, lambda part: frame.to_parquet(part, index=False))
-    sample = WorkspaceSample(
-        path,
-        exported,
-        tuple(channel.name for channel in events.channels),
-        events.n_events,
-        events.spillover,
-        dict(zip(counts["path"], counts["n_events"].astype(int), strict=True)),
-    )
     return GatedTube(
         counts,
-        imported_thresholds(gates, events) if chosen.thresholds is None else chosen.thresholds,
-        sample,
+        imported_rows(gates, events) if chosen.thresholds is None else chosen.thresholds.to_dict("records"),
+        _workspace_sample(path, exported, events, counts) if job.workspace else None,
         left_out,
         (*events.warnings, *chosen.notes, *(f"{note.place}: {note.message}" for note in notes)),
         job.reference.beside(memberships, events, fil) if job.reference else None,
     )
+
+
+def _workspace_sample(
+    path: Path, exported: Strategy, events: Events, counts: list[dict[str, object]]
+) -> WorkspaceSample:
+    from immunolab.gating.exchange.flowjo_out import WorkspaceSample
+
+    names = tuple(channel.name for channel in events.channels)
+    told: dict[str, int] = {str(row["path"]): row["n_events"] for row in counts}  # type: ignore[misc]
+    return WorkspaceSample(path, exported, names, events.n_events, events.spillover, told)
 
 
 def _read(path: Path) -> tuple[Events, str]:
