@@ -8,9 +8,9 @@ import pytest
 from builders import REPOSITORY
 
 from immunolab import cli, tables
-from immunolab.clinical import RESPONDERS, SCORES
+from immunolab.clinical import COMPONENTS, RESPONDERS, SCORES
 
-ALL = [*tables.ALL.values(), SCORES, RESPONDERS]
+ALL = [*tables.ALL.values(), SCORES, RESPONDERS, COMPONENTS]
 
 
 @pytest.mark.parametrize("table", ALL, ids=lambda table: table.name)

@@ -92,7 +92,7 @@ def imacs_doi(before: Items, after: Items) -> Score:
     baseline is 0, leave the call open only where they could change it.
     """
     rule = definitions().imacs_doi
-    calls = {measure: _doi_calls(measure, before.get(measure), after.get(measure)) for measure in CORE_SET}
+    calls = {measure: doi_calls(measure, before.get(measure), after.get(measure)) for measure in CORE_SET}
 
     def met(improved: int, worsened: int, strength_worse: bool) -> bool:
         return improved >= rule.improved_at_least and worsened <= rule.worsened_at_most and not strength_worse
@@ -116,8 +116,8 @@ def imacs_doi(before: Items, after: Items) -> Score:
     return not_evaluable("; ".join(parts))
 
 
-def _doi_calls(measure: str, before: float | None, after: float | None) -> set[str]:
-    """Return what the measure's call can be."""
+def doi_calls(measure: str, before: float | None, after: float | None) -> set[str]:
+    """Return what the measure's call can be: improved, same, worsened; several where it is open."""
     rule = definitions().imacs_doi
     if before is None or after is None:
         return {"improved", "same", "worsened"}
@@ -151,10 +151,15 @@ def improvement_points(before: Items, after: Items) -> tuple[dict[str, float], l
         if first is None or last is None:
             missing.append(measure)
             continue
-        better = last - first if measure == _HIGHER_BETTER else first - last
-        percent = round(100 * better / rule.scale_ranges[measure], 9)
+        percent = scale_percent(measure, first, last)
         points[measure] = next(earned for upper, earned in rule.bins[measure] if percent <= upper)
     return points, missing
+
+
+def scale_percent(measure: str, before: float, after: float) -> float:
+    """Return the improvement of a core-set measure in percent of its scale's range."""
+    better = after - before if measure == _HIGHER_BETTER else before - after
+    return round(100 * better / definitions().total_improvement.scale_ranges[measure], 9)
 
 
 def improvement_category(score: float) -> str:

@@ -11,7 +11,7 @@ from immunolab.clinical.definitions import definitions
 from immunolab.clinical.responders import criteria, is_responder
 from immunolab.study.rows import Sample
 from immunolab.study.sheet import Study
-from immunolab.study.timeline import place
+from immunolab.study.timeline import Timeline, place
 from immunolab.study.trial import Endpoint
 from immunolab.tables import ENDPOINTS
 
@@ -30,13 +30,23 @@ def endpoint_rows(study: Study, measurements: pd.DataFrame, scores: pd.DataFrame
     -------
     One row a patient, visit and endpoint. ``sample_id`` is the patient's sample of that visit, or
     ``PATIENT:VISIT`` where there is none. A value outside the assay's limits stands at the limit,
-    flagged ``below_limit`` or ``above_limit``; one that cannot be evaluated is empty, flagged. Slopes
-    stand in the row of the visit their period ends with.
+    flagged ``below_limit`` or ``above_limit``; one that cannot be evaluated is empty, flagged. A slope
+    stands under the visit its period ends with, and is of no day: study day, days since the last dose and
+    state of the cycle are empty.
     """
     endpoints = study.endpoints if study.trial else (*study.endpoints, *_everything(measurements, scores))
     desk = _Desk.of(study)
     rows = [row for endpoint in endpoints for row in _rows(desk, endpoint, measurements, scores)]
     return ENDPOINTS.frame(rows)
+
+
+def covariate_rows(study: Study, measurements: pd.DataFrame) -> pd.DataFrame:
+    """Return rows of `tables.ENDPOINTS` for the trial's covariates that are no endpoint: to be shown, not compared."""
+    declared = {endpoint.variable for endpoint in study.endpoints}
+    names = [name for name in (study.trial.covariates if study.trial else ()) if name not in declared]
+    wanted = [Endpoint(id=name, statistic="paired_change", source="covariate", variable=name) for name in names]
+    desk = _Desk.of(study)
+    return ENDPOINTS.frame([row for e in wanted for row in _rows(desk, e, measurements, measurements)])
 
 
 @dataclass(frozen=True)
@@ -91,6 +101,8 @@ def _row(desk: _Desk, endpoint: Endpoint, name: str, record: dict) -> dict[str, 
     day = record.get("study_day")
     known = sample.study_day if sample else (None if day is None or pd.isna(day) else int(day))
     found = place(desk.study.trial, visit, known, desk.study.doses.get(patient))
+    if endpoint.statistic == "slope_difference":
+        found = Timeline(phase=found.phase)
     value, unit = _value(endpoint, name, record)
     return {
         "sample_id": sample.sample_id if sample else f"{patient}:{visit}",

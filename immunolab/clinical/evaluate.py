@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 import pandas as pd
@@ -74,19 +74,32 @@ def scores(
     if problems:
         raise InputError(problems)
     rows: list[dict[str, object]] = []
+    for patient, totals in totalled(measurements, trial, doses):
+        rows += totals
+        rows += _composites(patient, trial, baseline)
+        rows += _slopes(patient, trial)
+    return SCORES.frame(rows)
+
+
+def totalled(
+    measurements: pd.DataFrame, trial: Trial | None, doses: Mapping[str, PatientDoses] | None
+) -> Iterator[tuple[Patient, list[dict]]]:
+    """Yield every patient with the totals of scores among the values, and the totals' rows of `SCORES`."""
     study_items = _items_of_the_study(measurements)
     for patient in read_patients(measurements, trial, doses or {}):
         totals = _totals(patient, study_items)
-        rows += totals
         for row in totals:
             held = patient.values[str(row["visit"])]
             if row["value"] is None:
                 held.pop(str(row["score"]), None)  # a total that contradicts its items feeds no composite
             else:
                 held[str(row["score"])] = float(str(row["value"]))
-        rows += _composites(patient, trial, baseline)
-        rows += _slopes(patient, trial)
-    return SCORES.frame(rows)
+        yield patient, totals
+
+
+def baseline_of(patient: Patient, trial: Trial | None, baseline: str) -> str:
+    """Return the visit a patient's change is counted from; empty where the patient has none."""
+    return (patient.visits_in("baseline") or [""])[-1] if trial else baseline
 
 
 def _range_problems(measurements: pd.DataFrame) -> Iterable[Problem]:
@@ -162,7 +175,7 @@ def _composites(patient: Patient, trial: Trial | None, baseline: str) -> list[di
     wanted = {endpoint.score for endpoint in trial.endpoints if endpoint.score} if trial else set(_COMPOSITES)
     wanted |= {"PMR_relapse"} if "PMR_AS" in wanted else set()
     seen = {variable for values in patient.values.values() for variable in values}
-    first = (patient.visits_in("baseline") or [""])[-1] if trial else baseline
+    first = baseline_of(patient, trial, baseline)
     rows = []
     for name, needed in _COMPOSITES.items():
         if name in wanted and seen & set(needed):
@@ -203,12 +216,16 @@ def _against_baseline(patient: Patient, name: str, first: str, visit: str) -> Sc
         return composites.sri_4(*sledai, new_a, new_b, before.get("PGA"), after.get("PGA"))
     if name == "IMACS_DOI":
         return composites.imacs_doi(before, after)
+    return composites.total_improvement(*core_sets(patient, first, visit))
+
+
+def core_sets(patient: Patient, first: str, visit: str) -> tuple[dict[str, float | None], dict[str, float | None]]:
+    """Return the core-set measures of two visits, the muscle enzyme in times its upper limit."""
+    before, after = patient.at(first), patient.at(visit)
     unit = patient.units.get("muscle_enzyme", "")
     limits = before.get("muscle_enzyme_ULN"), after.get("muscle_enzyme_ULN")
     limit = next((value for value in limits if value), None)
-    return composites.total_improvement(
-        composites.core_set(before, limit, unit), composites.core_set(after, limit, unit)
-    )
+    return composites.core_set(before, limit, unit), composites.core_set(after, limit, unit)
 
 
 def _new_bilag(before: Mapping[str, float], after: Mapping[str, float]) -> tuple[float | None, float | None]:

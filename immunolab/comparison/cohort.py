@@ -68,7 +68,7 @@ def cohort_shift(paired: Paired, e: int, members: NDArray[np.bool_], plan: Plan,
     sensitivity = wilcoxon(d)
     unadjusted = None
     if plan.test in ("auto", "t"):
-        adjusted = _adjusted(paired, e, complete, notes)
+        adjusted = _adjusted(paired, e, complete, plan, notes)
         if adjusted is not None:
             main, unadjusted = adjusted, main
     if is_constant(d):
@@ -155,12 +155,14 @@ def _tested(
     return replace(estimate, method="t on each patient's mean shift") if several else estimate
 
 
-def _adjusted(paired: Paired, e: int, complete: NDArray[np.bool_], notes: dict[str, str]) -> Estimate | None:
+def _adjusted(
+    paired: Paired, e: int, complete: NDArray[np.bool_], plan: Plan, notes: dict[str, str]
+) -> Estimate | None:
     """Return the shift adjusted for batch and covariates, or None where nothing varies or nothing can be."""
     d = paired.shift[e, complete]
     columns, words = [], []
     batches = paired.batches[e, complete]
-    if batches.shape[-1]:
+    if batches.shape[-1] and paired.endpoints[e] not in plan.unbatched:
         moved = batches[:, 1] - batches[:, 0]
         if not np.isfinite(moved).all():
             notes["W_BATCH_UNKNOWN"] = "a sample has no batch; not adjusted for batch"

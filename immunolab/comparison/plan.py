@@ -51,6 +51,7 @@ class Plan:
     noise : assay noise for the per-patient verdicts, one for all or one per endpoint; None takes replicates
         or repeat baselines when there are any.
     batch : sample_id -> batch; when given, estimable shifts are adjusted for batch.
+    unbatched : endpoints that no batch touches (a score asked of the patient, a result of the clinic's laboratory).
     covariates : columns of the endpoint table whose change enters the fit.
     reference : the arm others are compared with when there are two; empty picks placebo, control ... or the
         first in alphabetical order.
@@ -66,6 +67,7 @@ class Plan:
     secondary: SecondaryRule = "holm"
     noise: Noise | Mapping[str, Noise] | None = None
     batch: Mapping[str, str] = field(default_factory=dict)
+    unbatched: tuple[str, ...] = ()
     covariates: tuple[str, ...] = ()
     reference: str = ""
     seed: int = 0

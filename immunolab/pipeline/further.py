@@ -59,16 +59,17 @@ def _by_response(pairs: pd.DataFrame, scores: pd.DataFrame, endpoints: Sequence[
 
 
 def _correlations(subsets: pd.DataFrame, pairs: pd.DataFrame, endpoints: Sequence[Endpoint], seed: int) -> pd.DataFrame:
+    """Correlate within each cohort: between cohorts, what they differ in would be the correlation."""
+    clinical = [e.id for e in endpoints if e.kind != "subset" and e.statistic in ("paired_change", "slope_difference")]
+    told = pairs[pairs["endpoint"].isin(clinical) & pairs["shift"].notna()]
     frames = []
-    for endpoint in endpoints:
-        if endpoint.kind == "subset" or endpoint.statistic not in ("paired_change", "slope_difference"):
-            continue
-        rows = pairs[(pairs["endpoint"] == endpoint.id) & pairs["shift"].notna()]
-        if rows.empty:
-            continue
+    for (cohort, endpoint), rows in told.assign(cohort=told["cohort"].fillna("")).groupby(
+        ["cohort", "endpoint"], sort=False
+    ):
         change, before = _by_patient(rows, "shift"), _by_patient(rows, "before")
-        found = correlate_shifts(subsets, change, before, seed=seed)
-        frames.append(found.assign(clinical_endpoint=endpoint.id, role="exploratory"))
+        found = correlate_shifts(subsets[subsets["patient_id"].isin(change)], change, before, seed=seed)
+        found.insert(0, "cohort", cohort)
+        frames.append(found.assign(clinical_endpoint=endpoint, role="exploratory"))
     return _joined(frames)
 
 

@@ -33,6 +33,8 @@ from immunolab.tables import (
     ENDPOINTS,
     FAILURES,
     INTENSITIES,
+    INTERVALS,
+    JOINT,
     MEASUREMENTS,
     PAIRS,
     QUALITY,
@@ -188,8 +190,7 @@ def finish(
         )
     return RunTables(
         study=study,
-        tables={**tables.frames, **further}
-        | ({"scores": clinic.scores, "responders": clinic.responders} if clinic else {}),
+        tables={**tables.frames, **further, **(_clinic_frames(clinic) if clinic else {})},
         endpoints=tables.endpoints,
         compared=tables.compared,
         findings=tuple(finding for c in tables.comparisons for finding in c.warnings),
@@ -200,18 +201,26 @@ def finish(
     )
 
 
-def _write_clinic(clinic: Clinic, store: Store) -> None:
-    from immunolab.clinical import RESPONDERS, SCORES
+def _clinic_frames(clinic: Clinic) -> dict[str, pd.DataFrame]:
+    frames = {"scores": clinic.scores, "responders": clinic.responders}
+    optional = {"components": clinic.components, "covariates": clinic.covariates}
+    return frames | {name: frame for name, frame in optional.items() if len(frame)}
 
-    for table, frame in ((MEASUREMENTS, clinic.measurements), (SCORES, clinic.scores), (RESPONDERS, clinic.responders)):
-        table.write(frame, store.root / "tables" / f"{table.name}.csv")
+
+def _write_clinic(clinic: Clinic, store: Store) -> None:
+    from immunolab.clinical import COMPONENTS, RESPONDERS, SCORES
+
+    tables = {table.name: table for table in (MEASUREMENTS, SCORES, RESPONDERS, COMPONENTS)}
+    for name, frame in ({"measurements": clinic.measurements} | _clinic_frames(clinic)).items():
+        tables.get(name, ENDPOINTS).write(frame, store.root / "tables" / f"{name}.csv")
 
 
 def _inputs(study: Study, hashes: Mapping[str, str]) -> dict[str, str]:
     files = {study.source, *([study.sheet] if study.sheet else [])}
     for choice in study.panels.values():
         files |= {path for path in (choice.panel, choice.strategy, choice.spillover) if isinstance(path, Path)}
-    files |= {path for path in (study.measurements, study.methods_module) if path is not None}
+    named = (study.measurements, study.dose_table, study.adverse_events, study.outcomes, study.methods_module)
+    files |= {path for path in named if path is not None}
     inputs = {_relative(study, path): file_sha256(path) for path in files}
     inputs |= {_relative(study, s.file): hashes[s.sample_id] for s in study.samples if s.sample_id in hashes}
     return dict(sorted(inputs.items()))
@@ -238,14 +247,16 @@ def _flow_rows(
     answered: set[tuple[str, str, str]] = set()
     order = {name: i for i, name in enumerate(study.panels)}
     by_sample = dict(tuple(counts.groupby("sample_id", sort=False)))
+    joints, errors = _joints(_stack(store, samples, JOINT)), _gate_errors(_stack(store, samples, INTERVALS))
     for sample in sorted(samples, key=lambda s: order.get(s.panel, 0)):
-        joints = pd.read_csv(store.sample_folder(sample.sample_id) / "joint.csv", keep_default_na=False)
-        shared = [Joint(str(r.population), str(r.parent), int(r.n_events)) for r in joints.itertuples()]  # type: ignore[arg-type]
         values = endpoint_values(
-            endpoints, by_sample[sample.sample_id], shared, lymphocytes_per_ul=sample.lymphocytes_per_ul
+            endpoints,
+            by_sample[sample.sample_id],
+            joints.get(sample.sample_id, []),
+            lymphocytes_per_ul=sample.lymphocytes_per_ul,
         )
         place = _place(study, sample)
-        for value in with_limits(values, endpoints, _gate_errors(store, sample)):
+        for value in with_limits(values, endpoints, errors.get(sample.sample_id, {})):
             key = (sample.patient_id, sample.visit, str(value["endpoint"]))
             if key not in answered:
                 answered.add(key)
@@ -254,9 +265,18 @@ def _flow_rows(
     return sorted(rows, key=lambda row: position[row["sample_id"]])
 
 
-def _gate_errors(store: Store, sample: Sample) -> dict[tuple[str, str], float]:
-    rows = pd.read_csv(store.sample_folder(sample.sample_id) / "intervals.csv", keep_default_na=False)
-    return {(str(r.population), str(r.parent)): float(r.gate_sd) for r in rows.itertuples()}  # type: ignore[arg-type]
+def _joints(table: pd.DataFrame) -> dict[str, list[Joint]]:
+    found: dict[str, list[Joint]] = {}
+    for sample, name, parent, n in zip(*(table[c].tolist() for c in JOINT.names), strict=True):
+        found.setdefault(sample, []).append(Joint(name, parent, n))
+    return found
+
+
+def _gate_errors(table: pd.DataFrame) -> dict[str, dict[tuple[str, str], float]]:
+    found: dict[str, dict[tuple[str, str], float]] = {}
+    for sample, name, parent, error in zip(*(table[c].tolist() for c in INTERVALS.names), strict=True):
+        found.setdefault(sample, {})[name, parent] = error
+    return found
 
 
 def _place(study: Study, sample: Sample) -> dict[str, Any]:
@@ -336,6 +356,7 @@ def _plan(study: Study, contrast: tuple[str, str], endpoints: Sequence[Endpoint]
         roles={e.id: e.role for e in endpoints},
         noise=_noise(study.comparison.noise, endpoints),
         batch=batches if len(set(batches.values())) > 1 else {},
+        unbatched=tuple(e.id for e in endpoints if e.kind != "subset"),  # a tube's batch says nothing of the clinic
     )
 
 

@@ -121,10 +121,11 @@ def definition_ids(text: object) -> list[str]:
 def label(row: Mapping[str, object] | pd.Series, definitions: Mapping[str, str] | None = None) -> EndpointLabel:
     """Return the label of one ENDPOINTS row; ``definitions`` maps ids to markers (None: the vocabulary's)."""
     words = definition_words() if definitions is None else definitions
-    parts = [words.get(part, part) for part in definition_ids(row.get("definition"))]
+    population = _text(row["population"])
+    parts = [words.get(part, part.removeprefix(f"{population} ")) for part in definition_ids(row.get("definition"))]
     return EndpointLabel(
         _text(row["endpoint"]),
-        _text(row["population"]),
+        population,
         " / ".join(parts),
         _text(row.get("parent")),
         _text(row["unit"]),

@@ -96,7 +96,8 @@ def read_compared(record: Mapping[str, Any]) -> Compared:
         noise = Noise(**noise)
     elif noise is not None:
         noise = {name: Noise(**one) for name, one in noise.items()}
-    plain["covariates"] = tuple(plain["covariates"])
+    for name in ("covariates", "unbatched"):
+        plain[name] = tuple(plain[name])
     return Compared(Plan(**plain, noise=noise), tuple(record["endpoints"]))
 
 

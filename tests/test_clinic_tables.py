@@ -1,0 +1,131 @@
+"""What a composite response is made of, covariates beside endpoints, slopes of no day: worked by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from immunolab.clinical import components, covariate_rows, endpoint_rows, scores
+from immunolab.clinical.definitions import definitions
+from immunolab.comparison.plan import Plan
+from immunolab.comparison.table import compare_endpoints
+from immunolab.study.sheet import Comparison, PanelChoice, Study
+from immunolab.study.trial import load_trial
+from immunolab.tables import ENDPOINTS
+
+
+def measured(*rows: tuple[str, str, str, float]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["patient_id", "visit", "variable", "value"]).assign(unit="", censored=None)
+
+
+def study(trial_id: str, folder: Path) -> Study:
+    trial = load_trial(trial_id)
+    return Study(
+        name="x",
+        folder=folder,
+        source=folder / "study.yaml",
+        trial=trial,
+        samples=(),
+        panels={"": PanelChoice()},
+        comparison=Comparison(),
+        endpoints=trial.expanded_endpoints(),
+    )
+
+
+BEFORE = {"PhGA": 5.0, "PtGA": 4.0, "MMT_8": 120.0, "HAQ_DI": 0.0, "muscle_enzyme": 4.0, "extramuscular": 2.0}
+AFTER = {"PhGA": 3.5, "PtGA": 5.0, "MMT_8": 132.0, "HAQ_DI": 0.5, "muscle_enzyme": 2.0}
+
+
+@pytest.fixture(scope="module")
+def myositis() -> pd.DataFrame:
+    rows = [("P1", visit, n, x) for visit, held in (("W0", BEFORE), ("W12", AFTER)) for n, x in held.items()]
+    frame = measured(*rows)
+    frame.loc[frame["variable"] == "muscle_enzyme", "unit"] = "xULN"
+    return components(frame, load_trial("iim_nct04062019"))
+
+
+def test_improvement_of_baseline_by_hand(myositis: pd.DataFrame) -> None:
+    doi = myositis[myositis["score"] == "IMACS_DOI"].set_index("component")
+    assert set(doi["improvement_of"]) == {"baseline"}
+    assert doi["improvement"].dropna().to_dict() == {"PhGA": 30, "PtGA": -25, "MMT_8": 10, "muscle_enzyme": 50}
+    assert doi["call"].to_dict() == {
+        "PhGA": "improved",  # 20 % or more
+        "PtGA": "worsened",  # 25 % or more
+        "MMT_8": "same",
+        "HAQ_DI": "not_evaluable",  # nothing has a percentage of 0
+        "muscle_enzyme": "improved",
+        "extramuscular": "not_evaluable",  # not measured at the visit
+    }
+
+
+def test_points_of_the_scale_range_by_hand(myositis: pd.DataFrame) -> None:
+    tis = myositis[myositis["score"] == "ACR_EULAR_2016_TIS"].set_index("component")
+    found = tis["improvement"].dropna()
+    # 1.5 of 10, -1 of 10, 12 of 150, -0.5 of 3, 2 of 15
+    wanted = {"PhGA": 15, "PtGA": -10, "MMT_8": 8, "HAQ_DI": -100 / 6, "muscle_enzyme": 200 / 15}
+    assert found.to_dict() == pytest.approx(wanted)
+    assert tis["points"].dropna().to_dict() == {"PhGA": 7.5, "PtGA": 0, "MMT_8": 10, "HAQ_DI": 0, "muscle_enzyme": 2.5}
+    assert tis.loc["PtGA", "call"] == "worsened"
+    assert tis.loc["extramuscular", "call"] == "not_evaluable"
+
+
+def test_components_are_those_the_trial_asks_for() -> None:
+    frame = measured(("P1", "W0", "PhGA", 4.0), ("P1", "W12", "PhGA", 2.0))
+    assert components(frame, load_trial("pmr_nct04062006")).empty
+    assert set(components(frame, baseline="W0")["score"]) == {"IMACS_DOI", "ACR_EULAR_2016_TIS"}
+    assert components(measured(("P1", "W0", "CRP", 4.0)), load_trial("iim_nct04062019")).empty
+
+
+def test_covariates_are_shown_and_not_compared(tmp_path: Path) -> None:
+    frame = measured(("P1", "W0", "prednisone", 20.0), ("P1", "W12", "prednisone", 7.5), ("P1", "W0", "CRP", 9.0))
+    sclerosis = study("iim_nct04062019", tmp_path)
+    found = covariate_rows(sclerosis, frame)
+    assert found[["endpoint", "visit", "study_day", "value"]].values.tolist() == [
+        ["prednisone", "W0", 1, 20.0],
+        ["prednisone", "W12", 85, 7.5],
+    ]
+    assert "prednisone" not in set(endpoint_rows(sclerosis, frame, scores(frame, sclerosis.trial))["population"])
+    assert covariate_rows(study("pmr_nct04062006", tmp_path), frame).empty  # there it is an endpoint
+
+
+def test_a_slope_is_of_a_period_and_of_no_day(tmp_path: Path) -> None:
+    frame = measured(*[("P1", v, "ALSFRS_R", x) for v, x in (("W0", 40.0), ("W24", 38.0), ("W48", 32.0))])
+    als = study("als_nct04952155", tmp_path)
+    rows = endpoint_rows(als, frame, scores(frame, als.trial))
+    slopes = rows[rows["endpoint"] == "alsfrsr_slope_diff"]
+    assert slopes["visit"].tolist() == ["W24", "W48"]
+    assert slopes["phase"].tolist() == ["on_treatment", "follow_up"]
+    assert slopes[["study_day", "days_since_last_dose", "cycle_state"]].isna().all().all()
+    assert slopes["value"].notna().all()
+
+
+def test_a_batch_of_tubes_says_nothing_of_the_clinic() -> None:
+    rows = pd.DataFrame(
+        {
+            "cohort": None,
+            "study_day": [1, 71] * 6,
+            "sample_id": [f"P{i}{v}" for i in range(6) for v in ("W0", "W10")],
+            "patient_id": [f"P{i}" for i in range(6) for _ in range(2)],
+            "visit": ["W0", "W10"] * 6,
+            "endpoint": "score",
+            "population": "score",
+            "value": [10, 7, 12, 8, 9, 9, 14, 8, 11, 10, 13, 9],
+            "unit": "points",
+        }
+    )
+    rows = ENDPOINTS.check(rows)
+    batch = {f"P{i}{v}": "B1" if i < 3 or v == "W0" else "B2" for i in range(6) for v in ("W0", "W10")}
+    batch.pop("P0W10")
+    told = compare_endpoints(rows, Plan("W0", "W10", batch=batch)).shifts.iloc[0]
+    assert "W_BATCH_UNKNOWN" in told["warnings"]
+    clinic = compare_endpoints(rows, Plan("W0", "W10", batch=batch, unbatched=("score",))).shifts.iloc[0]
+    assert pd.isna(clinic["warnings"]) or "BATCH" not in clinic["warnings"]
+    assert clinic["estimate"] == pytest.approx((-3 - 4 + 0 - 6 - 1 - 4) / 6)
+
+
+def test_levels_are_those_the_rules_turn_on() -> None:
+    assert definitions().levels("PMR_AS") == ((9.35, "relapse from here on"),)
+    assert [level for level, _ in definitions().levels("ACR_EULAR_2016_TIS")] == [20, 40, 60]
+    assert definitions().levels("MMT_8") == ()
