@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,7 +15,6 @@ from scipy.special import betaincinv
 
 from immunolab.events import Events
 from immunolab.study.trial import Endpoint
-from immunolab.tables import INTENSITIES
 
 CONVENTIONAL = "Tconv"
 NORMAL_95 = 1.959963984540054
@@ -29,7 +30,7 @@ class Joint:
     n_events: int
 
 
-def intensities(events: Events, masks: Mapping[str, NDArray[np.bool_]], sample_id: str) -> pd.DataFrame:
+def intensities(events: Events, masks: Mapping[str, NDArray[np.bool_]], sample_id: str) -> list[dict[str, object]]:
     """Return the median compensated signal of every marker in every population.
 
     Parameters
@@ -58,7 +59,7 @@ def intensities(events: Events, masks: Mapping[str, NDArray[np.bool_]], sample_i
                     "n_events": index.size,
                 }
             )
-    return INTENSITIES.frame(rows)
+    return rows
 
 
 def joint_counts(masks: Mapping[str, NDArray[np.bool_]], wanted: Iterable[tuple[str, str]]) -> list[Joint]:
@@ -186,30 +187,44 @@ def _around(centre: float, error: float, back: Callable[[float], float]) -> dict
     return {"gate_low": back(centre - NORMAL_95 * error), "gate_high": back(centre + NORMAL_95 * error)}
 
 
+class _Counted(NamedTuple):
+    population: str
+    path: str
+    n_events: int
+    definition: object
+    flag: object
+
+
 class _ByName:
     """Counts of one sample looked up by population name; a name under two parents is ambiguous."""
 
     def __init__(self, counts: pd.DataFrame, joints: Sequence[Joint]) -> None:
-        unique = counts[~counts["population"].duplicated(keep=False)]
-        self.rows = unique.set_index("population").to_dict("index")
+        columns = (counts[name].tolist() for name in ("population", "path", "n_events", "definition", "flag"))
+        rows = [_Counted(*values) for values in zip(*columns, strict=True)]
+        met = Counter(row.population for row in rows)
+        self.rows = {row.population: row for row in rows if met[row.population] == 1}
         self.joint = {(j.population, j.parent): j.n_events for j in joints}
 
     def __contains__(self, name: str | None) -> bool:
         return name in self.rows
 
     def n(self, name: str) -> int:
-        return int(self.rows[name]["n_events"])
+        return int(self.rows[name].n_events)
 
     def within(self, name: str, parent: str) -> int:
         """Return the events of a population that lie in a denominator."""
-        lineage = str(self.rows[name]["path"]).split("/")
+        lineage = self.rows[name].path.split("/")
         if parent in lineage or parent == "root":
             return self.n(name)
         return self.joint[name, parent]
 
-    def text(self, name: str, column: str) -> str:
-        value = self.rows[name][column]
-        return "" if pd.isna(value) else str(value)
+    def definition(self, name: str) -> str:
+        """Return the definition's id, or ""."""
+        return "" if pd.isna(self.rows[name].definition) else str(self.rows[name].definition)
+
+    def flag(self, name: str) -> str:
+        """Return the population's flags, or ""."""
+        return "" if pd.isna(self.rows[name].flag) else str(self.rows[name].flag)
 
 
 def _flags(*words: str) -> str | None:
@@ -225,12 +240,12 @@ def _percent(endpoint: Endpoint, table: _ByName) -> dict[str, object] | None:
     return {
         "population": name,
         "parent": parent,
-        "definition": table.text(name, "definition") or None,
+        "definition": table.definition(name) or None,
         "value": 100.0 * n / n_parent if n_parent else None,
         "unit": "%",
         "n_events": n,
         "n_parent": n_parent,
-        "flag": _flags(table.text(name, "flag"), "" if n_parent else "empty_parent"),
+        "flag": _flags(table.flag(name), "" if n_parent else "empty_parent"),
     }
 
 
@@ -239,7 +254,7 @@ def _ratio(endpoint: Endpoint, table: _ByName) -> dict[str, object] | None:
     if top is None or bottom is None or top not in table or bottom not in table:
         return None
     n, m = table.n(top), table.n(bottom)
-    definitions = [table.text(name, "definition") or name for name in (top, bottom)]
+    definitions = [table.definition(name) or name for name in (top, bottom)]
     empty = n + m == 0
     return {
         "population": f"{top}/{bottom}",
@@ -249,7 +264,7 @@ def _ratio(endpoint: Endpoint, table: _ByName) -> dict[str, object] | None:
         "unit": "ratio",
         "n_events": n,
         "n_parent": m,
-        "flag": _flags(table.text(top, "flag"), table.text(bottom, "flag"), "" if n and m else "zero_events"),
+        "flag": _flags(table.flag(top), table.flag(bottom), "" if n and m else "zero_events"),
     }
 
 
@@ -262,10 +277,10 @@ def _absolute(endpoint: Endpoint, table: _ByName, per_ul: float | None, lymphocy
     return {
         "population": name,
         "parent": None,
-        "definition": table.text(name, "definition") or None,
+        "definition": table.definition(name) or None,
         "value": None if missing or per_ul is None else per_ul * n / n_parent,
         "unit": "cells/uL",
         "n_events": n,
         "n_parent": n_parent,
-        "flag": _flags(table.text(name, "flag"), "no_lymphocyte_count" if per_ul is None else ""),
+        "flag": _flags(table.flag(name), "no_lymphocyte_count" if per_ul is None else ""),
     }

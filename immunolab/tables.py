@@ -5,7 +5,9 @@ A declaration serves to check a table, to write and read its CSV, and to documen
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -99,12 +101,42 @@ class Table:
         self.check(frame).to_csv(temporary, index=False, lineterminator="\n")
         temporary.replace(path)
 
+    def write_rows(self, rows: Iterable[Mapping[str, object]], path: Path) -> None:
+        """Write records as CSV with the declared columns; values are checked when `read` gathers them.
+
+        Raises
+        ------
+        ValueError
+            A record has a column that is not declared.
+        """
+        with path.open("w", encoding="utf-8", newline="") as handle:
+            writer = csv.DictWriter(handle, self.names, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows({name: "" if value != value else value for name, value in row.items()} for row in rows)
+
     def read(self, *paths: Path) -> pd.DataFrame:
-        """Read CSVs written by `write` as one table; text columns stay text (`NA` stays `NA`)."""
+        """Read CSVs written by `write` or `write_rows` as one table; text columns stay text (`NA` stays `NA`)."""
         text = {column.name: "string" for column in self.columns if column.kind == "text"}
-        frames = [pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""]) for path in paths]
+        frames = [pd.read_csv(lines, dtype=text, keep_default_na=False, na_values=[""]) for lines in _joined(paths)]
         filled = [frame for frame in frames if len(frame)]
         return self.check(pd.concat(filled, ignore_index=True), str(paths[0])) if filled else self.empty()
+
+
+def _joined(paths: Iterable[Path]) -> Iterator[io.StringIO]:
+    """Yield files as one text for each run of files that share a heading: one table is parsed faster than many."""
+    heading, lines = "", io.StringIO()
+    for path in paths:
+        head, _, body = path.read_text(encoding="utf-8").partition("\n")
+        if head != heading:
+            if heading:
+                lines.seek(0)
+                yield lines
+            heading, lines = head, io.StringIO()
+            lines.write(f"{head}\n")
+        lines.write(body if body.endswith("\n") or not body else f"{body}\n")
+    if heading:
+        lines.seek(0)
+        yield lines
 
 
 def _cast(column: Column, values: pd.Series) -> tuple[pd.Series, list[tuple[object, str]]]:
@@ -329,6 +361,36 @@ MEASUREMENTS = Table(
         Column("value", "number", "the value, or the limit when censored", nullable=True),
         Column("unit", "text", "unit as written", nullable=True),
         Column("censored", "text", "below or above the assay's limits", nullable=True, allowed=("below", "above")),
+    ),
+)
+
+JOINT = Table(
+    "joint",
+    "events that a sample's population shares with a denominator outside its lineage or above it",
+    (_SAMPLE, _POPULATION, Column("parent", "text", "the denominator"), Column("n_events", "integer", "shared", low=0)),
+)
+
+INTERVALS = Table(
+    "intervals",
+    "how far a sample's percentages hang on where its gates were placed",
+    (
+        _SAMPLE,
+        _POPULATION,
+        Column("parent", "text", "the denominator"),
+        Column("gate_sd", "number", "standard error of the gates", "logit", low=0),
+    ),
+)
+
+OTHER_GATINGS = Table(
+    "other_gatings",
+    "a sample's counts under other rules for the same gates",
+    (
+        _SAMPLE,
+        Column("rule", "text", "fixed_at_baseline, refit_each_visit"),
+        _POPULATION,
+        Column("parent", "text", "the denominator"),
+        Column("n", "integer", "events in the population", "events", low=0),
+        Column("of", "integer", "events in the denominator", "events", low=0),
     ),
 )
 

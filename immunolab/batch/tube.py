@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from immunolab.batch.store import Store, content_key, file_sha256, write_atomically
 from immunolab.errors import DataFileError
 from immunolab.events import Channel, Events, Spillover
-from immunolab.tables import COUNTS, INTENSITIES, QUALITY, THRESHOLDS
+from immunolab.tables import COUNTS, INTENSITIES, INTERVALS, JOINT, OTHER_GATINGS, QUALITY, THRESHOLDS
 from immunolab.version import VERSION
 
 SUBSAMPLE = 50_000
@@ -143,9 +142,9 @@ class MeasureJob:
 
 def measure(job: MeasureJob) -> str:
     """Write one sample's folder: its tables, gates and gate views; return the sample_id."""
-    from immunolab.gating.apply import counts_table, evaluate, memberships_frame, on_channels, sound
+    from immunolab.gating.apply import count_rows, evaluate, memberships_frame, on_channels, sound
     from immunolab.gating.exchange.gatingml_out import write_gatingml
-    from immunolab.gating.imported import imported_thresholds
+    from immunolab.gating.imported import imported_rows
     from immunolab.gating.strategy_data import strategy_from_dict
     from immunolab.plots.gate_views import gate_views, save_views
     from immunolab.quality.events import check_events, check_gates
@@ -155,23 +154,25 @@ def measure(job: MeasureJob) -> str:
     events = job.tube.read()
     strategy, faults = sound(strategy_from_dict(job.strategy), events)
     memberships = evaluate(strategy, events)
-    counts = counts_table(memberships, sample_id)
     names = [p.name for p in strategy.populations]
     masks = {p.name: memberships.masks[p.path] for p in strategy.populations if names.count(p.name) == 1}
-    joint_rows = [asdict(joint) for joint in joint_counts(masks, job.pairs)]
-    gate_rows = check_gates(sample_id, [*job.unread, *(f"{fault.place}: {fault.message}" for fault in faults)])
+    left_out = [*job.unread, *(f"{fault.place}: {fault.message}" for fault in faults)]
     placed = job.placed or {"intervals": [], "other_gatings": []}
-    rows = placed.get("thresholds")
-    thresholds = imported_thresholds(strategy, events) if rows is None else THRESHOLDS.frame(rows)
+    thresholds = placed.get("thresholds")
+    joints = [asdict(joint) for joint in joint_counts(masks, job.pairs)]
+    tables = {
+        COUNTS: count_rows(memberships, sample_id),
+        THRESHOLDS: imported_rows(strategy, events) if thresholds is None else thresholds,
+        INTENSITIES: intensities(events, masks, sample_id),
+        QUALITY: check_events(events) + check_gates(sample_id, left_out),
+        JOINT: [{"sample_id": sample_id, **row} for row in joints],
+        INTERVALS: [{"sample_id": sample_id, **row} for row in placed["intervals"]],
+        OTHER_GATINGS: [{"sample_id": sample_id, **row} for row in placed["other_gatings"]],
+    }
 
     def write(folder: Path) -> None:
-        COUNTS.write(counts, folder / "counts.csv")
-        THRESHOLDS.write(thresholds, folder / "thresholds.csv")
-        INTENSITIES.write(intensities(events, masks, sample_id), folder / "intensities.csv")
-        QUALITY.write(pd.concat([check_events(events), gate_rows], ignore_index=True), folder / "quality.csv")
-        _plain(joint_rows, ["population", "parent", "n_events"], folder / "joint.csv")
-        _plain(placed["intervals"], ["population", "parent", "gate_sd"], folder / "intervals.csv")
-        _plain(placed["other_gatings"], ["rule", "population", "parent", "n", "of"], folder / "other_gatings.csv")
+        for table, rows in tables.items():
+            table.write_rows(rows, folder / f"{table.name}.csv")
         write_gatingml(on_channels(strategy, events), folder / "gates.xml")
         if job.views:
             save_views(gate_views(strategy, events, memberships), folder / "views.npz")
@@ -182,7 +183,3 @@ def measure(job: MeasureJob) -> str:
         write_atomically(target, lambda part: frame.to_parquet(part, index=False))
     store.commit(sample_id, job.key, write)
     return sample_id
-
-
-def _plain(rows: list[dict[str, Any]], columns: list[str], path: Path) -> None:
-    pd.DataFrame(rows, columns=columns).to_csv(path, index=False, lineterminator="\n")

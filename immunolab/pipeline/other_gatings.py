@@ -16,6 +16,7 @@ from immunolab.errors import ComparisonError
 from immunolab.report.run_tables import Compared
 from immunolab.study.sheet import Sample
 from immunolab.study.trial import Endpoint
+from immunolab.tables import OTHER_GATINGS
 
 RULES = ("fixed_at_baseline", "refit_each_visit")
 
@@ -42,7 +43,7 @@ def with_other_gatings(
     Only percentages are counted again. Fields are empty where a rule gives no other gates (drawn gates,
     a patient with one visit in the batch).
     """
-    counted = _counted(store, samples)
+    counted = OTHER_GATINGS.read(*(store.sample_folder(s.sample_id) / "other_gatings.csv" for s in samples))
     if counted.empty or shifts.empty:
         return shifts
     wanted = {(e.population, e.parent): e.id for e in endpoints if e.statistic == "percent_of_parent"}
@@ -52,15 +53,6 @@ def with_other_gatings(
         own = counted[(counted["rule"] == rule) & counted["endpoint"].notna()]
         result = result.merge(_shifts(rule, own, rows, compared), on=["cohort", "endpoint", "contrast"], how="left")
     return result
-
-
-def _counted(store: Store, samples: Sequence[Sample]) -> pd.DataFrame:
-    found = []
-    for sample in samples:
-        table = pd.read_csv(store.sample_folder(sample.sample_id) / "other_gatings.csv", keep_default_na=False)
-        found.append(table.assign(sample_id=sample.sample_id))
-    filled = [table for table in found if len(table)]
-    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=["rule"])
 
 
 def _shifts(rule: str, counted: pd.DataFrame, rows: pd.DataFrame, compared: Sequence[Compared]) -> pd.DataFrame:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from immunolab.events import Events
-from immunolab.tables import QUALITY
 
 FEWEST_EVENTS = 10_000
 MOST_MARGIN_PERCENT = 5.0
@@ -20,8 +18,8 @@ _UNSTEADY_SD = 6.0
 _COFACTOR = 150.0
 
 
-def check_events(events: Events) -> pd.DataFrame:
-    """Return QUALITY rows of one tube.
+def check_events(events: Events) -> list[dict[str, object]]:
+    """Return rows of `QUALITY` of one tube.
 
     Checks
     ------
@@ -33,17 +31,14 @@ def check_events(events: Events) -> pd.DataFrame:
     """
     rows = [_events_row(events), _finite_row(events), _margin_row(events), _steadiness_row(events)]
     rows += [_row(events, "header", None, None, "warn", text) for text in events.warnings]
-    return QUALITY.frame([row for row in rows if row is not None])
+    return [row for row in rows if row is not None]
 
 
-def check_gates(sample_id: str, left_out: Sequence[str]) -> pd.DataFrame:
-    """Return one QUALITY row for each gate that this tube's import or channels do not allow."""
-    return QUALITY.frame(
-        [
-            {"sample_id": sample_id, "check": "gate", "status": "warn", "message": f"left out: {text}"}
-            for text in left_out
-        ]
-    )
+def check_gates(sample_id: str, left_out: Sequence[str]) -> list[dict[str, object]]:
+    """Return one row of `QUALITY` for each gate that this tube's import or channels do not allow."""
+    return [
+        {"sample_id": sample_id, "check": "gate", "status": "warn", "message": f"left out: {text}"} for text in left_out
+    ]
 
 
 def _row(
