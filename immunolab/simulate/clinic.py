@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
 
 from immunolab.config import build, read_package_yaml
-from immunolab.simulate.schedule import CLINIC, Bleed, generator
-
-DAYS_PER_MONTH = 30.4375
+from immunolab.simulate.happenings import DAYS_PER_MONTH, AdverseEventRule, DoseRule, OutcomeRule
+from immunolab.simulate.items import leanings, present_items
+from immunolab.simulate.schedule import CLINIC, ITEMS, Bleed, generator
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Measure:
     above: float | None = None
     decimals: int = 1
     step: float | None = None
+    items: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,9 @@ class Clinic:
     treg_log_fold_sd: float
     courses: dict[str, dict[str, float]]
     measures: dict[str, dict[str, Measure]]
+    doses: dict[str, DoseRule]
+    outcomes: dict[str, dict[str, OutcomeRule]]
+    adverse_events: tuple[AdverseEventRule, ...]
 
 
 @cache
@@ -77,26 +81,33 @@ def measure_patient(
     measures = clinic.measures.get(cohort, {})
     rows: list[dict[str, object]] = []
     paths: dict[str, dict[int, float]] = {}
+    leaning: dict[str, dict[str, float]] = {}
     for position, (name, measure) in enumerate(measures.items()):
-        rng = generator(seed, CLINIC, bleeds[0].patient, position) if bleeds else None
-        if rng is not None:
-            paths[name] = _path(clinic, measure, bleeds, chart, paths, rng)
+        if bleeds:
+            key = (bleeds[0].patient, position)
+            paths[name] = _path(clinic, measure, bleeds, chart, paths, generator(seed, CLINIC, *key))
+            leaning[name] = leanings(measure.items, generator(seed, ITEMS, *key))
     for bleed in bleeds:
         for name, measure in measures.items():
             if measure.chance is not None and bleed.day <= 1:
                 continue
             value, censored = _reported(measure, paths[name][bleed.day])
-            rows.append(
-                {
-                    "patient_id": patient_id,
-                    "visit": bleed.visit.name,
-                    "variable": name,
-                    "value": value,
-                    "unit": measure.unit,
-                    "censored": censored,
-                }
-            )
+            who: dict[str, object] = {"patient_id": patient_id, "visit": bleed.visit.name}
+            rows += [
+                {**who, "variable": variable, "value": number, "unit": measure.unit, "censored": censored}
+                for variable, number in _written(name, measure, value, leaning[name])
+            ]
     return rows
+
+
+def _written(name: str, measure: Measure, value: float, leaning: Mapping[str, float]) -> Iterator[tuple[str, float]]:
+    """Yield a measure as the clinic writes it: one value, or each item of a score as present or absent."""
+    if not measure.items:
+        yield name, value
+        return
+    present = present_items(measure.items, leaning, int(value))
+    for item in measure.items:
+        yield f"{name}.{item}", float(item in present)
 
 
 def decline(clinic: Clinic, cohort: str, patient: int, chart: Chart, seed: int) -> float:

@@ -1,9 +1,9 @@
-"""A virtual trial on disk: study.yaml, sheet, FCS files, clinical table, and the truth beside them."""
+"""A virtual trial on disk: study.yaml, sheet, FCS files, the clinic's tables, and the truth beside them."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from immunolab.simulate.biology import Composition, Patient, compose, draw_patie
 from immunolab.simulate.cells import Tube
 from immunolab.simulate.citeseq import biased, draw_library, load_citeseq, write_cells
 from immunolab.simulate.clinic import Chart, decline, load_clinic, measure_patient
+from immunolab.simulate.histories import Histories
 from immunolab.simulate.laboratory import Faults, Laboratory, TubeKind
 from immunolab.simulate.model import Model, Options, load_model
 from immunolab.simulate.schedule import PATIENT, SEQUENCING, VISIT, Bleed, generator, plan_bleeds, visit_missed
@@ -36,7 +37,7 @@ def simulate(
     confounded: bool = False,
     options: Options | None = None,
 ) -> None:
-    """Write a virtual trial: FCS files, sheet, study.yaml, measurements, and the truth in ``truth/``.
+    """Write a virtual trial: FCS files, sheet, study.yaml, the clinic's tables, and the truth in ``truth/``.
 
     Parameters
     ----------
@@ -65,12 +66,12 @@ def simulate(
     truth = TruthTables(study.model)
     sheet = [*study.write_samples(folder, truth), *study.write_controls(folder), *study.write_cells(folder, truth)]
     pd.DataFrame(sheet).convert_dtypes().to_csv(folder / "samples.csv", index=False)
-    measured = study.measurements()
-    if measured:
-        pd.DataFrame(measured).to_csv(folder / "measurements.csv", index=False)
+    tables = {name: rows for name, rows in study.clinical_tables().items() if rows}
+    for name, rows in tables.items():
+        pd.DataFrame(rows).to_csv(folder / f"{name}.csv", index=False)
     truth.write(folder / "truth", study.people, folds(study.model, trial, study.baseline, options))
     _write_options(study, folder / "truth" / "options.yaml")
-    _write_study_file(study, trial_id, bool(measured), folder)
+    _write_study_file(study, trial_id, tuple(tables), folder)
 
 
 def _check(trial: Trial, patients: int, visits: Sequence[str] | None, options: Options, folder: Path) -> None:
@@ -150,22 +151,29 @@ class VirtualTrial:
         planned = plan_bleeds(self.model, self.options, self.visits, self.n_patients, self.seed)
         return Laboratory(self.model, self.options, self.seed, max(bleed.batch for bleed in planned))
 
+    @cached_property
+    def histories(self) -> Histories:
+        """Doses, adverse events and outcomes of the patients."""
+        return Histories(self.trial, self.cohort, tuple(p.patient_id for p in self.people), self.seed)
+
     def attended(self, visits: Sequence[Visit]) -> list[Bleed]:
         """Return the visits that really took place, in order of patient and day."""
         planned = plan_bleeds(self.model, self.options, visits, self.n_patients, self.seed)
         last = self.trial.visits[-1]
         kept = []
         for bleed in planned:
+            if self.histories.over(bleed.patient, bleed.day):
+                continue
             worse = 0.0
             if bleed.visit == last:
-                worse = decline(load_clinic(), self.cohort, bleed.patient, self._chart({}), self.seed)
+                worse = decline(load_clinic(), self.cohort, bleed.patient, self._chart(bleed.patient, {}), self.seed)
             if not visit_missed(self.model, self.options, bleed, worse, self.seed):
                 kept.append(bleed)
         return kept
 
     def blood(self, bleed: Bleed) -> Composition:
         """Return a patient's blood at a visit; the same whichever other visits are asked for."""
-        rng, doses = generator(self.seed, VISIT, *bleed.key), self.trial.dosing.days
+        rng, doses = generator(self.seed, VISIT, *bleed.key), self.histories.doses[bleed.patient]
         return compose(self.model, self.baseline, self.people[bleed.patient], bleed.day, doses, self.options, rng)
 
     def write_samples(self, folder: Path, truth: TruthTables) -> Iterator[dict[str, object]]:
@@ -281,43 +289,49 @@ class VirtualTrial:
     def _strength(self) -> float:
         return 0.0 if self.options.null else self.options.effect
 
-    def measurements(self) -> list[dict[str, object]]:
-        """Return the clinical table: every planned visit of the design that took place."""
+    def clinical_tables(self) -> dict[str, list[dict[str, object]]]:
+        """Return the rows of every table the clinic hands over, by its key in study.yaml; some may be empty."""
+        bleeds = self.attended([v for v in self.trial.visits if not v.optional or v in self.visits])
+        last_seen = {self.people[bleed.patient].patient_id: bleed.day for bleed in bleeds}
+        return {"measurements": self.measurements(bleeds), **self.histories.tables(last_seen)}
+
+    def measurements(self, bleeds: Sequence[Bleed]) -> list[dict[str, object]]:
+        """Return the table of measurements of visits that took place."""
         clinic = load_clinic()
-        planned = [v for v in self.trial.visits if not v.optional or v in self.visits]
-        bleeds = self.attended(planned)
-        typical, doses = typical_patient(self.model), self.trial.dosing.days
-        usual = {
-            day: self._treg_percent(compose(self.model, self.baseline, typical, day, doses, self.options))
-            for day in {bleed.day for bleed in bleeds}
-        }
         rows: list[dict[str, object]] = []
         for number, patient in enumerate(self.people):
             own = [bleed for bleed in bleeds if bleed.patient == number]
-            chart = self._chart(self._treg_course(own, usual))
+            chart = self._chart(number, self._treg_course(own))
             rows += measure_patient(clinic, self.cohort, patient.patient_id, own, chart, self.seed) if own else []
         return rows
 
-    def _chart(self, treg_log_fold: dict[int, float]) -> Chart:
-        return Chart(max(self.trial.dosing.days), self._strength, treg_log_fold)
+    def _chart(self, patient: int, treg_log_fold: dict[int, float]) -> Chart:
+        return Chart(max(self.histories.doses[patient]), self._strength, treg_log_fold)
 
     def _treg_percent(self, blood: Composition) -> float:
         return expected_percent(self.model, blood, "Treg", "CD4")
 
-    def _treg_course(self, bleeds: Sequence[Bleed], usual: Mapping[int, float]) -> dict[int, float]:
-        """Return, by day, how far the log fold of Treg since the first visit departs from the usual one."""
-        excess = {b.day: float(np.log(self._treg_percent(self.blood(b)) / usual[b.day])) for b in bleeds}
+    def _treg_course(self, bleeds: Sequence[Bleed]) -> dict[int, float]:
+        """Return, by day, how far the log fold of Treg since the first visit departs from the usual one.
+
+        Usual is what a patient without any deviation would show after the same doses.
+        """
+        excess = {b.day: float(np.log(self._treg_percent(self.blood(b)) / self._usual_treg(b))) for b in bleeds}
         start = next(iter(excess.values()), 0.0)
         return {day: value - start for day, value in excess.items()}
 
+    def _usual_treg(self, bleed: Bleed) -> float:
+        typical, doses = typical_patient(self.model), self.histories.doses[bleed.patient]
+        return self._treg_percent(compose(self.model, self.baseline, typical, bleed.day, doses, self.options))
 
-def _write_study_file(study: VirtualTrial, trial_id: str | Path, measured: bool, folder: Path) -> None:
+
+def _write_study_file(study: VirtualTrial, trial_id: str | Path, tables: Sequence[str], folder: Path) -> None:
     name = str(trial_id)
     if study.trial.file and Path(trial_id).suffix:
         name = "trial.yaml"
         shutil.copyfile(trial_id, folder / name)
     settings: dict[str, object] = {"study": f"Virtual {study.cohort.upper()}", "trial": name, "sheet": "samples.csv"}
-    settings |= {"measurements": "measurements.csv"} if measured else {}
+    settings |= {name: f"{name}.csv" for name in tables}
     settings["panels"] = {kind.panel: {"strategy": study.model.panels[kind.panel].strategy} for kind in study.tubes}
     settings["comparison"] = _comparison(study)
     (folder / "study.yaml").write_text(dump_yaml(settings), encoding="utf-8")

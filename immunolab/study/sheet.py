@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from immunolab.config import Document, build, read_yaml
 from immunolab.errors import InputError, Problem, nearest
@@ -20,6 +20,7 @@ from immunolab.study.trial import Endpoint, Trial, load_trial
 __all__ = ["Comparison", "PanelChoice", "Sample", "Study", "load_study"]
 
 _STRATEGY_FILES = (".yaml", ".yml", ".xml", ".wsp")
+_TABLES = ("measurements", "adverse_events", "outcomes", "methods_module")
 _PHASES = ("baseline", "on_treatment", "follow_up")
 
 
@@ -54,6 +55,8 @@ class Study:
     panels : choices by panel name; the built-in choice stands under ``""``.
     doses : real doses by patient; a patient absent from it follows the trial's calendar.
     endpoints : what is compared, one denominator each.
+    dose_table : where the doses come from.
+    adverse_events, outcomes : tables of what happened to patients; see loaders.patient_events.
     methods_module : file with threshold methods of the lab's own.
     source : study.yaml itself.
     """
@@ -67,6 +70,9 @@ class Study:
     comparison: Comparison
     endpoints: tuple[Endpoint, ...]
     measurements: Path | None = None
+    dose_table: Path | None = None
+    adverse_events: Path | None = None
+    outcomes: Path | None = None
     methods_module: Path | None = None
     doses: dict[str, PatientDoses] = field(default_factory=dict)
     sheet: Path | None = None
@@ -121,6 +127,8 @@ class _StudyKeys:
     comparison: Comparison = field(default_factory=Comparison)
     measurements: str | None = None
     doses: str | None = None
+    adverse_events: str | None = None
+    outcomes: str | None = None
     methods_module: str | None = None
     endpoints: tuple[Endpoint, ...] = ()
 
@@ -143,8 +151,9 @@ def load_study(path: Path | str) -> Study:
     problems: list[Problem] = []
     trial = _collect(problems, lambda: _trial(keys, folder, document))
     panels = _panels(keys, folder, document, problems)
-    files = {name: _file(keys, name, folder, document, problems) for name in ("measurements", "methods_module")}
-    doses = _collect(problems, lambda: read_doses(_file(keys, "doses", folder, document, problems)))
+    files = {name: _file(keys, name, folder, document, problems) for name in _TABLES}
+    dose_table = _file(keys, "doses", folder, document, problems)
+    doses = _collect(problems, lambda: read_doses(dose_table))
     declared = tuple(keys.panels)
     samples = _collect(problems, lambda: read_samples(folder / keys.sheet, folder, trial, declared, doses or {}))
     if samples is not None and (trial or keys.trial is None):
@@ -161,6 +170,7 @@ def load_study(path: Path | str) -> Study:
         comparison=keys.comparison,
         endpoints=keys.endpoints or (trial.expanded_endpoints() if trial else default_endpoints()),
         doses=doses or {},
+        dose_table=dose_table,
         sheet=folder / keys.sheet,
         **files,
     )
@@ -204,13 +214,7 @@ def _trial(keys: _StudyKeys, folder: Path, document: Document) -> Trial | None:
         raise InputError([document.problem(("trial",), p.message, p.hint) for p in error.problems]) from None
 
 
-def _file(
-    keys: _StudyKeys,
-    name: Literal["measurements", "doses", "methods_module"],
-    folder: Path,
-    document: Document,
-    problems: list[Problem],
-) -> Path | None:
+def _file(keys: _StudyKeys, name: str, folder: Path, document: Document, problems: list[Problem]) -> Path | None:
     written = getattr(keys, name)
     return _existing(written, (name,), folder, document, problems) if written else None
 
