@@ -25,12 +25,13 @@ from immunolab.gating.strategy import (
     Strategy,
 )
 from immunolab.plots.calendar import Calendar, stretches
-from immunolab.plots.change import heatmap_of_change, ratio_decomposition, verdict_strip, waterfall
+from immunolab.plots.change import ratio_decomposition, verdict_strip, waterfall
 from immunolab.plots.clinical import correlation, responders, slope_pairs
 from immunolab.plots.courses import one_pager, spaghetti, swimmer
 from immunolab.plots.gate_views import gate_views, read_views, save_views
 from immunolab.plots.gates import contact_sheet, draw_contact_sheet, gate_drift, gate_panel
 from immunolab.plots.labels import EndpointLabel, bracket, label, labels, number, p_text, span
+from immunolab.plots.matrices import heatmap_of_change
 from immunolab.plots.quality import check_over_run
 from immunolab.plots.shifts import forest, paired_lines
 from immunolab.plots.style import SMALL, SUBSET_COLOURS, colour, figure, png, save

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from immunolab.plots.style import FOLLOW_UP, ON_CYCLE, SMALL
+from immunolab.plots.style import FOLLOW_UP, LATER_SEGMENT, ON_CYCLE, SMALL
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,12 +29,14 @@ class Calendar:
     phases : phase name to its first and last study day.
     visits : planned visit name to its target study day.
     patient_doses : patient_id to the study days of the doses really given, where known.
+    segments : name, first and last study day of the calendar's parts (induction, maintenance), in order.
     """
 
     doses: tuple[int, ...] = ()
     phases: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     visits: Mapping[str, int] = field(default_factory=dict)
     patient_doses: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    segments: tuple[tuple[str, int, int], ...] = ()
 
     def days(self, patient: str | None = None) -> tuple[int, ...]:
         """Return a patient's real dose days, or the planned ones where no real ones are known."""
@@ -48,6 +50,7 @@ def calendar(trial: Trial, patient_doses: Mapping[str, tuple[int, ...]] | None =
         {name: (phase.first_day, phase.last_day) for name, phase in trial.phases.items()},
         {visit.name: visit.target_day for visit in trial.visits},
         dict(patient_doses or {}),
+        tuple((part.name, part.first_day, part.last_day) for part in trial.dosing.segments),
     )
 
 
@@ -60,11 +63,23 @@ def stretches(days: tuple[int, ...]) -> list[tuple[int, int]]:
     return [(int(part[0]), int(part[-1])) for part in np.split(np.array(ordered), breaks)]
 
 
+def treatment(plan: Calendar, patient: str | None = None) -> list[tuple[int, int, str]]:
+    """Return first day, last day and tone of each stretch of treatment, cut where the calendar's segments meet."""
+    cuts = [first for _, first, _ in plan.segments[1:]]
+    found = []
+    for first, last in stretches(plan.days(patient)):
+        edges = [first, *(cut for cut in cuts if first < cut <= last)]
+        for start, end in zip(edges, [*(edge - 1 for edge in edges[1:]), last], strict=True):
+            later = any(start >= cut for cut in cuts)
+            found.append((start, end, LATER_SEGMENT if later else ON_CYCLE))
+    return found
+
+
 def shade(ax: Axes, plan: Calendar, patient: str | None = None, *, words: bool = True) -> None:
     """Shade treatment stretches and follow-up, and draw one tick a dose along the lower edge."""
     days = plan.days(patient)
-    for first, last in stretches(days):
-        ax.axvspan(first, last, color=ON_CYCLE, linewidth=0, zorder=0)
+    for first, last, tone in treatment(plan, patient):
+        ax.axvspan(first, last, color=tone, linewidth=0, zorder=0)
     if "follow_up" in plan.phases:
         first, last = plan.phases["follow_up"]
         first = max(first, max(days) + 1) if patient in plan.patient_doses and days else first
@@ -72,10 +87,8 @@ def shade(ax: Axes, plan: Calendar, patient: str | None = None, *, words: bool =
     edge = ax.get_xaxis_transform()
     ax.plot(days, np.full(len(days), 0.012), "|", transform=edge, color="#8A5A00", markersize=4, markeredgewidth=0.7)
     if words and days:
-        text = "shaded: treatment, one tick a dose" + ("; blue-grey: follow-up" if "follow_up" in plan.phases else "")
-        known = "" if not plan.patient_doses else " (planned)" if patient not in plan.patient_doses else " (as given)"
         ax.annotate(
-            text + known,
+            shade_words(plan, patient),
             (1, 1),
             (0, 2),
             xycoords="axes fraction",
@@ -85,6 +98,16 @@ def shade(ax: Axes, plan: Calendar, patient: str | None = None, *, words: bool =
             fontsize=SMALL,
             color="#555555",
         )
+
+
+def shade_words(plan: Calendar, patient: str | None = None) -> str:
+    """Return what the shades of a time axis are, in words."""
+    names = [name for name, _, _ in plan.segments]
+    what = f"{names[0]}, paler: {' and '.join(names[1:])}" if len(names) > 1 else "treatment"
+    text = f"shaded: {what}, one tick a dose" + ("; blue-grey: follow-up" if "follow_up" in plan.phases else "")
+    return text + (
+        "" if not plan.patient_doses else " (planned)" if patient not in plan.patient_doses else " (as given)"
+    )
 
 
 def week_ticks(ax: Axes, first: float, last: float) -> None:

@@ -1,4 +1,4 @@
-"""Change patient by patient: verdicts with intervals, waterfall, heatmap, and what a ratio's change is made of."""
+"""Change patient by patient: verdicts with intervals, waterfall, and what a ratio's change is made of."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pandas as pd
 from immunolab.plots.labels import EndpointLabel, back, bracket, folded, scale_word
 from immunolab.plots.style import (
     HALF,
+    MISSING,
     MM,
     NEUTRAL,
     SMALL,
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MULTIPLICATIVE = ("logit", "log")
-_MISSING = "#D9D9D9"
 
 
 @style()
@@ -131,48 +131,7 @@ def waterfall(
 def _group_colours(groups: Sequence[str]) -> dict[str, str]:
     palette = ("#009E73", "#D55E00", "#0072B2", "#E69F00", "#CC79A7", "#56B4E9")
     known = sorted(set(groups) - {"response not known"})
-    return {group: palette[i % len(palette)] for i, group in enumerate(known)} | {"response not known": _MISSING}
-
-
-@style()
-def heatmap_of_change(pairs: pd.DataFrame, named: Mapping[str, EndpointLabel], *, ax: Axes | None = None) -> Axes:
-    """Draw patients by endpoints: the log2 of each change in colour, the call as a symbol.
-
-    Endpoints on scales without a ratio (differences) are left out, by name, in the axis label.
-    """
-    ratio = pairs[pairs["shift_scale"].isin(_MULTIPLICATIVE)]
-    absent = [str(e) for e in dict.fromkeys(pairs["endpoint"]) if e not in set(ratio["endpoint"])]
-    patients, endpoints = list(dict.fromkeys(ratio["patient_id"])), list(dict.fromkeys(ratio["endpoint"]))
-    ax = axes(ax, WIDTH, heatmap_height(len(patients)))
-    table = ratio.pivot(index="patient_id", columns="endpoint", values="shift").reindex(
-        index=patients, columns=endpoints
-    )
-    values = table.to_numpy(dtype=float) / np.log(2)
-    reach = max(1.0, float(np.nanmax(np.abs(values)))) if np.isfinite(values).any() else 1.0
-    ax.set_facecolor(_MISSING)
-    picture = ax.imshow(np.ma.masked_invalid(values), cmap="PuOr", vmin=-reach, vmax=reach, aspect="auto")
-    for row in ratio.to_dict("records"):
-        at = endpoints.index(row["endpoint"]), patients.index(row["patient_id"])
-        strong = not pd.isna(row["shift"]) and abs(row["shift"]) / np.log(2) > 0.6 * reach
-        symbol = VERDICT_SYMBOLS[str(row["verdict"])] if not pd.isna(row["shift"]) else "–"
-        ax.text(*at, symbol, ha="center", va="center", fontsize=8, color="white" if strong else "black")
-    names = [named[e].short if e in named else e for e in endpoints]
-    ax.set_xticks(range(len(endpoints)), names, rotation=40, ha="right", rotation_mode="anchor")
-    ax.set_yticks(range(len(patients)), [str(p) for p in patients])
-    ax.tick_params(length=0, labelsize=SMALL)
-    for spine in ax.spines.values():
-        spine.set_visible(False)
-    bar = ax.figure.colorbar(picture, ax=ax, shrink=0.9, pad=0.01, aspect=25)
-    bar.set_label("log2 of odds ratio or fold, after / before")
-    bar.ax.tick_params(labelsize=SMALL)
-    left_out = f"; not on a ratio scale: {', '.join(absent)}" if absent else ""
-    ax.set_title(folded(f"▲ rise  ▼ fall  ● within noise  ○ not evaluable  – no pair (grey){left_out}", 110))
-    return ax
-
-
-def heatmap_height(n_patients: int) -> float:
-    """Return the height in inches at which `heatmap_of_change` gives every patient a row."""
-    return (52 + 5.0 * max(1, n_patients)) * MM
+    return {group: palette[i % len(palette)] for i, group in enumerate(known)} | {"response not known": MISSING}
 
 
 @style()

@@ -31,11 +31,11 @@ SUBSET_COLOURS = {
     "Th2": _SKY,
     "Tfr": _BLACK,
 }
-NEUTRAL = "#4D4D4D"
+NEUTRAL, MISSING = "#4D4D4D", "#D9D9D9"
 VERDICT_COLOURS = {"rise": "#542788", "fall": "#B35806", "within_noise": "#9E9E9E", "not_evaluable": "#FFFFFF"}
 VERDICT_SYMBOLS = {"rise": "▲", "fall": "▼", "within_noise": "●", "not_evaluable": "○"}
 VERDICT_MARKERS = {"rise": "^", "fall": "v", "within_noise": "o", "not_evaluable": "x"}
-ON_CYCLE, FOLLOW_UP = "#FBE3C0", "#E3EAF2"
+ON_CYCLE, LATER_SEGMENT, FOLLOW_UP = "#FBE3C0", "#FDF4E4", "#E3EAF2"
 ALARM = "#B00020"
 BATCH_COLOURS = (_BLUE, _ORANGE, _GREEN, _VERMILION, _PURPLE, _SKY, _BLACK, NEUTRAL)
 

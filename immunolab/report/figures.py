@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from immunolab.plots.agreement import method_plot
-from immunolab.plots.change import heatmap_height, heatmap_of_change, ratio_decomposition, strip_height, verdict_strip
+from immunolab.plots.change import ratio_decomposition, strip_height, verdict_strip
 from immunolab.plots.courses import one_pager, spaghetti
 from immunolab.plots.gates import gate_drift
 from immunolab.plots.labels import EndpointLabel
+from immunolab.plots.matrices import heatmap_height, heatmap_of_change
 from immunolab.plots.quality import check_over_run
 from immunolab.plots.shifts import forest, forest_height, paired_lines
 from immunolab.plots.style import HALF, MM, WIDTH, figure, save
