@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from immunolab.errors import GatingError
 from immunolab.events import Channel, Events, Spillover
 from immunolab.gating import apply, geometry
-from immunolab.gating.apply import counts_table, evaluate, memberships_frame, on_channels, sound
+from immunolab.gating.apply import counts_table, evaluate, memberships_frame, on_channels
+from immunolab.gating.soundness import sound
 from immunolab.gating.strategy import (
     Boolean,
     Declared,

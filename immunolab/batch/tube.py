@@ -142,9 +142,10 @@ class MeasureJob:
 
 def measure(job: MeasureJob) -> str:
     """Write one sample's folder: its tables, gates and gate views; return the sample_id."""
-    from immunolab.gating.apply import count_rows, evaluate, memberships_frame, on_channels, sound
+    from immunolab.gating.apply import count_rows, evaluate, memberships_frame, on_channels
     from immunolab.gating.exchange.gatingml_out import write_gatingml
     from immunolab.gating.imported import imported_rows
+    from immunolab.gating.soundness import sound
     from immunolab.gating.strategy_data import strategy_from_dict
     from immunolab.plots.gate_views import gate_views, save_views
     from immunolab.quality.events import check_events, check_gates

@@ -88,7 +88,7 @@ def _gate_problems(sample: Sample, panel: PanelGates, nothing: Events, fil: str)
             return []
     except ImmunolabError as error:
         return [Problem(str(sample.file), "", error.message, error.hint)]
-    from immunolab.gating.apply import problems
+    from immunolab.gating.soundness import problems
 
     found = (*panel.gates.unread_for(sample.file.name, fil), *problems(strategy, nothing))
     return [Problem(str(sample.file), p.place, p.message, p.hint) for p in found]

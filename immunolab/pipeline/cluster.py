@@ -20,8 +20,9 @@ from immunolab.clustering.som import Labels, Map, Matrix, train_map
 from immunolab.clustering.stability import stability
 from immunolab.errors import DataFileError, ImmunolabError, InputError, Problem, nearest
 from immunolab.events import Events
-from immunolab.gating.apply import evaluate, sound
+from immunolab.gating.apply import evaluate
 from immunolab.gating.rules import display_scale
+from immunolab.gating.soundness import sound
 from immunolab.gating.strategy import Memberships
 from immunolab.loaders.fcs import read_fcs, read_header
 from immunolab.pipeline.gate_tube import choose

@@ -18,9 +18,10 @@ from immunolab.gating.agreement import (
     read_csv,
     read_reference_counts,
 )
-from immunolab.gating.apply import count_rows, evaluate, memberships_frame, on_channels, sound
+from immunolab.gating.apply import count_rows, evaluate, memberships_frame, on_channels
 from immunolab.gating.exchange.imported import Workspace
 from immunolab.gating.exchange.workspace import read_workspace
+from immunolab.gating.soundness import sound
 from immunolab.gating.strategy import Memberships, Strategy
 from immunolab.pipeline.gates import GATE_FILES, Gates
 
