@@ -165,6 +165,19 @@ def test_no_valley_is_flagged_and_another_method_used() -> None:
     assert masks(fitted, tube)["pos"].mean() < 0.02
 
 
+def test_a_marker_that_naive_cells_carry_stands_under_them_when_it_has_no_valley() -> None:
+    # CCR7 in steps too small for a valley: the naive cells still carry it, and effector Tfh still lie below them
+    tube, kinds = planted_tube(4, weights={"th17": 3.0, "memory": 2.0, "tfh_quiet": 0.5})
+    fitted = fit(SURFACE, [tube])
+    placed = row(fitted, "CD4_naive", "CCR7")
+    assert placed["method"] == "internal_reference"
+    assert "no_valley" in placed["flag"]
+    assert 3.0 - 3 * 0.5 < placed["threshold"] < 3.0 - 0.5  # naive cells are planted at 3.0 with sd 0.5
+    called = masks(fitted, tube)
+    assert f1(called["CD4_naive"], kinds == "naive") > 0.95
+    assert f1(called["Tfh_eff"], kinds == "tfh") > 0.9
+
+
 def test_an_all_negative_sample_calls_next_to_nothing() -> None:
     tube, _ = planted_tube(4, weights={"treg": 0})
     fitted = fit(SURFACE, [tube])

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numba import njit
 
 from immunolab.gating.cards import Array, Card, Cut, Parameter, register
 
@@ -16,6 +17,7 @@ ENOUGH_EVENTS = 50
 _FEWEST = 5
 _BINS = 512
 _SIGNIFICANT = 3.0
+_EM_ROUNDS = 200
 Window = Sequence[float] | None
 
 
@@ -173,7 +175,7 @@ def main_mode(values: Array, *, side: str = "above") -> tuple[float, float]:
     return mode, float(np.median(np.abs(half - mode)) / 0.6745) if len(half) else 0.0
 
 
-def _em(values: Array, components: int, rounds: int = 200) -> tuple[Array, Array, Array]:
+def _em(values: Array, components: int) -> tuple[Array, Array, Array]:
     """Fit Gaussians on 512 bins, started at the middles of equal slices of the range."""
     low, high = (float(q) for q in np.quantile(values, [0.001, 0.999]))
     edges = np.linspace(low, high, _BINS + 1)
@@ -181,16 +183,38 @@ def _em(values: Array, components: int, rounds: int = 200) -> tuple[Array, Array
     centre = (edges[1:] + edges[:-1]) / 2
     mean = np.quantile(centre, (np.arange(components) + 0.5) / components)
     sd = np.full(components, max(np.ptp(centre) / (4 * components), 1e-9))
-    weight = np.full(components, 1 / components)
-    for _ in range(rounds):
-        share = weight * np.exp(-0.5 * ((centre[:, None] - mean) / sd) ** 2) / sd
-        share *= (counts / np.maximum(share.sum(axis=1), 1e-300))[:, None]
-        mass = np.maximum(share.sum(axis=0), 1e-9)
-        weight, mean = mass / mass.sum(), (share * centre[:, None]).sum(axis=0) / mass
-        floor = max(2 * (edges[1] - edges[0]), 1e-9)
-        sd = np.maximum(np.sqrt((share * (centre[:, None] - mean) ** 2).sum(axis=0) / mass), floor)
+    floor = max(2 * (edges[1] - edges[0]), 1e-9)
+    weight, mean, sd = _em_rounds(centre, counts, np.full(components, 1 / components), mean, sd, floor, _EM_ROUNDS)
     order = np.argsort(mean)
     return weight[order], mean[order], sd[order]
+
+
+@njit(nogil=True, cache=True)
+def _em_rounds(centre, counts, weight, mean, sd, floor, rounds):  # type: ignore[no-untyped-def]
+    """Rounds of expectation and maximisation over binned values; no sd falls below the floor."""
+    groups = len(mean)
+    share = np.empty(groups)
+    for _ in range(rounds):
+        mass, first, second = np.zeros(groups), np.zeros(groups), np.zeros(groups)
+        for i in range(len(centre)):
+            if counts[i] == 0.0:
+                continue
+            total = 1e-300
+            for j in range(groups):
+                z = (centre[i] - mean[j]) / sd[j]
+                share[j] = weight[j] * np.exp(-0.5 * z * z) / sd[j]
+                total += share[j]
+            for j in range(groups):
+                part = counts[i] * share[j] / total
+                offset = centre[i] - mean[j]
+                mass[j] += part
+                first[j] += part * offset
+                second[j] += part * offset * offset
+        mass = np.maximum(mass, 1e-9)
+        moved = first / mass
+        weight, mean = mass / mass.sum(), mean + moved
+        sd = np.maximum(np.sqrt(np.maximum(second / mass - moved * moved, 0.0)), floor)
+    return weight, mean, sd
 
 
 def _sided(values: Array, level: float | None, sign: float) -> float:
