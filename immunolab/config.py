@@ -115,7 +115,7 @@ class _Builder:
             return [self.value(item, (*place, index)) for index, item in enumerate(node.value)]
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node, place)
-        plain = isinstance(node, yaml.ScalarNode) and node.style is None and not node.tag.startswith("!")
+        plain = isinstance(node, yaml.ScalarNode) and not node.style and not node.tag.startswith("!")
         return _scalar(node.value) if plain else node.value
 
     def mapping(self, node: yaml.MappingNode, place: Place) -> dict[Any, Any]:
