@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from immunolab.plots.calendar import Calendar, shade, week_ticks
-from immunolab.plots.labels import EndpointLabel, bracket, folded, is_low, labels, scale_word
+from immunolab.plots.calendar import Calendar, shade, shade_words, week_ticks
+from immunolab.plots.labels import EndpointLabel, back, bracket, folded, is_low, labels, number, scale_word
 from immunolab.plots.style import MM, NEUTRAL, SMALL, VERDICT_COLOURS, VERDICT_SYMBOLS, WIDTH, axes, figure, style
 from immunolab.plots.values import value_axis
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_GREY = "#B5B5B5"
+PATIENT = "#B5B5B5"
 
 
 @style()
@@ -49,8 +49,8 @@ def spaghetti(
     visits = visit_order(rows, plan)
     shade(ax, plan, words=words)
     for _, own in rows.groupby("patient_id", sort=False):
-        _line(ax, own, visits, _GREY, 0.7)
-    _middle(ax, rows, visits, named.colour)
+        patient_line(ax, own, visits, PATIENT, 0.7)
+    visit_medians(ax, rows, visits, named.colour)
     value_axis(ax, named, rows["value"].to_numpy(dtype=float), room=0.2)
     days = [*rows["study_day"], *plan.doses]
     if days:
@@ -67,7 +67,7 @@ def visit_order(rows: pd.DataFrame, plan: Calendar) -> list[str]:
     return sorted(map(str, days.index), key=lambda v: (plan.visits.get(v, days[v]), v))
 
 
-def _line(ax: Axes, rows: pd.DataFrame, visits: Sequence[str], tint: str, width: float) -> None:
+def patient_line(ax: Axes, rows: pd.DataFrame, visits: Sequence[str], tint: str, width: float) -> None:
     """Draw one patient: points, and lines only between visits that follow each other."""
     ordered = rows.sort_values("study_day")
     for first, second in pairwise(ordered.to_dict("records")):
@@ -80,7 +80,8 @@ def _line(ax: Axes, rows: pd.DataFrame, visits: Sequence[str], tint: str, width:
         ax.plot(days, values, "o", color=tint, markersize=2.6, markerfacecolor=face, zorder=2)
 
 
-def _middle(ax: Axes, rows: pd.DataFrame, visits: Sequence[str], tint: str) -> None:
+def visit_medians(ax: Axes, rows: pd.DataFrame, visits: Sequence[str], tint: str, *, words: bool = True) -> None:
+    """Draw median and quartiles over patients at each visit's median day; ``words`` names visit and n above."""
     places, middles = [], []
     for visit in visits:
         own = rows[rows["visit"] == visit]
@@ -89,10 +90,11 @@ def _middle(ax: Axes, rows: pd.DataFrame, visits: Sequence[str], tint: str) -> N
         low, middle, high = np.quantile(own["value"].to_numpy(dtype=float), [0.25, 0.5, 0.75])
         day = float(own["study_day"].median())
         ax.plot([day, day], [low, high], color=tint, linewidth=3.2, alpha=0.35, solid_capstyle="butt", zorder=3)
-        ax.annotate(
-            f"{visit}\nn = {len(own)}", (day, 1), (0, -1), xycoords=ax.get_xaxis_transform(),
-            textcoords="offset points", ha="center", va="top", fontsize=SMALL, color=NEUTRAL,
-        )  # fmt: skip
+        if words:
+            ax.annotate(
+                f"{visit}\nn = {len(own)}", (day, 1), (0, -1), xycoords=ax.get_xaxis_transform(),
+                textcoords="offset points", ha="center", va="top", fontsize=SMALL, color=NEUTRAL,
+            )  # fmt: skip
         places.append(day)
         middles.append(float(middle))
     ax.plot(places, middles, "-o", color=tint, linewidth=2, markersize=5, zorder=4)
@@ -108,7 +110,7 @@ def one_pager(
     definitions: Mapping[str, str] | None = None,
     most: int = 8,
 ) -> Figure:
-    """Return one page of one patient: every endpoint over study days with doses, and its verdict.
+    """Return one page of one patient: every endpoint over one axis of study days with doses, and its verdict.
 
     Parameters
     ----------
@@ -127,16 +129,18 @@ def one_pager(
     fig = figure(WIDTH, height * MM, layout=None)
     grid = fig.subplots(rows, 2, squeeze=False)
     fig.subplots_adjust(0.085, 12 / height, 0.99, 1 - 15 / height, wspace=0.2, hspace=0.5)
+    days = [*own.loc[own["endpoint"].isin(chosen), "study_day"], *plan.days(patient)]
     for name, ax in zip(chosen, grid.flat, strict=False):  # a last panel may stay empty
         visits = visit_order(values[values["endpoint"] == name], plan)
         _patient_panel(axes(ax), own[own["endpoint"] == name], named[name], visits, plan, patient)
+        week_ticks(ax, min(days), max(days))
+        ax.set(xlim=(min(days) - 4, max(days) + 6), xlabel="")
         _verdict_words(ax, pairs[(pairs["patient_id"] == patient) & (pairs["endpoint"] == name)])
     for ax in list(grid.flat)[len(chosen) :]:
         ax.set_axis_off()
     for ax in list(grid.flat)[max(0, len(chosen) - 2) : len(chosen)]:
         ax.set_xlabel("week (from actual study day)")
-    days = "doses as given" if patient in plan.patient_doses else "doses as planned"
-    text = f"{patient}: shaded where treated, one tick a dose ({days}); open: below quantification"
+    text = f"{patient}; {shade_words(plan, patient)}; open: below quantification"
     fig.text(0.012, 1 - 2 / height, text, fontsize=9, va="top")
     return fig
 
@@ -159,14 +163,10 @@ def _patient_panel(
     ax: Axes, rows: pd.DataFrame, named: EndpointLabel, visits: Sequence[str], plan: Calendar, patient: str
 ) -> None:
     shade(ax, plan, patient, words=False)
-    _line(ax, rows, visits, named.colour, 1.4)
+    patient_line(ax, rows, visits, named.colour, 1.4)
     value_axis(ax, named, rows["value"].to_numpy(dtype=float), room=0.2)
     ax.set_ylabel(folded(named.quantity, 22), fontsize=SMALL)
     ax.set_title(named.population, loc="left", weight="bold", color=named.colour)
-    days = [*rows["study_day"], *plan.days(patient)]
-    week_ticks(ax, min(days), max(days))
-    ax.set_xlim(min(days) - 4, max(days) + 6)
-    ax.set_xlabel("")
 
 
 def _verdict_words(ax: Axes, pairs: pd.DataFrame) -> None:
@@ -174,7 +174,9 @@ def _verdict_words(ax: Axes, pairs: pd.DataFrame) -> None:
         verdict = str(row["verdict"])
         tint = VERDICT_COLOURS[verdict] if verdict in ("rise", "fall") else NEUTRAL
         words = f"{VERDICT_SYMBOLS[verdict]} {verdict.replace('_', ' ')}"
-        if not pd.isna(row["shift"]):
+        if not pd.isna(row["shift"]) and pd.isna(row["ci_low"]):  # nothing is known of its noise, so there is no call
+            words = f"{scale_word(row['shift_scale'])} {number(back(row['shift'], row['shift_scale']))}"
+        elif not pd.isna(row["shift"]):
             change = bracket(row["shift"], row["ci_low"], row["ci_high"], row["shift_scale"])
             words += f": {scale_word(row['shift_scale'])} {change}"
         ax.set_title(words, color=tint, fontsize=SMALL, loc="right")
@@ -217,7 +219,7 @@ def swimmer(
             lanes,
             shape,
             color=tint,
-            markersize=6,
+            markersize=5,
             label=f"{kind} (n = {own['patient_id'].nunique()})",
             zorder=3,
         )
