@@ -89,7 +89,8 @@ def _rows(
         name = endpoint.score
         found = scores[scores["score"] == name]
     else:
-        name = endpoint.variable or endpoint.id
+        name = endpoint.variable or endpoint.assay or ""
+        name = name if (measurements["variable"] == name).any() else endpoint.variable or endpoint.id
         found = measurements[measurements["variable"] == name]
     for record in found.to_dict("records"):
         yield _row(desk, endpoint, name, record)

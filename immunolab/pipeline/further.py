@@ -25,7 +25,8 @@ def further_tables(
 
     visits (every visit, not only the two compared), noise (what verdicts rest on), log_ratios (shares of one
     parent against their median sibling), arms, power (from this study's own spread), responders and scores,
-    shifts_by_response (descriptive) and correlations (exploratory).
+    shifts_by_response (descriptive), correlations (exploratory), and what happened to patients: adverse_events,
+    time_to_event, survival, suppression.
     """
     tables = {
         name: _joined(getattr(comparison, name) for comparison in comparisons)
@@ -33,6 +34,7 @@ def further_tables(
     }
     tables["power"] = power_table(pairs)
     if clinic is not None:
+        tables |= clinic.events
         subsets = {e.id for e in endpoints if e.kind == "subset"}
         own = pairs[pairs["endpoint"].isin(subsets)]
         tables["shifts_by_response"] = _by_response(own, clinic.scores, endpoints)

@@ -13,7 +13,8 @@ import pandas as pd
 
 from immunolab.batch.store import Store, file_sha256, write_atomically
 from immunolab.batch.workers import Failure
-from immunolab.comparison.plan import Noise, Plan
+from immunolab.clinical.suppression import VARIABLE as SUPPRESSION_VARIABLE
+from immunolab.comparison.plan import Noise, Plan, Scale
 from immunolab.comparison.table import Comparison, compare_endpoints
 from immunolab.errors import ComparisonError, ImmunolabError, InputError
 from immunolab.pipeline.cell_tables import CellTables, agreement_tables, cell_tables
@@ -44,7 +45,7 @@ from immunolab.tables import (
 )
 
 _UNSTATED_NOISE_DF = 20
-_NOT_PAIRED = ("responder_proportion", "event_count", "time_to_event", "assay")
+_NOT_PAIRED = ("responder_proportion", "event_count", "time_to_event")
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,7 @@ def finish(
     for table in ALL.values():
         if table.name in tables.frames:
             table.write(tables[table.name], store.root / "tables" / f"{table.name}.csv")
-    if clinic:
+    if clinic and study.measurements:
         _write_clinic(clinic, store)
     further = further_tables(tables.comparisons, tables["pairs"], tables.endpoints, clinic, seed) | dict(tables.further)
     for name, frame in further.items():
@@ -329,9 +330,10 @@ def _compare(
         sets.setdefault((visits, family_of(name)), []).append(name)
     compared, comparisons = [], []
     for (contrast, _), names in sets.items():
-        plan = _plan(study, contrast, [declared[n] for n in names if n in declared])
+        own = rows[rows["endpoint"].isin(names)]
+        plan = _plan(study, contrast, [declared[n] for n in names if n in declared], _scales(own))
         try:
-            comparisons.append(compare_endpoints(rows[rows["endpoint"].isin(names)], plan))
+            comparisons.append(compare_endpoints(own, plan))
             compared.append(Compared(plan, tuple(names)))
         except ComparisonError as error:
             notes.append(f"{contrast[1]} against {contrast[0]}: {error.message} ({', '.join(names)})")
@@ -348,12 +350,19 @@ def _contrast(study: Study, endpoint: Endpoint) -> tuple[str, str] | None:
     return study.contrast_of(endpoint)
 
 
-def _plan(study: Study, contrast: tuple[str, str], endpoints: Sequence[Endpoint]) -> Plan:
+def _scales(rows: pd.DataFrame) -> dict[str, Scale]:
+    """Return the scale of endpoints whose unit does not tell it: an inhibition is % but can be below 0."""
+    signed = rows.loc[rows["population"] == SUPPRESSION_VARIABLE, "endpoint"]
+    return {str(name): "identity" for name in signed.unique()}
+
+
+def _plan(study: Study, contrast: tuple[str, str], endpoints: Sequence[Endpoint], scales: Mapping[str, Scale]) -> Plan:
     batches = {s.sample_id: s.batch for s in study.samples if s.batch}
     return Plan(
         before=contrast[0],
         after=contrast[1],
         roles={e.id: e.role for e in endpoints},
+        scales=scales,
         noise=_noise(study.comparison.noise, endpoints),
         batch=batches if len(set(batches.values())) > 1 else {},
         unbatched=tuple(e.id for e in endpoints if e.kind != "subset"),  # a tube's batch says nothing of the clinic

@@ -110,6 +110,13 @@ def _phase(
     return phase, flags
 
 
+def treatment_end(trial: Trial, recorded: PatientDoses | None = None) -> int | None:
+    """Return the last study day that counts as on treatment, for a patient's doses; None when no phase says so."""
+    if "on_treatment" not in trial.phases:
+        return None
+    return _extent(trial, "on_treatment", recorded.days if recorded else trial.dosing.days)[1]
+
+
 def _extent(trial: Trial, name: str, days: tuple[int, ...]) -> tuple[int, int]:
     phase = trial.phases[name]
     if not phase.follows_doses or not days or not trial.dosing.days:

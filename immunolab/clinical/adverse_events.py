@@ -1,0 +1,113 @@
+"""Adverse events by term and phase: patients and events, worst grades, exact intervals, rates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from immunolab.clinical.followed import Followed
+from immunolab.clinical.proportions import proportion
+from immunolab.tables import Column, Table
+
+ANY = "any adverse event"
+PHASES = ("baseline", "on_treatment", "follow_up")
+_GRADES = (1, 2, 3, 4, 5)
+_DAYS_PER_YEAR = 365.25
+
+ADVERSE_EVENTS = Table(
+    "adverse_events",
+    "adverse events by term and phase, with Clopper-Pearson 95 % intervals",
+    (
+        Column("cohort", "text", "study arm or cohort; empty when the sheet names none", nullable=True),
+        Column(
+            "phase",
+            "text",
+            "when the event began: before the first dose, until treatment ends, later",
+            "",
+            False,
+            PHASES,
+        ),
+        Column("term", "text", f"the event; '{ANY}' counts all terms together"),
+        Column("n_patients", "integer", "patients treated: all of the cohort", "patients", low=0),
+        Column("n_with_event", "integer", "of these, patients with the event at least once", "patients", low=0),
+        Column("percent", "number", "100 n_with_event / n_patients", "%", True),
+        Column("ci_low", "number", "lower 95 % limit", "%", True),
+        Column("ci_high", "number", "upper 95 % limit", "%", True),
+        Column("n_events", "integer", "events, repeated ones counted each time", "events", low=0),
+        Column("n_serious", "integer", "serious events; empty when the table does not ask", "events", True, low=0),
+        Column("n_related", "integer", "related events; empty when the table does not ask", "events", True, low=0),
+        *(
+            Column(f"grade_{grade}", "integer", f"patients whose worst grade of it is {grade}", "patients", low=0)
+            for grade in _GRADES
+        ),
+        Column("not_graded", "integer", "patients with the event, none of it graded", "patients", low=0),
+        Column("patient_years", "number", "time followed in the phase; empty before the first dose", "years", True),
+        Column("events_per_patient_year", "number", "n_events / patient_years", "1/year", True),
+    ),
+    key=("cohort", "phase", "term"),
+)
+
+
+def adverse_events_table(events: pd.DataFrame, patients: Sequence[Followed]) -> pd.DataFrame:
+    """Return adverse events by cohort, phase and term, the commonest term first.
+
+    Events before the first dose stand apart in the phase ``baseline``; an event of day 1 counts as after the dose.
+    A patient with a term several times counts once in ``n_with_event`` and each time in ``n_events``. Rates are of
+    the days from the first dose to the last day known of each patient; events of one patient hang together, so no
+    interval is given for them.
+
+    Parameters
+    ----------
+    events : as read by `loaders.patient_events.read_adverse_events`.
+    patients : everybody, with the time followed.
+
+    Returns
+    -------
+    Rows of `ADVERSE_EVENTS`; each cohort and phase has its row of all terms, even without an event.
+    """
+    known = {patient.patient_id: patient for patient in patients}
+    pairs = zip(events["patient_id"].astype(str), events["study_day"].astype(int), strict=True)
+    placed = events.assign(phase=[known[patient].phase(day) for patient, day in pairs])
+    rows: list[dict[str, object]] = []
+    for cohort in dict.fromkeys(patient.cohort for patient in patients):
+        own = [patient for patient in patients if patient.cohort == cohort]
+        of_cohort = placed[placed["patient_id"].isin({patient.patient_id for patient in own})]
+        for phase in PHASES:
+            there = of_cohort[of_cohort["phase"] == phase]
+            by_term = {str(term): group for term, group in there.groupby("term", sort=True)}
+            ranked = sorted(by_term, key=lambda term: -by_term[term]["patient_id"].nunique())
+            for term in (ANY, *ranked):
+                rows.append(
+                    {
+                        "cohort": cohort or None,
+                        "phase": phase,
+                        "term": term,
+                        **_counts(by_term.get(term, there), own, phase),
+                    }
+                )
+    return ADVERSE_EVENTS.frame(rows)
+
+
+def _counts(events: pd.DataFrame, patients: Sequence[Followed], phase: str) -> dict[str, object]:
+    share = proportion(int(events["patient_id"].nunique()), len(patients))
+    worst = events.groupby("patient_id")["grade"].max().astype("Float64")
+    years = None if phase == "baseline" else sum(p.days_in(phase) for p in patients) / _DAYS_PER_YEAR
+    return {
+        "n_patients": share.n,
+        "n_with_event": share.n_responders,
+        "percent": share.percent,
+        "ci_low": share.ci_low,
+        "ci_high": share.ci_high,
+        "n_events": len(events),
+        **{f"n_{word}": _yes(events[word]) for word in ("serious", "related")},
+        **{f"grade_{grade}": int((worst == grade).sum()) for grade in _GRADES},
+        "not_graded": int(worst.isna().sum()),
+        "patient_years": years,
+        "events_per_patient_year": len(events) / years if years else None,
+    }
+
+
+def _yes(answers: pd.Series) -> int | None:
+    """Return how many events were answered yes; None where the table does not ask."""
+    return int((answers == "yes").sum()) if answers.notna().all() else None

@@ -1,0 +1,148 @@
+"""Treg suppression assay: percent inhibition at several Treg to responder ratios, summed up as one value a visit."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from immunolab.errors import InputError, Problem
+from immunolab.tables import Column, Table
+
+VARIABLE = "Treg_suppression"
+_NAME = re.compile(r"treg[ _]suppression\b[ ._]*(.*)", re.IGNORECASE)
+_RATIO = re.compile(r"(\d+(?:\.\d+)?)\s*:\s*(\d+(?:\.\d+)?)")
+
+SUPPRESSION = Table(
+    "suppression",
+    "the suppression assay's curve at every visit",
+    (
+        Column("patient_id", "text", "the patient's study code"),
+        Column("visit", "text", "visit label"),
+        Column("ratio", "text", "Treg to responder cells"),
+        Column("treg_per_responder", "number", "the ratio as a number"),
+        Column("percent_inhibition", "number", "100 (1 - proliferation with Treg / without)", "%", high=100),
+        Column("censored", "text", "below or above the assay's limits", "", True, ("below", "above")),
+    ),
+    key=("patient_id", "visit", "treg_per_responder"),
+)
+
+
+def mean_inhibition(ratios: Any, inhibition: Any) -> float:
+    """Return the area under percent inhibition over the log of the ratio, divided by the log range it spans.
+
+    Straight lines join the points (trapezoids), so the value is the mean inhibition over the titration, in percent,
+    whatever the base of the logarithm.
+
+    Parameters
+    ----------
+    ratios : Treg for one responder cell, at least two different ones.
+    inhibition : percent at each.
+    """
+    x, y = np.log(np.asarray(ratios, dtype=float)), np.asarray(inhibition, dtype=float)
+    order = np.argsort(x)
+    x, y = x[order], y[order]
+    return float(np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2) / (x[-1] - x[0]))
+
+
+def suppression_curves(measurements: pd.DataFrame) -> pd.DataFrame:
+    """Return rows of `SUPPRESSION` for the variables ``Treg_suppression.1:2`` and so on.
+
+    Raises
+    ------
+    InputError
+        Names without a ratio, units other than %, more than 100 % inhibition, a ratio that stands twice at a
+        visit, a summary given beside its ratios: all at once, by row and column.
+    """
+    rows: list[dict[str, object]] = []
+    problems: list[Problem] = []
+    seen: dict[tuple[str, str, float], object] = {}
+    columns = ["patient_id", "visit", "variable", "value", "unit", "censored"]
+    named = measurements[measurements["variable"].astype(str).str.match(_NAME)]
+    for index, record in zip(named.index, named[columns].to_dict("records"), strict=True):
+        number = measurements["row"].get(index, index) if "row" in measurements else index
+        if record["variable"] == VARIABLE or pd.isna(record["value"]):
+            continue
+        ratio, faults = _checked(record)
+        who = str(record["patient_id"]), str(record["visit"])
+        first = seen.setdefault((*who, ratio), number)
+        if first != number and not faults:
+            faults.append(("variable", f"its ratio stands in row {first} already", "keep one value a ratio"))
+        file = str(measurements.attrs.get("file", "measurements"))
+        problems += [
+            Problem(file, f"row {number}, column {column}", f"{record['variable']}: {text}", hint)
+            for column, text, hint in faults
+        ]
+        if not faults:
+            rows.append(
+                {
+                    "patient_id": who[0],
+                    "visit": who[1],
+                    "ratio": _ratio_text(str(record["variable"])),
+                    "treg_per_responder": ratio,
+                    "percent_inhibition": float(record["value"]),
+                    "censored": record["censored"],
+                }
+            )
+    problems += _beside(measurements, {key[:2] for key in seen})
+    if problems:
+        raise InputError(problems)
+    return SUPPRESSION.frame(rows)
+
+
+def _ratio_text(variable: str) -> str:
+    found = _NAME.match(variable)
+    return re.sub(r"\s", "", found.group(1)) if found else ""
+
+
+def _checked(record: dict[Any, Any]) -> tuple[float, list[tuple[str, str, str]]]:
+    """Return Treg for one responder cell, and (column, fault, hint) of everything that is wrong."""
+    faults = []
+    found = _RATIO.fullmatch(_ratio_text(str(record["variable"])))
+    parts = tuple(map(float, found.groups())) if found else (0.0, 0.0)
+    if not all(parts):
+        faults.append(("variable", "names no ratio of Treg to responder cells", f"write {VARIABLE}.1:2"))
+    if pd.isna(record["unit"]) or record["unit"] not in ("%", "percent"):
+        written = "no unit" if pd.isna(record["unit"]) else f"unit '{record['unit']}'"
+        faults.append(("unit", f"{written}, needed is %", "percent inhibition: 100 (1 - with Treg / without)"))
+    if record["value"] > 100:
+        hint = "percent inhibition: 100 (1 - with Treg / without); negative where Treg add to it"
+        faults.append(("value", f"{record['value']:g} % inhibition is more than all", hint))
+    return (parts[0] / parts[1] if all(parts) else math.nan), faults
+
+
+def _beside(measurements: pd.DataFrame, titrated: set[tuple[str, str]]) -> Iterator[Problem]:
+    for index, record in measurements[measurements["variable"] == VARIABLE].iterrows():
+        if (str(record["patient_id"]), str(record["visit"])) in titrated:
+            number = record.get("row", index)
+            file = str(measurements.attrs.get("file", "measurements"))
+            text = f"{VARIABLE} is given beside its ratios, which it is computed from"
+            yield Problem(file, f"row {number}, column variable", text, "keep the ratios or the summary")
+
+
+def with_suppression(measurements: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
+    """Return measurements with a row ``Treg_suppression`` (mean inhibition, %) for every visit of the assay.
+
+    All visits of a patient are summed up over the same ratios: a visit that lacks one of them, or a patient with one
+    ratio only, has no value and the flag ``not_evaluable``.
+    """
+    if curves.empty:
+        return measurements
+    days = measurements.dropna(subset=["study_day"]).drop_duplicates(["patient_id", "visit"])
+    day_of = days.set_index(["patient_id", "visit"])["study_day"].to_dict()
+    rows = []
+    for patient, own in curves.groupby("patient_id", sort=False):
+        wanted = set(own["treg_per_responder"])
+        for visit, titration in own.groupby("visit", sort=False):
+            whole = len(wanted) > 1 and set(titration["treg_per_responder"]) == wanted
+            value = mean_inhibition(titration["treg_per_responder"], titration["percent_inhibition"]) if whole else None
+            flags = [] if whole else ["not_evaluable"]
+            flags += ["censored_part"] if titration["censored"].notna().any() else []
+            who = {"patient_id": patient, "visit": visit, "study_day": day_of.get((patient, visit))}
+            rows.append({**who, "variable": VARIABLE, "value": value, "unit": "%", "flag": ";".join(flags)})
+    added = pd.DataFrame(rows).astype({"study_day": "Int64", "value": "float64"})
+    return pd.concat([measurements, added], ignore_index=True)
