@@ -233,6 +233,8 @@ def registered_grid(run: RunTables) -> Grid:
     """Return every endpoint the trial registers, and whether this run computed it."""
     shifts, have = run["shifts"], set(run["endpoints"]["endpoint"])
     compared = set(shifts["endpoint"])
+    timed = run.tables.get("time_to_event")
+    estimated = set() if timed is None else set(timed["endpoint"])
     frame = pd.DataFrame(
         [
             {
@@ -244,6 +246,8 @@ def registered_grid(run: RunTables) -> Grid:
                 "source": e.source.replace("_", " "),
                 "state": "compared"
                 if e.id in compared
+                else "estimated, not tested"
+                if e.id in estimated
                 else "measured, not compared"
                 if e.id in have
                 else "not computed",

@@ -14,6 +14,7 @@ from immunolab.report import flow, methods
 from immunolab.report.answer import answers, standing
 from immunolab.report.clinic_figures import clinic_figures
 from immunolab.report.contact import Apply, Sheet, contact_sheets
+from immunolab.report.event_figures import event_figures
 from immunolab.report.figures import Written, cohort_figures, run_figures, unique, write_figure
 from immunolab.report.grid import Grid, grid
 from immunolab.report.manifest import write_manifest
@@ -25,6 +26,9 @@ _OTHERS = {  # tables beyond the declared ones, as the comparison names them
     "log_ratios": "Shares of one parent against their median sibling: what remains when one share cannot push another",
     "shifts_by_response": "Change by clinical response: descriptive, response is known only afterwards",
     "correlations": "Change of cells against change of the clinic: exploratory",
+    "time_to_event": "Time to event: Kaplan-Meier, described without a test",
+    "survival": "Time to event, day by day",
+    "adverse_events": "Adverse events by phase; those before the first dose stand apart",
     "visits": "Every visit, not only those compared",
     "noise": "Assay noise that the calls of patients rest on",
     "power": "What the next cohort could see, from this study's own spread",
@@ -64,7 +68,9 @@ def write_report(run: RunTables, out: Path, *, jobs: int = 1) -> Path:
     folder = out / "figures"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    of_cohorts = (f for c in run.cohorts for f in (*cohort_figures(run, c), *clinic_figures(run, c)))
+    of_cohorts = (
+        f for c in run.cohorts for f in (*cohort_figures(run, c), *clinic_figures(run, c), *event_figures(run, c))
+    )
     made = list(unique((*of_cohorts, *run_figures(run))))
     with _several(jobs) as apply:
         pictures = list(apply(partial(write_figure, folder=folder), made))

@@ -1,0 +1,68 @@
+"""Figures of what happened to patients and of the suppression assay, each only where the run has its table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import pandas as pd
+
+from immunolab.plots.events import suppression_curves, survival_curve
+from immunolab.plots.style import HALF, MM, WIDTH
+from immunolab.report.figures import ReportFigure, figure_name, of_cohort, on_axes
+from immunolab.report.run_tables import RunTables, in_cohort
+
+
+def event_figures(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
+    """Yield a cohort's Kaplan-Meier curves and the curves of its suppression assay."""
+    yield from _survival(run, cohort)
+    yield from _suppression(run, cohort)
+
+
+def _survival(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
+    summary, curves = run.tables.get("time_to_event"), run.tables.get("survival")
+    if summary is None or curves is None:
+        return
+    for _, row in summary[in_cohort(summary, cohort)].iterrows():
+        own = curves[in_cohort(curves, cohort) & (curves["endpoint"] == row["endpoint"])]
+        lacking = int(row["n_patients"] - row["n_with_outcome"])
+        caption = (
+            f"Time to {row['endpoint']}{of_cohort(cohort)}, from the first dose. {row['method']}. Ticks: censored "
+            f"patients. Under the axis: planned visits with the patients still at risk. {row['n_with_outcome']} "
+            f"patients, {row['n_events']} events"
+            + (f"; {lacking} patients without an outcome are left out." if lacking else ".")
+        )
+        draw = partial(on_axes, partial(survival_curve, own, row), WIDTH, 70 * MM)
+        name = figure_name("survival", str(row["endpoint"]), cohort)
+        yield ReportFigure(name, "clinic", caption, draw, own, wide=True, cohort=cohort)
+
+
+def _suppression(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
+    table = run.tables.get("suppression")
+    if table is None:
+        return
+    patients = {s.patient_id for s in run.samples if s.cohort == cohort}
+    own = table[table["patient_id"].isin(patients)]
+    visits = _visits(run, own)
+    shown = own[own["visit"].isin(visits)]
+    if shown.empty:
+        return
+    caption = (
+        f"Suppression assay{of_cohort(cohort)}: percent inhibition of responder cells at each Treg to responder ratio, "
+        f"{' and '.join(visits)}; thin lines patients, thick lines medians. The mean inhibition over the log of the "
+        "ratio is the value that is compared."
+    )
+    draw = partial(on_axes, partial(suppression_curves, shown, visits), HALF, 75 * MM)
+    yield ReportFigure(figure_name("suppression", cohort), "clinic", caption, draw, shown, cohort=cohort)
+
+
+def _visits(run: RunTables, table: pd.DataFrame) -> tuple[str, ...]:
+    """Return the visits of the assay's registered contrast, else all that were measured."""
+    for endpoint in run.endpoints:
+        if (
+            endpoint.statistic == "assay"
+            and endpoint.contrast
+            and endpoint.assay in set(run["endpoints"]["population"])
+        ):
+            return endpoint.contrast
+    return tuple(dict.fromkeys(table["visit"].astype(str)))
