@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from immunolab.clinical import components, covariate_rows, endpoint_rows, scores
+from immunolab.clinical import components, context_rows, endpoint_rows, scores
 from immunolab.clinical.definitions import definitions
 from immunolab.comparison.plan import Plan
 from immunolab.comparison.table import compare_endpoints
@@ -80,14 +80,25 @@ def test_components_are_those_the_trial_asks_for() -> None:
 
 def test_covariates_are_shown_and_not_compared(tmp_path: Path) -> None:
     frame = measured(("P1", "W0", "prednisone", 20.0), ("P1", "W12", "prednisone", 7.5), ("P1", "W0", "CRP", 9.0))
-    sclerosis = study("iim_nct04062019", tmp_path)
-    found = covariate_rows(sclerosis, frame)
+    myositis_study = study("iim_nct04062019", tmp_path)
+    found = context_rows(myositis_study, frame, scores(frame, myositis_study.trial))
     assert found[["endpoint", "visit", "study_day", "value"]].values.tolist() == [
         ["prednisone", "W0", 1, 20.0],
         ["prednisone", "W12", 85, 7.5],
     ]
-    assert "prednisone" not in set(endpoint_rows(sclerosis, frame, scores(frame, sclerosis.trial))["population"])
-    assert covariate_rows(study("pmr_nct04062006", tmp_path), frame).empty  # there it is an endpoint
+    assert "prednisone" not in set(
+        endpoint_rows(myositis_study, frame, scores(frame, myositis_study.trial))["population"]
+    )
+    rheuma = study("pmr_nct04062006", tmp_path)
+    assert context_rows(rheuma, frame, scores(frame, rheuma.trial)).empty  # there it is an endpoint
+
+
+def test_what_slopes_are_fitted_to_is_shown(tmp_path: Path) -> None:
+    rows = [("P1", v, n, x) for n, x in (("ALSFRS_R", 40.0), ("FVC", 90.0)) for v in ("W0", "W24", "W48")]
+    frame, als = measured(*rows), study("als_nct04952155", tmp_path)
+    found = context_rows(als, frame, scores(frame, als.trial))
+    assert found.groupby("endpoint")["value"].agg(list).to_dict() == {"ALSFRS_R": [40.0] * 3, "FVC": [90.0] * 3}
+    assert found["study_day"].tolist() == [1, 169, 337] * 2
 
 
 def test_a_slope_is_of_a_period_and_of_no_day(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from immunolab.clinical.adverse_events import ADVERSE_EVENTS, adverse_events_table
 from immunolab.clinical.components import COMPONENTS, components
-from immunolab.clinical.endpoints import covariate_rows, endpoint_rows
+from immunolab.clinical.endpoints import context_rows, endpoint_rows
 from immunolab.clinical.evaluate import SCORES, scores
 from immunolab.clinical.followed import followed, study_patients
 from immunolab.clinical.patients import with_visits
@@ -22,7 +22,7 @@ __all__ = [
     "adverse_events_table",
     "compare_proportions",
     "components",
-    "covariate_rows",
+    "context_rows",
     "endpoint_rows",
     "followed",
     "proportion",

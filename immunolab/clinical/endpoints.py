@@ -40,13 +40,20 @@ def endpoint_rows(study: Study, measurements: pd.DataFrame, scores: pd.DataFrame
     return ENDPOINTS.frame(rows)
 
 
-def covariate_rows(study: Study, measurements: pd.DataFrame) -> pd.DataFrame:
-    """Return rows of `tables.ENDPOINTS` for the trial's covariates that are no endpoint: to be shown, not compared."""
-    declared = {endpoint.variable for endpoint in study.endpoints}
-    names = [name for name in (study.trial.covariates if study.trial else ()) if name not in declared]
-    wanted = [Endpoint(id=name, statistic="paired_change", source="covariate", variable=name) for name in names]
+def context_rows(study: Study, measurements: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """Return rows of `tables.ENDPOINTS` for what is shown beside the endpoints and not compared.
+
+    These are the trial's covariates that are no endpoint, and the scores and variables that slopes are
+    fitted to. ``endpoint`` and ``population`` are the variable's name.
+    """
+    declared = {endpoint.variable for endpoint in study.endpoints if endpoint.statistic != "slope_difference"}
+    source = "shown beside the endpoints"
+    sloped = [e for e in study.endpoints if e.statistic == "slope_difference"]
+    names = [e.variable for e in sloped if e.variable] + list(study.trial.covariates if study.trial else ())
+    wanted = [Endpoint(e.score, "paired_change", source, score=e.score) for e in sloped if e.score]
+    wanted += [Endpoint(n, "paired_change", source, variable=n) for n in dict.fromkeys(names) if n not in declared]
     desk = _Desk.of(study)
-    return ENDPOINTS.frame([row for e in wanted for row in _rows(desk, e, measurements, measurements)])
+    return ENDPOINTS.frame([row for endpoint in wanted for row in _rows(desk, endpoint, measurements, scores)])
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ class Clinic:
     measurements : in canonical units, with their visits.
     scores, responders, components : what was made of them.
     rows : of the endpoint table.
-    covariates : rows like those, of the trial's covariates; shown beside the endpoints, not compared.
+    context : rows like those, of what is shown beside the endpoints and not compared.
     events : adverse_events, time_to_event, survival and suppression, where the study has their source.
     """
 
@@ -31,7 +31,7 @@ class Clinic:
     responders: pd.DataFrame
     components: pd.DataFrame
     rows: pd.DataFrame
-    covariates: pd.DataFrame
+    context: pd.DataFrame
     events: dict[str, pd.DataFrame] = field(default_factory=dict)
 
 
@@ -62,7 +62,7 @@ def read_clinic(study: Study) -> Clinic | None:
         responders=clinical.responders(found),
         components=clinical.components(measured, study.trial, doses=study.doses, baseline=baseline),
         rows=clinical.endpoint_rows(study, clinical.with_suppression(measured, curves), found),
-        covariates=clinical.covariate_rows(study, measured),
+        context=clinical.context_rows(study, measured, found),
         events={name: table for name, table in (events | {"suppression": curves}).items() if len(table)},
     )
 

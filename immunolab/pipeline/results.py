@@ -204,7 +204,7 @@ def finish(
 
 def _clinic_frames(clinic: Clinic) -> dict[str, pd.DataFrame]:
     frames = {"scores": clinic.scores, "responders": clinic.responders}
-    optional = {"components": clinic.components, "covariates": clinic.covariates}
+    optional = {"components": clinic.components, "context": clinic.context}
     return frames | {name: frame for name, frame in optional.items() if len(frame)}
 
 

@@ -105,9 +105,9 @@ def shade_words(plan: Calendar, patient: str | None = None) -> str:
     names = [name for name, _, _ in plan.segments]
     what = f"{names[0]}, paler: {' and '.join(names[1:])}" if len(names) > 1 else "treatment"
     text = f"shaded: {what}, one tick a dose" + ("; blue-grey: follow-up" if "follow_up" in plan.phases else "")
-    return text + (
-        "" if not plan.patient_doses else " (planned)" if patient not in plan.patient_doses else " (as given)"
-    )
+    if patient is not None:
+        return f"{text} (doses as {'given' if patient in plan.patient_doses else 'planned'})"
+    return f"{text} (planned doses)" if plan.patient_doses else text
 
 
 def week_ticks(ax: Axes, first: float, last: float) -> None:

@@ -140,8 +140,9 @@ def one_pager(
         ax.set_axis_off()
     for ax in list(grid.flat)[max(0, len(chosen) - 2) : len(chosen)]:
         ax.set_xlabel("week (from actual study day)")
-    text = f"{patient}; {shade_words(plan, patient)}; open: below quantification"
-    fig.text(0.012, 1 - 2 / height, text, fontsize=9, va="top")
+    fig.text(0.012, 1 - 2 / height, patient, fontsize=10, weight="bold", va="top")
+    text = f"{shade_words(plan, patient)}; open: below quantification"
+    fig.text(0.99, 1 - 2.5 / height, text, fontsize=SMALL, va="top", ha="right", color="#555555")
     return fig
 
 
