@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import planted
 import pytest
 from planted import MARKERS, f1, planted_tube
 
@@ -176,6 +177,18 @@ def test_a_marker_that_naive_cells_carry_stands_under_them_when_it_has_no_valley
     called = masks(fitted, tube)
     assert f1(called["CD4_naive"], kinds == "naive") > 0.95
     assert f1(called["Tfh_eff"], kinds == "tfh") > 0.9
+
+
+def test_naive_treg_of_little_foxp3_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    treg = {"CD3": 4, "CD4": 4, "CD25": 3.7, "CD127": 1.5}
+    monkeypatch.setitem(planted.CELLS, "treg", (0.04, treg | {"FOXP3": 3.1}))
+    monkeypatch.setitem(planted.CELLS, "treg_naive", (0.02, treg | {"CD45RA": 5, "FOXP3": 2.0}))
+    markers = ("Viability", "CD3", "CD4", "CD8", "CD45RA", "CD25", "CD127", "FOXP3")
+    tube, kinds = planted_tube(5, n=12_000, markers=markers)
+    called = masks(fit(builtin_strategy("treg_foxp3"), [tube]), tube)["Treg_FOXP3"]
+    assert called[kinds == "treg_naive"].mean() > 0.8
+    assert called[kinds == "treg"].mean() > 0.97
+    assert called[kinds == "naive"].mean() < 0.005
 
 
 def test_an_all_negative_sample_calls_next_to_nothing() -> None:
