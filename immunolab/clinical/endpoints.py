@@ -124,7 +124,7 @@ def _row(desk: _Desk, endpoint: Endpoint, name: str, record: dict) -> dict[str, 
         "endpoint": endpoint.id,
         "population": name,
         "parent": None,
-        "definition": _definition(endpoint, name),
+        "definition": _definition(endpoint, name, record),
         "value": value,
         "unit": unit,
         "n_events": None,
@@ -141,7 +141,9 @@ def _value(endpoint: Endpoint, name: str, record: dict) -> tuple[float | None, s
     return value, endpoint.unit or unit or "points"
 
 
-def _definition(endpoint: Endpoint, name: str) -> str | None:
+def _definition(endpoint: Endpoint, name: str, record: dict) -> str | None:
+    if isinstance(record.get("definition"), str):
+        return str(record["definition"])
     if endpoint.statistic == "responder_proportion" and name in criteria():
         return f"{name} {criteria()[name][0][0]}"
     scale = definitions().scales.get(name)

@@ -14,6 +14,7 @@ from immunolab.errors import InputError, Problem
 from immunolab.tables import Column, Table
 
 VARIABLE = "Treg_suppression"
+DEFINITION = "mean over the log of the Treg to responder ratio"
 _NAME = re.compile(r"treg[ _]suppression\b[ ._]*(.*)", re.IGNORECASE)
 _RATIO = re.compile(r"(\d+(?:\.\d+)?)\s*:\s*(\d+(?:\.\d+)?)")
 
@@ -143,6 +144,15 @@ def with_suppression(measurements: pd.DataFrame, curves: pd.DataFrame) -> pd.Dat
             flags = [] if whole else ["not_evaluable"]
             flags += ["censored_part"] if titration["censored"].notna().any() else []
             who = {"patient_id": patient, "visit": visit, "study_day": day_of.get((patient, visit))}
-            rows.append({**who, "variable": VARIABLE, "value": value, "unit": "%", "flag": ";".join(flags)})
+            rows.append(
+                {
+                    **who,
+                    "variable": VARIABLE,
+                    "value": value,
+                    "unit": "%",
+                    "flag": ";".join(flags),
+                    "definition": DEFINITION,
+                }
+            )
     added = pd.DataFrame(rows).astype({"study_day": "Int64", "value": "float64"})
     return pd.concat([measurements, added], ignore_index=True)
