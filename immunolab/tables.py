@@ -238,6 +238,7 @@ THRESHOLDS = Table(
         Column("ci_low", "number", "lower end of the 95 % interval", "display scale", True),
         Column("ci_high", "number", "upper end of the 95 % interval", "display scale", True),
         _FLAG,
+        Column("reason", "text", "what the border rests on, and why no better control was used", nullable=True),
     ),
 )
 

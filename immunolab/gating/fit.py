@@ -36,8 +36,7 @@ class Fitted:
     Attributes
     ----------
     strategies : sample_id -> geometric strategy.
-    thresholds : rows of `THRESHOLDS`, and a column ``reason``: what the border rests on and why no
-        better control was used.
+    thresholds : rows of `THRESHOLDS`.
     alternatives : sample_id -> path -> the same gate placed again on resampled events; what
         `uncertainty.percent_intervals` carries down the tree.
     left_out : sample_id -> optional populations that the panel cannot gate.
