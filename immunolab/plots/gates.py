@@ -1,18 +1,20 @@
-"""Gating figures: the contact sheet of a sample, one gate's panel, and thresholds over the run order."""
+"""Gating figures: the contact sheet of a sample, and thresholds over the run order."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from immunolab.events import Events
 from immunolab.gating.strategy import Memberships, Strategy
 from immunolab.plots.gate_views import GateView, gate_views
 from immunolab.plots.labels import number
+from immunolab.plots.page import Box, Page, Word, steps, width_of
 from immunolab.plots.scales import Scale
 from immunolab.plots.style import ALARM, BATCH_COLOURS, MM, SMALL, WIDTH, axes, figure, style
 
@@ -39,109 +41,131 @@ def draw_contact_sheet(views: Sequence[GateView], *, title: str = "") -> Figure:
     views : of one sample, in the order of the strategy.
     title : above the page; the sample_id when empty.
     """
+    return contact_page(views, title=title).paint()
+
+
+def contact_page(views: Sequence[GateView], *, title: str = "") -> Page:
+    """Return what `draw_contact_sheet` draws, as marks on a page."""
     columns = 4 if len(views) <= 20 else 5
+    across, down = (45.4, 47.0) if columns == 4 else (35.6, 42.0)
     rows = max(1, -(-len(views) // columns))
-    fig = figure(WIDTH, (20 + rows * (47 if columns == 4 else 42)) * MM, layout=None)
-    height = fig.get_figheight() / MM
-    grid = fig.add_gridspec(
-        rows, columns, left=0.066, right=0.985, bottom=19 / height, top=1 - 20 / height, wspace=0.55, hspace=0.85
-    )
+    page = Page(WIDTH / MM, 20 + rows * down)
+    page.write(Word(title or (views[0].sample_id if views else ""), 2.2, page.height - 5.6, 10, bold=True))
+    for i, text in enumerate(reversed(_legend(views))):
+        page.write(Word(text, 2.2, 2.9 + 2.9 * i, colour="#333333"))
+    width, height = across / 1.55, down / 1.85
     for i, view in enumerate(views):
-        _panel(view, axes(fig.add_subplot(grid[i])))
-    heading = title or (views[0].sample_id if views else "")
-    fig.text(0.012, 1 - 3 / height, heading, fontsize=10, weight="bold", va="top")
-    fig.text(0.012, 2 / height, _legend(views), fontsize=SMALL, color="#333333", va="bottom")
-    return fig
+        left = 11.9 + across * (i % columns)
+        box = Box(left, page.height - 20 - height - down * (i // columns), width, height)
+        _panel(view, page, box, across)
+    return page
 
 
-@style()
-def gate_panel(view: GateView, ax: Axes | None = None) -> Axes:
-    """Draw one gate: the parent's events as density, the border, count and percent, flags in red."""
-    return _panel(view, axes(ax, 45 * MM, 45 * MM))
-
-
-def _panel(view: GateView, ax: Axes) -> Axes:
+def _panel(view: GateView, page: Page, box: Box, across: float) -> None:
+    frame = np.array([(box.left, box.bottom), (box.right, box.bottom), (box.right, box.top), (box.left, box.top)])
     if view.y is None:
-        _draw_histogram(view, ax)
+        _draw_histogram(view, page, box)
+        page.line(np.array([(box.left, box.top), (box.left, box.bottom), (box.right, box.bottom)]), "black", 0.6)
     else:
-        _draw_density(view, view.y, ax)
-        _apply(ax, view.y, "y")
-    _apply(ax, view.x, "x")
-    ax.tick_params(labelsize=SMALL, pad=1.5)
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(view.y is not None)
-    _heading(view, ax)
-    return ax
+        _draw_density(view, view.y, page, box)
+        page.line(np.vstack([frame, frame[:1]]), "black", 0.6)
+        _axis(page, box, _along(view.y, view.y.ticks), view.y.tick_labels, _along(view.y, view.y.minor), upward=True)
+        widest = max(map(width_of, view.y.tick_labels), default=0.0)
+        left = max(3.0, box.left - 3.6 - widest)
+        label = Word(view.y.label, left, box.bottom + box.height / 2, across="center", upward=True)
+        page.write(label, within=box.height + 8)
+    _axis(page, box, _along(view.x, view.x.ticks), view.x.tick_labels, _along(view.x, view.x.minor), upward=False)
+    below = Word(view.x.label, box.left + box.width / 2, box.bottom - 6.7, across="center")
+    page.write(below, within=across - 2)
+    _heading(view, page, box, across)
 
 
-def _legend(views: Sequence[GateView]) -> str:
+def _legend(views: Sequence[GateView]) -> tuple[str, ...]:
     if not views:
-        return "No gate was evaluated on this sample."
+        return ("No gate was evaluated on this sample.",)
     most = max((view.n_drawn for view in views), default=0)
     return (
         f"Shade: density of the parent's events (at most {most:,} drawn; counts and percentages are of all events; "
-        "events beyond an axis\nlie on its edge). Orange: gate; orange dots: members of an and/or/not gate. "
-        "Ticks in instrument units after compensation. Red: flags."
+        "events beyond an axis",
+        "lie on its edge). Orange: gate; orange dots: members of an and/or/not gate. Ticks in instrument units after "
+        "compensation. Red: flags.",
     )
 
 
-def _draw_density(view: GateView, y: Scale, ax: Axes) -> None:
-    shade = np.ma.masked_equal(np.sqrt(view.counts.astype(np.float64)), 0.0)
-    extent = (view.x.low, view.x.high, y.low, y.high)
-    ax.imshow(shade, origin="lower", extent=extent, aspect="auto", cmap="viridis", interpolation="nearest", zorder=1)
+def _along(scale: Scale, values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return positions as shares of an axis."""
+    return (np.asarray(values, dtype=np.float64) - scale.low) / (scale.high - scale.low)
+
+
+def _draw_density(view: GateView, y: Scale, page: Page, box: Box) -> None:
+    def placed(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        x = box.left + _along(view.x, points[:, 0]) * box.width
+        return np.column_stack([x, box.bottom + _along(y, points[:, 1]) * box.height])
+
+    page.images.append((np.ma.masked_equal(np.sqrt(view.counts.astype(np.float64)), 0.0), box))
     for line in view.lines:
-        ax.plot(line[:, 0], line[:, 1], color="white", linewidth=2.2, solid_capstyle="butt", zorder=2)
-        ax.plot(line[:, 0], line[:, 1], color=_GATE, linewidth=1.2, solid_capstyle="butt", zorder=3)
+        page.line(placed(line), "white", 2.2, box)
+    for line in view.lines:
+        page.line(placed(line), _GATE, 1.2, box)
     if len(view.members):
-        ax.plot(view.members[:, 0], view.members[:, 1], ".", color=_MEMBER, markersize=1.6, zorder=3)
+        ends = np.array([(view.x.low, y.low), (view.x.high, y.high)])
+        page.dots.append((placed(np.clip(view.members, *ends)), _MEMBER))
 
 
-def _draw_histogram(view: GateView, ax: Axes) -> None:
-    edges = np.linspace(view.x.low, view.x.high, len(view.counts) + 1)
-    ax.stairs(view.counts, edges, fill=True, color="#9DB4C8")
-    ax.stairs(view.counts, edges, color="#33506B", linewidth=0.6)
+def _draw_histogram(view: GateView, page: Page, box: Box) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    top = max(1.0, 1.05 * float(view.counts.max(initial=0)))
+    outline = steps(view.counts, box, top)
+    page.fills.append((outline, "#9DB4C8"))
+    page.line(outline, "#33506B", 0.6)
     for line in view.lines:
-        ax.axvline(float(line[0]), color=_GATE, linewidth=1.2)
-    ax.set_ylim(0, max(1.0, 1.05 * float(view.counts.max(initial=0))))
-    ax.locator_params(axis="y", nbins=3)
-    ax.set_ylabel("events", fontsize=SMALL, labelpad=1)
+        x = box.left + _along(view.x, [float(line[0])])[0] * box.width
+        page.line(np.array([(x, box.bottom), (x, box.top)]), _GATE, 1.2, box)
+    ticks = [tick for tick in MaxNLocator(nbins=3, integer=True).tick_values(0, top) if 0 <= tick <= top]
+    labels = [f"{tick:g}" for tick in ticks]
+    _axis(page, box, np.array(ticks) / top, labels, np.empty(0), upward=True)
+    left = box.left - 3.0 - max(map(width_of, labels), default=0.0)
+    page.write(Word("events", left, box.bottom + box.height / 2, across="center", upward=True))
 
 
-def _apply(ax: Axes, scale: Scale, which: str) -> None:
-    """Set an axis: marks are two lines and labels plain text, cheaper than Tick objects by far on a large sheet."""
-    along_x = which == "x"
-    (ax.set_xlim if along_x else ax.set_ylim)(scale.low, scale.high)
-    (ax.set_xticks if along_x else ax.set_yticks)([])
-    edge = ax.get_xaxis_transform() if along_x else ax.get_yaxis_transform()
-    for places, size in ((scale.minor, 3), (scale.ticks, 6)):
-        zero = np.zeros(len(places))
-        (marks,) = ax.plot(*((places, zero) if along_x else (zero, places)), "|" if along_x else "_", transform=edge)
-        marks.set(color="black", markersize=size, markeredgewidth=0.5, clip_on=False, zorder=4)
-    for place, word in zip(scale.ticks, scale.tick_labels, strict=True):
-        x, y, ha, va = (place, -0.05, "center", "top") if along_x else (-0.05, place, "right", "center")
-        ax.text(x, y, word, transform=edge, ha=ha, va=va, fontsize=SMALL)
-    axis = ax.xaxis if along_x else ax.yaxis
-    axis.set_label_text(_cut(scale.label, 24), fontsize=SMALL)
-    axis.labelpad = 12 if along_x else 6 + 4.4 * max(map(len, scale.tick_labels), default=0)
+def _axis(
+    page: Page,
+    box: Box,
+    places: NDArray[np.float64],
+    labels: Sequence[str],
+    minor: NDArray[np.float64],
+    *,
+    upward: bool,
+) -> None:
+    """Mark an axis at shares of its length; marks cross the edge by half."""
+    for shares, half in ((minor, 0.5), (places, 1.0)):
+        for share in shares:
+            if upward:
+                y = box.bottom + share * box.height
+                page.line(np.array([(box.left - half, y), (box.left + half, y)]), "black", 0.5)
+            else:
+                x = box.left + share * box.width
+                page.line(np.array([(x, box.bottom - half), (x, box.bottom + half)]), "black", 0.5)
+    for share, label in zip(places, labels, strict=True):
+        if upward:
+            page.write(Word(label, box.left - 1.4, box.bottom + share * box.height - 0.9, across="right"))
+        else:
+            page.write(Word(label, box.left + share * box.width, box.bottom - 3.4, across="center"))
 
 
-def _heading(view: GateView, ax: Axes) -> None:
-    name = _cut(view.name, 19)
-    share = "no parent events" if view.n_parent == 0 else f"{number(view.percent)} % of {_cut(view.parent, 10)}"
+def _heading(view: GateView, page: Page, box: Box, across: float) -> None:
+    room = min(across, page.width - box.left) - 1.0
+    share = "no parent events" if view.n_parent == 0 else f"{number(view.percent)} % of {view.parent}"
     part = f" ({view.part})" if view.part else ""
-    above: Any = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "bottom"}
-    ax.annotate(name + part, (0, 1), (0, 22), fontsize=8, weight="bold", **above)
-    counts = f"{share}\n{view.n_events:,} of {view.n_parent:,}"
-    ax.annotate(counts, (0, 1), (0, 2.5), fontsize=SMALL, linespacing=1.1, **above)
+    page.write(Word(view.name + part, box.left, box.top + 8.0, 8, bold=True), within=room)
+    page.write(Word(share, box.left, box.top + 4.2), within=room)
+    page.write(Word(f"{view.n_events:,} of {view.n_parent:,}", box.left, box.top + 1.3))
     flags = [word for word in view.flag.split(";") if word] + ([] if view.n_parent else ["empty_parent"])
-    _inside(ax, "\n".join(flags[:3]), 0.03, "bottom", ALARM)
-    _inside(ax, "\n".join(textwrap.wrap(view.note, 18)[:3]), 0.97, "top", "#222222")
-
-
-def _inside(ax: Axes, text: str, height: float, va: str, tint: str) -> None:
-    if text:
-        box = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 0.8}
-        ax.text(0.03, height, text, transform=ax.transAxes, fontsize=SMALL, color=tint, va=va, zorder=5, bbox=box)
+    for i, word in enumerate(reversed(flags[:3])):
+        page.write(Word(word, box.left + 0.9, box.bottom + 1.2 + 3.0 * i, colour=ALARM, backed=True))
+    for i, text in enumerate(textwrap.wrap(view.note, 18)[:3]):
+        page.write(Word(text, box.left + 0.9, box.top - 3.0 - 3.0 * i, colour="#222222", backed=True))
 
 
 def _cut(text: str, width: int) -> str:
