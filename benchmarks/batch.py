@@ -1,9 +1,11 @@
 """Throughput of a night run: many files, drawn gates, beside FlowKit's session on the same files.
 
-    python benchmarks/batch.py [--files 20] [--events 300000] [-o batch.json]
+    python benchmarks/batch.py [--files 20] [--events 300000] [--openflo PATH/openflo-compare] [-o batch.json]
 
 Prints wall and processor seconds, peak memory and ratios, each measured in a process of its own, then how
-time grows with the number of files.
+time grows with the number of files and with events a file. OpenFlo (installed in an environment of its own,
+so named by path) joins through ``openflo-compare``, which counts every gate of a workspace on every file;
+``openflo-run`` gates each sample on one population and always clusters it, which is other work.
 """
 
 from __future__ import annotations
@@ -65,6 +67,14 @@ def run_ours(folder: Path, jobs: int) -> None:
     gate_files(files, folder / "gates.yaml", folder / f"ours{jobs}", GateOptions(jobs=jobs))
 
 
+def write_wsp(folder: Path) -> None:
+    """Write the same gates as a FlowJo workspace for all files."""
+    from immunolab.pipeline.gate_files import GateOptions, gate_files
+
+    files = sorted(folder.glob("*.fcs"))
+    gate_files(files, folder / "gates.yaml", folder / "for_wsp", GateOptions(wsp=folder / "gates.wsp"))
+
+
 def run_flowkit(folder: Path) -> None:
     """Do the same with FlowKit's session, with the Gating-ML file that immunolab wrote."""
     import flowkit as fk
@@ -74,6 +84,21 @@ def run_flowkit(folder: Path) -> None:
     session = fk.Session(gating_strategy=gating, fcs_samples=files)
     session.analyze_samples(use_mp=False)
     session.get_analysis_report().to_csv(folder / "flowkit.csv", index=False)
+
+
+def openflo(folder: Path, command: str, workers: int) -> dict[str, float]:
+    """Count the same gates with OpenFlo, from the workspace that immunolab wrote; its own process, start included."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    start = time.perf_counter()
+    arguments = [command, str(folder / "gates.wsp"), "--fcs-dir", str(folder), "--workers", str(workers)]
+    arguments += ["--csv", str(folder / "openflo.csv"), "--html", str(folder / "openflo.html")]
+    done = subprocess.run(arguments, capture_output=True, text=True)
+    wall = time.perf_counter() - start
+    if not (folder / "openflo.csv").exists():
+        raise SystemExit(f"openflo-compare failed:\n{done.stderr}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {"wall_s": wall, "work_s": wall, "cpu_s": cpu}
 
 
 def measure(folder: Path, what: str) -> dict[str, float]:
@@ -108,12 +133,46 @@ def same_counts(folder: Path) -> int:
     return int((both["n_events"] != both["count"]).sum()) + abs(len(both) - len(theirs))
 
 
+def beside_openflo(folder: Path, command: str, ours: dict[str, float]) -> dict[str, object]:
+    """Return OpenFlo's cost with one and two workers, the ratio to ours with two, and how far counts differ."""
+    write_wsp(folder)
+    costs = {f"workers_{n}": openflo(folder, command, n) for n in (1, 2)}
+    table = pd.read_csv(folder / "openflo.csv")
+    apart = (table["flowjo_count"] - table["openflo_count"]).abs()
+    differ = {
+        "counts": len(table),
+        "counts_that_differ": int((apart > 0).sum()),
+        "events_apart_at_most": int(apart.max()),
+    }
+    return {**costs, "ratio": min(c["wall_s"] for c in costs.values()) / ours["wall_s"], **differ}
+
+
+def growth(folder: Path, n_files: list[int], n_events: list[int]) -> dict[str, dict[int, float]]:
+    """Return seconds of work by number of files, and by events a file (five files), one worker."""
+    found: dict[str, dict[int, float]] = {"by_files": {}, "by_events": {}}
+    first = next(iter(sorted(folder.glob("*.fcs"))))
+    for n in n_files:
+        with tempfile.TemporaryDirectory(dir=folder) as inside:
+            for i in range(n):
+                (Path(inside) / f"tube{i:03d}.fcs").hardlink_to(first)
+            (Path(inside) / "gates.yaml").write_text(gates_text())
+            found["by_files"][n] = measure(Path(inside), "1")["work_s"]
+    for n in n_events:
+        with tempfile.TemporaryDirectory(dir=folder) as inside:
+            write_files(Path(inside), 5, n)
+            (Path(inside) / "gates.yaml").write_text(gates_text())
+            found["by_events"][n] = measure(Path(inside), "1")["work_s"]
+    return found
+
+
 def main() -> None:
     """Run the comparison and print it."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--files", type=int, default=20)
     parser.add_argument("--events", type=int, default=300_000)
-    parser.add_argument("--growth", type=int, nargs="*", default=[5, 20])
+    parser.add_argument("--growth", type=int, nargs="*", default=[5, 20, 80])
+    parser.add_argument("--events-growth", type=int, nargs="*", default=[30_000, 100_000, 300_000, 1_000_000])
+    parser.add_argument("--openflo", default="")
     parser.add_argument("--child", nargs=2)
     parser.add_argument("-o", "--out")
     arguments = parser.parse_args()
@@ -123,18 +182,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         (folder / "gates.yaml").write_text(gates_text())
-        files = write_files(folder, arguments.files, arguments.events)
-        result = {"files": arguments.files, "events": arguments.events}
-        result |= {"one_worker": measure(folder, "1"), "two_workers": measure(folder, "2")}
-        result["flowkit"] = measure(folder, "flowkit")
+        write_files(folder, arguments.files, arguments.events)
+        result: dict[str, object] = {"files": arguments.files, "events": arguments.events}
+        ours = {n: measure(folder, str(n)) for n in (1, 2)}
+        flowkit = measure(folder, "flowkit")
+        result |= {"one_worker": ours[1], "two_workers": ours[2], "flowkit": flowkit}
         result["counts_that_differ"] = same_counts(folder)
-        for key in ("one_worker", "two_workers"):
-            result[f"ratio_{key}"] = result["flowkit"]["work_s"] / result[key]["work_s"]
-        result["growth_work_s"] = {}
-        for n in sorted(arguments.growth, reverse=True):
-            for path in files[n:]:
-                path.unlink(missing_ok=True)
-            result["growth_work_s"][n] = measure(folder, "1")["work_s"]
+        for n, name in ((1, "one_worker"), (2, "two_workers")):
+            result[f"ratio_{name}"] = flowkit["work_s"] / ours[n]["work_s"]
+        if arguments.openflo:
+            result["openflo"] = beside_openflo(folder, arguments.openflo, ours[2])
+        result["growth_work_s"] = growth(folder, arguments.growth, arguments.events_growth)
     text = json.dumps(result, indent=1)
     print(text)
     if arguments.out:
