@@ -68,6 +68,18 @@ def test_tail_leaves_out_positives_that_have_no_valley() -> None:
     assert_allclose(tail(np.concatenate([negative, positive])).value, 1.5, atol=0.25)
 
 
+@pytest.mark.parametrize("side", ["above", "below"])
+def test_a_tail_beyond_the_data_comes_back_to_its_edge_and_says_so(side: str) -> None:
+    # a hump cut off short of three standard deviations: nothing lies where the border would be
+    hump = np.random.default_rng(9).normal(2.0, 1.0, 4000)
+    hump = hump[np.abs(hump - 2.0) < 1.5]
+    cut = tail(hump, side=side)
+    assert "beyond_data" in cut.flags
+    assert (hump >= cut.value).sum() == (0 if side == "above" else len(hump))
+    assert_allclose(cut.value, hump.max() if side == "above" else hump.min(), atol=1e-9)
+    assert "beyond_data" not in tail(hump, k=1.0, side=side).flags
+
+
 def test_internal_reference_is_a_quantile_that_contamination_cannot_move_far() -> None:
     rng = np.random.default_rng(5)
     clean = rng.normal(0.4, 0.5, 20_000)

@@ -1,7 +1,7 @@
 """Borders on one axis: pure functions from display-scale values to a `Cut`.
 
 Every function takes one float array (events) and keyword parameters, never fails on few or odd
-events, and says in the cut's flags what was odd: ``too_few_events``, ``no_valley``, ``unimodal``.
+events, and says in the cut's flags what was odd: ``too_few_events``, ``no_valley``, ``unimodal``, ``beyond_data``.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ def valley(values: Array, *, within: Window = None, bandwidth: float = 1.0, dept
     values = _finite(values)
     if len(values) < _FEWEST:
         return Cut(np.nan, _few(values))
-    grid, density = smoothed_density(values, bandwidth)
+    grid, density, width = _density(values, bandwidth)
     best, drop = np.nan, 0.0
     # events that a kernel of this width sees, per unit of density: its noise is that of their number
-    seen = len(values) * 2 * np.sqrt(np.pi) * _kernel(values, bandwidth)
+    seen = len(values) * 2 * np.sqrt(np.pi) * width
     from scipy.signal import find_peaks
 
     for low in find_peaks(-density)[0]:
@@ -77,13 +77,20 @@ def valley(values: Array, *, within: Window = None, bandwidth: float = 1.0, dept
 
 
 def tail(values: Array, *, k: float = 3.0, side: str = "above", within: Window = None) -> Cut:
-    """Return the main mode plus (or minus) k standard deviations of the half that faces away from the tail."""
+    """Return the main mode plus (or minus) k standard deviations of the half that faces away from the tail.
+
+    Of a single hump the border may come to lie beyond every event: it is then brought back to just beyond the last
+    one, which parts the events alike, and flagged ``beyond_data``.
+    """
     values = _finite(values)
     if len(values) < _FEWEST:
         return Cut(np.nan, _few(values))
     mode, spread = main_mode(values, side=side)
-    value = mode + k * spread * (1 if side == "above" else -1)
-    return Cut(_clip(value, within), _few(values), spread)
+    value = _clip(mode + k * spread * (1 if side == "above" else -1), within)
+    low, high = float(values.min()), float(np.nextafter(values.max(), np.inf))
+    if low <= value <= high:
+        return Cut(value, _few(values), spread)
+    return Cut(_clip(value, (low, high)), (*_few(values), "beyond_data"), spread)
 
 
 def mixture(values: Array, *, components: int = 2, within: Window = None) -> Cut:
@@ -137,22 +144,22 @@ def internal_reference(
 
 def smoothed_density(values: Array, bandwidth: float = 1.0) -> tuple[Array, Array]:
     """Return a grid of 512 points over the values and the smoothed density there (per unit, area 1)."""
-    low, high = (float(q) for q in np.quantile(values, [0.0005, 0.9995]))
-    width = _kernel(values, bandwidth)
+    grid, density, _ = _density(values, bandwidth)
+    return grid, density
+
+
+def _density(values: Array, bandwidth: float) -> tuple[Array, Array, float]:
+    """Return grid, density and the standard deviation of the smoothing kernel."""
+    low, first, third, high = (float(q) for q in np.quantile(values, [0.0005, 0.25, 0.75, 0.9995]))
+    spread = min(float(np.std(values)), (third - first) / 1.34 or np.inf)
+    width = max(bandwidth * 0.9 * spread * len(values) ** -0.2, _grain(values, low, high))
     edges = np.linspace(low - 3 * width - 1e-9, high + 3 * width + 1e-9, _BINS + 1)
     step = edges[1] - edges[0]
     counts = np.histogram(values, edges)[0].astype(np.float64)
     from scipy.ndimage import gaussian_filter1d
 
     density = gaussian_filter1d(counts, max(width / step, 0.5), mode="constant") / (len(values) * step)
-    return (edges[1:] + edges[:-1]) / 2, density
-
-
-def _kernel(values: Array, bandwidth: float) -> float:
-    """Return the standard deviation of the smoothing kernel."""
-    low, high = (float(q) for q in np.quantile(values, [0.0005, 0.9995]))
-    spread = min(float(np.std(values)), float(np.subtract(*np.quantile(values, [0.75, 0.25]))) / 1.34 or np.inf)
-    return max(bandwidth * 0.9 * spread * len(values) ** -0.2, _grain(values, low, high))
+    return (edges[1:] + edges[:-1]) / 2, density, width
 
 
 def _grain(values: Array, low: float, high: float) -> float:
