@@ -118,7 +118,8 @@ class Endpoint:
     Exactly one thing is measured: a ``population`` of a ``parent``, the ratio of ``numerator`` to
     ``denominator`` (both of ``parent``), a ``variable`` of the measurements, a clinical ``score``
     or an ``assay``. ``co_report`` names further denominators for the same population: a population
-    or ``absolute_count`` (cells per microlitre).
+    or ``absolute_count`` (cells per microlitre). ``deaths`` names the time_to_event endpoint whose events rank beyond
+    any slope in a sensitivity analysis.
     """
 
     id: str
@@ -138,6 +139,7 @@ class Endpoint:
     visits: tuple[str, ...] = ()
     contrast: tuple[str, ...] = ()
     periods: tuple[tuple[str, ...], ...] = ()
+    deaths: str | None = None
     direction: Direction = "unstated"
     negative_control: bool = False
     parent_source: str = ""
@@ -331,9 +333,24 @@ def _endpoint_problems(trial: Trial, document: Document) -> Iterator[Problem]:
                     yield document.problem((*place, key), f"unknown visit '{name}'", hint)
         if endpoint.contrast and len(endpoint.contrast) != 2:
             yield document.problem((*place, "contrast"), "name two visits", "[before, after]")
+        yield from _death_problems(endpoint, trial, document, place)
         message = _incomplete(endpoint)
         if message:
             yield document.problem(place, f"{endpoint.id}: {message}", "see docs/trial_file.md")
+
+
+def _death_problems(
+    endpoint: Endpoint, trial: Trial, document: Document, place: tuple[str | int, ...]
+) -> Iterator[Problem]:
+    if endpoint.deaths is None:
+        return
+    timed = [e.id for e in trial.endpoints if e.statistic == "time_to_event"]
+    if endpoint.deaths not in timed:
+        hint = f"{nearest(endpoint.deaths, timed)} time_to_event endpoints: {', '.join(timed) or 'none'}".strip()
+        yield document.problem((*place, "deaths"), f"'{endpoint.deaths}' is no time_to_event endpoint", hint)
+    if endpoint.statistic != "slope_difference" or endpoint.direction not in ("increase", "decrease"):
+        text = f"{endpoint.id}: deaths rank beyond a difference of slopes whose direction is known"
+        yield document.problem((*place, "deaths"), text, "statistic: slope_difference, direction: increase or decrease")
 
 
 def _incomplete(endpoint: Endpoint) -> str:
