@@ -17,6 +17,7 @@ from immunolab.report.figures import cohort_figures, run_figures, unique
 from immunolab.report.flow import sample_flow, visit_flow
 from immunolab.report.methods import gate_rules_grid, methods_text, miflowcyt, warnings_grid
 from immunolab.report.page import render, shift_grid, write_report
+from immunolab.report.patient_figures import patient_figures
 from immunolab.report.patients import patient_grid
 from immunolab.tables import ALL
 
@@ -83,7 +84,8 @@ def test_every_link_leads_to_a_file_or_a_place(written):
 def test_every_figure_has_pdf_png_and_its_data(written):
     run, out, _ = written
     names = {p.stem for p in (out / "figures").iterdir()}
-    assert names == {made.name for made in (*cohort_figures(run, "SLE"), *run_figures(run))}
+    of_cohort = (*cohort_figures(run, "SLE"), *patient_figures(run, "SLE"))
+    assert names == {made.name for made in (*of_cohort, *run_figures(run))}
     for name in names:
         assert {p.suffix for p in (out / "figures").glob(f"{name}.*")} == {".pdf", ".png", ".csv"}
     data = pd.read_csv(out / "figures" / "paired_treg_pct_cd4_SLE.csv")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +34,7 @@ def paired_lines(
     *,
     cohort: str | None = None,
     definitions: Mapping[str, str] | None = None,
+    remark: str = "",
     ax: Axes | None = None,
 ) -> Axes:
     """Draw every patient's line from the earlier to the later visit of one endpoint.
@@ -48,6 +49,7 @@ def paired_lines(
     endpoint : endpoint id.
     cohort : rows of this cohort only; None takes all rows.
     definitions : definition id to markers in words.
+    remark : what a reader has to know of the endpoint besides; stands in the heading.
     """
     ax = axes(ax, HALF, 82 * MM)
     of_endpoint = endpoints[endpoints["endpoint"] == endpoint]
@@ -68,7 +70,7 @@ def paired_lines(
             ax.plot([x - 0.12, x + 0.12], [middle, middle], color="black", linewidth=2, zorder=4)
     _name_lines(ax, both)
     _visit_ticks(ax, of_endpoint, rows, both)
-    _headline(ax, named, both, _of(shifts, endpoint, cohort))
+    _headline(ax, named, both, _of(shifts, endpoint, cohort), remark)
     return ax
 
 
@@ -148,8 +150,8 @@ def _when(samples: pd.DataFrame) -> str:
     return f"day {spread_of(samples['study_day'])}\n{dose}"
 
 
-def _headline(ax: Axes, named: EndpointLabel, both: pd.DataFrame, shifts: pd.DataFrame) -> None:
-    lines = [named.short]
+def _headline(ax: Axes, named: EndpointLabel, both: pd.DataFrame, shifts: pd.DataFrame, remark: str) -> None:
+    lines = [named.short, *([remark] if remark else [])]
     if len(shifts) == 1:
         lines += _result(shifts.iloc[0], len(both))
     else:
@@ -177,6 +179,7 @@ def forest(
     shifts: pd.DataFrame,
     named: Mapping[str, EndpointLabel],
     *,
+    controls: Collection[str] = (),
     ax: Axes | None = None,
 ) -> Axes:
     """Draw the cohort's shift of every endpoint with its 95 % interval, families kept apart.
@@ -188,6 +191,7 @@ def forest(
     ----------
     shifts : SHIFTS rows of one cohort.
     named : labels by endpoint id.
+    controls : endpoints that are negative controls; marked as such.
     """
     ax = axes(ax, WIDTH, forest_height(shifts))
     ax.set_axis_off()
@@ -199,7 +203,8 @@ def forest(
             continue
         plot.text(0.0, y, title, transform=_row_places(ax, plot), weight="bold", fontsize=8, va="center")
         for place, (_, row) in enumerate(family.iterrows(), start=1):
-            drawn += _forest_row(ax, plot, y + place, row, named)
+            control = row["endpoint"] in controls
+            drawn += _forest_row(ax, plot, y + place, row, named, " · control" if control else "")
         y += len(family) + 1.5
     _forest_axis(ax, plot, drawn, y)
     return ax
@@ -221,14 +226,16 @@ def _row_places(ax: Axes, plot: Axes) -> Any:
     return blended_transform_factory(ax.transAxes, plot.transData)
 
 
-def _forest_row(ax: Axes, plot: Axes, y: float, row: pd.Series, named: Mapping[str, EndpointLabel]) -> list[float]:
+def _forest_row(
+    ax: Axes, plot: Axes, y: float, row: pd.Series, named: Mapping[str, EndpointLabel], mark: str
+) -> list[float]:
     known = named.get(str(row["endpoint"]))
     primary = row["role"] == "primary"
     beside: dict[str, Any] = {"transform": _row_places(ax, plot), "va": "center", "fontsize": SMALL}
     plot.text(
         0.015,
         y,
-        _cut(known.short if known else str(row["endpoint"]), 34),
+        _cut(known.short if known else str(row["endpoint"]), 34 - len(mark)) + mark,
         weight="bold" if primary else "normal",
         **beside,
     )

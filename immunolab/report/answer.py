@@ -20,6 +20,12 @@ SEVERAL_COHORTS = (
     "Cohorts are described side by side. A change that is clear in one cohort and not in another is not a "
     "difference between cohorts."
 )
+SMALL_COHORT = 20
+DISCLOSURE = (
+    "Small numbers: a cohort here has fewer than {least} patients. In a rare disease the pattern of visits, scores and "
+    "doses can tell who somebody is, even under a study code. Pages and figures of single patients are for those who "
+    "treat them; before anything is passed on, leave those out and suppress cells of fewer than 5 patients."
+)
 GATE_RULES = {"fixed_at_baseline": "fixed at baseline", "refit_each_visit": "placed anew at each visit"}
 _SIGNS = {1: "is a rise", 0: "is not clear", -1: "is a fall"}
 _STAMPS = {
@@ -218,4 +224,7 @@ def _sign(low: float, high: float) -> int:
 
 def standing(run: RunTables) -> tuple[str, ...]:
     """Return the sentences that hold for the whole report, whatever it found."""
-    return (SEVERAL_COHORTS,) if len(run.cohorts) > 1 else (SINGLE_ARM,)
+    first = SEVERAL_COHORTS if len(run.cohorts) > 1 else SINGLE_ARM
+    sizes = [len({s.patient_id for s in run.samples if s.cohort == cohort}) for cohort in run.cohorts]
+    small = any(0 < size < SMALL_COHORT for size in sizes)
+    return (first, DISCLOSURE.format(least=SMALL_COHORT)) if small else (first,)

@@ -1,4 +1,4 @@
-"""Figures of cells beside the clinic: slopes by period, response, what happened when, change against change."""
+"""Figures of cells beside the clinic: by response, by subgroup, change against change."""
 
 from __future__ import annotations
 
@@ -11,40 +11,38 @@ import pandas as pd
 
 from immunolab.clinical.responders import criteria, response
 from immunolab.plots.change import waterfall
-from immunolab.plots.clinical import correlation, responders, slope_pairs
-from immunolab.plots.courses import spaghetti, swimmer
-from immunolab.plots.labels import interval, p_text, scale_word
+from immunolab.plots.clinical import LEAST_SUBGROUP, correlation, group_strips, responders
+from immunolab.plots.labels import scale_word
 from immunolab.plots.style import HALF, MM, WIDTH
+from immunolab.report.course_figures import course_figures
 from immunolab.report.figures import ReportFigure, figure_name, of_cohort, on_axes
+from immunolab.report.matrix_figures import correlations_of, matrix_figures
 from immunolab.report.run_tables import RunTables, in_cohort
-from immunolab.study.trial import Endpoint
 
 _RATIOS = ("logit", "log", "log_odds")
 _MOST_CORRELATIONS = 4
+_MOST_STRIPS = 3
 _ROLES = {"primary": 0, "secondary": 1, "exploratory": 2}
 
 
 def clinic_figures(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
     """Yield a cohort's figures of cells beside the clinic, each only where the run has its data.
 
-    Slope pairs and the score's course (endpoints that are slopes by period), waterfall and boxes by clinical
-    response, one lane a patient with responses and events, and the leading subset's change against that of
-    the clinic. All but the slopes describe or explore; their captions say so.
+    Slopes, courses and what happened when (`course_figures`), waterfall and boxes by clinical response, strips
+    by declared subgroup, what a response is made of, measured values, and change against change. All but the
+    slopes describe or explore; their captions say so.
     """
     for made in _clinic_figures(run, cohort):
         yield replace(made, cohort=cohort)
 
 
 def _clinic_figures(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
-    for endpoint in run.endpoints:
-        if endpoint.statistic == "slope_difference":
-            yield from _slopes(run, cohort, endpoint)
-            if endpoint.role == "primary":
-                yield from _score_course(run, cohort, endpoint)
-    yield from _swimmer(run, cohort)
+    yield from course_figures(run, cohort)
+    yield from matrix_figures(run, cohort)
     leading = leading_subset(run, cohort)
     if leading:
         yield from _by_response(run, cohort, leading)
+        yield from _by_subgroup(run, cohort, leading)
         yield from _correlations(run, cohort, leading)
 
 
@@ -55,87 +53,6 @@ def leading_subset(run: RunTables, cohort: str) -> str:
     own = shifts[shifts["endpoint"].isin(subsets) & (shifts["n_pairs"] > 0)]
     ranked = own.assign(rank=own["role"].map(_ROLES)).sort_values("rank", kind="stable")
     return str(ranked["endpoint"].iloc[0]) if len(ranked) else ""
-
-
-def _slopes(run: RunTables, cohort: str, endpoint: Endpoint) -> Iterator[ReportFigure]:
-    pairs = run["pairs"]
-    own = pairs[in_cohort(pairs, cohort) & (pairs["endpoint"] == endpoint.id)]
-    shifts = run.shifts_of(cohort)
-    row = shifts[shifts["endpoint"] == endpoint.id]
-    if len(endpoint.periods) != 2 or row.empty or own["shift"].isna().all():
-        return
-    earlier, later = (" to ".join(period) for period in endpoint.periods)
-    sides = [
-        own[["patient_id"]].assign(period=period, slope=own[side])
-        for period, side in ((earlier, "before"), (later, "after"))
-    ]
-    slopes = pd.concat(sides, ignore_index=True)
-    what = f"{endpoint.score or endpoint.variable}, slope in {run.label_of(endpoint.id).unit}"
-    draw = partial(on_axes, partial(slope_pairs, slopes, what, (earlier, later)), HALF, 75 * MM)
-    caption = (
-        f"{what}{of_cohort(cohort)}, in two periods; one line a patient, bars: medians. {endpoint.role.capitalize()} "
-        f"endpoint: {later} minus {earlier} {_result(row.iloc[0])} The order of the periods is fixed, so time itself "
-        "and carry-over are part of the difference."
-    )
-    yield ReportFigure(figure_name("slopes", endpoint.id, cohort), "clinic", caption, draw, slopes)
-
-
-def _result(row: pd.Series) -> str:
-    if pd.isna(row["estimate"]):
-        return f"could not be estimated ({row['method']}), n = {row['n_pairs']}."
-    size = interval(row["estimate"], row["ci_low"], row["ci_high"], row["estimate_scale"])
-    return f"{size}, n = {row['n_pairs']} patients, {p_text(row['p_value'])} ({row['method']})."
-
-
-def _score_course(run: RunTables, cohort: str, endpoint: Endpoint) -> Iterator[ReportFigure]:
-    """Yield the course of the score whose slopes are compared; its visits' days are those of other endpoints."""
-    if not endpoint.score:
-        return
-    rows = run["endpoints"]
-    days = rows[in_cohort(rows, cohort)].drop_duplicates(["patient_id", "visit"])
-    days = days.drop(columns=["endpoint", "population", "definition", "parent", "value", "unit", "flag"])
-    scores = run.tables.get("scores", pd.DataFrame(columns=["score"]))
-    own = scores[scores["score"] == endpoint.score]
-    if own.empty:
-        return
-    found = own[["patient_id", "visit", "value", "unit", "flag"]].merge(days, on=["patient_id", "visit"])
-    found = found.assign(endpoint=endpoint.score, population=endpoint.score, definition=None, parent=None)
-    if found["value"].isna().all():
-        return
-    draw = partial(on_axes, partial(spaghetti, found, endpoint.score, run.calendar), WIDTH, 72 * MM)
-    caption = (
-        f"{endpoint.score}{of_cohort(cohort)}, {found['unit'].iloc[0]}, over actual study days; n = "
-        f"{found['patient_id'].nunique()}. Grey: patients; colour: median and quartiles at each visit; shaded: "
-        "treatment. Described, not tested; the slopes of the two periods are compared beside it."
-    )
-    yield ReportFigure(figure_name("course", endpoint.score, cohort), "clinic", caption, draw, found, wide=True)
-
-
-def _swimmer(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
-    """Yield one lane a patient with responses and events, where any score tells of them."""
-    told = {e.id: e for e in run.endpoints if e.statistic in ("responder_proportion", "event_count")}
-    rows = run["endpoints"]
-    own = rows[in_cohort(rows, cohort) & rows["study_day"].notna()]
-    known = own[own["endpoint"].isin(told) & own["value"].notna()]
-    if known.empty:
-        return
-    marks = known[known["value"] >= 1]
-    words = [_event(told[str(name)]) for name in marks["endpoint"]]
-    marks = marks[["patient_id", "visit", "study_day", "days_since_last_dose"]].assign(what=words)
-    patients = list(dict.fromkeys(own["patient_id"]))
-    last = own.groupby("patient_id")["study_day"].max().astype(float).to_dict()
-    height = (18 + 5.5 * len(patients)) * MM
-    draw = partial(on_axes, partial(swimmer, run.calendar, patients, marks, last_day=last), WIDTH, height)
-    asked = ", ".join(_event(told[str(name)]) for name in dict.fromkeys(known["endpoint"]))
-    caption = (
-        f"One lane a patient{of_cohort(cohort)}: doses, and the visits at which these were found: {asked}. "
-        "Descriptive; a lane ends with the last visit on record."
-    )
-    yield ReportFigure(figure_name("swimmer", cohort), "clinic", caption, draw, marks, wide=True)
-
-
-def _event(endpoint: Endpoint) -> str:
-    return f"{endpoint.score} responder" if endpoint.statistic == "responder_proportion" else endpoint.id
 
 
 def _by_response(run: RunTables, cohort: str, leading: str) -> Iterator[ReportFigure]:
@@ -156,12 +73,27 @@ def _by_response(run: RunTables, cohort: str, leading: str) -> Iterator[ReportFi
         data = own.assign(response=own["patient_id"].map(groups), response_by=by)
         caution = f"Coloured by {by}. Descriptive: response is known only afterwards."
         if own["shift_scale"].isin(_RATIOS).all():
-            draw = partial(on_axes, partial(waterfall, own, named, response=groups), WIDTH, 62 * MM)
-            caption = f"{named.axis}{of_cohort(cohort)}: change of each patient, sorted. {caution}"
+            band = _noise_band(own)
+            draw = partial(on_axes, partial(waterfall, own, named, response=groups, band=band), WIDTH, 62 * MM)
+            noise = " Grey band: the median patient's own 95 % interval around no change (counting and assay noise)."
+            caption = (
+                f"{named.axis}{of_cohort(cohort)}: change of each patient, sorted, n = {len(own)}."
+                f"{noise if band else ''} {caution}"
+            )
             name = figure_name("waterfall", leading, endpoint.score, cohort)
             yield ReportFigure(name, "clinic", caption, draw, data, wide=True)
         if len(set(groups.values())) > 1:
             yield from _boxes(run, cohort, data, groups)
+
+
+def _noise_band(pairs: pd.DataFrame) -> tuple[float, float] | None:
+    """Return the ratios a change must leave to be more than noise, by the median patient's own interval.
+
+    None where no assay noise is known: an interval of counting error alone is no band of noise.
+    """
+    called = pairs[pairs["verdict"] != "not_evaluable"]
+    half = (called["ci_high"] - called["ci_low"]).astype(float).dropna() / 2
+    return (float(np.exp(-half.median())), float(np.exp(half.median()))) if len(half) else None
 
 
 def _boxes(run: RunTables, cohort: str, data: pd.DataFrame, groups: dict[str, str]) -> Iterator[ReportFigure]:
@@ -179,6 +111,41 @@ def _boxes(run: RunTables, cohort: str, data: pd.DataFrame, groups: dict[str, st
             "Descriptive: response is known only afterwards, and nothing here says why."
         )
         yield ReportFigure(figure_name("response", kind, by.split()[0], cohort), "clinic", caption, draw, data)
+
+
+def _by_subgroup(run: RunTables, cohort: str, leading: str) -> Iterator[ReportFigure]:
+    """Yield changes by each subgroup the trial declares, where the sheet has its column."""
+    pairs = run["pairs"]
+    own = pairs[in_cohort(pairs, cohort) & pairs["shift"].notna()]
+    scores = [e.id for e in run.endpoints if e.kind == "score" and e.statistic == "paired_change"]
+    shown = [name for name in (leading, *scores) if (own["endpoint"] == name).any()][:_MOST_STRIPS]
+    for column in run.study.trial.subgroups if run.study.trial else ():
+        groups = _subgroups(run, cohort, column)
+        if len(set(groups.values())) < 2 or not shown:
+            continue
+        kept = own[own["endpoint"].isin(shown) & own["patient_id"].isin(groups)]
+        data = kept.assign(subgroup=kept["patient_id"].map(groups), change=0.0)
+        strips = []
+        for name in shown:
+            rows = data[data["endpoint"] == name]
+            changes = _changes(rows)
+            data.loc[rows.index, "change"] = list(changes.values())
+            strips.append((f"{run.label_of(name).short}\n{_change_words(rows, _visits(rows))}", changes))
+        caption = (
+            f"Change by {column}{of_cohort(cohort)}, a column of the sample sheet; points: patients, bars: medians. "
+            f"Descriptive; not randomised: no p-value with fewer than {LEAST_SUBGROUP} patients in a group."
+        )
+        draw = partial(group_strips, strips, groups)
+        yield ReportFigure(figure_name("subgroup", column, cohort), "clinic", caption, draw, data, wide=True)
+
+
+def _subgroups(run: RunTables, cohort: str, column: str) -> dict[str, str]:
+    """Return each patient's word in a further column of the sheet; several words of one patient are joined."""
+    words: dict[str, list[str]] = {}
+    for sample in run.samples:
+        if sample.cohort == cohort and sample.extra.get(column):
+            words.setdefault(sample.patient_id, []).append(sample.extra[column])
+    return {patient: " / ".join(dict.fromkeys(said)) for patient, said in words.items()}
 
 
 def _changes(pairs: pd.DataFrame) -> dict[str, float]:
@@ -203,7 +170,7 @@ def _correlations(run: RunTables, cohort: str, leading: str) -> Iterator[ReportF
     pairs = run["pairs"]
     own = pairs[in_cohort(pairs, cohort) & pairs["shift"].notna()]
     cells, named = own[own["endpoint"] == leading], run.label_of(leading)
-    table = run.tables.get("correlations", pd.DataFrame(columns=["endpoint", "clinical_endpoint", "rho"]))
+    table = correlations_of(run, cohort)
     known = set(table.loc[(table["endpoint"] == leading) & table["rho"].notna(), "clinical_endpoint"])
     clinical = [e for e in run.endpoints if e.id in known and e.role != "exploratory"]
     for endpoint in sorted(clinical, key=lambda e: (_ROLES[e.role], not e.score))[:_MOST_CORRELATIONS]:

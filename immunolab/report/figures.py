@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from immunolab.plots.agreement import method_plot
-from immunolab.plots.change import ratio_decomposition, strip_height, verdict_strip
-from immunolab.plots.courses import one_pager, spaghetti
+from immunolab.plots.change import ratio_decomposition
+from immunolab.plots.courses import spaghetti
+from immunolab.plots.flow_chart import flow_chart, flow_chart_height
 from immunolab.plots.gates import gate_drift
 from immunolab.plots.labels import EndpointLabel
-from immunolab.plots.matrices import heatmap_height, heatmap_of_change
 from immunolab.plots.quality import check_over_run
 from immunolab.plots.shifts import forest, forest_height, paired_lines
 from immunolab.plots.style import HALF, MM, WIDTH, figure, save
+from immunolab.report.flow import flow_counts
 from immunolab.report.run_tables import RunTables, in_cohort
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Written:
 
 
 def cohort_figures(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
-    """Yield a cohort's figures: the forest, each endpoint's pairs and course, the patients."""
+    """Yield a cohort's figures: where its patients went, the forest, each endpoint's pairs and course."""
     for made in _cohort_figures(run, cohort):
         yield replace(made, cohort=cohort)
 
@@ -75,9 +76,10 @@ def cohort_figures(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
 def _cohort_figures(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
     shifts = run.shifts_of(cohort)
     named = run.labels
+    yield _flow_chart(run, cohort)
     if shifts.empty:
         return
-    yield _forest(cohort, shifts, named)
+    yield _forest(run, cohort, shifts)
     slopes = [e.id for e in run.endpoints if e.statistic == "slope_difference"]  # have figures by period
     for role in ("primary", "secondary", "exploratory"):
         for _, row in shifts[(shifts["role"] == role) & ~shifts["endpoint"].isin(slopes)].iterrows():
@@ -85,7 +87,6 @@ def _cohort_figures(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
             if role != "exploratory":
                 yield from _course(run, cohort, row)
             yield from _decomposition(run, cohort, row, named)
-    yield from _patient_figures(run, cohort, shifts, named)
 
 
 def run_figures(run: RunTables) -> Iterator[ReportFigure]:
@@ -125,34 +126,54 @@ def _run_order(run: RunTables) -> list[str]:
     return [s.sample_id for s in sorted(own, key=lambda s: (s.batch, s.study_day if s.study_day is not None else 0))]
 
 
-def _forest(cohort: str, shifts: pd.DataFrame, named: Mapping[str, EndpointLabel]) -> ReportFigure:
+def _flow_chart(run: RunTables, cohort: str) -> ReportFigure:
+    data = flow_counts(run, cohort)
+    caption = (
+        f"Where patients and samples went{of_cohort(cohort)}: in the sheet, at each visit, and in the pairs of each "
+        "primary (else the first secondary) endpoint. Who was screened and not included is not in the sheet."
+    )
+    draw = partial(on_axes, partial(flow_chart, data), WIDTH, flow_chart_height(data))
+    return ReportFigure(figure_name("flow", cohort), "cohort", caption, draw, data, wide=True)
+
+
+def _forest(run: RunTables, cohort: str, shifts: pd.DataFrame) -> ReportFigure:
     caption = (
         f"Cohort's change of every endpoint{of_cohort(cohort)}, later visit against earlier, with 95 % confidence "
         f"interval, n pairs of visits, p (unadjusted) and q (adjusted within its family: "
         f"{'; '.join(dict.fromkeys(map(str, shifts['adjustment'])))}). The primary endpoint is marked by a diamond."
     )
-    draw = partial(on_axes, partial(forest, shifts, named), WIDTH, forest_height(shifts))
+    controls = negative_controls(run)
+    if controls & set(shifts["endpoint"]):
+        caption += " Negative controls, of which no change is expected, say so."
+    draw = partial(on_axes, partial(forest, shifts, run.labels, controls=controls), WIDTH, forest_height(shifts))
     return ReportFigure(figure_name("forest", cohort), "cohort", caption, draw, shifts, wide=True)
+
+
+def negative_controls(run: RunTables) -> frozenset[str]:
+    """Return the endpoints that the trial declares as negative controls."""
+    return frozenset(e.id for e in run.endpoints if e.negative_control)
 
 
 def _paired(run: RunTables, cohort: str, row: pd.Series) -> ReportFigure:
     endpoint = str(row["endpoint"])
     samples, pairs = _rows(run["endpoints"], cohort, endpoint), _rows(run["pairs"], cohort, endpoint)
     shifts = _rows(run["shifts"], cohort, endpoint)
-    draw = partial(on_axes, partial(paired_lines, samples, pairs, shifts, endpoint), HALF, 92 * MM)
+    remark = "negative control: no change is expected" if endpoint in negative_controls(run) else ""
+    draw = partial(on_axes, partial(paired_lines, samples, pairs, shifts, endpoint, remark=remark), HALF, 92 * MM)
     caption = (
         f"{run.label_of(endpoint).axis}{of_cohort(cohort)}. One line a patient, n = {row['n_pairs']} pairs; bars: "
         f"medians; open symbols: below what can be quantified. {str(row['role']).capitalize()} endpoint. Test: "
-        f"{row['method']}; {row['adjustment']}; seed {run.seed}."
+        f"{row['method']}; {row['adjustment']}; seed {run.seed}.{f' {remark.capitalize()}.' if remark else ''}"
     )
     return ReportFigure(figure_name("paired", endpoint, cohort), str(row["role"]), caption, draw, pairs)
 
 
 def _course(run: RunTables, cohort: str, row: pd.Series) -> Iterator[ReportFigure]:
-    """Yield the course of an endpoint measured at more than two visits."""
+    """Yield the course of a subset counted at more than two visits; the clinic's courses stand together elsewhere."""
     endpoint = str(row["endpoint"])
     samples = _rows(run["endpoints"], cohort, endpoint)
-    if samples["visit"].nunique() <= 2 or samples["study_day"].isna().all():
+    counted = samples["n_events"].notna().any()
+    if not counted or samples["visit"].nunique() <= 2 or samples["study_day"].isna().all():
         return
     draw = partial(on_axes, partial(spaghetti, samples, endpoint, run.calendar), WIDTH, 72 * MM)
     caption = (
@@ -181,53 +202,6 @@ def _decomposition(
         f"that of {parts[1].axis}, patient by patient."
     )
     yield ReportFigure(figure_name("parts", ratio.endpoint, cohort), str(row["role"]), caption, draw, own)
-
-
-def _patient_figures(
-    run: RunTables, cohort: str, shifts: pd.DataFrame, named: Mapping[str, EndpointLabel]
-) -> Iterator[ReportFigure]:
-    pairs = run["pairs"]
-    own = pairs[in_cohort(pairs, cohort)]
-    called = shifts[shifts["endpoint"].isin(own.loc[own["verdict"] != "not_evaluable", "endpoint"])]
-    leading = called[called["role"] == "primary"]
-    for endpoint in (leading if len(leading) else called[called["role"] == "secondary"].head(1))["endpoint"]:
-        rows = own[own["endpoint"] == endpoint]
-        label = run.label_of(str(endpoint))
-        draw = partial(on_axes, partial(verdict_strip, rows, label), WIDTH, strip_height(len(rows)))
-        caption = (
-            f"{label.axis}{of_cohort(cohort)}: each patient's change with its own 95 % interval (counting and assay "
-            "noise)."
-        )
-        yield ReportFigure(figure_name("verdicts", str(endpoint), cohort), "patients", caption, draw, rows, wide=True)
-    height = heatmap_height(own["patient_id"].nunique())
-    of = of_cohort(cohort)
-    caption = f"Change of every endpoint in every patient{of}. Colour is the size, the symbol is the call."
-    draw = partial(on_axes, partial(heatmap_of_change, own, named), WIDTH, height)
-    yield ReportFigure(figure_name("heatmap", cohort), "patients", caption, draw, own, wide=True)
-    if _most_visits(run, cohort) > 2:  # of two visits the table tells all
-        yield from _one_pagers(run, cohort, shifts)
-
-
-def _most_visits(run: RunTables, cohort: str) -> int:
-    """Return at how many visits a cohort's most often measured endpoint was measured."""
-    endpoints = run["endpoints"]
-    return int(endpoints[in_cohort(endpoints, cohort)].groupby("endpoint")["visit"].nunique().max())
-
-
-def _one_pagers(run: RunTables, cohort: str, shifts: pd.DataFrame) -> Iterator[ReportFigure]:
-    leading = [
-        str(e) for role in ("primary", "secondary", "exploratory") for e in shifts[shifts["role"] == role]["endpoint"]
-    ]
-    endpoints = run["endpoints"]
-    kept = endpoints[in_cohort(endpoints, cohort) & endpoints["endpoint"].isin(leading)]
-    ranked = kept.assign(rank=kept["endpoint"].map(leading.index)).sort_values("rank", kind="stable")
-    ranked = ranked.drop(columns="rank")
-    for patient in dict.fromkeys(kept["patient_id"]):
-        own = ranked[ranked["patient_id"] == patient]
-        pairs = run["pairs"][run["pairs"]["patient_id"] == patient]
-        draw = partial(one_pager, ranked, pairs, str(patient), run.calendar)
-        caption = f"{patient}: its endpoints over actual study days, primary first, with the call of each."
-        yield ReportFigure(figure_name("patient", str(patient)), "one_pagers", caption, draw, own, wide=True)
 
 
 def on_axes(plot: Callable[..., Axes], width: float, height: float) -> Figure:

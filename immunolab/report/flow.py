@@ -6,6 +6,7 @@ import pandas as pd
 
 from immunolab.report.grid import Cell, Grid, grid
 from immunolab.report.run_tables import RunTables, in_cohort
+from immunolab.study.sheet import Sample
 
 _TIMING = frozenset(
     {
@@ -56,6 +57,46 @@ def sample_flow(run: RunTables) -> Grid:
         "Pairs per endpoint",
     )
     return Grid(headings, tuple(rows))
+
+
+def flow_counts(run: RunTables, cohort: str) -> pd.DataFrame:
+    """Return the numbers of a cohort's flow chart.
+
+    Returns
+    -------
+    step (sheet, visit, pairs), name, n_patients, n_samples, n_failed, n_not_run, n_measured, n_warned. For pairs
+    the name is the endpoint's, ``n_patients`` are those with both visits, ``n_failed`` those without.
+    """
+    measured = set(run["endpoints"]["sample_id"]) | set(run["counts"]["sample_id"])
+    failed = set(run["failures"]["sample_id"])
+    quality = run["quality"]
+    warned = set(quality.loc[quality["status"] != "ok", "sample_id"])
+    own = [s for s in run.samples if s.cohort == cohort]
+
+    def row(step: str, name: str, samples: list[Sample]) -> dict[str, object]:
+        ids = {s.sample_id for s in samples}
+        return {
+            "step": step,
+            "name": name,
+            "n_patients": len({s.patient_id for s in samples}),
+            "n_samples": len(samples),
+            "n_failed": len(ids & failed),
+            "n_not_run": len(ids - failed - measured),
+            "n_measured": len(ids & measured - failed),
+            "n_warned": len(ids & warned),
+        }
+
+    rows = [row("sheet", "", own)]
+    visits = dict.fromkeys(s.visit for s in sorted(own, key=lambda s: (s.study_day is None, s.study_day or 0)))
+    rows += [row("visit", visit, [s for s in own if s.visit == visit]) for visit in visits]
+    pairs = run["pairs"][in_cohort(run["pairs"], cohort)]
+    shifts = run.shifts_of(cohort, ("primary",))
+    for endpoint in (shifts if len(shifts) else run.shifts_of(cohort, ("secondary",)).head(1))["endpoint"]:
+        both = pairs[pairs["endpoint"] == endpoint]
+        n = int(both["shift"].notna().sum())
+        rows.append({"step": "pairs", "name": run.label_of(str(endpoint)).short, "n_patients": n})
+        rows[-1] |= {"n_failed": len(both) - n}
+    return pd.DataFrame(rows).convert_dtypes()
 
 
 def visit_flow(run: RunTables) -> Grid:

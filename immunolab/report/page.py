@@ -18,7 +18,8 @@ from immunolab.report.event_figures import event_figures
 from immunolab.report.figures import Written, cohort_figures, run_figures, unique, write_figure
 from immunolab.report.grid import Grid, grid
 from immunolab.report.manifest import write_manifest
-from immunolab.report.patients import patient_grid, responders_grid
+from immunolab.report.patient_figures import patient_figures
+from immunolab.report.patients import components_grid, patient_grid, responders_grid
 from immunolab.report.run_tables import RunTables
 
 _OTHERS = {  # tables beyond the declared ones, as the comparison names them
@@ -69,7 +70,9 @@ def write_report(run: RunTables, out: Path, *, jobs: int = 1) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     of_cohorts = (
-        f for c in run.cohorts for f in (*cohort_figures(run, c), *clinic_figures(run, c), *event_figures(run, c))
+        f
+        for c in run.cohorts
+        for f in (*cohort_figures(run, c), *patient_figures(run, c), *clinic_figures(run, c), *event_figures(run, c))
     )
     made = list(unique((*of_cohorts, *run_figures(run))))
     with _several(jobs) as apply:
@@ -128,6 +131,7 @@ def _context(run: RunTables, pictures: Sequence[Written], sheets: Sequence[Sheet
         "thresholds": _thresholds(run),
         "gate_rules": methods.gate_rules_grid(run),
         "responders": responders_grid(run),
+        "components": components_grid(run),
         "others": list(_others(run)),
         "registered": methods.registered_grid(run),
         "warnings": methods.warnings_grid(run),

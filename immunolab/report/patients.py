@@ -60,3 +60,38 @@ def responders_grid(run: RunTables) -> Grid:
     if "responders" not in run.tables:
         return Grid(tuple(columns.values()), (), "No responder is told by this run's scores.")
     return grid(run.tables["responders"], columns)
+
+
+def components_grid(run: RunTables) -> Grid:
+    """Return, by response, visit and core-set measure, how many improved and worsened, and the median change."""
+    columns = {
+        "score": "Score",
+        "visit": "Visit",
+        "component": "Measure",
+        "n": "Evaluable",
+        "improved": "Improved",
+        "same": "Same",
+        "worsened": "Worsened",
+        "not_evaluable": "Not evaluable",
+        "median": "Median improvement, %",
+        "low": "Lower quartile",
+        "high": "Upper quartile",
+        "improvement_of": "% of",
+        "points": "Median points",
+    }
+    table = run.tables.get("components")
+    if table is None:
+        return Grid(tuple(columns.values()), (), "No response of this run is made of core-set measures.")
+    keys = ["score", "visit", "component", "improvement_of"]
+    groups = table.groupby(keys, sort=False)
+    calls = table.groupby([*keys, "call"], sort=False).size().unstack("call", fill_value=0)
+    found = pd.DataFrame(
+        {
+            "n": groups["improvement"].count(),
+            "median": groups["improvement"].median(),
+            "low": groups["improvement"].quantile(0.25),
+            "high": groups["improvement"].quantile(0.75),
+            "points": groups["points"].median(),
+        }
+    ).join(calls.reindex(columns=["improved", "same", "worsened", "not_evaluable"], fill_value=0))
+    return grid(found.reset_index(), columns)

@@ -178,7 +178,11 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Trial:
-    """A trial's design. ``visits`` includes the optional ones."""
+    """A trial's design.
+
+    ``visits`` includes the optional ones. ``subgroups`` names columns of the sample sheet (a diagnosis) by which
+    changes are described; ``covariates`` names measured variables shown beside the endpoints.
+    """
 
     schema: Literal["immunolab.trial/1"]
     id: str
@@ -190,6 +194,7 @@ class Trial:
     registry: str | None = None
     condition: str | None = None
     covariates: tuple[str, ...] = ()
+    subgroups: tuple[str, ...] = ()
     statements: tuple[Statement, ...] = ()
     file: str = field(default="", compare=False)
 

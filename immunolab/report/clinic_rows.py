@@ -1,0 +1,50 @@
+"""What the clinic measured, in the order it is read: scores, single values, steroid, then groups of values."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import pandas as pd
+
+from immunolab.report.run_tables import RunTables, in_cohort
+
+CLINIC = "clinic"
+
+
+def clinic_rows(run: RunTables, cohort: str) -> pd.DataFrame:
+    """Return ENDPOINTS rows of a cohort's scores and measured values, and of what is shown beside them.
+
+    Returns
+    -------
+    The rows with a column ``group``: ``clinic``, or the endpoint that names several variables at once (a
+    panel of cytokines). Scores stand first, then single values, covariates, groups. Responses, events, assays
+    and slopes are left out: they are no course; what slopes are fitted to is among the scores.
+    """
+    rows = run["endpoints"]
+    declared = {e.id: e for e in run.endpoints}
+    courses = [
+        name
+        for name in dict.fromkeys(rows.loc[rows["n_events"].isna(), "endpoint"])
+        if name not in declared or (declared[name].kind != "subset" and declared[name].statistic == "paired_change")
+    ]
+    context = run.tables.get("context", rows.iloc[:0])
+    both = pd.concat([frame for frame in (rows[rows["endpoint"].isin(courses)], context) if len(frame)] or [context])
+    both = both[in_cohort(both, cohort)]
+    scores = set(run.tables["scores"]["score"]) if "scores" in run.tables else set()
+    groups = _groups(run)
+    place = count()
+    rank = {
+        name: (name in groups, population not in scores, next(place))
+        for name, population in both[["endpoint", "population"]].drop_duplicates().itertuples(index=False)
+    }
+    order = {name: i for i, name in enumerate(sorted(rank, key=lambda name: rank[name]))}
+    ordered = both.assign(
+        group=[groups.get(name, CLINIC) for name in both["endpoint"]], order=both["endpoint"].map(order)
+    )
+    return ordered.sort_values("order", kind="stable").drop(columns="order").reset_index(drop=True)
+
+
+def _groups(run: RunTables) -> dict[str, str]:
+    """Return the declared group of each endpoint that stands for one of several variables."""
+    declared = run.study.trial.endpoints if run.study.trial else ()
+    return {one.id: endpoint.id for endpoint in declared if endpoint.variables for one in endpoint.expanded()}

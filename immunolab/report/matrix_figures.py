@@ -1,0 +1,156 @@
+"""Heat maps of the clinic: what a response is made of, measured values, cells against the clinic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from immunolab.plots.labels import number
+from immunolab.plots.matrices import matrix, matrix_height
+from immunolab.plots.style import WIDTH
+from immunolab.report.figures import ReportFigure, figure_name, of_cohort, on_axes
+from immunolab.report.run_tables import RunTables, in_cohort
+
+_WHOLE = 100.0  # percent of baseline at which the colour of a core-set measure is full
+_LIMITS = {"below_limit": "<", "above_limit": ">"}
+
+
+def matrix_figures(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
+    """Yield core-set measures by patient, measured values by patient, and correlations by subset and score."""
+    yield from _core_set(run, cohort)
+    yield from _measured(run, cohort)
+    yield from _correlations(run, cohort)
+
+
+def correlations_of(run: RunTables, cohort: str) -> pd.DataFrame:
+    """Return a cohort's rows of the correlations table; none where the run has no such table."""
+    table = run.tables.get("correlations")
+    if table is None:
+        return pd.DataFrame(columns=["cohort", "endpoint", "clinical_endpoint", "n", "rho"])
+    return table[in_cohort(table, cohort)]
+
+
+def _draw(values: pd.DataFrame, words: pd.DataFrame, label: str, title: str, reach: float | None) -> partial:
+    height = matrix_height(len(values), values.columns)
+    return partial(on_axes, partial(matrix, values, words, label, reach=reach, title=title), WIDTH, height)
+
+
+def _core_set(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
+    """Yield each patient's improvement of every core-set measure in percent of baseline, at each visit."""
+    table = run.tables.get("components")
+    if table is None:
+        return
+    patients = dict.fromkeys(s.patient_id for s in run.samples if s.cohort == cohort)
+    own = table[(table["improvement_of"] == "baseline") & table["patient_id"].isin(list(patients))]
+    scores = run.tables["scores"]
+    for score in dict.fromkeys(own["score"]):
+        told = scores[scores["score"] == score].set_index(["patient_id", "visit"])["value"].to_dict()
+        rows = own[own["score"] == score].assign(column=lambda t: t["component"] + " " + t["visit"])
+        columns = list(dict.fromkeys(rows["column"]))
+        values = rows.pivot(index="patient_id", columns="column", values="improvement").reindex(
+            index=[p for p in patients if p in set(rows["patient_id"])], columns=columns
+        )
+        words = values.map(lambda x: "–" if pd.isna(x) else f"{x:+.0f}".replace("-", "−"))
+        visits = list(dict.fromkeys(rows["visit"]))
+        yes = [", ".join(v for v in visits if told.get((p, v)) == 1) for p in values.index]
+        named = values.set_axis(
+            [f"{p}  ✓ {v}" if v else str(p) for p, v in zip(values.index, yes, strict=True)], axis=0
+        )
+        title = f"✓ responder by {score} at the visits named; grey –: missing, or no percentage of 0"
+        label = "improvement, % of baseline; above 0 better"
+        caption = (
+            f"Core-set measures{of_cohort(cohort)}: improvement against baseline in percent of baseline, patient by "
+            f"patient, n = {len(values)}; a check mark: responder by {score}. Colours are full at {_WHOLE:g} %."
+        )
+        draw = _draw(named, words, label, title, _WHOLE)
+        yield ReportFigure(figure_name("core_set", score, cohort), "clinic", caption, draw, rows, wide=True)
+
+
+def _measured(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
+    """Yield the log2 change of measured values at the compared visit and in follow-up, patient by patient."""
+    data = _measured_changes(run, cohort)
+    if data["endpoint"].nunique() < 2:
+        return
+    columns = list(dict.fromkeys(data["column"]))
+    shape = {"index": list(dict.fromkeys(data["patient_id"])), "columns": columns}
+    values = data.pivot(index="patient_id", columns="column", values="log2_fold").reindex(**shape)
+    words = data.pivot(index="patient_id", columns="column", values="shown").reindex(**shape).fillna("–")
+    before = ", ".join(dict.fromkeys(data["visit_before"]))
+    title = f"log2 fold against {before}; < and >: beyond the assay's limits; nq: not quantifiable at either visit"
+    caption = (
+        f"Measured values{of_cohort(cohort)}: log2 of the fold change against {before}, patient by patient, n = "
+        f"{len(values)}. < the true change is lower, > it is higher, for one value lies beyond the assay's limits; "
+        "grey: no pair. Described, not tested here."
+    )
+    draw = _draw(values, words, "log2 fold change", title, None)
+    yield ReportFigure(figure_name("heatmap_measured", cohort), "clinic", caption, draw, data, wide=True)
+
+
+def _measured_changes(run: RunTables, cohort: str) -> pd.DataFrame:
+    pairs, rows = run["pairs"], run["endpoints"]
+    rows = rows[in_cohort(rows, cohort)]
+    measured = [e.id for e in run.endpoints if e.kind == "measurement" and e.statistic == "paired_change"]
+    own = pairs[in_cohort(pairs, cohort) & pairs["endpoint"].isin(measured) & (pairs["shift_scale"] == "log")]
+    sides = own[["patient_id", "endpoint", "visit_before", "visit_after"]]
+    found = []
+    for endpoint, ends in sides.groupby("endpoint", sort=False):
+        values = rows[(rows["endpoint"] == endpoint) & (rows["value"].astype(float) > 0)]
+        later = dict.fromkeys([*ends["visit_after"], *values.loc[values["phase"] == "follow_up", "visit"]])
+        start = ends.merge(
+            values[["patient_id", "visit", "value", "flag"]],
+            left_on=["patient_id", "visit_before"],
+            right_on=["patient_id", "visit"],
+        ).drop(columns=["visit", "visit_after"])
+        for visit in later:
+            end = values.loc[values["visit"] == visit, ["patient_id", "visit", "value", "flag"]]
+            found.append(start.merge(end, on="patient_id", suffixes=("_before", "")))
+    table = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=["endpoint"])
+    if table.empty:
+        return table
+    change = np.log2(table["value"].astype(float) / table["value_before"].astype(float))
+    names = [run.label_of(str(e)).population for e in table["endpoint"]]
+    table = table.assign(log2_fold=change, column=[f"{n} {v}" for n, v in zip(names, table["visit"], strict=True)])
+    return table.assign(shown=[_shown(*row) for row in table[["log2_fold", "flag_before", "flag"]].to_numpy()])
+
+
+def _shown(change: float, before: object, after: object) -> str:
+    """Return a change as read: with a sign, and which way the truth lies when one side is beyond a limit."""
+    first, last = (next((mark for word, mark in _LIMITS.items() if word in str(flag)), "") for flag in (before, after))
+    if first and last:
+        return "nq"
+    mark = last or {"<": ">", ">": "<", "": ""}[first]  # a start that was lower still makes the rise greater
+    return f"{mark}{change:+.1f}".replace("-", "−")
+
+
+def _correlations(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
+    """Yield Spearman's rho of every subset's change with every clinical change, n in each cell."""
+    table = correlations_of(run, cohort)
+    order = [e.id for e in run.endpoints]
+    rows = [e.id for e in run.endpoints if e.role != "exploratory" and e.id in set(table["endpoint"])]
+    columns = [e for e in order if e in set(table["clinical_endpoint"])]
+    shown = table[table["endpoint"].isin(rows) & table["rho"].notna()]
+    columns = [e for e in columns if e in set(shown["clinical_endpoint"])]
+    if len(columns) < 2 or shown.empty:
+        return
+    rho, n = (
+        shown.pivot(index="endpoint", columns="clinical_endpoint", values=name).reindex(index=rows, columns=columns)
+        for name in ("rho", "n")
+    )
+    words = rho.combine(n, lambda r, k: [_cell(x, m) for x, m in zip(r, k, strict=True)])
+    named = [run.label_of(e).short for e in columns]
+    values = rho.set_axis([run.label_of(e).short for e in rows], axis=0).set_axis(named, axis=1)
+    caption = (
+        f"Change of each subset against change of each score and measured value{of_cohort(cohort)}: Spearman's rho, "
+        f"with n patients in each cell. Exploratory: {int(shown['rho'].size)} correlations, none adjusted for the "
+        "others; with so few patients a rho of this size comes by chance. Intervals stand in tables/correlations.csv."
+    )
+    title = "EXPLORATORY: Spearman's rho of the changes, n patients below it"
+    draw = _draw(values, words, "Spearman's rho", title, 1.0)
+    yield ReportFigure(figure_name("correlations", cohort), "clinic", caption, draw, shown, wide=True)
+
+
+def _cell(rho: float, n: float) -> str:
+    return "–" if pd.isna(rho) else f"{number(rho, 2)}\n{int(n)}"

@@ -1,0 +1,76 @@
+"""Figures patient by patient: the calls, the heat map of change, one page a patient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+
+import pandas as pd
+
+from immunolab.plots.change import strip_height, verdict_strip
+from immunolab.plots.courses import one_pager
+from immunolab.plots.matrices import heatmap_height, heatmap_of_change
+from immunolab.plots.style import WIDTH
+from immunolab.report.clinic_rows import clinic_rows
+from immunolab.report.figures import ReportFigure, figure_name, of_cohort, on_axes
+from immunolab.report.run_tables import RunTables, in_cohort
+
+
+def patient_figures(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
+    """Yield a cohort's figures patient by patient: the calls, the heat map of change, and a page for each."""
+    for made in _patient_figures(run, cohort):
+        yield replace(made, cohort=cohort)
+
+
+def _patient_figures(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
+    shifts = run.shifts_of(cohort)
+    if shifts.empty:
+        return
+    pairs = run["pairs"]
+    own = pairs[in_cohort(pairs, cohort)]
+    called = shifts[shifts["endpoint"].isin(own.loc[own["verdict"] != "not_evaluable", "endpoint"])]
+    leading = called[called["role"] == "primary"]
+    for endpoint in (leading if len(leading) else called[called["role"] == "secondary"].head(1))["endpoint"]:
+        rows = own[own["endpoint"] == endpoint]
+        label = run.label_of(str(endpoint))
+        draw = partial(on_axes, partial(verdict_strip, rows, label), WIDTH, strip_height(len(rows)))
+        caption = (
+            f"{label.axis}{of_cohort(cohort)}: each patient's change with its own 95 % interval (counting and assay "
+            "noise)."
+        )
+        yield ReportFigure(figure_name("verdicts", str(endpoint), cohort), "patients", caption, draw, rows, wide=True)
+    height = heatmap_height(own["patient_id"].nunique())
+    of = of_cohort(cohort)
+    caption = f"Change of every endpoint in every patient{of}. Colour is the size, the symbol is the call."
+    draw = partial(on_axes, partial(heatmap_of_change, own, run.labels), WIDTH, height)
+    yield ReportFigure(figure_name("heatmap", cohort), "patients", caption, draw, own, wide=True)
+    if _most_visits(run, cohort) > 2:  # of two visits the table tells all
+        yield from _one_pagers(run, cohort, shifts)
+
+
+def _most_visits(run: RunTables, cohort: str) -> int:
+    """Return at how many visits a cohort's most often measured endpoint was measured."""
+    endpoints = run["endpoints"]
+    return int(endpoints[in_cohort(endpoints, cohort)].groupby("endpoint")["visit"].nunique().max())
+
+
+def _one_pagers(run: RunTables, cohort: str, shifts: pd.DataFrame) -> Iterator[ReportFigure]:
+    """Yield each patient's page: subsets by role, then what the clinic measured, the steroid dose among it."""
+    endpoints = run["endpoints"]
+    counted = endpoints[in_cohort(endpoints, cohort) & endpoints["n_events"].notna()]
+    leading = [
+        str(e) for role in ("primary", "secondary", "exploratory") for e in shifts[shifts["role"] == role]["endpoint"]
+    ]
+    subsets = counted[counted["endpoint"].isin(leading)]
+    ranked = subsets.assign(rank=subsets["endpoint"].map(leading.index)).sort_values("rank", kind="stable")
+    shown = pd.concat([ranked.drop(columns="rank"), clinic_rows(run, cohort).drop(columns="group")], ignore_index=True)
+    for patient in dict.fromkeys(shown["patient_id"]):
+        own = shown[shown["patient_id"] == patient]
+        pairs = run["pairs"][run["pairs"]["patient_id"] == patient]
+        draw = partial(one_pager, shown, pairs, str(patient), run.calendar)
+        caption = (
+            f"{patient}: subsets and clinic over one axis of actual study days, primary first, with doses and the call "
+            "of each change."
+        )
+        yield ReportFigure(figure_name("patient", str(patient)), "one_pagers", caption, draw, own, wide=True)
