@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
+from immunolab.clinical.followed import Followed
+from immunolab.comparison.joint_rank import Death
 from immunolab.errors import InputError, Problem
 from immunolab.study.sheet import Study
+from immunolab.study.trial import Endpoint
 from immunolab.tables import MEASUREMENTS
 
 
@@ -24,6 +27,8 @@ class Clinic:
     rows : of the endpoint table.
     context : rows like those, of what is shown beside the endpoints and not compared.
     events : adverse_events, time_to_event, survival and suppression, where the study has their source.
+    deaths : by endpoint of slopes and patient, where the endpoint names an outcome that ranks beyond them.
+    cohorts : by patient, everybody of the study.
     """
 
     measurements: pd.DataFrame
@@ -33,6 +38,8 @@ class Clinic:
     rows: pd.DataFrame
     context: pd.DataFrame
     events: dict[str, pd.DataFrame] = field(default_factory=dict)
+    deaths: dict[str, dict[str, Death]] = field(default_factory=dict)
+    cohorts: dict[str, str] = field(default_factory=dict)
 
 
 def read_clinic(study: Study) -> Clinic | None:
@@ -53,9 +60,11 @@ def read_clinic(study: Study) -> Clinic | None:
     measured = _nothing_measured() if read is None else read
     found = _collect(problems, lambda: clinical.scores(measured, study.trial, doses=study.doses, baseline=baseline))
     curves = _collect(problems, lambda: clinical.suppression_curves(measured))
-    events = _events(study, measured, problems)
+    happened = _happened(study, measured, problems)
     if problems:
         raise InputError(problems)
+    everybody = clinical.followed(study, measured, list(happened.values()))
+    events = _event_tables(study, happened, everybody) | {"suppression": curves}
     return Clinic(
         measurements=measured,
         scores=found,
@@ -63,7 +72,9 @@ def read_clinic(study: Study) -> Clinic | None:
         components=clinical.components(measured, study.trial, doses=study.doses, baseline=baseline),
         rows=clinical.endpoint_rows(study, clinical.with_suppression(measured, curves), found),
         context=clinical.context_rows(study, measured, found),
-        events={name: table for name, table in (events | {"suppression": curves}).items() if len(table)},
+        events={name: table for name, table in events.items() if len(table)},
+        deaths=_deaths(study, happened.get("outcomes")),
+        cohorts={patient.patient_id: patient.cohort for patient in everybody},
     )
 
 
@@ -88,24 +99,51 @@ def _measured(study: Study) -> pd.DataFrame:
     return with_visits(read_measurements(study.measurements, samples=study.samples), study.trial, study.doses)
 
 
-def _events(study: Study, measured: pd.DataFrame, problems: list[Problem]) -> dict[str, pd.DataFrame]:
-    """Return the tables of what happened to patients; problems of their files are added to ``problems``."""
-    from immunolab import clinical
+def _happened(study: Study, measured: pd.DataFrame, problems: list[Problem]) -> dict[str, pd.DataFrame]:
+    """Return the study's adverse events and outcomes as read; problems of their files are added to ``problems``."""
+    from immunolab.clinical import study_patients
     from immunolab.loaders.patient_events import read_adverse_events, read_outcomes
 
-    patients = clinical.study_patients(study, measured)
-    timed = [endpoint for endpoint in study.endpoints if endpoint.statistic == "time_to_event"]
-    harms = outcomes = None
-    if harm_file := study.adverse_events:
-        harms = _collect(problems, lambda: read_adverse_events(harm_file, patients, study.doses))
-    if outcome_file := study.outcomes:
-        ids = [endpoint.id for endpoint in timed]
-        outcomes = _collect(problems, lambda: read_outcomes(outcome_file, ids, patients, study.doses))
-    everybody = clinical.followed(study, measured, [table for table in (harms, outcomes) if table is not None])
+    patients = study_patients(study, measured)
+    read = {}
+    if harms := study.adverse_events:
+        read["adverse_events"] = _collect(problems, lambda: read_adverse_events(harms, patients, study.doses))
+    if outcomes := study.outcomes:
+        ids = [endpoint.id for endpoint in _timed(study)]
+        read["outcomes"] = _collect(problems, lambda: read_outcomes(outcomes, ids, patients, study.doses))
+    return read
+
+
+def _timed(study: Study) -> list[Endpoint]:
+    return [endpoint for endpoint in study.endpoints if endpoint.statistic == "time_to_event"]
+
+
+def _event_tables(
+    study: Study, happened: Mapping[str, pd.DataFrame], everybody: Sequence[Followed]
+) -> dict[str, pd.DataFrame]:
+    from immunolab.clinical import adverse_events_table, survival_tables
+
     tables = {}
-    if harms is not None:
-        tables["adverse_events"] = clinical.adverse_events_table(harms, everybody)
-    if outcomes is not None:
-        curves = clinical.survival_tables(timed, outcomes, everybody, study.trial)
-        tables["time_to_event"], tables["survival"] = curves
+    if "adverse_events" in happened:
+        tables["adverse_events"] = adverse_events_table(happened["adverse_events"], everybody)
+    if "outcomes" in happened:
+        summary, curves = survival_tables(_timed(study), happened["outcomes"], everybody, study.trial)
+        tables |= {"time_to_event": summary, "survival": curves}
     return tables
+
+
+def _deaths(study: Study, outcomes: pd.DataFrame | None) -> dict[str, dict[str, Death]]:
+    """Return who died before the last visit of a difference of slopes, and in which of its periods."""
+    found: dict[str, dict[str, Death]] = {}
+    if outcomes is None or study.trial is None:
+        return found
+    for endpoint in study.endpoints:
+        if endpoint.deaths is None or len(endpoint.periods) != 2:
+            continue
+        knot, end = (study.trial.visit(period[-1]) for period in endpoint.periods)
+        died = outcomes[(outcomes["endpoint"] == endpoint.deaths) & (outcomes["status"] == "event")]
+        days = zip(died["patient_id"].astype(str), died["study_day"].astype(int), strict=True)
+        found[endpoint.id] = {
+            patient: Death(end.window[1] - day, day > knot.target_day) for patient, day in days if day <= end.window[1]
+        }
+    return found

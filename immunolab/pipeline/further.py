@@ -8,6 +8,7 @@ import pandas as pd
 
 from immunolab.clinical.responders import criteria, response
 from immunolab.comparison.arms import compare_responders, correlate_shifts
+from immunolab.comparison.joint_rank import JOINT_RANK, joint_rank
 from immunolab.comparison.power import power_table
 from immunolab.comparison.table import Comparison
 from immunolab.pipeline.clinic import Clinic
@@ -26,7 +27,7 @@ def further_tables(
     visits (every visit, not only the two compared), noise (what verdicts rest on), log_ratios (shares of one
     parent against their median sibling), arms, power (from this study's own spread), responders and scores,
     shifts_by_response (descriptive), correlations (exploratory), and what happened to patients: adverse_events,
-    time_to_event, survival, suppression.
+    time_to_event, survival, suppression, joint_rank (sensitivity, exploratory).
     """
     tables = {
         name: _joined(getattr(comparison, name) for comparison in comparisons)
@@ -35,11 +36,28 @@ def further_tables(
     tables["power"] = power_table(pairs)
     if clinic is not None:
         tables |= clinic.events
+        tables["joint_rank"] = _joint_rank(pairs, endpoints, clinic)
         subsets = {e.id for e in endpoints if e.kind == "subset"}
         own = pairs[pairs["endpoint"].isin(subsets)]
         tables["shifts_by_response"] = _by_response(own, clinic.scores, endpoints)
         tables["correlations"] = _correlations(own, pairs, endpoints, seed)
     return {name: table for name, table in tables.items() if len(table)}
+
+
+def _joint_rank(pairs: pd.DataFrame, endpoints: Sequence[Endpoint], clinic: Clinic) -> pd.DataFrame:
+    """Return how a difference of slopes stands when those who died are counted; empty when nobody did."""
+    rows: list[dict[str, object]] = []
+    for endpoint in endpoints:
+        deaths = clinic.deaths.get(endpoint.id, {})
+        known = pairs[(pairs["endpoint"] == endpoint.id) & pairs["shift"].notna()]
+        for cohort in dict.fromkeys(clinic.cohorts.values()):
+            everybody = {patient for patient, of in clinic.cohorts.items() if of == cohort}
+            own = _by_patient(known[known["patient_id"].isin(everybody)], "shift")
+            lost = {patient: death for patient, death in deaths.items() if patient in everybody - own.keys()}
+            if lost:
+                found = joint_rank(own, lost, len(everybody), -1 if endpoint.direction == "decrease" else 1)
+                rows += [{"cohort": cohort or None, "endpoint": endpoint.id} | row for row in found]
+    return JOINT_RANK.frame(rows)
 
 
 def _joined(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:

@@ -1,0 +1,121 @@
+"""Slopes of two periods with deaths ranked beyond any slope: a sensitivity analysis of who was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from immunolab.comparison.paired import Array, midranks, wilcoxon
+from immunolab.tables import Column, Table
+
+Rule = Literal["complete_pairs", "joint_rank", "deaths_reversed"]
+RULES: tuple[Rule, ...] = ("complete_pairs", "joint_rank", "deaths_reversed")
+
+JOINT_RANK = Table(
+    "joint_rank",
+    "difference of slopes with deaths ranked beyond any slope: sensitivity, exploratory",
+    (
+        Column("cohort", "text", "study arm or cohort; empty when the sheet names none", nullable=True),
+        Column("endpoint", "text", "endpoint id of the difference of slopes"),
+        Column("role", "text", "always exploratory", allowed=("exploratory",)),
+        Column("rule", "text", "what a death counts as", allowed=RULES),
+        Column("n_patients", "integer", "patients of the cohort", "patients", low=0),
+        Column("n_slopes", "integer", "of these, patients with both slopes", "patients", low=0),
+        Column("n_deaths_earlier", "integer", "patients who died in the earlier period", "patients", low=0),
+        Column("n_deaths_later", "integer", "patients who died in the later period", "patients", low=0),
+        Column("n_left_out", "integer", "patients alive without both slopes", "patients", low=0),
+        Column(
+            "rank_biserial",
+            "number",
+            "(positive - negative ranks) / all ranks, of later minus earlier",
+            "",
+            True,
+            (),
+            -1,
+            1,
+        ),
+        Column("p_value", "number", "two-sided, of the signed ranks", "", True, (), 0, 1),
+        Column("method", "text", "named method"),
+    ),
+    key=("cohort", "endpoint", "rule"),
+)
+
+
+@dataclass(frozen=True)
+class Death:
+    """A death before both slopes were known: how many days before the last visit, and in which period."""
+
+    days_before_end: int
+    later_period: bool
+
+
+def with_deaths(
+    differences: Sequence[float], deaths: Sequence[Death], worse_later: Literal[-1, 1], rule: Rule
+) -> Array:
+    """Return differences of slopes with deaths beyond them, the earlier a death the further out.
+
+    The order is that of the combined assessment of function and survival (Berry 2013, Amyotroph Lateral Scler
+    Frontotemporal Degener 14:162), taken within the patient: a death in the later period makes that period worse
+    than any decline, a death in the earlier one makes the earlier worse. Only ranks of the values mean anything.
+
+    Parameters
+    ----------
+    differences : later minus earlier slope of the patients who have both.
+    worse_later : sign of a difference where the later period is the worse one.
+    rule : ``joint_rank``; ``complete_pairs`` leaves deaths out; ``deaths_reversed`` turns their signs, the other bound.
+    """
+    known = np.asarray(differences, dtype=float)
+    if rule == "complete_pairs":
+        return known
+    beyond = float(np.abs(known).max(initial=0.0))
+    sign = worse_later if rule == "joint_rank" else -worse_later
+    lost = [
+        sign * (1 if death.later_period else -1) * (beyond + 1.0 + max(death.days_before_end, 0)) for death in deaths
+    ]
+    return np.concatenate([known, np.asarray(lost, dtype=float)])
+
+
+def rank_biserial(values: Sequence[float] | Array) -> float:
+    """Return the rank-biserial correlation of matched pairs (Kerby 2014): -1 all fall, 1 all rise; NaN for none."""
+    d = np.asarray(values, dtype=float)
+    kept = d[np.abs(d) > 1e-12 * max(1.0, float(np.abs(d).max(initial=0.0)))]
+    if not kept.size:
+        return float("nan")
+    ranks = midranks(np.abs(kept))
+    return float((ranks * np.sign(kept)).sum() / ranks.sum())
+
+
+def joint_rank(
+    differences: Mapping[str, float], deaths: Mapping[str, Death], n_patients: int, worse_later: Literal[-1, 1]
+) -> list[dict[str, object]]:
+    """Return one row a rule for the patients of a cohort, without cohort and endpoint; see `JOINT_RANK`.
+
+    The signed-rank test takes both signs as equally likely. That does not hold for deaths, which come later in a
+    disease that gets worse, and can come in the later period only to patients who lived through the earlier one: the
+    joint rank leans towards the earlier period. ``deaths_reversed`` is the opposite bound; what holds under all three
+    rules does not rest on who died.
+    """
+    lost = {patient: death for patient, death in deaths.items() if patient not in differences}
+    later = sum(death.later_period for death in lost.values())
+    rows: list[dict[str, object]] = []
+    for rule in RULES:
+        values = with_deaths(list(differences.values()), list(lost.values()), worse_later, rule)
+        test = wilcoxon(values) if values.size else None
+        rows.append(
+            {
+                "role": "exploratory",
+                "rule": rule,
+                "n_patients": n_patients,
+                "n_slopes": len(differences),
+                "n_deaths_earlier": len(lost) - later,
+                "n_deaths_later": later,
+                "n_left_out": n_patients - len(differences) - len(lost),
+                "rank_biserial": rank_biserial(values),
+                "p_value": test.p_value if test else None,
+                "method": test.method.removesuffix(", Hodges-Lehmann") if test else "no patient",
+            }
+        )
+    return rows
