@@ -29,6 +29,7 @@ _OTHERS = {  # tables beyond the declared ones, as the comparison names them
     "correlations": "Change of cells against change of the clinic: exploratory",
     "time_to_event": "Time to event: Kaplan-Meier, described without a test",
     "survival": "Time to event, day by day",
+    "joint_rank": "Slopes with deaths ranked beyond any decline: sensitivity, exploratory, leaning towards the drug",
     "adverse_events": "Adverse events by phase; those before the first dose stand apart",
     "visits": "Every visit, not only those compared",
     "noise": "Assay noise that the calls of patients rest on",
