@@ -23,6 +23,7 @@ Kind = Literal["threads", "processes"]
 T = TypeVar("T")
 log = logging.getLogger("immunolab")
 _ATTEMPTS = 2
+MEMORY_PER_FILE_BYTE = 4  # bytes that a tube in work may take, for each byte of its file
 
 
 @dataclass(frozen=True)

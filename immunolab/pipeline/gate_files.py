@@ -13,7 +13,7 @@ import pandas as pd
 
 from immunolab.batch.progress import progress
 from immunolab.batch.store import write_atomically
-from immunolab.batch.workers import Failure, Pool, Task, run_tasks
+from immunolab.batch.workers import MEMORY_PER_FILE_BYTE, Failure, Pool, Task, memory_budget, run_tasks
 from immunolab.errors import ImmunolabError, InputError, Problem
 from immunolab.gating.agreement import agreement
 from immunolab.pipeline.gate_tube import GatedTube, GateJob, Reference, Unread, gate_tube
@@ -21,7 +21,6 @@ from immunolab.pipeline.gates import Gates, named_strategy, read_gates
 from immunolab.tables import COUNTS, FAILURES, THRESHOLDS
 
 log = logging.getLogger("immunolab")
-_BYTES_PER_BYTE = 6  # memory a tube takes, for each byte of its file
 
 
 @dataclass(frozen=True)
@@ -105,8 +104,10 @@ def gate_files(
 
 
 def _gate_all(paths: Sequence[Path], job: GateJob, jobs: int) -> dict[Path, GatedTube | Unread | Failure]:
-    tasks = [Task(path.stem, "gate", path, path.stat().st_size * _BYTES_PER_BYTE) for path in paths]
-    done = progress(run_tasks(partial(gate_tube, job=job), tasks, Pool(jobs=jobs)), len(tasks), "gating")
+    tasks = [Task(path.stem, "gate", path, path.stat().st_size * MEMORY_PER_FILE_BYTE) for path in paths]
+    done = progress(
+        run_tasks(partial(gate_tube, job=job), tasks, Pool(jobs=jobs, memory=memory_budget())), len(tasks), "gating"
+    )
     found = {task.argument: result for task, result in done}
     return {path: found[path] for path in paths}
 

@@ -15,7 +15,7 @@ from typing import Any
 from immunolab.batch.progress import progress
 from immunolab.batch.store import Store, content_key, file_sha256, folder_fault, is_folder_fault, write_atomically
 from immunolab.batch.tube import SUBSAMPLE, MeasureJob, Prepared, PrepareJob, Tube, measure, prepare
-from immunolab.batch.workers import Failure, Kind, Pool, Task, memory_budget, run_tasks
+from immunolab.batch.workers import MEMORY_PER_FILE_BYTE, Failure, Kind, Pool, Task, memory_budget, run_tasks
 from immunolab.errors import GatingError, InputError, Problem, nearest
 from immunolab.gating.strategy import Strategy
 from immunolab.pipeline.clinic import Clinic, read_clinic
@@ -30,7 +30,6 @@ from immunolab.study.sheet import Sample, Study, load_study
 from immunolab.version import VERSION
 
 log = logging.getLogger("immunolab")
-_BYTES_PER_FILE_BYTE = 4
 
 
 @dataclass(frozen=True)
@@ -184,7 +183,7 @@ def _prepare(run: _Run, tubes: Mapping[str, Tube]) -> dict[str, Prepared]:
 
 
 def _cost(path: Path) -> int:
-    return _BYTES_PER_FILE_BYTE * path.stat().st_size if path.exists() else 0
+    return MEMORY_PER_FILE_BYTE * path.stat().st_size if path.exists() else 0
 
 
 def _strategies(run: _Run, prepared: Mapping[str, Prepared]) -> dict[str, str | Drawn]:
