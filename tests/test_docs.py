@@ -8,9 +8,19 @@ import pytest
 from builders import REPOSITORY
 
 from immunolab import cli, tables
-from immunolab.clinical import COMPONENTS, RESPONDERS, SCORES
+from immunolab.clinical import (
+    ADVERSE_EVENTS,
+    COMPONENTS,
+    RESPONDERS,
+    SCORES,
+    SUPPRESSION,
+    SURVIVAL,
+    TIME_TO_EVENT,
+)
+from immunolab.comparison.joint_rank import JOINT_RANK
 
-ALL = [*tables.ALL.values(), SCORES, RESPONDERS, COMPONENTS]
+EVENTS = [ADVERSE_EVENTS, TIME_TO_EVENT, SURVIVAL, SUPPRESSION, JOINT_RANK]
+ALL = [*tables.ALL.values(), SCORES, RESPONDERS, COMPONENTS, *EVENTS]
 
 
 @pytest.mark.parametrize("table", ALL, ids=lambda table: table.name)
