@@ -37,7 +37,7 @@ JOINT_RANK = Table(
             -1,
             1,
         ),
-        Column("p_value", "number", "two-sided, of the signed ranks", "", True, (), 0, 1),
+        Column("p_value", "number", "two-sided, as if a death were as likely in either period", "", True, (), 0, 1),
         Column("method", "text", "named method"),
     ),
     key=("cohort", "endpoint", "rule"),
