@@ -206,6 +206,8 @@ def _study_text(folder: Path, scan: _Scan, trial: Trial | None, trial_key: str) 
         f"  after: {after}" if after else "#   after: ",
         "# measurements: measurements.csv    # patient_id, visit, variable, value, unit",
         "# doses: doses.csv                  # patient_id and date or study_day of every dose really given",
+        "# adverse_events: adverse_events.csv    # patient_id, date or study_day, term, grade, serious, related",
+        "# outcomes: outcomes.csv            # patient_id, endpoint, date or study_day, status (event, censored)",
     ]
     return "\n".join(lines) + "\n"
 
