@@ -124,7 +124,14 @@ def test_days_since_the_last_dose_are_those_of_the_calendar(trial_run: tuple[str
     endpoints = run.table("endpoints")
     own = endpoints[endpoints["endpoint"].isin(REGISTERED[trial])]
     after = own[own["visit"] == visit]
-    assert set(after["days_since_last_dose"]) == {days}
+    given = run.study / "doses.csv"
+    if given.exists():  # the doses that each patient really had, not the calendar's
+        doses = pd.read_csv(given)
+        for row in after.itertuples():
+            own = doses.loc[doses["patient_id"] == row.patient_id, "study_day"]
+            assert row.days_since_last_dose == row.study_day - own[own < row.study_day].max()
+    else:
+        assert set(after["days_since_last_dose"]) == {days}
     assert set(after["cycle_state"]) == {state}
     before = own[own["visit"] == "W0"]
     assert before["days_since_last_dose"].isna().all()
@@ -187,6 +194,44 @@ def test_the_clinic_stands_beside_the_cells(trial_run: tuple[str, Run]) -> None:
     told = run.table("responders")
     assert set(told["score"]) == RESPONDERS.get(trial, set())
     assert (told["n_evaluable"] == PATIENTS).all()
+
+
+def test_adverse_events_are_those_of_the_file(trial_run: tuple[str, Run]) -> None:
+    trial, run = trial_run
+    written, table = pd.read_csv(run.study / "adverse_events.csv"), run.table("adverse_events")
+    together = table[table["term"] == "any adverse event"].set_index("phase")
+    assert list(together.index) == ["baseline", "on_treatment", "follow_up"]
+    assert (together["n_patients"] == PATIENTS).all()
+    assert together["n_events"].sum() == len(written)
+    before = written[written["study_day"] < 1]
+    assert together.loc["baseline", "n_events"] == len(before)
+    assert together.loc["baseline", "n_with_event"] == before["patient_id"].nunique()
+    by_term = table[table["term"] != "any adverse event"].groupby("term")["n_events"].sum()
+    assert by_term.to_dict() == written["term"].value_counts().to_dict()
+    assert together["n_serious"].sum() == (written["serious"] == "yes").sum()
+
+
+def test_als_suppression_is_compared_and_survival_estimated(trial_run: tuple[str, Run]) -> None:
+    trial, run = trial_run
+    if trial != "als_nct04952155":
+        assert not (run.folder / "time_to_event.csv").exists()
+        return
+    shift = run.table("shifts").set_index("endpoint").loc["treg_suppression"]
+    assert (shift["contrast"], shift["role"], shift["estimate_scale"]) == ("W24 - W0", "secondary", "identity")
+    raw = pd.read_csv(run.study / "measurements.csv")
+    raw = raw[raw["variable"].str.startswith("Treg_suppression.")]
+    mean = {  # four ratios, each half the one before: end points count half
+        key: (g["value"].iloc[0] / 2 + g["value"].iloc[1] + g["value"].iloc[2] + g["value"].iloc[3] / 2) / 3
+        for key, g in raw.sort_values("variable").groupby(["patient_id", "visit"])
+    }
+    rows = run.table("endpoints")
+    rows = rows[rows["endpoint"] == "treg_suppression"]
+    assert {(r.patient_id, r.visit): r.value for r in rows.itertuples()} == pytest.approx(mean)
+    survival = run.table("time_to_event").iloc[0]
+    outcomes = pd.read_csv(run.study / "outcomes.csv")
+    assert (survival["endpoint"], survival["n_with_outcome"]) == ("survival", PATIENTS)
+    assert survival["n_events"] == (outcomes["status"] == "event").sum()
+    assert set(run.table("survival")["visit"].dropna()) == {"W0", "W24", "W48"}
 
 
 def test_a_made_up_trial_runs_like_a_built_in_one(tmp_path: Path) -> None:
