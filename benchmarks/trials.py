@@ -2,6 +2,7 @@
 
     nice -n 19 python benchmarks/trials.py null --seeds 200      # polymyalgia rheumatica, n = 15, no effect
     nice -n 19 python benchmarks/trials.py effect --seeds 10     # lupus, n = 38, the simulated effect
+    python benchmarks/trials.py perfect --seeds 200              # both, counted from the cells drawn: no file, no gate
     python benchmarks/trials.py summary
 
 Every seed simulates a study, runs it and adds one JSON line, so that a stopped run goes on where it was. Beside what
@@ -33,11 +34,15 @@ from scipy.stats import binom, binomtest
 from immunolab.comparison.plan import Plan
 from immunolab.comparison.table import compare_endpoints
 from immunolab.pipeline.run import RunOptions, run_study
-from immunolab.simulate import Options, simulate
+from immunolab.simulate import Options, simulate, simulate_counts
+from immunolab.simulate.model import load_model
+from immunolab.simulate.truth import folds
+from immunolab.study.trial import load_trial
 
 RESULTS = Path(__file__).parent / "results"
 NULL_TRIAL, NULL_PATIENTS, NULL_EVENTS, NULL_FIRST_SEED = "pmr_nct04062006", 15, 6_000, 1_000
-EFFECT_TRIAL, EFFECT_PATIENTS, EFFECT_EVENTS, EFFECT_FIRST_SEED = "sle_nct02084238", 38, 10_000, 2_000
+EFFECT_TRIAL, EFFECT_PATIENTS, EFFECT_EVENTS, EFFECT_FIRST_SEED = "sle_nct02084238", 38, 8_000, 2_000
+PERFECT_FIRST_SEED = 3_000
 PRIMARY = "foxp3_treg_pct_lymph"
 EXPECTED = {  # endpoint -> whether it moves (sign of the shift) or stays
     "treg_pct_cd4": 1,
@@ -185,6 +190,29 @@ def effect_trial(seed: int, folder: Path) -> dict[str, object]:
     return {"n": int(gated.loc["treg_pct_cd4", "n_pairs"]), "endpoints": rows}
 
 
+def perfect_trials(seed: int) -> dict[str, object]:
+    """Return the tests of both trials on what a perfect gate counts."""
+    found: dict[str, object] = {}
+    for kind, trial, patients, events in (
+        ("null", NULL_TRIAL, NULL_PATIENTS, NULL_EVENTS),
+        ("effect", EFFECT_TRIAL, EFFECT_PATIENTS, EFFECT_EVENTS),
+    ):
+        rows = simulate_counts(trial, patients=patients, seed=seed, events=events, null=kind == "null")
+        rows = rows.assign(unit="%", sample_id=rows["patient_id"] + "_" + rows["visit"])
+        names = [PRIMARY] if kind == "null" else [*EXPECTED, *ALSO_SHOWN]
+        before, after = next(e for e in load_trial(trial).expanded_endpoints() if e.id == names[0]).contrast
+        shifts = compare_endpoints(rows, Plan(before, after, test="t")).shifts.set_index("endpoint")
+        found[kind] = {n: {"fold": float(shifts.loc[n, "fold"]), "p": float(shifts.loc[n, "p_value"])} for n in names}
+    return found
+
+
+def trial_of(kind: str, seed: int, folder: Path, check: bool) -> dict[str, object]:
+    """Return what one seed of a kind finds."""
+    if kind == "perfect":
+        return perfect_trials(seed)
+    return null_trial(seed, folder, check) if kind == "null" else effect_trial(seed, folder)
+
+
 def work(kind: str, seeds: Sequence[int], lines: Path, check: bool) -> None:
     """Add a line for each seed that has none."""
     done = {line["seed"] for line in read_lines(lines)}
@@ -193,7 +221,7 @@ def work(kind: str, seeds: Sequence[int], lines: Path, check: bool) -> None:
             continue
         started = time.process_time()
         with tempfile.TemporaryDirectory() as folder:
-            found = null_trial(seed, Path(folder), check) if kind == "null" else effect_trial(seed, Path(folder))
+            found = trial_of(kind, seed, Path(folder), check)
         line = {"seed": seed, **found, "gates": version(), "seconds": round(time.process_time() - started, 1)}
         with lines.open("a", encoding="utf-8") as out:
             out.write(json.dumps(line) + "\n")
@@ -252,10 +280,30 @@ def effect_summary(lines: Sequence[dict[str, object]]) -> Iterator[str]:
             )
 
 
+def perfect_summary(lines: Sequence[dict[str, object]]) -> Iterator[str]:
+    """Yield how often a perfect gate would find each endpoint moved, beside the fold that was put in."""
+    yield f"## Perfect gates: both trials counted from the cells drawn, {len(lines)} seeds"
+    yield ""
+    yield "Fold put in: of a patient without any deviation. Patients, visits and sampling vary around it."
+    yield ""
+    yield from _header("trial|endpoint|fold put in|fold, mean|seeds with p < 0.05|exact 95 % interval")
+    for kind, trial in (("null", NULL_TRIAL), ("effect", EFFECT_TRIAL)):
+        put_in = folds(load_model(), load_trial(trial), trial[:3], Options(null=kind == "null"))
+        put_in = put_in.set_index("endpoint")["expected_fold"]
+        for endpoint in lines[0][kind]:
+            rows = pd.DataFrame([line[kind][endpoint] for line in lines])
+            hits = int((rows["p"] < ALPHA).sum())
+            low, high = binomtest(hits, len(rows), ALPHA).proportion_ci()
+            yield (
+                f"| {trial} | {endpoint} | {put_in[endpoint]:.3f} | {np.exp(np.log(rows['fold']).mean()):.3f} "
+                f"| {hits} of {len(rows)} | {low:.3f} to {high:.3f} |"
+            )
+
+
 def write_summary(folder: Path) -> None:
     """Write trials.md from the lines there are."""
     parts: list[str] = []
-    for kind, summary in (("null", null_summary), ("effect", effect_summary)):
+    for kind, summary in (("null", null_summary), ("effect", effect_summary), ("perfect", perfect_summary)):
         lines = read_lines(folder / f"trials_{kind}.jsonl")
         if lines:
             parts += [*summary(lines), ""]
@@ -266,13 +314,13 @@ def write_summary(folder: Path) -> None:
 def main() -> None:
     """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=("null", "effect", "summary"))
+    parser.add_argument("kind", choices=("null", "effect", "perfect", "summary"))
     parser.add_argument("--seeds", type=int, default=0, help="how many, from the first of this kind")
     parser.add_argument("--check", action="store_true", help="null: run each study whole too")
     parser.add_argument("-o", "--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     if arguments.kind != "summary":
-        first = NULL_FIRST_SEED if arguments.kind == "null" else EFFECT_FIRST_SEED
+        first = {"null": NULL_FIRST_SEED, "effect": EFFECT_FIRST_SEED, "perfect": PERFECT_FIRST_SEED}[arguments.kind]
         lines = arguments.out / f"trials_{arguments.kind}.jsonl"
         work(arguments.kind, range(first, first + arguments.seeds), lines, arguments.check)
     write_summary(arguments.out)
