@@ -128,8 +128,8 @@ def test_days_since_the_last_dose_are_those_of_the_calendar(trial_run: tuple[str
     if given.exists():  # the doses that each patient really had, not the calendar's
         doses = pd.read_csv(given)
         for row in after.itertuples():
-            own = doses.loc[doses["patient_id"] == row.patient_id, "study_day"]
-            assert row.days_since_last_dose == row.study_day - own[own < row.study_day].max()
+            had = doses.loc[doses["patient_id"] == row.patient_id, "study_day"]
+            assert row.days_since_last_dose == row.study_day - had[had < row.study_day].max()
     else:
         assert set(after["days_since_last_dose"]) == {days}
     assert set(after["cycle_state"]) == {state}
@@ -197,7 +197,7 @@ def test_the_clinic_stands_beside_the_cells(trial_run: tuple[str, Run]) -> None:
 
 
 def test_adverse_events_are_those_of_the_file(trial_run: tuple[str, Run]) -> None:
-    trial, run = trial_run
+    _, run = trial_run
     written, table = pd.read_csv(run.study / "adverse_events.csv"), run.table("adverse_events")
     together = table[table["term"] == "any adverse event"].set_index("phase")
     assert list(together.index) == ["baseline", "on_treatment", "follow_up"]
