@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import report_fixture
+from matplotlib.collections import LineCollection
 from PIL import Image
 
 from immunolab.events import Channel, Events
@@ -75,7 +76,7 @@ def two_point_lines(ax):
 
 def grey_segments(ax):
     """Count the stretches of patients' lines."""
-    return sum(line.get_color() == "#B5B5B5" and line.get_linestyle() == "-" for line in ax.lines)
+    return sum(len(lines.get_segments()) for lines in ax.collections if isinstance(lines, LineCollection))
 
 
 # --- words -----------------------------------------------------------------------------------------

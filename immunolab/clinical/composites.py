@@ -218,7 +218,7 @@ def slopes_by_period(days: Sequence[float], values: Sequence[float], knot: float
     if len(t) < 3 or np.linalg.matrix_rank(design) < 3:
         return None
     fitted = np.linalg.lstsq(design, np.asarray(values, dtype=float), rcond=None)[0]
-    return float(fitted[1]), float(fitted[2])
+    return round(float(fitted[1]), 12), round(float(fitted[2]), 12)
 
 
 def core_set(

@@ -124,7 +124,7 @@ class Definitions:
     def levels(self, score: str) -> tuple[tuple[float, str], ...]:
         """Return the values of a score that a rule turns on, each with what it means; none for most scores."""
         return {
-            "PMR_AS": ((self.pmr_as.relapse_from, "relapse from here on"),),
+            "PMR_AS": ((self.pmr_as.relapse_from, "relapse from"),),
             "SELENA_SLEDAI": ((self.sle_relapse.low_activity_below, "low activity below"),),
             "ACR_EULAR_2016_TIS": tuple((least, name) for name, least in self.total_improvement.categories.items()),
         }.get(score, ())

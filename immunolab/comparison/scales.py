@@ -19,22 +19,23 @@ ESTIMATE_SCALE: dict[Scale, str] = {
     "arcsine": "arcsine",
     "identity": "identity",
 }
+_PLAIN = ("yes/no", "0/1", "bool", "cm")
 MULTIPLICATIVE: frozenset[Scale] = frozenset({"logit", "log"})
 
 
 def default_scale(unit: str, values: ArrayLike) -> Scale:
     """Return the scale of an endpoint by its unit.
 
-    Percentages take the logit, points (scores) and signed quantities stay as they are, everything else
-    (ratios, concentrations, absolute counts, intensities) takes the log.
+    Percentages take the logit; points (scores), visual analogue scales (cm), doses a day, slopes a month and
+    signed quantities stay as they are, for 0 is an ordinary value of theirs; everything else (ratios,
+    concentrations, absolute counts, intensities) takes the log.
     """
     word = unit.strip().lower()
     if word in ("%", "percent") or word.startswith(("% ", "percent ")):
         return "logit"
     numbers = np.asarray(values, dtype=float)
-    if "point" in word or "slope" in word or word in ("yes/no", "0/1", "bool") or np.any(numbers < 0):
-        return "identity"
-    return "log"
+    plain = "point" in word or "slope" in word or word in _PLAIN or word.endswith(("/day", "/d", "/month"))
+    return "identity" if plain or np.any(numbers < 0) else "log"
 
 
 def from_counts(n_events: ArrayLike, n_parent: ArrayLike, scale: Scale, *, ratio: bool = False) -> Array:

@@ -110,10 +110,10 @@ def shade_words(plan: Calendar, patient: str | None = None) -> str:
     return f"{text} (planned doses)" if plan.patient_doses else text
 
 
-def week_ticks(ax: Axes, first: float, last: float) -> None:
-    """Set ticks in weeks on an axis of study days; week w is day 7 w + 1."""
+def week_ticks(ax: Axes, first: float, last: float, *, most: int = 12) -> None:
+    """Set at most so many ticks in weeks on an axis of study days; week w is day 7 w + 1."""
     span = max(1.0, (last - first) / 7)
-    step = next((s for s in (1, 2, 4, 8, 12, 24, 52) if span / s <= 12), 104)
+    step = next((s for s in (1, 2, 4, 8, 12, 24, 52) if span / s <= most), 104)
     start = int(np.floor((first - 1) / 7 / step)) * step
     weeks = list(range(start, int(np.ceil((last - 1) / 7)) + 1, step))
     ax.set_xticks([7 * w + 1 for w in weeks], [str(w).replace("-", "−") for w in weeks])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,8 +47,7 @@ def spaghetti(
     named = labels(rows, definitions).get(endpoint) or EndpointLabel(endpoint, endpoint, "", "", "")
     visits = visit_order(rows, plan)
     shade(ax, plan, words=words)
-    for _, own in rows.groupby("patient_id", sort=False):
-        patient_line(ax, own, visits, PATIENT, 0.7)
+    patient_lines(ax, rows, visits, PATIENT, 0.7)
     visit_medians(ax, rows, visits, named.colour)
     value_axis(ax, named, rows["value"].to_numpy(dtype=float), room=0.2)
     days = [*rows["study_day"], *plan.doses]
@@ -67,17 +65,21 @@ def visit_order(rows: pd.DataFrame, plan: Calendar) -> list[str]:
     return sorted(map(str, days.index), key=lambda v: (plan.visits.get(v, days[v]), v))
 
 
-def patient_line(ax: Axes, rows: pd.DataFrame, visits: Sequence[str], tint: str, width: float) -> None:
-    """Draw one patient: points, and lines only between visits that follow each other."""
-    ordered = rows.sort_values("study_day")
-    for first, second in pairwise(ordered.to_dict("records")):
-        if abs(visits.index(str(second["visit"])) - visits.index(str(first["visit"]))) <= 1:
-            ends = [(one["study_day"], one["value"]) for one in (first, second)]
-            ax.plot(*zip(*ends, strict=True), color=tint, linewidth=width, zorder=2)
+def patient_lines(ax: Axes, rows: pd.DataFrame, visits: Sequence[str], tint: str, width: float) -> None:
+    """Draw patients: points, open where beyond quantification, and lines only between visits that follow each other."""
+    from matplotlib.collections import LineCollection
+
+    ordered = rows.sort_values(["patient_id", "study_day"], kind="stable")
+    place = ordered["visit"].astype(str).map({visit: i for i, visit in enumerate(visits)}).to_numpy()
+    points = ordered[["study_day", "value"]].to_numpy(dtype=float)
+    who = ordered["patient_id"].to_numpy()
+    joined = (who[1:] == who[:-1]) & (np.abs(np.diff(place)) <= 1)
+    segments = np.stack([points[:-1], points[1:]], axis=1)[joined]
+    ax.add_collection(LineCollection(list(segments), colors=tint, linewidths=width, zorder=2))
     low = ordered["flag"].map(is_low).to_numpy(dtype=bool)
-    for part, face in ((ordered[~low], tint), (ordered[low], "white")):
-        days, values = part["study_day"].to_numpy(dtype=float), part["value"].to_numpy(dtype=float)
-        ax.plot(days, values, "o", color=tint, markersize=2.6, markerfacecolor=face, zorder=2)
+    for part, face in ((points[~low], tint), (points[low], "white")):
+        if len(part):
+            ax.plot(part[:, 0], part[:, 1], "o", color=tint, markersize=2.6, markerfacecolor=face, zorder=2)
 
 
 def visit_medians(ax: Axes, rows: pd.DataFrame, visits: Sequence[str], tint: str, *, words: bool = True) -> None:
@@ -125,21 +127,23 @@ def one_pager(
     named = labels(endpoints, definitions)
     chosen = _page_endpoints(own, named, most)
     rows = max(1, -(-len(chosen) // 2))
-    height = 30 + 38 * rows
+    height = 30 + 35 * rows
     fig = figure(WIDTH, height * MM, layout=None)
-    grid = fig.subplots(rows, 2, squeeze=False)
-    fig.subplots_adjust(0.085, 12 / height, 0.99, 1 - 15 / height, wspace=0.2, hspace=0.5)
+    grid = fig.subplots(rows, 2, squeeze=False, sharex=True)
+    fig.subplots_adjust(0.085, 12 / height, 0.99, 1 - 15 / height, wspace=0.2, hspace=0.36)
     days = [*own.loc[own["endpoint"].isin(chosen), "study_day"], *plan.days(patient)]
     for name, ax in zip(chosen, grid.flat, strict=False):  # a last panel may stay empty
         visits = visit_order(values[values["endpoint"] == name], plan)
         _patient_panel(axes(ax), own[own["endpoint"] == name], named[name], visits, plan, patient)
-        week_ticks(ax, min(days), max(days))
-        ax.set(xlim=(min(days) - 4, max(days) + 6), xlabel="")
         _verdict_words(ax, pairs[(pairs["patient_id"] == patient) & (pairs["endpoint"] == name)])
     for ax in list(grid.flat)[len(chosen) :]:
         ax.set_axis_off()
+    if chosen:
+        week_ticks(grid[0, 0], min(days), max(days))
+        grid[0, 0].set(xlim=(min(days) - 4, max(days) + 6), xlabel="")
     for ax in list(grid.flat)[max(0, len(chosen) - 2) : len(chosen)]:
         ax.set_xlabel("week (from actual study day)")
+        ax.tick_params(labelbottom=True)
     fig.text(0.012, 1 - 2 / height, patient, fontsize=10, weight="bold", va="top")
     text = f"{shade_words(plan, patient)}; open: below quantification"
     fig.text(0.99, 1 - 2.5 / height, text, fontsize=SMALL, va="top", ha="right", color="#555555")
@@ -164,7 +168,7 @@ def _patient_panel(
     ax: Axes, rows: pd.DataFrame, named: EndpointLabel, visits: Sequence[str], plan: Calendar, patient: str
 ) -> None:
     shade(ax, plan, patient, words=False)
-    patient_line(ax, rows, visits, named.colour, 1.4)
+    patient_lines(ax, rows, visits, named.colour, 1.4)
     value_axis(ax, named, rows["value"].to_numpy(dtype=float), room=0.2)
     ax.set_ylabel(folded(named.quantity, 22), fontsize=SMALL)
     ax.set_title(named.population, loc="left", weight="bold", color=named.colour)

@@ -28,7 +28,7 @@ def flow_chart(counts: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.set_axis_off()
     levels = _levels(counts)
     height = len(levels)
-    ax.set(xlim=(0, 1), ylim=(-height + 0.1, 0.45))
+    ax.set(xlim=(0, 1), ylim=(-height + 0.5, 0.5))
     for level, rows in enumerate(levels):
         y = -float(level)
         for place, row in enumerate(rows):

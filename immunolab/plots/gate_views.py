@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -102,29 +103,48 @@ def gate_views(strategy: Strategy, events: Events, memberships: Memberships, *, 
 
 
 def save_views(views: Sequence[GateView], path: Path) -> None:
-    """Write views to one npz file: arrays compressed, words and axes as JSON; same views, same bytes."""
-    arrays: dict[str, NDArray[Any]] = {}
+    """Write views to one npz file: points and counts end to end, words and axes as JSON; same views, same bytes."""
     words = []
-    for i, view in enumerate(views):
-        plain = {f.name: getattr(view, f.name) for f in fields(view)}
-        arrays[f"counts_{i}"], arrays[f"members_{i}"] = plain.pop("counts"), plain.pop("members")
-        lines = plain.pop("lines")
-        arrays |= {f"line_{i}_{j}": line for j, line in enumerate(lines)}
-        words.append(plain | {"x": asdict(view.x), "y": asdict(view.y) if view.y else None, "lines": len(lines)})
+    for view in views:
+        plain = {f.name: getattr(view, f.name) for f in fields(view) if f.name not in ("counts", "lines", "members")}
+        axes = {"x": vars(view.x), "y": vars(view.y) if view.y else None}
+        words.append(plain | axes | {"lines": [line.shape for line in view.lines], "members": len(view.members)})
+    flat = [line.ravel() for view in views for line in view.lines]
+    arrays: dict[str, Any] = {
+        "words": np.array(json.dumps(words)),
+        "lines": np.concatenate(flat) if flat else np.empty(0),
+        "members": np.concatenate([view.members for view in views]) if views else np.empty((0, 2)),
+        "densities": np.array([v.counts for v in views if v.y], dtype=np.uint32).reshape(-1, BINS, BINS),
+        "histograms": np.array([v.counts for v in views if not v.y], dtype=np.uint32).reshape(-1, BINS),
+    }
     with path.open("wb") as handle:
-        np.savez_compressed(handle, words=np.array(json.dumps(words)), **arrays)  # type: ignore[arg-type]
+        np.savez_compressed(handle, **arrays)
 
 
 def read_views(path: Path) -> list[GateView]:
     """Return the views that `save_views` wrote."""
     with np.load(path) as stored:
-        views = []
-        for i, plain in enumerate(json.loads(str(stored["words"]))):
-            plain["x"] = _scale(plain["x"])
-            plain["y"] = _scale(plain["y"]) if plain["y"] else None
-            plain["lines"] = tuple(stored[f"line_{i}_{j}"] for j in range(plain["lines"]))
-            views.append(GateView(counts=stored[f"counts_{i}"], members=stored[f"members_{i}"], **plain))
+        arrays = {name: stored[name] for name in stored.files}
+    counts = {True: iter(arrays["densities"]), False: iter(arrays["histograms"])}
+    points, members = _Taker(arrays["lines"]), _Taker(arrays["members"])
+    views = []
+    for plain in json.loads(str(arrays["words"])):
+        plain["x"], plain["y"] = _scale(plain["x"]), _scale(plain["y"]) if plain["y"] else None
+        plain["lines"] = tuple(points.take(prod(shape)).reshape(shape) for shape in plain["lines"])
+        plain["members"] = members.take(plain["members"])
+        views.append(GateView(counts=next(counts[plain["y"] is not None]), **plain))
     return views
+
+
+class _Taker:
+    """Hands out an array piece by piece."""
+
+    def __init__(self, array: Array) -> None:
+        self.array, self.start = array, 0
+
+    def take(self, n: int) -> Array:
+        self.start += n
+        return self.array[self.start - n : self.start]
 
 
 def _scale(plain: dict[str, Any]) -> Scale:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from immunolab.plots.calendar import Calendar, shade, shade_words, week_ticks
-from immunolab.plots.courses import PATIENT, patient_line, visit_medians, visit_order
+from immunolab.plots.courses import PATIENT, patient_lines, visit_medians, visit_order
 from immunolab.plots.labels import EndpointLabel, folded, labels, number
 from immunolab.plots.style import ALARM, MM, NEUTRAL, SMALL, WIDTH, axes, figure, style
 from immunolab.plots.values import value_axis
@@ -44,10 +44,10 @@ def course_panels(
     """
     known = rows.dropna(subset=["value", "study_day"])
     named = labels(known, definitions)
-    height = 19 + 29 * len(named)
+    height = 22 + 29 * len(named)
     fig = figure(WIDTH, height * MM, layout=None)
     grid = fig.subplots(len(named), 1, squeeze=False, sharex=True)[:, 0]
-    fig.subplots_adjust(0.1, 10 / height, 0.99, 1 - 12 / height, hspace=0.42)
+    fig.subplots_adjust(0.1, 10 / height, 0.99, 1 - 15 / height, hspace=0.42)
     days = [*known["study_day"], *plan.doses]
     for name, ax in zip(named, grid, strict=True):
         own = known[known["endpoint"] == name]
@@ -64,18 +64,16 @@ def _course_panel(
 ) -> None:
     visits = visit_order(rows, plan)
     shade(ax, plan, words=False)
-    for _, own in rows.groupby("patient_id", sort=False):
-        patient_line(ax, own, visits, PATIENT, 0.7)
+    patient_lines(ax, rows, visits, PATIENT, 0.7)
     visit_medians(ax, rows, visits, named.colour, words=False)
     values = rows["value"].to_numpy(dtype=float)
     value_axis(ax, named, np.append(values, [level for level, _ in levels]))
-    for level, meaning in levels:
+    for level, _ in levels:
         ax.axhline(level, color=ALARM, linewidth=0.8, linestyle=(0, (4, 2)), zorder=3)
-        ax.text(
-            1, level, f"{meaning} ({level:g})", transform=ax.get_yaxis_transform(), color=ALARM, fontsize=SMALL,
-            ha="right", va="bottom", zorder=5,
-        )  # fmt: skip
+    words = ", ".join(f"{meaning} {level:g}" for level, meaning in levels)
+    ax.set_title(f"dashed: {words}" if words else "", loc="center", fontsize=SMALL, color=ALARM)
     ax.set_ylabel(folded(named.quantity, 20), fontsize=SMALL)
+    ax.yaxis.set_label_coords(-0.07, 0.5)
     ax.set_title(named.population, loc="left", weight="bold")
     counts = rows.groupby("visit")["patient_id"].nunique()
     n = f"{counts.min()}" if counts.nunique() == 1 else f"{counts.min()} to {counts.max()}"
@@ -83,7 +81,7 @@ def _course_panel(
 
 
 def _visit_names(ax: Axes, rows: pd.DataFrame, plan: Calendar) -> None:
-    """Write the visits' names above the first panel, every second one lifted where they would touch."""
+    """Write the visits' names above the first panel, leaving out those that would touch the one before."""
     days = rows.groupby("visit")["study_day"].median()
     span = float(np.ptp(ax.get_xlim()))
     last = -np.inf
@@ -92,7 +90,7 @@ def _visit_names(ax: Axes, rows: pd.DataFrame, plan: Calendar) -> None:
             continue
         last = days[visit]
         ax.annotate(
-            visit, (last, 1), (0, 11), xycoords=ax.get_xaxis_transform(), textcoords="offset points", ha="center",
+            visit, (last, 1), (0, 17), xycoords=ax.get_xaxis_transform(), textcoords="offset points", ha="center",
             fontsize=SMALL, color=NEUTRAL, annotation_clip=False,
         )  # fmt: skip
 
@@ -137,10 +135,10 @@ def slope_panels(
     grid[0, 0].set_ylim(float(values.min()) - room, float(values.max()) + room)
     grid[0, 0].set_xlim(min(days) - 6, max(days) + 10)
     for ax in grid.flat:
-        week_ticks(ax, 1, max(days))
+        week_ticks(ax, 1, max(days), most=4)
         ax.set_xlabel("")
-    fig.supxlabel("week of the study (from actual study day)", fontsize=8, y=1.2 / height)
-    fig.supylabel(f"{what}, {unit}", fontsize=8, x=0.008)
+    fig.text(0.53, 1.2 / height, "week of the study (from actual study day)", fontsize=8, ha="center", va="bottom")
+    fig.text(0.012, 0.5, f"{what}, {unit}", fontsize=8, rotation=90, ha="left", va="center")
     _slope_legend(fig, periods, height, plan)
     return fig
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +74,7 @@ def _ends(transform: Transform, values: NDArray[np.float64]) -> tuple[float, flo
     return -0.03 * high, high
 
 
+@lru_cache(maxsize=1024)
 def _ticks(
     transform: Transform, low: float, high: float
 ) -> tuple[tuple[float, ...], tuple[str, ...], tuple[float, ...]]:
@@ -84,8 +86,8 @@ def _ticks(
     ticks: list[float] = []
     words: list[str] = []
     apart = _APART * (high - low)
-    for value, word in ordered:
-        place = float(transform.apply(np.array([value]))[0])
+    places = transform.apply(np.array([value for value, _ in ordered]))
+    for place, (_, word) in zip(places.tolist(), ordered, strict=True):
         crowded = any(abs(place - other) < apart for other in ticks)
         if np.isfinite(place) and low <= place <= high and not crowded:
             ticks.append(place)
@@ -93,7 +95,7 @@ def _ticks(
     steps = np.array([m * 10.0**k for k in range(1, 7) for m in range(2, 10)])
     minor = transform.apply(steps)
     inside = minor[np.isfinite(minor) & (minor > low) & (minor < high)]
-    return tuple(ticks), tuple(words), tuple(float(place) for place in inside)
+    return tuple(ticks), tuple(words), tuple(inside.tolist())
 
 
 def _linear_ticks(

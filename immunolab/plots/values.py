@@ -52,4 +52,4 @@ def _log2(ax: Axes, low: float, high: float, room: float) -> None:
         ticks = 2.0 ** powers[:: max(1, len(powers) // 6)]
     ax.yaxis.set_major_locator(FixedLocator([float(tick) for tick in ticks if bottom <= tick <= top]))
     ax.yaxis.set_minor_locator(NullLocator())
-    ax.yaxis.set_major_formatter(lambda value, _: f"{value:.4g}")
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:.4g}" if value < 10_000 else f"{value:.0f}")

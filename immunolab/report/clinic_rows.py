@@ -1,4 +1,4 @@
-"""What the clinic measured, in the order it is read: scores, single values, steroid, then groups of values."""
+"""What the clinic measured, in the order it is read: scores, steroid, single values, then groups of values."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def clinic_rows(run: RunTables, cohort: str) -> pd.DataFrame:
     Returns
     -------
     The rows with a column ``group``: ``clinic``, or the endpoint that names several variables at once (a
-    panel of cytokines). Scores stand first, then single values, covariates, groups. Responses, events, assays
-    and slopes are left out: they are no course; what slopes are fitted to is among the scores.
+    panel of cytokines). Scores stand first, then covariates (the steroid), single values, groups. Responses,
+    events, assays and slopes are left out: they are no course; what slopes are fitted to is among the scores.
     """
     rows = run["endpoints"]
     declared = {e.id: e for e in run.endpoints}
@@ -31,10 +31,11 @@ def clinic_rows(run: RunTables, cohort: str) -> pd.DataFrame:
     both = pd.concat([frame for frame in (rows[rows["endpoint"].isin(courses)], context) if len(frame)] or [context])
     both = both[in_cohort(both, cohort)]
     scores = set(run.tables["scores"]["score"]) if "scores" in run.tables else set()
+    covariates = run.study.trial.covariates if run.study.trial else ()
     groups = _groups(run)
     place = count()
     rank = {
-        name: (name in groups, population not in scores, next(place))
+        name: (name in groups, population not in scores, population not in covariates, next(place))
         for name, population in both[["endpoint", "population"]].drop_duplicates().itertuples(index=False)
     }
     order = {name: i for i, name in enumerate(sorted(rank, key=lambda name: rank[name]))}

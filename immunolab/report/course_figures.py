@@ -182,7 +182,9 @@ def _changes_kept(run: RunTables, cohort: str) -> pd.DataFrame:
         change_as=[("log2 " if s in _RATIO_SCALES else "") + scale_word(str(s)) for s in found["shift_scale"]],
     ).dropna(subset=["change_after", "change_later"])
     enough = found.groupby("endpoint")["patient_id"].transform("nunique") >= _FEWEST_REBOUND
-    shown = [e for e in declared if e in set(found.loc[enough, "endpoint"])][:_MOST_PANELS]
+    read = {name: place for place, name in enumerate(dict.fromkeys(clinic_rows(run, cohort)["endpoint"]))}
+    kept = [e for e in declared if e in set(found.loc[enough, "endpoint"])]
+    shown = sorted(kept, key=lambda name: read.get(name, -1))[:_MOST_PANELS]  # subsets first, then as they are read
     found = found[found["endpoint"].isin(shown)]
     columns = [
         "patient_id", "endpoint", "label", "unit", "visit_before", "visit_after", "visit_later", "before", "after",

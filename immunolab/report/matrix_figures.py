@@ -8,7 +8,6 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from immunolab.plots.labels import number
 from immunolab.plots.matrices import matrix, matrix_height
 from immunolab.plots.style import WIDTH
 from immunolab.report.figures import ReportFigure, figure_name, of_cohort, on_axes
@@ -53,7 +52,7 @@ def _core_set(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
         values = rows.pivot(index="patient_id", columns="column", values="improvement").reindex(
             index=[p for p in patients if p in set(rows["patient_id"])], columns=columns
         )
-        words = values.map(lambda x: "–" if pd.isna(x) else f"{x:+.0f}".replace("-", "−"))
+        words = values.map(lambda x: "–" if pd.isna(x) else _signed(x, 0))
         visits = list(dict.fromkeys(rows["visit"]))
         yes = [", ".join(v for v in visits if told.get((p, v)) == 1) for p in values.index]
         named = values.set_axis(
@@ -122,7 +121,13 @@ def _shown(change: float, before: object, after: object) -> str:
     if first and last:
         return "nq"
     mark = last or {"<": ">", ">": "<", "": ""}[first]  # a start that was lower still makes the rise greater
-    return f"{mark}{change:+.1f}".replace("-", "−")
+    return f"{mark}{_signed(change, 1)}"
+
+
+def _signed(value: float, places: int) -> str:
+    """Return a number with its sign; what rounds to 0 has none."""
+    rounded = round(float(value), places)
+    return f"{rounded:+.{places}f}".replace("-", "−") if rounded else f"{0:.{places}f}"
 
 
 def _correlations(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
@@ -135,11 +140,11 @@ def _correlations(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
     columns = [e for e in columns if e in set(shown["clinical_endpoint"])]
     if len(columns) < 2 or shown.empty:
         return
-    rho, n = (
-        shown.pivot(index="endpoint", columns="clinical_endpoint", values=name).reindex(index=rows, columns=columns)
-        for name in ("rho", "n")
+    cells = shown.assign(words=[f"{_signed(r, 2)}\n{n}" for r, n in zip(shown["rho"], shown["n"], strict=True)])
+    rho, words = (
+        cells.pivot(index="endpoint", columns="clinical_endpoint", values=name).reindex(index=rows, columns=columns)
+        for name in ("rho", "words")
     )
-    words = rho.combine(n, lambda r, k: [_cell(x, m) for x, m in zip(r, k, strict=True)])
     named = [run.label_of(e).short for e in columns]
     values = rho.set_axis([run.label_of(e).short for e in rows], axis=0).set_axis(named, axis=1)
     caption = (
@@ -148,9 +153,5 @@ def _correlations(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
         "others; with so few patients a rho of this size comes by chance. Intervals stand in tables/correlations.csv."
     )
     title = "EXPLORATORY: Spearman's rho of the changes, n patients below it"
-    draw = _draw(values, words, "Spearman's rho", title, 1.0)
+    draw = _draw(values, words.fillna("–"), "Spearman's rho", title, 1.0)
     yield ReportFigure(figure_name("correlations", cohort), "clinic", caption, draw, shown, wide=True)
-
-
-def _cell(rho: float, n: float) -> str:
-    return "–" if pd.isna(rho) else f"{number(rho, 2)}\n{int(n)}"
