@@ -11,7 +11,7 @@ import numpy as np
 from immunolab.config import build, read_package_yaml
 from immunolab.simulate.happenings import DAYS_PER_MONTH, AdverseEventRule, DoseRule, OutcomeRule
 from immunolab.simulate.items import leanings, present_items
-from immunolab.simulate.schedule import CLINIC, ITEMS, Bleed, generator
+from immunolab.simulate.schedule import CLINIC, GROUP, ITEMS, Bleed, generator
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,25 @@ class Clinic:
     doses: dict[str, DoseRule]
     outcomes: dict[str, dict[str, OutcomeRule]]
     adverse_events: tuple[AdverseEventRule, ...]
+    subgroups: dict[str, dict[str, dict[str, float]]]
 
 
 @cache
 def load_clinic() -> Clinic:
     """Return the shipped clinic."""
     return build(Clinic, read_package_yaml("immunolab.simulate", "clinic.yaml"))
+
+
+def subgroups(clinic: Clinic, cohort: str, columns: Sequence[str], patient: int, seed: int) -> dict[str, str]:
+    """Return the words of one patient in those of the columns that the clinic knows for the cohort."""
+    known = clinic.subgroups.get(cohort, {})
+    found = {}
+    for place, column in enumerate(columns):
+        if column in known:
+            shares = np.array(list(known[column].values()))
+            drawn = generator(seed, GROUP, patient, place).choice(len(shares), p=shares / shares.sum())
+            found[column] = list(known[column])[int(drawn)]
+    return found
 
 
 @dataclass(frozen=True)

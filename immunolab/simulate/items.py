@@ -22,13 +22,24 @@ def present_items(items: ItemTable, leaning: Mapping[str, float], total: int) ->
 
     Raises
     ------
-    KeyError
+    ValueError
         No set of items adds up to the total.
     """
-    best: dict[int, tuple[float, frozenset[str]]] = {0: (0.0, frozenset())}
-    for name, (weight, _) in items.items():
-        for so_far, (value, chosen) in sorted(best.items(), reverse=True):
-            reached, gain = so_far + int(weight), value + leaning[name]
-            if reached <= total and (reached not in best or best[reached][0] < gain):
-                best[reached] = (gain, chosen | {name})
-    return best[total][1]
+    names = list(items)
+    best = np.full(total + 1, -np.inf)
+    best[0] = 0.0
+    taken = np.zeros((len(names), total + 1), dtype=bool)
+    for row, name in zip(taken, names, strict=True):
+        weight = int(items[name][0])
+        if weight <= total:
+            reached = best[: total + 1 - weight] + leaning[name]
+            row[weight:] = reached > best[weight:]
+            best[weight:] = np.maximum(best[weight:], reached)
+    if np.isneginf(best[total]):
+        raise ValueError(f"no items add up to {total}")
+    present = set()
+    for row, name in zip(taken[::-1], reversed(names), strict=True):
+        if row[total]:
+            present.add(name)
+            total -= int(items[name][0])
+    return frozenset(present)

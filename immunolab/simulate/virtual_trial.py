@@ -16,7 +16,7 @@ from immunolab.errors import InputError, Problem, nearest
 from immunolab.simulate.biology import Composition, Patient, compose, draw_patient, expected_percent, typical_patient
 from immunolab.simulate.cells import Tube
 from immunolab.simulate.citeseq import biased, draw_library, load_citeseq, write_cells
-from immunolab.simulate.clinic import Chart, decline, load_clinic, measure_patient
+from immunolab.simulate.clinic import Chart, decline, load_clinic, measure_patient, subgroups
 from immunolab.simulate.histories import Histories
 from immunolab.simulate.laboratory import Faults, Laboratory, TubeKind
 from immunolab.simulate.model import Model, Options, load_model
@@ -210,6 +210,7 @@ class VirtualTrial:
             "batch": f"B{bleed.batch}",
             "lymphocytes_per_ul": round(blood.lymphocytes_per_ul),
         }
+        line |= subgroups(load_clinic(), self.cohort, self.trial.subgroups, bleed.patient, self.seed)
         if self.options.fmo or self.options.ics:
             line |= {"control_of": "", "marker": ""}
         if kind.stimulated is False:
@@ -321,8 +322,16 @@ class VirtualTrial:
         return {day: value - start for day, value in excess.items()}
 
     def _usual_treg(self, bleed: Bleed) -> float:
-        typical, doses = typical_patient(self.model), self.histories.doses[bleed.patient]
-        return self._treg_percent(compose(self.model, self.baseline, typical, bleed.day, doses, self.options))
+        key = bleed.day, tuple(day for day in self.histories.doses[bleed.patient] if day < bleed.day)
+        if key not in self._usual:
+            blood = compose(self.model, self.baseline, typical_patient(self.model), *key, self.options)
+            self._usual[key] = self._treg_percent(blood)
+        return self._usual[key]
+
+    @cached_property
+    def _usual(self) -> dict[tuple[int, tuple[int, ...]], float]:
+        """Treg percent of a patient without any deviation, by study day and doses before it."""
+        return {}
 
 
 def _write_study_file(study: VirtualTrial, trial_id: str | Path, tables: Sequence[str], folder: Path) -> None:
