@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _CHECKS = ("events", "viability")
+_SHARES = (
+    "As the shares of one parent sum to 100 %, a share moves a few percent when its siblings do, without any change of "
+    "its own cells: absolute counts tell the two apart."
+)
 
 
 @dataclass(frozen=True)
@@ -144,7 +148,7 @@ def _forest(run: RunTables, cohort: str, shifts: pd.DataFrame) -> ReportFigure:
     )
     controls = negative_controls(run)
     if controls & set(shifts["endpoint"]):
-        caption += " Negative controls, of which no change is expected, say so."
+        caption += f" Negative controls, of which no change is expected, say so. {_SHARES}"
     draw = partial(on_axes, partial(forest, shifts, run.labels, controls=controls), WIDTH, forest_height(shifts))
     return ReportFigure(figure_name("forest", cohort), "cohort", caption, draw, shifts, wide=True)
 
@@ -163,8 +167,10 @@ def _paired(run: RunTables, cohort: str, row: pd.Series) -> ReportFigure:
     caption = (
         f"{run.label_of(endpoint).axis}{of_cohort(cohort)}. One line a patient, n = {row['n_pairs']} pairs; bars: "
         f"medians; open symbols: below what can be quantified. {str(row['role']).capitalize()} endpoint. Test: "
-        f"{row['method']}; {row['adjustment']}; seed {run.seed}.{f' {remark.capitalize()}.' if remark else ''}"
+        f"{row['method']}; {row['adjustment']}; seed {run.seed}."
     )
+    if remark:
+        caption += f" {remark.capitalize()}. {_SHARES}"
     return ReportFigure(figure_name("paired", endpoint, cohort), str(row["role"]), caption, draw, pairs)
 
 
