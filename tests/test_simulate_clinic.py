@@ -53,7 +53,7 @@ def clinical(trial: str, variable: str, n: int = 150, **settings: object) -> pd.
 def lupus_activity(**settings: object) -> pd.DataFrame:
     """The totals of the simulated items, by the weights of the published score."""
     design, weights = load_trial(SLE), definitions().scales["SELENA_SLEDAI"].weights
-    study = VirtualTrial(MODEL, design, Options(**settings), 9, chosen_visits(design, None), 150)  # type: ignore[arg-type]
+    study = VirtualTrial(MODEL, design, Options(**settings), 9, chosen_visits(design, None), 100)  # type: ignore[arg-type]
     frame = pd.DataFrame(study.clinical_tables()["measurements"])
     items = frame[frame.variable.str.startswith("SELENA_SLEDAI.")]
     points = items.value.astype(float) * items.variable.str.partition(".")[2].map(weights)

@@ -48,7 +48,7 @@ def test_the_likeliest_items_are_chosen() -> None:
     leaning = {"a": -1.0, "b": 0.5, "c": 0.2, "d": 0.1}
     assert present_items(items, leaning, 6) == {"b", "c"}
     assert present_items(items, leaning, 0) == set()
-    with pytest.raises(KeyError):
+    with pytest.raises(ValueError, match="no items add up to 5"):
         present_items(items, leaning, 5)
 
 
