@@ -53,7 +53,7 @@ def scale_of(
     for border in borders:
         if border is not None and low - near <= border <= high + near:
             low, high = min(low, border), max(high, border)
-    ticks, words, minor = _ticks(dimension.transform, low, high)
+    ticks, words, minor = _ticks(dimension.transform, low, high)  # type: ignore[arg-type]  # every scale is a frozen record
     return Scale(_label(dimension, events), low, high, ticks, words, minor)
 
 
