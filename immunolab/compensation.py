@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from immunolab.compiled import compiled
 
 _BLOCK = 1024
 _PLAIN_BLOCK = 4096
@@ -40,11 +40,12 @@ def weighted_sums(
         else:
             mixed.append(target)
     n_terms = int(np.count_nonzero(weights[mixed])) * columns.shape[1]
-    loop = _compiled() if n_terms >= _WORTH_COMPILING or "numba" in sys.modules else _plain
+    loop = _loop if n_terms >= _WORTH_COMPILING or "numba" in sys.modules else _plain
     loop(weights, columns, np.array(mixed, dtype=np.int64), result)
     return result
 
 
+@compiled
 def _loop(weights: Any, columns: Any, targets: Any, result: Any) -> None:
     """Widen each block once, then add four channels at a time, so that a sum is read and written once for four."""
     n_channels, n_events = columns.shape
@@ -73,13 +74,6 @@ def _loop(weights: Any, columns: Any, targets: Any, result: Any) -> None:
                 weight, values = weights[target, source], wide[source]
                 for event in range(n):
                     sums[event] += weight * values[event]
-
-
-@cache
-def _compiled() -> Callable[..., None]:
-    from numba import njit
-
-    return njit(cache=True, nogil=True)(_loop)  # type: ignore[no-any-return]
 
 
 def _plain(

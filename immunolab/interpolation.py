@@ -12,11 +12,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from immunolab.compiled import compiled
 
 Array = NDArray[np.float64]
 _PIECE_BITS = 6
@@ -54,10 +55,7 @@ class Tabulated:
         result = np.empty_like(flat)
         count = self.pieces.shape[0] // 2 - 1
         arguments = flat.view(np.int64), flat, self.pieces, self.first, count, self.smallest, _SHIFT, result
-        if flat.size >= _WORTH_COMPILING or "numba" in sys.modules:
-            n_beyond = _compiled()(*arguments)
-        else:
-            n_beyond = _plain(*arguments)
+        n_beyond = _loop(*arguments) if flat.size >= _WORTH_COMPILING or "numba" in sys.modules else _plain(*arguments)
         if n_beyond:
             beyond = ~(np.abs(flat) < np.ldexp(self.smallest, count // _PIECES))
             result[beyond] = self.function(flat[beyond])
@@ -82,6 +80,7 @@ def tabulate(function: Callable[[Array], Array], smallest: int, largest: int) ->
     return Tabulated(function, first, np.ascontiguousarray(pieces), float(np.ldexp(1.0, smallest)))
 
 
+@compiled
 def _loop(bits: Any, values: Any, pieces: Any, first: int, count: int, smallest: float, shift: int, result: Any) -> int:
     rest = (1 << shift) - 1
     unit = 0.5**shift
@@ -102,13 +101,6 @@ def _loop(bits: Any, values: Any, pieces: Any, first: int, count: int, smallest:
         c = pieces[piece]
         result[i] = ((c[3] * place + c[2]) * place + c[1]) * place + c[0]
     return n_beyond
-
-
-@cache
-def _compiled() -> Callable[..., int]:
-    from numba import njit
-
-    return njit(cache=True, nogil=True)(_loop)  # type: ignore[no-any-return]
 
 
 def _plain(

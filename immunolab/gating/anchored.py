@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numba import njit
 
+from immunolab.compiled import compiled
 from immunolab.gating.cards import Array
 from immunolab.gating.thresholds import main_mode, robust_sd, smoothed_density
 
@@ -166,7 +166,7 @@ def _start(cells: Cells) -> Mixture | None:
 
 def _step(cells: Cells, model: Mixture) -> Mixture:
     """Return the mixture after one round of expectation and maximisation, covariances kept in bounds."""
-    moments = _moments(cells.u, cells.v, cells.counts, *model.terms())
+    moments = _moments(cells.u, cells.v, cells.counts, _posterior(cells.u, cells.v, *model.terms()))
     mass = np.maximum(moments[:, 0], 1e-6)
     means = moments[:, 1:3] / mass[:, None]
     # rivals are drawn to their usual places between reference and corner, as by a few events there
@@ -187,7 +187,7 @@ def _step(cells: Cells, model: Mixture) -> Mixture:
     return Mixture(mass / mass.sum(), means, covariances)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _posterior(u, v, height, mean, inverse):  # type: ignore[no-untyped-def]
     shares = np.empty((len(u), len(height)))
     for i in range(len(u)):
@@ -202,13 +202,13 @@ def _posterior(u, v, height, mean, inverse):  # type: ignore[no-untyped-def]
     return shares
 
 
-@njit(nogil=True, cache=True)
-def _moments(u, v, counts, height, mean, inverse):  # type: ignore[no-untyped-def]
+@compiled
+def _moments(u, v, counts, shares):  # type: ignore[no-untyped-def]
     """Sums over events, weighted by each group's probability, of 1, u, v, uu, uv, vv."""
-    shares = _posterior(u, v, height, mean, inverse)
-    sums = np.zeros((len(height), 6))
+    groups = shares.shape[1]
+    sums = np.zeros((groups, 6))
     for i in range(len(u)):
-        for j in range(len(height)):
+        for j in range(groups):
             w = counts[i] * shares[i, j]
             sums[j, 0] += w
             sums[j, 1] += w * u[i]

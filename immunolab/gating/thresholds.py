@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit
 
+from immunolab.compiled import compiled
 from immunolab.gating.cards import Array, Card, Cut, Parameter, register
 
 ENOUGH_EVENTS = 50
@@ -196,7 +196,7 @@ def _em(values: Array, components: int) -> tuple[Array, Array, Array]:
     return weight[order], mean[order], sd[order]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _em_rounds(centre, counts, weight, mean, sd, floor, rounds):  # type: ignore[no-untyped-def]
     """Rounds of expectation and maximisation over binned values; no sd falls below the floor."""
     groups = len(mean)
