@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import date, datetime
 from pathlib import Path
 
@@ -391,3 +393,14 @@ def test_every_key_and_column_is_documented() -> None:
     trial = (REPOSITORY / "docs" / "trial_file.md").read_text(encoding="utf-8")
     keys = [f.name for kind in (Dosing, Endpoint, Phase, Segment, Statement, Visit) for f in fields(kind)]
     assert [key for key in keys if key not in trial] == []
+
+
+def test_check_loads_nothing_heavy() -> None:
+    study = Path(__file__).parent.parent / "sample_data" / "sle"
+    code = (
+        "import sys\nfrom immunolab.cli import main\ncode = main(['check', sys.argv[1]])\n"
+        "heavy = ('numba', 'scipy', 'matplotlib', 'statsmodels', 'scanpy', 'anndata', 'flowkit', 'sklearn')\n"
+        "print(code, [name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(study)], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0 []"

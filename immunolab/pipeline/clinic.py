@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from immunolab.clinical.followed import Followed
-from immunolab.comparison.joint_rank import Death
 from immunolab.errors import InputError, Problem
 from immunolab.study.sheet import Study
 from immunolab.study.trial import Endpoint
 from immunolab.tables import MEASUREMENTS
+
+if TYPE_CHECKING:
+    from immunolab.comparison.joint_rank import Death
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,8 @@ def _event_tables(
 
 def _deaths(study: Study, outcomes: pd.DataFrame | None) -> dict[str, dict[str, Death]]:
     """Return who died before the last visit of a difference of slopes, and in which of its periods."""
+    from immunolab.comparison.joint_rank import Death
+
     found: dict[str, dict[str, Death]] = {}
     if outcomes is None or study.trial is None:
         return found
