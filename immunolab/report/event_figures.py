@@ -28,9 +28,8 @@ def _survival(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
         lacking = int(row["n_patients"] - row["n_with_outcome"])
         caption = (
             f"Time to {row['endpoint']}{of_cohort(cohort)}, from the first dose. {row['method']}. Ticks: censored "
-            f"patients. Under the axis: planned visits with the patients still at risk. {row['n_with_outcome']} "
-            f"patients, {row['n_events']} events"
-            + (f"; {lacking} patients without an outcome are left out." if lacking else ".")
+            "patients. Under the axis: planned visits with the patients still at risk. "
+            f"n = {row['n_with_outcome']} patients, {row['n_events']} events; {lacking} more have no outcome."
         )
         draw = partial(on_axes, partial(survival_curve, own, row), WIDTH, 70 * MM)
         name = figure_name("survival", str(row["endpoint"]), cohort)
