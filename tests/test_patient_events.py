@@ -12,7 +12,7 @@ from immunolab.clinical.followed import Followed, followed
 from immunolab.errors import InputError
 from immunolab.loaders.patient_events import read_adverse_events, read_outcomes
 from immunolab.pipeline.check import check_study
-from immunolab.pipeline.clinic import read_clinic
+from immunolab.pipeline.clinic import clinic_of, read_clinic
 from immunolab.study.doses import PatientDoses, read_doses
 from immunolab.study.sheet import load_study
 from immunolab.study.timeline import treatment_end
@@ -248,8 +248,10 @@ def test_a_study_with_events_and_no_measurements(tmp_path: Path) -> None:
         adverse_events="patient_id,study_day,term\nP1,10,Fever\nP2,200,Fever\n",
         outcomes="patient_id,endpoint,study_day,status\nP1,survival,250,event\nP2,survival,337,censored\n",
     )
-    clinic = read_clinic(load_study(source))
-    assert clinic is not None
+    loaded = load_study(source)
+    sources = read_clinic(loaded)
+    assert sources is not None
+    clinic = clinic_of(loaded, sources)
     assert set(clinic.events) == {"adverse_events", "time_to_event", "survival"}
     summary = clinic.events["time_to_event"].iloc[0]
     assert (summary["n_patients"], summary["n_with_outcome"], summary["n_events"]) == (4, 2, 1)

@@ -44,8 +44,18 @@ class Clinic:
     cohorts: dict[str, str] = field(default_factory=dict)
 
 
-def read_clinic(study: Study) -> Clinic | None:
-    """Return a study's clinic, or None when it names no table of the clinic.
+@dataclass(frozen=True)
+class ClinicSources:
+    """What a study's clinical files hold, checked: measurements, scores, suppression curves, events by source."""
+
+    measurements: pd.DataFrame
+    scores: pd.DataFrame
+    curves: pd.DataFrame
+    happened: dict[str, pd.DataFrame]
+
+
+def read_clinic(study: Study) -> ClinicSources | None:
+    """Return a study's clinical files, or None when it names none.
 
     Raises
     ------
@@ -57,27 +67,39 @@ def read_clinic(study: Study) -> Clinic | None:
     from immunolab import clinical
 
     problems: list[Problem] = []
-    baseline = "" if study.trial else study.comparison.before
     read = _collect(problems, lambda: _measured(study))
     measured = _nothing_measured() if read is None else read
+    baseline = _baseline(study)
     found = _collect(problems, lambda: clinical.scores(measured, study.trial, doses=study.doses, baseline=baseline))
     curves = _collect(problems, lambda: clinical.suppression_curves(measured))
     happened = _happened(study, measured, problems)
     if problems:
         raise InputError(problems)
-    everybody = clinical.followed(study, measured, list(happened.values()))
-    events = _event_tables(study, happened, everybody) | {"suppression": curves}
+    return ClinicSources(measured, found, curves, happened)
+
+
+def clinic_of(study: Study, sources: ClinicSources) -> Clinic:
+    """Return the clinical tables of a study, worked out from its files."""
+    from immunolab import clinical
+
+    measured, scores, curves = sources.measurements, sources.scores, sources.curves
+    everybody = clinical.followed(study, measured, list(sources.happened.values()))
+    events = _event_tables(study, sources.happened, everybody) | {"suppression": curves}
     return Clinic(
         measurements=measured,
-        scores=found,
-        responders=clinical.responders(found),
-        components=clinical.components(measured, study.trial, doses=study.doses, baseline=baseline),
-        rows=clinical.endpoint_rows(study, clinical.with_suppression(measured, curves), found),
-        context=clinical.context_rows(study, measured, found),
+        scores=scores,
+        responders=clinical.responders(scores),
+        components=clinical.components(measured, study.trial, doses=study.doses, baseline=_baseline(study)),
+        rows=clinical.endpoint_rows(study, clinical.with_suppression(measured, curves), scores),
+        context=clinical.context_rows(study, measured, scores),
         events={name: table for name, table in events.items() if len(table)},
-        deaths=_deaths(study, happened.get("outcomes")),
+        deaths=_deaths(study, sources.happened.get("outcomes")),
         cohorts={patient.patient_id: patient.cohort for patient in everybody},
     )
+
+
+def _baseline(study: Study) -> str:
+    return "" if study.trial else study.comparison.before
 
 
 def _collect(problems: list[Problem], read: Callable[[], Any]) -> Any:

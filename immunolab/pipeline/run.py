@@ -18,7 +18,7 @@ from immunolab.batch.tube import SUBSAMPLE, MeasureJob, Prepared, PrepareJob, Tu
 from immunolab.batch.workers import MEMORY_PER_FILE_BYTE, Failure, Kind, Pool, Task, memory_budget, run_tasks
 from immunolab.errors import GatingError, InputError, Problem, nearest
 from immunolab.gating.strategy import Strategy
-from immunolab.pipeline.clinic import Clinic, read_clinic
+from immunolab.pipeline.clinic import Clinic, clinic_of, read_clinic
 from immunolab.pipeline.fitting import fit_group, fit_jobs, read_fit
 from immunolab.pipeline.gates import PanelGates, read_panels
 from immunolab.pipeline.results import finish, study_endpoints
@@ -117,7 +117,8 @@ def run_study(source: Path | str, out: Path | str, options: RunOptions | None = 
     study = load_study(source)
     _check_sample(study, chosen.sample)
     panels = read_panels(study, chosen.definitions)
-    clinic = read_clinic(study)
+    sources = read_clinic(study)
+    clinic = clinic_of(study, sources) if sources else None
     store = Store(Path(out))
     try:
         with store.lock(), _logged(store.root):
