@@ -1,6 +1,6 @@
 """How well gates find planted cells: the shipped strategy beside two simple ones, on simulated studies.
 
-``python benchmarks/gating_accuracy.py [-o FOLDER] [--seed S] [--patients N]`` simulates seven studies, gates them
+``python benchmarks/gating_accuracy.py [-o FOLDER] [--seed S] [--patients N]`` simulates eight studies, gates them
 three ways, and writes ``gating_accuracy.json`` and ``gating_accuracy.md``. Seeds from 9000 up were never used while
 the methods were developed.
 
@@ -88,6 +88,7 @@ def scenarios(patients: int) -> list[Scenario]:
         Scenario("8 centres", max(patients, 16), replace(plain, centres=8)),
         Scenario("pure drift", patients, replace(plain, null=True, visit_noise=0.0, drift=0.12)),
         Scenario("8 000 events", patients, replace(plain, events=8000)),
+        Scenario("3 000 events", patients, replace(plain, events=3000)),
         Scenario("FOXP3 tubes", patients, replace(plain, foxp3=True), "pmr_nct04062006", ("W0", "W12"), "foxp3"),
     ]
 
