@@ -69,7 +69,7 @@ def treatment(plan: Calendar, patient: str | None = None) -> list[tuple[int, int
     found = []
     for first, last in stretches(plan.days(patient)):
         edges = [first, *(cut for cut in cuts if first < cut <= last)]
-        for start, end in zip(edges, [*(edge - 1 for edge in edges[1:]), last], strict=True):
+        for start, end in zip(edges, [*edges[1:], last], strict=True):
             later = any(start >= cut for cut in cuts)
             found.append((start, end, LATER_SEGMENT if later else ON_CYCLE))
     return found

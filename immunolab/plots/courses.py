@@ -55,7 +55,7 @@ def spaghetti(
         week_ticks(ax, min(days), max(days))
         room = 0.03 * (max(days) - min(days)) + 3
         ax.set_xlim(min(days) - room, max(days) + room)
-    ax.set_title(f"{named.short}: median and quartiles over patients")
+    ax.set_title(named.short)
     return ax
 
 
@@ -119,8 +119,8 @@ def one_pager(
     endpoints, pairs : declared tables of the cohort; which visits an endpoint has is told by all its patients.
     patient : coded id.
     plan : doses (the patient's own where they are known), phases, visits.
-    most : panels on the page: half of them percentages (one a population), the others measurements and
-        scores, in the order of the table; where there are few of one kind, more of the other.
+    most : panels on the page: half of them percentages and ratios (one a population), the others measurements
+        and scores, in the order of the table; where there are few of one kind, more of the other.
     """
     values = endpoints.dropna(subset=["value", "study_day"])
     own = values[values["patient_id"] == patient]
@@ -152,11 +152,11 @@ def one_pager(
 
 def _page_endpoints(rows: pd.DataFrame, named: Mapping[str, EndpointLabel], most: int) -> list[str]:
     have = [name for name in named if (rows["endpoint"] == name).any()]
+    counted = set(rows.loc[rows["n_events"].notna(), "endpoint"])
     first_of: dict[str, str] = {}
     for name in have:
-        if named[name].unit == "%":
+        if named[name].unit in ("%", "ratio") and name in counted:
             first_of.setdefault(named[name].population, name)
-    counted = set(rows.loc[rows["n_events"].notna(), "endpoint"])
     shares, others = list(first_of.values()), [name for name in have if name not in counted]
     n_others = min(len(others), max(most - len(shares), most // 2))
     chosen = [*shares[: most - n_others], *others[:n_others]]

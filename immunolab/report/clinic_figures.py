@@ -14,6 +14,7 @@ from immunolab.plots.change import waterfall
 from immunolab.plots.clinical import LEAST_SUBGROUP, correlation, group_strips, responders
 from immunolab.plots.labels import scale_word
 from immunolab.plots.style import HALF, MM, WIDTH
+from immunolab.report.clinic_rows import clinic_rows
 from immunolab.report.course_figures import course_figures
 from immunolab.report.figures import ReportFigure, figure_name, of_cohort, on_axes
 from immunolab.report.matrix_figures import correlations_of, matrix_figures
@@ -59,11 +60,10 @@ def _by_response(run: RunTables, cohort: str, leading: str) -> Iterator[ReportFi
     """Yield waterfall and boxes of the leading subset by each response the trial declares."""
     pairs = run["pairs"]
     own = pairs[in_cohort(pairs, cohort) & (pairs["endpoint"] == leading) & pairs["shift"].notna()]
-    named = run.label_of(leading)
-    for endpoint in run.endpoints:
+    named, scores = run.label_of(leading), run.tables.get("scores")
+    for endpoint in run.endpoints if scores is not None else ():
         if endpoint.statistic != "responder_proportion" or endpoint.score not in criteria() or own.empty:
             continue
-        scores = run.tables.get("scores")
         visit, told = response(scores, endpoint.score, (*own["visit_after"].mode(), *reversed(endpoint.visits)))
         words = {True: f"{endpoint.score} responder", False: f"no {endpoint.score} responder"}
         groups = {patient: words[yes] for patient, yes in told.items() if patient in set(own["patient_id"])}
@@ -173,7 +173,8 @@ def _correlations(run: RunTables, cohort: str, leading: str) -> Iterator[ReportF
     table = correlations_of(run, cohort)
     known = set(table.loc[(table["endpoint"] == leading) & table["rho"].notna(), "clinical_endpoint"])
     clinical = [e for e in run.endpoints if e.id in known and e.role != "exploratory"]
-    for endpoint in sorted(clinical, key=lambda e: (_ROLES[e.role], not e.score))[:_MOST_CORRELATIONS]:
+    read = {name: place for place, name in enumerate(dict.fromkeys(clinic_rows(run, cohort)["endpoint"]))}
+    for endpoint in sorted(clinical, key=lambda e: (_ROLES[e.role], read.get(e.id, -1)))[:_MOST_CORRELATIONS]:
         rows = own[own["endpoint"] == endpoint.id]
         x, y = _changes(cells), _changes(rows)
         between = [" to ".join(period) for period in endpoint.periods] or _visits(rows)

@@ -133,11 +133,10 @@ def _signed(value: float, places: int) -> str:
 def _correlations(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
     """Yield Spearman's rho of every subset's change with every clinical change, n in each cell."""
     table = correlations_of(run, cohort)
-    order = [e.id for e in run.endpoints]
-    rows = [e.id for e in run.endpoints if e.role != "exploratory" and e.id in set(table["endpoint"])]
-    columns = [e for e in order if e in set(table["clinical_endpoint"])]
-    shown = table[table["endpoint"].isin(rows) & table["rho"].notna()]
-    columns = [e for e in columns if e in set(shown["clinical_endpoint"])]
+    named_in = [e.id for e in run.endpoints if e.role != "exploratory"]
+    known = table[table["endpoint"].isin(named_in) & table["clinical_endpoint"].isin(named_in)]
+    shown = known[known["rho"].notna()]
+    rows, columns = ([e for e in named_in if e in set(shown[c])] for c in ("endpoint", "clinical_endpoint"))
     if len(columns) < 2 or shown.empty:
         return
     cells = shown.assign(words=[f"{_signed(r, 2)}\n{n}" for r, n in zip(shown["rho"], shown["n"], strict=True)])

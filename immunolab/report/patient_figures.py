@@ -28,7 +28,10 @@ def _patient_figures(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
     if shifts.empty:
         return
     pairs = run["pairs"]
+    ranked = [e for role in ("primary", "secondary", "exploratory") for e in shifts[shifts["role"] == role]["endpoint"]]
     own = pairs[in_cohort(pairs, cohort)]
+    own = own.assign(rank=own["endpoint"].map({name: i for i, name in enumerate(ranked)}))
+    own = own.sort_values("rank", kind="stable").drop(columns="rank")
     called = shifts[shifts["endpoint"].isin(own.loc[own["verdict"] != "not_evaluable", "endpoint"])]
     leading = called[called["role"] == "primary"]
     for endpoint in (leading if len(leading) else called[called["role"] == "secondary"].head(1))["endpoint"]:
