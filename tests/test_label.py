@@ -230,7 +230,9 @@ def test_agreement_recovers_a_planted_bias() -> None:
     assert (found["limit_high"] - found["limit_low"]) / 3.92 == pytest.approx(found["counting_sd"], rel=0.4)
 
 
-def test_a_study_with_flow_and_cells_has_both_in_its_tables(study: Path, tmp_path: Path) -> None:
+def test_a_study_with_flow_and_cells_has_both_in_its_tables(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     from immunolab.pipeline.run import RunOptions, run_study
 
     out = tmp_path / "out"
@@ -246,3 +248,14 @@ def test_a_study_with_flow_and_cells_has_both_in_its_tables(study: Path, tmp_pat
     assert agreement.loc["treg_pct_cd4", "n_pairs"] == 6
     # the simulated assay finds exp(0.25) times the Treg; six visits of 700 cells tell it no closer than this
     assert agreement.loc["treg_pct_cd4", "limit_low"] < 0.25 < agreement.loc["treg_pct_cd4", "limit_high"]
+
+    first = {path.name: path.read_bytes() for path in (out / "tables").glob("*.csv")}
+    with monkeypatch.context() as patched, caplog.at_level("INFO", logger="immunolab"):
+        patched.setattr("immunolab.pipeline.cell_store.label_study", None)  # a second run labels nothing
+        run_study(study, out, RunOptions(tables_only=True))
+    assert "single cells kept" in caplog.text
+    assert {path.name: path.read_bytes() for path in (out / "tables").glob("*.csv")} == first
+    with monkeypatch.context() as patched:
+        patched.setattr("immunolab.pipeline.cell_store.label_study", None)
+        with pytest.raises(TypeError):  # another seed is another labelling
+            run_study(study, out, RunOptions(tables_only=True, seed=1))

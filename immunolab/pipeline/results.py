@@ -17,12 +17,12 @@ from immunolab.clinical.suppression import VARIABLE as SUPPRESSION_VARIABLE
 from immunolab.comparison.plan import Noise, Plan, Scale
 from immunolab.comparison.table import Comparison, compare_endpoints
 from immunolab.errors import ComparisonError, ImmunolabError, InputError
-from immunolab.pipeline.cell_tables import CellTables, agreement_tables, cell_tables
+from immunolab.pipeline.cell_tables import CellTables, agreement_tables
 from immunolab.pipeline.clinic import Clinic
 from immunolab.pipeline.further import further_tables
 from immunolab.pipeline.gates import PanelGates
 from immunolab.pipeline.other_gatings import with_other_gatings
-from immunolab.pipeline.single_cell import SingleCells, family_of
+from immunolab.pipeline.single_cell import family_of
 from immunolab.quantify import Joint, endpoint_values, with_companions, with_limits
 from immunolab.report.run_tables import Compared, RunTables
 from immunolab.study.sheet import Sample, Study
@@ -111,8 +111,7 @@ def gather(
     panels: Mapping[str, PanelGates],
     failures: Mapping[str, Failure],
     clinic: Clinic | None,
-    cells: SingleCells,
-    seed: int,
+    of_cells: CellTables,
 ) -> Tables:
     """Return every table of the samples that stand, and the comparison of their visits."""
     done = [
@@ -127,7 +126,6 @@ def gather(
     frames["quality"] = QUALITY.check(pd.concat([frames["quality"], timing], ignore_index=True))
     flow_endpoints = study_endpoints(study, panels)
     rows = _flow_rows(study, store, done, flow_endpoints, frames["counts"])
-    of_cells = cell_tables(study, cells, study.endpoints, _place, seed)
     endpoints = _with_cells(frames, rows, flow_endpoints, of_cells)
     gated = ENDPOINTS.frame(rows)
     frames["endpoints"] = _concat(ENDPOINTS, [gated, *([clinic.rows] if clinic else [])])
@@ -166,7 +164,7 @@ def finish(
     clinic: Clinic | None,
     hashes: Mapping[str, str],
     seed: int,
-    cells: SingleCells | None = None,
+    cells: CellTables | None = None,
 ) -> RunTables:
     """Write every study-wide table and return what the report is made of.
 
@@ -174,9 +172,9 @@ def finish(
     ----------
     failures : by sample; such samples are in no table but failures.csv.
     hashes : sha256 of the file of every sample that could be read.
-    cells : labelled single cells, where the study has some.
+    cells : what single cells add, where the study has some.
     """
-    tables = gather(study, store, panels, failures, clinic, cells or SingleCells(), seed)
+    tables = gather(study, store, panels, failures, clinic, cells or CellTables())
     shutil.rmtree(store.root / "tables", ignore_errors=True)
     for table in ALL.values():
         if table.name in tables.frames:
@@ -256,7 +254,7 @@ def _flow_rows(
             joints.get(sample.sample_id, []),
             lymphocytes_per_ul=sample.lymphocytes_per_ul,
         )
-        place = _place(study, sample)
+        place = place_of(study, sample)
         for value in with_limits(values, endpoints, errors.get(sample.sample_id, {})):
             key = (sample.patient_id, sample.visit, str(value["endpoint"]))
             if key not in answered:
@@ -280,7 +278,8 @@ def _gate_errors(table: pd.DataFrame) -> dict[str, dict[tuple[str, str], float]]
     return found
 
 
-def _place(study: Study, sample: Sample) -> dict[str, Any]:
+def place_of(study: Study, sample: Sample) -> dict[str, Any]:
+    """Return the columns that say whose row of the endpoint table a sample is, and when it was taken."""
     found = study.timeline_of(sample)
     return {
         "sample_id": sample.sample_id,

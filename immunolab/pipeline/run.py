@@ -18,11 +18,11 @@ from immunolab.batch.tube import SUBSAMPLE, MeasureJob, Prepared, PrepareJob, Tu
 from immunolab.batch.workers import MEMORY_PER_FILE_BYTE, Failure, Kind, Pool, Task, memory_budget, run_tasks
 from immunolab.errors import GatingError, InputError, Problem, nearest
 from immunolab.gating.strategy import Strategy
+from immunolab.pipeline.cell_store import study_cells
 from immunolab.pipeline.clinic import Clinic, clinic_of, read_clinic
 from immunolab.pipeline.fitting import fit_group, fit_jobs, read_fit
 from immunolab.pipeline.gates import PanelGates, read_panels
-from immunolab.pipeline.results import finish, study_endpoints
-from immunolab.pipeline.single_cell import label_study
+from immunolab.pipeline.results import finish, place_of, study_endpoints
 from immunolab.quantify import population_pairs
 from immunolab.report.page import write_report
 from immunolab.report.run_tables import RunTables
@@ -137,10 +137,12 @@ def _run(run: _Run) -> Outcome:
     strategies = _strategies(run, prepared)
     computed, kept = _measure(run, tubes, prepared, strategies)
     hashes = {name: tube.sha256 for name, tube in prepared.items()}
-    cells = label_study(run.study, run.options.seed)
+    cells = study_cells(run.study, run.store, place_of, seed=run.options.seed, force=run.options.force)
+    if cells.kept:
+        log.info("single cells kept: nothing they depend on has changed")
     run.failures |= cells.failures
     hashes |= cells.hashes
-    tables = finish(run.study, run.store, run.panels, run.failures, run.clinic, hashes, run.options.seed, cells)
+    tables = finish(run.study, run.store, run.panels, run.failures, run.clinic, hashes, run.options.seed, cells.tables)
     _place_gates(run.store, [*computed, *kept])
     report = None if run.options.tables_only else _report(tables, run.store, run.options.jobs)
     log.info(
