@@ -267,7 +267,7 @@ def effect_summary(lines: Sequence[dict[str, object]]) -> Iterator[str]:
     size = f"n = {EFFECT_PATIENTS}, {EFFECT_EVENTS:,} events a tube, {len(lines)} seeds"
     yield f"## Simulated effect: {EFFECT_TRIAL}, {size}"
     yield ""
-    yield from _header("endpoint|should|counted|seeds with q < 0.05|seeds with p < 0.05|fold, mean (range)|largest q")
+    yield from _header("endpoint|should|counted|seeds with q < 0.05|seeds with p < 0.05|fold, mean (range)|q (range)")
     for endpoint in (*EXPECTED, *ALSO_SHOWN):
         should = {1: "rise", -1: "fall", 0: "stay"}.get(EXPECTED.get(endpoint, 2), "-")
         for way in ("gated", "drawn"):
@@ -276,7 +276,7 @@ def effect_summary(lines: Sequence[dict[str, object]]) -> Iterator[str]:
                 f"| {endpoint} | {should} | {way} | {(rows['q'] < ALPHA).sum()} of {len(rows)} "
                 f"| {(rows['p'] < ALPHA).sum()} of {len(rows)} "
                 f"| {np.exp(np.log(rows['fold']).mean()):.3f} ({rows['fold'].min():.3f} to {rows['fold'].max():.3f}) "
-                f"| {rows['q'].max():.2g} |"
+                f"| {rows['q'].min():.2g} to {rows['q'].max():.2g} |"
             )
 
 
