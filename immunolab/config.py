@@ -167,6 +167,35 @@ def build(cls: type[T], document: Document, place: Place = ()) -> T:
     return value  # type: ignore[no-any-return]
 
 
+def build_sound(cls: type[T], document: Document, problems: list[Problem]) -> T:
+    """Return a document as a frozen dataclass, with the default in place of every key that is wrong.
+
+    What is wrong is added to ``problems``, so that a reader can go on and find more.
+
+    Raises
+    ------
+    InputError
+        A key without a default is missing or wrong, or the document is no mapping: lists ``problems`` too.
+    """
+    faults: list[Problem] = []
+    whole = _convert(cls, document.data, document, (), faults)
+    if not faults:
+        return whole  # type: ignore[no-any-return]
+    problems += faults
+    if not isinstance(document.data, dict):
+        raise InputError(problems)
+    hints = get_type_hints(cls)
+    sound: dict[str, Any] = {}
+    for key in (key for key in document.data if key in hints):
+        own: list[Problem] = []
+        value = _convert(hints[key], document.data[key], document, (key,), own)
+        sound |= {} if own else {key: value}
+    needed = [f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING]  # type: ignore[arg-type]
+    if not set(needed) <= set(sound):
+        raise InputError(problems)
+    return cls(**sound)
+
+
 def _convert(kind: Any, data: Any, document: Document, place: Place, faults: list[Problem]) -> Any:
     if kind is Any or kind is object:
         return data

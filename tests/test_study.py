@@ -404,3 +404,23 @@ def test_check_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(study)], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "0 []"
+
+
+def test_a_misspelt_key_does_not_hide_what_else_is_wrong(tmp_path: Path) -> None:
+    text = "study: x\ntrial: sle_nct0208\npannels: {a: 1}\ncomparison: {befor: W0, after: W10}\nendpoints: many\n"
+    source = make(tmp_path, f"{HEADER}\nS1,P1,W0,fcs/none.fcs\n", text)
+    with pytest.raises(InputError) as caught:
+        load_study(source)
+    told = str(caught.value)
+    for words in ("pannels: unknown key", "comparison.befor: unknown key", "endpoints: a list is needed"):
+        assert words in told
+    assert "sle_nct02084238" in told  # the trial's name is looked at too
+    assert "none.fcs" in told  # and the sheet's files
+
+
+def test_a_study_without_a_name_tells_all_its_keys(tmp_path: Path) -> None:
+    source = make(tmp_path, f"{HEADER}\nS1,P1,W0,fcs/a.fcs\n", "sheeet: samples.csv\n")
+    with pytest.raises(InputError) as caught:
+        load_study(source)
+    assert "study: the key is missing" in str(caught.value)
+    assert "did you mean 'sheet'" in str(caught.value)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from immunolab.config import Document, build, read_yaml
+from immunolab.config import Document, build_sound, read_yaml
 from immunolab.errors import InputError, Problem, nearest
 from immunolab.study.doses import PatientDoses, read_doses
 from immunolab.study.rows import Sample, read_samples
@@ -146,9 +146,10 @@ def load_study(path: Path | str) -> Study:
     document = read_yaml(source)
     if document.data is None:
         raise InputError(Problem(str(source), "", "the file is empty", "start it with 'study: NAME'"))
-    keys = build(_StudyKeys, document)
-    folder = source.parent
     problems: list[Problem] = []
+    keys = build_sound(_StudyKeys, document, problems)
+    sound = not problems  # else the comparison may be a default that nobody meant
+    folder = source.parent
     trial = _collect(problems, lambda: _trial(keys, folder, document))
     panels = _panels(keys, folder, document, problems)
     files = {name: _file(keys, name, folder, document, problems) for name in _TABLES}
@@ -156,7 +157,7 @@ def load_study(path: Path | str) -> Study:
     doses = _collect(problems, lambda: read_doses(dose_table))
     declared = tuple(keys.panels)
     samples = _collect(problems, lambda: read_samples(folder / keys.sheet, folder, trial, declared, doses or {}))
-    if samples is not None and (trial or keys.trial is None):
+    if sound and samples is not None and (trial or keys.trial is None):
         problems += _comparison_problems(keys.comparison, trial, samples, document)
     if problems:
         raise InputError(problems)
