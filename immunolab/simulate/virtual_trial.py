@@ -76,7 +76,7 @@ def simulate(
 
 
 _LIMITS = {
-    "events": (1, math.inf),
+    "events": (0, math.inf),
     "centres": (0, math.inf),
     "citeseq": (0, math.inf),
     "faults": (0, math.inf),
