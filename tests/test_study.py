@@ -7,9 +7,12 @@ import sys
 from datetime import date, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
+from fcs_builder import write_fcs
 
 from immunolab.errors import InputError
+from immunolab.pipeline.check import check_study
 from immunolab.study.rows import unsafe_name
 from immunolab.study.sheet import load_study
 from immunolab.study.timeline import timeline_quality
@@ -424,3 +427,14 @@ def test_a_study_without_a_name_tells_all_its_keys(tmp_path: Path) -> None:
         load_study(source)
     assert "study: the key is missing" in str(caught.value)
     assert "did you mean 'sheet'" in str(caught.value)
+
+
+def test_a_problem_that_many_files_share_is_told_once(tmp_path: Path) -> None:
+    names = [f"t{i}.fcs" for i in range(5)]
+    lines = "".join(f"S{i},P{i},W0,fcs/{name}\n" for i, name in enumerate(names))
+    source = make(tmp_path, f"{HEADER}\n{lines}", files=())
+    for name in names:
+        write_fcs(tmp_path / "fcs" / name, np.ones((20, 2), np.float32), ["FSC-A", "SSC-A"])
+    (problem,) = check_study(source).problems
+    assert problem.file == f"{tmp_path / 'fcs' / 't0.fcs'} and 4 more files"
+    assert "CD3" in problem.message

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from immunolab.events import Events
 from immunolab.pipeline.clinic import read_clinic
 from immunolab.pipeline.gates import PanelGates, read_panels
 from immunolab.study.sheet import Sample, load_study
+
+_FILES_NAMED = 3  # of those that share a problem
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def check_study(source: Path | str) -> Checked:
         read_clinic(study)
     except InputError as error:
         problems += error.problems
-    notes: list[str] = []
+    notes: list[Problem] = []
     labels: dict[str, dict[str, list[tuple[str, str]]]] = {}
     for sample in samples:
         found = _check_file(sample, panels[sample.panel], notes)
@@ -56,11 +58,25 @@ def check_study(source: Path | str) -> Checked:
             problems += found[0]
             labels.setdefault(sample.panel, {})[str(sample.file)] = found[1]
     problems += _drift(labels, notes)
-    return Checked(tuple(problems), tuple(notes), len(samples), len({s.patient_id for s in samples}))
+    return Checked(
+        _gathered(problems), tuple(map(str, _gathered(notes))), len(samples), len({s.patient_id for s in samples})
+    )
+
+
+def _gathered(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Return problems in order, one for all the files that share it."""
+    alike: dict[tuple[str, str, str], list[str]] = {}
+    for problem in problems:
+        alike.setdefault((problem.place, problem.message, problem.hint), []).append(problem.file)
+    return tuple(Problem(_named(files), *rest) for rest, files in alike.items())
+
+
+def _named(files: Sequence[str]) -> str:
+    return ", ".join(files) if len(files) <= _FILES_NAMED else f"{files[0]} and {len(files) - 1} more files"
 
 
 def _check_file(
-    sample: Sample, panel: PanelGates, notes: list[str]
+    sample: Sample, panel: PanelGates, notes: list[Problem]
 ) -> Problem | tuple[list[Problem], list[tuple[str, str]]]:
     from immunolab.loaders.fcs import read_header
     from immunolab.vocabulary.panel import resolve_channels
@@ -71,7 +87,7 @@ def _check_file(
         return Problem(str(sample.file), "", error.message, error.hint)
     if header.n_events == 0:
         return Problem(str(sample.file), "", "the file holds no events", "acquire the tube again or leave it out")
-    notes += [f"{sample.file}: {text}" for text in header.warnings]
+    notes += [Problem(str(sample.file), "", text) for text in header.warnings]
     names = [(channel.name, channel.label) for channel in header.channels]
     channels = resolve_channels([n for n, _ in names], [label for _, label in names], dict(panel.markers) or None)
     nothing = Events(np.empty((len(channels), 0), np.float32), channels, None, sample.sample_id, str(sample.file))
@@ -94,10 +110,10 @@ def _gate_problems(sample: Sample, panel: PanelGates, nothing: Events, fil: str)
     return [Problem(str(sample.file), p.place, p.message, p.hint) for p in found]
 
 
-def _drift(labels: Mapping[str, Mapping[str, list[tuple[str, str]]]], notes: list[str]) -> list[Problem]:
+def _drift(labels: Mapping[str, Mapping[str, list[tuple[str, str]]]], notes: list[Problem]) -> list[Problem]:
     """Return drift that has to be mended; what the vocabulary bridges becomes a note."""
     from immunolab.quality.panel_drift import find_drift
 
     drifts = [drift for files in labels.values() for drift in find_drift(files)]
-    notes += [str(drift.problem) for drift in drifts if drift.harmless]
+    notes += [drift.problem for drift in drifts if drift.harmless]
     return [drift.problem for drift in drifts if not drift.harmless]
