@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import partial
 from html.parser import HTMLParser
 
 import pandas as pd
@@ -12,8 +13,9 @@ import report_fixture
 
 from immunolab.comparison.guards import CODES
 from immunolab.plots.labels import number, p_number
+from immunolab.plots.style import figure
 from immunolab.report.answer import answers, direction
-from immunolab.report.figures import cohort_figures, run_figures, unique
+from immunolab.report.figures import ReportFigure, cohort_figures, run_figures, unique, write_figure
 from immunolab.report.flow import sample_flow, visit_flow
 from immunolab.report.methods import gate_rules_grid, methods_text, miflowcyt, warnings_grid
 from immunolab.report.page import render, shift_grid, write_report
@@ -326,3 +328,17 @@ def test_two_visits_without_pairs_give_no_p(tmp_path):
 
 def test_the_same_run_gives_the_same_page(run):
     assert render(run, [], []) == render(report_fixture.run_tables(), [], [])
+
+
+def test_a_cohort_too_large_for_one_picture_gets_pages(tmp_path):
+    run = report_fixture.run_tables(report_fixture.tables(n_patients=130))
+    made = [f for f in patient_figures(run, run.cohorts[0]) if f.name.startswith("heatmap")]
+    assert [f.name.rsplit("_", 1)[-1] for f in made] == ["1", "2", "3"]
+    assert [f.data["patient_id"].nunique() for f in made] == [60, 60, 10]
+    assert [f.on_page for f in made] == [True, False, False]
+    draw, data = partial(figure, 1, 1), run["pairs"].head(2)
+    small = ReportFigure("small", "quality", "of two", draw, data, on_page=False)
+    written = write_figure(small, tmp_path)
+    assert written.picture == ""
+    assert (tmp_path / "small.png").exists()
+    assert 'href="figures/small.png"' in render(run, [written], [])

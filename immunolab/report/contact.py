@@ -11,7 +11,7 @@ from typing import Any
 from immunolab.plots.gate_views import read_views
 from immunolab.plots.gates import draw_contact_sheet
 from immunolab.plots.style import png
-from immunolab.report.figures import embedded
+from immunolab.report.figures import PICTURES_ON_PAGE, embedded
 from immunolab.report.run_tables import RunTables
 from immunolab.study.sheet import Sample
 
@@ -21,7 +21,7 @@ _THUMBNAIL = 4  # times smaller than the picture
 
 @dataclass(frozen=True)
 class Sheet:
-    """A sample's contact sheet: where it lies relative to the page, and a small picture (base64 of a PNG)."""
+    """A sample's contact sheet: where it lies relative to the page, and a small picture (base64 of a PNG, or "")."""
 
     sample_id: str
     patient_id: str
@@ -35,7 +35,9 @@ def contact_sheets(run: RunTables, out: Path, apply: Apply) -> list[Sheet]:
     order = {name: i for i, name in enumerate(dict.fromkeys(s.patient_id for s in run.samples))}
     samples = [s for s in run.samples if (out / "samples" / s.sample_id / "views.npz").exists()]
     samples.sort(key=lambda s: order[s.patient_id])
-    jobs = [(out / "samples" / s.sample_id / "views.npz", _title(s)) for s in samples]
+    jobs = [
+        (out / "samples" / s.sample_id / "views.npz", _title(s), i < PICTURES_ON_PAGE) for i, s in enumerate(samples)
+    ]
     pictures = apply(_drawn, jobs)
     return [
         Sheet(s.sample_id, s.patient_id, s.visit, f"samples/{s.sample_id}/gating.png", picture)
@@ -43,8 +45,10 @@ def contact_sheets(run: RunTables, out: Path, apply: Apply) -> list[Sheet]:
     ]
 
 
-def _drawn(job: tuple[Path, str]) -> str:
-    return embedded(draw_sheet(*job), _THUMBNAIL)
+def _drawn(job: tuple[Path, str, bool]) -> str:
+    views, title, on_page = job
+    sheet = draw_sheet(views, title)
+    return embedded(sheet, _THUMBNAIL) if on_page else ""
 
 
 def draw_sheet(views: Path, title: str) -> Path:

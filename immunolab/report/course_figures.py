@@ -16,7 +16,7 @@ from immunolab.plots.panels import MOST_PATIENTS, course_panels, slope_panels
 from immunolab.plots.rebound import rebound
 from immunolab.plots.style import HALF, MM, WIDTH
 from immunolab.report.clinic_rows import CLINIC, clinic_rows
-from immunolab.report.figures import ReportFigure, figure_name, of_cohort, on_axes
+from immunolab.report.figures import ReportFigure, figure_name, of_cohort, on_axes, pages
 from immunolab.report.run_tables import RunTables, in_cohort
 from immunolab.study.trial import Endpoint
 
@@ -76,8 +76,8 @@ def _slope_panels(
     points = rows[(rows["endpoint"] == what) & rows["value"].notna() & rows["study_day"].notna()]
     patients = list(dict.fromkeys(points["patient_id"]))
     wide = slopes.pivot(index="patient_id", columns="period", values="slope")
-    for start in range(0, len(patients), MOST_PATIENTS):
-        own = points[points["patient_id"].isin(patients[start : start + MOST_PATIENTS])]
+    for page, some in pages(patients, MOST_PATIENTS):
+        own = points[points["patient_id"].isin(some)]
         data = own.merge(wide.add_prefix("slope "), left_on="patient_id", right_index=True, how="left")
         unit = str(own["unit"].iloc[0])
         draw = partial(slope_panels, own, slopes, what, unit, periods, knot, run.calendar)
@@ -86,7 +86,6 @@ def _slope_panels(
             f"above each panel the slopes of {periods[0]} and {periods[1]} in points a month, joined at {knot}. With a "
             "visit at each end of a period its line runs through the points and says nothing of its own error."
         )
-        page = str(start // MOST_PATIENTS + 1) if len(patients) > MOST_PATIENTS else ""
         yield ReportFigure(
             figure_name("slope_panels", endpoint.id, cohort, page), "clinic", caption, draw, data, wide=True
         )

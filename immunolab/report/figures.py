@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _CHECKS = ("events", "viability")
+ROWS_OF_PATIENTS = 60  # of a heat map or strip
+PICTURES_ON_PAGE = 100  # of one kind (pages of patients, contact sheets); the page leads to the others
 _SHARES = (
     "As the shares of one parent sum to 100 %, a share moves a few percent when its siblings do, without any change of "
     "its own cells: absolute counts tell the two apart."
@@ -48,6 +50,7 @@ class ReportFigure:
     data : what it shows, row by row.
     wide : whether it takes the page's full width.
     cohort : whose figure it is; empty for figures of the whole run and of a study without cohorts.
+    on_page : whether the page holds its picture, or only leads to it.
     """
 
     name: str
@@ -57,11 +60,12 @@ class ReportFigure:
     data: pd.DataFrame
     wide: bool = False
     cohort: str = ""
+    on_page: bool = True
 
 
 @dataclass(frozen=True)
 class Written:
-    """A figure on disk and its picture for the page (base64 of a PNG)."""
+    """A figure on disk and its picture for the page (base64 of a PNG; "" where the page only leads to it)."""
 
     name: str
     section: str
@@ -235,9 +239,8 @@ def write_figure(made: ReportFigure, folder: Path) -> Written:
     save(drawn, folder / f"{made.name}.pdf")
     save(drawn, folder / f"{made.name}.png")
     made.data.to_csv(folder / f"{made.name}.csv", index=False, lineterminator="\n")
-    return Written(
-        made.name, made.section, made.caption, embedded(folder / f"{made.name}.png", 2), made.wide, made.cohort
-    )
+    picture = embedded(folder / f"{made.name}.png", 2) if made.on_page else ""
+    return Written(made.name, made.section, made.caption, picture, made.wide, made.cohort)
 
 
 def embedded(path: Path, smaller: int) -> str:
@@ -252,6 +255,12 @@ def embedded(path: Path, smaller: int) -> str:
     buffer = BytesIO()
     small.quantize(64, method=Image.Quantize.FASTOCTREE).save(buffer, format="PNG")
     return b64encode(buffer.getvalue()).decode("ascii")
+
+
+def pages(patients: Sequence[object], most: int) -> Iterator[tuple[str, Sequence[object]]]:
+    """Yield so many patients at a time, with the page's number as text: "" where one page holds them all."""
+    for start in range(0, max(1, len(patients)), most):
+        yield (str(start // most + 1) if len(patients) > most else ""), patients[start : start + most]
 
 
 def of_cohort(cohort: str) -> str:

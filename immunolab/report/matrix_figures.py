@@ -10,7 +10,7 @@ import pandas as pd
 
 from immunolab.plots.matrices import matrix, matrix_height
 from immunolab.plots.style import WIDTH
-from immunolab.report.figures import ReportFigure, figure_name, of_cohort, on_axes
+from immunolab.report.figures import ROWS_OF_PATIENTS, ReportFigure, figure_name, of_cohort, on_axes, pages
 from immunolab.report.run_tables import RunTables, in_cohort
 
 _WHOLE = 100.0  # percent of baseline at which the colour of a core-set measure is full
@@ -64,8 +64,11 @@ def _core_set(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
             f"Core-set measures{of_cohort(cohort)}: improvement against baseline in percent of baseline, patient by "
             f"patient, n = {len(values)}; a check mark: responder by {score}. Colours are full at {_WHOLE:g} %."
         )
-        draw = _draw(named, words, label, title, _WHOLE)
-        yield ReportFigure(figure_name("core_set", score, cohort), "clinic", caption, draw, rows, wide=True)
+        for page, some in pages(list(values.index), ROWS_OF_PATIENTS):
+            own_rows = values.index.isin(list(some))
+            draw = _draw(named[own_rows], words[own_rows], label, title, _WHOLE)
+            data = rows[rows["patient_id"].isin(list(some))]
+            yield ReportFigure(figure_name("core_set", score, cohort, page), "clinic", caption, draw, data, wide=True)
 
 
 def _measured(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
@@ -84,8 +87,10 @@ def _measured(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
         f"{len(values)}. < the true change is lower, > it is higher, for one value lies beyond the assay's limits; "
         "grey: no pair. Described, not tested here."
     )
-    draw = _draw(values, words, "log2 fold change", title, None)
-    yield ReportFigure(figure_name("heatmap_measured", cohort), "clinic", caption, draw, data, wide=True)
+    for page, some in pages(list(values.index), ROWS_OF_PATIENTS):
+        draw = _draw(values.loc[list(some)], words.loc[list(some)], "log2 fold change", title, None)
+        rows = data[data["patient_id"].isin(list(some))]
+        yield ReportFigure(figure_name("heatmap_measured", cohort, page), "clinic", caption, draw, rows, wide=True)
 
 
 def _measured_changes(run: RunTables, cohort: str) -> pd.DataFrame:

@@ -13,7 +13,15 @@ from immunolab.plots.courses import one_pager
 from immunolab.plots.matrices import heatmap_height, heatmap_of_change
 from immunolab.plots.style import WIDTH
 from immunolab.report.clinic_rows import clinic_rows
-from immunolab.report.figures import ReportFigure, figure_name, of_cohort, on_axes
+from immunolab.report.figures import (
+    PICTURES_ON_PAGE,
+    ROWS_OF_PATIENTS,
+    ReportFigure,
+    figure_name,
+    of_cohort,
+    on_axes,
+    pages,
+)
 from immunolab.report.run_tables import RunTables, in_cohort
 
 
@@ -34,22 +42,34 @@ def _patient_figures(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
     own = own.sort_values("rank", kind="stable").drop(columns="rank")
     called = shifts[shifts["endpoint"].isin(own.loc[own["verdict"] != "not_evaluable", "endpoint"])]
     leading = called[called["role"] == "primary"]
-    for endpoint in (leading if len(leading) else called[called["role"] == "secondary"].head(1))["endpoint"]:
-        rows = own[own["endpoint"] == endpoint]
-        label = run.label_of(str(endpoint))
-        draw = partial(on_axes, partial(verdict_strip, rows, label), WIDTH, strip_height(len(rows)))
-        caption = (
-            f"{label.axis}{of_cohort(cohort)}: each patient's change with its own 95 % interval (counting and assay "
-            "noise)."
-        )
-        yield ReportFigure(figure_name("verdicts", str(endpoint), cohort), "patients", caption, draw, rows, wide=True)
-    height = heatmap_height(own["patient_id"].nunique())
     of = of_cohort(cohort)
-    caption = f"Change of every endpoint in every patient{of}. Colour is the size, the symbol is the call."
-    draw = partial(on_axes, partial(heatmap_of_change, own, run.labels), WIDTH, height)
-    yield ReportFigure(figure_name("heatmap", cohort), "patients", caption, draw, own, wide=True)
+    for page, patients in pages(list(dict.fromkeys(own["patient_id"])), ROWS_OF_PATIENTS):
+        some = own[own["patient_id"].isin(list(patients))]
+        on_page = page in ("", "1")
+        for endpoint in (leading if len(leading) else called[called["role"] == "secondary"].head(1))["endpoint"]:
+            rows = some[some["endpoint"] == endpoint]
+            label = run.label_of(str(endpoint))
+            draw = partial(on_axes, partial(verdict_strip, rows, label), WIDTH, strip_height(len(rows)))
+            name = figure_name("verdicts", str(endpoint), cohort, page)
+            caption = f"{label.axis}{of}: each patient's change with its own 95 % interval (counting and assay noise)."
+            yield ReportFigure(name, "patients", caption + _page(page), draw, rows, wide=True, on_page=on_page)
+        caption = f"Change of every endpoint in every patient{of}. Colour is the size, the symbol is the call."
+        draw = partial(on_axes, partial(heatmap_of_change, some, run.labels), WIDTH, heatmap_height(len(patients)))
+        yield ReportFigure(
+            figure_name("heatmap", cohort, page),
+            "patients",
+            caption + _page(page),
+            draw,
+            some,
+            wide=True,
+            on_page=on_page,
+        )
     if _most_visits(run, cohort) > 2:  # of two visits the table tells all
         yield from _one_pagers(run, cohort, shifts)
+
+
+def _page(page: str) -> str:
+    return f" Page {page}." if page else ""
 
 
 def _most_visits(run: RunTables, cohort: str) -> int:
@@ -68,7 +88,7 @@ def _one_pagers(run: RunTables, cohort: str, shifts: pd.DataFrame) -> Iterator[R
     subsets = counted[counted["endpoint"].isin(leading)]
     ranked = subsets.assign(rank=subsets["endpoint"].map(leading.index)).sort_values("rank", kind="stable")
     shown = pd.concat([ranked.drop(columns="rank"), clinic_rows(run, cohort).drop(columns="group")], ignore_index=True)
-    for patient in dict.fromkeys(shown["patient_id"]):
+    for i, patient in enumerate(dict.fromkeys(shown["patient_id"])):
         own = shown[shown["patient_id"] == patient]
         pairs = run["pairs"][run["pairs"]["patient_id"] == patient]
         draw = partial(one_pager, shown, pairs, str(patient), run.calendar)
@@ -76,4 +96,12 @@ def _one_pagers(run: RunTables, cohort: str, shifts: pd.DataFrame) -> Iterator[R
             f"{patient}: subsets and clinic over one axis of actual study days, primary first, with doses and the call "
             "of each change."
         )
-        yield ReportFigure(figure_name("patient", str(patient)), "one_pagers", caption, draw, own, wide=True)
+        yield ReportFigure(
+            figure_name("patient", str(patient)),
+            "one_pagers",
+            caption,
+            draw,
+            own,
+            wide=True,
+            on_page=i < PICTURES_ON_PAGE,
+        )
