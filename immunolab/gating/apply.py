@@ -32,7 +32,7 @@ from immunolab.gating.strategy import (
 )
 from immunolab.tables import COUNTS
 
-BLOCK = 8_192  # events; a block of twenty channels stays in the cache
+BLOCK = 32_768  # events; a block of twenty channels stays in the cache, and workers seldom wait for each other
 LIMIT_OF_DETECTION, LIMIT_OF_QUANTIFICATION = 20, 50
 Mask = NDArray[np.bool_]
 Shape = Rectangle | Polygon | Ellipsoid
