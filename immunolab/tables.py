@@ -20,6 +20,7 @@ from immunolab.errors import InputError, Problem
 
 Kind = Literal["text", "integer", "number"]
 _DTYPES: dict[str, str] = {"text": "string", "integer": "Int64", "number": "float64"}
+_LARGEST = 2.0**53  # beyond it a float64 no longer tells whole numbers apart
 
 
 @dataclass(frozen=True)
@@ -124,17 +125,17 @@ class Table:
 
 def _joined(paths: Iterable[Path]) -> Iterator[io.StringIO]:
     """Yield files as one text for each run of files that share a heading: one table is parsed faster than many."""
-    heading, lines = "", io.StringIO()
+    heading, lines = None, io.StringIO()
     for path in paths:
         head, _, body = path.read_text(encoding="utf-8").partition("\n")
         if head != heading:
-            if heading:
+            if heading is not None:
                 lines.seek(0)
                 yield lines
             heading, lines = head, io.StringIO()
             lines.write(f"{head}\n")
         lines.write(body if body.endswith("\n") or not body else f"{body}\n")
-    if heading:
+    if heading is not None:
         lines.seek(0)
         yield lines
 
@@ -157,13 +158,17 @@ def _cast(column: Column, values: pd.Series) -> tuple[pd.Series, list[tuple[obje
     missing = np.isnan(numbers)
     if column.kind == "number":
         return pd.Series(numbers, index=values.index), [*faults, *_absent(column, values, missing)]
-    whole = np.isfinite(numbers) & (numbers == np.floor(numbers))
+    whole = (np.abs(numbers) <= _LARGEST) & (numbers == np.floor(numbers))
     fraction = ~missing & ~whole
-    faults += [(values.index[i], f"{numbers[i]:g} is not a whole number") for i in np.flatnonzero(fraction)]
+    faults += [(values.index[i], _not_whole(numbers[i])) for i in np.flatnonzero(fraction)]
     cast = pd.Series(
         pd.arrays.IntegerArray(np.where(whole, numbers, 0.0).astype(np.int64), missing), index=values.index
     )
     return cast, [*faults, *_absent(column, values, missing)]
+
+
+def _not_whole(number: float) -> str:
+    return f"{number:g} is not a whole number" + (" within 2^53" if abs(number) > _LARGEST else "")
 
 
 def _numbers(values: pd.Series) -> tuple[NDArray[np.float64], list[tuple[object, str]]]:
