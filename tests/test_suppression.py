@@ -43,7 +43,7 @@ def test_titrations_become_one_value_a_visit(tmp_path: Path) -> None:
         "P1,W0,Treg_suppression.1:1,60,%",
         "P1,W0,Treg suppression 1:2,40,%",
         "P1,W24,treg_suppression.1 : 2,50,%",
-        "P1,W24,Treg_suppression.1:1,70,%",
+        "P1,W24,Treg_suppression_1:1,70,%",
         "P1,W24,IL-6,3,pg/mL",
     )
     curves = suppression_curves(frame)
@@ -76,8 +76,9 @@ def test_a_value_beyond_the_assay_is_flagged(tmp_path: Path) -> None:
     assert own["flag"] == "censored_part"
 
 
-def test_the_labs_own_summary_is_taken_as_it_is(tmp_path: Path) -> None:
-    frame = measured(tmp_path, "P1,W0,Treg_suppression,41,%")
+@pytest.mark.parametrize("name", ["Treg_suppression", "treg_suppression", "Treg suppression"])
+def test_the_labs_own_summary_is_taken_as_it_is(name: str, tmp_path: Path) -> None:
+    frame = measured(tmp_path, f"P1,W0,{name},41,%", "P1,W0,Treg_suppression_index,3,ratio")
     assert suppression_curves(frame).empty
     assert values(with_suppression(frame, suppression_curves(frame))) == {("P1", "W0"): 41}
 
@@ -92,7 +93,7 @@ def test_every_fault_is_told_with_row_and_column(tmp_path: Path) -> None:
         "P1,W24,Treg_suppression.1:16,0.6,ratio",
         "P1,W24,Treg_suppression.1:4,140,%",
         "P1,W24,Treg_suppression.1:2,60,%",
-        "P1,W24,Treg_suppression,60,%",
+        "P1,W24,Treg suppression,60,%",
     )
     with pytest.raises(InputError) as error:
         suppression_curves(frame)
