@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from datetime import date, datetime
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,26 @@ def test_a_study_is_read_from_its_file_or_its_folder(tmp_path: Path) -> None:
     ]
     assert study.trial is not None
     assert study.panel_of(study.samples[0]).strategy is None
+
+
+def test_every_file_a_study_names_is_known(tmp_path: Path) -> None:
+    names = ("trial", "measurements", "doses", "adverse_events", "outcomes", "methods_module")
+    suffix = {"trial": ".yaml", "methods_module": ".py"}
+    files = {name: f"my_{name}{suffix.get(name, '.csv')}" for name in names}
+    for name in files.values():
+        (tmp_path / name).write_text("patient_id,study_day\nP1,1\n")
+    builtin = resources.files("immunolab.study") / "trials" / "sle_nct02084238.yaml"
+    (tmp_path / files["trial"]).write_text(builtin.read_text())
+    (tmp_path / "gates.yaml").touch()
+    keys = "".join(f"{name}: {file}\n" for name, file in files.items())
+    make(tmp_path, GOOD, f"study: x\n{keys}panels: {{a: {{strategy: gates.yaml}}, b: {{strategy: treg_foxp3}}}}\n")
+    (tmp_path / "samples.csv").write_text(f"{HEADER},panel\ns1,P1,W0,fcs/a.fcs,a\ns2,P1,W10,fcs/b.fcs,b\n")
+    wanted = {"study.yaml", "samples.csv", "gates.yaml", *files.values()}
+    assert {path.relative_to(tmp_path).as_posix() for path in load_study(tmp_path).files} == wanted
+
+
+def test_a_builtin_design_is_no_file_of_the_study(tmp_path: Path) -> None:
+    assert load_study(make(tmp_path, GOOD)).files == {tmp_path / "study.yaml", tmp_path / "samples.csv"}
 
 
 def test_a_cohort_named_na_stays_na(tmp_path: Path) -> None:

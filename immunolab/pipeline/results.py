@@ -215,12 +215,7 @@ def _write_clinic(clinic: Clinic, store: Store) -> None:
 
 
 def _inputs(study: Study, hashes: Mapping[str, str]) -> dict[str, str]:
-    files = {study.source, *([study.sheet] if study.sheet else [])}
-    for choice in study.panels.values():
-        files |= {path for path in (choice.panel, choice.strategy, choice.spillover) if isinstance(path, Path)}
-    named = (study.measurements, study.dose_table, study.adverse_events, study.outcomes, study.methods_module)
-    files |= {path for path in named if path is not None}
-    inputs = {_relative(study, path): file_sha256(path) for path in files}
+    inputs = {_relative(study, path): file_sha256(path) for path in study.files}
     inputs |= {_relative(study, s.file): hashes[s.sample_id] for s in study.samples if s.sample_id in hashes}
     return dict(sorted(inputs.items()))
 

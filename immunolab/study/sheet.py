@@ -55,7 +55,7 @@ class Study:
     panels : choices by panel name; the built-in choice stands under ``""``.
     doses : real doses by patient; a patient absent from it follows the trial's calendar.
     endpoints : what is compared, one denominator each.
-    dose_table : where the doses come from.
+    trial_file, dose_table : where the design comes from, unless it is built in, and the doses.
     adverse_events, outcomes : tables of what happened to patients; see loaders.patient_events.
     methods_module : file with threshold methods of the lab's own.
     source : study.yaml itself.
@@ -70,12 +70,21 @@ class Study:
     comparison: Comparison
     endpoints: tuple[Endpoint, ...]
     measurements: Path | None = None
+    trial_file: Path | None = None
     dose_table: Path | None = None
     adverse_events: Path | None = None
     outcomes: Path | None = None
     methods_module: Path | None = None
     doses: dict[str, PatientDoses] = field(default_factory=dict)
     sheet: Path | None = None
+
+    @property
+    def files(self) -> frozenset[Path]:
+        """Every file the study was read from or names, but for the samples' own."""
+        clinic = (self.measurements, self.dose_table, self.adverse_events, self.outcomes)
+        gates = [path for one in self.panels.values() for path in (one.panel, one.strategy, one.spillover)]
+        named = (self.source, self.sheet, self.trial_file, self.methods_module, *clinic, *gates)
+        return frozenset(path for path in named if isinstance(path, Path))
 
     def panel_of(self, sample: Sample) -> PanelChoice:
         """Return the panel choice of a sample."""
@@ -171,6 +180,7 @@ def load_study(path: Path | str) -> Study:
         comparison=keys.comparison,
         endpoints=keys.endpoints or (trial.expanded_endpoints() if trial else default_endpoints()),
         doses=doses or {},
+        trial_file=_trial_file(keys, folder),
         dose_table=dose_table,
         sheet=folder / keys.sheet,
         **files,
@@ -204,15 +214,17 @@ def _collect(problems: list[Problem], read: Any) -> Any:
 def _trial(keys: _StudyKeys, folder: Path, document: Document) -> Trial | None:
     if keys.trial is None:
         return None
-    name: str | Path = keys.trial
-    if Path(keys.trial).suffix.lower() in (".yaml", ".yml"):
-        name = folder / keys.trial
     try:
-        return load_trial(name)
+        return load_trial(_trial_file(keys, folder) or keys.trial)
     except InputError as error:
         if error.problems[0].file:
             raise
         raise InputError([document.problem(("trial",), p.message, p.hint) for p in error.problems]) from None
+
+
+def _trial_file(keys: _StudyKeys, folder: Path) -> Path | None:
+    own = keys.trial is not None and Path(keys.trial).suffix.lower() in (".yaml", ".yml")
+    return folder / str(keys.trial) if own else None
 
 
 def _file(keys: _StudyKeys, name: str, folder: Path, document: Document, problems: list[Problem]) -> Path | None:
