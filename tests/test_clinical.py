@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -328,6 +329,15 @@ def test_responders_count_complete_cases_and_the_worst_case(sle: Trial) -> None:
     found = responders(table).iloc[0]
     assert found[["n_patients", "n_evaluable", "n_responders"]].tolist() == [3, 2, 1]
     assert (found["percent"], round(found["percent_worst_case"], 2)) == (50, 33.33)
+
+
+def test_nobody_responds_before_treatment(sle: Trial) -> None:
+    twice = replace(sle.visit("W0"), name="SCR", target_day=-42, window=(-60, -30))
+    trial = replace(sle, visits=(twice, *sle.visits))
+    better_at_screening = lupus("P1", "SCR", 4, 1.0) + lupus("P1", "W0", 12, 1.0) + lupus("P1", "W10", 4, 1.0)
+    table = scores(measured(*better_at_screening), trial)
+    sri = table[table["score"] == "SRI_4"]
+    assert sri[["visit", "value"]].to_numpy().tolist() == [["W10", 1.0]]
 
 
 def test_bilag_grades_serve_where_counts_are_not_given(sle: Trial) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import pandas as pd
 
 from immunolab.clinical import composites
-from immunolab.clinical.evaluate import baseline_of, core_sets, totalled
+from immunolab.clinical.evaluate import baseline_of, core_sets, totalled, visits_since
 from immunolab.clinical.patients import Patient
 from immunolab.study.doses import PatientDoses
 from immunolab.study.trial import Trial
@@ -65,7 +65,7 @@ def components(
         return COMPONENTS.empty()
     for patient, _ in totalled(measurements, trial, doses):
         first = baseline_of(patient, trial, baseline)
-        for visit in (visit for visit in patient.values if first in patient.values and visit != first):
+        for visit in visits_since(patient, first) if first in patient.values else ():
             head = {"patient_id": patient.patient_id, "visit": visit}
             for name, maker in wanted.items():
                 rows += [head | {"score": name} | row for row in maker(patient, first, visit)]

@@ -102,6 +102,11 @@ def baseline_of(patient: Patient, trial: Trial | None, baseline: str) -> str:
     return (patient.visits_in("baseline") or [""])[-1] if trial else baseline
 
 
+def visits_since(patient: Patient, first: str) -> list[str]:
+    """Return the visits a change from the baseline visit is told at: no other one before treatment."""
+    return [visit for visit in patient.values if visit != first and patient.places[visit].phase != "baseline"]
+
+
 def _range_problems(measurements: pd.DataFrame) -> Iterable[Problem]:
     scales = definitions().scales
     file = str(measurements.attrs.get("file", "measurements"))
@@ -198,8 +203,7 @@ def _composite(patient: Patient, name: str, first: str) -> Iterable[dict]:
             for before, visit in pairwise(patient.values)
         }
     else:
-        later = [visit for visit in patient.values if visit != first]
-        scored = {visit: _against_baseline(patient, name, first, visit) for visit in later}
+        scored = {visit: _against_baseline(patient, name, first, visit) for visit in visits_since(patient, first)}
     unit = "points" if name in ("PMR_AS", "ACR_EULAR_2016_TIS") else "responder"
     unit = "relapse" if name.endswith("relapse") else unit
     for visit, score in scored.items():
