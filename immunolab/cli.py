@@ -416,8 +416,10 @@ def _gate(arguments: argparse.Namespace) -> int:
     _say(f"{len(outcome.done)} of {len(arguments.files)} files gated: {outcome.out}/counts.csv")
     for line in failure_lines(outcome.failures):
         _say_error(line)
-    if outcome.problems:
+    if outcome.problems and not outcome.done:
         raise InputError(outcome.problems)
+    for problem in outcome.problems:
+        _say_error(str(problem))
     return SOME_FAILED if len(outcome.failures) else DONE
 
 

@@ -150,15 +150,16 @@ def test_unreadable_files_are_told_and_the_others_done(line: Path, capsys: pytes
     (line / "empty.fcs").write_bytes(b"")
     gates = ranges(line / "in.xml", "channel_A")
     files = [str(line / name) for name in ("absent.fcs", "text.fcs", "line.fcs", "empty.fcs")]
-    assert main(["gate", *files, "--strategy", str(gates), "-o", str(line / "out"), "--jobs", "2"]) == INPUT_PROBLEM
+    assert main(["gate", *files, "--strategy", str(gates), "-o", str(line / "out"), "--jobs", "2"]) == SOME_FAILED
     told = capsys.readouterr().err
     for name in ("absent.fcs", "text.fcs", "empty.fcs"):
         assert str(line / name) in told
     assert "Traceback" not in told
     assert set(COUNTS.read(line / "out" / "counts.csv")["sample_id"]) == {"line"}
     failures = FAILURES.read(line / "out" / "failures.csv")
-    assert set(failures["sample_id"]) == {"text", "empty"}
+    assert set(failures["sample_id"]) == {"absent", "text", "empty"}
     assert set(failures["stage"]) == {"read"}
+    assert main(["gate", *files[:2], "--strategy", str(gates), "-o", str(line / "none")]) == INPUT_PROBLEM
 
 
 def test_all_that_stops_the_run_is_told_at_once(line: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -118,14 +118,16 @@ def _write(
     gated = {path: result for path, result in results.items() if isinstance(result, GatedTube)}
     problems = missing + [result.problem for result in results.values() if isinstance(result, Unread)]
     counts = COUNTS.frame([row for tube in gated.values() for row in tube.counts])
-    failures = FAILURES.frame(_failures(results))
+    absent = [
+        {"sample_id": Path(one.file).stem, "file": one.file, "stage": "read", "error": one.message, "hint": one.hint}
+        for one in missing
+    ]
+    failures = FAILURES.frame(absent + _failures(results))
     COUNTS.write(counts, job.out / "counts.csv")
     thresholds = THRESHOLDS.frame([row for tube in gated.values() for row in tube.thresholds])
     THRESHOLDS.write(thresholds, job.out / "thresholds.csv")
     FAILURES.write(failures, job.out / "failures.csv")
-    for path, tube in gated.items():
-        for note in tube.notes:
-            log.info("%s: %s", path.name, note)
+    _tell_notes(gated)
     if options.wsp and gated:
         from immunolab.gating.exchange.flowjo_out import write_workspace
 
@@ -133,6 +135,16 @@ def _write(
             log.info("%s: %s", options.wsp.name, left)
     table = _agreement(counts, gated, job.out) if job.reference else None
     return GateOutcome(job.out, tuple(path.stem for path in gated), tuple(problems), failures, table)
+
+
+def _tell_notes(gated: Mapping[Path, GatedTube]) -> None:
+    """Log each note once, with the file it is of, or how many files share it."""
+    files: dict[str, list[str]] = defaultdict(list)
+    for path, tube in gated.items():
+        for note in tube.notes:
+            files[note].append(path.name)
+    for note, names in files.items():
+        log.info("%s: %s", names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more files", note)
 
 
 def _agreement(counts: pd.DataFrame, gated: Mapping[Path, GatedTube], out: Path) -> pd.DataFrame:
