@@ -29,7 +29,7 @@ from immunolab.report.matrix_figures import matrix_figures
 from immunolab.report.patients import components_grid
 from immunolab.report.run_tables import RunTables
 from immunolab.study.sheet import Comparison, Sample, Study
-from immunolab.study.trial import load_trial
+from immunolab.study.trial import Endpoint, load_trial
 from immunolab.tables import ENDPOINTS, PAIRS, SHIFTS
 
 DAYS = {"W0": 1, "W4": 29, "W12": 85, "W24": 169, "W48": 337}
@@ -210,6 +210,16 @@ def test_measured_values_say_which_way_the_truth_lies(pmr):
     assert list(dict.fromkeys(data["column"])) == ["CRP W12", "CRP W24", "IL-6 W12", "IL-6 W24"]
 
 
+def test_a_variable_of_two_endpoints_stands_once_among_the_measured_values(pmr):
+    (crp,) = [e for e in pmr.endpoints if e.id == "crp"]
+    later = pmr["endpoints"][pmr["endpoints"]["endpoint"] == "crp"].assign(endpoint="crp_late")
+    pairs = pmr["pairs"][pmr["pairs"]["endpoint"] == "crp"].assign(endpoint="crp_late")
+    both = {"endpoints": pd.concat([pmr["endpoints"], later]), "pairs": pd.concat([pmr["pairs"], pairs])}
+    run = replace(pmr, tables={**pmr.tables, **both}, endpoints=(*pmr.endpoints, replace(crp, id="crp_late")))
+    data = made(matrix_figures(run, "C"), "heatmap_measured_C").data
+    assert data["column"].value_counts().to_dict() == {"CRP W12": 4, "CRP W24": 4, "IL-6 W12": 4, "IL-6 W24": 4}
+
+
 def test_segments_have_their_tones_and_meet():
     plan = load_trial("pmr_nct04062006").dosing
     calendar = Calendar(plan.days, segments=tuple((s.name, s.first_day, s.last_day) for s in plan.segments))
@@ -245,6 +255,23 @@ def test_each_patients_lines_have_the_slopes_given_and_run_through_three_visits(
     assert np.concatenate([line.get_ydata() for line in lines]) == pytest.approx([40, 38, 38, 32])
     assert first.get_title("left") == "A\n−0.36 → −1.1"
     assert second.get_title("left") == "B\nno slopes"
+
+
+def test_the_course_behind_a_slope_is_found_under_whatever_endpoint_it_stands():
+    values = {("A", "W0"): 40.0, ("A", "W24"): 38.0, ("A", "W48"): 32.0}
+    slopes = rows_of("alsfrsr_slope_diff", {("A", "W24"): -0.4, ("A", "W48"): -1.1}, "points/month")
+    endpoints = [*rows_of("als_score", values, "points", population="ALSFRS_R"), *slopes]
+    pairs = pairs_of(ENDPOINTS.frame(endpoints), {"alsfrsr_slope_diff": "identity"})
+    pairs = pairs.assign(before=-0.4, after=-1.1, shift=-0.7)
+    run = run_of("als_nct04952155", endpoints, pairs)
+    course = Endpoint("als_score", "paired_change", "x", score="ALSFRS_R")
+    told = made(
+        course_figures(replace(run, endpoints=(*run.endpoints, course)), "C"), "slope_panels_alsfrsr_slope_diff_C"
+    )
+    assert told.data["value"].tolist() == [40, 38, 32]
+    assert "in points/month, joined at W24" in told.caption
+    bare = replace(run, tables={**run.tables, "endpoints": ENDPOINTS.frame(slopes)})
+    assert not [one.name for one in course_figures(bare, "C") if one.name.startswith("slope_panels")]
 
 
 # --- myositis: core set, subgroups, noise ---------------------------------------------------------------------------

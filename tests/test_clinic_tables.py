@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +13,7 @@ from immunolab.clinical.definitions import definitions
 from immunolab.comparison.plan import Plan
 from immunolab.comparison.table import compare_endpoints
 from immunolab.study.sheet import Comparison, PanelChoice, Study
-from immunolab.study.trial import load_trial
+from immunolab.study.trial import Endpoint, load_trial
 from immunolab.tables import ENDPOINTS
 
 
@@ -99,6 +100,16 @@ def test_what_slopes_are_fitted_to_is_shown(tmp_path: Path) -> None:
     found = context_rows(als, frame, scores(frame, als.trial))
     assert found.groupby("endpoint")["value"].agg(list).to_dict() == {"ALSFRS_R": [40.0] * 3, "FVC": [90.0] * 3}
     assert found["study_day"].tolist() == [1, 169, 337] * 2
+
+
+def test_a_score_that_is_compared_or_sloped_twice_is_not_shown_twice(tmp_path: Path) -> None:
+    frame = measured(*[("P1", v, "ALSFRS_R", x) for v, x in (("W0", 40.0), ("W24", 38.0), ("W48", 32.0))])
+    als = study("als_nct04952155", tmp_path)
+    (slope,) = [e for e in als.endpoints if e.id == "alsfrsr_slope_diff"]
+    again, course = replace(slope, id="again"), Endpoint("alsfrs", "paired_change", "x", score="ALSFRS_R")
+    for more, shown in (((), 3), ((again,), 3), ((again, course), 0)):
+        asked = replace(als, endpoints=(slope, *more))
+        assert len(context_rows(asked, frame, scores(frame, als.trial))) == shown
 
 
 def test_a_slope_is_of_a_period_and_of_no_day(tmp_path: Path) -> None:

@@ -82,6 +82,13 @@ def test_suppression_shows_every_patient_and_the_median_of_the_visits_asked_for(
     assert [t.get_text() for t in ax.get_xticklabels()] == ["1:4", "1:2", "1:1"]
 
 
+def test_no_visit_of_a_long_titration_is_left_out() -> None:
+    visits = [f"W{4 * i}" for i in range(9)]
+    long = pd.concat([TITRATION[TITRATION["visit"] == "W0"].assign(visit=v) for v in visits], ignore_index=True)
+    ax = suppression_curves(long, visits, ax=figure().add_subplot())
+    assert [t.get_text().split(",")[0] for t in ax.get_legend().get_texts()] == visits
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> RunTables:
     (tmp_path / "a.fcs").touch()

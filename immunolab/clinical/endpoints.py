@@ -43,15 +43,19 @@ def endpoint_rows(study: Study, measurements: pd.DataFrame, scores: pd.DataFrame
 def context_rows(study: Study, measurements: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """Return rows of `tables.ENDPOINTS` for what is shown beside the endpoints and not compared.
 
-    These are the trial's covariates that are no endpoint, and the scores and variables that slopes are
-    fitted to. ``endpoint`` and ``population`` are the variable's name.
+    These are the trial's covariates, and the scores and variables that slopes are fitted to, each once and
+    only where it is no endpoint itself. ``endpoint`` and ``population`` are the variable's name.
     """
-    declared = {endpoint.variable for endpoint in study.endpoints if endpoint.statistic != "slope_difference"}
+    others = [endpoint for endpoint in study.endpoints if endpoint.statistic != "slope_difference"]
+    sloped = [endpoint for endpoint in study.endpoints if endpoint.statistic == "slope_difference"]
+    courses = {endpoint.score for endpoint in others if endpoint.statistic == "paired_change"}
+    scored = [name for name in dict.fromkeys(e.score for e in sloped) if name and name not in courses]
+    declared = {endpoint.variable for endpoint in others}
+    names = [*(e.variable for e in sloped), *(study.trial.covariates if study.trial else ())]
+    measured = [name for name in dict.fromkeys(names) if name and name not in declared]
     source = "shown beside the endpoints"
-    sloped = [e for e in study.endpoints if e.statistic == "slope_difference"]
-    names = [e.variable for e in sloped if e.variable] + list(study.trial.covariates if study.trial else ())
-    wanted = [Endpoint(e.score, "paired_change", source, score=e.score) for e in sloped if e.score]
-    wanted += [Endpoint(n, "paired_change", source, variable=n) for n in dict.fromkeys(names) if n not in declared]
+    wanted = [Endpoint(name, "paired_change", source, score=name) for name in scored]
+    wanted += [Endpoint(name, "paired_change", source, variable=name) for name in measured]
     desk = _Desk.of(study)
     return ENDPOINTS.frame([row for endpoint in wanted for row in _rows(desk, endpoint, measurements, scores)])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,7 @@ from immunolab.plots.style import HALF, MM, NEUTRAL, WIDTH, axes, style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_VISIT_COLOURS = (NEUTRAL, "#0072B2", "#D55E00", "#009E73")
+_VISIT_COLOURS = (NEUTRAL, "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 
 @style()
@@ -63,7 +64,7 @@ def suppression_curves(curves: pd.DataFrame, visits: Sequence[str], *, ax: Axes 
     visits : those to draw, the earliest first.
     """
     ax = axes(ax, HALF, 75 * MM)
-    for visit, colour in zip(visits, _VISIT_COLOURS, strict=False):
+    for visit, colour in zip(visits, cycle(_VISIT_COLOURS), strict=False):
         table = curves[curves["visit"] == visit].pivot(
             index="patient_id", columns="treg_per_responder", values="percent_inhibition"
         )

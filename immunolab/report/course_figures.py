@@ -73,8 +73,11 @@ def _slope_panels(
     """Yield each patient's course with the two fitted lines, so many patients to a page."""
     what, knot = endpoint.score or endpoint.variable or endpoint.id, endpoint.periods[0][-1]
     rows = clinic_rows(run, cohort)
-    points = rows[(rows["endpoint"] == what) & rows["value"].notna() & rows["study_day"].notna()]
-    patients = list(dict.fromkeys(points["patient_id"]))
+    points = rows[(rows["population"] == what) & rows["value"].notna() & rows["study_day"].notna()]
+    points = points.drop_duplicates(["patient_id", "visit"])  # of several endpoints that look at the same score
+    if points.empty:
+        return
+    patients, per_month = list(dict.fromkeys(points["patient_id"])), run.label_of(endpoint.id).unit
     wide = slopes.pivot(index="patient_id", columns="period", values="slope")
     for page, some in pages(patients, MOST_PATIENTS):
         own = points[points["patient_id"].isin(some)]
@@ -83,8 +86,8 @@ def _slope_panels(
         draw = partial(slope_panels, own, slopes, what, unit, periods, knot, run.calendar)
         caption = (
             f"{what} of each patient{of_cohort(cohort)} over actual study days, n = {own['patient_id'].nunique()}; "
-            f"above each panel the slopes of {periods[0]} and {periods[1]} in points a month, joined at {knot}. With a "
-            "visit at each end of a period its line runs through the points and says nothing of its own error."
+            f"above each panel the slopes of {periods[0]} and {periods[1]} in {per_month}, joined at {knot}. With a visit at "
+            "each end of a period its line runs through the points and says nothing of its own error."
         )
         yield ReportFigure(
             figure_name("slope_panels", endpoint.id, cohort, page), "clinic", caption, draw, data, wide=True
@@ -152,7 +155,7 @@ def _rebound(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
     if changes.empty:
         return
     draw = partial(rebound, changes)
-    after, later = changes["visit_after"].iloc[0], changes["visit_later"].iloc[0]
+    after, later = (" or ".join(dict.fromkeys(changes[side])) for side in ("visit_after", "visit_later"))
     caption = (
         f"What became of each change{of_cohort(cohort)}: against baseline at {after} and at {later}, in follow-up; one "
         "line a patient who was measured at all three visits, bars: medians, 0 is the level before treatment. "
