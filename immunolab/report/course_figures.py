@@ -86,8 +86,8 @@ def _slope_panels(
         draw = partial(slope_panels, own, slopes, what, unit, periods, knot, run.calendar)
         caption = (
             f"{what} of each patient{of_cohort(cohort)} over actual study days, n = {own['patient_id'].nunique()}; "
-            f"above each panel the slopes of {periods[0]} and {periods[1]} in {per_month}, joined at {knot}. With a visit at "
-            "each end of a period its line runs through the points and says nothing of its own error."
+            f"above each panel the slopes of {periods[0]} and {periods[1]} in {per_month}, joined at {knot}. With a "
+            "visit at each end of a period its line runs through the points and says nothing of its own error."
         )
         yield ReportFigure(
             figure_name("slope_panels", endpoint.id, cohort, page), "clinic", caption, draw, data, wide=True
