@@ -277,9 +277,15 @@ def test_faults_of_every_clinical_table_come_in_one_list(tmp_path: Path) -> None
 def test_a_patient_is_followed_to_the_last_day_that_anything_is_known_of(tmp_path: Path) -> None:
     source = study(tmp_path, outcomes="patient_id,endpoint,study_day,status\nP1,survival,250,event\n")
     measured = pd.DataFrame(
-        {"patient_id": ["P2", "P3"], "visit": ["W24", "W48"], "study_day": pd.array([172, None], dtype="Int64")}
+        {
+            "patient_id": ["P2", "P3", "P2", "P4"],
+            "visit": ["W24", "W48", "W48", "W24"],
+            "study_day": pd.array([172, None, None, None], dtype="Int64"),
+            "value": [3.0, 2.0, None, None],  # a line prepared for a visit that never came; a value below the limit
+            "censored": [None, None, None, "below"],
+        }
     )
     outcome = pd.DataFrame({"patient_id": ["P1"], "study_day": [250]})
     found = followed(load_study(source), measured, [outcome])
-    assert {one.patient_id: one.last_day for one in found} == {"P1": 250, "P2": 172, "P3": 337, "P4": 1}
+    assert {one.patient_id: one.last_day for one in found} == {"P1": 250, "P2": 172, "P3": 337, "P4": 169}
     assert {one.treatment_end for one in found} == {169}

@@ -49,7 +49,7 @@ def followed(study: Study, measurements: pd.DataFrame, events: Sequence[pd.DataF
 
     Parameters
     ----------
-    measurements : with a visit, and study days where they are known.
+    measurements : with a visit, and study days where they are known; an empty value tells of no visit.
     events : further tables of patients and study days (adverse events, outcomes).
     """
     cohorts = {s.patient_id: s.cohort for s in reversed(study.samples) if not s.control_of}
@@ -69,7 +69,8 @@ def followed(study: Study, measurements: pd.DataFrame, events: Sequence[pd.DataF
 
 def _days(study: Study, measurements: pd.DataFrame, events: Sequence[pd.DataFrame]) -> Iterator[tuple[str, int]]:
     seen = {(s.patient_id, s.visit, s.study_day) for s in study.samples if not s.control_of}
-    visits = measurements.drop_duplicates(["patient_id", "visit", "study_day"])
+    told = measurements[measurements["value"].notna() | measurements["censored"].notna()]
+    visits = told.drop_duplicates(["patient_id", "visit", "study_day"])
     seen |= {
         (str(patient), str(visit), None if pd.isna(day) else int(day))
         for patient, visit, day in visits[["patient_id", "visit", "study_day"]].itertuples(index=False)
