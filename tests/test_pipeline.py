@@ -181,3 +181,24 @@ def test_sample_data_runs_with_the_built_in_strategy(tmp_path: Path) -> None:
     assert shifts.loc["treg_pct_cd4", "n_pairs"] == 6
     assert shifts.loc["treg_pct_cd4", "fold"] > 1.2
     assert shifts.loc["treg_pct_cd4", "fold_fixed_at_baseline"] > 1.2
+
+
+def test_check_names_what_is_asked_for_and_nothing_measures(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (study / "m.csv").write_text("patient_id,visit,variable,value,unit\nSLE001,W0,CRP,5,mg/L\n")
+    asked = (
+        "endpoints:\n"
+        "  - {id: treg, statistic: percent_of_parent, population: Tregs, parent: CD4, source: s}\n"
+        "  - {id: treg_count, statistic: absolute_count, population: Treg, source: s}\n"
+        "  - {id: crp, statistic: paired_change, variable: CRPP, source: s}\n"
+        "  - {id: also_crp, statistic: paired_change, variable: CRP, source: s}\n"
+        "  - {id: flare, statistic: time_to_event, source: s}\n"
+    )
+    with (study / "study.yaml").open("a") as file:
+        file.write("measurements: m.csv\n" + asked)
+    sheet = pd.read_csv(study / "samples.csv", dtype=str)
+    sheet.drop(columns="lymphocytes_per_ul").to_csv(study / "samples.csv", index=False)
+    assert main(["check", str(study)]) == 0
+    (note,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
+    assert "'Tregs' (did you mean 'Treg'?) for treg; 'lymphocytes_per_ul' for treg_count" in note
+    assert "'CRPP' (did you mean 'CRP'?) for crp; 'flare' for flare" in note
+    assert "also_crp" not in note

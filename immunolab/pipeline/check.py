@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from immunolab.errors import DataFileError, ImmunolabError, InputError, Problem
+from immunolab.errors import DataFileError, ImmunolabError, InputError, Problem, nearest
 from immunolab.events import Events
-from immunolab.pipeline.clinic import read_clinic
+from immunolab.pipeline.clinic import ClinicSources, read_clinic
 from immunolab.pipeline.gates import PanelGates, read_panels
-from immunolab.study.sheet import Sample, load_study
+from immunolab.study.sheet import Sample, Study, load_study
+from immunolab.study.trial import Endpoint
 
+_COUNT = "lymphocytes_per_ul"
 _FILES_NAMED = 3  # of those that share a problem
 
 
@@ -44,11 +46,11 @@ def check_study(source: Path | str) -> Checked:
     except InputError as error:
         return Checked(error.problems, (), len(samples), len({s.patient_id for s in samples}))
     problems: list[Problem] = []
+    notes: list[Problem] = []
     try:
-        read_clinic(study)
+        notes += _unmeasured(study, panels, read_clinic(study))
     except InputError as error:
         problems += error.problems
-    notes: list[Problem] = []
     labels: dict[str, dict[str, list[tuple[str, str]]]] = {}
     for sample in samples:
         found = _check_file(sample, panels[sample.panel], notes)
@@ -61,6 +63,43 @@ def check_study(source: Path | str) -> Checked:
     return Checked(
         _gathered(problems), tuple(map(str, _gathered(notes))), len(samples), len({s.patient_id for s in samples})
     )
+
+
+def _unmeasured(study: Study, panels: Mapping[str, PanelGates], clinic: ClinicSources | None) -> list[Problem]:
+    """Return one note that names every endpoint which no gate makes and no table holds: a slip, or not measured."""
+    asked = [(endpoint.id, *_source_of(endpoint, study, panels, clinic)) for endpoint in study.endpoints]
+    lacking: dict[str, list[str]] = {}
+    for name, needed, there in asked:
+        for one in sorted(needed - there):
+            meant = "" if one == _COUNT else nearest(one, there)
+            lacking.setdefault(f"'{one}'" + (f" ({meant})" if meant else ""), []).append(name)
+    if not lacking:
+        return []
+    told = "; ".join(f"{one} for {', '.join(names)}" for one, names in lacking.items())
+    return [Problem(study.name, "", f"asked for and not measured in this study: {told}", "")]
+
+
+def _source_of(
+    endpoint: Endpoint, study: Study, panels: Mapping[str, PanelGates], clinic: ClinicSources | None
+) -> tuple[set[str], set[str]]:
+    """Return the names an endpoint needs, and those there are of their kind."""
+    if endpoint.kind == "subset":
+        strategies = [panel.gates.declared for panel in panels.values()]
+        if not all(strategies) or any(s.modality == "single_cell" for s in study.samples):
+            return set(), set()  # names of imported gates and of cells are matched when they are read
+        names = (endpoint.population, endpoint.numerator, endpoint.denominator, endpoint.parent)
+        needed = {name for name in names if name} | ({_COUNT} if endpoint.statistic == "absolute_count" else set())
+        made = {population.name for strategy in strategies if strategy for population in strategy.populations}
+        counted = any(sample.lymphocytes_per_ul for sample in study.samples)
+        return needed, made | {"root"} | ({_COUNT} if counted else set())
+    outcomes = clinic.happened.get("outcomes") if clinic else None
+    if endpoint.statistic == "time_to_event":
+        return {endpoint.id}, set() if outcomes is None else set(map(str, outcomes["endpoint"]))
+    held = {str(name) for name in (*clinic.measurements["variable"], *clinic.scores["score"])} if clinic else set()
+    if endpoint.kind == "assay":  # under the assay's name, that of its parts, or the endpoint's
+        name = endpoint.id if endpoint.id in held or not endpoint.assay else endpoint.assay
+        return {name}, held | {variable.partition(".")[0] for variable in held}
+    return {str(endpoint.score or endpoint.variable)}, held
 
 
 def _gathered(problems: Iterable[Problem]) -> tuple[Problem, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from immunolab.errors import ImmunolabError, InputError, Problem
 from immunolab.gating.agreement import agreement
 from immunolab.pipeline.gate_tube import GatedTube, GateJob, Reference, Unread, gate_tube
 from immunolab.pipeline.gates import Gates, named_strategy, read_gates
-from immunolab.tables import COUNTS, FAILURES, THRESHOLDS
+from immunolab.tables import COUNTS, FAILURES, THRESHOLDS, Gathered
 
 log = logging.getLogger("immunolab")
 
@@ -99,33 +99,53 @@ def gate_files(
     job = GateJob(gates, reference, Path(out), options.memberships, options.wsp is not None, options.seed)
     there = [path for path in paths if path not in absent]
     _name_absent(gates, there)
-    results = _gate_all(there, job, options.jobs)
-    return _write(results, missing, job, options)
+    gathered = _Tables(Gathered(COUNTS), Gathered(THRESHOLDS))
+    results = _gate_all(there, job, options.jobs, gathered)
+    return _write(results, gathered, missing, job, options)
 
 
-def _gate_all(paths: Sequence[Path], job: GateJob, jobs: int) -> dict[Path, GatedTube | Unread | Failure]:
+@dataclass(frozen=True)
+class _Tables:
+    counts: Gathered
+    thresholds: Gathered
+
+    def add(self, result: GatedTube | Unread | Failure) -> GatedTube | Unread | Failure:
+        """Take a tube's rows and return the rest of it."""
+        if not isinstance(result, GatedTube):
+            return result
+        self.counts.add(result.counts)
+        self.thresholds.add(result.thresholds)
+        return replace(result, counts=[], thresholds=[])
+
+
+def _gate_all(
+    paths: Sequence[Path], job: GateJob, jobs: int, gathered: _Tables
+) -> dict[Path, GatedTube | Unread | Failure]:
     tasks = [Task(path.stem, "gate", path, path.stat().st_size * MEMORY_PER_FILE_BYTE) for path in paths]
-    done = progress(
-        run_tasks(partial(gate_tube, job=job), tasks, Pool(jobs=jobs, memory=memory_budget())), len(tasks), "gating"
-    )
-    found = {task.argument: result for task, result in done}
+    pool = Pool(jobs=jobs, memory=memory_budget())
+    done = progress(run_tasks(partial(gate_tube, job=job), tasks, pool), len(tasks), "gating")
+    found = {task.argument: gathered.add(result) for task, result in done}
     return {path: found[path] for path in paths}
 
 
 def _write(
-    results: Mapping[Path, GatedTube | Unread | Failure], missing: list[Problem], job: GateJob, options: GateOptions
+    results: Mapping[Path, GatedTube | Unread | Failure],
+    gathered: _Tables,
+    missing: list[Problem],
+    job: GateJob,
+    options: GateOptions,
 ) -> GateOutcome:
     gated = {path: result for path, result in results.items() if isinstance(result, GatedTube)}
     problems = missing + [result.problem for result in results.values() if isinstance(result, Unread)]
-    counts = COUNTS.frame([row for tube in gated.values() for row in tube.counts])
-    absent = [
+    order = [path.stem for path in gated]
+    counts = gathered.counts.frame(order)
+    absent: list[dict[str, object]] = [
         {"sample_id": Path(one.file).stem, "file": one.file, "stage": "read", "error": one.message, "hint": one.hint}
         for one in missing
     ]
     failures = FAILURES.frame(absent + _failures(results))
     COUNTS.write(counts, job.out / "counts.csv")
-    thresholds = THRESHOLDS.frame([row for tube in gated.values() for row in tube.thresholds])
-    THRESHOLDS.write(thresholds, job.out / "thresholds.csv")
+    THRESHOLDS.write(gathered.thresholds.frame(order), job.out / "thresholds.csv")
     FAILURES.write(failures, job.out / "failures.csv")
     _tell_notes(gated)
     if options.wsp and gated:
@@ -134,7 +154,7 @@ def _write(
         for left in write_workspace([tube.sample for tube in gated.values() if tube.sample], options.wsp):
             log.info("%s: %s", options.wsp.name, left)
     table = _agreement(counts, gated, job.out) if job.reference else None
-    return GateOutcome(job.out, tuple(path.stem for path in gated), tuple(problems), failures, table)
+    return GateOutcome(job.out, tuple(order), tuple(problems), failures, table)
 
 
 def _tell_notes(gated: Mapping[Path, GatedTube]) -> None:
