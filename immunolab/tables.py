@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from immunolab.errors import InputError, Problem
 
 Kind = Literal["text", "integer", "number"]
+_ROWS_UNFOLDED = 5_000
 _DTYPES: dict[str, str] = {"text": "string", "integer": "Int64", "number": "float64"}
 _LARGEST = 2.0**53  # beyond it a float64 no longer tells whole numbers apart
 
@@ -121,6 +122,37 @@ class Table:
         frames = [pd.read_csv(lines, dtype=text, keep_default_na=False, na_values=[""]) for lines in _joined(paths)]
         filled = [frame for frame in frames if len(frame)]
         return self.check(pd.concat(filled, ignore_index=True), str(paths[0])) if filled else self.empty()
+
+
+class Gathered:
+    """A table that grows sample by sample; rows are folded into frames, so that thousands of samples take little."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self._rows: list[dict[str, object]] = []
+        self._frames: list[pd.DataFrame] = []
+
+    def add(self, rows: Iterable[dict[str, object]]) -> None:
+        """Add the rows of a sample."""
+        self._rows += rows
+        if len(self._rows) > _ROWS_UNFOLDED:
+            self._fold()
+
+    def frame(self, order: Sequence[str]) -> pd.DataFrame:
+        """Return the checked table, samples in the given order, each sample's rows in their own."""
+        self._fold()
+        if not self._frames:
+            return self.table.empty()
+        frame = pd.concat(self._frames, ignore_index=True)
+        place = {sample: i for i, sample in enumerate(order)}
+        return self.table.check(
+            frame.iloc[np.argsort(frame["sample_id"].map(place), kind="stable")].reset_index(drop=True)
+        )
+
+    def _fold(self) -> None:
+        if self._rows:
+            self._frames.append(self.table.frame(self._rows))
+            self._rows = []
 
 
 def _joined(paths: Iterable[Path]) -> Iterator[io.StringIO]:
