@@ -100,6 +100,11 @@ def test_a_null_trial_is_called_in_five_percent_only_where_deaths_fall_evenly() 
             "deaths: survival, source: x}",
             "deaths rank beyond a difference of slopes whose direction is known",
         ),
+        (  # the later period is the drug's, so an increase is no worse period
+            "{id: s, statistic: slope_difference, variable: FVC, periods: [[W0, W22], [W22, W24]], deaths: survival, "
+            "direction: increase, source: x}",
+            "the direction tells the worse period only where the drug comes first",
+        ),
     ],
 )
 def test_deaths_that_a_trial_file_cannot_mean(tmp_path: Path, endpoint: str, message: str) -> None:

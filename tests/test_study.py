@@ -442,6 +442,39 @@ def test_a_misspelt_key_does_not_hide_what_else_is_wrong(tmp_path: Path) -> None
     assert "none.fcs" in told  # and the sheet's files
 
 
+ENDPOINTS = """endpoints:
+  - {id: crp, statistic: paired_change, variable: CRP, contrast: [W1, W10], source: s}
+  - {id: crp, statistic: percent_of_parent, population: Treg, source: s}
+  - {id: fall, statistic: slope_difference, variable: CRP, periods: [[W0, W10], [W10, W32]], deaths: survivl, source: s}
+"""
+
+
+def test_endpoints_of_a_study_are_checked_like_those_of_a_trial(tmp_path: Path) -> None:
+    messages = "\n".join(told(make(tmp_path, GOOD, STUDY + ENDPOINTS)))
+    for words in (
+        "study.yaml:4  endpoints[0].contrast: unknown visit 'W1'",
+        "study.yaml:5  endpoints[1].id: endpoint 'crp' stands twice",
+        "percent_of_parent needs population and parent",
+        "study.yaml:6  endpoints[2].periods: unknown visit 'W32'",
+        "'survivl' is no time_to_event endpoint",
+    ):
+        assert words in messages
+    free = told(make(tmp_path, GOOD.replace("W0", "pre").replace("W10", "post"), FREE + ENDPOINTS))
+    assert not [message for message in free if "unknown visit" in message]  # without a design any visit may be
+
+
+def test_endpoints_of_a_study_have_one_denominator_and_variable_each(tmp_path: Path) -> None:
+    asked = (
+        "endpoints:\n"
+        "  - {id: t, statistic: percent_of_parent, population: Treg, parent: CD4, co_report: [lymphocytes],\n"
+        "     source: s}\n"
+        "  - {id: c, statistic: paired_change, variables: [IL-6, IL-10], source: s}\n"
+    )
+    found = load_study(make(tmp_path, GOOD, STUDY + asked)).endpoints
+    assert [e.id for e in found] == ["t", "treg_pct_lymph", "c_IL-6", "c_IL-10"]
+    assert [e.role for e in found] == ["secondary", "exploratory", "secondary", "secondary"]
+
+
 def test_a_study_without_a_name_tells_all_its_keys(tmp_path: Path) -> None:
     source = make(tmp_path, f"{HEADER}\nS1,P1,W0,fcs/a.fcs\n", "sheeet: samples.csv\n")
     with pytest.raises(InputError) as caught:

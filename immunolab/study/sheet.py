@@ -15,7 +15,7 @@ from immunolab.errors import InputError, Problem, nearest
 from immunolab.study.doses import PatientDoses, read_doses
 from immunolab.study.rows import Sample, read_samples
 from immunolab.study.timeline import Timeline, timeline
-from immunolab.study.trial import Endpoint, Trial, load_trial
+from immunolab.study.trial import Endpoint, Trial, endpoint_problems, expanded, load_trial
 
 __all__ = ["Comparison", "PanelChoice", "Sample", "Study", "load_study"]
 
@@ -160,6 +160,8 @@ def load_study(path: Path | str) -> Study:
     sound = not problems  # else the comparison may be a default that nobody meant
     folder = source.parent
     trial = _collect(problems, lambda: _trial(keys, folder, document))
+    if trial or keys.trial is None:
+        problems += endpoint_problems(keys.endpoints, trial, document)
     panels = _panels(keys, folder, document, problems)
     files = {name: _file(keys, name, folder, document, problems) for name in _TABLES}
     dose_table = _file(keys, "doses", folder, document, problems)
@@ -178,7 +180,7 @@ def load_study(path: Path | str) -> Study:
         samples=samples or (),
         panels=panels,
         comparison=keys.comparison,
-        endpoints=keys.endpoints or (trial.expanded_endpoints() if trial else default_endpoints()),
+        endpoints=expanded(keys.endpoints) or (trial.expanded_endpoints() if trial else default_endpoints()),
         doses=doses or {},
         trial_file=_trial_file(keys, folder),
         dose_table=dose_table,

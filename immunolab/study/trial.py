@@ -6,7 +6,7 @@ first dose and there is no day 0; the visit of week w is planned for day 7 w + 1
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
@@ -119,7 +119,7 @@ class Endpoint:
     ``denominator`` (both of ``parent``), a ``variable`` of the measurements, a clinical ``score``
     or an ``assay``. ``co_report`` names further denominators for the same population: a population
     or ``absolute_count`` (cells per microlitre). ``deaths`` names the time_to_event endpoint whose events rank beyond
-    any slope in a sensitivity analysis.
+    any slope in a sensitivity analysis, for designs that end in follow-up.
     """
 
     id: str
@@ -234,13 +234,18 @@ class Trial:
 
     def expanded_endpoints(self) -> tuple[Endpoint, ...]:
         """Return every endpoint with one denominator each; an endpoint declared twice is kept once."""
-        declared = {_measured(endpoint): endpoint.id for endpoint in self.endpoints}
-        found: dict[tuple[object, ...], Endpoint] = {}
-        for endpoint in self.endpoints:
-            for one in endpoint.expanded():
-                if declared.get(_measured(one), one.id) == one.id:
-                    found.setdefault(_measured(one), one)
-        return tuple(found.values())
+        return expanded(self.endpoints)
+
+
+def expanded(endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
+    """Return every endpoint with one denominator and variable each; one declared twice is kept once."""
+    declared = {_measured(endpoint): endpoint.id for endpoint in endpoints}
+    found: dict[tuple[object, ...], Endpoint] = {}
+    for endpoint in endpoints:
+        for one in endpoint.expanded():
+            if declared.get(_measured(one), one.id) == one.id:
+                found.setdefault(_measured(one), one)
+    return tuple(found.values())
 
 
 def _spell(visit: Visit) -> str:
@@ -278,7 +283,7 @@ def load_trial(name: str | Path) -> Trial:
 
 def _checked(document: Document) -> Trial:
     trial = replace(build(Trial, document), file=document.file)
-    problems = [*_calendar_problems(trial, document), *_endpoint_problems(trial, document)]
+    problems = [*_calendar_problems(trial, document), *endpoint_problems(trial.endpoints, trial, document)]
     if problems:
         raise InputError(problems)
     ordered = sorted(trial.visits, key=lambda visit: visit.target_day)
@@ -321,10 +326,11 @@ def _overlaps(
             yield document.problem((*place, "window"), text, "a day may belong to one visit only")
 
 
-def _endpoint_problems(trial: Trial, document: Document) -> Iterator[Problem]:
-    names = trial.visit_names
+def endpoint_problems(endpoints: Sequence[Endpoint], trial: Trial | None, document: Document) -> Iterator[Problem]:
+    """Yield what is wrong with endpoints, those of a trial or a study's own; without a trial any visit may be."""
+    names = trial.visit_names if trial else ()
     seen: set[str] = set()
-    for i, endpoint in enumerate(trial.endpoints):
+    for i, endpoint in enumerate(endpoints):
         place = ("endpoints", i)
         if endpoint.id in seen:
             yield document.problem((*place, "id"), f"endpoint '{endpoint.id}' stands twice", "give it its own id")
@@ -333,29 +339,38 @@ def _endpoint_problems(trial: Trial, document: Document) -> Iterator[Problem]:
             stated = getattr(endpoint, key)
             flat = [name for part in stated for name in part] if key == "periods" else stated
             for name in flat:
-                if name not in names:
+                if trial and name not in names:
                     hint = f"{nearest(name, names)} visits: {', '.join(names)}".strip()
                     yield document.problem((*place, key), f"unknown visit '{name}'", hint)
         if endpoint.contrast and len(endpoint.contrast) != 2:
             yield document.problem((*place, "contrast"), "name two visits", "[before, after]")
-        yield from _death_problems(endpoint, trial, document, place)
+        yield from _death_problems(endpoint, endpoints, trial, document, place)
         message = _incomplete(endpoint)
         if message:
             yield document.problem(place, f"{endpoint.id}: {message}", "see docs/trial_file.md")
 
 
 def _death_problems(
-    endpoint: Endpoint, trial: Trial, document: Document, place: tuple[str | int, ...]
+    endpoint: Endpoint,
+    endpoints: Sequence[Endpoint],
+    trial: Trial | None,
+    document: Document,
+    place: tuple[str | int, ...],
 ) -> Iterator[Problem]:
     if endpoint.deaths is None:
         return
-    timed = [e.id for e in trial.endpoints if e.statistic == "time_to_event"]
+    timed = [e.id for e in endpoints if e.statistic == "time_to_event"]
     if endpoint.deaths not in timed:
         hint = f"{nearest(endpoint.deaths, timed)} time_to_event endpoints: {', '.join(timed) or 'none'}".strip()
         yield document.problem((*place, "deaths"), f"'{endpoint.deaths}' is no time_to_event endpoint", hint)
     if endpoint.statistic != "slope_difference" or endpoint.direction not in ("increase", "decrease"):
         text = f"{endpoint.id}: deaths rank beyond a difference of slopes whose direction is known"
         yield document.problem((*place, "deaths"), text, "statistic: slope_difference, direction: increase or decrease")
+    last = [name for period in endpoint.periods for name in period][-1:]
+    end = trial.find_visit(last[0]) if trial and last else None
+    if end and end.phase != "follow_up":
+        text = f"{endpoint.id}: the direction tells the worse period only where the drug comes first"
+        yield document.problem((*place, "periods"), text, "end the later period with a visit of follow-up")
 
 
 def _incomplete(endpoint: Endpoint) -> str:
