@@ -377,7 +377,7 @@ def test_correlations_name_rho_and_n_and_leave_the_exploratory_out(pmr):
     for text in ("−0.50\n10", "0.00\n9", "+0.25\n10", "EXPLORATORY"):
         assert text in shown
     assert "0.90" not in shown
-    assert "Exploratory: 3 correlations" in one.caption
+    assert "Exploratory: 3 of the 4 correlations looked at" in one.caption
 
 
 @pytest.fixture(scope="module")

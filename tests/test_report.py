@@ -16,11 +16,12 @@ from immunolab.plots.labels import number, p_number
 from immunolab.plots.style import figure
 from immunolab.report.answer import answers, direction
 from immunolab.report.figures import ReportFigure, cohort_figures, run_figures, unique, write_figure
-from immunolab.report.flow import sample_flow, visit_flow
+from immunolab.report.flow import flow_counts, sample_flow, unpaired, visit_flow
 from immunolab.report.methods import gate_rules_grid, methods_text, miflowcyt, warnings_grid
 from immunolab.report.page import render, shift_grid, write_report
 from immunolab.report.patient_figures import patient_figures
 from immunolab.report.patients import patient_grid
+from immunolab.study.trial import Endpoint
 from immunolab.tables import ALL
 
 
@@ -240,6 +241,30 @@ def test_every_n_reconciles(run):
     assert samples == failed + unseen + measured
     visits = {r[1].text: (int(r[2].text), int(r[3].text)) for r in visit_flow(run).rows}
     assert visits == {"W0": (8, 8), "W10": (7, 6)}
+
+
+def test_a_patient_without_any_value_is_without_a_pair_too(run):
+    pairs = run["pairs"]
+    gone = (pairs["patient_id"] == "P01") & (pairs["endpoint"] == "treg_pct_cd4")
+    less = replace(run, tables={**run.tables, "pairs": pairs[~gone]})
+    rows = {(row[0].text, row[2].text): row[3].text for row in unpaired(less).rows}
+    assert rows["P01", "no value at either visit"] == "1"
+    assert ("P01", "no value at either visit") not in {(r[0].text, r[2].text) for r in unpaired(run).rows}
+    chart = flow_counts(less, "SLE").query("step == 'pairs'").iloc[0]
+    assert (chart["n_patients"], chart["n_failed"]) == (5, 3)  # of 8: P07 not sampled, P08 failed, P01 without a value
+
+
+def test_a_slope_is_compared_between_periods_not_visits(run):
+    slope = Endpoint("treg_pct_cd4", "slope_difference", "s", score="X", periods=(("W0", "W2"), ("W2", "W10")))
+    table = shift_grid(replace(run, endpoints=(slope,)), "SLE")
+    assert table.rows[0][table.headings.index("Contrast")].text == "W2 to W10 - W0 to W2"
+
+
+def test_small_groups_and_columns_of_further_tables_are_told_in_words(run):
+    table = pd.DataFrame({"endpoint": ["treg_pct_cd4"], "n": [8], "codes": ["E_N_MIN"]})
+    html = render(replace(run, tables={**run.tables, "shifts_by_response": table}), [], [])
+    assert "fewer than 4 in a group" in html
+    assert "n: patients of both groups together." in html
 
 
 def test_every_patient_stands_in_the_table_with_verdict_and_reason(run):

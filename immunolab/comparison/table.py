@@ -123,8 +123,9 @@ def _pair_rows(paired: Paired, change: Change) -> pd.DataFrame:
 
 def _visit_rows(rows: pd.DataFrame) -> pd.DataFrame:
     order = np.argsort(np.where(rows["side"] < 0, 2, rows["side"]), kind="stable")
-    there = rows.iloc[order]
-    there = there[np.isfinite(there["value"].to_numpy())].sort_values(["cohort", "endpoint"], kind="stable")
+    day = rows["visit"].map(rows.groupby("visit")["study_day"].median())  # visits without a day keep their order
+    there = rows.assign(day=day).iloc[order]
+    there = there[np.isfinite(there["value"].to_numpy())].sort_values(["cohort", "endpoint", "day"], kind="stable")
     groups = there.groupby(["cohort", "endpoint", "visit", "unit"], sort=False)["value"]
     table = groups.agg(n_patients="size", median="median").reset_index()
     table["q1"], table["q3"] = groups.quantile(0.25).to_numpy(), groups.quantile(0.75).to_numpy()

@@ -54,7 +54,7 @@ def verdict_strip(pairs: pd.DataFrame, named: EndpointLabel, *, ax: Axes | None 
     ax.set_yticks(range(len(rows)), [str(p) for p in rows["patient_id"]])
     ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.set_xlabel(
-        f"{scale_word(scale)}, after / before: {folded(named.axis, 80)}; bars: each patient's own 95 % interval"
+        folded(f"{scale_word(scale)}, after / before: {named.axis}; bars: each patient's own 95 % interval", 80)
     )
     counts = ", ".join(f"{int((rows['verdict'] == v).sum())} {v.replace('_', ' ')}" for v in VERDICT_SYMBOLS)
     ax.set_title(f"{len(rows)} patients: {counts}")

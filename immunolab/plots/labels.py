@@ -74,14 +74,14 @@ class EndpointLabel:
     @property
     def axis(self) -> str:
         """``Treg (CD25hi CD127lo), % of CD4+ T cells``."""
-        return f"{self.name}, {self.quantity}"
+        return f"{self.name}, {self.quantity}" if self.quantity else self.name
 
     @property
     def short(self) -> str:
         """``Treg, % of CD4``: for crowded figures; the long form stands in the caption."""
         if self.unit == "%" and self.parent:
             return f"{self.population}, % of {self.parent}"
-        return self.population if self.unit == "ratio" else f"{self.population}, {self.unit}"
+        return self.population if self.unit in ("ratio", "") else f"{self.population}, {self.unit}"
 
     @property
     def axis_scale(self) -> Literal["linear", "log2"]:

@@ -77,7 +77,8 @@ def heatmap_of_change(pairs: pd.DataFrame, named: Mapping[str, EndpointLabel], *
     Endpoints on scales without a ratio (differences) are left out, by name, in the title.
     """
     ratio = pairs[pairs["shift_scale"].isin(_MULTIPLICATIVE)]
-    absent = [str(e) for e in dict.fromkeys(pairs["endpoint"]) if e not in set(ratio["endpoint"])]
+    others = [str(e) for e in dict.fromkeys(pairs["endpoint"]) if e not in set(ratio["endpoint"])]
+    absent = [named[e].short if e in named else e for e in others]
     patients, endpoints = list(dict.fromkeys(ratio["patient_id"])), list(dict.fromkeys(ratio["endpoint"]))
     symbols = [
         VERDICT_SYMBOLS[str(verdict)] if not pd.isna(shift) else "–"

@@ -45,8 +45,9 @@ def check_over_run(
     limits = rows["limit"].dropna()
     if limits.nunique() == 1:
         ax.axhline(float(limits.iloc[0]), color="#777777", linewidth=0.7, linestyle=":")
-        ax.annotate(f"limit {limits.iloc[0]:g}", (1, float(limits.iloc[0])), (-1, 1), xycoords=ax.get_yaxis_transform(),
-                    textcoords="offset points", ha="right", va="bottom", fontsize=SMALL, color="#555555")  # fmt: skip
+        limit = float(limits.iloc[0])
+        ax.annotate(f"limit {limit:g}", (1, limit), (-1, -1), xycoords=ax.get_yaxis_transform(),
+                    textcoords="offset points", ha="right", va="top", fontsize=SMALL, color="#555555")  # fmt: skip
     low = float(rows["value"].min()) if rows["value"].notna().any() else 0.0
     if low >= 0:
         ax.set_ylim(0, None)

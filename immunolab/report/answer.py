@@ -117,9 +117,8 @@ def _answer(run: RunTables, cohort: str, row: pd.Series) -> Answer:
     where = f"{cohort}: " if cohort else ""
     codes = [code for code in str(row["warnings"] if not pd.isna(row["warnings"]) else "").split(";") if code]
     stamps = [_STAMPS[code] for code in codes if code in _STAMPS] + list(_doubts(row))
-    periods = next((e.periods for e in run.endpoints if e.id == row["endpoint"]), ())
-    if len(periods) == 2:  # a slope belongs to a period, not to the visit that ends it
-        earlier, later = (" to ".join(period) for period in periods)
+    if periods := run.periods_of(str(row["endpoint"])):
+        earlier, later = periods
         row, timing = row.copy(), f"Slopes of two periods: before is {earlier}, after is {later}."
         row["contrast"] = f"{later} - {earlier}"
     else:

@@ -94,8 +94,9 @@ def flow_counts(run: RunTables, cohort: str) -> pd.DataFrame:
     for endpoint in (shifts if len(shifts) else run.shifts_of(cohort, ("secondary",)).head(1))["endpoint"]:
         both = pairs[pairs["endpoint"] == endpoint]
         n = int(both["shift"].notna().sum())
+        everybody = {s.patient_id for s in own} | set(both["patient_id"])
         rows.append({"step": "pairs", "name": run.label_of(str(endpoint)).short, "n_patients": n})
-        rows[-1] |= {"n_failed": len(both) - n}
+        rows[-1] |= {"n_failed": len(everybody) - n}
     return pd.DataFrame(rows).convert_dtypes()
 
 
@@ -131,9 +132,11 @@ def visit_flow(run: RunTables) -> Grid:
 
 
 def unpaired(run: RunTables) -> Grid:
-    """Return patients without a pair, once for each reason."""
+    """Return patients without a pair, once for each reason; those without any value of an endpoint too."""
     pairs = run["pairs"]
-    lacking = pairs[pairs["before"].isna() | pairs["after"].isna()]
+    halves = pairs[pairs["before"].isna() | pairs["after"].isna()]
+    without = _without_value(run)
+    lacking = pd.concat([halves[list(without.columns)].astype(object), without], ignore_index=True)
     if lacking.empty:
         return Grid(
             ("Patient", "Cohort", "Reason", "Endpoints"), (), "Every patient has both visits for every endpoint."
@@ -144,6 +147,19 @@ def unpaired(run: RunTables) -> Grid:
     frame = grouped["endpoint"].nunique().reset_index()
     columns = {"patient_id": "Patient", "cohort": "Cohort", "reason": "Reason", "endpoint": "Endpoints"}
     return grid(frame, columns)
+
+
+def _without_value(run: RunTables) -> pd.DataFrame:
+    """Return patients of the sheet whom an endpoint compared in their cohort has at neither visit."""
+    patients = {(s.cohort, s.patient_id) for s in run.samples}
+    rows = []
+    for cohort in run.cohorts:
+        own = run["pairs"][in_cohort(run["pairs"], cohort)]
+        for endpoint in run.shifts_of(cohort)["endpoint"]:
+            paired = set(own.loc[own["endpoint"] == endpoint, "patient_id"])
+            absent = sorted(patient for of, patient in patients if of == cohort and patient not in paired)
+            rows += [(patient, cohort, endpoint, "no value at either visit") for patient in absent]
+    return pd.DataFrame(rows, columns=["patient_id", "cohort", "endpoint", "reason"], dtype=object)
 
 
 def deviations(run: RunTables) -> Grid:

@@ -152,10 +152,12 @@ def _correlations(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
     )
     named = [run.label_of(e).short for e in columns]
     values = rho.set_axis([run.label_of(e).short for e in rows], axis=0).set_axis(named, axis=1)
+    n_all = int(table["rho"].notna().sum())
     caption = (
         f"Change of each subset against change of each score and measured value{of_cohort(cohort)}: Spearman's rho, "
-        f"with n patients in each cell. Exploratory: {int(shown['rho'].size)} correlations, none adjusted for the "
-        "others; with so few patients a rho of this size comes by chance. Intervals stand in tables/correlations.csv."
+        f"with n patients in each cell. Exploratory: {len(shown)} of the {n_all} correlations "
+        "looked at, none adjusted for the others; with so few patients a rho of this size comes by chance. Intervals "
+        "stand in tables/correlations.csv."
     )
     title = "EXPLORATORY: Spearman's rho of the changes, n patients below it"
     draw = _draw(values, words.fillna("–"), "Spearman's rho", title, 1.0)

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from immunolab.comparison.arms import LEAST_RESPONDERS
 from immunolab.plots.labels import back, scale_word
 from immunolab.report import flow, methods
 from immunolab.report.answer import answers, standing
@@ -34,6 +35,24 @@ _OTHERS = {  # tables beyond the declared ones, as the comparison names them
     "visits": "Every visit, not only those compared",
     "noise": "Assay noise that the calls of patients rest on",
     "power": "What the next cohort could see, from this study's own spread",
+}
+_SMALL_GROUP = f"fewer than {LEAST_RESPONDERS} in a group"
+_NOTES = {  # what the columns hold, where their names do not say it
+    "log_ratios": "Estimate: cohort's change of the log of a share over its median sibling; 0 is no change.",
+    "shifts_by_response": "n: patients of both groups together.",
+    "correlations": (
+        "rho: Spearman's, of the changes of n patients; partial rho: the same with both values before treatment held "
+        "fixed. No p is adjusted for the other correlations here."
+    ),
+    "adverse_events": (
+        "Percent: of all patients of the cohort; limits: Clopper-Pearson, 95 %. Grade 1 to 5: patients by their worst "
+        "grade. Patient years: time followed in the phase."
+    ),
+    "noise": "s w: standard deviation between assays of the same blood, on the scale named.",
+    "power": (
+        "Fold: a true change of this size. Power low: with the upper 80 % limit of the spread (sd, of the shifts of n "
+        "pairs). Patients for 80: pairs needed for a power of 0.8; alpha 0.05, one test."
+    ),
 }
 _SHIFT_COLUMNS = {
     "role": "Role",
@@ -162,9 +181,15 @@ def _others(run: RunTables) -> Iterator[dict[str, Any]]:
     for name, title in _OTHERS.items():
         table = run.tables.get(name)
         if table is not None and len(table):
-            if "endpoint" in table:
-                table = table.assign(endpoint=[run.label_of(str(e)).short for e in table["endpoint"]])
-            yield {"title": title, "grid": grid(table, {c: str(c).replace("_", " ") for c in table.columns})}
+            for column in {"endpoint", "clinical_endpoint"} & set(table.columns):
+                table = table.assign(**{column: [run.label_of(str(e)).short for e in table[column]]})
+            if "codes" in table:
+                table = table.assign(codes=table["codes"].replace({"E_N_MIN": _SMALL_GROUP}))
+            yield {
+                "title": title,
+                "note": _NOTES.get(name, ""),
+                "grid": grid(table, {c: str(c).replace("_", " ") for c in table.columns}),
+            }
 
 
 def _patients(run: RunTables, cohort: str) -> Iterator[dict[str, Any]]:
@@ -184,6 +209,8 @@ def shift_grid(run: RunTables, cohort: str) -> Grid:
     order = frame["role"].map({"primary": 0, "secondary": 1, "exploratory": 2})
     frame = frame.assign(order=order).sort_values("order", kind="stable")
     frame["label"] = [run.label_of(str(name)).axis for name in frame["endpoint"]]
+    periods = [run.periods_of(str(name))[::-1] for name in frame["endpoint"]]
+    frame["contrast"] = [" - ".join(p) or plain for p, plain in zip(periods, frame["contrast"], strict=True)]
     frame["kind"] = [scale_word(str(scale)) for scale in frame["estimate_scale"]]
     for column, source in (("change", "estimate"), ("change_low", "ci_low"), ("change_high", "ci_high")):
         frame[column] = [back(v, str(s)) for v, s in zip(frame[source], frame["estimate_scale"], strict=True)]

@@ -91,6 +91,11 @@ class RunTables:
         shifts = self["shifts"]
         return shifts[in_cohort(shifts, cohort) & shifts["role"].isin(list(roles))]
 
+    def periods_of(self, endpoint: str) -> tuple[str, ...]:
+        """Return the two periods of a slope, ``W0 to W24``: it belongs to them, not to the visit that ends one."""
+        periods = next((e.periods for e in self.endpoints if e.id == endpoint), ())
+        return tuple(" to ".join(period) for period in periods) if len(periods) == 2 else ()
+
     def label_of(self, endpoint: str) -> EndpointLabel:
         """Return an endpoint's label; its bare id when no sample has a value for it."""
         return self.labels.get(endpoint) or EndpointLabel(endpoint, endpoint, "", "", "")
