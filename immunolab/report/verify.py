@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from immunolab.errors import ImmunolabError, InputError, Problem
+from immunolab.report.differences import CHANGED, differences, differs, file_of, same
 from immunolab.report.manifest import NAME, SCHEMA, file_digest, hashes, read_compared
+from immunolab.report.verify_clinic import clinic_differences
 from immunolab.tables import COUNTS, ENDPOINTS, PAIRS, SHIFTS, Table
 
-_RELATIVE = 1e-9
-_CHANGED = "the file was changed after the run; run the study again, or restore it"
 _PAIR_NUMBERS = ("before", "after", "shift", "fold", "ci_low", "ci_high")
 _SHIFT_NUMBERS = (
     "n_pairs",
@@ -35,7 +35,8 @@ def verify(out: Path) -> list[Problem]:
     """Return everything in a run's folder that no longer agrees with its manifest or with itself.
 
     Checked are the hashes of inputs and outputs, percentages against counts, endpoint values against
-    counts, and pairs and shifts against a fresh comparison of the endpoints table.
+    counts, pairs and shifts against a fresh comparison of the endpoints table, and the clinic's tables as
+    `clinic_differences` says.
 
     Raises
     ------
@@ -51,12 +52,12 @@ def verify(out: Path) -> list[Problem]:
         except InputError as error:
             found += error.problems
         except (OSError, ValueError) as error:
-            found.append(Problem(_file(table), "", f"cannot be read: {error}", _CHANGED))
+            found.append(Problem(file_of(table), "", f"cannot be read: {error}", CHANGED))
     if len(frames) == 4:
         found += _percentages(frames["counts"])
         found += _values(frames["endpoints"], frames["counts"])
         found += _comparison(frames, record)
-    return found
+    return [*found, *clinic_differences(out)]
 
 
 def _manifest(out: Path) -> dict[str, Any]:
@@ -92,7 +93,7 @@ def _outputs(out: Path, record: Mapping[str, Any]) -> Iterator[Problem]:
         elif name not in then:
             yield Problem(name, "", "the manifest does not know this file", "it was added after the run")
         elif now[name] != then[name]:
-            yield Problem(name, "", "output differs from the one the run wrote (sha256)", _CHANGED)
+            yield Problem(name, "", "output differs from the one the run wrote (sha256)", CHANGED)
 
 
 def _percentages(counts: pd.DataFrame) -> Iterator[Problem]:
@@ -104,12 +105,12 @@ def _percentages(counts: pd.DataFrame) -> Iterator[Problem]:
         above = str(row["path"]).rsplit("/", 1)[0] or "/"
         parent = n_of.get((row["sample_id"], above), n_parent)
         if row["path"] != "/" and parent != n_parent:
-            yield _differs(COUNTS, place, "n_parent", n_parent, parent)
+            yield differs(COUNTS, place, "n_parent", n_parent, parent)
         if n > n_parent:
-            yield Problem(_file(COUNTS), place, f"{n} events are more than the parent's {n_parent}", _CHANGED)
+            yield Problem(file_of(COUNTS), place, f"{n} events are more than the parent's {n_parent}", CHANGED)
         wanted = 100.0 * n / n_parent if n_parent else np.nan
-        if not _same(row["percent_of_parent"], wanted):
-            yield _differs(COUNTS, place, "percent_of_parent", row["percent_of_parent"], wanted)
+        if not same(row["percent_of_parent"], wanted):
+            yield differs(COUNTS, place, "percent_of_parent", row["percent_of_parent"], wanted)
 
 
 def _values(endpoints: pd.DataFrame, counts: pd.DataFrame) -> Iterator[Problem]:
@@ -124,10 +125,10 @@ def _values(endpoints: pd.DataFrame, counts: pd.DataFrame) -> Iterator[Problem]:
         place = f"sample {row['sample_id']}, {row['endpoint']}"
         for column, n in _counts_of(row, known).items():
             if int(row[column]) != n:
-                yield _differs(ENDPOINTS, place, column, row[column], n)
+                yield differs(ENDPOINTS, place, column, row[column], n)
         wanted = _value(str(row["unit"]), int(row["n_events"]), int(row["n_parent"]))
-        if wanted is not None and not _same(row["value"], wanted):
-            yield _differs(ENDPOINTS, place, "value", row["value"], wanted)
+        if wanted is not None and not same(row["value"], wanted):
+            yield differs(ENDPOINTS, place, "value", row["value"], wanted)
 
 
 def _counts_of(row: Mapping[Any, Any], known: Mapping[tuple[Any, Any], tuple[int, str]]) -> dict[str, int]:
@@ -162,7 +163,7 @@ def _comparison(frames: Mapping[str, pd.DataFrame], record: Mapping[str, Any]) -
             again = compare_endpoints(rows, one.plan)
         except ImmunolabError as error:
             text = f"cannot be compared again ({one.plan.contrast}): {error}"
-            yield Problem(_file(ENDPOINTS), "", text, _CHANGED)
+            yield Problem(file_of(ENDPOINTS), "", text, CHANGED)
             continue
         pairs.append(again.pairs)
         shifts.append(again.shifts)
@@ -177,58 +178,9 @@ def _comparison(frames: Mapping[str, pd.DataFrame], record: Mapping[str, Any]) -
         (SHIFTS, _joined(SHIFTS, shifts), ("cohort", "endpoint", "contrast"), _SHIFT_NUMBERS, ("role", "method")),
     )
     for table, fresh, keys, numbers, words in sides:
-        yield from _differences(table, frames[table.name], fresh, keys, numbers, words)
+        yield from differences(table, frames[table.name], fresh, keys, numbers, words)
 
 
 def _joined(table: Table, frames: list[pd.DataFrame]) -> pd.DataFrame:
     filled = [frame for frame in frames if len(frame)]
     return pd.concat(filled, ignore_index=True) if filled else table.empty()
-
-
-def _differences(
-    table: Table,
-    stored: pd.DataFrame,
-    again: pd.DataFrame,
-    keys: tuple[str, ...],
-    numbers: tuple[str, ...],
-    words: tuple[str, ...],
-) -> Iterator[Problem]:
-    was, now = _keyed(stored, keys), _keyed(again, keys)
-    for key in [*was, *(key for key in now if key not in was)]:
-        place = ", ".join(part for part in key if part)
-        if key not in now or key not in was:
-            text = "stands in the table but not in the comparison" if key in was else "is missing from the table"
-            yield Problem(_file(table), place, text, _CHANGED)
-            continue
-        for column in numbers:
-            if not _same(was[key][column], now[key][column]):
-                yield _differs(table, place, column, was[key][column], now[key][column])
-        for column in words:
-            if was[key][column] != now[key][column]:
-                yield Problem(
-                    _file(table), place, f"{column} is '{was[key][column]}', worked out again '{now[key][column]}'"
-                )
-
-
-def _keyed(frame: pd.DataFrame, keys: tuple[str, ...]) -> dict[tuple[str, ...], dict[str, Any]]:
-    rows = frame.astype(dict.fromkeys(keys, "object")).fillna(dict.fromkeys(keys, "")).to_dict("records")
-    return {tuple(str(row[key]) for key in keys): row for row in rows}  # type: ignore[misc]
-
-
-def _same(a: Any, b: Any) -> bool:
-    if pd.isna(a) or pd.isna(b):
-        return bool(pd.isna(a) and pd.isna(b))
-    return bool(np.isclose(float(a), float(b), rtol=_RELATIVE, atol=1e-300))
-
-
-def _differs(table: Table, place: str, column: str, stored: Any, wanted: Any) -> Problem:
-    text = f"{column} is {_number(stored)}, worked out again {_number(wanted)}"
-    return Problem(_file(table), place, text, "the number, or what it rests on, was changed after the run")
-
-
-def _number(value: Any) -> str:
-    return "empty" if pd.isna(value) else f"{float(value):.12g}"
-
-
-def _file(table: Table) -> str:
-    return f"tables/{table.name}.csv"
