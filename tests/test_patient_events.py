@@ -274,6 +274,20 @@ def test_faults_of_every_clinical_table_come_in_one_list(tmp_path: Path) -> None
     assert [text for text in messages if "outcomes.csv:row 2, column status" in text]
 
 
+@pytest.mark.parametrize("value", ["41", "many"])
+def test_a_patient_of_the_measurements_alone_is_one_even_where_they_cannot_be_read(value: str, tmp_path: Path) -> None:
+    source = study(
+        tmp_path,
+        measurements=f"patient_id,visit,variable,value,unit\nP9,W0,ALSFRS_R,{value},\n",
+        adverse_events="patient_id,study_day,term\nP9,10,Fever\n",
+        outcomes="patient_id,endpoint,study_day,status\nP9,survival,250,dead\n",
+    )
+    messages = [str(problem) for problem in check_study(source).problems]
+    assert [text for text in messages if "outcomes.csv:row 2, column status" in text]
+    assert bool([text for text in messages if "measurements.csv:row 2" in text]) == (value == "many")
+    assert not [text for text in messages if "is no patient of the study" in text]
+
+
 def test_a_patient_is_followed_to_the_last_day_that_anything_is_known_of(tmp_path: Path) -> None:
     source = study(tmp_path, outcomes="patient_id,endpoint,study_day,status\nP1,survival,250,event\n")
     measured = pd.DataFrame(

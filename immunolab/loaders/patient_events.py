@@ -26,13 +26,13 @@ _FIRST_DAY = "day 1 is the first dose"
 
 
 def read_adverse_events(
-    path: Path, patients: Collection[str], doses: Mapping[str, PatientDoses] | None = None
+    path: Path, patients: Collection[str] | None, doses: Mapping[str, PatientDoses] | None = None
 ) -> pd.DataFrame:
     """Read adverse events: patient_id, date or study_day, term; optional grade (CTCAE 1 to 5), serious, related.
 
     Parameters
     ----------
-    patients : every patient of the study.
+    patients : every patient of the study; None where they are not all known, so that any may be right.
     doses : dated doses by patient, which turn a date into a study day.
 
     Returns
@@ -67,7 +67,7 @@ def read_adverse_events(
 def read_outcomes(
     path: Path,
     endpoints: Collection[str],
-    patients: Collection[str],
+    patients: Collection[str] | None,
     doses: Mapping[str, PatientDoses] | None = None,
 ) -> pd.DataFrame:
     """Read outcomes for time-to-event endpoints: patient_id, endpoint, date or study_day, status.
@@ -117,7 +117,7 @@ class _Reader:
         path: Path,
         needed: Sequence[str],
         optional: Sequence[str],
-        patients: Collection[str],
+        patients: Collection[str] | None,
         doses: Mapping[str, PatientDoses],
     ) -> None:
         self.table = read_text_table(path)
@@ -143,7 +143,7 @@ class _Reader:
         patient = row["patient_id"]
         if not patient:
             self.fault(row, "patient_id", "the cell is empty")
-        elif patient not in self.patients:
+        elif self.patients is not None and patient not in self.patients:
             hint = nearest(patient, self.patients) or "patients are those of the sheet, measurements and doses"
             self.fault(row, "patient_id", f"'{patient}' is no patient of the study", hint)
         if not (row["date"] or row["study_day"]):

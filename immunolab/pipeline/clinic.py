@@ -72,7 +72,8 @@ def read_clinic(study: Study) -> ClinicSources | None:
     baseline = _baseline(study)
     found = _collect(problems, lambda: clinical.scores(measured, study.trial, doses=study.doses, baseline=baseline))
     curves = _collect(problems, lambda: clinical.suppression_curves(measured))
-    happened = _happened(study, measured, problems)
+    patients = None if read is None else clinical.study_patients(study, measured)
+    happened = _happened(study, patients, problems)
     if problems:
         raise InputError(problems)
     return ClinicSources(measured, found, curves, happened)
@@ -123,12 +124,10 @@ def _measured(study: Study) -> pd.DataFrame:
     return with_visits(read_measurements(study.measurements, samples=study.samples), study.trial, study.doses)
 
 
-def _happened(study: Study, measured: pd.DataFrame, problems: list[Problem]) -> dict[str, pd.DataFrame]:
+def _happened(study: Study, patients: Sequence[str] | None, problems: list[Problem]) -> dict[str, pd.DataFrame]:
     """Return the study's adverse events and outcomes as read; problems of their files are added to ``problems``."""
-    from immunolab.clinical import study_patients
     from immunolab.loaders.patient_events import read_adverse_events, read_outcomes
 
-    patients = study_patients(study, measured)
     read = {}
     if harms := study.adverse_events:
         read["adverse_events"] = _collect(problems, lambda: read_adverse_events(harms, patients, study.doses))
