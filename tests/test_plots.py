@@ -599,3 +599,16 @@ def test_dollars_in_names_are_plain_text():
     ax = fig.add_subplot()
     ax.set_ylabel(named.axis)
     assert png(fig, dpi=40)
+
+
+def test_names_of_points_that_lie_together_stay_apart():
+    from immunolab.plots.clinical import correlation
+
+    names = [f"P{i:02d}" for i in range(6)]
+    x = dict(zip(names, [0.0, 1.0, 1.0, 1.02, 1.04, 2.0], strict=True))
+    y = dict(zip(names, [0.0, 1.0, 1.0, 1.0, 1.0, 2.0], strict=True))
+    ax = correlation(x, y, "x", "y")
+    ax.figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in ax.texts]
+    assert {text.get_text() for text in ax.texts} == set(names)
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])

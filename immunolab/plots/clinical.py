@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 LEAST_SUBGROUP = 6  # patients in a group below which a subgroup's p-value promises too much
 _FEWEST_FOR_BAND = 15
+_BESIDE = tuple((dx, dy) for dy in (2, -9, 10, -17, 18, -25, 26) for dx in (3, -3))  # of a name to its point, points
 
 
 @style()
@@ -123,14 +124,37 @@ def correlation(
     ax = axes(ax, HALF, 75 * MM)
     frame = pd.DataFrame({"x": pd.Series(dict(x), dtype=float), "y": pd.Series(dict(y), dtype=float)}).dropna()
     ax.plot(frame["x"].to_numpy(), frame["y"].to_numpy(), "o", color=colour, markersize=4)
-    for patient, row in frame.iterrows():
-        if len(frame) <= _FEWEST_FOR_BAND:
-            ax.annotate(
-                str(patient), (row["x"], row["y"]), (3, 2), textcoords="offset points", fontsize=SMALL, color="#666666"
-            )
+    if len(frame) <= _FEWEST_FOR_BAND:
+        _name_points(ax, frame)
     ax.set(xlabel=x_words, ylabel=y_words)
     ax.set_title(f"exploratory; n = {len(frame)}\n{_spearman(frame, seed)}")
     return ax
+
+
+def _name_points(ax: Axes, frame: pd.DataFrame) -> None:
+    """Write each patient beside the point, at the nearest of a few places that hides neither name nor point."""
+    points = ax.transData.transform(frame[["x", "y"]].to_numpy()) * 72 / ax.figure.dpi
+    taken = [(x - 2, y - 2, x + 2, y + 2) for x, y in points]
+    for (patient, row), (x, y) in zip(frame.iterrows(), points, strict=True):
+        wide, high = 0.6 * SMALL * len(str(patient)), 1.1 * SMALL
+        boxes = {(dx, dy): (x + dx - (wide if dx < 0 else 0), y + dy) for dx, dy in _BESIDE}
+        hidden = {
+            beside: sum(a < left + wide and left < c and b < low + high and low < d for a, b, c, d in taken)
+            for beside, (left, low) in boxes.items()
+        }
+        beside = min(hidden, key=hidden.__getitem__)
+        left, low = boxes[beside]
+        taken.append((left, low, left + wide, low + high))
+        side = "right" if beside[0] < 0 else "left"
+        ax.annotate(
+            str(patient),
+            (row["x"], row["y"]),
+            beside,
+            textcoords="offset points",
+            ha=side,
+            fontsize=SMALL,
+            color="#666666",
+        )
 
 
 def _spearman(frame: pd.DataFrame, seed: int) -> str:

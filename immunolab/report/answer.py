@@ -119,7 +119,8 @@ def _answer(run: RunTables, cohort: str, row: pd.Series) -> Answer:
     stamps = [_STAMPS[code] for code in codes if code in _STAMPS] + list(_doubts(row))
     if periods := run.periods_of(str(row["endpoint"])):
         earlier, later = periods
-        row, timing = row.copy(), f"Slopes of two periods: before is {earlier}, after is {later}."
+        phases = [f"{period}{_phase(run, period)}" for period in periods]
+        row, timing = row.copy(), f"Slopes of two periods: before is {phases[0]}, after is {phases[1]}."
         row["contrast"] = f"{later} - {earlier}"
     else:
         timing = _timing(run, own)
@@ -128,6 +129,13 @@ def _answer(run: RunTables, cohort: str, row: pd.Series) -> Answer:
         (_change(named, row), _patients(own), timing, _other_gates(row)),
         tuple(stamps),
     )
+
+
+def _phase(run: RunTables, period: str) -> str:
+    """Return the phase that the visit at a period's end lies in, in brackets; empty without a trial."""
+    if run.study.trial is None:
+        return ""
+    return f" ({run.study.trial.visit(period.split(' to ')[-1]).phase.replace('_', ' ')})"
 
 
 def direction(row: pd.Series) -> str:

@@ -14,6 +14,7 @@ from immunolab.report.figures import ROWS_OF_PATIENTS, ReportFigure, figure_name
 from immunolab.report.run_tables import RunTables, in_cohort
 
 _WHOLE = 100.0  # percent of baseline at which the colour of a core-set measure is full
+_ROOM_FOR_MARKS = 16  # columns, beyond which a mark stands over its number
 _LIMITS = {"below_limit": "<", "above_limit": ">"}
 
 
@@ -80,6 +81,8 @@ def _measured(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
     shape = {"index": list(dict.fromkeys(data["patient_id"])), "columns": columns}
     values = data.pivot(index="patient_id", columns="column", values="log2_fold").reindex(**shape)
     words = data.pivot(index="patient_id", columns="column", values="shown").reindex(**shape).fillna("–")
+    if len(columns) > _ROOM_FOR_MARKS:
+        words = words.map(lambda text: f"{text[0]}\n{text[1:]}" if text[0] in "<>" else text)
     before = ", ".join(dict.fromkeys(data["visit_before"]))
     title = f"log2 fold against {before}; < and >: beyond the assay's limits; nq: not quantifiable at either visit"
     caption = (
