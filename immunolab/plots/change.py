@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from immunolab.comparison.scales import MULTIPLICATIVE
 from immunolab.plots.labels import EndpointLabel, back, bracket, folded, scale_word
 from immunolab.plots.style import (
     HALF,
@@ -26,8 +27,6 @@ from immunolab.plots.style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MULTIPLICATIVE = ("logit", "log")
-
 
 @style()
 def verdict_strip(pairs: pd.DataFrame, named: EndpointLabel, *, ax: Axes | None = None) -> Axes:
@@ -41,10 +40,10 @@ def verdict_strip(pairs: pd.DataFrame, named: EndpointLabel, *, ax: Axes | None 
     rows = pairs.sort_values(["shift", "patient_id"], na_position="last").reset_index(drop=True)
     ax = axes(ax, WIDTH, strip_height(len(rows)))
     scale = str(rows["shift_scale"].iloc[0]) if len(rows) else "identity"
-    null = 1.0 if scale in _MULTIPLICATIVE else 0.0
+    null = 1.0 if scale in MULTIPLICATIVE else 0.0
     for place, row in rows.iterrows():
         _strip_row(ax, int(str(place)), row, scale)
-    if scale in _MULTIPLICATIVE:
+    if scale in MULTIPLICATIVE:
         ax.set_xscale("log", base=2)
         ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         ax.xaxis.set_minor_formatter(lambda *_: "")

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from immunolab.comparison.scales import MULTIPLICATIVE
 from immunolab.plots.labels import EndpointLabel, folded
 from immunolab.plots.style import MISSING, MM, SMALL, VERDICT_SYMBOLS, WIDTH, axes, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MULTIPLICATIVE = ("logit", "log")
 _STRONG = 0.6  # share of the colour scale above which text is white
 
 
@@ -76,7 +76,7 @@ def heatmap_of_change(pairs: pd.DataFrame, named: Mapping[str, EndpointLabel], *
 
     Endpoints on scales without a ratio (differences) are left out, by name, in the title.
     """
-    ratio = pairs[pairs["shift_scale"].isin(_MULTIPLICATIVE)]
+    ratio = pairs[pairs["shift_scale"].isin(MULTIPLICATIVE)]
     others = [str(e) for e in dict.fromkeys(pairs["endpoint"]) if e not in set(ratio["endpoint"])]
     absent = [named[e].short if e in named else e for e in others]
     patients, endpoints = list(dict.fromkeys(ratio["patient_id"])), list(dict.fromkeys(ratio["endpoint"]))

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from immunolab.clinical.responders import criteria, response
+from immunolab.comparison.scales import MULTIPLICATIVE
 from immunolab.plots.change import waterfall
 from immunolab.plots.clinical import LEAST_SUBGROUP, correlation, group_strips, responders
 from immunolab.plots.labels import scale_word
@@ -20,7 +21,6 @@ from immunolab.report.figures import ReportFigure, figure_name, of_cohort, on_ax
 from immunolab.report.matrix_figures import correlations_of, matrix_figures
 from immunolab.report.run_tables import RunTables, in_cohort
 
-_RATIOS = ("logit", "log", "log_odds")
 _MOST_CORRELATIONS = 4
 _MOST_STRIPS = 3
 _ROLES = {"primary": 0, "secondary": 1, "exploratory": 2}
@@ -72,7 +72,7 @@ def _by_response(run: RunTables, cohort: str, leading: str) -> Iterator[ReportFi
         by = f"{endpoint.score} ({criteria()[endpoint.score][0][0]}) at {visit}"
         data = own.assign(response=own["patient_id"].map(groups), response_by=by)
         caution = f"Coloured by {by}. Descriptive: response is known only afterwards."
-        if own["shift_scale"].isin(_RATIOS).all():
+        if own["shift_scale"].isin(MULTIPLICATIVE).all():
             band = _noise_band(own)
             draw = partial(on_axes, partial(waterfall, own, named, response=groups, band=band), WIDTH, 62 * MM)
             noise = " Grey band: the median patient's own 95 % interval around no change (counting and assay noise)."
@@ -150,7 +150,7 @@ def _subgroups(run: RunTables, cohort: str, column: str) -> dict[str, str]:
 
 def _changes(pairs: pd.DataFrame) -> dict[str, float]:
     """Return each patient's change, log2 where it is a ratio."""
-    ratio = pairs["shift_scale"].isin(_RATIOS).to_numpy()
+    ratio = pairs["shift_scale"].isin(MULTIPLICATIVE).to_numpy()
     values = pairs["shift"].to_numpy(dtype=float)
     return dict(zip(pairs["patient_id"].astype(str), np.where(ratio, values / np.log(2), values), strict=True))
 
@@ -161,7 +161,7 @@ def _visits(pairs: pd.DataFrame) -> list[str]:
 
 def _change_words(pairs: pd.DataFrame, between: Sequence[str]) -> str:
     scale = str(pairs["shift_scale"].iloc[0])
-    word = f"log2 {scale_word(scale)}" if scale in _RATIOS else scale_word(scale)
+    word = f"log2 {scale_word(scale)}" if scale in MULTIPLICATIVE else scale_word(scale)
     return f"{word}, {between[1]} against {between[0]}"
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from immunolab.clinical.definitions import definitions
+from immunolab.comparison.scales import MULTIPLICATIVE
 from immunolab.plots.clinical import slope_pairs
 from immunolab.plots.courses import swimmer
 from immunolab.plots.labels import interval, p_text, scale_word
@@ -22,7 +23,6 @@ from immunolab.study.trial import Endpoint
 
 _MOST_PANELS = 6
 _FEWEST_REBOUND = 3
-_RATIO_SCALES = ("logit", "log")
 
 
 def course_figures(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
@@ -181,7 +181,7 @@ def _changes_kept(run: RunTables, cohort: str) -> pd.DataFrame:
         change_after=_change(found["before"], found["after"], found["shift_scale"]),
         change_later=_change(found["before"], found["later"], found["shift_scale"]),
         label=[run.label_of(str(name)).short for name in found["endpoint"]],
-        change_as=[("log2 " if s in _RATIO_SCALES else "") + scale_word(str(s)) for s in found["shift_scale"]],
+        change_as=[("log2 " if s in MULTIPLICATIVE else "") + scale_word(str(s)) for s in found["shift_scale"]],
     ).dropna(subset=["change_after", "change_later"])
     enough = found.groupby("endpoint")["patient_id"].transform("nunique") >= _FEWEST_REBOUND
     read = {name: place for place, name in enumerate(dict.fromkeys(clinic_rows(run, cohort)["endpoint"]))}
