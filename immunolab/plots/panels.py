@@ -31,7 +31,6 @@ def course_panels(
     plan: Calendar,
     *,
     levels: Mapping[str, Sequence[tuple[float, str]]] | None = None,
-    definitions: Mapping[str, str] | None = None,
 ) -> Figure:
     """Return courses below each other on one axis of study days: patients grey, median and quartiles in colour.
 
@@ -43,7 +42,7 @@ def course_panels(
     levels : population (score or variable) to the values that a rule turns on, each with its meaning.
     """
     known = rows.dropna(subset=["value", "study_day"])
-    named = labels(known, definitions)
+    named = labels(known)
     height = 22 + 29 * len(named)
     fig = figure(WIDTH, height * MM, layout=None)
     grid = fig.subplots(len(named), 1, squeeze=False, sharex=True)[:, 0]
