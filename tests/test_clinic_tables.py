@@ -12,6 +12,8 @@ from immunolab.clinical import components, context_rows, endpoint_rows, scores
 from immunolab.clinical.definitions import definitions
 from immunolab.comparison.plan import Plan
 from immunolab.comparison.table import compare_endpoints
+from immunolab.pipeline.results import _compare
+from immunolab.study.rows import Sample
 from immunolab.study.sheet import Comparison, PanelChoice, Study
 from immunolab.study.trial import Endpoint, load_trial
 from immunolab.tables import ENDPOINTS
@@ -145,6 +147,24 @@ def test_a_batch_of_tubes_says_nothing_of_the_clinic() -> None:
     clinic = compare_endpoints(rows, Plan("W0", "W10", batch=batch, unbatched=("score",))).shifts.iloc[0]
     assert pd.isna(clinic["warnings"]) or "BATCH" not in clinic["warnings"]
     assert clinic["estimate"] == pytest.approx((-3 - 4 + 0 - 6 - 1 - 4) / 6)
+
+
+def test_what_rests_on_cells_is_adjusted_for_batch_with_a_design_or_without(tmp_path: Path) -> None:
+    visits = [(f"P{i}", v) for i in range(8) for v in ("a", "b")]
+    samples = tuple(
+        Sample(f"{p}{v}", p, v, tmp_path / "x.fcs", batch="B2" if v == "b" and p in ("P0", "P1", "P2") else "B1")
+        for p, v in visits
+    )
+    free = replace(study("als_nct04952155", tmp_path), trial=None, samples=samples, comparison=Comparison("a", "b"))
+    rows = [
+        {"sample_id": f"{p}{v}", "patient_id": p, "visit": v, "endpoint": name, "population": name, "unit": "points"}
+        | {"value": float(10 + i % 3 + i % 5), "n_events": n}
+        for name, n in (("score", None), ("IL2_STAT5_response_in_Treg", 500))
+        for i, (p, v) in enumerate(visits)
+    ]
+    shifts = pd.concat([one.shifts for one in _compare(free, (), ENDPOINTS.frame(rows))[1]]).set_index("endpoint")
+    assert "batch" not in shifts.loc["score", "method"]
+    assert "adjusted for batch" in shifts.loc["IL2_STAT5_response_in_Treg", "method"]
 
 
 def test_levels_are_those_the_rules_turn_on() -> None:

@@ -325,7 +325,7 @@ def _compare(
     compared, comparisons = [], []
     for (contrast, _), names in sets.items():
         own = rows[rows["endpoint"].isin(names)]
-        plan = _plan(study, contrast, [declared[n] for n in names if n in declared], _scales(own))
+        plan = _plan(study, contrast, [declared[n] for n in names if n in declared], own)
         try:
             comparisons.append(compare_endpoints(own, plan))
             compared.append(Compared(plan, tuple(names)))
@@ -350,17 +350,23 @@ def _scales(rows: pd.DataFrame) -> dict[str, Scale]:
     return {str(name): "identity" for name in signed.unique()}
 
 
-def _plan(study: Study, contrast: tuple[str, str], endpoints: Sequence[Endpoint], scales: Mapping[str, Scale]) -> Plan:
+def _plan(study: Study, contrast: tuple[str, str], endpoints: Sequence[Endpoint], rows: pd.DataFrame) -> Plan:
     batches = {s.sample_id: s.batch for s in study.samples if s.batch}
     return Plan(
         before=contrast[0],
         after=contrast[1],
         roles={e.id: e.role for e in endpoints},
-        scales=scales,
+        scales=_scales(rows),
         noise=_noise(study.comparison.noise, endpoints),
         batch=batches if len(set(batches.values())) > 1 else {},
-        unbatched=tuple(e.id for e in endpoints if e.kind != "subset"),  # a tube's batch says nothing of the clinic
+        unbatched=_not_counted(rows),
     )
+
+
+def _not_counted(rows: pd.DataFrame) -> tuple[str, ...]:
+    """Return the endpoints that rest on no cell: a tube's batch says nothing of the clinic."""
+    counted = rows.groupby("endpoint", sort=False)["n_events"].count()
+    return tuple(map(str, counted.index[counted == 0]))
 
 
 def _noise(percent: float | None, endpoints: Sequence[Endpoint]) -> dict[str, Noise] | None:
