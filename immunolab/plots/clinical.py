@@ -124,22 +124,25 @@ def correlation(
     ax = axes(ax, HALF, 75 * MM)
     frame = pd.DataFrame({"x": pd.Series(dict(x), dtype=float), "y": pd.Series(dict(y), dtype=float)}).dropna()
     ax.plot(frame["x"].to_numpy(), frame["y"].to_numpy(), "o", color=colour, markersize=4)
-    if len(frame) <= _FEWEST_FOR_BAND:
-        _name_points(ax, frame)
     ax.set(xlabel=x_words, ylabel=y_words)
     ax.set_title(f"exploratory; n = {len(frame)}\n{_spearman(frame, seed)}")
+    if len(frame) <= _FEWEST_FOR_BAND:
+        _name_points(ax, frame)
     return ax
 
 
 def _name_points(ax: Axes, frame: pd.DataFrame) -> None:
-    """Write each patient beside the point, at the nearest of a few places that hides neither name nor point."""
+    """Write each patient beside the point, at the nearest of a few places that hides no name, point or axis."""
+    ax.figure.canvas.figure.draw_without_rendering()  # only the laid out figure knows how far apart points are
     points = ax.transData.transform(frame[["x", "y"]].to_numpy()) * 72 / ax.figure.dpi
+    edge = ax.get_window_extent().x0 * 72 / ax.figure.dpi
     taken = [(x - 2, y - 2, x + 2, y + 2) for x, y in points]
     for (patient, row), (x, y) in zip(frame.iterrows(), points, strict=True):
         wide, high = 0.6 * SMALL * len(str(patient)), 1.1 * SMALL
         boxes = {(dx, dy): (x + dx - (wide if dx < 0 else 0), y + dy) for dx, dy in _BESIDE}
         hidden = {
-            beside: sum(a < left + wide and left < c and b < low + high and low < d for a, b, c, d in taken)
+            beside: (left < edge)
+            + sum(a < left + wide and left < c and b < low + high and low < d for a, b, c, d in taken)
             for beside, (left, low) in boxes.items()
         }
         beside = min(hidden, key=hidden.__getitem__)
