@@ -267,6 +267,16 @@ def test_small_groups_and_columns_of_further_tables_are_told_in_words(run):
     assert "n: patients of both groups together." in html
 
 
+@pytest.mark.parametrize(("q", "told"), [(0.04, False), (0.167, True), (float("nan"), False)])
+def test_a_change_that_adjustment_takes_back_says_so(run, q, told):
+    shifts = run["shifts"].copy()
+    row = shifts["endpoint"] == "treg_pct_cd4"
+    shifts.loc[row, ["estimate", "ci_low", "ci_high", "p_value", "q_value"]] = [0.7, 0.1, 1.3, 0.03, q]
+    first = answers(replace(run, tables={**run.tables, "shifts": shifts}))[0].sentences[0]
+    assert " rose" in first
+    assert ("but not clearly once adjusted" in first) is told
+
+
 def test_every_patient_stands_in_the_table_with_verdict_and_reason(run):
     table = patient_grid(run, "SLE", "treg_pct_cd4")
     pairs = run["pairs"].query("endpoint == 'treg_pct_cd4'")

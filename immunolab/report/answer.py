@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from immunolab.comparison.paired import ALPHA
 from immunolab.plots.labels import EndpointLabel, back, number, p_text, scale_word, span
 from immunolab.report.run_tables import RunTables, in_cohort
 from immunolab.study.trial import Endpoint
@@ -147,11 +148,17 @@ def direction(row: pd.Series) -> str:
     return "fell" if row["ci_high"] < 0 else "showed no clear change"
 
 
+def _unadjusted(row: pd.Series) -> str:
+    """Say of a clear change that it is none once the other endpoints of its family are counted."""
+    clear = direction(row) in ("rose", "fell")
+    return ", but not clearly once adjusted for the other endpoints" if clear and row["q_value"] >= ALPHA else ""
+
+
 def _change(named: EndpointLabel, row: pd.Series) -> str:
     unit = "" if named.unit == "ratio" else f" {named.unit}"
     medians = f"median {number(row['median_before'])}{unit} before, {number(row['median_after'])}{unit} after"
     contrast = str(row["contrast"]).replace(" - ", " against ")
-    words = f"{named.name} {direction(row)} ({contrast}; n = {row['n_pairs']} pairs): {medians}"
+    words = f"{named.name} {direction(row)}{_unadjusted(row)} ({contrast}; n = {row['n_pairs']} pairs): {medians}"
     if pd.isna(row["estimate"]):
         return f"{words}. {row['method']}."
     scale = row["estimate_scale"]
