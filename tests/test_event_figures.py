@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,8 @@ def test_suppression_shows_every_patient_and_the_median_of_the_visits_asked_for(
     assert len(medians) == 2
     np.testing.assert_allclose(medians[0].get_ydata(), [40, 50, 60])
     assert [t.get_text() for t in ax.get_xticklabels()] == ["1:4", "1:2", "1:1"]
+    few = suppression_curves(TITRATION.drop(index=[0, 9]), ("W0", "W24"), ax=figure().add_subplot())
+    assert few.get_legend().get_texts()[0].get_text() == "W0, median (n = 1 to 3)"  # 1:1 of P1 and P2 is lacking
 
 
 def test_no_visit_of_a_long_titration_is_left_out() -> None:
@@ -110,6 +113,15 @@ def test_figures_say_what_they_are_and_keep_their_letters_readable(run: RunTable
         drawn.draw_without_rendering()
         texts = [t for t in drawn.findobj(Text) if t.get_visible() and t.get_text().strip()]
         assert min(t.get_fontsize() for t in texts) >= SMALL
+
+
+def test_a_patient_of_the_clinic_alone_is_drawn_where_there_are_no_cohorts(run: RunTables) -> None:
+    alone = pd.concat([TITRATION, TITRATION[TITRATION["patient_id"] == "P1"].assign(patient_id="P9")])
+    for cohort, drawn in (("", {"P1", "P2", "P3", "P9"}), ("A", {"P1", "P2", "P3"})):
+        samples = tuple(replace(sample, cohort=cohort) for sample in run.study.samples)
+        now = RunTables(study=replace(run.study, samples=samples), tables={"suppression": alone})
+        (made,) = event_figures(now, cohort)
+        assert set(made.data["patient_id"]) == drawn
 
 
 def test_no_figure_without_its_table_or_for_another_cohort(run: RunTables) -> None:

@@ -40,8 +40,7 @@ def _suppression(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
     table = run.tables.get("suppression")
     if table is None:
         return
-    patients = {s.patient_id for s in run.samples if s.cohort == cohort}
-    own = table[table["patient_id"].isin(patients)]
+    own = table[run.patients_in(table, cohort)]
     visits = _visits(run, own)
     shown = own[own["visit"].isin(visits)]
     if shown.empty:

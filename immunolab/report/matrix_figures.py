@@ -43,8 +43,8 @@ def _core_set(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
     table = run.tables.get("components")
     if table is None:
         return
-    patients = dict.fromkeys(s.patient_id for s in run.samples if s.cohort == cohort)
-    own = table[(table["improvement_of"] == "baseline") & table["patient_id"].isin(list(patients))]
+    own = table[(table["improvement_of"] == "baseline") & run.patients_in(table, cohort)]
+    patients = dict.fromkeys([*(s.patient_id for s in run.samples), *own["patient_id"]])
     scores = run.tables["scores"]
     for score in dict.fromkeys(own["score"]):
         told = scores[scores["score"] == score].set_index(["patient_id", "visit"])["value"].to_dict()

@@ -96,6 +96,11 @@ class RunTables:
         periods = next((e.periods for e in self.endpoints if e.id == endpoint), ())
         return tuple(" to ".join(period) for period in periods) if len(periods) == 2 else ()
 
+    def patients_in(self, table: pd.DataFrame, cohort: str) -> pd.Series:
+        """Return which rows of a table without cohorts are a cohort's; a patient the sheet lacks has no cohort."""
+        known = {sample.patient_id: sample.cohort for sample in self.samples}
+        return table["patient_id"].map(lambda patient: known.get(patient, "") == cohort).astype(bool)
+
     def label_of(self, endpoint: str) -> EndpointLabel:
         """Return an endpoint's label; its bare id when no sample has a value for it."""
         return self.labels.get(endpoint) or EndpointLabel(endpoint, endpoint, "", "", "")
