@@ -238,3 +238,23 @@ def test_labels_name_populations_by_name_only_where_it_stands_once() -> None:
 def test_counts_stated_by_a_workspace_are_kept_by_path() -> None:
     imported = read_workspace(data_folder(LINE) / "single_ellipse_51_events.wsp")
     assert imported.counts_for("data_set_simple_line_100.fcs") == {"/": 100, "/ellipse1": 51}
+
+
+def test_many_populations_are_told_by_their_largest_differences() -> None:
+    from immunolab.pipeline.gate_text import agreement_text
+
+    here = pd.DataFrame(
+        {
+            "sample_id": [f"S{i:03d}" for i in range(200)],
+            "population": "CD4",
+            "parent": "root",
+            "path": "/CD4",
+            "n_events": [500 + (25 if i == 150 else 0) for i in range(200)],
+            "n_parent": 1000,
+        }
+    )
+    there = here.assign(n_events=500)[["sample_id", "path", "n_events"]].drop(index=199)
+    text = agreement_text(agreement(here, there))
+    assert ["S199" in text.splitlines()[1], "S150" in text.splitlines()[2]] == [True, True]
+    assert "the 60 largest differences, those of one side first, of 200" in text
+    assert "199 populations counted on both sides; largest difference 2.500 % of the parent (/CD4)" in text

@@ -18,6 +18,7 @@ _SHOWN = {
     "f1": "F1",
     "flag": "flag",
 }
+_LISTED = 60  # populations printed; more are for the file
 _DECIMALS = {"difference_percent_of_parent": 3, "precision": 4, "recall": 4, "f1": 4}
 
 
@@ -25,9 +26,16 @@ def agreement_text(table: pd.DataFrame) -> str:
     """Return an agreement table as aligned text, and the largest difference in words."""
     columns = [name for name in _SHOWN if name not in ("precision", "recall", "f1") or table[name].notna().any()]
     lines = [[_SHOWN[name] for name in columns]]
-    lines += [[_cell(row[name], _DECIMALS.get(name)) for name in columns] for row in table.to_dict("records")]
+    listed = table.to_dict("records")
+    if len(listed) > _LISTED:
+        listed = sorted(listed, key=lambda row: ("only" in str(row["flag"]), _share(row)), reverse=True)[:_LISTED]
+    lines += [[_cell(row[name], _DECIMALS.get(name)) for name in columns] for row in listed]
     widths = [max(len(line[place]) for line in lines) for place in range(len(columns))]
     shown = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    if len(table) > len(listed):
+        shown.append(
+            f"... the {_LISTED} largest differences, those of one side first, of {len(table):,}; all stand in agreement.csv"
+        )
     both = [row for row in table.to_dict("records") if row["path"] != "/" and pd.notna(row["difference"])]
     if both:
         shares = [_share(row) for row in both]
