@@ -34,7 +34,8 @@ def agreement_text(table: pd.DataFrame) -> str:
     shown = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     if len(table) > len(listed):
         shown.append(
-            f"... the {_LISTED} largest differences, those of one side first, of {len(table):,}; all stand in agreement.csv"
+            f"... the {_LISTED} largest differences, those of one side first, of {len(table):,}; "
+            "all stand in agreement.csv"
         )
     both = [row for row in table.to_dict("records") if row["path"] != "/" and pd.notna(row["difference"])]
     if both:
