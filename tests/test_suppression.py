@@ -83,6 +83,12 @@ def test_the_labs_own_summary_is_taken_as_it_is(name: str, tmp_path: Path) -> No
     assert values(with_suppression(frame, suppression_curves(frame))) == {("P1", "W0"): 41}
 
 
+@pytest.mark.parametrize("line", ["P1,W0,Treg_suppression,0.4,ratio", "P1,W0,Treg_suppression,140,%"])
+def test_a_summary_is_percent_inhibition(line: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        measured(tmp_path, line)
+
+
 def test_every_fault_is_told_with_row_and_column(tmp_path: Path) -> None:
     frame = measured(
         tmp_path,

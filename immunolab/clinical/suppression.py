@@ -66,7 +66,7 @@ def suppression_curves(measurements: pd.DataFrame) -> pd.DataFrame:
     named = measurements[measurements["variable"].astype(str).str.match(_NAME)]
     for index, record in zip(named.index, named[columns].to_dict("records"), strict=True):
         number = measurements["row"].get(index, index) if "row" in measurements else index
-        if not _ratio_text(str(record["variable"])) or pd.isna(record["value"]):
+        if record["variable"] == VARIABLE or pd.isna(record["value"]):
             continue
         ratio, faults = _checked(record)
         who = str(record["patient_id"]), str(record["visit"])
@@ -116,14 +116,8 @@ def _checked(record: dict[Any, Any]) -> tuple[float, list[tuple[str, str, str]]]
     return (parts[0] / parts[1] if all(parts) else math.nan), faults
 
 
-def _summaries(measurements: pd.DataFrame) -> pd.Series:
-    """Return which rows hold the lab's own summary: the assay's name without a ratio, however it is spelled."""
-    found = [_NAME.fullmatch(str(name)) for name in measurements["variable"]]
-    return pd.Series([match is not None and not match.group(1) for match in found], measurements.index, dtype=bool)
-
-
 def _beside(measurements: pd.DataFrame, titrated: set[tuple[str, str]]) -> Iterator[Problem]:
-    for index, record in measurements[_summaries(measurements)].iterrows():
+    for index, record in measurements[measurements["variable"] == VARIABLE].iterrows():
         if (str(record["patient_id"]), str(record["visit"])) in titrated:
             number = record.get("row", index)
             file = str(measurements.attrs.get("file", "measurements"))
@@ -134,11 +128,9 @@ def _beside(measurements: pd.DataFrame, titrated: set[tuple[str, str]]) -> Itera
 def with_suppression(measurements: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
     """Return measurements with a row ``Treg_suppression`` (mean inhibition, %) for every visit of the assay.
 
-    A summary of the lab's own, however spelled (``Treg suppression``), takes this name and keeps its value.
     All visits of a patient are summed up over the same ratios: a visit that lacks one of them, or a patient with one
     ratio only, has no value and the flag ``not_evaluable``.
     """
-    measurements = measurements.assign(variable=measurements["variable"].mask(_summaries(measurements), VARIABLE))
     if curves.empty:
         return measurements
     days = measurements.dropna(subset=["study_day"]).drop_duplicates(["patient_id", "visit"])
