@@ -78,6 +78,8 @@ def test_a_tail_beyond_the_data_comes_back_to_its_edge_and_says_so(side: str) ->
     assert (hump >= cut.value).sum() == (0 if side == "above" else len(hump))
     assert_allclose(cut.value, hump.max() if side == "above" else hump.min(), atol=1e-9)
     assert "beyond_data" not in tail(hump, k=1.0, side=side).flags
+    window = (9.0, 9.5) if side == "above" else (-9.5, -9.0)  # where the strategy wants the border, beyond all events
+    assert window[0] <= tail(hump, side=side, within=window).value <= window[1]
 
 
 def test_internal_reference_is_a_quantile_that_contamination_cannot_move_far() -> None:

@@ -80,7 +80,7 @@ def tail(values: Array, *, k: float = 3.0, side: str = "above", within: Window =
     """Return the main mode plus (or minus) k standard deviations of the half that faces away from the tail.
 
     Of a single hump the border may come to lie beyond every event: it is then brought back to just beyond the last
-    one, which parts the events alike, and flagged ``beyond_data``.
+    one, which parts these events alike, and flagged ``beyond_data``. It never leaves the window ``within``.
     """
     values = _finite(values)
     if len(values) < _FEWEST:
@@ -90,7 +90,7 @@ def tail(values: Array, *, k: float = 3.0, side: str = "above", within: Window =
     low, high = float(values.min()), float(np.nextafter(values.max(), np.inf))
     if low <= value <= high:
         return Cut(value, _few(values), spread)
-    return Cut(_clip(value, (low, high)), (*_few(values), "beyond_data"), spread)
+    return Cut(_clip(_clip(value, (low, high)), within), (*_few(values), "beyond_data"), spread)
 
 
 def mixture(values: Array, *, components: int = 2, within: Window = None) -> Cut:
