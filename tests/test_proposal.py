@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,15 @@ def test_a_trial_file_is_named_relative_to_the_new_study(tmp_path: Path) -> None
     text = (tmp_path / "study" / "study.yaml").read_text(encoding="utf-8")
     assert "trial: ../mine.yaml\n" in text
     assert load_study(tmp_path / "study").trial is not None
+
+
+def test_visits_of_a_trial_are_known_by_its_own_names() -> None:
+    trial = load_trial("sle_nct02084238")
+    names = dict(zip(("W0", "W10"), ("C1", "C3D8"), strict=True))
+    own = replace(trial, visits=tuple(replace(v, name=names[v.name]) for v in trial.visits if v.name in names))
+    files = [f"SIXTH{i:03d}_{visit}.fcs" for i in range(3) for visit in ("C1", "c3d8")]
+    read = read_names(files, own)
+    assert read.pattern == "PATIENT_VISIT"
+    assert {(f.patient, f.visit) for f in read.files} == {
+        (f"SIXTH{i:03d}", v) for i in range(3) for v in ("C1", "C3D8")
+    }

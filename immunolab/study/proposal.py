@@ -65,6 +65,7 @@ def read_names(files: Sequence[str], trial: Trial | None = None) -> Names:
     a patient and a visit of their own, and most patients several visits, is taken. A visit that the
     trial does not have is left empty, as is everything the pattern does not tell.
     """
+    own = frozenset(name.lower() for name in trial.visit_names) if trial else frozenset()
     best: tuple[tuple[int, int, int, int], str, dict[str, tuple[str, str]]] | None = None
     for separator in _SEPARATORS:
         cut = [_cut(file, separator) for file in files]
@@ -72,7 +73,7 @@ def read_names(files: Sequence[str], trial: Trial | None = None) -> Names:
         longest = max((len(tokens.words) for tokens in stained), default=0)
         for visit_place in range(-longest, 0):
             for patient_place in range(-longest, 0):
-                told = _told(stained, visit_place, patient_place)
+                told = _told(stained, visit_place, patient_place, own)
                 score = _score(told, visit_place, patient_place)
                 if told and (best is None or score > best[0]):
                     best = score, _spell(stained, visit_place, patient_place), told
@@ -88,14 +89,21 @@ def _cut(file: str, separator: str) -> _Tokens:
     return _Tokens(file, (*path.parts[:-1], *words), len(path.parts) - 1)
 
 
-def _told(cut: Sequence[_Tokens], visit_place: int, patient_place: int) -> dict[str, tuple[str, str]]:
+def _told(
+    cut: Sequence[_Tokens], visit_place: int, patient_place: int, own: frozenset[str]
+) -> dict[str, tuple[str, str]]:
+    """Return patient and visit by file; ``own`` are the trial's visit names, in small letters."""
+
+    def is_visit(word: str) -> bool:
+        return word.lower() in own or bool(_VISIT.fullmatch(word))
+
     if visit_place == patient_place:
         return {}
     pairs = {t.file: (t.at(patient_place), t.at(visit_place)) for t in cut}
     return {
         file: (patient, visit)
         for file, (patient, visit) in pairs.items()
-        if patient and _VISIT.fullmatch(visit) and not _VISIT.fullmatch(patient) and re.search(r"\d|^\w{2,}$", patient)
+        if patient and is_visit(visit) and not is_visit(patient) and re.search(r"\d|^\w{2,}$", patient)
     }
 
 
