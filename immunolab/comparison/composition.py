@@ -73,7 +73,8 @@ def _flat(paired: Paired, cells: Cells, cohort: str, e: int, populations: list[s
             continue
         up = cell.main.estimate > 0
         if (up and other.main.ci_low <= 0) or (not up and other.main.ci_high >= 0):
-            text = f"the share {'rises' if up else 'falls'}, the absolute count ({paired.endpoints[k]}) does not"
+            share = "rises" if up else "falls"
+            text = f"the share {share}; the interval of the absolute count ({paired.endpoints[k]}) includes no change"
             return [Finding("W_ABSOLUTE_FLAT", cohort, paired.endpoints[e], text)]
     return []
 

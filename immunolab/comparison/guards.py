@@ -45,7 +45,7 @@ CODES: dict[str, str] = {
     "W_ZERO_VALUE": "values on the border of the scale were moved inside it",
     "W_NO_COUNTS": "no counts: the paired t stands in for the count method",
     "W_COMPOSITION": "a large sibling changed: shares of one parent move together, see the log-ratio table",
-    "W_ABSOLUTE_FLAT": "the share changes, the absolute count does not",
+    "W_ABSOLUTE_FLAT": "the share changes; the interval of the absolute count includes no change",
     "W_K_SMALL": "fewer than 10 endpoints: no moderation, plain t",
     "W_FRACTION": "percentages look like fractions 0..1; they were read as percent",
     "W_MIXED_STATES": "samples of one side are of different cycle states",
