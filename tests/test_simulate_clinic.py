@@ -164,3 +164,12 @@ def test_a_patient_with_more_regulatory_cells_than_usual_improves_more() -> None
     usual, more = np.array(changes).reshape(-1, 2).T
     # one sd of log Treg is worth the correlation times one sd of the change
     assert (more - usual).mean() == pytest.approx(-0.25 * 3.5, abs=0.15)
+
+
+@pytest.mark.parametrize("trial", builtin_trials())
+def test_no_virtual_patient_has_a_value_that_a_clinic_would_not_believe(trial: str, tmp_path: Path) -> None:
+    design = load_trial(trial)
+    study = VirtualTrial(MODEL, design, Options(), 5, chosen_visits(design, None), 120)
+    file = tmp_path / "measurements.csv"
+    pd.DataFrame(study.clinical_tables()["measurements"]).to_csv(file, index=False)
+    assert len(read_measurements(file)) > 120  # which refuses values beyond the variable's limits
