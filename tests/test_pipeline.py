@@ -184,7 +184,7 @@ def test_sample_data_runs_with_the_built_in_strategy(tmp_path: Path) -> None:
 
 
 def test_check_names_what_is_asked_for_and_nothing_measures(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (study / "m.csv").write_text("patient_id,visit,variable,value,unit\nSLE001,W0,CRP,5,mg/L\n")
+    (study / "m.csv").write_text("patient_id,visit,variable,value,unit\nSLE001,W0,CRP,5,mg/L\nSLE01,W0,CRP,6,mg/L\n")
     asked = (
         "endpoints:\n"
         "  - {id: treg, statistic: percent_of_parent, population: Tregs, parent: CD4, source: s}\n"
@@ -198,7 +198,8 @@ def test_check_names_what_is_asked_for_and_nothing_measures(study: Path, capsys:
     sheet = pd.read_csv(study / "samples.csv", dtype=str)
     sheet.drop(columns="lymphocytes_per_ul").to_csv(study / "samples.csv", index=False)
     assert main(["check", str(study)]) == 0
-    (note,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
+    note, stranger = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
+    assert "without a sample: 'SLE01' (did you mean 'SLE001'?)" in stranger
     assert "'Tregs' (did you mean 'Treg'?) for treg; 'lymphocytes_per_ul' for treg_count" in note
     assert "'CRPP' (did you mean 'CRP'?) for crp; 'flare' for flare" in note
     assert "also_crp" not in note

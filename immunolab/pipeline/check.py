@@ -16,6 +16,7 @@ from immunolab.study.sheet import Sample, Study, load_study
 from immunolab.study.trial import Endpoint
 
 _COUNT = "lymphocytes_per_ul"
+_NAMED = 10  # patients in one note
 _FILES_NAMED = 3  # of those that share a problem
 
 
@@ -48,7 +49,8 @@ def check_study(source: Path | str) -> Checked:
     problems: list[Problem] = []
     notes: list[Problem] = []
     try:
-        notes += _unmeasured(study, panels, read_clinic(study))
+        clinic = read_clinic(study)
+        notes += [*_unmeasured(study, panels, clinic), *_without_sample(study, clinic)]
     except InputError as error:
         problems += error.problems
     labels: dict[str, dict[str, list[tuple[str, str]]]] = {}
@@ -77,6 +79,17 @@ def _unmeasured(study: Study, panels: Mapping[str, PanelGates], clinic: ClinicSo
         return []
     told = "; ".join(f"{one} for {', '.join(names)}" for one, names in lacking.items())
     return [Problem(study.name, "", f"asked for and not measured in this study: {told}", "")]
+
+
+def _without_sample(study: Study, clinic: ClinicSources | None) -> list[Problem]:
+    """Return one note that names the patients of the clinic's tables whom the sheet lacks: a slip, or never sampled."""
+    sheet = {sample.patient_id for sample in study.samples if sample.patient_id}
+    measured = clinic.measurements["patient_id"] if clinic else ()
+    others = dict.fromkeys(name for name in (*map(str, measured), *study.doses) if name not in sheet)
+    told = [f"'{name}'" + (f" ({meant})" if (meant := nearest(name, sheet)) else "") for name in others]
+    more = f" and {len(told) - _NAMED} more" if len(told) > _NAMED else ""
+    message = f"measured or dosed, but without a sample: {', '.join(told[:_NAMED])}{more}; they count as patients"
+    return [Problem(study.name, "", message, "")] if told else []
 
 
 def _source_of(
