@@ -267,6 +267,12 @@ def test_small_groups_and_columns_of_further_tables_are_told_in_words(run):
     assert "n: patients of both groups together." in html
 
 
+def test_a_share_whose_count_does_not_show_the_change_is_stamped(run):
+    marked = run["shifts"].assign(warnings="W_ABSOLUTE_FLAT")
+    stamps = answers(replace(run, tables={**run.tables, "shifts": marked}))[0].stamps
+    assert any("absolute count includes no change" in stamp for stamp in stamps)
+
+
 @pytest.mark.parametrize(("q", "told"), [(0.04, False), (0.167, True), (float("nan"), False)])
 def test_a_change_that_adjustment_takes_back_says_so(run, q, told):
     shifts = run["shifts"].copy()

@@ -30,6 +30,7 @@ DISCLOSURE = (
 GATE_RULES = {"fixed_at_baseline": "fixed at baseline", "refit_each_visit": "placed anew at each visit"}
 _SIGNS = {1: "is a rise", 0: "is not clear", -1: "is a fall"}
 _STAMPS = {
+    "W_ABSOLUTE_FLAT": "A share: the interval of the same cells' absolute count includes no change.",
     "E_BATCH_ALIASED": "CONFOUNDED: visit coincides with batch, so drug and batch cannot be told apart.",
     "W_BATCH_CONF": "Visit and batch nearly coincide: part of the change may be the batch.",
     "W_COMPOSITION": "Shares of one parent move together: read this beside absolute counts or CD4 without Treg.",
