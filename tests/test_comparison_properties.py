@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from immunolab.comparison.arms import mann_whitney
-from immunolab.comparison.families import benjamini_hochberg, holm, max_t
+from immunolab.comparison.families import adjusted_together, benjamini_hochberg, holm, max_t
 from immunolab.comparison.paired import hodges_lehmann, midranks, paired_t, sign_flip, wilcoxon
 from immunolab.comparison.plan import Noise, Plan
 from immunolab.comparison.table import compare_endpoints
@@ -163,3 +163,23 @@ def test_p_does_not_depend_on_the_unit(values, factor):
     d = np.asarray(values)
     for test in (paired_t, wilcoxon):
         assert same(test(d).p_value, test(d * factor).p_value)
+
+
+def test_endpoints_of_one_role_are_one_family_whatever_their_visits() -> None:
+    def table(contrast: str, roles: list[str], p: list[float]) -> pd.DataFrame:
+        names = [f"{contrast}{i}" for i in range(len(p))]
+        return pd.DataFrame(
+            {"cohort": pd.Series([None] * len(p), dtype="string"), "endpoint": names, "role": roles, "p_value": p}
+        ).assign(q_value=0.0, adjustment="alone")
+
+    early = table("a", ["secondary", "secondary", "exploratory"], [0.01, 0.04, 0.02])
+    late = table("b", ["secondary", "exploratory", "primary"], [0.03, 0.04, 0.5])
+    cells = table("c", ["secondary"], [0.001])
+    first, second, third = adjusted_together([early, late, cells], ["", "", "cells"])
+    assert first["q_value"].tolist()[:2] == pytest.approx([0.03, 0.06])  # Holm by hand: 3 x 0.01, then 2 x 0.03 = 0.06
+    assert second["q_value"].tolist()[0] == pytest.approx(0.06)
+    assert (first["q_value"].tolist()[2], second["q_value"].tolist()[1]) == pytest.approx((0.04, 0.04))
+    assert first["adjustment"].tolist()[0] == "Holm over 3 secondary endpoints of all contrasts"
+    assert second["adjustment"].tolist()[2] == "alone"  # one contrast has primaries: nothing to join
+    assert third["adjustment"].tolist() == ["alone"]
+    assert early["adjustment"].tolist() == ["alone"] * 3  # what was given is left as it was

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import digamma, polygamma, stdtr, stdtrit
 
@@ -24,6 +25,40 @@ def benjamini_hochberg(p_values: ArrayLike) -> Array:
 def holm(p_values: ArrayLike) -> Array:
     """Return family-wise adjusted p (Holm 1979); NaN stays NaN and is not counted."""
     return _adjusted(p_values, lambda p, m: np.maximum.accumulate(p * np.arange(m, 0, -1)))
+
+
+def adjusted_by_role(p_values: ArrayLike, role: str) -> tuple[Array, str]:
+    """Return q of a role's endpoints and the rule in words: Holm, for exploratory ones Benjamini-Hochberg."""
+    p = np.asarray(p_values, dtype=float)
+    n = int(np.isfinite(p).sum())
+    if role == "primary" and p.size == 1:
+        return p, "none (one primary)"
+    if role == "exploratory":
+        return benjamini_hochberg(p), f"Benjamini-Hochberg over {n} exploratory endpoints"
+    return holm(p), f"Holm over {n} {role} endpoints"
+
+
+def adjusted_together(tables: Sequence[pd.DataFrame], families: Sequence[str]) -> list[pd.DataFrame]:
+    """Return shift tables of several contrasts with q over all of them: visits do not part what a role makes one.
+
+    Parameters
+    ----------
+    tables : `tables.SHIFTS` of one contrast each, adjusted by `adjusted_by_role`.
+    families : for each table, the set it belongs to; sets are adjusted apart.
+    """
+    result = [table.copy() for table in tables]
+    for family in dict.fromkeys(families):
+        mine = [i for i, name in enumerate(families) if name == family]
+        if len(mine) < 2:
+            continue
+        whole = pd.concat([result[i][["cohort", "role", "p_value"]] for i in mine], keys=mine)
+        for (_, role), rows in whole.groupby([whole["cohort"].fillna(""), "role"], sort=False):
+            q, text = adjusted_by_role(rows["p_value"], str(role))
+            if rows.index.get_level_values(0).nunique() == 1:
+                continue
+            for (i, row), value in zip(rows.index, q, strict=True):
+                result[i].loc[row, ["q_value", "adjustment"]] = [float(value), f"{text} of all contrasts"]
+    return result
 
 
 def fixed_sequence(p_values: ArrayLike) -> Array:

@@ -14,6 +14,7 @@ from immunolab.comparison.cohort import CohortShift, cohort_shift
 from immunolab.comparison.composition import with_composition
 from immunolab.comparison.families import (
     LEAST_MODERATED,
+    adjusted_by_role,
     benjamini_hochberg,
     fixed_sequence,
     holm,
@@ -155,8 +156,6 @@ def _family(rows: Sequence[Mapping[str, object]], role: str, paired: Paired, pla
     n = int(np.isfinite(p).sum())
     if not role:
         return adjust_all(p, plan.adjust, "endpoints")
-    if role == "primary":
-        return (p, "none (one primary)") if p.size == 1 else (holm(p), f"Holm over {n} primary endpoints")
     if role == "secondary" and plan.secondary == "fixed_sequence":
         order = np.argsort([list(plan.roles).index(name) for name in names])
         q = np.full(p.size, np.nan)
@@ -166,9 +165,7 @@ def _family(rows: Sequence[Mapping[str, object]], role: str, paired: Paired, pla
         cohort = str(rows[0]["cohort"] or "")
         q = _max_t(names, np.isfinite(p), paired, paired.cohorts == cohort, plan.seed)
         return q, f"max-T sign flip, step-down, over {n} secondary endpoints"
-    if role == "secondary":
-        return holm(p), f"Holm over {n} secondary endpoints"
-    return benjamini_hochberg(p), f"Benjamini-Hochberg over {n} exploratory endpoints"
+    return adjusted_by_role(p, role)
 
 
 def adjust_all(p: Array, adjust: Adjust, what: str) -> tuple[Array, str]:

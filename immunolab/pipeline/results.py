@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pandas as pd
 from immunolab.batch.store import Store, file_sha256, write_atomically
 from immunolab.batch.workers import Failure
 from immunolab.clinical.suppression import VARIABLE as SUPPRESSION_VARIABLE
+from immunolab.comparison.families import adjusted_together
 from immunolab.comparison.plan import Noise, Plan, Scale
 from immunolab.comparison.table import Comparison, compare_endpoints
 from immunolab.errors import ComparisonError, ImmunolabError, InputError
@@ -323,16 +324,18 @@ def _compare(
         visits = contrast or (study.comparison.before, study.comparison.after)
         sets.setdefault((visits, family_of(name)), []).append(name)
     compared, comparisons = [], []
-    for (contrast, _), names in sets.items():
+    for (contrast, family), names in sets.items():
         own = rows[rows["endpoint"].isin(names)]
         plan = _plan(study, contrast, [declared[n] for n in names if n in declared], own)
         try:
             comparisons.append(compare_endpoints(own, plan))
-            compared.append(Compared(plan, tuple(names)))
+            compared.append(Compared(plan, tuple(names), family))
         except ComparisonError as error:
             notes.append(f"{contrast[1]} against {contrast[0]}: {error.message} ({', '.join(names)})")
         except InputError as error:
             notes += [str(problem) for problem in error.problems]
+    tables = adjusted_together([one.shifts for one in comparisons], [one.family for one in compared])
+    comparisons = [replace(one, shifts=table) for one, table in zip(comparisons, tables, strict=True)]
     return compared, comparisons, notes
 
 

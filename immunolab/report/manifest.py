@@ -18,7 +18,7 @@ from typing import Any
 from immunolab.comparison.plan import Noise, Plan
 from immunolab.report.run_tables import Compared, RunTables
 
-NAME, SCHEMA = "manifest.json", "immunolab.manifest/1"
+NAME, SCHEMA = "manifest.json", "immunolab.manifest/2"
 HASHED = ("report.html", "tables/*.csv", "figures/*", "gates/*", "memberships/*")
 _PACKAGES = (
     "immunolab",
@@ -98,11 +98,11 @@ def read_compared(record: Mapping[str, Any]) -> Compared:
         noise = {name: Noise(**one) for name, one in noise.items()}
     for name in ("covariates", "unbatched"):
         plain[name] = tuple(plain[name])
-    return Compared(Plan(**plain, noise=noise), tuple(record["endpoints"]))
+    return Compared(Plan(**plain, noise=noise), tuple(record["endpoints"]), record["family"])
 
 
 def _compared(one: Compared) -> dict[str, Any]:
-    return {"plan": asdict(one.plan), "endpoints": list(one.endpoints)}
+    return {"plan": asdict(one.plan), "endpoints": list(one.endpoints), "family": one.family}
 
 
 def _digest(text: str) -> str:

@@ -23,10 +23,11 @@ Role = Literal["primary", "secondary", "exploratory"]
 
 @dataclass(frozen=True)
 class Compared:
-    """One comparison that was made: its plan, and the endpoints it was made of."""
+    """One comparison that was made: its plan, the endpoints it was made of, and the set it is adjusted in."""
 
     plan: Plan
     endpoints: tuple[str, ...]
+    family: str = ""
 
 
 @dataclass(frozen=True)

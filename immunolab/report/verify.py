@@ -153,9 +153,10 @@ def _value(unit: str, n: int, n_parent: int) -> float | None:
 
 
 def _comparison(frames: Mapping[str, pd.DataFrame], record: Mapping[str, Any]) -> Iterator[Problem]:
+    from immunolab.comparison.families import adjusted_together
     from immunolab.comparison.table import compare_endpoints
 
-    pairs, shifts = [PAIRS.empty()], [SHIFTS.empty()]
+    pairs, shifts, families = [], [], []
     for plain in record["comparison"]:
         one = read_compared(plain)
         rows = frames["endpoints"][frames["endpoints"]["endpoint"].isin(one.endpoints)]
@@ -167,6 +168,8 @@ def _comparison(frames: Mapping[str, pd.DataFrame], record: Mapping[str, Any]) -
             continue
         pairs.append(again.pairs)
         shifts.append(again.shifts)
+        families.append(one.family)
+    shifts = adjusted_together(shifts, families)
     sides = (
         (
             PAIRS,
