@@ -492,3 +492,12 @@ def test_a_problem_that_many_files_share_is_told_once(tmp_path: Path) -> None:
     (problem,) = check_study(source).problems
     assert problem.file == f"{tmp_path / 'fcs' / 't0.fcs'} and 4 more files"
     assert "CD3" in problem.message
+
+
+def test_check_names_samples_off_their_window(tmp_path: Path) -> None:
+    sheet = f"{HEADER},study_day\nS1,P1,W0,fcs/a.fcs,1\nS2,P1,W10,fcs/b.fcs,500\n"
+    source = make(tmp_path, sheet, files=())
+    for name in ("a.fcs", "b.fcs"):
+        write_fcs(tmp_path / "fcs" / name, np.ones((20, 2), np.float32), ["FSC-A", "SSC-A"])
+    notes = [note for note in check_study(source).notes if "window" in note]
+    assert notes == ["samples.csv:sample S2  day 500 is outside the window of W10, [69, 73]"]

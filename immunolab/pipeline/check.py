@@ -13,10 +13,12 @@ from immunolab.events import Events
 from immunolab.pipeline.clinic import ClinicSources, read_clinic
 from immunolab.pipeline.gates import PanelGates, read_panels
 from immunolab.study.sheet import Sample, Study, load_study
+from immunolab.study.timeline import timeline_quality
 from immunolab.study.trial import Endpoint
 
 _COUNT = "lymphocytes_per_ul"
 _NAMED = 10  # patients in one note
+_OFF_CALENDAR = ("out_of_window", "out_of_phase", "dosed_at_baseline")
 _FILES_NAMED = 3  # of those that share a problem
 
 
@@ -62,9 +64,18 @@ def check_study(source: Path | str) -> Checked:
             problems += found[0]
             labels.setdefault(sample.panel, {})[str(sample.file)] = found[1]
     problems += _drift(labels, notes)
+    notes += _off_calendar(study)
     return Checked(
         _gathered(problems), tuple(map(str, _gathered(notes))), len(samples), len({s.patient_id for s in samples})
     )
+
+
+def _off_calendar(study: Study) -> list[Problem]:
+    """Return the samples that the run will flag as off their visit's window or phase, or dosed before baseline."""
+    found = timeline_quality(study.trial, [s for s in study.samples if not s.control_of], study.doses)
+    sheet = study.sheet.name if study.sheet else ""
+    odd = found[found["check"].isin(_OFF_CALENDAR)]
+    return [Problem(sheet, f"sample {row.sample_id}", str(row.message)) for row in odd.itertuples()]
 
 
 def _unmeasured(study: Study, panels: Mapping[str, PanelGates], clinic: ClinicSources | None) -> list[Problem]:
