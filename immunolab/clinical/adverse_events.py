@@ -8,7 +8,7 @@ import pandas as pd
 
 from immunolab.clinical.followed import Followed
 from immunolab.clinical.proportions import proportion
-from immunolab.tables import Column, Table
+from immunolab.declared import Column, Table
 
 ANY = "any adverse event"
 PHASES = ("baseline", "on_treatment", "follow_up")

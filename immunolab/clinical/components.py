@@ -9,9 +9,9 @@ import pandas as pd
 from immunolab.clinical import composites
 from immunolab.clinical.evaluate import baseline_of, core_sets, totalled, visits_since
 from immunolab.clinical.patients import Patient
+from immunolab.declared import Column, Table
 from immunolab.study.doses import PatientDoses
 from immunolab.study.trial import Trial
-from immunolab.tables import Column, Table
 
 COMPONENTS = Table(
     "components",

@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from immunolab.clinical.followed import Followed
+from immunolab.declared import Column, Table
 from immunolab.study.trial import Endpoint, Trial
-from immunolab.tables import Column, Table
 
 _COHORT = Column("cohort", "text", "study arm or cohort; empty when the sheet names none", nullable=True)
 _METHOD = "Kaplan-Meier from the first dose, 95 % intervals on the log-log scale; no test without a second arm"

@@ -14,11 +14,12 @@ import pandas as pd
 from immunolab.batch.progress import progress
 from immunolab.batch.store import write_atomically
 from immunolab.batch.workers import MEMORY_PER_FILE_BYTE, Failure, Pool, Task, memory_budget, run_tasks
+from immunolab.declared import Gathered
 from immunolab.errors import ImmunolabError, InputError, Problem
 from immunolab.gating.agreement import agreement
 from immunolab.pipeline.gate_tube import GatedTube, GateJob, Reference, Unread, gate_tube
 from immunolab.pipeline.gates import Gates, named_strategy, read_gates
-from immunolab.tables import COUNTS, FAILURES, THRESHOLDS, Gathered
+from immunolab.tables import COUNTS, FAILURES, THRESHOLDS
 
 log = logging.getLogger("immunolab")
 

@@ -17,6 +17,7 @@ from immunolab.clinical.suppression import VARIABLE as SUPPRESSION_VARIABLE
 from immunolab.comparison.families import adjusted_together
 from immunolab.comparison.plan import Noise, Plan, Scale
 from immunolab.comparison.table import Comparison, compare_endpoints
+from immunolab.declared import Table
 from immunolab.errors import ComparisonError, ImmunolabError, InputError
 from immunolab.pipeline.cell_tables import CellTables, agreement_tables
 from immunolab.pipeline.clinic import Clinic
@@ -42,7 +43,6 @@ from immunolab.tables import (
     QUALITY,
     SHIFTS,
     THRESHOLDS,
-    Table,
 )
 
 _UNSTATED_NOISE_DF = 20

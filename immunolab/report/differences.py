@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from immunolab.declared import Table
 from immunolab.errors import Problem
-from immunolab.tables import Table
 
 CHANGED = "the file was changed after the run; run the study again, or restore it"
 _RELATIVE = 1e-9

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from immunolab.declared import Table
 from immunolab.errors import ImmunolabError, InputError, Problem
 from immunolab.report.differences import CHANGED, differences, differs, file_of, same
 from immunolab.report.manifest import NAME, SCHEMA, file_digest, hashes, read_compared
 from immunolab.report.verify_clinic import clinic_differences
-from immunolab.tables import COUNTS, ENDPOINTS, PAIRS, SHIFTS, Table
+from immunolab.tables import COUNTS, ENDPOINTS, PAIRS, SHIFTS
 
 _PAIR_NUMBERS = ("before", "after", "shift", "fold", "ci_low", "ci_high")
 _SHIFT_NUMBERS = (
