@@ -12,17 +12,26 @@ import pytest
 import report_fixture
 
 from immunolab.comparison.guards import CODES
+from immunolab.gating.strategy_file import builtin_strategy
 from immunolab.plots.labels import number, p_number
 from immunolab.plots.style import figure
 from immunolab.report.answer import answers, direction
 from immunolab.report.figures import ReportFigure, cohort_figures, run_figures, unique, write_figure
 from immunolab.report.flow import flow_counts, sample_flow, unpaired, visit_flow
-from immunolab.report.methods import gate_rules_grid, methods_text, miflowcyt, warnings_grid
+from immunolab.report.methods import (
+    gate_rules_grid,
+    methods_text,
+    miflowcyt,
+    scale_in_words,
+    transforms_of,
+    warnings_grid,
+)
 from immunolab.report.page import render, shift_grid, write_report
 from immunolab.report.patient_figures import patient_figures
 from immunolab.report.patients import patient_grid
 from immunolab.study.trial import Endpoint
 from immunolab.tables import ALL
+from immunolab.transforms import Asinh, Bounded, Logicle
 
 
 @pytest.fixture(scope="module")
@@ -383,3 +392,10 @@ def test_a_cohort_too_large_for_one_picture_gets_pages(tmp_path):
     assert written.picture == ""
     assert (tmp_path / "small.png").exists()
     assert 'href="figures/small.png"' in render(run, [written], [])
+
+
+def test_scales_are_told_in_words():
+    told = transforms_of(builtin_strategy("treg_th17_tfh_teff"))
+    assert told == ["arcsinh(x / 150) (default)", "linear (scatter)"]
+    assert scale_in_words(Logicle(262144.0, 0.5, 4.5, 0.0)) == "logicle with T = 262144, W = 0.5, M = 4.5, A = 0"
+    assert scale_in_words(Bounded(Asinh(5.0), 0.0, 1.0)) == "arcsinh(x / 5) cut to 0 to 1"

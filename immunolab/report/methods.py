@@ -13,7 +13,7 @@ from immunolab.plots.labels import bracket, definition_ids
 from immunolab.report.answer import GATE_RULES, rule_change
 from immunolab.report.grid import Cell, Grid, grid
 from immunolab.report.run_tables import RunTables
-from immunolab.transforms import Identity
+from immunolab.transforms import Asinh, Bounded, Identity, Transform
 from immunolab.vocabulary.populations import definitions as all_definitions
 
 _CONTROLS = {
@@ -69,11 +69,25 @@ def transforms_of(strategy: Strategy) -> list[str]:
     for population in strategy.populations:
         for dimension in getattr(population.gate, "dimensions", ()):
             if not isinstance(dimension.transform, Identity):
-                found.setdefault(repr(dimension.transform), None)
+                found.setdefault(scale_in_words(dimension.transform), None)
     settings = strategy.settings.get("transform")
-    if settings is not None and not found:
-        found[str(settings)] = None
+    if settings and not found:
+        named = {"default": settings["default"], "scatter": settings["scatter"], **settings["markers"]}
+        found |= {f"{scale_in_words(scale)} ({what})": None for what, scale in named.items()}
     return list(found)
+
+
+def scale_in_words(scale: Transform) -> str:
+    """Return a scale's name and parameters."""
+    if isinstance(scale, Identity):
+        return "linear"
+    if isinstance(scale, Asinh):
+        return f"arcsinh(x / {scale.cofactor:g})"
+    if isinstance(scale, Bounded):
+        return f"{scale_in_words(scale.scale)} cut to {scale.low:g} to {scale.high:g}"
+    numbers = {name: value for name, value in vars(scale).items() if isinstance(value, int | float)}
+    parameters = ", ".join(f"{name.upper()} = {value:g}" for name, value in numbers.items())
+    return f"{type(scale).__name__.lower()} with {parameters}" if parameters else type(scale).__name__.lower()
 
 
 def _borders(run: RunTables) -> str:
