@@ -340,6 +340,21 @@ def test_nobody_responds_before_treatment(sle: Trial) -> None:
     assert sri[["visit", "value"]].to_numpy().tolist() == [["W10", 1.0]]
 
 
+def test_nobody_relapses_before_treatment() -> None:
+    design = load_trial("pmr_nct04062006")
+    twice = replace(design.visit("W0"), name="SCR", target_day=-42, window=(-60, -30))
+    trial = replace(design, visits=(twice, *design.visits))
+    rows = [
+        ("P1", visit, name, value)
+        for visit, pain in (("SCR", 1.0), ("W0", 9.0), ("W4", 2.0), ("W12", 9.5))
+        for name, value in (("CRP", 10.0), ("pain", pain), ("PhGA", pain), ("morning_stiffness", 0.0), ("EUL", 0.0))
+    ]
+    table = scores(measured(*rows), trial)
+    relapse = table[table["score"] == "PMR_relapse"]
+    assert relapse["visit"].tolist() == ["W4", "W12"]  # screening was quiet, but nothing relapses into the baseline
+    assert relapse["value"].tolist()[1] == 1.0
+
+
 def test_bilag_grades_serve_where_counts_are_not_given(sle: Trial) -> None:
     rows = [
         ("P1", "W0", "SELENA_SLEDAI", 12.0),

@@ -201,6 +201,7 @@ def _composite(patient: Patient, name: str, first: str) -> Iterable[dict]:
         scored = {
             visit: composites.pmr_relapse(patient.at(before).get("PMR_AS"), patient.at(visit).get("PMR_AS"))
             for before, visit in pairwise(patient.values)
+            if visit in visits_since(patient, first)
         }
     else:
         scored = {visit: _against_baseline(patient, name, first, visit) for visit in visits_since(patient, first)}
