@@ -42,8 +42,9 @@ def survival_curve(curve: pd.DataFrame, summary: pd.Series, *, ax: Axes | None =
     ax.set_xlim(-4, max(day.max(), marked["study_day"].max()) + 8)
     ax.set_ylabel("patients without the event, %")
     median = "not reached" if pd.isna(summary["median_day"]) else f"day {summary['median_day']:.0f}"
+    happened = "1 event" if summary["n_events"] == 1 else f"{summary['n_events']} events"
     ax.set_title(
-        f"{summary['endpoint']}: {summary['n_events']} {'event' if summary['n_events'] == 1 else 'events'}, {summary['n_censored']} censored (ticks), "
+        f"{summary['endpoint']}: {happened}, {summary['n_censored']} censored (ticks), "
         f"n = {summary['n_with_outcome']} of {summary['n_patients']}; median {median}"
     )
     return ax
