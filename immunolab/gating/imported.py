@@ -4,23 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import pandas as pd
-
 from immunolab.events import Events
 from immunolab.gating.strategy import Dimension, Population, Rectangle, Strategy
-from immunolab.tables import THRESHOLDS
-
-
-def imported_thresholds(strategy: Strategy, events: Events) -> pd.DataFrame:
-    """Return rows of `THRESHOLDS` for every closed side of a geometric strategy's rectangles.
-
-    Polygons, ellipses and booleans have no one-dimensional border; sides of ratio axes are left out.
-    """
-    return THRESHOLDS.frame(imported_rows(strategy, events))
 
 
 def imported_rows(strategy: Strategy, events: Events) -> list[dict[str, object]]:
-    """Return what `imported_thresholds` makes a table of."""
+    """Return rows of `tables.THRESHOLDS` for every closed side of a geometric strategy's rectangles.
+
+    Polygons, ellipses and booleans have no one-dimensional border; sides of ratio axes are left out.
+    """
     return [
         _row(population, dimension, side, events)
         for population in strategy.populations
