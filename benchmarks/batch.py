@@ -61,7 +61,7 @@ def gates_text() -> str:
 
 def run_ours(folder: Path, jobs: int) -> None:
     """Gate every file and write its counts."""
-    from immunolab.pipeline.gate_files import GateOptions, gate_files
+    from immunolab.workflow.gate_files import GateOptions, gate_files
 
     files = sorted(folder.glob("*.fcs"))
     gate_files(files, folder / "gates.yaml", folder / f"ours{jobs}", GateOptions(jobs=jobs))
@@ -69,7 +69,7 @@ def run_ours(folder: Path, jobs: int) -> None:
 
 def write_wsp(folder: Path) -> None:
     """Write the same gates as a FlowJo workspace for all files."""
-    from immunolab.pipeline.gate_files import GateOptions, gate_files
+    from immunolab.workflow.gate_files import GateOptions, gate_files
 
     files = sorted(folder.glob("*.fcs"))
     gate_files(files, folder / "gates.yaml", folder / "for_wsp", GateOptions(wsp=folder / "gates.wsp"))

@@ -57,8 +57,8 @@ def spillover() -> np.ndarray:
 
 def make_strategy() -> Any:
     """Return 20 gates: 7 polygons, 8 rectangles, 2 ellipsoids, 3 booleans, seven levels deep."""
+    from immunolab.events.transforms import Linear, Logicle
     from immunolab.gating.strategy import Boolean, Dimension, Ellipsoid, Polygon, Population, Rectangle, Strategy
-    from immunolab.transforms import Linear, Logicle
 
     scatter, dye = Linear(262_144.0, 0.0), Logicle(262_144.0, 0.5, 4.5, 0.0)
 
@@ -113,8 +113,8 @@ def make_strategy() -> Any:
 
 def ours(path: Path) -> dict[str, np.ndarray]:
     """Read and gate with immunolab."""
-    from immunolab.gating.apply import evaluate
-    from immunolab.loaders.fcs import read_fcs
+    from immunolab.gating.evaluate import evaluate
+    from immunolab.loaders.fcs.read import read_fcs
 
     return dict(evaluate(make_strategy(), read_fcs(path)).masks)
 

@@ -23,13 +23,13 @@ import pandas as pd
 
 from immunolab.config import parse_yaml
 from immunolab.errors import ImmunolabError
-from immunolab.events import Events
-from immunolab.gating.apply import evaluate
-from immunolab.gating.fit import fit, subsample
+from immunolab.events.tube import Events
+from immunolab.gating.evaluate import evaluate
+from immunolab.gating.placement.fit import fit, subsample
+from immunolab.gating.placement.uncertainty import percent_intervals
 from immunolab.gating.strategy import Strategy
 from immunolab.gating.strategy_file import builtin_strategy, parse_strategy
-from immunolab.gating.uncertainty import percent_intervals
-from immunolab.loaders.fcs import read_fcs
+from immunolab.loaders.fcs.read import read_fcs
 from immunolab.simulate import Options, simulate
 
 SUBSETS = {

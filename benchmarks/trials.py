@@ -33,11 +33,11 @@ from scipy.stats import binom, binomtest
 
 from immunolab.comparison.plan import Plan
 from immunolab.comparison.table import compare_endpoints
-from immunolab.pipeline.run import RunOptions, run_study
 from immunolab.simulate import Options, simulate, simulate_counts
 from immunolab.simulate.model import load_model
 from immunolab.simulate.truth import folds
 from immunolab.study.trial import load_trial
+from immunolab.workflow.run import RunOptions, run_study
 
 RESULTS = Path(__file__).parent / "results"
 NULL_TRIAL, NULL_PATIENTS, NULL_EVENTS, NULL_FIRST_SEED = "pmr_nct04062006", 15, 6_000, 1_000

@@ -11,20 +11,20 @@ from immunolab.version import VERSION
 if TYPE_CHECKING:
     from immunolab.comparison.plan import Plan
     from immunolab.comparison.table import compare_endpoints
-    from immunolab.events import to_anndata
-    from immunolab.gating.apply import counts_table, evaluate
-    from immunolab.gating.fit import fit
+    from immunolab.events.tube import to_anndata
+    from immunolab.gating.evaluate import counts_table, evaluate
+    from immunolab.gating.placement.fit import fit
     from immunolab.gating.strategy_file import builtin_strategy, read_strategy
-    from immunolab.loaders.fcs import read_fcs, read_header
+    from immunolab.loaders.fcs.read import read_fcs, read_header
     from immunolab.loaders.inspect import inspect_file
-    from immunolab.pipeline.check import check_study
-    from immunolab.pipeline.run import RunOptions, run_study
     from immunolab.plots.gates import contact_sheet
     from immunolab.plots.shifts import forest, paired_lines
     from immunolab.privacy import deidentify, scan
     from immunolab.simulate import simulate
     from immunolab.study.sheet import load_study
     from immunolab.study.trial import load_trial
+    from immunolab.workflow.check import check_study
+    from immunolab.workflow.run import RunOptions, run_study
 
 __version__ = VERSION
 
@@ -32,18 +32,18 @@ _FACE = {
     "simulate": "immunolab.simulate",
     "load_trial": "immunolab.study.trial",
     "load_study": "immunolab.study.sheet",
-    "check_study": "immunolab.pipeline.check",
-    "run_study": "immunolab.pipeline.run",
-    "RunOptions": "immunolab.pipeline.run",
+    "check_study": "immunolab.workflow.check",
+    "run_study": "immunolab.workflow.run",
+    "RunOptions": "immunolab.workflow.run",
     "inspect_file": "immunolab.loaders.inspect",
-    "read_header": "immunolab.loaders.fcs",
-    "read_fcs": "immunolab.loaders.fcs",
-    "to_anndata": "immunolab.events",
+    "read_header": "immunolab.loaders.fcs.read",
+    "read_fcs": "immunolab.loaders.fcs.read",
+    "to_anndata": "immunolab.events.tube",
     "builtin_strategy": "immunolab.gating.strategy_file",
     "read_strategy": "immunolab.gating.strategy_file",
-    "fit": "immunolab.gating.fit",
-    "evaluate": "immunolab.gating.apply",
-    "counts_table": "immunolab.gating.apply",
+    "fit": "immunolab.gating.placement.fit",
+    "evaluate": "immunolab.gating.evaluate",
+    "counts_table": "immunolab.gating.evaluate",
     "contact_sheet": "immunolab.plots.gates",
     "Plan": "immunolab.comparison.plan",
     "compare_endpoints": "immunolab.comparison.table",

@@ -13,7 +13,7 @@ from immunolab.errors import ImmunolabError, InputError, Problem
 from immunolab.version import VERSION
 
 if TYPE_CHECKING:
-    from immunolab.pipeline.run import Outcome
+    from immunolab.workflow.run import Outcome
 
 DONE, INPUT_PROBLEM, USAGE, SOME_FAILED = 0, 1, 2, 3
 Handler = Callable[[argparse.Namespace], int]
@@ -136,7 +136,7 @@ def _add_methods(commands: Subparsers) -> None:
 
 
 def _methods(arguments: argparse.Namespace) -> int:
-    from immunolab.gating.cards import card_text, chosen_cards
+    from immunolab.gating.method_registry import card_text, chosen_cards
 
     _say("\n\n".join(card_text(card) for card in chosen_cards(arguments.name)))
     return DONE
@@ -209,7 +209,7 @@ def _add_demo(commands: Subparsers) -> None:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    from immunolab.pipeline.demo import demo
+    from immunolab.workflow.demo import demo
 
     return _tell(demo(Path(arguments.out), jobs=arguments.jobs))
 
@@ -222,7 +222,7 @@ def _add_init(commands: Subparsers) -> None:
 
 
 def _init(arguments: argparse.Namespace) -> int:
-    from immunolab.pipeline.init import propose_study
+    from immunolab.workflow.propose import propose_study
 
     proposal = propose_study(arguments.folder, arguments.fcs, arguments.trial)
     _say(f"names are read by: {proposal.pattern or 'no pattern fits; fill in patient_id and visit'}")
@@ -238,7 +238,7 @@ def _add_check(commands: Subparsers) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from immunolab.pipeline.check import check_study
+    from immunolab.workflow.check import check_study
 
     checked = check_study(arguments.study)
     for note in checked.notes:
@@ -269,7 +269,7 @@ def _add_run(commands: Subparsers) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from immunolab.pipeline.run import RunOptions, run_study
+    from immunolab.workflow.run import RunOptions, run_study
 
     study = Path(arguments.study)
     folder = study if study.is_dir() else study.parent
@@ -309,7 +309,7 @@ def _add_cluster(commands: Subparsers) -> None:
 
 
 def _cluster(arguments: argparse.Namespace) -> int:
-    from immunolab.pipeline.cluster import ClusterOptions, cluster_files, cluster_text
+    from immunolab.workflow.cluster_files import ClusterOptions, cluster_files, cluster_text
 
     if arguments.parent and not arguments.strategy:
         raise InputError(Problem("", "--parent", "a parent needs gates", "name them with --strategy"))
@@ -331,7 +331,7 @@ def _add_label(commands: Subparsers) -> None:
 
 
 def _label(arguments: argparse.Namespace) -> int:
-    from immunolab.pipeline.label import label_file, label_text
+    from immunolab.cells.label import label_file, label_text
 
     found = label_file(arguments.cells, arguments.out, sample_column=arguments.sample, seed=arguments.seed)
     _say(f"{label_text(found)}\nwritten: {arguments.out}")
@@ -368,7 +368,7 @@ def _add_compare(commands: Subparsers) -> None:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    from immunolab.comparison.anybody import Columns, compare_table, read_table, write_comparison
+    from immunolab.comparison.external_table import Columns, compare_table, read_table, write_comparison
     from immunolab.comparison.plan import Plan
     from immunolab.comparison.summary import comparison_text
 
@@ -401,8 +401,8 @@ def _add_gate(commands: Subparsers) -> None:
 
 
 def _gate(arguments: argparse.Namespace) -> int:
-    from immunolab.pipeline.gate_files import GateOptions, gate_files
-    from immunolab.pipeline.gate_text import agreement_text, failure_lines
+    from immunolab.workflow.gate_files import GateOptions, gate_files
+    from immunolab.workflow.gate_summary import agreement_text, failure_lines
 
     options = GateOptions(
         arguments.jobs,

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import betaincinv
 
-from immunolab.events import Events
+from immunolab.events.tube import Events
 from immunolab.study.trial import Endpoint
 
 CONVENTIONAL = "Tconv"

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from immunolab.loaders.fcs import read_fcs
+from immunolab.loaders.fcs.read import read_fcs
 
 
 def study_files(source: Path, folder: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from immunolab.events import Channel, Events
+from immunolab.events.tube import Channel, Events
 
 COFACTOR = 150.0
 MARKERS = ("Viability", "CD3", "CD4", "CD8", "CD45RA", "CCR7", "CD25", "CD127", "CXCR5", "PD-1", "CCR6", "CXCR3")

@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from immunolab.comparison.guards import Finding
+from immunolab.comparison.diagnostics import Finding
 from immunolab.comparison.plan import Plan
 from immunolab.gating.strategy import Strategy
 from immunolab.report.run_tables import Compared, RunTables
+from immunolab.schema.tables import COUNTS, ENDPOINTS, FAILURES, PAIRS, QUALITY, SHIFTS, THRESHOLDS
 from immunolab.study.sheet import Comparison, Sample, Study
 from immunolab.study.trial import Endpoint, load_trial
-from immunolab.tables import COUNTS, ENDPOINTS, FAILURES, PAIRS, QUALITY, SHIFTS, THRESHOLDS
 
 SUBSETS = {  # name: (share of CD4 at W0, odds ratio at W10, definition, path)
     "Treg": (0.050, 2.1, "Treg.CD25hiCD127lo", "/singlets/lymphocytes/CD3/CD4/Treg"),

@@ -15,7 +15,7 @@ from immunolab.errors import InputError
 from immunolab.gating.agreement import agreement, event_agreement, masks_of_labels, read_reference_counts
 from immunolab.gating.exchange import read_workspace, write_gatingml
 from immunolab.gating.strategy import Dimension, Polygon, Population, Rectangle, Strategy
-from immunolab.tables import COUNTS, FAILURES, THRESHOLDS
+from immunolab.schema.tables import COUNTS, FAILURES, THRESHOLDS
 
 LINE = "flow/flowkit_bsd/simple_line_example"
 
@@ -241,7 +241,7 @@ def test_counts_stated_by_a_workspace_are_kept_by_path() -> None:
 
 
 def test_many_populations_are_told_by_their_largest_differences() -> None:
-    from immunolab.pipeline.gate_text import agreement_text
+    from immunolab.workflow.gate_summary import agreement_text
 
     here = pd.DataFrame(
         {

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from immunolab.batch.store import Store, content_key, write_atomically
-from immunolab.batch.workers import Failure, Pool, Task, run_tasks
 from immunolab.errors import DataFileError, InputError
+from immunolab.schema.files import content_key, write_atomically
+from immunolab.workflow.store import Store
+from immunolab.workflow.workers import Failure, Pool, Task, run_tasks
 
 
 def _write_text(text: str):

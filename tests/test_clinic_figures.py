@@ -16,21 +16,21 @@ from immunolab.plots.clinical import LEAST_SUBGROUP, group_strips
 from immunolab.plots.flow_chart import flow_chart
 from immunolab.plots.matrices import matrix
 from immunolab.plots.panels import course_panels, slope_panels
-from immunolab.plots.rebound import rebound
+from immunolab.plots.post_treatment import rebound
 from immunolab.plots.shifts import forest
 from immunolab.plots.style import FOLLOW_UP, LATER_SEGMENT, ON_CYCLE, SMALL, figure
-from immunolab.report.answer import DISCLOSURE, standing
 from immunolab.report.clinic_figures import clinic_figures
 from immunolab.report.clinic_rows import clinic_rows
-from immunolab.report.course_figures import course_figures
+from immunolab.report.disposition import flow_counts
 from immunolab.report.figures import cohort_figures
-from immunolab.report.flow import flow_counts
+from immunolab.report.key_findings import DISCLOSURE, standing
 from immunolab.report.matrix_figures import matrix_figures
 from immunolab.report.patients import components_grid
 from immunolab.report.run_tables import RunTables
+from immunolab.report.trajectory_figures import course_figures
+from immunolab.schema.tables import ENDPOINTS, PAIRS, SHIFTS
 from immunolab.study.sheet import Comparison, Sample, Study
 from immunolab.study.trial import Endpoint, load_trial
-from immunolab.tables import ENDPOINTS, PAIRS, SHIFTS
 
 DAYS = {"W0": 1, "W4": 29, "W12": 85, "W24": 169, "W48": 337}
 PHASES = {"W0": "baseline", "W4": "on_treatment", "W12": "on_treatment", "W24": "follow_up", "W48": "follow_up"}

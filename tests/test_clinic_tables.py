@@ -12,11 +12,11 @@ from immunolab.clinical import components, context_rows, endpoint_rows, scores
 from immunolab.clinical.definitions import definitions
 from immunolab.comparison.plan import Plan
 from immunolab.comparison.table import compare_endpoints
-from immunolab.pipeline.results import _compare
+from immunolab.schema.tables import ENDPOINTS
 from immunolab.study.rows import Sample
 from immunolab.study.sheet import Comparison, PanelChoice, Study
 from immunolab.study.trial import Endpoint, load_trial
-from immunolab.tables import ENDPOINTS
+from immunolab.workflow.collect import _compare
 
 
 def measured(*rows: tuple[str, str, str, float]) -> pd.DataFrame:

@@ -26,11 +26,11 @@ from immunolab.clinical.composites import (
 from immunolab.clinical.definitions import definitions
 from immunolab.clinical.totals import Score, domain_totals, item_total
 from immunolab.errors import InputError
+from immunolab.schema.tables import ENDPOINTS
 from immunolab.study.doses import PatientDoses
 from immunolab.study.rows import Sample
 from immunolab.study.sheet import Comparison, PanelChoice, Study
 from immunolab.study.trial import Trial, load_trial
-from immunolab.tables import ENDPOINTS
 
 SCALES = definitions().scales
 

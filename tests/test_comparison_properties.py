@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from immunolab.comparison.arms import mann_whitney
-from immunolab.comparison.families import adjusted_together, benjamini_hochberg, holm, max_t
+from immunolab.comparison.multiplicity import adjusted_together, benjamini_hochberg, holm, max_t
 from immunolab.comparison.paired import hodges_lehmann, midranks, paired_t, sign_flip, wilcoxon
 from immunolab.comparison.plan import Noise, Plan
 from immunolab.comparison.table import compare_endpoints

@@ -14,8 +14,8 @@ from scipy.special import ndtr
 from immunolab.comparison.arms import ancova, compare_responders, mann_whitney, mixed_interaction, spearman, welch
 from immunolab.comparison.binomial_mixed import fit_binomial_mixed
 from immunolab.comparison.count_weighted import count_weighted, paule_mandel, symmetric_variance
-from immunolab.comparison.families import benjamini_hochberg, holm, max_t, moderated_t
 from immunolab.comparison.mixed import MixedFit, fit_mixed
+from immunolab.comparison.multiplicity import benjamini_hochberg, holm, max_t, moderated_t
 from immunolab.comparison.paired import midranks, paired_t, sign_flip, wilcoxon
 from immunolab.comparison.plan import Plan
 from immunolab.comparison.scales import from_counts, single_variance

@@ -12,14 +12,14 @@ import pytest
 
 import immunolab.comparison
 from immunolab.comparison.arms import compare_arms, compare_responders, correlate_shifts
-from immunolab.comparison.guards import CODES
+from immunolab.comparison.diagnostics import CODES
 from immunolab.comparison.longitudinal import cycle_shifts, tipping_point
 from immunolab.comparison.paired import paired_t, smallest_p, wilcoxon
 from immunolab.comparison.plan import Noise, Plan
 from immunolab.comparison.power import paired_power, patients_needed, power_table
 from immunolab.comparison.table import Comparison, compare_endpoints
 from immunolab.errors import ComparisonError, InputError
-from immunolab.tables import ENDPOINTS, PAIRS, SHIFTS
+from immunolab.schema.tables import ENDPOINTS, PAIRS, SHIFTS
 
 PLAN = Plan("W0", "W10", test="t")
 
@@ -292,7 +292,7 @@ def test_zero_and_tied_shifts_are_told():
 def test_every_code_is_raised_somewhere():
     """No code is declared for nothing, none is raised undeclared."""
     folder = Path(inspect.getfile(immunolab.comparison)).parent
-    declared = inspect.getsource(__import__("immunolab.comparison.guards", fromlist=["CODES"])).split("}\n", 1)[1]
+    declared = inspect.getsource(__import__("immunolab.comparison.diagnostics", fromlist=["CODES"])).split("}\n", 1)[1]
     text = declared + "".join(f.read_text() for f in folder.glob("*.py") if f.name != "guards.py")
     used = set(re.findall(r"\b([EW]_[A-Z0-9_]{3,})\b", text))
     assert used == set(CODES)

@@ -7,7 +7,7 @@ import re
 import pytest
 from builders import REPOSITORY
 
-from immunolab import cli, tables
+from immunolab import cli
 from immunolab.clinical import (
     ADVERSE_EVENTS,
     COMPONENTS,
@@ -18,6 +18,7 @@ from immunolab.clinical import (
     TIME_TO_EVENT,
 )
 from immunolab.comparison.joint_rank import JOINT_RANK
+from immunolab.schema import tables
 
 EVENTS = [ADVERSE_EVENTS, TIME_TO_EVENT, SURVIVAL, SUPPRESSION, JOINT_RANK]
 ALL = [*tables.ALL.values(), SCORES, RESPONDERS, COMPONENTS, *EVENTS]

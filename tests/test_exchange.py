@@ -13,8 +13,20 @@ from flowkit._resources import gml_schema
 from lxml import etree
 
 from immunolab.errors import GatingError, InputError
-from immunolab.events import Channel, Events
-from immunolab.gating.apply import evaluate
+from immunolab.events.transforms import (
+    Asinh,
+    Biex,
+    Bounded,
+    Hyperlog,
+    Identity,
+    Linear,
+    Log,
+    Logicle,
+    ScaledAsinh,
+    Transform,
+)
+from immunolab.events.tube import Channel, Events
+from immunolab.gating.evaluate import evaluate
 from immunolab.gating.exchange import WorkspaceSample, read_gatingml, read_workspace, write_gatingml, write_workspace
 from immunolab.gating.strategy import (
     Boolean,
@@ -27,8 +39,7 @@ from immunolab.gating.strategy import (
     Rectangle,
     Strategy,
 )
-from immunolab.loaders.fcs import read_fcs
-from immunolab.transforms import Asinh, Biex, Bounded, Hyperlog, Identity, Linear, Log, Logicle, ScaledAsinh, Transform
+from immunolab.loaders.fcs.read import read_fcs
 
 SPACES = (
     'xmlns:gating="http://www.isac-net.org/std/Gating-ML/v2.0/gating" '

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from immunolab.errors import DataFileError
-from immunolab.loaders.fcs import read_fcs, read_header
+from immunolab.loaders.fcs.read import read_fcs, read_header
 
 EDGE = "fcs_edge_cases"
 UNREADABLE = {
@@ -383,7 +383,7 @@ def test_memory_stays_below_four_times_the_file(tmp_path: Path, datatype: str, b
     data = {"I": b"\7" * one.size, "A": b"7 " * one.size, "F": b"\0" * (4 * one.size)}[datatype]
     path = write_fcs(tmp_path / "a.fcs", one, NAMES, datatype=datatype, bits=bits, keywords=words, data=data)
     program = (
-        "import sys\nfrom immunolab.errors import DataFileError\nfrom immunolab.loaders.fcs import read_fcs\n"
+        "import sys\nfrom immunolab.errors import DataFileError\nfrom immunolab.loaders.fcs.read import read_fcs\n"
         "try:\n    print(read_fcs(sys.argv[1]).n_events)\nexcept DataFileError:\n    print('refused')\n"
         "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"
     )

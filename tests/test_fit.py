@@ -12,15 +12,15 @@ from planted import MARKERS, f1, planted_tube
 
 from immunolab.config import parse_yaml
 from immunolab.errors import GatingError
-from immunolab.events import Channel, Events
-from immunolab.gating.apply import counts_table, evaluate
-from immunolab.gating.cards import Card, register
+from immunolab.events.tube import Channel, Events
 from immunolab.gating.definitions import with_all_definitions
-from immunolab.gating.fit import fit, missing_markers, subsample, widest_scope
+from immunolab.gating.evaluate import counts_table, evaluate
+from immunolab.gating.method_registry import Card, register
+from immunolab.gating.placement.fit import fit, missing_markers, subsample, widest_scope
 from immunolab.gating.strategy import Declared, Rectangle
 from immunolab.gating.strategy_data import strategy_from_dict, strategy_to_dict
 from immunolab.gating.strategy_file import builtin_strategy, parse_strategy
-from immunolab.tables import THRESHOLDS
+from immunolab.schema.tables import THRESHOLDS
 
 SURFACE = builtin_strategy("treg_th17_tfh_teff")
 WANTED = {

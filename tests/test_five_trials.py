@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from builders import REPOSITORY
 
-from immunolab.pipeline.run import RunOptions, run_study
 from immunolab.simulate import simulate
 from immunolab.study.sheet import load_study
 from immunolab.study.trial import Endpoint, load_trial
+from immunolab.workflow.run import RunOptions, run_study
 
 # What each registration asks of the cells: endpoint to (subset, denominator or unit, role), and the days between
 # the last dose and the compared visit, by the calendar that the registry (or its sister pages) prints.

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from builders import data_folder
 
-from immunolab.events import Events
-from immunolab.gating.apply import evaluate
+from immunolab.events.tube import Events
+from immunolab.gating.evaluate import evaluate
 from immunolab.gating.exchange.gatingml import read_gatingml
-from immunolab.loaders.fcs import read_fcs
+from immunolab.loaders.fcs.read import read_fcs
 
 FOLDER = "flow/flowkit_gate_ref/gate_ref"
 GATES = """

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from immunolab.errors import GatingError
-from immunolab.events import Channel, Events, Spillover
-from immunolab.gating import apply, geometry
-from immunolab.gating.apply import counts_table, evaluate, memberships_frame, on_channels
-from immunolab.gating.soundness import sound
+from immunolab.events.transforms import Log, Logicle
+from immunolab.events.tube import Channel, Events, Spillover
+from immunolab.gating import evaluate as apply
+from immunolab.gating import geometry
+from immunolab.gating.evaluate import counts_table, evaluate, memberships_frame, on_channels
 from immunolab.gating.strategy import (
     Boolean,
     Declared,
@@ -26,7 +27,7 @@ from immunolab.gating.strategy import (
     Rectangle,
     Strategy,
 )
-from immunolab.transforms import Log, Logicle
+from immunolab.gating.validation import sound
 
 A, B = Dimension("A", compensation="none"), Dimension("B", compensation="none")
 grid = st.integers(0, 12).map(float)

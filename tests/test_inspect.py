@@ -12,10 +12,10 @@ from builders import data_folder
 
 from immunolab.cli import main
 from immunolab.errors import DataFileError, InputError
+from immunolab.events.transforms import Asinh, Logicle
 from immunolab.loaders.convert import convert_fcs, default_scales
-from immunolab.loaders.fcs import read_fcs, read_header
+from immunolab.loaders.fcs.read import read_fcs, read_header
 from immunolab.loaders.inspect import inspect_file
-from immunolab.transforms import Asinh, Logicle
 
 _KEYS = ["file", "fcs_version", "n_events", "cytometer", "channels", "spillover", "datasets", "warnings"]
 _CHANNEL_KEYS = ["channel", "label", "marker", "fluorochrome", "kind", "median"]
@@ -141,7 +141,7 @@ def test_scales_follow_the_kind_of_channel(surface):
 
 
 def test_mass_channels_take_arcsinh():
-    from immunolab.fcs_header import FcsChannel, FcsHeader
+    from immunolab.loaders.fcs.header import FcsChannel, FcsHeader
 
     channels = tuple(
         FcsChannel(name, label, "F", 32, 4096.0, (0, 0), 1.0)

@@ -11,13 +11,13 @@ from anndata import concat, read_h5ad
 from builders import data_folder
 from sklearn.metrics import f1_score
 
-from immunolab.cells import Cells
+from immunolab.cells.label import Labelled, label_cells
+from immunolab.cells.pseudobulk import paired_expression, pseudobulk, response_by_sample
+from immunolab.cells.subsets import Answers, name_cd4
 from immunolab.cli import main
-from immunolab.clustering.pseudobulk import paired_expression, pseudobulk, response_by_sample
-from immunolab.clustering.subsets import Answers, name_cd4
 from immunolab.comparison.method_agreement import method_agreement, paired_methods
+from immunolab.events.cells import Cells
 from immunolab.loaders.single_cell import read_cells
-from immunolab.pipeline.label import Labelled, label_cells
 from immunolab.simulate import Options, simulate
 
 CELLS_A_SAMPLE = 700
@@ -233,7 +233,7 @@ def test_agreement_recovers_a_planted_bias() -> None:
 def test_a_study_with_flow_and_cells_has_both_in_its_tables(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from immunolab.pipeline.run import RunOptions, run_study
+    from immunolab.workflow.run import RunOptions, run_study
 
     out = tmp_path / "out"
     outcome = run_study(study, out, RunOptions(tables_only=True))
@@ -251,11 +251,11 @@ def test_a_study_with_flow_and_cells_has_both_in_its_tables(
 
     first = {path.name: path.read_bytes() for path in (out / "tables").glob("*.csv")}
     with monkeypatch.context() as patched, caplog.at_level("INFO", logger="immunolab"):
-        patched.setattr("immunolab.pipeline.cell_store.label_study", None)  # a second run labels nothing
+        patched.setattr("immunolab.workflow.label_cells.label_study", None)  # a second run labels nothing
         run_study(study, out, RunOptions(tables_only=True))
     assert "single cells kept" in caplog.text
     assert {path.name: path.read_bytes() for path in (out / "tables").glob("*.csv")} == first
     with monkeypatch.context() as patched:
-        patched.setattr("immunolab.pipeline.cell_store.label_study", None)
+        patched.setattr("immunolab.workflow.label_cells.label_study", None)
         with pytest.raises(TypeError):  # another seed is another labelling
             run_study(study, out, RunOptions(tables_only=True, seed=1))

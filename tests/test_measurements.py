@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from immunolab import tables
 from immunolab.errors import InputError
 from immunolab.loaders.measurements import read_measurements, split_unit
 from immunolab.loaders.units import UnitError, conversion
+from immunolab.schema import tables
 from immunolab.study.rows import Sample
 from immunolab.vocabulary.variables import resolve_variable, variables
 

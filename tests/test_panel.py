@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from immunolab.errors import GatingError, InputError
-from immunolab.events import Events
+from immunolab.events.tube import Events
 from immunolab.vocabulary.lexicon import known_labels, markers, spellings
 from immunolab.vocabulary.panel import read_panel, resolve_channels, resolve_label
 

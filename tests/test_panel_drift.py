@@ -7,7 +7,7 @@ from builders import data_folder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from immunolab.loaders.fcs import read_header
+from immunolab.loaders.fcs.read import read_header
 from immunolab.quality.panel_drift import find_drift
 
 _PANEL = [("FSC-A", ""), ("SSC-A", ""), ("FL1-A", "CD3 FITC"), ("FL2-A", "CD4 PE"), ("FL3-A", "CD25 APC"), ("Time", "")]

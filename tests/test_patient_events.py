@@ -8,15 +8,15 @@ import pandas as pd
 import pytest
 
 from immunolab.clinical import adverse_events_table
-from immunolab.clinical.followed import Followed, followed
+from immunolab.clinical.follow_up import Followed, followed
 from immunolab.errors import InputError
 from immunolab.loaders.patient_events import read_adverse_events, read_outcomes
-from immunolab.pipeline.check import check_study
-from immunolab.pipeline.clinic import clinic_of, read_clinic
 from immunolab.study.doses import PatientDoses, read_doses
 from immunolab.study.sheet import load_study
 from immunolab.study.timeline import treatment_end
 from immunolab.study.trial import load_trial
+from immunolab.workflow.check import check_study
+from immunolab.workflow.clinic import clinic_of, read_clinic
 
 PATIENTS = ("P1", "P2", "P3", "P4")
 SLE = load_trial("sle_nct02084238")

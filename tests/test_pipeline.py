@@ -10,10 +10,10 @@ import pytest
 from builders import REPOSITORY, data_folder
 from cytoexplorer import strategy_text, study_files
 
-from immunolab import tables
 from immunolab.cli import main
-from immunolab.pipeline.run import RunOptions, run_study
+from immunolab.schema import tables
 from immunolab.simulate import simulate
+from immunolab.workflow.run import RunOptions, run_study
 
 TABLES = RunOptions(tables_only=True)
 GATES = """

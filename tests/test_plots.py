@@ -15,8 +15,9 @@ import report_fixture
 from matplotlib.collections import LineCollection
 from PIL import Image
 
-from immunolab.events import Channel, Events
-from immunolab.gating.apply import evaluate
+from immunolab.events.transforms import Asinh, Identity, Logicle
+from immunolab.events.tube import Channel, Events
+from immunolab.gating.evaluate import evaluate
 from immunolab.gating.strategy import (
     Boolean,
     Dimension,
@@ -30,16 +31,15 @@ from immunolab.gating.strategy import (
 from immunolab.plots.calendar import Calendar, stretches
 from immunolab.plots.change import ratio_decomposition, verdict_strip, waterfall
 from immunolab.plots.clinical import correlation, responders, slope_pairs
-from immunolab.plots.courses import one_pager, spaghetti, swimmer
 from immunolab.plots.gate_views import gate_views, read_views, save_views
 from immunolab.plots.gates import contact_page, contact_sheet, draw_contact_sheet, gate_drift
 from immunolab.plots.labels import EndpointLabel, bracket, label, labels, number, p_text, span
 from immunolab.plots.matrices import heatmap_of_change
-from immunolab.plots.page import Box, Page, Word, width_of
+from immunolab.plots.panel_canvas import Box, Page, Word, width_of
 from immunolab.plots.quality import check_over_run
 from immunolab.plots.shifts import forest, paired_lines
 from immunolab.plots.style import SMALL, SUBSET_COLOURS, colour, figure, png, save
-from immunolab.transforms import Asinh, Identity, Logicle
+from immunolab.plots.trajectories import one_pager, spaghetti, swimmer
 
 LOGICLE = Logicle()
 

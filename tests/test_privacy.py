@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from immunolab.cli import main
 from immunolab.errors import InputError
-from immunolab.loaders.fcs import read_fcs, read_header
+from immunolab.loaders.fcs.read import read_fcs, read_header
 from immunolab.privacy import deidentify, scan
 from immunolab.privacy.allowed import harmless, harmless_label, model_words
 from immunolab.privacy.writer import write_data_set

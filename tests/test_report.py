@@ -11,13 +11,14 @@ import pandas as pd
 import pytest
 import report_fixture
 
-from immunolab.comparison.guards import CODES
+from immunolab.comparison.diagnostics import CODES
+from immunolab.events.transforms import Asinh, Bounded, Logicle
 from immunolab.gating.strategy_file import builtin_strategy
 from immunolab.plots.labels import number, p_number
 from immunolab.plots.style import figure
-from immunolab.report.answer import answers, direction
+from immunolab.report.disposition import flow_counts, sample_flow, unpaired, visit_flow
 from immunolab.report.figures import ReportFigure, cohort_figures, run_figures, unique, write_figure
-from immunolab.report.flow import flow_counts, sample_flow, unpaired, visit_flow
+from immunolab.report.key_findings import answers, direction
 from immunolab.report.methods import (
     gate_rules_grid,
     methods_text,
@@ -29,9 +30,8 @@ from immunolab.report.methods import (
 from immunolab.report.page import render, shift_grid, write_report
 from immunolab.report.patient_figures import patient_figures
 from immunolab.report.patients import patient_grid
+from immunolab.schema.tables import ALL
 from immunolab.study.trial import Endpoint
-from immunolab.tables import ALL
-from immunolab.transforms import Asinh, Bounded, Logicle
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ from anndata import AnnData
 from builders import data_folder
 from scipy.sparse import csr_matrix
 
+from immunolab.cells.quality import check_cells
 from immunolab.errors import DataFileError
-from immunolab.loaders.joined_cells import join_cells
+from immunolab.loaders.concatenate import join_cells
 from immunolab.loaders.single_cell import read_cells
-from immunolab.quality.cells import check_cells
 from immunolab.vocabulary.signatures import ensembl_symbols, lineages
 
 GENES = [gene for names in lineages().values() for gene in names][:80]

@@ -9,12 +9,12 @@ import pytest
 from builders import data_folder
 from fcs_builder import write_fcs
 
-from immunolab.compensation import _plain, weighted_sums
 from immunolab.errors import DataFileError
-from immunolab.events import Channel, Events, Spillover
-from immunolab.loaders.fcs import read_fcs
-from immunolab.loaders.prior_processing import signs_of_processing
-from immunolab.loaders.spillover import keyword_spillover, match_spillover, read_spillover
+from immunolab.events.compensation import _plain, weighted_sums
+from immunolab.events.tube import Channel, Events, Spillover
+from immunolab.loaders.fcs.read import read_fcs
+from immunolab.loaders.fcs.spillover import keyword_spillover, match_spillover, read_spillover
+from immunolab.loaders.preprocessing_checks import signs_of_processing
 
 TRUTH = np.array([[1.0, 0.2, 0.05], [0.03, 1.0, 0.1], [0.0, 0.02, 1.0]])
 DYES = ("FL1-A", "FL2-A", "FL3-A")

@@ -7,11 +7,11 @@ import pytest
 
 from immunolab.config import parse_yaml
 from immunolab.errors import InputError
+from immunolab.events.transforms import Asinh, Identity, Logicle
 from immunolab.gating.definitions import with_all_definitions
-from immunolab.gating.rules import rule_for
+from immunolab.gating.placement.rules import rule_for
 from immunolab.gating.strategy import Boolean, Declared, Ellipsoid, Polygon, Rectangle
 from immunolab.gating.strategy_file import builtin_names, builtin_strategy, parse_strategy, read_strategy
-from immunolab.transforms import Asinh, Identity, Logicle
 from immunolab.vocabulary.populations import definitions, populations
 
 EXAMPLE = """strategy: treg_surface

@@ -13,10 +13,10 @@ import pytest
 from fcs_builder import write_fcs
 
 from immunolab.errors import InputError
-from immunolab.pipeline.check import check_study
 from immunolab.study.rows import unsafe_name
 from immunolab.study.sheet import load_study
 from immunolab.study.timeline import timeline_quality
+from immunolab.workflow.check import check_study
 
 HEADER = "sample_id,patient_id,visit,file"
 STUDY = "study: test\ntrial: sle_nct02084238\n"

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from immunolab.clinical import survival_tables
-from immunolab.clinical.followed import Followed
+from immunolab.clinical.follow_up import Followed
 from immunolab.clinical.survival import kaplan_meier
 from immunolab.study.trial import Endpoint, load_trial
 

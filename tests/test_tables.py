@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from immunolab.declared import Column, Table
 from immunolab.errors import InputError
+from immunolab.schema.table import Column, Table
 
 TABLE = Table("some", "some", (Column("name", "text", "a name"), Column("n", "integer", "a count", nullable=True)))
 

@@ -10,9 +10,9 @@ from numpy.testing import assert_allclose
 
 from immunolab.cli import main
 from immunolab.errors import InputError
-from immunolab.gating import cards
-from immunolab.gating.borders import Band, diagonal, lymphocytes, quadrants, singlets
-from immunolab.gating.thresholds import (
+from immunolab.gating import method_registry as cards
+from immunolab.gating.placement.borders import Band, diagonal, lymphocytes, quadrants, singlets
+from immunolab.gating.placement.thresholds import (
     control_quantile,
     fixed,
     internal_reference,
@@ -220,7 +220,7 @@ def test_unknown_method_names_the_nearest(capsys: pytest.CaptureFixture[str]) ->
 def test_a_file_of_ones_own_methods(tmp_path) -> None:
     path = tmp_path / "mine.py"
     path.write_text(
-        "from immunolab.gating.cards import Card, register\n"
+        "from immunolab.gating.method_registry import Card, register\n"
         "def middle(values):\n    return float(values.mean())\n"
         "register('middle_of_mine', middle, Card('middle_of_mine', 'parent', 'density', 'symmetry'))\n"
     )

@@ -8,8 +8,8 @@ from flowutils import transforms as reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from immunolab.interpolation import _SHIFT, _loop, _plain
-from immunolab.transforms import Asinh, Biex, Hyperlog, Linear, Log, Logicle, ScaledAsinh, _table
+from immunolab.events.interpolation import _SHIFT, _loop, _plain
+from immunolab.events.transforms import Asinh, Biex, Hyperlog, Linear, Log, Logicle, ScaledAsinh, _table
 
 PARAMETERS = [
     (262144.0, 0.5, 4.5, 0.0),

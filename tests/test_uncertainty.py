@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from planted import planted_tube
 
-from immunolab.gating.apply import counts_table, evaluate
-from immunolab.gating.fit import fit
+from immunolab.gating.evaluate import counts_table, evaluate
+from immunolab.gating.placement.fit import fit
+from immunolab.gating.placement.uncertainty import counting_interval, percent_intervals
 from immunolab.gating.strategy_file import builtin_strategy
-from immunolab.gating.uncertainty import counting_interval, percent_intervals
 
 SURFACE = builtin_strategy("treg_th17_tfh_teff")
 

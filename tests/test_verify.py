@@ -17,7 +17,7 @@ from immunolab.errors import InputError
 from immunolab.report.manifest import file_digest, read_compared, write_manifest
 from immunolab.report.run_tables import Compared
 from immunolab.report.verify import verify
-from immunolab.tables import ALL, COUNTS, ENDPOINTS, PAIRS, SHIFTS
+from immunolab.schema.tables import ALL, COUNTS, ENDPOINTS, PAIRS, SHIFTS
 
 
 @pytest.fixture(scope="module")

@@ -17,10 +17,10 @@ from immunolab.clinical import (
     responders,
     survival_tables,
 )
-from immunolab.clinical.followed import Followed
+from immunolab.clinical.follow_up import Followed
 from immunolab.report.verify_clinic import clinic_differences
+from immunolab.schema.tables import Table
 from immunolab.study.trial import load_trial
-from immunolab.tables import Table
 
 PEOPLE = [Followed(f"P{i}", "A" if i < 5 else "", 169, 60 * i) for i in range(9)]
 

@@ -4,7 +4,7 @@ from immunolab.clinical.adverse_events import ADVERSE_EVENTS, adverse_events_tab
 from immunolab.clinical.components import COMPONENTS, components
 from immunolab.clinical.endpoints import context_rows, endpoint_rows
 from immunolab.clinical.evaluate import SCORES, scores
-from immunolab.clinical.followed import followed, study_patients
+from immunolab.clinical.follow_up import followed, study_patients
 from immunolab.clinical.patients import with_visits
 from immunolab.clinical.proportions import compare_proportions, proportion
 from immunolab.clinical.responders import RESPONDERS, responders

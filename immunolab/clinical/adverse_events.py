@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from immunolab.clinical.followed import Followed
+from immunolab.clinical.follow_up import Followed
 from immunolab.clinical.proportions import proportion
-from immunolab.declared import Column, Table
+from immunolab.schema.table import Column, Table
 
 ANY = "any adverse event"
 PHASES = ("baseline", "on_treatment", "follow_up")

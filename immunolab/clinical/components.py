@@ -9,7 +9,7 @@ import pandas as pd
 from immunolab.clinical import composites
 from immunolab.clinical.evaluate import baseline_of, core_sets, totalled, visits_since
 from immunolab.clinical.patients import Patient
-from immunolab.declared import Column, Table
+from immunolab.schema.table import Column, Table
 from immunolab.study.doses import PatientDoses
 from immunolab.study.trial import Trial
 

@@ -9,11 +9,11 @@ import pandas as pd
 
 from immunolab.clinical.definitions import definitions
 from immunolab.clinical.responders import criteria, is_responder
+from immunolab.schema.tables import ENDPOINTS
 from immunolab.study.rows import Sample
 from immunolab.study.sheet import Study
 from immunolab.study.timeline import Timeline, place
 from immunolab.study.trial import Endpoint
-from immunolab.tables import ENDPOINTS
 
 _CENSORED = {"below": "below_limit", "above": "above_limit"}
 

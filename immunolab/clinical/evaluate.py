@@ -11,8 +11,8 @@ from immunolab.clinical import composites
 from immunolab.clinical.definitions import Scale, definitions
 from immunolab.clinical.patients import Patient, read_patients
 from immunolab.clinical.totals import Score, domain_totals, item_fault, item_total, not_evaluable
-from immunolab.declared import Column, Table
 from immunolab.errors import InputError, Problem
+from immunolab.schema.table import Column, Table
 from immunolab.study.doses import PatientDoses
 from immunolab.study.trial import Trial
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from immunolab.clinical.definitions import definitions
 from immunolab.clinical.proportions import proportion
-from immunolab.declared import Column, Table
+from immunolab.schema.table import Column, Table
 
 RESPONDERS = Table(
     "responders",

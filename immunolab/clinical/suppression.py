@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from immunolab.declared import Column, Table
 from immunolab.errors import InputError, Problem
+from immunolab.schema.table import Column, Table
 
 VARIABLE = "Treg_suppression"
 DEFINITION = "mean over the log of the Treg to responder ratio"

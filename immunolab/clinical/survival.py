@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from immunolab.clinical.followed import Followed
-from immunolab.declared import Column, Table
+from immunolab.clinical.follow_up import Followed
+from immunolab.schema.table import Column, Table
 from immunolab.study.trial import Endpoint, Trial
 
 _COHORT = Column("cohort", "text", "study arm or cohort; empty when the sheet names none", nullable=True)

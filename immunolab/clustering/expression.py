@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from immunolab.principal_axes import principal_axes
+from immunolab.clustering.sparse_pca import principal_axes
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from immunolab.clustering.lineage import UNASSIGNED
 from immunolab.vocabulary.phenotypes import Condition, Level
 from immunolab.vocabulary.populations import Definition, definition, populations
 from immunolab.vocabulary.signatures import cluster_names
 
+UNASSIGNED = "unassigned"
 Array = NDArray[np.float64]
 LEAST_SCORE = 0.6
 LEAST_MARGIN = 0.05

@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from immunolab.comparison import scales
-from immunolab.comparison.cohort import CohortShift
-from immunolab.comparison.families import benjamini_hochberg
-from immunolab.comparison.guards import Finding
+from immunolab.comparison.cohort_tests import CohortShift
+from immunolab.comparison.diagnostics import Finding
+from immunolab.comparison.multiplicity import benjamini_hochberg
 from immunolab.comparison.paired import ALPHA, paired_t
 from immunolab.comparison.pairing import Paired
 

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from immunolab.comparison.paired import Array, midranks, wilcoxon
-from immunolab.declared import Column, Table
+from immunolab.schema.table import Column, Table
 
 Rule = Literal["complete_pairs", "joint_rank", "deaths_reversed"]
 RULES: tuple[Rule, ...] = ("complete_pairs", "joint_rank", "deaths_reversed")

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from immunolab.comparison import scales
-from immunolab.comparison.guards import Finding, check_endpoints, check_scale, name_rows
+from immunolab.comparison.diagnostics import Finding, check_endpoints, check_scale, name_rows
 from immunolab.comparison.plan import Plan, Scale
 from immunolab.errors import ComparisonError, InputError, Problem, nearest
 

@@ -10,9 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from immunolab.comparison import scales
-from immunolab.comparison.cohort import CohortShift, cohort_shift
+from immunolab.comparison.cohort_tests import CohortShift, cohort_shift
 from immunolab.comparison.composition import with_composition
-from immunolab.comparison.families import (
+from immunolab.comparison.diagnostics import Finding
+from immunolab.comparison.multiplicity import (
     LEAST_MODERATED,
     adjusted_by_role,
     benjamini_hochberg,
@@ -21,11 +22,10 @@ from immunolab.comparison.families import (
     max_t,
     moderated_t,
 )
-from immunolab.comparison.guards import Finding
 from immunolab.comparison.paired import Estimate
 from immunolab.comparison.pairing import Paired
 from immunolab.comparison.plan import ROLES, Adjust, Plan
-from immunolab.tables import SHIFTS
+from immunolab.schema.tables import SHIFTS
 
 Array = NDArray[np.float64]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from immunolab.comparison.guards import Finding
+from immunolab.comparison.diagnostics import Finding
 from immunolab.comparison.table import Comparison
 
 WIDEST = 48

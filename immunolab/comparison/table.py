@@ -9,14 +9,14 @@ import pandas as pd
 
 from immunolab.comparison import scales
 from immunolab.comparison.arms import compare_arms
+from immunolab.comparison.change_calls import all_changes, assay_noise, noise_rows
 from immunolab.comparison.composition import log_ratio_shifts
-from immunolab.comparison.guards import Finding
+from immunolab.comparison.diagnostics import Finding
+from immunolab.comparison.individual_change import Change
 from immunolab.comparison.pairing import Paired, pair
-from immunolab.comparison.patients import Change
 from immunolab.comparison.plan import Plan
 from immunolab.comparison.shifts import shift_rows
-from immunolab.comparison.verdicts import all_changes, assay_noise, noise_rows
-from immunolab.tables import PAIRS
+from immunolab.schema.tables import PAIRS
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def agreement(
 
     Parameters
     ----------
-    counts : rows of `immunolab.tables.COUNTS`.
+    counts : rows of `immunolab.schema.tables.COUNTS`.
     reference : columns sample_id, path, n_events, as `read_reference_counts` gives them.
     events : precision, recall and f1 by sample_id and path, as `event_agreement` gives them.
     binned : (sample_id, path) that FlowJo drew on its display of 256 bins. Where their counts differ the

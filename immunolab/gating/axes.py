@@ -9,10 +9,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from immunolab.compensation import weighted_sums
-from immunolab.events import Events, Spillover
+from immunolab.events.compensation import weighted_sums
+from immunolab.events.transforms import Bounded, Hyperlog, Logicle, Transform
+from immunolab.events.tube import Events, Spillover
 from immunolab.gating.strategy import Dimension, Ellipsoid, Polygon, Rectangle, Strategy
-from immunolab.transforms import Bounded, Hyperlog, Logicle, Transform
 
 Array = NDArray[np.float64]
 _TABLE_ERROR = 1e-10  # of logicle and hyperlog by table; transforms checks it for every table it makes

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from immunolab.gating.gate_text import cloud_of
 from immunolab.gating.strategy import Boolean, Declared, Population, Strategy
+from immunolab.gating.strategy_parser import cloud_of
 from immunolab.vocabulary.phenotypes import spell_phenotype
 from immunolab.vocabulary.populations import Definition, definitions
 

@@ -15,8 +15,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from immunolab.events import Spillover
-from immunolab.transforms import Identity, Transform
+from immunolab.events.transforms import Identity, Transform
+from immunolab.events.tube import Spillover
 
 ROOT = "root"
 

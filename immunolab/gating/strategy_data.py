@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from immunolab import transforms
-from immunolab.events import Spillover
+from immunolab.events import transforms
+from immunolab.events.tube import Spillover
 from immunolab.gating import strategy as model
 from immunolab.gating.strategy import Strategy
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from immunolab.config import Document, Place, parse_yaml, read_yaml
 from immunolab.errors import InputError, Problem, nearest
-from immunolab.gating.gate_text import GATE_KEYS, Reader
 from immunolab.gating.strategy import ROOT, Boolean, Declared, Gate, Population, Strategy
+from immunolab.gating.strategy_parser import GATE_KEYS, Reader
 
 if TYPE_CHECKING:
     from immunolab.gating.exchange.workspace import Workspace

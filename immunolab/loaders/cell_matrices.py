@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from immunolab.cells import ProteinScale
 from immunolab.errors import DataFileError
+from immunolab.events.cells import ProteinScale
 from immunolab.loaders.cell_features import Features
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from immunolab.errors import InputError, Problem
-from immunolab.events import to_anndata
-from immunolab.loaders.fcs import FcsChannel, FcsHeader, read_fcs, read_header
-from immunolab.transforms import Asinh, Logicle, Transform
+from immunolab.events.transforms import Asinh, Logicle, Transform
+from immunolab.events.tube import to_anndata
+from immunolab.loaders.fcs.read import FcsChannel, FcsHeader, read_fcs, read_header
 from immunolab.vocabulary.panel import resolve_label
 
 _MASS_COFACTOR = 5.0

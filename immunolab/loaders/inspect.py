@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from immunolab.errors import DataFileError
-from immunolab.loaders.fcs import read_fcs, read_header
+from immunolab.loaders.fcs.read import read_fcs, read_header
 
 _HDF5 = b"\x89HDF"
 _MOST_ROWS = 200

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from immunolab import tables
 from immunolab.errors import InputError, Problem
 from immunolab.loaders.assay_exports import Well, is_control_well, read_export
 from immunolab.loaders.units import UnitError, conversion, same_unit
+from immunolab.schema import tables
 from immunolab.study.dates import read_dates
 from immunolab.study.doses import read_study_days
 from immunolab.study.rows import Sample

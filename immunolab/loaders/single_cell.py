@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from immunolab.cells import Cells
 from immunolab.errors import DataFileError, nearest
+from immunolab.events.cells import Cells
 from immunolab.loaders.cell_features import Features, hashtag_samples, split_features
 from immunolab.loaders.cell_matrices import Matrix, recognise
 

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from immunolab.events import Events
-from immunolab.gating.apply import coordinates
+from immunolab.events.tube import Events
+from immunolab.gating.evaluate import coordinates
 from immunolab.gating.strategy import (
     ROOT,
     Boolean,

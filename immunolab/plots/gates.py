@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from immunolab.events import Events
+from immunolab.events.tube import Events
 from immunolab.gating.strategy import Memberships, Strategy
 from immunolab.plots.gate_views import GateView, gate_views
 from immunolab.plots.labels import number
-from immunolab.plots.page import Box, Page, Word, steps, width_of
+from immunolab.plots.panel_canvas import Box, Page, Word, steps, width_of
 from immunolab.plots.scales import Scale
 from immunolab.plots.style import ALARM, BATCH_COLOURS, MM, SMALL, WIDTH, axes, figure, style
 

@@ -9,9 +9,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from immunolab.events import Events
+from immunolab.events.transforms import Asinh, Identity, Linear, Transform
+from immunolab.events.tube import Events
 from immunolab.gating.strategy import Dimension
-from immunolab.transforms import Asinh, Identity, Linear, Transform
 
 _TOP = 262144.0  # 2^18: the top of most cytometers' scale
 _NEAR = 0.25  # share of an axis by which it grows to show a border

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from immunolab.fcs_header import FcsHeader
+from immunolab.loaders.fcs.header import FcsHeader
 from immunolab.vocabulary.labels import resolve_label, spelled, unexplained_words
 
 SPILLOVER_KEYWORDS = ("$SPILLOVER", "SPILL", "$SPILL", "SPILLOVER", "$COMP")

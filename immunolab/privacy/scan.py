@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from immunolab.errors import DataFileError
-from immunolab.fcs_text import HEADER_BYTES, Span, span_of, whole_number
+from immunolab.loaders.fcs.text import HEADER_BYTES, Span, span_of, whole_number
 from immunolab.privacy.allowed import allowed_keyword
 from immunolab.privacy.sources import DataSet, fcs_files, opened
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from immunolab.errors import DataFileError, InputError, Problem
-from immunolab.fcs_header import FcsHeader, describe
-from immunolab.fcs_text import Segments, data_sets, keywords, read_span, supplement
+from immunolab.loaders.fcs.header import FcsHeader, describe
+from immunolab.loaders.fcs.text import Segments, data_sets, keywords, read_span, supplement
 
 FCS_SUFFIXES = frozenset({".fcs", ".lmd"})
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from immunolab.events import Events
+from immunolab.events.tube import Events
 
 FEWEST_EVENTS = 10_000
 MOST_MARGIN_PERCENT = 5.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from immunolab.errors import Problem
-from immunolab.events import Channel
+from immunolab.events.tube import Channel
 from immunolab.vocabulary.labels import known_words
 from immunolab.vocabulary.lexicon import key
 from immunolab.vocabulary.panel import resolve_channels

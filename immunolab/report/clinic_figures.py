@@ -16,10 +16,10 @@ from immunolab.plots.clinical import LEAST_SUBGROUP, correlation, group_strips, 
 from immunolab.plots.labels import scale_word
 from immunolab.plots.style import HALF, MM, WIDTH
 from immunolab.report.clinic_rows import clinic_rows
-from immunolab.report.course_figures import course_figures
 from immunolab.report.figures import ReportFigure, figure_name, of_cohort, on_axes
 from immunolab.report.matrix_figures import correlations_of, matrix_figures
 from immunolab.report.run_tables import RunTables, in_cohort
+from immunolab.report.trajectory_figures import course_figures
 
 _MOST_CORRELATIONS = 4
 _MOST_STRIPS = 3

@@ -13,14 +13,14 @@ import pandas as pd
 
 from immunolab.plots.agreement import method_plot
 from immunolab.plots.change import ratio_decomposition
-from immunolab.plots.courses import spaghetti
 from immunolab.plots.flow_chart import flow_chart, flow_chart_height
 from immunolab.plots.gates import gate_drift
 from immunolab.plots.labels import EndpointLabel
 from immunolab.plots.quality import check_over_run
 from immunolab.plots.shifts import forest, forest_height, paired_lines
 from immunolab.plots.style import HALF, MM, WIDTH, figure, save
-from immunolab.report.flow import flow_counts
+from immunolab.plots.trajectories import spaghetti
+from immunolab.report.disposition import flow_counts
 from immunolab.report.run_tables import RunTables, in_cohort
 
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ from importlib.metadata import version
 
 import pandas as pd
 
-from immunolab.comparison.guards import CODES
+from immunolab.comparison.diagnostics import CODES
+from immunolab.events.transforms import Asinh, Bounded, Identity, Transform
 from immunolab.gating.strategy import Strategy
 from immunolab.plots.labels import bracket, definition_ids
-from immunolab.report.answer import GATE_RULES, rule_change
-from immunolab.report.grid import Cell, Grid, grid
+from immunolab.report.html_table import Cell, Grid, grid
+from immunolab.report.key_findings import GATE_RULES, rule_change
 from immunolab.report.run_tables import RunTables
-from immunolab.transforms import Asinh, Bounded, Identity, Transform
 from immunolab.vocabulary.populations import definitions as all_definitions
 
 _CONTROLS = {

@@ -11,13 +11,14 @@ from typing import Any
 
 from immunolab.comparison.arms import LEAST_RESPONDERS
 from immunolab.plots.labels import back, scale_word
-from immunolab.report import flow, methods
-from immunolab.report.answer import answers, standing
+from immunolab.report import disposition as flow
+from immunolab.report import methods
 from immunolab.report.clinic_figures import clinic_figures
 from immunolab.report.contact import Apply, Sheet, contact_sheets
 from immunolab.report.event_figures import event_figures
 from immunolab.report.figures import Written, cohort_figures, run_figures, unique, write_figure
-from immunolab.report.grid import Grid, grid
+from immunolab.report.html_table import Grid, grid
+from immunolab.report.key_findings import answers, standing
 from immunolab.report.manifest import write_manifest
 from immunolab.report.patient_figures import patient_figures
 from immunolab.report.patients import components_grid, patient_grid, responders_grid

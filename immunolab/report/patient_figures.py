@@ -9,9 +9,9 @@ from functools import partial
 import pandas as pd
 
 from immunolab.plots.change import strip_height, verdict_strip
-from immunolab.plots.courses import one_pager
 from immunolab.plots.matrices import heatmap_height, heatmap_of_change
 from immunolab.plots.style import WIDTH
+from immunolab.plots.trajectories import one_pager
 from immunolab.report.clinic_rows import clinic_rows
 from immunolab.report.figures import (
     PICTURES_ON_PAGE,

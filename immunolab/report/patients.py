@@ -6,7 +6,7 @@ import pandas as pd
 
 from immunolab.plots.labels import bracket
 from immunolab.plots.style import VERDICT_SYMBOLS
-from immunolab.report.grid import Cell, Grid, cell, grid
+from immunolab.report.html_table import Cell, Grid, cell, grid
 from immunolab.report.run_tables import RunTables, in_cohort
 
 _VERDICTS = {"rise": "rise", "fall": "fall", "within_noise": "within noise", "not_evaluable": "not evaluable"}

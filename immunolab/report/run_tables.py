@@ -9,14 +9,14 @@ from typing import Literal
 
 import pandas as pd
 
-from immunolab.comparison.guards import Finding
+from immunolab.comparison.diagnostics import Finding
 from immunolab.comparison.plan import Plan
 from immunolab.gating.strategy import Strategy
 from immunolab.plots.calendar import Calendar, calendar
 from immunolab.plots.labels import EndpointLabel, labels
+from immunolab.schema.tables import ALL
 from immunolab.study.sheet import Sample, Study
 from immunolab.study.trial import Endpoint
-from immunolab.tables import ALL
 
 Role = Literal["primary", "secondary", "exploratory"]
 
@@ -37,7 +37,7 @@ class RunTables:
     Attributes
     ----------
     study : the study as read; its trial gives calendar, windows and registered endpoints.
-    tables : by name, as in `immunolab.tables.ALL`, and ``responders``, ``scores`` where there are scores; an
+    tables : by name, as in `immunolab.schema.tables.ALL`, and ``responders``, ``scores`` where there are scores; an
         absent one counts as empty; ``method_pairs`` and ``method_agreement`` where flow and single cells measured
         the same visits.
     endpoints : what the study compares, one denominator each.

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from immunolab.declared import Table
 from immunolab.errors import ImmunolabError, InputError, Problem
-from immunolab.report.differences import CHANGED, differences, differs, file_of, same
 from immunolab.report.manifest import NAME, SCHEMA, file_digest, hashes, read_compared
+from immunolab.report.table_diff import CHANGED, differences, differs, file_of, same
 from immunolab.report.verify_clinic import clinic_differences
-from immunolab.tables import COUNTS, ENDPOINTS, PAIRS, SHIFTS
+from immunolab.schema.table import Table
+from immunolab.schema.tables import COUNTS, ENDPOINTS, PAIRS, SHIFTS
 
 _PAIR_NUMBERS = ("before", "after", "shift", "fold", "ci_low", "ci_high")
 _SHIFT_NUMBERS = (
@@ -154,7 +154,7 @@ def _value(unit: str, n: int, n_parent: int) -> float | None:
 
 
 def _comparison(frames: Mapping[str, pd.DataFrame], record: Mapping[str, Any]) -> Iterator[Problem]:
-    from immunolab.comparison.families import adjusted_together
+    from immunolab.comparison.multiplicity import adjusted_together
     from immunolab.comparison.table import compare_endpoints
 
     pairs, shifts, families = [], [], []

@@ -13,9 +13,9 @@ from immunolab.clinical.evaluate import SCORES
 from immunolab.clinical.proportions import proportion
 from immunolab.clinical.responders import RESPONDERS, responders
 from immunolab.clinical.survival import SURVIVAL, TIME_TO_EVENT, kaplan_meier
-from immunolab.declared import Table
 from immunolab.errors import InputError, Problem
-from immunolab.report.differences import CHANGED, differences, file_of
+from immunolab.report.table_diff import CHANGED, differences, file_of
+from immunolab.schema.table import Table
 
 _SHARE = ("percent", "ci_low", "ci_high")
 _RESPONSE = ("n_patients", "n_evaluable", "n_responders", *_SHARE, "percent_worst_case")

@@ -9,9 +9,9 @@ from functools import cache
 import numpy as np
 
 from immunolab.config import build, read_package_yaml
-from immunolab.simulate.happenings import DAYS_PER_MONTH, AdverseEventRule, DoseRule, OutcomeRule
-from immunolab.simulate.items import leanings, present_items
+from immunolab.simulate.patient_events import DAYS_PER_MONTH, AdverseEventRule, DoseRule, OutcomeRule
 from immunolab.simulate.schedule import CLINIC, GROUP, ITEMS, Bleed, generator
+from immunolab.simulate.score_items import leanings, present_items
 
 
 @dataclass(frozen=True)

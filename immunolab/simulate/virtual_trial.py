@@ -18,9 +18,9 @@ from immunolab.simulate.biology import Composition, Patient, compose, draw_patie
 from immunolab.simulate.cells import Tube
 from immunolab.simulate.citeseq import biased, draw_library, load_citeseq, write_cells
 from immunolab.simulate.clinic import Chart, decline, load_clinic, measure_patient, subgroups
-from immunolab.simulate.histories import Histories
 from immunolab.simulate.laboratory import Faults, Laboratory, TubeKind
 from immunolab.simulate.model import Model, Options, load_model
+from immunolab.simulate.patient_histories import Histories
 from immunolab.simulate.schedule import PATIENT, SEQUENCING, VISIT, Bleed, generator, plan_bleeds, visit_missed
 from immunolab.simulate.truth import TruthTables, folds, memberships
 from immunolab.study.trial import Trial, Visit, load_trial

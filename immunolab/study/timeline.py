@@ -9,7 +9,7 @@ from typing import Literal
 
 import pandas as pd
 
-from immunolab import tables
+from immunolab.schema import tables
 from immunolab.study.doses import PatientDoses
 from immunolab.study.rows import Sample
 from immunolab.study.trial import Dosing, Segment, Trial, Visit

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from immunolab.events import ChannelKind
+from immunolab.events.tube import ChannelKind
 from immunolab.vocabulary.lexicon import Meaning, dump_lineages, in_latin, key, meaning, tokens
 
 _LONGEST_SPAN = 6

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from immunolab.config import read_yaml
 from immunolab.errors import InputError, Problem, nearest
-from immunolab.events import Channel
+from immunolab.events.tube import Channel
 from immunolab.vocabulary.labels import Resolved, resolve_label
 from immunolab.vocabulary.lexicon import key
 

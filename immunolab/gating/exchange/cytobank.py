@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from xml.etree.ElementTree import Element
 
-from immunolab.gating.exchange.imported import ANY_FILE, bare_name
 from immunolab.gating.exchange.safe_xml import DATATYPES, GATING, local_name
 from immunolab.gating.exchange.tree import Node
+from immunolab.gating.exchange.workspace_model import ANY_FILE, bare_name
 from immunolab.gating.strategy import Boolean
 
 

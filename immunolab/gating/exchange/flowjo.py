@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immunolab.errors import GatingError, InputError, Problem
-from immunolab.events import Spillover
-from immunolab.gating.exchange.imported import Workspace, bare_name
+from immunolab.events.transforms import Biex, Bounded, Identity, Log, Logicle, Transform
+from immunolab.events.tube import Spillover
 from immunolab.gating.exchange.safe_xml import (
     DATATYPES,
     GATING,
@@ -31,8 +31,8 @@ from immunolab.gating.exchange.safe_xml import (
 )
 from immunolab.gating.exchange.scales import asinh_scale
 from immunolab.gating.exchange.tree import Node, assemble
+from immunolab.gating.exchange.workspace_model import Workspace, bare_name
 from immunolab.gating.strategy import Boolean, Dimension, Ellipsoid, Gate, Polygon, Rectangle, Strategy
-from immunolab.transforms import Biex, Bounded, Identity, Log, Logicle, Transform
 
 DISPLAY_BINS = 256.0
 _OPERATORS: dict[str, Literal["and", "or", "not"]] = {"AndNode": "and", "OrNode": "or", "NotNode": "not"}

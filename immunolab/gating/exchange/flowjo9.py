@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from immunolab.errors import GatingError, InputError, Problem
-from immunolab.events import Spillover
-from immunolab.gating.exchange.bending import Point, bend, ellipse_corners
-from immunolab.gating.exchange.imported import Workspace, bare_name
+from immunolab.events.transforms import Biex, Identity, Transform
+from immunolab.events.tube import Spillover
+from immunolab.gating.exchange.edge_conversion import Point, bend, ellipse_corners
 from immunolab.gating.exchange.safe_xml import attribute, number, to_number
 from immunolab.gating.exchange.tree import Node, assemble
+from immunolab.gating.exchange.workspace_model import Workspace, bare_name
 from immunolab.gating.strategy import Boolean, Dimension, Ellipsoid, Gate, Polygon, Rectangle, Strategy
-from immunolab.transforms import Biex, Identity, Transform
 
 _CHANNELS = 4096.0
 _SHAPES = ("Polygon", "PolyRect", "Range", "Ellipse")

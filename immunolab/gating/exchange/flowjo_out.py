@@ -15,12 +15,12 @@ from urllib.parse import quote
 from xml.etree.ElementTree import Element, ElementTree, SubElement, indent, register_namespace
 
 from immunolab.errors import GatingError, Problem
-from immunolab.events import Spillover
-from immunolab.gating.exchange.bending import Family, Point, bend, border, ellipse_corners, family
+from immunolab.events.transforms import Asinh, Biex, Bounded, Log, Logicle, ScaledAsinh, Transform
+from immunolab.events.tube import Spillover
+from immunolab.gating.exchange.edge_conversion import Family, Point, bend, border, ellipse_corners, family
 from immunolab.gating.exchange.safe_xml import DATATYPES, GATING, TRANSFORMS
 from immunolab.gating.exchange.scales import asinh_parameters
 from immunolab.gating.strategy import Boolean, Dimension, Ellipsoid, Polygon, Population, Rectangle, Strategy
-from immunolab.transforms import Asinh, Biex, Bounded, Log, Logicle, ScaledAsinh, Transform
 
 PREFIX = "Comp-"
 LOG_OFFSET = 1e-3

@@ -12,9 +12,9 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from immunolab.errors import GatingError, InputError, Problem, nearest
-from immunolab.events import Spillover
+from immunolab.events.transforms import Identity, Transform
+from immunolab.events.tube import Spillover
 from immunolab.gating.exchange import cytobank
-from immunolab.gating.exchange.imported import Workspace
 from immunolab.gating.exchange.safe_xml import (
     DATATYPES,
     GATING,
@@ -27,8 +27,8 @@ from immunolab.gating.exchange.safe_xml import (
 )
 from immunolab.gating.exchange.scales import read_matrices, read_scales
 from immunolab.gating.exchange.tree import Node, assemble
+from immunolab.gating.exchange.workspace_model import Workspace
 from immunolab.gating.strategy import Boolean, Dimension, Ellipsoid, Gate, Polygon, Ratio, Rectangle, Strategy
-from immunolab.transforms import Identity, Transform
 
 ROOT_TAG = f"{GATING}Gating-ML"
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from xml.etree.ElementTree import Element, ElementTree, SubElement, indent, register_namespace
 
 from immunolab.errors import GatingError, Problem
-from immunolab.gating.exchange.bending import bend, border, ellipse_corners
+from immunolab.events.transforms import Biex, Bounded, Identity, Transform
+from immunolab.gating.exchange.edge_conversion import bend, border, ellipse_corners
 from immunolab.gating.exchange.safe_xml import DATATYPES, GATING, TRANSFORMS
 from immunolab.gating.exchange.scales import write_matrix, write_ratio, write_scale
 from immunolab.gating.strategy import (
@@ -23,7 +24,6 @@ from immunolab.gating.strategy import (
     Rectangle,
     Strategy,
 )
-from immunolab.transforms import Biex, Bounded, Identity, Transform
 
 for _prefix, _space in (("gating", GATING), ("transforms", TRANSFORMS), ("data-type", DATATYPES)):
     register_namespace(_prefix, _space.strip("{}"))

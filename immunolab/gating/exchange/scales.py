@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immunolab.errors import GatingError
-from immunolab.events import Spillover
+from immunolab.events.transforms import Asinh, Bounded, Hyperlog, Identity, Linear, Log, Logicle, ScaledAsinh, Transform
+from immunolab.events.tube import Spillover
 from immunolab.gating.exchange.safe_xml import DATATYPES, TRANSFORMS, attribute, child, local_name, number
 from immunolab.gating.strategy import Ratio
-from immunolab.transforms import Asinh, Bounded, Hyperlog, Identity, Linear, Log, Logicle, ScaledAsinh, Transform
 
 _NATURAL_DECADE = 1.0 / math.log(10.0)
 

@@ -8,8 +8,8 @@ from immunolab.errors import InputError, Problem
 from immunolab.gating.exchange.flowjo import flowjo_workspace
 from immunolab.gating.exchange.flowjo9 import flowjo9_workspace
 from immunolab.gating.exchange.gatingml import ROOT_TAG, gatingml_workspace
-from immunolab.gating.exchange.imported import Workspace
 from immunolab.gating.exchange.safe_xml import local_name, read_root
+from immunolab.gating.exchange.workspace_model import Workspace
 
 __all__ = ["Workspace", "read_workspace"]
 

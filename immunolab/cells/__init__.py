@@ -1,0 +1,1 @@
+"""Single cells: quality, lineage, subsets, proteins, genes, pseudobulk."""

@@ -1,0 +1,43 @@
+"""Thresholds of gates that were drawn, not placed by data: the sides of rectangles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from immunolab.events.tube import Events
+from immunolab.gating.strategy import Dimension, Population, Rectangle, Strategy
+
+
+def imported_rows(strategy: Strategy, events: Events) -> list[dict[str, object]]:
+    """Return rows of `tables.THRESHOLDS` for every closed side of a geometric strategy's rectangles.
+
+    Polygons, ellipses and booleans have no one-dimensional border; sides of ratio axes are left out.
+    """
+    return [
+        _row(population, dimension, side, events)
+        for population in strategy.populations
+        if isinstance(population.gate, Rectangle)
+        for dimension, side in _sides(population.gate)
+    ]
+
+
+def _sides(gate: Rectangle) -> Iterator[tuple[Dimension, float]]:
+    for dimension, *sides in zip(gate.dimensions, gate.lower, gate.upper, strict=True):
+        if dimension.ratio is None:
+            yield from ((dimension, side) for side in sides if side is not None)
+
+
+def _row(population: Population, dimension: Dimension, side: float, events: Events) -> dict[str, object]:
+    channel = events.channels[events.find(dimension.name)]
+    return {
+        "sample_id": events.sample_id,
+        "population": population.name,
+        "marker": channel.marker,
+        "channel": channel.name,
+        "threshold": side,
+        "threshold_raw": float(dimension.transform.inverse([side])[0]),
+        "method": "drawn",
+        "control": "imported",
+        "scope": "sample",
+        "flag": population.flag or None,
+    }

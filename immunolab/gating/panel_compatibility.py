@@ -1,0 +1,106 @@
+"""What a tube's panel lets a strategy gate: optional populations left out, missing markers named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from immunolab.errors import GatingError, nearest
+from immunolab.events.tube import Events
+from immunolab.gating.strategy import Boolean, Declared, Population, Strategy
+
+_PASS, _OUT = "pass", "true"
+
+
+def missing_markers(strategy: Strategy, events: Events) -> tuple[str, ...]:
+    """Return the paths of optional populations that the tube's panel cannot gate.
+
+    Raises
+    ------
+    GatingError
+        Markers that required populations need are absent: lists all of them, each with the nearest
+        match and what the tube has.
+    """
+    return tuple(dict.fromkeys(path for path, _ in _absent(strategy, events)))
+
+
+def arrange(strategy: Strategy, events: Events) -> Strategy:
+    """Return the strategy without the optional populations that the panel cannot gate.
+
+    Children of a population left out with ``optional: pass`` hang on its parent; those of one left
+    out with ``optional: true``, and booleans over it, are left out with it.
+
+    Raises
+    ------
+    GatingError
+        As `missing_markers`.
+    """
+    out = set(missing_markers(strategy, events))
+    optional = strategy.settings.get("optional", {})
+    moved: dict[str, str] = {"": ""}
+    kept: list[Population] = []
+    for population in strategy.populations:
+        if population.path in out:
+            if optional.get(population.path) == _PASS:
+                moved[population.path] = moved[population.parent_path]
+            continue
+        path = f"{moved[population.parent_path]}/{population.name}"
+        moved[population.path] = path
+        gate = population.gate
+        if isinstance(gate, Boolean):
+            gate = replace(gate, operands=tuple(moved[operand] for operand in gate.operands))
+        kept.append(replace(population, path=path, gate=gate))
+    settings = {
+        **strategy.settings,
+        "optional": {moved[p]: v for p, v in optional.items() if p in moved and p not in out},
+    }
+    return replace(strategy, populations=tuple(kept), settings=settings)
+
+
+def needed_markers(population: Population) -> tuple[str, ...]:
+    """Return the markers and channels a population's own gate is on."""
+    gate = population.gate
+    if isinstance(gate, Declared):
+        if gate.kind == "where":
+            return tuple(marker for marker, _ in gate.settings["phenotype"])
+        if gate.kind == "threshold":
+            return (gate.settings["marker"],)
+        return (gate.settings["x"], gate.settings["y"])
+    if gate is None or isinstance(gate, Boolean):
+        return ()
+    names = []
+    for dimension in gate.dimensions:
+        ratio = dimension.ratio
+        names += [dimension.name] if ratio is None else [ratio.numerator, ratio.denominator]
+    return tuple(names)
+
+
+def _absent(strategy: Strategy, events: Events) -> Iterator[tuple[str, tuple[str, ...]]]:
+    have = {name for channel in events.channels for name in (channel.name, channel.marker) if name}
+    optional = strategy.settings.get("optional", {})
+    out: set[str] = set()
+    required: dict[str, list[str]] = {}
+    for population in strategy.populations:
+        lacking = tuple(name for name in needed_markers(population) if name not in have)
+        if _rests_on(population, out, optional) or (lacking and population.path in optional):
+            out.add(population.path)
+            yield population.path, lacking
+        elif lacking:
+            for name in lacking:
+                required.setdefault(name, []).append(population.name)
+    if required:
+        raise _missing(required, events, have)
+
+
+def _rests_on(population: Population, out: set[str], optional: dict[str, str]) -> bool:
+    parents = {population.parent_path} if optional.get(population.parent_path) != _PASS else set()
+    operands = set(population.gate.operands) if isinstance(population.gate, Boolean) else set()
+    return bool((parents | operands) & out)
+
+
+def _missing(required: dict[str, list[str]], events: Events, have: set[str]) -> GatingError:
+    parts = [f"{name} (for {', '.join(populations)})" for name, populations in required.items()]
+    hints = [f"{name}: {hint}" for name in required if (hint := nearest(name, have))]
+    shown = ", ".join(channel.marker or channel.name for channel in events.channels)
+    hint = "; ".join([*hints, f"the tube has: {shown}; name markers in a panel file, or mark the population optional"])
+    return GatingError(f"the panel lacks {', '.join(parts)}", events.sample_id or events.file, hint)

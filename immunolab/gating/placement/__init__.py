@@ -1,0 +1,1 @@
+"""Where borders are placed: methods, pooling, uncertainty."""

@@ -1,0 +1,230 @@
+"""Declared gates become geometric ones: each is placed by the events of a pool of tubes.
+
+One rule serves all visits of a patient within a batch (or a wider or narrower scope), so that a
+shift between visits is a shift of cells, not of gates. The tree is placed from the top down.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from immunolab.errors import GatingError
+from immunolab.events.tube import Events
+from immunolab.gating.panel_compatibility import arrange, missing_markers
+from immunolab.gating.placement.gate_builder import Builder, Drawn
+from immunolab.gating.placement.rules import BORDERS, SCOPES, rule_for
+from immunolab.gating.placement.tube_state import Pool, TubeState
+from immunolab.gating.strategy import Declared, Gate, Population, Strategy
+from immunolab.schema.tables import THRESHOLDS
+
+__all__ = ["Fitted", "fit", "missing_markers", "subsample", "widest_scope"]
+
+Refit = Literal["pooled", "sample", "baseline"]
+_FEWEST_SHARED = 5000
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Placed gates.
+
+    Attributes
+    ----------
+    strategies : sample_id -> geometric strategy.
+    thresholds : rows of `THRESHOLDS`.
+    alternatives : sample_id -> path -> the same gate placed again on resampled events; what
+        `uncertainty.percent_intervals` carries down the tree.
+    left_out : sample_id -> optional populations that the panel cannot gate.
+    """
+
+    strategies: Mapping[str, Strategy]
+    thresholds: pd.DataFrame
+    alternatives: Mapping[str, Mapping[str, tuple[Gate, ...]]] = field(default_factory=dict)
+    left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def fit(
+    strategy: Strategy,
+    tubes: Sequence[Events],
+    *,
+    controls: Mapping[tuple[str, str], Events] | None = None,
+    groups: Mapping[str, Mapping[str, Any]] | None = None,
+    seed: int = 0,
+    refit: Refit = "pooled",
+    resample: bool = True,
+) -> Fitted:
+    """Place every declared gate of a strategy on tubes that may share borders.
+
+    Parameters
+    ----------
+    strategy : a strategy with declared gates; geometric gates stay as they are.
+    tubes : events, or subsamples of them, each with its own sample_id.
+    controls : (batch, marker) -> the tube without that marker's dye; an empty marker is an unstained tube.
+    groups : sample_id -> ``patient``, ``batch`` and, for ``refit="baseline"``, a true ``baseline``.
+        A sample not named is its own patient in batch "".
+    seed : of subsampling and resampling.
+    refit : ``pooled`` places borders on the pool that each rule's scope names, ``sample`` on each
+        tube alone, ``baseline`` on the pool's baseline tubes only, for all of its tubes.
+    resample : whether borders get intervals and a drift alarm; without, placing is several times faster.
+
+    Raises
+    ------
+    GatingError
+        A required marker is missing from a tube, or two tubes share a sample_id.
+    """
+    names = [tube.sample_id for tube in tubes]
+    if len(set(names)) < len(names):
+        raise GatingError(
+            "two tubes have the same sample_id", ", ".join(sorted({n for n in names if names.count(n) > 1}))
+        )
+    alike: dict[tuple[str, ...], list[tuple[Strategy, Events]]] = {}
+    for tube in tubes:
+        own = arrange(strategy, tube)
+        alike.setdefault(tuple(p.path for p in own.populations), []).append((own, tube))
+    parts = [
+        _Fit(members[0][0], [tube for _, tube in members], controls or {}, groups or {}, seed, refit, resample).run()
+        for members in alike.values()
+    ]
+    frames = [part.thresholds for part in parts if len(part.thresholds)]
+    order = {name: index for index, name in enumerate(names)}
+    thresholds = pd.concat(frames, ignore_index=True) if frames else THRESHOLDS.empty()
+    thresholds = thresholds.sort_values("sample_id", key=lambda s: s.map(order), kind="stable").reset_index(drop=True)
+    return Fitted(
+        {name: part.strategies[name] for name in names for part in parts if name in part.strategies},
+        thresholds,
+        {name: part.alternatives[name] for name in names for part in parts if name in part.alternatives},
+        {tube.sample_id: missing_markers(strategy, tube) for tube in tubes},
+    )
+
+
+def subsample(events: Events, n: int, seed: int = 0) -> Events:
+    """Return at most n events, drawn without replacement, in file order."""
+    if events.n_events <= n:
+        return events
+    index = np.sort(np.random.default_rng(seed).choice(events.n_events, n, replace=False))
+    return replace(events, columns=np.ascontiguousarray(events.columns[:, index]))
+
+
+def widest_scope(strategy: Strategy) -> str:
+    """Return the widest scope of any declared gate: sample, patient, batch or study."""
+    widest = 0
+    for population in strategy.populations:
+        if isinstance(population.gate, Declared):
+            for scope in _scopes(strategy, population.gate):
+                widest = max(widest, SCOPES.index(scope))
+    return SCOPES[widest]
+
+
+def _scopes(strategy: Strategy, gate: Declared) -> list[str]:
+    thresholds = strategy.settings.get("thresholds", {})
+    if gate.kind == "where":
+        return [rule_for(thresholds, m, border).scope for m, _ in gate.settings["phenotype"] for border in BORDERS]
+    if gate.kind == "threshold" and "low" not in gate.settings:
+        own = {k: v for k, v in gate.settings.items() if k not in ("marker", "side")}
+        return [rule_for(thresholds, gate.settings["marker"], "pos", own).scope]
+    return [str(gate.settings.get("scope", "patient"))]
+
+
+class _Fit:
+    """One run over tubes that share a panel."""
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        tubes: Sequence[Events],
+        controls: Mapping[tuple[str, str], Events],
+        groups: Mapping[str, Mapping[str, Any]],
+        seed: int,
+        refit: Refit,
+        resample: bool,
+    ) -> None:
+        self.strategy, self.seed, self.refit = strategy, seed, refit
+        transform = strategy.settings.get("transform", {})
+        share = max(_FEWEST_SHARED, min(tube.n_events for tube in tubes))
+        self.tubes = []
+        for tube in tubes:
+            group = groups.get(tube.sample_id, {})
+            patient, batch = str(group.get("patient", tube.sample_id)), str(group.get("batch", ""))
+            kept = subsample(tube, share, self.number(tube.sample_id))
+            self.tubes.append(TubeState(kept, transform, patient, batch, bool(group.get("baseline", True))))
+        self.controls = {key: TubeState(events, transform, "", str(key[0])) for key, events in sorted(controls.items())}
+        self.builder = Builder(strategy.settings.get("thresholds", {}), self.rng, resample)
+
+    def number(self, *words: str) -> int:
+        """Return a seed that depends on the run's seed and on words."""
+        return zlib.crc32("|".join((str(self.seed), *words)).encode())
+
+    def rng(self, *words: str) -> np.random.Generator:
+        """Return a generator of its own for each thing that is resampled."""
+        return np.random.default_rng(self.number(*words))
+
+    def run(self) -> Fitted:
+        """Place population after population in all tubes."""
+        done: dict[str, list[Population]] = {tube.sample_id: [] for tube in self.tubes}
+        others: dict[str, dict[str, tuple[Gate, ...]]] = {tube.sample_id: {} for tube in self.tubes}
+        rows: dict[str, list[dict[str, object]]] = {tube.sample_id: [] for tube in self.tubes}
+        for population in self.strategy.populations:
+            drawn = self._drawn(population)
+            for tube in self.tubes:
+                placed = population
+                if drawn is not None:
+                    one = drawn[tube.sample_id]
+                    placed = replace(population, gate=one.gate, flag=";".join(one.flags))
+                    rows[tube.sample_id] += one.rows
+                    if one.alternatives:
+                        others[tube.sample_id][population.path] = one.alternatives
+                tube.place(placed)
+                done[tube.sample_id].append(placed)
+            self._place_controls(population.path, done)
+        strategies = {
+            name: replace(self.strategy, populations=tuple(populations), settings={})
+            for name, populations in done.items()
+        }
+        flat = [row for tube in self.tubes for row in rows[tube.sample_id]]
+        return Fitted(strategies, THRESHOLDS.frame(flat), others)
+
+    def _drawn(self, population: Population) -> dict[str, Drawn] | None:
+        if not isinstance(population.gate, Declared):
+            return None
+        return self.builder.draw(population, population.gate, self.tubes, self._pools)
+
+    def _place_controls(self, path: str, done: Mapping[str, list[Population]]) -> None:
+        for control in self.controls.values():
+            model = next((tube for tube in self.tubes if tube.batch == control.batch), None)
+            if model is None:
+                continue
+            placed = done[model.sample_id][-1]
+            if not placed.parent_path or placed.parent_path in control.masks:
+                try:
+                    control.place(placed)
+                except GatingError:
+                    # a control of another panel: whoever needs it finds no events and flags control_mismatch
+                    control.masks.pop(path, None)
+
+    def _pools(self, scope: str) -> list[tuple[Pool, tuple[TubeState, ...]]]:
+        """Return (pool the border is placed on, tubes it serves)."""
+        scope = "sample" if self.refit == "sample" else scope
+        key: Callable[[TubeState], tuple[str, ...]] = {
+            "sample": lambda tube: (tube.sample_id,),
+            "patient": lambda tube: (tube.patient, tube.batch),
+            "batch": lambda tube: (tube.batch,),
+            "study": lambda _: (),
+        }[scope]
+        served: dict[tuple[str, ...], list[TubeState]] = {}
+        for tube in self.tubes:
+            served.setdefault(key(tube), []).append(tube)
+        pools = []
+        for members in served.values():
+            base = [tube for tube in members if tube.baseline] if self.refit == "baseline" else members
+            batches = {tube.batch for tube in members}
+            controls: dict[str, tuple[TubeState, ...]] = {}
+            for (batch, marker), tube in self.controls.items():
+                if str(batch) in batches:
+                    controls[marker] = (*controls.get(marker, ()), tube)
+            pools.append((Pool(tuple(base or members), controls, scope), tuple(members)))
+        return pools

@@ -1,0 +1,219 @@
+"""A mixture of normal groups on two axes, measured in units of a reference population.
+
+Events are binned, so that the cost does not grow with their number and resampling is one draw of
+Poisson counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from immunolab.compiled import compiled
+from immunolab.gating.method_registry import Array
+from immunolab.gating.placement.thresholds import main_mode, robust_sd, smoothed_density
+
+_BINS = 120
+_TARGET = 5
+_STARTS = ((0.0, 0), (0.3, 0), (0.55, 0), (0.55, 1), (0.1, 1), (1.0, 1))
+_START_WEIGHTS = (0.5, 0.3, 0.04, 0.04, 0.06, 0.06)
+_LEAST_SD, _MOST_SD_U, _MOST_SD_V = 0.35, 1.0, 2.0
+# widest groups as a share of the corner's distance from the reference: counts of few molecules spread far
+_RIVALS_WIDTH, _TARGET_WIDTH = 0.2, 0.35
+_LEAST_EVENTS = 8.0
+_NEAREST_U, _NEAREST_V = 2.6, -1.0  # a group nearer to the reference is its shoulder, not a cloud
+_RIVALS_REACH = 0.68
+_RIVALS_PLACE = np.array([share for share, _ in _STARTS[:_TARGET]])
+_PRIOR_EVENTS = 20.0
+_PRIOR_SPREAD = np.array([0.6, 0.0, 1.0])  # variances on u and v, their covariance between
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """Median and robust standard deviation of the reference population on both axes."""
+
+    x_mid: float
+    x_sd: float
+    y_mid: float
+    y_sd: float
+
+    @classmethod
+    def of(cls, x: Array, y: Array) -> Anchor:
+        """Return the anchor of a reference population."""
+        return cls(float(np.median(x)), robust_sd(x) or 1.0, float(np.median(y)), robust_sd(y) or 1.0)
+
+    @classmethod
+    def main(cls, x: Array, y: Array) -> Anchor:
+        """Return the anchor that the parent's own main summits suggest: x negative, y positive."""
+        if len(x) < 2:
+            return cls(0.0, 1.0, 0.0, 1.0)
+        (x_mid, x_sd), (y_mid, y_sd) = main_mode(x, side="above"), main_mode(y, side="below")
+        return cls(x_mid, x_sd or 1.0, y_mid, y_sd or 1.0)
+
+    def u(self, x: Array) -> Array:
+        """Return x in reference units."""
+        return (x - self.x_mid) / self.x_sd
+
+    def v(self, y: Array) -> Array:
+        """Return y in reference units."""
+        return (y - self.y_mid) / self.y_sd
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The occupied cells of a two-dimensional histogram: centres and counts."""
+
+    u: Array
+    v: Array
+    counts: Array
+
+    @classmethod
+    def of(cls, u: Array, v: Array) -> Cells:
+        """Return the cells of events; the outermost 0.05 % on each side are pulled to the edge."""
+        if len(u) == 0:
+            return cls(u, v, u)
+        u_low, u_high = np.quantile(u, [0.0005, 0.9995])
+        v_low, v_high = np.quantile(v, [0.0005, 0.9995])
+        u_step = max((u_high - u_low) / _BINS, 1e-9)
+        v_step = max((v_high - v_low) / _BINS, 1e-9)
+        column = np.clip((u - u_low) / u_step, 0, _BINS - 1).astype(np.int64)
+        row = np.clip((v - v_low) / v_step, 0, _BINS - 1).astype(np.int64)
+        counts = np.bincount(column * _BINS + row, minlength=_BINS * _BINS)
+        full = np.flatnonzero(counts)
+        centre_u = u_low + (full // _BINS + 0.5) * u_step
+        return cls(centre_u, v_low + (full % _BINS + 0.5) * v_step, counts[full].astype(np.float64))
+
+    def resample(self, rng: np.random.Generator) -> Cells:
+        """Return the cells with counts redrawn (Poisson bootstrap)."""
+        return replace(self, counts=rng.poisson(self.counts).astype(np.float64))
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Weights, means (groups x 2) and covariances (groups x 2 x 2) in reference units."""
+
+    weights: Array
+    means: Array
+    covariances: Array
+
+    def target(self, cells: Cells) -> Array:
+        """Return the probability that an event of each cell is of the corner's group."""
+        return np.asarray(_posterior(cells.u, cells.v, *self.terms())[:, _TARGET])
+
+    def terms(self) -> tuple[Array, Array, Array]:
+        """Return what a density needs of each group: its height, its mean, its inverse covariance."""
+        a, b, d = self.covariances[:, 0, 0], self.covariances[:, 0, 1], self.covariances[:, 1, 1]
+        determinant = a * d - b * b
+        inverse = np.stack([d, -b, a], axis=1) / determinant[:, None]
+        return self.weights / np.sqrt(determinant), self.means, inverse
+
+
+def fit_mixture(cells: Cells, start: Mixture | None = None, rounds: int = 80) -> Mixture | None:
+    """Return the fitted mixture; None when the corner is empty."""
+    model = start or _start(cells)
+    if model is None:
+        return None
+    for _ in range(rounds if start is None else max(rounds // 8, 1)):
+        after = _step(cells, model)
+        moved = np.abs(after.means - model.means).max() + np.abs(after.weights - model.weights).max()
+        model = after
+        if moved < 1e-3:
+            break
+    u, v = model.means[_TARGET]
+    there = u > _NEAREST_U and v < _NEAREST_V
+    return model if there and model.weights[_TARGET] * cells.counts.sum() >= _LEAST_EVENTS else None
+
+
+def straight_border(cells: Cells, model: Mixture, slope: float) -> tuple[float, float] | None:
+    """Return (a, b) so that u > a and v < b + slope (u - a) keeps the target best; None when nothing is gained.
+
+    What is kept is the sum over events of (probability of being target - 1/2): the border at which
+    an event more is as likely wrong as right.
+    """
+    gain = cells.counts * (model.target(cells) - 0.5)
+    best: tuple[float, float, float] | None = None
+    mode = float(model.means[_TARGET, 0])
+    width = float(np.sqrt(model.covariances[_TARGET, 0, 0]))
+    for a in np.linspace(mode - 3.5 * width, mode, 40):
+        kept = np.flatnonzero(cells.u > a)
+        level = cells.v[kept] - slope * (cells.u[kept] - a)
+        order = np.argsort(level, kind="stable")
+        total = np.cumsum(gain[kept][order])
+        if len(total) and total.max() > (best[0] if best else 0.0):
+            best = float(total.max()), float(a), float(level[order][int(np.argmax(total))])
+    return best[1:] if best else None
+
+
+def _start(cells: Cells) -> Mixture | None:
+    """Place the groups relative to the reference (at the origin) and the corner's summit."""
+    corner = (cells.v < -1.5) & (cells.u > 2.0)
+    if cells.counts[corner].sum() < _LEAST_EVENTS:
+        return None
+    u = np.repeat(cells.u[corner], cells.counts[corner].astype(np.int64))
+    grid, density = smoothed_density(u)
+    from scipy.signal import find_peaks
+
+    summits = [i for i in find_peaks(density)[0] if grid[i] > _NEAREST_U]
+    # without a summit of its own the cloud is taken to be the far end of the corner's events
+    summit = float(grid[max(summits, key=lambda i: density[i])] if summits else np.quantile(u, 0.9))
+    beyond = corner & (cells.u > 0.8 * summit)
+    weight = cells.counts[beyond]
+    low = float(np.average(cells.v[beyond], weights=weight)) if weight.sum() else -2.8
+    means = np.array([(share * summit, low * down) for share, down in _STARTS])
+    return Mixture(np.array(_START_WEIGHTS), means, np.tile(np.eye(2), (len(means), 1, 1)))
+
+
+def _step(cells: Cells, model: Mixture) -> Mixture:
+    """Return the mixture after one round of expectation and maximisation, covariances kept in bounds."""
+    moments = _moments(cells.u, cells.v, cells.counts, _posterior(cells.u, cells.v, *model.terms()))
+    mass = np.maximum(moments[:, 0], 1e-6)
+    means = moments[:, 1:3] / mass[:, None]
+    # rivals are drawn to their usual places between reference and corner, as by a few events there
+    usual = _RIVALS_PLACE * means[_TARGET, 0]
+    drawn = (moments[:_TARGET, 1] + _PRIOR_EVENTS * usual) / (mass[:_TARGET] + _PRIOR_EVENTS)
+    spread = moments[:, 3:] / mass[:, None] - np.stack(
+        [means[:, 0] ** 2, means[:, 0] * means[:, 1], means[:, 1] ** 2], axis=1
+    )
+    # a rival that climbs into the corner's cloud would split it and move the border outwards
+    means[:_TARGET, 0] = np.minimum(drawn, _RIVALS_REACH * means[_TARGET, 0])
+    # a few events' worth of a round group keeps small groups from collapsing and from spreading
+    a, b, d = (spread * mass[:, None] + _PRIOR_EVENTS * _PRIOR_SPREAD).T / (mass + _PRIOR_EVENTS)
+    widest = np.full(len(mass), max(_MOST_SD_U, _RIVALS_WIDTH * means[_TARGET, 0]))
+    widest[_TARGET] = max(_MOST_SD_U, _TARGET_WIDTH * means[_TARGET, 0])
+    a, d = np.clip(a, _LEAST_SD**2, widest**2), np.clip(d, _LEAST_SD**2, _MOST_SD_V**2)
+    b = np.clip(b, -0.9 * np.sqrt(a * d), 0.9 * np.sqrt(a * d))
+    covariances = np.stack([np.stack([a, b], axis=1), np.stack([b, d], axis=1)], axis=1)
+    return Mixture(mass / mass.sum(), means, covariances)
+
+
+@compiled
+def _posterior(u, v, height, mean, inverse):  # type: ignore[no-untyped-def]
+    shares = np.empty((len(u), len(height)))
+    for i in range(len(u)):
+        total = 1e-300
+        for j in range(len(height)):
+            du, dv = u[i] - mean[j, 0], v[i] - mean[j, 1]
+            square = inverse[j, 0] * du * du + 2 * inverse[j, 1] * du * dv + inverse[j, 2] * dv * dv
+            shares[i, j] = height[j] * np.exp(-0.5 * square)
+            total += shares[i, j]
+        for j in range(len(height)):
+            shares[i, j] /= total
+    return shares
+
+
+@compiled
+def _moments(u, v, counts, shares):  # type: ignore[no-untyped-def]
+    """Sums over events, weighted by each group's probability, of 1, u, v, uu, uv, vv."""
+    groups = shares.shape[1]
+    sums = np.zeros((groups, 6))
+    for i in range(len(u)):
+        for j in range(groups):
+            w = counts[i] * shares[i, j]
+            sums[j, 0] += w
+            sums[j, 1] += w * u[i]
+            sums[j, 2] += w * v[i]
+            sums[j, 3] += w * u[i] * u[i]
+            sums[j, 4] += w * u[i] * v[i]
+            sums[j, 5] += w * v[i] * v[i]
+    return sums

@@ -1,0 +1,164 @@
+"""Tubes while their gates are being placed: display values, memberships so far, pools, controls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from immunolab.events.tube import Channel, Events
+from immunolab.gating import geometry
+from immunolab.gating.method_registry import Array
+from immunolab.gating.placement.rules import display_scale, same_name
+from immunolab.gating.placement.thresholds import ENOUGH_EVENTS, valley
+from immunolab.gating.strategy import Boolean, Declared, Dimension, Gate, Polygon, Population, Rectangle
+
+Mask = NDArray[np.bool_]
+NAIVE = "CD4_naive"
+_SATURATED_SHARE = 0.01
+
+
+@dataclass
+class TubeState:
+    """One tube: its events, its group, and the populations placed so far."""
+
+    events: Events
+    transform: Mapping[str, Any]
+    patient: str
+    batch: str
+    baseline: bool = True
+    masks: dict[str, Mask] = field(default_factory=dict)
+    _axes: dict[Dimension, Array] = field(default_factory=dict)
+
+    @property
+    def sample_id(self) -> str:
+        """The tube's sample."""
+        return self.events.sample_id
+
+    def has(self, name: str) -> bool:
+        """Whether the tube has a marker or channel."""
+        return any(name in (c.name, c.marker) for c in self.events.channels)
+
+    def channel(self, name: str) -> Channel:
+        """Return the channel of a marker or channel name."""
+        return self.events.channels[self.events.find(name)]
+
+    def dimension(self, name: str) -> Dimension:
+        """Return the gate axis of a marker or channel."""
+        return Dimension(name, display_scale(self.transform, self.channel(name)))
+
+    def axis(self, name: str) -> Array:
+        """Return every event's display value."""
+        return self._axis(self.dimension(name))
+
+    def inside(self, path: str) -> Mask:
+        """Return the events of a placed population; all events for root ("")."""
+        return self.masks[path] if path else np.ones(self.events.n_events, dtype=np.bool_)
+
+    def place(self, population: Population) -> None:
+        """Evaluate one more population, which rests on populations placed before."""
+        parent = self.inside(population.parent_path)
+        gate = population.gate
+        self.masks[population.path] = parent if gate is None else parent & self._within(gate, parent)
+
+    def _within(self, gate: Gate, parent: Mask) -> Mask:
+        if isinstance(gate, Boolean):
+            terms = [self.masks[o] ^ flip for o, flip in zip(gate.operands, gate.complement, strict=True)]
+            joined = np.logical_or.reduce(terms) if gate.operator == "or" else np.logical_and.reduce(terms)
+            return ~joined if gate.operator == "not" else joined
+        if isinstance(gate, Declared):
+            raise TypeError(f"the {gate.kind} gate has no coordinates yet")
+        values = [self._axis(dimension) for dimension in gate.dimensions]
+        if isinstance(gate, Rectangle):
+            inside = parent.copy()
+            for column, lower, upper in zip(values, gate.lower, gate.upper, strict=True):
+                inside &= geometry.in_interval(column, lower, upper, parent) == geometry.INSIDE
+            return inside
+        if isinstance(gate, Polygon):
+            return np.asarray(geometry.in_polygon(values[0], values[1], gate.vertices, parent) == geometry.INSIDE)
+        shape = gate.mean, gate.covariance, gate.distance_square
+        return np.asarray(geometry.in_ellipsoid(np.stack(values), *shape, parent) == geometry.INSIDE)
+
+    def _axis(self, dimension: Dimension) -> Array:
+        if dimension not in self._axes:
+            if dimension.ratio is None:
+                column = self._linear(dimension.name, dimension.compensation)
+            else:
+                r = dimension.ratio
+                top, bottom = (self._linear(n, dimension.compensation) for n in (r.numerator, r.denominator))
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    column = r.a * (top - r.b) / (bottom - r.c)
+            self._axes[dimension] = np.asarray(dimension.transform.apply(column), dtype=np.float64)
+        return self._axes[dimension]
+
+    def _linear(self, name: str, compensation: str) -> Array:
+        return self.events.raw(name).astype(np.float64) if compensation == "none" else self.events.compensated(name)
+
+    def saturated(self, name: str, inside: Mask) -> bool:
+        """Whether over 1 % of the events stand exactly on the channel's highest value."""
+        raw = self.events.raw(name)
+        if not inside.any():
+            return False
+        return bool(np.mean(raw[inside] >= raw.max()) > _SATURATED_SHARE and inside.sum() >= ENOUGH_EVENTS)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Tubes that share one border, and the control tubes of their batch.
+
+    Attributes
+    ----------
+    tubes : the tubes the border is estimated from.
+    controls : marker -> control tubes, the marker "" for unstained ones.
+    scope : sample, patient, batch or study.
+    """
+
+    tubes: tuple[TubeState, ...]
+    controls: Mapping[str, tuple[TubeState, ...]]
+    scope: str
+
+    def values(self, name: str, path: str) -> Array:
+        """Return the display values of a population's events, tube after tube."""
+        return np.concatenate([tube.axis(name)[tube.inside(path)] for tube in self.tubes])
+
+    def path_of(self, name: str) -> str | None:
+        """Return the path of a population placed in every tube, by name; None when there is none."""
+        paths = [path for path in self.tubes[0].masks if same_name(path.rsplit("/", 1)[1], name)]
+        return next((path for path in paths if all(path in tube.masks for tube in self.tubes)), None)
+
+    def reference(self, names: Sequence[str], population: str, parent: str) -> tuple[Array, ...] | None:
+        """Return a reference population's display values on some channels; None when it cannot be found.
+
+        CD4 naive is found even in a strategy that does not name it, as CD45RA+ (and CCR7+) events of
+        CD4, or of the parent where there is no CD4.
+        """
+        path = self.path_of(population) if population else None
+        if path is not None:
+            return tuple(self.values(name, path) for name in names)
+        if not population or not same_name(population, NAIVE):
+            return None
+        base = self.path_of("CD4") or parent
+        masks = self._naive(base, [name for name in names if name not in ("CD45RA", "CCR7")] == list(names))
+        if masks is None:
+            return None
+        return tuple(
+            np.concatenate([tube.axis(name)[mask] for tube, mask in zip(self.tubes, masks, strict=True)])
+            for name in names
+        )
+
+    def _naive(self, base: str, with_ccr7: bool) -> list[Mask] | None:
+        if not all(tube.has("CD45RA") for tube in self.tubes):
+            return None
+        masks = [tube.inside(base) for tube in self.tubes]
+        markers = ["CD45RA"] + (["CCR7"] if with_ccr7 and all(tube.has("CCR7") for tube in self.tubes) else [])
+        for marker in markers:
+            values = self.values(marker, base)
+            cut = valley(values).value
+            if np.isnan(cut):
+                # without two summits: the upper half is naive by CD45RA, and CCR7 cannot help
+                cut = float(np.median(values)) if marker == "CD45RA" and len(values) else -np.inf
+            masks = [mask & (tube.axis(marker) > cut) for tube, mask in zip(self.tubes, masks, strict=True)]
+        return masks

@@ -1,0 +1,1 @@
+"""FCS files: header, text, data, spillover."""

@@ -1,0 +1,145 @@
+"""Read FCS files: `read_header` for what a file holds, `read_fcs` for its events."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from immunolab.errors import DataFileError
+from immunolab.events.tube import Events, Spillover
+from immunolab.loaders.fcs.data import decode, not_finite
+from immunolab.loaders.fcs.header import FcsChannel, FcsHeader, describe
+from immunolab.loaders.fcs.spillover import keyword_spillover, match_spillover, read_spillover
+from immunolab.loaders.fcs.text import data_sets, keywords, read_span, supplement
+from immunolab.loaders.preprocessing_checks import signs_of_processing
+from immunolab.vocabulary.panel import resolve_channels
+
+__all__ = ["FcsChannel", "FcsHeader", "read_fcs", "read_header"]
+
+
+def read_header(path: str | Path, *, dataset: int = 0) -> FcsHeader:
+    """Return what an FCS file holds without reading an event.
+
+    Parameters
+    ----------
+    path : an FCS 2.0, 3.0, 3.1 or 3.2 file (``.fcs``, ``.lmd``, ``.001``).
+    dataset : which data set of the file, counted from 0.
+
+    Raises
+    ------
+    DataFileError
+        When the file cannot be read right; names segment or keyword, and the mend.
+    """
+    with _open(path) as handle:
+        return _header(handle, str(path), dataset)
+
+
+def read_fcs(
+    path: str | Path,
+    *,
+    dataset: int = 0,
+    panel: Mapping[str, str] | None = None,
+    spillover: Literal["file"] | str | Path | Spillover | None = "file",
+    sample_id: str = "",
+    stored: bool = False,
+) -> Events:
+    """Read an FCS file's events onto the linear scale of the instrument.
+
+    Parameters
+    ----------
+    path : an FCS 2.0, 3.0, 3.1 or 3.2 file.
+    dataset : which data set of the file, counted from 0.
+    panel : markers by channel name; it wins over the labels in the file.
+    spillover : ``file`` takes the file's own matrix, a path reads one (CSV or FlowJo .mtx), None
+        leaves the tube without.
+    sample_id : the sample the tube belongs to.
+    stored : values as they stand in the file, before ``$PnE``, ``$PnG`` and ``$TIMESTEP``; such a
+        tube has no matrix, which is meant for linear values.
+
+    Returns
+    -------
+    Events, not compensated: float32, channels x events; time in seconds where ``$TIMESTEP`` is given.
+
+    Raises
+    ------
+    DataFileError
+        When file or matrix cannot be read right; names segment or keyword, and the mend.
+    """
+    file = str(path)
+    with _open(path) as handle, ThreadPoolExecutor(1) as other:
+        header = _header(handle, file, dataset)
+        names, labels = [c.name for c in header.channels], [c.label for c in header.channels]
+        channels = resolve_channels(names, labels, panel)
+        matrix, odd = (None, []) if stored else choose_spillover(header, spillover)
+        digest = other.submit(_sha256, file)
+        columns = decode(handle, header, stored=stored)
+        sha256 = digest.result()
+    odd += not_finite(columns, names)
+    odd += signs_of_processing(columns, channels, matrix, header.cytometer)
+    return Events(
+        columns=columns,
+        channels=channels,
+        spillover=matrix,
+        sample_id=sample_id,
+        file=file,
+        sha256=sha256,
+        warnings=header.warnings + tuple(odd),
+    )
+
+
+def choose_spillover(
+    header: FcsHeader, spillover: Literal["file"] | str | Path | Spillover | None = "file"
+) -> tuple[Spillover | None, list[str]]:
+    """Return the matrix a tube is to be compensated with, in its channel names, and what is odd about it.
+
+    Parameters
+    ----------
+    header : of the tube.
+    spillover : as in `read_fcs`.
+
+    Raises
+    ------
+    DataFileError
+        When the matrix is not usable for this tube.
+    """
+    odd: list[str] = []
+    if spillover == "file":
+        matrix, odd = keyword_spillover(header.text, header.file)
+    else:
+        matrix = read_spillover(spillover) if isinstance(spillover, str | Path) else spillover
+    if matrix is None:
+        return None, odd
+    names, labels = [c.name for c in header.channels], [c.label for c in header.channels]
+    matched, more = match_spillover(matrix, names, labels, header.file)
+    return matched, odd + more
+
+
+def _open(path: str | Path) -> BinaryIO:
+    try:
+        return open(path, "rb", buffering=0)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise DataFileError(f"the file cannot be opened: {reason}", str(path), "check the path") from None
+
+
+def _header(handle: BinaryIO, file: str, dataset: int) -> FcsHeader:
+    size = handle.seek(0, 2)
+    sets = list(data_sets(handle, size, file))
+    if not 0 <= dataset < len(sets):
+        raise DataFileError(
+            f"data set {dataset} is not in the file; it holds {len(sets)}", file, "data sets count from 0"
+        )
+    segments = sets[dataset]
+    text, odd = keywords(read_span(handle, segments, segments.text, file), file)
+    extra = supplement(handle, segments, text, size, file, odd)
+    if len(sets) > 1:
+        odd.append(f"the file holds {len(sets)} data sets; this is number {dataset}, counted from 0")
+    return describe(segments, extra | text, size, file, dataset=dataset, datasets=len(sets), odd=odd)
+
+
+def _sha256(file: str) -> str:
+    with open(file, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

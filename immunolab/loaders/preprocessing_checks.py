@@ -1,0 +1,81 @@
+"""Signs that a file's events are not raw: compensated, transformed, unmixed, or of a mass cytometer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from immunolab.events.tube import Channel, Spillover
+
+_LEAST_EVENTS = 20
+_LOOKED_AT = 20_000
+_MOST_NEGATIVE = 1.0  # percent
+_LARGEST_TRANSFORMED = 10.0
+_SPECTRAL_CYTOMETERS = re.compile(r"aurora|northern ?lights|nl-[123]000|id7000|sp6800|discover|bigfoot", re.IGNORECASE)
+_DETECTOR = re.compile(r"(UV|V|B|YG|R|IR)[0-9]{1,2}-[AHW]")
+_UNMIXED_PANEL = 15
+
+
+def signs_of_processing(
+    columns: NDArray[np.float32],
+    channels: Sequence[Channel],
+    spillover: Spillover | None,
+    cytometer: str = "",
+) -> list[str]:
+    """Return what tells that events are not as acquired, in words; empty when nothing does.
+
+    Parameters
+    ----------
+    columns : channels x events, instrument units; an even sample of the events is looked at.
+    channels : one for each row.
+    spillover : the tube's matrix.
+    cytometer : ``$CYT``.
+    """
+    kinds = np.array([channel.kind for channel in channels])
+    looked = columns[:, :: max(1, columns.shape[1] // _LOOKED_AT)]
+    odd = _by_name(channels, spillover, cytometer)
+    if looked.shape[1] < _LEAST_EVENTS:
+        return odd
+    with np.errstate(invalid="ignore"):
+        scatter, light = looked[kinds == "scatter"], looked[kinds == "fluorescence"]
+        negative = 100.0 * float((scatter < 0).mean()) if scatter.size else 0.0
+        if negative > _MOST_NEGATIVE:
+            odd.append(
+                f"{negative:.0f} % of scatter values are negative: much noise, or compensated or transformed events"
+            )
+        if len(light) > 1 and _looks_transformed(light):
+            odd.append("all fluorescence lies near 0 to 5: the events look transformed already")
+    return odd
+
+
+def _looks_transformed(light: NDArray[np.float32]) -> bool:
+    finite = light[np.isfinite(light)]
+    if not finite.size or not finite.any():
+        return False
+    return bool(np.abs(finite).max() <= _LARGEST_TRANSFORMED and (finite != np.round(finite)).mean() > 0.5)
+
+
+def _by_name(channels: Sequence[Channel], spillover: Spillover | None, cytometer: str) -> list[str]:
+    light = [channel.name for channel in channels if channel.kind == "fluorescence"]
+    mass = [channel for channel in channels if channel.kind == "mass"]
+    trivial = spillover is None or np.allclose(spillover.matrix, np.eye(len(spillover.channels)), atol=1e-5)
+    if len(mass) > 2 or re.search(r"cytof|helios|dvs", cytometer, re.IGNORECASE):
+        return ["the file is of a mass cytometer: use asinh with cofactor 5; fluorescence spillover does not apply"]
+    odd = []
+    if any(re.match(r"(FJ)?Comp-", name) for name in light):
+        odd.append("channels are called Comp-...: the events were compensated or unmixed before export")
+    detectors = [name for name in light if _DETECTOR.fullmatch(name)]
+    spectral = bool(_SPECTRAL_CYTOMETERS.search(cytometer))
+    if trivial and len(detectors) >= _UNMIXED_PANEL and len(detectors) * 2 > len(light):
+        odd.append("channels are spectral detectors, not dyes: the events are not unmixed")
+    elif trivial and light and (spectral or _is_wide(light)):
+        odd.append("the events look unmixed (spectral cytometer, no spillover): they need no compensation")
+    return odd
+
+
+def _is_wide(light: Sequence[str]) -> bool:
+    areas = [name for name in light if name.endswith("-A")]
+    return len(areas) >= _UNMIXED_PANEL and len(areas) == len(light)

@@ -1,0 +1,74 @@
+"""How a table that was written differs from the same table worked out again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from immunolab.errors import Problem
+from immunolab.schema.table import Table
+
+CHANGED = "the file was changed after the run; run the study again, or restore it"
+_RELATIVE = 1e-9
+
+
+def differences(
+    table: Table,
+    stored: pd.DataFrame,
+    again: pd.DataFrame,
+    keys: tuple[str, ...],
+    numbers: tuple[str, ...],
+    words: tuple[str, ...] = (),
+) -> Iterator[Problem]:
+    """Yield each row that one of two tables lacks, and each number or word in which they differ.
+
+    Parameters
+    ----------
+    stored, again : the table as written, and worked out again.
+    keys : columns that name a row; numbers, words : columns that are compared.
+    """
+    was, now = _keyed(stored, keys), _keyed(again, keys)
+    for key in [*was, *(key for key in now if key not in was)]:
+        place = ", ".join(part for part in key if part)
+        if key not in now or key not in was:
+            text = "stands in the table but does not come out again" if key in was else "is missing from the table"
+            yield Problem(file_of(table), place, text, CHANGED)
+            continue
+        for column in numbers:
+            if not same(was[key][column], now[key][column]):
+                yield differs(table, place, column, was[key][column], now[key][column])
+        for column in words:
+            if was[key][column] != now[key][column]:
+                yield Problem(
+                    file_of(table), place, f"{column} is '{was[key][column]}', worked out again '{now[key][column]}'"
+                )
+
+
+def _keyed(frame: pd.DataFrame, keys: tuple[str, ...]) -> dict[tuple[str, ...], dict[str, Any]]:
+    rows = frame.assign(**{key: frame[key].astype("string").fillna("") for key in keys}).to_dict("records")
+    return {tuple(row[key] for key in keys): row for row in rows}  # type: ignore[misc]
+
+
+def same(a: Any, b: Any) -> bool:
+    """Return whether two numbers agree to nine digits, or are both missing."""
+    if pd.isna(a) or pd.isna(b):
+        return bool(pd.isna(a) and pd.isna(b))
+    return bool(np.isclose(float(a), float(b), rtol=_RELATIVE, atol=1e-300))
+
+
+def differs(table: Table, place: str, column: str, stored: Any, wanted: Any) -> Problem:
+    """Return the problem of a number that is another when worked out again."""
+    text = f"{column} is {_number(stored)}, worked out again {_number(wanted)}"
+    return Problem(file_of(table), place, text, "the number, or what it rests on, was changed after the run")
+
+
+def _number(value: Any) -> str:
+    return "empty" if pd.isna(value) else f"{float(value):.12g}"
+
+
+def file_of(table: Table) -> str:
+    """Return where a run keeps a table, relative to its folder."""
+    return f"tables/{table.name}.csv"

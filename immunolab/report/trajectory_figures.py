@@ -1,0 +1,205 @@
+"""Figures of the clinic over time: slopes by period, courses on one axis, what happened when, what came back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from immunolab.clinical.definitions import definitions
+from immunolab.comparison.scales import MULTIPLICATIVE
+from immunolab.plots.clinical import slope_pairs
+from immunolab.plots.labels import interval, p_text, scale_word
+from immunolab.plots.panels import MOST_PATIENTS, course_panels, slope_panels
+from immunolab.plots.post_treatment import rebound
+from immunolab.plots.style import HALF, MM, WIDTH
+from immunolab.plots.trajectories import swimmer
+from immunolab.report.clinic_rows import CLINIC, clinic_rows
+from immunolab.report.figures import ReportFigure, figure_name, of_cohort, on_axes, pages
+from immunolab.report.run_tables import RunTables, in_cohort
+from immunolab.study.trial import Endpoint
+
+_MOST_PANELS = 6
+_FEWEST_REBOUND = 3
+
+
+def course_figures(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
+    """Yield slopes by period, the clinic's courses, one lane a patient, and what became of each change."""
+    for endpoint in run.endpoints:
+        if endpoint.statistic == "slope_difference":
+            yield from _slopes(run, cohort, endpoint)
+    yield from _courses(run, cohort)
+    yield from _swimmer(run, cohort)
+    yield from _rebound(run, cohort)
+
+
+def _slopes(run: RunTables, cohort: str, endpoint: Endpoint) -> Iterator[ReportFigure]:
+    pairs = run["pairs"]
+    own = pairs[in_cohort(pairs, cohort) & (pairs["endpoint"] == endpoint.id)]
+    shifts = run.shifts_of(cohort)
+    row = shifts[shifts["endpoint"] == endpoint.id]
+    if len(endpoint.periods) != 2 or row.empty or own["shift"].isna().all():
+        return
+    earlier, later = (" to ".join(period) for period in endpoint.periods)
+    sides = [
+        own[["patient_id"]].assign(period=period, slope=own[side])
+        for period, side in ((earlier, "before"), (later, "after"))
+    ]
+    slopes = pd.concat(sides, ignore_index=True)
+    what = f"{endpoint.score or endpoint.variable}, slope in {run.label_of(endpoint.id).unit}"
+    draw = partial(on_axes, partial(slope_pairs, slopes, what, (earlier, later)), HALF, 75 * MM)
+    caption = (
+        f"{what}{of_cohort(cohort)}, in two periods; one line a patient, bars: medians. {endpoint.role.capitalize()} "
+        f"endpoint: {later} minus {earlier} {_result(row.iloc[0])} The order of the periods is fixed, so time itself "
+        "and carry-over are part of the difference."
+    )
+    yield ReportFigure(figure_name("slopes", endpoint.id, cohort), "clinic", caption, draw, slopes)
+    if endpoint.role == "primary":
+        yield from _slope_panels(run, cohort, endpoint, slopes, (earlier, later))
+
+
+def _result(row: pd.Series) -> str:
+    if pd.isna(row["estimate"]):
+        return f"could not be estimated ({row['method']}), n = {row['n_pairs']}."
+    size = interval(row["estimate"], row["ci_low"], row["ci_high"], row["estimate_scale"])
+    return f"{size}, n = {row['n_pairs']} patients, {p_text(row['p_value'])} ({row['method']})."
+
+
+def _slope_panels(
+    run: RunTables, cohort: str, endpoint: Endpoint, slopes: pd.DataFrame, periods: tuple[str, str]
+) -> Iterator[ReportFigure]:
+    """Yield each patient's course with the two fitted lines, so many patients to a page."""
+    what, knot = endpoint.score or endpoint.variable or endpoint.id, endpoint.periods[0][-1]
+    rows = clinic_rows(run, cohort)
+    points = rows[(rows["population"] == what) & rows["value"].notna() & rows["study_day"].notna()]
+    points = points.drop_duplicates(["patient_id", "visit"])  # of several endpoints that look at the same score
+    if points.empty:
+        return
+    patients, per_month = list(dict.fromkeys(points["patient_id"])), run.label_of(endpoint.id).unit
+    wide = slopes.pivot(index="patient_id", columns="period", values="slope")
+    for page, some in pages(patients, MOST_PATIENTS):
+        own = points[points["patient_id"].isin(some)]
+        data = own.merge(wide.add_prefix("slope "), left_on="patient_id", right_index=True, how="left")
+        unit = str(own["unit"].iloc[0])
+        draw = partial(slope_panels, own, slopes, what, unit, periods, knot, run.calendar)
+        caption = (
+            f"{what} of each patient{of_cohort(cohort)} over actual study days, n = {own['patient_id'].nunique()}; "
+            f"above each panel the slopes of {periods[0]} and {periods[1]} in {per_month}, joined at {knot}. With a "
+            "visit at each end of a period its line runs through the points and says nothing of its own error."
+        )
+        yield ReportFigure(
+            figure_name("slope_panels", endpoint.id, cohort, page), "clinic", caption, draw, data, wide=True
+        )
+
+
+def _courses(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
+    """Yield the clinic's courses below each other, for what was measured at more than two visits."""
+    rows = clinic_rows(run, cohort)
+    known = rows.dropna(subset=["value", "study_day"])
+    visits = known.groupby("endpoint")["visit"].nunique()
+    known = known[known["endpoint"].map(visits) > 2]
+    for group in dict.fromkeys(known["group"]):
+        own = known[known["group"] == group]
+        names = list(dict.fromkeys(own["endpoint"]))
+        pages = [list(part) for part in np.array_split(names, -(-len(names) // _MOST_PANELS))]
+        for page, part in enumerate(pages, start=1):
+            shown = own[own["endpoint"].isin(part)]
+            levels = {name: definitions().levels(name) for name in dict.fromkeys(shown["population"])}
+            draw = partial(course_panels, shown, run.calendar, levels=levels)
+            units = shown.drop_duplicates("endpoint")
+            names_of = ", ".join(f"{p} ({u})" for p, u in zip(units["population"], units["unit"], strict=True))
+            caption = (
+                f"{names_of}{of_cohort(cohort)}, over actual study days; n = {shown['patient_id'].nunique()} patients. "
+                "Grey: patients, with a gap where a visit is missing; dark: median and quartiles at each visit; open: "
+                "beyond the limits of the assay. Described, not tested."
+                + (" Dashed: the value a rule turns on." if any(levels.values()) else "")
+            )
+            name = figure_name(
+                "clinic_course", "" if group == CLINIC else group, cohort, str(page) if len(pages) > 1 else ""
+            )
+            yield ReportFigure(name, "clinic", caption, draw, shown, wide=True)
+
+
+def _swimmer(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
+    """Yield one lane a patient with responses and events, where any score tells of them."""
+    told = {e.id: e for e in run.endpoints if e.statistic in ("responder_proportion", "event_count")}
+    rows = run["endpoints"]
+    own = rows[in_cohort(rows, cohort) & rows["study_day"].notna()]
+    known = own[own["endpoint"].isin(told) & own["value"].notna()]
+    if known.empty:
+        return
+    marks = known[known["value"] >= 1]
+    words = [_event(told[str(name)]) for name in marks["endpoint"]]
+    marks = marks[["patient_id", "visit", "study_day", "days_since_last_dose"]].assign(what=words)
+    patients = list(dict.fromkeys(own["patient_id"]))
+    last = own.groupby("patient_id")["study_day"].max().astype(float).to_dict()
+    height = (18 + 5.5 * len(patients)) * MM
+    draw = partial(on_axes, partial(swimmer, run.calendar, patients, marks, last_day=last), WIDTH, height)
+    asked = ", ".join(_event(told[str(name)]) for name in dict.fromkeys(known["endpoint"]))
+    caption = (
+        f"One lane a patient{of_cohort(cohort)}: doses, and the visits at which these were found: {asked}. "
+        "Descriptive; a lane ends with the last visit on record."
+    )
+    yield ReportFigure(figure_name("swimmer", cohort), "clinic", caption, draw, marks, wide=True)
+
+
+def _event(endpoint: Endpoint) -> str:
+    return f"{endpoint.score} responder" if endpoint.statistic == "responder_proportion" else endpoint.id
+
+
+def _rebound(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
+    """Yield what became of each change by the last follow-up visit, for endpoints measured then."""
+    changes = _changes_kept(run, cohort)
+    if changes.empty:
+        return
+    draw = partial(rebound, changes)
+    after, later = (" or ".join(dict.fromkeys(changes[side])) for side in ("visit_after", "visit_later"))
+    caption = (
+        f"What became of each change{of_cohort(cohort)}: against baseline at {after} and at {later}, in follow-up; one "
+        "line a patient who was measured at all three visits, bars: medians, 0 is the level before treatment. "
+        "Described, not tested."
+    )
+    yield ReportFigure(figure_name("rebound", cohort), "clinic", caption, draw, changes, wide=True)
+
+
+def _changes_kept(run: RunTables, cohort: str) -> pd.DataFrame:
+    """Return both changes of each patient and endpoint: log2 where the scale is one of ratios."""
+    pairs, rows = run["pairs"], run["endpoints"]
+    rows = rows[in_cohort(rows, cohort) & rows["value"].notna()]
+    declared = {e.id: e for e in run.endpoints if e.role != "exploratory" and e.statistic != "slope_difference"}
+    own = pairs[in_cohort(pairs, cohort) & pairs["endpoint"].isin(declared) & pairs["shift"].notna()]
+    days = rows[rows["phase"] == "follow_up"].groupby("visit")["study_day"].median().sort_values()
+    later = [visit for visit in days.index if visit not in set(own["visit_after"])]
+    if not later:
+        return pd.DataFrame()
+    last = rows.loc[rows["visit"] == later[-1], ["patient_id", "endpoint", "value"]].rename(columns={"value": "later"})
+    found = own.merge(last, on=["patient_id", "endpoint"])
+    found = found.assign(
+        visit_later=later[-1],
+        change_after=_change(found["before"], found["after"], found["shift_scale"]),
+        change_later=_change(found["before"], found["later"], found["shift_scale"]),
+        label=[run.label_of(str(name)).short for name in found["endpoint"]],
+        change_as=[("log2 " if s in MULTIPLICATIVE else "") + scale_word(str(s)) for s in found["shift_scale"]],
+    ).dropna(subset=["change_after", "change_later"])
+    enough = found.groupby("endpoint")["patient_id"].transform("nunique") >= _FEWEST_REBOUND
+    read = {name: place for place, name in enumerate(dict.fromkeys(clinic_rows(run, cohort)["endpoint"]))}
+    kept = [e for e in declared if e in set(found.loc[enough, "endpoint"])]
+    shown = sorted(kept, key=lambda name: read.get(name, -1))[:_MOST_PANELS]  # subsets first, then as they are read
+    found = found[found["endpoint"].isin(shown)]
+    columns = [
+        "patient_id", "endpoint", "label", "unit", "visit_before", "visit_after", "visit_later", "before", "after",
+        "later", "change_as", "change_after", "change_later",
+    ]  # fmt: skip
+    order = found["endpoint"].map({name: i for i, name in enumerate(shown)})
+    return found.assign(order=order).sort_values("order", kind="stable")[columns].reset_index(drop=True)
+
+
+def _change(before: pd.Series, after: pd.Series, scale: pd.Series) -> np.ndarray:
+    x, y = (np.asarray(side, dtype=float) for side in (before, after))
+    words = scale.to_numpy(dtype=str)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        odds = np.log2(y / (100 - y)) - np.log2(x / (100 - x))
+        change = np.select([words == "logit", words == "log"], [odds, np.log2(y / x)], y - x)
+    return np.where(np.isfinite(change), change, np.nan)

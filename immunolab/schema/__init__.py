@@ -1,0 +1,1 @@
+"""Every table, flag and code that leaves the program, declared once."""

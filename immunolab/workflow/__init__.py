@@ -1,0 +1,1 @@
+"""The steps of a run in order; each calls a room and stores what it returns."""

@@ -1,0 +1,174 @@
+"""The clinical side of a study: measurements, scores, adverse events, outcomes, read before any tube is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from immunolab.clinical.follow_up import Followed
+from immunolab.errors import InputError, Problem
+from immunolab.schema.tables import MEASUREMENTS
+from immunolab.study.sheet import Study
+from immunolab.study.trial import Endpoint
+
+if TYPE_CHECKING:
+    from immunolab.comparison.joint_rank import Death
+
+
+@dataclass(frozen=True)
+class Clinic:
+    """The clinical tables of a study.
+
+    Attributes
+    ----------
+    measurements : in canonical units, with their visits.
+    scores, responders, components : what was made of them.
+    rows : of the endpoint table.
+    context : rows like those, of what is shown beside the endpoints and not compared.
+    events : adverse_events, time_to_event, survival and suppression, where the study has their source.
+    deaths : by endpoint of slopes and patient, where the endpoint names an outcome that ranks beyond them.
+    cohorts : by patient, everybody of the study.
+    """
+
+    measurements: pd.DataFrame
+    scores: pd.DataFrame
+    responders: pd.DataFrame
+    components: pd.DataFrame
+    rows: pd.DataFrame
+    context: pd.DataFrame
+    events: dict[str, pd.DataFrame] = field(default_factory=dict)
+    deaths: dict[str, dict[str, Death]] = field(default_factory=dict)
+    cohorts: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ClinicSources:
+    """What a study's clinical files hold, checked: measurements, scores, suppression curves, events by source."""
+
+    measurements: pd.DataFrame
+    scores: pd.DataFrame
+    curves: pd.DataFrame
+    happened: dict[str, pd.DataFrame]
+
+
+def read_clinic(study: Study) -> ClinicSources | None:
+    """Return a study's clinical files, or None when it names none.
+
+    Raises
+    ------
+    InputError
+        Every problem of the measurements, score items, adverse events and outcomes at once, each with its row.
+    """
+    if not (study.measurements or study.adverse_events or study.outcomes):
+        return None
+    from immunolab import clinical
+
+    problems: list[Problem] = []
+    read = _collect(problems, lambda: _measured(study))
+    measured = _nothing_measured() if read is None else read
+    baseline = _baseline(study)
+    found = _collect(problems, lambda: clinical.scores(measured, study.trial, doses=study.doses, baseline=baseline))
+    curves = _collect(problems, lambda: clinical.suppression_curves(measured))
+    patients = None if read is None else clinical.study_patients(study, measured)
+    happened = _happened(study, patients, problems)
+    if problems:
+        raise InputError(problems)
+    return ClinicSources(measured, found, curves, happened)
+
+
+def clinic_of(study: Study, sources: ClinicSources) -> Clinic:
+    """Return the clinical tables of a study, worked out from its files."""
+    from immunolab import clinical
+
+    measured, scores, curves = sources.measurements, sources.scores, sources.curves
+    everybody = clinical.followed(study, measured, list(sources.happened.values()))
+    events = _event_tables(study, sources.happened, everybody) | {"suppression": curves}
+    return Clinic(
+        measurements=measured,
+        scores=scores,
+        responders=clinical.responders(scores),
+        components=clinical.components(measured, study.trial, doses=study.doses, baseline=_baseline(study)),
+        rows=clinical.endpoint_rows(study, clinical.with_suppression(measured, curves), scores),
+        context=clinical.context_rows(study, measured, scores),
+        events={name: table for name, table in events.items() if len(table)},
+        deaths=_deaths(study, sources.happened.get("outcomes")),
+        cohorts={patient.patient_id: patient.cohort for patient in everybody},
+    )
+
+
+def _baseline(study: Study) -> str:
+    return "" if study.trial else study.comparison.before
+
+
+def _collect(problems: list[Problem], read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except InputError as error:
+        problems += error.problems
+        return None
+
+
+def _nothing_measured() -> pd.DataFrame:
+    return MEASUREMENTS.empty().assign(study_day=pd.Series(dtype="Int64"), date="", flag="", row=0)
+
+
+def _measured(study: Study) -> pd.DataFrame:
+    from immunolab.clinical import with_visits
+    from immunolab.loaders.measurements import read_measurements
+
+    if study.measurements is None:
+        return _nothing_measured()
+    return with_visits(read_measurements(study.measurements, samples=study.samples), study.trial, study.doses)
+
+
+def _happened(study: Study, patients: Sequence[str] | None, problems: list[Problem]) -> dict[str, pd.DataFrame]:
+    """Return the study's adverse events and outcomes as read; problems of their files are added to ``problems``."""
+    from immunolab.loaders.patient_events import read_adverse_events, read_outcomes
+
+    read = {}
+    if harms := study.adverse_events:
+        read["adverse_events"] = _collect(problems, lambda: read_adverse_events(harms, patients, study.doses))
+    if outcomes := study.outcomes:
+        ids = [endpoint.id for endpoint in _timed(study)]
+        read["outcomes"] = _collect(problems, lambda: read_outcomes(outcomes, ids, patients, study.doses))
+    return read
+
+
+def _timed(study: Study) -> list[Endpoint]:
+    return [endpoint for endpoint in study.endpoints if endpoint.statistic == "time_to_event"]
+
+
+def _event_tables(
+    study: Study, happened: Mapping[str, pd.DataFrame], everybody: Sequence[Followed]
+) -> dict[str, pd.DataFrame]:
+    from immunolab.clinical import adverse_events_table, survival_tables
+
+    tables = {}
+    if "adverse_events" in happened:
+        tables["adverse_events"] = adverse_events_table(happened["adverse_events"], everybody)
+    if "outcomes" in happened:
+        summary, curves = survival_tables(_timed(study), happened["outcomes"], everybody, study.trial)
+        tables |= {"time_to_event": summary, "survival": curves}
+    return tables
+
+
+def _deaths(study: Study, outcomes: pd.DataFrame | None) -> dict[str, dict[str, Death]]:
+    """Return who died before the last visit of a difference of slopes, and in which of its periods."""
+    from immunolab.comparison.joint_rank import Death
+
+    found: dict[str, dict[str, Death]] = {}
+    if outcomes is None or study.trial is None:
+        return found
+    for endpoint in study.endpoints:
+        if endpoint.deaths is None or len(endpoint.periods) != 2:
+            continue
+        knot, end = (study.trial.visit(period[-1]) for period in endpoint.periods)
+        died = outcomes[(outcomes["endpoint"] == endpoint.deaths) & (outcomes["status"] == "event")]
+        days = zip(died["patient_id"].astype(str), died["study_day"].astype(int), strict=True)
+        found[endpoint.id] = {
+            patient: Death(end.window[1] - day, day > knot.target_day) for patient, day in days if day <= end.window[1]
+        }
+    return found

@@ -1,0 +1,444 @@
+"""Cluster the events of FCS files study-wide; `immunolab cluster`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from immunolab.clustering.leiden import leiden_clusters
+from immunolab.clustering.names import Named, name_cluster, phenotypes_of, two_levels
+from immunolab.clustering.som import Labels, Map, Matrix, train_map
+from immunolab.clustering.stability import stability
+from immunolab.errors import DataFileError, ImmunolabError, InputError, Problem, nearest
+from immunolab.events.tube import Events
+from immunolab.gating.evaluate import evaluate
+from immunolab.gating.placement.rules import display_scale
+from immunolab.gating.strategy import Memberships
+from immunolab.gating.validation import sound
+from immunolab.loaders.fcs.read import read_fcs, read_header
+from immunolab.schema.files import write_atomically
+from immunolab.vocabulary.panel import resolve_channels
+from immunolab.workflow.gate_tube import choose
+from immunolab.workflow.panels import Gates, read_gates
+
+log = logging.getLogger("immunolab")
+Method = Literal["flowsom", "leiden"]
+Mask = NDArray[np.bool_]
+_TRAIN_ON = 100_000
+_LEFT_OUT = ("Viability", "dump", "DNA1", "DNA2")
+_REPEATS = 3
+_RANGE = (0.005, 0.995)
+
+
+@dataclass(frozen=True)
+class ClusterOptions:
+    """How events are clustered.
+
+    Attributes
+    ----------
+    method : ``flowsom`` (self-organising map with consensus metaclusters) or ``leiden`` (graph).
+    clusters : how many; Leiden comes as near as its resolution allows.
+    markers : markers or channels to cluster on; empty takes every marker that all files have, but not
+        viability, dump and DNA channels.
+    strategy, parent : gates, and the population inside which events are clustered; without a parent
+        all events are, and the strategy serves the comparison with gated populations only.
+    merge : CSV with columns cluster and label that overrides labels.
+    seed : of every random draw.
+    umap : also draw the clusters on a UMAP of a subsample.
+    """
+
+    method: Method = "flowsom"
+    clusters: int = 15
+    markers: tuple[str, ...] = ()
+    strategy: Path | None = None
+    parent: str = ""
+    merge: Path | None = None
+    seed: int = 0
+    umap: bool = False
+
+
+@dataclass(frozen=True)
+class ClusterOutcome:
+    """What clustering files came to.
+
+    Attributes
+    ----------
+    out : the folder written.
+    markers : what the events were clustered on.
+    profiles : one row a cluster.
+    stability : see `immunolab.clustering.stability.stability`.
+    n_events, n_clustered : events read, and those inside the parent.
+    """
+
+    out: Path
+    markers: tuple[str, ...]
+    profiles: pd.DataFrame
+    stability: pd.DataFrame
+    n_events: int
+    n_clustered: int
+
+
+@dataclass(frozen=True)
+class _Tube:
+    """One file's events on the display scale, markers x events float32; the parent; gated populations."""
+
+    sample_id: str
+    shown: Matrix
+    inside: Mask
+    gated: Memberships | None
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Clusters found on the subsample, counted from 0, the scale they were found on, and the subsample."""
+
+    assign: Callable[[Matrix], Labels]
+    low: NDArray[np.float64]
+    width: NDArray[np.float64]
+    sample: Matrix
+    labels: Labels
+    consensus: NDArray[np.float64] | None
+
+    def clusters_of(self, tube: _Tube) -> Labels:
+        """Return the cluster of each event of a tube, -1 outside the parent."""
+        found = np.full(tube.inside.size, -1, dtype=np.int32)
+        if tube.inside.any():
+            found[tube.inside] = self.assign(_scaled(tube.shown[:, tube.inside].T, self.low, self.width))
+        return found
+
+
+def cluster_files(
+    files: Sequence[Path | str], out: Path | str, options: ClusterOptions | None = None
+) -> ClusterOutcome:
+    """Cluster FCS files together and write clusters.csv, profiles.csv, sizes.csv, stability.csv and figures.
+
+    Clusters are found on a balanced subsample (as many events from each file, 100,000 in all) of the
+    events inside the parent; then every event is assigned.
+
+    Raises
+    ------
+    InputError
+        Files that are not there or share a stem, markers that a file lacks, an unknown parent, a
+        merging table with faults; all at once.
+    """
+    chosen = options or ClusterOptions()
+    paths = [Path(file) for file in files]
+    markers = _markers(paths, chosen)
+    source = read_gates(chosen.strategy) if chosen.strategy else None
+    share = max(_TRAIN_ON // len(paths), 1)
+    subsamples = [_subsample(_read(path, markers, source, chosen), share, chosen.seed) for path in paths]
+    events = np.concatenate(subsamples)
+    if len(events) < chosen.clusters:
+        where = f" in {chosen.parent}" if chosen.parent else ""
+        hint = "choose a larger parent or fewer clusters"
+        raise InputError(Problem("", "", f"{len(events)} events{where} cannot make {chosen.clusters} clusters", hint))
+    found = _find(events, chosen)
+    repeated = stability(found.sample, found.labels, _finder(chosen), runs=_REPEATS, seed=chosen.seed)
+    profiles = _profiles(found, markers)
+    if chosen.merge:
+        profiles = merged(profiles, chosen.merge)
+    written = _write(paths, Path(out), markers, source, chosen, found, profiles, repeated)
+    _draw(found, markers, written.profiles, chosen, Path(out))
+    return written
+
+
+def _find(events: Matrix, options: ClusterOptions) -> _Found:
+    low, high = np.quantile(events, _RANGE, axis=0)
+    width = np.maximum(high - low, 1e-6)
+    scaled = _scaled(events, low, width)
+    if options.method == "flowsom":
+        trained = train_map(scaled, options.clusters, seed=options.seed)
+        return _Found(trained.assign, low, width, scaled, trained.assign(scaled), trained.stability)
+    assign = _finder(options)(scaled, options.seed)
+    return _Found(assign, low, width, scaled, assign(scaled), None)
+
+
+def _finder(options: ClusterOptions) -> Callable[[Matrix, int], Callable[[Matrix], Labels]]:
+    def find(events: Matrix, seed: int) -> Callable[[Matrix], Labels]:
+        if options.method == "flowsom":
+            return train_map(events, options.clusters, seed=seed).assign
+        nodes, labels = leiden_clusters(events, options.clusters, seed=seed)
+        return Map(nodes, labels, np.ones(int(labels.max()) + 1)).assign
+
+    return find
+
+
+def _scaled(events: NDArray[np.floating], low: NDArray[np.float64], width: NDArray[np.float64]) -> Matrix:
+    return np.ascontiguousarray((events - low) / width, dtype=np.float32)
+
+
+def _markers(paths: Sequence[Path], options: ClusterOptions) -> tuple[str, ...]:
+    problems = [Problem(str(p), "", "there is no such file", "check the path") for p in paths if not p.is_file()]
+    stems = [path.stem for path in paths]
+    problems += [
+        Problem(stem, "", "several files share this stem", "cluster them in separate runs")
+        for stem in dict.fromkeys(stems)
+        if stems.count(stem) > 1
+    ]
+    if problems:
+        raise InputError(problems)
+    have = [_names(path) for path in paths]
+    if options.markers:
+        for path, names in zip(paths, have, strict=True):
+            for marker in options.markers:
+                if marker not in names:
+                    hint = f"{nearest(marker, names)} the file has: {', '.join(names)}".strip()
+                    problems.append(Problem(str(path), "", f"there is no marker '{marker}'", hint))
+        if problems:
+            raise InputError(problems)
+        return tuple(dict.fromkeys(options.markers))
+    common = [name for name, stained in have[0].items() if stained and all(other.get(name) for other in have)]
+    if len(common) < 2:
+        hint = "name markers in $PnS, or choose channels with --markers"
+        raise InputError(Problem("", "", f"{len(common)} markers stand in all files, 2 are needed", hint))
+    return tuple(common)
+
+
+def _names(path: Path) -> dict[str, bool]:
+    """Return markers and channels of a file, and whether each is a marker to cluster on by default."""
+    try:
+        header = read_header(path)
+    except DataFileError as error:
+        raise InputError(Problem(str(path), "", error.message, error.hint)) from error
+    channels = resolve_channels([c.name for c in header.channels], [c.label for c in header.channels])
+    stained = [c for c in channels if c.kind in ("fluorescence", "mass")]
+    named = [c.marker for c in stained if c.marker and c.marker not in _LEFT_OUT]
+    names = {c.name: not named and c in stained for c in channels}
+    return {**{marker: named.count(marker) == 1 for marker in named}, **names}
+
+
+def _read(path: Path, markers: Sequence[str], source: Gates | None, options: ClusterOptions) -> _Tube:
+    try:
+        events = read_fcs(path, sample_id=path.stem)
+    except DataFileError as error:
+        raise InputError(Problem(str(path), "", error.message, error.hint)) from error
+    gated = _gated(events, path, source, options) if source else None
+    inside = np.ones(events.n_events, dtype=bool)
+    if options.parent and gated is not None:
+        inside = gated.masks[_path_of(gated, options.parent)]
+    settings = source.declared.settings.get("transform", {}) if source and source.declared else {}
+    shown = np.empty((len(markers), events.n_events), dtype=np.float32)
+    for row, marker in enumerate(markers):
+        channel = events.channels[events.find(marker)]
+        shown[row] = display_scale(settings, channel).apply(events.compensated(channel.name))
+    return _Tube(path.stem, shown, inside & np.isfinite(shown).all(axis=0), gated)
+
+
+def _gated(events: Events, path: Path, source: Gates, options: ClusterOptions) -> Memberships:
+    fil = str(read_header(path).text.get("$FIL", ""))
+    try:
+        strategy, faults = sound(choose(source, events, fil, options.seed).strategy, events)
+    except ImmunolabError as error:
+        raise InputError(Problem(str(path), "", error.message, error.hint)) from error
+    for fault in faults:
+        log.info("%s: %s is not gated: %s", path.name, fault.place, fault.message)
+    return evaluate(strategy, events)
+
+
+def _path_of(gated: Memberships, name: str) -> str:
+    paths = [path for path in gated.masks if path == name or path.rsplit("/", 1)[-1] == name]
+    if len(paths) != 1:
+        known = [path.rsplit("/", 1)[-1] for path in gated.masks]
+        message = f"{len(paths)} populations are called '{name}'" if paths else f"there is no population '{name}'"
+        hint = f"{nearest(name, known)} populations: {', '.join(known)}".strip()
+        raise InputError(Problem("", "--parent", message, hint))
+    return paths[0]
+
+
+def _subsample(tube: _Tube, n: int, seed: int) -> Matrix:
+    inside = np.flatnonzero(tube.inside)
+    if len(inside) > n:
+        words = [seed, *tube.sample_id.encode()]
+        inside = np.sort(np.random.default_rng(words).choice(inside, n, replace=False))
+    return np.ascontiguousarray(tube.shown[:, inside].T)
+
+
+def _profiles(found: _Found, markers: Sequence[str]) -> pd.DataFrame:
+    """Return one row a cluster: its name and how sure, size in the subsample, medians on the display scale."""
+    candidates = phenotypes_of(markers)
+    levels = [two_levels(column.astype(np.float64)) for column in found.sample.T]
+    rows = []
+    for cluster in range(int(found.labels.max()) + 1):
+        own = found.sample[found.labels == cluster]
+        middle = np.median(own, axis=0) if len(own) else np.full(len(markers), np.nan)
+        place = {
+            marker: float((m - low) / max(high - low, 1e-9))
+            for marker, m, (low, high) in zip(markers, middle, levels, strict=True)
+        }
+        named = name_cluster(place, candidates) if candidates and len(own) else Named("unassigned", 0.0, "", 0.0)
+        rows.append(
+            {
+                "cluster": cluster + 1,
+                "label": named.label,
+                "score": named.score,
+                "runner_up": named.runner_up or None,
+                "margin": named.margin,
+                "consensus": None if found.consensus is None else float(found.consensus[cluster]),
+                **{
+                    f"median_{marker}": float(m * w + b)
+                    for marker, m, w, b in zip(markers, middle, found.width, found.low, strict=True)
+                },
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def merged(profiles: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Return the profiles with labels from a merging table (columns cluster, label).
+
+    Raises
+    ------
+    InputError
+        Columns that are missing, clusters that are not there, or clusters that stand twice.
+    """
+    try:
+        table = pd.read_csv(path, dtype="string", keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise InputError(Problem(str(path), "", f"cannot be read as CSV: {error}", "columns: cluster,label")) from None
+    missing = [name for name in ("cluster", "label") if name not in table.columns]
+    if missing:
+        raise InputError([Problem(str(path), f"column {m}", "the column is missing", "cluster,label") for m in missing])
+    known = [str(cluster) for cluster in profiles["cluster"]]
+    problems = []
+    for row, (cluster, label) in enumerate(zip(table["cluster"], table["label"], strict=True), start=2):
+        if cluster not in known:
+            problems.append(Problem(str(path), f"row {row}", f"there is no cluster '{cluster}'", f"1 to {known[-1]}"))
+        if not label:
+            problems.append(Problem(str(path), f"row {row}", "the label is empty", "name it, or leave the row out"))
+    problems += [
+        Problem(str(path), f"cluster {c}", "the cluster stands twice", "keep one row")
+        for c in table["cluster"][table["cluster"].duplicated()]
+    ]
+    if problems:
+        raise InputError(problems)
+    given = dict(zip(table["cluster"], table["label"], strict=True))
+    labels = [given.get(str(c), label) for c, label in zip(profiles["cluster"], profiles["label"], strict=True)]
+    return profiles.assign(label=labels)
+
+
+def _write(
+    paths: Sequence[Path],
+    out: Path,
+    markers: tuple[str, ...],
+    source: Gates | None,
+    options: ClusterOptions,
+    found: _Found,
+    profiles: pd.DataFrame,
+    repeated: pd.DataFrame,
+) -> ClusterOutcome:
+    labels = np.array([*profiles["label"], ""], dtype=object)
+    numbers = np.array([*map(str, profiles["cluster"]), ""], dtype=object)
+    sizes, crossed, n_events = [], [], 0
+
+    def write_clusters(part: Path) -> None:
+        nonlocal n_events
+        with part.open("w", encoding="utf-8", newline="") as handle:
+            handle.write("sample_id,event,cluster,label\n")
+            for path in paths:
+                tube = _read(path, markers, source, options)
+                cluster = found.clusters_of(tube)
+                n_events += len(cluster)
+                sizes.append(_sizes(tube, cluster, profiles))
+                if tube.gated is not None:
+                    crossed.append(_confusion(tube.gated, cluster, profiles, tube.sample_id))
+                frame = pd.DataFrame(
+                    {"s": tube.sample_id, "e": np.arange(len(cluster)), "c": numbers[cluster], "l": labels[cluster]}
+                )
+                frame.to_csv(handle, index=False, header=False, lineterminator="\n")
+
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(out / "clusters.csv", write_clusters)
+    size = pd.concat(sizes, ignore_index=True)
+    total = size.groupby("cluster")["n_events"].sum()
+    profiles = profiles.assign(n_events=[int(total[c]) for c in profiles["cluster"]])
+    profiles["percent"] = 100.0 * profiles["n_events"] / max(int(total.sum()), 1)
+    tables = {"profiles": profiles, "sizes": size, "stability": repeated}
+    if crossed:
+        tables["confusion"] = pd.concat(crossed, ignore_index=True)
+    for name, table in tables.items():
+        write_atomically(out / f"{name}.csv", partial(_write_csv, table))
+    return ClusterOutcome(out, markers, profiles, repeated, n_events, int(total.sum()))
+
+
+def _write_csv(table: pd.DataFrame, path: Path) -> None:
+    table.to_csv(path, index=False, lineterminator="\n")
+
+
+def _sizes(tube: _Tube, cluster: Labels, profiles: pd.DataFrame) -> pd.DataFrame:
+    n = np.bincount(cluster[cluster >= 0], minlength=len(profiles))
+    return pd.DataFrame(
+        {
+            "sample_id": tube.sample_id,
+            "cluster": profiles["cluster"],
+            "label": profiles["label"],
+            "n_events": n,
+            "n_parent": int(n.sum()),
+            "percent_of_parent": 100.0 * n / n.sum() if n.sum() else np.nan,
+        }
+    )
+
+
+def _confusion(gated: Memberships, cluster: Labels, profiles: pd.DataFrame, sample_id: str) -> pd.DataFrame:
+    """Return events shared by each cluster and each gated population."""
+    size = np.bincount(cluster[cluster >= 0], minlength=len(profiles))
+    rows = []
+    for path, mask in gated.masks.items():
+        shared = np.bincount(cluster[mask & (cluster >= 0)], minlength=len(profiles))
+        rows += [
+            {
+                "sample_id": sample_id,
+                "cluster": int(number),
+                "label": label,
+                "path": path,
+                "n_events": int(n),
+                "percent_of_cluster": 100.0 * n / m if m else None,
+                "percent_of_population": 100.0 * n / shared.sum() if shared.sum() else None,
+            }
+            for number, label, n, m in zip(profiles["cluster"], profiles["label"], shared, size, strict=True)
+        ]
+    return pd.DataFrame(rows)
+
+
+def _draw(found: _Found, markers: Sequence[str], profiles: pd.DataFrame, options: ClusterOptions, out: Path) -> None:
+    from immunolab.plots.clusters import SHOWN_EVENTS, map_plot, profile_plot
+    from immunolab.plots.style import HALF, WIDTH, figure, save
+
+    fig = figure(WIDTH, 0.22 * len(profiles) + 1.2)
+    profile_plot(profiles, markers, ax=fig.add_subplot())
+    save(fig, out / "figures" / "profiles.png")
+    save(fig, out / "figures" / "profiles.pdf")
+    if not options.umap:
+        return
+    from immunolab.clustering.embedding import umap_of
+
+    rng = np.random.default_rng(options.seed)
+    rows = np.sort(rng.choice(len(found.sample), min(SHOWN_EVENTS, len(found.sample)), replace=False))
+    names = [f"{c} {label}" for c, label in zip(profiles["cluster"], profiles["label"], strict=True)]
+    fig = figure(HALF * 1.4, HALF)
+    map_plot(umap_of(found.sample[rows], options.seed), found.labels[rows], names, ax=fig.add_subplot())
+    save(fig, out / "figures" / "umap.png")
+    save(fig, out / "figures" / "umap.pdf")
+
+
+def cluster_text(outcome: ClusterOutcome) -> str:
+    """Return a summary for the terminal."""
+    means = outcome.stability.groupby("kind")["adjusted_rand_index"].mean()
+    lines = [
+        f"{outcome.n_clustered:,} of {outcome.n_events:,} events in {len(outcome.profiles)} clusters"
+        f" on {', '.join(outcome.markers)}",
+        *(
+            f"  {row.cluster:>3}  {row.label:<14} {row.percent:6.2f} %  score {row.score:.2f}, next {row.runner_up}"
+            for row in outcome.profiles.itertuples()
+        ),
+        f"found again: adjusted Rand index {means['seed']:.3f} with other seeds, "
+        f"{means['subsample']:.3f} on half the events",
+    ]
+    return "\n".join(lines)

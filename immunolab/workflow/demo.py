@@ -1,0 +1,30 @@
+"""The demonstration: a small simulated lupus trial, run from its files to its report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from immunolab.errors import InputError, Problem
+from immunolab.workflow.run import Outcome, RunOptions, run_study
+
+TRIAL, PATIENTS, VISITS, SEED = "sle_nct02084238", 8, ("W0", "W10"), 20240601
+
+
+def demo(out: Path, *, jobs: int = 2) -> Outcome:
+    """Simulate 8 lupus patients at baseline and week 10 into OUT/study and run them into OUT.
+
+    A study that stands in OUT/study already is run as it is.
+
+    Raises
+    ------
+    InputError
+        OUT holds something else.
+    """
+    from immunolab.simulate import simulate
+
+    folder = out / "study"
+    if not (folder / "study.yaml").exists():
+        if folder.exists() and any(folder.iterdir()):
+            raise InputError(Problem(str(folder), "", "the folder holds something else", "name a new folder with -o"))
+        simulate(TRIAL, patients=PATIENTS, seed=SEED, folder=folder, visits=VISITS)
+    return run_study(folder, out, RunOptions(jobs=jobs))

@@ -1,0 +1,97 @@
+"""Further tables of a run: what every visit shows, assay noise, log-ratios, power, and the link to the clinic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import pandas as pd
+
+from immunolab.clinical.responders import criteria, response
+from immunolab.comparison.arms import compare_responders, correlate_shifts
+from immunolab.comparison.joint_rank import JOINT_RANK, joint_rank
+from immunolab.comparison.power import power_table
+from immunolab.comparison.table import Comparison
+from immunolab.study.trial import Endpoint
+from immunolab.workflow.clinic import Clinic
+
+
+def further_tables(
+    comparisons: Sequence[Comparison],
+    pairs: pd.DataFrame,
+    endpoints: Sequence[Endpoint],
+    clinic: Clinic | None,
+    seed: int,
+) -> dict[str, pd.DataFrame]:
+    """Return tables beyond the declared ones, by file name; empty ones are left out.
+
+    visits (every visit, not only the two compared), noise (what verdicts rest on), log_ratios (shares of one
+    parent against their median sibling), arms, power (from this study's own spread), responders and scores,
+    shifts_by_response (descriptive), correlations (exploratory), and what happened to patients: adverse_events,
+    time_to_event, survival, suppression, joint_rank (sensitivity, exploratory).
+    """
+    tables = {
+        name: _joined(getattr(comparison, name) for comparison in comparisons)
+        for name in ("visits", "noise", "log_ratios", "arms")
+    }
+    tables["power"] = power_table(pairs)
+    if clinic is not None:
+        tables |= clinic.events
+        tables["joint_rank"] = _joint_rank(pairs, endpoints, clinic)
+        subsets = {e.id for e in endpoints if e.kind == "subset"}
+        own = pairs[pairs["endpoint"].isin(subsets)]
+        tables["shifts_by_response"] = _by_response(own, clinic.scores, endpoints)
+        tables["correlations"] = _correlations(own, pairs, endpoints, seed)
+    return {name: table for name, table in tables.items() if len(table)}
+
+
+def _joint_rank(pairs: pd.DataFrame, endpoints: Sequence[Endpoint], clinic: Clinic) -> pd.DataFrame:
+    """Return how a difference of slopes stands when those who died are counted; empty when nobody did."""
+    rows: list[dict[str, object]] = []
+    for endpoint in endpoints:
+        deaths = clinic.deaths.get(endpoint.id, {})
+        known = pairs[(pairs["endpoint"] == endpoint.id) & pairs["shift"].notna()]
+        for cohort in dict.fromkeys(clinic.cohorts.values()):
+            everybody = {patient for patient, of in clinic.cohorts.items() if of == cohort}
+            own = _by_patient(known[known["patient_id"].isin(everybody)], "shift")
+            lost = {patient: death for patient, death in deaths.items() if patient in everybody - own.keys()}
+            if lost:
+                found = joint_rank(own, lost, len(everybody), -1 if endpoint.direction == "decrease" else 1)
+                rows += [{"cohort": cohort or None, "endpoint": endpoint.id} | row for row in found]
+    return JOINT_RANK.frame(rows)
+
+
+def _joined(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    filled = [frame for frame in frames if len(frame)]
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
+
+
+def _by_response(pairs: pd.DataFrame, scores: pd.DataFrame, endpoints: Sequence[Endpoint]) -> pd.DataFrame:
+    """Compare shifts of responders and others, told at the shifts' later visit or else the last one declared."""
+    frames = []
+    after = list(pairs["visit_after"].mode())
+    for score in criteria():
+        declared = [visit for e in endpoints if e.score == score for visit in e.visits]
+        visits = declared or list(dict.fromkeys(scores.loc[scores["score"] == score, "visit"]))
+        visit, responder = response(scores, score, (*after, *reversed(visits)))
+        if responder:
+            frames.append(compare_responders(pairs, responder).assign(score=score, told_at=visit))
+    return _joined(frames)
+
+
+def _correlations(subsets: pd.DataFrame, pairs: pd.DataFrame, endpoints: Sequence[Endpoint], seed: int) -> pd.DataFrame:
+    """Correlate within each cohort: between cohorts, what they differ in would be the correlation."""
+    clinical = [e.id for e in endpoints if e.kind != "subset" and e.statistic in ("paired_change", "slope_difference")]
+    told = pairs[pairs["endpoint"].isin(clinical) & pairs["shift"].notna()]
+    frames = []
+    for (cohort, endpoint), rows in told.assign(cohort=told["cohort"].fillna("")).groupby(
+        ["cohort", "endpoint"], sort=False
+    ):
+        change, before = _by_patient(rows, "shift"), _by_patient(rows, "before")
+        found = correlate_shifts(subsets[subsets["patient_id"].isin(change)], change, before, seed=seed)
+        found.insert(0, "cohort", cohort)
+        frames.append(found.assign(clinical_endpoint=endpoint, role="exploratory"))
+    return _joined(frames)
+
+
+def _by_patient(rows: pd.DataFrame, column: str) -> Mapping[str, float]:
+    return {str(p): float(v) for p, v in zip(rows["patient_id"], rows[column], strict=True)}

@@ -1,0 +1,237 @@
+"""Gate files without a study: one strategy, many tubes; tables, gate files and agreement out."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from immunolab.errors import ImmunolabError, InputError, Problem
+from immunolab.gating.agreement import agreement
+from immunolab.schema.files import write_atomically
+from immunolab.schema.table import Gathered
+from immunolab.schema.tables import COUNTS, FAILURES, THRESHOLDS
+from immunolab.workflow.gate_tube import GatedTube, GateJob, Reference, Unread, gate_tube
+from immunolab.workflow.panels import Gates, named_strategy, read_gates
+from immunolab.workflow.progress import progress
+from immunolab.workflow.workers import MEMORY_PER_FILE_BYTE, Failure, Pool, Task, memory_budget, run_tasks
+
+log = logging.getLogger("immunolab")
+
+
+@dataclass(frozen=True)
+class GateOptions:
+    """How files are gated.
+
+    Attributes
+    ----------
+    jobs : tubes at once.
+    memberships : also write which events are in which population.
+    against : a workspace or Gating-ML file, counts as CSV, or a CSV of one label an event (one file only).
+    wsp : also write a FlowJo workspace here.
+    seed : of the gates placed by data.
+    """
+
+    jobs: int = 1
+    memberships: bool = False
+    against: Path | None = None
+    wsp: Path | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class GateOutcome:
+    """What gating files came to.
+
+    Attributes
+    ----------
+    out : the folder written.
+    done : sample_ids gated, wholly or in part.
+    problems : files that could not be read.
+    failures : rows of `FAILURES`: samples, or single gates of one, that could not be gated.
+    agreement : as `immunolab.gating.agreement.agreement` gives it, when there was something to compare with.
+    """
+
+    out: Path
+    done: tuple[str, ...]
+    problems: tuple[Problem, ...]
+    failures: pd.DataFrame
+    agreement: pd.DataFrame | None
+
+
+def gate_files(
+    files: Sequence[Path | str], strategy: Path | str, out: Path | str, options: GateOptions | None = None
+) -> GateOutcome:
+    """Gate FCS files and write ``counts.csv``, ``thresholds.csv``, ``failures.csv`` and ``gates/STEM.xml``.
+
+    Parameters
+    ----------
+    strategy : YAML (gates placed by data are fitted file by file), Gating-ML ``.xml``, FlowJo ``.wsp``, or the
+        name of a shipped strategy.
+
+    Raises
+    ------
+    InputError
+        Nothing can be done: the strategy or what to compare with cannot be read, two files share a stem, or
+        no file is there. Lists all such problems at once.
+    """
+    options = options or GateOptions()
+    paths = [Path(file) for file in files]
+    problems = _shared_stems(paths)
+    absent = [path for path in paths if not path.is_file()]
+    missing = [_missing(path) for path in absent]
+    gates = reference = None
+    try:
+        gates = read_gates(named_strategy(strategy))
+    except ImmunolabError as error:
+        problems += _problems(error)
+    try:
+        reference = Reference.read(options.against) if options.against else None
+    except ImmunolabError as error:
+        problems += _problems(error)
+    if problems or gates is None or len(missing) == len(paths):
+        raise InputError([*missing, *problems])
+    Path(out).mkdir(parents=True, exist_ok=True)
+    job = GateJob(gates, reference, Path(out), options.memberships, options.wsp is not None, options.seed)
+    there = [path for path in paths if path not in absent]
+    _name_absent(gates, there)
+    gathered = _Tables(Gathered(COUNTS), Gathered(THRESHOLDS))
+    results = _gate_all(there, job, options.jobs, gathered)
+    return _write(results, gathered, missing, job, options)
+
+
+@dataclass(frozen=True)
+class _Tables:
+    counts: Gathered
+    thresholds: Gathered
+
+    def add(self, result: GatedTube | Unread | Failure) -> GatedTube | Unread | Failure:
+        """Take a tube's rows and return the rest of it."""
+        if not isinstance(result, GatedTube):
+            return result
+        self.counts.add(result.counts)
+        self.thresholds.add(result.thresholds)
+        return replace(result, counts=[], thresholds=[])
+
+
+def _gate_all(
+    paths: Sequence[Path], job: GateJob, jobs: int, gathered: _Tables
+) -> dict[Path, GatedTube | Unread | Failure]:
+    tasks = [Task(path.stem, "gate", path, path.stat().st_size * MEMORY_PER_FILE_BYTE) for path in paths]
+    pool = Pool(jobs=jobs, memory=memory_budget())
+    done = progress(run_tasks(partial(gate_tube, job=job), tasks, pool), len(tasks), "gating")
+    found = {task.argument: gathered.add(result) for task, result in done}
+    return {path: found[path] for path in paths}
+
+
+def _write(
+    results: Mapping[Path, GatedTube | Unread | Failure],
+    gathered: _Tables,
+    missing: list[Problem],
+    job: GateJob,
+    options: GateOptions,
+) -> GateOutcome:
+    gated = {path: result for path, result in results.items() if isinstance(result, GatedTube)}
+    problems = missing + [result.problem for result in results.values() if isinstance(result, Unread)]
+    order = [path.stem for path in gated]
+    counts = gathered.counts.frame(order)
+    absent: list[dict[str, object]] = [
+        {"sample_id": Path(one.file).stem, "file": one.file, "stage": "read", "error": one.message, "hint": one.hint}
+        for one in missing
+    ]
+    failures = FAILURES.frame(absent + _failures(results))
+    COUNTS.write(counts, job.out / "counts.csv")
+    THRESHOLDS.write(gathered.thresholds.frame(order), job.out / "thresholds.csv")
+    FAILURES.write(failures, job.out / "failures.csv")
+    _tell_notes(gated)
+    if options.wsp and gated:
+        from immunolab.gating.exchange.flowjo_out import write_workspace
+
+        for left in write_workspace([tube.sample for tube in gated.values() if tube.sample], options.wsp):
+            log.info("%s: %s", options.wsp.name, left)
+    table = _agreement(counts, gated, job.out) if job.reference else None
+    return GateOutcome(job.out, tuple(order), tuple(problems), failures, table)
+
+
+def _tell_notes(gated: Mapping[Path, GatedTube]) -> None:
+    """Log each note once, with the file it is of, or how many files share it."""
+    files: dict[str, list[str]] = defaultdict(list)
+    for path, tube in gated.items():
+        for note in tube.notes:
+            files[note].append(path.name)
+    for note, names in files.items():
+        log.info("%s: %s", names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more files", note)
+
+
+def _agreement(counts: pd.DataFrame, gated: Mapping[Path, GatedTube], out: Path) -> pd.DataFrame:
+    beside = [tube.beside for tube in gated.values() if tube.beside is not None]
+    known = [one.events for one in beside if one.events is not None and len(one.events)]
+    table = agreement(
+        counts,
+        pd.concat([one.counts for one in beside]) if beside else counts.iloc[:0],
+        pd.concat(known) if known else None,
+        binned={key for one in beside for key in one.binned},
+    )
+    write_atomically(out / "agreement.csv", lambda part: table.to_csv(part, index=False, lineterminator="\n"))
+    from immunolab.plots.agreement import agreement_plot
+    from immunolab.plots.style import HALF, figure, save
+
+    fig = figure(HALF, HALF * 0.8)
+    agreement_plot(table, fig.add_subplot())
+    for suffix in (".png", ".pdf"):
+        save(fig, out / "figures" / f"agreement{suffix}")
+    return table
+
+
+def _failures(results: Mapping[Path, GatedTube | Unread | Failure]) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
+    for path, result in results.items():
+        place = {"sample_id": path.stem, "file": str(path)}
+        if isinstance(result, Failure):
+            rows.append(place | {"stage": result.stage, "error": result.error, "hint": result.hint or None})
+        elif isinstance(result, GatedTube):
+            rows += [
+                place | {"stage": "gate", "error": f"{one.place}: {one.message}", "hint": one.hint or None}
+                for one in result.left_out
+            ]
+        else:
+            one = result.problem
+            rows.append(place | {"stage": "read", "error": one.message, "hint": one.hint or None})
+    return rows
+
+
+def _shared_stems(paths: Sequence[Path]) -> list[Problem]:
+    """Return a problem for each stem that several files share: results are named by it."""
+    by_stem = defaultdict(list)
+    for path in paths:
+        by_stem[path.stem].append(str(path))
+    return [
+        Problem(", ".join(files), "", f"{len(files)} files share the stem '{stem}'", "gate them in separate runs")
+        for stem, files in by_stem.items()
+        if len(files) > 1
+    ]
+
+
+def _missing(path: Path) -> Problem:
+    if path.is_dir():
+        return Problem(str(path), "", "is a folder, not a file", "name the files in it, as in FOLDER/*.fcs")
+    return Problem(str(path), "", "there is no such file", "check the path")
+
+
+def _problems(error: ImmunolabError) -> list[Problem]:
+    if isinstance(error, InputError):
+        return list(error.problems)
+    return [Problem(error.where, "", error.message, error.hint)]
+
+
+def _name_absent(gates: Gates, paths: Sequence[Path]) -> None:
+    """Say which files of a workspace were not given; that is no fault."""
+    given = {path.name.lower() for path in paths}
+    absent = [name for name in gates.names() if name.lower() not in given]
+    if absent and len(absent) < len(gates.names()):
+        log.info("the gate file also has gates for %d files not given: %s", len(absent), ", ".join(absent[:5]))

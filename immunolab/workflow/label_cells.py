@@ -1,0 +1,97 @@
+"""What single cells add to a study, kept between runs under the content it was made of."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from immunolab.schema.files import content_key, file_sha256, write_atomically
+from immunolab.study.sheet import Sample, Study
+from immunolab.study.trial import Endpoint
+from immunolab.version import VERSION
+from immunolab.workflow.cell_tables import CellTables, cell_tables
+from immunolab.workflow.store import Store
+from immunolab.workflow.study_cells import label_study
+from immunolab.workflow.workers import Failure
+
+_FRAMES = ("counts", "thresholds", "quality")
+
+
+@dataclass(frozen=True)
+class StudyCells:
+    """What a study's single cells come to: tables, failures and file hashes by sample, and whether they were kept."""
+
+    tables: CellTables = field(default_factory=CellTables)
+    failures: Mapping[str, Failure] = field(default_factory=dict)
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    kept: bool = False
+
+
+def study_cells(
+    study: Study, store: Store, place: Callable[[Study, Sample], dict[str, Any]], *, seed: int = 0, force: bool = False
+) -> StudyCells:
+    """Return what single cells add to a study's tables; labelled again only when something it rests on changed.
+
+    Parameters
+    ----------
+    place : gives a sample's patient, visit and phase columns.
+    force : label again in any case.
+    """
+    samples = [s for s in study.samples if s.modality == "single_cell" and not s.control_of]
+    if not samples:
+        return StudyCells()
+    contents = {s.sample_id: _sha256(s.file) for s in samples if s.file.exists()}
+    hashes = {s.sample_id: contents[s.sample_id] for s in samples if s.file.is_file()}
+    flow = any(s.modality != "single_cell" and not s.control_of for s in study.samples)
+    where = [place(study, s) | {"sample": s.sample_id, "file": s.file.name} for s in samples]
+    design = [study.endpoints, study.comparison, study.trial]
+    parts = {"files": contents, "where": where, "design": repr(design), "flow": flow, "seed": seed, "version": VERSION}
+    record = store.cached("cells", content_key(parts), ".zip")
+    if record.exists() and not force:
+        return StudyCells(_read(record), hashes=hashes, kept=True)
+    found = label_study(study, seed)
+    tables = cell_tables(study, found, study.endpoints, place, seed)
+    if not found.failures:
+        write_atomically(record, lambda part: _write(tables, part))
+    return StudyCells(tables, found.failures, hashes)
+
+
+def _sha256(path: Path) -> str:
+    """Return the hash of a file, or of a folder's files together."""
+    if path.is_file():
+        return file_sha256(path)
+    return content_key({p.name: file_sha256(p) for p in sorted(path.iterdir()) if p.is_file()})
+
+
+def _write(tables: CellTables, path: Path) -> None:
+    frames = {name: getattr(tables, name) for name in _FRAMES} | dict(tables.further)
+    rest = {"rows": tables.rows, "endpoints": [asdict(e) for e in tables.endpoints], "notes": tables.notes}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, frame in frames.items():
+            archive.writestr(f"{name}.parquet", frame.to_parquet(index=False))
+        archive.writestr("rest.json", json.dumps(rest, default=lambda value: value.item()))
+
+
+def _read(path: Path) -> CellTables:
+    with zipfile.ZipFile(path) as archive:
+        rest = json.loads(archive.read("rest.json"))
+        names = [name.removesuffix(".parquet") for name in archive.namelist() if name.endswith(".parquet")]
+        frames = {name: pd.read_parquet(io.BytesIO(archive.read(f"{name}.parquet"))) for name in names}
+    return CellTables(
+        **{name: frames.pop(name) for name in _FRAMES},
+        rows=tuple(rest["rows"]),
+        endpoints=tuple(Endpoint(**{k: _tuple(v) for k, v in plain.items()}) for plain in rest["endpoints"]),
+        further=frames,
+        notes=tuple(rest["notes"]),
+    )
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(_tuple(one) for one in value) if isinstance(value, list) else value

@@ -1,0 +1,187 @@
+"""What is done to one tube: read and subsample it, then gate and measure all its events.
+
+Both functions take one picklable job, read and write files by path, and return small records, so
+that they run in a thread, in a process or on a cluster node alike.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from immunolab.errors import DataFileError
+from immunolab.events.tube import Channel, Events, Spillover
+from immunolab.schema.files import content_key, file_sha256, write_atomically
+from immunolab.schema.tables import COUNTS, INTENSITIES, INTERVALS, JOINT, OTHER_GATINGS, QUALITY, THRESHOLDS
+from immunolab.version import VERSION
+from immunolab.workflow.store import Store
+
+SUBSAMPLE = 50_000
+
+
+@dataclass(frozen=True)
+class Tube:
+    """A tube to read: its sample, file, panel (channel to marker) and spillover file ("" = the file's own)."""
+
+    sample_id: str
+    file: str
+    panel: tuple[tuple[str, str], ...] = ()
+    spillover: str = ""
+
+    def read(self) -> Events:
+        """Return the tube's events; a tube without events is an error of the file."""
+        from immunolab.loaders.fcs.read import read_fcs
+
+        spillover: Any = Path(self.spillover) if self.spillover else "file"
+        panel = dict(self.panel) or None
+        events = read_fcs(Path(self.file), panel=panel, spillover=spillover, sample_id=self.sample_id)
+        if events.n_events == 0:
+            raise DataFileError("the file holds no events", self.file, "acquire the tube again or leave it out")
+        return events
+
+    def key(self, sha256: str) -> str:
+        """Return the content key of what reading this tube gives."""
+        matrix = file_sha256(Path(self.spillover)) if self.spillover else ""
+        return content_key({"file": sha256, "panel": self.panel, "spillover": matrix, "version": VERSION})
+
+
+@dataclass(frozen=True)
+class PrepareJob:
+    """Read a tube and keep a seeded subsample for placing gates (none when ``subsample`` is 0)."""
+
+    tube: Tube
+    root: str
+    subsample: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The tube's content key, file hash, stored subsample ("" when none is needed) and own name (``$FIL``)."""
+
+    sample_id: str
+    sha256: str
+    key: str
+    subsample: str
+    fil: str = ""
+
+
+def prepare(job: PrepareJob) -> Prepared:
+    """Hash a tube's file and store its subsample under its content key, unless it is there."""
+    path = Path(job.tube.file)
+    try:
+        sha256 = file_sha256(path)
+    except OSError as error:
+        raise DataFileError(f"cannot be read: {error.strerror}", str(path), "check the path and the share") from None
+    key = job.tube.key(sha256)
+    if not job.subsample:
+        from immunolab.loaders.fcs.read import read_header
+
+        return Prepared(job.tube.sample_id, sha256, key, "", read_header(path).text.get("$FIL", ""))
+    name = content_key({"tube": key, "n": job.subsample, "seed": job.seed, "sample": job.tube.sample_id})
+    target = Store(Path(job.root)).cached("subsample", name, ".npz")
+    if not target.exists():
+        events = job.tube.read()
+        write_atomically(target, lambda part: save_subsample(events, part, job.subsample, job.seed))
+    return Prepared(job.tube.sample_id, sha256, key, str(target))
+
+
+def save_subsample(events: Events, path: Path, n: int, seed: int) -> None:
+    """Write at most `n` events, drawn without replacement and kept in file order, to an npz file."""
+    index = np.arange(events.n_events)
+    if events.n_events > n:
+        index = np.sort(np.random.default_rng(seed).choice(events.n_events, n, replace=False))
+    meta = {
+        "channels": [asdict(channel) for channel in events.channels],
+        "spillover": list(events.spillover.channels) if events.spillover else None,
+        "sample_id": events.sample_id,
+        "file": events.file,
+        "sha256": events.sha256,
+    }
+    matrix = events.spillover.matrix if events.spillover else np.empty((0, 0))
+    np.savez(path, columns=np.ascontiguousarray(events.columns[:, index]), matrix=matrix, meta=json.dumps(meta))
+
+
+def load_subsample(path: Path) -> Events:
+    """Return what `save_subsample` wrote, as events."""
+    with np.load(path) as stored:
+        meta = json.loads(str(stored["meta"]))
+        columns, matrix = stored["columns"], stored["matrix"]
+    spillover = Spillover(tuple(meta["spillover"]), matrix) if meta["spillover"] else None
+    channels = tuple(Channel(**channel) for channel in meta["channels"])
+    return Events(columns, channels, spillover, meta["sample_id"], meta["file"], meta["sha256"])
+
+
+@dataclass(frozen=True)
+class MeasureJob:
+    """Gate all events of a tube with its geometric strategy and write its tables.
+
+    Attributes
+    ----------
+    strategy : as plain data.
+    placed : what placing the gates gave: this sample's rows of the thresholds table, the gates' standard
+        errors, and counts under other rules; None for gates that were drawn.
+    unread : gates that could not be read.
+    pairs : (population, denominator) whose shared events are counted.
+    views : whether what a gating figure needs is kept.
+    """
+
+    tube: Tube
+    root: str
+    key: str
+    strategy: dict[str, Any]
+    placed: dict[str, Any] | None
+    unread: tuple[str, ...]
+    pairs: tuple[tuple[str, str], ...]
+    memberships: bool
+    views: bool = True
+
+
+def measure(job: MeasureJob) -> str:
+    """Write one sample's folder: its tables, gates and gate views; return the sample_id."""
+    from immunolab.gating.evaluate import count_rows, evaluate, memberships_frame, on_channels
+    from immunolab.gating.exchange.gatingml_out import write_gatingml
+    from immunolab.gating.imported_thresholds import imported_rows
+    from immunolab.gating.strategy_data import strategy_from_dict
+    from immunolab.gating.validation import sound
+    from immunolab.plots.gate_views import gate_views, save_views
+    from immunolab.quality.events import check_events, check_gates
+    from immunolab.quantify import intensities, joint_counts
+
+    store, sample_id = Store(Path(job.root)), job.tube.sample_id
+    events = job.tube.read()
+    strategy, faults = sound(strategy_from_dict(job.strategy), events)
+    memberships = evaluate(strategy, events)
+    names = [p.name for p in strategy.populations]
+    masks = {p.name: memberships.masks[p.path] for p in strategy.populations if names.count(p.name) == 1}
+    left_out = [*job.unread, *(f"{fault.place}: {fault.message}" for fault in faults)]
+    placed = job.placed or {"intervals": [], "other_gatings": []}
+    thresholds = placed.get("thresholds")
+    joints = [asdict(joint) for joint in joint_counts(masks, job.pairs)]
+    tables = {
+        COUNTS: count_rows(memberships, sample_id),
+        THRESHOLDS: imported_rows(strategy, events) if thresholds is None else thresholds,
+        INTENSITIES: intensities(events, masks, sample_id),
+        QUALITY: check_events(events) + check_gates(sample_id, left_out),
+        JOINT: [{"sample_id": sample_id, **row} for row in joints],
+        INTERVALS: [{"sample_id": sample_id, **row} for row in placed["intervals"]],
+        OTHER_GATINGS: [{"sample_id": sample_id, **row} for row in placed["other_gatings"]],
+    }
+
+    def write(folder: Path) -> None:
+        for table, rows in tables.items():
+            table.write_rows(rows, folder / f"{table.name}.csv")
+        write_gatingml(on_channels(strategy, events), folder / "gates.xml")
+        if job.views:
+            save_views(gate_views(strategy, events, memberships), folder / "views.npz")
+
+    if job.memberships:
+        target = store.root / "memberships" / f"{sample_id}.parquet"
+        frame = memberships_frame(memberships)
+        write_atomically(target, lambda part: frame.to_parquet(part, index=False))
+    store.commit(sample_id, job.key, write)
+    return sample_id

@@ -1,0 +1,180 @@
+"""Running one function over many tasks: threads, processes or an existing Dask cluster.
+
+A task's failure is a value, not an exception; a worker that dies costs its task a retry, then a
+failure; no more tasks are in flight than the memory budget holds.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+from immunolab.errors import ImmunolabError, InputError, Problem
+from immunolab.workflow.store import is_folder_fault
+
+Kind = Literal["threads", "processes"]
+T = TypeVar("T")
+log = logging.getLogger("immunolab")
+_ATTEMPTS = 2
+MEMORY_PER_FILE_BYTE = 4  # bytes that a tube in work may take, for each byte of its file
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a task has no result."""
+
+    stage: str
+    error: str
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """How work is spread.
+
+    Attributes
+    ----------
+    jobs : tasks at once on this machine.
+    scheduler : address of a Dask scheduler; tasks go there when given.
+    memory : bytes that the tasks in flight may need together.
+    """
+
+    jobs: int = 1
+    scheduler: str = ""
+    memory: int = 0
+
+
+@dataclass(frozen=True)
+class Task(Generic[T]):
+    """One unit of work: its name for messages, its stage, its argument, the bytes it may need, its samples."""
+
+    name: str
+    stage: str
+    argument: T
+    cost: int = 0
+    samples: tuple[str, ...] = ()
+
+
+def run_tasks(
+    function: Callable[[Any], Any], tasks: Sequence[Task[Any]], pool: Pool, kind: Kind = "threads"
+) -> Iterator[tuple[Task[Any], Any]]:
+    """Yield ``(task, result or Failure)`` as tasks end, in no fixed order.
+
+    Raises
+    ------
+    InputError
+        The output folder cannot be written (no task could succeed).
+    """
+    if not tasks:
+        return
+    if pool.scheduler:
+        yield from _on_cluster(function, tasks, pool.scheduler)
+    elif kind == "threads" and (pool.jobs == 1 or len(tasks) == 1):
+        for task in tasks:
+            yield task, _attempt(function, task)
+    else:
+        yield from _on_this_machine(function, tasks, pool, kind)
+
+
+def _attempt(function: Callable[[Any], Any], task: Task[Any]) -> Any:
+    """Run a task and return its value or Failure; only a fault of the output folder is raised."""
+    try:
+        return function(task.argument)
+    except ImmunolabError as error:
+        return Failure(task.stage, error.message, error.hint)
+    except MemoryError:
+        return Failure(task.stage, "out of memory", "give more memory or fewer --jobs")
+    except Exception as error:
+        if is_folder_fault(error):
+            raise
+        log.debug("%s %s\n%s", task.name, task.stage, traceback.format_exc())
+        return Failure(task.stage, f"internal error: {type(error).__name__}: {error}", "run again with --debug")
+
+
+def _executor(jobs: int, kind: Kind) -> Executor:
+    if kind == "threads":
+        return ThreadPoolExecutor(jobs)
+    return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+
+
+def _on_this_machine(
+    function: Callable[[Any], Any], tasks: Sequence[Task[Any]], pool: Pool, kind: Kind
+) -> Iterator[tuple[Task[Any], Any]]:
+    waiting = list(reversed(tasks))
+    flying: dict[Future[Any], Task[Any]] = {}
+    executor = _executor(pool.jobs, kind)
+    try:
+        while waiting or flying:
+            while waiting and _fits(waiting[-1], list(flying.values()), pool):
+                task = waiting.pop()
+                flying[executor.submit(_attempt, function, task)] = task
+            done, _ = wait(flying, return_when=FIRST_COMPLETED)
+            if any(isinstance(future.exception(), BrokenProcessPool) for future in done):
+                executor.shutdown(wait=True, cancel_futures=True)
+                for future, task in flying.items():
+                    yield task, _rescue(function, future, task)
+                flying.clear()
+                executor = _executor(pool.jobs, kind)
+                continue
+            for future in done:
+                yield flying.pop(future), future.result()
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _rescue(function: Callable[[Any], Any], future: Future[Any], task: Task[Any]) -> Any:
+    """Return what a task of a broken pool had finished, or run it once more, alone."""
+    if future.done() and not future.cancelled() and future.exception() is None:
+        return future.result()
+    log.info("%s: a worker died, trying once more", task.name)
+    with _executor(1, "processes") as alone:
+        try:
+            return alone.submit(_attempt, function, task).result()
+        except BrokenProcessPool:
+            return Failure(task.stage, "the worker died twice", "it may need more memory than there is")
+
+
+def _fits(task: Task[Any], flying: Sequence[Task[Any]], pool: Pool) -> bool:
+    if not flying:
+        return True
+    needed = task.cost + sum(other.cost for other in flying)
+    return len(flying) < pool.jobs and (pool.memory <= 0 or needed <= pool.memory)
+
+
+def _on_cluster(
+    function: Callable[[Any], Any], tasks: Sequence[Task[Any]], address: str
+) -> Iterator[tuple[Task[Any], Any]]:
+    try:
+        from distributed import Client, as_completed
+        from distributed.scheduler import KilledWorker
+    except ImportError:
+        hint = 'pip install "immunolab[cluster]"'
+        raise InputError(Problem("", "--scheduler", "the package distributed is not installed", hint)) from None
+    try:
+        client = Client(address, timeout="30s")
+    except (OSError, ValueError, TimeoutError) as error:
+        hint = "give the address that the scheduler printed, such as tcp://node01:8786"
+        raise InputError(Problem("", "--scheduler", f"no Dask scheduler answers at {address}: {error}", hint)) from None
+    with client:
+        futures = {client.submit(_attempt, function, task, pure=False, retries=1): task for task in tasks}
+        for future in as_completed(list(futures)):
+            task = futures[future]
+            try:
+                yield task, future.result()
+            except KilledWorker:
+                yield task, Failure(task.stage, "the worker died", "it may need more memory")
+
+
+def memory_budget() -> int:
+    """Return the bytes that tasks in flight may need together: half of the machine's free memory."""
+    try:
+        return int(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
+    except (ValueError, OSError, AttributeError):
+        return 0
