@@ -23,7 +23,7 @@ import pandas as pd
 
 from immunolab.config import parse_yaml
 from immunolab.errors import ImmunolabError
-from immunolab.events.tube import Events
+from immunolab.events.tube import Tube
 from immunolab.gating.evaluate import evaluate
 from immunolab.gating.placement.fit import fit, subsample
 from immunolab.gating.placement.uncertainty import percent_intervals
@@ -99,7 +99,7 @@ class Study:
 
     panel: str
     sheet: pd.DataFrame
-    tubes: dict[str, Events]
+    tubes: dict[str, Tube]
     truth: dict[str, pd.DataFrame]
     expected: pd.Series
 

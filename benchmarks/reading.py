@@ -28,12 +28,12 @@ def measure_ours(path: Path, names: list[str], small: Path) -> dict:
     import numba  # noqa: F401  -- its import is not part of the work
 
     from immunolab.events.transforms import Logicle
-    from immunolab.events.tube import Events, displayed_blocks
+    from immunolab.events.tube import Tube, displayed_blocks
     from immunolab.loaders.fcs.read import read_fcs
 
     scales = {name: Logicle() for name in names}
 
-    def display(events: Events, dtype: type) -> np.ndarray:
+    def display(events: Tube, dtype: type) -> np.ndarray:
         rows = [events.find(name) for name in names]
         shown = np.empty((len(rows), events.n_events), dtype=dtype)
         for first, _, block in displayed_blocks(events, scales):

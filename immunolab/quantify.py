@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import betaincinv
 
-from immunolab.events.tube import Events
+from immunolab.events.tube import Tube
 from immunolab.study.trial import Endpoint
 
 CONVENTIONAL = "Tconv"
@@ -30,7 +30,7 @@ class Joint:
     n_events: int
 
 
-def intensities(events: Events, masks: Mapping[str, NDArray[np.bool_]], sample_id: str) -> list[dict[str, object]]:
+def intensities(events: Tube, masks: Mapping[str, NDArray[np.bool_]], sample_id: str) -> list[dict[str, object]]:
     """Return the median compensated signal of every marker in every population.
 
     Parameters

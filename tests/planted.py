@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from immunolab.events.tube import Channel, Events
+from immunolab.events.tube import Channel, Tube
 
 COFACTOR = 150.0
 MARKERS = ("Viability", "CD3", "CD4", "CD8", "CD45RA", "CCR7", "CD25", "CD127", "CXCR5", "PD-1", "CCR6", "CXCR3")
@@ -37,7 +37,7 @@ def planted_tube(
     weights: Mapping[str, float] | None = None,
     without: str | None = None,
     markers: tuple[str, ...] = MARKERS,
-) -> tuple[Events, np.ndarray]:
+) -> tuple[Tube, np.ndarray]:
     """Return a tube and the kind of every event.
 
     ``shift`` moves a marker on the asinh scale, ``weights`` multiply shares, ``without`` leaves a dye out (FMO).
@@ -58,7 +58,7 @@ def planted_tube(
     side = rng.normal(np.where(kinds == "debris", 12_000, 25_000), 5_000, n).clip(100)
     columns = np.vstack([forward, height, side, COFACTOR * np.sinh(signal)]).astype(np.float32)
     channels = [Channel(name, kind="scatter") for name in SCATTER] + [Channel(f"{m}-A", m, m) for m in markers]
-    return Events(columns, tuple(channels), None, sample_id), kinds
+    return Tube(columns, tuple(channels), None, sample_id), kinds
 
 
 def f1(called: np.ndarray, true: np.ndarray) -> float:

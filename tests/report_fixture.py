@@ -18,7 +18,7 @@ from immunolab.comparison.plan import Plan
 from immunolab.gating.strategy import Strategy
 from immunolab.report.run_tables import Compared, RunTables
 from immunolab.schema.tables import COUNTS, ENDPOINTS, FAILURES, PAIRS, QUALITY, SHIFTS, THRESHOLDS
-from immunolab.study.sheet import Comparison, Sample, Study
+from immunolab.study.sheet import PlannedComparison, Sample, Study
 from immunolab.study.trial import Endpoint, load_trial
 
 SUBSETS = {  # name: (share of CD4 at W0, odds ratio at W10, definition, path)
@@ -319,7 +319,7 @@ def run_tables(frames=None, *, name="SLE-IL2", folder=Path("study"), **changes):
         )
         for row in frames["samples"].to_dict("records")
     )
-    study = Study(name, folder, folder / "study.yaml", load_trial(TRIAL), samples, {}, Comparison(), ())
+    study = Study(name, folder, folder / "study.yaml", load_trial(TRIAL), samples, {}, PlannedComparison(), ())
     run = RunTables(
         study=study,
         tables={name: frame for name, frame in frames.items() if name != "samples"},

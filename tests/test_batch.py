@@ -12,7 +12,7 @@ import pytest
 from immunolab.errors import DataFileError, InputError
 from immunolab.schema.files import content_key, write_atomically
 from immunolab.workflow.store import Store
-from immunolab.workflow.workers import Failure, Pool, Task, run_tasks
+from immunolab.workflow.workers import Failure, Task, Workers, run_tasks
 
 
 def _write_text(text: str):
@@ -81,8 +81,8 @@ def _square(number: int) -> int:
     return number * number
 
 
-@pytest.mark.parametrize("pool", [Pool(1), Pool(2)])
-def test_one_bad_task_does_not_stop_the_others(pool: Pool) -> None:
+@pytest.mark.parametrize("pool", [Workers(1), Workers(2)])
+def test_one_bad_task_does_not_stop_the_others(pool: Workers) -> None:
     tasks = [Task(str(n), "read", n) for n in range(6)]
     results = {task.argument: result for task, result in run_tasks(_square, tasks, pool)}
     assert {n: r for n, r in results.items() if isinstance(r, int)} == {0: 0, 1: 1, 2: 4, 5: 25}
@@ -106,13 +106,13 @@ def _die_always(number: int) -> int:
 
 def test_a_dead_worker_costs_its_task_a_retry(tmp_path: Path) -> None:
     tasks = [Task(str(n), "gate", (n, str(tmp_path / "died"))) for n in range(5)]
-    results = {task.argument[0]: result for task, result in run_tasks(_die_once, tasks, Pool(2), "processes")}
+    results = {task.argument[0]: result for task, result in run_tasks(_die_once, tasks, Workers(2), "processes")}
     assert results == {n: n for n in range(5)}
 
 
 def test_a_task_that_kills_its_worker_twice_is_a_failure() -> None:
     tasks = [Task(str(n), "gate", n) for n in range(4)]
-    results = {task.argument: result for task, result in run_tasks(_die_always, tasks, Pool(2), "processes")}
+    results = {task.argument: result for task, result in run_tasks(_die_always, tasks, Workers(2), "processes")}
     assert results[2] == Failure("gate", "the worker died twice", "it may need more memory than there is")
     assert {n: r for n, r in results.items() if n != 2} == {0: 0, 1: 1, 3: 3}
 
@@ -128,5 +128,5 @@ def test_no_more_tasks_fly_than_memory_holds() -> None:
         return number
 
     tasks = [Task(str(n), "read", n, cost=60) for n in range(4)]
-    assert len(list(run_tasks(work, tasks, Pool(4, memory=100)))) == 4
+    assert len(list(run_tasks(work, tasks, Workers(4, memory=100)))) == 4
     assert max(most) == 1

@@ -29,7 +29,7 @@ from immunolab.report.patients import components_grid
 from immunolab.report.run_tables import RunTables
 from immunolab.report.trajectory_figures import course_figures
 from immunolab.schema.tables import ENDPOINTS, PAIRS, SHIFTS
-from immunolab.study.sheet import Comparison, Sample, Study
+from immunolab.study.sheet import PlannedComparison, Sample, Study
 from immunolab.study.trial import Endpoint, load_trial
 
 DAYS = {"W0": 1, "W4": 29, "W12": 85, "W24": 169, "W48": 337}
@@ -99,7 +99,9 @@ def run_of(trial_id, endpoints, pairs, extra=None, **tables):
         for p in patients
     )
     folder = report_fixture.Path("study")
-    study = Study("clinic", folder, folder / "study.yaml", trial, samples, {}, Comparison(), trial.expanded_endpoints())
+    study = Study(
+        "clinic", folder, folder / "study.yaml", trial, samples, {}, PlannedComparison(), trial.expanded_endpoints()
+    )
     declared = {e.id: e for e in study.endpoints}
     shifts = [
         {

@@ -14,7 +14,7 @@ from immunolab.comparison.plan import Plan
 from immunolab.comparison.table import compare_endpoints
 from immunolab.schema.tables import ENDPOINTS
 from immunolab.study.rows import Sample
-from immunolab.study.sheet import Comparison, PanelChoice, Study
+from immunolab.study.sheet import PanelChoice, PlannedComparison, Study
 from immunolab.study.trial import Endpoint, load_trial
 from immunolab.workflow.collect import _compare
 
@@ -32,7 +32,7 @@ def study(trial_id: str, folder: Path) -> Study:
         trial=trial,
         samples=(),
         panels={"": PanelChoice()},
-        comparison=Comparison(),
+        comparison=PlannedComparison(),
         endpoints=trial.expanded_endpoints(),
     )
 
@@ -155,7 +155,9 @@ def test_what_rests_on_cells_is_adjusted_for_batch_with_a_design_or_without(tmp_
         Sample(f"{p}{v}", p, v, tmp_path / "x.fcs", batch="B2" if v == "b" and p in ("P0", "P1", "P2") else "B1")
         for p, v in visits
     )
-    free = replace(study("als_nct04952155", tmp_path), trial=None, samples=samples, comparison=Comparison("a", "b"))
+    free = replace(
+        study("als_nct04952155", tmp_path), trial=None, samples=samples, comparison=PlannedComparison("a", "b")
+    )
     rows = [
         {"sample_id": f"{p}{v}", "patient_id": p, "visit": v, "endpoint": name, "population": name, "unit": "points"}
         | {"value": float(10 + i % 3 + i % 5), "n_events": n}

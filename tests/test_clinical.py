@@ -29,7 +29,7 @@ from immunolab.errors import InputError
 from immunolab.schema.tables import ENDPOINTS
 from immunolab.study.doses import PatientDoses
 from immunolab.study.rows import Sample
-from immunolab.study.sheet import Comparison, PanelChoice, Study
+from immunolab.study.sheet import PanelChoice, PlannedComparison, Study
 from immunolab.study.trial import Trial, load_trial
 
 SCALES = definitions().scales
@@ -436,7 +436,7 @@ def test_measurements_become_endpoint_rows_of_the_trial(sle: Trial, tmp_path: Pa
         trial=sle,
         samples=(Sample("s1", "P1", "W0", tmp_path, cohort="SLE"),),
         panels={"": PanelChoice()},
-        comparison=Comparison(),
+        comparison=PlannedComparison(),
         endpoints=sle.expanded_endpoints(),
     )
     rows = [*lupus("P1", "W0", 12, 2), *lupus("P1", "W10", 6, 1), ("P1", "W0", "C3", 0.6), ("P1", "W10", "C3", 0.2)]
@@ -487,7 +487,7 @@ def test_dated_measurements_find_their_visits_or_are_told(sle: Trial) -> None:
 
 
 def test_a_study_without_a_trial_serves_every_measurement(tmp_path: Path) -> None:
-    study = Study("x", tmp_path, tmp_path, None, (), {}, Comparison("pre", "post"), ())
+    study = Study("x", tmp_path, tmp_path, None, (), {}, PlannedComparison("pre", "post"), ())
     frame = measured(("P1", "pre", "IL-6", 3.0), ("P1", "post", "IL-6", 2.0), unit="pg/mL")
     table = endpoint_rows(study, frame, scores(frame))
     assert table[["endpoint", "visit", "value"]].values.tolist() == [["IL-6", "pre", 3.0], ["IL-6", "post", 2.0]]

@@ -25,7 +25,7 @@ from immunolab.events.transforms import (
     ScaledAsinh,
     Transform,
 )
-from immunolab.events.tube import Channel, Events
+from immunolab.events.tube import Channel, Tube
 from immunolab.gating.evaluate import evaluate
 from immunolab.gating.exchange import WorkspaceSample, read_gatingml, read_workspace, write_gatingml, write_workspace
 from immunolab.gating.strategy import (
@@ -76,7 +76,7 @@ def all_of(key: str, gates: list[str], info: str) -> str:
 
 def counts(strategy: Strategy, values: list[float]) -> dict[str, int]:
     column = np.array([values], dtype=np.float32)
-    masks = evaluate(strategy, Events(column, (Channel("A"),), sample_id="s")).masks
+    masks = evaluate(strategy, Tube(column, (Channel("A"),), sample_id="s")).masks
     return {path: int(mask.sum()) for path, mask in masks.items()}
 
 
@@ -106,12 +106,12 @@ def test_probes_have_the_events_they_were_made_with(
 
 
 @pytest.fixture(scope="module")
-def spleen() -> Events:
+def spleen() -> Tube:
     return read_fcs(data_folder("flow/flowsom_68983/68983.fcs"))
 
 
 @pytest.fixture(scope="module")
-def spleen_gates(spleen: Events) -> Strategy:
+def spleen_gates(spleen: Tube) -> Strategy:
     return read_workspace(data_folder("flow/flowsom_68983/gating.wsp")).strategy_for(spleen.file)
 
 
@@ -129,7 +129,7 @@ def flowkit_masks(workspace: Path, file: str, strategy: Strategy) -> dict[str, n
     }
 
 
-def test_a_flowjo_workspace_gates_as_flowkit_does_event_by_event(spleen: Events, spleen_gates: Strategy) -> None:
+def test_a_flowjo_workspace_gates_as_flowkit_does_event_by_event(spleen: Tube, spleen_gates: Strategy) -> None:
     ours = evaluate(spleen_gates, spleen).masks
     theirs = flowkit_masks(data_folder("flow/flowsom_68983/gating.wsp"), spleen.file, spleen_gates)
     assert len(ours) == 15
@@ -159,7 +159,7 @@ def test_gating_ml_without_compensation_reads_flowjos_prefix() -> None:
 
 
 @pytest.fixture(scope="module")
-def blood() -> Events:
+def blood() -> Tube:
     return read_fcs(data_folder("flow/flowkit_bsd/100715.fcs"))
 
 
@@ -167,7 +167,7 @@ LOGICLE, HYPERLOG, LOG = Logicle(262_144.0, 0.5, 4.5, 0.0), Hyperlog(262_144.0, 
 LIFTED = ScaledAsinh(262_144.0, 4.0, 1.0)
 
 
-def every_kind(events: Events) -> Strategy:
+def every_kind(events: Tube) -> Strategy:
     """A tree with every kind of gate, placed by quantiles so that every gate has events in and out."""
     dyes = events.spillover.channels
 
@@ -245,7 +245,7 @@ def assert_same(before: dict[str, np.ndarray], after: dict[str, np.ndarray]) -> 
 
 @pytest.mark.parametrize("which", ["every kind", "only in Gating-ML", "imported from FlowJo"])
 def test_gating_ml_out_is_valid_and_comes_back_to_the_same_memberships(
-    which: str, tmp_path: Path, blood: Events, spleen: Events, spleen_gates: Strategy
+    which: str, tmp_path: Path, blood: Tube, spleen: Tube, spleen_gates: Strategy
 ) -> None:
     events, strategy = (spleen, spleen_gates) if which == "imported from FlowJo" else (blood, every_kind(blood))
     if which == "only in Gating-ML":
@@ -275,7 +275,7 @@ def test_gating_ml_out_is_valid_and_comes_back_to_the_same_memberships(
 
 @pytest.mark.parametrize("which", ["every kind", "imported from FlowJo"])
 def test_a_workspace_out_comes_back_to_the_same_memberships_here_and_through_flowkit(
-    which: str, tmp_path: Path, blood: Events, spleen: Events, spleen_gates: Strategy
+    which: str, tmp_path: Path, blood: Tube, spleen: Tube, spleen_gates: Strategy
 ) -> None:
     events, strategy = (blood, every_kind(blood)) if which == "every kind" else (spleen, spleen_gates)
     path = tmp_path / "study.wsp"
@@ -511,7 +511,7 @@ def test_a_flowjo_9_workspace_reads_matrices_tables_shapes_and_booleans(tmp_path
     assert imported.problems_for("a.fcs") == ()
     assert imported.counts_for("a.fcs")["/box"] == 7
     columns = np.array([[150.0, 90.0, 512.0, 5_000.0], [0.0, 9.0, 2_100.0, 2_000.0]], dtype=np.float32)
-    masks = evaluate(imported.only(), Events(columns, (Channel("A"), Channel("B")), sample_id="s")).masks
+    masks = evaluate(imported.only(), Tube(columns, (Channel("A"), Channel("B")), sample_id="s")).masks
     # compensated A = (A - 0.1 B) / 0.95: 157.9, 93.8
     assert masks["/box"].tolist() == [True, True, False, False]
     assert masks["/box/bright"].tolist() == [True, False, False, False]

@@ -12,7 +12,7 @@ from planted import MARKERS, f1, planted_tube
 
 from immunolab.config import parse_yaml
 from immunolab.errors import GatingError
-from immunolab.events.tube import Channel, Events
+from immunolab.events.tube import Channel, Tube
 from immunolab.gating.definitions import with_all_definitions
 from immunolab.gating.evaluate import counts_table, evaluate
 from immunolab.gating.method_registry import Card, register
@@ -346,7 +346,7 @@ def test_surface_proteins_of_single_cells_find_the_labelled_treg() -> None:
     donors, labels = cells.obs["donor"].astype(str).to_numpy(), cells.obs["cell_type_l2"].astype(str).to_numpy()
     channels = tuple(Channel(name, name, name) for name in cells.var_names)
     members = {donor: np.flatnonzero(donors == donor) for donor in np.unique(donors)}
-    tubes = [Events(np.ascontiguousarray(counts[i].T), channels, None, donor) for donor, i in members.items()]
+    tubes = [Tube(np.ascontiguousarray(counts[i].T), channels, None, donor) for donor, i in members.items()]
     batches = cells.obs["batch"].astype(str).to_numpy()
     groups = {donor: {"patient": batches[i[0]], "batch": batches[i[0]]} for donor, i in members.items()}
     fitted = fit(parse(ADT), tubes, groups=groups)

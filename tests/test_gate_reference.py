@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from builders import data_folder
 
-from immunolab.events.tube import Events
+from immunolab.events.tube import Tube
 from immunolab.gating.evaluate import evaluate
 from immunolab.gating.exchange.gatingml import read_gatingml
 from immunolab.loaders.fcs.read import read_fcs
@@ -31,12 +31,12 @@ def folder() -> Path:
 
 
 @pytest.fixture(scope="module")
-def tube(folder: Path) -> Events:
+def tube(folder: Path) -> Tube:
     return read_fcs(folder / "data1.fcs")
 
 
 @pytest.fixture(scope="module")
-def everything(folder: Path, tube: Events) -> dict[str, np.ndarray]:
+def everything(folder: Path, tube: Tube) -> dict[str, np.ndarray]:
     masks: dict[str, np.ndarray] = {}
     for name in ("all_gates", "ellipsoid3d_gate", "parent_quadrant_rect_gate"):
         memberships = evaluate(read_gatingml(folder / "gml" / f"gml_{name}.xml"), tube)
@@ -67,7 +67,7 @@ transform_logicle_range5
 
 
 @pytest.mark.parametrize("name", SINGLE_FILES)
-def test_a_file_with_one_compliance_gate_reads_alone(name: str, folder: Path, tube: Events) -> None:
+def test_a_file_with_one_compliance_gate_reads_alone(name: str, folder: Path, tube: Tube) -> None:
     suffix = "" if name.endswith("testing") else "_gate"
     memberships = evaluate(read_gatingml(folder / "gml" / f"gml_{name}{suffix}.xml"), tube)
     compared = 0

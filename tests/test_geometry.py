@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from immunolab.errors import GatingError
 from immunolab.events.transforms import Log, Logicle
-from immunolab.events.tube import Channel, Events, Spillover
+from immunolab.events.tube import Channel, Spillover, Tube
 from immunolab.gating import evaluate as apply
 from immunolab.gating import geometry
 from immunolab.gating.evaluate import counts_table, evaluate, memberships_frame, on_channels
@@ -34,10 +34,10 @@ grid = st.integers(0, 12).map(float)
 points = st.tuples(grid, grid)
 
 
-def tube(columns: np.ndarray, spillover: Spillover | None = None) -> Events:
+def tube(columns: np.ndarray, spillover: Spillover | None = None) -> Tube:
     names = "ABCDEFGH"[: len(columns)]
     channels = tuple(Channel(name, marker=f"CD{i + 1}") for i, name in enumerate(names))
-    return Events(np.asarray(columns, dtype=np.float32), channels, spillover, sample_id="s1", file="s1.fcs")
+    return Tube(np.asarray(columns, dtype=np.float32), channels, spillover, sample_id="s1", file="s1.fcs")
 
 
 def gated(*populations: Population, columns: np.ndarray) -> dict[str, np.ndarray]:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from immunolab.errors import GatingError, InputError
-from immunolab.events.tube import Events
+from immunolab.events.tube import Tube
 from immunolab.vocabulary.lexicon import known_labels, markers, spellings
 from immunolab.vocabulary.panel import read_panel, resolve_channels, resolve_label
 
@@ -190,7 +190,7 @@ def test_any_text_is_survived(label, channel):
 
 
 def _events(names, labels, panel=None):
-    return Events(np.zeros((len(names), 1), np.float32), resolve_channels(names, labels, panel))
+    return Tube(np.zeros((len(names), 1), np.float32), resolve_channels(names, labels, panel))
 
 
 def test_one_marker_on_two_channels_stays_ambiguous():

@@ -16,7 +16,7 @@ from matplotlib.collections import LineCollection
 from PIL import Image
 
 from immunolab.events.transforms import Asinh, Identity, Logicle
-from immunolab.events.tube import Channel, Events
+from immunolab.events.tube import Channel, Tube
 from immunolab.gating.evaluate import evaluate
 from immunolab.gating.strategy import (
     Boolean,
@@ -366,7 +366,7 @@ def small_tube(n=4000, seed=3):
         Channel("PE-A", "CD4", "CD4"),
     )
     columns = [rng.normal(90_000, 15_000, n), rng.normal(30_000, 6_000, n), *bimodal]
-    return Events(np.array(columns, dtype=np.float32), channels, sample_id="P01_W0")
+    return Tube(np.array(columns, dtype=np.float32), channels, sample_id="P01_W0")
 
 
 def axis(name):
@@ -443,7 +443,7 @@ def test_ticks_are_instrument_units(gated):
 
 
 def test_mass_cytometry_ticks():
-    events = Events(
+    events = Tube(
         np.abs(np.random.default_rng(0).normal(50, 30, (1, 500))).astype(np.float32),
         (Channel("Nd145Di", "CD4", "CD4", kind="mass"),),
     )

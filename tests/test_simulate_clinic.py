@@ -14,7 +14,7 @@ from immunolab.loaders.measurements import read_measurements
 from immunolab.simulate import Options, simulate
 from immunolab.simulate.biology import compose, expected_percent, typical_patient
 from immunolab.simulate.citeseq import biased, load_citeseq
-from immunolab.simulate.clinic import Chart, Clinic, decline, load_clinic, measure_patient
+from immunolab.simulate.clinic import Chart, SimulatedClinic, decline, load_clinic, measure_patient
 from immunolab.simulate.model import load_model
 from immunolab.simulate.schedule import Bleed
 from immunolab.simulate.virtual_trial import VirtualTrial, chosen_visits
@@ -142,7 +142,7 @@ def test_the_assay_finds_more_regulatory_cells_than_are_there() -> None:
     assert same[0] == pytest.approx(same[1])
 
 
-def with_totals(clinic: Clinic) -> Clinic:
+def with_totals(clinic: SimulatedClinic) -> SimulatedClinic:
     """The same clinic, with scores as totals instead of items."""
     measures = {
         cohort: {name: replace(measure, items={}) for name, measure in own.items()}

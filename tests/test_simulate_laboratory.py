@@ -12,7 +12,7 @@ import pytest
 
 from immunolab.simulate import Options, simulate
 from immunolab.simulate.biology import compose, typical_patient
-from immunolab.simulate.cells import Recipe, Staining, Tube, draw_tube, spillover_matrix
+from immunolab.simulate.cells import Recipe, SimulatedTube, Staining, draw_tube, spillover_matrix
 from immunolab.simulate.laboratory import Laboratory
 from immunolab.simulate.model import LEVELS, load_model
 from immunolab.simulate.schedule import plan_bleeds
@@ -24,13 +24,13 @@ MODEL = load_model()
 SLE, IIM = "sle_nct02084238", "iim_nct04062019"
 
 
-def ideal_tube(**changes: object) -> Tube:
+def ideal_tube(**changes: object) -> SimulatedTube:
     blood = compose(MODEL, "sle", typical_patient(MODEL), 1, load_trial(SLE).dosing.days, Options())
     recipe = Recipe(MODEL.panels["surface"], blood, Staining(), 20_000, 0.05)
     return draw_tube(MODEL, replace(recipe, **changes), np.random.default_rng(1))  # type: ignore[arg-type]
 
 
-def signal(tube: Tube, marker: str) -> np.ndarray:
+def signal(tube: SimulatedTube, marker: str) -> np.ndarray:
     panel = MODEL.panels["surface"]
     columns = tube.columns[3:-1].astype(float)
     linear = np.linalg.inv(spillover_matrix(MODEL, panel)).T @ columns

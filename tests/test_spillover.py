@@ -11,7 +11,7 @@ from fcs_builder import write_fcs
 
 from immunolab.errors import DataFileError
 from immunolab.events.compensation import _plain, weighted_sums
-from immunolab.events.tube import Channel, Events, Spillover
+from immunolab.events.tube import Channel, Spillover, Tube
 from immunolab.loaders.fcs.read import read_fcs
 from immunolab.loaders.fcs.spillover import keyword_spillover, match_spillover, read_spillover
 from immunolab.loaders.preprocessing_checks import signs_of_processing
@@ -207,7 +207,7 @@ def test_nan_stays_in_the_channels_that_depend_on_it() -> None:
     columns[0, 1] = np.nan
     channels = tuple(Channel(name) for name in ("FSC-A", "FL1-A", "FL2-A"))
     matrix = Spillover(("FL1-A", "FL2-A"), np.array([[1.0, 0.1], [0.0, 1.0]]))
-    events = Events(columns, channels, matrix)
+    events = Tube(columns, channels, matrix)
     assert np.isnan(events.compensated("FSC-A")).sum() == 1
     assert np.isfinite(events.compensated("FL2-A")).all()
 

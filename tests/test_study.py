@@ -408,11 +408,11 @@ def test_every_key_and_column_is_documented() -> None:
 
     from immunolab.clinical.definitions import definitions
     from immunolab.study.rows import NEEDED, OPTIONAL
-    from immunolab.study.sheet import Comparison, PanelChoice, _StudyKeys
+    from immunolab.study.sheet import PanelChoice, PlannedComparison, _StudyKeys
     from immunolab.study.trial import Dosing, Endpoint, Phase, Segment, Statement, Visit
 
     study = (REPOSITORY / "docs" / "study_file.md").read_text(encoding="utf-8")
-    keys = [f.name for kind in (_StudyKeys, Comparison, PanelChoice) for f in fields(kind)]
+    keys = [f.name for kind in (_StudyKeys, PlannedComparison, PanelChoice) for f in fields(kind)]
     assert [key for key in (*keys, *NEEDED, *OPTIONAL, *definitions().scales) if f"`{key}`" not in study] == []
     trial = (REPOSITORY / "docs" / "trial_file.md").read_text(encoding="utf-8")
     keys = [f.name for kind in (Dosing, Endpoint, Phase, Segment, Statement, Visit) for f in fields(kind)]

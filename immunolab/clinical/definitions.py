@@ -10,7 +10,7 @@ from immunolab.config import build, read_package_yaml
 
 
 @dataclass(frozen=True)
-class Rule:
+class ResponseRule:
     """Where a definition comes from, and whether it was checked against that."""
 
     source: str
@@ -18,7 +18,7 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Scale(Rule):
+class ClinicalScale(ResponseRule):
     """A score that is a sum of items, or a total the clinic computes.
 
     Attributes
@@ -53,7 +53,7 @@ class Scale(Rule):
 
 
 @dataclass(frozen=True)
-class Sri4(Rule):
+class Sri4(ResponseRule):
     """Thresholds of the SLE responder index."""
 
     sledai_fall: float
@@ -63,7 +63,7 @@ class Sri4(Rule):
 
 
 @dataclass(frozen=True)
-class SleRelapse(Rule):
+class SleRelapse(ResponseRule):
     """Thresholds of the relapse endpoint."""
 
     low_activity_below: float
@@ -71,7 +71,7 @@ class SleRelapse(Rule):
 
 
 @dataclass(frozen=True)
-class ImacsDoi(Rule):
+class ImacsDoi(ResponseRule):
     """Thresholds of the definition of improvement."""
 
     improved_percent: float
@@ -81,7 +81,7 @@ class ImacsDoi(Rule):
 
 
 @dataclass(frozen=True)
-class TotalImprovement(Rule):
+class TotalImprovement(ResponseRule):
     """Points of the total improvement score."""
 
     bins: dict[str, tuple[tuple[float, float], ...]]
@@ -90,7 +90,7 @@ class TotalImprovement(Rule):
 
 
 @dataclass(frozen=True)
-class PmrAs(Rule):
+class PmrAs(ResponseRule):
     """Thresholds of relapse by PMR-AS."""
 
     relapse_from: float
@@ -102,16 +102,16 @@ class Definitions:
     """All scores."""
 
     schema: Literal["immunolab.scores/2"]
-    scales: dict[str, Scale]
+    scales: dict[str, ClinicalScale]
     sri_4: Sri4
     sle_relapse: SleRelapse
     imacs_doi: ImacsDoi
     total_improvement: TotalImprovement
     pmr_as: PmrAs
 
-    def rule(self, score: str) -> Rule:
+    def rule(self, score: str) -> ResponseRule:
         """Return the rule of a composite score."""
-        rules: dict[str, Rule] = {
+        rules: dict[str, ResponseRule] = {
             "SRI_4": self.sri_4,
             "SLE_relapse": self.sle_relapse,
             "IMACS_DOI": self.imacs_doi,

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pandas as pd
 
 from immunolab.clinical import composites
-from immunolab.clinical.definitions import Scale, definitions
+from immunolab.clinical.definitions import ClinicalScale, definitions
 from immunolab.clinical.patients import Patient, read_patients
 from immunolab.clinical.totals import Score, domain_totals, item_fault, item_total, not_evaluable
 from immunolab.errors import InputError, Problem
@@ -167,7 +167,9 @@ def _totals(patient: Patient, study_items: Mapping[str, set[str]]) -> list[dict]
     return rows
 
 
-def _domains(patient: Patient, visit: str, name: str, scale: Scale, items: Mapping[str, float | None]) -> list[dict]:
+def _domains(
+    patient: Patient, visit: str, name: str, scale: ClinicalScale, items: Mapping[str, float | None]
+) -> list[dict]:
     if not items:
         return []
     return [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from immunolab.clinical.definitions import Scale
+from immunolab.clinical.definitions import ClinicalScale
 from immunolab.errors import nearest
 
 Items = Mapping[str, float | None]
@@ -25,7 +25,7 @@ def not_evaluable(reason: str) -> Score:
     return Score(None, reason, "not_evaluable")
 
 
-def item_fault(scale: Scale, item: str, value: float) -> tuple[str, str]:
+def item_fault(scale: ClinicalScale, item: str, value: float) -> tuple[str, str]:
     """Return what is wrong with an item and how to mend it; empty when nothing is."""
     if scale.weights and item in scale.weights:
         weight = scale.weights[item]
@@ -42,7 +42,7 @@ def item_fault(scale: Scale, item: str, value: float) -> tuple[str, str]:
     return f"'{item}' is no item of the score", nearest(item, names) or f"items: {', '.join(names)}"
 
 
-def item_total(scale: Scale, items: Items, total: float | None = None) -> Score:
+def item_total(scale: ClinicalScale, items: Items, total: float | None = None) -> Score:
     """Return the total of a score from its items, or the total the clinic gave.
 
     Parameters
@@ -70,7 +70,7 @@ def item_total(scale: Scale, items: Items, total: float | None = None) -> Score:
     return Score(added)
 
 
-def domain_totals(scale: Scale, items: Items) -> dict[str, Score]:
+def domain_totals(scale: ClinicalScale, items: Items) -> dict[str, Score]:
     """Return 100 sum / largest sum for each domain of a questionnaire; a domain with a gap is not evaluable."""
     found = {}
     for domain, (first, last) in scale.domains.items():
@@ -84,11 +84,11 @@ def domain_totals(scale: Scale, items: Items) -> dict[str, Score]:
     return found
 
 
-def _points(scale: Scale, name: str, value: float) -> float:
+def _points(scale: ClinicalScale, name: str, value: float) -> float:
     return scale.weights[name] * bool(value) if scale.weights else value
 
 
-def _given_total(scale: Scale, total: float | None) -> Score:
+def _given_total(scale: ClinicalScale, total: float | None) -> Score:
     if total is None:
         return not_evaluable("neither items nor a total")
     low, high = scale.range
@@ -97,7 +97,7 @@ def _given_total(scale: Scale, total: float | None) -> Score:
     return Score(total)
 
 
-def _one_form_each(scale: Scale, given: Mapping[str, float]) -> tuple[dict[str, float], str]:
+def _one_form_each(scale: ClinicalScale, given: Mapping[str, float]) -> tuple[dict[str, float], str]:
     """Replace the forms of an item by the item itself; more than one answered form is told."""
     resolved = dict(given)
     for name, options in scale.alternatives.items():

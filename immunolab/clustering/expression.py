@@ -24,7 +24,7 @@ _TRAIN_ON = 30_000
 
 
 @dataclass(frozen=True)
-class Score:
+class GeneScore:
     """A score of each cell, the genes it rests on, and those of the signature that the data lack."""
 
     values: Array
@@ -37,7 +37,7 @@ class Score:
         return len(self.found) >= len(self.missing) and bool(self.found)
 
 
-def signature_score(normalised: csr_matrix, columns: Mapping[str, int], genes: Sequence[str]) -> Score:
+def signature_score(normalised: csr_matrix, columns: Mapping[str, int], genes: Sequence[str]) -> GeneScore:
     """Return the mean of a signature's genes, each in units of its own standard deviation.
 
     A gene is clipped at six standard deviations, so that one bright cell does not speak for a
@@ -49,12 +49,14 @@ def signature_score(normalised: csr_matrix, columns: Mapping[str, int], genes: S
     found = tuple(gene for gene, some in zip(named, there, strict=True) if some)
     missing = tuple(gene for gene in dict.fromkeys(genes) if gene not in found)
     if not found:
-        return Score(np.zeros(normalised.shape[0]), (), missing)
+        return GeneScore(np.zeros(normalised.shape[0]), (), missing)
     scaled = block[:, there] / (block[:, there].std(axis=0) + _SD_FLOOR)
-    return Score(np.minimum(scaled, _HIGHEST).mean(axis=1), found, missing)
+    return GeneScore(np.minimum(scaled, _HIGHEST).mean(axis=1), found, missing)
 
 
-def relative_score(normalised: csr_matrix, columns: Mapping[str, int], genes: Sequence[str], seed: int = 0) -> Score:
+def relative_score(
+    normalised: csr_matrix, columns: Mapping[str, int], genes: Sequence[str], seed: int = 0
+) -> GeneScore:
     """Return a signature's score less that of 50 random genes of like abundance, so that depth drops out.
 
     The control set of Tirosh et al. 2016 (Science 352:189): for each gene, genes of the same 24th part
@@ -78,7 +80,7 @@ def relative_score(normalised: csr_matrix, columns: Mapping[str, int], genes: Se
     # the slope takes away depth only as far as the score follows it
     spread = control.var()
     slope = float(np.cov(score.values, control)[0, 1] / spread) if spread > 0 else 0.0
-    return Score(score.values - np.clip(slope, 0.0, 1.0) * (control - control.mean()), score.found, score.missing)
+    return GeneScore(score.values - np.clip(slope, 0.0, 1.0) * (control - control.mean()), score.found, score.missing)
 
 
 def variable_genes(normalised: csr_matrix, n: int = 1500) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Linear:
+class LinearFit:
     """A least-squares fit: coefficients, their covariance, residual variance and degrees of freedom."""
 
     beta: Array
@@ -20,7 +20,7 @@ class Linear:
     df: int
 
 
-def least_squares(design: Array, response: Array) -> Linear:
+def least_squares(design: Array, response: Array) -> LinearFit:
     """Return the fit of ``response`` ``(n,)`` on ``design`` ``(n, p)``; dependent columns share their effect.
 
     Without residual degrees of freedom the covariance is NaN.
@@ -32,4 +32,4 @@ def least_squares(design: Array, response: Array) -> Linear:
     df = response.size - rank
     residual = float(((response - design @ beta) ** 2).sum())
     sigma2 = residual / df if df > 0 else float("nan")
-    return Linear(beta, sigma2 * (inverse @ inverse.T), sigma2, df)
+    return LinearFit(beta, sigma2 * (inverse @ inverse.T), sigma2, df)

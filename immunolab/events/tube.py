@@ -50,7 +50,7 @@ class Spillover:
 
 
 @dataclass(frozen=True)
-class Events:
+class Tube:
     """All events of one tube on the linear scale of the instrument, in file order.
 
     Attributes
@@ -148,7 +148,7 @@ class Events:
 
 
 def displayed_blocks(
-    events: Events, transforms: Mapping[str, Transform], n_events: int = 4_096
+    events: Tube, transforms: Mapping[str, Transform], n_events: int = 4_096
 ) -> Iterator[tuple[int, NDArray[np.float64], NDArray[np.float64]]]:
     """Walk a tube block by block, compensated and transformed; no second copy of the tube is made.
 
@@ -177,7 +177,7 @@ def displayed_blocks(
         yield first, compensated, shown
 
 
-def to_anndata(events: Events, transforms: Mapping[str, Transform] | None = None) -> AnnData:
+def to_anndata(events: Tube, transforms: Mapping[str, Transform] | None = None) -> AnnData:
     """Return the tube as AnnData under the events contract.
 
     ``X`` is compensated and transformed (float32), ``layers["compensated"]`` compensated linear.

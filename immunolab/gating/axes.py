@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from immunolab.events.compensation import weighted_sums
 from immunolab.events.transforms import Bounded, Hyperlog, Logicle, Transform
-from immunolab.events.tube import Events, Spillover
+from immunolab.events.tube import Spillover, Tube
 from immunolab.gating.strategy import Dimension, Ellipsoid, Polygon, Rectangle, Strategy
 
 Array = NDArray[np.float64]
@@ -37,11 +37,11 @@ class Axes:
     """The axes of a strategy on one tube: which channels each compensation needs, and their weights."""
 
     strategy: Strategy
-    events: Events
+    events: Tube
 
     @cached_property
     def weights(self) -> dict[str, tuple[dict[str, int], Array]]:
-        """Compensation -> (row by channel, weights as `Events.weights` gives them)."""
+        """Compensation -> (row by channel, weights as `Tube.weights` gives them)."""
         names: dict[str, dict[str, int]] = {}
         for dimension in _dimensions(self.strategy):
             rows = names.setdefault(dimension.compensation, {})
@@ -68,7 +68,7 @@ def channels_of(dimension: Dimension) -> tuple[str, ...]:
     return (dimension.name,) if ratio is None else (ratio.numerator, ratio.denominator)
 
 
-def matrix_of(compensation: str, strategy: Strategy, events: Events) -> Spillover | None:
+def matrix_of(compensation: str, strategy: Strategy, events: Tube) -> Spillover | None:
     """Return the matrix a compensation word means; None for a tube without one."""
     return events.spillover if compensation == "sample" else strategy.matrices[compensation]
 

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from immunolab.errors import GatingError
-from immunolab.events.tube import Events
+from immunolab.events.tube import Tube
 from immunolab.gating import geometry
 from immunolab.gating.axes import Axes, Block, error_of
 from immunolab.gating.strategy import (
@@ -38,7 +38,7 @@ Mask = NDArray[np.bool_]
 Shape = Rectangle | Polygon | Ellipsoid
 
 
-def evaluate(strategy: Strategy, events: Events) -> Memberships:
+def evaluate(strategy: Strategy, events: Tube) -> Memberships:
     """Return which events of a tube are in which population.
 
     Raises
@@ -57,12 +57,12 @@ def evaluate(strategy: Strategy, events: Events) -> Memberships:
     return Memberships(strategy, masks)
 
 
-def coordinates(strategy: Strategy, events: Events) -> Callable[[Dimension], NDArray[np.float64]]:
+def coordinates(strategy: Strategy, events: Tube) -> Callable[[Dimension], NDArray[np.float64]]:
     """Return a function that gives every event's coordinate on a gate's dimension, each computed once."""
     return Axes(strategy, events).block(0, events.n_events).axis
 
 
-def on_channels(strategy: Strategy, events: Events) -> Strategy:
+def on_channels(strategy: Strategy, events: Tube) -> Strategy:
     """Return the strategy with every dimension naming the tube's channel instead of its marker, for export."""
 
     def channel(name: str) -> str:

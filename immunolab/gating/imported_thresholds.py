@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from immunolab.events.tube import Events
+from immunolab.events.tube import Tube
 from immunolab.gating.strategy import Dimension, Population, Rectangle, Strategy
 
 
-def imported_rows(strategy: Strategy, events: Events) -> list[dict[str, object]]:
+def imported_rows(strategy: Strategy, events: Tube) -> list[dict[str, object]]:
     """Return rows of `tables.THRESHOLDS` for every closed side of a geometric strategy's rectangles.
 
     Polygons, ellipses and booleans have no one-dimensional border; sides of ratio axes are left out.
@@ -27,7 +27,7 @@ def _sides(gate: Rectangle) -> Iterator[tuple[Dimension, float]]:
             yield from ((dimension, side) for side in sides if side is not None)
 
 
-def _row(population: Population, dimension: Dimension, side: float, events: Events) -> dict[str, object]:
+def _row(population: Population, dimension: Dimension, side: float, events: Tube) -> dict[str, object]:
     channel = events.channels[events.find(dimension.name)]
     return {
         "sample_id": events.sample_id,

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from immunolab.errors import GatingError, nearest
-from immunolab.events.tube import Events
+from immunolab.events.tube import Tube
 from immunolab.gating.strategy import Boolean, Declared, Population, Strategy
 
 _PASS, _OUT = "pass", "true"
 
 
-def missing_markers(strategy: Strategy, events: Events) -> tuple[str, ...]:
+def missing_markers(strategy: Strategy, events: Tube) -> tuple[str, ...]:
     """Return the paths of optional populations that the tube's panel cannot gate.
 
     Raises
@@ -24,7 +24,7 @@ def missing_markers(strategy: Strategy, events: Events) -> tuple[str, ...]:
     return tuple(dict.fromkeys(path for path, _ in _absent(strategy, events)))
 
 
-def arrange(strategy: Strategy, events: Events) -> Strategy:
+def arrange(strategy: Strategy, events: Tube) -> Strategy:
     """Return the strategy without the optional populations that the panel cannot gate.
 
     Children of a population left out with ``optional: pass`` hang on its parent; those of one left
@@ -75,7 +75,7 @@ def needed_markers(population: Population) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _absent(strategy: Strategy, events: Events) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _absent(strategy: Strategy, events: Tube) -> Iterator[tuple[str, tuple[str, ...]]]:
     have = {name for channel in events.channels for name in (channel.name, channel.marker) if name}
     optional = strategy.settings.get("optional", {})
     out: set[str] = set()
@@ -98,7 +98,7 @@ def _rests_on(population: Population, out: set[str], optional: dict[str, str]) -
     return bool((parents | operands) & out)
 
 
-def _missing(required: dict[str, list[str]], events: Events, have: set[str]) -> GatingError:
+def _missing(required: dict[str, list[str]], events: Tube, have: set[str]) -> GatingError:
     parts = [f"{name} (for {', '.join(populations)})" for name, populations in required.items()]
     hints = [f"{name}: {hint}" for name in required if (hint := nearest(name, have))]
     shown = ", ".join(channel.marker or channel.name for channel in events.channels)

@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from immunolab.errors import ImmunolabError, Problem
-from immunolab.events.tube import Events
+from immunolab.events.tube import Tube
 from immunolab.gating.axes import Axes, channels_of
 from immunolab.gating.strategy import Boolean, Declared, Dimension, Ellipsoid, Population, Strategy
 
 
-def sound(strategy: Strategy, events: Events) -> tuple[Strategy, tuple[Problem, ...]]:
+def sound(strategy: Strategy, events: Tube) -> tuple[Strategy, tuple[Problem, ...]]:
     """Return the strategy without the gates that this tube cannot answer, and one problem for each.
 
     Populations under a dropped gate, and booleans over it, are dropped with it.
@@ -24,7 +24,7 @@ def sound(strategy: Strategy, events: Events) -> tuple[Strategy, tuple[Problem, 
     return replace(strategy, populations=kept), found
 
 
-def problems(strategy: Strategy, events: Events) -> Iterator[Problem]:
+def problems(strategy: Strategy, events: Tube) -> Iterator[Problem]:
     """Yield one problem for each population that cannot be evaluated on the tube; ``place`` is its path."""
     known: set[str] = set()
     listed = {population.path for population in strategy.populations}
@@ -64,7 +64,7 @@ def _gate_fault(population: Population, axes: _CheckedAxes) -> tuple[str, str] |
 class _CheckedAxes:
     """Whether a tube has what dimensions name; each compensated channel is looked up once."""
 
-    def __init__(self, strategy: Strategy, events: Events) -> None:
+    def __init__(self, strategy: Strategy, events: Tube) -> None:
         self._axes = Axes(strategy, events)
         self._faults: dict[tuple[tuple[str, ...], str], tuple[str, str] | None] = {}
 

@@ -35,7 +35,7 @@ _GRADES = {"A": 4.0, "B": 3.0, "C": 2.0, "D": 1.0, "E": 0.0}
 
 
 @dataclass(frozen=True)
-class _Reading:
+class _MeasurementReading:
     """One written value and where it stands."""
 
     table: TextTable
@@ -97,7 +97,7 @@ def _row_number(problem: Problem) -> int:
     return int(found.group(1)) if found else 0
 
 
-def _from_table(table: TextTable, header: Sequence[str], problems: list[Problem]) -> list[_Reading]:
+def _from_table(table: TextTable, header: Sequence[str], problems: list[Problem]) -> list[_MeasurementReading]:
     long = "variable" in table.columns or "value" in table.columns
     needed = ("patient_id", *(_LONG if long else ()))
     optional = ("visit", "date", "study_day", *(("unit", "censored", "limit", "matrix") if long else ()))
@@ -111,10 +111,10 @@ def _from_table(table: TextTable, header: Sequence[str], problems: list[Problem]
     dates, date_faults = read_dates(table, table.rows)
     days, day_faults = read_study_days(table)
     problems += [*date_faults, *day_faults]
-    readings: list[_Reading] = []
+    readings: list[_MeasurementReading] = []
     for row in table.rows:
         problems += _who_and_when_problems(table, row)
-        blank = _Reading(
+        blank = _MeasurementReading(
             table=table,
             row=row,
             column="value",
@@ -144,7 +144,7 @@ def _who_and_when_problems(table: TextTable, row: Row) -> Iterator[Problem]:
         yield table.problem(row, "visit", "the cell is empty", "give visit, date or study_day")
 
 
-def _long(blank: _Reading, problems: list[Problem]) -> _Reading:
+def _long(blank: _MeasurementReading, problems: list[Problem]) -> _MeasurementReading:
     row = blank.row
     label = f"{row['variable']}_{row['matrix']}" if row["matrix"] and ambiguous_variable(row["variable"]) else ""
     text, censored = blank.text, row["censored"].lower()
@@ -156,7 +156,7 @@ def _long(blank: _Reading, problems: list[Problem]) -> _Reading:
     return replace(blank, label=label or blank.label, text=text) if label or censored else blank
 
 
-def _wide(blank: _Reading, header: Sequence[str], units: Row | None) -> Iterator[_Reading]:
+def _wide(blank: _MeasurementReading, header: Sequence[str], units: Row | None) -> Iterator[_MeasurementReading]:
     written = dict(zip(blank.table.columns, [cell for cell in header if cell], strict=True))
     for column in blank.table.columns:
         text = blank.row[column]
@@ -175,7 +175,7 @@ def split_unit(label: str) -> tuple[str, str]:
     return label, ""
 
 
-def _from_wells(wells: Sequence[Well], samples: Sequence[Sample], problems: list[Problem]) -> list[_Reading]:
+def _from_wells(wells: Sequence[Well], samples: Sequence[Sample], problems: list[Problem]) -> list[_MeasurementReading]:
     by_name = {s.sample_id: (s.patient_id, s.visit) for s in samples}
     by_name |= {
         f"{s.patient_id}{sep}{s.visit}": (s.patient_id, s.visit) for s in samples for sep in ("_", " ", "-", "/")
@@ -193,7 +193,7 @@ def _from_wells(wells: Sequence[Well], samples: Sequence[Sample], problems: list
             continue
         patient, visit = found or (parts.group(1), parts.group(2))  # type: ignore[union-attr]
         readings.append(
-            _Reading(
+            _MeasurementReading(
                 table=well.table,
                 row=well.row,
                 column=well.column,
@@ -211,7 +211,7 @@ def _from_wells(wells: Sequence[Well], samples: Sequence[Sample], problems: list
     return readings
 
 
-def _measurement(reading: _Reading, problems: list[Problem]) -> dict[str, object] | None:
+def _measurement(reading: _MeasurementReading, problems: list[Problem]) -> dict[str, object] | None:
     """Return the row of a reading, or None after telling what is wrong with it."""
     meant = ambiguous_variable(reading.label)
     if meant or not reading.label:
@@ -250,7 +250,7 @@ def _measurement(reading: _Reading, problems: list[Problem]) -> dict[str, object
     }
 
 
-def _unit_problem(reading: _Reading, name: str, known: Variable, message: str) -> Problem:
+def _unit_problem(reading: _MeasurementReading, name: str, known: Variable, message: str) -> Problem:
     hint = f"{name} is kept in {known.unit}" if known.unit else f"leave the unit of {name} empty"
     return reading.table.problem(reading.row, reading.unit_column, f"{name}: {message}", hint)
 
@@ -262,7 +262,7 @@ def _impossible(name: str, value: float | None, known: Variable) -> str:
     return f"{name} of {value:g}{unit} is outside {known.limits[0]:g} to {known.limits[1]:g}{unit}"
 
 
-def _value(reading: _Reading) -> tuple[float | None, str | None, str]:
+def _value(reading: _MeasurementReading) -> tuple[float | None, str | None, str]:
     """Return value, censoring and what is wrong with the text."""
     text = reading.text.strip().lstrip("*").strip()
     if text.lower() in _MISSING:
@@ -280,9 +280,9 @@ def _value(reading: _Reading) -> tuple[float | None, str | None, str]:
     return value, None, "" if value is not None else f"'{reading.text}' is not a number"
 
 
-def _mixed_units(readings: Iterable[_Reading]) -> Iterator[Problem]:
+def _mixed_units(readings: Iterable[_MeasurementReading]) -> Iterator[Problem]:
     """An analyte that the vocabulary does not know keeps its unit: all its rows must agree."""
-    first: dict[str, _Reading] = {}
+    first: dict[str, _MeasurementReading] = {}
     for reading in readings:
         if resolve_variable(reading.label) or not reading.label:
             continue
@@ -293,8 +293,8 @@ def _mixed_units(readings: Iterable[_Reading]) -> Iterator[Problem]:
             yield reading.table.problem(reading.row, reading.unit_column, message, "write one unit throughout")
 
 
-def _repeats(readings: Iterable[_Reading]) -> Iterator[Problem]:
-    seen: dict[tuple[object, ...], _Reading] = {}
+def _repeats(readings: Iterable[_MeasurementReading]) -> Iterator[Problem]:
+    seen: dict[tuple[object, ...], _MeasurementReading] = {}
     for reading in readings:
         name = resolve_variable(reading.label) or reading.label
         when = reading.visit or reading.date or reading.study_day

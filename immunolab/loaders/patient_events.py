@@ -47,7 +47,7 @@ def read_adverse_events(
         All problems at once, by row and column: absent columns, unknown patients, days that are none or unknown,
         no term, a grade outside 1 to 5, a word that is neither yes nor no, a line that stands twice.
     """
-    reader = _Reader(path, ("patient_id", "term"), ("grade", "serious", "related"), patients, doses or {})
+    reader = _EventReader(path, ("patient_id", "term"), ("grade", "serious", "related"), patients, doses or {})
     spelled: dict[str, str] = {}
     rows: list[dict[str, object]] = []
     for row in reader.table.rows:
@@ -90,7 +90,7 @@ def read_outcomes(
         All problems at once, by row and column: absent columns, unknown patients and endpoints, days before the
         first dose, another status, a patient that stands twice for an endpoint.
     """
-    reader = _Reader(path, ("patient_id", "endpoint", "status"), (), patients, doses or {})
+    reader = _EventReader(path, ("patient_id", "endpoint", "status"), (), patients, doses or {})
     known = f"declared: {', '.join(endpoints) or 'none'}"
     rows: list[dict[str, object]] = []
     for row in reader.table.rows:
@@ -109,7 +109,7 @@ def read_outcomes(
     return reader.frame(rows, ("patient_id", "endpoint", "study_day", "status"))
 
 
-class _Reader:
+class _EventReader:
     """Reads the cells that both tables share and gathers what is wrong on the way."""
 
     def __init__(

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from immunolab.events.tube import Events
+from immunolab.events.tube import Tube
 from immunolab.gating.evaluate import coordinates
 from immunolab.gating.strategy import (
     ROOT,
@@ -31,7 +31,7 @@ from immunolab.gating.strategy import (
     Rectangle,
     Strategy,
 )
-from immunolab.plots.scales import Scale, scale_of
+from immunolab.plots.scales import DisplayScale, scale_of
 
 BINS = 96
 MOST_EVENTS = 20_000
@@ -62,8 +62,8 @@ class GateView:
     path: str
     name: str
     parent: str
-    x: Scale
-    y: Scale | None
+    x: DisplayScale
+    y: DisplayScale | None
     counts: NDArray[np.uint32]
     lines: tuple[Array, ...]
     n_events: int
@@ -80,7 +80,7 @@ class GateView:
         return 100.0 * self.n_events / self.n_parent if self.n_parent else float("nan")
 
 
-def gate_views(strategy: Strategy, events: Events, memberships: Memberships, *, seed: int = 0) -> list[GateView]:
+def gate_views(strategy: Strategy, events: Tube, memberships: Memberships, *, seed: int = 0) -> list[GateView]:
     """Return one view (or more, for gates of over two dimensions) for each gated population.
 
     Parameters
@@ -147,9 +147,9 @@ class _Taker:
         return self.array[self.start - n : self.start]
 
 
-def _scale(plain: dict[str, Any]) -> Scale:
+def _scale(plain: dict[str, Any]) -> DisplayScale:
     words: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
-    return Scale(**words)
+    return DisplayScale(**words)
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class _Drawn:
     axis: Axis
 
 
-def _draw(path: str, strategy: Strategy, events: Events, memberships: Memberships, seed: int) -> _Drawn:
+def _draw(path: str, strategy: Strategy, events: Tube, memberships: Memberships, seed: int) -> _Drawn:
     rows = np.flatnonzero(memberships.masks[path]) if path else np.arange(events.n_events)
     n_parent = len(rows)
     if n_parent > MOST_EVENTS:
@@ -185,7 +185,7 @@ def _dimensions(population: Population, strategy: Strategy) -> tuple[Dimension, 
 
 
 def _panels(
-    population: Population, dimensions: tuple[Dimension, ...], drawn: _Drawn, events: Events, memberships: Memberships
+    population: Population, dimensions: tuple[Dimension, ...], drawn: _Drawn, events: Tube, memberships: Memberships
 ) -> Iterator[GateView]:
     gate = population.gate
     steps = [dimensions[i : i + 2] for i in range(0, len(dimensions), 2)]
@@ -239,7 +239,7 @@ def _within(values: list[Array], borders: list[tuple[float | None, ...]]) -> NDA
     return inside
 
 
-def _histogram(values: list[Array], scales: list[Scale]) -> NDArray[np.uint32]:
+def _histogram(values: list[Array], scales: list[DisplayScale]) -> NDArray[np.uint32]:
     """Return counts in equal bins; events beyond an axis are counted in its outermost bin."""
     index = np.zeros(len(values[0]), dtype=np.intp)
     for value, scale in zip(reversed(values), reversed(scales), strict=True):
@@ -255,7 +255,7 @@ def _some(values: list[Array], member: NDArray[np.bool_]) -> Array:
     return np.column_stack([value[rows[::step]] for value in values])
 
 
-def _lines(gate: object, first: int, scales: list[Scale]) -> Iterator[Array]:
+def _lines(gate: object, first: int, scales: list[DisplayScale]) -> Iterator[Array]:
     if isinstance(gate, Polygon):
         yield np.array([*gate.vertices, gate.vertices[0]], dtype=np.float64)
     elif isinstance(gate, Ellipsoid) and len(scales) == 2:
@@ -277,7 +277,7 @@ def _ellipse(gate: Ellipsoid, first: int) -> Array:
     return np.asarray(gate.mean[pair]) + circle @ np.linalg.cholesky(covariance).T
 
 
-def _box(borders: list[tuple[float | None, ...]], scales: list[Scale]) -> Iterator[Array]:
+def _box(borders: list[tuple[float | None, ...]], scales: list[DisplayScale]) -> Iterator[Array]:
     """Yield the closed sides of a rectangle; an open side reaches the end of its axis and has no line."""
     (left, right), (bottom, top) = borders
     x_low, x_high = (scales[0].low if left is None else left), (scales[0].high if right is None else right)

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from immunolab.events.tube import Events
+from immunolab.events.tube import Tube
 from immunolab.gating.strategy import Memberships, Strategy
 from immunolab.plots.gate_views import GateView, gate_views
 from immunolab.plots.labels import number
 from immunolab.plots.panel_canvas import Box, Page, Word, steps, width_of
-from immunolab.plots.scales import Scale
+from immunolab.plots.scales import DisplayScale
 from immunolab.plots.style import ALARM, BATCH_COLOURS, MM, SMALL, WIDTH, axes, figure, style
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _GATE, _MEMBER = "#D55E00", "#D55E00"
 
 
 def contact_sheet(
-    strategy: Strategy, events: Events, memberships: Memberships, *, title: str = "", seed: int = 0
+    strategy: Strategy, events: Tube, memberships: Memberships, *, title: str = "", seed: int = 0
 ) -> Figure:
     """Return one page with every gate of a sample; see `gate_views` and `draw_contact_sheet`."""
     return draw_contact_sheet(gate_views(strategy, events, memberships, seed=seed), title=title)
@@ -92,12 +92,12 @@ def _legend(views: Sequence[GateView]) -> tuple[str, ...]:
     )
 
 
-def _along(scale: Scale, values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+def _along(scale: DisplayScale, values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
     """Return positions as shares of an axis."""
     return (np.asarray(values, dtype=np.float64) - scale.low) / (scale.high - scale.low)
 
 
-def _draw_density(view: GateView, y: Scale, page: Page, box: Box) -> None:
+def _draw_density(view: GateView, y: DisplayScale, page: Page, box: Box) -> None:
     def placed(points: NDArray[np.float64]) -> NDArray[np.float64]:
         x = box.left + _along(view.x, points[:, 0]) * box.width
         return np.column_stack([x, box.bottom + _along(y, points[:, 1]) * box.height])

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immunolab.events.transforms import Asinh, Identity, Linear, Transform
-from immunolab.events.tube import Events
+from immunolab.events.tube import Tube
 from immunolab.gating.strategy import Dimension
 
 _TOP = 262144.0  # 2^18: the top of most cytometers' scale
@@ -20,7 +20,7 @@ _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @dataclass(frozen=True)
-class Scale:
+class DisplayScale:
     """One axis.
 
     Attributes
@@ -40,8 +40,8 @@ class Scale:
 
 
 def scale_of(
-    dimension: Dimension, values: NDArray[np.float64], borders: Sequence[float | None], events: Events
-) -> Scale:
+    dimension: Dimension, values: NDArray[np.float64], borders: Sequence[float | None], events: Tube
+) -> DisplayScale:
     """Return the axis of a gate's dimension.
 
     The ends come from the transform where it has ends of its own, else from the next power of two
@@ -54,7 +54,7 @@ def scale_of(
         if border is not None and low - near <= border <= high + near:
             low, high = min(low, border), max(high, border)
     ticks, words, minor = _ticks(dimension.transform, low, high)  # type: ignore[arg-type]  # every scale is a frozen record
-    return Scale(_label(dimension, events), low, high, ticks, words, minor)
+    return DisplayScale(_label(dimension, events), low, high, ticks, words, minor)
 
 
 def _ends(transform: Transform, values: NDArray[np.float64]) -> tuple[float, float]:
@@ -125,7 +125,7 @@ def _power(exponent: int, sign: int) -> str:
     return minus + ("1" if exponent == 0 else "10" if exponent == 1 else f"10{str(exponent).translate(_SUPERSCRIPT)}")
 
 
-def _label(dimension: Dimension, events: Events) -> str:
+def _label(dimension: Dimension, events: Tube) -> str:
     if dimension.ratio is not None:
         return f"{dimension.ratio.numerator} / {dimension.ratio.denominator}"
     channel = events.channels[events.find(dimension.name)]

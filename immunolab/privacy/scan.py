@@ -49,7 +49,7 @@ _BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
-class Finding:
+class Identifier:
     """One place that holds, or may hold, what identifies a person. The value is never kept.
 
     Attributes
@@ -66,7 +66,7 @@ class Finding:
     rule: str
 
 
-def scan(paths: Iterable[str | Path]) -> list[Finding]:
+def scan(paths: Iterable[str | Path]) -> list[Identifier]:
     """Report what in FCS files could identify a person: file, keyword and rule, never a value.
 
     A file that cannot be read is reported too, since nothing is known about it.
@@ -81,23 +81,23 @@ def scan(paths: Iterable[str | Path]) -> list[Finding]:
         Lists every path that does not exist.
     """
     given = [Path(path) for path in paths]
-    findings: list[Finding] = []
+    findings: list[Identifier] = []
     for path in fcs_files(given):
         try:
             with opened(path) as (handle, sets):
                 for i, data_set in enumerate(sets):
                     findings += _in_data_set(path, i, handle, data_set, i + 1 == len(sets))
         except DataFileError as error:
-            findings.append(Finding(str(path), 0, "file", f"cannot be read: {error.message}"))
-        findings += [Finding(str(path), 0, "file name", rule) for rule in _patterns(path.stem)]
+            findings.append(Identifier(str(path), 0, "file", f"cannot be read: {error.message}"))
+        findings += [Identifier(str(path), 0, "file name", rule) for rule in _patterns(path.stem)]
     for folder in (path for path in given if path.is_dir()):
         for path in sorted(folder.rglob("*")):
             if kind := _COMPANIONS.get(path.suffix.lower()):
-                findings.append(Finding(str(path), 0, "file", f"{kind}: holds paths and user names"))
+                findings.append(Identifier(str(path), 0, "file", f"{kind}: holds paths and user names"))
     return findings
 
 
-def findings_text(findings: Iterable[Finding]) -> str:
+def findings_text(findings: Iterable[Identifier]) -> str:
     """Return findings as lines to read: file by file, the keys of each rule together."""
     grouped: dict[str, dict[str, list[str]]] = {}
     for finding in findings:
@@ -110,17 +110,17 @@ def findings_text(findings: Iterable[Finding]) -> str:
     return "\n".join(lines)
 
 
-def _in_data_set(path: Path, i: int, handle: BinaryIO, data_set: DataSet, last: bool) -> Iterator[Finding]:
+def _in_data_set(path: Path, i: int, handle: BinaryIO, data_set: DataSet, last: bool) -> Iterator[Identifier]:
     file, text = str(path), data_set.header.text
     for key, value in text.items():
         for rule in _rules(key, value.strip(), path):
-            yield Finding(file, i, key, rule)
+            yield Identifier(file, i, key, rule)
     if data_set.supplemental:
-        yield Finding(file, i, "supplemental TEXT", "segment that is not needed")
+        yield Identifier(file, i, "supplemental TEXT", "segment that is not needed")
     if span_of(whole_number(text.get("$BEGINANALYSIS", "")), whole_number(text.get("$ENDANALYSIS", ""))):
-        yield Finding(file, i, "ANALYSIS", "segment that is not needed")
+        yield Identifier(file, i, "ANALYSIS", "segment that is not needed")
     if _holds_hidden_bytes(handle, data_set, last):
-        yield Finding(file, i, "bytes outside TEXT and DATA", "hidden or OTHER segment")
+        yield Identifier(file, i, "bytes outside TEXT and DATA", "hidden or OTHER segment")
 
 
 def _rules(key: str, value: str, path: Path) -> list[str]:

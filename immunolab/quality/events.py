@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from immunolab.events.tube import Events
+from immunolab.events.tube import Tube
 
 FEWEST_EVENTS = 10_000
 MOST_MARGIN_PERCENT = 5.0
@@ -18,7 +18,7 @@ _UNSTEADY_SD = 6.0
 _COFACTOR = 150.0
 
 
-def check_events(events: Events) -> list[dict[str, object]]:
+def check_events(events: Tube) -> list[dict[str, object]]:
     """Return rows of `QUALITY` of one tube.
 
     Checks
@@ -42,7 +42,7 @@ def check_gates(sample_id: str, left_out: Sequence[str]) -> list[dict[str, objec
 
 
 def _row(
-    events: Events, check: str, value: float | None, limit: float | None, status: str, message: str
+    events: Tube, check: str, value: float | None, limit: float | None, status: str, message: str
 ) -> dict[str, object]:
     return {
         "sample_id": events.sample_id,
@@ -54,24 +54,24 @@ def _row(
     }
 
 
-def _events_row(events: Events) -> dict[str, object]:
+def _events_row(events: Tube) -> dict[str, object]:
     n = events.n_events
     status = "fail" if n == 0 else "warn" if n < FEWEST_EVENTS else "ok"
     return _row(events, "events", n, FEWEST_EVENTS, status, f"{n} events acquired")
 
 
-def _finite_row(events: Events) -> dict[str, object]:
+def _finite_row(events: Tube) -> dict[str, object]:
     bad = 0
     if events.n_events and not np.isfinite(events.columns.sum(axis=1, dtype=np.float64)).all():
         bad = int((~np.isfinite(events.columns)).any(axis=0).sum())
     return _row(events, "not_a_number", bad, 0, "fail" if bad else "ok", f"{bad} events hold NaN or infinity")
 
 
-def _fluorescence(events: Events) -> list[int]:
+def _fluorescence(events: Tube) -> list[int]:
     return [i for i, channel in enumerate(events.channels) if channel.kind == "fluorescence"]
 
 
-def _margin_row(events: Events) -> dict[str, object] | None:
+def _margin_row(events: Tube) -> dict[str, object] | None:
     rows = _fluorescence(events)
     if not rows or not events.n_events:
         return None
@@ -87,7 +87,7 @@ def _margin_row(events: Events) -> dict[str, object] | None:
     return _row(events, "margin", worst, MOST_MARGIN_PERCENT, status, message)
 
 
-def _steadiness_row(events: Events) -> dict[str, object] | None:
+def _steadiness_row(events: Tube) -> dict[str, object] | None:
     rows = _fluorescence(events)
     n_bins = events.n_events // _BIN
     if not rows or n_bins < _FEWEST_BINS:

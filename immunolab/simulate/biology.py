@@ -18,7 +18,7 @@ Levels = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Patient:
+class VirtualPatient:
     """One virtual patient.
 
     Attributes
@@ -80,25 +80,25 @@ def baseline_weights(model: Model, baseline: str) -> dict[str, float]:
     }
 
 
-def draw_patient(model: Model, patient_id: str, rng: np.random.Generator) -> Patient:
+def draw_patient(model: Model, patient_id: str, rng: np.random.Generator) -> VirtualPatient:
     """Draw what stays with a patient over all visits."""
     responder = bool(rng.random() >= model.treatment.non_responders)
     response = {k: float(rng.normal(0, v.response_sd)) for k, v in model.treatment.kernels.items()}
     weights = {name: float(rng.normal(0, leaf.sd_patient)) for name, leaf in model.cd4_leaves.items()}
     weights |= {name: float(rng.normal(0, sd)) for name, sd in model.sd_log_patient.items()}
     response = response if responder else dict.fromkeys(response, -1.0)
-    return Patient(patient_id, responder, response, weights, float(rng.normal()))
+    return VirtualPatient(patient_id, responder, response, weights, float(rng.normal()))
 
 
-def typical_patient(model: Model) -> Patient:
+def typical_patient(model: Model) -> VirtualPatient:
     """Return the patient without any deviation: expected values follow from it."""
-    return Patient("", True, dict.fromkeys(model.treatment.kernels, 0.0), {}, 0.0)
+    return VirtualPatient("", True, dict.fromkeys(model.treatment.kernels, 0.0), {}, 0.0)
 
 
 def compose(
     model: Model,
     baseline: str,
-    patient: Patient,
+    patient: VirtualPatient,
     day: float,
     doses: Sequence[int],
     options: Options,
@@ -131,7 +131,7 @@ def compose(
 
 
 def _lymphocyte_count(
-    model: Model, baseline: str, patient: Patient, answer: float, noise: Callable[[float], float]
+    model: Model, baseline: str, patient: VirtualPatient, answer: float, noise: Callable[[float], float]
 ) -> float:
     settings, mixture = model.lymphocytes_per_ul, model.baselines[baseline]
     share = mixture.get("lupus", 0.0)
@@ -141,13 +141,13 @@ def _lymphocyte_count(
     return float(np.exp(log_median + deviation + noise(settings["visit_sd_log"]) + settings["effect"] * answer))
 
 
-def _split(shares: Mapping[str, float], patient: Patient, effects: Mapping[str, float]) -> dict[str, float]:
+def _split(shares: Mapping[str, float], patient: VirtualPatient, effects: Mapping[str, float]) -> dict[str, float]:
     weights = {k: v * np.exp(patient.weights.get(k, 0.0) + effects.get(k, 0.0)) for k, v in shares.items()}
     total = sum(weights.values())
     return {k: float(v / total) for k, v in weights.items()}
 
 
-def _all_leaves(model: Model, cd4: Mapping[str, float], patient: Patient, nk: float) -> NDArray[np.float64]:
+def _all_leaves(model: Model, cd4: Mapping[str, float], patient: VirtualPatient, nk: float) -> NDArray[np.float64]:
     lymphocytes = _split(model.lymphocytes, patient, {"nk": nk})
     t_cells = _split(model.CD3, patient, {})
     total = sum(cd4.values())

@@ -52,7 +52,7 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Tube:
+class SimulatedTube:
     """Events in file order and the truth about each.
 
     Attributes
@@ -74,7 +74,7 @@ class Tube:
     clogged: Mask
 
 
-def draw_tube(model: Model, recipe: Recipe, rng: np.random.Generator) -> Tube:
+def draw_tube(model: Model, recipe: Recipe, rng: np.random.Generator) -> SimulatedTube:
     """Draw the events of a tube, in order of acquisition."""
     n, tube = recipe.n_events, model.tube
     fate = rng.choice(3, n, p=[1 - tube["debris"] - tube["doublets"], tube["debris"], tube["doublets"]])
@@ -99,11 +99,11 @@ def draw_tube(model: Model, recipe: Recipe, rng: np.random.Generator) -> Tube:
     columns = np.column_stack([scatter, detected, time]).clip(max=model.scale["maximum"]).round(2).astype(np.float32)
     names = (*SCATTER, *(d.detector for d in recipe.panel.detectors), "Time")
     viable = cells.alive | debris
-    return Tube(names, np.ascontiguousarray(columns.T), leaf, cells.levels, singlet, viable, margin, clogged)
+    return SimulatedTube(names, np.ascontiguousarray(columns.T), leaf, cells.levels, singlet, viable, margin, clogged)
 
 
 @dataclass(frozen=True)
-class Cells:
+class DrawnCells:
     """Single cells: kind, drawn levels, whether alive, linear signal of each dye, FSC-A, FSC-H and SSC-A."""
 
     leaf: NDArray[np.int8]
@@ -113,7 +113,7 @@ class Cells:
     scatter: Floats
 
 
-def draw_cells(model: Model, recipe: Recipe, n: int, rng: np.random.Generator) -> Cells:
+def draw_cells(model: Model, recipe: Recipe, n: int, rng: np.random.Generator) -> DrawnCells:
     """Draw stained single cells, before any instrument sees them."""
     composition = recipe.composition
     leaf = rng.choice(len(model.leaves), n, p=composition.leaves)
@@ -124,7 +124,7 @@ def draw_cells(model: Model, recipe: Recipe, n: int, rng: np.random.Generator) -
     kind = np.where(cycling & (kind == "lymphocyte"), "blast", kind)
     scatter = _scatter(model, np.where(alive, kind, "dead"), rng)
     signal = np.column_stack([_stain(model, recipe, m, leaf, levels, alive, rng) for m in recipe.panel.markers])
-    return Cells(leaf.astype(np.int8), levels, alive, signal, scatter)
+    return DrawnCells(leaf.astype(np.int8), levels, alive, signal, scatter)
 
 
 def _draw_levels(

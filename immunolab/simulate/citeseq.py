@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from immunolab.config import build, read_package_yaml
 from immunolab.simulate.biology import Composition
-from immunolab.simulate.cells import Cells, Recipe, Staining, Tube, draw_cells
+from immunolab.simulate.cells import DrawnCells, Recipe, SimulatedTube, Staining, draw_cells
 from immunolab.simulate.model import LEVELS, Detector, Model, TubePanel
 
 
@@ -75,7 +75,7 @@ def biased(model: Model, assay: CiteSeq, blood: Composition) -> Composition:
 
 def draw_library(
     model: Model, assay: CiteSeq, blood: Composition, n_cells: int, response: float, rng: np.random.Generator
-) -> tuple[NDArray[np.int32], NDArray[np.int32], Tube]:
+) -> tuple[NDArray[np.int32], NDArray[np.int32], SimulatedTube]:
     """Return gene counts and protein counts (cells x features), and the truth about each cell.
 
     ``response`` is the strength of the drug's transcriptional effect, 1 at the reference peak.
@@ -91,7 +91,7 @@ def draw_library(
     protein[doublet] += _protein(model, assay, partners, rng)[doublet]
     none = np.zeros(n_cells, dtype=bool)
     empty = np.empty((0, n_cells), dtype=np.float32)
-    return rna, protein, Tube((), empty, cells.leaf, cells.levels, ~doublet, cells.alive, none, none)
+    return rna, protein, SimulatedTube((), empty, cells.leaf, cells.levels, ~doublet, cells.alive, none, none)
 
 
 def _profiles(model: Model, assay: CiteSeq, response: float) -> NDArray[np.float64]:
@@ -115,7 +115,9 @@ def _profiles(model: Model, assay: CiteSeq, response: float) -> NDArray[np.float
     return levels
 
 
-def _rna(assay: CiteSeq, profiles: NDArray[np.float64], cells: Cells, rng: np.random.Generator) -> NDArray[np.int32]:
+def _rna(
+    assay: CiteSeq, profiles: NDArray[np.float64], cells: DrawnCells, rng: np.random.Generator
+) -> NDArray[np.int32]:
     n = len(cells.leaf)
     level = profiles[cells.leaf].copy()
     mito = [assay.genes.index(gene) for gene in _MITOCHONDRIAL]
@@ -127,7 +129,7 @@ def _rna(assay: CiteSeq, profiles: NDArray[np.float64], cells: Cells, rng: np.ra
     return rng.poisson(library[:, None] * level / level.sum(axis=1, keepdims=True)).astype(np.int32)
 
 
-def _protein(model: Model, assay: CiteSeq, cells: Cells, rng: np.random.Generator) -> NDArray[np.int32]:
+def _protein(model: Model, assay: CiteSeq, cells: DrawnCells, rng: np.random.Generator) -> NDArray[np.int32]:
     settings = assay.protein
     value = np.arcsinh(cells.signal / model.scale["cofactor"])
     moments = model.level_moments("")

@@ -39,7 +39,7 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class Clinic:
+class SimulatedClinic:
     """All of clinic.yaml."""
 
     schema: str
@@ -53,12 +53,12 @@ class Clinic:
 
 
 @cache
-def load_clinic() -> Clinic:
+def load_clinic() -> SimulatedClinic:
     """Return the shipped clinic."""
-    return build(Clinic, read_package_yaml("immunolab.simulate", "clinic.yaml"))
+    return build(SimulatedClinic, read_package_yaml("immunolab.simulate", "clinic.yaml"))
 
 
-def subgroups(clinic: Clinic, cohort: str, columns: Sequence[str], patient: int, seed: int) -> dict[str, str]:
+def subgroups(clinic: SimulatedClinic, cohort: str, columns: Sequence[str], patient: int, seed: int) -> dict[str, str]:
     """Return the words of one patient in those of the columns that the clinic knows for the cohort."""
     known = clinic.subgroups.get(cohort, {})
     found = {}
@@ -88,7 +88,7 @@ class Chart:
 
 
 def measure_patient(
-    clinic: Clinic, cohort: str, patient_id: str, bleeds: Sequence[Bleed], chart: Chart, seed: int
+    clinic: SimulatedClinic, cohort: str, patient_id: str, bleeds: Sequence[Bleed], chart: Chart, seed: int
 ) -> list[dict[str, object]]:
     """Return rows of the measurements table for one patient, in order of visit and variable."""
     measures = clinic.measures.get(cohort, {})
@@ -123,7 +123,7 @@ def _written(name: str, measure: Measure, value: float, leaning: Mapping[str, fl
         yield f"{name}.{item}", float(item in present)
 
 
-def decline(clinic: Clinic, cohort: str, patient: int, chart: Chart, seed: int) -> float:
+def decline(clinic: SimulatedClinic, cohort: str, patient: int, chart: Chart, seed: int) -> float:
     """Return how fast a patient's declining score falls after the drug, points a month; 0 when nothing declines."""
     for position, measure in enumerate(clinic.measures.get(cohort, {}).values()):
         if measure.slope:
@@ -141,7 +141,7 @@ def _slopes(measure: Measure, chart: Chart, rng: np.random.Generator) -> dict[st
 
 
 def _path(
-    clinic: Clinic,
+    clinic: SimulatedClinic,
     measure: Measure,
     bleeds: Sequence[Bleed],
     chart: Chart,
@@ -171,7 +171,7 @@ def _start(measure: Measure, rng: np.random.Generator) -> float:
     return max(start, measure.entry) if measure.entry is not None else float(start)
 
 
-def _change(clinic: Clinic, measure: Measure, day: int, chart: Chart, personal: float) -> float:
+def _change(clinic: SimulatedClinic, measure: Measure, day: int, chart: Chart, personal: float) -> float:
     if not measure.course:
         return 0.0
     course = {int(key): share for key, share in clinic.courses[measure.course].items()}

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immunolab.simulate.biology import Composition
-from immunolab.simulate.cells import Recipe, Staining, Tube, draw_tube, spillover_matrix
+from immunolab.simulate.cells import Recipe, SimulatedTube, Staining, draw_tube, spillover_matrix
 from immunolab.simulate.fcs_writer import write_fcs
 from immunolab.simulate.model import Model, Options, TubePanel
 from immunolab.simulate.schedule import CONTROL, EVENTS, FAULT, MATRIX, RUN, VISIT, Bleed, generator
@@ -77,7 +77,7 @@ class Laboratory:
             clog=clog,
         )
 
-    def acquire(self, bleed: Bleed, index: int, kind: TubeKind, blood: Composition, faults: Faults) -> Tube:
+    def acquire(self, bleed: Bleed, index: int, kind: TubeKind, blood: Composition, faults: Faults) -> SimulatedTube:
         """Return the events of one of a visit's tubes."""
         rng = generator(self.seed, EVENTS, *bleed.key, index)
         events = self.options.events * faults.events_factor * np.exp(rng.normal(0, self.options.events_sd_log))
@@ -85,7 +85,7 @@ class Laboratory:
         recipe = Recipe(panel, blood, staining, round(events), self._dead(rng), kind.stimulated, "", faults.clog)
         return draw_tube(self.model, recipe, rng)
 
-    def acquire_control(self, bleed: Bleed, kind: TubeKind, blood: Composition, marker: str) -> Tube:
+    def acquire_control(self, bleed: Bleed, kind: TubeKind, blood: Composition, marker: str) -> SimulatedTube:
         """Return the events of an FMO control: the tube of a visit stained again without one marker."""
         panel = self.model.panels[kind.panel]
         rng = generator(self.seed, CONTROL, *bleed.key, panel.markers.index(marker))
@@ -94,7 +94,7 @@ class Laboratory:
         )
         return draw_tube(self.model, recipe, rng)
 
-    def save(self, tube: Tube, kind: TubeKind, bleed: Bleed, faults: Faults, path: Path) -> None:
+    def save(self, tube: SimulatedTube, kind: TubeKind, bleed: Bleed, faults: Faults, path: Path) -> None:
         """Write a tube as FCS, with the labels and the spillover matrix of its run."""
         panel = self.model.panels[kind.panel]
         rng = generator(self.seed, RUN, *bleed.key, len(panel.markers))

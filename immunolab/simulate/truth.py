@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from immunolab.simulate.biology import Composition, Patient, compose, expected_percent, typical_patient
-from immunolab.simulate.cells import Tube
+from immunolab.simulate.biology import Composition, VirtualPatient, compose, expected_percent, typical_patient
+from immunolab.simulate.cells import SimulatedTube
 from immunolab.simulate.model import LEVELS, Model, Options
 from immunolab.study.trial import Trial
 
@@ -19,7 +19,7 @@ SPINE = {"root": "", "singlets": "root", "viable": "singlets"}
 Masks = Mapping[str, NDArray[np.bool_]]
 
 
-def memberships(model: Model, tube: Tube) -> dict[str, NDArray[np.bool_]]:
+def memberships(model: Model, tube: SimulatedTube) -> dict[str, NDArray[np.bool_]]:
     """Return population -> bool an event; every population below ``viable`` holds living single cells only."""
     single = tube.singlet & ~tube.margin
     masks = {"root": np.ones(len(single), dtype=bool), "singlets": single, "viable": single & tube.viable}
@@ -46,7 +46,7 @@ class TruthTables:
     def add(
         self,
         who: Mapping[str, object],
-        tube: Tube,
+        tube: SimulatedTube,
         masks: Masks,
         blood: Composition,
         markers: Sequence[str],
@@ -86,7 +86,7 @@ class TruthTables:
             )
         return rows
 
-    def event_table(self, tube: Tube, masks: Masks) -> pd.DataFrame:
+    def event_table(self, tube: SimulatedTube, masks: Masks) -> pd.DataFrame:
         """Return one row an event in file order: kind of cell, event flags and population memberships."""
         names = [*self.model.leaves, "debris"]
         codes = np.where(tube.leaf < 0, len(names) - 1, tube.leaf).tolist()
@@ -94,7 +94,7 @@ class TruthTables:
         shown = {name: mask for name, mask in masks.items() if name not in SPINE}
         return pd.DataFrame({"leaf": pd.Categorical.from_codes(codes, pd.Index(names)), **flags, **shown})
 
-    def write(self, folder: Path, people: Sequence[Patient], expected: pd.DataFrame) -> None:
+    def write(self, folder: Path, people: Sequence[VirtualPatient], expected: pd.DataFrame) -> None:
         """Write populations.csv, samples.csv, leaves.csv, patients.csv and folds.csv."""
         patients = [
             {

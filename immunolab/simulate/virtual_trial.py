@@ -14,8 +14,15 @@ import pandas as pd
 
 from immunolab.config import dump_yaml
 from immunolab.errors import InputError, Problem, nearest
-from immunolab.simulate.biology import Composition, Patient, compose, draw_patient, expected_percent, typical_patient
-from immunolab.simulate.cells import Tube
+from immunolab.simulate.biology import (
+    Composition,
+    VirtualPatient,
+    compose,
+    draw_patient,
+    expected_percent,
+    typical_patient,
+)
+from immunolab.simulate.cells import SimulatedTube
 from immunolab.simulate.citeseq import biased, draw_library, load_citeseq, write_cells
 from immunolab.simulate.clinic import Chart, decline, load_clinic, measure_patient, subgroups
 from immunolab.simulate.laboratory import Faults, Laboratory, TubeKind
@@ -139,7 +146,7 @@ class VirtualTrial:
         return tuple(kinds)
 
     @cached_property
-    def people(self) -> tuple[Patient, ...]:
+    def people(self) -> tuple[VirtualPatient, ...]:
         """The patients; each depends on the seed and its own number alone."""
         return tuple(
             draw_patient(self.model, f"{self.cohort.upper()}{i + 1:03d}", generator(self.seed, PATIENT, i))
@@ -223,7 +230,7 @@ class VirtualTrial:
         truth: TruthTables,
         line: dict[str, object],
         kind: TubeKind,
-        tube: Tube,
+        tube: SimulatedTube,
         blood: Composition,
         faults: Faults,
         folder: Path,

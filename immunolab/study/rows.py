@@ -83,7 +83,7 @@ def read_samples(
         raise InputError(problems)
     if not table.rows:
         problems.append(table.problem(None, "", "the sheet has no samples", "write one line a sample"))
-    reader = _Reader(table, folder, trial, panels, doses, problems)
+    reader = _RowReader(table, folder, trial, panels, doses, problems)
     samples = tuple(reader.sample(row) for row in table.rows)
     problems += _repeats(table, samples)
     problems += _unknown_controls(table, samples)
@@ -92,7 +92,7 @@ def read_samples(
     return samples
 
 
-class _Reader:
+class _RowReader:
     """Turns rows into samples and gathers what is wrong on the way."""
 
     def __init__(

@@ -17,7 +17,7 @@ from immunolab.study.rows import Sample, read_samples
 from immunolab.study.timeline import Timeline, timeline
 from immunolab.study.trial import Endpoint, Trial, endpoint_problems, expanded, load_trial
 
-__all__ = ["Comparison", "PanelChoice", "Sample", "Study", "load_study"]
+__all__ = ["PanelChoice", "PlannedComparison", "Sample", "Study", "load_study"]
 
 _STRATEGY_FILES = (".yaml", ".yml", ".xml", ".wsp")
 _TABLES = ("measurements", "adverse_events", "outcomes", "methods_module")
@@ -34,7 +34,7 @@ class PanelChoice:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PlannedComparison:
     """Which visits are compared: names of phases or of visits.
 
     ``noise`` is the inter-assay coefficient of variation in percent, when the lab knows it.
@@ -67,7 +67,7 @@ class Study:
     trial: Trial | None
     samples: tuple[Sample, ...]
     panels: dict[str, PanelChoice]
-    comparison: Comparison
+    comparison: PlannedComparison
     endpoints: tuple[Endpoint, ...]
     measurements: Path | None = None
     trial_file: Path | None = None
@@ -133,7 +133,7 @@ class _StudyKeys:
     sheet: str = "samples.csv"
     trial: str | None = None
     panels: dict[str, _PanelKeys] = field(default_factory=dict)
-    comparison: Comparison = field(default_factory=Comparison)
+    comparison: PlannedComparison = field(default_factory=PlannedComparison)
     measurements: str | None = None
     doses: str | None = None
     adverse_events: str | None = None
@@ -259,7 +259,7 @@ def _panels(keys: _StudyKeys, folder: Path, document: Document, problems: list[P
 
 
 def _comparison_problems(
-    comparison: Comparison, trial: Trial | None, samples: tuple[Sample, ...], document: Document
+    comparison: PlannedComparison, trial: Trial | None, samples: tuple[Sample, ...], document: Document
 ) -> list[Problem]:
     visits = trial.visit_names if trial else tuple(dict.fromkeys(s.visit for s in samples if s.visit))
     allowed = (*(_PHASES if trial else ()), *visits)

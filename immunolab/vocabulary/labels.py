@@ -59,7 +59,7 @@ class Resolved:
 
 
 @dataclass(frozen=True)
-class _Reading:
+class _LabelReading:
     markers: tuple[tuple[str, str], ...] = ()
     dyes: tuple[str, ...] = ()
     metals: tuple[str, ...] = ()
@@ -135,7 +135,7 @@ def spelled(resolved: Resolved) -> str:
     return " ".join(part for part in (resolved.marker, resolved.fluorochrome) if part)
 
 
-def _pick(reading: _Reading, allow_dye: bool) -> str | None:
+def _pick(reading: _LabelReading, allow_dye: bool) -> str | None:
     names, rank = reading.best()
     if rank == "alone" and (not allow_dye or len(names) > 1):
         return None
@@ -150,7 +150,7 @@ def _pick(reading: _Reading, allow_dye: bool) -> str | None:
 
 
 @lru_cache(maxsize=20_000)
-def _read(text: str) -> _Reading:
+def _read(text: str) -> _LabelReading:
     words = tokens(text)
     free = [True] * len(words)
     pieces: list[tuple[int, str, list[Meaning], str]] = []
@@ -165,7 +165,7 @@ def _read(text: str) -> _Reading:
             free[start:stop] = [False] * len(span)
     pieces.sort(key=lambda piece: piece[0])
     left = [word for word, is_free in zip(words, free, strict=True) if is_free]
-    return _Reading(
+    return _LabelReading(
         markers=tuple((m.marker, m.strength) for _, _, found, _ in pieces for m in found if m.marker),
         dyes=tuple(m.fluorochrome for _, _, found, _ in pieces for m in found if m.fluorochrome),
         metals=tuple(metal for _, _, _, metal in pieces if metal),
@@ -258,7 +258,7 @@ def _metal(word: str, text: str) -> str | None:
     return f"{mass}{element.title()}"
 
 
-def _is_mass(channel: str, detector: _Reading) -> bool:
+def _is_mass(channel: str, detector: _LabelReading) -> bool:
     return bool(detector.metals) or bool(re.search(r"\)D[id]$|\d(?:Di|Dd)$", channel))
 
 
@@ -275,7 +275,7 @@ def _kind(label: str, channel: str, mass: bool) -> ChannelKind:
     return "mass" if mass else "fluorescence"
 
 
-def _detector_dyes(channel: str, detector: _Reading) -> tuple[str, ...]:
+def _detector_dyes(channel: str, detector: _LabelReading) -> tuple[str, ...]:
     # V450-A and V500-A name a laser and a filter on some instruments, a dye on others.
     return () if re.fullmatch(r"V\d{3}(?:-[AHW])?", channel) else detector.dyes
 

@@ -90,7 +90,7 @@ class Definition:
 
 
 @dataclass(frozen=True)
-class Ratio:
+class PopulationRatio:
     """A ratio of two populations counted against one parent."""
 
     id: str
@@ -133,7 +133,7 @@ class _File:
     schema: str
     populations: tuple[_PopulationText, ...]
     definitions: tuple[_DefinitionText, ...]
-    ratios: tuple[Ratio, ...]
+    ratios: tuple[PopulationRatio, ...]
 
 
 @cache
@@ -204,7 +204,7 @@ def definitions_for(markers: Collection[str], subset: str = "") -> tuple[Definit
 
 
 @cache
-def ratios() -> tuple[Ratio, ...]:
+def ratios() -> tuple[PopulationRatio, ...]:
     """Return the ratios of populations that the trials ask for."""
     return _file().ratios
 

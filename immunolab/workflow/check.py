@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from immunolab.errors import DataFileError, ImmunolabError, InputError, Problem, nearest
-from immunolab.events.tube import Events
+from immunolab.events.tube import Tube
 from immunolab.study.sheet import Sample, Study, load_study
 from immunolab.study.timeline import timeline_quality
 from immunolab.study.trial import Endpoint
@@ -153,11 +153,11 @@ def _check_file(
     notes += [Problem(str(sample.file), "", text) for text in header.warnings]
     names = [(channel.name, channel.label) for channel in header.channels]
     channels = resolve_channels([n for n, _ in names], [label for _, label in names], dict(panel.markers) or None)
-    nothing = Events(np.empty((len(channels), 0), np.float32), channels, None, sample.sample_id, str(sample.file))
+    nothing = Tube(np.empty((len(channels), 0), np.float32), channels, None, sample.sample_id, str(sample.file))
     return ([] if sample.control_of else _gate_problems(sample, panel, nothing, header.text.get("$FIL", ""))), names
 
 
-def _gate_problems(sample: Sample, panel: PanelGates, nothing: Events, fil: str) -> list[Problem]:
+def _gate_problems(sample: Sample, panel: PanelGates, nothing: Tube, fil: str) -> list[Problem]:
     from immunolab.gating.panel_compatibility import missing_markers
 
     try:

@@ -18,7 +18,7 @@ from immunolab.clustering.names import Named, name_cluster, phenotypes_of, two_l
 from immunolab.clustering.som import Labels, Map, Matrix, train_map
 from immunolab.clustering.stability import stability
 from immunolab.errors import DataFileError, ImmunolabError, InputError, Problem, nearest
-from immunolab.events.tube import Events
+from immunolab.events.tube import Tube
 from immunolab.gating.evaluate import evaluate
 from immunolab.gating.placement.rules import display_scale
 from immunolab.gating.strategy import Memberships
@@ -232,7 +232,7 @@ def _read(path: Path, markers: Sequence[str], source: Gates | None, options: Clu
     return _Tube(path.stem, shown, inside & np.isfinite(shown).all(axis=0), gated)
 
 
-def _gated(events: Events, path: Path, source: Gates, options: ClusterOptions) -> Memberships:
+def _gated(events: Tube, path: Path, source: Gates, options: ClusterOptions) -> Memberships:
     fil = str(read_header(path).text.get("$FIL", ""))
     try:
         strategy, faults = sound(choose(source, events, fil, options.seed).strategy, events)

@@ -19,7 +19,7 @@ from immunolab.schema.tables import COUNTS, FAILURES, THRESHOLDS
 from immunolab.workflow.gate_tube import GatedTube, GateJob, Reference, Unread, gate_tube
 from immunolab.workflow.panels import Gates, named_strategy, read_gates
 from immunolab.workflow.progress import progress
-from immunolab.workflow.workers import MEMORY_PER_FILE_BYTE, Failure, Pool, Task, memory_budget, run_tasks
+from immunolab.workflow.workers import MEMORY_PER_FILE_BYTE, Failure, Task, Workers, memory_budget, run_tasks
 
 log = logging.getLogger("immunolab")
 
@@ -123,7 +123,7 @@ def _gate_all(
     paths: Sequence[Path], job: GateJob, jobs: int, gathered: _Tables
 ) -> dict[Path, GatedTube | Unread | Failure]:
     tasks = [Task(path.stem, "gate", path, path.stat().st_size * MEMORY_PER_FILE_BYTE) for path in paths]
-    pool = Pool(jobs=jobs, memory=memory_budget())
+    pool = Workers(jobs=jobs, memory=memory_budget())
     done = progress(run_tasks(partial(gate_tube, job=job), tasks, pool), len(tasks), "gating")
     found = {task.argument: gathered.add(result) for task, result in done}
     return {path: found[path] for path in paths}

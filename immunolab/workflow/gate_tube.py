@@ -26,7 +26,7 @@ from immunolab.schema.files import write_atomically
 from immunolab.workflow.panels import GATE_FILES, Gates
 
 if TYPE_CHECKING:
-    from immunolab.events.tube import Events
+    from immunolab.events.tube import Tube
     from immunolab.gating.exchange.flowjo_out import WorkspaceSample
 
 
@@ -40,7 +40,7 @@ class Chosen:
     notes: tuple[str, ...] = ()
 
 
-def choose(gates: Gates, events: Events, fil: str, seed: int) -> Chosen:
+def choose(gates: Gates, events: Tube, fil: str, seed: int) -> Chosen:
     """Return a tube's own geometric gates; declared ones are placed on the tube's events."""
     if gates.declared is None or not gates.needs_fit:
         return Chosen(gates.for_file(events.file, fil), None, gates.unread_for(events.file, fil))
@@ -70,7 +70,7 @@ class Reference:
             return cls(counts=read_reference_counts(path))
         return cls(labels=(str(table.columns[0]), *table.iloc[:, 0]))
 
-    def beside(self, memberships: Memberships, events: Events, fil: str) -> Beside:
+    def beside(self, memberships: Memberships, events: Tube, fil: str) -> Beside:
         """Return what is known elsewhere about this tube."""
         sample_id = events.sample_id
         if self.counts is not None:
@@ -88,7 +88,7 @@ class Reference:
         binned = frozenset((sample_id, path) for path in drawn_on_bins(strategy)) if counted else frozenset()
         return Beside(_table(counts, sample_id), event_agreement(memberships.masks, masks, sample_id), binned)
 
-    def _labels_of(self, events: Events) -> tuple[str, ...]:
+    def _labels_of(self, events: Tube) -> tuple[str, ...]:
         assert self.labels is not None  # noqa: S101
         for labels in (self.labels, self.labels[1:]):
             if len(labels) == events.n_events:
@@ -187,9 +187,7 @@ def gate_tube(path: Path, job: GateJob) -> GatedTube | Unread:
     )
 
 
-def _workspace_sample(
-    path: Path, exported: Strategy, events: Events, counts: list[dict[str, object]]
-) -> WorkspaceSample:
+def _workspace_sample(path: Path, exported: Strategy, events: Tube, counts: list[dict[str, object]]) -> WorkspaceSample:
     from immunolab.gating.exchange.flowjo_out import WorkspaceSample
 
     names = tuple(channel.name for channel in events.channels)
@@ -197,7 +195,7 @@ def _workspace_sample(
     return WorkspaceSample(path, exported, names, events.n_events, events.spillover, told)
 
 
-def _read(path: Path) -> tuple[Events, str]:
+def _read(path: Path) -> tuple[Tube, str]:
     """Return a file's events and its ``$FIL``."""
     from immunolab.loaders.fcs.read import read_fcs, read_header
 

@@ -21,7 +21,7 @@ from immunolab.workflow.store import Store
 from immunolab.workflow.tube_steps import Prepared, load_subsample
 
 if TYPE_CHECKING:
-    from immunolab.events.tube import Events
+    from immunolab.events.tube import Tube
     from immunolab.gating.placement.fit import Fitted, Refit
 
 NORMAL_95 = 1.959963984540054
@@ -179,7 +179,7 @@ def _fit(job: FitJob) -> dict[str, dict[str, Any]]:
     return records
 
 
-def _intervals(fitted: Fitted, tube: Events, pairs: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+def _intervals(fitted: Fitted, tube: Tube, pairs: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
     """Return, for each wanted percentage, the gate's standard error on the logit scale."""
     from scipy.special import logit
 
@@ -198,7 +198,7 @@ def _intervals(fitted: Fitted, tube: Events, pairs: Sequence[tuple[str, str]]) -
 
 
 def _other_gatings(
-    job: FitJob, tubes: Sequence[Events], groups: Mapping[str, Mapping[str, Any]], controls: Mapping[Any, Events]
+    job: FitJob, tubes: Sequence[Tube], groups: Mapping[str, Mapping[str, Any]], controls: Mapping[Any, Tube]
 ) -> dict[str, list[dict[str, Any]]]:
     """Return what each tube counts under gates fixed at baseline, and under gates placed on each visit alone.
 

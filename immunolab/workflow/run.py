@@ -27,8 +27,8 @@ from immunolab.workflow.panels import PanelGates, read_panels
 from immunolab.workflow.place import fit_group, fit_jobs, read_fit
 from immunolab.workflow.progress import progress
 from immunolab.workflow.store import Store, folder_fault, is_folder_fault
-from immunolab.workflow.tube_steps import SUBSAMPLE, MeasureJob, Prepared, PrepareJob, Tube, measure, prepare
-from immunolab.workflow.workers import MEMORY_PER_FILE_BYTE, Failure, Kind, Pool, Task, memory_budget, run_tasks
+from immunolab.workflow.tube_steps import SUBSAMPLE, MeasureJob, Prepared, PrepareJob, TubeFile, measure, prepare
+from immunolab.workflow.workers import MEMORY_PER_FILE_BYTE, Failure, Kind, Task, Workers, memory_budget, run_tasks
 
 log = logging.getLogger("immunolab")
 
@@ -60,7 +60,7 @@ class RunOptions:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnGates:
     """A tube's gates that need no fit, and those of its gates that could not be read."""
 
     strategy: Strategy
@@ -90,7 +90,7 @@ class _Run:
         self, function: Any, tasks: Sequence[Task[Any]], kind: Kind, title: str
     ) -> Iterator[tuple[tuple[str, ...], Any]]:
         """Yield (samples, result) of the tasks that succeed; keep the failures."""
-        pool = Pool(self.options.jobs, self.options.scheduler, memory_budget())
+        pool = Workers(self.options.jobs, self.options.scheduler, memory_budget())
         for task, result in progress(run_tasks(function, tasks, pool, kind), len(tasks), title):
             if isinstance(result, Failure):
                 log.info("%s failed in %s: %s", task.name, result.stage, result.error)
@@ -164,8 +164,8 @@ def _check_sample(study: Study, sample: str) -> None:
         raise InputError(Problem("", "--sample", f"unknown sample '{sample}'", hint))
 
 
-def _tube(sample: Sample, panel: PanelGates) -> Tube:
-    return Tube(sample.sample_id, str(sample.file), panel.markers, panel.spillover)
+def _tube(sample: Sample, panel: PanelGates) -> TubeFile:
+    return TubeFile(sample.sample_id, str(sample.file), panel.markers, panel.spillover)
 
 
 def _wanted(run: _Run) -> list[Sample]:
@@ -177,7 +177,7 @@ def _wanted(run: _Run) -> list[Sample]:
     return [s for s in flow if s.panel in chosen]
 
 
-def _prepare(run: _Run, tubes: Mapping[str, Tube]) -> dict[str, Prepared]:
+def _prepare(run: _Run, tubes: Mapping[str, TubeFile]) -> dict[str, Prepared]:
     tasks = []
     for sample in _wanted(run):
         size = SUBSAMPLE if run.panels[sample.panel].gates.needs_fit else 0
@@ -190,9 +190,9 @@ def _cost(path: Path) -> int:
     return MEMORY_PER_FILE_BYTE * path.stat().st_size if path.exists() else 0
 
 
-def _strategies(run: _Run, prepared: Mapping[str, Prepared]) -> dict[str, str | Drawn]:
+def _strategies(run: _Run, prepared: Mapping[str, Prepared]) -> dict[str, str | DrawnGates]:
     """Return, for each sample, its strategy, or the folder that holds its fitted one."""
-    found: dict[str, str | Drawn] = {}
+    found: dict[str, str | DrawnGates] = {}
     pairs = population_pairs(study_endpoints(run.study, run.panels))
     jobs = fit_jobs(run.study, run.panels, prepared, pairs, run.store, run.options.seed)
     if run.options.sample:
@@ -206,7 +206,7 @@ def _strategies(run: _Run, prepared: Mapping[str, Prepared]) -> dict[str, str | 
         if sample.sample_id in prepared and not sample.control_of and not gates.needs_fit:
             fil = prepared[sample.sample_id].fil
             try:
-                found[sample.sample_id] = Drawn(
+                found[sample.sample_id] = DrawnGates(
                     gates.for_file(sample.file.name, fil), gates.unread_for(sample.file.name, fil)
                 )
             except GatingError as error:
@@ -215,7 +215,10 @@ def _strategies(run: _Run, prepared: Mapping[str, Prepared]) -> dict[str, str | 
 
 
 def _measure(
-    run: _Run, tubes: Mapping[str, Tube], prepared: Mapping[str, Prepared], strategies: Mapping[str, str | Drawn]
+    run: _Run,
+    tubes: Mapping[str, TubeFile],
+    prepared: Mapping[str, Prepared],
+    strategies: Mapping[str, str | DrawnGates],
 ) -> tuple[list[str], list[str]]:
     pairs = population_pairs(study_endpoints(run.study, run.panels))
     tasks, kept = [], []
@@ -241,7 +244,7 @@ def _measure(
 
 
 def _measure_job(
-    run: _Run, tube: Tube, prepared: Prepared, strategy: str | Drawn, pairs: tuple[tuple[str, str], ...]
+    run: _Run, tube: TubeFile, prepared: Prepared, strategy: str | DrawnGates, pairs: tuple[tuple[str, str], ...]
 ) -> MeasureJob | None:
     from immunolab.gating.strategy_data import strategy_to_dict
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from immunolab.errors import DataFileError
-from immunolab.events.tube import Channel, Events, Spillover
+from immunolab.events.tube import Channel, Spillover, Tube
 from immunolab.schema.files import content_key, file_sha256, write_atomically
 from immunolab.schema.tables import COUNTS, INTENSITIES, INTERVALS, JOINT, OTHER_GATINGS, QUALITY, THRESHOLDS
 from immunolab.version import VERSION
@@ -24,7 +24,7 @@ SUBSAMPLE = 50_000
 
 
 @dataclass(frozen=True)
-class Tube:
+class TubeFile:
     """A tube to read: its sample, file, panel (channel to marker) and spillover file ("" = the file's own)."""
 
     sample_id: str
@@ -32,7 +32,7 @@ class Tube:
     panel: tuple[tuple[str, str], ...] = ()
     spillover: str = ""
 
-    def read(self) -> Events:
+    def read(self) -> Tube:
         """Return the tube's events; a tube without events is an error of the file."""
         from immunolab.loaders.fcs.read import read_fcs
 
@@ -53,7 +53,7 @@ class Tube:
 class PrepareJob:
     """Read a tube and keep a seeded subsample for placing gates (none when ``subsample`` is 0)."""
 
-    tube: Tube
+    tube: TubeFile
     root: str
     subsample: int
     seed: int
@@ -90,7 +90,7 @@ def prepare(job: PrepareJob) -> Prepared:
     return Prepared(job.tube.sample_id, sha256, key, str(target))
 
 
-def save_subsample(events: Events, path: Path, n: int, seed: int) -> None:
+def save_subsample(events: Tube, path: Path, n: int, seed: int) -> None:
     """Write at most `n` events, drawn without replacement and kept in file order, to an npz file."""
     index = np.arange(events.n_events)
     if events.n_events > n:
@@ -106,14 +106,14 @@ def save_subsample(events: Events, path: Path, n: int, seed: int) -> None:
     np.savez(path, columns=np.ascontiguousarray(events.columns[:, index]), matrix=matrix, meta=json.dumps(meta))
 
 
-def load_subsample(path: Path) -> Events:
+def load_subsample(path: Path) -> Tube:
     """Return what `save_subsample` wrote, as events."""
     with np.load(path) as stored:
         meta = json.loads(str(stored["meta"]))
         columns, matrix = stored["columns"], stored["matrix"]
     spillover = Spillover(tuple(meta["spillover"]), matrix) if meta["spillover"] else None
     channels = tuple(Channel(**channel) for channel in meta["channels"])
-    return Events(columns, channels, spillover, meta["sample_id"], meta["file"], meta["sha256"])
+    return Tube(columns, channels, spillover, meta["sample_id"], meta["file"], meta["sha256"])
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class MeasureJob:
     views : whether what a gating figure needs is kept.
     """
 
-    tube: Tube
+    tube: TubeFile
     root: str
     key: str
     strategy: dict[str, Any]

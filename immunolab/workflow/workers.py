@@ -36,7 +36,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Pool:
+class Workers:
     """How work is spread.
 
     Attributes
@@ -63,7 +63,7 @@ class Task(Generic[T]):
 
 
 def run_tasks(
-    function: Callable[[Any], Any], tasks: Sequence[Task[Any]], pool: Pool, kind: Kind = "threads"
+    function: Callable[[Any], Any], tasks: Sequence[Task[Any]], pool: Workers, kind: Kind = "threads"
 ) -> Iterator[tuple[Task[Any], Any]]:
     """Yield ``(task, result or Failure)`` as tasks end, in no fixed order.
 
@@ -105,7 +105,7 @@ def _executor(jobs: int, kind: Kind) -> Executor:
 
 
 def _on_this_machine(
-    function: Callable[[Any], Any], tasks: Sequence[Task[Any]], pool: Pool, kind: Kind
+    function: Callable[[Any], Any], tasks: Sequence[Task[Any]], pool: Workers, kind: Kind
 ) -> Iterator[tuple[Task[Any], Any]]:
     waiting = list(reversed(tasks))
     flying: dict[Future[Any], Task[Any]] = {}
@@ -141,7 +141,7 @@ def _rescue(function: Callable[[Any], Any], future: Future[Any], task: Task[Any]
             return Failure(task.stage, "the worker died twice", "it may need more memory than there is")
 
 
-def _fits(task: Task[Any], flying: Sequence[Task[Any]], pool: Pool) -> bool:
+def _fits(task: Task[Any], flying: Sequence[Task[Any]], pool: Workers) -> bool:
     if not flying:
         return True
     needed = task.cost + sum(other.cost for other in flying)

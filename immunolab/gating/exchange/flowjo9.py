@@ -62,7 +62,7 @@ def flowjo9_workspace(root: Element, source: str) -> Workspace:
         top = element.find("SampleNode")
         if top is None:
             continue
-        sample = _Sample.of(element, root, tables)
+        sample = _SampleOfV9.of(element, root, tables)
         nodes = {node.key: node for node in _nodes(top, sample)}
         populations, unread = assemble(nodes, source)
         name = bare_name(top.get("name") or top.get("nodeName") or "")
@@ -89,7 +89,7 @@ def _tables(root: Element) -> dict[str, _Calibrated]:
 
 
 @dataclass(frozen=True)
-class _Sample:
+class _SampleOfV9:
     """What the gates of one sample refer to."""
 
     scales: dict[str, Transform]
@@ -99,7 +99,7 @@ class _Sample:
     suffix: str
 
     @classmethod
-    def of(cls, element: Element, root: Element, tables: dict[str, _Calibrated]) -> _Sample:
+    def of(cls, element: Element, root: Element, tables: dict[str, _Calibrated]) -> _SampleOfV9:
         key = element.get("compensationID", "")
         name, word, prefix, suffix, matrices = "Acquisition-defined", "sample", "<", ">", {}
         if key in ("", "-2"):
@@ -160,7 +160,7 @@ def _walk(top: Element) -> Iterator[tuple[str, str, Element]]:
             waiting.append((key, item))
 
 
-def _nodes(top: Element, sample: _Sample) -> Iterator[Node]:
+def _nodes(top: Element, sample: _SampleOfV9) -> Iterator[Node]:
     keys = [key for key, _, _ in _walk(top)]
     for key, parent, element in _walk(top):
         name = element.get("name") or element.get("nodeName") or ""
@@ -176,7 +176,7 @@ def _nodes(top: Element, sample: _Sample) -> Iterator[Node]:
             yield Node(key, name, parent, Boolean("not", (f"{key} (drawn)",), (False,)))
 
 
-def _gate(element: Element, sample: _Sample, keys: list[str], parent: str) -> tuple[Gate, bool]:
+def _gate(element: Element, sample: _SampleOfV9, keys: list[str], parent: str) -> tuple[Gate, bool]:
     boolean = element.find("BooleanGate")
     if boolean is not None:
         return _boolean(boolean, keys, parent), bool(boolean.get("negated"))

@@ -73,7 +73,7 @@ def write_workspace(
             SubElement(references, "SampleRef", {"sampleID": str(number + 1)})
     notes: list[Problem] = []
     for number, sample in enumerate(samples):
-        writer = _Sample(sample, number + 1)
+        writer = _SampleOut(sample, number + 1)
         listed.append(writer.element())
         if writer.matrix is not None and number == 0:
             matrices.append(_spillover(writer.matrix))
@@ -91,7 +91,7 @@ def _group(parent: Element, name: str) -> Element:
     return SubElement(parent, "GroupNode", {"name": name, "annotation": "", "owningGroup": name})
 
 
-class _Sample:
+class _SampleOut:
     """Writes one sample: chooses its matrix and a scale for each channel, then hangs up its populations."""
 
     def __init__(self, sample: WorkspaceSample, number: int) -> None:

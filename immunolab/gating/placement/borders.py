@@ -14,7 +14,7 @@ from immunolab.gating.method_registry import Array, Card, Cut, Parameter, regist
 from immunolab.gating.placement.thresholds import ENOUGH_EVENTS, main_mode, robust_sd, valley
 
 if TYPE_CHECKING:
-    from immunolab.gating.placement.reference_mixture import Anchor, Cells, Mixture
+    from immunolab.gating.placement.reference_mixture import Anchor, Bins, Mixture
 
 Pair = tuple[Array, Array]
 _EMPTY_CORNER = (4.0, -2.0)  # reference units
@@ -183,9 +183,9 @@ def diagonal_draws(
     return anchor.x_mid + borders[:, 0] * anchor.x_sd, sign * (anchor.y_mid + borders[:, 1] * anchor.y_sd)
 
 
-def _corner_cells(x: Array, y: Array, reference: Pair | None, y_side: str) -> tuple[Anchor, Cells, float, list[str]]:
+def _corner_cells(x: Array, y: Array, reference: Pair | None, y_side: str) -> tuple[Anchor, Bins, float, list[str]]:
     """Return the anchor, the binned events in its units, the sign that turns y, and flags."""
-    from immunolab.gating.placement.reference_mixture import Anchor, Cells
+    from immunolab.gating.placement.reference_mixture import Anchor, Bins
 
     sign = 1.0 if y_side == "lo" else -1.0
     usable = np.isfinite(x) & np.isfinite(y)
@@ -196,7 +196,7 @@ def _corner_cells(x: Array, y: Array, reference: Pair | None, y_side: str) -> tu
     else:
         flags.append("no_reference" if reference is None else "small_reference")
         anchor = Anchor.main(x, y)
-    return anchor, Cells.of(anchor.u(x), anchor.v(y)), sign, flags
+    return anchor, Bins.of(anchor.u(x), anchor.v(y)), sign, flags
 
 
 def quadrants(x: Array, y: Array) -> Quadrants:

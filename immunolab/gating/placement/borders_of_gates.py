@@ -13,7 +13,7 @@ from immunolab.gating.method_registry import Array, Control, Cut, method
 from immunolab.gating.placement.borders import Corner, diagonal, diagonal_draws
 from immunolab.gating.placement.rules import AUTO, CONTROL_ORDER, DENSITY, Border, Rule
 from immunolab.gating.placement.thresholds import ENOUGH_EVENTS, valley
-from immunolab.gating.placement.tube_state import Pool
+from immunolab.gating.placement.tube_state import TubePool
 
 RESAMPLES = 24
 _LARGEST_RESAMPLE = 4000
@@ -57,7 +57,7 @@ class _Attempt:
 
 
 def place_border(
-    pool: Pool, parent: str, marker: str, border: Border, rule: Rule, rng: np.random.Generator | None
+    pool: TubePool, parent: str, marker: str, border: Border, rule: Rule, rng: np.random.Generator | None
 ) -> Placed:
     """Place one border of a marker among a parent's events.
 
@@ -82,7 +82,7 @@ def place_border(
 
 
 def place_corner(
-    pool: Pool, parent: str, x: str, y: str, of: str, options: dict[str, object], rng: np.random.Generator | None
+    pool: TubePool, parent: str, x: str, y: str, of: str, options: dict[str, object], rng: np.random.Generator | None
 ) -> tuple[Corner, tuple[Placed, Placed]]:
     """Place the border of the cloud in the corner of two channels; see `borders.diagonal`."""
     values = pool.values(x, parent), pool.values(y, parent)
@@ -123,7 +123,7 @@ def resampled(function: Callable[[Array], Cut], values: Array, rng: np.random.Ge
 
 
 def _attempts(
-    pool: Pool,
+    pool: TubePool,
     parent: str,
     marker: str,
     border: Border,
@@ -159,7 +159,9 @@ def _order(rule: Rule) -> tuple[str, ...]:
     return (rule.by, *fallback)
 
 
-def _by_parent(pool: Pool, path: str, marker: str, name: str, rule: Rule, rng: np.random.Generator | None) -> _Attempt:
+def _by_parent(
+    pool: TubePool, path: str, marker: str, name: str, rule: Rule, rng: np.random.Generator | None
+) -> _Attempt:
     chosen = method(name)
     settings = rule.settings(name)
     if name == "valley" and "within" not in settings:
@@ -180,7 +182,9 @@ def _by_parent(pool: Pool, path: str, marker: str, name: str, rule: Rule, rng: n
     return _Attempt(cut, chosen.card.control, name, draws, f"{len(values)} events of {_name(path)}")
 
 
-def _by_density(pool: Pool, path: str, marker: str, rule: Rule, rng: np.random.Generator | None) -> Iterator[_Attempt]:
+def _by_density(
+    pool: TubePool, path: str, marker: str, rule: Rule, rng: np.random.Generator | None
+) -> Iterator[_Attempt]:
     """The parent's valley; else, for a lineage marker, the nearest ancestor's; else the main summit's tail.
 
     An ancestor's valley parts lineages. It says nothing of a marker whose positives are a state of
@@ -199,7 +203,13 @@ def _by_density(pool: Pool, path: str, marker: str, rule: Rule, rng: np.random.G
 
 
 def _by_reference(
-    pool: Pool, path: str, marker: str, rule: Rule, rng: np.random.Generator | None, notes: list[str], flags: list[str]
+    pool: TubePool,
+    path: str,
+    marker: str,
+    rule: Rule,
+    rng: np.random.Generator | None,
+    notes: list[str],
+    flags: list[str],
 ) -> Iterator[_Attempt]:
     found = pool.reference((marker,), rule.of, path)
     if found is None:
@@ -242,7 +252,7 @@ def _steady_scale(shown: Transform) -> Asinh | None:
 
 
 def _by_control(
-    pool: Pool,
+    pool: TubePool,
     path: str,
     marker: str,
     name: str,
@@ -282,7 +292,7 @@ def _by_control(
     yield _Attempt(cut, control, name, draws, f"{len(values)} events of the control")
 
 
-def _disagreement(pool: Pool, path: str, marker: str, cut: Cut) -> list[str]:
+def _disagreement(pool: TubePool, path: str, marker: str, cut: Cut) -> list[str]:
     density = valley(pool.values(marker, path))
     if np.isnan(density.value) or np.isnan(cut.value) or cut.spread <= 0:
         return []
@@ -290,7 +300,13 @@ def _disagreement(pool: Pool, path: str, marker: str, cut: Cut) -> list[str]:
 
 
 def _by_corner(
-    pool: Pool, path: str, marker: str, border: Border, rule: Rule, rng: np.random.Generator | None, notes: list[str]
+    pool: TubePool,
+    path: str,
+    marker: str,
+    border: Border,
+    rule: Rule,
+    rng: np.random.Generator | None,
+    notes: list[str],
 ) -> Iterator[_Attempt]:
     if not all(tube.has(rule.partner) for tube in pool.tubes):
         notes.append(f"no {rule.partner} in the panel")
@@ -305,7 +321,7 @@ def _by_corner(
     yield _Attempt(cut, mine.control, "diagonal", mine.draws, mine.reason)
 
 
-def _placed(pool: Pool, parent: str, marker: str, attempt: _Attempt, flags: list[str], notes: list[str]) -> Placed:
+def _placed(pool: TubePool, parent: str, marker: str, attempt: _Attempt, flags: list[str], notes: list[str]) -> Placed:
     low, high = interval(attempt.cut.value, attempt.draws)
     if "ancestor_valley" not in attempt.cut.flags and attempt.method == "valley":
         flags = [flag for flag in flags if flag not in ("no_valley", "unimodal")]
@@ -317,7 +333,7 @@ def _placed(pool: Pool, parent: str, marker: str, attempt: _Attempt, flags: list
     )  # fmt: skip
 
 
-def _saturation(pool: Pool, path: str, marker: str) -> list[str]:
+def _saturation(pool: TubePool, path: str, marker: str) -> list[str]:
     return ["saturated"] if any(tube.saturated(marker, tube.inside(path)) for tube in pool.tubes) else []
 
 

@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 
 from immunolab.errors import GatingError
-from immunolab.events.tube import Events
+from immunolab.events.tube import Tube
 from immunolab.gating.panel_compatibility import arrange, missing_markers
-from immunolab.gating.placement.gate_builder import Builder, Drawn
+from immunolab.gating.placement.gate_builder import Builder, PlacedGate
 from immunolab.gating.placement.rules import BORDERS, SCOPES, rule_for
-from immunolab.gating.placement.tube_state import Pool, TubeState
+from immunolab.gating.placement.tube_state import TubePool, TubeState
 from immunolab.gating.strategy import Declared, Gate, Population, Strategy
 from immunolab.schema.tables import THRESHOLDS
 
@@ -50,9 +50,9 @@ class Fitted:
 
 def fit(
     strategy: Strategy,
-    tubes: Sequence[Events],
+    tubes: Sequence[Tube],
     *,
-    controls: Mapping[tuple[str, str], Events] | None = None,
+    controls: Mapping[tuple[str, str], Tube] | None = None,
     groups: Mapping[str, Mapping[str, Any]] | None = None,
     seed: int = 0,
     refit: Refit = "pooled",
@@ -82,7 +82,7 @@ def fit(
         raise GatingError(
             "two tubes have the same sample_id", ", ".join(sorted({n for n in names if names.count(n) > 1}))
         )
-    alike: dict[tuple[str, ...], list[tuple[Strategy, Events]]] = {}
+    alike: dict[tuple[str, ...], list[tuple[Strategy, Tube]]] = {}
     for tube in tubes:
         own = arrange(strategy, tube)
         alike.setdefault(tuple(p.path for p in own.populations), []).append((own, tube))
@@ -102,7 +102,7 @@ def fit(
     )
 
 
-def subsample(events: Events, n: int, seed: int = 0) -> Events:
+def subsample(events: Tube, n: int, seed: int = 0) -> Tube:
     """Return at most n events, drawn without replacement, in file order."""
     if events.n_events <= n:
         return events
@@ -136,8 +136,8 @@ class _Fit:
     def __init__(
         self,
         strategy: Strategy,
-        tubes: Sequence[Events],
-        controls: Mapping[tuple[str, str], Events],
+        tubes: Sequence[Tube],
+        controls: Mapping[tuple[str, str], Tube],
         groups: Mapping[str, Mapping[str, Any]],
         seed: int,
         refit: Refit,
@@ -188,7 +188,7 @@ class _Fit:
         flat = [row for tube in self.tubes for row in rows[tube.sample_id]]
         return Fitted(strategies, THRESHOLDS.frame(flat), others)
 
-    def _drawn(self, population: Population) -> dict[str, Drawn] | None:
+    def _drawn(self, population: Population) -> dict[str, PlacedGate] | None:
         if not isinstance(population.gate, Declared):
             return None
         return self.builder.draw(population, population.gate, self.tubes, self._pools)
@@ -206,7 +206,7 @@ class _Fit:
                     # a control of another panel: whoever needs it finds no events and flags control_mismatch
                     control.masks.pop(path, None)
 
-    def _pools(self, scope: str) -> list[tuple[Pool, tuple[TubeState, ...]]]:
+    def _pools(self, scope: str) -> list[tuple[TubePool, tuple[TubeState, ...]]]:
         """Return (pool the border is placed on, tubes it serves)."""
         scope = "sample" if self.refit == "sample" else scope
         key: Callable[[TubeState], tuple[str, ...]] = {
@@ -226,5 +226,5 @@ class _Fit:
             for (batch, marker), tube in self.controls.items():
                 if str(batch) in batches:
                     controls[marker] = (*controls.get(marker, ()), tube)
-            pools.append((Pool(tuple(base or members), controls, scope), tuple(members)))
+            pools.append((TubePool(tuple(base or members), controls, scope), tuple(members)))
         return pools

@@ -12,10 +12,10 @@ from immunolab.gating.method_registry import Array
 from immunolab.gating.placement.borders import Corner, lymphocytes, quadrants, singlets
 from immunolab.gating.placement.borders_of_gates import RESAMPLES, Placed, place_border, place_corner
 from immunolab.gating.placement.rules import Border, Rule, rule_for
-from immunolab.gating.placement.tube_state import Pool, TubeState
+from immunolab.gating.placement.tube_state import TubePool, TubeState
 from immunolab.gating.strategy import Declared, Dimension, Ellipsoid, Gate, Polygon, Population, Rectangle
 
-Pools = Callable[[str], list[tuple[Pool, tuple[TubeState, ...]]]]
+Pools = Callable[[str], list[tuple[TubePool, tuple[TubeState, ...]]]]
 Side = tuple[str, Border, str]  # marker, border, lower or upper
 # how far a border may stand from where it belongs beyond what resampling shows, in units of the
 # spread of the events it holds off: calibrated once on simulated tubes, see benchmarks/gating_accuracy.py
@@ -32,7 +32,7 @@ _LEVEL_SIDES: dict[str, tuple[tuple[Border, str], ...]] = {
 
 
 @dataclass(frozen=True)
-class Drawn:
+class PlacedGate:
     """A declared gate placed for one tube."""
 
     gate: Gate
@@ -54,7 +54,7 @@ class Builder:
 
     def draw(
         self, population: Population, gate: Declared, tubes: Sequence[TubeState], pools: Pools
-    ) -> dict[str, Drawn]:
+    ) -> dict[str, PlacedGate]:
         """Return the placed gate of every tube by sample_id."""
         if gate.kind == "where":
             sides = [(m, *side) for m, level in gate.settings["phenotype"] for side in _LEVEL_SIDES[level]]
@@ -62,7 +62,7 @@ class Builder:
         if gate.kind == "threshold":
             return self._threshold(population, gate.settings, tubes, pools)
         place = {"diagonal": self._corner, "quadrants": self._quadrant}.get(gate.kind, self._region)
-        found: dict[str, Drawn] = {}
+        found: dict[str, PlacedGate] = {}
         for pool, members in pools(str(gate.settings.get("scope", "patient"))):
             found |= place(population, gate, pool, members)
         return found
@@ -71,7 +71,7 @@ class Builder:
 
     def _threshold(
         self, population: Population, settings: Mapping[str, Any], tubes: Sequence[TubeState], pools: Pools
-    ) -> dict[str, Drawn]:
+    ) -> dict[str, PlacedGate]:
         marker, side = str(settings["marker"]), settings["side"]
         own = {key: value for key, value in settings.items() if key not in ("marker", "side", "low", "high")}
         if "low" in settings:
@@ -87,7 +87,7 @@ class Builder:
         own: Mapping[str, Any],
         tubes: Sequence[TubeState],
         pools: Pools,
-    ) -> dict[str, Drawn]:
+    ) -> dict[str, PlacedGate]:
         placed: dict[str, list[tuple[Side, Placed, str, bool]]] = {tube.sample_id: [] for tube in tubes}
         for side in sides:
             marker, border, _ = side
@@ -100,7 +100,7 @@ class Builder:
         return {tube.sample_id: self._rectangle(population, tube, placed[tube.sample_id]) for tube in tubes}
 
     def _border(
-        self, pool: Pool, parent: str, marker: str, border: Border, rule: Rule, *, resample: bool = True
+        self, pool: TubePool, parent: str, marker: str, border: Border, rule: Rule, *, resample: bool = True
     ) -> Placed:
         where = (pool.path_of(rule.on) if rule.on else None) or parent
         key = (resample, marker, border, repr(rule), where, tuple(tube.sample_id for tube in pool.tubes))
@@ -111,18 +111,18 @@ class Builder:
         return self._known[key]
 
     def _drifts(
-        self, tube: TubeState, pool: Pool, parent: str, marker: str, border: Border, rule: Rule, found: Placed
+        self, tube: TubeState, pool: TubePool, parent: str, marker: str, border: Border, rule: Rule, found: Placed
     ) -> bool:
         """Whether a tube's own optimum lies further from the pooled border than chance allows."""
         if len(pool.tubes) < 2 or not len(found.draws) or tube.inside(parent).sum() < _FEWEST_FOR_DRIFT:
             return False
-        alone = Pool((tube,), pool.controls, "sample")
+        alone = TubePool((tube,), pool.controls, "sample")
         own = self._border(alone, parent, marker, border, rule, resample=False)
         return own.method == found.method and _far(own.value, found, len(pool.tubes))
 
     def _rectangle(
         self, population: Population, tube: TubeState, placed: Sequence[tuple[Side, Placed, str, bool]]
-    ) -> Drawn:
+    ) -> PlacedGate:
         sides = [side for side, _, _, _ in placed]
         gate = _box(tube, sides, [p.value for _, p, _, _ in placed])
         jitter = self.rng("placement", population.path, tube.patient).normal(
@@ -133,13 +133,13 @@ class Builder:
         flags = [flag for _, p, _, drift in placed for flag in (*p.loud_flags, *(("drift",) if drift else ()))]
         varied = any(len(p.draws) for _, p, _, _ in placed)
         others = tuple(_box(tube, sides, row) for row in draws) if varied else ()
-        return Drawn(gate, tuple(dict.fromkeys(flags)), rows, others)
+        return PlacedGate(gate, tuple(dict.fromkeys(flags)), rows, others)
 
     # --- regions in two channels
 
     def _corner(
-        self, population: Population, gate: Declared, pool: Pool, members: Sequence[TubeState]
-    ) -> dict[str, Drawn]:
+        self, population: Population, gate: Declared, pool: TubePool, members: Sequence[TubeState]
+    ) -> dict[str, PlacedGate]:
         s, parent = gate.settings, population.parent_path
         on = pool.path_of(str(s["on"])) if s.get("on") else None
         where = parent if on is None else on
@@ -156,13 +156,13 @@ class Builder:
             moved = zip(a, b, strict=True) if self.resample else ()
             others = tuple(_corner_gate(tube, s, corner, x, y) for x, y in moved)
             placed = _corner_gate(tube, s, corner, corner.x.value, corner.y.value)
-            found[tube.sample_id] = Drawn(placed, tuple(dict.fromkeys(flags)), rows, others)
+            found[tube.sample_id] = PlacedGate(placed, tuple(dict.fromkeys(flags)), rows, others)
         return found
 
     def _corner_drifts(
         self,
         tube: TubeState,
-        pool: Pool,
+        pool: TubePool,
         where: str,
         settings: Mapping[str, Any],
         options: dict[str, object],
@@ -171,14 +171,14 @@ class Builder:
     ) -> bool:
         if len(pool.tubes) < 2 or tube.inside(where).sum() < _FEWEST_FOR_DRIFT or corner.mixture is None:
             return False
-        alone = Pool((tube,), pool.controls, "sample")
+        alone = TubePool((tube,), pool.controls, "sample")
         start = {**options, "start": corner.mixture}
         own, _ = place_corner(alone, where, settings["x"], settings["y"], str(settings.get("of", "")), start, None)
         return own.mixture is not None and _far(own.x.value, both[0], len(pool.tubes))
 
     def _quadrant(
-        self, population: Population, gate: Declared, pool: Pool, members: Sequence[TubeState]
-    ) -> dict[str, Drawn]:
+        self, population: Population, gate: Declared, pool: TubePool, members: Sequence[TubeState]
+    ) -> dict[str, PlacedGate]:
         s, parent = gate.settings, population.parent_path
         found = quadrants(pool.values(s["x"], parent), pool.values(s["y"], parent))
         sides: list[Side] = [
@@ -197,8 +197,8 @@ class Builder:
         }
 
     def _region(
-        self, population: Population, gate: Declared, pool: Pool, members: Sequence[TubeState]
-    ) -> dict[str, Drawn]:
+        self, population: Population, gate: Declared, pool: TubePool, members: Sequence[TubeState]
+    ) -> dict[str, PlacedGate]:
         s, parent = gate.settings, population.parent_path
         values = pool.values(s["x"], parent), pool.values(s["y"], parent)
         options = {key: value for key, value in s.items() if key not in ("x", "y", "of", "on", "scope")}
@@ -211,7 +211,7 @@ class Builder:
                 shape = Polygon(axes, region.vertices)
             else:
                 shape = Ellipsoid(axes, region.mean, region.covariance, region.distance_square)
-            found[tube.sample_id] = Drawn(shape, region.flags)
+            found[tube.sample_id] = PlacedGate(shape, region.flags)
         return found
 
 

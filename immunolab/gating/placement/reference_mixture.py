@@ -61,7 +61,7 @@ class Anchor:
 
 
 @dataclass(frozen=True)
-class Cells:
+class Bins:
     """The occupied cells of a two-dimensional histogram: centres and counts."""
 
     u: Array
@@ -69,7 +69,7 @@ class Cells:
     counts: Array
 
     @classmethod
-    def of(cls, u: Array, v: Array) -> Cells:
+    def of(cls, u: Array, v: Array) -> Bins:
         """Return the cells of events; the outermost 0.05 % on each side are pulled to the edge."""
         if len(u) == 0:
             return cls(u, v, u)
@@ -84,7 +84,7 @@ class Cells:
         centre_u = u_low + (full // _BINS + 0.5) * u_step
         return cls(centre_u, v_low + (full % _BINS + 0.5) * v_step, counts[full].astype(np.float64))
 
-    def resample(self, rng: np.random.Generator) -> Cells:
+    def resample(self, rng: np.random.Generator) -> Bins:
         """Return the cells with counts redrawn (Poisson bootstrap)."""
         return replace(self, counts=rng.poisson(self.counts).astype(np.float64))
 
@@ -97,7 +97,7 @@ class Mixture:
     means: Array
     covariances: Array
 
-    def target(self, cells: Cells) -> Array:
+    def target(self, cells: Bins) -> Array:
         """Return the probability that an event of each cell is of the corner's group."""
         return np.asarray(_posterior(cells.u, cells.v, *self.terms())[:, _TARGET])
 
@@ -109,7 +109,7 @@ class Mixture:
         return self.weights / np.sqrt(determinant), self.means, inverse
 
 
-def fit_mixture(cells: Cells, start: Mixture | None = None, rounds: int = 80) -> Mixture | None:
+def fit_mixture(cells: Bins, start: Mixture | None = None, rounds: int = 80) -> Mixture | None:
     """Return the fitted mixture; None when the corner is empty."""
     model = start or _start(cells)
     if model is None:
@@ -125,7 +125,7 @@ def fit_mixture(cells: Cells, start: Mixture | None = None, rounds: int = 80) ->
     return model if there and model.weights[_TARGET] * cells.counts.sum() >= _LEAST_EVENTS else None
 
 
-def straight_border(cells: Cells, model: Mixture, slope: float) -> tuple[float, float] | None:
+def straight_border(cells: Bins, model: Mixture, slope: float) -> tuple[float, float] | None:
     """Return (a, b) so that u > a and v < b + slope (u - a) keeps the target best; None when nothing is gained.
 
     What is kept is the sum over events of (probability of being target - 1/2): the border at which
@@ -145,7 +145,7 @@ def straight_border(cells: Cells, model: Mixture, slope: float) -> tuple[float, 
     return best[1:] if best else None
 
 
-def _start(cells: Cells) -> Mixture | None:
+def _start(cells: Bins) -> Mixture | None:
     """Place the groups relative to the reference (at the origin) and the corner's summit."""
     corner = (cells.v < -1.5) & (cells.u > 2.0)
     if cells.counts[corner].sum() < _LEAST_EVENTS:
@@ -164,7 +164,7 @@ def _start(cells: Cells) -> Mixture | None:
     return Mixture(np.array(_START_WEIGHTS), means, np.tile(np.eye(2), (len(means), 1, 1)))
 
 
-def _step(cells: Cells, model: Mixture) -> Mixture:
+def _step(cells: Bins, model: Mixture) -> Mixture:
     """Return the mixture after one round of expectation and maximisation, covariances kept in bounds."""
     moments = _moments(cells.u, cells.v, cells.counts, _posterior(cells.u, cells.v, *model.terms()))
     mass = np.maximum(moments[:, 0], 1e-6)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from immunolab.events.tube import Channel, Events
+from immunolab.events.tube import Channel, Tube
 from immunolab.gating import geometry
 from immunolab.gating.method_registry import Array
 from immunolab.gating.placement.rules import display_scale, same_name
@@ -25,7 +25,7 @@ _SATURATED_SHARE = 0.01
 class TubeState:
     """One tube: its events, its group, and the populations placed so far."""
 
-    events: Events
+    events: Tube
     transform: Mapping[str, Any]
     patient: str
     batch: str
@@ -106,7 +106,7 @@ class TubeState:
 
 
 @dataclass(frozen=True)
-class Pool:
+class TubePool:
     """Tubes that share one border, and the control tubes of their batch.
 
     Attributes

@@ -24,7 +24,7 @@ import pandas as pd
 from scipy.special import expit, logit
 from scipy.stats import beta, norm
 
-from immunolab.events.tube import Events
+from immunolab.events.tube import Tube
 from immunolab.gating.evaluate import evaluate
 from immunolab.gating.method_registry import Array
 from immunolab.gating.placement.fit import Fitted, subsample
@@ -55,7 +55,7 @@ def counting_interval(n_events: int, n_parent: int, level: float = 0.95) -> tupl
 
 
 def percent_intervals(
-    fitted: Fitted, sample_id: str, events: Events, *, denominators: Sequence[str] = (), level: float = 0.95
+    fitted: Fitted, sample_id: str, events: Tube, *, denominators: Sequence[str] = (), level: float = 0.95
 ) -> pd.DataFrame:
     """Return intervals of every population's percentage in one sample.
 
@@ -133,7 +133,7 @@ def _others(strategy: Strategy, alternatives: Mapping[str, Sequence[Gate]]) -> l
     ]
 
 
-def _counts(strategy: Strategy, events: Events) -> dict[str, int]:
+def _counts(strategy: Strategy, events: Tube) -> dict[str, int]:
     masks = evaluate(strategy, events).masks
     return {"": events.n_events} | {path: int(np.count_nonzero(mask)) for path, mask in masks.items()}
 

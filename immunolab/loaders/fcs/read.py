@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from immunolab.errors import DataFileError
-from immunolab.events.tube import Events, Spillover
+from immunolab.events.tube import Spillover, Tube
 from immunolab.loaders.fcs.data import decode, not_finite
 from immunolab.loaders.fcs.header import FcsChannel, FcsHeader, describe
 from immunolab.loaders.fcs.spillover import keyword_spillover, match_spillover, read_spillover
@@ -45,7 +45,7 @@ def read_fcs(
     spillover: Literal["file"] | str | Path | Spillover | None = "file",
     sample_id: str = "",
     stored: bool = False,
-) -> Events:
+) -> Tube:
     """Read an FCS file's events onto the linear scale of the instrument.
 
     Parameters
@@ -79,7 +79,7 @@ def read_fcs(
         sha256 = digest.result()
     odd += not_finite(columns, names)
     odd += signs_of_processing(columns, channels, matrix, header.cytometer)
-    return Events(
+    return Tube(
         columns=columns,
         channels=channels,
         spillover=matrix,
