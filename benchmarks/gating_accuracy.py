@@ -30,7 +30,7 @@ from immunolab.gating.placement.uncertainty import percent_intervals
 from immunolab.gating.strategy import Strategy
 from immunolab.gating.strategy_file import builtin_strategy, parse_strategy
 from immunolab.loaders.fcs.read import read_fcs
-from immunolab.simulate import Options, simulate
+from immunolab.simulation import Options, simulate
 
 SUBSETS = {
     "surface": ("Treg", "Th17", "Tfh_eff", "Tfh_CXCR5", "Teff", "Th1", "CD4_naive", "Tfr"),

@@ -33,9 +33,9 @@ from scipy.stats import binom, binomtest
 
 from immunolab.comparison.plan import Plan
 from immunolab.comparison.table import compare_endpoints
-from immunolab.simulate import Options, simulate, simulate_counts
-from immunolab.simulate.model import load_model
-from immunolab.simulate.truth import folds
+from immunolab.simulation import Options, simulate, simulate_counts
+from immunolab.simulation.model import load_model
+from immunolab.simulation.truth import folds
 from immunolab.study.trial import load_trial
 from immunolab.workflow.run import RunOptions, run_study
 

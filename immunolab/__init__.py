@@ -3,6 +3,7 @@
 The names below are the work in its order. Each is loaded when it is first used.
 """
 
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from immunolab.plots.gates import contact_sheet
     from immunolab.plots.shifts import forest, paired_lines
     from immunolab.privacy import deidentify, scan
-    from immunolab.simulate import simulate
+    from immunolab.simulation import simulate
     from immunolab.study.sheet import load_study
     from immunolab.study.trial import load_trial
     from immunolab.workflow.check import check_study
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 __version__ = VERSION
 
 _FACE = {
-    "simulate": "immunolab.simulate",
+    "simulate": "immunolab.simulation",
     "load_trial": "immunolab.study.trial",
     "load_study": "immunolab.study.sheet",
     "check_study": "immunolab.workflow.check",
@@ -79,7 +80,15 @@ __all__ = [
 ]
 
 
+# old name -> (new name, module, attribute): kept for one version, with a warning that names the new one
+_RENAMED: dict[str, tuple[str, str, str]] = {}
+
+
 def __getattr__(name: str) -> Any:
+    if name in _RENAMED:
+        new, module, attribute = _RENAMED[name]
+        warnings.warn(f"immunolab.{name} is now immunolab.{new}", DeprecationWarning, stacklevel=2)
+        return getattr(import_module(module), attribute)
     if name not in _FACE:
         raise AttributeError(f"module 'immunolab' has no attribute '{name}'")
     return getattr(import_module(_FACE[name]), name)

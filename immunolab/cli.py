@@ -182,7 +182,7 @@ def _add_simulate(commands: Subparsers) -> None:
 
 
 def _simulate(arguments: argparse.Namespace) -> int:
-    from immunolab.simulate import Options, simulate
+    from immunolab.simulation import Options, simulate
 
     chosen = ("batches", "lot_change", "drift", "centres", "fmo", "ics", "faults", "mixed_labels", "citeseq")
     simulate(

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from test_pipeline import GATES
 
-from immunolab.simulate import simulate
+from immunolab.simulation import simulate
 from immunolab.workflow.run import RunOptions, run_study
 
 CORRUPT = {"SLE003_W0": b"", "SLE007_W10": b"not cytometry", "SLE012_W0": None, "SLE019_W10": b"FCS3.1"}

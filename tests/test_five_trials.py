@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from builders import REPOSITORY
 
-from immunolab.simulate import simulate
+from immunolab.simulation import simulate
 from immunolab.study.sheet import load_study
 from immunolab.study.trial import Endpoint, load_trial
 from immunolab.workflow.run import RunOptions, run_study

@@ -18,7 +18,7 @@ from immunolab.cli import main
 from immunolab.comparison.method_agreement import method_agreement, paired_methods
 from immunolab.events.cells import Cells
 from immunolab.loaders.single_cell import read_cells
-from immunolab.simulate import Options, simulate
+from immunolab.simulation import Options, simulate
 
 CELLS_A_SAMPLE = 700
 

@@ -12,7 +12,7 @@ from cytoexplorer import strategy_text, study_files
 
 from immunolab.cli import main
 from immunolab.schema import tables
-from immunolab.simulate import simulate
+from immunolab.simulation import simulate
 from immunolab.workflow.run import RunOptions, run_study
 
 TABLES = RunOptions(tables_only=True)

@@ -13,11 +13,11 @@ import pytest
 
 from immunolab.cli import main
 from immunolab.errors import InputError
-from immunolab.simulate import Options, simulate, simulate_counts
-from immunolab.simulate.biology import compose, expected_percent, pharmacodynamics, typical_patient
-from immunolab.simulate.cells import spillover_matrix
-from immunolab.simulate.fcs_writer import write_fcs
-from immunolab.simulate.model import load_model
+from immunolab.simulation import Options, simulate, simulate_counts
+from immunolab.simulation.biology import compose, expected_percent, pharmacodynamics, typical_patient
+from immunolab.simulation.cells import spillover_matrix
+from immunolab.simulation.fcs_writer import write_fcs
+from immunolab.simulation.model import load_model
 from immunolab.study.sheet import load_study
 from immunolab.study.trial import builtin_trials, load_trial
 
@@ -263,9 +263,9 @@ def test_the_writer_keeps_separators_empty_data_and_values(tmp_path: Path) -> No
 
 
 def test_the_simulator_shares_no_code_with_gating_or_loaders() -> None:
-    code = "import sys, immunolab.simulate; print([m for m in sys.modules if m.startswith('immunolab.')])"
+    code = "import sys, immunolab.simulation; print([m for m in sys.modules if m.startswith('immunolab.')])"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert "immunolab.simulate.cells" in loaded
+    assert "immunolab.simulation.cells" in loaded
     for room in ("gating", "loaders", "quality", "clustering", "quantify"):
         assert f"immunolab.{room}" not in loaded
 

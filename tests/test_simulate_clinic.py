@@ -11,13 +11,13 @@ import pytest
 
 from immunolab.clinical.definitions import definitions
 from immunolab.loaders.measurements import read_measurements
-from immunolab.simulate import Options, simulate
-from immunolab.simulate.biology import compose, expected_percent, typical_patient
-from immunolab.simulate.citeseq import biased, load_citeseq
-from immunolab.simulate.clinic import Chart, SimulatedClinic, decline, load_clinic, measure_patient
-from immunolab.simulate.model import load_model
-from immunolab.simulate.schedule import Bleed
-from immunolab.simulate.virtual_trial import VirtualTrial, chosen_visits
+from immunolab.simulation import Options, simulate
+from immunolab.simulation.biology import compose, expected_percent, typical_patient
+from immunolab.simulation.citeseq import biased, load_citeseq
+from immunolab.simulation.clinic import Chart, SimulatedClinic, decline, load_clinic, measure_patient
+from immunolab.simulation.model import load_model
+from immunolab.simulation.schedule import Bleed
+from immunolab.simulation.virtual_trial import VirtualTrial, chosen_visits
 from immunolab.study.sheet import load_study
 from immunolab.study.trial import builtin_trials, load_trial
 

@@ -11,12 +11,12 @@ import pytest
 
 from immunolab.clinical import scores
 from immunolab.clinical.definitions import definitions
-from immunolab.simulate import simulate
-from immunolab.simulate.clinic import Chart, load_clinic, measure_patient
-from immunolab.simulate.patient_events import AdverseEventRule, DoseRule, adverse_events, real_doses
-from immunolab.simulate.patient_histories import Histories
-from immunolab.simulate.schedule import Bleed
-from immunolab.simulate.score_items import leanings, present_items
+from immunolab.simulation import simulate
+from immunolab.simulation.clinic import Chart, load_clinic, measure_patient
+from immunolab.simulation.patient_events import AdverseEventRule, DoseRule, adverse_events, real_doses
+from immunolab.simulation.patient_histories import Histories
+from immunolab.simulation.schedule import Bleed
+from immunolab.simulation.score_items import leanings, present_items
 from immunolab.study.sheet import load_study
 from immunolab.study.trial import load_trial
 

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from immunolab.simulate import Options, simulate
-from immunolab.simulate.biology import compose, typical_patient
-from immunolab.simulate.cells import Recipe, SimulatedTube, Staining, draw_tube, spillover_matrix
-from immunolab.simulate.laboratory import Laboratory
-from immunolab.simulate.model import LEVELS, load_model
-from immunolab.simulate.schedule import plan_bleeds
+from immunolab.simulation import Options, simulate
+from immunolab.simulation.biology import compose, typical_patient
+from immunolab.simulation.cells import Recipe, SimulatedTube, Staining, draw_tube, spillover_matrix
+from immunolab.simulation.laboratory import Laboratory
+from immunolab.simulation.model import LEVELS, load_model
+from immunolab.simulation.schedule import plan_bleeds
 from immunolab.study.sheet import load_study
 from immunolab.study.trial import load_trial
 from immunolab.vocabulary.panel import resolve_channels

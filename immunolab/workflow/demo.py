@@ -20,7 +20,7 @@ def demo(out: Path, *, jobs: int = 2) -> Outcome:
     InputError
         OUT holds something else.
     """
-    from immunolab.simulate import simulate
+    from immunolab.simulation import simulate
 
     folder = out / "study"
     if not (folder / "study.yaml").exists():

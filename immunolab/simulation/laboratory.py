@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from immunolab.simulate.biology import Composition
-from immunolab.simulate.cells import Recipe, SimulatedTube, Staining, draw_tube, spillover_matrix
-from immunolab.simulate.fcs_writer import write_fcs
-from immunolab.simulate.model import Model, Options, TubePanel
-from immunolab.simulate.schedule import CONTROL, EVENTS, FAULT, MATRIX, RUN, VISIT, Bleed, generator
+from immunolab.simulation.biology import Composition
+from immunolab.simulation.cells import Recipe, SimulatedTube, Staining, draw_tube, spillover_matrix
+from immunolab.simulation.fcs_writer import write_fcs
+from immunolab.simulation.model import Model, Options, TubePanel
+from immunolab.simulation.schedule import CONTROL, EVENTS, FAULT, MATRIX, RUN, VISIT, Bleed, generator
 
 
 @dataclass(frozen=True)

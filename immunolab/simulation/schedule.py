@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from immunolab.simulate.model import Model, Options
+from immunolab.simulation.model import Model, Options
 from immunolab.study.trial import Visit
 
 # Streams of random numbers. Each draw has a key of its own, so that one more patient or visit

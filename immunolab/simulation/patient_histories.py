@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from immunolab.simulate.clinic import load_clinic
-from immunolab.simulate.patient_events import (
+from immunolab.simulation.clinic import load_clinic
+from immunolab.simulation.patient_events import (
     OutcomeRule,
     adverse_events,
     event_day,
@@ -15,7 +15,7 @@ from immunolab.simulate.patient_events import (
     outcome_line,
     real_doses,
 )
-from immunolab.simulate.schedule import DOSES, HARM, OUTCOME, generator
+from immunolab.simulation.schedule import DOSES, HARM, OUTCOME, generator
 from immunolab.study.trial import Trial
 
 Rows = list[dict[str, object]]

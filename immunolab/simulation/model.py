@@ -258,4 +258,4 @@ def level_share(spec: str | Mapping[str, float]) -> NDArray[np.float64]:
 @cache
 def load_model() -> Model:
     """Return the shipped model."""
-    return build(Model, read_package_yaml("immunolab.simulate", "simulation.yaml"))
+    return build(Model, read_package_yaml("immunolab.simulation", "simulation.yaml"))

@@ -13,9 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from immunolab.config import build, read_package_yaml
-from immunolab.simulate.biology import Composition
-from immunolab.simulate.cells import DrawnCells, Recipe, SimulatedTube, Staining, draw_cells
-from immunolab.simulate.model import LEVELS, Detector, Model, TubePanel
+from immunolab.simulation.biology import Composition
+from immunolab.simulation.cells import DrawnCells, Recipe, SimulatedTube, Staining, draw_cells
+from immunolab.simulation.model import LEVELS, Detector, Model, TubePanel
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ _MITOCHONDRIAL = ("MT-ND1", "MT-ND2", "MT-ND3", "MT-ND4", "MT-CO1", "MT-CO2", "M
 @cache
 def load_citeseq() -> CiteSeq:
     """Return the shipped assay."""
-    return build(CiteSeq, read_package_yaml("immunolab.simulate", "citeseq.yaml"))
+    return build(CiteSeq, read_package_yaml("immunolab.simulation", "citeseq.yaml"))
 
 
 def biased(model: Model, assay: CiteSeq, blood: Composition) -> Composition:

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from immunolab.simulate.biology import Composition, VirtualPatient, compose, expected_percent, typical_patient
-from immunolab.simulate.cells import SimulatedTube
-from immunolab.simulate.model import LEVELS, Model, Options
+from immunolab.simulation.biology import Composition, VirtualPatient, compose, expected_percent, typical_patient
+from immunolab.simulation.cells import SimulatedTube
+from immunolab.simulation.model import LEVELS, Model, Options
 from immunolab.study.trial import Trial
 
 SPINE = {"root": "", "singlets": "root", "viable": "singlets"}

@@ -3,8 +3,8 @@
 Shares nothing with the gating: truth comes from the cells that were drawn.
 """
 
-from immunolab.simulate.counts import simulate_counts
-from immunolab.simulate.model import Options
-from immunolab.simulate.virtual_trial import simulate
+from immunolab.simulation.counts import simulate_counts
+from immunolab.simulation.model import Options
+from immunolab.simulation.virtual_trial import simulate
 
 __all__ = ["Options", "simulate", "simulate_counts"]

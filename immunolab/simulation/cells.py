@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from immunolab.simulate.biology import Composition
-from immunolab.simulate.model import LEVELS, Model, TubePanel
+from immunolab.simulation.biology import Composition
+from immunolab.simulation.model import LEVELS, Model, TubePanel
 
 SCATTER = ("FSC-A", "FSC-H", "SSC-A")
 Floats = NDArray[np.float64]

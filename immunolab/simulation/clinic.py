@@ -9,9 +9,9 @@ from functools import cache
 import numpy as np
 
 from immunolab.config import build, read_package_yaml
-from immunolab.simulate.patient_events import DAYS_PER_MONTH, AdverseEventRule, DoseRule, OutcomeRule
-from immunolab.simulate.schedule import CLINIC, GROUP, ITEMS, Bleed, generator
-from immunolab.simulate.score_items import leanings, present_items
+from immunolab.simulation.patient_events import DAYS_PER_MONTH, AdverseEventRule, DoseRule, OutcomeRule
+from immunolab.simulation.schedule import CLINIC, GROUP, ITEMS, Bleed, generator
+from immunolab.simulation.score_items import leanings, present_items
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class SimulatedClinic:
 @cache
 def load_clinic() -> SimulatedClinic:
     """Return the shipped clinic."""
-    return build(SimulatedClinic, read_package_yaml("immunolab.simulate", "clinic.yaml"))
+    return build(SimulatedClinic, read_package_yaml("immunolab.simulation", "clinic.yaml"))
 
 
 def subgroups(clinic: SimulatedClinic, cohort: str, columns: Sequence[str], patient: int, seed: int) -> dict[str, str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from immunolab.simulate.model import LEVELS, Kernel, Model, Options
+from immunolab.simulation.model import LEVELS, Kernel, Model, Options
 
 Levels = NDArray[np.float64]
 

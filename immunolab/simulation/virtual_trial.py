@@ -14,7 +14,7 @@ import pandas as pd
 
 from immunolab.config import dump_yaml
 from immunolab.errors import InputError, Problem, nearest
-from immunolab.simulate.biology import (
+from immunolab.simulation.biology import (
     Composition,
     VirtualPatient,
     compose,
@@ -22,14 +22,14 @@ from immunolab.simulate.biology import (
     expected_percent,
     typical_patient,
 )
-from immunolab.simulate.cells import SimulatedTube
-from immunolab.simulate.citeseq import biased, draw_library, load_citeseq, write_cells
-from immunolab.simulate.clinic import Chart, decline, load_clinic, measure_patient, subgroups
-from immunolab.simulate.laboratory import Faults, Laboratory, TubeKind
-from immunolab.simulate.model import Model, Options, load_model
-from immunolab.simulate.patient_histories import Histories
-from immunolab.simulate.schedule import PATIENT, SEQUENCING, VISIT, Bleed, generator, plan_bleeds, visit_missed
-from immunolab.simulate.truth import TruthTables, folds, memberships
+from immunolab.simulation.cells import SimulatedTube
+from immunolab.simulation.citeseq import biased, draw_library, load_citeseq, write_cells
+from immunolab.simulation.clinic import Chart, decline, load_clinic, measure_patient, subgroups
+from immunolab.simulation.laboratory import Faults, Laboratory, TubeKind
+from immunolab.simulation.model import Model, Options, load_model
+from immunolab.simulation.patient_histories import Histories
+from immunolab.simulation.schedule import PATIENT, SEQUENCING, VISIT, Bleed, generator, plan_bleeds, visit_missed
+from immunolab.simulation.truth import TruthTables, folds, memberships
 from immunolab.study.trial import Trial, Visit, load_trial
 
 

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from immunolab.simulate.biology import Composition, share_in_leaves
-from immunolab.simulate.model import Model, Options, load_model
-from immunolab.simulate.schedule import CELLS, generator
-from immunolab.simulate.virtual_trial import VirtualTrial, chosen_visits
+from immunolab.simulation.biology import Composition, share_in_leaves
+from immunolab.simulation.model import Model, Options, load_model
+from immunolab.simulation.schedule import CELLS, generator
+from immunolab.simulation.virtual_trial import VirtualTrial, chosen_visits
 from immunolab.study.trial import Endpoint, load_trial
 
 
