@@ -79,10 +79,6 @@ class ComparisonError(ImmunolabError):
     """A comparison cannot be made (no pairs, unknown visit)."""
 
 
-class ImmunolabWarning(UserWarning):
-    """A result stands but has a weakness the user must know of."""
-
-
 def nearest(word: str, allowed: Iterable[str]) -> str:
     """Return ``did you mean 'x'?`` for the closest allowed word, or an empty string."""
     from difflib import get_close_matches

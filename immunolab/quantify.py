@@ -11,13 +11,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import betaincinv
 
 from immunolab.events.tube import Tube
+from immunolab.intervals import NORMAL_95, jeffreys_percent
 from immunolab.study.trial import Endpoint
 
 CONVENTIONAL = "Tconv"
-NORMAL_95 = 1.959963984540054
 _TREG_FAMILY = ("Treg", "Tfr", "Tconv")
 
 
@@ -177,8 +176,8 @@ def _limited(row: dict[str, object], endpoint: Endpoint, gate_sd: Mapping[tuple[
     error = next((gate_sd[key] for key in ((name, endpoint.parent or ""), (name, "CD4")) if key in gate_sd), None)
     if endpoint.statistic == "absolute_count":
         return row | ({} if error is None or value <= 0 else _around(math.log(value), error, math.exp))
-    low, high = betaincinv(n + 0.5, of - n + 0.5, [0.025, 0.975])
-    limits = {"count_low": 100.0 * float(low) if n else 0.0, "count_high": 100.0 * float(high) if n < of else 100.0}
+    low, high = jeffreys_percent(n, of)
+    limits = {"count_low": low, "count_high": high}
     share = math.log((n + 0.5) / (of - n + 0.5))
     return row | limits | ({} if error is None else _around(share, error, lambda x: 100.0 / (1.0 + math.exp(-x))))
 

@@ -10,8 +10,9 @@ from planted import planted_tube
 
 from immunolab.gating.evaluate import counts_table, evaluate
 from immunolab.gating.placement.fit import fit
-from immunolab.gating.placement.uncertainty import counting_interval, percent_intervals
+from immunolab.gating.placement.uncertainty import percent_intervals
 from immunolab.gating.strategy_file import builtin_strategy
+from immunolab.intervals import jeffreys_percent
 
 SURFACE = builtin_strategy("treg_th17_tfh_teff")
 
@@ -33,13 +34,13 @@ def test_counting_interval_is_jeffreys(n: int, of: int) -> None:
     from statsmodels.stats.proportion import proportion_confint
 
     low, high = proportion_confint(n, of, method="jeffreys")
-    assert counting_interval(n, of) == pytest.approx((100 * low, 100 * high))
+    assert jeffreys_percent(n, of) == pytest.approx((100 * low, 100 * high))
 
 
 def test_counting_interval_at_the_ends() -> None:
-    assert counting_interval(0, 12)[0] == 0
-    assert counting_interval(12, 12)[1] == 100
-    assert np.isnan(counting_interval(0, 0)).all()
+    assert jeffreys_percent(0, 12)[0] == 0
+    assert jeffreys_percent(12, 12)[1] == 100
+    assert np.isnan(jeffreys_percent(0, 0)).all()
 
 
 def test_intervals_hold_the_percent_and_each_other() -> None:

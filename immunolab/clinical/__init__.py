@@ -6,7 +6,7 @@ from immunolab.clinical.endpoints import context_rows, endpoint_rows
 from immunolab.clinical.evaluate import SCORES, scores
 from immunolab.clinical.follow_up import followed, study_patients
 from immunolab.clinical.patients import with_visits
-from immunolab.clinical.proportions import compare_proportions, proportion
+from immunolab.clinical.proportions import proportion
 from immunolab.clinical.responders import RESPONDERS, responders
 from immunolab.clinical.suppression import SUPPRESSION, suppression_curves, with_suppression
 from immunolab.clinical.survival import SURVIVAL, TIME_TO_EVENT, survival_tables
@@ -20,7 +20,6 @@ __all__ = [
     "SURVIVAL",
     "TIME_TO_EVENT",
     "adverse_events_table",
-    "compare_proportions",
     "components",
     "context_rows",
     "endpoint_rows",

@@ -10,12 +10,12 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from immunolab.clinical.follow_up import Followed
+from immunolab.intervals import NORMAL_95
 from immunolab.schema.table import Column, Table
 from immunolab.study.trial import Endpoint, Trial
 
 _COHORT = Column("cohort", "text", "study arm or cohort; empty when the sheet names none", nullable=True)
 _METHOD = "Kaplan-Meier from the first dose, 95 % intervals on the log-log scale; no test without a second arm"
-_NORMAL_95 = 1.959963984540054
 
 TIME_TO_EVENT = Table(
     "time_to_event",
@@ -110,7 +110,7 @@ def kaplan_meier(days: ArrayLike, event: ArrayLike) -> Curve:
     with np.errstate(divide="ignore", invalid="ignore"):
         fit = SurvfuncRight(followed, happened.astype(int))
         share, log_share = np.asarray(fit.surv_prob), np.log(fit.surv_prob)
-        width = _NORMAL_95 * np.asarray(fit.surv_prob_se) / np.abs(share * log_share)
+        width = NORMAL_95 * np.asarray(fit.surv_prob_se) / np.abs(share * log_share)
         inside = (share > 1e-12) & (share < 1)
         low, high = (np.where(inside, np.exp(log_share * np.exp(sign * width)), np.nan) for sign in (1, -1))
     share = np.where(share > 1e-12, share, 0.0)

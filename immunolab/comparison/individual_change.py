@@ -15,6 +15,7 @@ from scipy.special import stdtr, stdtrit
 from immunolab.comparison.multiplicity import benjamini_hochberg
 from immunolab.comparison.paired import ALPHA
 from immunolab.comparison.plan import Noise
+from immunolab.intervals import NORMAL_95
 
 Array = NDArray[np.float64]
 
@@ -113,7 +114,7 @@ def reliable_change(
 
 def _refused(shift: Array, sampling: Array, counted: NDArray[np.bool_], noise: Noise | None) -> Change:
     why = "no replicates or repeat baselines" if noise is None else f"only {noise.df:g} df of assay noise, 3 are needed"
-    half = np.where(counted, 1.959963984540054 * np.sqrt(sampling), np.nan)
+    half = np.where(counted, NORMAL_95 * np.sqrt(sampling), np.nan)
     empty = np.full(shift.shape, np.nan)
     verdict = np.full(shift.shape, "not_evaluable", dtype=object)
     reason = np.where(counted, f"{why}; the interval is sampling error only", why).astype(object)

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, stdtr, stdtrit
 
+from immunolab.intervals import NORMAL_95
+
 Array = NDArray[np.float64]
 
 ALPHA = 0.05
@@ -147,7 +149,7 @@ def hodges_lehmann(shifts: ArrayLike) -> tuple[float, float, float]:
         k = max(k, 1)
     else:
         mean, sd = n * (n + 1) / 4.0, np.sqrt(n * (n + 1) * (2 * n + 1) / 24.0)
-        k = max(int(np.floor(mean - 1.959963984540054 * sd)), 1)
+        k = max(int(np.floor(mean - NORMAL_95 * sd)), 1)
     return center, float(walsh[k - 1]), float(walsh[walsh.size - k])
 
 

@@ -13,10 +13,10 @@ from immunolab.comparison import scales
 from immunolab.comparison.diagnostics import Finding, check_endpoints, check_scale, name_rows
 from immunolab.comparison.plan import Plan, Scale
 from immunolab.errors import ComparisonError, InputError, Problem, nearest
+from immunolab.intervals import NORMAL_95
 
 Array = NDArray[np.float64]
 PHASES = ("baseline", "on_treatment", "follow_up")
-NORMAL_95 = 1.959963984540054
 
 
 @dataclass(frozen=True)

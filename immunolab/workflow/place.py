@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from immunolab.errors import GatingError
 from immunolab.gating.strategy import Strategy
+from immunolab.intervals import NORMAL_95
 from immunolab.quantify import joint_counts
 from immunolab.schema.files import content_key, file_sha256
 from immunolab.study.sheet import Sample, Study
@@ -23,8 +24,6 @@ from immunolab.workflow.tube_steps import Prepared, load_subsample
 if TYPE_CHECKING:
     from immunolab.events.tube import Tube
     from immunolab.gating.placement.fit import Fitted, Refit
-
-NORMAL_95 = 1.959963984540054
 
 
 @dataclass(frozen=True)

@@ -22,15 +22,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
-from scipy.stats import beta, norm
 
 from immunolab.events.tube import Tube
 from immunolab.gating.evaluate import evaluate
 from immunolab.gating.method_registry import Array
 from immunolab.gating.placement.fit import Fitted, subsample
 from immunolab.gating.strategy import ROOT, Gate, Population, Strategy
-
-__all__ = ["counting_interval", "percent_intervals"]
+from immunolab.intervals import NORMAL_95, jeffreys_percent
 
 # cells let in and cells lost, as a share of a subset, on simulated tubes (F1 near 0.93)
 MISPLACED = 0.15
@@ -41,21 +39,8 @@ _COLUMNS = [
 ]  # fmt: skip
 
 
-def counting_interval(n_events: int, n_parent: int, level: float = 0.95) -> tuple[float, float]:
-    """Return Jeffreys' interval of a percentage, 0..100; NaN for an empty parent.
-
-    Brown, Cai and DasGupta 2001, Stat Sci 16:101.
-    """
-    if n_parent == 0:
-        return np.nan, np.nan
-    tail = (1 - level) / 2
-    low = beta.ppf(tail, n_events + 0.5, n_parent - n_events + 0.5) if n_events else 0.0
-    high = beta.ppf(1 - tail, n_events + 0.5, n_parent - n_events + 0.5) if n_events < n_parent else 1.0
-    return 100 * float(low), 100 * float(high)
-
-
 def percent_intervals(
-    fitted: Fitted, sample_id: str, events: Tube, *, denominators: Sequence[str] = (), level: float = 0.95
+    fitted: Fitted, sample_id: str, events: Tube, *, denominators: Sequence[str] = ()
 ) -> pd.DataFrame:
     """Return intervals of every population's percentage in one sample.
 
@@ -83,21 +68,19 @@ def percent_intervals(
             here = _logit(placed[population.path], placed[base])
             moved = np.array([_logit(counts[population.path], counts[base]) - here for counts in drawn])
             name = base.rsplit("/", 1)[1] if base else ROOT
-            rows.append(
-                {"sample_id": sample_id, "path": population.path, "denominator": name, **_limits(n, of, moved, level)}
-            )
+            rows.append({"sample_id": sample_id, "path": population.path, "denominator": name, **_limits(n, of, moved)})
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
-def _limits(n: int, of: int, moved: Array, level: float) -> dict[str, float]:
+def _limits(n: int, of: int, moved: Array) -> dict[str, float]:
     if of == 0:
         return dict.fromkeys(_COLUMNS[3:], np.nan)
-    share, z = _logit(n, of), float(norm.ppf((1 + level) / 2))
+    share, z = _logit(n, of), NORMAL_95
     # rms about the placed gate, so that a gate whose resamples all lie to one side is not called certain
     count_sd = float(np.sqrt(1 / (n + 0.5) + 1 / (of - n + 0.5)))
     gate_sd = float(np.sqrt(np.mean(moved**2) + MISPLACED * count_sd**2)) if len(moved) else 0.0
     joint = float(np.hypot(gate_sd, count_sd))
-    count_low, count_high = counting_interval(n, of, level)
+    count_low, count_high = jeffreys_percent(n, of)
     return {
         "percent": 100 * n / of,
         "gate_low": 100 * float(expit(share - z * gate_sd)),
