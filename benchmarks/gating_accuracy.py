@@ -23,9 +23,10 @@ import pandas as pd
 
 from immunolab.config import parse_yaml
 from immunolab.errors import ImmunolabError
+from immunolab.events.subsample import subsample
 from immunolab.events.tube import Tube
 from immunolab.gating.evaluate import evaluate
-from immunolab.gating.placement.fit import fit, subsample
+from immunolab.gating.placement.fit import fit
 from immunolab.gating.placement.uncertainty import percent_intervals
 from immunolab.gating.strategy import Strategy
 from immunolab.gating.strategy_file import builtin_strategy, parse_strategy

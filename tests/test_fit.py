@@ -12,11 +12,12 @@ from planted import MARKERS, f1, planted_tube
 
 from immunolab.config import parse_yaml
 from immunolab.errors import GatingError
+from immunolab.events.subsample import subsample
 from immunolab.events.tube import Channel, Tube
 from immunolab.gating.definitions import with_all_definitions
 from immunolab.gating.evaluate import counts_table, evaluate
 from immunolab.gating.method_registry import Card, register
-from immunolab.gating.placement.fit import fit, missing_markers, subsample, widest_scope
+from immunolab.gating.placement.fit import fit, missing_markers, widest_scope
 from immunolab.gating.strategy import Declared, Rectangle
 from immunolab.gating.strategy_data import strategy_from_dict, strategy_to_dict
 from immunolab.gating.strategy_file import builtin_strategy, parse_strategy

@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from immunolab.errors import GatingError
-from immunolab.events.transforms import Log, Logicle
+from immunolab.events.transforms import Linear, Log, Logicle
 from immunolab.events.tube import Channel, Spillover, Tube
 from immunolab.gating import evaluate as apply
 from immunolab.gating import geometry
 from immunolab.gating.evaluate import counts_table, evaluate, memberships_frame, on_channels
+from immunolab.gating.placement.tube_state import TubeState
 from immunolab.gating.strategy import (
     Boolean,
     Declared,
@@ -149,7 +150,7 @@ def test_the_order_of_events_and_the_size_of_blocks_do_not_matter(
 ) -> None:
     order = np.random.default_rng(1).permutation(cloud.shape[1])
     plain, shuffled = gated(*TREE, columns=cloud), gated(*TREE, columns=cloud[:, order])
-    monkeypatch.setattr(apply, "BLOCK", 777)
+    monkeypatch.setattr(apply, "_BLOCK", 777)
     blocked = gated(*TREE, columns=cloud)
     for path in plain:
         assert np.array_equal(plain[path][order], shuffled[path])
@@ -247,3 +248,29 @@ def test_gates_on_markers_name_channels_for_export() -> None:
     moved = on_channels(Strategy("t", (Population("/x", gate),)), tube(np.ones((2, 1)))).populations[0].gate
     expected = (Dimension("A"), Dimension("r", ratio=Ratio("A", "B")))
     assert moved == replace(gate, dimensions=expected)
+
+
+def test_placing_evaluates_as_evaluate_does_with_named_matrices_and_borders_on_events() -> None:
+    scale = Logicle(262_144.0, 0.5, 4.5, 0.0)
+    own = Spillover(("A", "B"), np.array([[1.0, 0.2], [0.1, 1.0]]))
+    named = Spillover(("A", "B"), np.array([[1.0, 0.4], [0.3, 1.0]]))
+    signal = np.random.default_rng(3).lognormal(7.0, 2.0, (2, 4_000)).astype(np.float32)
+    plain = Tube(signal, (Channel("A"), Channel("B")), own, "s1")
+    a, b = Dimension("A", scale, "M"), Dimension("B", scale, "M")
+    on_an_event = float(scale.apply(plain.compensated("A", named))[7])
+    ratio = Dimension("A/B", Linear(2.0), "M", Ratio("A", "B", 1.0, 3.0, 5.0))
+    populations = (
+        Population("/edge", Rectangle((a,), (on_an_event,), (None,))),
+        Population("/edge/square", Polygon((a, b), ((0.3, 0.2), (0.8, 0.2), (0.8, 0.7), (on_an_event, 0.7)))),
+        Population("/round", Ellipsoid((a, b), (0.5, 0.5), ((0.01, 0.0), (0.0, 0.02)), 4.0)),
+        Population("/ratio", Rectangle((ratio,), (0.4,), (0.9,))),
+        Population("/either", Boolean("or", ("/edge", "/round"), (False, True))),
+    )
+    strategy = Strategy("t", populations, {"M": named})
+    state = TubeState(plain, strategy, "P1", "")
+    for population in populations:
+        state.place(population)
+    expected = evaluate(strategy, plain).masks
+    assert all(0 < mask.sum() < 4_000 for mask in expected.values())
+    for path, mask in expected.items():
+        np.testing.assert_array_equal(state.masks[path], mask, err_msg=path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -78,6 +78,10 @@ class Tube:
     def n_events(self) -> int:
         """Number of events."""
         return int(self.columns.shape[1])
+
+    def take(self, events: NDArray[np.bool_] | NDArray[np.intp]) -> Tube:
+        """Return the tube of some of its events, given as a mask or as rows."""
+        return replace(self, columns=np.ascontiguousarray(self.columns[:, events]))
 
     def find(self, name: str) -> int:
         """Return the row of a marker or channel name.

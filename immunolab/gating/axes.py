@@ -1,14 +1,15 @@
-"""Where events lie on the axes of gates: compensated and transformed once, exactly where it matters."""
+"""Coordinates of events on the axes of gates: compensated and transformed once, exactly where it matters."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from immunolab.errors import GatingError
 from immunolab.events.compensation import weighted_sums
 from immunolab.events.transforms import Bounded, Hyperlog, Logicle, Transform
 from immunolab.events.tube import Spillover, Tube
@@ -34,49 +35,63 @@ def _shown(scale: Transform, values: Array, exact: bool) -> Array:
 
 @dataclass
 class Axes:
-    """The axes of a strategy on one tube: which channels each compensation needs, and their weights."""
+    """The axes of gates on one tube: which channels each compensation needs, and their weights.
 
-    strategy: Strategy
-    events: Tube
+    Attributes
+    ----------
+    tube : whose events are gated.
+    matrices : spillover matrices that dimensions name by id.
+    dimensions : axes whose channels are compensated together; any other one is compensated when asked for.
+    """
+
+    tube: Tube
+    matrices: Mapping[str, Spillover]
+    dimensions: tuple[Dimension, ...] = ()
+
+    @classmethod
+    def of(cls, strategy: Strategy, tube: Tube) -> Axes:
+        """Return the axes that a strategy's gates are on."""
+        gates = [p.gate for p in strategy.populations if isinstance(p.gate, Rectangle | Polygon | Ellipsoid)]
+        return cls(tube, strategy.matrices, tuple(dimension for gate in gates for dimension in gate.dimensions))
 
     @cached_property
     def weights(self) -> dict[str, tuple[dict[str, int], Array]]:
         """Compensation -> (row by channel, weights as `Tube.weights` gives them)."""
         names: dict[str, dict[str, int]] = {}
-        for dimension in _dimensions(self.strategy):
+        for dimension in self.dimensions:
             rows = names.setdefault(dimension.compensation, {})
             for name in channels_of(dimension):
                 rows.setdefault(name, len(rows))
         return {key: (rows, self.weights_of(tuple(rows), key)) for key, rows in names.items()}
 
     def weights_of(self, names: tuple[str, ...], compensation: str) -> Array:
-        """Return what compensation multiplies the tube's channels with, names x channels."""
-        if compensation == "none":
-            weights = np.zeros((len(names), len(self.events.channels)))
-            weights[np.arange(len(names)), [self.events.find(name) for name in names]] = 1.0
-            return weights
-        return self.events.weights(names, matrix_of(compensation, self.strategy, self.events))
+        """Return what compensation multiplies the tube's channels with, names x channels.
 
-    def block(self, start: int, stop: int) -> Block:
-        """Return the events from start to stop."""
-        return Block(self, self.events.columns[:, start:stop])
+        Raises
+        ------
+        GatingError
+            A channel is not in the tube, or there is no matrix of that name.
+        """
+        if compensation == "none":
+            weights = np.zeros((len(names), len(self.tube.channels)))
+            weights[np.arange(len(names)), [self.tube.find(name) for name in names]] = 1.0
+            return weights
+        if compensation == "sample":
+            return self.tube.weights(names)
+        if compensation not in self.matrices:
+            hint = f"the strategy has: {', '.join(self.matrices) or 'none'}"
+            raise GatingError(f"spillover matrix '{compensation}' is unknown", self.tube.sample_id, hint)
+        return self.tube.weights(names, self.matrices[compensation])
+
+    def block(self, start: int = 0, stop: int | None = None) -> Block:
+        """Return the events from start to stop; all of them by default."""
+        return Block(self, self.tube.columns[:, start:stop])
 
 
 def channels_of(dimension: Dimension) -> tuple[str, ...]:
     """Return the channels (or markers) a dimension is made of."""
     ratio = dimension.ratio
     return (dimension.name,) if ratio is None else (ratio.numerator, ratio.denominator)
-
-
-def matrix_of(compensation: str, strategy: Strategy, events: Tube) -> Spillover | None:
-    """Return the matrix a compensation word means; None for a tube without one."""
-    return events.spillover if compensation == "sample" else strategy.matrices[compensation]
-
-
-def _dimensions(strategy: Strategy) -> Iterable[Dimension]:
-    for population in strategy.populations:
-        if isinstance(population.gate, Rectangle | Polygon | Ellipsoid):
-            yield from population.gate.dimensions
 
 
 @dataclass

@@ -6,7 +6,7 @@ only the parent's events, and a channel is compensated and transformed once, whe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from immunolab.gating.axes import Axes, Block, error_of
 from immunolab.gating.strategy import (
     ROOT,
     Boolean,
+    Declared,
     Dimension,
     Ellipsoid,
     Memberships,
@@ -32,7 +33,7 @@ from immunolab.gating.strategy import (
 from immunolab.gating.validation import problems
 from immunolab.schema.tables import COUNTS
 
-BLOCK = 32_768  # events; a block of twenty channels stays in the cache, and workers seldom wait for each other
+_BLOCK = 32_768  # events; a block of twenty channels stays in the cache, and workers seldom wait for each other
 LIMIT_OF_DETECTION, LIMIT_OF_QUANTIFICATION = 20, 50
 Mask = NDArray[np.bool_]
 Shape = Rectangle | Polygon | Ellipsoid
@@ -50,16 +51,18 @@ def evaluate(strategy: Strategy, events: Tube) -> Memberships:
     for problem in problems(strategy, events):
         raise GatingError(problem.message, f"{problem.file} {problem.place}".strip(), problem.hint)
     masks = {population.path: np.zeros(events.n_events, dtype=np.bool_) for population in strategy.populations}
-    axes = Axes(strategy, events)
-    for start in range(0, events.n_events, BLOCK):
-        stop = min(start + BLOCK, events.n_events)
-        _walk(strategy, axes.block(start, stop), {path: mask[start:stop] for path, mask in masks.items()})
+    axes = Axes.of(strategy, events)
+    for start in range(0, events.n_events, _BLOCK):
+        block = axes.block(start, start + _BLOCK)
+        here = {path: mask[start : start + _BLOCK] for path, mask in masks.items()}
+        for population in strategy.populations:
+            here[population.path][:] = members(population, block, here)
     return Memberships(strategy, masks)
 
 
 def coordinates(strategy: Strategy, events: Tube) -> Callable[[Dimension], NDArray[np.float64]]:
     """Return a function that gives every event's coordinate on a gate's dimension, each computed once."""
-    return Axes(strategy, events).block(0, events.n_events).axis
+    return Axes.of(strategy, events).block().axis
 
 
 def on_channels(strategy: Strategy, events: Tube) -> Strategy:
@@ -142,22 +145,25 @@ def _row(
     }
 
 
-def _walk(strategy: Strategy, block: Block, masks: dict[str, Mask]) -> None:
-    """Fill the masks of one block, parents before children; a gate without events to test costs nothing."""
-    everything = np.ones(block.n_events, dtype=np.bool_)
-    for population in strategy.populations:
-        parent = masks[population.parent_path] if population.parent_path else everything
-        if population.gate is None:
-            masks[population.path][:] = parent
-        elif parent.any():
-            masks[population.path][:] = _inside(population, block, parent, masks)
+def members(population: Population, block: Block, masks: Mapping[str, Mask]) -> Mask:
+    """Return which events of a block are in a population; a parent without events costs nothing.
 
+    Events nearer to an edge than a tabulated scale is exact are tested again on exact coordinates.
 
-def _inside(population: Population, block: Block, parent: Mask, masks: dict[str, Mask]) -> Mask:
+    Parameters
+    ----------
+    population : with a geometric gate, or none.
+    block : some or all events of a tube.
+    masks : path -> the block's events, of the parent and of operands.
+    """
     gate = population.gate
+    parent = masks[population.parent_path] if population.parent_path else np.ones(block.n_events, dtype=np.bool_)
+    if gate is None or not parent.any():
+        return parent
     if isinstance(gate, Boolean):
         return _combine(gate, masks) & parent
-    assert isinstance(gate, Rectangle | Polygon | Ellipsoid)  # noqa: S101 - `problems` has sorted out the others
+    if isinstance(gate, Declared):
+        raise TypeError(f"the {gate.kind} gate has no coordinates yet")
     error = max(error_of(dimension.transform) for dimension in gate.dimensions)
     code = _codes(gate, block, parent, error)
     if error > 0.0:
@@ -167,7 +173,7 @@ def _inside(population: Population, block: Block, parent: Mask, masks: dict[str,
     return code.view(np.bool_)
 
 
-def _combine(gate: Boolean, masks: dict[str, Mask]) -> Mask:
+def _combine(gate: Boolean, masks: Mapping[str, Mask]) -> Mask:
     terms = [~masks[path] if flip else masks[path] for path, flip in zip(gate.operands, gate.complement, strict=True)]
     if gate.operator == "not":
         return ~terms[0]

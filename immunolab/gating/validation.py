@@ -64,26 +64,20 @@ def _gate_fault(population: Population, axes: _CheckedAxes) -> tuple[str, str] |
 class _CheckedAxes:
     """Whether a tube has what dimensions name; each compensated channel is looked up once."""
 
-    def __init__(self, strategy: Strategy, events: Tube) -> None:
-        self._axes = Axes(strategy, events)
+    def __init__(self, strategy: Strategy, tube: Tube) -> None:
+        self._axes = Axes(tube, strategy.matrices)
         self._faults: dict[tuple[tuple[str, ...], str], tuple[str, str] | None] = {}
 
     def fault(self, dimension: Dimension) -> tuple[str, str] | None:
-        """Return why the dimension cannot be computed, and the mend."""
+        """Return why the dimension cannot be computed, and how to fix it."""
         key = channels_of(dimension), dimension.compensation
         if key not in self._faults:
-            self._faults[key] = self._look_up(*key)
+            self._faults[key] = None
+            try:
+                self._axes.weights_of(*key)
+            except ImmunolabError as error:
+                self._faults[key] = error.message, error.hint
         return self._faults[key]
-
-    def _look_up(self, channels: tuple[str, ...], compensation: str) -> tuple[str, str] | None:
-        matrices = self._axes.strategy.matrices
-        if compensation not in ("sample", "none") and compensation not in matrices:
-            return f"spillover matrix '{compensation}' is unknown", f"the strategy has: {', '.join(matrices) or 'none'}"
-        try:
-            self._axes.weights_of(channels, compensation)
-        except ImmunolabError as error:
-            return error.message, error.hint
-        return None
 
 
 def _invertible(covariance: tuple[tuple[float, ...], ...]) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from math import prod
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from immunolab.events.subsample import drawn_rows
 from immunolab.events.tube import Tube
 from immunolab.gating.evaluate import coordinates
 from immunolab.gating.strategy import (
@@ -164,11 +165,8 @@ class _Drawn:
 def _draw(path: str, strategy: Strategy, events: Tube, memberships: Memberships, seed: int) -> _Drawn:
     rows = np.flatnonzero(memberships.masks[path]) if path else np.arange(events.n_events)
     n_parent = len(rows)
-    if n_parent > MOST_EVENTS:
-        rng = np.random.default_rng([seed, zlib.crc32(path.encode())])
-        rows = np.sort(rng.choice(rows, MOST_EVENTS, replace=False))
-    subset = replace(events, columns=np.ascontiguousarray(events.columns[:, rows]))
-    return _Drawn(rows, n_parent, coordinates(strategy, subset))
+    rows = drawn_rows(rows, MOST_EVENTS, [seed, zlib.crc32(path.encode())])
+    return _Drawn(rows, n_parent, coordinates(strategy, events.take(rows)))
 
 
 def _dimensions(population: Population, strategy: Strategy) -> tuple[Dimension, ...]:

@@ -18,6 +18,7 @@ from immunolab.clustering.names import Named, name_cluster, phenotypes_of, two_l
 from immunolab.clustering.som import Labels, Map, Matrix, train_map
 from immunolab.clustering.stability import stability
 from immunolab.errors import DataFileError, ImmunolabError, InputError, Problem, nearest
+from immunolab.events.subsample import drawn_rows
 from immunolab.events.tube import Tube
 from immunolab.gating.evaluate import evaluate
 from immunolab.gating.placement.rules import display_scale
@@ -254,10 +255,7 @@ def _path_of(gated: Memberships, name: str) -> str:
 
 
 def _subsample(tube: _Tube, n: int, seed: int) -> Matrix:
-    inside = np.flatnonzero(tube.inside)
-    if len(inside) > n:
-        words = [seed, *tube.sample_id.encode()]
-        inside = np.sort(np.random.default_rng(words).choice(inside, n, replace=False))
+    inside = drawn_rows(np.flatnonzero(tube.inside), n, [seed, *tube.sample_id.encode()])
     return np.ascontiguousarray(tube.shown[:, inside].T)
 
 
@@ -419,8 +417,7 @@ def _draw(found: _Found, markers: Sequence[str], profiles: pd.DataFrame, options
         return
     from immunolab.clustering.embedding import umap_of
 
-    rng = np.random.default_rng(options.seed)
-    rows = np.sort(rng.choice(len(found.sample), min(SHOWN_EVENTS, len(found.sample)), replace=False))
+    rows = drawn_rows(len(found.sample), SHOWN_EVENTS, options.seed)
     names = [f"{c} {label}" for c, label in zip(profiles["cluster"], profiles["label"], strict=True)]
     fig = figure(HALF * 1.4, HALF)
     map_plot(umap_of(found.sample[rows], options.seed), found.labels[rows], names, ax=fig.add_subplot())

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from immunolab.errors import DataFileError
+from immunolab.events.subsample import subsample
 from immunolab.events.tube import Channel, Spillover, Tube
 from immunolab.schema.files import content_key, file_sha256, write_atomically
 from immunolab.schema.tables import COUNTS, INTENSITIES, INTERVALS, JOINT, OTHER_GATINGS, QUALITY, THRESHOLDS
@@ -92,9 +93,7 @@ def prepare(job: PrepareJob) -> Prepared:
 
 def save_subsample(events: Tube, path: Path, n: int, seed: int) -> None:
     """Write at most `n` events, drawn without replacement and kept in file order, to an npz file."""
-    index = np.arange(events.n_events)
-    if events.n_events > n:
-        index = np.sort(np.random.default_rng(seed).choice(events.n_events, n, replace=False))
+    few = subsample(events, n, seed=seed)
     meta = {
         "channels": [asdict(channel) for channel in events.channels],
         "spillover": list(events.spillover.channels) if events.spillover else None,
@@ -103,7 +102,7 @@ def save_subsample(events: Tube, path: Path, n: int, seed: int) -> None:
         "sha256": events.sha256,
     }
     matrix = events.spillover.matrix if events.spillover else np.empty((0, 0))
-    np.savez(path, columns=np.ascontiguousarray(events.columns[:, index]), matrix=matrix, meta=json.dumps(meta))
+    np.savez(path, columns=few.columns, matrix=matrix, meta=json.dumps(meta))
 
 
 def load_subsample(path: Path) -> Tube:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from immunolab.errors import GatingError
+from immunolab.events.subsample import subsample
 from immunolab.events.tube import Tube
 from immunolab.gating.panel_compatibility import arrange, missing_markers
 from immunolab.gating.placement.gate_builder import Builder, PlacedGate
@@ -23,7 +24,7 @@ from immunolab.gating.placement.tube_state import TubePool, TubeState
 from immunolab.gating.strategy import Declared, Gate, Population, Strategy
 from immunolab.schema.tables import THRESHOLDS
 
-__all__ = ["Fitted", "fit", "missing_markers", "subsample", "widest_scope"]
+__all__ = ["Fitted", "fit", "missing_markers", "widest_scope"]
 
 Refit = Literal["pooled", "sample", "baseline"]
 _FEWEST_SHARED = 5000
@@ -102,14 +103,6 @@ def fit(
     )
 
 
-def subsample(events: Tube, n: int, seed: int = 0) -> Tube:
-    """Return at most n events, drawn without replacement, in file order."""
-    if events.n_events <= n:
-        return events
-    index = np.sort(np.random.default_rng(seed).choice(events.n_events, n, replace=False))
-    return replace(events, columns=np.ascontiguousarray(events.columns[:, index]))
-
-
 def widest_scope(strategy: Strategy) -> str:
     """Return the widest scope of any declared gate: sample, patient, batch or study."""
     widest = 0
@@ -144,15 +137,14 @@ class _Fit:
         resample: bool,
     ) -> None:
         self.strategy, self.seed, self.refit = strategy, seed, refit
-        transform = strategy.settings.get("transform", {})
         share = max(_FEWEST_SHARED, min(tube.n_events for tube in tubes))
         self.tubes = []
         for tube in tubes:
             group = groups.get(tube.sample_id, {})
             patient, batch = str(group.get("patient", tube.sample_id)), str(group.get("batch", ""))
-            kept = subsample(tube, share, self.number(tube.sample_id))
-            self.tubes.append(TubeState(kept, transform, patient, batch, bool(group.get("baseline", True))))
-        self.controls = {key: TubeState(events, transform, "", str(key[0])) for key, events in sorted(controls.items())}
+            kept = subsample(tube, share, seed=self.number(tube.sample_id))
+            self.tubes.append(TubeState(kept, strategy, patient, batch, bool(group.get("baseline", True))))
+        self.controls = {key: TubeState(events, strategy, "", str(key[0])) for key, events in sorted(controls.items())}
         self.builder = Builder(strategy.settings.get("thresholds", {}), self.rng, resample)
 
     def number(self, *words: str) -> int:

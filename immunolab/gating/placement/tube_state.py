@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from immunolab.events.tube import Channel, Tube
-from immunolab.gating import geometry
+from immunolab.gating.axes import Axes, Block
+from immunolab.gating.evaluate import members
 from immunolab.gating.method_registry import Array
 from immunolab.gating.placement.rules import display_scale, same_name
 from immunolab.gating.placement.thresholds import ENOUGH_EVENTS, valley
-from immunolab.gating.strategy import Boolean, Declared, Dimension, Gate, Polygon, Population, Rectangle
+from immunolab.gating.strategy import Dimension, Population, Strategy
 
 Mask = NDArray[np.bool_]
 NAIVE = "CD4_naive"
@@ -23,20 +24,32 @@ _SATURATED_SHARE = 0.01
 
 @dataclass
 class TubeState:
-    """One tube: its events, its group, and the populations placed so far."""
+    """One tube: its events, its group, and the populations placed so far.
+
+    Attributes
+    ----------
+    events : the tube, or a subsample of it.
+    strategy : what is placed: its scales and spillover matrices.
+    patient, batch : whose borders the tube may share.
+    baseline : whether the tube may place borders under ``refit="baseline"``.
+    masks : path -> bool, one value an event, for each population placed.
+    """
 
     events: Tube
-    transform: Mapping[str, Any]
+    strategy: Strategy
     patient: str
     batch: str
     baseline: bool = True
     masks: dict[str, Mask] = field(default_factory=dict)
-    _axes: dict[Dimension, Array] = field(default_factory=dict)
 
     @property
     def sample_id(self) -> str:
         """The tube's sample."""
         return self.events.sample_id
+
+    @cached_property
+    def _all(self) -> Block:
+        return Axes(self.events, self.strategy.matrices).block()
 
     def has(self, name: str) -> bool:
         """Whether the tube has a marker or channel."""
@@ -48,54 +61,19 @@ class TubeState:
 
     def dimension(self, name: str) -> Dimension:
         """Return the gate axis of a marker or channel."""
-        return Dimension(name, display_scale(self.transform, self.channel(name)))
+        return Dimension(name, display_scale(self.strategy.settings.get("transform", {}), self.channel(name)))
 
     def axis(self, name: str) -> Array:
         """Return every event's display value."""
-        return self._axis(self.dimension(name))
+        return self._all.axis(self.dimension(name))
 
     def inside(self, path: str) -> Mask:
         """Return the events of a placed population; all events for root ("")."""
         return self.masks[path] if path else np.ones(self.events.n_events, dtype=np.bool_)
 
     def place(self, population: Population) -> None:
-        """Evaluate one more population, which rests on populations placed before."""
-        parent = self.inside(population.parent_path)
-        gate = population.gate
-        self.masks[population.path] = parent if gate is None else parent & self._within(gate, parent)
-
-    def _within(self, gate: Gate, parent: Mask) -> Mask:
-        if isinstance(gate, Boolean):
-            terms = [self.masks[o] ^ flip for o, flip in zip(gate.operands, gate.complement, strict=True)]
-            joined = np.logical_or.reduce(terms) if gate.operator == "or" else np.logical_and.reduce(terms)
-            return ~joined if gate.operator == "not" else joined
-        if isinstance(gate, Declared):
-            raise TypeError(f"the {gate.kind} gate has no coordinates yet")
-        values = [self._axis(dimension) for dimension in gate.dimensions]
-        if isinstance(gate, Rectangle):
-            inside = parent.copy()
-            for column, lower, upper in zip(values, gate.lower, gate.upper, strict=True):
-                inside &= geometry.in_interval(column, lower, upper, parent) == geometry.INSIDE
-            return inside
-        if isinstance(gate, Polygon):
-            return np.asarray(geometry.in_polygon(values[0], values[1], gate.vertices, parent) == geometry.INSIDE)
-        shape = gate.mean, gate.covariance, gate.distance_square
-        return np.asarray(geometry.in_ellipsoid(np.stack(values), *shape, parent) == geometry.INSIDE)
-
-    def _axis(self, dimension: Dimension) -> Array:
-        if dimension not in self._axes:
-            if dimension.ratio is None:
-                column = self._linear(dimension.name, dimension.compensation)
-            else:
-                r = dimension.ratio
-                top, bottom = (self._linear(n, dimension.compensation) for n in (r.numerator, r.denominator))
-                with np.errstate(divide="ignore", invalid="ignore"):
-                    column = r.a * (top - r.b) / (bottom - r.c)
-            self._axes[dimension] = np.asarray(dimension.transform.apply(column), dtype=np.float64)
-        return self._axes[dimension]
-
-    def _linear(self, name: str, compensation: str) -> Array:
-        return self.events.raw(name).astype(np.float64) if compensation == "none" else self.events.compensated(name)
+        """Evaluate one more population, whose parent and operands were placed before."""
+        self.masks[population.path] = members(population, self._all, self.masks)
 
     def saturated(self, name: str, inside: Mask) -> bool:
         """Whether over 1 % of the events stand exactly on the channel's highest value."""

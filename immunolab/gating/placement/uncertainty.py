@@ -23,10 +23,11 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
+from immunolab.events.subsample import subsample
 from immunolab.events.tube import Tube
 from immunolab.gating.evaluate import evaluate
 from immunolab.gating.method_registry import Array
-from immunolab.gating.placement.fit import Fitted, subsample
+from immunolab.gating.placement.fit import Fitted
 from immunolab.gating.strategy import ROOT, Gate, Population, Strategy
 from immunolab.intervals import NORMAL_95, jeffreys_percent
 
