@@ -44,7 +44,20 @@ class Calendar:
 
 
 def calendar(trial: Trial, patient_doses: Mapping[str, tuple[int, ...]] | None = None) -> Calendar:
-    """Return the calendar of a trial's design; real dose days per patient override the planned ones."""
+    """Return the calendar of a trial's design; real dose days per patient override the planned ones.
+
+    Parameters
+    ----------
+    trial
+        Design with planned dose days, phases and visits.
+    patient_doses
+        Patient to the study days of the doses really given.
+
+    Returns
+    -------
+    Calendar
+        What time axes are shaded and marked by.
+    """
     return Calendar(
         trial.dosing.days,
         {name: (phase.first_day, phase.last_day) for name, phase in trial.phases.items()},
@@ -55,7 +68,18 @@ def calendar(trial: Trial, patient_doses: Mapping[str, tuple[int, ...]] | None =
 
 
 def stretches(days: tuple[int, ...]) -> list[tuple[int, int]]:
-    """Return first and last day of each run of doses that follow each other within a week."""
+    """Return first and last day of each run of doses that follow each other within a week.
+
+    Parameters
+    ----------
+    days
+        Study days of doses, ascending.
+
+    Returns
+    -------
+    list of (int, int)
+        First and last study day of each run.
+    """
     if not days:
         return []
     ordered = sorted(days)
@@ -64,7 +88,20 @@ def stretches(days: tuple[int, ...]) -> list[tuple[int, int]]:
 
 
 def treatment(plan: Calendar, patient: str | None = None) -> list[tuple[int, int, str]]:
-    """Return first day, last day and tone of each stretch of treatment, cut where the calendar's segments meet."""
+    """Return first day, last day and tone of each stretch of treatment, cut where the calendar's segments meet.
+
+    Parameters
+    ----------
+    plan
+        Calendar of the trial.
+    patient
+        Whose real doses are shown; None shows the planned ones.
+
+    Returns
+    -------
+    list of (int, int, str)
+        First study day, last study day, colour.
+    """
     cuts = [first for _, first, _ in plan.segments[1:]]
     found = []
     for first, last in stretches(plan.days(patient)):
@@ -76,7 +113,19 @@ def treatment(plan: Calendar, patient: str | None = None) -> list[tuple[int, int
 
 
 def shade(ax: Axes, plan: Calendar, patient: str | None = None, *, words: bool = True) -> None:
-    """Shade treatment stretches and follow-up, and draw one tick a dose along the lower edge."""
+    """Shade treatment stretches and follow-up, and draw one tick a dose along the lower edge.
+
+    Parameters
+    ----------
+    ax
+        Axes whose x axis is study days.
+    plan
+        Calendar of the trial.
+    patient
+        Whose real doses are shown; None shows the planned ones.
+    words
+        Whether the shades are named on the axes.
+    """
     days = plan.days(patient)
     for first, last, tone in treatment(plan, patient):
         ax.axvspan(first, last, color=tone, linewidth=0, zorder=0)
@@ -101,7 +150,20 @@ def shade(ax: Axes, plan: Calendar, patient: str | None = None, *, words: bool =
 
 
 def shade_words(plan: Calendar, patient: str | None = None) -> str:
-    """Return what the shades of a time axis are, in words."""
+    """Return what the shades of a time axis are, in words.
+
+    Parameters
+    ----------
+    plan
+        Calendar of the trial.
+    patient
+        Whose real doses are shown; None describes the planned ones.
+
+    Returns
+    -------
+    str
+        A sentence part for a caption; empty where nothing is shaded.
+    """
     names = [name for name, _, _ in plan.segments]
     what = f"{names[0]}, paler: {' and '.join(names[1:])}" if len(names) > 1 else "treatment"
     text = f"shaded: {what}, one tick a dose" + ("; blue-grey: follow-up" if "follow_up" in plan.phases else "")
@@ -111,7 +173,17 @@ def shade_words(plan: Calendar, patient: str | None = None) -> str:
 
 
 def week_ticks(ax: Axes, first: float, last: float, *, most: int = 12) -> None:
-    """Set at most so many ticks in weeks on an axis of study days; week w is day 7 w + 1."""
+    """Set at most so many ticks in weeks on an axis of study days; week w is day 7 w + 1.
+
+    Parameters
+    ----------
+    ax
+        Axes whose x axis is study days.
+    first, last
+        Study days the axis spans.
+    most
+        Largest number of ticks.
+    """
     span = max(1.0, (last - first) / 7)
     step = next((s for s in (1, 2, 4, 8, 12, 24, 52) if span / s <= most), 104)
     start = int(np.floor((first - 1) / 7 / step)) * step

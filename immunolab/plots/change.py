@@ -61,7 +61,18 @@ def verdict_strip(pairs: pd.DataFrame, named: EndpointLabel, *, ax: Axes | None 
 
 
 def strip_height(n_patients: int) -> float:
-    """Return the height in inches at which `verdict_strip` and `waterfall` give every patient room."""
+    """Return the height in inches at which `verdict_strip` and `waterfall` give every patient room.
+
+    Parameters
+    ----------
+    n_patients
+        Patients drawn, one row or bar each.
+
+    Returns
+    -------
+    float
+        Height in inches.
+    """
     return (24 + 5.2 * max(1, n_patients)) * MM
 
 

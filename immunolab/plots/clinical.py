@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LEAST_SUBGROUP = 6  # patients in a group below which a subgroup's p-value promises too much
-_FEWEST_FOR_BAND = 15
+_FEWEST_FOR_BAND = 15  # patients; with fewer an interval of rho is wider than half its range (judgement)
 _BESIDE = tuple((dx, dy) for dy in (2, -9, 10, -17, 18, -25, 26) for dx in (3, -3))  # of a name to its point, points
 
 
@@ -69,7 +69,7 @@ def _mann_whitney(samples: list[np.ndarray]) -> str:
 def group_strips(strips: Sequence[tuple[str, Mapping[str, float]]], groups: Mapping[str, str]) -> Figure:
     """Return values side by side by subgroup: every patient a point, medians, n; no box, no mean.
 
-    An exact Mann-Whitney p stands above a panel of two groups of `LEAST_SUBGROUP` patients or more.
+    An exact Mann-Whitney p is written above a panel of two groups of `LEAST_SUBGROUP` patients or more.
 
     Parameters
     ----------
@@ -120,6 +120,24 @@ def correlation(
     No line is fitted: with fewer than 15 patients a band promises more than is known, and with more the
     rank correlation still says nothing of a straight line. See `comparison.arms.spearman`; ``seed`` is of
     its permutations.
+
+    Parameters
+    ----------
+    x, y
+        Patient to value; only patients with both are drawn.
+    x_words, y_words
+        Axis labels with unit.
+    colour
+        Of the points.
+    seed
+        Of the permutations behind the interval.
+    ax
+        Axes to draw on; None makes a new figure.
+
+    Returns
+    -------
+    Axes
+        The axes drawn on.
     """
     ax = axes(ax, HALF, 75 * MM)
     frame = pd.DataFrame({"x": pd.Series(dict(x), dtype=float), "y": pd.Series(dict(y), dtype=float)}).dropna()

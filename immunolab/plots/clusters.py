@@ -14,7 +14,7 @@ from immunolab.plots.style import HALF, axes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SHOWN_EVENTS = 5_000
+SHOWN_EVENTS = 5_000  # on a UMAP; more take minutes and overlap
 
 
 def profile_plot(profiles: pd.DataFrame, markers: Sequence[str], ax: Axes | None = None) -> Axes:

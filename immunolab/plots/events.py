@@ -73,8 +73,8 @@ def suppression_curves(curves: pd.DataFrame, visits: Sequence[str], *, ax: Axes 
         for _, line in table.iterrows():
             ax.plot(at, line.to_numpy(dtype=float), "-", color=colour, linewidth=0.5, alpha=0.45)
         middle, n = table.median().to_numpy(dtype=float), table.count()
-        told = f"{visit}, median (n = {n.max() if n.nunique() == 1 else f'{n.min()} to {n.max()}'})"
-        ax.plot(at, middle, "-o", color=colour, linewidth=1.8, markersize=4, label=told)
+        text = f"{visit}, median (n = {n.max() if n.nunique() == 1 else f'{n.min()} to {n.max()}'})"
+        ax.plot(at, middle, "-o", color=colour, linewidth=1.8, markersize=4, label=text)
     ratios = curves.drop_duplicates("treg_per_responder").sort_values("treg_per_responder")
     ax.set_xticks(np.log2(ratios["treg_per_responder"].to_numpy(dtype=float)), ratios["ratio"].tolist())
     ax.axhline(0, color="#777777", linewidth=0.6)

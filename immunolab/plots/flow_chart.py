@@ -12,7 +12,7 @@ from immunolab.plots.style import ALARM, MM, NEUTRAL, SMALL, WIDTH, axes, style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_ACROSS = 8
+_ACROSS = 8  # boxes of a row that stay readable on a printed page
 _ROW = 24.0  # mm, box and the gap under it
 
 
@@ -50,7 +50,18 @@ def flow_chart(counts: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
 
 def flow_chart_height(counts: pd.DataFrame) -> float:
-    """Return the height in inches at which `flow_chart` gives every row of boxes room."""
+    """Return the height in inches at which `flow_chart` gives every row of boxes room.
+
+    Parameters
+    ----------
+    counts
+        The table that `flow_chart` draws.
+
+    Returns
+    -------
+    float
+        Height in inches.
+    """
     return _ROW * len(_levels(counts)) * MM
 
 

@@ -34,9 +34,9 @@ from immunolab.gating.strategy import (
 )
 from immunolab.plots.scales import DisplayScale, scale_of
 
-BINS = 96
-MOST_EVENTS = 20_000
-MOST_MEMBERS = 400
+BINS = 96  # of an axis: about one a printed half millimetre
+MOST_EVENTS = 20_000  # drawn of a population; more change no pixel but take disk
+MOST_MEMBERS = 400  # drawn as single points over the density
 Array = NDArray[np.float64]
 Axis = Callable[[Dimension], Array]
 
@@ -104,7 +104,15 @@ def gate_views(strategy: Strategy, events: Tube, memberships: Memberships, *, se
 
 
 def save_views(views: Sequence[GateView], path: Path) -> None:
-    """Write views to one npz file: points and counts end to end, words and axes as JSON; same views, same bytes."""
+    """Write views to one npz file: points and counts end to end, words and axes as JSON; same views, same bytes.
+
+    Parameters
+    ----------
+    views
+        Views of one sample.
+    path
+        File to write.
+    """
     words = []
     for view in views:
         plain = {f.name: getattr(view, f.name) for f in fields(view) if f.name not in ("counts", "lines", "members")}
@@ -123,7 +131,18 @@ def save_views(views: Sequence[GateView], path: Path) -> None:
 
 
 def read_views(path: Path) -> list[GateView]:
-    """Return the views that `save_views` wrote."""
+    """Return the views that `save_views` wrote.
+
+    Parameters
+    ----------
+    path
+        File that `save_views` wrote.
+
+    Returns
+    -------
+    list of GateView
+        In the order they were written.
+    """
     with np.load(path) as stored:
         arrays = {name: stored[name] for name in stored.files}
     counts = {True: iter(arrays["densities"]), False: iter(arrays["histograms"])}

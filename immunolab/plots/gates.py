@@ -28,7 +28,26 @@ _GATE, _MEMBER = "#D55E00", "#D55E00"
 def contact_sheet(
     strategy: Strategy, events: Tube, memberships: Memberships, *, title: str = "", seed: int = 0
 ) -> Figure:
-    """Return one page with every gate of a sample; see `gate_views` and `draw_contact_sheet`."""
+    """Return one page with every gate of a sample; see `gate_views` and `draw_contact_sheet`.
+
+    Parameters
+    ----------
+    strategy
+        Geometric gates of the sample.
+    events
+        The sample's tube.
+    memberships
+        Which events are in which population.
+    title
+        Heading of the page.
+    seed
+        Of the events drawn where there are too many to show.
+
+    Returns
+    -------
+    Figure
+        One panel a gate, axes in instrument units.
+    """
     return draw_contact_sheet(gate_views(strategy, events, memberships, seed=seed), title=title)
 
 
@@ -45,7 +64,20 @@ def draw_contact_sheet(views: Sequence[GateView], *, title: str = "") -> Figure:
 
 
 def contact_page(views: Sequence[GateView], *, title: str = "") -> Page:
-    """Return what `draw_contact_sheet` draws, as marks on a page."""
+    """Return what `draw_contact_sheet` draws, as marks on a page.
+
+    Parameters
+    ----------
+    views
+        Views of one sample.
+    title
+        Heading of the page.
+
+    Returns
+    -------
+    Page
+        Marks in mm, from which `draw_contact_sheet` makes its picture.
+    """
     columns = 4 if len(views) <= 20 else 5
     across, down = (45.4, 47.0) if columns == 4 else (35.6, 42.0)
     rows = max(1, -(-len(views) // columns))

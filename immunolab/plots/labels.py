@@ -78,7 +78,7 @@ class EndpointLabel:
 
     @property
     def short(self) -> str:
-        """``Treg, % of CD4``: for crowded figures; the long form stands in the caption."""
+        """``Treg, % of CD4``: for crowded figures; the caption holds the long form."""
         if self.unit == "%" and self.parent:
             return f"{self.population}, % of {self.parent}"
         return self.population if self.unit in ("ratio", "") else f"{self.population}, {self.unit}"
@@ -95,7 +95,18 @@ class EndpointLabel:
 
 
 def denominator(parent: str) -> str:
-    """Return a parent's name in words (``CD4`` is ``CD4+ T cells``)."""
+    """Return a parent's name in words (``CD4`` is ``CD4+ T cells``).
+
+    Parameters
+    ----------
+    parent
+        Population name; upper and lower case are alike.
+
+    Returns
+    -------
+    str
+        Its name in words, or the name itself where none is known.
+    """
     known = {name.lower(): words for name, words in DENOMINATORS.items()}
     return known.get(parent.lower(), parent)
 
@@ -114,12 +125,36 @@ def definition_words() -> Mapping[str, str]:
 
 
 def definition_ids(text: object) -> list[str]:
-    """Return the definition ids of a cell: one, or those of a ratio (``A / B``)."""
+    """Return the definition ids of a cell: one, or those of a ratio (``A / B``).
+
+    Parameters
+    ----------
+    text
+        A cell of the column ``definition``; may be missing.
+
+    Returns
+    -------
+    list of str
+        Ids of `vocabulary.populations`; empty for a missing cell.
+    """
     return [part for part in re.split(r";| / ", _text(text)) if part]
 
 
 def label(row: Mapping[str, object] | pd.Series, definitions: Mapping[str, str] | None = None) -> EndpointLabel:
-    """Return the label of one ENDPOINTS row; ``definitions`` maps ids to markers (None: the vocabulary's)."""
+    """Return the label of one ENDPOINTS row; ``definitions`` maps ids to markers (None: the vocabulary's).
+
+    Parameters
+    ----------
+    row
+        A row of the table ``endpoints``.
+    definitions
+        Definition id to markers in words; None takes the vocabulary's.
+
+    Returns
+    -------
+    EndpointLabel
+        How the endpoint is written.
+    """
     words = definition_words() if definitions is None else definitions
     population = _text(row["population"])
     parts = [words.get(part, part.removeprefix(f"{population} ")) for part in definition_ids(row.get("definition"))]
@@ -137,6 +172,18 @@ def labels(endpoints: pd.DataFrame, definitions: Mapping[str, str] | None = None
 
     An endpoint whose samples follow different definitions, denominators or units says so in its
     name instead of hiding all but one.
+
+    Parameters
+    ----------
+    endpoints
+        The table ``endpoints``.
+    definitions
+        Definition id to markers in words; None takes the vocabulary's.
+
+    Returns
+    -------
+    dict
+        Endpoint id to label, in order of appearance.
     """
     found: dict[str, EndpointLabel] = {}
     columns = ["endpoint", "population", "definition", "parent", "unit"]
@@ -153,7 +200,20 @@ def labels(endpoints: pd.DataFrame, definitions: Mapping[str, str] | None = None
 
 
 def number(value: float, digits: int = 3) -> str:
-    """Return a number with so many significant digits, without an exponent where it can be read without."""
+    """Return a number with so many significant digits, without an exponent where it can be read without.
+
+    Parameters
+    ----------
+    value
+        Any number; missing and infinite ones are written in words and signs.
+    digits
+        Significant digits.
+
+    Returns
+    -------
+    str
+        The number as text, with a true minus sign.
+    """
     if pd.isna(value):
         return "not available"
     if not np.isfinite(value):
@@ -166,14 +226,38 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def p_text(p_value: float, symbol: str = "p") -> str:
-    """Return ``p = 0.0078``: the number itself, never stars or a threshold."""
+    """Return ``p = 0.0078``: the number itself, never stars or a threshold.
+
+    Parameters
+    ----------
+    p_value
+        Between 0 and 1, or missing.
+    symbol
+        ``p`` or ``q``.
+
+    Returns
+    -------
+    str
+        Symbol and number, or that it was not computed.
+    """
     if pd.isna(p_value):
         return f"{symbol} not computed"
     return f"{symbol} = {p_number(p_value)}"
 
 
 def p_number(p_value: float) -> str:
-    """Return a p or q value with two significant digits (three above 0.1)."""
+    """Return a p or q value with two significant digits (three above 0.1).
+
+    Parameters
+    ----------
+    p_value
+        Between 0 and 1, or missing.
+
+    Returns
+    -------
+    str
+        The number; a dash where it is missing.
+    """
     if pd.isna(p_value):
         return "–"
     if p_value >= 0.001:
@@ -182,17 +266,54 @@ def p_number(p_value: float) -> str:
 
 
 def scale_word(scale: str) -> str:
-    """Return what an estimate on a scale is called once it is turned back: odds ratio, fold, difference."""
+    """Return what an estimate on a scale is called once it is turned back: odds ratio, fold, difference.
+
+    Parameters
+    ----------
+    scale
+        ``log_odds``, ``logit``, ``log``, ``identity`` or ``arcsine``.
+
+    Returns
+    -------
+    str
+        The word; an unknown scale is its own word.
+    """
     return _SCALE_WORDS.get(scale, scale)
 
 
 def interval(estimate: float, low: float, high: float, scale: str) -> str:
-    """Return ``odds ratio 2.11 [1.71, 2.60]`` from an estimate and 95 % limits on a scale."""
+    """Return ``odds ratio 2.11 [1.71, 2.60]`` from an estimate and 95 % limits on a scale.
+
+    Parameters
+    ----------
+    estimate, low, high
+        Estimate and 95 % limits on ``scale``.
+    scale
+        As for `scale_word`.
+
+    Returns
+    -------
+    str
+        Kind of change, estimate and limits.
+    """
     return f"{scale_word(scale)} {bracket(estimate, low, high, scale)}"
 
 
 def bracket(estimate: float, low: float, high: float, scale: str) -> str:
-    """Return ``2.11 [1.71, 2.60]``, turned back from log odds or log."""
+    """Return ``2.11 [1.71, 2.60]``, turned back from log odds or log.
+
+    Parameters
+    ----------
+    estimate, low, high
+        Estimate and 95 % limits on ``scale``; limits may be missing.
+    scale
+        As for `scale_word`.
+
+    Returns
+    -------
+    str
+        Estimate and limits, or that it is not estimable.
+    """
     if pd.isna(estimate):
         return "not estimable"
     values = [back(value, scale) for value in (estimate, low, high)]
@@ -203,22 +324,70 @@ def bracket(estimate: float, low: float, high: float, scale: str) -> str:
 
 
 def back(value: float, scale: str) -> float:
-    """Return exp(value) on log scales, the value itself on others."""
+    """Return exp(value) on log scales, the value itself on others.
+
+    Parameters
+    ----------
+    value
+        Estimate or limit on ``scale``.
+    scale
+        As for `scale_word`.
+
+    Returns
+    -------
+    float
+        Odds ratio, ratio or difference.
+    """
     return float(np.exp(value)) if scale in ("log_odds", "logit", "log") else float(value)
 
 
 def folded(text: str, width: int) -> str:
-    """Return text broken into lines of at most so many characters."""
+    """Return text broken into lines of at most so many characters.
+
+    Parameters
+    ----------
+    text
+        One line.
+    width
+        Most characters of a line.
+
+    Returns
+    -------
+    str
+        The text with line breaks.
+    """
     return "\n".join(textwrap.wrap(text, width))
 
 
 def is_low(flag: object) -> bool:
-    """Whether a flag says that a value lies outside what the assay can quantify."""
+    """Whether a flag says that a value is outside what the assay can quantify.
+
+    Parameters
+    ----------
+    flag
+        A cell of a column ``flag``; may be missing.
+
+    Returns
+    -------
+    bool
+        True where the point is drawn as an open symbol.
+    """
     return any(word.startswith(LOW_FLAGS) for word in _text(flag).split(";") if word)
 
 
 def span(values: pd.Series) -> str:
-    """Return ``71`` or, when the values differ, ``69 to 73``."""
+    """Return ``71`` or, when the values differ, ``69 to 73``.
+
+    Parameters
+    ----------
+    values
+        Numbers, some of them missing.
+
+    Returns
+    -------
+    str
+        The value or the range in words; ``unknown`` where all are missing.
+    """
     present = values.dropna()
     if present.empty:
         return "unknown"

@@ -1,4 +1,4 @@
-"""Coloured matrices: patients by endpoints, subsets by scores; the number or the call stands in every cell."""
+"""Coloured matrices: patients by endpoints, subsets by scores; every cell holds its number or call."""
 
 from __future__ import annotations
 
@@ -65,7 +65,20 @@ def matrix(
 
 
 def matrix_height(n_rows: int, columns: pd.Index) -> float:
-    """Return the height in inches at which `matrix` gives every row room, and slanted column names theirs."""
+    """Return the height in inches at which `matrix` gives every row room, and slanted column names theirs.
+
+    Parameters
+    ----------
+    n_rows
+        Rows of the matrix.
+    columns
+        Names of its columns.
+
+    Returns
+    -------
+    float
+        Height in inches.
+    """
     longest = max((len(str(name)) for name in columns), default=1)
     return (20 + 0.9 * min(longest, 40) + 6.0 * max(2, n_rows)) * MM
 
@@ -75,6 +88,20 @@ def heatmap_of_change(pairs: pd.DataFrame, named: Mapping[str, EndpointLabel], *
     """Draw patients by endpoints: the log2 of each change in colour, the call as a symbol.
 
     Endpoints on scales without a ratio (differences) are left out, by name, in the title.
+
+    Parameters
+    ----------
+    pairs
+        The table ``pairs`` of one cohort.
+    named
+        Endpoint id to label.
+    ax
+        Axes to draw on; None makes a new figure.
+
+    Returns
+    -------
+    Axes
+        The axes drawn on.
     """
     ratio = pairs[pairs["shift_scale"].isin(MULTIPLICATIVE)]
     others = [str(e) for e in dict.fromkeys(pairs["endpoint"]) if e not in set(ratio["endpoint"])]
@@ -104,5 +131,16 @@ def heatmap_of_change(pairs: pd.DataFrame, named: Mapping[str, EndpointLabel], *
 
 
 def heatmap_height(n_patients: int) -> float:
-    """Return the height in inches at which `heatmap_of_change` gives every patient a row."""
+    """Return the height in inches at which `heatmap_of_change` gives every patient a row.
+
+    Parameters
+    ----------
+    n_patients
+        Rows of the heat map.
+
+    Returns
+    -------
+    float
+        Height in inches.
+    """
     return (52 + 5.0 * max(1, n_patients)) * MM

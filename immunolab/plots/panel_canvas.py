@@ -132,7 +132,22 @@ class Page:
 
 
 def width_of(text: str, size: float = SMALL, bold: bool = False) -> float:
-    """Return the width of a line of text, in mm."""
+    """Return the width of a line of text, in mm.
+
+    Parameters
+    ----------
+    text
+        One line.
+    size
+        Size of the letters in points.
+    bold
+        Whether it is set in bold.
+
+    Returns
+    -------
+    float
+        Width in mm.
+    """
     return float(_outline(text, bold)[2]) * size * _POINT
 
 
@@ -160,7 +175,7 @@ def _path(word: Word):  # type: ignore[no-untyped-def]  # a matplotlib Path, whi
 
 
 def _back(word: Word) -> Array:
-    """Return the corners of what lies behind a word."""
+    """Return the corners of the patch behind a word."""
     size, edge = word.size * _POINT, 0.3
     left, right = word.x - edge, word.x + width_of(word.text, word.size, word.bold) + edge
     low, high = word.y - _DESCENT * size, word.y + _CAP * size + edge
@@ -175,7 +190,22 @@ def _cut(word: Word, within: float) -> Word:
 
 
 def steps(counts: Sequence[float] | NDArray[np.uint32], box: Box, top: float) -> Array:
-    """Return the outline of a histogram of even bins that fills a box's width, ``top`` at its upper edge."""
+    """Return the outline of a histogram of even bins that fills a box's width, ``top`` at its upper edge.
+
+    Parameters
+    ----------
+    counts
+        Events in each bin.
+    box
+        Place on the page, in mm.
+    top
+        Count at the upper edge of the box.
+
+    Returns
+    -------
+    Array
+        Points x 2, in mm.
+    """
     edges = np.linspace(box.left, box.right, len(counts) + 1)
     heights = box.bottom + np.asarray(counts, dtype=np.float64) / top * box.height
     points = np.empty((2 * len(counts) + 2, 2))

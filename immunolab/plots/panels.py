@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 MOST_PATIENTS = 30  # panels of `slope_panels` on one page
 _PERIOD_COLOURS = ("#0072B2", "#D55E00")
-_MONTH = 30.4375
-_ACROSS = 5
+_MONTH = 30.4375  # days, a twelfth of a Julian year
+_ACROSS = 5  # panels of a row on a printed page
 
 
 @style()

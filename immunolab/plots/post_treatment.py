@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_ACROSS = 3
+_ACROSS = 3  # panels of a row on a printed page
 
 
 @style()

@@ -47,6 +47,22 @@ def scale_of(
     The ends come from the transform where it has ends of its own, else from the next power of two
     (linear) or ten (arcsinh) above the events, so that the visits of a patient share one axis; an axis
     grows to a border a little way outside, while a border far away (of a gate open on that side) is cut.
+
+    Parameters
+    ----------
+    dimension
+        Axis of a gate: channel and transform.
+    values
+        The events on the display scale.
+    borders
+        Borders of the gate on the display scale; None is an open side.
+    events
+        The tube, for the range of its channel.
+
+    Returns
+    -------
+    DisplayScale
+        Ends of the axis and its ticks, labelled in instrument units.
     """
     low, high = _ends(dimension.transform, values)
     near = _NEAR * (high - low)

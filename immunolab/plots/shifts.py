@@ -22,7 +22,7 @@ _ROLE_TITLES = {
     "exploratory": "Exploratory (no claim)",
 }
 _BLANK = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-_MOST_NAMED = 16
+_MOST_NAMED = 16  # patients; more names would overlap at printed size
 
 
 @style()
@@ -39,7 +39,7 @@ def paired_lines(
 ) -> Axes:
     """Draw every patient's line from the earlier to the later visit of one endpoint.
 
-    Percentages stand on a linear axis from zero, ratios and concentrations on log2. Open symbols are
+    Percentages are on a linear axis from zero, ratios and concentrations on log2. Open symbols are
     values beyond what the assay can quantify. Bars are medians over the pairs. The heading gives n,
     the shift with its 95 % interval, and the p-value with its test.
 
@@ -49,7 +49,7 @@ def paired_lines(
     endpoint : endpoint id.
     cohort : rows of this cohort only; None takes all rows.
     definitions : definition id to markers in words.
-    remark : what a reader has to know of the endpoint besides; stands in the heading.
+    remark : what else a reader must know of the endpoint; written in the heading.
     """
     ax = axes(ax, HALF, 82 * MM)
     of_endpoint = endpoints[endpoints["endpoint"] == endpoint]
@@ -131,7 +131,7 @@ def _visit_ticks(ax: Axes, samples: pd.DataFrame, rows: pd.DataFrame, both: pd.D
 
 
 def _visits(text: object, samples: pd.DataFrame) -> list[str]:
-    """Return the visits a side stands for; the visits of an averaged phase are joined by "+"."""
+    """Return the visits of one side; the visits of an averaged phase are joined by "+"."""
     known = set(samples["visit"])
     return [str(text)] if text in known else [part for part in str(text).split("+") if part in known] or [str(text)]
 
@@ -184,7 +184,7 @@ def forest(
 ) -> Axes:
     """Draw the cohort's shift of every endpoint with its 95 % interval, families kept apart.
 
-    Primary endpoints stand on top and are marked. Odds ratios and folds share a log2 axis with a
+    Primary endpoints come first and are marked. Odds ratios and folds share a log2 axis with a
     line at 1; differences on other scales are printed, not drawn, because they have no place on it.
 
     Parameters
@@ -215,7 +215,18 @@ _COLUMNS = (0.575, 0.61, 0.785, 0.895)  # n, estimate, p, q
 
 
 def forest_height(shifts: pd.DataFrame) -> float:
-    """Return the height in inches at which `forest` has room for every row."""
+    """Return the height in inches at which `forest` has room for every row.
+
+    Parameters
+    ----------
+    shifts
+        The rows that `forest` draws.
+
+    Returns
+    -------
+    float
+        Height in inches.
+    """
     return (26 + 5.5 * (len(shifts) + 1.5 * shifts["role"].nunique())) * MM
 
 

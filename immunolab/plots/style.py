@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MM = 1 / 25.4
+MM = 1 / 25.4  # inches
 WIDTH = 180 * MM  # inches: the full width of a printed page's text
 HALF = 88 * MM
 SMALL = 7.0  # points, the smallest text on any figure
@@ -91,7 +91,20 @@ def style() -> Iterator[None]:
 def figure(
     width: float = WIDTH, height: float = 80 * MM, *, layout: Literal["constrained"] | None = "constrained"
 ) -> Figure:
-    """Return an empty figure (inches) that no window system or global registry knows of."""
+    """Return an empty figure (inches) that belongs to no window and not to pyplot.
+
+    Parameters
+    ----------
+    width, height
+        Size in inches.
+    layout
+        Matplotlib's layout engine; None leaves the places as they are set.
+
+    Returns
+    -------
+    Figure
+        A figure outside pyplot.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -102,7 +115,20 @@ def figure(
 
 
 def axes(ax: Axes | None, width: float = HALF, height: float = 75 * MM) -> Axes:
-    """Return ``ax``, or the axes of a new pyplot figure (inches) that a notebook shows by itself."""
+    """Return ``ax``, or the axes of a new pyplot figure (inches) that a notebook shows by itself.
+
+    Parameters
+    ----------
+    ax
+        Axes of the caller; None makes a new figure.
+    width, height
+        Size of the new figure in inches.
+
+    Returns
+    -------
+    Axes
+        Axes with the package's letters and lines.
+    """
     if ax is None:
         import matplotlib.pyplot as plt
 
@@ -116,7 +142,18 @@ def axes(ax: Axes | None, width: float = HALF, height: float = 75 * MM) -> Axes:
 
 
 def colour(population: str) -> str:
-    """Return the fixed colour of a subset, whatever its definition; grey for all others and ratios."""
+    """Return the fixed colour of a subset, whatever its definition; grey for all others and ratios.
+
+    Parameters
+    ----------
+    population
+        Population name, or a ratio ``A/B``.
+
+    Returns
+    -------
+    str
+        Hexadecimal colour.
+    """
     if "/" in population:
         return NEUTRAL
     hits = [name for name in SUBSET_COLOURS if population == name or population.startswith((f"{name}_", f"{name} "))]
@@ -124,7 +161,17 @@ def colour(population: str) -> str:
 
 
 def save(fig: Figure, path: Path, *, dpi: int = 300) -> None:
-    """Write a figure as PDF, PNG or SVG (by suffix) with no date or version inside: same figure, same bytes."""
+    """Write a figure as PDF, PNG or SVG (by suffix) with no date or version inside: same figure, same bytes.
+
+    Parameters
+    ----------
+    fig
+        The figure.
+    path
+        Where to; the suffix names the kind of file.
+    dpi
+        Dots per inch of a PNG.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata: dict[str, dict[str, Any]] = {
         ".pdf": {"CreationDate": None, "ModDate": None, "Producer": "immunolab", "Creator": "immunolab"},
@@ -145,7 +192,22 @@ def settle(fig: Figure) -> None:
 
 
 def png(fig: Figure, *, dpi: int = 160, words: Mapping[str, str] | None = None) -> bytes:
-    """Return a figure as PNG bytes, with ``words`` as its text entries; same figure, same bytes."""
+    """Return a figure as PNG bytes, with ``words`` as its text entries; same figure, same bytes.
+
+    Parameters
+    ----------
+    fig
+        The figure.
+    dpi
+        Dots per inch.
+    words
+        Text entries written into the file.
+
+    Returns
+    -------
+    bytes
+        The PNG file.
+    """
     from io import BytesIO
 
     buffer = BytesIO()

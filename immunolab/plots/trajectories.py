@@ -32,7 +32,7 @@ def spaghetti(
 ) -> Axes:
     """Draw every patient's course over actual study days, and the cohort's median and quartiles a visit.
 
-    A line runs from a visit to the next planned one; a missed visit leaves a gap. Under the axis stands
+    A line runs from a visit to the next planned one; a missed visit leaves a gap. Under the axis is
     how many patients have a value at each visit.
 
     Parameters
@@ -60,13 +60,40 @@ def spaghetti(
 
 
 def visit_order(rows: pd.DataFrame, plan: Calendar) -> list[str]:
-    """Return the visits an endpoint has values at, by planned day, or by the median of their real days."""
+    """Return the visits an endpoint has values at, by planned day, or by the median of their real days.
+
+    Parameters
+    ----------
+    rows
+        Rows of one endpoint of the table ``endpoints``.
+    plan
+        Calendar of the trial.
+
+    Returns
+    -------
+    list of str
+        Visit names, the earliest first.
+    """
     days = rows.groupby("visit")["study_day"].median()
     return sorted(map(str, days.index), key=lambda v: (plan.visits.get(v, days[v]), v))
 
 
 def patient_lines(ax: Axes, rows: pd.DataFrame, visits: Sequence[str], tint: str, width: float) -> None:
-    """Draw patients: points, open where beyond quantification, and lines only between visits that follow each other."""
+    """Draw patients: points, open where beyond quantification, and lines only between visits that follow each other.
+
+    Parameters
+    ----------
+    ax
+        Axes whose x axis is study days.
+    rows
+        Rows of one endpoint of the table ``endpoints``.
+    visits
+        Visits in order; a line joins neighbours only.
+    tint
+        Colour of lines and points.
+    width
+        Width of the lines in points.
+    """
     from matplotlib.collections import LineCollection
 
     ordered = rows.sort_values(["patient_id", "study_day"], kind="stable")
@@ -83,7 +110,21 @@ def patient_lines(ax: Axes, rows: pd.DataFrame, visits: Sequence[str], tint: str
 
 
 def visit_medians(ax: Axes, rows: pd.DataFrame, visits: Sequence[str], tint: str, *, words: bool = True) -> None:
-    """Draw median and quartiles over patients at each visit's median day; ``words`` names visit and n above."""
+    """Draw median and quartiles over patients at each visit's median day; ``words`` names visit and n above.
+
+    Parameters
+    ----------
+    ax
+        Axes whose x axis is study days.
+    rows
+        Rows of one endpoint of the table ``endpoints``.
+    visits
+        Visits in order.
+    tint
+        Colour of the median.
+    words
+        Whether visit and n are written above.
+    """
     places, middles = [], []
     for visit in visits:
         own = rows[rows["visit"] == visit]
@@ -116,7 +157,7 @@ def one_pager(
 
     Parameters
     ----------
-    endpoints, pairs : declared tables of the cohort; which visits an endpoint has is told by all its patients.
+    endpoints, pairs : declared tables of the cohort; the visits of an endpoint are those of all its patients.
     patient : coded id.
     plan : doses (the patient's own where they are known), phases, visits.
     most : panels on the page: half of them percentages and ratios (one a population), the others measurements
@@ -238,7 +279,7 @@ def swimmer(
 
 
 def _shapes() -> Iterator[tuple[str, str]]:
-    """Yield marker and colour pairs; there are as many as a reader can tell apart."""
+    """Yield marker and colour pairs; there are as many as a reader can distinguish."""
     yield from (
         ("o", "#009E73"),
         ("X", "#D55E00"),

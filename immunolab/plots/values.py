@@ -12,15 +12,26 @@ from immunolab.plots.labels import EndpointLabel, folded
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_FEW_OCTAVES = 2.5
+_FEW_OCTAVES = 2.5  # a log2 axis this short is labelled at halves as well
 
 
 def value_axis(ax: Axes, named: EndpointLabel, values: ArrayLike, *, room: float = 0.08) -> None:
     """Set scale, limits and label of the y axis for an endpoint's values.
 
-    Ratios and concentrations stand on log2, as long as all are above zero; other values on a linear
+    Ratios and concentrations are on log2, as long as all are above zero; other values on a linear
     axis from zero, or around their range when some are negative. ``room`` is left free above, as a
     share of the axis.
+
+    Parameters
+    ----------
+    ax
+        Axes whose y axis is set.
+    named
+        Label of the endpoint; gives scale and unit.
+    values
+        Values drawn, in the endpoint's unit; missing ones are ignored.
+    room
+        Share of the axis left free above the highest value.
     """
     ax.set_ylabel(folded(named.axis, 40))
     present = np.asarray(values, dtype=float).ravel()
