@@ -6,19 +6,20 @@ from collections.abc import Iterator
 
 from immunolab.events.tube import Tube
 from immunolab.gating.strategy import Dimension, Population, Rectangle, Strategy
+from immunolab.gating.tube_gates import Threshold
 
 
-def imported_rows(strategy: Strategy, events: Tube) -> list[dict[str, object]]:
-    """Return rows of `tables.THRESHOLDS` for every closed side of a geometric strategy's rectangles.
+def imported_thresholds(strategy: Strategy, events: Tube) -> tuple[Threshold, ...]:
+    """Return every closed side of a geometric strategy's rectangles.
 
     Polygons, ellipses and booleans have no one-dimensional border; sides of ratio axes are left out.
     """
-    return [
-        _row(population, dimension, side, events)
+    return tuple(
+        _threshold(population, dimension, side, events)
         for population in strategy.populations
         if isinstance(population.gate, Rectangle)
         for dimension, side in _sides(population.gate)
-    ]
+    )
 
 
 def _sides(gate: Rectangle) -> Iterator[tuple[Dimension, float]]:
@@ -27,17 +28,17 @@ def _sides(gate: Rectangle) -> Iterator[tuple[Dimension, float]]:
             yield from ((dimension, side) for side in sides if side is not None)
 
 
-def _row(population: Population, dimension: Dimension, side: float, events: Tube) -> dict[str, object]:
+def _threshold(population: Population, dimension: Dimension, side: float, events: Tube) -> Threshold:
     channel = events.channels[events.find(dimension.name)]
-    return {
-        "sample_id": events.sample_id,
-        "population": population.name,
-        "marker": channel.marker,
-        "channel": channel.name,
-        "threshold": side,
-        "threshold_raw": float(dimension.transform.inverse([side])[0]),
-        "method": "drawn",
-        "control": "imported",
-        "scope": "sample",
-        "flag": population.flag or None,
-    }
+    return Threshold(
+        sample_id=events.sample_id,
+        population=population.name,
+        marker=channel.marker,
+        channel=channel.name,
+        threshold=side,
+        threshold_raw=float(dimension.transform.inverse([side])[0]),
+        method="drawn",
+        control="imported",
+        scope="sample",
+        flag=population.flag or None,
+    )

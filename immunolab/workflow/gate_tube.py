@@ -161,7 +161,7 @@ def gate_tube(path: Path, job: GateJob) -> GatedTube | Unread:
     except (DataFileError, InputError) as error:
         return Unread(Problem(str(path), "", error.message, error.hint))
     from immunolab.gating.exchange.gatingml_out import write_gatingml
-    from immunolab.gating.imported_thresholds import imported_rows
+    from immunolab.gating.imported_thresholds import imported_thresholds
 
     chosen = choose(job.gates, events, fil, job.seed)
     gates, found = sound(chosen.strategy, events)
@@ -179,7 +179,9 @@ def gate_tube(path: Path, job: GateJob) -> GatedTube | Unread:
         write_atomically(target, lambda part: frame.to_parquet(part, index=False))
     return GatedTube(
         counts,
-        imported_rows(gates, events) if chosen.thresholds is None else chosen.thresholds.to_dict("records"),
+        [vars(t) for t in imported_thresholds(gates, events)]
+        if chosen.thresholds is None
+        else chosen.thresholds.to_dict("records"),
         _workspace_sample(path, exported, events, counts) if job.workspace else None,
         left_out,
         (*events.warnings, *chosen.notes, *(f"{note.place}: {note.message}" for note in notes)),

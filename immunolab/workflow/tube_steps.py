@@ -144,7 +144,7 @@ def measure(job: MeasureJob) -> str:
     """Write one sample's folder: its tables, gates and gate views; return the sample_id."""
     from immunolab.gating.evaluate import count_rows, evaluate, memberships_frame, on_channels
     from immunolab.gating.exchange.gatingml_out import write_gatingml
-    from immunolab.gating.imported_thresholds import imported_rows
+    from immunolab.gating.imported_thresholds import imported_thresholds
     from immunolab.gating.strategy_data import strategy_from_dict
     from immunolab.gating.validation import sound
     from immunolab.plots.gate_views import gate_views, save_views
@@ -163,7 +163,7 @@ def measure(job: MeasureJob) -> str:
     joints = [asdict(joint) for joint in joint_counts(masks, job.pairs)]
     tables = {
         COUNTS: count_rows(memberships, sample_id),
-        THRESHOLDS: imported_rows(strategy, events) if thresholds is None else thresholds,
+        THRESHOLDS: [vars(t) for t in imported_thresholds(strategy, events)] if thresholds is None else thresholds,
         INTENSITIES: intensities(events, masks, sample_id),
         QUALITY: check_events(events) + check_gates(sample_id, left_out),
         JOINT: [{"sample_id": sample_id, **row} for row in joints],

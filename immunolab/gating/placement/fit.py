@@ -22,7 +22,7 @@ from immunolab.gating.placement.gate_builder import Builder, PlacedGate
 from immunolab.gating.placement.rules import BORDERS, SCOPES, rule_for
 from immunolab.gating.placement.tube_state import TubePool, TubeState
 from immunolab.gating.strategy import Declared, Gate, Population, Strategy
-from immunolab.schema.tables import THRESHOLDS
+from immunolab.gating.tube_gates import Threshold, TubeGates, thresholds_table
 
 __all__ = ["Fitted", "fit", "missing_markers", "widest_scope"]
 
@@ -37,16 +37,27 @@ class Fitted:
     Attributes
     ----------
     strategies : sample_id -> geometric strategy.
-    thresholds : rows of `THRESHOLDS`.
+    records : sample_id -> its borders, population after population.
     alternatives : sample_id -> path -> the same gate placed again on resampled events; what
         `uncertainty.percent_intervals` carries down the tree.
     left_out : sample_id -> optional populations that the panel cannot gate.
     """
 
     strategies: Mapping[str, Strategy]
-    thresholds: pd.DataFrame
+    records: Mapping[str, tuple[Threshold, ...]]
     alternatives: Mapping[str, Mapping[str, tuple[Gate, ...]]] = field(default_factory=dict)
     left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def thresholds(self) -> pd.DataFrame:
+        """Every sample's borders as a table `THRESHOLDS`."""
+        return thresholds_table(record for records in self.records.values() for record in records)
+
+    def gates_of(self, sample_id: str) -> TubeGates:
+        """Return the placed gates of one tube."""
+        absent = self.left_out.get(sample_id, ())
+        notes = (f"optional populations that the panel cannot gate: {', '.join(absent)}",) if absent else ()
+        return TubeGates(self.strategies[sample_id], self.records[sample_id], notes=notes)
 
 
 def fit(
@@ -91,13 +102,9 @@ def fit(
         _Fit(members[0][0], [tube for _, tube in members], controls or {}, groups or {}, seed, refit, resample).run()
         for members in alike.values()
     ]
-    frames = [part.thresholds for part in parts if len(part.thresholds)]
-    order = {name: index for index, name in enumerate(names)}
-    thresholds = pd.concat(frames, ignore_index=True) if frames else THRESHOLDS.empty()
-    thresholds = thresholds.sort_values("sample_id", key=lambda s: s.map(order), kind="stable").reset_index(drop=True)
     return Fitted(
         {name: part.strategies[name] for name in names for part in parts if name in part.strategies},
-        thresholds,
+        {name: part.records[name] for name in names for part in parts if name in part.records},
         {name: part.alternatives[name] for name in names for part in parts if name in part.alternatives},
         {tube.sample_id: missing_markers(strategy, tube) for tube in tubes},
     )
@@ -159,7 +166,7 @@ class _Fit:
         """Place population after population in all tubes."""
         done: dict[str, list[Population]] = {tube.sample_id: [] for tube in self.tubes}
         others: dict[str, dict[str, tuple[Gate, ...]]] = {tube.sample_id: {} for tube in self.tubes}
-        rows: dict[str, list[dict[str, object]]] = {tube.sample_id: [] for tube in self.tubes}
+        rows: dict[str, tuple[Threshold, ...]] = {tube.sample_id: () for tube in self.tubes}
         for population in self.strategy.populations:
             drawn = self._drawn(population)
             for tube in self.tubes:
@@ -177,8 +184,7 @@ class _Fit:
             name: replace(self.strategy, populations=tuple(populations), settings={})
             for name, populations in done.items()
         }
-        flat = [row for tube in self.tubes for row in rows[tube.sample_id]]
-        return Fitted(strategies, THRESHOLDS.frame(flat), others)
+        return Fitted(strategies, rows, others)
 
     def _drawn(self, population: Population) -> dict[str, PlacedGate] | None:
         if not isinstance(population.gate, Declared):

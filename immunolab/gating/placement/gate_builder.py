@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from immunolab.gating.placement.borders_of_gates import RESAMPLES, Placed, place
 from immunolab.gating.placement.rules import Border, Rule, rule_for
 from immunolab.gating.placement.tube_state import TubePool, TubeState
 from immunolab.gating.strategy import Declared, Dimension, Ellipsoid, Gate, Polygon, Population, Rectangle
+from immunolab.gating.tube_gates import Threshold
 
 Pools = Callable[[str], list[tuple[TubePool, tuple[TubeState, ...]]]]
 Side = tuple[str, Border, str]  # marker, border, lower or upper
@@ -37,7 +38,7 @@ class PlacedGate:
 
     gate: Gate
     flags: tuple[str, ...] = ()
-    rows: list[dict[str, object]] = field(default_factory=list)
+    rows: tuple[Threshold, ...] = ()
     alternatives: tuple[Gate, ...] = ()
 
 
@@ -129,7 +130,7 @@ class Builder:
             0.0, PLACEMENT_SD, (RESAMPLES, len(placed))
         )
         draws = np.column_stack([_spread_draws(p, jitter[:, i]) for i, (_, p, _, _) in enumerate(placed)])
-        rows = [_row(population, tube, p, scope, ("drift",) if drift else ()) for _, p, scope, drift in placed]
+        rows = tuple(_row(population, tube, p, scope, ("drift",) if drift else ()) for _, p, scope, drift in placed)
         flags = [flag for _, p, _, drift in placed for flag in (*p.loud_flags, *(("drift",) if drift else ()))]
         varied = any(len(p.draws) for _, p, _, _ in placed)
         others = tuple(_box(tube, sides, row) for row in draws) if varied else ()
@@ -150,7 +151,7 @@ class Builder:
         for tube in members:
             drift = self.resample and self._corner_drifts(tube, pool, where, s, options, corner, both)
             flags = (*corner.flags, *(("drift",) if drift else ()))
-            rows = [_row(population, tube, p, pool.scope, ("drift",) if drift else ()) for p in both]
+            rows = tuple(_row(population, tube, p, pool.scope, ("drift",) if drift else ()) for p in both)
             jitter = self.rng("placement", population.path, tube.patient).normal(0.0, PLACEMENT_SD, (RESAMPLES, 2))
             a, b = (_spread_draws(p, jitter[:, i]) for i, p in enumerate(both))
             moved = zip(a, b, strict=True) if self.resample else ()
@@ -259,24 +260,22 @@ def _corner_gate(tube: TubeState, settings: Mapping[str, Any], corner: Corner, x
     return Polygon(axes, ((float(x), out), (far, out), (far, edge), (float(x), float(y))))
 
 
-def _row(
-    population: Population, tube: TubeState, placed: Placed, scope: str, more: tuple[str, ...]
-) -> dict[str, object]:
+def _row(population: Population, tube: TubeState, placed: Placed, scope: str, more: tuple[str, ...]) -> Threshold:
     channel = tube.channel(placed.marker)
     scale = tube.dimension(placed.marker).transform
     known = np.isfinite(placed.value)
-    return {
-        "sample_id": tube.sample_id,
-        "population": population.name,
-        "marker": channel.marker,
-        "channel": channel.name,
-        "threshold": placed.value if known else None,
-        "threshold_raw": float(scale.inverse([placed.value])[0]) if known else None,
-        "method": placed.method,
-        "control": placed.control,
-        "scope": scope,
-        "ci_low": placed.ci_low if np.isfinite(placed.ci_low) else None,
-        "ci_high": placed.ci_high if np.isfinite(placed.ci_high) else None,
-        "flag": ";".join(dict.fromkeys((*placed.flags, *more))) or None,
-        "reason": placed.reason,
-    }
+    return Threshold(
+        sample_id=tube.sample_id,
+        population=population.name,
+        marker=channel.marker,
+        channel=channel.name,
+        threshold=float(placed.value) if known else None,
+        threshold_raw=float(scale.inverse([placed.value])[0]) if known else None,
+        method=placed.method,
+        control=placed.control,
+        scope=scope,
+        ci_low=float(placed.ci_low) if np.isfinite(placed.ci_low) else None,
+        ci_high=float(placed.ci_high) if np.isfinite(placed.ci_high) else None,
+        flag=";".join(dict.fromkeys((*placed.flags, *more))) or None,
+        reason=placed.reason,
+    )

@@ -1,0 +1,95 @@
+"""The gates of one tube, and what is recorded of how they were placed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from immunolab.errors import Problem
+from immunolab.gating.strategy import Declared, Strategy
+from immunolab.schema.tables import THRESHOLDS
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """One border on one channel: a row of `THRESHOLDS`, whose columns are documented there."""
+
+    sample_id: str
+    population: str
+    marker: str | None
+    channel: str
+    threshold: float | None
+    threshold_raw: float | None
+    method: str
+    control: str
+    scope: str
+    ci_low: float | None = None
+    ci_high: float | None = None
+    flag: str | None = None
+    reason: str | None = None
+
+
+def thresholds_table(records: Iterable[Threshold]) -> pd.DataFrame:
+    """Return records as a checked table `THRESHOLDS`."""
+    return THRESHOLDS.frame([vars(record) for record in records])
+
+
+@dataclass(frozen=True)
+class GateSpread:
+    """How far a percentage depends on where its gates were placed: ``gate_sd`` is on the logit scale."""
+
+    population: str
+    parent: str
+    gate_sd: float
+
+
+@dataclass(frozen=True)
+class RuleCount:
+    """Events (``n`` in a population, ``of`` in its denominator) under another rule for the same gates."""
+
+    rule: str
+    population: str
+    parent: str
+    n: int
+    of: int
+
+
+@dataclass(frozen=True)
+class TubeGates:
+    """The gates of one tube.
+
+    Attributes
+    ----------
+    strategy
+        Geometric, or declared with gates that the tube's own events have yet to place.
+    thresholds
+        The borders that data placed; None for gates that were drawn.
+    spreads, rule_counts
+        What placing the gates of a study found out beside the borders.
+    unread
+        Gates of an import that could not be read.
+    notes
+        In words, for the log.
+    """
+
+    strategy: Strategy
+    thresholds: tuple[Threshold, ...] | None = None
+    spreads: tuple[GateSpread, ...] = ()
+    rule_counts: tuple[RuleCount, ...] = ()
+    unread: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def needs_placing(self) -> bool:
+        """Whether any gate has yet to be placed by data."""
+        return any(isinstance(population.gate, Declared) for population in self.strategy.populations)
+
+
+@dataclass(frozen=True)
+class FailedPlacement:
+    """Why no gate could be placed on a tube, and how to fix it."""
+
+    message: str
+    hint: str
