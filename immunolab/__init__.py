@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from immunolab.comparison.table import compare_endpoints
     from immunolab.events.tube import to_anndata
     from immunolab.gating.evaluate import counts_table, evaluate
+    from immunolab.gating.exchange.from_flowkit import from_flowkit
+    from immunolab.gating.exchange.to_flowkit import to_flowkit
     from immunolab.gating.placement.fit import fit
     from immunolab.gating.strategy_file import builtin_strategy, read_strategy
     from immunolab.loaders.fcs.read import read_fcs, read_header
@@ -45,6 +47,8 @@ _FACE = {
     "fit": "immunolab.gating.placement.fit",
     "evaluate": "immunolab.gating.evaluate",
     "counts_table": "immunolab.gating.evaluate",
+    "from_flowkit": "immunolab.gating.exchange.from_flowkit",
+    "to_flowkit": "immunolab.gating.exchange.to_flowkit",
     "contact_sheet": "immunolab.plots.gates",
     "Plan": "immunolab.comparison.plan",
     "compare_endpoints": "immunolab.comparison.table",
@@ -66,6 +70,7 @@ __all__ = [
     "evaluate",
     "fit",
     "forest",
+    "from_flowkit",
     "inspect_file",
     "load_study",
     "load_trial",
@@ -77,6 +82,7 @@ __all__ = [
     "scan",
     "simulate",
     "to_anndata",
+    "to_flowkit",
 ]
 
 
