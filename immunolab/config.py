@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -25,6 +25,25 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+
 _INFINITE = {".inf": float("inf"), "+.inf": float("inf"), "-.inf": float("-inf"), ".nan": float("nan")}
 _MOST_VALUES = 1_000_000
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's parser is ten times as fast, where the wheel has it
+
+
+NOT_A_KEY: Mapping[str, bool] = {"key": False}  # metadata of a dataclass field that no YAML file states
+
+
+@dataclass(frozen=True)
+class Variants:
+    """Annotation of a record that is of one of several classes; the word under one of its keys says which.
+
+    Attributes
+    ----------
+    key
+        The key whose word chooses.
+    classes
+        Class by word. A key of a record that is null counts as left out.
+    """
+
+    key: str
+    classes: Mapping[str, type]
 
 
 @dataclass(frozen=True)
@@ -184,7 +203,7 @@ def build_sound(cls: type[T], document: Document, problems: list[Problem]) -> T:
     problems += faults
     if not isinstance(document.data, dict):
         raise InputError(problems)
-    hints = get_type_hints(cls)
+    hints = get_type_hints(cls, include_extras=True)
     sound: dict[str, Any] = {}
     for key in (key for key in document.data if key in hints):
         own: list[Problem] = []
@@ -200,6 +219,8 @@ def _convert(kind: Any, data: Any, document: Document, place: Place, faults: lis
     if kind is Any or kind is object:
         return data
     origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _convert_variant(arguments[1], data, document, place, faults)
     if origin in (Union, types.UnionType):
         return _convert_union(arguments, data, document, place, faults)
     if origin is Literal:
@@ -252,12 +273,39 @@ def _convert_union(arguments: Any, data: Any, document: Document, place: Place, 
     return None
 
 
+def _convert_variant(variants: Variants, data: Any, document: Document, place: Place, faults: list[Problem]) -> Any:
+    if not isinstance(data, dict):
+        faults.append(document.problem(place, f"keys and values are needed, not {_describe(data)}"))
+        return None
+    word = data.get(variants.key)
+    if word is None:
+        faults.append(document.problem((*place, variants.key), "the key is missing"))
+        return None
+    if word not in variants.classes:
+        _convert(Literal[tuple(variants.classes)], word, document, (*place, variants.key), faults)
+        return None
+    kind = variants.classes[word]
+    stated = {key: value for key, value in data.items() if key != variants.key and value is not None}
+    for key in [key for key in stated if key not in record_keys(kind)]:
+        owners = [other for other, of in variants.classes.items() if key in record_keys(of)]
+        if owners:
+            del stated[key]
+            hint = f"it belongs to {', '.join(owners)}; keys of {word}: {', '.join(record_keys(kind))}"
+            faults.append(document.problem((*place, key), f"{word} has no key '{key}'", hint))
+    return _convert_record(kind, stated, document, place, faults)
+
+
+def record_keys(kind: Any) -> list[str]:
+    """Return the keys that a YAML file may state for a dataclass."""
+    return [item.name for item in fields(kind) if item.metadata.get("key", True)]
+
+
 def _convert_record(kind: Any, data: Any, document: Document, place: Place, faults: list[Problem]) -> Any:
     if not isinstance(data, dict):
         faults.append(document.problem(place, f"keys and values are needed, not {_describe(data)}"))
         return None
-    hints = get_type_hints(kind)
-    known = {item.name: item for item in fields(kind)}
+    hints = get_type_hints(kind, include_extras=True)
+    known = {item.name: item for item in fields(kind) if item.metadata.get("key", True)}
     before = len(faults)
     for key in data:
         if key not in known:

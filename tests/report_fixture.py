@@ -18,8 +18,9 @@ from immunolab.comparison.plan import Plan
 from immunolab.gating.strategy import Strategy
 from immunolab.report.run_tables import Compared, RunTables
 from immunolab.schema.tables import COUNTS, ENDPOINTS, FAILURES, PAIRS, QUALITY, SHIFTS, THRESHOLDS
+from immunolab.study.endpoints import LogRatio, PercentOfParent
 from immunolab.study.sheet import PlannedComparison, Sample, Study
-from immunolab.study.trial import Endpoint, load_trial
+from immunolab.study.trial import load_trial
 
 SUBSETS = {  # name: (share of CD4 at W0, odds ratio at W10, definition, path)
     "Treg": (0.050, 2.1, "Treg.CD25hiCD127lo", "/singlets/lymphocytes/CD3/CD4/Treg"),
@@ -336,15 +337,14 @@ def run_tables(frames=None, *, name="SLE-IL2", folder=Path("study"), **changes):
 def _declared(endpoints):
     for endpoint, rows in endpoints.groupby("endpoint", sort=False):
         first = rows.iloc[0]
-        ratio = first["unit"] == "ratio"
-        yield Endpoint(
-            id=str(endpoint),
-            statistic="log_ratio" if ratio else "percent_of_parent",
-            source="test",
-            role=ROLES.get(str(endpoint), "exploratory"),
-            population=None if ratio else first["population"],
-            parent=first["parent"],
-            numerator="Th17" if ratio else None,
-            denominator="Treg" if ratio else None,
-            contrast=("W0", "W10"),
-        )
+        stated = {
+            "id": str(endpoint),
+            "source": "test",
+            "role": ROLES.get(str(endpoint), "exploratory"),
+            "parent": first["parent"],
+            "contrast": ("W0", "W10"),
+        }
+        if first["unit"] == "ratio":
+            yield LogRatio(numerator="Th17", denominator="Treg", **stated)
+        else:
+            yield PercentOfParent(population=first["population"], **stated)

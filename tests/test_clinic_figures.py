@@ -29,8 +29,9 @@ from immunolab.report.patients import components_grid
 from immunolab.report.run_tables import RunTables
 from immunolab.report.trajectory_figures import course_figures
 from immunolab.schema.tables import ENDPOINTS, PAIRS, SHIFTS
+from immunolab.study.endpoints import PairedChange
 from immunolab.study.sheet import PlannedComparison, Sample, Study
-from immunolab.study.trial import Endpoint, load_trial
+from immunolab.study.trial import load_trial
 
 DAYS = {"W0": 1, "W4": 29, "W12": 85, "W24": 169, "W48": 337}
 PHASES = {"W0": "baseline", "W4": "on_treatment", "W12": "on_treatment", "W24": "follow_up", "W48": "follow_up"}
@@ -266,7 +267,7 @@ def test_the_course_behind_a_slope_is_found_under_whatever_endpoint_it_stands():
     pairs = pairs_of(ENDPOINTS.frame(endpoints), {"alsfrsr_slope_diff": "identity"})
     pairs = pairs.assign(before=-0.4, after=-1.1, shift=-0.7)
     run = run_of("als_nct04952155", endpoints, pairs)
-    course = Endpoint("als_score", "paired_change", "x", score="ALSFRS_R")
+    course = PairedChange(id="als_score", source="x", score="ALSFRS_R")
     told = made(
         course_figures(replace(run, endpoints=(*run.endpoints, course)), "C"), "slope_panels_alsfrsr_slope_diff_C"
     )

@@ -13,9 +13,10 @@ from immunolab.clinical.definitions import definitions
 from immunolab.comparison.plan import Plan
 from immunolab.comparison.table import compare_endpoints
 from immunolab.schema.tables import ENDPOINTS
+from immunolab.study.endpoints import PairedChange
 from immunolab.study.rows import Sample
 from immunolab.study.sheet import PanelChoice, PlannedComparison, Study
-from immunolab.study.trial import Endpoint, load_trial
+from immunolab.study.trial import load_trial
 from immunolab.workflow.collect import _compare
 
 
@@ -108,7 +109,7 @@ def test_a_score_that_is_compared_or_sloped_twice_is_not_shown_twice(tmp_path: P
     frame = measured(*[("P1", v, "ALSFRS_R", x) for v, x in (("W0", 40.0), ("W24", 38.0), ("W48", 32.0))])
     als = study("als_nct04952155", tmp_path)
     (slope,) = [e for e in als.endpoints if e.id == "alsfrsr_slope_diff"]
-    again, course = replace(slope, id="again"), Endpoint("alsfrs", "paired_change", "x", score="ALSFRS_R")
+    again, course = replace(slope, id="again"), PairedChange(id="alsfrs", source="x", score="ALSFRS_R")
     for more, shown in (((), 3), ((again,), 3), ((again, course), 0)):
         asked = replace(als, endpoints=(slope, *more))
         assert len(context_rows(asked, frame, scores(frame, als.trial))) == shown

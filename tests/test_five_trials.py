@@ -10,8 +10,9 @@ import pytest
 from builders import REPOSITORY
 
 from immunolab.simulation import simulate
+from immunolab.study.endpoints import Endpoint
 from immunolab.study.sheet import load_study
-from immunolab.study.trial import Endpoint, load_trial
+from immunolab.study.trial import load_trial
 from immunolab.workflow.run import RunOptions, run_study
 
 # What each registration asks of the cells: endpoint to (subset, denominator or unit, role), and the days between
@@ -98,7 +99,7 @@ def trial_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 
 def _registered(trial: str) -> list[Endpoint]:
-    return [e for e in load_trial(trial).endpoints if e.kind == "subset"]
+    return [e for e in load_trial(trial).endpoints if e.counted]
 
 
 def test_every_registered_subset_stands_with_its_denominator(trial_run: tuple[str, Run]) -> None:

@@ -98,12 +98,12 @@ def test_a_null_trial_is_called_in_five_percent_only_where_deaths_fall_evenly() 
         (
             "{id: s, statistic: paired_change, variable: FVC, contrast: [W0, W24], direction: decrease, "
             "deaths: survival, source: x}",
-            "deaths rank beyond a difference of slopes whose direction is known",
+            "paired_change has no key 'deaths'",
         ),
         (  # the later period is the drug's, so an increase is no worse period
             "{id: s, statistic: slope_difference, variable: FVC, periods: [[W0, W22], [W22, W24]], deaths: survival, "
             "direction: increase, source: x}",
-            "the direction tells the worse period only where the drug comes first",
+            "the direction says which period is worse only where the drug comes first",
         ),
     ],
 )

@@ -31,7 +31,7 @@ from immunolab.report.page import render, shift_grid, write_report
 from immunolab.report.patient_figures import patient_figures
 from immunolab.report.patients import patient_grid
 from immunolab.schema.tables import ALL
-from immunolab.study.trial import Endpoint
+from immunolab.study.endpoints import ResponderProportion, SlopeDifference
 
 
 @pytest.fixture(scope="module")
@@ -226,9 +226,7 @@ def test_responders_speak_for_a_primary_of_responders(run):
             "verified": ["no"] * 2,
         }
     )
-    endpoint = replace(
-        run.endpoints[0], id="sri", role="primary", statistic="responder_proportion", score="SRI_4", visits=("W10",)
-    )
+    endpoint = ResponderProportion(id="sri", source="s", role="primary", score="SRI_4", visits=("W10",))
     lacking = run["shifts"][run["shifts"]["role"] != "primary"]
     changed = replace(run, endpoints=(endpoint,), tables={**run.tables, "shifts": lacking, "responders": table})
     first = answers(changed)[0].sentences[0]
@@ -264,7 +262,7 @@ def test_a_patient_without_any_value_is_without_a_pair_too(run):
 
 
 def test_a_slope_is_compared_between_periods_not_visits(run):
-    slope = Endpoint("treg_pct_cd4", "slope_difference", "s", score="X", periods=(("W0", "W2"), ("W2", "W10")))
+    slope = SlopeDifference(id="treg_pct_cd4", source="s", score="X", periods=(("W0", "W2"), ("W2", "W10")))
     table = shift_grid(replace(run, endpoints=(slope,)), "SLE")
     assert table.rows[0][table.headings.index("Contrast")].text == "W2 to W10 - W0 to W2"
 

@@ -31,7 +31,7 @@ def test_clinic_measures_every_variable_and_score_the_design_names(trial: str, t
     table = read_measurements(tmp_path / "study" / "measurements.csv")
     measured = {name.partition(".")[0] for name in table.variable}
     design = load_trial(trial).expanded_endpoints()
-    assert {e.variable for e in design if e.variable} <= measured
+    assert {name for e in design for name in e.needs.variables} <= measured
     parts = {
         "SRI_4": {"SELENA_SLEDAI", "BILAG_new_A", "BILAG_new_B", "PGA"},
         "SLE_relapse": {"SELENA_SLEDAI"},
@@ -39,7 +39,7 @@ def test_clinic_measures_every_variable_and_score_the_design_names(trial: str, t
         "ACR_EULAR_2016_TIS": {"PhGA", "PtGA", "MMT_8", "HAQ_DI", "muscle_enzyme", "extramuscular"},
         "PMR_AS": {"CRP", "pain", "PhGA", "morning_stiffness", "EUL"},
     }
-    for score in {e.score for e in design if e.score}:
+    for score in {name for e in design for name in e.needs.scores}:
         assert parts.get(score, {score}) <= measured, score
 
 

@@ -114,13 +114,13 @@ def test_further_columns_are_carried_along(tmp_path: Path) -> None:
 def test_without_a_trial_visits_are_free_and_four_subsets_are_compared(tmp_path: Path) -> None:
     make(tmp_path, f"{HEADER}\ns1,P1,pre,fcs/a.fcs\ns2,P1,post,fcs/b.fcs\n", FREE)
     study = load_study(tmp_path)
-    assert [(e.population, e.parent) for e in study.endpoints][:4] == [
+    assert [e.share for e in study.endpoints][:4] == [
         ("Treg", "CD4"),
         ("Th17", "CD4"),
         ("Tfh_eff", "CD4"),
         ("Teff", "CD4"),
     ]
-    assert {e.parent for e in study.endpoints} == {"CD4", "lymphocytes"}
+    assert {e.share[1] for e in study.endpoints} == {"CD4", "lymphocytes"}
     assert {study.contrast_of(e) for e in study.endpoints} == {("pre", "post")}
     assert study.timeline_of(study.samples[0]).phase is None
 
@@ -407,15 +407,18 @@ def test_every_key_and_column_is_documented() -> None:
     from builders import REPOSITORY
 
     from immunolab.clinical.definitions import definitions
+    from immunolab.config import record_keys
+    from immunolab.study.endpoints import STATISTICS
     from immunolab.study.rows import NEEDED, OPTIONAL
     from immunolab.study.sheet import PanelChoice, PlannedComparison, _StudyKeys
-    from immunolab.study.trial import Dosing, Endpoint, Phase, Segment, Statement, Visit
+    from immunolab.study.trial import Dosing, Phase, Segment, Statement, Visit
 
     study = (REPOSITORY / "docs" / "study_file.md").read_text(encoding="utf-8")
     keys = [f.name for kind in (_StudyKeys, PlannedComparison, PanelChoice) for f in fields(kind)]
     assert [key for key in (*keys, *NEEDED, *OPTIONAL, *definitions().scales) if f"`{key}`" not in study] == []
     trial = (REPOSITORY / "docs" / "trial_file.md").read_text(encoding="utf-8")
-    keys = [f.name for kind in (Dosing, Endpoint, Phase, Segment, Statement, Visit) for f in fields(kind)]
+    kinds = (Dosing, *STATISTICS.values(), Phase, Segment, Statement, Visit)
+    keys = ["statistic", *STATISTICS, *(key for kind in kinds for key in record_keys(kind))]
     assert [key for key in keys if key not in trial] == []
 
 
@@ -453,7 +456,7 @@ def test_endpoints_of_a_study_are_checked_like_those_of_a_trial(tmp_path: Path) 
     messages = "\n".join(told(make(tmp_path, GOOD, STUDY + ENDPOINTS)))
     for words in (
         "study.yaml:4  endpoints[0].contrast: unknown visit 'W1'",
-        "study.yaml:5  endpoints[1].id: endpoint 'crp' stands twice",
+        "study.yaml:5  endpoints[1].id: endpoint 'crp' is duplicated",
         "percent_of_parent needs population and parent",
         "study.yaml:6  endpoints[2].periods: unknown visit 'W32'",
         "'survivl' is no time_to_event endpoint",

@@ -12,7 +12,8 @@ import pytest
 from immunolab.clinical import survival_tables
 from immunolab.clinical.follow_up import Followed
 from immunolab.clinical.survival import kaplan_meier
-from immunolab.study.trial import Endpoint, load_trial
+from immunolab.study.endpoints import TimeToEvent
+from immunolab.study.trial import load_trial
 
 ALS = load_trial("als_nct04952155")
 SURVIVAL = next(e for e in ALS.endpoints if e.id == "survival")
@@ -125,7 +126,7 @@ def test_visits_of_the_endpoint_come_first_and_cohorts_stay_apart() -> None:
 
 
 def test_a_relapse_is_waited_for_in_the_same_way() -> None:
-    relapse = Endpoint(id="relapse_time", statistic="time_to_event", source="protocol", role="exploratory")
+    relapse = TimeToEvent(id="relapse_time", source="protocol", role="exploratory")
     patients = [Followed("P0", "", None, 90), Followed("P1", "", None, 120)]
     lines = outcomes(("P0", "relapse_time", 90, "event"), ("P1", "relapse_time", 120, "censored"))
     summary, curve = survival_tables([relapse, SURVIVAL], lines, patients, None)

@@ -77,11 +77,11 @@ def test_every_visit_of_a_week_is_planned_for_day_7w_plus_1() -> None:
 
 def test_registered_immunology_is_expressed_with_both_denominators() -> None:
     for trial_id in ("iim_nct04062019", "rp_nct04077736", "pmr_nct04062006"):
-        found = {(e.population, e.parent, e.role) for e in load_trial(trial_id).expanded_endpoints()}
+        found = {(*(e.share or (e.subset, None)), e.role) for e in load_trial(trial_id).expanded_endpoints()}
         assert ("Treg_FOXP3", "lymphocytes", "primary") in found
         assert ("Treg_FOXP3", "CD4", "secondary") in found
         assert ("Treg_FOXP3", None, "exploratory") in found
-    ratios = {(e.numerator, e.denominator) for e in load_trial("sle_nct02084238").endpoints if e.numerator}
+    ratios = {e.ratio for e in load_trial("sle_nct02084238").endpoints if e.ratio}
     assert ratios == {("Treg", "Th17"), ("Treg", "Tfh_eff"), ("Tfr", "Tfh_eff")}
 
 
@@ -91,7 +91,7 @@ def test_expanded_endpoints_are_each_measured_once_and_have_ids_of_their_own() -
         ids = [e.id for e in endpoints]
         assert len(ids) == len(set(ids))
         assert sum(e.role == "primary" for e in endpoints) == 1
-        assert not any(e.co_report or e.variables for e in endpoints)
+        assert all(list(e.expanded()) == [e] for e in endpoints)
 
 
 def test_same_day_sample_counts_as_before_the_dose_unless_the_trial_says_otherwise() -> None:

@@ -41,7 +41,7 @@ def out(tmp_path: Path) -> Path:
     ends += [("P6", 90, "event"), ("P7", 400, "event")]  # everybody of the second cohort
     outcomes = pd.DataFrame(ends, columns=["patient_id", "study_day", "status"]).assign(endpoint="survival")
     als = load_trial("als_nct04952155")
-    timed = [e for e in als.endpoints if e.statistic == "time_to_event"]
+    timed = [e for e in als.endpoints if e.needs.outcomes]
     summary, curves = survival_tables(timed, outcomes, PEOPLE, als)
     written = {SCORES: scored, RESPONDERS: responders(scored), TIME_TO_EVENT: summary, SURVIVAL: curves}
     written[ADVERSE_EVENTS] = adverse_events_table(harms, PEOPLE)

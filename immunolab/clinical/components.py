@@ -58,7 +58,7 @@ def components(
     asks for, or both without a trial; empty where no patient has a core-set measure at two visits.
     """
     makers = {"IMACS_DOI": _of_doi, "ACR_EULAR_2016_TIS": _of_tis}
-    asked = {endpoint.score for endpoint in trial.endpoints} if trial else set(makers)
+    asked = {name for endpoint in trial.endpoints for name in endpoint.needs.scores} if trial else set(makers)
     wanted = {name: maker for name, maker in makers.items() if name in asked}
     rows: list[dict[str, object]] = []
     if not wanted or not set(composites.CORE_SET) & {str(v).partition(".")[0] for v in measurements["variable"]}:

@@ -10,10 +10,10 @@ import pandas as pd
 from immunolab.clinical.definitions import definitions
 from immunolab.clinical.responders import criteria, is_responder
 from immunolab.schema.tables import ENDPOINTS
+from immunolab.study.endpoints import Endpoint, PairedChange
 from immunolab.study.rows import Sample
 from immunolab.study.sheet import Study
 from immunolab.study.timeline import Timeline, place
-from immunolab.study.trial import Endpoint
 
 _CENSORED = {"below": "below_limit", "above": "above_limit"}
 
@@ -46,16 +46,16 @@ def context_rows(study: Study, measurements: pd.DataFrame, scores: pd.DataFrame)
     These are the trial's covariates, and the scores and variables that slopes are fitted to, each once and
     only where it is no endpoint itself. ``endpoint`` and ``population`` are the variable's name.
     """
-    others = [endpoint for endpoint in study.endpoints if endpoint.statistic != "slope_difference"]
-    sloped = [endpoint for endpoint in study.endpoints if endpoint.statistic == "slope_difference"]
-    courses = {endpoint.score for endpoint in others if endpoint.statistic == "paired_change"}
-    scored = [name for name in dict.fromkeys(e.score for e in sloped) if name and name not in courses]
-    declared = {endpoint.variable for endpoint in others}
-    names = [*(e.variable for e in sloped), *(study.trial.covariates if study.trial else ())]
-    measured = [name for name in dict.fromkeys(names) if name and name not in declared]
+    sloped = [endpoint.needs for endpoint in study.endpoints if endpoint.slopes]
+    others = [endpoint for endpoint in study.endpoints if not endpoint.slopes]
+    courses = {name for endpoint in others if endpoint.is_course for name in endpoint.needs.scores}
+    declared = {name for endpoint in others for name in endpoint.needs.variables}
+    scored = dict.fromkeys(name for needs in sloped for name in needs.scores if name not in courses)
+    names = [*(name for needs in sloped for name in needs.variables), *(study.trial.covariates if study.trial else ())]
+    measured = dict.fromkeys(name for name in names if name not in declared)
     source = "shown beside the endpoints"
-    wanted = [Endpoint(name, "paired_change", source, score=name) for name in scored]
-    wanted += [Endpoint(name, "paired_change", source, variable=name) for name in measured]
+    wanted = [PairedChange(id=name, source=source, score=name) for name in scored]
+    wanted += [PairedChange(id=name, source=source, variable=name) for name in measured]
     desk = _Desk.of(study)
     return ENDPOINTS.frame([row for endpoint in wanted for row in _rows(desk, endpoint, measurements, scores)])
 
@@ -80,29 +80,16 @@ def _everything(measurements: pd.DataFrame, scores: pd.DataFrame) -> Iterator[En
     scored = set(scores["score"])
     for name in dict.fromkeys(measurements["variable"]):
         if "." not in name and name not in scored:
-            yield Endpoint(id=name, statistic="paired_change", source=source, role="exploratory", variable=name)
+            yield PairedChange(id=name, source=source, role="exploratory", variable=name)
     for name in dict.fromkeys(scores["score"]):
         if "." not in name:
-            yield Endpoint(id=name, statistic="paired_change", source=source, role="exploratory", score=name)
+            yield PairedChange(id=name, source=source, role="exploratory", score=name)
 
 
 def _rows(
     desk: _Desk, endpoint: Endpoint, measurements: pd.DataFrame, scores: pd.DataFrame
 ) -> Iterator[dict[str, object]]:
-    if endpoint.kind == "subset":
-        return
-    if endpoint.statistic == "slope_difference":
-        name = f"{endpoint.score or endpoint.variable}.slope"
-        found = scores[scores["score"] == name]
-        ends = [period[-1] for period in endpoint.periods]
-        found = found[found["visit"].isin(ends)]
-    elif endpoint.score:
-        name = endpoint.score
-        found = scores[scores["score"] == name]
-    else:
-        name = endpoint.variable or endpoint.assay or ""
-        name = name if (measurements["variable"] == name).any() else endpoint.variable or endpoint.id
-        found = measurements[measurements["variable"] == name]
+    name, found = endpoint.records(measurements, scores)
     for record in found.to_dict("records"):
         yield _row(desk, endpoint, name, record)
 
@@ -113,7 +100,7 @@ def _row(desk: _Desk, endpoint: Endpoint, name: str, record: dict) -> dict[str, 
     day = record.get("study_day")
     known = sample.study_day if sample else (None if day is None or pd.isna(day) else int(day))
     found = place(desk.study.trial, visit, known, desk.study.doses.get(patient))
-    if endpoint.statistic == "slope_difference":
+    if not endpoint.of_one_day:
         found = Timeline(phase=found.phase)
     value, unit = _value(endpoint, name, record)
     return {
@@ -140,7 +127,7 @@ def _row(desk: _Desk, endpoint: Endpoint, name: str, record: dict) -> dict[str, 
 def _value(endpoint: Endpoint, name: str, record: dict) -> tuple[float | None, str]:
     value = None if pd.isna(record["value"]) else float(record["value"])
     unit = "" if pd.isna(record["unit"]) else str(record["unit"])
-    if endpoint.statistic == "responder_proportion" and name in criteria():
+    if endpoint.response and name in criteria():
         return (None if value is None else float(is_responder(name, value))), "responder"
     return value, endpoint.unit or unit or "points"
 
@@ -148,7 +135,7 @@ def _value(endpoint: Endpoint, name: str, record: dict) -> tuple[float | None, s
 def _definition(endpoint: Endpoint, name: str, record: dict) -> str | None:
     if isinstance(record.get("definition"), str):
         return str(record["definition"])
-    if endpoint.statistic == "responder_proportion" and name in criteria():
+    if endpoint.response and name in criteria():
         return f"{name} {criteria()[name][0][0]}"
     scale = definitions().scales.get(name)
     return f"{name} {scale.range[0]:g} to {scale.range[1]:g}" if scale else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 
 import pandas as pd
@@ -14,6 +14,8 @@ from immunolab.clinical.totals import Score, domain_totals, item_fault, item_tot
 from immunolab.errors import InputError, Problem
 from immunolab.schema.table import Column, Table
 from immunolab.study.doses import PatientDoses
+from immunolab.study.endpoints import Period
+from immunolab.study.endpoints.slope_difference import slope_name
 from immunolab.study.trial import Trial
 
 SCORES = Table(
@@ -179,7 +181,7 @@ def _domains(
 
 
 def _composites(patient: Patient, trial: Trial | None, baseline: str) -> list[dict]:
-    wanted = {endpoint.score for endpoint in trial.endpoints if endpoint.score} if trial else set(_COMPOSITES)
+    wanted = {name for endpoint in trial.endpoints for name in endpoint.needs.scores} if trial else set(_COMPOSITES)
     wanted |= {"PMR_relapse"} if "PMR_AS" in wanted else set()
     seen = {variable for values in patient.values.values() for variable in values}
     first = baseline_of(patient, trial, baseline)
@@ -258,21 +260,19 @@ def _slopes(patient: Patient, trial: Trial | None) -> list[dict]:
     """Return the slope of each registered period, in the row of the visit the period ends with."""
     rows = []
     for endpoint in trial.endpoints if trial else ():
-        name = endpoint.score or endpoint.variable
-        if endpoint.statistic != "slope_difference" or not name or len(endpoint.periods) != 2:
-            continue
-        if not any(name in values for values in patient.values.values()):
+        name = endpoint.fitted
+        if endpoint.slopes is None or not any(name in values for values in patient.values.values()):
             continue
         scale = definitions().scales.get(name)
         source, verified = (scale.source, scale.verified) if scale else (endpoint.source, True)
         unit = endpoint.unit or "points/month"
-        for period, score in zip(endpoint.periods, _period_slopes(patient, name, endpoint.periods), strict=True):
-            rows.append(_row(patient, period[-1], f"{name}.slope", score, unit, source, verified))
+        for period, score in zip(endpoint.slopes, _period_slopes(patient, name, *endpoint.slopes), strict=True):
+            rows.append(_row(patient, period.last, slope_name(name), score, unit, source, verified))
     return rows
 
 
-def _period_slopes(patient: Patient, name: str, periods: Sequence[Sequence[str]]) -> tuple[Score, Score]:
-    first, knot, last = periods[0][0], periods[0][-1], periods[1][-1]
+def _period_slopes(patient: Patient, name: str, earlier: Period, later: Period) -> tuple[Score, Score]:
+    first, knot, last = earlier.first, earlier.last, later.last
     absent = [visit for visit in (first, knot, last) if name not in patient.at(visit)]
     if absent:
         missing = not_evaluable(f"no {name} at {', '.join(absent)}")

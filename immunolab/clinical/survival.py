@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from immunolab.clinical.follow_up import Followed
 from immunolab.intervals import NORMAL_95
 from immunolab.schema.table import Column, Table
-from immunolab.study.trial import Endpoint, Trial
+from immunolab.study.endpoints import Endpoint
+from immunolab.study.trial import Trial
 
 _COHORT = Column("cohort", "text", "study arm or cohort; empty when the sheet names none", nullable=True)
 _METHOD = "Kaplan-Meier from the first dose, 95 % intervals on the log-log scale; no test without a second arm"

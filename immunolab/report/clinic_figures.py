@@ -49,7 +49,7 @@ def _clinic_figures(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
 
 def leading_subset(run: RunTables, cohort: str) -> str:
     """Return the compared subset that comes first by role and declaration; empty when there is none."""
-    subsets = {e.id for e in run.endpoints if e.kind == "subset"}
+    subsets = {e.id for e in run.endpoints if e.counted}
     shifts = run.shifts_of(cohort)
     own = shifts[shifts["endpoint"].isin(subsets) & (shifts["n_pairs"] > 0)]
     ranked = own.assign(rank=own["role"].map(_ROLES)).sort_values("rank", kind="stable")
@@ -62,14 +62,15 @@ def _by_response(run: RunTables, cohort: str, leading: str) -> Iterator[ReportFi
     own = pairs[in_cohort(pairs, cohort) & (pairs["endpoint"] == leading) & pairs["shift"].notna()]
     named, scores = run.label_of(leading), run.tables.get("scores")
     for endpoint in run.endpoints if scores is not None else ():
-        if endpoint.statistic != "responder_proportion" or endpoint.score not in criteria() or own.empty:
+        score = endpoint.response
+        if score is None or score not in criteria() or own.empty:
             continue
-        visit, told = response(scores, endpoint.score, (*own["visit_after"].mode(), *reversed(endpoint.visits)))
-        words = {True: f"{endpoint.score} responder", False: f"no {endpoint.score} responder"}
+        visit, told = response(scores, score, (*own["visit_after"].mode(), *reversed(endpoint.visits)))
+        words = {True: f"{score} responder", False: f"no {score} responder"}
         groups = {patient: words[yes] for patient, yes in told.items() if patient in set(own["patient_id"])}
         if not groups:
             continue
-        by = f"{endpoint.score} ({criteria()[endpoint.score][0][0]}) at {visit}"
+        by = f"{score} ({criteria()[score][0][0]}) at {visit}"
         data = own.assign(response=own["patient_id"].map(groups), response_by=by)
         caution = f"Coloured by {by}. Descriptive: response is known only afterwards."
         if own["shift_scale"].isin(MULTIPLICATIVE).all():
@@ -80,7 +81,7 @@ def _by_response(run: RunTables, cohort: str, leading: str) -> Iterator[ReportFi
                 f"{named.axis}{of_cohort(cohort)}: change of each patient, sorted, n = {len(own)}."
                 f"{noise if band else ''} {caution}"
             )
-            name = figure_name("waterfall", leading, endpoint.score, cohort)
+            name = figure_name("waterfall", leading, score, cohort)
             yield ReportFigure(name, "clinic", caption, draw, data, wide=True)
         if len(set(groups.values())) > 1:
             yield from _boxes(run, cohort, data, groups)
@@ -117,7 +118,7 @@ def _by_subgroup(run: RunTables, cohort: str, leading: str) -> Iterator[ReportFi
     """Yield changes by each subgroup the trial declares, where the sheet has its column."""
     pairs = run["pairs"]
     own = pairs[in_cohort(pairs, cohort) & pairs["shift"].notna()]
-    scores = [e.id for e in run.endpoints if e.kind == "score" and e.statistic == "paired_change"]
+    scores = [e.id for e in run.endpoints if e.is_course and e.needs.scores]
     shown = [name for name in (leading, *scores) if (own["endpoint"] == name).any()][:_MOST_STRIPS]
     for column in run.study.trial.subgroups if run.study.trial else ():
         groups = _subgroups(run, cohort, column)
@@ -177,7 +178,7 @@ def _correlations(run: RunTables, cohort: str, leading: str) -> Iterator[ReportF
     for endpoint in sorted(clinical, key=lambda e: (_ROLES[e.role], read.get(e.id, -1)))[:_MOST_CORRELATIONS]:
         rows = own[own["endpoint"] == endpoint.id]
         x, y = _changes(cells), _changes(rows)
-        between = [" to ".join(period) for period in endpoint.periods] or _visits(rows)
+        between = list(map(str, endpoint.slopes or _visits(rows)))
         words = (
             f"{named.short}\n{_change_words(cells, _visits(cells))}",
             f"{run.label_of(endpoint.id).short}\n{_change_words(rows, between)}",

@@ -21,11 +21,10 @@ def clinic_rows(run: RunTables, cohort: str) -> pd.DataFrame:
     events, assays and slopes are left out: they are no course; what slopes are fitted to is among the scores.
     """
     rows = run["endpoints"]
-    declared = {e.id: e for e in run.endpoints}
     courses = [
         name
         for name in dict.fromkeys(rows.loc[rows["n_events"].isna(), "endpoint"])
-        if name not in declared or (declared[name].kind != "subset" and declared[name].statistic == "paired_change")
+        if name not in run.declared or run.declared[name].is_course
     ]
     context = run.tables.get("context", rows.iloc[:0])
     both = pd.concat([frame for frame in (rows[rows["endpoint"].isin(courses)], context) if len(frame)] or [context])
@@ -48,4 +47,4 @@ def clinic_rows(run: RunTables, cohort: str) -> pd.DataFrame:
 def _groups(run: RunTables) -> dict[str, str]:
     """Return the declared group of each endpoint that stands for one of several variables."""
     declared = run.study.trial.endpoints if run.study.trial else ()
-    return {one.id: endpoint.id for endpoint in declared if endpoint.variables for one in endpoint.expanded()}
+    return {one.id: endpoint.id for endpoint in declared for one in endpoint.expanded() if one.id != endpoint.id}

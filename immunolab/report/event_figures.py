@@ -57,10 +57,6 @@ def _suppression(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
 def _visits(run: RunTables, table: pd.DataFrame) -> tuple[str, ...]:
     """Return the visits of the assay's registered contrast, else all that were measured."""
     for endpoint in run.endpoints:
-        if (
-            endpoint.statistic == "assay"
-            and endpoint.contrast
-            and endpoint.assay in set(run["endpoints"]["population"])
-        ):
-            return endpoint.contrast
+        if endpoint.registered and set(endpoint.needs.assays) & set(run["endpoints"]["population"]):
+            return endpoint.registered
     return tuple(dict.fromkeys(table["visit"].astype(str)))

@@ -88,7 +88,7 @@ def _cohort_figures(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
     if shifts.empty:
         return
     yield _forest(run, cohort, shifts)
-    slopes = [e.id for e in run.endpoints if e.statistic == "slope_difference"]  # have figures by period
+    slopes = [e.id for e in run.endpoints if e.slopes]  # have figures by period
     for role in ("primary", "secondary", "exploratory"):
         for _, row in shifts[(shifts["role"] == role) & ~shifts["endpoint"].isin(slopes)].iterrows():
             yield _paired(run, cohort, row)
@@ -197,11 +197,11 @@ def _decomposition(
     run: RunTables, cohort: str, row: pd.Series, named: Mapping[str, EndpointLabel]
 ) -> Iterator[ReportFigure]:
     """Yield what a ratio's change is made of, where both parts are endpoints of the ratio's parent."""
-    ratio = named.get(str(row["endpoint"]))
-    if ratio is None or ratio.unit != "ratio" or ratio.population.count("/") != 1:
+    declared, ratio = run.declared.get(str(row["endpoint"])), named.get(str(row["endpoint"]))
+    if declared is None or declared.ratio is None or ratio is None:
         return
     shares = {(n.population, n.parent): n for n in named.values() if n.unit == "%"}
-    parts = [shares[name, ratio.parent] for name in ratio.population.split("/") if (name, ratio.parent) in shares]
+    parts = [shares[name, ratio.parent] for name in declared.ratio if (name, ratio.parent) in shares]
     if len(parts) != 2:
         return
     pairs = run["pairs"]

@@ -11,7 +11,7 @@ import pandas as pd
 from immunolab.comparison.paired import ALPHA
 from immunolab.plots.labels import EndpointLabel, back, number, p_text, scale_word, span
 from immunolab.report.run_tables import RunTables, in_cohort
-from immunolab.study.trial import Endpoint
+from immunolab.study.endpoints import Endpoint, Period
 
 SINGLE_ARM = (
     "Single-arm, uncontrolled: a change from before to after cannot be attributed to the drug alone "
@@ -69,7 +69,7 @@ def answers(run: RunTables) -> list[Answer]:
             found.append(absent)
         chosen = primary if len(primary) else run.shifts_of(cohort, ("secondary",)).head(3)
         found += [_answer(run, cohort, row) for _, row in chosen.iterrows()]
-        subsets = [e.id for e in run.endpoints if e.kind == "subset"]
+        subsets = [e.id for e in run.endpoints if e.counted]
         if len(primary) and subsets and not primary["endpoint"].isin(subsets).any():  # a score: the cells follow
             cells = run.shifts_of(cohort, ("secondary",))
             leading = cells[cells["endpoint"].isin(subsets)].head(1)
@@ -88,7 +88,8 @@ def _absent(run: RunTables, cohort: str) -> Answer | None:
             f"{where}no primary endpoint", ("The study declares no primary endpoint that this run computes.",), ()
         )
     rates = [text for e in lacking for text in _response(run, e)]
-    names = "; ".join(f"{e.id} ({e.statistic.replace('_', ' ')}{f' of {e.score}' if e.score else ''})" for e in lacking)
+    words = [" of ".join((e.statistic.replace("_", " "), *e.needs.scores)) for e in lacking]
+    names = "; ".join(f"{e.id} ({text})" for e, text in zip(lacking, words, strict=True))
     why = "A response has no before and after" if rates else "Not compared between visits in this run"
     text = f"{why}: {names}. What follows is not the primary endpoint."
     return Answer(f"{where}primary endpoint", (*rates, text), ())
@@ -96,17 +97,17 @@ def _absent(run: RunTables, cohort: str) -> Answer | None:
 
 def _response(run: RunTables, endpoint: Endpoint) -> Iterator[str]:
     """Yield the response rate at the last of its visits that has one, for an endpoint told by responders."""
-    if endpoint.statistic != "responder_proportion" or "responders" not in run.tables or len(run.cohorts) > 1:
+    if endpoint.response is None or "responders" not in run.tables or len(run.cohorts) > 1:
         return
     table = run.tables["responders"]
-    rows = table[(table["score"] == endpoint.score) & (table["n_evaluable"] > 0)]
+    rows = table[(table["score"] == endpoint.response) & (table["n_evaluable"] > 0)]
     if endpoint.visits:
         rows = rows[rows["visit"].isin(endpoint.visits)]
     for criterion, own in rows.groupby("criterion", sort=False):
         row = own.iloc[-1]
         doubt = "" if row["verified"] == "yes" else " The definition was not checked against its source."
         yield (
-            f"{endpoint.score} ({criterion}) at {row['visit']}: {row['n_responders']} of {row['n_evaluable']} "
+            f"{endpoint.response} ({criterion}) at {row['visit']}: {row['n_responders']} of {row['n_evaluable']} "
             f"evaluable patients, {number(row['percent'])} %, Clopper-Pearson 95 % CI {number(row['ci_low'])} to "
             f"{number(row['ci_high'])} %.{doubt}"
         )
@@ -119,7 +120,7 @@ def _answer(run: RunTables, cohort: str, row: pd.Series) -> Answer:
     where = f"{cohort}: " if cohort else ""
     codes = [code for code in str(row["warnings"] if not pd.isna(row["warnings"]) else "").split(";") if code]
     stamps = [_STAMPS[code] for code in codes if code in _STAMPS] + list(_doubts(row))
-    if periods := run.periods_of(str(row["endpoint"])):
+    if periods := run.slopes_of(str(row["endpoint"])):
         earlier, later = periods
         phases = [f"{period}{_phase(run, period)}" for period in periods]
         row, timing = row.copy(), f"Slopes of two periods: before is {phases[0]}, after is {phases[1]}."
@@ -133,11 +134,11 @@ def _answer(run: RunTables, cohort: str, row: pd.Series) -> Answer:
     )
 
 
-def _phase(run: RunTables, period: str) -> str:
+def _phase(run: RunTables, period: Period) -> str:
     """Return the phase that the visit at a period's end lies in, in brackets; empty without a trial."""
     if run.study.trial is None:
         return ""
-    return f" ({run.study.trial.visit(period.split(' to ')[-1]).phase.replace('_', ' ')})"
+    return f" ({run.study.trial.visit(period.last).phase.replace('_', ' ')})"
 
 
 def direction(row: pd.Series) -> str:

@@ -99,7 +99,7 @@ def _measured(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
 def _measured_changes(run: RunTables, cohort: str) -> pd.DataFrame:
     pairs, rows = run["pairs"], run["endpoints"]
     rows = rows[in_cohort(rows, cohort)]
-    measured = [e.id for e in run.endpoints if e.kind == "measurement" and e.statistic == "paired_change"]
+    measured = [e.id for e in run.endpoints if e.is_course and e.needs.variables]
     own = pairs[in_cohort(pairs, cohort) & pairs["endpoint"].isin(measured) & (pairs["shift_scale"] == "log")]
     sides = own[["patient_id", "endpoint", "visit_before", "visit_after"]]
     found = []

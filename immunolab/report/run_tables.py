@@ -15,8 +15,8 @@ from immunolab.gating.strategy import Strategy
 from immunolab.plots.calendar import Calendar, calendar
 from immunolab.plots.labels import EndpointLabel, labels
 from immunolab.schema.tables import ALL
+from immunolab.study.endpoints import Endpoint, Period
 from immunolab.study.sheet import Sample, Study
-from immunolab.study.trial import Endpoint
 
 Role = Literal["primary", "secondary", "exploratory"]
 
@@ -92,10 +92,15 @@ class RunTables:
         shifts = self["shifts"]
         return shifts[in_cohort(shifts, cohort) & shifts["role"].isin(list(roles))]
 
-    def periods_of(self, endpoint: str) -> tuple[str, ...]:
-        """Return the two periods of a slope, ``W0 to W24``: it belongs to them, not to the visit that ends one."""
-        periods = next((e.periods for e in self.endpoints if e.id == endpoint), ())
-        return tuple(" to ".join(period) for period in periods) if len(periods) == 2 else ()
+    @cached_property
+    def declared(self) -> dict[str, Endpoint]:
+        """What the study compares, by endpoint id."""
+        return {endpoint.id: endpoint for endpoint in self.endpoints}
+
+    def slopes_of(self, endpoint: str) -> tuple[Period, Period] | None:
+        """Return the two periods of a slope: it belongs to them, not to the visit that ends one; None for others."""
+        declared = self.declared.get(endpoint)
+        return declared.slopes if declared else None
 
     def patients_in(self, table: pd.DataFrame, cohort: str) -> pd.Series:
         """Return which rows of a table without cohorts are a cohort's; a patient the sheet lacks has no cohort."""

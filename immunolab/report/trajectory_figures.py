@@ -19,7 +19,7 @@ from immunolab.plots.trajectories import swimmer
 from immunolab.report.clinic_rows import CLINIC, clinic_rows
 from immunolab.report.figures import ReportFigure, figure_name, of_cohort, on_axes, pages
 from immunolab.report.run_tables import RunTables, in_cohort
-from immunolab.study.trial import Endpoint
+from immunolab.study.endpoints import Endpoint, Period
 
 _MOST_PANELS = 6
 _FEWEST_REBOUND = 3
@@ -28,28 +28,28 @@ _FEWEST_REBOUND = 3
 def course_figures(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
     """Yield slopes by period, the clinic's courses, one lane a patient, and what became of each change."""
     for endpoint in run.endpoints:
-        if endpoint.statistic == "slope_difference":
-            yield from _slopes(run, cohort, endpoint)
+        if endpoint.slopes:
+            yield from _slopes(run, cohort, endpoint, *endpoint.slopes)
     yield from _courses(run, cohort)
     yield from _swimmer(run, cohort)
     yield from _rebound(run, cohort)
 
 
-def _slopes(run: RunTables, cohort: str, endpoint: Endpoint) -> Iterator[ReportFigure]:
+def _slopes(run: RunTables, cohort: str, endpoint: Endpoint, earlier: Period, later: Period) -> Iterator[ReportFigure]:
     pairs = run["pairs"]
     own = pairs[in_cohort(pairs, cohort) & (pairs["endpoint"] == endpoint.id)]
     shifts = run.shifts_of(cohort)
     row = shifts[shifts["endpoint"] == endpoint.id]
-    if len(endpoint.periods) != 2 or row.empty or own["shift"].isna().all():
+    if row.empty or own["shift"].isna().all():
         return
-    earlier, later = (" to ".join(period) for period in endpoint.periods)
+    names = str(earlier), str(later)
     sides = [
         own[["patient_id"]].assign(period=period, slope=own[side])
-        for period, side in ((earlier, "before"), (later, "after"))
+        for period, side in zip(names, ("before", "after"), strict=True)
     ]
     slopes = pd.concat(sides, ignore_index=True)
-    what = f"{endpoint.score or endpoint.variable}, slope in {run.label_of(endpoint.id).unit}"
-    draw = partial(on_axes, partial(slope_pairs, slopes, what, (earlier, later)), HALF, 75 * MM)
+    what = f"{endpoint.fitted}, slope in {run.label_of(endpoint.id).unit}"
+    draw = partial(on_axes, partial(slope_pairs, slopes, what, names), HALF, 75 * MM)
     caption = (
         f"{what}{of_cohort(cohort)}, in two periods; one line a patient, bars: medians. {endpoint.role.capitalize()} "
         f"endpoint: {later} minus {earlier} {_result(row.iloc[0])} The order of the periods is fixed, so time itself "
@@ -68,10 +68,10 @@ def _result(row: pd.Series) -> str:
 
 
 def _slope_panels(
-    run: RunTables, cohort: str, endpoint: Endpoint, slopes: pd.DataFrame, periods: tuple[str, str]
+    run: RunTables, cohort: str, endpoint: Endpoint, slopes: pd.DataFrame, periods: tuple[Period, Period]
 ) -> Iterator[ReportFigure]:
     """Yield each patient's course with the two fitted lines, so many patients to a page."""
-    what, knot = endpoint.score or endpoint.variable or endpoint.id, endpoint.periods[0][-1]
+    what, knot, names = endpoint.fitted, periods[0].last, (str(periods[0]), str(periods[1]))
     rows = clinic_rows(run, cohort)
     points = rows[(rows["population"] == what) & rows["value"].notna() & rows["study_day"].notna()]
     points = points.drop_duplicates(["patient_id", "visit"])  # of several endpoints that look at the same score
@@ -83,7 +83,7 @@ def _slope_panels(
         own = points[points["patient_id"].isin(some)]
         data = own.merge(wide.add_prefix("slope "), left_on="patient_id", right_index=True, how="left")
         unit = str(own["unit"].iloc[0])
-        draw = partial(slope_panels, own, slopes, what, unit, periods, knot, run.calendar)
+        draw = partial(slope_panels, own, slopes, what, unit, names, knot, run.calendar)
         caption = (
             f"{what} of each patient{of_cohort(cohort)} over actual study days, n = {own['patient_id'].nunique()}; "
             f"above each panel the slopes of {periods[0]} and {periods[1]} in {per_month}, joined at {knot}. With a "
@@ -124,29 +124,25 @@ def _courses(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
 
 def _swimmer(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
     """Yield one lane a patient with responses and events, where any score tells of them."""
-    told = {e.id: e for e in run.endpoints if e.statistic in ("responder_proportion", "event_count")}
+    said = {e.id: e.mark for e in run.endpoints if e.mark}
     rows = run["endpoints"]
     own = rows[in_cohort(rows, cohort) & rows["study_day"].notna()]
-    known = own[own["endpoint"].isin(told) & own["value"].notna()]
+    known = own[own["endpoint"].isin(said) & own["value"].notna()]
     if known.empty:
         return
     marks = known[known["value"] >= 1]
-    words = [_event(told[str(name)]) for name in marks["endpoint"]]
+    words = [said[str(name)] for name in marks["endpoint"]]
     marks = marks[["patient_id", "visit", "study_day", "days_since_last_dose"]].assign(what=words)
     patients = list(dict.fromkeys(own["patient_id"]))
     last = own.groupby("patient_id")["study_day"].max().astype(float).to_dict()
     height = (18 + 5.5 * len(patients)) * MM
     draw = partial(on_axes, partial(swimmer, run.calendar, patients, marks, last_day=last), WIDTH, height)
-    asked = ", ".join(_event(told[str(name)]) for name in dict.fromkeys(known["endpoint"]))
+    asked = ", ".join(said[str(name)] for name in dict.fromkeys(known["endpoint"]))
     caption = (
         f"One lane a patient{of_cohort(cohort)}: doses, and the visits at which these were found: {asked}. "
         "Descriptive; a lane ends with the last visit on record."
     )
     yield ReportFigure(figure_name("swimmer", cohort), "clinic", caption, draw, marks, wide=True)
-
-
-def _event(endpoint: Endpoint) -> str:
-    return f"{endpoint.score} responder" if endpoint.statistic == "responder_proportion" else endpoint.id
 
 
 def _rebound(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
@@ -168,7 +164,7 @@ def _changes_kept(run: RunTables, cohort: str) -> pd.DataFrame:
     """Return both changes of each patient and endpoint: log2 where the scale is one of ratios."""
     pairs, rows = run["pairs"], run["endpoints"]
     rows = rows[in_cohort(rows, cohort) & rows["value"].notna()]
-    declared = {e.id: e for e in run.endpoints if e.role != "exploratory" and e.statistic != "slope_difference"}
+    declared = [e.id for e in run.endpoints if e.role != "exploratory" and not e.slopes]
     own = pairs[in_cohort(pairs, cohort) & pairs["endpoint"].isin(declared) & pairs["shift"].notna()]
     days = rows[rows["phase"] == "follow_up"].groupby("visit")["study_day"].median().sort_values()
     later = [visit for visit in days.index if visit not in set(own["visit_after"])]

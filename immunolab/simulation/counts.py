@@ -16,7 +16,7 @@ from immunolab.simulation.biology import Composition, share_in_leaves
 from immunolab.simulation.model import Model, Options, load_model
 from immunolab.simulation.schedule import CELLS, generator
 from immunolab.simulation.virtual_trial import VirtualTrial, chosen_visits
-from immunolab.study.trial import Endpoint, load_trial
+from immunolab.study.trial import load_trial
 
 
 def simulate_counts(
@@ -43,22 +43,22 @@ def simulate_counts(
     options = replace(options or Options(), null=null, truth_events=False)
     study = VirtualTrial(model, trial, options, seed, chosen_visits(trial, visits), patients)
     people = study.people
-    wanted = [e for e in trial.expanded_endpoints() if e.population in model.truth and e.parent in model.truth]
+    shares = {e.id: e.share for e in trial.expanded_endpoints() if e.share and set(e.share) <= set(model.truth)}
     rows = []
     for bleed in study.attended(study.visits):
         blood, rng = study.blood(bleed), generator(seed, CELLS, *bleed.key)
         cells = rng.multinomial(events, blood.leaves)
-        for endpoint in wanted:
-            n, of = _count(model, blood, cells, endpoint, rng)
+        for endpoint, (population, parent) in shares.items():
+            n, of = _count(model, blood, cells, (population, parent), rng)
             rows.append(
                 {
                     "patient_id": people[bleed.patient].patient_id,
                     "cohort": study.cohort.upper(),
                     "visit": bleed.visit.name,
                     "study_day": bleed.day,
-                    "endpoint": endpoint.id,
-                    "population": endpoint.population,
-                    "parent": endpoint.parent,
+                    "endpoint": endpoint,
+                    "population": population,
+                    "parent": parent,
                     "value": 100.0 * n / of if of else np.nan,
                     "n_events": n,
                     "n_parent": of,
@@ -68,9 +68,9 @@ def simulate_counts(
 
 
 def _count(
-    model: Model, blood: Composition, cells: NDArray[np.int64], endpoint: Endpoint, rng: np.random.Generator
+    model: Model, blood: Composition, cells: NDArray[np.int64], share: tuple[str, str], rng: np.random.Generator
 ) -> tuple[int, int]:
-    within, around = (share_in_leaves(model, blood, str(name)) for name in (endpoint.population, endpoint.parent))
+    within, around = (share_in_leaves(model, blood, name) for name in share)
     parent = rng.binomial(cells, around)
     inside = np.divide(within, around, out=np.zeros_like(within), where=around > 0)
     return int(rng.binomial(parent, np.minimum(inside, 1.0)).sum()), int(parent.sum())

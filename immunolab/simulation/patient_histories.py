@@ -40,7 +40,7 @@ class Histories:
 
     @cached_property
     def _rules(self) -> dict[str, OutcomeRule]:
-        timed = {e.id for e in self.trial.endpoints if e.statistic == "time_to_event"}
+        timed = {name for e in self.trial.endpoints for name in e.needs.outcomes}
         return {name: rule for name, rule in load_clinic().outcomes.get(self.cohort, {}).items() if name in timed}
 
     @cached_property

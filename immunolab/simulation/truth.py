@@ -119,9 +119,9 @@ def folds(model: Model, trial: Trial, baseline: str, options: Options) -> pd.Dat
     rows = []
     typical = typical_patient(model)
     for endpoint in trial.expanded_endpoints():
-        population, parent = endpoint.population or "", endpoint.parent or ""
-        if not (population in model.truth and parent in model.truth and len(endpoint.contrast) == 2):
+        if endpoint.share is None or not set(endpoint.share) <= set(model.truth) or endpoint.registered is None:
             continue
+        population, parent = endpoint.share
         before, after = (
             expected_percent(
                 model,
@@ -129,15 +129,15 @@ def folds(model: Model, trial: Trial, baseline: str, options: Options) -> pd.Dat
                 population,
                 parent,
             )
-            for name in endpoint.contrast
+            for name in endpoint.registered
         )
         rows.append(
             {
                 "endpoint": endpoint.id,
                 "population": population,
                 "parent": parent,
-                "visit_before": endpoint.contrast[0],
-                "visit_after": endpoint.contrast[1],
+                "visit_before": endpoint.registered[0],
+                "visit_after": endpoint.registered[1],
                 "percent_before": before,
                 "percent_after": after,
                 "expected_fold": after / before,

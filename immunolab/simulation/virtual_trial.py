@@ -105,7 +105,7 @@ def _check(trial: Trial, patients: int, visits: Sequence[str] | None, options: O
 def chosen_visits(trial: Trial, names: Sequence[str] | None) -> tuple[Visit, ...]:
     """Return visits by name; without names, those at which the design compares subsets."""
     if not names:
-        subsets = [e for e in trial.endpoints if e.kind == "subset"]
+        subsets = [e for e in trial.endpoints if e.counted]
         named = {name for e in subsets for name in (*e.visits, *e.contrast)}
         names = [name for name in trial.visit_names if name in named] or list(trial.visit_names)
     return tuple(visit for visit in trial.visits if visit.name in names)
@@ -138,7 +138,7 @@ class VirtualTrial:
     @property
     def tubes(self) -> tuple[TubeKind, ...]:
         """The tubes of every visit; a design with an endpoint on FOXP3 gets a nuclear tube."""
-        registered = any(e.population == "Treg_FOXP3" for e in self.trial.endpoints)
+        registered = any(e.subset == "Treg_FOXP3" for e in self.trial.endpoints)
         foxp3 = registered if self.options.foxp3 is None else self.options.foxp3
         kinds = [TubeKind("surface", "surface")]
         kinds += [TubeKind("foxp3", "foxp3")] if foxp3 else []
@@ -370,7 +370,7 @@ def _comparison(study: VirtualTrial) -> dict[str, str | float]:
 def _visits_compared(study: VirtualTrial) -> dict[str, str | float]:
     names = [visit.name for visit in study.visits]
     treated = [visit.name for visit in study.visits if visit.phase == "on_treatment"]
-    contrasts = [e.contrast for e in study.trial.endpoints if e.kind == "subset" and len(e.contrast) == 2]
+    contrasts = [e.registered for e in study.trial.endpoints if e.counted and e.registered]
     taken = [contrast for contrast in contrasts if set(contrast) <= set(names)]
     if len(treated) == 1 or not taken:
         return {"before": "baseline", "after": "on_treatment"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from immunolab.study.timeline import Timeline, place
-from immunolab.study.trial import Endpoint, Statement, Trial, builtin_trials, load_trial
+from immunolab.study.trial import Statement, Trial, builtin_trials, load_trial
 
 _WEEKS_A_LINE = 4
 _LEGEND = "o dose   V visit   * dose and visit, the sample before the dose   . neither"
@@ -42,24 +42,6 @@ def describe_trial(trial: Trial) -> str:
     if trial.statements:
         parts += ["", "STATED BY THE SOURCES", *_statements(trial.statements)]
     return "\n".join(line.rstrip() for line in parts)
-
-
-def measured(endpoint: Endpoint) -> str:
-    """Return what an endpoint measures, in words: ``Treg, % of CD4``."""
-    if endpoint.statistic == "percent_of_parent":
-        return f"{endpoint.population}, % of {endpoint.parent}"
-    if endpoint.statistic == "log_ratio":
-        return f"{endpoint.numerator} / {endpoint.denominator}, both in {endpoint.parent}, log scale"
-    if endpoint.statistic == "absolute_count":
-        return f"{endpoint.population}, cells/uL of blood"
-    name = endpoint.variable or endpoint.score or endpoint.assay or endpoint.id
-    kinds = {
-        "slope_difference": f"{name}, difference of slopes",
-        "responder_proportion": f"{name}, proportion of responders",
-        "event_count": f"{name}, patients with the event",
-        "time_to_event": f"{name}, time to event",
-    }
-    return kinds.get(endpoint.statistic, str(name))
 
 
 def _dosing(trial: Trial) -> Iterator[str]:
@@ -128,12 +110,11 @@ def _endpoints(trial: Trial) -> list[str]:
     ]
     order = {"primary": 0, "secondary": 1, "exploratory": 2}
     for e in sorted(trial.expanded_endpoints(), key=lambda e: order[e.role]):
-        visits = e.contrast or tuple(dict.fromkeys(name for period in e.periods for name in period)) or e.visits
-        since = ", ".join(_since(place(trial, name, trial.visit(name).target_day)) for name in visits[-1:])
+        since = ", ".join(_since(place(trial, name, trial.visit(name).target_day)) for name in e.timing[-1:])
         expected = "none (negative control)" if e.negative_control else e.direction
-        contrast = " to ".join(e.contrast) or " ".join(visits)
+        contrast = " to ".join(e.contrast) or " ".join(e.timing)
         note = "; ".join(part for part in (e.rule, e.note, "" if e.verified else "not verified") if part)
-        rows.append((f"  {e.id}", e.role, measured(e), contrast, since, expected, e.source, e.parent_source, note))
+        rows.append((f"  {e.id}", e.role, e.label, contrast, since, expected, e.source, e.parent_source, note))
     return _aligned(rows)
 
 

@@ -13,9 +13,10 @@ from typing import Any
 from immunolab.config import Document, build_sound, read_yaml
 from immunolab.errors import InputError, Problem, nearest
 from immunolab.study.doses import PatientDoses, read_doses
+from immunolab.study.endpoints import AnyEndpoint, Endpoint, PercentOfParent, endpoint_problems, expanded
 from immunolab.study.rows import Sample, read_samples
 from immunolab.study.timeline import Timeline, timeline
-from immunolab.study.trial import Endpoint, Trial, endpoint_problems, expanded, load_trial
+from immunolab.study.trial import Trial, load_trial
 
 __all__ = ["PanelChoice", "PlannedComparison", "Sample", "Study", "load_study"]
 
@@ -101,10 +102,10 @@ class Study:
         contrast counts, else the first visit of the earlier and the last of the later phase. Slopes
         are compared between the visits that their periods end with.
         """
-        if endpoint.periods:
-            return endpoint.periods[0][-1], endpoint.periods[-1][-1]
+        if endpoint.slopes:
+            return endpoint.registered
         before, after = self.comparison.before, self.comparison.after
-        registered = endpoint.contrast or ("", "")
+        registered = endpoint.registered or ("", "")
         names = self._visits_in(before), self._visits_in(after)
         pair = (
             before if before not in _PHASES else (registered[0] or (names[0][:1] or ("",))[0]),
@@ -139,7 +140,7 @@ class _StudyKeys:
     adverse_events: str | None = None
     outcomes: str | None = None
     methods_module: str | None = None
-    endpoints: tuple[Endpoint, ...] = ()
+    endpoints: tuple[AnyEndpoint, ...] = ()
 
 
 def load_study(path: Path | str) -> Study:
@@ -161,7 +162,7 @@ def load_study(path: Path | str) -> Study:
     folder = source.parent
     trial = _collect(problems, lambda: _trial(keys, folder, document))
     if trial or keys.trial is None:
-        problems += endpoint_problems(keys.endpoints, trial, document)
+        problems += endpoint_problems(keys.endpoints, trial.phase_of_visit if trial else None, document)
     panels = _panels(keys, folder, document, problems)
     files = {name: _file(keys, name, folder, document, problems) for name in _TABLES}
     dose_table = _file(keys, "doses", folder, document, problems)
@@ -192,9 +193,8 @@ def load_study(path: Path | str) -> Study:
 def default_endpoints() -> tuple[Endpoint, ...]:
     """Return the endpoints of a study without a trial: four subsets, of CD4 and of lymphocytes."""
     return tuple(
-        Endpoint(
+        PercentOfParent(
             id=f"{population.lower()}_pct_{suffix}",
-            statistic="percent_of_parent",
             source="default of immunolab",
             role="exploratory",
             population=population,

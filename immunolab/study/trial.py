@@ -6,7 +6,7 @@ first dose and there is no day 0; the visit of week w is planned for day 7 w + 1
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
@@ -14,23 +14,10 @@ from typing import Any, Literal
 
 from immunolab.config import Document, build, read_package_yaml, read_yaml
 from immunolab.errors import InputError, Problem, nearest
+from immunolab.study.endpoints import AnyEndpoint, Endpoint, endpoint_problems, expanded
 
 PhaseName = Literal["baseline", "on_treatment", "follow_up"]
-Role = Literal["primary", "secondary", "exploratory"]
-Statistic = Literal[
-    "percent_of_parent",
-    "log_ratio",
-    "absolute_count",
-    "paired_change",
-    "slope_difference",
-    "responder_proportion",
-    "event_count",
-    "time_to_event",
-    "assay",
-]
-Direction = Literal["increase", "decrease", "none", "no_increase", "none_or_decrease", "unstated"]
 _PACKAGE = "immunolab.study.trials"
-_SHORT = {"lymphocytes": "lymph"}
 
 
 @dataclass(frozen=True)
@@ -112,71 +99,6 @@ class Visit:
 
 
 @dataclass(frozen=True)
-class Endpoint:
-    """What the trial compares.
-
-    Exactly one thing is measured: a ``population`` of a ``parent``, the ratio of ``numerator`` to
-    ``denominator`` (both of ``parent``), a ``variable`` of the measurements, a clinical ``score``
-    or an ``assay``. ``co_report`` names further denominators for the same population: a population
-    or ``absolute_count`` (cells per microlitre). ``deaths`` names the time_to_event endpoint whose events rank beyond
-    any slope in a sensitivity analysis, for designs that end in follow-up.
-    """
-
-    id: str
-    statistic: Statistic
-    source: str
-    role: Role = "secondary"
-    population: str | None = None
-    parent: str | None = None
-    numerator: str | None = None
-    denominator: str | None = None
-    variable: str | None = None
-    variables: tuple[str, ...] = ()
-    score: str | None = None
-    assay: str | None = None
-    unit: str | None = None
-    co_report: tuple[str, ...] = ()
-    visits: tuple[str, ...] = ()
-    contrast: tuple[str, ...] = ()
-    periods: tuple[tuple[str, ...], ...] = ()
-    deaths: str | None = None
-    direction: Direction = "unstated"
-    negative_control: bool = False
-    parent_source: str = ""
-    rule: str = ""
-    note: str = ""
-    verified: bool = True
-
-    @property
-    def kind(self) -> Literal["subset", "measurement", "score", "assay"]:
-        """What kind of thing is measured."""
-        if self.population or self.numerator:
-            return "subset"
-        if self.variable or self.variables:
-            return "measurement"
-        return "score" if self.score else "assay"
-
-    def expanded(self) -> Iterator[Endpoint]:
-        """Yield one endpoint a denominator and a variable; a co-reported denominator is exploratory.
-
-        The same subset over two denominators is one hypothesis: the registered one is tested.
-        """
-        if self.variables:
-            for name in self.variables:
-                yield replace(self, id=f"{self.id}_{name}", variable=name, variables=())
-            return
-        yield replace(self, co_report=())
-        for parent in self.co_report:
-            text = f"beside {self.id}"
-            beside = replace(self, role="exploratory", co_report=(), parent_source=text)
-            stem = str(self.population).lower()
-            if parent == "absolute_count":
-                yield replace(beside, id=f"{stem}_per_ul", statistic="absolute_count", parent=None, unit="cells/uL")
-            else:
-                yield replace(beside, id=f"{stem}_pct_{_SHORT.get(parent, parent.lower())}", parent=parent)
-
-
-@dataclass(frozen=True)
 class Trial:
     """A trial's design.
 
@@ -190,7 +112,7 @@ class Trial:
     dosing: Dosing
     phases: dict[str, Phase]
     visits: tuple[Visit, ...]
-    endpoints: tuple[Endpoint, ...]
+    endpoints: tuple[AnyEndpoint, ...]
     registry: str | None = None
     condition: str | None = None
     covariates: tuple[str, ...] = ()
@@ -202,6 +124,11 @@ class Trial:
     def visit_names(self) -> tuple[str, ...]:
         """Names of the visits in calendar order."""
         return tuple(visit.name for visit in self.visits)
+
+    @property
+    def phase_of_visit(self) -> dict[str, PhaseName]:
+        """Phase by name of the visit, in calendar order."""
+        return {visit.name: visit.phase for visit in self.visits}
 
     def visit(self, name: str) -> Visit:
         """Return a visit by name.
@@ -237,25 +164,8 @@ class Trial:
         return expanded(self.endpoints)
 
 
-def expanded(endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
-    """Return every endpoint with one denominator and variable each; one declared twice is kept once."""
-    declared = {_measured(endpoint): endpoint.id for endpoint in endpoints}
-    found: dict[tuple[object, ...], Endpoint] = {}
-    for endpoint in endpoints:
-        for one in endpoint.expanded():
-            if declared.get(_measured(one), one.id) == one.id:
-                found.setdefault(_measured(one), one)
-    return tuple(found.values())
-
-
 def _spell(visit: Visit) -> str:
     return f"{visit.name} [{visit.window[0]}, {visit.window[1]}]"
-
-
-def _measured(endpoint: Endpoint) -> tuple[object, ...]:
-    e = endpoint
-    names = (e.population, e.parent, e.numerator, e.denominator, e.variable, e.score, e.assay)
-    return (e.statistic, *names) if any(names) else (e.statistic, e.id)
 
 
 def builtin_trials() -> tuple[str, ...]:
@@ -283,7 +193,10 @@ def load_trial(name: str | Path) -> Trial:
 
 def _checked(document: Document) -> Trial:
     trial = replace(build(Trial, document), file=document.file)
-    problems = [*_calendar_problems(trial, document), *endpoint_problems(trial.endpoints, trial, document)]
+    problems = [
+        *_calendar_problems(trial, document),
+        *endpoint_problems(trial.endpoints, trial.phase_of_visit, document),
+    ]
     if problems:
         raise InputError(problems)
     ordered = sorted(trial.visits, key=lambda visit: visit.target_day)
@@ -324,70 +237,3 @@ def _overlaps(
         if len(other.window) == 2 and visit.window[0] <= other.window[1] and other.window[0] <= visit.window[1]:
             text = f"window {list(visit.window)} overlaps that of {other.name}, {list(other.window)}"
             yield document.problem((*place, "window"), text, "a day may belong to one visit only")
-
-
-def endpoint_problems(endpoints: Sequence[Endpoint], trial: Trial | None, document: Document) -> Iterator[Problem]:
-    """Yield what is wrong with endpoints, those of a trial or a study's own; without a trial any visit may be."""
-    names = trial.visit_names if trial else ()
-    seen: set[str] = set()
-    for i, endpoint in enumerate(endpoints):
-        place = ("endpoints", i)
-        if endpoint.id in seen:
-            yield document.problem((*place, "id"), f"endpoint '{endpoint.id}' stands twice", "give it its own id")
-        seen.add(endpoint.id)
-        for key in ("visits", "contrast", "periods"):
-            stated = getattr(endpoint, key)
-            flat = [name for part in stated for name in part] if key == "periods" else stated
-            for name in flat:
-                if trial and name not in names:
-                    hint = f"{nearest(name, names)} visits: {', '.join(names)}".strip()
-                    yield document.problem((*place, key), f"unknown visit '{name}'", hint)
-        if endpoint.contrast and len(endpoint.contrast) != 2:
-            yield document.problem((*place, "contrast"), "name two visits", "[before, after]")
-        yield from _death_problems(endpoint, endpoints, trial, document, place)
-        message = _incomplete(endpoint)
-        if message:
-            yield document.problem(place, f"{endpoint.id}: {message}", "see docs/trial_file.md")
-
-
-def _death_problems(
-    endpoint: Endpoint,
-    endpoints: Sequence[Endpoint],
-    trial: Trial | None,
-    document: Document,
-    place: tuple[str | int, ...],
-) -> Iterator[Problem]:
-    if endpoint.deaths is None:
-        return
-    timed = [e.id for e in endpoints if e.statistic == "time_to_event"]
-    if endpoint.deaths not in timed:
-        hint = f"{nearest(endpoint.deaths, timed)} time_to_event endpoints: {', '.join(timed) or 'none'}".strip()
-        yield document.problem((*place, "deaths"), f"'{endpoint.deaths}' is no time_to_event endpoint", hint)
-    if endpoint.statistic != "slope_difference" or endpoint.direction not in ("increase", "decrease"):
-        text = f"{endpoint.id}: deaths rank beyond a difference of slopes whose direction is known"
-        yield document.problem((*place, "deaths"), text, "statistic: slope_difference, direction: increase or decrease")
-    last = [name for period in endpoint.periods for name in period][-1:]
-    end = trial.find_visit(last[0]) if trial and last else None
-    if end and end.phase != "follow_up":
-        text = f"{endpoint.id}: the direction tells the worse period only where the drug comes first"
-        yield document.problem((*place, "periods"), text, "end the later period with a visit of follow-up")
-
-
-def _incomplete(endpoint: Endpoint) -> str:
-    measured = [
-        endpoint.population,
-        endpoint.numerator,
-        endpoint.variable,
-        endpoint.variables,
-        endpoint.score,
-        endpoint.assay,
-    ]
-    if endpoint.statistic == "percent_of_parent" and not (endpoint.population and endpoint.parent):
-        return "percent_of_parent needs population and parent"
-    if endpoint.statistic == "log_ratio" and not (endpoint.numerator and endpoint.denominator and endpoint.parent):
-        return "log_ratio needs numerator, denominator and parent"
-    if endpoint.statistic == "absolute_count" and not endpoint.population:
-        return "absolute_count needs population"
-    if sum(map(bool, measured)) > 1:
-        return "name one of population, numerator, variable, variables, score, assay"
-    return ""

@@ -14,9 +14,17 @@ from immunolab.clustering.som import train_map
 from immunolab.comparison.method_agreement import method_agreement, paired_methods
 from immunolab.errors import InputError
 from immunolab.schema.tables import COUNTS, QUALITY, THRESHOLDS
+from immunolab.study.endpoints import Endpoint, PairedChange, PercentOfParent
 from immunolab.study.sheet import Sample, Study
-from immunolab.study.trial import Endpoint
-from immunolab.workflow.study_cells import CLUSTER, SUFFIX, SingleCells, cell_counts, cell_endpoints, cell_values
+from immunolab.workflow.study_cells import (
+    CELLS,
+    CLUSTERS,
+    SUFFIX,
+    SingleCells,
+    cell_counts,
+    cell_endpoints,
+    cell_values,
+)
 
 RESPONSES = {"Treg": "IL2_STAT5_response", "CD4": "IFN_response"}
 _CLUSTERS = 15
@@ -91,11 +99,11 @@ def _responding(found: SingleCells) -> dict[str, np.ndarray]:
 
 
 def _response_endpoint(name: str) -> Endpoint:
-    return Endpoint(
+    return PairedChange(
         id=f"{RESPONSES[name]}_in_{name}",
-        statistic="paired_change",
         source="signature of the vocabulary",
         role="exploratory",
+        family=CELLS,
         variable=f"{RESPONSES[name]} in {name}",
         unit="score",
     )
@@ -156,11 +164,11 @@ def _cluster_counts(found: SingleCells, seed: int) -> pd.DataFrame:
 def _cluster_endpoints(counts: pd.DataFrame) -> tuple[Endpoint, ...]:
     names = [name for name in dict.fromkeys(counts["population"]) if str(name).startswith("cluster_")]
     return tuple(
-        Endpoint(
-            id=f"{CLUSTER}{str(name).removeprefix('cluster_')}_pct_viable",
-            statistic="percent_of_parent",
+        PercentOfParent(
+            id=f"cells_{name}_pct_viable",
             source="clusters of single cells",
             role="exploratory",
+            family=CLUSTERS,
             population=name,
             parent="viable",
         )
@@ -190,7 +198,7 @@ def _expression(study: Study, found: SingleCells) -> tuple[dict[str, pd.DataFram
 def _visits(study: Study) -> tuple[str, str]:
     """Return the two visits that subsets are compared at."""
     for endpoint in study.endpoints:
-        contrast = study.contrast_of(endpoint) if endpoint.statistic == "percent_of_parent" else None
+        contrast = study.contrast_of(endpoint) if endpoint.share else None
         if contrast is not None:
             return contrast
     return study.comparison.before, study.comparison.after

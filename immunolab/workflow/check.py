@@ -10,9 +10,9 @@ import numpy as np
 
 from immunolab.errors import DataFileError, ImmunolabError, InputError, Problem, nearest
 from immunolab.events.tube import Tube
+from immunolab.study.endpoints import Endpoint
 from immunolab.study.sheet import Sample, Study, load_study
 from immunolab.study.timeline import timeline_quality
-from immunolab.study.trial import Endpoint
 from immunolab.workflow.clinic import ClinicSources, read_clinic
 from immunolab.workflow.panels import PanelGates, read_panels
 
@@ -107,23 +107,23 @@ def _source_of(
     endpoint: Endpoint, study: Study, panels: Mapping[str, PanelGates], clinic: ClinicSources | None
 ) -> tuple[set[str], set[str]]:
     """Return the names an endpoint needs, and those there are of their kind."""
-    if endpoint.kind == "subset":
+    needs = endpoint.needs
+    if endpoint.counted:
         strategies = [panel.gates.declared for panel in panels.values()]
         if not all(strategies) or any(s.modality == "single_cell" for s in study.samples):
             return set(), set()  # names of imported gates and of cells are matched when they are read
-        names = (endpoint.population, endpoint.numerator, endpoint.denominator, endpoint.parent)
-        needed = {name for name in names if name} | ({_COUNT} if endpoint.statistic == "absolute_count" else set())
+        needed = {*needs.populations, *([_COUNT] if needs.blood_count else [])}
         made = {population.name for strategy in strategies if strategy for population in strategy.populations}
         counted = any(sample.lymphocytes_per_ul for sample in study.samples)
         return needed, made | {"root"} | ({_COUNT} if counted else set())
     outcomes = clinic.happened.get("outcomes") if clinic else None
-    if endpoint.statistic == "time_to_event":
-        return {endpoint.id}, set() if outcomes is None else set(map(str, outcomes["endpoint"]))
+    if needs.outcomes:
+        return set(needs.outcomes), set() if outcomes is None else set(map(str, outcomes["endpoint"]))
     held = {str(name) for name in (*clinic.measurements["variable"], *clinic.scores["score"])} if clinic else set()
-    if endpoint.kind == "assay":  # under the assay's name, that of its parts, or the endpoint's
-        name = endpoint.id if endpoint.id in held or not endpoint.assay else endpoint.assay
-        return {name}, held | {variable.partition(".")[0] for variable in held}
-    return {str(endpoint.score or endpoint.variable)}, held
+    if needs.assays:  # under the assay's name, that of its parts, or the endpoint's
+        names = {endpoint.id} if endpoint.id in held else set(needs.assays)
+        return names, held | {variable.partition(".")[0] for variable in held}
+    return {*needs.scores, *needs.variables}, held
 
 
 def _gathered(problems: Iterable[Problem]) -> tuple[Problem, ...]:

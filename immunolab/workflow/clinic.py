@@ -11,8 +11,8 @@ import pandas as pd
 from immunolab.clinical.follow_up import Followed
 from immunolab.errors import InputError, Problem
 from immunolab.schema.tables import MEASUREMENTS
+from immunolab.study.endpoints import Endpoint
 from immunolab.study.sheet import Study
-from immunolab.study.trial import Endpoint
 
 if TYPE_CHECKING:
     from immunolab.comparison.joint_rank import Death
@@ -138,7 +138,7 @@ def _happened(study: Study, patients: Sequence[str] | None, problems: list[Probl
 
 
 def _timed(study: Study) -> list[Endpoint]:
-    return [endpoint for endpoint in study.endpoints if endpoint.statistic == "time_to_event"]
+    return [endpoint for endpoint in study.endpoints if endpoint.needs.outcomes]
 
 
 def _event_tables(
@@ -163,10 +163,10 @@ def _deaths(study: Study, outcomes: pd.DataFrame | None) -> dict[str, dict[str, 
     if outcomes is None or study.trial is None:
         return found
     for endpoint in study.endpoints:
-        if endpoint.deaths is None or len(endpoint.periods) != 2:
+        if not endpoint.death_endpoint or endpoint.slopes is None:
             continue
-        knot, end = (study.trial.visit(period[-1]) for period in endpoint.periods)
-        died = outcomes[(outcomes["endpoint"] == endpoint.deaths) & (outcomes["status"] == "event")]
+        knot, end = (study.trial.visit(period.last) for period in endpoint.slopes)
+        died = outcomes[(outcomes["endpoint"] == endpoint.death_endpoint) & (outcomes["status"] == "event")]
         days = zip(died["patient_id"].astype(str), died["study_day"].astype(int), strict=True)
         found[endpoint.id] = {
             patient: Death(end.window[1] - day, day > knot.target_day) for patient, day in days if day <= end.window[1]

@@ -16,7 +16,7 @@ from immunolab.comparison.multiplicity import adjusted_together
 from immunolab.comparison.plan import Noise, Plan, Scale
 from immunolab.comparison.table import Comparison, compare_endpoints
 from immunolab.errors import ComparisonError, ImmunolabError, InputError
-from immunolab.quantify import Joint, endpoint_values, with_companions, with_limits
+from immunolab.quantify import endpoint_values, with_companions
 from immunolab.report.run_tables import Compared, RunTables
 from immunolab.schema.files import file_sha256, write_atomically
 from immunolab.schema.table import Table
@@ -34,20 +34,18 @@ from immunolab.schema.tables import (
     SHIFTS,
     THRESHOLDS,
 )
+from immunolab.study.endpoints import Endpoint, Joint, PercentOfParent, SampleCounts
 from immunolab.study.sheet import Sample, Study
 from immunolab.study.timeline import timeline_quality
-from immunolab.study.trial import Endpoint
 from immunolab.workflow.cell_tables import CellTables, agreement_tables
 from immunolab.workflow.clinic import Clinic
 from immunolab.workflow.derived_tables import further_tables
 from immunolab.workflow.gating_sensitivity import with_other_gatings
 from immunolab.workflow.panels import PanelGates
 from immunolab.workflow.store import Store
-from immunolab.workflow.study_cells import family_of
 from immunolab.workflow.workers import Failure
 
 _UNSTATED_NOISE_DF = 20
-_NOT_PAIRED = ("responder_proportion", "event_count", "time_to_event")
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ def study_endpoints(study: Study, panels: Mapping[str, PanelGates]) -> tuple[End
     """
     known = _population_names(study, panels)
     endpoints = study.endpoints
-    if study.trial is None and known and not any(e.population in known for e in endpoints if e.population):
+    if study.trial is None and known and not any(e.subset in known for e in endpoints):
         endpoints = tuple(_percent_of_parent(name, parent) for name, parent in known.items() if parent != "root")
     absolute = any(s.lymphocytes_per_ul is not None for s in study.samples)
     return with_companions(endpoints, absolute=absolute)
@@ -97,9 +95,8 @@ def _population_names(study: Study, panels: Mapping[str, PanelGates]) -> dict[st
 
 
 def _percent_of_parent(name: str, parent: str) -> Endpoint:
-    return Endpoint(
+    return PercentOfParent(
         id=f"{name}_pct_{parent}",
-        statistic="percent_of_parent",
         source="every population of the gating strategy",
         role="exploratory",
         population=name,
@@ -245,14 +242,10 @@ def _flow_rows(
     by_sample = dict(tuple(counts.groupby("sample_id", sort=False)))
     joints, errors = _joints(_stack(store, samples, JOINT)), _gate_errors(_stack(store, samples, INTERVALS))
     for sample in sorted(samples, key=lambda s: order.get(s.panel, 0)):
-        values = endpoint_values(
-            endpoints,
-            by_sample[sample.sample_id],
-            joints.get(sample.sample_id, []),
-            lymphocytes_per_ul=sample.lymphocytes_per_ul,
-        )
+        name = sample.sample_id
+        held = SampleCounts(by_sample[name], joints.get(name, []), lymphocytes_per_ul=sample.lymphocytes_per_ul)
         place = place_of(study, sample)
-        for value in with_limits(values, endpoints, errors.get(sample.sample_id, {})):
+        for value in endpoint_values(endpoints, held, errors.get(name, {})):
             key = (sample.patient_id, sample.visit, str(value["endpoint"]))
             if key not in answered:
                 answered.add(key)
@@ -319,11 +312,11 @@ def _compare(
     notes = []
     for name in dict.fromkeys(rows["endpoint"]):
         endpoint = declared.get(name)
-        if endpoint is not None and endpoint.statistic in _NOT_PAIRED:
+        if endpoint is not None and not endpoint.paired:
             continue
-        contrast = _contrast(study, endpoint) if endpoint else None
+        contrast = study.contrast_of(endpoint) if endpoint else None
         visits = contrast or (study.comparison.before, study.comparison.after)
-        sets.setdefault((visits, family_of(name)), []).append(name)
+        sets.setdefault((visits, endpoint.family if endpoint else ""), []).append(name)
     compared, comparisons = [], []
     for (contrast, family), names in sets.items():
         own = rows[rows["endpoint"].isin(names)]
@@ -338,14 +331,6 @@ def _compare(
     tables = adjusted_together([one.shifts for one in comparisons], [one.family for one in compared])
     comparisons = [replace(one, shifts=table) for one, table in zip(comparisons, tables, strict=True)]
     return compared, comparisons, notes
-
-
-def _contrast(study: Study, endpoint: Endpoint) -> tuple[str, str] | None:
-    """Return the visits compared; a slope stands in the row of the visit that ends its period."""
-    if endpoint.statistic == "slope_difference" and len(endpoint.periods) == 2:
-        earlier, later = endpoint.periods
-        return earlier[-1], later[-1]
-    return study.contrast_of(endpoint)
 
 
 def _scales(rows: pd.DataFrame) -> dict[str, Scale]:
@@ -380,7 +365,5 @@ def _noise(percent: float | None, endpoints: Sequence[Endpoint]) -> dict[str, No
     variance = math.log1p((percent / 100.0) ** 2)
     source = f"inter-assay CV of {percent:g} % declared by the study, taken as known from {_UNSTATED_NOISE_DF} repeats"
     return {
-        e.id: Noise(math.sqrt(variance * (2 if e.statistic == "log_ratio" else 1)), _UNSTATED_NOISE_DF, source)
-        for e in endpoints
-        if e.kind == "subset"
+        e.id: Noise(math.sqrt(variance * e.noise_parts), _UNSTATED_NOISE_DF, source) for e in endpoints if e.noise_parts
     }

@@ -11,7 +11,7 @@ from immunolab.comparison.arms import compare_responders, correlate_shifts
 from immunolab.comparison.joint_rank import JOINT_RANK, joint_rank
 from immunolab.comparison.power import power_table
 from immunolab.comparison.table import Comparison
-from immunolab.study.trial import Endpoint
+from immunolab.study.endpoints import Endpoint
 from immunolab.workflow.clinic import Clinic
 
 
@@ -37,7 +37,7 @@ def further_tables(
     if clinic is not None:
         tables |= clinic.events
         tables["joint_rank"] = _joint_rank(pairs, endpoints, clinic)
-        subsets = {e.id for e in endpoints if e.kind == "subset"}
+        subsets = {e.id for e in endpoints if e.counted}
         own = pairs[pairs["endpoint"].isin(subsets)]
         tables["shifts_by_response"] = _by_response(own, clinic.scores, endpoints)
         tables["correlations"] = _correlations(own, pairs, endpoints, seed)
@@ -70,7 +70,7 @@ def _by_response(pairs: pd.DataFrame, scores: pd.DataFrame, endpoints: Sequence[
     frames = []
     after = list(pairs["visit_after"].mode())
     for score in criteria():
-        declared = [visit for e in endpoints if e.score == score for visit in e.visits]
+        declared = [visit for e in endpoints if score in e.needs.scores for visit in e.visits]
         visits = declared or list(dict.fromkeys(scores.loc[scores["score"] == score, "visit"]))
         visit, responder = response(scores, score, (*after, *reversed(visits)))
         if responder:
@@ -80,7 +80,7 @@ def _by_response(pairs: pd.DataFrame, scores: pd.DataFrame, endpoints: Sequence[
 
 def _correlations(subsets: pd.DataFrame, pairs: pd.DataFrame, endpoints: Sequence[Endpoint], seed: int) -> pd.DataFrame:
     """Correlate within each cohort: between cohorts, what they differ in would be the correlation."""
-    clinical = [e.id for e in endpoints if e.kind != "subset" and e.statistic in ("paired_change", "slope_difference")]
+    clinical = [e.id for e in endpoints if e.clinical_change]
     told = pairs[pairs["endpoint"].isin(clinical) & pairs["shift"].notna()]
     frames = []
     for (cohort, endpoint), rows in told.assign(cohort=told["cohort"].fillna("")).groupby(

@@ -14,8 +14,8 @@ from immunolab.comparison.table import compare_endpoints
 from immunolab.errors import ComparisonError
 from immunolab.report.run_tables import Compared
 from immunolab.schema.tables import OTHER_GATINGS
+from immunolab.study.endpoints import Endpoint
 from immunolab.study.sheet import Sample
-from immunolab.study.trial import Endpoint
 from immunolab.workflow.store import Store
 
 RULES = ("fixed_at_baseline", "refit_each_visit")
@@ -46,7 +46,7 @@ def with_other_gatings(
     counted = OTHER_GATINGS.read(*(store.sample_folder(s.sample_id) / "other_gatings.csv" for s in samples))
     if counted.empty or shifts.empty:
         return shifts
-    wanted = {(e.population, e.parent): e.id for e in endpoints if e.statistic == "percent_of_parent"}
+    wanted = {e.share: e.id for e in endpoints if e.share}
     counted["endpoint"] = [wanted.get(key) for key in zip(counted["population"], counted["parent"], strict=True)]
     result = shifts
     for rule in RULES:

@@ -6,15 +6,15 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from immunolab.schema.files import content_key, file_sha256, write_atomically
+from immunolab.study.endpoints import from_plain, to_plain
 from immunolab.study.sheet import Sample, Study
-from immunolab.study.trial import Endpoint
 from immunolab.version import VERSION
 from immunolab.workflow.cell_tables import CellTables, cell_tables
 from immunolab.workflow.store import Store
@@ -72,7 +72,7 @@ def _sha256(path: Path) -> str:
 
 def _write(tables: CellTables, path: Path) -> None:
     frames = {name: getattr(tables, name) for name in _FRAMES} | dict(tables.further)
-    rest = {"rows": tables.rows, "endpoints": [asdict(e) for e in tables.endpoints], "notes": tables.notes}
+    rest = {"rows": tables.rows, "endpoints": [to_plain(e) for e in tables.endpoints], "notes": tables.notes}
     with zipfile.ZipFile(path, "w") as archive:
         for name, frame in frames.items():
             archive.writestr(f"{name}.parquet", frame.to_parquet(index=False))
@@ -87,11 +87,7 @@ def _read(path: Path) -> CellTables:
     return CellTables(
         **{name: frames.pop(name) for name in _FRAMES},
         rows=tuple(rest["rows"]),
-        endpoints=tuple(Endpoint(**{k: _tuple(v) for k, v in plain.items()}) for plain in rest["endpoints"]),
+        endpoints=tuple(map(from_plain, rest["endpoints"])),
         further=frames,
         notes=tuple(rest["notes"]),
     )
-
-
-def _tuple(value: Any) -> Any:
-    return tuple(_tuple(one) for one in value) if isinstance(value, list) else value

@@ -18,14 +18,15 @@ from immunolab.loaders.single_cell import read_cells
 from immunolab.quantify import endpoint_values
 from immunolab.schema.files import file_sha256
 from immunolab.schema.tables import COUNTS
+from immunolab.study.endpoints import Endpoint, SampleCounts
 from immunolab.study.sheet import Sample, Study
-from immunolab.study.trial import Endpoint
 from immunolab.vocabulary.populations import populations
 from immunolab.workflow.workers import Failure
 
 log = logging.getLogger("immunolab")
 SUFFIX = "_cells"
-CLUSTER = "cells_cluster_"
+# Families, each moderated and adjusted by itself: single cells must not change what flow says, nor clusters either.
+CELLS, CLUSTERS = "cells", "clusters of cells"
 _TOP = {"viable": "", "lymphocytes": "viable"}
 _PARENTS = {**_TOP, **dict.fromkeys(("CD3", "NK", "B", "Plasma"), "lymphocytes")}
 _LINEAGES = ("CD3", "NK", "B", "Plasma", "CD4", "CD8")
@@ -182,31 +183,22 @@ def cell_endpoints(endpoints: Sequence[Endpoint], study: Study) -> tuple[Endpoin
     then measured twice, and only one of the two is the registered endpoint.
     """
     both = any(s.modality != "single_cell" and not s.control_of for s in study.samples)
-    counted = [e for e in endpoints if e.statistic in ("percent_of_parent", "log_ratio")]
+    counted = [e for e in endpoints if e.counted and not e.needs.blood_count]
     if not both:
         return tuple(counted)
-    return tuple(replace(e, id=f"{e.id}{SUFFIX}", role="exploratory", co_report=()) for e in counted)
-
-
-def family_of(endpoint: str) -> str:
-    """Return the set an endpoint is compared in: single cells must not change what flow says, nor clusters either.
-
-    Each set is moderated and adjusted for multiplicity by itself.
-    """
-    if endpoint.startswith(CLUSTER):
-        return "clusters of cells"
-    return "cells" if endpoint.endswith(SUFFIX) or "_response_in_" in endpoint else ""
+    return tuple(replace(e, id=f"{e.id}{SUFFIX}", role="exploratory", family=CELLS, repeats=e.id) for e in counted)
 
 
 def cell_values(endpoints: Sequence[Endpoint], counts: pd.DataFrame, sample: Sample) -> list[dict[str, object]]:
     """Return one record an endpoint that a sample's cells answer; denominators are on the population's lineage."""
     own = counts[counts["sample_id"] == sample.sample_id]
     within = [e for e in endpoints if _on_lineage(e, own)]
-    return [{**row, "modality": "single_cell"} for row in endpoint_values(within, own, ())]
+    return [{**row, "modality": "single_cell"} for row in endpoint_values(within, SampleCounts(own))]
 
 
 def _on_lineage(endpoint: Endpoint, counts: pd.DataFrame) -> bool:
-    if endpoint.statistic != "percent_of_parent" or endpoint.population not in set(counts["population"]):
-        return endpoint.statistic == "log_ratio"
-    path = str(counts.loc[counts["population"] == endpoint.population, "path"].iloc[0]).split("/")
-    return endpoint.parent in path
+    if endpoint.share is None:
+        return True
+    population, parent = endpoint.share
+    paths = counts.loc[counts["population"] == population, "path"]
+    return len(paths) > 0 and parent in str(paths.iloc[0]).split("/")

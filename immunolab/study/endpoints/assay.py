@@ -1,0 +1,46 @@
+"""A value that a laboratory assay gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from immunolab.study.endpoints.endpoint import Endpoint, Needs
+from immunolab.study.endpoints.measured import SUPPRESSION
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assay(Endpoint):
+    """A variable of the measurements, under the assay's name or else the endpoint's id."""
+
+    assay: str | None = None
+
+    statistic: ClassVar[str] = "assay"
+
+    @property
+    def needs(self) -> Needs:
+        """The assay."""
+        return Needs(assays=(self.assay or self.id,))
+
+    @property
+    def label(self) -> str:
+        """The assay."""
+        return self.assay or self.id
+
+    @property
+    def scale(self) -> Literal["identity"] | None:
+        """Identity for inhibition, which is in % and can be below 0."""
+        return "identity" if SUPPRESSION in (self.assay, self.id) else None
+
+    def _names(self) -> tuple[str | None, ...]:
+        return (self.assay,)
+
+    def records(self, measurements: pd.DataFrame, scores: pd.DataFrame) -> tuple[str, pd.DataFrame]:
+        """Return the name it was measured under, and its rows of the measurements."""
+        own = measurements["variable"] == (self.assay or self.id)
+        if own.any():
+            return self.assay or self.id, measurements[own]
+        return self.id, measurements[measurements["variable"] == self.id]

@@ -1,0 +1,142 @@
+"""Endpoints that are counted: what a sample's counts say, and the value made of it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from immunolab.intervals import NORMAL_95
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LYMPHOCYTES = "lymphocytes"  # population that a blood count counts
+_LIMITS = ("count_low", "count_high", "gate_low", "gate_high")
+
+
+@dataclass(frozen=True)
+class Joint:
+    """Events that two populations share, where neither is the other's ancestor."""
+
+    population: str
+    parent: str
+    n_events: int
+
+
+@dataclass(frozen=True)
+class CountedValue:
+    """An endpoint's value in one sample, and the events it was made of.
+
+    Attributes
+    ----------
+    value
+        In ``unit``; None where it cannot be evaluated.
+    n_events, n_parent
+        Events counted, of how many (of a ratio: numerator and denominator).
+    count_low, count_high, gate_low, gate_high
+        95 % limits from counting and from the gates, in ``unit``; None where they are not known.
+    """
+
+    population: str
+    parent: str | None
+    definition: str | None
+    value: float | None
+    unit: str
+    n_events: int
+    n_parent: int
+    flag: str | None = None
+    count_low: float | None = None
+    count_high: float | None = None
+    gate_low: float | None = None
+    gate_high: float | None = None
+
+    def row(self) -> dict[str, object]:
+        """Return its columns of the endpoint table; limits only where they are known."""
+        row = dict(vars(self))
+        return {name: value for name, value in row.items() if name not in _LIMITS or value is not None}
+
+    def with_gates(self, centre: float, error: float | None, back: Callable[[float], float]) -> CountedValue:
+        """Return the value with limits of the gates: ``centre`` -+ 1.96 ``error``, turned ``back`` to its unit."""
+        if error is None:
+            return self
+        return replace(self, gate_low=back(centre - NORMAL_95 * error), gate_high=back(centre + NORMAL_95 * error))
+
+
+class _Counted(NamedTuple):
+    population: str
+    path: str
+    n_events: int
+    definition: object
+    flag: object
+
+
+class SampleCounts:
+    """Counts of one sample looked up by population name; a name under two parents is ambiguous and left out.
+
+    Parameters
+    ----------
+    counts
+        Rows of `COUNTS` of the sample.
+    joints
+        Events shared with denominators outside a population's lineage.
+    lymphocytes_per_ul
+        Of the same day's blood count.
+    """
+
+    def __init__(
+        self,
+        counts: pd.DataFrame,
+        joints: Sequence[Joint] = (),
+        *,
+        lymphocytes_per_ul: float | None = None,
+        lymphocytes: str = LYMPHOCYTES,
+    ) -> None:
+        columns = (counts[name].tolist() for name in ("population", "path", "n_events", "definition", "flag"))
+        rows = [_Counted(*values) for values in zip(*columns, strict=True)]
+        met = Counter(row.population for row in rows)
+        self._rows = {row.population: row for row in rows if met[row.population] == 1}
+        self._joint = {(j.population, j.parent): j.n_events for j in joints}
+        self.lymphocytes_per_ul = lymphocytes_per_ul
+        self.lymphocytes = lymphocytes
+
+    def __contains__(self, name: object) -> bool:
+        """Return whether the sample has one population of this name."""
+        return name in self._rows
+
+    def n(self, name: str) -> int:
+        """Return the events of a population."""
+        return int(self._rows[name].n_events)
+
+    def within(self, name: str, parent: str) -> int:
+        """Return the events of a population that are also in a denominator."""
+        lineage = self._rows[name].path.split("/")
+        if parent in lineage or parent == "root":
+            return self.n(name)
+        return self._joint[name, parent]
+
+    def definition(self, name: str) -> str:
+        """Return the definition's id, or ""."""
+        return _text(self._rows[name].definition)
+
+    def flag(self, name: str) -> str:
+        """Return the population's flags, or ""."""
+        return _text(self._rows[name].flag)
+
+
+def gate_error(gate_sd: Mapping[tuple[str, str], float], population: str, parent: str | None) -> float | None:
+    """Return the gates' SE of a share (logit scale); a denominator outside the lineage takes that of CD4."""
+    return next((gate_sd[key] for key in ((population, parent or ""), (population, "CD4")) if key in gate_sd), None)
+
+
+def flags(*words: str) -> str | None:
+    """Return flags joined by ``;``, each once, or None."""
+    kept = [word for text in words for word in text.split(";") if word]
+    return ";".join(dict.fromkeys(kept)) or None
+
+
+def _text(value: object) -> str:
+    missing = value is None or (isinstance(value, float) and math.isnan(value)) or str(value) == "<NA>"
+    return "" if missing else str(value)

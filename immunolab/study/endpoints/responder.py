@@ -1,0 +1,33 @@
+"""The proportion of patients who respond by a score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from immunolab.study.endpoints.endpoint import Figure
+from immunolab.study.endpoints.measured import MeasuredEndpoint
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResponderProportion(MeasuredEndpoint):
+    """Responders of the patients: a response has no value before treatment."""
+
+    statistic: ClassVar[str] = "responder_proportion"
+    paired: ClassVar[bool] = False
+    figure: ClassVar[Figure] = "response"
+
+    @property
+    def response(self) -> str | None:
+        """The score that says who responds."""
+        return self.score
+
+    @property
+    def mark(self) -> str:
+        """``SRI_4 responder``."""
+        return f"{self.score} responder"
+
+    @property
+    def label(self) -> str:
+        """``SRI_4, proportion of responders``."""
+        return f"{super().label}, proportion of responders"
