@@ -43,8 +43,7 @@ from immunolab.clustering.expression import (
 from immunolab.events.cells import Cells
 from immunolab.gating.placement.thresholds import mixture, tail
 from immunolab.loaders.single_cell import read_cells
-from immunolab.schema.files import write_atomically
-from immunolab.schema.tables import THRESHOLDS
+from immunolab.schema.tables import LABELS, THRESHOLDS
 from immunolab.vocabulary.signatures import lineages, signature
 
 log = logging.getLogger("immunolab")
@@ -89,7 +88,7 @@ def label_file(path: Path | str, out: Path | str, *, sample_column: str = "", se
     """
     cells = read_cells(path, sample_column=sample_column)
     found = label_cells(cells, seed=seed)
-    write_atomically(Path(out), lambda part: found.table.to_csv(part, index=False, lineterminator="\n"))
+    LABELS.write(found.table, Path(out))
     return found
 
 

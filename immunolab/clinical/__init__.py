@@ -1,24 +1,17 @@
 """Clinical scores: from items or totals to values, responders and rows of the endpoint table."""
 
-from immunolab.clinical.adverse_events import ADVERSE_EVENTS, adverse_events_table
-from immunolab.clinical.components import COMPONENTS, components
+from immunolab.clinical.adverse_events import adverse_events_table
+from immunolab.clinical.components import components
 from immunolab.clinical.endpoints import context_rows, endpoint_rows
-from immunolab.clinical.evaluate import SCORES, scores
+from immunolab.clinical.evaluate import scores
 from immunolab.clinical.follow_up import followed, study_patients
 from immunolab.clinical.patients import with_visits
 from immunolab.clinical.proportions import proportion
-from immunolab.clinical.responders import RESPONDERS, responders
-from immunolab.clinical.suppression import SUPPRESSION, suppression_curves, with_suppression
-from immunolab.clinical.survival import SURVIVAL, TIME_TO_EVENT, survival_tables
+from immunolab.clinical.responders import responders
+from immunolab.clinical.suppression import suppression_curves, with_suppression
+from immunolab.clinical.survival import survival_tables
 
 __all__ = [
-    "ADVERSE_EVENTS",
-    "COMPONENTS",
-    "RESPONDERS",
-    "SCORES",
-    "SUPPRESSION",
-    "SURVIVAL",
-    "TIME_TO_EVENT",
     "adverse_events_table",
     "components",
     "context_rows",

@@ -8,45 +8,9 @@ import pandas as pd
 
 from immunolab.clinical.follow_up import Followed
 from immunolab.clinical.proportions import proportion
-from immunolab.schema.table import Column, Table
+from immunolab.schema.clinical import ADVERSE_EVENTS, ANY_EVENT, GRADES, PHASES
 
-ANY = "any adverse event"
-PHASES = ("baseline", "on_treatment", "follow_up")
-_GRADES = (1, 2, 3, 4, 5)
 _DAYS_PER_YEAR = 365.25
-
-ADVERSE_EVENTS = Table(
-    "adverse_events",
-    "adverse events by term and phase, with Clopper-Pearson 95 % intervals",
-    (
-        Column("cohort", "text", "study arm or cohort; empty when the sheet names none", nullable=True),
-        Column(
-            "phase",
-            "text",
-            "when the event began: before the first dose, until treatment ends, later",
-            "",
-            False,
-            PHASES,
-        ),
-        Column("term", "text", f"the event; '{ANY}' counts all terms together"),
-        Column("n_patients", "integer", "patients treated: all of the cohort", "patients", low=0),
-        Column("n_with_event", "integer", "of these, patients with the event at least once", "patients", low=0),
-        Column("percent", "number", "100 n_with_event / n_patients", "%", True),
-        Column("ci_low", "number", "lower 95 % limit", "%", True),
-        Column("ci_high", "number", "upper 95 % limit", "%", True),
-        Column("n_events", "integer", "events, repeated ones counted each time", "events", low=0),
-        Column("n_serious", "integer", "serious events; empty when the table does not ask", "events", True, low=0),
-        Column("n_related", "integer", "related events; empty when the table does not ask", "events", True, low=0),
-        *(
-            Column(f"grade_{grade}", "integer", f"patients whose worst grade of it is {grade}", "patients", low=0)
-            for grade in _GRADES
-        ),
-        Column("not_graded", "integer", "patients with the event, none of it graded", "patients", low=0),
-        Column("patient_years", "number", "time followed in the phase; empty before the first dose", "years", True),
-        Column("events_per_patient_year", "number", "n_events / patient_years", "1/year", True),
-    ),
-    key=("cohort", "phase", "term"),
-)
 
 
 def adverse_events_table(events: pd.DataFrame, patients: Sequence[Followed]) -> pd.DataFrame:
@@ -77,7 +41,7 @@ def adverse_events_table(events: pd.DataFrame, patients: Sequence[Followed]) -> 
             there = of_cohort[of_cohort["phase"] == phase]
             by_term = {str(term): group for term, group in there.groupby("term", sort=True)}
             ranked = sorted(by_term, key=lambda term: -by_term[term]["patient_id"].nunique())
-            for term in (ANY, *ranked):
+            for term in (ANY_EVENT, *ranked):
                 rows.append(
                     {
                         "cohort": cohort or None,
@@ -101,7 +65,7 @@ def _counts(events: pd.DataFrame, patients: Sequence[Followed], phase: str) -> d
         "ci_high": share.ci_high,
         "n_events": len(events),
         **{f"n_{word}": _yes(events[word]) for word in ("serious", "related")},
-        **{f"grade_{grade}": int((worst == grade).sum()) for grade in _GRADES},
+        **{f"grade_{grade}": int((worst == grade).sum()) for grade in GRADES},
         "not_graded": int(worst.isna().sum()),
         "patient_years": years,
         "events_per_patient_year": len(events) / years if years else None,

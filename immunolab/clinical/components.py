@@ -9,32 +9,9 @@ import pandas as pd
 from immunolab.clinical import composites
 from immunolab.clinical.evaluate import baseline_of, core_sets, totalled, visits_since
 from immunolab.clinical.patients import Patient
-from immunolab.schema.table import Column, Table
+from immunolab.schema.clinical import COMPONENTS
 from immunolab.study.doses import PatientDoses
 from immunolab.study.trial import Trial
-
-COMPONENTS = Table(
-    "components",
-    "the measures a composite response is made of, by patient and visit",
-    (
-        Column("patient_id", "text", "the patient's study code"),
-        Column("visit", "text", "visit label"),
-        Column("score", "text", "name of the composite score"),
-        Column("component", "text", "core-set measure"),
-        Column("before", "number", "value at baseline", nullable=True),
-        Column("after", "number", "value at the visit", nullable=True),
-        Column("improvement", "number", "change from baseline, above zero when better", "%", True),
-        Column("improvement_of", "text", "what the percentage is of", allowed=("baseline", "scale range")),
-        Column(
-            "call",
-            "text",
-            "what the definition makes of the change",
-            allowed=("improved", "same", "worsened", "not_evaluable"),
-        ),
-        Column("points", "number", "points earned, for scores that add points", "points", True),
-    ),
-    key=("patient_id", "visit", "score", "component"),
-)
 
 
 def components(

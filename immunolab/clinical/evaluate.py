@@ -12,28 +12,11 @@ from immunolab.clinical.definitions import ClinicalScale, definitions
 from immunolab.clinical.patients import Patient, read_patients
 from immunolab.clinical.totals import Score, domain_totals, item_fault, item_total, not_evaluable
 from immunolab.errors import InputError, Problem
-from immunolab.schema.table import Column, Table
+from immunolab.schema.clinical import SCORES
 from immunolab.study.doses import PatientDoses
 from immunolab.study.endpoints import Period
 from immunolab.study.endpoints.slope_difference import slope_name
 from immunolab.study.trial import Trial
-
-SCORES = Table(
-    "scores",
-    "clinical scores of every patient and visit",
-    (
-        Column("patient_id", "text", "the patient's study code"),
-        Column("visit", "text", "visit label; for a slope, the visit its period ends with"),
-        Column("score", "text", "name of the score"),
-        Column("value", "number", "the value; 1 responder, 0 none; empty when it cannot be evaluated", nullable=True),
-        Column("unit", "text", "points, points/month, responder ..."),
-        Column("flag", "text", "words joined by ';': not_evaluable, incomplete, unverified ...", nullable=True),
-        Column("reason", "text", "why there is no value", nullable=True),
-        Column("source", "text", "publication or registry the definition follows"),
-        Column("verified", "text", "whether the definition was checked against its source", allowed=("yes", "no")),
-    ),
-    key=("patient_id", "visit", "score"),
-)
 
 _COMPOSITES = {
     "SRI_4": ("SELENA_SLEDAI", "PGA"),

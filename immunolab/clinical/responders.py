@@ -8,28 +8,7 @@ import pandas as pd
 
 from immunolab.clinical.definitions import definitions
 from immunolab.clinical.proportions import proportion
-from immunolab.schema.table import Column, Table
-
-RESPONDERS = Table(
-    "responders",
-    "responders by score and visit, with Clopper-Pearson 95 % intervals",
-    (
-        Column("score", "text", "name of the score"),
-        Column("criterion", "text", "what a responder must reach"),
-        Column("visit", "text", "visit label"),
-        Column("n_patients", "integer", "patients with a row at the visit", "patients", low=0),
-        Column("n_evaluable", "integer", "of these, patients who can be evaluated", "patients", low=0),
-        Column("n_responders", "integer", "responders", "patients", low=0),
-        Column("percent", "number", "responders of the evaluable", "%", True),
-        Column("ci_low", "number", "lower 95 % limit", "%", True),
-        Column("ci_high", "number", "upper 95 % limit", "%", True),
-        Column("percent_worst_case", "number", "responders of all patients: not evaluable counts as none", "%", True),
-        Column("worst_case_ci_low", "number", "lower 95 % limit", "%", True),
-        Column("worst_case_ci_high", "number", "upper 95 % limit", "%", True),
-        Column("verified", "text", "whether the definition was checked against its source", allowed=("yes", "no")),
-    ),
-    key=("score", "criterion", "visit"),
-)
+from immunolab.schema.clinical import RESPONDERS
 
 
 def criteria() -> dict[str, list[tuple[str, Callable[[float], bool]]]]:

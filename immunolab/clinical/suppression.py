@@ -11,26 +11,12 @@ import numpy as np
 import pandas as pd
 
 from immunolab.errors import InputError, Problem
-from immunolab.schema.table import Column, Table
+from immunolab.schema.clinical import SUPPRESSION
 
 VARIABLE = "Treg_suppression"
 DEFINITION = "mean over the log of the Treg to responder ratio"
 _NAME = re.compile(r"treg[ _]suppression(?:\b|_(?=\s*\d))[ ._]*(.*)", re.IGNORECASE)
 _RATIO = re.compile(r"(\d+(?:\.\d+)?)\s*:\s*(\d+(?:\.\d+)?)")
-
-SUPPRESSION = Table(
-    "suppression",
-    "the suppression assay's curve at every visit",
-    (
-        Column("patient_id", "text", "the patient's study code"),
-        Column("visit", "text", "visit label"),
-        Column("ratio", "text", "Treg to responder cells"),
-        Column("treg_per_responder", "number", "the ratio as a number"),
-        Column("percent_inhibition", "number", "100 (1 - proliferation with Treg / without)", "%", high=100),
-        Column("censored", "text", "below or above the assay's limits", "", True, ("below", "above")),
-    ),
-    key=("patient_id", "visit", "treg_per_responder"),
-)
 
 
 def mean_inhibition(ratios: Any, inhibition: Any) -> float:

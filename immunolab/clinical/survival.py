@@ -11,50 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from immunolab.clinical.follow_up import Followed
 from immunolab.intervals import NORMAL_95
-from immunolab.schema.table import Column, Table
+from immunolab.schema.clinical import SURVIVAL, TIME_TO_EVENT
 from immunolab.study.endpoints import Endpoint
 from immunolab.study.trial import Trial
 
-_COHORT = Column("cohort", "text", "study arm or cohort; empty when the sheet names none", nullable=True)
 _METHOD = "Kaplan-Meier from the first dose, 95 % intervals on the log-log scale; no test without a second arm"
-
-TIME_TO_EVENT = Table(
-    "time_to_event",
-    "time to each event that is waited for, by cohort",
-    (
-        _COHORT,
-        Column("endpoint", "text", "endpoint id"),
-        Column("role", "text", "family it belongs to", allowed=("primary", "secondary", "exploratory")),
-        Column("n_patients", "integer", "patients of the cohort", "patients", low=0),
-        Column("n_with_outcome", "integer", "of these, patients with a line in outcomes.csv", "patients", low=0),
-        Column("n_events", "integer", "patients with the event", "patients", low=0),
-        Column("n_censored", "integer", "patients last seen without it", "patients", low=0),
-        Column("median_day", "number", "first study day by which half have the event", "days", True),
-        Column("ci_low", "number", "lower 95 % limit of the median", "days", True),
-        Column("ci_high", "number", "upper 95 % limit of the median; empty when it is not reached", "days", True),
-        Column("last_day", "integer", "last study day on which anybody was followed", "days", True),
-        Column("method", "text", "how it was estimated"),
-    ),
-    key=("cohort", "endpoint"),
-)
-
-SURVIVAL = Table(
-    "survival",
-    "the Kaplan-Meier curve: each day with an event or a censored patient, and each visit",
-    (
-        _COHORT,
-        Column("endpoint", "text", "endpoint id"),
-        Column("study_day", "integer", "day 1 is the first dose", "days"),
-        Column("visit", "text", "the visit planned for this day; empty for other days", nullable=True),
-        Column("n_at_risk", "integer", "patients followed up to this day without the event", "patients", low=0),
-        Column("n_events", "integer", "patients with the event on this day", "patients", low=0),
-        Column("n_censored", "integer", "patients last seen on this day", "patients", low=0),
-        Column("percent", "number", "estimated share without the event by the end of this day", "%", True),
-        Column("ci_low", "number", "lower 95 % limit; empty at 0 and 100 %", "%", True),
-        Column("ci_high", "number", "upper 95 % limit; empty at 0 and 100 %", "%", True),
-    ),
-    key=("cohort", "endpoint", "study_day"),
-)
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,12 @@ from immunolab.comparison.plan import Plan, Scale
 from immunolab.comparison.shifts import with_arm_rows
 from immunolab.comparison.table import Comparison, compare_endpoints
 from immunolab.errors import InputError, Problem, nearest
-from immunolab.schema.tables import PAIRS, SHIFTS
+from immunolab.schema.csv_files import MISSING_NUMBERS
+from immunolab.schema.tables import PAIRS, SHIFTS, VISITS
 from immunolab.study.spreadsheet import read_lines
 
 Array = NDArray[np.float64]
 
-MISSING = frozenset({"", "NA", "na", "N/A", "n/a", "#N/A", ".", "-"})
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _NOT_FINITE = re.compile(r"[-+]?(nan|inf(inity)?)", re.IGNORECASE)
 _COUNT_NAMES = (("count", "parent_count"), ("n_events", "n_parent"))
@@ -171,7 +171,7 @@ def _absent(table: TextFrame, name: str) -> Problem:
 def _numeric(table: TextFrame, names: Sequence[str]) -> list[str]:
     found = []
     for name in names:
-        cells = [cell for cell in table.frame[name] if cell not in MISSING]
+        cells = [cell for cell in table.frame[name] if cell not in MISSING_NUMBERS]
         if cells and all(_NUMBER.fullmatch(cell.replace(",", ".") if table.decimal_comma else cell) for cell in cells):
             found.append(name)
     if not found:
@@ -200,7 +200,7 @@ def numbers(table: TextFrame, column: str, problems: list[Problem]) -> Array:
             text = text.replace(",", ".")
         if _NUMBER.fullmatch(text):
             values[i] = float(text)
-        elif text not in MISSING:
+        elif text not in MISSING_NUMBERS:
             faults.setdefault(_diagnosis(text), []).append(i)
     for (message, hint), places in faults.items():
         rows = name_rows(table.frame.index[places])
@@ -333,5 +333,5 @@ def write_comparison(comparison: Comparison, path: Path) -> tuple[Path, Path, Pa
     pairs, visits = (path.with_name(f"{path.stem}_{name}.csv") for name in ("pairs", "visits"))
     SHIFTS.write(comparison.shifts, path)
     PAIRS.write(comparison.pairs, pairs)
-    comparison.visits.to_csv(visits, index=False, lineterminator="\n")
+    VISITS.write(comparison.visits, visits)
     return path, pairs, visits

@@ -9,39 +9,7 @@ from typing import Literal
 import numpy as np
 
 from immunolab.comparison.paired import Array, midranks, wilcoxon
-from immunolab.schema.table import Column, Table
-
-Rule = Literal["complete_pairs", "joint_rank", "deaths_reversed"]
-RULES: tuple[Rule, ...] = ("complete_pairs", "joint_rank", "deaths_reversed")
-
-JOINT_RANK = Table(
-    "joint_rank",
-    "difference of slopes with deaths ranked beyond any slope: sensitivity, exploratory",
-    (
-        Column("cohort", "text", "study arm or cohort; empty when the sheet names none", nullable=True),
-        Column("endpoint", "text", "endpoint id of the difference of slopes"),
-        Column("role", "text", "always exploratory", allowed=("exploratory",)),
-        Column("rule", "text", "what a death counts as", allowed=RULES),
-        Column("n_patients", "integer", "patients of the cohort", "patients", low=0),
-        Column("n_slopes", "integer", "of these, patients with both slopes", "patients", low=0),
-        Column("n_deaths_earlier", "integer", "patients who died in the earlier period", "patients", low=0),
-        Column("n_deaths_later", "integer", "patients who died in the later period", "patients", low=0),
-        Column("n_left_out", "integer", "patients alive without both slopes", "patients", low=0),
-        Column(
-            "rank_biserial",
-            "number",
-            "(positive - negative ranks) / all ranks, of later minus earlier",
-            "",
-            True,
-            (),
-            -1,
-            1,
-        ),
-        Column("p_value", "number", "two-sided, as if a death were as likely in either period", "", True, (), 0, 1),
-        Column("method", "text", "named method"),
-    ),
-    key=("cohort", "endpoint", "rule"),
-)
+from immunolab.schema.comparison import DEATH_RULES, DeathRule
 
 
 @dataclass(frozen=True)
@@ -53,7 +21,7 @@ class Death:
 
 
 def with_deaths(
-    differences: Sequence[float], deaths: Sequence[Death], worse_later: Literal[-1, 1], rule: Rule
+    differences: Sequence[float], deaths: Sequence[Death], worse_later: Literal[-1, 1], rule: DeathRule
 ) -> Array:
     """Return differences of slopes with deaths beyond them, the earlier a death the further out.
 
@@ -101,7 +69,7 @@ def joint_rank(
     lost = {patient: death for patient, death in deaths.items() if patient not in differences}
     later = sum(death.later_period for death in lost.values())
     rows: list[dict[str, object]] = []
-    for rule in RULES:
+    for rule in DEATH_RULES:
         values = with_deaths(list(differences.values()), list(lost.values()), worse_later, rule)
         test = wilcoxon(values) if values.size else None
         rows.append(

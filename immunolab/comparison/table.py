@@ -25,16 +25,8 @@ class Comparison:
 
     Attributes
     ----------
-    pairs : `tables.PAIRS`; further columns p_value, q_value, df (of the verdict), n_events_before,
-        n_events_after, level_before, level_after (on shift_scale).
-    shifts : `tables.SHIFTS`; further columns df, n_patients, n_unpaired, n_before, n_after,
-        median_before_all, median_after_all (over every patient with the visit), hl_estimate, hl_ci_low,
-        hl_ci_high, n_zero_shifts, median_events, unadjusted_estimate, unadjusted_p_value (before batch and
-        covariates), plain_p_value (before moderation).
-    visits : cohort, endpoint, visit, unit, n_patients, median, q1, q3 of every visit in the table.
-    noise : endpoint, scale, s_w, df, source: the assay noise verdicts rest on.
-    log_ratios : shares of one parent against their median sibling, see `composition.log_ratio_shifts`.
-    arms : with exactly two cohorts, the tests between them, see `arms.compare_arms`; else empty.
+    pairs, shifts, visits, noise, log_ratios : as `schema.comparison` and `schema.endpoints` declare them.
+    arms : with exactly two cohorts, the tests between them (`schema.comparison.ARMS`); else empty.
     warnings : every weakness, with its particulars.
     """
 

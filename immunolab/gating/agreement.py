@@ -11,23 +11,9 @@ from numpy.typing import NDArray
 
 from immunolab.errors import InputError, Problem
 from immunolab.gating.strategy import Ellipsoid, Polygon, Strategy
+from immunolab.schema.csv_files import read_text
+from immunolab.schema.gating import AGREEMENT
 
-COLUMNS = (
-    "sample_id",
-    "population",
-    "path",
-    "n_there",
-    "n_here",
-    "difference",
-    "n_parent_here",
-    "percent_of_parent_there",
-    "percent_of_parent_here",
-    "difference_percent_of_parent",
-    "precision",
-    "recall",
-    "f1",
-    "flag",
-)
 _SAMPLE = ("sample_id", "sample", "file", "filename", "file_name", "name")
 _PATH = ("path", "population", "gate", "gate_path")
 _COUNT = ("n_events", "count", "n_there", "count_flowjo", "events", "n")
@@ -64,7 +50,7 @@ def agreement(
     rows = [_compare(row, parents, binned) for row in both.to_dict("records")]
     order = {key: place for place, key in enumerate(zip(counts["sample_id"], counts["path"], strict=True))}
     rows.sort(key=lambda row: (order.get((row["sample_id"], row["path"]), len(order)), str(row["path"])))
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=AGREEMENT.names)
 
 
 def event_agreement(here: Masks, there: Masks, sample_id: str) -> pd.DataFrame:
@@ -118,7 +104,7 @@ def read_reference_counts(path: Path | str) -> pd.DataFrame:
     InputError
         The file cannot be read, or a column is missing.
     """
-    frame = read_csv(path)
+    frame = read_text(path)
     columns = {name.strip().lower(): name for name in frame.columns}
     chosen, problems = {}, []
     for meaning, words in (("sample_id", _SAMPLE), ("path", _PATH), ("n_events", _COUNT)):
@@ -137,21 +123,6 @@ def read_reference_counts(path: Path | str) -> pd.DataFrame:
         raise InputError([Problem(str(path), f"row {row + 2}", "the count is not a number") for row in bad])
     table = pd.DataFrame({"sample_id": chosen["sample_id"].map(_bare), "path": chosen["path"], "n_events": counts})
     return table[table["n_events"].notna()].reset_index(drop=True)
-
-
-def read_csv(path: Path | str) -> pd.DataFrame:
-    """Read a CSV as text.
-
-    Raises
-    ------
-    InputError
-    """
-    try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False)
-    except OSError as error:
-        raise InputError(Problem(str(path), "", f"cannot be read: {error.strerror}", "check the path")) from None
-    except (ValueError, UnicodeDecodeError) as error:
-        raise InputError(Problem(str(path), "", f"is not a CSV file: {error}", "save it as CSV, UTF-8")) from None
 
 
 def _bare(sample: str) -> str:

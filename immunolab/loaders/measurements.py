@@ -18,6 +18,7 @@ from immunolab.errors import InputError, Problem
 from immunolab.loaders.assay_exports import Well, is_control_well, read_export
 from immunolab.loaders.units import UnitError, conversion, same_unit
 from immunolab.schema import tables
+from immunolab.schema.csv_files import MISSING_RESULTS
 from immunolab.study.dates import read_dates
 from immunolab.study.doses import read_study_days
 from immunolab.study.rows import Sample
@@ -26,7 +27,6 @@ from immunolab.vocabulary.variables import Variable, ambiguous_variable, resolve
 
 _WHO_AND_WHEN = ("patient_id", "visit", "date", "study_day")
 _LONG = ("variable", "value")
-_MISSING = {"", "na", "n/a", "nan", "nd", "n.d.", "missing", ".", "-", "--", "---", "***", "null", "none"}
 _BELOW = re.compile(r"(?:oor\s*)?(?:<=?|≤)\s*(.*)|(?:below|blq|bloq|bdl|<\s*lloq|<\s*lod)(.*)", re.IGNORECASE)
 _ABOVE = re.compile(r"(?:oor\s*)?(?:>=?|≥)\s*(.*)|(?:above|alq|>\s*uloq)(.*)", re.IGNORECASE)
 _COLUMN_UNIT = re.compile(r"(?P<name>.+?)\s*[\[(](?P<unit>[^\[\]()]*)[\])]$")
@@ -160,7 +160,7 @@ def _wide(blank: _MeasurementReading, header: Sequence[str], units: Row | None) 
     written = dict(zip(blank.table.columns, [cell for cell in header if cell], strict=True))
     for column in blank.table.columns:
         text = blank.row[column]
-        if column in (*_WHO_AND_WHEN, "cohort", "sample_id") or text.lower() in _MISSING:
+        if column in (*_WHO_AND_WHEN, "cohort", "sample_id") or text.lower() in MISSING_RESULTS:
             continue
         label, unit = split_unit(written[column])
         unit = units[column] if units and units[column] else unit
@@ -265,7 +265,7 @@ def _impossible(name: str, value: float | None, known: Variable) -> str:
 def _value(reading: _MeasurementReading) -> tuple[float | None, str | None, str]:
     """Return value, censoring and what is wrong with the text."""
     text = reading.text.strip().lstrip("*").strip()
-    if text.lower() in _MISSING:
+    if text.lower() in MISSING_RESULTS:
         return None, None, ""
     if reading.label.upper().startswith("BILAG") and text.upper() in _GRADES:
         return _GRADES[text.upper()], None, ""

@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from immunolab.clinical.adverse_events import ADVERSE_EVENTS
-from immunolab.clinical.evaluate import SCORES
 from immunolab.clinical.proportions import proportion
-from immunolab.clinical.responders import RESPONDERS, responders
-from immunolab.clinical.survival import SURVIVAL, TIME_TO_EVENT, kaplan_meier
+from immunolab.clinical.responders import responders
+from immunolab.clinical.survival import kaplan_meier
 from immunolab.errors import InputError, Problem
 from immunolab.report.table_diff import CHANGED, differences, file_of
+from immunolab.schema.clinical import ADVERSE_EVENTS, RESPONDERS, SCORES, SURVIVAL, TIME_TO_EVENT
 from immunolab.schema.table import Table
 
 _SHARE = ("percent", "ci_low", "ci_high")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from io import StringIO
 from pathlib import Path
 from typing import Literal
 
@@ -14,16 +15,38 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from immunolab.errors import InputError, Problem
+from immunolab.schema.csv_files import MISSING, read_columns, same_headings
+from immunolab.schema.files import write_atomically
 
 Kind = Literal["text", "integer", "number"]
-_ROWS_UNFOLDED = 5_000
+_ROWS_UNFOLDED = 5_000  # rows kept as records: judgement, a few samples' worth against the cost of a frame each
 _DTYPES: dict[str, str] = {"text": "string", "integer": "Int64", "number": "float64"}
-_LARGEST = 2.0**53  # beyond it a float64 no longer tells whole numbers apart
+_LARGEST = 2.0**53  # beyond it a float64 skips whole numbers
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its name, kind, unit, meaning, whether it may be empty, what it may hold."""
+    """One column of a table.
+
+    Attributes
+    ----------
+    name
+        Its name; ``median_*`` declares every column that begins with ``median_``.
+    kind
+        What it holds.
+    meaning
+        In words.
+    unit
+        Its unit; the name of another column where that column says it.
+    nullable
+        Whether a value may be missing.
+    allowed
+        The words a text may be; empty allows every text.
+    low, high
+        Least and largest number, both allowed.
+    optional
+        Whether the column may be absent; an absent one is not written.
+    """
 
     name: str
     kind: Kind
@@ -33,56 +56,89 @@ class Column:
     allowed: tuple[str, ...] = ()
     low: float | None = None
     high: float | None = None
+    optional: bool = False
 
 
 @dataclass(frozen=True)
 class Table:
-    """A declared table. Columns beyond the declared ones may follow them."""
+    """A declared table.
+
+    Attributes
+    ----------
+    name
+        Its name; ``expression_*`` declares every table that begins with ``expression_``.
+    meaning
+        What one row is, in words.
+    columns
+        In the order they are written.
+    key
+        Columns that no two rows share.
+    notes
+        What a reader of the table must know besides.
+    files
+        Command and path of each file that holds it, ``run: samples/*/counts.csv``.
+    own_columns
+        Whether columns of the user's own may follow the declared ones.
+    """
 
     name: str
     meaning: str
     columns: tuple[Column, ...]
     key: tuple[str, ...] = ()
+    notes: str = ""
+    files: tuple[str, ...] = ()
+    own_columns: bool = False
 
     @property
     def names(self) -> list[str]:
-        """Declared column names in order."""
-        return [column.name for column in self.columns]
+        """Names of the columns that are always there, in order."""
+        return [column.name for column in self.columns if not column.optional]
+
+    def column(self, name: str) -> Column | None:
+        """Return the declaration of a column; None for one that is not declared."""
+        return next((column for column in self.columns if fnmatchcase(name, column.name)), None)
 
     def empty(self) -> pd.DataFrame:
         """Return the table with no rows and the declared dtypes."""
-        return pd.DataFrame({c.name: pd.Series(dtype=_DTYPES[c.kind]) for c in self.columns})
+        always = [column for column in self.columns if not column.optional and "*" not in column.name]
+        return pd.DataFrame({c.name: pd.Series(dtype=_DTYPES[c.kind]) for c in always})
 
-    def frame(self, rows: list[dict[str, object]]) -> pd.DataFrame:
-        """Return rows as a checked frame: declared columns first, absent nullable ones empty."""
-        if not rows:
-            return self.empty()
-        return self.check(pd.DataFrame(rows))
+    def frame(self, rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
+        """Return rows as a checked frame: declared columns first, missing nullable ones empty."""
+        return self.check(pd.DataFrame(rows)) if rows else self.empty()
 
     def check(self, frame: pd.DataFrame, where: str = "") -> pd.DataFrame:
-        """Return the frame with declared order and dtypes.
+        """Return the frame with declared order and dtypes; columns that are not declared follow.
+
+        Parameters
+        ----------
+        frame
+            Rows of the table.
+        where
+            What the rows are of, in messages.
 
         Raises
         ------
         InputError
-            Lists every fault: absent columns, wrong kinds, values not allowed, duplicate keys.
+            Lists every fault: missing columns, wrong kinds, values not allowed, duplicated keys.
         """
         where = where or self.name
-        checked, problems = {}, []
+        checked: dict[str, pd.Series] = {}
+        problems: list[Problem] = []
         for column in self.columns:
-            if column.name not in frame.columns:
+            present = [name for name in frame.columns if fnmatchcase(str(name), column.name)]
+            if not present and not column.optional and "*" not in column.name:
                 if column.nullable:
                     checked[column.name] = pd.Series(None, index=frame.index, dtype=_DTYPES[column.kind])
                 else:
                     problems.append(Problem(where, f"column {column.name}", "the column is missing"))
-                continue
-            values, faults = _cast(column, frame[column.name])
-            checked[column.name] = values
-            problems += [Problem(where, f"row {row}, column {column.name}", text) for row, text in faults]
+            for name in present:
+                checked[name], faults = _cast(column, frame[name])
+                problems += [Problem(where, f"row {row}, column {name}", text) for row, text in faults]
         problems += self._duplicates(frame, where)
         if problems:
             raise InputError(problems)
-        extra = [name for name in frame.columns if name not in self.names]
+        extra = [name for name in frame.columns if name not in checked]
         return pd.DataFrame(checked, index=frame.index).join(frame[extra]) if extra else pd.DataFrame(checked)
 
     def _duplicates(self, frame: pd.DataFrame, where: str) -> Iterator[Problem]:
@@ -91,17 +147,66 @@ class Table:
         repeated = frame.index[frame.duplicated(list(self.key))]
         for row in repeated:
             label = ", ".join(f"{name} {frame.at[row, name]}" for name in self.key)
-            yield Problem(where, f"row {row}", f"{label} stands twice", "keep one row of each")
+            yield Problem(where, f"row {row}", f"{label} is duplicated", "keep one row of each")
 
-    def write(self, frame: pd.DataFrame, path: Path) -> None:
-        """Check the frame and write it as UTF-8 CSV with full precision."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.part")
-        self.check(frame).to_csv(temporary, index=False, lineterminator="\n")
-        temporary.replace(path)
+    def refuse_undeclared(self, names: Iterable[str]) -> None:
+        """Raise when a column is not declared.
+
+        Raises
+        ------
+        ValueError
+            Names every such column: what is written must be declared first.
+        """
+        unknown = [] if self.own_columns else [name for name in names if self.column(str(name)) is None]
+        if unknown:
+            raise ValueError(f"table '{self.name}': {', '.join(map(str, unknown))} not declared in immunolab.schema")
+
+    def write(self, frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+        """Check the frame, write it as CSV with full precision, and return it as it was written.
+
+        Parameters
+        ----------
+        frame
+            Rows of the table.
+        path
+            Its file; written whole or not at all.
+
+        Raises
+        ------
+        InputError
+            As `check`.
+        ValueError
+            A column is not declared.
+        """
+        checked = self.check(frame)
+        self.write_as_given(checked, path)
+        text = [name for name in checked.columns if checked[name].dtype == "string"]
+        return checked.assign(**{name: checked[name].mask(checked[name] == MISSING) for name in text})
+
+    def write_as_given(self, frame: pd.DataFrame, path: Path, *, float_format: str | None = None) -> None:
+        """Write a frame whose columns are declared without changing the kind or the order of any.
+
+        Parameters
+        ----------
+        frame
+            Rows of the table.
+        path
+            Its file; written whole or not at all.
+        float_format
+            Format of numbers, ``%.8g``; None keeps full precision.
+
+        Raises
+        ------
+        ValueError
+            A column is not declared.
+        """
+        self.refuse_undeclared(frame.columns)
+        write_atomically(
+            path, lambda part: frame.to_csv(part, index=False, lineterminator="\n", float_format=float_format)
+        )
 
     def write_rows(self, rows: Iterable[Mapping[str, object]], path: Path) -> None:
-        """Write records as CSV with the declared columns; values are checked when `read` gathers them.
+        """Write records as CSV with the columns that are always there; values are checked when `read` gathers them.
 
         Raises
         ------
@@ -111,14 +216,17 @@ class Table:
         with path.open("w", encoding="utf-8", newline="") as handle:
             writer = csv.DictWriter(handle, self.names, lineterminator="\n")
             writer.writeheader()
-            writer.writerows({name: "" if value != value else value for name, value in row.items()} for row in rows)
+            for row in rows:
+                writer.writerow({name: MISSING if value != value else value for name, value in row.items()})
 
     def read(self, *paths: Path) -> pd.DataFrame:
-        """Read CSVs written by `write` or `write_rows` as one table; text columns stay text (`NA` stays `NA`)."""
-        text = {column.name: "string" for column in self.columns if column.kind == "text"}
-        frames = [pd.read_csv(lines, dtype=text, keep_default_na=False, na_values=[""]) for lines in _joined(paths)]
+        """Read CSVs written by `write` or `write_rows` as one table; text stays text (`NA` stays `NA`)."""
+        frames = [self._parsed(lines) for lines in same_headings(paths)]
         filled = [frame for frame in frames if len(frame)]
         return self.check(pd.concat(filled, ignore_index=True), str(paths[0])) if filled else self.empty()
+
+    def _parsed(self, lines: StringIO) -> pd.DataFrame:
+        return read_columns(lines, [column.name for column in self.columns if column.kind == "text"])
 
 
 class Gathered:
@@ -150,23 +258,6 @@ class Gathered:
         if self._rows:
             self._frames.append(self.table.frame(self._rows))
             self._rows = []
-
-
-def _joined(paths: Iterable[Path]) -> Iterator[io.StringIO]:
-    """Yield files as one text for each run of files that share a heading: one table is parsed faster than many."""
-    heading, lines = None, io.StringIO()
-    for path in paths:
-        head, _, body = path.read_text(encoding="utf-8").partition("\n")
-        if head != heading:
-            if heading is not None:
-                lines.seek(0)
-                yield lines
-            heading, lines = head, io.StringIO()
-            lines.write(f"{head}\n")
-        lines.write(body if body.endswith("\n") or not body else f"{body}\n")
-    if heading is not None:
-        lines.seek(0)
-        yield lines
 
 
 def _cast(column: Column, values: pd.Series) -> tuple[pd.Series, list[tuple[object, str]]]:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from immunolab.schema.tables import declared
 from immunolab.simulation.biology import Composition, VirtualPatient, compose, expected_percent, typical_patient
 from immunolab.simulation.cells import SimulatedTube
 from immunolab.simulation.model import LEVELS, Model, Options
@@ -107,8 +108,12 @@ class TruthTables:
         ]
         frames = {"populations": self._populations, "samples": self._samples, "leaves": self._leaves}
         for name, rows in {**frames, "patients": patients}.items():
-            pd.DataFrame(rows).to_csv(folder / f"{name}.csv", index=False, float_format="%.8g")
-        expected.to_csv(folder / "folds.csv", index=False, float_format="%.8g")
+            _write(name, pd.DataFrame(rows), folder)
+        _write("folds", expected, folder)
+
+
+def _write(name: str, frame: pd.DataFrame, folder: Path) -> None:
+    declared(f"truth/{name}").write_as_given(frame, folder / f"{name}.csv", float_format="%.8g")
 
 
 def folds(model: Model, trial: Trial, baseline: str, options: Options) -> pd.DataFrame:

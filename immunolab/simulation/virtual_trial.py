@@ -14,6 +14,7 @@ import pandas as pd
 
 from immunolab.config import dump_yaml
 from immunolab.errors import InputError, Problem, nearest
+from immunolab.schema.tables import MEASUREMENTS, declared
 from immunolab.simulation.biology import (
     Composition,
     VirtualPatient,
@@ -73,10 +74,11 @@ def simulate(
         (folder / part).mkdir(parents=True, exist_ok=True)
     truth = TruthTables(study.model)
     sheet = [*study.write_samples(folder, truth), *study.write_controls(folder), *study.write_cells(folder, truth)]
-    pd.DataFrame(sheet).convert_dtypes().to_csv(folder / "samples.csv", index=False)
+    declared("study/samples").write_as_given(pd.DataFrame(sheet).convert_dtypes(), folder / "samples.csv")
     tables = {name: rows for name, rows in study.clinical_tables().items() if rows}
     for name, rows in tables.items():
-        pd.DataFrame(rows).to_csv(folder / f"{name}.csv", index=False)
+        table = MEASUREMENTS if name == MEASUREMENTS.name else declared(f"study/{name}")
+        table.write_as_given(pd.DataFrame(rows), folder / f"{name}.csv")
     truth.write(folder / "truth", study.people, folds(study.model, trial, study.baseline, options))
     _write_options(study, folder / "truth" / "options.yaml")
     _write_study_file(study, trial_id, tuple(tables), folder)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -25,7 +24,9 @@ from immunolab.gating.placement.rules import display_scale
 from immunolab.gating.strategy import Memberships
 from immunolab.gating.validation import sound
 from immunolab.loaders.fcs.read import read_fcs, read_header
+from immunolab.schema.csv_files import read_text
 from immunolab.schema.files import write_atomically
+from immunolab.schema.tables import CLUSTERS, declared
 from immunolab.vocabulary.panel import resolve_channels
 from immunolab.workflow.gate_tube import choose
 from immunolab.workflow.panels import Gates, read_gates
@@ -297,10 +298,7 @@ def merged(profiles: pd.DataFrame, path: Path) -> pd.DataFrame:
     InputError
         Columns that are missing, clusters that are not there, or clusters that stand twice.
     """
-    try:
-        table = pd.read_csv(path, dtype="string", keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise InputError(Problem(str(path), "", f"cannot be read as CSV: {error}", "columns: cluster,label")) from None
+    table = read_text(path, "columns: cluster,label")
     missing = [name for name in ("cluster", "label") if name not in table.columns]
     if missing:
         raise InputError([Problem(str(path), f"column {m}", "the column is missing", "cluster,label") for m in missing])
@@ -339,7 +337,7 @@ def _write(
     def write_clusters(part: Path) -> None:
         nonlocal n_events
         with part.open("w", encoding="utf-8", newline="") as handle:
-            handle.write("sample_id,event,cluster,label\n")
+            handle.write(",".join(CLUSTERS.names) + "\n")
             for path in paths:
                 tube = _read(path, markers, source, options)
                 cluster = found.clusters_of(tube)
@@ -362,12 +360,8 @@ def _write(
     if crossed:
         tables["confusion"] = pd.concat(crossed, ignore_index=True)
     for name, table in tables.items():
-        write_atomically(out / f"{name}.csv", partial(_write_csv, table))
+        declared(name).write(table, out / f"{name}.csv")
     return ClusterOutcome(out, markers, profiles, repeated, n_events, int(total.sum()))
-
-
-def _write_csv(table: pd.DataFrame, path: Path) -> None:
-    table.to_csv(path, index=False, lineterminator="\n")
 
 
 def _sizes(tube: _Tube, cluster: Labels, profiles: pd.DataFrame) -> pd.DataFrame:

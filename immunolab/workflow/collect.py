@@ -18,21 +18,20 @@ from immunolab.comparison.table import Comparison, compare_endpoints
 from immunolab.errors import ComparisonError, ImmunolabError, InputError
 from immunolab.quantify import endpoint_values, with_companions
 from immunolab.report.run_tables import Compared, RunTables
-from immunolab.schema.files import file_sha256, write_atomically
+from immunolab.schema.files import file_sha256
 from immunolab.schema.table import Table
 from immunolab.schema.tables import (
-    ALL,
     COUNTS,
     ENDPOINTS,
     FAILURES,
     INTENSITIES,
     INTERVALS,
     JOINT,
-    MEASUREMENTS,
     PAIRS,
     QUALITY,
     SHIFTS,
     THRESHOLDS,
+    declared,
 )
 from immunolab.study.endpoints import Endpoint, Joint, PercentOfParent, SampleCounts
 from immunolab.study.sheet import Sample, Study
@@ -175,17 +174,12 @@ def finish(
     """
     tables = gather(study, store, panels, failures, clinic, cells or CellTables())
     shutil.rmtree(store.root / "tables", ignore_errors=True)
-    for table in ALL.values():
-        if table.name in tables.frames:
-            table.write(tables[table.name], store.root / "tables" / f"{table.name}.csv")
-    if clinic and study.measurements:
-        _write_clinic(clinic, store)
     further = further_tables(tables.comparisons, tables["pairs"], tables.endpoints, clinic, seed) | dict(tables.further)
-    for name, frame in further.items():
-        write_atomically(
-            store.root / "tables" / f"{name}.csv",
-            lambda part, frame=frame: frame.to_csv(part, index=False, lineterminator="\n"),  # type: ignore[misc]
-        )
+    written = {**tables.frames, **further}
+    if clinic and study.measurements:
+        written |= {"measurements": clinic.measurements, **_clinic_frames(clinic)}
+    for name, frame in written.items():
+        declared(name).write(frame, store.root / "tables" / f"{name}.csv")
     return RunTables(
         study=study,
         tables={**tables.frames, **further, **(_clinic_frames(clinic) if clinic else {})},
@@ -203,14 +197,6 @@ def _clinic_frames(clinic: Clinic) -> dict[str, pd.DataFrame]:
     frames = {"scores": clinic.scores, "responders": clinic.responders}
     optional = {"components": clinic.components, "context": clinic.context}
     return frames | {name: frame for name, frame in optional.items() if len(frame)}
-
-
-def _write_clinic(clinic: Clinic, store: Store) -> None:
-    from immunolab.clinical import COMPONENTS, RESPONDERS, SCORES
-
-    tables = {table.name: table for table in (MEASUREMENTS, SCORES, RESPONDERS, COMPONENTS)}
-    for name, frame in ({"measurements": clinic.measurements} | _clinic_frames(clinic)).items():
-        tables.get(name, ENDPOINTS).write(frame, store.root / "tables" / f"{name}.csv")
 
 
 def _inputs(study: Study, hashes: Mapping[str, str]) -> dict[str, str]:

@@ -8,9 +8,10 @@ import pandas as pd
 
 from immunolab.clinical.responders import criteria, response
 from immunolab.comparison.arms import compare_responders, correlate_shifts
-from immunolab.comparison.joint_rank import JOINT_RANK, joint_rank
+from immunolab.comparison.joint_rank import joint_rank
 from immunolab.comparison.power import power_table
 from immunolab.comparison.table import Comparison
+from immunolab.schema.comparison import JOINT_RANK
 from immunolab.study.endpoints import Endpoint
 from immunolab.workflow.clinic import Clinic
 

@@ -13,9 +13,8 @@ import pandas as pd
 
 from immunolab.errors import ImmunolabError, InputError, Problem
 from immunolab.gating.agreement import agreement
-from immunolab.schema.files import write_atomically
 from immunolab.schema.table import Gathered
-from immunolab.schema.tables import COUNTS, FAILURES, THRESHOLDS
+from immunolab.schema.tables import AGREEMENT, COUNTS, FAILURES, THRESHOLDS
 from immunolab.workflow.gate_tube import GatedTube, GateJob, Reference, Unread, gate_tube
 from immunolab.workflow.panels import Gates, named_strategy, read_gates
 from immunolab.workflow.progress import progress
@@ -177,7 +176,7 @@ def _agreement(counts: pd.DataFrame, gated: Mapping[Path, GatedTube], out: Path)
         pd.concat(known) if known else None,
         binned={key for one in beside for key in one.binned},
     )
-    write_atomically(out / "agreement.csv", lambda part: table.to_csv(part, index=False, lineterminator="\n"))
+    AGREEMENT.write(table, out / "agreement.csv")
     from immunolab.plots.agreement import agreement_plot
     from immunolab.plots.style import HALF, figure, save
 

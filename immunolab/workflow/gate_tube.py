@@ -14,7 +14,6 @@ from immunolab.gating.agreement import (
     drawn_on_bins,
     event_agreement,
     masks_of_labels,
-    read_csv,
     read_reference_counts,
 )
 from immunolab.gating.evaluate import count_rows, evaluate, memberships_frame, on_channels
@@ -22,6 +21,7 @@ from immunolab.gating.exchange.workspace import read_workspace
 from immunolab.gating.exchange.workspace_model import Workspace
 from immunolab.gating.strategy import Memberships, Strategy
 from immunolab.gating.validation import sound
+from immunolab.schema.csv_files import read_text
 from immunolab.schema.files import write_atomically
 from immunolab.workflow.panels import GATE_FILES, Gates
 
@@ -65,7 +65,7 @@ class Reference:
         """Read a workspace, Gating-ML file, counts CSV or label CSV; raises InputError."""
         if path.suffix.lower() in GATE_FILES:
             return cls(imported=read_workspace(path))
-        table = read_csv(path)
+        table = read_text(path)
         if len(table.columns) > 1:
             return cls(counts=read_reference_counts(path))
         return cls(labels=(str(table.columns[0]), *table.iloc[:, 0]))

@@ -1,0 +1,247 @@
+"""Tables of the comparison: pairs, shifts, and what they depend on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal, get_args
+
+from immunolab.schema.columns import (
+    COHORT,
+    ENDPOINT,
+    P_VALUE,
+    PATIENT,
+    Q_VALUE,
+    ROLE,
+    ROLES,
+    interval,
+)
+from immunolab.schema.table import Column, Table
+
+VERDICTS = ("rise", "fall", "within_noise", "not_evaluable")
+GATING_RULES = ("fixed_at_baseline", "refit_each_visit")
+DeathRule = Literal["complete_pairs", "joint_rank", "deaths_reversed"]
+DEATH_RULES: tuple[DeathRule, ...] = get_args(DeathRule)
+
+PAIRS = Table(
+    "pairs",
+    "each patient's two visits, endpoint by endpoint",
+    (
+        PATIENT,
+        COHORT,
+        ENDPOINT,
+        Column("unit", "text", "unit of before and after"),
+        Column("visit_before", "text", "earlier visit"),
+        Column("visit_after", "text", "later visit"),
+        Column("before", "number", "value at the earlier visit", nullable=True),
+        Column("after", "number", "value at the later visit", nullable=True),
+        Column("shift", "number", "after minus before on shift_scale", nullable=True),
+        Column("shift_scale", "text", "logit, log, arcsine, identity"),
+        Column("fold", "number", "exp(shift) on logit and log scales", "ratio", True),
+        *interval("the shift of this patient", "shift_scale"),
+        Column("verdict", "text", "call for this patient", allowed=VERDICTS),
+        Column("reason", "text", "what the call depends on, or why there is none", nullable=True),
+        replace(P_VALUE, meaning="of the patient's own change against assay noise", optional=True),
+        replace(Q_VALUE, meaning="p_value adjusted over the cohort's patients", optional=True),
+        Column("df", "number", "degrees of freedom of p_value", nullable=True, optional=True),
+        Column("n_events_before", "number", "events at the earlier visit", "events", True, optional=True),
+        Column("n_events_after", "number", "events at the later visit", "events", True, optional=True),
+        Column("level_before", "number", "before on shift_scale", "shift_scale", True, optional=True),
+        Column("level_after", "number", "after on shift_scale", "shift_scale", True, optional=True),
+    ),
+    files=("run: tables/pairs.csv", "compare: NAME_pairs.csv"),
+)
+
+
+def _under_rule(rule: str) -> tuple[Column, ...]:
+    """Return the columns of the shift under another rule for the same gates."""
+    of = rule.replace("_", " ")
+    return tuple(
+        Column(f"{name}_{rule}", "number", f"{name} with gates {of}", unit, nullable=True, optional=True)
+        for name, unit in (("fold", "ratio"), ("ci_low", ""), ("ci_high", ""))
+    )
+
+
+def _count(name: str, meaning: str) -> Column:
+    return Column(name, "integer", meaning, "patients", nullable=True, low=0, optional=True)
+
+
+def _further(name: str, meaning: str, unit: str = "") -> Column:
+    return Column(name, "number", meaning, unit, nullable=True, optional=True)
+
+
+SHIFTS = Table(
+    "shifts",
+    "the cohort's shift, endpoint by endpoint",
+    (
+        COHORT,
+        ENDPOINT,
+        ROLE,
+        Column("contrast", "text", "later visit against earlier visit"),
+        Column("n_pairs", "integer", "patients with both visits", "patients", low=0),
+        Column("median_before", "number", "median over the pairs", nullable=True),
+        Column("median_after", "number", "median over the pairs", nullable=True),
+        Column("estimate", "number", "cohort shift on estimate_scale", "estimate_scale", True),
+        Column("estimate_scale", "text", "log_odds, log, arcsine, identity"),
+        Column("fold", "number", "exp(estimate): odds ratio or ratio", "ratio", True),
+        *interval("estimate", "estimate_scale"),
+        Column("method", "text", "named method; a fit adjusted for batch says so"),
+        P_VALUE,
+        Q_VALUE,
+        Column("adjustment", "text", "multiplicity adjustment and its family"),
+        Column("sensitivity_p_value", "number", "p of the exact signed-rank test", nullable=True, low=0, high=1),
+        Column("warnings", "text", "codes of docs/flags.md joined by ';'", nullable=True),
+        Column("unit", "text", "unit of the values compared", optional=True),
+        _further("df", "degrees of freedom of p_value"),
+        _count("n_patients", "patients with any visit compared"),
+        _count("n_before", "patients with the earlier visit"),
+        _count("n_after", "patients with the later visit"),
+        _further("median_before_all", "median over every patient with the earlier visit", "unit"),
+        _further("median_after_all", "median over every patient with the later visit", "unit"),
+        _further("hl_estimate", "Hodges-Lehmann estimate of the shift", "estimate_scale"),
+        _further("hl_ci_low", "lower exact 95 % limit of hl_estimate", "estimate_scale"),
+        _further("hl_ci_high", "upper exact 95 % limit of hl_estimate", "estimate_scale"),
+        _count("n_zero_shifts", "pairs without any change, dropped from the signed rank"),
+        _further("median_events", "median over the pairs of both visits' events", "events"),
+        _further("plain_p_value", "before variance was borrowed over endpoints"),
+        _further("unadjusted_estimate", "before batch and covariates", "estimate_scale"),
+        _further("unadjusted_p_value", "before batch and covariates"),
+        *(column for rule in GATING_RULES for column in _under_rule(rule)),
+    ),
+    files=("run: tables/shifts.csv", "compare: NAME.csv"),
+)
+
+NOISE = Table(
+    "noise",
+    "the assay noise each patient's call depends on",
+    (
+        ENDPOINT,
+        Column("scale", "text", "scale the noise is on"),
+        Column("s_w", "number", "standard deviation of one material measured on different days", "scale", low=0),
+        Column("df", "integer", "degrees of freedom of s_w", low=0),
+        Column("source", "text", "where the repeats come from"),
+    ),
+    files=("run: tables/noise.csv",),
+)
+
+LOG_RATIOS = Table(
+    "log_ratios",
+    "shares of one parent against their median sibling, which closure does not move",
+    (
+        COHORT,
+        Column("parent", "text", "denominator the shares have in common"),
+        ENDPOINT,
+        Column("n_pairs", "integer", "patients with both visits", "patients", low=0),
+        Column("estimate", "number", "mean shift of the log-ratio", "log", True),
+        *interval("estimate", "log"),
+        P_VALUE,
+        replace(Q_VALUE, meaning="Benjamini-Hochberg within cohort and parent"),
+    ),
+    files=("run: tables/log_ratios.csv",),
+)
+
+_TEST_COLUMNS = (
+    ENDPOINT,
+    Column("contrast", "text", "which patients against which"),
+    Column("method", "text", "named method"),
+    Column("estimate", "number", "difference of the shifts", "shift_scale", True),
+    *interval("estimate", "shift_scale"),
+    Column("df", "number", "degrees of freedom of p_value", nullable=True),
+    P_VALUE,
+    Column("n", "integer", "patients", "patients", low=0),
+    Column("codes", "text", "codes of docs/flags.md joined by ';'", nullable=True),
+)
+
+ARMS = Table("arms", "two cohorts compared", _TEST_COLUMNS, files=("run: tables/arms.csv",))
+
+SHIFTS_BY_RESPONSE = Table(
+    "shifts_by_response",
+    "shifts of responders against those of the others: descriptive",
+    (
+        *_TEST_COLUMNS,
+        Column("score", "text", "score that a response is defined by"),
+        Column("told_at", "text", "visit at which the response was assessed"),
+    ),
+    files=("run: tables/shifts_by_response.csv",),
+)
+
+CORRELATIONS = Table(
+    "correlations",
+    "shifts of subsets with changes of the clinic over patients (Spearman): exploratory",
+    (
+        COHORT,
+        ENDPOINT,
+        Column("n", "integer", "patients with both changes", "patients", low=0),
+        Column("rho", "number", "rank correlation", "-1 to 1", True, low=-1, high=1),
+        *interval("rho", "-1 to 1"),
+        P_VALUE,
+        Column("p_method", "text", "how p was found"),
+        Column("partial_rho", "number", "rho given both baselines", "-1 to 1", True, low=-1, high=1),
+        Column("clinical_endpoint", "text", "endpoint id of the clinical change"),
+        Column("role", "text", "always exploratory", allowed=ROLES[-1:]),
+    ),
+    files=("run: tables/correlations.csv",),
+)
+
+POWER = Table(
+    "power",
+    "what the next cohort could see, from this study's own spread",
+    (
+        COHORT,
+        ENDPOINT,
+        Column("fold", "number", "odds ratio or ratio to be seen", "ratio", low=0),
+        Column("n_patients", "integer", "patients of the next cohort", "patients", low=0),
+        Column("power", "number", "power of a two-sided paired t", "0 to 1", low=0, high=1),
+        Column("power_low", "number", "power with the upper 80 % limit of the spread", "0 to 1", low=0, high=1),
+        Column("sd", "number", "standard deviation of the shifts", "shift_scale", low=0),
+        Column("n_pairs", "integer", "pairs sd is of", "patients", low=0),
+        Column("patients_for_80", "integer", "pairs needed for power 0.8; empty above 1,000", "patients", True),
+    ),
+    files=("run: tables/power.csv",),
+)
+
+JOINT_RANK = Table(
+    "joint_rank",
+    "difference of slopes with deaths ranked beyond any slope: sensitivity, exploratory",
+    (
+        COHORT,
+        Column("endpoint", "text", "endpoint id of the difference of slopes"),
+        Column("role", "text", "always exploratory", allowed=ROLES[-1:]),
+        Column("rule", "text", "what a death counts as", allowed=DEATH_RULES),
+        Column("n_patients", "integer", "patients of the cohort", "patients", low=0),
+        Column("n_slopes", "integer", "of these, patients with both slopes", "patients", low=0),
+        Column("n_deaths_earlier", "integer", "patients who died in the earlier period", "patients", low=0),
+        Column("n_deaths_later", "integer", "patients who died in the later period", "patients", low=0),
+        Column("n_left_out", "integer", "patients alive without both slopes", "patients", low=0),
+        Column(
+            "rank_biserial",
+            "number",
+            "(positive - negative ranks) / all ranks, of later minus earlier",
+            "-1 to 1",
+            nullable=True,
+            low=-1,
+            high=1,
+        ),
+        replace(P_VALUE, meaning="two-sided, as if a death were as likely in either period"),
+        Column("method", "text", "named method"),
+    ),
+    key=("cohort", "endpoint", "rule"),
+    notes="Only written when a patient died before a difference of slopes was complete (`deaths` in the trial file). "
+    "`complete_pairs` leaves them out, `joint_rank` puts a death beyond any slope and so makes the period it fell into "
+    "the worse one (earlier deaths further out), `deaths_reversed` is the opposite bound. What holds under all three "
+    "does not depend on who died. The test takes both signs as equally likely, which deaths are not in a disease that "
+    "gets worse: where slopes do not differ at all but 3 of 13 patients die in the later period, it calls one study in "
+    "five. So it is never evidence by itself.",
+    files=("run: tables/joint_rank.csv",),
+)
+
+TABLES = (
+    PAIRS,
+    SHIFTS,
+    NOISE,
+    LOG_RATIOS,
+    ARMS,
+    SHIFTS_BY_RESPONSE,
+    CORRELATIONS,
+    POWER,
+    JOINT_RANK,
+)

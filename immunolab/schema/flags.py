@@ -1,0 +1,241 @@
+"""Every word by which a table qualifies a number or names what is wrong, with its meaning and rank.
+
+A rank says what a reader may do with the number beside the word: **unusable** (it is withheld, or must not be used),
+**doubtful** (it is shown, marked and to be reviewed), **note** (true of most laboratories, kept for the record).
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Literal, Self
+
+Rank = Literal["unusable", "doubtful", "note"]
+
+LIMIT_OF_DETECTION = 20
+"""Fewest events of a population that is detected: judgement after ICCS practice guidance, a counting CV of 22 %."""
+LIMIT_OF_QUANTIFICATION = 50
+"""Fewest events of a percentage that is quantified: likewise, a counting CV of 14 %."""
+
+
+class Word(StrEnum):
+    """A declared word.
+
+    Attributes
+    ----------
+    rank
+        What may be done with the number it qualifies.
+    meaning
+        In words.
+    """
+
+    rank: Rank
+    meaning: str
+
+    def __new__(cls, word: str, rank: Rank, meaning: str) -> Self:
+        """Make a member of its word, its rank and its meaning."""
+        member = str.__new__(cls, word)
+        member._value_ = word
+        member.rank = rank
+        member.meaning = meaning
+        return member
+
+
+class Flag(Word):
+    """Words of the ``flag`` columns."""
+
+    EMPTY_PARENT = "empty_parent", "unusable", "the parent holds no event: there is no percentage"
+    BELOW_LOD = "below_lod", "doubtful", f"fewer than {LIMIT_OF_DETECTION} events or cells: not detected"
+    BELOW_LOQ = "below_loq", "doubtful", f"fewer than {LIMIT_OF_QUANTIFICATION} events or cells: not quantified"
+    ZERO_EVENTS = "zero_events", "doubtful", "a ratio with no event on one side; half an event is added to both"
+    NO_LYMPHOCYTE_COUNT = "no_lymphocyte_count", "unusable", "no blood count: there is no absolute count"
+    NO_VALUE = "no_value", "unusable", "the measurement has no value"
+    BELOW_LIMIT = "below_limit", "doubtful", "below the assay's range: the value is its lower limit"
+    ABOVE_LIMIT = "above_limit", "doubtful", "above the assay's range: the value is its upper limit"
+
+    NO_BORDER = "no_border", "unusable", "no method found a border"
+    TOO_FEW_EVENTS = "too_few_events", "doubtful", "the border was estimated from too few events"
+    NO_VALLEY = "no_valley", "doubtful", "the density has no valley between two groups of events"
+    UNIMODAL = "unimodal", "doubtful", "the two groups overlap so far that they may be one"
+    BEYOND_DATA = "beyond_data", "doubtful", "the border is beyond the events it was estimated from"
+    ANCESTOR_VALLEY = "ancestor_valley", "doubtful", "the border is the valley of a population above the parent"
+    NO_REFERENCE = "no_reference", "doubtful", "no internal reference population was found"
+    SMALL_REFERENCE = "small_reference", "doubtful", "the internal reference population has too few events"
+    NO_CORNER_CLOUD = "no_corner_cloud", "doubtful", "no cloud of events was found in the corner of a diagonal border"
+    CONTROL_MISMATCH = "control_mismatch", "doubtful", "the control is of another panel or has too few events"
+    FMO_DENSITY_DISAGREE = "fmo_density_disagree", "doubtful", "the control's border is far from the density's valley"
+    SATURATED = "saturated", "doubtful", "events pile up at the top of the detector"
+    DRIFT = "drift", "doubtful", "the sample's own border is far from the one it shares"
+    NO_FMO = "no_fmo", "note", "there is no FMO control"
+    NO_UNSTAINED = "no_unstained", "note", "there is no unstained control"
+
+    NOT_EVALUABLE = "not_evaluable", "unusable", "the definition cannot be evaluated: reason says why"
+    INCOMPLETE = "incomplete", "doubtful", "a part is missing that could not change the result"
+    UNVERIFIED = "unverified", "note", "the definition was not checked against its source"
+    AT_LIMIT_OF_SCALE = "at_limit_of_scale", "doubtful", "a value of the slope is at the end of the score's range"
+    CENSORED_PART = "censored_part", "doubtful", "a part of the curve is beyond the assay's limits"
+
+    MEAN_OF_N = "mean_of_N", "note", "mean of N replicates; N is a number"
+    PARTLY_OUT_OF_RANGE = "partly_out_of_range", "doubtful", "some of the replicates are beyond the assay's range"
+    EXTRAPOLATED = "extrapolated", "doubtful", "the instrument extrapolated beyond its standard curve"
+
+    TOO_FEW_CELLS = "too_few_cells", "unusable", "too few cells for a score"
+    MISSING_GENES = "missing_genes", "unusable", "fewer than half of the signature's genes were measured"
+    TOO_FEW_PAIRS = "too_few_pairs", "doubtful", "too few pairs for an interval and limits of agreement"
+
+    DISPLAY_BINS = "display_bins", "note", "FlowJo gates this on its display's 256 bins: events at the edge differ"
+    ONLY_HERE = "only_here", "doubtful", "the population was counted here only"
+    ONLY_THERE = "only_there", "doubtful", "the population was counted in the other program only"
+
+
+class Check(Word):
+    """Names of checks in ``quality.csv``; the rank is that of a check that fails or warns."""
+
+    EVENTS = "events", "doubtful", "number of events acquired"
+    NOT_A_NUMBER = "not_a_number", "unusable", "events that hold NaN or infinity in any channel"
+    MARGIN = "margin", "doubtful", "percent of events at the top of the detector where most are"
+    STEADINESS = "steadiness", "doubtful", "percent of 500-event stretches that leave the run's level in any channel"
+    HEADER = "header", "doubtful", "what is unusual about the file, in words"
+    GATE = "gate", "doubtful", "a gate that this tube does not allow"
+
+    PLANNED_DAY = "planned_day", "note", "no date or study day in the sheet: the visit's target day is used"
+    PLANNED_DOSES = "planned_doses", "note", "no recorded doses of this patient: the trial's calendar is used"
+    OUT_OF_WINDOW = "out_of_window", "doubtful", "taken outside the visit's window"
+    OUT_OF_PHASE = "out_of_phase", "doubtful", "taken outside the visit's phase"
+    CARRY_OVER = "carry_over", "doubtful", "in follow-up, but the last dose is recent"
+    STILL_DOSED = "still_dosed", "doubtful", "planned as follow-up, but the patient is still on the drug"
+    DOSED_AT_BASELINE = "dosed_at_baseline", "doubtful", "planned as baseline, but a dose came before it"
+    DOSES_OFF_CALENDAR = "doses_off_calendar", "note", "doses given or missed against the trial's calendar"
+
+    CELLS_KEPT = "cells_kept", "doubtful", "cells that pass every limit"
+    COUNTS = "counts", "doubtful", "median counts of a cell"
+    GENES = "genes", "doubtful", "median genes of a cell"
+    MITOCHONDRIAL_PERCENT = "mitochondrial_percent", "doubtful", "median share of mitochondrial counts"
+    DOUBLET_SCORE = "doublet_score", "doubtful", "median score of being two cells"
+    PROTEIN_COUNTS = "protein_counts", "doubtful", "median counts of surface proteins of a cell"
+
+
+class Code(Word):
+    """Codes of a comparison. E stops the test it concerns, or everything; W is beside a result that is shown."""
+
+    E_DUP_VISIT = "E_DUP_VISIT", "unusable", "two samples of one patient, visit and endpoint"
+    E_NONFINITE = "E_NONFINITE", "unusable", "a value or count is infinite or not a number"
+    E_NEG = "E_NEG", "unusable", "a negative count, or a negative value on a log scale"
+    E_NONINT = "E_NONINT", "unusable", "a count is not a whole number"
+    E_GT_PARENT = "E_GT_PARENT", "unusable", "more events than their parent has"
+    E_PERCENT = "E_PERCENT", "unusable", "a percentage outside 0..100"
+    E_TEXT = "E_TEXT", "unusable", "text in a number column"
+    E_TWO_ARMS = "E_TWO_ARMS", "unusable", "a patient in two cohorts"
+    E_N_MIN = "E_N_MIN", "unusable", "fewer than 3 pairs: described, not tested"
+    E_BATCH_ALIASED = (
+        "E_BATCH_ALIASED",
+        "unusable",
+        "batch coincides with visit: no adjusted estimate exists, the unadjusted one is confounded",
+    )
+    W_N_SMALL = "W_N_SMALL", "doubtful", "3 to 5 pairs: an exact test cannot reach 0.05"
+    W_ALL_ZERO = "W_ALL_ZERO", "unusable", "no event at either visit in any patient: not estimable, outside the family"
+    W_IDENTICAL = "W_IDENTICAL", "doubtful", "all shifts are equal: no variance, so no p value"
+    W_UNPAIRED = "W_UNPAIRED", "note", "patients lacking one of the two visits are left out"
+    W_MISSING_20 = "W_MISSING_20", "doubtful", "more than 20 % of the patients lack one of the two visits"
+    W_MISSING_VALUE = "W_MISSING_VALUE", "note", "empty cells are taken as missing"
+    W_PARENT0 = "W_PARENT0", "note", "an empty parent: the row is left out"
+    W_LOW_EVENTS = (
+        "W_LOW_EVENTS",
+        "doubtful",
+        "few events: median of a pair below 20, or a pair with less than one expected event",
+    )
+    W_N_IMBALANCE = (
+        "W_N_IMBALANCE",
+        "doubtful",
+        "acquisitions differ over a hundredfold: count weighting has type I error up to 0.09",
+    )
+    W_BATCH_CONF = (
+        "W_BATCH_CONF",
+        "doubtful",
+        "batch and visit nearly coincide: the adjusted interval is wide (variance inflation above 5)",
+    )
+    W_BATCH_UNKNOWN = "W_BATCH_UNKNOWN", "doubtful", "a sample has no batch: the shift is not adjusted for batch"
+    W_COVARIATE = (
+        "W_COVARIATE",
+        "doubtful",
+        "a covariate cannot be separated from the shift, or is missing: not adjusted for it",
+    )
+    W_SINGULAR = (
+        "W_SINGULAR",
+        "note",
+        "a variance of the mixed model is at zero: the mean of each patient is tested instead",
+    )
+    W_SLOPE0 = (
+        "W_SLOPE0",
+        "note",
+        "no variance between responses in the mixed model: the mean of each patient is tested instead",
+    )
+    W_NOCONV = "W_NOCONV", "note", "the mixed model did not converge: the mean of each patient is tested instead"
+    W_TIES = "W_TIES", "note", "equal shifts: mid-ranks, p exact all the same"
+    W_ZERO_DIFF = "W_ZERO_DIFF", "note", "zero shifts dropped from the signed rank"
+    W_ZERO_VALUE = "W_ZERO_VALUE", "note", "values on the border of the scale were moved inside it"
+    W_NO_COUNTS = "W_NO_COUNTS", "note", "no counts: the paired t is used in place of the count method"
+    W_COMPOSITION = (
+        "W_COMPOSITION",
+        "doubtful",
+        "a large sibling changed: shares of one parent move together, see the log-ratio table",
+    )
+    W_ABSOLUTE_FLAT = (
+        "W_ABSOLUTE_FLAT",
+        "doubtful",
+        "the share changes; the interval of the absolute count includes no change",
+    )
+    W_K_SMALL = "W_K_SMALL", "note", "fewer than 10 endpoints: no moderation, plain t"
+    W_FRACTION = "W_FRACTION", "doubtful", "percentages look like fractions 0..1; they were read as percent"
+    W_MIXED_STATES = "W_MIXED_STATES", "doubtful", "samples of one side are of different cycle states"
+
+
+UNQUANTIFIED = frozenset({Flag.BELOW_LOD, Flag.BELOW_LOQ, Flag.BELOW_LIMIT, Flag.ABOVE_LIMIT, Flag.TOO_FEW_EVENTS})
+"""Flags of values outside what the assay can quantify; drawn with an open symbol."""
+
+VERDICTS = {
+    "rise": "the patient's change is above assay noise and counting, and positive",
+    "fall": "likewise, and negative",
+    "within_noise": "the change is not beyond what assay noise and counting explain",
+    "not_evaluable": "a visit or the assay's noise is missing; reason says which",
+}
+STATUSES = {
+    "ok": "within the limit",
+    "warn": "beyond the limit: the sample is kept and to be reviewed",
+    "fail": "the sample cannot be used as it is",
+}
+
+
+def split(words: object) -> list[str]:
+    """Return the words of a ``flag``, ``warnings`` or ``codes`` field; a missing field holds none."""
+    return [word for word in words.split(";") if word] if isinstance(words, str) else []
+
+
+def flag(word: str) -> Flag:
+    """Return a flag by its word; ``mean_of_3`` is `Flag.MEAN_OF_N`.
+
+    Raises
+    ------
+    ValueError
+        The word is not declared.
+    """
+    declared = re.sub(r"_\d+$", "_N", word)
+    if declared not in Flag.__members__.values():
+        raise ValueError(f"flag '{word}' is not declared in immunolab.schema.flags")
+    return next(member for member in Flag if member == declared)
+
+
+def count_flags(n_events: int, n_parent: int) -> list[Flag]:
+    """Return the flags of a count, the same for events and for cells.
+
+    Parameters
+    ----------
+    n_events
+        Events or cells of the population.
+    n_parent
+        Those of its parent.
+    """
+    found = [] if n_parent else [Flag.EMPTY_PARENT]
+    if n_events < LIMIT_OF_DETECTION:
+        return [*found, Flag.BELOW_LOD]
+    return [*found, Flag.BELOW_LOQ] if n_events < LIMIT_OF_QUANTIFICATION else found

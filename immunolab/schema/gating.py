@@ -1,0 +1,170 @@
+"""Tables of gated samples: counts, borders, intensities, and what a sample's folder keeps for its study."""
+
+from __future__ import annotations
+
+from immunolab.schema.columns import (
+    DEFINITION,
+    FLAG,
+    MODALITY,
+    N_EVENTS,
+    N_PARENT,
+    PARENT,
+    PERCENT_OF_PARENT,
+    POPULATION,
+    SAMPLE,
+)
+from immunolab.schema.table import Column, Table
+
+_PATH = Column("path", "text", "lineage from root, '/' between populations")
+
+COUNTS = Table(
+    "counts",
+    "events in every population of every sample",
+    (
+        SAMPLE,
+        POPULATION,
+        Column("parent", "text", "the population a percentage is of; empty for root", nullable=True),
+        _PATH,
+        DEFINITION,
+        N_EVENTS,
+        N_PARENT,
+        PERCENT_OF_PARENT,
+        FLAG,
+        MODALITY,
+    ),
+    key=("sample_id", "path"),
+    files=("run: tables/counts.csv", "run: samples/*/counts.csv", "gate: counts.csv"),
+)
+
+THRESHOLDS = Table(
+    "thresholds",
+    "every 1-D border used, and how it was placed",
+    (
+        SAMPLE,
+        POPULATION,
+        Column("marker", "text", "antigen the border is on", nullable=True),
+        Column("channel", "text", "detector the border is on"),
+        Column("threshold", "number", "the border on the display scale", "display scale", True),
+        Column("threshold_raw", "number", "the border in instrument units", "instrument units", True),
+        Column("method", "text", "name of the threshold method"),
+        Column(
+            "control",
+            "text",
+            "what the border depends on",
+            allowed=("fmo", "unstained", "internal", "density", "fixed", "imported"),
+        ),
+        Column(
+            "scope", "text", "events the border was estimated from", allowed=("sample", "patient", "batch", "study")
+        ),
+        Column("ci_low", "number", "lower end of the 95 % interval", "display scale", True),
+        Column("ci_high", "number", "upper end of the 95 % interval", "display scale", True),
+        FLAG,
+        Column("reason", "text", "what the border depends on, and why no better control was used", nullable=True),
+    ),
+    files=("run: tables/thresholds.csv", "run: samples/*/thresholds.csv", "gate: thresholds.csv"),
+)
+
+INTENSITIES = Table(
+    "intensities",
+    "median marker intensity of every population",
+    (
+        SAMPLE,
+        POPULATION,
+        Column("marker", "text", "antigen"),
+        Column(
+            "median_intensity", "number", "median of the compensated linear signal", "instrument units", nullable=True
+        ),
+        Column("n_events", "integer", "events the median is of", "events", low=0),
+    ),
+    files=("run: tables/intensities.csv", "run: samples/*/intensities.csv"),
+)
+
+QUALITY = Table(
+    "quality",
+    "checks of every sample",
+    (
+        SAMPLE,
+        Column("check", "text", "name of the check, as in docs/flags.md"),
+        Column("value", "number", "what was measured", nullable=True),
+        Column("limit", "number", "what is allowed", nullable=True),
+        Column("status", "text", "outcome", allowed=("ok", "warn", "fail")),
+        Column("message", "text", "in words", nullable=True),
+    ),
+    files=("run: tables/quality.csv", "run: samples/*/quality.csv"),
+)
+
+FAILURES = Table(
+    "failures",
+    "samples that could not be finished",
+    (
+        SAMPLE,
+        Column("file", "text", "file of the sample as the sheet names it"),
+        Column("stage", "text", "read, fit, gate, ..."),
+        Column("error", "text", "what went wrong"),
+        Column("hint", "text", "how to fix it", nullable=True),
+    ),
+    files=("run: tables/failures.csv", "gate: failures.csv"),
+)
+
+AGREEMENT = Table(
+    "agreement",
+    "counts here beside those of another program, and event by event where both are known",
+    (
+        SAMPLE,
+        POPULATION,
+        _PATH,
+        Column("n_there", "integer", "events in the other program", "events", True, low=0),
+        Column("n_here", "integer", "events here", "events", True, low=0),
+        Column("difference", "integer", "n_here - n_there", "events", True),
+        Column("n_parent_here", "integer", "events in the parent here", "events", True, low=0),
+        Column("percent_of_parent_there", "number", "percent of parent in the other program", "%", True),
+        Column("percent_of_parent_here", "number", "percent of parent here", "%", True),
+        Column("difference_percent_of_parent", "number", "100 difference / n_parent_here", "%", True),
+        Column("precision", "number", "share of the events here that are there too", "0 to 1", True, low=0, high=1),
+        Column("recall", "number", "share of the events there that are here too", "0 to 1", True, low=0, high=1),
+        Column("f1", "number", "harmonic mean of precision and recall", "0 to 1", True, low=0, high=1),
+        FLAG,
+    ),
+    key=("sample_id", "path"),
+    files=("gate: agreement.csv",),
+)
+
+JOINT = Table(
+    "joint",
+    "events that a sample's population shares with a denominator outside its lineage or above it",
+    (SAMPLE, POPULATION, PARENT, Column("n_events", "integer", "shared events", "events", low=0)),
+    files=("run: samples/*/joint.csv",),
+)
+
+INTERVALS = Table(
+    "intervals",
+    "how far a sample's percentages depend on where its gates were placed",
+    (SAMPLE, POPULATION, PARENT, Column("gate_sd", "number", "standard error of the gates", "logit", low=0)),
+    files=("run: samples/*/intervals.csv",),
+)
+
+OTHER_GATINGS = Table(
+    "other_gatings",
+    "a sample's counts under other rules for the same gates",
+    (
+        SAMPLE,
+        Column("rule", "text", "where the gates were placed", allowed=("fixed_at_baseline", "refit_each_visit")),
+        POPULATION,
+        PARENT,
+        Column("n", "integer", "events in the population", "events", low=0),
+        Column("of", "integer", "events in the denominator", "events", low=0),
+    ),
+    files=("run: samples/*/other_gatings.csv",),
+)
+
+TABLES = (
+    COUNTS,
+    THRESHOLDS,
+    INTENSITIES,
+    QUALITY,
+    FAILURES,
+    AGREEMENT,
+    JOINT,
+    INTERVALS,
+    OTHER_GATINGS,
+)

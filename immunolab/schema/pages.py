@@ -1,0 +1,110 @@
+"""The reference pages of docs/ that are made from the declarations: tables.md and flags.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from textwrap import wrap
+
+from immunolab.schema import cells, clinical, comparison, endpoints, flags, gating, simulation
+from immunolab.schema.table import Column, Table
+
+_WIDTH = 120
+_TABLES = """# Tables
+
+CSV, UTF-8, one header line. `run` writes `OUT/tables/` and `OUT/samples/SAMPLE_ID/`; `gate` and `cluster` write to
+OUT, `label` and `compare` the file named with `-o`. Columns come in this order; those marked *optional* are there only
+when they apply. Flags and warnings are words joined by `;`, explained in [flags.md](flags.md). A missing value is an
+empty field, and no word means one: a cohort named `NA` is a cohort. Percent is 0 to 100. Numbers have full precision.
+
+This page is written by `python -m immunolab.schema` from `immunolab/schema`.
+"""
+_TOPICS = (
+    ("Gated samples", gating),
+    ("Values by patient and visit", endpoints),
+    ("Comparison", comparison),
+    ("Clinic", clinical),
+    ("Single cells and clusters", cells),
+    ("A simulated study", simulation),
+)
+
+
+def tables_page() -> str:
+    """Return docs/tables.md: every table with its columns."""
+    parts = [_TABLES]
+    for title, topic in _TOPICS:
+        parts.append(f"# {title}\n")
+        parts += [_section(table) for table in topic.TABLES]
+    return "\n".join(parts)
+
+
+def _section(table: Table) -> str:
+    key = f" One row for each {', '.join(f'`{name}`' for name in table.key)}." if table.key else ""
+    files = ", ".join(f"`{file}`" for file in table.files)
+    lines = [f"## {table.name}.csv", "", *_paragraph(f"{_sentence(table.meaning)}{key} Written as {files}."), ""]
+    if table.notes:
+        lines += [*_paragraph(table.notes), ""]
+    if table.own_columns:
+        lines += ["Columns of the user's own may follow.", ""]
+    return "\n".join([*lines, *_columns(table.columns), ""])
+
+
+def _columns(columns: Iterable[Column]) -> Iterator[str]:
+    yield "| column | holds | unit | may be empty |"
+    yield "|---|---|---|---|"
+    for column in columns:
+        allowed = f" ({', '.join(column.allowed)})" if column.allowed else ""
+        optional = "*optional*; " if column.optional else ""
+        empty = "yes" if column.nullable else ""
+        yield f"| `{column.name}` | {optional}{column.meaning}{allowed} | {column.unit} | {empty} |"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _paragraph(text: str) -> list[str]:
+    return wrap(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+_FLAGS = """# Flags, checks and codes
+
+Words that qualify a number, joined by `;` where there are several. Each has a rank:
+
+- **unusable**: the number is withheld, or must not be used;
+- **doubtful**: it is shown, marked and to be reviewed;
+- **note**: true of most laboratories, kept in the table only.
+
+This page is written by `python -m immunolab.schema` from `immunolab/schema/flags.py`.
+"""
+_CODES = (
+    "In the columns `warnings` of shifts.csv and `codes` of arms.csv and shifts_by_response.csv, and in messages. A "
+    "code with E stops the test it concerns, or everything; one with W is beside a result that is shown."
+)
+
+
+def flags_page() -> str:
+    """Return docs/flags.md: every flag, check, code, call and status with its meaning."""
+    ranked = ("word", "rank", "means")
+    parts = [
+        _FLAGS,
+        _words("Flags", "In the column `flag` of most tables.", ranked, _ranked(flags.Flag)),
+        _words("Checks", "In the column `check` of quality.csv.", ranked, _ranked(flags.Check)),
+        _words("Codes of a comparison", _CODES, ranked, _ranked(flags.Code)),
+    ]
+    for title, where, meanings in (
+        ("Calls of a patient", "In the column `verdict` of pairs.csv.", flags.VERDICTS),
+        ("Status of a check", "In the column `status` of quality.csv.", flags.STATUSES),
+    ):
+        parts.append(_words(title, where, ("word", "means"), [(f"`{w}`", text) for w, text in meanings.items()]))
+    return "\n".join(parts)
+
+
+def _ranked(words: Iterable[flags.Word]) -> list[tuple[str, ...]]:
+    return [(f"`{word}`", word.rank, word.meaning) for word in words]
+
+
+def _words(title: str, where: str, head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [" | ".join(row) for row in (head, *rows)]
+    lines.insert(1, "|".join(["---"] * len(head)))
+    table = [f"|{line}|" if line.startswith("---") else f"| {line} |" for line in lines]
+    return "\n".join([f"## {title}", "", *_paragraph(where), "", *table, ""])
