@@ -27,8 +27,9 @@ def measure_ours(path: Path, names: list[str], small: Path) -> dict:
     """Read, compensate and transform with immunolab; a small file first, so that kernels are loaded."""
     import numba  # noqa: F401  -- its import is not part of the work
 
+    from immunolab.events.storage import displayed_blocks
     from immunolab.events.transforms import Logicle
-    from immunolab.events.tube import Tube, displayed_blocks
+    from immunolab.events.tube import Tube
     from immunolab.loaders.fcs.read import read_fcs
 
     scales = {name: Logicle() for name in names}

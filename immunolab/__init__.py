@@ -12,12 +12,13 @@ from immunolab.version import VERSION
 if TYPE_CHECKING:
     from immunolab.comparison.plan import Plan
     from immunolab.comparison.table import compare_endpoints
-    from immunolab.events.tube import to_anndata
-    from immunolab.gating.evaluate import counts_table, evaluate
+    from immunolab.events.storage import to_anndata
+    from immunolab.gating.evaluate import evaluate
     from immunolab.gating.exchange.from_flowkit import from_flowkit
     from immunolab.gating.exchange.to_flowkit import to_flowkit
     from immunolab.gating.placement.fit import fit
     from immunolab.gating.strategy_file import builtin_strategy, read_strategy
+    from immunolab.gating.tubes import counts_table
     from immunolab.loaders.fcs.read import read_fcs, read_header
     from immunolab.loaders.inspect import inspect_file
     from immunolab.plots.gates import contact_sheet
@@ -41,12 +42,12 @@ _FACE = {
     "inspect_file": "immunolab.loaders.inspect",
     "read_header": "immunolab.loaders.fcs.read",
     "read_fcs": "immunolab.loaders.fcs.read",
-    "to_anndata": "immunolab.events.tube",
+    "to_anndata": "immunolab.events.storage",
     "builtin_strategy": "immunolab.gating.strategy_file",
     "read_strategy": "immunolab.gating.strategy_file",
     "fit": "immunolab.gating.placement.fit",
     "evaluate": "immunolab.gating.evaluate",
-    "counts_table": "immunolab.gating.evaluate",
+    "counts_table": "immunolab.gating.tubes",
     "from_flowkit": "immunolab.gating.exchange.from_flowkit",
     "to_flowkit": "immunolab.gating.exchange.to_flowkit",
     "contact_sheet": "immunolab.plots.gates",

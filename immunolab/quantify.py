@@ -1,53 +1,11 @@
-"""From memberships to small tables: intensities of populations, values of endpoints."""
+"""From counts of a sample to values of endpoints."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
-from immunolab.events.tube import Tube
-from immunolab.study.endpoints import Endpoint, Joint, SampleCounts
+from immunolab.study.endpoints import Endpoint, SampleCounts
 from immunolab.study.endpoints.counts import LYMPHOCYTES
-
-
-def intensities(events: Tube, masks: Mapping[str, NDArray[np.bool_]], sample_id: str) -> list[dict[str, object]]:
-    """Return the median compensated signal of every marker in every population.
-
-    Parameters
-    ----------
-    events : one tube.
-    masks : population name -> bool, one value an event.
-    sample_id : goes into every row.
-
-    Returns
-    -------
-    Rows of `INTENSITIES`; linear instrument units; empty for a population without events.
-    """
-    named = [c for c in events.channels if c.marker and c.kind in ("fluorescence", "mass")]
-    members = {name: np.flatnonzero(mask) for name, mask in masks.items()}
-    rows: list[dict[str, object]] = []
-    for channel in named:
-        column = events.compensated(channel.name).astype(np.float32)
-        for name, index in members.items():
-            median = float(np.median(column[index])) if index.size else None
-            rows.append(
-                {
-                    "sample_id": sample_id,
-                    "population": name,
-                    "marker": channel.marker,
-                    "median_intensity": median,
-                    "n_events": index.size,
-                }
-            )
-    return rows
-
-
-def joint_counts(masks: Mapping[str, NDArray[np.bool_]], wanted: Iterable[tuple[str, str]]) -> list[Joint]:
-    """Return the events shared by each wanted (population, denominator) that the tube has both of."""
-    pairs = sorted({pair for pair in wanted if pair[0] in masks and pair[1] in masks})
-    return [Joint(a, b, int(np.count_nonzero(masks[a] & masks[b]))) for a, b in pairs]
 
 
 def with_companions(endpoints: Sequence[Endpoint], *, absolute: bool) -> tuple[Endpoint, ...]:

@@ -222,7 +222,7 @@ def test_labels_that_do_not_fit_the_events_are_refused(line: Path) -> None:
     gates = ranges(line / "in.xml", "channel_A")
     arguments = ["gate", str(line / "line.fcs"), "--strategy", str(gates), "-o", str(line / "out")]
     assert main([*arguments, "--against", str(line / "labels.csv")]) == SOME_FAILED
-    assert "7 labels stand beside 100 events" in FAILURES.read(line / "out" / "failures.csv")["error"][0]
+    assert "7 labels for 100 events" in FAILURES.read(line / "out" / "failures.csv")["error"][0]
 
 
 def test_labels_name_populations_by_name_only_where_it_stands_once() -> None:

@@ -15,12 +15,13 @@ from immunolab.errors import GatingError
 from immunolab.events.subsample import subsample
 from immunolab.events.tube import Channel, Tube
 from immunolab.gating.definitions import with_all_definitions
-from immunolab.gating.evaluate import counts_table, evaluate
+from immunolab.gating.evaluate import evaluate
 from immunolab.gating.method_registry import Card, register
 from immunolab.gating.placement.fit import fit, missing_markers, widest_scope
+from immunolab.gating.record_codec import from_plain, to_plain
 from immunolab.gating.strategy import Declared, Rectangle
-from immunolab.gating.strategy_data import strategy_from_dict, strategy_to_dict
 from immunolab.gating.strategy_file import builtin_strategy, parse_strategy
+from immunolab.gating.tubes import counts_table
 from immunolab.schema.tables import THRESHOLDS
 
 SURFACE = builtin_strategy("treg_th17_tfh_teff")
@@ -78,8 +79,9 @@ def test_same_seed_same_gates_and_data_survive_json() -> None:
     first, again = fit(SURFACE, [tube], seed=3), fit(SURFACE, [tube], seed=3)
     assert first.strategies == again.strategies
     assert first.thresholds.equals(again.thresholds)
-    plain = json.loads(json.dumps(strategy_to_dict(first.strategies["S1"])))
-    assert strategy_from_dict(plain) == first.strategies["S1"]
+    gates = first.gates_of("S1")
+    assert gates.thresholds
+    assert from_plain(json.loads(json.dumps(to_plain(gates)))) == gates
 
 
 @pytest.mark.parametrize("refit", ["pooled", "sample", "baseline"])

@@ -15,7 +15,7 @@ from immunolab.events.transforms import Linear, Log, Logicle
 from immunolab.events.tube import Channel, Spillover, Tube
 from immunolab.gating import evaluate as apply
 from immunolab.gating import geometry
-from immunolab.gating.evaluate import counts_table, evaluate, memberships_frame, on_channels
+from immunolab.gating.evaluate import evaluate
 from immunolab.gating.placement.tube_state import TubeState
 from immunolab.gating.strategy import (
     Boolean,
@@ -28,6 +28,8 @@ from immunolab.gating.strategy import (
     Rectangle,
     Strategy,
 )
+from immunolab.gating.tube_gates import TubeGates
+from immunolab.gating.tubes import counts_table, gate_tube
 from immunolab.gating.validation import sound
 
 A, B = Dimension("A", compensation="none"), Dimension("B", compensation="none")
@@ -211,7 +213,7 @@ def test_no_event_at_all_is_a_result() -> None:
 
 def test_names_that_stand_twice_become_paths_in_the_memberships(cloud: np.ndarray) -> None:
     both = (*TREE, Population("/P/left/right", Rectangle((B,), (0.0,), (None,))))
-    frame = memberships_frame(evaluate(Strategy("t", both), tube(cloud)))
+    frame = gate_tube(tube(cloud), TubeGates(Strategy("t", both))).memberships_frame()
     assert {"P", "left", "P|right", "P|left|right"} <= set(frame.columns)
     assert len(frame) == cloud.shape[1]
     assert {str(kind) for kind in frame.dtypes} == {"bool"}
@@ -245,7 +247,8 @@ def test_every_fault_names_the_gate_and_the_mend() -> None:
 
 def test_gates_on_markers_name_channels_for_export() -> None:
     gate = Rectangle((Dimension("CD1"), Dimension("r", ratio=Ratio("CD1", "B"))), (0.0, 0.0), (None, None))
-    moved = on_channels(Strategy("t", (Population("/x", gate),)), tube(np.ones((2, 1)))).populations[0].gate
+    gates = TubeGates(Strategy("t", (Population("/x", gate),)))
+    moved = gate_tube(tube(np.ones((2, 1))), gates).on_channels().populations[0].gate
     expected = (Dimension("A"), Dimension("r", ratio=Ratio("A", "B")))
     assert moved == replace(gate, dimensions=expected)
 

@@ -1,23 +1,26 @@
-"""The events contract: what a tube's events are, and the only speller of AnnData storage keys."""
+"""The events of one FCS file: channels, spillover, and values before and after compensation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from immunolab.errors import DataFileError, GatingError, nearest
 from immunolab.events.compensation import weighted_sums
-from immunolab.events.transforms import Identity, Transform
+from immunolab.events.transforms import Asinh, Identity, Logicle, Transform
 
 if TYPE_CHECKING:
-    from anndata import AnnData
+    import pandas as pd
 
 ChannelKind = Literal["scatter", "fluorescence", "mass", "time", "other"]
+EventScale = Literal["compensated", "raw", "display"]
+_MASS_COFACTOR = 5.0  # of asinh, in counts: the usual one of mass cytometry (Bendall et al. 2011, Science 332:687)
 
 
 @dataclass(frozen=True)
@@ -26,11 +29,16 @@ class Channel:
 
     Attributes
     ----------
-    name : detector name (``$PnN``), unique in the file.
-    label : what the operator wrote (``$PnS``).
-    marker : canonical marker of the vocabulary, or None when none is known.
-    fluorochrome : dye, or None.
-    kind : scatter, fluorescence, mass, time or other.
+    name
+        Detector name (``$PnN``), unique in the file.
+    label
+        What the operator wrote (``$PnS``).
+    marker
+        Canonical marker of the vocabulary, or None when none is known.
+    fluorochrome
+        Dye, or None.
+    kind
+        Scatter, fluorescence, mass, time or other.
     """
 
     name: str
@@ -38,6 +46,13 @@ class Channel:
     marker: str | None = None
     fluorochrome: str | None = None
     kind: ChannelKind = "fluorescence"
+
+    @property
+    def usual_scale(self) -> Transform:
+        """The display scale of the channel's kind, where no strategy names another."""
+        if self.kind == "mass":
+            return Asinh(_MASS_COFACTOR)
+        return Logicle() if self.kind == "fluorescence" else Identity()
 
 
 @dataclass(frozen=True)
@@ -49,18 +64,28 @@ class Spillover:
     source: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Tube:
     """All events of one tube on the linear scale of the instrument, in file order.
 
+    ``tube["CD4"]`` is a channel after compensation, ``len(tube)`` the number of events; iterating gives names.
+
     Attributes
     ----------
-    columns : float32, channels x events, each channel contiguous; before compensation.
-    channels : one `Channel` for each row of ``columns``.
-    spillover : the tube's matrix, or None when there is nothing to compensate.
-    sample_id : the sample the tube belongs to.
-    file, sha256 : where the events came from.
-    warnings : what is odd about the file, in words.
+    columns
+        float32, channels x events, each channel contiguous; before compensation.
+    channels
+        One `Channel` for each row of ``columns``.
+    spillover
+        The tube's matrix, or None when there is nothing to compensate.
+    sample_id
+        The sample the tube belongs to.
+    file, sha256
+        Where the events came from.
+    warnings
+        What is unusual about the file, in words.
+    fil
+        The name that the cytometer gave the file (``$FIL``).
     """
 
     columns: NDArray[np.float32]
@@ -70,14 +95,86 @@ class Tube:
     file: str = ""
     sha256: str = ""
     warnings: tuple[str, ...] = ()
-    _inverse: dict[tuple[tuple[str, ...], bytes], NDArray[np.float64]] = field(
-        default_factory=dict, repr=False, compare=False
-    )
+    fil: str = ""
+    _inverse: dict[tuple[tuple[str, ...], bytes], NDArray[np.float64]] = field(default_factory=dict)
 
     @property
     def n_events(self) -> int:
         """Number of events."""
         return int(self.columns.shape[1])
+
+    def __len__(self) -> int:
+        return self.n_events
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._rows
+
+    def __getitem__(self, name: str) -> NDArray[np.float64]:
+        """Return a channel after compensation with the tube's own matrix, in instrument units, by marker or channel.
+
+        Raises
+        ------
+        GatingError
+            The tube has no such channel, or several channels share the marker.
+        """
+        return self.compensated(name)
+
+    @property
+    def names(self) -> list[str]:
+        """The marker of each channel where only one channel has it, else the channel's name."""
+        markers = [channel.marker for channel in self.channels]
+        return [c.marker if c.marker and markers.count(c.marker) == 1 else c.name for c in self.channels]
+
+    def channel(self, name: str) -> Channel:
+        """Return the channel of a marker or channel name; raises as `find`."""
+        return self.channels[self.find(name)]
+
+    def to_frame(self, scale: EventScale = "compensated") -> pd.DataFrame:
+        """Return all events, one row an event and one column a channel.
+
+        Parameters
+        ----------
+        scale
+            ``compensated`` (instrument units), ``raw`` (as acquired), or ``display`` (compensated, then the usual
+            scale of each kind of channel: logicle 0..1, asinh for mass, linear for scatter and time).
+
+        Raises
+        ------
+        ValueError
+            The scale is none of these.
+        """
+        import pandas as pd
+
+        if scale not in ("compensated", "raw", "display"):
+            raise ValueError(f"scale '{scale}' is not one of: compensated, raw, display")
+        if scale == "raw":
+            return pd.DataFrame(self.columns.T, columns=self.names)
+        values = weighted_sums(self.weights([channel.name for channel in self.channels]), self.columns)
+        if scale == "display":
+            values = np.stack([c.usual_scale.apply(row) for c, row in zip(self.channels, values, strict=True)])
+        return pd.DataFrame(values.T, columns=self.names)
+
+    def __repr__(self) -> str:
+        shown = self.sample_id or PurePath(self.file).name
+        return f"Tube({shown}: {self.n_events:,} events x {len(self.channels)} channels)"
+
+    def _repr_html_(self) -> str:
+        import pandas as pd
+
+        rows = {
+            "file": PurePath(self.file).name,
+            "sample": self.sample_id,
+            "events x channels": f"{self.n_events:,} x {len(self.channels)}",
+            "markers": ", ".join(c.marker for c in self.channels if c.marker),
+            "compensation": ", ".join(self.spillover.channels) if self.spillover else "none",
+            "unusual": "; ".join(self.warnings),
+        }
+        with pd.option_context("display.max_colwidth", None):
+            shown = pd.DataFrame([(key, text) for key, text in rows.items() if text])
+            return shown.to_html(header=False, index=False, border=0)
 
     def take(self, events: NDArray[np.bool_] | NDArray[np.intp]) -> Tube:
         """Return the tube of some of its events, given as a mask or as rows."""
@@ -149,70 +246,3 @@ class Tube:
             except np.linalg.LinAlgError:
                 raise DataFileError("the spillover matrix is singular", self.file, "export it again") from None
         return self._inverse[key]
-
-
-def displayed_blocks(
-    events: Tube, transforms: Mapping[str, Transform], n_events: int = 4_096
-) -> Iterator[tuple[int, NDArray[np.float64], NDArray[np.float64]]]:
-    """Walk a tube block by block, compensated and transformed; no second copy of the tube is made.
-
-    Parameters
-    ----------
-    events : the tube.
-    transforms : scales by channel name; a channel not named stays linear.
-    n_events : events a block; the default stays in the processor's cache.
-
-    Yields
-    ------
-    First event of the block, its compensated linear values and its display values, both float64,
-    channels x events. The next block overwrites both arrays: copy what is to stay.
-    """
-    names = [channel.name for channel in events.channels]
-    scales = [transforms.get(name, Identity()) for name in names]
-    weights = events.weights(names)
-    linear = np.empty((len(names), min(n_events, events.n_events)))
-    display = np.empty_like(linear)
-    for first in range(0, events.n_events, n_events):
-        columns = events.columns[:, first : first + n_events]
-        compensated, shown = linear[:, : columns.shape[1]], display[:, : columns.shape[1]]
-        weighted_sums(weights, columns, out=compensated)
-        for row, scale in enumerate(scales):
-            shown[row] = scale.apply(compensated[row])
-        yield first, compensated, shown
-
-
-def to_anndata(events: Tube, transforms: Mapping[str, Transform] | None = None) -> AnnData:
-    """Return the tube as AnnData under the events contract.
-
-    ``X`` is compensated and transformed (float32), ``layers["compensated"]`` compensated linear.
-    ``transforms`` maps channel names to scales; a channel not named stays linear.
-    """
-    import pandas as pd
-    from anndata import AnnData
-
-    scales = transforms or {}
-    linear = np.empty((events.n_events, len(events.channels)), dtype=np.float32)
-    display = np.empty_like(linear)
-    for first, compensated, shown in displayed_blocks(events, scales):
-        linear[first : first + compensated.shape[1]] = compensated.T
-        display[first : first + shown.shape[1]] = shown.T
-    markers = [c.marker for c in events.channels]
-    index = [c.marker if c.marker and markers.count(c.marker) == 1 else c.name for c in events.channels]
-    var = pd.DataFrame(
-        {
-            "channel": [c.name for c in events.channels],
-            "marker": [c.marker or "" for c in events.channels],
-            "fluorochrome": [c.fluorochrome or "" for c in events.channels],
-            "kind": [c.kind for c in events.channels],
-            "transform": [repr(scales.get(c.name, Identity())) for c in events.channels],
-        },
-        index=pd.Index([name.replace("/", "|") for name in index]),
-    )
-    obs = pd.DataFrame(
-        {"sample_id": pd.Categorical([events.sample_id] * events.n_events)},
-        index=pd.RangeIndex(events.n_events).astype(str),
-    )
-    uns: dict[str, Any] = {
-        "immunolab": {"modality": "flow", "source_file": events.file, "source_sha256": events.sha256}
-    }
-    return AnnData(X=display, obs=obs, var=var, layers={"compensated": linear}, uns=uns)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from immunolab.errors import InputError, Problem
+from immunolab.events.storage import to_anndata
 from immunolab.events.transforms import Asinh, Logicle, Transform
-from immunolab.events.tube import to_anndata
 from immunolab.loaders.fcs.read import FcsChannel, FcsHeader, read_fcs, read_header
 from immunolab.vocabulary.panel import resolve_label
 

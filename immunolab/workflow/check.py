@@ -161,15 +161,15 @@ def _gate_problems(sample: Sample, panel: PanelGates, nothing: Tube, fil: str) -
     from immunolab.gating.panel_compatibility import missing_markers
 
     try:
-        strategy = panel.gates.for_file(sample.file.name, fil)
-        if panel.gates.needs_fit:
-            missing_markers(strategy, nothing)
+        gates = panel.gates.for_file(sample.file.name, fil)
+        if gates.needs_placing:
+            missing_markers(gates.strategy, nothing)
             return []
     except ImmunolabError as error:
         return [Problem(str(sample.file), "", error.message, error.hint)]
     from immunolab.gating.validation import problems
 
-    found = (*panel.gates.unread_for(sample.file.name, fil), *problems(strategy, nothing))
+    found = (*gates.unread, *problems(gates.strategy, nothing))
     return [Problem(str(sample.file), p.place, p.message, p.hint) for p in found]
 
 

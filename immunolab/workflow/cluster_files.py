@@ -16,20 +16,17 @@ from immunolab.clustering.leiden import leiden_clusters
 from immunolab.clustering.names import Named, name_cluster, phenotypes_of, two_levels
 from immunolab.clustering.som import Labels, Map, Matrix, train_map
 from immunolab.clustering.stability import stability
-from immunolab.errors import DataFileError, ImmunolabError, InputError, Problem, nearest
+from immunolab.errors import DataFileError, GatingError, ImmunolabError, InputError, Problem, nearest
 from immunolab.events.subsample import drawn_rows
 from immunolab.events.tube import Tube
-from immunolab.gating.evaluate import evaluate
+from immunolab.gating.gate_source import Gates, read_gates
 from immunolab.gating.placement.rules import display_scale
-from immunolab.gating.strategy import Memberships
-from immunolab.gating.validation import sound
+from immunolab.gating.tubes import GatedTube, gate_tube
 from immunolab.loaders.fcs.read import read_fcs, read_header
 from immunolab.schema.csv_files import read_text
 from immunolab.schema.files import write_atomically
 from immunolab.schema.tables import CLUSTERS, declared
 from immunolab.vocabulary.panel import resolve_channels
-from immunolab.workflow.gate_tube import choose
-from immunolab.workflow.panels import Gates, read_gates
 
 log = logging.getLogger("immunolab")
 Method = Literal["flowsom", "leiden"]
@@ -95,7 +92,7 @@ class _Tube:
     sample_id: str
     shown: Matrix
     inside: Mask
-    gated: Memberships | None
+    gated: GatedTube | None
 
 
 @dataclass(frozen=True)
@@ -225,7 +222,7 @@ def _read(path: Path, markers: Sequence[str], source: Gates | None, options: Clu
     gated = _gated(events, path, source, options) if source else None
     inside = np.ones(events.n_events, dtype=bool)
     if options.parent and gated is not None:
-        inside = gated.masks[_path_of(gated, options.parent)]
+        inside = _parent_mask(gated, options.parent)
     settings = source.declared.settings.get("transform", {}) if source and source.declared else {}
     shown = np.empty((len(markers), events.n_events), dtype=np.float32)
     for row, marker in enumerate(markers):
@@ -234,25 +231,21 @@ def _read(path: Path, markers: Sequence[str], source: Gates | None, options: Clu
     return _Tube(path.stem, shown, inside & np.isfinite(shown).all(axis=0), gated)
 
 
-def _gated(events: Tube, path: Path, source: Gates, options: ClusterOptions) -> Memberships:
-    fil = str(read_header(path).text.get("$FIL", ""))
+def _gated(tube: Tube, path: Path, source: Gates, options: ClusterOptions) -> GatedTube:
     try:
-        strategy, faults = sound(choose(source, events, fil, options.seed).strategy, events)
+        gated = gate_tube(tube, source.for_file(tube.file, tube.fil), seed=options.seed)
     except ImmunolabError as error:
         raise InputError(Problem(str(path), "", error.message, error.hint)) from error
-    for fault in faults:
+    for fault in gated.left_out:
         log.info("%s: %s is not gated: %s", path.name, fault.place, fault.message)
-    return evaluate(strategy, events)
+    return gated
 
 
-def _path_of(gated: Memberships, name: str) -> str:
-    paths = [path for path in gated.masks if path == name or path.rsplit("/", 1)[-1] == name]
-    if len(paths) != 1:
-        known = [path.rsplit("/", 1)[-1] for path in gated.masks]
-        message = f"{len(paths)} populations are called '{name}'" if paths else f"there is no population '{name}'"
-        hint = f"{nearest(name, known)} populations: {', '.join(known)}".strip()
-        raise InputError(Problem("", "--parent", message, hint))
-    return paths[0]
+def _parent_mask(gated: GatedTube, name: str) -> Mask:
+    try:
+        return gated.mask(name)
+    except GatingError as error:
+        raise InputError(Problem("", "--parent", error.message, error.hint)) from None
 
 
 def _subsample(tube: _Tube, n: int, seed: int) -> Matrix:
@@ -378,11 +371,11 @@ def _sizes(tube: _Tube, cluster: Labels, profiles: pd.DataFrame) -> pd.DataFrame
     )
 
 
-def _confusion(gated: Memberships, cluster: Labels, profiles: pd.DataFrame, sample_id: str) -> pd.DataFrame:
+def _confusion(gated: GatedTube, cluster: Labels, profiles: pd.DataFrame, sample_id: str) -> pd.DataFrame:
     """Return events shared by each cluster and each gated population."""
     size = np.bincount(cluster[cluster >= 0], minlength=len(profiles))
     rows = []
-    for path, mask in gated.masks.items():
+    for path, mask in gated.memberships.masks.items():
         shared = np.bincount(cluster[mask & (cluster >= 0)], minlength=len(profiles))
         rows += [
             {

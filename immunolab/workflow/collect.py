@@ -84,7 +84,7 @@ def _population_names(study: Study, panels: Mapping[str, PanelGates]) -> dict[st
         if panel is None or sample.control_of:
             continue
         try:
-            strategy = panel.gates.for_file(sample.file.name)
+            strategy = panel.gates.for_file(sample.file.name).strategy
         except ImmunolabError:
             continue  # the sample fails by name when its gates are needed
         names |= {p.name: p.parent for p in strategy.populations}

@@ -13,10 +13,11 @@ import pandas as pd
 
 from immunolab.errors import ImmunolabError, InputError, Problem
 from immunolab.gating.agreement import agreement
+from immunolab.gating.gate_source import Gates, named_strategy, read_gates
+from immunolab.gating.reference import Reference
 from immunolab.schema.table import Gathered
 from immunolab.schema.tables import AGREEMENT, COUNTS, FAILURES, THRESHOLDS
-from immunolab.workflow.gate_tube import GatedTube, GateJob, Reference, Unread, gate_tube
-from immunolab.workflow.panels import Gates, named_strategy, read_gates
+from immunolab.workflow.gate_file import GatedFile, GateJob, Unread, gate_file
 from immunolab.workflow.progress import progress
 from immunolab.workflow.workers import MEMORY_PER_FILE_BYTE, Failure, Task, Workers, memory_budget, run_tasks
 
@@ -109,33 +110,33 @@ class _Tables:
     counts: Gathered
     thresholds: Gathered
 
-    def add(self, result: GatedTube | Unread | Failure) -> GatedTube | Unread | Failure:
+    def add(self, result: GatedFile | Unread | Failure) -> GatedFile | Unread | Failure:
         """Take a tube's rows and return the rest of it."""
-        if not isinstance(result, GatedTube):
+        if not isinstance(result, GatedFile):
             return result
-        self.counts.add(result.counts)
-        self.thresholds.add(result.thresholds)
-        return replace(result, counts=[], thresholds=[])
+        self.counts.add([vars(count) for count in result.counts])
+        self.thresholds.add([vars(threshold) for threshold in result.thresholds])
+        return replace(result, counts=(), thresholds=())
 
 
 def _gate_all(
     paths: Sequence[Path], job: GateJob, jobs: int, gathered: _Tables
-) -> dict[Path, GatedTube | Unread | Failure]:
+) -> dict[Path, GatedFile | Unread | Failure]:
     tasks = [Task(path.stem, "gate", path, path.stat().st_size * MEMORY_PER_FILE_BYTE) for path in paths]
     pool = Workers(jobs=jobs, memory=memory_budget())
-    done = progress(run_tasks(partial(gate_tube, job=job), tasks, pool), len(tasks), "gating")
+    done = progress(run_tasks(partial(gate_file, job=job), tasks, pool), len(tasks), "gating")
     found = {task.argument: gathered.add(result) for task, result in done}
     return {path: found[path] for path in paths}
 
 
 def _write(
-    results: Mapping[Path, GatedTube | Unread | Failure],
+    results: Mapping[Path, GatedFile | Unread | Failure],
     gathered: _Tables,
     missing: list[Problem],
     job: GateJob,
     options: GateOptions,
 ) -> GateOutcome:
-    gated = {path: result for path, result in results.items() if isinstance(result, GatedTube)}
+    gated = {path: result for path, result in results.items() if isinstance(result, GatedFile)}
     problems = missing + [result.problem for result in results.values() if isinstance(result, Unread)]
     order = [path.stem for path in gated]
     counts = gathered.counts.frame(order)
@@ -157,7 +158,7 @@ def _write(
     return GateOutcome(job.out, tuple(order), tuple(problems), failures, table)
 
 
-def _tell_notes(gated: Mapping[Path, GatedTube]) -> None:
+def _tell_notes(gated: Mapping[Path, GatedFile]) -> None:
     """Log each note once, with the file it is of, or how many files share it."""
     files: dict[str, list[str]] = defaultdict(list)
     for path, tube in gated.items():
@@ -167,14 +168,14 @@ def _tell_notes(gated: Mapping[Path, GatedTube]) -> None:
         log.info("%s: %s", names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more files", note)
 
 
-def _agreement(counts: pd.DataFrame, gated: Mapping[Path, GatedTube], out: Path) -> pd.DataFrame:
-    beside = [tube.beside for tube in gated.values() if tube.beside is not None]
-    known = [one.events for one in beside if one.events is not None and len(one.events)]
+def _agreement(counts: pd.DataFrame, gated: Mapping[Path, GatedFile], out: Path) -> pd.DataFrame:
+    references = [tube.reference for tube in gated.values() if tube.reference is not None]
+    known = [one.events for one in references if one.events is not None and len(one.events)]
     table = agreement(
         counts,
-        pd.concat([one.counts for one in beside]) if beside else counts.iloc[:0],
+        pd.concat([one.counts for one in references]) if references else counts.iloc[:0],
         pd.concat(known) if known else None,
-        binned={key for one in beside for key in one.binned},
+        binned={key for one in references for key in one.binned},
     )
     AGREEMENT.write(table, out / "agreement.csv")
     from immunolab.plots.agreement import agreement_plot
@@ -187,13 +188,13 @@ def _agreement(counts: pd.DataFrame, gated: Mapping[Path, GatedTube], out: Path)
     return table
 
 
-def _failures(results: Mapping[Path, GatedTube | Unread | Failure]) -> list[dict[str, object]]:
+def _failures(results: Mapping[Path, GatedFile | Unread | Failure]) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for path, result in results.items():
         place = {"sample_id": path.stem, "file": str(path)}
         if isinstance(result, Failure):
             rows.append(place | {"stage": result.stage, "error": result.error, "hint": result.hint or None})
-        elif isinstance(result, GatedTube):
+        elif isinstance(result, GatedFile):
             rows += [
                 place | {"stage": "gate", "error": f"{one.place}: {one.message}", "hint": one.hint or None}
                 for one in result.left_out

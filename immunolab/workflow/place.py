@@ -6,14 +6,14 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from immunolab.errors import GatingError
+from immunolab.gating.record_codec import from_plain, to_plain
 from immunolab.gating.strategy import Strategy
-from immunolab.intervals import NORMAL_95
-from immunolab.quantify import joint_counts
+from immunolab.gating.tube_gates import FailedPlacement, RuleCount, TubeGates
 from immunolab.schema.files import content_key, file_sha256
 from immunolab.study.sheet import Sample, Study
 from immunolab.version import VERSION
@@ -23,7 +23,7 @@ from immunolab.workflow.tube_steps import Prepared, load_subsample
 
 if TYPE_CHECKING:
     from immunolab.events.tube import Tube
-    from immunolab.gating.placement.fit import Fitted, Refit
+    from immunolab.gating.placement.fit import Refit
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def _job(
         "version": VERSION,
     }
     return FitJob(
-        str(store.cached("fit", content_key(parts), "")), strategy, tubes, groups, blanks, pairs, module, seed
+        str(store.cached("gates", content_key(parts), "")), strategy, tubes, groups, blanks, pairs, module, seed
     )
 
 
@@ -127,9 +127,9 @@ def _is_baseline(study: Study, sample: Sample) -> bool:
 
 
 def fit_group(job: FitJob) -> str:
-    """Place the gates of a set of tubes and store one JSON file a sample; return the folder.
+    """Place the gates of a set of tubes and store one file a sample; return the folder.
 
-    A tube that lacks a marker is left out and stored as a failure; the others are fitted without it.
+    A tube that lacks a marker is left out and stored as a `FailedPlacement`; the others are placed without it.
     """
     folder = Path(job.folder)
     load_methods(job.module)
@@ -138,19 +138,27 @@ def fit_group(job: FitJob) -> str:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         try:
-            for sample_id, record in _fit(job).items():
-                (part / f"{sample_id}.json").write_text(json.dumps(record), encoding="utf-8")
+            for sample_id, record in _placed(job).items():
+                (part / f"{sample_id}.json").write_text(json.dumps(to_plain(record)), encoding="utf-8")
             part.rename(folder)
         finally:
             shutil.rmtree(part, ignore_errors=True)
     return job.folder
 
 
-def _fit(job: FitJob) -> dict[str, dict[str, Any]]:
-    from immunolab.gating.placement.fit import fit, missing_markers
-    from immunolab.gating.strategy_data import strategy_to_dict
+def read_fit(folder: str, sample_id: str) -> TubeGates | FailedPlacement:
+    """Return what `fit_group` stored for a sample."""
+    record = from_plain(json.loads((Path(folder) / f"{sample_id}.json").read_text(encoding="utf-8")))
+    if not isinstance(record, TubeGates | FailedPlacement):
+        raise TypeError(f"not the gates of a tube: {type(record).__name__}")
+    return record
 
-    records: dict[str, dict[str, Any]] = {}
+
+def _placed(job: FitJob) -> dict[str, TubeGates | FailedPlacement]:
+    from immunolab.gating.placement.fit import fit, missing_markers
+    from immunolab.gating.placement.uncertainty import gate_spreads
+
+    records: dict[str, TubeGates | FailedPlacement] = {}
     tubes = []
     for sample_id, path in job.tubes:
         tube = load_subsample(Path(path))
@@ -158,73 +166,46 @@ def _fit(job: FitJob) -> dict[str, dict[str, Any]]:
             missing_markers(job.strategy, tube)
             tubes.append(tube)
         except GatingError as error:
-            records[sample_id] = {"error": error.message, "hint": error.hint}
+            records[sample_id] = FailedPlacement(error.message, error.hint)
     if not tubes:
         return records
     kept = {tube.sample_id for tube in tubes}
     groups = {s: {"patient": p, "batch": batch, "baseline": base} for s, p, batch, base in job.groups if s in kept}
     controls = {(batch, marker): load_subsample(Path(path)) for batch, marker, path in job.controls}
     fitted = fit(job.strategy, tubes, groups=groups, controls=controls, seed=job.seed)
-    others = _other_gatings(job, tubes, groups, controls)
-    for tube in tubes:
-        name = tube.sample_id
-        rows = fitted.thresholds[fitted.thresholds["sample_id"] == name]
-        records[name] = {
-            "strategy": strategy_to_dict(fitted.strategies[name]),
-            "thresholds": rows.astype(object).where(rows.notna(), None).to_dict("records"),
-            "intervals": _intervals(fitted, tube, job.pairs),
-            "other_gatings": others.get(name, []),
-        }
-    return records
+    others = _rule_counts(job, tubes, groups, controls)
+    return records | {
+        tube.sample_id: replace(
+            fitted.gates_of(tube.sample_id),
+            spreads=gate_spreads(fitted, tube, job.pairs),
+            rule_counts=tuple(others.get(tube.sample_id, ())),
+        )
+        for tube in tubes
+    }
 
 
-def _intervals(fitted: Fitted, tube: Tube, pairs: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
-    """Return, for each wanted percentage, the gate's standard error on the logit scale."""
-    from scipy.special import logit
-
-    from immunolab.gating.placement.uncertainty import percent_intervals
-
-    table = percent_intervals(fitted, tube.sample_id, tube, denominators=sorted({parent for _, parent in pairs}))
-    wanted = set(pairs)
-    found = []
-    for row in table.to_dict("records"):
-        name = row["path"].rsplit("/", 1)[1]
-        inside = row["gate_low"] > 0 and row["gate_high"] < 100
-        if (name, row["denominator"]) in wanted and inside:
-            width = logit(row["gate_high"] / 100) - logit(row["gate_low"] / 100)
-            found.append({"population": name, "parent": row["denominator"], "gate_sd": float(width) / (2 * NORMAL_95)})
-    return found
-
-
-def _other_gatings(
+def _rule_counts(
     job: FitJob, tubes: Sequence[Tube], groups: Mapping[str, Mapping[str, Any]], controls: Mapping[Any, Tube]
-) -> dict[str, list[dict[str, Any]]]:
+) -> dict[str, list[RuleCount]]:
     """Return what each tube counts under gates fixed at baseline, and under gates placed on each visit alone.
 
     Only sets that hold a baseline and another visit have the choice.
     """
-    from immunolab.gating.evaluate import evaluate
     from immunolab.gating.placement.fit import fit
+    from immunolab.gating.tubes import gate_tube
 
     kinds = [bool(group["baseline"]) for group in groups.values()]
     if all(kinds) or not any(kinds):
         return {}
-    found: dict[str, list[dict[str, Any]]] = {}
+    found: dict[str, list[RuleCount]] = {}
     rules: dict[str, Refit] = {"fixed_at_baseline": "baseline", "refit_each_visit": "sample"}
     for rule, refit in rules.items():
         placed = fit(job.strategy, tubes, groups=groups, controls=controls, seed=job.seed, refit=refit, resample=False)
         for tube in tubes:
-            memberships = evaluate(placed.strategies[tube.sample_id], tube)
-            masks = {path.rsplit("/", 1)[1]: mask for path, mask in memberships.masks.items()}
-            sizes = {name: int(mask.sum()) for name, mask in masks.items()}
+            gated = gate_tube(tube, placed.gates_of(tube.sample_id))
+            sizes = {name: int(mask.sum()) for name, mask in gated.named_masks.items()}
             found.setdefault(tube.sample_id, []).extend(
-                {"rule": rule, "population": j.population, "parent": j.parent, "n": j.n_events, "of": sizes[j.parent]}
-                for j in joint_counts(masks, job.pairs)
+                RuleCount(rule, name, parent, n, sizes[parent])
+                for (name, parent), n in gated.joint_counts(job.pairs).items()
             )
     return found
-
-
-def read_fit(folder: str, sample_id: str) -> dict[str, Any]:
-    """Return what `fit_group` stored for a sample: strategy and thresholds, or error and hint."""
-    record: dict[str, Any] = json.loads((Path(folder) / f"{sample_id}.json").read_text(encoding="utf-8"))
-    return record

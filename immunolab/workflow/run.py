@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from immunolab.errors import GatingError, InputError, Problem, nearest
-from immunolab.gating.strategy import Strategy
+from immunolab.gating.tube_gates import FailedPlacement, TubeGates
 from immunolab.quantify import population_pairs
 from immunolab.report.page import write_report
 from immunolab.report.run_tables import RunTables
@@ -57,14 +57,6 @@ class RunOptions:
     tables_only: bool = False
     definitions: str = "default"
     seed: int = 0
-
-
-@dataclass(frozen=True)
-class DrawnGates:
-    """A tube's gates that need no fit, and those of its gates that could not be read."""
-
-    strategy: Strategy
-    unread: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -190,9 +182,9 @@ def _cost(path: Path) -> int:
     return MEMORY_PER_FILE_BYTE * path.stat().st_size if path.exists() else 0
 
 
-def _strategies(run: _Run, prepared: Mapping[str, Prepared]) -> dict[str, str | DrawnGates]:
+def _strategies(run: _Run, prepared: Mapping[str, Prepared]) -> dict[str, str | TubeGates]:
     """Return, for each sample, its strategy, or the folder that holds its fitted one."""
-    found: dict[str, str | DrawnGates] = {}
+    found: dict[str, str | TubeGates] = {}
     pairs = population_pairs(study_endpoints(run.study, run.panels))
     jobs = fit_jobs(run.study, run.panels, prepared, pairs, run.store, run.options.seed)
     if run.options.sample:
@@ -206,9 +198,7 @@ def _strategies(run: _Run, prepared: Mapping[str, Prepared]) -> dict[str, str | 
         if sample.sample_id in prepared and not sample.control_of and not gates.needs_fit:
             fil = prepared[sample.sample_id].fil
             try:
-                found[sample.sample_id] = DrawnGates(
-                    gates.for_file(sample.file.name, fil), gates.unread_for(sample.file.name, fil)
-                )
+                found[sample.sample_id] = gates.for_file(sample.file.name, fil)
             except GatingError as error:
                 run.failures[sample.sample_id] = Failure("gate", error.message, error.hint)
     return found
@@ -218,7 +208,7 @@ def _measure(
     run: _Run,
     tubes: Mapping[str, TubeFile],
     prepared: Mapping[str, Prepared],
-    strategies: Mapping[str, str | DrawnGates],
+    strategies: Mapping[str, str | TubeGates],
 ) -> tuple[list[str], list[str]]:
     pairs = population_pairs(study_endpoints(run.study, run.panels))
     tasks, kept = [], []
@@ -244,25 +234,17 @@ def _measure(
 
 
 def _measure_job(
-    run: _Run, tube: TubeFile, prepared: Prepared, strategy: str | DrawnGates, pairs: tuple[tuple[str, str], ...]
+    run: _Run, tube: TubeFile, prepared: Prepared, strategy: str | TubeGates, pairs: tuple[tuple[str, str], ...]
 ) -> MeasureJob | None:
-    from immunolab.gating.strategy_data import strategy_to_dict
+    from immunolab.gating.record_codec import to_plain
 
-    placed: dict[str, Any] | None = None
-    unread: tuple[str, ...] = ()
-    if isinstance(strategy, str):
-        placed = read_fit(strategy, tube.sample_id)
-        if "error" in placed:
-            run.failures[tube.sample_id] = Failure("fit", placed["error"], placed["hint"])
-            return None
-        plain = placed.pop("strategy")
-    else:
-        plain = strategy_to_dict(strategy.strategy)
-        unread = tuple(f"{problem.place}: {problem.message}" for problem in strategy.unread)
+    gates = read_fit(strategy, tube.sample_id) if isinstance(strategy, str) else strategy
+    if isinstance(gates, FailedPlacement):
+        run.failures[tube.sample_id] = Failure("fit", gates.message, gates.hint)
+        return None
     views = not run.options.tables_only
-    parts = {"strategy": plain, "placed": placed, "unread": unread, "pairs": pairs, "views": views}
-    key = content_key({"tube": prepared.key} | parts)
-    return MeasureJob(tube, str(run.store.root), key, plain, placed, unread, pairs, run.options.memberships, views)
+    key = content_key({"tube": prepared.key, "gates": to_plain(gates), "pairs": pairs, "views": views})
+    return MeasureJob(tube, str(run.store.root), key, gates, pairs, run.options.memberships, views)
 
 
 def _report(tables: RunTables, store: Store, jobs: int) -> Path:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,11 @@ from immunolab.schema.files import content_key, file_sha256, write_atomically
 from immunolab.schema.tables import COUNTS, INTENSITIES, INTERVALS, JOINT, OTHER_GATINGS, QUALITY, THRESHOLDS
 from immunolab.version import VERSION
 from immunolab.workflow.store import Store
+
+if TYPE_CHECKING:
+    from immunolab.gating.tube_gates import TubeGates
+    from immunolab.gating.tubes import GatedTube
+    from immunolab.schema.table import Table
 
 SUBSAMPLE = 50_000
 
@@ -117,24 +122,24 @@ def load_subsample(path: Path) -> Tube:
 
 @dataclass(frozen=True)
 class MeasureJob:
-    """Gate all events of a tube with its geometric strategy and write its tables.
+    """Gate all events of a tube with its geometric gates and write its tables.
 
     Attributes
     ----------
-    strategy : as plain data.
-    placed : what placing the gates gave: this sample's rows of the thresholds table, the gates' standard
-        errors, and counts under other rules; None for gates that were drawn.
-    unread : gates that could not be read.
-    pairs : (population, denominator) whose shared events are counted.
-    views : whether what a gating figure needs is kept.
+    key
+        Content key of everything the tables depend on.
+    gates
+        Drawn, or placed by `immunolab.workflow.place`.
+    pairs
+        (population, denominator) whose shared events are counted.
+    memberships, views
+        Whether events by population, and what a gating figure needs, are kept.
     """
 
     tube: TubeFile
     root: str
     key: str
-    strategy: dict[str, Any]
-    placed: dict[str, Any] | None
-    unread: tuple[str, ...]
+    gates: TubeGates
     pairs: tuple[tuple[str, str], ...]
     memberships: bool
     views: bool = True
@@ -142,45 +147,39 @@ class MeasureJob:
 
 def measure(job: MeasureJob) -> str:
     """Write one sample's folder: its tables, gates and gate views; return the sample_id."""
-    from immunolab.gating.evaluate import count_rows, evaluate, memberships_frame, on_channels
     from immunolab.gating.exchange.gatingml_out import write_gatingml
-    from immunolab.gating.imported_thresholds import imported_thresholds
-    from immunolab.gating.strategy_data import strategy_from_dict
-    from immunolab.gating.validation import sound
+    from immunolab.gating.tubes import gate_tube
     from immunolab.plots.gate_views import gate_views, save_views
-    from immunolab.quality.events import check_events, check_gates
-    from immunolab.quantify import intensities, joint_counts
+    from immunolab.workflow.gate_file import write_memberships
 
     store, sample_id = Store(Path(job.root)), job.tube.sample_id
-    events = job.tube.read()
-    strategy, faults = sound(strategy_from_dict(job.strategy), events)
-    memberships = evaluate(strategy, events)
-    names = [p.name for p in strategy.populations]
-    masks = {p.name: memberships.masks[p.path] for p in strategy.populations if names.count(p.name) == 1}
-    left_out = [*job.unread, *(f"{fault.place}: {fault.message}" for fault in faults)]
-    placed = job.placed or {"intervals": [], "other_gatings": []}
-    thresholds = placed.get("thresholds")
-    joints = [asdict(joint) for joint in joint_counts(masks, job.pairs)]
-    tables = {
-        COUNTS: count_rows(memberships, sample_id),
-        THRESHOLDS: [vars(t) for t in imported_thresholds(strategy, events)] if thresholds is None else thresholds,
-        INTENSITIES: intensities(events, masks, sample_id),
-        QUALITY: check_events(events) + check_gates(sample_id, left_out),
-        JOINT: [{"sample_id": sample_id, **row} for row in joints],
-        INTERVALS: [{"sample_id": sample_id, **row} for row in placed["intervals"]],
-        OTHER_GATINGS: [{"sample_id": sample_id, **row} for row in placed["other_gatings"]],
-    }
+    gated = gate_tube(job.tube.read(), job.gates)
 
     def write(folder: Path) -> None:
-        for table, rows in tables.items():
+        for table, rows in _tables(gated, job).items():
             table.write_rows(rows, folder / f"{table.name}.csv")
-        write_gatingml(on_channels(strategy, events), folder / "gates.xml")
+        write_gatingml(gated.on_channels(), folder / "gates.xml")
         if job.views:
-            save_views(gate_views(strategy, events, memberships), folder / "views.npz")
+            save_views(gate_views(gated.strategy, gated.tube, gated.memberships), folder / "views.npz")
 
     if job.memberships:
-        target = store.root / "memberships" / f"{sample_id}.parquet"
-        frame = memberships_frame(memberships)
-        write_atomically(target, lambda part: frame.to_parquet(part, index=False))
+        write_memberships(gated, store.root)
     store.commit(sample_id, job.key, write)
     return sample_id
+
+
+def _tables(gated: GatedTube, job: MeasureJob) -> dict[Table, list[dict[str, object]]]:
+    from immunolab.quality.events import check_events, check_gates
+
+    sample = {"sample_id": gated.sample_id}
+    left_out = [f"{fault.place}: {fault.message}" for fault in gated.left_out]
+    joints = gated.joint_counts(job.pairs)
+    return {
+        COUNTS: [vars(count) for count in gated.population_counts],
+        THRESHOLDS: [vars(border) for border in gated.borders],
+        INTENSITIES: [vars(intensity) for intensity in gated.median_intensities()],
+        QUALITY: check_events(gated.tube) + check_gates(gated.sample_id, left_out),
+        JOINT: [sample | {"population": name, "parent": of, "n_events": n} for (name, of), n in joints.items()],
+        INTERVALS: [sample | vars(spread) for spread in job.gates.spreads],
+        OTHER_GATINGS: [sample | vars(count) for count in job.gates.rule_counts],
+    }

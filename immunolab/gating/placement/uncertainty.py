@@ -16,7 +16,7 @@ blood may be that the tube was drawn from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -29,6 +29,7 @@ from immunolab.gating.evaluate import evaluate
 from immunolab.gating.method_registry import Array
 from immunolab.gating.placement.fit import Fitted
 from immunolab.gating.strategy import ROOT, Gate, Population, Strategy
+from immunolab.gating.tube_gates import GateSpread
 from immunolab.intervals import NORMAL_95, jeffreys_percent
 
 # cells let in and cells lost, as a share of a subset, on simulated tubes (F1 near 0.93)
@@ -71,6 +72,22 @@ def percent_intervals(
             name = base.rsplit("/", 1)[1] if base else ROOT
             rows.append({"sample_id": sample_id, "path": population.path, "denominator": name, **_limits(n, of, moved)})
     return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+def gate_spreads(fitted: Fitted, tube: Tube, pairs: Iterable[tuple[str, str]]) -> tuple[GateSpread, ...]:
+    """Return the standard error that placing its gates gives each wanted (population, denominator).
+
+    A percentage of which no limit is known (an empty denominator, a limit at 0 or 100) has none.
+    """
+    wanted = set(pairs)
+    table = percent_intervals(fitted, tube.sample_id, tube, denominators=sorted({parent for _, parent in wanted}))
+    found = []
+    for row in table.itertuples():
+        name = row.path.rsplit("/", 1)[1]
+        if (name, row.denominator) in wanted and row.gate_low > 0 and row.gate_high < 100:
+            width = logit(row.gate_high / 100) - logit(row.gate_low / 100)
+            found.append(GateSpread(name, row.denominator, float(width) / (2 * NORMAL_95)))
+    return tuple(found)
 
 
 def _limits(n: int, of: int, moved: Array) -> dict[str, float]:

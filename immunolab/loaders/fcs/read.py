@@ -15,7 +15,7 @@ from immunolab.loaders.fcs.header import FcsChannel, FcsHeader, describe
 from immunolab.loaders.fcs.spillover import keyword_spillover, match_spillover, read_spillover
 from immunolab.loaders.fcs.text import data_sets, keywords, read_span, supplement
 from immunolab.loaders.preprocessing_checks import signs_of_processing
-from immunolab.vocabulary.panel import resolve_channels
+from immunolab.vocabulary.panel import read_panel, resolve_channels
 
 __all__ = ["FcsChannel", "FcsHeader", "read_fcs", "read_header"]
 
@@ -41,7 +41,7 @@ def read_fcs(
     path: str | Path,
     *,
     dataset: int = 0,
-    panel: Mapping[str, str] | None = None,
+    panel: Mapping[str, str] | str | Path | None = None,
     spillover: Literal["file"] | str | Path | Spillover | None = "file",
     sample_id: str = "",
     stored: bool = False,
@@ -52,7 +52,7 @@ def read_fcs(
     ----------
     path : an FCS 2.0, 3.0, 3.1 or 3.2 file.
     dataset : which data set of the file, counted from 0.
-    panel : markers by channel name; it wins over the labels in the file.
+    panel : markers by channel name, or a panel file (CSV, YAML); it wins over the labels in the file.
     spillover : ``file`` takes the file's own matrix, a path reads one (CSV or FlowJo .mtx), None
         leaves the tube without.
     sample_id : the sample the tube belongs to.
@@ -72,7 +72,8 @@ def read_fcs(
     with _open(path) as handle, ThreadPoolExecutor(1) as other:
         header = _header(handle, file, dataset)
         names, labels = [c.name for c in header.channels], [c.label for c in header.channels]
-        channels = resolve_channels(names, labels, panel)
+        markers = read_panel(Path(panel)) if isinstance(panel, str | Path) else panel
+        channels = resolve_channels(names, labels, markers)
         matrix, odd = (None, []) if stored else choose_spillover(header, spillover)
         digest = other.submit(_sha256, file)
         columns = decode(handle, header, stored=stored)
@@ -87,6 +88,7 @@ def read_fcs(
         file=file,
         sha256=sha256,
         warnings=header.warnings + tuple(odd),
+        fil=header.text.get("$FIL", ""),
     )
 
 

@@ -1,0 +1,91 @@
+"""A tube as AnnData under the storage contract: the only speller of its keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from immunolab.events.compensation import weighted_sums
+from immunolab.events.transforms import Identity, Transform
+from immunolab.events.tube import Tube
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+def to_anndata(events: Tube, transforms: Mapping[str, Transform] | None = None) -> AnnData:
+    """Return a tube as AnnData.
+
+    Parameters
+    ----------
+    events
+        The tube.
+    transforms
+        Display scale by channel name; a channel not named stays linear.
+
+    Returns
+    -------
+    ``X`` compensated on the display scale, ``layers["compensated"]`` in instrument units, both float32;
+    ``var`` indexed by marker where one channel has it, else by channel.
+    """
+    from anndata import AnnData
+
+    scales = transforms or {}
+    linear = np.empty((events.n_events, len(events.channels)), dtype=np.float32)
+    display = np.empty_like(linear)
+    for first, compensated, shown in displayed_blocks(events, scales):
+        linear[first : first + compensated.shape[1]] = compensated.T
+        display[first : first + shown.shape[1]] = shown.T
+    var = pd.DataFrame(
+        {
+            "channel": [c.name for c in events.channels],
+            "marker": [c.marker or "" for c in events.channels],
+            "fluorochrome": [c.fluorochrome or "" for c in events.channels],
+            "kind": [c.kind for c in events.channels],
+            "transform": [repr(scales.get(c.name, Identity())) for c in events.channels],
+        },
+        index=pd.Index([name.replace("/", "|") for name in events.names]),
+    )
+    obs = pd.DataFrame(
+        {"sample_id": pd.Categorical([events.sample_id] * events.n_events)},
+        index=pd.RangeIndex(events.n_events).astype(str),
+    )
+    uns = {"immunolab": {"modality": "flow", "source_file": events.file, "source_sha256": events.sha256}}
+    return AnnData(X=display, obs=obs, var=var, layers={"compensated": linear}, uns=uns)
+
+
+def displayed_blocks(
+    events: Tube, transforms: Mapping[str, Transform], n_events: int = 4_096
+) -> Iterator[tuple[int, NDArray[np.float64], NDArray[np.float64]]]:
+    """Walk a tube block by block, compensated and transformed; no second copy of the tube is made.
+
+    Parameters
+    ----------
+    events
+        The tube.
+    transforms
+        Scales by channel name; a channel not named stays linear.
+    n_events
+        Events a block; the default stays in the processor's cache.
+
+    Yields
+    ------
+    First event of the block, its compensated linear values and its display values, both float64,
+    channels x events. The next block overwrites both arrays: copy what is to stay.
+    """
+    names = [channel.name for channel in events.channels]
+    scales = [transforms.get(name, Identity()) for name in names]
+    weights = events.weights(names)
+    linear = np.empty((len(names), min(n_events, events.n_events)))
+    display = np.empty_like(linear)
+    for first in range(0, events.n_events, n_events):
+        columns = events.columns[:, first : first + n_events]
+        compensated, shown = linear[:, : columns.shape[1]], display[:, : columns.shape[1]]
+        weighted_sums(weights, columns, out=compensated)
+        for row, scale in enumerate(scales):
+            shown[row] = scale.apply(compensated[row])
+        yield first, compensated, shown

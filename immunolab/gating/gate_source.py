@@ -1,0 +1,85 @@
+"""Where gates come from: a declared strategy, a Gating-ML file or a FlowJo workspace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from immunolab.errors import GatingError
+from immunolab.gating.strategy import Strategy
+from immunolab.gating.tube_gates import TubeGates
+
+if TYPE_CHECKING:
+    from immunolab.gating.exchange.workspace_model import Workspace
+
+BUILTIN = "treg_th17_tfh_teff"
+GATE_FILES = (".xml", ".wsp")
+
+
+@dataclass(frozen=True)
+class Gates:
+    """One strategy for all files, or an import with gates for each.
+
+    Attributes
+    ----------
+    declared
+        A strategy; its gates may have yet to be placed by data.
+    imported
+        A FlowJo workspace or Gating-ML file.
+    """
+
+    declared: Strategy | None = None
+    imported: Workspace | None = None
+
+    @property
+    def needs_fit(self) -> bool:
+        """Whether any gate has yet to be placed by data."""
+        return self.declared is not None and TubeGates(self.declared).needs_placing
+
+    def for_file(self, file: str, fil: str = "") -> TubeGates:
+        """Return the gates of a file, chosen by its name, then by its ``$FIL``.
+
+        Raises
+        ------
+        GatingError
+            The import has no gates for the file.
+        """
+        if self.imported is not None:
+            return TubeGates(self.imported.strategy_for(file, fil), unread=self.imported.problems_for(file, fil))
+        if self.declared is None:
+            raise GatingError("no gates were read", file, "name a strategy file")
+        return TubeGates(self.declared)
+
+    def names(self) -> list[str]:
+        """Return the names of the files that an import has gates for."""
+        return sorted(name for name in self.imported.strategies if name) if self.imported else []
+
+
+def named_strategy(word: Path | str) -> Path | str:
+    """Return the path a word names, or the word itself where it has no suffix and no file is there: a shipped name."""
+    path = Path(word)
+    return path if path.suffix or path.exists() or len(path.parts) > 1 else str(word)
+
+
+def read_gates(strategy: Path | str | None) -> Gates:
+    """Read YAML, Gating-ML ``.xml`` or FlowJo ``.wsp`` from a path, or a shipped strategy by its name.
+
+    Parameters
+    ----------
+    strategy
+        A path is read; text is a name; None is the strategy of surface markers.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or no shipped strategy has the name.
+    """
+    from immunolab.gating.exchange.workspace import read_workspace
+    from immunolab.gating.strategy_file import builtin_strategy, read_strategy
+
+    if not isinstance(strategy, Path):
+        return Gates(builtin_strategy(strategy or BUILTIN))
+    if strategy.suffix.lower() in GATE_FILES:
+        return Gates(imported=read_workspace(strategy))
+    return Gates(declared=read_strategy(strategy))

@@ -1,0 +1,370 @@
+"""The one way to gate a tube, and the gated tube: populations, their counts, borders and events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from immunolab.errors import GatingError, Problem, nearest
+from immunolab.events.storage import to_anndata
+from immunolab.events.tube import Tube
+from immunolab.gating.evaluate import Mask, evaluate
+from immunolab.gating.imported_thresholds import imported_thresholds
+from immunolab.gating.placement.fit import fit
+from immunolab.gating.strategy import ROOT, Dimension, Ellipsoid, Memberships, Polygon, Population, Rectangle, Strategy
+from immunolab.gating.tube_gates import Threshold, TubeGates, thresholds_table
+from immunolab.gating.validation import sound
+from immunolab.schema.tables import COUNTS, INTENSITIES
+from immunolab.version import VERSION
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from immunolab.events.transforms import Transform
+
+# events below which a population is not detected, and not quantified: 20 and 50, as in flow cytometry of
+# rare cells (Flores-Montero et al. 2017, Leukemia 31:2094)
+LIMIT_OF_DETECTION, LIMIT_OF_QUANTIFICATION = 20, 50
+
+
+@dataclass(frozen=True)
+class PopulationCount:
+    """Events in one population: a row of `COUNTS`, whose columns are documented there."""
+
+    sample_id: str
+    population: str
+    parent: str | None
+    path: str
+    definition: str | None
+    n_events: int
+    n_parent: int
+    percent_of_parent: float | None
+    flag: str | None
+
+
+@dataclass(frozen=True)
+class MarkerIntensity:
+    """A marker's median in one population: a row of `INTENSITIES`, in instrument units."""
+
+    sample_id: str
+    population: str
+    marker: str
+    median_intensity: float | None
+    n_events: int
+
+
+def gate_tube(tube: Tube, gates: TubeGates, *, seed: int = 0) -> GatedTube:
+    """Gate all events of a tube.
+
+    Gates that have yet to be placed are placed on the tube's own events. Gates that the tube cannot answer
+    are left out with those below them, and named in `GatedTube.left_out`.
+
+    Parameters
+    ----------
+    tube
+        All events of the tube.
+    gates
+        Its gates, drawn, placed or declared.
+    seed
+        Of placing.
+
+    Raises
+    ------
+    GatingError
+        Not one gate can be evaluated, or a required marker is missing.
+    """
+    if gates.needs_placing:
+        placed = fit(gates.strategy, [tube], seed=seed).gates_of(tube.sample_id)
+        gates = replace(placed, unread=gates.unread, notes=(*gates.notes, *placed.notes))
+    strategy, faults = sound(gates.strategy, tube)
+    left_out = (*gates.unread, *faults)
+    if not strategy.populations:
+        first = left_out[0] if left_out else Problem("", "", "there is no gate for this tube")
+        raise GatingError(f"no gate can be evaluated: {first.place} {first.message}".strip(), tube.file, first.hint)
+    thresholds = imported_thresholds(strategy, tube) if gates.thresholds is None else gates.thresholds
+    return GatedTube(tube, evaluate(strategy, tube), thresholds, left_out, gates.notes)
+
+
+def counts_table(memberships: Memberships, sample_id: str) -> pd.DataFrame:
+    """Return the table `COUNTS` of one tube: root first (path ``/``), then the strategy's populations.
+
+    Flags: ``empty_parent`` (no percentage), ``below_lod`` (fewer than 20 events), ``below_loq`` (fewer than 50).
+    """
+    return COUNTS.frame([vars(count) for count in _counted(memberships, sample_id)])
+
+
+def _counted(memberships: Memberships, sample_id: str) -> Iterator[PopulationCount]:
+    populations = memberships.strategy.populations
+    total = len(memberships.masks[populations[0].path]) if populations else 0
+    n_events = {"": total} | {path: int(np.count_nonzero(mask)) for path, mask in memberships.masks.items()}
+    yield _count(Population(f"/{ROOT}", None), sample_id, "/", None, total, total)
+    for p in populations:
+        yield _count(p, sample_id, p.path, p.parent, n_events[p.path], n_events[p.parent_path])
+
+
+def _count(
+    population: Population, sample_id: str, path: str, parent: str | None, n: int, n_parent: int
+) -> PopulationCount:
+    words = population.flag.split(";") if population.flag else []
+    if n_parent == 0:
+        words.append("empty_parent")
+    if n < LIMIT_OF_QUANTIFICATION:
+        words.append("below_lod" if n < LIMIT_OF_DETECTION else "below_loq")
+    return PopulationCount(
+        sample_id=sample_id,
+        population=population.name,
+        parent=parent,
+        path=path,
+        definition=population.definition or None,
+        n_events=n,
+        n_parent=n_parent,
+        percent_of_parent=100.0 * n / n_parent if n_parent else None,
+        flag=";".join(words) or None,
+    )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class GatedTube:
+    """A tube with its populations.
+
+    Attributes
+    ----------
+    tube
+        All events.
+    memberships
+        The geometric strategy evaluated, and which events are in which population.
+    borders
+        The thresholds used, as records; `thresholds` is the same as a table.
+    left_out
+        Gates that could not be read, or that the tube cannot answer.
+    notes
+        What is unusual about the gating, in words.
+    """
+
+    tube: Tube
+    memberships: Memberships
+    borders: tuple[Threshold, ...]
+    left_out: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def strategy(self) -> Strategy:
+        """The geometric strategy that was evaluated."""
+        return self.memberships.strategy
+
+    @property
+    def sample_id(self) -> str:
+        """The sample of the tube."""
+        return self.tube.sample_id
+
+    def __contains__(self, name: object) -> bool:
+        return name in (ROOT, "/") or any(name in (p.path, p.name) for p in self.strategy.populations)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.memberships.masks)
+
+    def __getitem__(self, name: str) -> Tube:
+        """Return the tube of a population's events, by name or path.
+
+        Raises
+        ------
+        GatingError
+            There is no such population, or several have the name.
+        """
+        return self.tube.take(self.mask(name))
+
+    def mask(self, name: str) -> Mask:
+        """Return which events are in a population, given by name or path; ``root`` is all events.
+
+        Raises
+        ------
+        GatingError
+            There is no such population, or several have the name.
+        """
+        if name in (ROOT, "/"):
+            return np.ones(len(self.tube), dtype=np.bool_)
+        return self.memberships.masks[self._population(name).path]
+
+    def _population(self, name: str) -> Population:
+        found = [p for p in self.strategy.populations if p.path == name]
+        found = found or [p for p in self.strategy.populations if p.name == name]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            paths = ", ".join(p.path for p in found)
+            raise GatingError(f"{len(found)} populations are called '{name}'", self.sample_id, f"give a path: {paths}")
+        names = [p.name for p in self.strategy.populations]
+        hint = f"{nearest(name, names)} populations: {', '.join(names)}".strip()
+        raise GatingError(f"there is no population '{name}'", self.sample_id, hint)
+
+    def percent(self, name: str, *, of: str = "") -> float:
+        """Return a population's events as percent of its parent, or of any other population.
+
+        Parameters
+        ----------
+        name
+            Name or path of the population.
+        of
+            Name or path of the denominator; only events in both are counted.
+
+        Returns
+        -------
+        0..100; NaN where the denominator holds no event.
+
+        Raises
+        ------
+        GatingError
+            There is no such population, or several have the name.
+        """
+        base = self.mask(of or (self._population(name).parent_path if name not in (ROOT, "/") else ROOT) or ROOT)
+        n = int(np.count_nonzero(base))
+        return 100.0 * int(np.count_nonzero(self.mask(name) & base)) / n if n else float("nan")
+
+    @cached_property
+    def population_counts(self) -> tuple[PopulationCount, ...]:
+        """The rows of `counts`: root first, then every population in the strategy's order."""
+        return tuple(_counted(self.memberships, self.sample_id))
+
+    @property
+    def counts(self) -> pd.DataFrame:
+        """Events in every population, as `counts_table` gives them."""
+        return counts_table(self.memberships, self.sample_id)
+
+    @property
+    def thresholds(self) -> pd.DataFrame:
+        """Every border on one channel, as the table `THRESHOLDS`."""
+        return thresholds_table(self.borders)
+
+    @property
+    def named_masks(self) -> dict[str, Mask]:
+        """Events by population name, for the populations whose name is unique."""
+        names = [population.name for population in self.strategy.populations]
+        return {p.name: self.memberships.masks[p.path] for p in self.strategy.populations if names.count(p.name) == 1}
+
+    def median_intensities(self) -> tuple[MarkerIntensity, ...]:
+        """Return the median compensated signal of every marker in every population whose name is unique."""
+        members = {name: np.flatnonzero(mask) for name, mask in self.named_masks.items()}
+        found = []
+        for channel in self.tube.channels:
+            if not channel.marker or channel.kind not in ("fluorescence", "mass"):
+                continue
+            column = self.tube[channel.name].astype(np.float32)
+            for name, rows in members.items():
+                median = float(np.median(column[rows])) if rows.size else None
+                found.append(MarkerIntensity(self.sample_id, name, channel.marker, median, rows.size))
+        return tuple(found)
+
+    @property
+    def intensities(self) -> pd.DataFrame:
+        """Median signal of every marker in every population, as the table `INTENSITIES`."""
+        return INTENSITIES.frame([vars(intensity) for intensity in self.median_intensities()])
+
+    def joint_counts(self, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+        """Return the events shared by each (population, denominator) whose names are both unique, sorted."""
+        masks = self.named_masks
+        wanted = sorted({pair for pair in pairs if pair[0] in masks and pair[1] in masks})
+        return {(a, b): int(np.count_nonzero(masks[a] & masks[b])) for a, b in wanted}
+
+    def memberships_frame(self) -> pd.DataFrame:
+        """Return one bool column a population, one row an event in file order.
+
+        A column is the population's name, or its path with ``|`` between names where the name is not unique.
+        """
+        named = self.named_masks
+        columns = {
+            p.name if p.name in named else p.path[1:].replace("/", "|"): self.memberships.masks[p.path]
+            for p in self.strategy.populations
+        }
+        return pd.DataFrame(columns, copy=False)
+
+    def on_channels(self) -> Strategy:
+        """Return the strategy with every dimension naming the tube's channel instead of its marker, for export."""
+        populations = []
+        for population in self.strategy.populations:
+            gate = population.gate
+            if isinstance(gate, Rectangle | Polygon | Ellipsoid):
+                moved = tuple(self._on_channel(dimension) for dimension in gate.dimensions)
+                population = replace(population, gate=replace(gate, dimensions=moved))  # type: ignore[arg-type]
+            populations.append(population)
+        return replace(self.strategy, populations=tuple(populations))
+
+    def _on_channel(self, dimension: Dimension) -> Dimension:
+        ratio = dimension.ratio
+        if ratio is None:
+            return replace(dimension, name=self.tube.channel(dimension.name).name)
+        top, bottom = (self.tube.channel(name).name for name in (ratio.numerator, ratio.denominator))
+        return replace(dimension, ratio=replace(ratio, numerator=top, denominator=bottom))
+
+    def scales(self) -> dict[str, Transform]:
+        """Return the display scale of each channel: that of the first gate on it, else the usual one of its kind."""
+        found = {channel.name: channel.usual_scale for channel in self.tube.channels}
+        gates = [p.gate for p in self.strategy.populations if isinstance(p.gate, Rectangle | Polygon | Ellipsoid)]
+        for dimension in reversed([d for gate in gates for d in gate.dimensions if d.ratio is None]):
+            found[self.tube.channel(dimension.name).name] = dimension.transform
+        return found
+
+    def to_anndata(self) -> AnnData:
+        """Return events, populations and gates as AnnData.
+
+        Returns
+        -------
+        ``X`` compensated on the display scale (float32), ``layers["compensated"]`` in instrument units,
+        ``obsm["populations"]`` bool, events x populations, ``uns["immunolab"]`` with the gates, the file's and the
+        strategy's sha256 and the version.
+        """
+        adata = to_anndata(self.tube, self.scales())
+        frame = self.memberships_frame()
+        adata.obsm["populations"] = frame.set_axis(adata.obs_names, axis=0)
+        adata.uns["immunolab"] |= {
+            "populations": self._population_table(list(frame)),
+            "strategy": self.strategy.name,
+            "strategy_source": self.strategy.source,
+            "version": VERSION,
+        }
+        return adata
+
+    def _population_table(self, columns: list[str]) -> pd.DataFrame:
+        borders: dict[str, list[str]] = {}
+        for border in self.borders:
+            if border.threshold_raw is not None:
+                words = f"{border.marker or border.channel} {border.threshold_raw:.6g}"
+                borders.setdefault(border.population, []).append(words)
+        rows = [
+            {
+                "name": p.name,
+                "path": p.path,
+                "parent": p.parent,
+                "gate": type(p.gate).__name__.lower() if p.gate else "",
+                "threshold": "; ".join(borders.get(p.name, [])),
+            }
+            for p in self.strategy.populations
+        ]
+        return pd.DataFrame(rows, index=pd.Index(columns))
+
+    def __repr__(self) -> str:
+        rows = [(name, f"{n:,}", percent, flag) for name, n, percent, flag in self._tree(" ")]
+        widths = [max(len(row[place]) for row in rows) for place in range(3)]
+        lines = [
+            f"{name:<{widths[0]}}  {n:>{widths[1]}}  {percent:>{widths[2]}}  {flag}".rstrip()
+            for name, n, percent, flag in rows
+        ]
+        return "\n".join([f"GatedTube {self.sample_id}, gates of {self.strategy.name}", *lines, *self._unusual()])
+
+    def _repr_html_(self) -> str:
+        shown = pd.DataFrame(list(self._tree("\u2003")), columns=["population", "events", "% of parent", "flag"])
+        return "".join([shown.to_html(index=False, border=0), *(f"<p>{escape(note)}</p>" for note in self._unusual())])
+
+    def _tree(self, indent: str) -> Iterator[tuple[str, int, str, str]]:
+        for count in self.population_counts:
+            depth = 0 if count.path == "/" else count.path.count("/")
+            percent = "" if count.percent_of_parent is None or not depth else f"{count.percent_of_parent:.2f} %"
+            yield f"{indent * 2 * depth}{count.population}", count.n_events, percent, count.flag or ""
+
+    def _unusual(self) -> list[str]:
+        return [*(f"left out: {p.place} {p.message}" for p in self.left_out), *self.notes]
