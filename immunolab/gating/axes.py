@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,6 +93,32 @@ def channels_of(dimension: Dimension) -> tuple[str, ...]:
     """Return the channels (or markers) a dimension is made of."""
     ratio = dimension.ratio
     return (dimension.name,) if ratio is None else (ratio.numerator, ratio.denominator)
+
+
+def on_channels(strategy: Strategy, tube: Tube) -> Strategy:
+    """Return the strategy with every dimension naming the tube's channel instead of its marker, for export.
+
+    Raises
+    ------
+    GatingError
+        The tube has no such channel, or several channels share a marker.
+    """
+
+    def renamed(dimension: Dimension) -> Dimension:
+        ratio = dimension.ratio
+        if ratio is None:
+            return replace(dimension, name=tube.channel(dimension.name).name)
+        top, bottom = (tube.channel(name).name for name in (ratio.numerator, ratio.denominator))
+        return replace(dimension, ratio=replace(ratio, numerator=top, denominator=bottom))
+
+    populations = []
+    for population in strategy.populations:
+        gate = population.gate
+        if isinstance(gate, Rectangle | Polygon | Ellipsoid):
+            moved: Any = tuple(renamed(dimension) for dimension in gate.dimensions)
+            population = replace(population, gate=replace(gate, dimensions=moved))
+        populations.append(population)
+    return replace(strategy, populations=tuple(populations))
 
 
 @dataclass

@@ -14,10 +14,11 @@ import pandas as pd
 from immunolab.errors import GatingError, Problem, nearest
 from immunolab.events.storage import to_anndata
 from immunolab.events.tube import Tube
+from immunolab.gating.axes import on_channels
 from immunolab.gating.evaluate import Mask, evaluate
 from immunolab.gating.imported_thresholds import imported_thresholds
 from immunolab.gating.placement.fit import fit
-from immunolab.gating.strategy import ROOT, Dimension, Ellipsoid, Memberships, Polygon, Population, Rectangle, Strategy
+from immunolab.gating.strategy import ROOT, Ellipsoid, Memberships, Polygon, Population, Rectangle, Strategy
 from immunolab.gating.tube_gates import Threshold, TubeGates, thresholds_table
 from immunolab.gating.validation import sound
 from immunolab.schema.tables import COUNTS, INTENSITIES
@@ -285,21 +286,7 @@ class GatedTube:
 
     def on_channels(self) -> Strategy:
         """Return the strategy with every dimension naming the tube's channel instead of its marker, for export."""
-        populations = []
-        for population in self.strategy.populations:
-            gate = population.gate
-            if isinstance(gate, Rectangle | Polygon | Ellipsoid):
-                moved = tuple(self._on_channel(dimension) for dimension in gate.dimensions)
-                population = replace(population, gate=replace(gate, dimensions=moved))  # type: ignore[arg-type]
-            populations.append(population)
-        return replace(self.strategy, populations=tuple(populations))
-
-    def _on_channel(self, dimension: Dimension) -> Dimension:
-        ratio = dimension.ratio
-        if ratio is None:
-            return replace(dimension, name=self.tube.channel(dimension.name).name)
-        top, bottom = (self.tube.channel(name).name for name in (ratio.numerator, ratio.denominator))
-        return replace(dimension, ratio=replace(ratio, numerator=top, denominator=bottom))
+        return on_channels(self.strategy, self.tube)
 
     def scales(self) -> dict[str, Transform]:
         """Return the display scale of each channel: that of the first gate on it, else the usual one of its kind."""

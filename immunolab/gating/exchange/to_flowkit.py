@@ -13,8 +13,7 @@ import numpy as np
 
 from immunolab.errors import DataFileError, GatingError, Problem
 from immunolab.events.tube import Spillover, Tube
-from immunolab.gating.axes import channels_of
-from immunolab.gating.evaluate import on_channels
+from immunolab.gating.axes import channels_of, on_channels
 from immunolab.gating.exchange.flowkit_scales import display_units, transform_of
 from immunolab.gating.exchange.from_flowkit import cannot_carry
 from immunolab.gating.strategy import (
