@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from immunolab.compiled import compiled
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def nearest(events, nodes_by_marker):  # type: ignore[no-untyped-def]  # numba infers them
     """Return int32 rows of the nearest node; ``nodes_by_marker`` is markers x nodes, float32."""
     n, d = events.shape
