@@ -17,7 +17,7 @@ from immunolab.events.transforms import Bounded, Logicle
 from immunolab.events.tube import Spillover, Tube
 from immunolab.gating.evaluate import evaluate
 from immunolab.gating.exchange.from_flowkit import FlowKitSamples, from_flowkit
-from immunolab.gating.exchange.to_flowkit import session_of, to_flowkit
+from immunolab.gating.exchange.to_flowkit import to_flowkit
 from immunolab.gating.strategy import (
     Declared,
     Dimension,
@@ -26,6 +26,8 @@ from immunolab.gating.strategy import (
     Rectangle,
     Strategy,
 )
+from immunolab.gating.tube_gates import TubeGates
+from immunolab.gating.tubes import GatedTube, gate_tube
 from immunolab.loaders.fcs.read import read_fcs
 from immunolab.vocabulary.panel import resolve_channels
 
@@ -45,6 +47,10 @@ def planted(seed: int = 1, sample_id: str = "P01_W0", n_events: int = 4_000) -> 
     channels = resolve_channels(names, ["", "", *MARKERS, ""])
     spillover = Spillover(tuple(names[2:-1]), matrix, "planted")
     return Tube(columns, channels, spillover, sample_id=sample_id, file=f"{sample_id}.fcs")
+
+
+def gated(tube: Tube, strategy: Strategy) -> GatedTube:
+    return gate_tube(tube, TubeGates(strategy))
 
 
 def ours(strategy: Strategy, tube: Tube) -> dict[str, np.ndarray]:
@@ -132,7 +138,7 @@ def test_every_kind_of_gate_has_the_same_events_there_and_back() -> None:
     strategy = every_kind(tube)
     expected = ours(strategy, tube)
     assert all(0 < mask.sum() < tube.n_events for path, mask in expected.items() if "box" not in path)
-    session = session_of([(tube, strategy)])
+    session = to_flowkit(gated(tube, strategy))
     assert differences(expected, theirs(analysed(session, tube.sample_id), strategy)) == {}
     back = from_flowkit(session)
     assert repr(back) == "FlowKitSamples(1 tubes, 1 strategies: P01_W0)"
@@ -142,7 +148,7 @@ def test_every_kind_of_gate_has_the_same_events_there_and_back() -> None:
 def test_borders_of_each_tube_are_custom_gates_of_its_sample() -> None:
     tubes = [planted(1, "P01_W0"), planted(2, "P01_W4"), planted(1, "P02_W0")]
     strategies = [every_kind(tube) for tube in tubes]
-    session = session_of(list(zip(tubes, strategies, strict=True)))
+    session = to_flowkit([gated(tube, strategy) for tube, strategy in zip(tubes, strategies, strict=True)])
     custom = {key: session.gating_strategy.is_custom_gate(key, "T+", ("root", "L")) for key in session.get_sample_ids()}
     assert custom == {"P01_W0": False, "P01_W4": True, "P02_W0": False}
     back = from_flowkit(session)
@@ -168,7 +174,7 @@ def test_ratios_are_carried_as_flowkit_takes_them() -> None:
     ratio = Ratio("FITC-A", "PE-A", 1.0, 0.0, -1e6)
     axis = Dimension("R1", compensation="none", ratio=ratio)
     strategy = Strategy("s", (Population("/r", Rectangle((axis,), (0.001,), (None,))),))
-    session = session_of([(tube, strategy)])
+    session = to_flowkit(gated(tube, strategy))
     assert differences(ours(strategy, tube), theirs(analysed(session, "P01_W0"), strategy)) == {}
     assert from_flowkit(session).strategies["P01_W0"]["/r"].gate.dimensions[0].ratio == ratio
 
@@ -249,11 +255,11 @@ def test_trees_that_differ_between_tubes_are_no_session() -> None:
     first = Strategy("s", (Population("/a", box), Population("/b", box)))
     moved = Strategy("s", (Population("/a", Rectangle((Dimension("FITC-A"),), (0.1,), (None,))),))
     with pytest.raises(GatingError) as caught:
-        session_of([(one, first), (two, moved)])
+        to_flowkit([gated(one, first), gated(two, moved)])
     assert "/b: it is a gate of one only" in caught.value.message
     assert "/a: its kind or its axes differ between one and two" in caught.value.message
     with pytest.raises(GatingError, match="duplicated sample ids: one"):
-        session_of([(one, first), (one, first)])
+        to_flowkit([gated(one, first), gated(one, first)])
 
 
 class Curve(flowkit._models.gates._base_gate.Gate):
@@ -305,14 +311,14 @@ def test_a_workspace_has_flowkits_memberships_and_goes_back_to_them(workspace: s
     assert len(expected) == n_gates
     assert differences(ours(strategy, tube), expected) == {}
     assert differences(ours(strategy, read_fcs(path.parent / file)), expected) == {}
-    session = session_of([(tube, strategy)])
+    session = to_flowkit(gated(tube, strategy))
     assert differences(expected, theirs(analysed(session, tube.sample_id), strategy)) == {}
 
 
 def test_gates_on_a_real_tube_have_the_same_events_in_a_session() -> None:
     tube = replace(read_fcs(data_folder("flow/flowkit_bsd/100715.fcs")), sample_id="100715")
     strategy = every_kind(tube)
-    session = session_of([(tube, strategy)])
+    session = to_flowkit(gated(tube, strategy))
     assert differences(ours(strategy, tube), theirs(analysed(session, "100715"), strategy)) == {}
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from immunolab.errors import DataFileError, GatingError, Problem
 from immunolab.events.tube import Spillover, Tube
-from immunolab.gating.axes import channels_of, on_channels
+from immunolab.gating.axes import channels_of
 from immunolab.gating.exchange.flowkit_scales import display_units, transform_of
 from immunolab.gating.exchange.from_flowkit import cannot_carry
 from immunolab.gating.strategy import (
@@ -27,19 +27,20 @@ from immunolab.gating.strategy import (
     Rectangle,
     Strategy,
 )
+from immunolab.gating.tubes import GatedTube
 from immunolab.vocabulary.labels import resolve_label
 
 Side = float | None
 _PLACES_IN_A_TREE = (".", "..", ROOT)  # names that FlowKit's gate tree takes for a place in it
 
 
-def to_flowkit(subject: Tube | Strategy) -> Any:
-    """Return a tube or strategy as FlowKit objects.
+def to_flowkit(subject: Tube | Strategy | GatedTube | Sequence[GatedTube]) -> Any:
+    """Return a tube, strategy or gated tubes as FlowKit objects with the same events in every population.
 
     Parameters
     ----------
     subject
-        A tube, or a strategy whose gates have coordinates.
+        A tube; a strategy whose gates have coordinates; a gated tube, or several.
 
     Returns
     -------
@@ -48,21 +49,9 @@ def to_flowkit(subject: Tube | Strategy) -> Any:
     flowkit.GatingStrategy
         Of a strategy. Its axes keep their names, which FlowKit looks up among a sample's channels and labels; axes
         compensated with the tube's own matrix refer to the sample's keywords (``FCS``).
-
-    Raises
-    ------
-    GatingError
-        FlowKit cannot hold some gates; all are listed.
-    DataFileError
-        FlowKit does not keep the tube's channel names.
-    """
-    return _sample(subject) if isinstance(subject, Tube) else _gating_strategy([_Source(subject)])
-
-
-def session_of(gated: Sequence[tuple[Tube, Strategy]]) -> Any:
-    """Return a ``flowkit.Session`` of tubes, each with its gates.
-
-    The first tube's gates are the template; where another tube's gate differs it is that sample's custom gate.
+    flowkit.Session
+        Of gated tubes: the first one's gates are the template, and where another one's gate differs it is that
+        sample's custom gate. ``session.analyze_samples()`` counts.
 
     Raises
     ------
@@ -71,14 +60,22 @@ def session_of(gated: Sequence[tuple[Tube, Strategy]]) -> Any:
     DataFileError
         FlowKit does not keep a tube's channel names.
     """
+    if isinstance(subject, Tube):
+        return _sample(subject)
+    if isinstance(subject, Strategy):
+        return _gating_strategy([_Source(subject)])
+    return _session([subject] if isinstance(subject, GatedTube) else subject)
+
+
+def _session(gated: Sequence[GatedTube]) -> Any:
     import flowkit
 
-    ids = [_sample_id(tube) for tube, _ in gated]
-    twice = sorted({key for key in ids if ids.count(key) > 1})
-    if twice:
-        raise GatingError(f"duplicated sample ids: {', '.join(twice)}", hint="give each tube its own sample_id")
-    strategy = _gating_strategy([_Source(on_channels(gates, tube), tube) for tube, gates in gated])
-    return flowkit.Session(strategy, fcs_samples=[_sample(tube) for tube, _ in gated])
+    ids = [_sample_id(one.tube) for one in gated]
+    duplicated = sorted({key for key in ids if ids.count(key) > 1})
+    if duplicated:
+        raise GatingError(f"duplicated sample ids: {', '.join(duplicated)}", hint="give each tube its own sample_id")
+    strategy = _gating_strategy([_Source(one.on_channels(), one.tube) for one in gated])
+    return flowkit.Session(strategy, fcs_samples=[_sample(one.tube) for one in gated])
 
 
 def _sample(tube: Tube) -> Any:
