@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from immunolab.clinical import components, context_rows, endpoint_rows, scores
-from immunolab.clinical.definitions import definitions
+from immunolab.clinical import components, context_rows, endpoint_rows, scores_table
+from immunolab.clinical.scores import levels
 from immunolab.comparison.plan import Plan
 from immunolab.comparison.table import compare_endpoints
 from immunolab.schema.tables import ENDPOINTS
@@ -85,22 +85,22 @@ def test_components_are_those_the_trial_asks_for() -> None:
 def test_covariates_are_shown_and_not_compared(tmp_path: Path) -> None:
     frame = measured(("P1", "W0", "prednisone", 20.0), ("P1", "W12", "prednisone", 7.5), ("P1", "W0", "CRP", 9.0))
     myositis_study = study("iim_nct04062019", tmp_path)
-    found = context_rows(myositis_study, frame, scores(frame, myositis_study.trial))
+    found = context_rows(myositis_study, frame, scores_table(frame, myositis_study.trial))
     assert found[["endpoint", "visit", "study_day", "value"]].values.tolist() == [
         ["prednisone", "W0", 1, 20.0],
         ["prednisone", "W12", 85, 7.5],
     ]
     assert "prednisone" not in set(
-        endpoint_rows(myositis_study, frame, scores(frame, myositis_study.trial))["population"]
+        endpoint_rows(myositis_study, frame, scores_table(frame, myositis_study.trial))["population"]
     )
     rheuma = study("pmr_nct04062006", tmp_path)
-    assert context_rows(rheuma, frame, scores(frame, rheuma.trial)).empty  # there it is an endpoint
+    assert context_rows(rheuma, frame, scores_table(frame, rheuma.trial)).empty  # there it is an endpoint
 
 
 def test_what_slopes_are_fitted_to_is_shown(tmp_path: Path) -> None:
     rows = [("P1", v, n, x) for n, x in (("ALSFRS_R", 40.0), ("FVC", 90.0)) for v in ("W0", "W24", "W48")]
     frame, als = measured(*rows), study("als_nct04952155", tmp_path)
-    found = context_rows(als, frame, scores(frame, als.trial))
+    found = context_rows(als, frame, scores_table(frame, als.trial))
     assert found.groupby("endpoint")["value"].agg(list).to_dict() == {"ALSFRS_R": [40.0] * 3, "FVC": [90.0] * 3}
     assert found["study_day"].tolist() == [1, 169, 337] * 2
 
@@ -112,13 +112,13 @@ def test_a_score_that_is_compared_or_sloped_twice_is_not_shown_twice(tmp_path: P
     again, course = replace(slope, id="again"), PairedChange(id="alsfrs", source="x", score="ALSFRS_R")
     for more, shown in (((), 3), ((again,), 3), ((again, course), 0)):
         asked = replace(als, endpoints=(slope, *more))
-        assert len(context_rows(asked, frame, scores(frame, als.trial))) == shown
+        assert len(context_rows(asked, frame, scores_table(frame, als.trial))) == shown
 
 
 def test_a_slope_is_of_a_period_and_of_no_day(tmp_path: Path) -> None:
     frame = measured(*[("P1", v, "ALSFRS_R", x) for v, x in (("W0", 40.0), ("W24", 38.0), ("W48", 32.0))])
     als = study("als_nct04952155", tmp_path)
-    rows = endpoint_rows(als, frame, scores(frame, als.trial))
+    rows = endpoint_rows(als, frame, scores_table(frame, als.trial))
     slopes = rows[rows["endpoint"] == "alsfrsr_slope_diff"]
     assert slopes["visit"].tolist() == ["W24", "W48"]
     assert slopes["phase"].tolist() == ["on_treatment", "follow_up"]
@@ -171,6 +171,6 @@ def test_what_rests_on_cells_is_adjusted_for_batch_with_a_design_or_without(tmp_
 
 
 def test_levels_are_those_the_rules_turn_on() -> None:
-    assert definitions().levels("PMR_AS") == ((9.35, "relapse from"),)
-    assert [level for level, _ in definitions().levels("ACR_EULAR_2016_TIS")] == [20, 40, 60]
-    assert definitions().levels("MMT_8") == ()
+    assert levels("PMR_AS") == ((9.35, "relapse from"),)
+    assert [level for level, _ in levels("ACR_EULAR_2016_TIS")] == [20, 40, 60]
+    assert levels("MMT_8") == ()

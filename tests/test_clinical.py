@@ -9,22 +9,19 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from immunolab.clinical import endpoint_rows, proportion, responders, scores, with_visits
-from immunolab.clinical.composites import (
-    core_set,
-    imacs_doi,
-    improvement_category,
-    improvement_points,
-    new_bilag,
-    pmr_as,
-    pmr_relapse,
-    sle_relapse,
-    slopes_by_period,
-    sri_4,
-    total_improvement,
-)
-from immunolab.clinical.definitions import definitions
-from immunolab.clinical.totals import Score, domain_totals, item_total
+from immunolab.clinical import endpoint_rows, proportion, responders, scores_table, with_visits
+from immunolab.clinical.scores import criteria
+from immunolab.clinical.scores.acr_eular_2016_tis import improvement_points, total_improvement
+from immunolab.clinical.scores.core_set import CORE_SET, HIGHER_BETTER, core_set
+from immunolab.clinical.scores.imacs_doi import imacs_doi
+from immunolab.clinical.scores.method import Score
+from immunolab.clinical.scores.pmr_as import pmr_as
+from immunolab.clinical.scores.pmr_relapse import pmr_relapse
+from immunolab.clinical.scores.scales import scales
+from immunolab.clinical.scores.sle_relapse import sle_relapse
+from immunolab.clinical.scores.sri_4 import new_bilag, sri_4
+from immunolab.clinical.slopes import slopes_by_period
+from immunolab.clinical.totals import domain_totals, item_total
 from immunolab.errors import InputError
 from immunolab.schema.tables import ENDPOINTS
 from immunolab.study.doses import PatientDoses
@@ -32,7 +29,7 @@ from immunolab.study.rows import Sample
 from immunolab.study.sheet import PanelChoice, PlannedComparison, Study
 from immunolab.study.trial import Trial, load_trial
 
-SCALES = definitions().scales
+SCALES = scales()
 
 
 def absent(scale: str, **present: float) -> dict[str, float | None]:
@@ -56,7 +53,12 @@ def test_checksums_of_the_weighted_scores() -> None:
     assert len(SCALES["SELENA_SLEDAI"].weights) == 24
     assert sum(SCALES["RPDAI"].weights.values()) == 265 == SCALES["RPDAI"].range[1]
     assert len(SCALES["RPDAI"].weights) == 27
-    assert sum(bins[-1][1] for bins in definitions().total_improvement.bins.values()) == 100
+    assert (
+        total_improvement(
+            dict.fromkeys(CORE_SET, 1e9) | {HIGHER_BETTER: 0}, dict.fromkeys(CORE_SET, 0.0) | {HIGHER_BETTER: 1e9}
+        ).value
+        == 100
+    )
 
 
 @pytest.mark.parametrize("scale", ["ALSFRS_R", "ROADS_raw", "MMT_8"])
@@ -205,9 +207,7 @@ def test_total_improvement_worked_by_hand() -> None:
     assert total_improvement(BEFORE, BEFORE).value == 0
     # better by 50 % of the PhGA scale, 10 % of PtGA, 10 % of MMT-8, 16.7 % of HAQ-DI, 20 % of 15 upper limits
     after = BEFORE | {"PhGA": 0.0, "PtGA": 5.0, "MMT_8": 135.0, "HAQ_DI": 1.0, "muscle_enzyme": 1.0}
-    points, missing = improvement_points(BEFORE, after)
-    assert missing == []
-    assert points == {
+    assert improvement_points(BEFORE, after) == {
         "PhGA": 20,
         "PtGA": 2.5,
         "MMT_8": 10,
@@ -225,20 +225,13 @@ def test_total_improvement_worked_by_hand() -> None:
 
 @pytest.mark.parametrize(("change", "points"), [(0.5, 0), (0.51, 7.5), (1.5, 7.5), (1.51, 15), (4.0, 17.5), (4.01, 20)])
 def test_upper_ends_of_the_bins_belong_to_them(change: float, points: float) -> None:
-    earned, _ = improvement_points(BEFORE, BEFORE | {"PhGA": BEFORE["PhGA"] - change})
+    earned = improvement_points(BEFORE, BEFORE | {"PhGA": BEFORE["PhGA"] - change})
     assert earned["PhGA"] == points
 
 
 def test_categories_of_the_total_improvement_score() -> None:
-    assert [improvement_category(x) for x in (19.9, 20, 39.9, 40, 59.9, 60, 100)] == [
-        "none",
-        "minimal",
-        "minimal",
-        "moderate",
-        "moderate",
-        "major",
-        "major",
-    ]
+    reached = [sum(one.met(x) for one in criteria("ACR_EULAR_2016_TIS")) for x in (19.9, 20, 39.9, 40, 59.9, 60, 100)]
+    assert reached == [0, 1, 1, 2, 2, 3, 3]  # none, minimal, moderate, major
 
 
 def test_enzymes_need_their_upper_limit() -> None:
@@ -314,7 +307,7 @@ def test_responders_count_complete_cases_and_the_worst_case(sle: Trial) -> None:
         *lupus("P3", "W0", 10, 2),
         *lupus("P3", "W10", 4, None),
     ]
-    table = scores(measured(*rows), sle)
+    table = scores_table(measured(*rows), sle)
     sri = table[table["score"] == "SRI_4"].set_index("patient_id")
     assert sri["value"].fillna(-1).tolist() == [1, 0, -1]
     assert sri.loc["P3", "reason"] == "missing: PGA"
@@ -328,7 +321,7 @@ def test_nobody_responds_before_treatment(sle: Trial) -> None:
     twice = replace(sle.visit("W0"), name="SCR", target_day=-42, window=(-60, -30))
     trial = replace(sle, visits=(twice, *sle.visits))
     better_at_screening = lupus("P1", "SCR", 4, 1.0) + lupus("P1", "W0", 12, 1.0) + lupus("P1", "W10", 4, 1.0)
-    table = scores(measured(*better_at_screening), trial)
+    table = scores_table(measured(*better_at_screening), trial)
     sri = table[table["score"] == "SRI_4"]
     assert sri[["visit", "value"]].to_numpy().tolist() == [["W10", 1.0]]
 
@@ -342,7 +335,7 @@ def test_nobody_relapses_before_treatment() -> None:
         for visit, pain in (("SCR", 1.0), ("W0", 9.0), ("W4", 2.0), ("W12", 9.5))
         for name, value in (("CRP", 10.0), ("pain", pain), ("PhGA", pain), ("morning_stiffness", 0.0), ("EUL", 0.0))
     ]
-    table = scores(measured(*rows), trial)
+    table = scores_table(measured(*rows), trial)
     relapse = table[table["score"] == "PMR_relapse"]
     assert relapse["visit"].tolist() == ["W4", "W12"]  # screening was quiet, but nothing relapses into the baseline
     assert relapse["value"].tolist()[1] == 1.0
@@ -357,7 +350,7 @@ def test_bilag_grades_serve_where_counts_are_not_given(sle: Trial) -> None:
         ("P1", "W10", "PGA", 1.0),
         ("P1", "W10", "BILAG.renal", 4.0),
     ]
-    table = scores(measured(*rows), sle)
+    table = scores_table(measured(*rows), sle)
     assert table[table["score"] == "SRI_4"]["value"].tolist() == [0]
 
 
@@ -371,7 +364,7 @@ def test_items_out_of_range_and_unknown_items_are_all_told() -> None:
     ).assign(row=[2, 3, 4, 5, 6])
     frame.attrs["file"] = "clinic.csv"
     with pytest.raises(InputError) as caught:
-        scores(frame)
+        scores_table(frame)
     assert str(caught.value) == "\n".join(
         [
             "clinic.csv:row 2, column value  "
@@ -387,7 +380,7 @@ def test_items_out_of_range_and_unknown_items_are_all_told() -> None:
 
 
 def test_a_muscle_graded_at_one_visit_only_leaves_the_other_open() -> None:
-    table = scores(
+    table = scores_table(
         measured(
             ("P1", "W0", "MRC_sum.deltoid", 4.0),
             ("P1", "W0", "MRC_sum.biceps", 4.0),
@@ -403,7 +396,7 @@ def test_als_slopes_stand_in_the_visits_their_periods_end_with() -> None:
     als = load_trial("als_nct04952155")
     rows = [("P1", v, "ALSFRS_R", x) for v, x in (("W0", 40.0), ("W24", 38.0), ("W48", 32.0))]
     rows += [("P2", v, "ALSFRS_R", x) for v, x in (("W0", 40.0), ("W48", 32.0))]
-    table = scores(measured(*rows), als)
+    table = scores_table(measured(*rows), als)
     slopes = table[table["score"] == "ALSFRS_R.slope"].set_index(["patient_id", "visit"])
     months = 168 / 30.4375
     assert slopes.loc[("P1", "W24"), "value"] == pytest.approx(-2 / months)
@@ -415,7 +408,7 @@ def test_pmr_as_and_relapse_from_a_table() -> None:
     parts = {"CRP": 10.0, "pain": 2.0, "PhGA": 2.0, "morning_stiffness": 10.0, "EUL": 0.0}
     rows = [("P1", "W4", name, value) for name, value in parts.items()]
     rows += [("P1", "W12", name, value * 3) for name, value in parts.items()]
-    table = scores(measured(*rows), load_trial("pmr_nct04062006")).set_index(["visit", "score"])
+    table = scores_table(measured(*rows), load_trial("pmr_nct04062006")).set_index(["visit", "score"])
     assert table.loc[("W4", "PMR_AS"), "value"] == 6
     assert table.loc[("W12", "PMR_AS"), "value"] == 18
     assert table.loc[("W12", "PMR_relapse"), "value"] == 1
@@ -436,7 +429,7 @@ def test_measurements_become_endpoint_rows_of_the_trial(sle: Trial, tmp_path: Pa
     frame = measured(*rows)
     frame.loc[frame["variable"] == "C3", "unit"] = "g/L"
     frame.loc[frame["value"] == 0.2, "censored"] = "below"
-    table = endpoint_rows(study, frame, scores(frame, sle))
+    table = endpoint_rows(study, frame, scores_table(frame, sle))
     ENDPOINTS.check(table)
     c3 = table[table["endpoint"] == "c3"]
     assert c3[["sample_id", "cohort", "visit", "value", "unit"]].values.tolist() == [
@@ -482,5 +475,5 @@ def test_dated_measurements_find_their_visits_or_are_told(sle: Trial) -> None:
 def test_a_study_without_a_trial_serves_every_measurement(tmp_path: Path) -> None:
     study = Study("x", tmp_path, tmp_path, None, (), {}, PlannedComparison("pre", "post"), ())
     frame = measured(("P1", "pre", "IL-6", 3.0), ("P1", "post", "IL-6", 2.0), unit="pg/mL")
-    table = endpoint_rows(study, frame, scores(frame))
+    table = endpoint_rows(study, frame, scores_table(frame))
     assert table[["endpoint", "visit", "value"]].values.tolist() == [["IL-6", "pre", 3.0], ["IL-6", "post", 2.0]]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from immunolab.clinical.definitions import definitions
+from immunolab.clinical.scores.scales import scales
 from immunolab.loaders.measurements import read_measurements
 from immunolab.simulation import Options, simulate
 from immunolab.simulation.biology import compose, expected_percent, typical_patient
@@ -52,7 +52,7 @@ def clinical(trial: str, variable: str, n: int = 150, **settings: object) -> pd.
 
 def lupus_activity(**settings: object) -> pd.DataFrame:
     """The totals of the simulated items, by the weights of the published score."""
-    design, weights = load_trial(SLE), definitions().scales["SELENA_SLEDAI"].weights
+    design, weights = load_trial(SLE), scales()["SELENA_SLEDAI"].weights
     study = VirtualTrial(MODEL, design, Options(**settings), 9, chosen_visits(design, None), 100)  # type: ignore[arg-type]
     frame = pd.DataFrame(study.clinical_tables()["measurements"])
     items = frame[frame.variable.str.startswith("SELENA_SLEDAI.")]

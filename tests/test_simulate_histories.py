@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from immunolab.clinical import scores
-from immunolab.clinical.definitions import definitions
+from immunolab.clinical import scores_table
+from immunolab.clinical.scores.scales import scales
 from immunolab.simulation import simulate
 from immunolab.simulation.clinic import Chart, load_clinic, measure_patient
 from immunolab.simulation.patient_events import AdverseEventRule, DoseRule, adverse_events, real_doses
@@ -30,7 +30,7 @@ def test_items_carry_the_weights_of_the_published_score(cohort: str) -> None:
     items = load_clinic().measures[cohort][name].items
     assert len(items) == n_items
     assert sum(weight for weight, _ in items.values()) == largest
-    assert {item: weight for item, (weight, _) in items.items()} == definitions().scales[name].weights
+    assert {item: weight for item, (weight, _) in items.items()} == scales()[name].weights
 
 
 @pytest.mark.parametrize("cohort", SCORED)
@@ -63,7 +63,7 @@ def test_scored_items_give_the_planted_total_back(cohort: str, trial: str) -> No
     )
     assert set(planted["variable"]) == {name}
     frame = pd.DataFrame(measure_patient(clinic, cohort, "P", bleeds, chart, 5)).assign(censored=None)
-    found = scores(frame[frame["variable"].str.startswith(f"{name}.")], design)
+    found = scores_table(frame[frame["variable"].str.startswith(f"{name}.")], design)
     found = found[found["score"] == name].set_index("visit")["value"]
     assert found.to_dict() == dict(zip(planted["visit"], planted["value"].astype(float), strict=True))
 

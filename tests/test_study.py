@@ -406,7 +406,7 @@ def test_every_key_and_column_is_documented() -> None:
 
     from builders import REPOSITORY
 
-    from immunolab.clinical.definitions import definitions
+    from immunolab.clinical.scores.scales import scales
     from immunolab.config import record_keys
     from immunolab.study.endpoints import STATISTICS
     from immunolab.study.rows import NEEDED, OPTIONAL
@@ -415,7 +415,7 @@ def test_every_key_and_column_is_documented() -> None:
 
     study = (REPOSITORY / "docs" / "study_file.md").read_text(encoding="utf-8")
     keys = [f.name for kind in (_StudyKeys, PlannedComparison, PanelChoice) for f in fields(kind)]
-    assert [key for key in (*keys, *NEEDED, *OPTIONAL, *definitions().scales) if f"`{key}`" not in study] == []
+    assert [key for key in (*keys, *NEEDED, *OPTIONAL, *scales()) if f"`{key}`" not in study] == []
     trial = (REPOSITORY / "docs" / "trial_file.md").read_text(encoding="utf-8")
     kinds = (Dosing, *STATISTICS.values(), Phase, Segment, Statement, Visit)
     keys = ["statistic", *STATISTICS, *(key for kind in kinds for key in record_keys(kind))]

@@ -3,7 +3,7 @@
 from immunolab.clinical.adverse_events import adverse_events_table
 from immunolab.clinical.components import components
 from immunolab.clinical.endpoints import context_rows, endpoint_rows
-from immunolab.clinical.evaluate import scores
+from immunolab.clinical.evaluate import scores_table
 from immunolab.clinical.follow_up import followed, study_patients
 from immunolab.clinical.patients import with_visits
 from immunolab.clinical.proportions import proportion
@@ -19,7 +19,7 @@ __all__ = [
     "followed",
     "proportion",
     "responders",
-    "scores",
+    "scores_table",
     "study_patients",
     "suppression_curves",
     "survival_tables",

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from immunolab.clinical.definitions import definitions
-from immunolab.clinical.responders import criteria, is_responder
+from immunolab.clinical.responders import is_responder
+from immunolab.clinical.scores import criteria
+from immunolab.clinical.scores.scales import scales
 from immunolab.schema.tables import ENDPOINTS
 from immunolab.study.endpoints import Endpoint, PairedChange
 from immunolab.study.rows import Sample
@@ -127,7 +128,7 @@ def _row(desk: _Desk, endpoint: Endpoint, name: str, record: dict) -> dict[str, 
 def _value(endpoint: Endpoint, name: str, record: dict) -> tuple[float | None, str]:
     value = None if pd.isna(record["value"]) else float(record["value"])
     unit = "" if pd.isna(record["unit"]) else str(record["unit"])
-    if endpoint.response and name in criteria():
+    if endpoint.response and criteria(name):
         return (None if value is None else float(is_responder(name, value))), "responder"
     return value, endpoint.unit or unit or "points"
 
@@ -135,9 +136,9 @@ def _value(endpoint: Endpoint, name: str, record: dict) -> tuple[float | None, s
 def _definition(endpoint: Endpoint, name: str, record: dict) -> str | None:
     if isinstance(record.get("definition"), str):
         return str(record["definition"])
-    if endpoint.response and name in criteria():
-        return f"{name} {criteria()[name][0][0]}"
-    scale = definitions().scales.get(name)
+    if endpoint.response and criteria(name):
+        return f"{name} {criteria(name)[0].name}"
+    scale = scales().get(name)
     return f"{name} {scale.range[0]:g} to {scale.range[1]:g}" if scale else None
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -17,18 +17,43 @@ from immunolab.study.trial import Trial
 Doses = Mapping[str, PatientDoses]
 
 
-@dataclass
+@dataclass(frozen=True)
+class PatientVisit:
+    """What was measured of a patient at a visit.
+
+    Attributes
+    ----------
+    values
+        Value by variable or score, in canonical units; a variable without a value is absent.
+    units
+        Unit by variable, as last given for the patient.
+    """
+
+    values: Mapping[str, float]
+    units: Mapping[str, str]
+
+    def get(self, name: str) -> float | None:
+        """Return the value of a variable or score; None where it was not measured."""
+        return self.values.get(name)
+
+    def items(self, score: str) -> dict[str, float]:
+        """Return the items of a score: the value of ``SCORE.item`` under ``item``."""
+        head = f"{score}."
+        return {name.removeprefix(head): value for name, value in self.values.items() if name.startswith(head)}
+
+
+@dataclass(frozen=True)
 class Patient:
     """Values of one patient by visit, in calendar order."""
 
     patient_id: str
-    values: dict[str, dict[str, float]] = field(default_factory=dict)
-    units: dict[str, str] = field(default_factory=dict)
-    places: dict[str, Timeline] = field(default_factory=dict)
+    values: Mapping[str, Mapping[str, float]]
+    units: Mapping[str, str]
+    places: Mapping[str, Timeline]
 
-    def at(self, visit: str) -> dict[str, float]:
-        """Return the values of a visit by variable."""
-        return self.values.get(visit, {})
+    def at(self, visit: str) -> PatientVisit:
+        """Return what was measured at a visit; nothing for a visit that the patient lacks."""
+        return PatientVisit(self.values.get(visit, {}), self.units)
 
     def day(self, visit: str) -> float:
         """Return the study day of a visit, infinite when unknown."""
@@ -39,29 +64,54 @@ class Patient:
         """Return the patient's visits of a phase in calendar order."""
         return [visit for visit in self.values if self.places[visit].phase == phase]
 
+    def visits_since(self, first: str) -> list[str]:
+        """Return the visits at which a change from the visit ``first`` is assessed: no other before treatment."""
+        return [visit for visit in self.values if visit != first and self.places[visit].phase != "baseline"]
+
+    def baseline(self, trial: Trial | None, named: str) -> str:
+        """Return the visit that changes are counted from; empty where the patient has none.
+
+        Parameters
+        ----------
+        named
+            The baseline visit of a study without a trial.
+        """
+        return (self.visits_in("baseline") or [""])[-1] if trial else named
+
+    def measured(self, names: Iterable[str]) -> bool:
+        """Return whether the patient has any of the variables or scores at any visit."""
+        return any(name in values for values in self.values.values() for name in names)
+
+    def scored(self, score: str, found: Mapping[str, float | None]) -> Patient:
+        """Return the patient with a score by visit among the values; None takes the score's value away."""
+        values = {
+            visit: {
+                **{name: value for name, value in held.items() if name != score or visit not in found},
+                **({score: value} if (value := found.get(visit)) is not None else {}),
+            }
+            for visit, held in self.values.items()
+        }
+        return replace(self, values=values)
+
 
 def read_patients(measurements: pd.DataFrame, trial: Trial | None, doses: Doses) -> Iterator[Patient]:
     """Yield patients in the order of the table; rows without a visit belong to no visit and are left out."""
-    nothing = [None] * len(measurements)
-    days = measurements["study_day"].tolist() if "study_day" in measurements else nothing
-    columns = [measurements[name].tolist() for name in ("patient_id", "visit", "variable", "value", "unit")]
-    patients: dict[str, Patient] = {}
-    known: dict[tuple[str, str], int | None] = {}
-    for patient_id, visit, variable, value, unit, day in zip(*columns, days, strict=True):
-        if pd.isna(visit) or not visit:
-            continue
-        patient = patients.setdefault(str(patient_id), Patient(str(patient_id)))
-        held = patient.values.setdefault(visit, {})
-        key = (patient.patient_id, visit)
-        known[key] = known.get(key) or (None if pd.isna(day) else int(day))
-        if not pd.isna(value):
-            held[str(variable)] = float(value)
-            patient.units[str(variable)] = "" if pd.isna(unit) else str(unit)
-    for patient in patients.values():
-        recorded = doses.get(patient.patient_id)
-        patient.places = {v: place(trial, v, known[patient.patient_id, v], recorded) for v in patient.values}
-        patient.values = {visit: patient.values[visit] for visit in sorted(patient.values, key=patient.day)}
-        yield patient
+    frame = measurements if "study_day" in measurements else measurements.assign(study_day=pd.NA)
+    known = frame[frame["visit"].notna() & (frame["visit"] != "")]
+    for patient_id, rows in known.groupby(known["patient_id"].astype(str), sort=False):
+        days: dict[str, int | None] = {}
+        values: dict[str, dict[str, float]] = {}
+        units: dict[str, str] = {}
+        columns = (rows[name].tolist() for name in ("visit", "study_day", "variable", "value", "unit"))
+        for visit, day, variable, value, unit in zip(*columns, strict=True):
+            days[visit] = days.get(visit) or (None if pd.isna(day) else int(day))
+            held = values.setdefault(visit, {})
+            if not pd.isna(value):
+                held[str(variable)] = float(value)
+                units[str(variable)] = "" if pd.isna(unit) else str(unit)
+        places = {visit: place(trial, visit, days[visit], doses.get(str(patient_id))) for visit in values}
+        patient = Patient(str(patient_id), values, units, places)
+        yield replace(patient, values={visit: values[visit] for visit in sorted(values, key=patient.day)})
 
 
 def with_visits(measurements: pd.DataFrame, trial: Trial | None, doses: Doses | None = None) -> pd.DataFrame:

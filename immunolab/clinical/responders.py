@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import pandas as pd
 
-from immunolab.clinical.definitions import definitions
 from immunolab.clinical.proportions import proportion
+from immunolab.clinical.scores import criteria
 from immunolab.schema.clinical import RESPONDERS
-
-
-def criteria() -> dict[str, list[tuple[str, Callable[[float], bool]]]]:
-    """Return, by score, the criteria a responder is told by."""
-    met: list[tuple[str, Callable[[float], bool]]] = [("responder", lambda value: value >= 1)]
-    categories = definitions().total_improvement.categories
-    graded: list[tuple[str, Callable[[float], bool]]] = [
-        (f"{name} ({least:g} or more)", lambda value, least=least: value >= least)  # type: ignore[misc]
-        for name, least in categories.items()
-    ]
-    return {"SRI_4": met, "IMACS_DOI": met, "ACR_EULAR_2016_TIS": graded}
 
 
 def is_responder(score: str, value: float) -> bool:
     """Return whether a value makes a responder by the score's first (least demanding) criterion."""
-    return criteria()[score][0][1](value)
+    return criteria(score)[0].met(value)
 
 
 def response(scores: pd.DataFrame, score: str, visits: Iterable[str]) -> tuple[str, dict[str, bool]]:
@@ -51,17 +40,17 @@ def responders(scores: pd.DataFrame) -> pd.DataFrame:
     ``percent_worst_case``; both stand with their n.
     """
     rows: list[dict[str, object]] = []
-    for score, tests in criteria().items():
+    for score in dict.fromkeys(scores["score"].tolist()):
         found = scores[scores["score"] == score]
         for visit, group in found.groupby("visit", sort=False):
             values = [float(value) for value in group["value"].dropna()]
-            for criterion, test in tests:
-                evaluable = proportion(sum(map(test, values)), len(values))
+            for criterion in criteria(score):
+                evaluable = proportion(sum(map(criterion.met, values)), len(values))
                 worst = proportion(evaluable.n_responders, len(group))
                 rows.append(
                     {
                         "score": score,
-                        "criterion": criterion,
+                        "criterion": criterion.name,
                         "visit": visit,
                         "n_patients": len(group),
                         "n_evaluable": len(values),

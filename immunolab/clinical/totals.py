@@ -3,26 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from immunolab.clinical.definitions import ClinicalScale
+from immunolab.clinical.scores.method import Score, not_evaluable
+from immunolab.clinical.scores.scales import ClinicalScale
 from immunolab.errors import nearest
 
 Items = Mapping[str, float | None]
-
-
-@dataclass(frozen=True)
-class Score:
-    """A score's value, or the reason why it cannot be evaluated."""
-
-    value: float | None
-    reason: str = ""
-    flag: str = ""
-
-
-def not_evaluable(reason: str) -> Score:
-    """Return a score without value."""
-    return Score(None, reason, "not_evaluable")
 
 
 def item_fault(scale: ClinicalScale, item: str, value: float) -> tuple[str, str]:

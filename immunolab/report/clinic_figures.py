@@ -9,7 +9,8 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from immunolab.clinical.responders import criteria, response
+from immunolab.clinical.responders import response
+from immunolab.clinical.scores import criteria
 from immunolab.comparison.scales import MULTIPLICATIVE
 from immunolab.plots.change import waterfall
 from immunolab.plots.clinical import LEAST_SUBGROUP, correlation, group_strips, responders
@@ -63,14 +64,14 @@ def _by_response(run: RunTables, cohort: str, leading: str) -> Iterator[ReportFi
     named, scores = run.label_of(leading), run.tables.get("scores")
     for endpoint in run.endpoints if scores is not None else ():
         score = endpoint.response
-        if score is None or score not in criteria() or own.empty:
+        if score is None or not criteria(score) or own.empty:
             continue
         visit, told = response(scores, score, (*own["visit_after"].mode(), *reversed(endpoint.visits)))
         words = {True: f"{score} responder", False: f"no {score} responder"}
         groups = {patient: words[yes] for patient, yes in told.items() if patient in set(own["patient_id"])}
         if not groups:
             continue
-        by = f"{score} ({criteria()[score][0][0]}) at {visit}"
+        by = f"{score} ({criteria(score)[0].name}) at {visit}"
         data = own.assign(response=own["patient_id"].map(groups), response_by=by)
         caution = f"Coloured by {by}. Descriptive: response is known only afterwards."
         if own["shift_scale"].isin(MULTIPLICATIVE).all():

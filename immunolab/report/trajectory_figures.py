@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from immunolab.clinical.definitions import definitions
+from immunolab.clinical.scores import levels
 from immunolab.comparison.scales import MULTIPLICATIVE
 from immunolab.plots.clinical import slope_pairs
 from immunolab.plots.labels import interval, p_text, scale_word
@@ -106,15 +106,15 @@ def _courses(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
         pages = [list(part) for part in np.array_split(names, -(-len(names) // _MOST_PANELS))]
         for page, part in enumerate(pages, start=1):
             shown = own[own["endpoint"].isin(part)]
-            levels = {name: definitions().levels(name) for name in dict.fromkeys(shown["population"])}
-            draw = partial(course_panels, shown, run.calendar, levels=levels)
+            turning = {name: levels(name) for name in dict.fromkeys(shown["population"])}
+            draw = partial(course_panels, shown, run.calendar, levels=turning)
             units = shown.drop_duplicates("endpoint")
             names_of = ", ".join(f"{p} ({u})" for p, u in zip(units["population"], units["unit"], strict=True))
             caption = (
                 f"{names_of}{of_cohort(cohort)}, over actual study days; n = {shown['patient_id'].nunique()} patients. "
                 "Grey: patients, with a gap where a visit is missing; dark: median and quartiles at each visit; open: "
                 "beyond the limits of the assay. Described, not tested."
-                + (" Dashed: the value a rule turns on." if any(levels.values()) else "")
+                + (" Dashed: the value a rule turns on." if any(turning.values()) else "")
             )
             name = figure_name(
                 "clinic_course", "" if group == CLINIC else group, cohort, str(page) if len(pages) > 1 else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -69,8 +70,8 @@ def read_clinic(study: Study) -> ClinicSources | None:
     problems: list[Problem] = []
     read = _collect(problems, lambda: _measured(study))
     measured = _nothing_measured() if read is None else read
-    baseline = _baseline(study)
-    found = _collect(problems, lambda: clinical.scores(measured, study.trial, doses=study.doses, baseline=baseline))
+    score = partial(clinical.scores_table, measured, study.trial, doses=study.doses, baseline=_baseline(study))
+    found = _collect(problems, score)
     curves = _collect(problems, lambda: clinical.suppression_curves(measured))
     patients = None if read is None else clinical.study_patients(study, measured)
     happened = _happened(study, patients, problems)

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from immunolab.clinical.responders import criteria, response
+from immunolab.clinical.responders import response
+from immunolab.clinical.scores import criteria
 from immunolab.comparison.arms import compare_responders, correlate_shifts
 from immunolab.comparison.joint_rank import joint_rank
 from immunolab.comparison.power import power_table
@@ -70,7 +71,7 @@ def _by_response(pairs: pd.DataFrame, scores: pd.DataFrame, endpoints: Sequence[
     """Compare shifts of responders and others, told at the shifts' later visit or else the last one declared."""
     frames = []
     after = list(pairs["visit_after"].mode())
-    for score in criteria():
+    for score in filter(criteria, dict.fromkeys(scores["score"])):
         declared = [visit for e in endpoints if score in e.needs.scores for visit in e.visits]
         visits = declared or list(dict.fromkeys(scores.loc[scores["score"] == score, "visit"]))
         visit, responder = response(scores, score, (*after, *reversed(visits)))
