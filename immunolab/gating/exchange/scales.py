@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import astuple
 from xml.etree.ElementTree import Element, SubElement
 
 import numpy as np
@@ -12,13 +14,14 @@ from immunolab.errors import GatingError
 from immunolab.events.transforms import Asinh, Bounded, Hyperlog, Identity, Linear, Log, Logicle, ScaledAsinh, Transform
 from immunolab.events.tube import Spillover
 from immunolab.gating.exchange.safe_xml import DATATYPES, TRANSFORMS, attribute, child, local_name, number
+from immunolab.gating.exchange.xml_out import add_channel, add_coefficients, shortest
 from immunolab.gating.strategy import Ratio
 
-_NATURAL_DECADE = 1.0 / math.log(10.0)
+_NATURAL_DECADE = 1.0 / math.log(10.0)  # decades for which Gating-ML's fasinh is arcsinh(x / cofactor)
 
 
 def read_scales(root: Element) -> tuple[dict[str, Transform | GatingError], dict[str, Ratio]]:
-    """Return the scales by id (one that cannot be read stands as its error), and the ratios by id."""
+    """Return the scales by id (a GatingError where one cannot be read), and the ratios by id."""
     scales: dict[str, Transform | GatingError] = {}
     ratios: dict[str, Ratio] = {}
     for element in root.findall(f"{TRANSFORMS}transformation"):
@@ -55,29 +58,26 @@ def _bounded(element: Element) -> Transform:
 
 
 def _scale(element: Element) -> Transform:
-    for item in element:
-        kind = local_name(item)
-
-        def of(letter: str, item: Element = item) -> float:
-            return number(item, letter, TRANSFORMS)
-
-        if kind == "flin":
-            return Linear(of("T"), of("A"))
-        if kind == "flog":
-            return Log(of("T"), of("M"))
-        if kind == "fasinh":
-            return asinh_scale(of("T"), of("M"), of("A"))
-        if kind == "logicle":
-            return Logicle(of("T"), of("W"), of("M"), of("A"))
-        if kind == "hyperlog":
-            return Hyperlog(of("T"), of("W"), of("M"), of("A"))
-        if kind != "custom_info":
-            raise GatingError(f"scales of kind {kind} are not supported")
-    raise GatingError("the transformation is empty")
+    items = [item for item in element if local_name(item) != "custom_info"]
+    if not items:
+        raise GatingError("the transformation is empty")
+    kind = local_name(items[0])
+    if kind not in _KINDS:
+        raise GatingError(f"scales of kind {kind} are not supported")
+    made, letters = _KINDS[kind]
+    return made(*(number(items[0], letter, TRANSFORMS) for letter in letters))
 
 
 def asinh_scale(t: float, m: float, a: float) -> Transform:
-    """Return arcsinh(x / cofactor) where the parameters spell exactly that, else the general scale."""
+    """Return Gating-ML's fasinh: arcsinh(x / cofactor) where the parameters are exactly that, else the general scale.
+
+    Parameters
+    ----------
+    t
+        Top of the scale, instrument units.
+    m, a
+        Decades, and further negative decades.
+    """
     if a == 0.0 and math.isclose(m, _NATURAL_DECADE, rel_tol=1e-12):
         cofactor = t / math.sinh(1.0)
         plain = float(f"{cofactor:.12g}")
@@ -90,10 +90,26 @@ def asinh_parameters(scale: Asinh) -> tuple[float, float, float]:
     return scale.cofactor * math.sinh(1.0), _NATURAL_DECADE, 0.0
 
 
+# element of each scale of the standard, and its parameters in the order of our scales' fields
+_KINDS: dict[str, tuple[Callable[..., Transform], str]] = {
+    "flin": (Linear, "TA"),
+    "flog": (Log, "TM"),
+    "fasinh": (asinh_scale, "TMA"),
+    "logicle": (Logicle, "TWMA"),
+    "hyperlog": (Hyperlog, "TWMA"),
+}
+_ELEMENTS = {Linear: "flin", Log: "flog", ScaledAsinh: "fasinh", Logicle: "logicle", Hyperlog: "hyperlog"}
+
+
 def read_matrices(
     root: Element,
 ) -> tuple[dict[str, Spillover], dict[str, dict[str, str]], dict[str, GatingError]]:
-    """Return spillover matrices by id, detector by fluorochrome name for each, and those that cannot be read."""
+    """Read the spillover matrices of a Gating-ML document.
+
+    Returns
+    -------
+    Matrices by id; for each the detector of each fluorochrome name; and, by id, why a matrix cannot be read.
+    """
     matrices: dict[str, Spillover] = {}
     detectors: dict[str, dict[str, str]] = {}
     bad: dict[str, GatingError] = {}
@@ -144,36 +160,26 @@ def write_scale(scale: Transform, key: str) -> Element:
             if math.isfinite(value):
                 element.set(f"{TRANSFORMS}{name}", repr(value))
         scale = scale.scale
-    tag, values = _parameters(scale)
-    SubElement(element, f"{TRANSFORMS}{tag}", {f"{TRANSFORMS}{name}": repr(float(v)) for name, v in values.items()})
-    return element
-
-
-def _parameters(scale: Transform) -> tuple[str, dict[str, float]]:
     if isinstance(scale, Identity):
-        return "flin", {"T": 1.0, "A": 0.0}
-    if isinstance(scale, Linear):
-        return "flin", {"T": scale.t, "A": scale.a}
-    if isinstance(scale, Log):
-        return "flog", {"T": scale.t, "M": scale.m}
+        scale = Linear(1.0)
     if isinstance(scale, Asinh):
-        return "fasinh", dict(zip("TMA", asinh_parameters(scale), strict=True))
-    if isinstance(scale, ScaledAsinh):
-        return "fasinh", {"T": scale.t, "M": scale.m, "A": scale.a}
-    if isinstance(scale, Logicle):
-        return "logicle", {"T": scale.t, "W": scale.w, "M": scale.m, "A": scale.a}
-    if isinstance(scale, Hyperlog):
-        return "hyperlog", {"T": scale.t, "W": scale.w, "M": scale.m, "A": scale.a}
-    raise GatingError(f"Gating-ML 2.0 has no scale {type(scale).__name__}")
+        scale = ScaledAsinh(*asinh_parameters(scale))
+    if not isinstance(scale, Linear | Log | ScaledAsinh | Logicle | Hyperlog):
+        raise GatingError(f"Gating-ML 2.0 has no scale {type(scale).__name__}")
+    tag = _ELEMENTS[type(scale)]
+    values = zip(_KINDS[tag][1], astuple(scale), strict=True)
+    SubElement(element, f"{TRANSFORMS}{tag}", {f"{TRANSFORMS}{letter}": shortest(value) for letter, value in values})
+    return element
 
 
 def write_ratio(ratio: Ratio, key: str) -> Element:
     """Return a ratio of two channels as Gating-ML 2.0 writes it."""
     element = Element(f"{TRANSFORMS}transformation", {f"{TRANSFORMS}id": key})
     values = {"A": ratio.a, "B": ratio.b, "C": ratio.c}
-    item = SubElement(element, f"{TRANSFORMS}fratio", {f"{TRANSFORMS}{name}": repr(v) for name, v in values.items()})
+    words = {f"{TRANSFORMS}{name}": shortest(value) for name, value in values.items()}
+    item = SubElement(element, f"{TRANSFORMS}fratio", words)
     for name in (ratio.numerator, ratio.denominator):
-        SubElement(item, f"{DATATYPES}fcs-dimension", {f"{DATATYPES}name": name})
+        add_channel(item, name)
     return element
 
 
@@ -183,9 +189,7 @@ def write_matrix(matrix: Spillover, key: str) -> Element:
     for tag in ("fluorochromes", "detectors"):
         names = SubElement(element, f"{TRANSFORMS}{tag}")
         for channel in matrix.channels:
-            SubElement(names, f"{DATATYPES}fcs-dimension", {f"{DATATYPES}name": channel})
+            add_channel(names, channel)
     for row in matrix.matrix:
-        line = SubElement(element, f"{TRANSFORMS}spectrum")
-        for value in row:
-            SubElement(line, f"{TRANSFORMS}coefficient", {f"{TRANSFORMS}value": repr(float(value))})
+        add_coefficients(SubElement(element, f"{TRANSFORMS}spectrum"), row)
     return element
