@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immunolab.errors import GatingError, InputError, Problem
-from immunolab.events.transforms import Biex, Bounded, Identity, Log, Logicle, Transform
+from immunolab.events.transforms import Identity
 from immunolab.events.tube import Spillover
+from immunolab.gating.exchange.flowjo_scales import DISPLAY_BINS, Axis, read_axis, read_spillover
 from immunolab.gating.exchange.safe_xml import (
     DATATYPES,
     GATING,
@@ -29,12 +30,10 @@ from immunolab.gating.exchange.safe_xml import (
     number,
     to_number,
 )
-from immunolab.gating.exchange.scales import asinh_scale
 from immunolab.gating.exchange.tree import Node, assemble
 from immunolab.gating.exchange.workspace_model import Workspace, bare_name
 from immunolab.gating.strategy import Boolean, Dimension, Ellipsoid, Gate, Polygon, Rectangle, Strategy
 
-DISPLAY_BINS = 256.0
 _OPERATORS: dict[str, Literal["and", "or", "not"]] = {"AndNode": "and", "OrNode": "or", "NotNode": "not"}
 
 
@@ -74,19 +73,10 @@ def _names(sample: Element, node: Element) -> list[str]:
 
 
 @dataclass(frozen=True)
-class _Axis:
-    """A channel's scale, and where the ends of FlowJo's display lie on it."""
-
-    transform: Transform
-    low: float = 0.0
-    high: float = 1.0
-
-
-@dataclass(frozen=True)
 class _Sample:
     """What the gates of one sample refer to."""
 
-    axes: dict[str, _Axis | GatingError]
+    axes: dict[str, Axis | GatingError]
     matrices: dict[str, Spillover]
     prefix: str
     suffix: str
@@ -96,7 +86,7 @@ class _Sample:
     @classmethod
     def of(cls, element: Element, root: Element) -> _Sample:
         scales = element.find("Transformations")
-        axes = dict(_axis(item) for item in scales) if scales is not None else {}
+        axes = dict(read_axis(item) for item in scales) if scales is not None else {}
         found = element.find(f"{TRANSFORMS}spilloverMatrix")
         if found is None:
             everywhere = root.findall(f"Matrices/{TRANSFORMS}spilloverMatrix")
@@ -106,16 +96,16 @@ class _Sample:
         name = found.get("name") or "workspace"
         prefix, suffix = found.get("prefix", "Comp-"), found.get("suffix", "")
         try:
-            return cls(axes, {name: _matrix(found, name)}, prefix, suffix, name, None)
+            return cls(axes, {name: read_spillover(found, name)}, prefix, suffix, name, None)
         except GatingError as error:
             bad = GatingError(f"spillover matrix '{name}': {error.message}", hint=error.hint)
             return cls(axes, {}, prefix, suffix, name, bad)
 
-    def dimension(self, element: Element) -> tuple[Dimension, _Axis]:
+    def dimension(self, element: Element) -> tuple[Dimension, Axis]:
         """Return one axis of a gate and its display."""
         shown = attribute(child(element, f"{DATATYPES}fcs-dimension"), "name", DATATYPES)
         name, compensation = self._channel(shown)
-        axis = self.axes.get(shown, self.axes.get(name, _Axis(Identity())))
+        axis = self.axes.get(shown, self.axes.get(name, Axis(Identity())))
         if isinstance(axis, GatingError):
             raise axis
         return Dimension(name, axis.transform, compensation), axis
@@ -130,54 +120,6 @@ class _Sample:
         if bare in self.matrices[self.matrix].channels:
             return bare, self.matrix
         return shown, "none"
-
-
-def _axis(element: Element) -> tuple[str, _Axis | GatingError]:
-    name = ""
-    try:
-        name = attribute(child(element, f"{DATATYPES}parameter"), "name", DATATYPES)
-        return name, _read_axis(element)
-    except GatingError as error:
-        return name, GatingError(f"scale of channel '{name}': {error.message}", hint=error.hint)
-
-
-def _read_axis(element: Element) -> _Axis:
-    kind = local_name(element)
-
-    def of(key: str) -> float:
-        return number(element, key, TRANSFORMS)
-
-    if kind == "linear":
-        return _Axis(Identity(), of("minRange"), of("maxRange"))
-    if kind == "log":
-        return _Axis(Bounded(Log(of("offset") * 10.0 ** of("decades"), of("decades")), low=0.0))
-    if kind == "logicle":
-        return _Axis(Logicle(of("T"), of("W"), of("M"), of("A")))
-    if kind == "fasinh":
-        return _Axis(asinh_scale(of("T"), of("M"), of("A")))
-    if kind == "biex":
-        if of("length") != DISPLAY_BINS:
-            raise GatingError(f"a biex scale of length {of('length'):g} is not supported", hint="FlowJo's is 256")
-        return _Axis(Biex(of("neg"), of("width"), of("pos"), of("maxRange")))
-    hint = "in FlowJo set the channel to linear, log, biex, logicle or arcsinh"
-    raise GatingError(f"scales of kind {kind} are not supported", hint=hint)
-
-
-def _matrix(element: Element, name: str) -> Spillover:
-    if element.get("spectral") == "1":
-        raise GatingError("spectral unmixing is not supported", hint="gate the unmixed files")
-    parameters = child(element, f"{DATATYPES}parameters").findall(f"{DATATYPES}parameter")
-    channels = tuple(attribute(item, "name", DATATYPES) for item in parameters)
-    values = np.eye(len(channels))
-    for row in element.findall(f"{TRANSFORMS}spillover"):
-        for item in row.findall(f"{TRANSFORMS}coefficient"):
-            pair = attribute(row, "parameter", DATATYPES), attribute(item, "parameter", DATATYPES)
-            if not set(pair) <= set(channels):
-                raise GatingError(f"it names channel '{pair[0]}' or '{pair[1]}', which is not one of its own")
-            values[channels.index(pair[0]), channels.index(pair[1])] = number(item, "value", TRANSFORMS)
-    if np.linalg.matrix_rank(values) < len(channels):
-        raise GatingError("the matrix is singular", hint="export it again")
-    return Spillover(channels, values, name)
 
 
 def _walk(sample_node: Element) -> Iterator[tuple[str, str, Element]]:
@@ -249,7 +191,7 @@ def _gate(population: Element, sample: _Sample) -> tuple[Gate, bool]:
     return (_polygon if kind == "PolygonGate" else _ellipse)(shape, axes), outside
 
 
-def _rectangle(sides: list[Element], axes: list[tuple[Dimension, _Axis]]) -> Gate:
+def _rectangle(sides: list[Element], axes: list[tuple[Dimension, Axis]]) -> Gate:
     def edge(side: Element, name: str, dimension: Dimension) -> float | None:
         if side.get(f"{GATING}{name}") is None:
             return None
@@ -265,7 +207,7 @@ def _rectangle(sides: list[Element], axes: list[tuple[Dimension, _Axis]]) -> Gat
     )
 
 
-def _polygon(shape: Element, axes: list[tuple[Dimension, _Axis]]) -> Gate:
+def _polygon(shape: Element, axes: list[tuple[Dimension, Axis]]) -> Gate:
     corners = _points(shape.findall(f"{GATING}vertex"))
     if len(corners) < 3:
         raise GatingError(f"the polygon has {len(corners)} vertices; 3 or more are needed")
@@ -284,7 +226,7 @@ def _points(vertices: list[Element]) -> NDArray[np.float64]:
     return np.array(points, dtype=np.float64).reshape(-1, 2)
 
 
-def _ellipse(shape: Element, axes: list[tuple[Dimension, _Axis]]) -> Gate:
+def _ellipse(shape: Element, axes: list[tuple[Dimension, Axis]]) -> Gate:
     """Return the ellipse of FlowJo's two foci and four edge points, from the display onto the scales."""
     foci = _points(child(shape, f"{GATING}foci").findall(f"{GATING}vertex"))
     edges = _points(child(shape, f"{GATING}edge").findall(f"{GATING}vertex"))

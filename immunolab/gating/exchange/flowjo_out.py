@@ -12,21 +12,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
-from xml.etree.ElementTree import Element, ElementTree, SubElement, indent, register_namespace
+from xml.etree.ElementTree import Element, SubElement
 
 from immunolab.errors import GatingError, Problem
 from immunolab.events.transforms import Asinh, Biex, Bounded, Log, Logicle, ScaledAsinh, Transform
 from immunolab.events.tube import Spillover
 from immunolab.gating.exchange.edge_conversion import Family, Point, bend, border, ellipse_corners, family
-from immunolab.gating.exchange.safe_xml import DATATYPES, GATING, TRANSFORMS
-from immunolab.gating.exchange.scales import asinh_parameters
-from immunolab.gating.strategy import Boolean, Dimension, Ellipsoid, Polygon, Population, Rectangle, Strategy
+from immunolab.gating.exchange.flowjo_scales import DISPLAY_BINS, LOG_OFFSET, PREFIX, write_scale, write_spillover
+from immunolab.gating.exchange.safe_xml import GATING
+from immunolab.gating.exchange.xml_out import add_channel, add_vertices, write_document
+from immunolab.gating.strategy import Boolean, Declared, Dimension, Ellipsoid, Polygon, Population, Rectangle, Strategy
 
-PREFIX = "Comp-"
-LOG_OFFSET = 1e-3
 _NODES = {"and": "AndNode", "or": "OrNode", "not": "NotNode"}
-for _prefix, _space in (("gating", GATING), ("transforms", TRANSFORMS), ("data-type", DATATYPES)):
-    register_namespace(_prefix, _space.strip("{}"))
+_NOT_COUNTED = -1  # FlowJo's count of a population until it has counted
+_WEIGHT_OF_SHAPE = 1_000  # one polygon, whose edges need its scale, outweighs as many rectangles
+_FIRST_ID = 100_000  # gate ids of a sample start at its number times this, so that no two are alike
+_OTHER_MATRIX = "a FlowJo sample has one spillover matrix, and another gate's is used"
+_OTHER_SCALE = "drawn on a scale its channel does not have in FlowJo: edges within 1e-6 of the display"
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,18 @@ class WorkspaceSample:
 
     Attributes
     ----------
-    file : the FCS file.
-    strategy : its geometric strategy; dimensions name channels (see `apply.on_channels`).
-    channels : names of the file's channels.
-    n_events : events in the file.
-    spillover : the tube's own matrix.
-    counts : events by path, shown in FlowJo until it recounts.
+    file
+        The FCS file.
+    strategy
+        Its gates have coordinates, and its dimensions name channels (see `axes.on_channels`).
+    channels
+        Names of the file's channels.
+    n_events
+        Events in the file.
+    spillover
+        The tube's own matrix.
+    counts
+        Events by path, shown in FlowJo until it recounts.
     """
 
     file: Path
@@ -56,6 +64,15 @@ def write_workspace(
 ) -> tuple[Problem, ...]:
     """Write a FlowJo 10 workspace with each sample's own gates.
 
+    Parameters
+    ----------
+    samples
+        The tubes, each with its gates.
+    path
+        The file; replaced when it exists.
+    group
+        FlowJo's group that all samples join.
+
     Returns
     -------
     A note for every gate left out, or written with edges bent to another scale.
@@ -63,28 +80,20 @@ def write_workspace(
     Raises
     ------
     GatingError
-        A gate has not been fitted yet.
+        A gate has no coordinates yet.
     """
     root = Element("Workspace", {"version": "20.0", "flowJoVersion": "10.8.1", "curGroup": group})
     matrices, groups, listed = (SubElement(root, name) for name in ("Matrices", "Groups", "SampleList"))
     for name in dict.fromkeys(("All Samples", group)):
         references = SubElement(SubElement(_group(groups, name), "Group", {"name": name}), "SampleRefs")
-        for number in range(len(samples)):
-            SubElement(references, "SampleRef", {"sampleID": str(number + 1)})
-    notes: list[Problem] = []
-    for number, sample in enumerate(samples):
-        writer = _SampleOut(sample, number + 1)
-        listed.append(writer.element())
-        if writer.matrix is not None and number == 0:
-            matrices.append(_spillover(writer.matrix))
-        notes += [Problem(str(sample.file), where, note) for where, note in writer.notes]
-    indent(root)
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.part")
-    ElementTree(root).write(temporary, encoding="utf-8", xml_declaration=True)
-    temporary.replace(target)
-    return tuple(notes)
+        for number in range(1, len(samples) + 1):
+            SubElement(references, "SampleRef", {"sampleID": str(number)})
+    writers = [_SampleOut(sample, number) for number, sample in enumerate(samples, start=1)]
+    listed.extend([writer.element() for writer in writers])
+    if writers and writers[0].matrix is not None:
+        matrices.append(write_spillover(writers[0].matrix))
+    write_document(root, path)
+    return tuple(note for writer in writers for note in writer.notes)
 
 
 def _group(parent: Element, name: str) -> Element:
@@ -92,11 +101,11 @@ def _group(parent: Element, name: str) -> Element:
 
 
 class _SampleOut:
-    """Writes one sample: chooses its matrix and a scale for each channel, then hangs up its populations."""
+    """Writes one sample: chooses its matrix and a scale for each channel, then adds its populations."""
 
     def __init__(self, sample: WorkspaceSample, number: int) -> None:
         self.sample, self.number = sample, number
-        self.notes: list[tuple[str, str]] = []
+        self.notes: list[Problem] = []
         self.gates = 0
         self.used = _most_used_matrix(sample)
         self.matrix = sample.spillover if self.used == "sample" else sample.strategy.matrices.get(self.used)
@@ -104,71 +113,65 @@ class _SampleOut:
 
     def element(self) -> Element:
         """Return the sample."""
+        sample, key = self.sample, {"sampleID": str(self.number)}
+        name = Path(sample.file).name
         element = Element("Sample")
-        name = Path(self.sample.file).name
-        SubElement(
-            element,
-            "DataSet",
-            {"uri": f"file:{quote(str(Path(self.sample.file).absolute()))}", "sampleID": str(self.number)},
-        )
+        SubElement(element, "DataSet", {"uri": f"file:{quote(str(Path(sample.file).absolute()))}"} | key)
         if self.matrix is not None:
-            element.append(_spillover(self.matrix))
+            element.append(write_spillover(self.matrix))
         scales = SubElement(element, "Transformations")
-        for channel in self.sample.channels:
-            names = [channel] + ([PREFIX + channel] if self._compensated(channel) else [])
-            for shown in names:
-                scales.append(_scale(self.scales.get(channel, "linear"), shown))
+        for channel in sample.channels:
+            for shown in (channel, PREFIX + channel) if self._compensated(channel) else (channel,):
+                scales.append(write_scale(self.scales.get(channel, "linear"), shown))
         keywords = SubElement(element, "Keywords")
-        facts = {"$FIL": name, "$TOT": self.sample.n_events, "$PAR": len(self.sample.channels)}
-        facts |= {f"$P{i + 1}N": channel for i, channel in enumerate(self.sample.channels)}
-        for key, value in facts.items():
-            SubElement(keywords, "Keyword", {"name": key, "value": str(value)})
-        node = SubElement(
-            element, "SampleNode", self._words(name, self.sample.n_events) | {"sampleID": str(self.number)}
-        )
-        self._hang_up(node)
+        facts = {"$FIL": name, "$TOT": sample.n_events, "$PAR": len(sample.channels)}
+        facts |= {f"$P{i}N": channel for i, channel in enumerate(sample.channels, start=1)}
+        for keyword, value in facts.items():
+            SubElement(keywords, "Keyword", {"name": keyword, "value": str(value)})
+        self._add_populations(SubElement(element, "SampleNode", _shown(name, sample.n_events) | key))
         return element
 
-    def _hang_up(self, root: Element) -> None:
-        parents = {"": root}
+    def _add_populations(self, root: Element) -> None:
+        written = {"": root}
         for population in self.sample.strategy.populations:
-            parent = parents.get(population.parent_path)
+            parent = written.get(population.parent_path)
             if parent is None:
-                self.notes.append((population.path, "left out: its parent cannot be written"))
+                self._note(population, "left out: its parent cannot be written")
                 continue
             try:
-                drawn = list(self._drawn(population, set(parents)))
+                drawn = list(self._drawn(population, set(written)))
             except _NotInFlowJo as reason:
-                self.notes.append((population.path, f"left out: {reason}"))
+                self._note(population, f"left out: {reason}")
                 continue
             group = parent.find("Subpopulations")
             group = SubElement(parent, "Subpopulations") if group is None else group
             group.extend(drawn)
-            parents[population.path] = drawn[-1]
+            written[population.path] = drawn[-1]
+
+    def _note(self, population: Population, message: str) -> None:
+        self.notes.append(Problem(str(self.sample.file), population.path, message))
 
     def _drawn(self, population: Population, written: set[str]) -> Iterator[Element]:
         """Yield the elements a population needs beside each other; its own comes last."""
-        gate = population.gate
-        name = population.name
-        count = self.sample.counts.get(population.path, -1)
+        gate, name = population.gate, population.name
+        count = self.sample.counts.get(population.path, _NOT_COUNTED)
         if gate is None:
             gate = Rectangle((Dimension(self.sample.channels[0], compensation="none"),), (None,), (None,))
+        if isinstance(gate, Declared):
+            raise GatingError("the gate has no coordinates yet", population.path, "fit the strategy to the tube first")
         if isinstance(gate, Boolean):
             yield from self._boolean(population, gate, count, written)
             return
-        if not isinstance(gate, Rectangle | Polygon | Ellipsoid):
-            raise GatingError("the gate has no coordinates yet", population.path, "fit the strategy to the tube first")
         for dimension in gate.dimensions:
             self._check(dimension)
-        if isinstance(gate, Rectangle) and len(gate.dimensions) > 2:
-            parts = list(_pairs(gate))
-            labels = [f"{name}: {' x '.join(d.name for d in part.dimensions)}" for part in parts]
-            for label, part in zip(labels, parts, strict=True):
-                yield self._population(label, part, -1, population)
-            above = population.parent_path.strip("/")
-            yield self._logic("and", name, [f"{above}/{label}".lstrip("/") for label in labels], count)
+        if not isinstance(gate, Rectangle) or len(gate.dimensions) <= 2:
+            yield self._population(name, gate, count, population)
             return
-        yield self._population(name, gate, count, population)
+        labels = []
+        for part in _pairs(gate):
+            labels.append(f"{name}: {' x '.join(d.name for d in part.dimensions)}")
+            yield self._population(labels[-1], part, _NOT_COUNTED, population)
+        yield _logic("and", name, [_beside(population, label) for label in labels], count)
 
     def _boolean(self, population: Population, gate: Boolean, count: int, written: set[str]) -> Iterator[Element]:
         absent = [path for path in gate.operands if path not in written]
@@ -178,46 +181,35 @@ class _SampleOut:
         for path, flip in zip(gate.operands, gate.complement, strict=True):
             if flip:
                 label = f"{population.name}: not {path.rsplit('/', 1)[1]}"
-                yield self._logic("not", label, [path[1:]], -1)
-                operands.append(f"{population.parent_path}/{label}".strip("/"))
+                yield _logic("not", label, [path[1:]], _NOT_COUNTED)
+                operands.append(_beside(population, label))
             else:
                 operands.append(path[1:])
-        yield self._logic(gate.operator, population.name, operands, count)
-
-    def _logic(self, operator: str, name: str, operands: list[str], count: int) -> Element:
-        element = Element(_NODES[operator], self._words(name, count))
-        dependents = SubElement(element, "Dependents")
-        for operand in operands:
-            SubElement(dependents, "Dependent", {"name": operand})
-        return element
+        yield _logic(gate.operator, population.name, operands, count)
 
     def _population(self, name: str, gate: Rectangle | Polygon | Ellipsoid, count: int, owner: Population) -> Element:
-        element = Element("Population", self._words(name, count))
+        element = Element("Population", _shown(name, count))
         self.gates += 1
-        key = {f"{GATING}id": f"ID{self.number * 100_000 + self.gates}"}
+        key = {f"{GATING}id": f"ID{self.number * _FIRST_ID + self.gates}"}
         frame = SubElement(element, "Gate", key)
         if isinstance(gate, Rectangle):
-            shape = SubElement(
-                frame, f"{GATING}RectangleGate", key | {"eventsInside": "1", "percentX": "0", "percentY": "0"}
-            )
-            self._edges(shape, gate)
+            words = key | {"eventsInside": "1", "percentX": "0", "percentY": "0"}
+            self._add_edges(SubElement(frame, f"{GATING}RectangleGate", words), gate)
             return element
-        words = {"eventsInside": "1", "quadId": "-1", "gateResolution": "256"}
-        shape = SubElement(frame, f"{GATING}PolygonGate", key | words)
+        words = key | {"eventsInside": "1", "quadId": "-1", "gateResolution": str(DISPLAY_BINS)}
+        shape = SubElement(frame, f"{GATING}PolygonGate", words)
         for dimension in gate.dimensions:
-            self._dimension(shape, dimension)
-        for corner in self._corners(gate, owner):
-            vertex = SubElement(shape, f"{GATING}vertex")
-            for value in corner:
-                SubElement(vertex, f"{GATING}coordinate", {f"{DATATYPES}value": repr(float(value))})
+            self._add_dimension(shape, dimension)
+        add_vertices(shape, self._corners(gate, owner))
         return element
 
-    def _edges(self, shape: Element, gate: Rectangle) -> None:
+    def _add_edges(self, shape: Element, gate: Rectangle) -> None:
         for dimension, low, high in zip(gate.dimensions, gate.lower, gate.upper, strict=True):
-            side = self._dimension(shape, dimension)
+            side = self._add_dimension(shape, dimension)
             scale = dimension.transform
             if low is None and high is not None and isinstance(scale, Log):
-                # nothing below zero has a logarithm; FlowJo's log axis holds such events at its low end
+                # nothing below zero has a logarithm; FlowJo's log axis holds such events at its low end,
+                # and a border a thousandth above it leaves them out
                 held = self.scales[dimension.name] != "linear"
                 side.set(f"{GATING}min", repr(LOG_OFFSET * 1.001 if held else 0.0))
             for name, value in (("min", low), ("max", high)):
@@ -231,19 +223,13 @@ class _SampleOut:
         corners = gate.vertices if isinstance(gate, Polygon) else ellipse_corners(gate)
         needed = self.scales[x.name], self.scales[y.name]
         if (family(x.transform), family(y.transform)) != needed:
-            self.notes.append(
-                (owner.path, "drawn on a scale its channel does not have in FlowJo: edges within 1e-6 of the display")
-            )
+            self._note(owner, _OTHER_SCALE)
         return bend(corners, (x.transform, y.transform), needed)
 
-    def _dimension(self, shape: Element, dimension: Dimension) -> Element:
-        shown = (
-            PREFIX + dimension.name
-            if dimension.compensation != "none" and self._compensated(dimension.name)
-            else dimension.name
-        )
+    def _add_dimension(self, shape: Element, dimension: Dimension) -> Element:
+        compensated = dimension.compensation != "none" and self._compensated(dimension.name)
         element = SubElement(shape, f"{GATING}dimension")
-        SubElement(element, f"{DATATYPES}fcs-dimension", {f"{DATATYPES}name": shown})
+        add_channel(element, PREFIX + dimension.name if compensated else dimension.name)
         return element
 
     def _compensated(self, channel: str) -> bool:
@@ -253,12 +239,26 @@ class _SampleOut:
         if dimension.ratio is not None:
             raise _NotInFlowJo("FlowJo has no gates on ratios")
         if dimension.compensation not in ("none", "sample", self.used):
-            raise _NotInFlowJo("a FlowJo sample has one spillover matrix, and another gate's is used")
+            raise _NotInFlowJo(_OTHER_MATRIX)
         if dimension.compensation == "sample" and self.used != "sample" and self._compensated(dimension.name):
-            raise _NotInFlowJo("a FlowJo sample has one spillover matrix, and another gate's is used")
+            raise _NotInFlowJo(_OTHER_MATRIX)
 
-    def _words(self, name: str, count: int) -> dict[str, str]:
-        return {"name": name, "annotation": "", "owningGroup": "", "expanded": "1", "count": str(count)}
+
+def _shown(name: str, count: int) -> dict[str, str]:
+    return {"name": name, "annotation": "", "owningGroup": "", "expanded": "1", "count": str(count)}
+
+
+def _logic(operator: str, name: str, operands: list[str], count: int) -> Element:
+    element = Element(_NODES[operator], _shown(name, count))
+    dependents = SubElement(element, "Dependents")
+    for operand in operands:
+        SubElement(dependents, "Dependent", {"name": operand})
+    return element
+
+
+def _beside(population: Population, label: str) -> str:
+    """Return the path, as FlowJo writes it, of a gate beside a population."""
+    return f"{population.parent_path}/{label}".lstrip("/")
 
 
 class _NotInFlowJo(Exception):
@@ -286,8 +286,8 @@ def _channel_scales(strategy: Strategy) -> dict[str, Family]:
     votes: dict[str, Counter[Family]] = {}
     for gate in _gates(strategy):
         for dimension in gate.dimensions:
-            kind, weight = _in_flowjo(dimension.transform), 1_000
-            if isinstance(gate, Rectangle):  # right on any scale
+            kind, weight = _in_flowjo(dimension.transform), _WEIGHT_OF_SHAPE
+            if isinstance(gate, Rectangle):  # exact on any scale
                 kind, weight = ("linear" if kind == "log" else kind), 1
             votes.setdefault(dimension.name, Counter())[kind] += weight
     return {channel: counted.most_common(1)[0][0] for channel, counted in votes.items()}
@@ -303,64 +303,3 @@ def _pairs(gate: Rectangle) -> Iterator[Rectangle]:
     for start in range(0, len(gate.dimensions), 2):
         part = slice(start, start + 2)
         yield Rectangle(gate.dimensions[part], gate.lower[part], gate.upper[part])
-
-
-def _scale(kind: Family, channel: str) -> Element:
-    tag, values = _parameters(kind)
-    element = Element(
-        f"{TRANSFORMS}{tag}",
-        {f"{TRANSFORMS}{name}": repr(v) if isinstance(v, float) else v for name, v in values.items()},
-    )
-    if tag == "linear":
-        element.set("gain", "1")
-    SubElement(element, f"{DATATYPES}parameter", {f"{DATATYPES}name": channel})
-    return element
-
-
-def _parameters(kind: Family) -> tuple[str, dict[str, float | str]]:
-    if isinstance(kind, Biex):
-        values = {"neg": kind.negative, "width": kind.width, "pos": kind.positive, "maxRange": kind.t}
-        return "biex", {"length": "256"} | {name: float(value) for name, value in values.items()}
-    if isinstance(kind, Logicle):
-        return "logicle", {
-            "length": "256",
-            "T": float(kind.t),
-            "A": float(kind.a),
-            "W": float(kind.w),
-            "M": float(kind.m),
-        }
-    if isinstance(kind, Asinh | ScaledAsinh):
-        t, m, a = asinh_parameters(kind) if isinstance(kind, Asinh) else (kind.t, kind.m, kind.a)
-        return "fasinh", {"length": "256", "maxRange": float(t), "T": float(t), "M": float(m), "A": float(a)}
-    if isinstance(kind, Bounded) and isinstance(kind.scale, Log):
-        return "log", {"offset": kind.scale.t / 10.0**kind.scale.m, "decades": float(kind.scale.m)}
-    if kind == "log":
-        return "log", {"offset": LOG_OFFSET, "decades": 9.0}
-    return "linear", {"minRange": 0.0, "maxRange": 262144.0}
-
-
-def _spillover(matrix: Spillover) -> Element:
-    element = Element(
-        f"{TRANSFORMS}spilloverMatrix",
-        {"spectral": "0", "prefix": PREFIX, "name": "Acquisition-defined", "suffix": "", "version": "FlowJo-10.8.1"},
-    )
-    parameters = SubElement(element, f"{DATATYPES}parameters")
-    for channel in matrix.channels:
-        SubElement(
-            parameters,
-            f"{DATATYPES}parameter",
-            {f"{DATATYPES}name": channel, "userProvidedCompInfix": PREFIX + channel},
-        )
-    for channel, row in zip(matrix.channels, matrix.matrix, strict=True):
-        line = SubElement(
-            element,
-            f"{TRANSFORMS}spillover",
-            {f"{DATATYPES}parameter": channel, "userProvidedCompInfix": PREFIX + channel},
-        )
-        for other, value in zip(matrix.channels, row, strict=True):
-            SubElement(
-                line,
-                f"{TRANSFORMS}coefficient",
-                {f"{DATATYPES}parameter": other, f"{TRANSFORMS}value": repr(float(value))},
-            )
-    return element
