@@ -12,13 +12,10 @@ from immunolab.version import VERSION
 if TYPE_CHECKING:
     from immunolab.comparison.plan import Plan
     from immunolab.comparison.table import compare_endpoints
-    from immunolab.events.storage import to_anndata
-    from immunolab.gating.evaluate import evaluate
     from immunolab.gating.exchange.from_flowkit import from_flowkit
     from immunolab.gating.exchange.to_flowkit import to_flowkit
-    from immunolab.gating.placement.fit import fit
+    from immunolab.gating.gate import gate
     from immunolab.gating.strategy_file import builtin_strategy, read_strategy
-    from immunolab.gating.tubes import counts_table
     from immunolab.loaders.fcs.read import read_fcs, read_header
     from immunolab.loaders.inspect import inspect_file
     from immunolab.plots.gates import contact_sheet
@@ -42,12 +39,9 @@ _FACE = {
     "inspect_file": "immunolab.loaders.inspect",
     "read_header": "immunolab.loaders.fcs.read",
     "read_fcs": "immunolab.loaders.fcs.read",
-    "to_anndata": "immunolab.events.storage",
     "builtin_strategy": "immunolab.gating.strategy_file",
     "read_strategy": "immunolab.gating.strategy_file",
-    "fit": "immunolab.gating.placement.fit",
-    "evaluate": "immunolab.gating.evaluate",
-    "counts_table": "immunolab.gating.tubes",
+    "gate": "immunolab.gating.gate",
     "from_flowkit": "immunolab.gating.exchange.from_flowkit",
     "to_flowkit": "immunolab.gating.exchange.to_flowkit",
     "contact_sheet": "immunolab.plots.gates",
@@ -66,12 +60,10 @@ __all__ = [
     "check_study",
     "compare_endpoints",
     "contact_sheet",
-    "counts_table",
     "deidentify",
-    "evaluate",
-    "fit",
     "forest",
     "from_flowkit",
+    "gate",
     "inspect_file",
     "load_study",
     "load_trial",
@@ -82,13 +74,17 @@ __all__ = [
     "run_study",
     "scan",
     "simulate",
-    "to_anndata",
     "to_flowkit",
 ]
 
 
 # old name -> (new name, module, attribute): kept for one version, with a warning that names the new one
-_RENAMED: dict[str, tuple[str, str, str]] = {}
+_RENAMED: dict[str, tuple[str, str, str]] = {
+    "fit": ("gate", "immunolab.gating.placement.fit", "fit"),
+    "evaluate": ("gate", "immunolab.gating.evaluate", "evaluate"),
+    "counts_table": ("gate(...).counts", "immunolab.gating.tubes", "counts_table"),
+    "to_anndata": ("gate(...).to_anndata()", "immunolab.events.storage", "to_anndata"),
+}
 
 
 def __getattr__(name: str) -> Any:

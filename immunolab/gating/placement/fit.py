@@ -27,6 +27,7 @@ from immunolab.gating.tube_gates import Threshold, TubeGates, thresholds_table
 __all__ = ["Fitted", "fit", "missing_markers", "widest_scope"]
 
 Refit = Literal["pooled", "sample", "baseline"]
+Share = Literal["sample", "patient", "batch", "study"]
 _FEWEST_SHARED = 5000
 
 
@@ -69,6 +70,7 @@ def fit(
     seed: int = 0,
     refit: Refit = "pooled",
     resample: bool = True,
+    share: Share | None = None,
 ) -> Fitted:
     """Place every declared gate of a strategy on tubes that may share borders.
 
@@ -83,6 +85,7 @@ def fit(
     refit : ``pooled`` places borders on the pool that each rule's scope names, ``sample`` on each
         tube alone, ``baseline`` on the pool's baseline tubes only, for all of its tubes.
     resample : whether borders get intervals and a drift alarm; without, placing is several times faster.
+    share : which tubes share a border, whatever the rules' own scopes; None leaves it to the rules.
 
     Raises
     ------
@@ -99,7 +102,9 @@ def fit(
         own = arrange(strategy, tube)
         alike.setdefault(tuple(p.path for p in own.populations), []).append((own, tube))
     parts = [
-        _Fit(members[0][0], [tube for _, tube in members], controls or {}, groups or {}, seed, refit, resample).run()
+        _Fit(
+            members[0][0], [tube for _, tube in members], controls or {}, groups or {}, seed, refit, resample, share
+        ).run()
         for members in alike.values()
     ]
     return Fitted(
@@ -142,14 +147,15 @@ class _Fit:
         seed: int,
         refit: Refit,
         resample: bool,
+        share: Share | None,
     ) -> None:
-        self.strategy, self.seed, self.refit = strategy, seed, refit
-        share = max(_FEWEST_SHARED, min(tube.n_events for tube in tubes))
+        self.strategy, self.seed, self.refit, self.share = strategy, seed, refit, share
+        most = max(_FEWEST_SHARED, min(tube.n_events for tube in tubes))
         self.tubes = []
         for tube in tubes:
             group = groups.get(tube.sample_id, {})
             patient, batch = str(group.get("patient", tube.sample_id)), str(group.get("batch", ""))
-            kept = subsample(tube, share, seed=self.number(tube.sample_id))
+            kept = subsample(tube, most, seed=self.number(tube.sample_id))
             self.tubes.append(TubeState(kept, strategy, patient, batch, bool(group.get("baseline", True))))
         self.controls = {key: TubeState(events, strategy, "", str(key[0])) for key, events in sorted(controls.items())}
         self.builder = Builder(strategy.settings.get("thresholds", {}), self.rng, resample)
@@ -206,7 +212,7 @@ class _Fit:
 
     def _pools(self, scope: str) -> list[tuple[TubePool, tuple[TubeState, ...]]]:
         """Return (pool the border is placed on, tubes it serves)."""
-        scope = "sample" if self.refit == "sample" else scope
+        scope = "sample" if self.refit == "sample" else self.share or scope
         key: Callable[[TubeState], tuple[str, ...]] = {
             "sample": lambda tube: (tube.sample_id,),
             "patient": lambda tube: (tube.patient, tube.batch),

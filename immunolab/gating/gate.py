@@ -1,0 +1,137 @@
+"""`immunolab.gate`: one tube, or several that share borders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, overload
+
+from tqdm.auto import tqdm
+
+from immunolab.errors import InputError, Problem, nearest
+from immunolab.events.tube import Tube
+from immunolab.gating.gate_source import Gates, named_strategy, read_gates
+from immunolab.gating.placement.fit import Share, fit
+from immunolab.gating.placement.rules import SCOPES
+from immunolab.gating.strategy import Strategy
+from immunolab.gating.tubes import GatedTube, gate_tube
+
+
+@overload
+def gate(
+    tubes: Tube,
+    strategy: Strategy | Path | str,
+    *,
+    share: Share | None = None,
+    patients: Mapping[str, str] | None = None,
+    batches: Mapping[str, str] | None = None,
+    controls: Mapping[tuple[str, str], Tube] | None = None,
+    seed: int = 0,
+) -> GatedTube: ...
+
+
+@overload
+def gate(
+    tubes: Sequence[Tube],
+    strategy: Strategy | Path | str,
+    *,
+    share: Share | None = None,
+    patients: Mapping[str, str] | None = None,
+    batches: Mapping[str, str] | None = None,
+    controls: Mapping[tuple[str, str], Tube] | None = None,
+    seed: int = 0,
+) -> list[GatedTube]: ...
+
+
+def gate(
+    tubes: Tube | Sequence[Tube],
+    strategy: Strategy | Path | str,
+    *,
+    share: Share | None = None,
+    patients: Mapping[str, str] | None = None,
+    batches: Mapping[str, str] | None = None,
+    controls: Mapping[tuple[str, str], Tube] | None = None,
+    seed: int = 0,
+) -> GatedTube | list[GatedTube]:
+    """Gate a tube, or several tubes that share the borders which data place.
+
+    Parameters
+    ----------
+    tubes
+        One tube, or several with different ``sample_id``; a tube without one is named by its file.
+    strategy
+        A `Strategy`, a FlowKit GatingStrategy, the name of a shipped strategy, or a file: ``.yaml``, FlowJo
+        ``.wsp``, Gating-ML ``.xml``.
+    share
+        Which tubes share a border: each ``sample`` alone, a ``patient``'s tubes within a batch, a ``batch``, or
+        the whole ``study``. None leaves it to the rules of the strategy. Gates that were drawn are not moved.
+    patients, batches
+        The patient and the batch of each sample_id. A sample not named is its own patient, in one common batch.
+    controls
+        (batch, marker) to the tube stained without that marker's dye; the marker "" is an unstained tube.
+    seed
+        Of placing: the same seed and tubes give the same gates.
+
+    Returns
+    -------
+    A `GatedTube`, or a list of them in the order of the tubes. Gates that a tube cannot answer are in ``left_out``.
+
+    Raises
+    ------
+    InputError
+        The strategy cannot be read, `share` is unknown, or patients or batches name samples that are not there.
+    GatingError
+        A required marker is missing, no gate can be evaluated, or two tubes share a sample_id.
+    """
+    named = [_named(tube) for tube in ([tubes] if isinstance(tubes, Tube) else tubes)]
+    _check_choices(share, [tube.sample_id for tube in named], {"patients": patients or {}, "batches": batches or {}})
+    source = _source(strategy)
+    gates = [source.for_file(tube.file, tube.fil) for tube in named]
+    if source.declared is not None and source.needs_fit:
+        groups = {
+            tube.sample_id: {
+                "patient": (patients or {}).get(tube.sample_id, tube.sample_id),
+                "batch": (batches or {}).get(tube.sample_id, ""),
+            }
+            for tube in named
+        }
+        fitted = fit(source.declared, named, controls=controls, groups=groups, seed=seed, share=share)
+        gates = [fitted.gates_of(tube.sample_id) for tube in named]
+    pairs = list(zip(named, gates, strict=True))
+    bar = tqdm(pairs, desc="gating", leave=False, disable=isinstance(tubes, Tube))
+    gated = [gate_tube(tube, placed, seed=seed) for tube, placed in bar]
+    return gated[0] if isinstance(tubes, Tube) else gated
+
+
+def _source(strategy: Any) -> Gates:
+    if isinstance(strategy, Strategy):
+        return Gates(strategy)
+    if isinstance(strategy, Path | str):
+        return read_gates(named_strategy(strategy))
+    if type(strategy).__module__.partition(".")[0] == "flowkit":
+        from immunolab.gating.exchange.from_flowkit import from_flowkit
+
+        read = from_flowkit(strategy)
+        if isinstance(read, Strategy):
+            return Gates(read)
+    hint = "give a Strategy, a FlowKit GatingStrategy, the name of a shipped strategy, or a .yaml, .wsp or .xml file"
+    raise InputError(Problem("", "strategy", f"{type(strategy).__name__} is not a gating strategy", hint))
+
+
+def _named(tube: Tube) -> Tube:
+    return tube if tube.sample_id else replace(tube, sample_id=Path(tube.file).stem or "tube")
+
+
+def _check_choices(share: str | None, names: Sequence[str], given: Mapping[str, Mapping[str, str]]) -> None:
+    problems = [
+        Problem("", key, f"there is no tube '{name}'", f"the tubes are: {', '.join(names)}")
+        for key, mapping in given.items()
+        for name in mapping
+        if name not in names
+    ]
+    if share not in (None, *SCOPES):
+        hint = f"{nearest(share, SCOPES)} allowed: {', '.join(SCOPES)}, None".strip()
+        problems.append(Problem("", "share", f"'{share}' is unknown", hint))
+    if problems:
+        raise InputError(problems)
