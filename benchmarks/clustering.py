@@ -70,11 +70,9 @@ def scanpy_leiden(events: np.ndarray, _: int) -> np.ndarray:
 
 def own_leiden(events: np.ndarray, _: int) -> np.ndarray:
     """Run immunolab's graph on a subsample and assign every event."""
-    from immunolab.clustering.leiden import leiden_clusters
-    from immunolab.clustering.som import nearest_node
+    from immunolab.clustering.leiden import leiden_map
 
-    nodes, labels = leiden_clusters(events, POPULATIONS, seed=0)
-    return labels[nearest_node(events, nodes)]
+    return leiden_map(events, POPULATIONS, seed=0).assign(events)
 
 
 def measured(name: str, function: Callable[..., np.ndarray], n: int, train_on: int) -> dict[str, Any]:

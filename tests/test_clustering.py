@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
 
 from immunolab.cli import main
-from immunolab.clustering.leiden import leiden_clusters
+from immunolab.clustering.leiden import leiden_map
 from immunolab.clustering.names import name_cluster, phenotypes_of
 from immunolab.clustering.som import nearest_node, train_map
 from immunolab.clustering.stability import stability
@@ -75,8 +76,7 @@ def test_the_map_does_not_depend_on_the_order_of_events(seed: int) -> None:
 def test_the_graph_finds_planted_populations() -> None:
     pytest.importorskip("igraph")
     events, truth = planted(3000)
-    nodes, labels = leiden_clusters(events, 4, seed=0)
-    assert adjusted_rand_score(truth, labels[nearest_node(events, nodes)]) > 0.98
+    assert adjusted_rand_score(truth, leiden_map(events, 4, seed=0).assign(events)) > 0.98
 
 
 def test_leiden_without_igraph_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +86,7 @@ def test_leiden_without_igraph_says_what_to_do(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError) as caught:
-        leiden_clusters(planted(100)[0], 4)
+        leiden_map(planted(100)[0], 4)
     assert str(caught.value) == (
         "--method leiden  Leiden needs igraph, which is not installed\n"
         "    hint: pip install 'immunolab[leiden]', or take the map: --method flowsom"
@@ -94,13 +94,13 @@ def test_leiden_without_igraph_says_what_to_do(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_stability_is_one_for_clear_groups_and_low_for_noise() -> None:
-    def find(events: np.ndarray, seed: int):
-        return train_map(events, 4, seed=seed).assign
-
+    find = partial(train_map, n_clusters=4)
     clear, _ = planted(3000)
     noise = np.random.default_rng(0).normal(size=(3000, 6)).astype(np.float32)
     means = [
-        stability(events, find(events, 0)(events), find, runs=2, seed=0).groupby("kind")["adjusted_rand_index"].mean()
+        stability(events, find(events, seed=0).assign(events), find, runs=2, seed=0)
+        .groupby("kind")["adjusted_rand_index"]
+        .mean()
         for events in (clear, noise)
     ]
     assert means[0].min() > 0.98

@@ -7,24 +7,34 @@ import random
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from immunolab.clustering.expression import nearest_cells
-from immunolab.clustering.som import Labels, Matrix, nearest_node
+from immunolab.clustering.som import Labels, Map, Matrix, nearest_node
 from immunolab.errors import InputError, Problem
 
-_MOST_EVENTS = 20_000
-_NEIGHBOURS = 15
-_NODES = 400
-_SEARCHES = 10
+_MOST_EVENTS = 20_000  # of the graph: its time grows faster than its events, and larger ones gave the same partition
+_NEIGHBOURS = 15  # scanpy's default
+_NODES = 400  # that other events are assigned by: enough for 15 clusters of a planted mixture at an index of 1.000
+_NODE_PASSES = 5  # of k-means over the nodes; they serve assignment only and need not converge
+_RESOLUTIONS = (0.01, 5.0)  # searched between; Leiden's default is 1
+_SEARCHES = 10  # halvings of that range on the log scale: resolution to within 1 %
 
 
-def leiden_clusters(events: Matrix, n_clusters: int, *, seed: int = 0) -> tuple[Matrix, Labels]:
-    """Return nodes and the cluster of each, counted from 0, so that other events go to their nearest node's.
+def leiden_map(events: Matrix, n_clusters: int, *, seed: int = 0) -> Map:
+    """Return nodes and the cluster of each, so that other events go to their nearest node's.
 
     The graph joins each of at most 20,000 events with its 15 nearest, weighted by the share of
     neighbours they have in common (Jaccard); the resolution is searched for the wanted number of
     clusters. Nodes are the centres of small groups of events, each with its events' commonest cluster.
+
+    Parameters
+    ----------
+    events
+        Events x markers.
+    n_clusters
+        The number wanted; the nearest that a resolution gives is found.
+    seed
+        Of the drawn events and of Leiden.
 
     Raises
     ------
@@ -38,43 +48,47 @@ def leiden_clusters(events: Matrix, n_clusters: int, *, seed: int = 0) -> tuple[
     kept = events
     if len(events) > _MOST_EVENTS:
         kept = events[np.sort(rng.choice(len(events), _MOST_EVENTS, replace=False))]
-    found = communities(kept, n_clusters, seed)
-    nodes = kept[np.sort(rng.choice(len(kept), min(_NODES, len(kept)), replace=False))]
-    for _ in range(5):
-        best = nearest_node(kept, nodes)
-        size = np.bincount(best, minlength=len(nodes))
-        total = np.stack([np.bincount(best, column, len(nodes)) for column in kept.T.astype(np.float64)], axis=1)
-        nodes = np.where(size[:, None] > 0, total / np.maximum(size, 1)[:, None], nodes).astype(np.float32)
-    best = nearest_node(kept, nodes)
+    found = _communities(kept, n_clusters, seed)
+    nodes = _centres(kept, kept[np.sort(rng.choice(len(kept), min(_NODES, len(kept)), replace=False))])
     votes = np.zeros((len(nodes), int(found.max()) + 1))
-    np.add.at(votes, (best, found), 1)
-    held = votes.sum(axis=1) > 0
-    return nodes[held], votes[held].argmax(axis=1).astype(np.int32)
+    np.add.at(votes, (nearest_node(kept, nodes), found), 1)
+    used = votes.sum(axis=1) > 0
+    return Map(nodes[used], votes[used].argmax(axis=1).astype(np.int32))
 
 
-def communities(points: Matrix, n_clusters: int, seed: int = 0) -> Labels:
+def _centres(events: Matrix, nodes: Matrix) -> Matrix:
+    for _ in range(_NODE_PASSES):
+        best = nearest_node(events, nodes)
+        size = np.bincount(best, minlength=len(nodes))
+        total = np.stack([np.bincount(best, column, len(nodes)) for column in events.T.astype(np.float64)], axis=1)
+        nodes = np.where(size[:, None] > 0, total / np.maximum(size, 1)[:, None], nodes).astype(np.float32)
+    return nodes
+
+
+def _communities(points: Matrix, n_clusters: int, seed: int) -> Labels:
     """Return the community of each event, largest first from 0, with about the wanted number of them."""
     import igraph
 
     graph, weights = _graph(points, seed)
-    low, high = 0.01, 5.0
-    best: NDArray[np.int64] | None = None
-    for _ in range(_SEARCHES):
+    low, high = _RESOLUTIONS
+    best = np.zeros(len(points), dtype=np.int64)
+    for search in range(_SEARCHES):
         resolution = float(np.sqrt(low * high))
         igraph.set_random_number_generator(random.Random(seed))
         parts = graph.community_leiden("modularity", weights=weights, resolution=resolution, n_iterations=2)
         found = np.asarray(parts.membership)
         n = int(found.max()) + 1
-        if best is None or abs(n - n_clusters) < abs(int(best.max()) + 1 - n_clusters):
+        if search == 0 or abs(n - n_clusters) < abs(int(best.max()) + 1 - n_clusters):
             best = found
         if n == n_clusters:
             break
         low, high = (resolution, high) if n < n_clusters else (low, resolution)
-    assert best is not None  # noqa: S101 - the loop ran
     order = np.argsort(np.argsort(-np.bincount(best), kind="stable"))
     return order[best].astype(np.int32)
 
 
+# igraph's own Leiden on a graph of shared neighbours: on 20,000 of 200,000 planted events it finds the same partition
+# as scanpy.pp.neighbors with scanpy.tl.leiden (index 1.000 both, benchmarks/clustering.py) in 1.6 s against 5.2 s.
 def _graph(points: Matrix, seed: int) -> tuple[Any, list[float]]:
     import igraph
     from scipy.sparse import csr_matrix

@@ -1,4 +1,4 @@
-"""Naming clusters of flow events by the phenotypes of the vocabulary."""
+"""Names of clusters of flow events, by the phenotypes of the vocabulary."""
 
 from __future__ import annotations
 
@@ -14,9 +14,13 @@ from immunolab.vocabulary.signatures import cluster_names
 
 UNASSIGNED = "unassigned"
 Array = NDArray[np.float64]
-LEAST_SCORE = 0.6
-LEAST_MARGIN = 0.05
-_PER_CONDITION = 0.02
+# The constants below are judgement: each trades clusters left without a name against wrong names. A fit of 0.6 lets one
+# of two conditions be half met; a lead of 0.05 is two conditions' worth of the bonus for specific populations.
+_LEAST_SCORE = 0.6
+_LEAST_MARGIN = 0.05
+_PER_CONDITION = 0.02  # bonus a condition: at equal fit the more specific population leads
+_BINS = 256  # of the histogram that Otsu's border is placed on
+_WITHIN = (0.001, 0.999)  # quantiles the histogram runs between, so that no stray event stretches its bins
 _EXPECTED: dict[Level, tuple[float, float]] = {
     # from and to where a level is a full match, in shares of the way from negative to positive
     "neg": (-np.inf, 0.2),
@@ -25,11 +29,11 @@ _EXPECTED: dict[Level, tuple[float, float]] = {
     "pos": (0.7, np.inf),
     "hi": (0.85, np.inf),
 }
-_FADES = 0.4
+_FADES = 0.4  # the way past those ends over which a fit falls from 1 to 0
 
 
 @dataclass(frozen=True)
-class Named:
+class ClusterName:
     """A cluster's label, how well it fits, the best other candidate, and the lead over it."""
 
     label: str
@@ -38,14 +42,17 @@ class Named:
     margin: float
 
 
+NO_NAME = ClusterName(UNASSIGNED, 0.0, "", 0.0)
+
+
 def two_levels(values: Array) -> tuple[float, float]:
     """Return the means of the negative and of the positive events of a marker.
 
     The border is Otsu's (1979, IEEE Trans SMC 9:62): the cut into two groups that leaves least variance
     within them.
     """
-    lowest, highest = np.quantile(values, [0.001, 0.999])
-    edges = np.linspace(lowest, highest, 257)
+    lowest, highest = np.quantile(values, _WITHIN)
+    edges = np.linspace(lowest, highest, _BINS + 1)
     counts = np.histogram(values, edges)[0].astype(np.float64)
     middle = (edges[1:] + edges[:-1]) / 2
     below, above = np.cumsum(counts)[:-1], counts.sum() - np.cumsum(counts)[:-1]
@@ -57,10 +64,10 @@ def two_levels(values: Array) -> tuple[float, float]:
 
 
 def phenotypes_of(markers: Collection[str]) -> dict[str, tuple[Condition, ...]]:
-    """Return each population that the markers can tell, with all conditions from the top of its lineage down.
+    """Return each population that the markers can define, with all conditions from the top of its lineage down.
 
-    Conditions on markers that are not there are dropped as long as the population's own conditions can
-    be told; of several alternatives the first counts.
+    Conditions on missing markers are dropped as long as every marker of the population's own conditions is
+    there; of several alternatives the first counts.
     """
     found = {}
     for name in cluster_names():
@@ -78,13 +85,15 @@ def _lineage(own: Definition) -> list[Condition]:
     return [*conditions, *(own.phenotypes[0] if own.phenotypes else ())]
 
 
-def name_cluster(levels: Mapping[str, float], candidates: Mapping[str, Sequence[Condition]]) -> Named:
+def name_cluster(levels: Mapping[str, float], candidates: Mapping[str, Sequence[Condition]]) -> ClusterName:
     """Return the name of a cluster.
 
     Parameters
     ----------
-    levels : marker -> where the cluster's median lies, 0 at the negative events' mean, 1 at the positives'.
-    candidates : as `phenotypes_of` gives them.
+    levels
+        Marker -> where the cluster's median is: 0 at the negative events' mean, 1 at the positives'.
+    candidates
+        As `phenotypes_of` gives them.
 
     Notes
     -----
@@ -95,15 +104,15 @@ def name_cluster(levels: Mapping[str, float], candidates: Mapping[str, Sequence[
     """
     scores = {name: _score(levels, conditions) for name, conditions in candidates.items()}
     if not scores:
-        return Named(UNASSIGNED, 0.0, "", 0.0)
-    held_out = {name for name in scores if any(scores.get(o, 0.0) >= scores[name] for o in _excluded(name))}
-    fit = {name: score for name, score in scores.items() if score >= LEAST_SCORE and name not in held_out}
+        return NO_NAME
+    excluded = {name for name in scores if any(scores.get(o, 0.0) >= scores[name] for o in _excluded(name))}
+    fit = {name: score for name, score in scores.items() if score >= _LEAST_SCORE and name not in excluded}
     best = max(fit or scores, key=lambda name: scores[name] + _PER_CONDITION * len(candidates[name]))
     rivals = [name for name in scores if _contradict(candidates[name], candidates[best])]
     rival = max(rivals, key=lambda name: scores[name], default="")
     margin = scores[best] - scores.get(rival, 0.0)
-    sure = bool(fit) and margin >= LEAST_MARGIN
-    return Named(best if sure else UNASSIGNED, scores[best], rival if sure else best, margin)
+    sure = bool(fit) and margin >= _LEAST_MARGIN
+    return ClusterName(best if sure else UNASSIGNED, scores[best], rival if sure else best, margin)
 
 
 def _excluded(name: str) -> tuple[str, ...]:
@@ -122,7 +131,7 @@ def _fit(level: float, wanted: Level) -> float:
 
 
 def _contradict(a: Sequence[Condition], b: Sequence[Condition]) -> bool:
-    """Whether two phenotypes ask opposite levels of one marker."""
+    """Return whether two phenotypes need opposite levels of one marker."""
     high = {c.marker: c.level in ("pos", "hi") for c in a if c.level != "int"}
     return any(
         high.get(c.marker, c.level in ("pos", "hi")) != (c.level in ("pos", "hi")) for c in b if c.level != "int"

@@ -18,8 +18,9 @@ from scipy.spatial.distance import squareform
 Matrix = NDArray[np.float32]
 Labels = NDArray[np.int32]
 
-_RESAMPLINGS = 100
-_SHARE = 0.9
+_RESAMPLINGS = 100  # as in FlowSOM's metaClustering_consensus
+_SHARE = 0.9  # of the nodes in a resampling; as there
+_START_ON = 20_000  # events that the two main directions are taken from; more change the start by nothing that stays
 
 
 @dataclass(frozen=True)
@@ -28,14 +29,18 @@ class Map:
 
     Attributes
     ----------
-    nodes : float32, nodes x markers, on the display scale of the training events.
-    labels : metacluster of each node, counted from 0.
-    stability : for each metacluster the mean share of resamplings in which its nodes stayed together.
+    nodes
+        float32, nodes x markers, on the scale of the training events.
+    labels
+        Metacluster of each node, counted from 0.
+    stability
+        For each metacluster the mean share of resamplings in which its nodes stayed together, 0 to 1; None
+        where nothing was resampled.
     """
 
     nodes: Matrix
     labels: Labels
-    stability: NDArray[np.float64]
+    stability: NDArray[np.float64] | None = None
 
     def assign(self, events: Matrix) -> Labels:
         """Return the metacluster of each event (events x markers, same scale as in training)."""
@@ -49,15 +54,20 @@ def train_map(
 
     Parameters
     ----------
-    events : training events, float32, events x markers, display scale.
-    n_clusters : metaclusters, at most the number of nodes.
-    grid : rows and columns of the map.
-    passes : passes over the training events; the neighbourhood shrinks linearly to one node.
-    seed : of the first nodes and of the resamplings.
+    events
+        Training events, float32, events x markers, display scale.
+    n_clusters
+        Metaclusters, at most the number of nodes.
+    grid
+        Rows and columns of the map; FlowSOM's default.
+    passes
+        Passes over the training events (FlowSOM's default is 10); the neighbourhood shrinks linearly to one node.
+    seed
+        Of the first nodes and of the resamplings.
     """
     rng = np.random.default_rng(seed)
     nodes = _train(np.ascontiguousarray(events, dtype=np.float32), grid, passes, rng)
-    labels, stability = consensus_clusters(nodes.astype(np.float64), n_clusters, rng)
+    labels, stability = _consensus_clusters(nodes.astype(np.float64), n_clusters, rng)
     return Map(nodes, labels, stability)
 
 
@@ -87,7 +97,7 @@ def _train(events: Matrix, grid: tuple[int, int], passes: int, rng: np.random.Ge
 def _first_nodes(events: Matrix, grid: tuple[int, int], rng: np.random.Generator) -> Matrix:
     """Spread the first nodes over the plane of the two main directions of the events."""
     centre = events.mean(axis=0, dtype=np.float64)
-    sample = events[rng.choice(len(events), min(len(events), 20_000), replace=False)].astype(np.float64) - centre
+    sample = events[rng.choice(len(events), min(len(events), _START_ON), replace=False)].astype(np.float64) - centre
     _, spread, axes = np.linalg.svd(sample, full_matrices=False)
     axes = axes * np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)])[:, None]
     scale = 2.0 * spread / np.sqrt(len(sample))
@@ -96,7 +106,7 @@ def _first_nodes(events: Matrix, grid: tuple[int, int], rng: np.random.Generator
     return (centre + first + second).reshape(-1, events.shape[1]).astype(np.float32)
 
 
-def consensus_clusters(
+def _consensus_clusters(
     points: NDArray[np.float64], n_clusters: int, rng: np.random.Generator
 ) -> tuple[Labels, NDArray[np.float64]]:
     """Join points by how often average linkage keeps them together in resamplings of 90 % of them.

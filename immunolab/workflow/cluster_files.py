@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from immunolab.clustering.leiden import leiden_clusters
-from immunolab.clustering.names import Named, name_cluster, phenotypes_of, two_levels
-from immunolab.clustering.som import Labels, Map, Matrix, train_map
+from immunolab.clustering.clusters import ClusterMethod, Clusters, find_clusters, train
+from immunolab.clustering.som import Labels, Matrix
 from immunolab.clustering.stability import stability
+from immunolab.clustering.tables import cluster_profiles, cluster_sizes, shared_events, with_labels_of
 from immunolab.errors import DataFileError, GatingError, ImmunolabError, InputError, Problem, nearest
 from immunolab.events.subsample import drawn_rows
 from immunolab.events.tube import Tube
@@ -23,18 +23,15 @@ from immunolab.gating.gate_source import Gates, read_gates
 from immunolab.gating.placement.rules import display_scale
 from immunolab.gating.tubes import GatedTube, gate_tube
 from immunolab.loaders.fcs.read import read_fcs, read_header
-from immunolab.schema.csv_files import read_text
 from immunolab.schema.files import write_atomically
 from immunolab.schema.tables import CLUSTERS, declared
 from immunolab.vocabulary.panel import resolve_channels
 
 log = logging.getLogger("immunolab")
-Method = Literal["flowsom", "leiden"]
 Mask = NDArray[np.bool_]
 _TRAIN_ON = 100_000
 _LEFT_OUT = ("Viability", "dump", "DNA1", "DNA2")
 _REPEATS = 3
-_RANGE = (0.005, 0.995)
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ class ClusterOptions:
     umap : also draw the clusters on a UMAP of a subsample.
     """
 
-    method: Method = "flowsom"
+    method: ClusterMethod = "flowsom"
     clusters: int = 15
     markers: tuple[str, ...] = ()
     strategy: Path | None = None
@@ -95,25 +92,6 @@ class _Tube:
     gated: GatedTube | None
 
 
-@dataclass(frozen=True)
-class _Found:
-    """Clusters found on the subsample, counted from 0, the scale they were found on, and the subsample."""
-
-    assign: Callable[[Matrix], Labels]
-    low: NDArray[np.float64]
-    width: NDArray[np.float64]
-    sample: Matrix
-    labels: Labels
-    consensus: NDArray[np.float64] | None
-
-    def clusters_of(self, tube: _Tube) -> Labels:
-        """Return the cluster of each event of a tube, -1 outside the parent."""
-        found = np.full(tube.inside.size, -1, dtype=np.int32)
-        if tube.inside.any():
-            found[tube.inside] = self.assign(_scaled(tube.shown[:, tube.inside].T, self.low, self.width))
-        return found
-
-
 def cluster_files(
     files: Sequence[Path | str], out: Path | str, options: ClusterOptions | None = None
 ) -> ClusterOutcome:
@@ -139,39 +117,15 @@ def cluster_files(
         where = f" in {chosen.parent}" if chosen.parent else ""
         hint = "choose a larger parent or fewer clusters"
         raise InputError(Problem("", "", f"{len(events)} events{where} cannot make {chosen.clusters} clusters", hint))
-    found = _find(events, chosen)
-    repeated = stability(found.sample, found.labels, _finder(chosen), runs=_REPEATS, seed=chosen.seed)
-    profiles = _profiles(found, markers)
+    found = find_clusters(events, chosen.clusters, method=chosen.method, seed=chosen.seed)
+    again = partial(train, n_clusters=chosen.clusters, method=chosen.method)
+    repeated = stability(found.sample, found.labels, again, runs=_REPEATS, seed=chosen.seed)
+    profiles = cluster_profiles(found, markers)
     if chosen.merge:
-        profiles = merged(profiles, chosen.merge)
+        profiles = with_labels_of(profiles, chosen.merge)
     written = _write(paths, Path(out), markers, source, chosen, found, profiles, repeated)
     _draw(found, markers, written.profiles, chosen, Path(out))
     return written
-
-
-def _find(events: Matrix, options: ClusterOptions) -> _Found:
-    low, high = np.quantile(events, _RANGE, axis=0)
-    width = np.maximum(high - low, 1e-6)
-    scaled = _scaled(events, low, width)
-    if options.method == "flowsom":
-        trained = train_map(scaled, options.clusters, seed=options.seed)
-        return _Found(trained.assign, low, width, scaled, trained.assign(scaled), trained.stability)
-    assign = _finder(options)(scaled, options.seed)
-    return _Found(assign, low, width, scaled, assign(scaled), None)
-
-
-def _finder(options: ClusterOptions) -> Callable[[Matrix, int], Callable[[Matrix], Labels]]:
-    def find(events: Matrix, seed: int) -> Callable[[Matrix], Labels]:
-        if options.method == "flowsom":
-            return train_map(events, options.clusters, seed=seed).assign
-        nodes, labels = leiden_clusters(events, options.clusters, seed=seed)
-        return Map(nodes, labels, np.ones(int(labels.max()) + 1)).assign
-
-    return find
-
-
-def _scaled(events: NDArray[np.floating], low: NDArray[np.float64], width: NDArray[np.float64]) -> Matrix:
-    return np.ascontiguousarray((events - low) / width, dtype=np.float32)
 
 
 def _markers(paths: Sequence[Path], options: ClusterOptions) -> tuple[str, ...]:
@@ -253,73 +207,13 @@ def _subsample(tube: _Tube, n: int, seed: int) -> Matrix:
     return np.ascontiguousarray(tube.shown[:, inside].T)
 
 
-def _profiles(found: _Found, markers: Sequence[str]) -> pd.DataFrame:
-    """Return one row a cluster: its name and how sure, size in the subsample, medians on the display scale."""
-    candidates = phenotypes_of(markers)
-    levels = [two_levels(column.astype(np.float64)) for column in found.sample.T]
-    rows = []
-    for cluster in range(int(found.labels.max()) + 1):
-        own = found.sample[found.labels == cluster]
-        middle = np.median(own, axis=0) if len(own) else np.full(len(markers), np.nan)
-        place = {
-            marker: float((m - low) / max(high - low, 1e-9))
-            for marker, m, (low, high) in zip(markers, middle, levels, strict=True)
-        }
-        named = name_cluster(place, candidates) if candidates and len(own) else Named("unassigned", 0.0, "", 0.0)
-        rows.append(
-            {
-                "cluster": cluster + 1,
-                "label": named.label,
-                "score": named.score,
-                "runner_up": named.runner_up or None,
-                "margin": named.margin,
-                "consensus": None if found.consensus is None else float(found.consensus[cluster]),
-                **{
-                    f"median_{marker}": float(m * w + b)
-                    for marker, m, w, b in zip(markers, middle, found.width, found.low, strict=True)
-                },
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def merged(profiles: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Return the profiles with labels from a merging table (columns cluster, label).
-
-    Raises
-    ------
-    InputError
-        Columns that are missing, clusters that are not there, or clusters that stand twice.
-    """
-    table = read_text(path, "columns: cluster,label")
-    missing = [name for name in ("cluster", "label") if name not in table.columns]
-    if missing:
-        raise InputError([Problem(str(path), f"column {m}", "the column is missing", "cluster,label") for m in missing])
-    known = [str(cluster) for cluster in profiles["cluster"]]
-    problems = []
-    for row, (cluster, label) in enumerate(zip(table["cluster"], table["label"], strict=True), start=2):
-        if cluster not in known:
-            problems.append(Problem(str(path), f"row {row}", f"there is no cluster '{cluster}'", f"1 to {known[-1]}"))
-        if not label:
-            problems.append(Problem(str(path), f"row {row}", "the label is empty", "name it, or leave the row out"))
-    problems += [
-        Problem(str(path), f"cluster {c}", "the cluster stands twice", "keep one row")
-        for c in table["cluster"][table["cluster"].duplicated()]
-    ]
-    if problems:
-        raise InputError(problems)
-    given = dict(zip(table["cluster"], table["label"], strict=True))
-    labels = [given.get(str(c), label) for c, label in zip(profiles["cluster"], profiles["label"], strict=True)]
-    return profiles.assign(label=labels)
-
-
 def _write(
     paths: Sequence[Path],
     out: Path,
     markers: tuple[str, ...],
     source: Gates | None,
     options: ClusterOptions,
-    found: _Found,
+    found: Clusters,
     profiles: pd.DataFrame,
     repeated: pd.DataFrame,
 ) -> ClusterOutcome:
@@ -333,11 +227,11 @@ def _write(
             handle.write(",".join(CLUSTERS.names) + "\n")
             for path in paths:
                 tube = _read(path, markers, source, options)
-                cluster = found.clusters_of(tube)
+                cluster = _clusters_of(tube, found)
                 n_events += len(cluster)
-                sizes.append(_sizes(tube, cluster, profiles))
+                sizes.append(cluster_sizes(cluster, profiles, tube.sample_id))
                 if tube.gated is not None:
-                    crossed.append(_confusion(tube.gated, cluster, profiles, tube.sample_id))
+                    crossed.append(shared_events(cluster, tube.gated.masks, profiles, tube.sample_id))
                 frame = pd.DataFrame(
                     {"s": tube.sample_id, "e": np.arange(len(cluster)), "c": numbers[cluster], "l": labels[cluster]}
                 )
@@ -357,42 +251,15 @@ def _write(
     return ClusterOutcome(out, markers, profiles, repeated, n_events, int(total.sum()))
 
 
-def _sizes(tube: _Tube, cluster: Labels, profiles: pd.DataFrame) -> pd.DataFrame:
-    n = np.bincount(cluster[cluster >= 0], minlength=len(profiles))
-    return pd.DataFrame(
-        {
-            "sample_id": tube.sample_id,
-            "cluster": profiles["cluster"],
-            "label": profiles["label"],
-            "n_events": n,
-            "n_parent": int(n.sum()),
-            "percent_of_parent": 100.0 * n / n.sum() if n.sum() else np.nan,
-        }
-    )
+def _clusters_of(tube: _Tube, found: Clusters) -> Labels:
+    """Return the cluster of each event of a tube, -1 outside the parent."""
+    clusters = np.full(tube.inside.size, -1, dtype=np.int32)
+    if tube.inside.any():
+        clusters[tube.inside] = found.assign(tube.shown[:, tube.inside].T)
+    return clusters
 
 
-def _confusion(gated: GatedTube, cluster: Labels, profiles: pd.DataFrame, sample_id: str) -> pd.DataFrame:
-    """Return events shared by each cluster and each gated population."""
-    size = np.bincount(cluster[cluster >= 0], minlength=len(profiles))
-    rows = []
-    for path, mask in gated.memberships.masks.items():
-        shared = np.bincount(cluster[mask & (cluster >= 0)], minlength=len(profiles))
-        rows += [
-            {
-                "sample_id": sample_id,
-                "cluster": int(number),
-                "label": label,
-                "path": path,
-                "n_events": int(n),
-                "percent_of_cluster": 100.0 * n / m if m else None,
-                "percent_of_population": 100.0 * n / shared.sum() if shared.sum() else None,
-            }
-            for number, label, n, m in zip(profiles["cluster"], profiles["label"], shared, size, strict=True)
-        ]
-    return pd.DataFrame(rows)
-
-
-def _draw(found: _Found, markers: Sequence[str], profiles: pd.DataFrame, options: ClusterOptions, out: Path) -> None:
+def _draw(found: Clusters, markers: Sequence[str], profiles: pd.DataFrame, options: ClusterOptions, out: Path) -> None:
     from immunolab.plots.clusters import SHOWN_EVENTS, map_plot, profile_plot
     from immunolab.plots.style import HALF, WIDTH, figure, save
 

@@ -1,0 +1,92 @@
+"""Clusters found on a subsample, and the cluster of every other event."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from immunolab.clustering.leiden import leiden_map
+from immunolab.clustering.som import Labels, Map, Matrix, train_map
+
+ClusterMethod = Literal["flowsom", "leiden"]
+# Quantiles that a marker's scale runs between (judgement): no stray event sets it, and every marker weighs alike.
+_RANGE = (0.005, 0.995)
+_LEAST_WIDTH = 1e-6  # display units; a marker without any spread is left as it is
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Clusters of a training sample, and the scale they were found on.
+
+    Attributes
+    ----------
+    map
+        Nodes, and the cluster of each, counted from 0.
+    low, width
+        What is taken off each marker and what it is then divided by, display units.
+    sample, labels
+        The scaled training events, events x markers, and their clusters.
+    """
+
+    map: Map
+    low: NDArray[np.float64]
+    width: NDArray[np.float64]
+    sample: Matrix
+    labels: Labels
+
+    @property
+    def n(self) -> int:
+        """Number of clusters that training events are in."""
+        return int(self.labels.max()) + 1
+
+    def assign(self, events: NDArray[np.floating]) -> Labels:
+        """Return the cluster of each event (events x markers, display scale)."""
+        return self.map.assign(_scaled(events, self.low, self.width))
+
+
+def train(events: Matrix, n_clusters: int, *, method: ClusterMethod = "flowsom", seed: int = 0) -> Map:
+    """Return the map that a method finds.
+
+    Parameters
+    ----------
+    events
+        Events x markers, each marker on about 0 to 1.
+    n_clusters
+        How many; Leiden comes as near as its resolution allows.
+    method
+        ``flowsom`` (self-organising map with consensus metaclusters) or ``leiden`` (nearest-neighbour graph).
+    seed
+        Of every random draw.
+    """
+    found = leiden_map if method == "leiden" else train_map
+    return found(events, n_clusters, seed=seed)
+
+
+def find_clusters(
+    events: Matrix, n_clusters: int, *, method: ClusterMethod = "flowsom", seed: int = 0, scale: bool = True
+) -> Clusters:
+    """Return the clusters of a training sample.
+
+    Parameters
+    ----------
+    events
+        Events x markers, display scale.
+    n_clusters, method, seed
+        See `train`.
+    scale
+        Whether each column is brought to 0 to 1 first, as markers need it and principal components do not.
+    """
+    low, width = np.zeros(events.shape[1]), np.ones(events.shape[1])
+    if scale:
+        low, high = np.quantile(events, _RANGE, axis=0)
+        width = np.maximum(high - low, _LEAST_WIDTH)
+    scaled = _scaled(events, low, width)
+    found = train(scaled, n_clusters, method=method, seed=seed)
+    return Clusters(found, low, width, scaled, found.assign(scaled))
+
+
+def _scaled(events: NDArray[np.floating], low: NDArray[np.float64], width: NDArray[np.float64]) -> Matrix:
+    return np.ascontiguousarray((events - low) / width, dtype=np.float32)

@@ -1,0 +1,151 @@
+"""Tables of clusters: profiles with names, sizes, and what they share with gated populations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from immunolab.clustering.clusters import Clusters
+from immunolab.clustering.names import NO_NAME, name_cluster, phenotypes_of, two_levels
+from immunolab.clustering.som import Labels
+from immunolab.errors import InputError, Problem
+from immunolab.schema.csv_files import read_text
+
+_LEAST_GAP = 1e-9  # a marker with one level only has no way from negative to positive
+
+
+def cluster_profiles(found: Clusters, markers: Sequence[str]) -> pd.DataFrame:
+    """Return one row a cluster: its name and how sure, and its medians.
+
+    Parameters
+    ----------
+    found
+        Clusters, with their training sample.
+    markers
+        Of the sample's columns.
+
+    Returns
+    -------
+    pd.DataFrame
+        cluster (from 1), label, score, runner_up, margin (see `names.name_cluster`), consensus (flowsom only, 0
+        to 1), and ``median_MARKER`` on the display scale.
+    """
+    candidates = phenotypes_of(markers)
+    low, high = np.array([two_levels(column.astype(np.float64)) for column in found.sample.T]).T
+    base, gap = low.astype(np.float32), np.maximum(high - low, _LEAST_GAP).astype(np.float32)
+    rows = []
+    for cluster in range(found.n):
+        own = found.sample[found.labels == cluster]
+        median = np.median(own, axis=0) if len(own) else np.full(len(markers), np.nan)
+        place = dict(zip(markers, ((median - base) / gap).tolist(), strict=True))
+        named = name_cluster(place, candidates) if len(own) else NO_NAME
+        shown = median * found.width + found.low
+        rows.append(
+            {
+                "cluster": cluster + 1,
+                "label": named.label,
+                "score": named.score,
+                "runner_up": named.runner_up or None,
+                "margin": named.margin,
+                "consensus": None if found.map.stability is None else float(found.map.stability[cluster]),
+                **{f"median_{marker}": float(value) for marker, value in zip(markers, shown, strict=True)},
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def with_labels_of(profiles: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Return the profiles with labels from a merging table.
+
+    Parameters
+    ----------
+    profiles
+        As `cluster_profiles` gives them.
+    path
+        CSV with columns cluster and label; a cluster that it leaves out keeps its label.
+
+    Raises
+    ------
+    InputError
+        Missing columns, unknown or duplicated clusters, empty labels; all at once.
+    """
+    table = read_text(path, "columns: cluster,label")
+    missing = [name for name in ("cluster", "label") if name not in table.columns]
+    if missing:
+        raise InputError([Problem(str(path), f"column {m}", "the column is missing", "cluster,label") for m in missing])
+    known = [str(cluster) for cluster in profiles["cluster"]]
+    problems = list(_merging_problems(table, known, str(path)))
+    if problems:
+        raise InputError(problems)
+    given = dict(zip(table["cluster"], table["label"], strict=True))
+    return profiles.assign(label=[given.get(c, label) for c, label in zip(known, profiles["label"], strict=True)])
+
+
+def _merging_problems(table: pd.DataFrame, known: Sequence[str], path: str) -> Iterator[Problem]:
+    for row, (cluster, label) in enumerate(zip(table["cluster"], table["label"], strict=True), start=2):
+        if cluster not in known:
+            yield Problem(path, f"row {row}", f"there is no cluster '{cluster}'", f"1 to {known[-1]}")
+        if not label:
+            yield Problem(path, f"row {row}", "the label is empty", "name it, or leave the row out")
+    for cluster in table["cluster"][table["cluster"].duplicated()]:
+        yield Problem(path, f"cluster {cluster}", "the cluster is duplicated", "keep one row")
+
+
+def cluster_sizes(clusters: Labels, profiles: pd.DataFrame, sample_id: str) -> pd.DataFrame:
+    """Return each cluster's events in one sample, and their percentage of the events that were clustered.
+
+    Parameters
+    ----------
+    clusters
+        Cluster of each event, counted from 0; -1 where an event was not clustered.
+    profiles
+        Numbers and labels of the clusters.
+    sample_id
+        Of the events.
+    """
+    n = np.bincount(clusters[clusters >= 0], minlength=len(profiles))
+    return pd.DataFrame(
+        {
+            "sample_id": sample_id,
+            "cluster": profiles["cluster"],
+            "label": profiles["label"],
+            "n_events": n,
+            "n_parent": int(n.sum()),
+            "percent_of_parent": 100.0 * n / n.sum() if n.sum() else np.nan,
+        }
+    )
+
+
+def shared_events(
+    clusters: Labels, populations: Mapping[str, NDArray[np.bool_]], profiles: pd.DataFrame, sample_id: str
+) -> pd.DataFrame:
+    """Return the events that each cluster shares with each gated population of one sample.
+
+    Parameters
+    ----------
+    clusters, profiles, sample_id
+        See `cluster_sizes`.
+    populations
+        Path of a population -> which events are in it.
+    """
+    size = np.bincount(clusters[clusters >= 0], minlength=len(profiles))
+    rows = []
+    for path, inside in populations.items():
+        shared = np.bincount(clusters[inside & (clusters >= 0)], minlength=len(profiles))
+        rows += [
+            {
+                "sample_id": sample_id,
+                "cluster": int(number),
+                "label": label,
+                "path": path,
+                "n_events": int(n),
+                "percent_of_cluster": 100.0 * n / m if m else None,
+                "percent_of_population": 100.0 * n / shared.sum() if shared.sum() else None,
+            }
+            for number, label, n, m in zip(profiles["cluster"], profiles["label"], shared, size, strict=True)
+        ]
+    return pd.DataFrame(rows)
