@@ -231,7 +231,7 @@ def _write(
                 n_events += len(cluster)
                 sizes.append(cluster_sizes(cluster, profiles, tube.sample_id))
                 if tube.gated is not None:
-                    crossed.append(shared_events(cluster, tube.gated.masks, profiles, tube.sample_id))
+                    crossed.append(shared_events(cluster, tube.gated.memberships.masks, profiles, tube.sample_id))
                 frame = pd.DataFrame(
                     {"s": tube.sample_id, "e": np.arange(len(cluster)), "c": numbers[cluster], "l": labels[cluster]}
                 )
