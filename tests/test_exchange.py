@@ -315,7 +315,7 @@ def test_cytobank_populations_form_the_tree_again(tmp_path: Path) -> None:
     assert counts(read_gatingml(path, file_name="a.fcs"), events)["/cells/T/Treg"] == 2
 
 
-def test_names_with_a_slash_and_names_that_stand_twice_stay_apart(tmp_path: Path) -> None:
+def test_names_with_a_slash_and_duplicated_names_stay_apart(tmp_path: Path) -> None:
     path = gml(
         tmp_path,
         "".join(
@@ -379,12 +379,12 @@ def test_gates_that_cannot_be_read_are_named_by_path_and_the_others_stay(tmp_pat
     told = {problem.place: problem.message for problem in imported.problems_for("any.fcs")}
     assert told == {
         "/ok/scale": "transformation 'nolog' is not in the file",
-        "/ok/scale/below": "the gate rests on a gate that cannot be read",
+        "/ok/scale/below": "the gate depends on a gate that cannot be read",
         "/ok/number": "min of <dimension> is 'much', not a number",
         "/orphan": "its parent 'nobody' is not in the file",
         "/round/trip": "the gate is its own ancestor",
         "/round": "the gate is its own ancestor",
-        "/twice": "id 'twice' stands twice",
+        "/twice": "id 'twice' is duplicated",
         "/curly": "gates of kind CurlyGate are not supported",
         "/both": "it refers to 'absent', which is not in the file",
         "/matrix": "spillover matrix 'M7' is not in the file",

@@ -278,7 +278,7 @@ def test_gates_of_flowkit_that_are_unknown_here_are_listed_with_what_is_under_th
     assert [line.strip() for line in caught.value.message.splitlines()] == [
         "gates that cannot be carried over: 3",
         "/curve: gates of class Curve are not supported",
-        "/curve/under: the gate rests on a gate that cannot be read",
+        "/curve/under: the gate depends on a gate that cannot be read",
         "/lost: transform 'scale' is not in the GatingStrategy",
     ]
 

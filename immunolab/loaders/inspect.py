@@ -20,10 +20,13 @@ def inspect_file(path: str | Path, *, medians: bool = False, dataset: int = 0) -
 
     Parameters
     ----------
-    path : an FCS or h5ad file.
-    medians : give each channel's median of the values as stored in the file (FCS: before ``$PnE``,
+    path
+        An FCS or h5ad file.
+    medians
+        Give each channel's median of the values as stored in the file (FCS: before ``$PnE``,
         ``$PnG`` and ``$TIMESTEP``; h5ad: of X, surface proteins of ``obsm``).
-    dataset : which data set of an FCS file, counted from 0.
+    dataset
+        Which data set of an FCS file, counted from 0.
 
     Returns
     -------

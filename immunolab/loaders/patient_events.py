@@ -32,8 +32,10 @@ def read_adverse_events(
 
     Parameters
     ----------
-    patients : every patient of the study; None where they are not all known, so that any may be right.
-    doses : dated doses by patient, which turn a date into a study day.
+    patients
+        Every patient of the study; None where they are not all known, so that any may be right.
+    doses
+        Dated doses by patient, which turn a date into a study day.
 
     Returns
     -------
@@ -77,8 +79,10 @@ def read_outcomes(
 
     Parameters
     ----------
-    endpoints : ids of the time_to_event endpoints that the study declares.
-    patients, doses : as for `read_adverse_events`.
+    endpoints
+        Ids of the time_to_event endpoints that the study declares.
+    patients, doses
+        As for `read_adverse_events`.
 
     Returns
     -------

@@ -29,10 +29,14 @@ def signs_of_processing(
 
     Parameters
     ----------
-    columns : channels x events, instrument units; an even sample of the events is looked at.
-    channels : one for each row.
-    spillover : the tube's matrix.
-    cytometer : ``$CYT``.
+    columns
+        Channels x events, instrument units; an even sample of the events is looked at.
+    channels
+        One for each row.
+    spillover
+        The tube's matrix.
+    cytometer
+        ``$CYT``.
     """
     kinds = np.array([channel.kind for channel in channels])
     looked = columns[:, :: max(1, columns.shape[1] // _LOOKED_AT)]

@@ -43,10 +43,13 @@ def read_cells(path: Path | str, *, sample_column: str = "", sample_id: str = ""
 
     Parameters
     ----------
-    path : file or folder.
-    sample_column : column of ``obs`` that names the sample; "" looks for the usual ones, then for
+    path
+        File or folder.
+    sample_column
+        Column of ``obs`` that names the sample; "" looks for the usual ones, then for
         hashtags, then takes the file as one sample.
-    sample_id : name of the only sample, where the file does not say it; "" takes the file's stem.
+    sample_id
+        Name of the only sample, where the file does not say it; "" takes the file's stem.
 
     Raises
     ------

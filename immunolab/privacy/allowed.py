@@ -69,9 +69,12 @@ class Rebuilt:
 
     Attributes
     ----------
-    keywords : ready to write.
-    names_changed, labels_changed : channels whose ``$PnN`` or ``$PnS`` had to be reduced.
-    dropped : keywords of the source that are not there any more, in the source's spelling.
+    keywords
+        Ready to write.
+    names_changed, labels_changed
+        Channels whose ``$PnN`` or ``$PnS`` had to be reduced.
+    dropped
+        Keywords of the source that are not there any more, in the source's spelling.
     """
 
     keywords: dict[str, str]

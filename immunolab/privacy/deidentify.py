@@ -27,12 +27,18 @@ class Record:
 
     Attributes
     ----------
-    file : the file written, in OUT.
-    data_set : counted from 0.
-    n_events : events in it.
-    data_sha256_before, data_sha256_after : of the DATA bytes in the source and as read back from OUT.
-    keywords_kept, keywords_dropped : counts.
-    channels_renamed, labels_reduced : channels concerned, as ``$P3N``.
+    file
+        The file written, in OUT.
+    data_set
+        Counted from 0.
+    n_events
+        Events in it.
+    data_sha256_before, data_sha256_after
+        Of the DATA bytes in the source and as read back from OUT.
+    keywords_kept, keywords_dropped
+        Counts.
+    channels_renamed, labels_reduced
+        Channels concerned, as ``$P3N``.
     """
 
     file: str
@@ -62,9 +68,12 @@ def deidentify(paths: Iterable[str | Path], out: str | Path, *, key: str | Path 
 
     Parameters
     ----------
-    paths : files, and folders that are searched through.
-    out : a folder outside every folder of ``paths``.
-    key : CSV with the columns ``file`` and ``code``, outside OUT; read when it exists, and written for
+    paths
+        Files, and folders that are searched through.
+    out
+        A folder outside every folder of ``paths``.
+    key
+        CSV with the columns ``file`` and ``code``, outside OUT; read when it exists, and written for
         the files it does not name. By default it lies beside OUT and is called ``OUT_key.csv``.
 
     Returns

@@ -54,10 +54,14 @@ class Identifier:
 
     Attributes
     ----------
-    file : the file.
-    data_set : of the file, counted from 0.
-    key : keyword, segment, or ``file name``.
-    rule : why it was reported.
+    file
+        The file.
+    data_set
+        Of the file, counted from 0.
+    key
+        Keyword, segment, or ``file name``.
+    rule
+        Why it was reported.
     """
 
     file: str
@@ -73,7 +77,8 @@ def scan(paths: Iterable[str | Path]) -> list[Identifier]:
 
     Parameters
     ----------
-    paths : files, and folders that are searched through.
+    paths
+        Files, and folders that are searched through.
 
     Raises
     ------

@@ -20,12 +20,17 @@ def write_data_set(
 
     Parameters
     ----------
-    out : at the place where the data set begins.
-    version : of FCS. An FCS 2.0 data set whose DATA ends beyond byte 99,999,999 becomes 3.0, because
+    out
+        At the place where the data set begins.
+    version
+        Of FCS. An FCS 2.0 data set whose DATA ends beyond byte 99,999,999 becomes 3.0, because
         2.0 cannot say where such DATA lies.
-    keywords : of TEXT, without those that say where segments lie.
-    source, start, length : where DATA comes from, in bytes.
-    last : whether no data set follows.
+    keywords
+        Of TEXT, without those that say where segments lie.
+    source, start, length
+        Where DATA comes from, in bytes.
+    last
+        Whether no data set follows.
     """
     if version == "2.0" and _TEXT_START + length + 100_000 > _MOST_IN_HEADER:
         version = "3.0"

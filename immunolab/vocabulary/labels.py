@@ -82,8 +82,10 @@ def resolve_label(label: str, channel: str = "") -> Resolved:
 
     Parameters
     ----------
-    label : what the operator wrote; may be empty.
-    channel : detector name; its dye is used when the label names none, its marker only when it is
+    label
+        What the operator wrote; may be empty.
+    channel
+        Detector name; its dye is used when the label names none, its marker only when it is
         a plain marker name and the label says nothing.
 
     Returns

@@ -24,13 +24,20 @@ class Marker:
 
     Attributes
     ----------
-    gene : HGNC symbols of its gene or genes.
-    isoform_of : gene whose splice form it is; such a marker is invisible in 3' gene counts.
-    syn : spellings that stand on their own.
-    weak : short spellings, believed only when a label names nothing else.
-    clones : antibody clones, believed only when a label names no marker.
-    adt : names of its antibody-derived tag in surface-protein libraries.
-    intracellular : stained after permeabilisation.
+    gene
+        HGNC symbols of its gene or genes.
+    isoform_of
+        Gene whose splice form it is; such a marker is invisible in 3' gene counts.
+    syn
+        Spellings that stand on their own.
+    weak
+        Short spellings, believed only when a label names nothing else.
+    clones
+        Antibody clones, believed only when a label names no marker.
+    adt
+        Names of its antibody-derived tag in surface-protein libraries.
+    intracellular
+        Stained after permeabilisation.
     """
 
     gene: tuple[str, ...] = ()

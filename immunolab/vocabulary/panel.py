@@ -35,9 +35,12 @@ def resolve_channels(
 
     Parameters
     ----------
-    names : detector names (``$PnN``).
-    labels : what the operator wrote (``$PnS``), one for each name; empty when left blank.
-    panel : channel -> marker as `read_panel` gives it. What it says about a channel wins over the
+    names
+        Detector names (``$PnN``).
+    labels
+        What the operator wrote (``$PnS``), one for each name; empty when left blank.
+    panel
+        Channel -> marker as `read_panel` gives it. What it says about a channel wins over the
         label; an empty marker means that the channel has none.
 
     Notes

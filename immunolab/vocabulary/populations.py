@@ -31,18 +31,30 @@ class NamedPopulation:
 
     Attributes
     ----------
-    id : the name in tables.
-    title : in words, for figures.
-    parent : id of the population it is cut from; "" at the top.
-    definition : id of the definition taken unless another is asked for; "" where scatter decides.
-    report_parent : denominator of its reported percentage.
-    also_report : further denominators to report.
-    aliases : other names in use.
-    healthy, sle : orientation ranges in percent of ``report_parent``, or None.
-    source : where those figures come from (checked in a source, unchecked, judged).
-    on_il2 : what low-dose IL-2 is expected to do, in words.
-    controls : control tubes its borders deserve.
-    note : the main pitfall.
+    id
+        The name in tables.
+    title
+        In words, for figures.
+    parent
+        Id of the population it is cut from; "" at the top.
+    definition
+        Id of the definition taken unless another is asked for; "" where scatter decides.
+    report_parent
+        Denominator of its reported percentage.
+    also_report
+        Further denominators to report.
+    aliases
+        Other names in use.
+    healthy, sle
+        Orientation ranges in percent of ``report_parent``, or None.
+    source
+        Where those figures come from (checked in a source, unchecked, judged).
+    on_il2
+        What low-dose IL-2 is expected to do, in words.
+    controls
+        Control tubes its borders deserve.
+    note
+        The main pitfall.
     """
 
     id: str
@@ -66,16 +78,25 @@ class Definition:
 
     Attributes
     ----------
-    id : ``Treg.CD25hiCD127lo``; printed beside every number it gives.
-    subset : what it defines: ``Treg``, ``Th17``, ``Tfh``, ``Teff`` ...
-    parent : id of the population it is cut from.
-    phenotypes : alternatives; an event needs to meet all conditions of one. Empty: the whole parent.
-    exclude : ids of populations whose events are taken out.
-    required : markers a panel needs for it, those of the gates between CD4 and it included; the
+    id
+        ``Treg.CD25hiCD127lo``; printed beside every number it gives.
+    subset
+        What it defines: ``Treg``, ``Th17``, ``Tfh``, ``Teff`` ...
+    parent
+        Id of the population it is cut from.
+    phenotypes
+        Alternatives; an event needs to meet all conditions of one. Empty: the whole parent.
+    exclude
+        Ids of populations whose events are taken out.
+    required
+        Markers a panel needs for it, those of the gates between CD4 and it included; the
         markers of the lineage gates themselves (CD3, CD4, CD8) are the gating strategy's affair.
-    literature : papers that define it so.
-    source : whether the wording was checked in such a paper.
-    note : what is particular about it.
+    literature
+        Papers that define it so.
+    source
+        Whether the wording was checked in such a paper.
+    note
+        What is particular about it.
     """
 
     id: str
@@ -196,8 +217,10 @@ def definitions_for(markers: Collection[str], subset: str = "") -> tuple[Definit
 
     Parameters
     ----------
-    markers : markers of the panel, in the vocabulary's spelling.
-    subset : only definitions of this subset; "" for all.
+    markers
+        Markers of the panel, in the vocabulary's spelling.
+    subset
+        Only definitions of this subset; "" for all.
     """
     have = frozenset(markers)
     return tuple(d for d in definitions() if d.required <= have and subset in ("", d.subset))

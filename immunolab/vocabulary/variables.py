@@ -20,10 +20,14 @@ class Variable:
 
     Attributes
     ----------
-    unit : the unit its values are kept in; empty for scores and other bare numbers.
-    limits : smallest and largest value that can be right, in that unit.
-    names : other spellings.
-    also : other units that mean the same for this variable, and their factor to ``unit``.
+    unit
+        The unit its values are kept in; empty for scores and other bare numbers.
+    limits
+        Smallest and largest value that can be right, in that unit.
+    names
+        Other spellings.
+    also
+        Other units that mean the same for this variable, and their factor to ``unit``.
     """
 
     unit: str

@@ -33,17 +33,25 @@ def files(elements: Sequence[Element]) -> list[str]:
 
 
 def for_file(elements: Sequence[Element], file: str) -> tuple[list[Element], dict[str, str]]:
-    """Return the gates of a tube, and for every gate id the id of the version chosen."""
+    """Return the gates of a tube, and for every gate id the id of the version chosen for the tube.
+
+    Parameters
+    ----------
+    elements
+        All gates of the document.
+    file
+        The tube's file name; empty for the gates of every tube.
+    """
     chosen: list[Element] = []
-    stands_for: dict[str, str] = {}
+    version_of: dict[str, str] = {}
     for versions in _groups(elements).values():
         version = versions.get(file, versions.get(ANY_FILE))
         if version is None:
             continue
         chosen.append(version)
         for other in versions.values():
-            stands_for[_id(other)] = _id(version)
-    return chosen, stands_for
+            version_of[_id(other)] = _id(version)
+    return chosen, version_of
 
 
 def gate_sets(elements: Sequence[Element]) -> set[str]:
@@ -51,8 +59,16 @@ def gate_sets(elements: Sequence[Element]) -> set[str]:
     return {_id(element) for element in elements if custom(element, "gate_set_id")}
 
 
-def hang_up(nodes: Mapping[str, Node], sets: set[str]) -> dict[str, Node]:
-    """Return nodes where gate sets form the tree and carry the gates they add to their parent."""
+def as_tree(nodes: Mapping[str, Node], sets: set[str]) -> dict[str, Node]:
+    """Return nodes where gate sets form the tree and carry the gates they add to their parent.
+
+    Parameters
+    ----------
+    nodes
+        All gates by key.
+    sets
+        Keys of those that are populations (see `gate_sets`).
+    """
     plain = {key: gates for key in sets if (gates := _plain_and(nodes[key])) is not None and set(gates) <= set(nodes)}
     used = {gate for gates in plain.values() for gate in gates}
     referred = {
@@ -61,17 +77,17 @@ def hang_up(nodes: Mapping[str, Node], sets: set[str]) -> dict[str, Node]:
         if key not in plain and isinstance(node.gate, Boolean)
         for operand in node.gate.operands
     }
-    hung = {key: node for key, node in nodes.items() if key not in plain and (key not in used or key in referred)}
+    tree = {key: node for key, node in nodes.items() if key not in plain and (key not in used or key in referred)}
     for key, gates in sorted(plain.items(), key=lambda item: len(item[1])):
         parent = _parent(key, plain)
         added = [gate for gate in gates if gate not in (plain[parent] if parent else ())]
         above = parent
         for gate in added[:-1]:
             step = f"{key}:{gate}"
-            hung[step] = replace(nodes[gate], key=step, parent=above)
+            tree[step] = replace(nodes[gate], key=step, parent=above)
             above = step
-        hung[key] = replace(nodes[key], parent=above, gate=nodes[added[-1]].gate if added else None)
-    return hung
+        tree[key] = replace(nodes[key], parent=above, gate=nodes[added[-1]].gate if added else None)
+    return tree
 
 
 def _parent(key: str, plain: Mapping[str, list[str]]) -> str:

@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from immunolab.events.transforms import Biex, Bounded, Identity, Linear, Log, Transform
 from immunolab.gating.strategy import Ellipsoid
 
-TOLERANCE = 1e-6
-ELLIPSE_CORNERS = 720
-_MOST_HALVINGS = 12
-_BEYOND = 1e9
+_TOLERANCE = (
+    1e-6  # of the display (0..1): a 250th of one of FlowJo's 4,096 channels; judgement, against the number of pieces
+)
+_ELLIPSE_CORNERS = 720  # one for half a degree: the polygon deviates by 1e-5 of the radius
+_MOST_HALVINGS = 12  # of one edge: 4,096 pieces, one a channel of FlowJo's display
+_BEYOND = 1e9  # instrument units a unit of the display beyond a scale's end: farther than any event
+_HAIR = 1e-12  # relative; above the rounding of double precision, below any difference between events
 Point = tuple[float, float]
 Family = Transform | Literal["linear", "log"]
 
@@ -42,7 +45,7 @@ def border(scale: Transform, value: float) -> float:
     program's arithmetic are.
     """
     raw = instrument(scale, value)
-    return raw if family(scale) == "linear" else raw - 1e-12 * max(1.0, abs(raw))
+    return raw if family(scale) == "linear" else raw - _HAIR * max(1.0, abs(raw))
 
 
 def bend(corners: Sequence[Point], drawn: tuple[Transform, Transform], needed: tuple[Family, Family]) -> list[Point]:
@@ -50,8 +53,10 @@ def bend(corners: Sequence[Point], drawn: tuple[Transform, Transform], needed: t
 
     Parameters
     ----------
-    corners : on the scales ``drawn``.
-    needed : for each axis the `family` on which the written edges will be straight; ``linear`` for instrument units.
+    corners
+        On the scales ``drawn``.
+    needed
+        For each axis the `family` on which the written edges will be straight; ``linear`` for instrument units.
 
     Where a family differs, edges are halved until they deviate by less than 1e-6 of the display.
     """
@@ -67,10 +72,10 @@ def bend(corners: Sequence[Point], drawn: tuple[Transform, Transform], needed: t
 
 def ellipse_corners(gate: Ellipsoid) -> list[Point]:
     """Return a polygon of the same area as a two-dimensional ellipsoid, on the ellipsoid's scales."""
-    step = 2.0 * np.pi / ELLIPSE_CORNERS
+    step = 2.0 * np.pi / _ELLIPSE_CORNERS
     # a regular polygon inscribed in the unit circle has area n/2 sin(2 pi / n)
-    radius = np.sqrt(np.pi / (ELLIPSE_CORNERS / 2.0 * np.sin(step)) * gate.distance_square)
-    angles = np.arange(ELLIPSE_CORNERS) * step
+    radius = np.sqrt(np.pi / (_ELLIPSE_CORNERS / 2.0 * np.sin(step)) * gate.distance_square)
+    angles = np.arange(_ELLIPSE_CORNERS) * step
     circle = np.stack([np.cos(angles), np.sin(angles)])
     root = np.linalg.cholesky(np.asarray(gate.covariance, dtype=np.float64))
     points = np.asarray(gate.mean)[:, None] + radius * (root @ circle)
@@ -89,7 +94,7 @@ def _pieces(
     start: Point, end: Point, drawn: tuple[Transform, Transform], target: tuple[Transform, ...], halvings: int
 ) -> list[Point]:
     """Return the corners of one edge without its end."""
-    if halvings == 0 or _deviation(start, end, drawn, target) < TOLERANCE:
+    if halvings == 0 or _deviation(start, end, drawn, target) < _TOLERANCE:
         return [_raw(start, drawn)]
     middle = (start[0] + end[0]) / 2.0, (start[1] + end[1]) / 2.0
     return _pieces(start, middle, drawn, target, halvings - 1) + _pieces(middle, end, drawn, target, halvings - 1)

@@ -30,15 +30,23 @@ from immunolab.gating.exchange.safe_xml import (
     number,
     to_number,
 )
-from immunolab.gating.exchange.tree import Node, assemble
+from immunolab.gating.exchange.tree import Node, assemble, outside
 from immunolab.gating.exchange.workspace_model import Workspace, bare_name
 from immunolab.gating.strategy import Boolean, Dimension, Ellipsoid, Gate, Polygon, Rectangle, Strategy
 
+_CIRCLE = 1e-9  # foci nearer to the centre than this, in bins of the display, are those of a circle
 _OPERATORS: dict[str, Literal["and", "or", "not"]] = {"AndNode": "and", "OrNode": "or", "NotNode": "not"}
 
 
 def flowjo_workspace(root: Element, source: str) -> Workspace:
     """Return the gates of every sample of a parsed FlowJo 10 workspace, by file name.
+
+    Parameters
+    ----------
+    root
+        The document.
+    source
+        Its file, for messages.
 
     Raises
     ------
@@ -150,15 +158,12 @@ def _nodes(sample_node: Element, sample: _Sample) -> Iterator[Node]:
             yield Node(key, name, parent, _boolean(element))
             continue
         try:
-            gate, outside = _gate(element, sample)
+            gate, complement = _gate(element, sample)
         except GatingError as error:
             yield Node(key, name, parent, error)
             continue
-        if not outside:
-            yield Node(key, name, parent, gate)
-        else:
-            yield Node(f"{key} (drawn)", f"{name} (drawn)", parent, gate)
-            yield Node(key, name, parent, Boolean("not", (f"{key} (drawn)",), (False,)))
+        node = Node(key, name, parent, gate)
+        yield from outside(node) if complement else (node,)
 
 
 def _boolean(element: Element) -> Gate | GatingError:
@@ -183,12 +188,12 @@ def _gate(population: Element, sample: _Sample) -> tuple[Gate, bool]:
         )
     sides = shape.findall(f"{GATING}dimension")
     axes = [sample.dimension(side) for side in sides]
-    outside = shape.get("eventsInside", "1") == "0"
+    complement = shape.get("eventsInside", "1") == "0"
     if kind == "RectangleGate":
-        return _rectangle(sides, axes), outside
+        return _rectangle(sides, axes), complement
     if len(sides) != 2:
         raise GatingError(f"a {kind} needs 2 dimensions, {len(sides)} given")
-    return (_polygon if kind == "PolygonGate" else _ellipse)(shape, axes), outside
+    return (_polygon if kind == "PolygonGate" else _ellipse)(shape, axes), complement
 
 
 def _rectangle(sides: list[Element], axes: list[tuple[Dimension, Axis]]) -> Gate:
@@ -235,8 +240,8 @@ def _ellipse(shape: Element, axes: list[tuple[Dimension, Axis]]) -> Gate:
     centre = foci.mean(axis=0)
     half = (foci[1] - foci[0]) / 2.0
     focal = float(np.hypot(*half))
-    along = half / focal if focal > 1e-9 else np.array([1.0, 0.0])
-    if focal > 1e-9:
+    along = half / focal if focal > _CIRCLE else np.array([1.0, 0.0])
+    if focal > _CIRCLE:
         major = float(np.abs((edges - centre) @ along).max())
     else:
         major = float(np.hypot(*(edges - centre).T).mean())

@@ -21,11 +21,11 @@ from immunolab.events.transforms import Biex, Identity, Transform
 from immunolab.events.tube import Spillover
 from immunolab.gating.exchange.edge_conversion import Point, bend, ellipse_corners
 from immunolab.gating.exchange.safe_xml import attribute, number, to_number
-from immunolab.gating.exchange.tree import Node, assemble
+from immunolab.gating.exchange.tree import Node, assemble, outside
 from immunolab.gating.exchange.workspace_model import Workspace, bare_name
 from immunolab.gating.strategy import Boolean, Dimension, Ellipsoid, Gate, Polygon, Rectangle, Strategy
 
-_CHANNELS = 4096.0
+_CHANNELS = 4096.0  # channels of FlowJo 9's display, over which its calibration tables run
 _SHAPES = ("Polygon", "PolyRect", "Range", "Ellipse")
 _UNTABLED = Biex(0.0, -10.0, 4.5, 262_144.0)  # FlowJo 9's own scale for log channels without a table
 
@@ -48,6 +48,13 @@ class _Calibrated:
 
 def flowjo9_workspace(root: Element, source: str) -> Workspace:
     """Return the gates of every sample of a parsed FlowJo 9 workspace, by file name.
+
+    Parameters
+    ----------
+    root
+        The document.
+    source
+        Its file, for messages.
 
     Raises
     ------
@@ -132,7 +139,7 @@ class _SampleOfV9:
 
 
 def _matrix(element: Element, name: str) -> Spillover | None:
-    """Return a matrix, or None when it is not a square of numbers; gates that need it then say that it is unknown."""
+    """Return a matrix, or None when it is not a square of numbers; gates that need it then report it as unknown."""
     channels = element.findall("Channel")
     names = tuple(item.get("name") or item.get("fluorName") or "" for item in channels)
     try:
@@ -166,14 +173,11 @@ def _nodes(top: Element, sample: _SampleOfV9) -> Iterator[Node]:
         name = element.get("name") or element.get("nodeName") or ""
         gate: Gate | GatingError
         try:
-            gate, outside = _gate(element, sample, keys, parent)
+            gate, complement = _gate(element, sample, keys, parent)
         except GatingError as error:
-            gate, outside = error, False
-        if not outside:
-            yield Node(key, name, parent, gate)
-        else:
-            yield Node(f"{key} (drawn)", f"{name} (drawn)", parent, gate)
-            yield Node(key, name, parent, Boolean("not", (f"{key} (drawn)",), (False,)))
+            gate, complement = error, False
+        node = Node(key, name, parent, gate)
+        yield from outside(node) if complement else (node,)
 
 
 def _gate(element: Element, sample: _SampleOfV9, keys: list[str], parent: str) -> tuple[Gate, bool]:
@@ -209,7 +213,7 @@ def _box(axes: list[tuple[Dimension, Transform]], corners: list[Point]) -> Recta
 
 
 def _ellipse(axes: tuple[Dimension, Dimension], points: NDArray[np.float64]) -> Ellipsoid:
-    """Return the ellipse whose two axes end in four points, in whatever order they stand."""
+    """Return the ellipse whose two axes end in four points, in any order."""
     if len(points) != 4:
         raise GatingError(f"the ellipse has {len(points)} points; 4 are needed")
     centre = points.mean(axis=0)
@@ -235,7 +239,7 @@ def _boolean(element: Element, keys: list[str], parent: str) -> Boolean:
     for word in words[0::2]:
         place = word.lstrip("!").removeprefix("G")
         if not place.isdigit() or int(place) >= len(references):
-            raise GatingError(f"'{word}' in the boolean gate stands for no population")
+            raise GatingError(f"'{word}' in the boolean gate refers to no population")
         operands.append(_referred(references[int(place)], keys, parent))
     flips = tuple(word.startswith("!") for word in words[0::2])
     return Boolean("or" if operators == {"|"} else "and", tuple(operands), flips)

@@ -2,7 +2,7 @@
 
 Rectangles of three or more dimensions become an AND over two-dimensional ones, negated operands a NOT
 population, ellipses a polygon of equal area (FlowJo itself turns them into polygons). What FlowJo cannot
-hold at all (ratios, a second spillover matrix) is left out with a note, and so is what rests on it.
+hold at all (ratios, a second spillover matrix) is left out with a note, and so is what depends on it.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from immunolab.gating.exchange.xml_out import add_coefficients, shortest
 PREFIX = "Comp-"  # before the name of a compensated channel, as FlowJo writes it
 DISPLAY_BINS = 256  # FlowJo's display of a channel; its workspaces call it the length of a scale
 LOG_OFFSET = 1e-3  # low end of the log axis that is written, instrument units: below any signal of an instrument
-_LOG_DECADES = 9.0  # from there to 1e6, above the top of every instrument
+_LOG_DECADES = 9.0  # from there to 1e6: the end of the display only, edges are the same beyond it
 _TOP = 262_144.0  # of the linear axis that is written: 18 bits, FlowJo's default
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from immunolab.errors import DataFileError, GatingError, Problem
 from immunolab.events.tube import Spillover, Tube
 from immunolab.gating.exchange.flowkit_scales import display_units, scale_of
-from immunolab.gating.exchange.tree import Node, assemble
+from immunolab.gating.exchange.tree import Node, assemble, outside
 from immunolab.gating.strategy import Boolean, Dimension, Ellipsoid, Gate, Polygon, Ratio, Rectangle, Strategy
 from immunolab.loaders.fcs.data import not_finite
 from immunolab.loaders.fcs.spillover import keyword_spillover, match_spillover
@@ -33,8 +33,10 @@ class FlowKitSamples:
 
     Attributes
     ----------
-    tubes : the loaded samples, by FlowKit's sample id.
-    strategies : the gates of each sample, by sample id; a Workspace may have more of them than tubes.
+    tubes
+        The loaded samples, by FlowKit's sample id.
+    strategies
+        The gates of each sample, by sample id; a Workspace may have more of them than tubes.
     """
 
     tubes: Mapping[str, Tube] = field(repr=False)
@@ -190,11 +192,9 @@ class _Reader:
             key, parent = "/".join((*path[1:], name)), "/".join(path[1:])
             if isinstance(gate, flowkit.gates.QuadrantGate):
                 yield from self._quadrants(gate, key, parent)
-            elif getattr(gate, "use_complement", False):
-                yield Node(f"{key} (drawn)", f"{name} (drawn)", parent, self._gate(gate))
-                yield Node(key, name, parent, Boolean("not", (f"{key} (drawn)",), (False,)))
-            else:
-                yield Node(key, name, parent, self._gate(gate))
+                continue
+            node = Node(key, name, parent, self._gate(gate))
+            yield from outside(node) if getattr(gate, "use_complement", False) else (node,)
 
     def _gate(self, gate: Any) -> Gate | GatingError:
         from flowkit import gates as fk

@@ -1,7 +1,7 @@
 """Gating-ML 2.0 in: gates, scales and spillover matrices of the ISAC standard, with Cytobank's and FlowJo's habits.
 
 Quadrants become the rectangles they are, directly under the quadrant gate's parent. A gate that
-cannot be read is reported with its path and left out together with what rests on it.
+cannot be read is reported with its path and left out together with what depends on it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,14 @@ ROOT_TAG = f"{GATING}Gating-ML"
 
 
 def read_gatingml(path: Path | str, *, file_name: str = "", fil: str = "") -> Strategy:
-    """Return the strategy of a Gating-ML 2.0 file; where gates are tailored to files, that of the tube named.
+    """Read the strategy of a Gating-ML 2.0 file; where gates are tailored to files, that of the tube named.
+
+    Parameters
+    ----------
+    path
+        The file.
+    file_name, fil
+        The tube's file, and its ``$FIL``.
 
     Raises
     ------
@@ -53,6 +60,13 @@ def read_gatingml(path: Path | str, *, file_name: str = "", fil: str = "") -> St
 def gatingml_workspace(root: Element, source: str) -> Workspace:
     """Return all gates of a parsed Gating-ML document, tailored ones by file name.
 
+    Parameters
+    ----------
+    root
+        The document.
+    source
+        Its file, for messages.
+
     Raises
     ------
     InputError
@@ -69,10 +83,10 @@ def gatingml_workspace(root: Element, source: str) -> Workspace:
         raise InputError(Problem(source, "", "holds no gate", "export the gates with their populations"))
     strategies, problems = {}, {}
     for file in cytobank.files(elements):
-        chosen, stands_for = cytobank.for_file(elements, file)
-        nodes = _nodes(chosen, stands_for, definitions)
+        chosen, version_of = cytobank.for_file(elements, file)
+        nodes = _nodes(chosen, version_of, definitions)
         sets = cytobank.gate_sets(chosen)
-        populations, unread = assemble(cytobank.hang_up(nodes, sets) if sets else nodes, source)
+        populations, unread = assemble(cytobank.as_tree(nodes, sets) if sets else nodes, source)
         strategies[file] = Strategy(Path(source).stem, populations, definitions.matrices, source=source)
         problems[file] = unread
     return Workspace(source, strategies, problems)
@@ -80,7 +94,7 @@ def gatingml_workspace(root: Element, source: str) -> Workspace:
 
 @dataclass(frozen=True)
 class _Definitions:
-    """What gates refer to by id; a definition that cannot be read stands as its error."""
+    """What gates refer to by id; a GatingError for a definition that cannot be read."""
 
     scales: dict[str, Transform | GatingError]
     ratios: dict[str, Ratio]
@@ -126,21 +140,21 @@ class _Definitions:
         return reference
 
 
-def _nodes(elements: Sequence[Element], stands_for: dict[str, str], definitions: _Definitions) -> dict[str, Node]:
+def _nodes(elements: Sequence[Element], version_of: dict[str, str], definitions: _Definitions) -> dict[str, Node]:
     nodes: dict[str, Node] = {}
     for position, element in enumerate(elements):
         key = element.get(f"{GATING}id") or element.get("id") or f"{local_name(element)} {position + 1}"
         parent = element.get(f"{GATING}parent_id", "")
-        for node in _of_element(element, key, stands_for.get(parent, parent), definitions, stands_for):
+        for node in _of_element(element, key, version_of.get(parent, parent), definitions, version_of):
             if node.key in nodes:
-                nodes[node.key] = Node(node.key, node.name, node.parent, GatingError(f"id '{node.key}' stands twice"))
+                nodes[node.key] = Node(node.key, node.name, node.parent, GatingError(f"id '{node.key}' is duplicated"))
             else:
                 nodes[node.key] = node
     return nodes
 
 
 def _of_element(
-    element: Element, key: str, parent: str, definitions: _Definitions, stands_for: dict[str, str]
+    element: Element, key: str, parent: str, definitions: _Definitions, version_of: dict[str, str]
 ) -> list[Node]:
     kind = local_name(element)
     words = {word: element.findtext(f"{DATATYPES}custom_info/immunolab/{word}", "") for word in ("definition", "flag")}
@@ -149,7 +163,7 @@ def _of_element(
         if kind == "QuadrantGate":
             return _quadrants(element, parent, definitions)
         if kind == "BooleanGate":
-            return [replace(node, gate=_boolean(element, stands_for))]
+            return [replace(node, gate=_boolean(element, version_of))]
         if kind not in _READERS:
             raise GatingError(f"gates of kind {kind} are not supported", hint=f"supported: {', '.join(_READERS)}")
         return [replace(node, gate=_READERS[kind](element, definitions))]
@@ -201,7 +215,7 @@ def _point(element: Element) -> tuple[float, ...]:
     return tuple(number(item, "value", DATATYPES) for item in element.findall(f"{GATING}coordinate"))
 
 
-def _boolean(element: Element, stands_for: dict[str, str]) -> Gate:
+def _boolean(element: Element, version_of: dict[str, str]) -> Gate:
     for operator in ("and", "or", "not"):
         operation = element.find(f"{GATING}{operator}")
         if operation is not None:
@@ -213,7 +227,7 @@ def _boolean(element: Element, stands_for: dict[str, str]) -> Gate:
         raise GatingError(f"the boolean gate '{operator}' refers to {len(references)} gates")
     keys = [attribute(reference, "ref", GATING) for reference in references]
     flips = [reference.get(f"{GATING}use-as-complement", "false") in ("true", "1") for reference in references]
-    return Boolean(operator, tuple(stands_for.get(key, key) for key in keys), tuple(flips))
+    return Boolean(operator, tuple(version_of.get(key, key) for key in keys), tuple(flips))
 
 
 def _quadrants(element: Element, parent: str, definitions: _Definitions) -> list[Node]:

@@ -1,4 +1,4 @@
-"""XML that comes from outside: parsed without entity expansion, faults told in one message."""
+"""XML that comes from outside: parsed without entity expansion, each fault in one message."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from immunolab.errors import GatingError, InputError, Problem
 GATING = "{http://www.isac-net.org/std/Gating-ML/v2.0/gating}"
 TRANSFORMS = "{http://www.isac-net.org/std/Gating-ML/v2.0/transformations}"
 DATATYPES = "{http://www.isac-net.org/std/Gating-ML/v2.0/datatypes}"
-MOST_DEPTH = 500
+_MOST_DEPTH = (
+    500  # elements within each other; FlowJo nests three a population, so a deeper file is no gate file (judgement)
+)
 
 
 def read_root(path: Path | str) -> Element:
@@ -37,8 +39,8 @@ def read_root(path: Path | str) -> Element:
         raise _refused(path, "", message, "export the gates again, or remove the DOCTYPE") from None
     except (LookupError, ValueError) as error:
         raise _refused(path, "", f"is not readable XML: {error}", "save it as UTF-8") from None
-    if _depth(root) > MOST_DEPTH:
-        raise _refused(path, "", f"nests elements deeper than {MOST_DEPTH}", "export the gates again")
+    if _depth(root) > _MOST_DEPTH:
+        raise _refused(path, "", f"nests elements deeper than {_MOST_DEPTH}", "export the gates again")
     return root
 
 
@@ -48,7 +50,7 @@ def _refused(path: Path | str, place: str, message: str, hint: str) -> InputErro
 
 def _depth(root: Element) -> int:
     level, depth = [root], 0
-    while level and depth <= MOST_DEPTH:
+    while level and depth <= _MOST_DEPTH:
         level, depth = [child for element in level for child in element], depth + 1
     return depth
 

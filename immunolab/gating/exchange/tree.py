@@ -15,11 +15,16 @@ class Node:
 
     Attributes
     ----------
-    key : what other gates of the file call it by.
-    name : what people call it.
-    parent : key of the parent; "" at the top.
-    gate : its geometry; operands of a boolean are keys. A GatingError when it cannot be read.
-    definition, flag : as `Population` has them.
+    key
+        What other gates of the file call it by.
+    name
+        What people call it.
+    parent
+        Key of the parent; "" at the top.
+    gate
+        Its geometry; operands of a boolean are keys. A GatingError when it cannot be read.
+    definition, flag
+        As `Population` has them.
     """
 
     key: str
@@ -33,7 +38,14 @@ class Node:
 def assemble(nodes: Mapping[str, Node], source: str) -> tuple[tuple[Population, ...], tuple[Problem, ...]]:
     """Return the populations that can be read, and one problem for each that cannot.
 
-    A population under, or over, a gate that cannot be read is reported too.
+    A population under a gate that cannot be read, and a boolean over it, is reported too.
+
+    Parameters
+    ----------
+    nodes
+        The gates of one tree by key, in the file's order.
+    source
+        The file, for messages.
     """
     paths = _paths(nodes)
     faults: dict[str, tuple[str, str]] = {}
@@ -47,21 +59,27 @@ def assemble(nodes: Mapping[str, Node], source: str) -> tuple[tuple[Population, 
     placed = _in_order(populations)
     for path in populations:
         if path not in placed:
-            faults[path] = "the gate rests on a gate that cannot be read", "mend that gate first"
+            faults[path] = "the gate depends on a gate that cannot be read", "fix that gate first"
     problems = tuple(Problem(source, path, *faults[path]) for path in paths.values() if path in faults)
     return tuple(placed.values()), problems
 
 
 def safe_name(name: str) -> str:
-    """Return a population name that can stand in a path: ``/`` becomes ``|``."""
+    """Return a population name without the ``/`` that separates a path: ``|`` instead."""
     return name.strip().replace("/", "|") or "unnamed"
+
+
+def outside(node: Node) -> tuple[Node, Node]:
+    """Return two gates for a shape of which the events outside are meant: the drawn one, and NOT of it beside it."""
+    drawn = replace(node, key=f"{node.key} (drawn)", name=f"{node.name} (drawn)")
+    return drawn, replace(node, gate=Boolean("not", (drawn.key,), (False,)))
 
 
 def _population(node: Node, paths: Mapping[str, str]) -> Population:
     gate = node.gate
     if isinstance(gate, Boolean):
         gate = replace(gate, operands=tuple(paths[key] for key in gate.operands))
-    assert not isinstance(gate, GatingError)  # noqa: S101 - _fault has sorted these out
+    assert not isinstance(gate, GatingError)  # noqa: S101 - _fault has reported these
     original = node.name if safe_name(node.name) != node.name else ""
     return Population(paths[node.key], gate, node.definition, original, node.flag)
 
@@ -104,7 +122,7 @@ def _paths(nodes: Mapping[str, Node]) -> dict[str, str]:
 
 
 def _in_order(populations: Mapping[str, Population]) -> dict[str, Population]:
-    """Return populations with parents and boolean operands first; those that rest on an absent one are left out."""
+    """Return populations with parents and boolean operands first; those that depend on an absent one are left out."""
     waiting = dict(populations)
     placed: dict[str, Population] = {}
     progress = True

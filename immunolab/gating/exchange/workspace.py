@@ -1,4 +1,4 @@
-"""One reader for every gate file: Gating-ML 2.0, FlowJo 10 and FlowJo 9, told apart by what they hold."""
+"""One reader for every gate file: Gating-ML 2.0, FlowJo 10 and FlowJo 9, recognised by what they hold."""
 
 from __future__ import annotations
 
@@ -15,13 +15,21 @@ __all__ = ["Workspace", "read_workspace"]
 
 
 def read_workspace(path: Path | str) -> Workspace:
-    """Return the gates of a FlowJo workspace (10: ``.wsp``, 9: ``.xml``) or Gating-ML 2.0 file.
+    """Read the gates of a FlowJo workspace (10: ``.wsp``, 9: ``.xml``) or Gating-ML 2.0 file.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    A strategy for each tube. Single gates that cannot be read are in its ``problems``, with their paths.
 
     Raises
     ------
     InputError
-        The file is absent, broken, or something else. Single gates that cannot be read do not raise:
-        they stand in the result's ``problems`` with their paths.
+        The file is absent, broken, or something else.
     """
     root = read_root(path)
     if root.tag == ROOT_TAG:

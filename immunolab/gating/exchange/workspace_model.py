@@ -20,10 +20,14 @@ class Workspace:
 
     Attributes
     ----------
-    source : the file they were read from.
-    strategies : strategy by file name; the key ``""`` serves every tube that has none of its own.
-    problems : by the same keys, gates that could not be read; ``place`` is the gate's path.
-    counts : by the same keys, events that the other program counted, by path.
+    source
+        The file they were read from.
+    strategies
+        Strategy by file name; the key ``""`` serves every tube without one.
+    problems
+        By the same keys, gates that could not be read; ``place`` is the gate's path.
+    counts
+        By the same keys, events that the other program counted, by path.
     """
 
     source: str
@@ -47,7 +51,7 @@ class Workspace:
         Raises
         ------
         GatingError
-            Tubes have strategies of their own.
+            The tubes have different strategies.
         """
         found = list(self.strategies.values())
         if not all(_alike(strategy, found[0]) for strategy in found[1:]):

@@ -28,9 +28,12 @@ def decode(handle: BinaryIO, header: FcsHeader, *, stored: bool = False) -> NDAr
 
     Parameters
     ----------
-    handle : the open file.
-    header : what `describe` decided about it.
-    stored : values as they stand in the file, after the ``$PnR`` bit mask but before ``$PnE``,
+    handle
+        The open file.
+    header
+        What `describe` decided about it.
+    stored
+        Values as they stand in the file, after the ``$PnR`` bit mask but before ``$PnE``,
         ``$PnG`` and ``$TIMESTEP``.
 
     Returns

@@ -23,13 +23,20 @@ class FcsChannel:
 
     Attributes
     ----------
-    name : ``$PnN``, made unique; ``P3`` when the file leaves it empty.
-    label : ``$PnS``.
-    datatype : I integer, F float, D double, A ASCII.
-    bits : width of a value (``$PnB``); characters for A, 0 for delimited ASCII.
-    range : ``$PnR``, 0 when missing.
-    amplification : decades and value at 0 (``$PnE``); (0, 0) is linear.
-    gain : ``$PnG``, 1 when missing.
+    name
+        ``$PnN``, made unique; ``P3`` when the file leaves it empty.
+    label
+        ``$PnS``.
+    datatype
+        I integer, F float, D double, A ASCII.
+    bits
+        Width of a value (``$PnB``); characters for A, 0 for delimited ASCII.
+    range
+        ``$PnR``, 0 when missing.
+    amplification
+        Decades and value at 0 (``$PnE``); (0, 0) is linear.
+    gain
+        ``$PnG``, 1 when missing.
     """
 
     name: str
@@ -47,16 +54,26 @@ class FcsHeader:
 
     Attributes
     ----------
-    file : as the user named it.
-    version : ``3.1``.
-    dataset, datasets : which data set this is, counted from 0, and how many the file holds.
-    text : keywords in upper case with their ``$``, supplemental TEXT included.
-    channels : one for each column of the events.
-    n_events : events in the data set.
-    widths : bits a value takes in the file, channel by channel (10-bit values may stand in 16 bits).
-    byte_order : ``<`` or ``>``.
-    data_start, data_bytes : where DATA begins in the file, and its length.
-    warnings : what is odd, in words.
+    file
+        As the user named it.
+    version
+        ``3.1``.
+    dataset, datasets
+        Which data set this is, counted from 0, and how many the file holds.
+    text
+        Keywords in upper case with their ``$``, supplemental TEXT included.
+    channels
+        One for each column of the events.
+    n_events
+        Events in the data set.
+    widths
+        Bits a value takes in the file, channel by channel (10-bit values may stand in 16 bits).
+    byte_order
+        ``<`` or ``>``.
+    data_start, data_bytes
+        Where DATA begins in the file, and its length.
+    warnings
+        What is odd, in words.
     """
 
     file: str
@@ -98,9 +115,12 @@ def describe(
 
     Parameters
     ----------
-    segments, text : HEADER and keywords of the data set.
-    size : bytes in the file.
-    odd : what was odd so far; words are added.
+    segments, text
+        HEADER and keywords of the data set.
+    size
+        Bytes in the file.
+    odd
+        What was odd so far; words are added.
 
     Raises
     ------

@@ -25,8 +25,10 @@ def read_header(path: str | Path, *, dataset: int = 0) -> FcsHeader:
 
     Parameters
     ----------
-    path : an FCS 2.0, 3.0, 3.1 or 3.2 file (``.fcs``, ``.lmd``, ``.001``).
-    dataset : which data set of the file, counted from 0.
+    path
+        An FCS 2.0, 3.0, 3.1 or 3.2 file (``.fcs``, ``.lmd``, ``.001``).
+    dataset
+        Which data set of the file, counted from 0.
 
     Raises
     ------
@@ -50,13 +52,19 @@ def read_fcs(
 
     Parameters
     ----------
-    path : an FCS 2.0, 3.0, 3.1 or 3.2 file.
-    dataset : which data set of the file, counted from 0.
-    panel : markers by channel name, or a panel file (CSV, YAML); it wins over the labels in the file.
-    spillover : ``file`` takes the file's own matrix, a path reads one (CSV or FlowJo .mtx), None
+    path
+        An FCS 2.0, 3.0, 3.1 or 3.2 file.
+    dataset
+        Which data set of the file, counted from 0.
+    panel
+        Markers by channel name, or a panel file (CSV, YAML); it wins over the labels in the file.
+    spillover
+        ``file`` takes the file's own matrix, a path reads one (CSV or FlowJo .mtx), None
         leaves the tube without.
-    sample_id : the sample the tube belongs to.
-    stored : values as they stand in the file, before ``$PnE``, ``$PnG`` and ``$TIMESTEP``; such a
+    sample_id
+        The sample the tube belongs to.
+    stored
+        Values as they stand in the file, before ``$PnE``, ``$PnG`` and ``$TIMESTEP``; such a
         tube has no matrix, which is meant for linear values.
 
     Returns
@@ -99,8 +107,10 @@ def choose_spillover(
 
     Parameters
     ----------
-    header : of the tube.
-    spillover : as in `read_fcs`.
+    header
+        Of the tube.
+    spillover
+        As in `read_fcs`.
 
     Raises
     ------

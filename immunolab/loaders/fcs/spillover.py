@@ -30,8 +30,10 @@ def keyword_spillover(text: Mapping[str, str], file: str = "") -> tuple[Spillove
 
     Parameters
     ----------
-    text : the keywords of TEXT.
-    file : for messages.
+    text
+        The keywords of TEXT.
+    file
+        For messages.
 
     Returns
     -------

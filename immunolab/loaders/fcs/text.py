@@ -44,10 +44,14 @@ class Segments:
 
     Attributes
     ----------
-    origin : byte of the file at which the data set starts.
-    version : ``3.1``.
-    text : the primary TEXT segment.
-    data : the DATA segment, or None when the HEADER leaves it to TEXT (blank or 0).
+    origin
+        Byte of the file at which the data set starts.
+    version
+        ``3.1``.
+    text
+        The primary TEXT segment.
+    data
+        The DATA segment, or None when the HEADER leaves it to TEXT (blank or 0).
     """
 
     origin: int
