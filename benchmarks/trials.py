@@ -37,7 +37,7 @@ from immunolab.simulation import Options, simulate, simulate_counts
 from immunolab.simulation.model import load_model
 from immunolab.simulation.truth import folds
 from immunolab.study.trial import load_trial
-from immunolab.workflow.run import RunOptions, run_study
+from immunolab.workflow.run import run
 
 RESULTS = Path(__file__).parent / "results"
 NULL_TRIAL, NULL_PATIENTS, NULL_EVENTS, NULL_FIRST_SEED = "pmr_nct04062006", 15, 6_000, 1_000
@@ -89,7 +89,7 @@ def make_lean(folder: Path, panel: str, wanted: Iterable[str]) -> None:
 
 def tables_of(study: Path, out: Path) -> dict[str, pd.DataFrame]:
     """Run a study and return its tables of endpoints, shifts and counts."""
-    outcome = run_study(study, out, RunOptions(tables_only=True))
+    outcome = run(study, out=out, tables_only=True)
     if outcome.failed:
         raise RuntimeError(f"samples failed: {', '.join(outcome.failed)}")
     return {name: pd.read_csv(out / "tables" / f"{name}.csv") for name in ("endpoints", "shifts", "counts")}

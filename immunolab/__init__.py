@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from immunolab.plots.gates import contact_sheet
     from immunolab.plots.shifts import forest, paired_lines
     from immunolab.privacy import deidentify, scan
+    from immunolab.results.record import read_run
+    from immunolab.results.run import Run
     from immunolab.simulation import simulate
     from immunolab.study.sheet import load_study
     from immunolab.study.trial import load_trial
     from immunolab.workflow.check import check_study
-    from immunolab.workflow.run import RunOptions, run_study
+    from immunolab.workflow.run import run
 
 __version__ = VERSION
 
@@ -34,8 +36,9 @@ _FACE = {
     "load_trial": "immunolab.study.trial",
     "load_study": "immunolab.study.sheet",
     "check_study": "immunolab.workflow.check",
-    "run_study": "immunolab.workflow.run",
-    "RunOptions": "immunolab.workflow.run",
+    "run": "immunolab.workflow.run",
+    "read_run": "immunolab.results.record",
+    "Run": "immunolab.results.run",
     "inspect_file": "immunolab.loaders.inspect",
     "read_header": "immunolab.loaders.fcs.read",
     "read_fcs": "immunolab.loaders.fcs.read",
@@ -55,7 +58,7 @@ _FACE = {
 
 __all__ = [
     "Plan",
-    "RunOptions",
+    "Run",
     "builtin_strategy",
     "check_study",
     "compare_endpoints",
@@ -70,8 +73,9 @@ __all__ = [
     "paired_lines",
     "read_fcs",
     "read_header",
+    "read_run",
     "read_strategy",
-    "run_study",
+    "run",
     "scan",
     "simulate",
     "to_flowkit",
@@ -84,6 +88,8 @@ _RENAMED: dict[str, tuple[str, str, str]] = {
     "evaluate": ("gate", "immunolab.gating.evaluate", "evaluate"),
     "counts_table": ("gate(...).counts", "immunolab.gating.tubes", "counts_table"),
     "to_anndata": ("gate(...).to_anndata()", "immunolab.events.storage", "to_anndata"),
+    "run_study": ("run", "immunolab.workflow.run", "run_study"),
+    "RunOptions": ("run", "immunolab.workflow.run", "RunOptions"),
 }
 
 

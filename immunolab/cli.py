@@ -13,7 +13,7 @@ from immunolab.errors import ImmunolabError, InputError, Problem
 from immunolab.version import VERSION
 
 if TYPE_CHECKING:
-    from immunolab.workflow.run import Outcome
+    from immunolab.results.run import Run
 
 DONE, INPUT_PROBLEM, USAGE, SOME_FAILED = 0, 1, 2, 3
 Handler = Callable[[argparse.Namespace], int]
@@ -209,9 +209,10 @@ def _add_demo(commands: Subparsers) -> None:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
+    from immunolab.results.run import REPORT
     from immunolab.workflow.demo import demo
 
-    return _tell(demo(Path(arguments.out), jobs=arguments.jobs))
+    return _say_done(demo(Path(arguments.out), jobs=arguments.jobs), Path(arguments.out) / REPORT)
 
 
 def _add_init(commands: Subparsers) -> None:
@@ -269,28 +270,30 @@ def _add_run(commands: Subparsers) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from immunolab.workflow.run import RunOptions, run_study
+    from immunolab.results.run import REPORT
+    from immunolab.workflow.run import run
 
     study = Path(arguments.study)
     folder = study if study.is_dir() else study.parent
     out = Path(arguments.out) if arguments.out else folder.resolve().with_name(f"{folder.resolve().name}_out")
     names = ("jobs", "scheduler", "sample", "memberships", "force", "tables_only", "definitions", "seed")
-    outcome = run_study(study, out, RunOptions(**{name: getattr(arguments, name) for name in names}))
+    found = run(study, out=out, **{name: getattr(arguments, name) for name in names})
     if arguments.tables_only:
         _say(f"tables: {out}/tables")
-    return _tell(outcome)
+    return _say_done(found, None if arguments.tables_only else out / REPORT)
 
 
-def _tell(outcome: Outcome) -> int:
-    if outcome.computed:
-        _say(f"{len(outcome.computed)} samples computed, {len(outcome.kept)} kept from an earlier run")
-    elif outcome.kept:
-        _say(f"no sample computed: all {len(outcome.kept)} are up to date")
-    if outcome.failed:
-        _say_error(f"{len(outcome.failed)} samples failed; tables/failures.csv says why: {', '.join(outcome.failed)}")
-    if outcome.report:
-        _say(f"report: {outcome.report}")
-    return SOME_FAILED if outcome.failed else DONE
+def _say_done(run: Run, page: Path | None) -> int:
+    """Say what a run did and where its report is; return the exit code."""
+    if run.computed:
+        _say(f"{len(run.computed)} samples computed, {len(run.kept)} kept from an earlier run")
+    elif run.kept:
+        _say(f"no sample computed: all {len(run.kept)} are up to date")
+    if run.failed:
+        _say_error(f"{len(run.failed)} samples failed; tables/failures.csv says why: {', '.join(run.failed)}")
+    if page:
+        _say(f"report: {page}")
+    return SOME_FAILED if run.failed else DONE
 
 
 def _add_cluster(commands: Subparsers) -> None:
@@ -457,8 +460,9 @@ def _add_verify(commands: Subparsers) -> None:
 
 def _verify(arguments: argparse.Namespace) -> int:
     from immunolab.report.verify import verify
+    from immunolab.results.record import read_run
 
-    problems = verify(arguments.out)
+    problems = verify(read_run(arguments.out))
     if problems:
         raise InputError(problems)
     _say("every hash agrees, and every number was worked out again to the same value")

@@ -14,13 +14,14 @@ import pandas as pd
 from scipy import stats
 
 from immunolab.comparison.diagnostics import Finding
-from immunolab.comparison.plan import Plan
+from immunolab.comparison.plan import Compared, Plan
 from immunolab.gating.strategy import Strategy
-from immunolab.report.run_tables import Compared, RunTables
+from immunolab.results.run import Run
 from immunolab.schema.tables import COUNTS, ENDPOINTS, FAILURES, PAIRS, QUALITY, SHIFTS, THRESHOLDS
 from immunolab.study.endpoints import LogRatio, PercentOfParent
 from immunolab.study.sheet import PlannedComparison, Sample, Study
 from immunolab.study.trial import load_trial
+from immunolab.version import library_versions
 
 SUBSETS = {  # name: (share of CD4 at W0, odds ratio at W10, definition, path)
     "Treg": (0.050, 2.1, "Treg.CD25hiCD127lo", "/singlets/lymphocytes/CD3/CD4/Treg"),
@@ -305,8 +306,8 @@ def _shifts(pairs):
     return frame.to_dict("records")
 
 
-def run_tables(frames=None, *, name="SLE-IL2", folder=Path("study"), **changes):
-    """Return a run with the tables above in the lupus trial; ``changes`` replace fields of `RunTables`."""
+def finished_run(frames=None, *, name="SLE-IL2", folder=Path("study"), out=Path("out"), **changes):
+    """Return a run with the tables above in the lupus trial; ``changes`` replace fields of `Run`."""
     frames = tables() if frames is None else frames
     samples = tuple(
         Sample(
@@ -320,16 +321,18 @@ def run_tables(frames=None, *, name="SLE-IL2", folder=Path("study"), **changes):
         )
         for row in frames["samples"].to_dict("records")
     )
-    study = Study(name, folder, folder / "study.yaml", load_trial(TRIAL), samples, {}, PlannedComparison(), ())
-    run = RunTables(
+    endpoints = tuple(_declared(frames["endpoints"]))
+    study = Study(name, folder, folder / "study.yaml", load_trial(TRIAL), samples, {}, PlannedComparison(), endpoints)
+    run = Run(
         study=study,
+        folder=out,
         tables={name: frame for name, frame in frames.items() if name != "samples"},
-        endpoints=tuple(_declared(frames["endpoints"])),
         compared=(Compared(Plan("W0", "W10", roles=ROLES), tuple(frames["endpoints"]["endpoint"].unique())),),
         findings=(Finding("W_UNPAIRED", "SLE", "treg_pct_cd4", "P07, P08 lack W10"),),
         strategies={"": Strategy("treg_th17_tfh_teff", ())},
         inputs={},
         seed=7,
+        versions=library_versions(),
     )
     return replace(run, **changes)
 

@@ -15,7 +15,7 @@ import pytest
 from test_pipeline import GATES
 
 from immunolab.simulation import simulate
-from immunolab.workflow.run import RunOptions, run_study
+from immunolab.workflow.run import run
 
 CORRUPT = {"SLE003_W0": b"", "SLE007_W10": b"not cytometry", "SLE012_W0": None, "SLE019_W10": b"FCS3.1"}
 
@@ -39,7 +39,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def undisturbed(study: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     out = tmp_path_factory.mktemp("undisturbed")
-    outcome = run_study(study, out, RunOptions(tables_only=True))
+    outcome = run(study, out=out, tables_only=True)
     assert sorted(outcome.failed) == sorted(CORRUPT)
     return _tables(out)
 
@@ -96,5 +96,5 @@ def test_a_cluster_gives_the_same_bytes(study: Path, undisturbed: dict[str, byte
     from distributed import LocalCluster
 
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster:
-        run_study(study, tmp_path, RunOptions(scheduler=cluster.scheduler_address, tables_only=True))
+        run(study, out=tmp_path, scheduler=cluster.scheduler_address, tables_only=True)
     assert _tables(tmp_path) == undisturbed

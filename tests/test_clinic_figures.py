@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -26,8 +27,8 @@ from immunolab.report.figures import cohort_figures
 from immunolab.report.key_findings import DISCLOSURE, standing
 from immunolab.report.matrix_figures import matrix_figures
 from immunolab.report.patients import components_grid
-from immunolab.report.run_tables import RunTables
 from immunolab.report.trajectory_figures import course_figures
+from immunolab.results.run import Run
 from immunolab.schema.tables import ENDPOINTS, PAIRS, SHIFTS
 from immunolab.study.endpoints import PairedChange
 from immunolab.study.sheet import PlannedComparison, Sample, Study
@@ -118,7 +119,7 @@ def run_of(trial_id, endpoints, pairs, extra=None, **tables):
         for name, own in pairs.groupby("endpoint", sort=False)
     ]
     frames = {"endpoints": frame, "pairs": pairs, "shifts": SHIFTS.frame(shifts), **tables}
-    return RunTables(study=study, tables=frames, endpoints=study.endpoints)
+    return Run(folder=Path("out"), study=study, tables=frames)
 
 
 def made(figures, name):
@@ -197,8 +198,8 @@ def test_what_became_of_a_change_by_hand(pmr):
 
 
 def test_rebound_needs_three_patients(pmr):
-    two = pmr["endpoints"][pmr["endpoints"]["patient_id"].isin(["A", "B"])]
-    pairs = pmr["pairs"][pmr["pairs"]["patient_id"].isin(["A", "B"])]
+    two = pmr.endpoints[pmr.endpoints["patient_id"].isin(["A", "B"])]
+    pairs = pmr.pairs[pmr.pairs["patient_id"].isin(["A", "B"])]
     few = replace(pmr, tables={**pmr.tables, "endpoints": two, "pairs": pairs})
     assert not [f for f in course_figures(few, "C") if f.name.startswith("rebound")]
 
@@ -214,11 +215,12 @@ def test_measured_values_say_which_way_the_truth_lies(pmr):
 
 
 def test_a_variable_of_two_endpoints_stands_once_among_the_measured_values(pmr):
-    (crp,) = [e for e in pmr.endpoints if e.id == "crp"]
-    later = pmr["endpoints"][pmr["endpoints"]["endpoint"] == "crp"].assign(endpoint="crp_late")
-    pairs = pmr["pairs"][pmr["pairs"]["endpoint"] == "crp"].assign(endpoint="crp_late")
-    both = {"endpoints": pd.concat([pmr["endpoints"], later]), "pairs": pd.concat([pmr["pairs"], pairs])}
-    run = replace(pmr, tables={**pmr.tables, **both}, endpoints=(*pmr.endpoints, replace(crp, id="crp_late")))
+    (crp,) = [e for e in pmr.study.endpoints if e.id == "crp"]
+    later = pmr.endpoints[pmr.endpoints["endpoint"] == "crp"].assign(endpoint="crp_late")
+    pairs = pmr.pairs[pmr.pairs["endpoint"] == "crp"].assign(endpoint="crp_late")
+    both = {"endpoints": pd.concat([pmr.endpoints, later]), "pairs": pd.concat([pmr.pairs, pairs])}
+    study = replace(pmr.study, endpoints=(*pmr.study.endpoints, replace(crp, id="crp_late")))
+    run = replace(pmr, tables={**pmr.tables, **both}, study=study)
     data = made(matrix_figures(run, "C"), "heatmap_measured_C").data
     assert data["column"].value_counts().to_dict() == {"CRP W12": 4, "CRP W24": 4, "IL-6 W12": 4, "IL-6 W24": 4}
 
@@ -268,9 +270,8 @@ def test_the_course_behind_a_slope_is_found_under_whatever_endpoint_it_stands():
     pairs = pairs.assign(before=-0.4, after=-1.1, shift=-0.7)
     run = run_of("als_nct04952155", endpoints, pairs)
     course = PairedChange(id="als_score", source="x", score="ALSFRS_R")
-    told = made(
-        course_figures(replace(run, endpoints=(*run.endpoints, course)), "C"), "slope_panels_alsfrsr_slope_diff_C"
-    )
+    study = replace(run.study, endpoints=(*run.study.endpoints, course))
+    told = made(course_figures(replace(run, study=study), "C"), "slope_panels_alsfrsr_slope_diff_C")
     assert told.data["value"].tolist() == [40, 38, 32]
     assert "in points/month, joined at W24" in told.caption
     bare = replace(run, tables={**run.tables, "endpoints": ENDPOINTS.frame(slopes)})
@@ -351,8 +352,8 @@ def test_the_core_set_is_drawn_as_it_stands_and_counted():
 def test_the_waterfalls_band_is_the_median_patients_own_interval():
     run = myositis(3, scores=DOI, components=COMPONENTS)
     half = np.array([0.3, 0.5, 0.9])
-    pairs = run["pairs"].assign(
-        verdict="within_noise", ci_low=run["pairs"]["shift"] - half, ci_high=run["pairs"]["shift"] + half
+    pairs = run.pairs.assign(
+        verdict="within_noise", ci_low=run.pairs["shift"] - half, ci_high=run.pairs["shift"] + half
     )
     tables = {**run.tables, "pairs": pairs}
     for calls, wanted in (("within_noise", True), ("not_evaluable", False)):
@@ -385,7 +386,7 @@ def test_correlations_name_rho_and_n_and_leave_the_exploratory_out(pmr):
 
 @pytest.fixture(scope="module")
 def lupus():
-    return report_fixture.run_tables()
+    return report_fixture.finished_run()
 
 
 def test_the_flow_charts_numbers_are_those_of_the_study(lupus):
@@ -401,8 +402,8 @@ def test_the_flow_charts_numbers_are_those_of_the_study(lupus):
 
 
 def test_negative_controls_say_so(lupus):
-    controls = tuple(replace(e, negative_control=e.id == "th1_pct_cd4") for e in lupus.endpoints)
-    run = replace(lupus, endpoints=controls)
+    controls = tuple(replace(e, negative_control=e.id == "th1_pct_cd4") for e in lupus.study.endpoints)
+    run = replace(lupus, study=replace(lupus.study, endpoints=controls))
     figures = {f.name: f for f in cohort_figures(run, "SLE")}
     heading = figures["paired_th1_pct_cd4_SLE"].draw().axes[0].get_title("left")
     assert "negative control: no change is expected" in heading

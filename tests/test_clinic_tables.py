@@ -17,7 +17,7 @@ from immunolab.study.endpoints import PairedChange
 from immunolab.study.rows import Sample
 from immunolab.study.sheet import PanelChoice, PlannedComparison, Study
 from immunolab.study.trial import load_trial
-from immunolab.workflow.collect import _compare
+from immunolab.workflow.compare import _compare
 
 
 def measured(*rows: tuple[str, str, str, float]) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from matplotlib.text import Text
 from immunolab.plots.events import suppression_curves, survival_curve
 from immunolab.plots.style import SMALL, figure
 from immunolab.report.event_figures import event_figures
-from immunolab.report.run_tables import RunTables
+from immunolab.results.run import Run
 from immunolab.study.sheet import load_study
 
 CURVE = pd.DataFrame(
@@ -93,16 +93,16 @@ def test_no_visit_of_a_long_titration_is_left_out() -> None:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> RunTables:
+def run(tmp_path: Path) -> Run:
     (tmp_path / "a.fcs").touch()
     lines = "".join(f"s{i},P{i},W0,a.fcs,A,1\n" for i in (1, 2, 3))
     (tmp_path / "samples.csv").write_text("sample_id,patient_id,visit,file,cohort,study_day\n" + lines)
     (tmp_path / "study.yaml").write_text("study: x\ntrial: als_nct04952155\n")
     tables = {"survival": CURVE, "time_to_event": SUMMARY, "suppression": TITRATION}
-    return RunTables(study=load_study(tmp_path), tables=tables)
+    return Run(folder=Path("out"), study=load_study(tmp_path), tables=tables)
 
 
-def test_figures_say_what_they_are_and_keep_their_letters_readable(run: RunTables) -> None:
+def test_figures_say_what_they_are_and_keep_their_letters_readable(run: Run) -> None:
     made = {one.name: one for one in event_figures(run, "A")}
     assert list(made) == ["survival_survival_A", "suppression_A"]
     caption = made["survival_survival_A"].caption
@@ -115,15 +115,15 @@ def test_figures_say_what_they_are_and_keep_their_letters_readable(run: RunTable
         assert min(t.get_fontsize() for t in texts) >= SMALL
 
 
-def test_a_patient_of_the_clinic_alone_is_drawn_where_there_are_no_cohorts(run: RunTables) -> None:
+def test_a_patient_of_the_clinic_alone_is_drawn_where_there_are_no_cohorts(run: Run) -> None:
     alone = pd.concat([TITRATION, TITRATION[TITRATION["patient_id"] == "P1"].assign(patient_id="P9")])
     for cohort, drawn in (("", {"P1", "P2", "P3", "P9"}), ("A", {"P1", "P2", "P3"})):
         samples = tuple(replace(sample, cohort=cohort) for sample in run.study.samples)
-        now = RunTables(study=replace(run.study, samples=samples), tables={"suppression": alone})
+        now = Run(folder=Path("out"), study=replace(run.study, samples=samples), tables={"suppression": alone})
         (made,) = event_figures(now, cohort)
         assert set(made.data["patient_id"]) == drawn
 
 
-def test_no_figure_without_its_table_or_for_another_cohort(run: RunTables) -> None:
+def test_no_figure_without_its_table_or_for_another_cohort(run: Run) -> None:
     assert list(event_figures(run, "B")) == []
-    assert list(event_figures(RunTables(study=run.study, tables={}), "A")) == []
+    assert list(event_figures(Run(folder=Path("out"), study=run.study, tables={}), "A")) == []

@@ -13,7 +13,7 @@ from immunolab.simulation import simulate
 from immunolab.study.endpoints import Endpoint
 from immunolab.study.sheet import load_study
 from immunolab.study.trial import load_trial
-from immunolab.workflow.run import RunOptions, run_study
+from immunolab.workflow.run import run
 
 # What each registration asks of the cells: endpoint to (subset, denominator or unit, role), and the days between
 # the last dose and the compared visit, by the calendar that the registry (or its sister pages) prints.
@@ -84,7 +84,7 @@ class Run:
     """The tables of one trial's small run."""
 
     def __init__(self, study: Path, out: Path) -> None:
-        self.outcome = run_study(study, out, RunOptions(tables_only=True))
+        self.outcome = run(study, out=out, tables_only=True)
         self.study, self.folder = study, out / "tables"
 
     def table(self, name: str) -> pd.DataFrame:

@@ -233,10 +233,10 @@ def test_agreement_recovers_a_planted_bias() -> None:
 def test_a_study_with_flow_and_cells_has_both_in_its_tables(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from immunolab.workflow.run import RunOptions, run_study
+    from immunolab.workflow.run import run
 
     out = tmp_path / "out"
-    outcome = run_study(study, out, RunOptions(tables_only=True))
+    outcome = run(study, out=out, tables_only=True)
     assert not outcome.failed
     tables = {name: pd.read_csv(out / "tables" / f"{name}.csv") for name in ("counts", "endpoints", "shifts", "pairs")}
     assert set(tables["counts"]["modality"]) == {"flow", "single_cell"}
@@ -252,10 +252,10 @@ def test_a_study_with_flow_and_cells_has_both_in_its_tables(
     first = {path.name: path.read_bytes() for path in (out / "tables").glob("*.csv")}
     with monkeypatch.context() as patched, caplog.at_level("INFO", logger="immunolab"):
         patched.setattr("immunolab.workflow.label_cells.label_study", None)  # a second run labels nothing
-        run_study(study, out, RunOptions(tables_only=True))
+        run(study, out=out, tables_only=True)
     assert "single cells kept" in caplog.text
     assert {path.name: path.read_bytes() for path in (out / "tables").glob("*.csv")} == first
     with monkeypatch.context() as patched:
         patched.setattr("immunolab.workflow.label_cells.label_study", None)
         with pytest.raises(TypeError):  # another seed is another labelling
-            run_study(study, out, RunOptions(tables_only=True, seed=1))
+            run(study, out=out, tables_only=True, seed=1)

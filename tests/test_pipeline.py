@@ -13,9 +13,8 @@ from cytoexplorer import strategy_text, study_files
 from immunolab.cli import main
 from immunolab.schema import tables
 from immunolab.simulation import simulate
-from immunolab.workflow.run import RunOptions, run_study
+from immunolab.workflow.run import run
 
-TABLES = RunOptions(tables_only=True)
 GATES = """
 strategy: drawn
 transform: {default: {asinh: {cofactor: 150}}, scatter: linear}
@@ -50,7 +49,7 @@ def _tables(out: Path) -> dict[str, bytes]:
 
 
 def test_tables_carry_the_declared_columns_first_and_in_order(study: Path, tmp_path: Path) -> None:
-    run_study(study, tmp_path / "out", TABLES)
+    run(study, out=tmp_path / "out", tables_only=True)
     for name in ("counts", "thresholds", "intensities", "endpoints", "pairs", "shifts", "quality", "failures"):
         declared = tables.ALL[name].names
         header = pd.read_csv(tmp_path / "out" / "tables" / f"{name}.csv", nrows=0).columns
@@ -58,7 +57,7 @@ def test_tables_carry_the_declared_columns_first_and_in_order(study: Path, tmp_p
 
 
 def test_percentages_are_of_the_named_denominator(study: Path, tmp_path: Path) -> None:
-    run_study(study, tmp_path / "out", TABLES)
+    run(study, out=tmp_path / "out", tables_only=True)
     folder = tmp_path / "out" / "tables"
     endpoints = pd.read_csv(folder / "endpoints.csv")
     counts = pd.read_csv(folder / "counts.csv").set_index(["sample_id", "population"])["n_events"]
@@ -82,12 +81,12 @@ def test_the_second_run_computes_nothing_and_says_so(
 
 
 def test_only_what_changed_is_computed_again(study: Path, tmp_path: Path) -> None:
-    run_study(study, tmp_path / "out", TABLES)
+    run(study, out=tmp_path / "out", tables_only=True)
     one = sorted((study / "fcs").glob("*.fcs"))[0]
     data = bytearray(one.read_bytes())
     data[-5] ^= 1
     one.write_bytes(data)
-    again = run_study(study, tmp_path / "out", TABLES)
+    again = run(study, out=tmp_path / "out", tables_only=True)
     assert again.computed == (one.stem,)
     assert len(again.kept) == 5
 
@@ -115,7 +114,7 @@ def test_an_unreadable_file_fails_its_sample_and_nothing_else(
 def test_all_problems_of_a_study_are_listed_at_once_and_results_stay(
     study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_study(study, tmp_path / "out", TABLES)
+    run(study, out=tmp_path / "out", tables_only=True)
     before = _tables(tmp_path / "out")
     sheet = pd.read_csv(study / "samples.csv", dtype=str)
     sheet.loc[0, "file"] = "fcs/absent.fcs"
@@ -132,7 +131,7 @@ def test_all_problems_of_a_study_are_listed_at_once_and_results_stay(
 
 
 def test_memberships_hold_one_row_an_event(study: Path, tmp_path: Path) -> None:
-    run_study(study, tmp_path / "out", RunOptions(memberships=True, tables_only=True))
+    run(study, out=tmp_path / "out", memberships=True, tables_only=True)
     counts = pd.read_csv(tmp_path / "out" / "tables" / "counts.csv")
     for path in sorted((tmp_path / "out" / "memberships").glob("*.parquet")):
         frame = pd.read_parquet(path)
@@ -142,8 +141,8 @@ def test_memberships_hold_one_row_an_event(study: Path, tmp_path: Path) -> None:
 
 
 def test_workers_give_the_same_bytes(study: Path, tmp_path: Path) -> None:
-    run_study(study, tmp_path / "one", RunOptions(jobs=1))
-    run_study(study, tmp_path / "two", RunOptions(jobs=2))
+    run(study, out=tmp_path / "one", jobs=1)
+    run(study, out=tmp_path / "two", jobs=2)
     assert _tables(tmp_path / "one") == _tables(tmp_path / "two")
     assert (tmp_path / "one" / "report.html").read_bytes() == (tmp_path / "two" / "report.html").read_bytes()
 
@@ -158,7 +157,7 @@ def test_cytoexplorer_activation(tmp_path: Path) -> None:
     source = data_folder("flow/cytoexplorer_activation")
     study_files(source, tmp_path)
     (tmp_path / "gates.yaml").write_text(strategy_text(source))
-    run_study(tmp_path, tmp_path / "out", TABLES)
+    run(tmp_path, out=tmp_path / "out", tables_only=True)
     counts = pd.read_csv(tmp_path / "out" / "tables" / "counts.csv")
     stored = pd.read_csv(source / "reference_counts.csv")
     stored["sample_id"] = stored["file"].str.removesuffix(".fcs")
@@ -175,7 +174,7 @@ def test_cytoexplorer_activation(tmp_path: Path) -> None:
 
 
 def test_sample_data_runs_with_the_built_in_strategy(tmp_path: Path) -> None:
-    outcome = run_study(REPOSITORY / "sample_data" / "sle", tmp_path / "out", RunOptions(jobs=2, tables_only=True))
+    outcome = run(REPOSITORY / "sample_data" / "sle", out=tmp_path / "out", jobs=2, tables_only=True)
     assert len(outcome.computed) == 12
     shifts = pd.read_csv(tmp_path / "out" / "tables" / "shifts.csv").set_index("endpoint")
     assert shifts.loc["treg_pct_cd4", "n_pairs"] == 6

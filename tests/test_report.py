@@ -18,7 +18,7 @@ from immunolab.plots.labels import number, p_number
 from immunolab.plots.style import figure
 from immunolab.report.disposition import flow_counts, sample_flow, unpaired, visit_flow
 from immunolab.report.figures import ReportFigure, cohort_figures, run_figures, unique, write_figure
-from immunolab.report.key_findings import answers, direction
+from immunolab.report.key_findings import answers
 from immunolab.report.methods import (
     gate_rules_grid,
     methods_text,
@@ -30,24 +30,25 @@ from immunolab.report.methods import (
 from immunolab.report.page import render, shift_grid, write_report
 from immunolab.report.patient_figures import patient_figures
 from immunolab.report.patients import patient_grid
+from immunolab.results.sentences import direction
 from immunolab.schema.tables import ALL
 from immunolab.study.endpoints import ResponderProportion, SlopeDifference
 
 
 @pytest.fixture(scope="module")
 def run():
-    return report_fixture.run_tables()
+    return report_fixture.finished_run()
 
 
 @pytest.fixture(scope="module")
 def written(run, tmp_path_factory):
     out = tmp_path_factory.mktemp("out")
     for name, table in ALL.items():
-        table.write(run[name], out / "tables" / f"{name}.csv")
+        table.write(run.table(name), out / "tables" / f"{name}.csv")
     # two endpoints are enough to see every kind of file
-    few = run["shifts"][run["shifts"]["endpoint"].isin(["treg_pct_cd4", "th17_pct_cd4"])]
-    small = replace(run, tables={**run.tables, "shifts": few})
-    return small, out, write_report(small, out).read_text(encoding="utf-8")
+    few = run.shifts[run.shifts["endpoint"].isin(["treg_pct_cd4", "th17_pct_cd4"])]
+    small = replace(run, folder=out, tables={**run.tables, "shifts": few})
+    return small, out, write_report(small).read_text(encoding="utf-8")
 
 
 class Page(HTMLParser):
@@ -101,7 +102,7 @@ def test_every_figure_has_pdf_png_and_its_data(written):
     for name in names:
         assert {p.suffix for p in (out / "figures").glob(f"{name}.*")} == {".pdf", ".png", ".csv"}
     data = pd.read_csv(out / "figures" / "paired_treg_pct_cd4_SLE.csv")
-    pairs = run["pairs"].query("endpoint == 'treg_pct_cd4'")
+    pairs = run.pairs.query("endpoint == 'treg_pct_cd4'")
     assert data["after"].dropna().tolist() == pytest.approx(pairs["after"].dropna().tolist(), rel=1e-12)
 
 
@@ -119,7 +120,7 @@ def test_every_number_read_is_the_rounded_number_kept(written):
 def test_the_table_of_shifts_equals_its_csv(run):
     table = shift_grid(run, "SLE")
     rows = {row[1].text: row for row in table.rows}
-    for row in run["shifts"].to_dict("records"):
+    for row in run.shifts.to_dict("records"):
         cells = dict(zip(table.headings, rows[run.label_of(row["endpoint"]).axis], strict=True))
         assert float(cells["n pairs"].value) == row["n_pairs"]
         for heading, column in (("p", "p_value"), ("Median before", "median_before"), ("Change", "fold")):
@@ -128,7 +129,7 @@ def test_the_table_of_shifts_equals_its_csv(run):
 
 
 def test_a_difference_is_shown_as_one(run):
-    shifts = run["shifts"].assign(estimate_scale="identity", fold=float("nan"))
+    shifts = run.shifts.assign(estimate_scale="identity", fold=float("nan"))
     table = shift_grid(replace(run, tables={**run.tables, "shifts": shifts}), "SLE")
     cells = dict(zip(table.headings, table.rows[0], strict=True))
     assert cells["Change as"].text == "difference"
@@ -138,7 +139,7 @@ def test_a_difference_is_shown_as_one(run):
 def test_the_answer_says_direction_size_n_test_p_patients_and_days(run):
     (answer,) = answers(run)
     text = " ".join(answer.sentences)
-    row = run["shifts"].iloc[0]
+    row = run.shifts.iloc[0]
     for part in (
         "rose",
         "n = 6 pairs",
@@ -164,7 +165,7 @@ def test_the_answer_says_direction_size_n_test_p_patients_and_days(run):
     ],
 )
 def test_the_direction_rests_on_the_interval(run, change, word):
-    row = run["shifts"].iloc[0].copy()
+    row = run.shifts.iloc[0].copy()
     for name, value in change.items():
         row[name] = value
     assert direction(row) == word
@@ -177,7 +178,7 @@ def test_single_arm_is_said_and_effect_is_not(written):
 
 
 def test_a_confounded_primary_is_stamped(run):
-    shifts = run["shifts"].copy()
+    shifts = run.shifts.copy()
     shifts.loc[0, "warnings"] = "E_BATCH_ALIASED;W_COMPOSITION"
     (answer,) = answers(replace(run, tables={**run.tables, "shifts": shifts}))
     assert answer.stamps[0].startswith("CONFOUNDED")
@@ -185,7 +186,7 @@ def test_a_confounded_primary_is_stamped(run):
 
 
 def test_a_change_that_other_gates_do_not_show_is_stamped(run):
-    shifts = run["shifts"].assign(
+    shifts = run.shifts.assign(
         fold_fixed_at_baseline=1.05,
         ci_low_fixed_at_baseline=-0.2,
         ci_high_fixed_at_baseline=0.3,
@@ -203,7 +204,7 @@ def test_a_change_that_other_gates_do_not_show_is_stamped(run):
 
 
 def test_an_absent_primary_is_named_and_a_secondary_keeps_its_name(run):
-    lacking = run["shifts"][run["shifts"]["role"] != "primary"]
+    lacking = run.shifts[run.shifts["role"] != "primary"]
     found = answers(replace(run, tables={**run.tables, "shifts": lacking}))
     assert "treg_pct_cd4" in found[0].sentences[0]
     assert "not the primary endpoint" in found[0].sentences[0]
@@ -227,8 +228,9 @@ def test_responders_speak_for_a_primary_of_responders(run):
         }
     )
     endpoint = ResponderProportion(id="sri", source="s", role="primary", score="SRI_4", visits=("W10",))
-    lacking = run["shifts"][run["shifts"]["role"] != "primary"]
-    changed = replace(run, endpoints=(endpoint,), tables={**run.tables, "shifts": lacking, "responders": table})
+    lacking = run.shifts[run.shifts["role"] != "primary"]
+    study = replace(run.study, endpoints=(endpoint,))
+    changed = replace(run, study=study, tables={**run.tables, "shifts": lacking, "responders": table})
     first = answers(changed)[0].sentences[0]
     assert "4 of 7 evaluable patients, 57.1 %" in first
     assert "not checked against its source" in first
@@ -251,7 +253,7 @@ def test_every_n_reconciles(run):
 
 
 def test_a_patient_without_any_value_is_without_a_pair_too(run):
-    pairs = run["pairs"]
+    pairs = run.pairs
     gone = (pairs["patient_id"] == "P01") & (pairs["endpoint"] == "treg_pct_cd4")
     less = replace(run, tables={**run.tables, "pairs": pairs[~gone]})
     rows = {(row[0].text, row[2].text): row[3].text for row in unpaired(less).rows}
@@ -263,7 +265,7 @@ def test_a_patient_without_any_value_is_without_a_pair_too(run):
 
 def test_a_slope_is_compared_between_periods_not_visits(run):
     slope = SlopeDifference(id="treg_pct_cd4", source="s", score="X", periods=(("W0", "W2"), ("W2", "W10")))
-    table = shift_grid(replace(run, endpoints=(slope,)), "SLE")
+    table = shift_grid(replace(run, study=replace(run.study, endpoints=(slope,))), "SLE")
     assert table.rows[0][table.headings.index("Contrast")].text == "W2 to W10 - W0 to W2"
 
 
@@ -275,14 +277,14 @@ def test_small_groups_and_columns_of_further_tables_are_told_in_words(run):
 
 
 def test_a_share_whose_count_does_not_show_the_change_is_stamped(run):
-    marked = run["shifts"].assign(warnings="W_ABSOLUTE_FLAT")
+    marked = run.shifts.assign(warnings="W_ABSOLUTE_FLAT")
     stamps = answers(replace(run, tables={**run.tables, "shifts": marked}))[0].stamps
     assert any("absolute count includes no change" in stamp for stamp in stamps)
 
 
 @pytest.mark.parametrize(("q", "told"), [(0.04, False), (0.167, True), (float("nan"), False)])
 def test_a_change_that_adjustment_takes_back_says_so(run, q, told):
-    shifts = run["shifts"].copy()
+    shifts = run.shifts.copy()
     row = shifts["endpoint"] == "treg_pct_cd4"
     shifts.loc[row, ["estimate", "ci_low", "ci_high", "p_value", "q_value"]] = [0.7, 0.1, 1.3, 0.03, q]
     first = answers(replace(run, tables={**run.tables, "shifts": shifts}))[0].sentences[0]
@@ -292,7 +294,7 @@ def test_a_change_that_adjustment_takes_back_says_so(run, q, told):
 
 def test_every_patient_stands_in_the_table_with_verdict_and_reason(run):
     table = patient_grid(run, "SLE", "treg_pct_cd4")
-    pairs = run["pairs"].query("endpoint == 'treg_pct_cd4'")
+    pairs = run.pairs.query("endpoint == 'treg_pct_cd4'")
     assert [row[0].text for row in table.rows] == pairs["patient_id"].tolist()
     for row, verdict in zip(table.rows, pairs["verdict"], strict=True):
         assert row[4].kind == verdict
@@ -321,8 +323,7 @@ def test_methods_say_what_was_done(run):
 def test_what_is_not_provided_is_red_and_what_is_given_is_shown(run):
     rows = {row[0].text: row[2] for row in miflowcyt(run).rows}
     assert (rows["3.2"].text, rows["3.2"].kind) == ("not provided", "alarm")
-    told = {row[0].text: row[2] for row in miflowcyt(replace(run, miflowcyt={"3.2": "LSR"})).rows}
-    assert (told["3.2"].text, told["3.2"].kind) == ("LSR", "")
+    assert (rows["1.3"].text, rows["1.3"].kind) == ("W0, W10", "")
 
 
 HOSTILE = '<script>alert("x")</script>&'
@@ -346,12 +347,12 @@ def test_files_of_like_names_stay_apart(run):
 
 
 def test_nothing_measured_still_gives_an_honest_page(tmp_path):
-    run = report_fixture.run_tables()
+    run = report_fixture.finished_run()
     empty = {name: table.empty() for name, table in ALL.items()}
     empty["failures"] = ALL["failures"].frame(
         [{"sample_id": s.sample_id, "file": s.file.name, "stage": "read", "error": "is empty"} for s in run.samples]
     )
-    html = write_report(replace(run, tables=empty), tmp_path).read_text(encoding="utf-8")
+    html = write_report(replace(run, tables=empty, folder=tmp_path)).read_text(encoding="utf-8")
     text = text_of(Page(html))
     for part in (
         "No two visits could be compared",
@@ -366,7 +367,7 @@ def test_nothing_measured_still_gives_an_honest_page(tmp_path):
 
 
 def test_two_visits_without_pairs_give_no_p(tmp_path):
-    run = report_fixture.run_tables(report_fixture.tables(n_patients=2))
+    run = report_fixture.finished_run(report_fixture.tables(n_patients=2))
     html = render(run, [], [])
     (answer,) = answers(run)
     assert "was not tested" in answer.sentences[0]
@@ -375,16 +376,16 @@ def test_two_visits_without_pairs_give_no_p(tmp_path):
 
 
 def test_the_same_run_gives_the_same_page(run):
-    assert render(run, [], []) == render(report_fixture.run_tables(), [], [])
+    assert render(run, [], []) == render(report_fixture.finished_run(), [], [])
 
 
 def test_a_cohort_too_large_for_one_picture_gets_pages(tmp_path):
-    run = report_fixture.run_tables(report_fixture.tables(n_patients=130))
+    run = report_fixture.finished_run(report_fixture.tables(n_patients=130))
     made = [f for f in patient_figures(run, run.cohorts[0]) if f.name.startswith("heatmap")]
     assert [f.name.rsplit("_", 1)[-1] for f in made] == ["1", "2", "3"]
     assert [f.data["patient_id"].nunique() for f in made] == [60, 60, 10]
     assert [f.on_page for f in made] == [True, False, False]
-    draw, data = partial(figure, 1, 1), run["pairs"].head(2)
+    draw, data = partial(figure, 1, 1), run.pairs.head(2)
     small = ReportFigure("small", "quality", "of two", draw, data, on_page=False)
     written = write_figure(small, tmp_path)
     assert written.picture == ""

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 
 import pandas as pd
 import pytest
 import report_fixture
 
 from immunolab.cli import main
-from immunolab.comparison.plan import Noise, Plan
+from immunolab.comparison.plan import Compared, Noise, Plan
 from immunolab.comparison.table import compare_endpoints
 from immunolab.errors import InputError
-from immunolab.report.manifest import file_digest, read_compared, write_manifest
-from immunolab.report.run_tables import Compared
+from immunolab.report.manifest import write_manifest
 from immunolab.report.verify import verify
+from immunolab.results.record import read_run, write_run
+from immunolab.schema.files import file_sha256
 from immunolab.schema.tables import ALL, COUNTS, ENDPOINTS, PAIRS, SHIFTS
 
 
@@ -32,13 +32,14 @@ def finished(tmp_path_factory):
     compared = Compared(plan, tuple(frames["endpoints"]["endpoint"].unique()))
     again = compare_endpoints(frames["endpoints"], plan)
     frames |= {"pairs": again.pairs, "shifts": again.shifts}
-    inputs = {"study.yaml": file_digest(study / "study.yaml")}
-    run = report_fixture.run_tables(frames, folder=study, compared=(compared,), inputs=inputs)
+    inputs = {"study.yaml": file_sha256(study / "study.yaml")}
+    run = report_fixture.finished_run(frames, folder=study, out=root / "out", compared=(compared,), inputs=inputs)
     out = root / "out"
     for name, frame in run.tables.items():
         ALL[name].write(frame, out / "tables" / f"{name}.csv")
     (out / "report.html").write_text("<p>report</p>", encoding="utf-8")
-    write_manifest(run, out)
+    write_manifest(run)
+    write_run(run)
     return run, root
 
 
@@ -55,32 +56,32 @@ def tamper(out, table, change):
     change(frame)
     frame.to_csv(path, index=False)
     record = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
-    record["outputs"][f"tables/{table.name}.csv"] = file_digest(path)
+    record["outputs"][f"tables/{table.name}.csv"] = file_sha256(path)
     (out / "manifest.json").write_text(json.dumps(record), encoding="utf-8")
 
 
 def test_an_untouched_run_agrees(out):
-    assert verify(out) == []
+    assert verify(read_run(out)) == []
 
 
 def test_a_changed_byte_is_named(out):
     (out / "report.html").write_text("<p>reporT</p>", encoding="utf-8")
-    (problem,) = verify(out)
+    (problem,) = verify(read_run(out))
     assert (problem.file, "differs" in problem.message) == ("report.html", True)
 
 
 def test_missing_and_added_outputs_are_named(out):
     (out / "report.html").unlink()
     (out / "tables" / "extra.csv").write_text("a\n1\n", encoding="utf-8")
-    assert [p.file for p in verify(out)] == ["report.html", "tables/extra.csv"]
+    assert [p.file for p in verify(read_run(out))] == ["report.html", "tables/extra.csv"]
 
 
 def test_a_changed_or_moved_input_is_named(out):
     study = out.parent / "study" / "study.yaml"
     study.write_text("study: other\n", encoding="utf-8")
-    assert [(p.file, "differs" in p.message) for p in verify(out)] == [("study.yaml", True)]
+    assert [(p.file, "differs" in p.message) for p in verify(read_run(out))] == [("study.yaml", True)]
     study.unlink()
-    assert "not where it was" in verify(out)[0].message
+    assert "not where it was" in verify(read_run(out))[0].message
 
 
 def set_cell(column, value, **where):
@@ -125,44 +126,40 @@ def set_cell(column, value, **where):
 )
 def test_a_changed_number_is_named_even_when_the_hash_was_renewed(out, table, column, value, where, place):
     tamper(out, table, set_cell(column, value, **where))
-    named = [p for p in verify(out) if p.file == f"tables/{table.name}.csv" and place in p.place]
+    named = [p for p in verify(read_run(out)) if p.file == f"tables/{table.name}.csv" and place in p.place]
     assert any(p.message.startswith(column) for p in named)
 
 
 def test_a_dropped_row_is_named(out):
     tamper(out, SHIFTS, lambda frame: frame.drop(index=frame.index[0], inplace=True))
-    assert any("is missing from the table" in p.message for p in verify(out))
-
-
-def test_a_plan_survives_the_manifest(finished):
-    run, root = finished
-    record = json.loads((root / "out" / "manifest.json").read_text(encoding="utf-8"))
-    assert read_compared(record["comparison"][0]) == run.compared[0]
+    assert any("is missing from the table" in p.message for p in verify(read_run(out)))
 
 
 def test_a_manifest_has_no_time_host_or_user_and_repeats(finished):
     run, root = finished
     out = root / "out"
     first = (out / "manifest.json").read_bytes()
-    write_manifest(run, out)
+    write_manifest(run)
     assert (out / "manifest.json").read_bytes() == first
     assert {"python", "numpy", "immunolab"} <= set(json.loads(first)["versions"])
     assert b"/tmp" not in first
 
 
-def test_verifying_nothing_says_what_to_name(tmp_path):
+def test_verifying_nothing_says_what_to_name(out, tmp_path):
+    with pytest.raises(InputError, match="there is no finished run"):
+        verify(read_run(tmp_path))
+    (out / "manifest.json").unlink()
     with pytest.raises(InputError, match="there is no manifest"):
-        verify(tmp_path)
+        verify(read_run(out))
 
 
 def test_a_run_without_pairs_verifies(tmp_path):
-    frames = report_fixture.tables()
-    empty = {name: ALL[name].empty() for name in frames if name in ALL}
-    run = replace(report_fixture.run_tables(frames, folder=tmp_path), tables=empty, compared=(), inputs={})
+    empty = {name: ALL[name].empty() for name in report_fixture.tables() if name in ALL}
+    run = report_fixture.finished_run(folder=tmp_path, out=tmp_path / "out", tables=empty, compared=(), inputs={})
     for name, frame in empty.items():
         ALL[name].write(frame, tmp_path / "out" / "tables" / f"{name}.csv")
-    write_manifest(run, tmp_path / "out")
-    assert verify(tmp_path / "out") == []
+    write_manifest(run)
+    assert verify(run) == []
 
 
 def test_the_command_lists_problems_and_its_exit_code(out, capsys):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import report_fixture
 
 from immunolab.clinical import adverse_events_table, responders, survival_tables
 from immunolab.clinical.follow_up import Followed
 from immunolab.report.verify_clinic import clinic_differences
+from immunolab.results.run import Run
 from immunolab.schema.table import Table
 from immunolab.schema.tables import ADVERSE_EVENTS, RESPONDERS, SCORES, SURVIVAL, TIME_TO_EVENT
 from immunolab.study.trial import load_trial
@@ -18,7 +21,7 @@ PEOPLE = [Followed(f"P{i}", "A" if i < 5 else "", 169, 60 * i) for i in range(9)
 
 
 @pytest.fixture
-def out(tmp_path: Path) -> Path:
+def run(tmp_path: Path) -> Run:
     """Responders, adverse events and survival of nine patients, one cohort with a name and one without."""
     scores = [
         {"patient_id": f"P{i}", "visit": "W12", "score": "IMACS_DOI", "value": None if i > 6 else float(i % 2)}
@@ -39,12 +42,12 @@ def out(tmp_path: Path) -> Path:
     written[ADVERSE_EVENTS] = adverse_events_table(harms, PEOPLE)
     for table, frame in written.items():
         table.write(frame, tmp_path / "tables" / f"{table.name}.csv")
-    return tmp_path
+    return report_fixture.finished_run(out=tmp_path)
 
 
-def test_tables_that_were_not_touched_agree(out: Path) -> None:
-    assert list(clinic_differences(out)) == []
-    assert list(clinic_differences(out / "nothing")) == []
+def test_tables_that_were_not_touched_agree(run: Run) -> None:
+    assert list(clinic_differences(run)) == []
+    assert list(clinic_differences(replace(run, folder=run.folder / "nothing"))) == []
 
 
 @pytest.mark.parametrize(
@@ -64,28 +67,28 @@ def test_tables_that_were_not_touched_agree(out: Path) -> None:
         (TIME_TO_EVENT, 1, "last_day", 401),
     ],
 )
-def test_a_changed_number_is_named(out: Path, table: Table, row: int, column: str, value: float) -> None:
-    path = out / "tables" / f"{table.name}.csv"
+def test_a_changed_number_is_named(run: Run, table: Table, row: int, column: str, value: float) -> None:
+    path = run.folder / "tables" / f"{table.name}.csv"
     frame = table.read(path)
     assert frame.loc[row, column] != value
     frame.loc[row, column] = value
     frame.to_csv(path, index=False)
-    found = [problem for problem in clinic_differences(out) if problem.file == f"tables/{table.name}.csv"]
+    found = [problem for problem in clinic_differences(run) if problem.file == f"tables/{table.name}.csv"]
     assert any(problem.message.startswith(f"{column} is {value:.12g}") for problem in found)
 
 
-def test_a_response_that_was_changed_alone_is_named(out: Path) -> None:
-    path = out / "tables" / "scores.csv"
+def test_a_response_that_was_changed_alone_is_named(run: Run) -> None:
+    path = run.folder / "tables" / "scores.csv"
     scores = SCORES.read(path)
     scores.loc[0, "value"] = 1.0
     scores.to_csv(path, index=False)
-    assert {problem.file for problem in clinic_differences(out)} == {"tables/responders.csv"}
+    assert {problem.file for problem in clinic_differences(run)} == {"tables/responders.csv"}
 
 
-def test_a_curve_without_its_rows_and_a_table_that_cannot_be_read_are_named(out: Path) -> None:
-    path = out / "tables" / "survival.csv"
+def test_a_curve_without_its_rows_and_a_table_that_cannot_be_read_are_named(run: Run) -> None:
+    path = run.folder / "tables" / "survival.csv"
     path.write_text(path.read_text().splitlines()[0] + "\n")
-    (out / "tables" / "adverse_events.csv").write_text("")
-    said = [str(problem) for problem in clinic_differences(out)]
+    (run.folder / "tables" / "adverse_events.csv").write_text("")
+    said = [str(problem) for problem in clinic_differences(run)]
     assert len([text for text in said if "time_to_event.csv" in text and "does not come out again" in text]) == 2
     assert [text for text in said if "adverse_events.csv" in text and "cannot be read" in text]

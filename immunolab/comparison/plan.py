@@ -80,3 +80,22 @@ class Plan:
     def role(self, endpoint: str) -> Role:
         """Return the role an endpoint is tested in."""
         return self.roles.get(endpoint, "exploratory")
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One comparison that was made.
+
+    Attributes
+    ----------
+    plan
+        Visits, roles, scales and tests.
+    endpoints
+        Ids of the endpoints compared.
+    family
+        Name of the set in which p values are adjusted together.
+    """
+
+    plan: Plan
+    endpoints: tuple[str, ...]
+    family: str = ""

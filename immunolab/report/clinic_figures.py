@@ -19,15 +19,15 @@ from immunolab.plots.style import HALF, MM, WIDTH
 from immunolab.report.clinic_rows import clinic_rows
 from immunolab.report.figures import ReportFigure, figure_name, of_cohort, on_axes
 from immunolab.report.matrix_figures import correlations_of, matrix_figures
-from immunolab.report.run_tables import RunTables, in_cohort
 from immunolab.report.trajectory_figures import course_figures
+from immunolab.results.run import Run, in_cohort
 
 _MOST_CORRELATIONS = 4
 _MOST_STRIPS = 3
 _ROLES = {"primary": 0, "secondary": 1, "exploratory": 2}
 
 
-def clinic_figures(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
+def clinic_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
     """Yield a cohort's figures of cells beside the clinic, each only where the run has its data.
 
     Slopes, courses and what happened when (`course_figures`), waterfall and boxes by clinical response, strips
@@ -38,7 +38,7 @@ def clinic_figures(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
         yield replace(made, cohort=cohort)
 
 
-def _clinic_figures(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
+def _clinic_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
     yield from course_figures(run, cohort)
     yield from matrix_figures(run, cohort)
     leading = leading_subset(run, cohort)
@@ -48,21 +48,21 @@ def _clinic_figures(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
         yield from _correlations(run, cohort, leading)
 
 
-def leading_subset(run: RunTables, cohort: str) -> str:
+def leading_subset(run: Run, cohort: str) -> str:
     """Return the compared subset that comes first by role and declaration; empty when there is none."""
-    subsets = {e.id for e in run.endpoints if e.counted}
+    subsets = {e.id for e in run.study.endpoints if e.counted}
     shifts = run.shifts_of(cohort)
     own = shifts[shifts["endpoint"].isin(subsets) & (shifts["n_pairs"] > 0)]
     ranked = own.assign(rank=own["role"].map(_ROLES)).sort_values("rank", kind="stable")
     return str(ranked["endpoint"].iloc[0]) if len(ranked) else ""
 
 
-def _by_response(run: RunTables, cohort: str, leading: str) -> Iterator[ReportFigure]:
+def _by_response(run: Run, cohort: str, leading: str) -> Iterator[ReportFigure]:
     """Yield waterfall and boxes of the leading subset by each response the trial declares."""
-    pairs = run["pairs"]
+    pairs = run.pairs
     own = pairs[in_cohort(pairs, cohort) & (pairs["endpoint"] == leading) & pairs["shift"].notna()]
     named, scores = run.label_of(leading), run.tables.get("scores")
-    for endpoint in run.endpoints if scores is not None else ():
+    for endpoint in run.study.endpoints if scores is not None else ():
         score = endpoint.response
         if score is None or not criteria(score) or own.empty:
             continue
@@ -98,7 +98,7 @@ def _noise_band(pairs: pd.DataFrame) -> tuple[float, float] | None:
     return (float(np.exp(-half.median())), float(np.exp(half.median()))) if len(half) else None
 
 
-def _boxes(run: RunTables, cohort: str, data: pd.DataFrame, groups: dict[str, str]) -> Iterator[ReportFigure]:
+def _boxes(run: Run, cohort: str, data: pd.DataFrame, groups: dict[str, str]) -> Iterator[ReportFigure]:
     leading, by = str(data["endpoint"].iloc[0]), str(data["response_by"].iloc[0])
     named = run.label_of(leading)
     before = pd.Series(data["before"].to_numpy(dtype=float), index=data["patient_id"]).to_dict()
@@ -115,11 +115,11 @@ def _boxes(run: RunTables, cohort: str, data: pd.DataFrame, groups: dict[str, st
         yield ReportFigure(figure_name("response", kind, by.split()[0], cohort), "clinic", caption, draw, data)
 
 
-def _by_subgroup(run: RunTables, cohort: str, leading: str) -> Iterator[ReportFigure]:
+def _by_subgroup(run: Run, cohort: str, leading: str) -> Iterator[ReportFigure]:
     """Yield changes by each subgroup the trial declares, where the sheet has its column."""
-    pairs = run["pairs"]
+    pairs = run.pairs
     own = pairs[in_cohort(pairs, cohort) & pairs["shift"].notna()]
-    scores = [e.id for e in run.endpoints if e.is_course and e.needs.scores]
+    scores = [e.id for e in run.study.endpoints if e.is_course and e.needs.scores]
     shown = [name for name in (leading, *scores) if (own["endpoint"] == name).any()][:_MOST_STRIPS]
     for column in run.study.trial.subgroups if run.study.trial else ():
         groups = _subgroups(run, cohort, column)
@@ -141,7 +141,7 @@ def _by_subgroup(run: RunTables, cohort: str, leading: str) -> Iterator[ReportFi
         yield ReportFigure(figure_name("subgroup", column, cohort), "clinic", caption, draw, data, wide=True)
 
 
-def _subgroups(run: RunTables, cohort: str, column: str) -> dict[str, str]:
+def _subgroups(run: Run, cohort: str, column: str) -> dict[str, str]:
     """Return each patient's word in a further column of the sheet; several words of one patient are joined."""
     words: dict[str, list[str]] = {}
     for sample in run.samples:
@@ -167,14 +167,14 @@ def _change_words(pairs: pd.DataFrame, between: Sequence[str]) -> str:
     return f"{word}, {between[1]} against {between[0]}"
 
 
-def _correlations(run: RunTables, cohort: str, leading: str) -> Iterator[ReportFigure]:
+def _correlations(run: Run, cohort: str, leading: str) -> Iterator[ReportFigure]:
     """Yield the leading subset's change against the change of the trial's scores and variables, primary first."""
-    pairs = run["pairs"]
+    pairs = run.pairs
     own = pairs[in_cohort(pairs, cohort) & pairs["shift"].notna()]
     cells, named = own[own["endpoint"] == leading], run.label_of(leading)
     table = correlations_of(run, cohort)
     known = set(table.loc[(table["endpoint"] == leading) & table["rho"].notna(), "clinical_endpoint"])
-    clinical = [e for e in run.endpoints if e.id in known and e.role != "exploratory"]
+    clinical = [e for e in run.study.endpoints if e.id in known and e.role != "exploratory"]
     read = {name: place for place, name in enumerate(dict.fromkeys(clinic_rows(run, cohort)["endpoint"]))}
     for endpoint in sorted(clinical, key=lambda e: (_ROLES[e.role], read.get(e.id, -1)))[:_MOST_CORRELATIONS]:
         rows = own[own["endpoint"] == endpoint.id]

@@ -6,12 +6,12 @@ from itertools import count
 
 import pandas as pd
 
-from immunolab.report.run_tables import RunTables, in_cohort
+from immunolab.results.run import Run, in_cohort
 
 CLINIC = "clinic"
 
 
-def clinic_rows(run: RunTables, cohort: str) -> pd.DataFrame:
+def clinic_rows(run: Run, cohort: str) -> pd.DataFrame:
     """Return ENDPOINTS rows of a cohort's scores and measured values, and of what is shown beside them.
 
     Returns
@@ -20,7 +20,7 @@ def clinic_rows(run: RunTables, cohort: str) -> pd.DataFrame:
     panel of cytokines). Scores stand first, then covariates (the steroid), single values, groups. Responses,
     events, assays and slopes are left out: they are no course; what slopes are fitted to is among the scores.
     """
-    rows = run["endpoints"]
+    rows = run.endpoints
     courses = [
         name
         for name in dict.fromkeys(rows.loc[rows["n_events"].isna(), "endpoint"])
@@ -44,7 +44,7 @@ def clinic_rows(run: RunTables, cohort: str) -> pd.DataFrame:
     return ordered.sort_values("order", kind="stable").drop(columns="order").reset_index(drop=True)
 
 
-def _groups(run: RunTables) -> dict[str, str]:
+def _groups(run: Run) -> dict[str, str]:
     """Return the declared group of each endpoint that stands for one of several variables."""
     declared = run.study.trial.endpoints if run.study.trial else ()
     return {one.id: endpoint.id for endpoint in declared for one in endpoint.expanded() if one.id != endpoint.id}

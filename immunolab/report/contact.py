@@ -12,7 +12,7 @@ from immunolab.plots.gate_views import read_views
 from immunolab.plots.gates import draw_contact_sheet
 from immunolab.plots.style import png
 from immunolab.report.figures import PICTURES_ON_PAGE, embedded
-from immunolab.report.run_tables import RunTables
+from immunolab.results.run import Run
 from immunolab.study.sheet import Sample
 
 Apply = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
@@ -30,14 +30,13 @@ class Sheet:
     picture: str
 
 
-def contact_sheets(run: RunTables, out: Path, apply: Apply) -> list[Sheet]:
+def contact_sheets(run: Run, apply: Apply) -> list[Sheet]:
     """Draw ``samples/SAMPLE_ID/gating.png`` of every measured sample, patient by patient, visits side by side."""
+    folder = run.folder / "samples"
     order = {name: i for i, name in enumerate(dict.fromkeys(s.patient_id for s in run.samples))}
-    samples = [s for s in run.samples if (out / "samples" / s.sample_id / "views.npz").exists()]
+    samples = [s for s in run.samples if (folder / s.sample_id / "views.npz").exists()]
     samples.sort(key=lambda s: order[s.patient_id])
-    jobs = [
-        (out / "samples" / s.sample_id / "views.npz", _title(s), i < PICTURES_ON_PAGE) for i, s in enumerate(samples)
-    ]
+    jobs = [(folder / s.sample_id / "views.npz", _title(s), i < PICTURES_ON_PAGE) for i, s in enumerate(samples)]
     pictures = apply(_drawn, jobs)
     return [
         Sheet(s.sample_id, s.patient_id, s.visit, f"samples/{s.sample_id}/gating.png", picture)

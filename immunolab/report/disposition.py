@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from immunolab.report.html_table import Cell, Grid, grid
-from immunolab.report.run_tables import RunTables, in_cohort
+from immunolab.results.run import Run, in_cohort
 from immunolab.study.sheet import Sample
 
 _TIMING = frozenset(
@@ -22,11 +22,11 @@ _TIMING = frozenset(
 )
 
 
-def sample_flow(run: RunTables) -> Grid:
+def sample_flow(run: Run) -> Grid:
     """Return, for each cohort, samples in the sheet, failed, measured and with a warning, and patients paired."""
-    counted, failed = set(run["counts"]["sample_id"]), set(run["failures"]["sample_id"])
-    measured = set(run["endpoints"]["sample_id"]) | counted
-    quality = run["quality"]
+    counted, failed = set(run.counts["sample_id"]), set(run.failures["sample_id"])
+    measured = set(run.endpoints["sample_id"]) | counted
+    quality = run.quality
     warned = set(quality.loc[quality["status"] != "ok", "sample_id"])
     rows = []
     for cohort in run.cohorts:
@@ -59,7 +59,7 @@ def sample_flow(run: RunTables) -> Grid:
     return Grid(headings, tuple(rows))
 
 
-def flow_counts(run: RunTables, cohort: str) -> pd.DataFrame:
+def flow_counts(run: Run, cohort: str) -> pd.DataFrame:
     """Return the numbers of a cohort's flow chart.
 
     Returns
@@ -67,9 +67,9 @@ def flow_counts(run: RunTables, cohort: str) -> pd.DataFrame:
     step (sheet, visit, pairs), name, n_patients, n_samples, n_failed, n_not_run, n_measured, n_warned. For pairs
     the name is the endpoint's, ``n_patients`` are those with both visits, ``n_failed`` those without.
     """
-    measured = set(run["endpoints"]["sample_id"]) | set(run["counts"]["sample_id"])
-    failed = set(run["failures"]["sample_id"])
-    quality = run["quality"]
+    measured = set(run.endpoints["sample_id"]) | set(run.counts["sample_id"])
+    failed = set(run.failures["sample_id"])
+    quality = run.quality
     warned = set(quality.loc[quality["status"] != "ok", "sample_id"])
     own = [s for s in run.samples if s.cohort == cohort]
 
@@ -89,7 +89,7 @@ def flow_counts(run: RunTables, cohort: str) -> pd.DataFrame:
     rows = [row("sheet", "", own)]
     visits = dict.fromkeys(s.visit for s in sorted(own, key=lambda s: (s.study_day is None, s.study_day or 0)))
     rows += [row("visit", visit, [s for s in own if s.visit == visit]) for visit in visits]
-    pairs = run["pairs"][in_cohort(run["pairs"], cohort)]
+    pairs = run.pairs[in_cohort(run.pairs, cohort)]
     shifts = run.shifts_of(cohort, ("primary",))
     for endpoint in (shifts if len(shifts) else run.shifts_of(cohort, ("secondary",)).head(1))["endpoint"]:
         both = pairs[pairs["endpoint"] == endpoint]
@@ -100,9 +100,9 @@ def flow_counts(run: RunTables, cohort: str) -> pd.DataFrame:
     return pd.DataFrame(rows).convert_dtypes()
 
 
-def visit_flow(run: RunTables) -> Grid:
+def visit_flow(run: Run) -> Grid:
     """Return samples in the sheet and measured at each visit, with study day and days since the last dose."""
-    endpoints = run["endpoints"].drop_duplicates("sample_id")
+    endpoints = run.endpoints.drop_duplicates("sample_id")
     rows = []
     for cohort in run.cohorts:
         for visit in dict.fromkeys(s.visit for s in run.samples if s.cohort == cohort):
@@ -131,9 +131,9 @@ def visit_flow(run: RunTables) -> Grid:
     return Grid(headings, tuple(rows), "The sheet names no sample.")
 
 
-def unpaired(run: RunTables) -> Grid:
+def unpaired(run: Run) -> Grid:
     """Return patients without a pair, once for each reason; those without any value of an endpoint too."""
-    pairs = run["pairs"]
+    pairs = run.pairs
     halves = pairs[pairs["before"].isna() | pairs["after"].isna()]
     without = _without_value(run)
     lacking = pd.concat([halves[list(without.columns)].astype(object), without], ignore_index=True)
@@ -149,12 +149,12 @@ def unpaired(run: RunTables) -> Grid:
     return grid(frame, columns)
 
 
-def _without_value(run: RunTables) -> pd.DataFrame:
+def _without_value(run: Run) -> pd.DataFrame:
     """Return patients of the sheet whom an endpoint compared in their cohort has at neither visit."""
     patients = {(s.cohort, s.patient_id) for s in run.samples}
     rows = []
     for cohort in run.cohorts:
-        own = run["pairs"][in_cohort(run["pairs"], cohort)]
+        own = run.pairs[in_cohort(run.pairs, cohort)]
         for endpoint in run.shifts_of(cohort)["endpoint"]:
             paired = set(own.loc[own["endpoint"] == endpoint, "patient_id"])
             absent = sorted(patient for of, patient in patients if of == cohort and patient not in paired)
@@ -162,9 +162,9 @@ def _without_value(run: RunTables) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["patient_id", "cohort", "endpoint", "reason"], dtype=object)
 
 
-def deviations(run: RunTables) -> Grid:
+def deviations(run: Run) -> Grid:
     """Return samples off their window or phase, doses off the calendar, as the quality table names them."""
-    quality = run["quality"]
+    quality = run.quality
     rows = quality[quality["check"].isin(_TIMING)]
     return grid(
         rows,
@@ -173,9 +173,9 @@ def deviations(run: RunTables) -> Grid:
     )
 
 
-def quality(run: RunTables) -> Grid:
+def quality(run: Run) -> Grid:
     """Return the checks that warn or fail, timing left out."""
-    frame = run["quality"]
+    frame = run.quality
     rows = frame[(frame["status"] != "ok") & ~frame["check"].isin(_TIMING)]
     columns = {
         "sample_id": "Sample",
@@ -189,7 +189,7 @@ def quality(run: RunTables) -> Grid:
     return grid(rows, columns, empty=f"All {ok} checks passed." if ok else "No check was made.", alarms=("status",))
 
 
-def failures(run: RunTables) -> Grid:
+def failures(run: Run) -> Grid:
     """Return the samples that could not be finished."""
     columns = {
         "sample_id": "Sample",
@@ -198,7 +198,7 @@ def failures(run: RunTables) -> Grid:
         "error": "What went wrong",
         "hint": "How to mend it",
     }
-    return grid(run["failures"], columns, empty="No sample failed.", alarms=("error",))
+    return grid(run.failures, columns, empty="No sample failed.", alarms=("error",))
 
 
 def _count(n: int, kind: str = "number") -> Cell:

@@ -10,16 +10,16 @@ import pandas as pd
 from immunolab.plots.events import suppression_curves, survival_curve
 from immunolab.plots.style import HALF, MM, WIDTH
 from immunolab.report.figures import ReportFigure, figure_name, of_cohort, on_axes
-from immunolab.report.run_tables import RunTables, in_cohort
+from immunolab.results.run import Run, in_cohort
 
 
-def event_figures(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
+def event_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
     """Yield a cohort's Kaplan-Meier curves and the curves of its suppression assay."""
     yield from _survival(run, cohort)
     yield from _suppression(run, cohort)
 
 
-def _survival(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
+def _survival(run: Run, cohort: str) -> Iterator[ReportFigure]:
     summary, curves = run.tables.get("time_to_event"), run.tables.get("survival")
     if summary is None or curves is None:
         return
@@ -36,7 +36,7 @@ def _survival(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
         yield ReportFigure(name, "clinic", caption, draw, own, wide=True, cohort=cohort)
 
 
-def _suppression(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
+def _suppression(run: Run, cohort: str) -> Iterator[ReportFigure]:
     table = run.tables.get("suppression")
     if table is None:
         return
@@ -54,9 +54,9 @@ def _suppression(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
     yield ReportFigure(figure_name("suppression", cohort), "clinic", caption, draw, shown, cohort=cohort)
 
 
-def _visits(run: RunTables, table: pd.DataFrame) -> tuple[str, ...]:
+def _visits(run: Run, table: pd.DataFrame) -> tuple[str, ...]:
     """Return the visits of the assay's registered contrast, else all that were measured."""
-    for endpoint in run.endpoints:
-        if endpoint.registered and set(endpoint.needs.assays) & set(run["endpoints"]["population"]):
+    for endpoint in run.study.endpoints:
+        if endpoint.registered and set(endpoint.needs.assays) & set(run.endpoints["population"]):
             return endpoint.registered
     return tuple(dict.fromkeys(table["visit"].astype(str)))

@@ -21,7 +21,7 @@ from immunolab.plots.shifts import forest, forest_height, paired_lines
 from immunolab.plots.style import HALF, MM, WIDTH, figure, save
 from immunolab.plots.trajectories import spaghetti
 from immunolab.report.disposition import flow_counts
-from immunolab.report.run_tables import RunTables, in_cohort
+from immunolab.results.run import Run, in_cohort
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,20 +75,20 @@ class Written:
     cohort: str
 
 
-def cohort_figures(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
+def cohort_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
     """Yield a cohort's figures: where its patients went, the forest, each endpoint's pairs and course."""
     for made in _cohort_figures(run, cohort):
         yield replace(made, cohort=cohort)
 
 
-def _cohort_figures(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
+def _cohort_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
     shifts = run.shifts_of(cohort)
     named = run.labels
     yield _flow_chart(run, cohort)
     if shifts.empty:
         return
     yield _forest(run, cohort, shifts)
-    slopes = [e.id for e in run.endpoints if e.slopes]  # have figures by period
+    slopes = [e.id for e in run.study.endpoints if e.slopes]  # have figures by period
     for role in ("primary", "secondary", "exploratory"):
         for _, row in shifts[(shifts["role"] == role) & ~shifts["endpoint"].isin(slopes)].iterrows():
             yield _paired(run, cohort, row)
@@ -97,23 +97,23 @@ def _cohort_figures(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
             yield from _decomposition(run, cohort, row, named)
 
 
-def run_figures(run: RunTables) -> Iterator[ReportFigure]:
+def run_figures(run: Run) -> Iterator[ReportFigure]:
     """Yield the figures of the whole run: where the fitted borders lie, and the checks, in run order."""
     order, batches = _run_order(run), {s.sample_id: s.batch for s in run.samples if s.batch}
     words = "Samples in the order of the sheet's study days within batches; colours are batches."
-    borders = run["thresholds"].dropna(subset=["threshold", "marker"])
+    borders = run.thresholds.dropna(subset=["threshold", "marker"])
     fitted = borders[~borders["control"].isin(["fixed", "imported"])]
     if len(fitted):
         draw = partial(gate_drift, fitted, order, batches=batches)
         caption = f"Where each border was placed in each sample, with its 95 % interval. {words}"
         yield ReportFigure("gate_drift", "quality", caption, draw, fitted, wide=True)
     for check in _CHECKS:
-        rows = run["quality"][run["quality"]["check"] == check]
+        rows = run.quality[run.quality["check"] == check]
         if rows["value"].notna().any():
             draw = partial(on_axes, partial(check_over_run, rows, check, order, batches=batches), HALF, 62 * MM)
             yield ReportFigure(figure_name("check", check), "quality", f"Check '{check}'. {words}", draw, rows)
     if "method_pairs" in run.tables:
-        yield from _agreement_figures(run["method_pairs"], run["method_agreement"])
+        yield from _agreement_figures(run.table("method_pairs"), run.table("method_agreement"))
 
 
 def _agreement_figures(pairs: pd.DataFrame, summary: pd.DataFrame) -> Iterator[ReportFigure]:
@@ -128,13 +128,13 @@ def _agreement_figures(pairs: pd.DataFrame, summary: pd.DataFrame) -> Iterator[R
         yield ReportFigure(figure_name("agreement", str(endpoint)), "quality", caption, draw, own)
 
 
-def _run_order(run: RunTables) -> list[str]:
-    measured = set(run["counts"]["sample_id"])
+def _run_order(run: Run) -> list[str]:
+    measured = set(run.counts["sample_id"])
     own = [s for s in run.samples if s.sample_id in measured]
     return [s.sample_id for s in sorted(own, key=lambda s: (s.batch, s.study_day if s.study_day is not None else 0))]
 
 
-def _flow_chart(run: RunTables, cohort: str) -> ReportFigure:
+def _flow_chart(run: Run, cohort: str) -> ReportFigure:
     data = flow_counts(run, cohort)
     caption = (
         f"Where patients and samples went{of_cohort(cohort)}: in the sheet, at each visit, and in the pairs of each "
@@ -144,7 +144,7 @@ def _flow_chart(run: RunTables, cohort: str) -> ReportFigure:
     return ReportFigure(figure_name("flow", cohort), "cohort", caption, draw, data, wide=True)
 
 
-def _forest(run: RunTables, cohort: str, shifts: pd.DataFrame) -> ReportFigure:
+def _forest(run: Run, cohort: str, shifts: pd.DataFrame) -> ReportFigure:
     caption = (
         f"Cohort's change of every endpoint{of_cohort(cohort)}, later visit against earlier, with 95 % confidence "
         f"interval, n pairs of visits, p (unadjusted) and q (adjusted within its family: "
@@ -157,15 +157,15 @@ def _forest(run: RunTables, cohort: str, shifts: pd.DataFrame) -> ReportFigure:
     return ReportFigure(figure_name("forest", cohort), "cohort", caption, draw, shifts, wide=True)
 
 
-def negative_controls(run: RunTables) -> frozenset[str]:
+def negative_controls(run: Run) -> frozenset[str]:
     """Return the endpoints that the trial declares as negative controls."""
-    return frozenset(e.id for e in run.endpoints if e.negative_control)
+    return frozenset(e.id for e in run.study.endpoints if e.negative_control)
 
 
-def _paired(run: RunTables, cohort: str, row: pd.Series) -> ReportFigure:
+def _paired(run: Run, cohort: str, row: pd.Series) -> ReportFigure:
     endpoint = str(row["endpoint"])
-    samples, pairs = _rows(run["endpoints"], cohort, endpoint), _rows(run["pairs"], cohort, endpoint)
-    shifts = _rows(run["shifts"], cohort, endpoint)
+    samples, pairs = _rows(run.endpoints, cohort, endpoint), _rows(run.pairs, cohort, endpoint)
+    shifts = _rows(run.shifts, cohort, endpoint)
     remark = "negative control: no change is expected" if endpoint in negative_controls(run) else ""
     draw = partial(on_axes, partial(paired_lines, samples, pairs, shifts, endpoint, remark=remark), HALF, 92 * MM)
     caption = (
@@ -178,10 +178,10 @@ def _paired(run: RunTables, cohort: str, row: pd.Series) -> ReportFigure:
     return ReportFigure(figure_name("paired", endpoint, cohort), str(row["role"]), caption, draw, pairs)
 
 
-def _course(run: RunTables, cohort: str, row: pd.Series) -> Iterator[ReportFigure]:
+def _course(run: Run, cohort: str, row: pd.Series) -> Iterator[ReportFigure]:
     """Yield the course of a subset counted at more than two visits; the clinic's courses stand together elsewhere."""
     endpoint = str(row["endpoint"])
-    samples = _rows(run["endpoints"], cohort, endpoint)
+    samples = _rows(run.endpoints, cohort, endpoint)
     counted = samples["n_events"].notna().any()
     if not counted or samples["visit"].nunique() <= 2 or samples["study_day"].isna().all():
         return
@@ -193,9 +193,7 @@ def _course(run: RunTables, cohort: str, row: pd.Series) -> Iterator[ReportFigur
     yield ReportFigure(figure_name("course", endpoint, cohort), str(row["role"]), caption, draw, samples, wide=True)
 
 
-def _decomposition(
-    run: RunTables, cohort: str, row: pd.Series, named: Mapping[str, EndpointLabel]
-) -> Iterator[ReportFigure]:
+def _decomposition(run: Run, cohort: str, row: pd.Series, named: Mapping[str, EndpointLabel]) -> Iterator[ReportFigure]:
     """Yield what a ratio's change is made of, where both parts are endpoints of the ratio's parent."""
     declared, ratio = run.declared.get(str(row["endpoint"])), named.get(str(row["endpoint"]))
     if declared is None or declared.ratio is None or ratio is None:
@@ -204,7 +202,7 @@ def _decomposition(
     parts = [shares[name, ratio.parent] for name in declared.ratio if (name, ratio.parent) in shares]
     if len(parts) != 2:
         return
-    pairs = run["pairs"]
+    pairs = run.pairs
     own = pairs[in_cohort(pairs, cohort) & pairs["endpoint"].isin([p.endpoint for p in parts])]
     draw = partial(on_axes, partial(ratio_decomposition, own, *parts), HALF, 92 * MM)
     caption = (

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from immunolab.comparison.paired import ALPHA
-from immunolab.plots.labels import EndpointLabel, back, number, p_text, scale_word, span
-from immunolab.report.run_tables import RunTables, in_cohort
+from immunolab.plots.labels import back, number, scale_word, span
+from immunolab.results.run import Run, in_cohort
+from immunolab.results.sentences import change_sentence
 from immunolab.study.endpoints import Endpoint, Period
 
 SINGLE_ARM = (
@@ -56,7 +56,7 @@ class Answer:
     stamps: tuple[str, ...]
 
 
-def answers(run: RunTables) -> list[Answer]:
+def answers(run: Run) -> list[Answer]:
     """Return the answer of every primary endpoint in every cohort, or says why there is none.
 
     Without a computed primary endpoint the secondary ones follow, under their own name.
@@ -69,7 +69,7 @@ def answers(run: RunTables) -> list[Answer]:
             found.append(absent)
         chosen = primary if len(primary) else run.shifts_of(cohort, ("secondary",)).head(3)
         found += [_answer(run, cohort, row) for _, row in chosen.iterrows()]
-        subsets = [e.id for e in run.endpoints if e.counted]
+        subsets = [e.id for e in run.study.endpoints if e.counted]
         if len(primary) and subsets and not primary["endpoint"].isin(subsets).any():  # a score: the cells follow
             cells = run.shifts_of(cohort, ("secondary",))
             leading = cells[cells["endpoint"].isin(subsets)].head(1)
@@ -77,9 +77,9 @@ def answers(run: RunTables) -> list[Answer]:
     return found
 
 
-def _absent(run: RunTables, cohort: str) -> Answer | None:
+def _absent(run: Run, cohort: str) -> Answer | None:
     have = set(run.shifts_of(cohort)["endpoint"])
-    lacking = [e for e in run.endpoints if e.role == "primary" and e.id not in have]
+    lacking = [e for e in run.study.endpoints if e.role == "primary" and e.id not in have]
     if not lacking and len(run.shifts_of(cohort, ("primary",))):
         return None
     where = f"{cohort}: " if cohort else ""
@@ -95,7 +95,7 @@ def _absent(run: RunTables, cohort: str) -> Answer | None:
     return Answer(f"{where}primary endpoint", (*rates, text), ())
 
 
-def _response(run: RunTables, endpoint: Endpoint) -> Iterator[str]:
+def _response(run: Run, endpoint: Endpoint) -> Iterator[str]:
     """Yield the response rate at the last of its visits that has one, for an endpoint told by responders."""
     if endpoint.response is None or "responders" not in run.tables or len(run.cohorts) > 1:
         return
@@ -113,9 +113,9 @@ def _response(run: RunTables, endpoint: Endpoint) -> Iterator[str]:
         )
 
 
-def _answer(run: RunTables, cohort: str, row: pd.Series) -> Answer:
+def _answer(run: Run, cohort: str, row: pd.Series) -> Answer:
     named = run.label_of(row["endpoint"])
-    pairs = run["pairs"]
+    pairs = run.pairs
     own = pairs[(pairs["endpoint"] == row["endpoint"]) & in_cohort(pairs, cohort)]
     where = f"{cohort}: " if cohort else ""
     codes = [code for code in str(row["warnings"] if not pd.isna(row["warnings"]) else "").split(";") if code]
@@ -129,49 +129,16 @@ def _answer(run: RunTables, cohort: str, row: pd.Series) -> Answer:
         timing = _timing(run, own)
     return Answer(
         f"{where}{row['role']} endpoint, {named.axis}",
-        (_change(named, row), _patients(own), timing, _other_gates(row)),
+        (change_sentence(named, row), _patients(own), timing, _other_gates(row)),
         tuple(stamps),
     )
 
 
-def _phase(run: RunTables, period: Period) -> str:
+def _phase(run: Run, period: Period) -> str:
     """Return the phase that the visit at a period's end lies in, in brackets; empty without a trial."""
     if run.study.trial is None:
         return ""
     return f" ({run.study.trial.visit(period.last).phase.replace('_', ' ')})"
-
-
-def direction(row: pd.Series) -> str:
-    """Return rose, fell, ``showed no clear change`` (the interval includes none) or that it was not tested."""
-    if pd.isna(row["estimate"]) or pd.isna(row["p_value"]) or pd.isna(row["ci_low"]):
-        return "was not tested"
-    if row["ci_low"] > 0:
-        return "rose"
-    return "fell" if row["ci_high"] < 0 else "showed no clear change"
-
-
-def _unadjusted(row: pd.Series) -> str:
-    """Say of a clear change that it is none once the other endpoints of its family are counted."""
-    clear = direction(row) in ("rose", "fell")
-    return ", but not clearly once adjusted for the other endpoints" if clear and row["q_value"] >= ALPHA else ""
-
-
-def _change(named: EndpointLabel, row: pd.Series) -> str:
-    unit = "" if named.unit == "ratio" else f" {named.unit}"
-    medians = f"median {number(row['median_before'])}{unit} before, {number(row['median_after'])}{unit} after"
-    contrast = str(row["contrast"]).replace(" - ", " against ")
-    words = f"{named.name} {direction(row)}{_unadjusted(row)} ({contrast}; n = {row['n_pairs']} pairs): {medians}"
-    if pd.isna(row["estimate"]):
-        return f"{words}. {row['method']}."
-    scale = row["estimate_scale"]
-    size, low, high = (number(back(row[c], scale)) for c in ("estimate", "ci_low", "ci_high"))
-    sure = f"{scale_word(scale)} {size}, 95 % CI {low} to {high}"
-    tests = f"{p_text(row['p_value'])}, two-sided, {row['method']}"
-    if not pd.isna(row["q_value"]) and row["role"] != "primary":
-        tests += f"; {p_text(row['q_value'], 'q')}, {row['adjustment']}"
-    if not pd.isna(row["sensitivity_p_value"]):
-        tests += f"; exact signed-rank {p_text(row['sensitivity_p_value'])}"
-    return f"{words}; {sure} ({tests})."
 
 
 def _patients(pairs: pd.DataFrame) -> str:
@@ -186,8 +153,8 @@ def _patients(pairs: pd.DataFrame) -> str:
     return f"Patient by patient, of {len(pairs)}: {', '.join(parts)}.{because}"
 
 
-def _timing(run: RunTables, pairs: pd.DataFrame) -> str:
-    endpoints = run["endpoints"]
+def _timing(run: Run, pairs: pd.DataFrame) -> str:
+    endpoints = run.endpoints
     complete = pairs.dropna(subset=["before", "after"])
     rows = endpoints[
         endpoints["patient_id"].isin(complete["patient_id"])
@@ -238,7 +205,7 @@ def _sign(low: float, high: float) -> int:
     return int(low > 0) - int(high < 0)
 
 
-def standing(run: RunTables) -> tuple[str, ...]:
+def standing(run: Run) -> tuple[str, ...]:
     """Return the sentences that hold for the whole report, whatever it found."""
     first = SEVERAL_COHORTS if len(run.cohorts) > 1 else SINGLE_ARM
     sizes = [len({s.patient_id for s in run.samples if s.cohort == cohort}) for cohort in run.cohorts]

@@ -11,21 +11,21 @@ import pandas as pd
 from immunolab.plots.matrices import matrix, matrix_height
 from immunolab.plots.style import WIDTH
 from immunolab.report.figures import ROWS_OF_PATIENTS, ReportFigure, figure_name, of_cohort, on_axes, pages
-from immunolab.report.run_tables import RunTables, in_cohort
+from immunolab.results.run import Run, in_cohort
 
 _WHOLE = 100.0  # percent of baseline at which the colour of a core-set measure is full
 _ROOM_FOR_MARKS = 16  # columns, beyond which a mark stands over its number
 _LIMITS = {"below_limit": "<", "above_limit": ">"}
 
 
-def matrix_figures(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
+def matrix_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
     """Yield core-set measures by patient, measured values by patient, and correlations by subset and score."""
     yield from _core_set(run, cohort)
     yield from _measured(run, cohort)
     yield from _correlations(run, cohort)
 
 
-def correlations_of(run: RunTables, cohort: str) -> pd.DataFrame:
+def correlations_of(run: Run, cohort: str) -> pd.DataFrame:
     """Return a cohort's rows of the correlations table; none where the run has no such table."""
     table = run.tables.get("correlations")
     if table is None:
@@ -38,7 +38,7 @@ def _draw(values: pd.DataFrame, words: pd.DataFrame, label: str, title: str, rea
     return partial(on_axes, partial(matrix, values, words, label, reach=reach, title=title), WIDTH, height)
 
 
-def _core_set(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
+def _core_set(run: Run, cohort: str) -> Iterator[ReportFigure]:
     """Yield each patient's improvement of every core-set measure in percent of baseline, at each visit."""
     table = run.tables.get("components")
     if table is None:
@@ -72,7 +72,7 @@ def _core_set(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
             yield ReportFigure(figure_name("core_set", score, cohort, page), "clinic", caption, draw, data, wide=True)
 
 
-def _measured(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
+def _measured(run: Run, cohort: str) -> Iterator[ReportFigure]:
     """Yield the log2 change of measured values at the compared visit and in follow-up, patient by patient."""
     data = _measured_changes(run, cohort)
     if data["endpoint"].nunique() < 2:
@@ -96,10 +96,10 @@ def _measured(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
         yield ReportFigure(figure_name("heatmap_measured", cohort, page), "clinic", caption, draw, rows, wide=True)
 
 
-def _measured_changes(run: RunTables, cohort: str) -> pd.DataFrame:
-    pairs, rows = run["pairs"], run["endpoints"]
+def _measured_changes(run: Run, cohort: str) -> pd.DataFrame:
+    pairs, rows = run.pairs, run.endpoints
     rows = rows[in_cohort(rows, cohort)]
-    measured = [e.id for e in run.endpoints if e.is_course and e.needs.variables]
+    measured = [e.id for e in run.study.endpoints if e.is_course and e.needs.variables]
     own = pairs[in_cohort(pairs, cohort) & pairs["endpoint"].isin(measured) & (pairs["shift_scale"] == "log")]
     sides = own[["patient_id", "endpoint", "visit_before", "visit_after"]]
     found = []
@@ -139,10 +139,10 @@ def _signed(value: float, places: int) -> str:
     return f"{rounded:+.{places}f}".replace("-", "−") if rounded else f"{0:.{places}f}"
 
 
-def _correlations(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
+def _correlations(run: Run, cohort: str) -> Iterator[ReportFigure]:
     """Yield Spearman's rho of every subset's change with every clinical change, n in each cell."""
     table = correlations_of(run, cohort)
-    named_in = [e.id for e in run.endpoints if e.role != "exploratory"]
+    named_in = [e.id for e in run.study.endpoints if e.role != "exploratory"]
     known = table[table["endpoint"].isin(named_in) & table["clinical_endpoint"].isin(named_in)]
     shown = known[known["rho"].notna()]
     rows, columns = ([e for e in named_in if e in set(shown[c])] for c in ("endpoint", "clinical_endpoint"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.metadata import version
 
 import pandas as pd
 
@@ -13,7 +12,7 @@ from immunolab.gating.strategy import Strategy
 from immunolab.plots.labels import bracket, definition_ids
 from immunolab.report.html_table import Cell, Grid, grid
 from immunolab.report.key_findings import GATE_RULES, rule_change
-from immunolab.report.run_tables import RunTables
+from immunolab.results.run import Run
 from immunolab.vocabulary.populations import definitions as all_definitions
 
 _CONTROLS = {
@@ -26,14 +25,16 @@ _CONTROLS = {
 }
 
 
-def methods_text(run: RunTables) -> tuple[str, ...]:
+def methods_text(run: Run) -> tuple[str, ...]:
     """Return the methods section, one paragraph an item; nothing is said of what was not done."""
     return tuple(
-        text for text in (_design(run), _gating(run), _borders(run), _endpoints(run), _tests(run), _software()) if text
+        text
+        for text in (_design(run), _gating(run), _borders(run), _endpoints(run), _tests(run), _software(run))
+        if text
     )
 
 
-def _design(run: RunTables) -> str:
+def _design(run: Run) -> str:
     trial = run.study.trial
     patients = len({s.patient_id for s in run.samples})
     text = f"{patients} patients gave {len(run.samples)} samples"
@@ -48,7 +49,7 @@ def _design(run: RunTables) -> str:
     )
 
 
-def _gating(run: RunTables) -> str:
+def _gating(run: Run) -> str:
     parts = []
     for panel, strategy in run.strategies.items():
         where = f"panel '{panel}': " if panel else ""
@@ -90,8 +91,8 @@ def scale_in_words(scale: Transform) -> str:
     return f"{type(scale).__name__.lower()} with {parameters}" if parameters else type(scale).__name__.lower()
 
 
-def _borders(run: RunTables) -> str:
-    thresholds = run["thresholds"]
+def _borders(run: Run) -> str:
+    thresholds = run.thresholds
     if thresholds.empty:
         return ""
     groups = (
@@ -105,19 +106,19 @@ def _borders(run: RunTables) -> str:
     return f"Borders: {'; '.join(parts)}. {flagged} of {len(thresholds)} carry a flag (table of thresholds)."
 
 
-def _endpoints(run: RunTables) -> str:
-    count = {role: sum(e.role == role for e in run.endpoints) for role in ("primary", "secondary", "exploratory")}
+def _endpoints(run: Run) -> str:
+    count = {role: sum(e.role == role for e in run.study.endpoints) for role in ("primary", "secondary", "exploratory")}
     shares = ", ".join(f"{n} {role}" for role, n in count.items())
-    if not run.endpoints:
+    if not run.study.endpoints:
         return ""
     return (
-        f"{len(run.endpoints)} endpoints were declared ({shares}). Families are tested and shown apart; the patient "
-        "is the unit, n counts patients with both visits."
+        f"{len(run.study.endpoints)} endpoints were declared ({shares}). Families are tested and shown apart; the "
+        "patient is the unit, n counts patients with both visits."
     )
 
 
-def _tests(run: RunTables) -> str:
-    shifts = run["shifts"]
+def _tests(run: Run) -> str:
+    shifts = run.shifts
     if shifts.empty:
         return "No comparison of visits was made."
     methods = "; ".join(dict.fromkeys(map(str, shifts["method"])))
@@ -135,15 +136,17 @@ def _tests(run: RunTables) -> str:
     )
 
 
-def _software() -> str:
+def _software(run: Run) -> str:
     names = ("immunolab", "numpy", "scipy", "pandas", "statsmodels", "matplotlib")
-    return f"Software: {', '.join(f'{name} {version(name)}' for name in names)}; all versions stand in manifest.json."
+    return (
+        f"Software: {', '.join(f'{name} {run.versions[name]}' for name in names)}; all versions stand in manifest.json."
+    )
 
 
-def warnings_grid(run: RunTables) -> Grid:
+def warnings_grid(run: Run) -> Grid:
     """Return every warning code of the run with its meaning and where it holds."""
     places: dict[str, list[str]] = {}
-    for _, row in run["shifts"].iterrows():
+    for _, row in run.shifts.iterrows():
         for code in _codes(row["warnings"]):
             places.setdefault(code, []).append(run.label_of(str(row["endpoint"])).short)
     for finding in run.findings:
@@ -167,12 +170,12 @@ def _codes(value: object) -> list[str]:
     return [] if pd.isna(value) else [word for word in str(value).split(";") if word]  # type: ignore[call-overload]
 
 
-def definitions_grid(run: RunTables) -> Grid:
+def definitions_grid(run: Run) -> Grid:
     """Return the definitions that the run's endpoints and populations follow, with their literature."""
     used = {
         word
         for name in ("endpoints", "counts")
-        for value in run[name]["definition"].unique()
+        for value in run.table(name)["definition"].unique()
         for word in definition_ids(value)
     }
     rows = []
@@ -204,18 +207,17 @@ def definitions_grid(run: RunTables) -> Grid:
     )
 
 
-def miflowcyt(run: RunTables) -> Grid:
+def miflowcyt(run: Run) -> Grid:
     """Return the MIFlowCyt 1.0 checklist (Lee 2008, Cytometry A 73A:926); what is missing says so in red."""
     rows = []
-    for item, title, own in _miflowcyt_items(run):
-        text = run.miflowcyt.get(item, own)
+    for item, title, text in _miflowcyt_items(run):
         rows.append((Cell(item), Cell(title), Cell(text) if text else Cell("not provided", "", "alarm")))
     return Grid(("Item", "Asks for", "Answer"), tuple(rows))
 
 
-def _miflowcyt_items(run: RunTables) -> Iterator[tuple[str, str, str]]:
+def _miflowcyt_items(run: Run) -> Iterator[tuple[str, str, str]]:
     trial = run.study.trial
-    borders = run["thresholds"]
+    borders = run.thresholds
     scales = "; ".join(dict.fromkeys(scale for s in run.strategies.values() for scale in transforms_of(s)))
     gates = "; ".join(f"{s.name}: {len(s.populations)} populations" for s in run.strategies.values())
     yield "1.1", "purpose of the experiment", trial.title if trial else ""
@@ -226,7 +228,7 @@ def _miflowcyt_items(run: RunTables) -> Iterator[tuple[str, str, str]]:
     yield (
         "1.6",
         "quality control measures",
-        f"{len(run['quality'])} checks, table of quality" if len(run["quality"]) else "",
+        f"{len(run.quality)} checks, table of quality" if len(run.quality) else "",
     )
     yield "2.1", "specimen: source, treatment, storage", ""
     yield "2.2", "patients: age, sex, treatment", ""
@@ -243,9 +245,9 @@ def _miflowcyt_items(run: RunTables) -> Iterator[tuple[str, str, str]]:
     )
 
 
-def registered_grid(run: RunTables) -> Grid:
+def registered_grid(run: Run) -> Grid:
     """Return every endpoint the trial registers, and whether this run computed it."""
-    shifts, have = run["shifts"], set(run["endpoints"]["endpoint"])
+    shifts, have = run.shifts, set(run.endpoints["endpoint"])
     compared = set(shifts["endpoint"])
     timed = run.tables.get("time_to_event")
     estimated = set() if timed is None else set(timed["endpoint"])
@@ -266,7 +268,7 @@ def registered_grid(run: RunTables) -> Grid:
                 if e.id in have
                 else "not computed",
             }
-            for e in run.endpoints
+            for e in run.study.endpoints
         ],
         columns=["id", "role", "what", "contrast", "direction", "source", "state"],
     )
@@ -282,9 +284,9 @@ def registered_grid(run: RunTables) -> Grid:
     return grid(frame, columns, empty="The study declares no endpoint.")
 
 
-def gate_rules_grid(run: RunTables) -> Grid:
+def gate_rules_grid(run: Run) -> Grid:
     """Return each percentage's change under the run's gates beside the other rules; empty where none was tried."""
-    shifts = run["shifts"]
+    shifts = run.shifts
     rows = []
     for _, row in shifts.iterrows():
         others = [rule_change(row, rule) for rule in GATE_RULES]

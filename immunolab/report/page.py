@@ -22,7 +22,7 @@ from immunolab.report.key_findings import answers, standing
 from immunolab.report.manifest import write_manifest
 from immunolab.report.patient_figures import patient_figures
 from immunolab.report.patients import components_grid, patient_grid, responders_grid
-from immunolab.report.run_tables import RunTables
+from immunolab.results.run import REPORT, Run
 
 _OTHERS = {  # tables beyond the declared ones, as the comparison names them
     "arms": "The arms against each other",
@@ -75,7 +75,7 @@ _SHIFT_COLUMNS = {
 }
 
 
-def write_report(run: RunTables, out: Path, *, jobs: int = 1) -> Path:
+def write_report(run: Run, *, jobs: int = 1) -> Path:
     """Write ``report.html``, ``figures/`` and ``manifest.json`` into a run's folder and return the page's path.
 
     Figures of an earlier report in the folder are replaced. The gating figure of every sample whose
@@ -83,11 +83,12 @@ def write_report(run: RunTables, out: Path, *, jobs: int = 1) -> Path:
 
     Parameters
     ----------
-    run : the finished run.
-    out : its folder, with ``tables/`` and ``samples/`` in it.
-    jobs : figures drawn at once, each in a process of its own when more than one.
+    run
+        The finished run; its folder holds ``tables/`` and ``samples/``.
+    jobs
+        Figures drawn at once, in as many processes.
     """
-    folder = out / "figures"
+    folder = run.folder / "figures"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     of_cohorts = (
@@ -98,10 +99,10 @@ def write_report(run: RunTables, out: Path, *, jobs: int = 1) -> Path:
     made = list(unique((*of_cohorts, *run_figures(run))))
     with _several(jobs) as apply:
         pictures = list(apply(partial(write_figure, folder=folder), made))
-        sheets = contact_sheets(run, out, apply)
-    page = out / "report.html"
+        sheets = contact_sheets(run, apply)
+    page = run.folder / REPORT
     page.write_text(render(run, pictures, sheets), encoding="utf-8")
-    write_manifest(run, out)
+    write_manifest(run)
     return page
 
 
@@ -118,7 +119,7 @@ def _several(jobs: int) -> Iterator[Apply]:
         yield pool.map
 
 
-def render(run: RunTables, pictures: Sequence[Written], sheets: Sequence[Sheet]) -> str:
+def render(run: Run, pictures: Sequence[Written], sheets: Sequence[Sheet]) -> str:
     """Return the page as HTML text; every text from outside is escaped."""
     from importlib.resources import files
 
@@ -129,14 +130,12 @@ def render(run: RunTables, pictures: Sequence[Written], sheets: Sequence[Sheet])
     return environment.from_string(source).render(**_context(run, pictures, sheets))
 
 
-def _context(run: RunTables, pictures: Sequence[Written], sheets: Sequence[Sheet]) -> dict[str, Any]:
-    from immunolab.version import VERSION
-
+def _context(run: Run, pictures: Sequence[Written], sheets: Sequence[Sheet]) -> dict[str, Any]:
     trial = run.study.trial
     return {
         "study": run.study.name,
         "trial": trial,
-        "version": VERSION,
+        "version": run.versions["immunolab"],
         "standing": standing(run),
         "answers": answers(run),
         "notes": run.notes,
@@ -162,7 +161,7 @@ def _context(run: RunTables, pictures: Sequence[Written], sheets: Sequence[Sheet
     }
 
 
-def _cohort(run: RunTables, cohort: str, pictures: list[Written]) -> dict[str, Any]:
+def _cohort(run: Run, cohort: str, pictures: list[Written]) -> dict[str, Any]:
     return {
         "name": cohort,
         "shifts": shift_grid(run, cohort),
@@ -178,7 +177,7 @@ def _cohort(run: RunTables, cohort: str, pictures: list[Written]) -> dict[str, A
     }
 
 
-def _others(run: RunTables) -> Iterator[dict[str, Any]]:
+def _others(run: Run) -> Iterator[dict[str, Any]]:
     for name, title in _OTHERS.items():
         table = run.tables.get(name)
         if table is not None and len(table):
@@ -193,7 +192,7 @@ def _others(run: RunTables) -> Iterator[dict[str, Any]]:
             }
 
 
-def _patients(run: RunTables, cohort: str) -> Iterator[dict[str, Any]]:
+def _patients(run: Run, cohort: str) -> Iterator[dict[str, Any]]:
     for _, row in run.shifts_of(cohort).iterrows():
         endpoint = str(row["endpoint"])
         yield {
@@ -204,7 +203,7 @@ def _patients(run: RunTables, cohort: str) -> Iterator[dict[str, Any]]:
         }
 
 
-def shift_grid(run: RunTables, cohort: str) -> Grid:
+def shift_grid(run: Run, cohort: str) -> Grid:
     """Return the cohort's table of shifts, primary endpoints first; odds ratios and folds are turned back from logs."""
     frame = run.shifts_of(cohort)
     order = frame["role"].map({"primary": 0, "secondary": 1, "exploratory": 2})
@@ -218,9 +217,9 @@ def shift_grid(run: RunTables, cohort: str) -> Grid:
     return grid(frame, _SHIFT_COLUMNS, empty="No two visits could be compared.", alarms=("warnings",))
 
 
-def _thresholds(run: RunTables) -> Grid:
+def _thresholds(run: Run) -> Grid:
     """Return the borders summed up over samples: range in instrument units, method, control, scope, flags."""
-    frame = run["thresholds"]
+    frame = run.thresholds
     if frame.empty:
         return Grid(("Population", "Marker"), (), "No border was placed or imported.")
     keys = ["population", "marker", "channel", "method", "control", "scope"]

@@ -22,20 +22,20 @@ from immunolab.report.figures import (
     on_axes,
     pages,
 )
-from immunolab.report.run_tables import RunTables, in_cohort
+from immunolab.results.run import Run, in_cohort
 
 
-def patient_figures(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
+def patient_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
     """Yield a cohort's figures patient by patient: the calls, the heat map of change, and a page for each."""
     for made in _patient_figures(run, cohort):
         yield replace(made, cohort=cohort)
 
 
-def _patient_figures(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
+def _patient_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
     shifts = run.shifts_of(cohort)
     if shifts.empty:
         return
-    pairs = run["pairs"]
+    pairs = run.pairs
     ranked = [e for role in ("primary", "secondary", "exploratory") for e in shifts[shifts["role"] == role]["endpoint"]]
     own = pairs[in_cohort(pairs, cohort)]
     own = own.assign(rank=own["endpoint"].map({name: i for i, name in enumerate(ranked)}))
@@ -74,15 +74,15 @@ def _page(page: str) -> str:
     return f" Page {page}." if page else ""
 
 
-def _most_visits(run: RunTables, cohort: str) -> int:
+def _most_visits(run: Run, cohort: str) -> int:
     """Return at how many visits a cohort's most often measured endpoint was measured."""
-    endpoints = run["endpoints"]
+    endpoints = run.endpoints
     return int(endpoints[in_cohort(endpoints, cohort)].groupby("endpoint")["visit"].nunique().max())
 
 
-def _one_pagers(run: RunTables, cohort: str, shifts: pd.DataFrame) -> Iterator[ReportFigure]:
+def _one_pagers(run: Run, cohort: str, shifts: pd.DataFrame) -> Iterator[ReportFigure]:
     """Yield each patient's page: subsets by role, then what the clinic measured, the steroid dose among it."""
-    endpoints = run["endpoints"]
+    endpoints = run.endpoints
     counted = endpoints[in_cohort(endpoints, cohort) & endpoints["n_events"].notna()]
     leading = [
         str(e) for role in ("primary", "secondary", "exploratory") for e in shifts[shifts["role"] == role]["endpoint"]
@@ -92,7 +92,7 @@ def _one_pagers(run: RunTables, cohort: str, shifts: pd.DataFrame) -> Iterator[R
     shown = pd.concat([ranked.drop(columns="rank"), clinic_rows(run, cohort).drop(columns="group")], ignore_index=True)
     for i, patient in enumerate(dict.fromkeys(shown["patient_id"])):
         own = shown[shown["patient_id"] == patient]
-        pairs = run["pairs"][run["pairs"]["patient_id"] == patient]
+        pairs = run.pairs[run.pairs["patient_id"] == patient]
         draw = partial(one_pager, shown, pairs, str(patient), run.calendar)
         caption = (
             f"{patient}: subsets and clinic over one axis of actual study days, primary first, with doses and the call "

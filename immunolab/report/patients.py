@@ -7,15 +7,15 @@ import pandas as pd
 from immunolab.plots.labels import bracket
 from immunolab.plots.style import VERDICT_SYMBOLS
 from immunolab.report.html_table import Cell, Grid, cell, grid
-from immunolab.report.run_tables import RunTables, in_cohort
+from immunolab.results.run import Run, in_cohort
 
 _VERDICTS = {"rise": "rise", "fall": "fall", "within_noise": "within noise", "not_evaluable": "not evaluable"}
 HEADINGS = ("Patient", "Before", "After", "Change [95 % CI]", "Verdict", "Reason")
 
 
-def patient_grid(run: RunTables, cohort: str, endpoint: str) -> Grid:
+def patient_grid(run: Run, cohort: str, endpoint: str) -> Grid:
     """Return one row a patient for one endpoint, in the order of the pairs table."""
-    pairs = run["pairs"]
+    pairs = run.pairs
     rows = pairs[(pairs["endpoint"] == endpoint) & in_cohort(pairs, cohort)]
     return Grid(HEADINGS, tuple(_row(row) for _, row in rows.iterrows()), "No patient has a value at these visits.")
 
@@ -42,7 +42,7 @@ def _at(row: pd.Series, side: str) -> Cell:
     return Cell(f"{value.text} ({row[f'visit_{side}']})", value.value, "number") if value.text else Cell("no value")
 
 
-def responders_grid(run: RunTables) -> Grid:
+def responders_grid(run: Run) -> Grid:
     """Return responders by score and visit; empty for a run without scores."""
     columns = {
         "score": "Score",
@@ -62,7 +62,7 @@ def responders_grid(run: RunTables) -> Grid:
     return grid(run.tables["responders"], columns)
 
 
-def components_grid(run: RunTables) -> Grid:
+def components_grid(run: Run) -> Grid:
     """Return, by response, visit and core-set measure, how many improved and worsened, and the median change."""
     columns = {
         "score": "Score",

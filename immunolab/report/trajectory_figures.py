@@ -18,16 +18,16 @@ from immunolab.plots.style import HALF, MM, WIDTH
 from immunolab.plots.trajectories import swimmer
 from immunolab.report.clinic_rows import CLINIC, clinic_rows
 from immunolab.report.figures import ReportFigure, figure_name, of_cohort, on_axes, pages
-from immunolab.report.run_tables import RunTables, in_cohort
+from immunolab.results.run import Run, in_cohort
 from immunolab.study.endpoints import Endpoint, Period
 
 _MOST_PANELS = 6
 _FEWEST_REBOUND = 3
 
 
-def course_figures(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
+def course_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
     """Yield slopes by period, the clinic's courses, one lane a patient, and what became of each change."""
-    for endpoint in run.endpoints:
+    for endpoint in run.study.endpoints:
         if endpoint.slopes:
             yield from _slopes(run, cohort, endpoint, *endpoint.slopes)
     yield from _courses(run, cohort)
@@ -35,8 +35,8 @@ def course_figures(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
     yield from _rebound(run, cohort)
 
 
-def _slopes(run: RunTables, cohort: str, endpoint: Endpoint, earlier: Period, later: Period) -> Iterator[ReportFigure]:
-    pairs = run["pairs"]
+def _slopes(run: Run, cohort: str, endpoint: Endpoint, earlier: Period, later: Period) -> Iterator[ReportFigure]:
+    pairs = run.pairs
     own = pairs[in_cohort(pairs, cohort) & (pairs["endpoint"] == endpoint.id)]
     shifts = run.shifts_of(cohort)
     row = shifts[shifts["endpoint"] == endpoint.id]
@@ -68,7 +68,7 @@ def _result(row: pd.Series) -> str:
 
 
 def _slope_panels(
-    run: RunTables, cohort: str, endpoint: Endpoint, slopes: pd.DataFrame, periods: tuple[Period, Period]
+    run: Run, cohort: str, endpoint: Endpoint, slopes: pd.DataFrame, periods: tuple[Period, Period]
 ) -> Iterator[ReportFigure]:
     """Yield each patient's course with the two fitted lines, so many patients to a page."""
     what, knot, names = endpoint.fitted, periods[0].last, (str(periods[0]), str(periods[1]))
@@ -94,7 +94,7 @@ def _slope_panels(
         )
 
 
-def _courses(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
+def _courses(run: Run, cohort: str) -> Iterator[ReportFigure]:
     """Yield the clinic's courses below each other, for what was measured at more than two visits."""
     rows = clinic_rows(run, cohort)
     known = rows.dropna(subset=["value", "study_day"])
@@ -122,10 +122,10 @@ def _courses(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
             yield ReportFigure(name, "clinic", caption, draw, shown, wide=True)
 
 
-def _swimmer(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
+def _swimmer(run: Run, cohort: str) -> Iterator[ReportFigure]:
     """Yield one lane a patient with responses and events, where any score tells of them."""
-    said = {e.id: e.mark for e in run.endpoints if e.mark}
-    rows = run["endpoints"]
+    said = {e.id: e.mark for e in run.study.endpoints if e.mark}
+    rows = run.endpoints
     own = rows[in_cohort(rows, cohort) & rows["study_day"].notna()]
     known = own[own["endpoint"].isin(said) & own["value"].notna()]
     if known.empty:
@@ -145,7 +145,7 @@ def _swimmer(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
     yield ReportFigure(figure_name("swimmer", cohort), "clinic", caption, draw, marks, wide=True)
 
 
-def _rebound(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
+def _rebound(run: Run, cohort: str) -> Iterator[ReportFigure]:
     """Yield what became of each change by the last follow-up visit, for endpoints measured then."""
     changes = _changes_kept(run, cohort)
     if changes.empty:
@@ -160,11 +160,11 @@ def _rebound(run: RunTables, cohort: str) -> Iterator[ReportFigure]:
     yield ReportFigure(figure_name("rebound", cohort), "clinic", caption, draw, changes, wide=True)
 
 
-def _changes_kept(run: RunTables, cohort: str) -> pd.DataFrame:
+def _changes_kept(run: Run, cohort: str) -> pd.DataFrame:
     """Return both changes of each patient and endpoint: log2 where the scale is one of ratios."""
-    pairs, rows = run["pairs"], run["endpoints"]
+    pairs, rows = run.pairs, run.endpoints
     rows = rows[in_cohort(rows, cohort) & rows["value"].notna()]
-    declared = [e.id for e in run.endpoints if e.role != "exploratory" and not e.slopes]
+    declared = [e.id for e in run.study.endpoints if e.role != "exploratory" and not e.slopes]
     own = pairs[in_cohort(pairs, cohort) & pairs["endpoint"].isin(declared) & pairs["shift"].notna()]
     days = rows[rows["phase"] == "follow_up"].groupby("visit")["study_day"].median().sort_values()
     later = [visit for visit in days.index if visit not in set(own["visit_after"])]

@@ -11,9 +11,11 @@ import numpy as np
 import pandas as pd
 
 from immunolab.errors import ImmunolabError, InputError, Problem
-from immunolab.report.manifest import NAME, SCHEMA, file_digest, hashes, read_compared
+from immunolab.report.manifest import NAME, SCHEMA, hashes
 from immunolab.report.table_diff import CHANGED, differences, differs, file_of, same
 from immunolab.report.verify_clinic import clinic_differences
+from immunolab.results.run import Run
+from immunolab.schema.files import file_sha256
 from immunolab.schema.table import Table
 from immunolab.schema.tables import COUNTS, ENDPOINTS, PAIRS, SHIFTS
 
@@ -32,20 +34,25 @@ _SHIFT_NUMBERS = (
 )
 
 
-def verify(out: Path) -> list[Problem]:
-    """Return everything in a run's folder that no longer agrees with its manifest or with itself.
+def verify(run: Run) -> list[Problem]:
+    """Return everything in a run's folder that no longer agrees with the run, its manifest or itself.
 
     Checked are the hashes of inputs and outputs, percentages against counts, endpoint values against
     counts, pairs and shifts against a fresh comparison of the endpoints table, and the clinic's tables as
     `clinic_differences` says.
 
+    Parameters
+    ----------
+    run
+        The finished run; its tables are read from the CSV files in its folder.
+
     Raises
     ------
     InputError
-        There is no manifest to verify against.
+        The run wrote no manifest.
     """
-    record = _manifest(out)
-    found = [*_inputs(out, record), *_outputs(out, record)]
+    out = run.folder
+    found = [*_inputs(run), *_outputs(out, _manifest(out))]
     frames: dict[str, pd.DataFrame] = {}
     for table in (COUNTS, ENDPOINTS, PAIRS, SHIFTS):
         try:
@@ -57,8 +64,8 @@ def verify(out: Path) -> list[Problem]:
     if len(frames) == 4:
         found += _percentages(frames["counts"])
         found += _values(frames["endpoints"], frames["counts"])
-        found += _comparison(frames, record)
-    return [*found, *clinic_differences(out)]
+        found += _comparison(frames, run)
+    return [*found, *clinic_differences(run)]
 
 
 def _manifest(out: Path) -> dict[str, Any]:
@@ -76,13 +83,13 @@ def _manifest(out: Path) -> dict[str, Any]:
     return record
 
 
-def _inputs(out: Path, record: Mapping[str, Any]) -> Iterator[Problem]:
-    folder = out / record["study_folder"]
-    for name, digest in record["inputs"].items():
+def _inputs(run: Run) -> Iterator[Problem]:
+    folder = run.study.folder
+    for name, digest in run.inputs.items():
         path = folder / name
         if not path.exists():
             yield Problem(name, "", "input is not where it was, so its hash cannot be checked", f"looked in {folder}")
-        elif file_digest(path) != digest:
+        elif file_sha256(path) != digest:
             yield Problem(name, "", "input differs from the one the run read (sha256)", "run the study again")
 
 
@@ -153,13 +160,12 @@ def _value(unit: str, n: int, n_parent: int) -> float | None:
     return None
 
 
-def _comparison(frames: Mapping[str, pd.DataFrame], record: Mapping[str, Any]) -> Iterator[Problem]:
+def _comparison(frames: Mapping[str, pd.DataFrame], run: Run) -> Iterator[Problem]:
     from immunolab.comparison.multiplicity import adjusted_together
     from immunolab.comparison.table import compare_endpoints
 
     pairs, shifts, families = [], [], []
-    for plain in record["comparison"]:
-        one = read_compared(plain)
+    for one in run.compared:
         rows = frames["endpoints"][frames["endpoints"]["endpoint"].isin(one.endpoints)]
         try:
             again = compare_endpoints(rows, one.plan)

@@ -13,6 +13,7 @@ from immunolab.clinical.responders import responders
 from immunolab.clinical.survival import kaplan_meier
 from immunolab.errors import InputError, Problem
 from immunolab.report.table_diff import CHANGED, differences, file_of
+from immunolab.results.run import Run
 from immunolab.schema.clinical import ADVERSE_EVENTS, RESPONDERS, SCORES, SURVIVAL, TIME_TO_EVENT
 from immunolab.schema.table import Table
 
@@ -23,14 +24,14 @@ _STEP = ("n_at_risk", *_SHARE)
 _SUMMARY = ("n_events", "n_censored", "n_with_outcome", "median_day", "ci_low", "ci_high", "last_day")
 
 
-def clinic_differences(out: Path) -> Iterator[Problem]:
+def clinic_differences(run: Run) -> Iterator[Problem]:
     """Yield every number of the clinic's tables that does not follow from the numbers it rests on.
 
     Responders are counted again from the scores. In adverse_events.csv shares, limits, rates and the sum over
     grades must follow from the counts, and Kaplan-Meier curves and medians from the events and censored patients of
     each day. What only the clinic's own files tell (which event, which day) is vouched for by their hashes.
     """
-    found: list[Problem] = []
+    out, found = run.folder, list[Problem]()
     scores, told = _read(out, SCORES, found), _read(out, RESPONDERS, found)
     if scores is not None and told is not None:
         found += differences(RESPONDERS, told, responders(scores), RESPONDERS.key, _RESPONSE)

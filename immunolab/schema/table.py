@@ -178,8 +178,24 @@ class Table:
         ValueError
             A column is not declared.
         """
-        checked = self.check(frame)
-        self.write_as_given(checked, path)
+        written = self.as_written(frame)
+        self.write_as_given(written, path)
+        return written
+
+    def as_written(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return a checked frame as it is after writing and reading: rows numbered from 0, empty text missing.
+
+        Parameters
+        ----------
+        frame
+            Rows of the table.
+
+        Raises
+        ------
+        InputError
+            As `check`.
+        """
+        checked = self.check(frame.reset_index(drop=True))
         text = [name for name in checked.columns if checked[name].dtype == "string"]
         return checked.assign(**{name: checked[name].mask(checked[name] == MISSING) for name in text})
 

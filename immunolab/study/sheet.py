@@ -87,6 +87,10 @@ class Study:
         named = (self.source, self.sheet, self.trial_file, self.methods_module, *clinic, *gates)
         return frozenset(path for path in named if isinstance(path, Path))
 
+    def relative(self, path: Path) -> str:
+        """Return a file's path relative to the study's folder, or its name where it lies elsewhere."""
+        return path.relative_to(self.folder).as_posix() if path.is_relative_to(self.folder) else path.name
+
     def panel_of(self, sample: Sample) -> PanelChoice:
         """Return the panel choice of a sample."""
         return self.panels[sample.panel] if sample.panel in self.panels else PanelChoice()

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from immunolab.errors import InputError, Problem
-from immunolab.workflow.run import Outcome, RunOptions, run_study
+from immunolab.results.run import Run
+from immunolab.workflow.run import run
 
 TRIAL, PATIENTS, VISITS, SEED = "sle_nct02084238", 8, ("W0", "W10"), 20240601
 
 
-def demo(out: Path, *, jobs: int = 2) -> Outcome:
+def demo(out: Path, *, jobs: int = 2) -> Run:
     """Simulate 8 lupus patients at baseline and week 10 into OUT/study and run them into OUT.
 
     A study that stands in OUT/study already is run as it is.
@@ -27,4 +28,4 @@ def demo(out: Path, *, jobs: int = 2) -> Outcome:
         if folder.exists() and any(folder.iterdir()):
             raise InputError(Problem(str(folder), "", "the folder holds something else", "name a new folder with -o"))
         simulate(TRIAL, patients=PATIENTS, seed=SEED, folder=folder, visits=VISITS)
-    return run_study(folder, out, RunOptions(jobs=jobs))
+    return run(folder, out=out, jobs=jobs)

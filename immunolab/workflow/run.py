@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from immunolab.errors import GatingError, InputError, Problem, nearest
 from immunolab.gating.tube_gates import FailedPlacement, TubeGates
 from immunolab.quantify import population_pairs
-from immunolab.report.page import write_report
-from immunolab.report.run_tables import RunTables
-from immunolab.schema.files import content_key, file_sha256, write_atomically
+from immunolab.results.run import Run
+from immunolab.schema.files import content_key
+from immunolab.study.endpoints import Endpoint
 from immunolab.study.sheet import Sample, Study, load_study
-from immunolab.version import VERSION
+from immunolab.workflow.cell_tables import agreement_tables
 from immunolab.workflow.clinic import Clinic, clinic_of, read_clinic
-from immunolab.workflow.collect import finish, place_of, study_endpoints
+from immunolab.workflow.compare import compare_study
+from immunolab.workflow.derived_tables import further_tables
 from immunolab.workflow.label_cells import study_cells
 from immunolab.workflow.panels import PanelGates, read_panels
 from immunolab.workflow.place import fit_group, fit_jobs, read_fit
 from immunolab.workflow.progress import progress
+from immunolab.workflow.quantify import place_of, quantify, study_endpoints
 from immunolab.workflow.store import Store, folder_fault, is_folder_fault
 from immunolab.workflow.tube_steps import SUBSAMPLE, MeasureJob, Prepared, PrepareJob, TubeFile, measure, prepare
 from immunolab.workflow.workers import MEMORY_PER_FILE_BYTE, Failure, Kind, Task, Workers, memory_budget, run_tasks
+from immunolab.workflow.write import clinic_tables, finished_run, place_gates, report_run, write_tables
 
 log = logging.getLogger("immunolab")
 
@@ -59,24 +60,57 @@ class RunOptions:
     seed: int = 0
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """Samples computed, kept from an earlier run and failed; where the report is (None with ``tables_only``)."""
-
-    computed: tuple[str, ...]
-    kept: tuple[str, ...]
-    failed: tuple[str, ...]
-    report: Path | None
-
-
 @dataclass
-class _Run:
+class _Work:
+    """A run under way: what it works on, and the failures so far."""
+
     study: Study
     store: Store
     options: RunOptions
     panels: Mapping[str, PanelGates]
     clinic: Clinic | None
+    endpoints: tuple[Endpoint, ...]
     failures: dict[str, Failure] = field(default_factory=dict)
+
+    def run(self) -> Run:
+        """Take every step in order."""
+        started = time.monotonic()
+        study, store, options = self.study, self.store, self.options
+        tubes = {s.sample_id: _tube(s, self.panels[s.panel]) for s in study.samples if s.modality != "single_cell"}
+        prepared = _prepare(self, tubes)
+        computed, kept = _measure(self, tubes, prepared, _strategies(self, prepared))
+        cells = study_cells(study, store, place_of, seed=options.seed, force=options.force)
+        if cells.kept:
+            log.info("single cells kept: nothing they depend on has changed")
+        self.failures |= cells.failures
+        measured = quantify(study, store, self.endpoints, self.failures, self.clinic, cells.tables)
+        comparison = compare_study(study, measured, self.endpoints, store)
+        derived = further_tables(
+            comparison.comparisons, comparison.tables["pairs"], measured.endpoints, self.clinic, options.seed
+        )
+        agreement = agreement_tables(measured.tables["endpoints"]) if cells.tables.rows else {}
+        found = finished_run(
+            study,
+            store,
+            measured=measured,
+            comparison=replace(comparison, notes=(*comparison.notes, *cells.tables.notes)),
+            further=clinic_tables(self.clinic, study) | derived | dict(cells.tables.further) | agreement,
+            panels=self.panels,
+            hashes={name: tube.sha256 for name, tube in prepared.items()} | dict(cells.hashes),
+            seed=options.seed,
+        )
+        write_tables(found)
+        place_gates(store, [*computed, *kept])
+        if not options.tables_only:
+            report_run(found, store, jobs=options.jobs)
+        log.info(
+            "done after %.1f s: %d computed, %d kept, %d failed",
+            time.monotonic() - started,
+            len(computed),
+            len(kept),
+            len(self.failures),
+        )
+        return replace(found, computed=tuple(computed), kept=tuple(kept))
 
     def work(
         self, function: Any, tasks: Sequence[Task[Any]], kind: Kind, title: str
@@ -92,61 +126,84 @@ class _Run:
                 yield task.samples, result
 
 
-def run_study(source: Path | str, out: Path | str, options: RunOptions | None = None) -> Outcome:
-    """Run a study and write its tables, figures and report into a folder.
+def run(
+    study: Study | Path | str,
+    *,
+    out: Path | str,
+    jobs: int = 1,
+    scheduler: str = "",
+    sample: str = "",
+    memberships: bool = False,
+    force: bool = False,
+    tables_only: bool = False,
+    definitions: Literal["default", "all"] = "default",
+    seed: int = 0,
+) -> Run:
+    """Run a study: gate, quantify, compare, and write tables, figures and report into a folder.
 
     Parameters
     ----------
-    source : study.yaml or the folder that holds it.
-    out : output folder; finished samples in it are kept while their content key holds.
-    options : see `RunOptions`.
+    study
+        A study, its study.yaml, or the folder that holds it.
+    out
+        Output folder; finished samples in it are kept while nothing they depend on has changed.
+    jobs
+        Tubes at once on this machine.
+    scheduler
+        Address of a Dask scheduler that takes the work on tubes instead.
+    sample
+        Compute this sample only; the report is made of it and of what earlier runs finished.
+    memberships
+        Also write which events are in which population.
+    force
+        Compute every sample again.
+    tables_only
+        Write tables and gates, no figure and no report.
+    definitions
+        ``all`` gates every published definition that the panel allows.
+    seed
+        Seed of subsamples and resampling.
+
+    Returns
+    -------
+    Run
+        The same value that `read_run` returns later for the folder.
 
     Raises
     ------
     InputError
-        The study has problems (all listed), another run holds the folder, or it cannot be written.
+        The study has problems (all listed), another run is writing to the folder, or it cannot be written.
     """
-    chosen = options or RunOptions()
-    study = load_study(source)
-    _check_sample(study, chosen.sample)
-    panels = read_panels(study, chosen.definitions)
-    sources = read_clinic(study)
-    clinic = clinic_of(study, sources) if sources else None
-    store = Store(Path(out))
+    options = RunOptions(jobs, scheduler, sample, memberships, force, tables_only, definitions, seed)
+    read = study if isinstance(study, Study) else load_study(study)
+    _check_sample(read, sample)
+    panels = read_panels(read, definitions)
+    sources = read_clinic(read)
+    clinic = clinic_of(read, sources) if sources else None
+    store = Store(Path(out).absolute())
     try:
         with store.lock(), _logged(store.root):
             store.sweep()
-            return _run(_Run(study, store, chosen, panels, clinic))
+            return _Work(read, store, options, panels, clinic, study_endpoints(read, panels)).run()
     except OSError as error:
         if is_folder_fault(error):
             raise folder_fault(error, store.root) from error
         raise
 
 
-def _run(run: _Run) -> Outcome:
-    started = time.monotonic()
-    tubes = {s.sample_id: _tube(s, run.panels[s.panel]) for s in run.study.samples if s.modality != "single_cell"}
-    prepared = _prepare(run, tubes)
-    strategies = _strategies(run, prepared)
-    computed, kept = _measure(run, tubes, prepared, strategies)
-    hashes = {name: tube.sha256 for name, tube in prepared.items()}
-    cells = study_cells(run.study, run.store, place_of, seed=run.options.seed, force=run.options.force)
-    if cells.kept:
-        log.info("single cells kept: nothing they depend on has changed")
-    run.failures |= cells.failures
-    hashes |= cells.hashes
-    tables = finish(run.study, run.store, run.panels, run.failures, run.clinic, hashes, run.options.seed, cells.tables)
-    _place_gates(run.store, [*computed, *kept])
-    report = None if run.options.tables_only else _report(tables, run.store, run.options.jobs)
-    log.info(
-        "done after %.1f s: %d computed, %d kept, %d failed",
-        time.monotonic() - started,
-        len(computed),
-        len(kept),
-        len(run.failures),
-    )
-    failed = tuple(s.sample_id for s in run.study.samples if s.sample_id in run.failures)
-    return Outcome(tuple(computed), tuple(kept), failed, report)
+def run_study(source: Path | str, out: Path | str, options: RunOptions | None = None) -> Run:
+    """Run a study with options in one record; see `run`.
+
+    Parameters
+    ----------
+    source
+        study.yaml or the folder that holds it.
+    out
+        Output folder.
+    options
+        See `RunOptions`.
+    """
+    return run(source, out=out, **asdict(options or RunOptions()))
 
 
 def _check_sample(study: Study, sample: str) -> None:
@@ -160,67 +217,68 @@ def _tube(sample: Sample, panel: PanelGates) -> TubeFile:
     return TubeFile(sample.sample_id, str(sample.file), panel.markers, panel.spillover)
 
 
-def _wanted(run: _Run) -> list[Sample]:
+def _wanted(work: _Work) -> list[Sample]:
     """Return the flow samples whose files must be read: the chosen one's set, or all."""
-    flow = [s for s in run.study.samples if s.modality != "single_cell"]
-    if not run.options.sample:
+    flow = [s for s in work.study.samples if s.modality != "single_cell"]
+    if not work.options.sample:
         return flow
-    chosen = [s.panel for s in flow if s.sample_id == run.options.sample]
+    chosen = [s.panel for s in flow if s.sample_id == work.options.sample]
     return [s for s in flow if s.panel in chosen]
 
 
-def _prepare(run: _Run, tubes: Mapping[str, TubeFile]) -> dict[str, Prepared]:
+def _prepare(work: _Work, tubes: Mapping[str, TubeFile]) -> dict[str, Prepared]:
     tasks = []
-    for sample in _wanted(run):
-        size = SUBSAMPLE if run.panels[sample.panel].gates.needs_fit else 0
-        job = PrepareJob(tubes[sample.sample_id], str(run.store.root), size, run.options.seed)
+    for sample in _wanted(work):
+        size = SUBSAMPLE if work.panels[sample.panel].gates.needs_fit else 0
+        job = PrepareJob(tubes[sample.sample_id], str(work.store.root), size, work.options.seed)
         tasks.append(Task(sample.sample_id, "read", job, _cost(sample.file), (sample.sample_id,)))
-    return {result.sample_id: result for _, result in run.work(prepare, tasks, "threads", "reading")}
+    return {result.sample_id: result for _, result in work.work(prepare, tasks, "threads", "reading")}
 
 
 def _cost(path: Path) -> int:
     return MEMORY_PER_FILE_BYTE * path.stat().st_size if path.exists() else 0
 
 
-def _strategies(run: _Run, prepared: Mapping[str, Prepared]) -> dict[str, str | TubeGates]:
+def _strategies(work: _Work, prepared: Mapping[str, Prepared]) -> dict[str, str | TubeGates]:
     """Return, for each sample, its strategy, or the folder that holds its fitted one."""
     found: dict[str, str | TubeGates] = {}
-    pairs = population_pairs(study_endpoints(run.study, run.panels))
-    jobs = fit_jobs(run.study, run.panels, prepared, pairs, run.store, run.options.seed)
-    if run.options.sample:
-        jobs = [(names, job) for names, job in jobs if run.options.sample in names]
+    pairs = population_pairs(work.endpoints)
+    jobs = fit_jobs(work.study, work.panels, prepared, pairs, work.store, work.options.seed)
+    if work.options.sample:
+        jobs = [(names, job) for names, job in jobs if work.options.sample in names]
     tasks = [Task(", ".join(names), "fit", job, samples=names) for names, job in jobs]
-    kind: Kind = "processes" if run.options.jobs > 1 and len(tasks) > 1 else "threads"
-    for names, folder in run.work(fit_group, tasks, kind, "placing gates"):
+    kind: Kind = "processes" if work.options.jobs > 1 and len(tasks) > 1 else "threads"
+    for names, folder in work.work(fit_group, tasks, kind, "placing gates"):
         found |= dict.fromkeys(names, folder)
-    for sample in _wanted(run):
-        gates = run.panels[sample.panel].gates
+    for sample in _wanted(work):
+        gates = work.panels[sample.panel].gates
         if sample.sample_id in prepared and not sample.control_of and not gates.needs_fit:
             fil = prepared[sample.sample_id].fil
             try:
                 found[sample.sample_id] = gates.for_file(sample.file.name, fil)
             except GatingError as error:
-                run.failures[sample.sample_id] = Failure("gate", error.message, error.hint)
+                work.failures[sample.sample_id] = Failure("gate", error.message, error.hint)
     return found
 
 
 def _measure(
-    run: _Run,
+    work: _Work,
     tubes: Mapping[str, TubeFile],
     prepared: Mapping[str, Prepared],
     strategies: Mapping[str, str | TubeGates],
 ) -> tuple[list[str], list[str]]:
-    pairs = population_pairs(study_endpoints(run.study, run.panels))
+    pairs = population_pairs(work.endpoints)
     tasks, kept = [], []
-    for sample in run.study.samples:
+    for sample in work.study.samples:
         name = sample.sample_id
-        if name not in strategies or (run.options.sample and name != run.options.sample):
+        if name not in strategies or (work.options.sample and name != work.options.sample):
             continue
-        job = _measure_job(run, tubes[name], prepared[name], strategies[name], pairs)
+        job = _measure_job(work, tubes[name], prepared[name], strategies[name], pairs)
         if job is None:
             continue
-        reason = "--force" if run.options.force else run.store.stale(name, job.key)
-        if not reason and run.options.memberships and not (run.store.root / "memberships" / f"{name}.parquet").exists():
+        reason = "--force" if work.options.force else work.store.stale(name, job.key)
+        memberships = work.store.root / "memberships" / f"{name}.parquet"
+        if not reason and work.options.memberships and not memberships.exists():
             reason = "its memberships are missing"
         if reason:
             log.info("%s computed: %s", name, reason)
@@ -228,56 +286,23 @@ def _measure(
         else:
             log.info("%s kept: nothing it depends on has changed", name)
             kept.append(name)
-    kind: Kind = "processes" if run.options.jobs > 1 and len(tasks) > 1 else "threads"
-    computed = sorted(name for _, name in run.work(measure, tasks, kind, "gating"))
+    kind: Kind = "processes" if work.options.jobs > 1 and len(tasks) > 1 else "threads"
+    computed = sorted(name for _, name in work.work(measure, tasks, kind, "gating"))
     return computed, kept
 
 
 def _measure_job(
-    run: _Run, tube: TubeFile, prepared: Prepared, strategy: str | TubeGates, pairs: tuple[tuple[str, str], ...]
+    work: _Work, tube: TubeFile, prepared: Prepared, strategy: str | TubeGates, pairs: tuple[tuple[str, str], ...]
 ) -> MeasureJob | None:
     from immunolab.gating.record_codec import to_plain
 
     gates = read_fit(strategy, tube.sample_id) if isinstance(strategy, str) else strategy
     if isinstance(gates, FailedPlacement):
-        run.failures[tube.sample_id] = Failure("fit", gates.message, gates.hint)
+        work.failures[tube.sample_id] = Failure("fit", gates.message, gates.hint)
         return None
-    views = not run.options.tables_only
+    views = not work.options.tables_only
     key = content_key({"tube": prepared.key, "gates": to_plain(gates), "pairs": pairs, "views": views})
-    return MeasureJob(tube, str(run.store.root), key, gates, pairs, run.options.memberships, views)
-
-
-def _report(tables: RunTables, store: Store, jobs: int) -> Path:
-    """Write the report, unless it stands and nothing it is made of has changed."""
-    sources = [*store.root.glob("tables/*.csv"), *store.root.glob("samples/*/views.npz"), *store.root.glob("gates/*")]
-    parts = {str(path.relative_to(store.root)): file_sha256(path) for path in sorted(sources)}
-    rest = [tables.study.name, tables.inputs, tables.compared, tables.findings, tables.notes, tables.seed, VERSION]
-    record = store.cached("report", content_key({"files": parts, "rest": repr(rest)}), ".json")
-    if record.exists():
-        made = json.loads(record.read_text(encoding="utf-8"))
-        if all((store.root / name).is_file() and file_sha256(store.root / name) == sha for name, sha in made.items()):
-            log.info("report kept: nothing it is made of has changed")
-            return store.root / "report.html"
-    page = write_report(tables, store.root, jobs=jobs)
-    written = [
-        page,
-        store.root / "manifest.json",
-        *store.root.glob("figures/*"),
-        *store.root.glob("samples/*/gating.png"),
-    ]
-    hashes = {str(path.relative_to(store.root)): file_sha256(path) for path in sorted(written)}
-    write_atomically(record, lambda part: part.write_text(json.dumps(hashes, indent=1), encoding="utf-8"))
-    return page
-
-
-def _place_gates(store: Store, samples: Iterable[str]) -> None:
-    target = store.root / "gates"
-    target.mkdir(exist_ok=True)
-    for path in target.glob("*.xml"):
-        if not (store.sample_folder(path.stem) / "gates.xml").exists():
-            path.unlink()
-    for name in samples:
-        shutil.copyfile(store.sample_folder(name) / "gates.xml", target / f"{name}.xml")
+    return MeasureJob(tube, str(work.store.root), key, gates, pairs, work.options.memberships, views)
 
 
 @contextmanager

@@ -6,26 +6,21 @@ gates show was made by a marker that moved.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from immunolab.comparison.plan import Compared
 from immunolab.comparison.table import compare_endpoints
 from immunolab.errors import ComparisonError
-from immunolab.report.run_tables import Compared
-from immunolab.schema.tables import OTHER_GATINGS
-from immunolab.study.endpoints import Endpoint
-from immunolab.study.sheet import Sample
-from immunolab.workflow.store import Store
 
 RULES = ("fixed_at_baseline", "refit_each_visit")
 
 
 def with_other_gatings(
     shifts: pd.DataFrame,
-    store: Store,
-    samples: Sequence[Sample],
-    endpoints: Sequence[Endpoint],
+    counted: pd.DataFrame,
+    shares: Mapping[tuple[str, str], str],
     rows: pd.DataFrame,
     compared: Sequence[Compared],
 ) -> pd.DataFrame:
@@ -33,21 +28,26 @@ def with_other_gatings(
 
     Parameters
     ----------
-    shifts : rows of `SHIFTS` under the gates of the run.
-    samples : whose folders hold counts under the other rules (``other_gatings.csv``).
-    rows : the endpoint table; the percentages in it are counted again under each rule.
-    compared : the contrasts made.
+    shifts
+        Rows of `SHIFTS` under the gates of the run.
+    counted
+        Rows of `OTHER_GATINGS`: counts under the other rules.
+    shares
+        Endpoint that is the percentage of a population of a parent, by (population, parent).
+    rows
+        The endpoint table; the percentages in it are counted again under each rule.
+    compared
+        The comparisons made.
 
     Notes
     -----
     Only percentages are counted again. Fields are empty where a rule gives no other gates (drawn gates,
     a patient with one visit in the batch).
     """
-    counted = OTHER_GATINGS.read(*(store.sample_folder(s.sample_id) / "other_gatings.csv" for s in samples))
-    if counted.empty or shifts.empty:
+    if counted.empty:
         return shifts
-    wanted = {e.share: e.id for e in endpoints if e.share}
-    counted["endpoint"] = [wanted.get(key) for key in zip(counted["population"], counted["parent"], strict=True)]
+    keys = zip(counted["population"], counted["parent"], strict=True)
+    counted = counted.assign(endpoint=[shares.get(key) for key in keys])
     result = shifts
     for rule in RULES:
         own = counted[(counted["rule"] == rule) & counted["endpoint"].notna()]

@@ -1,0 +1,1 @@
+"""The value of a finished run, written and read back."""

@@ -1,0 +1,100 @@
+"""A run's record: one file that holds the run with exact types, tables as parquet and the rest as JSON."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from immunolab.comparison import diagnostics, plan
+from immunolab.errors import InputError, Problem
+from immunolab.events import transforms
+from immunolab.gating import strategy
+from immunolab.results import run as results
+from immunolab.results.run import Run
+from immunolab.schema.files import write_atomically
+from immunolab.schema.records import from_plain, record_types
+from immunolab.schema.tables import declared
+from immunolab.study import doses, endpoints, rows, sheet, trial
+
+RECORD = "run.zip"
+_SCHEMA = "immunolab.run/1"
+_TYPES = record_types(results, plan, diagnostics, strategy, transforms, doses, endpoints, rows, sheet, trial)
+_REST = "run.json"
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip entry can have: the same run has the same bytes
+
+
+def write_run(run: Run) -> Path:
+    """Write a run's record into its folder and return its path.
+
+    Parameters
+    ----------
+    run
+        The finished run.
+    """
+    path = run.folder / RECORD
+    write_atomically(path, lambda part: _write(run, part))
+    return path
+
+
+def read_run(out: Path | str) -> Run:
+    """Return the run that was written into a folder, equal to what the run itself returned.
+
+    Parameters
+    ----------
+    out
+        The folder that ``immunolab run`` wrote.
+
+    Raises
+    ------
+    InputError
+        The folder holds no finished run, or that of another version.
+    """
+    folder = Path(out).absolute()
+    path = folder / RECORD
+    again = "name the folder that 'immunolab run' wrote, or run the study into it again: finished samples are kept"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            record = json.loads(archive.read(_REST))
+            tables = {
+                name.removesuffix(".parquet"): pd.read_parquet(io.BytesIO(archive.read(name)))
+                for name in archive.namelist()
+                if name != _REST
+            }
+    except FileNotFoundError:
+        raise InputError(Problem(str(path), "", "there is no finished run in this folder", again)) from None
+    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+        raise InputError(Problem(str(path), "", f"cannot be read: {error}", again)) from None
+    if record.pop("schema") != _SCHEMA:
+        hint = "read it with the version that wrote it"
+        raise InputError(Problem(str(path), "", f"is not of schema {_SCHEMA}", hint))
+    return _run(record, folder, tables)
+
+
+def as_read_back(run: Run) -> Run:
+    """Return a run as `read_run` will give it: absolute paths, tuples, tables as declared.
+
+    Parameters
+    ----------
+    run
+        A run that was not written yet.
+    """
+    tables = {name: declared(name).as_written(table) for name, table in run.tables.items()}
+    return _run(json.loads(run.record()), run.folder, tables)
+
+
+def _run(record: Mapping[str, Any], folder: Path, tables: Mapping[str, pd.DataFrame]) -> Run:
+    return Run(folder=folder, tables=tables, **from_plain(record, _TYPES, folder=folder))
+
+
+def _write(run: Run, path: Path) -> None:
+    rest = {"schema": _SCHEMA} | json.loads(run.record())
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(zipfile.ZipInfo(_REST, _EPOCH), json.dumps(rest, indent=1, ensure_ascii=False).encode("utf-8"))
+        for name, table in run.tables.items():
+            archive.writestr(zipfile.ZipInfo(f"{name}.parquet", _EPOCH), table.to_parquet(index=False))

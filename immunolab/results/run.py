@@ -1,0 +1,337 @@
+"""A finished run as a value: its study, its tables, what was compared and how, and where its files are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from immunolab.comparison.diagnostics import Finding
+from immunolab.comparison.plan import ROLES, Compared, Role
+from immunolab.errors import InputError, Problem, nearest
+from immunolab.gating.strategy import Strategy
+from immunolab.plots.calendar import Calendar, calendar
+from immunolab.plots.labels import EndpointLabel, labels
+from immunolab.results.sentences import change_in_short
+from immunolab.schema.records import to_plain
+from immunolab.schema.tables import ALL, declared
+from immunolab.study.endpoints import Endpoint, Period
+from immunolab.study.sheet import Sample, Study
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+REPORT = "report.html"
+
+
+@dataclass(frozen=True)
+class PatientRows:
+    """One patient's rows of a run's tables.
+
+    Attributes
+    ----------
+    patient_id, cohort
+        As in the sample sheet.
+    tables
+        By name, those with a row of the patient or of the patient's samples.
+    """
+
+    patient_id: str
+    cohort: str
+    tables: Mapping[str, pd.DataFrame]
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        """Return a table's rows of the patient."""
+        return self.tables[name]
+
+    def __repr__(self) -> str:
+        return f"{self.patient_id}: " + ", ".join(f"{name} {len(rows)}" for name, rows in self.tables.items())
+
+    def _repr_html_(self) -> str:
+        shown = self.tables.get("pairs", pd.DataFrame())
+        return f"<p>{escape(repr(self))}</p>{shown.to_html(index=False)}"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Run:
+    """A finished run.
+
+    Two runs are equal when their records (everything but ``folder``, ``computed`` and ``kept``) and all their
+    tables are.
+
+    Attributes
+    ----------
+    study
+        The study as it was read. Its endpoints are those of this run, one denominator each; dates, and columns of the
+        sheet that no result depends on, are left out.
+    folder
+        Where the run's files are.
+    tables
+        By name; see `immunolab.schema.tables`.
+    compared
+        What was compared with what, one for each contrast and family.
+    findings
+        Weaknesses that the comparison found.
+    notes
+        Further remarks in words, such as a contrast that could not be made.
+    strategies
+        Declared gating strategy by panel name.
+    inputs
+        Sha256 of each input file by its path relative to the study's folder.
+    seed
+        Seed of every random draw.
+    versions
+        Versions of Python and of the libraries.
+    computed, kept
+        Samples that were computed, and those kept from an earlier run; empty for a run that was read back.
+    """
+
+    study: Study
+    folder: Path
+    tables: Mapping[str, pd.DataFrame]
+    compared: tuple[Compared, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+    strategies: Mapping[str, Strategy] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    seed: int = 0
+    versions: Mapping[str, str] = field(default_factory=dict)
+    computed: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+
+    __hash__ = None  # type: ignore[assignment]  # tables can change
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Run):
+            return NotImplemented
+        same = self.record() == other.record() and self.tables.keys() == other.tables.keys()
+        return same and all(table.equals(other.tables[name]) for name, table in self.tables.items())
+
+    def record(self) -> str:
+        """Return everything but the tables as JSON text; paths are relative to the run's folder."""
+        names = ("study", "compared", "findings", "notes", "strategies", "inputs", "seed", "versions")
+        return json.dumps(
+            {name: to_plain(getattr(self, name), folder=self.folder) for name in names}, indent=1, ensure_ascii=False
+        )
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Return a table by name; a declared table that the run does not have is empty.
+
+        Parameters
+        ----------
+        name
+            Name of a table of `immunolab.schema.tables`, which is that of its file under ``tables/``.
+
+        Raises
+        ------
+        InputError
+            There is no table of this name.
+        """
+        if name in self.tables:
+            return self.tables[name]
+        try:
+            return declared(name).empty()
+        except LookupError:
+            hint = nearest(name, [*ALL, *self.tables])
+            raise InputError(Problem("", "table", f"no table '{name}' in this run", hint)) from None
+
+    @property
+    def counts(self) -> pd.DataFrame:
+        """Events in every population of every sample."""
+        return self.table("counts")
+
+    @property
+    def thresholds(self) -> pd.DataFrame:
+        """Every threshold and how it was placed."""
+        return self.table("thresholds")
+
+    @property
+    def intensities(self) -> pd.DataFrame:
+        """Median intensity of each marker in every population."""
+        return self.table("intensities")
+
+    @property
+    def endpoints(self) -> pd.DataFrame:
+        """Value of each endpoint in every sample."""
+        return self.table("endpoints")
+
+    @property
+    def pairs(self) -> pd.DataFrame:
+        """Each patient's change, endpoint by endpoint."""
+        return self.table("pairs")
+
+    @property
+    def shifts(self) -> pd.DataFrame:
+        """Each cohort's change, endpoint by endpoint."""
+        return self.table("shifts")
+
+    @property
+    def quality(self) -> pd.DataFrame:
+        """Checks of samples and of their dates."""
+        return self.table("quality")
+
+    @property
+    def failures(self) -> pd.DataFrame:
+        """Samples that could not be finished, and why."""
+        return self.table("failures")
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Samples that could not be finished, in the order of the sheet."""
+        return tuple(map(str, self.failures["sample_id"]))
+
+    @property
+    def report(self) -> Path | None:
+        """The report's page, or None where none was written."""
+        page = self.folder / REPORT
+        return page if page.exists() else None
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        """The sheet's samples without control tubes."""
+        return tuple(sample for sample in self.study.samples if not sample.control_of)
+
+    @property
+    def cohorts(self) -> tuple[str, ...]:
+        """Cohort names in the order of the sheet; one empty name when the sheet has none."""
+        return tuple(dict.fromkeys(sample.cohort for sample in self.samples)) or ("",)
+
+    @cached_property
+    def labels(self) -> dict[str, EndpointLabel]:
+        """How each endpoint is written, by endpoint id."""
+        return labels(self.endpoints)
+
+    @property
+    def calendar(self) -> Calendar:
+        """The trial's calendar with the doses really given; empty without a trial."""
+        if self.study.trial is None:
+            return Calendar()
+        return calendar(self.study.trial, {name: doses.days for name, doses in self.study.doses.items()})
+
+    def label_of(self, endpoint: str) -> EndpointLabel:
+        """Return an endpoint's label; its bare id when no sample has a value for it."""
+        return self.labels.get(endpoint) or EndpointLabel(endpoint, endpoint, "", "", "")
+
+    def shifts_of(self, cohort: str, roles: Iterable[Role] = ROLES) -> pd.DataFrame:
+        """Return the shifts of a cohort whose endpoints have one of the roles."""
+        return self.shifts[in_cohort(self.shifts, cohort) & self.shifts["role"].isin(list(roles))]
+
+    @cached_property
+    def declared(self) -> dict[str, Endpoint]:
+        """What the study compares, by endpoint id."""
+        return {endpoint.id: endpoint for endpoint in self.study.endpoints}
+
+    def slopes_of(self, endpoint: str) -> tuple[Period, Period] | None:
+        """Return the two periods of a slope: it belongs to them, not to the visit that ends one; None for others."""
+        declared = self.declared.get(endpoint)
+        return declared.slopes if declared else None
+
+    def patients_in(self, table: pd.DataFrame, cohort: str) -> pd.Series:
+        """Return which rows of a table without cohorts are a cohort's; a patient the sheet lacks has no cohort."""
+        known = {sample.patient_id: sample.cohort for sample in self.samples}
+        return table["patient_id"].map(lambda patient: known.get(patient, "") == cohort).astype(bool)
+
+    def patient(self, patient_id: str) -> PatientRows:
+        """Return a patient's rows of every table that names patients or samples.
+
+        Parameters
+        ----------
+        patient_id
+            As in the sample sheet.
+
+        Raises
+        ------
+        InputError
+            The run has no such patient.
+        """
+        known = {s.patient_id: s.cohort for s in self.samples}
+        known |= {str(p): "" for p in self.endpoints["patient_id"] if p not in known}
+        if patient_id not in known:
+            raise InputError(Problem("", "patient", f"unknown patient '{patient_id}'", nearest(patient_id, known)))
+        samples = [s.sample_id for s in self.samples if s.patient_id == patient_id]
+        found: dict[str, pd.DataFrame] = {}
+        for name, table in self.tables.items():
+            own = table[:0]
+            if "patient_id" in table:
+                own = table[table["patient_id"] == patient_id]
+            elif "sample_id" in table:
+                own = table[table["sample_id"].isin(samples)]
+            if len(own):
+                found[name] = own.reset_index(drop=True)
+        return PatientRows(patient_id, known[patient_id], found)
+
+    def figure(self, endpoint: str) -> Figure:
+        """Return the figure of an endpoint: pairs where visits were compared, else its course; one panel a cohort.
+
+        Parameters
+        ----------
+        endpoint
+            Endpoint id.
+
+        Raises
+        ------
+        InputError
+            The run has no value of such an endpoint.
+        """
+        from immunolab.plots.shifts import paired_lines
+        from immunolab.plots.style import HALF, MM, figure
+        from immunolab.plots.trajectories import spaghetti
+
+        rows = self.endpoints[self.endpoints["endpoint"] == endpoint]
+        if rows.empty:
+            hint = nearest(endpoint, map(str, self.endpoints["endpoint"].unique()))
+            raise InputError(Problem("", "endpoint", f"no value of an endpoint '{endpoint}' in this run", hint))
+        cohorts = [cohort for cohort in self.cohorts if in_cohort(rows, cohort).any()]
+        fig = figure(HALF * len(cohorts), 92 * MM)
+        for ax, cohort in zip(fig.subplots(1, len(cohorts), squeeze=False)[0], cohorts, strict=True):
+            own = [t[in_cohort(t, cohort) & (t["endpoint"] == endpoint)] for t in (rows, self.pairs, self.shifts)]
+            if own[1]["shift"].notna().any():
+                paired_lines(own[0], own[1], own[2], endpoint, ax=ax)
+            else:
+                spaghetti(own[0], endpoint, self.calendar, ax=ax)
+        return fig
+
+    def _answers(self) -> list[tuple[str, str, str, str]]:
+        """Return cohort, role, endpoint and the change in short of every comparison, primary endpoints first."""
+        rows = (row for c in self.cohorts for role in ROLES for _, row in self.shifts_of(c, (role,)).iterrows())
+        return [
+            (_text(row["cohort"]), str(row["role"]), self.label_of(str(row["endpoint"])).axis, change_in_short(row))
+            for row in rows
+        ]
+
+    def _headline(self) -> str:
+        patients = len({s.patient_id for s in self.samples})
+        failed = f", {len(self.failed)} failed" if self.failed else ""
+        return f"Run of {self.study.name}: {patients} patients, {len(self.samples)} samples{failed}"
+
+    def __repr__(self) -> str:
+        lines = [f"  {' '.join(filter(None, row[:2]))}: {row[2]}: {row[3]}" for row in self._answers()]
+        return "\n".join([self._headline(), *(lines or ["  nothing was compared"])])
+
+    def _repr_html_(self) -> str:
+        heads = "".join(f"<th>{name}</th>" for name in ("Cohort", "Role", "Endpoint", "Change"))
+        rows = "".join("<tr>" + "".join(f"<td>{escape(c)}</td>" for c in row) + "</tr>" for row in self._answers())
+        return f"<p>{escape(self._headline())}</p><table><tr>{heads}</tr>{rows}</table>"
+
+
+def in_cohort(table: pd.DataFrame, cohort: str) -> pd.Series:
+    """Return which rows belong to a cohort; an empty cell is the cohort without a name.
+
+    Parameters
+    ----------
+    table
+        With a column ``cohort``.
+    cohort
+        Its name, or "".
+    """
+    return table["cohort"].fillna("") == cohort
+
+
+def _text(value: Any) -> str:
+    return "" if pd.isna(value) else str(value)

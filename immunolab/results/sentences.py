@@ -1,0 +1,74 @@
+"""One compared endpoint in words: which way it moved, by how much, how sure, in how many pairs."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from immunolab.comparison.paired import ALPHA
+from immunolab.plots.labels import EndpointLabel, back, number, p_text, scale_word
+
+
+def direction(row: pd.Series) -> str:
+    """Return ``rose``, ``fell``, ``showed no clear change`` (the interval includes none) or ``was not tested``.
+
+    Parameters
+    ----------
+    row
+        A row of `SHIFTS`.
+    """
+    if pd.isna(row["estimate"]) or pd.isna(row["p_value"]) or pd.isna(row["ci_low"]):
+        return "was not tested"
+    if row["ci_low"] > 0:
+        return "rose"
+    return "fell" if row["ci_high"] < 0 else "showed no clear change"
+
+
+def change_sentence(named: EndpointLabel, row: pd.Series) -> str:
+    """Return the cohort's change: medians, estimate with its 95 % interval, n pairs, p and q.
+
+    Parameters
+    ----------
+    named
+        How the endpoint is written.
+    row
+        Its row of `SHIFTS`.
+    """
+    unit = "" if named.unit == "ratio" else f" {named.unit}"
+    medians = f"median {number(row['median_before'])}{unit} before, {number(row['median_after'])}{unit} after"
+    contrast = str(row["contrast"]).replace(" - ", " against ")
+    words = f"{named.name} {direction(row)}{_unadjusted(row)} ({contrast}; n = {row['n_pairs']} pairs): {medians}"
+    if pd.isna(row["estimate"]):
+        return f"{words}. {row['method']}."
+    tests = f"{p_text(row['p_value'])}, two-sided, {row['method']}"
+    if not pd.isna(row["q_value"]) and row["role"] != "primary":
+        tests += f"; {p_text(row['q_value'], 'q')}, {row['adjustment']}"
+    if not pd.isna(row["sensitivity_p_value"]):
+        tests += f"; exact signed-rank {p_text(row['sensitivity_p_value'])}"
+    return f"{words}; {_estimate(row)} ({tests})."
+
+
+def change_in_short(row: pd.Series) -> str:
+    """Return estimate with interval, n pairs, p and q, without the method.
+
+    Parameters
+    ----------
+    row
+        A row of `SHIFTS`.
+    """
+    n = f"n = {row['n_pairs']} pairs"
+    if pd.isna(row["estimate"]):
+        return f"not estimated, {n}"
+    q = "" if pd.isna(row["q_value"]) or row["role"] == "primary" else f", {p_text(row['q_value'], 'q')}"
+    return f"{_estimate(row)}, {n}, {p_text(row['p_value'])}{q}"
+
+
+def _estimate(row: pd.Series) -> str:
+    scale = row["estimate_scale"]
+    size, low, high = (number(back(row[c], scale)) for c in ("estimate", "ci_low", "ci_high"))
+    return f"{scale_word(scale)} {size}, 95 % CI {low} to {high}"
+
+
+def _unadjusted(row: pd.Series) -> str:
+    """Say of a clear change that it is none once the other endpoints of its family are counted."""
+    clear = direction(row) in ("rose", "fell")
+    return ", but not clearly once adjusted for the other endpoints" if clear and row["q_value"] >= ALPHA else ""

@@ -1,0 +1,139 @@
+"""Step: every endpoint compared at its own contrast, under the run's gates and under other gates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from immunolab.clinical.suppression import VARIABLE as SUPPRESSION_VARIABLE
+from immunolab.comparison.diagnostics import Finding
+from immunolab.comparison.gating_sensitivity import with_other_gatings
+from immunolab.comparison.multiplicity import adjusted_together
+from immunolab.comparison.plan import Compared, Noise, Plan, Scale
+from immunolab.comparison.table import Comparison, compare_endpoints
+from immunolab.errors import ComparisonError, InputError
+from immunolab.schema.tables import OTHER_GATINGS, PAIRS, SHIFTS
+from immunolab.study.endpoints import Endpoint
+from immunolab.study.sheet import Study
+from immunolab.workflow.quantify import Quantified, joined
+from immunolab.workflow.store import Store
+
+_UNSTATED_NOISE_DF = 20
+
+
+@dataclass(frozen=True)
+class StudyComparison:
+    """The comparisons of a study.
+
+    Attributes
+    ----------
+    tables
+        Pairs and shifts, by name.
+    comparisons, compared
+        What each contrast and family gave, and what it was made of.
+    notes
+        What could not be compared, in words.
+    """
+
+    tables: dict[str, pd.DataFrame]
+    comparisons: tuple[Comparison, ...]
+    compared: tuple[Compared, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Weaknesses of all comparisons."""
+        return tuple(finding for comparison in self.comparisons for finding in comparison.warnings)
+
+
+def compare_study(study: Study, measured: Quantified, gated: Sequence[Endpoint], store: Store) -> StudyComparison:
+    """Compare a study's endpoints, each at its own contrast; what cannot be compared is noted.
+
+    Parameters
+    ----------
+    study
+        Names visits, roles, assay noise and batches.
+    measured
+        The endpoint table and its endpoints.
+    gated
+        Endpoints of gated tubes, whose percentages are compared again under other gates.
+    store
+        Folder of the samples' counts under other gates.
+    """
+    rows = measured.tables["endpoints"]
+    compared, comparisons, notes = _compare(study, measured.endpoints, rows)
+    shifts = joined(SHIFTS, [c.shifts for c in comparisons])
+    if len(shifts):
+        paths = (store.sample_folder(s.sample_id) / "other_gatings.csv" for s in measured.samples)
+        shares = {e.share: e.id for e in gated if e.share}
+        shifts = with_other_gatings(shifts, OTHER_GATINGS.read(*paths), shares, rows, compared)
+    tables = {"pairs": joined(PAIRS, [c.pairs for c in comparisons]), "shifts": shifts}
+    return StudyComparison(tables, tuple(comparisons), tuple(compared), tuple(notes))
+
+
+def _compare(
+    study: Study, endpoints: Sequence[Endpoint], rows: pd.DataFrame
+) -> tuple[list[Compared], list[Comparison], list[str]]:
+    declared = {e.id: e for e in endpoints}
+    sets: dict[tuple[tuple[str, str], str], list[str]] = {}
+    notes = []
+    for name in dict.fromkeys(rows["endpoint"]):
+        endpoint = declared.get(name)
+        if endpoint is not None and not endpoint.paired:
+            continue
+        contrast = study.contrast_of(endpoint) if endpoint else None
+        visits = contrast or (study.comparison.before, study.comparison.after)
+        sets.setdefault((visits, endpoint.family if endpoint else ""), []).append(name)
+    compared, comparisons = [], []
+    for (contrast, family), names in sets.items():
+        own = rows[rows["endpoint"].isin(names)]
+        plan = _plan(study, contrast, [declared[n] for n in names if n in declared], own)
+        try:
+            comparisons.append(compare_endpoints(own, plan))
+            compared.append(Compared(plan, tuple(names), family))
+        except ComparisonError as error:
+            notes.append(f"{contrast[1]} against {contrast[0]}: {error.message} ({', '.join(names)})")
+        except InputError as error:
+            notes += [str(problem) for problem in error.problems]
+    tables = adjusted_together([one.shifts for one in comparisons], [one.family for one in compared])
+    comparisons = [replace(one, shifts=table) for one, table in zip(comparisons, tables, strict=True)]
+    return compared, comparisons, notes
+
+
+def _scales(rows: pd.DataFrame) -> dict[str, Scale]:
+    """Return the scale of endpoints whose unit does not tell it: an inhibition is % but can be below 0."""
+    signed = rows.loc[rows["population"] == SUPPRESSION_VARIABLE, "endpoint"]
+    return {str(name): "identity" for name in signed.unique()}
+
+
+def _plan(study: Study, contrast: tuple[str, str], endpoints: Sequence[Endpoint], rows: pd.DataFrame) -> Plan:
+    batches = {s.sample_id: s.batch for s in study.samples if s.batch}
+    return Plan(
+        before=contrast[0],
+        after=contrast[1],
+        roles={e.id: e.role for e in endpoints},
+        scales=_scales(rows),
+        noise=_noise(study.comparison.noise, endpoints),
+        batch=batches if len(set(batches.values())) > 1 else {},
+        unbatched=_not_counted(rows),
+    )
+
+
+def _not_counted(rows: pd.DataFrame) -> tuple[str, ...]:
+    """Return the endpoints that rest on no cell: a tube's batch says nothing of the clinic."""
+    counted = rows.groupby("endpoint", sort=False)["n_events"].count()
+    return tuple(map(str, counted.index[counted == 0]))
+
+
+def _noise(percent: float | None, endpoints: Sequence[Endpoint]) -> dict[str, Noise] | None:
+    """Return the declared assay noise of each gated endpoint; a ratio carries that of both subsets."""
+    if percent is None:
+        return None
+    variance = math.log1p((percent / 100.0) ** 2)
+    source = f"inter-assay CV of {percent:g} % declared by the study, taken as known from {_UNSTATED_NOISE_DF} repeats"
+    return {
+        e.id: Noise(math.sqrt(variance * e.noise_parts), _UNSTATED_NOISE_DF, source) for e in endpoints if e.noise_parts
+    }

@@ -1,0 +1,226 @@
+"""Step: from the samples' folders to study-wide tables, and to endpoint rows on the trial's time line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from immunolab.errors import ImmunolabError
+from immunolab.quantify import endpoint_values, with_companions
+from immunolab.schema.table import Table
+from immunolab.schema.tables import COUNTS, ENDPOINTS, FAILURES, INTENSITIES, INTERVALS, JOINT, QUALITY, THRESHOLDS
+from immunolab.study.endpoints import Endpoint, Joint, PercentOfParent, SampleCounts
+from immunolab.study.sheet import Sample, Study
+from immunolab.study.timeline import timeline_quality
+from immunolab.workflow.cell_tables import CellTables
+from immunolab.workflow.clinic import Clinic
+from immunolab.workflow.panels import PanelGates
+from immunolab.workflow.store import Store
+from immunolab.workflow.workers import Failure
+
+
+@dataclass(frozen=True)
+class Quantified:
+    """What was measured in a study.
+
+    Attributes
+    ----------
+    tables
+        Counts, thresholds, intensities, quality, endpoints and failures, by name.
+    samples
+        Gated samples that the tables are made of.
+    endpoints
+        Endpoints of flow and of single cells.
+    """
+
+    tables: dict[str, pd.DataFrame]
+    samples: tuple[Sample, ...]
+    endpoints: tuple[Endpoint, ...]
+
+
+def study_endpoints(study: Study, panels: Mapping[str, PanelGates]) -> tuple[Endpoint, ...]:
+    """Return what the study compares, one denominator each.
+
+    A study without a trial whose gates hold none of the default subsets compares every population
+    as percent of its parent.
+
+    Parameters
+    ----------
+    study
+        The study as read.
+    panels
+        Gates by panel name.
+    """
+    known = _population_names(study, panels)
+    endpoints = study.endpoints
+    if study.trial is None and known and not any(e.subset in known for e in endpoints):
+        endpoints = tuple(_percent_of_parent(name, parent) for name, parent in known.items() if parent != "root")
+    absolute = any(s.lymphocytes_per_ul is not None for s in study.samples)
+    return with_companions(endpoints, absolute=absolute)
+
+
+def _population_names(study: Study, panels: Mapping[str, PanelGates]) -> dict[str, str]:
+    names: dict[str, str] = {}
+    for sample in study.samples:
+        panel = panels.get(sample.panel)
+        if panel is None or sample.control_of:
+            continue
+        try:
+            strategy = panel.gates.for_file(sample.file.name).strategy
+        except ImmunolabError:
+            continue  # the sample fails by name when its gates are needed
+        names |= {p.name: p.parent for p in strategy.populations}
+        if panel.gates.declared is not None and len(panels) == 1:
+            break
+    return names
+
+
+def _percent_of_parent(name: str, parent: str) -> Endpoint:
+    return PercentOfParent(
+        id=f"{name}_pct_{parent}",
+        source="every population of the gating strategy",
+        role="exploratory",
+        population=name,
+        parent=parent,
+    )
+
+
+def quantify(
+    study: Study,
+    store: Store,
+    endpoints: tuple[Endpoint, ...],
+    failures: Mapping[str, Failure],
+    clinic: Clinic | None,
+    cells: CellTables,
+) -> Quantified:
+    """Return the study-wide tables of every sample that was finished.
+
+    Parameters
+    ----------
+    study, store
+        The study, and the folder of its samples' tables.
+    endpoints
+        As `study_endpoints` gives them.
+    failures
+        By sample; such samples are in no table but failures.
+    clinic
+        Adds its endpoint rows.
+    cells
+        What single cells add.
+    """
+    samples = [s for s in study.samples if not s.control_of]
+    done = [
+        s for s in samples if s.sample_id not in failures and (store.sample_folder(s.sample_id) / "counts.csv").exists()
+    ]
+    tables = {table.name: _stack(store, done, table) for table in (COUNTS, THRESHOLDS, INTENSITIES, QUALITY)}
+    timing = timeline_quality(study.trial, samples, study.doses)
+    tables["quality"] = QUALITY.check(pd.concat([tables["quality"], timing], ignore_index=True))
+    rows = _flow_rows(study, store, done, endpoints, tables["counts"])
+    if cells.rows:
+        tables["counts"] = joined(COUNTS, [tables["counts"].assign(modality="flow"), cells.counts])
+        tables["thresholds"] = joined(THRESHOLDS, [tables["thresholds"], cells.thresholds])
+        tables["quality"] = joined(QUALITY, [tables["quality"], cells.quality])
+        rows = [*(row | {"modality": "flow"} for row in rows), *cells.rows]
+        known = {e.id for e in cells.endpoints}
+        endpoints = (*(e for e in endpoints if e.id not in known), *cells.endpoints)
+    tables["endpoints"] = joined(ENDPOINTS, [ENDPOINTS.frame(rows), *([clinic.rows] if clinic else [])])
+    tables["failures"] = FAILURES.frame(_failure_rows(study, failures))
+    return Quantified(tables, tuple(done), endpoints)
+
+
+def _stack(store: Store, samples: Sequence[Sample], table: Table) -> pd.DataFrame:
+    return table.read(*(store.sample_folder(s.sample_id) / f"{table.name}.csv" for s in samples))
+
+
+def joined(table: Table, frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Return frames of one declared table as one checked frame.
+
+    Parameters
+    ----------
+    table
+        Its declaration.
+    frames
+        Empty ones are left out, whatever their columns.
+    """
+    filled = [frame for frame in frames if len(frame)]
+    return table.check(pd.concat(filled, ignore_index=True)) if filled else table.empty()
+
+
+def _flow_rows(
+    study: Study, store: Store, samples: Sequence[Sample], endpoints: Sequence[Endpoint], counts: pd.DataFrame
+) -> list[dict[str, Any]]:
+    """Return endpoint rows of gated tubes; a visit's second panel adds only what the first cannot answer."""
+    rows: list[dict[str, Any]] = []
+    answered: set[tuple[str, str, str]] = set()
+    order = {name: i for i, name in enumerate(study.panels)}
+    by_sample = dict(tuple(counts.groupby("sample_id", sort=False)))
+    joints, errors = _joints(_stack(store, samples, JOINT)), _gate_errors(_stack(store, samples, INTERVALS))
+    for sample in sorted(samples, key=lambda s: order.get(s.panel, 0)):
+        name = sample.sample_id
+        held = SampleCounts(by_sample[name], joints.get(name, []), lymphocytes_per_ul=sample.lymphocytes_per_ul)
+        place = place_of(study, sample)
+        for value in endpoint_values(endpoints, held, errors.get(name, {})):
+            key = (sample.patient_id, sample.visit, str(value["endpoint"]))
+            if key not in answered:
+                answered.add(key)
+                rows.append(place | value)
+    position = {s.sample_id: i for i, s in enumerate(samples)}
+    return sorted(rows, key=lambda row: position[row["sample_id"]])
+
+
+def _joints(table: pd.DataFrame) -> dict[str, list[Joint]]:
+    found: dict[str, list[Joint]] = {}
+    for sample, name, parent, n in zip(*(table[c].tolist() for c in JOINT.names), strict=True):
+        found.setdefault(sample, []).append(Joint(name, parent, n))
+    return found
+
+
+def _gate_errors(table: pd.DataFrame) -> dict[str, dict[tuple[str, str], float]]:
+    found: dict[str, dict[tuple[str, str], float]] = {}
+    for sample, name, parent, error in zip(*(table[c].tolist() for c in INTERVALS.names), strict=True):
+        found.setdefault(sample, {})[name, parent] = error
+    return found
+
+
+def place_of(study: Study, sample: Sample) -> dict[str, Any]:
+    """Return the columns that say whose row of the endpoint table a sample is, and when it was taken.
+
+    Parameters
+    ----------
+    study, sample
+        A study and one of its samples.
+    """
+    found = study.timeline_of(sample)
+    return {
+        "sample_id": sample.sample_id,
+        "patient_id": sample.patient_id,
+        "cohort": sample.cohort or None,
+        "visit": sample.visit,
+        "study_day": found.study_day,
+        "days_since_last_dose": found.days_since_last_dose,
+        "phase": found.phase or ("" if study.trial else _phase_of(study, sample)) or None,
+        "cycle_state": found.cycle_state,
+        "batch": sample.batch or None,
+    }
+
+
+def _phase_of(study: Study, sample: Sample) -> str:
+    names = {study.comparison.before: "baseline", study.comparison.after: "on_treatment"}
+    return names.get(sample.visit, "")
+
+
+def _failure_rows(study: Study, failures: Mapping[str, Failure]) -> list[dict[str, Any]]:
+    return [
+        {
+            "sample_id": s.sample_id,
+            "file": study.relative(s.file),
+            "stage": failures[s.sample_id].stage,
+            "error": failures[s.sample_id].error,
+            "hint": failures[s.sample_id].hint or None,
+        }
+        for s in study.samples
+        if s.sample_id in failures
+    ]

@@ -1,0 +1,174 @@
+"""Step: the run as a value, written: its tables as CSV, its record, its gates and its report."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from immunolab.gating.strategy import Strategy
+from immunolab.report.page import write_report
+from immunolab.results.record import as_read_back, write_run
+from immunolab.results.run import Run
+from immunolab.schema.files import content_key, file_sha256, write_atomically
+from immunolab.schema.tables import declared
+from immunolab.study.sheet import PanelChoice, Study
+from immunolab.version import library_versions
+from immunolab.workflow.clinic import Clinic
+from immunolab.workflow.compare import StudyComparison
+from immunolab.workflow.panels import PanelGates
+from immunolab.workflow.quantify import Quantified
+from immunolab.workflow.store import Store
+
+log = logging.getLogger("immunolab")
+
+
+def finished_run(
+    study: Study,
+    store: Store,
+    *,
+    measured: Quantified,
+    comparison: StudyComparison,
+    further: Mapping[str, pd.DataFrame],
+    panels: Mapping[str, PanelGates],
+    hashes: Mapping[str, str],
+    seed: int,
+) -> Run:
+    """Return a run as a value.
+
+    Parameters
+    ----------
+    study
+        The study as read.
+    store
+        The run's folder.
+    measured, comparison
+        What was measured, and how it compares.
+    further
+        Tables beyond those, by name.
+    panels
+        Gates by panel name.
+    hashes
+        Sha256 of the file of every sample that could be read.
+    seed
+        Seed of every random draw.
+    """
+    inputs = {study.relative(path): file_sha256(path) for path in study.files}
+    inputs |= {study.relative(s.file): hashes[s.sample_id] for s in study.samples if s.sample_id in hashes}
+    run = Run(
+        study=_kept(replace(study, endpoints=measured.endpoints)),
+        folder=store.root,
+        tables={**measured.tables, **comparison.tables, **further},
+        compared=comparison.compared,
+        findings=comparison.findings,
+        notes=comparison.notes,
+        strategies=_strategies(study, panels),
+        inputs=dict(sorted(inputs.items())),
+        seed=seed,
+        versions=library_versions(),
+    )
+    return as_read_back(run)
+
+
+def _strategies(study: Study, panels: Mapping[str, PanelGates]) -> dict[str, Strategy]:
+    """Return the declared strategy of each panel; its source names the file relative to the study's folder."""
+    found = {}
+    for name, panel in panels.items():
+        declared, file = panel.gates.declared, study.panels.get(name, PanelChoice()).strategy
+        if declared is not None:
+            own = (
+                declared.source.replace(str(file), study.relative(file)) if isinstance(file, Path) else declared.source
+            )
+            found[name] = replace(declared, source=own)
+    return found
+
+
+def _kept(study: Study) -> Study:
+    """Return a study as its run keeps it: without dates, and of further columns only the trial's subgroups."""
+    wanted = study.trial.subgroups if study.trial else ()
+    samples = (replace(s, date=None, extra={k: v for k, v in s.extra.items() if k in wanted}) for s in study.samples)
+    doses = {patient: replace(given, first_date=None) for patient, given in study.doses.items()}
+    return replace(study, samples=tuple(samples), doses=doses)
+
+
+def clinic_tables(clinic: Clinic | None, study: Study) -> dict[str, pd.DataFrame]:
+    """Return the tables of what the clinic measured; none for a study without measurements.
+
+    Parameters
+    ----------
+    clinic
+        The clinical side of the study, where it has one.
+    study
+        The study as read.
+    """
+    if clinic is None or not study.measurements:
+        return {}
+    optional = {"components": clinic.components, "context": clinic.context}
+    found = {"measurements": clinic.measurements, "scores": clinic.scores, "responders": clinic.responders}
+    return found | {name: table for name, table in optional.items() if len(table)}
+
+
+def write_tables(run: Run) -> None:
+    """Write every table of a run as CSV into ``tables/``, and the run's record beside it.
+
+    Parameters
+    ----------
+    run
+        The finished run.
+    """
+    folder = run.folder / "tables"
+    shutil.rmtree(folder, ignore_errors=True)
+    for name, table in run.tables.items():
+        declared(name).write_as_given(table, folder / f"{name}.csv")
+    write_run(run)
+
+
+def place_gates(store: Store, samples: Iterable[str]) -> None:
+    """Copy the gates of samples into ``gates/`` and remove those of samples that are no longer there.
+
+    Parameters
+    ----------
+    store
+        The run's folder.
+    samples
+        Ids of the samples that were computed or kept.
+    """
+    target = store.root / "gates"
+    target.mkdir(exist_ok=True)
+    for path in target.glob("*.xml"):
+        if not (store.sample_folder(path.stem) / "gates.xml").exists():
+            path.unlink()
+    for name in samples:
+        shutil.copyfile(store.sample_folder(name) / "gates.xml", target / f"{name}.xml")
+
+
+def report_run(run: Run, store: Store, *, jobs: int = 1) -> None:
+    """Write the report, unless it is there and nothing it is made of has changed.
+
+    Parameters
+    ----------
+    run
+        The finished run, its tables and gates written.
+    store
+        The run's folder.
+    jobs
+        Figures drawn at once.
+    """
+    root = store.root
+    sources = [*root.glob("tables/*.csv"), *root.glob("samples/*/views.npz"), *root.glob("gates/*")]
+    parts = {str(path.relative_to(root)): file_sha256(path) for path in sorted(sources)}
+    record = store.cached("report", content_key({"files": parts, "run": run.record()}), ".json")
+    if record.exists():
+        made = json.loads(record.read_text(encoding="utf-8"))
+        if all((root / name).is_file() and file_sha256(root / name) == sha for name, sha in made.items()):
+            log.info("report kept: nothing it is made of has changed")
+            return
+    page = write_report(run, jobs=jobs)
+    written = [page, root / "manifest.json", *root.glob("figures/*"), *root.glob("samples/*/gating.png")]
+    hashes = {str(path.relative_to(root)): file_sha256(path) for path in sorted(written)}
+    write_atomically(record, lambda part: part.write_text(json.dumps(hashes, indent=1), encoding="utf-8"))

@@ -1,0 +1,155 @@
+"""A run as a value: written and read back the same, whatever the names in the sheet are."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import report_fixture
+
+import immunolab as il
+from immunolab.errors import InputError
+from immunolab.report.page import write_report
+from immunolab.report.verify import verify
+from immunolab.results.record import as_read_back, read_run, write_run
+from immunolab.results.run import Run
+from immunolab.simulation import simulate
+
+GATES = """
+strategy: drawn
+transform: {default: {asinh: {cofactor: 150}}, scatter: linear}
+populations:
+  - {name: lymphocytes, parent: root, rectangle: {FSC-A: [4e4, 1.3e5], SSC-A: [0, 6e4]}}
+  - {name: CD3, parent: lymphocytes, rectangle: {CD3: [2.5, null]}}
+  - {name: CD4, parent: CD3, rectangle: {CD4: [2.5, null]}}
+  - {name: Treg, parent: CD4, rectangle: {CD25: [2.8, null], CD127: [null, 2.5]}}
+"""
+WORDS = {"SLE001": "NA", "SLE002": "None", "SLE003": "001"}  # words that readers of tables take for holes or numbers
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run of three patients named NA, None and 001, in a cohort NA, at the visits NA and nan."""
+    root = tmp_path_factory.mktemp("named")
+    simulate("sle_nct02084238", patients=3, seed=11, folder=root / "study", visits=["W0", "W10"], events=2000)
+    (root / "study" / "gates.yaml").write_text(GATES)
+    (root / "study" / "study.yaml").write_text(
+        "study: names\nsheet: samples.csv\npanels: {surface: {strategy: gates.yaml}}\n"
+        "comparison: {before: 'NA', after: 'nan', noise: 15}\n"
+    )
+    sheet = pd.read_csv(root / "study" / "samples.csv", dtype=str, keep_default_na=False)
+    sheet = sheet.assign(
+        cohort="NA",
+        patient_id=sheet["patient_id"].map(WORDS),
+        visit=sheet["visit"].map({"W0": "NA", "W10": "nan"}),
+        born="1970-01-01",
+    )
+    sheet.to_csv(root / "study" / "samples.csv", index=False)
+    return il.run(root / "study", out=root / "out")
+
+
+def test_a_run_read_back_is_the_run_that_was_returned(finished: Run) -> None:
+    again = il.read_run(finished.folder)
+    assert again == finished
+    assert again.record() == finished.record()
+    for name, table in finished.tables.items():
+        pd.testing.assert_frame_equal(again.table(name), table, check_exact=True, obj=name)
+    assert (len(finished.computed), finished.failed) == (6, ())
+
+
+def test_words_that_look_like_holes_survive(finished: Run) -> None:
+    again = il.read_run(finished.folder)
+    assert again.cohorts == ("NA",)
+    assert set(again.pairs["patient_id"]) == set(WORDS.values())
+    assert set(again.endpoints["visit"]) == {"NA", "nan"}
+    assert again.shifts["cohort"].eq("NA").all()
+    assert (again.shifts["n_pairs"] == 3).any()
+    assert again.patient("001").tables.keys() == again.patient("NA").tables.keys()
+    assert len(again.patient("001")["pairs"]) == again.pairs["endpoint"].nunique()
+
+
+def test_runs_that_differ_are_not_equal(finished: Run) -> None:
+    pairs = finished.pairs.assign(before=finished.pairs["before"] + 1e-12)
+    assert replace(finished, tables={**finished.tables, "pairs": pairs}) != finished
+    assert replace(finished, seed=1) != finished
+    assert replace(finished, tables={k: v for k, v in finished.tables.items() if k != "pairs"}) != finished
+    assert replace(finished, kept=("x",)) == finished
+    assert finished != "a run"
+
+
+def test_a_report_of_a_run_read_back_has_the_same_bytes(finished: Run) -> None:
+    assert finished.report is not None
+    names = ["report.html", "manifest.json", *(f"figures/{p.name}" for p in finished.folder.glob("figures/*"))]
+    first = {name: (finished.folder / name).read_bytes() for name in names}
+    write_report(il.read_run(finished.folder))
+    assert {name: (finished.folder / name).read_bytes() for name in names} == first
+    assert verify(il.read_run(finished.folder)) == []
+
+
+def test_the_record_has_the_same_bytes_each_time_and_no_place_or_birthday(finished: Run, tmp_path: Path) -> None:
+    path = finished.folder / "run.zip"
+    first = path.read_bytes()
+    write_run(il.read_run(finished.folder))
+    assert path.read_bytes() == first
+    assert str(finished.folder.parent).encode() not in first
+    assert b"1970-01-01" not in first
+    shutil.copytree(finished.folder.parent, tmp_path / "moved")
+    moved = read_run(tmp_path / "moved" / "out")
+    assert moved == finished
+    assert moved.samples[0].file.is_relative_to(tmp_path)
+
+
+def test_a_run_shows_its_answer_endpoint_by_endpoint(finished: Run) -> None:
+    row = finished.shifts.iloc[0]
+    shown = repr(finished)
+    assert shown.startswith("Run of names: 3 patients, 6 samples\n  NA exploratory: Treg")
+    assert f"n = {row['n_pairs']} pairs, p = " in shown
+    assert "<th>Endpoint</th>" in finished._repr_html_()
+    assert "&lt;b&gt;" in replace(finished, study=replace(finished.study, name="<b>"))._repr_html_()
+
+
+def test_a_table_figure_or_patient_that_is_not_there_is_named(finished: Run) -> None:
+    assert finished.table("measurements").empty
+    with pytest.raises(InputError, match=r"no table 'pair'[\s\S]*did you mean 'pairs'"):
+        finished.table("pair")
+    with pytest.raises(InputError, match="treg_pct_cd5"):
+        finished.figure("treg_pct_cd5")
+    with pytest.raises(InputError, match="unknown patient 'P1'"):
+        finished.patient("P1")
+
+
+def test_a_figure_shows_every_cohort(finished: Run) -> None:
+    endpoint = str(finished.endpoints["endpoint"].iloc[0])
+    assert len(finished.figure(endpoint).axes) == 1
+    cohorts = finished.endpoints["patient_id"].map({"NA": "A", "None": "B", "001": "B"}).astype("string")
+    samples = tuple(replace(s, cohort="A" if s.patient_id == "NA" else "B") for s in finished.study.samples)
+    tables = {**finished.tables, "endpoints": finished.endpoints.assign(cohort=cohorts)}
+    two = replace(finished, study=replace(finished.study, samples=samples), tables=tables)
+    assert len(two.figure(endpoint).axes) == 2
+
+
+def test_every_kind_of_value_in_a_record_survives(tmp_path: Path) -> None:
+    """A trial, deaths, registered endpoints, noise by endpoint, findings: the lupus design with all its parts."""
+    run = as_read_back(report_fixture.finished_run(folder=tmp_path / "study", out=tmp_path))
+    write_run(run)
+    assert read_run(tmp_path) == run
+    assert read_run(tmp_path).study.trial == run.study.trial
+    assert read_run(tmp_path).findings == run.findings
+
+
+def test_a_folder_without_a_run_says_what_to_name(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no finished run"):
+        read_run(tmp_path)
+    (tmp_path / "run.zip").write_bytes(b"not a zip file")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_run(tmp_path)
+
+
+def test_old_names_work_and_name_the_new_one(finished: Run, tmp_path: Path) -> None:
+    with pytest.warns(DeprecationWarning, match=r"immunolab\.run"):
+        run_study, options = il.run_study, il.RunOptions
+    again = run_study(finished.study.folder, finished.folder, options(tables_only=True))
+    assert (again == finished, len(again.computed)) == (True, 6)
