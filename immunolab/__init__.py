@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from immunolab.gating.exchange.from_flowkit import from_flowkit
     from immunolab.gating.exchange.to_flowkit import to_flowkit
     from immunolab.gating.gate import gate
+    from immunolab.gating.method_registry import threshold_method
     from immunolab.gating.strategy_file import builtin_strategy, read_strategy
     from immunolab.loaders.fcs.read import read_fcs, read_header
     from immunolab.loaders.inspect import inspect_file
@@ -45,6 +46,7 @@ _FACE = {
     "builtin_strategy": "immunolab.gating.strategy_file",
     "read_strategy": "immunolab.gating.strategy_file",
     "gate": "immunolab.gating.gate",
+    "threshold_method": "immunolab.gating.method_registry",
     "from_flowkit": "immunolab.gating.exchange.from_flowkit",
     "to_flowkit": "immunolab.gating.exchange.to_flowkit",
     "contact_sheet": "immunolab.plots.gates",
@@ -78,6 +80,7 @@ __all__ = [
     "run",
     "scan",
     "simulate",
+    "threshold_method",
     "to_flowkit",
 ]
 

@@ -136,7 +136,7 @@ def _add_methods(commands: Subparsers) -> None:
 
 
 def _methods(arguments: argparse.Namespace) -> int:
-    from immunolab.gating.method_registry import card_text, chosen_cards
+    from immunolab.gating.placement.method_lookup import card_text, chosen_cards
 
     _say("\n\n".join(card_text(card) for card in chosen_cards(arguments.name)))
     return DONE

@@ -16,7 +16,6 @@ from immunolab.events.subsample import subsample
 from immunolab.events.tube import Channel, Tube
 from immunolab.gating.definitions import with_all_definitions
 from immunolab.gating.evaluate import evaluate
-from immunolab.gating.method_registry import Card, register
 from immunolab.gating.placement.fit import fit, missing_markers, widest_scope
 from immunolab.gating.record_codec import from_plain, to_plain
 from immunolab.gating.strategy import Declared, Rectangle
@@ -299,22 +298,6 @@ def test_fixed_borders_between_and_quadrants() -> None:
         np.isnan(float(row(fitted, "low", "CD127")["ci_low"] or np.nan)) or row(fitted, "low", "CD127").isna()["ci_low"]
     )
     assert f1(masks(fitted, tube)["quad"], kinds == "th17") > 0.9
-
-
-def test_a_method_of_ones_own_places_a_border_and_names_its_faults() -> None:
-    def middle(values: np.ndarray) -> float:
-        return float(values.mean())
-
-    def broken(values: np.ndarray) -> float:
-        raise ZeroDivisionError("oh")
-
-    register("test_middle", middle, Card("test_middle", "parent", "density", "symmetry"))
-    register("test_broken", broken, Card("test_broken", "parent", "density", "nothing"))
-    tube, _ = planted_tube(0, 3000)
-    fitted = fit(parse(HEAD + "  - {name: A, above: {marker: CD3, by: test_middle}}\n"), [tube])
-    assert row(fitted, "A", "CD3")["method"] == "test_middle"
-    with pytest.raises(GatingError, match="threshold method 'test_broken' failed: ZeroDivisionError: oh"):
-        fit(parse(HEAD + "  - {name: A, above: {marker: CD3, by: test_broken}}\n"), [tube])
 
 
 def test_widest_scope_and_subsample() -> None:

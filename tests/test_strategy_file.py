@@ -96,9 +96,9 @@ def test_an_unknown_method_is_told_as_the_manual_shows() -> None:
     ("text", "wanted"),
     [
         (rows("{name: A, where: CD3+, parent: CD33}", "{name: CD3, where: CD3+}"), "populations[0].parent: unknown parent 'CD33'"),
-        (rows("{name: A, parent: B, where: CD3+}", "{name: B, parent: A, where: CD4+}"), "populations rest on each other: A -> B -> A"),
-        (rows("{name: A, parent: A, where: CD3+}"), "populations rest on each other: A -> A"),
-        (rows("{name: A, where: CD3+}", "{name: A, where: CD4+}"), "population 'A' stands twice"),
+        (rows("{name: A, parent: B, where: CD3+}", "{name: B, parent: A, where: CD4+}"), "populations depend on each other: A -> B -> A"),
+        (rows("{name: A, parent: A, where: CD3+}"), "populations depend on each other: A -> A"),
+        (rows("{name: A, where: CD3+}", "{name: A, where: CD4+}"), "population 'A' is duplicated"),
         (rows("{name: A/B, where: CD3+}"), "'A/B' holds '/'"),
         (rows("{name: root, where: CD3+}"), "'root' is all events"),
         (rows("{where: CD3+}"), "populations[0].name: the key is missing"),

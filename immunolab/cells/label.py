@@ -41,7 +41,8 @@ from immunolab.clustering.expression import (
     variable_genes,
 )
 from immunolab.events.cells import Cells
-from immunolab.gating.placement.thresholds import mixture, tail
+from immunolab.gating.placement.methods.mixture import mixture
+from immunolab.gating.placement.methods.tail import tail
 from immunolab.loaders.single_cell import read_cells
 from immunolab.schema.tables import LABELS, THRESHOLDS
 from immunolab.vocabulary.signatures import lineages, signature

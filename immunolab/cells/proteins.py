@@ -15,8 +15,12 @@ from scipy.stats import norm
 
 from immunolab.events.cells import Cells
 from immunolab.events.transforms import Asinh, Identity, Transform
-from immunolab.gating.method_registry import Cut
-from immunolab.gating.placement.thresholds import internal_reference, mixture, robust_sd, tail, valley
+from immunolab.gating.method_results import Cut
+from immunolab.gating.placement.density import robust_sd
+from immunolab.gating.placement.methods.internal_reference import internal_reference
+from immunolab.gating.placement.methods.mixture import mixture
+from immunolab.gating.placement.methods.tail import tail
+from immunolab.gating.placement.methods.valley import valley
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

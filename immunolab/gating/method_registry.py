@@ -1,44 +1,113 @@
-"""Threshold methods and their cards: what each assumes, its parameters, and where it comes from.
+"""Registration of threshold methods: a function and a card that says what the function needs.
 
-A method is a plain function on display-scale arrays. Its card says which events it wants:
+The registry is empty of methods: shipped ones register in their own files (`immunolab.gating.placement.methods`),
+a lab's own in the file that study.yaml names under ``methods_module``. Placing dispatches by the card alone:
 
-- ``parent``: the parent's events, one array;
-- ``control``: the events of a control tube inside the same parent, one array;
-- ``reference``: the events of an internal reference population, one array;
-- ``pair``: two channels of the parent, and the same two of the reference population (or None).
+===================== =========================================================================================
+``wants``             positional arguments of the function: float arrays on the display scale, one value an event
+===================== =========================================================================================
+``nothing``           none
+``parent``            the parent's events
+``control``           the events of the control tube that ``control`` names (fmo, unstained) inside the same parent
+``reference``         the events of the rule's reference population (``of``)
+``pair``              the parent's events on two channels, x and y
+``pair_and_reference`` the same, and (x, y) of the reference population, or None where the tube has none
+===================== =========================================================================================
+
+Settings follow as keywords. A method of one axis returns a `Cut` or a float, a method of two channels a `Region`.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar, get_args
 
-import numpy as np
-from numpy.typing import NDArray
+from immunolab.events.transforms import Transform
+from immunolab.gating.method_results import Array, Band, Cloud, Corner, Cut, Quadrants
 
-from immunolab.errors import InputError, Problem, nearest
+__all__ = [
+    "Array",
+    "Band",
+    "Card",
+    "Cloud",
+    "Control",
+    "Corner",
+    "Cut",
+    "Method",
+    "Parameter",
+    "Quadrants",
+    "Wants",
+    "register",
+    "threshold_method",
+]
 
-Array = NDArray[np.float64]
-Wants = Literal["parent", "control", "reference", "pair"]
+Wants = Literal["nothing", "parent", "control", "reference", "pair", "pair_and_reference"]
 Control = Literal["fmo", "unstained", "internal", "density", "fixed", "imported"]
+Takes = Literal["number", "share", "range", "yes_no", "word"]
+AUTO, DENSITY = "auto", "density"  # words of a rule's `by` that are not methods
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One setting of a method: its default, its unit and what it does."""
+    """One setting of a method.
+
+    Attributes
+    ----------
+    name, default
+        Keyword of the function and its default; None where placing or the strategy must give one.
+    unit, meaning
+        Printed by ``immunolab methods``.
+    takes
+        What a strategy may write; by default what the default is.
+    choices
+        The allowed words.
+    automatic
+        Returns the value from the channel's display scale where the strategy gives none.
+    """
 
     name: str
     default: Any
     unit: str
     meaning: str
+    takes: Takes | None = None
+    choices: tuple[str, ...] = ()
+    automatic: Callable[[Transform], Any] | None = None
+
+    @property
+    def kind(self) -> Takes:
+        """What a strategy may write."""
+        if self.takes is not None:
+            return self.takes
+        kinds: dict[type, Takes] = {bool: "yes_no", str: "word"}
+        return "word" if self.choices else kinds.get(type(self.default), "number")
 
 
 @dataclass(frozen=True)
 class Card:
-    """What a reader must know of a method before trusting it."""
+    """What a method needs and what a reader must know before trusting it.
+
+    Attributes
+    ----------
+    wants
+        The events the function is given; see the module.
+    control
+        What kind of evidence the border is; with ``wants="control"`` the tube: ``fmo`` or ``unstained``.
+    assumes
+        The condition under which the border is right, in a few words.
+    reference
+        Where the method was published.
+    borders
+        For two channels: each has a border (`Corner`, `Quadrants`) that ``by`` with a ``partner`` can use.
+    channels
+        x and y where a strategy names none.
+    instead
+        Methods that take its place, in this order, where it gives no border. Without any the border is withheld.
+    even_noise
+        Whether values are given on a scale where negative cells spread evenly when the display scale stretches zero.
+    """
 
     name: str
     wants: Wants
@@ -46,131 +115,129 @@ class Card:
     assumes: str
     parameters: tuple[Parameter, ...] = ()
     reference: str = ""
+    borders: bool = False
+    channels: tuple[str, str] = ("", "")
+    instead: tuple[str, ...] = ()
+    even_noise: bool = False
 
-
-@dataclass(frozen=True)
-class Cut:
-    """A border on one axis.
-
-    Attributes
-    ----------
-    value : the border on the display scale; NaN when the method found none.
-    flags : words that qualify it.
-    spread : standard deviation of the events the border holds off, display scale; 0 when unknown.
-    """
-
-    value: float
-    flags: tuple[str, ...] = ()
-    spread: float = 0.0
+    @property
+    def of_pair(self) -> bool:
+        """Whether the method is of two channels."""
+        return self.wants in ("pair", "pair_and_reference")
 
 
 @dataclass(frozen=True)
 class Method:
-    """A registered method: its function and its card."""
+    """A registered method.
+
+    Attributes
+    ----------
+    resample
+        For a `Corner`: ``resample(x, y, reference, corner, rng, rounds)`` returns x and y borders of resampled
+        events, where that is faster than running the function anew on each draw.
+    """
 
     function: Callable[..., Any]
     card: Card
+    resample: Callable[..., tuple[Array, Array]] | None = None
 
     @property
     def defaults(self) -> Mapping[str, Any]:
         """Default value of every parameter."""
         return {parameter.name: parameter.default for parameter in self.card.parameters}
 
-
-@dataclass
-class _Registry:
-    methods: dict[str, Method] = field(default_factory=dict)
-
-
-_REGISTRY = _Registry()
+    @property
+    def required(self) -> tuple[Parameter, ...]:
+        """Parameters that the strategy must give: the function has no default for them."""
+        known = inspect.signature(self.function).parameters if self.card.parameters else {}
+        return tuple(p for p in self.card.parameters if p.name in known and known[p.name].default is _NO_DEFAULT)
 
 
-def register(name: str, function: Callable[..., Any], card: Card) -> None:
+_NO_DEFAULT = inspect.Parameter.empty
+REGISTERED: dict[str, Method] = {}
+
+
+def register(
+    name: str, function: Callable[..., Any], card: Card, *, resample: Callable[..., Any] | None = None
+) -> None:
     """Make a method available under a name, in strategies and in ``immunolab methods``.
+
+    Parameters
+    ----------
+    name
+        What ``by`` (for two channels also the gate's key) says in a strategy.
+    resample
+        See `Method`.
 
     Raises
     ------
     ValueError
-        Another function already has the name.
+        The name is taken, or the card and the function contradict each other.
     """
-    known = _REGISTRY.methods.get(name)
-    if known is not None and known.function is not function:
+    earlier = REGISTERED.get(name)
+    if earlier is not None and earlier.function is not function:
         raise ValueError(f"a threshold method named '{name}' is already registered")
-    _REGISTRY.methods[name] = Method(function, card)
+    faults = _faults(name, function, card)
+    if faults:
+        raise ValueError(f"threshold method '{name}': {'; '.join(faults)}")
+    REGISTERED[name] = Method(function, card, resample)
 
 
-def method(name: str) -> Method:
-    """Return a registered method; KeyError when the name is unknown."""
-    return _registered()[name]
+def threshold_method(
+    name: str,
+    *,
+    wants: Wants,
+    control: Control,
+    assumes: str,
+    parameters: tuple[Parameter, ...] = (),
+    resample: Callable[..., Any] | None = None,
+    **more: Any,
+) -> Callable[[_Function], _Function]:
+    """Register the function below as a threshold method; the arguments are those of `Card`.
 
+    Parameters
+    ----------
+    name
+        What ``by`` says in a strategy.
+    resample
+        See `Method`.
 
-def method_names(*, pair: bool = False) -> tuple[str, ...]:
-    """Return names of the methods that place one border (or, with ``pair``, a region in two channels)."""
-    return tuple(sorted(n for n, m in _registered().items() if (m.card.wants == "pair") == pair))
-
-
-def methods() -> list[Card]:
-    """Return the cards of all registered methods by name."""
-    return [m.card for _, m in sorted(_registered().items())]
-
-
-def chosen_cards(name: str | None = None) -> list[Card]:
-    """Return the card of one method, or all cards.
-
-    Raises
-    ------
-    InputError
-        No method has the name.
-    """
-    if name is None:
-        return methods()
-    if name not in _registered():
-        names = ", ".join(sorted(_registered()))
-        raise InputError(
-            Problem("", "", f"unknown method '{name}'", f"{nearest(name, _registered())} methods: {names}".strip())
-        )
-    return [method(name).card]
-
-
-def load_methods(path: Path) -> None:
-    """Run a Python file whose import registers threshold methods of one's own.
+    Returns
+    -------
+    A decorator that gives the function back unchanged.
 
     Raises
     ------
-    InputError
-        The file is absent or fails.
+    ValueError
+        As `register`.
     """
-    name = f"immunolab_methods_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None or not path.is_file():
-        raise InputError(Problem(str(path), "", "is not a Python file", "name a .py file that calls register()"))
-    _registered()
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise InputError(Problem(str(path), "", f"cannot be run: {type(error).__name__}: {error}")) from error
+    card = Card(name, wants, control, assumes, parameters, **more)
+
+    def add(function: _Function) -> _Function:
+        register(name, function, card, resample=resample)
+        return function
+
+    return add
 
 
-def card_text(card: Card) -> str:
-    """Return a card as text for a terminal."""
-    lines = [f"{card.name}  (uses {_WANTS[card.wants]}; control: {card.control})", f"    assumes: {card.assumes}"]
-    lines += [
-        f"    {p.name} = {'automatic' if p.default is None else p.default}{f' {p.unit}' if p.unit else ''}: {p.meaning}"
-        for p in card.parameters
-    ]
-    return "\n".join([*lines, f"    reference: {card.reference}"] if card.reference else lines)
-
-
-_WANTS = {
-    "parent": "the parent's events",
-    "control": "a control tube",
-    "reference": "an internal reference population",
-    "pair": "two channels of the parent",
-}
-
-
-def _registered() -> dict[str, Method]:
-    from immunolab.gating.placement import borders, thresholds  # noqa: F401 - importing them registers their methods
-
-    return _REGISTRY.methods
+def _faults(name: str, function: Callable[..., Any], card: Card) -> list[str]:
+    """Return what is wrong with a method, each in a few words."""
+    faults = []
+    if name in (AUTO, DENSITY):
+        faults.append(f"'{name}' is a word of threshold rules")
+    if card.name != name:
+        faults.append(f"its card is named '{card.name}'")
+    if card.wants not in get_args(Wants):
+        faults.append(f"unknown wants '{card.wants}'; allowed: {', '.join(get_args(Wants))}")
+    if card.wants == "control" and card.control not in ("fmo", "unstained"):
+        faults.append(f"control is '{card.control}'; a method that wants a control tube says 'fmo' or 'unstained'")
+    signature = inspect.signature(function).parameters if card.parameters else {}
+    if any(found.kind is found.VAR_KEYWORD for found in signature.values()):
+        return faults
+    for parameter in card.parameters:
+        found = signature.get(parameter.name)
+        if found is None:
+            faults.append(f"the function has no parameter '{parameter.name}'")
+        elif found.default is not _NO_DEFAULT and found.default != parameter.default:
+            faults.append(f"'{parameter.name}' is {found.default!r} in the function, {parameter.default!r} on the card")
+    return faults

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from immunolab.config import Document, Place, parse_yaml, read_yaml
 from immunolab.errors import InputError, Problem, nearest
+from immunolab.gating.rule_parser import parse_thresholds
+from immunolab.gating.scale_parser import parse_scales
 from immunolab.gating.strategy import ROOT, Boolean, Declared, Gate, Population, Strategy
-from immunolab.gating.strategy_parser import GATE_KEYS, Reader
+from immunolab.gating.strategy_faults import Faults
+from immunolab.gating.strategy_parser import GateReader, gate_keys, population_meant
 
 if TYPE_CHECKING:
     from immunolab.gating.exchange.workspace import Workspace
@@ -28,7 +31,7 @@ def read_strategy(path: Path | str) -> Strategy:
     Raises
     ------
     InputError
-        Lists every fault of a YAML file, each with its line.
+        Every fault of a YAML file, each with its line.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -78,126 +81,118 @@ def parse_strategy(document: Document, sha256: str = "") -> Strategy:
     Raises
     ------
     InputError
-        Lists every fault, each with its line and, for a misspelt word, the nearest allowed one.
+        Every fault, each with its line and, for a misspelt word, the nearest allowed one.
     """
-    reader = Reader(document)
+    faults = Faults(document)
     data = document.data
     if not isinstance(data, dict):
         raise InputError(document.problem((), "a mapping with the key 'populations' is needed"))
-    reader.known_keys(data, (), _TOP_KEYS)
-    transform = reader.transform(data.get("transform") or {}, ("transform",))
-    thresholds = reader.thresholds(data.get("thresholds") or {}, ("thresholds",))
+    faults.unknown_keys(data, (), _TOP_KEYS)
+    transform = parse_scales(data.get("transform") or {}, ("transform",), faults)
+    thresholds = parse_thresholds(data.get("thresholds") or {}, ("thresholds",), faults)
     rows = data.get("populations")
     if not isinstance(rows, list) or not rows:
-        reader.fault(("populations",), "a list of populations is needed", "write - {name: ..., parent: ...} lines")
+        faults.add(("populations",), "a list of populations is needed", "write - {name: ..., parent: ...} lines")
         rows = []
-    entries = _entries(reader, rows)
-    reader.settings = {"transform": transform, "thresholds": thresholds}
-    populations = _populations(reader, entries)
-    if reader.problems:
-        raise InputError(reader.problems)
+    entries = _entries(faults, rows)
+    populations = _populations(GateReader(faults, transform, thresholds, entries), faults, entries)
+    if faults.problems:
+        raise InputError(faults.problems)
     optional = {p.path: str(e["optional"]).lower() for p, e in populations if e.get("optional")}
-    settings = {**reader.settings, "optional": optional}
+    settings = {"transform": transform, "thresholds": thresholds, "optional": optional}
     name = str(data.get("strategy") or Path(document.file).stem)
     source = f"{document.file} sha256:{sha256}" if sha256 else document.file
     return Strategy(name, tuple(p for p, _ in populations), settings=settings, source=source)
 
 
-def _entries(reader: Reader, rows: list[Any]) -> dict[str, tuple[int, dict[str, Any]]]:
-    """Return name -> (index, entry) and note faults of names and keys."""
+_Entries = Mapping[str, tuple[int, dict[str, Any]]]  # name -> (index in the file, entry)
+
+
+def _entries(faults: Faults, rows: list[Any]) -> _Entries:
+    """Return the entries that can be read on; faults of names and keys are noted."""
     entries: dict[str, tuple[int, dict[str, Any]]] = {}
     for index, row in enumerate(rows):
         place: Place = ("populations", index)
         if not isinstance(row, dict):
-            reader.fault(place, "a mapping is needed", "write {name: ..., parent: ..., where: ...}")
+            faults.add(place, "a mapping is needed", "write {name: ..., parent: ..., where: ...}")
             continue
-        reader.known_keys(row, place, (*_POPULATION_KEYS, *GATE_KEYS))
+        faults.unknown_keys(row, place, (*_POPULATION_KEYS, *gate_keys()))
         name = row.get("name")
         if not isinstance(name, (str, int)) or name == "":
-            reader.fault((*place, "name"), "the key is missing" if name is None else "text is needed")
+            faults.add((*place, "name"), "the key is missing" if name is None else "text is needed")
             continue
         name = str(name)
         if "/" in name:
-            reader.fault((*place, "name"), f"'{name}' holds '/', which separates names in a path", "use '|' or '_'")
+            faults.add((*place, "name"), f"'{name}' holds '/', which separates names in a path", "use '|' or '_'")
         if name == ROOT:
-            reader.fault((*place, "name"), "'root' is all events and needs no entry", "leave the entry out")
+            faults.add((*place, "name"), "'root' is all events and needs no entry", "leave the entry out")
         elif name in entries:
-            reader.fault((*place, "name"), f"population '{name}' stands twice", "names are unique in a strategy")
+            faults.add((*place, "name"), f"population '{name}' is duplicated", "names are unique in a strategy")
         if row.get("optional", False) not in _OPTIONAL:
-            reader.fault((*place, "optional"), f"unknown value '{row['optional']}'", "allowed: true, false, pass")
+            faults.add((*place, "optional"), f"unknown value '{row['optional']}'", "allowed: true, false, pass")
         entries.setdefault(name, (index, row))
     return entries
 
 
-def _populations(
-    reader: Reader, entries: Mapping[str, tuple[int, dict[str, Any]]]
-) -> list[tuple[Population, dict[str, Any]]]:
+def _populations(reader: GateReader, faults: Faults, entries: _Entries) -> list[tuple[Population, dict[str, Any]]]:
+    """Return the populations, parents first, each with its entry."""
     gates: dict[str, Gate | None] = {}
     needs: dict[str, list[str]] = {}
     for name, (index, row) in entries.items():
         place: Place = ("populations", index)
-        gates[name] = reader.gate(row, place, tuple(entries))
-        needs[name] = _needs(reader, name, row, place, gates[name], entries)
-    order = _ordered(reader, entries, needs)
+        gates[name] = reader.gate(row, place)
+        needs[name] = [_parent(faults, row, place, entries), *_others_needed(name, gates[name], entries)]
     paths: dict[str, str] = {ROOT: ""}
-    for name in order:
-        paths[name] = f"{paths[needs[name][0]]}/{name}"
     result = []
-    for name in order:
-        row = entries[name][1]
-        gate = gates[name]
+    for name in _ordered(faults, entries, needs):
+        paths[name] = f"{paths[needs[name][0]]}/{name}"
+        row, gate = entries[name][1], gates[name]
         if isinstance(gate, Boolean):
             gate = Boolean(gate.operator, tuple(paths.get(o, o) for o in gate.operands), gate.complement)
         result.append((Population(paths[name], gate, str(row.get("definition") or "")), row))
     return result
 
 
-def _needs(
-    reader: Reader,
-    name: str,
-    row: Mapping[str, Any],
-    place: Place,
-    gate: Gate | None,
-    entries: Mapping[str, Any],
-) -> list[str]:
-    """Return the parent first, then every population that must be known before this one."""
+def _parent(faults: Faults, row: Mapping[str, Any], place: Place, entries: _Entries) -> str:
     parent = str(row.get("parent") or ROOT)
-    if parent != ROOT and parent not in entries:
-        hint = f"{nearest(parent, entries)} populations: {ROOT}, {', '.join(entries)}".strip()
-        reader.fault((*place, "parent"), f"unknown parent '{parent}'", hint)
-        parent = ROOT
-    needs = [parent]
+    if parent == ROOT or parent in entries:
+        return parent
+    hint = f"{nearest(parent, entries)} populations: {ROOT}, {', '.join(entries)}".strip()
+    faults.add((*place, "parent"), f"unknown parent '{parent}'", hint)
+    return ROOT
+
+
+def _others_needed(name: str, gate: Gate | None, entries: _Entries) -> list[str]:
+    """Return the populations, beside the parent, that must be placed before this one."""
     if isinstance(gate, Boolean):
-        needs += gate.operands
-    if isinstance(gate, Declared):
-        for key in ("of", "on"):
-            wanted = gate.settings.get(key)
-            found = reader.population(str(wanted), tuple(entries)) if wanted else None
-            if found is not None and found != name:
-                needs.append(found)
-    return needs
+        return list(gate.operands)
+    if not isinstance(gate, Declared):
+        return []
+    wanted = [str(gate.settings[key]) for key in ("of", "on") if gate.settings.get(key)]
+    found = [population_meant(word, entries) for word in wanted]
+    return [other for other in found if other is not None and other != name]
 
 
-def _ordered(reader: Reader, entries: Mapping[str, tuple[int, Any]], needs: Mapping[str, list[str]]) -> list[str]:
-    """Return names so that whatever a population rests on comes first, otherwise in file order."""
+def _ordered(faults: Faults, entries: _Entries, needs: Mapping[str, list[str]]) -> list[str]:
+    """Return names so that whatever a population depends on comes first, otherwise in file order."""
     order: list[str] = []
     left = list(entries)
     while left:
         ready = next((n for n in left if all(m in order or m == ROOT or m not in entries for m in needs[n])), None)
         if ready is None:
-            _fault_cycle(reader, left, entries, needs)
+            circle = _circle(left, needs)
+            place: Place = ("populations", entries[circle[0]][0], "parent")
+            message = f"populations depend on each other: {' -> '.join(circle)}"
+            faults.add(place, message, "break the circle at one parent")
             return order
         order.append(ready)
         left.remove(ready)
     return order
 
 
-def _fault_cycle(
-    reader: Reader, left: list[str], entries: Mapping[str, tuple[int, Any]], needs: Mapping[str, list[str]]
-) -> None:
+def _circle(left: list[str], needs: Mapping[str, list[str]]) -> list[str]:
+    """Return the names along one circle of needs, the first one again at the end."""
     walk = [left[0]]
     while len(set(walk)) == len(walk):
         walk.append(next(m for m in needs[walk[-1]] if m in left))
-    circle = walk[walk.index(walk[-1]) :]
-    place: Place = ("populations", entries[circle[0]][0], "parent")
-    reader.fault(place, f"populations rest on each other: {' -> '.join(circle)}", "break the circle at one parent")
+    return walk[walk.index(walk[-1]) :]

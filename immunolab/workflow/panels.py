@@ -23,10 +23,10 @@ class PanelGates:
 @cache
 def load_methods(module: str) -> None:
     """Register the threshold methods of a lab's own file once in this process; "" does nothing."""
-    from immunolab.gating import method_registry as cards
+    from immunolab.gating.placement import method_lookup
 
     if module:
-        cards.load_methods(Path(module))
+        method_lookup.load_methods(Path(module))
 
 
 def read_panels(study: Study, definitions: str = "default") -> dict[str, PanelGates]:

@@ -18,7 +18,8 @@ from immunolab.errors import GatingError
 from immunolab.events.subsample import subsample
 from immunolab.events.tube import Tube
 from immunolab.gating.panel_compatibility import arrange, missing_markers
-from immunolab.gating.placement.gate_builder import Builder, PlacedGate
+from immunolab.gating.placement.gate_builder import Builder
+from immunolab.gating.placement.placed_gate import PlacedGate
 from immunolab.gating.placement.rules import BORDERS, SCOPES, rule_for
 from immunolab.gating.placement.tube_state import TubePool, TubeState
 from immunolab.gating.strategy import Declared, Gate, Population, Strategy

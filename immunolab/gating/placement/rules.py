@@ -6,20 +6,25 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from immunolab.config import read_package_yaml
 from immunolab.events.transforms import Asinh, Identity, Logicle, Transform
 from immunolab.events.tube import Channel
-from immunolab.gating.method_registry import Parameter, method, method_names
+from immunolab.gating.method_registry import AUTO, DENSITY
+from immunolab.gating.placement.method_lookup import method
 
 Border = Literal["pos", "hi", "lo"]
-BORDERS: tuple[Border, ...] = ("pos", "hi", "lo")
-SCOPES = ("sample", "patient", "batch", "study")
-AUTO, DENSITY = "auto", "density"
-CONTROL_ORDER = ("fmo", "unstained", "internal_reference", DENSITY, "fixed")
+Scope = Literal["sample", "patient", "batch", "study"]
+BORDERS: tuple[Border, ...] = get_args(Border)
+SCOPES: tuple[Scope, ...] = get_args(Scope)  # from the narrowest pool to the widest
+# best evidence first (Maecker and Trotter 2006, Cytometry A 69A:1037, for controls before shape)
+_CONTROL_ORDER = ("fmo", "unstained", "internal_reference", DENSITY, "fixed")
+NAIVE = "CD4_naive"  # the reference population that is found even where a strategy does not name it
 RULE_KEYS = ("by", "of", "on", "scope", "partner")
 _SCATTER = re.compile(r"^(FSC|SSC|FS|SS)\b|^(FSC|SSC)|^Time$|^Event", re.IGNORECASE)
+# rSD from the reference's median to the border under `hi` and to the one over `lo`, where no rule gives a distance
+# (judgement: clearly bright is beyond nearly all negative cells; clearly dim is below most positive ones)
 _HI_K, _LO_K = 4.0, 2.0
 
 
@@ -29,24 +34,40 @@ class Rule:
 
     Attributes
     ----------
-    by : a threshold method, ``auto`` (the best control there is) or ``density``.
-    of : internal reference population; "" for none.
-    on : population whose events place the border; "" for the gate's parent.
-    scope : which tubes are pooled: sample, patient (within a batch), batch, study.
-    partner : the second channel when ``by`` is ``diagonal``.
-    parameters : settings of the method.
+    by
+        A threshold method, ``auto`` (the best evidence there is) or ``density``.
+    of
+        Internal reference population; "" for none.
+    on
+        Population whose events place the border; "" for the gate's parent.
+    scope
+        Which tubes are pooled; patient means a patient's tubes within a batch.
+    partner
+        The second channel, when ``by`` is a method of two.
+    parameters
+        Settings of the methods.
     """
 
     by: str = AUTO
     of: str = ""
     on: str = ""
-    scope: str = "patient"
+    scope: Scope = "patient"
     partner: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
-    def settings(self, name: str) -> dict[str, Any]:
-        """Return the parameters that a method knows."""
-        return {key: value for key, value in self.parameters.items() if key in method(name).defaults}
+    def order(self) -> tuple[str, ...]:
+        """Return the methods to try, one after the other, until one gives a border."""
+        if self.by == AUTO:
+            return tuple(name for name in _CONTROL_ORDER if name != "fixed" or "at" in self.parameters)
+        if self.by == DENSITY:
+            return (DENSITY, "internal_reference")
+        return (self.by, *method(self.by).card.instead)
+
+    def settings(self, name: str, scale: Transform) -> dict[str, Any]:
+        """Return a method's settings: those of the rule that it has, and what follows from the display scale."""
+        parameters = method(name).card.parameters
+        given = {p.name: self.parameters[p.name] for p in parameters if p.name in self.parameters}
+        return {p.name: p.automatic(scale) for p in parameters if p.automatic is not None} | given
 
 
 def rule_for(thresholds: Mapping[str, Any], marker: str, border: Border, own: Mapping[str, Any] | None = None) -> Rule:
@@ -63,12 +84,6 @@ def rule_for(thresholds: Mapping[str, Any], marker: str, border: Border, own: Ma
 def takes_defaults(thresholds: Mapping[str, Any], *markers: str) -> bool:
     """Whether the strategy leaves the rules of all these markers to the defaults."""
     return not set(markers) & set(thresholds)
-
-
-def rule_parameters() -> dict[str, Parameter]:
-    """Return every parameter of every method by name."""
-    names = (*method_names(), *method_names(pair=True))
-    return {p.name: p for name in names for p in method(name).card.parameters}
 
 
 def display_scale(transform: Mapping[str, Any], channel: Channel) -> Transform:

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from immunolab.events.tube import Channel, Tube
 from immunolab.gating.axes import Axes, Block
 from immunolab.gating.evaluate import members
-from immunolab.gating.method_registry import Array
-from immunolab.gating.placement.rules import display_scale, same_name
-from immunolab.gating.placement.thresholds import ENOUGH_EVENTS, valley
+from immunolab.gating.method_results import Array
+from immunolab.gating.placement.density import ENOUGH_EVENTS
+from immunolab.gating.placement.methods.valley import valley
+from immunolab.gating.placement.rules import NAIVE, display_scale, same_name
 from immunolab.gating.strategy import Dimension, Population, Strategy
 
 Mask = NDArray[np.bool_]
-NAIVE = "CD4_naive"
 _SATURATED_SHARE = 0.01
 
 

@@ -26,7 +26,7 @@ from scipy.special import expit, logit
 from immunolab.events.subsample import subsample
 from immunolab.events.tube import Tube
 from immunolab.gating.evaluate import evaluate
-from immunolab.gating.method_registry import Array
+from immunolab.gating.method_results import Array
 from immunolab.gating.placement.fit import Fitted
 from immunolab.gating.strategy import ROOT, Gate, Population, Strategy
 from immunolab.gating.tube_gates import GateSpread

@@ -11,22 +11,41 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from immunolab.compiled import compiled
-from immunolab.gating.method_registry import Array
-from immunolab.gating.placement.thresholds import main_mode, robust_sd, smoothed_density
+from immunolab.gating.method_results import Array
+from immunolab.gating.placement.density import main_mode, robust_sd, smoothed_density
 
-_BINS = 120
-_TARGET = 5
+# Groups on the axes u (x high is right) and v (y low is down), both in rSD of the reference from its median. Chosen on
+# simulated and planted tubes while the method was built (2026-11-22; benchmarks/gating_accuracy.py measures the whole);
+# no constant was fitted alone, so each is judgement with the trade-off named.
+_BINS = 120  # cells of each axis: time of a round against resolution, 0.1 rSD on a range of 12
+_TARGET = 5  # index of the corner's group in the two tuples below
+# start of each group: share of the way to the corner's summit on u, and whether it is down (1) or up (0) on v:
+# reference, dim, activated, activated and down, dim and down, the corner's own
 _STARTS = ((0.0, 0), (0.3, 0), (0.55, 0), (0.55, 1), (0.1, 1), (1.0, 1))
-_START_WEIGHTS = (0.5, 0.3, 0.04, 0.04, 0.06, 0.06)
+_START_WEIGHTS = (0.5, 0.3, 0.04, 0.04, 0.06, 0.06)  # shares of the parent; EM forgets them
+# bounds of a group's sd in rSD: a narrower one would fit a few bins, a wider one would swallow its neighbours
 _LEAST_SD, _MOST_SD_U, _MOST_SD_V = 0.35, 1.0, 2.0
 # widest groups as a share of the corner's distance from the reference: counts of few molecules spread far
 _RIVALS_WIDTH, _TARGET_WIDTH = 0.2, 0.35
-_LEAST_EVENTS = 8.0
+_MOST_CORRELATED = 0.9  # largest correlation within a group: a thinner one would be a line
+_LEAST_EVENTS = 8.0  # events under which the corner is called empty: fewer make no cloud
 _NEAREST_U, _NEAREST_V = 2.6, -1.0  # a group nearer to the reference is its shoulder, not a cloud
-_RIVALS_REACH = 0.68
+_RIVALS_REACH = (
+    0.68  # furthest a rival goes on u, share of the corner's mean: further it would split the corner's cloud
+)
 _RIVALS_PLACE = np.array([share for share, _ in _STARTS[:_TARGET]])
-_PRIOR_EVENTS = 20.0
-_PRIOR_SPREAD = np.array([0.6, 0.0, 1.0])  # variances on u and v, their covariance between
+_PRIOR_EVENTS = (
+    20.0  # events' worth of belief in the usual places and spreads: steadies groups of under a hundred events
+)
+_PRIOR_SPREAD = np.array([0.6, 0.0, 1.0])  # usual variances on u and v, their covariance between
+_ROUNDS = 80  # most rounds of EM from the start; an eighth of them from a mixture of nearly the same events
+_CONVERGED = 1e-3  # largest move of a mean (rSD) or weight (share) at which EM ends
+_CORNER_U, _CORNER_V = 2.0, -1.5  # events beyond are the corner's, for the start
+_EMPTY_V = -2.8  # v of the start when no event is beyond the summit
+_WIDTHS_SEARCHED, _STEPS_SEARCHED = 3.5, 40  # the border on u is searched from 3.5 sd of the cloud up to its mean
+_EDGE_SHARE = (
+    0.0005  # share of events on each side pulled to the edge of the bins: one stray event would widen them all
+)
 
 
 @dataclass(frozen=True)
@@ -73,8 +92,8 @@ class Bins:
         """Return the cells of events; the outermost 0.05 % on each side are pulled to the edge."""
         if len(u) == 0:
             return cls(u, v, u)
-        u_low, u_high = np.quantile(u, [0.0005, 0.9995])
-        v_low, v_high = np.quantile(v, [0.0005, 0.9995])
+        u_low, u_high = np.quantile(u, [_EDGE_SHARE, 1 - _EDGE_SHARE])
+        v_low, v_high = np.quantile(v, [_EDGE_SHARE, 1 - _EDGE_SHARE])
         u_step = max((u_high - u_low) / _BINS, 1e-9)
         v_step = max((v_high - v_low) / _BINS, 1e-9)
         column = np.clip((u - u_low) / u_step, 0, _BINS - 1).astype(np.int64)
@@ -109,16 +128,16 @@ class Mixture:
         return self.weights / np.sqrt(determinant), self.means, inverse
 
 
-def fit_mixture(cells: Bins, start: Mixture | None = None, rounds: int = 80) -> Mixture | None:
+def fit_mixture(cells: Bins, start: Mixture | None = None, rounds: int = _ROUNDS) -> Mixture | None:
     """Return the fitted mixture; None when the corner is empty."""
-    model = start or _start(cells)
+    model = start or _first_guess(cells)
     if model is None:
         return None
     for _ in range(rounds if start is None else max(rounds // 8, 1)):
         after = _step(cells, model)
         moved = np.abs(after.means - model.means).max() + np.abs(after.weights - model.weights).max()
         model = after
-        if moved < 1e-3:
+        if moved < _CONVERGED:
             break
     u, v = model.means[_TARGET]
     there = u > _NEAREST_U and v < _NEAREST_V
@@ -135,7 +154,7 @@ def straight_border(cells: Bins, model: Mixture, slope: float) -> tuple[float, f
     best: tuple[float, float, float] | None = None
     mode = float(model.means[_TARGET, 0])
     width = float(np.sqrt(model.covariances[_TARGET, 0, 0]))
-    for a in np.linspace(mode - 3.5 * width, mode, 40):
+    for a in np.linspace(mode - _WIDTHS_SEARCHED * width, mode, _STEPS_SEARCHED):
         kept = np.flatnonzero(cells.u > a)
         level = cells.v[kept] - slope * (cells.u[kept] - a)
         order = np.argsort(level, kind="stable")
@@ -145,13 +164,13 @@ def straight_border(cells: Bins, model: Mixture, slope: float) -> tuple[float, f
     return best[1:] if best else None
 
 
-def _start(cells: Bins) -> Mixture | None:
+def _first_guess(cells: Bins) -> Mixture | None:
     """Place the groups relative to the reference (at the origin) and the corner's summit."""
-    corner = (cells.v < -1.5) & (cells.u > 2.0)
+    corner = (cells.v < _CORNER_V) & (cells.u > _CORNER_U)
     if cells.counts[corner].sum() < _LEAST_EVENTS:
         return None
     u = np.repeat(cells.u[corner], cells.counts[corner].astype(np.int64))
-    grid, density = smoothed_density(u)
+    grid, density, _ = smoothed_density(u)
     from scipy.signal import find_peaks
 
     summits = [i for i in find_peaks(density)[0] if grid[i] > _NEAREST_U]
@@ -159,7 +178,7 @@ def _start(cells: Bins) -> Mixture | None:
     summit = float(grid[max(summits, key=lambda i: density[i])] if summits else np.quantile(u, 0.9))
     beyond = corner & (cells.u > 0.8 * summit)
     weight = cells.counts[beyond]
-    low = float(np.average(cells.v[beyond], weights=weight)) if weight.sum() else -2.8
+    low = float(np.average(cells.v[beyond], weights=weight)) if weight.sum() else _EMPTY_V
     means = np.array([(share * summit, low * down) for share, down in _STARTS])
     return Mixture(np.array(_START_WEIGHTS), means, np.tile(np.eye(2), (len(means), 1, 1)))
 
@@ -182,7 +201,7 @@ def _step(cells: Bins, model: Mixture) -> Mixture:
     widest = np.full(len(mass), max(_MOST_SD_U, _RIVALS_WIDTH * means[_TARGET, 0]))
     widest[_TARGET] = max(_MOST_SD_U, _TARGET_WIDTH * means[_TARGET, 0])
     a, d = np.clip(a, _LEAST_SD**2, widest**2), np.clip(d, _LEAST_SD**2, _MOST_SD_V**2)
-    b = np.clip(b, -0.9 * np.sqrt(a * d), 0.9 * np.sqrt(a * d))
+    b = np.clip(b, -_MOST_CORRELATED * np.sqrt(a * d), _MOST_CORRELATED * np.sqrt(a * d))
     covariances = np.stack([np.stack([a, b], axis=1), np.stack([b, d], axis=1)], axis=1)
     return Mixture(mass / mass.sum(), means, covariances)
 

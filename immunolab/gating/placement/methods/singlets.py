@@ -1,0 +1,52 @@
+"""The band of single cells in pulse area and height."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from immunolab.gating.method_registry import Parameter, threshold_method
+from immunolab.gating.method_results import Array, Band
+from immunolab.gating.placement.density import ENOUGH_EVENTS, few, main_mode, robust_sd
+from immunolab.gating.placement.flags import TOO_FEW_EVENTS
+
+_K = 5.0  # half-width in robust sd of the ratio (judgement: large cells stay in; doublets have about half the ratio)
+_LEAST_WIDTH = 0.06  # least half-width, share of the ratio (judgement: a very narrow main group must not cut cells off)
+_NEAR = 0.25  # events within this share of the main ratio make the spread: doublets are outside (judgement)
+_EVERYTHING = 1e9  # above the range of any instrument: with one event or none the band is open
+_BEYOND = 4.0  # the band reaches four times the largest area, so that other tubes of the pool end inside it
+
+
+@threshold_method(
+    "singlets",
+    wants="pair",
+    control="density",
+    assumes="height is proportional to area for single cells",
+    parameters=(
+        Parameter("k", _K, "robust standard deviations", "half-width of the band of height / area"),
+        Parameter("width", _LEAST_WIDTH, "share of the ratio", "least half-width"),
+    ),
+    reference="Wersto et al. 2001, Cytometry 46:296",
+    channels=("FSC-A", "FSC-H"),
+)
+def singlets(x: Array, y: Array, *, k: float = _K, width: float = _LEAST_WIDTH) -> Band:
+    """Return the band around the robust line through the origin of height on area (Wersto et al. 2001).
+
+    Parameters
+    ----------
+    x, y
+        Pulse area and height (or width) of one scatter, linear.
+    k
+        Half-width of the band in robust standard deviations of the ratio y / x.
+    width
+        Least half-width, as a share of the ratio.
+    """
+    usable = np.isfinite(x) & np.isfinite(y) & (x > 0)
+    ratio = y[usable] / x[usable]
+    if len(ratio) < 2:
+        return Band(((0.0, 0.0), (_EVERYTHING, 0.0), (_EVERYTHING, _EVERYTHING), (0.0, _EVERYTHING)), (TOO_FEW_EVENTS,))
+    centre = main_mode(ratio)[0] if len(ratio) >= ENOUGH_EVENTS else float(np.median(ratio))
+    near = ratio[np.abs(ratio - centre) < _NEAR * abs(centre)]
+    half = max(k * robust_sd(near), width * abs(centre))
+    low, high = centre - half, centre + half
+    far = _BEYOND * float(np.max(x[usable]))
+    return Band(((-1.0, -1.0), (far, low * far), (far, high * far), (-1.0, 1.0)), few(ratio))

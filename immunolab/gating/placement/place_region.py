@@ -1,0 +1,70 @@
+"""Placing a region of two channels in a pool of tubes, and the borders it has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+
+from immunolab.errors import GatingError
+from immunolab.gating.method_registry import Method
+from immunolab.gating.method_results import Corner, Quadrants, Region
+from immunolab.gating.placement.flags import NO_BORDER
+from immunolab.gating.placement.inputs import Lacking, Request, provide
+from immunolab.gating.placement.placed import Placed, interval, saturation
+from immunolab.gating.placement.run_method import RESAMPLES, call_method
+
+
+@dataclass(frozen=True)
+class PlacedRegion:
+    """A region and, of a `Corner` or `Quadrants`, its borders on x and y."""
+
+    region: Region
+    borders: tuple[Placed, ...] = ()
+
+
+def place_region(
+    chosen: Method, request: Request, settings: Mapping[str, Any], rng: np.random.Generator | None
+) -> PlacedRegion | Lacking:
+    """Return the region that a method of two channels gives, or what the tubes lack.
+
+    Parameters
+    ----------
+    request
+        The pool, the population, and the channels x and y.
+    settings
+        Keywords of the method.
+    rng
+        Resamples the borders of a corner for their interval, where the method can; None leaves it out.
+
+    Raises
+    ------
+    GatingError
+        The method failed or returned no region.
+    """
+    given = provide(chosen.card, request)
+    if isinstance(given, Lacking):
+        return given
+    name = chosen.card.name
+    region = call_method(chosen, given.arguments, settings, request.path)
+    if not isinstance(region, Region):
+        kinds = ", ".join(kind.__name__ for kind in get_args(Region))
+        what = f"threshold method '{name}' returned {type(region).__name__}"
+        raise GatingError(what, request.path, f"a method of two channels returns one of {kinds}")
+    if not isinstance(region, (Corner, Quadrants)):
+        return PlacedRegion(region)
+    draws = np.empty(0), np.empty(0)
+    if isinstance(region, Corner) and chosen.resample is not None and rng is not None:
+        x, y, reference = (*given.arguments, None)[:3]
+        draws = chosen.resample(x, y, reference, region, rng, RESAMPLES)
+    borders = []
+    for marker, cut, drawn in zip(request.channels, (region.x, region.y), draws, strict=True):
+        low, high = interval(cut.value, drawn)
+        missing = (NO_BORDER,) if np.isnan(cut.value) else ()
+        flags = (*cut.flags, *missing, *saturation(request.pool, request.path, marker))
+        borders.append(
+            Placed(marker, cut.value, name, given.control, low, high, flags, given.source, cut.spread, drawn)
+        )
+    return PlacedRegion(region, tuple(borders))

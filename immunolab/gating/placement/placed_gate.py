@@ -1,0 +1,100 @@
+"""A declared gate as it was placed for one tube: its shape, its borders' records, the same gate on resampled events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from immunolab.gating.method_results import Array
+from immunolab.gating.placement.flags import DRIFT
+from immunolab.gating.placement.placed import Placed
+from immunolab.gating.placement.run_method import RESAMPLES
+from immunolab.gating.placement.tube_state import TubePool, TubeState
+from immunolab.gating.strategy import Gate, Population
+from immunolab.gating.tube_gates import Threshold
+
+Pools = Callable[[str], list[tuple[TubePool, tuple[TubeState, ...]]]]
+Generators = Callable[..., np.random.Generator]
+# how far a border may be from where it belongs beyond what resampling shows, in spreads of the events behind it:
+# calibrated so that intervals cover the truth on simulated tubes (benchmarks/gating_accuracy.py, 2026-11-22)
+PLACEMENT_SD = 0.16
+# events of a parent under which a tube's own border says nothing of drift (judgement: its standard error is then a
+# tenth of the spread)
+FEWEST_FOR_DRIFT = 200
+
+
+@dataclass(frozen=True)
+class PlacedGate:
+    """A declared gate placed for one tube.
+
+    Attributes
+    ----------
+    gate
+        Rectangle, polygon or ellipsoid on the tube's axes.
+    flags
+        Words that qualify the population.
+    rows
+        One record a border.
+    alternatives
+        The same gate with borders placed on resampled events and moved by the placement error.
+    """
+
+    gate: Gate
+    flags: tuple[str, ...] = ()
+    rows: tuple[Threshold, ...] = ()
+    alternatives: tuple[Gate, ...] = ()
+
+
+@dataclass(frozen=True)
+class TubeBorder:
+    """A placed border as one tube has it: the pool it was placed on, and whether this tube drifts from it."""
+
+    placed: Placed
+    scope: str
+    drift: bool = False
+
+    @property
+    def drift_flags(self) -> tuple[str, ...]:
+        """The flag of a tube whose own border is far from the pool's, or nothing."""
+        return (DRIFT,) if self.drift else ()
+
+
+def moved_draws(rng: Generators, population: Population, tube: TubeState, borders: tuple[Placed, ...]) -> list[Array]:
+    """Return, for each border, its resampled values moved by the placement error; constant when it has none.
+
+    The error is drawn for population and patient, so that all visits of a patient are moved alike.
+    """
+    shape = (RESAMPLES, len(borders))
+    jitter = rng("placement", population.path, tube.patient).normal(0.0, PLACEMENT_SD, shape)
+    return [_moved(placed, jitter[:, i]) for i, placed in enumerate(borders)]
+
+
+def _moved(placed: Placed, jitter: Array) -> Array:
+    if not len(placed.draws):
+        return np.full(len(jitter), placed.value)
+    return np.resize(placed.draws, len(jitter)) + jitter * placed.spread
+
+
+def threshold_record(population: Population, tube: TubeState, border: TubeBorder) -> Threshold:
+    """Return the record of one border in one tube."""
+    placed = border.placed
+    channel = tube.channel(placed.marker)
+    scale = tube.dimension(placed.marker).transform
+    known = np.isfinite(placed.value)
+    return Threshold(
+        sample_id=tube.sample_id,
+        population=population.name,
+        marker=channel.marker,
+        channel=channel.name,
+        threshold=float(placed.value) if known else None,
+        threshold_raw=float(scale.inverse([placed.value])[0]) if known else None,
+        method=placed.method,
+        control=placed.control,
+        scope=border.scope,
+        ci_low=float(placed.ci_low) if np.isfinite(placed.ci_low) else None,
+        ci_high=float(placed.ci_high) if np.isfinite(placed.ci_high) else None,
+        flag=";".join(dict.fromkeys((*placed.flags, *border.drift_flags))) or None,
+        reason=placed.reason,
+    )

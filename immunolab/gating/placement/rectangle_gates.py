@@ -1,0 +1,124 @@
+"""Gates of borders on single markers: a phenotype, or above, below, between; they become rectangles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from immunolab.gating.placement.place_border import place_border
+from immunolab.gating.placement.placed import Placed, far_from
+from immunolab.gating.placement.placed_gate import (
+    FEWEST_FOR_DRIFT,
+    Generators,
+    PlacedGate,
+    Pools,
+    TubeBorder,
+    moved_draws,
+    threshold_record,
+)
+from immunolab.gating.placement.rules import Border, Rule, rule_for
+from immunolab.gating.placement.tube_state import TubePool, TubeState
+from immunolab.gating.strategy import Declared, Dimension, Population, Rectangle
+
+Side = tuple[str, Border, Literal["lower", "upper"]]  # marker, its border, the side of the rectangle
+_LEVELS: dict[str, tuple[tuple[Border, Literal["lower", "upper"]], ...]] = {
+    "pos": (("pos", "lower"),),
+    "neg": (("pos", "upper"),),
+    "hi": (("hi", "lower"),),
+    "lo": (("lo", "upper"),),
+    "int": (("pos", "lower"), ("hi", "upper")),
+}
+_SIDES = {"above": "pos", "below": "neg", "between": "int"}
+
+
+class RectangleGates:
+    """Places such gates; keeps borders that several gates share."""
+
+    def __init__(self, thresholds: Mapping[str, Any], rng: Generators, resample: bool) -> None:
+        self._thresholds = thresholds
+        self._rng = rng
+        self._resample = resample
+        self._placed: dict[tuple[object, ...], Placed] = {}
+
+    def place(
+        self, population: Population, gate: Declared, tubes: Sequence[TubeState], pools: Pools
+    ) -> dict[str, PlacedGate]:
+        """Return the placed gate of every tube by sample_id."""
+        sides, own = _sides_and_rule(gate)
+        borders: dict[str, list[TubeBorder]] = {tube.sample_id: [] for tube in tubes}
+        for marker, border, _ in sides:
+            rule = rule_for(self._thresholds, marker, border, own)
+            for pool, members in pools(rule.scope):
+                found = self._border(pool, population.parent_path, marker, border, rule, self._resample)
+                for tube in members:
+                    drift = self._drifts(tube, pool, population.parent_path, border, rule, found)
+                    borders[tube.sample_id].append(TubeBorder(found, pool.scope, drift))
+        return {
+            tube.sample_id: rectangle_gate(population, tube, sides, borders[tube.sample_id], self._rng)
+            for tube in tubes
+        }
+
+    def _border(self, pool: TubePool, parent: str, marker: str, border: Border, rule: Rule, resample: bool) -> Placed:
+        where = (pool.path_of(rule.on) if rule.on else None) or parent
+        ids = tuple(tube.sample_id for tube in pool.tubes)
+        key = (resample, marker, border, repr(rule), where, ids)
+        if key not in self._placed:
+            rng = self._rng(marker, border, where, *ids) if resample else None
+            self._placed[key] = place_border(pool, where, marker, border, rule, rng)
+        return self._placed[key]
+
+    def _drifts(self, tube: TubeState, pool: TubePool, parent: str, border: Border, rule: Rule, found: Placed) -> bool:
+        """Whether a tube's own border is further from the pooled one than chance allows."""
+        if len(pool.tubes) < 2 or not len(found.draws) or tube.inside(parent).sum() < FEWEST_FOR_DRIFT:
+            return False
+        alone = TubePool((tube,), pool.controls, "sample")
+        own = self._border(alone, parent, found.marker, border, rule, False)
+        return own.method == found.method and far_from(own.value, found, len(pool.tubes))
+
+
+def rectangle_gate(
+    population: Population, tube: TubeState, sides: Sequence[Side], borders: Sequence[TubeBorder], rng: Generators
+) -> PlacedGate:
+    """Return the rectangle of borders, one for each side, in one tube."""
+    placed = tuple(border.placed for border in borders)
+    draws = np.column_stack(moved_draws(rng, population, tube, placed))
+    varied = any(len(one.draws) for one in placed)
+    flags = [flag for border in borders for flag in (*border.placed.loud_flags, *border.drift_flags)]
+    return PlacedGate(
+        _box(tube, sides, [one.value for one in placed]),
+        tuple(dict.fromkeys(flags)),
+        tuple(threshold_record(population, tube, border) for border in borders),
+        tuple(_box(tube, sides, row) for row in draws) if varied else (),
+    )
+
+
+def _sides_and_rule(gate: Declared) -> tuple[list[Side], Mapping[str, Any]]:
+    """Return the rectangle's sides, and the rule that the gate itself gives."""
+    settings = gate.settings
+    if gate.kind == "where":
+        return [(marker, *side) for marker, level in settings["phenotype"] for side in _LEVELS[level]], {}
+    marker = str(settings["marker"])
+    sides: list[Side] = [(marker, *side) for side in _LEVELS[_SIDES[settings["side"]]]]
+    if "low" in settings:
+        return sides, {"pos": {"by": "fixed", "at": settings["low"]}, "hi": {"by": "fixed", "at": settings["high"]}}
+    return sides, {key: value for key, value in settings.items() if key not in ("marker", "side", "low", "high")}
+
+
+def _box(tube: TubeState, sides: Sequence[Side], values: Sequence[float]) -> Rectangle:
+    """Return the rectangle of borders; a border that could not be placed closes it."""
+    dimensions: dict[str, Dimension] = {}
+    lower: dict[str, float | None] = {}
+    upper: dict[str, float | None] = {}
+    for (marker, _, side), value in zip(sides, values, strict=True):
+        dimensions.setdefault(marker, tube.dimension(marker))
+        if np.isnan(value):
+            lower[marker] = upper[marker] = 0.0
+        elif side == "lower":
+            lower[marker] = float(value)
+        else:
+            floor = lower.get(marker)
+            upper[marker] = float(value if floor is None else max(value, floor))
+    names = list(dimensions)
+    return Rectangle(tuple(dimensions.values()), tuple(lower.get(n) for n in names), tuple(upper.get(n) for n in names))

@@ -1,0 +1,84 @@
+"""Running one registered method: its settings, its scale, its faults, and its border on resampled events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from immunolab.errors import GatingError
+from immunolab.events.transforms import Asinh, Identity, Linear, Transform
+from immunolab.gating.method_registry import Method
+from immunolab.gating.method_results import Array, Cut
+
+RESAMPLES = 24  # rounds: the sd of a border is known to 15 % (1 / sqrt(2 * 23)); judgement, against time
+_LARGEST_RESAMPLE = 4000  # events of a round; deviations are scaled to all events (judgement: time)
+# cofactor that makes the noise of negative cells even on asinh, for a range of 262,144 (the usual choice for
+# fluorescence, as in the shipped strategies); it grows with the range
+_EVEN_COFACTOR, _EVEN_RANGE = 150.0, 262_144.0
+_STEP = 1e-3  # step of the slope by which a spread is turned back to the display scale
+
+
+def call_method(chosen: Method, arguments: tuple[Any, ...], settings: Mapping[str, Any], path: str) -> Any:
+    """Return what a method's function returns.
+
+    Raises
+    ------
+    GatingError
+        The function failed; names the method, the fault and the population.
+    """
+    try:
+        return chosen.function(*arguments, **settings)
+    except Exception as error:
+        name = chosen.card.name
+        raise GatingError(f"threshold method '{name}' failed: {type(error).__name__}: {error}", path) from error
+
+
+def one_axis(chosen: Method, settings: Mapping[str, Any], shown: Transform, path: str) -> Callable[..., Cut]:
+    """Return the method as a function from display values to a border on the display scale ``shown``."""
+    even = _even_scale(shown) if chosen.card.even_noise else None
+
+    def run(*values: Array) -> Cut:
+        given = values if even is None else tuple(even.apply(shown.inverse(v)) for v in values)
+        found = call_method(chosen, given, settings, path)
+        cut = found if isinstance(found, Cut) else Cut(_number(found, chosen, path))
+        if even is None:
+            return cut
+        value, beside = shown.apply(even.inverse([cut.value, cut.value + _STEP]))
+        return replace(cut, value=float(value), spread=cut.spread * float(beside - value) / _STEP)
+
+    return run
+
+
+def resampled(function: Callable[[Array], Cut], values: Array, rng: np.random.Generator | None) -> Array:
+    """Return borders of resampled events (at most 4000 a round, deviations scaled to all of them)."""
+    if len(values) < 2 or rng is None:
+        return np.empty(0)
+    size = min(len(values), _LARGEST_RESAMPLE)
+    draws = np.array([function(values[rng.integers(0, len(values), size)]).value for _ in range(RESAMPLES)])
+    draws = draws[np.isfinite(draws)]
+    if not len(draws):
+        return draws
+    return np.asarray(draws.mean() + (draws - draws.mean()) * np.sqrt(size / len(values)))
+
+
+def _number(found: Any, chosen: Method, path: str) -> float:
+    try:
+        return float(found)
+    except (TypeError, ValueError) as error:
+        what = f"threshold method '{chosen.card.name}' returned {type(found).__name__}"
+        raise GatingError(what, path, "return a number or a Cut") from error
+
+
+def _even_scale(shown: Transform) -> Asinh | None:
+    """Return the scale on which negative cells spread evenly; None where the display scale is such a one.
+
+    Logicle and its kin stretch the noise around zero, so that standard deviations counted from there would put a
+    border far too high.
+    """
+    top = getattr(shown, "t", None)
+    if isinstance(shown, (Asinh, Identity, Linear)) or top is None:
+        return None
+    return Asinh(_EVEN_COFACTOR * float(top) / _EVEN_RANGE)

@@ -1,0 +1,16 @@
+"""Parameters and orders that several threshold methods share."""
+
+from __future__ import annotations
+
+from immunolab.gating.method_registry import DENSITY, Parameter
+
+# what takes the place of a method that gives no border: the steadiest evidence that needs no control tube, then shape
+THEN_REFERENCE_THEN_DENSITY = ("internal_reference", DENSITY)
+WITHIN = Parameter("within", None, "display scale", "low and high end of the search", takes="range")
+SIDE = Parameter(
+    "side", "above", "", "above: border over a negative population; below: under a positive one",
+    choices=("above", "below"),
+)  # fmt: skip
+# share of a control tube below the border (judgement: one negative cell in 200 called positive; a share nearer to 1
+# needs more events than controls hold inside a rare parent)
+CONTROL_Q = Parameter("q", 0.995, "share", "share of the control below the border", takes="share")
