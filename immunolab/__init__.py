@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from immunolab.version import VERSION
 
 if TYPE_CHECKING:
+    from immunolab.comparison.compare import compare
     from immunolab.comparison.plan import Plan
     from immunolab.comparison.table import compare_endpoints
     from immunolab.gating.exchange.from_flowkit import from_flowkit
@@ -50,6 +51,7 @@ _FACE = {
     "from_flowkit": "immunolab.gating.exchange.from_flowkit",
     "to_flowkit": "immunolab.gating.exchange.to_flowkit",
     "contact_sheet": "immunolab.plots.gates",
+    "compare": "immunolab.comparison.compare",
     "Plan": "immunolab.comparison.plan",
     "compare_endpoints": "immunolab.comparison.table",
     "paired_lines": "immunolab.plots.shifts",
@@ -63,6 +65,7 @@ __all__ = [
     "Run",
     "builtin_strategy",
     "check_study",
+    "compare",
     "compare_endpoints",
     "contact_sheet",
     "deidentify",

@@ -371,16 +371,12 @@ def _add_compare(commands: Subparsers) -> None:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    from immunolab.comparison.external_table import Columns, compare_table, read_table, write_comparison
-    from immunolab.comparison.plan import Plan
-    from immunolab.comparison.summary import comparison_text
+    from immunolab.comparison.compare import compare, write_comparison
 
-    names = ("patient", "visit", "count", "parent_count", "endpoint", "arm", "batch")
-    columns = Columns(values=tuple(arguments.value), **{name: getattr(arguments, name) for name in names})
-    words = ("before", "after", "test", "adjust", "reference", "seed")
-    plan = Plan(**{name: getattr(arguments, name) for name in words})
-    found = compare_table(read_table(Path(arguments.table)), columns, plan, arguments.scale)
-    _say(comparison_text(found))
+    names = ("patient", "visit", "before", "after", "value", "count", "parent_count", "endpoint", "arm", "batch")
+    words = (*names, "scale", "test", "adjust", "reference", "seed")
+    found = compare(Path(arguments.table), **{name: getattr(arguments, name) for name in words})
+    _say(found.summary())
     if arguments.out:
         _say("written: " + ", ".join(map(str, write_comparison(found, Path(arguments.out)))))
     return DONE

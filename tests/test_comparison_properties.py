@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from immunolab.comparison.arms import mann_whitney
+from immunolab.comparison.group_tests import mann_whitney
 from immunolab.comparison.multiplicity import adjusted_together, benjamini_hochberg, holm, max_t
 from immunolab.comparison.paired import hodges_lehmann, midranks, paired_t, sign_flip, wilcoxon
 from immunolab.comparison.plan import Noise, Plan

@@ -11,9 +11,11 @@ import pytest
 from builders import REFERENCE
 from scipy.special import ndtr
 
-from immunolab.comparison.arms import ancova, compare_responders, mann_whitney, mixed_interaction, spearman, welch
+from immunolab.comparison.arms import compare_responders
 from immunolab.comparison.binomial_mixed import fit_binomial_mixed
+from immunolab.comparison.correlation import spearman
 from immunolab.comparison.count_weighted import count_weighted, paule_mandel, symmetric_variance
+from immunolab.comparison.group_tests import ancova, mann_whitney, mixed_interaction, welch
 from immunolab.comparison.mixed import MixedFit, fit_mixed
 from immunolab.comparison.multiplicity import benjamini_hochberg, holm, max_t, moderated_t
 from immunolab.comparison.paired import midranks, paired_t, sign_flip, wilcoxon
@@ -172,7 +174,7 @@ def _ex7() -> dict[str, float]:
         "ex7 MW p": mann_whitney(d[active], d[~active]).p_value,
         "ex7 ancova est": fit.estimate,
         "ex7 ancova p": fit.p_value,
-        "ex7 spearman": spearman(d, frame["clinical_change"])[0],
+        "ex7 spearman": spearman(d, frame["clinical_change"]).rho,
         "ex7 log ratio p": paired_t(ratio[active]).p_value,
     }
 
@@ -277,7 +279,7 @@ def test_two_arms_in_full():
     assert [i.estimate, i.df, i.p_value] == pytest.approx(
         [expected["lmm_interaction"][k] for k in ("est", "df", "p")], rel=1e-5
     )
-    assert spearman(d, frame["clinical_change"])[3] == pytest.approx(expected["spearman"]["p_asymp"], rel=1e-10)
+    assert spearman(d, frame["clinical_change"]).p_value == pytest.approx(expected["spearman"]["p_asymp"], rel=1e-10)
 
 
 def test_responders_are_compared_and_called_descriptive():

@@ -11,9 +11,11 @@ import pandas as pd
 import pytest
 
 import immunolab.comparison
-from immunolab.comparison.arms import compare_arms, compare_responders, correlate_shifts
+from immunolab.comparison.arms import compare_arms, compare_responders, differences_table
+from immunolab.comparison.correlation import correlate_shifts
+from immunolab.comparison.cycles import cycle_shifts
 from immunolab.comparison.diagnostics import CODES
-from immunolab.comparison.longitudinal import cycle_shifts, tipping_point
+from immunolab.comparison.missing_visits import tipping_point
 from immunolab.comparison.paired import paired_t, smallest_p, wilcoxon
 from immunolab.comparison.plan import Noise, Plan
 from immunolab.comparison.power import paired_power, patients_needed, power_table
@@ -541,7 +543,7 @@ def test_two_arms_are_compared_against_the_control():
     assert found.arms["contrast"].unique().tolist() == ["IL-2 - placebo"]
     assert found.arms["method"].tolist()[0] == "ANCOVA on the level before"
     assert found.arms["estimate"].gt(0).all()
-    swapped = compare_arms(found.pairs, "IL-2")
+    swapped = differences_table(compare_arms(found.pairs, "IL-2"))
     assert swapped["estimate"].to_numpy() == pytest.approx(-found.arms["estimate"].to_numpy(), rel=1e-6)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, gammaln
 
-from immunolab.comparison.paired import Estimate, t_interval
+from immunolab.comparison.estimate import Estimate, t_estimate
 
 Array = NDArray[np.float64]
 
@@ -36,8 +36,10 @@ def fit_binomial_mixed(events: ArrayLike, parents: ArrayLike, *, with_shift: boo
 
     Parameters
     ----------
-    events, parents : ``(n, 2)`` counts before and after.
-    with_shift : False leaves the shift out, for a likelihood ratio.
+    events, parents
+        ``(n, 2)`` counts of the population and of its parent, before and after.
+    with_shift
+        False leaves the shift out, for a likelihood ratio.
     """
     y, n = np.asarray(events, dtype=float), np.asarray(parents, dtype=float)
     start = np.log((y.sum() + 0.5) / (n.sum() - y.sum() + 0.5))
@@ -58,13 +60,18 @@ def fit_binomial_mixed(events: ArrayLike, parents: ArrayLike, *, with_shift: boo
 
 
 def binomial_mixed(events: ArrayLike, parents: ArrayLike) -> Estimate:
-    """Return the log odds ratio of the binomial mixed model with p by t(n - 1); exploratory."""
+    """Return the log odds ratio of the binomial mixed model with p by t(n - 1); exploratory.
+
+    Parameters
+    ----------
+    events, parents
+        ``(n, 2)`` counts of the population and of its parent, before and after.
+    """
     fit = fit_binomial_mixed(events, parents)
     n = np.asarray(events).shape[0]
-    low, high, p = t_interval(float(fit.beta[1]), float(fit.se[1]), n - 1.0)
     codes = () if fit.converged else ("W_NOCONV",)
     method = "binomial mixed model, Laplace, t(n - 1); exploratory"
-    return Estimate(float(fit.beta[1]), low, high, p, n - 1.0, method, n, codes)
+    return t_estimate(float(fit.beta[1]), float(fit.se[1]), n - 1.0, method, n, codes=codes, half_count=False)
 
 
 def _laplace(theta: Array, y: Array, n: Array) -> float:

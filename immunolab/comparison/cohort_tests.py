@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,18 +12,22 @@ from numpy.typing import NDArray
 from immunolab.comparison.binomial_mixed import binomial_mixed
 from immunolab.comparison.count_weighted import count_weighted, symmetric_variance
 from immunolab.comparison.diagnostics import Finding
+from immunolab.comparison.estimate import Estimate, is_constant, t_estimate, untested
 from immunolab.comparison.linear import least_squares
 from immunolab.comparison.longitudinal import LongRows, mixed_shift
-from immunolab.comparison.paired import Estimate, is_constant, paired_t, sign_flip, smallest_p, t_interval, wilcoxon
+from immunolab.comparison.paired import paired_t, sign_flip, smallest_p, wilcoxon
 from immunolab.comparison.pairing import Paired
 from immunolab.comparison.plan import Plan
 
 Array = NDArray[np.float64]
+Notes = dict[str, str]  # code of `diagnostics.CODES` -> particulars
 
-LEAST_PAIRS = 3
-FEW_EVENTS = 20
-MOST_IMBALANCE = 100
-MOST_INFLATION = 5.0
+_LEAST_PAIRS = 3  # a standard deviation of two shifts says next to nothing
+_FEW_PAIRS = 5  # pairs up to which an exact two-sided test cannot reach 0.05: 2^(1 - 5) = 0.0625
+_FEW_EVENTS = 20  # events of a pair: counting alone then moves a shift by a factor of 1.5 or more
+_MISSING = 0.2  # share of patients without a pair that is worth a warning
+_MOST_IMBALANCE = 100  # largest over smallest parent: beyond, count weighting has type I error to 0.09 (benchmarks)
+_MOST_INFLATION = 5.0  # variance inflation by a batch, as the usual rule for regressors (judgement)
 
 
 @dataclass(frozen=True)
@@ -31,11 +36,18 @@ class CohortShift:
 
     Attributes
     ----------
-    main : the method asked for; sensitivity : the exact signed rank of the same shifts.
-    unadjusted : the paired t before adjustment for batch or covariates; None when nothing was adjusted.
-    plain : the paired t before moderation; None when not moderated.
-    complete : ``(P,)`` patients of the cohort that have both visits.
-    findings : weaknesses, each with its particulars.
+    main
+        The method asked for.
+    sensitivity
+        The exact signed rank of the same shifts.
+    unadjusted
+        The paired t before adjustment for batch or covariates; None when nothing was adjusted.
+    complete
+        ``(P,)`` patients of the cohort that have both visits.
+    findings
+        Weaknesses, each with its particulars.
+    plain
+        The paired t before moderation; None when not moderated.
     """
 
     main: Estimate
@@ -46,180 +58,221 @@ class CohortShift:
     plain: Estimate | None = None
 
 
+@dataclass(frozen=True)
+class _EndpointInCohort:
+    """Endpoint number ``e`` over the patients of one cohort."""
+
+    paired: Paired
+    e: int
+    members: NDArray[np.bool_]
+    plan: Plan
+
+    @cached_property
+    def complete(self) -> NDArray[np.bool_]:
+        return self.members & np.isfinite(self.paired.shift[self.e])
+
+    @cached_property
+    def shifts(self) -> Array:
+        return self.paired.shift[self.e, self.complete]
+
+    @property
+    def events(self) -> Array:
+        return self.paired.events[self.e, self.complete]
+
+    @property
+    def parents(self) -> Array:
+        return self.paired.parents[self.e, self.complete]
+
+    @property
+    def counted(self) -> bool:
+        return bool(self.paired.counted[self.e])
+
+    @property
+    def counted_logit(self) -> bool:
+        return self.counted and self.paired.scales[self.e] == "logit"
+
+
 def cohort_shift(paired: Paired, e: int, members: NDArray[np.bool_], plan: Plan, cohort: str) -> CohortShift:
-    """Return the shift of endpoint number ``e`` over the patients of a cohort."""
-    endpoint = paired.endpoints[e]
-    complete = members & np.isfinite(paired.shift[e])
-    d = paired.shift[e, complete]
-    notes: dict[str, str] = _pairing_notes(paired, e, members, complete)
-    nothing = Estimate(np.nan, np.nan, np.nan, np.nan, np.nan, "not tested", d.size)
-    if d.size < LEAST_PAIRS:
-        notes["E_N_MIN"] = f"{d.size} pair(s); a test needs {LEAST_PAIRS}"
-        described = replace(nothing, estimate=float(d.mean()) if d.size else np.nan, method="not tested")
-        return _finish(described, nothing, None, complete, notes, cohort, endpoint)
-    if paired.counted[e] and not np.nansum(paired.events[e, complete]):
-        notes["W_ALL_ZERO"] = "no event at either visit"
-        empty = replace(nothing, method="not estimable: all counts are 0")
-        return _finish(empty, nothing, None, complete, notes, cohort, endpoint)
-    if d.size <= 5:
+    """Return the shift of one endpoint over the patients of a cohort.
+
+    Parameters
+    ----------
+    paired
+        Both sides of every patient.
+    e
+        Number of the endpoint.
+    members
+        ``(P,)`` patients of the cohort.
+    plan
+        What is compared and how.
+    cohort
+        Its name, for the findings.
+    """
+    at = _EndpointInCohort(paired, e, members, plan)
+    main, sensitivity, unadjusted, notes = _results(at)
+    notes = _pairing_notes(at) | notes
+    findings = tuple(Finding(code, cohort, paired.endpoints[e], text) for code, text in notes.items())
+    return CohortShift(main, sensitivity, unadjusted, at.complete, findings)
+
+
+def _results(at: _EndpointInCohort) -> tuple[Estimate, Estimate, Estimate | None, Notes]:
+    """Return main, sensitivity and unadjusted estimate, and the notes to them."""
+    d = at.shifts
+    if d.size < _LEAST_PAIRS:
+        described = untested(d.size, estimate=float(d.mean()) if d.size else np.nan)
+        return described, untested(d.size), None, {"E_N_MIN": f"{d.size} pair(s); a test needs {_LEAST_PAIRS}"}
+    if at.counted and not np.nansum(at.events):
+        empty = untested(d.size, "not estimable: all counts are 0")
+        return empty, untested(d.size), None, {"W_ALL_ZERO": "no event at either visit"}
+    notes: Notes = {}
+    if d.size <= _FEW_PAIRS:
         notes["W_N_SMALL"] = f"{d.size} pairs: the smallest exact p is {smallest_p(d.size):g}"
-    notes |= _event_notes(paired, e, complete, plan)
-    main = _tested(paired, e, members, complete, plan, notes)
-    sensitivity = wilcoxon(d)
+    notes |= _event_notes(at)
+    main, more = _tested(at)
+    notes |= more
     unadjusted = None
-    if plan.test in ("auto", "t"):
-        adjusted = _adjusted(paired, e, complete, plan, notes)
+    if at.plan.test in ("auto", "t"):
+        adjusted, more = _adjusted(at)
+        notes |= more
         if adjusted is not None:
             main, unadjusted = adjusted, main
-    if is_constant(d):
-        notes["W_IDENTICAL"] = "all shifts are 0" if abs(d[0]) < 1e-12 else f"zero variance: every shift is {d[0]:.4g}"
-    codes = set(main.codes) | set(sensitivity.codes)
-    if "W_ZERO_DIFF" in codes:
-        notes["W_ZERO_DIFF"] = f"{d.size - sensitivity.n} zero shift(s) dropped from the signed rank"
-    if "W_TIES" in codes:
-        notes["W_TIES"] = "equal shifts share mid-ranks; p is exact"
-    for code in main.codes:
-        notes.setdefault(code, main.method)
-    return _finish(main, sensitivity, unadjusted, complete, notes, cohort, endpoint)
+    sensitivity = wilcoxon(d)
+    return main, sensitivity, unadjusted, notes | _shift_notes(d, main, sensitivity, notes)
 
 
-def _finish(
-    main: Estimate,
-    sensitivity: Estimate,
-    unadjusted: Estimate | None,
-    complete: NDArray[np.bool_],
-    notes: Mapping[str, str],
-    cohort: str,
-    endpoint: str,
-) -> CohortShift:
-    findings = tuple(Finding(code, cohort, endpoint, text) for code, text in notes.items())
-    return CohortShift(main, sensitivity, unadjusted, complete, findings)
-
-
-def _pairing_notes(paired: Paired, e: int, members: NDArray[np.bool_], complete: NDArray[np.bool_]) -> dict[str, str]:
-    one_side = members & (paired.n_visits[e].sum(axis=1) > 0) & ~complete
+def _pairing_notes(at: _EndpointInCohort) -> Notes:
+    one_side = at.members & (at.paired.n_visits[at.e].sum(axis=1) > 0) & ~at.complete
     if not one_side.any():
         return {}
-    names = ", ".join(str(paired.patients[i]) for i in np.flatnonzero(one_side))
+    names = ", ".join(str(at.paired.patients[i]) for i in np.flatnonzero(one_side))
     notes = {"W_UNPAIRED": f"lacking one of the visits, left out: {names}"}
-    missing = one_side.sum() / (one_side.sum() + complete.sum())
-    if missing > 0.2:
+    missing = one_side.sum() / (one_side.sum() + at.complete.sum())
+    if missing > _MISSING:
         notes["W_MISSING_20"] = f"{100 * missing:.0f} % of the patients lack one of the visits"
     return notes
 
 
-def _event_notes(paired: Paired, e: int, complete: NDArray[np.bool_], plan: Plan) -> dict[str, str]:
-    if not paired.counted[e] or paired.ratio[e]:
+def _event_notes(at: _EndpointInCohort) -> Notes:
+    if not at.counted or at.paired.ratio[at.e]:
         return {}
-    events, parents = paired.events[e, complete], paired.parents[e, complete]
+    events, parents = at.events, at.parents
     notes = {}
     median = float(np.median(events.sum(axis=1)))
     expected = parents.min(axis=1) * events.sum() / parents.sum()
-    scarce = np.flatnonzero(complete)[expected < 1]
-    if median < FEW_EVENTS or scarce.size:
+    scarce = np.flatnonzero(at.complete)[expected < 1]
+    if median < _FEW_EVENTS or scarce.size:
         text = f"median of a pair {median:g} events"
         if scarce.size:
-            text += "; less than one expected event in " + ", ".join(paired.patients[i] for i in scarce)
+            text += "; less than one expected event in " + ", ".join(at.paired.patients[i] for i in scarce)
         notes["W_LOW_EVENTS"] = text + "; count_weighted may serve better"
-    if plan.test == "count_weighted" and parents.max() > MOST_IMBALANCE * parents.min():
+    if at.plan.test == "count_weighted" and parents.max() > _MOST_IMBALANCE * parents.min():
         notes["W_N_IMBALANCE"] = f"parents hold {parents.min():g} to {parents.max():g} events"
     return notes
 
 
-def _tested(
-    paired: Paired, e: int, members: NDArray[np.bool_], complete: NDArray[np.bool_], plan: Plan, notes: dict[str, str]
-) -> Estimate:
-    d = paired.shift[e, complete]
-    if plan.test == "wilcoxon":
-        return wilcoxon(d)
-    if plan.test == "signflip":
-        return sign_flip(d, seed=plan.seed)
-    if plan.test == "binomial_mixed":
-        if paired.counted[e] and not paired.ratio[e] and paired.scales[e] == "logit":
-            return binomial_mixed(paired.events[e, complete], paired.parents[e, complete])
+def _shift_notes(d: Array, main: Estimate, sensitivity: Estimate, earlier: Mapping[str, str]) -> Notes:
+    """Return what equal and zero shifts do to the tests, and the codes the main method raised itself."""
+    notes = {}
+    codes = {*main.codes, *sensitivity.codes}
+    if is_constant(d):
+        notes["W_IDENTICAL"] = "all shifts are 0" if abs(d[0]) < 1e-12 else f"zero variance: every shift is {d[0]:.4g}"
+    if "W_ZERO_DIFF" in codes:
+        notes["W_ZERO_DIFF"] = f"{d.size - sensitivity.n} zero shift(s) dropped from the signed rank"
+    if "W_TIES" in codes:
+        notes["W_TIES"] = "equal shifts share mid-ranks; p is exact"
+    return notes | {code: main.text for code in main.codes if code not in notes and code not in earlier}
+
+
+def _tested(at: _EndpointInCohort) -> tuple[Estimate, Notes]:
+    """Return the result of the method asked for, or of the paired t where it needs counts that are not there."""
+    d, test = at.shifts, at.plan.test
+    notes: Notes = {}
+    if test == "wilcoxon":
+        return wilcoxon(d), notes
+    if test == "signflip":
+        return sign_flip(d, seed=at.plan.seed), notes
+    if test == "mixed":
+        return mixed_shift(_long_rows(at), d), notes
+    if test == "binomial_mixed":
+        if at.counted_logit and not at.paired.ratio[at.e]:
+            return binomial_mixed(at.events, at.parents), notes
         notes["W_NO_COUNTS"] = "a binomial model needs counts on the logit; the paired t stands in"
-    if plan.test == "count_weighted":
-        if paired.counted[e] and paired.scales[e] == "logit":
-            single = (paired.n_visits[e, complete] == 1).all()
-            variance = (
-                symmetric_variance(paired.events[e, complete], paired.parents[e, complete])
-                if single
-                else paired.variance[e, complete]
-            )
-            return count_weighted(d, variance)
+    if test == "count_weighted":
+        if at.counted_logit:
+            return count_weighted(d, _weighting_variance(at)), notes
         notes["W_NO_COUNTS"] = "count weighting needs counts on the logit; the paired t stands in"
-    if plan.test == "mixed":
-        return mixed_shift(_long_rows(paired, e, members, plan), d)
-    estimate = paired_t(d)
-    several = (paired.n_visits[e, complete] > 1).any()
-    return replace(estimate, method="t on each patient's mean shift") if several else estimate
+    several = (at.paired.n_visits[at.e, at.complete] > 1).any()
+    return paired_t(d, method="t on each patient's mean shift" if several else "paired t"), notes
 
 
-def _adjusted(
-    paired: Paired, e: int, complete: NDArray[np.bool_], plan: Plan, notes: dict[str, str]
-) -> Estimate | None:
+def _weighting_variance(at: _EndpointInCohort) -> Array:
+    single = (at.paired.n_visits[at.e, at.complete] == 1).all()
+    return symmetric_variance(at.events, at.parents) if single else at.paired.variance[at.e, at.complete]
+
+
+def _adjusted(at: _EndpointInCohort) -> tuple[Estimate | None, Notes]:
     """Return the shift adjusted for batch and covariates, or None where nothing varies or nothing can be."""
-    d = paired.shift[e, complete]
-    columns, words = [], []
-    batches = paired.batches[e, complete]
-    if batches.shape[-1] and paired.endpoints[e] not in plan.unbatched:
-        moved = batches[:, 1] - batches[:, 0]
-        if not np.isfinite(moved).all():
-            notes["W_BATCH_UNKNOWN"] = "a sample has no batch; not adjusted for batch"
-        elif np.abs(moved).max() > 0:
-            inflation = shift_inflation(moved)
-            if not np.isfinite(inflation):
-                notes["E_BATCH_ALIASED"] = "batch_confounded: batch coincides with visit, the shift may be the batch's"
-            else:
-                columns.append(moved)
-                words.append("batch")
-                if inflation > MOST_INFLATION:
-                    notes["W_BATCH_CONF"] = f"variance inflation {inflation:.1f}"
-    change = _changed(paired.covariates[e, complete])
-    if change.shape[-1] and np.isfinite(change).all() and np.abs(change).max() > 0:
-        if np.isfinite(shift_inflation(np.hstack([*columns, change]))):
-            columns.append(change)
-            words.append("covariates")
-        else:
-            notes["W_COVARIATE"] = "the covariate changes in step with the visit; not adjusted for it"
-    elif change.shape[-1] and not np.isfinite(change).all():
-        notes["W_COVARIATE"] = "a covariate is missing; not adjusted for it"
-    if not columns or is_constant(d):
-        return None
-    return _least_squares_intercept(d, np.hstack(columns), f"paired t adjusted for {' and '.join(words)}")
+    batches, notes = _batch_columns(at)
+    covariates, more = _covariate_columns(at, batches)
+    notes |= more
+    words = [word for word, columns in (("batch", batches), ("covariates", covariates)) if columns]
+    if not words or is_constant(at.shifts):
+        return None, notes
+    design = np.hstack([np.ones((at.shifts.size, 1)), *batches, *covariates])
+    fit = least_squares(design, at.shifts)
+    if fit.df < 1 or fit.sigma2 <= 0:
+        return None, notes
+    method, se = f"paired t adjusted for {' and '.join(words)}", float(np.sqrt(fit.covariance[0, 0]))
+    return t_estimate(float(fit.beta[0]), se, float(fit.df), method, at.shifts.size), notes
+
+
+def _batch_columns(at: _EndpointInCohort) -> tuple[list[Array], Notes]:
+    batches = at.paired.batches[at.e, at.complete]
+    if not batches.shape[-1] or at.paired.endpoints[at.e] in at.plan.unbatched:
+        return [], {}
+    moved = batches[:, 1] - batches[:, 0]
+    if not np.isfinite(moved).all():
+        return [], {"W_BATCH_UNKNOWN": "a sample has no batch; not adjusted for batch"}
+    if not np.abs(moved).max() > 0:
+        return [], {}
+    inflation = _shift_inflation(moved)
+    if not np.isfinite(inflation):
+        aliased = "batch_confounded: batch coincides with visit, the shift may be the batch's"
+        return [], {"E_BATCH_ALIASED": aliased}
+    wide = {"W_BATCH_CONF": f"variance inflation {inflation:.1f}"} if inflation > _MOST_INFLATION else {}
+    return [moved], wide
+
+
+def _covariate_columns(at: _EndpointInCohort, batches: list[Array]) -> tuple[list[Array], Notes]:
+    change = _changed(at.paired.covariates[at.e, at.complete])
+    if not change.shape[-1]:
+        return [], {}
+    if not np.isfinite(change).all():
+        return [], {"W_COVARIATE": "a covariate is missing; not adjusted for it"}
+    if not np.abs(change).max() > 0:
+        return [], {}
+    if not np.isfinite(_shift_inflation(np.hstack([*batches, change]))):
+        return [], {"W_COVARIATE": "the covariate changes in step with the visit; not adjusted for it"}
+    return [change], {}
 
 
 def _changed(sides: Array) -> Array:
     """Return the change of covariates ``(n, 2, C)``.
 
-    One that nobody has before (days since the last dose) enters as its difference from the mean after.
+    One that no patient has before (days since the last dose) enters as its difference from the mean after.
     """
     before, after = sides[:, 0], sides[:, 1]
     started = np.isfinite(before).any(axis=0)
     return np.where(started, after - before, after - after.mean(axis=0))
 
 
-def shift_inflation(moved: Array) -> float:
-    """Return the variance inflation of the mean shift from adjusting for ``moved``; inf when aliased.
-
-    Parameters
-    ----------
-    moved : ``(n, k)`` change of batch shares (or covariates) from before to after.
-    """
+def _shift_inflation(moved: Array) -> float:
+    """Return the variance inflation of the mean shift from adjusting for ``moved`` ``(n, k)``; inf when aliased."""
     ones = np.ones((moved.shape[0], 1))
     if np.linalg.matrix_rank(np.hstack([ones, moved])) <= np.linalg.matrix_rank(moved):
         return float("inf")
     fitted, *_ = np.linalg.lstsq(moved, ones, rcond=None)
     return float(moved.shape[0] / ((ones - moved @ fitted) ** 2).sum())
-
-
-def _least_squares_intercept(d: Array, design: Array, method: str) -> Estimate | None:
-    fit = least_squares(np.hstack([np.ones((d.size, 1)), design]), d)
-    if fit.df < 1 or fit.sigma2 <= 0:
-        return None
-    estimate = float(fit.beta[0])
-    low, high, p = t_interval(estimate, float(np.sqrt(fit.covariance[0, 0])), fit.df)
-    return Estimate(estimate, low, high, p, float(fit.df), method, d.size)
 
 
 def _centred(covariates: Array, before: NDArray[np.bool_]) -> Array:
@@ -230,11 +283,12 @@ def _centred(covariates: Array, before: NDArray[np.bool_]) -> Array:
     return np.where(before[:, None] & absent, 0.0, covariates - np.nanmean(covariates, axis=0))
 
 
-def _long_rows(paired: Paired, e: int, members: NDArray[np.bool_], plan: Plan) -> LongRows:
-    rows = paired.rows.iloc[paired.rows_of[paired.endpoints[e]]]
+def _long_rows(at: _EndpointInCohort) -> LongRows:
+    paired, plan = at.paired, at.plan
+    rows = paired.rows.iloc[paired.rows_of[paired.endpoints[at.e]]]
     code = rows["patient"].to_numpy()
     covariates = _centred(rows[list(plan.covariates)].to_numpy(dtype=float), (rows["side"] == 0).to_numpy())
-    used = np.isfinite(rows["level"].to_numpy()) & members[code] & np.isfinite(covariates).all(axis=1)
+    used = np.isfinite(rows["level"].to_numpy()) & at.members[code] & np.isfinite(covariates).all(axis=1)
     kept = rows[used]
     side = kept["side"].to_numpy()
     phases = {plan.before, plan.after} & set(kept["phase"]) - set(kept["visit"])

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import brentq
 
-from immunolab.comparison.paired import Estimate, t_interval
+from immunolab.comparison.estimate import Estimate, t_estimate
 
 Array = NDArray[np.float64]
 
@@ -19,7 +20,12 @@ def symmetric_variance(events: ArrayLike, parents: ArrayLike) -> Array:
 
     Parameters
     ----------
-    events, parents : ``(n, 2)`` events and denominators of the two visits.
+    events, parents
+        ``(n, 2)`` events and denominators of the two visits.
+
+    Returns
+    -------
+    ``(n,)`` variances.
     """
     y, n = np.asarray(events, dtype=float), np.asarray(parents, dtype=float)
     p = (y.sum(axis=1) + 0.5) / (n.sum(axis=1) + 1.0)
@@ -27,7 +33,13 @@ def symmetric_variance(events: ArrayLike, parents: ArrayLike) -> Array:
 
 
 def paule_mandel(shifts: Array, variances: Array) -> float:
-    """Return the between-patient variance that brings the generalised Q to n - 1 (0 when it starts below)."""
+    """Return the between-patient variance that brings the generalised Q to n - 1 (0 when Q starts below).
+
+    Parameters
+    ----------
+    shifts, variances
+        ``(n,)`` shifts and their counting variances.
+    """
 
     def excess(tau2: float) -> float:
         weights = 1.0 / (variances + tau2)
@@ -36,15 +48,10 @@ def paule_mandel(shifts: Array, variances: Array) -> float:
 
     if excess(0.0) <= 0:
         return 0.0
-    low, high = 0.0, max(1e-6, 4.0 * float(np.var(shifts, ddof=1)))
+    high = max(1e-6, 4.0 * float(np.var(shifts, ddof=1)))
     while excess(high) > 0:
         high *= 2.0
-    for _ in range(200):  # bisection: the Newton step can leave the positive axis
-        middle = (low + high) / 2.0
-        low, high = (middle, high) if excess(middle) > 0 else (low, middle)
-        if high - low <= 1e-14 * high:
-            break
-    return (low + high) / 2.0
+    return float(brentq(excess, 0.0, high, xtol=1e-16, rtol=1e-14))
 
 
 def count_weighted(shifts: ArrayLike, variances: ArrayLike) -> Estimate:
@@ -52,14 +59,15 @@ def count_weighted(shifts: ArrayLike, variances: ArrayLike) -> Estimate:
 
     Parameters
     ----------
-    shifts : log odds ratios, one a patient.
-    variances : their counting variances, see `symmetric_variance`.
+    shifts
+        ``(n,)`` log odds ratios, one a patient.
+    variances
+        ``(n,)`` their counting variances, see `symmetric_variance`.
     """
     d, v = np.asarray(shifts, dtype=float), np.asarray(variances, dtype=float)
     tau2 = paule_mandel(d, v)
     weights = 1.0 / (v + tau2)
     mean = float((weights * d).sum() / weights.sum())
     scale = max(1.0, float((weights * (d - mean) ** 2).sum() / (d.size - 1)))
-    low, high, p = t_interval(mean, float(np.sqrt(scale / weights.sum())), d.size - 1.0)
     method = f"count-weighted random effects (Paule-Mandel tau2 {tau2:.4g}, Hartung-Knapp)"
-    return Estimate(mean, low, high, p, d.size - 1.0, method, d.size)
+    return t_estimate(mean, float(np.sqrt(scale / weights.sum())), d.size - 1.0, method, d.size)

@@ -7,14 +7,26 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from immunolab.comparison.paired import Array, midranks, wilcoxon
+from immunolab.comparison.estimate import not_zero
+from immunolab.comparison.paired import midranks, wilcoxon
 from immunolab.schema.comparison import DEATH_RULES, DeathRule
+
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Death:
-    """A death before both slopes were known: how many days before the last visit, and in which period."""
+    """A death before both slopes were known.
+
+    Attributes
+    ----------
+    days_before_end
+        Days before the last visit of the later period.
+    later_period
+        Whether it fell into the later of the two periods.
+    """
 
     days_before_end: int
     later_period: bool
@@ -31,9 +43,14 @@ def with_deaths(
 
     Parameters
     ----------
-    differences : later minus earlier slope of the patients who have both.
-    worse_later : sign of a difference where the later period is the worse one.
-    rule : ``joint_rank``; ``complete_pairs`` leaves deaths out; ``deaths_reversed`` turns their signs, the other bound.
+    differences
+        ``(n,)`` later minus earlier slope of the patients who have both.
+    deaths
+        Of the patients who have not.
+    worse_later
+        Sign of a difference where the later period is the worse one.
+    rule
+        ``joint_rank``; ``complete_pairs`` leaves deaths out; ``deaths_reversed`` turns their signs, the other bound.
     """
     known = np.asarray(differences, dtype=float)
     if rule == "complete_pairs":
@@ -47,9 +64,12 @@ def with_deaths(
 
 
 def rank_biserial(values: Sequence[float] | Array) -> float:
-    """Return the rank-biserial correlation of matched pairs (Kerby 2014): -1 all fall, 1 all rise; NaN for none."""
+    """Return the rank-biserial correlation of differences ``(n,)``: -1 all fall, 1 all rise; NaN for none.
+
+    Kerby 2014, Comprehensive Psychology 3:11.IT.3.1.
+    """
     d = np.asarray(values, dtype=float)
-    kept = d[np.abs(d) > 1e-12 * max(1.0, float(np.abs(d).max(initial=0.0)))]
+    kept = d[not_zero(d)]
     if not kept.size:
         return float("nan")
     ranks = midranks(np.abs(kept))
@@ -64,7 +84,18 @@ def joint_rank(
     The signed-rank test takes both signs as equally likely. That does not hold for deaths, which come later in a
     disease that gets worse, and can come in the later period only to patients who lived through the earlier one: the
     joint rank leans towards the earlier period. ``deaths_reversed`` is the opposite bound; what holds under all three
-    rules does not rest on who died.
+    rules does not depend on who died.
+
+    Parameters
+    ----------
+    differences
+        Patient_id -> later minus earlier slope.
+    deaths
+        Patient_id -> death before both slopes were known.
+    n_patients
+        Patients of the cohort.
+    worse_later
+        Sign of a difference where the later period is the worse one.
     """
     lost = {patient: death for patient, death in deaths.items() if patient not in differences}
     later = sum(death.later_period for death in lost.values())
@@ -83,7 +114,7 @@ def joint_rank(
                 "n_left_out": n_patients - len(differences) - len(lost),
                 "rank_biserial": rank_biserial(values),
                 "p_value": test.p_value if test else None,
-                "method": test.method.removesuffix(", Hodges-Lehmann") if test else "no patient",
+                "method": test.method if test else "no patient",
             }
         )
     return rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,25 +10,60 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import digamma, polygamma, stdtr, stdtrit
 
-from immunolab.comparison.paired import ALPHA, sign_vectors
+from immunolab.comparison.estimate import ALPHA
+from immunolab.comparison.paired import sign_vectors
 
 Array = NDArray[np.float64]
 
-LEAST_MODERATED = 10
+_LEAST_PRIOR = 1e-3  # excess variance that is shared at least, so that no endpoint's scale is counting alone
 
 
 def benjamini_hochberg(p_values: ArrayLike) -> Array:
-    """Return false-discovery-rate adjusted p (Benjamini and Hochberg 1995); NaN stays NaN and is not counted."""
-    return _adjusted(p_values, lambda p, m: np.minimum.accumulate((p * m / np.arange(1, m + 1))[::-1])[::-1])
+    """Return false-discovery-rate adjusted p (Benjamini and Hochberg 1995, J R Stat Soc B 57:289).
+
+    Parameters
+    ----------
+    p_values
+        ``(m,)``; NaN stays NaN and is not counted.
+    """
+    p = np.asarray(p_values, dtype=float)
+    adjusted = np.full(p.shape, np.nan)
+    tested = np.flatnonzero(np.isfinite(p))
+    # p m / i: statsmodels divides by the rounded share i / m instead, which moves a last digit in four
+    order = tested[np.argsort(p[tested], kind="stable")]
+    scaled = p[order] * order.size / np.arange(1, order.size + 1)
+    adjusted[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
+    return adjusted
 
 
 def holm(p_values: ArrayLike) -> Array:
-    """Return family-wise adjusted p (Holm 1979); NaN stays NaN and is not counted."""
-    return _adjusted(p_values, lambda p, m: np.maximum.accumulate(p * np.arange(m, 0, -1)))
+    """Return family-wise adjusted p (Holm 1979, Scand J Stat 6:65), by statsmodels.
+
+    Parameters
+    ----------
+    p_values
+        ``(m,)``; NaN stays NaN and is not counted.
+    """
+    from statsmodels.stats.multitest import multipletests
+
+    p = np.asarray(p_values, dtype=float)
+    adjusted = np.full(p.shape, np.nan)
+    tested = np.isfinite(p)
+    if tested.any():
+        adjusted[tested] = multipletests(p[tested], method="holm")[1]
+    return adjusted
 
 
 def adjusted_by_role(p_values: ArrayLike, role: str) -> tuple[Array, str]:
-    """Return q of a role's endpoints and the rule in words: Holm, for exploratory ones Benjamini-Hochberg."""
+    """Return q of a role's endpoints and the rule in words: Holm, for exploratory ones Benjamini-Hochberg.
+
+    Parameters
+    ----------
+    p_values
+        ``(m,)`` of the endpoints of one role and cohort; NaN where none was tested.
+    role
+        One of `plan.ROLES`.
+    """
     p = np.asarray(p_values, dtype=float)
     n = int(np.isfinite(p).sum())
     if role == "primary" and p.size == 1:
@@ -39,12 +74,14 @@ def adjusted_by_role(p_values: ArrayLike, role: str) -> tuple[Array, str]:
 
 
 def adjusted_together(tables: Sequence[pd.DataFrame], families: Sequence[str]) -> list[pd.DataFrame]:
-    """Return shift tables of several contrasts with q over all of them: visits do not part what a role makes one.
+    """Return shift tables of several contrasts with q over all of them: a role is one family over all visits.
 
     Parameters
     ----------
-    tables : `tables.SHIFTS` of one contrast each, adjusted by `adjusted_by_role`.
-    families : for each table, the set it belongs to; sets are adjusted apart.
+    tables
+        `tables.SHIFTS` of one contrast each, adjusted by `adjusted_by_role`.
+    families
+        For each table, the set it belongs to; sets are adjusted apart.
     """
     result = [table.copy() for table in tables]
     for family in dict.fromkeys(families):
@@ -64,25 +101,28 @@ def adjusted_together(tables: Sequence[pd.DataFrame], families: Sequence[str]) -
 def fixed_sequence(p_values: ArrayLike) -> Array:
     """Return adjusted p of hypotheses tested in the order given: the largest p so far.
 
-    An endpoint without p stops the sequence: those after it get NaN.
+    Parameters
+    ----------
+    p_values
+        ``(m,)`` in the order declared. An endpoint without p stops the sequence: those after it get NaN.
     """
     p = np.asarray(p_values, dtype=float)
     return np.maximum.accumulate(p)  # NaN propagates
 
 
-def _adjusted(p_values: ArrayLike, rule: Callable[[Array, int], Array]) -> Array:
-    p = np.asarray(p_values, dtype=float)
-    adjusted = np.full(p.shape, np.nan)
-    tested = np.flatnonzero(np.isfinite(p))
-    if tested.size:
-        order = tested[np.argsort(p[tested], kind="stable")]
-        adjusted[order] = np.minimum(rule(p[order], order.size), 1.0)
-    return adjusted
-
-
 @dataclass(frozen=True)
 class MaxT:
-    """Sign-flip p values of a family: each alone, and adjusted for the largest of all (family-wise)."""
+    """Sign-flip p values of a family.
+
+    Attributes
+    ----------
+    raw
+        ``(K,)`` each endpoint alone.
+    single_step, step_down
+        ``(K,)`` adjusted for the largest t of all, and of those not yet rejected (family-wise).
+    exact
+        Whether all sign vectors were used.
+    """
 
     raw: Array
     single_step: Array
@@ -95,8 +135,10 @@ def max_t(shifts: ArrayLike, *, seed: int = 0) -> MaxT:
 
     Parameters
     ----------
-    shifts : ``(n, K)`` patients x endpoints; NaN where a patient lacks a pair, whose t then rests on the rest.
-    seed : of the draws above 13 patients.
+    shifts
+        ``(n, K)`` patients x endpoints; NaN where a patient lacks a pair, whose t then comes from the rest.
+    seed
+        Of the draws above 13 patients.
     """
     d = np.asarray(shifts, dtype=float)
     there = np.isfinite(d)
@@ -123,7 +165,15 @@ def max_t(shifts: ArrayLike, *, seed: int = 0) -> MaxT:
 
 @dataclass(frozen=True)
 class Moderated:
-    """Moderated t of every endpoint: mean shift, limits, p, its df, and the prior it borrowed from."""
+    """Moderated t of every endpoint.
+
+    Attributes
+    ----------
+    estimate, ci_low, ci_high, p_value, df
+        ``(K,)`` mean shift, its 95 % limits, two-sided p and degrees of freedom.
+    prior_df, prior_variance
+        The prior that variances were shrunk to.
+    """
 
     estimate: Array
     ci_low: Array
@@ -142,8 +192,10 @@ def moderated_t(shifts: ArrayLike, variances: ArrayLike | None = None) -> Modera
 
     Parameters
     ----------
-    shifts : ``(n, K)`` patients x endpoints; NaN where a patient lacks a pair. At least 2 a column.
-    variances : ``(n, K)`` counting variances of the shifts; None shares one plain prior.
+    shifts
+        ``(n, K)`` patients x endpoints; NaN where a patient lacks a pair. At least 2 a column.
+    variances
+        ``(n, K)`` counting variances of the shifts; None shares one plain prior.
     """
     d = np.asarray(shifts, dtype=float)
     n = np.isfinite(d).sum(axis=0)
@@ -151,7 +203,7 @@ def moderated_t(shifts: ArrayLike, variances: ArrayLike | None = None) -> Modera
     scale = np.ones(d.shape[1])
     if variances is not None:
         counting = np.nanmean(np.where(np.isfinite(d), np.asarray(variances, dtype=float), np.nan), axis=0)
-        scale = counting + max(1e-3, float(np.median(s2 - counting)))
+        scale = counting + max(_LEAST_PRIOR, float(np.median(s2 - counting)))
     df = n - 1.0
     prior_variance, prior_df = _scaled_f(s2 / scale, df)
     if np.isinf(prior_df):

@@ -1,77 +1,53 @@
-"""One shift a patient, one answer a cohort: paired t, exact signed rank, exact sign flip.
+"""One shift a patient, one result a cohort: paired t, exact signed rank, exact sign flip.
 
-All take the patients' shifts on a scale (1-D, no NaN) and return an `Estimate`.
+All take the patients' shifts on a scale, ``(n,)`` without NaN, and return an `Estimate`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtr, stdtr, stdtrit
+from scipy.special import ndtr
 
+from immunolab.comparison.estimate import ALPHA, Estimate, is_constant, not_zero, t_estimate
 from immunolab.intervals import NORMAL_95
 
 Array = NDArray[np.float64]
 
-ALPHA = 0.05
-MOST_EXACT_RANKS = 200  # above, the normal approximation agrees to more digits than are printed
-MOST_EXACT_FLIPS = 13  # 8,192 sign vectors
-MONTE_CARLO_FLIPS = 9_999
+_MOST_EXACT_RANKS = 200  # patients; above, the normal approximation agrees to more digits than are printed
+_MOST_EXACT_FLIPS = 13  # patients: 8,192 sign vectors
+_MONTE_CARLO_FLIPS = 9_999  # with the identity 10,000: p in steps of 0.0001
+_TIE = 1e-10  # relative to the largest value: closer values share their rank
+_AS_EXTREME = 1e-9  # relative: a flipped mean this close to the observed one is as extreme
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A cohort's shift with its 95 % interval; NaN where something cannot be estimated.
+def paired_t(shifts: ArrayLike, *, method: str = "paired t") -> Estimate:
+    """Return the mean shift with Student's one-sample t. Identical shifts give no p value and no interval.
 
-    Attributes
+    Parameters
     ----------
-    estimate, ci_low, ci_high : on the scale of the shifts.
-    p_value : two-sided.
-    df : degrees of freedom of the t; NaN for rank and flip tests.
-    method : named in full.
-    n : patients that entered.
-    codes : warning codes the method itself raises.
+    shifts
+        ``(n,)``, n at least 1.
+    method
+        Name for the column ``method``.
     """
-
-    estimate: float
-    ci_low: float
-    ci_high: float
-    p_value: float
-    df: float
-    method: str
-    n: int
-    codes: tuple[str, ...] = ()
-
-
-def t_interval(estimate: float, se: float, df: float) -> tuple[float, float, float]:
-    """Return lower and upper 95 % limit and two-sided p of estimate / se on t with df."""
-    half = float(stdtrit(df, 1.0 - ALPHA / 2.0)) * se
-    return estimate - half, estimate + half, float(2.0 * stdtr(df, -abs(estimate / se)))
-
-
-def is_constant(shifts: Array) -> bool:
-    """Return whether all shifts are equal up to rounding."""
-    return bool(np.ptp(shifts) <= 1e-12 * max(1.0, float(np.abs(shifts).max())))
-
-
-def paired_t(shifts: ArrayLike) -> Estimate:
-    """Return the mean shift with Student's one-sample t. Identical shifts give no p and no interval."""
     d = np.asarray(shifts, dtype=float)
-    mean, method = float(d.mean()), "paired t"
+    mean, df = float(d.mean()), d.size - 1.0
     if d.size < 2 or is_constant(d):
-        return Estimate(mean, np.nan, np.nan, np.nan, d.size - 1.0, method, d.size, ("W_IDENTICAL",))
-    low, high, p = t_interval(mean, float(d.std(ddof=1) / np.sqrt(d.size)), d.size - 1.0)
-    return Estimate(mean, low, high, p, d.size - 1.0, method, d.size)
+        return Estimate(mean, np.nan, np.nan, np.nan, df, method, d.size, ("W_IDENTICAL",))
+    return t_estimate(mean, float(d.std(ddof=1) / np.sqrt(d.size)), df, method, d.size)
 
 
 def midranks(values: Array) -> Array:
-    """Return ranks 1..n of values, ties sharing their mean rank; values equal up to rounding are ties."""
+    """Return ranks 1..n of values ``(n,)``, ties sharing their mean rank.
+
+    Values equal up to rounding are ties, which `scipy.stats.rankdata` would rank apart.
+    """
     order = np.argsort(values, kind="stable")
     ranked = values[order]
-    tolerance = 1e-10 * max(1.0, float(np.abs(ranked).max(initial=0.0)))
+    tolerance = _TIE * max(1.0, float(np.abs(ranked).max(initial=0.0)))
     group = np.concatenate([[0], np.cumsum(np.diff(ranked) > tolerance)])
     last = np.cumsum(np.bincount(group))
     mean_rank = last - (np.bincount(group) - 1) / 2.0
@@ -80,7 +56,7 @@ def midranks(values: Array) -> Array:
     return ranks
 
 
-def rank_sum_distribution(doubled: NDArray[np.int64]) -> Array:
+def _signed_rank_sum_density(doubled: NDArray[np.int64]) -> Array:
     """Return P(sum of the doubled ranks with a positive sign = k), k = 0..sum, each sign a fair coin."""
     density = np.zeros(int(doubled.sum()) + 1)
     density[0] = 1.0
@@ -97,11 +73,17 @@ def wilcoxon(shifts: ArrayLike) -> Estimate:
     """Return the signed-rank test with the Hodges-Lehmann shift and interval.
 
     Zero shifts are dropped first, as R's ``wilcox.test`` does; p is exact with mid-ranks for ties, by the
-    full distribution of the rank sum. The interval is the exact one of the Walsh averages (Hollander,
-    Wolfe and Chicken 2014, section 3.2); below six shifts it does not reach 95 % and is left empty.
+    full distribution of the rank sum, which `scipy.stats.wilcoxon` has without ties only. The interval is
+    the exact one of the Walsh averages (Hollander, Wolfe and Chicken 2014, section 3.2); below six shifts
+    it does not reach 95 % and is left empty.
+
+    Parameters
+    ----------
+    shifts
+        ``(n,)``.
     """
     d = np.asarray(shifts, dtype=float)
-    kept = d[np.abs(d) > 1e-12 * max(1.0, float(np.abs(d).max(initial=0.0)))]
+    kept = d[not_zero(d)]
     codes: tuple[str, ...] = ("W_ZERO_DIFF",) if kept.size < d.size else ()
     if not kept.size:
         return Estimate(0.0, np.nan, np.nan, np.nan, np.nan, "exact signed rank", 0, codes)
@@ -109,16 +91,16 @@ def wilcoxon(shifts: ArrayLike) -> Estimate:
     if np.any(ranks != np.round(ranks)) or np.unique(ranks).size < ranks.size:
         codes += ("W_TIES",)
     positive = float(ranks[kept > 0].sum())
-    exact = kept.size <= MOST_EXACT_RANKS
+    exact = kept.size <= _MOST_EXACT_RANKS
     p = _exact_rank_p(ranks, positive) if exact else _normal_rank_p(ranks, positive)
     center, low, high = hodges_lehmann(kept)
     method = "exact signed rank" if exact else "signed rank, normal approximation"
-    return Estimate(center, low, high, p, np.nan, f"{method}, Hodges-Lehmann", kept.size, codes)
+    return Estimate(center, low, high, p, np.nan, method, kept.size, codes, location="Hodges-Lehmann")
 
 
 def _exact_rank_p(ranks: Array, positive: float) -> float:
     doubled = np.rint(2.0 * ranks).astype(np.int64)
-    density = rank_sum_distribution(doubled)
+    density = _signed_rank_sum_density(doubled)
     smaller = min(positive, ranks.sum() - positive)
     return float(min(1.0, 2.0 * density[: int(np.rint(2.0 * smaller)) + 1].sum()))
 
@@ -129,19 +111,19 @@ def _normal_rank_p(ranks: Array, positive: float) -> float:
     return float(min(1.0, 2.0 * ndtr(-z)))
 
 
-@lru_cache(maxsize=MOST_EXACT_RANKS)
+@lru_cache(maxsize=_MOST_EXACT_RANKS)
 def _untied_cumulative(n: int) -> Array:
-    return np.cumsum(rank_sum_distribution(np.arange(1, n + 1, dtype=np.int64)))
+    return np.cumsum(_signed_rank_sum_density(np.arange(1, n + 1, dtype=np.int64)))
 
 
 def hodges_lehmann(shifts: ArrayLike) -> tuple[float, float, float]:
-    """Return the median Walsh average and its 95 % limits (NaN where n is too small for 95 %)."""
+    """Return the median Walsh average of shifts ``(n,)`` and its 95 % limits (NaN where n is too small for 95 %)."""
     d = np.asarray(shifts, dtype=float)
     n = d.size
     rows, columns = np.triu_indices(n)
     walsh = np.sort((d[rows] + d[columns]) / 2.0)
     center = float(np.median(walsh))
-    if n <= MOST_EXACT_RANKS:
+    if n <= _MOST_EXACT_RANKS:
         cumulative = _untied_cumulative(n)
         k = int(np.searchsorted(cumulative, ALPHA / 2.0, side="left"))
         if k == 0 and cumulative[0] > ALPHA / 2.0:
@@ -154,11 +136,11 @@ def hodges_lehmann(shifts: ArrayLike) -> tuple[float, float, float]:
 
 
 def sign_vectors(n: int, seed: int = 0) -> tuple[NDArray[np.int8], bool]:
-    """Return sign vectors ``(B, n)``, the identity first, and whether they are all 2^n of them."""
-    if n <= MOST_EXACT_FLIPS:
+    """Return sign vectors ``(B, n)`` of -1 and 1, the identity first, and whether they are all 2^n of them."""
+    if n <= _MOST_EXACT_FLIPS:
         codes = np.arange(2**n)[:, None] >> np.arange(n)[None, :]
         return (1 - 2 * (codes & 1)).astype(np.int8), True
-    drawn = np.random.default_rng(seed).integers(0, 2, size=(MONTE_CARLO_FLIPS, n), dtype=np.int8)
+    drawn = np.random.default_rng(seed).integers(0, 2, size=(_MONTE_CARLO_FLIPS, n), dtype=np.int8)
     return np.concatenate([np.ones((1, n), dtype=np.int8), 1 - 2 * drawn]), False
 
 
@@ -166,14 +148,21 @@ def sign_flip(shifts: ArrayLike, *, seed: int = 0) -> Estimate:
     """Return the mean shift with the sign-flip test and the interval that inverts it.
 
     A sign vector splits the patients in two; its flipped mean is as far from zero as the observed one
-    under a trial shift m just when m lies between the means of the two parts, so the limits are order
+    under a trial shift m just when m is between the means of the two parts, so the limits are order
     statistics of those means (Hartigan 1969, JASA 64:1303). Exact to 13 patients, else 9,999 flips.
+
+    Parameters
+    ----------
+    shifts
+        ``(n,)``.
+    seed
+        Of the draws above 13 patients.
     """
     d = np.asarray(shifts, dtype=float)
     signs, exact = sign_vectors(d.size, seed)
     mean = float(d.mean())
     flipped = np.abs(signs @ d) / d.size
-    p = float(np.mean(flipped >= abs(mean) * (1.0 - 1e-9)))
+    p = float(np.mean(flipped >= abs(mean) * (1.0 - _AS_EXTREME)))
     kept = (signs > 0).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         kept_mean = np.where(kept > 0, ((signs > 0) @ d) / kept, -np.inf)
@@ -181,9 +170,9 @@ def sign_flip(shifts: ArrayLike, *, seed: int = 0) -> Estimate:
     trivial = (kept == d.size) | (kept == 0)
     lower = np.sort(np.where(trivial, -np.inf, np.minimum(kept_mean, turned_mean)))
     upper = np.sort(np.where(trivial, np.inf, np.maximum(kept_mean, turned_mean)))[::-1]
-    k = int(np.floor(ALPHA * lower.size * (1.0 + 1e-12)))
+    k = int(np.floor(ALPHA * lower.size * (1.0 + 1e-12)))  # 5 % of the vectors, rounding apart
     low, high = (float(v[k]) if np.isfinite(v[k]) else np.nan for v in (lower, upper))
-    method = "exact sign flip" if exact else f"sign flip, {MONTE_CARLO_FLIPS} draws, seed {seed}"
+    method = "exact sign flip" if exact else f"sign flip, {_MONTE_CARLO_FLIPS} draws, seed {seed}"
     codes = ("W_IDENTICAL",) if d.size and is_constant(d) else ()
     return Estimate(mean, low, high, p, np.nan, method, d.size, codes)
 

@@ -16,30 +16,51 @@ from immunolab.errors import ComparisonError, InputError, Problem, nearest
 from immunolab.intervals import NORMAL_95
 
 Array = NDArray[np.float64]
-PHASES = ("baseline", "on_treatment", "follow_up")
+
+_PHASES = ("baseline", "on_treatment", "follow_up")
+_TEXT = ("sample_id", "patient_id", "cohort", "visit", "phase", "endpoint", "population", "parent", "unit")
+_NUMBERS = ("study_day", "value", "n_events", "n_parent", "gate_low", "gate_high")
+_PERCENT = ("%", "percent")
 
 
 @dataclass(frozen=True)
 class Paired:
-    """Both sides of every patient and endpoint. Arrays are ``(E, P, 2)`` unless said otherwise.
+    """Both sides of every patient and endpoint: E endpoints, P patients. Arrays are ``(E, P, 2)`` unless said.
 
     Attributes
     ----------
-    endpoints, units, scales : one an endpoint; patients, cohorts : one a patient, in order of appearance.
-    counted, ratio : ``(E,)`` whether counts were used, and whether they are numerator and denominator.
-    absolute : ``(E,)`` whether it is an absolute count whose share was counted: its counting error is known.
-    level : mean over a side's visits on the endpoint's scale; NaN where there is none.
-    value : mean over a side's visits in the endpoint's unit.
-    events, parents : sums over a side's visits; NaN without counts.
-    n_visits : visits of the side.
-    variance : ``(E, P)`` counting variance of the shift; NaN without counts.
-    gate_variance : ``(E, P)`` variance of the shift from the gate's own uncertainty; 0 where none is given.
-    visits : visit labels of the side, joined by "+".
-    batches : ``(E, P, 2, B)`` share of a side's samples in every batch; NaN where a batch is unknown.
-    covariates : ``(E, P, 2, C)`` mean of every covariate over a side's visits.
-    rows : the long rows behind it, with columns side (0, 1 or -1), patient (its number) and level.
-    rows_of : endpoint -> positions of its rows.
-    findings : what was odd on the way.
+    endpoints, units, scales
+        One an endpoint.
+    patients, cohorts
+        One a patient, in order of appearance.
+    counted, ratio
+        ``(E,)`` whether counts were used, and whether they are numerator and denominator.
+    absolute
+        ``(E,)`` whether it is an absolute count whose share was counted: its counting error is known.
+    level
+        Mean over a side's visits on the endpoint's scale; NaN where there is none.
+    value
+        Mean over a side's visits in the endpoint's unit.
+    events, parents
+        Sums over a side's visits; NaN without counts.
+    n_visits
+        Visits of the side.
+    variance
+        ``(E, P)`` counting variance of the shift; NaN without counts.
+    gate_variance
+        ``(E, P)`` variance of the shift from the gate's own uncertainty; 0 where none is given.
+    visits
+        Visit labels of the side, joined by "+".
+    batches
+        ``(E, P, 2, B)`` share of a side's samples in every batch; NaN where a batch is unknown.
+    covariates
+        ``(E, P, 2, C)`` mean of every covariate over a side's visits.
+    rows
+        The long rows behind it, with columns side (0, 1 or -1), patient (its number) and level.
+    rows_of
+        Endpoint -> positions of its rows.
+    findings
+        Weaknesses of the rows.
     """
 
     endpoints: tuple[str, ...]
@@ -73,20 +94,39 @@ class Paired:
 def pair(endpoints: pd.DataFrame, plan: Plan, where: str = "endpoints") -> Paired:
     """Return patients' two sides from rows of the endpoint table.
 
+    Parameters
+    ----------
+    endpoints
+        Rows of `tables.ENDPOINTS`, see `table.compare_endpoints`.
+    plan
+        What is compared and how.
+    where
+        Name of the table in messages.
+
     Raises
     ------
     InputError
-        Rows that cannot be compared, see `guards.check_endpoints`.
+        Rows that cannot be compared, see `diagnostics.check_endpoints`.
     ComparisonError
         A visit that no row has, or no row at all.
     """
     check_endpoints(endpoints, where)
     rows = _rows(endpoints, plan)
     rows["side"] = _sides(rows, plan)
-    findings: list[Finding] = []
-    rows = _without_empty_parents(rows, findings)
-    cards = _put_on_scales(rows, plan, where, findings)
-    return _assemble(rows, cards, plan, findings)
+    empty = (rows["n_parent"] == 0).to_numpy() & rows["unit"].isin(_PERCENT).to_numpy()
+    findings = [
+        Finding("W_PARENT0", "", str(endpoint), f"no parent event in {name_rows(group.index)}: left out")
+        for endpoint, group in rows[empty].groupby("endpoint", sort=False)
+    ]
+    rows = rows[~empty].copy()
+    levels = _levels(rows, plan, where)
+    columns = {name: np.full(len(rows), np.nan) for name in ("level", "gate_variance")}
+    for one in levels.values():
+        columns["level"][one.place], columns["gate_variance"][one.place] = one.level, one.gate_variance
+        findings += one.findings
+    with np.errstate(divide="ignore"):
+        rows = rows.assign(**columns, inverse=1.0 / rows["n_parent"].to_numpy())
+    return _assemble(rows, levels, plan, findings)
 
 
 def _rows(endpoints: pd.DataFrame, plan: Plan) -> pd.DataFrame:
@@ -96,173 +136,159 @@ def _rows(endpoints: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     if missing:
         raise ComparisonError(f"covariate not in the table: {', '.join(missing)}", "plan.covariates")
     rows = pd.DataFrame(index=endpoints.index)
-    for name in (
-        "sample_id",
-        "patient_id",
-        "cohort",
-        "visit",
-        "phase",
-        "endpoint",
-        "population",
-        "parent",
-        "unit",
-        "cycle_state",
-    ):
+    for name in (*_TEXT, "cycle_state"):
         column = endpoints[name] if name in endpoints else pd.Series("", index=endpoints.index)
-        rows[name] = column.astype(object).where(column.notna(), "").astype(str)
-    numeric = ("study_day", "value", "n_events", "n_parent", "gate_low", "gate_high", *plan.covariates)
-    for name in numeric:
+        rows[name] = _text(column)
+    for name in (*_NUMBERS, *plan.covariates):
         column = endpoints[name] if name in endpoints else pd.Series(np.nan, index=endpoints.index)
         rows[name] = pd.to_numeric(column).to_numpy(dtype=float, na_value=np.nan)
     batch = endpoints["batch"] if "batch" in endpoints and not plan.batch else rows["sample_id"].map(plan.batch)
-    rows["batch"] = batch.astype(object).where(batch.notna(), "").astype(str)
+    rows["batch"] = _text(batch)
     return rows
 
 
+def _text(column: pd.Series) -> pd.Series:
+    return column.astype(object).where(column.notna(), "").astype(str)
+
+
 def _sides(rows: pd.DataFrame, plan: Plan) -> NDArray[np.int64]:
+    if plan.before == plan.after:
+        raise ComparisonError(f"before and after are both '{plan.before}'", "plan", "name two visits")
     side = np.full(len(rows), -1)
     for number, label in enumerate((plan.before, plan.after)):
         side[_at(rows, label)] = number
-    if plan.before == plan.after:
-        raise ComparisonError(f"before and after are both '{plan.before}'", "plan", "name two visits")
     return side
 
 
 def _at(rows: pd.DataFrame, label: str) -> NDArray[np.bool_]:
-    hit = (rows["visit"] == label).to_numpy()
-    if hit.any():
-        return hit
-    hit = (rows["phase"] == label).to_numpy()
-    if hit.any():
-        return hit
+    """Return which rows belong to a visit, a phase, or several of them joined by commas."""
+    for column in ("visit", "phase"):
+        hit = (rows[column] == label).to_numpy()
+        if hit.any():
+            return hit
     if "," in label:
         return np.logical_or.reduce([_at(rows, part.strip()) for part in label.split(",")])
     there = sorted(set(rows["visit"]) - {""})
-    phases = [phase for phase in PHASES if (rows["phase"] == phase).any()]
+    phases = [phase for phase in _PHASES if (rows["phase"] == phase).any()]
     hint = f"{nearest(label, [*there, *phases])} visits there: {', '.join(there)}".strip()
     if phases:
         hint += f"; phases: {', '.join(phases)}"
     raise ComparisonError(f"no sample has visit '{label}'", "", hint)
 
 
-def _without_empty_parents(rows: pd.DataFrame, findings: list[Finding]) -> pd.DataFrame:
-    empty = (rows["n_parent"] == 0).to_numpy() & rows["unit"].isin(("%", "percent")).to_numpy()
-    for endpoint, group in rows[empty].groupby("endpoint", sort=False):
-        findings.append(
-            Finding("W_PARENT0", "", str(endpoint), f"no parent event in {name_rows(group.index)}: left out")
-        )
-    return rows[~empty].copy()
-
-
 @dataclass(frozen=True)
-class _Card:
+class _EndpointLevels:
+    """One endpoint's rows on its scale."""
+
     unit: str
     scale: Scale
     counted: bool
     ratio: bool
     absolute: bool
+    place: NDArray[np.int64]
+    level: Array
+    gate_variance: Array
+    findings: tuple[Finding, ...]
 
 
-def _put_on_scales(rows: pd.DataFrame, plan: Plan, where: str, findings: list[Finding]) -> dict[str, _Card]:
-    """Add columns level, inverse (1/N) and gate_variance; return what was decided for every endpoint."""
-    columns = {name: rows[name].to_numpy() for name in ("value", "n_events", "n_parent", "gate_low", "gate_high")}
-    level, gate = np.full(len(rows), np.nan), np.zeros(len(rows))
-    cards: dict[str, _Card] = {}
+def _levels(rows: pd.DataFrame, plan: Plan, where: str) -> dict[str, _EndpointLevels]:
+    levels: dict[str, _EndpointLevels] = {}
     problems: list[Problem] = []
-    for endpoint, place in rows.groupby("endpoint", sort=False).indices.items():
-        value, events, parents = (columns[name][place] for name in ("value", "n_events", "n_parent"))
-        unit = str(rows["unit"].iloc[place[0]])
-        scale = plan.scales.get(str(endpoint)) or scales.default_scale(unit, value)
-        ratio = unit == "ratio"
-        measured = np.isfinite(value)
-        has_counts = np.isfinite(events) & np.isfinite(parents)
-        counted = bool(measured.any() and has_counts[measured].all()) and (ratio or unit in ("%", "percent"))
-        if counted and ratio and scale != "log":
-            counted = False
-        absolute = "/ul" in unit.lower() and scale == "log" and bool(has_counts[measured].all())
-        cards[str(endpoint)] = _Card(unit, scale, counted, ratio, absolute)
-        if counted:
-            usable = np.where(has_counts & measured, 1.0, np.nan)
-            level[place] = scales.from_counts(events, parents, scale, ratio=ratio) * usable
-        else:
-            faults = check_scale(value, rows.index.to_numpy()[place], scale, str(endpoint), where)
-            problems += faults
-            if faults:
-                continue
-            level[place], moved = scales.from_values(value, scale)
-            if moved:
-                text = f"{moved} value(s) on the border of the {scale} scale were moved half way to the nearest other"
-                findings.append(Finding("W_ZERO_VALUE", "", str(endpoint), text))
-        gate[place] = _gate_variance(columns["gate_low"][place], columns["gate_high"][place], scale)
+    for name, place in rows.groupby("endpoint", sort=False).indices.items():
+        own, endpoint = rows.iloc[place], str(name)
+        found = _endpoint_levels(own, np.asarray(place), endpoint, plan.scales.get(endpoint))
+        if not found.counted:
+            problems += check_scale(own["value"].to_numpy(), own.index.to_numpy(), found.scale, endpoint, where)
+        levels[endpoint] = found
     if problems:
         raise InputError(problems)
-    rows["level"], rows["gate_variance"] = level, gate
-    with np.errstate(divide="ignore"):
-        rows["inverse"] = 1.0 / columns["n_parent"]
-    return cards
+    return levels
+
+
+def _endpoint_levels(
+    own: pd.DataFrame, place: NDArray[np.int64], endpoint: str, scale: Scale | None
+) -> _EndpointLevels:
+    value, events, parents = (own[name].to_numpy() for name in ("value", "n_events", "n_parent"))
+    unit = str(own["unit"].iloc[0])
+    scale = scale or scales.default_scale(unit, value)
+    ratio, measured = unit == "ratio", np.isfinite(value)
+    has_counts = np.isfinite(events) & np.isfinite(parents)
+    every_row = bool(has_counts[measured].all())
+    counted = bool(measured.any()) and every_row and (unit in _PERCENT or (ratio and scale == "log"))
+    findings: tuple[Finding, ...] = ()
+    if counted:
+        usable = np.where(has_counts & measured, 1.0, np.nan)
+        level = scales.from_counts(events, parents, scale, ratio=ratio) * usable
+    else:
+        with np.errstate(invalid="ignore", divide="ignore"):  # values off the scale are reported by check_scale
+            level, moved = scales.from_values(value, scale)
+        if moved:
+            text = f"{moved} value(s) on the border of the {scale} scale were moved half way to the nearest other"
+            findings = (Finding("W_ZERO_VALUE", "", endpoint, text),)
+    gate = _gate_variance(own["gate_low"].to_numpy(), own["gate_high"].to_numpy(), scale)
+    absolute = "/ul" in unit.lower() and scale == "log" and every_row
+    return _EndpointLevels(unit, scale, counted, ratio, absolute, place, level, gate, findings)
 
 
 def _gate_variance(low: Array, high: Array, scale: Scale) -> Array:
+    """Return the variance that 95 % limits of the gate's uncertainty mean on a scale; 0 where there are none."""
     if not np.isfinite(low).any():
         return np.zeros(low.size)
-    both = np.concatenate([low, high])
-    ends, _ = scales.from_values(both, scale)
+    ends, _ = scales.from_values(np.concatenate([low, high]), scale)
     width = (ends[low.size :] - ends[: low.size]) / (2.0 * NORMAL_95)
     return np.nan_to_num(width) ** 2
 
 
-def _assemble(rows: pd.DataFrame, cards: dict[str, _Card], plan: Plan, findings: list[Finding]) -> Paired:
+def _assemble(rows: pd.DataFrame, levels: Mapping[str, _EndpointLevels], plan: Plan, findings: list[Finding]) -> Paired:
     endpoint_codes, endpoint_names = pd.factorize(rows["endpoint"])
     patient_codes, patient_names = pd.factorize(rows["patient_id"])
-    n_endpoints, n_patients = len(endpoint_names), len(patient_names)
-    shape = (n_endpoints, n_patients, 2)
-    level = rows["level"].to_numpy()
-    used = (rows["side"].to_numpy() >= 0) & np.isfinite(level)
-    place = ((endpoint_codes * n_patients + patient_codes) * 2 + rows["side"].to_numpy())[used]
+    shape = (len(endpoint_names), len(patient_names), 2)
+    used = (rows["side"].to_numpy() >= 0) & np.isfinite(rows["level"].to_numpy())
+    place = ((endpoint_codes * shape[1] + patient_codes) * 2 + rows["side"].to_numpy())[used]
 
     def total(values: Array) -> Array:
         summed = np.bincount(place, weights=values, minlength=int(np.prod(shape)))
         return summed.astype(np.float64).reshape(shape)
 
+    def total_of(column: str) -> Array:
+        return total(rows[column].to_numpy()[used])
+
     n_visits = total(np.ones(place.size)).astype(np.int64)
     there = np.where(n_visits > 0, n_visits, np.nan).astype(float)
-    column = {
-        name: rows[name].to_numpy()[used] for name in ("value", "n_events", "n_parent", "inverse", "gate_variance")
-    }
-    cards_in_order = [cards[str(name)] for name in endpoint_names]
-    counted = np.array([card.counted for card in cards_in_order])
+    of = [levels[str(name)] for name in endpoint_names]
+    counted = np.array([one.counted for one in of])
     mask = np.where(counted, 1.0, np.nan)[:, None, None]
     present = np.where(n_visits > 0, 1.0, np.nan)
-    events, parents = total(column["n_events"]) * present, total(column["n_parent"]) * present
+    events, parents = total_of("n_events") * present, total_of("n_parent") * present
     variance = np.full(shape[:2], np.nan)
-    inverse = total(column["inverse"]) / there**2
-    for e, card in enumerate(cards_in_order):
-        if card.counted or card.absolute:
-            variance[e] = scales.counting_variance(events[e], parents[e], inverse[e], card.scale, ratio=card.ratio)
+    inverse = total_of("inverse") / there**2
+    for e, one in enumerate(of):
+        if one.counted or one.absolute:
+            variance[e] = scales.counting_variance(events[e], parents[e], inverse[e], one.scale, ratio=one.ratio)
     cohorts = rows.drop_duplicates("patient_id").set_index("patient_id")["cohort"].reindex(patient_names)
-    means = [total(rows[name].to_numpy()[used]) / there for name in plan.covariates]
+    means = [total_of(name) / there for name in plan.covariates]
     return Paired(
         endpoints=tuple(map(str, endpoint_names)),
-        units=tuple(card.unit for card in cards_in_order),
-        scales=tuple(card.scale for card in cards_in_order),
+        units=tuple(one.unit for one in of),
+        scales=tuple(one.scale for one in of),
         patients=tuple(map(str, patient_names)),
         cohorts=cohorts.to_numpy(dtype=object),
         counted=counted,
-        ratio=np.array([card.ratio for card in cards_in_order]),
-        absolute=np.array([card.absolute for card in cards_in_order]),
-        level=total(level[used]) / there,
-        value=total(column["value"]) / there,
+        ratio=np.array([one.ratio for one in of]),
+        absolute=np.array([one.absolute for one in of]),
+        level=total_of("level") / there,
+        value=total_of("value") / there,
         events=events * mask,
         parents=parents * mask,
         n_visits=n_visits,
         variance=variance,
-        gate_variance=(total(column["gate_variance"]) / there**2).sum(axis=-1),
+        gate_variance=(total_of("gate_variance") / there**2).sum(axis=-1),
         visits=_visit_labels(rows, used, place, shape, plan),
         batches=_batch_shares(rows, used, place, shape),
         covariates=np.stack([np.zeros(shape), *means], axis=-1)[..., 1:],
         rows=rows.assign(patient=patient_codes),
-        rows_of={str(name): np.asarray(place) for name, place in rows.groupby("endpoint", sort=False).indices.items()},
-        findings=tuple(findings) + _mixed_states(rows, used, plan),
+        rows_of={name: one.place for name, one in levels.items()},
+        findings=(*findings, *_mixed_states(rows, used, plan)),
     )
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import chdtri, ndtr, stdtrit
 
-from immunolab.comparison.paired import ALPHA
+from immunolab.comparison.estimate import ALPHA
 from immunolab.comparison.scales import MULTIPLICATIVE
 
 MOST_PATIENTS = 1_000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,11 +10,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from immunolab.comparison import scales
+from immunolab.comparison.arms import GroupDifference
 from immunolab.comparison.cohort_tests import CohortShift, cohort_shift
-from immunolab.comparison.composition import with_composition
+from immunolab.comparison.composition import composition_findings
 from immunolab.comparison.diagnostics import Finding
+from immunolab.comparison.estimate import Estimate
 from immunolab.comparison.multiplicity import (
-    LEAST_MODERATED,
     adjusted_by_role,
     benjamini_hochberg,
     fixed_sequence,
@@ -22,55 +23,66 @@ from immunolab.comparison.multiplicity import (
     max_t,
     moderated_t,
 )
-from immunolab.comparison.paired import Estimate
 from immunolab.comparison.pairing import Paired
-from immunolab.comparison.plan import ROLES, Adjust, Plan
+from immunolab.comparison.plan import Adjust, Plan
 from immunolab.schema.tables import SHIFTS
 
 Array = NDArray[np.float64]
+_Shifts = Mapping[int, CohortShift]  # of one cohort, by the endpoint's number
+
+_LEAST_MODERATED = 10  # endpoints: a prior on the variance needs as many to be estimated (Smyth 2004)
 
 
 def shift_rows(paired: Paired, plan: Plan) -> tuple[pd.DataFrame, tuple[Finding, ...]]:
-    """Return rows of `tables.SHIFTS`, cohort by cohort, and every weakness found on the way."""
+    """Return rows of `tables.SHIFTS`, cohort by cohort, and every weakness found on the way.
+
+    Parameters
+    ----------
+    paired
+        Both sides of every patient.
+    plan
+        What is compared and how.
+    """
     rows: list[dict[str, object]] = []
     findings: list[Finding] = []
     for cohort in dict.fromkeys(paired.cohorts):
-        cells, found = _cells(paired, plan, str(cohort))
-        findings += [*found, *(finding for cell in cells.values() for finding in cell.findings)]
-        of_cohort = [_shift_row(paired, e, str(cohort), cell, plan) for e, cell in cells.items()]
-        rows += _adjusted_rows(of_cohort, paired, plan)
+        shifts, found = _cohort_shifts(paired, plan, str(cohort))
+        findings += [*found, *(finding for shift in shifts.values() for finding in shift.findings)]
+        adjusted = _adjusted(shifts, paired, plan, paired.cohorts == cohort)
+        rows += [_row(paired, e, str(cohort), shift, plan) | adjusted[e] for e, shift in shifts.items()]
     return SHIFTS.frame(rows), tuple(findings)
 
 
-def _cells(paired: Paired, plan: Plan, cohort: str) -> tuple[dict[int, CohortShift], list[Finding]]:
+def _cohort_shifts(paired: Paired, plan: Plan, cohort: str) -> tuple[dict[int, CohortShift], list[Finding]]:
     members = paired.cohorts == cohort
     present = np.flatnonzero(paired.n_visits[:, members].sum(axis=(1, 2)) > 0)
-    cells = {int(e): cohort_shift(paired, int(e), members, plan, cohort) for e in present}
-    family = _family_to_moderate(paired, cells, plan)
+    shifts = {int(e): cohort_shift(paired, int(e), members, plan, cohort) for e in present}
+    family = _family_to_moderate(paired, shifts, plan)
     findings = []
-    if len(family) >= LEAST_MODERATED:
-        cells |= _moderated(paired, cells, family, members)
+    if len(family) >= _LEAST_MODERATED:
+        shifts |= _moderated(paired, shifts, family, members)
     elif len(family) > 1:
-        text = f"{len(family)} counted exploratory endpoints: plain t, moderation needs {LEAST_MODERATED}"
+        text = f"{len(family)} counted exploratory endpoints: plain t, moderation needs {_LEAST_MODERATED}"
         findings.append(Finding("W_K_SMALL", cohort, "", text))
-    return with_composition(paired, cells, cohort), findings
+    composition = composition_findings(paired, shifts, cohort)
+    return {e: replace(s, findings=(*s.findings, *composition[e])) for e, s in shifts.items()}, findings
 
 
-def _family_to_moderate(paired: Paired, cells: Mapping[int, CohortShift], plan: Plan) -> list[int]:
+def _family_to_moderate(paired: Paired, shifts: _Shifts, plan: Plan) -> list[int]:
     return [
         e
-        for e, cell in cells.items()
+        for e, shift in shifts.items()
         if plan.test == "auto"
         and plan.role(paired.endpoints[e]) == "exploratory"
         and paired.counted[e]
         and paired.scales[e] == "logit"
-        and np.isfinite(cell.main.p_value)
-        and cell.unadjusted is None
+        and np.isfinite(shift.main.p_value)
+        and shift.unadjusted is None
     ]
 
 
 def _moderated(
-    paired: Paired, cells: Mapping[int, CohortShift], family: Sequence[int], members: NDArray[np.bool_]
+    paired: Paired, shifts: _Shifts, family: Sequence[int], members: NDArray[np.bool_]
 ) -> dict[int, CohortShift]:
     """Let the counted endpoints of a large exploratory family borrow variance from each other."""
     fit = moderated_t(paired.shift[family][:, members].T, paired.variance[family][:, members].T)
@@ -83,21 +95,17 @@ def _moderated(
             p_value=float(fit.p_value[k]),
             df=float(fit.df[k]),
             method=f"count-aware moderated t over {len(family)} endpoints",
-            n=cells[e].main.n,
+            n=shifts[e].main.n,
         )
-        result[e] = replace(cells[e], main=main, plain=cells[e].main)
+        result[e] = replace(shifts[e], main=main, plain=shifts[e].main)
     return result
 
 
-def _shift_row(paired: Paired, e: int, cohort: str, cell: CohortShift, plan: Plan) -> dict[str, object]:
+def _row(paired: Paired, e: int, cohort: str, shift: CohortShift, plan: Plan) -> dict[str, object]:
     members = paired.cohorts == cohort
-    main, scale = cell.main, paired.scales[e]
-    value, pairs = paired.value[e], cell.complete
-    at = [paired.value[e, members & np.isfinite(paired.value[e, :, side]), side] for side in (0, 1)]
-    unadjusted = cell.unadjusted
-    added = paired.counted[e] and scale in scales.MULTIPLICATIVE and not main.method.startswith("binomial")
-    note = " (+0.5)" if added else ""
-    tested = np.isfinite(main.estimate) and not main.method.startswith("not ")
+    main, scale, rank = shift.main, paired.scales[e], shift.sensitivity
+    value, pairs = paired.value[e], shift.complete
+    before, after = (value[members & np.isfinite(value[:, side]), side] for side in (0, 1))
     return {
         "cohort": cohort or None,
         "endpoint": paired.endpoints[e],
@@ -108,67 +116,82 @@ def _shift_row(paired: Paired, e: int, cohort: str, cell: CohortShift, plan: Pla
         "median_after": _median(value[pairs, 1]),
         "estimate": main.estimate,
         "estimate_scale": scales.ESTIMATE_SCALE[scale],
-        "fold": float(np.exp(main.estimate)) if scale in scales.MULTIPLICATIVE else np.nan,
+        "fold": _fold(main, scale),
         "ci_low": main.ci_low,
         "ci_high": main.ci_high,
-        "method": f"{main.method}, {scale}{note}" if tested else main.method,
+        "method": _method_text(main, scale, counted=bool(paired.counted[e])),
         "p_value": main.p_value,
-        "sensitivity_p_value": cell.sensitivity.p_value,
-        "warnings": ";".join(finding.code for finding in cell.findings) or None,
+        "sensitivity_p_value": rank.p_value,
+        "warnings": ";".join(finding.code for finding in shift.findings) or None,
         "unit": paired.units[e],
         "df": main.df,
         "n_patients": int((members & (paired.n_visits[e].sum(axis=1) > 0)).sum()),
-        "n_before": at[0].size,
-        "n_after": at[1].size,
-        "median_before_all": _median(at[0]),
-        "median_after_all": _median(at[1]),
-        "hl_estimate": cell.sensitivity.estimate,
-        "hl_ci_low": cell.sensitivity.ci_low,
-        "hl_ci_high": cell.sensitivity.ci_high,
-        "n_zero_shifts": int(pairs.sum()) - cell.sensitivity.n if np.isfinite(cell.sensitivity.p_value) else 0,
+        "n_before": before.size,
+        "n_after": after.size,
+        "median_before_all": _median(before),
+        "median_after_all": _median(after),
+        "hl_estimate": rank.estimate,
+        "hl_ci_low": rank.ci_low,
+        "hl_ci_high": rank.ci_high,
+        "n_zero_shifts": int(pairs.sum()) - rank.n if np.isfinite(rank.p_value) else 0,
         "median_events": _median(paired.events[e, pairs].sum(axis=1)),
-        "plain_p_value": cell.plain.p_value if cell.plain else np.nan,
-        "unadjusted_estimate": unadjusted.estimate if unadjusted else np.nan,
-        "unadjusted_p_value": unadjusted.p_value if unadjusted else np.nan,
+        "plain_p_value": shift.plain.p_value if shift.plain else np.nan,
+        "unadjusted_estimate": shift.unadjusted.estimate if shift.unadjusted else np.nan,
+        "unadjusted_p_value": shift.unadjusted.p_value if shift.unadjusted else np.nan,
     }
+
+
+def _method_text(main: Estimate, scale: scales.Scale, *, counted: bool) -> str:
+    """Return the column ``method``: the test, its scale, and whether half a count was added."""
+    if not main.tested:
+        return main.text
+    added = counted and main.half_count and scale in scales.MULTIPLICATIVE
+    return f"{main.text}, {scale}{' (+0.5)' if added else ''}"
+
+
+def _fold(main: Estimate, scale: scales.Scale) -> float:
+    return float(np.exp(main.estimate)) if scale in scales.MULTIPLICATIVE else np.nan
 
 
 def _median(values: Array) -> float:
     return float(np.median(values)) if values.size else float("nan")
 
 
-def _adjusted_rows(rows: list[dict[str, object]], paired: Paired, plan: Plan) -> list[dict[str, object]]:
-    """Return a cohort's rows with q_value and adjustment, family by family."""
-    families: dict[str, list[dict[str, object]]] = {}
-    for row in rows:
-        families.setdefault(str(row["role"]) if plan.adjust == "auto" else "", []).append(row)
-    for role in (*ROLES, ""):
-        if role in families:
-            q, text = _family(families[role], role, paired, plan)
-            for row, value in zip(families[role], q, strict=True):
-                row |= {"q_value": float(value), "adjustment": text}
-    return rows
+def _adjusted(shifts: _Shifts, paired: Paired, plan: Plan, members: NDArray[np.bool_]) -> dict[int, dict[str, object]]:
+    """Return q_value and adjustment of a cohort's shifts, each adjusted within its family."""
+    families: dict[str, list[int]] = {}
+    for e in shifts:
+        role = str(plan.role(paired.endpoints[e])) if plan.adjust == "auto" else ""
+        families.setdefault(role, []).append(e)
+    result: dict[int, dict[str, object]] = {}
+    for role, family in families.items():
+        p = np.array([shifts[e].main.p_value for e in family], dtype=float)
+        q, text = _adjusted_family(p, role, family, paired, plan, members)
+        result |= {e: {"q_value": float(value), "adjustment": text} for e, value in zip(family, q, strict=True)}
+    return result
 
 
-def _family(rows: Sequence[Mapping[str, object]], role: str, paired: Paired, plan: Plan) -> tuple[Array, str]:
-    p = np.array([row["p_value"] for row in rows], dtype=float)
-    names = [str(row["endpoint"]) for row in rows]
-    n = int(np.isfinite(p).sum())
+def _adjusted_family(
+    p: Array, role: str, family: Sequence[int], paired: Paired, plan: Plan, members: NDArray[np.bool_]
+) -> tuple[Array, str]:
     if not role:
-        return adjust_all(p, plan.adjust, "endpoints")
+        return _adjusted_together(p, plan.adjust, "endpoints")
+    tested = np.isfinite(p)
     if role == "secondary" and plan.secondary == "fixed_sequence":
-        order = np.argsort([list(plan.roles).index(name) for name in names])
+        declared = list(plan.roles)
+        order = np.argsort([declared.index(paired.endpoints[e]) for e in family])
         q = np.full(p.size, np.nan)
         q[order] = fixed_sequence(p[order])
         return q, f"fixed sequence of {p.size} secondary endpoints"
-    if role == "secondary" and plan.secondary == "max_t" and n:
-        cohort = str(rows[0]["cohort"] or "")
-        q = _max_t(names, np.isfinite(p), paired, paired.cohorts == cohort, plan.seed)
-        return q, f"max-T sign flip, step-down, over {n} secondary endpoints"
+    if role == "secondary" and plan.secondary == "max_t" and tested.any():
+        shift = paired.shift[list(family)][:, members].T[:, tested]
+        q = np.full(p.size, np.nan)
+        q[tested] = max_t(shift[np.isfinite(shift).any(axis=1)], seed=plan.seed).step_down
+        return q, f"max-T sign flip, step-down, over {int(tested.sum())} secondary endpoints"
     return adjusted_by_role(p, role)
 
 
-def adjust_all(p: Array, adjust: Adjust, what: str) -> tuple[Array, str]:
+def _adjusted_together(p: Array, adjust: Adjust, what: str) -> tuple[Array, str]:
     """Return q and the words for it when all p values are one family."""
     if adjust == "none":
         return np.full(p.size, np.nan), "none"
@@ -176,50 +199,53 @@ def adjust_all(p: Array, adjust: Adjust, what: str) -> tuple[Array, str]:
     return q, f"{word} over {int(np.isfinite(p).sum())} {what}"
 
 
-def _max_t(
-    names: Sequence[str], tested: NDArray[np.bool_], paired: Paired, members: NDArray[np.bool_], seed: int
-) -> Array:
-    of = [paired.endpoints.index(name) for name in names]
-    shift = paired.shift[of][:, members].T[:, tested]
-    q = np.full(tested.size, np.nan)
-    q[tested] = max_t(shift[np.isfinite(shift).any(axis=1)], seed=seed).step_down
-    return q
-
-
-def with_arm_rows(shifts: pd.DataFrame, arms: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+def with_arm_rows(
+    shifts: pd.DataFrame, differences: Iterable[GroupDifference], paired: Paired, plan: Plan
+) -> pd.DataFrame:
     """Return the shifts followed by one row an endpoint for the difference between two arms.
 
     The row's cohort names the difference, its estimate is the analysis of covariance, its sensitivity p
     the exact Mann-Whitney of the shifts; adjustment runs over the differences alone.
+
+    Parameters
+    ----------
+    shifts
+        As `shift_rows` gives them.
+    differences
+        As `arms.compare_arms` gives them.
+    paired, plan
+        What the shifts come from.
     """
-    if arms.empty:
+    found = list(differences)
+    if not found:
         return shifts
-    of_endpoint = shifts.drop_duplicates("endpoint").set_index("endpoint")
-    rows: list[dict[str, object]] = []
-    for endpoint, group in arms.groupby("endpoint", sort=False):
-        first, last = group.iloc[0], group.iloc[-1]
-        scale, shown = str(of_endpoint.at[endpoint, "estimate_scale"]), str(first["method"])
-        rows.append(
-            {
-                "cohort": first["contrast"],
-                "endpoint": endpoint,
-                "role": plan.role(str(endpoint)),
-                "contrast": f"{first['contrast']} of {plan.contrast}",
-                "n_pairs": int(last["n"]),
-                "estimate": first["estimate"],
-                "estimate_scale": scale,
-                "fold": np.exp(first["estimate"]) if scale in ("log_odds", "log") else np.nan,
-                "ci_low": first["ci_low"],
-                "ci_high": first["ci_high"],
-                "method": f"{shown}, {scale}" if pd.notna(first["estimate"]) else shown,
-                "p_value": first["p_value"],
-                "sensitivity_p_value": last["p_value"],
-                "warnings": first["codes"] or None,
-                "df": first["df"],
-                "unit": of_endpoint.at[endpoint, "unit"],
-            }
-        )
-    q, text = adjust_all(np.array([row["p_value"] for row in rows]), plan.adjust, "differences between arms")
-    for row, value in zip(rows, q, strict=True):
-        row |= {"q_value": float(value), "adjustment": text}
+    p = np.array([one.main.p_value for one in found])
+    q, text = _adjusted_together(p, plan.adjust, "differences between arms")
+    rows = [
+        _arm_row(one, paired, plan) | {"q_value": float(value), "adjustment": text}
+        for one, value in zip(found, q, strict=True)
+    ]
     return SHIFTS.check(pd.concat([shifts, SHIFTS.frame(rows)], ignore_index=True))
+
+
+def _arm_row(difference: GroupDifference, paired: Paired, plan: Plan) -> dict[str, object]:
+    main, e = difference.main, paired.endpoints.index(difference.endpoint)
+    shown = scales.ESTIMATE_SCALE[paired.scales[e]]
+    return {
+        "cohort": difference.contrast,
+        "endpoint": difference.endpoint,
+        "role": plan.role(difference.endpoint),
+        "contrast": f"{difference.contrast} of {plan.contrast}",
+        "n_pairs": difference.sensitivity.n,
+        "estimate": main.estimate,
+        "estimate_scale": shown,
+        "fold": _fold(main, paired.scales[e]),
+        "ci_low": main.ci_low,
+        "ci_high": main.ci_high,
+        "method": f"{main.text}, {shown}" if main.tested else main.text,
+        "p_value": main.p_value,
+        "sensitivity_p_value": difference.sensitivity.p_value,
+        "warnings": ";".join(main.codes) or None,
+        "df": main.df,
+        "unit": paired.units[e],
+    }

@@ -1,47 +1,79 @@
-"""A comparison in plain text: the table, what was done, what is weak."""
+"""A comparison in words: as lines of text, and as a small HTML table for a notebook."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from html import escape
 
 import pandas as pd
 
 from immunolab.comparison.diagnostics import Finding
-from immunolab.comparison.table import Comparison
 
-WIDEST = 48
-MOST_SHOWN = 10
-MOST_OF_A_CODE = 5
+_WIDEST = 48  # characters of an endpoint's name in text
+_MOST_SHOWN = 10  # endpoints up to which the medians by visit are listed
+_MOST_OF_A_CODE = 5  # findings listed of one code
+_HEAD = ("endpoint", "cohort", "n", "before", "after", "estimate", "95 % interval", "fold", "p", "q", "signed rank p")
+_MEANING = "estimate is the mean shift on the method's scale; before and after are medians over the pairs"
 
 
-def comparison_text(comparison: Comparison) -> str:
-    """Return shifts, visits, methods and every warning as lines of text."""
-    shifts = comparison.shifts
+def one_line(contrast: str, pairs: pd.DataFrame, shifts: pd.DataFrame) -> str:
+    """Return what was compared, how many endpoints and patients, in one line."""
+    n_endpoints, n_patients = shifts["endpoint"].nunique(), pairs["patient_id"].nunique()
+    n_pairs = pairs.loc[pairs["shift"].notna(), "patient_id"].nunique()
+    return f"Comparison {contrast}: {n_endpoints} endpoint(s), {n_patients} patient(s), {n_pairs} with both visits"
+
+
+def comparison_text(shifts: pd.DataFrame, visits: pd.DataFrame, warnings: Sequence[Finding]) -> str:
+    """Return shifts, visits, methods and every warning as lines of text.
+
+    Parameters
+    ----------
+    shifts, visits, warnings
+        Of a `table.Comparison`.
+    """
     lines = [*_aligned([_HEAD, *(_cells(row) for _, row in shifts.iterrows())]), ""]
-    if shifts["endpoint"].nunique() <= MOST_SHOWN:
+    if shifts["endpoint"].nunique() <= _MOST_SHOWN:
         head = ["endpoint", "cohort", "visit", "n", "median", "quartiles", "unit"]
         lines += ["medians by visit, over every patient with a value:"]
-        lines += [*_aligned([head, *_visits(comparison)]), ""]
-    lines += [*_done(shifts), *_warnings(comparison.warnings)]
+        lines += [*_aligned([head, *_visit_cells(visits)]), ""]
+    lines += [*_methods(shifts), *_warnings(warnings)]
     return "\n".join(lines)
 
 
+def comparison_html(caption: str, shifts: pd.DataFrame, warnings: Sequence[Finding]) -> str:
+    """Return the shifts as an HTML table: n, estimate with interval, p and q, and the method of each.
+
+    Parameters
+    ----------
+    caption
+        What was compared, see `one_line`.
+    shifts, warnings
+        Of a `table.Comparison`.
+    """
+    head = "".join(f"<th>{escape(name)}</th>" for name in (*_HEAD, "method", "warnings"))
+    body = ""
+    for _, row in shifts.iterrows():
+        codes = "" if pd.isna(row["warnings"]) else str(row["warnings"]).replace(";", ", ")
+        body += "<tr>" + "".join(f"<td>{escape(c)}</td>" for c in (*_cells(row), row["method"], codes)) + "</tr>"
+    notes = [_MEANING, *shifts["adjustment"].unique()]
+    notes += [f"{len(warnings)} warning(s), see .warnings"] if warnings else []
+    text = "; ".join(map(escape, notes))
+    return f"<table><caption>{escape(caption)}</caption><tr>{head}</tr>{body}</table><p>{text}</p>"
+
+
 def _warnings(findings: Sequence[Finding]) -> list[str]:
-    """Return the warnings, at most five a code; the rest stand as codes in the table."""
+    """Return the warnings, at most five a code; the rest are codes in the table."""
     unique = list(dict.fromkeys(findings))
     by_code: dict[str, list[Finding]] = {}
     for finding in unique:
         by_code.setdefault(finding.code, []).append(finding)
     lines = ["", f"{len(unique)} warning{'s' if len(unique) > 1 else ''}:"] if unique else []
     for code, found in by_code.items():
-        lines += map(str, found[:MOST_OF_A_CODE])
-        if len(found) > MOST_OF_A_CODE:
-            lines.append(f"{code}  and {len(found) - MOST_OF_A_CODE} more; column warnings of the table names them")
+        lines += map(str, found[:_MOST_OF_A_CODE])
+        if len(found) > _MOST_OF_A_CODE:
+            lines.append(f"{code}  and {len(found) - _MOST_OF_A_CODE} more; column warnings of the table names them")
     return lines
-
-
-_HEAD = ["endpoint", "cohort", "n", "before", "after", "estimate", "95 % interval", "fold", "p", "q", "signed rank p"]
 
 
 def _cells(row: pd.Series) -> list[str]:
@@ -59,24 +91,22 @@ def _cells(row: pd.Series) -> list[str]:
     ]
 
 
-def _visits(comparison: Comparison) -> Iterator[list[str]]:
-    for row in comparison.visits.itertuples(index=False):
+def _visit_cells(visits: pd.DataFrame) -> Iterator[list[str]]:
+    for row in visits.itertuples(index=False):
         quartiles = f"{_short(row.q1)} to {_short(row.q3)}"
         names = [_cut(str(row.endpoint)), str(row.cohort), str(row.visit), str(row.n_patients)]
         yield [*names, _short(row.median), quartiles, str(row.unit)]
 
 
-def _done(shifts: pd.DataFrame) -> list[str]:
+def _methods(shifts: pd.DataFrame) -> list[str]:
     lines = []
     for method, rows in shifts.groupby("method", sort=False):
         lines.append(f"method: {method} ({len(rows)} row{'s' if len(rows) > 1 else ''})")
     lines += [f"adjustment: {text}" for text in shifts["adjustment"].unique()]
-    if "n_zero_shifts" in shifts:
-        zeros = int(shifts["n_zero_shifts"].fillna(0).sum())
-        if zeros:
-            lines.append(f"signed rank: {zeros} zero shift(s) dropped")
-    lines.append("estimate is the mean shift on the method's scale; before and after are medians over the pairs")
-    return lines
+    zeros = int(shifts["n_zero_shifts"].fillna(0).sum())
+    if zeros:
+        lines.append(f"signed rank: {zeros} zero shift(s) dropped")
+    return [*lines, _MEANING]
 
 
 def _short(value: object) -> str:
@@ -86,7 +116,7 @@ def _short(value: object) -> str:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= WIDEST else text[: WIDEST - 3] + "..."
+    return text if len(text) <= _WIDEST else text[: _WIDEST - 3] + "..."
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -2,82 +2,126 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from immunolab.comparison import scales
-from immunolab.comparison.arms import compare_arms
-from immunolab.comparison.change_calls import all_changes, assay_noise, noise_rows
+from immunolab.comparison.arms import compare_arms, differences_table
+from immunolab.comparison.change_calls import assay_noise, change_calls, noise_rows
 from immunolab.comparison.composition import log_ratio_shifts
+from immunolab.comparison.cycles import cycle_shifts
 from immunolab.comparison.diagnostics import Finding
-from immunolab.comparison.individual_change import Change
+from immunolab.comparison.individual_change import ChangeCalls
+from immunolab.comparison.missing_visits import tipping_point
 from immunolab.comparison.pairing import Paired, pair
 from immunolab.comparison.plan import Plan
-from immunolab.comparison.shifts import shift_rows
+from immunolab.comparison.shifts import shift_rows, with_arm_rows
+from immunolab.comparison.summary import comparison_html, comparison_text, one_line
 from immunolab.schema.tables import PAIRS
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
-    """What `compare_endpoints` found.
+    """Two visits compared, per patient and per cohort; shows itself as a table in a notebook.
 
     Attributes
     ----------
-    pairs, shifts, visits, noise, log_ratios : as `schema.comparison` and `schema.endpoints` declare them.
-    arms : with exactly two cohorts, the tests between them (`schema.comparison.ARMS`); else empty.
-    warnings : every weakness, with its particulars.
+    plan
+        What was compared and how.
+    pairs, shifts, visits, noise, log_ratios
+        As `schema.comparison` and `schema.endpoints` declare them.
+    arms
+        With exactly two cohorts, the tests between them (`schema.comparison.ARMS`); else empty.
+    levels
+        Every sample on its endpoint's scale: patient_id, cohort, endpoint, visit, study_day, cycle_state, level.
+    warnings
+        Every weakness, with its particulars.
     """
 
+    plan: Plan
     pairs: pd.DataFrame
     shifts: pd.DataFrame
     visits: pd.DataFrame
     noise: pd.DataFrame
     log_ratios: pd.DataFrame
     arms: pd.DataFrame
+    levels: pd.DataFrame = field(repr=False)
     warnings: tuple[Finding, ...]
+
+    def __repr__(self) -> str:
+        return one_line(self.plan.contrast, self.pairs, self.shifts)
+
+    def _repr_html_(self) -> str:
+        return comparison_html(one_line(self.plan.contrast, self.pairs, self.shifts), self.shifts, self.warnings)
+
+    def summary(self) -> str:
+        """Return shifts, visits, methods and every warning as lines of text."""
+        return comparison_text(self.shifts, self.visits, self.warnings)
+
+    def tipping_point(self) -> pd.DataFrame:
+        """Return how unlike the others the patients without both visits must be, see `missing_visits.tipping_point`."""
+        return tipping_point(self.pairs)
+
+    def cycles(self) -> pd.DataFrame:
+        """Return the response to repeated on and off cycles, see `cycles.cycle_shifts`; empty without cycle states."""
+        return cycle_shifts(self.levels)
 
 
 def compare_endpoints(
-    endpoints: pd.DataFrame, plan: Plan, *, replicates: pd.DataFrame | None = None, where: str = "endpoints"
+    endpoints: pd.DataFrame,
+    plan: Plan,
+    *,
+    replicates: pd.DataFrame | None = None,
+    where: str = "endpoints",
+    arm_rows: bool = False,
 ) -> Comparison:
     """Compare two visits (or phases) of every endpoint, per patient and per cohort.
 
     Parameters
     ----------
-    endpoints : rows of `tables.ENDPOINTS`; gate_low and gate_high (95 % limits of value from the gate's
-        own uncertainty), batch and covariate columns are used when they are there. Percentages with
-        n_events and n_parent are analysed as counts; a row of unit "ratio" with both holds the numerator's
-        and the denominator's events of one tube.
-    plan : what is compared and how.
-    replicates : rows of the same kind where patient_id names a material measured again on another day;
-        the source of assay noise when the plan declares none.
-    where : name of the table in messages.
+    endpoints
+        Rows of `tables.ENDPOINTS`; gate_low and gate_high (95 % limits of value from the gate's own
+        uncertainty), batch and covariate columns are used when they are there. Percentages with n_events
+        and n_parent are analysed as counts; a row of unit "ratio" with both holds the numerator's and the
+        denominator's events of one tube.
+    plan
+        What is compared and how.
+    replicates
+        Rows of the same kind where patient_id names a material measured again on another day; the source of
+        assay noise when the plan declares none.
+    where
+        Name of the table in messages.
+    arm_rows
+        Whether the shifts end with the differences between two arms.
 
     Raises
     ------
     InputError
         Rows that cannot be compared, all at once.
     ComparisonError
-        A visit that is not there.
+        A visit that is not there, or a reference that is no arm.
     """
     paired = pair(endpoints, plan, where)
     noises = assay_noise(paired, plan, replicates)
-    pairs = _pair_rows(paired, all_changes(paired, noises))
+    pairs = _pair_rows(paired, change_calls(paired, noises))
     shifts, findings = shift_rows(paired, plan)
+    arms = compare_arms(pairs, plan.reference)
     return Comparison(
+        plan=plan,
         pairs=pairs,
-        shifts=shifts,
+        shifts=with_arm_rows(shifts, arms, paired, plan) if arm_rows else shifts,
         visits=_visit_rows(paired.rows),
         noise=noise_rows(paired, noises),
         log_ratios=log_ratio_shifts(paired),
-        arms=compare_arms(pairs, plan.reference),
+        arms=differences_table(arms),
+        levels=paired.rows[["patient_id", "cohort", "endpoint", "visit", "study_day", "cycle_state", "level"]],
         warnings=paired.findings + findings,
     )
 
 
-def _pair_rows(paired: Paired, change: Change) -> pd.DataFrame:
+def _pair_rows(paired: Paired, calls: ChangeCalls) -> pd.DataFrame:
     e, p = np.nonzero(paired.n_visits.sum(axis=-1) > 0)
     by_cohort = {cohort: number for number, cohort in enumerate(dict.fromkeys(paired.cohorts))}
     order = np.lexsort((p, np.array([by_cohort[cohort] for cohort in paired.cohorts[p]]), e))
@@ -98,13 +142,13 @@ def _pair_rows(paired: Paired, change: Change) -> pd.DataFrame:
         "shift": shift,
         "shift_scale": scale,
         "fold": np.where(np.isin(scale, list(scales.MULTIPLICATIVE)), np.exp(shift), np.nan),
-        "ci_low": change.ci_low[e, p],
-        "ci_high": change.ci_high[e, p],
-        "verdict": change.verdict[e, p],
-        "reason": np.where(absent.any(axis=1), "no value at " + lacking, change.reason[e, p]),
-        "p_value": change.p_value[e, p],
-        "q_value": change.q_value[e, p],
-        "df": change.df[e, p],
+        "ci_low": calls.ci_low[e, p],
+        "ci_high": calls.ci_high[e, p],
+        "verdict": calls.verdict[e, p],
+        "reason": np.where(absent.any(axis=1), "no value at " + lacking, calls.reason[e, p]),
+        "p_value": calls.p_value[e, p],
+        "q_value": calls.q_value[e, p],
+        "df": calls.df[e, p],
         "n_events_before": paired.events[e, p, 0],
         "n_events_after": paired.events[e, p, 1],
         "level_before": paired.level[e, p, 0],

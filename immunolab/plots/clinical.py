@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from immunolab.comparison.arms import LEAST_RESPONDERS, mann_whitney, spearman
+from immunolab.comparison.arms import LEAST_RESPONDERS
+from immunolab.comparison.correlation import spearman
+from immunolab.comparison.group_tests import mann_whitney
 from immunolab.plots.labels import folded, number, p_text
 from immunolab.plots.style import HALF, MM, SMALL, WIDTH, axes, figure, style
 
@@ -62,7 +64,7 @@ def _mann_whitney(samples: list[np.ndarray]) -> str:
     result = mann_whitney(*samples)
     above = np.subtract.outer(samples[0], samples[1])
     area = float(((above > 0) + 0.5 * (above == 0)).mean())
-    return f"{folded(result.method, 44)}\n{p_text(result.p_value)}; AUC {number(area, 2)}"
+    return f"{folded(result.text, 44)}\n{p_text(result.p_value)}; AUC {number(area, 2)}"
 
 
 @style()
@@ -101,7 +103,7 @@ def _subgroup_test(samples: list[np.ndarray]) -> str:
     if len(samples) != 2 or min(map(len, samples)) < LEAST_SUBGROUP:
         return f"descriptive; no test below {LEAST_SUBGROUP} a group"
     result = mann_whitney(*samples)
-    return f"descriptive; {p_text(result.p_value)}\n({folded(result.method, 34)})"
+    return f"descriptive; {p_text(result.p_value)}\n({folded(result.text, 34)})"
 
 
 @style()
@@ -118,7 +120,7 @@ def correlation(
     """Draw two values of each patient against each other with Spearman's rho, its 95 % interval and n.
 
     No line is fitted: with fewer than 15 patients a band promises more than is known, and with more the
-    rank correlation still says nothing of a straight line. See `comparison.arms.spearman`; ``seed`` is of
+    rank correlation still says nothing of a straight line. See `comparison.correlation.spearman`; ``seed`` is of
     its permutations.
 
     Parameters
@@ -179,11 +181,11 @@ def _name_points(ax: Axes, frame: pd.DataFrame) -> None:
 
 
 def _spearman(frame: pd.DataFrame, seed: int) -> str:
-    rho, low, high, p_value, method = spearman(frame["x"].to_numpy(), frame["y"].to_numpy(), seed=seed)
-    if np.isnan(rho):
+    found = spearman(frame["x"].to_numpy(), frame["y"].to_numpy(), seed=seed)
+    if np.isnan(found.rho):
         return "Spearman not computed: too few different values"
-    sure = f"Spearman {number(rho, 2)} [{number(low, 2)}, {number(high, 2)}], 95 % CI"
-    return f"{sure}\n{p_text(p_value)} ({method})"
+    limits = f"[{number(found.ci_low, 2)}, {number(found.ci_high, 2)}], 95 % CI"
+    return f"Spearman {number(found.rho, 2)} {limits}\n{p_text(found.p_value)} ({found.p_method})"
 
 
 @style()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from immunolab.comparison.paired import ALPHA
+from immunolab.comparison.estimate import ALPHA
 from immunolab.plots.labels import EndpointLabel, back, number, p_text, scale_word
 
 

@@ -8,7 +8,8 @@ import pandas as pd
 
 from immunolab.clinical.responders import response
 from immunolab.clinical.scores import criteria
-from immunolab.comparison.arms import compare_responders, correlate_shifts
+from immunolab.comparison.arms import compare_responders
+from immunolab.comparison.correlation import correlate_shifts
 from immunolab.comparison.joint_rank import joint_rank
 from immunolab.comparison.power import power_table
 from immunolab.comparison.table import Comparison

@@ -1,0 +1,94 @@
+"""Compare two visits of a user's table in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from immunolab.comparison.external_rows import Columns, endpoint_rows
+from immunolab.comparison.external_table import external_table
+from immunolab.comparison.plan import Adjust, Plan, Scale, Test
+from immunolab.comparison.table import Comparison, compare_endpoints
+from immunolab.schema.tables import PAIRS, SHIFTS, VISITS
+
+
+def compare(
+    table: pd.DataFrame | Path | str,
+    *,
+    patient: str,
+    before: str,
+    after: str,
+    visit: str = "",
+    value: str | Sequence[str] = (),
+    count: str = "",
+    parent_count: str = "",
+    endpoint: str = "",
+    arm: str = "",
+    batch: str = "",
+    unit: str = "",
+    scale: Scale | None = None,
+    test: Test = "t",
+    adjust: Adjust = "bh",
+    reference: str = "",
+    seed: int = 0,
+) -> Comparison:
+    """Compare two visits of a table, per patient and per cohort.
+
+    Parameters
+    ----------
+    table
+        A DataFrame, a CSV (comma, semicolon or tab) or an XLSX, with one row a sample, or one row a patient
+        and one column a visit.
+    patient, visit, arm, batch, endpoint
+        Names of the columns that hold the patient, the visit (none when each visit is a column), the study
+        arm, the batch of a sample (the shift is adjusted for it) and what a row measures.
+    before, after
+        Visits; several joined by commas are averaged within a patient.
+    value
+        Names or patterns (``*``) of measured columns, each an endpoint.
+    count, parent_count
+        Columns of events and of their parent's events, instead of ``value``: analysed as counts.
+    unit
+        Of the values, such as ``%`` (0..100) or ``pg/ml``; empty takes the column ``unit``, else ``%`` for an
+        endpoint that stays within 0..100.
+    scale
+        Of every endpoint; None goes by unit: logit for percentages, log for positive quantities.
+    test, adjust
+        The method, and the adjustment over endpoints, see `plan.Plan`.
+    reference
+        The arm the other is compared with when there are two.
+    seed
+        Of the sign flips above 13 patients.
+
+    Returns
+    -------
+    Pairs, shifts and visits; the shifts end with the differences between arms where there are two.
+
+    Raises
+    ------
+    InputError
+        Absent columns, cells that are no numbers, rows that cannot be compared: all at once.
+    ComparisonError
+        A visit or an arm that is not there.
+    """
+    values = (value,) if isinstance(value, str) and value else tuple(value)
+    columns = Columns(patient, visit, values, count, parent_count, endpoint, arm, batch)
+    plan = Plan(before, after, test=test, adjust=adjust, reference=reference, seed=seed)
+    cells = external_table(table)
+    rows, findings = endpoint_rows(cells, columns, (before, after), unit)
+    if scale is not None:
+        plan = replace(plan, scales=dict.fromkeys(rows["endpoint"].unique(), scale))
+    found = compare_endpoints(rows, plan, where=cells.name, arm_rows=True)
+    return replace(found, warnings=(*findings, *found.warnings))
+
+
+def write_comparison(comparison: Comparison, path: Path) -> tuple[Path, Path, Path]:
+    """Write the shifts to ``path``, pairs and visits beside it as STEM_pairs.csv and STEM_visits.csv."""
+    pairs, visits = (path.with_name(f"{path.stem}_{name}.csv") for name in ("pairs", "visits"))
+    SHIFTS.write(comparison.shifts, path)
+    PAIRS.write(comparison.pairs, pairs)
+    VISITS.write(comparison.visits, visits)
+    return path, pairs, visits

@@ -1,0 +1,81 @@
+"""`il.compare` on a DataFrame: the result of the command on the same table, shown in a notebook."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from builders import REFERENCE
+
+import immunolab as il
+from immunolab.errors import ComparisonError, InputError
+
+TABLE = REFERENCE / "statistics" / "ex1_paired_treg.csv"
+VISITS = {"patient": "patient", "visit": "visit", "before": "baseline", "after": "on"}
+COUNTS = {"count": "count", "parent_count": "parent_count"}
+
+
+def test_a_frame_and_its_file_give_the_same_numbers():
+    from_file = il.compare(TABLE, **VISITS, **COUNTS)
+    from_frame = il.compare(pd.read_csv(TABLE), **VISITS, **COUNTS)
+    for name in ("pairs", "shifts", "visits"):
+        pd.testing.assert_frame_equal(getattr(from_file, name), getattr(from_frame, name))
+
+
+def test_the_unit_decides_the_scale_and_a_missing_value_is_a_finding():
+    frame = pd.DataFrame({"id": list("aabbccdd"), "visit": ["W0", "W10"] * 4, "treg": [4, 6, 5, 9, np.nan, 8, 3, 4.5]})
+    words = {"patient": "id", "visit": "visit", "before": "W0", "after": "W10", "value": "treg"}
+    percent, level = il.compare(frame, **words, unit="%"), il.compare(frame, **words, unit="pg/ml")
+    assert percent.shifts["method"].tolist() == ["paired t, logit"]
+    assert level.shifts["method"].tolist() == ["paired t, log"]
+    assert level.shifts["fold"].iloc[0] == pytest.approx((6 / 4 * 9 / 5 * 4.5 / 3) ** (1 / 3))
+    assert {"W_MISSING_VALUE", "W_UNPAIRED"} <= {finding.code for finding in percent.warnings}
+
+
+def test_half_a_count_is_said_only_where_it_is_added():
+    methods = {
+        test: il.compare(TABLE, **VISITS, **COUNTS, test=test).shifts["method"].iloc[0]
+        for test in ("t", "wilcoxon", "count_weighted", "binomial_mixed")
+    }
+    assert {test: method.endswith("logit (+0.5)") for test, method in methods.items()} == {
+        "t": True,
+        "wilcoxon": True,
+        "count_weighted": True,
+        "binomial_mixed": False,
+    }
+    assert methods["wilcoxon"] == "exact signed rank, Hodges-Lehmann, logit (+0.5)"
+
+
+def test_a_comparison_shows_n_estimate_interval_and_what_it_is():
+    found = il.compare(TABLE, **VISITS, **COUNTS)
+    row = found.shifts.iloc[0]
+    assert repr(found) == "Comparison on - baseline: 1 endpoint(s), 13 patient(s), 13 with both visits"
+    html = found._repr_html_()
+    for shown in (repr(found), f"{row['estimate']:.3g}", f"{row['ci_low']:.3g} to {row['ci_high']:.3g}", row["method"]):
+        assert shown in html
+    frame = pd.read_csv(TABLE).assign(arm="<b>IL-2</b>")
+    assert "<b>" not in il.compare(frame, **VISITS, **COUNTS, arm="arm")._repr_html_()
+
+
+def test_tipping_point_and_cycles_come_from_the_comparison():
+    frame = pd.read_csv(TABLE)
+    lost = frame[~((frame["patient"] == frame["patient"].iloc[-1]) & (frame["visit"] == "on"))]
+    found = il.compare(lost, **VISITS, **COUNTS).tipping_point().iloc[0]
+    assert (found["n_pairs"], found["n_missing"]) == (12, 1)
+    assert found["tipping_sd"] > 0
+    assert il.compare(frame, **VISITS, **COUNTS).cycles().empty
+    states = frame.assign(cycle_state=frame["visit"].map({"baseline": "trough", "on": "peak"}))
+    cycles = il.compare(states, **VISITS, **COUNTS)
+    measure = cycles.cycles().set_index("measure").loc["peak_over_trough"]
+    assert measure["estimate"] == pytest.approx(cycles.shifts["estimate"].iloc[0])
+
+
+def test_faults_of_a_frame_name_its_rows():
+    frame = pd.read_csv(TABLE).astype({"count": object})
+    frame.loc[3, "count"] = "<5"
+    with pytest.raises(InputError, match="row 3, column count  E_TEXT"):
+        il.compare(frame, **VISITS, **COUNTS)
+    with pytest.raises(InputError, match="'patient' is duplicated"):
+        il.compare(frame[["patient", "patient"]], **VISITS)
+    with pytest.raises(ComparisonError, match="no sample has visit 'week 8'"):
+        il.compare(pd.read_csv(TABLE), **(VISITS | {"after": "week 8"}), **COUNTS)
