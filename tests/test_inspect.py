@@ -141,7 +141,8 @@ def test_scales_follow_the_kind_of_channel(surface):
 
 
 def test_mass_channels_take_arcsinh():
-    from immunolab.loaders.fcs.header import FcsChannel, FcsHeader
+    from immunolab.loaders.fcs.channels import FcsChannel
+    from immunolab.loaders.fcs.header import FcsHeader
 
     channels = tuple(
         FcsChannel(name, label, "F", 32, 4096.0, (0, 0), 1.0)

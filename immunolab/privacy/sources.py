@@ -81,8 +81,7 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, list[DataSet]]]:
 
 
 def _data_set(handle: BinaryIO, size: int, file: str, segments: Segments, i: int, n: int) -> DataSet:
-    odd: list[str] = []
     primary, _ = keywords(read_span(handle, segments, segments.text, file), file)
-    extra = supplement(handle, segments, primary, size, file, odd)
-    header = describe(segments, extra | primary, size, file, dataset=i, datasets=n, odd=odd)
+    extra, _ = supplement(handle, segments, primary, size, file)
+    header = describe(segments, extra | primary, size, file, dataset=i, datasets=n, notes=())
     return DataSet(segments, header, frozenset(extra))

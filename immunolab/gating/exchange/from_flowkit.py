@@ -18,6 +18,7 @@ from immunolab.events.tube import Spillover, Tube
 from immunolab.gating.exchange.flowkit_scales import display_units, scale_of
 from immunolab.gating.exchange.tree import Node, assemble, outside
 from immunolab.gating.strategy import Boolean, Dimension, Ellipsoid, Gate, Polygon, Ratio, Rectangle, Strategy
+from immunolab.loaders.fcs.channels import unique_names
 from immunolab.loaders.fcs.data import not_finite
 from immunolab.loaders.fcs.spillover import keyword_spillover, match_spillover
 from immunolab.vocabulary.panel import resolve_channels
@@ -126,7 +127,8 @@ def _file(sample: Any) -> str:
 
 def _names(sample: Any) -> list[str]:
     """Return ``$PnN`` as in the file; a Workspace writes ``_`` for ``/`` in the Sample's own list."""
-    return [str(name) for name in sample.channels["pnn"]]
+    names, _ = unique_names([str(name) for name in sample.channels["pnn"]])
+    return names
 
 
 def _matrix(matrix: Any, name: str, channels: Mapping[str, str]) -> Spillover:

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immunolab.errors import DataFileError
-from immunolab.loaders.fcs.header import FcsChannel, FcsHeader
+from immunolab.loaders.fcs.channels import FcsChannel
+from immunolab.loaders.fcs.header import FcsHeader
 
 _BLOCK_BYTES = 2**19
 _ASCII_BLOCK_BYTES = 2**20

@@ -10,8 +10,9 @@ from typing import BinaryIO, Literal
 
 from immunolab.errors import DataFileError
 from immunolab.events.tube import Spillover, Tube
+from immunolab.loaders.fcs.channels import FcsChannel
 from immunolab.loaders.fcs.data import decode, not_finite
-from immunolab.loaders.fcs.header import FcsChannel, FcsHeader, describe
+from immunolab.loaders.fcs.header import FcsHeader, describe
 from immunolab.loaders.fcs.spillover import keyword_spillover, match_spillover, read_spillover
 from immunolab.loaders.fcs.text import data_sets, keywords, read_span, supplement
 from immunolab.loaders.preprocessing_checks import signs_of_processing
@@ -145,11 +146,12 @@ def _header(handle: BinaryIO, file: str, dataset: int) -> FcsHeader:
             f"data set {dataset} is not in the file; it holds {len(sets)}", file, "data sets count from 0"
         )
     segments = sets[dataset]
-    text, odd = keywords(read_span(handle, segments, segments.text, file), file)
-    extra = supplement(handle, segments, text, size, file, odd)
+    text, notes = keywords(read_span(handle, segments, segments.text, file), file)
+    extra, more = supplement(handle, segments, text, size, file)
+    notes = [*notes, *more]
     if len(sets) > 1:
-        odd.append(f"the file holds {len(sets)} data sets; this is number {dataset}, counted from 0")
-    return describe(segments, extra | text, size, file, dataset=dataset, datasets=len(sets), odd=odd)
+        notes.append(f"the file holds {len(sets)} data sets; this is number {dataset}, counted from 0")
+    return describe(segments, extra | text, size, file, dataset=dataset, datasets=len(sets), notes=notes)
 
 
 def _sha256(file: str) -> str:

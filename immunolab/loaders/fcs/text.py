@@ -187,15 +187,25 @@ def keywords(raw: bytes, file: str) -> tuple[dict[str, str], list[str]]:
 
 
 def supplement(
-    handle: BinaryIO, segments: Segments, text: Mapping[str, str], size: int, file: str, odd: list[str]
-) -> dict[str, str]:
-    """Return the keywords of the supplemental TEXT segment; the primary one wins where both speak."""
+    handle: BinaryIO, segments: Segments, text: Mapping[str, str], size: int, file: str
+) -> tuple[dict[str, str], list[str]]:
+    """Return the keywords of the supplemental TEXT segment, and what is unusual about it in words.
+
+    Parameters
+    ----------
+    handle
+        The open file.
+    segments, text
+        HEADER and keywords of the data set; where both segments have a keyword the primary one's is to be used.
+    size
+        Bytes in the file.
+    file
+        For messages.
+    """
     span = span_of(whole_number(text.get("$BEGINSTEXT", "")), whole_number(text.get("$ENDSTEXT", "")))
     if span is None or span.length < 2 or span.overlap(segments.text):
-        return {}
+        return {}, []
     if segments.origin + span.last >= size:
-        odd.append("the supplemental TEXT segment ends after the file and was not read")
-        return {}
-    found, more = keywords(read_span(handle, segments, span, file), file)
-    odd += [f"supplemental TEXT: {words}" for words in more]
-    return found
+        return {}, ["the supplemental TEXT segment ends after the file and was not read"]
+    found, notes = keywords(read_span(handle, segments, span, file), file)
+    return found, [f"supplemental TEXT: {note}" for note in notes]
