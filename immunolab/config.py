@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -70,7 +70,7 @@ def read_yaml(path: Path | str) -> Document:
     Raises
     ------
     InputError
-        The file is absent, not UTF-8 text, not YAML, or a key stands twice (every such key is listed).
+        The file is absent, not UTF-8 text, not YAML, or a key is duplicated (every such key is listed).
     """
     path = Path(path)
     try:
@@ -146,7 +146,7 @@ class _Builder:
                 continue
             key = key_node.value
             if key in data:
-                self.problems.append(Problem(self.file, line, f"'{key}' stands twice", "keep one of them"))
+                self.problems.append(Problem(self.file, line, f"'{key}' is duplicated", "keep one of them"))
             data[key] = self.value(value_node, (*place, key))
             self.lines[(*place, key)] = key_node.start_mark.line + 1
         return data
@@ -169,130 +169,55 @@ def _scalar(text: str) -> Any:
 def build(cls: type[T], document: Document, place: Place = ()) -> T:
     """Return the value at a place of a document as a frozen dataclass.
 
-    Unknown keys, missing keys and values of a wrong kind are all listed, each with its line and,
-    for a misspelt key or choice, the nearest allowed word.
+    Parameters
+    ----------
+    cls
+        A dataclass; its field names are the keys, its annotations what may stand under them.
+    place
+        Keys and indices that lead to the value; the whole document by default.
 
     Raises
     ------
     InputError
+        Every unknown key, missing key and value of a wrong kind, each with its line and, for a misspelt key or choice,
+        the nearest allowed word.
     """
     data = document.data
     for step in place:
         data = data[step]
-    faults: list[Problem] = []
-    value = _convert(cls, data, document, place, faults)
-    if faults:
-        raise InputError(faults)
+    converter = _Converter(document)
+    value = converter.convert(cls, data, place)
+    if converter.faults:
+        raise InputError(converter.faults)
     return value  # type: ignore[no-any-return]
 
 
-def build_sound(cls: type[T], document: Document, problems: list[Problem]) -> T:
-    """Return a document as a frozen dataclass, with the default in place of every key that is wrong.
+def build_sound(cls: type[T], document: Document) -> tuple[T, list[Problem]]:
+    """Return a document as a frozen dataclass, with the default in place of every key that is wrong, and what is wrong.
 
-    What is wrong is added to ``problems``, so that a reader can go on and find more.
+    So a reader can go on and find more.
 
     Raises
     ------
     InputError
-        A key without a default is missing or wrong, or the document is no mapping: lists ``problems`` too.
+        A key without a default is missing or wrong, or the document is no mapping.
     """
-    faults: list[Problem] = []
-    whole = _convert(cls, document.data, document, (), faults)
-    if not faults:
-        return whole  # type: ignore[no-any-return]
-    problems += faults
+    converter = _Converter(document)
+    whole = converter.convert(cls, document.data, ())
+    if not converter.faults:
+        return whole, []
     if not isinstance(document.data, dict):
-        raise InputError(problems)
+        raise InputError(converter.faults)
     hints = get_type_hints(cls, include_extras=True)
     sound: dict[str, Any] = {}
     for key in (key for key in document.data if key in hints):
-        own: list[Problem] = []
-        value = _convert(hints[key], document.data[key], document, (key,), own)
-        sound |= {} if own else {key: value}
+        own = _Converter(document)
+        value = own.convert(hints[key], document.data[key], (key,))
+        sound |= {} if own.faults else {key: value}
     needed = [f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING]  # type: ignore[arg-type]
     if not set(needed) <= set(sound):
-        raise InputError(problems)
-    return cls(**sound)
-
-
-def _convert(kind: Any, data: Any, document: Document, place: Place, faults: list[Problem]) -> Any:
-    if kind is Any or kind is object:
-        return data
-    origin, arguments = get_origin(kind), get_args(kind)
-    if origin is Annotated:
-        return _convert_variant(arguments[1], data, document, place, faults)
-    if origin in (Union, types.UnionType):
-        return _convert_union(arguments, data, document, place, faults)
-    if origin is Literal:
-        if data not in arguments:
-            options = ", ".join(map(str, arguments))
-            hint = f"{nearest(str(data), map(str, arguments))} allowed: {options}".strip()
-            faults.append(document.problem(place, f"unknown value '{data}'", hint))
-        return data
-    if is_dataclass(kind):
-        return _convert_record(kind, data, document, place, faults)
-    if origin in (tuple, list):
-        if not isinstance(data, list):
-            faults.append(document.problem(place, f"a list is needed, not {_describe(data)}", "write [a, b]"))
-            return ()
-        items = [_convert(arguments[0], item, document, (*place, i), faults) for i, item in enumerate(data)]
-        return tuple(items) if origin is tuple else items
-    if origin is dict:
-        if not isinstance(data, dict):
-            faults.append(document.problem(place, f"a mapping is needed, not {_describe(data)}", "write key: value"))
-            return {}
-        return {key: _convert(arguments[1], item, document, (*place, key), faults) for key, item in data.items()}
-    return _convert_scalar(kind, data, document, place, faults)
-
-
-def _convert_scalar(kind: Any, data: Any, document: Document, place: Place, faults: list[Problem]) -> Any:
-    if kind is float and isinstance(data, int) and not isinstance(data, bool):
-        return float(data)
-    if kind is str and isinstance(data, (int, float)) and not isinstance(data, bool):
-        return str(data)
-    if isinstance(data, kind) and not (kind in (int, float) and isinstance(data, bool)):
-        return data
-    wanted = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}.get(kind, kind.__name__)
-    faults.append(document.problem(place, f"{wanted} is needed, not {_describe(data)}"))
-    return None
-
-
-def _convert_union(arguments: Any, data: Any, document: Document, place: Place, faults: list[Problem]) -> Any:
-    if data is None and type(None) in arguments:
-        return None
-    attempts: list[list[Problem]] = []
-    for kind in arguments:
-        if kind is type(None):
-            continue
-        trial: list[Problem] = []
-        value = _convert(kind, data, document, place, trial)
-        if not trial:
-            return value
-        attempts.append(trial)
-    faults += attempts[0]
-    return None
-
-
-def _convert_variant(variants: Variants, data: Any, document: Document, place: Place, faults: list[Problem]) -> Any:
-    if not isinstance(data, dict):
-        faults.append(document.problem(place, f"keys and values are needed, not {_describe(data)}"))
-        return None
-    word = data.get(variants.key)
-    if word is None:
-        faults.append(document.problem((*place, variants.key), "the key is missing"))
-        return None
-    if word not in variants.classes:
-        _convert(Literal[tuple(variants.classes)], word, document, (*place, variants.key), faults)
-        return None
-    kind = variants.classes[word]
-    stated = {key: value for key, value in data.items() if key != variants.key and value is not None}
-    for key in [key for key in stated if key not in record_keys(kind)]:
-        owners = [other for other, of in variants.classes.items() if key in record_keys(of)]
-        if owners:
-            del stated[key]
-            hint = f"it belongs to {', '.join(owners)}; keys of {word}: {', '.join(record_keys(kind))}"
-            faults.append(document.problem((*place, key), f"{word} has no key '{key}'", hint))
-    return _convert_record(kind, stated, document, place, faults)
+        raise InputError(converter.faults)
+    return cls(**sound), converter.faults
 
 
 def record_keys(kind: Any) -> list[str]:
@@ -300,24 +225,113 @@ def record_keys(kind: Any) -> list[str]:
     return [item.name for item in fields(kind) if item.metadata.get("key", True)]
 
 
-def _convert_record(kind: Any, data: Any, document: Document, place: Place, faults: list[Problem]) -> Any:
-    if not isinstance(data, dict):
-        faults.append(document.problem(place, f"keys and values are needed, not {_describe(data)}"))
+class _Converter:
+    """Turns plain data into dataclasses and gathers what is wrong on the way."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.faults: list[Problem] = []
+
+    def fault(self, place: Place, message: str, hint: str = "") -> None:
+        self.faults.append(self.document.problem(place, message, hint))
+
+    def convert(self, kind: Any, data: Any, place: Place) -> Any:
+        if kind is Any or kind is object:
+            return data
+        origin, arguments = get_origin(kind), get_args(kind)
+        if origin is Annotated:
+            return self.variant(arguments[1], data, place)
+        if origin in (Union, types.UnionType):
+            return self.union(arguments, data, place)
+        if origin is Literal:
+            return self.choice(arguments, data, place)
+        if is_dataclass(kind):
+            return self.record(kind, data, place)
+        if origin in (tuple, list):
+            if not isinstance(data, list):
+                self.fault(place, f"a list is needed, not {_describe(data)}", "write [a, b]")
+                return ()
+            return origin(self.convert(arguments[0], item, (*place, i)) for i, item in enumerate(data))
+        if origin is dict:
+            if not isinstance(data, dict):
+                self.fault(place, f"a mapping is needed, not {_describe(data)}", "write key: value")
+                return {}
+            return {key: self.convert(arguments[1], item, (*place, key)) for key, item in data.items()}
+        return self.scalar(kind, data, place)
+
+    def choice(self, words: Sequence[Any], data: Any, place: Place) -> Any:
+        if data not in words:
+            allowed = list(map(str, words))
+            hint = f"{nearest(str(data), allowed)} allowed: {', '.join(allowed)}".strip()
+            self.fault(place, f"unknown value '{data}'", hint)
+        return data
+
+    def scalar(self, kind: Any, data: Any, place: Place) -> Any:
+        if kind is float and isinstance(data, int) and not isinstance(data, bool):
+            return float(data)
+        if kind is str and isinstance(data, (int, float)) and not isinstance(data, bool):
+            return str(data)
+        if isinstance(data, kind) and not (kind in (int, float) and isinstance(data, bool)):
+            return data
+        wanted = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}.get(kind, kind.__name__)
+        self.fault(place, f"{wanted} is needed, not {_describe(data)}")
         return None
-    hints = get_type_hints(kind, include_extras=True)
-    known = {item.name: item for item in fields(kind) if item.metadata.get("key", True)}
-    before = len(faults)
-    for key in data:
-        if key not in known:
-            hint = f"{nearest(key, known)} known keys: {', '.join(known)}".strip()
-            faults.append(document.problem((*place, key), "unknown key", hint))
-    values: dict[str, Any] = {}
-    for name, item in known.items():
-        if name in data:
-            values[name] = _convert(hints[name], data[name], document, (*place, name), faults)
-        elif item.default is MISSING and item.default_factory is MISSING:
-            faults.append(document.problem((*place, name), "the key is missing"))
-    return kind(**values) if len(faults) == before else None
+
+    def union(self, kinds: Sequence[Any], data: Any, place: Place) -> Any:
+        if data is None and type(None) in kinds:
+            return None
+        attempts = []
+        for kind in (kind for kind in kinds if kind is not type(None)):
+            attempt = _Converter(self.document)
+            value = attempt.convert(kind, data, place)
+            if not attempt.faults:
+                return value
+            attempts.append(attempt.faults)
+        self.faults += attempts[0]
+        return None
+
+    def variant(self, variants: Variants, data: Any, place: Place) -> Any:
+        if not self.mapping(data, place):
+            return None
+        word = data.get(variants.key)
+        if not isinstance(word, str) or word not in variants.classes:
+            if word is None:
+                self.fault((*place, variants.key), "the key is missing")
+            else:
+                self.choice(tuple(variants.classes), word, (*place, variants.key))
+            return None
+        kind = variants.classes[word]
+        stated = {key: value for key, value in data.items() if key != variants.key and value is not None}
+        for key in [key for key in stated if key not in record_keys(kind)]:
+            owners = [other for other, of in variants.classes.items() if key in record_keys(of)]
+            if owners:
+                del stated[key]
+                hint = f"it belongs to {', '.join(owners)}; keys of {word}: {', '.join(record_keys(kind))}"
+                self.fault((*place, key), f"{word} has no key '{key}'", hint)
+        return self.record(kind, stated, place)
+
+    def record(self, kind: Any, data: Any, place: Place) -> Any:
+        if not self.mapping(data, place):
+            return None
+        hints = get_type_hints(kind, include_extras=True)
+        known = {item.name: item for item in fields(kind) if item.metadata.get("key", True)}
+        before = len(self.faults)
+        for key in data:
+            if key not in known:
+                hint = f"{nearest(key, known)} known keys: {', '.join(known)}".strip()
+                self.fault((*place, key), "unknown key", hint)
+        values: dict[str, Any] = {}
+        for name, item in known.items():
+            if name in data:
+                values[name] = self.convert(hints[name], data[name], (*place, name))
+            elif item.default is MISSING and item.default_factory is MISSING:
+                self.fault((*place, name), "the key is missing")
+        return kind(**values) if len(self.faults) == before else None
+
+    def mapping(self, data: Any, place: Place) -> bool:
+        if not isinstance(data, dict):
+            self.fault(place, f"keys and values are needed, not {_describe(data)}")
+        return isinstance(data, dict)
 
 
 def _describe(data: Any) -> str:

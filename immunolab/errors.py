@@ -1,21 +1,28 @@
-"""Errors a user can act on: each says what is wrong, where, and how to mend it."""
+"""Errors a user can act on: each says what is wrong, where, and how to fix it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing a user has to mend.
+    """One thing a user has to fix.
 
     Attributes
     ----------
-    file : file the problem stands in, as the user named it; empty when there is none.
-    place : where in it (``row 4, column visit``; ``14`` for a line; ``populations[3].parent``).
-    message : what is wrong, with the offending value and what was allowed.
-    hint : how to mend it.
+    file
+        The file it is in, as the user named it; empty when there is none.
+    place
+        Where in it (``row 4, column visit``; ``14`` for a line; ``populations[3].parent``).
+    message
+        What is wrong, with the offending value and what was allowed.
+    hint
+        How to fix it.
     """
 
     file: str
@@ -34,9 +41,12 @@ class ImmunolabError(Exception):
 
     Parameters
     ----------
-    message : what is wrong.
-    where : file, row, population or sample it concerns.
-    hint : how to mend it.
+    message
+        What is wrong.
+    where
+        File, row, population or sample it concerns.
+    hint
+        How to fix it.
     """
 
     def __init__(self, message: str, where: str = "", hint: str = "") -> None:
@@ -77,6 +87,14 @@ class GatingError(ImmunolabError):
 
 class ComparisonError(ImmunolabError):
     """A comparison cannot be made (no pairs, unknown visit)."""
+
+
+def attempt(read: Callable[[], T]) -> tuple[T | None, tuple[Problem, ...]]:
+    """Return what a reader gives, or None and its problems, so that a caller can go on and find more of them."""
+    try:
+        return read(), ()
+    except InputError as error:
+        return None, error.problems
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str:

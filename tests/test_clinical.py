@@ -459,7 +459,7 @@ def test_dated_measurements_find_their_visits_or_are_told(sle: Trial) -> None:
         with_visits(stray, sle, doses)
     assert str(caught.value) == (
         "measurements:row 2, column visit  day 50 is in no visit's window: between W6 [41, 45] and W8 [54, 57]\n"
-        "    hint: name the visit it stands for"
+        "    hint: name the visit it belongs to"
     )
     with pytest.raises(InputError) as caught:
         with_visits(frame.assign(visit=["W0", "W11"]), sle)
@@ -469,7 +469,7 @@ def test_dated_measurements_find_their_visits_or_are_told(sle: Trial) -> None:
     )
     with pytest.raises(InputError) as caught:
         with_visits(frame.assign(date=["2024-05-13", "2024-05-14"]), sle, doses)
-    assert caught.value.problems[0].message == "C3 of P1 stands twice at W10"
+    assert caught.value.problems[0].message == "C3 of P1 is duplicated at W10"
 
 
 def test_a_study_without_a_trial_serves_every_measurement(tmp_path: Path) -> None:

@@ -149,12 +149,12 @@ def test_every_problem_of_a_sheet_is_told_at_once(tmp_path: Path) -> None:
     assert told(tmp_path) == [
         "samples.csv:row 2, column lymphocytes_per_ul  1.2 cannot be cells per microlitre (10 to 100000)\n"
         "    hint: cells per microlitre; 1.2 x 10^9/L is 1200",
-        "samples.csv:row 3, column sample_id  'S1' stands in row 2 already\n"
+        "samples.csv:row 3, column sample_id  'S1' is in row 2 already\n"
         "    hint: give each tube its own sample_id, capitals apart",
         "samples.csv:row 4, column file  file 'fcs/bb.fcs' does not exist\n"
         "    hint: did you mean 'b.fcs'? paths are relative to FOLDER",
         "samples.csv:row 4, column visit  P1 has a sample of W10 already in row 3\n"
-        "    hint: keep one, or tell them apart by panel",
+        "    hint: keep one, or give each its own panel",
         "samples.csv:row 5, column study_day  'twelve' is not a whole number\n    hint: day 1 is the first dose",
         "samples.csv:row 5, column sample_id  's/4' holds a character that folder names cannot hold\n"
         "    hint: results go into a folder of this name",
@@ -333,9 +333,9 @@ def test_days_between_windows_and_two_samples_in_one_are_never_guessed(tmp_path:
     sheet = f"{HEADER},study_day\ns1,P1,,fcs/a.fcs,50\ns2,P1,,fcs/b.fcs,70\ns3,P1,,fcs/c.fcs,72\n"
     assert told(make(tmp_path, sheet)) == [
         "samples.csv:row 2, column visit  day 50 is in no visit's window: between W6 [41, 45] and W8 [54, 57]\n"
-        "    hint: name the visit it stands for",
+        "    hint: name the visit it belongs to",
         "samples.csv:row 4, column visit  P1 has a sample of W10 already in row 3: days 70 and 72 fall in one window\n"
-        "    hint: keep one, or tell them apart by panel",
+        "    hint: keep one, or give each its own panel",
     ]
     assert told(make(tmp_path, f"{HEADER}\ns1,P1,,fcs/a.fcs\n")) == [
         "samples.csv:row 2, column visit  the cell is empty\n"
@@ -348,7 +348,7 @@ def test_a_study_day_that_contradicts_the_date_is_told(tmp_path: Path) -> None:
     make(tmp_path, f"{HEADER},date,study_day\ns1,P1,W2,fcs/a.fcs,2024-03-19,16\n", DOSED)
     assert told(tmp_path) == [
         "samples.csv:row 2, column study_day  day 16, but 2024-03-19 is day 15 after the first recorded dose\n"
-        "    hint: mend the date, the study day or the doses"
+        "    hint: fix the date, the study day or the doses"
     ]
 
 

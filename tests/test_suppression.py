@@ -104,7 +104,7 @@ def test_every_fault_is_told_with_row_and_column(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         suppression_curves(frame)
     assert [(p.place, p.message.split(": ", 1)[-1]) for p in error.value.problems] == [
-        ("row 3, column variable", "its ratio stands in row 2 already"),
+        ("row 3, column variable", "its ratio is in row 2 already"),
         ("row 4, column variable", "names no ratio of Treg to responder cells"),
         ("row 5, column variable", "names no ratio of Treg to responder cells"),
         ("row 6, column unit", "unit 'ratio', needed is %"),

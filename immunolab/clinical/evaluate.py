@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pandas as pd
 
-from immunolab.clinical.patients import Patient, read_patients
+from immunolab.clinical.patients import Patient, measurement_problem, read_patients
 from immunolab.clinical.scores import score_methods
 from immunolab.clinical.scores.method import Score, ScoredVisit, ScoreMethod, not_evaluable
 from immunolab.clinical.scores.scales import scales
@@ -91,20 +91,18 @@ def totalled(
 
 def _range_problems(measurements: pd.DataFrame) -> Iterable[Problem]:
     known = scales()
-    file = str(measurements.attrs.get("file", "measurements"))
     for index, variable, value in zip(measurements.index, measurements["variable"], measurements["value"], strict=True):
         name, _, item = str(variable).partition(".")
         scale = known.get(name)
         if scale is None or pd.isna(value):
             continue
-        number = measurements["row"].get(index, index) if "row" in measurements else index
         if item:
             text, hint = item_fault(scale, item, float(value))
         else:
             text = item_total(scale, {}, float(value)).reason
             hint = f"{name} goes from {scale.range[0]:g} to {scale.range[1]:g}" if text else ""
         if text:
-            yield Problem(file, f"row {number}, column value", f"{name}: {text}", hint)
+            yield measurement_problem(measurements, index, "value", f"{name}: {text}", hint)
 
 
 def _items_of_the_study(measurements: pd.DataFrame) -> dict[str, set[str]]:

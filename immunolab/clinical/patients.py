@@ -132,33 +132,26 @@ def with_visits(measurements: pd.DataFrame, trial: Trial | None, doses: Doses | 
     problems: list[Problem] = []
     visits, days = [], []
     for index, row in zip(frame.index, frame.to_dict("records"), strict=True):
-        where = _Row(frame, index)
         day = _study_day(row, (doses or {}).get(str(row["patient_id"])))
         visit = "" if pd.isna(row["visit"]) else str(row["visit"])
-        visits.append(visit or _assigned(where, trial, day, problems))
+        found, text, hint = (visit, *_fault(visit, trial)) if visit else _assigned(trial, day)
+        if text:
+            problems.append(measurement_problem(frame, index, "visit", text, hint))
+        visits.append(found)
         days.append(day)
-        if visit and trial and visit not in trial.visit_names:
-            hint = f"{nearest(visit, trial.visit_names)} visits: {', '.join(trial.visit_names)}".strip()
-            problems.append(where.problem("visit", f"'{visit}' is no visit of {trial.id}", hint))
     frame["visit"] = pd.array(visits, dtype="string")
     frame["study_day"] = pd.array(days, dtype="Int64")
-    problems += [] if problems else _twice(frame)
+    problems += [] if problems else _duplicated(frame)
     if problems:
         raise InputError(problems)
     frame.attrs = dict(measurements.attrs)
     return frame
 
 
-@dataclass(frozen=True)
-class _Row:
-    frame: pd.DataFrame
-    index: object
-
-    def problem(self, column: str, message: str, hint: str = "") -> Problem:
-        number = self.frame["row"].get(self.index, self.index) if "row" in self.frame else self.index
-        return Problem(
-            str(self.frame.attrs.get("file", "measurements")), f"row {number}, column {column}", message, hint
-        )
+def measurement_problem(frame: pd.DataFrame, index: Hashable, column: str, message: str, hint: str = "") -> Problem:
+    """Return a Problem at a row and column of the measurements, as the user's file numbers them."""
+    number = frame["row"].get(index, index) if "row" in frame else index
+    return Problem(str(frame.attrs.get("file", "measurements")), f"row {number}, column {column}", message, hint)
 
 
 def _study_day(row: Mapping[Hashable, Any], recorded: PatientDoses | None) -> int | None:
@@ -169,21 +162,28 @@ def _study_day(row: Mapping[Hashable, Any], recorded: PatientDoses | None) -> in
     return recorded.study_day(date.fromisoformat(str(row["date"])))
 
 
-def _assigned(where: _Row, trial: Trial | None, day: int | None, problems: list[Problem]) -> str:
+def _fault(visit: str, trial: Trial | None) -> tuple[str, str]:
+    """Return what is wrong with a visit's name, and how to fix it; empty when nothing is."""
+    if trial is None or visit in trial.visit_names:
+        return "", ""
+    hint = f"{nearest(visit, trial.visit_names)} visits: {', '.join(trial.visit_names)}".strip()
+    return f"'{visit}' is no visit of {trial.id}", hint
+
+
+def _assigned(trial: Trial | None, day: int | None) -> tuple[str, str, str]:
+    """Return the visit of a study day, or why there is none and how to fix it."""
     if trial is None or day is None:
         hint = "name the visit, or give study_day or dated doses" if trial else "name the visit: there is no trial"
-        problems.append(where.problem("visit", "the visit is not known", hint))
-        return ""
+        return "", "the visit is not known", hint
     found = trial.visit_on(day)
     if found is None:
-        message = f"day {day} is in no visit's window: {trial.describe_gap(day)}"
-        problems.append(where.problem("visit", message, "name the visit it stands for"))
-    return found.name if found else ""
+        return "", f"day {day} is in no visit's window: {trial.describe_gap(day)}", "name the visit it belongs to"
+    return found.name, "", ""
 
 
-def _twice(frame: pd.DataFrame) -> Iterator[Problem]:
+def _duplicated(frame: pd.DataFrame) -> Iterator[Problem]:
     key = ["patient_id", "visit", "variable"]
     for index in frame.index[frame.duplicated(key)]:
         row = frame.loc[index]
-        message = f"{row['variable']} of {row['patient_id']} stands twice at {row['visit']}"
-        yield _Row(frame, index).problem("visit", message, "two days fall in one window: keep one")
+        message = f"{row['variable']} of {row['patient_id']} is duplicated at {row['visit']}"
+        yield measurement_problem(frame, index, "visit", message, "two days fall in one window: keep one")

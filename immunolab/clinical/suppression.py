@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from immunolab.clinical.patients import measurement_problem
 from immunolab.errors import InputError, Problem
 from immunolab.schema.clinical import SUPPRESSION
+from immunolab.study.endpoints.measured import SUPPRESSION_ASSAY
 
-VARIABLE = "Treg_suppression"
-DEFINITION = "mean over the log of the Treg to responder ratio"
+_DEFINITION = "mean over the log of the Treg to responder ratio"
 _NAME = re.compile(r"treg[ _]suppression(?:\b|_(?=\s*\d))[ ._]*(.*)", re.IGNORECASE)
 _RATIO = re.compile(r"(\d+(?:\.\d+)?)\s*:\s*(\d+(?:\.\d+)?)")
 
@@ -42,8 +43,8 @@ def suppression_curves(measurements: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     InputError
-        Names without a ratio, units other than %, more than 100 % inhibition, a ratio that stands twice at a
-        visit, a summary given beside its ratios: all at once, by row and column.
+        Names without a ratio, units other than %, more than 100 % inhibition, a ratio that is duplicated
+        at a visit, a summary given beside its ratios: all at once, by row and column.
     """
     rows: list[dict[str, object]] = []
     problems: list[Problem] = []
@@ -52,16 +53,15 @@ def suppression_curves(measurements: pd.DataFrame) -> pd.DataFrame:
     named = measurements[measurements["variable"].astype(str).str.match(_NAME)]
     for index, record in zip(named.index, named[columns].to_dict("records"), strict=True):
         number = measurements["row"].get(index, index) if "row" in measurements else index
-        if record["variable"] == VARIABLE or pd.isna(record["value"]):
+        if record["variable"] == SUPPRESSION_ASSAY or pd.isna(record["value"]):
             continue
         ratio, faults = _checked(record)
         who = str(record["patient_id"]), str(record["visit"])
         first = seen.setdefault((*who, ratio), number)
         if first != number and not faults:
-            faults.append(("variable", f"its ratio stands in row {first} already", "keep one value a ratio"))
-        file = str(measurements.attrs.get("file", "measurements"))
+            faults.append(("variable", f"its ratio is in row {first} already", "keep one value a ratio"))
         problems += [
-            Problem(file, f"row {number}, column {column}", f"{record['variable']}: {text}", hint)
+            measurement_problem(measurements, index, column, f"{record['variable']}: {text}", hint)
             for column, text, hint in faults
         ]
         if not faults:
@@ -92,7 +92,7 @@ def _checked(record: dict[Any, Any]) -> tuple[float, list[tuple[str, str, str]]]
     found = _RATIO.fullmatch(_ratio_text(str(record["variable"])))
     parts = tuple(map(float, found.groups())) if found else (0.0, 0.0)
     if not all(parts):
-        faults.append(("variable", "names no ratio of Treg to responder cells", f"write {VARIABLE}.1:2"))
+        faults.append(("variable", "names no ratio of Treg to responder cells", f"write {SUPPRESSION_ASSAY}.1:2"))
     if pd.isna(record["unit"]) or record["unit"] not in ("%", "percent"):
         written = "no unit" if pd.isna(record["unit"]) else f"unit '{record['unit']}'"
         faults.append(("unit", f"{written}, needed is %", "percent inhibition: 100 (1 - with Treg / without)"))
@@ -103,12 +103,10 @@ def _checked(record: dict[Any, Any]) -> tuple[float, list[tuple[str, str, str]]]
 
 
 def _beside(measurements: pd.DataFrame, titrated: set[tuple[str, str]]) -> Iterator[Problem]:
-    for index, record in measurements[measurements["variable"] == VARIABLE].iterrows():
+    for index, record in measurements[measurements["variable"] == SUPPRESSION_ASSAY].iterrows():
         if (str(record["patient_id"]), str(record["visit"])) in titrated:
-            number = record.get("row", index)
-            file = str(measurements.attrs.get("file", "measurements"))
-            text = f"{VARIABLE} is given beside its ratios, which it is computed from"
-            yield Problem(file, f"row {number}, column variable", text, "keep the ratios or the summary")
+            text = f"{SUPPRESSION_ASSAY} is given beside its ratios, which it is computed from"
+            yield measurement_problem(measurements, index, "variable", text, "keep the ratios or the summary")
 
 
 def with_suppression(measurements: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
@@ -133,11 +131,11 @@ def with_suppression(measurements: pd.DataFrame, curves: pd.DataFrame) -> pd.Dat
             rows.append(
                 {
                     **who,
-                    "variable": VARIABLE,
+                    "variable": SUPPRESSION_ASSAY,
                     "value": value,
                     "unit": "%",
                     "flag": ";".join(flags),
-                    "definition": DEFINITION,
+                    "definition": _DEFINITION,
                 }
             )
     added = pd.DataFrame(rows).astype({"study_day": "Int64", "value": "float64"})

@@ -33,7 +33,7 @@ def read_doses(path: Path | None) -> dict[str, PatientDoses]:
     ------
     InputError
         Absent columns, empty cells, two date formats, a day that is no whole number from 1 on,
-        a dose that stands twice, a date and a study day that contradict each other.
+        a dose that is duplicated, a date and a study day that contradict each other.
     """
     if path is None or not path.exists():
         return {}
@@ -55,10 +55,10 @@ def read_doses(path: Path | None) -> dict[str, PatientDoses]:
         lines.setdefault(row["patient_id"], []).append(row)
     if problems:
         raise InputError(problems)
-    found = {patient: _patient(table, rows, dates, days, problems) for patient, rows in lines.items()}
-    if problems:
+    found = {patient: _patient(table, rows, dates, days) for patient, rows in lines.items()}
+    if problems := [problem for _, faults in found.values() for problem in faults]:
         raise InputError(problems)
-    return found
+    return {patient: doses for patient, (doses, _) in found.items()}
 
 
 def read_study_days(table: TextTable) -> tuple[dict[int, int], list[Problem]]:
@@ -80,8 +80,8 @@ def read_study_days(table: TextTable) -> tuple[dict[int, int], list[Problem]]:
 
 
 def _patient(
-    table: TextTable, rows: list[Row], dates: dict[int, date], days: dict[int, int], problems: list[Problem]
-) -> PatientDoses:
+    table: TextTable, rows: list[Row], dates: dict[int, date], days: dict[int, int]
+) -> tuple[PatientDoses, list[Problem]]:
     first = min((dates[r.number] for r in rows if r.number in dates), default=None)
     anchored = [r for r in rows if r.number in dates and r.number in days]
     if anchored:
@@ -89,6 +89,7 @@ def _patient(
         shift = days[anchored[0].number] - 1
         first = date.fromordinal(whole.first_date.toordinal() - shift) if whole.first_date else None
     doses = PatientDoses((), first)
+    problems: list[Problem] = []
     found: dict[int, Row] = {}
     for row in rows:
         dated = doses.study_day(dates[row.number]) if row.number in dates else None
@@ -97,7 +98,7 @@ def _patient(
             continue
         if dated is not None and dated != day:
             text = f"day {day}, but {row['date']} is day {dated} of this patient"
-            problems.append(table.problem(row, "study_day", text, "mend the date or the study day"))
+            problems.append(table.problem(row, "study_day", text, "fix the date or the study day"))
         if day < 1:
             problems.append(table.problem(row, "study_day", f"a dose on day {day}", "day 1 is the first dose"))
         if day in found:
@@ -108,4 +109,4 @@ def _patient(
         row = found[min(found)]
         text = f"the first dose of {row['patient_id']} is day {min(found)}, but day 1 is the first dose"
         problems.append(table.problem(row, "study_day", text, "count days from the first dose"))
-    return PatientDoses(tuple(sorted(found)), first)
+    return PatientDoses(tuple(sorted(found)), first), problems

@@ -83,8 +83,9 @@ def read_samples(
         raise InputError(problems)
     if not table.rows:
         problems.append(table.problem(None, "", "the sheet has no samples", "write one line a sample"))
-    reader = _RowReader(table, folder, trial, panels, doses, problems)
+    reader = _RowReader(table, folder, trial, panels, doses)
     samples = tuple(reader.sample(row) for row in table.rows)
+    problems += reader.problems
     problems += _repeats(table, samples)
     problems += _unknown_controls(table, samples)
     if problems:
@@ -102,13 +103,11 @@ class _RowReader:
         trial: Trial | None,
         panels: tuple[str, ...],
         doses: Mapping[str, PatientDoses],
-        problems: list[Problem],
     ) -> None:
-        self.table, self.folder, self.trial, self.panels = table, folder, trial, panels
-        self.doses, self.problems = doses, problems
+        self.table, self.folder, self.trial, self.panels, self.doses = table, folder, trial, panels, doses
         self.dates, faults = read_dates(table, table.rows)
         self.days, day_faults = read_study_days(table)
-        problems += [*faults, *day_faults]
+        self.problems = [*faults, *day_faults]
 
     def fault(self, row: Row, column: str, message: str, hint: str = "") -> None:
         self.problems.append(self.table.problem(row, column, message, hint))
@@ -147,7 +146,7 @@ class _RowReader:
         counted = patient.study_day(day) if patient and day else None
         if written is not None and counted is not None and written != counted:
             text = f"day {written}, but {row['date']} is day {counted} after the first recorded dose"
-            self.fault(row, "study_day", text, "mend the date, the study day or the doses")
+            self.fault(row, "study_day", text, "fix the date, the study day or the doses")
         return written if written is not None else counted
 
     def visit(self, row: Row, day: int | None) -> str:
@@ -165,7 +164,7 @@ class _RowReader:
         found = self.trial.visit_on(day)
         if found is None:
             gap = self.trial.describe_gap(day)
-            self.fault(row, "visit", f"day {day} is in no visit's window: {gap}", "name the visit it stands for")
+            self.fault(row, "visit", f"day {day} is in no visit's window: {gap}", "name the visit it belongs to")
         return found.name if found else ""
 
     def file(self, row: Row) -> Path:
@@ -232,7 +231,7 @@ def _repeats(table: TextTable, samples: tuple[Sample, ...]) -> Iterator[Problem]
         row = rows[sample.row]
         key: tuple[str, ...] = ("sample_id", sample.sample_id.lower())
         if sample.sample_id and key in seen:
-            text = f"'{sample.sample_id}' stands in row {seen[key].row} already"
+            text = f"'{sample.sample_id}' is in row {seen[key].row} already"
             yield table.problem(row, "sample_id", text, "give each tube its own sample_id, capitals apart")
         seen.setdefault(key, sample)
         if sample.control_of or not sample.visit or not sample.patient_id:
@@ -242,7 +241,7 @@ def _repeats(table: TextTable, samples: tuple[Sample, ...]) -> Iterator[Problem]
             text = f"{sample.patient_id} has a sample of {sample.visit} already in row {seen[key].row}"
             if not row["visit"]:
                 text += f": days {seen[key].study_day} and {sample.study_day} fall in one window"
-            yield table.problem(row, "visit", text, "keep one, or tell them apart by panel")
+            yield table.problem(row, "visit", text, "keep one, or give each its own panel")
         seen.setdefault(key, sample)
 
 

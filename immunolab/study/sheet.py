@@ -6,12 +6,12 @@ no event.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from immunolab.config import Document, build_sound, read_yaml
-from immunolab.errors import InputError, Problem, nearest
+from immunolab.errors import InputError, Problem, attempt, nearest
 from immunolab.study.doses import PatientDoses, read_doses
 from immunolab.study.endpoints import AnyEndpoint, Endpoint, PercentOfParent, endpoint_problems, expanded
 from immunolab.study.rows import Sample, read_samples
@@ -160,20 +160,24 @@ def load_study(path: Path | str) -> Study:
     document = read_yaml(source)
     if document.data is None:
         raise InputError(Problem(str(source), "", "the file is empty", "start it with 'study: NAME'"))
-    problems: list[Problem] = []
-    keys = build_sound(_StudyKeys, document, problems)
-    sound = not problems  # else the comparison may be a default that nobody meant
+    keys, problems = build_sound(_StudyKeys, document)
+    sound = not problems  # else the comparison may be a default that the user did not choose
     folder = source.parent
-    trial = _collect(problems, lambda: _trial(keys, folder, document))
-    if trial or keys.trial is None:
+    trial, faults = attempt(lambda: _trial(keys, folder, document))
+    problems += faults
+    settled = trial is not None or keys.trial is None
+    if settled:
         problems += endpoint_problems(keys.endpoints, trial.phase_of_visit if trial else None, document)
-    panels = _panels(keys, folder, document, problems)
-    files = {name: _file(keys, name, folder, document, problems) for name in _TABLES}
-    dose_table = _file(keys, "doses", folder, document, problems)
-    doses = _collect(problems, lambda: read_doses(dose_table))
+    panels = {name: _panel(choice, folder) for name, choice in keys.panels.items()} or {"": PanelChoice()}
+    tables = {name: folder / written for name in (*_TABLES, "doses") if (written := getattr(keys, name))}
+    named = [(("panels", name, key), path) for name, panel in panels.items() for key, path in vars(panel).items()]
+    problems += _absent_files([*named, *(((name,), path) for name, path in tables.items())], document)
+    doses, faults = attempt(lambda: read_doses(tables.get("doses")))
+    problems += faults
     declared = tuple(keys.panels)
-    samples = _collect(problems, lambda: read_samples(folder / keys.sheet, folder, trial, declared, doses or {}))
-    if sound and samples is not None and (trial or keys.trial is None):
+    samples, faults = attempt(lambda: read_samples(folder / keys.sheet, folder, trial, declared, doses or {}))
+    problems += faults
+    if sound and settled and samples is not None:
         problems += _comparison_problems(keys.comparison, trial, samples, document)
     if problems:
         raise InputError(problems)
@@ -188,9 +192,9 @@ def load_study(path: Path | str) -> Study:
         endpoints=expanded(keys.endpoints) or (trial.expanded_endpoints() if trial else default_endpoints()),
         doses=doses or {},
         trial_file=_trial_file(keys, folder),
-        dose_table=dose_table,
+        dose_table=tables.pop("doses", None),
         sheet=folder / keys.sheet,
-        **files,
+        **tables,
     )
 
 
@@ -209,14 +213,6 @@ def default_endpoints() -> tuple[Endpoint, ...]:
     )
 
 
-def _collect(problems: list[Problem], read: Any) -> Any:
-    try:
-        return read()
-    except InputError as error:
-        problems += error.problems
-        return None
-
-
 def _trial(keys: _StudyKeys, folder: Path, document: Document) -> Trial | None:
     if keys.trial is None:
         return None
@@ -233,45 +229,34 @@ def _trial_file(keys: _StudyKeys, folder: Path) -> Path | None:
     return folder / str(keys.trial) if own else None
 
 
-def _file(keys: _StudyKeys, name: str, folder: Path, document: Document, problems: list[Problem]) -> Path | None:
-    written = getattr(keys, name)
-    return _existing(written, (name,), folder, document, problems) if written else None
+def _panel(choice: _PanelKeys, folder: Path) -> PanelChoice:
+    builtin = choice.strategy is None or Path(choice.strategy).suffix.lower() not in _STRATEGY_FILES
+    return PanelChoice(
+        panel=folder / choice.panel if choice.panel else None,
+        strategy=choice.strategy if builtin or choice.strategy is None else folder / choice.strategy,
+        spillover=folder / choice.spillover if choice.spillover else None,
+    )
 
 
-def _existing(written: str, place: tuple[str, ...], folder: Path, document: Document, problems: list[Problem]) -> Path:
-    path = folder / written
-    if not path.exists():
-        beside = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
-        hint = f"{nearest(path.name, beside)} paths are relative to {folder}".strip()
-        problems.append(document.problem(place, f"file '{written}' does not exist", hint))
-    return path
-
-
-def _panels(keys: _StudyKeys, folder: Path, document: Document, problems: list[Problem]) -> dict[str, PanelChoice]:
-    panels = {}
-    for name, choice in keys.panels.items():
-        paths: dict[str, Path | str | None] = {}
-        for key in ("panel", "strategy", "spillover"):
-            written = getattr(choice, key)
-            builtin = key == "strategy" and written and Path(written).suffix.lower() not in _STRATEGY_FILES
-            if written is None or builtin:
-                paths[key] = written
-            else:
-                paths[key] = _existing(written, ("panels", name, key), folder, document, problems)
-        panels[name] = PanelChoice(**paths)  # type: ignore[arg-type]
-    return panels or {"": PanelChoice()}
+def _absent_files(named: Iterable[tuple[tuple[str, ...], object]], document: Document) -> Iterator[Problem]:
+    """Yield a problem for each file that study.yaml names and that is not there."""
+    folder = Path(document.file).parent
+    for place, path in named:
+        if isinstance(path, Path) and not path.exists():
+            beside = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
+            hint = f"{nearest(path.name, beside)} paths are relative to {folder}".strip()
+            written = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
+            yield document.problem(place, f"file '{written}' does not exist", hint)
 
 
 def _comparison_problems(
     comparison: PlannedComparison, trial: Trial | None, samples: tuple[Sample, ...], document: Document
-) -> list[Problem]:
+) -> Iterator[Problem]:
     visits = trial.visit_names if trial else tuple(dict.fromkeys(s.visit for s in samples if s.visit))
     allowed = (*(_PHASES if trial else ()), *visits)
-    problems = []
     for key in ("before", "after"):
         name = getattr(comparison, key)
         if name not in allowed:
             kind = "phase or visit" if trial else "visit of the sheet"
             hint = f"{nearest(name, allowed)} allowed: {', '.join(allowed)}".strip()
-            problems.append(document.problem(("comparison", key), f"'{name}' is no {kind}", hint))
-    return problems
+            yield document.problem(("comparison", key), f"'{name}' is no {kind}", hint)

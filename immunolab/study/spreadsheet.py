@@ -91,7 +91,7 @@ def text_table(file: str, numbered: Sequence[tuple[int, list[str]]], decimal_com
     Raises
     ------
     InputError
-        A column stands twice or a line is longer than the header.
+        A column is duplicated or a line is longer than the header.
     """
     header = [_word(cell) for cell in numbered[0][1]]
     problems = list(_header_problems(file, header))
@@ -132,7 +132,7 @@ def _word(text: str) -> str:
 
 def _header_problems(file: str, header: list[str]) -> Iterator[Problem]:
     for name in sorted({name for name in header if name and header.count(name) > 1}):
-        yield Problem(file, f"column {name}", "the column stands twice", "keep one of them")
+        yield Problem(file, f"column {name}", "the column is duplicated", "keep one of them")
 
 
 def _read_separated(path: Path) -> tuple[list[list[str]], bool]:

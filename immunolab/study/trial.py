@@ -217,7 +217,7 @@ def _calendar_problems(trial: Trial, document: Document) -> Iterator[Problem]:
     for i, visit in enumerate(trial.visits):
         place = ("visits", i)
         if visit.name in taken:
-            yield document.problem((*place, "name"), f"visit '{visit.name}' stands twice", "keep one of them")
+            yield document.problem((*place, "name"), f"visit '{visit.name}' is duplicated", "keep one of them")
         if len(visit.window) != 2 or not visit.window[0] <= visit.target_day <= visit.window[1]:
             text = f"the window must be [first day, last day] around day {visit.target_day}"
             yield document.problem((*place, "window"), text, "for example [80, 92]")

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from immunolab.clinical.suppression import VARIABLE as SUPPRESSION_VARIABLE
 from immunolab.comparison.diagnostics import Finding
 from immunolab.comparison.gating_sensitivity import with_other_gatings
 from immunolab.comparison.multiplicity import adjusted_together
@@ -17,6 +16,7 @@ from immunolab.comparison.table import Comparison, compare_endpoints
 from immunolab.errors import ComparisonError, InputError
 from immunolab.schema.tables import OTHER_GATINGS, PAIRS, SHIFTS
 from immunolab.study.endpoints import Endpoint
+from immunolab.study.endpoints.measured import SUPPRESSION_ASSAY as SUPPRESSION_VARIABLE
 from immunolab.study.sheet import Study
 from immunolab.workflow.quantify import Quantified, joined
 from immunolab.workflow.store import Store

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from immunolab.study.endpoints.endpoint import Endpoint, Needs
-from immunolab.study.endpoints.measured import SUPPRESSION
+from immunolab.study.endpoints.measured import SUPPRESSION_ASSAY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +33,7 @@ class Assay(Endpoint):
     @property
     def scale(self) -> Literal["identity"] | None:
         """Identity for inhibition, which is in % and can be below 0."""
-        return "identity" if SUPPRESSION in (self.assay, self.id) else None
+        return "identity" if SUPPRESSION_ASSAY in (self.assay, self.id) else None
 
     def _names(self) -> tuple[str | None, ...]:
         return (self.assay,)

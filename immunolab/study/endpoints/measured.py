@@ -11,8 +11,8 @@ from immunolab.study.endpoints.endpoint import Endpoint, Needs
 if TYPE_CHECKING:
     import pandas as pd
 
-SUPPRESSION = "Treg_suppression"
-_SIGNED = frozenset({SUPPRESSION})  # in %, but below 0 where Treg make the others divide more: no logit
+SUPPRESSION_ASSAY = "Treg_suppression"
+_SIGNED = frozenset({SUPPRESSION_ASSAY})  # in %, but below 0 where Treg make the others divide more: no logit
 
 
 @dataclass(frozen=True, kw_only=True)
