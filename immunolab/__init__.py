@@ -92,7 +92,7 @@ __all__ = [
 _RENAMED: dict[str, tuple[str, str, str]] = {
     "fit": ("gate", "immunolab.gating.placement.fit", "fit"),
     "evaluate": ("gate", "immunolab.gating.evaluate", "evaluate"),
-    "counts_table": ("gate(...).counts", "immunolab.gating.tubes", "counts_table"),
+    "counts_table": ("gate(...).counts", "immunolab.gating.counts", "counts_table"),
     "to_anndata": ("gate(...).to_anndata()", "immunolab.events.storage", "to_anndata"),
     "run_study": ("run", "immunolab.workflow.run", "run_study"),
     "RunOptions": ("run", "immunolab.workflow.run", "RunOptions"),

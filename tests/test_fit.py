@@ -14,13 +14,13 @@ from immunolab.config import parse_yaml
 from immunolab.errors import GatingError
 from immunolab.events.subsample import subsample
 from immunolab.events.tube import Channel, Tube
+from immunolab.gating.counts import counts_table
 from immunolab.gating.definitions import with_all_definitions
 from immunolab.gating.evaluate import evaluate
 from immunolab.gating.placement.fit import fit, missing_markers, widest_scope
 from immunolab.gating.record_codec import from_plain, to_plain
 from immunolab.gating.strategy import Declared, Rectangle
 from immunolab.gating.strategy_file import builtin_strategy, parse_strategy
-from immunolab.gating.tubes import counts_table
 from immunolab.schema.tables import THRESHOLDS
 
 SURFACE = builtin_strategy("treg_th17_tfh_teff")

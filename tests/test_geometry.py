@@ -15,6 +15,7 @@ from immunolab.events.transforms import Linear, Log, Logicle
 from immunolab.events.tube import Channel, Spillover, Tube
 from immunolab.gating import evaluate as apply
 from immunolab.gating import geometry
+from immunolab.gating.counts import counts_table
 from immunolab.gating.evaluate import evaluate
 from immunolab.gating.placement.tube_state import TubeState
 from immunolab.gating.strategy import (
@@ -29,8 +30,8 @@ from immunolab.gating.strategy import (
     Strategy,
 )
 from immunolab.gating.tube_gates import TubeGates
-from immunolab.gating.tubes import counts_table, gate_tube
-from immunolab.gating.validation import sound
+from immunolab.gating.tubes import gate_tube
+from immunolab.gating.validation import evaluable
 
 A, B = Dimension("A", compensation="none"), Dimension("B", compensation="none")
 grid = st.integers(0, 12).map(float)
@@ -219,7 +220,7 @@ def test_names_that_stand_twice_become_paths_in_the_memberships(cloud: np.ndarra
     assert {str(kind) for kind in frame.dtypes} == {"bool"}
 
 
-def test_every_fault_names_the_gate_and_the_mend() -> None:
+def test_every_fault_names_the_gate_and_the_fix() -> None:
     populations = (
         Population("/ok", Rectangle((A,), (0.0,), (None,))),
         Population("/ok/absent", Rectangle((Dimension("CD25"),), (0.0,), (None,))),
@@ -229,16 +230,16 @@ def test_every_fault_names_the_gate_and_the_mend() -> None:
         Population("/bool", Boolean("and", ("/ok", "/nowhere"), (False, False))),
         Population("/flat", Ellipsoid((A, B), (0, 0), ((1.0, 1.0), (1.0, 1.0)), 1.0)),
     )
-    kept, problems = sound(Strategy("t", populations), tube(np.ones((2, 5))))
+    kept, problems = evaluable(Strategy("t", populations), tube(np.ones((2, 5))))
     assert [population.path for population in kept.populations] == ["/ok"]
     assert [str(problem) for problem in problems] == [
         "s1:/ok/absent  marker or channel 'CD25' is not in the tube\n"
         "    hint: did you mean 'CD2'? the tube has: CD1, CD2",
-        "s1:/ok/absent/child  the gate rests on population '/ok/absent', which cannot be evaluated\n"
-        "    hint: mend that gate first",
+        "s1:/ok/absent/child  the gate needs population '/ok/absent', which cannot be evaluated\n"
+        "    hint: fix that gate first",
         "s1:/matrix  spillover matrix 'M9' is unknown\n    hint: the strategy has: none",
-        "s1:/open  the where gate has no coordinates yet\n    hint: fit the strategy to the tube first",
-        "s1:/bool  the gate rests on population '/nowhere', which the strategy does not have\n    hint: check its path",
+        "s1:/open  the where gate has no coordinates yet\n    hint: place the gates on the tube first",
+        "s1:/bool  the gate needs population '/nowhere', which the strategy does not have\n    hint: check its path",
         "s1:/flat  the ellipsoid's covariance is singular\n    hint: draw the gate again",
     ]
     with pytest.raises(GatingError, match="CD25"):

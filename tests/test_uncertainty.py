@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from planted import planted_tube
 
+from immunolab.gating.counts import counts_table
 from immunolab.gating.evaluate import evaluate
 from immunolab.gating.placement.fit import fit
 from immunolab.gating.placement.uncertainty import percent_intervals
 from immunolab.gating.strategy_file import builtin_strategy
-from immunolab.gating.tubes import counts_table
 from immunolab.intervals import jeffreys_percent
 
 SURFACE = builtin_strategy("treg_th17_tfh_teff")

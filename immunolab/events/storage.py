@@ -1,8 +1,11 @@
-"""A tube as AnnData under the storage contract: the only speller of its keys."""
+"""A tube as AnnData under the storage contract, whose keys are spelt here alone, and as a file of the cache."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +14,7 @@ from numpy.typing import NDArray
 
 from immunolab.events.compensation import weighted_sums
 from immunolab.events.transforms import Identity, Transform
-from immunolab.events.tube import Tube
+from immunolab.events.tube import Channel, Spillover, Tube
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -89,3 +92,26 @@ def displayed_blocks(
         for row, scale in enumerate(scales):
             shown[row] = scale.apply(compensated[row])
         yield first, compensated, shown
+
+
+def save_tube(tube: Tube, path: Path) -> None:
+    """Write a tube to an npz file, without what its file's header was noted for."""
+    words = {
+        "channels": [asdict(channel) for channel in tube.channels],
+        "spillover": list(tube.spillover.channels) if tube.spillover else None,
+        "sample_id": tube.sample_id,
+        "file": tube.file,
+        "sha256": tube.sha256,
+    }
+    matrix = tube.spillover.matrix if tube.spillover else np.empty((0, 0))
+    np.savez(path, columns=tube.columns, matrix=matrix, meta=json.dumps(words))
+
+
+def load_tube(path: Path) -> Tube:
+    """Return the tube that `save_tube` wrote."""
+    with np.load(path) as stored:
+        words = json.loads(str(stored["meta"]))
+        columns, matrix = stored["columns"], stored["matrix"]
+    spillover = Spillover(tuple(words["spillover"]), matrix) if words["spillover"] else None
+    channels = tuple(Channel(**channel) for channel in words["channels"])
+    return Tube(columns, channels, spillover, words["sample_id"], words["file"], words["sha256"])

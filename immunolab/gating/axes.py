@@ -40,9 +40,12 @@ class Axes:
 
     Attributes
     ----------
-    tube : whose events are gated.
-    matrices : spillover matrices that dimensions name by id.
-    dimensions : axes whose channels are compensated together; any other one is compensated when asked for.
+    tube
+        Whose events are gated.
+    matrices
+        Spillover matrices that dimensions name by id.
+    dimensions
+        Axes whose channels are compensated together; any other one is compensated when asked for.
     """
 
     tube: Tube

@@ -26,7 +26,7 @@ from immunolab.gating.strategy import (
     Rectangle,
     Strategy,
 )
-from immunolab.gating.validation import problems
+from immunolab.gating.validation import gate_problems
 
 _BLOCK = 32_768  # events; a block of twenty channels stays in the cache, and workers seldom wait for each other
 Mask = NDArray[np.bool_]
@@ -39,10 +39,10 @@ def evaluate(strategy: Strategy, events: Tube) -> Memberships:
     Raises
     ------
     GatingError
-        A gate cannot be evaluated on this tube (absent channel, unknown matrix, not fitted yet);
-        the message names the gate's path. `soundness.sound` drops such gates instead.
+        A gate cannot be evaluated on this tube (absent channel, unknown matrix, not placed yet);
+        the message names the gate's path. `validation.evaluable` drops such gates instead.
     """
-    for problem in problems(strategy, events):
+    for problem in gate_problems(strategy, events):
         raise GatingError(problem.message, f"{problem.file} {problem.place}".strip(), problem.hint)
     masks = {population.path: np.zeros(events.n_events, dtype=np.bool_) for population in strategy.populations}
     axes = Axes.of(strategy, events)
@@ -66,9 +66,12 @@ def members(population: Population, block: Block, masks: Mapping[str, Mask]) -> 
 
     Parameters
     ----------
-    population : with a geometric gate, or none.
-    block : some or all events of a tube.
-    masks : path -> the block's events, of the parent and of operands.
+    population
+        With a geometric gate, or none.
+    block
+        Some or all events of a tube.
+    masks
+        Path -> the block's events, of the parent and of operands.
     """
     gate = population.gate
     parent = masks[population.parent_path] if population.parent_path else np.ones(block.n_events, dtype=np.bool_)

@@ -36,8 +36,10 @@ def in_polygon(x: Array, y: Array, vertices: ArrayLike, within: Within, toleranc
 
     Parameters
     ----------
-    x, y : coordinates on the polygon's scales, one value an event.
-    vertices : at least three (x, y), closed implicitly; edges may cross.
+    x, y
+        Coordinates on the polygon's scales, one value an event.
+    vertices
+        At least three (x, y), closed implicitly; edges may cross.
     """
     corners = np.ascontiguousarray(vertices, dtype=np.float64)
     return np.asarray(_polygon(x, y, corners, within, tolerance))
@@ -55,7 +57,8 @@ def in_ellipsoid(
 
     Parameters
     ----------
-    coordinates : dimensions x events.
+    coordinates
+        Dimensions x events.
     """
     inverse = np.ascontiguousarray(np.linalg.inv(np.asarray(covariance, dtype=np.float64)))
     centre = np.asarray(mean, dtype=np.float64)

@@ -21,7 +21,7 @@ from immunolab.gating.exchange.workspace import read_workspace
 from immunolab.gating.exchange.workspace_model import Workspace
 from immunolab.gating.gate_source import GATE_FILES
 from immunolab.gating.tubes import GatedTube
-from immunolab.gating.validation import sound
+from immunolab.gating.validation import evaluable
 from immunolab.schema.csv_files import read_text
 
 
@@ -89,7 +89,7 @@ class Reference:
 
 def _of_import(imported: Workspace, gated: GatedTube) -> ReferenceTube:
     tube, sample_id = gated.tube, gated.sample_id
-    strategy, _ = sound(imported.strategy_for(tube.file, tube.fil), tube)
+    strategy, _ = evaluable(imported.strategy_for(tube.file, tube.fil), tube)
     masks = evaluate(strategy, tube).masks
     stated = imported.counts_for(tube.file, tube.fil)
     counted = any(n for path, n in stated.items() if path != "/")  # a workspace never calculated says 0

@@ -15,38 +15,20 @@ from immunolab.errors import GatingError, Problem, nearest
 from immunolab.events.storage import to_anndata
 from immunolab.events.tube import Tube
 from immunolab.gating.axes import on_channels
+from immunolab.gating.counts import PopulationCount, count_populations, counts_table
 from immunolab.gating.evaluate import Mask, evaluate
 from immunolab.gating.imported_thresholds import imported_thresholds
 from immunolab.gating.placement.fit import fit
 from immunolab.gating.strategy import ROOT, Ellipsoid, Memberships, Polygon, Population, Rectangle, Strategy
 from immunolab.gating.tube_gates import Threshold, TubeGates, thresholds_table
-from immunolab.gating.validation import sound
-from immunolab.schema.tables import COUNTS, INTENSITIES
+from immunolab.gating.validation import evaluable
+from immunolab.schema.tables import INTENSITIES
 from immunolab.version import VERSION
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
     from immunolab.events.transforms import Transform
-
-# events below which a population is not detected, and not quantified: 20 and 50, as in flow cytometry of
-# rare cells (Flores-Montero et al. 2017, Leukemia 31:2094)
-LIMIT_OF_DETECTION, LIMIT_OF_QUANTIFICATION = 20, 50
-
-
-@dataclass(frozen=True)
-class PopulationCount:
-    """Events in one population: a row of `COUNTS`, whose columns are documented there."""
-
-    sample_id: str
-    population: str
-    parent: str | None
-    path: str
-    definition: str | None
-    n_events: int
-    n_parent: int
-    percent_of_parent: float | None
-    flag: str | None
 
 
 @dataclass(frozen=True)
@@ -83,51 +65,13 @@ def gate_tube(tube: Tube, gates: TubeGates, *, seed: int = 0) -> GatedTube:
     if gates.needs_placing:
         placed = fit(gates.strategy, [tube], seed=seed).gates_of(tube.sample_id)
         gates = replace(placed, unread=gates.unread, notes=(*gates.notes, *placed.notes))
-    strategy, faults = sound(gates.strategy, tube)
+    strategy, faults = evaluable(gates.strategy, tube)
     left_out = (*gates.unread, *faults)
     if not strategy.populations:
         first = left_out[0] if left_out else Problem("", "", "there is no gate for this tube")
         raise GatingError(f"no gate can be evaluated: {first.place} {first.message}".strip(), tube.file, first.hint)
     thresholds = imported_thresholds(strategy, tube) if gates.thresholds is None else gates.thresholds
     return GatedTube(tube, evaluate(strategy, tube), thresholds, left_out, gates.notes)
-
-
-def counts_table(memberships: Memberships, sample_id: str) -> pd.DataFrame:
-    """Return the table `COUNTS` of one tube: root first (path ``/``), then the strategy's populations.
-
-    Flags: ``empty_parent`` (no percentage), ``below_lod`` (fewer than 20 events), ``below_loq`` (fewer than 50).
-    """
-    return COUNTS.frame([vars(count) for count in _counted(memberships, sample_id)])
-
-
-def _counted(memberships: Memberships, sample_id: str) -> Iterator[PopulationCount]:
-    populations = memberships.strategy.populations
-    total = len(memberships.masks[populations[0].path]) if populations else 0
-    n_events = {"": total} | {path: int(np.count_nonzero(mask)) for path, mask in memberships.masks.items()}
-    yield _count(Population(f"/{ROOT}", None), sample_id, "/", None, total, total)
-    for p in populations:
-        yield _count(p, sample_id, p.path, p.parent, n_events[p.path], n_events[p.parent_path])
-
-
-def _count(
-    population: Population, sample_id: str, path: str, parent: str | None, n: int, n_parent: int
-) -> PopulationCount:
-    words = population.flag.split(";") if population.flag else []
-    if n_parent == 0:
-        words.append("empty_parent")
-    if n < LIMIT_OF_QUANTIFICATION:
-        words.append("below_lod" if n < LIMIT_OF_DETECTION else "below_loq")
-    return PopulationCount(
-        sample_id=sample_id,
-        population=population.name,
-        parent=parent,
-        path=path,
-        definition=population.definition or None,
-        n_events=n,
-        n_parent=n_parent,
-        percent_of_parent=100.0 * n / n_parent if n_parent else None,
-        flag=";".join(words) or None,
-    )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -230,7 +174,7 @@ class GatedTube:
     @cached_property
     def population_counts(self) -> tuple[PopulationCount, ...]:
         """The rows of `counts`: root first, then every population in the strategy's order."""
-        return tuple(_counted(self.memberships, self.sample_id))
+        return tuple(count_populations(self.memberships, self.sample_id))
 
     @property
     def counts(self) -> pd.DataFrame:

@@ -167,9 +167,9 @@ def _gate_problems(sample: Sample, panel: PanelGates, nothing: Tube, fil: str) -
             return []
     except ImmunolabError as error:
         return [Problem(str(sample.file), "", error.message, error.hint)]
-    from immunolab.gating.validation import problems
+    from immunolab.gating.validation import gate_problems
 
-    found = (*gates.unread, *problems(gates.strategy, nothing))
+    found = (*gates.unread, *gate_problems(gates.strategy, nothing))
     return [Problem(str(sample.file), p.place, p.message, p.hint) for p in found]
 
 

@@ -40,15 +40,22 @@ class ClusterOptions:
 
     Attributes
     ----------
-    method : ``flowsom`` (self-organising map with consensus metaclusters) or ``leiden`` (graph).
-    clusters : how many; Leiden comes as near as its resolution allows.
-    markers : markers or channels to cluster on; empty takes every marker that all files have, but not
+    method
+        ``flowsom`` (self-organising map with consensus metaclusters) or ``leiden`` (graph).
+    clusters
+        How many; Leiden comes as near as its resolution allows.
+    markers
+        Markers or channels to cluster on; empty takes every marker that all files have, but not
         viability, dump and DNA channels.
-    strategy, parent : gates, and the population inside which events are clustered; without a parent
+    strategy, parent
+        Gates, and the population inside which events are clustered; without a parent
         all events are, and the strategy serves the comparison with gated populations only.
-    merge : CSV with columns cluster and label that overrides labels.
-    seed : of every random draw.
-    umap : also draw the clusters on a UMAP of a subsample.
+    merge
+        CSV with columns cluster and label that overrides labels.
+    seed
+        Of every random draw.
+    umap
+        Also draw the clusters on a UMAP of a subsample.
     """
 
     method: ClusterMethod = "flowsom"
@@ -67,11 +74,16 @@ class ClusterOutcome:
 
     Attributes
     ----------
-    out : the folder written.
-    markers : what the events were clustered on.
-    profiles : one row a cluster.
-    stability : see `immunolab.clustering.stability.stability`.
-    n_events, n_clustered : events read, and those inside the parent.
+    out
+        The folder written.
+    markers
+        What the events were clustered on.
+    profiles
+        One row a cluster.
+    stability
+        See `immunolab.clustering.stability.stability`.
+    n_events, n_clustered
+        Events read, and those inside the parent.
     """
 
     out: Path

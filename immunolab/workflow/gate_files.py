@@ -30,11 +30,16 @@ class GateOptions:
 
     Attributes
     ----------
-    jobs : tubes at once.
-    memberships : also write which events are in which population.
-    against : a workspace or Gating-ML file, counts as CSV, or a CSV of one label an event (one file only).
-    wsp : also write a FlowJo workspace here.
-    seed : of the gates placed by data.
+    jobs
+        Tubes at once.
+    memberships
+        Also write which events are in which population.
+    against
+        A workspace or Gating-ML file, counts as CSV, or a CSV of one label an event (one file only).
+    wsp
+        Also write a FlowJo workspace here.
+    seed
+        Of the gates placed by data.
     """
 
     jobs: int = 1
@@ -50,11 +55,16 @@ class GateOutcome:
 
     Attributes
     ----------
-    out : the folder written.
-    done : sample_ids gated, wholly or in part.
-    problems : files that could not be read.
-    failures : rows of `FAILURES`: samples, or single gates of one, that could not be gated.
-    agreement : as `immunolab.gating.agreement.agreement` gives it, when there was something to compare with.
+    out
+        The folder written.
+    done
+        Sample_ids gated, wholly or in part.
+    problems
+        Files that could not be read.
+    failures
+        Rows of `FAILURES`: samples, or single gates of one, that could not be gated.
+    agreement
+        As `immunolab.gating.agreement.agreement` gives it, when there was something to compare with.
     """
 
     out: Path
@@ -71,7 +81,8 @@ def gate_files(
 
     Parameters
     ----------
-    strategy : YAML (gates placed by data are fitted file by file), Gating-ML ``.xml``, FlowJo ``.wsp``, or the
+    strategy
+        YAML (gates placed by data are fitted file by file), Gating-ML ``.xml``, FlowJo ``.wsp``, or the
         name of a shipped strategy.
 
     Raises

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from immunolab.errors import GatingError
+from immunolab.events.storage import load_tube
 from immunolab.gating.record_codec import from_plain, to_plain
 from immunolab.gating.strategy import Strategy
 from immunolab.gating.tube_gates import FailedPlacement, RuleCount, TubeGates
@@ -18,8 +19,8 @@ from immunolab.schema.files import content_key, file_sha256
 from immunolab.study.sheet import Sample, Study
 from immunolab.version import VERSION
 from immunolab.workflow.panels import PanelGates, load_methods
+from immunolab.workflow.read_tube import Prepared
 from immunolab.workflow.store import Store
-from immunolab.workflow.tube_steps import Prepared, load_subsample
 
 if TYPE_CHECKING:
     from immunolab.events.tube import Tube
@@ -32,12 +33,18 @@ class FitJob:
 
     Attributes
     ----------
-    folder : where the result goes; it exists when the result does.
-    tubes : stored subsamples by sample_id.
-    groups : (sample_id, patient_id, batch, whether it is a baseline).
-    controls : (batch, marker, stored subsample); an empty marker is an unstained tube.
-    pairs : (population, denominator) whose intervals and other gatings are wanted.
-    module : file with threshold methods of the lab's own, or "".
+    folder
+        Where the result goes; it exists when the result does.
+    tubes
+        Stored subsamples by sample_id.
+    groups
+        (sample_id, patient_id, batch, whether it is a baseline).
+    controls
+        (batch, marker, stored subsample); an empty marker is an unstained tube.
+    pairs
+        (population, denominator) whose intervals and other gatings are wanted.
+    module
+        File with threshold methods of the lab's own, or "".
     """
 
     folder: str
@@ -161,7 +168,7 @@ def _placed(job: FitJob) -> dict[str, TubeGates | FailedPlacement]:
     records: dict[str, TubeGates | FailedPlacement] = {}
     tubes = []
     for sample_id, path in job.tubes:
-        tube = load_subsample(Path(path))
+        tube = load_tube(Path(path))
         try:
             missing_markers(job.strategy, tube)
             tubes.append(tube)
@@ -171,7 +178,7 @@ def _placed(job: FitJob) -> dict[str, TubeGates | FailedPlacement]:
         return records
     kept = {tube.sample_id for tube in tubes}
     groups = {s: {"patient": p, "batch": batch, "baseline": base} for s, p, batch, base in job.groups if s in kept}
-    controls = {(batch, marker): load_subsample(Path(path)) for batch, marker, path in job.controls}
+    controls = {(batch, marker): load_tube(Path(path)) for batch, marker, path in job.controls}
     fitted = fit(job.strategy, tubes, groups=groups, controls=controls, seed=job.seed)
     others = _rule_counts(job, tubes, groups, controls)
     return records | {

@@ -22,12 +22,13 @@ from immunolab.workflow.clinic import Clinic, clinic_of, read_clinic
 from immunolab.workflow.compare import compare_study
 from immunolab.workflow.derived_tables import further_tables
 from immunolab.workflow.label_cells import study_cells
+from immunolab.workflow.measure_tube import MeasureJob, measure
 from immunolab.workflow.panels import PanelGates, read_panels
 from immunolab.workflow.place import fit_group, fit_jobs, read_fit
 from immunolab.workflow.progress import progress
 from immunolab.workflow.quantify import place_of, quantify, study_endpoints
+from immunolab.workflow.read_tube import SUBSAMPLE, Prepared, PrepareJob, TubeFile, prepare
 from immunolab.workflow.store import Store, folder_fault, is_folder_fault
-from immunolab.workflow.tube_steps import SUBSAMPLE, MeasureJob, Prepared, PrepareJob, TubeFile, measure, prepare
 from immunolab.workflow.workers import MEMORY_PER_FILE_BYTE, Failure, Kind, Task, Workers, memory_budget, run_tasks
 from immunolab.workflow.write import clinic_tables, finished_run, place_gates, report_run, write_tables
 

@@ -41,9 +41,12 @@ class Workers:
 
     Attributes
     ----------
-    jobs : tasks at once on this machine.
-    scheduler : address of a Dask scheduler; tasks go there when given.
-    memory : bytes that the tasks in flight may need together.
+    jobs
+        Tasks at once on this machine.
+    scheduler
+        Address of a Dask scheduler; tasks go there when given.
+    memory
+        Bytes that the tasks in flight may need together.
     """
 
     jobs: int = 1
