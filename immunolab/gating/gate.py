@@ -130,7 +130,7 @@ def _check_choices(share: str | None, names: Sequence[str], given: Mapping[str, 
         for name in mapping
         if name not in names
     ]
-    if share not in (None, *SCOPES):
+    if share is not None and share not in SCOPES:
         hint = f"{nearest(share, SCOPES)} allowed: {', '.join(SCOPES)}, None".strip()
         problems.append(Problem("", "share", f"'{share}' is unknown", hint))
     if problems:
