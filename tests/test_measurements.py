@@ -212,7 +212,7 @@ def test_every_problem_is_told_with_row_and_column(tmp_path: Path) -> None:
         "row 6, column unit: C4: unit 'pg' cannot be converted to g/L | C4 is kept in g/L",
         "row 7, column value: lymphocytes of 1.2 cells/uL is outside 10 to 100000 cells/uL"
         " | written as 1.2 /uL; check the unit",
-        "row 9, column value: ESR of P1 at W0 stands in row 8 already | keep one value",
+        "row 9, column value: ESR of P1 at W0 is in row 8 already | keep one value",
         "row 11, column unit: resistin: pg/mL here, ng/mL in row 10 | write one unit throughout",
         "row 12, column value: HAQ_DI of 4 is outside 0 to 3 | written as 4; check the unit",
     ]

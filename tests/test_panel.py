@@ -246,7 +246,7 @@ def test_faults_of_a_panel_file_are_all_listed(tmp_path):
         read_panel(path)
     assert [(p.place, p.message) for p in caught.value.problems] == [
         ("line 3", "the channel is empty"),
-        ("line 4", "channel 'PE-A' stands twice"),
+        ("line 4", "channel 'PE-A' is duplicated"),
     ]
     path.write_text("Kanal,Markr\nPE-A,CD25\n")
     with pytest.raises(InputError, match="did you mean 'marker'"):

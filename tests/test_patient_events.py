@@ -67,7 +67,7 @@ def test_every_fault_of_adverse_events_is_told_at_once(tmp_path: Path) -> None:
         ("row 7, column term", "the cell is empty"),
         ("row 8, column serious", "'maybe' is neither yes nor no"),
         ("row 9, column serious", "the cell is empty"),
-        ("row 11, column term", "rash of P4 on day 9 stands in row 10 already"),
+        ("row 11, column term", "rash of P4 on day 9 is in row 10 already"),
         ("row 12, column study_day", "'1.5' is not a whole number"),
     ]
     assert "P1" in error.value.problems[2].hint
@@ -123,7 +123,7 @@ def test_every_fault_of_outcomes_is_told_at_once(tmp_path: Path) -> None:
         ("row 3, column status", "'alive' is neither event nor censored"),
         ("row 4, column endpoint", "'survial' is no time_to_event endpoint of the study"),
         ("row 5, column study_day", "day -3 is before the first dose"),
-        ("row 6, column patient_id", "survival of P1 stands in row 2 already"),
+        ("row 6, column patient_id", "survival of P1 is in row 2 already"),
         ("row 7, column patient_id", "'P9' is no patient of the study"),
     ]
     assert "did you mean 'survival'" in error.value.problems[1].hint

@@ -50,7 +50,7 @@ def test_faults_are_all_listed():
         "'CD25' has no level",
         "'FOXP3=hi' is not a marker with a level; did you mean 'FOXP3'?",
         "'+' is not a marker with a level",
-        "'CD4' stands twice",
+        "'CD4' is duplicated",
     ]
     assert caught.value.problems[0].place == "phenotype 'CD25 CD4+ FOXP3=hi CD4- +'"
 

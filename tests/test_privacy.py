@@ -310,9 +310,9 @@ def test_same_inputs_give_the_same_bytes(tmp_path):
 @pytest.mark.parametrize(
     ("out", "key", "message"),
     [
-        ("out", "out/key.csv", "the key file lies inside the output"),
-        ("in/out", "key.csv", "the output lies inside a folder of originals"),
-        ("in", "key.csv", "the output lies inside a folder of originals"),
+        ("out", "out/key.csv", "the key file is inside the output"),
+        ("in/out", "key.csv", "the output is inside a folder of originals"),
+        ("in", "key.csv", "the output is inside a folder of originals"),
     ],
 )
 def test_key_output_and_originals_are_kept_apart(tmp_path, out, key, message):
@@ -336,7 +336,7 @@ def test_faults_of_the_key_are_all_listed(tmp_path):
         ("line 4", "the file is empty"),
     ]
     key.write_text("file,code\nanna.fcs,P1\nbela.fcs,P1\n")
-    with pytest.raises(InputError, match="the code P1 stands for 2 files"):
+    with pytest.raises(InputError, match="the code P1 is given to 2 files"):
         deidentify(tmp_path.glob("*.fcs"), tmp_path / "out", key=key)
     key.write_text("name;code\n")
     with pytest.raises(InputError, match="the columns file and code are needed"):

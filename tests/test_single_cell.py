@@ -98,7 +98,7 @@ def test_duplicate_symbols_are_named_and_the_first_counts(tmp_path: Path) -> Non
     first = data.X.toarray()[:, 0]
     found = read_cells(written(data, tmp_path))
     assert len(found.genes) == 30
-    assert any("1 gene symbols stand several times (CD3D)" in note for note in found.notes)
+    assert any("1 gene symbols are duplicated (CD3D)" in note for note in found.notes)
     assert np.array_equal(found.counts.toarray()[:, found.gene_columns()["CD3D"]], first)
 
 

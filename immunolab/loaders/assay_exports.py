@@ -117,7 +117,7 @@ def _value_column(table: TextTable) -> str | None:
 
 
 def _joined(wells: list[Well]) -> list[Well]:
-    """Average replicate wells; wells out of range are kept apart from the mean and told."""
+    """Average replicate wells; wells out of range are kept apart from the mean and reported."""
     grouped: dict[tuple[str, str], list[Well]] = {}
     for well in wells:
         grouped.setdefault((well.sample, well.analyte), []).append(well)

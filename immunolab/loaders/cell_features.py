@@ -40,7 +40,7 @@ class Features:
     """Columns of the matrix by what they are.
 
     ``gene_columns`` go with ``genes``, ``protein_columns`` with ``protein_names``; genes are unique,
-    of a symbol that stands several times the first column is taken.
+    of a duplicated symbol the first column is taken.
     """
 
     genes: tuple[str, ...]
@@ -67,7 +67,7 @@ def split_features(var: pd.DataFrame, where: str, notes: list[str]) -> Features:
     if len(set(symbols)) < len(symbols):
         repeated = pd.Series(symbols).value_counts()
         shown = ", ".join(repeated.index[repeated > 1][:3])
-        notes.append(f"{int((repeated > 1).sum())} gene symbols stand several times ({shown}); the first counts")
+        notes.append(f"{int((repeated > 1).sum())} gene symbols are duplicated ({shown}); the first counts")
         first = np.sort(np.unique(np.array(symbols, dtype=object).astype(str), return_index=True)[1])
         genes, symbols = genes[first], tuple(symbols[i] for i in first)
     _check_human(symbols, where)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 Kind = Literal["counts", "log", "scaled_counts", "z_scores", "unknown"]
-_LOOK_AT = 500
-_TARGET = 1e4
+_LOOK_AT = 500  # cells, evenly spaced, by which the kind of a matrix is recognised (judgement)
+_TARGET = 1e4  # counts a cell is scaled to, the field's convention (scanpy, Seurat)
 _COUNT_LAYERS = ("counts", "raw_counts", "raw", "umi", "spliced_unspliced")
 
 

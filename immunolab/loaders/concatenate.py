@@ -27,7 +27,7 @@ def join_cells(parts: Sequence[Cells]) -> Cells:
     notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
     most = max(len(part.genes) for part in parts)
     if len(genes) < most:
-        notes = (*notes, f"{len(genes)} of up to {most} genes stand in every file; the others are left out")
+        notes = (*notes, f"{len(genes)} of up to {most} genes are in every file; the others are left out")
     return Cells(
         cell_ids=np.concatenate([part.cell_ids for part in parts]),
         sample_ids=np.concatenate([part.sample_ids for part in parts]),

@@ -12,8 +12,8 @@ from immunolab.events.transforms import Asinh, Logicle, Transform
 from immunolab.loaders.fcs.read import FcsChannel, FcsHeader, read_fcs, read_header
 from immunolab.vocabulary.panel import resolve_label
 
-_MASS_COFACTOR = 5.0
-_USUAL_TOP = 262_144.0
+_MASS_COFACTOR = 5.0  # of asinh in mass cytometry (Bendall et al. 2011, Science 332:687)
+_USUAL_TOP = 262_144.0  # 18 bits, the top of most instruments' scale
 
 
 def default_scales(header: FcsHeader) -> dict[str, Transform]:

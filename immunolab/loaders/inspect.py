@@ -1,4 +1,4 @@
-"""What is in a data file, and what is odd about it."""
+"""What is in a data file, and what is unusual about it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from immunolab.errors import DataFileError
 from immunolab.loaders.fcs.read import read_fcs, read_header
 
 _HDF5 = b"\x89HDF"
-_MOST_ROWS = 200
+_MOST_ROWS = 200  # channels or features listed; more are counted
 
 
 def inspect_file(path: str | Path, *, medians: bool = False, dataset: int = 0) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def _fcs(path: str | Path, medians: bool, dataset: int) -> dict[str, Any]:
         events = read_fcs(path, dataset=dataset)
         refused: tuple[str, ...] = ()
     except DataFileError as error:
-        # events that read without a matrix are told from a file that does not read at all
+        # events that read without a matrix are distinguished from a file that does not read at all
         events = read_fcs(path, dataset=dataset, spillover=None)
         refused = (f"the spillover matrix is not usable: {error.message}",)
     middle: list[float | None] = [None] * len(events.channels)
@@ -112,7 +112,7 @@ def _h5ad(path: str | Path, medians: bool) -> dict[str, Any]:
         rows.append(
             {"channel": name, "label": "", "marker": name, "fluorochrome": None, "kind": "protein", "median": median}
         )
-    odd = [] if "sample_id" in data.obs else ["obs has no column sample_id"]
+    notes = [] if "sample_id" in data.obs else ["obs has no column sample_id"]
     if data.isbacked:
         data.file.close()
     return {
@@ -123,7 +123,7 @@ def _h5ad(path: str | Path, medians: bool) -> dict[str, Any]:
         "channels": rows,
         "spillover": None,
         "datasets": 1,
-        "warnings": odd,
+        "warnings": notes,
     }
 
 
@@ -168,7 +168,7 @@ def inspection_text(found: dict[str, Any]) -> str:
     if len(found["channels"]) > _MOST_ROWS:
         lines.append(f"... and {len(found['channels']) - _MOST_ROWS:,} more; --json lists all")
     if found["warnings"]:
-        lines += ["", "what is odd:", *(f"  - {words}" for words in found["warnings"])]
+        lines += ["", "what is unusual:", *(f"  - {words}" for words in found["warnings"])]
     return "\n".join(lines)
 
 

@@ -36,7 +36,7 @@ _GRADES = {"A": 4.0, "B": 3.0, "C": 2.0, "D": 1.0, "E": 0.0}
 
 @dataclass(frozen=True)
 class _MeasurementReading:
-    """One written value and where it stands."""
+    """One written value and where it is."""
 
     table: TextTable
     row: Row
@@ -69,7 +69,7 @@ def read_measurements(path: Path | str, *, samples: Sequence[Sample] = ()) -> pd
     ------
     InputError
         All problems at once, by row and column: absent columns, no visit and no date, text in a
-        value, unit missing, unknown or mixed, value impossible in its unit, a value that stands twice.
+        value, unit missing, unknown or mixed, value impossible in its unit, a duplicated value.
     """
     path = Path(path)
     numbered, comma = read_lines(path)
@@ -281,7 +281,7 @@ def _value(reading: _MeasurementReading) -> tuple[float | None, str | None, str]
 
 
 def _mixed_units(readings: Iterable[_MeasurementReading]) -> Iterator[Problem]:
-    """An analyte that the vocabulary does not know keeps its unit: all its rows must agree."""
+    """An analyte that the vocabulary does not have keeps its unit: all its rows must agree."""
     first: dict[str, _MeasurementReading] = {}
     for reading in readings:
         if resolve_variable(reading.label) or not reading.label:
@@ -300,6 +300,6 @@ def _repeats(readings: Iterable[_MeasurementReading]) -> Iterator[Problem]:
         when = reading.visit or reading.date or reading.study_day
         key = (reading.patient, when, name)
         if key in seen and when:
-            message = f"{name} of {reading.patient} at {when} stands in row {seen[key].row.number} already"
+            message = f"{name} of {reading.patient} at {when} is in row {seen[key].row.number} already"
             yield reading.table.problem(reading.row, reading.column, message, "keep one value")
         seen.setdefault(key, reading)

@@ -47,7 +47,7 @@ def read_adverse_events(
     ------
     InputError
         All problems at once, by row and column: absent columns, unknown patients, days that are none or unknown,
-        no term, a grade outside 1 to 5, a word that is neither yes nor no, a line that stands twice.
+        no term, a grade outside 1 to 5, a word that is neither yes nor no, a duplicated line.
     """
     reader = _EventReader(path, ("patient_id", "term"), ("grade", "serious", "related"), patients, doses or {})
     spelled: dict[str, str] = {}
@@ -92,7 +92,7 @@ def read_outcomes(
     ------
     InputError
         All problems at once, by row and column: absent columns, unknown patients and endpoints, days before the
-        first dose, another status, a patient that stands twice for an endpoint.
+        first dose, another status, a duplicated patient for an endpoint.
     """
     reader = _EventReader(path, ("patient_id", "endpoint", "status"), (), patients, doses or {})
     known = f"declared: {', '.join(endpoints) or 'none'}"
@@ -155,7 +155,7 @@ class _EventReader:
         written, dated = self.days.get(row.number), self._dated(row)
         if written is not None and dated is not None and written != dated:
             text = f"day {written}, but {row['date']} is day {dated} after the first recorded dose"
-            self.fault(row, "study_day", text, "mend the date or the study day")
+            self.fault(row, "study_day", text, "fix the date or the study day")
         return patient, dated if written is None else written
 
     def _dated(self, row: Row) -> int | None:
@@ -173,7 +173,7 @@ class _EventReader:
         """Tell when a key has stood in an earlier row."""
         first = self.seen.setdefault(key, row.number)
         if first != row.number and None not in key:
-            self.fault(row, column, f"{label} stands in row {first} already", hint)
+            self.fault(row, column, f"{label} is in row {first} already", hint)
 
     def grade(self, row: Row) -> int | None:
         found = _GRADE.fullmatch(row["grade"])

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from immunolab.events.tube import Channel, Spillover
 
-_LEAST_EVENTS = 20
-_LOOKED_AT = 20_000
-_MOST_NEGATIVE = 1.0  # percent
-_LARGEST_TRANSFORMED = 10.0
+_LEAST_EVENTS = 20  # fewer show nothing about the file (judgement)
+_LOOKED_AT = 20_000  # events, evenly spaced: a share of 1 % is known to a tenth of itself
+_MOST_NEGATIVE = 1.0  # percent of scatter values; scatter is positive but for electronic noise (judgement)
+_LARGEST_TRANSFORMED = 10.0  # logicle ends at 1 or 4.5, arcsinh(x / 150) at 8.2; raw signals go far beyond
 _SPECTRAL_CYTOMETERS = re.compile(r"aurora|northern ?lights|nl-[123]000|id7000|sp6800|discover|bigfoot", re.IGNORECASE)
 _DETECTOR = re.compile(r"(UV|V|B|YG|R|IR)[0-9]{1,2}-[AHW]")
-_UNMIXED_PANEL = 15
+_UNMIXED_PANEL = 15  # channels: conventional panels seldom have as many dyes (judgement)
 
 
 def signs_of_processing(
@@ -25,7 +25,7 @@ def signs_of_processing(
     spillover: Spillover | None,
     cytometer: str = "",
 ) -> list[str]:
-    """Return what tells that events are not as acquired, in words; empty when nothing does.
+    """Return what shows that events are not as acquired, in words; empty when nothing does.
 
     Parameters
     ----------
@@ -40,19 +40,19 @@ def signs_of_processing(
     """
     kinds = np.array([channel.kind for channel in channels])
     looked = columns[:, :: max(1, columns.shape[1] // _LOOKED_AT)]
-    odd = _by_name(channels, spillover, cytometer)
+    notes = _by_name(channels, spillover, cytometer)
     if looked.shape[1] < _LEAST_EVENTS:
-        return odd
+        return notes
     with np.errstate(invalid="ignore"):
         scatter, light = looked[kinds == "scatter"], looked[kinds == "fluorescence"]
         negative = 100.0 * float((scatter < 0).mean()) if scatter.size else 0.0
         if negative > _MOST_NEGATIVE:
-            odd.append(
+            notes.append(
                 f"{negative:.0f} % of scatter values are negative: much noise, or compensated or transformed events"
             )
         if len(light) > 1 and _looks_transformed(light):
-            odd.append("all fluorescence lies near 0 to 5: the events look transformed already")
-    return odd
+            notes.append("all fluorescence lies near 0 to 5: the events look transformed already")
+    return notes
 
 
 def _looks_transformed(light: NDArray[np.float32]) -> bool:
@@ -68,16 +68,16 @@ def _by_name(channels: Sequence[Channel], spillover: Spillover | None, cytometer
     trivial = spillover is None or np.allclose(spillover.matrix, np.eye(len(spillover.channels)), atol=1e-5)
     if len(mass) > 2 or re.search(r"cytof|helios|dvs", cytometer, re.IGNORECASE):
         return ["the file is of a mass cytometer: use asinh with cofactor 5; fluorescence spillover does not apply"]
-    odd = []
+    notes = []
     if any(re.match(r"(FJ)?Comp-", name) for name in light):
-        odd.append("channels are called Comp-...: the events were compensated or unmixed before export")
+        notes.append("channels are called Comp-...: the events were compensated or unmixed before export")
     detectors = [name for name in light if _DETECTOR.fullmatch(name)]
     spectral = bool(_SPECTRAL_CYTOMETERS.search(cytometer))
     if trivial and len(detectors) >= _UNMIXED_PANEL and len(detectors) * 2 > len(light):
-        odd.append("channels are spectral detectors, not dyes: the events are not unmixed")
+        notes.append("channels are spectral detectors, not dyes: the events are not unmixed")
     elif trivial and light and (spectral or _is_wide(light)):
-        odd.append("the events look unmixed (spectral cytometer, no spillover): they need no compensation")
-    return odd
+        notes.append("the events look unmixed (spectral cytometer, no spillover): they need no compensation")
+    return notes
 
 
 def _is_wide(light: Sequence[str]) -> bool:

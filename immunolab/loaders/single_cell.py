@@ -55,7 +55,7 @@ def read_cells(path: Path | str, *, sample_column: str = "", sample_id: str = ""
     ------
     DataFileError
         The file is not there, is no single-cell file, holds no cells, or no genes or proteins that
-        can be used; the message says which and how to mend it.
+        can be used; the message says which and how to fix it.
     """
     source = Path(path)
     data = _open(source)
@@ -68,7 +68,7 @@ def read_cells(path: Path | str, *, sample_column: str = "", sample_id: str = ""
         raise DataFileError("the file holds neither genes nor surface proteins", str(source))
     cell_ids = np.asarray(data.obs_names.astype(str), dtype=object)
     if len(set(cell_ids)) < len(cell_ids):
-        notes.append(f"{len(cell_ids) - len(set(cell_ids))} cell names stand more than once")
+        notes.append(f"{len(cell_ids) - len(set(cell_ids))} cell names are duplicated")
     samples = _samples(data, source, sample_column, sample_id, notes)
     return Cells(
         cell_ids=cell_ids,
@@ -211,7 +211,7 @@ def _samples(data: Any, source: Path, column: str, sample_id: str, notes: list[s
         table = data.obsm[key]
         names = [str(c) for c in table.columns] if isinstance(table, pd.DataFrame) else None
         values = table.to_numpy(dtype=np.float64) if isinstance(table, pd.DataFrame) else np.asarray(table, dtype=float)
-        notes.append(f"samples are told apart by the hashtags of obsm['{key}']")
+        notes.append(f"samples are distinguished by the hashtags of obsm['{key}']")
         return hashtag_samples(values, names or [f"{key}_{i + 1}" for i in range(values.shape[1])], notes)
     return np.full(data.n_obs, sample_id or source.name.split(".")[0], dtype=object)
 

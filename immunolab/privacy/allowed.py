@@ -20,7 +20,7 @@ LAYOUT_KEYWORDS = frozenset(
 )
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?"
 _VALUE = re.compile(_NUMBER)
-_MOST_DIGITS = 20
+_MOST_DIGITS = 20  # of a number that may go out; an id hidden in a number is longer than any setting (judgement)
 _FORMS: dict[str, re.Pattern[str]] = {
     name: re.compile(pattern)
     for name, pattern in {
@@ -65,7 +65,7 @@ _MODELS = re.compile(rf"(?<![\w-])(?:{'|'.join(_MODEL_NAMES)})(?![\w-])", re.IGN
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """The keywords of a data set that may go out, without those that say where segments lie.
+    """The keywords of a data set that may go out, without those that say where segments are.
 
     Attributes
     ----------

@@ -18,7 +18,7 @@ from immunolab.privacy.sources import DataSet, fcs_files, opened
 from immunolab.privacy.writer import write_data_set
 
 AUDIT = "audit.csv"
-_BLOCK = 1 << 22
+_BLOCK = 1 << 22  # bytes hashed at a time
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Deidentified:
-    """The files written, what could not be read, and where the key lies."""
+    """The files written, what could not be read, and where the key is."""
 
     records: tuple[Record, ...]
     failures: tuple[Problem, ...]
@@ -74,7 +74,7 @@ def deidentify(paths: Iterable[str | Path], out: str | Path, *, key: str | Path 
         A folder outside every folder of ``paths``.
     key
         CSV with the columns ``file`` and ``code``, outside OUT; read when it exists, and written for
-        the files it does not name. By default it lies beside OUT and is called ``OUT_key.csv``.
+        the files it does not name. By default it is beside OUT and is called ``OUT_key.csv``.
 
     Returns
     -------
@@ -121,15 +121,13 @@ def _check_places(given: Sequence[Path], out: Path, key: Path) -> None:
     problems = []
     folder = out.resolve()
     if key.resolve().is_relative_to(folder):
-        problems.append(
-            Problem(str(key), "", "the key file lies inside the output", "keep it apart: it names patients")
-        )
+        problems.append(Problem(str(key), "", "the key file is inside the output", "keep it apart: it names patients"))
     if out.exists() and not out.is_dir():
         problems.append(Problem(str(out), "", "the output is a file", "name a folder"))
     for path in given:
         if path.is_dir() and folder.is_relative_to(path.resolve()):
             hint = "choose a folder outside, so that originals and output never mix"
-            problems.append(Problem(str(out), "", "the output lies inside a folder of originals", hint))
+            problems.append(Problem(str(out), "", "the output is inside a folder of originals", hint))
     if problems:
         raise InputError(problems)
 

@@ -58,19 +58,19 @@ def _meant(name: str, sources: Sequence[Path]) -> list[Path]:
 
 
 def _repeated(codes: Mapping[Path, str], path: Path) -> list[Problem]:
-    alike: dict[str, list[str]] = {}  # file systems may not tell upper from lower case
+    alike: dict[str, list[str]] = {}  # file systems may not distinguish upper from lower case
     for code in codes.values():
         alike.setdefault(code.casefold(), []).append(code)
-    hint = "give every file a code of its own"
+    hint = "give every file another code"
     return [
-        Problem(str(path), "", f"the code {same[0]} stands for {len(same)} files", hint)
+        Problem(str(path), "", f"the code {same[0]} is given to {len(same)} files", hint)
         for same in alike.values()
         if len(same) > 1
     ]
 
 
 def new_codes(hashes: Mapping[Path, str], taken: set[str]) -> dict[Path, str]:
-    """Return a code for each source. Their order follows the content, so that a code tells nothing of the name."""
+    """Return a code for each source. Their order follows the content, so that a code shows nothing of the name."""
     codes: dict[Path, str] = {}
     number = 0
     for source in sorted(hashes, key=lambda s: (hashes[s], str(s))):

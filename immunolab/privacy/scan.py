@@ -44,8 +44,8 @@ _COMPANIONS = {
     ".acs": "ACS container",
     ".wspt": "FlowJo template",
 }
-_LEAST_RECURRING = 4
-_BLOCK = 1 << 20
+_LEAST_RECURRING = 4  # characters of a word worth looking for elsewhere; shorter ones recur by chance (judgement)
+_BLOCK = 1 << 20  # bytes searched at a time
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def _as_gbk(value: str) -> str:
 
 
 def _holds_hidden_bytes(handle: BinaryIO, data_set: DataSet, last: bool) -> bool:
-    """Tell whether anything but blanks, zeros or a CRC stands outside HEADER, TEXT and the events."""
+    """Return whether anything but blanks, zeros or a CRC is outside HEADER, TEXT and the events."""
     header, segments = data_set.header, data_set.segments
     origin = segments.origin
     events = Span(header.data_start - origin, header.data_start - origin + header.data_bytes - 1)

@@ -7,9 +7,10 @@ import hashlib
 from collections.abc import Mapping
 from typing import BinaryIO
 
-_TEXT_START = 256
-_MOST_IN_HEADER = 99_999_999
-_BLOCK = 1 << 22
+_TEXT_START = 256  # byte; after the HEADER's 58, with room for user-defined segments
+_MOST_IN_HEADER = 99_999_999  # the HEADER has 8 characters for an offset; larger ones are in TEXT (FCS 3.1)
+_BLOCK = 1 << 22  # bytes copied at a time
+# tried in this order: the first that no value contains needs no doubling
 _DELIMITERS = "|\x0c\x1e!~^"
 
 
@@ -24,9 +25,9 @@ def write_data_set(
         At the place where the data set begins.
     version
         Of FCS. An FCS 2.0 data set whose DATA ends beyond byte 99,999,999 becomes 3.0, because
-        2.0 cannot say where such DATA lies.
+        2.0 cannot say where such DATA is.
     keywords
-        Of TEXT, without those that say where segments lie.
+        Of TEXT, without those that say where segments are.
     source, start, length
         Where DATA comes from, in bytes.
     last
@@ -58,7 +59,7 @@ def write_data_set(
 
 
 def _laid_out(keywords: Mapping[str, str], version: str, length: int, last: bool) -> tuple[bytes, int]:
-    """Return TEXT and the first byte of DATA; the offsets stand in TEXT, whose length they change."""
+    """Return TEXT and the first byte of DATA; the offsets are in TEXT, whose length they change."""
     delimiter = next(d for d in _DELIMITERS if not any(d in value for value in keywords.values()))
     begin = _TEXT_START
     while True:

@@ -1,6 +1,6 @@
 """From what an operator typed to a marker, a dye and a kind of channel.
 
-A label is cut into words; the longest run of whole words that the vocabulary knows is taken first,
+A label is cut into words; the longest run of whole words that the vocabulary has is taken first,
 so that ``CD45 RA`` is CD45RA, ``PE-Cy7`` one dye, and ``CD38`` never CD3. What is left over is
 ignored: a marker is never guessed from a dye, and two different markers on one dye are never
 narrowed down to one.
@@ -15,7 +15,7 @@ from functools import lru_cache
 from immunolab.events.tube import ChannelKind
 from immunolab.vocabulary.lexicon import Meaning, dump_lineages, in_latin, key, meaning, tokens
 
-_LONGEST_SPAN = 6
+_LONGEST_SPAN = 6  # words; longer than any name of the vocabulary, and a guard of time on long labels
 _ELEMENTS = (
     "AG AU BA BI CD CE CS DY ER EU GD HF HO I IN IR LA LU MO ND OS PB PD PR PT RE RH RU SM SN TA TB TE TM W XE Y YB ZR"
 )
@@ -116,9 +116,9 @@ def named_exactly(text: str) -> str | None:
 
 
 def known_words(label: str, *, markers_only: bool = False) -> tuple[str, ...]:
-    """Return the words of a label that the vocabulary knows, upper case, in order.
+    """Return the words of a label that the vocabulary has, upper case, in order.
 
-    What else stands in a label may be anything, a name included, and is never quoted.
+    What else is in a label may be anything, a name included, and is never quoted.
     """
     known = _read(label).known
     return tuple(spelling for spelling, strength in known if strength != "none" or not markers_only)

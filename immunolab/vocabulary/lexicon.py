@@ -29,7 +29,7 @@ class Marker:
     isoform_of
         Gene whose splice form it is; such a marker is invisible in 3' gene counts.
     syn
-        Spellings that stand on their own.
+        Spellings that are a word by themselves.
     weak
         Short spellings, believed only when a label names nothing else.
     clones
@@ -155,7 +155,7 @@ def _families() -> tuple[tuple[re.Pattern[str], str, str | None], ...]:
 
 
 def meaning(spelling: str) -> Meaning | None:
-    """Return what a spelling (in the form of `key`) means, or None when the vocabulary does not know it."""
+    """Return what a spelling (in the form of `key`) means, or None when the vocabulary does not have it."""
     known = spellings().get(spelling)
     if known is not None:
         return known

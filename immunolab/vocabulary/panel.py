@@ -108,7 +108,7 @@ def read_panel(path: Path | str) -> dict[str, str]:
         if not channel.strip():
             problems.append(Problem(str(path), place, "the channel is empty", "write the detector's name ($PnN)"))
         elif panel.get(channel.strip(), marker) != marker:
-            problems.append(Problem(str(path), place, f"channel '{channel}' stands twice", "keep one line a channel"))
+            problems.append(Problem(str(path), place, f"channel '{channel}' is duplicated", "keep one line a channel"))
         else:
             panel[channel.strip()] = marker
     if not panel and not problems:

@@ -38,14 +38,14 @@ class Condition(NamedTuple):
 def parse_phenotype(text: str) -> tuple[Condition, ...]:
     """Return the markers and levels of a phenotype, in the order written.
 
-    Markers are given in the vocabulary's spelling; one that the vocabulary does not know keeps the
-    spelling of the user. Blanks between markers may be left out where the vocabulary can tell
+    Markers are given in the vocabulary's spelling; one that the vocabulary does not have keeps the
+    spelling of the user. Blanks between markers may be left out where the vocabulary can distinguish
     (``CD25hiCD127lo``).
 
     Raises
     ------
     InputError
-        Lists every part that is not a marker with a level, and markers that stand twice.
+        Lists every part that is not a marker with a level, and duplicated markers.
     """
     conditions: list[Condition] = []
     faults: list[str] = []
@@ -58,7 +58,7 @@ def parse_phenotype(text: str) -> tuple[Condition, ...]:
         else:
             conditions += found
     names = [condition.marker for condition in conditions]
-    faults += [f"'{name}' stands twice" for name in dict.fromkeys(names) if names.count(name) > 1]
+    faults += [f"'{name}' is duplicated" for name in dict.fromkeys(names) if names.count(name) > 1]
     if not conditions and not faults:
         faults.append("there is no marker")
     if faults:

@@ -27,7 +27,7 @@ class OrientationRange:
 
 @dataclass(frozen=True)
 class NamedPopulation:
-    """A population that trials, tables and figures know by name.
+    """A population that trials, tables and figures refer to by name.
 
     Attributes
     ----------

@@ -16,7 +16,7 @@ _TYPES: dict[DataType, str] = {"I": "integers", "F": "32-bit floats", "D": "64-b
 _AGAIN = "export the file again"
 _FLOAT_BITS = {"F": 32, "D": 64}
 _MOST_DECADES = 30  # of a logarithmic amplifier: real ones have 3 to 5, beyond 30 values overflow float32
-_LINEAR = (0.0, 0.0)
+_LINEAR = (0.0, 0.0)  # $PnE of a linear amplifier
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from immunolab.errors import DataFileError
 from immunolab.loaders.fcs.channels import FcsChannel
 from immunolab.loaders.fcs.header import FcsHeader
 
-_BLOCK_BYTES = 2**19
-_ASCII_BLOCK_BYTES = 2**20
-_LARGEST_TABLE = 2**16
+_BLOCK_BYTES = 2**19  # fits the second-level cache of common processors (judgement; benchmarks/reading.py times it)
+_ASCII_BLOCK_BYTES = 2**20  # of text, whose words become Python objects several times as large (judgement)
+_LARGEST_TABLE = 2**16  # values: a table of 16-bit integers; wider ones are calculated event by event
 _AGAIN = "export the file again"
 Scale = Callable[[NDArray[Any]], NDArray[np.float64]]
 
@@ -34,7 +34,7 @@ def decode(handle: BinaryIO, header: FcsHeader, *, stored: bool = False) -> NDAr
     header
         What `describe` decided about it.
     stored
-        Values as they stand in the file, after the ``$PnR`` bit mask but before ``$PnE``,
+        Values as they are in the file, after the ``$PnR`` bit mask but before ``$PnE``,
         ``$PnG`` and ``$TIMESTEP``.
 
     Returns
@@ -66,14 +66,14 @@ def decode(handle: BinaryIO, header: FcsHeader, *, stored: bool = False) -> NDAr
 
 def not_finite(columns: NDArray[np.float32], names: Sequence[str]) -> list[str]:
     """Return words for every channel that holds NaN or infinite values."""
-    odd = []
+    notes = []
     for name, column in zip(names, columns, strict=True):
         with np.errstate(over="ignore", invalid="ignore"):
             sound = np.isfinite(column.dot(column))  # a sum is far cheaper than a mask, and rarely overflows
         n_bad = 0 if sound else int(column.size - np.isfinite(column).sum())
         if n_bad:
-            odd.append(f"{name}: {n_bad:,} events hold NaN or infinite values")
-    return odd
+            notes.append(f"{name}: {n_bad:,} events hold NaN or infinite values")
+    return notes
 
 
 def _fill(out: NDArray[np.float32], block: NDArray[Any], scales: list[Scale | None]) -> None:
@@ -160,7 +160,7 @@ def _code(channel: FcsChannel, width: int, order: str) -> str:
 
 
 def _widen(block: NDArray[Any], header: FcsHeader, masks: list[int | None]) -> NDArray[Any]:
-    """Return a structured block in which 24-bit and other odd widths have become plain integers."""
+    """Return a structured block in which 24-bit and other unusual widths have become plain integers."""
     kinds = [("c" + str(i), np.uint64 if c.datatype == "I" else np.float64) for i, c in enumerate(header.channels)]
     wide = np.empty(block.shape[0], dtype=kinds)
     for i, mask in enumerate(masks):
@@ -240,7 +240,7 @@ def _delimited(handle: BinaryIO, header: FcsHeader) -> Iterator[list[bytes]]:
 
 
 def _fixed(handle: BinaryIO, header: FcsHeader) -> Iterator[list[bytes]]:
-    """Yield values of fixed width, which stand without anything between them."""
+    """Yield values of fixed width, with nothing between them."""
     ends = np.cumsum(header.widths) // 8
     spans = [slice(end - width // 8, end) for end, width in zip(ends.tolist(), header.widths, strict=True)]
     for count in _counts(header.n_events, max(1, _ASCII_BLOCK_BYTES // int(ends[-1]))):

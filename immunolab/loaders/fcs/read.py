@@ -34,7 +34,7 @@ def read_header(path: str | Path, *, dataset: int = 0) -> FcsHeader:
     Raises
     ------
     DataFileError
-        When the file cannot be read right; names segment or keyword, and the mend.
+        When the file cannot be read right; names segment or keyword, and how to fix it.
     """
     with _open(path) as handle:
         return _header(handle, str(path), dataset)
@@ -65,7 +65,7 @@ def read_fcs(
     sample_id
         The sample the tube belongs to.
     stored
-        Values as they stand in the file, before ``$PnE``, ``$PnG`` and ``$TIMESTEP``; such a
+        Values as they are in the file, before ``$PnE``, ``$PnG`` and ``$TIMESTEP``; such a
         tube has no matrix, which is meant for linear values.
 
     Returns
@@ -75,7 +75,7 @@ def read_fcs(
     Raises
     ------
     DataFileError
-        When file or matrix cannot be read right; names segment or keyword, and the mend.
+        When file or matrix cannot be read right; names segment or keyword, and how to fix it.
     """
     file = str(path)
     with _open(path) as handle, ThreadPoolExecutor(1) as other:
@@ -83,12 +83,12 @@ def read_fcs(
         names, labels = [c.name for c in header.channels], [c.label for c in header.channels]
         markers = read_panel(Path(panel)) if isinstance(panel, str | Path) else panel
         channels = resolve_channels(names, labels, markers)
-        matrix, odd = (None, []) if stored else choose_spillover(header, spillover)
+        matrix, notes = (None, []) if stored else choose_spillover(header, spillover)
         digest = other.submit(_sha256, file)
         columns = decode(handle, header, stored=stored)
         sha256 = digest.result()
-    odd += not_finite(columns, names)
-    odd += signs_of_processing(columns, channels, matrix, header.cytometer)
+    notes += not_finite(columns, names)
+    notes += signs_of_processing(columns, channels, matrix, header.cytometer)
     return Tube(
         columns=columns,
         channels=channels,
@@ -96,7 +96,7 @@ def read_fcs(
         sample_id=sample_id,
         file=file,
         sha256=sha256,
-        warnings=header.warnings + tuple(odd),
+        warnings=header.warnings + tuple(notes),
         fil=header.text.get("$FIL", ""),
     )
 
@@ -104,7 +104,7 @@ def read_fcs(
 def choose_spillover(
     header: FcsHeader, spillover: Literal["file"] | str | Path | Spillover | None = "file"
 ) -> tuple[Spillover | None, list[str]]:
-    """Return the matrix a tube is to be compensated with, in its channel names, and what is odd about it.
+    """Return the matrix a tube is to be compensated with, in its channel names, and what is unusual about it.
 
     Parameters
     ----------
@@ -118,16 +118,16 @@ def choose_spillover(
     DataFileError
         When the matrix is not usable for this tube.
     """
-    odd: list[str] = []
+    notes: list[str] = []
     if spillover == "file":
-        matrix, odd = keyword_spillover(header.text, header.file)
+        matrix, notes = keyword_spillover(header.text, header.file)
     else:
         matrix = read_spillover(spillover) if isinstance(spillover, str | Path) else spillover
     if matrix is None:
-        return None, odd
+        return None, notes
     names, labels = [c.name for c in header.channels], [c.label for c in header.channels]
     matched, more = match_spillover(matrix, names, labels, header.file)
-    return matched, odd + more
+    return matched, notes + more
 
 
 def _open(path: str | Path) -> BinaryIO:

@@ -1,7 +1,7 @@
 """Spillover matrices: from FCS keywords, CSV and FlowJo files, matched to a tube's channels and checked.
 
 What makes compensation wrong (a channel that is not there, a singular matrix) is an error; what
-is odd but usable comes back in words.
+is unusual but usable comes back in words.
 """
 
 from __future__ import annotations
@@ -18,15 +18,17 @@ from immunolab.errors import DataFileError, nearest
 from immunolab.events.tube import Spillover
 
 _KEYWORDS = ("$SPILLOVER", "SPILL", "$SPILL", "SPILLOVER", "$COMP")
-_MOST_CHANNELS = 2_000
+_MOST_CHANNELS = 2_000  # in a keyword; more than any instrument has, and a guard of memory
+# coefficients (share of a dye's signal in another channel) outside these are reported, outside the next refused:
+# negative ones come from overcompensated controls, ones above 1 from tandems and wrong pairs (judgement)
 _LEAST_WORRYING, _MOST_WORRYING = -0.1, 1.0
 _LEAST_BELIEVABLE, _MOST_BELIEVABLE = -1.0, 10.0
-_SINGULAR = 1e8
+_SINGULAR = 1e8  # condition number from which float32 signals keep no digit after inversion
 _OTHER = "read the tube with another matrix (CSV or FlowJo .mtx), or with none (spillover=None)"
 
 
 def keyword_spillover(text: Mapping[str, str], file: str = "") -> tuple[Spillover | None, list[str]]:
-    """Return the matrix an FCS file carries, in the file's own channel words, and what is odd about it.
+    """Return the matrix an FCS file carries, in the file's own channel words, and what is unusual about it.
 
     Parameters
     ----------
@@ -45,14 +47,14 @@ def keyword_spillover(text: Mapping[str, str], file: str = "") -> tuple[Spillove
     DataFileError
         When a keyword's number of values does not fit its number of channels.
     """
-    odd: list[str] = []
+    notes: list[str] = []
     for keyword in _KEYWORDS:
         fields = [field.strip() for field in text.get(keyword, "").strip().strip(",").split(",")]
         if fields in ([""], ["0"]):
             continue
         n = int(fields[0]) if re.fullmatch(r"[0-9]{1,6}", fields[0]) else 0
         if n > 0 and len(fields) == n + 1 and keyword != "$COMP":
-            odd.append(f"{keyword} names {n} channels but holds no values; the tube has no matrix of its own")
+            notes.append(f"{keyword} names {n} channels but holds no values; the tube has no matrix of its own")
             continue
         names = [str(i) for i in range(1, n + 1)] if keyword == "$COMP" else fields[1 : n + 1]
         values = fields[1:] if keyword == "$COMP" else fields[n + 1 :]
@@ -62,11 +64,11 @@ def keyword_spillover(text: Mapping[str, str], file: str = "") -> tuple[Spillove
                 file,
                 _OTHER,
             )
-        return Spillover(tuple(names), _numbers(values, keyword, file).reshape(n, n), keyword), odd
+        return Spillover(tuple(names), _numbers(values, keyword, file).reshape(n, n), keyword), notes
     recorded = [key for key in text if re.fullmatch(r"\$DFC[0-9]+TO[0-9]+", key) and _not_zero(text[key])]
     if recorded:
-        odd.append("TEXT records compensation done by the instrument ($DFCmTOn); it is not applied again")
-    return None, odd
+        notes.append("TEXT records compensation done by the instrument ($DFCmTOn); it is not applied again")
+    return None, notes
 
 
 def _not_zero(word: str) -> bool:
@@ -121,7 +123,7 @@ def _from_xml(raw: str, file: str) -> Spillover:
         if _local(element.tag) == "spillover":
             name = _attribute(element.attrib, "parameter")
             if name in rows:
-                raise DataFileError(f"channel {name} stands twice", file, "keep one matrix a file")
+                raise DataFileError(f"channel {name} is duplicated", file, "keep one matrix a file")
             rows[name] = {
                 _attribute(cell.attrib, "parameter"): _attribute(cell.attrib, "value")
                 for cell in element
@@ -133,7 +135,7 @@ def _from_xml(raw: str, file: str) -> Spillover:
     words = [rows[row].get(column, "1" if row == column else "0") for row in names for column in names]
     unknown = {column for row in rows.values() for column in row} - set(names)
     if unknown:
-        raise DataFileError(f"spillover into {', '.join(sorted(unknown))}, which has no row of its own", file, _OTHER)
+        raise DataFileError(f"spillover into {', '.join(sorted(unknown))}, which has no row", file, _OTHER)
     return Spillover(tuple(names), _numbers(words, "coefficient", file).reshape(len(names), -1), file)
 
 
@@ -147,7 +149,7 @@ def _attribute(attributes: Mapping[str, str], name: str) -> str:
 
 def _from_text(raw: str, file: str) -> Spillover:
     lines = raw.lstrip("\ufeff").splitlines()
-    # FlowJo 9: a title and a line with the affixes of compensated names stand before the names
+    # FlowJo 9: a title and a line with the affixes of compensated names come before the names
     if len(lines) > 2 and re.match(r"\s*<.*[\t>]", lines[1]):
         lines = lines[2:]
     filled = [line for line in lines if line.strip()]
@@ -179,7 +181,7 @@ def _reordered(matrix: NDArray[np.float64], labels: list[str], names: list[str],
     """Return rows in the order of the columns; row names may carry what FlowJo adds (``FITC-A :: CD4``)."""
     plain = [label.split(" :: ")[0].strip() for label in labels]
     if sorted(plain) != sorted(names):
-        only = ", ".join(sorted(set(plain) ^ set(names))) or "a name stands twice"
+        only = ", ".join(sorted(set(plain) ^ set(names))) or "a name is duplicated"
         raise DataFileError(f"row and column names of the matrix differ: {only}", file, _OTHER)
     return matrix[[plain.index(name) for name in names]]
 
@@ -187,7 +189,7 @@ def _reordered(matrix: NDArray[np.float64], labels: list[str], names: list[str],
 def match_spillover(
     matrix: Spillover, names: Sequence[str], labels: Sequence[str] = (), file: str = ""
 ) -> tuple[Spillover | None, list[str]]:
-    """Return the matrix in the tube's channel names, and what is odd about it in words.
+    """Return the matrix in the tube's channel names, and what is unusual about it in words.
 
     A channel is found by its name, its name in another case or without ``Comp-``, its label, or
     its number. An absent channel that neither gives nor takes spillover is left out. None comes
@@ -203,10 +205,10 @@ def match_spillover(
     where = file or matrix.source
     rows, absent = _rows(matrix, names, labels)
     _check_values(matrix, where)
-    odd: list[str] = []
+    notes: list[str] = []
     if absent:
         _check_absent(matrix, absent, names, where)
-        odd.append(
+        notes.append(
             f"channels of the spillover matrix that the tube lacks: {len(absent)}; they share no spillover "
             "with the others and were left out"
         )
@@ -218,15 +220,17 @@ def match_spillover(
     values = np.ascontiguousarray(matrix.matrix[np.ix_(kept, kept)])
     if np.allclose(np.diag(values), 100.0):
         values = values / 100.0
-        odd.append("the spillover matrix is in percent; it was divided by 100")
+        notes.append("the spillover matrix is in percent; it was divided by 100")
     if not kept:
-        return None, odd
-    odd += _judge(values, found, where)
+        return None, notes
+    notes += _judge(values, found, where)
     prefixed = [n for i, n in zip(kept, found, strict=True) if _is_compensated_name(n, matrix.channels[i])]
     if prefixed and not np.allclose(values, np.eye(len(kept)), atol=1e-5):
-        odd.append("channels are called Comp-...: the events are compensated already, the matrix is not applied again")
-        return None, odd
-    return Spillover(tuple(found), values, matrix.source), odd
+        notes.append(
+            "channels are called Comp-...: the events are compensated already, the matrix is not applied again"
+        )
+        return None, notes
+    return Spillover(tuple(found), values, matrix.source), notes
 
 
 def _is_compensated_name(channel: str, in_matrix: str) -> bool:
@@ -284,11 +288,13 @@ def _judge(values: NDArray[np.float64], names: Sequence[str], where: str) -> lis
         )
     if not np.linalg.cond(values) < _SINGULAR:
         raise DataFileError("the spillover matrix is singular: it cannot be inverted", where, _OTHER)
-    odd = []
+    notes = []
     if not np.allclose(diagonal, 1.0, atol=1e-3):
-        odd.append("the diagonal of the spillover matrix is not 1 everywhere")
+        notes.append("the diagonal of the spillover matrix is not 1 everywhere")
     if aside.max(initial=0) > _MOST_WORRYING:
-        odd.append("the spillover matrix holds coefficients above 1: a dye is brighter in another channel than its own")
+        notes.append(
+            "the spillover matrix holds coefficients above 1: a dye is brighter in another channel than its own"
+        )
     if aside.min(initial=0) < _LEAST_WORRYING:
-        odd.append(f"the spillover matrix holds coefficients below {_LEAST_WORRYING:g}")
-    return odd
+        notes.append(f"the spillover matrix holds coefficients below {_LEAST_WORRYING:g}")
+    return notes

@@ -12,11 +12,11 @@ from typing import BinaryIO
 
 from immunolab.errors import DataFileError
 
-HEADER_BYTES = 58
+HEADER_BYTES = 58  # version, 4 blanks and six offsets of 8 characters (FCS 3.1)
 _AGAIN = "export the file again"
 VERSIONS = ("2.0", "3.0", "3.1", "3.2")
-_MOST_TEXT_BYTES = 16 * 2**20
-_MOST_KEYWORDS = 100_000
+_MOST_TEXT_BYTES = 16 * 2**20  # the largest of the test files is 19 KB; a wrong offset would ask for the whole file
+_MOST_KEYWORDS = 100_000  # the most in the test files are 703; a wrong delimiter gives millions
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}(\.0*)?")
 _NEXT_DATA = re.compile(rb"\$NEXTDATA(.)[ ]*([0-9]{1,18})", re.IGNORECASE | re.DOTALL)
 
@@ -72,7 +72,7 @@ def read_segments(handle: BinaryIO, origin: int, size: int, file: str) -> Segmen
     Raises
     ------
     DataFileError
-        When there is no FCS HEADER or its TEXT segment does not lie in the file.
+        When there is no FCS HEADER or its TEXT segment is not in the file.
     """
     handle.seek(origin)
     header = handle.read(HEADER_BYTES)
@@ -117,7 +117,7 @@ def data_sets(handle: BinaryIO, size: int, file: str) -> Iterator[Segments]:
     """Yield the HEADER of every data set of the file, following ``$NEXTDATA``.
 
     The value counts from the start of its own data set; files that count from the start of the
-    file are followed too. The chain ends where no further HEADER stands.
+    file are followed too. The chain ends where no further HEADER is.
     """
     segments = read_segments(handle, 0, size, file)
     while True:
@@ -152,17 +152,17 @@ def read_span(handle: BinaryIO, segments: Segments, span: Span, file: str) -> by
 
 
 def keywords(raw: bytes, file: str) -> tuple[dict[str, str], list[str]]:
-    """Return the keywords of a TEXT segment (upper case, with their ``$``) and what is odd about it, in words.
+    """Return the keywords of a TEXT segment (upper case, with their ``$``) and what is unusual about it, in words.
 
-    The first byte is the delimiter. Doubled it stands for itself inside a value; directly after a
+    The first byte is the delimiter. Doubled it is itself, inside a value; directly after a
     keyword it ends an empty value, which the standard forbids and many cytometers write.
     """
-    odd: list[str] = []
+    notes: list[str] = []
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
         text = raw.decode("latin-1")
-        odd.append("TEXT is not UTF-8; it was read as Latin-1")
+        notes.append("TEXT is not UTF-8; it was read as Latin-1")
     delimiter = text[0]
     if text.count(delimiter) > 2 * _MOST_KEYWORDS:
         raise DataFileError(f"TEXT holds more than {_MOST_KEYWORDS:,} keywords", file, _AGAIN)
@@ -180,10 +180,10 @@ def keywords(raw: bytes, file: str) -> tuple[dict[str, str], list[str]]:
         if key:
             found[key] = delimiter.join(pieces)
     if i < n and parts[i].strip(" \0\r\n\t"):
-        odd.append("the last keyword of TEXT has no value")
+        notes.append("the last keyword of TEXT has no value")
     if repeated:
-        odd.append(f"keywords that stand twice in TEXT: {len(repeated)}; the last value of each is used")
-    return found, odd
+        notes.append(f"keywords that are duplicated in TEXT: {len(repeated)}; the last value of each is used")
+    return found, notes
 
 
 def supplement(
