@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from builders import REPOSITORY
 from planted import MARKERS, f1, planted_tube
 
 import immunolab as il
@@ -16,9 +18,9 @@ from immunolab.errors import GatingError, InputError
 from immunolab.gating.evaluate import evaluate
 from immunolab.gating.method_registry import REGISTERED, Card, Parameter, register
 from immunolab.gating.placement.fit import fit
-from immunolab.gating.placement.flags import FLAGS
 from immunolab.gating.placement.method_lookup import load_methods, method
 from immunolab.gating.strategy_file import parse_strategy
+from immunolab.schema.flags import Flag
 from immunolab.simulation.fcs_writer import write_fcs
 
 LAB = """
@@ -207,7 +209,7 @@ def test_every_flag_of_a_border_is_declared() -> None:
         "{name: A, parent: CD4, above: {marker: CXCR5, by: fmo}}",
     ):
         flags = place(line)[2].thresholds["flag"].dropna()
-        assert {word for flag in flags for word in flag.split(";")} <= set(FLAGS)
+        assert {word for flag in flags for word in flag.split(";")} <= set(Flag)
 
 
 def test_faults_of_a_method_are_errors_with_its_name(lab, tmp_path: Path) -> None:
@@ -263,6 +265,17 @@ def test_a_file_of_methods_that_cannot_be_run_says_why(tmp_path: Path) -> None:
         load_methods(path)
     with pytest.raises(InputError, match="is not a Python file"):
         load_methods(tmp_path / "absent.py")
+
+
+def test_the_method_of_the_manual_works_as_printed(lab, tmp_path: Path) -> None:
+    page = (REPOSITORY / "docs" / "strategy_file.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    (tmp_path / "manual.py").write_text(code.replace('"median_plus"', '"lab_median_plus"'))
+    load_methods(tmp_path / "manual.py")
+    rule = "{marker: CD25, by: lab_median_plus, of: CD4_naive, k: 2}"
+    tube, _, fitted = place(f"{{name: A, parent: CD4, above: {rule}}}")
+    values = asinh(tube, "CD25", inside(fitted, tube, "CD4_naive"))
+    assert border(fitted, "CD25")["threshold"] == pytest.approx(np.median(values) + 2 * values.std(), abs=1e-4)
 
 
 def test_a_study_uses_the_methods_of_its_own_file(lab, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from tqdm.auto import tqdm
 from immunolab.errors import InputError, Problem, nearest
 from immunolab.events.tube import Tube
 from immunolab.gating.gate_source import Gates, named_strategy, read_gates
-from immunolab.gating.placement.fit import Share, fit
-from immunolab.gating.placement.rules import SCOPES
+from immunolab.gating.placement.fit import fit
+from immunolab.gating.placement.rules import SCOPES, Scope
 from immunolab.gating.strategy import Strategy
 from immunolab.gating.tubes import GatedTube, gate_tube
 
@@ -23,7 +23,7 @@ def gate(
     tubes: Tube,
     strategy: Strategy | Path | str,
     *,
-    share: Share | None = None,
+    share: Scope | None = None,
     patients: Mapping[str, str] | None = None,
     batches: Mapping[str, str] | None = None,
     controls: Mapping[tuple[str, str], Tube] | None = None,
@@ -36,7 +36,7 @@ def gate(
     tubes: Sequence[Tube],
     strategy: Strategy | Path | str,
     *,
-    share: Share | None = None,
+    share: Scope | None = None,
     patients: Mapping[str, str] | None = None,
     batches: Mapping[str, str] | None = None,
     controls: Mapping[tuple[str, str], Tube] | None = None,
@@ -48,7 +48,7 @@ def gate(
     tubes: Tube | Sequence[Tube],
     strategy: Strategy | Path | str,
     *,
-    share: Share | None = None,
+    share: Scope | None = None,
     patients: Mapping[str, str] | None = None,
     batches: Mapping[str, str] | None = None,
     controls: Mapping[tuple[str, str], Tube] | None = None,

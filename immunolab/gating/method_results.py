@@ -23,7 +23,7 @@ class Cut:
     value
         Display scale; NaN when the method found none.
     flags
-        Words that qualify it (`immunolab.gating.placement.flags`, or a method's own).
+        Words that qualify it: a `Flag`, or a word of the method itself.
     spread
         Standard deviation of the events just behind the border, display scale; 0 when unknown.
     """

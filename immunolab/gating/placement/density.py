@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from immunolab.gating.method_results import Array, Window
-from immunolab.gating.placement.flags import TOO_FEW_EVENTS
+from immunolab.schema.flags import Flag
 
 # events under which a border is flagged: the median of 50 has a standard error of 0.18 sd (judgement: rare subsets
 # stay usable, against borders of few events)
@@ -34,7 +34,7 @@ def finite(values: Array) -> Array:
 
 def few(values: Array) -> tuple[str, ...]:
     """Return the flag of too few events, or nothing."""
-    return (TOO_FEW_EVENTS,) if len(values) < ENOUGH_EVENTS else ()
+    return (Flag.TOO_FEW_EVENTS,) if len(values) < ENOUGH_EVENTS else ()
 
 
 def clip(value: float, within: Window) -> float:

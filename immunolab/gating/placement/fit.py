@@ -20,7 +20,7 @@ from immunolab.events.tube import Tube
 from immunolab.gating.panel_compatibility import arrange, missing_markers
 from immunolab.gating.placement.gate_builder import Builder
 from immunolab.gating.placement.placed_gate import PlacedGate
-from immunolab.gating.placement.rules import BORDERS, SCOPES, rule_for
+from immunolab.gating.placement.rules import BORDERS, SCOPES, Scope, rule_for
 from immunolab.gating.placement.tube_state import TubePool, TubeState
 from immunolab.gating.strategy import Declared, Gate, Population, Strategy
 from immunolab.gating.tube_gates import Threshold, TubeGates, thresholds_table
@@ -28,7 +28,8 @@ from immunolab.gating.tube_gates import Threshold, TubeGates, thresholds_table
 __all__ = ["Fitted", "fit", "missing_markers", "widest_scope"]
 
 Refit = Literal["pooled", "sample", "baseline"]
-Share = Literal["sample", "patient", "batch", "study"]
+# events of each tube in a pool: as many as the smallest has, but not under 5,000, so that tubes weigh alike and one
+# small tube does not leave the others few (judgement)
 _FEWEST_SHARED = 5000
 
 
@@ -38,11 +39,15 @@ class Fitted:
 
     Attributes
     ----------
-    strategies : sample_id -> geometric strategy.
-    records : sample_id -> its borders, population after population.
-    alternatives : sample_id -> path -> the same gate placed again on resampled events; what
-        `uncertainty.percent_intervals` carries down the tree.
-    left_out : sample_id -> optional populations that the panel cannot gate.
+    strategies
+        sample_id -> geometric strategy.
+    records
+        sample_id -> its borders, population after population.
+    alternatives
+        sample_id -> path -> the same gate placed again on resampled events; `uncertainty.percent_intervals` carries
+        them down the tree.
+    left_out
+        sample_id -> optional populations that the panel cannot gate.
     """
 
     strategies: Mapping[str, Strategy]
@@ -71,22 +76,30 @@ def fit(
     seed: int = 0,
     refit: Refit = "pooled",
     resample: bool = True,
-    share: Share | None = None,
+    share: Scope | None = None,
 ) -> Fitted:
     """Place every declared gate of a strategy on tubes that may share borders.
 
     Parameters
     ----------
-    strategy : a strategy with declared gates; geometric gates stay as they are.
-    tubes : events, or subsamples of them, each with its own sample_id.
-    controls : (batch, marker) -> the tube without that marker's dye; an empty marker is an unstained tube.
-    groups : sample_id -> ``patient``, ``batch`` and, for ``refit="baseline"``, a true ``baseline``.
-        A sample not named is its own patient in batch "".
-    seed : of subsampling and resampling.
-    refit : ``pooled`` places borders on the pool that each rule's scope names, ``sample`` on each
-        tube alone, ``baseline`` on the pool's baseline tubes only, for all of its tubes.
-    resample : whether borders get intervals and a drift alarm; without, placing is several times faster.
-    share : which tubes share a border, whatever the rules' own scopes; None leaves it to the rules.
+    strategy
+        A strategy with declared gates; geometric gates stay as they are.
+    tubes
+        Events, or subsamples of them, each with its own sample_id.
+    controls
+        (batch, marker) -> the tube without that marker's dye; an empty marker is an unstained tube.
+    groups
+        sample_id -> ``patient``, ``batch`` and, for ``refit="baseline"``, a true ``baseline``. A sample not named is
+        its own patient in batch "".
+    seed
+        Of subsampling and resampling.
+    refit
+        ``pooled`` places borders on the pool that each rule's scope names, ``sample`` on each tube alone, ``baseline``
+        on the pool's baseline tubes only, for all of its tubes.
+    resample
+        Whether borders get intervals and a drift alarm; without, placing is several times faster.
+    share
+        Which tubes share a border, whatever the rules' own scopes; None leaves it to the rules.
 
     Raises
     ------
@@ -116,24 +129,22 @@ def fit(
     )
 
 
-def widest_scope(strategy: Strategy) -> str:
-    """Return the widest scope of any declared gate: sample, patient, batch or study."""
-    widest = 0
-    for population in strategy.populations:
-        if isinstance(population.gate, Declared):
-            for scope in _scopes(strategy, population.gate):
-                widest = max(widest, SCOPES.index(scope))
-    return SCOPES[widest]
+def widest_scope(strategy: Strategy) -> Scope:
+    """Return the widest scope of any declared gate; ``sample`` without any."""
+    declared = [p.gate for p in strategy.populations if isinstance(p.gate, Declared)]
+    scopes = [SCOPES.index(scope) for gate in declared for scope in _scopes(strategy, gate)]
+    return SCOPES[max(scopes, default=0)]
 
 
-def _scopes(strategy: Strategy, gate: Declared) -> list[str]:
+def _scopes(strategy: Strategy, gate: Declared) -> list[Scope]:
     thresholds = strategy.settings.get("thresholds", {})
     if gate.kind == "where":
         return [rule_for(thresholds, m, border).scope for m, _ in gate.settings["phenotype"] for border in BORDERS]
     if gate.kind == "threshold" and "low" not in gate.settings:
         own = {k: v for k, v in gate.settings.items() if k not in ("marker", "side")}
         return [rule_for(thresholds, gate.settings["marker"], "pos", own).scope]
-    return [str(gate.settings.get("scope", "patient"))]
+    scope: Scope = gate.settings.get("scope", "patient")
+    return [scope]
 
 
 class _Fit:
@@ -148,7 +159,7 @@ class _Fit:
         seed: int,
         refit: Refit,
         resample: bool,
-        share: Share | None,
+        share: Scope | None,
     ) -> None:
         self.strategy, self.seed, self.refit, self.share = strategy, seed, refit, share
         most = max(_FEWEST_SHARED, min(tube.n_events for tube in tubes))
@@ -166,7 +177,7 @@ class _Fit:
         return zlib.crc32("|".join((str(self.seed), *words)).encode())
 
     def rng(self, *words: str) -> np.random.Generator:
-        """Return a generator of its own for each thing that is resampled."""
+        """Return a separate generator for each thing that is resampled."""
         return np.random.default_rng(self.number(*words))
 
     def run(self) -> Fitted:
@@ -208,18 +219,19 @@ class _Fit:
                 try:
                     control.place(placed)
                 except GatingError:
-                    # a control of another panel: whoever needs it finds no events and flags control_mismatch
+                    # a control of another panel: the border that needs it finds no events and flags control_mismatch
                     control.masks.pop(path, None)
 
-    def _pools(self, scope: str) -> list[tuple[TubePool, tuple[TubeState, ...]]]:
+    def _pools(self, scope: Scope) -> list[tuple[TubePool, tuple[TubeState, ...]]]:
         """Return (pool the border is placed on, tubes it serves)."""
         scope = "sample" if self.refit == "sample" else self.share or scope
-        key: Callable[[TubeState], tuple[str, ...]] = {
+        keys: dict[Scope, Callable[[TubeState], tuple[str, ...]]] = {
             "sample": lambda tube: (tube.sample_id,),
             "patient": lambda tube: (tube.patient, tube.batch),
             "batch": lambda tube: (tube.batch,),
             "study": lambda _: (),
-        }[scope]
+        }
+        key = keys[scope]
         served: dict[tuple[str, ...], list[TubeState]] = {}
         for tube in self.tubes:
             served.setdefault(key(tube), []).append(tube)

@@ -38,7 +38,7 @@ class Builder:
             return self._rectangles.place(population, gate, tubes, pools)
         return {
             sample_id: placed
-            for pool, members in pools(str(gate.settings.get("scope", "patient")))
+            for pool, members in pools(gate.settings.get("scope", "patient"))
             for sample_id, placed in place_region_gate(
                 population, gate, pool, members, self._rng, self._resample
             ).items()

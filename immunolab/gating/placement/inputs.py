@@ -11,9 +11,9 @@ import numpy as np
 from immunolab.gating.method_registry import Card, Control, Wants
 from immunolab.gating.method_results import Array
 from immunolab.gating.placement.density import ENOUGH_EVENTS
-from immunolab.gating.placement.flags import CONTROL_MISMATCH, NO_FMO, NO_REFERENCE, NO_UNSTAINED, SMALL_REFERENCE
 from immunolab.gating.placement.rules import NAIVE
 from immunolab.gating.placement.tube_state import TubePool, TubeState
+from immunolab.schema.flags import Flag
 
 
 @dataclass(frozen=True)
@@ -91,12 +91,12 @@ def _control(card: Card, request: Request) -> Inputs | Lacking:
     tubes = pool.controls.get(marker if is_fmo else "", ())
     if not tubes:
         return Lacking(
-            f"no {'FMO' if is_fmo else 'unstained'} tube of this batch", (NO_FMO if is_fmo else NO_UNSTAINED,)
+            f"no {'FMO' if is_fmo else 'unstained'} tube of this batch", (Flag.NO_FMO if is_fmo else Flag.NO_UNSTAINED,)
         )
     same = [tube for tube in tubes if tube.has(marker) and _channels(tube) == _channels(pool.tubes[0])]
     usable = [tube for tube in same if not path or path in tube.masks]
     if not usable:
-        return Lacking(f"the {card.control} tube has another panel", (CONTROL_MISMATCH,))
+        return Lacking(f"the {card.control} tube has another panel", (Flag.CONTROL_MISMATCH,))
     parts = tuple(tube.axis(marker)[tube.inside(path)] for tube in usable)
     values = np.concatenate(parts)
     return Inputs((values,), f"{len(values)} events of the control", card.control, parts)
@@ -106,9 +106,9 @@ def _reference(card: Card, request: Request) -> Inputs | Lacking:
     of = request.of
     found = request.pool.reference(request.channels, of, request.path)
     if found is None:
-        return Lacking(f"no reference population {of}", (NO_REFERENCE,)) if of else Lacking(_UNNAMED)
+        return Lacking(f"no reference population {of}", (Flag.NO_REFERENCE,)) if of else Lacking(_UNNAMED)
     if len(found[0]) < ENOUGH_EVENTS:
-        return Lacking(f"only {len(found[0])} events of {of}", (SMALL_REFERENCE,))
+        return Lacking(f"only {len(found[0])} events of {of}", (Flag.SMALL_REFERENCE,))
     return Inputs(found, f"{len(found[0])} events of {of}", card.control)
 
 

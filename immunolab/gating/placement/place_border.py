@@ -10,15 +10,6 @@ import numpy as np
 from immunolab.gating.method_registry import DENSITY, Control
 from immunolab.gating.method_results import Array, Cut
 from immunolab.gating.placement.density import ENOUGH_EVENTS
-from immunolab.gating.placement.flags import (
-    ANCESTOR_VALLEY,
-    FMO_DENSITY_DISAGREE,
-    NO_BORDER,
-    NO_CORNER_CLOUD,
-    NO_VALLEY,
-    TOO_FEW_EVENTS,
-    UNIMODAL,
-)
 from immunolab.gating.placement.inputs import Lacking, Request, provide
 from immunolab.gating.placement.method_lookup import method
 from immunolab.gating.placement.methods.valley import valley
@@ -27,6 +18,7 @@ from immunolab.gating.placement.placed import Placed, interval, saturation
 from immunolab.gating.placement.rules import Border, Rule
 from immunolab.gating.placement.run_method import one_axis, resampled
 from immunolab.gating.placement.tube_state import TubePool
+from immunolab.schema.flags import Flag
 
 # spreads of the control between its border and the density's valley beyond which they disagree (judgement: sampling
 # of either explains less than half of that)
@@ -52,7 +44,7 @@ class _Attempt:
 
     @property
     def settled(self) -> bool:
-        return self.found and TOO_FEW_EVENTS not in self.cut.flags
+        return self.found and Flag.TOO_FEW_EVENTS not in self.cut.flags
 
 
 def place_border(
@@ -88,10 +80,10 @@ def place_border(
     flags = [flag for attempt in tried for flag in (*attempt.flags, *attempt.cut.flags)]
     if chosen is None:
         chosen = _Attempt("none", source="no border could be placed")
-        flags.append(NO_BORDER)
-    if chosen.method == "valley" and ANCESTOR_VALLEY not in chosen.cut.flags:
+        flags.append(Flag.NO_BORDER)
+    if chosen.method == "valley" and Flag.ANCESTOR_VALLEY not in chosen.cut.flags:
         # earlier methods saw one group of events where this one parts two
-        flags = [flag for flag in flags if flag not in (NO_VALLEY, UNIMODAL)]
+        flags = [flag for flag in flags if flag not in (Flag.NO_VALLEY, Flag.UNIMODAL)]
     words = dict.fromkeys([*flags, *saturation(pool, parent, marker)])
     reason = "; ".join([chosen.source, *dict.fromkeys(a.note for a in tried if a.note)])
     low, high = interval(chosen.cut.value, chosen.draws)
@@ -127,7 +119,7 @@ def _by_density(
         above = above.rsplit("/", 1)[0]
         wider = _by_one_axis(pool, above, marker, "valley", rule, rng)
         if wider.found and above:
-            yield replace(wider, cut=replace(wider.cut, flags=(*wider.cut.flags, ANCESTOR_VALLEY)))
+            yield replace(wider, cut=replace(wider.cut, flags=(*wider.cut.flags, Flag.ANCESTOR_VALLEY)))
             break
     yield _by_one_axis(pool, path, marker, "tail", rule, rng)
 
@@ -158,7 +150,7 @@ def _disagreement(pool: TubePool, path: str, marker: str, cut: Cut) -> tuple[str
     density = valley(pool.values(marker, path))
     if np.isnan(density.value) or np.isnan(cut.value) or cut.spread <= 0:
         return ()
-    return (FMO_DENSITY_DISAGREE,) if abs(density.value - cut.value) > _DISAGREE * cut.spread else ()
+    return (Flag.FMO_DENSITY_DISAGREE,) if abs(density.value - cut.value) > _DISAGREE * cut.spread else ()
 
 
 def _by_pair(
@@ -177,6 +169,6 @@ def _by_pair(
     if not found.borders:
         return _Attempt(name, note=f"{name} gives a region and no border")
     mine = found.borders[1 if border == "lo" else 0]
-    if NO_CORNER_CLOUD in mine.flags:
+    if Flag.NO_CORNER_CLOUD in mine.flags:
         return _Attempt(name, note=f"no cloud {x}hi {y}lo")
     return _Attempt(name, Cut(mine.value, mine.flags, mine.spread), mine.control, mine.draws, mine.reason)

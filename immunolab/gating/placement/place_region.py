@@ -11,10 +11,10 @@ import numpy as np
 from immunolab.errors import GatingError
 from immunolab.gating.method_registry import Method
 from immunolab.gating.method_results import Corner, Quadrants, Region
-from immunolab.gating.placement.flags import NO_BORDER
 from immunolab.gating.placement.inputs import Lacking, Request, provide
 from immunolab.gating.placement.placed import Placed, interval, saturation
 from immunolab.gating.placement.run_method import RESAMPLES, call_method
+from immunolab.schema.flags import Flag
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def place_region(
     borders = []
     for marker, cut, drawn in zip(request.channels, (region.x, region.y), draws, strict=True):
         low, high = interval(cut.value, drawn)
-        missing = (NO_BORDER,) if np.isnan(cut.value) else ()
+        missing = (Flag.NO_BORDER,) if np.isnan(cut.value) else ()
         flags = (*cut.flags, *missing, *saturation(request.pool, request.path, marker))
         borders.append(
             Placed(marker, cut.value, name, given.control, low, high, flags, given.source, cut.spread, drawn)

@@ -8,11 +8,12 @@ import numpy as np
 
 from immunolab.gating.method_registry import Control
 from immunolab.gating.method_results import Array
-from immunolab.gating.placement.flags import NO_FMO, NO_UNSTAINED, SATURATED
 from immunolab.gating.placement.tube_state import TubePool
 from immunolab.intervals import NORMAL_95
+from immunolab.schema.flags import Flag
 
-_QUIET = (NO_FMO, NO_UNSTAINED)  # true of most laboratories: they qualify the border's evidence, not the population
+# true of most laboratories: they qualify the border's evidence, not the population
+_QUIET = (Flag.NO_FMO, Flag.NO_UNSTAINED)
 # two decimals, as the normal quantile is printed in most texts: intervals keep the values of version 0.2
 _TWO_SIDED_95 = round(NORMAL_95, 2)
 # one tube of n has sqrt(n) times the sd of the pool; three of these by chance once in 370 tubes
@@ -78,4 +79,4 @@ def far_from(value: float, pooled: Placed, n_tubes: int) -> bool:
 
 def saturation(pool: TubePool, path: str, marker: str) -> tuple[str, ...]:
     """Return the flag of a channel at the end of its range among a population's events, or nothing."""
-    return (SATURATED,) if any(tube.saturated(marker, tube.inside(path)) for tube in pool.tubes) else ()
+    return (Flag.SATURATED,) if any(tube.saturated(marker, tube.inside(path)) for tube in pool.tubes) else ()

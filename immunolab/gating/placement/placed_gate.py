@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from immunolab.gating.method_results import Array
-from immunolab.gating.placement.flags import DRIFT
 from immunolab.gating.placement.placed import Placed
+from immunolab.gating.placement.rules import Scope
 from immunolab.gating.placement.run_method import RESAMPLES
 from immunolab.gating.placement.tube_state import TubePool, TubeState
 from immunolab.gating.strategy import Gate, Population
 from immunolab.gating.tube_gates import Threshold
+from immunolab.schema.flags import Flag
 
-Pools = Callable[[str], list[tuple[TubePool, tuple[TubeState, ...]]]]
+Pools = Callable[[Scope], list[tuple[TubePool, tuple[TubeState, ...]]]]
 Generators = Callable[..., np.random.Generator]
 # how far a border may be from where it belongs beyond what resampling shows, in spreads of the events behind it:
 # calibrated so that intervals cover the truth on simulated tubes (benchmarks/gating_accuracy.py, 2026-11-22)
@@ -52,13 +53,13 @@ class TubeBorder:
     """A placed border as one tube has it: the pool it was placed on, and whether this tube drifts from it."""
 
     placed: Placed
-    scope: str
+    scope: Scope
     drift: bool = False
 
     @property
     def drift_flags(self) -> tuple[str, ...]:
         """The flag of a tube whose own border is far from the pool's, or nothing."""
-        return (DRIFT,) if self.drift else ()
+        return (Flag.DRIFT,) if self.drift else ()
 
 
 def moved_draws(rng: Generators, population: Population, tube: TubeState, borders: tuple[Placed, ...]) -> list[Array]:

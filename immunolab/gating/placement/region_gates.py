@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from immunolab.gating.method_results import Band, Cloud, Corner, Quadrants
-from immunolab.gating.placement.flags import NO_BORDER
 from immunolab.gating.placement.inputs import Lacking, Request
 from immunolab.gating.placement.method_lookup import method
 from immunolab.gating.placement.place_region import PlacedRegion, place_region
@@ -23,8 +22,10 @@ from immunolab.gating.placement.placed_gate import (
     threshold_record,
 )
 from immunolab.gating.placement.rectangle_gates import Side, rectangle_gate
+from immunolab.gating.placement.rules import Scope
 from immunolab.gating.placement.tube_state import TubePool, TubeState
 from immunolab.gating.strategy import Declared, Dimension, Ellipsoid, Gate, Polygon, Population, Rectangle
+from immunolab.schema.flags import Flag
 
 _OPEN = 100.0  # a corner is open outwards: its polygon ends this many spreads of the reference away
 _NO_SETTING = ("x", "y", "of", "on", "scope")
@@ -97,10 +98,10 @@ def _withheld(
     channels: tuple[str, str],
     axes: tuple[Dimension, Dimension],
     lacking: Lacking,
-    scope: str,
+    scope: Scope,
 ) -> PlacedGate:
     """Return an empty gate whose records say what the tubes lack."""
-    flags = (*lacking.flags, NO_BORDER)
+    flags = (*lacking.flags, Flag.NO_BORDER)
     nothing = np.empty(0)
     reason = f"no region could be placed; {lacking.note}"
     rows = tuple(

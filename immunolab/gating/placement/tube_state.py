@@ -15,10 +15,12 @@ from immunolab.gating.evaluate import members
 from immunolab.gating.method_results import Array
 from immunolab.gating.placement.density import ENOUGH_EVENTS
 from immunolab.gating.placement.methods.valley import valley
-from immunolab.gating.placement.rules import NAIVE, display_scale, same_name
+from immunolab.gating.placement.rules import NAIVE, Scope, display_scale, same_name
 from immunolab.gating.strategy import Dimension, Population, Strategy
 
 Mask = NDArray[np.bool_]
+# share of events at the channel's highest value above which the channel is saturated (judgement: single bright events
+# pile up there in any tube)
 _SATURATED_SHARE = 0.01
 
 
@@ -28,11 +30,16 @@ class TubeState:
 
     Attributes
     ----------
-    events : the tube, or a subsample of it.
-    strategy : what is placed: its scales and spillover matrices.
-    patient, batch : whose borders the tube may share.
-    baseline : whether the tube may place borders under ``refit="baseline"``.
-    masks : path -> bool, one value an event, for each population placed.
+    events
+        The tube, or a subsample of it.
+    strategy
+        What is placed: its scales and spillover matrices.
+    patient, batch
+        Whose borders the tube may share.
+    baseline
+        Whether the tube may place borders under ``refit="baseline"``.
+    masks
+        path -> bool, one value an event, for each population placed.
     """
 
     events: Tube
@@ -76,7 +83,7 @@ class TubeState:
         self.masks[population.path] = members(population, self._all, self.masks)
 
     def saturated(self, name: str, inside: Mask) -> bool:
-        """Whether over 1 % of the events stand exactly on the channel's highest value."""
+        """Whether over 1 % of the events have exactly the channel's highest value."""
         raw = self.events.raw(name)
         if not inside.any():
             return False
@@ -89,14 +96,17 @@ class TubePool:
 
     Attributes
     ----------
-    tubes : the tubes the border is estimated from.
-    controls : marker -> control tubes, the marker "" for unstained ones.
-    scope : sample, patient, batch or study.
+    tubes
+        The tubes the border is estimated from.
+    controls
+        marker -> control tubes, the marker "" for unstained ones.
+    scope
+        What the tubes have in common.
     """
 
     tubes: tuple[TubeState, ...]
     controls: Mapping[str, tuple[TubeState, ...]]
-    scope: str
+    scope: Scope
 
     def values(self, name: str, path: str) -> Array:
         """Return the display values of a population's events, tube after tube."""

@@ -2,11 +2,11 @@
 
 Four sources of error are carried. *Counting*: Jeffreys' binomial interval of the events counted.
 *Resampling*: every data-driven border was placed again on resampled events. *Placement*: a border
-may stand beside where it belongs even with endless events (a reference that is not quite like the
-cells it stands for, spillover left over, a batch effect within the pool); each resampled border is
-moved by a normal error of `geometric.PLACEMENT_SD` times the spread of the events it holds off. The
+may be beside where it belongs even with endless events (a reference that is not quite like the
+cells it represents, spillover left over, a batch effect within the pool); each resampled border is
+moved by a normal error of `placed_gate.PLACEMENT_SD` times the spread of the events behind it. The
 moved borders are carried down the tree together, so that a border in an empty valley adds nothing
-and one through a shoulder adds much. *Classification*: even behind a perfect border some cells lie
+and one through a shoulder adds much. *Classification*: even behind a perfect border some cells are
 on the wrong side, about `MISPLACED` of a subset in all, and their number is a matter of chance.
 
 ``gate_low`` and ``gate_high`` join resampling, placement and classification: where the percentage
@@ -32,9 +32,10 @@ from immunolab.gating.strategy import ROOT, Gate, Population, Strategy
 from immunolab.gating.tube_gates import GateSpread
 from immunolab.intervals import NORMAL_95, jeffreys_percent
 
-# cells let in and cells lost, as a share of a subset, on simulated tubes (F1 near 0.93)
+# cells let in and cells lost, as a share of a subset, on simulated tubes (F1 near 0.93; benchmarks/gating_accuracy.py,
+# 2026-11-22)
 MISPLACED = 0.15
-_EVENTS = 20_000
+_EVENTS = 20_000  # events that carry the gates' uncertainty (judgement: time against a percentage's steadiness)
 _COLUMNS = [
     "sample_id", "path", "denominator", "percent",
     "gate_low", "gate_high", "count_low", "count_high", "low", "high",
@@ -48,9 +49,12 @@ def percent_intervals(
 
     Parameters
     ----------
-    fitted : with `Fitted.alternatives`.
-    events : the tube, all events or a sample of them; at most 20 000 carry the gates' uncertainty.
-    denominators : names of populations that percentages below them are wanted of, beside percent of parent.
+    fitted
+        With `Fitted.alternatives`.
+    events
+        The tube, all events or a sample of them; at most 20,000 carry the gates' uncertainty.
+    denominators
+        Names of populations that percentages below them are wanted of, beside percent of parent.
 
     Returns
     -------
@@ -94,7 +98,7 @@ def _limits(n: int, of: int, moved: Array) -> dict[str, float]:
     if of == 0:
         return dict.fromkeys(_COLUMNS[3:], np.nan)
     share, z = _logit(n, of), NORMAL_95
-    # rms about the placed gate, so that a gate whose resamples all lie to one side is not called certain
+    # rms about the placed gate, so that a gate whose resamples are all on one side is not called certain
     count_sd = float(np.sqrt(1 / (n + 0.5) + 1 / (of - n + 0.5)))
     gate_sd = float(np.sqrt(np.mean(moved**2) + MISPLACED * count_sd**2)) if len(moved) else 0.0
     joint = float(np.hypot(gate_sd, count_sd))

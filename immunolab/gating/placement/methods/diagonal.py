@@ -10,8 +10,8 @@ from immunolab.gating.method_registry import Parameter, threshold_method
 from immunolab.gating.method_results import Array, Corner, Cut, Pair
 from immunolab.gating.placement.corner_mixture import Anchor, Bins, Mixture, fit_mixture, straight_border
 from immunolab.gating.placement.density import ENOUGH_EVENTS, few
-from immunolab.gating.placement.flags import NO_CORNER_CLOUD, NO_REFERENCE, SMALL_REFERENCE
 from immunolab.gating.placement.shared_parameters import THEN_REFERENCE_THEN_DENSITY
+from immunolab.schema.flags import Flag
 
 # where the border is put when no cloud is found, (x, y) in rSD of the reference from its median (judgement: far
 # enough out that a sample without such cells counts next to none)
@@ -89,7 +89,7 @@ def diagonal(
     model = fit_mixture(cells, start)
     border = straight_border(cells, model, slope * anchor.x_sd / anchor.y_sd) if model is not None else None
     if border is None:
-        flags = (*flags, NO_CORNER_CLOUD)
+        flags = (*flags, Flag.NO_CORNER_CLOUD)
         border = _EMPTY_CORNER
     x_cut = Cut(anchor.x_mid + border[0] * anchor.x_sd, flags, anchor.x_sd)
     y_cut = Cut(sign * (anchor.y_mid + border[1] * anchor.y_sd), flags, anchor.y_sd)
@@ -107,6 +107,6 @@ def _corner_cells(
     if reference is not None and len(reference[0]) >= ENOUGH_EVENTS:
         anchor = Anchor.of(reference[0], sign * reference[1])
     else:
-        flags = (*flags, NO_REFERENCE if reference is None else SMALL_REFERENCE)
+        flags = (*flags, Flag.NO_REFERENCE if reference is None else Flag.SMALL_REFERENCE)
         anchor = Anchor.main(x, y)
     return anchor, Bins.of(anchor.u(x), anchor.v(y)), sign, flags

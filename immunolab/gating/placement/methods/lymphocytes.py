@@ -7,7 +7,7 @@ import numpy as np
 from immunolab.gating.method_registry import Parameter, threshold_method
 from immunolab.gating.method_results import Array, Band, Cloud
 from immunolab.gating.placement.density import ENOUGH_EVENTS, robust_sd
-from immunolab.gating.placement.flags import TOO_FEW_EVENTS
+from immunolab.schema.flags import Flag
 
 # squared Mahalanobis radii that hold 99.9 % and 95 % of a bivariate normal: chi-square, 2 degrees of freedom
 _SQUARE_OF_999, _SQUARE_OF_95 = 13.8, 6.0
@@ -63,7 +63,7 @@ def lymphocytes(x: Array, y: Array, *, distance_square: float = _SQUARE_OF_999, 
         centre = np.median(points, axis=1) if points.shape[1] else np.array([1.0, 1.0])
         # a tenth of the scatter: a wide guess that holds the few events there are (judgement)
         spread = np.array([robust_sd(row) for row in points]) + 0.1 * np.abs(centre)
-        return _cloud(centre, np.diag(spread**2), distance_square, (TOO_FEW_EVENTS,))
+        return _cloud(centre, np.diag(spread**2), distance_square, (Flag.TOO_FEW_EVENTS,))
     centre, spread = _lymphocyte_summit(points)
     covariance = np.diag(spread**2)
     for _ in range(_ROUNDS):

@@ -7,7 +7,7 @@ import numpy as np
 from immunolab.gating.method_registry import Parameter, threshold_method
 from immunolab.gating.method_results import Array, Band
 from immunolab.gating.placement.density import ENOUGH_EVENTS, few, main_mode, robust_sd
-from immunolab.gating.placement.flags import TOO_FEW_EVENTS
+from immunolab.schema.flags import Flag
 
 _K = 5.0  # half-width in robust sd of the ratio (judgement: large cells stay in; doublets have about half the ratio)
 _LEAST_WIDTH = 0.06  # least half-width, share of the ratio (judgement: a very narrow main group must not cut cells off)
@@ -43,7 +43,8 @@ def singlets(x: Array, y: Array, *, k: float = _K, width: float = _LEAST_WIDTH) 
     usable = np.isfinite(x) & np.isfinite(y) & (x > 0)
     ratio = y[usable] / x[usable]
     if len(ratio) < 2:
-        return Band(((0.0, 0.0), (_EVERYTHING, 0.0), (_EVERYTHING, _EVERYTHING), (0.0, _EVERYTHING)), (TOO_FEW_EVENTS,))
+        corners = ((0.0, 0.0), (_EVERYTHING, 0.0), (_EVERYTHING, _EVERYTHING), (0.0, _EVERYTHING))
+        return Band(corners, (Flag.TOO_FEW_EVENTS,))
     centre = main_mode(ratio)[0] if len(ratio) >= ENOUGH_EVENTS else float(np.median(ratio))
     near = ratio[np.abs(ratio - centre) < _NEAR * abs(centre)]
     half = max(k * robust_sd(near), width * abs(centre))

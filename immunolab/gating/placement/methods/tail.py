@@ -7,8 +7,8 @@ import numpy as np
 from immunolab.gating.method_registry import Parameter, threshold_method
 from immunolab.gating.method_results import Array, Cut, Window
 from immunolab.gating.placement.density import FEWEST_EVENTS, clip, few, finite, main_mode
-from immunolab.gating.placement.flags import BEYOND_DATA
 from immunolab.gating.placement.shared_parameters import SIDE, THEN_REFERENCE_THEN_DENSITY, WITHIN
+from immunolab.schema.flags import Flag
 
 # distance from the mode in sd (judgement: one negative event in 740 above it, against dim positives lost)
 _K = 3.0
@@ -38,4 +38,4 @@ def tail(values: Array, *, k: float = _K, side: str = "above", within: Window = 
     low, high = float(values.min()), float(np.nextafter(values.max(), np.inf))
     if low <= value <= high:
         return Cut(value, few(values), spread)
-    return Cut(clip(clip(value, (low, high)), within), (*few(values), BEYOND_DATA), spread)
+    return Cut(clip(clip(value, (low, high)), within), (*few(values), Flag.BEYOND_DATA), spread)

@@ -8,8 +8,8 @@ from immunolab.events.transforms import Transform
 from immunolab.gating.method_registry import Parameter, threshold_method
 from immunolab.gating.method_results import Array, Cut, Window
 from immunolab.gating.placement.density import FEWEST_EVENTS, few, finite, robust_sd, smoothed_density
-from immunolab.gating.placement.flags import NO_VALLEY, UNIMODAL
 from immunolab.gating.placement.shared_parameters import THEN_REFERENCE_THEN_DENSITY
+from immunolab.schema.flags import Flag
 
 # least drop, share of the lower summit (judgement: shallower ones are ripples, deeper limits lose dim positives)
 _DEPTH = 0.1
@@ -73,5 +73,5 @@ def valley(values: Array, *, within: Window = None, bandwidth: float = 1.0, dept
         if inside and summit - density[low] > max(drop, depth * summit, chance):
             best, drop = float(grid[low]), float(summit - density[low])
     if np.isnan(best):
-        return Cut(np.nan, (*few(values), NO_VALLEY, UNIMODAL))
+        return Cut(np.nan, (*few(values), Flag.NO_VALLEY, Flag.UNIMODAL))
     return Cut(best, few(values), robust_sd(values[values < best]))
