@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 import report_fixture
 
-from immunolab.comparison.diagnostics import CODES
 from immunolab.events.transforms import Asinh, Bounded, Logicle
 from immunolab.gating.strategy_file import builtin_strategy
 from immunolab.plots.labels import number, p_number
@@ -31,6 +30,7 @@ from immunolab.report.page import render, shift_grid, write_report
 from immunolab.report.patient_figures import patient_figures
 from immunolab.report.patients import patient_grid
 from immunolab.results.sentences import direction
+from immunolab.schema.flags import Code
 from immunolab.schema.tables import ALL
 from immunolab.study.endpoints import ResponderProportion, SlopeDifference
 
@@ -303,7 +303,7 @@ def test_every_patient_stands_in_the_table_with_verdict_and_reason(run):
 
 def test_warnings_are_explained_in_words(run):
     rows = {row[0].text: row[1].text for row in warnings_grid(run).rows}
-    assert rows["W_UNPAIRED"] == CODES["W_UNPAIRED"]
+    assert rows["W_UNPAIRED"] == Code.W_UNPAIRED.meaning
 
 
 def test_methods_say_what_was_done(run):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from immunolab.comparison.estimate import Estimate, is_constant, untested
 from immunolab.comparison.group_tests import ancova, mann_whitney, mixed_interaction, welch
 from immunolab.errors import ComparisonError, nearest
+from immunolab.schema.flags import Code
 
 LEAST_RESPONDERS = 4  # in each of two groups: with 3 and 3 the smallest exact Mann-Whitney p is 0.1
 _LEAST_ARM = 3  # in each arm: a variance needs two, and one outlier must not be half of an arm
@@ -105,12 +106,12 @@ def _arm_tests(group: pd.DataFrame, treated: NDArray[np.bool_]) -> tuple[Estimat
     both = np.isfinite(shift)
     a, b = shift[both & treated], shift[both & ~treated]
     if min(a.size, b.size) < _LEAST_ARM:
-        return (untested(a.size + b.size, codes=("E_N_MIN",)),)
+        return (untested(a.size + b.size, codes=(Code.E_N_MIN,)),)
     if is_constant(shift[both]):
-        return (untested(a.size + b.size, codes=("W_IDENTICAL",)),)
+        return (untested(a.size + b.size, codes=(Code.W_IDENTICAL,)),)
     events = group.loc[both, ["n_events_before", "n_events_after"]].to_numpy(dtype=float)
     if (events == 0).all():
-        return (untested(a.size + b.size, "not estimable: all counts are 0", codes=("W_ALL_ZERO",)),)
+        return (untested(a.size + b.size, "not estimable: all counts are 0", codes=(Code.W_ALL_ZERO,)),)
     return (
         ancova(before[both], after[both], treated[both]),
         mixed_interaction(before, after, treated),
@@ -127,7 +128,7 @@ def compare_responders(pairs: pd.DataFrame, responder: Mapping[str, bool]) -> pd
     pairs
         Rows of `tables.PAIRS`.
     responder
-        Patient_id -> whether the patient responded; patients not named are left out.
+        ``patient_id`` -> whether the patient responded; patients not named are left out.
 
     Returns
     -------
@@ -140,6 +141,6 @@ def compare_responders(pairs: pd.DataFrame, responder: Mapping[str, bool]) -> pd
         d = group["shift"].to_numpy(dtype=float)
         a, b = d[response], d[~response]
         short = min(a.size, b.size) < LEAST_RESPONDERS
-        tests = (untested(d.size, codes=("E_N_MIN",)),) if short else (welch(a, b), mann_whitney(a, b))
+        tests = (untested(d.size, codes=(Code.E_N_MIN,)),) if short else (welch(a, b), mann_whitney(a, b))
         found.append(GroupDifference(str(endpoint), _DESCRIPTIVE, tests))
     return differences_table(found)

@@ -15,6 +15,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, gammaln
 
 from immunolab.comparison.estimate import Estimate, t_estimate
+from immunolab.schema.flags import Code
 
 Array = NDArray[np.float64]
 
@@ -69,7 +70,7 @@ def binomial_mixed(events: ArrayLike, parents: ArrayLike) -> Estimate:
     """
     fit = fit_binomial_mixed(events, parents)
     n = np.asarray(events).shape[0]
-    codes = () if fit.converged else ("W_NOCONV",)
+    codes = () if fit.converged else (Code.W_NOCONV,)
     method = "binomial mixed model, Laplace, t(n - 1); exploratory"
     return t_estimate(float(fit.beta[1]), float(fit.se[1]), n - 1.0, method, n, codes=codes, half_count=False)
 

@@ -18,11 +18,13 @@ from immunolab.comparison.longitudinal import LongRows, mixed_shift
 from immunolab.comparison.paired import paired_t, sign_flip, smallest_p, wilcoxon
 from immunolab.comparison.pairing import Paired
 from immunolab.comparison.plan import Plan
+from immunolab.schema.flags import Code
 
 Array = NDArray[np.float64]
-Notes = dict[str, str]  # code of `diagnostics.CODES` -> particulars
+Notes = dict[Code, str]  # with its particulars
 
 _LEAST_PAIRS = 3  # a standard deviation of two shifts says next to nothing
+_ZERO = 1e-12  # a shift below it is rounding
 _FEW_PAIRS = 5  # pairs up to which an exact two-sided test cannot reach 0.05: 2^(1 - 5) = 0.0625
 _FEW_EVENTS = 20  # events of a pair: counting alone then moves a shift by a factor of 1.5 or more
 _MISSING = 0.2  # share of patients without a pair that is worth a warning
@@ -120,13 +122,13 @@ def _results(at: _EndpointInCohort) -> tuple[Estimate, Estimate, Estimate | None
     d = at.shifts
     if d.size < _LEAST_PAIRS:
         described = untested(d.size, estimate=float(d.mean()) if d.size else np.nan)
-        return described, untested(d.size), None, {"E_N_MIN": f"{d.size} pair(s); a test needs {_LEAST_PAIRS}"}
+        return described, untested(d.size), None, {Code.E_N_MIN: f"{d.size} pair(s); a test needs {_LEAST_PAIRS}"}
     if at.counted and not np.nansum(at.events):
         empty = untested(d.size, "not estimable: all counts are 0")
-        return empty, untested(d.size), None, {"W_ALL_ZERO": "no event at either visit"}
+        return empty, untested(d.size), None, {Code.W_ALL_ZERO: "no event at either visit"}
     notes: Notes = {}
     if d.size <= _FEW_PAIRS:
-        notes["W_N_SMALL"] = f"{d.size} pairs: the smallest exact p is {smallest_p(d.size):g}"
+        notes[Code.W_N_SMALL] = f"{d.size} pairs: the smallest exact p is {smallest_p(d.size):g}"
     notes |= _event_notes(at)
     main, more = _tested(at)
     notes |= more
@@ -145,10 +147,10 @@ def _pairing_notes(at: _EndpointInCohort) -> Notes:
     if not one_side.any():
         return {}
     names = ", ".join(str(at.paired.patients[i]) for i in np.flatnonzero(one_side))
-    notes = {"W_UNPAIRED": f"lacking one of the visits, left out: {names}"}
+    notes = {Code.W_UNPAIRED: f"lacking one of the visits, left out: {names}"}
     missing = one_side.sum() / (one_side.sum() + at.complete.sum())
     if missing > _MISSING:
-        notes["W_MISSING_20"] = f"{100 * missing:.0f} % of the patients lack one of the visits"
+        notes[Code.W_MISSING_20] = f"{100 * missing:.0f} % of the patients lack one of the visits"
     return notes
 
 
@@ -164,22 +166,23 @@ def _event_notes(at: _EndpointInCohort) -> Notes:
         text = f"median of a pair {median:g} events"
         if scarce.size:
             text += "; less than one expected event in " + ", ".join(at.paired.patients[i] for i in scarce)
-        notes["W_LOW_EVENTS"] = text + "; count_weighted may serve better"
+        notes[Code.W_LOW_EVENTS] = text + "; count_weighted may serve better"
     if at.plan.test == "count_weighted" and parents.max() > _MOST_IMBALANCE * parents.min():
-        notes["W_N_IMBALANCE"] = f"parents hold {parents.min():g} to {parents.max():g} events"
+        notes[Code.W_N_IMBALANCE] = f"parents hold {parents.min():g} to {parents.max():g} events"
     return notes
 
 
-def _shift_notes(d: Array, main: Estimate, sensitivity: Estimate, earlier: Mapping[str, str]) -> Notes:
+def _shift_notes(d: Array, main: Estimate, sensitivity: Estimate, earlier: Mapping[Code, str]) -> Notes:
     """Return what equal and zero shifts do to the tests, and the codes the main method raised itself."""
-    notes = {}
+    notes: Notes = {}
     codes = {*main.codes, *sensitivity.codes}
     if is_constant(d):
-        notes["W_IDENTICAL"] = "all shifts are 0" if abs(d[0]) < 1e-12 else f"zero variance: every shift is {d[0]:.4g}"
-    if "W_ZERO_DIFF" in codes:
-        notes["W_ZERO_DIFF"] = f"{d.size - sensitivity.n} zero shift(s) dropped from the signed rank"
-    if "W_TIES" in codes:
-        notes["W_TIES"] = "equal shifts share mid-ranks; p is exact"
+        zero = abs(d[0]) < _ZERO
+        notes[Code.W_IDENTICAL] = "all shifts are 0" if zero else f"zero variance: every shift is {d[0]:.4g}"
+    if Code.W_ZERO_DIFF in codes:
+        notes[Code.W_ZERO_DIFF] = f"{d.size - sensitivity.n} zero shift(s) dropped from the signed rank"
+    if Code.W_TIES in codes:
+        notes[Code.W_TIES] = "equal shifts share mid-ranks; p is exact"
     return notes | {code: main.text for code in main.codes if code not in notes and code not in earlier}
 
 
@@ -196,11 +199,11 @@ def _tested(at: _EndpointInCohort) -> tuple[Estimate, Notes]:
     if test == "binomial_mixed":
         if at.counted_logit and not at.paired.ratio[at.e]:
             return binomial_mixed(at.events, at.parents), notes
-        notes["W_NO_COUNTS"] = "a binomial model needs counts on the logit; the paired t stands in"
+        notes[Code.W_NO_COUNTS] = "a binomial model needs counts on the logit; the paired t is used instead"
     if test == "count_weighted":
         if at.counted_logit:
             return count_weighted(d, _weighting_variance(at)), notes
-        notes["W_NO_COUNTS"] = "count weighting needs counts on the logit; the paired t stands in"
+        notes[Code.W_NO_COUNTS] = "count weighting needs counts on the logit; the paired t is used instead"
     several = (at.paired.n_visits[at.e, at.complete] > 1).any()
     return paired_t(d, method="t on each patient's mean shift" if several else "paired t"), notes
 
@@ -232,14 +235,14 @@ def _batch_columns(at: _EndpointInCohort) -> tuple[list[Array], Notes]:
         return [], {}
     moved = batches[:, 1] - batches[:, 0]
     if not np.isfinite(moved).all():
-        return [], {"W_BATCH_UNKNOWN": "a sample has no batch; not adjusted for batch"}
+        return [], {Code.W_BATCH_UNKNOWN: "a sample has no batch; not adjusted for batch"}
     if not np.abs(moved).max() > 0:
         return [], {}
     inflation = _shift_inflation(moved)
     if not np.isfinite(inflation):
         aliased = "batch_confounded: batch coincides with visit, the shift may be the batch's"
-        return [], {"E_BATCH_ALIASED": aliased}
-    wide = {"W_BATCH_CONF": f"variance inflation {inflation:.1f}"} if inflation > _MOST_INFLATION else {}
+        return [], {Code.E_BATCH_ALIASED: aliased}
+    wide = {Code.W_BATCH_CONF: f"variance inflation {inflation:.1f}"} if inflation > _MOST_INFLATION else {}
     return [moved], wide
 
 
@@ -248,11 +251,11 @@ def _covariate_columns(at: _EndpointInCohort, batches: list[Array]) -> tuple[lis
     if not change.shape[-1]:
         return [], {}
     if not np.isfinite(change).all():
-        return [], {"W_COVARIATE": "a covariate is missing; not adjusted for it"}
+        return [], {Code.W_COVARIATE: "a covariate is missing; not adjusted for it"}
     if not np.abs(change).max() > 0:
         return [], {}
     if not np.isfinite(_shift_inflation(np.hstack([*batches, change]))):
-        return [], {"W_COVARIATE": "the covariate changes in step with the visit; not adjusted for it"}
+        return [], {Code.W_COVARIATE: "the covariate changes in step with the visit; not adjusted for it"}
     return [change], {}
 
 

@@ -15,6 +15,7 @@ from immunolab.comparison.estimate import ALPHA
 from immunolab.comparison.multiplicity import benjamini_hochberg
 from immunolab.comparison.paired import paired_t
 from immunolab.comparison.pairing import Paired
+from immunolab.schema.flags import Code
 
 Array = NDArray[np.float64]
 _Shifts = Mapping[int, CohortShift]  # of one cohort, by the endpoint's number
@@ -67,7 +68,7 @@ def _movers(paired: Paired, shifts: _Shifts, cohort: str, e: int, parents: list[
     if not moved:
         return []
     text = f"a large share of {parents[e]} changed: {', '.join(moved)}; see the log-ratio table and absolute counts"
-    return [Finding("W_COMPOSITION", cohort, paired.endpoints[e], text)]
+    return [Finding(Code.W_COMPOSITION, cohort, paired.endpoints[e], text)]
 
 
 def _flat(paired: Paired, shifts: _Shifts, cohort: str, e: int, populations: list[str]) -> list[Finding]:
@@ -82,7 +83,7 @@ def _flat(paired: Paired, shifts: _Shifts, cohort: str, e: int, populations: lis
         if (up and other.main.ci_low <= 0) or (not up and other.main.ci_high >= 0):
             share = "rises" if up else "falls"
             text = f"the share {share}; the interval of the absolute count ({paired.endpoints[k]}) includes no change"
-            return [Finding("W_ABSOLUTE_FLAT", cohort, paired.endpoints[e], text)]
+            return [Finding(Code.W_ABSOLUTE_FLAT, cohort, paired.endpoints[e], text)]
     return []
 
 

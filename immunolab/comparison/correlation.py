@@ -102,9 +102,9 @@ def correlate_shifts(
     pairs
         Rows of `tables.PAIRS`.
     change
-        Patient_id -> clinical change over the same visits.
+        ``patient_id`` -> clinical change over the same visits.
     baseline
-        Patient_id -> clinical value before; with it a correlation given both baselines is added, for both
+        ``patient_id`` -> clinical value before; with it a correlation given both baselines is added, for both
         changes regress to the mean.
     seed
         Of the permutations at 9 patients.

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
+from immunolab.schema.flags import Code
+
 ALPHA = 0.05  # two-sided: every interval of the package is a 95 % interval
 _ROUNDING = 1e-12  # relative: differences below it are rounding, not data
 
@@ -29,7 +31,7 @@ class Estimate:
     n
         Patients that entered.
     codes
-        Warning codes that the method itself raises, see `diagnostics.CODES`.
+        Warning codes that the method itself raises, see `schema.flags.Code`.
     location
         Estimator of the estimate when it is not the one the method implies (``Hodges-Lehmann``).
     tested
@@ -46,7 +48,7 @@ class Estimate:
     df: float
     method: str
     n: int
-    codes: tuple[str, ...] = ()
+    codes: tuple[Code, ...] = ()
     location: str = ""
     tested: bool = True
     half_count: bool = True
@@ -58,7 +60,7 @@ class Estimate:
 
 
 def untested(
-    n: int, why: str = "not tested", *, estimate: float = np.nan, df: float = np.nan, codes: tuple[str, ...] = ()
+    n: int, why: str = "not tested", *, estimate: float = np.nan, df: float = np.nan, codes: tuple[Code, ...] = ()
 ) -> Estimate:
     """Return the result of a test that was not made.
 
@@ -75,7 +77,7 @@ def untested(
 
 
 def t_estimate(
-    estimate: float, se: float, df: float, method: str, n: int, *, codes: tuple[str, ...] = (), half_count: bool = True
+    estimate: float, se: float, df: float, method: str, n: int, *, codes: tuple[Code, ...] = (), half_count: bool = True
 ) -> Estimate:
     """Return the estimate whose interval and p value are those of ``estimate / se`` on Student's t with ``df``.
 

@@ -12,6 +12,7 @@ import pandas as pd
 from immunolab.comparison.diagnostics import Finding, name_rows
 from immunolab.comparison.external_table import ExternalTable
 from immunolab.errors import InputError, Problem
+from immunolab.schema.flags import Code
 
 _COUNT_NAMES = (("count", "parent_count"), ("n_events", "n_parent"))
 _PASSED_ON = ("parent", "population", "phase", "cycle_state", "unit")  # columns of `tables.ENDPOINTS` taken as they are
@@ -206,7 +207,7 @@ def _without_missing(rows: pd.DataFrame, measured: str, column: str, problems: S
     if not gone.any():
         return _Rows(rows, tuple(problems))
     text = f"{int(gone.sum())} empty cell(s) taken as missing: {name_rows(rows.index[gone])}"
-    return _Rows(rows[~gone], tuple(problems), (Finding("W_MISSING_VALUE", "", column, text),))
+    return _Rows(rows[~gone], tuple(problems), (Finding(Code.W_MISSING_VALUE, "", column, text),))
 
 
 def _units(rows: pd.DataFrame) -> pd.Series:
@@ -223,4 +224,4 @@ def _fractions(rows: pd.DataFrame) -> Iterator[Finding]:
         values = group["value"].to_numpy(dtype=float)
         if values.size > 3 and values.max() <= 1 and np.median(values) > _FRACTION_MEDIAN:
             text = f"all values are within {values.min():g}..{values.max():g}; they were read as percent"
-            yield Finding("W_FRACTION", "", str(endpoint), text)
+            yield Finding(Code.W_FRACTION, "", str(endpoint), text)

@@ -10,6 +10,7 @@ from immunolab.comparison.estimate import ALPHA, Estimate, t_estimate
 from immunolab.comparison.linear import least_squares
 from immunolab.comparison.mixed import fit_mixed
 from immunolab.comparison.paired import midranks
+from immunolab.schema.flags import Code
 
 Array = NDArray[np.float64]
 
@@ -28,7 +29,7 @@ def welch(first: ArrayLike, second: ArrayLike) -> Estimate:
     difference, n, method = float(a.mean() - b.mean()), a.size + b.size, "Welch t of shifts"
     va, vb = a.var(ddof=1) / a.size, b.var(ddof=1) / b.size
     if va + vb <= 0:
-        return Estimate(difference, np.nan, np.nan, np.nan, np.nan, method, n, ("W_IDENTICAL",))
+        return Estimate(difference, np.nan, np.nan, np.nan, np.nan, method, n, (Code.W_IDENTICAL,))
     df = float((va + vb) ** 2 / (va**2 / (a.size - 1) + vb**2 / (b.size - 1)))
     return t_estimate(difference, float(np.sqrt(va + vb)), df, method, n)
 
@@ -49,7 +50,7 @@ def mann_whitney(first: ArrayLike, second: ArrayLike) -> Estimate:
     ranks = midranks(np.concatenate([a, b]))
     total = float(ranks[: a.size].sum())
     differences = np.sort((a[:, None] - b[None, :]).ravel())
-    codes = ("W_TIES",) if np.unique(ranks).size < n else ()
+    codes = (Code.W_TIES,) if np.unique(ranks).size < n else ()
     if n > _MOST_EXACT_PATIENTS:
         p, method = _normal_rank_sum(ranks, a.size, total), "Mann-Whitney, normal approximation"
         k = int(np.floor(a.size * b.size / 2.0 + ndtri(ALPHA / 2.0) * np.sqrt(a.size * b.size * (n + 1) / 12.0)))
@@ -102,7 +103,7 @@ def ancova(before: ArrayLike, after: ArrayLike, treated: ArrayLike) -> Estimate:
     fit = least_squares(np.column_stack([np.ones(y.size), x - x.mean(), arm]), y)
     estimate, method = float(fit.beta[2]), "ANCOVA on the level before"
     if fit.df < 1 or not fit.sigma2 > 0:
-        return Estimate(estimate, np.nan, np.nan, np.nan, float(fit.df), method, y.size, ("W_IDENTICAL",))
+        return Estimate(estimate, np.nan, np.nan, np.nan, float(fit.df), method, y.size, (Code.W_IDENTICAL,))
     return t_estimate(estimate, float(np.sqrt(fit.covariance[2, 2])), float(fit.df), method, y.size)
 
 
@@ -124,5 +125,5 @@ def mixed_interaction(before: ArrayLike, after: ArrayLike, treated: ArrayLike) -
     design = np.column_stack([np.ones(level.size), visit, arm, visit * arm])[there]
     fit = fit_mixed(level[there], design, patient, np.ones((int(there.sum()), 1)))
     estimate, se, df = fit.contrast(np.array([0.0, 0.0, 0.0, 1.0]))
-    codes = () if fit.converged else ("W_NOCONV",)
+    codes = () if fit.converged else (Code.W_NOCONV,)
     return t_estimate(estimate, se, df, "mixed-model interaction", int(patient.max()) + 1, codes=codes)

@@ -89,9 +89,9 @@ def joint_rank(
     Parameters
     ----------
     differences
-        Patient_id -> later minus earlier slope.
+        ``patient_id`` -> later minus earlier slope.
     deaths
-        Patient_id -> death before both slopes were known.
+        ``patient_id`` -> death before both slopes were known.
     n_patients
         Patients of the cohort.
     worse_later

@@ -9,10 +9,20 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+_RANK = 1e-10  # of the largest singular value: smaller ones are dependence of columns
+
 
 @dataclass(frozen=True)
 class LinearFit:
-    """A least-squares fit: coefficients, their covariance, residual variance and degrees of freedom."""
+    """A least-squares fit.
+
+    Attributes
+    ----------
+    beta, covariance
+        ``(p,)`` coefficients and their ``(p, p)`` covariance, NaN without residual degrees of freedom.
+    sigma2, df
+        Residual variance and its degrees of freedom.
+    """
 
     beta: Array
     covariance: Array
@@ -21,12 +31,17 @@ class LinearFit:
 
 
 def least_squares(design: Array, response: Array) -> LinearFit:
-    """Return the fit of ``response`` ``(n,)`` on ``design`` ``(n, p)``; dependent columns share their effect.
+    """Return the least-squares fit by singular values; dependent columns share their effect.
 
-    Without residual degrees of freedom the covariance is NaN.
+    Parameters
+    ----------
+    design
+        ``(n, p)``, any rank.
+    response
+        ``(n,)``.
     """
     left, values, right = np.linalg.svd(design, full_matrices=False)
-    rank = int((values > values[0] * 1e-10).sum()) if values.size else 0
+    rank = int((values > values[0] * _RANK).sum()) if values.size else 0
     inverse = right[:rank].T / values[:rank]
     beta = inverse @ (left[:, :rank].T @ response)
     df = response.size - rank

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from immunolab.comparison.estimate import Estimate, t_estimate
 from immunolab.comparison.mixed import MixedFit, fit_mixed
 from immunolab.comparison.paired import paired_t
+from immunolab.schema.flags import Code
 
 Array = NDArray[np.float64]
 
@@ -63,15 +64,15 @@ def mixed_shift(rows: LongRows, patient_shifts: Array) -> Estimate:
         return replace(fallback, method="paired t (two visits: the mixed model is the same)")
     design = _fixed_effects(rows)
     if np.linalg.matrix_rank(design) < design.shape[1] or rows.level.size <= design.shape[1] + _SPARE_ROWS:
-        return _instead(fallback, "W_COVARIATE", "the design cannot be separated")
+        return _instead(fallback, Code.W_COVARIATE, "the design cannot be separated")
     random = np.column_stack([np.ones(rows.level.size), rows.on.astype(float)])
     fit = fit_mixed(rows.level, design, rows.patient, random)
     if not fit.converged:
-        return _instead(fallback, "W_NOCONV", "no convergence")
+        return _instead(fallback, Code.W_NOCONV, "no convergence")
     if fit.singular[1]:
-        return _instead(fallback, "W_SLOPE0", "response variance at 0")
+        return _instead(fallback, Code.W_SLOPE0, "response variance at 0")
     if fit.singular[0]:
-        return _instead(fallback, "W_SINGULAR", "patient variance at 0")
+        return _instead(fallback, Code.W_SINGULAR, "patient variance at 0")
     return _contrast(fit, design.shape[1], patient_shifts.size, bool(rows.covariates.shape[1]))
 
 
@@ -94,5 +95,5 @@ def _levels(rows: LongRows) -> list[str]:
     return sorted(set(rows.other[rows.side < 0]))
 
 
-def _instead(fallback: Estimate, code: str, why: str) -> Estimate:
+def _instead(fallback: Estimate, code: Code, why: str) -> Estimate:
     return replace(fallback, method=f"t on each patient's mean shift (mixed model: {why})", codes=(code,))

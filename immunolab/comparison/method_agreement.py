@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-_FEWEST = 3
-_HALF = 0.5
+_FEWEST = 3  # pairs: below, a standard deviation says next to nothing
+_HALF = 0.5  # count added to each side of the odds (Haldane 1956)
+_LIMITS = 1.96  # sd from the bias to the limits of agreement, as rounded by Bland and Altman
 
 
 def paired_methods(endpoints: pd.DataFrame, suffix: str) -> pd.DataFrame:
@@ -19,11 +20,12 @@ def paired_methods(endpoints: pd.DataFrame, suffix: str) -> pd.DataFrame:
 
     Parameters
     ----------
-    endpoints : rows of `tables.ENDPOINTS`; the second method's endpoint ids end in ``suffix``.
+    endpoints
+        Rows of `tables.ENDPOINTS`; the second method's endpoint ids end in ``suffix``.
 
     Returns
     -------
-    endpoint, population, parent, patient_id, visit, first, second (percent), n_first, n_second (events
+    Columns endpoint, population, parent, patient_id, visit, first, second (percent), n_first, n_second (events
     of the population), logit_first, logit_second: log((n + 0.5) / (n_parent - n + 0.5)).
     """
     rows = endpoints[(endpoints["unit"] == "%") & endpoints["n_events"].notna() & endpoints["value"].notna()].copy()
@@ -51,9 +53,14 @@ def paired_methods(endpoints: pd.DataFrame, suffix: str) -> pd.DataFrame:
 def method_agreement(pairs: pd.DataFrame) -> pd.DataFrame:
     """Return bias and limits of agreement of the second method against the first, by endpoint.
 
+    Parameters
+    ----------
+    pairs
+        As `paired_methods` gives them.
+
     Returns
     -------
-    endpoint, population, parent, n_pairs, bias (second less first, log odds), bias_ci_low,
+    Columns endpoint, population, parent, n_pairs, bias (second less first, log odds), bias_ci_low,
     bias_ci_high, odds_ratio (exp of the bias), limit_low, limit_high (bias -+ 1.96 sd), limit_se,
     correlation (Pearson, of the logits), counting_sd (sd of a difference that counting alone gives),
     flag. With fewer than three pairs the interval and the limits are empty.
@@ -82,8 +89,8 @@ def method_agreement(pairs: pd.DataFrame) -> pd.DataFrame:
                 "bias_ci_low": bias - half,
                 "bias_ci_high": bias + half,
                 "odds_ratio": float(np.exp(bias)),
-                "limit_low": bias - 1.96 * sd,
-                "limit_high": bias + 1.96 * sd,
+                "limit_low": bias - _LIMITS * sd,
+                "limit_high": bias + _LIMITS * sd,
                 "limit_se": sd * np.sqrt(3.0 / n) if enough else np.nan,
                 "correlation": float(np.corrcoef(own["logit_first"], own["logit_second"])[0, 1]) if spread else np.nan,
                 "counting_sd": float(np.sqrt(noise.mean())),

@@ -16,7 +16,8 @@ from scipy.optimize import minimize
 
 Array = NDArray[np.float64]
 
-AT_ZERO = 1e-6  # a variance below this share of the residual variance counts as zero
+_AT_ZERO = 1e-6  # a variance below this share of the residual variance counts as zero
+_STATIONARY = 1e-3  # gradient of -2 log likelihood by the log ratio: far below any difference that decides a test
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,16 @@ class MixedFit:
 
     Attributes
     ----------
-    beta, covariance : fixed effects ``(p,)`` and ``(p, p)``.
-    sd : standard deviations of the random effects ``(q,)``, then of the residual.
-    log_likelihood : restricted.
-    converged : whether the optimiser stopped at a stationary point.
-    singular : ``(q,)`` which random effects have no variance.
+    beta, covariance
+        Fixed effects ``(p,)`` and ``(p, p)``.
+    sd
+        Standard deviations of the random effects ``(q,)``, then of the residual.
+    log_likelihood
+        Restricted.
+    converged
+        Whether the optimiser stopped at a stationary point.
+    singular
+        ``(q,)`` which random effects have no variance.
     """
 
     beta: Array
@@ -65,14 +71,18 @@ class _Blocks:
 
 
 def fit_mixed(y: Array, x: Array, patient: NDArray[np.int64], z: Array) -> MixedFit:
-    """Fit the model.
+    """Fit the model by REML, see the head of this file.
 
     Parameters
     ----------
-    y : ``(n,)`` response on a scale where its errors are near normal.
-    x : ``(n, p)`` fixed effects, full rank.
-    patient : ``(n,)`` codes 0..P-1.
-    z : ``(n, q)`` design of the random effects, each independent of the others.
+    y
+        ``(n,)`` response on a scale where its errors are near normal.
+    x
+        ``(n, p)`` fixed effects, full rank.
+    patient
+        ``(n,)`` codes 0..P-1.
+    z
+        ``(n, q)`` design of the random effects, each independent of the others.
     """
     blocks = _gather(y, x, patient, z)
     products = _products(blocks)
@@ -85,10 +95,10 @@ def fit_mixed(y: Array, x: Array, patient: NDArray[np.int64], z: Array) -> Mixed
         bounds=[(0.0, 1e6)] * z.shape[1],
         options={"ftol": 1e-14, "gtol": 1e-9, "maxiter": 500},
     )
-    ratios = np.where(found.x < AT_ZERO, 0.0, found.x)
+    ratios = np.where(found.x < _AT_ZERO, 0.0, found.x)
     deviance, gradient = _deviance(ratios, products)
     free = ratios > 0
-    converged = bool(np.all(np.abs(gradient[free]) * np.maximum(ratios[free], 1e-3) < 1e-3))
+    converged = bool(np.all(np.abs(gradient[free]) * np.maximum(ratios[free], _STATIONARY) < _STATIONARY))
     return _summary(ratios, blocks, deviance, converged)
 
 

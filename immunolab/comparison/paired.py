@@ -13,6 +13,7 @@ from scipy.special import ndtr
 
 from immunolab.comparison.estimate import ALPHA, Estimate, is_constant, not_zero, t_estimate
 from immunolab.intervals import NORMAL_95
+from immunolab.schema.flags import Code
 
 Array = NDArray[np.float64]
 
@@ -36,7 +37,7 @@ def paired_t(shifts: ArrayLike, *, method: str = "paired t") -> Estimate:
     d = np.asarray(shifts, dtype=float)
     mean, df = float(d.mean()), d.size - 1.0
     if d.size < 2 or is_constant(d):
-        return Estimate(mean, np.nan, np.nan, np.nan, df, method, d.size, ("W_IDENTICAL",))
+        return Estimate(mean, np.nan, np.nan, np.nan, df, method, d.size, (Code.W_IDENTICAL,))
     return t_estimate(mean, float(d.std(ddof=1) / np.sqrt(d.size)), df, method, d.size)
 
 
@@ -84,12 +85,12 @@ def wilcoxon(shifts: ArrayLike) -> Estimate:
     """
     d = np.asarray(shifts, dtype=float)
     kept = d[not_zero(d)]
-    codes: tuple[str, ...] = ("W_ZERO_DIFF",) if kept.size < d.size else ()
+    codes: tuple[Code, ...] = (Code.W_ZERO_DIFF,) if kept.size < d.size else ()
     if not kept.size:
         return Estimate(0.0, np.nan, np.nan, np.nan, np.nan, "exact signed rank", 0, codes)
     ranks = midranks(np.abs(kept))
     if np.any(ranks != np.round(ranks)) or np.unique(ranks).size < ranks.size:
-        codes += ("W_TIES",)
+        codes += (Code.W_TIES,)
     positive = float(ranks[kept > 0].sum())
     exact = kept.size <= _MOST_EXACT_RANKS
     p = _exact_rank_p(ranks, positive) if exact else _normal_rank_p(ranks, positive)
@@ -173,7 +174,7 @@ def sign_flip(shifts: ArrayLike, *, seed: int = 0) -> Estimate:
     k = int(np.floor(ALPHA * lower.size * (1.0 + 1e-12)))  # 5 % of the vectors, rounding apart
     low, high = (float(v[k]) if np.isfinite(v[k]) else np.nan for v in (lower, upper))
     method = "exact sign flip" if exact else f"sign flip, {_MONTE_CARLO_FLIPS} draws, seed {seed}"
-    codes = ("W_IDENTICAL",) if d.size and is_constant(d) else ()
+    codes = (Code.W_IDENTICAL,) if d.size and is_constant(d) else ()
     return Estimate(mean, low, high, p, np.nan, method, d.size, codes)
 
 

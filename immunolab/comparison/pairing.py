@@ -14,6 +14,7 @@ from immunolab.comparison.diagnostics import Finding, check_endpoints, check_sca
 from immunolab.comparison.plan import Plan, Scale
 from immunolab.errors import ComparisonError, InputError, Problem, nearest
 from immunolab.intervals import NORMAL_95
+from immunolab.schema.flags import Code
 
 Array = NDArray[np.float64]
 
@@ -115,7 +116,7 @@ def pair(endpoints: pd.DataFrame, plan: Plan, where: str = "endpoints") -> Paire
     rows["side"] = _sides(rows, plan)
     empty = (rows["n_parent"] == 0).to_numpy() & rows["unit"].isin(_PERCENT).to_numpy()
     findings = [
-        Finding("W_PARENT0", "", str(endpoint), f"no parent event in {name_rows(group.index)}: left out")
+        Finding(Code.W_PARENT0, "", str(endpoint), f"no parent event in {name_rows(group.index)}: left out")
         for endpoint, group in rows[empty].groupby("endpoint", sort=False)
     ]
     rows = rows[~empty].copy()
@@ -224,7 +225,7 @@ def _endpoint_levels(
             level, moved = scales.from_values(value, scale)
         if moved:
             text = f"{moved} value(s) on the border of the {scale} scale were moved half way to the nearest other"
-            findings = (Finding("W_ZERO_VALUE", "", endpoint, text),)
+            findings = (Finding(Code.W_ZERO_VALUE, "", endpoint, text),)
     gate = _gate_variance(own["gate_low"].to_numpy(), own["gate_high"].to_numpy(), scale)
     absolute = "/ul" in unit.lower() and scale == "log" and every_row
     return _EndpointLevels(unit, scale, counted, ratio, absolute, place, level, gate, findings)
@@ -331,5 +332,5 @@ def _mixed_states(rows: pd.DataFrame, used: NDArray[np.bool_], plan: Plan) -> tu
         states = sorted(set(rows["cycle_state"].to_numpy()[used & (rows["side"].to_numpy() == number)]) - {""})
         if len(states) > 1:
             text = f"samples of '{label}' are of different cycle states: {', '.join(states)}"
-            found.append(Finding("W_MIXED_STATES", "", "", text))
+            found.append(Finding(Code.W_MIXED_STATES, "", "", text))
     return tuple(found)

@@ -21,10 +21,14 @@ class Noise:
 
     Attributes
     ----------
-    s_w : standard deviation between assays of the same material, counting error removed.
-    df : degrees of freedom it was estimated with.
-    source : where it comes from, in words for the report.
-    s_total : standard deviation between assays before counting error was removed; None when it equals `s_w`.
+    s_w
+        Standard deviation between assays of the same material, counting error removed.
+    df
+        Degrees of freedom it was estimated with.
+    source
+        Where it comes from, in words for the report.
+    s_total
+        Standard deviation between assays before counting error was removed; None when it equals `s_w`.
     """
 
     s_w: float
@@ -39,23 +43,35 @@ class Plan:
 
     Attributes
     ----------
-    before, after : a visit label, several joined by commas, or a phase (baseline, on_treatment, follow_up);
-        several visits are averaged within a patient on the endpoint's scale.
-    roles : endpoint -> role; an endpoint not named is exploratory. Order counts for ``fixed_sequence``.
-    scales : endpoint -> scale, where the unit's own scale is not wanted.
-    test : method of every endpoint. ``auto`` is the paired t, moderated across exploratory families of ten
-        or more counted endpoints.
-    adjust : ``auto`` goes by role (primary none, secondary by `secondary`, exploratory Benjamini-Hochberg);
-        the other words treat all endpoints of a cohort as one family.
-    secondary : rule of the secondary family.
-    noise : assay noise for the per-patient verdicts, one for all or one per endpoint; None takes replicates
-        or repeat baselines when there are any.
-    batch : sample_id -> batch; when given, estimable shifts are adjusted for batch.
-    unbatched : endpoints that no batch touches (a score asked of the patient, a result of the clinic's laboratory).
-    covariates : columns of the endpoint table whose change enters the fit.
-    reference : the arm others are compared with when there are two; empty picks placebo, control ... or the
-        first in alphabetical order.
-    seed : of the Monte Carlo sign flips.
+    before, after
+        A visit label, several joined by commas, or a phase (baseline, on_treatment, follow_up); several visits
+        are averaged within a patient on the endpoint's scale.
+    roles
+        Endpoint -> role; an endpoint not named is exploratory. Order counts for ``fixed_sequence``.
+    scales
+        Endpoint -> scale, where the unit's own scale is not wanted.
+    test
+        Method of every endpoint. ``auto`` is the paired t, moderated across exploratory families of ten or more
+        counted endpoints.
+    adjust
+        ``auto`` goes by role (primary none, secondary by `secondary`, exploratory Benjamini-Hochberg); the
+        other words treat all endpoints of a cohort as one family.
+    secondary
+        Rule of the secondary family.
+    noise
+        Assay noise for the per-patient verdicts, one for all or one per endpoint; None takes replicates or
+        repeat baselines when there are any.
+    batch
+        ``sample_id`` -> batch; when given, estimable shifts are adjusted for batch.
+    unbatched
+        Endpoints that no batch touches (a score asked of the patient, a result of the clinic's laboratory).
+    covariates
+        Columns of the endpoint table whose change enters the fit.
+    reference
+        The arm others are compared with when there are two; empty picks placebo, control ... or the first in
+        alphabetical order.
+    seed
+        Of the Monte Carlo sign flips.
     """
 
     before: str

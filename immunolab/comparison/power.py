@@ -13,12 +13,24 @@ from scipy.special import chdtri, ndtr, stdtrit
 from immunolab.comparison.estimate import ALPHA
 from immunolab.comparison.scales import MULTIPLICATIVE
 
-MOST_PATIENTS = 1_000
-QUADRATURE = 200
+_MOST_PATIENTS = 1_000  # beyond what any cohort of this field holds
+_QUADRATURE = 200  # Gauss-Legendre nodes: power to 1e-5 of the noncentral t
+_LEAST_PAIRS = 3  # as in `cohort_tests`
+_WIDE = 0.8  # one-sided confidence of the spread used for the cautious power
 
 
 def paired_power(shift: float, sd: float, n: int, *, alpha: float = ALPHA) -> float:
-    """Return the power of a two-sided paired t with ``n`` patients to see a mean shift (same scale as sd)."""
+    """Return the power of a two-sided paired t to see a mean shift.
+
+    Parameters
+    ----------
+    shift, sd
+        Mean shift to be seen and standard deviation of the shifts, same scale.
+    n
+        Pairs.
+    alpha
+        Two-sided.
+    """
     if n < 2:
         return 0.0
     limit = float(stdtrit(n - 1.0, 1.0 - alpha / 2.0))
@@ -31,13 +43,21 @@ def paired_power(shift: float, sd: float, n: int, *, alpha: float = ALPHA) -> fl
 
 @cache
 def _quadrature() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    nodes, weights = np.polynomial.legendre.leggauss(QUADRATURE)
+    nodes, weights = np.polynomial.legendre.leggauss(_QUADRATURE)
     return nodes, weights
 
 
 def patients_needed(shift: float, sd: float, *, power: float = 0.8, alpha: float = ALPHA) -> int | None:
-    """Return the least number of pairs that reaches a power; None above 1,000."""
-    low, high = 2, MOST_PATIENTS
+    """Return the least number of pairs that reaches a power; None above 1,000.
+
+    Parameters
+    ----------
+    shift, sd, alpha
+        As in `paired_power`.
+    power
+        0 to 1.
+    """
+    low, high = 2, _MOST_PATIENTS
     if shift == 0 or paired_power(shift, sd, high, alpha=alpha) < power:
         return None
     while low < high:
@@ -57,25 +77,29 @@ def power_table(
 
     Parameters
     ----------
-    pairs : rows of `tables.PAIRS`; endpoints on the logit or log scale with 3 pairs or more are used.
-    folds : odds ratios (logit) or ratios (log) to be seen.
-    patients : sizes of the next cohort.
-    tests : endpoints tested together; alpha is divided by it (Bonferroni).
+    pairs
+        Rows of `tables.PAIRS`; endpoints on the logit or log scale with 3 pairs or more are used.
+    folds
+        Odds ratios (logit) or ratios (log) to be seen.
+    patients
+        Sizes of the next cohort.
+    tests
+        Endpoints tested together; alpha is divided by it (Bonferroni).
 
     Returns
     -------
-    cohort, endpoint, fold, n_patients, power, power_low (with the upper 80 % limit of the standard deviation:
-    small cohorts know their own spread badly), sd, n_pairs and patients_for_80 (pairs needed for power 0.8).
+    Columns cohort, endpoint, fold, n_patients, power, power_low (with the upper 80 % limit of the standard deviation:
+    the spread of a small cohort is badly known), sd, n_pairs and patients_for_80 (pairs needed for power 0.8).
     """
     rows = []
     alpha = ALPHA / tests
     usable = pairs[pairs["shift"].notna() & pairs["shift_scale"].isin(MULTIPLICATIVE)]
     for (cohort, endpoint), group in usable.groupby(["cohort", "endpoint"], sort=False, dropna=False):
         d = group["shift"].to_numpy(dtype=float)
-        sd = float(d.std(ddof=1)) if d.size >= 3 else 0.0
+        sd = float(d.std(ddof=1)) if d.size >= _LEAST_PAIRS else 0.0
         if sd <= 1e-12:
             continue
-        wide = sd * float(np.sqrt((d.size - 1) / chdtri(d.size - 1, 0.8)))
+        wide = sd * float(np.sqrt((d.size - 1) / chdtri(d.size - 1, _WIDE)))
         for fold in folds:
             shift = float(np.log(fold))
             needed = patients_needed(shift, sd, alpha=alpha)

@@ -19,8 +19,10 @@ ESTIMATE_SCALE: dict[Scale, str] = {
     "arcsine": "arcsine",
     "identity": "identity",
 }
-_PLAIN = ("yes/no", "0/1", "bool", "cm")
+"""Scale of the values -> scale of the estimate, as the column ``estimate_scale`` names it."""
+_PLAIN = ("yes/no", "0/1", "bool", "cm")  # units whose values are compared as differences
 MULTIPLICATIVE: frozenset[Scale] = frozenset({"logit", "log"})
+"""Scales on which exp(shift) is a ratio: of odds, or of values."""
 
 
 def default_scale(unit: str, values: ArrayLike) -> Scale:
@@ -29,6 +31,13 @@ def default_scale(unit: str, values: ArrayLike) -> Scale:
     Percentages take the logit; points (scores), visual analogue scales (cm), doses a day, slopes a month and
     signed quantities stay as they are, for 0 is an ordinary value of theirs; everything else (ratios,
     concentrations, absolute counts, intensities) takes the log.
+
+    Parameters
+    ----------
+    unit
+        As written in the table.
+    values
+        ``(n,)`` of the endpoint; NaN where missing.
     """
     word = unit.strip().lower()
     if word in ("%", "percent") or word.startswith(("% ", "percent ")):
@@ -43,10 +52,12 @@ def from_counts(n_events: ArrayLike, n_parent: ArrayLike, scale: Scale, *, ratio
 
     Parameters
     ----------
-    n_events, n_parent : events, same shape; with ``ratio`` the numerator and the denominator of a ratio of
-        two populations of one tube.
-    scale : logit of the proportion, log of it (or of the ratio), arcsine of its root (radians), identity
-        (percent, or the ratio).
+    n_events, n_parent
+        Events, same shape; with ``ratio`` the numerator and the denominator of a ratio of two populations of
+        one tube.
+    scale
+        Logit of the proportion, log of it (or of the ratio), arcsine of its root (radians), identity (percent,
+        or the ratio).
     """
     y, n = np.asarray(n_events, dtype=float), np.asarray(n_parent, dtype=float)
     if ratio:
@@ -61,10 +72,17 @@ def from_counts(n_events: ArrayLike, n_parent: ArrayLike, scale: Scale, *, ratio
 
 
 def from_values(values: ArrayLike, scale: Scale) -> tuple[Array, int]:
-    """Return measured values on a scale, and how many stood on a border where the scale has no value.
+    """Return measured values on a scale, and how many were on a border where the scale has no value.
 
     On the logit (percent 0..100) a 0 or 100 becomes half the smallest distance any other value has from
     that border; on the log a 0 becomes half the smallest positive value. NaN stays NaN.
+
+    Parameters
+    ----------
+    values
+        ``(n,)`` in the endpoint's unit.
+    scale
+        Where they go.
     """
     x = np.asarray(values, dtype=float)
     if scale == "identity":
@@ -94,10 +112,14 @@ def counting_variance(events: Array, parents: Array, inverse: Array, scale: Scal
 
     Parameters
     ----------
-    events, parents : ``(..., 2)`` events and denominator summed over the visits of each side.
-    inverse : ``(..., 2)`` mean of 1/N over the visits of a side, divided by their number; 1/N for one visit.
-    scale : of the shift.
-    ratio : numerator and denominator of a ratio, see `from_counts`; then ``inverse`` is not used.
+    events, parents
+        ``(..., 2)`` events and denominator summed over the visits of each side.
+    inverse
+        ``(..., 2)`` mean of 1/N over the visits of a side, divided by their number; 1/N for one visit.
+    scale
+        Of the shift.
+    ratio
+        Numerator and denominator of a ratio, see `from_counts`; then ``inverse`` is not used.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         if ratio:
@@ -113,7 +135,13 @@ def counting_variance(events: Array, parents: Array, inverse: Array, scale: Scal
 
 
 def single_variance(n_events: ArrayLike, n_parent: ArrayLike, scale: Scale, *, ratio: bool = False) -> Array:
-    """Return the counting variance of one sample on a scale, shapes as in `from_counts`."""
+    """Return the counting variance of one sample on a scale.
+
+    Parameters
+    ----------
+    n_events, n_parent, scale, ratio
+        As in `from_counts`.
+    """
     y, n = np.asarray(n_events, dtype=float), np.asarray(n_parent, dtype=float)
     with np.errstate(divide="ignore", invalid="ignore"):
         if ratio:

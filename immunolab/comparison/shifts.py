@@ -25,6 +25,7 @@ from immunolab.comparison.multiplicity import (
 )
 from immunolab.comparison.pairing import Paired
 from immunolab.comparison.plan import Adjust, Plan
+from immunolab.schema.flags import Code
 from immunolab.schema.tables import SHIFTS
 
 Array = NDArray[np.float64]
@@ -63,7 +64,7 @@ def _cohort_shifts(paired: Paired, plan: Plan, cohort: str) -> tuple[dict[int, C
         shifts |= _moderated(paired, shifts, family, members)
     elif len(family) > 1:
         text = f"{len(family)} counted exploratory endpoints: plain t, moderation needs {_LEAST_MODERATED}"
-        findings.append(Finding("W_K_SMALL", cohort, "", text))
+        findings.append(Finding(Code.W_K_SMALL, cohort, "", text))
     composition = composition_findings(paired, shifts, cohort)
     return {e: replace(s, findings=(*s.findings, *composition[e])) for e, s in shifts.items()}, findings
 

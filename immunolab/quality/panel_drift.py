@@ -26,10 +26,14 @@ class Drift:
 
     Attributes
     ----------
-    file : as the caller named it.
-    kind : case, renamed_channel, renamed_marker, swapped, extra, missing, other_marker, other_dye.
-    channel : the channel it concerns, as this file names it (as the others do when it is missing).
-    message, hint : in words; of labels only what the vocabulary knows is quoted.
+    file
+        As the caller named it.
+    kind
+        Case, renamed_channel, renamed_marker, swapped, extra, missing, other_marker, other_dye.
+    channel
+        The channel it concerns, as this file names it (as the others do when it is missing).
+    message, hint
+        In words; of labels only what the vocabulary knows is quoted.
     """
 
     file: str
@@ -54,7 +58,8 @@ def find_drift(headers: Headers) -> list[Drift]:
 
     Parameters
     ----------
-    headers : file -> (``$PnN``, ``$PnS``) of each channel in file order.
+    headers
+        File -> (``$PnN``, ``$PnS``) of each channel in file order.
 
     Returns
     -------

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from immunolab.comparison.diagnostics import CODES
 from immunolab.events.transforms import Asinh, Bounded, Identity, Transform
 from immunolab.gating.strategy import Strategy
 from immunolab.plots.labels import bracket, definition_ids
 from immunolab.report.html_table import Cell, Grid, grid
 from immunolab.report.key_findings import GATE_RULES, rule_change
 from immunolab.results.run import Run
+from immunolab.schema.flags import Code
 from immunolab.vocabulary.populations import definitions as all_definitions
 
 _CONTROLS = {
@@ -158,7 +158,7 @@ def warnings_grid(run: Run) -> Grid:
         rows.append(
             (
                 Cell(code),
-                Cell(CODES.get(code, "no explanation known")),
+                Cell(Code[code].meaning),
                 Cell(where),
                 Cell("; ".join(dict.fromkeys(details))[:600]),
             )

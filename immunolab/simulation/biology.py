@@ -23,11 +23,16 @@ class VirtualPatient:
 
     Attributes
     ----------
-    patient_id : code in the sheet.
-    responder : False when the drug has no effect on the patient.
-    response : kernel -> r; the effect is multiplied by 1 + r.
-    weights : log weight of each leaf and lineage relative to the cohort's baseline.
-    lymphocytes : lymphocyte count relative to the cohort's median, in sd of the log.
+    patient_id
+        Code in the sheet.
+    responder
+        False when the drug has no effect on the patient.
+    response
+        Kernel -> r; the effect is multiplied by 1 + r.
+    weights
+        Log weight of each leaf and lineage relative to the cohort's baseline.
+    lymphocytes
+        Lymphocyte count relative to the cohort's median, in sd of the log.
     """
 
     patient_id: str
@@ -43,11 +48,16 @@ class Composition:
 
     Attributes
     ----------
-    leaves : share of each leaf among all leukocytes, in the order of `Model.leaves`; sums to 1.
-    level_shares : leaves x markers x levels.
-    intensity : (marker, leaves, asinh shift) the drug causes.
-    lymphocytes_per_ul : blood count.
-    pd : kernel -> PD at the sample's day, capped.
+    leaves
+        Share of each leaf among all leukocytes, in the order of `Model.leaves`; sums to 1.
+    level_shares
+        Leaves x markers x levels.
+    intensity
+        (marker, leaves, asinh shift) the drug causes.
+    lymphocytes_per_ul
+        Blood count.
+    pd
+        Kernel -> PD at the sample's day, capped.
     """
 
     leaves: NDArray[np.float64]

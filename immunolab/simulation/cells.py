@@ -35,10 +35,14 @@ class Recipe:
 
     Attributes
     ----------
-    stimulated : None for a tube without cytokine stain, else whether the cells were stimulated.
-    omitted : marker left out (an FMO control), or "".
-    dead : share of dead cells.
-    clog : the flow falters once during acquisition.
+    stimulated
+        None for a tube without cytokine stain, else whether the cells were stimulated.
+    omitted
+        Marker left out (an FMO control), or "".
+    dead
+        Share of dead cells.
+    clog
+        The flow falters once during acquisition.
     """
 
     panel: TubePanel
@@ -57,11 +61,16 @@ class SimulatedTube:
 
     Attributes
     ----------
-    names : channel names in column order: scatter, detectors, Time.
-    columns : channels x events, linear, as acquired (spillover included).
-    leaf : code of the cell's kind in `Model.leaves`, -1 for debris; of the first cell for a doublet.
-    levels : events x markers, code of the drawn level of that cell.
-    singlet, viable, margin, clogged : per event.
+    names
+        Channel names in column order: scatter, detectors, Time.
+    columns
+        Channels x events, linear, as acquired (spillover included).
+    leaf
+        Code of the cell's kind in `Model.leaves`, -1 for debris; of the first cell for a doublet.
+    levels
+        Events x markers, code of the drawn level of that cell.
+    singlet, viable, margin, clogged
+        Per event.
     """
 
     names: tuple[str, ...]

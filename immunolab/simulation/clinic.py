@@ -76,10 +76,13 @@ class Chart:
 
     Attributes
     ----------
-    last_dose : study day of the last dose.
-    strength : 0 when the drug has no effect.
-    treg_log_fold : log fold of Treg percent of CD4 against the patient's first visit, by study day, less what a
-        patient without deviation would show.
+    last_dose
+        Study day of the last dose.
+    strength
+        0 when the drug has no effect.
+    treg_log_fold
+        Log fold of Treg percent of CD4 against the patient's first visit, by study day, less what a patient
+        without deviation would show.
     """
 
     last_dose: int

@@ -27,12 +27,18 @@ def write_fcs(
 
     Parameters
     ----------
-    path : file to write; its name becomes ``$FIL``.
-    names, labels : ``$PnN`` and ``$PnS``; an empty label is left out.
-    columns : channels x events, linear.
-    spillover : channel names and matrix for ``$SPILLOVER``.
-    maximum : ``$PnR`` of every channel.
-    keywords : further keywords (``$TIMESTEP`` ...).
+    path
+        File to write; its name becomes ``$FIL``.
+    names, labels
+        ``$PnN`` and ``$PnS``; an empty label is left out.
+    columns
+        Channels x events, linear.
+    spillover
+        Channel names and matrix for ``$SPILLOVER``.
+    maximum
+        ``$PnR`` of every channel.
+    keywords
+        Further keywords (``$TIMESTEP`` ...).
     """
     text: dict[str, str] = {"$BEGINANALYSIS": "0", "$ENDANALYSIS": "0", "$BEGINSTEXT": "0", "$ENDSTEXT": "0"}
     text |= {"$BYTEORD": "1,2,3,4", "$DATATYPE": "F", "$MODE": "L", "$NEXTDATA": "0"}

@@ -21,9 +21,12 @@ class TubeKind:
 
     Attributes
     ----------
-    suffix : part of the sample_id when a visit has several tubes.
-    panel : name of its panel.
-    stimulated : None for a tube without cytokine stain, else whether the cells were stimulated.
+    suffix
+        Part of the sample_id when a visit has several tubes.
+    panel
+        Name of its panel.
+    stimulated
+        None for a tube without cytokine stain, else whether the cells were stimulated.
     """
 
     suffix: str

@@ -25,29 +25,50 @@ class Options:
 
     Attributes
     ----------
-    events : events of a file.
-    events_sd_log : sd of the log of the number of events between files.
-    null : no effect of the drug at all.
-    effect, intensity_effect : factors on the drug's effect on composition and on marker intensity.
-    visit_noise : factor on the biological variation between a patient's visits.
-    batches : ``patients`` (five patients share a run, all visits of one in the same), ``months`` (samples are run in
+    events
+        Events of a file.
+    events_sd_log
+        Sd of the log of the number of events between files.
+    null
+        No effect of the drug at all.
+    effect, intensity_effect
+        Factors on the drug's effect on composition and on marker intensity.
+    visit_noise
+        Factor on the biological variation between a patient's visits.
+    batches
+        ``patients`` (five patients share a run, all visits of one in the same), ``months`` (samples are run in
         the month they are taken) or ``none``.
-    confounded : all baselines are batch 1 and all later visits batch 2.
-    lot_change : asinh shift of CD25 from the middle batch on; needs ``batches="months"`` to fall inside pairs.
-    drift : sd, in asinh, of a shift per marker that each visit has of its own (staining drifts, biology does not).
-    centres : number of centres, each with a strong batch effect of its own; 0 is one laboratory.
-    spillover_error : relative sd of the entries of the matrix written to a file, None for the vocabulary's own.
-    wrong_spillover : one batch carries a grossly wrong entry.
-    foxp3, ics : a nuclear tube and a stimulated tube with its unstimulated pair at each visit; None follows the trial.
-    fmo : fluorescence-minus-one controls, one set a batch.
-    faults : factor on the rates of missing visits, failed tubes, files of few events, swapped labels, files
-        exported twice and clogs; 1 is everyday life, 0 none.
-    mixed_labels : markers are spelled differently from file to file.
-    visit_jitter : samples are taken on a random day of the visit's window instead of the target day.
-    sample_type : share of dead cells.
-    baseline : composition before treatment: hc, sle, als, iim, rp or pmr; "" follows the trial.
-    citeseq : cells of every sample for CITE-seq too, as h5ad; 0 for none.
-    truth_events : write the truth of every event.
+    confounded
+        All baselines are batch 1 and all later visits batch 2.
+    lot_change
+        Asinh shift of CD25 from the middle batch on; needs ``batches="months"`` to fall inside pairs.
+    drift
+        Sd, in asinh, of a shift per marker that each visit has of its own (staining drifts, biology does not).
+    centres
+        Number of centres, each with a strong batch effect of its own; 0 is one laboratory.
+    spillover_error
+        Relative sd of the entries of the matrix written to a file, None for the vocabulary's own.
+    wrong_spillover
+        One batch carries a grossly wrong entry.
+    foxp3, ics
+        A nuclear tube and a stimulated tube with its unstimulated pair at each visit; None follows the trial.
+    fmo
+        Fluorescence-minus-one controls, one set a batch.
+    faults
+        Factor on the rates of missing visits, failed tubes, files of few events, swapped labels, files exported
+        twice and clogs; 1 is everyday life, 0 none.
+    mixed_labels
+        Markers are spelled differently from file to file.
+    visit_jitter
+        Samples are taken on a random day of the visit's window instead of the target day.
+    sample_type
+        Share of dead cells.
+    baseline
+        Composition before treatment: hc, sle, als, iim, rp or pmr; "" follows the trial.
+    citeseq
+        Cells of every sample for CITE-seq too, as h5ad; 0 for none.
+    truth_events
+        Write the truth of every event.
     """
 
     events: int = 30_000

@@ -61,7 +61,8 @@ class Histories:
 
         Parameters
         ----------
-        last_seen : patient_id to the study day of the last visit that took place.
+        last_seen
+            Patient_id to the study day of the last visit that took place.
         """
         return {
             "doses": self._dose_rows() if self.cohort in load_clinic().doses else [],

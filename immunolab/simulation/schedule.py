@@ -28,10 +28,14 @@ class Bleed:
 
     Attributes
     ----------
-    patient : position of the patient in the cohort.
-    day : study day it is taken.
-    batch : run in which its tubes are stained and acquired; counted from 1.
-    centre : centre of the patient; counted from 1, 0 when there is one laboratory.
+    patient
+        Position of the patient in the cohort.
+    day
+        Study day it is taken.
+    batch
+        Run in which its tubes are stained and acquired; counted from 1.
+    centre
+        Centre of the patient; counted from 1, 0 when there is one laboratory.
     """
 
     patient: int

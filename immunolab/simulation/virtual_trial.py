@@ -50,15 +50,24 @@ def simulate(
 
     Parameters
     ----------
-    trial_id : a built-in design, or the path of a design of your own.
-    patients : number of patients.
-    seed : the same seed writes the same bytes.
-    folder : a new or empty folder.
-    visits : names of visits with tubes; without it, those at which the design compares subsets.
-    events : events of a file.
-    null : the drug has no effect.
-    confounded : all baselines in one batch, all later visits in another.
-    options : everything else; the three arguments before win over it.
+    trial_id
+        A built-in design, or the path of a design of your own.
+    patients
+        Number of patients.
+    seed
+        The same seed writes the same bytes.
+    folder
+        A new or empty folder.
+    visits
+        Names of visits with tubes; without it, those at which the design compares subsets.
+    events
+        Events of a file.
+    null
+        The drug has no effect.
+    confounded
+        All baselines in one batch, all later visits in another.
+    options
+        Everything else; the three arguments before win over it.
 
     Raises
     ------
