@@ -44,6 +44,7 @@ from immunolab.events.cells import Cells
 from immunolab.gating.placement.methods.mixture import mixture
 from immunolab.gating.placement.methods.tail import tail
 from immunolab.loaders.single_cell import read_cells
+from immunolab.schema.flags import Flag
 from immunolab.schema.tables import LABELS, THRESHOLDS
 from immunolab.vocabulary.signatures import lineages, signature
 
@@ -309,7 +310,7 @@ def _gene_answers(
 def _treg_by_score(score: Array, gates: ProteinGates, notes: list[str]) -> Array | None:
     """Cut the Treg core score between two groups; where they are not apart, over the main summit's tail."""
     cut, name = mixture(score), "mixture"
-    if np.isnan(cut.value) or "unimodal" in cut.flags:
+    if np.isnan(cut.value) or Flag.UNIMODAL in cut.flags:
         cut, name = tail(score), "tail"
     if np.isnan(cut.value):
         notes.append("too few CD4 T cells for a border of the Treg score")

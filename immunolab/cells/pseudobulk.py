@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from immunolab.cells.subsets import mean_response
 from immunolab.errors import InputError, Problem
 from immunolab.events.cells import Cells
+from immunolab.schema.flags import Flag
 
 FEWEST_CELLS = 20
 FEWEST_PAIRS = 3
@@ -150,7 +151,7 @@ def response_by_sample(
     for sample in dict.fromkeys(cells.sample_ids):
         inside = score[samples == sample]
         few = len(inside) < fewest
-        flag = "missing_genes" if lost else "too_few_cells" if few else None
+        flag = Flag.MISSING_GENES if lost else Flag.TOO_FEW_CELLS if few else None
         value = None if flag else float(inside.mean())
         rows.append({"sample_id": str(sample), "value": value, "n_cells": len(inside), "flag": flag})
     return pd.DataFrame(rows)

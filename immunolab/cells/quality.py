@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from immunolab.events.cells import Cells
+from immunolab.schema.flags import Check
 from immunolab.schema.tables import QUALITY
 
 _FAR = 5.0
@@ -46,20 +47,20 @@ def check_cells(cells: Cells, *, seed: int = 0) -> CellQuality:
     if cells.counts is not None:
         total = np.asarray(cells.counts.sum(axis=1)).ravel().astype(np.float64)
         genes = np.diff(cells.counts.indptr).astype(np.float64)
-        checks.append(("counts", total, max(_low(total), min(_FEWEST_COUNTS, _low(total, 3.0))), True))
-        checks.append(("genes", genes, max(_low(genes), min(_FEWEST_GENES, _low(genes, 3.0))), True))
+        checks.append((Check.COUNTS, total, max(_low(total), min(_FEWEST_COUNTS, _low(total, 3.0))), True))
+        checks.append((Check.GENES, genes, max(_low(genes), min(_FEWEST_GENES, _low(genes, 3.0))), True))
         mito = [i for i, gene in enumerate(cells.genes) if gene.startswith(_MITO_PREFIX)]
         if mito:
             share = 100.0 * np.asarray(cells.counts[:, mito].sum(axis=1)).ravel() / np.maximum(total, 1.0)
-            checks.append(("mitochondrial_percent", share, _mito_limit(share), False))
+            checks.append((Check.MITOCHONDRIAL_PERCENT, share, _mito_limit(share), False))
         else:
             notes.append("no mitochondrial genes (MT-...): their share is not checked")
         doublet = doublet_scores(cells.counts, cells.sample_ids, seed)
         if doublet is not None:
-            checks.append(("doublet_score", doublet, DOUBLET_LIMIT, False))
+            checks.append((Check.DOUBLET_SCORE, doublet, DOUBLET_LIMIT, False))
     elif cells.protein is not None and cells.protein_scale == "counts":
         total = cells.protein.sum(axis=1)
-        checks.append(("protein_counts", total, _low(total), True))
+        checks.append((Check.PROTEIN_COUNTS, total, _low(total), True))
     else:
         notes.append("no counts: counts, mitochondrial share and doublets are not checked")
     passed = np.ones(cells.n_cells, dtype=bool)
@@ -96,7 +97,7 @@ def _rows(
         rows.append(
             {
                 "sample_id": sample,
-                "check": "cells_kept",
+                "check": Check.CELLS_KEPT,
                 "value": n,
                 "limit": _FEW_CELLS,
                 "status": "ok" if n >= _FEW_CELLS else "fail" if n == 0 else "warn",

@@ -10,13 +10,14 @@ import pandas as pd
 from immunolab.clinical.responders import is_responder
 from immunolab.clinical.scores import criteria
 from immunolab.clinical.scores.scales import scales
+from immunolab.schema.flags import Flag
 from immunolab.schema.tables import ENDPOINTS
 from immunolab.study.endpoints import Endpoint, PairedChange
 from immunolab.study.rows import Sample
 from immunolab.study.sheet import Study
 from immunolab.study.timeline import Timeline, place
 
-_CENSORED = {"below": "below_limit", "above": "above_limit"}
+_CENSORED = {"below": Flag.BELOW_LIMIT, "above": Flag.ABOVE_LIMIT}
 
 
 def endpoint_rows(study: Study, measurements: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
@@ -147,5 +148,5 @@ def _flag(record: dict) -> str | None:
     censored = record.get("censored")
     words += [_CENSORED[censored]] if isinstance(censored, str) and censored in _CENSORED else []
     if pd.isna(record["value"]) and "not_evaluable" not in ";".join(words):
-        words.append("not_evaluable" if "score" in record else "no_value")
+        words.append("not_evaluable" if "score" in record else Flag.NO_VALUE)
     return ";".join(words) or None

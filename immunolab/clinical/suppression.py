@@ -13,6 +13,7 @@ import pandas as pd
 from immunolab.clinical.patients import measurement_problem
 from immunolab.errors import InputError, Problem
 from immunolab.schema.clinical import SUPPRESSION
+from immunolab.schema.flags import Flag
 from immunolab.study.endpoints.measured import SUPPRESSION_ASSAY
 
 _DEFINITION = "mean over the log of the Treg to responder ratio"
@@ -126,7 +127,7 @@ def with_suppression(measurements: pd.DataFrame, curves: pd.DataFrame) -> pd.Dat
             whole = len(wanted) > 1 and set(titration["treg_per_responder"]) == wanted
             value = mean_inhibition(titration["treg_per_responder"], titration["percent_inhibition"]) if whole else None
             flags = [] if whole else ["not_evaluable"]
-            flags += ["censored_part"] if titration["censored"].notna().any() else []
+            flags += [Flag.CENSORED_PART] if titration["censored"].notna().any() else []
             who = {"patient_id": patient, "visit": visit, "study_day": day_of.get((patient, visit))}
             rows.append(
                 {

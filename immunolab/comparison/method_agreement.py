@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from immunolab.schema.flags import Flag
+
 _FEWEST = 3  # pairs: below, a standard deviation says next to nothing
 _HALF = 0.5  # count added to each side of the odds (Haldane 1956)
 _LIMITS = 1.96  # sd from the bias to the limits of agreement, as rounded by Bland and Altman
@@ -94,7 +96,7 @@ def method_agreement(pairs: pd.DataFrame) -> pd.DataFrame:
                 "limit_se": sd * np.sqrt(3.0 / n) if enough else np.nan,
                 "correlation": float(np.corrcoef(own["logit_first"], own["logit_second"])[0, 1]) if spread else np.nan,
                 "counting_sd": float(np.sqrt(noise.mean())),
-                "flag": None if enough else "too_few_pairs",
+                "flag": None if enough else Flag.TOO_FEW_PAIRS,
             }
         )
     return pd.DataFrame(found)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from immunolab.errors import InputError, Problem
 from immunolab.gating.strategy import Ellipsoid, Polygon, Strategy
 from immunolab.schema.csv_files import read_text
+from immunolab.schema.flags import Flag
 from immunolab.schema.gating import AGREEMENT
 
 _SAMPLE = ("sample_id", "sample", "file", "filename", "file_name", "name")
@@ -156,9 +157,9 @@ def _compare(
     above = path.rsplit("/", 1)[0] or "/"
     n_parent_there = n_there if path == "/" else _whole(there.get((sample, above)))
     difference = None if n_here is None or n_there is None else n_here - n_there
-    flag = "only_there" if n_here is None else "only_here" if n_there is None else ""
+    flag = Flag.ONLY_THERE if n_here is None else Flag.ONLY_HERE if n_there is None else ""
     if difference and (sample, path) in binned:
-        flag = "display_bins"
+        flag = Flag.DISPLAY_BINS
     return {
         "sample_id": sample,
         "population": "root" if path == "/" else path.rsplit("/", 1)[1],

@@ -17,6 +17,7 @@ from immunolab.plots.labels import number
 from immunolab.plots.panel_canvas import Box, Page, Word, steps, width_of
 from immunolab.plots.scales import DisplayScale
 from immunolab.plots.style import ALARM, BATCH_COLOURS, MM, SMALL, WIDTH, axes, figure, style
+from immunolab.schema.flags import Flag, split
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -193,7 +194,7 @@ def _heading(view: GateView, page: Page, box: Box, across: float) -> None:
     page.write(Word(view.name + part, box.left, box.top + 8.0, 8, bold=True), within=room)
     page.write(Word(share, box.left, box.top + 4.2), within=room)
     page.write(Word(f"{view.n_events:,} of {view.n_parent:,}", box.left, box.top + 1.3))
-    flags = [word for word in view.flag.split(";") if word] + ([] if view.n_parent else ["empty_parent"])
+    flags = split(view.flag) + ([] if view.n_parent else [Flag.EMPTY_PARENT])
     for i, word in enumerate(reversed(flags[:3])):
         page.write(Word(word, box.left + 0.9, box.bottom + 1.2 + 3.0 * i, colour=ALARM, backed=True))
     for i, text in enumerate(textwrap.wrap(view.note, 18)[:3]):

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from immunolab.plots.style import colour
+from immunolab.schema.flags import UNQUANTIFIED, split
 from immunolab.vocabulary.populations import definitions as all_definitions
 
 DENOMINATORS = {
@@ -37,7 +38,6 @@ _SCALE_WORDS = {
 }
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SIGNS = {"pos": "+", "neg": "-"}
-LOW_FLAGS = ("below", "above", "too_few_events", "low_events")
 
 
 @dataclass(frozen=True)
@@ -372,7 +372,7 @@ def is_low(flag: object) -> bool:
     bool
         True where the point is drawn as an open symbol.
     """
-    return any(word.startswith(LOW_FLAGS) for word in _text(flag).split(";") if word)
+    return not UNQUANTIFIED.isdisjoint(split(flag))
 
 
 def span(values: pd.Series) -> str:

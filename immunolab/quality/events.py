@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immunolab.events.tube import Tube
+from immunolab.schema.flags import Check
 
 FEWEST_EVENTS = 10_000
 MOST_MARGIN_PERCENT = 5.0
@@ -30,19 +31,18 @@ def check_events(events: Tube) -> list[dict[str, object]]:
     not_a_number : events that hold NaN or infinity in any channel.
     """
     rows = [_events_row(events), _finite_row(events), _margin_row(events), _steadiness_row(events)]
-    rows += [_row(events, "header", None, None, "warn", text) for text in events.warnings]
+    rows += [_row(events, Check.HEADER, None, None, "warn", text) for text in events.warnings]
     return [row for row in rows if row is not None]
 
 
 def check_gates(sample_id: str, left_out: Sequence[str]) -> list[dict[str, object]]:
     """Return one row of `QUALITY` for each gate that this tube's import or channels do not allow."""
-    return [
-        {"sample_id": sample_id, "check": "gate", "status": "warn", "message": f"left out: {text}"} for text in left_out
-    ]
+    row = {"sample_id": sample_id, "check": Check.GATE, "status": "warn"}
+    return [{**row, "message": f"left out: {text}"} for text in left_out]
 
 
 def _row(
-    events: Tube, check: str, value: float | None, limit: float | None, status: str, message: str
+    events: Tube, check: Check, value: float | None, limit: float | None, status: str, message: str
 ) -> dict[str, object]:
     return {
         "sample_id": events.sample_id,
@@ -57,14 +57,14 @@ def _row(
 def _events_row(events: Tube) -> dict[str, object]:
     n = events.n_events
     status = "fail" if n == 0 else "warn" if n < FEWEST_EVENTS else "ok"
-    return _row(events, "events", n, FEWEST_EVENTS, status, f"{n} events acquired")
+    return _row(events, Check.EVENTS, n, FEWEST_EVENTS, status, f"{n} events acquired")
 
 
 def _finite_row(events: Tube) -> dict[str, object]:
     bad = 0
     if events.n_events and not np.isfinite(events.columns.sum(axis=1, dtype=np.float64)).all():
         bad = int((~np.isfinite(events.columns)).any(axis=0).sum())
-    return _row(events, "not_a_number", bad, 0, "fail" if bad else "ok", f"{bad} events hold NaN or infinity")
+    return _row(events, Check.NOT_A_NUMBER, bad, 0, "fail" if bad else "ok", f"{bad} events hold NaN or infinity")
 
 
 def _fluorescence(events: Tube) -> list[int]:
@@ -84,7 +84,7 @@ def _margin_row(events: Tube) -> dict[str, object] | None:
             worst, name = share, events.channels[row].name
     status = "warn" if worst > MOST_MARGIN_PERCENT else "ok"
     message = f"at most {worst:.2g} % of events at the top of a detector ({name})"
-    return _row(events, "margin", worst, MOST_MARGIN_PERCENT, status, message)
+    return _row(events, Check.MARGIN, worst, MOST_MARGIN_PERCENT, status, message)
 
 
 def _steadiness_row(events: Tube) -> dict[str, object] | None:
@@ -98,7 +98,7 @@ def _steadiness_row(events: Tube) -> dict[str, object] | None:
     status = "warn" if value > MOST_UNSTEADY_PERCENT else "ok"
     name = events.channels[rows[worst]].name
     message = f"{value:.2g} % of {n_bins} stretches of {_BIN} events leave the run's level in {name}"
-    return _row(events, "steadiness", value, MOST_UNSTEADY_PERCENT, status, message)
+    return _row(events, Check.STEADINESS, value, MOST_UNSTEADY_PERCENT, status, message)
 
 
 def _unsteady_share(column: NDArray[np.float32], n_bins: int) -> float:

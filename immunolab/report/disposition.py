@@ -6,18 +6,19 @@ import pandas as pd
 
 from immunolab.report.html_table import Cell, Grid, grid
 from immunolab.results.run import Run, in_cohort
+from immunolab.schema.flags import Check
 from immunolab.study.sheet import Sample
 
 _TIMING = frozenset(
     {
-        "planned_day",
-        "planned_doses",
-        "out_of_window",
-        "out_of_phase",
-        "carry_over",
-        "still_dosed",
-        "dosed_at_baseline",
-        "doses_off_calendar",
+        Check.PLANNED_DAY,
+        Check.PLANNED_DOSES,
+        Check.OUT_OF_WINDOW,
+        Check.OUT_OF_PHASE,
+        Check.CARRY_OVER,
+        Check.STILL_DOSED,
+        Check.DOSED_AT_BASELINE,
+        Check.DOSES_OFF_CALENDAR,
     }
 )
 

@@ -11,6 +11,7 @@ import pandas as pd
 from immunolab.plots.labels import back, number, scale_word, span
 from immunolab.results.run import Run, in_cohort
 from immunolab.results.sentences import change_sentence
+from immunolab.schema.flags import Code, split
 from immunolab.study.endpoints import Endpoint, Period
 
 SINGLE_ARM = (
@@ -30,13 +31,13 @@ DISCLOSURE = (
 GATE_RULES = {"fixed_at_baseline": "fixed at baseline", "refit_each_visit": "placed anew at each visit"}
 _SIGNS = {1: "is a rise", 0: "is not clear", -1: "is a fall"}
 _STAMPS = {
-    "W_ABSOLUTE_FLAT": "A share: the interval of the same cells' absolute count includes no change.",
-    "E_BATCH_ALIASED": "CONFOUNDED: visit coincides with batch, so drug and batch cannot be told apart.",
-    "W_BATCH_CONF": "Visit and batch nearly coincide: part of the change may be the batch.",
-    "W_COMPOSITION": "Shares of one parent move together: read this beside absolute counts or CD4 without Treg.",
-    "W_LOW_EVENTS": "Few events: the percentages are uncertain.",
-    "W_MISSING_20": "More than one patient in five lacks one of the two visits.",
-    "W_MIXED_STATES": "Peak and trough visits are averaged.",
+    Code.W_ABSOLUTE_FLAT: "A share: the interval of the same cells' absolute count includes no change.",
+    Code.E_BATCH_ALIASED: "CONFOUNDED: visit coincides with batch, so drug and batch cannot be told apart.",
+    Code.W_BATCH_CONF: "Visit and batch nearly coincide: part of the change may be the batch.",
+    Code.W_COMPOSITION: "Shares of one parent move together: read this beside absolute counts or CD4 without Treg.",
+    Code.W_LOW_EVENTS: "Few events: the percentages are uncertain.",
+    Code.W_MISSING_20: "More than one patient in five lacks one of the two visits.",
+    Code.W_MIXED_STATES: "Peak and trough visits are averaged.",
 }
 
 
@@ -118,7 +119,7 @@ def _answer(run: Run, cohort: str, row: pd.Series) -> Answer:
     pairs = run.pairs
     own = pairs[(pairs["endpoint"] == row["endpoint"]) & in_cohort(pairs, cohort)]
     where = f"{cohort}: " if cohort else ""
-    codes = [code for code in str(row["warnings"] if not pd.isna(row["warnings"]) else "").split(";") if code]
+    codes = [Code(code) for code in split(row["warnings"])]
     stamps = [_STAMPS[code] for code in codes if code in _STAMPS] + list(_doubts(row))
     if periods := run.slopes_of(str(row["endpoint"])):
         earlier, later = periods

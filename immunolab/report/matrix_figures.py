@@ -12,10 +12,11 @@ from immunolab.plots.matrices import matrix, matrix_height
 from immunolab.plots.style import WIDTH
 from immunolab.report.figures import ROWS_OF_PATIENTS, ReportFigure, figure_name, of_cohort, on_axes, pages
 from immunolab.results.run import Run, in_cohort
+from immunolab.schema.flags import Flag
 
 _WHOLE = 100.0  # percent of baseline at which the colour of a core-set measure is full
 _ROOM_FOR_MARKS = 16  # columns, beyond which a mark stands over its number
-_LIMITS = {"below_limit": "<", "above_limit": ">"}
+_LIMITS = {Flag.BELOW_LIMIT: "<", Flag.ABOVE_LIMIT: ">"}
 
 
 def matrix_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:

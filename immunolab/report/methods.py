@@ -12,7 +12,7 @@ from immunolab.plots.labels import bracket, definition_ids
 from immunolab.report.html_table import Cell, Grid, grid
 from immunolab.report.key_findings import GATE_RULES, rule_change
 from immunolab.results.run import Run
-from immunolab.schema.flags import Code
+from immunolab.schema.flags import Code, split
 from immunolab.vocabulary.populations import definitions as all_definitions
 
 _CONTROLS = {
@@ -147,7 +147,7 @@ def warnings_grid(run: Run) -> Grid:
     """Return every warning code of the run with its meaning and where it holds."""
     places: dict[str, list[str]] = {}
     for _, row in run.shifts.iterrows():
-        for code in _codes(row["warnings"]):
+        for code in split(row["warnings"]):
             places.setdefault(code, []).append(run.label_of(str(row["endpoint"])).short)
     for finding in run.findings:
         places.setdefault(finding.code, [])
@@ -164,10 +164,6 @@ def warnings_grid(run: Run) -> Grid:
             )
         )
     return Grid(("Code", "Meaning", "Endpoints", "Particulars"), tuple(rows), "No warning.")
-
-
-def _codes(value: object) -> list[str]:
-    return [] if pd.isna(value) else [word for word in str(value).split(";") if word]  # type: ignore[call-overload]
 
 
 def definitions_grid(run: Run) -> Grid:

@@ -23,6 +23,7 @@ from immunolab.report.manifest import write_manifest
 from immunolab.report.patient_figures import patient_figures
 from immunolab.report.patients import components_grid, patient_grid, responders_grid
 from immunolab.results.run import REPORT, Run
+from immunolab.schema.flags import Code, split
 
 _OTHERS = {  # tables beyond the declared ones, as the comparison names them
     "arms": "The arms against each other",
@@ -184,7 +185,7 @@ def _others(run: Run) -> Iterator[dict[str, Any]]:
             for column in {"endpoint", "clinical_endpoint"} & set(table.columns):
                 table = table.assign(**{column: [run.label_of(str(e)).short for e in table[column]]})
             if "codes" in table:
-                table = table.assign(codes=table["codes"].replace({"E_N_MIN": _SMALL_GROUP}))
+                table = table.assign(codes=table["codes"].replace({Code.E_N_MIN: _SMALL_GROUP}))
             yield {
                 "title": title,
                 "note": _NOTES.get(name, ""),
@@ -226,7 +227,7 @@ def _thresholds(run: Run) -> Grid:
     groups = frame.fillna({"marker": ""}).groupby(keys, sort=False)
     table = groups["threshold_raw"].agg(["size", "min", "median", "max"]).reset_index()
     table["flags"] = (
-        groups["flag"].agg(lambda f: ";".join(sorted({w for t in f.dropna() for w in t.split(";") if w}))).to_numpy()
+        groups["flag"].agg(lambda f: ";".join(sorted({word for field in f for word in split(field)}))).to_numpy()
     )
     columns = {
         "population": "Population",

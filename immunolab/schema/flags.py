@@ -32,8 +32,8 @@ class Word(StrEnum):
     rank: Rank
     meaning: str
 
-    def __new__(cls, word: str, rank: Rank, meaning: str) -> Self:
-        """Make a member of its word, its rank and its meaning."""
+    def __new__(cls, word: str, rank: Rank = "note", meaning: str = "") -> Self:
+        """Make a member of its word, its rank and its meaning; called with the word alone it finds the member."""
         member = str.__new__(cls, word)
         member._value_ = word
         member.rank = rank
@@ -219,10 +219,7 @@ def flag(word: str) -> Flag:
     ValueError
         The word is not declared.
     """
-    declared = re.sub(r"_\d+$", "_N", word)
-    if declared not in Flag.__members__.values():
-        raise ValueError(f"flag '{word}' is not declared in immunolab.schema.flags")
-    return next(member for member in Flag if member == declared)
+    return Flag(re.sub(r"_\d+$", "_N", word))
 
 
 def count_flags(n_events: int, n_parent: int) -> list[Flag]:

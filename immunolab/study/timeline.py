@@ -10,6 +10,7 @@ from typing import Literal
 import pandas as pd
 
 from immunolab.schema import tables
+from immunolab.schema.flags import Check
 from immunolab.study.doses import PatientDoses
 from immunolab.study.rows import Sample
 from immunolab.study.trial import Dosing, Segment, Trial, Visit
@@ -27,7 +28,7 @@ class Timeline:
     dose_source : ``recorded`` dose dates of the patient, or the ``planned`` calendar.
     cycle : number of the cycle the last dose belongs to, counted from 1.
     cycle_state : pre_dose, peak, trough, off, or the word of the calendar's segment.
-    flags : planned_day, planned_doses, out_of_window, out_of_phase, carry_over, still_dosed, dosed_at_baseline.
+    flags : what is unusual about its timing.
     """
 
     study_day: int | None = None
@@ -37,7 +38,7 @@ class Timeline:
     days_since_last_dose: int | None = None
     cycle: int | None = None
     cycle_state: str | None = None
-    flags: tuple[str, ...] = ()
+    flags: tuple[Check, ...] = ()
 
 
 def timeline(trial: Trial | None, sample: Sample, doses: Mapping[str, PatientDoses] | None = None) -> Timeline:
@@ -45,7 +46,7 @@ def timeline(trial: Trial | None, sample: Sample, doses: Mapping[str, PatientDos
     recorded = (doses or {}).get(sample.patient_id)
     found = place(trial, sample.visit, sample.study_day, recorded)
     if doses and not recorded and found.day_source != "unknown":
-        found = replace(found, flags=(*found.flags, "planned_doses"))
+        found = replace(found, flags=(*found.flags, Check.PLANNED_DOSES))
     return found
 
 
@@ -69,9 +70,9 @@ def place(
     since = day - given[-1] if given else None
     phase, flags = _phase(trial, visit, day, days, since)
     if study_day is None:
-        flags.append("planned_day")
+        flags.append(Check.PLANNED_DAY)
     elif visit and not visit.window[0] <= day <= visit.window[1]:
-        flags.append("out_of_window")
+        flags.append(Check.OUT_OF_WINDOW)
     return Timeline(
         study_day=day,
         day_source="planned" if study_day is None else "sheet",
@@ -91,22 +92,22 @@ def _given(dosing: Dosing, days: Iterable[int], day: int) -> list[int]:
 
 def _phase(
     trial: Trial, visit: Visit | None, day: int, days: tuple[int, ...], since: int | None
-) -> tuple[str | None, list[str]]:
+) -> tuple[str | None, list[Check]]:
     extent = {name: _extent(trial, name, days) for name in trial.phases}
     by_day = [name for name, (first, last) in extent.items() if first <= day <= last]
     if "baseline" in by_day and since is not None:
         by_day.remove("baseline")
     phase = visit.phase if visit else (by_day[0] if by_day else None)
-    flags = []
+    flags: list[Check] = []
     if phase == "baseline" and since is not None:
-        flags.append("dosed_at_baseline")
+        flags.append(Check.DOSED_AT_BASELINE)
     if phase == "follow_up" and "on_treatment" in by_day:
         phase = "on_treatment"
-        flags.append("still_dosed")
+        flags.append(Check.STILL_DOSED)
     if phase == "follow_up" and since is not None and since < trial.dosing.washout_days:
-        flags.append("carry_over")
+        flags.append(Check.CARRY_OVER)
     if phase and by_day and phase not in by_day and not (visit and visit.window[0] <= day <= visit.window[1]):
-        flags.append("out_of_phase")
+        flags.append(Check.OUT_OF_PHASE)
     return phase, flags
 
 
@@ -148,17 +149,6 @@ def _segment(dosing: Dosing, dose_day: int) -> Segment | None:
     return next((s for s in dosing.segments if s.first_day <= dose_day <= s.last_day), None)
 
 
-_FLAGS = {
-    "planned_day": "no date or study day in the sheet: the visit's target day is used",
-    "planned_doses": "no recorded doses of this patient: the trial's calendar is used",
-    "out_of_window": "taken outside the visit's window",
-    "out_of_phase": "taken outside the visit's phase",
-    "carry_over": "in follow-up, but the last dose is recent",
-    "still_dosed": "planned as follow-up, but the patient is still on the drug",
-    "dosed_at_baseline": "planned as baseline, but a dose came before it",
-}
-
-
 def timeline_quality(trial: Trial | None, samples: Iterable[Sample], doses: Mapping[str, PatientDoses]) -> pd.DataFrame:
     """Return rows of the quality table: samples off their window or phase, doses off the calendar."""
     rows: list[dict[str, object]] = []
@@ -170,19 +160,19 @@ def timeline_quality(trial: Trial | None, samples: Iterable[Sample], doses: Mapp
     return tables.QUALITY.frame(rows)
 
 
-def _quality_row(trial: Trial | None, sample: Sample, found: Timeline, flag: str) -> dict[str, object]:
-    message, limit, value = _FLAGS[flag], None, found.study_day
-    if flag == "out_of_window" and trial and found.study_day is not None:
+def _quality_row(trial: Trial | None, sample: Sample, found: Timeline, flag: Check) -> dict[str, object]:
+    message, limit, value = flag.meaning, None, found.study_day
+    if flag == Check.OUT_OF_WINDOW and trial and found.study_day is not None:
         first, last = trial.visit(sample.visit).window
         limit = first if found.study_day < first else last
         message = f"day {found.study_day} is outside the window of {sample.visit}, [{first}, {last}]"
-    if flag in ("carry_over", "dosed_at_baseline"):
+    if flag in (Check.CARRY_OVER, Check.DOSED_AT_BASELINE):
         value, limit = found.days_since_last_dose, trial.dosing.washout_days if trial else None
         message = f"{message}: {value} days since the last dose"
     return _row(sample, flag, value, limit, message)
 
 
-def _row(sample: Sample, check: str, value: object, limit: object, message: str) -> dict[str, object]:
+def _row(sample: Sample, check: Check, value: object, limit: object, message: str) -> dict[str, object]:
     return {
         "sample_id": sample.sample_id,
         "check": check,
@@ -208,4 +198,4 @@ def _dose_rows(trial: Trial | None, sample: Sample, recorded: PatientDoses | Non
         f"{word} on day {', '.join(map(str, days))}" for word, days in (("extra", extra), ("none", missed)) if days
     ]
     text = f"recorded doses differ from the calendar up to day {until}: {'; '.join(parts)}"
-    return [_row(sample, "doses_off_calendar", len(extra) + len(missed), 0, text)]
+    return [_row(sample, Check.DOSES_OFF_CALENDAR, len(extra) + len(missed), 0, text)]

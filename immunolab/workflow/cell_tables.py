@@ -13,6 +13,7 @@ from immunolab.cells.pseudobulk import paired_expression, pseudobulk, response_b
 from immunolab.clustering.som import train_map
 from immunolab.comparison.method_agreement import method_agreement, paired_methods
 from immunolab.errors import InputError
+from immunolab.schema.flags import count_flags
 from immunolab.schema.tables import COUNTS, QUALITY, THRESHOLDS
 from immunolab.study.endpoints import Endpoint, PairedChange, PercentOfParent
 from immunolab.study.sheet import Sample, Study
@@ -154,7 +155,7 @@ def _cluster_counts(found: SingleCells, seed: int) -> pd.DataFrame:
                     "n_events": n,
                     "n_parent": of,
                     "percent_of_parent": 100.0 * n / of if of else None,
-                    "flag": None if n else "zero_events",
+                    "flag": ";".join(count_flags(n, of)) or None,
                     "modality": "single_cell",
                 }
             )

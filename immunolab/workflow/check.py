@@ -10,6 +10,7 @@ import numpy as np
 
 from immunolab.errors import DataFileError, ImmunolabError, InputError, Problem, nearest
 from immunolab.events.tube import Tube
+from immunolab.schema.flags import Check
 from immunolab.study.endpoints import Endpoint
 from immunolab.study.sheet import Sample, Study, load_study
 from immunolab.study.timeline import timeline_quality
@@ -18,7 +19,7 @@ from immunolab.workflow.panels import PanelGates, read_panels
 
 _COUNT = "lymphocytes_per_ul"
 _NAMED = 10  # patients in one note
-_OFF_CALENDAR = ("out_of_window", "out_of_phase", "dosed_at_baseline")
+_OFF_CALENDAR = (Check.OUT_OF_WINDOW, Check.OUT_OF_PHASE, Check.DOSED_AT_BASELINE)
 _FILES_NAMED = 3  # of those that share a problem
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from immunolab.schema.flags import Flag
+
 _SHOWN = {
     "sample_id": "sample",
     "path": "population",
@@ -45,7 +47,7 @@ def agreement_text(table: pd.DataFrame) -> str:
             f"{len(both)} populations counted on both sides; largest difference {shares[worst]:.3f} % of the parent "
             f"({both[worst]['path']}), at most {max(abs(int(row['difference'])) for row in both)} events"
         )
-    binned = int((table["flag"] == "display_bins").sum())
+    binned = int((table["flag"] == Flag.DISPLAY_BINS).sum())
     if binned:
         shown.append(
             f"{binned} differ where FlowJo gates polygons and ellipses on a display of 256 bins; geometry here is exact"

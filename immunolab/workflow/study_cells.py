@@ -17,6 +17,7 @@ from immunolab.loaders.concatenate import join_cells
 from immunolab.loaders.single_cell import read_cells
 from immunolab.quantify import endpoint_values
 from immunolab.schema.files import file_sha256
+from immunolab.schema.flags import count_flags
 from immunolab.schema.tables import COUNTS
 from immunolab.study.endpoints import Endpoint, SampleCounts
 from immunolab.study.sheet import Sample, Study
@@ -30,7 +31,6 @@ CELLS, CLUSTERS = "cells", "clusters of cells"
 _TOP = {"viable": "", "lymphocytes": "viable"}
 _PARENTS = {**_TOP, **dict.fromkeys(("CD3", "NK", "B", "Plasma"), "lymphocytes")}
 _LINEAGES = ("CD3", "NK", "B", "Plasma", "CD4", "CD8")
-_FEW_CELLS = 20
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def _row(
         "n_events": n,
         "n_parent": n_parent,
         "percent_of_parent": 100.0 * n / n_parent if n_parent else None,
-        "flag": ("zero_events" if n == 0 else "few_events" if n < _FEW_CELLS else None),
+        "flag": ";".join(count_flags(n, n_parent)) or None,
         "modality": "single_cell",
     }
 

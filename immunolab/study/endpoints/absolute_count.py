@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from immunolab.schema.flags import Flag
 from immunolab.study.endpoints.counts import CountedValue, SampleCounts, flags, gate_error
 from immunolab.study.endpoints.endpoint import Endpoint, Needs
 
@@ -62,7 +63,7 @@ class AbsoluteCount(Endpoint):
             unit=_UNIT,
             n_events=n,
             n_parent=n_parent,
-            flag=flags(counts.flag(name), "no_lymphocyte_count" if per_ul is None else ""),
+            flag=flags(counts.flag(name), Flag.NO_LYMPHOCYTE_COUNT if per_ul is None else ""),
         )
 
     def with_limits(self, value: CountedValue, gate_sd: Mapping[tuple[str, str], float]) -> CountedValue:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from immunolab.intervals import NORMAL_95
+from immunolab.schema.flags import split
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,7 +134,7 @@ def gate_error(gate_sd: Mapping[tuple[str, str], float], population: str, parent
 
 def flags(*words: str) -> str | None:
     """Return flags joined by ``;``, each once, or None."""
-    kept = [word for text in words for word in text.split(";") if word]
+    kept = [word for text in words for word in split(text)]
     return ";".join(dict.fromkeys(kept)) or None
 
 

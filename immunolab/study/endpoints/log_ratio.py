@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from immunolab.schema.flags import Flag
 from immunolab.study.endpoints.counts import CountedValue, SampleCounts, flags
 from immunolab.study.endpoints.endpoint import Endpoint, Needs
 
@@ -61,7 +62,7 @@ class LogRatio(Endpoint):
             unit="ratio",
             n_events=n,
             n_parent=m,
-            flag=flags(counts.flag(top), counts.flag(bottom), "" if n and m else "zero_events"),
+            flag=flags(counts.flag(top), counts.flag(bottom), "" if n and m else Flag.ZERO_EVENTS),
         )
 
     def with_limits(self, value: CountedValue, gate_sd: Mapping[tuple[str, str], float]) -> CountedValue:

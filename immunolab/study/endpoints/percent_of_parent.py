@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from immunolab.intervals import jeffreys_percent
+from immunolab.schema.flags import Flag
 from immunolab.study.endpoints.absolute_count import AbsoluteCount
 from immunolab.study.endpoints.counts import CountedValue, SampleCounts, flags, gate_error
 from immunolab.study.endpoints.endpoint import Endpoint, Needs
@@ -113,7 +114,7 @@ class PercentOfParent(Endpoint):
             unit="%",
             n_events=n,
             n_parent=n_parent,
-            flag=flags(counts.flag(self.population), "" if n_parent else "empty_parent"),
+            flag=flags(counts.flag(self.population), "" if n_parent else Flag.EMPTY_PARENT),
         )
 
     def with_limits(self, value: CountedValue, gate_sd: Mapping[tuple[str, str], float]) -> CountedValue:
