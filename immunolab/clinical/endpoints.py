@@ -147,6 +147,6 @@ def _flag(record: dict) -> str | None:
     words = [str(record["flag"])] if not pd.isna(record.get("flag")) and record.get("flag") else []
     censored = record.get("censored")
     words += [_CENSORED[censored]] if isinstance(censored, str) and censored in _CENSORED else []
-    if pd.isna(record["value"]) and "not_evaluable" not in ";".join(words):
-        words.append("not_evaluable" if "score" in record else Flag.NO_VALUE)
+    if pd.isna(record["value"]) and Flag.NOT_EVALUABLE not in ";".join(words):
+        words.append(Flag.NOT_EVALUABLE if "score" in record else Flag.NO_VALUE)
     return ";".join(words) or None

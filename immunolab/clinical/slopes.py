@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from immunolab.clinical.patients import Patient
 from immunolab.clinical.scores.method import Score, ScoredVisit, not_evaluable
 from immunolab.clinical.scores.scales import scales
+from immunolab.schema.flags import Flag
 from immunolab.study.endpoints import Period
 from immunolab.study.endpoints.slope_difference import slope_name
 from immunolab.study.trial import Trial
@@ -69,5 +70,5 @@ def _of_periods(patient: Patient, name: str, earlier: Period, later: Period) -> 
         missing = not_evaluable("the visits do not separate the two periods")
         return missing, missing
     scale = scales().get(name)
-    flag = "at_limit_of_scale" if scale and any(value in scale.range for value in used.values()) else ""
+    flag = Flag.AT_LIMIT_OF_SCALE if scale and any(value in scale.range for value in used.values()) else ""
     return Score(fitted[0], flag=flag), Score(fitted[1], flag=flag)

@@ -126,7 +126,7 @@ def with_suppression(measurements: pd.DataFrame, curves: pd.DataFrame) -> pd.Dat
         for visit, titration in own.groupby("visit", sort=False):
             whole = len(wanted) > 1 and set(titration["treg_per_responder"]) == wanted
             value = mean_inhibition(titration["treg_per_responder"], titration["percent_inhibition"]) if whole else None
-            flags = [] if whole else ["not_evaluable"]
+            flags = [] if whole else [Flag.NOT_EVALUABLE]
             flags += [Flag.CENSORED_PART] if titration["censored"].notna().any() else []
             who = {"patient_id": patient, "visit": visit, "study_day": day_of.get((patient, visit))}
             rows.append(

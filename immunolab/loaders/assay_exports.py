@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from immunolab.schema.flags import Flag
 from immunolab.study.spreadsheet import Row, TextTable, text_table
 
 _NOT_A_SAMPLE = re.compile(
@@ -90,7 +91,7 @@ def _wide(table: TextTable, header: Sequence[str], units: dict[str, str]) -> Ite
         for column in table.columns:
             if column != sample_column and column not in _WELL_COLUMNS and row[column]:
                 analyte = written[column]
-                flag = "extrapolated" if row[column].startswith("*") and row[column].strip("*") else ""
+                flag = Flag.EXTRAPOLATED if row[column].startswith("*") and row[column].strip("*") else ""
                 yield Well(table, row, column, row[sample_column], analyte, row[column], units.get(analyte, ""), flag)
 
 
@@ -129,7 +130,7 @@ def _mean(group: list[Well]) -> Well:
     numbers = [n for well in group if (n := first.table.number(well.text.lstrip("*"))) is not None]
     if len({well.text for well in group}) == 1 or not numbers:
         return first
-    flag = f"mean_of_{len(numbers)}" + ("" if len(numbers) == len(group) else ";partly_out_of_range")
+    flag = f"mean_of_{len(numbers)}" + ("" if len(numbers) == len(group) else f";{Flag.PARTLY_OUT_OF_RANGE}")
     text = repr(sum(numbers) / len(numbers))
     if first.table.decimal_comma:
         text = text.replace(".", ",")

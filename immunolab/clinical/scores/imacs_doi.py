@@ -16,6 +16,7 @@ from immunolab.clinical.scores.method import (
     facts,
     not_evaluable,
 )
+from immunolab.schema.flags import Flag
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def imacs_doi(before: Mapping[str, float | None], after: Mapping[str, float | No
     )
     opened = [measure for measure, call in calls.items() if len(call) > 1]
     if surely == possibly:
-        return Score(float(surely), flag="incomplete" if opened else "")
+        return Score(float(surely), flag=Flag.INCOMPLETE if opened else "")
     zero = [m for m in opened if before.get(m) == 0 and after.get(m) is not None]
     parts = [f"missing: {', '.join(m for m in opened if m not in zero)}"] if len(zero) < len(opened) else []
     parts += [f"baseline 0 has no percent change: {', '.join(zero)}"] if zero else []

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar
 
 from immunolab.clinical.patients import PatientVisit
 from immunolab.config import build, read_package_yaml
+from immunolab.schema.flags import Flag
 
 F = TypeVar("F")
 Wants = Literal["visit", "baseline", "previous", "course"]
@@ -36,7 +37,7 @@ class ScoredVisit:
 
     def row(self) -> dict[str, object]:
         """Return the columns of `SCORES`."""
-        words = [self.score.flag, "" if self.verified else "unverified"]
+        words = [self.score.flag, "" if self.verified else Flag.UNVERIFIED]
         return {
             "patient_id": self.patient_id,
             "visit": self.visit,
@@ -137,7 +138,7 @@ class ScoreMethod:
 
 def not_evaluable(reason: str) -> Score:
     """Return a score without a value, and why."""
-    return Score(None, reason, "not_evaluable")
+    return Score(None, reason, Flag.NOT_EVALUABLE)
 
 
 def missing(**parts: float | None) -> str:
