@@ -25,6 +25,7 @@ _SYMBOL_COLUMNS = (
     "name",
 )
 _TYPE_COLUMNS = ("feature_types", "feature_type", "modality")
+_LEAST_KNOWN = 20  # genes of the signatures among ids; fewer name no lineage (judgement)
 _ENSEMBL = re.compile(r"^ENS[A-Z]*G\d{8,}(\.\d+)?$")
 _PREFIX = re.compile(r"^(hg19|hg38|GRCh37|GRCh38)_+")
 _MOUSE = re.compile(r"^[A-Z][a-z0-9]+$")
@@ -39,18 +40,32 @@ _NONE = "hashtag_none"
 class Features:
     """Columns of the matrix by what they are.
 
-    ``gene_columns`` go with ``genes``, ``protein_columns`` with ``protein_names``; genes are unique,
-    of a duplicated symbol the first column is taken.
+    Attributes
+    ----------
+    genes, gene_columns
+        Symbols, each once, and their columns; of a duplicated symbol the first column is taken.
+    protein_names, protein_columns
+        Surface proteins as the file names them, and their columns.
+    notes
+        What was done to find them, in words.
     """
 
     genes: tuple[str, ...]
     gene_columns: NDArray[np.int64]
     protein_names: tuple[str, ...]
     protein_columns: NDArray[np.int64]
+    notes: tuple[str, ...] = ()
 
 
-def split_features(var: pd.DataFrame, where: str, notes: list[str]) -> Features:
+def split_features(var: pd.DataFrame, where: str) -> Features:
     """Return which columns are genes and which are surface proteins.
+
+    Parameters
+    ----------
+    var
+        The features as the file lists them, one row a column of the matrix.
+    where
+        The file, for messages.
 
     Raises
     ------
@@ -63,15 +78,15 @@ def split_features(var: pd.DataFrame, where: str, notes: list[str]) -> Features:
     names = np.array([str(name) for name in var.index], dtype=object)
     genes = np.flatnonzero(is_gene & ~is_protein)
     proteins = np.flatnonzero(is_protein & np.array([not _HASHTAG.search(str(name)) for name in names]))
-    symbols = _symbols(var.iloc[genes], where, notes) if genes.size else ()
+    symbols, notes = _symbols(var.iloc[genes], where) if genes.size else ([], [])
     if len(set(symbols)) < len(symbols):
         repeated = pd.Series(symbols).value_counts()
         shown = ", ".join(repeated.index[repeated > 1][:3])
-        notes.append(f"{int((repeated > 1).sum())} gene symbols are duplicated ({shown}); the first counts")
+        notes = [*notes, f"{int((repeated > 1).sum())} gene symbols are duplicated ({shown}); the first counts"]
         first = np.sort(np.unique(np.array(symbols, dtype=object).astype(str), return_index=True)[1])
-        genes, symbols = genes[first], tuple(symbols[i] for i in first)
+        genes, symbols = genes[first], [symbols[i] for i in first]
     _check_human(symbols, where)
-    return Features(tuple(symbols), genes, tuple(names[proteins]), proteins)
+    return Features(tuple(symbols), genes, tuple(names[proteins]), proteins, tuple(notes))
 
 
 def _kinds(var: pd.DataFrame) -> list[str]:
@@ -81,8 +96,10 @@ def _kinds(var: pd.DataFrame) -> list[str]:
     return [str(kind).strip().lower() for kind in var[column]]
 
 
-def _symbols(var: pd.DataFrame, where: str, notes: list[str]) -> tuple[str, ...]:
+def _symbols(var: pd.DataFrame, where: str) -> tuple[list[str], list[str]]:
+    """Return a symbol for each gene, and what was done in words."""
     names = [str(name) for name in var.index]
+    notes = []
     ids = np.array([bool(_ENSEMBL.match(name)) for name in names])
     if ids.mean() > 0.5:
         column = next((c for c in _SYMBOL_COLUMNS if c in var.columns), None)
@@ -90,21 +107,22 @@ def _symbols(var: pd.DataFrame, where: str, notes: list[str]) -> tuple[str, ...]
             notes.append(f"gene ids are replaced by the symbols of var['{column}']")
             names = [str(s) if str(s) not in ("", "nan") else n for s, n in zip(var[column], names, strict=True)]
         else:
-            names = _by_ensembl(names, where, notes)
+            names, found = _by_ensembl(names, where)
+            notes.append(found)
     stripped = [_PREFIX.sub("", name) for name in names]
     if stripped != names:
         notes.append("the genome's prefix is taken off the gene names")
-    return tuple(stripped)
+    return stripped, notes
 
 
-def _by_ensembl(names: list[str], where: str, notes: list[str]) -> list[str]:
+def _by_ensembl(names: list[str], where: str) -> tuple[list[str], str]:
     known = ensembl_symbols()
     found = {name: known[bare] for name in names if (bare := name.split(".")[0]) in known}
-    if len(found) < 20:
+    if len(found) < _LEAST_KNOWN:
         hint = "add the symbols as var['gene_symbols']"
         raise DataFileError(f"genes are named by ids, and {len(found)} of them are known here", where, hint)
-    notes.append(f"gene ids without symbols: the {len(found)} that signatures need are named, the others keep their id")
-    return [found.get(name, name) for name in names]
+    note = f"gene ids without symbols: the {len(found)} that signatures need are named, the others keep their id"
+    return [found.get(name, name) for name in names], note
 
 
 def _check_human(symbols: Sequence[str], where: str) -> None:
@@ -117,10 +135,14 @@ def _check_human(symbols: Sequence[str], where: str) -> None:
     raise DataFileError(f"none of the genes is known ({shown} ...)", where, "name genes by HGNC symbol or Ensembl id")
 
 
-def protein_markers(names: Sequence[str], notes: list[str]) -> tuple[tuple[str, ...], list[int]]:
-    """Return the proteins to keep, by marker, and their columns; isotype controls and hashtags are left out."""
+def protein_markers(names: Sequence[str]) -> tuple[tuple[str, ...], list[int], list[str]]:
+    """Return the markers of the proteins to keep, their columns, and a note for each that repeats a marker.
+
+    Isotype controls and hashtags are left out.
+    """
     markers: list[str] = []
     kept: list[int] = []
+    notes: list[str] = []
     for column, name in enumerate(names):
         plain = _TAG_TAIL.sub("", name.strip())
         if _HASHTAG.search(plain) or _CONTROL.search(plain):
@@ -131,11 +153,18 @@ def protein_markers(names: Sequence[str], notes: list[str]) -> tuple[tuple[str, 
             continue
         markers.append(marker)
         kept.append(column)
-    return tuple(markers), kept
+    return tuple(markers), kept, notes
 
 
-def hashtag_samples(counts: NDArray[np.float64], names: Sequence[str], notes: list[str]) -> NDArray[np.object_]:
-    """Return the sample each cell's hashtags name; cells with two or none are called so.
+def hashtag_samples(counts: NDArray[np.float64], names: Sequence[str]) -> tuple[NDArray[np.object_], str]:
+    """Return the sample each cell's hashtags name, and how many have one; cells with two or none are called so.
+
+    Parameters
+    ----------
+    counts
+        Hashtag counts, cells x hashtags.
+    names
+        The sample of each hashtag.
 
     Each hashtag's background is what the cells carry whose strongest hashtag is another one; a cell
     is positive nearer to the median of those that it is strongest in than to the background's, on
@@ -153,5 +182,4 @@ def hashtag_samples(counts: NDArray[np.float64], names: Sequence[str], notes: li
     samples = np.array([names[i] for i in positive.argmax(axis=1)], dtype=object)
     samples[n == 0], samples[n > 1] = _NONE, _DOUBLE
     one, two, none = int((n == 1).sum()), int((n > 1).sum()), int((n == 0).sum())
-    notes.append(f"hashtags: {one} cells of one sample, {two} of two, {none} of none")
-    return samples
+    return samples, f"hashtags: {one} cells of one sample, {two} of two, {none} of none"

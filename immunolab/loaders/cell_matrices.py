@@ -24,14 +24,34 @@ _COUNT_LAYERS = ("counts", "raw_counts", "raw", "umi", "spliced_unspliced")
 
 @dataclass(frozen=True)
 class Matrix:
-    """Genes of the cells: log(1 + counts per 10,000), and raw counts where the file holds them."""
+    """Genes of the cells, cells x genes.
+
+    Attributes
+    ----------
+    normalised
+        log(1 + counts per 10,000).
+    counts
+        Raw counts, where the file holds them.
+    note
+        Where they were found, when not in the usual place.
+    """
 
     normalised: csr_matrix
     counts: csr_matrix | None
+    note: str = ""
 
 
-def recognise(data: Any, features: Features, where: str, notes: list[str]) -> Matrix:
+def recognise(data: Any, features: Features, where: str) -> Matrix:
     """Return the genes' matrix, from wherever the file holds counts, else from what was normalised.
+
+    Parameters
+    ----------
+    data
+        The AnnData.
+    features
+        Its columns.
+    where
+        The file, for messages.
 
     Raises
     ------
@@ -42,19 +62,20 @@ def recognise(data: Any, features: Features, where: str, notes: list[str]) -> Ma
     for place, matrix in _places(data, features):
         kind = kind_of(matrix)
         if kind == "counts":
-            if place != "X":
-                notes.append(f"counts are taken from {place}")
             counts = as_csr(matrix)
             if counts.sum() == 0:
                 raise DataFileError("every count of every gene is zero", where, "write the matrix again")
-            return Matrix(normalise(counts), counts)
+            return Matrix(normalise(counts), counts, "" if place == "X" else f"counts are taken from {place}")
         seen.setdefault(kind, (place, matrix))
     if "log" in seen:
-        notes.append(f"{seen['log'][0]} is already normalised: no counts, so no pseudobulk and no count limits")
-        return Matrix(_rescaled(as_csr(seen["log"][1])), None)
+        place, matrix = seen["log"]
+        note = f"{place} is already normalised: no counts, so no pseudobulk and no count limits"
+        return Matrix(_rescaled(as_csr(matrix)), None, note)
     if "scaled_counts" in seen:
-        notes.append(f"{seen['scaled_counts'][0]} holds normalised counts, not logs; they are logged here")
-        return Matrix(normalise(as_csr(seen["scaled_counts"][1])), None)
+        place, matrix = seen["scaled_counts"]
+        return Matrix(
+            normalise(as_csr(matrix)), None, f"{place} holds normalised counts, not logs; they are logged here"
+        )
     hint = "put raw counts into layers['counts']"
     what = "z-scores (negative values)" if "z_scores" in seen else "values of an unknown kind"
     raise DataFileError(f"the matrix holds {what}, and there are no counts", where, hint)
@@ -132,9 +153,7 @@ def dense_proteins(matrix: Any) -> NDArray[np.float64]:
     return np.asarray(values, dtype=np.float64)
 
 
-def protein_scale(values: NDArray[np.float64], notes: list[str]) -> ProteinScale:
-    """Return whether proteins are counts; values that are negative or broken were transformed by somebody."""
-    if (values >= 0).all() and np.allclose(values[:_LOOK_AT], np.round(values[:_LOOK_AT]), atol=1e-4):
-        return "counts"
-    notes.append("surface proteins are not counts; they are used on the scale they are on")
-    return "transformed"
+def protein_scale(values: NDArray[np.float64]) -> ProteinScale:
+    """Return whether proteins are counts; negative values and fractions were transformed before."""
+    is_count = (values >= 0).all() and np.allclose(values[:_LOOK_AT], np.round(values[:_LOOK_AT]), atol=1e-4)
+    return "counts" if is_count else "transformed"

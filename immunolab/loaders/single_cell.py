@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from immunolab.errors import DataFileError, nearest
-from immunolab.events.cells import Cells
+from immunolab.events.cells import Cells, ProteinScale
 from immunolab.loaders.cell_features import Features, hashtag_samples, split_features
-from immunolab.loaders.cell_matrices import Matrix, recognise
+from immunolab.loaders.cell_matrices import recognise
 
 _SAMPLE_COLUMNS = (
     "sample_id",
@@ -61,26 +62,27 @@ def read_cells(path: Path | str, *, sample_column: str = "", sample_id: str = ""
     data = _open(source)
     if data.n_obs == 0:
         raise DataFileError("the file holds no cells", str(source), "write the cells again, or leave the file out")
-    notes: list[str] = []
-    features, rna = _genes(data, source, notes)
-    protein = _protein(data, features, source, notes)
+    features = split_features(data.var, str(source))
+    rna = recognise(data, features, str(source)) if features.gene_columns.size else None
+    protein = _protein(data, features, source)
     if rna is None and protein is None:
         raise DataFileError("the file holds neither genes nor surface proteins", str(source))
+    notes = [*features.notes, *([rna.note] if rna and rna.note else []), *(protein.notes if protein else ())]
     cell_ids = np.asarray(data.obs_names.astype(str), dtype=object)
     if len(set(cell_ids)) < len(cell_ids):
         notes.append(f"{len(cell_ids) - len(set(cell_ids))} cell names are duplicated")
-    samples = _samples(data, source, sample_column, sample_id, notes)
+    samples, sample_notes = _samples(data, source, sample_column, sample_id)
     return Cells(
         cell_ids=cell_ids,
         sample_ids=samples,
         genes=features.genes if rna is not None else (),
         normalised=rna.normalised if rna else None,
         counts=rna.counts if rna else None,
-        proteins=protein[0] if protein else (),
-        protein=protein[1] if protein else None,
-        protein_scale=protein[2] if protein else "counts",
+        proteins=protein.markers if protein else (),
+        protein=protein.values if protein else None,
+        protein_scale=protein.scale if protein else "counts",
         obs=data.obs,
-        notes=tuple(notes),
+        notes=(*notes, *sample_notes),
     )
 
 
@@ -149,17 +151,17 @@ def _read_mtx(folder: Path) -> Any:
         raise DataFileError(f"the 10x folder cannot be read: {error}", str(folder), hint) from error
 
 
-def _genes(data: Any, source: Path, notes: list[str]) -> tuple[Features, Matrix | None]:
-    features = split_features(data.var, str(source), notes)
-    if not features.gene_columns.size:
-        return features, None
-    found = recognise(data, features, str(source), notes)
-    return features, found
+@dataclass(frozen=True)
+class _Proteins:
+    """Surface proteins of the cells, cells x markers."""
+
+    markers: tuple[str, ...]
+    values: np.ndarray
+    scale: ProteinScale
+    notes: tuple[str, ...]
 
 
-def _protein(
-    data: Any, features: Features, source: Path, notes: list[str]
-) -> tuple[tuple[str, ...], np.ndarray, Any] | None:
+def _protein(data: Any, features: Features, source: Path) -> _Proteins | None:
     from immunolab.loaders.cell_features import protein_markers
     from immunolab.loaders.cell_matrices import dense_proteins, protein_scale
 
@@ -173,11 +175,14 @@ def _protein(
         values = dense_proteins(_where_counted(data)[:, features.protein_columns])
     else:
         return None
-    markers, kept = protein_markers(names, notes)
+    markers, kept, notes = protein_markers(names)
     if not kept:
         return None
     chosen = np.nan_to_num(values[:, kept])
-    return markers, chosen, protein_scale(chosen, notes)
+    scale = protein_scale(chosen)
+    if scale == "transformed":
+        notes = [*notes, "surface proteins are not counts; they are used on the scale they are on"]
+    return _Proteins(markers, chosen, scale, tuple(notes))
 
 
 def _where_counted(data: Any) -> Any:
@@ -194,26 +199,26 @@ def _column_names(table: Any, data: Any, key: str, source: Path) -> tuple[str, .
     return tuple(map(str, names))
 
 
-def _samples(data: Any, source: Path, column: str, sample_id: str, notes: list[str]) -> np.ndarray:
+def _samples(data: Any, source: Path, column: str, sample_id: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return the sample of each cell, and how it was found in words."""
     known = [str(name) for name in data.obs.columns]
     if column:
         if column not in known:
             hint = f"{nearest(column, known)} it has: {', '.join(known) or 'none'}".strip()
             raise DataFileError(f"obs has no column '{column}'", str(source), hint)
-        return _texts(data.obs[column])
+        return _texts(data.obs[column]), ()
     by_lower = {name.lower(): name for name in known}
     found = next((by_lower[name] for name in _SAMPLE_COLUMNS if name in by_lower), None)
     if found is not None:
-        notes.append(f"samples are named by obs['{found}']")
-        return _texts(data.obs[found])
+        return _texts(data.obs[found]), (f"samples are named by obs['{found}']",)
     key = next((k for k in data.obsm if str(k).lower() in _HASHTAG_KEYS), None)
     if key is not None:
         table = data.obsm[key]
         names = [str(c) for c in table.columns] if isinstance(table, pd.DataFrame) else None
         values = table.to_numpy(dtype=np.float64) if isinstance(table, pd.DataFrame) else np.asarray(table, dtype=float)
-        notes.append(f"samples are distinguished by the hashtags of obsm['{key}']")
-        return hashtag_samples(values, names or [f"{key}_{i + 1}" for i in range(values.shape[1])], notes)
-    return np.full(data.n_obs, sample_id or source.name.split(".")[0], dtype=object)
+        samples, found = hashtag_samples(values, names or [f"{key}_{i + 1}" for i in range(values.shape[1])])
+        return samples, (f"samples are distinguished by the hashtags of obsm['{key}']", found)
+    return np.full(data.n_obs, sample_id or source.name.split(".")[0], dtype=object), ()
 
 
 def _texts(column: pd.Series) -> np.ndarray:
