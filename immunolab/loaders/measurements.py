@@ -30,7 +30,9 @@ _LONG = ("variable", "value")
 _BELOW = re.compile(r"(?:oor\s*)?(?:<=?|≤)\s*(.*)|(?:below|blq|bloq|bdl|<\s*lloq|<\s*lod)(.*)", re.IGNORECASE)
 _ABOVE = re.compile(r"(?:oor\s*)?(?:>=?|≥)\s*(.*)|(?:above|alq|>\s*uloq)(.*)", re.IGNORECASE)
 _COLUMN_UNIT = re.compile(r"(?P<name>.+?)\s*[\[(](?P<unit>[^\[\]()]*)[\])]$")
+# what may be in brackets after a name and is a unit without a slash; any other word belongs to the name
 _BARE_UNITS = ("", "%", "cm", "mm", "min", "h", "xULN", "mm3")
+# BILAG grades as numbers, A the most active: only their order is used (clinical scores)
 _GRADES = {"A": 4.0, "B": 3.0, "C": 2.0, "D": 1.0, "E": 0.0}
 
 
@@ -56,9 +58,12 @@ class _MeasurementReading:
 def read_measurements(path: Path | str, *, samples: Sequence[Sample] = ()) -> pd.DataFrame:
     """Read measurements from CSV, TSV or XLSX.
 
-    Recognised are the long table (patient_id; visit, date or study_day; variable, value, unit), a
-    wide one with a column for each variable (``IL-6 (pg/mL)``), and exports of Luminex and ELISA
-    readers, whose sample names are looked up in ``samples`` or read as PATIENT_VISIT.
+    Parameters
+    ----------
+    path
+        The file.
+    samples
+        The study's samples, by which an assay export's wells are found.
 
     Returns
     -------
@@ -70,18 +75,25 @@ def read_measurements(path: Path | str, *, samples: Sequence[Sample] = ()) -> pd
     InputError
         All problems at once, by row and column: absent columns, no visit and no date, text in a
         value, unit missing, unknown or mixed, value impossible in its unit, a duplicated value.
+
+    Notes
+    -----
+    Recognised are the long table (patient_id; visit, date or study_day; variable, value, unit), a
+    wide one with a column for each variable (``IL-6 (pg/mL)``), and exports of Luminex and ELISA
+    readers, whose sample names are looked up in ``samples`` or read as PATIENT_VISIT.
     """
     path = Path(path)
     numbered, comma = read_lines(path)
-    problems: list[Problem] = []
     wells = read_export(str(path), numbered, comma)
     if wells is not None:
-        readings = _from_wells(wells, samples, problems)
+        found = list(_from_wells(wells, samples))
     else:
-        readings = _from_table(text_table(str(path), numbered, comma), numbered[0][1], problems)
-    rows = [row for reading in readings if (row := _measurement(reading, problems))]
-    problems += _mixed_units(readings)
-    problems += _repeats(readings)
+        found = list(_from_table(text_table(str(path), numbered, comma), numbered[0][1]))
+    readings = [item for item in found if isinstance(item, _MeasurementReading)]
+    made = [_measurement(reading) for reading in readings]
+    rows = [item for item in made if not isinstance(item, Problem)]
+    problems = [item for item in (*found, *made) if isinstance(item, Problem)]
+    problems += [*_mixed_units(readings), *_repeats(readings)]
     if problems:
         raise InputError(sorted(problems, key=_row_number))
     if not rows:
@@ -97,7 +109,8 @@ def _row_number(problem: Problem) -> int:
     return int(found.group(1)) if found else 0
 
 
-def _from_table(table: TextTable, header: Sequence[str], problems: list[Problem]) -> list[_MeasurementReading]:
+def _from_table(table: TextTable, header: Sequence[str]) -> Iterator[_MeasurementReading | Problem]:
+    """Yield every value of a long or wide table, and what is wrong with its rows."""
     long = "variable" in table.columns or "value" in table.columns
     needed = ("patient_id", *(_LONG if long else ()))
     optional = ("visit", "date", "study_day", *(("unit", "censored", "limit", "matrix") if long else ()))
@@ -110,10 +123,9 @@ def _from_table(table: TextTable, header: Sequence[str], problems: list[Problem]
     table = replace(table, rows=tuple(row for row in table.rows if row is not units))
     dates, date_faults = read_dates(table, table.rows)
     days, day_faults = read_study_days(table)
-    problems += [*date_faults, *day_faults]
-    readings: list[_MeasurementReading] = []
+    yield from (*date_faults, *day_faults)
     for row in table.rows:
-        problems += _who_and_when_problems(table, row)
+        yield from _who_and_when_problems(table, row)
         blank = _MeasurementReading(
             table=table,
             row=row,
@@ -128,8 +140,7 @@ def _from_table(table: TextTable, header: Sequence[str], problems: list[Problem]
             unit_column="unit",
             limit=row["limit"],
         )
-        readings += [_long(blank, problems)] if long else _wide(blank, header, units)
-    return readings
+        yield from _long(blank) if long else _wide(blank, header, units)
 
 
 def _units_row(table: TextTable) -> Row | None:
@@ -144,16 +155,16 @@ def _who_and_when_problems(table: TextTable, row: Row) -> Iterator[Problem]:
         yield table.problem(row, "visit", "the cell is empty", "give visit, date or study_day")
 
 
-def _long(blank: _MeasurementReading, problems: list[Problem]) -> _MeasurementReading:
+def _long(blank: _MeasurementReading) -> Iterator[_MeasurementReading | Problem]:
     row = blank.row
     label = f"{row['variable']}_{row['matrix']}" if row["matrix"] and ambiguous_variable(row["variable"]) else ""
     text, censored = blank.text, row["censored"].lower()
     if censored and censored not in ("below", "above"):
         message = f"'{row['censored']}' is neither below nor above"
-        problems.append(blank.table.problem(row, "censored", message, "leave it empty for a value within the limits"))
+        yield blank.table.problem(row, "censored", message, "leave it empty for a value within the limits")
     elif censored and not text.startswith(("<", ">")):
         text = ("<" if censored == "below" else ">") + text
-    return replace(blank, label=label or blank.label, text=text) if label or censored else blank
+    yield replace(blank, label=label or blank.label, text=text) if label or censored else blank
 
 
 def _wide(blank: _MeasurementReading, header: Sequence[str], units: Row | None) -> Iterator[_MeasurementReading]:
@@ -175,12 +186,12 @@ def split_unit(label: str) -> tuple[str, str]:
     return label, ""
 
 
-def _from_wells(wells: Sequence[Well], samples: Sequence[Sample], problems: list[Problem]) -> list[_MeasurementReading]:
+def _from_wells(wells: Sequence[Well], samples: Sequence[Sample]) -> Iterator[_MeasurementReading | Problem]:
+    """Yield every value of an assay export, and a problem for each sample that is not known; controls are left out."""
     by_name = {s.sample_id: (s.patient_id, s.visit) for s in samples}
     by_name |= {
         f"{s.patient_id}{sep}{s.visit}": (s.patient_id, s.visit) for s in samples for sep in ("_", " ", "-", "/")
     }
-    readings = []
     for well in wells:
         name, unit = split_unit(well.analyte)
         found = by_name.get(well.sample)
@@ -189,53 +200,47 @@ def _from_wells(wells: Sequence[Well], samples: Sequence[Sample], problems: list
             continue
         if found is None and (samples or not parts):
             hint = "name it in the sample sheet" if samples else "name samples PATIENT_VISIT"
-            problems.append(well.table.problem(well.row, "sample", f"'{well.sample}' is no known sample", hint))
+            yield well.table.problem(well.row, "sample", f"'{well.sample}' is no known sample", hint)
             continue
         patient, visit = found or (parts.group(1), parts.group(2))  # type: ignore[union-attr]
-        readings.append(
-            _MeasurementReading(
-                table=well.table,
-                row=well.row,
-                column=well.column,
-                patient=patient,
-                visit=visit,
-                date=None,
-                study_day=None,
-                label=name,
-                text=well.text,
-                unit=well.unit or unit,
-                unit_column=well.column,
-                flag=well.flag,
-            )
+        yield _MeasurementReading(
+            table=well.table,
+            row=well.row,
+            column=well.column,
+            patient=patient,
+            visit=visit,
+            date=None,
+            study_day=None,
+            label=name,
+            text=well.text,
+            unit=well.unit or unit,
+            unit_column=well.column,
+            flag=well.flag,
         )
-    return readings
 
 
-def _measurement(reading: _MeasurementReading, problems: list[Problem]) -> dict[str, object] | None:
-    """Return the row of a reading, or None after telling what is wrong with it."""
+def _measurement(reading: _MeasurementReading) -> dict[str, object] | Problem:
+    """Return the row of a reading, or what is wrong with it."""
     meant = ambiguous_variable(reading.label)
     if meant or not reading.label:
         message = f"'{reading.label}' may be {' or '.join(meant)}" if meant else "the cell is empty"
-        problems.append(reading.table.problem(reading.row, "variable", message, "write which" if meant else ""))
-        return None
+        return reading.table.problem(reading.row, "variable", message, "write which" if meant else "")
     name = resolve_variable(reading.label) or reading.label
     known = variables().get(name)
     value, censored, message = _value(reading)
     if message:
-        problems.append(reading.table.problem(reading.row, reading.column, message, "numbers, <limit or >limit"))
-        return None
+        return reading.table.problem(reading.row, reading.column, message, "numbers, <limit or >limit")
     unit = reading.unit
     if known:
         try:
             factor = conversion(reading.unit, known)
         except UnitError as error:
-            problems.append(_unit_problem(reading, name, known, str(error)))
-            return None
+            return _unit_problem(reading, name, known, str(error))
         value, unit = None if value is None else float(f"{value * factor:.15g}"), known.unit
         message = _impossible(name, value, known)
         if message:
             hint = f"written as {reading.text} {reading.unit}".rstrip() + "; check the unit"
-            problems.append(reading.table.problem(reading.row, reading.column, message, hint))
+            return reading.table.problem(reading.row, reading.column, message, hint)
     return {
         "patient_id": reading.patient,
         "visit": reading.visit or None,
