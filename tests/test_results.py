@@ -11,7 +11,7 @@ import pytest
 import report_fixture
 
 import immunolab as il
-from immunolab.errors import InputError
+from immunolab.errors import DataFileError, InputError
 from immunolab.report.page import write_report
 from immunolab.report.verify import verify
 from immunolab.results.record import as_read_back, read_run, write_run
@@ -119,6 +119,31 @@ def test_a_table_figure_or_patient_that_is_not_there_is_named(finished: Run) -> 
         finished.figure("treg_pct_cd5")
     with pytest.raises(InputError, match="unknown patient 'P1'"):
         finished.patient("P1")
+
+
+def test_a_tube_of_a_run_has_the_counts_of_its_tables(finished: Run) -> None:
+    run = il.read_run(finished.folder)
+    sample = run.samples[0]
+    gated = run.tube(sample.sample_id)
+    own = run.counts[run.counts["sample_id"] == sample.sample_id].reset_index(drop=True)
+    pd.testing.assert_frame_equal(gated.counts, own)
+    assert len(gated["Treg"]) == own.set_index("population").loc["Treg", "n_events"]
+
+
+def test_a_tube_that_changed_or_is_not_there_is_refused(finished: Run, tmp_path: Path) -> None:
+    shutil.copytree(finished.folder.parent, tmp_path / "copy")
+    run = il.read_run(tmp_path / "copy" / "out")
+    first, second, *_ = run.samples
+    data = bytearray(first.file.read_bytes())
+    data[-5] ^= 1
+    first.file.write_bytes(data)
+    with pytest.raises(DataFileError, match="differs from the file that the run read"):
+        run.tube(first.sample_id)
+    with pytest.raises(InputError, match=r"unknown sample 'X'"):
+        run.tube("X")
+    shutil.rmtree(run.folder / "samples" / second.sample_id)
+    with pytest.raises(InputError, match="no gates for sample"):
+        run.tube(second.sample_id)
 
 
 def test_a_figure_shows_every_cohort(finished: Run) -> None:

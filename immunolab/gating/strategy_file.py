@@ -101,7 +101,8 @@ def parse_strategy(document: Document, sha256: str = "") -> Strategy:
     optional = {p.path: str(e["optional"]).lower() for p, e in populations if e.get("optional")}
     settings = {"transform": transform, "thresholds": thresholds, "optional": optional}
     name = str(data.get("strategy") or Path(document.file).stem)
-    source = f"{document.file} sha256:{sha256}" if sha256 else document.file
+    file = Path(document.file).name  # not its folder: the same file gives the same strategy anywhere
+    source = f"{file} sha256:{sha256}" if sha256 else file
     return Strategy(name, tuple(p for p, _ in populations), settings=settings, source=source)
 
 

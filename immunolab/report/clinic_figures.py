@@ -61,8 +61,8 @@ def _by_response(run: Run, cohort: str, leading: str) -> Iterator[ReportFigure]:
     """Yield waterfall and boxes of the leading subset by each response the trial declares."""
     pairs = run.pairs
     own = pairs[in_cohort(pairs, cohort) & (pairs["endpoint"] == leading) & pairs["shift"].notna()]
-    named, scores = run.label_of(leading), run.tables.get("scores")
-    for endpoint in run.study.endpoints if scores is not None else ():
+    named, scores = run.label_of(leading), run.table("scores")
+    for endpoint in run.study.endpoints if len(scores) else ():
         score = endpoint.response
         if score is None or not criteria(score) or own.empty:
             continue

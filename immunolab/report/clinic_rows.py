@@ -26,10 +26,10 @@ def clinic_rows(run: Run, cohort: str) -> pd.DataFrame:
         for name in dict.fromkeys(rows.loc[rows["n_events"].isna(), "endpoint"])
         if name not in run.declared or run.declared[name].is_course
     ]
-    context = run.tables.get("context", rows.iloc[:0])
+    context = run.table("context")
     both = pd.concat([frame for frame in (rows[rows["endpoint"].isin(courses)], context) if len(frame)] or [context])
     both = both[in_cohort(both, cohort)]
-    scores = set(run.tables["scores"]["score"]) if "scores" in run.tables else set()
+    scores = set(run.table("scores")["score"])
     covariates = run.study.trial.covariates if run.study.trial else ()
     groups = _groups(run)
     place = count()

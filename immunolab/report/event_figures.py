@@ -20,9 +20,7 @@ def event_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
 
 
 def _survival(run: Run, cohort: str) -> Iterator[ReportFigure]:
-    summary, curves = run.tables.get("time_to_event"), run.tables.get("survival")
-    if summary is None or curves is None:
-        return
+    summary, curves = run.table("time_to_event"), run.table("survival")
     for _, row in summary[in_cohort(summary, cohort)].iterrows():
         own = curves[in_cohort(curves, cohort) & (curves["endpoint"] == row["endpoint"])]
         lacking = int(row["n_patients"] - row["n_with_outcome"])
@@ -37,9 +35,7 @@ def _survival(run: Run, cohort: str) -> Iterator[ReportFigure]:
 
 
 def _suppression(run: Run, cohort: str) -> Iterator[ReportFigure]:
-    table = run.tables.get("suppression")
-    if table is None:
-        return
+    table = run.table("suppression")
     own = table[run.patients_in(table, cohort)]
     visits = _visits(run, own)
     shown = own[own["visit"].isin(visits)]

@@ -112,8 +112,7 @@ def run_figures(run: Run) -> Iterator[ReportFigure]:
         if rows["value"].notna().any():
             draw = partial(on_axes, partial(check_over_run, rows, check, order, batches=batches), HALF, 62 * MM)
             yield ReportFigure(figure_name("check", check), "quality", f"Check '{check}'. {words}", draw, rows)
-    if "method_pairs" in run.tables:
-        yield from _agreement_figures(run.table("method_pairs"), run.table("method_agreement"))
+    yield from _agreement_figures(run.table("method_pairs"), run.table("method_agreement"))
 
 
 def _agreement_figures(pairs: pd.DataFrame, summary: pd.DataFrame) -> Iterator[ReportFigure]:

@@ -98,9 +98,9 @@ def _absent(run: Run, cohort: str) -> Answer | None:
 
 def _response(run: Run, endpoint: Endpoint) -> Iterator[str]:
     """Yield the response rate at the last of its visits that has one, for an endpoint told by responders."""
-    if endpoint.response is None or "responders" not in run.tables or len(run.cohorts) > 1:
+    if endpoint.response is None or len(run.cohorts) > 1:
         return
-    table = run.tables["responders"]
+    table = run.table("responders")
     rows = table[(table["score"] == endpoint.response) & (table["n_evaluable"] > 0)]
     if endpoint.visits:
         rows = rows[rows["visit"].isin(endpoint.visits)]

@@ -28,9 +28,7 @@ def matrix_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
 
 def correlations_of(run: Run, cohort: str) -> pd.DataFrame:
     """Return a cohort's rows of the correlations table; none where the run has no such table."""
-    table = run.tables.get("correlations")
-    if table is None:
-        return pd.DataFrame(columns=["cohort", "endpoint", "clinical_endpoint", "n", "rho"])
+    table = run.table("correlations")
     return table[in_cohort(table, cohort)]
 
 
@@ -41,12 +39,10 @@ def _draw(values: pd.DataFrame, words: pd.DataFrame, label: str, title: str, rea
 
 def _core_set(run: Run, cohort: str) -> Iterator[ReportFigure]:
     """Yield each patient's improvement of every core-set measure in percent of baseline, at each visit."""
-    table = run.tables.get("components")
-    if table is None:
-        return
+    table = run.table("components")
     own = table[(table["improvement_of"] == "baseline") & run.patients_in(table, cohort)]
     patients = dict.fromkeys([*(s.patient_id for s in run.samples), *own["patient_id"]])
-    scores = run.tables["scores"]
+    scores = run.table("scores")
     for score in dict.fromkeys(own["score"]):
         told = scores[scores["score"] == score].set_index(["patient_id", "visit"])["value"].to_dict()
         rows = own[own["score"] == score].assign(column=lambda t: t["component"] + " " + t["visit"])

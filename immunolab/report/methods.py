@@ -245,8 +245,7 @@ def registered_grid(run: Run) -> Grid:
     """Return every endpoint the trial registers, and whether this run computed it."""
     shifts, have = run.shifts, set(run.endpoints["endpoint"])
     compared = set(shifts["endpoint"])
-    timed = run.tables.get("time_to_event")
-    estimated = set() if timed is None else set(timed["endpoint"])
+    estimated = set(run.table("time_to_event")["endpoint"])
     frame = pd.DataFrame(
         [
             {

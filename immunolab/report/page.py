@@ -180,8 +180,8 @@ def _cohort(run: Run, cohort: str, pictures: list[Written]) -> dict[str, Any]:
 
 def _others(run: Run) -> Iterator[dict[str, Any]]:
     for name, title in _OTHERS.items():
-        table = run.tables.get(name)
-        if table is not None and len(table):
+        table = run.table(name)
+        if len(table):
             for column in {"endpoint", "clinical_endpoint"} & set(table.columns):
                 table = table.assign(**{column: [run.label_of(str(e)).short for e in table[column]]})
             if "codes" in table:

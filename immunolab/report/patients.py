@@ -57,9 +57,7 @@ def responders_grid(run: Run) -> Grid:
         "percent_worst_case": "% if not evaluable counts as none",
         "verified": "Definition checked",
     }
-    if "responders" not in run.tables:
-        return Grid(tuple(columns.values()), (), "No responder is told by this run's scores.")
-    return grid(run.tables["responders"], columns)
+    return grid(run.table("responders"), columns)
 
 
 def components_grid(run: Run) -> Grid:
@@ -79,9 +77,7 @@ def components_grid(run: Run) -> Grid:
         "improvement_of": "% of",
         "points": "Median points",
     }
-    table = run.tables.get("components")
-    if table is None:
-        return Grid(tuple(columns.values()), (), "No response of this run is made of core-set measures.")
+    table = run.table("components")
     keys = ["score", "visit", "component", "improvement_of"]
     groups = table.groupby(keys, sort=False)
     calls = table.groupby([*keys, "call"], sort=False).size().unstack("call", fill_value=0)

@@ -27,6 +27,8 @@ from immunolab.study.sheet import Sample, Study
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from immunolab.gating.tubes import GatedTube
+
 REPORT = "report.html"
 
 
@@ -265,6 +267,25 @@ class Run:
             if len(own):
                 found[name] = own.reset_index(drop=True)
         return PatientRows(patient_id, known[patient_id], found)
+
+    def tube(self, sample_id: str) -> GatedTube:
+        """Return a sample's tube, read when asked for and gated with the gates of the run.
+
+        Parameters
+        ----------
+        sample_id
+            As in the sample sheet.
+
+        Raises
+        ------
+        InputError
+            The run has no such sample, or no gates for it.
+        DataFileError
+            The sample's file is not there, or is another than the one that the run read.
+        """
+        from immunolab.results.tube import read_tube
+
+        return read_tube(self.study, sample_id, folder=self.folder, inputs=self.inputs)
 
     def figure(self, endpoint: str) -> Figure:
         """Return the figure of an endpoint: pairs where visits were compared, else its course; one panel a cohort.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,8 +45,10 @@ class MeasureJob:
 def measure(job: MeasureJob) -> str:
     """Write one sample's folder: its tables, gates and gate views; return the sample_id."""
     from immunolab.gating.exchange.gatingml_out import write_gatingml
+    from immunolab.gating.record_codec import to_plain
     from immunolab.gating.tubes import gate_tube
     from immunolab.plots.gate_views import gate_views, save_views
+    from immunolab.results.tube import GATES
     from immunolab.workflow.gate_file import write_memberships
 
     store, sample_id = Store(Path(job.root)), job.tube.sample_id
@@ -55,6 +58,7 @@ def measure(job: MeasureJob) -> str:
         for table, rows in _tables(gated, job).items():
             table.write_rows(rows, folder / f"{table.name}.csv")
         write_gatingml(gated.on_channels(), folder / "gates.xml")
+        (folder / GATES).write_text(json.dumps(to_plain(job.gates)), encoding="utf-8")
         if job.views:
             save_views(gate_views(gated.strategy, gated.tube, gated.memberships), folder / "views.npz")
 

@@ -7,17 +7,15 @@ import logging
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
 
-from immunolab.gating.strategy import Strategy
 from immunolab.report.page import write_report
 from immunolab.results.record import as_read_back, write_run
 from immunolab.results.run import Run
 from immunolab.schema.files import content_key, file_sha256, write_atomically
 from immunolab.schema.tables import declared
-from immunolab.study.sheet import PanelChoice, Study
+from immunolab.study.sheet import Study
 from immunolab.version import library_versions
 from immunolab.workflow.clinic import Clinic
 from immunolab.workflow.compare import StudyComparison
@@ -67,25 +65,12 @@ def finished_run(
         compared=comparison.compared,
         findings=comparison.findings,
         notes=comparison.notes,
-        strategies=_strategies(study, panels),
+        strategies={name: p.gates.declared for name, p in panels.items() if p.gates.declared is not None},
         inputs=dict(sorted(inputs.items())),
         seed=seed,
         versions=library_versions(),
     )
     return as_read_back(run)
-
-
-def _strategies(study: Study, panels: Mapping[str, PanelGates]) -> dict[str, Strategy]:
-    """Return the declared strategy of each panel; its source names the file relative to the study's folder."""
-    found = {}
-    for name, panel in panels.items():
-        declared, file = panel.gates.declared, study.panels.get(name, PanelChoice()).strategy
-        if declared is not None:
-            own = (
-                declared.source.replace(str(file), study.relative(file)) if isinstance(file, Path) else declared.source
-            )
-            found[name] = replace(declared, source=own)
-    return found
 
 
 def _kept(study: Study) -> Study:
