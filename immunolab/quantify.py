@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from immunolab.study.endpoints import Endpoint, SampleCounts
-from immunolab.study.endpoints.counts import LYMPHOCYTES
 
 
 def with_companions(endpoints: Sequence[Endpoint], *, absolute: bool) -> tuple[Endpoint, ...]:
@@ -24,9 +23,9 @@ def with_companions(endpoints: Sequence[Endpoint], *, absolute: bool) -> tuple[E
     return tuple(result)
 
 
-def population_pairs(endpoints: Iterable[Endpoint], lymphocytes: str = LYMPHOCYTES) -> tuple[tuple[str, str], ...]:
+def population_pairs(endpoints: Iterable[Endpoint]) -> tuple[tuple[str, str], ...]:
     """Return the (population, denominator) pairs whose shared events endpoints need, sorted."""
-    return tuple(sorted({pair for endpoint in endpoints for pair in endpoint.joint_pairs(lymphocytes)}))
+    return tuple(sorted({pair for endpoint in endpoints for pair in endpoint.joint_pairs()}))
 
 
 def endpoint_values(

@@ -233,7 +233,7 @@ def test_every_design_gives_a_study_that_checks_out(trial: str, tmp_path: Path) 
     simulate(trial, patients=2, seed=1, folder=tmp_path / "study", events=200)
     study = load_study(tmp_path / "study")
     assert {sample.patient_id for sample in study.samples} == {f"{trial[:3].strip('_').upper()}00{i}" for i in (1, 2)}
-    foxp3 = any(e.subset == "Treg_FOXP3" for e in study.endpoints)
+    foxp3 = any("Treg_FOXP3" in e.needs.populations for e in study.endpoints)
     assert set(study.panels) == ({"surface", "foxp3"} if foxp3 else {"surface"})
     folds = pd.read_csv(tmp_path / "study" / "truth" / "folds.csv")
     registered = {e.id for e in study.endpoints if e.share}

@@ -77,7 +77,9 @@ def test_every_visit_of_a_week_is_planned_for_day_7w_plus_1() -> None:
 
 def test_registered_immunology_is_expressed_with_both_denominators() -> None:
     for trial_id in ("iim_nct04062019", "rp_nct04077736", "pmr_nct04062006"):
-        found = {(*(e.share or (e.subset, None)), e.role) for e in load_trial(trial_id).expanded_endpoints()}
+        found = {
+            (*(e.share or (*e.needs.populations, None)), e.role) for e in load_trial(trial_id).expanded_endpoints()
+        }
         assert ("Treg_FOXP3", "lymphocytes", "primary") in found
         assert ("Treg_FOXP3", "CD4", "secondary") in found
         assert ("Treg_FOXP3", None, "exploratory") in found

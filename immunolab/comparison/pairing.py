@@ -14,6 +14,7 @@ from immunolab.comparison.diagnostics import Finding, check_endpoints, check_sca
 from immunolab.comparison.plan import Plan, Scale
 from immunolab.errors import ComparisonError, InputError, Problem, nearest
 from immunolab.intervals import NORMAL_95
+from immunolab.schema.contrast import JOINED_BY
 from immunolab.schema.flags import Code
 
 Array = NDArray[np.float64]
@@ -303,7 +304,7 @@ def _visit_labels(
         return labels
     joined: dict[int, str] = {}
     for index, visit in zip(place.tolist(), visits, strict=True):
-        joined[index] = f"{joined[index]}+{visit}" if index in joined else visit
+        joined[index] = f"{joined[index]}{JOINED_BY}{visit}" if index in joined else visit
     labels.reshape(-1)[list(joined)] = list(joined.values())
     return labels
 

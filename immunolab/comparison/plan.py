@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from immunolab.schema.contrast import Contrast
+
 Scale = Literal["logit", "arcsine", "log", "identity"]
 Test = Literal["auto", "t", "wilcoxon", "signflip", "count_weighted", "mixed", "binomial_mixed"]
 Adjust = Literal["auto", "bh", "holm", "none"]
@@ -89,9 +91,9 @@ class Plan:
     seed: int = 0
 
     @property
-    def contrast(self) -> str:
-        """The contrast in words, later against earlier."""
-        return f"{self.after} - {self.before}"
+    def contrast(self) -> Contrast:
+        """Its two sides."""
+        return Contrast(self.before, self.after)
 
     def role(self, endpoint: str) -> Role:
         """Return the role an endpoint is tested in."""

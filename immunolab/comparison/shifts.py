@@ -111,7 +111,7 @@ def _row(paired: Paired, e: int, cohort: str, shift: CohortShift, plan: Plan) ->
         "cohort": cohort or None,
         "endpoint": paired.endpoints[e],
         "role": plan.role(paired.endpoints[e]),
-        "contrast": plan.contrast,
+        "contrast": str(plan.contrast),
         "n_pairs": int(pairs.sum()),
         "median_before": _median(value[pairs, 0]),
         "median_after": _median(value[pairs, 1]),

@@ -51,10 +51,10 @@ class Comparison:
     warnings: tuple[Finding, ...]
 
     def __repr__(self) -> str:
-        return one_line(self.plan.contrast, self.pairs, self.shifts)
+        return one_line(str(self.plan.contrast), self.pairs, self.shifts)
 
     def _repr_html_(self) -> str:
-        return comparison_html(one_line(self.plan.contrast, self.pairs, self.shifts), self.shifts, self.warnings)
+        return comparison_html(one_line(str(self.plan.contrast), self.pairs, self.shifts), self.shifts, self.warnings)
 
     def summary(self) -> str:
         """Return shifts, visits, methods and every warning as lines of text."""

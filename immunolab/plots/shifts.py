@@ -12,6 +12,7 @@ from immunolab.plots.labels import EndpointLabel, back, bracket, folded, interva
 from immunolab.plots.labels import span as spread_of
 from immunolab.plots.style import HALF, MM, SMALL, WIDTH, axes, style
 from immunolab.plots.values import value_axis
+from immunolab.schema.contrast import side_visits
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -132,8 +133,7 @@ def _visit_ticks(ax: Axes, samples: pd.DataFrame, rows: pd.DataFrame, both: pd.D
 
 def _visits(text: object, samples: pd.DataFrame) -> list[str]:
     """Return the visits of one side; the visits of an averaged phase are joined by "+"."""
-    known = set(samples["visit"])
-    return [str(text)] if text in known else [part for part in str(text).split("+") if part in known] or [str(text)]
+    return side_visits(str(text), set(samples["visit"]))
 
 
 def _when(samples: pd.DataFrame) -> str:

@@ -122,15 +122,13 @@ def _answer(run: Run, cohort: str, row: pd.Series) -> Answer:
     codes = [Code(code) for code in split(row["warnings"])]
     stamps = [_STAMPS[code] for code in codes if code in _STAMPS] + list(_doubts(row))
     if periods := run.slopes_of(str(row["endpoint"])):
-        earlier, later = periods
         phases = [f"{period}{_phase(run, period)}" for period in periods]
-        row, timing = row.copy(), f"Slopes of two periods: before is {phases[0]}, after is {phases[1]}."
-        row["contrast"] = f"{later} - {earlier}"
+        timing = f"Slopes of two periods: before is {phases[0]}, after is {phases[1]}."
     else:
         timing = _timing(run, own)
     return Answer(
         f"{where}{row['role']} endpoint, {named.axis}",
-        (change_sentence(named, row), _patients(own), timing, _other_gates(row)),
+        (change_sentence(named, row, run.contrast_of(str(row["endpoint"]))), _patients(own), timing, _other_gates(row)),
         tuple(stamps),
     )
 

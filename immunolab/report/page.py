@@ -210,8 +210,8 @@ def shift_grid(run: Run, cohort: str) -> Grid:
     order = frame["role"].map({"primary": 0, "secondary": 1, "exploratory": 2})
     frame = frame.assign(order=order).sort_values("order", kind="stable")
     frame["label"] = [run.label_of(str(name)).axis for name in frame["endpoint"]]
-    both = zip(map(run.slopes_of, map(str, frame["endpoint"])), frame["contrast"], strict=True)
-    frame["contrast"] = [f"{periods[1]} - {periods[0]}" if periods else plain for periods, plain in both]
+    named = zip(map(str, frame["endpoint"]), frame["contrast"], strict=True)
+    frame["contrast"] = [str(run.contrast_of(name)) if run.slopes_of(name) else text for name, text in named]
     frame["kind"] = [scale_word(str(scale)) for scale in frame["estimate_scale"]]
     for column, source in (("change", "estimate"), ("change_low", "ci_low"), ("change_high", "ci_high")):
         frame[column] = [back(v, str(s)) for v, s in zip(frame[source], frame["estimate_scale"], strict=True)]

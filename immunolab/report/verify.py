@@ -18,6 +18,7 @@ from immunolab.results.run import Run
 from immunolab.schema.files import file_sha256
 from immunolab.schema.table import Table
 from immunolab.schema.tables import COUNTS, ENDPOINTS, PAIRS, SHIFTS
+from immunolab.study.endpoints import Endpoint
 
 _PAIR_NUMBERS = ("before", "after", "shift", "fold", "ci_low", "ci_high")
 _SHIFT_NUMBERS = (
@@ -63,7 +64,7 @@ def verify(run: Run) -> list[Problem]:
             found.append(Problem(file_of(table), "", f"cannot be read: {error}", CHANGED))
     if len(frames) == 4:
         found += _percentages(frames["counts"])
-        found += _values(frames["endpoints"], frames["counts"])
+        found += _values(frames["endpoints"], frames["counts"], run)
         found += _comparison(frames, run)
     return [*found, *clinic_differences(run)]
 
@@ -121,43 +122,34 @@ def _percentages(counts: pd.DataFrame) -> Iterator[Problem]:
             yield differs(COUNTS, place, "percent_of_parent", row["percent_of_parent"], wanted)
 
 
-def _values(endpoints: pd.DataFrame, counts: pd.DataFrame) -> Iterator[Problem]:
+def _values(endpoints: pd.DataFrame, counts: pd.DataFrame, run: Run) -> Iterator[Problem]:
+    """Yield every counted endpoint whose events are not those of the counts table, or whose value is not theirs."""
     single = counts[~counts.duplicated(["sample_id", "population"], keep=False)]
     known = {
         (row["sample_id"], row["population"]): (int(row["n_events"]), str(row["path"]))
         for row in single.to_dict("records")
     }
+    per_ul = {sample.sample_id: sample.lymphocytes_per_ul for sample in run.samples}
     for row in endpoints.to_dict("records"):
-        if pd.isna(row["n_events"]) or pd.isna(row["n_parent"]):
+        endpoint = run.declared.get(row["endpoint"])
+        if endpoint is None or endpoint.parts is None or pd.isna(row["n_events"]) or pd.isna(row["n_parent"]):
             continue
         place = f"sample {row['sample_id']}, {row['endpoint']}"
-        for column, n in _counts_of(row, known).items():
+        for column, n in _counts_of(row["sample_id"], endpoint, known).items():
             if int(row[column]) != n:
                 yield differs(ENDPOINTS, place, column, row[column], n)
-        wanted = _value(str(row["unit"]), int(row["n_events"]), int(row["n_parent"]))
-        if wanted is not None and not same(row["value"], wanted):
+        value = endpoint.value_of(int(row["n_events"]), int(row["n_parent"]), per_ul.get(row["sample_id"]))
+        wanted = np.nan if value is None else value
+        if not same(row["value"], wanted):
             yield differs(ENDPOINTS, place, "value", row["value"], wanted)
 
 
-def _counts_of(row: Mapping[Any, Any], known: Mapping[tuple[Any, Any], tuple[int, str]]) -> dict[str, int]:
-    """Return what n_events and n_parent must be where the counts table alone tells."""
-    sample = row["sample_id"]
-    if row["unit"] == "ratio" and "/" in str(row["population"]):
-        top, bottom = (known.get((sample, name)) for name in str(row["population"]).split("/", 1))
-        return {c: found[0] for c, found in (("n_events", top), ("n_parent", bottom)) if found}
-    own, parent = known.get((sample, row["population"])), known.get((sample, row["parent"]))
-    wanted = {"n_parent": parent[0]} if parent else {}
-    if own and parent and own[1].startswith(parent[1].rstrip("/") + "/"):
-        wanted["n_events"] = own[0]
-    return wanted
-
-
-def _value(unit: str, n: int, n_parent: int) -> float | None:
-    if unit == "%":
-        return 100.0 * n / n_parent if n_parent else np.nan
-    if unit == "ratio":
-        return (n + 0.5) / (n_parent + 0.5) if n + n_parent else np.nan
-    return None
+def _counts_of(sample: object, endpoint: Endpoint, known: Mapping[tuple[Any, Any], tuple[int, str]]) -> dict[str, int]:
+    """Return what n_events and n_parent must be where the counts table alone says so."""
+    top, bottom = (known.get((sample, name)) for name in endpoint.parts or ())
+    inside = endpoint.ratio or (top and bottom and top[1].startswith(bottom[1].rstrip("/") + "/"))
+    found = {"n_events": top if inside else None, "n_parent": bottom}
+    return {column: counted[0] for column, counted in found.items() if counted}
 
 
 def _comparison(frames: Mapping[str, pd.DataFrame], run: Run) -> Iterator[Problem]:

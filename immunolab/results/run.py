@@ -19,6 +19,7 @@ from immunolab.gating.strategy import Strategy
 from immunolab.plots.calendar import Calendar, calendar
 from immunolab.plots.labels import EndpointLabel, labels
 from immunolab.results.sentences import change_in_short
+from immunolab.schema.contrast import Contrast
 from immunolab.schema.records import to_plain
 from immunolab.schema.tables import ALL, declared
 from immunolab.study.endpoints import Endpoint, Period
@@ -228,6 +229,12 @@ class Run:
     def declared(self) -> dict[str, Endpoint]:
         """What the study compares, by endpoint id."""
         return {endpoint.id: endpoint for endpoint in self.study.endpoints}
+
+    def contrast_of(self, endpoint: str) -> Contrast:
+        """Return what an endpoint was compared between: the periods of a slope, else the sides of its comparison."""
+        if slopes := self.slopes_of(endpoint):
+            return Contrast(*map(str, slopes))
+        return next(one.plan.contrast for one in self.compared if endpoint in one.endpoints)
 
     def slopes_of(self, endpoint: str) -> tuple[Period, Period] | None:
         """Return the two periods of a slope: it belongs to them, not to the visit that ends one; None for others."""

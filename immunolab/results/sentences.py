@@ -6,6 +6,7 @@ import pandas as pd
 
 from immunolab.comparison.estimate import ALPHA
 from immunolab.plots.labels import EndpointLabel, back, number, p_text, scale_word
+from immunolab.schema.contrast import Contrast
 
 
 def direction(row: pd.Series) -> str:
@@ -23,7 +24,7 @@ def direction(row: pd.Series) -> str:
     return "fell" if row["ci_high"] < 0 else "showed no clear change"
 
 
-def change_sentence(named: EndpointLabel, row: pd.Series) -> str:
+def change_sentence(named: EndpointLabel, row: pd.Series, contrast: Contrast) -> str:
     """Return the cohort's change: medians, estimate with its 95 % interval, n pairs, p and q.
 
     Parameters
@@ -32,11 +33,14 @@ def change_sentence(named: EndpointLabel, row: pd.Series) -> str:
         How the endpoint is written.
     row
         Its row of `SHIFTS`.
+    contrast
+        What is compared with what.
     """
     unit = "" if named.unit == "ratio" else f" {named.unit}"
     medians = f"median {number(row['median_before'])}{unit} before, {number(row['median_after'])}{unit} after"
-    contrast = str(row["contrast"]).replace(" - ", " against ")
-    words = f"{named.name} {direction(row)}{_unadjusted(row)} ({contrast}; n = {row['n_pairs']} pairs): {medians}"
+    words = (
+        f"{named.name} {direction(row)}{_unadjusted(row)} ({contrast.in_words}; n = {row['n_pairs']} pairs): {medians}"
+    )
     if pd.isna(row["estimate"]):
         return f"{words}. {row['method']}."
     tests = f"{p_text(row['p_value'])}, two-sided, {row['method']}"

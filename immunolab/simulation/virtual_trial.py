@@ -149,7 +149,7 @@ class VirtualTrial:
     @property
     def tubes(self) -> tuple[TubeKind, ...]:
         """The tubes of every visit; a design with an endpoint on FOXP3 gets a nuclear tube."""
-        registered = any(e.subset == "Treg_FOXP3" for e in self.trial.endpoints)
+        registered = any("Treg_FOXP3" in e.needs.populations for e in self.trial.endpoints)
         foxp3 = registered if self.options.foxp3 is None else self.options.foxp3
         kinds = [TubeKind("surface", "surface")]
         kinds += [TubeKind("foxp3", "foxp3")] if foxp3 else []

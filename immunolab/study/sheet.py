@@ -12,6 +12,7 @@ from pathlib import Path
 
 from immunolab.config import Document, build_sound, read_yaml
 from immunolab.errors import InputError, Problem, attempt, nearest
+from immunolab.schema.contrast import Contrast
 from immunolab.study.doses import PatientDoses, read_doses
 from immunolab.study.endpoints import AnyEndpoint, Endpoint, PercentOfParent, endpoint_problems, expanded
 from immunolab.study.rows import Sample, read_samples
@@ -99,7 +100,7 @@ class Study:
         """Return a sample's study day, phase, days since the last dose and place in the cycle."""
         return timeline(self.trial, sample, self.doses)
 
-    def contrast_of(self, endpoint: Endpoint) -> tuple[str, str] | None:
+    def contrast_of(self, endpoint: Endpoint) -> Contrast | None:
         """Return the visits (before, after) an endpoint is compared at, or None when it has none.
 
         Visits named by the comparison come first; where it names phases, the endpoint's registered
@@ -111,7 +112,7 @@ class Study:
         before, after = self.comparison.before, self.comparison.after
         registered = endpoint.registered or ("", "")
         names = self._visits_in(before), self._visits_in(after)
-        pair = (
+        pair = Contrast(
             before if before not in _PHASES else (registered[0] or (names[0][:1] or ("",))[0]),
             after if after not in _PHASES else (registered[1] or (names[1][-1:] or ("",))[0]),
         )

@@ -14,6 +14,7 @@ from immunolab.comparison.multiplicity import adjusted_together
 from immunolab.comparison.plan import Compared, Noise, Plan, Scale
 from immunolab.comparison.table import Comparison, compare_endpoints
 from immunolab.errors import ComparisonError, InputError
+from immunolab.schema.contrast import Contrast
 from immunolab.schema.tables import OTHER_GATINGS, PAIRS, SHIFTS
 from immunolab.study.endpoints import Endpoint
 from immunolab.study.endpoints.measured import SUPPRESSION_ASSAY as SUPPRESSION_VARIABLE
@@ -78,14 +79,14 @@ def _compare(
     study: Study, endpoints: Sequence[Endpoint], rows: pd.DataFrame
 ) -> tuple[list[Compared], list[Comparison], list[str]]:
     declared = {e.id: e for e in endpoints}
-    sets: dict[tuple[tuple[str, str], str], list[str]] = {}
+    sets: dict[tuple[Contrast, str], list[str]] = {}
     notes = []
     for name in dict.fromkeys(rows["endpoint"]):
         endpoint = declared.get(name)
         if endpoint is not None and not endpoint.paired:
             continue
         contrast = study.contrast_of(endpoint) if endpoint else None
-        visits = contrast or (study.comparison.before, study.comparison.after)
+        visits = contrast or Contrast(study.comparison.before, study.comparison.after)
         sets.setdefault((visits, endpoint.family if endpoint else ""), []).append(name)
     compared, comparisons = [], []
     for (contrast, family), names in sets.items():
@@ -95,7 +96,7 @@ def _compare(
             comparisons.append(compare_endpoints(own, plan))
             compared.append(Compared(plan, tuple(names), family))
         except ComparisonError as error:
-            notes.append(f"{contrast[1]} against {contrast[0]}: {error.message} ({', '.join(names)})")
+            notes.append(f"{contrast.in_words}: {error.message} ({', '.join(names)})")
         except InputError as error:
             notes += [str(problem) for problem in error.problems]
     tables = adjusted_together([one.shifts for one in comparisons], [one.family for one in compared])
@@ -109,11 +110,11 @@ def _scales(rows: pd.DataFrame) -> dict[str, Scale]:
     return {str(name): "identity" for name in signed.unique()}
 
 
-def _plan(study: Study, contrast: tuple[str, str], endpoints: Sequence[Endpoint], rows: pd.DataFrame) -> Plan:
+def _plan(study: Study, contrast: Contrast, endpoints: Sequence[Endpoint], rows: pd.DataFrame) -> Plan:
     batches = {s.sample_id: s.batch for s in study.samples if s.batch}
     return Plan(
-        before=contrast[0],
-        after=contrast[1],
+        before=contrast.before,
+        after=contrast.after,
         roles={e.id: e.role for e in endpoints},
         scales=_scales(rows),
         noise=_noise(study.comparison.noise, endpoints),

@@ -56,7 +56,7 @@ def study_endpoints(study: Study, panels: Mapping[str, PanelGates]) -> tuple[End
     """
     known = _population_names(study, panels)
     endpoints = study.endpoints
-    if study.trial is None and known and not any(e.subset in known for e in endpoints):
+    if study.trial is None and known and not any(known.keys() & set(e.needs.populations[:1]) for e in endpoints):
         endpoints = tuple(_percent_of_parent(name, parent) for name, parent in known.items() if parent != "root")
     absolute = any(s.lymphocytes_per_ul is not None for s in study.samples)
     return with_companions(endpoints, absolute=absolute)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from immunolab.schema.flags import Flag
-from immunolab.study.endpoints.counts import CountedValue, SampleCounts, flags, gate_error
+from immunolab.study.endpoints.counts import LYMPHOCYTES, CountedValue, SampleCounts, flags, gate_error
 from immunolab.study.endpoints.endpoint import Endpoint, Needs
 
 _UNIT = "cells/uL"
@@ -30,9 +30,9 @@ class AbsoluteCount(Endpoint):
         return Needs(populations=(self.population,), blood_count=True)
 
     @property
-    def subset(self) -> str:
-        """The population."""
-        return self.population
+    def parts(self) -> tuple[str, str]:
+        """The population and the lymphocytes."""
+        return self.population, LYMPHOCYTES
 
     @property
     def label(self) -> str:
@@ -45,13 +45,17 @@ class AbsoluteCount(Endpoint):
     def _incomplete(self) -> str:
         return "" if self.population else "absolute_count needs population"
 
-    def joint_pairs(self, lymphocytes: str) -> tuple[tuple[str, str], ...]:
+    def joint_pairs(self) -> tuple[tuple[str, str], ...]:
         """Return the population with the lymphocytes."""
-        return ((self.population, lymphocytes),) if self.population else ()
+        return (self.parts,) if self.population else ()
+
+    def value_of(self, n_events: int, n_parent: int, lymphocytes_per_ul: float | None = None) -> float | None:
+        """Return cells per microlitre; None without lymphocytes or their blood count."""
+        return None if lymphocytes_per_ul is None or not n_parent else lymphocytes_per_ul * n_events / n_parent
 
     def measure(self, counts: SampleCounts) -> CountedValue | None:
         """Return the cells per microlitre; empty and flagged ``no_lymphocyte_count`` without a blood count."""
-        name, of, per_ul = self.population, counts.lymphocytes, counts.lymphocytes_per_ul
+        (name, of), per_ul = self.parts, counts.lymphocytes_per_ul
         if name not in counts or of not in counts:
             return None
         n, n_parent = counts.within(name, of), counts.n(of)
@@ -59,7 +63,7 @@ class AbsoluteCount(Endpoint):
             population=name,
             parent=None,
             definition=counts.definition(name) or None,
-            value=None if per_ul is None or not n_parent else per_ul * n / n_parent,
+            value=self.value_of(n, n_parent, per_ul),
             unit=_UNIT,
             n_events=n,
             n_parent=n_parent,

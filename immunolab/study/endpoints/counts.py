@@ -93,7 +93,6 @@ class SampleCounts:
         joints: Sequence[Joint] = (),
         *,
         lymphocytes_per_ul: float | None = None,
-        lymphocytes: str = LYMPHOCYTES,
     ) -> None:
         columns = (counts[name].tolist() for name in ("population", "path", "n_events", "definition", "flag"))
         rows = [_Counted(*values) for values in zip(*columns, strict=True)]
@@ -101,7 +100,6 @@ class SampleCounts:
         self._rows = {row.population: row for row in rows if met[row.population] == 1}
         self._joint = {(j.population, j.parent): j.n_events for j in joints}
         self.lymphocytes_per_ul = lymphocytes_per_ul
-        self.lymphocytes = lymphocytes
 
     def __contains__(self, name: object) -> bool:
         """Return whether the sample has one population of this name."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from immunolab.config import NOT_A_KEY
+from immunolab.schema.contrast import Contrast
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -151,9 +152,9 @@ class Endpoint:
         return None
 
     @property
-    def subset(self) -> str:
-        """The one population that is counted; empty for ratios and for what is not counted."""
-        return ""
+    def parts(self) -> tuple[str, str] | None:
+        """The populations whose events ``n_events`` and ``n_parent`` are; None for what is not counted."""
+        return None
 
     @property
     def slopes(self) -> tuple[Period, Period] | None:
@@ -191,9 +192,9 @@ class Endpoint:
         return self.id
 
     @property
-    def registered(self) -> tuple[str, str] | None:
-        """The registered visits (before, after); None when there are none."""
-        return (self.contrast[0], self.contrast[1]) if len(self.contrast) == 2 else None
+    def registered(self) -> Contrast | None:
+        """The registered visits; None when there are none."""
+        return Contrast(*self.contrast) if len(self.contrast) == 2 else None
 
     @property
     def timing(self) -> tuple[str, ...]:
@@ -213,12 +214,16 @@ class Endpoint:
         """Yield what is shown beside it because shares of one parent sum to 100 %."""
         yield from ()
 
-    def joint_pairs(self, lymphocytes: str) -> tuple[tuple[str, str], ...]:
+    def joint_pairs(self) -> tuple[tuple[str, str], ...]:
         """Return the (population, denominator) pairs whose shared events have to be counted."""
         return ()
 
     def measure(self, counts: SampleCounts) -> CountedValue | None:
         """Return its value in a sample, or None where the sample's populations cannot answer it."""
+        return None
+
+    def value_of(self, n_events: int, n_parent: int, lymphocytes_per_ul: float | None = None) -> float | None:
+        """Return the value that counts make; None where it cannot be evaluated."""
         return None
 
     def with_limits(self, value: CountedValue, gate_sd: Mapping[tuple[str, str], float]) -> CountedValue:

@@ -37,6 +37,11 @@ class LogRatio(Endpoint):
         return self.numerator, self.denominator
 
     @property
+    def parts(self) -> tuple[str, str]:
+        """The numerator and the denominator."""
+        return self.ratio
+
+    @property
     def label(self) -> str:
         """``Treg / Teff, both in CD4, log scale``."""
         return f"{self.numerator} / {self.denominator}, both in {self.parent}, log scale"
@@ -48,6 +53,10 @@ class LogRatio(Endpoint):
         stated = self.numerator and self.denominator and self.parent
         return "" if stated else "log_ratio needs numerator, denominator and parent"
 
+    def value_of(self, n_events: int, n_parent: int, lymphocytes_per_ul: float | None = None) -> float | None:
+        """Return the ratio of a count to another; None when both are 0."""
+        return (n_events + _HALF) / (n_parent + _HALF) if n_events + n_parent else None
+
     def measure(self, counts: SampleCounts) -> CountedValue | None:
         """Return the ratio in a sample: ``zero_events`` flags an empty population, no value two of them."""
         top, bottom = self.numerator, self.denominator
@@ -55,10 +64,10 @@ class LogRatio(Endpoint):
             return None
         n, m = counts.n(top), counts.n(bottom)
         return CountedValue(
-            population=ratio_name(top, bottom),
+            population=f"{top}/{bottom}",  # names of populations hold no "/"
             parent=self.parent,
             definition=" / ".join(counts.definition(name) or name for name in (top, bottom)),
-            value=None if n + m == 0 else (n + _HALF) / (m + _HALF),
+            value=self.value_of(n, m),
             unit="ratio",
             n_events=n,
             n_parent=m,
@@ -71,8 +80,3 @@ class LogRatio(Endpoint):
         if value.value is None or None in errors:
             return value
         return value.with_gates(math.log(value.value), math.hypot(*errors), math.exp)  # type: ignore[arg-type]
-
-
-def ratio_name(numerator: str, denominator: str) -> str:
-    """Return how the endpoint table names a ratio; population names hold no "/"."""
-    return f"{numerator}/{denominator}"

@@ -49,9 +49,9 @@ class PercentOfParent(Endpoint):
         return self.population, self.parent
 
     @property
-    def subset(self) -> str:
-        """The population."""
-        return self.population
+    def parts(self) -> tuple[str, str]:
+        """The population and its parent."""
+        return self.share
 
     @property
     def label(self) -> str:
@@ -97,9 +97,13 @@ class PercentOfParent(Endpoint):
         if absolute:
             yield AbsoluteCount(**self._stated(id=f"{self.id}_absolute", **beside), population=self.population)
 
-    def joint_pairs(self, lymphocytes: str) -> tuple[tuple[str, str], ...]:
+    def joint_pairs(self) -> tuple[tuple[str, str], ...]:
         """Return the population with its parent."""
         return (self.share,) if all(self.share) else ()
+
+    def value_of(self, n_events: int, n_parent: int, lymphocytes_per_ul: float | None = None) -> float | None:
+        """Return the percentage; None for an empty parent."""
+        return 100.0 * n_events / n_parent if n_parent else None
 
     def measure(self, counts: SampleCounts) -> CountedValue | None:
         """Return the percentage in a sample; empty and flagged ``empty_parent`` when the parent holds no event."""
@@ -110,7 +114,7 @@ class PercentOfParent(Endpoint):
             population=self.population,
             parent=self.parent,
             definition=counts.definition(self.population) or None,
-            value=100.0 * n / n_parent if n_parent else None,
+            value=self.value_of(n, n_parent),
             unit="%",
             n_events=n,
             n_parent=n_parent,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from immunolab.errors import nearest
+from immunolab.schema.contrast import Contrast
 from immunolab.study.endpoints.endpoint import Fault, Figure, Period, Setting
 from immunolab.study.endpoints.measured import MeasuredEndpoint
 
@@ -41,9 +42,9 @@ class SlopeDifference(MeasuredEndpoint):
         return (Period(self.periods[0]), Period(self.periods[1])) if len(self.periods) == 2 else None
 
     @property
-    def registered(self) -> tuple[str, str] | None:
+    def registered(self) -> Contrast | None:
         """The visits that the periods end with: a slope is kept in the row of such a visit."""
-        return (self.slopes[0].last, self.slopes[1].last) if self.slopes else None
+        return Contrast(self.slopes[0].last, self.slopes[1].last) if self.slopes else None
 
     @property
     def death_endpoint(self) -> str | None:
