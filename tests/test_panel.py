@@ -195,7 +195,7 @@ def _events(names, labels, panel=None):
 
 def test_one_marker_on_two_channels_stays_ambiguous():
     events = _events(["PE-A", "APC-A"], ["CCR7", "CD197 APC"])
-    with pytest.raises(GatingError, match=re.escape("marker 'CCR7' stands on several channels: PE-A, APC-A")):
+    with pytest.raises(GatingError, match=re.escape("marker 'CCR7' is on several channels: PE-A, APC-A")):
         events.find("CCR7")
     assert events.find("APC-A") == 1
 

@@ -1,4 +1,4 @@
-"""Single cells of one or several samples: what loaders hand on and the rest works with."""
+"""Single cells of one or several samples: what loaders return."""
 
 from __future__ import annotations
 
@@ -22,16 +22,26 @@ class Cells:
 
     Attributes
     ----------
-    cell_ids : barcode or name of each cell, as in the file.
-    sample_ids : sample of each cell.
-    genes : gene symbols, unique; empty without genes.
-    normalised : cells x genes, log(1 + counts per 10,000), float32; None without genes.
-    counts : cells x genes, raw counts; None where the file holds none.
-    proteins : markers in the vocabulary's spelling, unique; an unknown protein keeps its own name.
-    protein : cells x proteins, float64; None without proteins.
-    protein_scale : whether ``protein`` holds counts or values somebody transformed.
-    obs : what else the file says of each cell.
-    notes : what was found out about the file, and what is odd about it, in words.
+    cell_ids
+        Barcode or name of each cell, as in the file.
+    sample_ids
+        Sample of each cell.
+    genes
+        Gene symbols, unique; empty without genes.
+    normalised
+        Cells x genes, log(1 + counts per 10,000), float32; None without genes.
+    counts
+        Cells x genes, raw counts; None where the file holds none.
+    proteins
+        Markers in the vocabulary's spelling, unique; an unknown protein keeps its own name.
+    protein
+        Cells x proteins, float64; None without proteins.
+    protein_scale
+        Whether ``protein`` holds counts or values that were transformed before.
+    obs
+        What else the file says of each cell.
+    notes
+        What was found out about the file, and what is unusual about it, in words.
     """
 
     cell_ids: NDArray[np.object_]

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from immunolab.compiled import compiled
 
-_BLOCK = 1024
-_PLAIN_BLOCK = 4096
-_WORTH_COMPILING = 5_000_000
+_BLOCK = 1024  # events made float64 at once: twenty channels of them (160 kB) stay in a core's cache
+_PLAIN_BLOCK = 4096  # the same for numpy, whose calls cost more: judgement
+_WORTH_COMPILING = 5_000_000  # products; with fewer, loading numba takes longer than numpy does: judgement
 
 
 def weighted_sums(
@@ -22,9 +22,12 @@ def weighted_sums(
 
     Parameters
     ----------
-    weights : results x channels; channels of weight 0 are not touched, so their NaN do not spread.
-    columns : channels x events.
-    out : where the results go, when given.
+    weights
+        Results x channels; channels of weight 0 are not touched, so their NaN do not spread.
+    columns
+        Channels x events.
+    out
+        Where the results go, when given.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """Smooth scales by table: as good as the exact arithmetic, and thirty times as fast.
 
 A value's leading bits (sign, exponent, first bits of the fraction) are the index of a piece, its
-other bits the place within the piece, on which a cubic polynomial stands for the function. So
+other bits the place within the piece, on which a cubic polynomial approximates the function. So
 the pieces are narrow where a scale bends and wide where it runs like a logarithm, and no search
 is needed. The compiled and the plain loop do the same operations in the same order: results are
 the same to the last bit.
@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from immunolab.compiled import compiled
 
 Array = NDArray[np.float64]
-_PIECE_BITS = 6
+_PIECE_BITS = 6  # 64 pieces an octave: the cubic is then nearer than transforms.TABLE_ERROR, which is checked there
 _PIECES = 1 << _PIECE_BITS
-_SHIFT = 52 - _PIECE_BITS
-_MAGNITUDE = (1 << 63) - 1
-_BLOCK = 8192
-_WORTH_COMPILING = 500_000
+_SHIFT = 52 - _PIECE_BITS  # 52 bits of fraction in a float64
+_MAGNITUDE = (1 << 63) - 1  # every bit but the sign
+_BLOCK = 8192  # events at once of the plain loop: judgement, its intermediate arrays stay in the cache
+_WORTH_COMPILING = 500_000  # events; with fewer, loading numba takes longer than numpy does: judgement
 # Chebyshev nodes of the unit interval, and the cubic through four values at them
 _NODES = 0.5 - 0.5 * np.cos((2 * np.arange(4) + 1) * np.pi / 8)
 _CUBIC = np.linalg.inv(np.vander(_NODES, 4, increasing=True))
@@ -37,11 +37,15 @@ class Tabulated:
 
     Attributes
     ----------
-    function : the exact function, for values beyond the table.
-    first : index of the first piece: the leading bits of the smallest magnitude in the table.
-    pieces : polynomial coefficients, lowest power first; positive values, then negative ones, then
+    function
+        The exact function, for values beyond the table.
+    first
+        Index of the first piece: the leading bits of the smallest magnitude in the table.
+    pieces
+        Polynomial coefficients, lowest power first; positive values, then negative ones, then
         two pieces for 0 to the smallest magnitude.
-    smallest : that magnitude, a power of two.
+    smallest
+        That magnitude, a power of two.
     """
 
     function: Callable[[Array], Array]
@@ -67,9 +71,12 @@ def tabulate(function: Callable[[Array], Array], smallest: int, largest: int) ->
 
     Parameters
     ----------
-    function : float64 array to float64 array; defined on both signs.
-    smallest : exponent of two below which the function is as good as a cubic.
-    largest : exponent of two beyond which the function itself is called.
+    function
+        Float64 array to float64 array; defined on both signs.
+    smallest
+        Exponent of two below which the function is as good as a cubic.
+    largest
+        Exponent of two beyond which the function itself is called.
     """
     starts = np.ldexp(1.0 + np.arange(_PIECES) / _PIECES, np.arange(smallest, largest)[:, None]).reshape(-1)
     widths = np.repeat(np.ldexp(1.0 / _PIECES, np.arange(smallest, largest)), _PIECES)

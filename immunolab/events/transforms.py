@@ -158,7 +158,7 @@ class Hyperlog:
 
 @dataclass(frozen=True)
 class Biex:
-    """FlowJo 10's biexponential scale, 0..1: 4,096 channels interpolated from a table, held at its ends.
+    """FlowJo 10's biexponential scale, 0..1: 4,096 channels interpolated from a table, clipped at its ends.
 
     ``width`` is FlowJo's (negative) width basis, ``negative`` and ``positive`` its extra decades.
     """
@@ -215,9 +215,9 @@ def _biex_fall(rise: float, linear: float) -> float:
 
 @dataclass(frozen=True)
 class Bounded:
-    """A scale whose display values are held between low and high (Gating-ML boundMin and boundMax).
+    """A scale whose display values are clipped to low and high (Gating-ML boundMin and boundMax).
 
-    What has no logarithm is held at the low end, as FlowJo's log axis does.
+    What has no logarithm is set to the low end, as FlowJo's log axis does.
     """
 
     scale: Transform
@@ -234,7 +234,7 @@ class Bounded:
         return self.scale.inverse(np.clip(np.asarray(values, dtype=np.float64), self.low, self.high))
 
 
-_TOLERATED = 1e-10
+TABLE_ERROR = 1e-10  # most that a table may be off, on the display scale: 1e-10 of a logicle axis is no visible place
 _LARGEST = 1e38  # the end of float32; beyond it the reference arithmetic gives no result
 
 
@@ -253,7 +253,7 @@ def _table(scale: Logicle | Hyperlog) -> Tabulated | None:
     table = tabulate(scale.exact, bottom, top + 4)
     magnitudes = np.exp2(np.linspace(bottom - 1, top + 4, 4001))
     probes = np.concatenate([magnitudes, -magnitudes])
-    sound = np.abs(table(probes) - scale.exact(probes)).max() <= _TOLERATED
+    sound = np.abs(table(probes) - scale.exact(probes)).max() <= TABLE_ERROR
     return table if sound else None
 
 

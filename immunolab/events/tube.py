@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ChannelKind = Literal["scatter", "fluorescence", "mass", "time", "other"]
 EventScale = Literal["compensated", "raw", "display"]
-_MASS_COFACTOR = 5.0  # of asinh, in counts: the usual one of mass cytometry (Bendall et al. 2011, Science 332:687)
+MASS_COFACTOR = 5.0  # of asinh, in counts: the usual one of mass cytometry (Bendall et al. 2011, Science 332:687)
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Channel:
     def usual_scale(self) -> Transform:
         """The display scale of the channel's kind, where no strategy names another."""
         if self.kind == "mass":
-            return Asinh(_MASS_COFACTOR)
+            return Asinh(MASS_COFACTOR)
         return Logicle() if self.kind == "fluorescence" else Identity()
 
 
@@ -194,7 +194,7 @@ class Tube:
         place = self.sample_id or self.file
         if rows:
             shared = ", ".join(self.channels[i].name for i in rows)
-            raise GatingError(f"marker '{name}' stands on several channels: {shared}", place, "name the channel")
+            raise GatingError(f"marker '{name}' is on several channels: {shared}", place, "name the channel")
         have = [c.marker or c.name for c in self.channels]
         hint = f"{nearest(name, have)} the tube has: {', '.join(have)}".strip()
         raise GatingError(f"marker or channel '{name}' is not in the tube", place, hint)

@@ -32,10 +32,14 @@ def agreement(
 
     Parameters
     ----------
-    counts : rows of `immunolab.schema.tables.COUNTS`.
-    reference : columns sample_id, path, n_events, as `read_reference_counts` gives them.
-    events : precision, recall and f1 by sample_id and path, as `event_agreement` gives them.
-    binned : (sample_id, path) that FlowJo drew on its display of 256 bins. Where their counts differ the
+    counts
+        Rows of `immunolab.schema.tables.COUNTS`.
+    reference
+        Columns sample_id, path, n_events, as `read_reference_counts` gives them.
+    events
+        Precision, recall and f1 by sample_id and path, as `event_agreement` gives them.
+    binned
+        (sample_id, path) that FlowJo drew on its display of 256 bins. Where their counts differ the
         row is flagged ``display_bins``: the geometry here is exact, so a few events at the edge differ.
 
     Returns
@@ -131,7 +135,7 @@ def _bare(sample: str) -> str:
 
 
 def _on_paths(reference: pd.DataFrame, counts: pd.DataFrame) -> pd.DataFrame:
-    """Return the reference with paths as they are here; a bare name stands for the only path that ends in it."""
+    """Return the reference with paths as they are here; a bare name means the only path that ends in it."""
     unique = counts.drop_duplicates("path")["population"].value_counts()
     by_name = {
         str(row.population): str(row.path)

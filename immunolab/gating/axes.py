@@ -12,18 +12,17 @@ from numpy.typing import NDArray
 
 from immunolab.errors import GatingError
 from immunolab.events.compensation import weighted_sums
-from immunolab.events.transforms import Bounded, Hyperlog, Logicle, Transform
+from immunolab.events.transforms import TABLE_ERROR, Bounded, Hyperlog, Logicle, Transform
 from immunolab.events.tube import Spillover, Tube
 from immunolab.gating.strategy import Dimension, Ellipsoid, Polygon, Rectangle, Strategy
 
 Array = NDArray[np.float64]
-_TABLE_ERROR = 1e-10  # of logicle and hyperlog by table; transforms checks it for every table it makes
 
 
 def error_of(scale: Transform) -> float:
     """Return how far `Transform.apply` may be from the exact arithmetic, on the display scale."""
     inner = scale.scale if isinstance(scale, Bounded) else scale
-    return _TABLE_ERROR if isinstance(inner, Logicle | Hyperlog) else 0.0
+    return TABLE_ERROR if isinstance(inner, Logicle | Hyperlog) else 0.0
 
 
 def _shown(scale: Transform, values: Array, exact: bool) -> Array:

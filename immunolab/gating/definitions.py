@@ -15,7 +15,7 @@ __all__ = ["with_all_definitions"]
 def with_all_definitions(strategy: Strategy) -> Strategy:
     """Return the strategy with one population more for each definition it does not follow yet.
 
-    The population is named by the definition's id and hangs on the definition's parent. It is
+    The population is named by the definition's id and is a child of the definition's parent. It is
     optional: a panel without its markers leaves it out. Definitions whose parent or excluded
     populations the strategy does not have are skipped.
     """

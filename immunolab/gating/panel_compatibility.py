@@ -9,7 +9,7 @@ from immunolab.errors import GatingError, nearest
 from immunolab.events.tube import Tube
 from immunolab.gating.strategy import Boolean, Declared, Population, Strategy
 
-_PASS, _OUT = "pass", "true"
+_PASS = "pass"  # `optional: pass`: children of a population left out go to its parent
 
 
 def missing_markers(strategy: Strategy, events: Tube) -> tuple[str, ...]:
@@ -27,7 +27,7 @@ def missing_markers(strategy: Strategy, events: Tube) -> tuple[str, ...]:
 def arrange(strategy: Strategy, events: Tube) -> Strategy:
     """Return the strategy without the optional populations that the panel cannot gate.
 
-    Children of a population left out with ``optional: pass`` hang on its parent; those of one left
+    Children of a population left out with ``optional: pass`` become children of its parent; those of one left
     out with ``optional: true``, and booleans over it, are left out with it.
 
     Raises

@@ -38,10 +38,14 @@ class Dimension:
 
     Attributes
     ----------
-    name : channel or marker; with ``ratio`` a label of the derived axis.
-    transform : scale the gate's coordinates are on.
-    compensation : ``sample`` (the tube's own matrix), ``none``, or an id in `Strategy.matrices`.
-    ratio : when given, the axis is this ratio instead of one channel.
+    name
+        Channel or marker; with ``ratio`` a label of the derived axis.
+    transform
+        Scale the gate's coordinates are on.
+    compensation
+        ``sample`` (the tube's own matrix), ``none``, or an id in `Strategy.matrices`.
+    ratio
+        When given, the axis is this ratio instead of one channel.
     """
 
     name: str
@@ -107,11 +111,16 @@ class Population:
 
     Attributes
     ----------
-    path : lineage from root, ``/CD3/CD4/Treg``; unique. The last part is the name, the rest the parent's path.
-    gate : None for a population that equals its parent.
-    definition : id of the published definition followed, or "".
-    original_name : the name as imported, when it held a "/" .
-    flag : words that qualify it (``no_valley`` ...), joined by ";".
+    path
+        Lineage from root, ``/CD3/CD4/Treg``; unique. The last part is the name, the rest the parent's path.
+    gate
+        None for a population that equals its parent.
+    definition
+        Id of the published definition followed, or "".
+    original_name
+        The name as imported, when it held a "/" .
+    flag
+        Words that qualify it (``no_valley`` ...), joined by ";".
     """
 
     path: str
@@ -142,11 +151,16 @@ class Strategy:
 
     Attributes
     ----------
-    name : of the strategy.
-    populations : in an order where parents and boolean operands come before what needs them.
-    matrices : spillover matrices that dimensions name by id.
-    settings : what fitting needs (threshold rules by marker, default transform ...); empty for imported gates.
-    source : file and its sha256, for the manifest.
+    name
+        Of the strategy.
+    populations
+        In an order where parents and boolean operands come before what needs them.
+    matrices
+        Spillover matrices that dimensions name by id.
+    settings
+        What fitting needs (threshold rules by marker, default transform ...); empty for imported gates.
+    source
+        File and its sha256, for the manifest.
     """
 
     name: str
@@ -170,8 +184,10 @@ class Memberships:
 
     Attributes
     ----------
-    strategy : the geometric strategy evaluated.
-    masks : path -> bool, one value an event in file order.
+    strategy
+        The geometric strategy evaluated.
+    masks
+        Path -> bool, one value an event in file order.
     """
 
     strategy: Strategy

@@ -9,10 +9,10 @@ from pathlib import Path
 from immunolab.errors import InputError, Problem
 from immunolab.events.storage import to_anndata
 from immunolab.events.transforms import Asinh, Logicle, Transform
+from immunolab.events.tube import MASS_COFACTOR
 from immunolab.loaders.fcs.read import FcsChannel, FcsHeader, read_fcs, read_header
 from immunolab.vocabulary.panel import resolve_label
 
-_MASS_COFACTOR = 5.0  # of asinh in mass cytometry (Bendall et al. 2011, Science 332:687)
 _USUAL_TOP = 262_144.0  # 18 bits, the top of most instruments' scale
 
 
@@ -26,7 +26,7 @@ def default_scales(header: FcsHeader) -> dict[str, Transform]:
     for channel in header.channels:
         kind = resolve_label(channel.label, channel.name).kind
         if kind == "mass":
-            scales[channel.name] = Asinh(_MASS_COFACTOR)
+            scales[channel.name] = Asinh(MASS_COFACTOR)
         elif kind == "fluorescence":
             scales[channel.name] = Logicle(t=_top(channel))
     return scales

@@ -29,9 +29,9 @@ from immunolab.vocabulary.panel import resolve_channels
 
 log = logging.getLogger("immunolab")
 Mask = NDArray[np.bool_]
-_TRAIN_ON = 100_000
-_LEFT_OUT = ("Viability", "dump", "DNA1", "DNA2")
-_REPEATS = 3
+_TRAIN_ON = 100_000  # events of all files that clusters are found on: judgement, rare clusters against minutes
+_LEFT_OUT = ("Viability", "dump", "DNA1", "DNA2")  # they say whether an event is a cell, not which
+_REPEATS = 3  # runs with other seeds, and on halves: judgement, as few as show a spread
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def _markers(paths: Sequence[Path], options: ClusterOptions) -> tuple[str, ...]:
     common = [name for name, stained in have[0].items() if stained and all(other.get(name) for other in have)]
     if len(common) < 2:
         hint = "name markers in $PnS, or choose channels with --markers"
-        raise InputError(Problem("", "", f"{len(common)} markers stand in all files, 2 are needed", hint))
+        raise InputError(Problem("", "", f"{len(common)} markers are in all files, 2 are needed", hint))
     return tuple(common)
 
 

@@ -82,7 +82,7 @@ def gate_files(
     Parameters
     ----------
     strategy
-        YAML (gates placed by data are fitted file by file), Gating-ML ``.xml``, FlowJo ``.wsp``, or the
+        YAML (gates placed by data are placed file by file), Gating-ML ``.xml``, FlowJo ``.wsp``, or the
         name of a shipped strategy.
 
     Raises
@@ -159,7 +159,7 @@ def _write(
     COUNTS.write(counts, job.out / "counts.csv")
     THRESHOLDS.write(gathered.thresholds.frame(order), job.out / "thresholds.csv")
     FAILURES.write(failures, job.out / "failures.csv")
-    _tell_notes(gated)
+    _log_notes(gated)
     if options.wsp and gated:
         from immunolab.gating.exchange.flowjo_out import write_workspace
 
@@ -169,7 +169,7 @@ def _write(
     return GateOutcome(job.out, tuple(order), tuple(problems), failures, table)
 
 
-def _tell_notes(gated: Mapping[Path, GatedFile]) -> None:
+def _log_notes(gated: Mapping[Path, GatedFile]) -> None:
     """Log each note once, with the file it is of, or how many files share it."""
     files: dict[str, list[str]] = defaultdict(list)
     for path, tube in gated.items():

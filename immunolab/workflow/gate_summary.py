@@ -37,7 +37,7 @@ def agreement_text(table: pd.DataFrame) -> str:
     if len(table) > len(listed):
         shown.append(
             f"... the {_LISTED} largest differences, those of one side first, of {len(table):,}; "
-            "all stand in agreement.csv"
+            "agreement.csv has all of them"
         )
     both = [row for row in table.to_dict("records") if row["path"] != "/" and pd.notna(row["difference"])]
     if both:
@@ -56,7 +56,7 @@ def agreement_text(table: pd.DataFrame) -> str:
 
 
 def failure_lines(failures: pd.DataFrame) -> list[str]:
-    """Return one message a failed gate or sample; files that cannot be read are told elsewhere."""
+    """Return one message a failed gate or sample; files that cannot be read are listed elsewhere."""
     rows = failures[failures["stage"] != "read"].to_dict("records")
     return [
         f"{row['file']}  {row['error']}" + (f"\n    hint: {row['hint']}" if pd.notna(row["hint"]) else "")

@@ -65,7 +65,7 @@ def fit_jobs(
     store: Store,
     seed: int,
 ) -> list[tuple[tuple[str, ...], FitJob]]:
-    """Return (sample_ids, job) for each set of tubes that must be fitted together.
+    """Return (sample_ids, job) for each set of tubes whose gates must be placed together.
 
     The set is a patient's visits within a batch; a strategy with a rule over a batch or the whole
     study widens it.

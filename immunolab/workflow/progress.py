@@ -10,7 +10,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 log = logging.getLogger("immunolab")
-_SECONDS_BETWEEN_LINES = 30.0
+_SECONDS_BETWEEN_LINES = 30.0  # in a log: judgement, a night's run then writes some hundreds
 
 
 def progress(items: Iterable[T], total: int, title: str) -> Iterator[T]:
@@ -20,12 +20,12 @@ def progress(items: Iterable[T], total: int, title: str) -> Iterator[T]:
 
         yield from tqdm(items, total=total, desc=title, unit="", leave=False)
         return
-    started = told = time.monotonic()
+    started = logged = time.monotonic()
     for done, item in enumerate(items, start=1):
         yield item
         now = time.monotonic()
-        if now - told > _SECONDS_BETWEEN_LINES and done < total:
-            told = now
+        if now - logged > _SECONDS_BETWEEN_LINES and done < total:
+            logged = now
             left = (now - started) / done * (total - done)
             log.info("%s: %d of %d, about %.0f s left", title, done, total, left)
     if total:

@@ -41,7 +41,7 @@ class Store:
     root: Path
 
     def lock(self) -> FileLock:
-        """Return the held lock of this folder; the operating system frees it when the process dies.
+        """Return the lock of this folder; the operating system frees it when the process dies.
 
         Raises
         ------
@@ -68,7 +68,7 @@ class Store:
         return self.root / "cache" / f"{kind}-{key}{suffix}"
 
     def stale(self, sample_id: str, key: str) -> str:
-        """Return why a sample must be computed, or "" when its outputs stand."""
+        """Return why a sample must be computed, or "" when its outputs are up to date."""
         folder = self.sample_folder(sample_id)
         try:
             record = json.loads((folder / RECORD).read_text(encoding="utf-8"))

@@ -22,7 +22,7 @@ from immunolab.workflow.store import is_folder_fault
 Kind = Literal["threads", "processes"]
 T = TypeVar("T")
 log = logging.getLogger("immunolab")
-_ATTEMPTS = 2
+_ATTEMPTS = 2  # of a task whose worker died: a node that failed once is excused, a file that kills is not
 MEMORY_PER_FILE_BYTE = 4  # bytes that a tube in work may take, for each byte of its file
 
 

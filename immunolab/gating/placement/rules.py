@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from immunolab.config import read_package_yaml
 from immunolab.events.transforms import Asinh, Identity, Logicle, Transform
-from immunolab.events.tube import Channel
+from immunolab.events.tube import MASS_COFACTOR, Channel
 from immunolab.gating.method_registry import AUTO, DENSITY
 from immunolab.gating.placement.method_lookup import method
 
@@ -101,7 +101,7 @@ def display_scale(transform: Mapping[str, Any], channel: Channel) -> Transform:
     if transform.get("default") is not None:
         scale: Transform = transform["default"]
         return scale
-    return Asinh(5.0) if channel.kind == "mass" else Logicle()
+    return Asinh(MASS_COFACTOR) if channel.kind == "mass" else Logicle()
 
 
 def same_name(a: str, b: str) -> bool:
