@@ -12,6 +12,7 @@ import pytest
 from builders import data_folder
 from gate_trees import every_kind
 
+import immunolab as il
 from immunolab.errors import DataFileError, GatingError
 from immunolab.events.transforms import Bounded, Logicle
 from immunolab.events.tube import Spillover, Tube
@@ -222,6 +223,15 @@ def test_an_uncompensated_axis_beside_a_compensated_one_is_as_flowkit_computes_i
     gates.add_gate(flowkit.gates.RectangleGate("mixed", axes), ("root",))
     strategy = from_flowkit(gates)
     assert differences(ours(strategy, tube), theirs(gates.gate_sample(to_flowkit(tube)), strategy)) == {}
+
+
+def test_the_face_gates_by_what_a_flowkit_user_has_and_gives_it_back() -> None:
+    tube = planted()
+    gates = to_flowkit(Strategy("s", (Population("/CD4", Rectangle((Dimension("CD4", Logicle()),), (0.4,), (None,))),)))
+    gated_tube = il.gate(il.from_flowkit(il.to_flowkit(tube)), gates)
+    results = gates.gate_sample(to_flowkit(tube))
+    assert np.array_equal(gated_tube.mask("CD4"), results.get_gate_membership("CD4"))
+    assert analysed(il.to_flowkit(gated_tube), "P01_W0").get_gate_count("CD4") == gated_tube.mask("CD4").sum() > 0
 
 
 # --- what cannot be carried --------------------------------------------------------------------------

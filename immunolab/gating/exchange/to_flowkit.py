@@ -23,7 +23,6 @@ from immunolab.gating.strategy import (
     Ellipsoid,
     Polygon,
     Population,
-    Ratio,
     Rectangle,
     Strategy,
 )
@@ -213,14 +212,14 @@ class _Writer:
 
     def gate(self, population: Population, source: _Source) -> Any:
         """Return a population's gate as FlowKit's."""
-        from flowkit import gates as fk
+        import flowkit
 
-        name, gate = population.name, population.gate
+        name, gate, fk = population.name, population.gate, flowkit.gates
         if name in _PLACES_IN_A_TREE:
             raise GatingError(f"FlowKit takes the name '{name}' for a place in its tree", hint="rename the population")
         match gate:
             case None:
-                return fk.RectangleGate(name, [_flowkit_dimension(source.some_channel)])
+                return fk.RectangleGate(name, [flowkit.Dimension(source.some_channel)])
             case Boolean():
                 terms = zip(gate.operands, gate.complement, strict=True)
                 return fk.BooleanGate(name, gate.operator, [_reference_to(path, flip) for path, flip in terms])
@@ -253,19 +252,24 @@ class _Writer:
         name = None if scale is None else self._added(axis.transform, "T", scale, self.made.add_transform)
         if ratio is None:
             return flowkit.Dimension(axis.name, self._reference(axis, source), name, *borders)
-        label = self._added(ratio, "R", _flowkit_ratio(ratio), self.made.add_transform)
+        sides = [ratio.numerator, ratio.denominator]
+        made_ratio = flowkit.transforms.RatioTransform(sides, ratio.a, ratio.b, ratio.c)
+        label = self._added(ratio, "R", made_ratio, self.made.add_transform)
         made = flowkit.RatioDimension(label, "uncompensated", name, *borders)
         made.min, made.max = borders  # FlowKit itself leaves out the attribute of an open side, and then fails
         return made
 
     def _reference(self, axis: Dimension, source: _Source) -> str:
+        import flowkit
+
         if axis.ratio is not None or not source.compensates(axis.compensation, axis.name):
             return "uncompensated"
         matrix = source.matrix(axis.compensation)
         if matrix is None:
             return "FCS"
         key = matrix.channels, matrix.matrix.tobytes()
-        return self._added(key, "M", _flowkit_matrix(matrix), self.made.add_comp_matrix)
+        made = flowkit.Matrix(np.array(matrix.matrix, dtype=np.float64), list(matrix.channels))
+        return self._added(key, "M", made, self.made.add_comp_matrix)
 
     def _added(self, key: Any, letter: str, item: Any, add: Callable[[str, Any], None]) -> str:
         """Return the id of an object in the GatingStrategy, added when first asked for."""
@@ -294,24 +298,6 @@ def _check_axes(axes: Sequence[Dimension], source: _Source) -> None:
         if axis.compensation not in used and any(source.compensates(word, axis.name) for word in used):
             hint = "compensate both axes"
             raise GatingError(f"FlowKit would compensate '{axis.name}' along with the gate's other axis", hint=hint)
-
-
-def _flowkit_dimension(channel: str) -> Any:
-    import flowkit
-
-    return flowkit.Dimension(channel)
-
-
-def _flowkit_ratio(ratio: Ratio) -> Any:
-    from flowkit import transforms as fk
-
-    return fk.RatioTransform([ratio.numerator, ratio.denominator], ratio.a, ratio.b, ratio.c)
-
-
-def _flowkit_matrix(matrix: Spillover) -> Any:
-    import flowkit
-
-    return flowkit.Matrix(np.array(matrix.matrix, dtype=np.float64), list(matrix.channels))
 
 
 def _reference_to(path: str, complement: bool) -> dict[str, Any]:
