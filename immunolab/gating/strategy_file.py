@@ -28,6 +28,16 @@ _STRATEGIES = "immunolab.gating.strategies"
 def read_strategy(path: Path | str) -> Strategy:
     """Read a gating strategy: YAML, Gating-ML ``.xml``, FlowJo ``.wsp``.
 
+    Parameters
+    ----------
+    path
+        YAML, Gating-ML ``.xml`` or a FlowJo workspace of one sample.
+
+    Returns
+    -------
+    Strategy
+        The populations in the order of the file, parents first.
+
     Raises
     ------
     InputError
@@ -57,6 +67,16 @@ def _only(workspace: Workspace) -> Strategy:
 
 def builtin_strategy(name: str) -> Strategy:
     """Return a shipped strategy by name.
+
+    Parameters
+    ----------
+    name
+        Name of a shipped strategy, such as ``treg_th17_tfh_teff``.
+
+    Returns
+    -------
+    Strategy
+        Its populations; borders are placed when tubes are gated.
 
     Raises
     ------

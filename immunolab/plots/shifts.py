@@ -46,11 +46,23 @@ def paired_lines(
 
     Parameters
     ----------
-    endpoints, pairs, shifts : the declared tables of a run.
-    endpoint : endpoint id.
-    cohort : rows of this cohort only; None takes all rows.
-    definitions : definition id to markers in words.
-    remark : what else a reader must know of the endpoint; written in the heading.
+    endpoints, pairs, shifts
+        The tables of a run.
+    endpoint
+        Endpoint id.
+    cohort
+        Rows of this cohort only; None takes all rows.
+    definitions
+        Definition id to markers in words.
+    remark
+        What else a reader must know of the endpoint; written in the heading.
+    ax
+        Axes to draw on; None makes a new figure.
+
+    Returns
+    -------
+    Axes
+        The axes drawn on.
     """
     ax = axes(ax, HALF, 82 * MM)
     of_endpoint = endpoints[endpoints["endpoint"] == endpoint]
@@ -189,9 +201,19 @@ def forest(
 
     Parameters
     ----------
-    shifts : SHIFTS rows of one cohort.
-    named : labels by endpoint id.
-    controls : endpoints that are negative controls; marked as such.
+    shifts
+        Rows of the table ``shifts`` of one cohort.
+    named
+        Label by endpoint id.
+    controls
+        Endpoints that are negative controls; marked as such.
+    ax
+        Axes to draw on; None makes a new figure.
+
+    Returns
+    -------
+    Axes
+        The axes drawn on.
     """
     ax = axes(ax, WIDTH, forest_height(shifts))
     ax.set_axis_off()

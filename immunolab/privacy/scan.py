@@ -80,6 +80,11 @@ def scan(paths: Iterable[str | Path]) -> list[Identifier]:
     paths
         Files, and folders that are searched through.
 
+    Returns
+    -------
+    list of Identifier
+        One record a place where something identifying was found; empty where nothing was.
+
     Raises
     ------
     InputError

@@ -151,6 +151,16 @@ class _StudyKeys:
 def load_study(path: Path | str) -> Study:
     """Read study.yaml (or the folder that holds it), the sheet and the trial.
 
+    Parameters
+    ----------
+    source
+        study.yaml, or the folder that holds it.
+
+    Returns
+    -------
+    Study
+        Trial, samples, endpoints and files; no event is read.
+
     Raises
     ------
     InputError

@@ -177,6 +177,16 @@ def builtin_trials() -> tuple[str, ...]:
 def load_trial(name: str | Path) -> Trial:
     """Return a design by built-in id, or from a YAML file.
 
+    Parameters
+    ----------
+    name
+        Id of a built-in design, or the path of a YAML file.
+
+    Returns
+    -------
+    Trial
+        Calendar, visits and endpoints.
+
     Raises
     ------
     InputError

@@ -36,6 +36,11 @@ class Checked:
 def check_study(source: Path | str) -> Checked:
     """Validate a study's YAML, sheet, trial, panels, strategies and the header of every file.
 
+    Parameters
+    ----------
+    source
+        study.yaml, or the folder that holds it.
+
     Returns
     -------
     Every problem at once; nothing is raised for the study's own faults.

@@ -31,6 +31,11 @@ def read_header(path: str | Path, *, dataset: int = 0) -> FcsHeader:
     dataset
         Which data set of the file, counted from 0.
 
+    Returns
+    -------
+    FcsHeader
+        TEXT keywords, channels, and where DATA is; no event is read.
+
     Raises
     ------
     DataFileError
