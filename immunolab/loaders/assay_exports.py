@@ -43,6 +43,15 @@ def read_export(file: str, lines: Lines, decimal_comma: bool) -> list[Well] | No
     Recognised are xPONENT's blocks (``DataType:`` ``Result`` or ``Avg Result``) and tables with a
     sample column, which hold either a concentration column and an analyte, or a column an analyte.
     Replicates are averaged and flagged ``mean_of_N``.
+
+    Parameters
+    ----------
+    file
+        For messages.
+    lines
+        The file's rows, numbered from 1.
+    decimal_comma
+        Whether numbers are written 1,5.
     """
     block = _xponent_block(lines)
     if block is not None:

@@ -139,6 +139,11 @@ def protein_markers(names: Sequence[str]) -> tuple[tuple[str, ...], list[int], l
     """Return the markers of the proteins to keep, their columns, and a note for each that repeats a marker.
 
     Isotype controls and hashtags are left out.
+
+    Parameters
+    ----------
+    names
+        Surface proteins as the file names them (``CD4_TotalSeqB``).
     """
     markers: list[str] = []
     kept: list[int] = []

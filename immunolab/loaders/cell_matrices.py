@@ -148,12 +148,24 @@ def as_csr(matrix: Any) -> csr_matrix:
 
 
 def dense_proteins(matrix: Any) -> NDArray[np.float64]:
-    """Return proteins, dense or sparse, as a float64 array."""
+    """Return proteins, dense or sparse, as a float64 array.
+
+    Parameters
+    ----------
+    matrix
+        Cells x proteins.
+    """
     values = matrix.toarray() if hasattr(matrix, "toarray") else matrix
     return np.asarray(values, dtype=np.float64)
 
 
 def protein_scale(values: NDArray[np.float64]) -> ProteinScale:
-    """Return whether proteins are counts; negative values and fractions were transformed before."""
+    """Return whether proteins are counts; negative values and fractions were transformed before.
+
+    Parameters
+    ----------
+    values
+        Cells x proteins.
+    """
     is_count = (values >= 0).all() and np.allclose(values[:_LOOK_AT], np.round(values[:_LOOK_AT]), atol=1e-4)
     return "counts" if is_count else "transformed"

@@ -18,6 +18,11 @@ def join_cells(parts: Sequence[Cells]) -> Cells:
     """Return the cells of several files as one, with the genes and proteins that all of them have.
 
     Counts are kept only where every file holds them; proteins are counts only where all are.
+
+    Parameters
+    ----------
+    parts
+        Cells of one file each, in the order of the result.
     """
     if len(parts) == 1:
         return parts[0]

@@ -45,6 +45,17 @@ def convert_fcs(path: str | Path, out: str | Path, *, dataset: int = 0, panel: M
     ``X`` is compensated with the file's own matrix and on the scales of `default_scales`;
     ``layers["compensated"]`` is compensated and linear.
 
+    Parameters
+    ----------
+    path
+        An FCS file.
+    out
+        The h5ad file; replaced when it exists.
+    dataset
+        Which data set of the file, counted from 0.
+    panel
+        Markers by channel name; they win over the labels in the file.
+
     Raises
     ------
     InputError

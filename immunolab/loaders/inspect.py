@@ -144,7 +144,13 @@ def _median(values: np.ndarray) -> float | None:
 
 
 def inspection_text(found: dict[str, Any]) -> str:
-    """Return what `inspect_file` found as a table to read."""
+    """Return what `inspect_file` found as a table to read.
+
+    Parameters
+    ----------
+    found
+        What `inspect_file` returned.
+    """
     version = f"FCS {found['fcs_version']}" if found["fcs_version"] else "h5ad"
     sets = f", {found['datasets']} data sets" if found["datasets"] > 1 else ""
     matrix = found["spillover"]

@@ -75,6 +75,13 @@ def _factor(unit: str, wanted: str) -> float:
 def conversion(unit: str, variable: Variable) -> float:
     """Return the factor from a written unit to the unit of the variable.
 
+    Parameters
+    ----------
+    unit
+        As written; empty when there is none.
+    variable
+        The variable of the vocabulary.
+
     Raises
     ------
     UnitError

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from immunolab.loaders.fcs.header import FcsHeader
+from immunolab.loaders.fcs.spillover import SPILLOVER_KEYWORDS
 from immunolab.vocabulary.labels import resolve_label, spelled, unexplained_words
 
-SPILLOVER_KEYWORDS = ("$SPILLOVER", "SPILL", "$SPILL", "SPILLOVER", "$COMP")
 LAYOUT_KEYWORDS = frozenset(
     "$BEGINANALYSIS $BEGINDATA $BEGINSTEXT $ENDANALYSIS $ENDDATA $ENDSTEXT $NEXTDATA".split()  # noqa: SIM905
 )
@@ -41,8 +41,10 @@ _FORMS: dict[str, re.Pattern[str]] = {
         "PnDISPLAY": "LOG|LIN",
     }.items()
 }
+# what a date or a record number may look like, and the filters that look like one (``530/30``)
 _DATE_OR_RECORD = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{2,4}(?:[ .-]\d{2,4}){2,}")
 _FILTER = re.compile(r"(?:\d{3}[- ])?\d{3}[-/]\d{2,3}")
+# words of detectors, lasers and pulse shapes, as instruments of the makers below write them
 _DETECTOR_WORD = re.compile(
     r"(?:FL|BL|RL|VL|YL|GL|YG|UV|L|B|V|R|Y|G|U|IR)\d{1,2}|[BVRGYU]\d{3}|FL|BL|RL|VL|YL|GL|YG|UV|"
     r"(?:\d{3}(?:NM)?)?(?:FSC|SSC|BSC|FALS|FS|SS)\d{0,2}[AHW]?|\d{1,3}(?:\.\d{1,2})?(?:NM|LP|BP|SP|[AHW])?|[AHW]|AREA|HEIGHT|"
@@ -84,7 +86,13 @@ class Rebuilt:
 
 
 def rebuild(header: FcsHeader) -> Rebuilt:
-    """Return the allow-listed keywords of a data set."""
+    """Return the allow-listed keywords of a data set.
+
+    Parameters
+    ----------
+    header
+        The data set as read.
+    """
     text, n = header.text, len(header.channels)
     kept: dict[str, str] = {
         "$BYTEORD": re.sub(r"\s", "", text.get("$BYTEORD", "")),
@@ -141,7 +149,13 @@ def model_words(cytometer: str) -> str:
 
 
 def allowed_keyword(key: str, value: str) -> bool:
-    """Return whether a keyword with this value may stay as it is."""
+    """Return whether a keyword with this value may stay as it is.
+
+    Parameters
+    ----------
+    key, value
+        Upper case with its ``$``, and as written.
+    """
     value = value.strip()
     if key in LAYOUT_KEYWORDS | {"$PAR", "$TOT"}:
         return value == "" or bool(re.fullmatch(r"\d{1,20}", value))

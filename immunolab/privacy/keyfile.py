@@ -18,6 +18,13 @@ def read_key(path: Path, sources: Sequence[Path]) -> dict[Path, str]:
 
     The column ``file`` holds the path as it was given, or a file name that only one source has.
 
+    Parameters
+    ----------
+    path
+        The key (CSV with file and code).
+    sources
+        The FCS files that need a code.
+
     Raises
     ------
     InputError
@@ -70,7 +77,15 @@ def _repeated(codes: Mapping[Path, str], path: Path) -> list[Problem]:
 
 
 def new_codes(hashes: Mapping[Path, str], taken: set[str]) -> dict[Path, str]:
-    """Return a code for each source. Their order follows the content, so that a code shows nothing of the name."""
+    """Return a code for each source. Their order follows the content, so that a code shows nothing of the name.
+
+    Parameters
+    ----------
+    hashes
+        sha256 of each source.
+    taken
+        Codes in use.
+    """
     codes: dict[Path, str] = {}
     number = 0
     for source in sorted(hashes, key=lambda s: (hashes[s], str(s))):
@@ -87,7 +102,15 @@ def all_codes(path: Path) -> set[str]:
 
 
 def add_to_key(path: Path, codes: Mapping[Path, str]) -> None:
-    """Write new codes to the key file, behind what it holds; readable by its owner only."""
+    """Write new codes to the key file, behind what it holds; readable by its owner only.
+
+    Parameters
+    ----------
+    path
+        The key; made when it is absent.
+    codes
+        Code by source.
+    """
     rows, columns = _rows(path) if path.exists() else ([], ["file", "code"])
     rows += [{"file": str(file), "code": code} for file, code in codes.items()]
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -27,6 +27,11 @@ class DataSet:
 def fcs_files(paths: Iterable[str | Path]) -> list[Path]:
     """Return the files named, and in folders all that begin like an FCS file or are named like one, sorted.
 
+    Parameters
+    ----------
+    paths
+        Files and folders.
+
     Raises
     ------
     InputError
@@ -62,6 +67,11 @@ def _is_fcs(path: Path) -> bool:
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[BinaryIO, list[DataSet]]]:
     """Open an FCS file and describe its data sets.
+
+    Parameters
+    ----------
+    path
+        An FCS file.
 
     Raises
     ------

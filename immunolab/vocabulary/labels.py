@@ -119,6 +119,13 @@ def known_words(label: str, *, markers_only: bool = False) -> tuple[str, ...]:
     """Return the words of a label that the vocabulary has, upper case, in order.
 
     What else is in a label may be anything, a name included, and is never quoted.
+
+    Parameters
+    ----------
+    label
+        As the operator wrote it.
+    markers_only
+        Leave out dyes and detector words.
     """
     known = _read(label).known
     return tuple(spelling for spelling, strength in known if strength != "none" or not markers_only)
@@ -133,7 +140,13 @@ def unexplained_words(text: str) -> tuple[str, ...]:
 
 
 def spelled(resolved: Resolved) -> str:
-    """Return a label made only of what the vocabulary resolved: marker and dye, or nothing."""
+    """Return a label made only of what the vocabulary resolved: marker and dye, or nothing.
+
+    Parameters
+    ----------
+    resolved
+        What `resolve_label` found.
+    """
     return " ".join(part for part in (resolved.marker, resolved.fluorochrome) if part)
 
 

@@ -94,6 +94,11 @@ def read_panel(path: Path | str) -> dict[str, str]:
     channel and one for the marker, named in any usual way (Channel, $PnN, fcs_colname; Marker,
     antigen, $PnS). ``NA`` or nothing means that the channel has no marker and gives "".
 
+    Parameters
+    ----------
+    path
+        YAML or CSV.
+
     Raises
     ------
     InputError

@@ -42,6 +42,11 @@ def parse_phenotype(text: str) -> tuple[Condition, ...]:
     spelling of the user. Blanks between markers may be left out where the vocabulary can distinguish
     (``CD25hiCD127lo``).
 
+    Parameters
+    ----------
+    text
+        ``CD4+ CD25hi CD127lo``.
+
     Raises
     ------
     InputError
@@ -67,7 +72,13 @@ def parse_phenotype(text: str) -> tuple[Condition, ...]:
 
 
 def spell_phenotype(conditions: Sequence[tuple[str, Level]]) -> str:
-    """Return the text that `parse_phenotype` reads back to the same conditions."""
+    """Return the text that `parse_phenotype` reads back to the same conditions.
+
+    Parameters
+    ----------
+    conditions
+        Marker and level, in the order to write.
+    """
     return " ".join(f"{marker}{_SIGN_OF[level]}" for marker, level in conditions)
 
 

@@ -43,6 +43,13 @@ def border(scale: Transform, value: float) -> float:
 
     An event exactly on the border then stays on the upper side, whatever the last bits of another
     program's arithmetic are.
+
+    Parameters
+    ----------
+    scale
+        The scale of the gate.
+    value
+        The border on it.
     """
     raw = instrument(scale, value)
     return raw if family(scale) == "linear" else raw - _HAIR * max(1.0, abs(raw))
@@ -71,7 +78,13 @@ def bend(corners: Sequence[Point], drawn: tuple[Transform, Transform], needed: t
 
 
 def ellipse_corners(gate: Ellipsoid) -> list[Point]:
-    """Return a polygon of the same area as a two-dimensional ellipsoid, on the ellipsoid's scales."""
+    """Return a polygon of the same area as a two-dimensional ellipsoid, on the ellipsoid's scales.
+
+    Parameters
+    ----------
+    gate
+        Two-dimensional.
+    """
     step = 2.0 * np.pi / _ELLIPSE_CORNERS
     # a regular polygon inscribed in the unit circle has area n/2 sin(2 pi / n)
     radius = np.sqrt(np.pi / (_ELLIPSE_CORNERS / 2.0 * np.sin(step)) * gate.distance_square)

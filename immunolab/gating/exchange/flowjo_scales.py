@@ -74,6 +74,13 @@ def _axis(element: Element) -> Axis:
 def read_spillover(element: Element, name: str) -> Spillover:
     """Return a ``spilloverMatrix``.
 
+    Parameters
+    ----------
+    element
+        The XML element.
+    name
+        Of the matrix.
+
     Raises
     ------
     GatingError
@@ -96,7 +103,15 @@ def read_spillover(element: Element, name: str) -> Spillover:
 
 
 def write_scale(kind: Family, channel: str) -> Element:
-    """Return a channel's scale; ``linear`` and ``log`` stand for all scales on which the same edges are straight."""
+    """Return a channel's scale; ``linear`` and ``log`` stand for all scales on which the same edges are straight.
+
+    Parameters
+    ----------
+    kind
+        The scale, or what scales share on which the same edges are straight.
+    channel
+        As FlowJo shows it, ``Comp-`` included.
+    """
     tag, values = _parameters(kind)
     element = Element(f"{TRANSFORMS}{tag}", {f"{TRANSFORMS}{name}": text for name, text in values.items()})
     if tag == "linear":

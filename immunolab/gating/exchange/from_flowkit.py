@@ -155,7 +155,15 @@ def _strategy(gates: Any, name: str, sample: Any = None) -> Strategy:
 
 
 def cannot_carry(problems: Sequence[Problem], where: str) -> GatingError:
-    """Return one error that lists every gate that cannot be carried over, with the ways to fix them."""
+    """Return one error that lists every gate that cannot be carried over, with the ways to fix them.
+
+    Parameters
+    ----------
+    problems
+        One a gate; ``place`` is its path.
+    where
+        The strategy or sample.
+    """
     lines = "".join(f"\n    {problem.place}: {problem.message}" for problem in problems)
     hints = "; ".join(dict.fromkeys(problem.hint for problem in problems if problem.hint))
     return GatingError(f"gates that cannot be carried over: {len(problems)}{lines}", where, hints)

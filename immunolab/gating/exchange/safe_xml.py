@@ -63,6 +63,15 @@ def local_name(element: Element) -> str:
 def attribute(element: Element, name: str, namespace: str = "") -> str:
     """Return an attribute that must be there, in the namespace or without one.
 
+    Parameters
+    ----------
+    element
+        The element.
+    name
+        Without namespace.
+    namespace
+        In braces, as ElementTree writes it.
+
     Raises
     ------
     GatingError
@@ -76,6 +85,11 @@ def attribute(element: Element, name: str, namespace: str = "") -> str:
 
 def number(element: Element, name: str, namespace: str = "") -> float:
     """Return an attribute as a finite number.
+
+    Parameters
+    ----------
+    element, name, namespace
+        As in `attribute`.
 
     Raises
     ------

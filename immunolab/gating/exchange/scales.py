@@ -149,6 +149,13 @@ def _names(element: Element) -> tuple[str, ...]:
 def write_scale(scale: Transform, key: str) -> Element:
     """Return a scale as Gating-ML 2.0 writes it.
 
+    Parameters
+    ----------
+    scale
+        The scale.
+    key
+        Its id in the document.
+
     Raises
     ------
     GatingError

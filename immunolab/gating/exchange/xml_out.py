@@ -42,7 +42,17 @@ def add_coordinates(parent: Element, values: Iterable[float]) -> None:
 
 
 def add_coefficients(parent: Element, values: Iterable[float], names: Iterable[str] = ()) -> None:
-    """Add one row of a spillover matrix, with the receiving channels where the format names them."""
+    """Add one row of a spillover matrix, with the receiving channels where the format names them.
+
+    Parameters
+    ----------
+    parent
+        The row's element.
+    values
+        Share of the dye's signal in each channel.
+    names
+        The channels, in the order of the values.
+    """
     labels = [{f"{DATATYPES}parameter": name} for name in names]
     for place, value in enumerate(values):
         words = (labels[place] if labels else {}) | {f"{TRANSFORMS}value": shortest(value)}

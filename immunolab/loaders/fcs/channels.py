@@ -99,7 +99,13 @@ def _datatype(text: Mapping[str, str], file: str) -> tuple[DataType, list[str]]:
 
 
 def unique_names(raw: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return channel names without blanks and duplicates, and a note for each that is not as given."""
+    """Return channel names without blanks and duplicates, and a note for each that is not as given.
+
+    Parameters
+    ----------
+    raw
+        ``$PnN`` of every channel, in file order.
+    """
     plain = [_plain(word) for word in raw]
     names: list[str] = []
     notes = []

@@ -65,7 +65,15 @@ def decode(handle: BinaryIO, header: FcsHeader, *, stored: bool = False) -> NDAr
 
 
 def not_finite(columns: NDArray[np.float32], names: Sequence[str]) -> list[str]:
-    """Return words for every channel that holds NaN or infinite values."""
+    """Return words for every channel that holds NaN or infinite values.
+
+    Parameters
+    ----------
+    columns
+        Channels x events.
+    names
+        Of the channels.
+    """
     notes = []
     for name, column in zip(names, columns, strict=True):
         with np.errstate(over="ignore", invalid="ignore"):

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from immunolab.errors import DataFileError, nearest
 from immunolab.events.tube import Spillover
 
-_KEYWORDS = ("$SPILLOVER", "SPILL", "$SPILL", "SPILLOVER", "$COMP")
+# in the order in which they are looked for: the standard's first, then instruments' own
+SPILLOVER_KEYWORDS = ("$SPILLOVER", "SPILL", "$SPILL", "SPILLOVER", "$COMP")
 _MOST_CHANNELS = 2_000  # in a keyword; more than any instrument has, and a guard of memory
 # coefficients (share of a dye's signal in another channel) outside these are reported, outside the next refused:
 # negative ones come from overcompensated controls, ones above 1 from tandems and wrong pairs (judgement)
@@ -48,7 +49,7 @@ def keyword_spillover(text: Mapping[str, str], file: str = "") -> tuple[Spillove
         When a keyword's number of values does not fit its number of channels.
     """
     notes: list[str] = []
-    for keyword in _KEYWORDS:
+    for keyword in SPILLOVER_KEYWORDS:
         fields = [field.strip() for field in text.get(keyword, "").strip().strip(",").split(",")]
         if fields in ([""], ["0"]):
             continue
@@ -88,6 +89,11 @@ def read_spillover(path: str | Path) -> Spillover:
 
     A first column of names is allowed in CSV; its order wins over the order of the header. FlowJo
     10 writes XML, FlowJo 9 text with a title and a line of affixes before the names.
+
+    Parameters
+    ----------
+    path
+        The matrix file.
 
     Raises
     ------
@@ -195,6 +201,15 @@ def match_spillover(
     its number. An absent channel that neither gives nor takes spillover is left out. None comes
     back when the tube's channels carry ``Comp-`` and the matrix does not: such an export is
     compensated already.
+
+    Parameters
+    ----------
+    matrix
+        In the words of the file it was read from.
+    names, labels
+        ``$PnN`` and ``$PnS`` of the tube's channels.
+    file
+        For messages.
 
     Raises
     ------

@@ -118,6 +118,15 @@ def data_sets(handle: BinaryIO, size: int, file: str) -> Iterator[Segments]:
 
     The value counts from the start of its own data set; files that count from the start of the
     file are followed too. The chain ends where no further HEADER is.
+
+    Parameters
+    ----------
+    handle
+        The open file.
+    size
+        Bytes in the file.
+    file
+        For messages.
     """
     segments = read_segments(handle, 0, size, file)
     while True:
@@ -140,7 +149,19 @@ def _starts_here(handle: BinaryIO, origin: int) -> bool:
 
 
 def read_span(handle: BinaryIO, segments: Segments, span: Span, file: str) -> bytes:
-    """Return the bytes of a segment of keywords."""
+    """Return the bytes of a segment of keywords.
+
+    Parameters
+    ----------
+    handle
+        The open file.
+    segments
+        HEADER of the data set, from whose start the span counts.
+    span
+        The segment.
+    file
+        For messages.
+    """
     if span.length > _MOST_TEXT_BYTES:
         raise DataFileError(
             f"the TEXT segment claims {span.length:,} bytes; at most {_MOST_TEXT_BYTES:,} are read",
@@ -156,6 +177,13 @@ def keywords(raw: bytes, file: str) -> tuple[dict[str, str], list[str]]:
 
     The first byte is the delimiter. Doubled it is itself, inside a value; directly after a
     keyword it ends an empty value, which the standard forbids and many cytometers write.
+
+    Parameters
+    ----------
+    raw
+        The bytes of the segment.
+    file
+        For messages.
     """
     notes: list[str] = []
     try:
