@@ -9,7 +9,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from immunolab.clinical import endpoint_rows, proportion, responders, scores_table, with_visits
+from immunolab.clinical import (
+    endpoint_rows,
+    proportion,
+    responders,
+    scores_table,
+    undeclared_endpoints,
+    with_visits,
+)
 from immunolab.clinical.scores import criteria
 from immunolab.clinical.scores.acr_eular_2016_tis import improvement_points, total_improvement
 from immunolab.clinical.scores.core_set import CORE_SET, HIGHER_BETTER, core_set
@@ -475,5 +482,6 @@ def test_dated_measurements_find_their_visits_or_are_told(sle: Trial) -> None:
 def test_a_study_without_a_trial_serves_every_measurement(tmp_path: Path) -> None:
     study = Study("x", tmp_path, tmp_path, None, (), {}, PlannedComparison("pre", "post"), ())
     frame = measured(("P1", "pre", "IL-6", 3.0), ("P1", "post", "IL-6", 2.0), unit="pg/mL")
-    table = endpoint_rows(study, frame, scores_table(frame))
+    scored = scores_table(frame)
+    table = endpoint_rows(study, frame, scored, undeclared_endpoints(study, frame, scored))
     assert table[["endpoint", "visit", "value"]].values.tolist() == [["IL-6", "pre", 3.0], ["IL-6", "post", 2.0]]

@@ -2,7 +2,7 @@
 
 from immunolab.clinical.adverse_events import adverse_events_table
 from immunolab.clinical.components import components
-from immunolab.clinical.endpoints import context_rows, endpoint_rows
+from immunolab.clinical.endpoints import context_rows, endpoint_rows, undeclared_endpoints
 from immunolab.clinical.evaluate import scores_table
 from immunolab.clinical.follow_up import followed, study_patients
 from immunolab.clinical.patients import with_visits
@@ -23,6 +23,7 @@ __all__ = [
     "study_patients",
     "suppression_curves",
     "survival_tables",
+    "undeclared_endpoints",
     "with_suppression",
     "with_visits",
 ]

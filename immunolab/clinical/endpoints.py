@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -20,33 +21,59 @@ from immunolab.study.timeline import Timeline, place
 _CENSORED = {"below": Flag.BELOW_LIMIT, "above": Flag.ABOVE_LIMIT}
 
 
-def endpoint_rows(study: Study, measurements: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+def endpoint_rows(
+    study: Study, measurements: pd.DataFrame, scores: pd.DataFrame, besides: Iterable[Endpoint] = ()
+) -> pd.DataFrame:
     """Return rows of `tables.ENDPOINTS` for every endpoint that is a variable, a score or an assay.
 
     Parameters
     ----------
-    study : its endpoints say what is wanted; a study without a trial gets every variable and score.
-    measurements, scores : with a visit in every row.
+    study
+        Its endpoints say what is wanted.
+    measurements, scores
+        With a visit in every row.
+    besides
+        Further endpoints (`undeclared_endpoints`).
 
     Returns
     -------
-    One row a patient, visit and endpoint. ``sample_id`` is the patient's sample of that visit, or
-    ``PATIENT:VISIT`` where there is none. A value outside the assay's limits stands at the limit,
-    flagged ``below_limit`` or ``above_limit``; one that cannot be evaluated is empty, flagged. A slope
-    stands under the visit its period ends with, and is of no day: study day, days since the last dose and
-    state of the cycle are empty.
+    DataFrame
+        One row a patient, visit and endpoint. ``sample_id`` is the patient's sample of that visit, or
+        ``PATIENT:VISIT`` where there is none. A value outside the assay's limits is given as the limit, flagged
+        ``below_limit`` or ``above_limit``; one that cannot be evaluated is empty, flagged. A slope is in the row of the
+        visit its period ends with, and of no day: study day, days since the last dose and state of the cycle are empty.
     """
-    endpoints = study.endpoints if study.trial else (*study.endpoints, *_everything(measurements, scores))
     desk = _Desk.of(study)
-    rows = [row for endpoint in endpoints for row in _rows(desk, endpoint, measurements, scores)]
-    return ENDPOINTS.frame(rows)
+    endpoints = (*study.endpoints, *besides)
+    return ENDPOINTS.frame([row for endpoint in endpoints for row in _rows(desk, endpoint, measurements, scores)])
+
+
+def undeclared_endpoints(study: Study, measurements: pd.DataFrame, scores: pd.DataFrame) -> tuple[Endpoint, ...]:
+    """Return every variable and score of a study without a trial as an exploratory endpoint; none with a trial."""
+    if study.trial:
+        return ()
+    stated: dict[str, Any] = {"source": "every measurement of a study without a trial", "role": "exploratory"}
+    scored = [name for name in dict.fromkeys(scores["score"]) if "." not in name]
+    names = [name for name in dict.fromkeys(measurements["variable"]) if "." not in name]
+    variables = [PairedChange(id=name, variable=name, **stated) for name in names if name not in set(scores["score"])]
+    return (*variables, *(PairedChange(id=name, score=name, **stated) for name in scored))
 
 
 def context_rows(study: Study, measurements: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """Return rows of `tables.ENDPOINTS` for what is shown beside the endpoints and not compared.
 
-    These are the trial's covariates, and the scores and variables that slopes are fitted to, each once and
-    only where it is no endpoint itself. ``endpoint`` and ``population`` are the variable's name.
+    Parameters
+    ----------
+    study
+        Its endpoints and covariates.
+    measurements, scores
+        With a visit in every row.
+
+    Returns
+    -------
+    DataFrame
+        As `endpoint_rows`, of the trial's covariates, and of the scores and variables that slopes are fitted to, each
+        only where it is no endpoint itself. ``endpoint`` and ``population`` are the variable's name.
     """
     sloped = [endpoint.needs for endpoint in study.endpoints if endpoint.slopes]
     others = [endpoint for endpoint in study.endpoints if not endpoint.slopes]
@@ -75,17 +102,6 @@ class _Desk:
         stained = [s for s in reversed(study.samples) if not s.control_of]
         samples = {(s.patient_id, s.visit): s for s in stained}
         return cls(study, samples, {s.patient_id: s.cohort for s in stained if s.cohort})
-
-
-def _everything(measurements: pd.DataFrame, scores: pd.DataFrame) -> Iterator[Endpoint]:
-    source = "every measurement of a study without a trial"
-    scored = set(scores["score"])
-    for name in dict.fromkeys(measurements["variable"]):
-        if "." not in name and name not in scored:
-            yield PairedChange(id=name, source=source, role="exploratory", variable=name)
-    for name in dict.fromkeys(scores["score"]):
-        if "." not in name:
-            yield PairedChange(id=name, source=source, role="exploratory", score=name)
 
 
 def _rows(

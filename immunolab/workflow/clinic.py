@@ -31,7 +31,8 @@ class Clinic:
     context : rows like those, of what is shown beside the endpoints and not compared.
     events : adverse_events, time_to_event, survival and suppression, where the study has their source.
     deaths : by endpoint of slopes and patient, where the endpoint names an outcome that ranks beyond them.
-    cohorts : by patient, everybody of the study.
+    cohorts : by patient, for all patients of the study.
+    undeclared : endpoints of what a study without a trial measures besides those it declares.
     """
 
     measurements: pd.DataFrame
@@ -43,6 +44,7 @@ class Clinic:
     events: dict[str, pd.DataFrame] = field(default_factory=dict)
     deaths: dict[str, dict[str, Death]] = field(default_factory=dict)
     cohorts: dict[str, str] = field(default_factory=dict)
+    undeclared: tuple[Endpoint, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,8 @@ def clinic_of(study: Study, sources: ClinicSources) -> Clinic:
     from immunolab import clinical
 
     measured, scores, curves = sources.measurements, sources.scores, sources.curves
+    whole = clinical.with_suppression(measured, curves)
+    besides = clinical.undeclared_endpoints(study, whole, scores)
     everybody = clinical.followed(study, measured, list(sources.happened.values()))
     events = _event_tables(study, sources.happened, everybody) | {"suppression": curves}
     return Clinic(
@@ -92,7 +96,8 @@ def clinic_of(study: Study, sources: ClinicSources) -> Clinic:
         scores=scores,
         responders=clinical.responders(scores),
         components=clinical.components(measured, study.trial, doses=study.doses, baseline=_baseline(study)),
-        rows=clinical.endpoint_rows(study, clinical.with_suppression(measured, curves), scores),
+        rows=clinical.endpoint_rows(study, whole, scores, besides),
+        undeclared=besides,
         context=clinical.context_rows(study, measured, scores),
         events={name: table for name, table in events.items() if len(table)},
         deaths=_deaths(study, sources.happened.get("outcomes")),

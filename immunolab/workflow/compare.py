@@ -11,13 +11,12 @@ import pandas as pd
 from immunolab.comparison.diagnostics import Finding
 from immunolab.comparison.gating_sensitivity import with_other_gatings
 from immunolab.comparison.multiplicity import adjusted_together
-from immunolab.comparison.plan import Compared, Noise, Plan, Scale
+from immunolab.comparison.plan import Compared, Noise, Plan
 from immunolab.comparison.table import Comparison, compare_endpoints
 from immunolab.errors import ComparisonError, InputError
 from immunolab.schema.contrast import Contrast
 from immunolab.schema.tables import OTHER_GATINGS, PAIRS, SHIFTS
 from immunolab.study.endpoints import Endpoint
-from immunolab.study.endpoints.measured import SUPPRESSION_ASSAY as SUPPRESSION_VARIABLE
 from immunolab.study.sheet import Study
 from immunolab.workflow.quantify import Quantified, joined
 from immunolab.workflow.store import Store
@@ -65,7 +64,7 @@ def compare_study(study: Study, measured: Quantified, gated: Sequence[Endpoint],
         Folder of the samples' counts under other gates.
     """
     rows = measured.tables["endpoints"]
-    compared, comparisons, notes = _compare(study, measured.endpoints, rows)
+    compared, comparisons, notes = _compare(study, (*measured.undeclared, *measured.endpoints), rows)
     shifts = joined(SHIFTS, [c.shifts for c in comparisons])
     if len(shifts):
         paths = (store.sample_folder(s.sample_id) / "other_gatings.csv" for s in measured.samples)
@@ -104,19 +103,13 @@ def _compare(
     return compared, comparisons, notes
 
 
-def _scales(rows: pd.DataFrame) -> dict[str, Scale]:
-    """Return the scale of endpoints whose unit does not tell it: an inhibition is % but can be below 0."""
-    signed = rows.loc[rows["population"] == SUPPRESSION_VARIABLE, "endpoint"]
-    return {str(name): "identity" for name in signed.unique()}
-
-
 def _plan(study: Study, contrast: Contrast, endpoints: Sequence[Endpoint], rows: pd.DataFrame) -> Plan:
     batches = {s.sample_id: s.batch for s in study.samples if s.batch}
     return Plan(
         before=contrast.before,
         after=contrast.after,
         roles={e.id: e.role for e in endpoints},
-        scales=_scales(rows),
+        scales={e.id: e.scale for e in endpoints if e.scale},
         noise=_noise(study.comparison.noise, endpoints),
         batch=batches if len(set(batches.values())) > 1 else {},
         unbatched=_not_counted(rows),

@@ -13,7 +13,8 @@ from typing import Any
 import pandas as pd
 
 from immunolab.schema.files import content_key, file_sha256, write_atomically
-from immunolab.study.endpoints import from_plain, to_plain
+from immunolab.schema.records import from_plain, record_types, to_plain
+from immunolab.study import endpoints
 from immunolab.study.sheet import Sample, Study
 from immunolab.version import VERSION
 from immunolab.workflow.cell_tables import CellTables, cell_tables
@@ -72,7 +73,7 @@ def _sha256(path: Path) -> str:
 
 def _write(tables: CellTables, path: Path) -> None:
     frames = {name: getattr(tables, name) for name in _FRAMES} | dict(tables.further)
-    rest = {"rows": tables.rows, "endpoints": [to_plain(e) for e in tables.endpoints], "notes": tables.notes}
+    rest = {"rows": tables.rows, "endpoints": to_plain(tables.endpoints), "notes": tables.notes}
     with zipfile.ZipFile(path, "w") as archive:
         for name, frame in frames.items():
             archive.writestr(f"{name}.parquet", frame.to_parquet(index=False))
@@ -87,7 +88,7 @@ def _read(path: Path) -> CellTables:
     return CellTables(
         **{name: frames.pop(name) for name in _FRAMES},
         rows=tuple(rest["rows"]),
-        endpoints=tuple(map(from_plain, rest["endpoints"])),
+        endpoints=from_plain(rest["endpoints"], record_types(endpoints)),
         further=frames,
         notes=tuple(rest["notes"]),
     )

@@ -34,11 +34,14 @@ class Quantified:
         Gated samples that the tables are made of.
     endpoints
         Endpoints of flow and of single cells.
+    undeclared
+        What the clinic of a study without a trial measures besides.
     """
 
     tables: dict[str, pd.DataFrame]
     samples: tuple[Sample, ...]
     endpoints: tuple[Endpoint, ...]
+    undeclared: tuple[Endpoint, ...] = ()
 
 
 def study_endpoints(study: Study, panels: Mapping[str, PanelGates]) -> tuple[Endpoint, ...]:
@@ -128,7 +131,7 @@ def quantify(
         endpoints = (*(e for e in endpoints if e.id not in known), *cells.endpoints)
     tables["endpoints"] = joined(ENDPOINTS, [ENDPOINTS.frame(rows), *([clinic.rows] if clinic else [])])
     tables["failures"] = FAILURES.frame(_failure_rows(study, failures))
-    return Quantified(tables, tuple(done), endpoints)
+    return Quantified(tables, tuple(done), endpoints, clinic.undeclared if clinic else ())
 
 
 def _stack(store: Store, samples: Sequence[Sample], table: Table) -> pd.DataFrame:

@@ -7,8 +7,7 @@ under ``statistic:`` in a trial file chooses the class here and nowhere else.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 from immunolab.config import Document, Variants
 from immunolab.errors import Problem, nearest
@@ -47,8 +46,6 @@ __all__ = [
     "TimeToEvent",
     "endpoint_problems",
     "expanded",
-    "from_plain",
-    "to_plain",
 ]
 
 STATISTICS: Mapping[str, type[Endpoint]] = {
@@ -104,18 +101,3 @@ def endpoint_problems(
                 yield document.problem((*place, key), f"unknown visit '{name}'", hint)
         for fault in endpoint.faults(setting):
             yield document.problem((*place, fault.key) if fault.key else place, fault.message, fault.hint)
-
-
-def to_plain(endpoint: Endpoint) -> dict[str, Any]:
-    """Return an endpoint as plain data that `from_plain` reads back to an equal one."""
-    return {"statistic": endpoint.statistic, **asdict(endpoint)}
-
-
-def from_plain(plain: Mapping[str, Any]) -> Endpoint:
-    """Return the endpoint that `to_plain` was given; lists, as JSON has them, become tuples."""
-    stated = {key: _tuple(value) for key, value in plain.items() if key != "statistic"}
-    return STATISTICS[plain["statistic"]](**stated)
-
-
-def _tuple(value: Any) -> Any:
-    return tuple(_tuple(one) for one in value) if isinstance(value, list) else value
