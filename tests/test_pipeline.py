@@ -111,6 +111,22 @@ def test_an_unreadable_file_fails_its_sample_and_nothing_else(
     assert files[1].name in said
 
 
+def test_a_sample_whose_gates_cannot_be_placed_or_evaluated_fails_alone_with_the_reason(
+    study: Path, tmp_path: Path
+) -> None:
+    (study / "gates.yaml").write_text("populations:\n  - {name: T, rectangle: {CD999: [2.5, null]}}\n")
+    assert main(["run", str(study), "-o", str(tmp_path / "drawn"), "--tables-only"]) == 3
+    failures = pd.read_csv(tmp_path / "drawn" / "tables" / "failures.csv")
+    assert len(failures) == 6
+    assert failures["error"].str.contains("no gate can be evaluated: /T marker or channel 'CD999'").all()
+    (study / "gates.yaml").write_text("populations:\n  - {name: T, where: CD999+}\n")
+    assert main(["run", str(study), "-o", str(tmp_path / "placed"), "--tables-only"]) == 3
+    failures = pd.read_csv(tmp_path / "placed" / "tables" / "failures.csv")
+    assert set(failures["stage"]) == {"fit"}
+    assert failures["error"].str.contains(r"the panel lacks CD999 \(for T\)").all()
+    assert failures["hint"].str.contains("the tube has: ").all()
+
+
 def test_all_problems_of_a_study_are_listed_at_once_and_results_stay(
     study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,13 +10,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from builders import data_folder
+from hypothesis import given
+from hypothesis import strategies as st
 from planted import COFACTOR, f1, planted_tube
 
 import immunolab as il
-from immunolab.errors import GatingError, InputError
+from immunolab.errors import GatingError, InputError, Problem
+from immunolab.events.subsample import drawn_rows
 from immunolab.events.transforms import Asinh, Logicle
 from immunolab.events.tube import Channel, Spillover, Tube
+from immunolab.gating.record_codec import from_plain, to_plain
 from immunolab.gating.strategy import Dimension, Population, Rectangle, Strategy
+from immunolab.gating.tube_gates import FailedPlacement, GateSpread, RuleCount, TubeGates
 from immunolab.schema.tables import COUNTS, INTENSITIES, THRESHOLDS
 
 SURFACE = "treg_th17_tfh_teff"
@@ -186,6 +192,35 @@ def test_a_workspace_gates_the_spleen_as_flowjo_did(spleen: Tube) -> None:
     assert (100 * difference / counts.loc[published.index, "n_parent"]).max() < 0.2
     assert difference.max() == 13  # FlowJo draws polygons on 256 bins
     assert set(gated.thresholds["method"]) <= {"drawn"}
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        FailedPlacement("the panel lacks CD25", "name it in a panel file"),
+        TubeGates(
+            replace(DRAWN, matrices={"M": Spillover(("A",), np.eye(1))}),
+            spreads=(GateSpread("Treg", "CD4", 0.1 + 0.2),),
+            rule_counts=(RuleCount("fixed_at_baseline", "Treg", "CD4", 3, 70),),
+            unread=(Problem("a.wsp", "/T", "magnetic gates are not read", "draw it again"),),
+        ),
+    ],
+)
+def test_records_of_placing_survive_the_cache(record: FailedPlacement | TubeGates) -> None:
+    again = from_plain(json.loads(json.dumps(to_plain(record))))
+    assert type(again) is type(record)
+    assert to_plain(again) == to_plain(record)
+    assert repr(again) == repr(record)
+
+
+@given(st.integers(0, 60), st.integers(1, 60), st.integers(0, 9))
+def test_drawn_rows_are_sorted_different_and_no_more_than_asked_for(rows: int, n: int, seed: int) -> None:
+    drawn = drawn_rows(rows, n, seed)
+    assert len(drawn) == min(rows, n)
+    assert np.all(np.diff(drawn) > 0)
+    assert set(drawn) <= set(range(rows))
+    offset = np.arange(rows) + 100
+    assert (drawn_rows(offset, n, seed) == drawn + 100).all()
 
 
 def test_gates_are_taken_from_flowkit_as_they_are() -> None:

@@ -14,7 +14,7 @@ from immunolab.gating.strategy import Strategy
 from immunolab.gating.tube_gates import Threshold
 from immunolab.gating.tubes import GatedTube, PopulationCount, gate_tube
 from immunolab.loaders.fcs.read import read_fcs
-from immunolab.schema.files import write_atomically
+from immunolab.workflow.store import Store
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def gate_file(path: Path, job: GateJob) -> GatedFile | Unread:
     exported = gated.on_channels()
     inexact = write_gatingml(exported, job.out / "gates" / f"{tube.sample_id}.xml")
     if job.memberships:
-        write_memberships(gated, job.out)
+        Store(job.out).write_memberships(tube.sample_id, gated.memberships_frame())
     return GatedFile(
         gated.population_counts,
         gated.borders,
@@ -89,13 +89,6 @@ def gate_file(path: Path, job: GateJob) -> GatedFile | Unread:
         (*tube.warnings, *gated.notes, *(f"{note.place}: {note.message}" for note in inexact)),
         job.reference.of_tube(gated) if job.reference else None,
     )
-
-
-def write_memberships(gated: GatedTube, out: Path) -> None:
-    """Write which events of a tube are in which population to ``memberships/SAMPLE_ID.parquet``."""
-    frame = gated.memberships_frame()
-    target = out / "memberships" / f"{gated.sample_id}.parquet"
-    write_atomically(target, lambda part: frame.to_parquet(part, index=False))
 
 
 def _workspace_sample(path: Path, exported: Strategy, gated: GatedTube) -> WorkspaceSample:

@@ -49,7 +49,6 @@ def measure(job: MeasureJob) -> str:
     from immunolab.gating.tubes import gate_tube
     from immunolab.plots.gate_views import gate_views, save_views
     from immunolab.results.tube import GATES
-    from immunolab.workflow.gate_file import write_memberships
 
     store, sample_id = Store(Path(job.root)), job.tube.sample_id
     gated = gate_tube(job.tube.read(), job.gates)
@@ -63,7 +62,7 @@ def measure(job: MeasureJob) -> str:
             save_views(gate_views(gated.strategy, gated.tube, gated.memberships), folder / "views.npz")
 
     if job.memberships:
-        write_memberships(gated, store.root)
+        store.write_memberships(sample_id, gated.memberships_frame())
     store.commit(sample_id, job.key, write)
     return sample_id
 

@@ -278,8 +278,7 @@ def _measure(
         if job is None:
             continue
         reason = "--force" if work.options.force else work.store.stale(name, job.key)
-        memberships = work.store.root / "memberships" / f"{name}.parquet"
-        if not reason and work.options.memberships and not memberships.exists():
+        if not reason and work.options.memberships and not work.store.memberships(name).exists():
             reason = "its memberships are missing"
         if reason:
             log.info("%s computed: %s", name, reason)

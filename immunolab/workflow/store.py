@@ -10,10 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 from filelock import FileLock, Timeout
 
 from immunolab.errors import InputError, Problem
-from immunolab.schema.files import file_sha256
+from immunolab.schema.files import file_sha256, write_atomically
 
 RECORD = "record.json"
 _FOLDER_FAULTS = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.ENOTDIR, errno.ESTALE}
@@ -26,7 +27,7 @@ def folder_fault(error: OSError, folder: Path) -> InputError:
 
 
 def is_folder_fault(error: BaseException) -> bool:
-    """Tell whether an error is the output folder's fault, which no other sample can escape."""
+    """Return whether an error is the output folder's fault, which no other sample can escape."""
     return isinstance(error, OSError) and error.errno in _FOLDER_FAULTS
 
 
@@ -66,6 +67,14 @@ class Store:
     def cached(self, kind: str, key: str, suffix: str) -> Path:
         """Return the path of an intermediate result; it exists when the result does."""
         return self.root / "cache" / f"{kind}-{key}{suffix}"
+
+    def memberships(self, sample_id: str) -> Path:
+        """Return the file that holds which events of a sample are in which population."""
+        return self.root / "memberships" / f"{sample_id}.parquet"
+
+    def write_memberships(self, sample_id: str, frame: pd.DataFrame) -> None:
+        """Write one bool column a population, one row an event."""
+        write_atomically(self.memberships(sample_id), lambda part: frame.to_parquet(part, index=False))
 
     def stale(self, sample_id: str, key: str) -> str:
         """Return why a sample must be computed, or "" when its outputs are up to date."""

@@ -60,11 +60,11 @@ class TubeState:
 
     def has(self, name: str) -> bool:
         """Whether the tube has a marker or channel."""
-        return any(name in (c.name, c.marker) for c in self.events.channels)
+        return name in self.events
 
     def channel(self, name: str) -> Channel:
         """Return the channel of a marker or channel name."""
-        return self.events.channels[self.events.find(name)]
+        return self.events.channel(name)
 
     def dimension(self, name: str) -> Dimension:
         """Return the gate axis of a marker or channel."""
