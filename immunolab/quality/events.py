@@ -10,25 +10,30 @@ from numpy.typing import NDArray
 from immunolab.events.tube import Tube
 from immunolab.schema.flags import Check
 
-FEWEST_EVENTS = 10_000
-MOST_MARGIN_PERCENT = 5.0
-MOST_UNSTEADY_PERCENT = 10.0
-_BIN = 500
-_FEWEST_BINS = 10
-_UNSTEADY_SD = 6.0
-_COFACTOR = 150.0
+_FEWEST_EVENTS = 10_000  # acquired: a subset of 1 % of CD4 then still has some tens of events (judgement)
+_MOST_MARGIN = 5.0  # percent of events at the top of one detector: more, and its voltage was too high (judgement)
+_MOST_UNSTEADY = 10.0  # percent of stretches: more, and a stop or clog is likely (judgement)
+_STRETCH = 500  # events: their median varies by a twentieth of the spread of the cells
+_FEWEST_STRETCHES = 10  # fewer have no steady middle to compare with
+_UNSTEADY_SD = 6.0  # robust sd from the run's median: hundreds of stretches in many channels pass by chance (judgement)
+_COFACTOR = 150.0  # of the asinh, instrument units: the usual one of conventional cytometers
+_MAD_TO_SD = 1.4826  # sd of a normal over its median absolute deviation
+_MEDIAN_SE = 1.2533  # standard error of a median over that of a mean, sqrt(pi / 2)
 
 
 def check_events(events: Tube) -> list[dict[str, object]]:
     """Return rows of `QUALITY` of one tube.
 
-    Checks
-    ------
-    events : number of events, against 10,000 (a 1 % subset of CD4 then still has some tens of events).
-    margin : share of events at the top of any fluorescence detector, in percent.
-    steadiness : share of 500-event stretches whose median leaves the run's median by more than six
-        robust standard deviations of all stretches, in the channel where most do, in percent.
-    not_a_number : events that hold NaN or infinity in any channel.
+    Parameters
+    ----------
+    events
+        The tube, linear scale.
+
+    Returns
+    -------
+    One row a check: ``events``, their number; ``not_a_number``, events that hold NaN or infinity; ``margin``,
+    percent of events at the top of the worst detector; ``steadiness``, percent of 500-event stretches whose median
+    leaves the run's by more than six robust standard deviations, in the worst channel; ``header``, a fault of it.
     """
     rows = [_events_row(events), _finite_row(events), _margin_row(events), _steadiness_row(events)]
     rows += [_row(events, Check.HEADER, None, None, "warn", text) for text in events.warnings]
@@ -36,7 +41,15 @@ def check_events(events: Tube) -> list[dict[str, object]]:
 
 
 def check_gates(sample_id: str, left_out: Sequence[str]) -> list[dict[str, object]]:
-    """Return one row of `QUALITY` for each gate that this tube's import or channels do not allow."""
+    """Return one row of `QUALITY` for each gate that cannot be applied to this tube.
+
+    Parameters
+    ----------
+    sample_id
+        The tube.
+    left_out
+        Each gate with the reason, in words.
+    """
     row = {"sample_id": sample_id, "check": Check.GATE, "status": "warn"}
     return [{**row, "message": f"left out: {text}"} for text in left_out]
 
@@ -56,8 +69,8 @@ def _row(
 
 def _events_row(events: Tube) -> dict[str, object]:
     n = events.n_events
-    status = "fail" if n == 0 else "warn" if n < FEWEST_EVENTS else "ok"
-    return _row(events, Check.EVENTS, n, FEWEST_EVENTS, status, f"{n} events acquired")
+    status = "fail" if n == 0 else "warn" if n < _FEWEST_EVENTS else "ok"
+    return _row(events, Check.EVENTS, n, _FEWEST_EVENTS, status, f"{n} events acquired")
 
 
 def _finite_row(events: Tube) -> dict[str, object]:
@@ -82,29 +95,29 @@ def _margin_row(events: Tube) -> dict[str, object] | None:
         share = 100.0 * np.count_nonzero(column == top) / column.size
         if np.count_nonzero(column == top) > 1 and share > worst:
             worst, name = share, events.channels[row].name
-    status = "warn" if worst > MOST_MARGIN_PERCENT else "ok"
+    status = "warn" if worst > _MOST_MARGIN else "ok"
     message = f"at most {worst:.2g} % of events at the top of a detector ({name})"
-    return _row(events, Check.MARGIN, worst, MOST_MARGIN_PERCENT, status, message)
+    return _row(events, Check.MARGIN, worst, _MOST_MARGIN, status, message)
 
 
 def _steadiness_row(events: Tube) -> dict[str, object] | None:
     rows = _fluorescence(events)
-    n_bins = events.n_events // _BIN
-    if not rows or n_bins < _FEWEST_BINS:
+    n_bins = events.n_events // _STRETCH
+    if not rows or n_bins < _FEWEST_STRETCHES:
         return None
     shares = [_unsteady_share(events.columns[row], n_bins) for row in rows]
     worst = int(np.argmax(shares))
     value = 100.0 * shares[worst]
-    status = "warn" if value > MOST_UNSTEADY_PERCENT else "ok"
+    status = "warn" if value > _MOST_UNSTEADY else "ok"
     name = events.channels[rows[worst]].name
-    message = f"{value:.2g} % of {n_bins} stretches of {_BIN} events leave the run's level in {name}"
-    return _row(events, Check.STEADINESS, value, MOST_UNSTEADY_PERCENT, status, message)
+    message = f"{value:.2g} % of {n_bins} stretches of {_STRETCH} events leave the run's level in {name}"
+    return _row(events, Check.STEADINESS, value, _MOST_UNSTEADY, status, message)
 
 
 def _unsteady_share(column: NDArray[np.float32], n_bins: int) -> float:
-    stretches = np.arcsinh(column[: n_bins * _BIN].reshape(n_bins, _BIN) / _COFACTOR)
+    stretches = np.arcsinh(column[: n_bins * _STRETCH].reshape(n_bins, _STRETCH) / _COFACTOR)
     medians = np.median(stretches, axis=1)
     centre = np.median(medians)
-    spread = 1.4826 * np.median(np.abs(medians - centre))
-    within = 1.4826 * np.median(np.abs(stretches - medians[:, None])) * 1.2533 / np.sqrt(_BIN)
+    spread = _MAD_TO_SD * np.median(np.abs(medians - centre))
+    within = _MAD_TO_SD * np.median(np.abs(stretches - medians[:, None])) * _MEDIAN_SE / np.sqrt(_STRETCH)
     return float(np.mean(np.abs(medians - centre) > _UNSTEADY_SD * max(spread, within, 1e-9)))

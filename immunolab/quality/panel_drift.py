@@ -44,7 +44,7 @@ class Drift:
 
     @property
     def harmless(self) -> bool:
-        """Whether markers are found all the same, so that nothing has to be mended."""
+        """Whether markers are found all the same, so that nothing has to be fixed."""
         return self.kind in _HARMLESS
 
     @property
@@ -87,7 +87,7 @@ def _compare(file: str, channels: Sequence[Channel], others: Sequence[Channel]) 
     pairs, extra, missing, renamed = _match(channels, others)
     for own, other in renamed:
         same = own.name.casefold() == other.name.casefold()
-        how = "differs in case only from" if same else "stands in the place of"
+        how = "differs in case only from" if same else "is in the place of"
         hint = "rename the channel, or name it in a panel file and gate by marker"
         yield Drift(file, "case" if same else "renamed_channel", own.name, f"{how} '{other.name}' of the others", hint)
     swapped = _swapped(pairs)

@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 from immunolab.simulation.model import LEVELS, Kernel, Model, Options
 
-Levels = NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class VirtualPatient:
@@ -68,13 +66,29 @@ class Composition:
 
 
 def impulse(kernel: Kernel, rise_days: float, day: float, doses: Sequence[int]) -> float:
-    """Return the summed effect, on a study day, of the doses given before that day (not on it)."""
+    """Return the summed effect, on a study day, of the doses given before that day (not on it).
+
+    Parameters
+    ----------
+    kernel, rise_days
+        How the effect of a dose fades, and the time constant of its rise.
+    day, doses
+        Study days.
+    """
     since = np.array([day - dose for dose in doses if dose < day], dtype=float)
     return float(np.sum((1.0 - np.exp(-since / rise_days)) * np.exp(-since / kernel.decay_days)))
 
 
 def pharmacodynamics(model: Model, kernel_name: str, day: float, doses: Sequence[int]) -> float:
-    """Return PD on a study day: 1 at the kernel's unit day, capped."""
+    """Return the pharmacodynamic effect on a study day: 1 at the kernel's unit day, capped.
+
+    Parameters
+    ----------
+    model, kernel_name
+        The drug, and which of its effects.
+    day, doses
+        Study days.
+    """
     kernel, rise = model.treatment.kernels[kernel_name], model.treatment.rise_days
     unit = impulse(kernel, rise, kernel.unit_day, kernel.unit_doses)
     return min(impulse(kernel, rise, day, doses) / unit, model.treatment.cap)
@@ -114,10 +128,22 @@ def compose(
     options: Options,
     rng: np.random.Generator | None = None,
 ) -> Composition:
-    """Return a patient's blood on a study day; without a generator there is no variation between visits."""
+    """Return a patient's blood on a study day.
+
+    Parameters
+    ----------
+    model, baseline
+        Cells and drug, and the key of the composition before treatment.
+    patient, day, doses
+        Who, on which study day, after doses on which days.
+    options
+        Factors on the drug's effect and on the variation between visits.
+    rng
+        Of this visit; None for no variation between visits.
+    """
     strength = 0.0 if options.null else options.effect
     pd = {name: pharmacodynamics(model, name, day, doses) for name in model.treatment.kernels}
-    answer = {name: pd[name] * (1.0 + patient.response[name]) for name in pd}
+    response = {name: pd[name] * (1.0 + patient.response[name]) for name in pd}
 
     def noise(sd: float) -> float:
         return 0.0 if rng is None else float(rng.normal(0, sd)) * options.visit_noise
@@ -125,15 +151,15 @@ def compose(
     weights = {}
     for name, share in baseline_weights(model, baseline).items():
         leaf = model.cd4_leaves[name]
-        effect = strength * leaf.effect * answer.get(leaf.kernel, 0.0)
+        effect = strength * leaf.effect * response.get(leaf.kernel, 0.0)
         weights[name] = share * np.exp(patient.weights.get(name, 0.0) + noise(leaf.sd_visit) + effect)
-    count = _lymphocyte_count(model, baseline, patient, strength * answer["fast"], noise)
+    count = _lymphocyte_count(model, baseline, patient, strength * response["fast"], noise)
     intensity_strength = 0.0 if options.null else options.intensity_effect
     return Composition(
-        leaves=_all_leaves(model, weights, patient, strength * model.nk_effect * answer["fast"]),
-        level_shares=_level_shares(model, intensity_strength * answer[model.treatment.cycling.kernel]),
+        leaves=_all_leaves(model, weights, patient, strength * model.nk_effect * response["fast"]),
+        level_shares=_level_shares(model, intensity_strength * response[model.treatment.cycling.kernel]),
         intensity=tuple(
-            (s.marker, s.leaves, intensity_strength * s.shift * answer[s.kernel]) for s in model.treatment.intensity
+            (s.marker, s.leaves, intensity_strength * s.shift * response[s.kernel]) for s in model.treatment.intensity
         ),
         lymphocytes_per_ul=count,
         pd=pd,
@@ -141,14 +167,14 @@ def compose(
 
 
 def _lymphocyte_count(
-    model: Model, baseline: str, patient: VirtualPatient, answer: float, noise: Callable[[float], float]
+    model: Model, baseline: str, patient: VirtualPatient, response: float, noise: Callable[[float], float]
 ) -> float:
     settings, mixture = model.lymphocytes_per_ul, model.baselines[baseline]
     share = mixture.get("lupus", 0.0)
     (median_a, sd_a), (median_b, sd_b) = settings["health"], settings["lupus"]
     log_median = (1 - share) * np.log(median_a) + share * np.log(median_b)
     deviation = patient.lymphocytes * ((1 - share) * sd_a + share * sd_b)
-    return float(np.exp(log_median + deviation + noise(settings["visit_sd_log"]) + settings["effect"] * answer))
+    return float(np.exp(log_median + deviation + noise(settings["visit_sd_log"]) + settings["effect"] * response))
 
 
 def _split(shares: Mapping[str, float], patient: VirtualPatient, effects: Mapping[str, float]) -> dict[str, float]:
@@ -196,6 +222,6 @@ def share_in_leaves(model: Model, composition: Composition, population: str) -> 
 
 
 def expected_percent(model: Model, composition: Composition, population: str, parent: str) -> float:
-    """Return the expected percent of a parent."""
+    """Return the expected percent of a parent, both populations of the truth."""
     share, whole = (composition.leaves @ share_in_leaves(model, composition, name) for name in (population, parent))
     return float(100.0 * share / whole)

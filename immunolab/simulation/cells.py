@@ -1,4 +1,4 @@
-"""Events of one tube: cells drawn from a composition, stained, measured and spoilt as in a real instrument."""
+"""Events of one tube: cells drawn from a composition, stained and measured with the faults of a real instrument."""
 
 from __future__ import annotations
 
@@ -11,14 +11,22 @@ from numpy.typing import NDArray
 from immunolab.simulation.biology import Composition
 from immunolab.simulation.model import LEVELS, Model, TubePanel
 
-SCATTER = ("FSC-A", "FSC-H", "SSC-A")
+_SCATTER = ("FSC-A", "FSC-H", "SSC-A")
+_LEAST_FSC, _LEAST_SSC = 1000.0, 500.0  # instrument units: below, the trigger of a cytometer sees no event (judgement)
+_CLOG_MARGIN = 0.1  # share of a file at its start and end that stays free of a clog
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Staining:
-    """How a tube departs from the ideal: asinh shift and scale of each marker (absent: 0 and 1)."""
+    """How a tube's staining departs from the ideal.
+
+    Attributes
+    ----------
+    shift, scale
+        Marker -> shift and factor on the asinh scale; a marker that is absent has 0 and 1.
+    """
 
     shift: Mapping[str, float] = field(default_factory=dict)
     scale: Mapping[str, float] = field(default_factory=dict)
@@ -84,7 +92,15 @@ class SimulatedTube:
 
 
 def draw_tube(model: Model, recipe: Recipe, rng: np.random.Generator) -> SimulatedTube:
-    """Draw the events of a tube, in order of acquisition."""
+    """Draw the events of a tube, in order of acquisition.
+
+    Parameters
+    ----------
+    model, recipe
+        The instrument, and what is in the tube.
+    rng
+        Of this tube alone.
+    """
     n, tube = recipe.n_events, model.tube
     fate = rng.choice(3, n, p=[1 - tube["debris"] - tube["doublets"], tube["debris"], tube["doublets"]])
     debris, singlet = fate == 1, fate != 2
@@ -106,14 +122,22 @@ def draw_tube(model: Model, recipe: Recipe, rng: np.random.Generator) -> Simulat
     detected = _detect(model, recipe, signal, position, clogged, rng)
     # two decimals: the last bits of sinh and exp differ between processors, and files must not
     columns = np.column_stack([scatter, detected, time]).clip(max=model.scale["maximum"]).round(2).astype(np.float32)
-    names = (*SCATTER, *(d.detector for d in recipe.panel.detectors), "Time")
+    names = (*_SCATTER, *(d.detector for d in recipe.panel.detectors), "Time")
     viable = cells.alive | debris
     return SimulatedTube(names, np.ascontiguousarray(columns.T), leaf, cells.levels, singlet, viable, margin, clogged)
 
 
 @dataclass(frozen=True)
 class DrawnCells:
-    """Single cells: kind, drawn levels, whether alive, linear signal of each dye, FSC-A, FSC-H and SSC-A."""
+    """Single cells before any instrument.
+
+    Attributes
+    ----------
+    leaf, levels, alive
+        ``(n,)`` kind, ``(n, markers)`` drawn level of each marker, ``(n,)`` whether alive.
+    signal, scatter
+        ``(n, dyes)`` linear signal of each dye; ``(n, 3)`` FSC-A, FSC-H and SSC-A.
+    """
 
     leaf: NDArray[np.int8]
     levels: NDArray[np.int8]
@@ -123,7 +147,17 @@ class DrawnCells:
 
 
 def draw_cells(model: Model, recipe: Recipe, n: int, rng: np.random.Generator) -> DrawnCells:
-    """Draw stained single cells, before any instrument sees them."""
+    """Draw stained single cells, before any instrument.
+
+    Parameters
+    ----------
+    model, recipe
+        The markers, and what is in the tube.
+    n
+        Cells.
+    rng
+        Of this tube alone.
+    """
     composition = recipe.composition
     leaf = rng.choice(len(model.leaves), n, p=composition.leaves)
     levels = _draw_levels(model, composition, leaf, recipe.stimulated, rng)
@@ -190,10 +224,10 @@ def _scatter(model: Model, kind: NDArray[np.str_], rng: np.random.Generator) -> 
     for name in np.unique(kind):
         rows = np.flatnonzero(kind == name)
         moments = model.scatter[str(name)]
-        area = np.maximum(rng.normal(*moments["FSC"], len(rows)), 1000.0)
+        area = np.maximum(rng.normal(*moments["FSC"], len(rows)), _LEAST_FSC)
         result[rows, 0] = area
         result[rows, 1] = area * rng.normal(*moments["ratio"], len(rows))
-        result[rows, 2] = np.maximum(rng.normal(*moments["SSC"], len(rows)), 500.0)
+        result[rows, 2] = np.maximum(rng.normal(*moments["SSC"], len(rows)), _LEAST_SSC)
     return result
 
 
@@ -205,7 +239,7 @@ def _clock(model: Model, n: int, clog: bool, rng: np.random.Generator) -> tuple[
     clogged = np.zeros(n, dtype=bool)
     if clog:
         share = rng.uniform(*settings["clog"]["share"])
-        start = rng.uniform(0.1, 0.9 - share)
+        start = rng.uniform(_CLOG_MARGIN, 0.9 - share)
         clogged = (position >= start) & (position < start + share)
         gaps[clogged] /= settings["clog"]["rate"]
     return np.floor(np.cumsum(gaps) / settings["step"]), position, clogged

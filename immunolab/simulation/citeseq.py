@@ -20,7 +20,15 @@ from immunolab.simulation.model import LEVELS, Detector, Model, TubePanel
 
 @dataclass(frozen=True)
 class Programme:
-    """Genes that some leaves express; ``lower`` multiplies genes of earlier programmes there."""
+    """Genes that some leaves express.
+
+    Attributes
+    ----------
+    leaves, genes
+        Where, and gene -> counts per 10,000.
+    lower
+        Gene of an earlier programme -> factor on its level in these leaves.
+    """
 
     leaves: tuple[str, ...]
     genes: dict[str, float]
@@ -78,7 +86,16 @@ def draw_library(
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], SimulatedTube]:
     """Return gene counts and protein counts (cells x features), and the truth about each cell.
 
-    ``response`` is the strength of the drug's transcriptional effect, 1 at the reference peak.
+    Parameters
+    ----------
+    model, assay, blood
+        The markers, the assay, and the composition it finds, see `biased`.
+    n_cells
+        Of the library, damaged cells and doublets included.
+    response
+        Strength of the drug's transcriptional effect, 1 at the reference peak.
+    rng
+        Of this library alone.
     """
     share = assay.mitochondrial["damaged_share"]
     panel = TubePanel("", tuple(Detector(m, m, m) for m in assay.protein["markers"]), ())
@@ -146,7 +163,14 @@ def write_cells(
 ) -> None:
     """Write one sample as h5ad: raw counts in X and ``layers["counts"]``, proteins in ``obsm["protein"]``.
 
-    ``visit`` is the sample's patient and visit.
+    Parameters
+    ----------
+    assay
+        Names of genes and proteins.
+    rna, protein
+        Counts, cells x features.
+    sample_id, visit, path
+        The sample, its patient and visit, and the file.
     """
     from anndata import AnnData
     from scipy.sparse import csr_matrix

@@ -13,10 +13,12 @@ from immunolab.simulation.patient_events import DAYS_PER_MONTH, AdverseEventRule
 from immunolab.simulation.schedule import CLINIC, GROUP, ITEMS, Bleed, generator
 from immunolab.simulation.score_items import leanings, present_items
 
+_REST_DAYS = 16  # after the last dose: the rest fortnight of a cycle belongs to the administration period
+
 
 @dataclass(frozen=True)
 class Measure:
-    """How one variable behaves; see clinic.yaml."""
+    """How one variable behaves; clinic.yaml explains each key."""
 
     unit: str
     baseline: tuple[float, float] = (0.0, 0.0)
@@ -59,7 +61,17 @@ def load_clinic() -> SimulatedClinic:
 
 
 def subgroups(clinic: SimulatedClinic, cohort: str, columns: Sequence[str], patient: int, seed: int) -> dict[str, str]:
-    """Return the words of one patient in those of the columns that the clinic knows for the cohort."""
+    """Return one patient's words in those of the columns that the clinic has for the cohort.
+
+    Parameters
+    ----------
+    clinic, cohort
+        The clinic, and the cohort's key in it.
+    columns
+        Columns of the sheet that the design describes changes by.
+    patient, seed
+        Number of the patient, and the study's seed.
+    """
     known = clinic.subgroups.get(cohort, {})
     found = {}
     for place, column in enumerate(columns):
@@ -93,7 +105,19 @@ class Chart:
 def measure_patient(
     clinic: SimulatedClinic, cohort: str, patient_id: str, bleeds: Sequence[Bleed], chart: Chart, seed: int
 ) -> list[dict[str, object]]:
-    """Return rows of the measurements table for one patient, in order of visit and variable."""
+    """Return rows of the measurements table for one patient, in order of visit and variable.
+
+    Parameters
+    ----------
+    clinic, cohort
+        The clinic, and the cohort's key in it.
+    patient_id, bleeds
+        The patient, and the visits that took place, in order.
+    chart
+        What decides the patient's course.
+    seed
+        Of the study.
+    """
     measures = clinic.measures.get(cohort, {})
     rows: list[dict[str, object]] = []
     paths: dict[str, dict[int, float]] = {}
@@ -188,7 +212,7 @@ def _declined(slopes: Mapping[str, float], day: int, chart: Chart) -> float:
     """Return the points lost by a day: one slope before, one during, one after the administration period."""
     if not slopes:
         return 0.0
-    end = chart.last_dose + 16  # the rest fortnight after the last dose belongs to the administration period
+    end = chart.last_dose + _REST_DAYS
     months = {
         "before": min(day - 1, 0) / DAYS_PER_MONTH,
         "during": max(min(day, end) - 1, 0) / DAYS_PER_MONTH,
@@ -198,7 +222,7 @@ def _declined(slopes: Mapping[str, float], day: int, chart: Chart) -> float:
 
 
 def _reported(measure: Measure, value: float) -> tuple[float, str]:
-    """Return the value as a clinic writes it, and whether it lies beyond a limit of quantification."""
+    """Return the value as a clinic writes it, and whether it is beyond a limit of quantification."""
     value = float(np.exp(value)) if measure.log else value
     if measure.limits:
         value = min(max(value, measure.limits[0]), measure.limits[1])

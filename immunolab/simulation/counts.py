@@ -31,8 +31,14 @@ def simulate_counts(
 ) -> pd.DataFrame:
     """Return what a perfect gate would count in every sample of a virtual trial.
 
-    ``events`` is the number of living single leukocytes counted. The patients and their blood are those of
-    `simulate` with the same arguments.
+    The patients and their blood are those of `simulate` with the same arguments.
+
+    Parameters
+    ----------
+    trial_id, patients, seed, visits, null, options
+        As in `simulate`.
+    events
+        Living single leukocytes counted in every sample.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The laboratory: how a run stains, what goes wrong with a tube, and what its file says."""
+"""The laboratory: how a run stains, the faults of a tube, and what its file holds."""
 
 from __future__ import annotations
 
@@ -36,7 +36,17 @@ class TubeKind:
 
 @dataclass(frozen=True)
 class Faults:
-    """What goes wrong with a tube."""
+    """What goes wrong with a tube.
+
+    Attributes
+    ----------
+    failed, exported_twice, clog
+        Whether there is no file, a copy of it, and a stretch where the flow falters.
+    events_factor
+        Factor on the number of events.
+    swapped
+        Two markers whose labels are exchanged.
+    """
 
     failed: bool = False
     events_factor: float = 1.0
@@ -58,7 +68,15 @@ class Faults:
 
 @dataclass(frozen=True)
 class Laboratory:
-    """Stains, acquires and writes the tubes of a study."""
+    """Stains, acquires and writes the tubes of a study.
+
+    Attributes
+    ----------
+    model, options, seed
+        The instrument, what the study has beyond the orderly, and its seed.
+    last_batch
+        Number of the last run, counted from 1.
+    """
 
     model: Model
     options: Options

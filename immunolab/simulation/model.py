@@ -1,4 +1,4 @@
-"""What the simulator knows: simulation.yaml as records, and the options of one run."""
+"""The model of blood, cytometer and drug: simulation.yaml as records, and the options of one run."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from immunolab.config import build, read_package_yaml
 
-LEVELS = ("neg", "lo", "int", "pos", "hi")
-_LEAST_SD = 0.05
+LEVELS = ("neg", "lo", "int", "pos", "hi")  # of a marker, from none to the brightest; the position is its code
+_LEAST_SD = 0.05  # asinh: no stain is more uniform, whatever the instrument adds (judgement)
 
 
 @dataclass(frozen=True)
 class Options:
-    """What one simulated study has beyond patients who answer to the drug.
+    """What one simulated study has beyond patients who respond to the drug.
 
     The defaults give an orderly study: batches of five patients, spillover matrices that are slightly off, dead
     cells, doublets, debris and slow drift within a file; every visit done and every label right.
@@ -122,7 +122,7 @@ class TubePanel:
 
 @dataclass(frozen=True)
 class Leaf:
-    """A kind of cell: its share, variation, answer to the drug and levels."""
+    """A kind of cell: its share, variation, response to the drug and levels."""
 
     levels: dict[str, Any]
     health: float = 0.0

@@ -9,7 +9,8 @@ import numpy as np
 
 from immunolab.study.trial import Dosing
 
-DAYS_PER_MONTH = 30.4375
+DAYS_PER_MONTH = 30.4375  # a twelfth of a Julian year
+_FRAILTY = 2.0, 0.5  # shape and scale of a gamma of mean 1: some patients have many events, some none (judgement)
 _SCREENING_DAYS = 14  # adverse events are asked for from two weeks before the first dose
 
 
@@ -44,7 +45,15 @@ class AdverseEventRule:
 
 
 def real_doses(dosing: Dosing, rule: DoseRule, rng: np.random.Generator) -> tuple[int, ...]:
-    """Return the study days with a dose in one patient: some cycles of the calendar, doses missed or a day late."""
+    """Return the study days with a dose in one patient: some cycles of the calendar, doses missed or a day late.
+
+    Parameters
+    ----------
+    dosing, rule
+        The calendar of the design, and how patients depart from it.
+    rng
+        Of this patient alone.
+    """
     length = dosing.cycle_days or max(dosing.days)
     last_day = length * int(rng.integers(rule.cycles[0], rule.cycles[1] + 1))
     given = {1}  # the first dose makes the first day
@@ -56,7 +65,17 @@ def real_doses(dosing: Dosing, rule: DoseRule, rng: np.random.Generator) -> tupl
 
 
 def event_day(rule: OutcomeRule, last_day: int, rng: np.random.Generator) -> int | None:
-    """Return the study day of an event of constant hazard; None when it does not come until the last day."""
+    """Return the study day of an event of constant hazard; None when it does not come until the last day.
+
+    Parameters
+    ----------
+    rule
+        The hazard, and the day it begins.
+    last_day
+        Last study day that is looked at.
+    rng
+        Of this patient alone.
+    """
     day = rule.from_day + int(rng.exponential(DAYS_PER_MONTH / rule.per_month))
     return day if day <= last_day else None
 
@@ -64,10 +83,20 @@ def event_day(rule: OutcomeRule, last_day: int, rng: np.random.Generator) -> int
 def adverse_events(
     rules: Sequence[AdverseEventRule], doses: Sequence[int], last_day: int, rng: np.random.Generator
 ) -> list[dict[str, object]]:
-    """Return one patient's adverse events until a day: study_day, term, grade, serious, related, by day."""
+    """Return one patient's adverse events until a day: study_day, term, grade, serious, related, by day.
+
+    Parameters
+    ----------
+    rules
+        How often each comes.
+    doses, last_day
+        Study days with a dose, and the last day that is looked at.
+    rng
+        Of this patient alone.
+    """
     found: dict[tuple[int, str], dict[str, object]] = {}
     for rule in rules:
-        prone = float(rng.gamma(2.0, 0.5))  # some patients have many, some none
+        prone = float(rng.gamma(*_FRAILTY))
         after_dose = [day + int(rng.integers(0, 2)) for day in doses if rng.random() < rule.per_dose * prone]
         span = np.array([day for day in range(-_SCREENING_DAYS, last_day + 1) if day != 0])
         n_others = rng.poisson(rule.per_month * prone * len(span) / DAYS_PER_MONTH)

@@ -14,7 +14,8 @@ from immunolab.study.trial import Visit
 # leaves all others as they were.
 PATIENT, SAMPLE, RUN, MATRIX, FAULT, VISIT, EVENTS, CLINIC, CONTROL, CELLS, SEQUENCING = range(11)
 DOSES, OUTCOME, HARM, ITEMS, GROUP = range(11, 16)
-_DAY_OFFSET = 10_000
+_DAY_OFFSET = 10_000  # seeds must not be negative, study days may
+_FIRST_RUN = 28  # days before the first patient's first dose from which monthly runs are counted (screening)
 
 
 def generator(seed: int, stream: int, *key: int) -> np.random.Generator:
@@ -51,7 +52,15 @@ class Bleed:
 
 
 def plan_bleeds(model: Model, options: Options, visits: Sequence[Visit], n_patients: int, seed: int) -> list[Bleed]:
-    """Return every planned sample in order of patient and day, with its run."""
+    """Return every planned sample in order of patient and day, with its run.
+
+    Parameters
+    ----------
+    model, options, seed
+        Rhythm of enrolment and runs, how samples are batched, and the study's seed.
+    visits, n_patients
+        What is planned.
+    """
     bleeds = []
     for patient in range(n_patients):
         enrolled = patient * int(model.batch["enrolment_days"])
@@ -77,15 +86,22 @@ def _batch(model: Model, options: Options, patient: int, visit: Visit, calendar_
     if options.centres:
         return centre
     if options.batches == "months":
-        return int((calendar_day + 28) // model.batch["days"])
+        return int((calendar_day + _FIRST_RUN) // model.batch["days"])
     return patient // int(model.batch["patients"]) if options.batches == "patients" else 0
 
 
 def visit_missed(model: Model, options: Options, bleed: Bleed, decline: float, seed: int) -> bool:
     """Return whether a visit is missed.
 
-    ``decline`` (points a month, at least 0) makes the visit likelier to be missed; it is above 0
-    for the last visit of a patient whose disease gets worse.
+    Parameters
+    ----------
+    model, options, seed
+        Rates, the factor on them, and the study's seed.
+    bleed
+        The visit of one patient.
+    decline
+        Points a month, at least 0, that make the visit likelier to be missed; above 0 for the last visit of a
+        patient whose disease gets worse.
     """
     chance = model.faults["missing_visit"].get(bleed.visit.name, 0.0) * options.faults
     if not 0.0 < chance < 1.0:

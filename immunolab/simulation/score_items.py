@@ -20,6 +20,15 @@ def present_items(items: ItemTable, leaning: Mapping[str, float], total: int) ->
 
     Among all sets with that sum the one with the largest sum of leanings is found, sum by sum (the 0/1 knapsack).
 
+    Parameters
+    ----------
+    items
+        Item -> (weight, share of patients that have it).
+    leaning
+        Item -> log odds in this patient, see `leanings`.
+    total
+        Sum of the weights.
+
     Raises
     ------
     ValueError

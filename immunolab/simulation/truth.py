@@ -16,7 +16,7 @@ from immunolab.simulation.cells import SimulatedTube
 from immunolab.simulation.model import LEVELS, Model, Options
 from immunolab.study.trial import Trial
 
-SPINE = {"root": "", "singlets": "root", "viable": "singlets"}
+_SPINE = {"root": "", "singlets": "root", "viable": "singlets"}
 Masks = Mapping[str, NDArray[np.bool_]]
 
 
@@ -37,7 +37,7 @@ def memberships(model: Model, tube: SimulatedTube) -> dict[str, NDArray[np.bool_
 
 @dataclass
 class TruthTables:
-    """Gathers the truth of a study sample by sample."""
+    """Gathers the truth of a study, sample by sample, and writes it."""
 
     model: Model
     _populations: list[dict[str, object]] = field(default_factory=list)
@@ -53,7 +53,19 @@ class TruthTables:
         markers: Sequence[str],
         faults: str,
     ) -> None:
-        """Add one tube; ``markers`` are those it can show."""
+        """Add one tube.
+
+        Parameters
+        ----------
+        who
+            Columns of truth/samples.csv that name the sample; sample_id, patient_id and visit at least.
+        tube, masks, blood
+            Its events, their memberships, and the composition they were drawn from.
+        markers
+            Those the tube can show: populations that need others are left out.
+        faults
+            In words.
+        """
         key = {name: who[name] for name in ("sample_id", "patient_id", "visit")}
         self._populations += [{**key, **row} for row in self._counts(masks, blood, markers)]
         doses = {f"pd_{name}": value for name, value in blood.pd.items()}
@@ -64,7 +76,7 @@ class TruthTables:
         self._leaves += [{**key, "leaf": name, "percent_of_CD4": 100 * w / total} for name, w in cd4.items()]
 
     def _counts(self, masks: Masks, blood: Composition, markers: Sequence[str]) -> list[dict[str, object]]:
-        pairs = [(name, parent) for name, parent in SPINE.items() if parent]
+        pairs = [(name, parent) for name, parent in _SPINE.items() if parent]
         pairs += [
             (name, parent)
             for name, rule in self.model.truth.items()
@@ -92,7 +104,7 @@ class TruthTables:
         names = [*self.model.leaves, "debris"]
         codes = np.where(tube.leaf < 0, len(names) - 1, tube.leaf).tolist()
         flags = {"singlet": tube.singlet, "viable": tube.viable, "margin": tube.margin, "clogged": tube.clogged}
-        shown = {name: mask for name, mask in masks.items() if name not in SPINE}
+        shown = {name: mask for name, mask in masks.items() if name not in _SPINE}
         return pd.DataFrame({"leaf": pd.Categorical.from_codes(codes, pd.Index(names)), **flags, **shown})
 
     def write(self, folder: Path, people: Sequence[VirtualPatient], expected: pd.DataFrame) -> None:
@@ -119,7 +131,14 @@ def _write(name: str, frame: pd.DataFrame, folder: Path) -> None:
 def folds(model: Model, trial: Trial, baseline: str, options: Options) -> pd.DataFrame:
     """Return the fold of each subset endpoint that a patient without any deviation would show.
 
-    Columns: endpoint, population, parent, visit_before, visit_after, percent_before, percent_after, expected_fold.
+    Parameters
+    ----------
+    model, trial, baseline, options
+        Cells and drug, the design, the key of the composition before treatment, and factors on the effect.
+
+    Returns
+    -------
+    Columns endpoint, population, parent, visit_before, visit_after, percent_before, percent_after, expected_fold.
     """
     rows = []
     typical = typical_patient(model)
