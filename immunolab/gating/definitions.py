@@ -9,8 +9,6 @@ from immunolab.gating.strategy_parser import cloud_of
 from immunolab.vocabulary.phenotypes import spell_phenotype
 from immunolab.vocabulary.populations import Definition, definitions
 
-__all__ = ["with_all_definitions"]
-
 
 def with_all_definitions(strategy: Strategy) -> Strategy:
     """Return the strategy with one population more for each definition it does not follow yet.

@@ -18,10 +18,10 @@ def missing_markers(strategy: Strategy, events: Tube) -> tuple[str, ...]:
     Raises
     ------
     GatingError
-        Markers that required populations need are absent: lists all of them, each with the nearest
-        match and what the tube has.
+        Markers that required populations need are missing: all of them, each with the nearest match and what the tube
+        has.
     """
-    return tuple(dict.fromkeys(path for path, _ in _absent(strategy, events)))
+    return tuple(dict.fromkeys(path for path, _ in _unavailable(strategy, events)))
 
 
 def arrange(strategy: Strategy, events: Tube) -> Strategy:
@@ -75,14 +75,14 @@ def needed_markers(population: Population) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _absent(strategy: Strategy, events: Tube) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _unavailable(strategy: Strategy, events: Tube) -> Iterator[tuple[str, tuple[str, ...]]]:
     have = {name for channel in events.channels for name in (channel.name, channel.marker) if name}
     optional = strategy.settings.get("optional", {})
     out: set[str] = set()
     required: dict[str, list[str]] = {}
     for population in strategy.populations:
         lacking = tuple(name for name in needed_markers(population) if name not in have)
-        if _rests_on(population, out, optional) or (lacking and population.path in optional):
+        if _depends_on(population, out, optional) or (lacking and population.path in optional):
             out.add(population.path)
             yield population.path, lacking
         elif lacking:
@@ -92,7 +92,7 @@ def _absent(strategy: Strategy, events: Tube) -> Iterator[tuple[str, tuple[str, 
         raise _missing(required, events, have)
 
 
-def _rests_on(population: Population, out: set[str], optional: dict[str, str]) -> bool:
+def _depends_on(population: Population, out: set[str], optional: dict[str, str]) -> bool:
     parents = {population.parent_path} if optional.get(population.parent_path) != _PASS else set()
     operands = set(population.gate.operands) if isinstance(population.gate, Boolean) else set()
     return bool((parents | operands) & out)

@@ -1,9 +1,9 @@
 """The gating strategy: a flat list of populations, each with a parent and one gate.
 
 Two kinds of gate live in one tree. *Geometric* gates (rectangle, polygon, ellipsoid, boolean) have
-coordinates and can be evaluated. *Declared* gates (a phenotype such as ``CD25hi CD127lo``, a
-singlet band, a scatter cloud) are placed by data: fitting a strategy replaces each by the geometric
-gate it becomes, so that evaluation, export and figures know geometry only.
+coordinates and can be evaluated. *Declared* gates (a phenotype such as ``CD25hi CD127lo``, a singlet band, a scatter
+cloud) are placed by data: fitting a strategy replaces each by the geometric gate it becomes, so that evaluation, export
+and figures deal with geometry only.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Dimension:
     transform
         Scale the gate's coordinates are on.
     compensation
-        ``sample`` (the tube's own matrix), ``none``, or an id in `Strategy.matrices`.
+        ``sample`` (the tube's matrix), ``none``, or an id in `Strategy.matrices`.
     ratio
         When given, the axis is this ratio instead of one channel.
     """
@@ -92,10 +92,15 @@ class Boolean:
 
 @dataclass(frozen=True)
 class Declared:
-    """A gate that data must place: its kind (name of a registered method) and its settings.
+    """A gate that data must place.
 
-    ``kind`` is ``where`` (settings: ``phenotype`` text and, per marker, a threshold rule), or one
-    of the registered two-dimensional methods (singlets, lymphocytes ...).
+    Attributes
+    ----------
+    kind
+        ``where`` (settings: ``phenotype``, pairs of marker and level), ``threshold`` (settings: ``marker``, ``side``
+        and the rule), or the name of a method of two channels (settings: ``x``, ``y`` and the method's own).
+    settings
+        As the strategy gives them.
     """
 
     kind: str
@@ -118,7 +123,7 @@ class Population:
     definition
         Id of the published definition followed, or "".
     original_name
-        The name as imported, when it held a "/" .
+        The name as imported, when it held a "/".
     flag
         Words that qualify it (``no_valley`` ...), joined by ";".
     """
@@ -158,7 +163,7 @@ class Strategy:
     matrices
         Spillover matrices that dimensions name by id.
     settings
-        What fitting needs (threshold rules by marker, default transform ...); empty for imported gates.
+        What fitting needs (threshold rules by marker, transforms, optional populations); empty for imported gates.
     source
         File and its sha256, for the manifest.
     """
@@ -187,7 +192,7 @@ class Memberships:
     strategy
         The geometric strategy evaluated.
     masks
-        Path -> bool, one value an event in file order.
+        path -> bool, one value an event in file order.
     """
 
     strategy: Strategy

@@ -14,9 +14,8 @@ from immunolab.compiled import compiled
 from immunolab.gating.method_results import Array
 from immunolab.gating.placement.density import main_mode, robust_sd, smoothed_density
 
-# Groups on the axes u (x high is right) and v (y low is down), both in rSD of the reference from its median. Chosen on
-# simulated and planted tubes while the method was built (2026-11-22; benchmarks/gating_accuracy.py measures the whole);
-# no constant was fitted alone, so each is judgement with the trade-off named.
+# Groups on the axes u (x high is right) and v (y low is down), both in rSD of the reference from its median. Each
+# constant is judgement, with what it trades off; benchmarks/gating_accuracy.py measures what comes of them together.
 _BINS = 120  # cells of each axis: time of a round against resolution, 0.1 rSD on a range of 12
 _TARGET = 5  # index of the corner's group in the two tuples below
 # start of each group: share of the way to the corner's summit on u, and whether it is down (1) or up (0) on v:
@@ -64,7 +63,7 @@ class Anchor:
 
     @classmethod
     def main(cls, x: Array, y: Array) -> Anchor:
-        """Return the anchor that the parent's own main summits suggest: x negative, y positive."""
+        """Return the anchor that the parent's main summits suggest: x negative, y positive."""
         if len(x) < 2:
             return cls(0.0, 1.0, 0.0, 1.0)
         (x_mid, x_sd), (y_mid, y_sd) = main_mode(x, side="above"), main_mode(y, side="below")

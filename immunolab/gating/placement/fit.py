@@ -18,8 +18,9 @@ from immunolab.errors import GatingError
 from immunolab.events.subsample import subsample
 from immunolab.events.tube import Tube
 from immunolab.gating.panel_compatibility import arrange, missing_markers
-from immunolab.gating.placement.gate_builder import Builder
 from immunolab.gating.placement.placed_gate import PlacedGate
+from immunolab.gating.placement.rectangle_gates import RectangleGates
+from immunolab.gating.placement.region_gates import place_region_gate
 from immunolab.gating.placement.rules import BORDERS, SCOPES, Scope, rule_for
 from immunolab.gating.placement.tube_state import TubePool, TubeState
 from immunolab.gating.strategy import Declared, Gate, Population, Strategy
@@ -170,7 +171,8 @@ class _Fit:
             kept = subsample(tube, most, seed=self.number(tube.sample_id))
             self.tubes.append(TubeState(kept, strategy, patient, batch, bool(group.get("baseline", True))))
         self.controls = {key: TubeState(events, strategy, "", str(key[0])) for key, events in sorted(controls.items())}
-        self.builder = Builder(strategy.settings.get("thresholds", {}), self.rng, resample)
+        self.resample = resample
+        self.rectangles = RectangleGates(strategy.settings.get("thresholds", {}), self.rng, resample)
 
     def number(self, *words: str) -> int:
         """Return a seed that depends on the run's seed and on words."""
@@ -186,11 +188,11 @@ class _Fit:
         others: dict[str, dict[str, tuple[Gate, ...]]] = {tube.sample_id: {} for tube in self.tubes}
         rows: dict[str, tuple[Threshold, ...]] = {tube.sample_id: () for tube in self.tubes}
         for population in self.strategy.populations:
-            drawn = self._drawn(population)
+            drawn = self._place(population)
             for tube in self.tubes:
                 placed = population
-                if drawn is not None:
-                    one = drawn[tube.sample_id]
+                one = drawn.get(tube.sample_id)
+                if one is not None:
                     placed = replace(population, gate=one.gate, flag=";".join(one.flags))
                     rows[tube.sample_id] += one.rows
                     if one.alternatives:
@@ -204,10 +206,17 @@ class _Fit:
         }
         return Fitted(strategies, rows, others)
 
-    def _drawn(self, population: Population) -> dict[str, PlacedGate] | None:
-        if not isinstance(population.gate, Declared):
-            return None
-        return self.builder.draw(population, population.gate, self.tubes, self._pools)
+    def _place(self, population: Population) -> dict[str, PlacedGate]:
+        """Return the placed gate of every tube by sample_id; nothing for a gate that has coordinates."""
+        gate = population.gate
+        if not isinstance(gate, Declared):
+            return {}
+        if gate.kind in ("where", "threshold"):
+            return self.rectangles.place(population, gate, self.tubes, self._pools)
+        placed: dict[str, PlacedGate] = {}
+        for pool, members in self._pools(gate.settings.get("scope", "patient")):
+            placed |= place_region_gate(population, gate, pool, members, self.rng, self.resample)
+        return placed
 
     def _place_controls(self, path: str, done: Mapping[str, list[Population]]) -> None:
         for control in self.controls.values():

@@ -110,7 +110,7 @@ def _by_density(
 ) -> Iterator[_Attempt]:
     """The parent's valley; else, for a lineage marker, the nearest ancestor's; else the main summit's tail.
 
-    An ancestor's valley parts lineages. It says nothing of a marker whose positives are a state of the parent's own
+    An ancestor's valley parts lineages. It says nothing of a marker whose positives are a state of the parent's
     cells, such as CD69.
     """
     yield _by_one_axis(pool, path, marker, "valley", rule, rng)

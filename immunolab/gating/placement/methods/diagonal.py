@@ -44,7 +44,7 @@ def diagonal_draws(
     "diagonal",
     wants="pair_and_reference",
     control="internal",
-    assumes="the wanted cells form a cloud of their own beside a known reference",
+    assumes="the wanted cells form a cloud beside a known reference",
     parameters=(
         Parameter("slope", _SLOPE, "y per x, display scale", "rise of the y border along x; 0 makes a rectangle"),
         Parameter("y_side", "lo", "", "lo: y below its border; hi: above", choices=("lo", "hi")),
@@ -76,7 +76,7 @@ def diagonal(
     x, y
         The parent's events, display scale.
     reference
-        The same two channels of a population known to lack x and carry y; without it the parent's own main summits
+        The same two channels of a population without x and with y; without it the parent's own main summits
         take its place (flag ``no_reference``).
     slope
         Rise of the y border per unit of x.
