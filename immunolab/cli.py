@@ -334,7 +334,7 @@ def _add_label(commands: Subparsers) -> None:
 
 
 def _label(arguments: argparse.Namespace) -> int:
-    from immunolab.cells.label import label_file, label_text
+    from immunolab.cells.annotate import label_file, label_text
 
     found = label_file(arguments.cells, arguments.out, sample_column=arguments.sample, seed=arguments.seed)
     _say(f"{label_text(found)}\nwritten: {arguments.out}")

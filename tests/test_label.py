@@ -11,12 +11,12 @@ from anndata import concat, read_h5ad
 from builders import data_folder
 from sklearn.metrics import f1_score
 
-from immunolab.cells.label import Labelled, label_cells
+from immunolab.cells.label import LabelledCells, label_cells
 from immunolab.cells.pseudobulk import paired_expression, pseudobulk, response_by_sample
 from immunolab.cells.subsets import Answers, name_cd4
 from immunolab.cli import main
 from immunolab.comparison.method_agreement import method_agreement, paired_methods
-from immunolab.events.cells import Cells
+from immunolab.events.cells import cell_data
 from immunolab.loaders.single_cell import read_cells
 from immunolab.simulation import Options, simulate
 
@@ -41,7 +41,7 @@ def planted(study: Path) -> tuple[Path, pd.DataFrame]:
     return study / "all.h5ad", pd.concat(truth, ignore_index=True)
 
 
-def f1(truth: pd.DataFrame, found: Labelled, population: str, label: str) -> float:
+def f1(truth: pd.DataFrame, found: LabelledCells, population: str, label: str) -> float:
     single = truth["singlet"].to_numpy()
     return float(f1_score(truth.loc[single, population], (found.table["label"] == label).to_numpy()[single]))
 
@@ -86,7 +86,7 @@ def test_the_command_writes_one_row_a_cell_and_the_same_bytes_twice(
     assert table["confidence"].between(0, 1).all()
     assert table["sample_id"].unique().tolist() == [first.stem]
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
-    assert "lineages rest on genes and surface proteins" in capsys.readouterr().out
+    assert "lineages are called by genes and surface proteins" in capsys.readouterr().out
 
 
 def test_the_order_of_cells_does_not_matter_to_borders() -> None:
@@ -103,11 +103,11 @@ def test_the_order_of_cells_does_not_matter_to_borders() -> None:
     other[:700, 0] += rng.poisson(80, 700)
     counts = np.vstack([counts, np.hstack([other, rng.poisson(3, (1500, 3))])])
     markers = ("CD3", "CD4", "CD8", "CD25", "CD127", "CD45RA")
-    ids = np.array([f"c{i}" for i in range(3500)], dtype=object)
-    cells = Cells(ids, np.full(3500, "S", dtype=object), proteins=markers, protein=counts)
+    ids, samples = [f"c{i}" for i in range(3500)], ["S"] * 3500
+    cells = cell_data(ids, samples, protein=pd.DataFrame(counts, columns=markers))
     found = label_cells(cells)
     assert f1_score(np.arange(3500) < 120, found.table["label"] == "Treg") > 0.97
-    turned = Cells(ids[::-1], cells.sample_ids, proteins=markers, protein=counts[::-1])
+    turned = cell_data(ids[::-1], samples, protein=pd.DataFrame(counts[::-1], columns=markers))
     again = label_cells(turned).table["label"].to_numpy()[::-1]
     assert (again == found.table["label"].to_numpy()).mean() > 0.99
 
@@ -198,8 +198,8 @@ def test_paired_expression_finds_a_planted_gene() -> None:
             samples += [f"P{patient}_{visit}"] * 60
             visits.append({"sample_id": f"P{patient}_{visit}", "patient_id": f"P{patient}", "visit": visit})
     counts = csr_matrix(np.vstack(blocks).astype(np.float32))
-    ids = np.array([str(i) for i in range(len(samples))], dtype=object)
-    cells = Cells(ids, np.array(samples, dtype=object), genes=genes, normalised=counts, counts=counts)
+    ids = [str(i) for i in range(len(samples))]
+    cells = cell_data(ids, samples, genes=genes, normalised=counts, counts=counts)
     bulk = pseudobulk(cells, np.ones(len(samples), dtype=bool))
     assert bulk.counts.loc["P0_W0"].sum() == blocks[0].sum()
     found, reason = paired_expression(bulk, pd.DataFrame(visits), "W0", "W10")
@@ -251,11 +251,11 @@ def test_a_study_with_flow_and_cells_has_both_in_its_tables(
 
     first = {path.name: path.read_bytes() for path in (out / "tables").glob("*.csv")}
     with monkeypatch.context() as patched, caplog.at_level("INFO", logger="immunolab"):
-        patched.setattr("immunolab.workflow.label_cells.label_study", None)  # a second run labels nothing
+        patched.setattr("immunolab.workflow.label_cells.cell_tables", None)  # a second run labels nothing
         run(study, out=out, tables_only=True)
     assert "single cells kept" in caplog.text
     assert {path.name: path.read_bytes() for path in (out / "tables").glob("*.csv")} == first
     with monkeypatch.context() as patched:
-        patched.setattr("immunolab.workflow.label_cells.label_study", None)
+        patched.setattr("immunolab.workflow.label_cells.cell_tables", None)
         with pytest.raises(TypeError):  # another seed is another labelling
             run(study, out=out, tables_only=True, seed=1)

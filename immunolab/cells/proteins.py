@@ -7,13 +7,15 @@ each is moved by a uniform draw within its unit first, which changes no border b
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from immunolab.events.cells import Cells
+from immunolab.events.cells import proteins_are_counts, proteins_of
 from immunolab.events.transforms import Asinh, Identity, Transform
 from immunolab.gating.method_results import Cut
 from immunolab.gating.placement.density import robust_sd
@@ -21,42 +23,65 @@ from immunolab.gating.placement.methods.internal_reference import internal_refer
 from immunolab.gating.placement.methods.mixture import mixture
 from immunolab.gating.placement.methods.tail import tail
 from immunolab.gating.placement.methods.valley import valley
+from immunolab.gating.tube_gates import Threshold
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-COFACTOR = 5.0
-_FEWEST_CELLS = 30
-_CARRYING = 0.9
-_LEAST_BEYOND = 0.02
-_LINEAGE_SHARE = (0.02, 0.985)
+_COFACTOR = 5.0  # of arcsinh, counts; as mass cytometry, whose counts are as small
+_FEWEST_CELLS = 30  # a border on fewer is the place of one or two cells
+_CARRYING = 0.9  # quantile of naive cells above which a CD4 cell may be Treg (judgement: higher loses dim Treg)
+_LEAST_BEYOND = 0.02  # share of those cells past a tail's border: the tail of the summit itself holds 0.1 % past 3 sd
+_LINEAGE_SHARE = (
+    0.02,
+    0.985,
+)  # quantiles a valley must be between: past them it parts a few bright cells, no population
+_TRANSFORMED_NOISE = 0.25  # standard error of a transformed value, in sd of the protein (judgement: counts are unknown)
 _METHOD_CONTROL = {"valley": "density", "tail": "density", "mixture": "density", "internal_reference": "internal"}
 
 
-@dataclass
 class ProteinGates:
-    """Display values of the proteins, and every border placed on them."""
+    """Display values of the proteins, and every border placed on them so far.
 
-    cells: Cells
-    seed: int = 0
-    rows: list[dict[str, object]] = field(default_factory=list)
+    Parameters
+    ----------
+    cells
+        Under the storage contract.
+    seed
+        Of the draws that spread counts within their unit.
 
-    def __post_init__(self) -> None:
-        counts = self.cells.protein_scale == "counts"
-        self.scale: Transform = Asinh(COFACTOR) if counts else Identity()
+    Attributes
+    ----------
+    markers
+        Proteins that were measured.
+    borders
+        What was placed, in order; a border without ``sample_id`` serves all samples.
+    """
+
+    def __init__(self, cells: AnnData, seed: int = 0) -> None:
+        self.borders: list[Threshold] = []
+        table = proteins_of(cells)
+        self.markers: tuple[str, ...] = () if table is None else tuple(table.columns)
+        counts = proteins_are_counts(cells)
+        self._scale: Transform = Asinh(_COFACTOR) if counts else Identity()
         self._shown: dict[str, Array] = {}
         self._noise: dict[str, Array] = {}
-        if self.cells.protein is None:
+        if table is None:
             return
-        rng = np.random.default_rng(self.seed)
-        moved = self.cells.protein + (rng.random(self.cells.protein.shape) - 0.5 if counts else 0.0)
-        for column, marker in enumerate(self.cells.proteins):
-            shown = np.asarray(self.scale.apply(moved[:, column]), dtype=np.float64)
-            count = np.maximum(self.cells.protein[:, column], 0.0) + 1.0
-            noise = np.sqrt(count / (count**2 + COFACTOR**2)) if counts else np.full(len(shown), 0.25 * shown.std())
-            self._shown[marker], self._noise[marker] = shown, np.asarray(noise)
+        values = table.to_numpy(dtype=np.float64)
+        moved = values + (np.random.default_rng(seed).random(values.shape) - 0.5 if counts else 0.0)
+        for column, marker in enumerate(self.markers):
+            shown = np.asarray(self._scale.apply(moved[:, column]), dtype=np.float64)
+            # the Poisson sd of a count, carried to arcsinh(count / cofactor)
+            count = np.maximum(values[:, column], 0.0) + 1.0
+            poisson = np.sqrt(count / (count**2 + _COFACTOR**2))
+            self._shown[marker] = shown
+            self._noise[marker] = poisson if counts else np.full(len(shown), _TRANSFORMED_NOISE * shown.std())
 
     def has(self, *markers: str) -> bool:
-        """Whether all these proteins were measured."""
+        """Return whether all these proteins were measured."""
         return all(marker in self._shown for marker in markers)
 
     def shown(self, marker: str) -> Array:
@@ -68,7 +93,6 @@ class ProteinGates:
         if not self.has(marker) or among.sum() < _FEWEST_CELLS:
             return None
         inside = self._shown[marker][among]
-        # a valley in the outermost cells parts a few bright ones from the rest, not two populations
         cut = valley(inside, within=np.quantile(inside, _LINEAGE_SHARE).tolist())
         if np.isnan(cut.value):
             return None
@@ -98,29 +122,43 @@ class ProteinGates:
             border = internal_reference(self._shown["CD25"][naive], quantile=_CARRYING)
             carrying = among & (self._shown["CD25"] > border.value)
         both = self._shown["CD25"] - self._shown["CD127"]
-        cut, name = _corner_cut(both[carrying])
-        self._record("Treg", "CD25-CD127", cut, name, raw=False)
+        cut, method = _corner_cut(both[carrying])
+        self.record("Treg", "CD25-CD127", cut, method)
         chance = norm.cdf((both - cut.value) / np.hypot(self._noise["CD25"], self._noise["CD127"]))
         return np.where(carrying, chance, 0.0)
 
-    def _above(self, population: str, marker: str, cut: Cut, name: str) -> Array:
-        self._record(population, marker, cut, name)
+    def _above(self, population: str, marker: str, cut: Cut, method: str) -> Array:
+        raw = float(self._scale.inverse(np.array([cut.value]))[0])
+        self.record(population, marker, cut, method, raw=raw)
         return np.asarray(norm.cdf((self._shown[marker] - cut.value) / self._noise[marker]))
 
-    def _record(self, population: str, marker: str, cut: Cut, name: str, *, raw: bool = True) -> None:
-        self.rows.append(
-            {
-                "population": population,
-                "marker": marker,
-                "channel": marker,
-                "threshold": cut.value,
-                "threshold_raw": float(self.scale.inverse(np.array([cut.value]))[0]) if raw else None,
-                "method": name,
-                "control": _METHOD_CONTROL[name],
-                "scope": "study",
-                "flag": ";".join(cut.flags) or None,
-            }
+    def record(
+        self, population: str, marker: str, cut: Cut, method: str, *, channel: str = "", raw: float | None = None
+    ) -> None:
+        """Keep a border that was placed.
+
+        Parameters
+        ----------
+        population, marker, cut, method
+            What it bounds, on what, where, and the method that placed it.
+        channel
+            ``genes`` for the score of a signature; "" is the marker.
+        raw
+            The border in counts; None where it is on no single protein.
+        """
+        border = Threshold(
+            sample_id="",
+            population=population,
+            marker=marker,
+            channel=channel or marker,
+            threshold=cut.value,
+            threshold_raw=raw,
+            method=method,
+            control=_METHOD_CONTROL[method],
+            scope="study",
+            flag=";".join(cut.flags) or None,
         )
+        self.borders.append(border)
 
 
 def _corner_cut(values: Array) -> tuple[Cut, str]:
@@ -140,8 +178,8 @@ class ProteinLineages:
 
     chance: dict[str, Array]
 
-    def veto(self, names: tuple[str, ...], sure: float = 0.9) -> Mask:
-        """Return cells x lineages, True where the proteins speak against a lineage."""
+    def veto(self, names: Sequence[str], sure: float = 0.9) -> Mask:
+        """Return cells x lineages, True where the proteins contradict a lineage."""
         result = np.zeros((len(next(iter(self.chance.values()))), len(names)), dtype=bool)
         for column, name in enumerate(names):
             if name in self.chance:
@@ -165,8 +203,8 @@ def protein_lineages(gates: ProteinGates, n_cells: int) -> ProteinLineages:
     if "T" in chance and "B" in chance:
         # T and B markers together are two cells, not one
         b = next((gates.shown(m) for m in ("CD19", "CD20") if gates.has(m)), None)
-        border = next((r["threshold"] for r in gates.rows if r["population"] == "B"), None)
-        if b is not None and isinstance(border, float):
+        border = next((placed.threshold for placed in gates.borders if placed.population == "B"), None)
+        if b is not None and border is not None:
             both = b > border
             chance["T"] = np.where(both & (chance["T"] > 0.5), 0.0, chance["T"])
     return ProteinLineages(chance)

@@ -6,19 +6,23 @@ import importlib.util
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from immunolab.cells.subsets import mean_response
+from immunolab.cells.scores import response_score
 from immunolab.errors import InputError, Problem
-from immunolab.events.cells import Cells
+from immunolab.events.cells import counts_of, has_genes, sample_ids_of
 from immunolab.schema.flags import Flag
 
-FEWEST_CELLS = 20
-FEWEST_PAIRS = 3
-_FEWEST_COUNTS = 10
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+_FEWEST_CELLS = 20  # of a sample: fewer make a sum that one cell can turn (judgement; muscat's default is 10)
+_FEWEST_PAIRS = 3  # patients: with two there is no degree of freedom left to see that they differ
+_FEWEST_COUNTS = 10  # of a gene over all samples, the usual filter before DESeq2
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Pseudobulk:
     left_out: Mapping[str, int]
 
 
-def pseudobulk(cells: Cells, members: NDArray[np.bool_], *, fewest: int = FEWEST_CELLS) -> Pseudobulk:
+def pseudobulk(cells: AnnData, members: NDArray[np.bool_], *, fewest: int = _FEWEST_CELLS) -> Pseudobulk:
     """Return the counts of a subset's cells added up by sample.
 
     The patient's visit is the unit: cells of one sample are not independent of each other (Squair et al.
@@ -38,26 +42,32 @@ def pseudobulk(cells: Cells, members: NDArray[np.bool_], *, fewest: int = FEWEST
 
     Parameters
     ----------
-    members : which cells are in the subset.
-    fewest : samples with fewer cells are left out, and named.
+    cells
+        Under the storage contract.
+    members
+        Which cells are in the subset.
+    fewest
+        Samples with fewer cells are left out, and named.
 
     Raises
     ------
     InputError
         The cells come without raw counts.
     """
-    if cells.counts is None:
+    matrix = counts_of(cells)
+    if matrix is None:
         hint = "put raw counts into layers['counts']"
         raise InputError(Problem("", "pseudobulk", "sums need raw counts, and the file holds none", hint))
     sums, sizes, left_out = {}, {}, {}
-    for sample in dict.fromkeys(cells.sample_ids):
-        own = np.flatnonzero(members & (cells.sample_ids == sample))
+    samples = sample_ids_of(cells)
+    for sample in dict.fromkeys(samples):
+        own = np.flatnonzero(members & (samples == sample))
         if len(own) < fewest:
             left_out[str(sample)] = len(own)
             continue
-        sums[str(sample)] = np.asarray(cells.counts[own].sum(axis=0)).ravel()
+        sums[str(sample)] = np.asarray(matrix[own].sum(axis=0)).ravel()
         sizes[str(sample)] = len(own)
-    counts = pd.DataFrame.from_dict(sums, orient="index", columns=list(cells.genes)).round().astype(np.int64)
+    counts = pd.DataFrame.from_dict(sums, orient="index", columns=list(cells.var_names)).round().astype(np.int64)
     return Pseudobulk(counts, sizes, left_out)
 
 
@@ -69,8 +79,12 @@ def paired_expression(bulk: Pseudobulk, visits: pd.DataFrame, before: str, after
 
     Parameters
     ----------
-    visits : sample_id, patient_id, visit.
-    before, after : the two visits.
+    bulk
+        Summed counts.
+    visits
+        sample_id, patient_id, visit.
+    before, after
+        The two visits.
 
     Returns
     -------
@@ -85,8 +99,8 @@ def paired_expression(bulk: Pseudobulk, visits: pd.DataFrame, before: str, after
     chosen = chosen.drop_duplicates(["patient_id", "visit"])
     complete = chosen.groupby("patient_id")["visit"].nunique()
     patients = complete.index[complete == 2]
-    if len(patients) < FEWEST_PAIRS:
-        return pd.DataFrame(), f"{len(patients)} pairs with enough cells; {FEWEST_PAIRS} are needed for a test"
+    if len(patients) < _FEWEST_PAIRS:
+        return pd.DataFrame(), f"{len(patients)} pairs with enough cells; {_FEWEST_PAIRS} are needed for a test"
     if importlib.util.find_spec("pydeseq2") is None:
         hint = "pip install 'immunolab[expression]'"
         raise InputError(Problem("", "expression", "paired expression needs pydeseq2, which is not installed", hint))
@@ -128,30 +142,34 @@ def _deseq(counts: pd.DataFrame, design: pd.DataFrame) -> pd.DataFrame:
 
 
 def response_by_sample(
-    cells: Cells, members: NDArray[np.bool_], signature: str, *, fewest: int = FEWEST_CELLS
+    cells: AnnData, members: NDArray[np.bool_], signature: str, *, fewest: int = _FEWEST_CELLS
 ) -> pd.DataFrame:
     """Return the mean response score of a subset's cells in every sample.
 
-    The score is on the scale of these cells of the whole cohort (see `subsets.mean_response`), so that
+    The score is on the scale of these cells of the whole cohort (see `scores.response_score`), so that
     samples compare. A sample with too few cells has no value and the flag ``too_few_cells``; without half of
     the signature's genes none has one, and the flag is ``missing_genes``.
+
+    Parameters
+    ----------
+    cells, members, fewest
+        See `pseudobulk`.
+    signature
+        A response signature of the vocabulary.
 
     Returns
     -------
     sample_id, value (standard deviations of a gene), n_cells, flag.
     """
-    rows = []
     own = np.flatnonzero(members)
-    if cells.normalised is None or not len(own):
-        score, lost = np.full(len(own), np.nan), True
-    else:
-        score, _ = mean_response(cells.normalised[own], cells.gene_columns(), signature)
-        lost = bool(np.isnan(score).all())
-    samples = cells.sample_ids[own]
-    for sample in dict.fromkeys(cells.sample_ids):
+    score = response_score(cells[own], signature) if has_genes(cells) and len(own) else np.full(len(own), np.nan)
+    lost = bool(np.isnan(score).all())
+    every = sample_ids_of(cells)
+    samples = every[own]
+    rows = []
+    for sample in dict.fromkeys(every):
         inside = score[samples == sample]
-        few = len(inside) < fewest
-        flag = Flag.MISSING_GENES if lost else Flag.TOO_FEW_CELLS if few else None
+        flag = Flag.MISSING_GENES if lost else Flag.TOO_FEW_CELLS if len(inside) < fewest else None
         value = None if flag else float(inside.mean())
         rows.append({"sample_id": str(sample), "value": value, "n_cells": len(inside), "flag": flag})
     return pd.DataFrame(rows)

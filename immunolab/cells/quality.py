@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from immunolab.events.cells import Cells
+from immunolab.cells.doublets import DOUBLET_LIMIT, doublet_scores
+from immunolab.events.cells import counts_of, proteins_are_counts, proteins_of, sample_ids_of
 from immunolab.schema.flags import Check
 from immunolab.schema.tables import QUALITY
 
-_FAR = 5.0
-_FEWEST_COUNTS, _FEWEST_GENES = 100.0, 50.0
-_MITO_LOW, _MITO_HIGH = 10.0, 30.0
-_FEW_CELLS = 50
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+_FAR = 5.0  # median absolute deviations (as sd): Luecken and Theis 2019; Germain et al. 2020
+_NEAR = 3.0  # the same, for the floor below: a library of few counts is not emptied by it
+_FEWEST_COUNTS, _FEWEST_GENES = 100.0, 50.0  # fewer do not show a lineage (judgement)
+_MITO_LOW, _MITO_HIGH = 10.0, 30.0  # percent that the limit is kept within: between healthy and dying blood cells
+_FEW_CELLS = 50  # of a sample, below which a share of cells has a standard error of 7 points
+_LOST_SHARE = 0.2  # of a sample's cells over a limit that deserves a warning (judgement)
+_MAD_TO_SD = 1.4826  # the sd of normal values in units of their median absolute deviation
 _MITO_PREFIX = ("MT-", "mt-")
 
 
@@ -28,8 +37,25 @@ class CellQuality:
     notes: tuple[str, ...]
 
 
-def check_cells(cells: Cells, *, seed: int = 0) -> CellQuality:
-    """Return which cells pass, and the limits they were held against.
+@dataclass(frozen=True)
+class _Limit:
+    """One value a cell, and the end it must not pass."""
+
+    name: Check
+    values: NDArray[np.float64]
+    limit: float
+    is_low: bool = False
+
+    @property
+    def side(self) -> str:
+        return "under" if self.is_low else "over"
+
+    def failed(self) -> NDArray[np.bool_]:
+        return self.values < self.limit if self.is_low else self.values > self.limit
+
+
+def check_cells(cells: AnnData, *, seed: int = 0) -> CellQuality:
+    """Return which cells pass, and the limits they were checked against.
 
     Limits are placed on all cells of the cohort: counts and genes five median absolute deviations
     below the median of their logs (never under 100 counts and 50 genes), the mitochondrial share five
@@ -38,82 +64,84 @@ def check_cells(cells: Cells, *, seed: int = 0) -> CellQuality:
 
     Parameters
     ----------
-    seed : of the simulated doublets, see `doublets.doublet_scores`.
+    cells
+        Under the storage contract.
+    seed
+        Of the simulated doublets, see `doublets.doublet_scores`.
     """
-    from immunolab.cells.doublets import DOUBLET_LIMIT, doublet_scores
+    limits = tuple(_limits(cells, seed))
+    samples = sample_ids_of(cells)
+    passed = np.array([not str(name).startswith("hashtag_") for name in samples])
+    for limit in limits:
+        passed &= ~limit.failed()
+    lost = [
+        f"{int(limit.failed().sum())} cells {limit.side} {limit.limit:.3g} {limit.name.replace('_', ' ')}"
+        for limit in limits
+        if limit.failed().any()
+    ]
+    return CellQuality(passed, QUALITY.frame(list(_rows(samples, limits, passed))), (*_unchecked(limits), *lost))
 
-    notes: list[str] = []
-    checks: list[tuple[str, NDArray[np.float64], float, bool]] = []
-    if cells.counts is not None:
-        total = np.asarray(cells.counts.sum(axis=1)).ravel().astype(np.float64)
-        genes = np.diff(cells.counts.indptr).astype(np.float64)
-        checks.append((Check.COUNTS, total, max(_low(total), min(_FEWEST_COUNTS, _low(total, 3.0))), True))
-        checks.append((Check.GENES, genes, max(_low(genes), min(_FEWEST_GENES, _low(genes, 3.0))), True))
-        mito = [i for i, gene in enumerate(cells.genes) if gene.startswith(_MITO_PREFIX)]
-        if mito:
-            share = 100.0 * np.asarray(cells.counts[:, mito].sum(axis=1)).ravel() / np.maximum(total, 1.0)
-            checks.append((Check.MITOCHONDRIAL_PERCENT, share, _mito_limit(share), False))
-        else:
-            notes.append("no mitochondrial genes (MT-...): their share is not checked")
-        doublet = doublet_scores(cells.counts, cells.sample_ids, seed)
+
+def _limits(cells: AnnData, seed: int) -> Iterator[_Limit]:
+    counts, protein = counts_of(cells), proteins_of(cells)
+    if counts is not None:
+        total = np.asarray(counts.sum(axis=1)).ravel().astype(np.float64)
+        genes = np.diff(counts.indptr).astype(np.float64)
+        yield _Limit(Check.COUNTS, total, max(_low(total), min(_FEWEST_COUNTS, _low(total, _NEAR))), is_low=True)
+        yield _Limit(Check.GENES, genes, max(_low(genes), min(_FEWEST_GENES, _low(genes, _NEAR))), is_low=True)
+        mito = np.flatnonzero(cells.var_names.str.startswith(_MITO_PREFIX))
+        if mito.size:
+            share = 100.0 * np.asarray(counts[:, mito].sum(axis=1)).ravel() / np.maximum(total, 1.0)
+            yield _Limit(Check.MITOCHONDRIAL_PERCENT, share, _mito_limit(share))
+        doublet = doublet_scores(counts, sample_ids_of(cells), seed=seed)
         if doublet is not None:
-            checks.append((Check.DOUBLET_SCORE, doublet, DOUBLET_LIMIT, False))
-    elif cells.protein is not None and cells.protein_scale == "counts":
-        total = cells.protein.sum(axis=1)
-        checks.append((Check.PROTEIN_COUNTS, total, _low(total), True))
-    else:
-        notes.append("no counts: counts, mitochondrial share and doublets are not checked")
-    passed = np.ones(cells.n_cells, dtype=bool)
-    for name, values, limit, is_low in checks:
-        fit = values >= limit if is_low else values <= limit
-        passed &= fit
-        if (~fit).any():
-            word = "under" if is_low else "over"
-            notes.append(f"{int((~fit).sum())} cells {word} {limit:.3g} {name.replace('_', ' ')}")
-    apart = np.array([str(name).startswith("hashtag_") for name in cells.sample_ids])
-    passed &= ~apart
-    return CellQuality(passed, _rows(cells, checks, passed), tuple(notes))
+            yield _Limit(Check.DOUBLET_SCORE, doublet, DOUBLET_LIMIT)
+    elif protein is not None and proteins_are_counts(cells):
+        total = protein.to_numpy().sum(axis=1)
+        yield _Limit(Check.PROTEIN_COUNTS, total, _low(total), is_low=True)
+
+
+def _unchecked(limits: Sequence[_Limit]) -> Iterator[str]:
+    names = {limit.name for limit in limits}
+    if not names:
+        yield "no counts: counts, mitochondrial share and doublets are not checked"
+    elif Check.COUNTS in names and Check.MITOCHONDRIAL_PERCENT not in names:
+        yield "no mitochondrial genes (MT-...): their share is not checked"
 
 
 def _low(values: NDArray[np.float64], far: float = _FAR) -> float:
     log = np.log1p(values)
     middle = float(np.median(log))
-    return float(np.expm1(max(middle - far * 1.4826 * float(np.median(np.abs(log - middle))), 0.0)))
+    return float(np.expm1(max(middle - far * _MAD_TO_SD * float(np.median(np.abs(log - middle))), 0.0)))
 
 
 def _mito_limit(share: NDArray[np.float64]) -> float:
     middle = float(np.median(share))
-    far = middle + _FAR * 1.4826 * float(np.median(np.abs(share - middle)))
+    far = middle + _FAR * _MAD_TO_SD * float(np.median(np.abs(share - middle)))
     return float(np.clip(far, _MITO_LOW, _MITO_HIGH))
 
 
 def _rows(
-    cells: Cells, checks: list[tuple[str, NDArray[np.float64], float, bool]], passed: NDArray[np.bool_]
-) -> pd.DataFrame:
-    rows: list[dict[str, object]] = []
-    for sample in dict.fromkeys(cells.sample_ids):
-        own = cells.sample_ids == sample
-        n = int((own & passed).sum())
-        rows.append(
-            {
+    samples: NDArray[np.object_], limits: Sequence[_Limit], passed: NDArray[np.bool_]
+) -> Iterator[dict[str, object]]:
+    for sample in dict.fromkeys(samples):
+        own = samples == sample
+        n, of = int((own & passed).sum()), int(own.sum())
+        yield {
+            "sample_id": sample,
+            "check": Check.CELLS_KEPT,
+            "value": n,
+            "limit": _FEW_CELLS,
+            "status": "ok" if n >= _FEW_CELLS else "fail" if n == 0 else "warn",
+            "message": f"{n} of {of} cells pass every limit",
+        }
+        for limit in limits:
+            out = int(limit.failed()[own].sum())
+            yield {
                 "sample_id": sample,
-                "check": Check.CELLS_KEPT,
-                "value": n,
-                "limit": _FEW_CELLS,
-                "status": "ok" if n >= _FEW_CELLS else "fail" if n == 0 else "warn",
-                "message": f"{n} of {int(own.sum())} cells pass every limit",
+                "check": limit.name,
+                "value": float(np.median(limit.values[own])),
+                "limit": limit.limit,
+                "status": "ok" if out <= _LOST_SHARE * of else "warn",
+                "message": f"median; {out} of {of} cells {limit.side} the limit",
             }
-        )
-        for name, values, limit, is_low in checks:
-            out = int(((values < limit) if is_low else (values > limit))[own].sum())
-            rows.append(
-                {
-                    "sample_id": sample,
-                    "check": name,
-                    "value": float(np.median(values[own])),
-                    "limit": limit,
-                    "status": "ok" if out <= 0.2 * own.sum() else "warn",
-                    "message": f"median; {out} of {int(own.sum())} cells {'under' if is_low else 'over'} the limit",
-                }
-            )
-    return QUALITY.frame(rows)

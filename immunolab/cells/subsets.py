@@ -1,7 +1,7 @@
 """Subsets of CD4 T cells from answers about each cell: how probable Treg, naive, Tfh ... each are.
 
 An answer is an array of probabilities, from a protein's border or a signature's score, or None where
-the data cannot tell. What cannot be told is never guessed: the cell keeps the name of the last
+the data have none. What cannot be assessed is never guessed: the cell keeps the name of the last
 population that could be (``CD4_mem``, ``CD4``).
 """
 
@@ -9,23 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import norm
 
 from immunolab.cells.lineage import Called
-from immunolab.clustering.expression import Array, Neighbours, relative_score, signature_score, smooth
-from immunolab.vocabulary.signatures import signature
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
+from immunolab.clustering.expression import Array
 
 Answer = Array | None
-HELPERS = {"Tfh": "cTfh_blood", "Th17": "Th17", "Th1": "Th1", "Th2": "Th2"}
-_ENOUGH_REFERENCE = 50
-_ABOVE = 2.33
-_MARGIN = 0.5
+Mask = NDArray[np.bool_]
+SURE = 0.5  # probability from which a cell is in a population: more probable than not
+# A cell runs a helper programme when its score is above 99 % of cells without it (2.33 sd of a normal distribution) and
+# half a sd ahead of the next programme (judgement: a smaller lead calls cells that show two programmes alike).
+ABOVE_BACKGROUND = 2.33
+_LEAST_LEAD = 0.5
 
 
 @dataclass(frozen=True)
@@ -34,12 +32,18 @@ class Answers:
 
     Attributes
     ----------
-    treg, naive, ccr7 : probability of Treg, of the naive phenotype (CD45RA+), of CCR7+.
-    tfh : probability of CXCR5+.
-    cxcr3, ccr6, ccr4 : probability of each receptor.
-    effector, cytotoxic : probability of effector memory and of cytotoxic cells by genes.
-    helper : for each helper subset its score by genes, in standard deviations above most memory cells.
-    missing : signatures left out, each with the genes that are absent.
+    treg, naive, ccr7
+        Probability of Treg, of the naive phenotype (CD45RA+), of CCR7+.
+    tfh
+        Probability of CXCR5+.
+    cxcr3, ccr6, ccr4
+        Probability of each receptor.
+    effector, cytotoxic
+        Probability of effector memory and of cytotoxic cells by genes.
+    helper
+        For each helper subset its score by genes, in standard deviations above most memory cells.
+    notes
+        What could not be assessed, and why.
     """
 
     treg: Answer = None
@@ -52,200 +56,144 @@ class Answers:
     effector: Answer = None
     cytotoxic: Answer = None
     helper: Mapping[str, Array] = field(default_factory=dict)
-    missing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def has_receptors(self) -> bool:
+        """Whether chemokine receptors part the helper subsets."""
+        return self.cxcr3 is not None and self.ccr6 is not None
+
+
+@dataclass(frozen=True)
+class _Naming:
+    """Names given so far, the confidence of each, and the cells that may still get a narrower one."""
+
+    labels: NDArray[np.object_]
+    sure: Array
+    open: Mask
+
+    def named(self, name: str | NDArray[np.object_], which: Mask, confidence: Array, asked: Mask) -> _Naming:
+        """Return the naming after a question: its confidence counts for every cell that was asked."""
+        labels = np.where(which, name, self.labels)
+        sure = np.where(asked, np.minimum(self.sure, confidence), self.sure)
+        return _Naming(labels.astype(object), sure, self.open & ~which)
 
 
 def name_cd4(n: int, answers: Answers) -> Called:
     """Return the subset of each of n CD4 T cells: Treg, Tfh, helper, naive and memory subsets.
 
     Treg first, then naive cells, then follicular and helper subsets of memory cells, then memory by
-    CCR7. The confidence is that of the least sure of the answers that the name rests on.
+    CCR7. The confidence is that of the least sure of the answers that the name is made of.
     """
-    labels = np.full(n, "CD4", dtype=object)
-    sure = np.ones(n)
-    open_ = np.ones(n, dtype=bool)
+    found = _Naming(np.full(n, "CD4", dtype=object), np.ones(n), np.ones(n, dtype=bool))
     if answers.treg is not None:
-        open_ = _settle(labels, sure, open_, answers.treg, "Treg")
+        found = _settled(found, answers.treg, "Treg")
     if answers.naive is None:
-        return Called(labels, sure)
-    naive = open_ & (answers.naive >= 0.5)
-    sure[open_] = np.minimum(sure, np.maximum(answers.naive, 1 - answers.naive))[open_]
-    labels[naive] = "CD4_naive"
-    if answers.ccr7 is not None:
-        temra = naive & (answers.ccr7 < 0.5)
-        labels[temra] = "CD4_TEMRA"
-        sure[naive] = np.minimum(sure, np.maximum(answers.ccr7, 1 - answers.ccr7))[naive]
-    open_ &= ~naive
-    labels[open_] = "CD4_mem"
+        return Called(found.labels, found.sure)
+    found = _naive_or_memory(found, answers.naive, answers.ccr7)
     if answers.tfh is not None:
-        open_ = _settle(labels, sure, open_, answers.tfh, "Tfh")
-    if answers.cxcr3 is not None and answers.ccr6 is not None:
-        open_ = _by_receptors(labels, sure, open_, answers)
+        found = _settled(found, answers.tfh, "Tfh")
+    if answers.has_receptors:
+        found = _by_receptors(found, answers)
     elif answers.helper:
-        open_ = _by_helper_scores(labels, sure, open_, answers)
-    _by_memory(labels, sure, open_, answers)
-    return Called(labels, sure)
+        found = _by_helper_scores(found, answers)
+    found = _by_memory(found, answers)
+    return Called(found.labels, found.sure)
 
 
-def _settle(labels: np.ndarray, sure: Array, open_: np.ndarray, chance: Array, name: str) -> np.ndarray:
-    is_it = open_ & (chance >= 0.5)
-    sure[open_] = np.minimum(sure, np.maximum(chance, 1 - chance))[open_]
-    labels[is_it] = name
-    return open_ & ~is_it
+def _either_way(chance: Array) -> Array:
+    return np.maximum(chance, 1 - chance)
 
 
-def _by_receptors(labels: np.ndarray, sure: Array, open_: np.ndarray, answers: Answers) -> np.ndarray:
-    assert answers.cxcr3 is not None and answers.ccr6 is not None  # noqa: S101, PT018 - asked by the caller
+def _settled(found: _Naming, chance: Array, name: str) -> _Naming:
+    return found.named(name, found.open & (chance >= SURE), _either_way(chance), found.open)
+
+
+def _naive_or_memory(found: _Naming, naive: Array, ccr7: Answer) -> _Naming:
+    asked = found.open
+    is_naive = asked & (naive >= SURE)
+    found = found.named("CD4_naive", is_naive, _either_way(naive), asked)
+    memory = found.open
+    if ccr7 is not None:
+        name = np.where(ccr7 < SURE, "CD4_TEMRA", "CD4_naive").astype(object)
+        found = found.named(name, is_naive, _either_way(ccr7), is_naive)
+    return _Naming(np.where(memory, "CD4_mem", found.labels).astype(object), found.sure, memory)
+
+
+def _receptor_chances(answers: Answers) -> dict[str, Array]:
     three, six = answers.cxcr3, answers.ccr6
+    if three is None or six is None:
+        return {}
     kinds = {"Th1": three * (1 - six), "Th17": (1 - three) * six, "Th1_17": three * six}
-    if answers.ccr4 is not None:
-        kinds["Th2"] = (1 - three) * (1 - six) * answers.ccr4
+    return kinds if answers.ccr4 is None else {**kinds, "Th2": (1 - three) * (1 - six) * answers.ccr4}
+
+
+def _by_receptors(found: _Naming, answers: Answers) -> _Naming:
+    kinds = _receptor_chances(answers)
     table = np.stack(list(kinds.values()), axis=1)
-    rest = 1 - table.sum(axis=1)
-    found = open_ & (table.max(axis=1) > rest)
-    labels[found] = np.array(list(kinds), dtype=object)[table.argmax(axis=1)][found]
-    sure[found] = np.minimum(sure, table.max(axis=1))[found]
-    return open_ & ~found
+    best = table.max(axis=1)
+    which = found.open & (best > 1 - table.sum(axis=1))
+    return found.named(np.array(list(kinds), dtype=object)[table.argmax(axis=1)], which, best, which)
 
 
-def _by_helper_scores(labels: np.ndarray, sure: Array, open_: np.ndarray, answers: Answers) -> np.ndarray:
+def _by_helper_scores(found: _Naming, answers: Answers) -> _Naming:
     names = [name for name in answers.helper if name != "Tfh" or answers.tfh is None]
     if not names:
-        return open_
+        return found
     table = np.stack([answers.helper[name] for name in names], axis=1)
     order = np.sort(table, axis=1)
     best = order[:, -1]
     second = order[:, -2] if table.shape[1] > 1 else np.full(len(best), -np.inf)
-    found = open_ & (best >= _ABOVE) & (best - second >= _MARGIN)
-    labels[found] = np.array(names, dtype=object)[table.argmax(axis=1)][found]
-    lead = norm.cdf(np.minimum(best - _ABOVE, best - second))
-    sure[found] = np.minimum(sure, lead)[found]
-    return open_ & ~found
+    which = found.open & (best >= ABOVE_BACKGROUND) & (best - second >= _LEAST_LEAD)
+    lead = norm.cdf(np.minimum(best - ABOVE_BACKGROUND, best - second))
+    return found.named(np.array(names, dtype=object)[table.argmax(axis=1)], which, lead, which)
 
 
-def _by_memory(labels: np.ndarray, sure: Array, open_: np.ndarray, answers: Answers) -> None:
+def _by_memory(found: _Naming, answers: Answers) -> _Naming:
+    asked = found.open
     if answers.ccr7 is not None:
-        chance = answers.ccr7
-        labels[open_] = np.where(chance >= 0.5, "CD4_CM", "CD4_EM")[open_]
-        sure[open_] = np.minimum(sure, np.maximum(chance, 1 - chance))[open_]
-        return
+        name = np.where(answers.ccr7 >= SURE, "CD4_CM", "CD4_EM").astype(object)
+        return found.named(name, asked, _either_way(answers.ccr7), asked)
     if answers.effector is None:
-        return
-    chance = answers.effector
-    labels[open_] = np.where(chance >= 0.5, "CD4_EM", "CD4_CM")[open_]
-    sure[open_] = np.minimum(sure, np.maximum(chance, 1 - chance))[open_]
-    if answers.cytotoxic is not None:
-        killer = open_ & (answers.cytotoxic >= 0.5)
-        labels[killer] = "CD4_TEMRA"
-        sure[killer] = np.minimum(sure, answers.cytotoxic)[killer]
+        return found
+    name = np.where(answers.effector >= SURE, "CD4_EM", "CD4_CM").astype(object)
+    found = found.named(name, asked, _either_way(answers.effector), asked)
+    if answers.cytotoxic is None:
+        return found
+    killer = asked & (answers.cytotoxic >= SURE)
+    return found.named("CD4_TEMRA", killer, answers.cytotoxic, killer)
 
 
-@dataclass(frozen=True)
-class GeneScores:
-    """Smoothed scores of CD4 T cells; None where under half of a signature's genes are there."""
-
-    treg: Answer
-    naive: Answer
-    helper: Mapping[str, Array]
-    effector: Answer
-    cytotoxic: Answer
-    missing: tuple[str, ...]
-
-
-def gene_scores(
-    normalised: csr_matrix, columns: Mapping[str, int], neighbours: Neighbours, seed: int = 0
-) -> GeneScores:
-    """Return the signature scores of CD4 T cells, half a cell's own and half its neighbours'.
-
-    A signature of which more than half the genes are absent is refused, and ``missing`` says so.
-    """
-    missing: list[str] = []
-
-    def one(name: str) -> Answer:
-        genes = signature(name)
-        score = relative_score(normalised, columns, genes, seed)
-        if not score.usable:
-            absent = ", ".join(score.missing)
-            missing.append(f"{name}: {len(score.missing)} of {len(genes)} genes are absent ({absent}); not scored")
-            return None
-        return (score.values + smooth(neighbours, score.values)) / 2
-
-    naive, memory = one("CD4_naive"), one("CD4_memory")
-    helper = {name: score for name, set_name in HELPERS.items() if (score := one(set_name)) is not None}
-    return GeneScores(
-        treg=one("Treg_core"),
-        naive=None if naive is None or memory is None else _z(naive) - _z(memory),
-        helper=helper,
-        effector=one("CD4_Tem"),
-        cytotoxic=one("Teff_cytotoxic"),
-        missing=tuple(missing),
-    )
+def chances_of_cd4(answers: Answers) -> dict[str, Array]:
+    """Return the probability that a CD4 T cell is in each subset that probabilities were found for."""
+    found = {"Treg": answers.treg, "Tfh": answers.tfh, **_receptor_chances(answers)}
+    if answers.naive is not None:
+        near = np.ones_like(answers.naive) if answers.ccr7 is None else answers.ccr7
+        found |= {"CD4_naive": answers.naive * near, "CD4_mem": 1 - answers.naive}
+        if answers.ccr7 is not None:
+            found["CD4_TEMRA"] = answers.naive * (1 - near)
+            found |= {"CD4_CM": (1 - answers.naive) * near, "CD4_EM": (1 - answers.naive) * (1 - near)}
+    return {name: chance for name, chance in found.items() if chance is not None}
 
 
-def above_reference(score: Array, reference: np.ndarray) -> Array:
-    """Return a score in standard deviations above the cells of a reference (all cells when it is small)."""
-    inside = score[reference] if reference.sum() >= _ENOUGH_REFERENCE else score
-    if not inside.size:
-        return np.zeros_like(score)
-    middle = float(np.median(inside))
-    spread = 1.4826 * float(np.median(np.abs(inside - middle))) or float(inside.std()) or 1.0
-    return np.asarray((score - middle) / spread)
-
-
-def above_most(score: Array, among: np.ndarray) -> Array:
-    """Return a score in standard deviations above what most cells of a population have.
-
-    Most memory cells run no one helper programme, so that their median is the background, and the
-    cells below it show its spread.
-    """
-    inside = score[among] if among.sum() >= _ENOUGH_REFERENCE else score
-    if not inside.size:
-        return np.zeros_like(score)
-    middle = float(np.median(inside))
-    below = inside[inside <= middle]
-    spread = float(np.sqrt(np.mean((below - middle) ** 2))) or float(inside.std()) or 1.0
-    return np.asarray((score - middle) / spread)
-
-
-def chance_above(score: Array, border: float, spread: float) -> Array:
-    """Return the probability that a score lies above a border that is known up to ``spread``."""
-    return np.asarray(norm.cdf((score - border) / max(spread, 1e-9)))
-
-
-def mean_response(normalised: csr_matrix, columns: Mapping[str, int], name: str) -> tuple[Array, tuple[str, ...]]:
-    """Return each cell's score of a response signature and the genes that are absent.
-
-    The score is the mean of the genes in units of their own standard deviations over these cells,
-    less its mean; NaN throughout when more than half of the genes are absent.
-    """
-    score = signature_score(normalised, columns, signature(name))
-    if not score.usable:
-        return np.full(normalised.shape[0], np.nan), score.missing
-    return score.values - score.values.mean(), score.missing
-
-
-def _z(values: Array) -> Array:
-    return np.asarray((values - values.mean()) / (values.std() or 1.0))
-
-
-def members_of_cd4(n: int, answers: Answers, labels: np.ndarray) -> dict[str, np.ndarray]:
+def members_of_cd4(n: int, answers: Answers, labels: NDArray[np.object_]) -> dict[str, Mask]:
     """Return which of n CD4 T cells are in each population of the vocabulary, overlapping as in a gate tree.
 
-    ``labels`` are those of `name_cd4`; they decide where only scores tell helper subsets apart. A
-    population that cannot be told is not there.
+    ``labels`` are those of `name_cd4`; they decide where only scores part the helper subsets. A
+    population that cannot be assessed is missing.
     """
     everything = np.ones(n, dtype=bool)
-    treg = None if answers.treg is None else answers.treg >= 0.5
-    found: dict[str, np.ndarray] = {}
+    treg = None if answers.treg is None else answers.treg >= SURE
+    found: dict[str, Mask] = {}
     if treg is not None:
         found |= {"Treg": treg, "Tconv": ~treg}
     if answers.naive is None:
         return found
-    memory = answers.naive < 0.5
+    memory = answers.naive < SURE
     conventional = memory & (everything if treg is None else ~treg)
     found["CD4_mem"] = memory
     if answers.ccr7 is not None:
-        far = answers.ccr7 < 0.5
+        far = answers.ccr7 < SURE
         found |= {
             "CD4_naive": ~memory & ~far,
             "CD4_TEMRA": ~memory & far,
@@ -257,15 +205,15 @@ def members_of_cd4(n: int, answers: Answers, labels: np.ndarray) -> dict[str, np
     else:
         found["CD4_naive"] = ~memory
     if answers.tfh is not None:
-        found["Tfh_CXCR5"] = conventional & (answers.tfh >= 0.5)
+        found["Tfh_CXCR5"] = conventional & (answers.tfh >= SURE)
     elif "Tfh" in answers.helper:
         found["Tfh_CXCR5"] = labels == "Tfh"
     helper = conventional & ~found.get("Tfh_CXCR5", ~everything)
     if answers.cxcr3 is not None and answers.ccr6 is not None:
-        three, six = answers.cxcr3 >= 0.5, answers.ccr6 >= 0.5
+        three, six = answers.cxcr3 >= SURE, answers.ccr6 >= SURE
         found |= {"Th1": helper & three & ~six, "Th17": helper & ~three & six, "Th1_17": helper & three & six}
         if answers.ccr4 is not None:
-            found["Th2"] = helper & ~three & ~six & (answers.ccr4 >= 0.5)
+            found["Th2"] = helper & ~three & ~six & (answers.ccr4 >= SURE)
     else:
         found |= {name: labels == name for name in ("Th1", "Th2", "Th17") if name in answers.helper}
     return found

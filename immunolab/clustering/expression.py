@@ -1,15 +1,15 @@
-"""Single-cell expression in few dimensions: variable genes, principal components, neighbours, scores."""
+"""Single-cell expression in few dimensions: variable genes, principal components, neighbours."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from immunolab.clustering.sparse_pca import principal_axes
+from immunolab.events.subsample import drawn_rows
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -17,94 +17,46 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Neighbours = NDArray[np.int64]
 
-_SD_FLOOR = 0.05
-_HIGHEST = 6.0
-_EXACT_UP_TO = 60_000
-_TRAIN_ON = 30_000
+_VARIABLE_GENES = 1500  # scanpy's tutorials take 1000 to 3000; judgement
+_COMPONENTS = 25  # judgement: fewer lose rare lineages, more add noise to distances
+_SD_FLOOR = 0.05  # log units added to each gene's sd, so that a gene of one cell in a thousand is not blown up
+_HIGHEST = 10.0  # sd at which a scaled gene is clipped, scanpy.pp.scale's usual max_value
+_AXES_ON = 30_000  # cells that axes are found on: their number no longer matters to 25 axes, memory does
+_EXACT_UP_TO = 60_000  # cells: exact neighbours cost their square, about half a minute for 60,000
 
 
-@dataclass(frozen=True)
-class GeneScore:
-    """A score of each cell, the genes it rests on, and those of the signature that the data lack."""
+def variable_genes(normalised: csr_matrix, n: int = _VARIABLE_GENES) -> NDArray[np.int64]:
+    """Return the columns of the most variable genes (`scanpy.pp.highly_variable_genes`; Satija et al. 2015).
 
-    values: Array
-    found: tuple[str, ...]
-    missing: tuple[str, ...]
-
-    @property
-    def usable(self) -> bool:
-        """Whether at least half of the signature's genes were measured."""
-        return len(self.found) >= len(self.missing) and bool(self.found)
-
-
-def signature_score(normalised: csr_matrix, columns: Mapping[str, int], genes: Sequence[str]) -> GeneScore:
-    """Return the mean of a signature's genes, each in units of its own standard deviation.
-
-    A gene is clipped at six standard deviations, so that one bright cell does not speak for a
-    signature; genes that no cell expresses are missing.
+    Parameters
+    ----------
+    normalised
+        Cells x genes, log(1 + counts per 10,000).
+    n
+        How many; all genes come back where there are no more.
     """
-    named = [gene for gene in dict.fromkeys(genes) if gene in columns]
-    block = normalised[:, [columns[gene] for gene in named]].toarray().astype(np.float64)
-    there = block.max(axis=0, initial=0.0) > 0 if len(block) else np.zeros(len(named), dtype=bool)
-    found = tuple(gene for gene, some in zip(named, there, strict=True) if some)
-    missing = tuple(gene for gene in dict.fromkeys(genes) if gene not in found)
-    if not found:
-        return GeneScore(np.zeros(normalised.shape[0]), (), missing)
-    scaled = block[:, there] / (block[:, there].std(axis=0) + _SD_FLOOR)
-    return GeneScore(np.minimum(scaled, _HIGHEST).mean(axis=1), found, missing)
+    import scanpy
+    from anndata import AnnData
+
+    if normalised.shape[1] <= n:
+        return np.arange(normalised.shape[1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # names of cells and genes, which play no part here
+        table = scanpy.pp.highly_variable_genes(AnnData(normalised), n_top_genes=n, inplace=False)
+    return np.flatnonzero(table["highly_variable"].to_numpy())
 
 
-def relative_score(
-    normalised: csr_matrix, columns: Mapping[str, int], genes: Sequence[str], seed: int = 0
-) -> GeneScore:
-    """Return a signature's score less that of 50 random genes of like abundance, so that depth drops out.
+def components(normalised: csr_matrix, genes: Sequence[int] | NDArray[np.int64], *, seed: int = 0) -> Array:
+    """Return the first 25 principal components of scaled genes, cells x components, the first with sd 1.
 
-    The control set of Tirosh et al. 2016 (Science 352:189): for each gene, genes of the same 24th part
-    by mean expression.
-    """
-    score = signature_score(normalised, columns, genes)
-    if not score.found:
-        return score
-    mean = np.asarray(normalised.mean(axis=0)).ravel()
-    rank = np.argsort(np.argsort(mean)) * 24 // max(len(mean), 1)
-    own = {columns[gene] for gene in score.found}
-    rng = np.random.default_rng(seed)
-    drawn: set[int] = set()
-    for gene in score.found:
-        alike = np.array([c for c in np.flatnonzero(rank == rank[columns[gene]]) if c not in own], dtype=np.int64)
-        drawn |= set(rng.choice(alike, min(len(alike), max(50 // len(score.found), 4)), replace=False).tolist())
-    if not drawn:
-        return score
-    block = normalised[:, sorted(drawn)].toarray().astype(np.float64)
-    control = np.minimum(block / (block.std(axis=0) + _SD_FLOOR), _HIGHEST).mean(axis=1)
-    # the slope takes away depth only as far as the score follows it
-    spread = control.var()
-    slope = float(np.cov(score.values, control)[0, 1] / spread) if spread > 0 else 0.0
-    return GeneScore(score.values - np.clip(slope, 0.0, 1.0) * (control - control.mean()), score.found, score.missing)
-
-
-def variable_genes(normalised: csr_matrix, n: int = 1500) -> NDArray[np.int64]:
-    """Return the columns of the genes whose dispersion exceeds that of genes of like mean (Satija et al. 2015)."""
-    mean = np.asarray(normalised.mean(axis=0)).ravel().astype(np.float64)
-    square = np.asarray(normalised.multiply(normalised).mean(axis=0)).ravel()
-    dispersion = np.divide(square - mean**2, mean, out=np.zeros_like(mean), where=mean > 0)
-    kept = np.flatnonzero(mean > min(0.01, float(np.quantile(mean, 0.5))))
-    if len(kept) <= n:
-        return kept
-    group = np.argsort(np.argsort(mean[kept])) * 20 // len(kept)
-    excess = np.zeros(len(kept))
-    for number in range(20):
-        inside = group == number
-        values = dispersion[kept[inside]]
-        middle = np.median(values)
-        excess[inside] = (values - middle) / (np.median(np.abs(values - middle)) + 1e-9)
-    return np.sort(kept[np.argsort(-excess, kind="stable")[:n]])
-
-
-def components(normalised: csr_matrix, genes: NDArray[np.int64], n: int = 25, seed: int = 0) -> Array:
-    """Return the first principal components of scaled genes, cells x components, the first with sd 1.
-
-    Axes are found on at most 30,000 cells; all cells are then placed on them.
+    Parameters
+    ----------
+    normalised
+        Cells x genes, log(1 + counts per 10,000).
+    genes
+        Columns used.
+    seed
+        Of the drawn cells: axes are found on at most 30,000, and all cells are placed on them.
     """
     from scipy.sparse import diags
 
@@ -112,22 +64,44 @@ def components(normalised: csr_matrix, genes: NDArray[np.int64], n: int = 25, se
     mean = np.asarray(some.mean(axis=0)).ravel()
     sd = np.sqrt(np.maximum(np.asarray(some.multiply(some).mean(axis=0)).ravel() - mean**2, 0.0))
     scaled = (some @ diags(1.0 / (sd + _SD_FLOOR))).tocsr()
-    np.minimum(scaled.data, 10.0, out=scaled.data)
-    rows = np.arange(scaled.shape[0])
-    if len(rows) > _TRAIN_ON:
-        rows = np.sort(np.random.default_rng(seed).choice(rows, _TRAIN_ON, replace=False))
-    size = min(n, len(rows) - 1, scaled.shape[1])
+    np.minimum(scaled.data, _HIGHEST, out=scaled.data)
+    rows = drawn_rows(scaled.shape[0], _AXES_ON, seed)
+    size = min(_COMPONENTS, len(rows) - 1, scaled.shape[1] - 1)
     if size < 1:
         return np.zeros((scaled.shape[0], 1))
-    axes, centre = principal_axes(scaled[rows], size, np.random.default_rng(seed))
-    placed = scaled @ axes - centre @ axes
+    placed = principal_components(scaled[rows], scaled, size)
     return np.asarray(placed / max(float(placed[:, 0].std()), 1e-9))
+
+
+def principal_components(learnt_on: csr_matrix, cells: csr_matrix, n: int) -> Array:
+    """Return cells on the first n principal axes of other cells, without making either matrix dense.
+
+    Parameters
+    ----------
+    learnt_on, cells
+        Cells x genes, sparse.
+    n
+        Axes, fewer than the rows and columns of ``learnt_on``.
+    """
+    from sklearn.decomposition import PCA
+
+    # ARPACK starts from a drawn vector; with this seed the same matrix always gives the same axes
+    return np.asarray(PCA(n, svd_solver="arpack", random_state=0).fit(learnt_on).transform(cells))
 
 
 def nearest_cells(points: Array, k: int = 20, seed: int = 0) -> Neighbours:
     """Return rows of the k nearest cells of each cell, itself first.
 
-    Exact up to 60,000 cells; above that by nearest-neighbour descent (Dong et al. 2011).
+    Exact up to 60,000 cells; above that by nearest-neighbour descent (Dong et al. 2011, WWW 577).
+
+    Parameters
+    ----------
+    points
+        Cells x dimensions.
+    k
+        How many; as many as there are cells at most.
+    seed
+        Of the descent.
     """
     k = min(k, len(points))
     if len(points) <= _EXACT_UP_TO:

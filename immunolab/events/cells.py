@@ -1,9 +1,13 @@
-"""Single cells of one or several samples: what loaders return."""
+"""Single cells as AnnData under the storage contract: the only speller of its keys.
+
+``X`` holds log(1 + counts per 10,000), ``layers["counts"]`` raw counts where the file has them, ``obsm["protein"]``
+surface proteins as a data frame, ``obs["sample_id"]`` the sample. A file of proteins alone has no genes (``n_vars`` 0).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -11,61 +15,98 @@ import pandas as pd
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from anndata import AnnData
     from scipy.sparse import csr_matrix
 
 ProteinScale = Literal["counts", "transformed"]
+STORED = "immunolab"  # what immunolab adds to an AnnData is under this word, or begins with it
 
 
-@dataclass(frozen=True)
-class Cells:
-    """Cells with genes, surface proteins, or both; rows in file order.
+def cell_data(
+    cell_ids: Sequence[str] | NDArray[np.object_],
+    sample_ids: Sequence[str] | NDArray[np.object_],
+    *,
+    genes: Sequence[str] = (),
+    normalised: csr_matrix | None = None,
+    counts: csr_matrix | None = None,
+    protein: pd.DataFrame | None = None,
+    protein_scale: ProteinScale = "counts",
+    obs: pd.DataFrame | None = None,
+    notes: Sequence[str] = (),
+) -> AnnData:
+    """Return cells under the storage contract.
 
-    Attributes
+    Parameters
     ----------
-    cell_ids
-        Barcode or name of each cell, as in the file.
-    sample_ids
-        Sample of each cell.
+    cell_ids, sample_ids
+        Name and sample of each cell.
     genes
-        Gene symbols, unique; empty without genes.
+        Gene symbols, unique.
     normalised
-        Cells x genes, log(1 + counts per 10,000), float32; None without genes.
+        Cells x genes, log(1 + counts per 10,000); None without genes.
     counts
-        Cells x genes, raw counts; None where the file holds none.
-    proteins
-        Markers in the vocabulary's spelling, unique; an unknown protein keeps its own name.
+        Cells x genes, raw counts; None where there are none.
     protein
-        Cells x proteins, float64; None without proteins.
+        Cells x proteins, columns in the vocabulary's spelling.
     protein_scale
-        Whether ``protein`` holds counts or values that were transformed before.
+        Whether ``protein`` holds counts or transformed values.
     obs
-        What else the file says of each cell.
+        Further columns, one row a cell.
     notes
-        What was found out about the file, and what is unusual about it, in words.
+        What was found out about the file.
     """
+    from anndata import AnnData
+    from scipy.sparse import csr_matrix
 
-    cell_ids: NDArray[np.object_]
-    sample_ids: NDArray[np.object_]
-    genes: tuple[str, ...] = ()
-    normalised: csr_matrix | None = None
-    counts: csr_matrix | None = None
-    proteins: tuple[str, ...] = ()
-    protein: NDArray[np.float64] | None = None
-    protein_scale: ProteinScale = "counts"
-    obs: pd.DataFrame = field(default_factory=pd.DataFrame)
-    notes: tuple[str, ...] = ()
+    index = pd.Index(np.asarray(cell_ids, dtype=object))
+    table = pd.DataFrame(index=index) if obs is None else obs.set_axis(index)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Observation names are not unique")  # a note says so
+        return AnnData(
+            X=csr_matrix((len(index), 0), dtype=np.float32) if normalised is None else normalised,
+            obs=table.assign(sample_id=pd.Categorical(np.asarray(sample_ids, dtype=object))),
+            var=pd.DataFrame(index=pd.Index(np.asarray(genes, dtype=object))),
+            layers={} if counts is None else {"counts": counts},
+            obsm={} if protein is None else {"protein": protein.set_axis(index)},
+            uns={STORED: {"modality": "single_cell", "protein_scale": protein_scale, "notes": list(notes)}},
+        )
 
-    @property
-    def n_cells(self) -> int:
-        """Number of cells."""
-        return len(self.cell_ids)
 
-    def gene_columns(self) -> Mapping[str, int]:
-        """Return the column of each gene symbol."""
-        return {gene: column for column, gene in enumerate(self.genes)}
+def is_cell_data(data: AnnData) -> bool:
+    """Return whether an AnnData holds single cells under the storage contract."""
+    return data.uns.get(STORED, {}).get("modality") == "single_cell" and "sample_id" in data.obs
 
-    def protein_column(self, marker: str) -> NDArray[np.float64] | None:
-        """Return a protein's values, one a cell; None when it was not measured."""
-        if self.protein is None or marker not in self.proteins:
-            return None
-        return self.protein[:, self.proteins.index(marker)]
+
+def sample_ids_of(cells: AnnData) -> NDArray[np.object_]:
+    """Return the sample of each cell."""
+    return np.asarray(cells.obs["sample_id"].astype(object))
+
+
+def notes_of(cells: AnnData) -> tuple[str, ...]:
+    """Return what was found out about the file, in words."""
+    return tuple(map(str, cells.uns[STORED].get("notes", ())))
+
+
+def has_genes(cells: AnnData) -> bool:
+    """Return whether the cells come with gene expression."""
+    return bool(cells.n_vars)
+
+
+def counts_of(cells: AnnData) -> csr_matrix | None:
+    """Return raw counts, cells x genes; None where there are none."""
+    return cells.layers.get("counts")
+
+
+def gene_columns(cells: AnnData) -> Mapping[str, int]:
+    """Return the column of each gene symbol."""
+    return {gene: column for column, gene in enumerate(cells.var_names)}
+
+
+def proteins_of(cells: AnnData) -> pd.DataFrame | None:
+    """Return surface proteins, cells x markers; None where none were measured."""
+    return cells.obsm.get("protein")
+
+
+def proteins_are_counts(cells: AnnData) -> bool:
+    """Return whether surface proteins are counts, not transformed values."""
+    return cells.uns[STORED].get("protein_scale") == "counts"

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from immunolab.errors import DataFileError, nearest
-from immunolab.events.cells import Cells, ProteinScale
-from immunolab.loaders.cell_features import Features, hashtag_samples, split_features
-from immunolab.loaders.cell_matrices import recognise
+from immunolab.events.cells import (
+    STORED,
+    ProteinScale,
+    cell_data,
+    is_cell_data,
+    notes_of,
+    proteins_are_counts,
+    sample_ids_of,
+)
+from immunolab.loaders.cell_features import Features, hashtag_samples, protein_markers, split_features
+from immunolab.loaders.cell_matrices import dense_proteins, protein_scale, recognise
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 _SAMPLE_COLUMNS = (
     "sample_id",
@@ -35,55 +47,136 @@ _PROTEIN_KEYS = ("protein", "proteins", "adt", "antibody_capture", "protein_expr
 _HASHTAG_KEYS = ("hto", "hashtags", "hashtag", "hashing")
 
 
-def read_cells(path: Path | str, *, sample_column: str = "", sample_id: str = "") -> Cells:
+def read_cells(path: Path | str, *, sample_column: str = "", sample_id: str = "") -> AnnData:
     """Read single cells: ``.h5ad``, 10x ``.h5``, or a folder with ``matrix.mtx`` (zipped or not).
 
-    Counts are looked for in ``layers["counts"]``, X and raw, by what the numbers are, not by where
-    they stand; a normalised matrix is recognised. Surface proteins come from ``obsm`` or from features
-    of type ``Antibody Capture``, hashtags from ``obsm`` or from features called so.
+    Counts are looked for in ``layers["counts"]``, X and raw, by what the numbers are, not by where they
+    are; a normalised matrix is recognised. Surface proteins come from ``obsm`` or from features of type
+    ``Antibody Capture``, hashtags from ``obsm`` or from features called so.
 
     Parameters
     ----------
     path
         File or folder.
     sample_column
-        Column of ``obs`` that names the sample; "" looks for the usual ones, then for
-        hashtags, then takes the file as one sample.
+        Column of ``obs`` that names the sample; "" looks for the usual ones, then for hashtags, then takes the
+        file as one sample.
     sample_id
         Name of the only sample, where the file does not say it; "" takes the file's stem.
+
+    Returns
+    -------
+    AnnData
+        ``X`` log(1 + counts per 10,000), ``layers["counts"]``, ``obsm["protein"]``, ``obs["sample_id"]``; see
+        `immunolab.events.cells`.
 
     Raises
     ------
     DataFileError
-        The file is not there, is no single-cell file, holds no cells, or no genes or proteins that
-        can be used; the message says which and how to fix it.
+        The file is missing, is no single-cell file, holds no cells, or no genes or proteins that can be used; the
+        message says which and how to fix it.
     """
     source = Path(path)
-    data = _open(source)
+    sample = sample_id or source.name.split(".")[0]
+    return interpret_cells(_open(source), str(source), sample_column=sample_column, sample_id=sample)
+
+
+def interpret_cells(data: AnnData, where: str = "", *, sample_column: str = "", sample_id: str = "cells") -> AnnData:
+    """Return any AnnData of single cells under the storage contract, as `read_cells` does with a file.
+
+    Parameters
+    ----------
+    data
+        Cells x genes, proteins, or both; left as it is.
+    where
+        The file it comes from, for messages.
+    sample_column, sample_id
+        See `read_cells`.
+
+    Raises
+    ------
+    DataFileError
+        It holds no cells, or no genes or proteins that can be used.
+    """
+    if is_cell_data(data) and not sample_column:
+        return data
     if data.n_obs == 0:
-        raise DataFileError("the file holds no cells", str(source), "write the cells again, or leave the file out")
-    features = split_features(data.var, str(source))
-    rna = recognise(data, features, str(source)) if features.gene_columns.size else None
-    protein = _protein(data, features, source)
+        raise DataFileError("the file holds no cells", where, "write the cells again, or leave the file out")
+    features = split_features(data.var, where)
+    rna = recognise(data, features, where) if features.gene_columns.size else None
+    protein = _protein(data, features, where)
     if rna is None and protein is None:
-        raise DataFileError("the file holds neither genes nor surface proteins", str(source))
+        raise DataFileError("the file holds neither genes nor surface proteins", where)
     notes = [*features.notes, *([rna.note] if rna and rna.note else []), *(protein.notes if protein else ())]
-    cell_ids = np.asarray(data.obs_names.astype(str), dtype=object)
-    if len(set(cell_ids)) < len(cell_ids):
-        notes.append(f"{len(cell_ids) - len(set(cell_ids))} cell names are duplicated")
-    samples, sample_notes = _samples(data, source, sample_column, sample_id)
-    return Cells(
-        cell_ids=cell_ids,
-        sample_ids=samples,
+    repeated = data.n_obs - data.obs_names.nunique()
+    if repeated:
+        notes.append(f"{repeated} cell names are duplicated")
+    samples, sample_notes = _samples(data, where, sample_column, sample_id)
+    return cell_data(
+        np.asarray(data.obs_names.astype(str), dtype=object),
+        samples,
         genes=features.genes if rna is not None else (),
         normalised=rna.normalised if rna else None,
         counts=rna.counts if rna else None,
-        proteins=protein.markers if protein else (),
         protein=protein.values if protein else None,
         protein_scale=protein.scale if protein else "counts",
         obs=data.obs,
         notes=(*notes, *sample_notes),
     )
+
+
+def cells_of_sample(cells: AnnData, sample_id: str, where: str, *, alone: bool) -> AnnData:
+    """Return a sample's cells: those its file calls so, or the whole file where the sample has it alone.
+
+    Parameters
+    ----------
+    cells
+        All cells of the file.
+    sample_id
+        The sample, as the study's sheet calls it.
+    where
+        The file, for messages.
+    alone
+        Whether no other sample is in the file.
+
+    Raises
+    ------
+    DataFileError
+        The file has several samples, and none of that name.
+    """
+    samples = sample_ids_of(cells)
+    named = samples == sample_id
+    if not named.any() and not alone:
+        shown = ", ".join(list(dict.fromkeys(map(str, samples)))[:5])
+        raise DataFileError(f"the file has no cells of sample '{sample_id}'", where, f"its samples: {shown}")
+    own = cells[named].copy() if named.any() else cells.copy()
+    own.obs["sample_id"] = pd.Categorical([sample_id] * own.n_obs)
+    return own
+
+
+def join_cells(parts: Sequence[AnnData]) -> AnnData:
+    """Return the cells of several files as one, with the genes and proteins that all of them have.
+
+    Parameters
+    ----------
+    parts
+        As `read_cells` gives them. Counts are kept only where every part holds them; proteins are counts only where
+        all are.
+    """
+    from anndata import concat
+
+    if len(parts) == 1:
+        return parts[0]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Observation names are not unique")  # so are those of two files
+        joined = concat(parts, join="inner")
+    notes = list(dict.fromkeys(note for part in parts for note in notes_of(part)))
+    most = max(part.n_vars for part in parts)
+    if joined.n_vars < most:
+        notes.append(f"{joined.n_vars} of up to {most} genes are in every file; the others are left out")
+    scale = "counts" if all(map(proteins_are_counts, parts)) else "transformed"
+    joined.uns[STORED] = {"modality": "single_cell", "protein_scale": scale, "notes": notes}
+    return joined
 
 
 def _open(source: Path) -> Any:
@@ -155,20 +248,16 @@ def _read_mtx(folder: Path) -> Any:
 class _Proteins:
     """Surface proteins of the cells, cells x markers."""
 
-    markers: tuple[str, ...]
-    values: np.ndarray
+    values: pd.DataFrame
     scale: ProteinScale
     notes: tuple[str, ...]
 
 
-def _protein(data: Any, features: Features, source: Path) -> _Proteins | None:
-    from immunolab.loaders.cell_features import protein_markers
-    from immunolab.loaders.cell_matrices import dense_proteins, protein_scale
-
+def _protein(data: AnnData, features: Features, where: str) -> _Proteins | None:
     key = next((k for k in data.obsm if str(k).lower() in _PROTEIN_KEYS), None)
     if key is not None:
         table = data.obsm[key]
-        names = _column_names(table, data, str(key), source)
+        names = _column_names(table, data, str(key), where)
         values = table.to_numpy(dtype=np.float64) if isinstance(table, pd.DataFrame) else dense_proteins(table)
     elif features.protein_columns.size:
         names = features.protein_names
@@ -182,30 +271,30 @@ def _protein(data: Any, features: Features, source: Path) -> _Proteins | None:
     scale = protein_scale(chosen)
     if scale == "transformed":
         notes = [*notes, "surface proteins are not counts; they are used on the scale they are on"]
-    return _Proteins(markers, chosen, scale, tuple(notes))
+    return _Proteins(pd.DataFrame(chosen, columns=list(markers)), scale, tuple(notes))
 
 
-def _where_counted(data: Any) -> Any:
+def _where_counted(data: AnnData) -> Any:
     return data.layers.get("counts", data.X)
 
 
-def _column_names(table: Any, data: Any, key: str, source: Path) -> tuple[str, ...]:
+def _column_names(table: Any, data: AnnData, key: str, where: str) -> tuple[str, ...]:
     if isinstance(table, pd.DataFrame):
         return tuple(map(str, table.columns))
     names = next((data.uns[k] for k in (f"{key}_names", "protein_names", "adt_names") if k in data.uns), None)
     if names is None or len(names) != table.shape[1]:
         hint = f"store it as a data frame with the markers as columns, or their names in uns['{key}_names']"
-        raise DataFileError(f"obsm['{key}'] does not name its {table.shape[1]} proteins", str(source), hint)
+        raise DataFileError(f"obsm['{key}'] does not name its {table.shape[1]} proteins", where, hint)
     return tuple(map(str, names))
 
 
-def _samples(data: Any, source: Path, column: str, sample_id: str) -> tuple[np.ndarray, tuple[str, ...]]:
+def _samples(data: AnnData, where: str, column: str, sample_id: str) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return the sample of each cell, and how it was found in words."""
     known = [str(name) for name in data.obs.columns]
     if column:
         if column not in known:
             hint = f"{nearest(column, known)} it has: {', '.join(known) or 'none'}".strip()
-            raise DataFileError(f"obs has no column '{column}'", str(source), hint)
+            raise DataFileError(f"obs has no column '{column}'", where, hint)
         return _texts(data.obs[column]), ()
     by_lower = {name.lower(): name for name in known}
     found = next((by_lower[name] for name in _SAMPLE_COLUMNS if name in by_lower), None)
@@ -218,7 +307,7 @@ def _samples(data: Any, source: Path, column: str, sample_id: str) -> tuple[np.n
         values = table.to_numpy(dtype=np.float64) if isinstance(table, pd.DataFrame) else np.asarray(table, dtype=float)
         samples, found = hashtag_samples(values, names or [f"{key}_{i + 1}" for i in range(values.shape[1])])
         return samples, (f"samples are distinguished by the hashtags of obsm['{key}']", found)
-    return np.full(data.n_obs, sample_id or source.name.split(".")[0], dtype=object), ()
+    return np.full(data.n_obs, sample_id, dtype=object), ()
 
 
 def _texts(column: pd.Series) -> np.ndarray:

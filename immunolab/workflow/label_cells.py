@@ -1,9 +1,10 @@
-"""What single cells add to a study, kept between runs under the content it was made of."""
+"""The step of single cells: read, label, and keep what they add to the tables under the content it was made of."""
 
 from __future__ import annotations
 
 import io
 import json
+import logging
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,16 +13,17 @@ from typing import Any
 
 import pandas as pd
 
+from immunolab.cells.study_tables import CellTables, cell_tables, read_samples
+from immunolab.loaders.single_cell import join_cells
 from immunolab.schema.files import content_key, file_sha256, write_atomically
 from immunolab.schema.records import from_plain, record_types, to_plain
 from immunolab.study import endpoints
 from immunolab.study.sheet import Sample, Study
 from immunolab.version import VERSION
-from immunolab.workflow.cell_tables import CellTables, cell_tables
 from immunolab.workflow.store import Store
-from immunolab.workflow.study_cells import label_study
 from immunolab.workflow.workers import Failure
 
+log = logging.getLogger("immunolab")
 _FRAMES = ("counts", "thresholds", "quality")
 
 
@@ -38,12 +40,20 @@ class StudyCells:
 def study_cells(
     study: Study, store: Store, place: Callable[[Study, Sample], dict[str, Any]], *, seed: int = 0, force: bool = False
 ) -> StudyCells:
-    """Return what single cells add to a study's tables; labelled again only when something it rests on changed.
+    """Return what single cells add to a study's tables; labelled again only when something they depend on changed.
 
     Parameters
     ----------
-    place : gives a sample's patient, visit and phase columns.
-    force : label again in any case.
+    study
+        The study.
+    store
+        Its output folder.
+    place
+        Gives a sample's patient, visit and phase columns.
+    seed
+        Of every random draw.
+    force
+        Label again in any case.
     """
     samples = [s for s in study.samples if s.modality == "single_cell" and not s.control_of]
     if not samples:
@@ -57,11 +67,17 @@ def study_cells(
     record = store.cached("cells", content_key(parts), ".zip")
     if record.exists() and not force:
         return StudyCells(_read(record), hashes=hashes, kept=True)
-    found = label_study(study, seed)
-    tables = cell_tables(study, found, study.endpoints, place, seed)
-    if not found.failures:
+    cells, unread = read_samples(samples)
+    failures = {name: Failure("read", error.message, error.hint) for name, error in unread.items()}
+    if not cells:
+        return StudyCells(failures=failures)
+    kept = [s for s in samples if s.sample_id in cells]
+    tables = cell_tables(study, kept, join_cells(list(cells.values())), place, seed=seed)
+    for note in tables.notes:
+        log.info("single cells: %s", note)
+    if not failures:
         write_atomically(record, lambda part: _write(tables, part))
-    return StudyCells(tables, found.failures, hashes)
+    return StudyCells(tables, failures, hashes)
 
 
 def _sha256(path: Path) -> str:

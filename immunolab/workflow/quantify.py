@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from immunolab.cells.study_tables import CellTables
 from immunolab.errors import ImmunolabError
 from immunolab.quantify import endpoint_values, with_companions
 from immunolab.schema.table import Table
@@ -15,7 +16,6 @@ from immunolab.schema.tables import COUNTS, ENDPOINTS, FAILURES, INTENSITIES, IN
 from immunolab.study.endpoints import Endpoint, Joint, PercentOfParent, SampleCounts
 from immunolab.study.sheet import Sample, Study
 from immunolab.study.timeline import timeline_quality
-from immunolab.workflow.cell_tables import CellTables
 from immunolab.workflow.clinic import Clinic
 from immunolab.workflow.panels import PanelGates
 from immunolab.workflow.store import Store

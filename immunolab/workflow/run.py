@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from immunolab.cells.study_tables import agreement_tables
 from immunolab.errors import GatingError, InputError, Problem, nearest
 from immunolab.gating.tube_gates import FailedPlacement, TubeGates
 from immunolab.quantify import population_pairs
@@ -17,7 +18,6 @@ from immunolab.results.run import Run
 from immunolab.schema.files import content_key
 from immunolab.study.endpoints import Endpoint
 from immunolab.study.sheet import Sample, Study, load_study
-from immunolab.workflow.cell_tables import agreement_tables
 from immunolab.workflow.clinic import Clinic, clinic_of, read_clinic
 from immunolab.workflow.compare import compare_study
 from immunolab.workflow.derived_tables import further_tables

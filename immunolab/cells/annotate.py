@@ -1,0 +1,104 @@
+"""Label the cells of an AnnData in place, or of a file; `immunolab label`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from immunolab.cells.label import LabelledCells, label_cells
+from immunolab.cells.lineage import share_of
+from immunolab.cells.population_tree import definition_of, parents_of
+from immunolab.events.cells import STORED
+from immunolab.loaders.single_cell import interpret_cells, read_cells
+from immunolab.schema.tables import LABELS
+from immunolab.version import VERSION
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+def label(cells: AnnData, *, sample_column: str = "", seed: int = 0) -> None:
+    """Label single cells in place: lineages, and Treg, naive, memory and helper subsets of CD4 T cells.
+
+    Parameters
+    ----------
+    cells
+        As `immunolab.read_cells` gives them, or any AnnData with raw counts, log-normalised genes or surface
+        proteins (``obsm["protein"]``). It gets:
+
+        - ``obs["immunolab_label"]``, ``obs["immunolab_confidence"]`` (0 to 1), ``obs["immunolab_passed"]`` (quality);
+        - ``obsm["populations"]``: which cells are in each population, overlapping as in a gate tree;
+        - ``obsm["immunolab_probability"]``: of each population among the cells of its parent, else missing;
+        - ``obsm["X_immunolab"]``: the space that lineages are learnt in;
+        - ``uns["immunolab"]``: populations, thresholds, quality, notes, version.
+    sample_column
+        Column of ``obs`` that names the sample; "" looks for the usual ones.
+    seed
+        Of every random draw.
+
+    Raises
+    ------
+    DataFileError
+        There are no cells, or no genes or proteins that can be used.
+    """
+    found = label_cells(interpret_cells(cells, sample_column=sample_column), seed=seed)
+    cells.obs["sample_id"] = pd.Categorical(found.table["sample_id"])
+    cells.obs["immunolab_label"] = pd.Categorical(found.table["label"])
+    cells.obs["immunolab_confidence"] = found.table["confidence"].to_numpy()
+    cells.obs["immunolab_passed"] = found.quality.passed
+    cells.obsm["populations"] = pd.DataFrame(dict(found.members), index=cells.obs_names)
+    cells.obsm["immunolab_probability"] = pd.DataFrame(dict(found.chance), index=cells.obs_names)
+    cells.obsm["X_immunolab"] = found.points
+    parents = parents_of(found.members)
+    populations = [(name, parents[name], definition_of(name, found.by_protein) or "") for name in found.members]
+    cells.uns[STORED] = {
+        **cells.uns.get(STORED, {}),
+        "populations": pd.DataFrame(populations, columns=["name", "parent", "gate"]),
+        "thresholds": _storable(found.thresholds),
+        "quality": _storable(found.quality.table),
+        "notes": list(found.notes),
+        "version": VERSION,
+    }
+
+
+def _storable(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose texts h5ad can hold: a missing one is empty."""
+    text = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
+    return table.assign(**{name: table[name].astype(object).fillna("").astype(str) for name in text})
+
+
+def label_file(path: Path | str, out: Path | str, *, sample_column: str = "", seed: int = 0) -> LabelledCells:
+    """Label the cells of a file and write the table of labels.
+
+    Parameters
+    ----------
+    path, sample_column
+        See `read_cells`.
+    out
+        The CSV to write.
+    seed
+        Of every random draw.
+
+    Raises
+    ------
+    DataFileError
+        The file cannot be used.
+    """
+    found = label_cells(read_cells(path, sample_column=sample_column), seed=seed)
+    LABELS.write(found.table, Path(out))
+    return found
+
+
+def label_text(found: LabelledCells) -> str:
+    """Return the notes, limits and label shares as lines for the terminal."""
+    return "\n".join(_lines(found))
+
+
+def _lines(found: LabelledCells) -> Iterator[str]:
+    yield from (f"note: {note}" for note in found.notes)
+    shares = share_of(found.table["label"].to_numpy())
+    counted = ", ".join(f"{name} {100 * share:.1f} %" for name, share in shares.items())
+    yield f"{len(found.table):,} cells: {counted}"

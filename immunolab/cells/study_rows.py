@@ -1,0 +1,162 @@
+"""Rows of a study's tables that labelled cells give: counts of populations and clusters, endpoints, response scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from immunolab.cells.label import LabelledCells
+from immunolab.cells.population_tree import definition_of, parents_of, path_of
+from immunolab.clustering.som import train_map
+from immunolab.events.subsample import drawn_rows
+from immunolab.quantify import endpoint_values
+from immunolab.schema.flags import count_flags
+from immunolab.schema.tables import COUNTS
+from immunolab.study.endpoints import Endpoint, PairedChange, PercentOfParent, SampleCounts
+from immunolab.study.sheet import Study
+
+SUFFIX = "_cells"  # of the id of an endpoint that flow measures as well; `Endpoint.repeats` says of which
+# Families, each moderated and adjusted by itself: single cells must not change what flow says, nor clusters either.
+_CELLS, _CLUSTERS = "cells", "clusters of cells"
+RESPONSES = {"Treg": "IL2_STAT5_response", "CD4": "IFN_response"}
+_N_CLUSTERS = 15  # the default of the command for flow
+_TRAIN_ON = 50_000  # cells: half of what flow's clusters are trained on, in twice as many dimensions
+_CELLS_A_CLUSTER = 10  # fewer cells than this for each cluster are not clustered
+
+
+def population_counts(found: LabelledCells, samples: Sequence[str]) -> pd.DataFrame:
+    """Return rows of `COUNTS` with ``modality``: cells of every population in every sample."""
+    own_of = found.table["sample_id"].to_numpy()
+    parents = parents_of(found.members)
+    rows = []
+    for sample in samples:
+        own = own_of == sample
+        n = {"": int(own.sum())} | {name: int((inside & own).sum()) for name, inside in found.members.items()}
+        rows.append(_row(sample, "root", None, "/", n[""], n[""], None))
+        for name, parent in parents.items():
+            path, definition = path_of(name, parents), definition_of(name, found.by_protein)
+            rows.append(_row(sample, name, parent or "root", path, n[name], n[parent], definition))
+    return COUNTS.frame(rows)
+
+
+def cluster_counts(found: LabelledCells, samples: Sequence[str], seed: int) -> pd.DataFrame:
+    """Return rows of `COUNTS` for clusters of the cells that passed, each called by its commonest label."""
+    passed = np.flatnonzero(found.quality.passed)
+    if len(passed) < _CELLS_A_CLUSTER * _N_CLUSTERS:
+        return COUNTS.empty()
+    points = found.points[passed].astype(np.float32)
+    trained = train_map(points[drawn_rows(len(points), _TRAIN_ON, seed)], _N_CLUSTERS, seed=seed)
+    cluster = trained.assign(points)
+    labels, own_of = (found.table[name].to_numpy()[passed] for name in ("label", "sample_id"))
+    rows = []
+    for number in range(int(cluster.max()) + 1):
+        inside = cluster == number
+        name, definition = f"cluster_{number + 1:02d}", _commonest(labels[inside])
+        for sample in samples:
+            own = own_of == sample
+            n, of = int((inside & own).sum()), int(own.sum())
+            rows.append(_row(sample, name, "viable", f"/viable/{name}", n, of, definition))
+    return COUNTS.frame(rows)
+
+
+def _commonest(labels: NDArray[np.object_]) -> str | None:
+    names, sizes = np.unique(labels.astype(str), return_counts=True)
+    return f"mostly {names[sizes.argmax()]}" if len(names) else None
+
+
+def _row(
+    sample: str, name: str, parent: str | None, path: str, n: int, n_parent: int, definition: str | None
+) -> dict[str, object]:
+    return {
+        "sample_id": sample,
+        "population": name,
+        "parent": parent,
+        "path": path,
+        "definition": definition,
+        "n_events": n,
+        "n_parent": n_parent,
+        "percent_of_parent": 100.0 * n / n_parent if n_parent else None,
+        "flag": ";".join(count_flags(n, n_parent)) or None,
+        "modality": "single_cell",
+    }
+
+
+def cell_endpoints(study: Study, clusters: pd.DataFrame, responses: Mapping[str, object]) -> tuple[Endpoint, ...]:
+    """Return the endpoints that single cells answer.
+
+    Where the study also has flow, the study's own are exploratory: one visit is then measured twice, and only one of
+    the two is the registered endpoint. Shares of clusters and response scores always are.
+
+    Parameters
+    ----------
+    study
+        The study.
+    clusters
+        Counts of clusters.
+    responses
+        Subsets with a response score.
+    """
+    counted = [e for e in study.endpoints if e.counted and not e.needs.blood_count]
+    if any(s.modality != "single_cell" and not s.control_of for s in study.samples):
+        counted = [replace(e, id=f"{e.id}{SUFFIX}", role="exploratory", family=_CELLS, repeats=e.id) for e in counted]
+    of_clusters = [
+        PercentOfParent(
+            id=f"cells_{name}_pct_viable",
+            source="clusters of single cells",
+            role="exploratory",
+            family=_CLUSTERS,
+            population=name,
+            parent="viable",
+        )
+        for name in dict.fromkeys(clusters["population"])
+    ]
+    of_responses = [
+        PairedChange(
+            id=_response_id(name),
+            source="signature of the vocabulary",
+            role="exploratory",
+            family=_CELLS,
+            variable=f"{RESPONSES[name]} in {name}",
+            unit="score",
+        )
+        for name in responses
+    ]
+    return (*counted, *of_clusters, *of_responses)
+
+
+def _response_id(name: str) -> str:
+    return f"{RESPONSES[name]}_in_{name}"
+
+
+def endpoint_rows(endpoints: Sequence[Endpoint], counts: pd.DataFrame, sample: str) -> Iterator[dict[str, object]]:
+    """Yield one record an endpoint that a sample's cells answer; denominators are on the population's lineage."""
+    own = counts[counts["sample_id"] == sample]
+    yield from endpoint_values([e for e in endpoints if _on_lineage(e, own)], SampleCounts(own))
+
+
+def _on_lineage(endpoint: Endpoint, counts: pd.DataFrame) -> bool:
+    if endpoint.share is None:
+        return True
+    population, parent = endpoint.share
+    paths = counts.loc[counts["population"] == population, "path"]
+    return len(paths) > 0 and parent in str(paths.iloc[0]).split("/")
+
+
+def response_row(name: str, scores: pd.DataFrame, sample: str) -> dict[str, object]:
+    """Return the record of a subset's response score in a sample; scores are those of `response_by_sample`."""
+    row = scores[scores["sample_id"] == sample].iloc[0]
+    return {
+        "endpoint": _response_id(name),
+        "population": name,
+        "parent": None,
+        "definition": f"score.{RESPONSES[name]}",
+        "value": row["value"],
+        "unit": "score",
+        "n_events": int(row["n_cells"]),
+        "n_parent": None,
+        "flag": row["flag"],
+    }

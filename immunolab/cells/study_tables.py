@@ -1,0 +1,155 @@
+"""What labelled single cells add to a study's tables: counts, endpoints, clusters, expression, agreement with flow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from immunolab.cells.label import LabelledCells, label_cells
+from immunolab.cells.pseudobulk import paired_expression, pseudobulk, response_by_sample
+from immunolab.cells.study_rows import (
+    RESPONSES,
+    SUFFIX,
+    cell_endpoints,
+    cluster_counts,
+    endpoint_rows,
+    population_counts,
+    response_row,
+)
+from immunolab.comparison.method_agreement import method_agreement, paired_methods
+from immunolab.errors import DataFileError, InputError
+from immunolab.events.cells import counts_of, has_genes
+from immunolab.loaders.single_cell import cells_of_sample, read_cells
+from immunolab.schema.tables import COUNTS, QUALITY, THRESHOLDS
+from immunolab.study.endpoints import Endpoint
+from immunolab.study.sheet import Sample, Study
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+_EXPRESSION_OF = "Treg"
+
+
+@dataclass(frozen=True)
+class CellTables:
+    """Rows of `COUNTS`, `THRESHOLDS` and `QUALITY`, endpoint rows, the endpoints, further tables, remarks."""
+
+    counts: pd.DataFrame = field(default_factory=COUNTS.empty)
+    thresholds: pd.DataFrame = field(default_factory=THRESHOLDS.empty)
+    quality: pd.DataFrame = field(default_factory=QUALITY.empty)
+    rows: tuple[dict[str, Any], ...] = ()
+    endpoints: tuple[Endpoint, ...] = ()
+    further: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def read_samples(samples: Sequence[Sample]) -> tuple[dict[str, AnnData], dict[str, DataFileError]]:
+    """Return the cells of each sample, and why a sample has none; a file that holds several is read once."""
+    files: dict[Path, AnnData] = {}
+    cells: dict[str, AnnData] = {}
+    failures: dict[str, DataFileError] = {}
+    for name, file in ((sample.sample_id, sample.file) for sample in samples):
+        alone = sum(other.file == file for other in samples) == 1
+        try:
+            if file not in files:
+                files[file] = read_cells(file, sample_id=name)
+            cells[name] = cells_of_sample(files[file], name, str(file), alone=alone)
+        except DataFileError as error:
+            failures[name] = error
+    return cells, failures
+
+
+def cell_tables(
+    study: Study,
+    samples: Sequence[Sample],
+    cells: AnnData,
+    place: Callable[[Study, Sample], dict[str, Any]],
+    *,
+    seed: int = 0,
+) -> CellTables:
+    """Label the cells of a study and return what they add to its tables.
+
+    All samples are labelled together, so that every border is placed once for the cohort. Besides the study's own
+    endpoints these are exploratory: the share of every cluster of cells (against closure, log_ratios.csv holds its
+    log-ratio to the median sibling) and the response scores of `RESPONSES`. The paired expression table is of Treg.
+
+    Parameters
+    ----------
+    study
+        The study.
+    samples
+        Those that the cells are of.
+    cells
+        All their cells together; ``obs["sample_id"]`` names the sample.
+    place
+        Gives a sample's patient, visit and phase columns.
+    seed
+        Of every random draw.
+    """
+    found = label_cells(cells, seed=seed)
+    names = [sample.sample_id for sample in samples]
+    clusters = cluster_counts(found, names, seed)
+    counts = pd.concat([population_counts(found, names), clusters], ignore_index=True)
+    scores = _responses(cells, found)
+    endpoints = cell_endpoints(study, clusters, scores)
+    rows = []
+    for sample in samples:
+        own = [*endpoint_rows(endpoints, counts, sample.sample_id)]
+        own += [response_row(name, table, sample.sample_id) for name, table in scores.items()]
+        rows += [{**place(study, sample), "modality": "single_cell", **row} for row in own]
+    expression, note = _expression(study, samples, cells, found)
+    return CellTables(
+        COUNTS.check(counts),
+        found.thresholds,
+        found.quality.table,
+        tuple(rows),
+        endpoints,
+        expression,
+        (*found.notes, *([note] if note else [])),
+    )
+
+
+def agreement_tables(endpoints: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return flow against single cells of the same patient visits: the pairs, and bias and limits by endpoint."""
+    pairs = paired_methods(endpoints, SUFFIX)
+    if pairs.empty:
+        return {}
+    return {"method_pairs": pairs, "method_agreement": method_agreement(pairs)}
+
+
+def _responses(cells: AnnData, found: LabelledCells) -> dict[str, pd.DataFrame]:
+    if not has_genes(cells):
+        return {}
+    subsets = {name: found.members[name] for name in RESPONSES if name in found.members}
+    return {name: response_by_sample(cells, inside, RESPONSES[name]) for name, inside in subsets.items()}
+
+
+def _expression(
+    study: Study, samples: Sequence[Sample], cells: AnnData, found: LabelledCells
+) -> tuple[dict[str, pd.DataFrame], str]:
+    """Return the paired expression table of Treg between the compared visits, or why there is none."""
+    members = found.members.get(_EXPRESSION_OF)
+    if members is None or counts_of(cells) is None:
+        return {}, ""
+    visits = pd.DataFrame([{"sample_id": s.sample_id, "patient_id": s.patient_id, "visit": s.visit} for s in samples])
+    before, after = _visits(study)
+    try:
+        table, reason = paired_expression(pseudobulk(cells, members), visits, before, after)
+    except InputError as error:
+        table, reason = pd.DataFrame(), error.message
+    if reason:
+        return {}, f"expression of {_EXPRESSION_OF}, {after} against {before}, is not tested: {reason}"
+    return {f"expression_{_EXPRESSION_OF}": table}, ""
+
+
+def _visits(study: Study) -> tuple[str, str]:
+    """Return the two visits that subsets are compared at."""
+    for endpoint in study.endpoints:
+        contrast = study.contrast_of(endpoint) if endpoint.share else None
+        if contrast is not None:
+            return contrast
+    return study.comparison.before, study.comparison.after
