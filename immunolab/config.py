@@ -48,7 +48,7 @@ class Variants:
 
 @dataclass(frozen=True)
 class Document:
-    """A YAML file as plain data, and the line each value stands on."""
+    """A YAML file as plain data, and the line of each value."""
 
     file: str
     data: Any
@@ -67,6 +67,11 @@ class Document:
 def read_yaml(path: Path | str) -> Document:
     """Read a YAML file.
 
+    Parameters
+    ----------
+    path
+        The file.
+
     Raises
     ------
     InputError
@@ -83,12 +88,24 @@ def read_yaml(path: Path | str) -> Document:
 
 
 def read_package_yaml(package: str, name: str) -> Document:
-    """Read a YAML file shipped in a package of immunolab."""
+    """Read a YAML file shipped in a package of immunolab.
+
+    Parameters
+    ----------
+    package, name
+        Of the package, and of its file.
+    """
     return parse_yaml(files(package).joinpath(name).read_text(encoding="utf-8"), name)
 
 
 def dump_yaml(data: Any) -> str:
-    """Return plain data as YAML text that `parse_yaml` reads back to the same data."""
+    """Return plain data as YAML text that `parse_yaml` reads back to the same data.
+
+    Parameters
+    ----------
+    data
+        Mappings, lists, text, numbers, booleans and None.
+    """
 
     class Dumper(yaml.SafeDumper):
         pass
@@ -102,7 +119,15 @@ def dump_yaml(data: Any) -> str:
 
 
 def parse_yaml(text: str, file: str = "<text>") -> Document:
-    """Parse YAML text; see `read_yaml`."""
+    """Parse YAML text; see `read_yaml`.
+
+    Parameters
+    ----------
+    text
+        The file's text.
+    file
+        Its name, for messages.
+    """
     try:
         root = yaml.compose(text, Loader=_LOADER)
     except yaml.MarkedYAMLError as error:
@@ -197,6 +222,13 @@ def build_sound(cls: type[T], document: Document) -> tuple[T, list[Problem]]:
 
     So a reader can go on and find more.
 
+    Parameters
+    ----------
+    cls
+        A dataclass.
+    document
+        The file.
+
     Raises
     ------
     InputError
@@ -221,7 +253,13 @@ def build_sound(cls: type[T], document: Document) -> tuple[T, list[Problem]]:
 
 
 def record_keys(kind: Any) -> list[str]:
-    """Return the keys that a YAML file may state for a dataclass."""
+    """Return the keys that a YAML file may state for a dataclass.
+
+    Parameters
+    ----------
+    kind
+        A dataclass.
+    """
     return [item.name for item in fields(kind) if item.metadata.get("key", True)]
 
 

@@ -90,7 +90,13 @@ class ComparisonError(ImmunolabError):
 
 
 def attempt(read: Callable[[], T]) -> tuple[T | None, tuple[Problem, ...]]:
-    """Return what a reader gives, or None and its problems, so that a caller can go on and find more of them."""
+    """Return what a reader gives, or None and its problems, so that a caller can go on and find more of them.
+
+    Parameters
+    ----------
+    read
+        Reads a file, or a part of one.
+    """
     try:
         return read(), ()
     except InputError as error:
@@ -98,7 +104,15 @@ def attempt(read: Callable[[], T]) -> tuple[T | None, tuple[Problem, ...]]:
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str:
-    """Return ``did you mean 'x'?`` for the closest allowed word, or an empty string."""
+    """Return ``did you mean 'x'?`` for the closest allowed word, or an empty string.
+
+    Parameters
+    ----------
+    word
+        As the user wrote it.
+    allowed
+        What may be written.
+    """
     from difflib import get_close_matches
 
     choices = {choice.lower(): choice for choice in sorted(set(map(str, allowed)), reverse=True)}

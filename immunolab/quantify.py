@@ -24,7 +24,13 @@ def with_companions(endpoints: Sequence[Endpoint], *, absolute: bool) -> tuple[E
 
 
 def population_pairs(endpoints: Iterable[Endpoint]) -> tuple[tuple[str, str], ...]:
-    """Return the (population, denominator) pairs whose shared events endpoints need, sorted."""
+    """Return the (population, denominator) pairs whose shared events endpoints need, sorted.
+
+    Parameters
+    ----------
+    endpoints
+        One denominator each.
+    """
     return tuple(sorted({pair for endpoint in endpoints for pair in endpoint.joint_pairs()}))
 
 

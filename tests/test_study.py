@@ -180,9 +180,9 @@ def test_absent_and_misspelt_columns_are_told_with_the_nearest(tmp_path: Path) -
         "    hint: did you mean 'sample'? rename it to 'sample_id'",
         "samples.csv:column visit  the column is missing\n    hint: did you mean 'vist'? rename it to 'visit'",
         "samples.csv:column cohrt  unknown column\n"
-        "    hint: did you mean 'cohort'? columns of your own need a name less like it",
+        "    hint: did you mean 'cohort'? a further column needs a name less like it",
         "samples.csv:column lymphocytes  unknown column\n"
-        "    hint: did you mean 'lymphocytes_per_ul'? columns of your own need a name less like it",
+        "    hint: did you mean 'lymphocytes_per_ul'? a further column needs a name less like it",
     ]
 
 

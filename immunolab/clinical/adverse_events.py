@@ -16,15 +16,17 @@ _DAYS_PER_YEAR = 365.25
 def adverse_events_table(events: pd.DataFrame, patients: Sequence[Followed]) -> pd.DataFrame:
     """Return adverse events by cohort, phase and term, the commonest term first.
 
-    Events before the first dose stand apart in the phase ``baseline``; an event of day 1 counts as after the dose.
+    Events before the first dose are counted in the phase ``baseline``; an event of day 1 counts as after the dose.
     A patient with a term several times counts once in ``n_with_event`` and each time in ``n_events``. Rates are of
-    the days from the first dose to the last day known of each patient; events of one patient hang together, so no
-    interval is given for them.
+    the days from the first dose to the last day known of each patient; events of one patient are not independent, so
+    no interval is given for them.
 
     Parameters
     ----------
-    events : as read by `loaders.patient_events.read_adverse_events`.
-    patients : everybody, with the time followed.
+    events
+        As read by `loaders.patient_events.read_adverse_events`.
+    patients
+        All patients, with the time followed.
 
     Returns
     -------

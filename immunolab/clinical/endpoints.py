@@ -49,7 +49,15 @@ def endpoint_rows(
 
 
 def undeclared_endpoints(study: Study, measurements: pd.DataFrame, scores: pd.DataFrame) -> tuple[Endpoint, ...]:
-    """Return every variable and score of a study without a trial as an exploratory endpoint; none with a trial."""
+    """Return every variable and score of a study without a trial as an exploratory endpoint; none with a trial.
+
+    Parameters
+    ----------
+    study
+        The study.
+    measurements, scores
+        What the clinic measured.
+    """
     if study.trial:
         return ()
     stated: dict[str, Any] = {"source": "every measurement of a study without a trial", "role": "exploratory"}

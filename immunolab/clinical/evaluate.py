@@ -64,7 +64,13 @@ def scores_table(
 
 
 def wanted_scores(trial: Trial | None) -> tuple[ScoreMethod, ...]:
-    """Return the registered scores a trial's endpoints ask for, with those that follow them; all without a trial."""
+    """Return the registered scores a trial's endpoints ask for, with those that follow them; all without a trial.
+
+    Parameters
+    ----------
+    trial
+        Its endpoints say which.
+    """
     methods = score_methods()
     if trial is None:
         return tuple(methods.values())
@@ -79,6 +85,11 @@ def totalled(
     """Yield every patient with the totals of item scores among the values, and those totals.
 
     A total that contradicts its items is taken away: it is part of no composite score.
+
+    Parameters
+    ----------
+    measurements, trial, doses
+        As for `scores_table`.
     """
     study_items = _items_of_the_study(measurements)
     for patient in read_patients(measurements, trial, doses or {}):

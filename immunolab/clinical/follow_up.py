@@ -17,8 +17,10 @@ class Followed:
 
     Attributes
     ----------
-    treatment_end : last study day that counts as on treatment; None without a trial.
-    last_day : last study day on which anything is known of the patient; 0 when no day is.
+    treatment_end
+        Last study day that counts as on treatment; None without a trial.
+    last_day
+        Last study day on which anything is known of the patient; 0 when no day is.
     """
 
     patient_id: str
@@ -39,7 +41,15 @@ class Followed:
 
 
 def study_patients(study: Study, measurements: pd.DataFrame) -> tuple[str, ...]:
-    """Return every patient of the sheet, the measurements and the doses, in this order."""
+    """Return every patient of the sheet, the measurements and the doses, in this order.
+
+    Parameters
+    ----------
+    study
+        Its samples and doses.
+    measurements
+        With a column patient_id.
+    """
     sheet = [s.patient_id for s in study.samples if not s.control_of and s.patient_id]
     return tuple(dict.fromkeys([*sheet, *map(str, measurements["patient_id"]), *study.doses]))
 
@@ -49,8 +59,10 @@ def followed(study: Study, measurements: pd.DataFrame, events: Sequence[pd.DataF
 
     Parameters
     ----------
-    measurements : with a visit, and study days where they are known; an empty value tells of no visit.
-    events : further tables of patients and study days (adverse events, outcomes).
+    measurements
+        With a visit, and study days where they are known; a row without a value is no visit.
+    events
+        Further tables of patients and study days (adverse events, outcomes).
     """
     cohorts = {s.patient_id: s.cohort for s in reversed(study.samples) if not s.control_of}
     last: dict[str, int] = {}
@@ -69,8 +81,8 @@ def followed(study: Study, measurements: pd.DataFrame, events: Sequence[pd.DataF
 
 def _days(study: Study, measurements: pd.DataFrame, events: Sequence[pd.DataFrame]) -> Iterator[tuple[str, int]]:
     seen = {(s.patient_id, s.visit, s.study_day) for s in study.samples if not s.control_of}
-    told = measurements[measurements["value"].notna() | measurements["censored"].notna()]
-    visits = told.drop_duplicates(["patient_id", "visit", "study_day"])
+    measured = measurements[measurements["value"].notna() | measurements["censored"].notna()]
+    visits = measured.drop_duplicates(["patient_id", "visit", "study_day"])
     seen |= {
         (str(patient), str(visit), None if pd.isna(day) else int(day))
         for patient, visit, day in visits[["patient_id", "visit", "study_day"]].itertuples(index=False)

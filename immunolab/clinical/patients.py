@@ -95,7 +95,15 @@ class Patient:
 
 
 def read_patients(measurements: pd.DataFrame, trial: Trial | None, doses: Doses) -> Iterator[Patient]:
-    """Yield patients in the order of the table; rows without a visit belong to no visit and are left out."""
+    """Yield patients in the order of the table; rows without a visit belong to no visit and are left out.
+
+    Parameters
+    ----------
+    measurements
+        Rows of `tables.MEASUREMENTS` with their visits.
+    trial, doses
+        For the place of each visit in the trial.
+    """
     frame = measurements if "study_day" in measurements else measurements.assign(study_day=pd.NA)
     known = frame[frame["visit"].notna() & (frame["visit"] != "")]
     for patient_id, rows in known.groupby(known["patient_id"].astype(str), sort=False):
@@ -119,6 +127,15 @@ def with_visits(measurements: pd.DataFrame, trial: Trial | None, doses: Doses | 
 
     A date becomes a study day through the patient's first recorded dose; a study day becomes a visit
     through the windows.
+
+    Parameters
+    ----------
+    measurements
+        Rows of `tables.MEASUREMENTS`, with a visit, a study day or a date.
+    trial
+        Its windows; without one every row names its visit.
+    doses
+        Recorded doses by patient.
 
     Raises
     ------
@@ -149,7 +166,17 @@ def with_visits(measurements: pd.DataFrame, trial: Trial | None, doses: Doses | 
 
 
 def measurement_problem(frame: pd.DataFrame, index: Hashable, column: str, message: str, hint: str = "") -> Problem:
-    """Return a Problem at a row and column of the measurements, as the user's file numbers them."""
+    """Return a Problem at a row and column of the measurements, as the user's file numbers them.
+
+    Parameters
+    ----------
+    frame
+        Measurements; ``attrs['file']`` and a column ``row`` say where they were read from.
+    index, column
+        Of the cell.
+    message, hint
+        What is wrong and how to fix it.
+    """
     number = frame["row"].get(index, index) if "row" in frame else index
     return Problem(str(frame.attrs.get("file", "measurements")), f"row {number}, column {column}", message, hint)
 

@@ -12,24 +12,41 @@ from immunolab.schema.clinical import RESPONDERS
 
 
 def is_responder(score: str, value: float) -> bool:
-    """Return whether a value makes a responder by the score's first (least demanding) criterion."""
+    """Return whether a value makes a responder by the score's first (least demanding) criterion.
+
+    Parameters
+    ----------
+    score
+        A score with criteria.
+    value
+        Its value.
+    """
     return criteria(score)[0].met(value)
 
 
 def response(scores: pd.DataFrame, score: str, visits: Iterable[str]) -> tuple[str, dict[str, bool]]:
     """Return who responds, at the first of the visits at which anyone can be evaluated.
 
+    Parameters
+    ----------
+    scores
+        Rows of `SCORES`.
+    score
+        Name of the score.
+    visits
+        In the order they are tried.
+
     Returns
     -------
-    That visit, and by patient_id whether the score's first criterion is met; ("", {}) where nobody
+    That visit, and by patient_id whether the score's first criterion is met; ("", {}) where no patient
     can be evaluated at any of the visits.
     """
     known = scores[(scores["score"] == score) & scores["value"].notna()]
     for visit in visits:
         rows = known[known["visit"] == visit]
         if len(rows):
-            told = zip(rows["patient_id"], rows["value"], strict=True)
-            return visit, {str(patient): is_responder(score, float(value)) for patient, value in told}
+            pairs = zip(rows["patient_id"], rows["value"], strict=True)
+            return visit, {str(patient): is_responder(score, float(value)) for patient, value in pairs}
     return "", {}
 
 
@@ -38,6 +55,11 @@ def responders(scores: pd.DataFrame) -> pd.DataFrame:
 
     Not evaluable patients are left out of ``percent`` and counted as non-responders in
     ``percent_worst_case``; both stand with their n.
+
+    Parameters
+    ----------
+    scores
+        Rows of `SCORES`.
     """
     rows: list[dict[str, object]] = []
     for score in dict.fromkeys(scores["score"].tolist()):

@@ -17,7 +17,15 @@ _FEWEST = 3  # values: a line broken at a knot has three parameters
 
 
 def slopes(patient: Patient, trial: Trial | None) -> Iterator[ScoredVisit]:
-    """Yield the slope of each registered period, in the row of the visit the period ends with."""
+    """Yield the slope of each registered period, in the row of the visit the period ends with.
+
+    Parameters
+    ----------
+    patient
+        With totals of scores among the values.
+    trial
+        Its endpoints name scores, variables and periods.
+    """
     for endpoint in trial.endpoints if trial else ():
         name = endpoint.fitted
         if endpoint.slopes is None or not patient.measured([name]):

@@ -29,8 +29,10 @@ def mean_inhibition(ratios: Any, inhibition: Any) -> float:
 
     Parameters
     ----------
-    ratios : Treg for one responder cell, at least two different ones.
-    inhibition : percent at each.
+    ratios
+        Treg for one responder cell, at least two different ones.
+    inhibition
+        Percent at each.
     """
     x, y = np.log(np.asarray(ratios, dtype=float)), np.asarray(inhibition, dtype=float)
     order = np.argsort(x)
@@ -40,6 +42,11 @@ def mean_inhibition(ratios: Any, inhibition: Any) -> float:
 
 def suppression_curves(measurements: pd.DataFrame) -> pd.DataFrame:
     """Return rows of `SUPPRESSION` for the variables ``Treg_suppression.1:2`` and so on.
+
+    Parameters
+    ----------
+    measurements
+        Rows of `tables.MEASUREMENTS` with their visits.
 
     Raises
     ------
@@ -115,6 +122,13 @@ def with_suppression(measurements: pd.DataFrame, curves: pd.DataFrame) -> pd.Dat
 
     All visits of a patient are summed up over the same ratios: a visit that lacks one of them, or a patient with one
     ratio only, has no value and the flag ``not_evaluable``.
+
+    Parameters
+    ----------
+    measurements
+        Rows of `tables.MEASUREMENTS` with their visits.
+    curves
+        Rows of `SUPPRESSION`.
     """
     if curves.empty:
         return measurements

@@ -24,10 +24,14 @@ class Curve:
 
     Attributes
     ----------
-    days : days with an event, rising.
-    share : share without the event after each of them.
-    ci_low, ci_high : 95 % limits on the log-log scale (Kalbfleisch and Prentice 1980); NaN where the share is 0 or 1.
-    followed : day of each patient's event or censoring.
+    days
+        Days with an event, rising.
+    share
+        Share without the event after each of them.
+    ci_low, ci_high
+        95 % limits on the log-log scale (Kalbfleisch and Prentice 1980); NaN where the share is 0 or 1.
+    followed
+        Day of each patient's event or censoring.
     """
 
     days: NDArray[np.float64]
@@ -37,7 +41,7 @@ class Curve:
     followed: NDArray[np.float64]
 
     def at(self, day: float) -> tuple[float, float, float]:
-        """Return share and limits by the end of a day; NaN after the last day that anybody was followed."""
+        """Return share and limits by the end of a day; NaN after the last day on which a patient was followed."""
         if day > self.followed.max() and not (len(self.share) and self.share[-1] == 0):
             return np.nan, np.nan, np.nan
         step = int(np.searchsorted(self.days, day, side="right")) - 1
@@ -62,6 +66,13 @@ def kaplan_meier(days: ArrayLike, event: ArrayLike) -> Curve:
     """Return the Kaplan-Meier curve of days to an event (``event`` true) or to censoring.
 
     A patient censored on the day of another's event counts as at risk that day.
+
+    Parameters
+    ----------
+    days
+        ``(n,)`` study day of each patient's event or censoring.
+    event
+        ``(n,)`` whether it was the event.
     """
     from statsmodels.duration.survfunc import SurvfuncRight
 
@@ -86,9 +97,12 @@ def survival_tables(
 
     Parameters
     ----------
-    outcomes : patient_id, endpoint, study_day, status, as read by `loaders.patient_events.read_outcomes`.
-    patients : everybody; those without an outcome are counted.
-    trial : its visits (or those the endpoint names) are the days the curve is read at.
+    outcomes
+        Columns patient_id, endpoint, study_day, status, as read by `loaders.patient_events.read_outcomes`.
+    patients
+        All patients; those without an outcome are counted.
+    trial
+        Its visits (or those the endpoint names) are the days the curve is read at.
     """
     summary: list[dict[str, object]] = []
     steps: list[dict[str, object]] = []

@@ -12,7 +12,15 @@ Items = Mapping[str, float | None]
 
 
 def item_fault(scale: ClinicalScale, item: str, value: float) -> tuple[str, str]:
-    """Return what is wrong with an item and how to mend it; empty when nothing is."""
+    """Return what is wrong with an item and how to fix it; empty when nothing is.
+
+    Parameters
+    ----------
+    scale
+        The score.
+    item, value
+        Name and value of the item.
+    """
     if scale.weights and item in scale.weights:
         weight = scale.weights[item]
         if value in (0, 1, weight):
@@ -33,9 +41,12 @@ def item_total(scale: ClinicalScale, items: Items, total: float | None = None) -
 
     Parameters
     ----------
-    scale : the score.
-    items : value by item name; None or absent is missing. Weighted items are 1 (or the weight) when present.
-    total : total as given; must agree with the items where both are there.
+    scale
+        The score.
+    items
+        Value by item name; None or absent is missing. Weighted items are 1 (or the weight) when present.
+    total
+        Total as given; must agree with the items where both are there.
     """
     given = {name: value for name, value in items.items() if value is not None}
     if not given:
@@ -57,7 +68,15 @@ def item_total(scale: ClinicalScale, items: Items, total: float | None = None) -
 
 
 def domain_totals(scale: ClinicalScale, items: Items) -> dict[str, Score]:
-    """Return 100 sum / largest sum for each domain of a questionnaire; a domain with a gap is not evaluable."""
+    """Return 100 sum / largest sum for each domain of a questionnaire; a domain with a gap is not evaluable.
+
+    Parameters
+    ----------
+    scale
+        The score.
+    items
+        Value by item name; None or absent is missing.
+    """
     found = {}
     for domain, (first, last) in scale.domains.items():
         names = [str(i) for i in range(first, last + 1)]
@@ -84,7 +103,7 @@ def _given_total(scale: ClinicalScale, total: float | None) -> Score:
 
 
 def _one_form_each(scale: ClinicalScale, given: Mapping[str, float]) -> tuple[dict[str, float], str]:
-    """Replace the forms of an item by the item itself; more than one answered form is told."""
+    """Replace the forms of an item by the item itself; return why not, where several are answered."""
     resolved = dict(given)
     for name, options in scale.alternatives.items():
         answered = [option for option in (name, *options) if option in given]

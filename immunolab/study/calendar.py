@@ -22,7 +22,13 @@ def list_trials() -> str:
 
 
 def describe_trial(trial: Trial) -> str:
-    """Return the whole design: calendar, visits, endpoints with denominators, statements, all with sources."""
+    """Return the whole design: calendar, visits, endpoints with denominators, statements, all with sources.
+
+    Parameters
+    ----------
+    trial
+        The design.
+    """
     parts = [
         f"{trial.id}  {trial.title}",
         f"{trial.registry or 'no registry number'}; {trial.condition or 'condition not stated'}",

@@ -26,6 +26,13 @@ def read_dates(table: TextTable, rows: Sequence[Row], column: str = "date") -> t
 
     The first date sets the column's format; a date in another format is a problem. Dates such as
     ``03/05/2024`` are taken only when some row of the column shows which number is the day.
+
+    Parameters
+    ----------
+    table, rows
+        A table and those of its rows that are read.
+    column
+        The column of dates.
     """
     filled = [row for row in rows if row[column]]
     slashed = _slashed_format([row[column] for row in filled])

@@ -29,6 +29,11 @@ class PatientDoses:
 def read_doses(path: Path | None) -> dict[str, PatientDoses]:
     """Read a table of doses: patient_id and date or study_day, one line a dose.
 
+    Parameters
+    ----------
+    path
+        CSV, TSV or XLSX; None gives no doses.
+
     Raises
     ------
     InputError
@@ -62,7 +67,13 @@ def read_doses(path: Path | None) -> dict[str, PatientDoses]:
 
 
 def read_study_days(table: TextTable) -> tuple[dict[int, int], list[Problem]]:
-    """Return the study day of each row (by row number) and what is wrong with the column."""
+    """Return the study day of each row (by row number) and what is wrong with the column.
+
+    Parameters
+    ----------
+    table
+        With a column ``study_day``.
+    """
     found, problems = {}, []
     for row in table.rows:
         if not row["study_day"]:

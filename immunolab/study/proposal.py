@@ -59,11 +59,18 @@ class _Tokens:
 
 
 def read_names(files: Sequence[str], trial: Trial | None = None) -> Names:
-    """Return patient and visit of files (paths with ``/``) as far as one pattern tells them.
+    """Return patient and visit of files (paths with ``/``) as far as one pattern gives them.
 
     Every way to cut the names and to place patient and visit is tried; the one that gives most files
-    a patient and a visit of their own, and most patients several visits, is taken. A visit that the
-    trial does not have is left empty, as is everything the pattern does not tell.
+    their own patient and visit, and most patients several visits, is taken. A visit that the
+    trial does not have is left empty, as is everything the pattern does not give.
+
+    Parameters
+    ----------
+    files
+        Paths relative to one folder, with ``/``.
+    trial
+        Its visits; without one visits keep their spelling.
     """
     own = frozenset(name.lower() for name in trial.visit_names) if trial else frozenset()
     best: tuple[tuple[int, int, int, int], str, dict[str, tuple[str, str]]] | None = None
@@ -73,10 +80,10 @@ def read_names(files: Sequence[str], trial: Trial | None = None) -> Names:
         longest = max((len(tokens.words) for tokens in stained), default=0)
         for visit_place in range(-longest, 0):
             for patient_place in range(-longest, 0):
-                told = _told(stained, visit_place, patient_place, own)
-                score = _score(told, visit_place, patient_place)
-                if told and (best is None or score > best[0]):
-                    best = score, _spell(stained, visit_place, patient_place), told
+                pairs = _pairs(stained, visit_place, patient_place, own)
+                score = _score(pairs, visit_place, patient_place)
+                if pairs and (best is None or score > best[0]):
+                    best = score, _spell(stained, visit_place, patient_place), pairs
     found = best[2] if best else {}
     patients = {patient for patient, _ in found.values()}
     named = tuple(_named(file, found.get(file, ("", "")), patients, trial) for file in files)
@@ -89,7 +96,7 @@ def _cut(file: str, separator: str) -> _Tokens:
     return _Tokens(file, (*path.parts[:-1], *words), len(path.parts) - 1)
 
 
-def _told(
+def _pairs(
     cut: Sequence[_Tokens], visit_place: int, patient_place: int, own: frozenset[str]
 ) -> dict[str, tuple[str, str]]:
     """Return patient and visit by file; ``own`` are the trial's visit names, in small letters."""
@@ -107,8 +114,8 @@ def _told(
     }
 
 
-def _score(told: dict[str, tuple[str, str]], visit_place: int, patient_place: int) -> tuple[int, int, int, int]:
-    pairs = set(told.values())
+def _score(named: dict[str, tuple[str, str]], visit_place: int, patient_place: int) -> tuple[int, int, int, int]:
+    pairs = set(named.values())
     visits = Counter(patient for patient, _ in pairs)
     paired = sum(n for n in visits.values() if n > 1)
     numbered = sum(bool(re.search(r"\d", patient)) for patient in visits)

@@ -38,12 +38,18 @@ class Sample:
 
     Attributes
     ----------
-    study_day : as written, or counted from the patient's first recorded dose; None when unknown.
-    control_of : for a control tube, the sample_id, patient or batch it is the control of.
-    marker : for an FMO control, the marker left out; empty for an unstained control.
-    lymphocytes_per_ul : lymphocyte count of the same day, cells per microlitre.
-    row : number of the row in the sheet, the header being 1.
-    extra : further columns of the sheet, as text.
+    study_day
+        As written, or counted from the patient's first recorded dose; None when unknown.
+    control_of
+        For a control tube, the sample_id, patient or batch it is the control of.
+    marker
+        For an FMO control, the marker left out; empty for an unstained control.
+    lymphocytes_per_ul
+        Lymphocyte count of the same day, cells per microlitre.
+    row
+        Number of the row in the sheet, the header being 1.
+    extra
+        Further columns of the sheet, as text.
     """
 
     sample_id: str
@@ -71,6 +77,19 @@ def read_samples(
     doses: Mapping[str, PatientDoses],
 ) -> tuple[Sample, ...]:
     """Read the sheet; files are relative to ``folder``.
+
+    Parameters
+    ----------
+    path
+        The sheet: CSV, TSV or XLSX.
+    folder
+        Files are relative to it.
+    trial
+        Its visits are checked, and assigned by study day.
+    panels
+        Names of the declared panels.
+    doses
+        Recorded doses by patient, for study days of dates.
 
     Raises
     ------
@@ -214,7 +233,13 @@ class _RowReader:
 
 
 def unsafe_name(name: str) -> str:
-    """Return why a name cannot be a folder's name on every system, or an empty string."""
+    """Return why a name cannot be a folder's name on every system, or an empty string.
+
+    Parameters
+    ----------
+    name
+        As a sheet or file gives it.
+    """
     if _UNSAFE.search(name):
         return "holds a character that folder names cannot hold"
     if name.startswith((".", "-")) or name.endswith((".", " ")) or ".." in name:

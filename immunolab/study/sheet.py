@@ -39,7 +39,7 @@ class PanelChoice:
 class PlannedComparison:
     """Which visits are compared: names of phases or of visits.
 
-    ``noise`` is the inter-assay coefficient of variation in percent, when the lab knows it.
+    ``noise`` is the inter-assay coefficient of variation in percent, where the laboratory has measured it.
     """
 
     before: str = "baseline"
@@ -53,14 +53,22 @@ class Study:
 
     Attributes
     ----------
-    folder : where study.yaml lies; paths in it are relative to this folder.
-    panels : choices by panel name; the built-in choice stands under ``""``.
-    doses : real doses by patient; a patient absent from it follows the trial's calendar.
-    endpoints : what is compared, one denominator each.
-    trial_file, dose_table : where the design comes from, unless it is built in, and the doses.
-    adverse_events, outcomes : tables of what happened to patients; see loaders.patient_events.
-    methods_module : file with threshold methods of the lab's own.
-    source : study.yaml itself.
+    folder
+        Where study.yaml is; paths in it are relative to this folder.
+    panels
+        Choices by panel name; the built-in choice is under ``""``.
+    doses
+        Real doses by patient; a patient absent from it follows the trial's calendar.
+    endpoints
+        What is compared, one denominator each.
+    trial_file, dose_table
+        Where the design comes from, unless it is built in, and the doses.
+    adverse_events, outcomes
+        Tables of what happened to patients; see loaders.patient_events.
+    methods_module
+        File with the laboratory's threshold methods.
+    source
+        Study.yaml itself.
     """
 
     name: str
@@ -89,7 +97,7 @@ class Study:
         return frozenset(path for path in named if isinstance(path, Path))
 
     def relative(self, path: Path) -> str:
-        """Return a file's path relative to the study's folder, or its name where it lies elsewhere."""
+        """Return a file's path relative to the study's folder, or its name where it is elsewhere."""
         return path.relative_to(self.folder).as_posix() if path.is_relative_to(self.folder) else path.name
 
     def panel_of(self, sample: Sample) -> PanelChoice:
@@ -200,7 +208,7 @@ def load_study(path: Path | str) -> Study:
         samples=samples or (),
         panels=panels,
         comparison=keys.comparison,
-        endpoints=expanded(keys.endpoints) or (trial.expanded_endpoints() if trial else default_endpoints()),
+        endpoints=expanded(keys.endpoints) or (trial.expanded_endpoints() if trial else _default_endpoints()),
         doses=doses or {},
         trial_file=_trial_file(keys, folder),
         dose_table=tables.pop("doses", None),
@@ -209,7 +217,7 @@ def load_study(path: Path | str) -> Study:
     )
 
 
-def default_endpoints() -> tuple[Endpoint, ...]:
+def _default_endpoints() -> tuple[Endpoint, ...]:
     """Return the endpoints of a study without a trial: four subsets, of CD4 and of lymphocytes."""
     return tuple(
         PercentOfParent(

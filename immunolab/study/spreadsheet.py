@@ -57,6 +57,11 @@ def read_text_table(path: Path) -> TextTable:
     XLSX cells become ``YYYY-MM-DD``. Lines that begin with ``#`` are comments. Header words are
     compared without case, blanks and hyphens.
 
+    Parameters
+    ----------
+    path
+        CSV, TSV or XLSX.
+
     Raises
     ------
     InputError
@@ -68,6 +73,11 @@ def read_text_table(path: Path) -> TextTable:
 
 def read_lines(path: Path) -> tuple[list[tuple[int, list[str]]], bool]:
     """Return the stripped cells of every line that is not empty, with its number, and whether commas are decimal.
+
+    Parameters
+    ----------
+    path
+        CSV, TSV or XLSX.
 
     Raises
     ------
@@ -88,6 +98,15 @@ def read_lines(path: Path) -> tuple[list[tuple[int, list[str]]], bool]:
 def text_table(file: str, numbered: Sequence[tuple[int, list[str]]], decimal_comma: bool = False) -> TextTable:
     """Return numbered lines, the header first, as a table.
 
+    Parameters
+    ----------
+    file
+        Its name, for messages.
+    numbered
+        Number and cells of each line, the header first.
+    decimal_comma
+        Whether ``2,5`` is two and a half.
+
     Raises
     ------
     InputError
@@ -107,7 +126,15 @@ def text_table(file: str, numbered: Sequence[tuple[int, list[str]]], decimal_com
 
 
 def column_problems(table: TextTable, needed: Sequence[str], optional: Sequence[str]) -> Iterator[Problem]:
-    """Yield a Problem for each needed column that is absent and each optional one that is misspelt."""
+    """Yield a Problem for each needed column that is absent and each optional one that is misspelt.
+
+    Parameters
+    ----------
+    table
+        As read.
+    needed, optional
+        Names of columns.
+    """
     absent = [name for name in needed if name not in table.columns]
     strangers = [name for name in table.columns if name not in (*needed, *optional)]
     for name in absent:
@@ -117,7 +144,7 @@ def column_problems(table: TextTable, needed: Sequence[str], optional: Sequence[
     for stranger in strangers:
         meant = [n for n in optional if n not in table.columns and _misspelt(stranger, n)]
         if meant:
-            hint = f"did you mean '{meant[0]}'? columns of your own need a name less like it"
+            hint = f"did you mean '{meant[0]}'? a further column needs a name less like it"
             yield table.problem(None, stranger, "unknown column", hint)
 
 

@@ -1,4 +1,4 @@
-"""Where a sample stands in its trial: study day, visit, phase, days since the last dose, cycle."""
+"""Where a sample is in its trial: study day, visit, phase, days since the last dose, cycle."""
 
 from __future__ import annotations
 
@@ -24,11 +24,16 @@ class Timeline:
 
     Attributes
     ----------
-    day_source : ``sheet`` (date or study day given), ``planned`` (the visit's target day) or ``unknown``.
-    dose_source : ``recorded`` dose dates of the patient, or the ``planned`` calendar.
-    cycle : number of the cycle the last dose belongs to, counted from 1.
-    cycle_state : pre_dose, peak, trough, off, or the word of the calendar's segment.
-    flags : what is unusual about its timing.
+    day_source
+        ``sheet`` (date or study day given), ``planned`` (the visit's target day) or ``unknown``.
+    dose_source
+        ``recorded`` dose dates of the patient, or the ``planned`` calendar.
+    cycle
+        Number of the cycle the last dose belongs to, counted from 1.
+    cycle_state
+        Pre_dose, peak, trough, off, or the word of the calendar's segment.
+    flags
+        What is unusual about its timing.
     """
 
     study_day: int | None = None
@@ -42,7 +47,15 @@ class Timeline:
 
 
 def timeline(trial: Trial | None, sample: Sample, doses: Mapping[str, PatientDoses] | None = None) -> Timeline:
-    """Return the place of a sample in its trial; see `place`."""
+    """Return the place of a sample in its trial; see `place`.
+
+    Parameters
+    ----------
+    trial, sample
+        The trial, and a sample of its study.
+    doses
+        Recorded doses by patient.
+    """
     recorded = (doses or {}).get(sample.patient_id)
     found = place(trial, sample.visit, sample.study_day, recorded)
     if doses and not recorded and found.day_source != "unknown":
@@ -53,11 +66,20 @@ def timeline(trial: Trial | None, sample: Sample, doses: Mapping[str, PatientDos
 def place(
     trial: Trial | None, visit_name: str, study_day: int | None, recorded: PatientDoses | None = None
 ) -> Timeline:
-    """Return where a visit (and study day, when known) stands in a trial.
+    """Return where a visit (and study day, when known) is in a trial.
 
     The patient's recorded doses count where there are any, the calendar's otherwise. A sample taken
     on a dosing day counts as before that day's dose unless the trial says otherwise. Without a study
     day the visit's target day is taken, flagged ``planned_day``.
+
+    Parameters
+    ----------
+    trial
+        The design; None gives nothing but the study day.
+    visit_name, study_day
+        As the sheet or the measurements give them.
+    recorded
+        The patient's recorded doses.
     """
     if trial is None:
         return Timeline(study_day=study_day, day_source="unknown" if study_day is None else "sheet")
@@ -112,7 +134,15 @@ def _phase(
 
 
 def treatment_end(trial: Trial, recorded: PatientDoses | None = None) -> int | None:
-    """Return the last study day that counts as on treatment, for a patient's doses; None when no phase says so."""
+    """Return the last study day that counts as on treatment, for a patient's doses; None when no phase says so.
+
+    Parameters
+    ----------
+    trial
+        The design.
+    recorded
+        The patient's recorded doses.
+    """
     if "on_treatment" not in trial.phases:
         return None
     return _extent(trial, "on_treatment", recorded.days if recorded else trial.dosing.days)[1]
@@ -150,7 +180,15 @@ def _segment(dosing: Dosing, dose_day: int) -> Segment | None:
 
 
 def timeline_quality(trial: Trial | None, samples: Iterable[Sample], doses: Mapping[str, PatientDoses]) -> pd.DataFrame:
-    """Return rows of the quality table: samples off their window or phase, doses off the calendar."""
+    """Return rows of the quality table: samples off their window or phase, doses off the calendar.
+
+    Parameters
+    ----------
+    trial, samples
+        The trial, and the samples of its study.
+    doses
+        Recorded doses by patient.
+    """
     rows: list[dict[str, object]] = []
     samples = list(samples)
     for sample in samples if trial else ():

@@ -48,13 +48,20 @@ class Dosing:
 
     Attributes
     ----------
-    days : study days with a dose.
-    optional_days : days of further cycles that some patients receive.
-    dose_miu, basis : million units, per injection (flat) or per square metre; ``ambiguous`` when sources differ.
-    cycle_days : length of a cycle; None for a calendar without cycles.
-    peak_within_days : a sample at most this many days after a dose is at the peak.
-    washout_days : a sample at least this many days after the last dose is off drug.
-    same_day_sample : whether a sample of a dosing day is taken before or after that day's dose.
+    days
+        Study days with a dose.
+    optional_days
+        Days of further cycles that some patients receive.
+    dose_miu, basis
+        Million units, per injection (flat) or per square metre; ``ambiguous`` when sources differ.
+    cycle_days
+        Length of a cycle; None for a calendar without cycles.
+    peak_within_days
+        A sample at most this many days after a dose is at the peak.
+    washout_days
+        A sample at least this many days after the last dose is off drug.
+    same_day_sample
+        Whether a sample of a dosing day is taken before or after that day's dose.
     """
 
     drug: str
@@ -152,7 +159,7 @@ class Trial:
         return next((v for v in self.visits if v.window[0] <= day <= v.window[1]), None)
 
     def describe_gap(self, day: int) -> str:
-        """Return where a day of no visit lies: ``between W6 [41, 45] and W8 [54, 57]``."""
+        """Return which visits a day of no visit is between: ``between W6 [41, 45] and W8 [54, 57]``."""
         before = [v for v in self.visits if v.window[1] < day]
         after = [v for v in self.visits if v.window[0] > day]
         if before and after:

@@ -27,12 +27,24 @@ def score_methods() -> Mapping[str, ScoreMethod]:
 
 
 def criteria(score: str) -> tuple[Criterion, ...]:
-    """Return what a responder by a score must reach, least demanding first; none for a score without responders."""
+    """Return what a responder by a score must reach, least demanding first; none for a score without responders.
+
+    Parameters
+    ----------
+    score
+        Its name.
+    """
     method = score_methods().get(score)
     return method.criteria if method else ()
 
 
 def levels(name: str) -> tuple[tuple[float, str], ...]:
-    """Return the values of a score or variable that a rule turns on, each with its meaning; none for most."""
+    """Return the values of a score or variable that a rule turns on, each with its meaning; none for most.
+
+    Parameters
+    ----------
+    name
+        Of the score or variable.
+    """
     tables = (method.levels or {} for method in score_methods().values())
     return tuple(level for table in tables for level in table.get(name, ()))

@@ -19,7 +19,7 @@ from immunolab.clinical.scores.method import (
 
 
 @dataclass(frozen=True)
-class TotalImprovementFacts(ResponseRule):
+class _TotalImprovementFacts(ResponseRule):
     """Points of the total improvement score, by improvement in percent of the scale's range."""
 
     bins: dict[str, tuple[tuple[float, float], ...]]
@@ -27,7 +27,7 @@ class TotalImprovementFacts(ResponseRule):
     categories: dict[str, float]
 
 
-_RULE = facts(TotalImprovementFacts, "acr_eular_2016_tis")
+_RULE = facts(_TotalImprovementFacts, "acr_eular_2016_tis")
 
 
 def total_improvement(before: Mapping[str, float | None], after: Mapping[str, float | None]) -> Score:
@@ -47,17 +47,23 @@ def total_improvement(before: Mapping[str, float | None], after: Mapping[str, fl
 
 
 def improvement_points(before: Mapping[str, float | None], after: Mapping[str, float | None]) -> dict[str, float]:
-    """Return the points of each core-set measure that is there before and after."""
+    """Return the points of each core-set measure that is there before and after.
+
+    Parameters
+    ----------
+    before, after
+        As for `total_improvement`.
+    """
     points: dict[str, float] = {}
     for measure in CORE_SET:
         first, last = before.get(measure), after.get(measure)
         if first is not None and last is not None:
-            percent = scale_percent(measure, first, last)
+            percent = _scale_percent(measure, first, last)
             points[measure] = next(earned for upper, earned in _RULE.bins[measure] if percent <= upper)
     return points
 
 
-def scale_percent(measure: str, before: float, after: float) -> float:
+def _scale_percent(measure: str, before: float, after: float) -> float:
     """Return the improvement of a core-set measure in percent of its scale's range."""
     return round(100 * better(measure, before, after) / _RULE.scale_ranges[measure], 9)
 
@@ -67,7 +73,7 @@ def _components(first: PatientVisit, later: PatientVisit) -> Iterator[Component]
     points = improvement_points(before, after)
     for measure in CORE_SET:
         x, y = before[measure], after[measure]
-        change = None if x is None or y is None else scale_percent(measure, x, y)
+        change = None if x is None or y is None else _scale_percent(measure, x, y)
         call = "not_evaluable" if change is None else "improved" if points[measure] else "same"
         if change is not None and change < 0:
             call = "worsened"

@@ -11,7 +11,15 @@ CORE_SET = ("PhGA", "PtGA", HIGHER_BETTER, "HAQ_DI", "muscle_enzyme", "extramusc
 
 
 def better(measure: str, before: float, after: float) -> float:
-    """Return the improvement of a measure in its own unit, above 0 when better."""
+    """Return the improvement of a measure in its own unit, above 0 when better.
+
+    Parameters
+    ----------
+    measure
+        Its name.
+    before, after
+        In its own unit.
+    """
     return after - before if measure == HIGHER_BETTER else before - after
 
 
@@ -37,7 +45,13 @@ def core_set(
 
 
 def core_sets(before: PatientVisit, after: PatientVisit) -> tuple[dict[str, float | None], dict[str, float | None]]:
-    """Return the measures of two visits; one upper limit of the enzyme serves both."""
+    """Return the measures of two visits; one upper limit of the enzyme serves both.
+
+    Parameters
+    ----------
+    before, after
+        What was measured at the two visits.
+    """
     limits = before.get("muscle_enzyme_ULN"), after.get("muscle_enzyme_ULN")
     limit, unit = next((value for value in limits if value), None), after.units.get("muscle_enzyme", "")
     return core_set(before.values, limit, unit), core_set(after.values, limit, unit)

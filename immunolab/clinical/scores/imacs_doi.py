@@ -20,7 +20,7 @@ from immunolab.schema.flags import Flag
 
 
 @dataclass(frozen=True)
-class ImacsDoiFacts(ResponseRule):
+class _ImacsDoiFacts(ResponseRule):
     """Thresholds of the definition of improvement."""
 
     improved_percent: float
@@ -29,7 +29,7 @@ class ImacsDoiFacts(ResponseRule):
     worsened_at_most: int
 
 
-_RULE = facts(ImacsDoiFacts, "imacs_doi")
+_RULE = facts(_ImacsDoiFacts, "imacs_doi")
 
 
 def imacs_doi(before: Mapping[str, float | None], after: Mapping[str, float | None]) -> Score:
@@ -72,7 +72,7 @@ def _calls(measure: str, before: float | None, after: float | None) -> set[str]:
     """Return what the measure's call can be: improved, same, worsened; several where it is open."""
     if before is None or after is None:
         return {"improved", "same", "worsened"}
-    change = improvement_percent(measure, before, after)
+    change = _improvement_percent(measure, before, after)
     if change is None:
         return {"same", "improved"} if measure == HIGHER_BETTER else {"same", "worsened"}
     if change >= _RULE.improved_percent:
@@ -80,7 +80,7 @@ def _calls(measure: str, before: float | None, after: float | None) -> set[str]:
     return {"worsened"} if change <= -_RULE.worsened_percent else {"same"}
 
 
-def improvement_percent(measure: str, before: float, after: float) -> float | None:
+def _improvement_percent(measure: str, before: float, after: float) -> float | None:
     """Return the improvement of a core-set measure in percent of its baseline; None for a baseline of 0."""
     if before == 0:
         return 0.0 if after == 0 else None
@@ -90,7 +90,7 @@ def improvement_percent(measure: str, before: float, after: float) -> float | No
 def _components(before: PatientVisit, after: PatientVisit) -> Iterator[Component]:
     for measure in CORE_SET:
         x, y = before.get(measure), after.get(measure)
-        change = None if x is None or y is None else improvement_percent(measure, x, y)
+        change = None if x is None or y is None else _improvement_percent(measure, x, y)
         calls = _calls(measure, x, y)
         call = next(iter(calls)) if len(calls) == 1 else "not_evaluable"
         yield Component(measure, x, y, change, "baseline", call)

@@ -137,7 +137,13 @@ class ScoreMethod:
 
 
 def not_evaluable(reason: str) -> Score:
-    """Return a score without a value, and why."""
+    """Return a score without a value, and why.
+
+    Parameters
+    ----------
+    reason
+        What is missing, or what contradicts.
+    """
     return Score(None, reason, Flag.NOT_EVALUABLE)
 
 
@@ -147,5 +153,13 @@ def missing(**parts: float | None) -> str:
 
 
 def facts(kind: type[F], name: str) -> F:
-    """Return the facts of a score as a frozen dataclass, from ``NAME.yaml`` beside the score's module."""
+    """Return the facts of a score as a frozen dataclass, from ``NAME.yaml`` beside the score's module.
+
+    Parameters
+    ----------
+    kind
+        The dataclass.
+    name
+        Of the file, without its suffix.
+    """
     return build(kind, read_package_yaml("immunolab.clinical.scores", f"{name}.yaml"))

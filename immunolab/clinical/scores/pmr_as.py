@@ -12,14 +12,14 @@ _WEIGHTS = (0.1, 1, 1, 0.1, 1)  # CRP in mg/L is taken in mg/dL, stiffness in te
 
 
 @dataclass(frozen=True)
-class PmrAsFacts(ResponseRule):
+class _PmrAsFacts(ResponseRule):
     """Thresholds of relapse by PMR-AS."""
 
     relapse_from: float
     relapse_rise: float
 
 
-RULE = facts(PmrAsFacts, "pmr_as")
+RULE = facts(_PmrAsFacts, "pmr_as")
 
 
 def pmr_as(

@@ -13,14 +13,14 @@ _LATE_DAYS = 14  # days past the planned one at which a visit still counts as of
 
 
 @dataclass(frozen=True)
-class SleRelapseFacts(ResponseRule):
+class _SleRelapseFacts(ResponseRule):
     """Thresholds of the relapse endpoint."""
 
     low_activity_below: float
     within_weeks: int
 
 
-_RULE = facts(SleRelapseFacts, "sle_relapse")
+_RULE = facts(_SleRelapseFacts, "sle_relapse")
 
 
 def sle_relapse(on_drug: Sequence[float | None], afterwards: Sequence[float | None]) -> Score:

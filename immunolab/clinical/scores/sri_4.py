@@ -20,7 +20,7 @@ _GRADE_A, _GRADE_B = 4, 3  # BILAG grades as numbers: A is 4 ... E is 0
 
 
 @dataclass(frozen=True)
-class Sri4Facts(ResponseRule):
+class _Sri4Facts(ResponseRule):
     """Thresholds of the index."""
 
     sledai_fall: float
@@ -29,7 +29,7 @@ class Sri4Facts(ResponseRule):
     new_b: int
 
 
-_RULE = facts(Sri4Facts, "sri_4")
+_RULE = facts(_Sri4Facts, "sri_4")
 
 
 def sri_4(

@@ -66,7 +66,13 @@ AnyEndpoint = Annotated[Endpoint, Variants("statistic", STATISTICS)]
 
 
 def expanded(endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
-    """Return every endpoint with one denominator and variable each; one declared twice is kept once."""
+    """Return every endpoint with one denominator and variable each; one declared twice is kept once.
+
+    Parameters
+    ----------
+    endpoints
+        As a file declares them.
+    """
     declared = {endpoint.identity: endpoint.id for endpoint in endpoints}
     found: dict[tuple[str | None, ...], Endpoint] = {}
     for endpoint in endpoints:

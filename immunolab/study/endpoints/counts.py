@@ -126,7 +126,15 @@ class SampleCounts:
 
 
 def gate_error(gate_sd: Mapping[tuple[str, str], float], population: str, parent: str | None) -> float | None:
-    """Return the gates' SE of a share (logit scale); a denominator outside the lineage takes that of CD4."""
+    """Return the gates' SE of a share (logit scale); a denominator outside the lineage takes that of CD4.
+
+    Parameters
+    ----------
+    gate_sd
+        Standard error on the logit scale by (population, denominator).
+    population, parent
+        Of the share; None as parent for one of lymphocytes.
+    """
     return next((gate_sd[key] for key in ((population, parent or ""), (population, "CD4")) if key in gate_sd), None)
 
 

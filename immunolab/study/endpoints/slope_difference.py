@@ -97,5 +97,11 @@ class SlopeDifference(MeasuredEndpoint):
 
 
 def slope_name(measured: str) -> str:
-    """Return the name in scores.csv of the slopes of a score or variable."""
+    """Return the name in scores.csv of the slopes of a score or variable.
+
+    Parameters
+    ----------
+    measured
+        Name of the score or variable.
+    """
     return f"{measured}.slope"
