@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from immunolab.events.storage import to_anndata
 from immunolab.events.transforms import Asinh, Logicle, Transform
 from immunolab.events.tube import MASS_COFACTOR
 from immunolab.loaders.fcs.read import FcsChannel, FcsHeader, read_fcs, read_header
+from immunolab.schema.files import write_atomically
 from immunolab.vocabulary.panel import resolve_label
 
 _USUAL_TOP = 262_144.0  # 18 bits, the top of most instruments' scale
@@ -68,11 +68,6 @@ def convert_fcs(path: str | Path, out: str | Path, *, dataset: int = 0, panel: M
         raise InputError(Problem(str(out), "", "the output must be an .h5ad file", "give -o NAME.h5ad"))
     header = read_header(path, dataset=dataset)
     events = read_fcs(path, dataset=dataset, panel=panel, sample_id=path.stem)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        to_anndata(events, default_scales(header)).write_h5ad(partial, convert_strings_to_categoricals=False)
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)
+    adata = to_anndata(events, default_scales(header))
+    write_atomically(out, lambda part: adata.write_h5ad(part, convert_strings_to_categoricals=False))
     return out

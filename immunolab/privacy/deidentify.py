@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from importlib.metadata import version
@@ -16,6 +15,7 @@ from immunolab.privacy.allowed import rebuild
 from immunolab.privacy.keyfile import add_to_key, all_codes, new_codes, read_key
 from immunolab.privacy.sources import DataSet, fcs_files, opened
 from immunolab.privacy.writer import write_data_set
+from immunolab.schema.files import write_atomically
 
 AUDIT = "audit.csv"
 _BLOCK = 1 << 22  # bytes hashed at a time
@@ -144,15 +144,13 @@ def _check_targets(sources: Sequence[Path], targets: Iterable[Path]) -> None:
 
 
 def _rewrite(source: Path, target: Path) -> list[Record]:
-    partial = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        with opened(source) as (handle, sets), partial.open("wb") as out:
+    def write(part: Path) -> list[Record]:
+        with opened(source) as (handle, sets), part.open("wb") as out:
             records = [_write(handle, data_set, out, target, last=data_set is sets[-1]) for data_set in sets]
-        after = _read_back(partial)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
-    return [replace(record, data_sha256_after=digest) for record, digest in zip(records, after, strict=True)]
+        after = _read_back(part)
+        return [replace(record, data_sha256_after=digest) for record, digest in zip(records, after, strict=True)]
+
+    return write_atomically(target, write)
 
 
 def _write(handle: BinaryIO, data_set: DataSet, out: BinaryIO, target: Path, *, last: bool) -> Record:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from immunolab.errors import InputError, Problem
+from immunolab.schema.files import write_atomically
 
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 
@@ -113,14 +114,15 @@ def add_to_key(path: Path, codes: Mapping[Path, str]) -> None:
     """
     rows, columns = _rows(path) if path.exists() else ([], ["file", "code"])
     rows += [{"file": str(file), "code": code} for file, code in codes.items()]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(descriptor, "w", encoding="utf-8", newline="") as handle:
-        writer = csv.DictWriter(handle, columns, lineterminator="\n", restval="")
-        writer.writeheader()
-        writer.writerows(rows)
-    partial.replace(path)
+
+    def write(part: Path) -> None:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "w", encoding="utf-8", newline="") as handle:
+            writer = csv.DictWriter(handle, columns, lineterminator="\n", restval="")
+            writer.writeheader()
+            writer.writerows(rows)
+
+    write_atomically(path, write)
 
 
 def _rows(path: Path) -> tuple[list[dict[str, str]], list[str]]:

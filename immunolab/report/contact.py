@@ -13,6 +13,7 @@ from immunolab.plots.gates import draw_contact_sheet
 from immunolab.plots.style import png
 from immunolab.report.figures import PICTURES_ON_PAGE, embedded
 from immunolab.results.run import Run
+from immunolab.schema.files import write_atomically
 from immunolab.study.sheet import Sample
 
 Apply = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
@@ -61,9 +62,7 @@ def draw_sheet(views: Path, title: str) -> Path:
             if getattr(old, "text", {}).get("views") == source:
                 return target
     picture = png(draw_contact_sheet(read_views(views), title=title), dpi=150, words={"views": source})
-    part = target.with_name(".gating.png.part")
-    part.write_bytes(picture)
-    part.replace(target)
+    write_atomically(target, lambda part: part.write_bytes(picture))
     return target
 
 

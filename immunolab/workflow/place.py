@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +13,7 @@ from immunolab.events.storage import load_tube
 from immunolab.gating.record_codec import from_plain, to_plain
 from immunolab.gating.strategy import Strategy
 from immunolab.gating.tube_gates import FailedPlacement, RuleCount, TubeGates
-from immunolab.schema.files import content_key, file_sha256
+from immunolab.schema.files import content_key, file_sha256, write_folder_atomically
 from immunolab.study.sheet import Sample, Study
 from immunolab.version import VERSION
 from immunolab.workflow.panels import PanelGates, load_methods
@@ -141,15 +139,13 @@ def fit_group(job: FitJob) -> str:
     folder = Path(job.folder)
     load_methods(job.module)
     if not folder.exists():
-        part = folder.with_name(f".{folder.name}.part-{os.getpid()}")
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        try:
-            for sample_id, record in _placed(job).items():
-                (part / f"{sample_id}.json").write_text(json.dumps(to_plain(record)), encoding="utf-8")
-            part.rename(folder)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+        placed = {sample_id: json.dumps(to_plain(record)) for sample_id, record in _placed(job).items()}
+
+        def write(part: Path) -> None:
+            for sample_id, text in placed.items():
+                (part / f"{sample_id}.json").write_text(text, encoding="utf-8")
+
+        write_folder_atomically(folder, write)
     return job.folder
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from immunolab.errors import InputError, Problem
-from immunolab.schema.files import file_sha256, write_atomically
+from immunolab.schema.files import file_sha256, write_atomically, write_folder_atomically
 
 RECORD = "record.json"
 _FOLDER_FAULTS = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.ENOTDIR, errno.ESTALE}
@@ -97,21 +96,13 @@ class Store:
 
     def commit(self, sample_id: str, key: str, write: Callable[[Path], None]) -> None:
         """Let `write` fill a temporary folder, then put it in the sample's place in one rename."""
-        final = self.sample_folder(sample_id)
-        part = final.with_name(f".{sample_id}.part-{os.getpid()}")
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        try:
+
+        def write_recorded(part: Path) -> None:
             write(part)
             outputs = {p.name: file_sha256(p) for p in sorted(part.iterdir())}
             (part / RECORD).write_text(json.dumps({"key": key, "outputs": outputs}, indent=1), encoding="utf-8")
-            old = final.with_name(f".{sample_id}.old-{os.getpid()}")
-            if final.exists():
-                final.rename(old)
-            part.rename(final)
-            shutil.rmtree(old, ignore_errors=True)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+
+        write_folder_atomically(self.sample_folder(sample_id), write_recorded)
 
     def sweep(self) -> None:
         """Remove temporary names that a killed run left behind."""
