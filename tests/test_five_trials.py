@@ -8,7 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from builders import REPOSITORY
+from declarations import undeclared
 
+from immunolab.schema.tables import declared
 from immunolab.simulation import simulate
 from immunolab.study.endpoints import Endpoint
 from immunolab.study.sheet import load_study
@@ -100,6 +102,13 @@ def trial_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 def _registered(trial: str) -> list[Endpoint]:
     return [e for e in load_trial(trial).endpoints if e.counted]
+
+
+def test_every_table_column_and_word_is_declared(trial_run: tuple[str, Run]) -> None:
+    _, run = trial_run
+    assert list(undeclared(run.folder.parent)) == []
+    for path in run.folder.glob("*.csv"):
+        declared(path.stem).read(path)
 
 
 def test_every_registered_subset_stands_with_its_denominator(trial_run: tuple[str, Run]) -> None:
