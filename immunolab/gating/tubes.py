@@ -22,6 +22,7 @@ from immunolab.gating.placement.fit import fit
 from immunolab.gating.strategy import ROOT, Ellipsoid, Memberships, Polygon, Population, Rectangle, Strategy
 from immunolab.gating.tube_gates import Threshold, TubeGates, thresholds_table
 from immunolab.gating.validation import evaluable
+from immunolab.schema.flags import flag, split
 from immunolab.schema.tables import INTENSITIES
 from immunolab.version import VERSION
 
@@ -272,18 +273,18 @@ class GatedTube:
                 "path": p.path,
                 "parent": p.parent,
                 "gate": type(p.gate).__name__.lower() if p.gate else "",
-                "threshold": "; ".join(borders.get(p.name, [])),
+                "threshold": "; ".join(borders.get(p.name, [])) if p.name in columns else "",
             }
             for p in self.strategy.populations
         ]
         return pd.DataFrame(rows, index=pd.Index(columns))
 
     def __repr__(self) -> str:
-        rows = [(name, f"{n:,}", percent, flag) for name, n, percent, flag in self._tree(" ")]
+        rows = list(self._tree(" "))
         widths = [max(len(row[place]) for row in rows) for place in range(3)]
         lines = [
-            f"{name:<{widths[0]}}  {n:>{widths[1]}}  {percent:>{widths[2]}}  {flag}".rstrip()
-            for name, n, percent, flag in rows
+            f"{name:<{widths[0]}}  {n:>{widths[1]}}  {percent:>{widths[2]}}  {flags}".rstrip()
+            for name, n, percent, flags in rows
         ]
         return "\n".join([f"GatedTube {self.sample_id}, gates of {self.strategy.name}", *lines, *self._unusual()])
 
@@ -291,11 +292,27 @@ class GatedTube:
         shown = pd.DataFrame(list(self._tree("\u2003")), columns=["population", "events", "% of parent", "flag"])
         return "".join([shown.to_html(index=False, border=0), *(f"<p>{escape(note)}</p>" for note in self._unusual())])
 
-    def _tree(self, indent: str) -> Iterator[tuple[str, int, str, str]]:
-        for count in self.population_counts:
-            depth = 0 if count.path == "/" else count.path.count("/")
-            percent = "" if count.percent_of_parent is None or not depth else f"{count.percent_of_parent:.2f} %"
-            yield f"{indent * 2 * depth}{count.population}", count.n_events, percent, count.flag or ""
+    def _tree(self, indent: str) -> Iterator[tuple[str, str, str, str]]:
+        """Yield name, events, percent of parent and flags, children below their parent; notes are for the table."""
+        root, *others = self.population_counts
+        children: dict[str, list[PopulationCount]] = {}
+        for count in others:
+            children.setdefault(count.path.rpartition("/")[0], []).append(count)
+
+        def below(path: str) -> Iterator[PopulationCount]:
+            for count in children.get(path, []):
+                yield count
+                yield from below(count.path)
+
+        yield root.population, f"{root.n_events:,}", "", ";".join(_shown_flags(root))
+        for count in below(""):
+            percent = "" if count.percent_of_parent is None else f"{count.percent_of_parent:.2f} %"
+            name = f"{indent * 2 * count.path.count('/')}{count.population}"
+            yield name, f"{count.n_events:,}", percent, ";".join(_shown_flags(count))
 
     def _unusual(self) -> list[str]:
         return [*(f"left out: {p.place} {p.message}" for p in self.left_out), *self.notes]
+
+
+def _shown_flags(count: PopulationCount) -> list[str]:
+    return [word for word in split(count.flag) if flag(word).rank != "note"]
