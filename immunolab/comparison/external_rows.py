@@ -16,7 +16,7 @@ from immunolab.schema.flags import Code
 
 _COUNT_NAMES = (("count", "parent_count"), ("n_events", "n_parent"))
 _PASSED_ON = ("parent", "population", "phase", "cycle_state", "unit")  # columns of `tables.ENDPOINTS` taken as they are
-_FRACTION_MEDIAN = 0.1  # percentages that all lie below 1 with a median above it look like fractions (judgement)
+_FRACTION_MEDIAN = 0.1  # percentages that are all below 1 with a median above it look like fractions (judgement)
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ class Plan:
     batch
         ``sample_id`` -> batch; when given, estimable shifts are adjusted for batch.
     unbatched
-        Endpoints that no batch touches (a score asked of the patient, a result of the clinic's laboratory).
+        Endpoints that no batch touches (a score of the patient, a result of the clinic's laboratory).
     covariates
         Columns of the endpoint table whose change enters the fit.
     reference

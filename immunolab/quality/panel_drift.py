@@ -33,7 +33,7 @@ class Drift:
     channel
         The channel it concerns, as this file names it (as the others do when it is missing).
     message, hint
-        In words; of labels only what the vocabulary knows is quoted.
+        In words; of labels only words of the vocabulary are quoted.
     """
 
     file: str

@@ -67,5 +67,5 @@ def _encode(text: Mapping[str, str]) -> bytes:
 
 
 def _offsets(begin: int, end: int) -> str:
-    # offsets of more than eight digits stand in TEXT alone
+    # offsets of more than eight digits are in TEXT alone
     return f"{begin:>8d}{end:>8d}" if end <= 99_999_999 else f"{0:>8d}{0:>8d}"

@@ -11,7 +11,7 @@ from immunolab.study.trial import Dosing
 
 DAYS_PER_MONTH = 30.4375  # a twelfth of a Julian year
 _FRAILTY = 2.0, 0.5  # shape and scale of a gamma of mean 1: some patients have many events, some none (judgement)
-_SCREENING_DAYS = 14  # adverse events are asked for from two weeks before the first dose
+_SCREENING_DAYS = 14  # adverse events are recorded from two weeks before the first dose
 
 
 @dataclass(frozen=True)

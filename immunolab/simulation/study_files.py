@@ -123,8 +123,8 @@ class _SampleWriter:
             blood, stimulated = study.blood(bleed), False
             for index, kind in enumerate(study.tubes):
                 faults = laboratory.faults(bleed, index, study.model.panels[kind.panel])
-                lone = kind.stimulated is False and not stimulated  # the other half of the pair failed
-                if faults.failed or lone:
+                unpaired = kind.stimulated is False and not stimulated  # the stimulated tube failed
+                if faults.failed or unpaired:
                     continue
                 stimulated = stimulated or kind.stimulated is True
                 tube = laboratory.acquire(bleed, index, kind, blood, faults)
@@ -177,7 +177,7 @@ class _SampleWriter:
             self.truth.event_table(tube, masks).to_parquet(path)
 
     def controls(self) -> Iterator[dict[str, object]]:
-        """Write one set of FMO controls a batch and panel, from the batch's first patient, when asked for."""
+        """Write one set of FMO controls a batch and panel, from the batch's first patient, with the option ``fmo``."""
         study, laboratory = self.study, self.study.laboratory
         first = {bleed.batch: bleed for bleed in reversed(study.attended(study.visits))} if study.options.fmo else {}
         for batch, bleed in sorted(first.items()):
@@ -198,7 +198,7 @@ class _SampleWriter:
                     }
 
     def libraries(self) -> Iterator[dict[str, object]]:
-        """Write the CITE-seq library of every visit, when asked for."""
+        """Write the CITE-seq library of every visit, with the option ``citeseq``."""
         study = self.study
         if not study.options.citeseq:
             return
@@ -237,7 +237,7 @@ def _write_study_file(study: VirtualTrial, trial_id: str | Path, tables: Sequenc
 
 
 def _write_options(study: VirtualTrial, path: Path) -> None:
-    """Write what the run was asked for: trial, seed, patients, visits, and every option that is not the default."""
+    """Write how the study was made: trial, seed, patients, visits, and every option that is not the default."""
     settings = {"trial": study.trial.id, "seed": study.seed, "patients": study.n_patients}
     chosen = {f.name: getattr(study.options, f.name) for f in fields(Options)}
     changed = {name: value for name, value in chosen.items() if value != getattr(Options(), name)}

@@ -115,7 +115,7 @@ class VirtualTrial:
         return kept
 
     def blood(self, bleed: Bleed) -> Composition:
-        """Return a patient's blood at a visit; the same whichever other visits are asked for."""
+        """Return a patient's blood at a visit; the same whichever other visits there are."""
         rng, doses = generator(self.seed, VISIT, *bleed.key), self.histories.doses[bleed.patient]
         return compose(self.model, self.baseline, self.people[bleed.patient], bleed.day, doses, self.options, rng)
 
