@@ -2,78 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from immunolab.config import Place
 from immunolab.gating.method_registry import AUTO, DENSITY, Parameter
 from immunolab.gating.placement.method_lookup import method, parameter_names, parameters_named, rule_methods
 from immunolab.gating.placement.rules import BORDERS, RULE_KEYS, SCOPES
-from immunolab.gating.strategy_faults import Faults, is_number, is_range, one_of
+from immunolab.gating.strategy_faults import Fault, is_number, is_range, one_of, unknown_keys
 
 
-def parse_thresholds(data: Any, place: Place, faults: Faults) -> dict[str, Any]:
-    """Return marker -> rule; faults are noted."""
+def parse_thresholds(data: Any, place: Place) -> tuple[dict[str, Any], list[Fault]]:
+    """Return marker -> rule, and what is wrong."""
     if not isinstance(data, dict):
-        faults.add(place, "a mapping from marker to rule is needed", "write thresholds: {CD25: {by: valley}}")
-        return {}
-    rules = {}
-    for marker, rule in data.items():
-        if is_number(rule):
-            rule = {"by": "fixed", "at": rule}
+        hint = "write thresholds: {CD25: {by: valley}}"
+        return {}, [Fault(place, "a mapping from marker to rule is needed", hint)]
+    rules = {marker: {"by": "fixed", "at": rule} if is_number(rule) else rule for marker, rule in data.items()}
+    faults: list[Fault] = []
+    for marker, rule in rules.items():
         if not isinstance(rule, dict):
-            faults.add((*place, marker), "a mapping is needed", "write {by: valley} or a number")
+            faults.append(Fault((*place, marker), "a mapping is needed", "write {by: valley} or a number"))
             continue
         for border in BORDERS:
             if isinstance(rule.get(border), dict):
-                check_rule(rule[border], (*place, marker, border), faults)
-        check_rule({k: v for k, v in rule.items() if k not in BORDERS}, (*place, marker), faults, more=BORDERS)
-        rules[marker] = rule
-    return rules
+                faults += rule_faults(rule[border], (*place, marker, border))
+        faults += rule_faults({k: v for k, v in rule.items() if k not in BORDERS}, (*place, marker), more=BORDERS)
+    return {marker: rule for marker, rule in rules.items() if isinstance(rule, dict)}, faults
 
 
-def check_rule(rule: Mapping[str, Any], place: Place, faults: Faults, *, more: Iterable[str] = ()) -> None:
-    """Note the faults of one rule; ``more`` are further keys it may have."""
-    faults.unknown_keys(rule, place, (*RULE_KEYS, *parameter_names(), *more))
-    by = rule.get("by")
-    if by is not None:
-        _check_method(str(by), rule, place, faults)
-    check_scope(rule, place, faults)
+def rule_faults(rule: Mapping[str, Any], place: Place, *, more: Iterable[str] = ()) -> Iterator[Fault]:
+    """Yield the faults of one rule; ``more`` are further keys it may have."""
+    yield from unknown_keys(rule, place, (*RULE_KEYS, *parameter_names(), *more))
+    if rule.get("by") is not None:
+        yield from _method_faults(str(rule["by"]), rule, place)
+    yield from scope_faults(rule, place)
     for key, value in rule.items():
-        check_parameter(parameters_named(key), value, (*place, key), faults)
+        yield from parameter_faults(parameters_named(key), value, (*place, key))
 
 
-def check_scope(rule: Mapping[str, Any], place: Place, faults: Faults) -> None:
-    """Note a scope that is none."""
+def scope_faults(rule: Mapping[str, Any], place: Place) -> Iterator[Fault]:
+    """Yield a fault for a scope that is none."""
     scope = rule.get("scope", "patient")
     if scope not in SCOPES:
-        faults.add((*place, "scope"), f"unknown scope '{scope}'", one_of("scopes", SCOPES, str(scope)))
+        yield Fault((*place, "scope"), f"unknown scope '{scope}'", one_of("scopes", SCOPES, str(scope)))
 
 
-def check_parameter(parameters: Iterable[Parameter], value: Any, place: Place, faults: Faults) -> None:
-    """Note a value that no parameter of this name takes; nothing for an empty value or no parameter."""
+def parameter_faults(parameters: Iterable[Parameter], value: Any, place: Place) -> Iterator[Fault]:
+    """Yield a fault for a value that no parameter of this name takes; none for an empty value or no parameter."""
     found = [] if value is None else [_fault(parameter, value) for parameter in parameters]
     first = found[0] if found and all(found) else None
     if first is not None:
-        faults.add(place, *first)
+        yield Fault(place, *first)
 
 
-def _check_method(by: str, rule: Mapping[str, Any], place: Place, faults: Faults) -> None:
+def _method_faults(by: str, rule: Mapping[str, Any], place: Place) -> Iterator[Fault]:
     names = (*rule_methods(), AUTO, DENSITY)
     if by not in names:
-        faults.add((*place, "by"), f"unknown method '{by}'", one_of("methods", sorted(names), by))
-        return
-    if by in (AUTO, DENSITY):
-        return
-    chosen = method(by)
-    for parameter in chosen.required:
-        if rule.get(parameter.name) is None:
-            hint = (
-                f"write {parameter.name}: ... ({parameter.unit})" if parameter.unit else f"write {parameter.name}: ..."
-            )
-            faults.add((*place, parameter.name), f"a {by} border needs a {parameter.kind}", hint)
-    if chosen.card.of_pair and not rule.get("partner"):
-        faults.add((*place, "partner"), "the key is missing", "name the second channel, partner: CD127")
+        yield Fault((*place, "by"), f"unknown method '{by}'", one_of("methods", sorted(names), by))
+    elif by not in (AUTO, DENSITY):
+        chosen = method(by)
+        for parameter in chosen.required:
+            if rule.get(parameter.name) is None:
+                hint = f"{parameter.name} is {parameter.meaning}, {parameter.unit}"
+                yield Fault((*place, parameter.name), f"a {by} border needs a {parameter.kind}", hint)
+        if chosen.card.of_pair and not rule.get("partner"):
+            yield Fault((*place, "partner"), "the key is missing", "name the second channel, partner: CD127")
 
 
 def _fault(parameter: Parameter, value: Any) -> tuple[str, str] | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from immunolab.config import Place
 from immunolab.events.transforms import Asinh, Hyperlog, Identity, Linear, Log, Logicle, ScaledAsinh, Transform
-from immunolab.gating.strategy_faults import Faults, is_number, one_of
+from immunolab.gating.strategy_faults import Fault, is_number, one_of, unknown_keys
 
 _SCALES: dict[str, type] = {
     "linear": Identity, "logicle": Logicle, "asinh": Asinh, "log": Log, "hyperlog": Hyperlog,
@@ -15,37 +15,39 @@ _SCALES: dict[str, type] = {
 }  # fmt: skip
 
 
-def parse_scales(data: Any, place: Place, faults: Faults) -> dict[str, Any]:
-    """Return ``{default, scatter, markers}`` with transforms as records; faults are noted."""
+def parse_scales(data: Any, place: Place) -> tuple[dict[str, Any], list[Fault]]:
+    """Return ``{default, scatter, markers}`` with transforms as records, and what is wrong."""
     if not isinstance(data, dict):
-        faults.add(place, "a mapping is needed", "write transform: {default: {logicle: {}}, scatter: linear}")
-        return {}
-    markers = {k: v for k, v in data.items() if k not in ("default", "scatter", "markers")}
+        hint = "write transform: {default: {logicle: {}}, scatter: linear}"
+        return {}, [Fault(place, "a mapping is needed", hint)]
+    common = {key: data[key] for key in ("default", "scatter") if key in data}
+    markers = {key: value for key, value in data.items() if key not in ("default", "scatter", "markers")}
     markers |= data.get("markers") or {}
-    block: dict[str, Any] = {
-        key: _scale(data[key], (*place, key), faults) for key in ("default", "scatter") if key in data
-    }
-    block["markers"] = {name: _scale(value, (*place, name), faults) for name, value in markers.items()}
-    return block
+    read = {name: _scale(value, (*place, name)) for name, value in (common | markers).items()}
+    block: dict[str, Any] = {key: read[key][0] for key in common}
+    block["markers"] = {name: read[name][0] for name in markers}
+    return block, [fault for _, faults in read.values() for fault in faults]
 
 
-def _scale(data: Any, place: Place, faults: Faults) -> Transform | None:
+def _scale(data: Any, place: Place) -> tuple[Transform | None, list[Fault]]:
     name, parameters = "", None
     if isinstance(data, str):
         name = data
     elif isinstance(data, dict) and len(data) == 1:
         name, parameters = next(iter(data.items()))
     if name not in _SCALES:
-        faults.add(place, f"unknown scale '{name}'", one_of("scales", _SCALES, str(name)))
-        return None
+        return None, [Fault(place, f"unknown scale '{name}'", one_of("scales", _SCALES, str(name)))]
     parameters = parameters or {}
     known = {f.name: f for f in fields(_SCALES[name])}
-    faults.unknown_keys(parameters, (*place, name), known)
-    for key, value in parameters.items():
-        if not is_number(value):
-            faults.add((*place, name, key), f"a number is needed, not '{value}'")
     missing = [n for n, f in known.items() if f.default is MISSING and n not in parameters]
-    for key in missing:
-        faults.add((*place, name, key), "the key is missing")
+    faults = [
+        *unknown_keys(parameters, (*place, name), known),
+        *(
+            Fault((*place, name, key), f"a number is needed, not '{value}'")
+            for key, value in parameters.items()
+            if not is_number(value)
+        ),
+        *(Fault((*place, name, key), "the key is missing") for key in missing),
+    ]
     usable = {k: float(v) for k, v in parameters.items() if k in known and is_number(v)}
-    return None if missing else _SCALES[name](**usable)
+    return None if missing else _SCALES[name](**usable), faults

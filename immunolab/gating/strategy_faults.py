@@ -1,41 +1,35 @@
-"""Collecting every fault of a strategy file, each with its place."""
+"""What is wrong in a strategy file, each fault with its place; checks of single values."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from immunolab.config import Document, Place
-from immunolab.errors import Problem, nearest
+from immunolab.config import Place
+from immunolab.errors import nearest
 
 
-class Faults:
-    """The faults of one document, in the order they were found.
+@dataclass(frozen=True)
+class Fault:
+    """One fault: where in the document, what, how to fix it."""
 
-    Attributes
-    ----------
-    problems
-        What is wrong, each with its line.
-    """
+    place: Place
+    message: str
+    hint: str = ""
 
-    def __init__(self, document: Document) -> None:
-        self.document = document
-        self.problems: list[Problem] = []
 
-    def add(self, place: Place, message: str, hint: str = "") -> None:
-        """Note a fault at a place of the document."""
-        self.problems.append(self.document.problem(place, message, hint))
+def unknown_keys(data: Mapping[str, Any], place: Place, known: Iterable[str]) -> Iterator[Fault]:
+    """Yield a fault for every key that is not among the known ones."""
+    known = tuple(known)
+    for key in data:
+        if key not in known:
+            yield Fault((*place, key), f"unknown key '{key}'", one_of("known keys", known, str(key)))
 
-    def unknown_keys(self, data: Mapping[str, Any], place: Place, known: Iterable[str]) -> None:
-        """Note every key that is not among the known ones."""
-        known = tuple(known)
-        for key in data:
-            if key not in known:
-                self.add((*place, key), f"unknown key '{key}'", one_of("known keys", known, str(key)))
 
-    def unknown_population(self, place: Place, name: str, names: Iterable[str]) -> None:
-        """Note a population that the strategy does not have."""
-        self.add(place, f"unknown population '{name}'", one_of("populations", names, name))
+def unknown_population(place: Place, name: str, names: Iterable[str]) -> Fault:
+    """Return the fault of a population that the strategy does not have."""
+    return Fault(place, f"unknown population '{name}'", one_of("populations", names, name))
 
 
 def one_of(kind: str, names: Iterable[str], meant: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from immunolab.errors import InputError, Problem, nearest
 from immunolab.gating.rule_parser import parse_thresholds
 from immunolab.gating.scale_parser import parse_scales
 from immunolab.gating.strategy import ROOT, Boolean, Declared, Gate, Population, Strategy
-from immunolab.gating.strategy_faults import Faults
+from immunolab.gating.strategy_faults import Fault, unknown_keys
 from immunolab.gating.strategy_parser import GateReader, gate_keys, population_meant
 
 if TYPE_CHECKING:
@@ -103,21 +103,17 @@ def parse_strategy(document: Document, sha256: str = "") -> Strategy:
     InputError
         Every fault, each with its line and, for a misspelt word, the nearest allowed one.
     """
-    faults = Faults(document)
     data = document.data
     if not isinstance(data, dict):
         raise InputError(document.problem((), "a mapping with the key 'populations' is needed"))
-    faults.unknown_keys(data, (), _TOP_KEYS)
-    transform = parse_scales(data.get("transform") or {}, ("transform",), faults)
-    thresholds = parse_thresholds(data.get("thresholds") or {}, ("thresholds",), faults)
-    rows = data.get("populations")
-    if not isinstance(rows, list) or not rows:
-        faults.add(("populations",), "a list of populations is needed", "write - {name: ..., parent: ...} lines")
-        rows = []
-    entries = _entries(faults, rows)
-    populations = _populations(GateReader(faults, transform, thresholds, entries), faults, entries)
-    if faults.problems:
-        raise InputError(faults.problems)
+    transform, scale_faults = parse_scales(data.get("transform") or {}, ("transform",))
+    thresholds, threshold_faults = parse_thresholds(data.get("thresholds") or {}, ("thresholds",))
+    entries, entry_faults = _entries(data.get("populations"))
+    reader = GateReader(transform, thresholds, entries)
+    populations, tree_faults = _populations(reader, entries)
+    faults = (*unknown_keys(data, (), _TOP_KEYS), *scale_faults, *threshold_faults, *entry_faults, *reader.faults)
+    if faults or tree_faults:
+        raise InputError([document.problem(f.place, f.message, f.hint) for f in (*faults, *tree_faults)])
     optional = {p.path: str(e["optional"]).lower() for p, e in populations if e.get("optional")}
     settings = {"transform": transform, "thresholds": thresholds, "optional": optional}
     name = str(data.get("strategy") or Path(document.file).stem)
@@ -129,58 +125,68 @@ def parse_strategy(document: Document, sha256: str = "") -> Strategy:
 _Entries = Mapping[str, tuple[int, dict[str, Any]]]  # name -> (index in the file, entry)
 
 
-def _entries(faults: Faults, rows: list[Any]) -> _Entries:
-    """Return the entries that can be read on; faults of names and keys are noted."""
+def _entries(rows: Any) -> tuple[_Entries, list[Fault]]:
+    """Return the entries that can be read on, and faults of names and keys."""
+    if not isinstance(rows, list) or not rows:
+        hint = "write - {name: ..., parent: ...} lines"
+        return {}, [Fault(("populations",), "a list of populations is needed", hint)]
     entries: dict[str, tuple[int, dict[str, Any]]] = {}
+    faults: list[Fault] = []
     for index, row in enumerate(rows):
         place: Place = ("populations", index)
         if not isinstance(row, dict):
-            faults.add(place, "a mapping is needed", "write {name: ..., parent: ..., where: ...}")
+            faults.append(Fault(place, "a mapping is needed", "write {name: ..., parent: ..., where: ...}"))
             continue
-        faults.unknown_keys(row, place, (*_POPULATION_KEYS, *gate_keys()))
+        faults += unknown_keys(row, place, (*_POPULATION_KEYS, *gate_keys()))
         name = row.get("name")
         if not isinstance(name, (str, int)) or name == "":
-            faults.add((*place, "name"), "the key is missing" if name is None else "text is needed")
+            faults.append(Fault((*place, "name"), "the key is missing" if name is None else "text is needed"))
             continue
-        name = str(name)
-        if "/" in name:
-            faults.add((*place, "name"), f"'{name}' holds '/', which separates names in a path", "use '|' or '_'")
-        if name == ROOT:
-            faults.add((*place, "name"), "'root' is all events and needs no entry", "leave the entry out")
-        elif name in entries:
-            faults.add((*place, "name"), f"population '{name}' is duplicated", "names are unique in a strategy")
+        faults += _name_faults(str(name), (*place, "name"), entries)
         if row.get("optional", False) not in _OPTIONAL:
-            faults.add((*place, "optional"), f"unknown value '{row['optional']}'", "allowed: true, false, pass")
-        entries.setdefault(name, (index, row))
-    return entries
+            message = f"unknown value '{row['optional']}'"
+            faults.append(Fault((*place, "optional"), message, "allowed: true, false, pass"))
+        entries.setdefault(str(name), (index, row))
+    return entries, faults
 
 
-def _populations(reader: GateReader, faults: Faults, entries: _Entries) -> list[tuple[Population, dict[str, Any]]]:
-    """Return the populations, parents first, each with its entry."""
+def _name_faults(name: str, place: Place, earlier: Iterable[str]) -> Iterator[Fault]:
+    if "/" in name:
+        yield Fault(place, f"'{name}' holds '/', which separates names in a path", "use '|' or '_'")
+    if name == ROOT:
+        yield Fault(place, "'root' is all events and needs no entry", "leave the entry out")
+    elif name in earlier:
+        yield Fault(place, f"population '{name}' is duplicated", "names are unique in a strategy")
+
+
+def _populations(reader: GateReader, entries: _Entries) -> tuple[list[tuple[Population, dict[str, Any]]], list[Fault]]:
+    """Return the populations, parents first, each with its entry, and faults of the tree."""
     gates: dict[str, Gate | None] = {}
     needs: dict[str, list[str]] = {}
+    faults: list[Fault] = []
     for name, (index, row) in entries.items():
         place: Place = ("populations", index)
         gates[name] = reader.gate(row, place)
-        needs[name] = [_parent(faults, row, place, entries), *_others_needed(name, gates[name], entries)]
+        parent = str(row.get("parent") or ROOT)
+        if parent != ROOT and parent not in entries:
+            hint = f"{nearest(parent, entries)} populations: {ROOT}, {', '.join(entries)}".strip()
+            faults.append(Fault((*place, "parent"), f"unknown parent '{parent}'", hint))
+            parent = ROOT
+        needs[name] = [parent, *_others_needed(name, gates[name], entries)]
+    order, circle = _ordered(entries, needs)
+    if circle:
+        place = ("populations", entries[circle[0]][0], "parent")
+        message = f"populations depend on each other: {' -> '.join(circle)}"
+        faults.append(Fault(place, message, "break the circle at one parent"))
     paths: dict[str, str] = {ROOT: ""}
     result = []
-    for name in _ordered(faults, entries, needs):
+    for name in order:
         paths[name] = f"{paths[needs[name][0]]}/{name}"
         row, gate = entries[name][1], gates[name]
         if isinstance(gate, Boolean):
             gate = Boolean(gate.operator, tuple(paths.get(o, o) for o in gate.operands), gate.complement)
         result.append((Population(paths[name], gate, str(row.get("definition") or "")), row))
-    return result
-
-
-def _parent(faults: Faults, row: Mapping[str, Any], place: Place, entries: _Entries) -> str:
-    parent = str(row.get("parent") or ROOT)
-    if parent == ROOT or parent in entries:
-        return parent
-    hint = f"{nearest(parent, entries)} populations: {ROOT}, {', '.join(entries)}".strip()
-    faults.add((*place, "parent"), f"unknown parent '{parent}'", hint)
-    return ROOT
+    return result, faults
 
 
 def _others_needed(name: str, gate: Gate | None, entries: _Entries) -> list[str]:
@@ -194,21 +200,17 @@ def _others_needed(name: str, gate: Gate | None, entries: _Entries) -> list[str]
     return [other for other in found if other is not None and other != name]
 
 
-def _ordered(faults: Faults, entries: _Entries, needs: Mapping[str, list[str]]) -> list[str]:
-    """Return names so that whatever a population depends on comes first, otherwise in file order."""
+def _ordered(entries: _Entries, needs: Mapping[str, list[str]]) -> tuple[list[str], list[str]]:
+    """Return names so that whatever a population depends on comes first, and a circle of needs if there is one."""
     order: list[str] = []
     left = list(entries)
     while left:
         ready = next((n for n in left if all(m in order or m == ROOT or m not in entries for m in needs[n])), None)
         if ready is None:
-            circle = _circle(left, needs)
-            place: Place = ("populations", entries[circle[0]][0], "parent")
-            message = f"populations depend on each other: {' -> '.join(circle)}"
-            faults.add(place, message, "break the circle at one parent")
-            return order
+            return order, _circle(left, needs)
         order.append(ready)
         left.remove(ready)
-    return order
+    return order, []
 
 
 def _circle(left: list[str], needs: Mapping[str, list[str]]) -> list[str]:

@@ -10,9 +10,9 @@ from immunolab.errors import InputError
 from immunolab.events.tube import Channel
 from immunolab.gating.placement.method_lookup import method, method_names
 from immunolab.gating.placement.rules import NAIVE, display_scale, same_name, takes_defaults
-from immunolab.gating.rule_parser import check_parameter, check_rule, check_scope
+from immunolab.gating.rule_parser import parameter_faults, rule_faults, scope_faults
 from immunolab.gating.strategy import Boolean, Declared, Dimension, Ellipsoid, Gate, Polygon, Rectangle
-from immunolab.gating.strategy_faults import Faults, is_number, is_pair, is_range
+from immunolab.gating.strategy_faults import Fault, is_number, is_pair, is_range, unknown_keys, unknown_population
 from immunolab.vocabulary.phenotypes import parse_phenotype
 
 _BOOLEAN = ("all_of", "any_of", "not")
@@ -39,22 +39,18 @@ def population_meant(name: str, names: Iterable[str]) -> str | None:
 
 
 class GateReader:
-    """Turns the gate of a population's entry into a gate of the model; faults are noted.
+    """Turns the gate of a population's entry into a gate of the model, and keeps what is wrong in ``faults``.
 
     Parameters
     ----------
-    faults
-        Where faults are noted.
     transform, thresholds
         The blocks beside the populations, as read.
     names
         All populations of the strategy.
     """
 
-    def __init__(
-        self, faults: Faults, transform: Mapping[str, Any], thresholds: Mapping[str, Any], names: Iterable[str]
-    ) -> None:
-        self._faults = faults
+    def __init__(self, transform: Mapping[str, Any], thresholds: Mapping[str, Any], names: Iterable[str]) -> None:
+        self.faults: list[Fault] = []
         self._transform = transform
         self._thresholds = thresholds
         self._names = tuple(names)
@@ -66,17 +62,20 @@ class GateReader:
             extra = [key for key in keys if key not in _BOOLEAN]
             if extra:
                 message = f"cannot be combined with {keys[-1]}"
-                self._faults.add((*place, extra[0]), message, "make it a separate population")
+                self._add((*place, extra[0]), message, "make it a separate population")
             return self._boolean(row, place)
         if len(keys) != 1:
             message = "a gate is missing" if not keys else f"one gate is needed, not {len(keys)}: {', '.join(keys)}"
-            self._faults.add(place, message, f"gates: {', '.join(gate_keys())}")
+            self._add(place, message, f"gates: {', '.join(gate_keys())}")
             return None
         key = keys[0]
         build = {"where": self._where, "rectangle": self._rectangle, "polygon": self._polygon, "ellipse": self._ellipse}
         if key in build:
             return build[key](row[key], (*place, key))
         return (self._threshold if key in _ONE_AXIS else self._pair)(key, row[key], (*place, key))
+
+    def _add(self, place: Place, message: str, hint: str = "") -> None:
+        self.faults.append(Fault(place, message, hint))
 
     def _boolean(self, row: Mapping[str, Any], place: Place) -> Boolean | None:
         operands: list[str] = []
@@ -87,13 +86,13 @@ class GateReader:
                 found = population_meant(str(name), self._names)
                 if found is None:
                     spot = (*place, key, index) if isinstance(row[key], list) else (*place, key)
-                    self._faults.unknown_population(spot, str(name), self._names)
+                    self.faults.append(unknown_population(spot, str(name), self._names))
                 else:
                     operands.append(found)
                     complement.append(key == "not")
         if "any_of" in row and ("all_of" in row or "not" in row):
             hint = "make it a separate population"
-            self._faults.add((*place, "any_of"), "cannot be combined with all_of or not", hint)
+            self._add((*place, "any_of"), "cannot be combined with all_of or not", hint)
         if not operands:
             return None
         return Boolean("or" if "any_of" in row else "and", tuple(operands), tuple(complement))
@@ -103,7 +102,7 @@ class GateReader:
             conditions = tuple((c.marker, str(c.level)) for c in parse_phenotype(str(data)))
         except InputError as error:
             for problem in error.problems:
-                self._faults.add(place, problem.message, problem.hint)
+                self._add(place, problem.message, problem.hint)
             return None
         cloud = cloud_of(conditions)
         if cloud and takes_defaults(self._thresholds, *cloud):
@@ -115,7 +114,7 @@ class GateReader:
             data = {"marker": data}
         if not isinstance(data, dict) or not isinstance(data.get("marker"), str):
             hint = f"write {side}: {{marker: CD25, by: valley}}"
-            self._faults.add((*place, "marker"), "the key is missing", hint)
+            self._add((*place, "marker"), "the key is missing", hint)
             return None
         rule = {key: value for key, value in data.items() if key not in ("marker", "low", "high")}
         if "at" in rule and "by" not in rule:
@@ -123,34 +122,34 @@ class GateReader:
         if side == "between" and is_range([data.get("low"), data.get("high")]):
             rule = {"low": float(data["low"]), "high": float(data["high"])}
         else:
-            check_rule(rule, place, self._faults, more=("low", "high") if side == "between" else ())
+            self.faults += rule_faults(rule, place, more=("low", "high") if side == "between" else ())
         for key in ("of", "on"):
             name = str(rule.get(key) or NAIVE)
             if population_meant(name, self._names) is None and not same_name(name, NAIVE):
-                self._faults.unknown_population((*place, key), name, self._names)
+                self.faults.append(unknown_population((*place, key), name, self._names))
         return Declared("threshold", {"marker": data["marker"], "side": side, **rule})
 
     def _pair(self, kind: str, data: Any, place: Place) -> Declared | None:
         data = {} if data is None or data is True else data
         if not isinstance(data, dict):
-            self._faults.add(place, "a mapping is needed", f"write {kind}: {{x: FSC-A, y: FSC-H}}")
+            self._add(place, "a mapping is needed", f"write {kind}: {{x: FSC-A, y: FSC-H}}")
             return None
         chosen = method(kind)
-        self._faults.unknown_keys(data, place, ("x", "y", "of", "on", "scope", *chosen.defaults))
+        self.faults += unknown_keys(data, place, ("x", "y", "of", "on", "scope", *chosen.defaults))
         x, y = chosen.card.channels
         settings = {"x": data.get("x", x), "y": data.get("y", y), **{k: v for k, v in data.items() if k not in "xy"}}
         for axis in ("x", "y"):
             if not settings[axis]:
-                self._faults.add((*place, axis), "the key is missing", "name a marker or channel")
-        check_scope(data, place, self._faults)
+                self._add((*place, axis), "the key is missing", "name a marker or channel")
+        self.faults += scope_faults(data, place)
         for parameter in chosen.card.parameters:
             value = settings.get(parameter.name)
             if value is None and parameter in chosen.required:
                 hint = f"allowed: {', '.join(parameter.choices)}" if parameter.choices else parameter.meaning
-                self._faults.add((*place, parameter.name), "the key is missing", hint)
-            check_parameter((parameter,), value, (*place, parameter.name), self._faults)
+                self._add((*place, parameter.name), "the key is missing", hint)
+            self.faults += parameter_faults((parameter,), value, (*place, parameter.name))
         if settings.get("of") and population_meant(str(settings["of"]), self._names) is None:
-            self._faults.unknown_population((*place, "of"), str(settings["of"]), self._names)
+            self.faults.append(unknown_population((*place, "of"), str(settings["of"]), self._names))
         return Declared(kind, settings)
 
     def _dimension(self, name: str) -> Dimension:
@@ -161,12 +160,12 @@ class GateReader:
             (x0, y0), (x1, y1) = self._points(data, place, 2) or ((0, 0), (0, 0))
             data = {data["x"]: [min(x0, x1), max(x0, x1)], data["y"]: [min(y0, y1), max(y0, y1)]}
         if not isinstance(data, dict) or not data:
-            self._faults.add(place, "a mapping from channel to [low, high] is needed", "write {FSC-A: [4e4, null]}")
+            self._add(place, "a mapping from channel to [low, high] is needed", "write {FSC-A: [4e4, null]}")
             return None
         for name, side in data.items():
             if not (isinstance(side, list) and len(side) == 2 and all(v is None or is_number(v) for v in side)):
                 hint = "write [4e4, null]"
-                self._faults.add((*place, name), "two numbers are needed, null for an open side", hint)
+                self._add((*place, name), "two numbers are needed, null for an open side", hint)
                 return None
         lower, upper = zip(*data.values(), strict=True)
         return Rectangle(tuple(self._dimension(n) for n in data), tuple(map(_side, lower)), tuple(map(_side, upper)))
@@ -178,31 +177,31 @@ class GateReader:
     def _ellipse(self, data: Any, place: Place) -> Ellipsoid | None:
         if not self._has_axes(data, place):
             return None
-        self._faults.unknown_keys(data, place, ("x", "y", "mean", "covariance", "distance_square"))
+        self.faults += unknown_keys(data, place, ("x", "y", "mean", "covariance", "distance_square"))
         mean, covariance, reach = data.get("mean"), data.get("covariance"), data.get("distance_square", 1.0)
         rows = [mean, *covariance] if isinstance(covariance, list) and len(covariance) == 2 else []
         if not (rows and all(is_pair(row) for row in rows) and is_number(reach)):
             message = "mean [x, y] and covariance [[a, b], [b, c]] are needed"
-            self._faults.add(place, message, "all on the display scale")
+            self._add(place, message, "all on the display scale")
             return None
         centre, *matrix = (tuple(float(v) for v in row) for row in rows)
         return Ellipsoid((self._dimension(data["x"]), self._dimension(data["y"])), centre, tuple(matrix), float(reach))
 
     def _has_axes(self, data: Any, place: Place) -> bool:
         if not isinstance(data, dict):
-            self._faults.add(place, "a mapping is needed", "write {x: FSC-A, y: SSC-A, ...}")
+            self._add(place, "a mapping is needed", "write {x: FSC-A, y: SSC-A, ...}")
             return False
         missing = [axis for axis in ("x", "y") if not isinstance(data.get(axis), str)]
         for axis in missing:
-            self._faults.add((*place, axis), "the key is missing", "name a marker or channel")
+            self._add((*place, axis), "the key is missing", "name a marker or channel")
         return not missing
 
     def _points(self, data: Mapping[str, Any], place: Place, fewest: int) -> tuple[tuple[float, float], ...] | None:
-        self._faults.unknown_keys(data, place, ("x", "y", "points"))
+        self.faults += unknown_keys(data, place, ("x", "y", "points"))
         points = data.get("points")
         if not isinstance(points, list) or len(points) < fewest or not all(is_pair(p) for p in points):
             message = f"at least {fewest} points [x, y] are needed"
-            self._faults.add((*place, "points"), message, "numbers on the display scale")
+            self._add((*place, "points"), message, "numbers on the display scale")
             return None
         return tuple((float(x), float(y)) for x, y in points)
 
