@@ -12,7 +12,6 @@ from immunolab.vocabulary.phenotypes import LEVELS, parse_phenotype, spell_pheno
 from immunolab.vocabulary.populations import (
     definition,
     definitions,
-    definitions_for,
     population,
     populations,
     ratios,
@@ -107,15 +106,6 @@ def test_orientation_ranges_are_ordered_percentages():
     ranges = [r for p in populations().values() for r in (p.healthy, p.sle) if r]
     assert len(ranges) > 40
     assert all(0 <= r.low < r.median < r.high <= 100 for r in ranges)
-
-
-def test_definitions_that_a_panel_allows():
-    surface = {"CD3", "CD4", "CD8", "CD25", "CD127", "CD45RA", "CCR7", "CXCR5", "CXCR3", "CCR6", "PD-1"}
-    allowed = {d.id for d in definitions_for(surface)}
-    assert {"Treg.CD25hiCD127lo", "Th17.CCR6posCXCR3neg", "Tfh.CXCR5posPD1hiCCR7lo", "Teff.CD45RAnegCCR7neg"} <= allowed
-    assert not any(d.required & {"FOXP3", "ICOS", "CCR4", "CD161"} for d in definitions_for(surface))
-    nuclear = {d.id for d in definitions_for({"CD3", "CD4", "CD25", "FOXP3"}, "Treg")}
-    assert nuclear == {"Treg.CD25posFOXP3pos"}
 
 
 def test_exclusions_ask_for_their_own_markers():

@@ -60,21 +60,21 @@ def recognise(data: Any, features: Features, where: str) -> Matrix:
     """
     seen: dict[Kind, tuple[str, Any]] = {}
     for place, matrix in _places(data, features):
-        kind = kind_of(matrix)
+        kind = _kind_of(matrix)
         if kind == "counts":
-            counts = as_csr(matrix)
+            counts = _as_csr(matrix)
             if counts.sum() == 0:
                 raise DataFileError("every count of every gene is zero", where, "write the matrix again")
-            return Matrix(normalise(counts), counts, "" if place == "X" else f"counts are taken from {place}")
+            return Matrix(_normalise(counts), counts, "" if place == "X" else f"counts are taken from {place}")
         seen.setdefault(kind, (place, matrix))
     if "log" in seen:
         place, matrix = seen["log"]
         note = f"{place} is already normalised: no counts, so no pseudobulk and no count limits"
-        return Matrix(_rescaled(as_csr(matrix)), None, note)
+        return Matrix(_rescaled(_as_csr(matrix)), None, note)
     if "scaled_counts" in seen:
         place, matrix = seen["scaled_counts"]
         return Matrix(
-            normalise(as_csr(matrix)), None, f"{place} holds normalised counts, not logs; they are logged here"
+            _normalise(_as_csr(matrix)), None, f"{place} holds normalised counts, not logs; they are logged here"
         )
     hint = "put raw counts into layers['counts']"
     what = "z-scores (negative values)" if "z_scores" in seen else "values of an unknown kind"
@@ -93,10 +93,10 @@ def _places(data: Any, features: Features) -> Iterator[tuple[str, Any]]:
             yield "raw", data.raw.X[:, columns]
 
 
-def kind_of(matrix: Any) -> Kind:
+def _kind_of(matrix: Any) -> Kind:
     """Return what the numbers are, judged from 500 cells spread over the file."""
     rows = np.unique(np.linspace(0, matrix.shape[0] - 1, _LOOK_AT).astype(np.int64))
-    some = as_csr(matrix[rows])
+    some = _as_csr(matrix[rows])
     values = some.data
     if values.size and (~np.isfinite(values)).any():
         return "unknown"
@@ -122,10 +122,10 @@ def _rescaled(logged: csr_matrix) -> csr_matrix:
     back = logged.copy()
     back.data = np.expm1(back.data)
     totals = np.asarray(back.sum(axis=1)).ravel()
-    return normalise(back) if _constant(totals) else logged
+    return _normalise(back) if _constant(totals) else logged
 
 
-def normalise(counts: csr_matrix) -> csr_matrix:
+def _normalise(counts: csr_matrix) -> csr_matrix:
     """Return log(1 + counts per 10,000), float32; a cell without counts stays empty."""
     from scipy.sparse import diags
 
@@ -136,7 +136,7 @@ def normalise(counts: csr_matrix) -> csr_matrix:
     return result
 
 
-def as_csr(matrix: Any) -> csr_matrix:
+def _as_csr(matrix: Any) -> csr_matrix:
     """Return a matrix, dense or sparse, as float32 rows."""
     from scipy.sparse import csr_matrix
 

@@ -15,7 +15,7 @@ from immunolab.loaders.fcs.header import FcsHeader
 from immunolab.loaders.fcs.spillover import SPILLOVER_KEYWORDS
 from immunolab.vocabulary.labels import resolve_label, spelled, unexplained_words
 
-LAYOUT_KEYWORDS = frozenset(
+_LAYOUT_KEYWORDS = frozenset(
     "$BEGINANALYSIS $BEGINDATA $BEGINSTEXT $ENDANALYSIS $ENDDATA $ENDSTEXT $NEXTDATA".split()  # noqa: SIM905
 )
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?"
@@ -120,7 +120,7 @@ def rebuild(header: FcsHeader) -> Rebuilt:
         kept,
         tuple(f"$P{i}N" for i, c in enumerate(header.channels, start=1) if names[c.name] != c.name),
         tuple(key for key, label in labels if label and kept.get(key, "") != label),
-        tuple(key for key in text if key not in kept and key not in LAYOUT_KEYWORDS),
+        tuple(key for key in text if key not in kept and key not in _LAYOUT_KEYWORDS),
     )
 
 
@@ -157,7 +157,7 @@ def allowed_keyword(key: str, value: str) -> bool:
         Upper case with its ``$``, and as written.
     """
     value = value.strip()
-    if key in LAYOUT_KEYWORDS | {"$PAR", "$TOT"}:
+    if key in _LAYOUT_KEYWORDS | {"$PAR", "$TOT"}:
         return value == "" or bool(re.fullmatch(r"\d{1,20}", value))
     if key == "$BYTEORD":
         return bool(re.fullmatch(r"\d(\s*,\s*\d)*", value))

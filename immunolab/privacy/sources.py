@@ -12,7 +12,7 @@ from immunolab.errors import DataFileError, InputError, Problem
 from immunolab.loaders.fcs.header import FcsHeader, describe
 from immunolab.loaders.fcs.text import Segments, data_sets, keywords, read_span, supplement
 
-FCS_SUFFIXES = frozenset({".fcs", ".lmd"})
+_FCS_SUFFIXES = frozenset({".fcs", ".lmd"})
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def fcs_files(paths: Iterable[str | Path]) -> list[Path]:
 
 
 def _is_fcs(path: Path) -> bool:
-    if path.suffix.lower() in FCS_SUFFIXES:
+    if path.suffix.lower() in _FCS_SUFFIXES:
         return True
     try:
         with path.open("rb") as handle:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 from typing import Any, Literal
@@ -73,7 +73,6 @@ class _Markers:
     schema: str
     markers: dict[str, Marker]
     dump_lineages: tuple[str, ...]
-    test_labels: dict[str, str] = field(default_factory=dict)
 
 
 def tokens(text: str) -> tuple[str, ...]:
@@ -111,12 +110,6 @@ def markers() -> MappingProxyType[str, Marker]:
 def dump_lineages() -> frozenset[str]:
     """Return the markers that, two or more on one dye, make an exclusion channel."""
     return frozenset(_marker_file().dump_lineages)
-
-
-@cache
-def known_labels() -> MappingProxyType[str, str]:
-    """Return spellings met in practice and the marker each means."""
-    return MappingProxyType(_marker_file().test_labels)
 
 
 @cache

@@ -15,7 +15,7 @@ from immunolab.events.tube import Channel
 from immunolab.vocabulary.labels import Resolved, resolve_label
 from immunolab.vocabulary.lexicon import key
 
-__all__ = ["Resolved", "canonical_marker", "read_panel", "resolve_channels", "resolve_label"]
+__all__ = ["Resolved", "read_panel", "resolve_channels", "resolve_label"]
 
 _CHANNEL_HEADERS = ("channel", "fcs_colname", "$pnn", "pnn", "detector", "parameter", "name", "fcs channel", "column")
 _MARKER_HEADERS = ("marker", "antigen", "target", "protein", "$pns", "pns", "desc", "label", "description")
@@ -23,7 +23,7 @@ _PULSE_SHAPE = re.compile(r"[-_ ]([AHW])(?:rea|eight|idth)?$", re.IGNORECASE)
 _NO_MARKER = frozenset({"", "na", "n/a", "nan", "none", "null", "-", "empty", "unused"})
 
 
-def canonical_marker(name: str) -> str:
+def _canonical_marker(name: str) -> str:
     """Return the vocabulary's name of a marker, or the name as the user spelled it."""
     return resolve_label(name).marker or name
 
@@ -63,7 +63,7 @@ def resolve_channels(
         found = resolve_label(label.strip(), name.strip())
         marker = found.marker
         if _plain(name) in said and found.kind not in ("scatter", "time"):
-            marker = canonical_marker(said[_plain(name)]) or None
+            marker = _canonical_marker(said[_plain(name)]) or None
         channels.append(Channel(name, label, marker, found.fluorochrome, found.kind))
     return _one_pulse_shape(channels)
 
@@ -109,7 +109,7 @@ def read_panel(path: Path | str) -> dict[str, str]:
     panel: dict[str, str] = {}
     problems: list[Problem] = []
     for place, channel, text in pairs:
-        marker = "" if text.strip().lower() in _NO_MARKER else canonical_marker(text.strip())
+        marker = "" if text.strip().lower() in _NO_MARKER else _canonical_marker(text.strip())
         if not channel.strip():
             problems.append(Problem(str(path), place, "the channel is empty", "write the detector's name ($PnN)"))
         elif panel.get(channel.strip(), marker) != marker:

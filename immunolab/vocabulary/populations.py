@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
@@ -210,20 +209,6 @@ def definition(id: str) -> Definition:
     if id not in by_id:
         raise InputError(Problem("", "definition", f"unknown definition '{id}'", nearest(id, by_id)))
     return by_id[id]
-
-
-def definitions_for(markers: Collection[str], subset: str = "") -> tuple[Definition, ...]:
-    """Return the definitions that a panel with these markers can follow.
-
-    Parameters
-    ----------
-    markers
-        Markers of the panel, in the vocabulary's spelling.
-    subset
-        Only definitions of this subset; "" for all.
-    """
-    have = frozenset(markers)
-    return tuple(d for d in definitions() if d.required <= have and subset in ("", d.subset))
 
 
 @cache

@@ -64,7 +64,7 @@ def assemble(nodes: Mapping[str, Node], source: str) -> tuple[tuple[Population, 
     return tuple(placed.values()), problems
 
 
-def safe_name(name: str) -> str:
+def _safe_name(name: str) -> str:
     """Return a population name without the ``/`` that separates a path: ``|`` instead."""
     return name.strip().replace("/", "|") or "unnamed"
 
@@ -80,7 +80,7 @@ def _population(node: Node, paths: Mapping[str, str]) -> Population:
     if isinstance(gate, Boolean):
         gate = replace(gate, operands=tuple(paths[key] for key in gate.operands))
     assert not isinstance(gate, GatingError)  # noqa: S101 - _fault has reported these
-    original = node.name if safe_name(node.name) != node.name else ""
+    original = node.name if _safe_name(node.name) != node.name else ""
     return Population(paths[node.key], gate, node.definition, original, node.flag)
 
 
@@ -115,8 +115,8 @@ def _paths(nodes: Mapping[str, Node]) -> dict[str, str]:
         for step in [*reversed(_ancestors(nodes, key)), key]:
             if step not in paths:
                 node = nodes[step]
-                path = f"{paths.get(node.parent, '')}/{safe_name(node.name)}"
-                paths[step] = path if path not in taken else f"{path} [{safe_name(step)}]"
+                path = f"{paths.get(node.parent, '')}/{_safe_name(node.name)}"
+                paths[step] = path if path not in taken else f"{path} [{_safe_name(step)}]"
                 taken.add(paths[step])
     return paths
 

@@ -88,7 +88,7 @@ def read_fcs(
         names, labels = [c.name for c in header.channels], [c.label for c in header.channels]
         markers = read_panel(Path(panel)) if isinstance(panel, str | Path) else panel
         channels = resolve_channels(names, labels, markers)
-        matrix, notes = (None, []) if stored else choose_spillover(header, spillover)
+        matrix, notes = (None, []) if stored else _choose_spillover(header, spillover)
         digest = other.submit(_sha256, file)
         columns = decode(handle, header, stored=stored)
         sha256 = digest.result()
@@ -106,7 +106,7 @@ def read_fcs(
     )
 
 
-def choose_spillover(
+def _choose_spillover(
     header: FcsHeader, spillover: Literal["file"] | str | Path | Spillover | None = "file"
 ) -> tuple[Spillover | None, list[str]]:
     """Return the matrix a tube is to be compensated with, in its channel names, and what is unusual about it.

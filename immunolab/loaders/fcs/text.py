@@ -14,7 +14,7 @@ from immunolab.errors import DataFileError
 
 HEADER_BYTES = 58  # version, 4 blanks and six offsets of 8 characters (FCS 3.1)
 _AGAIN = "export the file again"
-VERSIONS = ("2.0", "3.0", "3.1", "3.2")
+_VERSIONS = ("2.0", "3.0", "3.1", "3.2")
 _MOST_TEXT_BYTES = 16 * 2**20  # the largest of the test files is 19 KB; a wrong offset would ask for the whole file
 _MOST_KEYWORDS = 100_000  # the most in the test files are 703; a wrong delimiter gives millions
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}(\.0*)?")
@@ -66,7 +66,7 @@ def whole_number(text: str) -> int | None:
     return int(word.split(".")[0]) if _INTEGER.fullmatch(word) else None
 
 
-def read_segments(handle: BinaryIO, origin: int, size: int, file: str) -> Segments:
+def _read_segments(handle: BinaryIO, origin: int, size: int, file: str) -> Segments:
     """Return the HEADER of the data set that starts at ``origin``.
 
     Raises
@@ -84,9 +84,9 @@ def read_segments(handle: BinaryIO, origin: int, size: int, file: str) -> Segmen
             "give the file as the cytometer exported it",
         )
     version = match.group(1).decode("ascii")
-    if version not in VERSIONS:
+    if version not in _VERSIONS:
         raise DataFileError(
-            f"FCS version {version} in the HEADER is not known", file, f"versions read: {', '.join(VERSIONS)}"
+            f"FCS version {version} in the HEADER is not known", file, f"versions read: {', '.join(_VERSIONS)}"
         )
     text = _span(header[10:18], header[18:26])
     room = size - origin
@@ -128,7 +128,7 @@ def data_sets(handle: BinaryIO, size: int, file: str) -> Iterator[Segments]:
     file
         For messages.
     """
-    segments = read_segments(handle, 0, size, file)
+    segments = _read_segments(handle, 0, size, file)
     while True:
         yield segments
         raw = read_span(handle, segments, segments.text, file)
@@ -140,7 +140,7 @@ def data_sets(handle: BinaryIO, size: int, file: str) -> Iterator[Segments]:
         found = [o for o in following if step and _starts_here(handle, o)]
         if not found:
             return
-        segments = read_segments(handle, found[0], size, file)
+        segments = _read_segments(handle, found[0], size, file)
 
 
 def _starts_here(handle: BinaryIO, origin: int) -> bool:
