@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from immunolab.clinical.follow_up import Followed
-from immunolab.errors import InputError, Problem
+from immunolab.errors import InputError, Problem, attempt
 from immunolab.schema.tables import MEASUREMENTS
 from immunolab.study.endpoints import Endpoint
 from immunolab.study.sheet import Study
@@ -69,15 +69,14 @@ def read_clinic(study: Study) -> ClinicSources | None:
         return None
     from immunolab import clinical
 
-    problems: list[Problem] = []
-    read = _collect(problems, lambda: _measured(study))
+    read, problems = attempt(lambda: _measured(study))
     measured = _nothing_measured() if read is None else read
     score = partial(clinical.scores_table, measured, study.trial, doses=study.doses, baseline=_baseline(study))
-    found = _collect(problems, score)
-    curves = _collect(problems, lambda: clinical.suppression_curves(measured))
-    patients = None if read is None else clinical.study_patients(study, measured)
-    happened = _happened(study, patients, problems)
-    if problems:
+    found, score_problems = attempt(score)
+    curves, curve_problems = attempt(lambda: clinical.suppression_curves(measured))
+    happened, event_problems = _happened(study, None if read is None else clinical.study_patients(study, measured))
+    problems = (*problems, *score_problems, *curve_problems, *event_problems)
+    if problems or found is None or curves is None:
         raise InputError(problems)
     return ClinicSources(measured, found, curves, happened)
 
@@ -109,14 +108,6 @@ def _baseline(study: Study) -> str:
     return "" if study.trial else study.comparison.before
 
 
-def _collect(problems: list[Problem], read: Callable[[], Any]) -> Any:
-    try:
-        return read()
-    except InputError as error:
-        problems += error.problems
-        return None
-
-
 def _nothing_measured() -> pd.DataFrame:
     return MEASUREMENTS.empty().assign(study_day=pd.Series(dtype="Int64"), date="", flag="", row=0)
 
@@ -130,17 +121,19 @@ def _measured(study: Study) -> pd.DataFrame:
     return with_visits(read_measurements(study.measurements, samples=study.samples), study.trial, study.doses)
 
 
-def _happened(study: Study, patients: Sequence[str] | None, problems: list[Problem]) -> dict[str, pd.DataFrame]:
-    """Return the study's adverse events and outcomes as read; problems of their files are added to ``problems``."""
+def _happened(study: Study, patients: Sequence[str] | None) -> tuple[dict[str, pd.DataFrame], tuple[Problem, ...]]:
+    """Return the study's adverse events and outcomes as read, and the problems of their files."""
     from immunolab.loaders.patient_events import read_adverse_events, read_outcomes
 
-    read = {}
+    readers: dict[str, Callable[[], pd.DataFrame]] = {}
     if harms := study.adverse_events:
-        read["adverse_events"] = _collect(problems, lambda: read_adverse_events(harms, patients, study.doses))
+        readers["adverse_events"] = partial(read_adverse_events, harms, patients, study.doses)
     if outcomes := study.outcomes:
         ids = [endpoint.id for endpoint in _timed(study)]
-        read["outcomes"] = _collect(problems, lambda: read_outcomes(outcomes, ids, patients, study.doses))
-    return read
+        readers["outcomes"] = partial(read_outcomes, outcomes, ids, patients, study.doses)
+    found = {name: attempt(read) for name, read in readers.items()}
+    tables = {name: table for name, (table, _) in found.items() if table is not None}
+    return tables, tuple(problem for _, problems in found.values() for problem in problems)
 
 
 def _timed(study: Study) -> list[Endpoint]:

@@ -26,17 +26,14 @@ class AbsoluteCount(Endpoint):
 
     @property
     def needs(self) -> Needs:
-        """The population and a blood count."""
         return Needs(populations=(self.population,), blood_count=True)
 
     @property
     def parts(self) -> tuple[str, str]:
-        """The population and the lymphocytes."""
         return self.population, LYMPHOCYTES
 
     @property
     def label(self) -> str:
-        """``Treg, cells/uL of blood``."""
         return f"{self.population}, {_UNIT} of blood"
 
     def _names(self) -> tuple[str, ...]:
@@ -46,11 +43,9 @@ class AbsoluteCount(Endpoint):
         return "" if self.population else "absolute_count needs population"
 
     def joint_pairs(self) -> tuple[tuple[str, str], ...]:
-        """Return the population with the lymphocytes."""
         return (self.parts,) if self.population else ()
 
     def value_of(self, n_events: int, n_parent: int, lymphocytes_per_ul: float | None = None) -> float | None:
-        """Return cells per microlitre; None without lymphocytes or their blood count."""
         return None if lymphocytes_per_ul is None or not n_parent else lymphocytes_per_ul * n_events / n_parent
 
     def measure(self, counts: SampleCounts) -> CountedValue | None:

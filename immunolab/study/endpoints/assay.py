@@ -22,12 +22,10 @@ class Assay(Endpoint):
 
     @property
     def needs(self) -> Needs:
-        """The assay."""
         return Needs(assays=(self.assay or self.id,))
 
     @property
     def label(self) -> str:
-        """The assay."""
         return self.assay or self.id
 
     @property
@@ -39,7 +37,6 @@ class Assay(Endpoint):
         return (self.assay,)
 
     def records(self, measurements: pd.DataFrame, scores: pd.DataFrame) -> tuple[str, pd.DataFrame]:
-        """Return the name it was measured under, and its rows of the measurements."""
         own = measurements["variable"] == (self.assay or self.id)
         if own.any():
             return self.assay or self.id, measurements[own]

@@ -19,10 +19,8 @@ class EventCount(MeasuredEndpoint):
 
     @property
     def mark(self) -> str:
-        """The endpoint's id."""
         return self.id
 
     @property
     def label(self) -> str:
-        """``SLE_relapse, patients with the event``."""
         return f"{super().label}, patients with the event"

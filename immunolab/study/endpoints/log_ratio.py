@@ -28,22 +28,18 @@ class LogRatio(Endpoint):
 
     @property
     def needs(self) -> Needs:
-        """Both populations and their parent."""
         return Needs(populations=(self.numerator, self.denominator, self.parent))
 
     @property
     def ratio(self) -> tuple[str, str]:
-        """The numerator and the denominator."""
         return self.numerator, self.denominator
 
     @property
     def parts(self) -> tuple[str, str]:
-        """The numerator and the denominator."""
         return self.ratio
 
     @property
     def label(self) -> str:
-        """``Treg / Teff, both in CD4, log scale``."""
         return f"{self.numerator} / {self.denominator}, both in {self.parent}, log scale"
 
     def _names(self) -> tuple[str, ...]:
@@ -54,7 +50,6 @@ class LogRatio(Endpoint):
         return "" if stated else "log_ratio needs numerator, denominator and parent"
 
     def value_of(self, n_events: int, n_parent: int, lymphocytes_per_ul: float | None = None) -> float | None:
-        """Return the ratio of a count to another; None when both are 0."""
         return (n_events + _HALF) / (n_parent + _HALF) if n_events + n_parent else None
 
     def measure(self, counts: SampleCounts) -> CountedValue | None:

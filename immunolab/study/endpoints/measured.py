@@ -25,19 +25,16 @@ class MeasuredEndpoint(Endpoint):
 
     @property
     def needs(self) -> Needs:
-        """The score, or the variables."""
         if self.score:
             return Needs(scores=(self.score,))
         return Needs(variables=self.variables or (self.variable or self.id,))
 
     @property
     def fitted(self) -> str:
-        """The score or variable."""
         return self.score or self.variable or self.id
 
     @property
     def label(self) -> str:
-        """The score or variable."""
         return self.variable or self.score or self.id
 
     @property
@@ -53,14 +50,12 @@ class MeasuredEndpoint(Endpoint):
         return "name one of population, numerator, variable, variables, score, assay" if named > 1 else ""
 
     def expanded(self) -> Iterator[Endpoint]:
-        """Yield one endpoint a variable."""
         if not self.variables:
             yield self
         for name in self.variables:
             yield replace(self, id=f"{self.id}_{name}", variable=name, variables=())
 
     def records(self, measurements: pd.DataFrame, scores: pd.DataFrame) -> tuple[str, pd.DataFrame]:
-        """Return the name it is measured under and its rows of the scores or measurements."""
         if self.score:
             return self.score, scores[scores["score"] == self.score]
         name = self.variable or self.id

@@ -40,22 +40,18 @@ class PercentOfParent(Endpoint):
 
     @property
     def needs(self) -> Needs:
-        """The population and its parent."""
         return Needs(populations=(self.population, self.parent))
 
     @property
     def share(self) -> tuple[str, str]:
-        """The population and its parent."""
         return self.population, self.parent
 
     @property
     def parts(self) -> tuple[str, str]:
-        """The population and its parent."""
         return self.share
 
     @property
     def label(self) -> str:
-        """``Treg, % of CD4``."""
         return f"{self.population}, % of {self.parent}"
 
     def _names(self) -> tuple[str, ...]:
@@ -98,11 +94,9 @@ class PercentOfParent(Endpoint):
             yield AbsoluteCount(**self._stated(id=f"{self.id}_absolute", **beside), population=self.population)
 
     def joint_pairs(self) -> tuple[tuple[str, str], ...]:
-        """Return the population with its parent."""
         return (self.share,) if all(self.share) else ()
 
     def value_of(self, n_events: int, n_parent: int, lymphocytes_per_ul: float | None = None) -> float | None:
-        """Return the percentage; None for an empty parent."""
         return 100.0 * n_events / n_parent if n_parent else None
 
     def measure(self, counts: SampleCounts) -> CountedValue | None:
@@ -122,7 +116,6 @@ class PercentOfParent(Endpoint):
         )
 
     def with_limits(self, value: CountedValue, gate_sd: Mapping[tuple[str, str], float]) -> CountedValue:
-        """Return the percentage with Jeffreys' interval and the limits of the gates."""
         if value.value is None:
             return value
         n, of = value.n_events, value.n_parent

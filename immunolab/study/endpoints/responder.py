@@ -19,15 +19,12 @@ class ResponderProportion(MeasuredEndpoint):
 
     @property
     def response(self) -> str | None:
-        """The score that says who responds."""
         return self.score
 
     @property
     def mark(self) -> str:
-        """``SRI_4 responder``."""
         return f"{self.score} responder"
 
     @property
     def label(self) -> str:
-        """``SRI_4, proportion of responders``."""
         return f"{super().label}, proportion of responders"

@@ -38,7 +38,6 @@ class SlopeDifference(MeasuredEndpoint):
 
     @property
     def slopes(self) -> tuple[Period, Period] | None:
-        """The earlier and the later period."""
         return (Period(self.periods[0]), Period(self.periods[1])) if len(self.periods) == 2 else None
 
     @property
@@ -48,17 +47,14 @@ class SlopeDifference(MeasuredEndpoint):
 
     @property
     def death_endpoint(self) -> str | None:
-        """The endpoint whose events rank beyond any slope."""
         return self.deaths
 
     @property
     def timing(self) -> tuple[str, ...]:
-        """Every visit of the periods."""
         return self.contrast or tuple(dict.fromkeys(name for period in self.periods for name in period)) or self.visits
 
     @property
     def label(self) -> str:
-        """``ALSFRS_R, difference of slopes``."""
         return f"{super().label}, difference of slopes"
 
     def _incomplete(self) -> str:
@@ -67,13 +63,11 @@ class SlopeDifference(MeasuredEndpoint):
         return super()._incomplete()
 
     def records(self, measurements: pd.DataFrame, scores: pd.DataFrame) -> tuple[str, pd.DataFrame]:
-        """Return the slopes' rows of the scores, in the visits that end a period."""
         name = slope_name(self.fitted)
         ends = [period.last for period in self.slopes or ()]
         return name, scores[(scores["score"] == name) & scores["visit"].isin(ends)]
 
     def named_visits(self) -> Iterator[tuple[str, str]]:
-        """Yield (key, visit) of every visit it names."""
         yield from super().named_visits()
         yield from (("periods", name) for period in self.periods for name in period)
 

@@ -18,10 +18,8 @@ class TimeToEvent(Endpoint):
 
     @property
     def needs(self) -> Needs:
-        """Lines of outcomes.csv under its id."""
         return Needs(outcomes=(self.id,))
 
     @property
     def label(self) -> str:
-        """``survival, time to event``."""
         return f"{self.id}, time to event"
