@@ -18,7 +18,7 @@ LIMIT_OF_QUANTIFICATION = 50
 """Fewest events of a percentage that is quantified; its counting CV is 14 % (the same source)."""
 
 
-class Word(StrEnum):
+class DeclaredWord(StrEnum):
     """A declared word.
 
     Attributes
@@ -41,7 +41,7 @@ class Word(StrEnum):
         return member
 
 
-class Flag(Word):
+class Flag(DeclaredWord):
     """Words of the ``flag`` columns."""
 
     EMPTY_PARENT = "empty_parent", "unusable", "the parent holds no event: there is no percentage"
@@ -88,7 +88,7 @@ class Flag(Word):
     ONLY_THERE = "only_there", "doubtful", "the population was counted in the other program only"
 
 
-class Check(Word):
+class Check(DeclaredWord):
     """Names of checks in ``quality.csv``; the rank is that of a check that fails or warns."""
 
     EVENTS = "events", "doubtful", "number of events acquired"
@@ -115,7 +115,7 @@ class Check(Word):
     PROTEIN_COUNTS = "protein_counts", "doubtful", "median counts of surface proteins of a cell"
 
 
-class Code(Word):
+class Code(DeclaredWord):
     """Codes of a comparison. E stops the test it concerns, or everything; W is beside a result that is shown."""
 
     E_DUP_VISIT = "E_DUP_VISIT", "unusable", "two samples of one patient, visit and endpoint"

@@ -99,7 +99,7 @@ def flags_page() -> str:
     return "\n".join(parts)
 
 
-def _ranked(words: Iterable[flags.Word]) -> list[tuple[str, ...]]:
+def _ranked(words: Iterable[flags.DeclaredWord]) -> list[tuple[str, ...]]:
     return [(f"`{word}`", word.rank, word.meaning) for word in words]
 
 

@@ -35,7 +35,7 @@ class TubeKind:
 
 
 @dataclass(frozen=True)
-class Faults:
+class TubeFaults:
     """What goes wrong with a tube.
 
     Attributes
@@ -84,13 +84,13 @@ class Laboratory:
     last_batch: int
     _matrices: dict[tuple[int, str], NDArray[np.float64]] = field(default_factory=dict, repr=False, compare=False)
 
-    def faults(self, bleed: Bleed, index: int, panel: TubePanel) -> Faults:
+    def faults(self, bleed: Bleed, index: int, panel: TubePanel) -> TubeFaults:
         """Draw what goes wrong with one of a visit's tubes."""
         rng, rates = generator(self.seed, FAULT, *bleed.key, index), self.model.faults
         names = ("failed_panel", "low_events", "wrong_label", "duplicate_file", "clog")
         failed, few, swapped, twice, clog = (rng.random() < rates[name] * self.options.faults for name in names)
         first, second = rng.choice(len(panel.markers), 2, replace=False)
-        return Faults(
+        return TubeFaults(
             failed=failed,
             events_factor=float(rng.uniform(*self.model.low_event_share)) if few else 1.0,
             swapped=(panel.markers[first], panel.markers[second]) if swapped else None,
@@ -98,7 +98,9 @@ class Laboratory:
             clog=clog,
         )
 
-    def acquire(self, bleed: Bleed, index: int, kind: TubeKind, blood: Composition, faults: Faults) -> SimulatedTube:
+    def acquire(
+        self, bleed: Bleed, index: int, kind: TubeKind, blood: Composition, faults: TubeFaults
+    ) -> SimulatedTube:
         """Return the events of one of a visit's tubes."""
         rng = generator(self.seed, EVENTS, *bleed.key, index)
         events = self.options.events * faults.events_factor * np.exp(rng.normal(0, self.options.events_sd_log))
@@ -115,7 +117,7 @@ class Laboratory:
         )
         return draw_tube(self.model, recipe, rng)
 
-    def save(self, tube: SimulatedTube, kind: TubeKind, bleed: Bleed, faults: Faults, path: Path) -> None:
+    def save(self, tube: SimulatedTube, kind: TubeKind, bleed: Bleed, faults: TubeFaults, path: Path) -> None:
         """Write a tube as FCS, with the labels and the spillover matrix of its run."""
         panel = self.model.panels[kind.panel]
         rng = generator(self.seed, RUN, *bleed.key, len(panel.markers))
@@ -130,7 +132,7 @@ class Laboratory:
             keywords={"$CYT": "virtual cytometer", "$TIMESTEP": str(self.model.time["step"])},
         )
 
-    def _label(self, marker: str, faults: Faults, rng: np.random.Generator) -> str:
+    def _label(self, marker: str, faults: TubeFaults, rng: np.random.Generator) -> str:
         if faults.swapped and marker in faults.swapped:
             marker = faults.swapped[1 - faults.swapped.index(marker)]
         spellings = self.model.spellings.get(marker, (marker,))

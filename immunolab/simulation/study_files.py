@@ -17,7 +17,7 @@ from immunolab.simulation.biology import Composition
 from immunolab.simulation.cells import SimulatedTube
 from immunolab.simulation.citeseq import biased, draw_library, load_citeseq, write_cells
 from immunolab.simulation.clinic import load_clinic, subgroups
-from immunolab.simulation.laboratory import Faults, TubeKind
+from immunolab.simulation.laboratory import TubeFaults, TubeKind
 from immunolab.simulation.model import Options, load_model
 from immunolab.simulation.schedule import SEQUENCING, Bleed, generator
 from immunolab.simulation.truth import TruthTables, folds, memberships
@@ -168,7 +168,7 @@ class _SampleWriter:
         tube: SimulatedTube,
         blood: Composition,
         markers: Sequence[str],
-        faults: Faults,
+        faults: TubeFaults,
     ) -> None:
         masks = memberships(self.study.model, tube)
         self.truth.add(who, tube, masks, blood, markers, faults.words)
@@ -187,7 +187,7 @@ class _SampleWriter:
                 for marker in study.model.panels[kind.panel].fmo:
                     tube = laboratory.acquire_control(bleed, kind, study.blood(bleed), marker)
                     name = f"B{batch}_{kind.panel}_FMO_{marker}"
-                    laboratory.save(tube, kind, bleed, Faults(), self.folder / "fcs" / f"{name}.fcs")
+                    laboratory.save(tube, kind, bleed, TubeFaults(), self.folder / "fcs" / f"{name}.fcs")
                     yield {
                         "sample_id": name,
                         "file": f"fcs/{name}.fcs",
@@ -220,7 +220,7 @@ class _SampleWriter:
             }
             path = self.folder / "cells" / f"{sample_id}.h5ad"
             write_cells(assay, rna, protein, sample_id, (patient.patient_id, bleed.visit.name), path)
-            self._keep_truth(who, tube, blood, assay.protein["markers"], Faults())
+            self._keep_truth(who, tube, blood, assay.protein["markers"], TubeFaults())
             yield {**who, "file": f"cells/{sample_id}.h5ad", "modality": "single_cell"}
 
 

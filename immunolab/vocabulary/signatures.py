@@ -11,7 +11,7 @@ from immunolab.errors import InputError, Problem, nearest
 
 
 @dataclass(frozen=True)
-class Contrast:
+class SignaturePair:
     """Genes expected in a state, and genes that speak against it."""
 
     pos: tuple[str, ...]
@@ -22,7 +22,7 @@ class Contrast:
 class _Signatures:
     schema: str
     sets: dict[str, tuple[str, ...]]
-    contrasts: dict[str, Contrast]
+    contrasts: dict[str, SignaturePair]
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def signature(name: str) -> tuple[str, ...]:
     return sets[name]
 
 
-def contrast(name: str) -> Contrast:
+def contrast(name: str) -> SignaturePair:
     """Return the genes for and against a CD4 T-cell state (``Th17``, ``Tfh``, ``CD4_naive`` ...)."""
     return _signatures().contrasts[name]
 

@@ -148,7 +148,7 @@ class _Source:
 def _gating_strategy(sources: Sequence[_Source]) -> Any:
     """Return the gates of the first source, with custom gates by sample id for the others."""
     first, *others = sources
-    writer = _Writer()
+    writer = _StrategyWriter()
     gates = [_gates(source, writer) for source in sources]
     problems = [item for made in gates for item in made.values() if isinstance(item, Problem)]
     problems += [problem for source in others for problem in _differences(first, source)]
@@ -167,7 +167,7 @@ def _above(path: str) -> tuple[str, ...]:
     return (ROOT, *path.split("/")[1:-1])
 
 
-def _gates(source: _Source, writer: _Writer) -> dict[str, Any]:
+def _gates(source: _Source, writer: _StrategyWriter) -> dict[str, Any]:
     """Return FlowKit's gates by path; a Problem where there is none."""
     gates: dict[str, Any] = {}
     for population in source.strategy.populations:
@@ -199,7 +199,7 @@ def _empty_strategy() -> Any:
 
 
 @dataclass
-class _Writer:
+class _StrategyWriter:
     """Makes the gates of one GatingStrategy; scales, ratios and matrices are added to it where first used."""
 
     made: Any = field(default_factory=_empty_strategy)

@@ -1,0 +1,87 @@
+"""Rules of the whole package that no single room's tests see."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from builders import REPOSITORY
+
+PACKAGE = REPOSITORY / "immunolab"
+GATHERED = {"notes", "flags", "problems", "faults", "findings", "rows", "warnings"}
+CLEAN_ROOMS = (
+    "cells",
+    "cli",
+    "clinical",
+    "clustering",
+    "comparison",
+    "config",
+    "errors",
+    "events",
+    "gating",
+    "loaders",
+    "plots",
+    "privacy",
+    "quality",
+    "quantify",
+    "report",
+    "results",
+    "schema",
+    "simulation",
+    "study",
+    "vocabulary",
+)
+
+
+def _modules() -> list[tuple[Path, ast.Module]]:
+    return [(path.relative_to(PACKAGE), ast.parse(path.read_text())) for path in sorted(PACKAGE.rglob("*.py"))]
+
+
+def _room(path: Path) -> str:
+    return path.parts[0] if len(path.parts) > 1 else path.stem
+
+
+def handed_lists_changed(tree: ast.Module) -> Iterator[str]:
+    """Yield ``function: parameter`` for each list that a function is handed and changes, however deep inside."""
+    for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
+        arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+        handed = {argument.arg for argument in arguments} & GATHERED
+        bound = {
+            target.id
+            for node in ast.walk(function)
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        for name in sorted(handed - bound):
+            if any(_changes(node, name) for node in ast.walk(function)):
+                yield f"{function.name}: {name}"
+
+
+def _changes(node: ast.AST, name: str) -> bool:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name):
+        return node.func.value.id == name and node.func.attr in ("append", "extend", "insert", "update", "setdefault")
+    if isinstance(node, ast.AugAssign):
+        return isinstance(node.target, ast.Name) and node.target.id == name
+    return isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store) and getattr(node.value, "id", "") == name
+
+
+def test_the_walk_sees_a_list_that_is_changed() -> None:
+    text = "def f(a, notes):\n    notes += [a]\ndef g(rows):\n    rows.append(1)\ndef h(rows):\n    return [*rows, 1]"
+    assert list(handed_lists_changed(ast.parse(text))) == ["f: notes", "g: rows"]
+
+
+@pytest.mark.parametrize("room", CLEAN_ROOMS)
+def test_functions_do_not_change_the_lists_they_are_handed(room: str) -> None:
+    own = [(path, tree) for path, tree in _modules() if _room(path) == room]
+    assert own
+    found = [f"{path}: {text}" for path, tree in own for text in handed_lists_changed(tree)]
+    assert found == []
+
+
+def test_a_class_name_means_one_thing() -> None:
+    names = Counter(node.name for _, tree in _modules() for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+    assert [name for name, count in names.items() if count > 1] == []
