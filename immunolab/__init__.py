@@ -95,7 +95,7 @@ _RENAMED: dict[str, tuple[str, str, str]] = {
     "counts_table": ("gate(...).counts", "immunolab.gating.counts", "counts_table"),
     "to_anndata": ("gate(...).to_anndata()", "immunolab.events.storage", "to_anndata"),
     "run_study": ("run", "immunolab.workflow.run", "run_study"),
-    "RunOptions": ("run", "immunolab.workflow.run", "RunOptions"),
+    "RunOptions": ("run", "immunolab.workflow.tubes", "RunOptions"),
 }
 
 

@@ -12,28 +12,39 @@ from immunolab.comparison.arms import compare_responders
 from immunolab.comparison.correlation import correlate_shifts
 from immunolab.comparison.joint_rank import joint_rank
 from immunolab.comparison.power import power_table
-from immunolab.comparison.table import Comparison
 from immunolab.schema.comparison import JOINT_RANK
 from immunolab.study.endpoints import Endpoint
 from immunolab.workflow.clinic import Clinic
+from immunolab.workflow.compare import StudyComparison
 
 
 def further_tables(
-    comparisons: Sequence[Comparison],
-    pairs: pd.DataFrame,
-    endpoints: Sequence[Endpoint],
-    clinic: Clinic | None,
-    seed: int,
+    comparison: StudyComparison, endpoints: Sequence[Endpoint], clinic: Clinic | None, seed: int
 ) -> dict[str, pd.DataFrame]:
-    """Return tables beyond the declared ones, by file name; empty ones are left out.
+    """Return the tables beyond pairs and shifts, by name; empty ones are left out.
 
-    visits (every visit, not only the two compared), noise (what verdicts rest on), log_ratios (shares of one
-    parent against their median sibling), arms, power (from this study's own spread), responders and scores,
-    shifts_by_response (descriptive), correlations (exploratory), and what happened to patients: adverse_events,
-    time_to_event, survival, suppression, joint_rank (sensitivity, exploratory).
+    Parameters
+    ----------
+    comparison
+        The comparisons of the study.
+    endpoints
+        What it compares.
+    clinic
+        The clinical side, where the study has one.
+    seed
+        Seed of resampling.
+
+    Returns
+    -------
+    dict
+        visits (every visit, not only the two compared), noise (what calls depend on), log_ratios (shares of one
+        parent against their median sibling), arms, power (from this study's own spread), shifts_by_response
+        (descriptive), correlations (exploratory), and the events of patients: adverse_events, time_to_event,
+        survival, suppression, joint_rank (sensitivity, exploratory).
     """
+    pairs = comparison.tables["pairs"]
     tables = {
-        name: _joined(getattr(comparison, name) for comparison in comparisons)
+        name: _joined(getattr(one, name) for one in comparison.comparisons)
         for name in ("visits", "noise", "log_ratios", "arms")
     }
     tables["power"] = power_table(pairs)

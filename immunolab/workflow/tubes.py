@@ -1,0 +1,207 @@
+"""Steps on tubes: read each, place the gates of a study, gate and measure each; finished ones are kept."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from immunolab.errors import GatingError
+from immunolab.gating.record_codec import to_plain
+from immunolab.gating.tube_gates import FailedPlacement, TubeGates
+from immunolab.schema.files import content_key
+from immunolab.study.sheet import Sample, Study
+from immunolab.workflow.measure_tube import MeasureJob, measure
+from immunolab.workflow.panels import PanelGates
+from immunolab.workflow.place import fit_group, fit_jobs, read_fit
+from immunolab.workflow.progress import progress
+from immunolab.workflow.read_tube import SUBSAMPLE, Prepared, PrepareJob, TubeFile, prepare
+from immunolab.workflow.store import Store
+from immunolab.workflow.workers import MEMORY_PER_FILE_BYTE, Failure, Kind, Task, Workers, memory_budget, run_tasks
+
+log = logging.getLogger("immunolab")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a user may choose about a run.
+
+    Attributes
+    ----------
+    jobs
+        Tubes at once on this machine.
+    scheduler
+        Address of a Dask scheduler that takes the work on tubes instead.
+    sample
+        Compute this sample only; the report is made of it and of what earlier runs finished.
+    memberships
+        Also write which events are in which population.
+    force
+        Compute every sample again.
+    tables_only
+        Write tables and gates, no figure and no report.
+    definitions
+        ``default``, or ``all`` to gate every published definition that the panel allows.
+    seed
+        Seed of subsamples and resampling.
+    """
+
+    jobs: int = 1
+    scheduler: str = ""
+    sample: str = ""
+    memberships: bool = False
+    force: bool = False
+    tables_only: bool = False
+    definitions: str = "default"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class TubeResults:
+    """What became of a study's tubes.
+
+    Attributes
+    ----------
+    computed, kept
+        Samples that were measured now, and those whose tables were up to date.
+    hashes
+        Sha256 of the file of every tube that could be read, by sample.
+    failures
+        By sample.
+    """
+
+    computed: tuple[str, ...]
+    kept: tuple[str, ...]
+    hashes: Mapping[str, str]
+    failures: Mapping[str, Failure]
+
+
+@dataclass(frozen=True)
+class TubeSteps:
+    """The steps on the tubes of one run.
+
+    Attributes
+    ----------
+    study, store, panels, options
+        What is run, where, with which gates, and how.
+    pairs
+        (population, denominator) whose shared events are counted.
+    """
+
+    study: Study
+    store: Store
+    panels: Mapping[str, PanelGates]
+    options: RunOptions
+    pairs: tuple[tuple[str, str], ...]
+
+    def run(self) -> TubeResults:
+        """Read, place and measure; a sample that fails stops no other."""
+        prepared, unread = self._read()
+        gates, unplaced = self._place(prepared)
+        jobs, kept = self._jobs(prepared, gates)
+        measured, unmeasured = self._work(measure, jobs, self._kind(jobs), "gating")
+        computed = tuple(sorted(name for _, name in measured))
+        hashes = {name: tube.sha256 for name, tube in prepared.items()}
+        return TubeResults(computed, tuple(kept), hashes, unmeasured | unplaced | unread)
+
+    def _work(
+        self, function: Callable[[Any], Any], tasks: Sequence[Task[Any]], kind: Kind, title: str
+    ) -> tuple[list[tuple[tuple[str, ...], Any]], dict[str, Failure]]:
+        """Return (samples, result) of the tasks that succeed, and the failures by sample."""
+        pool = Workers(self.options.jobs, self.options.scheduler, memory_budget())
+        done: list[tuple[tuple[str, ...], Any]] = []
+        failures: dict[str, Failure] = {}
+        for task, result in progress(run_tasks(function, tasks, pool, kind), len(tasks), title):
+            if isinstance(result, Failure):
+                log.info("%s failed in %s: %s", task.name, result.stage, result.error)
+                failures |= dict.fromkeys(task.samples, result)
+            else:
+                done.append((task.samples, result))
+        return done, failures
+
+    def _kind(self, tasks: Sequence[Task[Any]]) -> Kind:
+        return "processes" if self.options.jobs > 1 and len(tasks) > 1 else "threads"
+
+    def _wanted(self) -> list[Sample]:
+        """Return the samples whose files must be read: those of the chosen one's panel, or all."""
+        flow = [s for s in self.study.samples if s.modality != "single_cell"]
+        if not self.options.sample:
+            return flow
+        chosen = [s.panel for s in flow if s.sample_id == self.options.sample]
+        return [s for s in flow if s.panel in chosen]
+
+    def _tube(self, sample: Sample) -> TubeFile:
+        panel = self.panels[sample.panel]
+        return TubeFile(sample.sample_id, str(sample.file), panel.markers, panel.spillover)
+
+    def _read(self) -> tuple[dict[str, Prepared], dict[str, Failure]]:
+        tasks = []
+        for sample in self._wanted():
+            size = SUBSAMPLE if self.panels[sample.panel].gates.needs_fit else 0
+            job = PrepareJob(self._tube(sample), str(self.store.root), size, self.options.seed)
+            tasks.append(Task(sample.sample_id, "read", job, _cost(sample.file), (sample.sample_id,)))
+        done, failures = self._work(prepare, tasks, "threads", "reading")
+        return {result.sample_id: result for _, result in done}, failures
+
+    def _place(self, prepared: Mapping[str, Prepared]) -> tuple[dict[str, TubeGates], dict[str, Failure]]:
+        """Return the gates of each sample that was read: drawn ones, or those that data place."""
+        jobs = fit_jobs(self.study, self.panels, prepared, self.pairs, self.store, self.options.seed)
+        if self.options.sample:
+            jobs = [(names, job) for names, job in jobs if self.options.sample in names]
+        tasks = [Task(", ".join(names), "fit", job, samples=names) for names, job in jobs]
+        done, failures = self._work(fit_group, tasks, self._kind(tasks), "placing gates")
+        found: dict[str, TubeGates] = {}
+        for name, folder in ((name, folder) for names, folder in done for name in names):
+            if self.options.sample not in ("", name):
+                continue
+            placed = read_fit(folder, name)
+            if isinstance(placed, FailedPlacement):
+                failures[name] = Failure("fit", placed.message, placed.hint)
+            else:
+                found[name] = placed
+        for sample in self._wanted():
+            gates, name = self.panels[sample.panel].gates, sample.sample_id
+            if name in prepared and not sample.control_of and not gates.needs_fit:
+                try:
+                    found[name] = gates.for_file(sample.file.name, prepared[name].fil)
+                except GatingError as error:
+                    failures[name] = Failure("gate", error.message, error.hint)
+        return found, failures
+
+    def _jobs(
+        self, prepared: Mapping[str, Prepared], gates: Mapping[str, TubeGates]
+    ) -> tuple[list[Task[MeasureJob]], list[str]]:
+        """Return the tubes to measure, and the samples whose tables are up to date."""
+        tasks, kept = [], []
+        for sample in self.study.samples:
+            name = sample.sample_id
+            if name not in gates or (self.options.sample and name != self.options.sample):
+                continue
+            job = self._job(sample, prepared[name], gates[name])
+            if reason := self._reason(job):
+                log.info("%s computed: %s", name, reason)
+                tasks.append(Task(name, "gate", job, _cost(sample.file), (name,)))
+            else:
+                log.info("%s kept: nothing it depends on has changed", name)
+                kept.append(name)
+        return tasks, kept
+
+    def _job(self, sample: Sample, prepared: Prepared, gates: TubeGates) -> MeasureJob:
+        views = not self.options.tables_only
+        parts = {"tube": prepared.key, "gates": to_plain(gates), "pairs": self.pairs, "views": views}
+        tube, root = self._tube(sample), str(self.store.root)
+        return MeasureJob(tube, root, content_key(parts), gates, self.pairs, self.options.memberships, views)
+
+    def _reason(self, job: MeasureJob) -> str:
+        """Return why a tube must be measured; "" where its tables are up to date."""
+        name = job.tube.sample_id
+        reason = "--force" if self.options.force else self.store.stale(name, job.key)
+        if not reason and self.options.memberships and not self.store.memberships(name).exists():
+            return "its memberships are missing"
+        return reason
+
+
+def _cost(path: Path) -> int:
+    return MEMORY_PER_FILE_BYTE * path.stat().st_size if path.exists() else 0
