@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -276,6 +277,20 @@ def test_the_method_of_the_manual_works_as_printed(lab, tmp_path: Path) -> None:
     tube, _, fitted = place(f"{{name: A, parent: CD4, above: {rule}}}")
     values = asinh(tube, "CD25", inside(fitted, tube, "CD4_naive"))
     assert border(fitted, "CD25")["threshold"] == pytest.approx(np.median(values) + 2 * values.std(), abs=1e-4)
+
+
+def test_a_file_of_methods_as_version_0_2_had_it_still_works(lab, tmp_path: Path) -> None:
+    (tmp_path / "earlier.py").write_text(
+        "from immunolab.gating.cards import Card, Cut, register\n"
+        "def plus(values, k=3.0):\n    return Cut(float(values.mean() + k * values.std()))\n"
+        "register('lab_plus', plus, Card('lab_plus', 'parent', 'density', 'one main group of negative events'))\n"
+    )
+    sys.modules.pop("immunolab.gating.cards", None)
+    with pytest.warns(DeprecationWarning, match=r"immunolab\.gating\.method_registry"):
+        load_methods(tmp_path / "earlier.py")
+    tube, _, fitted = place("{name: A, parent: CD4, above: {marker: CD25, by: lab_plus}}")
+    values = asinh(tube, "CD25", inside(fitted, tube, "CD4"))
+    assert border(fitted, "CD25")["threshold"] == pytest.approx(values.mean() + 3 * values.std(), abs=1e-4)
 
 
 def test_a_study_uses_the_methods_of_its_own_file(lab, tmp_path: Path) -> None:

@@ -29,22 +29,16 @@ _RIVALS_WIDTH, _TARGET_WIDTH = 0.2, 0.35
 _MOST_CORRELATED = 0.9  # largest correlation within a group: a thinner one would be a line
 _LEAST_EVENTS = 8.0  # events under which the corner is called empty: fewer make no cloud
 _NEAREST_U, _NEAREST_V = 2.6, -1.0  # a group nearer to the reference is its shoulder, not a cloud
-_RIVALS_REACH = (
-    0.68  # furthest a rival goes on u, share of the corner's mean: further it would split the corner's cloud
-)
+_RIVALS_REACH = 0.68  # furthest a rival goes on u, share of the corner's mean: further on it would split the cloud
 _RIVALS_PLACE = np.array([share for share, _ in _STARTS[:_TARGET]])
-_PRIOR_EVENTS = (
-    20.0  # events' worth of belief in the usual places and spreads: steadies groups of under a hundred events
-)
+_PRIOR_EVENTS = 20.0  # events' worth of belief in the usual places and spreads: steadies groups of few events
 _PRIOR_SPREAD = np.array([0.6, 0.0, 1.0])  # usual variances on u and v, their covariance between
 _ROUNDS = 80  # most rounds of EM from the start; an eighth of them from a mixture of nearly the same events
 _CONVERGED = 1e-3  # largest move of a mean (rSD) or weight (share) at which EM ends
 _CORNER_U, _CORNER_V = 2.0, -1.5  # events beyond are the corner's, for the start
 _EMPTY_V = -2.8  # v of the start when no event is beyond the summit
 _WIDTHS_SEARCHED, _STEPS_SEARCHED = 3.5, 40  # the border on u is searched from 3.5 sd of the cloud up to its mean
-_EDGE_SHARE = (
-    0.0005  # share of events on each side pulled to the edge of the bins: one stray event would widen them all
-)
+_EDGE_SHARE = 0.0005  # share of events on each side pulled to the edge of the bins: a stray one would widen all
 
 
 @dataclass(frozen=True)
