@@ -13,8 +13,7 @@ import pandas as pd
 from immunolab.comparison.plan import Compared
 from immunolab.comparison.table import compare_endpoints
 from immunolab.errors import ComparisonError
-
-RULES = ("fixed_at_baseline", "refit_each_visit")
+from immunolab.schema.gating import GATING_RULES
 
 
 def with_other_gatings(
@@ -49,7 +48,7 @@ def with_other_gatings(
     keys = zip(counted["population"], counted["parent"], strict=True)
     counted = counted.assign(endpoint=[shares.get(key) for key in keys])
     result = shifts
-    for rule in RULES:
+    for rule in GATING_RULES:
         own = counted[(counted["rule"] == rule) & counted["endpoint"].notna()]
         result = result.merge(_shifts(rule, own, rows, compared), on=["cohort", "endpoint", "contrast"], how="left")
     return result

@@ -15,10 +15,10 @@ from immunolab.schema.columns import (
     ROLES,
     interval,
 )
+from immunolab.schema.gating import GATING_RULES
 from immunolab.schema.table import Column, Table
 
 VERDICTS = ("rise", "fall", "within_noise", "not_evaluable")
-GATING_RULES = ("fixed_at_baseline", "refit_each_visit")
 DeathRule = Literal["complete_pairs", "joint_rank", "deaths_reversed"]
 DEATH_RULES: tuple[DeathRule, ...] = get_args(DeathRule)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 from immunolab.schema.columns import (
     DEFINITION,
     FLAG,
@@ -14,6 +16,9 @@ from immunolab.schema.columns import (
     SAMPLE,
 )
 from immunolab.schema.table import Column, Table
+
+GatingRule = Literal["fixed_at_baseline", "refit_each_visit"]
+GATING_RULES: tuple[GatingRule, ...] = get_args(GatingRule)
 
 _PATH = Column("path", "text", "lineage from root, '/' between populations")
 
@@ -148,7 +153,7 @@ OTHER_GATINGS = Table(
     "a sample's counts under other rules for the same gates",
     (
         SAMPLE,
-        Column("rule", "text", "where the gates were placed", allowed=("fixed_at_baseline", "refit_each_visit")),
+        Column("rule", "text", "where the gates were placed", allowed=GATING_RULES),
         POPULATION,
         PARENT,
         Column("n", "integer", "events in the population", "events", low=0),

@@ -23,6 +23,7 @@ from immunolab.workflow.store import Store
 if TYPE_CHECKING:
     from immunolab.events.tube import Tube
     from immunolab.gating.placement.fit import Refit
+    from immunolab.schema.gating import GatingRule
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,7 @@ def _rule_counts(
     if all(kinds) or not any(kinds):
         return {}
     found: dict[str, list[RuleCount]] = {}
-    rules: dict[str, Refit] = {"fixed_at_baseline": "baseline", "refit_each_visit": "sample"}
+    rules: dict[GatingRule, Refit] = {"fixed_at_baseline": "baseline", "refit_each_visit": "sample"}
     for rule, refit in rules.items():
         placed = fit(job.strategy, tubes, groups=groups, controls=controls, seed=job.seed, refit=refit, resample=False)
         for tube in tubes:
