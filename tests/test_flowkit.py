@@ -19,6 +19,7 @@ from immunolab.events.tube import Spillover, Tube
 from immunolab.gating.evaluate import evaluate
 from immunolab.gating.exchange.from_flowkit import FlowKitSamples, from_flowkit
 from immunolab.gating.exchange.to_flowkit import to_flowkit
+from immunolab.gating.exchange.workspace import read_workspace
 from immunolab.gating.strategy import (
     Declared,
     Dimension,
@@ -349,3 +350,13 @@ def test_the_reference_gates_come_through_flowkit_with_flowkits_memberships_and_
         assert np.array_equal(mask, np.loadtxt(folder / "truth" / f"Results_{name}.txt", dtype=int).astype(bool)), path
     again = to_flowkit(strategy).gate_sample(sample)
     assert differences(masks, theirs(again, strategy)) == {}
+
+
+def test_a_workspace_without_its_files_gives_strategies_only() -> None:
+    path = data_folder("flow/flowkit_8color_wsp_only/8_color_ICS.wsp")
+    bridged = from_flowkit(flowkit.Workspace(str(path), load_missing_file_data=True))
+    assert (len(bridged.tubes), len(bridged.strategies)) == (0, 3)
+    read = read_workspace(path)
+    for name, strategy in bridged.strategies.items():
+        assert {p.path for p in strategy.populations} == {p.path for p in read.strategy_for(name).populations}
+        assert [len(matrix.channels) for matrix in strategy.matrices.values()] == [8]

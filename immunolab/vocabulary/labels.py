@@ -16,11 +16,14 @@ from immunolab.events.tube import ChannelKind
 from immunolab.vocabulary.lexicon import Meaning, dump_lineages, in_latin, key, meaning, tokens
 
 _LONGEST_SPAN = 6  # words; longer than any name of the vocabulary, and a guard of time on long labels
+# metals of mass cytometry's channels
 _ELEMENTS = (
     "AG AU BA BI CD CE CS DY ER EU GD HF HO I IN IR LA LU MO ND OS PB PD PR PT RE RH RU SM SN TA TB TE TM W XE Y YB ZR"
 )
+# the two ways instruments write a metal's channel: ``149SmDi``, ``Sm149Di``
 _MASS_FIRST = re.compile(rf"(\d{{2,3}})({'|'.join(_ELEMENTS.split())})(?:DI|DD)?")
 _METAL_FIRST = re.compile(rf"({'|'.join(_ELEMENTS.split())})(\d{{2,3}})(DI|DD)?")
+# channels that carry no marker: scatter, time, and what instruments add beside them
 _SCATTER = re.compile(r"(?:\d{3}(?:NM)?)?(?:FSC|SSC|BSC|FALS|FS|SS)(?:\d{0,2}[AHW]?|LIN|LOG|AREA|HEIGHT|WIDTH)")
 _TIME = re.compile(r"TIME\d?|HDRTM?|HDRTIME|TIMESTAMP")
 _OTHER = re.compile(
@@ -28,6 +31,7 @@ _OTHER = re.compile(
     r"DOUBLET|HDR[A-Z]+|UNUSED\d*|BEADDIST|BCSEPARATIONDIST|MAHALANOBISDIST|.*BEADS?|INDEX|SAMPLEID|CLUSTER(?:ID)?"
 )
 _TAIL = frozenset({"A", "H", "W", "AREA", "HEIGHT", "WIDTH"})
+# words that a label or detector may hold beside the marker's
 _NOISE = _TAIL | {
     "COMP",
     "FJCOMP",
@@ -44,6 +48,7 @@ _NOISE = _TAIL | {
     "ANTI",
     "HUMAN",
 }
+# from the most believed to the least
 _RANKS = ("name", "gene", "weak", "clone", "alone")
 _DOUBTED = ("weak", "alone")  # believed only when the label holds no other word
 _CDS = re.compile(r"(CD\d+[A-Z]?)(?=CD\d|$)")
