@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import grimp
+import networkx
 import pytest
 from builders import REPOSITORY
+from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
 PACKAGE = REPOSITORY / "immunolab"
+HEAVY = ("anndata", "scanpy", "flowkit", "matplotlib", "numba", "yaml", "sklearn", "statsmodels")
 GATHERED = {"notes", "flags", "problems", "faults", "findings", "rows", "warnings"}
 CLEAN_ROOMS = (
     "cells",
@@ -85,3 +90,23 @@ def test_functions_do_not_change_the_lists_they_are_handed(room: str) -> None:
 def test_a_class_name_means_one_thing() -> None:
     names = Counter(node.name for _, tree in _modules() for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
     assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_every_import_contract_holds() -> None:
+    assert lint_imports(config_filename=str(REPOSITORY / "pyproject.toml"), cache_dir=None) == EXIT_STATUS_SUCCESS
+
+
+@pytest.mark.parametrize("library", HEAVY)
+def test_a_heavy_library_has_a_contract_of_the_whole_package(library: str) -> None:
+    settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = [c for c in settings["tool"]["importlinter"]["contracts"] if library in c.get("forbidden_modules", ())]
+    assert [contract["source_modules"] for contract in contracts] == [["immunolab"]]
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    graph = grimp.build_graph("immunolab", cache_dir=None)
+    imports = networkx.DiGraph(
+        (module, imported) for module in graph.modules for imported in graph.find_modules_directly_imported_by(module)
+    )
+    imports.remove_node("immunolab")  # the face names every room for type checkers, and hands out the version
+    assert [sorted(circle) for circle in networkx.strongly_connected_components(imports) if len(circle) > 1] == []
