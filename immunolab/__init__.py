@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from immunolab.version import VERSION
 
 if TYPE_CHECKING:
+    from immunolab.cells.annotate import label
+    from immunolab.clustering.annotate import cluster, umap
     from immunolab.comparison.compare import compare
     from immunolab.comparison.plan import Plan
     from immunolab.comparison.table import compare_endpoints
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from immunolab.gating.strategy_file import builtin_strategy, read_strategy
     from immunolab.loaders.fcs.read import read_fcs, read_header
     from immunolab.loaders.inspect import inspect_file
+    from immunolab.loaders.single_cell import read_cells
     from immunolab.plots.gates import contact_sheet
     from immunolab.plots.shifts import forest, paired_lines
     from immunolab.privacy import deidentify, scan
@@ -50,6 +53,10 @@ _FACE = {
     "threshold_method": "immunolab.gating.method_registry",
     "from_flowkit": "immunolab.gating.exchange.from_flowkit",
     "to_flowkit": "immunolab.gating.exchange.to_flowkit",
+    "read_cells": "immunolab.loaders.single_cell",
+    "label": "immunolab.cells.annotate",
+    "cluster": "immunolab.clustering.annotate",
+    "umap": "immunolab.clustering.annotate",
     "contact_sheet": "immunolab.plots.gates",
     "compare": "immunolab.comparison.compare",
     "Plan": "immunolab.comparison.plan",
@@ -65,6 +72,7 @@ __all__ = [
     "Run",
     "builtin_strategy",
     "check_study",
+    "cluster",
     "compare",
     "compare_endpoints",
     "contact_sheet",
@@ -73,9 +81,11 @@ __all__ = [
     "from_flowkit",
     "gate",
     "inspect_file",
+    "label",
     "load_study",
     "load_trial",
     "paired_lines",
+    "read_cells",
     "read_fcs",
     "read_header",
     "read_run",
@@ -85,6 +95,7 @@ __all__ = [
     "simulate",
     "threshold_method",
     "to_flowkit",
+    "umap",
 ]
 
 

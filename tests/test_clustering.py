@@ -200,3 +200,18 @@ def test_markers_that_are_not_there(files: tuple[list[Path], np.ndarray], capsys
     assert "there is no such file" in capsys.readouterr().err
     assert main(["cluster", str(files[0][0]), "--parent", "T"]) == 1
     assert "a parent needs gates" in capsys.readouterr().err
+
+
+def test_events_of_a_tube_are_clustered_in_place(files: tuple[list[Path], np.ndarray]) -> None:
+    import immunolab as il
+    from immunolab.events.storage import to_anndata
+    from immunolab.events.transforms import Asinh
+
+    tube = il.read_fcs(files[0][0])
+    data = to_anndata(tube, {channel.name: Asinh(150) for channel in tube.channels})
+    il.cluster(data, clusters=4)
+    names = np.array(list(PLANTED))[files[1][:3000]]
+    assert (data.obs["immunolab_cluster_label"].to_numpy() == names).mean() > 0.98
+    assert len(data.uns["immunolab"]["clusters"]) == 4
+    with pytest.raises(Exception, match="there is no marker 'CD255'"):
+        il.cluster(data, clusters=4, markers=["CD255"])

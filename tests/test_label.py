@@ -259,3 +259,28 @@ def test_a_study_with_flow_and_cells_has_both_in_its_tables(
         patched.setattr("immunolab.workflow.label_cells.cell_tables", None)
         with pytest.raises(TypeError):  # another seed is another labelling
             run(study, out=out, tables_only=True, seed=1)
+
+
+def test_an_anndata_is_labelled_clustered_and_mapped_in_place(
+    planted: tuple[Path, pd.DataFrame], tmp_path: Path
+) -> None:
+    import immunolab as il
+
+    cells = il.read_cells(planted[0])
+    expected = label_cells(cells)
+    plain = read_h5ad(planted[0])  # as a user of scanpy has it, not read here
+    for data in (cells, plain):
+        assert il.label(data) is None
+        assert data.obs["immunolab_label"].tolist() == expected.table["label"].tolist()
+        inside = data.obsm["populations"]["Treg"].to_numpy()
+        chance = data.obsm["immunolab_probability"]["Treg"].to_numpy()
+        assert (chance[inside] >= 0.5).all()
+        assert np.isnan(chance[~data.obsm["populations"]["CD4"] & data.obs["immunolab_passed"].to_numpy()]).all()
+    il.cluster(cells, clusters=8)
+    assert cells.obs["immunolab_cluster"].nunique() == 8
+    b_cells = cells.obs["immunolab_label"] == "B"
+    assert (cells.obs["immunolab_cluster_label"][b_cells] == "B").mean() > 0.9
+    il.umap(cells, events=300)
+    assert np.isfinite(cells.obsm["X_umap"]).all(axis=1).sum() == 300
+    cells.write_h5ad(tmp_path / "labelled.h5ad")
+    assert set(read_h5ad(tmp_path / "labelled.h5ad").uns["immunolab"]) >= {"populations", "thresholds", "clusters"}

@@ -12,6 +12,8 @@ from immunolab.clustering.leiden import leiden_map
 from immunolab.clustering.som import Labels, Map, Matrix, train_map
 
 ClusterMethod = Literal["flowsom", "leiden"]
+TRAIN_ON = 100_000  # events that clusters are found on: judgement, rare clusters against minutes
+NOT_CLUSTERED_ON = ("Viability", "dump", "DNA1", "DNA2")  # they say whether an event is a cell, not which
 # Quantiles that a marker's scale runs between (judgement): no stray event sets it, and every marker weighs alike.
 _RANGE = (0.005, 0.995)
 _LEAST_WIDTH = 1e-6  # display units; a marker without any spread is left as it is

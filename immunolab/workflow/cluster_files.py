@@ -12,7 +12,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from immunolab.clustering.clusters import ClusterMethod, Clusters, find_clusters, train
+from immunolab.clustering.clusters import (
+    NOT_CLUSTERED_ON,
+    TRAIN_ON,
+    ClusterMethod,
+    Clusters,
+    find_clusters,
+    train,
+)
 from immunolab.clustering.som import Labels, Matrix
 from immunolab.clustering.stability import stability
 from immunolab.clustering.tables import cluster_profiles, cluster_sizes, shared_events, with_labels_of
@@ -29,8 +36,6 @@ from immunolab.vocabulary.panel import resolve_channels
 
 log = logging.getLogger("immunolab")
 Mask = NDArray[np.bool_]
-_TRAIN_ON = 100_000  # events of all files that clusters are found on: judgement, rare clusters against minutes
-_LEFT_OUT = ("Viability", "dump", "DNA1", "DNA2")  # they say whether an event is a cell, not which
 _REPEATS = 3  # runs with other seeds, and on halves: judgement, as few as show a spread
 
 
@@ -122,7 +127,7 @@ def cluster_files(
     paths = [Path(file) for file in files]
     markers = _markers(paths, chosen)
     source = read_gates(chosen.strategy) if chosen.strategy else None
-    share = max(_TRAIN_ON // len(paths), 1)
+    share = max(TRAIN_ON // len(paths), 1)
     subsamples = [_subsample(_read(path, markers, source, chosen), share, chosen.seed) for path in paths]
     events = np.concatenate(subsamples)
     if len(events) < chosen.clusters:
@@ -175,7 +180,7 @@ def _names(path: Path) -> dict[str, bool]:
         raise InputError(Problem(str(path), "", error.message, error.hint)) from error
     channels = resolve_channels([c.name for c in header.channels], [c.label for c in header.channels])
     stained = [c for c in channels if c.kind in ("fluorescence", "mass")]
-    named = [c.marker for c in stained if c.marker and c.marker not in _LEFT_OUT]
+    named = [c.marker for c in stained if c.marker and c.marker not in NOT_CLUSTERED_ON]
     names = {c.name: not named and c in stained for c in channels}
     return {**{marker: named.count(marker) == 1 for marker in named}, **names}
 

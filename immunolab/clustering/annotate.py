@@ -1,0 +1,141 @@
+"""Clusters and a map of the events or cells of an AnnData, in place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from immunolab.clustering.clusters import NOT_CLUSTERED_ON, TRAIN_ON, ClusterMethod, find_clusters
+from immunolab.clustering.embedding import umap_of
+from immunolab.clustering.expression import components, variable_genes
+from immunolab.clustering.tables import cluster_profiles
+from immunolab.errors import InputError, Problem, nearest
+from immunolab.events.cells import STORED, has_genes, is_cell_data
+from immunolab.events.subsample import drawn_rows
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+_SPACE = "X_immunolab"  # where `immunolab.label` leaves the space that cells are compared in
+
+
+def cluster(
+    data: AnnData,
+    *,
+    clusters: int = 20,
+    method: ClusterMethod = "flowsom",
+    markers: Sequence[str] = (),
+    seed: int = 0,
+) -> None:
+    """Cluster the events of a tube, or single cells, in place.
+
+    Parameters
+    ----------
+    data
+        Events on display scale (`GatedTube.to_anndata`), or cells as `immunolab.read_cells` gives them. It gets
+        ``obs["immunolab_cluster"]`` (number from 1; missing where an event has no finite value) and, in
+        ``uns["immunolab"]["clusters"]``, one row a cluster. Clusters of events are named by their phenotype, clusters
+        of labelled cells by the commonest label: ``obs["immunolab_cluster_label"]``.
+    clusters
+        How many; Leiden comes as near as its resolution allows.
+    method
+        ``flowsom`` (self-organising map with consensus metaclusters) or ``leiden`` (nearest-neighbour graph).
+    markers
+        Of a tube; left out, all markers but viability, dump and DNA channels.
+    seed
+        Of every random draw.
+
+    Raises
+    ------
+    InputError
+        A marker is missing, there are fewer events than clusters, or the cells were never read or labelled here.
+    """
+    points, names = _points(data, markers, seed)
+    inside = np.flatnonzero(np.isfinite(points).all(axis=1))
+    if len(inside) < clusters:
+        hint = "choose fewer clusters"
+        raise InputError(Problem("", "clusters", f"{len(inside)} events cannot make {clusters} clusters", hint))
+    train = points[drawn_rows(inside, TRAIN_ON, seed)]
+    found = find_clusters(train, clusters, method=method, seed=seed, scale=bool(names))
+    number = found.assign(points[inside]) + 1
+    table = cluster_profiles(found, names) if names else _by_label(data, number, inside, found.n)
+    labels = table["label"].to_numpy(dtype=object)[number - 1]
+    data.obs["immunolab_cluster"] = _categories(number.astype(str).astype(object), inside, data.n_obs)
+    data.obs["immunolab_cluster_label"] = _categories(labels, inside, data.n_obs)
+    data.uns[STORED] = {**data.uns.get(STORED, {}), "clusters": table.assign(**_as_text(table))}
+
+
+def umap(data: AnnData, *, markers: Sequence[str] = (), events: int = 20_000, seed: int = 0) -> None:
+    """Place events or cells on a UMAP (McInnes, Healy and Melville 2018), in place as ``obsm["X_umap"]``.
+
+    Parameters
+    ----------
+    data, markers
+        See `cluster`.
+    events
+        How many are placed, drawn at random; the others are missing on the map, which is for figures only.
+    seed
+        Of the draw and of the map.
+
+    Raises
+    ------
+    InputError
+        As `cluster`.
+    """
+    points, _ = _points(data, markers, seed)
+    rows = drawn_rows(np.flatnonzero(np.isfinite(points).all(axis=1)), events, seed)
+    placed = np.full((data.n_obs, 2), np.nan)
+    placed[rows] = umap_of(points[rows], seed)
+    data.obsm["X_umap"] = placed
+
+
+def _points(data: AnnData, markers: Sequence[str], seed: int) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    """Return what events are compared in, events x dimensions, and the markers of its columns; cells have none."""
+    if "kind" in data.var:
+        names = tuple(markers) or _stained(data)
+        missing = [name for name in names if name not in data.var_names]
+        if missing:
+            raise InputError(
+                [Problem("", "markers", f"there is no marker '{m}'", nearest(m, list(data.var_names))) for m in missing]
+            )
+        return np.asarray(data[:, list(names)].X, dtype=np.float32), names
+    if _SPACE in data.obsm:
+        return np.asarray(data.obsm[_SPACE], dtype=np.float32), ()
+    if is_cell_data(data) and has_genes(data):
+        return components(data.X, variable_genes(data.X), seed=seed).astype(np.float32), ()
+    hint = "read them with immunolab.read_cells, or call immunolab.label first"
+    raise InputError(
+        Problem("", "AnnData", "it holds neither a tube nor single cells with a space to compare in", hint)
+    )
+
+
+def _stained(data: AnnData) -> tuple[str, ...]:
+    stained = data.var["kind"].isin(("fluorescence", "mass"))
+    named = stained & (data.var["marker"] != "") & ~data.var["marker"].isin(NOT_CLUSTERED_ON)
+    return tuple(data.var_names[named if named.any() else stained])
+
+
+def _by_label(data: AnnData, number: NDArray[np.int32], inside: NDArray[np.intp], n: int) -> pd.DataFrame:
+    """Return one row a cluster of cells: its commonest label, and the share of its cells that have it."""
+    if "immunolab_label" not in data.obs:
+        return pd.DataFrame({"cluster": range(1, n + 1), "label": "unassigned"})
+    table = pd.crosstab(number, data.obs["immunolab_label"].astype(str).to_numpy()[inside])
+    table = table.reindex(range(1, n + 1), fill_value=0)
+    share = table.max(axis=1) / table.sum(axis=1).clip(lower=1)
+    return pd.DataFrame({"cluster": table.index, "label": table.idxmax(axis=1), "share": share}).reset_index(drop=True)
+
+
+def _categories(values: NDArray[np.object_], rows: NDArray[np.intp], n: int) -> pd.Categorical:
+    every = np.full(n, None, dtype=object)
+    every[rows] = values
+    order = sorted(set(values), key=lambda value: (len(value), value) if value.isdigit() else (0, value))
+    return pd.Categorical(every, categories=order)
+
+
+def _as_text(table: pd.DataFrame) -> dict[str, pd.Series]:
+    """Return the columns of texts with missing ones empty, as h5ad can hold them."""
+    return {name: table[name].fillna("").astype(str) for name in table if table[name].dtype == object}
