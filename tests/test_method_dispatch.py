@@ -197,6 +197,15 @@ def test_what_two_channels_lack_withholds_gate_and_border(lab) -> None:
     assert_withheld(fitted, bare, "CD25", reason="no CD45RA in the panel")
 
 
+def test_a_labs_method_that_finds_no_border_withholds_it(lab) -> None:
+    il.threshold_method("lab_none", wants="parent", control="density", assumes="")(lambda values: np.nan)
+    tube, _, fitted = place("{name: A, parent: CD4, above: {marker: CD25, by: lab_none}}")
+    assert_withheld(fitted, tube, "CD25", reason="lab_none found none among")
+    il.threshold_method("lab_then", wants="parent", control="density", assumes="", instead=("tail",))(lambda v: np.nan)
+    _, _, fitted = place("{name: A, parent: CD4, above: {marker: CD25, by: lab_then}}")
+    assert border(fitted, "CD25")["method"] == "tail"
+
+
 def test_shipped_methods_say_on_their_cards_what_takes_their_place() -> None:
     _, _, fitted = place("{name: A, parent: CD4, above: {marker: CXCR5, by: fmo, of: CD4_naive}}")
     found = border(fitted, "CXCR5")

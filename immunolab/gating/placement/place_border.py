@@ -79,7 +79,8 @@ def place_border(
     chosen = next((a for a in tried if a.settled), None) or next((a for a in tried if a.found), None)
     flags = [flag for attempt in tried for flag in (*attempt.flags, *attempt.cut.flags)]
     if chosen is None:
-        chosen = _Attempt("none", source="no border could be placed")
+        ran = [f"{a.method} found none among {a.source}" for a in tried if a.source]
+        chosen = _Attempt("none", source="; ".join(["no border could be placed", *dict.fromkeys(ran)]))
         flags.append(Flag.NO_BORDER)
     if chosen.method == "valley" and Flag.ANCESTOR_VALLEY not in chosen.cut.flags:
         # earlier methods saw one group of events where this one parts two
