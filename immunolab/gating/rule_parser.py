@@ -9,19 +9,19 @@ from immunolab.config import Place
 from immunolab.gating.method_registry import AUTO, DENSITY, Parameter
 from immunolab.gating.placement.method_lookup import method, parameter_names, parameters_named, rule_methods
 from immunolab.gating.placement.rules import BORDERS, RULE_KEYS, SCOPES
-from immunolab.gating.strategy_faults import Fault, is_number, is_range, one_of, unknown_keys
+from immunolab.gating.strategy_faults import StrategyFault, is_number, is_range, one_of, unknown_keys
 
 
-def parse_thresholds(data: Any, place: Place) -> tuple[dict[str, Any], list[Fault]]:
+def parse_thresholds(data: Any, place: Place) -> tuple[dict[str, Any], list[StrategyFault]]:
     """Return marker -> rule, and what is wrong."""
     if not isinstance(data, dict):
         hint = "write thresholds: {CD25: {by: valley}}"
-        return {}, [Fault(place, "a mapping from marker to rule is needed", hint)]
+        return {}, [StrategyFault(place, "a mapping from marker to rule is needed", hint)]
     rules = {marker: {"by": "fixed", "at": rule} if is_number(rule) else rule for marker, rule in data.items()}
-    faults: list[Fault] = []
+    faults: list[StrategyFault] = []
     for marker, rule in rules.items():
         if not isinstance(rule, dict):
-            faults.append(Fault((*place, marker), "a mapping is needed", "write {by: valley} or a number"))
+            faults.append(StrategyFault((*place, marker), "a mapping is needed", "write {by: valley} or a number"))
             continue
         for border in BORDERS:
             if isinstance(rule.get(border), dict):
@@ -30,7 +30,7 @@ def parse_thresholds(data: Any, place: Place) -> tuple[dict[str, Any], list[Faul
     return {marker: rule for marker, rule in rules.items() if isinstance(rule, dict)}, faults
 
 
-def rule_faults(rule: Mapping[str, Any], place: Place, *, more: Iterable[str] = ()) -> Iterator[Fault]:
+def rule_faults(rule: Mapping[str, Any], place: Place, *, more: Iterable[str] = ()) -> Iterator[StrategyFault]:
     """Yield the faults of one rule; ``more`` are further keys it may have."""
     yield from unknown_keys(rule, place, (*RULE_KEYS, *parameter_names(), *more))
     if rule.get("by") is not None:
@@ -40,33 +40,33 @@ def rule_faults(rule: Mapping[str, Any], place: Place, *, more: Iterable[str] = 
         yield from parameter_faults(parameters_named(key), value, (*place, key))
 
 
-def scope_faults(rule: Mapping[str, Any], place: Place) -> Iterator[Fault]:
+def scope_faults(rule: Mapping[str, Any], place: Place) -> Iterator[StrategyFault]:
     """Yield a fault for a scope that is none."""
     scope = rule.get("scope", "patient")
     if scope not in SCOPES:
-        yield Fault((*place, "scope"), f"unknown scope '{scope}'", one_of("scopes", SCOPES, str(scope)))
+        yield StrategyFault((*place, "scope"), f"unknown scope '{scope}'", one_of("scopes", SCOPES, str(scope)))
 
 
-def parameter_faults(parameters: Iterable[Parameter], value: Any, place: Place) -> Iterator[Fault]:
+def parameter_faults(parameters: Iterable[Parameter], value: Any, place: Place) -> Iterator[StrategyFault]:
     """Yield a fault for a value that no parameter of this name takes; none for an empty value or no parameter."""
     found = [] if value is None else [_fault(parameter, value) for parameter in parameters]
     first = found[0] if found and all(found) else None
     if first is not None:
-        yield Fault(place, *first)
+        yield StrategyFault(place, *first)
 
 
-def _method_faults(by: str, rule: Mapping[str, Any], place: Place) -> Iterator[Fault]:
+def _method_faults(by: str, rule: Mapping[str, Any], place: Place) -> Iterator[StrategyFault]:
     names = (*rule_methods(), AUTO, DENSITY)
     if by not in names:
-        yield Fault((*place, "by"), f"unknown method '{by}'", one_of("methods", sorted(names), by))
+        yield StrategyFault((*place, "by"), f"unknown method '{by}'", one_of("methods", sorted(names), by))
     elif by not in (AUTO, DENSITY):
         chosen = method(by)
         for parameter in chosen.required:
             if rule.get(parameter.name) is None:
                 hint = f"{parameter.name} is {parameter.meaning}, {parameter.unit}"
-                yield Fault((*place, parameter.name), f"a {by} border needs a {parameter.kind}", hint)
+                yield StrategyFault((*place, parameter.name), f"a {by} border needs a {parameter.kind}", hint)
         if chosen.card.of_pair and not rule.get("partner"):
-            yield Fault((*place, "partner"), "the key is missing", "name the second channel, partner: CD127")
+            yield StrategyFault((*place, "partner"), "the key is missing", "name the second channel, partner: CD127")
 
 
 def _fault(parameter: Parameter, value: Any) -> tuple[str, str] | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from immunolab.config import Place
 from immunolab.events.transforms import Asinh, Hyperlog, Identity, Linear, Log, Logicle, ScaledAsinh, Transform
-from immunolab.gating.strategy_faults import Fault, is_number, one_of, unknown_keys
+from immunolab.gating.strategy_faults import StrategyFault, is_number, one_of, unknown_keys
 
 _SCALES: dict[str, type] = {
     "linear": Identity, "logicle": Logicle, "asinh": Asinh, "log": Log, "hyperlog": Hyperlog,
@@ -15,11 +15,11 @@ _SCALES: dict[str, type] = {
 }  # fmt: skip
 
 
-def parse_scales(data: Any, place: Place) -> tuple[dict[str, Any], list[Fault]]:
+def parse_scales(data: Any, place: Place) -> tuple[dict[str, Any], list[StrategyFault]]:
     """Return ``{default, scatter, markers}`` with transforms as records, and what is wrong."""
     if not isinstance(data, dict):
         hint = "write transform: {default: {logicle: {}}, scatter: linear}"
-        return {}, [Fault(place, "a mapping is needed", hint)]
+        return {}, [StrategyFault(place, "a mapping is needed", hint)]
     common = {key: data[key] for key in ("default", "scatter") if key in data}
     markers = {key: value for key, value in data.items() if key not in ("default", "scatter", "markers")}
     markers |= data.get("markers") or {}
@@ -29,25 +29,25 @@ def parse_scales(data: Any, place: Place) -> tuple[dict[str, Any], list[Fault]]:
     return block, [fault for _, faults in read.values() for fault in faults]
 
 
-def _scale(data: Any, place: Place) -> tuple[Transform | None, list[Fault]]:
+def _scale(data: Any, place: Place) -> tuple[Transform | None, list[StrategyFault]]:
     name, parameters = "", None
     if isinstance(data, str):
         name = data
     elif isinstance(data, dict) and len(data) == 1:
         name, parameters = next(iter(data.items()))
     if name not in _SCALES:
-        return None, [Fault(place, f"unknown scale '{name}'", one_of("scales", _SCALES, str(name)))]
+        return None, [StrategyFault(place, f"unknown scale '{name}'", one_of("scales", _SCALES, str(name)))]
     parameters = parameters or {}
     known = {f.name: f for f in fields(_SCALES[name])}
     missing = [n for n, f in known.items() if f.default is MISSING and n not in parameters]
     faults = [
         *unknown_keys(parameters, (*place, name), known),
         *(
-            Fault((*place, name, key), f"a number is needed, not '{value}'")
+            StrategyFault((*place, name, key), f"a number is needed, not '{value}'")
             for key, value in parameters.items()
             if not is_number(value)
         ),
-        *(Fault((*place, name, key), "the key is missing") for key in missing),
+        *(StrategyFault((*place, name, key), "the key is missing") for key in missing),
     ]
     usable = {k: float(v) for k, v in parameters.items() if k in known and is_number(v)}
     return None if missing else _SCALES[name](**usable), faults

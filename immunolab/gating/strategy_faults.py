@@ -11,7 +11,7 @@ from immunolab.errors import nearest
 
 
 @dataclass(frozen=True)
-class Fault:
+class StrategyFault:
     """One fault: where in the document, what, how to fix it."""
 
     place: Place
@@ -19,17 +19,17 @@ class Fault:
     hint: str = ""
 
 
-def unknown_keys(data: Mapping[str, Any], place: Place, known: Iterable[str]) -> Iterator[Fault]:
+def unknown_keys(data: Mapping[str, Any], place: Place, known: Iterable[str]) -> Iterator[StrategyFault]:
     """Yield a fault for every key that is not among the known ones."""
     known = tuple(known)
     for key in data:
         if key not in known:
-            yield Fault((*place, key), f"unknown key '{key}'", one_of("known keys", known, str(key)))
+            yield StrategyFault((*place, key), f"unknown key '{key}'", one_of("known keys", known, str(key)))
 
 
-def unknown_population(place: Place, name: str, names: Iterable[str]) -> Fault:
+def unknown_population(place: Place, name: str, names: Iterable[str]) -> StrategyFault:
     """Return the fault of a population that the strategy does not have."""
-    return Fault(place, f"unknown population '{name}'", one_of("populations", names, name))
+    return StrategyFault(place, f"unknown population '{name}'", one_of("populations", names, name))
 
 
 def one_of(kind: str, names: Iterable[str], meant: str) -> str:

@@ -13,7 +13,7 @@ from immunolab.errors import InputError, Problem, nearest
 from immunolab.gating.rule_parser import parse_thresholds
 from immunolab.gating.scale_parser import parse_scales
 from immunolab.gating.strategy import ROOT, Boolean, Declared, Gate, Population, Strategy
-from immunolab.gating.strategy_faults import Fault, unknown_keys
+from immunolab.gating.strategy_faults import StrategyFault, unknown_keys
 from immunolab.gating.strategy_parser import GateReader, gate_keys, population_meant
 
 if TYPE_CHECKING:
@@ -125,59 +125,61 @@ def parse_strategy(document: Document, sha256: str = "") -> Strategy:
 _Entries = Mapping[str, tuple[int, dict[str, Any]]]  # name -> (index in the file, entry)
 
 
-def _entries(rows: Any) -> tuple[_Entries, list[Fault]]:
+def _entries(rows: Any) -> tuple[_Entries, list[StrategyFault]]:
     """Return the entries that can be read on, and faults of names and keys."""
     if not isinstance(rows, list) or not rows:
         hint = "write - {name: ..., parent: ...} lines"
-        return {}, [Fault(("populations",), "a list of populations is needed", hint)]
+        return {}, [StrategyFault(("populations",), "a list of populations is needed", hint)]
     entries: dict[str, tuple[int, dict[str, Any]]] = {}
-    faults: list[Fault] = []
+    faults: list[StrategyFault] = []
     for index, row in enumerate(rows):
         place: Place = ("populations", index)
         if not isinstance(row, dict):
-            faults.append(Fault(place, "a mapping is needed", "write {name: ..., parent: ..., where: ...}"))
+            faults.append(StrategyFault(place, "a mapping is needed", "write {name: ..., parent: ..., where: ...}"))
             continue
         faults += unknown_keys(row, place, (*_POPULATION_KEYS, *gate_keys()))
         name = row.get("name")
         if not isinstance(name, (str, int)) or name == "":
-            faults.append(Fault((*place, "name"), "the key is missing" if name is None else "text is needed"))
+            faults.append(StrategyFault((*place, "name"), "the key is missing" if name is None else "text is needed"))
             continue
         faults += _name_faults(str(name), (*place, "name"), entries)
         if row.get("optional", False) not in _OPTIONAL:
             message = f"unknown value '{row['optional']}'"
-            faults.append(Fault((*place, "optional"), message, "allowed: true, false, pass"))
+            faults.append(StrategyFault((*place, "optional"), message, "allowed: true, false, pass"))
         entries.setdefault(str(name), (index, row))
     return entries, faults
 
 
-def _name_faults(name: str, place: Place, earlier: Iterable[str]) -> Iterator[Fault]:
+def _name_faults(name: str, place: Place, earlier: Iterable[str]) -> Iterator[StrategyFault]:
     if "/" in name:
-        yield Fault(place, f"'{name}' holds '/', which separates names in a path", "use '|' or '_'")
+        yield StrategyFault(place, f"'{name}' holds '/', which separates names in a path", "use '|' or '_'")
     if name == ROOT:
-        yield Fault(place, "'root' is all events and needs no entry", "leave the entry out")
+        yield StrategyFault(place, "'root' is all events and needs no entry", "leave the entry out")
     elif name in earlier:
-        yield Fault(place, f"population '{name}' is duplicated", "names are unique in a strategy")
+        yield StrategyFault(place, f"population '{name}' is duplicated", "names are unique in a strategy")
 
 
-def _populations(reader: GateReader, entries: _Entries) -> tuple[list[tuple[Population, dict[str, Any]]], list[Fault]]:
+def _populations(
+    reader: GateReader, entries: _Entries
+) -> tuple[list[tuple[Population, dict[str, Any]]], list[StrategyFault]]:
     """Return the populations, parents first, each with its entry, and faults of the tree."""
     gates: dict[str, Gate | None] = {}
     needs: dict[str, list[str]] = {}
-    faults: list[Fault] = []
+    faults: list[StrategyFault] = []
     for name, (index, row) in entries.items():
         place: Place = ("populations", index)
         gates[name] = reader.gate(row, place)
         parent = str(row.get("parent") or ROOT)
         if parent != ROOT and parent not in entries:
             hint = f"{nearest(parent, entries)} populations: {ROOT}, {', '.join(entries)}".strip()
-            faults.append(Fault((*place, "parent"), f"unknown parent '{parent}'", hint))
+            faults.append(StrategyFault((*place, "parent"), f"unknown parent '{parent}'", hint))
             parent = ROOT
         needs[name] = [parent, *_others_needed(name, gates[name], entries)]
     order, circle = _ordered(entries, needs)
     if circle:
         place = ("populations", entries[circle[0]][0], "parent")
         message = f"populations depend on each other: {' -> '.join(circle)}"
-        faults.append(Fault(place, message, "break the circle at one parent"))
+        faults.append(StrategyFault(place, message, "break the circle at one parent"))
     paths: dict[str, str] = {ROOT: ""}
     result = []
     for name in order:

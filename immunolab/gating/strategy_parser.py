@@ -12,7 +12,14 @@ from immunolab.gating.placement.method_lookup import method, method_names
 from immunolab.gating.placement.rules import NAIVE, display_scale, same_name, takes_defaults
 from immunolab.gating.rule_parser import parameter_faults, rule_faults, scope_faults
 from immunolab.gating.strategy import Boolean, Declared, Dimension, Ellipsoid, Gate, Polygon, Rectangle
-from immunolab.gating.strategy_faults import Fault, is_number, is_pair, is_range, unknown_keys, unknown_population
+from immunolab.gating.strategy_faults import (
+    StrategyFault,
+    is_number,
+    is_pair,
+    is_range,
+    unknown_keys,
+    unknown_population,
+)
 from immunolab.vocabulary.phenotypes import parse_phenotype
 
 _BOOLEAN = ("all_of", "any_of", "not")
@@ -50,7 +57,7 @@ class GateReader:
     """
 
     def __init__(self, transform: Mapping[str, Any], thresholds: Mapping[str, Any], names: Iterable[str]) -> None:
-        self.faults: list[Fault] = []
+        self.faults: list[StrategyFault] = []
         self._transform = transform
         self._thresholds = thresholds
         self._names = tuple(names)
@@ -75,7 +82,7 @@ class GateReader:
         return (self._threshold if key in _ONE_AXIS else self._pair)(key, row[key], (*place, key))
 
     def _add(self, place: Place, message: str, hint: str = "") -> None:
-        self.faults.append(Fault(place, message, hint))
+        self.faults.append(StrategyFault(place, message, hint))
 
     def _boolean(self, row: Mapping[str, Any], place: Place) -> Boolean | None:
         operands: list[str] = []
