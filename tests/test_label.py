@@ -223,7 +223,7 @@ def test_agreement_recovers_a_planted_bias() -> None:
                     "parent": "CD4", "unit": "%", "value": n / 50, "n_events": n, "n_parent": 5000,
                 }
             )  # fmt: skip
-    found = method_agreement(paired_methods(pd.DataFrame(rows), "_cells")).iloc[0]
+    found = method_agreement(paired_methods(pd.DataFrame(rows), {"treg_cells": "treg"})).iloc[0]
     assert found["n_pairs"] == 30
     assert found["bias_ci_low"] < np.log(1.6) < found["bias_ci_high"]
     assert found["bias"] == pytest.approx(np.log(1.6), abs=0.06)

@@ -19,7 +19,7 @@ from immunolab.schema.tables import COUNTS
 from immunolab.study.endpoints import Endpoint, PairedChange, PercentOfParent, SampleCounts
 from immunolab.study.sheet import Study
 
-SUFFIX = "_cells"  # of the id of an endpoint that flow measures as well; `Endpoint.repeats` says of which
+_SUFFIX = "_cells"  # of the id of an endpoint that flow measures as well; `Endpoint.repeats` says of which
 # Families, each moderated and adjusted by itself: single cells must not change what flow says, nor clusters either.
 _CELLS, _CLUSTERS = "cells", "clusters of cells"
 RESPONSES = {"Treg": "IL2_STAT5_response", "CD4": "IFN_response"}
@@ -102,7 +102,7 @@ def cell_endpoints(study: Study, clusters: pd.DataFrame, responses: Mapping[str,
     """
     counted = [e for e in study.endpoints if e.counted and not e.needs.blood_count]
     if any(s.modality != "single_cell" and not s.control_of for s in study.samples):
-        counted = [replace(e, id=f"{e.id}{SUFFIX}", role="exploratory", family=_CELLS, repeats=e.id) for e in counted]
+        counted = [replace(e, id=f"{e.id}{_SUFFIX}", role="exploratory", family=_CELLS, repeats=e.id) for e in counted]
     of_clusters = [
         PercentOfParent(
             id=f"cells_{name}_pct_viable",

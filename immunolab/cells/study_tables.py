@@ -13,7 +13,6 @@ from immunolab.cells.label import LabelledCells, label_cells
 from immunolab.cells.pseudobulk import paired_expression, pseudobulk, response_by_sample
 from immunolab.cells.study_rows import (
     RESPONSES,
-    SUFFIX,
     cell_endpoints,
     cluster_counts,
     endpoint_rows,
@@ -113,9 +112,17 @@ def cell_tables(
     )
 
 
-def agreement_tables(endpoints: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Return flow against single cells of the same patient visits: the pairs, and bias and limits by endpoint."""
-    pairs = paired_methods(endpoints, SUFFIX)
+def agreement_tables(rows: pd.DataFrame, endpoints: Sequence[Endpoint]) -> dict[str, pd.DataFrame]:
+    """Return flow against single cells of the same patient visits: the pairs, and bias and limits by endpoint.
+
+    Parameters
+    ----------
+    rows
+        The endpoint table.
+    endpoints
+        Those of it; each on single cells says which one of flow it repeats.
+    """
+    pairs = paired_methods(rows, {endpoint.id: endpoint.repeats for endpoint in endpoints if endpoint.repeats})
     if pairs.empty:
         return {}
     return {"method_pairs": pairs, "method_agreement": method_agreement(pairs)}

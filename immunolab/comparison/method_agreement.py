@@ -6,6 +6,8 @@ Bland and Altman 1986 (Lancet 327:307), with the intervals of their 1999 paper (
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from scipy import stats
@@ -17,13 +19,15 @@ _HALF = 0.5  # count added to each side of the odds (Haldane 1956)
 _LIMITS = 1.96  # sd from the bias to the limits of agreement, as rounded by Bland and Altman
 
 
-def paired_methods(endpoints: pd.DataFrame, suffix: str) -> pd.DataFrame:
+def paired_methods(endpoints: pd.DataFrame, repeats: Mapping[str, str]) -> pd.DataFrame:
     """Return patient visits measured by two methods, one row an endpoint and visit.
 
     Parameters
     ----------
     endpoints
-        Rows of `tables.ENDPOINTS`; the second method's endpoint ids end in ``suffix``.
+        Rows of `tables.ENDPOINTS`.
+    repeats
+        Endpoint of the second method to the endpoint of the first that it measures once more.
 
     Returns
     -------
@@ -33,11 +37,11 @@ def paired_methods(endpoints: pd.DataFrame, suffix: str) -> pd.DataFrame:
     rows = endpoints[(endpoints["unit"] == "%") & endpoints["n_events"].notna() & endpoints["value"].notna()].copy()
     n, of = rows["n_events"].to_numpy(dtype=float), rows["n_parent"].to_numpy(dtype=float)
     rows["logit"] = np.log((n + _HALF) / (of - n + _HALF))
-    second = rows["endpoint"].str.endswith(suffix)
+    second = rows["endpoint"].isin(list(repeats))
     keys = ["endpoint", "patient_id", "visit"]
     columns = [*keys, "value", "n_events", "logit"]
     left = rows.loc[~second, [*columns, "population", "parent"]]
-    right = rows.loc[second, columns].assign(endpoint=rows.loc[second, "endpoint"].str.removesuffix(suffix))
+    right = rows.loc[second, columns].assign(endpoint=rows.loc[second, "endpoint"].map(dict(repeats)))
     both = left.merge(right, on=keys, suffixes=("_first", "_second"))
     return both.rename(
         columns={

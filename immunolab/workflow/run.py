@@ -137,7 +137,7 @@ def _steps(
             **clinic_tables(clinic, study),
             **further_tables(comparison, measured.endpoints, clinic, options.seed),
             **cells.tables.further,
-            **(agreement_tables(measured.tables["endpoints"]) if cells.tables.rows else {}),
+            **(agreement_tables(measured.tables["endpoints"], measured.endpoints) if cells.tables.rows else {}),
         },
         panels=panels,
         hashes={**tubes.hashes, **cells.hashes},
