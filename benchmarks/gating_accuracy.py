@@ -105,7 +105,7 @@ class Study:
     expected: pd.Series
 
 
-def load_study(folder: Path, panel: str) -> Study:
+def read_study(folder: Path, panel: str) -> Study:
     """Read the tubes of one panel of a simulated study."""
     sheet = pd.read_csv(folder / "samples.csv", dtype=str, keep_default_na=False)
     sheet = sheet[sheet["panel"] == panel]
@@ -244,7 +244,7 @@ def run(folder: Path, seed: int, patients: int, only: str | None = None) -> dict
             null=scenario.options.null,
             options=scenario.options,
         )
-        study, subsets = load_study(place, scenario.panel), SUBSETS[scenario.panel]
+        study, subsets = read_study(place, scenario.panel), SUBSETS[scenario.panel]
         started = time.process_time()
         strategies, intervals = gate_default(study)
         seconds = (time.process_time() - started) / len(study.tubes)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from immunolab.results.record import read_run
     from immunolab.results.run import Run
     from immunolab.simulation import simulate
-    from immunolab.study.sheet import load_study
+    from immunolab.study.sheet import read_study
     from immunolab.study.trial import load_trial
     from immunolab.workflow.check import check_study
     from immunolab.workflow.run import run
@@ -39,7 +39,7 @@ __version__ = VERSION
 _FACE = {
     "simulate": "immunolab.simulation",
     "load_trial": "immunolab.study.trial",
-    "load_study": "immunolab.study.sheet",
+    "read_study": "immunolab.study.sheet",
     "check_study": "immunolab.workflow.check",
     "run": "immunolab.workflow.run",
     "read_run": "immunolab.results.record",
@@ -82,7 +82,6 @@ __all__ = [
     "gate",
     "inspect_file",
     "label",
-    "load_study",
     "load_trial",
     "paired_lines",
     "read_cells",
@@ -90,6 +89,7 @@ __all__ = [
     "read_header",
     "read_run",
     "read_strategy",
+    "read_study",
     "run",
     "scan",
     "simulate",
@@ -101,6 +101,7 @@ __all__ = [
 
 # old name -> (new name, module, attribute): kept for one version, with a warning that names the new one
 _RENAMED: dict[str, tuple[str, str, str]] = {
+    "load_study": ("read_study", "immunolab.study.sheet", "read_study"),
     "fit": ("gate", "immunolab.gating.placement.fit", "fit"),
     "evaluate": ("gate", "immunolab.gating.evaluate", "evaluate"),
     "counts_table": ("gate(...).counts", "immunolab.gating.counts", "counts_table"),

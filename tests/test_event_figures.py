@@ -14,7 +14,7 @@ from immunolab.plots.events import suppression_curves, survival_curve
 from immunolab.plots.style import SMALL, figure
 from immunolab.report.event_figures import event_figures
 from immunolab.results.run import Run
-from immunolab.study.sheet import load_study
+from immunolab.study.sheet import read_study
 
 CURVE = pd.DataFrame(
     {
@@ -99,7 +99,7 @@ def run(tmp_path: Path) -> Run:
     (tmp_path / "samples.csv").write_text("sample_id,patient_id,visit,file,cohort,study_day\n" + lines)
     (tmp_path / "study.yaml").write_text("study: x\ntrial: als_nct04952155\n")
     tables = {"survival": CURVE, "time_to_event": SUMMARY, "suppression": TITRATION}
-    return Run(folder=Path("out"), study=load_study(tmp_path), tables=tables)
+    return Run(folder=Path("out"), study=read_study(tmp_path), tables=tables)
 
 
 def test_figures_say_what_they_are_and_keep_their_letters_readable(run: Run) -> None:

@@ -13,7 +13,7 @@ from declarations import undeclared
 from immunolab.schema.tables import declared
 from immunolab.simulation import simulate
 from immunolab.study.endpoints import Endpoint
-from immunolab.study.sheet import load_study
+from immunolab.study.sheet import read_study
 from immunolab.study.trial import load_trial
 from immunolab.workflow.run import run
 
@@ -263,7 +263,7 @@ def test_a_made_up_trial_runs_like_a_built_in_one(tmp_path: Path) -> None:
         "study: made up\ntrial: mine.yaml\nsheet: samples.csv\nmeasurements: crp.csv\n"
         "panels: {surface: {strategy: treg_th17_tfh_teff}}\n"
     )
-    assert load_study(study).trial is not None
+    assert read_study(study).trial is not None
     run = Run(study, tmp_path / "out")
     endpoints, shifts = run.table("endpoints"), run.table("shifts").set_index("endpoint")
     of = endpoints.drop_duplicates("endpoint").set_index("endpoint")

@@ -12,7 +12,7 @@ from immunolab.clinical.follow_up import Followed, followed
 from immunolab.errors import InputError
 from immunolab.loaders.patient_events import read_adverse_events, read_outcomes
 from immunolab.study.doses import PatientDoses, read_doses
-from immunolab.study.sheet import load_study
+from immunolab.study.sheet import read_study
 from immunolab.study.timeline import treatment_end
 from immunolab.study.trial import load_trial
 from immunolab.workflow.check import check_study
@@ -248,7 +248,7 @@ def test_a_study_with_events_and_no_measurements(tmp_path: Path) -> None:
         adverse_events="patient_id,study_day,term\nP1,10,Fever\nP2,200,Fever\n",
         outcomes="patient_id,endpoint,study_day,status\nP1,survival,250,event\nP2,survival,337,censored\n",
     )
-    loaded = load_study(source)
+    loaded = read_study(source)
     sources = read_clinic(loaded)
     assert sources is not None
     clinic = clinic_of(loaded, sources)
@@ -300,6 +300,6 @@ def test_a_patient_is_followed_to_the_last_day_that_anything_is_known_of(tmp_pat
         }
     )
     outcome = pd.DataFrame({"patient_id": ["P1"], "study_day": [250]})
-    found = followed(load_study(source), measured, [outcome])
+    found = followed(read_study(source), measured, [outcome])
     assert {one.patient_id: one.last_day for one in found} == {"P1": 250, "P2": 172, "P3": 337, "P4": 169}
     assert {one.treatment_end for one in found} == {169}

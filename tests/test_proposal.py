@@ -11,7 +11,7 @@ from builders import REPOSITORY
 
 from immunolab.cli import main
 from immunolab.study.proposal import Names, read_names
-from immunolab.study.sheet import load_study
+from immunolab.study.sheet import read_study
 from immunolab.study.trial import load_trial
 
 FILES = REPOSITORY / "sample_data" / "sle" / "fcs"
@@ -94,7 +94,7 @@ def test_init_writes_a_study_that_loads_and_invents_nothing(tmp_path: Path, caps
     assert "names are read by: PATIENT_VISIT\n" in said
     assert "open: SLE900_W0.fcs: " in said
     assert "open: unstained.fcs: a control; the name does not tell of what, add it with control_of\n" in said
-    study = load_study(tmp_path / "study")
+    study = read_study(tmp_path / "study")
     assert study.trial is not None
     assert {(s.patient_id, s.visit) for s in study.samples} >= {("SLE001", "W0"), ("SLE001", "W10")}
     assert all(s.study_day is None and s.cohort == "" and s.lymphocytes_per_ul is None for s in study.samples)
@@ -123,7 +123,7 @@ def test_a_trial_file_is_named_relative_to_the_new_study(tmp_path: Path) -> None
     assert main(["init", str(tmp_path / "study"), "--fcs", str(FILES), "--trial", str(tmp_path / "mine.yaml")]) == 0
     text = (tmp_path / "study" / "study.yaml").read_text(encoding="utf-8")
     assert "trial: ../mine.yaml\n" in text
-    assert load_study(tmp_path / "study").trial is not None
+    assert read_study(tmp_path / "study").trial is not None
 
 
 def test_visits_of_a_trial_are_known_by_its_own_names() -> None:

@@ -18,7 +18,7 @@ from immunolab.simulation.biology import compose, expected_percent, pharmacodyna
 from immunolab.simulation.cells import spillover_matrix
 from immunolab.simulation.fcs_writer import write_fcs
 from immunolab.simulation.model import load_model
-from immunolab.study.sheet import load_study
+from immunolab.study.sheet import read_study
 from immunolab.study.trial import builtin_trials, load_trial
 
 MODEL = load_model()
@@ -231,7 +231,7 @@ def test_sample_data_is_what_its_command_writes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("trial", builtin_trials())
 def test_every_design_gives_a_study_that_checks_out(trial: str, tmp_path: Path) -> None:
     simulate(trial, patients=2, seed=1, folder=tmp_path / "study", events=200)
-    study = load_study(tmp_path / "study")
+    study = read_study(tmp_path / "study")
     assert {sample.patient_id for sample in study.samples} == {f"{trial[:3].strip('_').upper()}00{i}" for i in (1, 2)}
     foxp3 = any("Treg_FOXP3" in e.needs.populations for e in study.endpoints)
     assert set(study.panels) == ({"surface", "foxp3"} if foxp3 else {"surface"})
@@ -245,7 +245,7 @@ def test_a_design_of_ones_own_starts_from_health(tmp_path: Path) -> None:
     source = Path(load_trial.__code__.co_filename).parent / "trials" / f"{SLE}.yaml"
     own.write_text(source.read_text(encoding="utf-8").replace(f"id: {SLE}", "id: mytrial"), encoding="utf-8")
     simulate(own, patients=1, seed=1, folder=tmp_path / "study", events=200)
-    study = load_study(tmp_path / "study")
+    study = read_study(tmp_path / "study")
     assert study.trial is not None
     assert study.trial.id == "mytrial"
     folds = pd.read_csv(tmp_path / "study" / "truth" / "folds.csv").set_index("endpoint")

@@ -18,7 +18,7 @@ from immunolab.simulation.clinic import Chart, SimulatedClinic, decline, load_cl
 from immunolab.simulation.model import load_model
 from immunolab.simulation.schedule import Bleed
 from immunolab.simulation.virtual_trial import VirtualTrial, chosen_visits
-from immunolab.study.sheet import load_study
+from immunolab.study.sheet import read_study
 from immunolab.study.trial import builtin_trials, load_trial
 
 MODEL = load_model()
@@ -110,7 +110,7 @@ def sequenced(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_sequenced_cells_are_raw_counts_of_genes_and_proteins(sequenced: Path) -> None:
     from anndata import read_h5ad
 
-    study = load_study(sequenced)
+    study = read_study(sequenced)
     sample = next(s for s in study.samples if s.modality == "single_cell")
     cells = read_h5ad(sample.file)
     counts = cells.layers["counts"].toarray()

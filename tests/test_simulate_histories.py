@@ -17,7 +17,7 @@ from immunolab.simulation.patient_events import AdverseEventRule, DoseRule, adve
 from immunolab.simulation.patient_histories import Histories
 from immunolab.simulation.schedule import Bleed
 from immunolab.simulation.score_items import leanings, present_items
-from immunolab.study.sheet import load_study
+from immunolab.study.sheet import read_study
 from immunolab.study.trial import load_trial
 
 SLE, ALS, RP = "sle_nct02084238", "als_nct04952155", "rp_nct04077736"
@@ -139,7 +139,7 @@ def test_a_death_ends_visits_and_adverse_events_and_stands_among_the_outcomes() 
 
 def test_recorded_doses_decide_the_state_of_a_visit(tmp_path: Path) -> None:
     simulate(SLE, patients=6, seed=3, folder=tmp_path / "sle", visits=["W0", "W10", "W24"], events=0)
-    study = load_study(tmp_path / "sle")
+    study = read_study(tmp_path / "sle")
     written = pd.read_csv(tmp_path / "sle" / "doses.csv")
     assert set(study.doses) == {s.patient_id for s in study.samples}
     n_cycles = {patient: max(days.days) // 28 + 1 for patient, days in study.doses.items()}

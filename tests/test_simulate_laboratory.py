@@ -16,7 +16,7 @@ from immunolab.simulation.cells import Recipe, SimulatedTube, Staining, draw_tub
 from immunolab.simulation.laboratory import Laboratory
 from immunolab.simulation.model import LEVELS, load_model
 from immunolab.simulation.schedule import plan_bleeds
-from immunolab.study.sheet import load_study
+from immunolab.study.sheet import read_study
 from immunolab.study.trial import load_trial
 from immunolab.vocabulary.panel import resolve_channels
 
@@ -165,7 +165,7 @@ def test_one_run_may_carry_a_grossly_wrong_spillover_entry() -> None:
 def test_controls_faults_and_label_variants_stand_in_the_sheet_and_the_truth(tmp_path: Path) -> None:
     options = Options(fmo=True, ics=True, faults=3.0, mixed_labels=True, visit_jitter=True, events_sd_log=0.3)
     simulate(IIM, patients=8, seed=3, folder=tmp_path / "iim", events=400, options=options)
-    study = load_study(tmp_path / "iim")
+    study = read_study(tmp_path / "iim")
     controls = [s for s in study.samples if s.control_of]
     assert {s.marker for s in controls if s.panel == "surface"} == set(MODEL.panels["surface"].fmo)
     pairs = [s for s in controls if s.panel == "ics" and s.marker == "IL-17A"]

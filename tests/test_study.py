@@ -14,7 +14,7 @@ from fcs_builder import write_fcs
 
 from immunolab.errors import InputError
 from immunolab.study.rows import unsafe_name
-from immunolab.study.sheet import load_study
+from immunolab.study.sheet import read_study
 from immunolab.study.timeline import timeline_quality
 from immunolab.workflow.check import check_study
 
@@ -35,7 +35,7 @@ def make(folder: Path, sheet: str, study: str = STUDY, *, files: tuple[str, ...]
 def told(folder: Path) -> list[str]:
     """Return every problem, without the folder."""
     with pytest.raises(InputError) as caught:
-        load_study(folder)
+        read_study(folder)
     return [str(p).replace(f"{folder}/", "").replace(str(folder), "FOLDER") for p in caught.value.problems]
 
 
@@ -44,8 +44,8 @@ GOOD = f"{HEADER},cohort\ns1,P1,W0,fcs/a.fcs,NA\ns2,P1,W10,fcs/b.fcs,NA\n"
 
 def test_a_study_is_read_from_its_file_or_its_folder(tmp_path: Path) -> None:
     make(tmp_path, GOOD)
-    study = load_study(tmp_path)
-    assert load_study(tmp_path / "study.yaml") == study
+    study = read_study(tmp_path)
+    assert read_study(tmp_path / "study.yaml") == study
     assert [(s.sample_id, s.patient_id, s.visit, s.file.name, s.row) for s in study.samples] == [
         ("s1", "P1", "W0", "a.fcs", 2),
         ("s2", "P1", "W10", "b.fcs", 3),
@@ -67,26 +67,26 @@ def test_every_file_a_study_names_is_known(tmp_path: Path) -> None:
     make(tmp_path, GOOD, f"study: x\n{keys}panels: {{a: {{strategy: gates.yaml}}, b: {{strategy: treg_foxp3}}}}\n")
     (tmp_path / "samples.csv").write_text(f"{HEADER},panel\ns1,P1,W0,fcs/a.fcs,a\ns2,P1,W10,fcs/b.fcs,b\n")
     wanted = {"study.yaml", "samples.csv", "gates.yaml", *files.values()}
-    assert {path.relative_to(tmp_path).as_posix() for path in load_study(tmp_path).files} == wanted
+    assert {path.relative_to(tmp_path).as_posix() for path in read_study(tmp_path).files} == wanted
 
 
 def test_a_builtin_design_is_no_file_of_the_study(tmp_path: Path) -> None:
-    assert load_study(make(tmp_path, GOOD)).files == {tmp_path / "study.yaml", tmp_path / "samples.csv"}
+    assert read_study(make(tmp_path, GOOD)).files == {tmp_path / "study.yaml", tmp_path / "samples.csv"}
 
 
 def test_a_cohort_named_na_stays_na(tmp_path: Path) -> None:
-    assert [s.cohort for s in load_study(make(tmp_path, GOOD)).samples] == ["NA", "NA"]
+    assert [s.cohort for s in read_study(make(tmp_path, GOOD)).samples] == ["NA", "NA"]
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_separators_and_byte_order_marks_are_recognised(tmp_path: Path, separator: str) -> None:
     make(tmp_path, "\ufeff" + GOOD.replace(",", separator))
-    assert len(load_study(tmp_path).samples) == 2
+    assert len(read_study(tmp_path).samples) == 2
 
 
 def test_decimal_commas_count_where_the_separator_is_a_semicolon(tmp_path: Path) -> None:
     make(tmp_path, f"{HEADER},lymphocytes_per_ul\ns1,P1,W0,fcs/a.fcs,1200".replace(",", ";") + ",5\n")
-    assert load_study(tmp_path).samples[0].lymphocytes_per_ul == 1200.5
+    assert read_study(tmp_path).samples[0].lymphocytes_per_ul == 1200.5
 
 
 def test_xlsx_with_date_cells_reads_like_csv(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_xlsx_with_date_cells_reads_like_csv(tmp_path: Path) -> None:
     book.active.append(["s2", 101, "W10", "fcs/b.fcs", datetime(2024, 5, 14), 71.0, "NA"])
     book.create_sheet("notes").append(["not a sample"])
     book.save(tmp_path / "samples.xlsx")
-    samples = load_study(tmp_path).samples
+    samples = read_study(tmp_path).samples
     assert [(s.patient_id, s.date, s.study_day) for s in samples] == [
         ("101", date(2024, 3, 5), 1),
         ("101", date(2024, 5, 14), 71),
@@ -108,12 +108,12 @@ def test_xlsx_with_date_cells_reads_like_csv(tmp_path: Path) -> None:
 
 def test_further_columns_are_carried_along(tmp_path: Path) -> None:
     make(tmp_path, f"{HEADER},age,prednisone\ns1,P1,W0,fcs/a.fcs,44,15\n")
-    assert load_study(tmp_path).samples[0].extra == {"age": "44", "prednisone": "15"}
+    assert read_study(tmp_path).samples[0].extra == {"age": "44", "prednisone": "15"}
 
 
 def test_without_a_trial_visits_are_free_and_four_subsets_are_compared(tmp_path: Path) -> None:
     make(tmp_path, f"{HEADER}\ns1,P1,pre,fcs/a.fcs\ns2,P1,post,fcs/b.fcs\n", FREE)
-    study = load_study(tmp_path)
+    study = read_study(tmp_path)
     assert [e.share for e in study.endpoints][:4] == [
         ("Treg", "CD4"),
         ("Th17", "CD4"),
@@ -127,11 +127,11 @@ def test_without_a_trial_visits_are_free_and_four_subsets_are_compared(tmp_path:
 
 def test_contrasts_follow_the_registered_endpoint_unless_visits_are_named(tmp_path: Path) -> None:
     sheet = f"{HEADER}\ns1,P1,W0,fcs/a.fcs\ns2,P1,W2,fcs/b.fcs\n"
-    study = load_study(make(tmp_path, sheet))
+    study = read_study(make(tmp_path, sheet))
     treg = next(e for e in study.endpoints if e.id == "treg_pct_cd4")
     assert study.contrast_of(treg) == ("W0", "W10")
     assert study.contrast_of(next(e for e in study.endpoints if e.id == "sri")) == ("W0", "W2")
-    named = load_study(make(tmp_path, sheet, STUDY + "comparison: {before: W0, after: W2}\n"))
+    named = read_study(make(tmp_path, sheet, STUDY + "comparison: {before: W0, after: W2}\n"))
     assert named.contrast_of(treg) == ("W0", "W2")
 
 
@@ -197,7 +197,7 @@ def test_two_date_formats_are_told(tmp_path: Path) -> None:
 def test_slashed_dates_count_only_where_the_column_shows_which_is_the_day(tmp_path: Path) -> None:
     sheet = f"{HEADER},date\ns1,P1,W0,fcs/a.fcs,03/05/2024\ns2,P1,W10,fcs/b.fcs,%s\n"
     make(tmp_path, sheet % "14/05/2024")
-    assert [s.date for s in load_study(tmp_path).samples] == [date(2024, 5, 3), date(2024, 5, 14)]
+    assert [s.date for s in read_study(tmp_path).samples] == [date(2024, 5, 3), date(2024, 5, 14)]
     make(tmp_path, sheet % "05/06/2024")
     assert told(tmp_path)[0] == (
         "samples.csv:row 2, column date  '03/05/2024' may be day/month/year or month/day/year\n"
@@ -246,7 +246,7 @@ def test_a_comparison_names_phases_or_visits(tmp_path: Path) -> None:
 
 def test_a_missing_sheet_or_study_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
-        load_study(tmp_path)
+        read_study(tmp_path)
     assert (
         str(caught.value)
         == f"{tmp_path}/study.yaml  cannot be read: No such file or directory\n    hint: check the path"
@@ -285,7 +285,7 @@ def test_sample_ids_are_safe_as_folder_names(name: str, safe: bool) -> None:
 
 def test_controls_need_no_visit_and_name_what_they_control(tmp_path: Path) -> None:
     sheet = f"{HEADER},batch,control_of,marker\ns1,P1,W0,fcs/a.fcs,B1,,\nf1,,,fcs/b.fcs,B1,B1,CD25\n"
-    control = load_study(make(tmp_path, sheet)).samples[1]
+    control = read_study(make(tmp_path, sheet)).samples[1]
     assert (control.control_of, control.marker, control.visit) == ("B1", "CD25", "")
     assert told(make(tmp_path, sheet.replace("B1,B1,CD25", "B1,s2,CD25"))) == [
         "samples.csv:row 3, column control_of  's2' is no sample, patient, batch or panel of the sheet\n"
@@ -296,13 +296,13 @@ def test_controls_need_no_visit_and_name_what_they_control(tmp_path: Path) -> No
 def test_panels_are_told_apart_and_one_panel_needs_no_column(tmp_path: Path) -> None:
     two = STUDY + "panels: {surface: {}, foxp3: {strategy: treg_foxp3}}\n"
     sheet = f"{HEADER},panel\ns1,P1,W0,fcs/a.fcs,surface\ns2,P1,W0,fcs/b.fcs,foxp3\n"
-    study = load_study(make(tmp_path, sheet, two))
+    study = read_study(make(tmp_path, sheet, two))
     assert study.panel_of(study.samples[1]).strategy == "treg_foxp3"
     assert told(make(tmp_path, sheet.replace("b.fcs,foxp3", "b.fcs,"), two)) == [
         "samples.csv:row 3, column panel  the cell is empty, but there are several panels\n"
         "    hint: panels of study.yaml: surface, foxp3"
     ]
-    one = load_study(make(tmp_path, GOOD, STUDY + "panels: {surface: {}}\n"))
+    one = read_study(make(tmp_path, GOOD, STUDY + "panels: {surface: {}}\n"))
     assert [s.panel for s in one.samples] == ["surface", "surface"]
 
 
@@ -323,7 +323,7 @@ def first_cycle(patient: str = "P1") -> str:
 def test_dates_become_days_and_visits_through_the_first_dose(tmp_path: Path) -> None:
     doses(tmp_path, first_cycle())
     make(tmp_path, f"{HEADER},date\ns1,P1,,fcs/a.fcs,2024-03-04\ns2,P1,,fcs/b.fcs,2024-03-19\n", DOSED)
-    study = load_study(tmp_path)
+    study = read_study(tmp_path)
     assert [(s.visit, s.study_day) for s in study.samples] == [("W0", -1), ("W2", 15)]
     found = study.timeline_of(study.samples[1])
     assert (found.days_since_last_dose, found.dose_source, found.cycle_state) == (2, "recorded", "peak")
@@ -368,7 +368,7 @@ def test_faults_of_the_dose_table_are_told(tmp_path: Path) -> None:
 def test_samples_off_their_window_and_doses_off_the_calendar_are_quality_rows(tmp_path: Path) -> None:
     doses(tmp_path, "patient_id,study_day\n" + "".join(f"P1,{d}\n" for d in (1, 3, 5, 7, 9, 12)))
     make(tmp_path, f"{HEADER},study_day\ns1,P1,W0,fcs/a.fcs,1\ns2,P1,W2,fcs/b.fcs,19\ns3,P2,W0,fcs/c.fcs,1\n", DOSED)
-    study = load_study(tmp_path)
+    study = read_study(tmp_path)
     table = timeline_quality(study.trial, study.samples, study.doses)
     assert table[["sample_id", "check", "value", "limit", "status", "message"]].fillna("").values.tolist() == [
         ["s2", "out_of_window", 19.0, 17.0, "warn", "day 19 is outside the window of W2, [13, 17]"],
@@ -392,7 +392,7 @@ def test_a_trial_of_ones_own_is_found_beside_study_yaml(tmp_path: Path) -> None:
     text = (REPOSITORY / "docs" / "trial_file.md").read_text(encoding="utf-8")
     (tmp_path / "mine.yaml").write_text(re.findall(r"```yaml\n(.*?)```", text, re.S)[0], encoding="utf-8")
     make(tmp_path, f"{HEADER}\ns1,P1,V1,fcs/a.fcs\ns2,P1,V3,fcs/b.fcs\n", "study: x\ntrial: mine.yaml\n")
-    study = load_study(tmp_path)
+    study = read_study(tmp_path)
     assert study.trial is not None
     assert [e.id for e in study.endpoints][:3] == ["treg_pct_cd4", "treg_pct_lymph", "treg_per_ul"]
     assert study.contrast_of(study.endpoints[1]) == ("V1", "V3")
@@ -437,7 +437,7 @@ def test_a_misspelt_key_does_not_hide_what_else_is_wrong(tmp_path: Path) -> None
     text = "study: x\ntrial: sle_nct0208\npannels: {a: 1}\ncomparison: {befor: W0, after: W10}\nendpoints: many\n"
     source = make(tmp_path, f"{HEADER}\nS1,P1,W0,fcs/none.fcs\n", text)
     with pytest.raises(InputError) as caught:
-        load_study(source)
+        read_study(source)
     told = str(caught.value)
     for words in ("pannels: unknown key", "comparison.befor: unknown key", "endpoints: a list is needed"):
         assert words in told
@@ -473,7 +473,7 @@ def test_endpoints_of_a_study_have_one_denominator_and_variable_each(tmp_path: P
         "     source: s}\n"
         "  - {id: c, statistic: paired_change, variables: [IL-6, IL-10], source: s}\n"
     )
-    found = load_study(make(tmp_path, GOOD, STUDY + asked)).endpoints
+    found = read_study(make(tmp_path, GOOD, STUDY + asked)).endpoints
     assert [e.id for e in found] == ["t", "treg_pct_lymph", "c_IL-6", "c_IL-10"]
     assert [e.role for e in found] == ["secondary", "exploratory", "secondary", "secondary"]
 
@@ -481,7 +481,7 @@ def test_endpoints_of_a_study_have_one_denominator_and_variable_each(tmp_path: P
 def test_a_study_without_a_name_tells_all_its_keys(tmp_path: Path) -> None:
     source = make(tmp_path, f"{HEADER}\nS1,P1,W0,fcs/a.fcs\n", "sheeet: samples.csv\n")
     with pytest.raises(InputError) as caught:
-        load_study(source)
+        read_study(source)
     assert "study: the key is missing" in str(caught.value)
     assert "did you mean 'sheet'" in str(caught.value)
 

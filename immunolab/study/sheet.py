@@ -1,6 +1,6 @@
 """The study: its sample sheet, trial, panels and comparison, read and checked as one.
 
-`load_study` reads study.yaml and the sheet beside it, lists every problem of both at once and reads
+`read_study` reads study.yaml and the sheet beside it, lists every problem of both at once and reads
 no event.
 """
 
@@ -19,7 +19,7 @@ from immunolab.study.rows import Sample, read_samples
 from immunolab.study.timeline import Timeline, timeline
 from immunolab.study.trial import Trial, load_trial
 
-__all__ = ["PanelChoice", "PlannedComparison", "Sample", "Study", "load_study"]
+__all__ = ["PanelChoice", "PlannedComparison", "Sample", "Study", "read_study"]
 
 _STRATEGY_FILES = (".yaml", ".yml", ".xml", ".wsp")
 _TABLES = ("measurements", "adverse_events", "outcomes", "methods_module")
@@ -156,7 +156,7 @@ class _StudyKeys:
     endpoints: tuple[AnyEndpoint, ...] = ()
 
 
-def load_study(path: Path | str) -> Study:
+def read_study(path: Path | str) -> Study:
     """Read study.yaml (or the folder that holds it), the sheet and the trial.
 
     Parameters

@@ -12,7 +12,7 @@ from immunolab.errors import DataFileError, ImmunolabError, InputError, Problem,
 from immunolab.events.tube import Tube
 from immunolab.schema.flags import Check
 from immunolab.study.endpoints import Endpoint
-from immunolab.study.sheet import Sample, Study, load_study
+from immunolab.study.sheet import Sample, Study, read_study
 from immunolab.study.timeline import timeline_quality
 from immunolab.workflow.clinic import ClinicSources, read_clinic
 from immunolab.workflow.panels import PanelGates, read_panels
@@ -46,7 +46,7 @@ def check_study(source: Path | str) -> Checked:
     Every problem at once; nothing is raised for the study's own faults.
     """
     try:
-        study = load_study(source)
+        study = read_study(source)
     except InputError as error:
         return Checked(error.problems, (), 0, 0)
     samples = [s for s in study.samples if s.modality != "single_cell"]

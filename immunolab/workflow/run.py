@@ -14,7 +14,7 @@ from immunolab.cells.study_tables import agreement_tables
 from immunolab.errors import InputError, Problem, nearest
 from immunolab.quantify import population_pairs
 from immunolab.results.run import Run
-from immunolab.study.sheet import Study, load_study
+from immunolab.study.sheet import Study, read_study
 from immunolab.workflow.clinic import Clinic, clinic_of, read_clinic
 from immunolab.workflow.compare import compare_study
 from immunolab.workflow.derived_tables import further_tables
@@ -77,7 +77,7 @@ def run(
         The study has problems (all listed), another run is writing to the folder, or it cannot be written.
     """
     options = RunOptions(jobs, scheduler, sample, memberships, force, tables_only, definitions, seed)
-    read = study if isinstance(study, Study) else load_study(study)
+    read = study if isinstance(study, Study) else read_study(study)
     _check_sample(read, sample)
     panels = read_panels(read, definitions)
     sources = read_clinic(read)
