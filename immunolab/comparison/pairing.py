@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from immunolab.comparison import scales
 from immunolab.comparison.diagnostics import Finding, check_endpoints, check_scale, name_rows
@@ -241,34 +241,37 @@ def _gate_variance(low: Array, high: Array, scale: Scale) -> Array:
     return np.nan_to_num(width) ** 2
 
 
+@dataclass(frozen=True)
+class _SideRows:
+    """Where each used row goes in arrays endpoints x patients x (before, after)."""
+
+    rows: pd.DataFrame  # of a side, with a level
+    place: NDArray[np.int64]
+    shape: tuple[int, int, int]
+
+    def total(self, values: ArrayLike) -> Array:
+        """Return sums over the rows of a patient's side."""
+        summed = np.bincount(self.place, weights=np.asarray(values, dtype=float), minlength=int(np.prod(self.shape)))
+        return summed.astype(np.float64).reshape(self.shape)
+
+
 def _assemble(rows: pd.DataFrame, levels: Mapping[str, _EndpointLevels], plan: Plan, findings: list[Finding]) -> Paired:
     endpoint_codes, endpoint_names = pd.factorize(rows["endpoint"])
     patient_codes, patient_names = pd.factorize(rows["patient_id"])
     shape = (len(endpoint_names), len(patient_names), 2)
     used = (rows["side"].to_numpy() >= 0) & np.isfinite(rows["level"].to_numpy())
     place = ((endpoint_codes * shape[1] + patient_codes) * 2 + rows["side"].to_numpy())[used]
-
-    def total(values: Array) -> Array:
-        summed = np.bincount(place, weights=values, minlength=int(np.prod(shape)))
-        return summed.astype(np.float64).reshape(shape)
-
-    def total_of(column: str) -> Array:
-        return total(rows[column].to_numpy()[used])
-
-    n_visits = total(np.ones(place.size)).astype(np.int64)
+    sides = _SideRows(rows[used], place, shape)
+    n_visits = sides.total(np.ones(place.size)).astype(np.int64)
     there = np.where(n_visits > 0, n_visits, np.nan).astype(float)
     of = [levels[str(name)] for name in endpoint_names]
     counted = np.array([one.counted for one in of])
     mask = np.where(counted, 1.0, np.nan)[:, None, None]
-    present = np.where(n_visits > 0, 1.0, np.nan)
-    events, parents = total_of("n_events") * present, total_of("n_parent") * present
-    variance = np.full(shape[:2], np.nan)
-    inverse = total_of("inverse") / there**2
-    for e, one in enumerate(of):
-        if one.counted or one.absolute:
-            variance[e] = scales.counting_variance(events[e], parents[e], inverse[e], one.scale, ratio=one.ratio)
+    events, parents = (
+        sides.total(sides.rows[name]) * np.where(n_visits > 0, 1.0, np.nan) for name in ("n_events", "n_parent")
+    )
+    means = {name: sides.total(sides.rows[name]) / there for name in ("level", "value", *plan.covariates)}
     cohorts = rows.drop_duplicates("patient_id").set_index("patient_id")["cohort"].reindex(patient_names)
-    means = [total_of(name) / there for name in plan.covariates]
     return Paired(
         endpoints=tuple(map(str, endpoint_names)),
         units=tuple(one.unit for one in of),
@@ -278,60 +281,62 @@ def _assemble(rows: pd.DataFrame, levels: Mapping[str, _EndpointLevels], plan: P
         counted=counted,
         ratio=np.array([one.ratio for one in of]),
         absolute=np.array([one.absolute for one in of]),
-        level=total_of("level") / there,
-        value=total_of("value") / there,
+        level=means["level"],
+        value=means["value"],
         events=events * mask,
         parents=parents * mask,
         n_visits=n_visits,
-        variance=variance,
-        gate_variance=(total_of("gate_variance") / there**2).sum(axis=-1),
-        visits=_visit_labels(rows, used, place, shape, plan),
-        batches=_batch_shares(rows, used, place, shape),
-        covariates=np.stack([np.zeros(shape), *means], axis=-1)[..., 1:],
+        variance=_counting_variance(of, events, parents, sides.total(sides.rows["inverse"]) / there**2),
+        gate_variance=(sides.total(sides.rows["gate_variance"]) / there**2).sum(axis=-1),
+        visits=_visit_labels(sides, plan),
+        batches=_batch_shares(sides),
+        covariates=np.stack([np.zeros(shape), *(means[name] for name in plan.covariates)], axis=-1)[..., 1:],
         rows=rows.assign(patient=patient_codes),
         rows_of={name: one.place for name, one in levels.items()},
-        findings=(*findings, *_mixed_states(rows, used, plan)),
+        findings=(*findings, *_mixed_states(sides.rows, plan)),
     )
 
 
-def _visit_labels(
-    rows: pd.DataFrame, used: NDArray[np.bool_], place: NDArray[np.int64], shape: tuple[int, int, int], plan: Plan
-) -> NDArray[np.object_]:
-    labels = np.empty(shape, dtype=object)
+def _counting_variance(of: Sequence[_EndpointLevels], events: Array, parents: Array, inverse: Array) -> Array:
+    """Return the counting variance of each shift ``(E, P)``; NaN for an endpoint without counts."""
+    variance = np.full(events.shape[:2], np.nan)
+    for e, one in enumerate(of):
+        if one.counted or one.absolute:
+            variance[e] = scales.counting_variance(events[e], parents[e], inverse[e], one.scale, ratio=one.ratio)
+    return variance
+
+
+def _visit_labels(sides: _SideRows, plan: Plan) -> NDArray[np.object_]:
+    labels = np.empty(sides.shape, dtype=object)
     labels[..., 0], labels[..., 1] = plan.before, plan.after
-    visits = rows["visit"].to_numpy()[used]
+    visits = sides.rows["visit"].to_numpy()
     if set(visits) <= {plan.before, plan.after}:
         return labels
     joined: dict[int, str] = {}
-    for index, visit in zip(place.tolist(), visits, strict=True):
+    for index, visit in zip(sides.place.tolist(), visits, strict=True):
         joined[index] = f"{joined[index]}{JOINED_BY}{visit}" if index in joined else visit
     labels.reshape(-1)[list(joined)] = list(joined.values())
     return labels
 
 
-def _batch_shares(
-    rows: pd.DataFrame, used: NDArray[np.bool_], place: NDArray[np.int64], shape: tuple[int, int, int]
-) -> Array:
-    batch = rows["batch"].to_numpy()[used]
-    codes, unique = pd.factorize(batch)
+def _batch_shares(sides: _SideRows) -> Array:
+    codes, unique = pd.factorize(sides.rows["batch"].to_numpy())
     names = list(unique)
     if not names or set(names) == {""}:
-        return np.zeros((*shape, 0))
-    shares = np.zeros((int(np.prod(shape)), len(names)))
-    np.add.at(shares, (place, codes), 1.0)
+        return np.zeros((*sides.shape, 0))
+    shares = np.zeros((int(np.prod(sides.shape)), len(names)))
+    np.add.at(shares, (sides.place, codes), 1.0)
     if "" in names:
         unknown = names.index("")
         shares[shares[:, unknown] > 0] = np.nan
         shares = np.delete(shares, unknown, axis=1)
     with np.errstate(invalid="ignore"):
-        return (shares / shares.sum(axis=1, keepdims=True)).reshape(*shape, -1)
+        return (shares / shares.sum(axis=1, keepdims=True)).reshape(*sides.shape, -1)
 
 
-def _mixed_states(rows: pd.DataFrame, used: NDArray[np.bool_], plan: Plan) -> tuple[Finding, ...]:
-    found = []
+def _mixed_states(used: pd.DataFrame, plan: Plan) -> Iterator[Finding]:
     for number, label in enumerate((plan.before, plan.after)):
-        states = sorted(set(rows["cycle_state"].to_numpy()[used & (rows["side"].to_numpy() == number)]) - {""})
+        states = sorted(set(used.loc[used["side"] == number, "cycle_state"]) - {""})
         if len(states) > 1:
             text = f"samples of '{label}' are of different cycle states: {', '.join(states)}"
-            found.append(Finding(Code.W_MIXED_STATES, "", "", text))
-    return tuple(found)
+            yield Finding(Code.W_MIXED_STATES, "", "", text)
