@@ -127,6 +127,11 @@ def parse_yaml(text: str, file: str = "<text>") -> Document:
         The file's text.
     file
         Its name, for messages.
+
+    Raises
+    ------
+    InputError
+        The text is not YAML, or a key is duplicated.
     """
     try:
         root = yaml.compose(text, Loader=_LOADER)

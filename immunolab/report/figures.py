@@ -88,9 +88,9 @@ def _cohort_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
     if shifts.empty:
         return
     yield _forest(run, cohort, shifts)
-    slopes = [e.id for e in run.study.endpoints if e.slopes]  # have figures by period
+    others = [e.id for e in run.study.endpoints if e.figure != "pairs"]  # drawn beside the clinic
     for role in ("primary", "secondary", "exploratory"):
-        for _, row in shifts[(shifts["role"] == role) & ~shifts["endpoint"].isin(slopes)].iterrows():
+        for _, row in shifts[(shifts["role"] == role) & ~shifts["endpoint"].isin(others)].iterrows():
             yield _paired(run, cohort, row)
             if role != "exploratory":
                 yield from _course(run, cohort, row)

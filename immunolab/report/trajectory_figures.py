@@ -28,7 +28,7 @@ _FEWEST_REBOUND = 3
 def course_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
     """Yield slopes by period, the clinic's courses, one lane a patient, and what became of each change."""
     for endpoint in run.study.endpoints:
-        if endpoint.slopes:
+        if endpoint.figure == "slopes" and endpoint.slopes:
             yield from _slopes(run, cohort, endpoint, *endpoint.slopes)
     yield from _courses(run, cohort)
     yield from _swimmer(run, cohort)

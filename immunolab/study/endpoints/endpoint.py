@@ -130,7 +130,7 @@ class Endpoint:
     is_course: ClassVar[bool] = False  # the clinic's: a value at each visit that can be drawn over time
     of_one_day: ClassVar[bool] = True  # a value belongs to the day of its visit
     noise_parts: ClassVar[int] = 0  # subsets whose inter-assay variance its logarithm carries
-    figure: ClassVar[Figure] = "pairs"
+    figure: ClassVar[Figure] = "pairs"  # of the report, that shows it
 
     @property
     def needs(self) -> Needs:
