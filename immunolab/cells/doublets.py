@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # loses 0.1, 0.2 and 0.6 % of the others; 0.6 would find 2, 3 and 0 %.
 DOUBLET_LIMIT = 0.4
 _FEWEST_CELLS = 200  # of a sample: fewer do not show which kinds of cells a sum is made of
-_FEWEST_GENES = 500  # a targeted panel of fewer does not tell a sum of two kinds from a third kind
+_FEWEST_GENES = 500  # in a targeted panel of fewer a sum of two kinds looks like a third kind
 _MOST_CELLS = 20_000  # of a sample: more than one droplet run holds, so that samples have been merged
 _EXPECTED = 0.06  # doublets expected: those of about 8,000 cells, 0.8 % for each thousand loaded (10x Genomics)
 _SIMULATED = 2  # simulated doublets for each cell, Scrublet's default

@@ -110,7 +110,7 @@ class ProteinGates:
 
         The border runs along the diagonal of the two channels. Among CD4 cells with more CD25 than nine
         tenths of the naive ones it is the valley of CD25 less CD127 on the display scale; where there is
-        none, the main summit's tail (3 standard deviations), as long as a fiftieth of these cells lies
+        none, the main summit's tail (3 standard deviations), as long as a fiftieth of these cells is
         beyond it, else where two normal groups are equally likely. Without CD127 the border is on CD25.
         """
         if among.sum() < _FEWEST_CELLS or not self.has("CD25"):
