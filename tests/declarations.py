@@ -16,7 +16,7 @@ WORDS = (("flag", flag), ("warnings", Code), ("codes", Code), ("check", Check))
 
 def undeclared(out: Path) -> Iterator[str]:
     """Yield what is not declared in the CSV files below a run's tables and samples."""
-    for path in sorted([*out.glob("tables/*.csv"), *out.glob("samples/*/*.csv")]):
+    for path in sorted([*out.glob("tables/*.csv"), *out.glob("samples/*/*.csv"), *out.glob("figures/*.csv")]):
         pattern = f"run: {path.relative_to(out).as_posix()}"
         found = [t for t in ALL.values() if any(fnmatchcase(pattern, file) for file in t.files)]
         if not found:

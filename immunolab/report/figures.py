@@ -22,6 +22,7 @@ from immunolab.plots.style import HALF, MM, WIDTH, figure, save
 from immunolab.plots.trajectories import spaghetti
 from immunolab.report.disposition import flow_counts
 from immunolab.results.run import Run, in_cohort
+from immunolab.schema.tables import declared
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -235,7 +236,7 @@ def write_figure(made: ReportFigure, folder: Path) -> Written:
     drawn = made.draw()
     save(drawn, folder / f"{made.name}.pdf")
     save(drawn, folder / f"{made.name}.png")
-    made.data.to_csv(folder / f"{made.name}.csv", index=False, lineterminator="\n")
+    declared(f"figures/{made.name}").write_as_given(made.data, folder / f"{made.name}.csv")
     picture = embedded(folder / f"{made.name}.png", 2) if made.on_page else ""
     return Written(made.name, made.section, made.caption, picture, made.wide, made.cohort)
 

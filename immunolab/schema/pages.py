@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from textwrap import wrap
 
-from immunolab.schema import cells, clinical, comparison, endpoints, flags, gating, simulation
+from immunolab.schema import cells, clinical, comparison, endpoints, figures, flags, gating, simulation
 from immunolab.schema.table import Column, Table
 
 _WIDTH = 120
@@ -18,6 +18,7 @@ empty field, and no word means one: a cohort named `NA` is a cohort. Percent is 
 
 This page is written by `python -m immunolab.schema` from `immunolab/schema`.
 """
+_FIGURES = "In OUT/figures, beside the PDF and PNG of the same name: what is drawn, one row a mark."
 _TOPICS = (
     ("Gated samples", gating),
     ("Values by patient and visit", endpoints),
@@ -34,7 +35,16 @@ def tables_page() -> str:
     for title, topic in _TOPICS:
         parts.append(f"# {title}\n")
         parts += [_section(table) for table in topic.TABLES]
+    rows = [
+        (f"`{one.pattern}.csv`", one.meaning, f"{one.base.name}.csv" if one.base else "", _named(one.more))
+        for one in figures.FIGURES
+    ]
+    parts.append(_words("Data beside figures", _FIGURES, ("file", "shows", "rows of", "further columns"), rows))
     return "\n".join(parts)
+
+
+def _named(columns: Iterable[Column]) -> str:
+    return "; ".join(f"`{column.name}` {column.meaning}" for column in columns)
 
 
 def _section(table: Table) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
-from immunolab.schema import cells, clinical, comparison, endpoints, gating, simulation
+from immunolab.schema import cells, clinical, comparison, endpoints, figures, gating, simulation
 from immunolab.schema.cells import (
     CLUSTERS,
     CONFUSION,
@@ -98,7 +98,7 @@ __all__ = [
 
 ALL: dict[str, Table] = {
     table.name: table
-    for topic in (gating, endpoints, comparison, clinical, cells, simulation)
+    for topic in (gating, endpoints, comparison, clinical, cells, figures, simulation)
     for table in topic.TABLES
 }
 
