@@ -386,11 +386,11 @@ def test_a_cohort_too_large_for_one_picture_gets_pages(tmp_path):
     assert [f.data["patient_id"].nunique() for f in made] == [60, 60, 10]
     assert [f.on_page for f in made] == [True, False, False]
     draw, data = partial(figure, 1, 1), run.pairs.head(2)
-    small = ReportFigure("small", "quality", "of two", draw, data, on_page=False)
+    small = ReportFigure("paired_small", "quality", "of two", draw, data, on_page=False)
     written = write_figure(small, tmp_path)
     assert written.picture == ""
-    assert (tmp_path / "small.png").exists()
-    assert 'href="figures/small.png"' in render(run, [written], [])
+    assert (tmp_path / "paired_small.png").exists()
+    assert 'href="figures/paired_small.png"' in render(run, [written], [])
 
 
 def test_scales_are_told_in_words():
