@@ -24,7 +24,7 @@ from immunolab.report.clinic_figures import clinic_figures
 from immunolab.report.clinic_rows import clinic_rows
 from immunolab.report.disposition import flow_counts
 from immunolab.report.figures import cohort_figures
-from immunolab.report.key_findings import DISCLOSURE, standing
+from immunolab.report.key_findings import DISCLOSURE, cautions
 from immunolab.report.matrix_figures import matrix_figures
 from immunolab.report.patients import components_grid
 from immunolab.report.trajectory_figures import course_figures
@@ -415,10 +415,10 @@ def test_negative_controls_say_so(lupus):
 
 
 def test_small_cohorts_are_warned_of_disclosure(lupus):
-    assert DISCLOSURE.format(least=20) in standing(lupus)
+    assert DISCLOSURE.format(least=20) in cautions(lupus)
     samples = tuple(replace(lupus.study.samples[0], patient_id=f"P{i}", sample_id=f"S{i}") for i in range(20))
     large = replace(lupus, study=replace(lupus.study, samples=samples))
-    assert not [text for text in standing(large) if text.startswith("Small numbers")]
+    assert not [text for text in cautions(large) if text.startswith("Small numbers")]
 
 
 def test_every_new_figures_text_can_be_read(pmr):

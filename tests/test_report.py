@@ -17,7 +17,7 @@ from immunolab.plots.labels import number, p_number
 from immunolab.plots.style import figure
 from immunolab.report.disposition import flow_counts, sample_flow, unpaired, visit_flow
 from immunolab.report.figures import ReportFigure, cohort_figures, run_figures, unique, write_figure
-from immunolab.report.key_findings import answers
+from immunolab.report.key_findings import key_findings
 from immunolab.report.methods import (
     gate_rules_grid,
     methods_text,
@@ -137,7 +137,7 @@ def test_a_difference_is_shown_as_one(run):
 
 
 def test_the_answer_says_direction_size_n_test_p_patients_and_days(run):
-    (answer,) = answers(run)
+    (answer,) = key_findings(run)
     text = " ".join(answer.sentences)
     row = run.shifts.iloc[0]
     for part in (
@@ -180,7 +180,7 @@ def test_single_arm_is_said_and_effect_is_not(written):
 def test_a_confounded_primary_is_stamped(run):
     shifts = run.shifts.copy()
     shifts.loc[0, "warnings"] = "E_BATCH_ALIASED;W_COMPOSITION"
-    (answer,) = answers(replace(run, tables={**run.tables, "shifts": shifts}))
+    (answer,) = key_findings(replace(run, tables={**run.tables, "shifts": shifts}))
     assert answer.stamps[0].startswith("CONFOUNDED")
     assert len(answer.stamps) == 2
 
@@ -195,7 +195,7 @@ def test_a_change_that_other_gates_do_not_show_is_stamped(run):
         ci_high_refit_each_visit=1.0,
     )
     changed = replace(run, tables={**run.tables, "shifts": shifts})
-    (answer,) = answers(changed)
+    (answer,) = key_findings(changed)
     assert answer.stamps == ("The change depends on the gates: it is not clear with gates fixed at baseline.",)
     assert "fixed at baseline 1.05 [0.819, 1.35]" in answer.sentences[-1]
     table = gate_rules_grid(changed)
@@ -205,7 +205,7 @@ def test_a_change_that_other_gates_do_not_show_is_stamped(run):
 
 def test_an_absent_primary_is_named_and_a_secondary_keeps_its_name(run):
     lacking = run.shifts[run.shifts["role"] != "primary"]
-    found = answers(replace(run, tables={**run.tables, "shifts": lacking}))
+    found = key_findings(replace(run, tables={**run.tables, "shifts": lacking}))
     assert "treg_pct_cd4" in found[0].sentences[0]
     assert "not the primary endpoint" in found[0].sentences[0]
     assert all("secondary endpoint" in answer.heading for answer in found[1:])
@@ -231,7 +231,7 @@ def test_responders_speak_for_a_primary_of_responders(run):
     lacking = run.shifts[run.shifts["role"] != "primary"]
     study = replace(run.study, endpoints=(endpoint,))
     changed = replace(run, study=study, tables={**run.tables, "shifts": lacking, "responders": table})
-    first = answers(changed)[0].sentences[0]
+    first = key_findings(changed)[0].sentences[0]
     assert "4 of 7 evaluable patients, 57.1 %" in first
     assert "not checked against its source" in first
 
@@ -278,7 +278,7 @@ def test_small_groups_and_columns_of_further_tables_are_told_in_words(run):
 
 def test_a_share_whose_count_does_not_show_the_change_is_stamped(run):
     marked = run.shifts.assign(warnings="W_ABSOLUTE_FLAT")
-    stamps = answers(replace(run, tables={**run.tables, "shifts": marked}))[0].stamps
+    stamps = key_findings(replace(run, tables={**run.tables, "shifts": marked}))[0].stamps
     assert any("absolute count includes no change" in stamp for stamp in stamps)
 
 
@@ -287,7 +287,7 @@ def test_a_change_that_adjustment_takes_back_says_so(run, q, told):
     shifts = run.shifts.copy()
     row = shifts["endpoint"] == "treg_pct_cd4"
     shifts.loc[row, ["estimate", "ci_low", "ci_high", "p_value", "q_value"]] = [0.7, 0.1, 1.3, 0.03, q]
-    first = answers(replace(run, tables={**run.tables, "shifts": shifts}))[0].sentences[0]
+    first = key_findings(replace(run, tables={**run.tables, "shifts": shifts}))[0].sentences[0]
     assert " rose" in first
     assert ("but not clearly once adjusted" in first) is told
 
@@ -369,7 +369,7 @@ def test_nothing_measured_still_gives_an_honest_page(tmp_path):
 def test_two_visits_without_pairs_give_no_p(tmp_path):
     run = report_fixture.finished_run(report_fixture.tables(n_patients=2))
     html = render(run, [], [])
-    (answer,) = answers(run)
+    (answer,) = key_findings(run)
     assert "was not tested" in answer.sentences[0]
     assert "p = " not in answer.sentences[0]
     assert "fewer than 3 pairs" in html

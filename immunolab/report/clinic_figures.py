@@ -30,7 +30,7 @@ _ROLES = {"primary": 0, "secondary": 1, "exploratory": 2}
 def clinic_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
     """Yield a cohort's figures of cells beside the clinic, each only where the run has its data.
 
-    Slopes, courses and what happened when (`course_figures`), waterfall and boxes by clinical response, strips
+    Slopes, courses and events (`course_figures`), waterfall and boxes by clinical response, strips
     by declared subgroup, what a response is made of, measured values, and change against change. All but the
     slopes describe or explore; their captions say so.
     """

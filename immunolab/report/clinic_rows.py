@@ -17,7 +17,7 @@ def clinic_rows(run: Run, cohort: str) -> pd.DataFrame:
     Returns
     -------
     The rows with a column ``group``: ``clinic``, or the endpoint that names several variables at once (a
-    panel of cytokines). Scores stand first, then covariates (the steroid), single values, groups. Responses,
+    panel of cytokines). Scores come first, then covariates (the steroid), single values, groups. Responses,
     events, assays and slopes are left out: they are no course; what slopes are fitted to is among the scores.
     """
     rows = run.endpoints
@@ -45,6 +45,6 @@ def clinic_rows(run: Run, cohort: str) -> pd.DataFrame:
 
 
 def _groups(run: Run) -> dict[str, str]:
-    """Return the declared group of each endpoint that stands for one of several variables."""
+    """Return the declared group of each endpoint that is one of several variables."""
     declared = run.study.trial.endpoints if run.study.trial else ()
     return {one.id: endpoint.id for endpoint in declared for one in endpoint.expanded() if one.id != endpoint.id}

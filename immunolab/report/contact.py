@@ -22,7 +22,7 @@ _THUMBNAIL = 4  # times smaller than the picture
 
 @dataclass(frozen=True)
 class Sheet:
-    """A sample's contact sheet: where it lies relative to the page, and a small picture (base64 of a PNG, or "")."""
+    """A sample's contact sheet: its path relative to the page, and a small picture (base64 of a PNG, or "")."""
 
     sample_id: str
     patient_id: str

@@ -95,9 +95,9 @@ def flow_counts(run: Run, cohort: str) -> pd.DataFrame:
     for endpoint in (shifts if len(shifts) else run.shifts_of(cohort, ("secondary",)).head(1))["endpoint"]:
         both = pairs[pairs["endpoint"] == endpoint]
         n = int(both["shift"].notna().sum())
-        everybody = {s.patient_id for s in own} | set(both["patient_id"])
+        everyone = {s.patient_id for s in own} | set(both["patient_id"])
         rows.append({"step": "pairs", "name": run.label_of(str(endpoint)).short, "n_patients": n})
-        rows[-1] |= {"n_failed": len(everybody) - n}
+        rows[-1] |= {"n_failed": len(everyone) - n}
     return pd.DataFrame(rows).convert_dtypes()
 
 
@@ -197,7 +197,7 @@ def failures(run: Run) -> Grid:
         "file": "File",
         "stage": "Stage",
         "error": "What went wrong",
-        "hint": "How to mend it",
+        "hint": "How to fix it",
     }
     return grid(run.failures, columns, empty="No sample failed.", alarms=("error",))
 

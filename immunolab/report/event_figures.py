@@ -1,4 +1,4 @@
-"""Figures of what happened to patients and of the suppression assay, each only where the run has its table."""
+"""Figures of events of patients and of the suppression assay, each only where the run has its table."""
 
 from __future__ import annotations
 

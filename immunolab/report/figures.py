@@ -99,7 +99,7 @@ def _cohort_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
 
 
 def run_figures(run: Run) -> Iterator[ReportFigure]:
-    """Yield the figures of the whole run: where the fitted borders lie, and the checks, in run order."""
+    """Yield the figures of the whole run: where the borders were placed, and the checks, in run order."""
     order, batches = _run_order(run), {s.sample_id: s.batch for s in run.samples if s.batch}
     words = "Samples in the order of the sheet's study days within batches; colours are batches."
     borders = run.thresholds.dropna(subset=["threshold", "marker"])
@@ -179,7 +179,7 @@ def _paired(run: Run, cohort: str, row: pd.Series) -> ReportFigure:
 
 
 def _course(run: Run, cohort: str, row: pd.Series) -> Iterator[ReportFigure]:
-    """Yield the course of a subset counted at more than two visits; the clinic's courses stand together elsewhere."""
+    """Yield the course of a subset counted at more than two visits; the clinic's courses have figures together."""
     endpoint = str(row["endpoint"])
     samples = _rows(run.endpoints, cohort, endpoint)
     counted = samples["n_events"].notna().any()

@@ -48,7 +48,7 @@ class Grid:
 
 
 def grid(frame: pd.DataFrame, columns: Mapping[str, str], *, empty: str = "None.", alarms: Sequence[str] = ()) -> Grid:
-    """Return a table's columns (name to heading) as cells; what stands in the columns of ``alarms`` is red."""
+    """Return a table's columns (name to heading) as cells; text in the columns of ``alarms`` is red."""
     rows = []
     for _, row in frame.iterrows():
         cells = [cell(row[name], name) for name in columns]

@@ -1,4 +1,4 @@
-"""The answer in words: what moved, by how much, how sure, when sampled, and what stands against it."""
+"""Key findings in words: what changed, by how much, how sure, when sampled, and what speaks against it."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ _STAMPS = {
 
 
 @dataclass(frozen=True)
-class Answer:
+class KeyFinding:
     """What one endpoint says about one cohort.
 
     Attributes
     ----------
     heading : cohort, endpoint and its role.
     sentences : the change, the patients, the timing.
-    stamps : what stands against reading it as it looks.
+    stamps : reasons not to read it as it looks.
     """
 
     heading: str
@@ -57,7 +57,7 @@ class Answer:
     stamps: tuple[str, ...]
 
 
-def answers(run: Run) -> list[Answer]:
+def key_findings(run: Run) -> list[KeyFinding]:
     """Return the answer of every primary endpoint in every cohort, or says why there is none.
 
     Without a computed primary endpoint the secondary ones follow, under their own name.
@@ -78,14 +78,14 @@ def answers(run: Run) -> list[Answer]:
     return found
 
 
-def _absent(run: Run, cohort: str) -> Answer | None:
+def _absent(run: Run, cohort: str) -> KeyFinding | None:
     have = set(run.shifts_of(cohort)["endpoint"])
     lacking = [e for e in run.study.endpoints if e.role == "primary" and e.id not in have]
     if not lacking and len(run.shifts_of(cohort, ("primary",))):
         return None
     where = f"{cohort}: " if cohort else ""
     if not lacking:
-        return Answer(
+        return KeyFinding(
             f"{where}no primary endpoint", ("The study declares no primary endpoint that this run computes.",), ()
         )
     rates = [text for e in lacking for text in _response(run, e)]
@@ -93,11 +93,11 @@ def _absent(run: Run, cohort: str) -> Answer | None:
     names = "; ".join(f"{e.id} ({text})" for e, text in zip(lacking, words, strict=True))
     why = "A response has no before and after" if rates else "Not compared between visits in this run"
     text = f"{why}: {names}. What follows is not the primary endpoint."
-    return Answer(f"{where}primary endpoint", (*rates, text), ())
+    return KeyFinding(f"{where}primary endpoint", (*rates, text), ())
 
 
 def _response(run: Run, endpoint: Endpoint) -> Iterator[str]:
-    """Yield the response rate at the last of its visits that has one, for an endpoint told by responders."""
+    """Yield the response rate at the last of its visits that has one, for an endpoint of responders."""
     if endpoint.response is None or len(run.cohorts) > 1:
         return
     table = run.table("responders")
@@ -114,7 +114,7 @@ def _response(run: Run, endpoint: Endpoint) -> Iterator[str]:
         )
 
 
-def _answer(run: Run, cohort: str, row: pd.Series) -> Answer:
+def _answer(run: Run, cohort: str, row: pd.Series) -> KeyFinding:
     named = run.label_of(row["endpoint"])
     pairs = run.pairs
     own = pairs[(pairs["endpoint"] == row["endpoint"]) & in_cohort(pairs, cohort)]
@@ -126,7 +126,7 @@ def _answer(run: Run, cohort: str, row: pd.Series) -> Answer:
         timing = f"Slopes of two periods: before is {phases[0]}, after is {phases[1]}."
     else:
         timing = _timing(run, own)
-    return Answer(
+    return KeyFinding(
         f"{where}{row['role']} endpoint, {named.axis}",
         (change_sentence(named, row, run.contrast_of(str(row["endpoint"]))), _patients(own), timing, _other_gates(row)),
         tuple(stamps),
@@ -134,7 +134,7 @@ def _answer(run: Run, cohort: str, row: pd.Series) -> Answer:
 
 
 def _phase(run: Run, period: Period) -> str:
-    """Return the phase that the visit at a period's end lies in, in brackets; empty without a trial."""
+    """Return the phase that the visit at a period's end belongs to, in brackets; empty without a trial."""
     if run.study.trial is None:
         return ""
     return f" ({run.study.trial.visit(period.last).phase.replace('_', ' ')})"
@@ -204,7 +204,7 @@ def _sign(low: float, high: float) -> int:
     return int(low > 0) - int(high < 0)
 
 
-def standing(run: Run) -> tuple[str, ...]:
+def cautions(run: Run) -> tuple[str, ...]:
     """Return the sentences that hold for the whole report, whatever it found."""
     first = SEVERAL_COHORTS if len(run.cohorts) > 1 else SINGLE_ARM
     sizes = [len({s.patient_id for s in run.samples if s.cohort == cohort}) for cohort in run.cohorts]

@@ -15,7 +15,7 @@ from immunolab.results.run import Run, in_cohort
 from immunolab.schema.flags import Flag
 
 _WHOLE = 100.0  # percent of baseline at which the colour of a core-set measure is full
-_ROOM_FOR_MARKS = 16  # columns, beyond which a mark stands over its number
+_ROOM_FOR_MARKS = 16  # columns, beyond which a mark is above its number
 _LIMITS = {Flag.BELOW_LIMIT: "<", Flag.ABOVE_LIMIT: ">"}
 
 
@@ -44,7 +44,7 @@ def _core_set(run: Run, cohort: str) -> Iterator[ReportFigure]:
     patients = dict.fromkeys([*(s.patient_id for s in run.samples), *own["patient_id"]])
     scores = run.table("scores")
     for score in dict.fromkeys(own["score"]):
-        told = scores[scores["score"] == score].set_index(["patient_id", "visit"])["value"].to_dict()
+        responded = scores[scores["score"] == score].set_index(["patient_id", "visit"])["value"].to_dict()
         rows = own[own["score"] == score].assign(column=lambda t: t["component"] + " " + t["visit"])
         columns = list(dict.fromkeys(rows["column"]))
         values = rows.pivot(index="patient_id", columns="column", values="improvement").reindex(
@@ -52,7 +52,7 @@ def _core_set(run: Run, cohort: str) -> Iterator[ReportFigure]:
         )
         words = values.map(lambda x: "–" if pd.isna(x) else _signed(x, 0))
         visits = list(dict.fromkeys(rows["visit"]))
-        yes = [", ".join(v for v in visits if told.get((p, v)) == 1) for p in values.index]
+        yes = [", ".join(v for v in visits if responded.get((p, v)) == 1) for p in values.index]
         named = values.set_axis(
             [f"{p}  ✓ {v}" if v else str(p) for p, v in zip(values.index, yes, strict=True)], axis=0
         )
@@ -122,7 +122,7 @@ def _measured_changes(run: Run, cohort: str) -> pd.DataFrame:
 
 
 def _shown(change: float, before: object, after: object) -> str:
-    """Return a change as read: with a sign, and which way the truth lies when one side is beyond a limit."""
+    """Return a change as read: with a sign, and < or > where one side is beyond a limit."""
     first, last = (next((mark for word, mark in _LIMITS.items() if word in str(flag)), "") for flag in (before, after))
     if first and last:
         return "nq"
@@ -157,7 +157,7 @@ def _correlations(run: Run, cohort: str) -> Iterator[ReportFigure]:
         f"Change of each subset against change of each score and measured value{of_cohort(cohort)}: Spearman's rho, "
         f"with n patients in each cell. Exploratory: {len(shown)} of the {n_all} correlations "
         "looked at, none adjusted for the others; with so few patients a rho of this size comes by chance. Intervals "
-        "stand in tables/correlations.csv."
+        "are in tables/correlations.csv."
     )
     title = "EXPLORATORY: Spearman's rho of the changes, n patients below it"
     draw = _draw(values, words.fillna("–"), "Spearman's rho", title, 1.0)

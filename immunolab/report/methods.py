@@ -65,7 +65,7 @@ def _gating(run: Run) -> str:
 
 
 def transforms_of(strategy: Strategy) -> list[str]:
-    """Return the display scales a strategy's gates stand on, in words."""
+    """Return the display scales a strategy's gates use, in words."""
     found: dict[str, None] = {}
     for population in strategy.populations:
         for dimension in getattr(population.gate, "dimensions", ()):
@@ -131,7 +131,7 @@ def _tests(run: Run) -> str:
         else ""
     )
     return (
-        f"Contrasts: {contrasts}. Tests, all two-sided: {methods}; the exact Wilcoxon signed-rank test stands beside. "
+        f"Contrasts: {contrasts}. Tests, all two-sided: {methods}; the exact Wilcoxon signed-rank test is beside. "
         f" Intervals are 95 %. Multiplicity: {adjustments}.{assay} Seed of every random draw: {run.seed}."
     )
 
@@ -139,7 +139,7 @@ def _tests(run: Run) -> str:
 def _software(run: Run) -> str:
     names = ("immunolab", "numpy", "scipy", "pandas", "statsmodels", "matplotlib")
     return (
-        f"Software: {', '.join(f'{name} {run.versions[name]}' for name in names)}; all versions stand in manifest.json."
+        f"Software: {', '.join(f'{name} {run.versions[name]}' for name in names)}; all versions are in manifest.json."
     )
 
 

@@ -18,7 +18,7 @@ from immunolab.report.contact import Apply, Sheet, contact_sheets
 from immunolab.report.event_figures import event_figures
 from immunolab.report.figures import Written, cohort_figures, run_figures, unique, write_figure
 from immunolab.report.html_table import Grid, grid
-from immunolab.report.key_findings import answers, standing
+from immunolab.report.key_findings import cautions, key_findings
 from immunolab.report.manifest import write_manifest
 from immunolab.report.patient_figures import patient_figures
 from immunolab.report.patients import components_grid, patient_grid, responders_grid
@@ -33,9 +33,9 @@ _OTHERS = {  # tables beyond the declared ones, as the comparison names them
     "time_to_event": "Time to event: Kaplan-Meier, described without a test",
     "survival": "Time to event, day by day",
     "joint_rank": "Slopes with deaths ranked beyond any decline: sensitivity, exploratory, leaning towards the drug",
-    "adverse_events": "Adverse events by phase; those before the first dose stand apart",
+    "adverse_events": "Adverse events by phase; those before the first dose apart",
     "visits": "Every visit, not only those compared",
-    "noise": "Assay noise that the calls of patients rest on",
+    "noise": "Assay noise that the calls of patients depend on",
     "power": "What the next cohort could see, from this study's own spread",
 }
 _SMALL_GROUP = f"fewer than {LEAST_RESPONDERS} in a group"
@@ -80,7 +80,7 @@ def write_report(run: Run, *, jobs: int = 1) -> Path:
     """Write ``report.html``, ``figures/`` and ``manifest.json`` into a run's folder and return the page's path.
 
     Figures of an earlier report in the folder are replaced. The gating figure of every sample whose
-    folder holds gate views is drawn, unless it stands already.
+    folder holds gate views is drawn, unless it is up to date.
 
     Parameters
     ----------
@@ -137,8 +137,8 @@ def _context(run: Run, pictures: Sequence[Written], sheets: Sequence[Sheet]) -> 
         "study": run.study.name,
         "trial": trial,
         "version": run.versions["immunolab"],
-        "standing": standing(run),
-        "answers": answers(run),
+        "cautions": cautions(run),
+        "findings": key_findings(run),
         "notes": run.notes,
         "cohorts": [_cohort(run, cohort, [p for p in pictures if p.cohort == cohort]) for cohort in run.cohorts],
         "further": [p for p in pictures if p.section == "quality"],
@@ -238,7 +238,7 @@ def _thresholds(run: Run) -> Grid:
         "median": "Median",
         "max": "Highest",
         "method": "Method",
-        "control": "Rests on",
+        "control": "Control",
         "scope": "One for each",
         "flags": "Flags",
     }

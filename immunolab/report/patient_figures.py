@@ -66,7 +66,7 @@ def _patient_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
             wide=True,
             on_page=on_page,
         )
-    if _most_visits(run, cohort) > 2:  # of two visits the table tells all
+    if _most_visits(run, cohort) > 2:  # of two visits the table says everything
         yield from _one_pagers(run, cohort, shifts)
 
 

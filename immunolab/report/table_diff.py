@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from immunolab.errors import Problem
+from immunolab.errors import InputError, Problem
+from immunolab.results.run import Run
 from immunolab.schema.table import Table
 
 CHANGED = "the file was changed after the run; run the study again, or restore it"
@@ -34,7 +36,7 @@ def differences(
     for key in [*was, *(key for key in now if key not in was)]:
         place = ", ".join(part for part in key if part)
         if key not in now or key not in was:
-            text = "stands in the table but does not come out again" if key in was else "is missing from the table"
+            text = "is in the table but does not come out again" if key in was else "is missing from the table"
             yield Problem(file_of(table), place, text, CHANGED)
             continue
         for column in numbers:
@@ -62,7 +64,7 @@ def same(a: Any, b: Any) -> bool:
 def differs(table: Table, place: str, column: str, stored: Any, wanted: Any) -> Problem:
     """Return the problem of a number that is another when worked out again."""
     text = f"{column} is {_number(stored)}, worked out again {_number(wanted)}"
-    return Problem(file_of(table), place, text, "the number, or what it rests on, was changed after the run")
+    return Problem(file_of(table), place, text, "the number, or what it depends on, was changed after the run")
 
 
 def _number(value: Any) -> str:
@@ -72,3 +74,26 @@ def _number(value: Any) -> str:
 def file_of(table: Table) -> str:
     """Return where a run keeps a table, relative to its folder."""
     return f"tables/{table.name}.csv"
+
+
+def file_in(run: Run, table: Table) -> Path:
+    """Return the CSV file of a run's table."""
+    return run.folder / file_of(table)
+
+
+def read_written(run: Run, table: Table) -> pd.DataFrame | tuple[Problem, ...]:
+    """Return a table as its CSV file holds it now, or why it cannot be read.
+
+    Parameters
+    ----------
+    run
+        The finished run.
+    table
+        Declaration of the table.
+    """
+    try:
+        return table.read(file_in(run, table))
+    except InputError as error:
+        return error.problems
+    except (OSError, ValueError) as error:
+        return (Problem(file_of(table), "", f"cannot be read: {error}", CHANGED),)

@@ -1,4 +1,4 @@
-"""Figures of the clinic over time: slopes by period, courses on one axis, what happened when, what came back."""
+"""Figures of the clinic over time: slopes by period, courses on one axis, events, what remained after treatment."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def _courses(run: Run, cohort: str) -> Iterator[ReportFigure]:
 
 
 def _swimmer(run: Run, cohort: str) -> Iterator[ReportFigure]:
-    """Yield one lane a patient with responses and events, where any score tells of them."""
+    """Yield one lane a patient with responses and events, where any score reports them."""
     said = {e.id: e.mark for e in run.study.endpoints if e.mark}
     rows = run.endpoints
     own = rows[in_cohort(rows, cohort) & rows["study_day"].notna()]

@@ -12,7 +12,7 @@ import pandas as pd
 
 from immunolab.errors import ImmunolabError, InputError, Problem
 from immunolab.report.manifest import NAME, SCHEMA, hashes
-from immunolab.report.table_diff import CHANGED, differences, differs, file_of, same
+from immunolab.report.table_diff import CHANGED, differences, differs, file_of, read_written, same
 from immunolab.report.verify_clinic import clinic_differences
 from immunolab.results.run import Run
 from immunolab.schema.files import file_sha256
@@ -56,12 +56,11 @@ def verify(run: Run) -> list[Problem]:
     found = [*_inputs(run), *_outputs(out, _manifest(out))]
     frames: dict[str, pd.DataFrame] = {}
     for table in (COUNTS, ENDPOINTS, PAIRS, SHIFTS):
-        try:
-            frames[table.name] = table.read(out / "tables" / f"{table.name}.csv")
-        except InputError as error:
-            found += error.problems
-        except (OSError, ValueError) as error:
-            found.append(Problem(file_of(table), "", f"cannot be read: {error}", CHANGED))
+        read = read_written(run, table)
+        if isinstance(read, tuple):
+            found += read
+        else:
+            frames[table.name] = read
     if len(frames) == 4:
         found += _percentages(frames["counts"])
         found += _values(frames["endpoints"], frames["counts"], run)
@@ -100,7 +99,7 @@ def _outputs(out: Path, record: Mapping[str, Any]) -> Iterator[Problem]:
         if name not in now:
             yield Problem(name, "", "output is missing", "run the study again")
         elif name not in then:
-            yield Problem(name, "", "the manifest does not know this file", "it was added after the run")
+            yield Problem(name, "", "the manifest does not list this file", "it was added after the run")
         elif now[name] != then[name]:
             yield Problem(name, "", "output differs from the one the run wrote (sha256)", CHANGED)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,11 +10,10 @@ import pandas as pd
 from immunolab.clinical.proportions import proportion
 from immunolab.clinical.responders import responders
 from immunolab.clinical.survival import kaplan_meier
-from immunolab.errors import InputError, Problem
-from immunolab.report.table_diff import CHANGED, differences, file_of
+from immunolab.errors import Problem
+from immunolab.report.table_diff import differences, file_in, read_written
 from immunolab.results.run import Run
 from immunolab.schema.clinical import ADVERSE_EVENTS, RESPONDERS, SCORES, SURVIVAL, TIME_TO_EVENT
-from immunolab.schema.table import Table
 
 _SHARE = ("percent", "ci_low", "ci_high")
 _RESPONSE = ("n_patients", "n_evaluable", "n_responders", *_SHARE, "percent_worst_case")
@@ -25,38 +23,28 @@ _SUMMARY = ("n_events", "n_censored", "n_with_outcome", "median_day", "ci_low", 
 
 
 def clinic_differences(run: Run) -> Iterator[Problem]:
-    """Yield every number of the clinic's tables that does not follow from the numbers it rests on.
+    """Yield every number of the clinic's tables that does not follow from the numbers it depends on.
 
     Responders are counted again from the scores. In adverse_events.csv shares, limits, rates and the sum over
     grades must follow from the counts, and Kaplan-Meier curves and medians from the events and censored patients of
-    each day. What only the clinic's own files tell (which event, which day) is vouched for by their hashes.
+    each day. What only the clinic's files say (which event, which day) is covered by their hashes.
     """
-    out, found = run.folder, list[Problem]()
-    scores, told = _read(out, SCORES, found), _read(out, RESPONDERS, found)
-    if scores is not None and told is not None:
-        found += differences(RESPONDERS, told, responders(scores), RESPONDERS.key, _RESPONSE)
-    harms = _read(out, ADVERSE_EVENTS, found)
-    if harms is not None:
-        found += differences(ADVERSE_EVENTS, harms, _harms(harms), ADVERSE_EVENTS.key, _HARM)
-    curves, summary = _read(out, SURVIVAL, found), _read(out, TIME_TO_EVENT, found)
-    if curves is not None and summary is not None:
-        steps, totals = _survival(curves)
-        found += differences(SURVIVAL, curves, steps, SURVIVAL.key, _STEP)
-        found += differences(TIME_TO_EVENT, summary, totals, TIME_TO_EVENT.key, _SUMMARY)
-    yield from found
-
-
-def _read(out: Path, table: Table, found: list[Problem]) -> pd.DataFrame | None:
-    path = out / "tables" / f"{table.name}.csv"
-    if not path.exists():
-        return None
-    try:
-        return table.read(path)
-    except InputError as error:
-        found += error.problems
-    except (OSError, ValueError) as error:
-        found.append(Problem(file_of(table), "", f"cannot be read: {error}", CHANGED))
-    return None
+    tables = (SCORES, RESPONDERS, ADVERSE_EVENTS, SURVIVAL, TIME_TO_EVENT)
+    read = {table.name: read_written(run, table) for table in tables if file_in(run, table).exists()}
+    for found in read.values():
+        if isinstance(found, tuple):
+            yield from found
+    known = {name: found for name, found in read.items() if isinstance(found, pd.DataFrame)}
+    if {"scores", "responders"} <= known.keys():
+        again = responders(known["scores"])
+        yield from differences(RESPONDERS, known["responders"], again, RESPONDERS.key, _RESPONSE)
+    if "adverse_events" in known:
+        harms = known["adverse_events"]
+        yield from differences(ADVERSE_EVENTS, harms, _harms(harms), ADVERSE_EVENTS.key, _HARM)
+    if {"survival", "time_to_event"} <= known.keys():
+        steps, totals = _survival(known["survival"])
+        yield from differences(SURVIVAL, known["survival"], steps, SURVIVAL.key, _STEP)
+        yield from differences(TIME_TO_EVENT, known["time_to_event"], totals, TIME_TO_EVENT.key, _SUMMARY)
 
 
 def _harms(table: pd.DataFrame) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ _FILES_NAMED = 3  # of those that share a problem
 
 @dataclass(frozen=True)
 class Checked:
-    """Problems that a user must mend, notes worth a look, and how much was looked at."""
+    """Problems that a user must fix, notes worth a look, and how much was looked at."""
 
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
@@ -43,7 +43,7 @@ def check_study(source: Path | str) -> Checked:
 
     Returns
     -------
-    Every problem at once; nothing is raised for the study's own faults.
+    Every problem at once; nothing is raised for faults of the study.
     """
     try:
         study = read_study(source)
@@ -54,6 +54,8 @@ def check_study(source: Path | str) -> Checked:
         panels = read_panels(study)
     except InputError as error:
         return Checked(error.problems, (), len(samples), len({s.patient_id for s in samples}))
+    from immunolab.quality.panel_drift import find_drift
+
     problems: list[Problem] = []
     notes: list[Problem] = []
     try:
@@ -63,13 +65,14 @@ def check_study(source: Path | str) -> Checked:
         problems += error.problems
     labels: dict[str, dict[str, list[tuple[str, str]]]] = {}
     for sample in samples:
-        found = _check_file(sample, panels[sample.panel], notes)
-        if isinstance(found, Problem):
-            problems.append(found)
-        else:
-            problems += found[0]
-            labels.setdefault(sample.panel, {})[str(sample.file)] = found[1]
-    problems += _drift(labels, notes)
+        found = _check_file(sample, panels[sample.panel])
+        problems += found.problems
+        notes += found.notes
+        if found.names:
+            labels.setdefault(sample.panel, {})[str(sample.file)] = found.names
+    drift = [one for files in labels.values() for one in find_drift(files)]
+    problems += [one.problem for one in drift if not one.harmless]
+    notes += [one.problem for one in drift if one.harmless]
     notes += _off_calendar(study)
     return Checked(
         _gathered(problems), tuple(map(str, _gathered(notes))), len(samples), len({s.patient_id for s in samples})
@@ -80,8 +83,8 @@ def _off_calendar(study: Study) -> list[Problem]:
     """Return the samples that the run will flag as off their visit's window or phase, or dosed before baseline."""
     found = timeline_quality(study.trial, [s for s in study.samples if not s.control_of], study.doses)
     sheet = study.sheet.name if study.sheet else ""
-    odd = found[found["check"].isin(_OFF_CALENDAR)]
-    return [Problem(sheet, f"sample {row.sample_id}", str(row.message)) for row in odd.itertuples()]
+    off = found[found["check"].isin(_OFF_CALENDAR)]
+    return [Problem(sheet, f"sample {row.sample_id}", str(row.message)) for row in off.itertuples()]
 
 
 def _unmeasured(study: Study, panels: Mapping[str, PanelGates], clinic: ClinicSources | None) -> list[Problem]:
@@ -144,23 +147,32 @@ def _named(files: Sequence[str]) -> str:
     return ", ".join(files) if len(files) <= _FILES_NAMED else f"{files[0]} and {len(files) - 1} more files"
 
 
-def _check_file(
-    sample: Sample, panel: PanelGates, notes: list[Problem]
-) -> Problem | tuple[list[Problem], list[tuple[str, str]]]:
+@dataclass(frozen=True)
+class _FileCheck:
+    """Problems and notes of a file, and (channel, label) of its channels; none for a file that cannot be read."""
+
+    problems: list[Problem]
+    notes: list[Problem] = field(default_factory=list)
+    names: list[tuple[str, str]] = field(default_factory=list)
+
+
+def _check_file(sample: Sample, panel: PanelGates) -> _FileCheck:
     from immunolab.loaders.fcs.read import read_header
     from immunolab.vocabulary.panel import resolve_channels
 
     try:
         header = read_header(sample.file)
     except DataFileError as error:
-        return Problem(str(sample.file), "", error.message, error.hint)
+        return _FileCheck([Problem(str(sample.file), "", error.message, error.hint)])
     if header.n_events == 0:
-        return Problem(str(sample.file), "", "the file holds no events", "acquire the tube again or leave it out")
-    notes += [Problem(str(sample.file), "", text) for text in header.warnings]
+        hint = "acquire the tube again or leave it out"
+        return _FileCheck([Problem(str(sample.file), "", "the file holds no events", hint)])
+    notes = [Problem(str(sample.file), "", text) for text in header.warnings]
     names = [(channel.name, channel.label) for channel in header.channels]
     channels = resolve_channels([n for n, _ in names], [label for _, label in names], dict(panel.markers) or None)
     nothing = Tube(np.empty((len(channels), 0), np.float32), channels, None, sample.sample_id, str(sample.file))
-    return ([] if sample.control_of else _gate_problems(sample, panel, nothing, header.text.get("$FIL", ""))), names
+    fil = header.text.get("$FIL", "")
+    return _FileCheck([] if sample.control_of else _gate_problems(sample, panel, nothing, fil), notes, names)
 
 
 def _gate_problems(sample: Sample, panel: PanelGates, nothing: Tube, fil: str) -> list[Problem]:
@@ -177,12 +189,3 @@ def _gate_problems(sample: Sample, panel: PanelGates, nothing: Tube, fil: str) -
 
     found = (*gates.unread, *gate_problems(gates.strategy, nothing))
     return [Problem(str(sample.file), p.place, p.message, p.hint) for p in found]
-
-
-def _drift(labels: Mapping[str, Mapping[str, list[tuple[str, str]]]], notes: list[Problem]) -> list[Problem]:
-    """Return drift that has to be mended; what the vocabulary bridges becomes a note."""
-    from immunolab.quality.panel_drift import find_drift
-
-    drifts = [drift for files in labels.values() for drift in find_drift(files)]
-    notes += [drift.problem for drift in drifts if drift.harmless]
-    return [drift.problem for drift in drifts if not drift.harmless]

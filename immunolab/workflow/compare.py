@@ -117,7 +117,7 @@ def _plan(study: Study, contrast: Contrast, endpoints: Sequence[Endpoint], rows:
 
 
 def _not_counted(rows: pd.DataFrame) -> tuple[str, ...]:
-    """Return the endpoints that rest on no cell: a tube's batch says nothing of the clinic."""
+    """Return the endpoints that are not counted from cells: a tube's batch does not touch the clinic."""
     counted = rows.groupby("endpoint", sort=False)["n_events"].count()
     return tuple(map(str, counted.index[counted == 0]))
 

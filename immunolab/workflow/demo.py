@@ -14,7 +14,7 @@ TRIAL, PATIENTS, VISITS, SEED = "sle_nct02084238", 8, ("W0", "W10"), 20240601
 def demo(out: Path, *, jobs: int = 2) -> Run:
     """Simulate 8 lupus patients at baseline and week 10 into OUT/study and run them into OUT.
 
-    A study that stands in OUT/study already is run as it is.
+    A study that is in OUT/study already is run as it is.
 
     Raises
     ------

@@ -59,17 +59,17 @@ def further_tables(
 
 
 def _joint_rank(pairs: pd.DataFrame, endpoints: Sequence[Endpoint], clinic: Clinic) -> pd.DataFrame:
-    """Return how a difference of slopes stands when those who died are counted; empty when nobody did."""
+    """Return a difference of slopes with those who died counted; empty when no one did."""
     rows: list[dict[str, object]] = []
     for endpoint in endpoints:
         deaths = clinic.deaths.get(endpoint.id, {})
         known = pairs[(pairs["endpoint"] == endpoint.id) & pairs["shift"].notna()]
         for cohort in dict.fromkeys(clinic.cohorts.values()):
-            everybody = {patient for patient, of in clinic.cohorts.items() if of == cohort}
-            own = _by_patient(known[known["patient_id"].isin(everybody)], "shift")
-            lost = {patient: death for patient, death in deaths.items() if patient in everybody - own.keys()}
+            everyone = {patient for patient, of in clinic.cohorts.items() if of == cohort}
+            own = _by_patient(known[known["patient_id"].isin(everyone)], "shift")
+            lost = {patient: death for patient, death in deaths.items() if patient in everyone - own.keys()}
             if lost:
-                found = joint_rank(own, lost, len(everybody), -1 if endpoint.direction == "decrease" else 1)
+                found = joint_rank(own, lost, len(everyone), -1 if endpoint.direction == "decrease" else 1)
                 rows += [{"cohort": cohort or None, "endpoint": endpoint.id} | row for row in found]
     return JOINT_RANK.frame(rows)
 
@@ -80,7 +80,7 @@ def _joined(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _by_response(pairs: pd.DataFrame, scores: pd.DataFrame, endpoints: Sequence[Endpoint]) -> pd.DataFrame:
-    """Compare shifts of responders and others, told at the shifts' later visit or else the last one declared."""
+    """Compare shifts of responders and others, assessed at the shifts' later visit or else the last one declared."""
     frames = []
     after = list(pairs["visit_after"].mode())
     for score in filter(criteria, dict.fromkeys(scores["score"])):
@@ -95,9 +95,9 @@ def _by_response(pairs: pd.DataFrame, scores: pd.DataFrame, endpoints: Sequence[
 def _correlations(subsets: pd.DataFrame, pairs: pd.DataFrame, endpoints: Sequence[Endpoint], seed: int) -> pd.DataFrame:
     """Correlate within each cohort: between cohorts, what they differ in would be the correlation."""
     clinical = [e.id for e in endpoints if e.clinical_change]
-    told = pairs[pairs["endpoint"].isin(clinical) & pairs["shift"].notna()]
+    known = pairs[pairs["endpoint"].isin(clinical) & pairs["shift"].notna()]
     frames = []
-    for (cohort, endpoint), rows in told.assign(cohort=told["cohort"].fillna("")).groupby(
+    for (cohort, endpoint), rows in known.assign(cohort=known["cohort"].fillna("")).groupby(
         ["cohort", "endpoint"], sort=False
     ):
         change, before = _by_patient(rows, "shift"), _by_patient(rows, "before")
