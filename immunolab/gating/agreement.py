@@ -62,6 +62,18 @@ def event_agreement(here: Masks, there: Masks, sample_id: str) -> pd.DataFrame:
     """Return precision, recall and F1 of the populations known on both sides, with what is there as the truth.
 
     A ratio with denominator 0 is empty.
+
+    Parameters
+    ----------
+    here, there
+        Events x populations by path, bool; all of one tube.
+    sample_id
+        Written into each row.
+
+    Returns
+    -------
+    DataFrame
+        sample_id, path, precision, recall, f1 (each 0..1), one row a shared population.
     """
     rows = []
     for path in (path for path in here if path in there):
@@ -80,7 +92,15 @@ def event_agreement(here: Masks, there: Masks, sample_id: str) -> pd.DataFrame:
 
 
 def masks_of_labels(labels: Sequence[str], strategy: Strategy) -> dict[str, NDArray[np.bool_]]:
-    """Return events by path for per-event labels that name populations (by name where unique, or by path)."""
+    """Return events by path for per-event labels that name populations (by name where unique, or by path).
+
+    Parameters
+    ----------
+    labels
+        One word an event.
+    strategy
+        Whose populations the labels name.
+    """
     values = np.asarray(labels, dtype=str)
     names = [population.name for population in strategy.populations]
     found = {}

@@ -100,6 +100,13 @@ def channels_of(dimension: Dimension) -> tuple[str, ...]:
 def on_channels(strategy: Strategy, tube: Tube) -> Strategy:
     """Return the strategy with every dimension naming the tube's channel instead of its marker, for export.
 
+    Parameters
+    ----------
+    strategy
+        With markers or channels as dimensions.
+    tube
+        Gives the channel of each marker.
+
     Raises
     ------
     GatingError

@@ -32,12 +32,27 @@ def counts_table(memberships: Memberships, sample_id: str) -> pd.DataFrame:
     """Return the table `COUNTS` of one tube: root first (path ``/``), then the strategy's populations.
 
     Flags: ``empty_parent`` (no percentage), ``below_lod`` (fewer than 20 events), ``below_loq`` (fewer than 50).
+
+    Parameters
+    ----------
+    memberships
+        Evaluated gates of one tube.
+    sample_id
+        Written into each row.
     """
     return COUNTS.frame([vars(count) for count in count_populations(memberships, sample_id)])
 
 
 def count_populations(memberships: Memberships, sample_id: str) -> Iterator[PopulationCount]:
-    """Yield the rows of `counts_table`."""
+    """Yield the rows of `counts_table`.
+
+    Parameters
+    ----------
+    memberships
+        Evaluated gates of one tube.
+    sample_id
+        Written into each row.
+    """
     populations = memberships.strategy.populations
     total = len(memberships.masks[populations[0].path]) if populations else 0
     n_events = {"": total} | {path: int(np.count_nonzero(mask)) for path, mask in memberships.masks.items()}

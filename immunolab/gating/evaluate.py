@@ -36,6 +36,13 @@ Shape = Rectangle | Polygon | Ellipsoid
 def evaluate(strategy: Strategy, events: Tube) -> Memberships:
     """Return which events of a tube are in which population.
 
+    Parameters
+    ----------
+    strategy
+        All its gates placed.
+    events
+        The whole tube, linear scale.
+
     Raises
     ------
     GatingError
@@ -55,7 +62,20 @@ def evaluate(strategy: Strategy, events: Tube) -> Memberships:
 
 
 def coordinates(strategy: Strategy, events: Tube) -> Callable[[Dimension], NDArray[np.float64]]:
-    """Return a function that gives every event's coordinate on a gate's dimension, each computed once."""
+    """Return a function that gives every event's coordinate on a gate's dimension, each computed once.
+
+    Parameters
+    ----------
+    strategy
+        Gives the scales and matrices of its dimensions.
+    events
+        The whole tube, linear scale.
+
+    Returns
+    -------
+    callable
+        Dimension to coordinates on the gate's scale, of shape (events,).
+    """
     return Axes.of(strategy, events).block().axis
 
 

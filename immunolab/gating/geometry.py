@@ -25,6 +25,17 @@ def in_interval(
 
     With both sides open every event is inside, NaN too. An event that is UNSURE in ``within`` stays so unless
     it is outside.
+
+    Parameters
+    ----------
+    values
+        One coordinate an event.
+    lower, upper
+        Ends on the scale of the values.
+    within
+        State of each event in the parent; an event outside is not looked at.
+    tolerance
+        Distance from an end, on the scale of the values, within which an event is UNSURE.
     """
     low = -np.inf if lower is None else float(lower)
     high = np.inf if upper is None else float(upper)
@@ -40,6 +51,10 @@ def in_polygon(x: Array, y: Array, vertices: ArrayLike, within: Within, toleranc
         Coordinates on the polygon's scales, one value an event.
     vertices
         At least three (x, y), closed implicitly; edges may cross.
+    within
+        State of each event in the parent; an event outside is not looked at.
+    tolerance
+        Distance from an edge within which an event is UNSURE.
     """
     corners = np.ascontiguousarray(vertices, dtype=np.float64)
     return np.asarray(_polygon(x, y, corners, within, tolerance))
@@ -59,6 +74,16 @@ def in_ellipsoid(
     ----------
     coordinates
         Dimensions x events.
+    mean
+        Centre, of shape (dimensions,).
+    covariance
+        Of shape (dimensions, dimensions), positive definite.
+    distance_square
+        Squared Mahalanobis distance of the surface from the centre.
+    within
+        State of each event in the parent; an event outside is not looked at.
+    tolerance
+        Distance from the surface within which an event is UNSURE.
     """
     inverse = np.ascontiguousarray(np.linalg.inv(np.asarray(covariance, dtype=np.float64)))
     centre = np.asarray(mean, dtype=np.float64)

@@ -13,6 +13,13 @@ def imported_thresholds(strategy: Strategy, events: Tube) -> tuple[Threshold, ..
     """Return every closed side of a geometric strategy's rectangles.
 
     Polygons, ellipses and booleans have no one-dimensional border; sides of ratio axes are left out.
+
+    Parameters
+    ----------
+    strategy
+        All its gates geometric.
+    events
+        The tube whose channels and sample_id the records name.
     """
     return tuple(
         _threshold(population, dimension, side, events)

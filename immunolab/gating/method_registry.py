@@ -166,6 +166,10 @@ def register(
     ----------
     name
         What ``by`` (for two channels also the gate's key) says in a strategy.
+    function
+        Takes what the card ``wants`` as arrays, and its parameters as keywords.
+    card
+        What the function assumes, needs and is configured by.
     resample
         See `Method`.
 
@@ -199,8 +203,18 @@ def threshold_method(
     ----------
     name
         What ``by`` says in a strategy.
+    wants
+        What the function is given, see `Card`.
+    control
+        What evidence the border rests on, see `Card`.
+    assumes
+        What must be true of the events for the border to be right, in words.
+    parameters
+        Keywords of the function that a strategy may set.
     resample
         See `Method`.
+    more
+        Further fields of `Card`: ``reference``, ``instead`` and the like.
 
     Returns
     -------

@@ -15,6 +15,13 @@ _PASS = "pass"  # `optional: pass`: children of a population left out go to its 
 def missing_markers(strategy: Strategy, events: Tube) -> tuple[str, ...]:
     """Return the paths of optional populations that the tube's panel cannot gate.
 
+    Parameters
+    ----------
+    strategy
+        Its setting ``optional`` names the populations that may be left out.
+    events
+        The tube with the panel's channels.
+
     Raises
     ------
     GatingError
@@ -29,6 +36,13 @@ def arrange(strategy: Strategy, events: Tube) -> Strategy:
 
     Children of a population left out with ``optional: pass`` become children of its parent; those of one left
     out with ``optional: true``, and booleans over it, are left out with it.
+
+    Parameters
+    ----------
+    strategy
+        Its setting ``optional`` names the populations that may be left out.
+    events
+        The tube with the panel's channels.
 
     Raises
     ------

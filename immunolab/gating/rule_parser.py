@@ -13,7 +13,15 @@ from immunolab.gating.strategy_faults import StrategyFault, is_number, is_range,
 
 
 def parse_thresholds(data: Any, place: Place) -> tuple[dict[str, Any], list[StrategyFault]]:
-    """Return marker -> rule, and what is wrong."""
+    """Return marker -> rule, and what is wrong.
+
+    Parameters
+    ----------
+    data
+        The block as YAML gives it.
+    place
+        Keys that lead to the block.
+    """
     if not isinstance(data, dict):
         hint = "write thresholds: {CD25: {by: valley}}"
         return {}, [StrategyFault(place, "a mapping from marker to rule is needed", hint)]
@@ -31,7 +39,17 @@ def parse_thresholds(data: Any, place: Place) -> tuple[dict[str, Any], list[Stra
 
 
 def rule_faults(rule: Mapping[str, Any], place: Place, *, more: Iterable[str] = ()) -> Iterator[StrategyFault]:
-    """Yield the faults of one rule; ``more`` are further keys it may have."""
+    """Yield the faults of one rule; ``more`` are further keys it may have.
+
+    Parameters
+    ----------
+    rule
+        One rule as YAML gives it.
+    place
+        Keys that lead to the rule.
+    more
+        Further keys that it may have.
+    """
     yield from unknown_keys(rule, place, (*RULE_KEYS, *parameter_names(), *more))
     if rule.get("by") is not None:
         yield from _method_faults(str(rule["by"]), rule, place)
@@ -41,14 +59,32 @@ def rule_faults(rule: Mapping[str, Any], place: Place, *, more: Iterable[str] = 
 
 
 def scope_faults(rule: Mapping[str, Any], place: Place) -> Iterator[StrategyFault]:
-    """Yield a fault for a scope that is none."""
+    """Yield a fault for a scope that is none.
+
+    Parameters
+    ----------
+    rule
+        May have the key ``scope``.
+    place
+        Keys that lead to the rule.
+    """
     scope = rule.get("scope", "patient")
     if scope not in SCOPES:
         yield StrategyFault((*place, "scope"), f"unknown scope '{scope}'", one_of("scopes", SCOPES, str(scope)))
 
 
 def parameter_faults(parameters: Iterable[Parameter], value: Any, place: Place) -> Iterator[StrategyFault]:
-    """Yield a fault for a value that no parameter of this name takes; none for an empty value or no parameter."""
+    """Yield a fault for a value that no parameter of this name takes; none for an empty value or no parameter.
+
+    Parameters
+    ----------
+    parameters
+        All parameters of this name, of one method or of several.
+    value
+        As YAML gives it.
+    place
+        Keys that lead to the value.
+    """
     found = [] if value is None else [_fault(parameter, value) for parameter in parameters]
     first = found[0] if found and all(found) else None
     if first is not None:

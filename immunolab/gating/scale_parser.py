@@ -16,7 +16,15 @@ _SCALES: dict[str, type] = {
 
 
 def parse_scales(data: Any, place: Place) -> tuple[dict[str, Any], list[StrategyFault]]:
-    """Return ``{default, scatter, markers}`` with transforms as records, and what is wrong."""
+    """Return ``{default, scatter, markers}`` with transforms as records, and what is wrong.
+
+    Parameters
+    ----------
+    data
+        The block ``transform`` as YAML gives it.
+    place
+        Keys that lead to the block.
+    """
     if not isinstance(data, dict):
         hint = "write transform: {default: {logicle: {}}, scatter: linear}"
         return {}, [StrategyFault(place, "a mapping is needed", hint)]

@@ -20,7 +20,17 @@ class StrategyFault:
 
 
 def unknown_keys(data: Mapping[str, Any], place: Place, known: Iterable[str]) -> Iterator[StrategyFault]:
-    """Yield a fault for every key that is not among the known ones."""
+    """Yield a fault for every key that is not among the known ones.
+
+    Parameters
+    ----------
+    data
+        As YAML gives it.
+    place
+        Keys that lead to it.
+    known
+        Keys it may have.
+    """
     known = tuple(known)
     for key in data:
         if key not in known:
@@ -28,12 +38,32 @@ def unknown_keys(data: Mapping[str, Any], place: Place, known: Iterable[str]) ->
 
 
 def unknown_population(place: Place, name: str, names: Iterable[str]) -> StrategyFault:
-    """Return the fault of a population that the strategy does not have."""
+    """Return the fault of a population that the strategy does not have.
+
+    Parameters
+    ----------
+    place
+        Keys that lead to the name.
+    name
+        As it was written.
+    names
+        All populations of the strategy.
+    """
     return StrategyFault(place, f"unknown population '{name}'", one_of("populations", names, name))
 
 
 def one_of(kind: str, names: Iterable[str], meant: str) -> str:
-    """Return a hint: the name that was probably meant, and all names."""
+    """Return a hint: the name that was probably meant, and all names.
+
+    Parameters
+    ----------
+    kind
+        What the names are, in the plural.
+    names
+        All that may be written.
+    meant
+        What was written.
+    """
     names = tuple(names)
     return f"{nearest(meant, names)} {kind}: {', '.join(names)}".strip()
 

@@ -40,7 +40,15 @@ def cloud_of(conditions: Iterable[tuple[str, str]]) -> tuple[str, str] | None:
 
 
 def population_meant(name: str, names: Iterable[str]) -> str | None:
-    """Return the population meant by a name, which may differ in case, blanks and dashes."""
+    """Return the population meant by a name, which may differ in case, blanks and dashes.
+
+    Parameters
+    ----------
+    name
+        As it was written.
+    names
+        All populations of the strategy.
+    """
     names = tuple(names)
     return name if name in names else next((n for n in names if same_name(n, name)), None)
 

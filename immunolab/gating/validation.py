@@ -19,6 +19,13 @@ def evaluable(strategy: Strategy, tube: Tube) -> tuple[Strategy, tuple[Problem, 
     """Return the strategy without the gates that cannot be evaluated on a tube, and one problem for each.
 
     Populations under a dropped gate, and booleans over it, are dropped with it.
+
+    Parameters
+    ----------
+    strategy
+        From any source; gates without a place are dropped too.
+    tube
+        Its channels and matrices decide.
     """
     found = tuple(gate_problems(strategy, tube))
     bad = {problem.place for problem in found}
@@ -27,7 +34,15 @@ def evaluable(strategy: Strategy, tube: Tube) -> tuple[Strategy, tuple[Problem, 
 
 
 def gate_problems(strategy: Strategy, tube: Tube) -> Iterator[Problem]:
-    """Yield one problem for each population that cannot be evaluated on the tube; ``place`` is its path."""
+    """Yield one problem for each population that cannot be evaluated on the tube; ``place`` is its path.
+
+    Parameters
+    ----------
+    strategy
+        From any source.
+    tube
+        Its channels and matrices decide.
+    """
     known: set[str] = set()
     listed = {population.path for population in strategy.populations}
     where = tube.sample_id or tube.file

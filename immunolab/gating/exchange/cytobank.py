@@ -17,7 +17,15 @@ from immunolab.gating.strategy import Boolean
 
 
 def custom(element: Element, name: str) -> str:
-    """Return a text of a gate's custom information (``name``, ``gate_id`` ...), or an empty string."""
+    """Return a text of a gate's custom information (``name``, ``gate_id`` ...), or an empty string.
+
+    Parameters
+    ----------
+    element
+        A gate of Gating-ML.
+    name
+        Tag of the text.
+    """
     info = element.find(f"{DATATYPES}custom_info")
     for item in info.iter() if info is not None else ():
         if local_name(item) == name and item.text and item.text.strip():

@@ -58,14 +58,16 @@ def border(scale: Transform, value: float) -> float:
 def bend(corners: Sequence[Point], drawn: tuple[Transform, Transform], needed: tuple[Family, Family]) -> list[Point]:
     """Return a polygon's corners in instrument units, with its edges straight on other scales.
 
+    Where a family differs, edges are halved until they deviate by less than 1e-6 of the display.
+
     Parameters
     ----------
     corners
         On the scales ``drawn``.
+    drawn
+        Scale of each axis on which the edges are straight now.
     needed
         For each axis the `family` on which the written edges will be straight; ``linear`` for instrument units.
-
-    Where a family differs, edges are halved until they deviate by less than 1e-6 of the display.
     """
     if (family(drawn[0]), family(drawn[1])) == needed:
         return [_raw(corner, drawn) for corner in corners]

@@ -100,7 +100,20 @@ def number(element: Element, name: str, namespace: str = "") -> float:
 
 
 def to_number(text: str | None, what: str) -> float:
-    """Return text as a finite number, or raise a GatingError that names ``what``."""
+    """Return text as a finite number, or raise a GatingError that names ``what``.
+
+    Parameters
+    ----------
+    text
+        As it is in the file; None where the attribute is missing.
+    what
+        What the number is, for the message.
+
+    Raises
+    ------
+    GatingError
+        The text is no finite number.
+    """
     try:
         value = float(text or "")
     except ValueError:
@@ -111,7 +124,20 @@ def to_number(text: str | None, what: str) -> float:
 
 
 def child(element: Element, tag: str) -> Element:
-    """Return the only child of a tag, or raise a GatingError that names it."""
+    """Return the only child of a tag, or raise a GatingError that names it.
+
+    Parameters
+    ----------
+    element
+        The element that must have it.
+    tag
+        With its namespace, ``{uri}name``.
+
+    Raises
+    ------
+    GatingError
+        There is no such child.
+    """
     found = element.find(tag)
     if found is None:
         raise GatingError(f"<{local_name(element)}> lacks <{tag.rsplit('}', 1)[-1]}>")

@@ -180,7 +180,15 @@ def write_scale(scale: Transform, key: str) -> Element:
 
 
 def write_ratio(ratio: Ratio, key: str) -> Element:
-    """Return a ratio of two channels as Gating-ML 2.0 writes it."""
+    """Return a ratio of two channels as Gating-ML 2.0 writes it.
+
+    Parameters
+    ----------
+    ratio
+        Channels and the three constants of ``fratio``.
+    key
+        Id by which dimensions refer to it.
+    """
     element = Element(f"{TRANSFORMS}transformation", {f"{TRANSFORMS}id": key})
     values = {"A": ratio.a, "B": ratio.b, "C": ratio.c}
     words = {f"{TRANSFORMS}{name}": shortest(value) for name, value in values.items()}
@@ -191,7 +199,15 @@ def write_ratio(ratio: Ratio, key: str) -> Element:
 
 
 def write_matrix(matrix: Spillover, key: str) -> Element:
-    """Return a spillover matrix as Gating-ML 2.0 writes it; fluorochromes go by their detectors' names."""
+    """Return a spillover matrix as Gating-ML 2.0 writes it; fluorochromes go by their detectors' names.
+
+    Parameters
+    ----------
+    matrix
+        Rows dyes, columns detectors, fractions.
+    key
+        Id by which dimensions refer to it.
+    """
     element = Element(f"{TRANSFORMS}spectrumMatrix", {f"{TRANSFORMS}id": key})
     for tag in ("fluorochromes", "detectors"):
         names = SubElement(element, f"{TRANSFORMS}{tag}")

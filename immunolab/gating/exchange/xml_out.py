@@ -14,7 +14,15 @@ for _prefix, _space in (("gating", GATING), ("transforms", TRANSFORMS), ("data-t
 
 
 def write_document(root: Element, path: Path | str) -> None:
-    """Write an XML document, whole or not at all."""
+    """Write an XML document, whole or not at all.
+
+    Parameters
+    ----------
+    root
+        Indented in place.
+    path
+        Replaced if it exists.
+    """
     indent(root)
     write_atomically(Path(path), lambda part: ElementTree(root).write(part, encoding="utf-8", xml_declaration=True))
 
@@ -25,18 +33,42 @@ def shortest(value: float) -> str:
 
 
 def add_channel(parent: Element, name: str) -> None:
-    """Add ``fcs-dimension``, the element that names a channel."""
+    """Add ``fcs-dimension``, the element that names a channel.
+
+    Parameters
+    ----------
+    parent
+        Element that gets the new one.
+    name
+        The channel's FCS name ($PnN).
+    """
     SubElement(parent, f"{DATATYPES}fcs-dimension", {f"{DATATYPES}name": name})
 
 
 def add_vertices(parent: Element, corners: Iterable[Iterable[float]]) -> None:
-    """Add a polygon's corners."""
+    """Add a polygon's corners.
+
+    Parameters
+    ----------
+    parent
+        Element that gets a ``vertex`` a corner.
+    corners
+        In order, the first not repeated.
+    """
     for corner in corners:
         add_coordinates(SubElement(parent, f"{GATING}vertex"), corner)
 
 
 def add_coordinates(parent: Element, values: Iterable[float]) -> None:
-    """Add a point's coordinates."""
+    """Add a point's coordinates.
+
+    Parameters
+    ----------
+    parent
+        Element that gets a ``coordinate`` a value.
+    values
+        Written as the shortest text that reads back the same.
+    """
     for value in values:
         SubElement(parent, f"{GATING}coordinate", {f"{DATATYPES}value": shortest(value)})
 

@@ -122,7 +122,17 @@ class Mixture:
 
 
 def fit_mixture(cells: Bins, start: Mixture | None = None, rounds: int = _ROUNDS) -> Mixture | None:
-    """Return the fitted mixture; None when the corner is empty."""
+    """Return the fitted mixture; None when the corner is empty.
+
+    Parameters
+    ----------
+    cells
+        Counts of events on a grid of the two standardised axes.
+    start
+        Mixture to go on from, for resampling; None guesses one.
+    rounds
+        Most rounds of expectation and maximisation; an eighth of it after a start.
+    """
     model = start or _first_guess(cells)
     if model is None:
         return None
@@ -142,6 +152,15 @@ def straight_border(cells: Bins, model: Mixture, slope: float) -> tuple[float, f
 
     What is kept is the sum over events of (probability of being target - 1/2): the border at which
     an event more is as likely wrong as right.
+
+    Parameters
+    ----------
+    cells
+        Counts of events on a grid of the two standardised axes.
+    model
+        Fitted to these cells.
+    slope
+        Of the upper border, v by u.
     """
     gain = cells.counts * (model.target(cells) - 0.5)
     best: tuple[float, float, float] | None = None

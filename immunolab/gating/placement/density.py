@@ -38,7 +38,15 @@ def few(values: Array) -> tuple[str, ...]:
 
 
 def clip(value: float, within: Window) -> float:
-    """Return the value, moved to the nearer end where it is outside the window."""
+    """Return the value, moved to the nearer end where it is outside the window.
+
+    Parameters
+    ----------
+    value
+        On the scale of the window.
+    within
+        Low and high end; None changes nothing.
+    """
     return float(value) if within is None else float(min(max(value, within[0]), within[1]))
 
 
@@ -72,7 +80,15 @@ def smoothed_density(values: Array, bandwidth: float = 1.0) -> tuple[Array, Arra
 
 
 def main_mode(values: Array, *, side: str = "above") -> tuple[float, float]:
-    """Return the main mode and the standard deviation of the half facing away from ``side`` (above, below)."""
+    """Return the main mode and the standard deviation of the half facing away from ``side`` (above, below).
+
+    Parameters
+    ----------
+    values
+        Finite, display scale.
+    side
+        Side of the tail of interest; the other half shows the spread.
+    """
     grid, density, _ = smoothed_density(values)
     mode = float(grid[int(np.argmax(density))])
     half = values[values <= mode] if side == "above" else values[values >= mode]

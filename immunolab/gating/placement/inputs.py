@@ -67,7 +67,15 @@ class Lacking:
 
 
 def provide(card: Card, request: Request) -> Inputs | Lacking:
-    """Return the events that a method wants, or what the tubes lack of them; never other events."""
+    """Return the events that a method wants, or what the tubes lack of them; never other events.
+
+    Parameters
+    ----------
+    card
+        Its ``wants`` names the events.
+    request
+        Pool, population and channels.
+    """
     return _PROVIDERS[card.wants](card, request)
 
 

@@ -32,6 +32,8 @@ def place_region(
 
     Parameters
     ----------
+    chosen
+        A registered method whose card asks for two channels.
     request
         The pool, the population, and the channels x and y.
     settings

@@ -61,7 +61,15 @@ class Placed:
 
 
 def interval(value: float, draws: Array) -> tuple[float, float]:
-    """Return the 95 % interval of a border from its resampled values; NaN without any."""
+    """Return the 95 % interval of a border from its resampled values; NaN without any.
+
+    Parameters
+    ----------
+    value
+        The border, display scale.
+    draws
+        Borders of resampled events, display scale.
+    """
     if len(draws) < 2 or np.isnan(value):
         return np.nan, np.nan
     half = _TWO_SIDED_95 * float(np.std(draws, ddof=1))
@@ -69,7 +77,17 @@ def interval(value: float, draws: Array) -> tuple[float, float]:
 
 
 def far_from(value: float, pooled: Placed, n_tubes: int) -> bool:
-    """Whether one tube's own border is further from the pooled one than chance allows."""
+    """Whether one tube's own border is further from the pooled one than chance allows.
+
+    Parameters
+    ----------
+    value
+        The tube's own border, display scale.
+    pooled
+        The border of the whole pool, with its resampled values.
+    n_tubes
+        Tubes in the pool.
+    """
     if np.isnan(value) or np.isnan(pooled.value) or len(pooled.draws) < 2:
         return False
     sd = float(np.std(pooled.draws, ddof=1))
@@ -78,5 +96,15 @@ def far_from(value: float, pooled: Placed, n_tubes: int) -> bool:
 
 
 def saturation(pool: TubePool, path: str, marker: str) -> tuple[str, ...]:
-    """Return the flag of a channel at the end of its range among a population's events, or nothing."""
+    """Return the flag of a channel at the end of its range among a population's events, or nothing.
+
+    Parameters
+    ----------
+    pool
+        All tubes are looked at.
+    path
+        Path of the population.
+    marker
+        Name of the channel's marker.
+    """
     return (Flag.SATURATED,) if any(tube.saturated(marker, tube.inside(path)) for tube in pool.tubes) else ()

@@ -66,6 +66,22 @@ def moved_draws(rng: Generators, population: Population, tube: TubeState, border
     """Return, for each border, its resampled values moved by the placement error; constant when it has none.
 
     The error is drawn for population and patient, so that all visits of a patient are moved alike.
+
+    Parameters
+    ----------
+    rng
+        Returns a generator for words.
+    population
+        Whose borders they are.
+    tube
+        Gives the patient.
+    borders
+        Placed, with their resampled values.
+
+    Returns
+    -------
+    list of array
+        For each border RESAMPLES values, display scale.
     """
     shape = (RESAMPLES, len(borders))
     jitter = rng("placement", population.path, tube.patient).normal(0.0, PLACEMENT_SD, shape)
@@ -79,7 +95,17 @@ def _moved(placed: Placed, jitter: Array) -> Array:
 
 
 def threshold_record(population: Population, tube: TubeState, border: TubeBorder) -> Threshold:
-    """Return the record of one border in one tube."""
+    """Return the record of one border in one tube.
+
+    Parameters
+    ----------
+    population
+        Whose gate the border is a side of.
+    tube
+        Where it is used; gives channel and scale.
+    border
+        Placed value on the display scale, scope, flags of drift.
+    """
     placed = border.placed
     channel = tube.channel(placed.marker)
     scale = tube.dimension(placed.marker).transform

@@ -81,7 +81,21 @@ class RectangleGates:
 def rectangle_gate(
     population: Population, tube: TubeState, sides: Sequence[Side], borders: Sequence[TubeBorder], rng: Generators
 ) -> PlacedGate:
-    """Return the rectangle of borders, one for each side, in one tube."""
+    """Return the rectangle of borders, one for each side, in one tube.
+
+    Parameters
+    ----------
+    population
+        Whose gate it is.
+    tube
+        Where the gate is used.
+    sides
+        (marker, border, ``lower`` or ``upper``) of each border.
+    borders
+        One a side, in the same order.
+    rng
+        Returns a generator for words.
+    """
     placed = tuple(border.placed for border in borders)
     draws = np.column_stack(moved_draws(rng, population, tube, placed))
     varied = any(len(one.draws) for one in placed)

@@ -43,8 +43,14 @@ def place_region_gate(
 
     Parameters
     ----------
+    population
+        Whose gate is placed.
     gate
         Its kind is a method of two channels; settings x, y, of, on, and the method's own.
+    pool
+        Tubes that share the region.
+    members
+        Tubes that get a gate; the pool or some of it.
     rng
         Returns a generator for words.
     resample

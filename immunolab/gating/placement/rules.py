@@ -71,7 +71,19 @@ class Rule:
 
 
 def rule_for(thresholds: Mapping[str, Any], marker: str, border: Border, own: Mapping[str, Any] | None = None) -> Rule:
-    """Return the rule of a marker's border: the gate's own keys, else the strategy's, else the shipped ones."""
+    """Return the rule of a marker's border: the gate's own keys, else the strategy's, else the shipped ones.
+
+    Parameters
+    ----------
+    thresholds
+        The strategy's block ``thresholds``, marker to rule.
+    marker
+        Marker name.
+    border
+        ``pos``, ``hi`` or ``lo``.
+    own
+        Keys of the gate itself, which go before all others.
+    """
     merged = _merge(_default(marker), thresholds.get(marker, {}), border)
     merged = _merge(merged, own or {}, border)
     parameters = {key: value for key, value in merged.items() if key not in RULE_KEYS and value is not None}
@@ -82,7 +94,15 @@ def rule_for(thresholds: Mapping[str, Any], marker: str, border: Border, own: Ma
 
 
 def takes_defaults(thresholds: Mapping[str, Any], *markers: str) -> bool:
-    """Whether the strategy leaves the rules of all these markers to the defaults."""
+    """Whether the strategy leaves the rules of all these markers to the defaults.
+
+    Parameters
+    ----------
+    thresholds
+        The strategy's block ``thresholds``, marker to rule.
+    markers
+        Marker names.
+    """
     return not set(markers) & set(thresholds)
 
 
@@ -91,6 +111,13 @@ def display_scale(transform: Mapping[str, Any], channel: Channel) -> Transform:
 
     Without a default, fluorescence is on logicle and mass on asinh with cofactor 5; scatter and
     time are linear unless the block says otherwise.
+
+    Parameters
+    ----------
+    transform
+        Keys ``default``, ``scatter`` and ``markers`` with transforms; each may be missing.
+    channel
+        Its kind decides where the block says nothing.
     """
     by_marker: Mapping[str, Transform] = transform.get("markers", {})
     for name in (channel.marker, channel.name):
@@ -105,7 +132,13 @@ def display_scale(transform: Mapping[str, Any], channel: Channel) -> Transform:
 
 
 def same_name(a: str, b: str) -> bool:
-    """Whether two population names differ only in case, blanks, dashes or underscores."""
+    """Whether two population names differ only in case, blanks, dashes or underscores.
+
+    Parameters
+    ----------
+    a, b
+        Names as they were written.
+    """
     return _bare(a) == _bare(b)
 
 

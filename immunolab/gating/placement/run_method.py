@@ -24,6 +24,17 @@ _STEP = 1e-3  # step of the slope by which a spread is turned back to the displa
 def call_method(chosen: Method, arguments: tuple[Any, ...], settings: Mapping[str, Any], path: str) -> Any:
     """Return what a method's function returns.
 
+    Parameters
+    ----------
+    chosen
+        A registered method.
+    arguments
+        What its card ``wants``.
+    settings
+        Keywords.
+    path
+        Of the population, for the message.
+
     Raises
     ------
     GatingError
@@ -37,7 +48,19 @@ def call_method(chosen: Method, arguments: tuple[Any, ...], settings: Mapping[st
 
 
 def one_axis(chosen: Method, settings: Mapping[str, Any], shown: Transform, path: str) -> Callable[..., Cut]:
-    """Return the method as a function from display values to a border on the display scale ``shown``."""
+    """Return the method as a function from display values to a border on the display scale ``shown``.
+
+    Parameters
+    ----------
+    chosen
+        A registered method of one channel.
+    settings
+        Keywords of the method.
+    shown
+        Display scale of the channel, on which values come and borders go.
+    path
+        Of the population, for messages.
+    """
     even = _even_scale(shown) if chosen.card.even_noise else None
 
     def run(*values: Array) -> Cut:
@@ -53,7 +76,22 @@ def one_axis(chosen: Method, settings: Mapping[str, Any], shown: Transform, path
 
 
 def resampled(function: Callable[[Array], Cut], values: Array, rng: np.random.Generator | None) -> Array:
-    """Return borders of resampled events (at most 4000 a round, deviations scaled to all of them)."""
+    """Return borders of resampled events (at most 4000 a round, deviations scaled to all of them).
+
+    Parameters
+    ----------
+    function
+        From display values to a border.
+    values
+        The events it was placed on, display scale.
+    rng
+        None resamples nothing.
+
+    Returns
+    -------
+    array
+        Display scale, finite; empty when nothing was resampled.
+    """
     if len(values) < 2 or rng is None:
         return np.empty(0)
     size = min(len(values), _LARGEST_RESAMPLE)

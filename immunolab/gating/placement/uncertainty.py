@@ -82,6 +82,20 @@ def gate_spreads(fitted: Fitted, tube: Tube, pairs: Iterable[tuple[str, str]]) -
     """Return the standard error that placing its gates gives each wanted (population, denominator).
 
     A percentage of which no limit is known (an empty denominator, a limit at 0 or 100) has none.
+
+    Parameters
+    ----------
+    fitted
+        Placed gates with their resampled borders.
+    tube
+        The tube that is counted.
+    pairs
+        (population, denominator) by name.
+
+    Returns
+    -------
+    tuple of GateSpread
+        Standard errors on the logit scale.
     """
     wanted = set(pairs)
     table = percent_intervals(fitted, tube.sample_id, tube, denominators=sorted({parent for _, parent in wanted}))

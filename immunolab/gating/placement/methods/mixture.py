@@ -30,6 +30,15 @@ def mixture(values: Array, *, components: int = 2, within: Window = None) -> Cut
 
     The start is deterministic. ``unimodal`` is flagged when the two highest groups overlap so far that Ashman's D is
     below 2 (Ashman, Bird and Zepf 1994). ``within`` is the low and high end of the border, display scale.
+
+    Parameters
+    ----------
+    values
+        The parent's events, display scale.
+    components
+        Normal groups fitted, two or more.
+    within
+        Low and high end of the border, display scale.
     """
     values = finite(values)
     if len(values) < max(FEWEST_EVENTS, 3 * components):  # three events a group: a mean and a spread

@@ -22,7 +22,15 @@ _BELOW = 0.99
     instead=THEN_REFERENCE_THEN_DENSITY,
 )
 def quantile(values: Array, *, q: float = _BELOW) -> Cut:
-    """Return the q-quantile (0..1) of the events."""
+    """Return the q-quantile (0..1) of the events.
+
+    Parameters
+    ----------
+    values
+        Display scale.
+    q
+        Share of the events below the border.
+    """
     values = finite(values)
     if len(values) < FEWEST_EVENTS:
         return Cut(np.nan, few(values))

@@ -29,6 +29,17 @@ def tail(values: Array, *, k: float = _K, side: str = "above", within: Window = 
     After the tail gate of openCyto (Finak et al. 2014). Of a single hump the border may be beyond every event: it is
     then brought back to just beyond the last one, which parts these events alike, and flagged ``beyond_data``. It
     never leaves the window ``within`` (low and high end, display scale).
+
+    Parameters
+    ----------
+    values
+        Display scale.
+    k
+        Robust standard deviations beyond the mode.
+    side
+        Side of the mode on which the tail is, ``above`` or ``below``.
+    within
+        Low and high end of the border, display scale.
     """
     values = finite(values)
     if len(values) < FEWEST_EVENTS:
