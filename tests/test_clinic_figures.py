@@ -20,14 +20,14 @@ from immunolab.plots.panels import course_panels, slope_panels
 from immunolab.plots.post_treatment import rebound
 from immunolab.plots.shifts import forest
 from immunolab.plots.style import FOLLOW_UP, LATER_SEGMENT, ON_CYCLE, SMALL, figure
-from immunolab.report.clinic_figures import clinic_figures
 from immunolab.report.clinic_rows import clinic_rows
 from immunolab.report.disposition import flow_counts
-from immunolab.report.figures import cohort_figures
+from immunolab.report.figures.clinic import clinic_figures
+from immunolab.report.figures.cohort import cohort_figures
+from immunolab.report.figures.matrices import matrix_figures
+from immunolab.report.figures.trajectories import course_figures
 from immunolab.report.key_findings import DISCLOSURE, cautions
-from immunolab.report.matrix_figures import matrix_figures
 from immunolab.report.patients import components_grid
-from immunolab.report.trajectory_figures import course_figures
 from immunolab.results.run import Run
 from immunolab.schema.tables import ENDPOINTS, PAIRS, SHIFTS
 from immunolab.study.endpoints import PairedChange

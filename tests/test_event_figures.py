@@ -12,7 +12,7 @@ from matplotlib.text import Text
 
 from immunolab.plots.events import suppression_curves, survival_curve
 from immunolab.plots.style import SMALL, figure
-from immunolab.report.event_figures import event_figures
+from immunolab.report.figures.events import event_figures
 from immunolab.results.run import Run
 from immunolab.study.sheet import read_study
 

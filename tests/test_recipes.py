@@ -42,6 +42,7 @@ def recipes() -> dict[str, list[Block]]:
 def run(command: str, folder: Path) -> str:
     """Run one line of a recipe in the scratch copy and return what it printed."""
     words = re.sub(r"^immunolab\b", f"{sys.executable} -m immunolab", command)
+    words = re.sub(r"^python\b", sys.executable, words)
     words = re.sub(r"^pytest\b", f"{sys.executable} -m pytest -p no:cacheprovider -n 0", words)
     environment = os.environ | {"PYTHONPATH": str(folder), "MPLBACKEND": "Agg", "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(words, cwd=folder, env=environment, shell=True, capture_output=True, text=True, check=False)
@@ -50,10 +51,10 @@ def run(command: str, folder: Path) -> str:
 
 
 def test_there_is_a_recipe_for_each_kind_of_addition() -> None:
-    assert {"a threshold method", "a score", "a trial"} <= set(recipes())
+    assert {"a threshold method", "a score", "a trial", "a figure"} <= set(recipes())
 
 
-@pytest.mark.parametrize("name", ["a threshold method", "a score", "a trial"])
+@pytest.mark.parametrize("name", ["a threshold method", "a score", "a trial", "a figure"])
 def test_a_recipe_works_as_written(name: str, tmp_path: Path) -> None:
     for part in _COPIED:
         source = REPOSITORY / part
@@ -70,6 +71,11 @@ def test_a_recipe_works_as_written(name: str, tmp_path: Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(block.text, encoding="utf-8")
             files += 1
+        elif block.kind == "diff":
+            applied = subprocess.run(
+                ["git", "apply", "-"], cwd=tmp_path, input=block.text, text=True, capture_output=True, check=False
+            )
+            assert applied.returncode == 0, applied.stderr
         elif block.kind == "sh":
             printed = "".join(run(line, tmp_path) for line in block.text.splitlines() if line.strip())
             commands += 1

@@ -16,7 +16,10 @@ from immunolab.gating.strategy_file import builtin_strategy
 from immunolab.plots.labels import number, p_number
 from immunolab.plots.style import figure
 from immunolab.report.disposition import flow_counts, sample_flow, unpaired, visit_flow
-from immunolab.report.figures import ReportFigure, cohort_figures, run_figures, unique, write_figure
+from immunolab.report.figure import ReportFigure, unique, write_figure
+from immunolab.report.figures.cohort import cohort_figures
+from immunolab.report.figures.patients import patient_figures
+from immunolab.report.figures.quality import run_figures
 from immunolab.report.key_findings import key_findings
 from immunolab.report.methods import (
     gate_rules_grid,
@@ -27,7 +30,6 @@ from immunolab.report.methods import (
     warnings_grid,
 )
 from immunolab.report.page import render, shift_grid, write_report
-from immunolab.report.patient_figures import patient_figures
 from immunolab.report.patients import patient_grid
 from immunolab.results.sentences import direction
 from immunolab.schema.flags import Code

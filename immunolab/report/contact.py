@@ -11,7 +11,7 @@ from typing import Any
 from immunolab.plots.gate_views import read_views
 from immunolab.plots.gates import draw_contact_sheet
 from immunolab.plots.style import png
-from immunolab.report.figures import PICTURES_ON_PAGE, embedded
+from immunolab.report.figure import PICTURES_ON_PAGE, embedded
 from immunolab.results.run import Run
 from immunolab.schema.files import write_atomically
 from immunolab.study.sheet import Sample

@@ -13,14 +13,12 @@ from immunolab.comparison.arms import LEAST_RESPONDERS
 from immunolab.plots.labels import back, scale_word
 from immunolab.report import disposition as flow
 from immunolab.report import methods
-from immunolab.report.clinic_figures import clinic_figures
 from immunolab.report.contact import Apply, Sheet, contact_sheets
-from immunolab.report.event_figures import event_figures
-from immunolab.report.figures import Written, cohort_figures, run_figures, unique, write_figure
+from immunolab.report.figure import Written, write_figure
+from immunolab.report.figures import figures_of
 from immunolab.report.html_table import Grid, grid
 from immunolab.report.key_findings import cautions, key_findings
 from immunolab.report.manifest import write_manifest
-from immunolab.report.patient_figures import patient_figures
 from immunolab.report.patients import components_grid, patient_grid, responders_grid
 from immunolab.results.run import REPORT, Run
 from immunolab.schema.flags import Code, split
@@ -92,12 +90,7 @@ def write_report(run: Run, *, jobs: int = 1) -> Path:
     folder = run.folder / "figures"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    of_cohorts = (
-        f
-        for c in run.cohorts
-        for f in (*cohort_figures(run, c), *patient_figures(run, c), *clinic_figures(run, c), *event_figures(run, c))
-    )
-    made = list(unique((*of_cohorts, *run_figures(run))))
+    made = list(figures_of(run))
     with _several(jobs) as apply:
         pictures = list(apply(partial(write_figure, folder=folder), made))
         sheets = contact_sheets(run, apply)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from immunolab.plots.matrices import matrix, matrix_height
 from immunolab.plots.style import WIDTH
-from immunolab.report.figures import ROWS_OF_PATIENTS, ReportFigure, figure_name, of_cohort, on_axes, pages
+from immunolab.report.figure import ROWS_OF_PATIENTS, FigureSet, ReportFigure, figure_name, of_cohort, on_axes, pages
 from immunolab.results.run import Run, in_cohort
 from immunolab.schema.flags import Flag
 
@@ -162,3 +162,6 @@ def _correlations(run: Run, cohort: str) -> Iterator[ReportFigure]:
     title = "EXPLORATORY: Spearman's rho of the changes, n patients below it"
     draw = _draw(values, words.fillna("–"), "Spearman's rho", title, 1.0)
     yield ReportFigure(figure_name("correlations", cohort), "clinic", caption, draw, shown, wide=True)
+
+
+FIGURES = FigureSet(40, per_cohort=matrix_figures)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from immunolab.plots.events import suppression_curves, survival_curve
 from immunolab.plots.style import HALF, MM, WIDTH
-from immunolab.report.figures import ReportFigure, figure_name, of_cohort, on_axes
+from immunolab.report.figure import FigureSet, ReportFigure, figure_name, of_cohort, on_axes
 from immunolab.results.run import Run, in_cohort
 
 
@@ -31,7 +31,7 @@ def _survival(run: Run, cohort: str) -> Iterator[ReportFigure]:
         )
         draw = partial(on_axes, partial(survival_curve, own, row), WIDTH, 70 * MM)
         name = figure_name("survival", str(row["endpoint"]), cohort)
-        yield ReportFigure(name, "clinic", caption, draw, own, wide=True, cohort=cohort)
+        yield ReportFigure(name, "clinic", caption, draw, own, wide=True)
 
 
 def _suppression(run: Run, cohort: str) -> Iterator[ReportFigure]:
@@ -47,7 +47,7 @@ def _suppression(run: Run, cohort: str) -> Iterator[ReportFigure]:
         "ratio is the value that is compared."
     )
     draw = partial(on_axes, partial(suppression_curves, shown, visits), HALF, 75 * MM)
-    yield ReportFigure(figure_name("suppression", cohort), "clinic", caption, draw, shown, cohort=cohort)
+    yield ReportFigure(figure_name("suppression", cohort), "clinic", caption, draw, shown)
 
 
 def _visits(run: Run, table: pd.DataFrame) -> tuple[str, ...]:
@@ -56,3 +56,6 @@ def _visits(run: Run, table: pd.DataFrame) -> tuple[str, ...]:
         if endpoint.registered and set(endpoint.needs.assays) & set(run.endpoints["population"]):
             return endpoint.registered
     return tuple(dict.fromkeys(table["visit"].astype(str)))
+
+
+FIGURES = FigureSet(60, per_cohort=event_figures)

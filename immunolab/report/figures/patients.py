@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 
 import pandas as pd
@@ -13,9 +12,10 @@ from immunolab.plots.matrices import heatmap_height, heatmap_of_change
 from immunolab.plots.style import WIDTH
 from immunolab.plots.trajectories import one_pager
 from immunolab.report.clinic_rows import clinic_rows
-from immunolab.report.figures import (
+from immunolab.report.figure import (
     PICTURES_ON_PAGE,
     ROWS_OF_PATIENTS,
+    FigureSet,
     ReportFigure,
     figure_name,
     of_cohort,
@@ -27,11 +27,6 @@ from immunolab.results.run import Run, in_cohort
 
 def patient_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
     """Yield a cohort's figures patient by patient: the calls, the heat map of change, and a page for each."""
-    for made in _patient_figures(run, cohort):
-        yield replace(made, cohort=cohort)
-
-
-def _patient_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
     shifts = run.shifts_of(cohort)
     if shifts.empty:
         return
@@ -107,3 +102,6 @@ def _one_pagers(run: Run, cohort: str, shifts: pd.DataFrame) -> Iterator[ReportF
             wide=True,
             on_page=i < PICTURES_ON_PAGE,
         )
+
+
+FIGURES = FigureSet(20, per_cohort=patient_figures)

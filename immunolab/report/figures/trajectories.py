@@ -17,7 +17,7 @@ from immunolab.plots.post_treatment import rebound
 from immunolab.plots.style import HALF, MM, WIDTH
 from immunolab.plots.trajectories import swimmer
 from immunolab.report.clinic_rows import CLINIC, clinic_rows
-from immunolab.report.figures import ReportFigure, figure_name, of_cohort, on_axes, pages
+from immunolab.report.figure import FigureSet, ReportFigure, figure_name, of_cohort, on_axes, pages
 from immunolab.results.run import Run, in_cohort
 from immunolab.study.endpoints import Endpoint, Period
 
@@ -199,3 +199,6 @@ def _change(before: pd.Series, after: pd.Series, scale: pd.Series) -> np.ndarray
         odds = np.log2(y / (100 - y)) - np.log2(x / (100 - x))
         change = np.select([words == "logit", words == "log"], [odds, np.log2(y / x)], y - x)
     return np.where(np.isfinite(change), change, np.nan)
+
+
+FIGURES = FigureSet(30, per_cohort=course_figures)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -17,9 +16,8 @@ from immunolab.plots.clinical import LEAST_SUBGROUP, correlation, group_strips, 
 from immunolab.plots.labels import scale_word
 from immunolab.plots.style import HALF, MM, WIDTH
 from immunolab.report.clinic_rows import clinic_rows
-from immunolab.report.figures import ReportFigure, figure_name, of_cohort, on_axes
-from immunolab.report.matrix_figures import correlations_of, matrix_figures
-from immunolab.report.trajectory_figures import course_figures
+from immunolab.report.figure import FigureSet, ReportFigure, figure_name, of_cohort, on_axes
+from immunolab.report.figures.matrices import correlations_of
 from immunolab.results.run import Run, in_cohort
 
 _MOST_CORRELATIONS = 4
@@ -34,13 +32,6 @@ def clinic_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
     by declared subgroup, what a response is made of, measured values, and change against change. All but the
     slopes describe or explore; their captions say so.
     """
-    for made in _clinic_figures(run, cohort):
-        yield replace(made, cohort=cohort)
-
-
-def _clinic_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
-    yield from course_figures(run, cohort)
-    yield from matrix_figures(run, cohort)
     leading = leading_subset(run, cohort)
     if leading:
         yield from _by_response(run, cohort, leading)
@@ -191,3 +182,6 @@ def _correlations(run: Run, cohort: str, leading: str) -> Iterator[ReportFigure]
             "a patient. Exploratory: not adjusted for the number of correlations looked at, and no cause is shown."
         )
         yield ReportFigure(figure_name("correlation", leading, endpoint.id, cohort), "clinic", caption, draw, data)
+
+
+FIGURES = FigureSet(50, per_cohort=clinic_figures)

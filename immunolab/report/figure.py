@@ -1,0 +1,196 @@
+"""A figure of the report: its caption, the data it is drawn from, and how it is written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from immunolab.plots.style import figure, save
+from immunolab.results.run import Run
+from immunolab.schema.tables import declared
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+ROWS_OF_PATIENTS = 60  # patients of a heat map or strip that fit a printed page
+PICTURES_ON_PAGE = 100  # of one kind (pages of patients, contact sheets); the page leads to the others
+_SMALLER = 2  # times: a picture on the page against its file
+
+
+@dataclass(frozen=True)
+class ReportFigure:
+    """A figure that can be drawn anywhere: it holds its data and nothing of the run besides.
+
+    Attributes
+    ----------
+    name
+        Of its files, ``figures/NAME.pdf``, ``.png`` and ``.csv``.
+    section
+        ``cohort``, ``primary``, ``secondary``, ``exploratory``, ``clinic``, ``patients``, ``one_pagers`` or
+        ``quality``.
+    caption
+        Definition, denominator, test, n and seed in words; also the text for readers without the picture.
+    draw
+        Makes the figure.
+    data
+        What it shows, row by row, as `schema.figures` declares it.
+    wide
+        Whether it takes the page's full width.
+    cohort
+        Whose figure it is; empty for figures of the whole run and of a study without cohorts.
+    on_page
+        Whether the page holds its picture, or only leads to it.
+    """
+
+    name: str
+    section: str
+    caption: str
+    draw: Callable[[], Figure]
+    data: pd.DataFrame
+    wide: bool = False
+    cohort: str = ""
+    on_page: bool = True
+
+
+@dataclass(frozen=True)
+class FigureSet:
+    """The figures of one module of `report.figures`, registered by its constant ``FIGURES``.
+
+    Attributes
+    ----------
+    place
+        Sets come in this order; ties in the order of their modules' names.
+    per_cohort
+        Makes the figures of one cohort of a run.
+    per_run
+        Makes the figures of the whole run.
+    """
+
+    place: int
+    per_cohort: Callable[[Run, str], Iterator[ReportFigure]] | None = None
+    per_run: Callable[[Run], Iterator[ReportFigure]] | None = None
+
+
+@dataclass(frozen=True)
+class Written:
+    """A figure on disk and its picture for the page (base64 of a PNG; "" where the page only leads to it)."""
+
+    name: str
+    section: str
+    caption: str
+    picture: str
+    wide: bool
+    cohort: str
+
+
+def on_axes(plot: Callable[..., Axes], width: float, height: float) -> Figure:
+    """Return a figure with one plot on it.
+
+    Parameters
+    ----------
+    plot
+        Takes the axes as ``ax``.
+    width, height
+        Size in inches.
+
+    Returns
+    -------
+    Figure
+        A figure outside pyplot.
+    """
+    fig = figure(width, height)
+    plot(ax=fig.add_subplot())
+    return fig
+
+
+def unique(made: Iterable[ReportFigure]) -> Iterator[ReportFigure]:
+    """Yield figures with names that no earlier one has; names differ by letters, so cases are one."""
+    taken: dict[str, int] = {}
+    for one in made:
+        count = taken[one.name.lower()] = taken.get(one.name.lower(), 0) + 1
+        yield one if count == 1 else replace(one, name=f"{one.name}-{count}")
+
+
+def write_figure(made: ReportFigure, folder: Path) -> Written:
+    """Draw a figure, write its PDF, PNG and CSV, and return its picture for the page.
+
+    Parameters
+    ----------
+    made
+        The figure.
+    folder
+        Where its PDF, PNG and CSV are written.
+
+    Returns
+    -------
+    Written
+        Its name, caption and picture.
+    """
+    drawn = made.draw()
+    save(drawn, folder / f"{made.name}.pdf")
+    save(drawn, folder / f"{made.name}.png")
+    declared(f"figures/{made.name}").write_as_given(made.data, folder / f"{made.name}.csv")
+    picture = embedded(folder / f"{made.name}.png", _SMALLER) if made.on_page else ""
+    return Written(made.name, made.section, made.caption, picture, made.wide, made.cohort)
+
+
+def embedded(path: Path, smaller: int) -> str:
+    """Return a PNG file, so many times smaller, as base64 text for the page.
+
+    Parameters
+    ----------
+    path
+        A PNG file.
+    smaller
+        Whole number by which width and height are divided.
+
+    Returns
+    -------
+    str
+        A PNG of 64 colours in base64.
+    """
+    from base64 import b64encode
+    from io import BytesIO
+
+    from PIL import Image
+
+    with Image.open(path) as image:
+        small = image.convert("RGB").reduce(smaller)
+    buffer = BytesIO()
+    small.quantize(64, method=Image.Quantize.FASTOCTREE).save(buffer, format="PNG")
+    return b64encode(buffer.getvalue()).decode("ascii")
+
+
+def pages(patients: Sequence[object], most: int) -> Iterator[tuple[str, Sequence[object]]]:
+    """Yield so many patients at a time, with the page's number as text: "" where one page holds them all.
+
+    Parameters
+    ----------
+    patients
+        In the order they are shown.
+    most
+        Patients of a page.
+
+    Yields
+    ------
+    (str, sequence)
+        Number of the page as text, and its patients.
+    """
+    for start in range(0, max(1, len(patients)), most):
+        yield (str(start // most + 1) if len(patients) > most else ""), patients[start : start + most]
+
+
+def of_cohort(cohort: str) -> str:
+    """Return the words that name a cohort in a caption; none for a study without cohorts."""
+    return f", cohort {cohort}" if cohort else ""
+
+
+def figure_name(*parts: str) -> str:
+    """Return a file name from words, safe on every system."""
+    return re.sub(r"[^A-Za-z0-9_.+-]+", "_", "_".join(part for part in parts if part))

@@ -1,0 +1,56 @@
+"""Figures of the whole run: where borders were placed, checks in run order, flow against single cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import pandas as pd
+
+from immunolab.plots.agreement import method_plot
+from immunolab.plots.gates import gate_drift
+from immunolab.plots.quality import check_over_run
+from immunolab.plots.style import HALF, MM
+from immunolab.report.figure import FigureSet, ReportFigure, figure_name, on_axes
+from immunolab.results.run import Run
+
+_CHECKS = ("events", "viability")
+
+
+def run_figures(run: Run) -> Iterator[ReportFigure]:
+    """Yield the figures of the whole run: where the borders were placed, and the checks, in run order."""
+    order, batches = _run_order(run), {s.sample_id: s.batch for s in run.samples if s.batch}
+    words = "Samples in the order of the sheet's study days within batches; colours are batches."
+    borders = run.thresholds.dropna(subset=["threshold", "marker"])
+    fitted = borders[~borders["control"].isin(["fixed", "imported"])]
+    if len(fitted):
+        draw = partial(gate_drift, fitted, order, batches=batches)
+        caption = f"Where each border was placed in each sample, with its 95 % interval. {words}"
+        yield ReportFigure("gate_drift", "quality", caption, draw, fitted, wide=True)
+    for check in _CHECKS:
+        rows = run.quality[run.quality["check"] == check]
+        if rows["value"].notna().any():
+            draw = partial(on_axes, partial(check_over_run, rows, check, order, batches=batches), HALF, 62 * MM)
+            yield ReportFigure(figure_name("check", check), "quality", f"Check '{check}'. {words}", draw, rows)
+    yield from _agreement_figures(run.table("method_pairs"), run.table("method_agreement"))
+
+
+def _agreement_figures(pairs: pd.DataFrame, summary: pd.DataFrame) -> Iterator[ReportFigure]:
+    """Yield, for each endpoint, single cells against flow of the same visits."""
+    for endpoint in summary["endpoint"]:
+        own, row = pairs[pairs["endpoint"] == endpoint], summary[summary["endpoint"] == endpoint]
+        draw = partial(on_axes, partial(method_plot, own, row, ("flow", "single cells")), HALF, 62 * MM)
+        caption = (
+            f"{row['population'].iloc[0]} of {row['parent'].iloc[0]} by flow and by single cells of the same visits: "
+            "line, mean difference in log odds; band, limits of agreement (1.96 sd)."
+        )
+        yield ReportFigure(figure_name("agreement", str(endpoint)), "quality", caption, draw, own)
+
+
+def _run_order(run: Run) -> list[str]:
+    measured = set(run.counts["sample_id"])
+    own = [s for s in run.samples if s.sample_id in measured]
+    return [s.sample_id for s in sorted(own, key=lambda s: (s.batch, s.study_day if s.study_day is not None else 0))]
+
+
+FIGURES = FigureSet(90, per_run=run_figures)
