@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from builders import data_folder
 
-from immunolab.cli import DONE, INPUT_PROBLEM, SOME_FAILED, main
+from immunolab.cli import main
+from immunolab.cli.words import DONE, INPUT_PROBLEM, SOME_FAILED
 from immunolab.errors import InputError
 from immunolab.gating.agreement import agreement, event_agreement, masks_of_labels, read_reference_counts
 from immunolab.gating.exchange import read_workspace, write_gatingml

@@ -33,8 +33,9 @@ from immunolab.plots.change import ratio_decomposition, verdict_strip, waterfall
 from immunolab.plots.clinical import correlation, responders, slope_pairs
 from immunolab.plots.gate_views import gate_views, read_views, save_views
 from immunolab.plots.gates import contact_page, contact_sheet, draw_contact_sheet, gate_drift
-from immunolab.plots.labels import EndpointLabel, bracket, label, labels, number, p_text, span
+from immunolab.plots.labels import EndpointLabel, label, labels
 from immunolab.plots.matrices import heatmap_of_change
+from immunolab.plots.numbers import bracket, number, p_text, span
 from immunolab.plots.panel_canvas import Box, Page, Word, width_of
 from immunolab.plots.quality import check_over_run
 from immunolab.plots.shifts import forest, paired_lines

@@ -13,7 +13,7 @@ import report_fixture
 
 from immunolab.events.transforms import Asinh, Bounded, Logicle
 from immunolab.gating.strategy_file import builtin_strategy
-from immunolab.plots.labels import number, p_number
+from immunolab.plots.numbers import number, p_number
 from immunolab.plots.style import figure
 from immunolab.report.disposition import flow_counts, sample_flow, unpaired, visit_flow
 from immunolab.report.figure import ReportFigure, unique, write_figure

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from immunolab.comparison.scales import MULTIPLICATIVE
-from immunolab.plots.labels import EndpointLabel, back, bracket, folded, scale_word
+from immunolab.plots.labels import EndpointLabel, folded
+from immunolab.plots.numbers import back, bracket, scale_word
 from immunolab.plots.style import (
     HALF,
     MISSING,

@@ -11,7 +11,8 @@ import pandas as pd
 from immunolab.comparison.arms import LEAST_RESPONDERS
 from immunolab.comparison.correlation import spearman
 from immunolab.comparison.group_tests import mann_whitney
-from immunolab.plots.labels import folded, number, p_text
+from immunolab.plots.labels import folded
+from immunolab.plots.numbers import number, p_text
 from immunolab.plots.style import HALF, MM, SMALL, WIDTH, axes, figure, style
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from immunolab.events.tube import Tube
 from immunolab.gating.strategy import Memberships, Strategy
 from immunolab.plots.gate_views import GateView, gate_views
-from immunolab.plots.labels import number
+from immunolab.plots.numbers import number
 from immunolab.plots.panel_canvas import Box, Page, Word, steps, width_of
 from immunolab.plots.scales import DisplayScale
 from immunolab.plots.style import ALARM, BATCH_COLOURS, MM, SMALL, WIDTH, axes, figure, style

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from immunolab.plots.calendar import Calendar, shade, shade_words, week_ticks
-from immunolab.plots.labels import EndpointLabel, folded, labels, number
+from immunolab.plots.labels import EndpointLabel, folded, labels
+from immunolab.plots.numbers import number
 from immunolab.plots.style import ALARM, MM, NEUTRAL, SMALL, WIDTH, axes, figure, style
 from immunolab.plots.trajectories import PATIENT, patient_lines, visit_medians, visit_order
 from immunolab.plots.values import value_axis

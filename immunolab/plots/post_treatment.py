@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from immunolab.plots.labels import folded, number
+from immunolab.plots.labels import folded
+from immunolab.plots.numbers import number
 from immunolab.plots.style import MM, NEUTRAL, SMALL, WIDTH, axes, colour, figure, style
 
 if TYPE_CHECKING:

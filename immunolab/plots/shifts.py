@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from immunolab.plots.labels import EndpointLabel, back, bracket, folded, interval, is_low, labels, p_number, p_text
-from immunolab.plots.labels import span as spread_of
+from immunolab.plots.labels import EndpointLabel, folded, is_low, labels
+from immunolab.plots.numbers import back, bracket, interval, p_number, p_text
+from immunolab.plots.numbers import span as spread_of
 from immunolab.plots.style import HALF, MM, SMALL, WIDTH, axes, style
 from immunolab.plots.values import value_axis
 from immunolab.schema.contrast import side_visits

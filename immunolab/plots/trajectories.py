@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from immunolab.plots.calendar import Calendar, shade, shade_words, week_ticks
-from immunolab.plots.labels import EndpointLabel, back, bracket, folded, is_low, labels, number, scale_word
+from immunolab.plots.labels import EndpointLabel, folded, is_low, labels
+from immunolab.plots.numbers import back, bracket, number, scale_word
 from immunolab.plots.style import MM, NEUTRAL, SMALL, VERDICT_COLOURS, VERDICT_SYMBOLS, WIDTH, axes, figure, style
 from immunolab.plots.values import value_axis
 

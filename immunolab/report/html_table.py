@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from immunolab.plots.labels import number, p_number
+from immunolab.plots.numbers import number, p_number
 
 _WORDS = {
     "label": "label",

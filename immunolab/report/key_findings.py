@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from immunolab.plots.labels import back, number, scale_word, span
+from immunolab.plots.numbers import back, number, scale_word, span
 from immunolab.results.run import Run, in_cohort
 from immunolab.results.sentences import change_sentence
 from immunolab.schema.flags import Code, split

@@ -8,7 +8,8 @@ import pandas as pd
 
 from immunolab.events.transforms import Asinh, Bounded, Identity, Transform
 from immunolab.gating.strategy import Strategy
-from immunolab.plots.labels import bracket, definition_ids
+from immunolab.plots.labels import definition_ids
+from immunolab.plots.numbers import bracket
 from immunolab.report.html_table import Cell, Grid, grid
 from immunolab.report.key_findings import GATE_RULES, rule_change
 from immunolab.results.run import Run

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from immunolab.comparison.arms import LEAST_RESPONDERS
-from immunolab.plots.labels import back, scale_word
+from immunolab.plots.numbers import back, scale_word
 from immunolab.report import disposition as flow
 from immunolab.report import methods
 from immunolab.report.contact import Apply, Sheet, contact_sheets

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from immunolab.plots.labels import bracket
+from immunolab.plots.numbers import bracket
 from immunolab.plots.style import VERDICT_SYMBOLS
 from immunolab.report.html_table import Cell, Grid, cell, grid
 from immunolab.results.run import Run, in_cohort

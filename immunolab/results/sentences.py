@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from immunolab.comparison.estimate import ALPHA
-from immunolab.plots.labels import EndpointLabel, back, number, p_text, scale_word
+from immunolab.plots.labels import EndpointLabel
+from immunolab.plots.numbers import back, number, p_text, scale_word
 from immunolab.schema.contrast import Contrast
 
 

@@ -13,7 +13,7 @@ from immunolab.clinical.scores import criteria
 from immunolab.comparison.scales import MULTIPLICATIVE
 from immunolab.plots.change import waterfall
 from immunolab.plots.clinical import LEAST_SUBGROUP, correlation, group_strips, responders
-from immunolab.plots.labels import scale_word
+from immunolab.plots.numbers import scale_word
 from immunolab.plots.style import HALF, MM, WIDTH
 from immunolab.report.clinic_rows import clinic_rows
 from immunolab.report.figure import FigureSet, ReportFigure, figure_name, of_cohort, on_axes

@@ -11,7 +11,7 @@ import pandas as pd
 from immunolab.clinical.scores import levels
 from immunolab.comparison.scales import MULTIPLICATIVE
 from immunolab.plots.clinical import slope_pairs
-from immunolab.plots.labels import interval, p_text, scale_word
+from immunolab.plots.numbers import interval, p_text, scale_word
 from immunolab.plots.panels import MOST_PATIENTS, course_panels, slope_panels
 from immunolab.plots.post_treatment import rebound
 from immunolab.plots.style import HALF, MM, WIDTH

@@ -1,0 +1,79 @@
+"""The command line: words only. Each command parses its arguments and calls one function of a room."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+
+from immunolab.cli import analyses, files, studies
+from immunolab.cli.words import INPUT_PROBLEM, say_error
+from immunolab.errors import ImmunolabError, Problem
+from immunolab.version import VERSION
+
+_COMMANDS = (  # in the order of the help
+    studies.add_demo,
+    studies.add_init,
+    studies.add_check,
+    studies.add_run,
+    analyses.add_gate,
+    analyses.add_cluster,
+    analyses.add_label,
+    analyses.add_compare,
+    files.add_inspect,
+    files.add_convert,
+    analyses.add_methods,
+    studies.add_trials,
+    studies.add_simulate,
+    files.add_deidentify,
+    studies.add_verify,
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code (0 done, 1 input, 2 usage, 3 some samples failed)."""
+    parser = _parser()
+    try:
+        arguments = parser.parse_args(argv)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    speaker = logging.StreamHandler(sys.stderr)
+    speaker.setFormatter(logging.Formatter("%(message)s"))
+    log = logging.getLogger("immunolab")
+    log.addHandler(speaker)
+    log.setLevel(logging.INFO)
+    try:
+        return int(arguments.handler(arguments))
+    except ImmunolabError as error:
+        if arguments.debug:
+            raise
+        say_error(str(error))
+        return INPUT_PROBLEM
+    except KeyboardInterrupt:
+        say_error("interrupted; finished samples are kept and the same command goes on from them")
+        return 130
+    except Exception as error:
+        if arguments.debug:
+            raise
+        say_error(_unforeseen(error))
+        return INPUT_PROBLEM
+    finally:
+        log.removeHandler(speaker)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="immunolab", description="From cytometry files to paired shifts.")
+    parser.add_argument("--version", action="version", version=f"immunolab {VERSION}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for add in _COMMANDS:
+        add(commands)
+    return parser
+
+
+def _unforeseen(error: Exception) -> str:
+    """Return what to tell of an error no room foresaw: the system's refusal of a path, or a bug."""
+    if isinstance(error, OSError) and error.strerror:
+        hint = "check the path, who may write there and the space on the disk"
+        return str(Problem(str(error.filename or ""), "", error.strerror, hint))
+    return f"internal error: {type(error).__name__}: {error}\n    hint: run again with --debug and report it"

@@ -1,0 +1,154 @@
+"""The commands on files and tables without a study: gate, cluster, label, compare."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from immunolab.cli.words import DONE, SOME_FAILED, Subparsers, at_least_one, command, say, say_error
+from immunolab.errors import InputError, Problem
+
+
+def add_methods(commands: Subparsers) -> None:
+    """Declare the words of ``immunolab methods``."""
+    parser = command(
+        commands, "methods", "the threshold methods: what each assumes, its parameters, its source", _methods
+    )
+    parser.add_argument("name", nargs="?", metavar="METHOD", help="one method (default: all)")
+
+
+def _methods(arguments: argparse.Namespace) -> int:
+    from immunolab.gating.placement.method_lookup import card_text, chosen_cards
+
+    say("\n\n".join(card_text(card) for card in chosen_cards(arguments.name)))
+    return DONE
+
+
+def add_gate(commands: Subparsers) -> None:
+    """Declare the words of ``immunolab gate``."""
+    parser = command(commands, "gate", "Gate FCS files with one strategy; no study needed.", _gate)
+    parser.add_argument("files", nargs="+", metavar="FILE")
+    parser.add_argument(
+        "--strategy", required=True, metavar="S", help="YAML, Gating-ML .xml, FlowJo .wsp or .xml, or a shipped name"
+    )
+    parser.add_argument("-o", "--out", default="immunolab_gates", metavar="OUT", help="folder (default: %(default)s)")
+    parser.add_argument("--jobs", type=at_least_one, default=1, metavar="N", help="tubes at once (default: 1)")
+    parser.add_argument("--memberships", action="store_true", help="write which events are in which population")
+    parser.add_argument(
+        "--against",
+        metavar="REFERENCE",
+        help="report agreement with a FlowJo workspace, Gating-ML, counts (CSV: sample, path, count) or labels (CSV)",
+    )
+    parser.add_argument("--wsp", metavar="FILE", help="also write the gates as a FlowJo workspace")
+
+
+def _gate(arguments: argparse.Namespace) -> int:
+    from immunolab.workflow.gate_files import GateOptions, gate_files
+    from immunolab.workflow.gate_summary import agreement_text, failure_lines
+
+    options = GateOptions(
+        arguments.jobs,
+        arguments.memberships,
+        Path(arguments.against) if arguments.against else None,
+        Path(arguments.wsp) if arguments.wsp else None,
+    )
+    outcome = gate_files(arguments.files, arguments.strategy, arguments.out, options)
+    if outcome.agreement is not None:
+        say(agreement_text(outcome.agreement))
+    say(f"{len(outcome.done)} of {len(arguments.files)} files gated: {outcome.out}/counts.csv")
+    for line in failure_lines(outcome.failures):
+        say_error(line)
+    if outcome.problems and not outcome.done:
+        raise InputError(outcome.problems)
+    for problem in outcome.problems:
+        say_error(str(problem))
+    return SOME_FAILED if len(outcome.failures) else DONE
+
+
+def add_cluster(commands: Subparsers) -> None:
+    """Declare the words of ``immunolab cluster``."""
+    text = "Cluster the events of FCS files together; every event gets a cluster, every cluster a name where one fits."
+    parser = command(commands, "cluster", text, _cluster)
+    parser.add_argument("files", nargs="+", metavar="FILE")
+    parser.add_argument("-o", "--out", default="immunolab_clusters", metavar="OUT", help="default: %(default)s")
+    parser.add_argument("--method", choices=("flowsom", "leiden"), default="flowsom", help="default: %(default)s")
+    parser.add_argument("--clusters", type=at_least_one, default=15, metavar="K", help="how many (default: 15)")
+    parser.add_argument("--markers", default="", metavar="A,B", help="default: every marker that all files have")
+    parser.add_argument("--strategy", type=Path, metavar="S", help="gates: for --parent, and to compare clusters with")
+    parser.add_argument("--parent", default="", metavar="POPULATION", help="cluster its events only; needs --strategy")
+    parser.add_argument("--merge", type=Path, metavar="TABLE", help="CSV with columns cluster, label: your own names")
+    parser.add_argument("--umap", action="store_true", help="also draw the clusters on a UMAP of 5,000 events")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of every random draw (default: 0)")
+
+
+def _cluster(arguments: argparse.Namespace) -> int:
+    from immunolab.workflow.cluster_files import ClusterOptions, cluster_files, cluster_text
+
+    if arguments.parent and not arguments.strategy:
+        raise InputError(Problem("", "--parent", "a parent needs gates", "name them with --strategy"))
+    names = ("method", "clusters", "strategy", "parent", "merge", "umap", "seed")
+    markers = tuple(name.strip() for name in arguments.markers.split(",") if name.strip())
+    options = ClusterOptions(markers=markers, **{name: getattr(arguments, name) for name in names})
+    outcome = cluster_files(arguments.files, arguments.out, options)
+    say(f"{cluster_text(outcome)}\nwritten: {outcome.out}/clusters.csv")
+    return DONE
+
+
+def add_label(commands: Subparsers) -> None:
+    """Declare the words of ``immunolab label``."""
+    text = "Label single cells: lineages, and Treg, naive, memory and helper subsets of CD4 T cells."
+    parser = command(commands, "label", text, _label)
+    parser.add_argument("cells", metavar="CELLS", help=".h5ad, 10x .h5, or a folder with matrix.mtx")
+    parser.add_argument("-o", "--out", default="labels.csv", metavar="labels.csv", help="default: %(default)s")
+    parser.add_argument("--sample", default="", metavar="COL", help="column of obs that names the sample")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of every random draw (default: 0)")
+
+
+def _label(arguments: argparse.Namespace) -> int:
+    from immunolab.cells.annotate import label_file, label_text
+
+    found = label_file(arguments.cells, arguments.out, sample_column=arguments.sample, seed=arguments.seed)
+    say(f"{label_text(found)}\nwritten: {arguments.out}")
+    return DONE
+
+
+def add_compare(commands: Subparsers) -> None:
+    """Declare the words of ``immunolab compare``."""
+    text = "Compare two visits on any table, tidy or wide: paired shifts with intervals, p and q."
+    parser = command(commands, "compare", text, _compare)
+    parser.add_argument("table", metavar="TABLE", help="CSV or XLSX")
+    parser.add_argument("--patient", required=True, metavar="COL")
+    parser.add_argument("--visit", default="", metavar="COL", help="left out: --before and --after name columns")
+    parser.add_argument("--before", required=True, metavar="V", help="a visit; several joined by commas are averaged")
+    parser.add_argument("--after", required=True, metavar="V")
+    parser.add_argument(
+        "--value", action="append", default=[], metavar="COL", help="measured column; repeat it, or use * as in 'CD4*'"
+    )
+    parser.add_argument("--count", default="", metavar="COL", help="events of the population")
+    parser.add_argument("--parent-count", default="", metavar="COL", help="events of its parent")
+    parser.add_argument("--endpoint", default="", metavar="COL", help="what a row measures, in a table of several")
+    parser.add_argument("--arm", default="", metavar="COL", help="arm or cohort: each by itself, and two compared")
+    parser.add_argument("--reference", default="", metavar="ARM", help="the arm the other is compared with")
+    parser.add_argument("--batch", default="", metavar="COL", help="batch of a sample; the shift is adjusted for it")
+    parser.add_argument("--scale", choices=("logit", "arcsine", "log", "identity"), help="default: by unit and range")
+    parser.add_argument(
+        "--test",
+        choices=("t", "wilcoxon", "signflip", "count_weighted", "mixed", "binomial_mixed", "auto"),
+        default="t",
+        help="default t; auto also moderates it across ten or more counted endpoints",
+    )
+    parser.add_argument("--adjust", choices=("bh", "holm", "none"), default="bh", help="over endpoints (default bh)")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of sign flips above 13 patients (default 0)")
+    parser.add_argument("-o", "--out", metavar="shifts.csv", help="_pairs.csv and _visits.csv are written beside it")
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from immunolab.comparison.compare import compare, write_comparison
+
+    names = ("patient", "visit", "before", "after", "value", "count", "parent_count", "endpoint", "arm", "batch")
+    words = (*names, "scale", "test", "adjust", "reference", "seed")
+    found = compare(Path(arguments.table), **{name: getattr(arguments, name) for name in words})
+    say(found.summary())
+    if arguments.out:
+        say("written: " + ", ".join(map(str, write_comparison(found, Path(arguments.out)))))
+    return DONE

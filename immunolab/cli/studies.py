@@ -1,0 +1,191 @@
+"""The commands on a study: simulate, propose, check, run, verify."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from immunolab.cli.words import DONE, SOME_FAILED, Subparsers, at_least_one, command, say, say_error
+from immunolab.errors import InputError
+
+if TYPE_CHECKING:
+    from immunolab.results.run import Run
+
+
+def add_trials(commands: Subparsers) -> None:
+    """Declare the words of ``immunolab trials``."""
+    parser = command(commands, "trials", "the built-in designs: calendar, visits, endpoints, sources", _trials)
+    parser.add_argument("trial", nargs="?", metavar="ID", help="a built-in design, or a trial file of your own")
+
+
+def _trials(arguments: argparse.Namespace) -> int:
+    from immunolab.study.calendar import describe_trial, list_trials
+    from immunolab.study.trial import load_trial
+
+    say(describe_trial(load_trial(arguments.trial)) if arguments.trial else list_trials())
+    return DONE
+
+
+def add_simulate(commands: Subparsers) -> None:
+    """Declare the words of ``immunolab simulate``."""
+    parser = command(commands, "simulate", "write a virtual trial with known truth as FCS files", _simulate)
+    parser.add_argument("--trial", required=True, metavar="ID", help="built-in design, or a trial file of your own")
+    parser.add_argument("--patients", required=True, type=int, metavar="N")
+    parser.add_argument("--seed", required=True, type=int, metavar="S", help="the same seed writes the same bytes")
+    parser.add_argument("-o", "--out", required=True, metavar="DIR", help="a new or empty folder")
+    parser.add_argument("--visits", metavar="W0,W10", help="default: where the design compares subsets")
+    parser.add_argument("--events", type=int, default=30_000, metavar="N", help="events of a file (default 30000)")
+    parser.add_argument("--null", action="store_true", help="the drug has no effect")
+    parser.add_argument("--confounded", action="store_true", help="baselines in one batch, later visits in another")
+    parser.add_argument(
+        "--batches", choices=("patients", "months", "none"), default="patients", help="what shares a run"
+    )
+    parser.add_argument("--lot-change", action="store_true", help="brighter CD25 from the middle run on")
+    parser.add_argument("--drift", type=float, default=0.0, metavar="SD", help="asinh shift of each marker by visit")
+    parser.add_argument("--centres", type=int, default=0, metavar="N", help="centres with strong batch effects")
+    parser.add_argument("--fmo", action="store_true", help="fluorescence-minus-one controls in every run")
+    parser.add_argument("--ics", action="store_true", help="a stimulated tube and its unstimulated pair at each visit")
+    parser.add_argument(
+        "--faults", type=float, default=0.0, metavar="RATE", help="1 is everyday life, 0 none (default)"
+    )
+    parser.add_argument("--mixed-labels", action="store_true", help="markers spelled differently from file to file")
+    parser.add_argument("--citeseq", type=int, default=0, metavar="CELLS", help="CITE-seq of every sample too, as h5ad")
+    parser.add_argument("--no-event-truth", action="store_true", help="leave out truth/events")
+
+
+def _simulate(arguments: argparse.Namespace) -> int:
+    from immunolab.simulation import Options, simulate
+
+    chosen = ("batches", "lot_change", "drift", "centres", "fmo", "ics", "faults", "mixed_labels", "citeseq")
+    simulate(
+        arguments.trial,
+        patients=arguments.patients,
+        seed=arguments.seed,
+        folder=arguments.out,
+        visits=[name.strip() for name in arguments.visits.split(",")] if arguments.visits else None,
+        events=arguments.events,
+        null=arguments.null,
+        confounded=arguments.confounded,
+        options=Options(
+            truth_events=not arguments.no_event_truth, **{name: getattr(arguments, name) for name in chosen}
+        ),
+    )
+    say(f"study: {arguments.out}/study.yaml\ntruth: {arguments.out}/truth")
+    return DONE
+
+
+def add_demo(commands: Subparsers) -> None:
+    """Declare the words of ``immunolab demo``."""
+    parser = command(commands, "demo", "Simulate a small lupus study and run it.", _demo)
+    parser.add_argument("-o", "--out", default="immunolab_demo", metavar="DIR", help="folder (default: %(default)s)")
+    parser.add_argument("--jobs", type=at_least_one, default=2, metavar="N", help="tubes at once (default: 2)")
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from immunolab.results.run import REPORT
+    from immunolab.workflow.demo import demo
+
+    return _say_done(demo(Path(arguments.out), jobs=arguments.jobs), Path(arguments.out) / REPORT)
+
+
+def add_init(commands: Subparsers) -> None:
+    """Declare the words of ``immunolab init``."""
+    parser = command(commands, "init", "propose a study from a folder of FCS files", _init)
+    parser.add_argument("folder", metavar="DIR", type=Path, help="where the study is written")
+    parser.add_argument("--fcs", required=True, metavar="FOLDER", type=Path, help="searched with its subfolders")
+    parser.add_argument("--trial", metavar="ID", help="a built-in design, or a trial file of your own")
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    from immunolab.workflow.propose import propose_study
+
+    proposal = propose_study(arguments.folder, arguments.fcs, arguments.trial)
+    say(f"names are read by: {proposal.pattern or 'no pattern fits; fill in patient_id and visit'}")
+    say("\n".join(f"wrote {path}" for path in proposal.written))
+    say("\n".join(f"open: {note}" for note in proposal.notes) or "nothing is left open")
+    say(f"check every line, then: immunolab check {arguments.folder}")
+    return DONE
+
+
+def add_check(commands: Subparsers) -> None:
+    """Declare the words of ``immunolab check``."""
+    parser = command(commands, "check", "Validate a study and list all problems; reads no event.", _check)
+    parser.add_argument("study", metavar="STUDY", help="study.yaml or its folder")
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from immunolab.workflow.check import check_study
+
+    checked = check_study(arguments.study)
+    for note in checked.notes:
+        say(f"note: {note}")
+    if checked.problems:
+        raise InputError(checked.problems)
+    say(f"{checked.n_samples} samples of {checked.n_patients} patients: no problem found")
+    return DONE
+
+
+def add_run(commands: Subparsers) -> None:
+    """Declare the words of ``immunolab run``."""
+    parser = command(commands, "run", "Check, gate, quantify, compare, report; resumable.", _run)
+    parser.add_argument("study", metavar="STUDY", help="study.yaml or its folder")
+    parser.add_argument("-o", "--out", metavar="OUT", help="output folder (default: STUDY's folder with _out added)")
+    parser.add_argument("--jobs", type=at_least_one, default=1, metavar="N", help="tubes at once (default: 1)")
+    parser.add_argument("--scheduler", default="", metavar="ADDRESS", help="send the per-tube work to a Dask cluster")
+    parser.add_argument("--sample", default="", metavar="ID", help="compute this sample only")
+    parser.add_argument("--memberships", action="store_true", help="write which events are in which population")
+    parser.add_argument("--force", action="store_true", help="compute every sample again")
+    parser.add_argument("--tables-only", action="store_true", help="write tables and gates, no figure and no report")
+    parser.add_argument(
+        "--definitions",
+        choices=("default", "all"),
+        default="default",
+        help="gate every published definition that the panel allows",
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of subsamples and resampling (default: 0)")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from immunolab.results.run import REPORT
+    from immunolab.workflow.run import run
+
+    study = Path(arguments.study)
+    folder = study if study.is_dir() else study.parent
+    out = Path(arguments.out) if arguments.out else folder.resolve().with_name(f"{folder.resolve().name}_out")
+    names = ("jobs", "scheduler", "sample", "memberships", "force", "tables_only", "definitions", "seed")
+    found = run(study, out=out, **{name: getattr(arguments, name) for name in names})
+    if arguments.tables_only:
+        say(f"tables: {out}/tables")
+    return _say_done(found, None if arguments.tables_only else out / REPORT)
+
+
+def _say_done(run: Run, page: Path | None) -> int:
+    """Say what a run did and where its report is; return the exit code."""
+    if run.computed:
+        say(f"{len(run.computed)} samples computed, {len(run.kept)} kept from an earlier run")
+    elif run.kept:
+        say(f"no sample computed: all {len(run.kept)} are up to date")
+    if run.failed:
+        say_error(f"{len(run.failed)} samples failed; tables/failures.csv says why: {', '.join(run.failed)}")
+    if page:
+        say(f"report: {page}")
+    return SOME_FAILED if run.failed else DONE
+
+
+def add_verify(commands: Subparsers) -> None:
+    """Declare the words of ``immunolab verify``."""
+    text = "Work out every number of a finished run again, and check the hashes of what went in and came out."
+    parser = command(commands, "verify", text, _verify)
+    parser.add_argument("out", type=Path, metavar="OUT", help="the folder that run wrote")
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from immunolab.report.verify import verify
+    from immunolab.results.record import read_run
+
+    problems = verify(read_run(arguments.out))
+    if problems:
+        raise InputError(problems)
+    say("every hash agrees, and every number was worked out again to the same value")
+    return DONE
