@@ -12,11 +12,14 @@ import report_fixture
 
 import immunolab as il
 from immunolab.errors import DataFileError, InputError
+from immunolab.plots.style import figure
 from immunolab.report.page import write_report
 from immunolab.report.verify import verify
+from immunolab.results.endpoint_figure import SHOWN_IN, draw_endpoint
 from immunolab.results.record import as_read_back, read_run, write_run
 from immunolab.results.run import Run
 from immunolab.simulation import simulate
+from immunolab.study.endpoints import SlopeDifference
 
 GATES = """
 strategy: drawn
@@ -154,6 +157,16 @@ def test_a_figure_shows_every_cohort(finished: Run) -> None:
     tables = {**finished.tables, "endpoints": finished.endpoints.assign(cohort=cohorts)}
     two = replace(finished, study=replace(finished.study, samples=samples), tables=tables)
     assert len(two.figure(endpoint).axes) == 2
+
+
+def test_the_statistic_of_an_endpoint_chooses_its_figure(finished: Run) -> None:
+    row = finished.pairs.iloc[[0]].assign(endpoint="decline", before=-0.5, after=-1.5, shift=-1.0)
+    declared = SlopeDifference(id="decline", source="s", score="ALSFRS_R", periods=(("W0", "W24"), ("W24", "W48")))
+    empty = {name: finished.table(name).iloc[:0] for name in SHOWN_IN}
+    ax = figure().add_subplot()
+    draw_endpoint("decline", declared, empty | {"pairs": row}, "points/month", finished.calendar, ax)
+    assert ax.get_ylabel() == "ALSFRS_R, slope in points/month"
+    assert list(ax.lines[0].get_ydata()) == [-0.5, -1.5]
 
 
 def test_every_kind_of_value_in_a_record_survives(tmp_path: Path) -> None:

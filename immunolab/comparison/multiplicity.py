@@ -19,21 +19,14 @@ _LEAST_PRIOR = 1e-3  # excess variance that is shared at least, so that no endpo
 
 
 def benjamini_hochberg(p_values: ArrayLike) -> Array:
-    """Return false-discovery-rate adjusted p (Benjamini and Hochberg 1995, J R Stat Soc B 57:289).
+    """Return false-discovery-rate adjusted p (Benjamini and Hochberg 1995, J R Stat Soc B 57:289), by statsmodels.
 
     Parameters
     ----------
     p_values
         ``(m,)``; NaN stays NaN and is not counted.
     """
-    p = np.asarray(p_values, dtype=float)
-    adjusted = np.full(p.shape, np.nan)
-    tested = np.flatnonzero(np.isfinite(p))
-    # p m / i: statsmodels divides by the rounded share i / m instead, which moves a last digit in four
-    order = tested[np.argsort(p[tested], kind="stable")]
-    scaled = p[order] * order.size / np.arange(1, order.size + 1)
-    adjusted[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
-    return adjusted
+    return _adjusted(p_values, "fdr_bh")
 
 
 def holm(p_values: ArrayLike) -> Array:
@@ -44,13 +37,17 @@ def holm(p_values: ArrayLike) -> Array:
     p_values
         ``(m,)``; NaN stays NaN and is not counted.
     """
+    return _adjusted(p_values, "holm")
+
+
+def _adjusted(p_values: ArrayLike, method: str) -> Array:
     from statsmodels.stats.multitest import multipletests
 
     p = np.asarray(p_values, dtype=float)
     adjusted = np.full(p.shape, np.nan)
     tested = np.isfinite(p)
     if tested.any():
-        adjusted[tested] = multipletests(p[tested], method="holm")[1]
+        adjusted[tested] = multipletests(p[tested], method=method)[1]
     return adjusted
 
 

@@ -21,8 +21,10 @@ def agreement_plot(table: pd.DataFrame, ax: Axes | None = None, *, limit: float 
 
     Parameters
     ----------
-    table : as `immunolab.gating.agreement.agreement` gives it.
-    limit : half-width of the band within which counts agree, in percent of the parent.
+    table
+        As `immunolab.gating.agreement.agreement` gives it.
+    limit
+        Half-width of the band within which counts agree, in percent of the parent.
     """
     from matplotlib import pyplot as plt
 
@@ -47,9 +49,12 @@ def method_plot(pairs: pd.DataFrame, summary: pd.DataFrame, methods: tuple[str, 
 
     Parameters
     ----------
-    pairs : rows of one endpoint, as `immunolab.comparison.method_agreement.paired_methods` gives them.
-    summary : that endpoint's row of `method_agreement`.
-    methods : names of the first and the second method.
+    pairs
+        Rows of one endpoint, as `immunolab.comparison.method_agreement.paired_methods` gives them.
+    summary
+        That endpoint's row of `method_agreement`.
+    methods
+        Names of the first and the second method.
     """
     from immunolab.plots.style import axes
 

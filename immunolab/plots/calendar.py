@@ -25,11 +25,16 @@ class Calendar:
 
     Attributes
     ----------
-    doses : planned study days with a dose.
-    phases : phase name to its first and last study day.
-    visits : planned visit name to its target study day.
-    patient_doses : patient_id to the study days of the doses really given, where known.
-    segments : name, first and last study day of the calendar's parts (induction, maintenance), in order.
+    doses
+        Planned study days with a dose.
+    phases
+        Phase name to its first and last study day.
+    visits
+        Planned visit name to its target study day.
+    patient_doses
+        Patient_id to the study days of the doses really given, where known.
+    segments
+        Name, first and last study day of the calendar's parts (induction, maintenance), in order.
     """
 
     doses: tuple[int, ...] = ()

@@ -35,8 +35,10 @@ def verdict_strip(pairs: pd.DataFrame, named: EndpointLabel, *, ax: Axes | None 
 
     Parameters
     ----------
-    pairs : PAIRS rows of one endpoint and cohort.
-    named : the endpoint's label.
+    pairs
+        PAIRS rows of one endpoint and cohort.
+    named
+        The endpoint's label.
     """
     rows = pairs.sort_values(["shift", "patient_id"], na_position="last").reset_index(drop=True)
     ax = axes(ax, WIDTH, strip_height(len(rows)))
@@ -104,9 +106,12 @@ def waterfall(
 
     Parameters
     ----------
-    pairs : PAIRS rows of one endpoint and cohort, on a logit or log scale.
-    response : patient_id to clinical response, which then colours the bars instead of the verdict.
-    band : change that is within noise, as (low, high) of the ratio; drawn as a grey band.
+    pairs
+        PAIRS rows of one endpoint and cohort, on a logit or log scale.
+    response
+        Patient_id to clinical response, which then colours the bars instead of the verdict.
+    band
+        Change that is within noise, as (low, high) of the ratio; drawn as a grey band.
     """
     rows = pairs.dropna(subset=["shift"]).sort_values(["shift", "patient_id"], ascending=[False, True])
     ax = axes(ax, WIDTH, 62 * MM)
@@ -153,8 +158,10 @@ def ratio_decomposition(
 
     Parameters
     ----------
-    pairs : PAIRS rows of one cohort that hold both endpoints, of one parent.
-    numerator, denominator : labels of the two endpoints.
+    pairs
+        PAIRS rows of one cohort that hold both endpoints, of one parent.
+    numerator, denominator
+        Labels of the two endpoints.
     """
     ax = axes(ax, HALF, 70 * MM)
     up = _log2_change(pairs, numerator.endpoint)

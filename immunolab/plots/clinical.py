@@ -33,9 +33,12 @@ def responders(values: Mapping[str, float], response: Mapping[str, str], what: s
 
     Parameters
     ----------
-    values : patient_id to value.
-    response : patient_id to group.
-    what : the value in words, with definition and denominator.
+    values
+        Patient_id to value.
+    response
+        Patient_id to group.
+    what
+        The value in words, with definition and denominator.
     """
     ax = axes(ax, HALF, 75 * MM)
     frame = pd.DataFrame({"value": pd.Series(dict(values), dtype=float), "group": pd.Series(dict(response))}).dropna()
@@ -76,8 +79,10 @@ def group_strips(strips: Sequence[tuple[str, Mapping[str, float]]], groups: Mapp
 
     Parameters
     ----------
-    strips : for each panel what the value is, in words, and patient_id to value.
-    groups : patient_id to subgroup.
+    strips
+        For each panel what the value is, in words, and patient_id to value.
+    groups
+        Patient_id to subgroup.
     """
     fig = figure(WIDTH, 68 * MM)
     names = sorted(set(groups.values()))
@@ -195,9 +200,12 @@ def slope_pairs(slopes: pd.DataFrame, what: str, periods: tuple[str, str], *, ax
 
     Parameters
     ----------
-    slopes : patient_id, period, slope.
-    what : the slope in words with its unit.
-    periods : earlier and later.
+    slopes
+        Patient_id, period, slope.
+    what
+        The slope in words with its unit.
+    periods
+        Earlier and later.
     """
     ax = axes(ax, HALF, 75 * MM)
     table = slopes.pivot(index="patient_id", columns="period", values="slope").reindex(columns=list(periods))

@@ -22,7 +22,8 @@ def profile_plot(profiles: pd.DataFrame, markers: Sequence[str], ax: Axes | None
 
     Parameters
     ----------
-    profiles : as ``profiles.csv`` holds it; medians are on the display scale.
+    profiles
+        As ``profiles.csv`` holds it; medians are on the display scale.
     """
     ax = axes(ax, HALF)
     values = profiles[[f"median_{marker}" for marker in markers]].to_numpy(dtype=float)
@@ -45,9 +46,12 @@ def map_plot(
 
     Parameters
     ----------
-    points : events x 2.
-    labels : cluster of each event, counted from 0.
-    names : of the clusters, for the legend.
+    points
+        Events x 2.
+    labels
+        Cluster of each event, counted from 0.
+    names
+        Of the clusters, for the legend.
     """
     from matplotlib import colormaps
 

@@ -23,8 +23,10 @@ def survival_curve(curve: pd.DataFrame, summary: pd.Series, *, ax: Axes | None =
 
     Parameters
     ----------
-    curve : one cohort and endpoint of the table survival.
-    summary : its row of the table time_to_event.
+    curve
+        One cohort and endpoint of the table survival.
+    summary
+        Its row of the table time_to_event.
     """
     ax = axes(ax, WIDTH, 70 * MM)
     steps = pd.concat([pd.DataFrame({"study_day": [1], "percent": [100.0]}), curve], ignore_index=True)
@@ -61,8 +63,10 @@ def suppression_curves(curves: pd.DataFrame, visits: Sequence[str], *, ax: Axes 
 
     Parameters
     ----------
-    curves : rows of the table suppression.
-    visits : those to draw, the earliest first.
+    curves
+        Rows of the table suppression.
+    visits
+        Those to draw, the earliest first.
     """
     ax = axes(ax, HALF, 75 * MM)
     for visit, colour in zip(visits, cycle(_VISIT_COLOURS), strict=False):

@@ -22,7 +22,8 @@ def flow_chart(counts: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
     Parameters
     ----------
-    counts : step (sheet, visit, pairs), name, n_patients, n_samples, n_failed, n_not_run, n_measured, n_warned.
+    counts
+        Step (sheet, visit, pairs), name, n_patients, n_samples, n_failed, n_not_run, n_measured, n_warned.
     """
     ax = axes(ax, WIDTH, flow_chart_height(counts))
     ax.set_axis_off()

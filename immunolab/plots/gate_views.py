@@ -47,16 +47,26 @@ class GateView:
 
     Attributes
     ----------
-    sample_id, path, name, parent : what is gated, and in what.
-    part : ``1 of 2`` when a gate has more than two dimensions and is drawn in steps.
-    x, y : axes; ``y`` is None for a histogram.
-    counts : events of the parent in each bin, ``(BINS, BINS)`` with y first, or ``(BINS,)``.
-    lines : the gate's border as runs of (x, y) points on the display scale; a histogram's has x only.
-    members : (x, y) of some members, for a gate without a border on these axes (and, or, not).
-    n_events, n_parent : events inside and in the parent, of all events, not of those drawn.
-    n_drawn : events of the parent that ``counts`` holds.
-    flag : words that qualify the gate.
-    note : what the panel does not show by itself.
+    sample_id, path, name, parent
+        What is gated, and in what.
+    part
+        ``1 of 2`` when a gate has more than two dimensions and is drawn in steps.
+    x, y
+        Axes; ``y`` is None for a histogram.
+    counts
+        Events of the parent in each bin, ``(BINS, BINS)`` with y first, or ``(BINS,)``.
+    lines
+        The gate's border as runs of (x, y) points on the display scale; a histogram's has x only.
+    members
+        (x, y) of some members, for a gate without a border on these axes (and, or, not).
+    n_events, n_parent
+        Events inside and in the parent, of all events, not of those drawn.
+    n_drawn
+        Events of the parent that ``counts`` holds.
+    flag
+        Words that qualify the gate.
+    note
+        What the panel does not show by itself.
     """
 
     sample_id: str
@@ -86,10 +96,14 @@ def gate_views(strategy: Strategy, events: Tube, memberships: Memberships, *, se
 
     Parameters
     ----------
-    strategy : a geometric strategy; populations without a gate have no view.
-    events : the tube.
-    memberships : the strategy evaluated on the tube.
-    seed : of the subsample: at most 20,000 events of each parent are drawn.
+    strategy
+        A geometric strategy; populations without a gate have no view.
+    events
+        The tube.
+    memberships
+        The strategy evaluated on the tube.
+    seed
+        Of the subsample: at most 20,000 events of each parent are drawn.
     """
     views: list[GateView] = []
     drawn: dict[str, _Drawn] = {}

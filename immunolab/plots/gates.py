@@ -58,8 +58,10 @@ def draw_contact_sheet(views: Sequence[GateView], *, title: str = "") -> Figure:
 
     Parameters
     ----------
-    views : of one sample, in the order of the strategy.
-    title : above the page; the sample_id when empty.
+    views
+        Of one sample, in the order of the strategy.
+    title
+        Above the page; the sample_id when empty.
     """
     return contact_page(views, title=title).paint()
 
@@ -213,9 +215,12 @@ def gate_drift(thresholds: pd.DataFrame, order: Sequence[str], *, batches: Mappi
 
     Parameters
     ----------
-    thresholds : THRESHOLDS rows.
-    order : sample_ids in the order they were acquired.
-    batches : sample_id to batch, which colours the points.
+    thresholds
+        THRESHOLDS rows.
+    order
+        Sample_ids in the order they were acquired.
+    batches
+        Sample_id to batch, which colours the points.
     """
     borders = list(_borders(thresholds, order))
     rows = max(1, -(-len(borders) // 3))

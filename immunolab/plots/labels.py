@@ -37,11 +37,16 @@ class EndpointLabel:
 
     Attributes
     ----------
-    endpoint : endpoint id.
-    population : subset or variable measured.
-    definition : the gate in markers (``CD25hi CD127lo``); empty when the table names none.
-    parent : denominator as the table names it; empty when there is none.
-    unit : unit of the value.
+    endpoint
+        Endpoint id.
+    population
+        Subset or variable measured.
+    definition
+        The gate in markers (``CD25hi CD127lo``); empty when the table names none.
+    parent
+        Denominator as the table names it; empty when there is none.
+    unit
+        Unit of the value.
     """
 
     endpoint: str

@@ -33,12 +33,17 @@ def matrix(
 
     Parameters
     ----------
-    values : numbers, rows from the top; a missing one is grey.
-    words : text of each cell, of the shape of ``values``.
-    label : what the colour is, with its unit.
-    reach : where the colour scale ends on both sides; None takes the largest number, 1 at least. Numbers
-        beyond it keep the last colour.
-    size : of the text in the cells, points.
+    values
+        Numbers, rows from the top; a missing one is grey.
+    words
+        Text of each cell, of the shape of ``values``.
+    label
+        What the colour is, with its unit.
+    reach
+        Where the colour scale ends on both sides; None takes the largest number, 1 at least. Numbers beyond it
+        keep the last colour.
+    size
+        Of the text in the cells, points.
     """
     ax = axes(ax, WIDTH, matrix_height(len(values), values.columns))
     numbers = values.to_numpy(dtype=float)

@@ -37,10 +37,13 @@ def course_panels(
 
     Parameters
     ----------
-    rows : ENDPOINTS rows of one cohort with at least one value and day; endpoints from the top in order of
+    rows
+        ENDPOINTS rows of one cohort with at least one value and day; endpoints from the top in order of
         appearance.
-    plan : doses, phases and planned visits.
-    levels : population (score or variable) to the values that a rule turns on, each with its meaning.
+    plan
+        Doses, phases and planned visits.
+    levels
+        Population (score or variable) to the values that a rule turns on, each with its meaning.
     """
     known = rows.dropna(subset=["value", "study_day"])
     named = labels(known)
@@ -112,10 +115,14 @@ def slope_panels(
 
     Parameters
     ----------
-    scores : patient_id, visit, study_day, value.
-    slopes : patient_id, period, slope (points a month of 30.4375 days).
-    what, unit : the score, and its unit.
-    periods : earlier and later, as in ``slopes``.
+    scores
+        Patient_id, visit, study_day, value.
+    slopes
+        Patient_id, period, slope (points a month of 30.4375 days).
+    what, unit
+        The score, and its unit.
+    periods
+        Earlier and later, as in ``slopes``.
     """
     patients = list(dict.fromkeys(scores["patient_id"]))
     down = -(-len(patients) // _ACROSS)

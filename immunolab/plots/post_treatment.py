@@ -23,8 +23,9 @@ def rebound(changes: pd.DataFrame) -> Figure:
 
     Parameters
     ----------
-    changes : patient_id, endpoint, label, change_as (what the change is), visit_before, visit_after,
-        visit_later, change_after, change_later; endpoints in order of appearance.
+    changes
+        Patient_id, endpoint, label, change_as (what the change is), visit_before, visit_after, visit_later,
+        change_after, change_later; endpoints in order of appearance.
     """
     names = list(dict.fromkeys(changes["endpoint"]))
     down, across = -(-len(names) // _ACROSS), min(_ACROSS, len(names))

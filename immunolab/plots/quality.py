@@ -28,10 +28,14 @@ def check_over_run(
 
     Parameters
     ----------
-    quality : QUALITY rows.
-    check : name of the check.
-    order : sample_ids in the order they were acquired.
-    batches : sample_id to batch, which colours the points.
+    quality
+        QUALITY rows.
+    check
+        Name of the check.
+    order
+        Sample_ids in the order they were acquired.
+    batches
+        Sample_id to batch, which colours the points.
     """
     ax = axes(ax, HALF, 55 * MM)
     rows = quality[quality["check"] == check].drop_duplicates("sample_id").set_index("sample_id").reindex(list(order))

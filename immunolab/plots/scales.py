@@ -25,10 +25,14 @@ class DisplayScale:
 
     Attributes
     ----------
-    label : marker and channel.
-    low, high : ends on the display scale.
-    ticks, tick_labels : labelled positions on the display scale, and their instrument values in words.
-    minor : further positions, without a label.
+    label
+        Marker and channel.
+    low, high
+        Ends on the display scale.
+    ticks, tick_labels
+        Labelled positions on the display scale, and their instrument values in words.
+    minor
+        Further positions, without a label.
     """
 
     label: str

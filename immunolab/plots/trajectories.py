@@ -38,10 +38,14 @@ def spaghetti(
 
     Parameters
     ----------
-    endpoints : ENDPOINTS rows of one cohort.
-    endpoint : endpoint id (a subset, a measurement or a score).
-    plan : doses, phases and planned visits.
-    words : whether to say what the shades are.
+    endpoints
+        ENDPOINTS rows of one cohort.
+    endpoint
+        Endpoint id (a subset, a measurement or a score).
+    plan
+        Doses, phases and planned visits.
+    words
+        Whether to say what the shades are.
     """
     ax = axes(ax, WIDTH, 70 * MM)
     rows = endpoints[endpoints["endpoint"] == endpoint].dropna(subset=["value", "study_day"])
@@ -158,11 +162,15 @@ def one_pager(
 
     Parameters
     ----------
-    endpoints, pairs : declared tables of the cohort; the visits of an endpoint are those of all its patients.
-    patient : coded id.
-    plan : doses (the patient's own where they are known), phases, visits.
-    most : panels on the page: half of them percentages and ratios (one a population), the others measurements
-        and scores, in the order of the table; where there are few of one kind, more of the other.
+    endpoints, pairs
+        Declared tables of the cohort; the visits of an endpoint are those of all its patients.
+    patient
+        Coded id.
+    plan
+        Doses (the patient's own where they are known), phases, visits.
+    most
+        Panels on the page: half of them percentages and ratios (one a population), the others measurements and
+        scores, in the order of the table; where there are few of one kind, more of the other.
     """
     values = endpoints.dropna(subset=["value", "study_day"])
     own = values[values["patient_id"] == patient]
@@ -242,10 +250,14 @@ def swimmer(
 
     Parameters
     ----------
-    plan : planned or real doses.
-    patients : in order from the top.
-    marks : patient_id, study_day, what (in words).
-    last_day : patient_id to the last day of observation.
+    plan
+        Planned or real doses.
+    patients
+        In order from the top.
+    marks
+        Patient_id, study_day, what (in words).
+    last_day
+        Patient_id to the last day of observation.
     """
     ax = axes(ax, WIDTH, (18 + 5.5 * len(patients)) * MM)
     ends = dict(last_day or {})

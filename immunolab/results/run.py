@@ -295,34 +295,41 @@ class Run:
         return read_tube(self.study, sample_id, folder=self.folder, inputs=self.inputs)
 
     def figure(self, endpoint: str) -> Figure:
-        """Return the figure of an endpoint: pairs where visits were compared, else its course; one panel a cohort.
+        """Return the figure of an endpoint, one panel a cohort: pairs, slopes or survival, else its course.
 
         Parameters
         ----------
         endpoint
             Endpoint id.
 
+        Returns
+        -------
+        Figure
+            As the report draws it.
+
         Raises
         ------
         InputError
             The run has no value of such an endpoint.
         """
-        from immunolab.plots.shifts import paired_lines
-        from immunolab.plots.style import HALF, MM, figure
-        from immunolab.plots.trajectories import spaghetti
+        from immunolab.plots.style import HALF, MM, WIDTH, figure
+        from immunolab.results.endpoint_figure import SHOWN_IN, draw_endpoint
 
-        rows = self.endpoints[self.endpoints["endpoint"] == endpoint]
-        if rows.empty:
-            hint = nearest(endpoint, map(str, self.endpoints["endpoint"].unique()))
+        tables = {name: self.table(name) for name in SHOWN_IN}
+        own = {name: table[table["endpoint"] == endpoint] for name, table in tables.items()}
+        leading = own["endpoints"] if len(own["endpoints"]) else own["time_to_event"]
+        if leading.empty:
+            known = {*map(str, tables["endpoints"]["endpoint"]), *map(str, tables["time_to_event"]["endpoint"])}
+            hint = nearest(endpoint, sorted(known))
             raise InputError(Problem("", "endpoint", f"no value of an endpoint '{endpoint}' in this run", hint))
-        cohorts = [cohort for cohort in self.cohorts if in_cohort(rows, cohort).any()]
-        fig = figure(HALF * len(cohorts), 92 * MM)
+        cohorts = [cohort for cohort in self.cohorts if in_cohort(leading, cohort).any()]
+        unit = self.label_of(endpoint).unit if len(own["endpoints"]) else ""
+        declared_as = self.declared.get(endpoint)
+        wide = declared_as is not None and declared_as.figure == "survival"
+        fig = figure((WIDTH if wide else HALF) * len(cohorts), 92 * MM)
         for ax, cohort in zip(fig.subplots(1, len(cohorts), squeeze=False)[0], cohorts, strict=True):
-            own = [t[in_cohort(t, cohort) & (t["endpoint"] == endpoint)] for t in (rows, self.pairs, self.shifts)]
-            if own[1]["shift"].notna().any():
-                paired_lines(own[0], own[1], own[2], endpoint, ax=ax)
-            else:
-                spaghetti(own[0], endpoint, self.calendar, ax=ax)
+            rows = {name: table[in_cohort(table, cohort)] for name, table in own.items()}
+            draw_endpoint(endpoint, declared_as, rows, unit, self.calendar, ax)
         return fig
 
     def _answers(self) -> list[tuple[str, str, str, str]]:

@@ -18,6 +18,7 @@ from immunolab.plots.style import HALF, MM, WIDTH
 from immunolab.plots.trajectories import swimmer
 from immunolab.report.clinic_rows import CLINIC, clinic_rows
 from immunolab.report.figure import FigureSet, ReportFigure, figure_name, of_cohort, on_axes, pages
+from immunolab.results.endpoint_figure import period_slopes
 from immunolab.results.run import Run, in_cohort
 from immunolab.study.endpoints import Endpoint, Period
 
@@ -43,11 +44,7 @@ def _slopes(run: Run, cohort: str, endpoint: Endpoint, earlier: Period, later: P
     if row.empty or own["shift"].isna().all():
         return
     names = str(earlier), str(later)
-    sides = [
-        own[["patient_id"]].assign(period=period, slope=own[side])
-        for period, side in zip(names, ("before", "after"), strict=True)
-    ]
-    slopes = pd.concat(sides, ignore_index=True)
+    slopes = period_slopes(own, names)
     what = f"{endpoint.fitted}, slope in {run.label_of(endpoint.id).unit}"
     draw = partial(on_axes, partial(slope_pairs, slopes, what, names), HALF, 75 * MM)
     caption = (
