@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
 T = TypeVar("T")
+_SHORT_NUMBER = 4  # digits; in a longer number (a trial's registration) one digit is a slip (judgement)
+_WHOLE_WORD = 4  # letters of a word whose number may be forgotten (FOXP3), not a family's name (CD, CCR); judgement
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,8 @@ def attempt(read: Callable[[], T]) -> tuple[T | None, tuple[Problem, ...]]:
 def nearest(word: str, allowed: Iterable[str]) -> str:
     """Return ``did you mean 'x'?`` for the closest allowed word, or an empty string.
 
+    Short numbers must agree, for CD23 is no misspelt CD3, nor W10 a misspelt W12; a word may lack its number.
+
     Parameters
     ----------
     word
@@ -115,6 +120,18 @@ def nearest(word: str, allowed: Iterable[str]) -> str:
     """
     from difflib import get_close_matches
 
+    meant = str(word).lower()
     choices = {choice.lower(): choice for choice in sorted(set(map(str, allowed)), reverse=True)}
-    match = get_close_matches(str(word).lower(), choices, n=1, cutoff=0.6)
+    open_end = len(meant) >= _WHOLE_WORD and not re.search(r"\d", meant)
+    likely = [choice for choice in choices if open_end or _numbers(choice) & _numbers(meant)]
+    match = get_close_matches(meant, likely, n=1, cutoff=0.6)
     return f"did you mean '{choices[match[0]]}'?" if match else ""
+
+
+def _numbers(word: str) -> set[tuple[str, ...]]:
+    """Return a lower-case word's short numbers as written, and with a zero behind a letter read as the letter O."""
+    readings = (word, re.sub(r"(?<=[a-z])0(?!\d)", "o", word))
+    return {
+        tuple(number.lstrip("0") for number in re.findall(r"\d+", reading) if len(number) <= _SHORT_NUMBER)
+        for reading in readings
+    }

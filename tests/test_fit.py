@@ -19,7 +19,7 @@ from immunolab.gating.definitions import with_all_definitions
 from immunolab.gating.evaluate import evaluate
 from immunolab.gating.placement.fit import fit, missing_markers, widest_scope
 from immunolab.gating.record_codec import from_plain, to_plain
-from immunolab.gating.strategy import Declared, Rectangle
+from immunolab.gating.strategy import Declared, Dimension, Population, Rectangle, Strategy
 from immunolab.gating.strategy_file import builtin_strategy, parse_strategy
 from immunolab.schema.tables import THRESHOLDS
 
@@ -235,6 +235,14 @@ def test_missing_markers_are_all_named_with_the_nearest() -> None:
     text = str(caught.value)
     assert "the panel lacks CD25 (for Treg), CD127 (for Treg)" in text
     assert "the tube has: FSC-A" in text
+
+
+def test_another_antigen_is_no_misspelt_marker() -> None:
+    tube, _ = planted_tube(8, 100, markers=("CD45RO", *(m for m in MARKERS if m != "CD45RA")))
+    gate = Rectangle((Dimension("CD45RA"),), (0.0,), (None,))
+    with pytest.raises(GatingError, match="the panel lacks CD45RA") as caught:
+        missing_markers(Strategy("s", (Population("/naive", gate),)), tube)
+    assert "did you mean" not in caught.value.hint
 
 
 def test_optional_populations_are_left_out_and_children_handed_on() -> None:

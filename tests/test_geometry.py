@@ -233,8 +233,7 @@ def test_every_fault_names_the_gate_and_the_fix() -> None:
     kept, problems = evaluable(Strategy("t", populations), tube(np.ones((2, 5))))
     assert [population.path for population in kept.populations] == ["/ok"]
     assert [str(problem) for problem in problems] == [
-        "s1:/ok/absent  marker or channel 'CD25' is not in the tube\n"
-        "    hint: did you mean 'CD2'? the tube has: CD1, CD2",
+        "s1:/ok/absent  marker or channel 'CD25' is not in the tube\n    hint: the tube has: CD1, CD2",
         "s1:/ok/absent/child  the gate needs population '/ok/absent', which cannot be evaluated\n"
         "    hint: fix that gate first",
         "s1:/matrix  spillover matrix 'M9' is unknown\n    hint: the strategy has: none",

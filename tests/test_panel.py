@@ -11,7 +11,7 @@ from builders import REFERENCE, data_folder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from immunolab.errors import GatingError, InputError
+from immunolab.errors import GatingError, InputError, nearest
 from immunolab.events.tube import Tube
 from immunolab.vocabulary.lexicon import markers, spellings
 from immunolab.vocabulary.panel import read_panel, resolve_channels, resolve_label
@@ -265,3 +265,22 @@ def test_real_panel_files():
     paired = read_panel(folder / "catalyst_paired_pbmc" / "catalyst_pbmc" / "PBMC_panel.csv")
     assert paired["HLA-DR(Yb174)Dd"] == "HLA-DR"
     assert all(resolve_label("", channel).marker == marker for channel, marker in paired.items())
+
+
+@pytest.mark.parametrize(
+    ("word", "allowed", "meant"),
+    [
+        ("CD3", ("CD23", "CD33", "CD4"), ""),
+        ("CD3", ("CD3e", "CD23"), "CD3e"),
+        ("CCR6", ("CCR4", "CCR7"), ""),
+        ("CD45R0", ("CD45RO", "CD4"), "CD45RO"),
+        ("FOXP", ("FOXP3", "CD3"), "FOXP3"),
+        ("CD", ("CD3", "CD4"), ""),
+        ("W12", ("W10", "W2", "W24"), ""),
+        ("week04", ("week_4", "week_24"), "week_4"),
+        ("nct0208423", ("nct02084238",), "nct02084238"),
+        ("valley", ("valey",), "valey"),
+    ],
+)
+def test_a_hint_names_no_neighbour_of_another_number(word: str, allowed: tuple[str, ...], meant: str) -> None:
+    assert nearest(word, allowed) == (f"did you mean '{meant}'?" if meant else "")

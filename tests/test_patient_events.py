@@ -70,7 +70,7 @@ def test_every_fault_of_adverse_events_is_told_at_once(tmp_path: Path) -> None:
         ("row 11, column term", "rash of P4 on day 9 is in row 10 already"),
         ("row 12, column study_day", "'1.5' is not a whole number"),
     ]
-    assert "P1" in error.value.problems[2].hint
+    assert "did you mean" not in error.value.problems[2].hint
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,7 @@ def test_every_problem_of_a_sheet_is_told_at_once(tmp_path: Path) -> None:
         "samples.csv:row 5, column sample_id  's/4' holds a character that folder names cannot hold\n"
         "    hint: results go into a folder of this name",
         "samples.csv:row 5, column visit  'W11' is no visit of sle_nct02084238\n"
-        "    hint: did you mean 'W10'? visits: W0, W2, W4, W6, W8, W10, W24",
+        "    hint: visits: W0, W2, W4, W6, W8, W10, W24",
         "samples.csv:row 6, column study_day  there is no study day 0\n"
         "    hint: day 1 is the first dose, the day before is day -1",
         "samples.csv:row 6, column sample_id  the cell is empty",
@@ -240,7 +240,7 @@ def test_a_comparison_names_phases_or_visits(tmp_path: Path) -> None:
     assert told(tmp_path) == [
         "study.yaml:3  comparison.before: 'basline' is no phase or visit\n"
         f"    hint: did you mean 'baseline'? {allowed}",
-        f"study.yaml:3  comparison.after: 'W12' is no phase or visit\n    hint: did you mean 'W2'? {allowed}",
+        f"study.yaml:3  comparison.after: 'W12' is no phase or visit\n    hint: {allowed}",
     ]
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from immunolab.errors import GatingError, nearest
 from immunolab.events.tube import Tube
 from immunolab.gating.strategy import Boolean, Declared, Population, Strategy
+from immunolab.vocabulary.lexicon import markers
 
 _PASS = "pass"  # `optional: pass`: children of a population left out go to its parent
 
@@ -114,7 +115,9 @@ def _depends_on(population: Population, out: set[str], optional: dict[str, str])
 
 def _missing(required: dict[str, list[str]], events: Tube, have: set[str]) -> GatingError:
     parts = [f"{name} (for {', '.join(populations)})" for name, populations in required.items()]
-    hints = [f"{name}: {hint}" for name in required if (hint := nearest(name, have))]
+    known = markers()  # of two markers none is a misspelling of the other: CD45RA, CD45RO
+    near = {name: [one for one in have if not (name in known and one in known)] for name in required}
+    hints = [f"{name}: {hint}" for name in required if (hint := nearest(name, near[name]))]
     shown = ", ".join(channel.marker or channel.name for channel in events.channels)
     hint = "; ".join([*hints, f"the tube has: {shown}; name markers in a panel file, or mark the population optional"])
     return GatingError(f"the panel lacks {', '.join(parts)}", events.sample_id or events.file, hint)
