@@ -27,10 +27,9 @@ _FEWEST_COUNTS = 10  # of a gene over all samples, the usual filter before DESeq
 
 @dataclass(frozen=True)
 class Pseudobulk:
-    """Summed counts, samples x genes, and the cells each sum is of; samples with too few cells are left out."""
+    """Summed counts, samples x genes, and the cells of samples left out for too few of them."""
 
     counts: pd.DataFrame
-    n_cells: Mapping[str, int]
     left_out: Mapping[str, int]
 
 
@@ -58,7 +57,7 @@ def pseudobulk(cells: AnnData, members: NDArray[np.bool_], *, fewest: int = _FEW
     if matrix is None:
         hint = "put raw counts into layers['counts']"
         raise InputError(Problem("", "pseudobulk", "sums need raw counts, and the file holds none", hint))
-    sums, sizes, left_out = {}, {}, {}
+    sums, left_out = {}, {}
     samples = sample_ids_of(cells)
     for sample in dict.fromkeys(samples):
         own = np.flatnonzero(members & (samples == sample))
@@ -66,9 +65,8 @@ def pseudobulk(cells: AnnData, members: NDArray[np.bool_], *, fewest: int = _FEW
             left_out[str(sample)] = len(own)
             continue
         sums[str(sample)] = np.asarray(matrix[own].sum(axis=0)).ravel()
-        sizes[str(sample)] = len(own)
     counts = pd.DataFrame.from_dict(sums, orient="index", columns=list(cells.var_names)).round().astype(np.int64)
-    return Pseudobulk(counts, sizes, left_out)
+    return Pseudobulk(counts, left_out)
 
 
 def paired_expression(bulk: Pseudobulk, visits: pd.DataFrame, before: str, after: str) -> tuple[pd.DataFrame, str]:

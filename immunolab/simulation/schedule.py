@@ -35,15 +35,12 @@ class Bleed:
         Study day it is taken.
     batch
         Run in which its tubes are stained and acquired; counted from 1.
-    centre
-        Centre of the patient; counted from 1, 0 when there is one laboratory.
     """
 
     patient: int
     visit: Visit
     day: int
     batch: int
-    centre: int
 
     @property
     def key(self) -> tuple[int, int]:
@@ -68,7 +65,7 @@ def plan_bleeds(model: Model, options: Options, visits: Sequence[Visit], n_patie
         for visit in visits:
             day = _day(options, visit, generator(seed, SAMPLE, patient, visit.target_day))
             batch = _batch(model, options, patient, visit, enrolled + day, centre)
-            bleeds.append(Bleed(patient, visit, day, batch, centre))
+            bleeds.append(Bleed(patient, visit, day, batch))
     numbers = {batch: i for i, batch in enumerate(sorted({bleed.batch for bleed in bleeds}), start=1)}
     return [replace(bleed, batch=numbers[bleed.batch]) for bleed in bleeds]
 

@@ -26,8 +26,6 @@ class Timeline:
     ----------
     day_source
         ``sheet`` (date or study day given), ``planned`` (the visit's target day) or ``unknown``.
-    dose_source
-        ``recorded`` dose dates of the patient, or the ``planned`` calendar.
     cycle
         Number of the cycle the last dose belongs to, counted from 1.
     cycle_state
@@ -38,7 +36,6 @@ class Timeline:
 
     study_day: int | None = None
     day_source: DaySource = "unknown"
-    dose_source: Literal["recorded", "planned"] = "planned"
     phase: str | None = None
     days_since_last_dose: int | None = None
     cycle: int | None = None
@@ -98,7 +95,6 @@ def place(
     return Timeline(
         study_day=day,
         day_source="planned" if study_day is None else "sheet",
-        dose_source="recorded" if recorded else "planned",
         phase=phase,
         days_since_last_dose=since,
         cycle=_cycle(trial.dosing, given),

@@ -26,27 +26,18 @@ class Marker:
     ----------
     gene
         HGNC symbols of its gene or genes.
-    isoform_of
-        Gene whose splice form it is; such a marker is invisible in 3' gene counts.
     syn
         Spellings that are a word by themselves.
     weak
         Short spellings, believed only when a label names nothing else.
     clones
         Antibody clones, believed only when a label names no marker.
-    adt
-        Names of its antibody-derived tag in surface-protein libraries.
-    intracellular
-        Stained after permeabilisation.
     """
 
     gene: tuple[str, ...] = ()
-    isoform_of: str = ""
     syn: tuple[str, ...] = ()
     weak: tuple[str, ...] = ()
     clones: tuple[str, ...] = ()
-    adt: tuple[str, ...] = ()
-    intracellular: bool = False
 
 
 @dataclass(frozen=True)

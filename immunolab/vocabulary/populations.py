@@ -16,15 +16,6 @@ _LINEAGES = frozenset({"lymphocytes", "CD3", "CD4", "CD8"})
 
 
 @dataclass(frozen=True)
-class OrientationRange:
-    """Percent of the reported parent in adult blood: for orientation, never a limit."""
-
-    low: float
-    median: float
-    high: float
-
-
-@dataclass(frozen=True)
 class NamedPopulation:
     """A population that trials, tables and figures refer to by name.
 
@@ -32,43 +23,15 @@ class NamedPopulation:
     ----------
     id
         The name in tables.
-    title
-        In words, for figures.
     parent
         Id of the population it is cut from; "" at the top.
     definition
         Id of the definition taken unless another is asked for; "" where scatter decides.
-    report_parent
-        Denominator of its reported percentage.
-    also_report
-        Further denominators to report.
-    aliases
-        Other names in use.
-    healthy, sle
-        Orientation ranges in percent of ``report_parent``, or None.
-    source
-        Where those figures come from (checked in a source, unchecked, judged).
-    on_il2
-        What low-dose IL-2 is expected to do, in words.
-    controls
-        Control tubes its borders deserve.
-    note
-        The main pitfall.
     """
 
     id: str
-    title: str
     parent: str = ""
     definition: str = ""
-    report_parent: str = ""
-    also_report: tuple[str, ...] = ()
-    aliases: tuple[str, ...] = ()
-    healthy: OrientationRange | None = None
-    sle: OrientationRange | None = None
-    source: Source = "judged"
-    on_il2: str = ""
-    controls: tuple[str, ...] = ()
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,33 +73,6 @@ class Definition:
 
 
 @dataclass(frozen=True)
-class PopulationRatio:
-    """A ratio of two populations counted against one parent."""
-
-    id: str
-    numerator: str
-    denominator: str
-    parent: str
-
-
-@dataclass(frozen=True)
-class _PopulationText:
-    id: str
-    title: str
-    parent: str = ""
-    definition: str = ""
-    report_parent: str = ""
-    also_report: tuple[str, ...] = ()
-    aliases: tuple[str, ...] = ()
-    healthy: tuple[float, ...] = ()
-    sle: tuple[float, ...] = ()
-    source: Source = "judged"
-    on_il2: str = ""
-    controls: tuple[str, ...] = ()
-    note: str = ""
-
-
-@dataclass(frozen=True)
 class _DefinitionText:
     id: str
     subset: str
@@ -151,9 +87,8 @@ class _DefinitionText:
 @dataclass(frozen=True)
 class _File:
     schema: str
-    populations: tuple[_PopulationText, ...]
+    populations: tuple[NamedPopulation, ...]
     definitions: tuple[_DefinitionText, ...]
-    ratios: tuple[PopulationRatio, ...]
 
 
 @cache
@@ -164,29 +99,7 @@ def _file() -> _File:
 @cache
 def populations() -> MappingProxyType[str, NamedPopulation]:
     """Return the named populations by id, parents before children."""
-    return MappingProxyType({text.id: _population(text) for text in _file().populations})
-
-
-def _population(text: _PopulationText) -> NamedPopulation:
-    fields = dict(vars(text))
-    for name in ("healthy", "sle"):
-        fields[name] = OrientationRange(*fields[name]) if fields[name] else None
-    return NamedPopulation(**fields)
-
-
-def population(name: str) -> NamedPopulation:
-    """Return a named population by its id or one of its aliases.
-
-    Raises
-    ------
-    InputError
-        Names the nearest id.
-    """
-    by_name = {alias: p for p in populations().values() for alias in p.aliases} | dict(populations())
-    if name not in by_name:
-        hint = f"{nearest(name, by_name)} known: {', '.join(populations())}".strip()
-        raise InputError(Problem("", "population", f"unknown population '{name}'", hint))
-    return by_name[name]
+    return MappingProxyType({population.id: population for population in _file().populations})
 
 
 @cache
@@ -209,12 +122,6 @@ def definition(id: str) -> Definition:
     if id not in by_id:
         raise InputError(Problem("", "definition", f"unknown definition '{id}'", nearest(id, by_id)))
     return by_id[id]
-
-
-@cache
-def ratios() -> tuple[PopulationRatio, ...]:
-    """Return the ratios of populations that the trials ask for."""
-    return _file().ratios
 
 
 def _definition(text: _DefinitionText) -> Definition:

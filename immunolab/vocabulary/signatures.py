@@ -11,18 +11,9 @@ from immunolab.errors import InputError, Problem, nearest
 
 
 @dataclass(frozen=True)
-class SignaturePair:
-    """Genes expected in a state, and genes that speak against it."""
-
-    pos: tuple[str, ...]
-    neg: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class _Signatures:
     schema: str
     sets: dict[str, tuple[str, ...]]
-    contrasts: dict[str, SignaturePair]
 
 
 @dataclass(frozen=True)
@@ -56,11 +47,6 @@ def signature(name: str) -> tuple[str, ...]:
         hint = f"{nearest(name, sets)} known: {', '.join(sets)}".strip()
         raise InputError(Problem("", "signature", f"unknown signature '{name}'", hint))
     return sets[name]
-
-
-def contrast(name: str) -> SignaturePair:
-    """Return the genes for and against a CD4 T-cell state (``Th17``, ``Tfh``, ``CD4_naive`` ...)."""
-    return _signatures().contrasts[name]
 
 
 def lineages() -> Mapping[str, tuple[str, ...]]:

@@ -22,7 +22,6 @@ from immunolab.workflow.store import is_folder_fault
 Kind = Literal["threads", "processes"]
 T = TypeVar("T")
 log = logging.getLogger("immunolab")
-_ATTEMPTS = 2  # of a task whose worker died: a node that failed once is excused, a file that kills is not
 MEMORY_PER_FILE_BYTE = 4  # bytes that a tube in work may take, for each byte of its file
 
 
@@ -166,6 +165,7 @@ def _on_cluster(
         hint = "give the address that the scheduler printed, such as tcp://node01:8786"
         raise InputError(Problem("", "--scheduler", f"no Dask scheduler answers at {address}: {error}", hint)) from None
     with client:
+        # once more for a task whose worker died: a node that failed is excused, a file that kills is not
         futures = {client.submit(_attempt, function, task, pure=False, retries=1): task for task in tasks}
         for future in as_completed(list(futures)):
             task = futures[future]
