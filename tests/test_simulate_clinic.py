@@ -155,7 +155,7 @@ def test_a_patient_with_more_regulatory_cells_than_usual_improves_more() -> None
     clinic, design = with_totals(load_clinic()), load_trial(SLE)
     changes = []
     for patient in range(150):
-        visits = [Bleed(patient, design.visit(name), design.visit(name).target_day, 1, 0) for name in ("W0", "W10")]
+        visits = [Bleed(patient, design.visit(name), design.visit(name).target_day, 1) for name in ("W0", "W10")]
         for excess in (0.0, clinic.treg_log_fold_sd):
             chart = Chart(69, 1.0, {1: 0.0, 71: excess})
             rows = pd.DataFrame(measure_patient(clinic, "sle", "p", visits, chart, 3))
