@@ -115,8 +115,9 @@ def _depends_on(population: Population, out: set[str], optional: dict[str, str])
 
 def _missing(required: dict[str, list[str]], events: Tube, have: set[str]) -> GatingError:
     parts = [f"{name} (for {', '.join(populations)})" for name, populations in required.items()]
-    known = markers()  # of two markers none is a misspelling of the other: CD45RA, CD45RO
-    near = {name: [one for one in have if not (name in known and one in known)] for name in required}
+    # of two markers none is a misspelling of the other (CD45RA, CD45RO): a channel of a known marker is no neighbour
+    unnamed = {channel.name for channel in events.channels if channel.marker not in markers()}
+    near = {name: unnamed if name in markers() else have for name in required}
     hints = [f"{name}: {hint}" for name in required if (hint := nearest(name, near[name]))]
     shown = ", ".join(channel.marker or channel.name for channel in events.channels)
     hint = "; ".join([*hints, f"the tube has: {shown}; name markers in a panel file, or mark the population optional"])
