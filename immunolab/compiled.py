@@ -10,7 +10,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def compiled(loop: F) -> F:
-    """Return the function compiled without the interpreter's lock, from numba's cache on disk where it stands there.
+    """Return the function compiled without the interpreter's lock, from numba's cache on disk where it is there.
 
     The loop may call numpy, but no other loop: it is compiled by itself.
     """

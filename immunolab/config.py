@@ -202,7 +202,9 @@ def build(cls: type[T], document: Document, place: Place = ()) -> T:
     Parameters
     ----------
     cls
-        A dataclass; its field names are the keys, its annotations what may stand under them.
+        A dataclass; its field names are the keys, its annotations the values that they may have.
+    document
+        A file as it was read, with the line of each key.
     place
         Keys and indices that lead to the value; the whole document by default.
 

@@ -12,6 +12,8 @@ def with_companions(endpoints: Sequence[Endpoint], *, absolute: bool) -> tuple[E
 
     Parameters
     ----------
+    endpoints
+        In the order of the study.
     absolute
         Whether lymphocytes were counted, see `PercentOfParent.companions`.
     """

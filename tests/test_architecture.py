@@ -38,6 +38,7 @@ CLEAN_ROOMS = (
     "simulation",
     "study",
     "vocabulary",
+    "workflow",
 )
 
 

@@ -93,7 +93,7 @@ def test_init_writes_a_study_that_loads_and_invents_nothing(tmp_path: Path, caps
     said = capsys.readouterr().out
     assert "names are read by: PATIENT_VISIT\n" in said
     assert "open: SLE900_W0.fcs: " in said
-    assert "open: unstained.fcs: a control; the name does not tell of what, add it with control_of\n" in said
+    assert "open: unstained.fcs: a control; the name does not say of what, add it with control_of\n" in said
     study = read_study(tmp_path / "study")
     assert study.trial is not None
     assert {(s.patient_id, s.visit) for s in study.samples} >= {("SLE001", "W0"), ("SLE001", "W10")}

@@ -56,6 +56,13 @@ def relative_levels(scores: Array, n_genes: Sequence[int]) -> Array:
 
     The clearest are one in a hundred, 5 to 20 cells. A lineage is absent when even these stay below 0.4
     standard deviations of its genes, or when fewer than two of its genes were measured.
+
+    Parameters
+    ----------
+    scores
+        Smoothed scores, cells x lineages.
+    n_genes
+        Genes measured of each lineage.
     """
     levels = np.zeros_like(scores)
     size = int(np.clip(len(scores) // 100, *_PRESENT_CELLS))
@@ -179,7 +186,17 @@ def chance_of_cd4(detected: NDArray[np.bool_], points: Array, neighbours: Neighb
 
 
 def most_probable(chance: Mapping[str, Array], n: int, least: float = 0.5) -> Called:
-    """Return the most probable label of each of n cells; ``unassigned`` below the least probability."""
+    """Return the most probable label of each of n cells; ``unassigned`` below the least probability.
+
+    Parameters
+    ----------
+    chance
+        Probability of each label, by label, one value a cell.
+    n
+        Cells.
+    least
+        Probability below which a cell is ``unassigned``.
+    """
     if not chance:
         return Called(np.full(n, UNASSIGNED, dtype=object), np.zeros(n))
     table = np.stack(list(chance.values()), axis=1)

@@ -31,7 +31,15 @@ def parents_of(members: Iterable[str]) -> dict[str, str]:
 
 
 def path_of(name: str, parents: Mapping[str, str]) -> str:
-    """Return a population's lineage from the top, ``/viable/lymphocytes/CD3``."""
+    """Return a population's lineage from the top, ``/viable/lymphocytes/CD3``.
+
+    Parameters
+    ----------
+    name
+        A population of ``parents``.
+    parents
+        Parent by population; the empty name is above the top.
+    """
     above = parents[name]
     return f"{path_of(above, parents) if above else ''}/{name}"
 

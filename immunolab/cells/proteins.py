@@ -188,7 +188,15 @@ class ProteinLineages:
 
 
 def protein_lineages(gates: ProteinGates, n_cells: int) -> ProteinLineages:
-    """Return the probability of each lineage, from the top down: T, B, monocytes, NK, dendritic cells."""
+    """Return the probability of each lineage, from the top down: T, B, monocytes, NK, dendritic cells.
+
+    Parameters
+    ----------
+    gates
+        Display values; the borders that are placed here are added to its own.
+    n_cells
+        Cells.
+    """
     everything = np.ones(n_cells, dtype=bool)
     chance: dict[str, Array] = {}
     left = np.ones(n_cells)

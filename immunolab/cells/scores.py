@@ -105,7 +105,15 @@ def response_score(cells: AnnData, name: str) -> Array:
 
 
 def above_reference(score: Array, reference: np.ndarray) -> Array:
-    """Return a score in robust standard deviations above the cells of a reference (all cells when it is small)."""
+    """Return a score in robust standard deviations above the cells of a reference (all cells when it is small).
+
+    Parameters
+    ----------
+    score
+        One value a cell.
+    reference
+        Which cells are the reference, bool.
+    """
     inside = score[reference] if reference.sum() >= _ENOUGH_REFERENCE else score
     if not inside.size:
         return np.zeros_like(score)
@@ -119,6 +127,13 @@ def above_most(score: Array, among: np.ndarray) -> Array:
 
     Most memory cells run no one helper programme, so that their median is the background, and the
     cells below it show its spread.
+
+    Parameters
+    ----------
+    score
+        One value a cell.
+    among
+        Which cells are of the population, bool.
     """
     inside = score[among] if among.sum() >= _ENOUGH_REFERENCE else score
     if not inside.size:
@@ -130,7 +145,15 @@ def above_most(score: Array, among: np.ndarray) -> Array:
 
 
 def chance_above(score: Array, border: float, spread: float) -> Array:
-    """Return the probability that a score is above a border whose standard error is ``spread``."""
+    """Return the probability that a score is above a border whose standard error is ``spread``.
+
+    Parameters
+    ----------
+    score
+        One value a cell.
+    border, spread
+        In the units of the score.
+    """
     return np.asarray(norm.cdf((score - border) / max(spread, 1e-9)))
 
 

@@ -29,7 +29,15 @@ _CELLS_A_CLUSTER = 10  # fewer cells than this for each cluster are not clustere
 
 
 def population_counts(found: LabelledCells, samples: Sequence[str]) -> pd.DataFrame:
-    """Return rows of `COUNTS` with ``modality``: cells of every population in every sample."""
+    """Return rows of `COUNTS` with ``modality``: cells of every population in every sample.
+
+    Parameters
+    ----------
+    found
+        Labelled cells of all samples.
+    samples
+        sample_id of each sample that gets rows.
+    """
     own_of = found.table["sample_id"].to_numpy()
     parents = parents_of(found.members)
     rows = []
@@ -44,7 +52,17 @@ def population_counts(found: LabelledCells, samples: Sequence[str]) -> pd.DataFr
 
 
 def cluster_counts(found: LabelledCells, samples: Sequence[str], seed: int) -> pd.DataFrame:
-    """Return rows of `COUNTS` for clusters of the cells that passed, each called by its commonest label."""
+    """Return rows of `COUNTS` for clusters of the cells that passed, each called by its commonest label.
+
+    Parameters
+    ----------
+    found
+        Labelled cells of all samples, with a point for each.
+    samples
+        sample_id of each sample that gets rows.
+    seed
+        Of the subsample and of the map.
+    """
     passed = np.flatnonzero(found.quality.passed)
     if len(passed) < _CELLS_A_CLUSTER * _N_CLUSTERS:
         return COUNTS.empty()
@@ -133,7 +151,17 @@ def _response_id(name: str) -> str:
 
 
 def endpoint_rows(endpoints: Sequence[Endpoint], counts: pd.DataFrame, sample: str) -> Iterator[dict[str, object]]:
-    """Yield one record an endpoint that a sample's cells answer; denominators are on the population's lineage."""
+    """Yield one record an endpoint that a sample's cells answer; denominators are on the population's lineage.
+
+    Parameters
+    ----------
+    endpoints
+        Those of the study; one of another lineage is passed over.
+    counts
+        `population_counts` and `cluster_counts` of all samples.
+    sample
+        Its sample_id.
+    """
     own = counts[counts["sample_id"] == sample]
     yield from endpoint_values([e for e in endpoints if _on_lineage(e, own)], SampleCounts(own))
 
@@ -147,7 +175,22 @@ def _on_lineage(endpoint: Endpoint, counts: pd.DataFrame) -> bool:
 
 
 def response_row(name: str, scores: pd.DataFrame, sample: str) -> dict[str, object]:
-    """Return the record of a subset's response score in a sample; scores are those of `response_by_sample`."""
+    """Return the record of a subset's response score in a sample; scores are those of `response_by_sample`.
+
+    Parameters
+    ----------
+    name
+        A subset that has a response signature.
+    scores
+        Rows of `response_by_sample`.
+    sample
+        Its sample_id.
+
+    Returns
+    -------
+    dict
+        A row of ENDPOINTS without what names the sample; in standard deviations of a gene.
+    """
     row = scores[scores["sample_id"] == sample].iloc[0]
     return {
         "endpoint": _response_id(name),

@@ -84,6 +84,13 @@ def name_cd4(n: int, answers: Answers) -> Called:
 
     Treg first, then naive cells, then follicular and helper subsets of memory cells, then memory by
     CCR7. The confidence is that of the least sure of the answers that the name is made of.
+
+    Parameters
+    ----------
+    n
+        Cells.
+    answers
+        Probabilities of these cells; what is None was not measured.
     """
     found = _Naming(np.full(n, "CD4", dtype=object), np.ones(n), np.ones(n, dtype=bool))
     if answers.treg is not None:
@@ -181,6 +188,15 @@ def members_of_cd4(n: int, answers: Answers, labels: NDArray[np.object_]) -> dic
 
     ``labels`` are those of `name_cd4`; they decide where only scores part the helper subsets. A
     population that cannot be assessed is missing.
+
+    Parameters
+    ----------
+    n
+        Cells.
+    answers
+        Probabilities of these cells; what is None was not measured.
+    labels
+        Those of `name_cd4`.
     """
     everything = np.ones(n, dtype=bool)
     treg = None if answers.treg is None else answers.treg >= SURE

@@ -59,6 +59,8 @@ def followed(study: Study, measurements: pd.DataFrame, events: Sequence[pd.DataF
 
     Parameters
     ----------
+    study
+        Its samples name the patients and cohorts, its trial and doses the end of treatment.
     measurements
         With a visit, and study days where they are known; a row without a value is no visit.
     events

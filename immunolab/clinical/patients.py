@@ -140,7 +140,7 @@ def with_visits(measurements: pd.DataFrame, trial: Trial | None, doses: Doses | 
     Raises
     ------
     InputError
-        A visit that the trial does not have; a row whose day lies in no window, or whose date cannot
+        A visit that the trial does not have; a row whose day is in no window, or whose date cannot
         become a day; two measurements of a variable in one window.
     """
     frame = measurements.copy()

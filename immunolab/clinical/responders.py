@@ -54,7 +54,7 @@ def responders(scores: pd.DataFrame) -> pd.DataFrame:
     """Return responders by score, criterion and visit.
 
     Not evaluable patients are left out of ``percent`` and counted as non-responders in
-    ``percent_worst_case``; both stand with their n.
+    ``percent_worst_case``; both have their n.
 
     Parameters
     ----------

@@ -97,6 +97,8 @@ def survival_tables(
 
     Parameters
     ----------
+    endpoints
+        Of the kind time_to_event.
     outcomes
         Columns patient_id, endpoint, study_day, status, as read by `loaders.patient_events.read_outcomes`.
     patients

@@ -9,7 +9,15 @@ from immunolab.compiled import compiled
 
 @compiled
 def nearest(events, nodes_by_marker):  # type: ignore[no-untyped-def]  # numba infers them
-    """Return int32 rows of the nearest node; ``nodes_by_marker`` is markers x nodes, float32."""
+    """Return int32 rows of the nearest node; ``nodes_by_marker`` is markers x nodes, float32.
+
+    Parameters
+    ----------
+    events
+        Of shape (events, markers), float32.
+    nodes_by_marker
+        Of shape (markers, nodes), float32.
+    """
     n, d = events.shape
     k = nodes_by_marker.shape[1]
     best = np.empty(n, np.int32)

@@ -9,7 +9,15 @@ from numpy.typing import NDArray
 
 
 def umap_of(points: NDArray[np.floating], seed: int = 0) -> NDArray[np.float64]:
-    """Return a UMAP (McInnes, Healy and Melville 2018) of points, points x 2; the same seed gives the same map."""
+    """Return a UMAP (McInnes, Healy and Melville 2018) of points, points x 2; the same seed gives the same map.
+
+    Parameters
+    ----------
+    points
+        Of shape (points, dimensions).
+    seed
+        Of the start and of the optimisation.
+    """
     import umap
 
     with warnings.catch_warnings():

@@ -116,7 +116,15 @@ def nearest_cells(points: Array, k: int = 20, seed: int = 0) -> Neighbours:
 
 
 def smooth(neighbours: Neighbours, values: Array) -> Array:
-    """Return the mean over each cell's neighbours, of one value or of several a cell."""
+    """Return the mean over each cell's neighbours, of one value or of several a cell.
+
+    Parameters
+    ----------
+    neighbours
+        Rows of each cell's neighbours, cells x neighbours.
+    values
+        Of shape (cells,) or (cells, values).
+    """
     total = np.zeros_like(values, dtype=np.float64)
     for column in neighbours.T:
         total += values[column]

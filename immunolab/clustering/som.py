@@ -72,7 +72,15 @@ def train_map(
 
 
 def nearest_node(events: Matrix, nodes: Matrix) -> Labels:
-    """Return the row of the nearest node (Euclidean; the first of equals) for each event."""
+    """Return the row of the nearest node (Euclidean; the first of equals) for each event.
+
+    Parameters
+    ----------
+    events
+        Of shape (events, markers).
+    nodes
+        Of shape (nodes, markers), float32.
+    """
     result: Labels = _kernel()(np.ascontiguousarray(events, dtype=np.float32), np.ascontiguousarray(nodes.T))
     return result
 

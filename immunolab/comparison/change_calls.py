@@ -93,7 +93,15 @@ def change_calls(paired: Paired, noises: Sequence[Noise | None]) -> ChangeCalls:
 
 
 def noise_rows(paired: Paired, noises: Sequence[Noise | None]) -> pd.DataFrame:
-    """Return endpoint, scale, s_w, df and source of every noise known."""
+    """Return rows of `schema.comparison.NOISE` for every noise known.
+
+    Parameters
+    ----------
+    paired
+        Endpoints and their scales.
+    noises
+        One an endpoint; None where no noise is known.
+    """
     rows = [
         {"endpoint": endpoint, "scale": scale, "s_w": noise.s_w, "df": noise.df, "source": noise.source}
         for endpoint, scale, noise in zip(paired.endpoints, paired.scales, noises, strict=True)

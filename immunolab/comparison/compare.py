@@ -86,7 +86,20 @@ def compare(
 
 
 def write_comparison(comparison: Comparison, path: Path) -> tuple[Path, Path, Path]:
-    """Write the shifts to ``path``, pairs and visits beside it as STEM_pairs.csv and STEM_visits.csv."""
+    """Write the shifts to ``path``, pairs and visits beside it as STEM_pairs.csv and STEM_visits.csv.
+
+    Parameters
+    ----------
+    comparison
+        What `compare` returned.
+    path
+        Of the CSV file of the shifts.
+
+    Returns
+    -------
+    tuple of Path
+        Of shifts, pairs and visits.
+    """
     pairs, visits = (path.with_name(f"{path.stem}_{name}.csv") for name in ("pairs", "visits"))
     SHIFTS.write(comparison.shifts, path)
     PAIRS.write(comparison.pairs, pairs)

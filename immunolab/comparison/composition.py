@@ -101,8 +101,8 @@ def log_ratio_shifts(paired: Paired) -> pd.DataFrame:
 
     Returns
     -------
-    Columns cohort, parent, endpoint, n_pairs, estimate (log), ci_low, ci_high, p_value, q_value
-    (Benjamini-Hochberg within cohort and parent).
+    DataFrame
+        Rows of `schema.comparison.LOG_RATIOS`.
     """
     parents = np.array(_first(paired, "parent"), dtype=object)
     shares = np.array([_is_share(paired, e) for e in range(len(paired.endpoints))], dtype=bool)

@@ -111,7 +111,8 @@ def correlate_shifts(
 
     Returns
     -------
-    Columns endpoint, n, rho, ci_low, ci_high, p_value, p_method, partial_rho.
+    DataFrame
+        Columns of `schema.comparison.CORRELATIONS`, from ``endpoint`` to ``partial_rho``.
     """
     rows = []
     for endpoint, group in pairs[pairs["shift"].notna()].groupby("endpoint", sort=False):

@@ -31,8 +31,8 @@ def paired_methods(endpoints: pd.DataFrame, repeats: Mapping[str, str]) -> pd.Da
 
     Returns
     -------
-    Columns endpoint, population, parent, patient_id, visit, first, second (percent), n_first, n_second (events
-    of the population), logit_first, logit_second: log((n + 0.5) / (n_parent - n + 0.5)).
+    DataFrame
+        Rows of `schema.cells.METHOD_PAIRS`.
     """
     rows = endpoints[(endpoints["unit"] == "%") & endpoints["n_events"].notna() & endpoints["value"].notna()].copy()
     n, of = rows["n_events"].to_numpy(dtype=float), rows["n_parent"].to_numpy(dtype=float)
@@ -66,10 +66,8 @@ def method_agreement(pairs: pd.DataFrame) -> pd.DataFrame:
 
     Returns
     -------
-    Columns endpoint, population, parent, n_pairs, bias (second less first, log odds), bias_ci_low,
-    bias_ci_high, odds_ratio (exp of the bias), limit_low, limit_high (bias -+ 1.96 sd), limit_se,
-    correlation (Pearson, of the logits), counting_sd (sd of a difference that counting alone gives),
-    flag. With fewer than three pairs the interval and the limits are empty.
+    DataFrame
+        Rows of `schema.cells.METHOD_AGREEMENT`; with fewer than three pairs the interval and the limits are empty.
 
     Notes
     -----

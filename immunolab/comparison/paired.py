@@ -137,7 +137,15 @@ def hodges_lehmann(shifts: ArrayLike) -> tuple[float, float, float]:
 
 
 def sign_vectors(n: int, seed: int = 0) -> tuple[NDArray[np.int8], bool]:
-    """Return sign vectors ``(B, n)`` of -1 and 1, the identity first, and whether they are all 2^n of them."""
+    """Return sign vectors ``(B, n)`` of -1 and 1, the identity first, and whether they are all 2^n of them.
+
+    Parameters
+    ----------
+    n
+        Pairs.
+    seed
+        Of the Monte Carlo draws beyond the number of pairs that is enumerated.
+    """
     if n <= _MOST_EXACT_FLIPS:
         codes = np.arange(2**n)[:, None] >> np.arange(n)[None, :]
         return (1 - 2 * (codes & 1)).astype(np.int8), True

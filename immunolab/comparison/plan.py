@@ -96,7 +96,18 @@ class Plan:
         return Contrast(self.before, self.after)
 
     def role(self, endpoint: str) -> Role:
-        """Return the role an endpoint is tested in."""
+        """Return the role an endpoint is tested in.
+
+        Parameters
+        ----------
+        endpoint
+            Endpoint id.
+
+        Returns
+        -------
+        str
+            ``primary``, ``secondary`` or ``exploratory``; the last where the plan names none.
+        """
         return self.roles.get(endpoint, "exploratory")
 
 

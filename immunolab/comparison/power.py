@@ -88,8 +88,8 @@ def power_table(
 
     Returns
     -------
-    Columns cohort, endpoint, fold, n_patients, power, power_low (with the upper 80 % limit of the standard deviation:
-    the spread of a small cohort is badly known), sd, n_pairs and patients_for_80 (pairs needed for power 0.8).
+    DataFrame
+        Rows of `schema.comparison.POWER`; it has ``power_low`` because the spread of a small cohort is badly known.
     """
     rows = []
     alpha = ALPHA / tests

@@ -58,6 +58,8 @@ def from_counts(n_events: ArrayLike, n_parent: ArrayLike, scale: Scale, *, ratio
     scale
         Logit of the proportion, log of it (or of the ratio), arcsine of its root (radians), identity (percent,
         or the ratio).
+    ratio
+        Whether the counts are of two populations; else n_events are part of n_parent.
     """
     y, n = np.asarray(n_events, dtype=float), np.asarray(n_parent, dtype=float)
     if ratio:

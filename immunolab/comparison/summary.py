@@ -18,7 +18,15 @@ _MEANING = "estimate is the mean shift on the method's scale; before and after a
 
 
 def one_line(contrast: str, pairs: pd.DataFrame, shifts: pd.DataFrame) -> str:
-    """Return what was compared, how many endpoints and patients, in one line."""
+    """Return what was compared, how many endpoints and patients, in one line.
+
+    Parameters
+    ----------
+    contrast
+        The two sides in words.
+    pairs, shifts
+        Tables of the comparison.
+    """
     n_endpoints, n_patients = shifts["endpoint"].nunique(), pairs["patient_id"].nunique()
     n_pairs = pairs.loc[pairs["shift"].notna(), "patient_id"].nunique()
     return f"Comparison {contrast}: {n_endpoints} endpoint(s), {n_patients} patient(s), {n_pairs} with both visits"

@@ -96,6 +96,11 @@ def compare_endpoints(
     arm_rows
         Whether the shifts end with the differences between two arms.
 
+    Returns
+    -------
+    Comparison
+        Pairs, shifts, visits, noise and every weakness found.
+
     Raises
     ------
     InputError

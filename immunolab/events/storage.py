@@ -95,7 +95,15 @@ def displayed_blocks(
 
 
 def save_tube(tube: Tube, path: Path) -> None:
-    """Write a tube to an npz file, without what its file's header was noted for."""
+    """Write a tube to an npz file, without what its file's header was noted for.
+
+    Parameters
+    ----------
+    tube
+        Written with channels, spillover, names and checksum.
+    path
+        Ends in ``.npz``.
+    """
     words = {
         "channels": [asdict(channel) for channel in tube.channels],
         "spillover": list(tube.spillover.channels) if tube.spillover else None,

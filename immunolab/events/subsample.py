@@ -29,5 +29,15 @@ def drawn_rows(rows: int | NDArray[np.intp], n: int, seed: int | Sequence[int] =
 
 
 def subsample(tube: Tube, n: int, *, seed: int = 0) -> Tube:
-    """Return a tube of at most n events, drawn without replacement, in file order."""
+    """Return a tube of at most n events, drawn without replacement, in file order.
+
+    Parameters
+    ----------
+    tube
+        Returned itself where it has no more than n events.
+    n
+        Most events.
+    seed
+        Of the draw.
+    """
     return tube if tube.n_events <= n else tube.take(drawn_rows(tube.n_events, n, seed))

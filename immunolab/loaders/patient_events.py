@@ -32,6 +32,8 @@ def read_adverse_events(
 
     Parameters
     ----------
+    path
+        CSV, TSV or XLSX.
     patients
         Every patient of the study; None where they are not all known, so that any may be right.
     doses
@@ -79,6 +81,8 @@ def read_outcomes(
 
     Parameters
     ----------
+    path
+        CSV, TSV or XLSX.
     endpoints
         Ids of the time_to_event endpoints that the study declares.
     patients, doses

@@ -51,7 +51,7 @@ def signs_of_processing(
                 f"{negative:.0f} % of scatter values are negative: much noise, or compensated or transformed events"
             )
         if len(light) > 1 and _looks_transformed(light):
-            notes.append("all fluorescence lies near 0 to 5: the events look transformed already")
+            notes.append("all fluorescence is near 0 to 5: the events look transformed already")
     return notes
 
 

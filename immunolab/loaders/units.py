@@ -52,7 +52,13 @@ def _registry() -> UnitRegistry:
 
 
 def same_unit(one: str, other: str) -> bool:
-    """Return whether two spellings name the same unit."""
+    """Return whether two spellings name the same unit.
+
+    Parameters
+    ----------
+    one, other
+        As written by users.
+    """
     return one == other or _library_spelling(one) == _library_spelling(other)
 
 

@@ -23,6 +23,8 @@ def agreement_plot(table: pd.DataFrame, ax: Axes | None = None, *, limit: float 
     ----------
     table
         As `immunolab.gating.agreement.agreement` gives it.
+    ax
+        Axes to draw on; None makes a new figure.
     limit
         Half-width of the band within which counts agree, in percent of the parent.
     """
@@ -55,6 +57,8 @@ def method_plot(pairs: pd.DataFrame, summary: pd.DataFrame, methods: tuple[str, 
         That endpoint's row of `method_agreement`.
     methods
         Names of the first and the second method.
+    ax
+        Axes to draw on; None makes a new figure.
     """
     from immunolab.plots.style import axes
 

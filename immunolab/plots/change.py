@@ -39,6 +39,8 @@ def verdict_strip(pairs: pd.DataFrame, named: EndpointLabel, *, ax: Axes | None 
         PAIRS rows of one endpoint and cohort.
     named
         The endpoint's label.
+    ax
+        Axes to draw on; None makes a new figure.
     """
     rows = pairs.sort_values(["shift", "patient_id"], na_position="last").reset_index(drop=True)
     ax = axes(ax, WIDTH, strip_height(len(rows)))
@@ -108,10 +110,14 @@ def waterfall(
     ----------
     pairs
         PAIRS rows of one endpoint and cohort, on a logit or log scale.
+    named
+        The endpoint's label.
     response
         Patient_id to clinical response, which then colours the bars instead of the verdict.
     band
         Change that is within noise, as (low, high) of the ratio; drawn as a grey band.
+    ax
+        Axes to draw on; None makes a new figure.
     """
     rows = pairs.dropna(subset=["shift"]).sort_values(["shift", "patient_id"], ascending=[False, True])
     ax = axes(ax, WIDTH, 62 * MM)
@@ -162,6 +168,8 @@ def ratio_decomposition(
         PAIRS rows of one cohort that hold both endpoints, of one parent.
     numerator, denominator
         Labels of the two endpoints.
+    ax
+        Axes to draw on; None makes a new figure.
     """
     ax = axes(ax, HALF, 70 * MM)
     up = _log2_change(pairs, numerator.endpoint)

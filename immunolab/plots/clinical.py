@@ -39,6 +39,8 @@ def responders(values: Mapping[str, float], response: Mapping[str, str], what: s
         Patient_id to group.
     what
         The value in words, with definition and denominator.
+    ax
+        Axes to draw on; None makes a new figure.
     """
     ax = axes(ax, HALF, 75 * MM)
     frame = pd.DataFrame({"value": pd.Series(dict(values), dtype=float), "group": pd.Series(dict(response))}).dropna()
@@ -206,6 +208,8 @@ def slope_pairs(slopes: pd.DataFrame, what: str, periods: tuple[str, str], *, ax
         The slope in words with its unit.
     periods
         Earlier and later.
+    ax
+        Axes to draw on; None makes a new figure.
     """
     ax = axes(ax, HALF, 75 * MM)
     table = slopes.pivot(index="patient_id", columns="period", values="slope").reindex(columns=list(periods))

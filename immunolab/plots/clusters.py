@@ -24,6 +24,10 @@ def profile_plot(profiles: pd.DataFrame, markers: Sequence[str], ax: Axes | None
     ----------
     profiles
         As ``profiles.csv`` holds it; medians are on the display scale.
+    markers
+        Names, the columns from the left.
+    ax
+        Axes to draw on; None makes a new figure.
     """
     ax = axes(ax, HALF)
     values = profiles[[f"median_{marker}" for marker in markers]].to_numpy(dtype=float)
@@ -52,6 +56,8 @@ def map_plot(
         Cluster of each event, counted from 0.
     names
         Of the clusters, for the legend.
+    ax
+        Axes to draw on; None makes a new figure.
     """
     from matplotlib import colormaps
 

@@ -27,6 +27,8 @@ def survival_curve(curve: pd.DataFrame, summary: pd.Series, *, ax: Axes | None =
         One cohort and endpoint of the table survival.
     summary
         Its row of the table time_to_event.
+    ax
+        Axes to draw on; None makes a new figure.
     """
     ax = axes(ax, WIDTH, 70 * MM)
     steps = pd.concat([pd.DataFrame({"study_day": [1], "percent": [100.0]}), curve], ignore_index=True)
@@ -67,6 +69,8 @@ def suppression_curves(curves: pd.DataFrame, visits: Sequence[str], *, ax: Axes 
         Rows of the table suppression.
     visits
         Those to draw, the earliest first.
+    ax
+        Axes to draw on; None makes a new figure.
     """
     ax = axes(ax, HALF, 75 * MM)
     for visit, colour in zip(visits, cycle(_VISIT_COLOURS), strict=False):

@@ -24,6 +24,8 @@ def flow_chart(counts: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ----------
     counts
         Step (sheet, visit, pairs), name, n_patients, n_samples, n_failed, n_not_run, n_measured, n_warned.
+    ax
+        Axes to draw on; None makes a new figure.
     """
     ax = axes(ax, WIDTH, flow_chart_height(counts))
     ax.set_axis_off()

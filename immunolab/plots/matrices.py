@@ -42,8 +42,12 @@ def matrix(
     reach
         Where the colour scale ends on both sides; None takes the largest number, 1 at least. Numbers beyond it
         keep the last colour.
+    title
+        Above the axes.
     size
         Of the text in the cells, points.
+    ax
+        Axes to draw on; None makes a new figure.
     """
     ax = axes(ax, WIDTH, matrix_height(len(values), values.columns))
     numbers = values.to_numpy(dtype=float)

@@ -123,6 +123,10 @@ def slope_panels(
         The score, and its unit.
     periods
         Earlier and later, as in ``slopes``.
+    knot
+        Visit at which the two lines meet.
+    plan
+        Doses, phases and planned visits.
     """
     patients = list(dict.fromkeys(scores["patient_id"]))
     down = -(-len(patients) // _ACROSS)

@@ -36,6 +36,8 @@ def check_over_run(
         Sample_ids in the order they were acquired.
     batches
         Sample_id to batch, which colours the points.
+    ax
+        Axes to draw on; None makes a new figure.
     """
     ax = axes(ax, HALF, 55 * MM)
     rows = quality[quality["check"] == check].drop_duplicates("sample_id").set_index("sample_id").reindex(list(order))

@@ -44,8 +44,12 @@ def spaghetti(
         Endpoint id (a subset, a measurement or a score).
     plan
         Doses, phases and planned visits.
+    definitions
+        Definition id to markers in words.
     words
         Whether to say what the shades are.
+    ax
+        Axes to draw on; None makes a new figure.
     """
     ax = axes(ax, WIDTH, 70 * MM)
     rows = endpoints[endpoints["endpoint"] == endpoint].dropna(subset=["value", "study_day"])
@@ -168,6 +172,8 @@ def one_pager(
         Coded id.
     plan
         Doses (the patient's own where they are known), phases, visits.
+    definitions
+        Definition id to markers in words.
     most
         Panels on the page: half of them percentages and ratios (one a population), the others measurements and
         scores, in the order of the table; where there are few of one kind, more of the other.
@@ -258,6 +264,8 @@ def swimmer(
         Patient_id, study_day, what (in words).
     last_day
         Patient_id to the last day of observation.
+    ax
+        Axes to draw on; None makes a new figure.
     """
     ax = axes(ax, WIDTH, (18 + 5.5 * len(patients)) * MM)
     ends = dict(last_day or {})

@@ -14,6 +14,13 @@ CLINIC = "clinic"
 def clinic_rows(run: Run, cohort: str) -> pd.DataFrame:
     """Return ENDPOINTS rows of a cohort's scores and measured values, and of what is shown beside them.
 
+    Parameters
+    ----------
+    run
+        The finished run.
+    cohort
+        Its name; "" where the sheet has no cohorts.
+
     Returns
     -------
     The rows with a column ``group``: ``clinic``, or the endpoint that names several variables at once (a

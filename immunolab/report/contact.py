@@ -32,7 +32,20 @@ class Sheet:
 
 
 def contact_sheets(run: Run, apply: Apply) -> list[Sheet]:
-    """Draw ``samples/SAMPLE_ID/gating.png`` of every measured sample, patient by patient, visits side by side."""
+    """Draw ``samples/SAMPLE_ID/gating.png`` of every measured sample, patient by patient, visits side by side.
+
+    Parameters
+    ----------
+    run
+        Its folder holds the views of each sample.
+    apply
+        Maps a function over jobs, in order, perhaps in several processes.
+
+    Returns
+    -------
+    list of Sheet
+        In the order of the drawings; only the first have a picture for the page.
+    """
     folder = run.folder / "samples"
     order = {name: i for i, name in enumerate(dict.fromkeys(s.patient_id for s in run.samples))}
     samples = [s for s in run.samples if (folder / s.sample_id / "views.npz").exists()]

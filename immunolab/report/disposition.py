@@ -63,6 +63,13 @@ def sample_flow(run: Run) -> Grid:
 def flow_counts(run: Run, cohort: str) -> pd.DataFrame:
     """Return the numbers of a cohort's flow chart.
 
+    Parameters
+    ----------
+    run
+        The finished run.
+    cohort
+        Its name; "" where the sheet has no cohorts.
+
     Returns
     -------
     step (sheet, visit, pairs), name, n_patients, n_samples, n_failed, n_not_run, n_measured, n_warned. For pairs

@@ -26,10 +26,14 @@ class Cell:
 
     Attributes
     ----------
-    text : what is read.
-    value : the exact value of the CSV where the text is rounded; empty for words.
-    kind : word for the style sheet (number, alarm, quiet, rise ...).
-    link : where the text leads, relative to the page.
+    text
+        What is read.
+    value
+        The exact value of the CSV where the text is rounded; empty for words.
+    kind
+        Word for the style sheet (number, alarm, quiet, rise ...).
+    link
+        Where the text leads, relative to the page.
     """
 
     text: str
@@ -48,7 +52,19 @@ class Grid:
 
 
 def grid(frame: pd.DataFrame, columns: Mapping[str, str], *, empty: str = "None.", alarms: Sequence[str] = ()) -> Grid:
-    """Return a table's columns (name to heading) as cells; text in the columns of ``alarms`` is red."""
+    """Return a table's columns (name to heading) as cells; text in the columns of ``alarms`` is red.
+
+    Parameters
+    ----------
+    frame
+        Any table; its other columns are left out.
+    columns
+        Column name to heading, from the left.
+    empty
+        Words where there is no row.
+    alarms
+        Columns in which any text is red.
+    """
     rows = []
     for _, row in frame.iterrows():
         cells = [cell(row[name], name) for name in columns]
@@ -62,7 +78,15 @@ def grid(frame: pd.DataFrame, columns: Mapping[str, str], *, empty: str = "None.
 
 
 def cell(value: object, name: str = "") -> Cell:
-    """Return a value as a cell: numbers rounded for reading with the exact one kept, missing ones empty."""
+    """Return a value as a cell: numbers rounded for reading with the exact one kept, missing ones empty.
+
+    Parameters
+    ----------
+    value
+        Number, text, truth value or nothing.
+    name
+        Of its column, which decides how p values and words are shown.
+    """
     if value is None or pd.isna(value):  # type: ignore[call-overload]
         return Cell("")
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -32,7 +32,7 @@ GATE_RULES = {"fixed_at_baseline": "fixed at baseline", "refit_each_visit": "pla
 _SIGNS = {1: "is a rise", 0: "is not clear", -1: "is a fall"}
 _STAMPS = {
     Code.W_ABSOLUTE_FLAT: "A share: the interval of the same cells' absolute count includes no change.",
-    Code.E_BATCH_ALIASED: "CONFOUNDED: visit coincides with batch, so drug and batch cannot be told apart.",
+    Code.E_BATCH_ALIASED: "CONFOUNDED: visit coincides with batch, so drug and batch cannot be separated.",
     Code.W_BATCH_CONF: "Visit and batch nearly coincide: part of the change may be the batch.",
     Code.W_COMPOSITION: "Shares of one parent move together: read this beside absolute counts or CD4 without Treg.",
     Code.W_LOW_EVENTS: "Few events: the percentages are uncertain.",
@@ -47,9 +47,12 @@ class KeyFinding:
 
     Attributes
     ----------
-    heading : cohort, endpoint and its role.
-    sentences : the change, the patients, the timing.
-    stamps : reasons not to read it as it looks.
+    heading
+        Cohort, endpoint and its role.
+    sentences
+        The change, the patients, the timing.
+    stamps
+        Reasons not to read it as it looks.
     """
 
     heading: str
@@ -173,7 +176,15 @@ def _timing(run: Run, pairs: pd.DataFrame) -> str:
 
 
 def rule_change(row: pd.Series, rule: str) -> str:
-    """Return a change under another gating rule as ``2.11 [1.71, 2.60]``; empty where the rule gave none."""
+    """Return a change under another gating rule as ``2.11 [1.71, 2.60]``; empty where the rule gave none.
+
+    Parameters
+    ----------
+    row
+        Of SHIFTS, with the columns of the rule (``fold_RULE`` ...).
+    rule
+        Name of the gating rule.
+    """
     columns = [f"{column}_{rule}" for column in ("fold", "ci_low", "ci_high")]
     if any(column not in row.index or pd.isna(row[column]) for column in columns):
         return ""

@@ -14,7 +14,17 @@ HEADINGS = ("Patient", "Before", "After", "Change [95 % CI]", "Verdict", "Reason
 
 
 def patient_grid(run: Run, cohort: str, endpoint: str) -> Grid:
-    """Return one row a patient for one endpoint, in the order of the pairs table."""
+    """Return one row a patient for one endpoint, in the order of the pairs table.
+
+    Parameters
+    ----------
+    run
+        The finished run.
+    cohort
+        Its name; "" where the sheet has no cohorts.
+    endpoint
+        Endpoint id.
+    """
     pairs = run.pairs
     rows = pairs[(pairs["endpoint"] == endpoint) & in_cohort(pairs, cohort)]
     return Grid(HEADINGS, tuple(_row(row) for _, row in rows.iterrows()), "No patient has a value at these visits.")

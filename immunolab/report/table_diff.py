@@ -29,8 +29,14 @@ def differences(
 
     Parameters
     ----------
-    stored, again : the table as written, and worked out again.
-    keys : columns that name a row; numbers, words : columns that are compared.
+    table
+        Declares both; names the file in problems.
+    stored, again
+        The table as written, and worked out again.
+    keys
+        Columns that name a row.
+    numbers, words
+        Columns that are compared.
     """
     was, now = _keyed(stored, keys), _keyed(again, keys)
     for key in [*was, *(key for key in now if key not in was)]:
@@ -55,14 +61,32 @@ def _keyed(frame: pd.DataFrame, keys: tuple[str, ...]) -> dict[tuple[str, ...], 
 
 
 def same(a: Any, b: Any) -> bool:
-    """Return whether two numbers agree to nine digits, or are both missing."""
+    """Return whether two numbers agree to nine digits, or are both missing.
+
+    Parameters
+    ----------
+    a, b
+        Numbers, NaN or None.
+    """
     if pd.isna(a) or pd.isna(b):
         return bool(pd.isna(a) and pd.isna(b))
     return bool(np.isclose(float(a), float(b), rtol=_RELATIVE, atol=1e-300))
 
 
 def differs(table: Table, place: str, column: str, stored: Any, wanted: Any) -> Problem:
-    """Return the problem of a number that is another when worked out again."""
+    """Return the problem of a number that is another when worked out again.
+
+    Parameters
+    ----------
+    table
+        Names the file.
+    place
+        The row, by its keys.
+    column
+        Of the number.
+    stored, wanted
+        The number as written, and as worked out again.
+    """
     text = f"{column} is {_number(stored)}, worked out again {_number(wanted)}"
     return Problem(file_of(table), place, text, "the number, or what it depends on, was changed after the run")
 
@@ -77,7 +101,15 @@ def file_of(table: Table) -> str:
 
 
 def file_in(run: Run, table: Table) -> Path:
-    """Return the CSV file of a run's table."""
+    """Return the CSV file of a run's table.
+
+    Parameters
+    ----------
+    run
+        Its folder is where the file is.
+    table
+        Its name is that of the file.
+    """
     return run.folder / file_of(table)
 
 

@@ -50,6 +50,11 @@ def read_run(out: Path | str) -> Run:
     out
         The folder that ``immunolab run`` wrote.
 
+    Returns
+    -------
+    Run
+        Tables with exact types; figures and report are not read.
+
     Raises
     ------
     InputError

@@ -117,7 +117,13 @@ class Run:
         return same and all(table.equals(other.tables[name]) for name, table in self.tables.items())
 
     def record(self) -> str:
-        """Return everything but the tables as JSON text; paths are relative to the run's folder."""
+        """Return everything but the tables as JSON text; paths are relative to the run's folder.
+
+        Returns
+        -------
+        str
+            JSON, indented; the same run gives the same text.
+        """
         names = ("study", "compared", "findings", "notes", "strategies", "inputs", "seed", "versions")
         return json.dumps(
             {name: to_plain(getattr(self, name), folder=self.folder) for name in names}, indent=1, ensure_ascii=False
@@ -130,6 +136,11 @@ class Run:
         ----------
         name
             Name of a table of `immunolab.schema.tables`, which is that of its file under ``tables/``.
+
+        Returns
+        -------
+        DataFrame
+            Columns and types as declared.
 
         Raises
         ------
@@ -218,11 +229,35 @@ class Run:
         return calendar(self.study.trial, {name: doses.days for name, doses in self.study.doses.items()})
 
     def label_of(self, endpoint: str) -> EndpointLabel:
-        """Return an endpoint's label; its bare id when no sample has a value for it."""
+        """Return an endpoint's label; its bare id when no sample has a value for it.
+
+        Parameters
+        ----------
+        endpoint
+            Endpoint id.
+
+        Returns
+        -------
+        EndpointLabel
+            Population, parent, unit and colour as figures and texts write them.
+        """
         return self.labels.get(endpoint) or EndpointLabel(endpoint, endpoint, "", "", "")
 
     def shifts_of(self, cohort: str, roles: Iterable[Role] = ROLES) -> pd.DataFrame:
-        """Return the shifts of a cohort whose endpoints have one of the roles."""
+        """Return the shifts of a cohort whose endpoints have one of the roles.
+
+        Parameters
+        ----------
+        cohort
+            Its name; "" where the sheet has no cohorts.
+        roles
+            Of the endpoints that are wanted; all by default.
+
+        Returns
+        -------
+        DataFrame
+            Rows of SHIFTS.
+        """
         return self.shifts[in_cohort(self.shifts, cohort) & self.shifts["role"].isin(list(roles))]
 
     @cached_property
@@ -231,18 +266,53 @@ class Run:
         return {endpoint.id: endpoint for endpoint in self.study.endpoints}
 
     def contrast_of(self, endpoint: str) -> Contrast:
-        """Return what an endpoint was compared between: the periods of a slope, else the sides of its comparison."""
+        """Return what an endpoint was compared between: the periods of a slope, else the sides of its comparison.
+
+        Parameters
+        ----------
+        endpoint
+            Id of an endpoint that was compared.
+
+        Returns
+        -------
+        Contrast
+            Its two sides.
+        """
         if slopes := self.slopes_of(endpoint):
             return Contrast(*map(str, slopes))
         return next(one.plan.contrast for one in self.compared if endpoint in one.endpoints)
 
     def slopes_of(self, endpoint: str) -> tuple[Period, Period] | None:
-        """Return the two periods of a slope: it belongs to them, not to the visit that ends one; None for others."""
+        """Return the two periods of a slope: it belongs to them, not to the visit that ends one; None for others.
+
+        Parameters
+        ----------
+        endpoint
+            Endpoint id.
+
+        Returns
+        -------
+        tuple of Period, or None
+            Before and after.
+        """
         declared = self.declared.get(endpoint)
         return declared.slopes if declared else None
 
     def patients_in(self, table: pd.DataFrame, cohort: str) -> pd.Series:
-        """Return which rows of a table without cohorts are a cohort's; a patient the sheet lacks has no cohort."""
+        """Return which rows of a table without cohorts are a cohort's; a patient the sheet lacks has no cohort.
+
+        Parameters
+        ----------
+        table
+            With a column ``patient_id``.
+        cohort
+            Its name; "" where the sheet has no cohorts.
+
+        Returns
+        -------
+        Series of bool
+            One value a row, on the table's index.
+        """
         known = {sample.patient_id: sample.cohort for sample in self.samples}
         return table["patient_id"].map(lambda patient: known.get(patient, "") == cohort).astype(bool)
 
@@ -253,6 +323,11 @@ class Run:
         ----------
         patient_id
             As in the sample sheet.
+
+        Returns
+        -------
+        PatientRows
+            By table; without tables that have no row of the patient.
 
         Raises
         ------
@@ -282,6 +357,11 @@ class Run:
         ----------
         sample_id
             As in the sample sheet.
+
+        Returns
+        -------
+        GatedTube
+            Its counts are those of the run.
 
         Raises
         ------

@@ -105,7 +105,17 @@ def baseline_weights(model: Model, baseline: str) -> dict[str, float]:
 
 
 def draw_patient(model: Model, patient_id: str, rng: np.random.Generator) -> VirtualPatient:
-    """Draw what stays with a patient over all visits."""
+    """Draw what stays with a patient over all visits.
+
+    Parameters
+    ----------
+    model
+        Spread of patients, and how often the drug does nothing.
+    patient_id
+        Written into the record.
+    rng
+        The patient's own generator.
+    """
     responder = bool(rng.random() >= model.treatment.non_responders)
     response = {k: float(rng.normal(0, v.response_sd)) for k, v in model.treatment.kernels.items()}
     weights = {name: float(rng.normal(0, leaf.sd_patient)) for name, leaf in model.cd4_leaves.items()}
@@ -209,7 +219,22 @@ def _level_shares(model: Model, cycling: float) -> NDArray[np.float64]:
 
 
 def share_in_leaves(model: Model, composition: Composition, population: str) -> NDArray[np.float64]:
-    """Return, for each leaf, the share of its cells that belong to a true population."""
+    """Return, for each leaf, the share of its cells that belong to a true population.
+
+    Parameters
+    ----------
+    model
+        Defines populations, leaves and markers.
+    composition
+        Expected shares of one sample.
+    population
+        A population of the truth.
+
+    Returns
+    -------
+    array
+        0..1, in the order of `Model.leaves`.
+    """
     rule = model.truth[population]
     shares = np.zeros(len(model.leaves))
     for name in model.members(rule.leaves):
@@ -222,6 +247,21 @@ def share_in_leaves(model: Model, composition: Composition, population: str) -> 
 
 
 def expected_percent(model: Model, composition: Composition, population: str, parent: str) -> float:
-    """Return the expected percent of a parent, both populations of the truth."""
+    """Return the expected percent of a parent, both populations of the truth.
+
+    Parameters
+    ----------
+    model
+        Defines populations and leaves.
+    composition
+        Expected shares of one sample.
+    population, parent
+        Populations of the truth.
+
+    Returns
+    -------
+    float
+        0..100.
+    """
     share, whole = (composition.leaves @ share_in_leaves(model, composition, name) for name in (population, parent))
     return float(100.0 * share / whole)

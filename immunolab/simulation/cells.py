@@ -262,7 +262,15 @@ def _detect(
 
 
 def spillover_matrix(model: Model, panel: TubePanel) -> Floats:
-    """Return the true spillover of a panel: rows dyes, columns detectors, diagonal 1."""
+    """Return the true spillover of a panel: rows dyes, columns detectors, diagonal 1.
+
+    Parameters
+    ----------
+    model
+        Fraction of each dye that each other detector gets.
+    panel
+        Detectors, in the order of the matrix.
+    """
     dyes = [d.dye for d in panel.detectors]
     matrix = np.eye(len(dyes))
     for i, dye in enumerate(dyes):

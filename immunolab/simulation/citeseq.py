@@ -71,7 +71,17 @@ def load_citeseq() -> CiteSeq:
 
 
 def biased(model: Model, assay: CiteSeq, blood: Composition) -> Composition:
-    """Return the composition as this assay finds it; other CD4 leaves make room."""
+    """Return the composition as this assay finds it; other CD4 leaves make room.
+
+    Parameters
+    ----------
+    model
+        Names the leaves.
+    assay
+        Leaves that it finds too often or too rarely, and by how much (log).
+    blood
+        The sample as it is.
+    """
     leaves = blood.leaves.copy()
     cd4 = [model.leaves.index(name) for name in model.cd4_leaves]
     total = leaves[cd4].sum()

@@ -151,7 +151,21 @@ def _written(name: str, measure: Measure, value: float, leaning: Mapping[str, fl
 
 
 def decline(clinic: SimulatedClinic, cohort: str, patient: int, chart: Chart, seed: int) -> float:
-    """Return how fast a patient's declining score falls after the drug, points a month; 0 when nothing declines."""
+    """Return how fast a patient's declining score falls after the drug, points a month; 0 when nothing declines.
+
+    Parameters
+    ----------
+    clinic
+        Courses and slopes by cohort.
+    cohort
+        Name of the cohort.
+    patient
+        Number of the patient, from 0.
+    chart
+        When the patient got the drug.
+    seed
+        Of the simulation.
+    """
     for position, measure in enumerate(clinic.measures.get(cohort, {}).values()):
         if measure.slope:
             return max(-_slopes(measure, chart, generator(seed, CLINIC, patient, position))["after"], 0.0)

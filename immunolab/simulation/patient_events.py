@@ -117,12 +117,37 @@ def _event(rule: AdverseEventRule, day: int, rng: np.random.Generator) -> dict[s
 
 
 def fatal_event(rule: OutcomeRule, day: int) -> dict[str, object]:
-    """Return the adverse event that ends a patient's follow-up."""
+    """Return the adverse event that ends a patient's follow-up.
+
+    Parameters
+    ----------
+    rule
+        Names the event.
+    day
+        Study day of the death.
+
+    Returns
+    -------
+    dict
+        A row of the adverse events without the patient.
+    """
     return {"study_day": day, "term": rule.adverse_event, "grade": 5, "serious": "yes", "related": "no"}
 
 
 def outcome_line(patient: str, endpoint: str, day: int | None, last_seen: int | None) -> dict[str, object]:
-    """Return a line of the outcomes table: the event's day, or the last day a patient was seen without it."""
+    """Return a line of the outcomes table: the event's day, or the last day a patient was seen without it.
+
+    Parameters
+    ----------
+    patient
+        Its id.
+    endpoint
+        Id of a time_to_event endpoint.
+    day
+        Study day of the event; None without one.
+    last_seen
+        Last study day without the event.
+    """
     status = "censored" if day is None else "event"
     known = last_seen if day is None else day
     return {"patient_id": patient, "endpoint": endpoint, "study_day": known, "status": status}

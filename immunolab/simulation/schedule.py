@@ -19,7 +19,17 @@ _FIRST_RUN = 28  # days before the first patient's first dose from which monthly
 
 
 def generator(seed: int, stream: int, *key: int) -> np.random.Generator:
-    """Return the generator of one stream and key; study days may be negative."""
+    """Return the generator of one stream and key; study days may be negative.
+
+    Parameters
+    ----------
+    seed
+        Of the simulation.
+    stream
+        One of the constants above.
+    key
+        What is drawn for: patient, study day and the like.
+    """
     return np.random.default_rng([seed, stream, *(number + _DAY_OFFSET for number in key)])
 
 

@@ -11,7 +11,20 @@ _PATIENT_SD = 1.5  # of the log odds between patients: one has skin, another kid
 
 
 def leanings(items: ItemTable, rng: np.random.Generator) -> dict[str, float]:
-    """Return how readily each item shows in one patient: the log odds of how common it is, and the patient's own."""
+    """Return how readily each item shows in one patient: the log odds of how common it is, and the patient's own.
+
+    Parameters
+    ----------
+    items
+        Item to its points and to how common it is (0..1).
+    rng
+        The patient's own generator.
+
+    Returns
+    -------
+    dict
+        Log odds by item.
+    """
     return {name: float(np.log(p / (1.0 - p)) + rng.normal(0, _PATIENT_SD)) for name, (_, p) in items.items()}
 
 

@@ -21,7 +21,15 @@ Masks = Mapping[str, NDArray[np.bool_]]
 
 
 def memberships(model: Model, tube: SimulatedTube) -> dict[str, NDArray[np.bool_]]:
-    """Return population -> bool an event; every population below ``viable`` holds living single cells only."""
+    """Return population -> bool an event; every population below ``viable`` holds living single cells only.
+
+    Parameters
+    ----------
+    model
+        Rules of the true populations.
+    tube
+        Events with their leaf and their level of each marker.
+    """
     single = tube.singlet & ~tube.margin
     masks = {"root": np.ones(len(single), dtype=bool), "singlets": single, "viable": single & tube.viable}
     for name, rule in model.truth.items():

@@ -25,7 +25,15 @@ from immunolab.study.trial import Trial, Visit
 
 
 def chosen_visits(trial: Trial, names: Sequence[str] | None) -> tuple[Visit, ...]:
-    """Return visits by name; without names, those at which the design compares subsets."""
+    """Return visits by name; without names, those at which the design compares subsets.
+
+    Parameters
+    ----------
+    trial
+        The design.
+    names
+        Visit names in any order; one that the trial lacks is passed over.
+    """
     if not names:
         subsets = [e for e in trial.endpoints if e.counted]
         named = {name for e in subsets for name in (*e.visits, *e.contrast)}

@@ -161,7 +161,7 @@ def read_study(path: Path | str) -> Study:
 
     Parameters
     ----------
-    source
+    path
         study.yaml, or the folder that holds it.
 
     Returns

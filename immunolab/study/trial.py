@@ -22,7 +22,7 @@ _PACKAGE = "immunolab.study.trials"
 
 @dataclass(frozen=True)
 class Statement:
-    """A fact as the sources state it; ``value`` may be null, alternatives stand beside it."""
+    """A fact as the sources state it; ``value`` may be null, alternatives are beside it."""
 
     what: str
     source: str

@@ -97,8 +97,8 @@ def _unmeasured(study: Study, panels: Mapping[str, PanelGates], clinic: ClinicSo
             lacking.setdefault(f"'{one}'" + (f" ({meant})" if meant else ""), []).append(name)
     if not lacking:
         return []
-    told = "; ".join(f"{one} for {', '.join(names)}" for one, names in lacking.items())
-    return [Problem(study.name, "", f"asked for and not measured in this study: {told}", "")]
+    listed = "; ".join(f"{one} for {', '.join(names)}" for one, names in lacking.items())
+    return [Problem(study.name, "", f"asked for and not measured in this study: {listed}", "")]
 
 
 def _without_sample(study: Study, clinic: ClinicSources | None) -> list[Problem]:
@@ -106,10 +106,10 @@ def _without_sample(study: Study, clinic: ClinicSources | None) -> list[Problem]
     sheet = {sample.patient_id for sample in study.samples if sample.patient_id}
     measured = clinic.measurements["patient_id"] if clinic else ()
     others = dict.fromkeys(name for name in (*map(str, measured), *study.doses) if name not in sheet)
-    told = [f"'{name}'" + (f" ({meant})" if (meant := nearest(name, sheet)) else "") for name in others]
-    more = f" and {len(told) - _NAMED} more" if len(told) > _NAMED else ""
-    message = f"measured or dosed, but without a sample: {', '.join(told[:_NAMED])}{more}; they count as patients"
-    return [Problem(study.name, "", message, "")] if told else []
+    named = [f"'{name}'" + (f" ({meant})" if (meant := nearest(name, sheet)) else "") for name in others]
+    more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+    message = f"measured or dosed, but without a sample: {', '.join(named[:_NAMED])}{more}; they count as patients"
+    return [Problem(study.name, "", message, "")] if named else []
 
 
 def _source_of(

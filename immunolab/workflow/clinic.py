@@ -25,14 +25,22 @@ class Clinic:
 
     Attributes
     ----------
-    measurements : in canonical units, with their visits.
-    scores, responders, components : what was made of them.
-    rows : of the endpoint table.
-    context : rows like those, of what is shown beside the endpoints and not compared.
-    events : adverse_events, time_to_event, survival and suppression, where the study has their source.
-    deaths : by endpoint of slopes and patient, where the endpoint names an outcome that ranks beyond them.
-    cohorts : by patient, for all patients of the study.
-    undeclared : endpoints of what a study without a trial measures besides those it declares.
+    measurements
+        In canonical units, with their visits.
+    scores, responders, components
+        What was made of them.
+    rows
+        Of the endpoint table.
+    context
+        Rows like those, of what is shown beside the endpoints and not compared.
+    events
+        The tables adverse_events, time_to_event, survival and suppression, where the study has their source.
+    deaths
+        By endpoint of slopes and patient, where the endpoint names an outcome that ranks beyond them.
+    cohorts
+        By patient, for all patients of the study.
+    undeclared
+        Endpoints of what a study without a trial measures besides those it declares.
     """
 
     measurements: pd.DataFrame
@@ -82,7 +90,15 @@ def read_clinic(study: Study) -> ClinicSources | None:
 
 
 def clinic_of(study: Study, sources: ClinicSources) -> Clinic:
-    """Return the clinical tables of a study, worked out from its files."""
+    """Return the clinical tables of a study, worked out from its files.
+
+    Parameters
+    ----------
+    study
+        Trial, doses and endpoints.
+    sources
+        Its clinical files, as read.
+    """
     from immunolab import clinical
 
     measured, scores, curves = sources.measurements, sources.scores, sources.curves

@@ -117,6 +117,15 @@ def cluster_files(
     Clusters are found on a balanced subsample (as many events from each file, 100,000 in all) of the
     events inside the parent; then every event is assigned.
 
+    Parameters
+    ----------
+    files
+        FCS files.
+    out
+        Output folder.
+    options
+        Defaults where None.
+
     Raises
     ------
     InputError

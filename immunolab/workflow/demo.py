@@ -16,6 +16,13 @@ def demo(out: Path, *, jobs: int = 2) -> Run:
 
     A study that is in OUT/study already is run as it is.
 
+    Parameters
+    ----------
+    out
+        Output folder.
+    jobs
+        Tubes at once.
+
     Raises
     ------
     InputError

@@ -65,6 +65,13 @@ class Unread:
 def gate_file(path: Path, job: GateJob) -> GatedFile | Unread:
     """Gate one file and write its ``gates/STEM.xml`` (and ``memberships/STEM.parquet``).
 
+    Parameters
+    ----------
+    path
+        An FCS file; its stem is the sample_id.
+    job
+        Gates, outputs and seed.
+
     Raises
     ------
     GatingError

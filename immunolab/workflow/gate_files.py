@@ -81,9 +81,15 @@ def gate_files(
 
     Parameters
     ----------
+    files
+        FCS files with different stems.
     strategy
         YAML (gates placed by data are placed file by file), Gating-ML ``.xml``, FlowJo ``.wsp``, or the
         name of a shipped strategy.
+    out
+        Output folder.
+    options
+        Defaults where None.
 
     Raises
     ------

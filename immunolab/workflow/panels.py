@@ -32,6 +32,18 @@ def load_methods(module: str) -> None:
 def read_panels(study: Study, definitions: str = "default") -> dict[str, PanelGates]:
     """Return the gates of every panel that samples of a study use.
 
+    Parameters
+    ----------
+    study
+        Its samples name the panels.
+    definitions
+        ``default``, or ``all`` for every published definition that a panel allows.
+
+    Returns
+    -------
+    dict
+        By panel name, in the order of the sheet.
+
     Raises
     ------
     InputError

@@ -68,6 +68,21 @@ def fit_jobs(
 
     The set is a patient's visits within a batch; a strategy with a rule over a batch or the whole
     study widens it.
+
+    Parameters
+    ----------
+    study
+        Samples, patients, batches and control tubes.
+    panels
+        Gates by panel name.
+    prepared
+        Stored subsamples by sample_id; a sample that is missing here failed.
+    pairs
+        (population, denominator) whose intervals are wanted.
+    store
+        Gives the folder of each result by its content.
+    seed
+        Of resampling.
     """
     jobs = []
     for name, panel in panels.items():
@@ -151,7 +166,20 @@ def fit_group(job: FitJob) -> str:
 
 
 def read_fit(folder: str, sample_id: str) -> TubeGates | FailedPlacement:
-    """Return what `fit_group` stored for a sample."""
+    """Return what `fit_group` stored for a sample.
+
+    Parameters
+    ----------
+    folder
+        Of the set of tubes.
+    sample_id
+        One of them.
+
+    Raises
+    ------
+    TypeError
+        The file holds something else.
+    """
     record = from_plain(json.loads((Path(folder) / f"{sample_id}.json").read_text(encoding="utf-8")))
     if not isinstance(record, TubeGates | FailedPlacement):
         raise TypeError(f"not the gates of a tube: {type(record).__name__}")

@@ -14,7 +14,17 @@ _SECONDS_BETWEEN_LINES = 30.0  # in a log: judgement, a night's run then writes 
 
 
 def progress(items: Iterable[T], total: int, title: str) -> Iterator[T]:
-    """Yield the items, showing how many of the total are done."""
+    """Yield the items, showing how many of the total are done.
+
+    Parameters
+    ----------
+    items
+        As they are done.
+    total
+        Items that are to come.
+    title
+        In front of the bar or of each line of the log.
+    """
     if sys.stderr.isatty():
         from tqdm import tqdm
 

@@ -56,7 +56,16 @@ def propose_study(folder: Path, fcs: Path, trial_id: str | None = None) -> Propo
     """Write study.yaml, samples.csv, panels/ and gating/ into a folder, from FCS names and headers.
 
     No event is read and no header value is kept but channel names and labels. What names and headers
-    do not tell stays empty and stands in the notes.
+    do not say stays empty and is in the notes.
+
+    Parameters
+    ----------
+    folder
+        Where the study is written.
+    fcs
+        Folder of the files, with those below it.
+    trial_id
+        Built-in design or YAML file; None writes none.
 
     Raises
     ------
@@ -135,11 +144,11 @@ def _sheet(folder: Path, scan: _Scan) -> tuple[str, list[str]]:
     homeless = [f.file for f in files_ if f.control and f not in controls]
     ids = _sample_ids(files_)
     rows = [_row(folder, scan, f, ids[f.file]) for f in files_ if f.file not in homeless]
-    notes = [f"{name}: a control; the name does not tell of what, add it with control_of" for name in homeless]
+    notes = [f"{name}: a control; the name does not say of what, add it with control_of" for name in homeless]
     notes += [f"{f.file}: {_gap(f)}" for f in files_ if f.file in scan.names.unparsed]
     text = io.StringIO()
     read = f"Patient and visit were read from file names by {scan.names.pattern}: check every line."
-    unread = "No pattern tells patient and visit from the file names: fill them in."
+    unread = "No pattern finds patient and visit in the file names: fill them in."
     text.write(f"# {read if scan.names.pattern else unread}\n")
     text.write(
         "# You may add the columns cohort, date or study_day, batch, lymphocytes_per_ul (cells per microlitre).\n"
@@ -154,7 +163,7 @@ def _sheet(folder: Path, scan: _Scan) -> tuple[str, list[str]]:
 def _gap(named: NamedFile) -> str:
     if named.patient and named.written_visit:
         return f"visit '{named.written_visit}' is no visit of the trial"
-    return "patient and visit are not told by the name"
+    return "the name holds no patient and visit"
 
 
 def _sample_ids(named: Sequence[NamedFile]) -> dict[str, str]:

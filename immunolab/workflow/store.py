@@ -20,7 +20,15 @@ _FOLDER_FAULTS = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.ED
 
 
 def folder_fault(error: OSError, folder: Path) -> InputError:
-    """Return the message for a disk that is full, read-only or gone."""
+    """Return the message for a disk that is full, read-only or gone.
+
+    Parameters
+    ----------
+    error
+        What the system reported.
+    folder
+        The output folder.
+    """
     hint = "free space or choose another folder with -o; finished samples are kept and the same command goes on"
     return InputError(Problem(str(folder), "", f"cannot be written: {error.strerror}", hint))
 

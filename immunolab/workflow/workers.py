@@ -69,6 +69,17 @@ def run_tasks(
 ) -> Iterator[tuple[Task[Any], Any]]:
     """Yield ``(task, result or Failure)`` as tasks end, in no fixed order.
 
+    Parameters
+    ----------
+    function
+        From a task's argument to a result; in processes both must be picklable.
+    tasks
+        Any order.
+    pool
+        Threads or processes at once, memory, or the address of a scheduler.
+    kind
+        ``threads`` or ``processes`` on this machine.
+
     Raises
     ------
     InputError

@@ -107,7 +107,13 @@ def _span(first: bytes, last: bytes) -> Span | None:
 
 
 def span_of(first: int | None, last: int | None) -> Span | None:
-    """Return the span, or None when a limit is missing, the start is 0 or the end is before the start."""
+    """Return the span, or None when a limit is missing, the start is 0 or the end is before the start.
+
+    Parameters
+    ----------
+    first, last
+        Bytes from the start of the data set, both inclusive; None where the header has no number.
+    """
     if first is None or last is None or first <= 0 or last < first - 1:
         return None
     return Span(first, last)

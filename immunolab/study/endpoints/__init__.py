@@ -89,6 +89,8 @@ def endpoint_problems(
 
     Parameters
     ----------
+    endpoints
+        As read; ids may be duplicated.
     phases
         Phase of each visit of the trial; None without a trial, where any visit may be named.
     document
