@@ -32,7 +32,7 @@ class Calendar:
     visits
         Planned visit name to its target study day.
     patient_doses
-        Patient_id to the study days of the doses really given, where known.
+        patient_id to the study days of the doses really given, where known.
     segments
         Name, first and last study day of the calendar's parts (induction, maintenance), in order.
     """

@@ -113,7 +113,7 @@ def waterfall(
     named
         The endpoint's label.
     response
-        Patient_id to clinical response, which then colours the bars instead of the verdict.
+        patient_id to clinical response, which then colours the bars instead of the verdict.
     band
         Change that is within noise, as (low, high) of the ratio; drawn as a grey band.
     ax

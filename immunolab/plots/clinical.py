@@ -34,9 +34,9 @@ def responders(values: Mapping[str, float], response: Mapping[str, str], what: s
     Parameters
     ----------
     values
-        Patient_id to value.
+        patient_id to value.
     response
-        Patient_id to group.
+        patient_id to group.
     what
         The value in words, with definition and denominator.
     ax
@@ -84,7 +84,7 @@ def group_strips(strips: Sequence[tuple[str, Mapping[str, float]]], groups: Mapp
     strips
         For each panel what the value is, in words, and patient_id to value.
     groups
-        Patient_id to subgroup.
+        patient_id to subgroup.
     """
     fig = figure(WIDTH, 68 * MM)
     names = sorted(set(groups.values()))
@@ -203,7 +203,7 @@ def slope_pairs(slopes: pd.DataFrame, what: str, periods: tuple[str, str], *, ax
     Parameters
     ----------
     slopes
-        Patient_id, period, slope.
+        patient_id, period, slope.
     what
         The slope in words with its unit.
     periods

@@ -218,9 +218,9 @@ def gate_drift(thresholds: pd.DataFrame, order: Sequence[str], *, batches: Mappi
     thresholds
         THRESHOLDS rows.
     order
-        Sample_ids in the order they were acquired.
+        sample_ids in the order they were acquired.
     batches
-        Sample_id to batch, which colours the points.
+        sample_id to batch, which colours the points.
     """
     borders = list(_borders(thresholds, order))
     rows = max(1, -(-len(borders) // 3))

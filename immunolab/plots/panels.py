@@ -116,9 +116,9 @@ def slope_panels(
     Parameters
     ----------
     scores
-        Patient_id, visit, study_day, value.
+        patient_id, visit, study_day, value.
     slopes
-        Patient_id, period, slope (points a month of 30.4375 days).
+        patient_id, period, slope (points a month of 30.4375 days).
     what, unit
         The score, and its unit.
     periods

@@ -24,7 +24,7 @@ def rebound(changes: pd.DataFrame) -> Figure:
     Parameters
     ----------
     changes
-        Patient_id, endpoint, label, change_as (what the change is), visit_before, visit_after, visit_later,
+        patient_id, endpoint, label, change_as (what the change is), visit_before, visit_after, visit_later,
         change_after, change_later; endpoints in order of appearance.
     """
     names = list(dict.fromkeys(changes["endpoint"]))

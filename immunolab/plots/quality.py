@@ -33,9 +33,9 @@ def check_over_run(
     check
         Name of the check.
     order
-        Sample_ids in the order they were acquired.
+        sample_ids in the order they were acquired.
     batches
-        Sample_id to batch, which colours the points.
+        sample_id to batch, which colours the points.
     ax
         Axes to draw on; None makes a new figure.
     """

@@ -261,9 +261,9 @@ def swimmer(
     patients
         In order from the top.
     marks
-        Patient_id, study_day, what (in words).
+        patient_id, study_day, what (in words).
     last_day
-        Patient_id to the last day of observation.
+        patient_id to the last day of observation.
     ax
         Axes to draw on; None makes a new figure.
     """

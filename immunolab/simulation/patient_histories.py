@@ -62,7 +62,7 @@ class Histories:
         Parameters
         ----------
         last_seen
-            Patient_id to the study day of the last visit that took place.
+            patient_id to the study day of the last visit that took place.
         """
         return {
             "doses": self._dose_rows() if self.cohort in load_clinic().doses else [],

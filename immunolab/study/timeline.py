@@ -29,7 +29,7 @@ class Timeline:
     cycle
         Number of the cycle the last dose belongs to, counted from 1.
     cycle_state
-        Pre_dose, peak, trough, off, or the word of the calendar's segment.
+        pre_dose, peak, trough, off, or the word of the calendar's segment.
     flags
         What is unusual about its timing.
     """

@@ -58,7 +58,7 @@ class GateOutcome:
     out
         The folder written.
     done
-        Sample_ids gated, wholly or in part.
+        sample_ids gated, wholly or in part.
     problems
         Files that could not be read.
     failures

@@ -27,7 +27,15 @@ def matrix_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
 
 
 def correlations_of(run: Run, cohort: str) -> pd.DataFrame:
-    """Return a cohort's rows of the correlations table; none where the run has no such table."""
+    """Return a cohort's rows of the correlations table; none where the run has no such table.
+
+    Parameters
+    ----------
+    run
+        The finished run.
+    cohort
+        Its name; "" where the sheet has no cohorts.
+    """
     table = run.table("correlations")
     return table[in_cohort(table, cohort)]
 
