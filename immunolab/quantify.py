@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
+from immunolab.schema.flags import Flag, split
 from immunolab.study.endpoints import Endpoint, SampleCounts
+from immunolab.study.endpoints.counts import CountedValue
 
 
 def with_companions(endpoints: Sequence[Endpoint], *, absolute: bool) -> tuple[Endpoint, ...]:
@@ -51,9 +54,14 @@ def endpoint_values(
         (population, denominator) to the gates' standard error, on the logit scale. Values then have 95 % limits of
         counting and, where the error is known, of the gates; None gives none.
     """
-    measured = ((endpoint, endpoint.measure(counts)) for endpoint in endpoints)
+    measured = ((endpoint, _withheld(endpoint.measure(counts))) for endpoint in endpoints)
     return [
         {"endpoint": endpoint.id, **(value if gate_sd is None else endpoint.with_limits(value, gate_sd)).row()}
         for endpoint, value in measured
         if value is not None
     ]
+
+
+def _withheld(value: CountedValue | None) -> CountedValue | None:
+    """Return the value, empty where a population has no border."""
+    return replace(value, value=None) if value and Flag.NO_BORDER in split(value.flag) else value

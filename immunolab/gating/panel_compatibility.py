@@ -35,6 +35,7 @@ def missing_markers(strategy: Strategy, events: Tube) -> tuple[str, ...]:
 def arrange(strategy: Strategy, events: Tube) -> Strategy:
     """Return the strategy without the optional populations that the panel cannot gate.
 
+    A population whose marker the panel lacks is gated as its ``otherwise`` says where the panel has those markers.
     Children of a population left out with ``optional: pass`` become children of its parent; those of one left
     out with ``optional: true``, and booleans over it, are left out with it.
 
@@ -51,6 +52,7 @@ def arrange(strategy: Strategy, events: Tube) -> Strategy:
         As `missing_markers`.
     """
     out = set(missing_markers(strategy, events))
+    strategy = _for_panel(strategy, events)
     optional = strategy.settings.get("optional", {})
     moved: dict[str, str] = {"": ""}
     kept: list[Population] = []
@@ -90,8 +92,25 @@ def needed_markers(population: Population) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _names(events: Tube) -> set[str]:
+    return {name for channel in events.channels for name in (channel.name, channel.marker) if name}
+
+
+def _for_panel(strategy: Strategy, events: Tube) -> Strategy:
+    """Return the strategy with those populations gated otherwise that the panel can only gate so."""
+    have = _names(events)
+    others = {
+        path: p for path, p in strategy.settings.get("otherwise", {}).items() if have.issuperset(needed_markers(p))
+    }
+    populations = tuple(
+        p if have.issuperset(needed_markers(p)) else others.get(p.path, p) for p in strategy.populations
+    )
+    return replace(strategy, populations=populations)
+
+
 def _unavailable(strategy: Strategy, events: Tube) -> Iterator[tuple[str, tuple[str, ...]]]:
-    have = {name for channel in events.channels for name in (channel.name, channel.marker) if name}
+    have = _names(events)
+    strategy = _for_panel(strategy, events)
     optional = strategy.settings.get("optional", {})
     out: set[str] = set()
     required: dict[str, list[str]] = {}

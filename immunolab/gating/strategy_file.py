@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,13 +15,13 @@ from immunolab.gating.rule_parser import parse_thresholds
 from immunolab.gating.scale_parser import parse_scales
 from immunolab.gating.strategy import ROOT, Boolean, Declared, Gate, Population, Strategy
 from immunolab.gating.strategy_faults import StrategyFault, unknown_keys
-from immunolab.gating.strategy_parser import GateReader, gate_keys, population_meant
+from immunolab.gating.strategy_parser import BOOLEAN, GateReader, gate_keys, population_meant
 
 if TYPE_CHECKING:
     from immunolab.gating.exchange.workspace import Workspace
 
 _TOP_KEYS = ("strategy", "note", "transform", "populations", "thresholds")
-_POPULATION_KEYS = ("name", "parent", "definition", "optional", "note")
+_POPULATION_KEYS = ("name", "parent", "definition", "optional", "otherwise", "note")
 _OPTIONAL = (True, False, "pass")
 _STRATEGIES = "immunolab.gating.strategies"
 
@@ -111,11 +112,19 @@ def parse_strategy(document: Document, sha256: str = "") -> Strategy:
     entries, entry_faults = _entries(data.get("populations"))
     reader = GateReader(transform, thresholds, entries)
     populations, tree_faults = _populations(reader, entries)
-    faults = (*unknown_keys(data, (), _TOP_KEYS), *scale_faults, *threshold_faults, *entry_faults, *reader.faults)
+    otherwise, other_faults = _alternatives(reader, entries, (p for p, _ in populations))
+    faults = (
+        *unknown_keys(data, (), _TOP_KEYS),
+        *scale_faults,
+        *threshold_faults,
+        *entry_faults,
+        *reader.faults,
+        *other_faults,
+    )
     if faults or tree_faults:
         raise InputError([document.problem(f.place, f.message, f.hint) for f in (*faults, *tree_faults)])
     optional = {p.path: str(e["optional"]).lower() for p, e in populations if e.get("optional")}
-    settings = {"transform": transform, "thresholds": thresholds, "optional": optional}
+    settings = {"transform": transform, "thresholds": thresholds, "optional": optional, "otherwise": otherwise}
     name = str(data.get("strategy") or Path(document.file).stem)
     file = Path(document.file).name  # not its folder: the same file gives the same strategy anywhere
     source = f"{file} sha256:{sha256}" if sha256 else file
@@ -123,6 +132,28 @@ def parse_strategy(document: Document, sha256: str = "") -> Strategy:
 
 
 _Entries = Mapping[str, tuple[int, dict[str, Any]]]  # name -> (index in the file, entry)
+
+
+def _alternatives(
+    reader: GateReader, entries: _Entries, populations: Iterable[Population]
+) -> tuple[dict[str, Population], list[StrategyFault]]:
+    """Return path -> the population as `otherwise` gates it, where the panel lacks its own markers; and faults."""
+    found: dict[str, Population] = {}
+    faults: list[StrategyFault] = []
+    for population in populations:
+        # a name with "/" is a fault of its own, and no entry
+        index, entry = entries.get(population.name, (0, {}))
+        if "otherwise" not in entry:
+            continue
+        place: Place = ("populations", index, "otherwise")
+        other = entry["otherwise"]
+        if not isinstance(other, dict) or set(BOOLEAN) & set(other):
+            faults.append(StrategyFault(place, "a gate on markers is needed", "write {where: ..., definition: ...}"))
+            continue
+        faults += unknown_keys(other, place, ("definition", *gate_keys()))
+        definition = str(other.get("definition") or "")
+        found[population.path] = replace(population, gate=reader.gate(other, place), definition=definition)
+    return found, faults
 
 
 def _entries(rows: Any) -> tuple[_Entries, list[StrategyFault]]:

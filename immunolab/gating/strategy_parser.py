@@ -22,7 +22,7 @@ from immunolab.gating.strategy_faults import (
 )
 from immunolab.vocabulary.phenotypes import parse_phenotype
 
-_BOOLEAN = ("all_of", "any_of", "not")
+BOOLEAN = ("all_of", "any_of", "not")
 _ONE_AXIS = ("above", "below", "between")
 # two markers that only together set their subset apart
 _CLOUDS = ((("CD25", "hi"), ("CD127", "lo")), (("PD-1", "hi"), ("CCR7", "lo")))
@@ -30,7 +30,7 @@ _CLOUDS = ((("CD25", "hi"), ("CD127", "lo")), (("PD-1", "hi"), ("CCR7", "lo")))
 
 def gate_keys() -> tuple[str, ...]:
     """Return the words that begin a gate; methods of two channels are among them."""
-    return ("where", *_ONE_AXIS, "rectangle", "polygon", "ellipse", *method_names(pair=True), *_BOOLEAN)
+    return ("where", *_ONE_AXIS, "rectangle", "polygon", "ellipse", *method_names(pair=True), *BOOLEAN)
 
 
 def cloud_of(conditions: Iterable[tuple[str, str]]) -> tuple[str, str] | None:
@@ -73,8 +73,8 @@ class GateReader:
     def gate(self, row: Mapping[str, Any], place: Place) -> Gate | None:
         """Return the gate of an entry; None, and a fault, where it has none."""
         keys = [key for key in gate_keys() if key in row]
-        if set(keys) & set(_BOOLEAN):
-            extra = [key for key in keys if key not in _BOOLEAN]
+        if set(keys) & set(BOOLEAN):
+            extra = [key for key in keys if key not in BOOLEAN]
             if extra:
                 message = f"cannot be combined with {keys[-1]}"
                 self._add((*place, extra[0]), message, "make it a separate population")
@@ -95,7 +95,7 @@ class GateReader:
     def _boolean(self, row: Mapping[str, Any], place: Place) -> Boolean | None:
         operands: list[str] = []
         complement: list[bool] = []
-        for key in (k for k in _BOOLEAN if k in row):
+        for key in (k for k in BOOLEAN if k in row):
             listed = row[key] if isinstance(row[key], list) else [row[key]]
             for index, name in enumerate(listed):
                 found = population_meant(str(name), self._names)

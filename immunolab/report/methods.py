@@ -74,7 +74,7 @@ def transforms_of(strategy: Strategy) -> list[str]:
                 found.setdefault(scale_in_words(dimension.transform), None)
     settings = strategy.settings.get("transform")
     if settings and not found:
-        named = {"default": settings["default"], "scatter": settings["scatter"], **settings["markers"]}
+        named = {**{kind: settings[kind] for kind in ("default", "scatter") if kind in settings}, **settings["markers"]}
         found |= {f"{scale_in_words(scale)} ({what})": None for what, scale in named.items()}
     return list(found)
 

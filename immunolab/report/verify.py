@@ -16,6 +16,7 @@ from immunolab.report.table_diff import CHANGED, differences, differs, file_of, 
 from immunolab.report.verify_clinic import clinic_differences
 from immunolab.results.run import Run
 from immunolab.schema.files import file_sha256
+from immunolab.schema.flags import Flag, split
 from immunolab.schema.table import Table
 from immunolab.schema.tables import COUNTS, ENDPOINTS, PAIRS, SHIFTS
 from immunolab.study.endpoints import Endpoint
@@ -116,9 +117,13 @@ def _percentages(counts: pd.DataFrame) -> Iterator[Problem]:
             yield differs(COUNTS, place, "n_parent", n_parent, parent)
         if n > n_parent:
             yield Problem(file_of(COUNTS), place, f"{n} events are more than the parent's {n_parent}", CHANGED)
-        wanted = 100.0 * n / n_parent if n_parent else np.nan
+        wanted = 100.0 * n / n_parent if n_parent and not _withheld(row) else np.nan
         if not same(row["percent_of_parent"], wanted):
             yield differs(COUNTS, place, "percent_of_parent", row["percent_of_parent"], wanted)
+
+
+def _withheld(row: Mapping[str, Any]) -> bool:
+    return Flag.NO_BORDER in split(row["flag"])
 
 
 def _values(endpoints: pd.DataFrame, counts: pd.DataFrame, run: Run) -> Iterator[Problem]:
@@ -138,7 +143,7 @@ def _values(endpoints: pd.DataFrame, counts: pd.DataFrame, run: Run) -> Iterator
             if int(row[column]) != n:
                 yield differs(ENDPOINTS, place, column, row[column], n)
         value = endpoint.value_of(int(row["n_events"]), int(row["n_parent"]), per_ul.get(row["sample_id"]))
-        wanted = np.nan if value is None else value
+        wanted = np.nan if value is None or _withheld(row) else value
         if not same(row["value"], wanted):
             yield differs(ENDPOINTS, place, "value", row["value"], wanted)
 

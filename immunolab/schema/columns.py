@@ -21,7 +21,7 @@ ROLE = Column("role", "text", "family it is tested in", allowed=ROLES)
 N_EVENTS = Column("n_events", "integer", "events in the population", "events", low=0)
 N_PARENT = Column("n_parent", "integer", "events in the parent", "events", low=0)
 PERCENT_OF_PARENT = Column(
-    "percent_of_parent", "number", "100 n_events / n_parent; empty for an empty parent", "%", True
+    "percent_of_parent", "number", "100 n_events / n_parent; empty for an empty parent or without a border", "%", True
 )
 MODALITY = Column(
     "modality",

@@ -58,6 +58,7 @@ class Flag(DeclaredWord):
     NO_VALLEY = "no_valley", "doubtful", "the density has no valley between two groups of events"
     UNIMODAL = "unimodal", "doubtful", "the two groups overlap so far that they may be one"
     BEYOND_DATA = "beyond_data", "doubtful", "the border is beyond the events it was estimated from"
+    AT_ZERO_NOISE = "at_zero_noise", "doubtful", "the border is at the upper end of what zero reads in a mass channel"
     ANCESTOR_VALLEY = "ancestor_valley", "doubtful", "the border is the valley of a population above the parent"
     NO_REFERENCE = "no_reference", "doubtful", "no internal reference population was found"
     SMALL_REFERENCE = "small_reference", "doubtful", "the internal reference population has too few events"

@@ -23,8 +23,9 @@ from immunolab.gating.placement.rectangle_gates import RectangleGates
 from immunolab.gating.placement.region_gates import place_region_gate
 from immunolab.gating.placement.rules import BORDERS, SCOPES, Scope, rule_for
 from immunolab.gating.placement.tube_state import TubePool, TubeState
-from immunolab.gating.strategy import Declared, Gate, Population, Strategy
+from immunolab.gating.strategy import Boolean, Declared, Gate, Population, Strategy
 from immunolab.gating.tube_gates import Threshold, TubeGates, thresholds_table
+from immunolab.schema.flags import Flag
 
 __all__ = ["Fitted", "fit", "missing_markers", "widest_scope"]
 
@@ -137,6 +138,12 @@ def widest_scope(strategy: Strategy) -> Scope:
     return SCOPES[max(scopes, default=0)]
 
 
+def _depends_on(population: Population) -> set[str]:
+    """Return the paths whose events decide which events a population holds."""
+    operands = population.gate.operands if isinstance(population.gate, Boolean) else ()
+    return {population.parent_path, *operands}
+
+
 def _scopes(strategy: Strategy, gate: Declared) -> list[Scope]:
     thresholds = strategy.settings.get("thresholds", {})
     if gate.kind == "where":
@@ -187,13 +194,20 @@ class _Fit:
         done: dict[str, list[Population]] = {tube.sample_id: [] for tube in self.tubes}
         others: dict[str, dict[str, tuple[Gate, ...]]] = {tube.sample_id: {} for tube in self.tubes}
         rows: dict[str, tuple[Threshold, ...]] = {tube.sample_id: () for tube in self.tubes}
+        withheld: dict[str, set[str]] = {tube.sample_id: set() for tube in self.tubes}
         for population in self.strategy.populations:
             drawn = self._place(population)
             for tube in self.tubes:
                 placed = population
                 one = drawn.get(tube.sample_id)
+                flags = one.flags if one is not None else ()
+                if Flag.NO_BORDER in flags or _depends_on(population) & withheld[tube.sample_id]:
+                    withheld[tube.sample_id].add(population.path)
+                    flags = tuple(dict.fromkeys((*flags, Flag.NO_BORDER)))
+                if flags:
+                    placed = replace(population, flag=";".join(flags))
                 if one is not None:
-                    placed = replace(population, gate=one.gate, flag=";".join(one.flags))
+                    placed = replace(placed, gate=one.gate)
                     rows[tube.sample_id] += one.rows
                     if one.alternatives:
                         others[tube.sample_id][population.path] = one.alternatives

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -111,6 +111,9 @@ def _by_density(
 ) -> Iterator[_Attempt]:
     """The parent's valley; else, for a lineage marker, the nearest ancestor's; else the main summit's tail.
 
+    In mass cytometry zero is known: one hump above its noise is positive, and a lineage marker whose only hump is
+    within the noise has no border.
+
     An ancestor's valley parts lineages. It says nothing of a marker whose positives are a state of the parent's
     cells, such as CD69.
     """
@@ -122,7 +125,11 @@ def _by_density(
         if wider.found and above:
             yield replace(wider, cut=replace(wider.cut, flags=(*wider.cut.flags, Flag.ANCESTOR_VALLEY)))
             break
-    yield _by_one_axis(pool, path, marker, "tail", rule, rng)
+    mass = pool.tubes[0].noise(marker) is not None
+    if mass:
+        yield _by_one_axis(pool, path, marker, "above_zero", rule, rng)
+    if not (mass and rule.by == "valley"):
+        yield _by_one_axis(pool, path, marker, "tail", rule, rng)
 
 
 def _by_one_axis(
@@ -133,7 +140,12 @@ def _by_one_axis(
     if isinstance(given, Lacking):
         return _Attempt(name, flags=given.flags, note=given.note)
     scale = pool.tubes[0].dimension(marker).transform
-    run = one_axis(chosen, rule.settings(name, scale), scale, path)
+    noise = pool.tubes[0].noise(marker)
+    settings = rule.settings(name, scale)
+    if noise is not None and "within" in chosen.defaults and "within" not in rule.parameters:
+        settings["within"] = (noise, np.inf)
+    placed = one_axis(chosen, settings, scale, path)
+    run = placed if noise is None or name == "fixed" else _above(placed, noise)
     cut = run(*given.arguments)
     draws = np.empty(0)
     if given.arguments and not np.isnan(cut.value):
@@ -146,9 +158,20 @@ def _by_one_axis(
     return _Attempt(name, cut, given.control, draws, given.source, flags)
 
 
+def _above(method: Callable[..., Cut], noise: float) -> Callable[..., Cut]:
+    """Return the method with borders below the noise of zero moved to its upper end, and flagged."""
+
+    def run(*values: Array) -> Cut:
+        cut = method(*values)
+        return replace(cut, value=noise, flags=(*cut.flags, Flag.AT_ZERO_NOISE)) if cut.value <= noise else cut
+
+    return run
+
+
 def _disagreement(pool: TubePool, path: str, marker: str, cut: Cut) -> tuple[str, ...]:
     """Flag a control tube's border that is far from the valley of the parent's own density."""
-    density = valley(pool.values(marker, path))
+    noise = pool.tubes[0].noise(marker)
+    density = valley(pool.values(marker, path), within=None if noise is None else (noise, np.inf))
     if np.isnan(density.value) or np.isnan(cut.value) or cut.spread <= 0:
         return ()
     return (Flag.FMO_DENSITY_DISAGREE,) if abs(density.value - cut.value) > _DISAGREE * cut.spread else ()

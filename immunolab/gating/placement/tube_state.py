@@ -13,7 +13,7 @@ from immunolab.events.tube import Channel, Tube
 from immunolab.gating.axes import Axes, Block
 from immunolab.gating.evaluate import members
 from immunolab.gating.method_results import Array
-from immunolab.gating.placement.density import ENOUGH_EVENTS
+from immunolab.gating.placement.density import ENOUGH_EVENTS, zero_noise
 from immunolab.gating.placement.methods.valley import valley
 from immunolab.gating.placement.rules import NAIVE, Scope, display_scale, same_name
 from immunolab.gating.strategy import Dimension, Population, Strategy
@@ -69,6 +69,10 @@ class TubeState:
     def dimension(self, name: str) -> Dimension:
         """Return the gate axis of a marker or channel."""
         return Dimension(name, display_scale(self.strategy.settings.get("transform", {}), self.channel(name)))
+
+    def noise(self, name: str) -> float | None:
+        """Return the upper end of the noise of zero of a mass channel, display scale; None for other channels."""
+        return zero_noise(self.dimension(name).transform) if self.channel(name).kind == "mass" else None
 
     def axis(self, name: str) -> Array:
         """Return every event's display value."""
@@ -144,7 +148,8 @@ class TubePool:
         markers = ["CD45RA"] + (["CCR7"] if with_ccr7 and all(tube.has("CCR7") for tube in self.tubes) else [])
         for marker in markers:
             values = self.values(marker, base)
-            cut = valley(values).value
+            noise = self.tubes[0].noise(marker)
+            cut = valley(values, within=None if noise is None else (noise, np.inf)).value
             if np.isnan(cut):
                 # without two summits: the upper half is naive by CD45RA, and CCR7 cannot help
                 cut = float(np.median(values)) if marker == "CD45RA" and len(values) else -np.inf

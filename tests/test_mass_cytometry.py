@@ -1,0 +1,132 @@
+"""Mass cytometry from files to report: two published data sets, and planted counts with a noise of zero."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from builders import data_folder
+from mass_study import catalyst_files, fill_sheet
+
+import immunolab as il
+from immunolab.cli import main
+from immunolab.config import parse_yaml
+from immunolab.errors import InputError
+from immunolab.events.tube import Channel, Tube
+from immunolab.gating.strategy_file import parse_strategy
+
+NOISE = 3.0  # counts that a channel without its metal may read
+
+
+def _flags(gated, name: str) -> set[str]:
+    row = gated.counts.set_index("population").loc[name]
+    return set() if pd.isna(row["flag"]) else set(row["flag"].split(";"))
+
+
+def _planted(share: dict[str, float], n: int = 6_000, seed: int = 0) -> Tube:
+    """Return counts, randomised by -1..0: each marker on a share of the cells, Poisson about 40, else about zero."""
+    rng = np.random.default_rng(seed)
+    columns = []
+    for part in share.values():
+        mean = np.where(rng.random(n) < part, 40 * np.exp(rng.normal(0, 0.5, n)), 0.1)
+        columns.append(rng.poisson(mean) - rng.random(n))
+    channels = [Channel(f"Ch{i}Di", marker=name, kind="mass") for i, name in enumerate(share)]
+    return Tube(np.array(columns, np.float32), tuple(channels), None, "S1")
+
+
+def _strategy(*populations: str):
+    text = "strategy: mass\npopulations:\n" + "".join(f"  - {{{one}}}\n" for one in populations)
+    return parse_strategy(parse_yaml(text, "mass.yaml"))
+
+
+LINEAGE = (
+    "name: CD45, parent: root, where: CD45+",
+    "name: CD3, parent: CD45, where: CD3+",
+    "name: B, parent: CD45, where: CD19+",
+)
+
+
+def test_a_marker_on_all_cells_is_positive_and_one_on_none_is_withheld() -> None:
+    gated = il.gate(_planted({"CD45": 1.0, "CD3": 0.6, "CD19": 0.0}), _strategy(*LINEAGE))
+    assert gated.percent("CD45") == pytest.approx(100, abs=0.5)
+    assert "unimodal" in _flags(gated, "CD45")
+    assert gated.percent("CD3") == pytest.approx(60, abs=2)
+    assert "no_border" in _flags(gated, "B")
+    assert pd.isna(gated.counts.set_index("population").loc["B", "percent_of_parent"])
+
+
+def test_what_depends_on_a_border_that_could_not_be_placed_is_withheld_too() -> None:
+    below = ("name: not_B, parent: CD45, not: B", "name: B_CD3, parent: B, where: CD3+")
+    gated = il.gate(_planted({"CD45": 1.0, "CD3": 0.6, "CD19": 0.0}), _strategy(*LINEAGE, *below))
+    for name in ("not_B", "B_CD3"):
+        assert "no_border" in _flags(gated, name)
+        assert pd.isna(gated.counts.set_index("population").loc[name, "percent_of_parent"])
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.95])
+def test_no_border_is_within_the_noise_of_zero(share: float) -> None:
+    gated = il.gate(
+        _planted({"CD45": 1.0, "CD3": share, "CD19": 0.0, "CD69": 0.01}),
+        _strategy(*LINEAGE, "name: act, parent: CD45, where: CD69+"),
+    )
+    placed = gated.thresholds["threshold_raw"].dropna()
+    assert len(placed) >= 2
+    assert (placed >= NOISE - 1e-9).all()
+    assert gated.percent("CD3", of="CD45") == pytest.approx(100 * share, abs=2)
+
+
+def test_a_population_is_gated_otherwise_where_the_panel_lacks_its_marker() -> None:
+    strategy = _strategy(
+        "name: CD4, parent: root, where: CD4+ CD8-, definition: both, otherwise: {where: CD4+, definition: CD4.CD4pos}"
+    )
+    alone = il.gate(_planted({"CD4": 0.4}), strategy).counts.set_index("population").loc["CD4"]
+    assert (alone["definition"], alone["percent_of_parent"]) == ("CD4.CD4pos", pytest.approx(40, abs=2))
+    whole = il.gate(_planted({"CD4": 0.4, "CD8": 0.3}), strategy).counts.set_index("population").loc["CD4"]
+    assert (whole["definition"], whole["percent_of_parent"]) == ("both", pytest.approx(28, abs=2))
+
+
+def test_faults_of_otherwise_are_named_with_their_line() -> None:
+    with pytest.raises(InputError) as error:
+        _strategy(
+            "name: CD4, parent: root, where: CD4+, otherwise: {wher: CD4+}",
+            "name: CD8, parent: root, where: CD8+, otherwise: {not: CD4}",
+        )
+    text = str(error.value)
+    assert "mass.yaml:3" in text
+    assert "wher" in text
+    assert "mass.yaml:4" in text
+    assert "a gate on markers is needed" in text
+
+
+def test_stimulated_cells_depleted_of_b_cells() -> None:
+    """Three in four are T cells or more, CD4 and CD8 part them though CD4 is dim, and B cells have no border."""
+    tube = il.read_fcs(data_folder("flow/cytof_pbmc_stim") / "130515_C2_stim_CD19-.fcs")
+    gated = il.gate(tube, "cytof")
+    assert 95 < gated.percent("leukocytes") <= 100
+    assert 85 < gated.percent("CD3", of="leukocytes") < 93
+    assert 25 < gated.percent("CD8", of="CD3") < 32
+    assert 42 < gated.percent("CD4", of="CD3") < 60
+    assert "no_border" in _flags(gated, "B")
+    cd4, cd8 = gated["CD4"], gated["CD8"]
+    assert np.median(cd4["CD4"]) > 5 * max(np.median(cd8["CD4"]), 0.5)
+    assert np.median(cd8["CD8"]) > 50 * max(np.median(cd4["CD8"]), 0.5)
+
+
+def test_published_counts_written_as_files_go_from_init_to_report(tmp_path, capsys) -> None:
+    tables = catalyst_files(data_folder("flow/catalyst_paired_pbmc/catalyst_pbmc"), tmp_path / "fcs")
+    study, out = tmp_path / "study", tmp_path / "out"
+    assert main(["init", "--fcs", str(tmp_path / "fcs"), str(study)]) == 0
+    fill_sheet(study)
+    assert main(["check", str(study)]) == 0
+    assert main(["run", str(study), "-o", str(out)]) == 0
+    assert main(["verify", str(out)]) == 0
+    capsys.readouterr()
+    assert "arcsinh(x / 5)" in (out / "report.html").read_text()
+    counts = pd.read_csv(out / "tables" / "counts.csv").set_index(["sample_id", "population"])
+    for name, table in tables.items():
+        share = counts.loc[name, "percent_of_parent"]
+        assert share["leukocytes"] > 99
+        assert 55 < share["CD3"] < 90
+        assert share["CD4"] + share["CD8"] > 75
+        assert counts.loc[(name, "CD4"), "definition"] == "CD4.CD4pos"
+        assert len(table) == counts.loc[(name, "root"), "n_events"]
