@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
 
-from immunolab.errors import InputError, Problem, nearest
+from immunolab.errors import InputError, Problem, allowed_hint, nearest
 
 T = TypeVar("T")
 Place = tuple[str | int, ...]
@@ -307,8 +307,7 @@ class _Converter:
     def choice(self, words: Sequence[Any], data: Any, place: Place) -> Any:
         if data not in words:
             allowed = list(map(str, words))
-            hint = f"{nearest(str(data), allowed)} allowed: {', '.join(allowed)}".strip()
-            self.fault(place, f"unknown value '{data}'", hint)
+            self.fault(place, f"unknown value '{data}'", allowed_hint(str(data), allowed))
         return data
 
     def scalar(self, kind: Any, data: Any, place: Place) -> Any:

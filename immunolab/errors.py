@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -135,3 +135,30 @@ def _numbers(word: str) -> set[tuple[str, ...]]:
         tuple(number.lstrip("0") for number in re.findall(r"\d+", reading) if len(number) <= _SHORT_NUMBER)
         for reading in readings
     }
+
+
+def allowed_hint(word: str, allowed: Iterable[str]) -> str:
+    """Return the hint for a word that is not one of those allowed: the closest of them, and all.
+
+    Parameters
+    ----------
+    word, allowed
+        As in `nearest`.
+    """
+    words = list(allowed)
+    return f"{nearest(word, words)} allowed: {', '.join(words)}".strip()
+
+
+def unknown_words(**arguments: tuple[str, Sequence[str]]) -> list[Problem]:
+    """Return a problem for each argument of a call that is not one of its words.
+
+    Parameters
+    ----------
+    **arguments
+        By its name, the word that was given and those allowed.
+    """
+    return [
+        Problem("", name, f"'{word}' is unknown", allowed_hint(word, allowed))
+        for name, (word, allowed) in arguments.items()
+        if word not in allowed
+    ]

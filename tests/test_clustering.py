@@ -18,6 +18,7 @@ from immunolab.clustering.leiden import leiden_map
 from immunolab.clustering.names import name_cluster, phenotypes_of
 from immunolab.clustering.som import nearest_node, train_map
 from immunolab.clustering.stability import stability
+from immunolab.errors import InputError
 
 MARKERS = ("CD3", "CD4", "CD8", "CD19", "CD25", "CD127")
 # one row a population: share, then where each marker lies (0 negative, 1 positive)
@@ -81,8 +82,6 @@ def test_the_graph_finds_planted_populations() -> None:
 
 def test_leiden_without_igraph_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     import importlib.util
-
-    from immunolab.errors import InputError
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError) as caught:
@@ -215,3 +214,7 @@ def test_events_of_a_tube_are_clustered_in_place(files: tuple[list[Path], np.nda
     assert len(data.uns["immunolab"]["clusters"]) == 4
     with pytest.raises(Exception, match="there is no marker 'CD255'"):
         il.cluster(data, clusters=4, markers=["CD255"])
+    with pytest.raises(InputError, match=r"'kmeans' is unknown\n.*allowed: flowsom, leiden"):
+        il.cluster(data, method="kmeans")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="choose 1 to"):
+        il.cluster(data, clusters=0)

@@ -79,3 +79,15 @@ def test_faults_of_a_frame_name_its_rows():
         il.compare(frame[["patient", "patient"]], **VISITS)
     with pytest.raises(ComparisonError, match="no sample has visit 'week 8'"):
         il.compare(pd.read_csv(TABLE), **(VISITS | {"after": "week 8"}), **COUNTS)
+
+
+def test_a_choice_that_does_not_exist_is_named_with_those_that_do():
+    with pytest.raises(InputError) as caught:
+        il.compare(TABLE, **VISITS, **COUNTS, test="ttest", adjust="fdr")
+    assert "test  'ttest' is unknown" in str(caught.value)
+    assert "allowed: auto, t, wilcoxon" in str(caught.value)
+    assert "adjust  'fdr' is unknown" in str(caught.value)
+    with pytest.raises(InputError, match=r"scale of .* 'logitt' is unknown\n.*did you mean 'logit'"):
+        il.compare(TABLE, **VISITS, **COUNTS, scale="logitt")
+    with pytest.raises(InputError, match="int is not a table"):
+        il.compare(3, **VISITS)

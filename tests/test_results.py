@@ -186,6 +186,13 @@ def test_a_folder_without_a_run_says_what_to_name(tmp_path: Path) -> None:
         read_run(tmp_path)
 
 
+def test_a_choice_of_a_run_that_does_not_exist_is_named(finished: Run, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        il.run(finished.study, out=tmp_path, sample="X", definitions="al")  # type: ignore[arg-type]
+    assert "definitions  'al' is unknown" in str(caught.value)
+    assert "sample  unknown sample 'X'" in str(caught.value)
+
+
 def test_old_names_work_and_name_the_new_one(finished: Run, tmp_path: Path) -> None:
     with pytest.warns(DeprecationWarning, match=r"immunolab\.run"):
         run_study, options = il.run_study, il.RunOptions

@@ -69,7 +69,7 @@ def test_a_tube_shows_channels_after_compensation_by_marker_or_channel() -> None
     html = tube._repr_html_()
     assert all(text in html for text in ("S1.fcs", "2 x 2", "CD4", "the clock runs backwards"))
     assert "/data/" not in html
-    with pytest.raises(ValueError, match="scale 'logicle' is not one of: compensated, raw, display"):
+    with pytest.raises(InputError, match=r"'logicle' is unknown\n.*allowed: compensated, raw, display"):
         tube.to_frame("logicle")  # type: ignore[arg-type]
 
 
@@ -117,7 +117,8 @@ def test_a_gated_tube_shows_its_tree_counts_and_flags(planted: tuple[Tube, np.nd
     assert lines[3].startswith(f"    CD4  {n[1]}")  # below its parent, though the strategy has it last
     assert "left out: /absent marker or channel 'CD999' is not in the tube" in lines[-1]
     html = gated._repr_html_()
-    assert f"<td>{n[1]}</td>" in html
+    assert f">{n[1]}</td>" in html
+    assert ">\u2003\u2003\u2003\u2003CD4</td>" in html  # below its parent
     assert "CD999" in html
 
 
@@ -162,6 +163,12 @@ def test_choices_that_cannot_be_are_all_named(planted: tuple[Tube, np.ndarray]) 
         il.gate(planted[0], {"CD4": 3})  # type: ignore[call-overload]
     with pytest.raises(InputError, match="treg_th17_tfh_teff"):
         il.gate(planted[0], "treg_th17")
+
+
+@pytest.mark.parametrize("given", ["P01.fcs", Path("P01.fcs"), ["P01.fcs"], 3])
+def test_a_file_is_not_a_tube_and_the_error_says_how_to_read_it(given: object) -> None:
+    with pytest.raises(InputError, match=r"is not a tube\n.*read_fcs"):
+        il.gate(given, SURFACE)  # type: ignore[call-overload]
 
 
 def test_anndata_holds_events_populations_and_gates(

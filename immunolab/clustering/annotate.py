@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from immunolab.clustering.clusters import NOT_CLUSTERED_ON, TRAIN_ON, ClusterMet
 from immunolab.clustering.embedding import umap_of
 from immunolab.clustering.expression import components, variable_genes
 from immunolab.clustering.tables import cluster_profiles
-from immunolab.errors import InputError, Problem, nearest
+from immunolab.errors import InputError, Problem, nearest, unknown_words
 from immunolab.events.cells import STORED, has_genes, is_cell_data
 from immunolab.events.subsample import drawn_rows
 
@@ -52,12 +52,15 @@ def cluster(
     Raises
     ------
     InputError
-        A marker is missing, there are fewer events than clusters, or the cells were never read or labelled here.
+        A marker is missing, the method is unknown, there are fewer events than clusters, or the cells were
+        never read or labelled here.
     """
+    if problems := unknown_words(method=(method, get_args(ClusterMethod))):
+        raise InputError(problems)
     points, names = _points(data, markers, seed)
     inside = np.flatnonzero(np.isfinite(points).all(axis=1))
-    if len(inside) < clusters:
-        hint = "choose fewer clusters"
+    if not 1 <= clusters <= len(inside):
+        hint = f"choose 1 to {len(inside)} clusters"
         raise InputError(Problem("", "clusters", f"{len(inside)} events cannot make {clusters} clusters", hint))
     train = points[drawn_rows(inside, TRAIN_ON, seed)]
     found = find_clusters(train, clusters, method=method, seed=seed, scale=bool(names))

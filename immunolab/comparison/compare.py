@@ -70,7 +70,8 @@ def compare(
     Raises
     ------
     InputError
-        Absent columns, cells that are no numbers, rows that cannot be compared: all at once.
+        Absent columns, cells that are no numbers, rows that cannot be compared: all at once. Or a test, an
+        adjustment or a scale that does not exist.
     ComparisonError
         A visit or an arm that is not there.
     """

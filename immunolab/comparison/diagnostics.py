@@ -125,10 +125,10 @@ def check_scale(values: np.ndarray, rows: np.ndarray, scale: str, endpoint: str,
     """
     if scale in ("logit", "arcsine"):
         outside = (values < 0) | (values > 100)
-        code, message, hint = Code.E_PERCENT, "a percentage outside 0..100", "choose --scale log or identity"
+        code, message, hint = Code.E_PERCENT, "a percentage outside 0..100", "choose the scale log or identity"
     elif scale == "log":
         outside = values < 0
-        code, message, hint = Code.E_NEG, "a negative value on the log scale", "choose --scale identity"
+        code, message, hint = Code.E_NEG, "a negative value on the log scale", "choose the scale identity"
     else:
         return []
     if not outside.any():

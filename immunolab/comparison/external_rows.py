@@ -121,7 +121,7 @@ def _completed(table: ExternalTable, columns: Columns, visits: tuple[str, str]) 
     if not columns.visit:
         problems += [table.absent(name) for name in visits if name not in there]
     if len(values) > 1 and columns.endpoint:
-        problems.append(Problem(table.name, "", "--endpoint needs a single --value column"))
+        problems.append(Problem(table.name, "", "a column of endpoints needs a single column of values"))
     if problems:
         raise InputError(problems)
     if not columns.visit or values or columns.count:

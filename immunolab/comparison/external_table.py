@@ -115,8 +115,12 @@ def external_table(table: pd.DataFrame | Path | str) -> ExternalTable:
     Raises
     ------
     InputError
-        The file cannot be read, is empty, repeats a column name or has a line longer than its header.
+        It is neither a file nor a DataFrame; the file cannot be read, is empty, repeats a column name or has a
+        line longer than its header.
     """
+    if not isinstance(table, pd.DataFrame | Path | str):
+        hint = "give a DataFrame, or the name of a CSV or XLSX file"
+        raise InputError(Problem("", "table", f"{type(table).__name__} is not a table", hint))
     if isinstance(table, pd.DataFrame):
         names = [str(name).strip() for name in table.columns]
         _raise_repeated(names, "the table", "")

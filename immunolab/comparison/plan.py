@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
+from immunolab.errors import InputError, unknown_words
 from immunolab.schema.contrast import Contrast
 
 Scale = Literal["logit", "arcsine", "log", "identity"]
@@ -74,6 +75,11 @@ class Plan:
         alphabetical order.
     seed
         Of the Monte Carlo sign flips.
+
+    Raises
+    ------
+    InputError
+        A test, a scale or a rule of adjustment that does not exist.
     """
 
     before: str
@@ -89,6 +95,16 @@ class Plan:
     covariates: tuple[str, ...] = ()
     reference: str = ""
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        problems = unknown_words(
+            test=(self.test, get_args(Test)),
+            adjust=(self.adjust, get_args(Adjust)),
+            secondary=(self.secondary, get_args(SecondaryRule)),
+            **{f"scale of {name}": (scale, get_args(Scale)) for name, scale in self.scales.items()},
+        )
+        if problems:
+            raise InputError(problems)
 
     @property
     def contrast(self) -> Contrast:

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from immunolab.errors import DataFileError, GatingError, nearest
+from immunolab.errors import DataFileError, GatingError, InputError, nearest, unknown_words
 from immunolab.events.compensation import weighted_sums
 from immunolab.events.transforms import Asinh, Identity, Logicle, Transform
 
@@ -143,13 +143,13 @@ class Tube:
 
         Raises
         ------
-        ValueError
+        InputError
             The scale is none of these.
         """
         import pandas as pd
 
-        if scale not in ("compensated", "raw", "display"):
-            raise ValueError(f"scale '{scale}' is not one of: compensated, raw, display")
+        if problems := unknown_words(scale=(scale, get_args(EventScale))):
+            raise InputError(problems)
         if scale == "raw":
             return pd.DataFrame(self.columns.T, columns=self.names)
         values = weighted_sums(self.weights([channel.name for channel in self.channels]), self.columns)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
 from tqdm.auto import tqdm
 
-from immunolab.errors import InputError, Problem, nearest
+from immunolab.errors import InputError, Problem, unknown_words
 from immunolab.events.tube import Tube
 from immunolab.gating.gate_source import Gates, named_strategy, read_gates
 from immunolab.gating.placement.fit import fit
@@ -80,11 +80,12 @@ def gate(
     Raises
     ------
     InputError
-        The strategy cannot be read, `share` is unknown, or patients or batches name samples that are not there.
+        Something given is not a tube, the strategy cannot be read, `share` is unknown, or patients or batches name
+        samples that are not there.
     GatingError
         A required marker is missing, no gate can be evaluated, or two tubes share a sample_id.
     """
-    named = [_named(tube) for tube in ([tubes] if isinstance(tubes, Tube) else tubes)]
+    named = [_named(tube) for tube in _tubes(tubes)]
     _check_choices(share, [tube.sample_id for tube in named], {"patients": patients or {}, "batches": batches or {}})
     source = _source(strategy)
     gates = [source.for_file(tube.file, tube.fil) for tube in named]
@@ -102,6 +103,17 @@ def gate(
     bar = tqdm(pairs, desc="gating", leave=False, disable=isinstance(tubes, Tube))
     gated = [gate_tube(tube, placed, seed=seed) for tube, placed in bar]
     return gated[0] if isinstance(tubes, Tube) else gated
+
+
+def _tubes(given: Any) -> list[Tube]:
+    """Return what was given as a list of tubes; a file's name is the likely slip."""
+    single = isinstance(given, Tube | str | Path) or not isinstance(given, Iterable)
+    several: list[Any] = [given] if single else list(given)
+    others = [item for item in several if not isinstance(item, Tube)]
+    if others:
+        hint = "read the files first: gate(immunolab.read_fcs(file), strategy)"
+        raise InputError([Problem("", "tubes", f"{str(item)[:80]!r} is not a tube", hint) for item in others])
+    return several
 
 
 def _source(strategy: Any) -> Gates:
@@ -130,8 +142,7 @@ def _check_choices(share: str | None, names: Sequence[str], given: Mapping[str, 
         for name in mapping
         if name not in names
     ]
-    if share is not None and share not in SCOPES:
-        hint = f"{nearest(share, SCOPES)} allowed: {', '.join(SCOPES)}, None".strip()
-        problems.append(Problem("", "share", f"'{share}' is unknown", hint))
+    if share is not None:
+        problems += unknown_words(share=(share, SCOPES))
     if problems:
         raise InputError(problems)

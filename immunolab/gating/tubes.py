@@ -289,8 +289,16 @@ class GatedTube:
         return "\n".join([f"GatedTube {self.sample_id}, gates of {self.strategy.name}", *lines, *self._unusual()])
 
     def _repr_html_(self) -> str:
-        shown = pd.DataFrame(list(self._tree("\u2003")), columns=["population", "events", "% of parent", "flag"])
-        return "".join([shown.to_html(index=False, border=0), *(f"<p>{escape(note)}</p>" for note in self._unusual())])
+        head = "".join(f"<th>{name}</th>" for name in ("population", "events", "% of parent", "flag"))
+        style = ("left", "right", "right", "left")
+        rows = "".join(
+            "<tr>"
+            + "".join(f'<td style="text-align:{side}">{escape(c)}</td>' for side, c in zip(style, row, strict=True))
+            + "</tr>"
+            for row in self._tree("\u2003")  # an em space: browsers and pandas drop spaces at the start of a cell
+        )
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self._unusual())
+        return f"<table><tr>{head}</tr>{rows}</table>{notes}"
 
     def _tree(self, indent: str) -> Iterator[tuple[str, str, str, str]]:
         """Yield name, events, percent of parent and flags, children below their parent; notes are for the table."""

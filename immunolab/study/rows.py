@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Literal, get_args
 
-from immunolab.errors import InputError, Problem, nearest
+from immunolab.errors import InputError, Problem, allowed_hint, nearest
 from immunolab.study.dates import read_dates
 from immunolab.study.doses import PatientDoses, read_study_days
 from immunolab.study.spreadsheet import Row, TextTable, column_problems, read_text_table
@@ -215,8 +215,7 @@ class _RowReader:
         for known in allowed:
             if name == known:
                 return known
-        hint = f"{nearest(name, allowed)} allowed: {', '.join(allowed)}".strip()
-        self.fault(row, "modality", f"unknown modality '{row['modality']}'", hint)
+        self.fault(row, "modality", f"unknown modality '{row['modality']}'", allowed_hint(name, allowed))
         return "flow"
 
     def lymphocytes(self, row: Row) -> float | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from immunolab.config import Document, build_sound, read_yaml
-from immunolab.errors import InputError, Problem, attempt, nearest
+from immunolab.errors import InputError, Problem, allowed_hint, attempt, nearest
 from immunolab.schema.contrast import Contrast
 from immunolab.study.doses import PatientDoses, read_doses
 from immunolab.study.endpoints import AnyEndpoint, Endpoint, PercentOfParent, endpoint_problems, expanded
@@ -277,5 +277,4 @@ def _comparison_problems(
         name = getattr(comparison, key)
         if name not in allowed:
             kind = "phase or visit" if trial else "visit of the sheet"
-            hint = f"{nearest(name, allowed)} allowed: {', '.join(allowed)}".strip()
-            yield document.problem(("comparison", key), f"'{name}' is no {kind}", hint)
+            yield document.problem(("comparison", key), f"'{name}' is no {kind}", allowed_hint(name, allowed))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from immunolab.cells.study_tables import agreement_tables
-from immunolab.errors import InputError, Problem, nearest
+from immunolab.errors import InputError, Problem, nearest, unknown_words
 from immunolab.quantify import population_pairs
 from immunolab.results.run import Run
 from immunolab.study.sheet import Study, read_study
@@ -74,11 +74,12 @@ def run(
     Raises
     ------
     InputError
-        The study has problems (all listed), another run is writing to the folder, or it cannot be written.
+        The study has problems (all listed), there is no such sample or choice of definitions, another
+        run is writing to the folder, or it cannot be written.
     """
     options = RunOptions(jobs, scheduler, sample, memberships, force, tables_only, definitions, seed)
     read = study if isinstance(study, Study) else read_study(study)
-    _check_sample(read, sample)
+    _check_choices(read, sample, definitions)
     panels = read_panels(read, definitions)
     sources = read_clinic(read)
     clinic = clinic_of(read, sources) if sources else None
@@ -108,11 +109,14 @@ def run_study(source: Path | str, out: Path | str, options: RunOptions | None = 
     return run(source, out=out, **asdict(options or RunOptions()))
 
 
-def _check_sample(study: Study, sample: str) -> None:
+def _check_choices(study: Study, sample: str, definitions: str) -> None:
+    problems = unknown_words(definitions=(definitions, ("default", "all")))
     known = [s.sample_id for s in study.samples]
     if sample and sample not in known:
         hint = nearest(sample, known) or "samples are named by their sample_id in the sheet"
-        raise InputError(Problem("", "--sample", f"unknown sample '{sample}'", hint))
+        problems.append(Problem("", "sample", f"unknown sample '{sample}'", hint))
+    if problems:
+        raise InputError(problems)
 
 
 def _steps(
