@@ -55,7 +55,17 @@ class Document:
     lines: dict[Place, int] = field(default_factory=dict, repr=False)
 
     def problem(self, place: Place, message: str, hint: str = "") -> Problem:
-        """Return a Problem at ``file:line``, naming the place in the document."""
+        """Return a Problem at ``file:line``, naming the place in the document.
+
+        Parameters
+        ----------
+        place
+            Keys and indices that lead to what is wrong; where it is missing, the line is that of what holds it.
+        message
+            What is wrong.
+        hint
+            How to fix it.
+        """
         known: Place = place
         while known and known not in self.lines:
             known = known[:-1]

@@ -1,4 +1,4 @@
-"""Docstrings of the public names, and of the functions that one module of the package takes from another."""
+"""Docstrings of the public names, and of the functions and methods that one module takes from another."""
 
 from __future__ import annotations
 
@@ -86,22 +86,46 @@ def _public(name: str) -> list[tuple[str, ast.FunctionDef]]:
     ]
 
 
-def _shared_functions() -> Iterator[tuple[str, ast.FunctionDef]]:
-    """Yield the functions that another module of the package imports, by name or through their module."""
+def _taken() -> set[tuple[str, str]]:
+    """Return (module, name) of all that a module of the package takes from another, by name or through the module."""
     taken: set[tuple[str, str]] = set()
-    for importer, tree in _modules().items():
+    for tree in _modules().values():
         names: dict[str, str] = {}
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("immunolab"):
-                taken |= {(node.module, alias.name) for alias in node.names if node.module != importer}
+                taken |= {(node.module, alias.name) for alias in node.names}
                 names |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
         for node in ast.walk(tree):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
                 taken.add((names.get(node.value.id, ""), node.attr))
+    return taken
+
+
+def _shared_functions() -> Iterator[tuple[str, ast.FunctionDef]]:
+    """Yield functions, and public methods of classes, that another module of the package takes."""
+    taken = _taken()
     for module, tree in _modules().items():
         for name, node in _definitions(tree).items():
-            if isinstance(node, ast.FunctionDef) and (module, name) in taken:
+            if (module, name) not in taken:
+                continue
+            if isinstance(node, ast.FunctionDef):
                 yield f"{module}.{name}", node
+                continue
+            for method, own in _definitions(node).items():
+                hidden = method.startswith("_") or method in _methods_of_bases(node)
+                if isinstance(own, ast.FunctionDef) and not hidden:
+                    yield f"{module}.{name}.{method}", own
+
+
+def _methods_of_bases(node: ast.ClassDef) -> set[str]:
+    """Return the names of the methods that a class takes over from bases of the package, where they are described."""
+    bases = {ast.unparse(base) for base in node.bases}
+    found: set[str] = set()
+    for tree in _modules().values():
+        for name, base in _definitions(tree).items():
+            if name in bases and isinstance(base, ast.ClassDef):
+                found |= _definitions(base).keys() | _methods_of_bases(base)
+    return found
 
 
 def test_the_reading_of_a_docstring_sees_what_is_missing() -> None:
@@ -150,7 +174,7 @@ def test_a_public_name_says_what_it_takes_returns_and_raises(name: str) -> None:
     assert {where: lacking for where, function in _public(name) if (lacking := faults(function))} == {}
 
 
-def test_a_function_of_several_parameters_that_another_module_uses_says_what_each_is() -> None:
+def test_what_takes_several_parameters_and_is_used_by_another_module_says_what_each_is() -> None:
     lacking = {
         where: missing
         for where, function in _shared_functions()

@@ -89,7 +89,17 @@ class ProteinGates:
         return self._shown[marker]
 
     def split(self, population: str, marker: str, among: Mask) -> Array | None:
-        """Return the probability of being above the valley between two summits; None without a valley."""
+        """Return the probability of being above the valley between two summits; None without a valley.
+
+        Parameters
+        ----------
+        population
+            What the border is recorded for.
+        marker
+            Protein; None is returned where it was not measured.
+        among
+            Cells among which the valley is searched, bool.
+        """
         if not self.has(marker) or among.sum() < _FEWEST_CELLS:
             return None
         inside = self._shown[marker][among]
@@ -99,7 +109,17 @@ class ProteinGates:
         return self._above(population, marker, cut, "valley")
 
     def against(self, population: str, marker: str, reference: Mask) -> Array | None:
-        """Return the probability of being above what a negative reference population shows."""
+        """Return the probability of being above what a negative reference population shows.
+
+        Parameters
+        ----------
+        population
+            What the border is recorded for.
+        marker
+            Protein; None is returned where it was not measured.
+        reference
+            Cells that are negative, bool.
+        """
         if not self.has(marker) or reference.sum() < _FEWEST_CELLS:
             return None
         cut = internal_reference(self._shown[marker][reference])
@@ -112,6 +132,13 @@ class ProteinGates:
         tenths of the naive ones it is the valley of CD25 less CD127 on the display scale; where there is
         none, the main summit's tail (3 standard deviations), as long as a fiftieth of these cells is
         beyond it, else where two normal groups are equally likely. Without CD127 the border is on CD25.
+
+        Parameters
+        ----------
+        among
+            CD4 T cells, bool.
+        naive
+            Naive ones among them, bool; None where they are not known.
         """
         if among.sum() < _FEWEST_CELLS or not self.has("CD25"):
             return None

@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _unforeseen(error: Exception) -> str:
-    """Return what to tell of an error no room foresaw: the system's refusal of a path, or a bug."""
+    """Return what is printed of an error that no room foresaw: the system's refusal of a path, or a bug."""
     if isinstance(error, OSError) and error.strerror:
         hint = "check the path, who may write there and the space on the disk"
         return str(Problem(str(error.filename or ""), "", error.strerror, hint))

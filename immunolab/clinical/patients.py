@@ -73,6 +73,8 @@ class Patient:
 
         Parameters
         ----------
+        trial
+            Its phases say which visits are baseline; None without a trial.
         named
             The baseline visit of a study without a trial.
         """
@@ -83,7 +85,15 @@ class Patient:
         return any(name in values for values in self.values.values() for name in names)
 
     def scored(self, score: str, found: Mapping[str, float | None]) -> Patient:
-        """Return the patient with a score by visit among the values; None takes the score's value away."""
+        """Return the patient with a score by visit among the values; None takes the score's value away.
+
+        Parameters
+        ----------
+        score
+            Name under which the score goes.
+        found
+            Score by visit.
+        """
         values = {
             visit: {
                 **{name: value for name, value in held.items() if name != score or visit not in found},

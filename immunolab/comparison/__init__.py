@@ -1,1 +1,1 @@
-"""Shifts between visits, per patient and per cohort. Knows tables only: n is patients, never cells."""
+"""Shifts between visits, per patient and per cohort. Tables only: n is patients, never cells."""

@@ -218,6 +218,13 @@ class Tube:
         """Return a channel compensated with the tube's own matrix (or the one given), float64.
 
         A channel outside the matrix comes back as acquired. The sum runs in double precision.
+
+        Parameters
+        ----------
+        name
+            Channel or marker.
+        spillover
+            Matrix instead of the tube's own.
         """
         return weighted_sums(self.weights((name,), spillover), self.columns)[0]
 
@@ -226,6 +233,13 @@ class Tube:
 
         A row is the channel's column of the inverse matrix, or 1 at the channel itself when the
         matrix (the tube's own when None) does not have it.
+
+        Parameters
+        ----------
+        names
+            Channels or markers.
+        spillover
+            Matrix instead of the tube's own.
         """
         matrix = spillover or self.spillover
         weights = np.zeros((len(names), len(self.channels)))

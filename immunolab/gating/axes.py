@@ -53,7 +53,15 @@ class Axes:
 
     @classmethod
     def of(cls, strategy: Strategy, tube: Tube) -> Axes:
-        """Return the axes that a strategy's gates are on."""
+        """Return the axes that a strategy's gates are on.
+
+        Parameters
+        ----------
+        strategy
+            Any; gates that are not placed yet have no axes.
+        tube
+            Gives the channels.
+        """
         gates = [p.gate for p in strategy.populations if isinstance(p.gate, Rectangle | Polygon | Ellipsoid)]
         return cls(tube, strategy.matrices, tuple(dimension for gate in gates for dimension in gate.dimensions))
 
@@ -69,6 +77,13 @@ class Axes:
 
     def weights_of(self, names: tuple[str, ...], compensation: str) -> Array:
         """Return what compensation multiplies the tube's channels with, names x channels.
+
+        Parameters
+        ----------
+        names
+            Channels or markers.
+        compensation
+            ``none``, ``sample`` (the tube's own matrix), or the name of a matrix of the strategy.
 
         Raises
         ------
@@ -87,7 +102,13 @@ class Axes:
         return self.tube.weights(names, self.matrices[compensation])
 
     def block(self, start: int = 0, stop: int | None = None) -> Block:
-        """Return the events from start to stop; all of them by default."""
+        """Return the events from start to stop; all of them by default.
+
+        Parameters
+        ----------
+        start, stop
+            Event numbers, from 0; ``stop`` is not among them.
+        """
         return Block(self, self.tube.columns[:, start:stop])
 
 

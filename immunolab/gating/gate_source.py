@@ -40,6 +40,13 @@ class Gates:
     def for_file(self, file: str, fil: str = "") -> TubeGates:
         """Return the gates of a file, chosen by its name, then by its ``$FIL``.
 
+        Parameters
+        ----------
+        file
+            Its name without the folder.
+        fil
+            The name that the instrument gave (``$FIL``).
+
         Raises
         ------
         GatingError

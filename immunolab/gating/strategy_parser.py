@@ -71,7 +71,15 @@ class GateReader:
         self._names = tuple(names)
 
     def gate(self, row: Mapping[str, Any], place: Place) -> Gate | None:
-        """Return the gate of an entry; None, and a fault, where it has none."""
+        """Return the gate of an entry; None, and a fault, where it has none.
+
+        Parameters
+        ----------
+        row
+            The entry of a population as YAML gives it.
+        place
+            Keys that lead to the entry.
+        """
         keys = [key for key in gate_keys() if key in row]
         if set(keys) & set(BOOLEAN):
             extra = [key for key in keys if key not in BOOLEAN]

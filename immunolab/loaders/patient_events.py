@@ -174,7 +174,7 @@ class _EventReader:
         return day
 
     def once(self, row: Row, column: str, key: tuple[object, ...], label: str, hint: str) -> None:
-        """Tell when a key has stood in an earlier row."""
+        """Report a key that an earlier row has already."""
         first = self.seen.setdefault(key, row.number)
         if first != row.number and None not in key:
             self.fault(row, column, f"{label} is in row {first} already", hint)

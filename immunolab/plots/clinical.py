@@ -161,7 +161,7 @@ def correlation(
 
 def _name_points(ax: Axes, frame: pd.DataFrame) -> None:
     """Write each patient beside the point, at the nearest of a few places that hides no name, point or axis."""
-    ax.figure.canvas.figure.draw_without_rendering()  # only the laid out figure knows how far apart points are
+    ax.figure.canvas.figure.draw_without_rendering()  # how far apart points are is known once the figure is laid out
     points = ax.transData.transform(frame[["x", "y"]].to_numpy()) * 72 / ax.figure.dpi
     edge = ax.get_window_extent().x0 * 72 / ax.figure.dpi
     taken = [(x - 2, y - 2, x + 2, y + 2) for x, y in points]

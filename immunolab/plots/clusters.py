@@ -1,4 +1,4 @@
-"""Clusters: what each expresses, and where they lie on a map."""
+"""Clusters: what each expresses, and where they are on a map."""
 
 from __future__ import annotations
 

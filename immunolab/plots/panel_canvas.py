@@ -74,11 +74,31 @@ class Page:
     dots: list[tuple[Array, str]] = field(default_factory=list)
 
     def write(self, word: Word, within: float | None = None) -> None:
-        """Add a word; one longer than ``within`` mm ends in an ellipsis."""
+        """Add a word; one longer than ``within`` mm ends in an ellipsis.
+
+        Parameters
+        ----------
+        word
+            Text with its place in mm.
+        within
+            Width that it may take, mm.
+        """
         self.words.append(word if within is None else _cut(word, within))
 
     def line(self, points: Array, colour: str, width: float, clip: Box | None = None) -> None:
-        """Add a line of ``width`` points through (x, y) in mm, drawn only inside ``clip``."""
+        """Add a line of ``width`` points through (x, y) in mm, drawn only inside ``clip``.
+
+        Parameters
+        ----------
+        points
+            Of shape (points, 2), mm.
+        colour
+            As matplotlib takes it.
+        width
+            Points.
+        clip
+            Box outside which nothing is drawn, mm.
+        """
         self.lines.append((points, colour, width, clip))
 
     def paint(self) -> Figure:

@@ -25,7 +25,7 @@ SEVERAL_COHORTS = (
 SMALL_COHORT = 20
 DISCLOSURE = (
     "Small numbers: a cohort here has fewer than {least} patients. In a rare disease the pattern of visits, scores and "
-    "doses can tell who somebody is, even under a study code. Pages and figures of single patients are for those who "
+    "doses can show who somebody is, even under a study code. Pages and figures of single patients are for those who "
     "treat them; before anything is passed on, leave those out and suppress cells of fewer than 5 patients."
 )
 GATE_RULES = {"fixed_at_baseline": "fixed at baseline", "refit_each_visit": "placed anew at each visit"}

@@ -224,6 +224,13 @@ class Table:
     def write_rows(self, rows: Iterable[Mapping[str, object]], path: Path) -> None:
         """Write records as CSV with the columns that are always there; values are checked when `read` gathers them.
 
+        Parameters
+        ----------
+        rows
+            Column to value; columns that are always there may be missing.
+        path
+            Replaced if it exists.
+
         Raises
         ------
         ValueError

@@ -85,7 +85,17 @@ class Laboratory:
     _matrices: dict[tuple[int, str], NDArray[np.float64]] = field(default_factory=dict, repr=False, compare=False)
 
     def faults(self, bleed: Bleed, index: int, panel: TubePanel) -> TubeFaults:
-        """Draw what goes wrong with one of a visit's tubes."""
+        """Draw what goes wrong with one of a visit's tubes.
+
+        Parameters
+        ----------
+        bleed
+            The visit.
+        index
+            Number of the tube at this visit.
+        panel
+            Its markers may be swapped.
+        """
         rng, rates = generator(self.seed, FAULT, *bleed.key, index), self.model.faults
         names = ("failed_panel", "low_events", "wrong_label", "duplicate_file", "clog")
         failed, few, swapped, twice, clog = (rng.random() < rates[name] * self.options.faults for name in names)
@@ -101,7 +111,21 @@ class Laboratory:
     def acquire(
         self, bleed: Bleed, index: int, kind: TubeKind, blood: Composition, faults: TubeFaults
     ) -> SimulatedTube:
-        """Return the events of one of a visit's tubes."""
+        """Return the events of one of a visit's tubes.
+
+        Parameters
+        ----------
+        bleed
+            The visit.
+        index
+            Number of the tube at this visit.
+        kind
+            Panel, and whether the cells were stimulated.
+        blood
+            Expected shares of the sample.
+        faults
+            What goes wrong with the tube.
+        """
         rng = generator(self.seed, EVENTS, *bleed.key, index)
         events = self.options.events * faults.events_factor * np.exp(rng.normal(0, self.options.events_sd_log))
         panel, staining = self.model.panels[kind.panel], self._staining(bleed)
@@ -109,7 +133,19 @@ class Laboratory:
         return draw_tube(self.model, recipe, rng)
 
     def acquire_control(self, bleed: Bleed, kind: TubeKind, blood: Composition, marker: str) -> SimulatedTube:
-        """Return the events of an FMO control: the tube of a visit stained again without one marker."""
+        """Return the events of an FMO control: the tube of a visit stained again without one marker.
+
+        Parameters
+        ----------
+        bleed
+            The visit.
+        kind
+            Panel, and whether the cells were stimulated.
+        blood
+            Expected shares of the sample.
+        marker
+            The marker that is left out.
+        """
         panel = self.model.panels[kind.panel]
         rng = generator(self.seed, CONTROL, *bleed.key, panel.markers.index(marker))
         recipe = Recipe(
@@ -118,7 +154,21 @@ class Laboratory:
         return draw_tube(self.model, recipe, rng)
 
     def save(self, tube: SimulatedTube, kind: TubeKind, bleed: Bleed, faults: TubeFaults, path: Path) -> None:
-        """Write a tube as FCS, with the labels and the spillover matrix of its run."""
+        """Write a tube as FCS, with the labels and the spillover matrix of its run.
+
+        Parameters
+        ----------
+        tube
+            Its events.
+        kind
+            Gives the panel.
+        bleed
+            The visit; its batch gives the matrix that is written.
+        faults
+            Swapped labels.
+        path
+            Replaced if it exists.
+        """
         panel = self.model.panels[kind.panel]
         rng = generator(self.seed, RUN, *bleed.key, len(panel.markers))
         labels = {d.detector: self._label(d.marker, faults, rng) for d in panel.detectors}
@@ -162,7 +212,20 @@ class Laboratory:
         return staining
 
     def written_matrix(self, panel_name: str, batch: int) -> NDArray[np.float64]:
-        """Return the matrix a run writes into its files: the true one with errors."""
+        """Return the matrix a run writes into its files: the true one with errors.
+
+        Parameters
+        ----------
+        panel_name
+            Name of a panel of the model.
+        batch
+            Number of the run.
+
+        Returns
+        -------
+        array
+            Detectors x detectors, rows dyes, diagonal 1.
+        """
         key = (batch, panel_name)
         if key not in self._matrices:
             self._matrices[key] = self._draw_matrix(self.model.panels[panel_name], batch)

@@ -53,7 +53,15 @@ class Histories:
         }
 
     def over(self, patient: int, day: int) -> bool:
-        """Return whether a patient's follow-up has ended by a day."""
+        """Return whether a patient's follow-up has ended by a day.
+
+        Parameters
+        ----------
+        patient
+            Number of the patient, from 0.
+        day
+            Study day.
+        """
         return any(end is not None and day >= end for end in (days[patient] for days in self.ends.values()))
 
     def tables(self, last_seen: Mapping[str, int]) -> dict[str, Rows]:

@@ -108,7 +108,15 @@ class TruthTables:
         return rows
 
     def event_table(self, tube: SimulatedTube, masks: Masks) -> pd.DataFrame:
-        """Return one row an event in file order: kind of cell, event flags and population memberships."""
+        """Return one row an event in file order: kind of cell, event flags and population memberships.
+
+        Parameters
+        ----------
+        tube
+            Its events, in file order.
+        masks
+            True population to its events, bool.
+        """
         names = [*self.model.leaves, "debris"]
         codes = np.where(tube.leaf < 0, len(names) - 1, tube.leaf).tolist()
         flags = {"singlet": tube.singlet, "viable": tube.viable, "margin": tube.margin, "clogged": tube.clogged}
@@ -116,7 +124,17 @@ class TruthTables:
         return pd.DataFrame({"leaf": pd.Categorical.from_codes(codes, pd.Index(names)), **flags, **shown})
 
     def write(self, folder: Path, people: Sequence[VirtualPatient], expected: pd.DataFrame) -> None:
-        """Write populations.csv, samples.csv, leaves.csv, patients.csv and folds.csv."""
+        """Write populations.csv, samples.csv, leaves.csv, patients.csv and folds.csv.
+
+        Parameters
+        ----------
+        folder
+            Must exist.
+        people
+            Virtual patients, in the order of the rows.
+        expected
+            The true fold changes.
+        """
         patients = [
             {
                 "patient_id": patient.patient_id,

@@ -38,7 +38,19 @@ class TextTable:
     decimal_comma: bool = False
 
     def problem(self, row: Row | None, column: str, message: str, hint: str = "") -> Problem:
-        """Return a Problem at a row and column of this table."""
+        """Return a Problem at a row and column of this table.
+
+        Parameters
+        ----------
+        row
+            None for a fault of the whole table.
+        column
+            Name as the table spells it; "" for a fault of a whole row.
+        message
+            What is wrong.
+        hint
+            How to fix it.
+        """
         place = [f"row {row.number}"] if row else []
         return Problem(self.file, ", ".join([*place, f"column {column}"] if column else place), message, hint)
 

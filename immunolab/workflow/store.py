@@ -72,7 +72,17 @@ class Store:
         return self.root / "samples" / sample_id
 
     def cached(self, kind: str, key: str, suffix: str) -> Path:
-        """Return the path of an intermediate result; it exists when the result does."""
+        """Return the path of an intermediate result; it exists when the result does.
+
+        Parameters
+        ----------
+        kind
+            First part of the file's name.
+        key
+            Content key of the result.
+        suffix
+            With its dot; "" for a folder.
+        """
         return self.root / "cache" / f"{kind}-{key}{suffix}"
 
     def memberships(self, sample_id: str) -> Path:
@@ -80,11 +90,27 @@ class Store:
         return self.root / "memberships" / f"{sample_id}.parquet"
 
     def write_memberships(self, sample_id: str, frame: pd.DataFrame) -> None:
-        """Write one bool column a population, one row an event."""
+        """Write one bool column a population, one row an event.
+
+        Parameters
+        ----------
+        sample_id
+            Names the file.
+        frame
+            Events x populations, bool.
+        """
         write_atomically(self.memberships(sample_id), lambda part: frame.to_parquet(part, index=False))
 
     def stale(self, sample_id: str, key: str) -> str:
-        """Return why a sample must be computed, or "" when its outputs are up to date."""
+        """Return why a sample must be computed, or "" when its outputs are up to date.
+
+        Parameters
+        ----------
+        sample_id
+            Names the sample's folder.
+        key
+            Content key of all that its result depends on.
+        """
         folder = self.sample_folder(sample_id)
         try:
             record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
@@ -103,7 +129,17 @@ class Store:
         return ""
 
     def commit(self, sample_id: str, key: str, write: Callable[[Path], None]) -> None:
-        """Let `write` fill a temporary folder, then put it in the sample's place in one rename."""
+        """Let `write` fill a temporary folder, then put it in the sample's place in one rename.
+
+        Parameters
+        ----------
+        sample_id
+            Names the sample's folder, which is replaced.
+        key
+            Content key of all that its result depends on.
+        write
+            Is given the temporary folder.
+        """
 
         def write_recorded(part: Path) -> None:
             write(part)

@@ -38,6 +38,13 @@ class Workspace:
     def strategy_for(self, file_name: str, fil: str = "") -> Strategy:
         """Return the strategy of a tube, chosen by its file name, then by its ``$FIL``.
 
+        Parameters
+        ----------
+        file_name
+            Without its folder.
+        fil
+            The name that the instrument gave (``$FIL``).
+
         Raises
         ------
         GatingError
@@ -60,11 +67,23 @@ class Workspace:
         return found[0]
 
     def problems_for(self, file_name: str, fil: str = "") -> tuple[Problem, ...]:
-        """Return the gates of a tube that could not be read; raises as `strategy_for` does."""
+        """Return the gates of a tube that could not be read; raises as `strategy_for` does.
+
+        Parameters
+        ----------
+        file_name, fil
+            As for `strategy_for`.
+        """
         return self.problems.get(self._key(file_name, fil), ())
 
     def counts_for(self, file_name: str, fil: str = "") -> Mapping[str, int]:
-        """Return the events another program counted in a tube, by path; raises as `strategy_for` does."""
+        """Return the events another program counted in a tube, by path; raises as `strategy_for` does.
+
+        Parameters
+        ----------
+        file_name, fil
+            As for `strategy_for`.
+        """
         return self.counts.get(self._key(file_name, fil), {})
 
     def _key(self, file_name: str, fil: str) -> str:

@@ -52,12 +52,24 @@ class Anchor:
 
     @classmethod
     def of(cls, x: Array, y: Array) -> Anchor:
-        """Return the anchor of a reference population."""
+        """Return the anchor of a reference population.
+
+        Parameters
+        ----------
+        x, y
+            Events of the reference population, display scale.
+        """
         return cls(float(np.median(x)), robust_sd(x) or 1.0, float(np.median(y)), robust_sd(y) or 1.0)
 
     @classmethod
     def main(cls, x: Array, y: Array) -> Anchor:
-        """Return the anchor that the parent's main summits suggest: x negative, y positive."""
+        """Return the anchor that the parent's main summits suggest: x negative, y positive.
+
+        Parameters
+        ----------
+        x, y
+            The parent's events, display scale.
+        """
         if len(x) < 2:
             return cls(0.0, 1.0, 0.0, 1.0)
         (x_mid, x_sd), (y_mid, y_sd) = main_mode(x, side="above"), main_mode(y, side="below")
@@ -82,7 +94,13 @@ class Bins:
 
     @classmethod
     def of(cls, u: Array, v: Array) -> Bins:
-        """Return the cells of events; the outermost 0.05 % on each side are pulled to the edge."""
+        """Return the cells of events; the outermost 0.05 % on each side are pulled to the edge.
+
+        Parameters
+        ----------
+        u, v
+            Events on the two axes in robust standard deviations of the reference.
+        """
         if len(u) == 0:
             return cls(u, v, u)
         u_low, u_high = np.quantile(u, [_EDGE_SHARE, 1 - _EDGE_SHARE])

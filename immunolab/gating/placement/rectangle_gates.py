@@ -45,7 +45,19 @@ class RectangleGates:
     def place(
         self, population: Population, gate: Declared, tubes: Sequence[TubeState], pools: Pools
     ) -> dict[str, PlacedGate]:
-        """Return the placed gate of every tube by sample_id."""
+        """Return the placed gate of every tube by sample_id.
+
+        Parameters
+        ----------
+        population
+            Whose gate is placed.
+        gate
+            Its sides, and the rules that are the gate's own.
+        tubes
+            All tubes that get a gate.
+        pools
+            Returns the pools of a scope, each with its members among the tubes.
+        """
         sides, own = _sides_and_rule(gate)
         borders: dict[str, list[TubeBorder]] = {tube.sample_id: [] for tube in tubes}
         for marker, border, _ in sides:

@@ -64,7 +64,15 @@ class Rule:
         return (self.by, *method(self.by).card.instead)
 
     def settings(self, name: str, scale: Transform) -> dict[str, Any]:
-        """Return a method's settings: those of the rule that it has, and what follows from the display scale."""
+        """Return a method's settings: those of the rule that it has, and what follows from the display scale.
+
+        Parameters
+        ----------
+        name
+            Of a registered method.
+        scale
+            Display scale of the channel.
+        """
         parameters = method(name).card.parameters
         given = {p.name: self.parameters[p.name] for p in parameters if p.name in self.parameters}
         return {p.name: p.automatic(scale) for p in parameters if p.automatic is not None} | given

@@ -87,7 +87,15 @@ class TubeState:
         self.masks[population.path] = members(population, self._all, self.masks)
 
     def saturated(self, name: str, inside: Mask) -> bool:
-        """Whether over 1 % of the events have exactly the channel's highest value."""
+        """Whether over 1 % of the events have exactly the channel's highest value.
+
+        Parameters
+        ----------
+        name
+            Channel or marker.
+        inside
+            Events of the population, bool.
+        """
         raw = self.events.raw(name)
         if not inside.any():
             return False
@@ -113,7 +121,15 @@ class TubePool:
     scope: Scope
 
     def values(self, name: str, path: str) -> Array:
-        """Return the display values of a population's events, tube after tube."""
+        """Return the display values of a population's events, tube after tube.
+
+        Parameters
+        ----------
+        name
+            Channel or marker.
+        path
+            Path of the population.
+        """
         return np.concatenate([tube.axis(name)[tube.inside(path)] for tube in self.tubes])
 
     def path_of(self, name: str) -> str | None:
@@ -126,6 +142,15 @@ class TubePool:
 
         CD4 naive is found even in a strategy that does not name it, as CD45RA+ (and CCR7+) events of
         CD4, or of the parent where there is no CD4.
+
+        Parameters
+        ----------
+        names
+            Channels or markers.
+        population
+            Name of the reference population; "" where the rule names none.
+        parent
+            Path of the population that is gated.
         """
         path = self.path_of(population) if population else None
         if path is not None:

@@ -60,7 +60,17 @@ class CountedValue:
         return {name: value for name, value in row.items() if name not in _LIMITS or value is not None}
 
     def with_gates(self, centre: float, error: float | None, back: Callable[[float], float]) -> CountedValue:
-        """Return the value with limits of the gates: ``centre`` -+ 1.96 ``error``, turned ``back`` to its unit."""
+        """Return the value with limits of the gates: ``centre`` -+ 1.96 ``error``, turned ``back`` to its unit.
+
+        Parameters
+        ----------
+        centre
+            The value on the scale of the error.
+        error
+            Standard error that the gates give on that scale; None where it is not known, which gives no limits.
+        back
+            From that scale to the unit of the value.
+        """
         if error is None:
             return self
         return replace(self, gate_low=back(centre - NORMAL_95 * error), gate_high=back(centre + NORMAL_95 * error))
@@ -110,7 +120,15 @@ class SampleCounts:
         return int(self._rows[name].n_events)
 
     def within(self, name: str, parent: str) -> int:
-        """Return the events of a population that are also in a denominator."""
+        """Return the events of a population that are also in a denominator.
+
+        Parameters
+        ----------
+        name
+            Population.
+        parent
+            Denominator; one that is not above the population must be among the joint counts.
+        """
         lineage = self._rows[name].path.split("/")
         if parent in lineage or parent == "root":
             return self.n(name)

@@ -223,15 +223,44 @@ class Endpoint:
         return None
 
     def value_of(self, n_events: int, n_parent: int, lymphocytes_per_ul: float | None = None) -> float | None:
-        """Return the value that counts make; None where it cannot be evaluated."""
+        """Return the value that counts make; None where it cannot be evaluated.
+
+        Parameters
+        ----------
+        n_events, n_parent
+            Events of the population (numerator) and of its denominator.
+        lymphocytes_per_ul
+            Blood count of the same sample; None where there is none.
+
+        Returns
+        -------
+        float
+            In the unit of the endpoint.
+        """
         return None
 
     def with_limits(self, value: CountedValue, gate_sd: Mapping[tuple[str, str], float]) -> CountedValue:
-        """Return a value with 95 % limits from counting and from the gates' uncertainty (SE on the logit scale)."""
+        """Return a value with 95 % limits from counting and from the gates' uncertainty (SE on the logit scale).
+
+        Parameters
+        ----------
+        value
+            Without limits.
+        gate_sd
+            Standard error on the logit scale by (population, denominator).
+        """
         return value
 
     def records(self, measurements: pd.DataFrame, scores: pd.DataFrame) -> tuple[str, pd.DataFrame]:
-        """Return the name it is measured under and its rows of the measurements or scores."""
+        """Return the name it is measured under and its rows of the measurements or scores.
+
+        Parameters
+        ----------
+        measurements
+            Rows of MEASUREMENTS.
+        scores
+            Rows of SCORES.
+        """
         return self.id, measurements.iloc[:0]
 
     def faults(self, setting: Setting) -> Iterator[Fault]:
