@@ -79,7 +79,10 @@ def test_spleen_counts_lie_within_two_thousandths_of_the_parent_of_flowjos(
     assert table["difference"].abs().max() == 13
     polygons = table.index[table["difference"] != 0]
     assert (table.loc[polygons, "flag"] == "display_bins").all()
-    assert "largest difference 0.068 % of the parent (/Lymphocytes), at most 13 events" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "largest difference 0.068 % of the parent (/Lymphocytes), at most 13 events" in text
+    assert table[["precision", "recall", "f1"]].isna().all(axis=None)  # of gates compared with themselves
+    assert "precision" not in text
     assert (tmp_path / "figures" / "agreement.png").stat().st_size > 5_000
 
 

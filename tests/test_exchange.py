@@ -131,13 +131,13 @@ def test_a_flowjo_workspace_gates_as_flowkit_does_event_by_event(spleen: Tube, s
 
 def test_samples_keep_their_own_matrices_and_scales() -> None:
     imported = read_workspace(data_folder("flow/flowkit_8color_wsp_only/8_color_ICS.wsp"))
-    assert len(imported.strategies) == 3
-    assert not any(imported.problems.values())
-    names = list(imported.strategies)
-    trees = [{p.path for p in imported.strategies[name].populations} for name in names]
+    assert len(imported.samples) == 3
+    assert not any(sample.problems for sample in imported.samples)
+    strategies = [sample.strategy for sample in imported.samples]
+    trees = [{p.path for p in strategy.populations} for strategy in strategies]
     assert trees[0] == trees[1] == trees[2]
     assert len([path for path in trees[0] if path.endswith("/IFNg+")]) == 2  # under CD4+ and under CD8+
-    assert all(len(next(iter(s.matrices.values())).channels) == 8 for s in imported.strategies.values())
+    assert all(len(next(iter(s.matrices.values())).channels) == 8 for s in strategies)
 
 
 def test_gating_ml_without_compensation_reads_flowjos_prefix() -> None:
@@ -460,3 +460,113 @@ def test_a_flowjo_9_workspace_reads_matrices_tables_shapes_and_booleans(tmp_path
     assert masks["/box/both"].tolist() == [False, True, False, False]
     # on the log table A = 512 is the middle of the axis, where the line stands at B = 2048
     assert masks["/line"].tolist() == [True, True, False, True]
+
+
+# --- which sample of a workspace a tube is --------------------------------------------------------------
+
+
+def sample_of(gates: str, name: str, keywords: dict[str, str], *, version: int, uri: str = "") -> str:
+    """Return a FlowJo ``Sample`` of version 9 or 10, its root counted as the number of its ``$TOT``."""
+    words = "".join(f'<Keyword name="{key}" value="{value}"/>' for key, value in keywords.items())
+    address = f'<DataSet uri="file:/D:/{uri}"/>' if uri else ""
+    scales = "<Transformations/>" if version == 10 else ""
+    node = f'<SampleNode name="{name}" count="{keywords.get("$TOT", 0)}">{gates}</SampleNode>'
+    return f"<Sample>{address}{scales}<Keywords>{words}</Keywords>{node}</Sample>"
+
+
+def range_of(version: int, low: float) -> str:
+    """Return one population, `above`: what is over ``low`` in channel A."""
+    if version == 9:
+        return mac_gate("above", "Range", 'xAxisName="A"', [(low, 5), (1e9, 5)])
+    gate = range_gate("g", low).replace('gating:compensation-ref="uncompensated"', "")
+    population = f'<Population name="above" count="1"><Gate>{gate}</Gate></Population>'
+    return f"<Subpopulations>{population}</Subpopulations>"
+
+
+def workspace_of(tmp_path: Path, version: int, *samples: str) -> Path:
+    path = tmp_path / ("mac.xml" if version == 9 else "pc.wsp")
+    version_text = "9.9.6" if version == 9 else "10.8.1"
+    path.write_text(
+        f'<Workspace flowJoVersion="{version_text}" {SPACES}><SampleList>{"".join(samples)}</SampleList></Workspace>',
+        encoding="utf-8",
+    )
+    return path
+
+
+def lower_edge(path: Path, file: str, **keywords: str) -> float:
+    stated = {key.replace("_", "$", 1) if key.startswith("_") else key: value for key, value in keywords.items()}
+    gate = read_workspace(path).strategy_for(file, stated)["above"].gate
+    assert isinstance(gate, Rectangle)
+    assert gate.lower[0] is not None
+    return gate.lower[0]
+
+
+@pytest.mark.parametrize("version", [9, 10])
+def test_samples_of_one_name_are_found_by_their_keywords(version: int, tmp_path: Path) -> None:
+    first = {"$FIL": "a_001.fcs", "$TOT": "100", "$BTIM": "10:00:00"}
+    second = {"$FIL": "a_002.fcs", "$TOT": "200", "$BTIM": "11:00:00"}
+    path = workspace_of(
+        tmp_path,
+        version,
+        sample_of(range_of(version, 10.0), "DC panel", first, version=version),
+        sample_of(range_of(version, 20.0), "DC panel", second, version=version),
+    )
+    imported = read_workspace(path)
+    assert [sample.problems for sample in imported.samples] == [(), ()]
+    assert lower_edge(path, "runs/a_001.fcs") == 10.0
+    assert lower_edge(path, "A_002.FCS") == 20.0
+    assert lower_edge(path, "renamed.fcs", _FIL="a_002.fcs") == 20.0
+    assert imported.counts_for("a_002.fcs")["/"] == 200
+    with pytest.raises(GatingError, match=r"2 samples of .* with different gates or counts could be this file"):
+        imported.strategy_for("DC panel")
+    with pytest.raises(GatingError, match="has no gates for this file"):
+        imported.strategy_for("a_003.fcs", {"$FIL": "a_003.fcs", "$TOT": "100"})
+
+
+@pytest.mark.parametrize("version", [9, 10])
+def test_samples_of_one_file_name_are_parted_by_fil_then_total_then_further_keywords(
+    version: int, tmp_path: Path
+) -> None:
+    keywords = [
+        {"$FIL": "x.fcs", "$TOT": "100", "$BTIM": "10:00:00"},
+        {"$FIL": "x.fcs", "$TOT": "200", "$BTIM": "10:00:00"},
+        {"$FIL": "x.fcs", "$TOT": "200", "$BTIM": "11:00:00"},
+        {"$FIL": "y.fcs", "$TOT": "100", "$BTIM": "10:00:00"},
+    ]
+    samples = [
+        sample_of(range_of(version, 10.0 * place), "x.fcs", words, version=version)
+        for place, words in enumerate(keywords, start=1)
+    ]
+    path = workspace_of(tmp_path, version, *samples)
+    assert lower_edge(path, "x.fcs", _FIL="x.fcs", _TOT="100") == 10.0
+    assert lower_edge(path, "x.fcs", _FIL="x.fcs", _TOT="200", _BTIM="11:00:00") == 30.0
+    assert lower_edge(path, "x.fcs", _FIL="y.fcs") == 40.0
+    # a file that was renamed to the name of another sample is still the sample of its own $FIL and $TOT
+    assert lower_edge(path, "x.fcs", _FIL="y.fcs", _TOT="100") == 40.0
+    with pytest.raises(GatingError, match="2 samples"):
+        lower_edge(path, "x.fcs", _FIL="x.fcs", _TOT="200")
+
+
+def test_samples_of_one_name_and_the_same_gates_serve_their_file(tmp_path: Path) -> None:
+    words = {"$FIL": "x.fcs", "$TOT": "100"}
+    path = workspace_of(tmp_path, 10, *[sample_of(range_of(10, 5.0), "x.fcs", words, version=10)] * 2)
+    assert lower_edge(path, "x.fcs") == 5.0
+
+
+def test_the_files_name_decides_where_samples_share_fil_and_total(tmp_path: Path) -> None:
+    words = {"$FIL": "Specimen_001.fcs", "$TOT": "10000"}
+    samples = [
+        sample_of(range_of(10, low), "Tube", words, version=10, uri=f"day%20{place}/p%20{place}.fcs")
+        for place, low in ((1, 10.0), (2, 20.0))
+    ]
+    path = workspace_of(tmp_path, 10, *samples)
+    assert lower_edge(path, "p 1.fcs", _FIL="Specimen_001.fcs", _TOT="10000") == 10.0
+    assert lower_edge(path, "P 2.fcs", _FIL="Specimen_001.fcs", _TOT="10000") == 20.0
+
+
+def test_every_sample_of_a_large_workspace_is_found_by_its_address_name_and_fil() -> None:
+    imported = read_workspace(data_folder("flow/symphony_foxp3_wsp/workspace.wsp"))
+    assert len(imported.samples) == 52
+    for sample in imported.samples:
+        assert imported.strategy_for("any.fcs", sample.keywords) is sample.strategy
+        assert all(imported.strategy_for(name) is sample.strategy for name in sample.names)

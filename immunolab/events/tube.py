@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import PurePath
@@ -21,6 +21,24 @@ if TYPE_CHECKING:
 ChannelKind = Literal["scatter", "fluorescence", "mass", "time", "other"]
 EventScale = Literal["compensated", "raw", "display"]
 MASS_COFACTOR = 5.0  # of asinh, in counts: the usual one of mass cytometry (Bendall et al. 2011, Science 332:687)
+
+
+# keywords of FCS by which a file is found again, the surest first: of FCS 3.1 (Spidlen 2010, Cytometry A 77:97) those
+# with a $; GUID and the names without a $ are those of BD FACSDiva
+IDENTITY_KEYWORDS = (
+    "$FIL", "$TOT", "GUID", "$DATE", "$BTIM", "$ETIM", "TUBE NAME", "WELL ID", "PLATE NAME", "EXPERIMENT NAME", "$SRC"
+)  # fmt: skip
+
+
+def identity(text: Mapping[str, str]) -> dict[str, str]:
+    """Return the keywords by which a file is found again, without blanks around their values.
+
+    Parameters
+    ----------
+    text
+        The keywords of TEXT, upper case.
+    """
+    return {key: text[key].strip() for key in IDENTITY_KEYWORDS if text.get(key, "").strip()}
 
 
 @dataclass(frozen=True)
@@ -84,8 +102,8 @@ class Tube:
         Where the events came from.
     warnings
         What is unusual about the file, in words.
-    fil
-        The name that the cytometer gave the file (``$FIL``).
+    keywords
+        Those of `IDENTITY_KEYWORDS` that the file has: what parts files that share a name.
     """
 
     columns: NDArray[np.float32]
@@ -95,8 +113,13 @@ class Tube:
     file: str = ""
     sha256: str = ""
     warnings: tuple[str, ...] = ()
-    fil: str = ""
+    keywords: Mapping[str, str] = field(default_factory=dict)
     _inverse: dict[tuple[tuple[str, ...], bytes], NDArray[np.float64]] = field(default_factory=dict)
+
+    @property
+    def fil(self) -> str:
+        """The name that the cytometer gave the file (``$FIL``)."""
+        return self.keywords.get("$FIL", "")
 
     @property
     def n_events(self) -> int:

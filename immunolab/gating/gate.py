@@ -88,7 +88,7 @@ def gate(
     named = [_named(tube) for tube in _tubes(tubes)]
     _check_choices(share, [tube.sample_id for tube in named], {"patients": patients or {}, "batches": batches or {}})
     source = _source(strategy)
-    gates = [source.for_file(tube.file, tube.fil) for tube in named]
+    gates = [source.for_file(tube.file, tube.keywords) for tube in named]
     if source.declared is not None and source.needs_fit:
         groups = {
             tube.sample_id: {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,15 +38,15 @@ class Gates:
         """Whether any gate has yet to be placed by data."""
         return self.declared is not None and TubeGates(self.declared).needs_placing
 
-    def for_file(self, file: str, fil: str = "") -> TubeGates:
-        """Return the gates of a file, chosen by its name, then by its ``$FIL``.
+    def for_file(self, file: str, keywords: Mapping[str, str] | None = None) -> TubeGates:
+        """Return the gates of a file, chosen as `Workspace.strategy_for` does.
 
         Parameters
         ----------
         file
-            Its name without the folder.
-        fil
-            The name that the instrument gave (``$FIL``).
+            Its name.
+        keywords
+            What names it in its own header (`Tube.keywords`).
 
         Raises
         ------
@@ -53,14 +54,15 @@ class Gates:
             The import has no gates for the file.
         """
         if self.imported is not None:
-            return TubeGates(self.imported.strategy_for(file, fil), unread=self.imported.problems_for(file, fil))
+            strategy = self.imported.strategy_for(file, keywords)
+            return TubeGates(strategy, unread=self.imported.problems_for(file, keywords))
         if self.declared is None:
             raise GatingError("no gates were read", file, "name a strategy file")
         return TubeGates(self.declared)
 
-    def names(self) -> list[str]:
-        """Return the names of the files that an import has gates for."""
-        return sorted(name for name in self.imported.strategies if name) if self.imported else []
+    def names(self) -> list[tuple[str, ...]]:
+        """Return what each file may be called that an import has gates for."""
+        return sorted(sample.names for sample in self.imported.samples if any(sample.names)) if self.imported else []
 
 
 def named_strategy(word: Path | str) -> Path | str:

@@ -18,7 +18,7 @@ from immunolab.gating.agreement import (
 )
 from immunolab.gating.evaluate import evaluate
 from immunolab.gating.exchange.workspace import read_workspace
-from immunolab.gating.exchange.workspace_model import Workspace
+from immunolab.gating.exchange.workspace_model import Workspace, same_gates
 from immunolab.gating.gate_source import GATE_FILES
 from immunolab.gating.tubes import GatedTube
 from immunolab.gating.validation import evaluable
@@ -89,13 +89,14 @@ class Reference:
 
 def _of_import(imported: Workspace, gated: GatedTube) -> ReferenceTube:
     tube, sample_id = gated.tube, gated.sample_id
-    strategy, _ = evaluable(imported.strategy_for(tube.file, tube.fil), tube)
+    strategy, _ = evaluable(imported.strategy_for(tube.file, tube.keywords), tube)
     masks = evaluate(strategy, tube).masks
-    stated = imported.counts_for(tube.file, tube.fil)
+    stated = imported.counts_for(tube.file, tube.keywords)
     counted = any(n for path, n in stated.items() if path != "/")  # a workspace never calculated says 0
     counts = dict(stated) if counted else {path: int(mask.sum()) for path, mask in masks.items()}
     binned = frozenset((sample_id, path) for path in drawn_on_bins(strategy)) if counted else frozenset()
-    agreement = event_agreement(gated.memberships.masks, masks, sample_id)
+    itself = same_gates(strategy, gated.strategy)  # events then agree whatever the gates are
+    agreement = None if itself else event_agreement(gated.memberships.masks, masks, sample_id)
     return ReferenceTube(_counts_table(counts, sample_id), agreement, binned)
 
 

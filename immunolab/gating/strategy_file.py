@@ -58,12 +58,11 @@ def read_strategy(path: Path | str) -> Strategy:
 
 
 def _only(workspace: Workspace) -> Strategy:
-    if len(workspace.strategies) != 1:
+    if len(workspace.samples) != 1:
         hint = "read it with exchange.workspace.read_workspace and choose by file name"
-        raise InputError(
-            Problem(workspace.source, "", f"holds gates of {len(workspace.strategies)} files, not of one", hint)
-        )
-    return next(iter(workspace.strategies.values()))
+        message = f"holds gates of {len(workspace.samples)} files, not of one"
+        raise InputError(Problem(workspace.source, "", message, hint))
+    return workspace.samples[0].strategy
 
 
 def builtin_strategy(name: str) -> Strategy:

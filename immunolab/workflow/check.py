@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from immunolab.errors import DataFileError, ImmunolabError, InputError, Problem, nearest
-from immunolab.events.tube import Tube
+from immunolab.events.tube import Tube, identity
 from immunolab.schema.flags import Check
 from immunolab.study.endpoints import Endpoint
 from immunolab.study.sheet import Sample, Study, read_study
@@ -170,16 +170,16 @@ def _check_file(sample: Sample, panel: PanelGates) -> _FileCheck:
     notes = [Problem(str(sample.file), "", text) for text in header.warnings]
     names = [(channel.name, channel.label) for channel in header.channels]
     channels = resolve_channels([n for n, _ in names], [label for _, label in names], dict(panel.markers) or None)
-    nothing = Tube(np.empty((len(channels), 0), np.float32), channels, None, sample.sample_id, str(sample.file))
-    fil = header.text.get("$FIL", "")
-    return _FileCheck([] if sample.control_of else _gate_problems(sample, panel, nothing, fil), notes, names)
+    empty, file = np.empty((len(channels), 0), np.float32), str(sample.file)
+    nothing = Tube(empty, channels, None, sample.sample_id, file, keywords=identity(header.text))
+    return _FileCheck([] if sample.control_of else _gate_problems(sample, panel, nothing), notes, names)
 
 
-def _gate_problems(sample: Sample, panel: PanelGates, nothing: Tube, fil: str) -> list[Problem]:
+def _gate_problems(sample: Sample, panel: PanelGates, nothing: Tube) -> list[Problem]:
     from immunolab.gating.panel_compatibility import missing_markers
 
     try:
-        gates = panel.gates.for_file(sample.file.name, fil)
+        gates = panel.gates.for_file(sample.file.name, nothing.keywords)
         if gates.needs_placing:
             missing_markers(gates.strategy, nothing)
             return []

@@ -213,7 +213,7 @@ def _read(path: Path, markers: Sequence[str], source: Gates | None, options: Clu
 
 def _gated(tube: Tube, path: Path, source: Gates, options: ClusterOptions) -> GatedTube:
     try:
-        gated = gate_tube(tube, source.for_file(tube.file, tube.fil), seed=options.seed)
+        gated = gate_tube(tube, source.for_file(tube.file, tube.keywords), seed=options.seed)
     except ImmunolabError as error:
         raise InputError(Problem(str(path), "", error.message, error.hint)) from error
     for fault in gated.left_out:

@@ -83,7 +83,7 @@ def gate_file(path: Path, job: GateJob) -> GatedFile | Unread:
             raise DataFileError("the file holds no events", str(path), "acquire the tube again or leave it out")
     except (DataFileError, InputError) as error:
         return Unread(Problem(str(path), "", error.message, error.hint))
-    gated = gate_tube(tube, job.gates.for_file(tube.file, tube.fil), seed=job.seed)
+    gated = gate_tube(tube, job.gates.for_file(tube.file, tube.keywords), seed=job.seed)
     exported = gated.on_channels()
     inexact = write_gatingml(exported, job.out / "gates" / f"{tube.sample_id}.xml")
     if job.memberships:

@@ -249,6 +249,7 @@ def _problems(error: ImmunolabError) -> list[Problem]:
 def _name_absent(gates: Gates, paths: Sequence[Path]) -> None:
     """Say which files of a workspace were not given; that is no fault."""
     given = {path.name.lower() for path in paths}
-    absent = [name for name in gates.names() if name.lower() not in given]
-    if absent and len(absent) < len(gates.names()):
+    samples = gates.names()
+    absent = [names[0] for names in samples if not given & {name.lower() for name in names}]
+    if absent and len(absent) < len(samples):
         log.info("the gate file also has gates for %d files not given: %s", len(absent), ", ".join(absent[:5]))

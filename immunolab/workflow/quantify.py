@@ -10,6 +10,8 @@ import pandas as pd
 
 from immunolab.cells.study_tables import CellTables
 from immunolab.errors import ImmunolabError
+from immunolab.events.tube import identity
+from immunolab.loaders.fcs.read import read_header
 from immunolab.quantify import endpoint_values, with_companions
 from immunolab.schema.table import Table
 from immunolab.schema.tables import COUNTS, ENDPOINTS, FAILURES, INTENSITIES, INTERVALS, JOINT, QUALITY, THRESHOLDS
@@ -72,7 +74,8 @@ def _population_names(study: Study, panels: Mapping[str, PanelGates]) -> dict[st
         if panel is None or sample.control_of:
             continue
         try:
-            strategy = panel.gates.for_file(sample.file.name).strategy
+            keywords = identity(read_header(sample.file).text) if panel.gates.imported else None
+            strategy = panel.gates.for_file(sample.file.name, keywords).strategy
         except ImmunolabError:
             continue  # the sample fails by name when its gates are needed
         names |= {p.name: p.parent for p in strategy.populations}

@@ -6,14 +6,15 @@ in a thread, in a process or on a cluster node alike.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from immunolab.errors import DataFileError
 from immunolab.events.storage import save_tube
 from immunolab.events.subsample import subsample
-from immunolab.events.tube import Tube
+from immunolab.events.tube import Tube, identity
 from immunolab.schema.files import content_key, file_sha256, write_atomically
 from immunolab.version import VERSION
 from immunolab.workflow.store import Store
@@ -59,13 +60,13 @@ class PrepareJob:
 
 @dataclass(frozen=True)
 class Prepared:
-    """The tube's content key, file hash, stored subsample ("" when none is needed) and own name (``$FIL``)."""
+    """The tube's content key, file hash, stored subsample ("" when none is needed) and what names it in its header."""
 
     sample_id: str
     sha256: str
     key: str
     subsample: str
-    fil: str = ""
+    keywords: Mapping[str, str] = field(default_factory=dict)
 
 
 def prepare(job: PrepareJob) -> Prepared:
@@ -79,7 +80,7 @@ def prepare(job: PrepareJob) -> Prepared:
     if not job.subsample:
         from immunolab.loaders.fcs.read import read_header
 
-        return Prepared(job.tube.sample_id, sha256, key, "", read_header(path).text.get("$FIL", ""))
+        return Prepared(job.tube.sample_id, sha256, key, "", identity(read_header(path).text))
     name = content_key({"tube": key, "n": job.subsample, "seed": job.seed, "sample": job.tube.sample_id})
     target = Store(Path(job.root)).cached("subsample", name, ".npz")
     if not target.exists():

@@ -165,7 +165,7 @@ class TubeSteps:
             gates, name = self.panels[sample.panel].gates, sample.sample_id
             if name in prepared and not sample.control_of and not gates.needs_fit:
                 try:
-                    found[name] = gates.for_file(sample.file.name, prepared[name].fil)
+                    found[name] = gates.for_file(sample.file.name, prepared[name].keywords)
                 except GatingError as error:
                     failures[name] = Failure("gate", error.message, error.hint)
         return found, failures

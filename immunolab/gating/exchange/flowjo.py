@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.parse import unquote
 from xml.etree.ElementTree import Element
 
 import numpy as np
@@ -31,7 +30,7 @@ from immunolab.gating.exchange.safe_xml import (
     to_number,
 )
 from immunolab.gating.exchange.tree import Node, assemble, outside
-from immunolab.gating.exchange.workspace_model import Workspace, bare_name
+from immunolab.gating.exchange.workspace_model import SampleGates, Workspace, sample_keywords, sample_names
 from immunolab.gating.strategy import Boolean, Dimension, Ellipsoid, Gate, Polygon, Rectangle, Strategy
 
 _CIRCLE = 1e-9  # foci nearer to the centre than this, in bins of the display, are those of a circle
@@ -39,7 +38,7 @@ _OPERATORS: dict[str, Literal["and", "or", "not"]] = {"AndNode": "and", "OrNode"
 
 
 def flowjo_workspace(root: Element, source: str) -> Workspace:
-    """Return the gates of every sample of a parsed FlowJo 10 workspace, by file name.
+    """Return the gates of every sample of a parsed FlowJo 10 workspace.
 
     Parameters
     ----------
@@ -53,31 +52,22 @@ def flowjo_workspace(root: Element, source: str) -> Workspace:
     InputError
         The workspace holds no sample.
     """
-    strategies: dict[str, Strategy] = {}
-    problems: dict[str, tuple[Problem, ...]] = {}
-    counts: dict[str, dict[str, int]] = {}
-    for element in root.findall("SampleList/Sample"):
-        node = element.find("SampleNode")
-        if node is None:
-            continue
-        sample = _Sample.of(element, root)
-        nodes = {item.key: item for item in _nodes(node, sample)}
-        populations, unread = assemble(nodes, source)
-        strategy = Strategy(Path(source).stem, populations, sample.matrices, source=source)
-        stated = _counts(node, {population.path for population in populations})
-        for name in _names(element, node):
-            if name not in strategies:
-                strategies[name], problems[name], counts[name] = strategy, unread, stated
-    if not strategies:
+    samples = tuple(
+        _gates(element, node, root, source)
+        for element in root.findall("SampleList/Sample")
+        if (node := element.find("SampleNode")) is not None and sample_names(element, node)
+    )
+    if not samples:
         raise InputError(Problem(source, "", "the workspace holds no sample", "save it with its samples"))
-    return Workspace(source, strategies, problems, counts)
+    return Workspace(source, samples)
 
 
-def _names(sample: Element, node: Element) -> list[str]:
-    """Return what the tube's file may be called: its address, then the name FlowJo shows."""
-    data = sample.find("DataSet")
-    address = unquote(data.get("uri", "")) if data is not None else ""
-    return [name for name in dict.fromkeys((bare_name(address), bare_name(node.get("name", "")))) if name]
+def _gates(element: Element, node: Element, root: Element, source: str) -> SampleGates:
+    sample = _Sample.of(element, root)
+    populations, unread = assemble({item.key: item for item in _nodes(node, sample)}, source)
+    strategy = Strategy(Path(source).stem, populations, sample.matrices, source=source)
+    stated = _counts(node, {population.path for population in populations})
+    return SampleGates(sample_names(element, node), strategy, unread, stated, sample_keywords(element))
 
 
 @dataclass(frozen=True)

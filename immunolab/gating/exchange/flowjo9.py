@@ -22,7 +22,7 @@ from immunolab.events.tube import Spillover
 from immunolab.gating.exchange.edge_conversion import Point, bend, ellipse_corners
 from immunolab.gating.exchange.safe_xml import attribute, number, to_number
 from immunolab.gating.exchange.tree import Node, assemble, outside
-from immunolab.gating.exchange.workspace_model import Workspace, bare_name
+from immunolab.gating.exchange.workspace_model import SampleGates, Workspace, sample_keywords, sample_names
 from immunolab.gating.strategy import Boolean, Dimension, Ellipsoid, Gate, Polygon, Rectangle, Strategy
 
 _CHANNELS = 4096.0  # channels of FlowJo 9's display, over which its calibration tables run
@@ -47,7 +47,7 @@ class _Calibrated:
 
 
 def flowjo9_workspace(root: Element, source: str) -> Workspace:
-    """Return the gates of every sample of a parsed FlowJo 9 workspace, by file name.
+    """Return the gates of every sample of a parsed FlowJo 9 workspace.
 
     Parameters
     ----------
@@ -61,25 +61,24 @@ def flowjo9_workspace(root: Element, source: str) -> Workspace:
     InputError
         The workspace holds no sample.
     """
-    strategies: dict[str, Strategy] = {}
-    problems: dict[str, tuple[Problem, ...]] = {}
-    counts: dict[str, dict[str, int]] = {}
     tables = _tables(root)
-    for element in root.iter("Sample"):
-        top = element.find("SampleNode")
-        if top is None:
-            continue
-        sample = _SampleOfV9.of(element, root, tables)
-        nodes = {node.key: node for node in _nodes(top, sample)}
-        populations, unread = assemble(nodes, source)
-        name = bare_name(top.get("name") or top.get("nodeName") or "")
-        strategies[name] = Strategy(Path(source).stem, populations, sample.matrices, source=source)
-        problems[name] = unread
-        stated = {"/": top.get("count", "")} | {f"/{key}": item.get("count", "") for key, _, item in _walk(top)}
-        counts[name] = {path: int(text) for path, text in stated.items() if text.isdigit()}
-    if not strategies:
+    samples = tuple(
+        _gates(element, top, root, source, tables)
+        for element in root.iter("Sample")
+        if (top := element.find("SampleNode")) is not None and sample_names(element, top)
+    )
+    if not samples:
         raise InputError(Problem(source, "", "the workspace holds no sample", "save it with its samples"))
-    return Workspace(source, strategies, problems, counts)
+    return Workspace(source, samples)
+
+
+def _gates(element: Element, top: Element, root: Element, source: str, tables: dict[str, _Calibrated]) -> SampleGates:
+    sample = _SampleOfV9.of(element, root, tables)
+    populations, unread = assemble({node.key: node for node in _nodes(top, sample)}, source)
+    strategy = Strategy(Path(source).stem, populations, sample.matrices, source=source)
+    stated = {"/": top.get("count", "")} | {f"/{key}": item.get("count", "") for key, _, item in _walk(top)}
+    counts = {path: int(text) for path, text in stated.items() if text.isdigit()}
+    return SampleGates(sample_names(element, top), strategy, unread, counts, sample_keywords(element))
 
 
 def _tables(root: Element) -> dict[str, _Calibrated]:

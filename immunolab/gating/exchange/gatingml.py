@@ -27,7 +27,7 @@ from immunolab.gating.exchange.safe_xml import (
 )
 from immunolab.gating.exchange.scales import read_matrices, read_scales
 from immunolab.gating.exchange.tree import Node, assemble
-from immunolab.gating.exchange.workspace_model import Workspace
+from immunolab.gating.exchange.workspace_model import SampleGates, Workspace
 from immunolab.gating.strategy import Boolean, Dimension, Ellipsoid, Gate, Polygon, Ratio, Rectangle, Strategy
 
 ROOT_TAG = f"{GATING}Gating-ML"
@@ -51,10 +51,11 @@ def read_gatingml(path: Path | str, *, file_name: str = "", fil: str = "") -> St
         The file has gates for other tubes only.
     """
     workspace = gatingml_workspace(read_root(path), str(path))
-    unread = workspace.problems_for(file_name, fil)
+    keywords = {"$FIL": fil}
+    unread = workspace.problems_for(file_name, keywords)
     if unread:
         raise InputError(unread)
-    return workspace.strategy_for(file_name, fil)
+    return workspace.strategy_for(file_name, keywords)
 
 
 def gatingml_workspace(root: Element, source: str) -> Workspace:
@@ -81,15 +82,15 @@ def gatingml_workspace(root: Element, source: str) -> Workspace:
     elements = [element for element in root.iter() if element.tag.startswith(GATING) and element.tag.endswith("Gate")]
     if not elements:
         raise InputError(Problem(source, "", "holds no gate", "export the gates with their populations"))
-    strategies, problems = {}, {}
+    samples = []
     for file in cytobank.files(elements):
         chosen, version_of = cytobank.for_file(elements, file)
         nodes = _nodes(chosen, version_of, definitions)
         sets = cytobank.gate_sets(chosen)
         populations, unread = assemble(cytobank.as_tree(nodes, sets) if sets else nodes, source)
-        strategies[file] = Strategy(Path(source).stem, populations, definitions.matrices, source=source)
-        problems[file] = unread
-    return Workspace(source, strategies, problems)
+        strategy = Strategy(Path(source).stem, populations, definitions.matrices, source=source)
+        samples.append(SampleGates((file,), strategy, unread))
+    return Workspace(source, tuple(samples))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from immunolab.errors import DataFileError
-from immunolab.events.tube import Spillover, Tube
+from immunolab.events.tube import Spillover, Tube, identity
 from immunolab.loaders.fcs.channels import FcsChannel
 from immunolab.loaders.fcs.data import decode, not_finite
 from immunolab.loaders.fcs.header import FcsHeader, describe
@@ -102,7 +102,7 @@ def read_fcs(
         file=file,
         sha256=sha256,
         warnings=header.warnings + tuple(notes),
-        fil=header.text.get("$FIL", ""),
+        keywords=identity(header.text),
     )
 
 
