@@ -19,7 +19,8 @@ def jeffreys_percent(n: int, of: int) -> tuple[float, float]:
 
     Returns
     -------
-    Lower and upper limit, 0..100; 0 for no event, 100 when all are, NaN for an empty denominator.
+    tuple of (float, float)
+        Lower and upper limit, 0..100; 0 for no event, 100 when all are, NaN for an empty denominator.
 
     Notes
     -----
@@ -46,7 +47,8 @@ def clopper_pearson_percent(n: int, of: int) -> tuple[float, float]:
 
     Returns
     -------
-    Lower and upper limit, 0..100; NaN for ``of`` 0.
+    tuple of (float, float)
+        Lower and upper limit, 0..100; NaN for ``of`` 0.
 
     Notes
     -----

@@ -182,3 +182,16 @@ def test_what_takes_several_parameters_and_is_used_by_another_module_says_what_e
         and (missing := sorted(set(parameters(function)) - documented_parameters(ast.get_docstring(function) or "")))
     }
     assert lacking == {}
+
+
+def test_each_entry_of_a_section_is_a_line_with_its_text_indented_below() -> None:
+    loose = {
+        f"{module}.{node.name}: {heading}"
+        for module, tree in _modules().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+        for heading, text in sections(ast.get_docstring(node) or "").items()
+        if heading in ("Parameters", "Returns", "Yields", "Raises")
+        and not re.search(r"^\S.*\n {4}\S", text, re.MULTILINE)
+    }
+    assert loose == set()

@@ -47,7 +47,8 @@ def doublet_scores(counts: csr_matrix, sample_ids: NDArray[np.object_], *, seed:
 
     Returns
     -------
-    One value a cell, or None with fewer than 500 genes.
+    array or None
+        One value a cell, or None with fewer than 500 genes.
     """
     if counts.shape[1] < _FEWEST_GENES:
         return None

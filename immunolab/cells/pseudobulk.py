@@ -86,7 +86,8 @@ def paired_expression(bulk: Pseudobulk, visits: pd.DataFrame, before: str, after
 
     Returns
     -------
-    gene, base_mean, log2_fold, log2_se, p_value, q_value, n_pairs; and "" or why there is no table.
+    tuple of (DataFrame, str)
+        gene, base_mean, log2_fold, log2_se, p_value, q_value, n_pairs; and "" or why there is no table.
 
     Raises
     ------
@@ -157,7 +158,8 @@ def response_by_sample(
 
     Returns
     -------
-    sample_id, value (standard deviations of a gene), n_cells, flag.
+    DataFrame
+        sample_id, value (standard deviations of a gene), n_cells, flag.
     """
     own = np.flatnonzero(members)
     score = response_score(cells[own], signature) if has_genes(cells) and len(own) else np.full(len(own), np.nan)

@@ -30,7 +30,8 @@ def adverse_events_table(events: pd.DataFrame, patients: Sequence[Followed]) -> 
 
     Returns
     -------
-    Rows of `ADVERSE_EVENTS`; each cohort and phase has its row of all terms, even without an event.
+    DataFrame
+        Rows of `ADVERSE_EVENTS`; each cohort and phase has its row of all terms, even without an event.
     """
     known = {patient.patient_id: patient for patient in patients}
     pairs = zip(events["patient_id"].astype(str), events["study_day"].astype(int), strict=True)

@@ -38,8 +38,9 @@ def response(scores: pd.DataFrame, score: str, visits: Iterable[str]) -> tuple[s
 
     Returns
     -------
-    That visit, and by patient_id whether the score's first criterion is met; ("", {}) where no patient
-    can be evaluated at any of the visits.
+    tuple of (str, dict[str, bool])
+        That visit, and by patient_id whether the score's first criterion is met; ("", {}) where no patient can be
+        evaluated at any of the visits.
     """
     known = scores[(scores["score"] == score) & scores["value"].notna()]
     for visit in visits:

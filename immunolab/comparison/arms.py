@@ -73,7 +73,8 @@ def compare_arms(pairs: pd.DataFrame, reference: str = "") -> list[GroupDifferen
 
     Returns
     -------
-    One difference an endpoint, the analysis of covariance first; empty unless there are exactly two arms.
+    list of GroupDifference
+        One difference an endpoint, the analysis of covariance first; empty unless there are exactly two arms.
 
     Raises
     ------
@@ -132,7 +133,8 @@ def compare_responders(pairs: pd.DataFrame, responder: Mapping[str, bool]) -> pd
 
     Returns
     -------
-    As `differences_table`. Below 4 in either group the smallest exact p is above 0.05: no test, code E_N_MIN.
+    DataFrame
+        As `differences_table`. Below 4 in either group the smallest exact p is above 0.05: no test, code E_N_MIN.
     """
     known = pairs[pairs["patient_id"].isin(responder) & pairs["shift"].notna()]
     found = []

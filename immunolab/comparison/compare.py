@@ -65,7 +65,8 @@ def compare(
 
     Returns
     -------
-    Pairs, shifts and visits; the shifts end with the differences between arms where there are two.
+    Comparison
+        Pairs, shifts and visits; the shifts end with the differences between arms where there are two.
 
     Raises
     ------

@@ -25,7 +25,8 @@ def symmetric_variance(events: ArrayLike, parents: ArrayLike) -> Array:
 
     Returns
     -------
-    ``(n,)`` variances.
+    array
+        ``(n,)`` variances.
     """
     y, n = np.asarray(events, dtype=float), np.asarray(parents, dtype=float)
     p = (y.sum(axis=1) + 0.5) / (n.sum(axis=1) + 1.0)

@@ -24,9 +24,10 @@ def cycle_shifts(rows: pd.DataFrame) -> pd.DataFrame:
 
     Returns
     -------
-    Columns cohort, endpoint, measure, n_patients, estimate, ci_low, ci_high, df, p_value. Measures:
-    ``peak_over_trough`` (mean over cycles), ``response_trend`` (its change per cycle, from 2 cycles),
-    ``trough_trend`` (carry-over: change of off-drug samples per cycle).
+    DataFrame
+        Columns cohort, endpoint, measure, n_patients, estimate, ci_low, ci_high, df, p_value. Measures:
+        ``peak_over_trough`` (mean over cycles), ``response_trend`` (its change per cycle, from 2 cycles),
+        ``trough_trend`` (carry-over: change of off-drug samples per cycle).
     """
     known = rows[rows["cycle_state"].isin(("peak", "pre_dose", "trough", "off")) & np.isfinite(rows["level"])]
     found = []

@@ -29,9 +29,10 @@ def tipping_point(pairs: pd.DataFrame) -> pd.DataFrame:
 
     Returns
     -------
-    Columns cohort, endpoint, n_pairs, n_missing, estimate, ci_low, ci_high (complete cases), tipping_sd (k; 0
-    when the complete cases already include zero, empty when no patient is missing or no k to 20 suffices) and
-    tipping_shift (what the missing patients' shift would then be).
+    DataFrame
+        Columns cohort, endpoint, n_pairs, n_missing, estimate, ci_low, ci_high (complete cases), tipping_sd (k; 0
+        when the complete cases already include zero, empty when no patient is missing or no k to 20 suffices) and
+        tipping_shift (what the missing patients' shift would then be).
     """
     rows = []
     for (cohort, endpoint), group in pairs.groupby(["cohort", "endpoint"], sort=False, dropna=False):

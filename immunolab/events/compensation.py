@@ -31,8 +31,9 @@ def weighted_sums(
 
     Returns
     -------
-    Results x events, float64. Terms are added in the order of the channels, so that a value does
-    not depend on the block of events it is computed in, nor on whether the loop is compiled.
+    array
+        Results x events, float64. Terms are added in the order of the channels, so that a value does not depend on
+        the block of events it is computed in, nor on whether the loop is compiled.
     """
     result = np.empty((weights.shape[0], columns.shape[1])) if out is None else out
     mixed = []

@@ -32,8 +32,9 @@ def to_anndata(events: Tube, transforms: Mapping[str, Transform] | None = None) 
 
     Returns
     -------
-    ``X`` compensated on the display scale, ``layers["compensated"]`` in instrument units, both float32;
-    ``var`` indexed by marker where one channel has it, else by channel.
+    AnnData
+        ``X`` compensated on the display scale, ``layers["compensated"]`` in instrument units, both float32; ``var``
+        indexed by marker where one channel has it, else by channel.
     """
     from anndata import AnnData
 
@@ -77,8 +78,9 @@ def displayed_blocks(
 
     Yields
     ------
-    First event of the block, its compensated linear values and its display values, both float64,
-    channels x events. The next block overwrites both arrays: copy what is to stay.
+    tuple of (int, array, array)
+        First event of the block, its compensated linear values and its display values, both float64, channels x
+        events. The next block overwrites both arrays: copy what is to stay.
     """
     names = [channel.name for channel in events.channels]
     scales = [transforms.get(name, Identity()) for name in names]

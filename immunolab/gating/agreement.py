@@ -44,8 +44,9 @@ def agreement(
 
     Returns
     -------
-    A row for every population counted on either side. ``difference_percent_of_parent`` is
-    100 (n_here - n_there) / n_parent_here. Flags: ``display_bins``, ``only_here``, ``only_there``.
+    DataFrame
+        A row for every population counted on either side. ``difference_percent_of_parent`` is 100 (n_here - n_there)
+        / n_parent_here. Flags: ``display_bins``, ``only_here``, ``only_there``.
     """
     here = counts[["sample_id", "population", "path", "n_events", "n_parent"]]
     both = here.merge(_on_paths(reference, counts), on=["sample_id", "path"], how="outer", suffixes=("", "_there"))

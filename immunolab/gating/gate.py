@@ -75,7 +75,9 @@ def gate(
 
     Returns
     -------
-    A `GatedTube`, or a list of them in the order of the tubes. Gates that a tube cannot answer are in ``left_out``.
+    GatedTube or list of GatedTube
+        A `GatedTube`, or a list of them in the order of the tubes. Gates that a tube cannot answer are in
+        ``left_out``.
 
     Raises
     ------

@@ -218,7 +218,8 @@ def threshold_method(
 
     Returns
     -------
-    A decorator that gives the function back unchanged.
+    callable
+        A decorator that gives the function back unchanged.
 
     Raises
     ------

@@ -161,7 +161,8 @@ class GatedTube:
 
         Returns
         -------
-        0..100; NaN where the denominator holds no event.
+        float
+            0..100; NaN where the denominator holds no event.
 
         Raises
         ------
@@ -246,9 +247,10 @@ class GatedTube:
 
         Returns
         -------
-        ``X`` compensated on the display scale (float32), ``layers["compensated"]`` in instrument units,
-        ``obsm["populations"]`` bool, events x populations, ``uns["immunolab"]`` with the gates, the file's and the
-        strategy's sha256 and the version.
+        AnnData
+            ``X`` compensated on the display scale (float32), ``layers["compensated"]`` in instrument units,
+            ``obsm["populations"]`` bool, events x populations, ``uns["immunolab"]`` with the gates, the file's and
+            the strategy's sha256 and the version.
         """
         adata = to_anndata(self.tube, self.scales())
         frame = self.memberships_frame()

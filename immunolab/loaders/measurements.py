@@ -67,8 +67,9 @@ def read_measurements(path: Path | str, *, samples: Sequence[Sample] = ()) -> pd
 
     Returns
     -------
-    Rows of `tables.MEASUREMENTS` with study_day, date (YYYY-MM-DD), flag and row (of the file). Known variables are in
-    their canonical unit; ``<2.3`` and ``OOR <`` are ``censored`` below, ``>500`` above.
+    DataFrame
+        Rows of `tables.MEASUREMENTS` with study_day, date (YYYY-MM-DD), flag and row (of the file). Known variables
+        are in their canonical unit; ``<2.3`` and ``OOR <`` are ``censored`` below, ``>500`` above.
 
     Raises
     ------

@@ -41,9 +41,10 @@ def read_adverse_events(
 
     Returns
     -------
-    patient_id, study_day, term, grade, serious, related. A term keeps its first spelling where others differ by
-    capitals, blanks or hyphens. ``serious`` and ``related`` (yes, no) are empty where the table has no such column;
-    a possible or probable relation is one.
+    DataFrame
+        patient_id, study_day, term, grade, serious, related. A term keeps its first spelling where others differ by
+        capitals, blanks or hyphens. ``serious`` and ``related`` (yes, no) are empty where the table has no such
+        column; a possible or probable relation is one.
 
     Raises
     ------
@@ -90,7 +91,8 @@ def read_outcomes(
 
     Returns
     -------
-    patient_id, endpoint, study_day, status.
+    DataFrame
+        patient_id, endpoint, study_day, status.
 
     Raises
     ------

@@ -31,9 +31,11 @@ def check_events(events: Tube) -> list[dict[str, object]]:
 
     Returns
     -------
-    One row a check: ``events``, their number; ``not_a_number``, events that hold NaN or infinity; ``margin``,
-    percent of events at the top of the worst detector; ``steadiness``, percent of 500-event stretches whose median
-    leaves the run's by more than six robust standard deviations, in the worst channel; ``header``, a fault of it.
+    list of dict
+        One row a check: ``events``, their number; ``not_a_number``, events that hold NaN or infinity; ``margin``,
+        percent of events at the top of the worst detector; ``steadiness``, percent of 500-event stretches whose
+        median leaves the run's by more than six robust standard deviations, in the worst channel; ``header``, a fault
+        of it.
     """
     rows = [_events_row(events), _finite_row(events), _margin_row(events), _steadiness_row(events)]
     rows += [_row(events, Check.HEADER, None, None, "warn", text) for text in events.warnings]

@@ -23,9 +23,10 @@ def clinic_rows(run: Run, cohort: str) -> pd.DataFrame:
 
     Returns
     -------
-    The rows with a column ``group``: ``clinic``, or the endpoint that names several variables at once (a
-    panel of cytokines). Scores come first, then covariates (the steroid), single values, groups. Responses,
-    events, assays and slopes are left out: they are no course; what slopes are fitted to is among the scores.
+    DataFrame
+        The rows with a column ``group``: ``clinic``, or the endpoint that names several variables at once (a panel of
+        cytokines). Scores come first, then covariates (the steroid), single values, groups. Responses, events, assays
+        and slopes are left out: they are no course; what slopes are fitted to is among the scores.
     """
     rows = run.endpoints
     courses = [

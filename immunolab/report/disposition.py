@@ -72,8 +72,9 @@ def flow_counts(run: Run, cohort: str) -> pd.DataFrame:
 
     Returns
     -------
-    step (sheet, visit, pairs), name, n_patients, n_samples, n_failed, n_not_run, n_measured, n_warned. For pairs
-    the name is the endpoint's, ``n_patients`` are those with both visits, ``n_failed`` those without.
+    DataFrame
+        step (sheet, visit, pairs), name, n_patients, n_samples, n_failed, n_not_run, n_measured, n_warned. For pairs
+        the name is the endpoint's, ``n_patients`` are those with both visits, ``n_failed`` those without.
     """
     measured = set(run.endpoints["sample_id"]) | set(run.counts["sample_id"])
     failed = set(run.failures["sample_id"])

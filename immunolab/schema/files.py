@@ -43,7 +43,8 @@ def write_atomically(path: Path, write: Callable[[Path], T]) -> T:
 
     Returns
     -------
-    What `write` returns.
+    object
+        What `write` returns.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part-{os.getpid()}-{id(write)}{path.suffix}")

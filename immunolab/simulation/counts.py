@@ -42,8 +42,9 @@ def simulate_counts(
 
     Returns
     -------
-    One row a sample and subset endpoint: patient_id, cohort, visit, study_day, endpoint, population, parent, value
-    (percent), n_events, n_parent.
+    DataFrame
+        One row a sample and subset endpoint: patient_id, cohort, visit, study_day, endpoint, population, parent,
+        value (percent), n_events, n_parent.
     """
     trial, model = load_trial(trial_id), load_model()
     options = replace(options or Options(), null=null, truth_events=False)

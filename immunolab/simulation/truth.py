@@ -164,7 +164,8 @@ def folds(model: Model, trial: Trial, baseline: str, options: Options) -> pd.Dat
 
     Returns
     -------
-    Columns endpoint, population, parent, visit_before, visit_after, percent_before, percent_after, expected_fold.
+    DataFrame
+        Rows of `schema.simulation.TRUE_FOLDS`.
     """
     rows = []
     typical = typical_patient(model)

@@ -43,7 +43,8 @@ def check_study(source: Path | str) -> Checked:
 
     Returns
     -------
-    Every problem at once; nothing is raised for faults of the study.
+    Checked
+        Every problem at once; nothing is raised for faults of the study.
     """
     try:
         study = read_study(source)

@@ -75,7 +75,8 @@ def write_workspace(
 
     Returns
     -------
-    A note for every gate left out, or written with edges bent to another scale.
+    tuple of Problem
+        A note for every gate left out, or written with edges bent to another scale.
 
     Raises
     ------

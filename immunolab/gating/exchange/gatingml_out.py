@@ -49,8 +49,9 @@ def write_gatingml(strategy: Strategy, path: Path | str) -> tuple[Problem, ...]:
 
     Returns
     -------
-    A note for every gate that the standard cannot express exactly: FlowJo's biexponential scale does not
-    exist in it, so such gates are written in instrument units, with curved edges as short straight pieces.
+    tuple of Problem
+        A note for every gate that the standard cannot express exactly: FlowJo's biexponential scale does not exist in
+        it, so such gates are written in instrument units, with curved edges as short straight pieces.
 
     Raises
     ------

@@ -108,7 +108,8 @@ def read_matrices(
 
     Returns
     -------
-    Matrices by id; for each the detector of each fluorochrome name; and, by id, why a matrix cannot be read.
+    tuple of (dict[str, Spillover], dict[str, dict[str, str]], dict[str, GatingError])
+        Matrices by id; for each the detector of each fluorochrome name; and, by id, why a matrix cannot be read.
     """
     matrices: dict[str, Spillover] = {}
     detectors: dict[str, dict[str, str]] = {}

@@ -24,7 +24,8 @@ def read_workspace(path: Path | str) -> Workspace:
 
     Returns
     -------
-    A strategy for each tube. Single gates that cannot be read are in its ``problems``, with their paths.
+    Workspace
+        A strategy for each tube. Single gates that cannot be read are in its ``problems``, with their paths.
 
     Raises
     ------

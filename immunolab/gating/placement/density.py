@@ -71,7 +71,8 @@ def smoothed_density(values: Array, bandwidth: float = 1.0) -> tuple[Array, Arra
 
     Returns
     -------
-    A grid of 512 points, the density there (per unit of the axis, area 1), and the kernel's standard deviation.
+    tuple of (array, array, float)
+        A grid of 512 points, the density there (per unit of the axis, area 1), and the kernel's standard deviation.
     """
     shares = [_EDGE_SHARE, 0.25, 0.75, 1 - _EDGE_SHARE]
     low, first, third, high = (float(q) for q in np.quantile(values, shares))

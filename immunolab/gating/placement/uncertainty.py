@@ -58,9 +58,10 @@ def percent_intervals(
 
     Returns
     -------
-    Columns sample_id, path, denominator, percent, gate_low, gate_high, count_low, count_high, low,
-    high: all in percent, one row a population and denominator. ``low`` and ``high`` join both
-    sources on the logit scale. Without events in the denominator the figures are empty.
+    DataFrame
+        Columns sample_id, path, denominator, percent, gate_low, gate_high, count_low, count_high, low, high: all in
+        percent, one row a population and denominator. ``low`` and ``high`` join both sources on the logit scale.
+        Without events in the denominator the figures are empty.
     """
     strategy = fitted.strategies[sample_id]
     few = subsample(events, _EVENTS)

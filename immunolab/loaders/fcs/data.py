@@ -39,9 +39,10 @@ def decode(handle: BinaryIO, header: FcsHeader, *, stored: bool = False) -> NDAr
 
     Returns
     -------
-    float32 array, channels x events. By default on the linear scale of the instrument: integers
-    of logarithmic amplifiers undone, linear channels divided by their gain, the channel called
-    Time multiplied by ``$TIMESTEP`` (seconds) and not divided by a gain.
+    array
+        float32 array, channels x events. By default on the linear scale of the instrument: integers of logarithmic
+        amplifiers undone, linear channels divided by their gain, the channel called Time multiplied by ``$TIMESTEP``
+        (seconds) and not divided by a gain.
 
     Raises
     ------

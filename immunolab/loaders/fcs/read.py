@@ -75,7 +75,8 @@ def read_fcs(
 
     Returns
     -------
-    Events, not compensated: float32, channels x events; time in seconds where ``$TIMESTEP`` is given.
+    Tube
+        Events, not compensated: float32, channels x events; time in seconds where ``$TIMESTEP`` is given.
 
     Raises
     ------

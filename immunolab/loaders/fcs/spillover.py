@@ -40,8 +40,9 @@ def keyword_spillover(text: Mapping[str, str], file: str = "") -> tuple[Spillove
 
     Returns
     -------
-    None when the file carries none. ``$COMP`` has no channel names and gets the numbers ``1..n``.
-    ``$DFCmTOn`` records what the instrument subtracted already and is reported, not applied.
+    tuple of (Spillover or None, list of str)
+        None when the file carries none. ``$COMP`` has no channel names and gets the numbers ``1..n``. ``$DFCmTOn``
+        records what the instrument subtracted already and is reported, not applied.
 
     Raises
     ------

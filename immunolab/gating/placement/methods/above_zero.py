@@ -29,7 +29,8 @@ def above_zero(values: Array, *, noise: float) -> Cut:
 
     Returns
     -------
-    A NaN border where the main hump is within the noise: positive events are then a tail that nothing sets apart.
+    Cut
+        A NaN border where the main hump is within the noise: positive events are then a tail that nothing sets apart.
     """
     values = finite(values)
     if len(values) < FEWEST_EVENTS:

@@ -55,7 +55,8 @@ def valley(values: Array, *, within: Window = None, bandwidth: float = 1.0, dept
 
     Returns
     -------
-    A NaN border flagged ``no_valley;unimodal`` when no valley is deep enough.
+    Cut
+        A NaN border flagged ``no_valley;unimodal`` when no valley is deep enough.
     """
     values = finite(values)
     if len(values) < FEWEST_EVENTS:
