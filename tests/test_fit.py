@@ -229,11 +229,11 @@ def test_a_saturated_channel_is_flagged() -> None:
 
 
 def test_missing_markers_are_all_named_with_the_nearest() -> None:
-    tube, _ = planted_tube(8, 100, markers=tuple(m for m in MARKERS if m not in ("CD25", "CD127")))
+    tube, _ = planted_tube(8, 100, markers=tuple(m for m in MARKERS if m not in ("CD3", "CD4")))
     with pytest.raises(GatingError) as caught:
         fit(SURFACE, [tube])
     text = str(caught.value)
-    assert "the panel lacks CD25 (for Treg), CD127 (for Treg)" in text
+    assert "the panel lacks CD3 (for T_any_size, CD3), CD4 (for CD4)" in text
     assert "the tube has: FSC-A" in text
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from immunolab.errors import GatingError, nearest
 from immunolab.events.tube import Tube
 from immunolab.gating.strategy import Boolean, Declared, Population, Strategy
+from immunolab.schema.flags import Flag
 from immunolab.vocabulary.lexicon import markers
 
 _PASS = "pass"  # `optional: pass`: children of a population left out go to its parent
@@ -29,15 +30,27 @@ def missing_markers(strategy: Strategy, events: Tube) -> tuple[str, ...]:
         Markers that required populations need are missing: all of them, each with the nearest match and what the tube
         has.
     """
-    return tuple(dict.fromkeys(path for path, _ in _unavailable(strategy, events)))
+    return tuple(lacking_markers(strategy, events))
+
+
+def lacking_markers(strategy: Strategy, events: Tube) -> dict[str, tuple[str, ...]]:
+    """Return path -> markers that the panel lacks of each population left out, those of what it depends on included.
+
+    Parameters
+    ----------
+    strategy, events
+        As for `missing_markers`, which also says what is raised.
+    """
+    return dict(_unavailable(strategy, events))
 
 
 def arrange(strategy: Strategy, events: Tube) -> Strategy:
     """Return the strategy without the optional populations that the panel cannot gate.
 
     A population whose marker the panel lacks is gated as its ``otherwise`` says where the panel has those markers.
-    Children of a population left out with ``optional: pass`` become children of its parent; those of one left
-    out with ``optional: true``, and booleans over it, are left out with it.
+    Children of a population left out with ``optional: pass`` become children of its parent, flagged
+    ``exclusion_missing`` where it was a boolean; those of one left out with ``optional: true``, and booleans over it,
+    are left out with it.
 
     Parameters
     ----------
@@ -56,17 +69,23 @@ def arrange(strategy: Strategy, events: Tube) -> Strategy:
     optional = strategy.settings.get("optional", {})
     moved: dict[str, str] = {"": ""}
     kept: list[Population] = []
+    unexcluded: set[str] = set()  # populations, by their path in the file, that lost what they exclude
     for population in strategy.populations:
+        if population.parent_path in unexcluded:
+            unexcluded.add(population.path)
         if population.path in out:
-            if optional.get(population.path) == _PASS:
+            if optional.get(population.path) == _PASS and population.parent_path in moved:
                 moved[population.path] = moved[population.parent_path]
+                if isinstance(population.gate, Boolean):
+                    unexcluded.add(population.path)
             continue
         path = f"{moved[population.parent_path]}/{population.name}"
         moved[population.path] = path
         gate = population.gate
         if isinstance(gate, Boolean):
             gate = replace(gate, operands=tuple(moved[operand] for operand in gate.operands))
-        kept.append(replace(population, path=path, gate=gate))
+        flag = Flag.EXCLUSION_MISSING if population.path in unexcluded else population.flag
+        kept.append(replace(population, path=path, gate=gate, flag=flag))
     settings = {
         **strategy.settings,
         "optional": {moved[p]: v for p, v in optional.items() if p in moved and p not in out},
@@ -112,24 +131,26 @@ def _unavailable(strategy: Strategy, events: Tube) -> Iterator[tuple[str, tuple[
     have = _names(events)
     strategy = _for_panel(strategy, events)
     optional = strategy.settings.get("optional", {})
-    out: set[str] = set()
+    out: dict[str, tuple[str, ...]] = {}
+    ended: set[str] = set()  # of these, those that do not hand their children on
     required: dict[str, list[str]] = {}
     for population in strategy.populations:
         lacking = tuple(name for name in needed_markers(population) if name not in have)
-        if _depends_on(population, out, optional) or (lacking and population.path in optional):
-            out.add(population.path)
-            yield population.path, lacking
+        operands = population.gate.operands if isinstance(population.gate, Boolean) else ()
+        above = [path for path in (population.parent_path,) if path in ended]
+        above += [path for path in operands if path in out]
+        if above or (lacking and population.path in optional):
+            out[population.path] = tuple(
+                dict.fromkeys(name for part in (*(out[path] for path in above), lacking) for name in part)
+            )
+            if optional.get(population.path) != _PASS or population.parent_path in ended:
+                ended.add(population.path)
+            yield population.path, out[population.path]
         elif lacking:
             for name in lacking:
                 required.setdefault(name, []).append(population.name)
     if required:
         raise _missing(required, events, have)
-
-
-def _depends_on(population: Population, out: set[str], optional: dict[str, str]) -> bool:
-    parents = {population.parent_path} if optional.get(population.parent_path) != _PASS else set()
-    operands = set(population.gate.operands) if isinstance(population.gate, Boolean) else set()
-    return bool((parents | operands) & out)
 
 
 def _missing(required: dict[str, list[str]], events: Tube, have: set[str]) -> GatingError:

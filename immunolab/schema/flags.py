@@ -60,6 +60,11 @@ class Flag(DeclaredWord):
     BEYOND_DATA = "beyond_data", "doubtful", "the border is beyond the events it was estimated from"
     AT_ZERO_NOISE = "at_zero_noise", "doubtful", "the border is at the upper end of what zero reads in a mass channel"
     ANCESTOR_VALLEY = "ancestor_valley", "doubtful", "the border is the valley of a population above the parent"
+    EXCLUSION_MISSING = (
+        "exclusion_missing",
+        "doubtful",
+        "the panel cannot gate a population that the definition excludes: its cells are counted here",
+    )
     NO_REFERENCE = "no_reference", "doubtful", "no internal reference population was found"
     SMALL_REFERENCE = "small_reference", "doubtful", "the internal reference population has too few events"
     NO_CORNER_CLOUD = "no_corner_cloud", "doubtful", "no cloud of events was found in the corner of a diagonal border"

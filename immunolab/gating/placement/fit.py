@@ -25,7 +25,7 @@ from immunolab.gating.placement.rules import BORDERS, SCOPES, Scope, rule_for
 from immunolab.gating.placement.tube_state import TubePool, TubeState
 from immunolab.gating.strategy import Boolean, Declared, Gate, Population, Strategy
 from immunolab.gating.tube_gates import Threshold, TubeGates, thresholds_table
-from immunolab.schema.flags import Flag
+from immunolab.schema.flags import Flag, split
 
 __all__ = ["Fitted", "fit", "missing_markers", "widest_scope"]
 
@@ -200,7 +200,7 @@ class _Fit:
             for tube in self.tubes:
                 placed = population
                 one = drawn.get(tube.sample_id)
-                flags = one.flags if one is not None else ()
+                flags = (*split(population.flag), *(one.flags if one is not None else ()))
                 if Flag.NO_BORDER in flags or _depends_on(population) & withheld[tube.sample_id]:
                     withheld[tube.sample_id].add(population.path)
                     flags = tuple(dict.fromkeys((*flags, Flag.NO_BORDER)))
