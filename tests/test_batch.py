@@ -21,7 +21,7 @@ def _write_text(text: str):
 
 def test_a_sample_is_kept_until_key_or_output_changes(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    assert store.stale("P1", "k1") == "not computed yet"
+    assert store.stale("P1", "k1") == "no result yet"
     store.commit("P1", "k1", _write_text("a"))
     assert store.stale("P1", "k1") == ""
     assert "changed" in store.stale("P1", "k2")

@@ -218,3 +218,5 @@ def test_events_of_a_tube_are_clustered_in_place(files: tuple[list[Path], np.nda
         il.cluster(data, method="kmeans")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="choose 1 to"):
         il.cluster(data, clusters=0)
+    with pytest.raises(InputError, match="events of a tube, not single cells"):
+        il.label(data)

@@ -21,7 +21,7 @@ from immunolab.loaders.fcs.read import read_fcs, read_header
 
 EDGE = "fcs_edge_cases"
 UNREADABLE = {
-    "fcsparser/corrupted.fcs": "HEADER segment is not that of an FCS file",
+    "fcsparser/corrupted.fcs": "not an FCS file: there is no HEADER",
     "fcsparser/sample_header.fcs": "cut short: 0 of 20,000 events",
     "morganconrad/AriaFile1.fcs": "cut short: 6,052 of 10,000 events",
 }

@@ -11,6 +11,7 @@ import pandas as pd
 from immunolab.cells.label import LabelledCells, label_cells
 from immunolab.cells.lineage import share_of
 from immunolab.cells.population_tree import definition_of, parents_of
+from immunolab.errors import InputError, Problem
 from immunolab.events.cells import STORED
 from immunolab.loaders.single_cell import interpret_cells, read_cells
 from immunolab.schema.tables import LABELS
@@ -43,7 +44,12 @@ def label(cells: AnnData, *, sample_column: str = "", seed: int = 0) -> None:
     ------
     DataFileError
         There are no cells, or no genes or proteins that can be used.
+    InputError
+        It holds the events of a tube.
     """
+    if "kind" in cells.var:
+        hint = "gate a tube with immunolab.gate; label takes cells of immunolab.read_cells"
+        raise InputError(Problem("", "cells", "these are the events of a tube, not single cells", hint))
     found = label_cells(interpret_cells(cells, sample_column=sample_column), seed=seed)
     cells.obs["sample_id"] = pd.Categorical(found.table["sample_id"])
     cells.obs["immunolab_label"] = pd.Categorical(found.table["label"])

@@ -12,7 +12,7 @@ from immunolab.errors import InputError, Problem
 def add_methods(commands: Subparsers) -> None:
     """Declare the words of ``immunolab methods``."""
     parser = command(
-        commands, "methods", "the threshold methods: what each assumes, its parameters, its source", _methods
+        commands, "methods", "Show the threshold methods: what each assumes, its parameters, its source.", _methods
     )
     parser.add_argument("name", nargs="?", metavar="METHOD", help="one method (default: all)")
 

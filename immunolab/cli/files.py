@@ -9,7 +9,9 @@ from immunolab.cli.words import DONE, INPUT_PROBLEM, SOME_FAILED, Subparsers, co
 
 def add_inspect(commands: Subparsers) -> None:
     """Declare the words of ``immunolab inspect``."""
-    parser = command(commands, "inspect", "What is in an FCS or h5ad file, and what is unusual about it.", _inspect)
+    parser = command(
+        commands, "inspect", "Show what is in an FCS or h5ad file, and what is unusual about it.", _inspect
+    )
     parser.add_argument("file", metavar="FILE")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--medians", action="store_true", help="each channel's median of the values as stored")

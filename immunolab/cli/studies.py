@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def add_trials(commands: Subparsers) -> None:
     """Declare the words of ``immunolab trials``."""
-    parser = command(commands, "trials", "the built-in designs: calendar, visits, endpoints, sources", _trials)
+    parser = command(commands, "trials", "Show the built-in designs: calendar, visits, endpoints, sources.", _trials)
     parser.add_argument("trial", nargs="?", metavar="ID", help="a built-in design, or a trial file of your own")
 
 
@@ -29,7 +29,7 @@ def _trials(arguments: argparse.Namespace) -> int:
 
 def add_simulate(commands: Subparsers) -> None:
     """Declare the words of ``immunolab simulate``."""
-    parser = command(commands, "simulate", "write a virtual trial with known truth as FCS files", _simulate)
+    parser = command(commands, "simulate", "Write a virtual trial with known truth as FCS files.", _simulate)
     parser.add_argument("--trial", required=True, metavar="ID", help="built-in design, or a trial file of your own")
     parser.add_argument("--patients", required=True, type=int, metavar="N")
     parser.add_argument("--seed", required=True, type=int, metavar="S", help="the same seed writes the same bytes")
@@ -47,7 +47,11 @@ def add_simulate(commands: Subparsers) -> None:
     parser.add_argument("--fmo", action="store_true", help="fluorescence-minus-one controls in every run")
     parser.add_argument("--ics", action="store_true", help="a stimulated tube and its unstimulated pair at each visit")
     parser.add_argument(
-        "--faults", type=float, default=0.0, metavar="RATE", help="1 is everyday life, 0 none (default)"
+        "--faults",
+        type=float,
+        default=0.0,
+        metavar="RATE",
+        help="share of the usual rate of faults: 1 as in practice, 0 none (default)",
     )
     parser.add_argument("--mixed-labels", action="store_true", help="markers spelled differently from file to file")
     parser.add_argument("--citeseq", type=int, default=0, metavar="CELLS", help="CITE-seq of every sample too, as h5ad")
@@ -91,7 +95,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 def add_init(commands: Subparsers) -> None:
     """Declare the words of ``immunolab init``."""
-    parser = command(commands, "init", "propose a study from a folder of FCS files", _init)
+    parser = command(commands, "init", "Propose a study from a folder of FCS files.", _init)
     parser.add_argument("folder", metavar="DIR", type=Path, help="where the study is written")
     parser.add_argument("--fcs", required=True, metavar="FOLDER", type=Path, help="searched with its subfolders")
     parser.add_argument("--trial", metavar="ID", help="a built-in design, or a trial file of your own")
@@ -175,7 +179,7 @@ def _say_done(run: Run, page: Path | None) -> int:
 
 def add_verify(commands: Subparsers) -> None:
     """Declare the words of ``immunolab verify``."""
-    text = "Work out every number of a finished run again, and check the hashes of what went in and came out."
+    text = "Compute every number of a finished run again, and check the hashes of its inputs and outputs."
     parser = command(commands, "verify", text, _verify)
     parser.add_argument("out", type=Path, metavar="OUT", help="the folder that run wrote")
 

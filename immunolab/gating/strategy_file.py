@@ -59,7 +59,7 @@ def read_strategy(path: Path | str) -> Strategy:
 
 def _only(workspace: Workspace) -> Strategy:
     if len(workspace.samples) != 1:
-        hint = "read it with exchange.workspace.read_workspace and choose by file name"
+        hint = "give the workspace itself to immunolab.gate: each tube takes the gates of its own file"
         message = f"holds gates of {len(workspace.samples)} files, not of one"
         raise InputError(Problem(workspace.source, "", message, hint))
     return workspace.samples[0].strategy

@@ -56,7 +56,7 @@ class Options:
         Fluorescence-minus-one controls, one set a batch.
     faults
         Factor on the rates of missing visits, failed tubes, files of few events, swapped labels, files exported
-        twice and clogs; 1 is everyday life, 0 none.
+        twice and clogs; 1 is the usual rate, 0 none.
     mixed_labels
         Markers are spelled differently from file to file.
     visit_jitter

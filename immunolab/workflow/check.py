@@ -99,7 +99,7 @@ def _unmeasured(study: Study, panels: Mapping[str, PanelGates], clinic: ClinicSo
     if not lacking:
         return []
     listed = "; ".join(f"{one} for {', '.join(names)}" for one, names in lacking.items())
-    return [Problem(study.name, "", f"asked for and not measured in this study: {listed}", "")]
+    return [Problem(study.name, "", f"needed by an endpoint and not measured in this study: {listed}", "")]
 
 
 def _without_sample(study: Study, clinic: ClinicSources | None) -> list[Problem]:

@@ -115,7 +115,7 @@ class Store:
         try:
             record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         except FileNotFoundError:
-            return "not computed yet"
+            return "no result yet"
         except (OSError, ValueError):
             return "its record cannot be read"
         if record.get("key") != key:

@@ -181,7 +181,7 @@ class TubeSteps:
                 continue
             job = self._job(sample, prepared[name], gates[name])
             if reason := self._reason(job):
-                log.info("%s computed: %s", name, reason)
+                log.info("%s to compute: %s", name, reason)
                 tasks.append(Task(name, "gate", job, _cost(sample.file), (name,)))
             else:
                 log.info("%s kept: nothing it depends on has changed", name)

@@ -107,7 +107,7 @@ class ScoreMethod:
         (``baseline``); two visits in a row (``previous``). With ``course`` it is given the whole `Patient` and gives
         scores by visit.
     needs
-        Variables or scores, any one of which a patient must have for the score to be worked out.
+        Variables or scores, any one of which a patient must have for the score to be computed.
     unit
         Of the value.
     source, verified
@@ -119,7 +119,7 @@ class ScoreMethod:
     levels
         Values that the rule turns on, with their meaning, by the variable or score they belong to.
     follows
-        Score whose being asked for asks for this one too.
+        Score that brings this one with it: a study that has that score gets this one too.
     """
 
     name: str

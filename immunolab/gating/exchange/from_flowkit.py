@@ -92,7 +92,9 @@ def from_flowkit(subject: Any) -> Tube | Strategy | FlowKitSamples:
             for key in subject.get_sample_ids(loaded_only=False)
         }
     else:
-        raise TypeError(f"a flowkit Sample, GatingStrategy, Session or Workspace is needed, not {type(subject)}")
+        raise TypeError(
+            f"a flowkit Sample, GatingStrategy, Session or Workspace is needed, not {type(subject).__name__}"
+        )
     return FlowKitSamples({key: _tube(sample) for key, sample in samples.items()}, strategies)
 
 

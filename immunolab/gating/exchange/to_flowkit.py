@@ -63,6 +63,8 @@ def to_flowkit(subject: Tube | Strategy | GatedTube | Sequence[GatedTube]) -> An
         return _sample(subject)
     if isinstance(subject, Strategy):
         return _gating_strategy([_Source(subject)])
+    if not isinstance(subject, GatedTube | Sequence):
+        raise TypeError(f"a Tube, a Strategy, a GatedTube or several are needed, not {type(subject).__name__}")
     return _session([subject] if isinstance(subject, GatedTube) else subject)
 
 

@@ -79,9 +79,9 @@ def _read_segments(handle: BinaryIO, origin: int, size: int, file: str) -> Segme
     match = re.match(rb"FCS([0-9]\.[0-9])", header)
     if len(header) < HEADER_BYTES or match is None:
         raise DataFileError(
-            f"the HEADER segment is not that of an FCS file ({size:,} bytes in all)",
+            f"not an FCS file: there is no HEADER such as 'FCS3.1' at byte {origin:,} ({size:,} bytes in all)",
             file,
-            "give the file as the cytometer exported it",
+            "give the .fcs or .lmd file as the cytometer exported it",
         )
     version = match.group(1).decode("ascii")
     if version not in _VERSIONS:

@@ -57,9 +57,9 @@ def _by_response(run: Run, cohort: str, leading: str) -> Iterator[ReportFigure]:
         score = endpoint.response
         if score is None or not criteria(score) or own.empty:
             continue
-        visit, told = response(scores, score, (*own["visit_after"].mode(), *reversed(endpoint.visits)))
+        visit, responded = response(scores, score, (*own["visit_after"].mode(), *reversed(endpoint.visits)))
         words = {True: f"{score} responder", False: f"no {score} responder"}
-        groups = {patient: words[yes] for patient, yes in told.items() if patient in set(own["patient_id"])}
+        groups = {patient: words[yes] for patient, yes in responded.items() if patient in set(own["patient_id"])}
         if not groups:
             continue
         by = f"{score} ({criteria(score)[0].name}) at {visit}"
