@@ -26,6 +26,7 @@ from immunolab.gating.strategy import (
     Declared,
     Dimension,
     Ellipsoid,
+    Polygon,
     Population,
     Ratio,
     Rectangle,
@@ -570,3 +571,68 @@ def test_every_sample_of_a_large_workspace_is_found_by_its_address_name_and_fil(
     for sample in imported.samples:
         assert imported.strategy_for("any.fcs", sample.keywords) is sample.strategy
         assert all(imported.strategy_for(name) is sample.strategy for name in sample.names)
+
+
+# --- corners beyond the ends of a scale -----------------------------------------------------------------
+
+
+def test_a_flowjo_9_gate_keeps_corners_beyond_its_scale(tmp_path: Path) -> None:
+    corners = [(-5_000.0, 10.0), (500_000.0, 10.0), (500_000.0, 90.0), (-5_000.0, 90.0)]
+    tree = mac_gate("b", "Polygon", 'xAxisName="A" yAxisName="B"', corners)
+    path = tmp_path / "mac.xml"
+    path.write_text(
+        f"""<Workspace version="2.0"><CalibrationTables><Table name="Generic">{TABLE}</Table></CalibrationTables>
+        <SampleList><Sample sampleID="1" compensationID="-2"><Parameter name="A" log="1" calibrationIndex="1"/>
+        <Parameter name="B" log="0"/><SampleNode name="a.fcs" count="5">{tree}</SampleNode></Sample></SampleList>
+        </Workspace>""",
+        encoding="utf-8",
+    )
+    gate = read_workspace(path).only()["b"].gate
+    assert isinstance(gate, Polygon)
+    assert set(corners) <= {(round(x, 6), round(y, 6)) for x, y in gate.vertices}
+    assert len(gate.vertices) < 100
+    columns = np.array([[-4_000, -6_000, 0.5, 300_000, 600_000], [50, 50, 50, 80, 50]], dtype=np.float32)
+    mask = evaluate(read_workspace(path).only(), Tube(columns, (Channel("A"), Channel("B")))).masks["/b"]
+    assert mask.tolist() == [True, False, True, True, False]
+
+
+@pytest.mark.parametrize("scale", ["biex", "log"])
+def test_a_flowjo_10_gate_over_the_end_of_its_scale_contains_what_is_held_there(scale: str, tmp_path: Path) -> None:
+    words = {
+        "biex": 'transforms:length="256" transforms:neg="0" transforms:width="-10" transforms:pos="4.4" '
+        'transforms:maxRange="262144"',
+        "log": 'transforms:offset="1" transforms:decades="5"',
+    }[scale]
+    corners = [(-9_000, -500), (1_000_000, -500), (1_000_000, 900), (-9_000, 900)]
+    vertices = "".join(
+        f'<gating:vertex><gating:coordinate data-type:value="{x}"/><gating:coordinate data-type:value="{y}"/>'
+        "</gating:vertex>"
+        for x, y in corners
+    )
+    sides = "".join(
+        f'<gating:dimension><data-type:fcs-dimension data-type:name="{name}"/></gating:dimension>' for name in "AB"
+    )
+    shape = f"<gating:PolygonGate>{sides}{vertices}</gating:PolygonGate>"
+    upper = sides.replace("<gating:dimension>", '<gating:dimension gating:max="500000">', 1)
+    box = f"<gating:RectangleGate>{upper}</gating:RectangleGate>"
+    tree = "<Subpopulations>"
+    for name, gate in (("polygon", shape), ("box", box)):
+        tree += f'<Population name="{name}" count="1"><Gate>{gate}</Gate></Population>'
+    axis = f'<transforms:{scale} {words}><data-type:parameter data-type:name="A"/></transforms:{scale}>'
+    sample = sample_of(tree + "</Subpopulations>", "a.fcs", {}, version=10)
+    path = workspace_of(
+        tmp_path, 10, sample.replace("<Transformations/>", f"<Transformations>{axis}</Transformations>")
+    )
+    imported = read_workspace(path)
+    assert imported.problems_for("a.fcs") == ()
+    columns = np.array([[-20_000, 100, 262_143, 300_000, 2_000_000], [0, 0, 0, 0, 1_000]], dtype=np.float32)
+    tube = Tube(columns, (Channel("A"), Channel("B")))
+    masks = evaluate(imported.only(), tube).masks
+    assert masks["/polygon"].tolist() == [True, True, True, True, False]
+    if scale == "biex":
+        assert masks["/box"].tolist() == [True] * 5
+    # and the corners come back where they were drawn
+    out = tmp_path / "again.wsp"
+    write_workspace([WorkspaceSample(tmp_path / "a.fcs", imported.only(), ("A", "B"), 5, None, {})], out)
+    again = evaluate(read_workspace(out).only(), tube).masks
+    assert {name: mask.tolist() for name, mask in again.items()} == {n: mask.tolist() for n, mask in masks.items()}

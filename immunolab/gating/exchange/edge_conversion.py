@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from immunolab.events.transforms import Biex, Bounded, Identity, Linear, Log, Transform
 from immunolab.gating.strategy import Ellipsoid
@@ -31,11 +31,43 @@ def family(scale: Transform) -> Family:
 
 def instrument(scale: Transform, value: float) -> float:
     """Return a display value in instrument units; beyond the ends of a scale that holds its ends, far away."""
-    ends = (0.0, 1.0) if isinstance(scale, Biex) else (scale.low, scale.high) if isinstance(scale, Bounded) else None
+    low, high = _ends(scale)
     inside = float(scale.inverse(value))
-    if ends is None or ends[0] < value < ends[1]:
+    if low < value < high:
         return inside
-    return inside + _BEYOND * (value - (ends[0] if value <= ends[0] else ends[1]))
+    return inside + _BEYOND * (value - (low if value <= low else high))
+
+
+def displayed(scale: Transform, values: ArrayLike) -> NDArray[np.float64]:
+    """Return display values of a gate's coordinates: the inverse of `instrument`.
+
+    A scale that holds its ends holds events there; a corner drawn beyond an end stays beyond it, so that the gate
+    contains the events held at that end.
+
+    Parameters
+    ----------
+    scale
+        The scale of the gate.
+    values
+        Coordinates in instrument units.
+    """
+    raw = np.asarray(values, dtype=np.float64)
+    shown = scale.apply(raw)
+    low, high = _ends(scale)
+    if np.isfinite(low):
+        end = float(scale.inverse(low))
+        shown = np.where(raw < end, low + (raw - end) / _BEYOND, shown)
+    if np.isfinite(high):
+        end = float(scale.inverse(high))
+        shown = np.where(raw > end, high + (raw - end) / _BEYOND, shown)
+    return shown
+
+
+def _ends(scale: Transform) -> tuple[float, float]:
+    """Return the display values at which a scale holds what is beyond them."""
+    if isinstance(scale, Biex):
+        return 0.0, 1.0
+    return (scale.low, scale.high) if isinstance(scale, Bounded) else (-np.inf, np.inf)
 
 
 def border(scale: Transform, value: float) -> float:
@@ -122,7 +154,7 @@ def _deviation(start: Point, end: Point, drawn: tuple[Transform, Transform], tar
     parts = np.array([0.25, 0.5, 0.75])[:, None]
     between = written[0] + parts * (written[1] - written[0])
     seen: NDArray[np.float64] = np.stack(
-        [drawn[axis].apply(target[axis].inverse(between[:, axis])) for axis in (0, 1)], axis=1
+        [displayed(drawn[axis], target[axis].inverse(between[:, axis])) for axis in (0, 1)], axis=1
     )
     along = np.subtract(end, start)
     length = float(np.hypot(*along))

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from immunolab.errors import GatingError, InputError, Problem
 from immunolab.events.transforms import Identity
 from immunolab.events.tube import Spillover
+from immunolab.gating.exchange.edge_conversion import displayed
 from immunolab.gating.exchange.flowjo_scales import DISPLAY_BINS, Axis, read_axis, read_spillover
 from immunolab.gating.exchange.safe_xml import (
     DATATYPES,
@@ -190,7 +191,7 @@ def _rectangle(sides: list[Element], axes: list[tuple[Dimension, Axis]]) -> Gate
     def edge(side: Element, name: str, dimension: Dimension) -> float | None:
         if side.get(f"{GATING}{name}") is None:
             return None
-        return float(dimension.transform.apply(number(side, name, GATING)))
+        return float(displayed(dimension.transform, number(side, name, GATING)))
 
     if not sides:
         raise GatingError("the rectangle has no dimension")
@@ -207,7 +208,7 @@ def _polygon(shape: Element, axes: list[tuple[Dimension, Axis]]) -> Gate:
     if len(corners) < 3:
         raise GatingError(f"the polygon has {len(corners)} vertices; 3 or more are needed")
     (x, _), (y, _) = axes
-    shown = np.stack([x.transform.apply(corners[:, 0]), y.transform.apply(corners[:, 1])], axis=1)
+    shown = np.stack([displayed(x.transform, corners[:, 0]), displayed(y.transform, corners[:, 1])], axis=1)
     return Polygon((x, y), tuple((float(a), float(b)) for a, b in shown))
 
 

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from immunolab.errors import GatingError, InputError, Problem
-from immunolab.events.transforms import Biex, Identity, Transform
+from immunolab.events.transforms import Biex, Bounded, Identity, Transform
 from immunolab.events.tube import Spillover
-from immunolab.gating.exchange.edge_conversion import Point, bend, ellipse_corners
+from immunolab.gating.exchange.edge_conversion import Point, bend, displayed, ellipse_corners
 from immunolab.gating.exchange.safe_xml import attribute, number, to_number
 from immunolab.gating.exchange.tree import Node, assemble, outside
 from immunolab.gating.exchange.workspace_model import SampleGates, Workspace, sample_keywords, sample_names
@@ -72,7 +72,7 @@ def flowjo9_workspace(root: Element, source: str) -> Workspace:
     return Workspace(source, samples)
 
 
-def _gates(element: Element, top: Element, root: Element, source: str, tables: dict[str, _Calibrated]) -> SampleGates:
+def _gates(element: Element, top: Element, root: Element, source: str, tables: dict[str, Bounded]) -> SampleGates:
     sample = _SampleOfV9.of(element, root, tables)
     populations, unread = assemble({node.key: node for node in _nodes(top, sample)}, source)
     strategy = Strategy(Path(source).stem, populations, sample.matrices, source=source)
@@ -81,15 +81,15 @@ def _gates(element: Element, top: Element, root: Element, source: str, tables: d
     return SampleGates(sample_names(element, top), strategy, unread, counts, sample_keywords(element))
 
 
-def _tables(root: Element) -> dict[str, _Calibrated]:
+def _tables(root: Element) -> dict[str, Bounded]:
     """Return calibration tables by name, and by their place counted from 1."""
-    tables: dict[str, _Calibrated] = {}
+    tables: dict[str, Bounded] = {}
     for place, element in enumerate(root.findall("CalibrationTables/Table"), start=1):
         values = [float(text) for text in re.findall(r"[-+0-9.eE]+", element.text or "")]
         shown, knots = np.array(values[0::2]) / _CHANNELS, np.array(values[1::2])
         if len(knots) < 2 or len(knots) != len(shown) or (np.diff(knots) <= 0).any() or (np.diff(shown) < 0).any():
             continue
-        table = _Calibrated(tuple(knots.tolist()), tuple(shown.tolist()))
+        table = Bounded(_Calibrated(tuple(knots.tolist()), tuple(shown.tolist())), float(shown[0]), float(shown[-1]))
         tables[str(place)] = tables[element.get("name", "").replace(" ", "")] = table
     return tables
 
@@ -105,7 +105,7 @@ class _SampleOfV9:
     suffix: str
 
     @classmethod
-    def of(cls, element: Element, root: Element, tables: dict[str, _Calibrated]) -> _SampleOfV9:
+    def of(cls, element: Element, root: Element, tables: dict[str, Bounded]) -> _SampleOfV9:
         key = element.get("compensationID", "")
         name, word, prefix, suffix, matrices = "Acquisition-defined", "sample", "<", ">", {}
         if key in ("", "-2"):
@@ -196,7 +196,7 @@ def _gate(element: Element, sample: _SampleOfV9, keys: list[str], parent: str) -
     if len(axes) != 2:
         raise GatingError(f"the {shape.tag} has {len(axes)} axes; 2 are needed")
     (x, x_scale), (y, y_scale) = axes
-    drawn = [(float(x_scale.apply(a)), float(y_scale.apply(b))) for a, b in corners]
+    drawn = [(float(displayed(x_scale, a)), float(displayed(y_scale, b))) for a, b in corners]
     if shape.tag == "Ellipse":
         drawn = ellipse_corners(_ellipse((x, y), np.array(drawn)))
     return Polygon((x, y), tuple(bend(drawn, (x_scale, y_scale), ("linear", "linear")))), bool(shape.get("negated"))
