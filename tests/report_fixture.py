@@ -17,7 +17,9 @@ from immunolab.comparison.diagnostics import Finding
 from immunolab.comparison.plan import Compared, Plan
 from immunolab.gating.strategy import Strategy
 from immunolab.results.run import Run
-from immunolab.schema.tables import COUNTS, ENDPOINTS, FAILURES, PAIRS, QUALITY, SHIFTS, THRESHOLDS
+from immunolab.schema.comparison import PAIRS, SHIFTS
+from immunolab.schema.endpoints import ENDPOINTS
+from immunolab.schema.gating import COUNTS, FAILURES, QUALITY, THRESHOLDS
 from immunolab.study.endpoints import LogRatio, PercentOfParent
 from immunolab.study.sheet import PlannedComparison, Sample, Study
 from immunolab.study.trial import load_trial

@@ -16,7 +16,7 @@ from immunolab.errors import InputError
 from immunolab.gating.agreement import agreement, event_agreement, masks_of_labels, read_reference_counts
 from immunolab.gating.exchange import read_workspace, write_gatingml
 from immunolab.gating.strategy import Dimension, Polygon, Population, Rectangle, Strategy
-from immunolab.schema.tables import COUNTS, FAILURES, THRESHOLDS
+from immunolab.schema.gating import COUNTS, FAILURES, THRESHOLDS
 
 LINE = "flow/flowkit_bsd/simple_line_example"
 

@@ -29,7 +29,8 @@ from immunolab.report.figures.trajectories import course_figures
 from immunolab.report.key_findings import DISCLOSURE, cautions
 from immunolab.report.patients import components_grid
 from immunolab.results.run import Run
-from immunolab.schema.tables import ENDPOINTS, PAIRS, SHIFTS
+from immunolab.schema.comparison import PAIRS, SHIFTS
+from immunolab.schema.endpoints import ENDPOINTS
 from immunolab.study.endpoints import PairedChange
 from immunolab.study.sheet import PlannedComparison, Sample, Study
 from immunolab.study.trial import load_trial

@@ -12,7 +12,7 @@ from immunolab.clinical import components, context_rows, endpoint_rows, scores_t
 from immunolab.clinical.scores import levels
 from immunolab.comparison.plan import Plan
 from immunolab.comparison.table import compare_endpoints
-from immunolab.schema.tables import ENDPOINTS
+from immunolab.schema.endpoints import ENDPOINTS
 from immunolab.study.endpoints import PairedChange
 from immunolab.study.rows import Sample
 from immunolab.study.sheet import PanelChoice, PlannedComparison, Study

@@ -30,7 +30,7 @@ from immunolab.clinical.scores.sri_4 import new_bilag, sri_4
 from immunolab.clinical.slopes import slopes_by_period
 from immunolab.clinical.totals import domain_totals, item_total
 from immunolab.errors import InputError
-from immunolab.schema.tables import ENDPOINTS
+from immunolab.schema.endpoints import ENDPOINTS
 from immunolab.study.doses import PatientDoses
 from immunolab.study.rows import Sample
 from immunolab.study.sheet import PanelChoice, PlannedComparison, Study

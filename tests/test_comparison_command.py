@@ -11,7 +11,7 @@ import pytest
 from builders import REFERENCE, data_folder
 
 from immunolab.cli import main
-from immunolab.schema.tables import PAIRS, SHIFTS
+from immunolab.schema.comparison import PAIRS, SHIFTS
 
 FOLDER = REFERENCE / "statistics"
 R = json.loads((FOLDER / "expected_R.json").read_text())

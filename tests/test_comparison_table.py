@@ -20,8 +20,9 @@ from immunolab.comparison.plan import Noise, Plan
 from immunolab.comparison.power import paired_power, patients_needed, power_table
 from immunolab.comparison.table import Comparison, compare_endpoints
 from immunolab.errors import ComparisonError, InputError
+from immunolab.schema.comparison import PAIRS, SHIFTS
+from immunolab.schema.endpoints import ENDPOINTS
 from immunolab.schema.flags import Code
-from immunolab.schema.tables import ENDPOINTS, PAIRS, SHIFTS
 
 PLAN = Plan("W0", "W10", test="t")
 

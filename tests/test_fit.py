@@ -21,7 +21,7 @@ from immunolab.gating.placement.fit import fit, missing_markers, widest_scope
 from immunolab.gating.record_codec import from_plain, to_plain
 from immunolab.gating.strategy import Declared, Dimension, Population, Rectangle, Strategy
 from immunolab.gating.strategy_file import builtin_strategy, parse_strategy
-from immunolab.schema.tables import THRESHOLDS
+from immunolab.schema.gating import THRESHOLDS
 
 SURFACE = builtin_strategy("treg_th17_tfh_teff")
 WANTED = {

@@ -10,7 +10,7 @@ import pytest
 from immunolab.errors import InputError
 from immunolab.loaders.measurements import read_measurements, split_unit
 from immunolab.loaders.units import UnitError, conversion
-from immunolab.schema import tables
+from immunolab.schema.endpoints import MEASUREMENTS
 from immunolab.study.rows import Sample
 from immunolab.vocabulary.variables import resolve_variable, variables
 
@@ -91,7 +91,7 @@ def test_long_table_is_converted_and_censored_values_are_kept(tmp_path: Path) ->
         "P1,W10,ALC,1.25,10^9/L\nP2,W0,CRP,NA,mg/L\nP2,W0,SELENA_SLEDAI,8,\n"
     )
     frame = read(tmp_path, text)
-    tables.MEASUREMENTS.check(frame)
+    MEASUREMENTS.check(frame)
     assert frame["variable"].tolist() == ["CRP", "IL-6", "IL-6", "TNF-a", "lymphocytes", "CRP", "SELENA_SLEDAI"]
     assert frame["value"].fillna(-1).tolist() == [12.0, 2.3, 500.0, -1.0, 1250.0, -1.0, 8.0]
     assert frame["censored"].fillna("").tolist() == ["", "below", "above", "below", "", "", ""]

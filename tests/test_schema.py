@@ -11,9 +11,12 @@ import pytest
 from builders import REPOSITORY
 
 from immunolab.schema import flags
+from immunolab.schema.cells import CLUSTERS, PROFILES
+from immunolab.schema.comparison import SHIFTS
 from immunolab.schema.csv_files import MISSING_NUMBERS, MISSING_RESULTS, read_text
 from immunolab.schema.flags import Check, Code, Flag, count_flags, flag, split
-from immunolab.schema.tables import ALL, CLUSTERS, COUNTS, PROFILES, SHIFTS, declared
+from immunolab.schema.gating import COUNTS
+from immunolab.schema.tables import ALL, declared
 
 PACKAGE = REPOSITORY / "immunolab"
 FLAG_NAMES = {"flag", "flags", "words"}  # names that hold flags; what is assigned, appended or returned there is one

@@ -22,7 +22,7 @@ from immunolab.events.tube import Channel, Spillover, Tube
 from immunolab.gating.record_codec import from_plain, to_plain
 from immunolab.gating.strategy import Dimension, Population, Rectangle, Strategy
 from immunolab.gating.tube_gates import FailedPlacement, GateSpread, RuleCount, TubeGates
-from immunolab.schema.tables import COUNTS, INTENSITIES, THRESHOLDS
+from immunolab.schema.gating import COUNTS, INTENSITIES, THRESHOLDS
 
 SURFACE = "treg_th17_tfh_teff"
 SCALE = Asinh(COFACTOR)

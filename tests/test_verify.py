@@ -16,8 +16,11 @@ from immunolab.errors import InputError
 from immunolab.report.manifest import write_manifest
 from immunolab.report.verify import verify
 from immunolab.results.record import read_run, write_run
+from immunolab.schema.comparison import PAIRS, SHIFTS
+from immunolab.schema.endpoints import ENDPOINTS
 from immunolab.schema.files import file_sha256
-from immunolab.schema.tables import ALL, COUNTS, ENDPOINTS, PAIRS, SHIFTS
+from immunolab.schema.gating import COUNTS
+from immunolab.schema.tables import ALL
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from immunolab.clinical import adverse_events_table, responders, survival_tables
 from immunolab.clinical.follow_up import Followed
 from immunolab.report.verify_clinic import clinic_differences
 from immunolab.results.run import Run
+from immunolab.schema.clinical import ADVERSE_EVENTS, RESPONDERS, SCORES, SURVIVAL, TIME_TO_EVENT
 from immunolab.schema.table import Table
-from immunolab.schema.tables import ADVERSE_EVENTS, RESPONDERS, SCORES, SURVIVAL, TIME_TO_EVENT
 from immunolab.study.trial import load_trial
 
 PEOPLE = [Followed(f"P{i}", "A" if i < 5 else "", 169, 60 * i) for i in range(9)]

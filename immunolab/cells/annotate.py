@@ -14,7 +14,7 @@ from immunolab.cells.population_tree import definition_of, parents_of
 from immunolab.errors import InputError, Problem
 from immunolab.events.cells import STORED
 from immunolab.loaders.single_cell import interpret_cells, read_cells
-from immunolab.schema.tables import LABELS
+from immunolab.schema.cells import LABELS
 from immunolab.version import VERSION
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from immunolab.cells.doublets import DOUBLET_LIMIT, doublet_scores
 from immunolab.events.cells import counts_of, proteins_are_counts, proteins_of, sample_ids_of
 from immunolab.schema.flags import Check
-from immunolab.schema.tables import QUALITY
+from immunolab.schema.gating import QUALITY
 
 if TYPE_CHECKING:
     from anndata import AnnData

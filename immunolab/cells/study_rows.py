@@ -15,7 +15,7 @@ from immunolab.clustering.som import train_map
 from immunolab.events.subsample import drawn_rows
 from immunolab.quantify import endpoint_values
 from immunolab.schema.flags import count_flags
-from immunolab.schema.tables import COUNTS
+from immunolab.schema.gating import COUNTS
 from immunolab.study.endpoints import Endpoint, PairedChange, PercentOfParent, SampleCounts
 from immunolab.study.sheet import Study
 

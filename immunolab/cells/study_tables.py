@@ -23,7 +23,7 @@ from immunolab.comparison.method_agreement import method_agreement, paired_metho
 from immunolab.errors import DataFileError, InputError
 from immunolab.events.cells import counts_of, has_genes
 from immunolab.loaders.single_cell import cells_of_sample, read_cells
-from immunolab.schema.tables import COUNTS, QUALITY, THRESHOLDS
+from immunolab.schema.gating import COUNTS, QUALITY, THRESHOLDS
 from immunolab.study.endpoints import Endpoint
 from immunolab.study.sheet import Sample, Study
 

@@ -11,8 +11,8 @@ import pandas as pd
 from immunolab.clinical.responders import is_responder
 from immunolab.clinical.scores import criteria
 from immunolab.clinical.scores.scales import scales
+from immunolab.schema.endpoints import ENDPOINTS
 from immunolab.schema.flags import Flag
-from immunolab.schema.tables import ENDPOINTS
 from immunolab.study.endpoints import Endpoint, PairedChange
 from immunolab.study.rows import Sample
 from immunolab.study.sheet import Study

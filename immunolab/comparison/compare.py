@@ -12,7 +12,8 @@ from immunolab.comparison.external_rows import Columns, endpoint_rows
 from immunolab.comparison.external_table import external_table
 from immunolab.comparison.plan import Adjust, Plan, Scale, Test
 from immunolab.comparison.table import Comparison, compare_endpoints
-from immunolab.schema.tables import PAIRS, SHIFTS, VISITS
+from immunolab.schema.comparison import PAIRS, SHIFTS
+from immunolab.schema.endpoints import VISITS
 
 
 def compare(

@@ -25,8 +25,8 @@ from immunolab.comparison.multiplicity import (
 )
 from immunolab.comparison.pairing import Paired
 from immunolab.comparison.plan import Adjust, Plan
+from immunolab.schema.comparison import SHIFTS
 from immunolab.schema.flags import Code
-from immunolab.schema.tables import SHIFTS
 
 Array = NDArray[np.float64]
 _Shifts = Mapping[int, CohortShift]  # of one cohort, by the endpoint's number

@@ -19,7 +19,7 @@ from immunolab.comparison.pairing import Paired, pair
 from immunolab.comparison.plan import Plan
 from immunolab.comparison.shifts import shift_rows, with_arm_rows
 from immunolab.comparison.summary import comparison_html, comparison_text, one_line
-from immunolab.schema.tables import PAIRS
+from immunolab.schema.comparison import PAIRS
 
 
 @dataclass(frozen=True, repr=False)

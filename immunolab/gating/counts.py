@@ -10,7 +10,7 @@ import pandas as pd
 
 from immunolab.gating.strategy import ROOT, Memberships, Population
 from immunolab.schema.flags import Flag, count_flags
-from immunolab.schema.tables import COUNTS
+from immunolab.schema.gating import COUNTS
 
 
 @dataclass(frozen=True)

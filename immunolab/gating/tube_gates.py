@@ -9,7 +9,7 @@ import pandas as pd
 
 from immunolab.errors import Problem
 from immunolab.gating.strategy import Declared, Strategy
-from immunolab.schema.tables import THRESHOLDS
+from immunolab.schema.gating import THRESHOLDS
 
 
 @dataclass(frozen=True)

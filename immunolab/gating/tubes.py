@@ -23,7 +23,7 @@ from immunolab.gating.strategy import ROOT, Ellipsoid, Memberships, Polygon, Pop
 from immunolab.gating.tube_gates import Threshold, TubeGates, thresholds_table
 from immunolab.gating.validation import evaluable
 from immunolab.schema.flags import flag, split
-from immunolab.schema.tables import INTENSITIES
+from immunolab.schema.gating import INTENSITIES
 from immunolab.version import VERSION
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ import pandas as pd
 from immunolab.errors import InputError, Problem
 from immunolab.loaders.assay_exports import Well, is_control_well, read_export
 from immunolab.loaders.units import UnitError, conversion, same_unit
-from immunolab.schema import tables
 from immunolab.schema.csv_files import MISSING_RESULTS
+from immunolab.schema.endpoints import MEASUREMENTS
 from immunolab.study.dates import read_dates
 from immunolab.study.doses import read_study_days
 from immunolab.study.rows import Sample
@@ -98,8 +98,8 @@ def read_measurements(path: Path | str, *, samples: Sequence[Sample] = ()) -> pd
     if problems:
         raise InputError(sorted(problems, key=_row_number))
     if not rows:
-        return tables.MEASUREMENTS.empty().assign(study_day=pd.Series(dtype="Int64"), date="", flag="", row=0)
-    frame = tables.MEASUREMENTS.frame(rows)
+        return MEASUREMENTS.empty().assign(study_day=pd.Series(dtype="Int64"), date="", flag="", row=0)
+    frame = MEASUREMENTS.frame(rows)
     frame = frame.assign(study_day=frame["study_day"].astype("Int64"))
     frame.attrs["file"] = str(path)
     return frame

@@ -15,10 +15,12 @@ from immunolab.report.manifest import NAME, SCHEMA, hashes
 from immunolab.report.table_diff import CHANGED, differences, differs, file_of, read_written, same
 from immunolab.report.verify_clinic import clinic_differences
 from immunolab.results.run import Run
+from immunolab.schema.comparison import PAIRS, SHIFTS
+from immunolab.schema.endpoints import ENDPOINTS
 from immunolab.schema.files import file_sha256
 from immunolab.schema.flags import Flag, split
+from immunolab.schema.gating import COUNTS
 from immunolab.schema.table import Table
-from immunolab.schema.tables import COUNTS, ENDPOINTS, PAIRS, SHIFTS
 from immunolab.study.endpoints import Endpoint
 
 _PAIR_NUMBERS = ("before", "after", "shift", "fold", "ci_low", "ci_high")

@@ -12,7 +12,8 @@ import pandas as pd
 
 from immunolab.config import dump_yaml
 from immunolab.errors import InputError, Problem, nearest
-from immunolab.schema.tables import MEASUREMENTS, declared
+from immunolab.schema.endpoints import MEASUREMENTS
+from immunolab.schema.tables import declared
 from immunolab.simulation.biology import Composition
 from immunolab.simulation.cells import SimulatedTube
 from immunolab.simulation.citeseq import biased, draw_library, load_citeseq, write_cells

@@ -9,8 +9,8 @@ from typing import Literal
 
 import pandas as pd
 
-from immunolab.schema import tables
 from immunolab.schema.flags import Check
+from immunolab.schema.gating import QUALITY
 from immunolab.study.doses import PatientDoses
 from immunolab.study.rows import Sample
 from immunolab.study.trial import Dosing, Segment, Trial, Visit
@@ -191,7 +191,7 @@ def timeline_quality(trial: Trial | None, samples: Iterable[Sample], doses: Mapp
         found = timeline(trial, sample, doses)
         rows += [_quality_row(trial, sample, found, flag) for flag in found.flags]
         rows += _dose_rows(trial, sample, doses.get(sample.patient_id))
-    return tables.QUALITY.frame(rows)
+    return QUALITY.frame(rows)
 
 
 def _quality_row(trial: Trial | None, sample: Sample, found: Timeline, flag: Check) -> dict[str, object]:

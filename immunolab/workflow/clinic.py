@@ -11,7 +11,7 @@ import pandas as pd
 
 from immunolab.clinical.follow_up import Followed
 from immunolab.errors import InputError, Problem, attempt
-from immunolab.schema.tables import MEASUREMENTS
+from immunolab.schema.endpoints import MEASUREMENTS
 from immunolab.study.endpoints import Endpoint
 from immunolab.study.sheet import Study
 

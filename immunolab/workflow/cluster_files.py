@@ -30,8 +30,9 @@ from immunolab.gating.gate_source import Gates, read_gates
 from immunolab.gating.placement.rules import display_scale
 from immunolab.gating.tubes import GatedTube, gate_tube
 from immunolab.loaders.fcs.read import read_fcs, read_header
+from immunolab.schema.cells import CLUSTERS
 from immunolab.schema.files import write_atomically
-from immunolab.schema.tables import CLUSTERS, declared
+from immunolab.schema.tables import declared
 from immunolab.vocabulary.panel import resolve_channels
 
 log = logging.getLogger("immunolab")

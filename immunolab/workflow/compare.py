@@ -14,8 +14,9 @@ from immunolab.comparison.multiplicity import adjusted_together
 from immunolab.comparison.plan import Compared, Noise, Plan
 from immunolab.comparison.table import Comparison, compare_endpoints
 from immunolab.errors import ComparisonError, InputError
+from immunolab.schema.comparison import PAIRS, SHIFTS
 from immunolab.schema.contrast import Contrast
-from immunolab.schema.tables import OTHER_GATINGS, PAIRS, SHIFTS
+from immunolab.schema.gating import OTHER_GATINGS
 from immunolab.study.endpoints import Endpoint
 from immunolab.study.sheet import Study
 from immunolab.workflow.quantify import Quantified, joined

@@ -15,8 +15,8 @@ from immunolab.errors import ImmunolabError, InputError, Problem
 from immunolab.gating.agreement import agreement
 from immunolab.gating.gate_source import Gates, named_strategy, read_gates
 from immunolab.gating.reference import Reference
+from immunolab.schema.gating import AGREEMENT, COUNTS, FAILURES, THRESHOLDS
 from immunolab.schema.table import Gathered
-from immunolab.schema.tables import AGREEMENT, COUNTS, FAILURES, THRESHOLDS
 from immunolab.workflow.gate_file import GatedFile, GateJob, Unread, gate_file
 from immunolab.workflow.progress import progress
 from immunolab.workflow.workers import MEMORY_PER_FILE_BYTE, Failure, Task, Workers, memory_budget, run_tasks

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from immunolab.schema.tables import COUNTS, INTENSITIES, INTERVALS, JOINT, OTHER_GATINGS, QUALITY, THRESHOLDS
+from immunolab.schema.gating import COUNTS, INTENSITIES, INTERVALS, JOINT, OTHER_GATINGS, QUALITY, THRESHOLDS
 from immunolab.workflow.read_tube import TubeFile
 from immunolab.workflow.store import Store
 

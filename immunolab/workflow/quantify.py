@@ -13,8 +13,9 @@ from immunolab.errors import ImmunolabError
 from immunolab.events.tube import identity
 from immunolab.loaders.fcs.read import read_header
 from immunolab.quantify import endpoint_values, with_companions
+from immunolab.schema.endpoints import ENDPOINTS
+from immunolab.schema.gating import COUNTS, FAILURES, INTENSITIES, INTERVALS, JOINT, QUALITY, THRESHOLDS
 from immunolab.schema.table import Table
-from immunolab.schema.tables import COUNTS, ENDPOINTS, FAILURES, INTENSITIES, INTERVALS, JOINT, QUALITY, THRESHOLDS
 from immunolab.study.endpoints import Endpoint, Joint, PercentOfParent, SampleCounts
 from immunolab.study.sheet import Sample, Study
 from immunolab.study.timeline import timeline_quality
