@@ -232,7 +232,7 @@ def test_two_date_formats_and_ambiguous_dates_are_told(tmp_path: Path) -> None:
 def test_absent_columns_are_told_with_the_nearest(tmp_path: Path) -> None:
     assert problems(tmp_path, "patient_id,vist,variable,valeu\nP1,W0,CRP,1\n") == [
         "column value: the column is missing | did you mean 'valeu'? rename it to 'value'",
-        "column vist: unknown column | did you mean 'visit'? columns of your own need a name less like it",
+        "column vist: unknown column | did you mean 'visit'? a further column needs a name less like it",
         "column visit: the column is missing | give visit, date or study_day",
     ]
 
