@@ -166,7 +166,13 @@ def _narrowed(found: list[SampleGates], file_name: str, stated: Mapping[str, str
 
 
 def same_gates(one: Strategy, other: Strategy) -> bool:
-    """Return whether two strategies have the same populations, gates and matrices."""
+    """Return whether two strategies have the same populations, gates and matrices.
+
+    Parameters
+    ----------
+    one, other
+        Of two tubes, or of two samples.
+    """
     return (
         one.populations == other.populations
         and one.matrices.keys() == other.matrices.keys()
@@ -185,7 +191,15 @@ def sample_keywords(sample: Element) -> dict[str, str]:
 
 
 def sample_names(sample: Element, node: Element) -> tuple[str, ...]:
-    """Return what the file of a FlowJo ``Sample`` may be called: its address, the name shown, its ``$FIL``."""
+    """Return what the file of a FlowJo ``Sample`` may be called: its address, the name shown, its ``$FIL``.
+
+    Parameters
+    ----------
+    sample
+        The element ``Sample``.
+    node
+        Its ``SampleNode``.
+    """
     data = sample.find("DataSet")
     address = unquote(data.get("uri", "")) if data is not None else ""
     shown = node.get("name") or node.get("nodeName") or ""
