@@ -58,6 +58,8 @@ def to_flowkit(subject: Tube | Strategy | GatedTube | Sequence[GatedTube]) -> An
         FlowKit cannot hold some gates, or the tubes' trees differ; all are listed.
     DataFileError
         FlowKit does not keep a tube's channel names.
+    TypeError
+        The subject is something else.
     """
     if isinstance(subject, Tube):
         return _sample(subject)
