@@ -104,8 +104,8 @@ def clinic_of(study: Study, sources: ClinicSources) -> Clinic:
     measured, scores, curves = sources.measurements, sources.scores, sources.curves
     whole = clinical.with_suppression(measured, curves)
     besides = clinical.undeclared_endpoints(study, whole, scores)
-    everybody = clinical.followed(study, measured, list(sources.happened.values()))
-    events = _event_tables(study, sources.happened, everybody) | {"suppression": curves}
+    followed = clinical.followed(study, measured, list(sources.happened.values()))
+    events = _event_tables(study, sources.happened, followed) | {"suppression": curves}
     return Clinic(
         measurements=measured,
         scores=scores,
@@ -116,7 +116,7 @@ def clinic_of(study: Study, sources: ClinicSources) -> Clinic:
         context=clinical.context_rows(study, measured, scores),
         events={name: table for name, table in events.items() if len(table)},
         deaths=_deaths(study, sources.happened.get("outcomes")),
-        cohorts={patient.patient_id: patient.cohort for patient in everybody},
+        cohorts={patient.patient_id: patient.cohort for patient in followed},
     )
 
 
@@ -157,15 +157,15 @@ def _timed(study: Study) -> list[Endpoint]:
 
 
 def _event_tables(
-    study: Study, happened: Mapping[str, pd.DataFrame], everybody: Sequence[Followed]
+    study: Study, happened: Mapping[str, pd.DataFrame], followed: Sequence[Followed]
 ) -> dict[str, pd.DataFrame]:
     from immunolab.clinical import adverse_events_table, survival_tables
 
     tables = {}
     if "adverse_events" in happened:
-        tables["adverse_events"] = adverse_events_table(happened["adverse_events"], everybody)
+        tables["adverse_events"] = adverse_events_table(happened["adverse_events"], followed)
     if "outcomes" in happened:
-        summary, curves = survival_tables(_timed(study), happened["outcomes"], everybody, study.trial)
+        summary, curves = survival_tables(_timed(study), happened["outcomes"], followed, study.trial)
         tables |= {"time_to_event": summary, "survival": curves}
     return tables
 
