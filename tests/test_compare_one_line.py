@@ -49,9 +49,12 @@ def test_half_a_count_is_said_only_where_it_is_added():
 def test_a_comparison_shows_n_estimate_interval_and_what_it_is():
     found = il.compare(TABLE, **VISITS, **COUNTS)
     row = found.shifts.iloc[0]
-    assert repr(found) == "Comparison on - baseline: 1 endpoint(s), 13 patient(s), 13 with both visits"
+    title, _, line = repr(found).splitlines()
+    assert title == "Comparison on - baseline: 1 endpoint(s), 13 patient(s), 13 with both visits"
+    assert f"{row['estimate']:.3g}" in line
+    assert f"{row['ci_low']:.3g} to {row['ci_high']:.3g}" in line
     html = found._repr_html_()
-    for shown in (repr(found), f"{row['estimate']:.3g}", f"{row['ci_low']:.3g} to {row['ci_high']:.3g}", row["method"]):
+    for shown in (title, f"{row['estimate']:.3g}", f"{row['ci_low']:.3g} to {row['ci_high']:.3g}", row["method"]):
         assert shown in html
     frame = pd.read_csv(TABLE).assign(arm="<b>IL-2</b>")
     assert "<b>" not in il.compare(frame, **VISITS, **COUNTS, arm="arm")._repr_html_()

@@ -150,7 +150,7 @@ def test_every_problem_of_a_sheet_is_told_at_once(tmp_path: Path) -> None:
         "samples.csv:row 2, column lymphocytes_per_ul  1.2 cannot be cells per microlitre (10 to 100000)\n"
         "    hint: cells per microlitre; 1.2 x 10^9/L is 1200",
         "samples.csv:row 3, column sample_id  'S1' is in row 2 already\n"
-        "    hint: give each tube its own sample_id, capitals apart",
+        "    hint: give each tube its own sample_id; capitals do not count",
         "samples.csv:row 4, column file  file 'fcs/bb.fcs' does not exist\n"
         "    hint: did you mean 'b.fcs'? paths are relative to FOLDER",
         "samples.csv:row 4, column visit  P1 has a sample of W10 already in row 3\n"

@@ -167,7 +167,7 @@ def test_a_run_without_pairs_verifies(tmp_path):
 
 def test_the_command_lists_problems_and_its_exit_code(out, capsys):
     assert main(["verify", str(out)]) == 0
-    assert "worked out again to the same value" in capsys.readouterr().out
+    assert "computed again with the same value" in capsys.readouterr().out
     (out / "report.html").unlink()
     assert main(["verify", str(out)]) == 1
     assert "report.html" in capsys.readouterr().err

@@ -191,5 +191,5 @@ def _verify(arguments: argparse.Namespace) -> int:
     problems = verify(read_run(arguments.out))
     if problems:
         raise InputError(problems)
-    say("every hash agrees, and every number was worked out again to the same value")
+    say("every hash agrees, and every number was computed again with the same value")
     return DONE

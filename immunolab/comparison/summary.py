@@ -32,6 +32,11 @@ def one_line(contrast: str, pairs: pd.DataFrame, shifts: pd.DataFrame) -> str:
     return f"Comparison {contrast}: {n_endpoints} endpoint(s), {n_patients} patient(s), {n_pairs} with both visits"
 
 
+def shift_lines(shifts: pd.DataFrame) -> list[str]:
+    """Return a heading and a line for each shift: n, medians, estimate with interval, p and q."""
+    return list(_aligned([_HEAD, *(_cells(row) for _, row in shifts.iterrows())]))
+
+
 def comparison_text(shifts: pd.DataFrame, visits: pd.DataFrame, warnings: Sequence[Finding]) -> str:
     """Return shifts, visits, methods and every warning as lines of text.
 
@@ -40,7 +45,7 @@ def comparison_text(shifts: pd.DataFrame, visits: pd.DataFrame, warnings: Sequen
     shifts, visits, warnings
         Of a `table.Comparison`.
     """
-    lines = [*_aligned([_HEAD, *(_cells(row) for _, row in shifts.iterrows())]), ""]
+    lines = [*shift_lines(shifts), ""]
     if shifts["endpoint"].nunique() <= _MOST_SHOWN:
         head = ["endpoint", "cohort", "visit", "n", "median", "quartiles", "unit"]
         lines += ["medians by visit, over every patient with a value:"]

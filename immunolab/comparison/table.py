@@ -18,7 +18,7 @@ from immunolab.comparison.missing_visits import tipping_point
 from immunolab.comparison.pairing import Paired, pair
 from immunolab.comparison.plan import Plan
 from immunolab.comparison.shifts import shift_rows, with_arm_rows
-from immunolab.comparison.summary import comparison_html, comparison_text, one_line
+from immunolab.comparison.summary import comparison_html, comparison_text, one_line, shift_lines
 from immunolab.schema.comparison import PAIRS
 
 
@@ -51,7 +51,7 @@ class Comparison:
     warnings: tuple[Finding, ...]
 
     def __repr__(self) -> str:
-        return one_line(str(self.plan.contrast), self.pairs, self.shifts)
+        return "\n".join([one_line(str(self.plan.contrast), self.pairs, self.shifts), *shift_lines(self.shifts)])
 
     def _repr_html_(self) -> str:
         return comparison_html(one_line(str(self.plan.contrast), self.pairs, self.shifts), self.shifts, self.warnings)

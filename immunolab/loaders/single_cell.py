@@ -188,7 +188,7 @@ def _open(source: Path) -> Any:
         start = handle.read(4)
     if start != b"\x89HDF":
         raise DataFileError(
-            "this is no single-cell file", str(source), "read are .h5ad, 10x .h5, and folders with matrix.mtx"
+            "this is no single-cell file", str(source), "give a .h5ad, a 10x .h5, or a folder with matrix.mtx"
         )
     return _read_10x(source) if _is_10x(source) else _read_h5ad(source)
 

@@ -1,4 +1,4 @@
-"""How a table that was written differs from the same table worked out again."""
+"""How a table that was written differs from the same table computed again."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def differences(
     table
         Declares both; names the file in problems.
     stored, again
-        The table as written, and worked out again.
+        The table as written, and computed again.
     keys
         Columns that name a row.
     numbers, words
@@ -51,7 +51,7 @@ def differences(
         for column in words:
             if was[key][column] != now[key][column]:
                 yield Problem(
-                    file_of(table), place, f"{column} is '{was[key][column]}', worked out again '{now[key][column]}'"
+                    file_of(table), place, f"{column} is '{was[key][column]}', computed again '{now[key][column]}'"
                 )
 
 
@@ -74,7 +74,7 @@ def same(a: Any, b: Any) -> bool:
 
 
 def differs(table: Table, place: str, column: str, stored: Any, wanted: Any) -> Problem:
-    """Return the problem of a number that is another when worked out again.
+    """Return the problem of a number that is another when computed again.
 
     Parameters
     ----------
@@ -85,9 +85,9 @@ def differs(table: Table, place: str, column: str, stored: Any, wanted: Any) -> 
     column
         Of the number.
     stored, wanted
-        The number as written, and as worked out again.
+        The number as written, and as computed again.
     """
-    text = f"{column} is {_number(stored)}, worked out again {_number(wanted)}"
+    text = f"{column} is {_number(stored)}, computed again {_number(wanted)}"
     return Problem(file_of(table), place, text, "the number, or what it depends on, was changed after the run")
 
 

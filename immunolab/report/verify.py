@@ -1,4 +1,4 @@
-"""Whether a finished run still says what it said: hashes, and every number worked out again from the tables."""
+"""Whether a finished run can be reproduced: hashes, and every number computed again from the tables."""
 
 from __future__ import annotations
 

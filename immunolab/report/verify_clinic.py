@@ -1,4 +1,4 @@
-"""The clinic's tables worked out again: responders, adverse events, time to event."""
+"""The clinic's tables computed again: responders, adverse events, time to event."""
 
 from __future__ import annotations
 

@@ -256,7 +256,7 @@ def _repeats(table: TextTable, samples: tuple[Sample, ...]) -> Iterator[Problem]
         key: tuple[str, ...] = ("sample_id", sample.sample_id.lower())
         if sample.sample_id and key in seen:
             text = f"'{sample.sample_id}' is in row {seen[key].row} already"
-            yield table.problem(row, "sample_id", text, "give each tube its own sample_id, capitals apart")
+            yield table.problem(row, "sample_id", text, "give each tube its own sample_id; capitals do not count")
         seen.setdefault(key, sample)
         if sample.control_of or not sample.visit or not sample.patient_id:
             continue
