@@ -13,9 +13,12 @@ from builders import data_folder
 from immunolab.cli import main
 from immunolab.cli.words import DONE, INPUT_PROBLEM, SOME_FAILED
 from immunolab.errors import InputError
+from immunolab.events.tube import Channel, Tube
 from immunolab.gating.agreement import agreement, event_agreement, masks_of_labels, read_reference_counts
+from immunolab.gating.display_bins import bin_bounds
 from immunolab.gating.exchange import read_workspace, write_gatingml
-from immunolab.gating.strategy import Dimension, Polygon, Population, Rectangle, Strategy
+from immunolab.gating.exchange.workspace_model import BinnedGate
+from immunolab.gating.strategy import Boolean, Dimension, Ellipsoid, Polygon, Population, Rectangle, Strategy
 from immunolab.schema.gating import COUNTS, FAILURES, THRESHOLDS
 
 LINE = "flow/flowkit_bsd/simple_line_example"
@@ -37,12 +40,53 @@ def test_counts_there_and_here_are_joined_by_path_or_by_a_name_that_stands_once(
         [("s", "root", 1000), ("s", "root/T", 402), ("s", "IL-2", 39), ("s", "/NK", 7)],
         columns=["sample_id", "path", "n_events"],
     )
-    table = agreement(here, there, binned={("s", "/T"), ("s", "/")}).set_index("path")
+    bounds = {("s", "/T"): (395, 405), ("s", "/T/IL-2"): (40, 44)}
+    table = agreement(here, there, binned=bounds).set_index("path")
     assert list(table.index) == ["/", "/T", "/T/IL-2", "/B", "/NK"]
     assert table.loc["/T", "difference"] == -2
     assert table.loc["/T", "difference_percent_of_parent"] == pytest.approx(-0.2)
     assert table.loc["/T/IL-2", "percent_of_parent_there"] == pytest.approx(100 * 39 / 402)
     assert table["flag"].fillna("").tolist() == ["", "display_bins", "", "only_here", "only_there"]
+
+
+def test_bins_bound_counts_by_the_events_within_one_bin_of_an_edge() -> None:
+    square = Polygon((Dimension("A"), Dimension("B")), ((10, 10), (50, 10), (50, 50), (10, 50)))
+    strategy = Strategy(
+        "s",
+        (
+            Population("/in", square),
+            Population("/in/high", Rectangle((Dimension("B"),), (30.0,), (None,))),
+            Population("/out", Boolean("not", ("/in",), (False,))),
+            Population("/low", Rectangle((Dimension("A"),), (None,), (20.0,))),
+        ),
+    )
+    # a bin is 2 wide and 4 high: the first is inside whatever the bins, the next four may be, the last two are not
+    a = [30.0, 11.5, 8.5, 30.0, 30.0, 7.5, 30.0]
+    b = [20.0, 40.0, 40.0, 13.5, 53.5, 40.0, 54.5]
+    tube = Tube(np.array([a, b], dtype=np.float32), (Channel("A"), Channel("B")), sample_id="s")
+    found = bin_bounds(strategy, {"/in": BinnedGate(square, (2.0, 4.0))}, tube)
+    assert found == {"/in": (1, 5), "/in/high": (0, 3), "/out": (2, 6)}
+    round_one = Ellipsoid(square.dimensions, (30.0, 30.0), ((400.0, 0.0), (0.0, 400.0)), 1.0)
+    events = Tube(np.array([[30, 48.5, 51.5, 52.5], [30, 30, 30, 30]], np.float32), (Channel("A"), Channel("B")))
+    one = Strategy("s", (Population("/e", round_one),))
+    assert bin_bounds(one, {"/e": BinnedGate(round_one, (2.0, 2.0))}, events) == {"/e": (1, 3)}
+
+
+def test_a_difference_that_bins_cannot_explain_is_not_put_down_to_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = data_folder("flow/flowsom_68983")
+    text = (place / "gating.wsp").read_text(encoding="utf-8")
+    assert text.count('count="10745"') == 1
+    changed = tmp_path / "changed.wsp"
+    changed.write_text(text.replace('count="10745"', 'count="9745"'), encoding="utf-8")  # T cells
+    arguments = ["gate", str(place / "68983.fcs"), "--strategy", str(place / "gating.wsp"), "-o", str(tmp_path)]
+    assert main([*arguments, "--against", str(changed)]) == DONE
+    table = pd.read_csv(tmp_path / "agreement.csv").set_index("population")
+    assert table.loc["T cells", "difference"] == 1002
+    assert pd.isna(table.loc["T cells", "flag"])
+    assert table.loc["B cells", "flag"] == "display_bins"
+    assert "differences larger than such bins explain: 1" in capsys.readouterr().out
 
 
 def test_precision_recall_and_f1_follow_their_definitions() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import flowkit
 import numpy as np
+import pandas as pd
 import pytest
 from builders import data_folder
 from flowkit._resources import gml_schema
@@ -19,6 +20,7 @@ from immunolab.events.transforms import (
     Identity,
 )
 from immunolab.events.tube import Channel, Tube
+from immunolab.gating.display_bins import bin_bounds
 from immunolab.gating.evaluate import evaluate
 from immunolab.gating.exchange import WorkspaceSample, read_gatingml, read_workspace, write_gatingml, write_workspace
 from immunolab.gating.strategy import (
@@ -445,8 +447,8 @@ def test_a_flowjo_9_workspace_reads_matrices_tables_shapes_and_booleans(tmp_path
     <Channel name="B"><ChannelValue name="A" value="0.1"/><ChannelValue name="B" value="1"/></Channel>
     </CompensationMatrix></CompensationMatrices>
     <SampleList><Sample sampleID="1" compensationID="1"><Parameter name="A" log="1" range="4096" calibrationIndex="1"/>
-    <Parameter name="B" log="0"/><SampleNode name="a.fcs" count="9">{tree}</SampleNode></Sample></SampleList>
-    </Workspace>"""
+    <Parameter name="B" log="0" range="1024"/>
+    <SampleNode name="a.fcs" count="9">{tree}</SampleNode></Sample></SampleList></Workspace>"""
     path = tmp_path / "mac.xml"
     path.write_text(text, encoding="utf-8")
     imported = read_workspace(path)
@@ -461,6 +463,9 @@ def test_a_flowjo_9_workspace_reads_matrices_tables_shapes_and_booleans(tmp_path
     assert masks["/box/both"].tolist() == [False, True, False, False]
     # on the log table A = 512 is the middle of the axis, where the line stands at B = 2048
     assert masks["/line"].tolist() == [True, True, False, True]
+    ((path_of_bins, drawn),) = imported.binned_for("a.fcs").items()
+    assert (path_of_bins, drawn.widths) == ("/line", (1 / 256, 4.0))
+    assert np.allclose([x for x, _ in drawn.gate.vertices if x in (0.0, 1.0)], [0.0, 1.0, 1.0])
 
 
 # --- which sample of a workspace a tube is --------------------------------------------------------------
@@ -571,6 +576,22 @@ def test_every_sample_of_a_large_workspace_is_found_by_its_address_name_and_fil(
     for sample in imported.samples:
         assert imported.strategy_for("any.fcs", sample.keywords) is sample.strategy
         assert all(imported.strategy_for(name) is sample.strategy for name in sample.names)
+
+
+def test_counts_of_four_files_are_those_flowjo_stored_within_its_bins() -> None:
+    place = data_folder("flow/symphony_foxp3_wsp")
+    imported = read_workspace(place / "workspace.wsp")
+    stored = pd.read_csv(place / "flowjo_counts.csv").set_index("file")
+    for file, row in stored.iterrows():
+        tube = read_fcs(place / str(file))
+        strategy = imported.strategy_for(tube.file, tube.keywords)
+        masks = evaluate(strategy, tube).masks
+        bounds = bin_bounds(strategy, imported.binned_for(tube.file, tube.keywords), tube)
+        assert len(tube) == row["root"]
+        for name, count in row.drop("root").items():
+            fewest, most = bounds[f"/{name}"]
+            assert fewest <= count <= most, name
+            assert abs(int(masks[f"/{name}"].sum()) - count) <= max(1, 0.01 * count), name
 
 
 # --- corners beyond the ends of a scale -----------------------------------------------------------------

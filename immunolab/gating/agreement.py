@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from immunolab.errors import InputError, Problem
-from immunolab.gating.strategy import Ellipsoid, Polygon, Strategy
+from immunolab.gating.strategy import Strategy
 from immunolab.schema.csv_files import read_text
 from immunolab.schema.flags import Flag
 from immunolab.schema.gating import AGREEMENT
@@ -26,7 +26,7 @@ def agreement(
     reference: pd.DataFrame,
     events: pd.DataFrame | None = None,
     *,
-    binned: Collection[tuple[str, str]] = (),
+    binned: Mapping[tuple[str, str], tuple[int, int]] | None = None,
 ) -> pd.DataFrame:
     """Return counts there and here, population by population.
 
@@ -39,8 +39,9 @@ def agreement(
     events
         Precision, recall and f1 by sample_id and path, as `event_agreement` gives them.
     binned
-        (sample_id, path) that FlowJo drew on its display of 256 bins. Where their counts differ the
-        row is flagged ``display_bins``: the geometry here is exact, so a few events at the edge differ.
+        By (sample_id, path), the fewest and most events that FlowJo's display of 256 bins can leave in a
+        population, as `display_bins.bin_bounds` gives them. Counts that differ and are both
+        within these are flagged ``display_bins``: the geometry here is exact.
 
     Returns
     -------
@@ -53,7 +54,7 @@ def agreement(
     if events is not None and len(events):
         both = both.merge(events, on=["sample_id", "path"], how="left")
     parents = both.set_index(["sample_id", "path"])["n_events_there"].to_dict()
-    rows = [_compare(row, parents, binned) for row in both.to_dict("records")]
+    rows = [_compare(row, parents, binned or {}) for row in both.to_dict("records")]
     order = {key: place for place, key in enumerate(zip(counts["sample_id"], counts["path"], strict=True))}
     rows.sort(key=lambda row: (order.get((row["sample_id"], row["path"]), len(order)), str(row["path"])))
     return pd.DataFrame(rows, columns=AGREEMENT.names)
@@ -113,15 +114,6 @@ def masks_of_labels(labels: Sequence[str], strategy: Strategy) -> dict[str, NDAr
     return found
 
 
-def drawn_on_bins(strategy: Strategy) -> set[str]:
-    """Return paths of populations that FlowJo gates on 256 bins: polygons and ellipses, and all below them."""
-    found: set[str] = set()
-    for population in strategy.populations:
-        if isinstance(population.gate, Polygon | Ellipsoid) or population.parent_path in found:
-            found.add(population.path)
-    return found
-
-
 def read_reference_counts(path: Path | str) -> pd.DataFrame:
     """Read counts of another program: a CSV with sample, path (or population) and count in each row.
 
@@ -175,7 +167,9 @@ def _on_paths(reference: pd.DataFrame, counts: pd.DataFrame) -> pd.DataFrame:
 
 
 def _compare(
-    row: Mapping[str, object], there: Mapping[tuple[str, str], float], binned: Collection[tuple[str, str]]
+    row: Mapping[str, object],
+    there: Mapping[tuple[str, str], float],
+    binned: Mapping[tuple[str, str], tuple[int, int]],
 ) -> dict[str, object]:
     sample, path = str(row["sample_id"]), str(row["path"])
     n_here, n_there, n_parent = (_whole(row.get(key)) for key in ("n_events", "n_events_there", "n_parent"))
@@ -184,7 +178,9 @@ def _compare(
     difference = None if n_here is None or n_there is None else n_here - n_there
     flag = Flag.ONLY_THERE if n_here is None else Flag.ONLY_HERE if n_there is None else ""
     if difference and (sample, path) in binned:
-        flag = Flag.DISPLAY_BINS
+        fewest, most = binned[sample, path]
+        within = all(n is not None and fewest <= n <= most for n in (n_here, n_there))
+        flag = Flag.DISPLAY_BINS if within else ""
     return {
         "sample_id": sample,
         "population": "root" if path == "/" else path.rsplit("/", 1)[1],

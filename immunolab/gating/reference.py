@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -11,11 +11,11 @@ import pandas as pd
 from immunolab.errors import GatingError
 from immunolab.events.tube import Tube
 from immunolab.gating.agreement import (
-    drawn_on_bins,
     event_agreement,
     masks_of_labels,
     read_reference_counts,
 )
+from immunolab.gating.display_bins import bin_bounds
 from immunolab.gating.evaluate import evaluate
 from immunolab.gating.exchange.workspace import read_workspace
 from immunolab.gating.exchange.workspace_model import Workspace, same_gates
@@ -36,12 +36,12 @@ class ReferenceTube:
     events
         Agreement event by event, where it is known.
     binned
-        (sample_id, path) of populations that FlowJo gates on 256 bins.
+        Fewest and most events that FlowJo's 256 bins can leave in a population, by (sample_id, path).
     """
 
     counts: pd.DataFrame
     events: pd.DataFrame | None = None
-    binned: frozenset[tuple[str, str]] = frozenset()
+    binned: Mapping[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,8 @@ def _of_import(imported: Workspace, gated: GatedTube) -> ReferenceTube:
     stated = imported.counts_for(tube.file, tube.keywords)
     counted = any(n for path, n in stated.items() if path != "/")  # a workspace never calculated says 0
     counts = dict(stated) if counted else {path: int(mask.sum()) for path, mask in masks.items()}
-    binned = frozenset((sample_id, path) for path in drawn_on_bins(strategy)) if counted else frozenset()
+    drawn = imported.binned_for(tube.file, tube.keywords) if counted else {}
+    binned = {(sample_id, path): bounds for path, bounds in bin_bounds(strategy, drawn, tube).items()}
     itself = same_gates(strategy, gated.strategy)  # events then agree whatever the gates are
     agreement = None if itself else event_agreement(gated.memberships.masks, masks, sample_id)
     return ReferenceTube(_counts_table(counts, sample_id), agreement, binned)

@@ -89,7 +89,11 @@ class Flag(DeclaredWord):
     MISSING_GENES = "missing_genes", "unusable", "fewer than half of the signature's genes were measured"
     TOO_FEW_PAIRS = "too_few_pairs", "doubtful", "too few pairs for an interval and limits of agreement"
 
-    DISPLAY_BINS = "display_bins", "note", "FlowJo gates this on its display's 256 bins: events at the edge differ"
+    DISPLAY_BINS = (
+        "display_bins",
+        "note",
+        "the counts differ by no more events than FlowJo's display of 256 bins explains",
+    )
     ONLY_HERE = "only_here", "doubtful", "the population was counted here only"
     ONLY_THERE = "only_there", "doubtful", "the population was counted in the other program only"
 

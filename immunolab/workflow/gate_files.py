@@ -192,7 +192,7 @@ def _agreement(counts: pd.DataFrame, gated: Mapping[Path, GatedFile], out: Path)
         counts,
         pd.concat([one.counts for one in references]) if references else counts.iloc[:0],
         pd.concat(known) if known else None,
-        binned={key for one in references for key in one.binned},
+        binned={key: bounds for one in references for key, bounds in one.binned.items()},
     )
     AGREEMENT.write(table, out / "agreement.csv")
     from immunolab.plots.agreement import agreement_plot

@@ -52,6 +52,8 @@ def agreement_text(table: pd.DataFrame) -> str:
         shown.append(
             f"{binned} differ where FlowJo gates polygons and ellipses on a display of 256 bins; geometry here is exact"
         )
+        beyond = sum(bool(row["difference"]) and pd.isna(row["flag"]) for row in both)
+        shown += [f"differences larger than such bins explain: {beyond}"] if beyond else []
     return "\n".join(shown)
 
 

@@ -19,7 +19,7 @@ from immunolab.errors import GatingError, InputError, Problem
 from immunolab.events.transforms import Identity
 from immunolab.events.tube import Spillover
 from immunolab.gating.exchange.edge_conversion import displayed
-from immunolab.gating.exchange.flowjo_scales import DISPLAY_BINS, Axis, read_axis, read_spillover
+from immunolab.gating.exchange.flowjo_scales import DISPLAY_BINS, LINEAR_TOP, Axis, read_axis, read_spillover
 from immunolab.gating.exchange.safe_xml import (
     DATATYPES,
     GATING,
@@ -31,7 +31,7 @@ from immunolab.gating.exchange.safe_xml import (
     to_number,
 )
 from immunolab.gating.exchange.tree import Node, assemble, outside
-from immunolab.gating.exchange.workspace_model import SampleGates, Workspace, sample_keywords, sample_names
+from immunolab.gating.exchange.workspace_model import BinnedGate, SampleGates, Workspace, sample_keywords, sample_names
 from immunolab.gating.strategy import Boolean, Dimension, Ellipsoid, Gate, Polygon, Rectangle, Strategy
 
 _CIRCLE = 1e-9  # foci nearer to the centre than this, in bins of the display, are those of a circle
@@ -68,7 +68,12 @@ def _gates(element: Element, node: Element, root: Element, source: str) -> Sampl
     populations, unread = assemble({item.key: item for item in _nodes(node, sample)}, source)
     strategy = Strategy(Path(source).stem, populations, sample.matrices, source=source)
     stated = _counts(node, {population.path for population in populations})
-    return SampleGates(sample_names(element, node), strategy, unread, stated, sample_keywords(element))
+    binned = {
+        population.path: BinnedGate(gate, (sample.bin_width(gate.dimensions[0]), sample.bin_width(gate.dimensions[1])))
+        for population in populations
+        if isinstance(gate := population.gate, Polygon | Ellipsoid)
+    }
+    return SampleGates(sample_names(element, node), strategy, unread, stated, sample_keywords(element), binned)
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,15 @@ class _Sample:
         if isinstance(axis, GatingError):
             raise axis
         return Dimension(name, axis.transform, compensation), axis
+
+    def bin_width(self, dimension: Dimension) -> float:
+        """Return the width of a bin of FlowJo's display on a gate's axis."""
+        shown = dimension.name
+        if dimension.compensation != "none":
+            shown = f"{self.prefix}{shown}{self.suffix}"
+        axis = self.axes.get(shown, self.axes.get(dimension.name))
+        low, high = (axis.low, axis.high) if isinstance(axis, Axis) else (0.0, LINEAR_TOP)
+        return (high - low) / DISPLAY_BINS
 
     def _channel(self, shown: str) -> tuple[str, str]:
         """Return channel and compensation of a name as FlowJo shows it (``Comp-PE-A``)."""

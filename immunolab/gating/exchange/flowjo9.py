@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
@@ -20,9 +20,10 @@ from immunolab.errors import GatingError, InputError, Problem
 from immunolab.events.transforms import Biex, Bounded, Identity, Transform
 from immunolab.events.tube import Spillover
 from immunolab.gating.exchange.edge_conversion import Point, bend, displayed, ellipse_corners
+from immunolab.gating.exchange.flowjo_scales import DISPLAY_BINS, LINEAR_TOP
 from immunolab.gating.exchange.safe_xml import attribute, number, to_number
 from immunolab.gating.exchange.tree import Node, assemble, outside
-from immunolab.gating.exchange.workspace_model import SampleGates, Workspace, sample_keywords, sample_names
+from immunolab.gating.exchange.workspace_model import BinnedGate, SampleGates, Workspace, sample_keywords, sample_names
 from immunolab.gating.strategy import Boolean, Dimension, Ellipsoid, Gate, Polygon, Rectangle, Strategy
 
 _CHANNELS = 4096.0  # channels of FlowJo 9's display, over which its calibration tables run
@@ -78,7 +79,12 @@ def _gates(element: Element, top: Element, root: Element, source: str, tables: d
     strategy = Strategy(Path(source).stem, populations, sample.matrices, source=source)
     stated = {"/": top.get("count", "")} | {f"/{key}": item.get("count", "") for key, _, item in _walk(top)}
     counts = {path: int(text) for path, text in stated.items() if text.isdigit()}
-    return SampleGates(sample_names(element, top), strategy, unread, counts, sample_keywords(element))
+    binned = {
+        population.path: sample.on_bins(population.gate)
+        for population in populations
+        if isinstance(population.gate, Polygon)
+    }
+    return SampleGates(sample_names(element, top), strategy, unread, counts, sample_keywords(element), binned)
 
 
 def _tables(root: Element) -> dict[str, Bounded]:
@@ -99,6 +105,7 @@ class _SampleOfV9:
     """What the gates of one sample refer to."""
 
     scales: dict[str, Transform]
+    ranges: dict[str, float]
     matrices: dict[str, Spillover]
     compensation: str
     prefix: str
@@ -121,13 +128,28 @@ class _SampleOfV9:
             else:
                 word = f"CompensationMatrix {key}"
         scales: dict[str, Transform] = {}
+        ranges: dict[str, float] = {}
         for parameter in element.findall("Parameter"):
-            channel = parameter.get("name", "")
+            channel, top = parameter.get("name", ""), parameter.get("range", "")
+            ranges[channel] = float(top) if top.isdigit() and int(top) else LINEAR_TOP
             if parameter.get("log") == "1":
                 own = tables.get(f"{name}{prefix}{channel}{suffix}".replace(" ", ""))
                 by_place = tables.get(parameter.get("calibrationIndex", ""))
                 scales[channel] = own or by_place or _UNTABLED
-        return cls(scales, matrices, word, prefix, suffix)
+        return cls(scales, ranges, matrices, word, prefix, suffix)
+
+    def on_bins(self, gate: Polygon) -> BinnedGate:
+        """Return a gate in instrument units on the scales it was drawn on, with the bins of their display."""
+        scales = [self.scales.get(dimension.name, Identity()) for dimension in gate.dimensions]
+        x, y = (replace(axis, transform=scale) for axis, scale in zip(gate.dimensions, scales, strict=True))
+        corners = np.asarray(gate.vertices)
+        shown = zip(displayed(scales[0], corners[:, 0]), displayed(scales[1], corners[:, 1]), strict=True)
+        tops = [
+            self.ranges.get(axis.name, LINEAR_TOP) if isinstance(scale, Identity) else 1.0
+            for axis, scale in zip(gate.dimensions, scales, strict=True)
+        ]
+        drawn = Polygon((x, y), tuple((float(a), float(b)) for a, b in shown))
+        return BinnedGate(drawn, (tops[0] / DISPLAY_BINS, tops[1] / DISPLAY_BINS))
 
     def axis(self, shown: str) -> tuple[Dimension, Transform]:
         """Return the dimension of an axis name (``<PE-A>`` is compensated), and the scale it is drawn on."""

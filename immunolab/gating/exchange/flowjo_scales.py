@@ -19,7 +19,7 @@ PREFIX = "Comp-"  # before the name of a compensated channel, as FlowJo writes i
 DISPLAY_BINS = 256  # FlowJo's display of a channel; its workspaces call it the length of a scale
 LOG_OFFSET = 1e-3  # low end of the log axis that is written, instrument units: below any signal of an instrument
 _LOG_DECADES = 9.0  # from there to 1e6: the end of the display only, edges are the same beyond it
-_TOP = 262_144.0  # of the linear axis that is written: 18 bits, FlowJo's default
+LINEAR_TOP = 262_144.0  # of the linear axis that is written: 18 bits, FlowJo's default
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def _parameters(kind: Family) -> tuple[str, dict[str, str]]:
         case "log":
             tag, values = "log", {"offset": LOG_OFFSET, "decades": _LOG_DECADES}
         case _:
-            tag, values = "linear", {"minRange": 0.0, "maxRange": _TOP}
+            tag, values = "linear", {"minRange": 0.0, "maxRange": LINEAR_TOP}
     length = {"length": str(DISPLAY_BINS)} if tag in ("biex", "logicle", "fasinh") else {}
     return tag, length | {name: shortest(value) for name, value in values.items()}
 

@@ -12,9 +12,25 @@ import numpy as np
 
 from immunolab.errors import GatingError, Problem, nearest
 from immunolab.events.tube import IDENTITY_KEYWORDS
-from immunolab.gating.strategy import Strategy
+from immunolab.gating.strategy import Ellipsoid, Polygon, Strategy
 
 ANY_FILE = ""
+
+
+@dataclass(frozen=True)
+class BinnedGate:
+    """A gate that the other program evaluates on the bins of its display.
+
+    Attributes
+    ----------
+    gate
+        In two dimensions, on the scales it was drawn on.
+    widths
+        Of one bin on each axis, on its scale.
+    """
+
+    gate: Polygon | Ellipsoid
+    widths: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -33,6 +49,8 @@ class SampleGates:
         Events that the other program counted, by path.
     keywords
         Of `IDENTITY_KEYWORDS`, those the file states of the sample.
+    binned
+        Gates drawn on bins, by path.
     """
 
     names: tuple[str, ...]
@@ -40,6 +58,7 @@ class SampleGates:
     problems: tuple[Problem, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     keywords: Mapping[str, str] = field(default_factory=dict)
+    binned: Mapping[str, BinnedGate] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -105,6 +124,21 @@ class Workspace:
             As in `strategy_for`.
         """
         return self._of(file_name, keywords).counts
+
+    def binned_for(self, file_name: str, keywords: Mapping[str, str] | None = None) -> Mapping[str, BinnedGate]:
+        """Return the gates of a tube that the other program evaluates on bins, by path.
+
+        Parameters
+        ----------
+        file_name, keywords
+            As in `strategy_for`.
+
+        Raises
+        ------
+        GatingError
+            As in `strategy_for`.
+        """
+        return self._of(file_name, keywords).binned
 
     def only(self) -> Strategy:
         """Return the strategy where all tubes share one.
