@@ -106,6 +106,17 @@ def test_xlsx_with_date_cells_reads_like_csv(tmp_path: Path) -> None:
     ]
 
 
+def test_a_study_shows_its_patients_and_visits_with_holes_and_without_controls(tmp_path: Path) -> None:
+    rows = ["s3,<P2>,W10,fcs/c.fcs,", "s1,P1,W10,fcs/a.fcs,", "s2,P1,W0,fcs/b.fcs,", "u,,,fcs/d.fcs,s1"]
+    sheet = "\n".join([f"{HEADER},control_of", *rows, ""])
+    study = read_study(make(tmp_path, sheet, files=("a.fcs", "b.fcs", "c.fcs", "d.fcs")))
+    assert repr(study) == "Study test: 2 patients, 3 samples at W0, W10, trial sle_nct02084238"
+    html = study._repr_html_()
+    assert "<th>patient</th><th>W0</th><th>W10</th>" in html  # the trial's order, not the sheet's
+    assert "<tr><td>&lt;P2&gt;</td><td>-</td><td>1</td></tr>" in html
+    assert "<tr><td>P1</td><td>1</td><td>1</td></tr>" in html
+
+
 def test_further_columns_are_carried_along(tmp_path: Path) -> None:
     make(tmp_path, f"{HEADER},age,prednisone\ns1,P1,W0,fcs/a.fcs,44,15\n")
     assert read_study(tmp_path).samples[0].extra == {"age": "44", "prednisone": "15"}

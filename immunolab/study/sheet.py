@@ -6,8 +6,10 @@ no event.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 
 from immunolab.config import Document, build_sound, read_yaml
@@ -87,6 +89,31 @@ class Study:
     methods_module: Path | None = None
     doses: dict[str, PatientDoses] = field(default_factory=dict)
     sheet: Path | None = None
+
+    def __repr__(self) -> str:
+        taken, visits = self._taken()
+        patients, n = len({patient for patient, _ in taken}), sum(taken.values())
+        design = f", trial {self.trial.id}" if self.trial else ""
+        return f"Study {self.name}: {patients} patients, {n} samples at {', '.join(visits) or 'no visit'}{design}"
+
+    def _repr_html_(self) -> str:
+        """Show the samples of each patient at each visit; a dash where there is none."""
+        taken, visits = self._taken()
+        head = "".join(f"<th>{escape(name)}</th>" for name in ("patient", *visits))
+        rows = "".join(
+            f"<tr><td>{escape(patient)}</td>"
+            + "".join(f"<td>{taken[patient, visit] or '-'}</td>" for visit in visits)
+            + "</tr>"
+            for patient in dict.fromkeys(patient for patient, _ in taken)
+        )
+        return f"<p>{escape(repr(self))}</p><table><tr>{head}</tr>{rows}</table>"
+
+    def _taken(self) -> tuple[Counter[tuple[str, str]], list[str]]:
+        """Return the number of samples by patient and visit, controls left out, and the visits in the trial's order."""
+        taken = Counter((sample.patient_id, sample.visit) for sample in self.samples if not sample.control_of)
+        planned = self.trial.visit_names if self.trial else ()
+        visits = dict.fromkeys(visit for _, visit in taken)
+        return taken, [v for v in planned if v in visits] + [v for v in visits if v not in planned]
 
     @property
     def files(self) -> frozenset[Path]:
