@@ -12,11 +12,10 @@ import pytest
 from immunolab.clinical import scores_table
 from immunolab.clinical.scores.scales import scales
 from immunolab.simulation import simulate
-from immunolab.simulation.clinic import Chart, load_clinic, measure_patient
+from immunolab.simulation.clinic import Chart, leanings, load_clinic, measure_patient, present_items
 from immunolab.simulation.patient_events import AdverseEventRule, DoseRule, adverse_events, real_doses
 from immunolab.simulation.patient_histories import Histories
 from immunolab.simulation.schedule import Bleed
-from immunolab.simulation.score_items import leanings, present_items
 from immunolab.study.sheet import read_study
 from immunolab.study.trial import load_trial
 

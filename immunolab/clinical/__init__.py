@@ -1,9 +1,8 @@
 """Clinical scores: from items or totals to values, responders and rows of the endpoint table."""
 
 from immunolab.clinical.adverse_events import adverse_events_table
-from immunolab.clinical.components import components
 from immunolab.clinical.endpoints import context_rows, endpoint_rows, undeclared_endpoints
-from immunolab.clinical.evaluate import scores_table
+from immunolab.clinical.evaluate import components, scores_table
 from immunolab.clinical.follow_up import followed, study_patients
 from immunolab.clinical.patients import with_visits
 from immunolab.clinical.proportions import proportion

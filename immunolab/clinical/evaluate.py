@@ -14,7 +14,7 @@ from immunolab.clinical.scores.scales import scales
 from immunolab.clinical.slopes import slopes
 from immunolab.clinical.totals import domain_totals, item_fault, item_total
 from immunolab.errors import InputError, Problem
-from immunolab.schema.clinical import SCORES
+from immunolab.schema.clinical import COMPONENTS, SCORES
 from immunolab.study.doses import PatientDoses
 from immunolab.study.trial import Trial
 
@@ -53,9 +53,9 @@ def scores_table(
     problems = list(_range_problems(measurements))
     if problems:
         raise InputError(problems)
-    wanted = wanted_scores(trial)
+    wanted = _wanted_scores(trial)
     rows: list[ScoredVisit] = []
-    for patient, totals in totalled(measurements, trial, doses):
+    for patient, totals in _totalled(measurements, trial, doses):
         rows += totals
         scored, whole = _composites(patient, wanted, patient.baseline(trial, baseline))
         rows += scored
@@ -63,14 +63,8 @@ def scores_table(
     return SCORES.frame([row.row() for row in rows])
 
 
-def wanted_scores(trial: Trial | None) -> tuple[ScoreMethod, ...]:
-    """Return the registered scores a trial's endpoints ask for, with those that follow them; all without a trial.
-
-    Parameters
-    ----------
-    trial
-        Its endpoints say which.
-    """
+def _wanted_scores(trial: Trial | None) -> tuple[ScoreMethod, ...]:
+    """Return the registered scores a trial's endpoints ask for, with those that follow them; all without a trial."""
     methods = score_methods()
     if trial is None:
         return tuple(methods.values())
@@ -79,17 +73,12 @@ def wanted_scores(trial: Trial | None) -> tuple[ScoreMethod, ...]:
     return tuple(methods[name] for name in dict.fromkeys(names))
 
 
-def totalled(
+def _totalled(
     measurements: pd.DataFrame, trial: Trial | None, doses: Mapping[str, PatientDoses] | None
 ) -> Iterator[tuple[Patient, list[ScoredVisit]]]:
     """Yield every patient with the totals of item scores among the values, and those totals.
 
     A total that contradicts its items is taken away: it is part of no composite score.
-
-    Parameters
-    ----------
-    measurements, trial, doses
-        As for `scores_table`.
     """
     study_items = _items_of_the_study(measurements)
     for patient in read_patients(measurements, trial, doses or {}):
@@ -171,3 +160,37 @@ def _scored(method: ScoreMethod, patient: Patient, first: str) -> Mapping[str, S
     if first not in patient.values:
         return {visit: not_evaluable("no baseline visit") for visit in since}
     return {visit: function(patient.at(first), patient.at(visit)) for visit in since}
+
+
+def components(
+    measurements: pd.DataFrame,
+    trial: Trial | None = None,
+    *,
+    doses: Mapping[str, PatientDoses] | None = None,
+    baseline: str = "",
+) -> pd.DataFrame:
+    """Return the measures of composite responses at every visit after baseline.
+
+    Parameters
+    ----------
+    measurements, trial, doses, baseline
+        As for `evaluate.scores_table`.
+
+    Returns
+    -------
+    DataFrame
+        Rows of `COMPONENTS`, by the wanted scores that have components: for IMACS_DOI the improvement in percent of
+        baseline with its call (20 % better, 25 % worse), for ACR_EULAR_2016_TIS that in percent of the scale's range
+        with the points it earns. A measure that is missing or has no percent change is ``not_evaluable``.
+    """
+    measured = {str(variable).partition(".")[0] for variable in measurements["variable"]}
+    wanted = [m for m in _wanted_scores(trial) if m.components is not None and measured & set(m.measures)]
+    rows: list[dict[str, object]] = []
+    for patient, _ in _totalled(measurements, trial, doses) if wanted else ():
+        first = patient.baseline(trial, baseline)
+        for visit in patient.visits_since(first) if first in patient.values else ():
+            for method in wanted:
+                parts = method.components(patient.at(first), patient.at(visit)) if method.components else ()
+                head = {"patient_id": patient.patient_id, "visit": visit, "score": method.name}
+                rows += [head | vars(part) for part in parts]
+    return COMPONENTS.frame(rows) if rows else COMPONENTS.empty()

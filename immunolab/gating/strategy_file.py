@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import MISSING, fields, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from immunolab.config import Document, Place, parse_yaml, read_yaml
 from immunolab.errors import InputError, Problem, nearest
+from immunolab.events.transforms import Asinh, Hyperlog, Identity, Linear, Log, Logicle, ScaledAsinh, Transform
 from immunolab.gating.rule_parser import parse_thresholds
-from immunolab.gating.scale_parser import parse_scales
 from immunolab.gating.strategy import ROOT, Boolean, Declared, Gate, Population, Strategy
-from immunolab.gating.strategy_faults import StrategyFault, unknown_keys
+from immunolab.gating.strategy_faults import StrategyFault, is_number, one_of, unknown_keys
 from immunolab.gating.strategy_parser import BOOLEAN, GateReader, gate_keys, population_meant
 
 if TYPE_CHECKING:
@@ -24,6 +24,10 @@ _TOP_KEYS = ("strategy", "note", "transform", "populations", "thresholds")
 _POPULATION_KEYS = ("name", "parent", "definition", "optional", "otherwise", "note")
 _OPTIONAL = (True, False, "pass")
 _STRATEGIES = "immunolab.gating.strategies"
+_SCALES: dict[str, type] = {
+    "linear": Identity, "logicle": Logicle, "asinh": Asinh, "log": Log, "hyperlog": Hyperlog,
+    "linear_range": Linear, "scaled_asinh": ScaledAsinh,
+}  # fmt: skip
 
 
 def read_strategy(path: Path | str) -> Strategy:
@@ -106,7 +110,7 @@ def parse_strategy(document: Document, sha256: str = "") -> Strategy:
     data = document.data
     if not isinstance(data, dict):
         raise InputError(document.problem((), "a mapping with the key 'populations' is needed"))
-    transform, scale_faults = parse_scales(data.get("transform") or {}, ("transform",))
+    transform, scale_faults = _parse_scales(data.get("transform") or {}, ("transform",))
     thresholds, threshold_faults = parse_thresholds(data.get("thresholds") or {}, ("thresholds",))
     entries, entry_faults = _entries(data.get("populations"))
     reader = GateReader(transform, thresholds, entries)
@@ -251,3 +255,41 @@ def _circle(left: list[str], needs: Mapping[str, list[str]]) -> list[str]:
     while len(set(walk)) == len(walk):
         walk.append(next(m for m in needs[walk[-1]] if m in left))
     return walk[walk.index(walk[-1]) :]
+
+
+def _parse_scales(data: Any, place: Place) -> tuple[dict[str, Any], list[StrategyFault]]:
+    """Return ``{default, scatter, markers}`` with transforms as records, and what is wrong."""
+    if not isinstance(data, dict):
+        hint = "write transform: {default: {logicle: {}}, scatter: linear}"
+        return {}, [StrategyFault(place, "a mapping is needed", hint)]
+    common = {key: data[key] for key in ("default", "scatter") if key in data}
+    markers = {key: value for key, value in data.items() if key not in ("default", "scatter", "markers")}
+    markers |= data.get("markers") or {}
+    read = {name: _scale(value, (*place, name)) for name, value in (common | markers).items()}
+    block: dict[str, Any] = {key: read[key][0] for key in common}
+    block["markers"] = {name: read[name][0] for name in markers}
+    return block, [fault for _, faults in read.values() for fault in faults]
+
+
+def _scale(data: Any, place: Place) -> tuple[Transform | None, list[StrategyFault]]:
+    name, parameters = "", None
+    if isinstance(data, str):
+        name = data
+    elif isinstance(data, dict) and len(data) == 1:
+        name, parameters = next(iter(data.items()))
+    if name not in _SCALES:
+        return None, [StrategyFault(place, f"unknown scale '{name}'", one_of("scales", _SCALES, str(name)))]
+    parameters = parameters or {}
+    known = {f.name: f for f in fields(_SCALES[name])}
+    missing = [n for n, f in known.items() if f.default is MISSING and n not in parameters]
+    faults = [
+        *unknown_keys(parameters, (*place, name), known),
+        *(
+            StrategyFault((*place, name, key), f"a number is needed, not '{value}'")
+            for key, value in parameters.items()
+            if not is_number(value)
+        ),
+        *(StrategyFault((*place, name, key), "the key is missing") for key in missing),
+    ]
+    usable = {k: float(v) for k, v in parameters.items() if k in known and is_number(v)}
+    return None if missing else _SCALES[name](**usable), faults

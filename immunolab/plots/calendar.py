@@ -57,11 +57,6 @@ def calendar(trial: Trial, patient_doses: Mapping[str, tuple[int, ...]] | None =
         Design with planned dose days, phases and visits.
     patient_doses
         Patient to the study days of the doses really given.
-
-    Returns
-    -------
-    Calendar
-        What time axes are shaded and marked by.
     """
     return Calendar(
         trial.dosing.days,
@@ -79,11 +74,6 @@ def stretches(days: tuple[int, ...]) -> list[tuple[int, int]]:
     ----------
     days
         Study days of doses, ascending.
-
-    Returns
-    -------
-    list of (int, int)
-        First and last study day of each run.
     """
     if not days:
         return []
@@ -101,11 +91,6 @@ def treatment(plan: Calendar, patient: str | None = None) -> list[tuple[int, int
         Calendar of the trial.
     patient
         Whose real doses are shown; None shows the planned ones.
-
-    Returns
-    -------
-    list of (int, int, str)
-        First study day, last study day, colour.
     """
     cuts = [first for _, first, _ in plan.segments[1:]]
     found = []

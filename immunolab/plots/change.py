@@ -72,11 +72,6 @@ def strip_height(n_patients: int) -> float:
     ----------
     n_patients
         Patients drawn, one row or bar each.
-
-    Returns
-    -------
-    float
-        Height in inches.
     """
     return (24 + 5.2 * max(1, n_patients)) * MM
 

@@ -143,11 +143,6 @@ def correlation(
         Of the permutations behind the interval.
     ax
         Axes to draw on; None makes a new figure.
-
-    Returns
-    -------
-    Axes
-        The axes drawn on.
     """
     ax = axes(ax, HALF, 75 * MM)
     frame = pd.DataFrame({"x": pd.Series(dict(x), dtype=float), "y": pd.Series(dict(y), dtype=float)}).dropna()

@@ -59,11 +59,6 @@ def flow_chart_height(counts: pd.DataFrame) -> float:
     ----------
     counts
         The table that `flow_chart` draws.
-
-    Returns
-    -------
-    float
-        Height in inches.
     """
     return _ROW * len(_levels(counts)) * MM
 

@@ -151,11 +151,6 @@ def read_views(path: Path) -> list[GateView]:
     ----------
     path
         File that `save_views` wrote.
-
-    Returns
-    -------
-    list of GateView
-        In the order they were written.
     """
     with np.load(path) as stored:
         arrays = {name: stored[name] for name in stored.files}

@@ -43,11 +43,6 @@ def contact_sheet(
         Heading of the page.
     seed
         Of the events drawn where there are too many to show.
-
-    Returns
-    -------
-    Figure
-        One panel a gate, axes in instrument units.
     """
     return draw_contact_sheet(gate_views(strategy, events, memberships, seed=seed), title=title)
 
@@ -75,11 +70,6 @@ def contact_page(views: Sequence[GateView], *, title: str = "") -> Page:
         Views of one sample.
     title
         Heading of the page.
-
-    Returns
-    -------
-    Page
-        Marks in mm, from which `draw_contact_sheet` makes its picture.
     """
     columns = 4 if len(views) <= 20 else 5
     across, down = (45.4, 47.0) if columns == 4 else (35.6, 42.0)

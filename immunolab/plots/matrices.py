@@ -82,11 +82,6 @@ def matrix_height(n_rows: int, columns: pd.Index) -> float:
         Rows of the matrix.
     columns
         Names of its columns.
-
-    Returns
-    -------
-    float
-        Height in inches.
     """
     longest = max((len(str(name)) for name in columns), default=1)
     return (20 + 0.9 * min(longest, 40) + 6.0 * max(2, n_rows)) * MM
@@ -106,11 +101,6 @@ def heatmap_of_change(pairs: pd.DataFrame, named: Mapping[str, EndpointLabel], *
         Endpoint id to label.
     ax
         Axes to draw on; None makes a new figure.
-
-    Returns
-    -------
-    Axes
-        The axes drawn on.
     """
     ratio = pairs[pairs["shift_scale"].isin(MULTIPLICATIVE)]
     others = [str(e) for e in dict.fromkeys(pairs["endpoint"]) if e not in set(ratio["endpoint"])]
@@ -146,10 +136,5 @@ def heatmap_height(n_patients: int) -> float:
     ----------
     n_patients
         Rows of the heat map.
-
-    Returns
-    -------
-    float
-        Height in inches.
     """
     return (52 + 5.0 * max(1, n_patients)) * MM

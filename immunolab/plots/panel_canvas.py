@@ -162,11 +162,6 @@ def width_of(text: str, size: float = SMALL, bold: bool = False) -> float:
         Size of the letters in points.
     bold
         Whether it is set in bold.
-
-    Returns
-    -------
-    float
-        Width in mm.
     """
     return float(_outline(text, bold)[2]) * size * _POINT
 

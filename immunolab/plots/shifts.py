@@ -59,11 +59,6 @@ def paired_lines(
         What else a reader must know of the endpoint; written in the heading.
     ax
         Axes to draw on; None makes a new figure.
-
-    Returns
-    -------
-    Axes
-        The axes drawn on.
     """
     ax = axes(ax, HALF, 82 * MM)
     of_endpoint = endpoints[endpoints["endpoint"] == endpoint]
@@ -210,11 +205,6 @@ def forest(
         Endpoints that are negative controls; marked as such.
     ax
         Axes to draw on; None makes a new figure.
-
-    Returns
-    -------
-    Axes
-        The axes drawn on.
     """
     ax = axes(ax, WIDTH, forest_height(shifts))
     ax.set_axis_off()
@@ -244,11 +234,6 @@ def forest_height(shifts: pd.DataFrame) -> float:
     ----------
     shifts
         The rows that `forest` draws.
-
-    Returns
-    -------
-    float
-        Height in inches.
     """
     return (26 + 5.5 * (len(shifts) + 1.5 * shifts["role"].nunique())) * MM
 

@@ -99,11 +99,6 @@ def figure(
         Size in inches.
     layout
         Matplotlib's layout engine; None leaves the places as they are set.
-
-    Returns
-    -------
-    Figure
-        A figure outside pyplot.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -123,11 +118,6 @@ def axes(ax: Axes | None, width: float = HALF, height: float = 75 * MM) -> Axes:
         Axes of the caller; None makes a new figure.
     width, height
         Size of the new figure in inches.
-
-    Returns
-    -------
-    Axes
-        Axes with the package's letters and lines.
     """
     if ax is None:
         import matplotlib.pyplot as plt
@@ -148,11 +138,6 @@ def colour(population: str) -> str:
     ----------
     population
         Population name, or a ratio ``A/B``.
-
-    Returns
-    -------
-    str
-        Hexadecimal colour.
     """
     if "/" in population:
         return NEUTRAL
@@ -202,11 +187,6 @@ def png(fig: Figure, *, dpi: int = 160, words: Mapping[str, str] | None = None) 
         Dots per inch.
     words
         Text entries written into the file.
-
-    Returns
-    -------
-    bytes
-        The PNG file.
     """
     from io import BytesIO
 

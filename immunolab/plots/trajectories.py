@@ -77,11 +77,6 @@ def visit_order(rows: pd.DataFrame, plan: Calendar) -> list[str]:
         Rows of one endpoint of the table ``endpoints``.
     plan
         Calendar of the trial.
-
-    Returns
-    -------
-    list of str
-        Visit names, the earliest first.
     """
     days = rows.groupby("visit")["study_day"].median()
     return sorted(map(str, days.index), key=lambda v: (plan.visits.get(v, days[v]), v))

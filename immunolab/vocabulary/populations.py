@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from types import MappingProxyType
 from typing import Literal
 
@@ -46,13 +46,10 @@ class Definition:
         What it defines: ``Treg``, ``Th17``, ``Tfh``, ``Teff`` ...
     parent
         Id of the population it is cut from.
-    phenotypes
-        Alternatives; an event needs to meet all conditions of one. Empty: the whole parent.
+    phenotype
+        Alternatives joined by "or"; empty or null is the whole parent.
     exclude
         Ids of populations whose events are taken out.
-    required
-        Markers a panel needs for it, those of the gates between CD4 and it included; the
-        markers of the lineage gates themselves (CD3, CD4, CD8) are the gating strategy's affair.
     literature
         Papers that define it so.
     source
@@ -64,31 +61,35 @@ class Definition:
     id: str
     subset: str
     parent: str
-    phenotypes: tuple[tuple[Condition, ...], ...]
-    exclude: tuple[str, ...]
-    required: frozenset[str]
-    literature: tuple[str, ...]
-    source: Source
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class _DefinitionText:
-    id: str
-    subset: str
-    parent: str
     phenotype: str | None = ""
     exclude: tuple[str, ...] = ()
     literature: tuple[str, ...] = ()
     source: Source = "judged"
     note: str = ""
 
+    @cached_property
+    def phenotypes(self) -> tuple[tuple[Condition, ...], ...]:
+        """The alternatives; an event needs to meet all conditions of one. Empty: the whole parent."""
+        return tuple(parse_phenotype(part) for part in self.phenotype.split(" or ")) if self.phenotype else ()
+
+    @cached_property
+    def required(self) -> frozenset[str]:
+        """Markers a panel needs for it, those of the gates between CD4 and it included.
+
+        The markers of the lineage gates themselves (CD3, CD4, CD8) are the gating strategy's affair.
+        """
+        own = {condition.marker for conditions in self.phenotypes for condition in conditions}
+        for name in (self.parent, *self.exclude):
+            if name not in _LINEAGES:
+                own |= definition(populations()[name].definition).required
+        return frozenset(own)
+
 
 @dataclass(frozen=True)
 class _File:
     schema: str
     populations: tuple[NamedPopulation, ...]
-    definitions: tuple[_DefinitionText, ...]
+    definitions: tuple[Definition, ...]
 
 
 @cache
@@ -106,8 +107,7 @@ def populations() -> MappingProxyType[str, NamedPopulation]:
 def definitions() -> tuple[Definition, ...]:
     """Return every definition of the vocabulary; the default of a population first among its subset's."""
     defaults = {p.definition for p in populations().values()}
-    ordered = sorted(_file().definitions, key=lambda text: text.id not in defaults)
-    return tuple(_definition(text) for text in ordered)
+    return tuple(sorted(_file().definitions, key=lambda definition: definition.id not in defaults))
 
 
 def definition(id: str) -> Definition:
@@ -122,31 +122,3 @@ def definition(id: str) -> Definition:
     if id not in by_id:
         raise InputError(Problem("", "definition", f"unknown definition '{id}'", nearest(id, by_id)))
     return by_id[id]
-
-
-def _definition(text: _DefinitionText) -> Definition:
-    return Definition(
-        id=text.id,
-        subset=text.subset,
-        parent=text.parent,
-        phenotypes=_phenotypes(text.phenotype or ""),
-        exclude=text.exclude,
-        required=_required(text),
-        literature=text.literature,
-        source=text.source,
-        note=text.note,
-    )
-
-
-def _phenotypes(text: str) -> tuple[tuple[Condition, ...], ...]:
-    return tuple(parse_phenotype(part) for part in text.split(" or ")) if text else ()
-
-
-def _required(text: _DefinitionText) -> frozenset[str]:
-    by_id = {d.id: d for d in _file().definitions}
-    defaults = {p.id: p.definition for p in _file().populations}
-    own = {condition.marker for conditions in _phenotypes(text.phenotype or "") for condition in conditions}
-    for name in (text.parent, *text.exclude):
-        if name not in _LINEAGES:
-            own |= _required(by_id[defaults[name]])
-    return frozenset(own)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from immunolab.errors import GatingError
 from immunolab.gating.record_codec import to_plain
 from immunolab.gating.tube_gates import FailedPlacement, TubeGates
 from immunolab.schema.files import content_key
+from immunolab.schema.gating import COUNTS, INTENSITIES, INTERVALS, JOINT, OTHER_GATINGS, QUALITY, THRESHOLDS
 from immunolab.study.sheet import Sample, Study
-from immunolab.workflow.measure_tube import MeasureJob, measure
 from immunolab.workflow.panels import PanelGates
 from immunolab.workflow.place import fit_group, fit_jobs, read_fit
 from immunolab.workflow.progress import progress
@@ -21,32 +22,83 @@ from immunolab.workflow.read_tube import SUBSAMPLE, Prepared, PrepareJob, TubeFi
 from immunolab.workflow.store import Store
 from immunolab.workflow.workers import MEMORY_PER_FILE_BYTE, Failure, Kind, Task, Workers, memory_budget, run_tasks
 
+if TYPE_CHECKING:
+    from immunolab.gating.tubes import GatedTube
+    from immunolab.schema.table import Table
+
 log = logging.getLogger("immunolab")
 
 
 @dataclass(frozen=True)
-class RunOptions:
-    """What a user may choose about a run.
+class _MeasureJob:
+    """Gate all events of a tube with its geometric gates and write its tables.
 
     Attributes
     ----------
-    jobs
-        Tubes at once on this machine.
-    scheduler
-        Address of a Dask scheduler that takes the work on tubes instead.
-    sample
-        Compute this sample only; the report is made of it and of what earlier runs finished.
-    memberships
-        Also write which events are in which population.
-    force
-        Compute every sample again.
-    tables_only
-        Write tables and gates, no figure and no report.
-    definitions
-        ``default``, or ``all`` to gate every published definition that the panel allows.
-    seed
-        Seed of subsamples and resampling.
+    key
+        Content key of everything the tables depend on.
+    gates
+        Drawn, or placed by `immunolab.workflow.place`.
+    pairs
+        (population, denominator) whose shared events are counted.
+    memberships, views
+        Whether events by population, and what a gating figure needs, are kept.
     """
+
+    tube: TubeFile
+    root: str
+    key: str
+    gates: TubeGates
+    pairs: tuple[tuple[str, str], ...]
+    memberships: bool
+    views: bool = True
+
+
+def _measure(job: _MeasureJob) -> str:
+    """Write one sample's folder: its tables, gates and gate views; return the sample_id."""
+    from immunolab.gating.exchange.gatingml_out import write_gatingml
+    from immunolab.gating.record_codec import to_plain
+    from immunolab.gating.tubes import gate_tube
+    from immunolab.plots.gate_views import gate_views, save_views
+    from immunolab.results.tube import GATES
+
+    store, sample_id = Store(Path(job.root)), job.tube.sample_id
+    gated = gate_tube(job.tube.read(), job.gates)
+
+    def write(folder: Path) -> None:
+        for table, rows in _tables(gated, job).items():
+            table.write_rows(rows, folder / f"{table.name}.csv")
+        write_gatingml(gated.on_channels(), folder / "gates.xml")
+        (folder / GATES).write_text(json.dumps(to_plain(job.gates)), encoding="utf-8")
+        if job.views:
+            save_views(gate_views(gated.strategy, gated.tube, gated.memberships), folder / "views.npz")
+
+    if job.memberships:
+        store.write_memberships(sample_id, gated.memberships_frame())
+    store.commit(sample_id, job.key, write)
+    return sample_id
+
+
+def _tables(gated: GatedTube, job: _MeasureJob) -> dict[Table, list[dict[str, object]]]:
+    from immunolab.quality.events import check_events, check_gates
+
+    sample = {"sample_id": gated.sample_id}
+    left_out = [f"{fault.place}: {fault.message}" for fault in gated.left_out]
+    joints = gated.joint_counts(job.pairs)
+    return {
+        COUNTS: [vars(count) for count in gated.population_counts],
+        THRESHOLDS: [vars(border) for border in gated.borders],
+        INTENSITIES: [vars(intensity) for intensity in gated.median_intensities()],
+        QUALITY: check_events(gated.tube) + check_gates(gated.sample_id, left_out),
+        JOINT: [sample | {"population": name, "parent": of, "n_events": n} for (name, of), n in joints.items()],
+        INTERVALS: [sample | vars(spread) for spread in job.gates.spreads],
+        OTHER_GATINGS: [sample | vars(count) for count in job.gates.rule_counts],
+    }
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a user may choose about a run, see `workflow.run.run`."""
 
     jobs: int = 1
     scheduler: str = ""
@@ -101,7 +153,7 @@ class TubeSteps:
         prepared, unread = self._read()
         gates, unplaced = self._place(prepared)
         jobs, kept = self._jobs(prepared, gates)
-        measured, unmeasured = self._work(measure, jobs, self._kind(jobs), "gating")
+        measured, unmeasured = self._work(_measure, jobs, self._kind(jobs), "gating")
         computed = tuple(sorted(name for _, name in measured))
         hashes = {name: tube.sha256 for name, tube in prepared.items()}
         return TubeResults(computed, tuple(kept), hashes, unmeasured | unplaced | unread)
@@ -172,7 +224,7 @@ class TubeSteps:
 
     def _jobs(
         self, prepared: Mapping[str, Prepared], gates: Mapping[str, TubeGates]
-    ) -> tuple[list[Task[MeasureJob]], list[str]]:
+    ) -> tuple[list[Task[_MeasureJob]], list[str]]:
         """Return the tubes to measure, and the samples whose tables are up to date."""
         tasks, kept = [], []
         for sample in self.study.samples:
@@ -188,13 +240,13 @@ class TubeSteps:
                 kept.append(name)
         return tasks, kept
 
-    def _job(self, sample: Sample, prepared: Prepared, gates: TubeGates) -> MeasureJob:
+    def _job(self, sample: Sample, prepared: Prepared, gates: TubeGates) -> _MeasureJob:
         views = not self.options.tables_only
         parts = {"tube": prepared.key, "gates": to_plain(gates), "pairs": self.pairs, "views": views}
         tube, root = self._tube(sample), str(self.store.root)
-        return MeasureJob(tube, root, content_key(parts), gates, self.pairs, self.options.memberships, views)
+        return _MeasureJob(tube, root, content_key(parts), gates, self.pairs, self.options.memberships, views)
 
-    def _reason(self, job: MeasureJob) -> str:
+    def _reason(self, job: _MeasureJob) -> str:
         """Return why a tube must be measured; "" where its tables are up to date."""
         name = job.tube.sample_id
         reason = "--force" if self.options.force else self.store.stale(name, job.key)
