@@ -43,6 +43,11 @@ def contact_sheet(
         Heading of the page.
     seed
         Of the events drawn where there are too many to show.
+
+    Returns
+    -------
+    Figure
+        One panel a gate, axes in instrument units.
     """
     return draw_contact_sheet(gate_views(strategy, events, memberships, seed=seed), title=title)
 

@@ -59,6 +59,11 @@ def paired_lines(
         What else a reader must know of the endpoint; written in the heading.
     ax
         Axes to draw on; None makes a new figure.
+
+    Returns
+    -------
+    Axes
+        The axes drawn on.
     """
     ax = axes(ax, HALF, 82 * MM)
     of_endpoint = endpoints[endpoints["endpoint"] == endpoint]
@@ -205,6 +210,11 @@ def forest(
         Endpoints that are negative controls; marked as such.
     ax
         Axes to draw on; None makes a new figure.
+
+    Returns
+    -------
+    Axes
+        The axes drawn on.
     """
     ax = axes(ax, WIDTH, forest_height(shifts))
     ax.set_axis_off()
