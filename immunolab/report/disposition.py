@@ -147,9 +147,8 @@ def unpaired(run: Run) -> Grid:
     without = _without_value(run)
     lacking = pd.concat([halves[list(without.columns)].astype(object), without], ignore_index=True)
     if lacking.empty:
-        return Grid(
-            ("Patient", "Cohort", "Reason", "Endpoints"), (), "Every patient has both visits for every endpoint."
-        )
+        every = "Every patient has both visits for every endpoint." if len(pairs) else "No two visits were compared."
+        return Grid(("Patient", "Cohort", "Reason", "Endpoints"), (), every)
     grouped = lacking.fillna({"cohort": "", "reason": "not stated"}).groupby(
         ["patient_id", "cohort", "reason"], sort=False
     )

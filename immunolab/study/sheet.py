@@ -299,6 +299,8 @@ def _comparison_problems(
     comparison: PlannedComparison, trial: Trial | None, samples: tuple[Sample, ...], document: Document
 ) -> Iterator[Problem]:
     visits = trial.visit_names if trial else tuple(dict.fromkeys(s.visit for s in samples if s.visit))
+    if len(visits) == 1 and comparison == PlannedComparison(noise=comparison.noise):
+        return  # nothing was asked to be compared, and nothing can be
     allowed = (*(_PHASES if trial else ()), *visits)
     for key in ("before", "after"):
         name = getattr(comparison, key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,13 +11,12 @@ import numpy as np
 from immunolab.errors import DataFileError, ImmunolabError, InputError, Problem, nearest
 from immunolab.events.tube import Tube, identity
 from immunolab.schema.flags import Check
-from immunolab.study.endpoints import Endpoint
 from immunolab.study.sheet import Sample, Study, read_study
 from immunolab.study.timeline import timeline_quality
 from immunolab.workflow.clinic import ClinicSources, read_clinic
 from immunolab.workflow.panels import PanelGates, read_panels
+from immunolab.workflow.unmeasured import GatedNames, unmeasured
 
-_COUNT = "lymphocytes_per_ul"
 _NAMED = 10  # patients in one note
 _OFF_CALENDAR = (Check.OUT_OF_WINDOW, Check.OUT_OF_PHASE, Check.DOSED_AT_BASELINE)
 _FILES_NAMED = 3  # of those that share a problem
@@ -59,18 +58,25 @@ def check_study(source: Path | str) -> Checked:
 
     problems: list[Problem] = []
     notes: list[Problem] = []
+    clinic: ClinicSources | None = None
     try:
         clinic = read_clinic(study)
-        notes += [*_unmeasured(study, panels, clinic), *_without_sample(study, clinic)]
+        notes += _without_sample(study, clinic)
+        asked = study.endpoints
     except InputError as error:
         problems += error.problems
+        asked = tuple(endpoint for endpoint in study.endpoints if endpoint.counted)
+    gated: dict[str, GatedNames] = {}
     labels: dict[str, dict[str, list[tuple[str, str]]]] = {}
     for sample in samples:
         found = _check_file(sample, panels[sample.panel])
         problems += found.problems
         notes += found.notes
+        if not sample.control_of:
+            gated[sample.sample_id] = found.gated or GatedNames.declared(panels[sample.panel].gates.declared)
         if found.names:
             labels.setdefault(sample.panel, {})[str(sample.file)] = found.names
+    notes[:0] = [Problem(study.name, "", text, "") for text in unmeasured(asked, study, panels, clinic, gated)]
     drift = [one for files in labels.values() for one in find_drift(files)]
     problems += [one.problem for one in drift if not one.harmless]
     notes += [one.problem for one in drift if one.harmless]
@@ -88,20 +94,6 @@ def _off_calendar(study: Study) -> list[Problem]:
     return [Problem(sheet, f"sample {row.sample_id}", str(row.message)) for row in off.itertuples()]
 
 
-def _unmeasured(study: Study, panels: Mapping[str, PanelGates], clinic: ClinicSources | None) -> list[Problem]:
-    """Return one note that names every endpoint which no gate makes and no table holds: a slip, or not measured."""
-    asked = [(endpoint.id, *_source_of(endpoint, study, panels, clinic)) for endpoint in study.endpoints]
-    lacking: dict[str, list[str]] = {}
-    for name, needed, there in asked:
-        for one in sorted(needed - there):
-            meant = "" if one == _COUNT else nearest(one, there)
-            lacking.setdefault(f"'{one}'" + (f" ({meant})" if meant else ""), []).append(name)
-    if not lacking:
-        return []
-    listed = "; ".join(f"{one} for {', '.join(names)}" for one, names in lacking.items())
-    return [Problem(study.name, "", f"needed by an endpoint and not measured in this study: {listed}", "")]
-
-
 def _without_sample(study: Study, clinic: ClinicSources | None) -> list[Problem]:
     """Return one note that names the patients of the clinic's tables whom the sheet lacks: a slip, or never sampled."""
     sheet = {sample.patient_id for sample in study.samples if sample.patient_id}
@@ -111,29 +103,6 @@ def _without_sample(study: Study, clinic: ClinicSources | None) -> list[Problem]
     more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
     message = f"measured or dosed, but without a sample: {', '.join(named[:_NAMED])}{more}; they count as patients"
     return [Problem(study.name, "", message, "")] if named else []
-
-
-def _source_of(
-    endpoint: Endpoint, study: Study, panels: Mapping[str, PanelGates], clinic: ClinicSources | None
-) -> tuple[set[str], set[str]]:
-    """Return the names an endpoint needs, and those there are of their kind."""
-    needs = endpoint.needs
-    if endpoint.counted:
-        strategies = [panel.gates.declared for panel in panels.values()]
-        if not all(strategies) or any(s.modality == "single_cell" for s in study.samples):
-            return set(), set()  # names of imported gates and of cells are matched when they are read
-        needed = {*needs.populations, *([_COUNT] if needs.blood_count else [])}
-        made = {population.name for strategy in strategies if strategy for population in strategy.populations}
-        counted = any(sample.lymphocytes_per_ul for sample in study.samples)
-        return needed, made | {"root"} | ({_COUNT} if counted else set())
-    outcomes = clinic.happened.get("outcomes") if clinic else None
-    if needs.outcomes:
-        return set(needs.outcomes), set() if outcomes is None else set(map(str, outcomes["endpoint"]))
-    held = {str(name) for name in (*clinic.measurements["variable"], *clinic.scores["score"])} if clinic else set()
-    if needs.assays:  # under the assay's name, that of its parts, or the endpoint's
-        names = {endpoint.id} if endpoint.id in held else set(needs.assays)
-        return names, held | {variable.partition(".")[0] for variable in held}
-    return {*needs.scores, *needs.variables}, held
 
 
 def _gathered(problems: Iterable[Problem]) -> tuple[Problem, ...]:
@@ -150,11 +119,12 @@ def _named(files: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class _FileCheck:
-    """Problems and notes of a file, and (channel, label) of its channels; none for a file that cannot be read."""
+    """What is found in a file: (channel, label) of its channels, and what is gated; none where it cannot be read."""
 
     problems: list[Problem]
     notes: list[Problem] = field(default_factory=list)
     names: list[tuple[str, str]] = field(default_factory=list)
+    gated: GatedNames | None = None
 
 
 def _check_file(sample: Sample, panel: PanelGates) -> _FileCheck:
@@ -173,20 +143,21 @@ def _check_file(sample: Sample, panel: PanelGates) -> _FileCheck:
     channels = resolve_channels([n for n, _ in names], [label for _, label in names], dict(panel.markers) or None)
     empty, file = np.empty((len(channels), 0), np.float32), str(sample.file)
     nothing = Tube(empty, channels, None, sample.sample_id, file, keywords=identity(header.text))
-    return _FileCheck([] if sample.control_of else _gate_problems(sample, panel, nothing), notes, names)
+    if sample.control_of:
+        return _FileCheck([], notes, names)
+    found = _gate_problems(sample, panel, nothing)
+    return _FileCheck([], notes, names, found) if isinstance(found, GatedNames) else _FileCheck(found, notes, names)
 
 
-def _gate_problems(sample: Sample, panel: PanelGates, nothing: Tube) -> list[Problem]:
-    from immunolab.gating.panel_compatibility import missing_markers
-
+def _gate_problems(sample: Sample, panel: PanelGates, nothing: Tube) -> list[Problem] | GatedNames:
+    """Return what of a tube cannot be gated, or the names of what can."""
     try:
         gates = panel.gates.for_file(sample.file.name, nothing.keywords)
         if gates.needs_placing:
-            missing_markers(gates.strategy, nothing)
-            return []
+            return GatedNames.of(gates.strategy, nothing)
     except ImmunolabError as error:
         return [Problem(str(sample.file), "", error.message, error.hint)]
     from immunolab.gating.validation import gate_problems
 
     found = (*gates.unread, *gate_problems(gates.strategy, nothing))
-    return [Problem(str(sample.file), p.place, p.message, p.hint) for p in found]
+    return [Problem(str(sample.file), p.place, p.message, p.hint) for p in found] or GatedNames.declared(gates.strategy)

@@ -91,6 +91,10 @@ def _compare(
     compared, comparisons = [], []
     for (contrast, family), names in sets.items():
         own = rows[rows["endpoint"].isin(names)]
+        visits = own["visit"].unique()
+        if len(visits) == 1:
+            notes.append(f"one visit ({visits[0]}): described, not compared ({', '.join(names)})")
+            continue
         plan = _plan(study, contrast, [declared[n] for n in names if n in declared], own)
         try:
             comparisons.append(compare_endpoints(own, plan))

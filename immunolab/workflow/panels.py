@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+
 from immunolab.errors import ImmunolabError, InputError, Problem
+from immunolab.events.tube import Tube, identity
 from immunolab.gating.gate_source import Gates, read_gates
 from immunolab.study.sheet import PanelChoice, Study
 
@@ -75,3 +78,26 @@ def _panel(choice: PanelChoice, definitions: str) -> PanelGates:
         gates = Gates(with_all_definitions(gates.declared))
     markers = tuple(read_panel(choice.panel).items()) if choice.panel else ()
     return PanelGates(gates, markers, str(choice.spillover) if choice.spillover else "")
+
+
+def read_channels(file: Path, panel: PanelGates) -> Tube:
+    """Return a file's channels under a panel's marker names, from its header, as a tube without events.
+
+    Parameters
+    ----------
+    file, panel
+        An FCS file, and how tubes of its panel are read.
+
+    Raises
+    ------
+    DataFileError
+        The file cannot be read.
+    """
+    from immunolab.loaders.fcs.read import read_header
+    from immunolab.vocabulary.panel import resolve_channels
+
+    header = read_header(file)
+    labels = [channel.label for channel in header.channels]
+    channels = resolve_channels([channel.name for channel in header.channels], labels, dict(panel.markers) or None)
+    empty = np.empty((len(channels), 0), np.float32)
+    return Tube(empty, channels, None, "", str(file), keywords=identity(header.text))

@@ -10,8 +10,7 @@ import pandas as pd
 
 from immunolab.cells.study_tables import CellTables
 from immunolab.errors import ImmunolabError
-from immunolab.events.tube import identity
-from immunolab.loaders.fcs.read import read_header
+from immunolab.gating.panel_compatibility import arrange
 from immunolab.quantify import endpoint_values, with_companions
 from immunolab.schema.endpoints import ENDPOINTS
 from immunolab.schema.gating import COUNTS, FAILURES, INTENSITIES, INTERVALS, JOINT, QUALITY, THRESHOLDS
@@ -20,7 +19,7 @@ from immunolab.study.endpoints import Endpoint, Joint, PercentOfParent, SampleCo
 from immunolab.study.sheet import Sample, Study
 from immunolab.study.timeline import timeline_quality
 from immunolab.workflow.clinic import Clinic
-from immunolab.workflow.panels import PanelGates
+from immunolab.workflow.panels import PanelGates, read_channels
 from immunolab.workflow.store import Store
 from immunolab.workflow.workers import Failure
 
@@ -75,8 +74,9 @@ def _population_names(study: Study, panels: Mapping[str, PanelGates]) -> dict[st
         if panel is None or sample.control_of:
             continue
         try:
-            keywords = identity(read_header(sample.file).text) if panel.gates.imported else None
-            strategy = panel.gates.for_file(sample.file.name, keywords).strategy
+            tube = read_channels(sample.file, panel)
+            gates = panel.gates.for_file(sample.file.name, tube.keywords)
+            strategy = arrange(gates.strategy, tube) if gates.needs_placing else gates.strategy
         except ImmunolabError:
             continue  # the sample fails by name when its gates are needed
         names |= {p.name: p.parent for p in strategy.populations}

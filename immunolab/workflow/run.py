@@ -15,7 +15,7 @@ from immunolab.errors import InputError, Problem, nearest, unknown_words
 from immunolab.quantify import population_pairs
 from immunolab.results.run import Run
 from immunolab.study.sheet import Study, read_study
-from immunolab.workflow.clinic import Clinic, clinic_of, read_clinic
+from immunolab.workflow.clinic import ClinicSources, clinic_of, read_clinic
 from immunolab.workflow.compare import compare_study
 from immunolab.workflow.derived_tables import further_tables
 from immunolab.workflow.label_cells import study_cells
@@ -23,6 +23,7 @@ from immunolab.workflow.panels import PanelGates, read_panels
 from immunolab.workflow.quantify import place_of, quantify, study_endpoints
 from immunolab.workflow.store import Store, folder_fault, is_folder_fault
 from immunolab.workflow.tubes import RunOptions, TubeSteps
+from immunolab.workflow.unmeasured import panel_names, unmeasured
 from immunolab.workflow.write import clinic_tables, finished_run, place_gates, report_run, write_tables
 
 log = logging.getLogger("immunolab")
@@ -82,12 +83,11 @@ def run(
     _check_choices(read, sample, definitions)
     panels = read_panels(read, definitions)
     sources = read_clinic(read)
-    clinic = clinic_of(read, sources) if sources else None
     store = Store(Path(out).absolute())
     try:
         with store.lock(), _logged(store.root):
             store.sweep()
-            return _steps(read, store, options, panels, clinic)
+            return _steps(read, store, options, panels, sources)
     except OSError as error:
         if is_folder_fault(error):
             raise folder_fault(error, store.root) from error
@@ -120,10 +120,11 @@ def _check_choices(study: Study, sample: str, definitions: str) -> None:
 
 
 def _steps(
-    study: Study, store: Store, options: RunOptions, panels: Mapping[str, PanelGates], clinic: Clinic | None
+    study: Study, store: Store, options: RunOptions, panels: Mapping[str, PanelGates], sources: ClinicSources | None
 ) -> Run:
     """Take every step in order."""
     started = time.monotonic()
+    clinic = clinic_of(study, sources) if sources else None
     endpoints = study_endpoints(study, panels)
     tubes = TubeSteps(study, store, panels, options, population_pairs(endpoints)).run()
     cells = study_cells(study, store, place_of, seed=options.seed, force=options.force)
@@ -132,11 +133,14 @@ def _steps(
     failures = {**tubes.failures, **cells.failures}
     measured = quantify(study, store, endpoints, failures, clinic, cells.tables)
     comparison = compare_study(study, measured, endpoints, store)
+    rows = set(measured.tables["endpoints"]["endpoint"])
+    without = [endpoint for endpoint in study.endpoints if endpoint.id not in rows]
+    absent = unmeasured(without, study, panels, sources, panel_names(study, panels)) if without else []
     found = finished_run(
         study,
         store,
         measured=measured,
-        comparison=replace(comparison, notes=(*comparison.notes, *cells.tables.notes)),
+        comparison=replace(comparison, notes=(*comparison.notes, *cells.tables.notes, *absent)),
         further={
             **clinic_tables(clinic, study),
             **further_tables(comparison, measured.endpoints, clinic, options.seed),
