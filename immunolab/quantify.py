@@ -13,6 +13,9 @@ from immunolab.study.endpoints.counts import CountedValue
 def with_companions(endpoints: Sequence[Endpoint], *, absolute: bool) -> tuple[Endpoint, ...]:
     """Return the endpoints, and after them those that guard against closure, each once and exploratory.
 
+    Closure: percentages of one parent add up to 100, so that one falls because another rises; the companions have
+    another denominator.
+
     Parameters
     ----------
     endpoints

@@ -1,1 +1,1 @@
-"""Unsupervised groups of events and cells, and the names they deserve."""
+"""Unsupervised groups of events and cells, and their names by phenotype."""

@@ -256,6 +256,7 @@ class _SideRows:
 
 
 def _assemble(rows: pd.DataFrame, levels: Mapping[str, _EndpointLevels], plan: Plan, findings: list[Finding]) -> Paired:
+    """Return the rows as arrays, endpoints x patients x (before, after); visits of one side are averaged."""
     endpoint_codes, endpoint_names = pd.factorize(rows["endpoint"])
     patient_codes, patient_names = pd.factorize(rows["patient_id"])
     shape = (len(endpoint_names), len(patient_names), 2)
@@ -266,7 +267,7 @@ def _assemble(rows: pd.DataFrame, levels: Mapping[str, _EndpointLevels], plan: P
     there = np.where(n_visits > 0, n_visits, np.nan).astype(float)
     of = [levels[str(name)] for name in endpoint_names]
     counted = np.array([one.counted for one in of])
-    mask = np.where(counted, 1.0, np.nan)[:, None, None]
+    mask = np.where(counted, 1.0, np.nan)[:, None, None]  # events are kept for counted endpoints only
     events, parents = (
         sides.total(sides.rows[name]) * np.where(n_visits > 0, 1.0, np.nan) for name in ("n_events", "n_parent")
     )

@@ -103,6 +103,7 @@ def _moderated(
 
 
 def _row(paired: Paired, e: int, cohort: str, shift: CohortShift, plan: Plan) -> dict[str, object]:
+    """Return the SHIFTS row of endpoint number ``e`` in one cohort."""
     members = paired.cohorts == cohort
     main, scale, rank = shift.main, paired.scales[e], shift.sensitivity
     value, pairs = paired.value[e], shift.complete

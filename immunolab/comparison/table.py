@@ -127,6 +127,7 @@ def compare_endpoints(
 
 
 def _pair_rows(paired: Paired, calls: ChangeCalls) -> pd.DataFrame:
+    """Return PAIRS: a row for each endpoint (number e) and patient (p) with a sample at either side, by cohort."""
     e, p = np.nonzero(paired.n_visits.sum(axis=-1) > 0)
     by_cohort = {cohort: number for number, cohort in enumerate(dict.fromkeys(paired.cohorts))}
     order = np.lexsort((p, np.array([by_cohort[cohort] for cohort in paired.cohorts[p]]), e))

@@ -171,6 +171,11 @@ def _compare(
     there: Mapping[tuple[str, str], float],
     binned: Mapping[tuple[str, str], tuple[int, int]],
 ) -> dict[str, object]:
+    """Return one population's row: counts here and there, and why they may differ.
+
+    ``there`` is the other program's count by (sample, path), ``binned`` the fewest and most events that its display
+    bins allow.
+    """
     sample, path = str(row["sample_id"]), str(row["path"])
     n_here, n_there, n_parent = (_whole(row.get(key)) for key in ("n_events", "n_events_there", "n_parent"))
     above = path.rsplit("/", 1)[0] or "/"

@@ -213,6 +213,7 @@ def _dimensions(population: Population, strategy: Strategy) -> tuple[Dimension, 
 def _panels(
     population: Population, dimensions: tuple[Dimension, ...], drawn: _Drawn, events: Tube, memberships: Memberships
 ) -> Iterator[GateView]:
+    """Yield a view for each two dimensions of a gate; each shows the events inside the borders of those before it."""
     gate = population.gate
     steps = [dimensions[i : i + 2] for i in range(0, len(dimensions), 2)]
     inside = np.ones(len(drawn.rows), dtype=np.bool_)

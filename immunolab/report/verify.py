@@ -159,6 +159,7 @@ def _counts_of(sample: object, endpoint: Endpoint, known: Mapping[tuple[Any, Any
 
 
 def _comparison(frames: Mapping[str, pd.DataFrame], run: Run) -> Iterator[Problem]:
+    """Compare the endpoints as written again, and yield where pairs and shifts as written differ from that."""
     from immunolab.comparison.multiplicity import adjusted_together
     from immunolab.comparison.table import compare_endpoints
 

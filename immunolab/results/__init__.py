@@ -1,1 +1,1 @@
-"""The value of a finished run, written and read back."""
+"""`Run`, the value of a finished run: written to a folder, and read back from it as the same value."""

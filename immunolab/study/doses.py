@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 from immunolab.errors import InputError, Problem
@@ -93,12 +93,15 @@ def read_study_days(table: TextTable) -> tuple[dict[int, int], list[Problem]]:
 def _patient(
     table: TextTable, rows: list[Row], dates: dict[int, date], days: dict[int, int]
 ) -> tuple[PatientDoses, list[Problem]]:
+    """Return a patient's dose days, and the rows that contradict each other.
+
+    Day 1 is the date of the first dose; a row with both a date and a study day moves it to fit (the sheet may start
+    later than the treatment).
+    """
     first = min((dates[r.number] for r in rows if r.number in dates), default=None)
-    anchored = [r for r in rows if r.number in dates and r.number in days]
-    if anchored:
-        whole = PatientDoses((), dates[anchored[0].number])
-        shift = days[anchored[0].number] - 1
-        first = date.fromordinal(whole.first_date.toordinal() - shift) if whole.first_date else None
+    both = [r.number for r in rows if r.number in dates and r.number in days]
+    if both:
+        first = dates[both[0]] - timedelta(days=days[both[0]] - 1)
     doses = PatientDoses((), first)
     problems: list[Problem] = []
     found: dict[int, Row] = {}

@@ -244,6 +244,10 @@ def _write(
     profiles: pd.DataFrame,
     repeated: pd.DataFrame,
 ) -> ClusterOutcome:
+    """Write the cluster of every event, a file at a time, and the tables of clusters.
+
+    Events outside the parent have cluster -1, which picks the last label and number: the empty ones.
+    """
     labels = np.array([*profiles["label"], ""], dtype=object)
     numbers = np.array([*map(str, profiles["cluster"]), ""], dtype=object)
     sizes, crossed, n_events = [], [], 0

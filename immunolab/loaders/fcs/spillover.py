@@ -116,6 +116,7 @@ def read_spillover(path: str | Path) -> Spillover:
 
 
 def _from_xml(raw: str, file: str) -> Spillover:
+    """Return FlowJo's matrix: one ``spillover`` element a dye; a coefficient left out is 0, or 1 of the dye itself."""
     from defusedxml import ElementTree
     from defusedxml.common import DefusedXmlException
 
