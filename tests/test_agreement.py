@@ -109,6 +109,36 @@ def test_a_reference_without_a_needed_column_says_which_words_are_understood(tmp
         read_reference_counts(path)
 
 
+def test_a_reference_may_have_a_column_for_each_population(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(
+        "Sample,root,CD3+/CD4 | Count,CD3+/CD4 | Freq. of Parent,B\na.fcs,100,30,75.1,7\nb.fcs,90,20,60.2,\n",
+        encoding="utf-8",
+    )
+    table = read_reference_counts(path)
+    assert sorted(map(tuple, table.to_numpy().tolist())) == [
+        ("a", "B", 7),
+        ("a", "CD3+/CD4", 30),
+        ("a", "root", 100),
+        ("b", "CD3+/CD4", 20),
+        ("b", "root", 90),
+    ]
+    path.write_text("file,root,B\na.fcs,100,7\nb.fcs,many,7\n", encoding="utf-8")
+    with pytest.raises(InputError, match="row 3"):
+        read_reference_counts(path)
+
+
+def test_a_workspace_agrees_with_its_table_of_counts(tmp_path: Path) -> None:
+    place = data_folder("flow/symphony_foxp3_wsp")
+    stored = pd.read_csv(place / "flowjo_counts.csv")
+    words = ["--strategy", str(place / "workspace.wsp"), "--against", str(place / "flowjo_counts.csv")]
+    assert main(["gate", *(str(place / file) for file in stored["file"]), *words, "-o", str(tmp_path)]) == DONE
+    table = pd.read_csv(tmp_path / "agreement.csv")
+    assert len(table) == 24
+    assert table["difference"].notna().all()
+    assert table["difference_percent_of_parent"].abs().max() < 0.15
+
+
 def test_spleen_counts_lie_within_two_thousandths_of_the_parent_of_flowjos(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,6 +18,8 @@ from immunolab.schema.gating import AGREEMENT
 _SAMPLE = ("sample_id", "sample", "file", "filename", "file_name", "name")
 _PATH = ("path", "population", "gate", "gate_path")
 _COUNT = ("n_events", "count", "n_there", "count_flowjo", "events", "n")
+_STATISTIC = " | "  # between population and statistic in the head of a column of FlowJo's tables
+_COUNT_COLUMN = f"{_STATISTIC}Count"
 Masks = Mapping[str, NDArray[np.bool_]]
 
 
@@ -115,14 +117,17 @@ def masks_of_labels(labels: Sequence[str], strategy: Strategy) -> dict[str, NDAr
 
 
 def read_reference_counts(path: Path | str) -> pd.DataFrame:
-    """Read counts of another program: a CSV with sample, path (or population) and count in each row.
+    """Read counts of another program from a CSV.
+
+    Either each row has a sample, a path (or population) and a count; or, as in FlowJo's tables, a row is a sample
+    and every other column a population's counts (``CD3+/CD4``, ``CD3+/CD4 | Count``; other statistics are left out).
 
     Raises
     ------
     InputError
         The file cannot be read, or a column is missing.
     """
-    frame = read_text(path)
+    frame = _long(read_text(path))
     columns = {name.strip().lower(): name for name in frame.columns}
     chosen, problems = {}, []
     for meaning, words in (("sample_id", _SAMPLE), ("path", _PATH), ("n_events", _COUNT)):
@@ -138,9 +143,21 @@ def read_reference_counts(path: Path | str) -> pd.DataFrame:
     counts = pd.to_numeric(chosen["n_events"], errors="coerce")
     bad = chosen["n_events"].index[counts.isna() & (chosen["n_events"] != "")]
     if len(bad):
-        raise InputError([Problem(str(path), f"row {row + 2}", "the count is not a number") for row in bad])
+        rows = dict.fromkeys(f"row {row + 2}" for row in bad)
+        raise InputError([Problem(str(path), row, "the count is not a number") for row in rows])
     table = pd.DataFrame({"sample_id": chosen["sample_id"].map(_bare), "path": chosen["path"], "n_events": counts})
     return table[table["n_events"].notna()].reset_index(drop=True)
+
+
+def _long(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of one column a population with one row a count; any other table as it is."""
+    columns = {name.strip().lower(): name for name in frame.columns}
+    sample = next((columns[word] for word in _SAMPLE if word in columns), None)
+    if sample is None or any(word in columns for word in (*_PATH, *_COUNT)):
+        return frame
+    paths = {name: name.removesuffix(_COUNT_COLUMN).strip() for name in frame.columns if name != sample}
+    wide = frame[[sample, *(name for name, path in paths.items() if _STATISTIC not in path)]].rename(columns=paths)
+    return wide.melt(id_vars=sample, var_name="path", value_name="n_events", ignore_index=False)
 
 
 def _bare(sample: str) -> str:
