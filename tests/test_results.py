@@ -12,10 +12,9 @@ import report_fixture
 
 import immunolab as il
 from immunolab.errors import DataFileError, InputError
-from immunolab.plots.style import figure
 from immunolab.report.page import write_report
 from immunolab.report.verify import verify
-from immunolab.results.endpoint_figure import SHOWN_IN, draw_endpoint
+from immunolab.results.endpoint_figure import SHOWN_IN, endpoint_figure
 from immunolab.results.record import as_read_back, read_run, write_run
 from immunolab.results.run import Run
 from immunolab.simulation import simulate
@@ -160,11 +159,10 @@ def test_a_figure_shows_every_cohort(finished: Run) -> None:
 
 
 def test_the_statistic_of_an_endpoint_chooses_its_figure(finished: Run) -> None:
-    row = finished.pairs.iloc[[0]].assign(endpoint="decline", before=-0.5, after=-1.5, shift=-1.0)
+    row = finished.pairs.iloc[[0]].assign(endpoint="decline", before=-0.5, after=-1.5, shift=-1.0, unit="points/month")
     declared = SlopeDifference(id="decline", source="s", score="ALSFRS_R", periods=(("W0", "W24"), ("W24", "W48")))
     empty = {name: finished.table(name).iloc[:0] for name in SHOWN_IN}
-    ax = figure().add_subplot()
-    draw_endpoint("decline", declared, empty | {"pairs": row}, "points/month", finished.calendar, ax)
+    (ax,) = endpoint_figure("decline", declared, [empty | {"pairs": row}], finished.calendar).axes
     assert ax.get_ylabel() == "ALSFRS_R, slope in points/month"
     assert list(ax.lines[0].get_ydata()) == [-0.5, -1.5]
 

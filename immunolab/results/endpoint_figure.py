@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -11,19 +11,21 @@ from immunolab.plots.calendar import Calendar
 from immunolab.plots.clinical import slope_pairs
 from immunolab.plots.events import survival_curve
 from immunolab.plots.shifts import paired_lines
+from immunolab.plots.style import HALF, MM, WIDTH, figure
 from immunolab.plots.trajectories import spaghetti
 from immunolab.study.endpoints import Endpoint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SHOWN_IN = ("endpoints", "pairs", "shifts", "time_to_event", "survival")
 
 
-def draw_endpoint(
-    name: str, endpoint: Endpoint | None, tables: Mapping[str, pd.DataFrame], unit: str, plan: Calendar, ax: Axes
-) -> None:
-    """Draw one endpoint of one cohort on axes, as the statistic of the endpoint is shown.
+def endpoint_figure(
+    name: str, endpoint: Endpoint | None, panels: Sequence[Mapping[str, pd.DataFrame]], plan: Calendar
+) -> Figure:
+    """Return the figure of an endpoint, one panel a cohort.
 
     Parameters
     ----------
@@ -31,22 +33,31 @@ def draw_endpoint(
         Endpoint id.
     endpoint
         Its declaration; None for what a study measures without declaring it.
-    tables
-        Rows of the endpoint and cohort, by the names in `SHOWN_IN`.
-    unit
-        Unit of its values.
+    panels
+        For each cohort, rows of the endpoint by the names in `SHOWN_IN`.
     plan
         Calendar of the trial.
-    ax
-        Axes to draw on.
+
+    Returns
+    -------
+    Figure
+        Drawn as the statistic of the endpoint is shown.
     """
+    wide = endpoint is not None and endpoint.figure == "survival"
+    fig = figure((WIDTH if wide else HALF) * len(panels), 92 * MM)
+    for ax, tables in zip(fig.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        _draw(name, endpoint, tables, plan, ax)
+    return fig
+
+
+def _draw(name: str, endpoint: Endpoint | None, tables: Mapping[str, pd.DataFrame], plan: Calendar, ax: Axes) -> None:
     paired = bool(tables["pairs"]["shift"].notna().any())
     if endpoint is not None and endpoint.figure == "survival" and len(tables["time_to_event"]):
         survival_curve(tables["survival"], tables["time_to_event"].iloc[0], ax=ax)
     elif endpoint is not None and endpoint.slopes and paired:
         names = str(endpoint.slopes[0]), str(endpoint.slopes[1])
-        slopes = period_slopes(tables["pairs"], names)
-        slope_pairs(slopes, f"{endpoint.fitted}, slope in {unit}", names, ax=ax)
+        unit = str(tables["pairs"]["unit"].iloc[0])
+        slope_pairs(period_slopes(tables["pairs"], names), f"{endpoint.fitted}, slope in {unit}", names, ax=ax)
     elif paired:
         paired_lines(tables["endpoints"], tables["pairs"], tables["shifts"], name, ax=ax)
     else:

@@ -18,6 +18,7 @@ from immunolab.errors import InputError, Problem, nearest
 from immunolab.gating.strategy import Strategy
 from immunolab.plots.calendar import Calendar, calendar
 from immunolab.plots.labels import EndpointLabel, labels
+from immunolab.results.patient_rows import PatientRows, patient_rows
 from immunolab.results.sentences import change_in_short
 from immunolab.schema.contrast import Contrast
 from immunolab.schema.records import to_plain
@@ -31,34 +32,6 @@ if TYPE_CHECKING:
     from immunolab.gating.tubes import GatedTube
 
 REPORT = "report.html"
-
-
-@dataclass(frozen=True)
-class PatientRows:
-    """One patient's rows of a run's tables.
-
-    Attributes
-    ----------
-    patient_id, cohort
-        As in the sample sheet.
-    tables
-        By name, those with a row of the patient or of the patient's samples.
-    """
-
-    patient_id: str
-    cohort: str
-    tables: Mapping[str, pd.DataFrame]
-
-    def __getitem__(self, name: str) -> pd.DataFrame:
-        """Return a table's rows of the patient."""
-        return self.tables[name]
-
-    def __repr__(self) -> str:
-        return f"{self.patient_id}: " + ", ".join(f"{name} {len(rows)}" for name, rows in self.tables.items())
-
-    def _repr_html_(self) -> str:
-        shown = self.tables.get("pairs", pd.DataFrame())
-        return f"<p>{escape(repr(self))}</p>{shown.to_html(index=False)}"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -339,16 +312,7 @@ class Run:
         if patient_id not in known:
             raise InputError(Problem("", "patient", f"unknown patient '{patient_id}'", nearest(patient_id, known)))
         samples = [s.sample_id for s in self.samples if s.patient_id == patient_id]
-        found: dict[str, pd.DataFrame] = {}
-        for name, table in self.tables.items():
-            own = table[:0]
-            if "patient_id" in table:
-                own = table[table["patient_id"] == patient_id]
-            elif "sample_id" in table:
-                own = table[table["sample_id"].isin(samples)]
-            if len(own):
-                found[name] = own.reset_index(drop=True)
-        return PatientRows(patient_id, known[patient_id], found)
+        return patient_rows(self.tables, patient_id, known[patient_id], samples)
 
     def tube(self, sample_id: str) -> GatedTube:
         """Return a sample's tube, read when asked for and gated with the gates of the run.
@@ -392,8 +356,7 @@ class Run:
         InputError
             The run has no value of such an endpoint.
         """
-        from immunolab.plots.style import HALF, MM, WIDTH, figure
-        from immunolab.results.endpoint_figure import SHOWN_IN, draw_endpoint
+        from immunolab.results.endpoint_figure import SHOWN_IN, endpoint_figure
 
         tables = {name: self.table(name) for name in SHOWN_IN}
         own = {name: table[table["endpoint"] == endpoint] for name, table in tables.items()}
@@ -402,15 +365,12 @@ class Run:
             known = {*map(str, tables["endpoints"]["endpoint"]), *map(str, tables["time_to_event"]["endpoint"])}
             hint = nearest(endpoint, sorted(known))
             raise InputError(Problem("", "endpoint", f"no value of an endpoint '{endpoint}' in this run", hint))
-        cohorts = [cohort for cohort in self.cohorts if in_cohort(leading, cohort).any()]
-        unit = self.label_of(endpoint).unit if len(own["endpoints"]) else ""
-        declared_as = self.declared.get(endpoint)
-        wide = declared_as is not None and declared_as.figure == "survival"
-        fig = figure((WIDTH if wide else HALF) * len(cohorts), 92 * MM)
-        for ax, cohort in zip(fig.subplots(1, len(cohorts), squeeze=False)[0], cohorts, strict=True):
-            rows = {name: table[in_cohort(table, cohort)] for name, table in own.items()}
-            draw_endpoint(endpoint, declared_as, rows, unit, self.calendar, ax)
-        return fig
+        panels = [
+            {name: table[in_cohort(table, cohort)] for name, table in own.items()}
+            for cohort in self.cohorts
+            if in_cohort(leading, cohort).any()
+        ]
+        return endpoint_figure(endpoint, self.declared.get(endpoint), panels, self.calendar)
 
     def _answers(self) -> list[tuple[str, str, str, str]]:
         """Return cohort, role, endpoint and the change in short of every comparison, primary endpoints first."""
