@@ -21,7 +21,7 @@ from immunolab.errors import InputError
 from immunolab.loaders.fcs.read import read_fcs, read_header
 from immunolab.privacy import deidentify, scan
 from immunolab.privacy.allowed import harmless, harmless_label, model_words
-from immunolab.privacy.writer import write_data_set
+from immunolab.privacy.deidentify import _write_data_set
 
 NAMES = ("WANGXIAOMING", "Wang Xiaoming", "wangxm", "MRN0048213", "13912345678", "王小明", "1957-03-12")
 _EVENTS = np.arange(24, dtype="<f4").reshape(6, 4) * 37.5 - 20
@@ -198,7 +198,7 @@ class _Head(io.RawIOBase):
 @pytest.mark.parametrize("version", ["2.0", "3.1"])
 def test_offsets_beyond_what_the_header_can_say(version):
     out, length = _Head(), 101_000_000
-    write_data_set(out, version, {"$PAR": "1", "$TOT": "25250000"}, _Zeros(), 0, length, last=True)
+    _write_data_set(out, version, {"$PAR": "1", "$TOT": "25250000"}, _Zeros(), 0, length, last=True)
     assert out.raw[:6] == (b"FCS3.0" if version == "2.0" else b"FCS3.1")
     assert out.raw[26:58].split() == [b"0", b"0", b"0", b"0"]
     words = out.raw[256:].decode().split("|")

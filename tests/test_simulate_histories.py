@@ -12,7 +12,7 @@ import pytest
 from immunolab.clinical import scores_table
 from immunolab.clinical.scores.scales import scales
 from immunolab.simulation import simulate
-from immunolab.simulation.clinic import Chart, leanings, load_clinic, measure_patient, present_items
+from immunolab.simulation.clinic import Chart, _leanings, _present_items, load_clinic, measure_patient
 from immunolab.simulation.patient_events import AdverseEventRule, DoseRule, adverse_events, real_doses
 from immunolab.simulation.patient_histories import Histories
 from immunolab.simulation.schedule import Bleed
@@ -36,19 +36,19 @@ def test_items_carry_the_weights_of_the_published_score(cohort: str) -> None:
 def test_every_total_can_be_made_of_items(cohort: str) -> None:
     name, _, largest = SCORED[cohort]
     items = load_clinic().measures[cohort][name].items
-    leaning = leanings(items, np.random.default_rng(1))
+    leaning = _leanings(items, np.random.default_rng(1))
     for total in range(0, largest + 1, 3):
-        assert sum(items[item][0] for item in present_items(items, leaning, total)) == total
+        assert sum(items[item][0] for item in _present_items(items, leaning, total)) == total
 
 
 def test_the_likeliest_items_are_chosen() -> None:
     """Six points of weights 4, 4, 2, 2: of the four pairs that reach it, the one with the largest leanings."""
     items = {"a": (4, 0.5), "b": (4, 0.5), "c": (2, 0.5), "d": (2, 0.5)}
     leaning = {"a": -1.0, "b": 0.5, "c": 0.2, "d": 0.1}
-    assert present_items(items, leaning, 6) == {"b", "c"}
-    assert present_items(items, leaning, 0) == set()
+    assert _present_items(items, leaning, 6) == {"b", "c"}
+    assert _present_items(items, leaning, 0) == set()
     with pytest.raises(ValueError, match="no items add up to 5"):
-        present_items(items, leaning, 5)
+        _present_items(items, leaning, 5)
 
 
 @pytest.mark.parametrize(("cohort", "trial"), [("sle", SLE), ("rp", RP)])
@@ -71,8 +71,8 @@ def test_items_of_a_patient_stay_alike_from_visit_to_visit() -> None:
     items = load_clinic().measures["sle"]["SELENA_SLEDAI"].items
     shared = []
     for seed in range(40):
-        leaning = leanings(items, np.random.default_rng(seed))
-        before, after = present_items(items, leaning, 14), present_items(items, leaning, 6)
+        leaning = _leanings(items, np.random.default_rng(seed))
+        before, after = _present_items(items, leaning, 14), _present_items(items, leaning, 6)
         shared.append(len(before & after) / len(after))
     assert np.mean(shared) > 0.7
 

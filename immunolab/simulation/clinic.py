@@ -13,7 +13,7 @@ from immunolab.simulation.patient_events import DAYS_PER_MONTH, AdverseEventRule
 from immunolab.simulation.schedule import CLINIC, GROUP, ITEMS, Bleed, generator
 
 _REST_DAYS = 16  # after the last dose: the rest fortnight of a cycle belongs to the administration period
-ItemTable = Mapping[str, tuple[float, float]]
+_ItemTable = Mapping[str, tuple[float, float]]
 _PATIENT_SD = 1.5  # of the log odds between patients: one has skin, another kidneys
 
 
@@ -127,7 +127,7 @@ def measure_patient(
         if bleeds:
             key = (bleeds[0].patient, position)
             paths[name] = _path(clinic, measure, bleeds, chart, paths, generator(seed, CLINIC, *key))
-            leaning[name] = leanings(measure.items, generator(seed, ITEMS, *key))
+            leaning[name] = _leanings(measure.items, generator(seed, ITEMS, *key))
     for bleed in bleeds:
         for name, measure in measures.items():
             if measure.chance is not None and bleed.day <= 1:
@@ -146,7 +146,7 @@ def _written(name: str, measure: Measure, value: float, leaning: Mapping[str, fl
     if not measure.items:
         yield name, value
         return
-    present = present_items(measure.items, leaning, int(value))
+    present = _present_items(measure.items, leaning, int(value))
     for item in measure.items:
         yield f"{name}.{item}", float(item in present)
 
@@ -249,7 +249,7 @@ def _reported(measure: Measure, value: float) -> tuple[float, str]:
     return value, ""
 
 
-def leanings(items: ItemTable, rng: np.random.Generator) -> dict[str, float]:
+def _leanings(items: _ItemTable, rng: np.random.Generator) -> dict[str, float]:
     """Return how readily each item shows in one patient: the log odds of how common it is, and the patient's own.
 
     Parameters
@@ -267,7 +267,7 @@ def leanings(items: ItemTable, rng: np.random.Generator) -> dict[str, float]:
     return {name: float(np.log(p / (1.0 - p)) + rng.normal(0, _PATIENT_SD)) for name, (_, p) in items.items()}
 
 
-def present_items(items: ItemTable, leaning: Mapping[str, float], total: int) -> frozenset[str]:
+def _present_items(items: _ItemTable, leaning: Mapping[str, float], total: int) -> frozenset[str]:
     """Return the likeliest set of items whose weights add up to a total.
 
     Among all sets with that sum the one with the largest sum of leanings is found, sum by sum (the 0/1 knapsack).
@@ -277,7 +277,7 @@ def present_items(items: ItemTable, leaning: Mapping[str, float], total: int) ->
     items
         Item -> (weight, share of patients that have it).
     leaning
-        Item -> log odds in this patient, see `leanings`.
+        Item -> log odds in this patient, see `_leanings`.
     total
         Sum of the weights.
 
