@@ -113,6 +113,16 @@ def test_a_run_shows_its_answer_endpoint_by_endpoint(finished: Run) -> None:
     assert "&lt;b&gt;" in replace(finished, study=replace(finished.study, name="<b>"))._repr_html_()
 
 
+def test_a_patient_shows_how_each_endpoint_moved(finished: Run) -> None:
+    patient = finished.patient(finished.study.samples[0].patient_id)
+    html = patient._repr_html_()
+    assert "<th>verdict</th>" in html
+    assert "<th>reason</th>" not in html
+    row = patient["pairs"].iloc[0]
+    assert f"<td>{row['before']:.3g}</td>" in html
+    assert "<th>verdict</th>" in replace(patient, tables={})._repr_html_()
+
+
 def test_a_table_figure_or_patient_that_is_not_there_is_named(finished: Run) -> None:
     assert finished.table("measurements").empty
     with pytest.raises(InputError, match=r"no table 'pair'[\s\S]*did you mean 'pairs'"):

@@ -8,6 +8,8 @@ from html import escape
 
 import pandas as pd
 
+_SHOWN_OF_PAIRS = ["endpoint", "unit", "visit_before", "visit_after", "before", "after", "fold", "verdict"]
+
 
 @dataclass(frozen=True)
 class PatientRows:
@@ -33,8 +35,10 @@ class PatientRows:
         return f"{self.patient_id}: " + ", ".join(f"{name} {len(rows)}" for name, rows in self.tables.items())
 
     def _repr_html_(self) -> str:
-        shown = self.tables.get("pairs", pd.DataFrame())
-        return f"<p>{escape(repr(self))}</p>{shown.to_html(index=False)}"
+        """Show how each endpoint moved; ``patient["pairs"]`` has every column."""
+        shown = self.tables.get("pairs", pd.DataFrame(columns=_SHOWN_OF_PAIRS))[_SHOWN_OF_PAIRS]
+        table = shown.to_html(index=False, border=0, na_rep="", float_format="{:.3g}".format)
+        return f"<p>{escape(repr(self))}</p>{table}"
 
 
 def patient_rows(
