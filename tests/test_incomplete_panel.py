@@ -95,6 +95,7 @@ def test_a_study_with_one_visit_is_described_not_compared(tmp_path, capsys) -> N
     assert {"treg_pct_cd4", "th17_pct_cd4"} <= set(run.endpoints["endpoint"])
     assert run.endpoints["value"].notna().sum() > 10
     assert len(run.shifts) == len(run.pairs) == 0
+    assert {"one_visit_treg_pct_cd4.png", "one_visit_th17_pct_cd4.png"} <= {p.name for p in (out / "figures").iterdir()}
     assert "one visit (W0): described, not compared" in (out / "report.html").read_text()
 
 

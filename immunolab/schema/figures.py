@@ -96,6 +96,7 @@ FIGURES = (
         ),
     ),
     FigureData("heatmap*", "shifts by patient and endpoint", PAIRS),
+    FigureData("one_visit*", "values of an endpoint at the only visit", ENDPOINTS),
     FigureData("paired*", "both visits of an endpoint", PAIRS),
     FigureData("parts*", "the two sides of a ratio", PAIRS),
     FigureData("patient_*", "one patient's endpoints", ENDPOINTS),

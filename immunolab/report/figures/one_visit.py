@@ -1,0 +1,55 @@
+"""Values of a study with one visit: every patient a point, the median, no comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from immunolab.plots.labels import EndpointLabel, folded
+from immunolab.plots.style import HALF, MM, axes
+from immunolab.plots.values import value_axis
+from immunolab.report.figure import FigureSet, ReportFigure, figure_name, of_cohort, on_axes
+from immunolab.results.run import Run, in_cohort
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def one_visit_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
+    """Yield the values of every endpoint of a cohort where the run has one visit."""
+    rows = run.endpoints
+    own = rows[in_cohort(rows, cohort) & rows["value"].notna()]
+    if rows["visit"].nunique() != 1:
+        return
+    for endpoint, values in own.groupby("endpoint", sort=False):
+        named = run.label_of(str(endpoint))
+        declared = run.declared.get(str(endpoint))
+        middle, low, high = (f"{x:.3g}" for x in values["value"].quantile([0.5, 0.0, 1.0]))
+        caption = (
+            f"{named.axis}, at the one visit {values['visit'].iloc[0]}{of_cohort(cohort)}: described, not compared. "
+            f"Points, patients; bar, median {middle} (range {low} to {high}); n = {values['patient_id'].nunique()}."
+        )
+        draw = partial(on_axes, partial(_strip, values, named), HALF, 62 * MM)
+        section = declared.role if declared else "exploratory"
+        yield ReportFigure(
+            figure_name("one_visit", cohort, str(endpoint)), section, caption, draw, values, cohort=cohort
+        )
+
+
+def _strip(values: pd.DataFrame, named: EndpointLabel, *, ax: Axes) -> Axes:
+    axes(ax)
+    points = np.sort(values["value"].to_numpy(dtype=float))
+    ax.plot(np.linspace(-0.12, 0.12, len(points)), points, "o", color="#0072B2", markersize=4, alpha=0.8)
+    ax.plot([-0.25, 0.25], [np.median(points)] * 2, color="black", linewidth=2, zorder=4)
+    ax.set_xticks([0], [f"{values['visit'].iloc[0]}\nn = {len(points)}"])
+    ax.set_xlim(-0.6, 0.6)
+    value_axis(ax, named, points)
+    ax.set_ylabel(folded(named.axis, 28))
+    return ax
+
+
+FIGURES = FigureSet(15, per_cohort=one_visit_figures)
