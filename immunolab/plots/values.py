@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from immunolab.plots.labels import EndpointLabel, folded
+from immunolab.plots.style import axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_LABEL_WIDTH = 28  # characters of a line of the label beside a figure of half a page
 _FEW_OCTAVES = 2.5  # a log2 axis this short is labelled at halves as well
 
 
@@ -46,6 +48,31 @@ def value_axis(ax: Axes, named: EndpointLabel, values: ArrayLike, *, room: float
     else:
         span = (high - low) or abs(high) or 1.0
         ax.set_ylim(low - 0.08 * span, high + room * span)
+
+
+def value_strip(values: ArrayLike, named: EndpointLabel, visit: str, *, ax: Axes) -> Axes:
+    """Draw an endpoint's values at one visit: every patient a point, and the median.
+
+    Parameters
+    ----------
+    values
+        One a patient, finite, in the endpoint's unit.
+    named
+        Label of the endpoint.
+    visit
+        Written below the points, with their number.
+    ax
+        Axes to draw on.
+    """
+    axes(ax)
+    points = np.sort(np.asarray(values, dtype=float))
+    ax.plot(np.linspace(-0.12, 0.12, len(points)), points, "o", color="#0072B2", markersize=4, alpha=0.8)
+    ax.plot([-0.25, 0.25], [np.median(points)] * 2, color="black", linewidth=2, zorder=4)
+    ax.set_xticks([0], [f"{visit}\nn = {len(points)}"])
+    ax.set_xlim(-0.6, 0.6)
+    value_axis(ax, named, points)
+    ax.set_ylabel(folded(named.axis, _LABEL_WIDTH))
+    return ax
 
 
 def _log2(ax: Axes, low: float, high: float, room: float) -> None:

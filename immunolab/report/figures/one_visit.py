@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
-
-from immunolab.plots.labels import EndpointLabel, folded
-from immunolab.plots.style import HALF, MM, axes
-from immunolab.plots.values import value_axis
+from immunolab.plots.style import HALF, MM
+from immunolab.plots.values import value_strip
 from immunolab.report.figure import FigureSet, ReportFigure, figure_name, of_cohort, on_axes
 from immunolab.results.run import Run, in_cohort
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 def one_visit_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
@@ -33,23 +25,13 @@ def one_visit_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
             f"{named.axis}, at the one visit {values['visit'].iloc[0]}{of_cohort(cohort)}: described, not compared. "
             f"Points, patients; bar, median {middle} (range {low} to {high}); n = {values['patient_id'].nunique()}."
         )
-        draw = partial(on_axes, partial(_strip, values, named), HALF, 62 * MM)
+        draw = partial(
+            on_axes, partial(value_strip, values["value"], named, str(values["visit"].iloc[0])), HALF, 62 * MM
+        )
         section = declared.role if declared else "exploratory"
         yield ReportFigure(
             figure_name("one_visit", cohort, str(endpoint)), section, caption, draw, values, cohort=cohort
         )
-
-
-def _strip(values: pd.DataFrame, named: EndpointLabel, *, ax: Axes) -> Axes:
-    axes(ax)
-    points = np.sort(values["value"].to_numpy(dtype=float))
-    ax.plot(np.linspace(-0.12, 0.12, len(points)), points, "o", color="#0072B2", markersize=4, alpha=0.8)
-    ax.plot([-0.25, 0.25], [np.median(points)] * 2, color="black", linewidth=2, zorder=4)
-    ax.set_xticks([0], [f"{values['visit'].iloc[0]}\nn = {len(points)}"])
-    ax.set_xlim(-0.6, 0.6)
-    value_axis(ax, named, points)
-    ax.set_ylabel(folded(named.axis, 28))
-    return ax
 
 
 FIGURES = FigureSet(15, per_cohort=one_visit_figures)
