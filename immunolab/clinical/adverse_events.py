@@ -10,7 +10,7 @@ from immunolab.clinical.follow_up import Followed
 from immunolab.clinical.proportions import proportion
 from immunolab.schema.clinical import ADVERSE_EVENTS, ANY_EVENT, GRADES, PHASES
 
-_DAYS_PER_YEAR = 365.25
+_DAYS_PER_YEAR = 365.25  # days of a Julian year, for patient years
 
 
 def adverse_events_table(events: pd.DataFrame, patients: Sequence[Followed]) -> pd.DataFrame:

@@ -21,7 +21,7 @@ _LEAST_PATIENTS = 4  # Fisher's z has variance 1 / (n - 3)
 _LEAST_PARTIAL = 6  # patients: two baselines taken out leave three degrees of freedom
 _MOST_EXACT = 8  # patients: 40,320 orders
 _LEAST_T = 10  # patients from which the t approximation is used; below, p is by permutation
-_PERMUTATIONS = 9_999
+_PERMUTATIONS = 9_999  # so that the smallest p is 1e-4 (Phipson and Smyth 2010, SAGMB 9:39)
 _FIELLER = 1.06  # standard error of Fisher's z of Spearman's rho, times sqrt(n - 3)
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 MM = 1 / 25.4  # inches
 WIDTH = 180 * MM  # inches: the full width of a printed page's text
-HALF = 88 * MM
+HALF = 88 * MM  # inches: one of two columns of a printed page
 SMALL = 7.0  # points, the smallest text on any figure
 
 # Okabe and Ito's palette, safe for colour-blind readers (Wong 2011, Nature Methods 8:441).

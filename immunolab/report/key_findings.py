@@ -22,7 +22,7 @@ SEVERAL_COHORTS = (
     "Cohorts are described side by side. A change that is clear in one cohort and not in another is not a "
     "difference between cohorts."
 )
-SMALL_COHORT = 20
+SMALL_COHORT = 20  # patients; below it a cohort is called small in the cautions (judgement)
 DISCLOSURE = (
     "Small numbers: a cohort here has fewer than {least} patients. In a rare disease the pattern of visits, scores and "
     "doses can show who somebody is, even under a study code. Pages and figures of single patients are for those who "

@@ -14,7 +14,7 @@ from immunolab.results.run import Run
 from immunolab.schema.table import Table
 
 CHANGED = "the file was changed after the run; run the study again, or restore it"
-_RELATIVE = 1e-9
+_RELATIVE = 1e-9  # of a value: far above rounding of a CSV, far below any digit that is shown
 
 
 def differences(

@@ -8,7 +8,7 @@ from textwrap import wrap
 from immunolab.schema import cells, clinical, comparison, endpoints, figures, flags, gating, simulation
 from immunolab.schema.table import Column, Table
 
-_WIDTH = 120
+_WIDTH = 120  # characters of a line, as in the rest of the project
 _TABLES = """# Tables
 
 CSV, UTF-8, one header line. `run` writes `OUT/tables/` and `OUT/samples/SAMPLE_ID/`; `gate` and `cluster` write to

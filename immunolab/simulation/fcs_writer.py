@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-_HEADER = 256
-_TEXT_ROOM = 64
+_HEADER = 256  # bytes before TEXT; the standard asks for at least 58
+_TEXT_ROOM = 64  # bytes: blanks between TEXT and DATA, as instruments leave them
 _SEPARATOR = "\f"  # no label holds a form feed, so readers that cannot unescape get by
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from immunolab.study.timeline import Timeline, place
 from immunolab.study.trial import Statement, Trial, builtin_trials, load_trial
 
-_WEEKS_A_LINE = 4
+_WEEKS_A_LINE = 4  # of dose days in a terminal of 80 characters
 _LEGEND = "o dose   V visit   * dose and visit, the sample before the dose   . neither"
 
 

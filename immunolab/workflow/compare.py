@@ -22,7 +22,7 @@ from immunolab.study.sheet import Study
 from immunolab.workflow.quantify import Quantified, joined
 from immunolab.workflow.store import Store
 
-_UNSTATED_NOISE_DF = 20
+_UNSTATED_NOISE_DF = 20  # degrees of freedom of a CV declared without its repeats (judgement; each call says so)
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from immunolab.report.figure import FigureSet, ReportFigure, figure_name, of_coh
 from immunolab.report.figures.matrices import correlations_of
 from immunolab.results.run import Run, in_cohort
 
-_MOST_CORRELATIONS = 4
-_MOST_STRIPS = 3
+_MOST_CORRELATIONS = 4  # scatter plots on the page; the heat map holds all
+_MOST_STRIPS = 3  # groups side by side at printed size
 _ROLES = {"primary": 0, "secondary": 1, "exploratory": 2}
 
 

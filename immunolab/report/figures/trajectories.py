@@ -22,8 +22,8 @@ from immunolab.results.endpoint_figure import period_slopes
 from immunolab.results.run import Run, in_cohort
 from immunolab.study.endpoints import Endpoint, Period
 
-_MOST_PANELS = 6
-_FEWEST_REBOUND = 3
+_MOST_PANELS = 6  # courses of one figure at printed size
+_FEWEST_REBOUND = 3  # patients with a value in follow-up; fewer make no figure (judgement)
 
 
 def course_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
