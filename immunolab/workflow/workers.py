@@ -122,6 +122,7 @@ def _on_this_machine(
 ) -> Iterator[tuple[Task[Any], Any]]:
     waiting = list(reversed(tasks))
     flying: dict[Future[Any], Task[Any]] = {}
+    others = set(multiprocessing.active_children())
     executor = _executor(pool.jobs, kind)
     try:
         while waiting or flying:
@@ -130,6 +131,9 @@ def _on_this_machine(
                 flying[executor.submit(_attempt, function, task)] = task
             done, _ = wait(flying, return_when=FIRST_COMPLETED)
             if any(isinstance(future.exception(), BrokenProcessPool) for future in done):
+                # a worker started while the pool was breaking waits for work forever, and shutdown waits for it
+                for process in set(multiprocessing.active_children()) - others:
+                    process.kill()
                 executor.shutdown(wait=True, cancel_futures=True)
                 for future, task in flying.items():
                     yield task, _rescue(function, future, task)
