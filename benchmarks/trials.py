@@ -6,7 +6,7 @@
     python benchmarks/trials.py summary
 
 Every seed simulates a study, runs it and adds one JSON line, so that a stopped run goes on where it was. Beside what
-the gates found stands what the same tests find on the cells that were drawn into the same tubes: a gate's fault shows
+the gates found is what the same tests find on the cells that were drawn into the same tubes: a gate's fault shows
 as a difference between the two, a fault of the tests or a move of the blood itself shows in both.
 
 To save time the studies are gated with those populations of the shipped strategies that the endpoints rest on, which
@@ -124,7 +124,7 @@ def compared(endpoints: pd.DataFrame, shifts: pd.DataFrame) -> pd.DataFrame:
 
 
 def version() -> str:
-    """Return a digest of the code and rules of the gates, so that lines of different gates can be told apart."""
+    """Return a digest of the code and rules of the gates, so that lines of different gates can be distinguished."""
     digest = hashlib.sha256()
     room = files("immunolab.gating")
     for path in sorted(Path(str(room)).rglob("*")):

@@ -1,4 +1,4 @@
-"""What tests share: where real data lies, and small files with known content."""
+"""What tests share: where real data is, and small files with known content."""
 
 from __future__ import annotations
 

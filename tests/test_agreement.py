@@ -29,7 +29,7 @@ def counts(*rows: tuple[str, str, str, int, int]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=names)
 
 
-def test_counts_there_and_here_are_joined_by_path_or_by_a_name_that_stands_once() -> None:
+def test_counts_there_and_here_are_joined_by_path_or_by_a_unique_name() -> None:
     here = counts(
         ("s", "root", "/", 1000, 1000),
         ("s", "T", "/T", 400, 1000),
@@ -139,7 +139,7 @@ def test_a_workspace_agrees_with_its_table_of_counts(tmp_path: Path) -> None:
     assert table["difference_percent_of_parent"].abs().max() < 0.15
 
 
-def test_spleen_counts_lie_within_two_thousandths_of_the_parent_of_flowjos(
+def test_spleen_counts_are_within_two_thousandths_of_the_parent_of_flowjos(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = data_folder("flow/flowsom_68983")
@@ -223,16 +223,16 @@ populations:
     assert COUNTS.read(line / "out" / "counts.csv")["n_events"].tolist() == [100, 100]
 
 
-def test_unreadable_files_are_told_and_the_others_done(line: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unreadable_files_are_reported_and_the_others_done(line: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (line / "text.fcs").write_text("not a cytometry file\n" * 20, encoding="utf-8")
     (line / "empty.fcs").write_bytes(b"")
     gates = ranges(line / "in.xml", "channel_A")
     files = [str(line / name) for name in ("absent.fcs", "text.fcs", "line.fcs", "empty.fcs")]
     assert main(["gate", *files, "--strategy", str(gates), "-o", str(line / "out"), "--jobs", "2"]) == SOME_FAILED
-    told = capsys.readouterr().err
+    said = capsys.readouterr().err
     for name in ("absent.fcs", "text.fcs", "empty.fcs"):
-        assert str(line / name) in told
-    assert "Traceback" not in told
+        assert str(line / name) in said
+    assert "Traceback" not in said
     assert set(COUNTS.read(line / "out" / "counts.csv")["sample_id"]) == {"line"}
     failures = FAILURES.read(line / "out" / "failures.csv")
     assert set(failures["sample_id"]) == {"absent", "text", "empty"}
@@ -240,19 +240,19 @@ def test_unreadable_files_are_told_and_the_others_done(line: Path, capsys: pytes
     assert main(["gate", *files[:2], "--strategy", str(gates), "-o", str(line / "none")]) == INPUT_PROBLEM
 
 
-def test_all_that_stops_the_run_is_told_at_once(line: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_that_stops_the_run_is_reported_at_once(line: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (line / "b").mkdir()
     shutil.copy(line / "line.fcs", line / "b" / "line.fcs")
     (line / "bad.xml").write_text("<broken", encoding="utf-8")
     files = [str(line / "line.fcs"), str(line / "b" / "line.fcs"), str(line / "absent.fcs")]
     arguments = ["--strategy", str(line / "bad.xml"), "--against", str(line / "none.csv"), "-o", str(line / "out")]
     assert main(["gate", *files, *arguments]) == INPUT_PROBLEM
-    told = capsys.readouterr().err
-    assert "2 files share the stem 'line'" in told
-    assert "is not well-formed XML" in told
-    assert "none.csv  cannot be read" in told
-    assert "there is no such file" in told
-    assert "4 problems" in told
+    said = capsys.readouterr().err
+    assert "2 files share the stem 'line'" in said
+    assert "is not well-formed XML" in said
+    assert "none.csv  cannot be read" in said
+    assert "there is no such file" in said
+    assert "4 problems" in said
     assert not (line / "out").exists()
 
 
@@ -275,14 +275,14 @@ def test_a_folder_is_no_file_and_a_file_no_folder(line: Path, capsys: pytest.Cap
 def test_a_gate_on_an_absent_channel_fails_alone(line: Path, capsys: pytest.CaptureFixture[str]) -> None:
     gates = ranges(line / "in.xml", "channel_A", "chanel_B")
     assert main(["gate", str(line / "line.fcs"), "--strategy", str(gates), "-o", str(line / "out")]) == SOME_FAILED
-    told = capsys.readouterr().err
-    assert "/chanel_B: marker or channel 'chanel_B' is not in the tube" in told
-    assert "did you mean 'channel_B'?" in told
+    said = capsys.readouterr().err
+    assert "/chanel_B: marker or channel 'chanel_B' is not in the tube" in said
+    assert "did you mean 'channel_B'?" in said
     assert COUNTS.read(line / "out" / "counts.csv")["path"].tolist() == ["/", "/channel_A"]
     assert len(FAILURES.read(line / "out" / "failures.csv")) == 1
 
 
-def test_a_file_the_workspace_does_not_know_fails_and_the_known_one_is_done(line: Path) -> None:
+def test_a_file_that_is_not_in_the_workspace_fails_and_the_other_one_is_done(line: Path) -> None:
     workspace = data_folder(LINE) / "single_ellipse_51_events.wsp"
     shutil.copy(line / "line.fcs", line / "data_set_simple_line_100.fcs")
     files = [str(line / "line.fcs"), str(line / "data_set_simple_line_100.fcs")]
@@ -303,7 +303,7 @@ def test_labels_that_do_not_fit_the_events_are_refused(line: Path) -> None:
     assert "7 labels for 100 events" in FAILURES.read(line / "out" / "failures.csv")["error"][0]
 
 
-def test_labels_name_populations_by_name_only_where_it_stands_once() -> None:
+def test_labels_name_populations_by_name_only_where_it_is_unique() -> None:
     gate = Polygon((Dimension("A"), Dimension("B")), ((0, 0), (1, 0), (1, 1)))
     strategy = Strategy("s", tuple(Population(path, gate) for path in ("/T", "/T/IL-2", "/B", "/B/IL-2")))
     masks = masks_of_labels(["T", "IL-2", "/B/IL-2", "other"], strategy)
@@ -318,7 +318,7 @@ def test_counts_stated_by_a_workspace_are_kept_by_path() -> None:
     assert imported.counts_for("data_set_simple_line_100.fcs") == {"/": 100, "/ellipse1": 51}
 
 
-def test_many_populations_are_told_by_their_largest_differences() -> None:
+def test_many_populations_are_summarised_by_their_largest_differences() -> None:
     from immunolab.workflow.gate_summary import agreement_text
 
     here = pd.DataFrame(

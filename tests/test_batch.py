@@ -75,7 +75,7 @@ def test_the_key_depends_on_content_and_not_on_order() -> None:
 
 def _square(number: int) -> int:
     if number == 3:
-        raise DataFileError("is broken", "three.fcs", "mend it")
+        raise DataFileError("is broken", "three.fcs", "fix it")
     if number == 4:
         raise ZeroDivisionError
     return number * number
@@ -86,7 +86,7 @@ def test_one_bad_task_does_not_stop_the_others(pool: Workers) -> None:
     tasks = [Task(str(n), "read", n) for n in range(6)]
     results = {task.argument: result for task, result in run_tasks(_square, tasks, pool)}
     assert {n: r for n, r in results.items() if isinstance(r, int)} == {0: 0, 1: 1, 2: 4, 5: 25}
-    assert results[3] == Failure("read", "is broken", "mend it")
+    assert results[3] == Failure("read", "is broken", "fix it")
     assert results[4].error.startswith("internal error: ZeroDivisionError")
 
 

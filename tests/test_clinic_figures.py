@@ -1,4 +1,4 @@
-"""Figures of the clinic: what their tables hold is worked by hand or by scipy, and drawn as it stands."""
+"""Figures of the clinic: what their tables hold is worked by hand or by scipy, and drawn unchanged."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_the_clinic_is_read_scores_steroid_values_then_groups(pmr):
     assert clinic_rows(pmr, "other").empty
 
 
-def test_courses_stand_on_one_axis_with_the_threshold_of_relapse(pmr):
+def test_courses_are_drawn_on_one_axis_with_the_threshold_of_relapse(pmr):
     one = made(course_figures(pmr, "C"), "clinic_course_C")
     assert set(one.data["endpoint"]) == {"pmr_as", "prednisone_dose", "crp"}
     fig = one.draw()
@@ -205,7 +205,7 @@ def test_rebound_needs_three_patients(pmr):
     assert not [f for f in course_figures(few, "C") if f.name.startswith("rebound")]
 
 
-def test_measured_values_say_which_way_the_truth_lies(pmr):
+def test_measured_values_say_on_which_side_the_true_value_is(pmr):
     data = made(matrix_figures(pmr, "C"), "heatmap_measured_C").data
     il6 = data[data["column"] == "IL-6 W12"].set_index("patient_id")
     assert set(il6["log2_fold"]) == {-2.0}
@@ -215,7 +215,7 @@ def test_measured_values_say_which_way_the_truth_lies(pmr):
     assert list(dict.fromkeys(data["column"])) == ["CRP W12", "CRP W24", "IL-6 W12", "IL-6 W24"]
 
 
-def test_a_variable_of_two_endpoints_stands_once_among_the_measured_values(pmr):
+def test_a_variable_of_two_endpoints_is_shown_once_among_the_measured_values(pmr):
     (crp,) = [e for e in pmr.study.endpoints if e.id == "crp"]
     later = pmr.endpoints[pmr.endpoints["endpoint"] == "crp"].assign(endpoint="crp_late")
     pairs = pmr.pairs[pmr.pairs["endpoint"] == "crp"].assign(endpoint="crp_late")
@@ -263,7 +263,7 @@ def test_each_patients_lines_have_the_slopes_given_and_run_through_three_visits(
     assert second.get_title("left") == "B\nno slopes"
 
 
-def test_the_course_behind_a_slope_is_found_under_whatever_endpoint_it_stands():
+def test_the_course_behind_a_slope_is_found_under_any_endpoint():
     values = {("A", "W0"): 40.0, ("A", "W24"): 38.0, ("A", "W48"): 32.0}
     slopes = rows_of("alsfrsr_slope_diff", {("A", "W24"): -0.4, ("A", "W48"): -1.1}, "points/month")
     endpoints = [*rows_of("als_score", values, "points", population="ALSFRS_R"), *slopes]
@@ -272,9 +272,9 @@ def test_the_course_behind_a_slope_is_found_under_whatever_endpoint_it_stands():
     run = run_of("als_nct04952155", endpoints, pairs)
     course = PairedChange(id="als_score", source="x", score="ALSFRS_R")
     study = replace(run.study, endpoints=(*run.study.endpoints, course))
-    told = made(course_figures(replace(run, study=study), "C"), "slope_panels_alsfrsr_slope_diff_C")
-    assert told.data["value"].tolist() == [40, 38, 32]
-    assert "in points/month, joined at W24" in told.caption
+    figure = made(course_figures(replace(run, study=study), "C"), "slope_panels_alsfrsr_slope_diff_C")
+    assert figure.data["value"].tolist() == [40, 38, 32]
+    assert "in points/month, joined at W24" in figure.caption
     bare = replace(run, tables={**run.tables, "endpoints": ENDPOINTS.frame(slopes)})
     assert not [one.name for one in course_figures(bare, "C") if one.name.startswith("slope_panels")]
 
@@ -332,7 +332,7 @@ DOI = pd.DataFrame(
 )
 
 
-def test_the_core_set_is_drawn_as_it_stands_and_counted():
+def test_the_core_set_is_drawn_as_in_its_table_and_counted():
     run = myositis(3, components=COMPONENTS, scores=DOI)
     one = made(matrix_figures(run, "C"), "core_set_IMACS_DOI_C")
     fig = one.draw()

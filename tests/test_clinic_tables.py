@@ -143,8 +143,8 @@ def test_a_batch_of_tubes_says_nothing_of_the_clinic() -> None:
     rows = ENDPOINTS.check(rows)
     batch = {f"P{i}{v}": "B1" if i < 3 or v == "W0" else "B2" for i in range(6) for v in ("W0", "W10")}
     batch.pop("P0W10")
-    told = compare_endpoints(rows, Plan("W0", "W10", batch=batch)).shifts.iloc[0]
-    assert "W_BATCH_UNKNOWN" in told["warnings"]
+    found = compare_endpoints(rows, Plan("W0", "W10", batch=batch)).shifts.iloc[0]
+    assert "W_BATCH_UNKNOWN" in found["warnings"]
     clinic = compare_endpoints(rows, Plan("W0", "W10", batch=batch, unbatched=("score",))).shifts.iloc[0]
     assert pd.isna(clinic["warnings"]) or "BATCH" not in clinic["warnings"]
     assert clinic["estimate"] == pytest.approx((-3 - 4 + 0 - 6 - 1 - 4) / 6)

@@ -142,7 +142,7 @@ def test_a_missing_item_leaves_the_total_open_and_is_named() -> None:
     assert item_total(SCALES["SELENA_SLEDAI"], {}).reason == "neither items nor a total"
 
 
-def test_a_total_that_contradicts_its_items_is_told() -> None:
+def test_a_total_that_contradicts_its_items_is_reported() -> None:
     found = item_total(SCALES["SELENA_SLEDAI"], absent("SELENA_SLEDAI", arthritis=1), 6)
     assert found == Score(None, "total 6 contradicts its items, which add up to 4", "not_evaluable")
 
@@ -361,7 +361,7 @@ def test_bilag_grades_serve_where_counts_are_not_given(sle: Trial) -> None:
     assert table[table["score"] == "SRI_4"]["value"].tolist() == [0]
 
 
-def test_items_out_of_range_and_unknown_items_are_all_told() -> None:
+def test_items_out_of_range_and_unknown_items_are_all_reported() -> None:
     frame = measured(
         ("P1", "W0", "SELENA_SLEDAI.arthritis", 3.0),
         ("P1", "W0", "SELENA_SLEDAI.artritis", 1.0),
@@ -399,7 +399,7 @@ def test_a_muscle_graded_at_one_visit_only_leaves_the_other_open() -> None:
     assert found.loc["W24", "reason"] == "1 of 2 items; missing: biceps"
 
 
-def test_als_slopes_stand_in_the_visits_their_periods_end_with() -> None:
+def test_als_slopes_are_at_the_visits_their_periods_end_with() -> None:
     als = load_trial("als_nct04952155")
     rows = [("P1", v, "ALSFRS_R", x) for v, x in (("W0", 40.0), ("W24", 38.0), ("W48", 32.0))]
     rows += [("P2", v, "ALSFRS_R", x) for v, x in (("W0", 40.0), ("W48", 32.0))]
@@ -452,7 +452,7 @@ def test_measurements_become_endpoint_rows_of_the_trial(sle: Trial, tmp_path: Pa
     assert sledai["definition"].tolist() == ["SELENA_SLEDAI 0 to 105"] * 2
 
 
-def test_dated_measurements_find_their_visits_or_are_told(sle: Trial) -> None:
+def test_dated_measurements_find_their_visits_or_are_reported(sle: Trial) -> None:
     from datetime import date
 
     doses = {"P1": PatientDoses(sle.dosing.days, date(2024, 3, 5))}

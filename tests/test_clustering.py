@@ -21,7 +21,7 @@ from immunolab.clustering.stability import stability
 from immunolab.errors import InputError
 
 MARKERS = ("CD3", "CD4", "CD8", "CD19", "CD25", "CD127")
-# one row a population: share, then where each marker lies (0 negative, 1 positive)
+# one row a population: share, then where each marker is (0 negative, 1 positive)
 PLANTED = {
     "B": (0.2, (0, 0, 0, 1, 0, 0)),
     "CD8": (0.3, (1, 0, 1, 0, 0, 1)),

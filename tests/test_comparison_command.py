@@ -1,4 +1,4 @@
-"""`immunolab compare` on anybody's table: worked examples, a published wide table, and bad input."""
+"""`immunolab compare` on any table: worked examples, a published wide table, and bad input."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_several_visits_by_mixed_model(tmp_path):
     assert found["p_value"] == pytest.approx(expected["p_satt"][1], rel=1e-2)
 
 
-def test_published_wide_table_as_it_stands(tmp_path, capsys):
+def test_a_published_wide_table_unchanged(tmp_path, capsys):
     """The medians its readme states, over all samples of a visit, and R's figures over the pairs."""
     table = data_folder("flow/pembrofluvac/pembrofluvac_mergedData.csv")
     column = "cTfh_ICOShiCD38hi_..FreqParent"

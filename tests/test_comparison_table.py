@@ -250,7 +250,7 @@ def test_identical_shifts_have_no_p_but_a_signed_rank():
     assert pd.isna(same["sensitivity_p_value"])
 
 
-def test_unpaired_patients_are_named_and_stand_in_the_pairs():
+def test_unpaired_patients_are_named_and_listed_in_the_pairs():
     found = compare_endpoints(counts([*BEFORE, 400, None], [*AFTER, None, 300]), PLAN)
     assert "lacking one of the visits, left out: P9, P10" in str(found.warnings)
     lone = found.pairs.set_index("patient_id").loc[["P9", "P10"]]
@@ -286,7 +286,7 @@ def test_count_methods_without_counts_fall_back_and_say_so():
         assert "W_NO_COUNTS" in codes(found)
 
 
-def test_zero_and_tied_shifts_are_told():
+def test_zero_and_tied_shifts_are_reported():
     found = compare_endpoints(values([1.0, 2, 3, 4, 5, 6], [1.0, 3, 4, 5, 7, 5], unit="points"), PLAN)
     assert {"W_ZERO_DIFF", "W_TIES"} <= codes(found)
     assert found.shifts["n_zero_shifts"].tolist() == [1]
@@ -512,7 +512,7 @@ def test_cycles_compare_each_peak_with_the_trough_before_it():
     assert found.loc["trough_trend", "estimate"] == pytest.approx(0.1)
 
 
-def test_tipping_point_tells_how_unlike_the_missing_must_be():
+def test_tipping_point_says_how_unlike_the_missing_must_be():
     pairs = compare_endpoints(counts([*BEFORE, 400, 500], [*AFTER, None, None]), PLAN).pairs
     found = tipping_point(pairs).iloc[0]
     assert (found["n_pairs"], found["n_missing"]) == (8, 2)

@@ -16,13 +16,13 @@ def test_the_reference_pages_are_those_that_the_declarations_make(name: str, pag
     assert (REPOSITORY / "docs" / name).read_text() == page(), "write them anew: python -m immunolab.schema"
 
 
-def test_every_command_stands_in_the_readme() -> None:
+def test_every_command_is_in_the_readme() -> None:
     readme = (REPOSITORY / "README.md").read_text()
     commands = cli._parser()._subparsers._group_actions[0].choices
     assert [name for name in commands if f"`{name}`" not in readme] == []
 
 
-def test_commands_tell_what_they_do_and_know_debug() -> None:
+def test_commands_say_what_they_do_and_take_debug() -> None:
     for name, parser in cli._parser()._subparsers._group_actions[0].choices.items():
         assert parser.description, name
         assert "--debug" in parser.format_help(), name

@@ -53,7 +53,7 @@ TITRATION = pd.DataFrame(
 )
 
 
-def test_patients_at_risk_stand_under_the_visits() -> None:
+def test_patients_at_risk_are_written_under_the_visits() -> None:
     ax = survival_curve(CURVE, SUMMARY.iloc[0], ax=figure().add_subplot())
     assert [t.get_text() for t in ax.get_xticklabels()] == [
         "W0\nday 1\n5 at risk",

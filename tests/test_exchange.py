@@ -200,7 +200,7 @@ def test_gating_ml_out_is_valid_and_comes_back_to_the_same_memberships(
     assert gml_schema.validate(document), gml_schema.error_log
     before = dict(evaluate(strategy, events).masks)
     back = read_gatingml(path)
-    # FlowJo's biex polygons are noted as bent within 1e-6 of the display, where an event or two may lie
+    # FlowJo's biex polygons are noted as bent within 1e-6 of the display, where an event or two may be
     bent = {note.place for note in notes}
     assert {path.rsplit("/", 1)[1] for path in bent} <= {"biex", "ab T cells", "gd T cells"}
     after = evaluate(back, events).masks
@@ -209,7 +209,7 @@ def test_gating_ml_out_is_valid_and_comes_back_to_the_same_memberships(
     assert all(int((before[path] != after[path]).sum()) <= 2 for path in near)
     kept = [(p.path, p.definition, p.original_name, p.flag) for p in strategy.populations]
     assert [(p.path, p.definition, p.original_name, p.flag) for p in back.populations] == kept
-    if which != "only in Gating-ML":  # FlowKit takes ratios of raw values and does not know bounds
+    if which != "only in Gating-ML":  # FlowKit takes ratios of raw values and has no bounds
         theirs = flowkit.parse_gating_xml(str(path)).gate_sample(flowkit.Sample(events.file))
         keys = [element.get(f"{{{document.getroot().nsmap['gating']}}}id") for element in document.getroot()]
         gates = [key for key in keys if key]
@@ -225,12 +225,14 @@ def test_a_workspace_out_comes_back_to_the_same_memberships_here_and_through_flo
     path = tmp_path / "study.wsp"
     names = tuple(channel.name for channel in events.channels)
     before = dict(evaluate(strategy, events).masks)
-    told = {path: int(mask.sum()) for path, mask in before.items()}
-    sample = WorkspaceSample(Path(events.file), strategy, names, events.n_events, events.spillover, told)
+    counted = {path: int(mask.sum()) for path, mask in before.items()}
+    sample = WorkspaceSample(Path(events.file), strategy, names, events.n_events, events.spillover, counted)
     assert write_workspace([sample], path) == ()
     back = read_workspace(path)
     assert back.problems_for(events.file) == ()
-    assert back.counts_for(events.file)["/L" if which == "every kind" else "/Lymphocytes"] == next(iter(told.values()))
+    assert back.counts_for(events.file)["/L" if which == "every kind" else "/Lymphocytes"] == next(
+        iter(counted.values())
+    )
     again = back.strategy_for(events.file)
     after = dict(evaluate(again, events).masks)
     assert_same(before, after)
@@ -379,8 +381,8 @@ def test_gates_that_cannot_be_read_are_named_by_path_and_the_others_stay(tmp_pat
     )
     imported = read_workspace(path)
     assert [p.path for p in imported.strategy_for("any.fcs").populations] == ["/ok"]
-    told = {problem.place: problem.message for problem in imported.problems_for("any.fcs")}
-    assert told == {
+    problems = {problem.place: problem.message for problem in imported.problems_for("any.fcs")}
+    assert problems == {
         "/ok/scale": "transformation 'nolog' is not in the file",
         "/ok/scale/below": "the gate depends on a gate that cannot be read",
         "/ok/number": "min of <dimension> is 'much', not a number",
@@ -394,7 +396,7 @@ def test_gates_that_cannot_be_read_are_named_by_path_and_the_others_stay(tmp_pat
     }
     with pytest.raises(InputError) as caught:
         read_gatingml(path)
-    assert len(caught.value.problems) == len(told)
+    assert len(caught.value.problems) == len(problems)
 
 
 def test_a_workspace_gate_on_an_unknown_scale_or_shape_is_named(tmp_path: Path) -> None:
@@ -461,7 +463,7 @@ def test_a_flowjo_9_workspace_reads_matrices_tables_shapes_and_booleans(tmp_path
     assert masks["/box/bright"].tolist() == [True, False, False, False]
     assert masks["/box/dim"].tolist() == [False, True, False, False]
     assert masks["/box/both"].tolist() == [False, True, False, False]
-    # on the log table A = 512 is the middle of the axis, where the line stands at B = 2048
+    # on the log table A = 512 is the middle of the axis, where the line is at B = 2048
     assert masks["/line"].tolist() == [True, True, False, True]
     ((path_of_bins, drawn),) = imported.binned_for("a.fcs").items()
     assert (path_of_bins, drawn.widths) == ("/line", (1 / 256, 4.0))

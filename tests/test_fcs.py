@@ -94,7 +94,7 @@ def test_a_keyword_after_an_empty_value_is_found() -> None:
     assert header.n_events == 72_989
 
 
-def test_offsets_that_fit_are_followed_and_the_disagreement_is_told() -> None:
+def test_offsets_that_fit_are_followed_and_the_disagreement_is_reported() -> None:
     folder = data_folder(f"{EDGE}/flowio")
     right = read_fcs(folder / "variable_int_example.fcs", stored=True)
     for name in ("data_start_offset_discrepancy_example.fcs", "data_stop_offset_discrepancy_example.fcs"):
@@ -144,7 +144,7 @@ def test_every_layout_reads_back(tmp_path: Path, version: str, datatype: str, bi
     assert events.warnings == ()
 
 
-def test_ten_bits_stored_in_sixteen_are_told_by_the_length(tmp_path: Path) -> None:
+def test_ten_bits_stored_in_sixteen_are_recognised_by_the_length(tmp_path: Path) -> None:
     truth = events_of(40)
     wide = truth.astype("<u2").tobytes()
     path = write_fcs(tmp_path / "a.fcs", truth, NAMES, datatype="I", bits=[10] * 3, data=wide)
@@ -197,7 +197,7 @@ def test_zero_events_is_a_tube_without_events(tmp_path: Path) -> None:
     assert len(events.channels) == 3
 
 
-def test_nan_and_inf_are_kept_and_told(tmp_path: Path) -> None:
+def test_nan_and_inf_are_kept_and_reported(tmp_path: Path) -> None:
     truth = events_of(30)
     truth[3, 1], truth[4, 1], truth[5, 2] = np.nan, np.inf, -np.inf
     events = read_fcs(write_fcs(tmp_path / "a.fcs", truth, NAMES))
@@ -210,7 +210,7 @@ def test_nan_and_inf_are_kept_and_told(tmp_path: Path) -> None:
 def test_one_wrong_offset_is_seen(tmp_path: Path, shift: str) -> None:
     truth = events_of(60)
     events = read_fcs(write_fcs(tmp_path / "a.fcs", truth, NAMES, **{shift: -80}))
-    # both lengths fit the file; a DATA segment that lies in TEXT is the wrong one, else HEADER is believed
+    # both lengths fit the file; a DATA segment within TEXT is the wrong one, else HEADER is believed
     assert np.array_equal(events.columns.T, truth)
     assert any("disagree" in words for words in events.warnings)
 

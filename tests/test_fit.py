@@ -106,7 +106,7 @@ def test_batches_and_patients_are_not_pooled() -> None:
     assert second - first == pytest.approx(1, abs=0.1)
 
 
-def test_a_visit_that_stands_apart_raises_the_drift_alarm() -> None:
+def test_a_visit_unlike_the_others_raises_the_drift_alarm() -> None:
     tubes = [planted_tube(i, 6000, sample_id=f"V{i}", shift={"CXCR5": 1.2 * (i == 2)})[0] for i in range(3)]
     groups = {f"V{i}": {"patient": "P", "batch": "B"} for i in range(3)}
     fitted = fit(SURFACE, tubes, groups=groups)
@@ -168,8 +168,8 @@ def test_no_valley_is_flagged_and_another_method_used() -> None:
     assert masks(fitted, tube)["pos"].mean() < 0.02
 
 
-def test_a_marker_that_naive_cells_carry_stands_under_them_when_it_has_no_valley() -> None:
-    # CCR7 in steps too small for a valley: the naive cells still carry it, and effector Tfh still lie below them
+def test_the_border_of_a_marker_that_naive_cells_carry_is_below_them_when_it_has_no_valley() -> None:
+    # CCR7 in steps too small for a valley: the naive cells still carry it, and effector Tfh are still below them
     tube, kinds = planted_tube(4, weights={"th17": 3.0, "memory": 2.0, "tfh_quiet": 0.5})
     fitted = fit(SURFACE, [tube])
     placed = row(fitted, "CD4_naive", "CCR7")

@@ -111,7 +111,7 @@ def test_every_table_column_and_word_is_declared(trial_run: tuple[str, Run]) -> 
         declared(path.stem).read(path)
 
 
-def test_every_registered_subset_stands_with_its_denominator(trial_run: tuple[str, Run]) -> None:
+def test_every_registered_subset_has_its_denominator(trial_run: tuple[str, Run]) -> None:
     trial, run = trial_run
     assert run.outcome.failed == ()
     endpoints = run.table("endpoints")
@@ -193,7 +193,7 @@ def test_gates_find_what_was_planted(trial_run: tuple[str, Run]) -> None:
     assert ratio.between(0.75, 1.25).all(), ratio.to_dict()  # tubes hold some 30 Treg, so single ones scatter
 
 
-def test_the_clinic_stands_beside_the_cells(trial_run: tuple[str, Run]) -> None:
+def test_the_clinic_is_shown_beside_the_cells(trial_run: tuple[str, Run]) -> None:
     trial, run = trial_run
     endpoints = run.table("endpoints")
     for name, visits in CLINICAL[trial].items():
@@ -201,9 +201,9 @@ def test_the_clinic_stands_beside_the_cells(trial_run: tuple[str, Run]) -> None:
         assert set(visits) <= set(rows["visit"]), name
         assert rows["value"].notna().any() or rows["flag"].str.contains("not_evaluable").all(), name
     assert len(run.table("scores"))
-    told = run.table("responders")
-    assert set(told["score"]) == RESPONDERS.get(trial, set())
-    assert (told["n_evaluable"] == PATIENTS).all()
+    responders = run.table("responders")
+    assert set(responders["score"]) == RESPONDERS.get(trial, set())
+    assert (responders["n_evaluable"] == PATIENTS).all()
 
 
 def test_adverse_events_are_those_of_the_file(trial_run: tuple[str, Run]) -> None:

@@ -127,9 +127,9 @@ def test_what_is_no_object_of_flowkit_is_refused() -> None:
 
 def test_a_channel_name_that_flowkit_would_change_is_an_error() -> None:
     tube = planted(n_events=10)
-    odd = replace(tube.channels[2], name="a$b")
+    renamed = replace(tube.channels[2], name="a$b")
     with pytest.raises(DataFileError, match=r"FlowKit changes these channel names: a\$b"):
-        to_flowkit(replace(tube, channels=(*tube.channels[:2], odd, *tube.channels[3:]), spillover=None))
+        to_flowkit(replace(tube, channels=(*tube.channels[:2], renamed, *tube.channels[3:]), spillover=None))
 
 
 # --- gates, planted -----------------------------------------------------------------------------------

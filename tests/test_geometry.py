@@ -136,7 +136,7 @@ TREE = (
 )
 
 
-def test_children_lie_within_parents_siblings_add_up_and_booleans_follow_the_masks(cloud: np.ndarray) -> None:
+def test_children_are_within_parents_siblings_add_up_and_booleans_follow_the_masks(cloud: np.ndarray) -> None:
     masks = gated(*TREE, columns=cloud)
     for path, mask in masks.items():
         parent = path.rsplit("/", 1)[0]
@@ -212,7 +212,7 @@ def test_no_event_at_all_is_a_result() -> None:
     assert counts["n_events"].sum() == 0
 
 
-def test_names_that_stand_twice_become_paths_in_the_memberships(cloud: np.ndarray) -> None:
+def test_duplicated_names_become_paths_in_the_memberships(cloud: np.ndarray) -> None:
     both = (*TREE, Population("/P/left/right", Rectangle((B,), (0.0,), (None,))))
     frame = gate_tube(tube(cloud), TubeGates(Strategy("t", both))).memberships_frame()
     assert {"P", "left", "P|right", "P|left|right"} <= set(frame.columns)

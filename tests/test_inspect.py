@@ -1,4 +1,4 @@
-"""`inspect` tells what is in a file; `convert` writes it as AnnData with the same numbers."""
+"""`inspect` shows what is in a file; `convert` writes it as AnnData with the same numbers."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_data_sets_are_counted_and_chosen():
 
 @pytest.mark.parametrize("content", [b"", b"FCS3.0", b"sample,CD4\n1,2\n", b"\x89HDF\r\n\x1a\n" + b"\0" * 100])
 def test_what_is_no_data_file_is_refused(tmp_path, capsys, content):
-    path = tmp_path / "odd.fcs"
+    path = tmp_path / "unusual.fcs"
     path.write_bytes(content)
     assert main(["inspect", str(path)]) == 1
     message = capsys.readouterr().err

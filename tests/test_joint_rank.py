@@ -15,7 +15,7 @@ SLOPES = {"P1": -0.5, "P2": -0.2, "P3": 0.1, "P4": -0.3, "P5": 0.4}
 LATER, LATEST = Death(100, True), Death(10, True)
 
 
-def test_deaths_stand_beyond_every_slope_and_the_earlier_further_out() -> None:
+def test_deaths_rank_beyond_every_slope_and_the_earlier_further_out() -> None:
     values = with_deaths(list(SLOPES.values()), [LATEST, LATER, Death(250, False)], -1, "joint_rank")
     assert np.argsort(values).tolist()[:3] == [6, 5, 0]  # the earlier death in follow-up, the later one, the steepest
     assert values[7] == values.max()  # who died on the drug did worse on the drug

@@ -112,7 +112,7 @@ def test_the_order_of_cells_does_not_matter_to_borders() -> None:
     assert (again == found.table["label"].to_numpy()).mean() > 0.99
 
 
-def test_what_cannot_be_told_keeps_the_name_of_its_parent() -> None:
+def test_what_cannot_be_determined_keeps_the_name_of_its_parent() -> None:
     half = np.array([0.9, 0.1])
     assert name_cd4(2, Answers()).labels.tolist() == ["CD4", "CD4"]
     assert name_cd4(2, Answers(treg=half)).labels.tolist() == ["Treg", "CD4"]
@@ -246,7 +246,7 @@ def test_a_study_with_flow_and_cells_has_both_in_its_tables(
     assert set(cells["role"]) == {"exploratory"}
     agreement = pd.read_csv(out / "tables" / "method_agreement.csv").set_index("endpoint")
     assert agreement.loc["treg_pct_cd4", "n_pairs"] == 6
-    # the simulated assay finds exp(0.25) times the Treg; six visits of 700 cells tell it no closer than this
+    # the simulated assay finds exp(0.25) times the Treg; six visits of 700 cells measure it no closer than this
     assert agreement.loc["treg_pct_cd4", "limit_low"] < 0.25 < agreement.loc["treg_pct_cd4", "limit_high"]
 
     first = {path.name: path.read_bytes() for path in (out / "tables").glob("*.csv")}

@@ -103,14 +103,14 @@ def test_excel_text_with_semicolons_and_decimal_commas(tmp_path: Path) -> None:
     assert frame["value"].tolist() == [0.85, 0.2]
 
 
-def test_wide_table_takes_units_from_heads_or_a_units_row(tmp_path: Path) -> None:
-    heads = read(tmp_path, "patient_id,date,IL-6 (pg/mL),CRP [mg/dL],PGA\nP1,2024-03-05,4.5,0.3,1.5\n")
-    assert heads[["variable", "value", "unit"]].fillna("").values.tolist() == [
+def test_wide_table_takes_units_from_headings_or_a_units_row(tmp_path: Path) -> None:
+    headed = read(tmp_path, "patient_id,date,IL-6 (pg/mL),CRP [mg/dL],PGA\nP1,2024-03-05,4.5,0.3,1.5\n")
+    assert headed[["variable", "value", "unit"]].fillna("").values.tolist() == [
         ["IL-6", 4.5, "pg/mL"],
         ["CRP", 3.0, "mg/L"],
         ["PGA", 1.5, ""],
     ]
-    assert heads["date"].tolist() == ["2024-03-05"] * 3
+    assert headed["date"].tolist() == ["2024-03-05"] * 3
     row = read(tmp_path, "patient_id,visit,IL-6,CRP\nunits,,pg/mL,mg/dL\nP1,W0,4.5,0.3\n")
     assert row["value"].tolist() == [4.5, 3.0]
 
@@ -190,7 +190,7 @@ def test_export_samples_are_looked_up_in_the_sheet_and_never_guessed(tmp_path: P
     ]
 
 
-def test_every_problem_is_told_with_row_and_column(tmp_path: Path) -> None:
+def test_every_problem_is_reported_with_row_and_column(tmp_path: Path) -> None:
     text = LONG + (
         "P1,W0,CRP,1.2,\n"
         "P1,W0,C3,high,g/L\n"
@@ -218,7 +218,7 @@ def test_every_problem_is_told_with_row_and_column(tmp_path: Path) -> None:
     ]
 
 
-def test_two_date_formats_and_ambiguous_dates_are_told(tmp_path: Path) -> None:
+def test_two_date_formats_and_ambiguous_dates_are_reported(tmp_path: Path) -> None:
     head = "patient_id,date,variable,value,unit\n"
     assert problems(tmp_path, head + "P1,2024-03-05,CRP,1,mg/L\nP2,05.03.2024,CRP,1,mg/L\n") == [
         "row 3, column date: '05.03.2024' is day.month.year, but row 2 writes year-month-day"
@@ -229,7 +229,7 @@ def test_two_date_formats_and_ambiguous_dates_are_told(tmp_path: Path) -> None:
     ]
 
 
-def test_absent_columns_are_told_with_the_nearest(tmp_path: Path) -> None:
+def test_absent_columns_are_reported_with_the_nearest(tmp_path: Path) -> None:
     assert problems(tmp_path, "patient_id,vist,variable,valeu\nP1,W0,CRP,1\n") == [
         "column value: the column is missing | did you mean 'valeu'? rename it to 'value'",
         "column vist: unknown column | did you mean 'visit'? a further column needs a name less like it",
@@ -237,7 +237,7 @@ def test_absent_columns_are_told_with_the_nearest(tmp_path: Path) -> None:
     ]
 
 
-def test_a_unit_is_told_from_a_qualifier_in_a_head() -> None:
+def test_a_unit_is_distinguished_from_a_qualifier_in_a_heading() -> None:
     assert split_unit("IL-6 (pg/mL)") == ("IL-6", "pg/mL")
     assert split_unit("IL-12 (p70)") == ("IL-12 (p70)", "")
     assert split_unit("FVC [%]") == ("FVC", "%")

@@ -78,7 +78,7 @@ def test_label_gives_marker_and_dye(label, marker, dye):
         ("CD161c", "NK1.1"),
     ],
 )
-def test_look_alikes_are_told_apart(label, marker):
+def test_look_alikes_are_distinguished(label, marker):
     assert resolve_label(label).marker == marker
 
 

@@ -14,9 +14,9 @@ _PANEL = [("FSC-A", ""), ("SSC-A", ""), ("FL1-A", "CD3 FITC"), ("FL2-A", "CD4 PE
 
 
 def _drift(changed, n_good=3):
-    files = {f"good{i}.fcs": _PANEL for i in range(n_good)} | {"odd.fcs": changed}
+    files = {f"good{i}.fcs": _PANEL for i in range(n_good)} | {"other.fcs": changed}
     found = find_drift(files)
-    assert {d.file for d in found} <= {"odd.fcs"}
+    assert {d.file for d in found} <= {"other.fcs"}
     return {(d.kind, d.channel) for d in found}
 
 
@@ -81,7 +81,7 @@ def test_what_does_not_matter_is_silent():
     assert _drift([*_PANEL[:-1], ("Time", "Time (51.2 sec.)")]) == set()
 
 
-def test_harmless_drift_is_told_from_what_must_be_mended():
+def test_harmless_drift_is_distinguished_from_what_must_be_fixed():
     changed = [("fsc-a", ""), *_PANEL[1:4], ("FL3-A", "IL2RA APC"), _PANEL[5], ("FL9-A", "CD8 BV421")]
     found = find_drift({"a": _PANEL, "b": _PANEL, "c": changed})
     assert {d.kind: d.harmless for d in found} == {"case": False, "renamed_marker": True, "extra": True}

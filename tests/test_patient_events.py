@@ -27,7 +27,7 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def told(error: pytest.ExceptionInfo[InputError]) -> list[tuple[str, str]]:
+def reported(error: pytest.ExceptionInfo[InputError]) -> list[tuple[str, str]]:
     return [(problem.place, problem.message) for problem in error.value.problems]
 
 
@@ -49,7 +49,7 @@ def test_adverse_events_are_read_with_one_spelling_a_term(tmp_path: Path) -> Non
     assert found["related"].tolist() == ["yes", "yes", "no", "no"]
 
 
-def test_every_fault_of_adverse_events_is_told_at_once(tmp_path: Path) -> None:
+def test_every_fault_of_adverse_events_is_reported_at_once(tmp_path: Path) -> None:
     path = write(
         tmp_path / "ae.csv",
         "patient_id,study_day,term,grade,serious\n"
@@ -58,7 +58,7 @@ def test_every_fault_of_adverse_events_is_told_at_once(tmp_path: Path) -> None:
     )
     with pytest.raises(InputError) as error:
         read_adverse_events(path, PATIENTS)
-    assert told(error) == [
+    assert reported(error) == [
         ("row 2, column grade", "'6' is no grade"),
         ("row 3, column patient_id", "the cell is empty"),
         ("row 4, column patient_id", "'P11' is no patient of the study"),
@@ -86,7 +86,7 @@ def test_a_column_that_is_absent_or_misspelt(tmp_path: Path, header: str, messag
     path = write(tmp_path / "ae.csv", f"{header}\n{','.join('1' for _ in header.split(','))}\n")
     with pytest.raises(InputError) as error:
         read_adverse_events(path, PATIENTS)
-    assert message in {place for place, _ in told(error)}
+    assert message in {place for place, _ in reported(error)}
 
 
 def test_dates_need_dated_doses_and_agree_with_study_days(tmp_path: Path) -> None:
@@ -99,19 +99,19 @@ def test_dates_need_dated_doses_and_agree_with_study_days(tmp_path: Path) -> Non
     )
     with pytest.raises(InputError) as error:
         read_adverse_events(bad, PATIENTS, doses)
-    assert [place for place, _ in told(error)] == [
+    assert [place for place, _ in reported(error)] == [
         "row 2, column study_day",
         "row 3, column date",
         "row 4, column date",
     ]
-    assert "day 5, but 2024-03-04 is day 4" in told(error)[0][1]
-    assert "no dated dose of 'P2'" in told(error)[1][1]
+    assert "day 5, but 2024-03-04 is day 4" in reported(error)[0][1]
+    assert "no dated dose of 'P2'" in reported(error)[1][1]
 
 
 # --- reading outcomes ------------------------------------------------------------------------------
 
 
-def test_every_fault_of_outcomes_is_told_at_once(tmp_path: Path) -> None:
+def test_every_fault_of_outcomes_is_reported_at_once(tmp_path: Path) -> None:
     path = write(
         tmp_path / "outcomes.csv",
         "patient_id,endpoint,study_day,status\nP1,survival,200,event\nP2,survival,337,alive\n"
@@ -119,7 +119,7 @@ def test_every_fault_of_outcomes_is_told_at_once(tmp_path: Path) -> None:
     )
     with pytest.raises(InputError) as error:
         read_outcomes(path, ["survival", "relapse"], PATIENTS)
-    assert told(error) == [
+    assert reported(error) == [
         ("row 3, column status", "'alive' is neither event nor censored"),
         ("row 4, column endpoint", "'survial' is no time_to_event endpoint of the study"),
         ("row 5, column study_day", "day -3 is before the first dose"),

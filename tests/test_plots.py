@@ -89,7 +89,7 @@ def test_a_label_names_population_definition_and_denominator():
     assert label(row | {"parent": "lymphocytes"}).axis == "Treg (CD25hi CD127lo), % of viable single lymphocytes"
 
 
-def test_a_ratio_names_both_definitions_and_stands_on_log2():
+def test_a_ratio_names_both_definitions_and_is_drawn_on_log2():
     row = {
         "endpoint": "e",
         "population": "Th17/Treg",
@@ -200,7 +200,7 @@ def test_values_below_quantification_are_open(frames):
     assert [float(line.get_ydata()[0]) for line in hollow] == [float(endpoints.loc[row, "value"].iloc[0])]
 
 
-def test_a_ratio_stands_on_a_log2_axis(frames):
+def test_a_ratio_is_drawn_on_a_log2_axis(frames):
     ax = paired_lines(frames["endpoints"], frames["pairs"], frames["shifts"], "th17_treg_ratio", ax=new_axes())
     assert ax.get_yscale() == "log"
     assert ax.get_ylim()[0] > 0
@@ -489,7 +489,7 @@ def test_the_contact_sheet_names_counts_percent_and_flags(gated):
     assert "P01, W0" in text
 
 
-def test_marks_of_a_sheet_lie_on_the_page_and_words_are_readable(gated):
+def test_marks_of_a_sheet_are_on_the_page_and_words_are_readable(gated):
     page = contact_page((gate_views(*gated) * 7)[:40])
     assert all(word.size >= SMALL for word in page.words)
     for word in page.words:
@@ -602,7 +602,7 @@ def test_dollars_in_names_are_plain_text():
     assert png(fig, dpi=40)
 
 
-def test_names_of_points_that_lie_together_stay_apart():
+def test_names_of_points_close_together_do_not_overlap():
     from immunolab.plots.clinical import correlation
 
     names = [f"P{i:02d}" for i in range(6)]

@@ -228,9 +228,9 @@ def test_scan_names_file_key_and_rule_but_no_value(tmp_path, capsys):
     source = tmp_path / "tube.fcs"
     source.write_bytes(_planted())
     assert main(["deidentify", "--scan", str(source)]) == 1
-    told = capsys.readouterr()
+    said = capsys.readouterr()
     for name in (*NAMES, "Xiaoming", "0048213", "1957", "MAR"):
-        assert name not in told.out + told.err
+        assert name not in said.out + said.err
     rules = {(f.key, f.rule) for f in scan([source])}
     assert {
         ("$SRC", "patient or specimen"),
@@ -352,10 +352,10 @@ def test_an_unreadable_file_is_named_and_the_others_go_on(tmp_path, capsys):
     (folder / "text.fcs").write_text("sample,CD4\n")
     (folder / "notes.txt").write_text("not looked at")
     assert main(["deidentify", str(folder), "-o", str(tmp_path / "out")]) == 3
-    told = capsys.readouterr().err
-    assert told.count("hint:") == 2
-    assert "short.fcs" in told
-    assert "text.fcs" in told
+    said = capsys.readouterr().err
+    assert said.count("hint:") == 2
+    assert "short.fcs" in said
+    assert "text.fcs" in said
     assert [p.name for p in (tmp_path / "out").glob("*.fcs")] == ["FCS0001.fcs"]
     assert main(["deidentify", "--scan", str(folder / "text.fcs")]) == 1
     assert main(["deidentify", str(tmp_path / "nowhere"), "-o", str(tmp_path / "out2")]) == 1
@@ -393,7 +393,7 @@ def test_originals_are_never_written_over(tmp_path):
         ("488-710/45", "488-710/45"),
     ],
 )
-def test_labels_keep_only_what_the_vocabulary_knows(label, kept):
+def test_labels_keep_only_words_of_the_vocabulary(label, kept):
     assert harmless_label(label) == kept
 
 
@@ -421,7 +421,7 @@ _WORDS = st.text(
     st.dictionaries(_WORDS, _WORDS, max_size=6),
     st.sampled_from(["$COM", "$P1S", "$P2S", "$P1V", "$CYT", "$TIMESTEP", "$P1D", "SPILL", "$P2L"]),
 )
-def test_whatever_stands_in_a_keyword_the_planted_word_goes(tmp_path, others, key):
+def test_whatever_a_keyword_holds_the_planted_word_is_removed(tmp_path, others, key):
     extra = {f"X{k}": f"{v}QXJZVK" for k, v in others.items()} | {key: "QXJZVK"}
     folder = tmp_path / "in"
     shutil.rmtree(folder, ignore_errors=True)

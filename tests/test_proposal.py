@@ -39,7 +39,7 @@ def named(template: str, visits: tuple[str, ...] = ("W0", "W10"), patients: int 
         ("{patient}.{visit}.lmd", "PATIENT_VISIT"),
     ],
 )
-def test_one_pattern_tells_patients_and_visits(template: str, pattern: str) -> None:
+def test_one_pattern_gives_patients_and_visits(template: str, pattern: str) -> None:
     found = named(template)
     assert found.pattern == pattern
     assert [(f.patient, f.visit) for f in found.files] == [
@@ -65,7 +65,7 @@ def test_hyphens_belong_to_the_patient_where_another_separator_does() -> None:
     assert {f.patient for f in found.files} == {"SLE-001", "SLE-002"}
 
 
-def test_controls_are_told_from_samples() -> None:
+def test_controls_are_distinguished_from_samples() -> None:
     found = read_names(["P001_W0.fcs", "P001_W2.fcs", "P001_FMO_CD25.fcs", "FMO-CCR6_P001.fcs", "unstained.fcs"])
     assert [(f.control, f.marker, f.patient) for f in found.files[2:]] == [
         ("FMO", "CD25", "P001"),
@@ -75,7 +75,7 @@ def test_controls_are_told_from_samples() -> None:
     assert found.unparsed == ()
 
 
-def test_names_that_tell_nothing_stay_open() -> None:
+def test_names_without_information_stay_open() -> None:
     found = read_names(["100715.fcs", "Activation_7.fcs"])
     assert found.pattern == ""
     assert found.unparsed == ("100715.fcs", "Activation_7.fcs")

@@ -271,7 +271,7 @@ def test_a_slope_is_compared_between_periods_not_visits(run):
     assert table.rows[0][table.headings.index("Contrast")].text == "W2 to W10 - W0 to W2"
 
 
-def test_small_groups_and_columns_of_further_tables_are_told_in_words(run):
+def test_small_groups_and_columns_of_further_tables_are_said_in_words(run):
     table = pd.DataFrame({"endpoint": ["treg_pct_cd4"], "n": [8], "codes": ["E_N_MIN"]})
     html = render(replace(run, tables={**run.tables, "shifts_by_response": table}), [], [])
     assert "fewer than 4 in a group" in html
@@ -284,17 +284,17 @@ def test_a_share_whose_count_does_not_show_the_change_is_stamped(run):
     assert any("absolute count includes no change" in stamp for stamp in stamps)
 
 
-@pytest.mark.parametrize(("q", "told"), [(0.04, False), (0.167, True), (float("nan"), False)])
-def test_a_change_that_adjustment_takes_back_says_so(run, q, told):
+@pytest.mark.parametrize(("q", "said"), [(0.04, False), (0.167, True), (float("nan"), False)])
+def test_a_change_that_adjustment_takes_back_says_so(run, q, said):
     shifts = run.shifts.copy()
     row = shifts["endpoint"] == "treg_pct_cd4"
     shifts.loc[row, ["estimate", "ci_low", "ci_high", "p_value", "q_value"]] = [0.7, 0.1, 1.3, 0.03, q]
     first = key_findings(replace(run, tables={**run.tables, "shifts": shifts}))[0].sentences[0]
     assert " rose" in first
-    assert ("but not clearly once adjusted" in first) is told
+    assert ("but not clearly once adjusted" in first) is said
 
 
-def test_every_patient_stands_in_the_table_with_verdict_and_reason(run):
+def test_every_patient_is_in_the_table_with_verdict_and_reason(run):
     table = patient_grid(run, "SLE", "treg_pct_cd4")
     pairs = run.pairs.query("endpoint == 'treg_pct_cd4'")
     assert [row[0].text for row in table.rows] == pairs["patient_id"].tolist()
@@ -395,8 +395,8 @@ def test_a_cohort_too_large_for_one_picture_gets_pages(tmp_path):
     assert 'href="figures/paired_small.png"' in render(run, [written], [])
 
 
-def test_scales_are_told_in_words():
-    told = transforms_of(builtin_strategy("treg_th17_tfh_teff"))
-    assert told == ["arcsinh(x / 150) (default)", "linear (scatter)"]
+def test_scales_are_said_in_words():
+    words = transforms_of(builtin_strategy("treg_th17_tfh_teff"))
+    assert words == ["arcsinh(x / 150) (default)", "linear (scatter)"]
     assert scale_in_words(Logicle(262144.0, 0.5, 4.5, 0.0)) == "logicle with T = 262144, W = 0.5, M = 4.5, A = 0"
     assert scale_in_words(Bounded(Asinh(5.0), 0.0, 1.0)) == "arcsinh(x / 5) cut to 0 to 1"

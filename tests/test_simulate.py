@@ -270,7 +270,7 @@ def test_the_simulator_shares_no_code_with_gating_or_loaders() -> None:
         assert f"immunolab.{room}" not in loaded
 
 
-def test_everything_wrong_is_told_at_once(tmp_path: Path) -> None:
+def test_everything_wrong_is_reported_at_once(tmp_path: Path) -> None:
     (tmp_path / "old.txt").write_text("kept", encoding="utf-8")
     with pytest.raises(InputError) as caught:
         simulate(SLE, patients=0, seed=1, folder=tmp_path, visits=["W0", "W1O"])

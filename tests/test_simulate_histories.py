@@ -112,7 +112,7 @@ def test_adverse_events_come_at_the_planted_rates_and_never_after_the_end() -> N
     assert set(redness["related"]) == {"yes"}
 
 
-def test_a_death_ends_visits_and_adverse_events_and_stands_among_the_outcomes() -> None:
+def test_a_death_ends_visits_and_adverse_events_and_is_among_the_outcomes() -> None:
     trial = load_trial(ALS)
     names = tuple(f"P{i}" for i in range(300))
     histories = Histories(trial, "als", names, 4)

@@ -162,7 +162,7 @@ def test_one_run_may_carry_a_grossly_wrong_spillover_entry() -> None:
     assert ratio[dyes.index("BV605"), dyes.index("BV650")] == pytest.approx(0.6)
 
 
-def test_controls_faults_and_label_variants_stand_in_the_sheet_and_the_truth(tmp_path: Path) -> None:
+def test_controls_faults_and_label_variants_are_in_the_sheet_and_the_truth(tmp_path: Path) -> None:
     options = Options(fmo=True, ics=True, faults=3.0, mixed_labels=True, visit_jitter=True, events_sd_log=0.3)
     simulate(IIM, patients=8, seed=3, folder=tmp_path / "iim", events=400, options=options)
     study = read_study(tmp_path / "iim")

@@ -1,4 +1,4 @@
-"""Single-cell files: what is read from them, and what a file that cannot be used is told."""
+"""Single-cell files: what is read from them, and what is said of a file that cannot be used."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_gene_ids_are_mapped_by_a_column_or_by_the_vocabulary(tmp_path: Path) ->
     assert read_cells(written(data, tmp_path)).var_names[:2].tolist() == ["CD3D", "S1"]
 
 
-def test_ids_that_nobody_knows_and_mouse_genes_are_refused(tmp_path: Path) -> None:
+def test_unknown_ids_and_mouse_genes_are_refused(tmp_path: Path) -> None:
     unknown = small(genes=[f"ENSG{i:011d}" for i in range(1, 60)])
     with pytest.raises(DataFileError, match="genes are named by ids, and 0 of them are known here"):
         read_cells(written(unknown, tmp_path))

@@ -32,11 +32,11 @@ def tube(n: int = 400) -> np.ndarray:
 
 @pytest.mark.parametrize("keyword", ["$SPILLOVER", "SPILL", "$SPILL", "SPILLOVER"])
 def test_keywords_are_read(keyword: str) -> None:
-    matrix, odd = keyword_spillover({keyword: spelled()})
+    matrix, notes = keyword_spillover({keyword: spelled()})
     assert matrix is not None
     assert matrix.channels == DYES
     assert np.array_equal(matrix.matrix, TRUTH)
-    assert odd == []
+    assert notes == []
 
 
 def test_comp_has_numbers_for_names() -> None:
@@ -48,17 +48,17 @@ def test_comp_has_numbers_for_names() -> None:
     assert np.array_equal(matched.matrix, [[1, 0.5], [0.25, 1]])
 
 
-def test_what_the_instrument_subtracted_is_told_not_applied() -> None:
+def test_what_the_instrument_subtracted_is_reported_not_applied() -> None:
     assert keyword_spillover({"$DFC1TO2": "0.00"}) == (None, [])
-    matrix, odd = keyword_spillover({"$DFC1TO2": "28.40"})
+    matrix, notes = keyword_spillover({"$DFC1TO2": "28.40"})
     assert matrix is None
-    assert odd == ["TEXT records compensation done by the instrument ($DFCmTOn); it is not applied again"]
+    assert notes == ["TEXT records compensation done by the instrument ($DFCmTOn); it is not applied again"]
 
 
 def test_channels_without_values_are_no_matrix() -> None:
-    matrix, odd = keyword_spillover({"$SPILLOVER": "2,FL1-A,FL2-A"})
+    matrix, notes = keyword_spillover({"$SPILLOVER": "2,FL1-A,FL2-A"})
     assert matrix is None
-    assert "holds no values" in odd[0]
+    assert "holds no values" in notes[0]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_faults_of_a_file_s_matrix_are_named(tmp_path: Path, text: str, message:
         ("2,FL1-A,FL9-A,1,0,0,1", "channels of the spillover matrix that the tube lacks: 1"),
     ],
 )
-def test_oddities_are_told_and_the_matrix_is_used(tmp_path: Path, text: str, message: str) -> None:
+def test_unusual_matrices_are_reported_and_used(tmp_path: Path, text: str, message: str) -> None:
     events = read_fcs(write_fcs(tmp_path / "a.fcs", tube(), NAMES, keywords={"$SPILLOVER": text}))
     assert events.spillover is not None
     assert any(message in words for words in events.warnings)
@@ -235,9 +235,9 @@ def light(n_channels: int, kind: str, scale: float, pattern: str = "D{}-A") -> t
 )
 def test_signs_of_processing(columns_and_channels: tuple, spillover: None, cytometer: str, message: str) -> None:
     columns, channels = columns_and_channels
-    odd = signs_of_processing(columns, channels, spillover, cytometer)
-    assert len(odd) == 1
-    assert message in odd[0]
+    notes = signs_of_processing(columns, channels, spillover, cytometer)
+    assert len(notes) == 1
+    assert message in notes[0]
 
 
 def test_raw_tubes_show_no_signs() -> None:

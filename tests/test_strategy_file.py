@@ -83,13 +83,13 @@ def test_geometry_in_a_file() -> None:
     assert names.index("D") < names.index("C")
 
 
-def test_an_unknown_method_is_told_as_the_manual_shows() -> None:
+def test_an_unknown_method_is_reported_as_the_manual_shows() -> None:
     text = EXAMPLE.replace("above: {marker: CD3, by: valley}", "above: {marker: CD3, by: valey}")
-    (told,) = faults(text)
-    assert told.startswith(
+    (said,) = faults(text)
+    assert said.startswith(
         "gating/treg.yaml:5  populations[1].above.by: unknown method 'valey'\n    hint: did you mean 'valley'? methods: "
     )
-    assert "internal_reference" in told
+    assert "internal_reference" in said
 
 
 @pytest.mark.parametrize(
@@ -118,13 +118,13 @@ def test_an_unknown_method_is_told_as_the_manual_shows() -> None:
         ("- just\n- a list\n", "a mapping with the key 'populations' is needed"),
     ],
 )  # fmt: skip
-def test_each_fault_is_told_with_its_place(text: str, wanted: str) -> None:
-    told = faults(text)
-    assert any(wanted in line for line in told), told
-    assert all(line.startswith("gating/treg.yaml") for line in told)
+def test_each_fault_is_reported_with_its_place(text: str, wanted: str) -> None:
+    said = faults(text)
+    assert any(wanted in line for line in said), said
+    assert all(line.startswith("gating/treg.yaml") for line in said)
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_faults_are_reported_at_once() -> None:
     text = rows(
         "{name: A, parent: X, where: CD3+}", "{name: B, above: {marker: CD4, by: foo}}", "{name: B, where: CD8+}"
     )

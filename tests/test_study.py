@@ -1,4 +1,4 @@
-"""The study sheet: what is accepted, and every problem told at once with row and column."""
+"""The study sheet: what is accepted, and every problem reported at once with row and column."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def make(folder: Path, sheet: str, study: str = STUDY, *, files: tuple[str, ...]
     return folder
 
 
-def told(folder: Path) -> list[str]:
+def reported(folder: Path) -> list[str]:
     """Return every problem, without the folder."""
     with pytest.raises(InputError) as caught:
         read_study(folder)
@@ -146,7 +146,7 @@ def test_contrasts_follow_the_registered_endpoint_unless_visits_are_named(tmp_pa
     assert named.contrast_of(treg) == ("W0", "W2")
 
 
-def test_every_problem_of_a_sheet_is_told_at_once(tmp_path: Path) -> None:
+def test_every_problem_of_a_sheet_is_reported_at_once(tmp_path: Path) -> None:
     make(
         tmp_path,
         f"{HEADER},study_day,modality,lymphocytes_per_ul\n"
@@ -157,7 +157,7 @@ def test_every_problem_of_a_sheet_is_told_at_once(tmp_path: Path) -> None:
         ",P2,W2,fcs/c.fcs,0,flaw,\n"
         "s6,,W0,,15.5,,many\n",
     )
-    assert told(tmp_path) == [
+    assert reported(tmp_path) == [
         "samples.csv:row 2, column lymphocytes_per_ul  1.2 cannot be cells per microlitre (10 to 100000)\n"
         "    hint: cells per microlitre; 1.2 x 10^9/L is 1200",
         "samples.csv:row 3, column sample_id  'S1' is in row 2 already\n"
@@ -184,9 +184,9 @@ def test_every_problem_of_a_sheet_is_told_at_once(tmp_path: Path) -> None:
     ]
 
 
-def test_absent_and_misspelt_columns_are_told_with_the_nearest(tmp_path: Path) -> None:
+def test_absent_and_misspelt_columns_are_reported_with_the_nearest(tmp_path: Path) -> None:
     make(tmp_path, "sample,patient_id,vist,file,cohrt,lymphocytes\ns1,P1,W0,fcs/a.fcs,A,1200\n")
-    assert told(tmp_path) == [
+    assert reported(tmp_path) == [
         "samples.csv:column sample_id  the column is missing\n"
         "    hint: did you mean 'sample'? rename it to 'sample_id'",
         "samples.csv:column visit  the column is missing\n    hint: did you mean 'vist'? rename it to 'visit'",
@@ -197,9 +197,9 @@ def test_absent_and_misspelt_columns_are_told_with_the_nearest(tmp_path: Path) -
     ]
 
 
-def test_two_date_formats_are_told(tmp_path: Path) -> None:
+def test_two_date_formats_are_reported(tmp_path: Path) -> None:
     make(tmp_path, f"{HEADER},date\ns1,P1,W0,fcs/a.fcs,05.03.2024\ns2,P1,W10,fcs/b.fcs,2024-05-14\n")
-    assert told(tmp_path) == [
+    assert reported(tmp_path) == [
         "samples.csv:row 3, column date  '2024-05-14' is year-month-day, but row 2 writes day.month.year\n"
         "    hint: use one format in the column; write dates as 2024-03-05"
     ]
@@ -210,7 +210,7 @@ def test_slashed_dates_count_only_where_the_column_shows_which_is_the_day(tmp_pa
     make(tmp_path, sheet % "14/05/2024")
     assert [s.date for s in read_study(tmp_path).samples] == [date(2024, 5, 3), date(2024, 5, 14)]
     make(tmp_path, sheet % "05/06/2024")
-    assert told(tmp_path)[0] == (
+    assert reported(tmp_path)[0] == (
         "samples.csv:row 2, column date  '03/05/2024' may be day/month/year or month/day/year\n"
         "    hint: write dates as 2024-03-05"
     )
@@ -222,7 +222,7 @@ def test_faults_of_study_yaml_and_sheet_come_together(tmp_path: Path) -> None:
         "panels:\n  surface: {strategy: gating/treg.yaml}\n"
     )
     make(tmp_path, f"{HEADER},panel\ns1,P1,W0,fcs/z.fcs,surfac\n", study)
-    assert told(tmp_path) == [
+    assert reported(tmp_path) == [
         "study.yaml:2  trial: unknown trial 'sle_nct0208423'\n    hint: did you mean 'sle_nct02084238'? built-in: "
         "als_nct04952155, iim_nct04062019, pmr_nct04062006, rp_nct04077736, sle_nct02084238; or name a YAML file",
         "study.yaml:6  panels.surface.strategy: file 'gating/treg.yaml' does not exist\n"
@@ -238,7 +238,7 @@ def test_faults_of_study_yaml_and_sheet_come_together(tmp_path: Path) -> None:
 
 def test_unknown_keys_have_a_line_and_the_nearest(tmp_path: Path) -> None:
     make(tmp_path, GOOD, "study: test\ntrail: sle_nct02084238\ncomparison: {before: baseline, afer: W10}\n")
-    assert told(tmp_path) == [
+    assert reported(tmp_path) == [
         "study.yaml:2  trail: unknown key\n    hint: did you mean 'trial'? known keys: study, sheet, trial, panels, "
         "comparison, measurements, doses, adverse_events, outcomes, methods_module, endpoints",
         "study.yaml:3  comparison.afer: unknown key\n    hint: did you mean 'after'? known keys: before, after, noise",
@@ -248,14 +248,14 @@ def test_unknown_keys_have_a_line_and_the_nearest(tmp_path: Path) -> None:
 def test_a_comparison_names_phases_or_visits(tmp_path: Path) -> None:
     make(tmp_path, GOOD, STUDY + "comparison: {before: basline, after: W12}\n")
     allowed = "allowed: baseline, on_treatment, follow_up, W0, W2, W4, W6, W8, W10, W24"
-    assert told(tmp_path) == [
+    assert reported(tmp_path) == [
         "study.yaml:3  comparison.before: 'basline' is no phase or visit\n"
         f"    hint: did you mean 'baseline'? {allowed}",
         f"study.yaml:3  comparison.after: 'W12' is no phase or visit\n    hint: {allowed}",
     ]
 
 
-def test_a_missing_sheet_or_study_is_told(tmp_path: Path) -> None:
+def test_a_missing_sheet_or_study_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         read_study(tmp_path)
     assert (
@@ -263,13 +263,13 @@ def test_a_missing_sheet_or_study_is_told(tmp_path: Path) -> None:
         == f"{tmp_path}/study.yaml  cannot be read: No such file or directory\n    hint: check the path"
     )
     (tmp_path / "study.yaml").write_text(STUDY, encoding="utf-8")
-    assert told(tmp_path) == ["samples.csv  cannot be read: No such file or directory\n    hint: check the path"]
+    assert reported(tmp_path) == ["samples.csv  cannot be read: No such file or directory\n    hint: check the path"]
 
 
-def test_a_sheet_in_another_encoding_is_told(tmp_path: Path) -> None:
+def test_a_sheet_in_another_encoding_is_reported(tmp_path: Path) -> None:
     make(tmp_path, GOOD)
     (tmp_path / "samples.csv").write_bytes(f"{HEADER}\ns1,M\xfcller,W0,fcs/a.fcs\n".encode("latin-1"))
-    assert told(tmp_path) == ["samples.csv  is not UTF-8 text\n    hint: save it as 'CSV UTF-8' or as XLSX"]
+    assert reported(tmp_path) == ["samples.csv  is not UTF-8 text\n    hint: save it as 'CSV UTF-8' or as XLSX"]
 
 
 @pytest.mark.parametrize(
@@ -298,18 +298,18 @@ def test_controls_need_no_visit_and_name_what_they_control(tmp_path: Path) -> No
     sheet = f"{HEADER},batch,control_of,marker\ns1,P1,W0,fcs/a.fcs,B1,,\nf1,,,fcs/b.fcs,B1,B1,CD25\n"
     control = read_study(make(tmp_path, sheet)).samples[1]
     assert (control.control_of, control.marker, control.visit) == ("B1", "CD25", "")
-    assert told(make(tmp_path, sheet.replace("B1,B1,CD25", "B1,s2,CD25"))) == [
+    assert reported(make(tmp_path, sheet.replace("B1,B1,CD25", "B1,s2,CD25"))) == [
         "samples.csv:row 3, column control_of  's2' is no sample, patient, batch or panel of the sheet\n"
         "    hint: name a sample_id, patient_id, batch or panel"
     ]
 
 
-def test_panels_are_told_apart_and_one_panel_needs_no_column(tmp_path: Path) -> None:
+def test_panels_are_distinguished_and_one_panel_needs_no_column(tmp_path: Path) -> None:
     two = STUDY + "panels: {surface: {}, foxp3: {strategy: treg_foxp3}}\n"
     sheet = f"{HEADER},panel\ns1,P1,W0,fcs/a.fcs,surface\ns2,P1,W0,fcs/b.fcs,foxp3\n"
     study = read_study(make(tmp_path, sheet, two))
     assert study.panel_of(study.samples[1]).strategy == "treg_foxp3"
-    assert told(make(tmp_path, sheet.replace("b.fcs,foxp3", "b.fcs,"), two)) == [
+    assert reported(make(tmp_path, sheet.replace("b.fcs,foxp3", "b.fcs,"), two)) == [
         "samples.csv:row 3, column panel  the cell is empty, but there are several panels\n"
         "    hint: panels of study.yaml: surface, foxp3"
     ]
@@ -342,31 +342,31 @@ def test_dates_become_days_and_visits_through_the_first_dose(tmp_path: Path) -> 
 
 def test_days_between_windows_and_two_samples_in_one_are_never_guessed(tmp_path: Path) -> None:
     sheet = f"{HEADER},study_day\ns1,P1,,fcs/a.fcs,50\ns2,P1,,fcs/b.fcs,70\ns3,P1,,fcs/c.fcs,72\n"
-    assert told(make(tmp_path, sheet)) == [
+    assert reported(make(tmp_path, sheet)) == [
         "samples.csv:row 2, column visit  day 50 is in no visit's window: between W6 [41, 45] and W8 [54, 57]\n"
         "    hint: name the visit it belongs to",
         "samples.csv:row 4, column visit  P1 has a sample of W10 already in row 3: days 70 and 72 fall in one window\n"
         "    hint: keep one, or give each its own panel",
     ]
-    assert told(make(tmp_path, f"{HEADER}\ns1,P1,,fcs/a.fcs\n")) == [
+    assert reported(make(tmp_path, f"{HEADER}\ns1,P1,,fcs/a.fcs\n")) == [
         "samples.csv:row 2, column visit  the cell is empty\n"
         "    hint: name the visit, or give study_day (or date and recorded doses)"
     ]
 
 
-def test_a_study_day_that_contradicts_the_date_is_told(tmp_path: Path) -> None:
+def test_a_study_day_that_contradicts_the_date_is_reported(tmp_path: Path) -> None:
     doses(tmp_path, first_cycle())
     make(tmp_path, f"{HEADER},date,study_day\ns1,P1,W2,fcs/a.fcs,2024-03-19,16\n", DOSED)
-    assert told(tmp_path) == [
+    assert reported(tmp_path) == [
         "samples.csv:row 2, column study_day  day 16, but 2024-03-19 is day 15 after the first recorded dose\n"
         "    hint: fix the date, the study day or the doses"
     ]
 
 
-def test_faults_of_the_dose_table_are_told(tmp_path: Path) -> None:
+def test_faults_of_the_dose_table_are_reported(tmp_path: Path) -> None:
     make(tmp_path, GOOD, DOSED)
     doses(tmp_path, "patient_id,study_day\nP1,3\nP1,5\nP1,5\nP2,1\nP2,-2\n")
-    assert told(tmp_path) == [
+    assert reported(tmp_path) == [
         "doses.csv:row 4, column patient_id  P1 has a dose on day 5 already in row 3\n    hint: keep one line a dose",
         "doses.csv:row 2, column study_day  the first dose of P1 is day 3, but day 1 is the first dose\n"
         "    hint: count days from the first dose",
@@ -449,11 +449,11 @@ def test_a_misspelt_key_does_not_hide_what_else_is_wrong(tmp_path: Path) -> None
     source = make(tmp_path, f"{HEADER}\nS1,P1,W0,fcs/none.fcs\n", text)
     with pytest.raises(InputError) as caught:
         read_study(source)
-    told = str(caught.value)
+    said = str(caught.value)
     for words in ("pannels: unknown key", "comparison.befor: unknown key", "endpoints: a list is needed"):
-        assert words in told
-    assert "sle_nct02084238" in told  # the trial's name is looked at too
-    assert "none.fcs" in told  # and the sheet's files
+        assert words in said
+    assert "sle_nct02084238" in said  # the trial's name is looked at too
+    assert "none.fcs" in said  # and the sheet's files
 
 
 ENDPOINTS = """endpoints:
@@ -464,7 +464,7 @@ ENDPOINTS = """endpoints:
 
 
 def test_endpoints_of_a_study_are_checked_like_those_of_a_trial(tmp_path: Path) -> None:
-    messages = "\n".join(told(make(tmp_path, GOOD, STUDY + ENDPOINTS)))
+    messages = "\n".join(reported(make(tmp_path, GOOD, STUDY + ENDPOINTS)))
     for words in (
         "study.yaml:4  endpoints[0].contrast: unknown visit 'W1'",
         "study.yaml:5  endpoints[1].id: endpoint 'crp' is duplicated",
@@ -473,7 +473,7 @@ def test_endpoints_of_a_study_are_checked_like_those_of_a_trial(tmp_path: Path) 
         "'survivl' is no time_to_event endpoint",
     ):
         assert words in messages
-    free = told(make(tmp_path, GOOD.replace("W0", "pre").replace("W10", "post"), FREE + ENDPOINTS))
+    free = reported(make(tmp_path, GOOD.replace("W0", "pre").replace("W10", "post"), FREE + ENDPOINTS))
     assert not [message for message in free if "unknown visit" in message]  # without a design any visit may be
 
 
@@ -489,7 +489,7 @@ def test_endpoints_of_a_study_have_one_denominator_and_variable_each(tmp_path: P
     assert [e.role for e in found] == ["secondary", "exploratory", "secondary", "secondary"]
 
 
-def test_a_study_without_a_name_tells_all_its_keys(tmp_path: Path) -> None:
+def test_a_study_without_a_name_lists_all_its_keys(tmp_path: Path) -> None:
     source = make(tmp_path, f"{HEADER}\nS1,P1,W0,fcs/a.fcs\n", "sheeet: samples.csv\n")
     with pytest.raises(InputError) as caught:
         read_study(source)
@@ -497,7 +497,7 @@ def test_a_study_without_a_name_tells_all_its_keys(tmp_path: Path) -> None:
     assert "did you mean 'sheet'" in str(caught.value)
 
 
-def test_a_problem_that_many_files_share_is_told_once(tmp_path: Path) -> None:
+def test_a_problem_that_many_files_share_is_reported_once(tmp_path: Path) -> None:
     names = [f"t{i}.fcs" for i in range(5)]
     lines = "".join(f"S{i},P{i},W0,fcs/{name}\n" for i, name in enumerate(names))
     source = make(tmp_path, f"{HEADER}\n{lines}", files=())

@@ -89,7 +89,7 @@ def test_a_summary_is_percent_inhibition(line: str, tmp_path: Path) -> None:
         measured(tmp_path, line)
 
 
-def test_every_fault_is_told_with_row_and_column(tmp_path: Path) -> None:
+def test_every_fault_is_reported_with_row_and_column(tmp_path: Path) -> None:
     frame = measured(
         tmp_path,
         "P1,W0,Treg_suppression.1:1,60,%",

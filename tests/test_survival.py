@@ -47,7 +47,7 @@ def test_the_published_estimates() -> None:
     assert curve.at(92)[0] == pytest.approx(0.5594, abs=5e-5)  # a step holds until the next event
 
 
-def test_the_median_and_where_its_limits_lie() -> None:
+def test_the_median_and_its_limits() -> None:
     median, low, high = kaplan_meier(WEEKS, STOPPED).median()
     assert median == 93  # as published
     # the lower limit of the curve is 0.524 after week 30 and 0.454 after week 36; the upper one never reaches a half

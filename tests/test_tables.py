@@ -13,7 +13,7 @@ from immunolab.schema.table import Column, Table
 TABLE = Table("some", "some", (Column("name", "text", "a name"), Column("n", "integer", "a count", nullable=True)))
 
 
-def test_a_number_too_large_for_a_count_is_told_and_not_wrapped() -> None:
+def test_a_number_too_large_for_a_count_is_reported_and_not_wrapped() -> None:
     with pytest.raises(InputError) as caught:
         TABLE.check(pd.DataFrame({"name": ["a", "b", "c", "d"], "n": [1e20, 9.3e18, float("inf"), 2.5]}))
     assert [p.message for p in caught.value.problems] == [

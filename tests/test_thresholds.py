@@ -1,4 +1,4 @@
-"""Borders on one axis and regions in two: planted truth, few events, odd events."""
+"""Borders on one axis and regions in two: planted truth, few events, unusual events."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_tail_leaves_out_positives_that_have_no_valley() -> None:
 
 @pytest.mark.parametrize("side", ["above", "below"])
 def test_a_tail_beyond_the_data_comes_back_to_its_edge_and_says_so(side: str) -> None:
-    # a hump cut off short of three standard deviations: nothing lies where the border would be
+    # a hump cut off short of three standard deviations: nothing is where the border would be
     hump = np.random.default_rng(9).normal(2.0, 1.0, 4000)
     hump = hump[np.abs(hump - 2.0) < 1.5]
     cut = tail(hump, side=side)

@@ -50,10 +50,10 @@ def test_hyperlog_is_the_reference_to_a_billionth(parameters: tuple[float, float
 
 
 def test_a_scale_that_no_table_fits_is_calculated_exactly() -> None:
-    odd = Logicle(262144.0, -0.2, 4.5, 0.5)
+    unusual = Logicle(262144.0, -0.2, 4.5, 0.5)
     values = np.array([1e3, 1e4, 1e5])
-    assert _table(odd) is None
-    assert np.array_equal(odd.apply(values), odd.exact(values))
+    assert _table(unusual) is None
+    assert np.array_equal(unusual.apply(values), unusual.exact(values))
 
 
 def test_compiled_and_plain_tables_agree_to_the_last_bit() -> None:

@@ -1,4 +1,4 @@
-"""Trial designs: the five built in, one written by hand, and where a sample stands in them."""
+"""Trial designs: the five built in, one written by hand, and where a sample is in them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("trial_id", "visit"), PLANNED)
-def test_planned_visits_stand_where_the_registered_calendar_puts_them(trial_id: str, visit: str) -> None:
+def test_planned_visits_are_where_the_registered_calendar_puts_them(trial_id: str, visit: str) -> None:
     found = place(load_trial(trial_id), visit, None)
     assert (found.days_since_last_dose, found.cycle, found.cycle_state) == PLANNED[trial_id, visit]
 

@@ -53,7 +53,7 @@ def out(finished, tmp_path):
 
 
 def tamper(out, table, change):
-    """Change a table and hash it anew, as somebody would who knows the manifest."""
+    """Change a table and hash it anew, as a person would who has read about the manifest."""
     path = out / "tables" / f"{table.name}.csv"
     frame = table.read(path)
     change(frame)

@@ -390,9 +390,9 @@ class Run:
         return "\n".join([self._headline(), *(lines or ["  nothing was compared"])])
 
     def _repr_html_(self) -> str:
-        heads = "".join(f"<th>{name}</th>" for name in ("Cohort", "Role", "Endpoint", "Change"))
+        headings = "".join(f"<th>{name}</th>" for name in ("Cohort", "Role", "Endpoint", "Change"))
         rows = "".join("<tr>" + "".join(f"<td>{escape(c)}</td>" for c in row) + "</tr>" for row in self._answers())
-        return f"<p>{escape(self._headline())}</p><table><tr>{heads}</tr>{rows}</table>"
+        return f"<p>{escape(self._headline())}</p><table><tr>{headings}</tr>{rows}</table>"
 
 
 def in_cohort(table: pd.DataFrame, cohort: str) -> pd.Series:
