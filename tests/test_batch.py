@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import time
@@ -115,6 +116,42 @@ def test_a_task_that_kills_its_worker_twice_is_a_failure() -> None:
     results = {task.argument: result for task, result in run_tasks(_die_always, tasks, Workers(2), "processes")}
     assert results[2] == Failure("gate", "the worker died twice", "it may need more memory than there is")
     assert {n: r for n, r in results.items() if n != 2} == {0: 0, 1: 1, 3: 3}
+
+
+def _die_beside(argument: tuple[str, Path]) -> str:
+    """Note the start of a long task; a task named "dies" waits for that and kills its worker, the first time."""
+    name, started = argument
+    if name == "dies":
+        while not started.exists():
+            time.sleep(0.01)
+        if not started.with_name("died").exists():
+            started.with_name("died").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return name
+    with started.open("a") as file:
+        file.write("started\n")
+    time.sleep(0.5)  # longer than a death takes to be noticed
+    return name
+
+
+def test_a_dead_worker_costs_no_other_task_its_work(tmp_path: Path) -> None:
+    tasks = [Task(name, "gate", (name, tmp_path / "started")) for name in ("dies", "long")]
+    results = [result for _, result in run_tasks(_die_beside, tasks, Workers(2), "processes")]
+    assert results == ["long", "dies"]  # the task of the dead worker runs again, after the others
+    assert (tmp_path / "started").read_text() == "started\n"
+
+
+def test_a_dead_worker_ends_no_process_of_others() -> None:
+    running = run_tasks(_die_always, [Task(str(n), "gate", n) for n in (1, 2)], Workers(1), "processes")
+    assert next(running)[1] == 1
+    bystander = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
+    bystander.start()
+    try:
+        assert isinstance(next(running)[1], Failure)
+        assert bystander.is_alive()
+    finally:
+        bystander.kill()
+        bystander.join()
 
 
 def test_no_more_tasks_fly_than_memory_holds() -> None:

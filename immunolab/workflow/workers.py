@@ -1,6 +1,6 @@
 """Running one function over many tasks: threads, processes or an existing Dask cluster.
 
-A task's failure is a value, not an exception; a worker that dies costs its task a retry, then a
+A task's failure is a value, not an exception; a worker that dies costs its own task a retry, then a
 failure; no more tasks are in flight than the memory budget holds.
 """
 
@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
@@ -111,10 +112,31 @@ def _attempt(function: Callable[[Any], Any], task: Task[Any]) -> Any:
         return Failure(task.stage, f"internal error: {type(error).__name__}: {error}", "run again with --debug")
 
 
-def _executor(jobs: int, kind: Kind) -> Executor:
-    if kind == "threads":
-        return ThreadPoolExecutor(jobs)
-    return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+class _WorkerProcesses:
+    """A process for each thread that asks for one, so that the death of a worker costs no other task its work.
+
+    A pool of several processes ends them all when one dies, and waits for ever for one that it started meanwhile
+    (Python 3.11); a pool of one starts none.
+    """
+
+    def __init__(self) -> None:
+        self._pools: dict[int, ProcessPoolExecutor] = {}
+
+    def attempt(self, function: Callable[[Any], Any], task: Task[Any]) -> Any:
+        """Run a task in the thread's process; raise BrokenProcessPool where that died, and start another next time."""
+        thread = threading.get_ident()
+        if thread not in self._pools:
+            self._pools[thread] = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+        try:
+            return self._pools[thread].submit(_attempt, function, task).result()
+        except BrokenProcessPool:
+            self._pools.pop(thread).shutdown()
+            raise
+
+    def close(self) -> None:
+        """End the processes once their tasks are done."""
+        while self._pools:
+            self._pools.popitem()[1].shutdown()
 
 
 def _on_this_machine(
@@ -122,40 +144,37 @@ def _on_this_machine(
 ) -> Iterator[tuple[Task[Any], Any]]:
     waiting = list(reversed(tasks))
     flying: dict[Future[Any], Task[Any]] = {}
-    others = set(multiprocessing.active_children())
-    executor = _executor(pool.jobs, kind)
+    died: list[Task[Any]] = []
+    processes = _WorkerProcesses()
+    work = processes.attempt if kind == "processes" else _attempt
+    threads = ThreadPoolExecutor(pool.jobs)
     try:
         while waiting or flying:
             while waiting and _fits(waiting[-1], list(flying.values()), pool):
                 task = waiting.pop()
-                flying[executor.submit(_attempt, function, task)] = task
+                flying[threads.submit(work, function, task)] = task
             done, _ = wait(flying, return_when=FIRST_COMPLETED)
-            if any(isinstance(future.exception(), BrokenProcessPool) for future in done):
-                # a worker started while the pool was breaking waits for work forever, and shutdown waits for it
-                for process in set(multiprocessing.active_children()) - others:
-                    process.kill()
-                executor.shutdown(wait=True, cancel_futures=True)
-                for future, task in flying.items():
-                    yield task, _rescue(function, future, task)
-                flying.clear()
-                executor = _executor(pool.jobs, kind)
-                continue
             for future in done:
-                yield flying.pop(future), future.result()
+                task = flying.pop(future)
+                if isinstance(future.exception(), BrokenProcessPool):
+                    died.append(task)
+                else:
+                    yield task, future.result()
+        processes.close()  # memory for those that may have died of its lack
+        for task in died:
+            yield task, _once_more(function, task, processes)
     finally:
-        executor.shutdown(wait=True, cancel_futures=True)
+        threads.shutdown(wait=True, cancel_futures=True)
+        processes.close()
 
 
-def _rescue(function: Callable[[Any], Any], future: Future[Any], task: Task[Any]) -> Any:
-    """Return what a task of a broken pool had finished, or run it once more, alone."""
-    if future.done() and not future.cancelled() and future.exception() is None:
-        return future.result()
+def _once_more(function: Callable[[Any], Any], task: Task[Any], processes: _WorkerProcesses) -> Any:
+    """Run a task whose worker died again, with nothing beside it."""
     log.info("%s: a worker died, trying once more", task.name)
-    with _executor(1, "processes") as alone:
-        try:
-            return alone.submit(_attempt, function, task).result()
-        except BrokenProcessPool:
-            return Failure(task.stage, "the worker died twice", "it may need more memory than there is")
+    try:
+        return processes.attempt(function, task)
+    except BrokenProcessPool:
+        return Failure(task.stage, "the worker died twice", "it may need more memory than there is")
 
 
 def _fits(task: Task[Any], flying: Sequence[Task[Any]], pool: Workers) -> bool:
