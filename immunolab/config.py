@@ -345,7 +345,9 @@ class _Converter:
         return None
 
     def variant(self, variants: Variants, data: Any, place: Place) -> Any:
-        if not self.mapping(data, place):
+        if not self.mapping(
+            data, place, f"write key: value, with {variants.key}: one of {', '.join(variants.classes)}"
+        ):
             return None
         word = data.get(variants.key)
         if not isinstance(word, str) or word not in variants.classes:
@@ -365,7 +367,7 @@ class _Converter:
         return self.record(kind, stated, place)
 
     def record(self, kind: Any, data: Any, place: Place) -> Any:
-        if not self.mapping(data, place):
+        if not self.mapping(data, place, f"write key: value; known keys: {', '.join(record_keys(kind))}"):
             return None
         hints = get_type_hints(kind, include_extras=True)
         known = {item.name: item for item in fields(kind) if item.metadata.get("key", True)}
@@ -382,9 +384,9 @@ class _Converter:
                 self.fault((*place, name), "the key is missing")
         return kind(**values) if len(self.faults) == before else None
 
-    def mapping(self, data: Any, place: Place) -> bool:
+    def mapping(self, data: Any, place: Place, hint: str) -> bool:
         if not isinstance(data, dict):
-            self.fault(place, f"keys and values are needed, not {_describe(data)}")
+            self.fault(place, f"keys and values are needed, not {_describe(data)}", hint)
         return isinstance(data, dict)
 
 

@@ -125,6 +125,9 @@ def nearest(word: str, allowed: Iterable[str]) -> str:
     open_end = len(meant) >= _WHOLE_WORD and not re.search(r"\d", meant)
     likely = [choice for choice in choices if open_end or _numbers(choice) & _numbers(meant)]
     match = get_close_matches(meant, likely, n=1, cutoff=0.6)
+    if not match:  # the first word of one choice: sle of sle_nct02084238
+        begun = [choice for choice in choices if re.match(re.escape(meant) + "[ _.-]", choice)]
+        match = begun if meant and len(begun) == 1 else []
     return f"did you mean '{choices[match[0]]}'?" if match else ""
 
 

@@ -280,6 +280,9 @@ def test_real_panel_files():
         ("week04", ("week_4", "week_24"), "week_4"),
         ("nct0208423", ("nct02084238",), "nct02084238"),
         ("valley", ("valey",), "valey"),
+        ("sle", ("sle_nct02084238", "iim_nct04062019"), "sle_nct02084238"),
+        ("sle", ("sle_nct02084238", "sle_nct04077736"), ""),
+        ("CD2", ("CD25", "CD25_high"), ""),
     ],
 )
 def test_a_hint_names_no_neighbour_of_another_number(word: str, allowed: tuple[str, ...], meant: str) -> None:

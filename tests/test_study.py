@@ -456,6 +456,22 @@ def test_a_misspelt_key_does_not_hide_what_else_is_wrong(tmp_path: Path) -> None
     assert "none.fcs" in said  # and the sheet's files
 
 
+def test_files_that_cannot_be_used_are_listed_beside_every_other_fault(tmp_path: Path) -> None:
+    gates = "panels: {a: {strategy: nowhere}}\nendpoints: [treg]\n"
+    sheet = f"{HEADER}\ns1,P1,W99,fcs/a.fcs\ns2,P1,W10,fcs/none.fcs\ns3,P2,W10,fcs/c.h5ad\n"
+    source = make(tmp_path, sheet, STUDY + gates, files=("a.fcs", "c.h5ad"))
+    (tmp_path / "fcs" / "a.fcs").write_bytes(b"%PDF-1.4")
+    found = "\n".join(map(str, check_study(source).problems)).replace(f"{tmp_path}/", "")
+    assert "samples.csv:row 2, column visit  'W99' is no visit" in found
+    assert "file 'fcs/none.fcs' does not exist" in found
+    assert "study.yaml:4  endpoints[0]: keys and values are needed, not 'treg'\n    hint: write key: value" in found
+    assert found.count("not an FCS file") == 1
+    make(tmp_path, sheet.replace("W99", "W0").replace("none", "a"), STUDY + gates.splitlines()[0], files=("c.h5ad",))
+    found = "\n".join(map(str, check_study(source).problems)).replace(f"{tmp_path}/", "")
+    assert found.startswith("study.yaml:panels.a.strategy  no shipped strategy is named 'nowhere'")
+    assert "fcs/a.fcs  not an FCS file" in found
+
+
 ENDPOINTS = """endpoints:
   - {id: crp, statistic: paired_change, variable: CRP, contrast: [W1, W10], source: s}
   - {id: crp, statistic: percent_of_parent, population: Treg, source: s}

@@ -112,6 +112,25 @@ def read_samples(
     return samples
 
 
+def named_tubes(path: Path, folder: Path) -> tuple[Path, ...]:
+    """Return the FCS files that a sheet names and that are there, whatever else is wrong with its rows.
+
+    Parameters
+    ----------
+    path, folder
+        As in `read_samples`.
+
+    Raises
+    ------
+    InputError
+        The sheet cannot be read.
+    """
+    table = read_text_table(path)
+    reader = _RowReader(table, folder, None, (), {})
+    samples = [reader.sample(row) for row in table.rows if row["file"]]
+    return tuple(sample.file for sample in samples if sample.modality != "single_cell" and sample.file.exists())
+
+
 class _RowReader:
     """Turns rows into samples and gathers what is wrong on the way."""
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from immunolab.config import Document, build_sound, read_yaml
 from immunolab.errors import InputError, Problem, allowed_hint, attempt, nearest
 from immunolab.schema.contrast import Contrast
+from immunolab.study import rows
 from immunolab.study.doses import PatientDoses, read_doses
 from immunolab.study.endpoints import AnyEndpoint, Endpoint, PercentOfParent, endpoint_problems, expanded
 from immunolab.study.rows import Sample, read_samples
@@ -201,9 +202,8 @@ def read_study(path: Path | str) -> Study:
     InputError
         Every problem of the study at once, each with file, line or row, and column.
     """
-    source = Path(path)
-    source = source / "study.yaml" if source.is_dir() else source
-    document = read_yaml(source)
+    document = read_yaml(_source(path))
+    source = Path(document.file)
     if document.data is None:
         raise InputError(Problem(str(source), "", "the file is empty", "start it with 'study: NAME'"))
     keys, problems = build_sound(_StudyKeys, document)
@@ -242,6 +242,33 @@ def read_study(path: Path | str) -> Study:
         sheet=folder / keys.sheet,
         **tables,
     )
+
+
+def _source(path: Path | str) -> Path:
+    return Path(path) / "study.yaml" if Path(path).is_dir() else Path(path)
+
+
+def named_tubes(path: Path | str) -> tuple[Path, ...]:
+    """Return the FCS files of a study's sheet that are there, whatever else is wrong with the study.
+
+    Parameters
+    ----------
+    path
+        As in `read_study`.
+
+    Returns
+    -------
+    tuple of Path
+        Empty where study.yaml or the sheet cannot be read at all, which `read_study` reports.
+    """
+
+    def files() -> tuple[Path, ...]:
+        document = read_yaml(_source(path))
+        keys, _ = build_sound(_StudyKeys, document)
+        folder = Path(document.file).parent
+        return rows.named_tubes(folder / keys.sheet, folder)
+
+    return attempt(files)[0] or ()
 
 
 def _default_endpoints() -> tuple[Endpoint, ...]:

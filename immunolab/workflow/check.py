@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from immunolab.errors import DataFileError, ImmunolabError, InputError, Problem, nearest
-from immunolab.events.tube import Tube, identity
+from immunolab.errors import DataFileError, ImmunolabError, Problem, attempt, nearest
+from immunolab.events.tube import Tube
 from immunolab.schema.flags import Check
-from immunolab.study.sheet import Sample, Study, read_study
+from immunolab.study.sheet import Sample, Study, named_tubes, read_study
 from immunolab.study.timeline import timeline_quality
 from immunolab.workflow.clinic import ClinicSources, read_clinic
-from immunolab.workflow.panels import PanelGates, read_panels
+from immunolab.workflow.panels import PanelGates, read_panels, without_events
 from immunolab.workflow.unmeasured import GatedNames, unmeasured
+
+if TYPE_CHECKING:
+    from immunolab.loaders.fcs.header import FcsHeader
 
 _NAMED = 10  # patients in one note
 _OFF_CALENDAR = (Check.OUT_OF_WINDOW, Check.OUT_OF_PHASE, Check.DOSED_AT_BASELINE)
@@ -45,27 +47,21 @@ def check_study(source: Path | str) -> Checked:
     Checked
         Every problem at once; nothing is raised for faults of the study.
     """
-    try:
-        study = read_study(source)
-    except InputError as error:
-        return Checked(error.problems, (), 0, 0)
+    study, faults = attempt(lambda: read_study(source))
+    if study is None:
+        return Checked(_gathered((*faults, *_unusable(named_tubes(source)))), (), 0, 0)
     samples = [s for s in study.samples if s.modality != "single_cell"]
-    try:
-        panels = read_panels(study)
-    except InputError as error:
-        return Checked(error.problems, (), len(samples), len({s.patient_id for s in samples}))
+    n_patients = len({s.patient_id for s in samples})
+    panels, faults = attempt(lambda: read_panels(study))
+    clinic, clinic_faults = attempt(lambda: read_clinic(study))
+    problems = [*faults, *clinic_faults]
+    if panels is None:
+        problems += _unusable(sample.file for sample in samples)
+        return Checked(_gathered(problems), (), len(samples), n_patients)
     from immunolab.quality.panel_drift import find_drift
 
-    problems: list[Problem] = []
-    notes: list[Problem] = []
-    clinic: ClinicSources | None = None
-    try:
-        clinic = read_clinic(study)
-        notes += _without_sample(study, clinic)
-        asked = study.endpoints
-    except InputError as error:
-        problems += error.problems
-        asked = tuple(endpoint for endpoint in study.endpoints if endpoint.counted)
+    notes = _without_sample(study, clinic)
+    asked = tuple(endpoint for endpoint in study.endpoints if not clinic_faults or endpoint.counted)
     gated: dict[str, GatedNames] = {}
     labels: dict[str, dict[str, list[tuple[str, str]]]] = {}
     for sample in samples:
@@ -81,9 +77,7 @@ def check_study(source: Path | str) -> Checked:
     problems += [one.problem for one in drift if not one.harmless]
     notes += [one.problem for one in drift if one.harmless]
     notes += _off_calendar(study)
-    return Checked(
-        _gathered(problems), tuple(map(str, _gathered(notes))), len(samples), len({s.patient_id for s in samples})
-    )
+    return Checked(_gathered(problems), tuple(map(str, _gathered(notes))), len(samples), n_patients)
 
 
 def _off_calendar(study: Study) -> list[Problem]:
@@ -127,25 +121,33 @@ class _FileCheck:
     gated: GatedNames | None = None
 
 
-def _check_file(sample: Sample, panel: PanelGates) -> _FileCheck:
+def _header(file: Path) -> FcsHeader | Problem:
+    """Return a file's header, or why the file cannot be used."""
     from immunolab.loaders.fcs.read import read_header
-    from immunolab.vocabulary.panel import resolve_channels
 
     try:
-        header = read_header(sample.file)
+        header = read_header(file)
     except DataFileError as error:
-        return _FileCheck([Problem(str(sample.file), "", error.message, error.hint)])
-    if header.n_events == 0:
-        hint = "acquire the tube again or leave it out"
-        return _FileCheck([Problem(str(sample.file), "", "the file holds no events", hint)])
+        return Problem(str(file), "", error.message, error.hint)
+    if header.n_events:
+        return header
+    return Problem(str(file), "", "the file holds no events", "acquire the tube again or leave it out")
+
+
+def _unusable(files: Iterable[Path]) -> list[Problem]:
+    """Return why files cannot be used, whatever is wrong beside them."""
+    return [found for file in files if isinstance(found := _header(file), Problem)]
+
+
+def _check_file(sample: Sample, panel: PanelGates) -> _FileCheck:
+    header = _header(sample.file)
+    if isinstance(header, Problem):
+        return _FileCheck([header])
     notes = [Problem(str(sample.file), "", text) for text in header.warnings]
     names = [(channel.name, channel.label) for channel in header.channels]
-    channels = resolve_channels([n for n, _ in names], [label for _, label in names], dict(panel.markers) or None)
-    empty, file = np.empty((len(channels), 0), np.float32), str(sample.file)
-    nothing = Tube(empty, channels, None, sample.sample_id, file, keywords=identity(header.text))
     if sample.control_of:
         return _FileCheck([], notes, names)
-    found = _gate_problems(sample, panel, nothing)
+    found = _gate_problems(sample, panel, without_events(header, sample.file, panel))
     return _FileCheck([], notes, names, found) if isinstance(found, GatedNames) else _FileCheck(found, notes, names)
 
 

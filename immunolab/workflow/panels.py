@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from immunolab.errors import ImmunolabError, InputError, Problem
 from immunolab.events.tube import Tube, identity
 from immunolab.gating.gate_source import Gates, read_gates
 from immunolab.study.sheet import PanelChoice, Study
+
+if TYPE_CHECKING:
+    from immunolab.loaders.fcs.header import FcsHeader
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,8 @@ def read_panels(study: Study, definitions: str = "default") -> dict[str, PanelGa
         try:
             panels[name] = _panel(choice, definitions)
         except InputError as error:
-            problems += error.problems
+            where = str(study.source), f"panels.{name}.strategy"  # of a problem with no file of its own
+            problems += [p if p.file else Problem(*where, p.message, p.hint) for p in error.problems]
         except ImmunolabError as error:
             problems.append(Problem(error.where, "", error.message, error.hint))
     if problems:
@@ -80,8 +85,24 @@ def _panel(choice: PanelChoice, definitions: str) -> PanelGates:
     return PanelGates(gates, markers, str(choice.spillover) if choice.spillover else "")
 
 
+def without_events(header: FcsHeader, file: Path, panel: PanelGates) -> Tube:
+    """Return a file's channels under a panel's marker names as a tube without events.
+
+    Parameters
+    ----------
+    header, file, panel
+        Header of an FCS file, where it is, and how tubes of its panel are read.
+    """
+    from immunolab.vocabulary.panel import resolve_channels
+
+    labels = [channel.label for channel in header.channels]
+    channels = resolve_channels([channel.name for channel in header.channels], labels, dict(panel.markers) or None)
+    empty = np.empty((len(channels), 0), np.float32)
+    return Tube(empty, channels, None, "", str(file), keywords=identity(header.text))
+
+
 def read_channels(file: Path, panel: PanelGates) -> Tube:
-    """Return a file's channels under a panel's marker names, from its header, as a tube without events.
+    """Return what `without_events` returns, from the file's own header.
 
     Parameters
     ----------
@@ -94,10 +115,5 @@ def read_channels(file: Path, panel: PanelGates) -> Tube:
         The file cannot be read.
     """
     from immunolab.loaders.fcs.read import read_header
-    from immunolab.vocabulary.panel import resolve_channels
 
-    header = read_header(file)
-    labels = [channel.label for channel in header.channels]
-    channels = resolve_channels([channel.name for channel in header.channels], labels, dict(panel.markers) or None)
-    empty = np.empty((len(channels), 0), np.float32)
-    return Tube(empty, channels, None, "", str(file), keywords=identity(header.text))
+    return without_events(read_header(file), file, panel)
