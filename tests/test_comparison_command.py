@@ -122,7 +122,7 @@ def test_a_reference_that_is_no_arm_is_refused(tmp_path, capsys):
     words = (*VISITS, "--count", "treg", "--parent-count", "cd4", "--reference", "actve")
     text = refusal(capsys, FOLDER / "ex7_two_arm.csv", *words, "--arm", "arm")
     assert text == "no arm is named 'actve'\n    hint: did you mean 'active'? arms: active, placebo\n"
-    assert "say with --arm which column" in refusal(capsys, FOLDER / "ex7_two_arm.csv", *words)
+    assert "name the column of arms as arm" in refusal(capsys, FOLDER / "ex7_two_arm.csv", *words)
 
 
 def test_arms_without_any_event_do_not_differ_by_their_denominators(tmp_path):
@@ -240,13 +240,13 @@ ROWS = "patient,visit,value,n,N\nA,baseline,{0},10,100\nA,on,2,20,100\nB,baselin
 @pytest.mark.parametrize(
     ("cell", "message", "hint"),
     [
-        ("<0.1", "E_TEXT: a limit, not a value: '<0.1'", "write the limit's substitute the protocol names"),
-        ("4%", "E_TEXT: text in a number column: '4%'", "remove the percent sign"),
-        ('"4,5"', "E_TEXT: a decimal comma in a comma-separated table: '4,5'", "write a point"),
-        ("low", "E_TEXT: text in a number column: 'low'", "write a number"),
-        ("inf", "E_NONFINITE: a value is infinite or not a number: 'inf'", "leave the cell empty"),
-        ("NaN", "E_NONFINITE: a value is infinite or not a number: 'NaN'", "leave the cell empty"),
-        ("1e999", "E_NONFINITE: a number out of range", ""),
+        ("<0.1", "a limit, not a value: '<0.1' (E_TEXT)", "write the limit's substitute the protocol names"),
+        ("4%", "text in a number column: '4%' (E_TEXT)", "remove the percent sign"),
+        ('"4,5"', "a decimal comma in a comma-separated table: '4,5' (E_TEXT)", "write a point"),
+        ("low", "text in a number column: 'low' (E_TEXT)", "write a number"),
+        ("inf", "a value is infinite or not a number: 'inf' (E_NONFINITE)", "leave the cell empty"),
+        ("NaN", "a value is infinite or not a number: 'NaN' (E_NONFINITE)", "leave the cell empty"),
+        ("1e999", "a number out of range (E_NONFINITE)", ""),
     ],
 )
 def test_cells_that_are_no_numbers_are_named_by_row(tmp_path, capsys, cell, message, hint):
@@ -259,11 +259,11 @@ def test_cells_that_are_no_numbers_are_named_by_row(tmp_path, capsys, cell, mess
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("A,on,2,20,100", "rows 3, 6  E_DUP_VISIT"),
-        ("C,on,2,200,100", "row 6  E_GT_PARENT"),
-        ("C,on,2,-2,100", "row 6  E_NEG"),
-        ("C,on,2,2.5,100", "row 6  E_NONINT"),
-        ("C,on,2,2,", "row 6  E_NONFINITE: one of count and parent count is missing"),
+        ("A,on,2,20,100", "rows 3, 6  two samples of one patient, visit and endpoint (E_DUP_VISIT)"),
+        ("C,on,2,200,100", "row 6  more events than their parent has (E_GT_PARENT)"),
+        ("C,on,2,-2,100", "row 6  negative count (E_NEG)"),
+        ("C,on,2,2.5,100", "row 6  count is not a whole number (E_NONINT)"),
+        ("C,on,2,2,", "row 6  one of count and parent count is missing (E_NONFINITE)"),
         (",on,2,2,100", "row 6, column patient  the cell is empty"),
     ],
 )
@@ -276,7 +276,7 @@ def test_a_patient_in_two_arms(tmp_path, capsys):
     text = "patient,visit,value,arm\nA,baseline,1,x\nA,on,2,y\n"
     table = write(tmp_path / "t.csv", text)
     message = refusal(capsys, table, *VISITS, "--value", "value", "--arm", "arm")
-    assert "rows 2, 3  E_TWO_ARMS: patient A is in two cohorts: 'x', 'y'" in message
+    assert "rows 2, 3  patient A is in two cohorts: 'x', 'y' (E_TWO_ARMS)" in message
 
 
 def test_unknown_visit_and_column(tmp_path, capsys):
@@ -291,10 +291,11 @@ def test_unknown_visit_and_column(tmp_path, capsys):
 
 def test_counts_and_values_do_not_go_together(tmp_path, capsys):
     table = write(tmp_path / "t.csv", ROWS.format(1))
-    assert "give --value or --count, not both" in refusal(
+    assert "value and count are both given\n    hint: name one of them" in refusal(
         capsys, table, *VISITS, "--value", "value", "--count", "n", "--parent-count", "N"
     )
-    assert "counts need both --count and --parent-count" in refusal(capsys, table, *VISITS, "--count", "n")
+    text = refusal(capsys, table, *VISITS, "--count", "n")
+    assert "counts need two columns\n    hint: name count and parent_count" in text
 
 
 def test_what_was_done_is_said(capsys):

@@ -173,16 +173,16 @@ def _refused(rows: pd.DataFrame, plan: Plan = PLAN) -> str:
 def test_two_samples_of_a_visit_are_refused_with_their_rows():
     rows = counts(BEFORE, AFTER)
     rows = pd.concat([rows, rows.iloc[[3]]], ignore_index=True)
-    assert "rows 3, 16  E_DUP_VISIT: two samples of one patient, visit and endpoint" in _refused(rows)
+    assert "rows 3, 16  two samples of one patient, visit and endpoint (E_DUP_VISIT)" in _refused(rows)
 
 
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [
-        ("value", np.inf, "row 2  E_NONFINITE: infinite value or count"),
-        ("n_events", -1, "row 2  E_NEG: negative count"),
-        ("n_events", 10.5, "row 2  E_NONINT: count is not a whole number"),
-        ("n_events", 10_001, "row 2  E_GT_PARENT: more events than their parent has"),
+        ("value", np.inf, "row 2  infinite value or count (E_NONFINITE)"),
+        ("n_events", -1, "row 2  negative count (E_NEG)"),
+        ("n_events", 10.5, "row 2  count is not a whole number (E_NONINT)"),
+        ("n_events", 10_001, "row 2  more events than their parent has (E_GT_PARENT)"),
     ],
 )
 def test_impossible_numbers_are_refused(column, value, message):
@@ -199,13 +199,14 @@ def test_all_faults_come_at_once():
     text = _refused(rows)
     assert "E_NEG" in text
     assert "E_NONINT" in text
-    assert "E_TWO_ARMS: patient P3 is in two cohorts: '', 'other'" in text
+    assert "patient P3 is in two cohorts: '', 'other' (E_TWO_ARMS)" in text
 
 
 def test_percent_outside_and_negative_on_a_log_scale():
     assert "E_PERCENT" in _refused(values([101.0, 2, 3], [1.0, 2, 3], unit="%"))
     plan = Plan("W0", "W10", scales={"x": "log"})
-    assert "E_NEG: a negative value on the log scale" in _refused(values([-1.0, 2, 3], [1.0, 2, 3], unit="pg/mL"), plan)
+    text = _refused(values([-1.0, 2, 3], [1.0, 2, 3], unit="pg/mL"), plan)
+    assert "row 0  a negative value on the log scale in 'x' (E_NEG)" in text
 
 
 def test_unknown_visit_lists_those_there():

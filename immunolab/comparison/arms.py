@@ -84,7 +84,7 @@ def compare_arms(pairs: pd.DataFrame, reference: str = "") -> list[GroupDifferen
     arms = sorted(map(str, pairs["cohort"].dropna().unique()))
     if reference and reference not in arms:
         named = f"{nearest(reference, arms)} arms: {', '.join(arms)}".strip()
-        hint = named if arms else "say with --arm which column holds the arms"
+        hint = named if arms else "name the column of arms as arm"
         raise ComparisonError(f"no arm is named '{reference}'", "", hint)
     if len(arms) != 2:
         return []

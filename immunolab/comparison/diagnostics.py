@@ -77,7 +77,7 @@ def check_endpoints(frame: pd.DataFrame, where: str = "endpoints") -> None:
 
 
 def _fault(where: str, code: Code, rows: Iterable[object], message: str, hint: str) -> Problem:
-    return Problem(where, name_rows(rows), f"{code}: {message}", hint)
+    return Problem(where, name_rows(rows), f"{message} ({code})", hint)
 
 
 def _row_faults(frame: pd.DataFrame) -> list[tuple[Code, np.ndarray, str, str]]:

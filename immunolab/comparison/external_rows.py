@@ -112,9 +112,9 @@ def _completed(table: ExternalTable, columns: Columns, visits: tuple[str, str]) 
     there = table.columns
     problems = [table.absent(name) for name in columns.keys if name not in there]
     if bool(columns.count) != bool(columns.parent_count):
-        problems.append(Problem(table.name, "", "counts need both --count and --parent-count"))
+        problems.append(Problem(table.name, "", "counts need two columns", "name count and parent_count"))
     if columns.count and columns.values:
-        problems.append(Problem(table.name, "", "give --value or --count, not both"))
+        problems.append(Problem(table.name, "", "value and count are both given", "name one of them"))
     matched = {pattern: _matching(pattern, there) for pattern in columns.values}
     problems += [table.absent(pattern) for pattern, names in matched.items() if not names]
     values = tuple(dict.fromkeys(name for names in matched.values() for name in names))
@@ -147,7 +147,8 @@ def _matching(pattern: str, there: Sequence[str]) -> list[str]:
 def _numeric(table: ExternalTable, keys: Sequence[str]) -> tuple[str, ...]:
     found = tuple(name for name in table.columns if name not in keys and table.is_numeric(name))
     if not found:
-        raise InputError(Problem(table.name, "", "no column holds numbers only", "name one with --value or --count"))
+        hint = "name one as value, or two as count and parent_count"
+        raise InputError(Problem(table.name, "", "no column holds numbers only", hint))
     return found
 
 
@@ -179,7 +180,7 @@ def _counted(table: ExternalTable, columns: Columns) -> _Rows:
     problems += more
     one = (np.isnan(events) ^ np.isnan(parents)) & (not problems)
     if one.any():
-        text = "E_NONFINITE: one of count and parent count is missing"
+        text = f"one of count and parent count is missing ({Code.E_NONFINITE})"
         problems.append(Problem(table.name, name_rows(table.frame.index[one]), text, "fill it, or empty both"))
     rows = _keys(table, columns, columns.count).assign(n_events=events, n_parent=parents, unit="%")
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from immunolab.comparison.diagnostics import name_rows
 from immunolab.errors import InputError, Problem, nearest
 from immunolab.schema.csv_files import MISSING_NUMBERS
+from immunolab.schema.flags import Code
 from immunolab.study.spreadsheet import read_lines
 
 Array = NDArray[np.float64]
@@ -60,7 +61,7 @@ class ExternalTable:
         cells = self.frame[column].to_numpy(dtype=object)
         texts = [self._point(cell) for cell in cells]
         values = np.array([float(text) if _NUMBER.fullmatch(text) else np.nan for text in texts])
-        faults: dict[tuple[str, str], list[int]] = {}
+        faults: dict[tuple[Code, str, str], list[int]] = {}
         for i, text in enumerate(texts):
             if text not in MISSING_NUMBERS and not _NUMBER.fullmatch(text):
                 faults.setdefault(_diagnosis(text), []).append(i)
@@ -76,31 +77,32 @@ class ExternalTable:
         return text.replace(",", ".") if self.decimal_comma and text.count(",") == 1 and "." not in text else text
 
     def _fault_problems(
-        self, column: str, cells: NDArray[np.object_], faults: dict[tuple[str, str], list[int]]
+        self, column: str, cells: NDArray[np.object_], faults: dict[tuple[Code, str, str], list[int]]
     ) -> Iterator[Problem]:
-        for (message, hint), places in faults.items():
+        for (code, message, hint), places in faults.items():
             rows = name_rows(self.frame.index[places])
             shown = ", ".join(f"'{cell}'" for cell in dict.fromkeys(cells[places][:3]))
-            yield Problem(self.name, f"{rows}, column {column}", f"{message}: {shown}", hint)
+            yield Problem(self.name, f"{rows}, column {column}", f"{message}: {shown} ({code})", hint)
 
     def _range_problems(self, column: str, values: Array) -> Iterator[Problem]:
         infinite = np.isinf(values)
         if infinite.any():
             rows = name_rows(self.frame.index[infinite])
-            yield Problem(self.name, f"{rows}, column {column}", "E_NONFINITE: a number out of range")
+            yield Problem(self.name, f"{rows}, column {column}", f"a number out of range ({Code.E_NONFINITE})")
 
 
-def _diagnosis(text: str) -> tuple[str, str]:
-    """Return what a cell is that is no number, and how to fix it."""
+def _diagnosis(text: str) -> tuple[Code, str, str]:
+    """Return what a cell is that is no number: its code, in words, and how to fix it."""
     if _NOT_FINITE.fullmatch(text):
-        return "E_NONFINITE: a value is infinite or not a number", "leave the cell empty when it is missing"
+        return Code.E_NONFINITE, "a value is infinite or not a number", "leave the cell empty when it is missing"
     if text[:1] in "<>≤≥":
-        return "E_TEXT: a limit, not a value", "write the limit's substitute the protocol names, or leave it empty"
+        return Code.E_TEXT, "a limit, not a value", "write the limit's substitute the protocol names, or leave it empty"
     if text.endswith("%"):
-        return "E_TEXT: text in a number column", "remove the percent sign; percentages are 0..100"
+        return Code.E_TEXT, "text in a number column", "remove the percent sign; percentages are 0..100"
     if re.fullmatch(r"[-+]?\d+,\d+", text):
-        return "E_TEXT: a decimal comma in a comma-separated table", "write a point, or separate columns by semicolons"
-    return "E_TEXT: text in a number column", "write a number, or leave the cell empty when it is missing"
+        hint = "write a point, or separate columns by semicolons"
+        return Code.E_TEXT, "a decimal comma in a comma-separated table", hint
+    return Code.E_TEXT, "text in a number column", "write a number, or leave the cell empty when it is missing"
 
 
 def external_table(table: pd.DataFrame | Path | str) -> ExternalTable:
