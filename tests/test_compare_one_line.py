@@ -68,9 +68,28 @@ def test_tipping_point_and_cycles_come_from_the_comparison():
     assert found["tipping_sd"] > 0
     assert il.compare(frame, **VISITS, **COUNTS).cycles().empty
     states = frame.assign(cycle_state=frame["visit"].map({"baseline": "trough", "on": "peak"}))
+    with pytest.raises(ComparisonError, match="26 of 26 values with a cycle state have no study day"):
+        il.compare(states, **VISITS, **COUNTS).cycles()
+    states["study_day"] = frame["visit"].map({"baseline": -1, "on": 71})
     cycles = il.compare(states, **VISITS, **COUNTS)
     measure = cycles.cycles().set_index("measure").loc["peak_over_trough"]
     assert measure["estimate"] == pytest.approx(cycles.shifts["estimate"].iloc[0])
+
+
+def test_cycles_go_by_the_study_day_not_by_the_order_of_rows():
+    visits = ["off1", "on1", "off2", "on2"]
+    level = np.array([np.exp(0.0), np.exp(1.0), np.exp(0.1), np.exp(1.5)])
+    frame = pd.DataFrame({"id": np.repeat(list("abc"), 4), "visit": visits * 3, "level": np.tile(level, 3)})
+    frame["level"] *= np.repeat([1.0, 2.0, 3.0], 4)
+    frame = frame.assign(cycle_state=["trough", "peak"] * 6, study_day=[1, 5, 29, 33] * 3)
+    words = {"patient": "id", "visit": "visit", "before": "off1", "after": "on1", "value": "level", "unit": "pg/ml"}
+    for seed in range(3):
+        found = il.compare(frame.sample(frac=1, random_state=seed), **words).cycles().set_index("measure")
+        assert found["estimate"].to_dict() == pytest.approx(
+            {"peak_over_trough": 1.2, "response_trend": 0.4, "trough_trend": 0.1}
+        )
+        assert set(found["scale"]) == {"log"}
+        assert set(found["n_patients"]) == {3}
 
 
 def test_faults_of_a_frame_name_its_rows():

@@ -507,7 +507,7 @@ def test_cycles_compare_each_peak_with_the_trough_before_it():
             (43, "peak", 1.4 + p / 100),
         ):
             rows.append({"patient_id": p, "study_day": day, "cycle_state": state, "level": level})
-    found = cycle_shifts(pd.DataFrame(rows).assign(cohort="", endpoint="x")).set_index("measure")
+    found = cycle_shifts(pd.DataFrame(rows).assign(cohort="", endpoint="x", scale="log")).set_index("measure")
     assert found.loc["peak_over_trough", "estimate"] == pytest.approx((1 + 1.32) / 2)
     assert found.loc["response_trend", "estimate"] == pytest.approx(0.32)
     assert found.loc["trough_trend", "estimate"] == pytest.approx(0.1)

@@ -42,7 +42,8 @@ def compare(
     ----------
     table
         A DataFrame, a CSV (comma, semicolon or tab) or an XLSX, with one row a sample, or one row a patient
-        and one column a visit.
+        and one column a visit. Columns study_day (of the sample) and cycle_state, where there are such, order the
+        visits and are what `Comparison.cycles` goes by.
     patient, visit, arm, batch, endpoint
         Names of the columns that hold the patient, the visit (none when each visit is a column), the study
         arm, the batch of a sample (the shift is adjusted for it) and what a row measures.

@@ -171,6 +171,8 @@ def _keys(table: ExternalTable, columns: Columns, endpoint: str) -> pd.DataFrame
             rows[name] = frame[name]
     if columns.batch:
         rows["batch"] = frame[columns.batch]
+    if columns.visit and "study_day" in frame.columns and table.is_numeric("study_day"):
+        rows["study_day"], _ = table.numbers("study_day")
     return rows
 
 

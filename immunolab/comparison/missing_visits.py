@@ -30,9 +30,11 @@ def tipping_point(pairs: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns cohort, endpoint, n_pairs, n_missing, estimate, ci_low, ci_high (complete cases), tipping_sd (k; 0
-        when the complete cases already include zero, empty when no patient is missing or no k to 20 suffices) and
-        tipping_shift (what the missing patients' shift would then be).
+        Columns cohort, endpoint, n_pairs and n_missing (patients with both visits, and with one), shift_scale,
+        estimate with its 95 % limits ci_low and ci_high (mean shift of the pairs by t, on shift_scale), tipping_sd
+        (k, in standard deviations of their shifts; 0 when the interval already includes zero, empty when no patient
+        is missing or no k to 20 suffices) and tipping_shift (what the missing patients' shift would then be, on
+        shift_scale). An endpoint with fewer than 3 pairs has no row.
     """
     rows = []
     for (cohort, endpoint), group in pairs.groupby(["cohort", "endpoint"], sort=False, dropna=False):
@@ -49,6 +51,7 @@ def tipping_point(pairs: pd.DataFrame) -> pd.DataFrame:
                 "endpoint": endpoint,
                 "n_pairs": seen.size,
                 "n_missing": missing,
+                "shift_scale": group["shift_scale"].iloc[0],
                 "estimate": complete.estimate,
                 "ci_low": complete.ci_low,
                 "ci_high": complete.ci_high,
@@ -57,7 +60,7 @@ def tipping_point(pairs: pd.DataFrame) -> pd.DataFrame:
             }
         )
     limits = ["estimate", "ci_low", "ci_high", "tipping_sd", "tipping_shift"]
-    return pd.DataFrame(rows, columns=["cohort", "endpoint", "n_pairs", "n_missing", *limits])
+    return pd.DataFrame(rows, columns=["cohort", "endpoint", "n_pairs", "n_missing", "shift_scale", *limits])
 
 
 def _tipping_sd(seen: Array, missing: int) -> float:

@@ -35,7 +35,7 @@ class Comparison:
     arms
         With exactly two cohorts, the tests between them (`schema.comparison.ARMS`); else empty.
     levels
-        Every sample on its endpoint's scale: patient_id, cohort, endpoint, visit, study_day, cycle_state, level.
+        Every sample on its endpoint's scale: patient_id, cohort, endpoint, visit, study_day, cycle_state, level, scale.
     warnings
         Every weakness, with its particulars.
     """
@@ -65,7 +65,13 @@ class Comparison:
         return tipping_point(self.pairs)
 
     def cycles(self) -> pd.DataFrame:
-        """Return the response to repeated on and off cycles, see `cycles.cycle_shifts`; empty without cycle states."""
+        """Return the response to repeated on and off cycles, see `cycles.cycle_shifts`; empty without cycle states.
+
+        Raises
+        ------
+        ComparisonError
+            A sample with a cycle state has no study day.
+        """
         return cycle_shifts(self.levels)
 
 
@@ -121,7 +127,7 @@ def compare_endpoints(
         noise=noise_rows(paired, noises),
         log_ratios=log_ratio_shifts(paired),
         arms=differences_table(arms),
-        levels=paired.rows[["patient_id", "cohort", "endpoint", "visit", "study_day", "cycle_state", "level"]],
+        levels=_levels(paired),
         warnings=paired.findings + findings,
     )
 
@@ -161,6 +167,13 @@ def _pair_rows(paired: Paired, calls: ChangeCalls) -> pd.DataFrame:
         "level_after": paired.level[e, p, 1],
     }
     return PAIRS.check(pd.DataFrame(columns)) if e.size else PAIRS.empty()
+
+
+def _levels(paired: Paired) -> pd.DataFrame:
+    """Return every sample on its endpoint's scale, as `Comparison.levels` says."""
+    names = ["patient_id", "cohort", "endpoint", "visit", "study_day", "cycle_state", "level"]
+    scale = dict(zip(paired.endpoints, paired.scales, strict=True))
+    return paired.rows[names].assign(scale=paired.rows["endpoint"].map(scale))
 
 
 def _visit_rows(rows: pd.DataFrame) -> pd.DataFrame:
