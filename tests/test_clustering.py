@@ -220,3 +220,12 @@ def test_events_of_a_tube_are_clustered_in_place(files: tuple[list[Path], np.nda
         il.cluster(data, clusters=0)
     with pytest.raises(InputError, match="events of a tube, not single cells"):
         il.label(data)
+
+
+def test_what_is_no_anndata_is_named_with_what_makes_one():
+    import immunolab as il
+
+    for verb in (il.label, il.cluster, il.umap):
+        for data in (3, "cells.h5ad"):
+            with pytest.raises(InputError, match=rf"{type(data).__name__} is not an AnnData\n.*immunolab.read_cells"):
+                verb(data)  # type: ignore[arg-type]

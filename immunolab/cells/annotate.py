@@ -12,7 +12,7 @@ from immunolab.cells.label import LabelledCells, label_cells
 from immunolab.cells.lineage import share_of
 from immunolab.cells.population_tree import definition_of, parents_of
 from immunolab.errors import InputError, Problem
-from immunolab.events.cells import STORED
+from immunolab.events.cells import STORED, check_anndata
 from immunolab.loaders.single_cell import interpret_cells, read_cells
 from immunolab.schema.cells import LABELS
 from immunolab.version import VERSION
@@ -45,8 +45,9 @@ def label(cells: AnnData, *, sample_column: str = "", seed: int = 0) -> None:
     DataFileError
         There are no cells, or no genes or proteins that can be used.
     InputError
-        It holds the events of a tube.
+        It is no AnnData, or holds the events of a tube.
     """
+    check_anndata(cells)
     if "kind" in cells.var:
         hint = "gate a tube with immunolab.gate; label takes cells of immunolab.read_cells"
         raise InputError(Problem("", "cells", "these are the events of a tube, not single cells", hint))

@@ -14,7 +14,7 @@ from immunolab.clustering.embedding import umap_of
 from immunolab.clustering.expression import components, variable_genes
 from immunolab.clustering.tables import cluster_profiles
 from immunolab.errors import InputError, Problem, nearest, unknown_words
-from immunolab.events.cells import STORED, has_genes, is_cell_data
+from immunolab.events.cells import STORED, check_anndata, has_genes, is_cell_data
 from immunolab.events.subsample import drawn_rows
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ def cluster(
     Raises
     ------
     InputError
-        A marker is missing, the method is unknown, there are fewer events than clusters, or the cells were
-        never read or labelled here.
+        It is no AnnData, a marker is missing, the method is unknown, there are fewer events than clusters, or the
+        cells were never read or labelled here.
     """
     if problems := unknown_words(method=(method, get_args(ClusterMethod))):
         raise InputError(problems)
@@ -98,6 +98,7 @@ def umap(data: AnnData, *, markers: Sequence[str] = (), events: int = 20_000, se
 
 def _points(data: AnnData, markers: Sequence[str], seed: int) -> tuple[NDArray[np.float32], tuple[str, ...]]:
     """Return what events are compared in, events x dimensions, and the markers of its columns; cells have none."""
+    check_anndata(data)
     if "kind" in data.var:
         names = tuple(markers) or _stained(data)
         missing = [name for name in names if name not in data.var_names]

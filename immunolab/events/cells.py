@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from immunolab.errors import InputError, Problem
+
 if TYPE_CHECKING:
     from anndata import AnnData
     from scipy.sparse import csr_matrix
@@ -70,6 +72,26 @@ def cell_data(
             obsm={} if protein is None else {"protein": protein.set_axis(index)},
             uns={STORED: {"modality": "single_cell", "protein_scale": protein_scale, "notes": list(notes)}},
         )
+
+
+def check_anndata(data: object) -> None:
+    """Raise when what should be single cells or events is no AnnData.
+
+    Parameters
+    ----------
+    data
+        As a caller gave it.
+
+    Raises
+    ------
+    InputError
+        It is something else.
+    """
+    from anndata import AnnData
+
+    if not isinstance(data, AnnData):
+        hint = "read cells with immunolab.read_cells(file); gated events are gated.to_anndata()"
+        raise InputError(Problem("", "", f"{type(data).__name__} is not an AnnData", hint))
 
 
 def is_cell_data(data: AnnData) -> bool:
