@@ -113,3 +113,12 @@ def test_a_choice_that_does_not_exist_is_named_with_those_that_do():
         il.compare(TABLE, **VISITS, **COUNTS, scale="logitt")
     with pytest.raises(InputError, match="int is not a table"):
         il.compare(3, **VISITS)
+    with pytest.raises(InputError) as caught:
+        il.compare(TABLE, **(VISITS | {"before": 0, "after": 10}), value=3)  # type: ignore[arg-type]
+    assert [problem.place for problem in caught.value.problems] == ["value", "before", "after"]
+
+
+def test_a_table_that_lacks_columns_of_endpoints_is_named_with_them():
+    rows = pd.DataFrame({"patient_id": ["A"], "visit": ["W0"], "value": [1.0]})
+    with pytest.raises(InputError, match=r"endpoints  there is no column cohort, endpoint, unit\n.*docs/tables.md"):
+        il.compare_endpoints(rows, il.Plan("W0", "W10"))

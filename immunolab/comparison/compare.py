@@ -12,6 +12,7 @@ from immunolab.comparison.external_rows import Columns, endpoint_rows
 from immunolab.comparison.external_table import external_table
 from immunolab.comparison.plan import Adjust, Plan, Scale, Test
 from immunolab.comparison.table import Comparison, compare_endpoints
+from immunolab.errors import InputError, Problem
 from immunolab.schema.comparison import PAIRS, SHIFTS
 from immunolab.schema.endpoints import VISITS
 
@@ -73,12 +74,26 @@ def compare(
     Raises
     ------
     InputError
-        Absent columns, cells that are no numbers, rows that cannot be compared: all at once. Or a test, an
-        adjustment or a scale that does not exist.
+        Absent columns, cells that are no numbers, rows that cannot be compared: all at once. Or a name that is not
+        text, a test, an adjustment or a scale that does not exist.
     ComparisonError
         A visit or an arm that is not there.
     """
-    values = (value,) if isinstance(value, str) and value else tuple(value)
+    values = (value,) if isinstance(value, str) and value else tuple(value) if isinstance(value, Sequence) else (value,)
+    _check_text(
+        *(("value", name) for name in values),
+        ("patient", patient),
+        ("visit", visit),
+        ("before", before),
+        ("after", after),
+        ("count", count),
+        ("parent_count", parent_count),
+        ("endpoint", endpoint),
+        ("arm", arm),
+        ("batch", batch),
+        ("unit", unit),
+        ("reference", reference),
+    )
     columns = Columns(patient, visit, values, count, parent_count, endpoint, arm, batch)
     plan = Plan(before, after, test=test, adjust=adjust, reference=reference, seed=seed)
     cells = external_table(table)
@@ -87,6 +102,17 @@ def compare(
         plan = replace(plan, scales=dict.fromkeys(rows["endpoint"].unique(), scale))
     found = compare_endpoints(rows, plan, where=cells.name, arm_rows=True)
     return replace(found, warnings=(*findings, *found.warnings))
+
+
+def _check_text(*arguments: tuple[str, object]) -> None:
+    """Raise when a name of a column or of a visit is not text, for cells of the table are compared as text."""
+    problems = [
+        Problem("", name, f"{given!r} is not text", "give the name of a column or of a visit as text, such as '0'")
+        for name, given in arguments
+        if not isinstance(given, str)
+    ]
+    if problems:
+        raise InputError(problems)
 
 
 def write_comparison(comparison: Comparison, path: Path) -> tuple[Path, Path, Path]:

@@ -16,6 +16,7 @@ from immunolab.errors import InputError, Problem
 from immunolab.schema.flags import Code
 
 _MOST_NAMED = 10  # rows listed in a message
+_NEEDED = ("patient_id", "cohort", "visit", "endpoint", "unit", "value")  # columns of `ENDPOINTS` no comparison lacks
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,12 @@ def check_endpoints(frame: pd.DataFrame, where: str = "endpoints") -> None:
     Raises
     ------
     InputError
-        Every fault at once, each with its code and rows (the frame's index).
+        A column is missing; or every fault of the rows at once, each with its code and rows (the frame's index).
     """
+    missing = [name for name in _NEEDED if name not in frame.columns]
+    if missing:
+        hint = "docs/tables.md, endpoints.csv, says what each holds; immunolab.compare takes a table of any columns"
+        raise InputError(Problem(where, "", f"there is no column {', '.join(missing)}", hint))
     faults = [
         _fault(where, code, frame.index[rows], message, hint)
         for code, rows, message, hint in _row_faults(frame)
