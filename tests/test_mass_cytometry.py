@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -98,6 +100,39 @@ def test_faults_of_otherwise_are_named_with_their_line() -> None:
     assert "a gate on markers is needed" in text
 
 
+def _smeared(tube: Tube, name: str, seed: int) -> Tube:
+    """Return the tube with a background, broad about 7 counts, on the cells that lack a marker."""
+    rng = np.random.default_rng(seed)
+    place = [channel.marker for channel in tube.channels].index(name)
+    columns = tube.columns.copy()
+    lacking = columns[place] < NOISE
+    mean = np.exp(rng.normal(2, 1, lacking.sum()))
+    columns[place, lacking] = rng.poisson(mean) - rng.random(lacking.sum())
+    return replace(tube, columns=columns)
+
+
+@pytest.mark.parametrize(("share", "smeared"), [((0.4, 0.4), True), ((0.4, 0.4), False), ((0.4, 0.02), False)])
+def test_a_shared_border_amid_the_events_of_one_tube_is_doubtful_there(
+    share: tuple[float, float], smeared: bool
+) -> None:
+    first, second = (replace(_planted({"CD4": part}, seed=i), sample_id=f"V{i}") for i, part in enumerate(share))
+    if smeared:
+        second = _smeared(second, "CD4", 2)
+    strategy = _strategy("name: CD4, parent: root, above: {marker: CD4, by: valley}")
+    before, after = il.gate([first, second], strategy, patients={"V0": "P1", "V1": "P1"})
+    assert "no_valley" not in _flags(before, "CD4")
+    assert ("no_valley" in _flags(after, "CD4")) == smeared
+
+
+@pytest.mark.parametrize("steps", [[40.0], [8.0, 40.0]])
+def test_a_border_that_could_as_well_be_in_another_valley_is_doubtful(steps: list[float]) -> None:
+    rng = np.random.default_rng(3)
+    mean = np.resize([0.1, *steps], 900) * np.exp(rng.normal(0, 0.4, 900))
+    tube = replace(_planted({"CD4": 0.5}, n=900), columns=(rng.poisson(mean) - rng.random(900))[None].astype("f4"))
+    gated = il.gate(tube, _strategy("name: CD4, parent: root, above: {marker: CD4, by: valley}"))
+    assert ("wide_interval" in _flags(gated, "CD4")) == (len(steps) > 1)
+
+
 def test_stimulated_cells_depleted_of_b_cells() -> None:
     """Three in four are T cells or more, CD4 and CD8 part them though CD4 is dim, and B cells have no border."""
     tube = il.read_fcs(data_folder("flow/cytof_pbmc_stim") / "130515_C2_stim_CD19-.fcs")
@@ -130,3 +165,10 @@ def test_published_counts_written_as_files_go_from_init_to_report(tmp_path, caps
         assert share["CD4"] + share["CD8"] > 75
         assert counts.loc[(name, "CD4"), "definition"] == "CD4.CD4pos"
         assert len(table) == counts.loc[(name, "root"), "n_events"]
+    # untreated tubes have a background of CD4 between the two groups
+    flags = counts["flag"].fillna("").xs("CD4", level="population")
+    assert {name: flags[name] for name in tables if flags[name]} == {
+        "PBMC_patient1_Ref": "wide_interval",
+        "PBMC_patient2_Ref": "no_valley",
+        "PBMC_patient3_Ref": "drift",
+    }

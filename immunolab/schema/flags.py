@@ -71,6 +71,11 @@ class Flag(DeclaredWord):
     CONTROL_MISMATCH = "control_mismatch", "doubtful", "the control is of another panel or has too few events"
     FMO_DENSITY_DISAGREE = "fmo_density_disagree", "doubtful", "the control's border is far from the density's valley"
     SATURATED = "saturated", "doubtful", "events pile up at the top of the detector"
+    WIDE_INTERVAL = (
+        "wide_interval",
+        "doubtful",
+        "the border's 95 % interval holds over 20 % of the parent's events: the percentage depends on where it is put",
+    )
     DRIFT = "drift", "doubtful", "the sample's own border is far from the one it shares"
     NO_FMO = "no_fmo", "note", "there is no FMO control"
     NO_UNSTAINED = "no_unstained", "note", "there is no unstained control"

@@ -14,7 +14,6 @@ from immunolab.gating.placement.run_method import RESAMPLES
 from immunolab.gating.placement.tube_state import TubePool, TubeState
 from immunolab.gating.strategy import Gate, Population
 from immunolab.gating.tube_gates import Threshold
-from immunolab.schema.flags import Flag
 
 Pools = Callable[[Scope], list[tuple[TubePool, tuple[TubeState, ...]]]]
 Generators = Callable[..., np.random.Generator]
@@ -50,16 +49,11 @@ class PlacedGate:
 
 @dataclass(frozen=True)
 class TubeBorder:
-    """A placed border as one tube has it: the pool it was placed on, and whether this tube drifts from it."""
+    """A placed border as one tube has it: the pool it was placed on, and what only this tube's events say of it."""
 
     placed: Placed
     scope: Scope
-    drift: bool = False
-
-    @property
-    def drift_flags(self) -> tuple[str, ...]:
-        """The flag of a tube whose own border is far from the pool's, or nothing."""
-        return (Flag.DRIFT,) if self.drift else ()
+    own_flags: tuple[str, ...] = ()
 
 
 def moved_draws(rng: Generators, population: Population, tube: TubeState, borders: tuple[Placed, ...]) -> list[Array]:
@@ -104,7 +98,7 @@ def threshold_record(population: Population, tube: TubeState, border: TubeBorder
     tube
         Where it is used; gives channel and scale.
     border
-        Placed value on the display scale, scope, flags of drift.
+        Placed value on the display scale, scope, flags of the tube.
     """
     placed = border.placed
     channel = tube.channel(placed.marker)
@@ -122,6 +116,6 @@ def threshold_record(population: Population, tube: TubeState, border: TubeBorder
         scope=border.scope,
         ci_low=float(placed.ci_low) if np.isfinite(placed.ci_low) else None,
         ci_high=float(placed.ci_high) if np.isfinite(placed.ci_high) else None,
-        flag=";".join(dict.fromkeys((*placed.flags, *border.drift_flags))) or None,
+        flag=";".join(dict.fromkeys((*placed.flags, *border.own_flags))) or None,
         reason=placed.reason,
     )

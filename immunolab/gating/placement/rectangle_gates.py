@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from immunolab.gating.placement.density import ENOUGH_EVENTS
+from immunolab.gating.placement.methods.valley import amid_group
 from immunolab.gating.placement.place_border import place_border
 from immunolab.gating.placement.placed import Placed, far_from
 from immunolab.gating.placement.placed_gate import (
@@ -21,6 +23,7 @@ from immunolab.gating.placement.placed_gate import (
 from immunolab.gating.placement.rules import Border, Rule, rule_for
 from immunolab.gating.placement.tube_state import TubePool, TubeState
 from immunolab.gating.strategy import Declared, Dimension, Population, Rectangle
+from immunolab.schema.flags import Flag
 
 Side = tuple[str, Border, Literal["lower", "upper"]]  # marker, its border, the side of the rectangle
 _LEVELS: dict[str, tuple[tuple[Border, Literal["lower", "upper"]], ...]] = {
@@ -30,6 +33,9 @@ _LEVELS: dict[str, tuple[tuple[Border, Literal["lower", "upper"]], ...]] = {
     "lo": (("lo", "upper"),),
     "int": (("pos", "lower"), ("hi", "upper")),
 }
+# share of the parent's events between the ends of a border's interval above which it is flagged (judgement: its
+# percentage is then unsure by some 10 points either way; borders of good simulated tubes hold up to 17 %)
+_WIDE_SHARE = 0.20
 _SIDES = {"above": "pos", "below": "neg", "between": "int"}
 
 
@@ -65,15 +71,18 @@ class RectangleGates:
             for pool, members in pools(rule.scope):
                 found = self._border(pool, population.parent_path, marker, border, rule, self._resample)
                 for tube in members:
-                    drift = self._drifts(tube, pool, population.parent_path, border, rule, found)
-                    borders[tube.sample_id].append(TubeBorder(found, pool.scope, drift))
+                    own_flags = (
+                        *self._disagreement(tube, pool, population.parent_path, border, rule, found),
+                        *_wide_interval(tube, population.parent_path, found),
+                    )
+                    borders[tube.sample_id].append(TubeBorder(found, pool.scope, own_flags))
         return {
             tube.sample_id: rectangle_gate(population, tube, sides, borders[tube.sample_id], self._rng)
             for tube in tubes
         }
 
     def _border(self, pool: TubePool, parent: str, marker: str, border: Border, rule: Rule, resample: bool) -> Placed:
-        where = (pool.path_of(rule.on) if rule.on else None) or parent
+        where = self._where(pool, parent, rule)
         ids = tuple(tube.sample_id for tube in pool.tubes)
         key = (resample, marker, border, repr(rule), where, ids)
         if key not in self._placed:
@@ -81,13 +90,33 @@ class RectangleGates:
             self._placed[key] = place_border(pool, where, marker, border, rule, rng)
         return self._placed[key]
 
-    def _drifts(self, tube: TubeState, pool: TubePool, parent: str, border: Border, rule: Rule, found: Placed) -> bool:
-        """Whether a tube's own border is further from the pooled one than chance allows."""
+    def _disagreement(
+        self, tube: TubeState, pool: TubePool, parent: str, border: Border, rule: Rule, found: Placed
+    ) -> tuple[str, ...]:
+        """Flag a border further from the tube's own than chance allows, or a valley that is amid the tube's events."""
         if len(pool.tubes) < 2 or not len(found.draws) or tube.inside(parent).sum() < FEWEST_FOR_DRIFT:
-            return False
+            return ()
         alone = TubePool((tube,), pool.controls, "sample")
         own = self._border(alone, parent, found.marker, border, rule, False)
-        return own.method == found.method and far_from(own.value, found, len(pool.tubes))
+        if own.method == found.method:
+            return (Flag.DRIFT,) if far_from(own.value, found, len(pool.tubes)) else ()
+        where = self._where(alone, parent, rule)
+        amid = found.method == "valley" and amid_group(alone.values(found.marker, where), found.value)
+        return (Flag.NO_VALLEY,) if amid else ()
+
+    @staticmethod
+    def _where(pool: TubePool, parent: str, rule: Rule) -> str:
+        """Return the path of the population whose events place the border."""
+        return (pool.path_of(rule.on) if rule.on else None) or parent
+
+
+def _wide_interval(tube: TubeState, parent: str, placed: Placed) -> tuple[str, ...]:
+    """Flag a border whose interval holds so many of the tube's events that their percentage depends on it."""
+    values = tube.axis(placed.marker)[tube.inside(parent)]
+    if not np.isfinite(placed.ci_low) or len(values) < ENOUGH_EVENTS:
+        return ()
+    held = np.mean((values > placed.ci_low) & (values < placed.ci_high))
+    return (Flag.WIDE_INTERVAL,) if held > _WIDE_SHARE else ()
 
 
 def rectangle_gate(
@@ -111,7 +140,7 @@ def rectangle_gate(
     placed = tuple(border.placed for border in borders)
     draws = np.column_stack(moved_draws(rng, population, tube, placed))
     varied = any(len(one.draws) for one in placed)
-    flags = [flag for border in borders for flag in (*border.placed.loud_flags, *border.drift_flags)]
+    flags = [flag for border in borders for flag in (*border.placed.loud_flags, *border.own_flags)]
     return PlacedGate(
         _box(tube, sides, [one.value for one in placed]),
         tuple(dict.fromkeys(flags)),

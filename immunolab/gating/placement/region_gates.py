@@ -70,7 +70,7 @@ def place_region_gate(
         if isinstance(found, Lacking):
             placed[tube.sample_id] = _withheld(population, tube, channels, axes, found, pool.scope)
         elif isinstance(found.region, Corner):
-            drift = resample and _drifts(tube, request, gate.kind, own, found)
+            drift = (Flag.DRIFT,) if resample and _drifts(tube, request, gate.kind, own, found) else ()
             borders = tuple(TubeBorder(one, pool.scope, drift) for one in found.borders)
             placed[tube.sample_id] = _corner_gate(population, tube, axes, found.region, borders, rng, resample)
         elif isinstance(found.region, Quadrants):
@@ -133,7 +133,7 @@ def _corner_gate(
     x_draws, y_draws = moved_draws(rng, population, tube, tuple(border.placed for border in borders))
     return PlacedGate(
         _corner_shape(axes, corner, corner.x.value, corner.y.value),
-        tuple(dict.fromkeys((*corner.flags, *borders[0].drift_flags))),
+        tuple(dict.fromkeys((*corner.flags, *borders[0].own_flags))),
         tuple(threshold_record(population, tube, border) for border in borders),
         tuple(_corner_shape(axes, corner, x, y) for x, y in zip(x_draws, y_draws, strict=True)) if resample else (),
     )

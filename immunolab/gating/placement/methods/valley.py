@@ -16,6 +16,10 @@ _DEPTH = 0.1
 # least drop in standard deviations of its counting noise (judgement, 2026-11-22: at 3 a hump of few events has no
 # valleys of chance)
 _SIGNIFICANT = 3.0
+# density at a border, share of the highest summit, above which the border is amid events and not at a group's foot
+# (judgement: a normal falls to 0.3 at 1.55 sd, where a border cuts off 6 % of the group; a higher limit is silent on
+# smears that reach over the border, a lower one speaks where one of the groups is merely small)
+_AMID = 0.3
 
 
 def _above_zero(scale: Transform) -> tuple[float, float]:
@@ -76,3 +80,19 @@ def valley(values: Array, *, within: Window = None, bandwidth: float = 1.0, dept
     if np.isnan(best):
         return Cut(np.nan, (*few(values), Flag.NO_VALLEY, Flag.UNIMODAL))
     return Cut(best, few(values), robust_sd(values[values < best]))
+
+
+def amid_group(values: Array, border: float) -> bool:
+    """Whether a border that other events gave is amid these: their density is high there, and has no valley.
+
+    Parameters
+    ----------
+    values
+        Events of one tube, display scale.
+    border
+        Display scale.
+    """
+    grid, density, _ = smoothed_density(finite(values))
+    here = float(np.interp(border, grid, density, left=0.0, right=0.0))
+    below, above = (float(density[side].max(initial=0.0)) for side in (grid < border, grid >= border))
+    return here > _AMID * max(below, above) and here > (1 - _DEPTH) * min(below, above)
