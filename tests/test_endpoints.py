@@ -13,6 +13,7 @@ from builders import REPOSITORY
 
 from immunolab.errors import InputError
 from immunolab.intervals import NORMAL_95, jeffreys_percent
+from immunolab.quantify import endpoint_values
 from immunolab.schema.contrast import Contrast, side_visits
 from immunolab.schema.records import from_plain, record_types, to_plain
 from immunolab.study import endpoints
@@ -51,6 +52,19 @@ def test_percent_ratio_and_absolute_count_by_hand() -> None:
     assert ratio.value == 20.5 / 0.5
     assert ratio.population == "Treg/Th17"
     assert ratio.flag == "low_events;zero_events"
+
+
+def test_a_share_of_a_population_without_a_border_is_withheld() -> None:
+    """Conventional CD4 without Treg's border is all of CD4, which no percentage may be of."""
+    flags = [None, None, None, "no_border", None, "no_border"]
+    counts = SampleCounts(COUNTS.assign(flag=flags), [Joint("Th17", "Tconv", 0)], lymphocytes_per_ul=1600.0)
+    asked = {
+        parent: PercentOfParent(**STATED | {"id": parent}, population="Th17", parent=parent)
+        for parent in ("CD4", "Tconv")
+    }
+    rows = {row["endpoint"]: row for row in endpoint_values(asked.values(), counts)}
+    assert (rows["CD4"]["value"], rows["CD4"]["flag"]) == (0, None)
+    assert (rows["Tconv"]["value"], rows["Tconv"]["flag"]) == (None, "no_border")
 
 
 def test_limits_are_of_counting_and_of_the_gates() -> None:

@@ -60,9 +60,14 @@ def test_a_marker_on_all_cells_is_positive_and_one_on_none_is_withheld() -> None
 def test_what_depends_on_a_border_that_could_not_be_placed_is_withheld_too() -> None:
     below = ("name: not_B, parent: CD45, not: B", "name: B_CD3, parent: B, where: CD3+")
     gated = il.gate(_planted({"CD45": 1.0, "CD3": 0.6, "CD19": 0.0}), _strategy(*LINEAGE, *below))
+    medians = gated.intensities.set_index(["population", "marker"])["median_intensity"]
     for name in ("not_B", "B_CD3"):
         assert "no_border" in _flags(gated, name)
         assert pd.isna(gated.counts.set_index("population").loc[name, "percent_of_parent"])
+        assert np.isnan(gated.percent(name))
+        assert np.isnan(gated.percent("CD3", of=name))
+        assert pd.isna(medians[name, "CD3"])
+    assert medians["CD45", "CD3"] > NOISE
 
 
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.95])

@@ -22,7 +22,7 @@ from immunolab.gating.placement.fit import fit
 from immunolab.gating.strategy import ROOT, Ellipsoid, Memberships, Polygon, Population, Rectangle, Strategy
 from immunolab.gating.tube_gates import Threshold, TubeGates, thresholds_table
 from immunolab.gating.validation import evaluable
-from immunolab.schema.flags import flag, split
+from immunolab.schema.flags import Flag, flag, split
 from immunolab.schema.gating import INTENSITIES
 from immunolab.version import VERSION
 
@@ -162,16 +162,35 @@ class GatedTube:
         Returns
         -------
         float
-            0..100; NaN where the denominator holds no event.
+            0..100; NaN where the denominator holds no event, or where either population is withheld (``no_border``).
 
         Raises
         ------
         GatingError
             There is no such population, or several have the name.
         """
-        base = self.mask(of or (self._population(name).parent_path if name not in (ROOT, "/") else ROOT) or ROOT)
+        of = of or (self._population(name).parent_path if name not in (ROOT, "/") else ROOT) or ROOT
+        inside, base = self.mask(name), self.mask(of)
         n = int(np.count_nonzero(base))
-        return 100.0 * int(np.count_nonzero(self.mask(name) & base)) / n if n else float("nan")
+        known = n and not any(self.is_withheld(one) for one in (name, of))
+        return 100.0 * int(np.count_nonzero(inside & base)) / n if known else float("nan")
+
+    def is_withheld(self, name: str) -> bool:
+        """Return whether no border could be placed for a population, or for one that it depends on.
+
+        Its mask then holds no event, or (an exclusion) too many; its count has no percentage.
+
+        Parameters
+        ----------
+        name
+            Name or path; ``root`` never is.
+
+        Raises
+        ------
+        GatingError
+            There is no such population, or several have the name.
+        """
+        return name not in (ROOT, "/") and Flag.NO_BORDER in split(self._population(name).flag)
 
     @cached_property
     def population_counts(self) -> tuple[PopulationCount, ...]:
@@ -195,15 +214,19 @@ class GatedTube:
         return {p.name: self.memberships.masks[p.path] for p in self.strategy.populations if names.count(p.name) == 1}
 
     def median_intensities(self) -> tuple[MarkerIntensity, ...]:
-        """Return the median compensated signal of every marker in every population whose name is unique."""
+        """Return the median compensated signal of every marker in every population whose name is unique.
+
+        A population without events, or one that is withheld (``no_border``), has no median.
+        """
         members = {name: np.flatnonzero(mask) for name, mask in self.named_masks.items()}
+        known = {name for name, rows in members.items() if rows.size and not self.is_withheld(name)}
         found = []
         for channel in self.tube.channels:
             if not channel.marker or channel.kind not in ("fluorescence", "mass"):
                 continue
             column = self.tube[channel.name].astype(np.float32)
             for name, rows in members.items():
-                median = float(np.median(column[rows])) if rows.size else None
+                median = float(np.median(column[rows])) if name in known else None
                 found.append(MarkerIntensity(self.sample_id, name, channel.marker, median, rows.size))
         return tuple(found)
 

@@ -239,5 +239,6 @@ def _rule_counts(
             found.setdefault(tube.sample_id, []).extend(
                 RuleCount(rule, name, parent, n, sizes[parent])
                 for (name, parent), n in gated.joint_counts(job.pairs).items()
+                if not (gated.is_withheld(name) or gated.is_withheld(parent))
             )
     return found

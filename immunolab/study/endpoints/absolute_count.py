@@ -62,7 +62,7 @@ class AbsoluteCount(Endpoint):
             unit=_UNIT,
             n_events=n,
             n_parent=n_parent,
-            flag=flags(counts.flag(name), Flag.NO_LYMPHOCYTE_COUNT if per_ul is None else ""),
+            flag=flags(counts.flag(name, of=of), Flag.NO_LYMPHOCYTE_COUNT if per_ul is None else ""),
         )
 
     def with_limits(self, value: CountedValue, gate_sd: Mapping[tuple[str, str], float]) -> CountedValue:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from immunolab.intervals import NORMAL_95
-from immunolab.schema.flags import split
+from immunolab.schema.flags import Flag, split
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,9 +138,10 @@ class SampleCounts:
         """Return the definition's id, or ""."""
         return _text(self._rows[name].definition)
 
-    def flag(self, name: str) -> str:
-        """Return the population's flags, or ""."""
-        return _text(self._rows[name].flag)
+    def flag(self, name: str, of: str = "") -> str:
+        """Return the population's flags, or ""; with a denominator ``of`` also that its border is missing."""
+        without = of and Flag.NO_BORDER in split(self.flag(of))
+        return flags(_text(self._rows[name].flag), Flag.NO_BORDER if without else "") or ""
 
 
 def gate_error(gate_sd: Mapping[tuple[str, str], float], population: str, parent: str | None) -> float | None:

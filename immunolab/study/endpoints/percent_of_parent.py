@@ -112,7 +112,7 @@ class PercentOfParent(Endpoint):
             unit="%",
             n_events=n,
             n_parent=n_parent,
-            flag=flags(counts.flag(self.population), "" if n_parent else Flag.EMPTY_PARENT),
+            flag=flags(counts.flag(self.population, of=self.parent), "" if n_parent else Flag.EMPTY_PARENT),
         )
 
     def with_limits(self, value: CountedValue, gate_sd: Mapping[tuple[str, str], float]) -> CountedValue:
