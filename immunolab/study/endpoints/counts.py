@@ -139,7 +139,15 @@ class SampleCounts:
         return _text(self._rows[name].definition)
 
     def flag(self, name: str, of: str = "") -> str:
-        """Return the population's flags, or ""; with a denominator ``of`` also that its border is missing."""
+        """Return the population's flags, or "".
+
+        Parameters
+        ----------
+        name
+            Population.
+        of
+            Its denominator: a share of a population without a border is flagged ``no_border`` too.
+        """
         without = of and Flag.NO_BORDER in split(self.flag(of))
         return flags(_text(self._rows[name].flag), Flag.NO_BORDER if without else "") or ""
 
