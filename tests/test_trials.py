@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ from builders import REPOSITORY
 from immunolab.cli import main
 from immunolab.errors import InputError
 from immunolab.study.doses import PatientDoses
+from immunolab.study.sheet import PlannedComparison, Study
 from immunolab.study.timeline import place
 from immunolab.study.trial import Trial, builtin_trials, load_trial
+from immunolab.workflow.label_cells import _design
 
 # (trial, visit): days since last dose, cycle, state; counted by hand on the registered calendars
 PLANNED = {
@@ -226,3 +229,24 @@ def test_ambiguous_and_absent_facts_are_shown_not_resolved(capsys: pytest.Captur
 def test_trials_are_equal_however_they_are_loaded() -> None:
     assert load_trial("rp_nct04077736") == load_trial("rp_nct04077736")
     assert isinstance(load_trial("rp_nct04077736"), Trial)
+
+
+def test_a_trial_shows_its_visits_and_endpoints() -> None:
+    trial = load_trial("iim_nct04062019")
+    assert repr(trial) == "Trial iim_nct04062019: 3 visits (W0, W12, W24), 12 endpoints, 1 of them primary"
+    html = trial._repr_html_()
+    assert "<tr><td>W12</td><td>85</td><td>80 to 92</td><td>on_treatment</td></tr>" in html
+    assert "<td>Treg_FOXP3, % of lymphocytes</td><td>primary</td><td>W12 - W0</td>" in html
+
+
+def test_single_cells_are_not_labelled_again_for_a_trial_file_that_moved(example: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "elsewhere.yaml"
+    moved.write_bytes(example.read_bytes())
+    studies = [_study_of(load_trial(path)) for path in (example, moved)]
+    assert _design(studies[0]) == _design(studies[1])
+    narrower = replace(studies[0], trial=replace(studies[0].trial, visits=studies[0].trial.visits[1:]))
+    assert _design(narrower) != _design(studies[0])
+
+
+def _study_of(trial: Trial) -> Study:
+    return Study("s", Path(), Path("study.yaml"), trial, (), {}, PlannedComparison(), trial.expanded_endpoints())

@@ -6,8 +6,9 @@ first dose and there is no day 0; the visit of week w is planned for day 7 w + 1
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -127,6 +128,20 @@ class Trial:
     statements: tuple[Statement, ...] = ()
     file: str = field(default="", compare=False)
 
+    def __repr__(self) -> str:
+        endpoints = self.expanded_endpoints()
+        primary = sum(endpoint.role == "primary" for endpoint in endpoints)
+        visits = f"{len(self.visits)} visits ({', '.join(self.visit_names)})"
+        return f"Trial {self.id}: {visits}, {len(endpoints)} endpoints, {primary} of them primary"
+
+    def _repr_html_(self) -> str:
+        """Show the visits with their days and phases, and the endpoints with their roles and contrasts."""
+        days = [(v.name, v.target_day, f"{v.window[0]} to {v.window[1]}", v.phase) for v in self.visits]
+        asked = [(e.id, e.label, e.role, e.registered or " ".join(e.timing)) for e in self.expanded_endpoints()]
+        visits = _html_table(("visit", "study day", "window, study days", "phase"), days)
+        endpoints = _html_table(("endpoint", "measured", "role", "contrast or visits"), asked)
+        return f"<p>{escape(repr(self))}</p>{visits}{endpoints}"
+
     @property
     def visit_names(self) -> tuple[str, ...]:
         """Names of the visits in calendar order."""
@@ -169,6 +184,11 @@ class Trial:
     def expanded_endpoints(self) -> tuple[Endpoint, ...]:
         """Return every endpoint with one denominator each; an endpoint declared twice is kept once."""
         return expanded(self.endpoints)
+
+
+def _html_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    lines = [f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>" for row in rows]
+    return f"<table><tr>{''.join(f'<th>{escape(name)}</th>' for name in head)}</tr>{''.join(lines)}</table>"
 
 
 def _spell(visit: Visit) -> str:

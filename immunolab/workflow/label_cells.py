@@ -7,7 +7,7 @@ import json
 import logging
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +62,14 @@ def study_cells(
     hashes = {s.sample_id: contents[s.sample_id] for s in samples if s.file.is_file()}
     flow = any(s.modality != "single_cell" and not s.control_of for s in study.samples)
     where = [place(study, s) | {"sample": s.sample_id, "file": s.file.name} for s in samples]
-    design = [study.endpoints, study.comparison, study.trial]
-    parts = {"files": contents, "where": where, "design": repr(design), "flow": flow, "seed": seed, "version": VERSION}
+    parts = {
+        "files": contents,
+        "where": where,
+        "design": _design(study),
+        "flow": flow,
+        "seed": seed,
+        "version": VERSION,
+    }
     record = store.cached("cells", content_key(parts), ".zip")
     if record.exists() and not force:
         return StudyCells(_read(record), hashes=hashes, kept=True)
@@ -78,6 +84,12 @@ def study_cells(
     if not failures:
         write_atomically(record, lambda part: _write(tables, part))
     return StudyCells(tables, failures, hashes)
+
+
+def _design(study: Study) -> Any:
+    """Return what is asked of the cells, wherever the trial's file is."""
+    trial = replace(study.trial, file="") if study.trial else None
+    return to_plain([study.endpoints, study.comparison, trial])
 
 
 def _sha256(path: Path) -> str:

@@ -129,7 +129,7 @@ def _job(
     module = str(study.methods_module) if study.methods_module else ""
     parts = {
         "strategy": strategy.source,
-        "populations": repr(strategy),
+        "populations": to_plain(strategy),
         "tubes": [(sample_id, Path(path).name) for sample_id, path in tubes],
         "groups": groups,
         "controls": [(batch, marker, Path(path).name) for batch, marker, path in blanks],
