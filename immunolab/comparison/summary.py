@@ -13,8 +13,9 @@ from immunolab.comparison.diagnostics import Finding
 _WIDEST = 48  # characters of an endpoint's name in text
 _MOST_SHOWN = 10  # endpoints up to which the medians by visit are listed
 _MOST_OF_A_CODE = 5  # findings listed of one code
-_HEAD = ("endpoint", "cohort", "n", "before", "after", "estimate", "95 % interval", "fold", "p", "q", "signed rank p")
-_MEANING = "estimate is the mean shift on the method's scale; before and after are medians over the pairs"
+_HEAD = ("endpoint", "cohort", "pairs", "before", "after", "unit", "estimate", "scale", "95 % interval", "fold")
+_HEAD += ("p", "q", "signed rank p")
+_MEANING = "estimate is the mean shift on its scale, fold is exp(estimate); before and after are medians over the pairs"
 
 
 def one_line(contrast: str, pairs: pd.DataFrame, shifts: pd.DataFrame) -> str:
@@ -33,7 +34,7 @@ def one_line(contrast: str, pairs: pd.DataFrame, shifts: pd.DataFrame) -> str:
 
 
 def shift_lines(shifts: pd.DataFrame) -> list[str]:
-    """Return a heading and a line for each shift: n, medians, estimate with interval, p and q."""
+    """Return a heading and a line for each shift: pairs, medians, estimate with interval, p and q."""
     return list(_aligned([_HEAD, *(_cells(row) for _, row in shifts.iterrows())]))
 
 
@@ -97,7 +98,9 @@ def _cells(row: pd.Series) -> list[str]:
         str(row["n_pairs"]),
         _short(row["median_before"]),
         _short(row["median_after"]),
+        str(row["unit"]),
         _short(row["estimate"]),
+        str(row["estimate_scale"]),
         f"{low} to {high}" if low else "",
         _short(row["fold"]),
         *(_short(row[name]) for name in ("p_value", "q_value", "sensitivity_p_value")),
