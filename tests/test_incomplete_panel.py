@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from planted import MARKERS, planted_tube
 
 import immunolab as il
 from immunolab.cli import main
+from immunolab.plots.values import value_strip
 from immunolab.simulation.fcs_writer import write_fcs
 
 
@@ -97,6 +99,12 @@ def test_a_study_with_one_visit_is_described_not_compared(tmp_path, capsys) -> N
     assert len(run.shifts) == len(run.pairs) == 0
     assert {"one_visit_treg_pct_cd4.png", "one_visit_th17_pct_cd4.png"} <= {p.name for p in (out / "figures").iterdir()}
     assert "one visit (W0): described, not compared" in (out / "report.html").read_text()
+    rows = run.endpoints[run.endpoints["endpoint"] == "treg_pct_cd4"].assign(flag=["below_loq", None, None])
+    ax = value_strip(rows, run.label_of("treg_pct_cd4"), ax=Figure().add_subplot())
+    assert ax.get_title() == "described, not compared"
+    assert ax.get_xticklabels()[0].get_text() == "W0\nn = 3 patients"
+    faces = {line.get_ydata()[0]: line.get_markerfacecolor() for line in ax.lines[:3]}
+    assert [faces[value] == "white" for value in rows["value"]] == [True, False, False]
 
 
 def test_a_comparison_that_is_written_is_still_checked(tmp_path, capsys) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -187,10 +189,40 @@ def test_every_kind_of_value_in_a_record_survives(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_run_says_what_to_name(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no finished run"):
+    with pytest.raises(InputError, match="there is no run in this folder"):
         read_run(tmp_path)
+    (tmp_path / "tables").mkdir()  # as version 0.2 leaves a folder
+    with pytest.raises(InputError, match="did not finish, or version 0.2 or earlier wrote it"):
+        read_run(tmp_path)
+    (tmp_path / "run.zip").mkdir()
+    with pytest.raises(InputError, match="cannot be read: Is a directory"):
+        read_run(tmp_path)
+    (tmp_path / "run.zip").rmdir()
     (tmp_path / "run.zip").write_bytes(b"not a zip file")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="is damaged: File is not a zip file"):
+        read_run(tmp_path)
+    with pytest.raises(InputError, match="is not a folder"):
+        read_run(tmp_path / "run.zip")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schema": "immunolab.run/0"}, "is not of schema immunolab.run/1"),
+        ({"colour": "blue"}, "was written by another version: .*'colour'"),
+        ({"study": {"is": "Plan9"}}, "was written by another version: 'Plan9'"),
+    ],
+)
+def test_a_record_of_another_version_is_named(change: dict[str, object], message: str, tmp_path: Path) -> None:
+    write_run(as_read_back(report_fixture.finished_run(folder=tmp_path / "study", out=tmp_path)))
+    path = tmp_path / "run.zip"
+    with zipfile.ZipFile(path) as archive:
+        held = {name: archive.read(name) for name in archive.namelist()}
+    held["run.json"] = json.dumps(json.loads(held["run.json"]) | change).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in held.items():
+            archive.writestr(name, content)
+    with pytest.raises(InputError, match=message):
         read_run(tmp_path)
 
 

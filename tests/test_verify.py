@@ -149,7 +149,7 @@ def test_a_manifest_has_no_time_host_or_user_and_repeats(finished):
 
 
 def test_verifying_nothing_says_what_to_name(out, tmp_path):
-    with pytest.raises(InputError, match="there is no finished run"):
+    with pytest.raises(InputError, match="there is no run in this folder"):
         verify(read_run(tmp_path))
     (out / "manifest.json").unlink()
     with pytest.raises(InputError, match="there is no manifest"):

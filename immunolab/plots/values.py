@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
-from immunolab.plots.labels import EndpointLabel, folded
-from immunolab.plots.style import axes
+from immunolab.plots.labels import EndpointLabel, folded, is_low
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,29 +50,41 @@ def value_axis(ax: Axes, named: EndpointLabel, values: ArrayLike, *, room: float
         ax.set_ylim(low - 0.08 * span, high + room * span)
 
 
-def value_strip(values: ArrayLike, named: EndpointLabel, visit: str, *, ax: Axes) -> Axes:
-    """Draw an endpoint's values at one visit: every patient a point, and the median.
+def value_strip(rows: pd.DataFrame, named: EndpointLabel, *, ax: Axes) -> Axes:
+    """Draw an endpoint's values at one visit: every sample a point, open where it cannot be quantified, and the median.
 
     Parameters
     ----------
-    values
-        One a patient, finite, in the endpoint's unit.
+    rows
+        ENDPOINTS rows of one endpoint and visit, each with a value.
     named
         Label of the endpoint.
-    visit
-        Written below the points, with their number.
     ax
         Axes to draw on.
     """
-    axes(ax)
-    points = np.sort(np.asarray(values, dtype=float))
-    ax.plot(np.linspace(-0.12, 0.12, len(points)), points, "o", color="#0072B2", markersize=4, alpha=0.8)
-    ax.plot([-0.25, 0.25], [np.median(points)] * 2, color="black", linewidth=2, zorder=4)
-    ax.set_xticks([0], [f"{visit}\nn = {len(points)}"])
+    ordered = rows.sort_values("value")
+    for x, value, flag in zip(np.linspace(-0.12, 0.12, len(rows)), ordered["value"], ordered["flag"], strict=True):
+        face = "white" if is_low(flag) else named.colour
+        ax.plot(x, value, "o", color=named.colour, markerfacecolor=face, markersize=4)
+    ax.plot([-0.25, 0.25], [ordered["value"].median()] * 2, color="black", linewidth=2, zorder=4)
+    ax.set_xticks([0], [f"{ordered['visit'].iloc[0]}\n{n_of_patients(rows)}"])
     ax.set_xlim(-0.6, 0.6)
-    value_axis(ax, named, points)
+    value_axis(ax, named, ordered["value"])
     ax.set_ylabel(folded(named.axis, _LABEL_WIDTH))
+    ax.set_title("described, not compared")
     return ax
+
+
+def n_of_patients(rows: pd.DataFrame) -> str:
+    """Return ``n = 6 patients``, with the number of samples where that is another.
+
+    Parameters
+    ----------
+    rows
+        ENDPOINTS rows, one a sample.
+    """
+    n = rows["patient_id"].nunique()
+    return f"n = {n} patients" + (f", {len(rows)} samples" if len(rows) != n else "")
 
 
 def _log2(ax: Axes, low: float, high: float, room: float) -> None:

@@ -26,6 +26,7 @@ RECORD = "run.zip"
 _SCHEMA = "immunolab.run/1"
 _TYPES = record_types(results, plan, diagnostics, strategy, transforms, doses, endpoints, rows, sheet, trial)
 _REST = "run.json"
+_VERSION_HINT = "read it with the version that wrote it, or run the study into the folder again"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip entry can have: the same run has the same bytes
 
 
@@ -61,24 +62,43 @@ def read_run(out: Path | str) -> Run:
         The folder holds no finished run, or that of another version.
     """
     folder = Path(out).absolute()
-    path = folder / RECORD
-    again = "name the folder that 'immunolab run' wrote, or run the study into it again: finished samples are kept"
+    record, tables = _read(folder)
+    if not isinstance(record, dict) or record.pop("schema", "") != _SCHEMA:
+        raise _unreadable(folder, f"is not of schema {_SCHEMA}", _VERSION_HINT)
     try:
-        with zipfile.ZipFile(path) as archive:
-            record = json.loads(archive.read(_REST))
+        return _run(record, folder, tables)
+    except (KeyError, TypeError) as error:  # a record or a field that this version has not
+        raise _unreadable(folder, f"was written by another version: {error}", _VERSION_HINT) from error
+
+
+def _read(folder: Path) -> tuple[Any, dict[str, pd.DataFrame]]:
+    """Return what a run's record holds, as it was written."""
+    try:
+        with zipfile.ZipFile(folder / RECORD) as archive:
             tables = {
                 name.removesuffix(".parquet"): pd.read_parquet(io.BytesIO(archive.read(name)))
                 for name in archive.namelist()
                 if name != _REST
             }
+            return json.loads(archive.read(_REST)), tables
     except FileNotFoundError:
-        raise InputError(Problem(str(path), "", "there is no finished run in this folder", again)) from None
+        if (folder / "tables").is_dir():
+            text = "is missing: the run in this folder did not finish, or version 0.2 or earlier wrote it"
+            raise _unreadable(folder, text, "run the study into the folder again") from None
+        hint = "name the folder that 'immunolab run' wrote"
+        raise InputError(Problem(str(folder), "", "there is no run in this folder", hint)) from None
+    except NotADirectoryError:
+        text = "is not a folder"
+        raise InputError(Problem(str(folder), "", text, "name the folder that 'immunolab run' wrote")) from None
+    except OSError as error:
+        raise _unreadable(folder, f"cannot be read: {error.strerror or error}", "check who may read it") from None
     except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise InputError(Problem(str(path), "", f"cannot be read: {error}", again)) from None
-    if record.pop("schema") != _SCHEMA:
-        hint = "read it with the version that wrote it"
-        raise InputError(Problem(str(path), "", f"is not of schema {_SCHEMA}", hint))
-    return _run(record, folder, tables)
+        hint = "run the study into the folder again: finished samples are kept"
+        raise _unreadable(folder, f"is damaged: {error}", hint) from None
+
+
+def _unreadable(folder: Path, message: str, hint: str) -> InputError:
+    return InputError(Problem(str(folder / RECORD), "", message, hint))
 
 
 def as_read_back(run: Run) -> Run:

@@ -92,7 +92,7 @@ def _measured(run: Run, cohort: str) -> Iterator[ReportFigure]:
     title = f"log2 fold against {before}; < and >: beyond the assay's limits; nq: not quantifiable at either visit"
     caption = (
         f"Measured values{of_cohort(cohort)}: log2 of the fold change against {before}, patient by patient, n = "
-        f"{len(values)}. < the true change is lower, > it is higher, for one value lies beyond the assay's limits; "
+        f"{len(values)}. < the true change is lower, > it is higher, for one value is beyond the assay's limits; "
         "grey: no pair. Described, not tested here."
     )
     for page, some in pages(list(values.index), ROWS_OF_PATIENTS):

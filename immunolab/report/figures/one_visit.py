@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
+from immunolab.plots.numbers import number
 from immunolab.plots.style import HALF, MM
-from immunolab.plots.values import value_strip
+from immunolab.plots.values import n_of_patients, value_strip
 from immunolab.report.figure import FigureSet, ReportFigure, figure_name, of_cohort, on_axes
 from immunolab.results.run import Run, in_cohort
 
@@ -20,14 +21,13 @@ def one_visit_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
     for endpoint, values in own.groupby("endpoint", sort=False):
         named = run.label_of(str(endpoint))
         declared = run.declared.get(str(endpoint))
-        middle, low, high = (f"{x:.3g}" for x in values["value"].quantile([0.5, 0.0, 1.0]))
+        visit = values["visit"].iloc[0]
+        middle, low, high = (number(x) for x in values["value"].quantile([0.5, 0.0, 1.0]))
         caption = (
-            f"{named.axis}, at the one visit {values['visit'].iloc[0]}{of_cohort(cohort)}: described, not compared. "
-            f"Points, patients; bar, median {middle} (range {low} to {high}); n = {values['patient_id'].nunique()}."
+            f"{named.axis}, at the one visit {visit}{of_cohort(cohort)}: described, not compared. Points, patients, open "
+            f"where below what can be quantified; bar, median {middle} (range {low} to {high}); {n_of_patients(values)}."
         )
-        draw = partial(
-            on_axes, partial(value_strip, values["value"], named, str(values["visit"].iloc[0])), HALF, 62 * MM
-        )
+        draw = partial(on_axes, partial(value_strip, values, named), HALF, 62 * MM)
         section = declared.role if declared else "exploratory"
         yield ReportFigure(
             figure_name("one_visit", cohort, str(endpoint)), section, caption, draw, values, cohort=cohort
