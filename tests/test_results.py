@@ -88,6 +88,8 @@ def test_a_report_of_a_run_read_back_has_the_same_bytes(finished: Run) -> None:
     assert finished.report is not None
     names = ["report.html", "manifest.json", *(f"figures/{p.name}" for p in finished.folder.glob("figures/*"))]
     first = {name: (finished.folder / name).read_bytes() for name in names}
+    for name in names:
+        (finished.folder / name).unlink()
     write_report(il.read_run(finished.folder))
     assert {name: (finished.folder / name).read_bytes() for name in names} == first
     assert verify(il.read_run(finished.folder)) == []
@@ -96,7 +98,9 @@ def test_a_report_of_a_run_read_back_has_the_same_bytes(finished: Run) -> None:
 def test_the_record_has_the_same_bytes_each_time_and_no_place_or_birthday(finished: Run, tmp_path: Path) -> None:
     path = finished.folder / "run.zip"
     first = path.read_bytes()
-    write_run(il.read_run(finished.folder))
+    again = il.read_run(finished.folder)
+    path.unlink()
+    write_run(again)
     assert path.read_bytes() == first
     assert str(finished.folder.parent).encode() not in first
     assert b"1970-01-01" not in first
@@ -158,6 +162,31 @@ def test_a_tube_that_changed_or_is_not_there_is_refused(finished: Run, tmp_path:
     shutil.rmtree(run.folder / "samples" / second.sample_id)
     with pytest.raises(InputError, match="no gates for sample"):
         run.tube(second.sample_id)
+
+
+def test_files_beside_the_study_are_found_and_verified_also_where_two_have_one_name(tmp_path: Path) -> None:
+    simulate("sle_nct02084238", patients=1, seed=1, folder=tmp_path / "made", visits=["W0", "W10"], events=2000)
+    study = tmp_path / "study"
+    study.mkdir()
+    (study / "gates.yaml").write_text(GATES)
+    (study / "study.yaml").write_text(
+        "study: elsewhere\nsheet: samples.csv\npanels: {surface: {strategy: gates.yaml}}\n"
+        "comparison: {before: W0, after: W10, noise: 15}\n"
+    )
+    sheet = pd.read_csv(tmp_path / "made" / "samples.csv", dtype=str)
+    for visit, file in zip(sheet["visit"], sheet["file"], strict=True):
+        (tmp_path / visit).mkdir()
+        shutil.copyfile(tmp_path / "made" / file, tmp_path / visit / "a.fcs")
+    files = [str(tmp_path / "W0" / "a.fcs"), "../W10/a.fcs"]  # one absolute, one relative
+    sheet.assign(file=sheet["visit"].map(dict(zip(["W0", "W10"], files, strict=True)))).to_csv(study / "samples.csv")
+    il.run(study, out=tmp_path / "out")
+    run = il.read_run(tmp_path / "out")
+    assert verify(run) == []
+    assert {"../W0/a.fcs", "../W10/a.fcs"} <= set(run.inputs)
+    for sample in run.samples:
+        assert len(run.tube(sample.sample_id).tube) == 2000
+    (tmp_path / "W0" / "a.fcs").write_bytes(b"another file")
+    assert [problem.file for problem in verify(run)] == ["../W0/a.fcs"]
 
 
 def test_a_figure_shows_every_cohort(finished: Run) -> None:

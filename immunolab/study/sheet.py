@@ -6,6 +6,7 @@ no event.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -125,8 +126,11 @@ class Study:
         return frozenset(path for path in named if isinstance(path, Path))
 
     def relative(self, path: Path) -> str:
-        """Return a file's path relative to the study's folder, or its name where it is elsewhere."""
-        return path.relative_to(self.folder).as_posix() if path.is_relative_to(self.folder) else path.name
+        """Return a file's path relative to the study's folder (``../a.fcs`` beside it), its name on another drive."""
+        try:
+            return Path(os.path.relpath(path, self.folder)).as_posix()
+        except ValueError:  # Windows has no relative path between drives
+            return path.name
 
     def panel_of(self, sample: Sample) -> PanelChoice:
         """Return the panel choice of a sample."""
