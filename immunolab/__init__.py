@@ -114,8 +114,10 @@ _RENAMED: dict[str, tuple[str, str, str]] = {
 def __getattr__(name: str) -> Any:
     if name in _RENAMED:
         new, module, attribute = _RENAMED[name]
+        found = getattr(import_module(module), attribute)
+        # after the import: libraries change the warning filters, and the same line would be warned of again
         warnings.warn(f"immunolab.{name} is now immunolab.{new}", DeprecationWarning, stacklevel=2)
-        return getattr(import_module(module), attribute)
+        return found
     if name not in _FACE:
         raise AttributeError(f"module 'immunolab' has no attribute '{name}'")
     return getattr(import_module(_FACE[name]), name)

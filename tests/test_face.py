@@ -8,7 +8,10 @@ import sys
 from importlib.util import find_spec
 from types import ModuleType
 
+import numpy as np
 import pytest
+from builders import REPOSITORY
+from planted import planted_tube
 
 import immunolab as il
 
@@ -30,6 +33,29 @@ def test_a_name_that_changed_still_answers_and_names_the_new_one(old: str) -> No
     new, _, _ = il._RENAMED[old]
     with pytest.warns(DeprecationWarning, match=f"immunolab.{old} is now immunolab.{re.escape(new)}"):
         assert callable(getattr(il, old))
+
+
+@pytest.mark.filterwarnings("ignore:immunolab.*is now:DeprecationWarning")
+def test_a_notebook_of_version_0_2_gates_as_it_did() -> None:
+    tube, _ = planted_tube(0, 4_000, sample_id="S1")
+    fitted = il.fit(il.builtin_strategy("treg_th17_tfh_teff"), [tube])
+    memberships = il.evaluate(fitted.strategies["S1"], tube)
+    counts = il.counts_table(memberships, "S1")
+    gated = il.gate(tube, "treg_th17_tfh_teff")
+    assert dict(zip(counts["path"], counts["n_events"], strict=True)) == dict(
+        zip(gated.counts["path"], gated.counts["n_events"], strict=True)
+    )
+    np.testing.assert_allclose(il.to_anndata(tube)[:, "CD4"].layers["compensated"][:, 0], tube["CD4"], rtol=1e-6)
+    assert il.load_study(REPOSITORY / "sample_data" / "sle") == il.read_study(REPOSITORY / "sample_data" / "sle")
+
+
+@pytest.mark.parametrize(
+    "code", ["import immunolab as il\n\nfor _ in range(3): il.load_study", "\n\nfrom immunolab import load_study"]
+)
+def test_the_warning_is_shown_once_a_line_and_points_at_the_users_code(code: str) -> None:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.count("DeprecationWarning: immunolab.load_study is now immunolab.read_study") == 1
+    assert done.stderr.startswith("<string>:3:")
 
 
 def test_simulate_stays_a_function_after_its_room_is_imported() -> None:
