@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from builders import data_folder
 from mass_study import catalyst_files, fill_sheet
+from planted import f1
 
 import immunolab as il
 from immunolab.cli import main
@@ -74,8 +75,10 @@ def test_what_depends_on_a_border_that_could_not_be_placed_is_withheld_too() -> 
 def test_no_border_is_within_the_noise_of_zero(share: float) -> None:
     gated = il.gate(
         _planted({"CD45": 1.0, "CD3": share, "CD19": 0.0, "CD69": 0.01}),
-        _strategy(*LINEAGE, "name: act, parent: CD45, where: CD69+"),
+        _strategy(*LINEAGE, "name: act, parent: CD45, above: {marker: CD69, by: internal_reference, of: CD3}"),
     )
+    assert gated.thresholds.set_index("marker").loc["CD69", "threshold_raw"] == pytest.approx(NOISE)
+    assert "at_zero_noise" in _flags(gated, "act")
     placed = gated.thresholds["threshold_raw"].dropna()
     assert len(placed) >= 2
     assert (placed >= NOISE - 1e-9).all()
@@ -138,18 +141,17 @@ def test_a_border_that_could_as_well_be_in_another_valley_is_doubtful(steps: lis
     assert ("wide_interval" in _flags(gated, "CD4")) == (len(steps) > 1)
 
 
-def test_stimulated_cells_depleted_of_b_cells() -> None:
-    """Three in four are T cells or more, CD4 and CD8 part them though CD4 is dim, and B cells have no border."""
+def test_stimulated_cells_depleted_of_b_cells_are_gated_as_by_hand() -> None:
+    """By hand: CD3 and CD8 at the valley of their histogram, dim CD4 above all but 5 % of the cells without CD3."""
     tube = il.read_fcs(data_folder("flow/cytof_pbmc_stim") / "130515_C2_stim_CD19-.fcs")
     gated = il.gate(tube, "cytof")
-    assert 95 < gated.percent("leukocytes") <= 100
-    assert 85 < gated.percent("CD3", of="leukocytes") < 93
-    assert 25 < gated.percent("CD8", of="CD3") < 32
-    assert 42 < gated.percent("CD4", of="CD3") < 60
+    t_cell = tube["CD3"] > 5
+    cd8 = t_cell & (tube["CD8"] > 13)
+    cd4 = t_cell & ~cd8 & (tube["CD4"] > np.quantile(tube["CD4"][~t_cell], 0.95))
+    for name, by_hand in (("CD3", t_cell), ("T_CD8", cd8), ("CD4", cd4)):
+        assert f1(gated.mask(name), by_hand) > 0.97, name
     assert "no_border" in _flags(gated, "B")
-    cd4, cd8 = gated["CD4"], gated["CD8"]
-    assert np.median(cd4["CD4"]) > 5 * max(np.median(cd8["CD4"]), 0.5)
-    assert np.median(cd8["CD8"]) > 50 * max(np.median(cd4["CD8"]), 0.5)
+    assert not gated.mask("B").any()
 
 
 def test_published_counts_written_as_files_go_from_init_to_report(tmp_path, capsys) -> None:
@@ -162,14 +164,21 @@ def test_published_counts_written_as_files_go_from_init_to_report(tmp_path, caps
     assert main(["verify", str(out)]) == 0
     capsys.readouterr()
     assert "arcsinh(x / 5)" in (out / "report.html").read_text()
-    counts = pd.read_csv(out / "tables" / "counts.csv").set_index(["sample_id", "population"])
+    run = il.read_run(out)
+    counts = run.counts.set_index(["sample_id", "population"])
     for name, table in tables.items():
-        share = counts.loc[name, "percent_of_parent"]
-        assert share["leukocytes"] > 99
-        assert 55 < share["CD3"] < 90
-        assert share["CD4"] + share["CD8"] > 75
-        assert counts.loc[(name, "CD4"), "definition"] == "CD4.CD4pos"
         assert len(table) == counts.loc[(name, "root"), "n_events"]
+        assert counts.loc[(name, "CD4"), "definition"] == "CD4.CD4pos"
+        gated = run.tube(name)
+        t_cell = gated.mask("CD3")
+        # counts that leave no doubt: a channel without its metal reads three at most, a positive cell tens
+        for marker, surely, within in (("CD45", 50, t_cell | True), ("CD3", 30, t_cell | True), ("CD4", 60, t_cell)):
+            population = gated.mask({"CD45": "leukocytes"}.get(marker, marker))
+            counted = table[marker].to_numpy()
+            assert population[within & (counted > surely)].all(), (name, marker)
+            assert not population[within & (counted < NOISE)].any(), (name, marker)
+        cd7 = table["CD7"].to_numpy()
+        assert gated.mask("CD8")[t_cell & (table["CD4"].to_numpy() < NOISE) & (cd7 > 60)].all(), name
     # untreated tubes have a background of CD4 between the two groups
     flags = counts["flag"].fillna("").xs("CD4", level="population")
     assert {name: flags[name] for name in tables if flags[name]} == {
