@@ -212,7 +212,7 @@ def test_events_of_a_tube_are_clustered_in_place(files: tuple[list[Path], np.nda
     names = np.array(list(PLANTED))[files[1][:3000]]
     assert (data.obs["immunolab_cluster_label"].to_numpy() == names).mean() > 0.98
     assert len(data.uns["immunolab"]["clusters"]) == 4
-    with pytest.raises(Exception, match="there is no marker 'CD255'"):
+    with pytest.raises(InputError, match="there is no marker 'CD255'"):
         il.cluster(data, clusters=4, markers=["CD255"])
     with pytest.raises(InputError, match=r"'kmeans' is unknown\n.*allowed: flowsom, leiden"):
         il.cluster(data, method="kmeans")  # type: ignore[arg-type]

@@ -189,9 +189,9 @@ def test_each_entry_of_a_section_is_a_line_with_its_text_indented_below() -> Non
         f"{module}.{node.name}: {heading}"
         for module, tree in _modules().items()
         for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef)
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
         for heading, text in sections(ast.get_docstring(node) or "").items()
-        if heading in ("Parameters", "Returns", "Yields", "Raises")
-        and not re.search(r"^\S.*\n {4}\S", text, re.MULTILINE)
+        if heading in ("Parameters", "Returns", "Yields", "Raises", "Attributes")
+        and re.search(r"^\S.*$(?!\n {4}\S)", text, re.MULTILINE)
     }
     assert loose == set()

@@ -219,6 +219,7 @@ def test_every_flag_of_a_border_is_declared() -> None:
         "{name: A, parent: CD4, above: {marker: CXCR5, by: fmo}}",
     ):
         flags = place(line)[2].thresholds["flag"].dropna()
+        assert len(flags)
         assert {word for flag in flags for word in flag.split(";")} <= set(Flag)
 
 

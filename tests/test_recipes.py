@@ -80,7 +80,9 @@ def test_a_recipe_works_as_written(name: str, tmp_path: Path) -> None:
             printed = "".join(run(line, tmp_path) for line in block.text.splitlines() if line.strip())
             commands += 1
         elif block.kind == "text":
-            missing = [line for line in block.text.splitlines() if line.strip() and line.strip() not in printed]
-            assert missing == [], printed
+            lines = {line.strip() for line in printed.splitlines()}
+            assert [line for line in block.text.splitlines() if line.strip() and line.strip() not in lines] == [], (
+                printed
+            )
     assert files
     assert commands

@@ -163,16 +163,16 @@ def protein_markers(names: Sequence[str]) -> tuple[tuple[str, ...], list[int], l
 def hashtag_samples(counts: NDArray[np.float64], names: Sequence[str]) -> tuple[NDArray[np.object_], str]:
     """Return the sample each cell's hashtags name, and how many have one; cells with two or none are called so.
 
+    Each hashtag's background is what the cells carry whose strongest hashtag is another one; a cell
+    is positive nearer to the median of those that it is strongest in than to the background's, on
+    log(1 + count) (after Stoeckius et al. 2018, Genome Biol 19:224).
+
     Parameters
     ----------
     counts
         Hashtag counts, cells x hashtags.
     names
         The sample of each hashtag.
-
-    Each hashtag's background is what the cells carry whose strongest hashtag is another one; a cell
-    is positive nearer to the median of those that it is strongest in than to the background's, on
-    log(1 + count) (after Stoeckius et al. 2018, Genome Biol 19:224).
     """
     log = np.log1p(counts)
     best = log.argmax(axis=1)
