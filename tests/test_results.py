@@ -221,7 +221,7 @@ def test_a_folder_without_a_run_says_what_to_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no run in this folder"):
         read_run(tmp_path)
     (tmp_path / "tables").mkdir()  # as version 0.2 leaves a folder
-    with pytest.raises(InputError, match="did not finish, or version 0.2 or earlier wrote it"):
+    with pytest.raises(InputError, match=r"did not finish, or version 0\.2 or earlier wrote it"):
         read_run(tmp_path)
     (tmp_path / "run.zip").mkdir()
     with pytest.raises(InputError, match="cannot be read: Is a directory"):

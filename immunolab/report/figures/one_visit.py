@@ -24,8 +24,9 @@ def one_visit_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
         visit = values["visit"].iloc[0]
         middle, low, high = (number(x) for x in values["value"].quantile([0.5, 0.0, 1.0]))
         caption = (
-            f"{named.axis}, at the one visit {visit}{of_cohort(cohort)}: described, not compared. Points, patients, open "
-            f"where below what can be quantified; bar, median {middle} (range {low} to {high}); {n_of_patients(values)}."
+            f"{named.axis}, at the one visit {visit}{of_cohort(cohort)}: described, not compared. Points, patients, "
+            f"open where below what can be quantified; bar, median {middle} (range {low} to {high}); "
+            f"{n_of_patients(values)}."
         )
         draw = partial(on_axes, partial(value_strip, values, named), HALF, 62 * MM)
         section = declared.role if declared else "exploratory"
