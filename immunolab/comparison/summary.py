@@ -13,7 +13,18 @@ from immunolab.comparison.diagnostics import Finding
 _WIDEST = 48  # characters of an endpoint's name in text
 _MOST_SHOWN = 10  # endpoints up to which the medians by visit are listed
 _MOST_OF_A_CODE = 5  # findings listed of one code
-_HEAD = ("endpoint", "cohort", "pairs", "before", "after", "unit", "estimate", "scale", "95 % interval", "fold")
+_HEAD: tuple[str, ...] = (
+    "endpoint",
+    "cohort",
+    "pairs",
+    "before",
+    "after",
+    "unit",
+    "estimate",
+    "scale",
+    "95 % interval",
+    "fold",
+)
 _HEAD += ("p", "q", "signed rank p")
 _MEANING = "estimate is the mean shift on its scale, fold is exp(estimate); before and after are medians over the pairs"
 
