@@ -95,6 +95,29 @@ def far_from(value: float, pooled: Placed, n_tubes: int) -> bool:
     return bool(abs(value - pooled.value) > allowed)
 
 
+def drift_sd(value: float, pooled: Placed, n_tubes: int) -> float:
+    """Return how far one tube's own border is from the pooled one beyond what sampling explains, display scale.
+
+    The square of their distance less what sampling alone gives it, as in moment estimates of heterogeneity
+    (DerSimonian and Laird 1986, Control Clin Trials 7:177). A shared gate then has an interval that reaches the tube's
+    own border, whether the instrument moved or the cells changed; the gate itself stays where it is, so that a drug
+    cannot move it.
+
+    Parameters
+    ----------
+    value
+        The tube's own border, display scale.
+    pooled
+        The border of the whole pool, with its resampled values.
+    n_tubes
+        Tubes in the pool.
+    """
+    if np.isnan(value) or np.isnan(pooled.value) or len(pooled.draws) < 2:
+        return 0.0
+    chance = float(np.var(pooled.draws, ddof=1)) * (n_tubes - 1)  # of one of n about their mean
+    return float(np.sqrt(max((value - pooled.value) ** 2 - chance, 0.0)))
+
+
 def saturation(pool: TubePool, path: str, marker: str) -> tuple[str, ...]:
     """Return the flag of a channel at the end of its range among a population's events, or nothing.
 

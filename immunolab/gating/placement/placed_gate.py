@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,17 +49,27 @@ class PlacedGate:
 
 @dataclass(frozen=True)
 class TubeBorder:
-    """A placed border as one tube has it: the pool it was placed on, and what only this tube's events say of it."""
+    """A placed border as one tube has it: the pool it was placed on, and what only this tube's events say of it.
+
+    Attributes
+    ----------
+    own_flags
+        Flags of this tube alone.
+    drift_sd
+        How far the tube's own border is from the shared one beyond chance, display scale.
+    """
 
     placed: Placed
     scope: Scope
     own_flags: tuple[str, ...] = ()
+    drift_sd: float = 0.0
 
 
-def moved_draws(rng: Generators, population: Population, tube: TubeState, borders: tuple[Placed, ...]) -> list[Array]:
-    """Return, for each border, its resampled values moved by the placement error; constant when it has none.
+def moved_draws(rng: Generators, population: Population, tube: TubeState, borders: Sequence[TubeBorder]) -> list[Array]:
+    """Return, for each border, its resampled values moved by the placement error and by the tube's own drift.
 
-    The error is drawn for population and patient, so that all visits of a patient are moved alike.
+    The placement error is drawn for population and patient, so that all visits of a patient are moved alike; drift is
+    the tube's own. A border that was not resampled is constant.
 
     Parameters
     ----------
@@ -70,7 +80,7 @@ def moved_draws(rng: Generators, population: Population, tube: TubeState, border
     tube
         Gives the patient.
     borders
-        Placed, with their resampled values.
+        As the tube has them, with their resampled values.
 
     Returns
     -------
@@ -79,13 +89,15 @@ def moved_draws(rng: Generators, population: Population, tube: TubeState, border
     """
     shape = (RESAMPLES, len(borders))
     jitter = rng("placement", population.path, tube.patient).normal(0.0, PLACEMENT_SD, shape)
-    return [_moved(placed, jitter[:, i]) for i, placed in enumerate(borders)]
+    drift = rng("drift", population.path, tube.sample_id).normal(0.0, 1.0, shape)
+    return [_moved(border, jitter[:, i], drift[:, i]) for i, border in enumerate(borders)]
 
 
-def _moved(placed: Placed, jitter: Array) -> Array:
+def _moved(border: TubeBorder, jitter: Array, drift: Array) -> Array:
+    placed = border.placed
     if not len(placed.draws):
         return np.full(len(jitter), placed.value)
-    return np.resize(placed.draws, len(jitter)) + jitter * placed.spread
+    return np.resize(placed.draws, len(jitter)) + jitter * placed.spread + drift * border.drift_sd
 
 
 def threshold_record(population: Population, tube: TubeState, border: TubeBorder) -> Threshold:

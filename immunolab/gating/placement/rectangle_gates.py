@@ -10,7 +10,7 @@ import numpy as np
 from immunolab.gating.placement.density import ENOUGH_EVENTS
 from immunolab.gating.placement.methods.valley import amid_group
 from immunolab.gating.placement.place_border import place_border
-from immunolab.gating.placement.placed import Placed, far_from
+from immunolab.gating.placement.placed import Placed, drift_sd, far_from
 from immunolab.gating.placement.placed_gate import (
     FEWEST_FOR_DRIFT,
     Generators,
@@ -71,11 +71,8 @@ class RectangleGates:
             for pool, members in pools(rule.scope):
                 found = self._border(pool, population.parent_path, marker, border, rule, self._resample)
                 for tube in members:
-                    own_flags = (
-                        *self._disagreement(tube, pool, population.parent_path, border, rule, found),
-                        *_wide_interval(tube, population.parent_path, found),
-                    )
-                    borders[tube.sample_id].append(TubeBorder(found, pool.scope, own_flags))
+                    border_here = self._in_tube(tube, pool, population.parent_path, border, rule, found)
+                    borders[tube.sample_id].append(border_here)
         return {
             tube.sample_id: rectangle_gate(population, tube, sides, borders[tube.sample_id], self._rng)
             for tube in tubes
@@ -90,19 +87,25 @@ class RectangleGates:
             self._placed[key] = place_border(pool, where, marker, border, rule, rng)
         return self._placed[key]
 
-    def _disagreement(
+    def _in_tube(
         self, tube: TubeState, pool: TubePool, parent: str, border: Border, rule: Rule, found: Placed
-    ) -> tuple[str, ...]:
-        """Flag a border further from the tube's own than chance allows, or a valley that is amid the tube's events."""
+    ) -> TubeBorder:
+        """Return a shared border as one tube has it.
+
+        It is flagged where it is further from the tube's own than chance allows, and where a valley of the pool is
+        amid the tube's events.
+        """
+        wide = _wide_interval(tube, parent, found)
         if len(pool.tubes) < 2 or not len(found.draws) or tube.inside(parent).sum() < FEWEST_FOR_DRIFT:
-            return ()
+            return TubeBorder(found, pool.scope, wide)
         alone = TubePool((tube,), pool.controls, "sample")
         own = self._border(alone, parent, found.marker, border, rule, False)
         if own.method == found.method:
-            return (Flag.DRIFT,) if far_from(own.value, found, len(pool.tubes)) else ()
+            drift = (Flag.DRIFT,) if far_from(own.value, found, len(pool.tubes)) else ()
+            return TubeBorder(found, pool.scope, (*drift, *wide), drift_sd(own.value, found, len(pool.tubes)))
         where = self._where(alone, parent, rule)
         amid = found.method == "valley" and amid_group(alone.values(found.marker, where), found.value)
-        return (Flag.NO_VALLEY,) if amid else ()
+        return TubeBorder(found, pool.scope, (*((Flag.NO_VALLEY,) if amid else ()), *wide))
 
     @staticmethod
     def _where(pool: TubePool, parent: str, rule: Rule) -> str:
@@ -138,7 +141,7 @@ def rectangle_gate(
         Returns a generator for words.
     """
     placed = tuple(border.placed for border in borders)
-    draws = np.column_stack(moved_draws(rng, population, tube, placed))
+    draws = np.column_stack(moved_draws(rng, population, tube, borders))
     varied = any(len(one.draws) for one in placed)
     flags = [flag for border in borders for flag in (*border.placed.loud_flags, *border.own_flags)]
     return PlacedGate(

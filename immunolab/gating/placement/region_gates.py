@@ -12,7 +12,7 @@ from immunolab.gating.method_results import Band, Cloud, Corner, Quadrants
 from immunolab.gating.placement.inputs import Lacking, Request
 from immunolab.gating.placement.method_lookup import method
 from immunolab.gating.placement.place_region import PlacedRegion, place_region
-from immunolab.gating.placement.placed import Placed, far_from
+from immunolab.gating.placement.placed import Placed, drift_sd, far_from
 from immunolab.gating.placement.placed_gate import (
     FEWEST_FOR_DRIFT,
     Generators,
@@ -70,8 +70,7 @@ def place_region_gate(
         if isinstance(found, Lacking):
             placed[tube.sample_id] = _withheld(population, tube, channels, axes, found, pool.scope)
         elif isinstance(found.region, Corner):
-            drift = (Flag.DRIFT,) if resample and _drifts(tube, request, gate.kind, own, found) else ()
-            borders = tuple(TubeBorder(one, pool.scope, drift) for one in found.borders)
+            borders = _in_tube(tube, request, gate.kind, own, found, resample)
             placed[tube.sample_id] = _corner_gate(population, tube, axes, found.region, borders, rng, resample)
         elif isinstance(found.region, Quadrants):
             sides: list[Side] = [
@@ -85,17 +84,25 @@ def place_region_gate(
     return placed
 
 
-def _drifts(tube: TubeState, request: Request, kind: str, own: Mapping[str, Any], pooled: PlacedRegion) -> bool:
-    """Whether a tube's own corner is further from the pooled one than chance allows."""
-    tubes, corner = request.pool.tubes, pooled.region
+def _in_tube(
+    tube: TubeState, request: Request, kind: str, own: Mapping[str, Any], pooled: PlacedRegion, resample: bool
+) -> tuple[TubeBorder, ...]:
+    """Return a shared corner's borders as one tube has them: how far its own corner is, flagged beyond chance."""
+    tubes, corner, scope = request.pool.tubes, pooled.region, request.pool.scope
+    shared = tuple(TubeBorder(one, scope) for one in pooled.borders)
     few = tube.inside(request.path).sum() < FEWEST_FOR_DRIFT
-    if len(tubes) < 2 or few or not isinstance(corner, Corner) or corner.start is None:
-        return False
+    if not resample or len(tubes) < 2 or few or not isinstance(corner, Corner) or corner.start is None:
+        return shared
     alone = replace(request, pool=TubePool((tube,), request.pool.controls, "sample"))
     found = place_region(method(kind), alone, {**own, "start": corner.start}, None)
     if isinstance(found, Lacking) or not isinstance(found.region, Corner) or found.region.start is None:
-        return False
-    return far_from(found.region.x.value, pooled.borders[0], len(tubes))
+        return shared
+    drift = (Flag.DRIFT,) if far_from(found.region.x.value, pooled.borders[0], len(tubes)) else ()
+    values = (found.region.x.value, found.region.y.value)
+    return tuple(
+        TubeBorder(one, scope, drift, drift_sd(value, one, len(tubes)))
+        for one, value in zip(pooled.borders, values, strict=True)
+    )
 
 
 def _withheld(
@@ -130,7 +137,7 @@ def _corner_gate(
     rng: Generators,
     resample: bool,
 ) -> PlacedGate:
-    x_draws, y_draws = moved_draws(rng, population, tube, tuple(border.placed for border in borders))
+    x_draws, y_draws = moved_draws(rng, population, tube, borders)
     return PlacedGate(
         _corner_shape(axes, corner, corner.x.value, corner.y.value),
         tuple(dict.fromkeys((*corner.flags, *borders[0].own_flags))),
