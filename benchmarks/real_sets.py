@@ -1,6 +1,6 @@
 """Real tubes with what experts found in them, each set as the strategy, tubes and expectations of one study.
 
-Read from the folder of shared data (``IMMUNOLAB_TEST_DATA``, by default ``../shared/data``), whose README has the sources.
+Read from the folder of shared data (``IMMUNOLAB_TEST_DATA``, by default ``../shared/data``; sources: its README).
 """
 
 from __future__ import annotations

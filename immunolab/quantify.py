@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from immunolab.schema.flags import Flag, split
+from immunolab.schema.flags import withheld
 from immunolab.study.endpoints import Endpoint, SampleCounts
 from immunolab.study.endpoints.counts import CountedValue
 
@@ -66,5 +66,5 @@ def endpoint_values(
 
 
 def _withheld(value: CountedValue | None) -> CountedValue | None:
-    """Return the value, empty where a population has no border."""
-    return replace(value, value=None) if value and Flag.NO_BORDER in split(value.flag) else value
+    """Return the value, empty where a population has no border or an impossible share."""
+    return replace(value, value=None) if value and withheld(value.flag) else value

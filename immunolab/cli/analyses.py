@@ -31,6 +31,12 @@ def add_gate(commands: Subparsers) -> None:
     parser.add_argument(
         "--strategy", required=True, metavar="S", help="YAML, Gating-ML .xml, FlowJo .wsp or .xml, or a shipped name"
     )
+    parser.add_argument(
+        "--specimen",
+        choices=("blood", "other"),
+        help="blood is adult human, whose shares are bounded; other (mouse, tissue, sorted cells) has no bounds "
+        "(default: what the strategy says)",
+    )
     parser.add_argument("-o", "--out", default="immunolab_gates", metavar="OUT", help="folder (default: %(default)s)")
     parser.add_argument("--jobs", type=at_least_one, default=1, metavar="N", help="tubes at once (default: 1)")
     parser.add_argument("--memberships", action="store_true", help="write which events are in which population")
@@ -51,6 +57,7 @@ def _gate(arguments: argparse.Namespace) -> int:
         arguments.memberships,
         Path(arguments.against) if arguments.against else None,
         Path(arguments.wsp) if arguments.wsp else None,
+        arguments.specimen,
     )
     outcome = gate_files(arguments.files, arguments.strategy, arguments.out, options)
     if outcome.agreement is not None:

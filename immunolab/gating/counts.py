@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from immunolab.gating.strategy import ROOT, Memberships, Population
-from immunolab.schema.flags import Flag, count_flags
+from immunolab.schema.flags import WITHHELD, count_flags
 from immunolab.schema.gating import COUNTS
 
 
@@ -26,12 +26,13 @@ class PopulationCount:
     n_parent: int
     percent_of_parent: float | None
     flag: str | None
+    reason: str | None
 
 
 def counts_table(memberships: Memberships, sample_id: str) -> pd.DataFrame:
     """Return the table `COUNTS` of one tube: root first (path ``/``), then the strategy's populations.
 
-    Flags: ``empty_parent`` and ``no_border`` (no percentage), ``below_lod`` (fewer than 20 events),
+    Flags: ``empty_parent``, ``no_border`` and ``implausible`` (no percentage), ``below_lod`` (fewer than 20 events),
     ``below_loq`` (fewer than 50).
 
     Parameters
@@ -74,6 +75,7 @@ def _count(
         definition=population.definition or None,
         n_events=n,
         n_parent=n_parent,
-        percent_of_parent=100.0 * n / n_parent if n_parent and Flag.NO_BORDER not in flags else None,
+        percent_of_parent=100.0 * n / n_parent if n_parent and WITHHELD.isdisjoint(flags) else None,
         flag=";".join(flags) or None,
+        reason=population.reason or None,
     )

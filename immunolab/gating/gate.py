@@ -16,6 +16,7 @@ from immunolab.gating.placement.fit import fit
 from immunolab.gating.placement.rules import SCOPES, Scope
 from immunolab.gating.strategy import Strategy
 from immunolab.gating.tubes import GatedTube, gate_tube
+from immunolab.schema.gating import Specimen
 
 
 @overload
@@ -27,6 +28,7 @@ def gate(
     patients: Mapping[str, str] | None = None,
     batches: Mapping[str, str] | None = None,
     controls: Mapping[tuple[str, str], Tube] | None = None,
+    specimen: Specimen | None = None,
     seed: int = 0,
 ) -> GatedTube: ...
 
@@ -40,6 +42,7 @@ def gate(
     patients: Mapping[str, str] | None = None,
     batches: Mapping[str, str] | None = None,
     controls: Mapping[tuple[str, str], Tube] | None = None,
+    specimen: Specimen | None = None,
     seed: int = 0,
 ) -> list[GatedTube]: ...
 
@@ -52,6 +55,7 @@ def gate(
     patients: Mapping[str, str] | None = None,
     batches: Mapping[str, str] | None = None,
     controls: Mapping[tuple[str, str], Tube] | None = None,
+    specimen: Specimen | None = None,
     seed: int = 0,
 ) -> GatedTube | list[GatedTube]:
     """Gate a tube, or several tubes that share the borders which data place.
@@ -70,6 +74,9 @@ def gate(
         The patient and the batch of each sample_id. A sample not named is its own patient, in one common batch.
     controls
         (batch, marker) to the tube stained without that marker's dye; the marker "" is an unstained tube.
+    specimen
+        What the tubes hold: ``blood`` is adult human blood, whose shares of each population are bounded; ``other`` is
+        anything else (mouse, tissue, sorted cells), where none is. None leaves it to the strategy.
     seed
         Of placing: the same seed and tubes give the same gates.
 
@@ -82,14 +89,14 @@ def gate(
     Raises
     ------
     InputError
-        Something given is not a tube, the strategy cannot be read, `share` is unknown, or patients or batches name
-        samples that are not there.
+        Something given is not a tube, the strategy cannot be read, `share` or `specimen` is unknown, or patients or
+        batches name samples that are not there.
     GatingError
         A required marker is missing, no gate can be evaluated, or two tubes share a sample_id.
     """
     named = [_named(tube) for tube in _tubes(tubes)]
     _check_choices(share, [tube.sample_id for tube in named], {"patients": patients or {}, "batches": batches or {}})
-    source = _source(strategy)
+    source = _source(strategy).of(specimen)
     gates = [source.for_file(tube.file, tube.keywords) for tube in named]
     if source.declared is not None and source.needs_fit:
         groups = {

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from immunolab.errors import GatingError
+from immunolab.errors import GatingError, InputError, unknown_words
 from immunolab.gating.strategy import Strategy
 from immunolab.gating.tube_gates import TubeGates
+from immunolab.schema.gating import SPECIMENS, Specimen
 
 if TYPE_CHECKING:
     from immunolab.gating.exchange.workspace_model import Workspace
@@ -28,10 +29,13 @@ class Gates:
         A strategy; its gates may have yet to be placed by data.
     imported
         A FlowJo workspace or Gating-ML file.
+    specimen
+        What the tubes of an import hold, where it was named.
     """
 
     declared: Strategy | None = None
     imported: Workspace | None = None
+    specimen: Specimen | None = None
 
     @property
     def needs_fit(self) -> bool:
@@ -55,10 +59,32 @@ class Gates:
         """
         if self.imported is not None:
             strategy = self.imported.strategy_for(file, keywords)
+            if self.specimen is not None:
+                strategy = replace(strategy, specimen=self.specimen)
             return TubeGates(strategy, unread=self.imported.problems_for(file, keywords))
         if self.declared is None:
             raise GatingError("no gates were read", file, "name a strategy file")
         return TubeGates(self.declared)
+
+    def of(self, specimen: Specimen | None) -> Gates:
+        """Return the gates for tubes of a specimen; None leaves it to the strategy.
+
+        Parameters
+        ----------
+        specimen
+            ``blood`` is adult human blood, ``other`` anything else.
+
+        Raises
+        ------
+        InputError
+            The word is unknown.
+        """
+        if specimen is None:
+            return self
+        if problems := unknown_words(specimen=(specimen, SPECIMENS)):
+            raise InputError(problems)
+        declared = None if self.declared is None else replace(self.declared, specimen=specimen)
+        return replace(self, declared=declared, specimen=specimen)
 
     def names(self) -> list[tuple[str, ...]]:
         """Return what each file may be called that an import has gates for."""

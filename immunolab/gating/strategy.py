@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from immunolab.events.transforms import Identity, Transform
 from immunolab.events.tube import Spillover
+from immunolab.schema.gating import Specimen
 
 ROOT = "root"
 
@@ -126,6 +127,8 @@ class Population:
         The name as imported, when it held a "/".
     flag
         Words that qualify it (``no_valley`` ...), joined by ";".
+    reason
+        What its share was compared with, in words, where that qualifies it.
     """
 
     path: str
@@ -133,6 +136,7 @@ class Population:
     definition: str = ""
     original_name: str = ""
     flag: str = ""
+    reason: str = ""
 
     @property
     def name(self) -> str:
@@ -148,6 +152,11 @@ class Population:
     def parent(self) -> str:
         """The parent's name; ``root`` at the top."""
         return self.parent_path.rsplit("/", 1)[1] if self.parent_path else ROOT
+
+    @property
+    def depends_on(self) -> frozenset[str]:
+        """The paths whose events decide which events it holds: its parent's, and those that its gate combines."""
+        return frozenset({self.parent_path, *(self.gate.operands if isinstance(self.gate, Boolean) else ())})
 
 
 @dataclass(frozen=True)
@@ -166,6 +175,8 @@ class Strategy:
         What fitting needs (threshold rules by marker, transforms, optional populations); empty for imported gates.
     source
         File and its sha256, for the manifest.
+    specimen
+        What the tubes hold: ``blood`` is adult human blood, whose shares are known; of ``other`` none is.
     """
 
     name: str
@@ -173,6 +184,7 @@ class Strategy:
     matrices: Mapping[str, Spillover] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
+    specimen: Specimen = "other"
 
     def __getitem__(self, path: str) -> Population:
         """Return the population of a path, or of a name when only one path ends in it."""

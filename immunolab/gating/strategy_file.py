@@ -16,11 +16,12 @@ from immunolab.gating.rule_parser import parse_thresholds
 from immunolab.gating.strategy import ROOT, Boolean, Declared, Gate, Population, Strategy
 from immunolab.gating.strategy_faults import StrategyFault, is_number, one_of, unknown_keys
 from immunolab.gating.strategy_parser import BOOLEAN, GateReader, gate_keys, population_meant
+from immunolab.schema.gating import SPECIMENS
 
 if TYPE_CHECKING:
     from immunolab.gating.exchange.workspace import Workspace
 
-_TOP_KEYS = ("strategy", "note", "transform", "populations", "thresholds")
+_TOP_KEYS = ("strategy", "note", "specimen", "transform", "populations", "thresholds")
 _POPULATION_KEYS = ("name", "parent", "definition", "optional", "otherwise", "note")
 _OPTIONAL = (True, False, "pass")
 _STRATEGIES = "immunolab.gating.strategies"
@@ -116,8 +117,10 @@ def parse_strategy(document: Document, sha256: str = "") -> Strategy:
     reader = GateReader(transform, thresholds, entries)
     populations, tree_faults = _populations(reader, entries)
     otherwise, other_faults = _alternatives(reader, entries, (p for p, _ in populations))
+    specimen = data.get("specimen", "other")
     faults = (
         *unknown_keys(data, (), _TOP_KEYS),
+        *_specimen_faults(specimen),
         *scale_faults,
         *threshold_faults,
         *entry_faults,
@@ -131,7 +134,12 @@ def parse_strategy(document: Document, sha256: str = "") -> Strategy:
     name = str(data.get("strategy") or Path(document.file).stem)
     file = Path(document.file).name  # not its folder: the same file gives the same strategy anywhere
     source = f"{file} sha256:{sha256}" if sha256 else file
-    return Strategy(name, tuple(p for p, _ in populations), settings=settings, source=source)
+    return Strategy(name, tuple(p for p, _ in populations), settings=settings, source=source, specimen=specimen)
+
+
+def _specimen_faults(word: Any) -> Iterator[StrategyFault]:
+    if word not in SPECIMENS:
+        yield StrategyFault(("specimen",), f"unknown specimen '{word}'", one_of("specimens", SPECIMENS, str(word)))
 
 
 _Entries = Mapping[str, tuple[int, dict[str, Any]]]  # name -> (index in the file, entry)

@@ -19,10 +19,11 @@ from immunolab.gating.counts import PopulationCount, count_populations, counts_t
 from immunolab.gating.evaluate import Mask, evaluate
 from immunolab.gating.imported_thresholds import imported_thresholds
 from immunolab.gating.placement.fit import fit
+from immunolab.gating.plausibility import checked
 from immunolab.gating.strategy import ROOT, Ellipsoid, Memberships, Polygon, Population, Rectangle, Strategy
 from immunolab.gating.tube_gates import Threshold, TubeGates, thresholds_table
 from immunolab.gating.validation import evaluable
-from immunolab.schema.flags import Flag, flag, split
+from immunolab.schema.flags import flag, split, withheld
 from immunolab.schema.gating import INTENSITIES
 from immunolab.version import VERSION
 
@@ -72,7 +73,7 @@ def gate_tube(tube: Tube, gates: TubeGates, *, seed: int = 0) -> GatedTube:
         first = left_out[0] if left_out else Problem("", "", "there is no gate for this tube")
         raise GatingError(f"no gate can be evaluated: {first.place} {first.message}".strip(), tube.file, first.hint)
     thresholds = imported_thresholds(strategy, tube) if gates.thresholds is None else gates.thresholds
-    return GatedTube(tube, evaluate(strategy, tube), thresholds, left_out, gates.notes)
+    return GatedTube(tube, checked(evaluate(strategy, tube), tube), thresholds, left_out, gates.notes)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -162,7 +163,7 @@ class GatedTube:
         Returns
         -------
         float
-            0..100; NaN where the denominator holds no event, or where either population is withheld (``no_border``).
+            0..100; NaN where the denominator holds no event, or where either population is withheld (`is_withheld`).
 
         Raises
         ------
@@ -176,9 +177,9 @@ class GatedTube:
         return 100.0 * int(np.count_nonzero(inside & base)) / n if known else float("nan")
 
     def is_withheld(self, name: str) -> bool:
-        """Return whether no border could be placed for a population, or for one that it depends on.
+        """Return whether a population, or one that it depends on, has no border or an impossible share.
 
-        Its mask then holds no event, or (an exclusion) too many; its count has no percentage.
+        Its mask then holds no event, or too many; its count has no percentage, and `counts` gives the reason.
 
         Parameters
         ----------
@@ -190,7 +191,7 @@ class GatedTube:
         GatingError
             There is no such population, or several have the name.
         """
-        return name not in (ROOT, "/") and Flag.NO_BORDER in split(self._population(name).flag)
+        return name not in (ROOT, "/") and withheld(self._population(name).flag)
 
     @cached_property
     def population_counts(self) -> tuple[PopulationCount, ...]:
@@ -216,7 +217,7 @@ class GatedTube:
     def median_intensities(self) -> tuple[MarkerIntensity, ...]:
         """Return the median compensated signal of every marker in every population whose name is unique.
 
-        A population without events, or one that is withheld (``no_border``), has no median.
+        A population without events, or one that is withheld (`is_withheld`), has no median.
         """
         members = {name: np.flatnonzero(mask) for name, mask in self.named_masks.items()}
         known = {name for name, rows in members.items() if rows.size and not self.is_withheld(name)}

@@ -18,7 +18,7 @@ from immunolab.results.run import Run
 from immunolab.schema.comparison import PAIRS, SHIFTS
 from immunolab.schema.endpoints import ENDPOINTS
 from immunolab.schema.files import file_sha256
-from immunolab.schema.flags import Flag, split
+from immunolab.schema.flags import withheld
 from immunolab.schema.gating import COUNTS
 from immunolab.schema.table import Table
 from immunolab.study.endpoints import Endpoint
@@ -125,7 +125,7 @@ def _percentages(counts: pd.DataFrame) -> Iterator[Problem]:
 
 
 def _withheld(row: Mapping[str, Any]) -> bool:
-    return Flag.NO_BORDER in split(row["flag"])
+    return withheld(row["flag"])
 
 
 def _values(endpoints: pd.DataFrame, counts: pd.DataFrame, run: Run) -> Iterator[Problem]:

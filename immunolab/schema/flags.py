@@ -54,6 +54,13 @@ class Flag(DeclaredWord):
     ABOVE_LIMIT = "above_limit", "doubtful", "above the assay's range: the value is its upper limit"
 
     NO_BORDER = "no_border", "unusable", "no method found a border"
+    IMPLAUSIBLE = (
+        "implausible",
+        "unusable",
+        "a share that no adult's blood is known to have, of this population or of one that it depends on",
+    )
+    OUT_OF_RANGE = "out_of_range", "doubtful", "a share outside what adult blood has, in health or disease"
+    T_CELLS_UNASSIGNED = "t_cells_unassigned", "doubtful", "many T cells are neither CD4 nor CD8"
     TOO_FEW_EVENTS = "too_few_events", "doubtful", "the border was estimated from too few events"
     NO_VALLEY = "no_valley", "doubtful", "the density has no valley between two groups of events"
     UNIMODAL = "unimodal", "doubtful", "the two groups overlap so far that they may be one"
@@ -208,6 +215,9 @@ class Code(DeclaredWord):
 UNQUANTIFIED = frozenset({Flag.BELOW_LOD, Flag.BELOW_LOQ, Flag.BELOW_LIMIT, Flag.ABOVE_LIMIT, Flag.TOO_FEW_EVENTS})
 """Flags of values outside what the assay can quantify; drawn with an open symbol."""
 
+WITHHELD = frozenset({Flag.NO_BORDER, Flag.IMPLAUSIBLE})
+"""Flags of a population that was counted, but whose number is not shown, nor that of any share of it or in it."""
+
 VERDICTS = {
     "rise": "the patient's change is above assay noise and counting, and positive",
     "fall": "likewise, and negative",
@@ -224,6 +234,11 @@ STATUSES = {
 def split(words: object) -> list[str]:
     """Return the words of a ``flag``, ``warnings`` or ``codes`` field; a missing field holds none."""
     return [word for word in words.split(";") if word] if isinstance(words, str) else []
+
+
+def withheld(words: object) -> bool:
+    """Whether a ``flag`` field withholds the number beside it."""
+    return not WITHHELD.isdisjoint(split(words))
 
 
 def flag(word: str) -> Flag:

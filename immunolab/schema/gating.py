@@ -19,6 +19,8 @@ from immunolab.schema.table import Column, Table
 
 GatingRule = Literal["fixed_at_baseline", "refit_each_visit"]
 GATING_RULES: tuple[GatingRule, ...] = get_args(GatingRule)
+Specimen = Literal["blood", "other"]  # blood is adult human: shares of its populations are known
+SPECIMENS: tuple[Specimen, ...] = get_args(Specimen)
 
 _PATH = Column("path", "text", "lineage from root, '/' between populations")
 
@@ -36,6 +38,7 @@ COUNTS = Table(
         PERCENT_OF_PARENT,
         FLAG,
         MODALITY,
+        Column("reason", "text", "why a share is doubtful or withheld, in words", nullable=True),
     ),
     key=("sample_id", "path"),
     files=("run: tables/counts.csv", "run: samples/*/counts.csv", "gate: counts.csv"),

@@ -16,6 +16,7 @@ from pathlib import Path
 from immunolab.config import Document, build_sound, read_yaml
 from immunolab.errors import InputError, Problem, allowed_hint, attempt, nearest
 from immunolab.schema.contrast import Contrast
+from immunolab.schema.gating import Specimen
 from immunolab.study import rows
 from immunolab.study.doses import PatientDoses, read_doses
 from immunolab.study.endpoints import AnyEndpoint, Endpoint, PercentOfParent, endpoint_problems, expanded
@@ -32,11 +33,15 @@ _PHASES = ("baseline", "on_treatment", "follow_up")
 
 @dataclass(frozen=True)
 class PanelChoice:
-    """How the tubes of one panel are read and gated; None means the built-in choice."""
+    """How the tubes of one panel are read and gated; None means the built-in choice.
+
+    ``specimen`` is what they hold: adult human ``blood``, or ``other``; None leaves it to the strategy.
+    """
 
     panel: Path | None = None
     strategy: Path | str | None = None
     spillover: Path | None = None
+    specimen: Specimen | None = None
 
 
 @dataclass(frozen=True)
@@ -169,6 +174,7 @@ class _PanelKeys:
     panel: str | None = None
     strategy: str | None = None
     spillover: str | None = None
+    specimen: Specimen | None = None
 
 
 @dataclass(frozen=True)
@@ -312,6 +318,7 @@ def _panel(choice: _PanelKeys, folder: Path) -> PanelChoice:
         panel=folder / choice.panel if choice.panel else None,
         strategy=choice.strategy if builtin or choice.strategy is None else folder / choice.strategy,
         spillover=folder / choice.spillover if choice.spillover else None,
+        specimen=choice.specimen,
     )
 
 

@@ -16,6 +16,25 @@ _LINEAGES = frozenset({"lymphocytes", "CD3", "CD4", "CD8"})
 
 
 @dataclass(frozen=True)
+class BloodRange:
+    """What gating may find of a population in adult human blood, ill or healthy, treated or not; never a diagnosis.
+
+    Attributes
+    ----------
+    of
+        Id of the denominator.
+    plausible
+        Lowest and highest percentage that is not doubtful, 0..100.
+    possible
+        Lowest and highest percentage that is not withheld, 0..100.
+    """
+
+    of: str
+    plausible: tuple[float, float]
+    possible: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class NamedPopulation:
     """A population that trials, tables and figures refer to by name.
 
@@ -27,11 +46,14 @@ class NamedPopulation:
         Id of the population it is cut from; "" at the top.
     definition
         Id of the definition taken unless another is asked for; "" where scatter decides.
+    blood
+        Bounds in adult human blood; None where nothing is known.
     """
 
     id: str
     parent: str = ""
     definition: str = ""
+    blood: BloodRange | None = None
 
 
 @dataclass(frozen=True)

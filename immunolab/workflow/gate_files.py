@@ -15,7 +15,7 @@ from immunolab.errors import ImmunolabError, InputError, Problem
 from immunolab.gating.agreement import agreement
 from immunolab.gating.gate_source import Gates, named_strategy, read_gates
 from immunolab.gating.reference import Reference
-from immunolab.schema.gating import AGREEMENT, COUNTS, FAILURES, THRESHOLDS
+from immunolab.schema.gating import AGREEMENT, COUNTS, FAILURES, THRESHOLDS, Specimen
 from immunolab.schema.table import Gathered
 from immunolab.workflow.gate_file import GatedFile, GateJob, Unread, gate_file
 from immunolab.workflow.progress import progress
@@ -38,6 +38,8 @@ class GateOptions:
         A workspace or Gating-ML file, counts as CSV, or a CSV of one label an event (one file only).
     wsp
         Also write a FlowJo workspace here.
+    specimen
+        What the tubes hold; None leaves it to the strategy.
     seed
         Of the gates placed by data.
     """
@@ -46,6 +48,7 @@ class GateOptions:
     memberships: bool = False
     against: Path | None = None
     wsp: Path | None = None
+    specimen: Specimen | None = None
     seed: int = 0
 
 
@@ -104,7 +107,7 @@ def gate_files(
     missing = [_missing(path) for path in absent]
     gates = reference = None
     try:
-        gates = read_gates(named_strategy(strategy))
+        gates = read_gates(named_strategy(strategy)).of(options.specimen)
     except ImmunolabError as error:
         problems += _problems(error)
     try:

@@ -76,7 +76,7 @@ def read_panels(study: Study, definitions: str = "default") -> dict[str, PanelGa
 def _panel(choice: PanelChoice, definitions: str) -> PanelGates:
     from immunolab.vocabulary.panel import read_panel
 
-    gates = read_gates(choice.strategy)
+    gates = read_gates(choice.strategy).of(choice.specimen)
     if definitions == "all" and gates.declared is not None:
         from immunolab.gating.definitions import with_all_definitions
 

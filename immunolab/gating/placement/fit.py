@@ -23,7 +23,7 @@ from immunolab.gating.placement.rectangle_gates import RectangleGates
 from immunolab.gating.placement.region_gates import place_region_gate
 from immunolab.gating.placement.rules import BORDERS, SCOPES, Scope, rule_for
 from immunolab.gating.placement.tube_state import TubePool, TubeState
-from immunolab.gating.strategy import Boolean, Declared, Gate, Population, Strategy
+from immunolab.gating.strategy import Declared, Gate, Population, Strategy
 from immunolab.gating.tube_gates import Threshold, TubeGates, thresholds_table
 from immunolab.schema.flags import Flag, split
 
@@ -138,12 +138,6 @@ def widest_scope(strategy: Strategy) -> Scope:
     return SCOPES[max(scopes, default=0)]
 
 
-def _depends_on(population: Population) -> set[str]:
-    """Return the paths whose events decide which events a population holds."""
-    operands = population.gate.operands if isinstance(population.gate, Boolean) else ()
-    return {population.parent_path, *operands}
-
-
 def _scopes(strategy: Strategy, gate: Declared) -> list[Scope]:
     thresholds = strategy.settings.get("thresholds", {})
     if gate.kind == "where":
@@ -201,7 +195,7 @@ class _Fit:
                 placed = population
                 one = drawn.get(tube.sample_id)
                 flags = (*split(population.flag), *(one.flags if one is not None else ()))
-                if Flag.NO_BORDER in flags or _depends_on(population) & withheld[tube.sample_id]:
+                if Flag.NO_BORDER in flags or population.depends_on & withheld[tube.sample_id]:
                     withheld[tube.sample_id].add(population.path)
                     flags = tuple(dict.fromkeys((*flags, Flag.NO_BORDER)))
                 if flags:

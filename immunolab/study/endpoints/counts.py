@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from immunolab.intervals import NORMAL_95
-from immunolab.schema.flags import Flag, split
+from immunolab.schema.flags import WITHHELD, split
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -146,10 +146,10 @@ class SampleCounts:
         name
             Population.
         of
-            Its denominator: a share of a population without a border is flagged ``no_border`` too.
+            Its denominator: what withholds its count withholds a share of it too.
         """
-        without = of and Flag.NO_BORDER in split(self.flag(of))
-        return flags(_text(self._rows[name].flag), Flag.NO_BORDER if without else "") or ""
+        above = [word for word in split(self.flag(of)) if word in WITHHELD] if of else []
+        return flags(_text(self._rows[name].flag), *above) or ""
 
 
 def gate_error(gate_sd: Mapping[tuple[str, str], float], population: str, parent: str | None) -> float | None:

@@ -1,0 +1,127 @@
+"""Whether counted shares can be those of the cells that they are called: blood's bounds, and T cells that add up.
+
+Counting decides first: a share is out of bounds only where its whole 95 % interval of counting is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from immunolab.events.tube import Tube
+from immunolab.gating.strategy import Memberships, Population, Rectangle, Strategy
+from immunolab.intervals import jeffreys_percent
+from immunolab.schema.flags import Flag, split
+from immunolab.vocabulary.populations import populations
+
+# markers that every T cell carries and no other cell of blood, by which a gate is known to hold T cells
+_T_CELL_MARKERS = frozenset({"CD3", "TCRab", "TCRb"})
+# percent of T cells that CD4 and CD8 together make up at least; the rest are gamma-delta and double negative or double
+# positive cells, seldom over 20 % in blood (judgement, 2026-11-26: half as many again, to be rarely wrong in disease)
+_FEWEST_ASSIGNED = 60.0
+_OWN = frozenset({Flag.OUT_OF_RANGE, Flag.IMPLAUSIBLE, Flag.T_CELLS_UNASSIGNED})
+_Word = tuple[Flag, str]
+
+
+def checked(memberships: Memberships, tube: Tube) -> Memberships:
+    """Return the memberships with populations flagged whose share cannot be, or is unlikely to be, theirs.
+
+    In adult human blood (`Strategy.specimen`) shares are compared with the bounds of the vocabulary: outside what is
+    plausible a population is flagged ``out_of_range``, outside what is possible ``implausible``, and so is all that
+    depends on it. In any specimen, CD4 and CD8 that leave out many T cells are flagged ``t_cells_unassigned``.
+
+    Parameters
+    ----------
+    memberships
+        Evaluated gates of one tube.
+    tube
+        Names the markers of its channels.
+    """
+    strategy = memberships.strategy
+    counted = _Shares(memberships)
+    found: dict[str, list[_Word]] = {}
+    for path, word in [*_blood(strategy, counted), *_unassigned(strategy, counted, tube)]:
+        found.setdefault(path, []).append(word)
+    impossible: dict[str, str] = {}
+    flagged = []
+    for one in strategy.populations:
+        words = found.get(one.path, [])
+        above = next((impossible[path] for path in sorted(one.depends_on) if path in impossible), "")
+        if above:
+            words = [(Flag.IMPLAUSIBLE, f"depends on {above}"), *words]
+        if any(flag is Flag.IMPLAUSIBLE for flag, _ in words):
+            impossible[one.path] = above or one.name
+        flagged.append(_flagged(one, words))
+    return replace(memberships, strategy=replace(strategy, populations=tuple(flagged)))
+
+
+class _Shares:
+    """Events of each population, and shares of one in another."""
+
+    def __init__(self, memberships: Memberships) -> None:
+        self.masks = memberships.masks
+        self.n: Mapping[str, int] = {path: int(np.count_nonzero(mask)) for path, mask in memberships.masks.items()}
+
+    def percent(self, path: str, of: str) -> tuple[float, float, float]:
+        """Return a population's percentage of one above it, and the ends of its counting interval."""
+        n, total = self.n[path], self.n[of]
+        return (100.0 * n / total if total else np.nan, *jeffreys_percent(n, total))
+
+
+def _blood(strategy: Strategy, counted: _Shares) -> Iterator[tuple[str, _Word]]:
+    if strategy.specimen != "blood":
+        return
+    known = populations()
+    for one in strategy.populations:
+        blood = known[one.name].blood if one.name in known else None
+        of = _above(one, blood.of) if blood else None
+        if blood is None or of is None or not counted.n[of]:
+            continue
+        percent, low, high = counted.percent(one.path, of)
+        if high >= blood.plausible[0] and low <= blood.plausible[1]:
+            continue
+        possible = blood.possible[0] <= percent <= blood.possible[1]
+        bounds = blood.plausible if possible else blood.possible
+        flag = Flag.OUT_OF_RANGE if possible else Flag.IMPLAUSIBLE
+        yield one.path, (flag, f"{percent:.3g} % of {blood.of}; adult blood has {bounds[0]:g} to {bounds[1]:g} %")
+
+
+def _above(population: Population, name: str) -> str | None:
+    """Return the path of the nearest population of a name above another; None where there is none."""
+    path = population.parent_path
+    while path and path.rsplit("/", 1)[1] != name:
+        path = path.rsplit("/", 1)[0]
+    return path or None
+
+
+def _unassigned(strategy: Strategy, counted: _Shares, tube: Tube) -> Iterator[tuple[str, _Word]]:
+    """Yield CD4 and CD8 of T cells that leave out more T cells than any specimen is likely to hold."""
+    paths = {one.path for one in strategy.populations}
+    for one in strategy.populations:
+        pair = [f"{one.path}/{name}" for name in ("CD4", "CD8")]
+        if not _of_t_cells(one, tube) or not paths.issuperset(pair):
+            continue
+        n = int(np.count_nonzero(counted.masks[pair[0]] | counted.masks[pair[1]]))
+        high = jeffreys_percent(n, counted.n[one.path])[1]
+        if high < _FEWEST_ASSIGNED:
+            share = 100.0 * n / counted.n[one.path]
+            for path in pair:
+                yield path, (Flag.T_CELLS_UNASSIGNED, f"CD4 and CD8 together are {share:.3g} % of {one.name}")
+
+
+def _of_t_cells(population: Population, tube: Tube) -> bool:
+    gate = population.gate
+    if not isinstance(gate, Rectangle):
+        return False
+    sides = zip(gate.dimensions, gate.lower, strict=True)
+    low_on = [side.name for side, low in sides if low is not None and side.ratio is None]
+    return any(tube.channel(name).marker in _T_CELL_MARKERS for name in low_on)
+
+
+def _flagged(population: Population, words: list[_Word]) -> Population:
+    """Return the population with these words, and without those of another tube that it was counted in before."""
+    kept = [word for word in split(population.flag) if word not in _OWN]
+    flags = dict.fromkeys([*kept, *(flag for flag, _ in words)])
+    return replace(population, flag=";".join(flags), reason="; ".join(dict.fromkeys(reason for _, reason in words)))
