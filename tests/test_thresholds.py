@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
+from planted import f1
 
 from immunolab.cli import main
 from immunolab.gating.method_registry import REGISTERED
@@ -154,6 +155,20 @@ def test_diagonal_turned_round_finds_the_same_cells() -> None:
     low = diagonal(x, y, (x[naive], y[naive]))
     high = diagonal(x, -y, (x[naive], -y[naive]), y_side="hi")
     assert_allclose([high.x.value, high.y.value, high.slope], [low.x.value, -low.y.value, -low.slope], rtol=1e-9)
+
+
+@pytest.mark.parametrize(("place", "found"), [(2.2, True), (1.2, False)])
+def test_a_tight_cloud_beside_a_broad_reference_is_found_and_a_shoulder_is_none(place: float, found: bool) -> None:
+    """Noise of compensation makes the reference broad; the cloud is set apart by its own small spread."""
+    rng = np.random.default_rng(5)
+    x = np.concatenate([rng.normal(0, 1, 4000), rng.normal(place, 0.35, 600)])
+    y = np.concatenate([rng.normal(0, 1, 4000), rng.normal(-2, 0.7, 600)])
+    cloud = np.arange(4600) >= 4000
+    corner = diagonal(x, y, (x[~cloud], y[~cloud]))
+    assert ("no_corner_cloud" not in corner.flags) == found
+    if found:
+        inside = (x > corner.x.value) & (y < corner.y.value + corner.slope * (x - corner.x.value))
+        assert f1(inside, cloud) > 0.85
 
 
 def test_diagonal_without_a_cloud_or_reference_says_so() -> None:

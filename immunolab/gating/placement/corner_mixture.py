@@ -28,7 +28,9 @@ _LEAST_SD, _MOST_SD_U, _MOST_SD_V = 0.35, 1.0, 2.0
 _RIVALS_WIDTH, _TARGET_WIDTH = 0.2, 0.35
 _MOST_CORRELATED = 0.9  # largest correlation within a group: a thinner one would be a line
 _LEAST_EVENTS = 8.0  # events under which the corner is called empty: fewer make no cloud
-_NEAREST_U, _NEAREST_V = 2.6, -1.0  # a group nearer to the reference is its shoulder, not a cloud
+# a group nearer to the reference is its shoulder, not a cloud: Ashman's D on u (Ashman, Bird and Zepf 1994, AJ
+# 108:2348) and the mean on v in rSD; 2.6 parts two normal groups but for a tenth of either (judgement)
+_NEAREST_D, _NEAREST_V = 2.6, -1.0
 _RIVALS_REACH = 0.68  # furthest a rival goes on u, share of the corner's mean: further on it would split the cloud
 _RIVALS_PLACE = np.array([share for share, _ in _STARTS[:_TARGET]])
 _PRIOR_EVENTS = 20.0  # events' worth of belief in the usual places and spreads: steadies groups of few events
@@ -161,7 +163,9 @@ def fit_mixture(cells: Bins, start: Mixture | None = None, rounds: int = _ROUNDS
         if moved < _CONVERGED:
             break
     u, v = model.means[_TARGET]
-    there = u > _NEAREST_U and v < _NEAREST_V
+    # the reference's own variance is 1: a tight cloud is set apart nearer to it than a broad one
+    separation = u / np.sqrt((1.0 + model.covariances[_TARGET, 0, 0]) / 2)
+    there = separation > _NEAREST_D and v < _NEAREST_V
     return model if there and model.weights[_TARGET] * cells.counts.sum() >= _LEAST_EVENTS else None
 
 
@@ -203,7 +207,7 @@ def _first_guess(cells: Bins) -> Mixture | None:
     grid, density, _ = smoothed_density(u)
     from scipy.signal import find_peaks
 
-    summits = [i for i in find_peaks(density)[0] if grid[i] > _NEAREST_U]
+    summits = [i for i in find_peaks(density)[0] if grid[i] > _CORNER_U]
     # without a summit of its own the cloud is taken to be the far end of the corner's events
     summit = float(grid[max(summits, key=lambda i: density[i])] if summits else np.quantile(u, 0.9))
     beyond = corner & (cells.u > 0.8 * summit)
