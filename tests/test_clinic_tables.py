@@ -150,6 +150,26 @@ def test_a_batch_of_tubes_says_nothing_of_the_clinic() -> None:
     assert clinic["estimate"] == pytest.approx((-3 - 4 + 0 - 6 - 1 - 4) / 6)
 
 
+def test_a_value_off_its_scale_takes_no_other_endpoint_with_it(tmp_path: Path) -> None:
+    visits = [(f"P{i}", v) for i in range(4) for v in ("W24", "W48")]
+    samples = tuple(Sample(f"{p}{v}", p, v, tmp_path / "x.fcs") for p, v in visits)
+    free = replace(
+        study("als_nct04952155", tmp_path), trial=None, samples=samples, comparison=PlannedComparison("W24", "W48")
+    )
+    rows = [
+        {"sample_id": f"{p}{v}", "patient_id": p, "visit": v, "endpoint": name, "population": name, "unit": "%"}
+        | {"value": first + 3.0 * i}
+        for name, first in (("hospital_nk", 96.0), ("FVC", 97.0), ("hospital_b", 5.0))
+        for i, (p, v) in enumerate(visits)
+    ]
+    _, comparisons, notes = _compare(free, (), ENDPOINTS.frame(rows))
+    shifts = pd.concat([one.shifts for one in comparisons]).set_index("endpoint")
+    assert shifts["estimate_scale"].to_dict() == {"FVC": "identity", "hospital_b": "log_odds"}
+    assert shifts.loc["FVC", "estimate"] == 3.0
+    assert len(notes) == 1
+    assert notes[0].startswith("hospital_nk was not compared: left out: rows 2, 3, 4, 5, 6, 7: a percentage outside")
+
+
 def test_what_rests_on_cells_is_adjusted_for_batch_with_a_design_or_without(tmp_path: Path) -> None:
     visits = [(f"P{i}", v) for i in range(8) for v in ("a", "b")]
     samples = tuple(

@@ -182,11 +182,19 @@ def test_columns_are_found_when_none_is_named(tmp_path):
     assert compare(tmp_path, table, *VISITS)["method"].tolist() == ["paired t, logit (+0.5)"]
     wide = write(
         tmp_path / "wide.csv",
-        "patient,visit,Treg,CRP\n"
-        + "".join(f"P{i},{v},{i + k},{100 * (i + k)}\n" for i in range(1, 6) for k, v in enumerate(("baseline", "on"))),
+        "patient,visit,Treg (%),CRP [mg/L],SLEDAI\n"
+        + "".join(
+            f"P{i},{v},{i + k},{100 * (i + k)},{20 - k}\n"
+            for i in range(1, 6)
+            for k, v in enumerate(("baseline", "on"))
+        ),
     )
     found = compare(tmp_path, wide, *VISITS)
-    assert dict(zip(found["endpoint"], found["estimate_scale"], strict=True)) == {"Treg": "log_odds", "CRP": "log"}
+    assert dict(zip(found["endpoint"], found["estimate_scale"], strict=True)) == {
+        "Treg (%)": "log_odds",
+        "CRP [mg/L]": "log",
+        "SLEDAI": "identity",
+    }
 
 
 def test_the_endpoint_table_of_a_run_is_compared_by_its_units(tmp_path):
@@ -230,7 +238,7 @@ def test_two_pairs_are_described_and_exit_with_zero(tmp_path):
     table = write(tmp_path / "t.csv", "patient,visit,value\nA,baseline,1\nA,on,2\nB,baseline,3\nB,on,5\nC,on,1\n")
     found = compare(tmp_path, table, *VISITS, "--value", "value").iloc[0]
     assert (found["n_pairs"], found["median_before"], found["median_after"]) == (2, 2.0, 3.5)
-    assert found["warnings"] == "W_UNPAIRED;W_MISSING_20;E_N_MIN"
+    assert found["warnings"] == "W_UNIT;W_UNPAIRED;W_MISSING_20;E_N_MIN"
     assert pd.isna(found["p_value"])
 
 

@@ -73,7 +73,12 @@ def test_tables_are_the_declared_ones():
         ("ratio", "log", lambda a, b: np.log(b / a)),
         ("cells/uL", "log", lambda a, b: np.log(b / a)),
         ("pg/mL", "log", lambda a, b: np.log(b / a)),
+        ("% of CD4", "logit", lambda a, b: np.log(b / (100 - b)) - np.log(a / (100 - a))),
+        ("mm/h", "log", lambda a, b: np.log(b / a)),
         ("points", "identity", lambda a, b: b - a),
+        ("% predicted", "identity", lambda a, b: b - a),
+        ("mg/day", "identity", lambda a, b: b - a),
+        ("min", "identity", lambda a, b: b - a),
         ("points/month", "identity", lambda a, b: b - a),
     ],
 )
@@ -207,6 +212,38 @@ def test_percent_outside_and_negative_on_a_log_scale():
     plan = Plan("W0", "W10", scales={"x": "log"})
     text = _refused(values([-1.0, 2, 3], [1.0, 2, 3], unit="pg/mL"), plan)
     assert "row 0  a negative value on the log scale in 'x' (E_NEG)" in text
+
+
+@pytest.mark.parametrize("unit", ["", "as given", "apples"])
+def test_a_unit_that_says_no_scale_gives_differences_and_is_said(unit):
+    found = compare_endpoints(values([8.0, 14, 20, 6], [4.0, 8, 12, 2], unit=unit), PLAN)
+    assert found.shifts["estimate"].tolist() == [-5.5]
+    assert found.pairs["fold"].isna().all()
+    assert codes(found) >= {"W_UNIT"}
+    assert "W_UNIT" in found.shifts["warnings"].iloc[0]
+
+
+def test_a_percentage_of_a_predicted_value_may_be_above_100_whatever_its_unit():
+    fvc = values([104.0, 80, 92, 71], [99.0, 78, 85, 70], unit="%", endpoint="fvc").assign(population="FVC")
+    found = compare_endpoints(fvc, PLAN)
+    assert found.pairs["shift_scale"].unique().tolist() == ["identity"]
+    assert found.shifts["estimate"].tolist() == [-3.75]
+
+
+def test_a_bad_endpoint_takes_no_other_with_it():
+    primary, other = counts(BEFORE, AFTER), values([3.0, 4, 5, 9], [2.0, 6, 4, 7], unit="mg/L", endpoint="crp")
+    off_scale = values([101.0, 2, 3, 4], [1.0, 2, 3, 5], unit="%", endpoint="share")
+    twice = values([1.0, 2, 3, 4], [1.0, 2, 3, 5], unit="points", endpoint="score")
+    rows = pd.concat([off_scale, primary, twice, twice.iloc[:1], other], ignore_index=True)
+    found = compare_endpoints(rows, PLAN)
+    alone = compare_endpoints(pd.concat([primary, other], ignore_index=True), PLAN)
+    pd.testing.assert_frame_equal(found.pairs, alone.pairs)
+    numbers = ["endpoint", "estimate", "ci_low", "ci_high", "p_value", "q_value"]
+    pd.testing.assert_frame_equal(found.shifts[numbers], alone.shifts[numbers])
+    left = {f.endpoint: f.message for f in found.warnings if f.code == "E_ENDPOINT"}
+    assert set(left) == {"share", "score"}
+    assert "row 0: a percentage outside 0..100" in left["share"]
+    assert "E_DUP_VISIT" in left["score"]
 
 
 def test_unknown_visit_lists_those_there():

@@ -137,7 +137,12 @@ def add_compare(commands: Subparsers) -> None:
     parser.add_argument("--arm", default="", metavar="COL", help="arm or cohort: each by itself, and two compared")
     parser.add_argument("--reference", default="", metavar="ARM", help="the arm the other is compared with")
     parser.add_argument("--batch", default="", metavar="COL", help="batch of a sample; the shift is adjusted for it")
-    parser.add_argument("--scale", choices=("logit", "arcsine", "log", "identity"), help="default: by unit and range")
+    parser.add_argument(
+        "--unit", default="", metavar="U", help="of the values, as %%, pg/ml or points (default: as written)"
+    )
+    parser.add_argument(
+        "--scale", choices=("logit", "arcsine", "log", "identity"), help="default: by unit; differences without one"
+    )
     parser.add_argument(
         "--test",
         choices=("t", "wilcoxon", "signflip", "count_weighted", "mixed", "binomial_mixed", "auto"),
@@ -153,7 +158,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     from immunolab.comparison.compare import compare, write_comparison
 
     names = ("patient", "visit", "before", "after", "value", "count", "parent_count", "endpoint", "arm", "batch")
-    words = (*names, "scale", "test", "adjust", "reference", "seed")
+    words = (*names, "unit", "scale", "test", "adjust", "reference", "seed")
     found = compare(Path(arguments.table), **{name: getattr(arguments, name) for name in words})
     say(found.summary())
     if arguments.out:

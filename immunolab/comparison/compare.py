@@ -55,10 +55,11 @@ def compare(
     count, parent_count
         Columns of events and of their parent's events, instead of ``value``: analysed as counts.
     unit
-        Of the values, such as ``%`` (0..100) or ``pg/ml``; empty takes the column ``unit``, else ``%`` for an
-        endpoint that stays within 0..100.
+        Of the values, such as ``%`` (0..100, a share of a whole), ``% predicted`` or ``pg/ml``; empty takes the column
+        ``unit``, else the brackets in the head of a column (``CRP (mg/L)``). It is never guessed from the values.
     scale
-        Of every endpoint; None goes by unit: logit for percentages, log for positive quantities.
+        Of every endpoint; None goes by unit: logit for shares, log for amounts, differences for points and for
+        whatever has no unit (``W_UNIT``).
     test, adjust
         The method, and the adjustment over endpoints, see `plan.Plan`.
     reference
@@ -78,6 +79,11 @@ def compare(
         text, a test, an adjustment or a scale that does not exist.
     ComparisonError
         A visit or an arm that is not there.
+
+    Notes
+    -----
+    An endpoint with faulty rows (a percentage above 100, a visit twice) is left out (``E_ENDPOINT``) and the others are
+    compared; where nothing is left, the faults are raised.
     """
     values = (value,) if isinstance(value, str) and value else tuple(value) if isinstance(value, Sequence) else (value,)
     _check_text(

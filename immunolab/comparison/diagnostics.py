@@ -6,7 +6,7 @@ beginning with W are written to the ``warnings`` column beside a result that is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,33 +52,58 @@ def name_rows(rows: Iterable[object]) -> str:
     return f"rows {shown}" + (f" ... ({len(labels)} in all)" if len(labels) > _MOST_NAMED else "")
 
 
-def check_endpoints(frame: pd.DataFrame, where: str = "endpoints") -> None:
-    """Raise when rows of the endpoint table cannot be compared.
+def check_endpoints(frame: pd.DataFrame, where: str = "endpoints") -> dict[str, list[Problem]]:
+    """Return what is wrong with the rows of single endpoints, by endpoint; raise for what concerns the whole table.
 
     Parameters
     ----------
     frame
-        Rows of `tables.ENDPOINTS`; the index names them in messages.
+        Rows of the endpoint table; the index names them in messages.
     where
         Name of the table in messages.
+
+    Returns
+    -------
+    dict
+        Endpoint -> its faults, each with its code and rows (the frame's index).
 
     Raises
     ------
     InputError
-        A column is missing; or every fault of the rows at once, each with its code and rows (the frame's index).
+        A column is missing; or a patient is in two cohorts, with every fault of the rows.
     """
     missing = [name for name in _NEEDED if name not in frame.columns]
     if missing:
         hint = "docs/tables.md, endpoints.csv, says what each holds; immunolab.compare takes a table of any columns"
         raise InputError(Problem(where, "", f"there is no column {', '.join(missing)}", hint))
-    faults = [
-        _fault(where, code, frame.index[rows], message, hint)
-        for code, rows, message, hint in _row_faults(frame)
-        if rows.any()
+    found: dict[str, list[Problem]] = {}
+    for code, rows, message, hint in _row_faults(frame):
+        for endpoint in dict.fromkeys(frame["endpoint"].to_numpy()[rows]):
+            own = rows & (frame["endpoint"] == endpoint).to_numpy(dtype=bool)
+            found.setdefault(str(endpoint), []).append(_fault(where, code, frame.index[own], message, hint))
+    if problems := _two_arms(frame, where):
+        raise InputError([*all_problems(found), *problems])
+    return found
+
+
+def all_problems(by_endpoint: Mapping[str, Iterable[Problem]]) -> list[Problem]:
+    """Return the problems of all endpoints, one that several share once."""
+    return list(dict.fromkeys(problem for problems in by_endpoint.values() for problem in problems))
+
+
+def left_out(by_endpoint: Mapping[str, Iterable[Problem]]) -> list[Finding]:
+    """Return a finding for each problem of an endpoint that is left out of a comparison of others.
+
+    Parameters
+    ----------
+    by_endpoint
+        Endpoint -> problems, as `check_endpoints` gives them.
+    """
+    return [
+        Finding(Code.E_ENDPOINT, "", endpoint, f"left out: {problem.place}: {problem.message}")
+        for endpoint, problems in by_endpoint.items()
+        for problem in problems
     ]
-    problems = faults + _two_arms(frame, where)
-    if problems:
-        raise InputError(problems)
 
 
 def _fault(where: str, code: Code, rows: Iterable[object], message: str, hint: str) -> Problem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -11,11 +12,13 @@ import pandas as pd
 
 from immunolab.comparison.diagnostics import Finding, name_rows
 from immunolab.comparison.external_table import ExternalTable
+from immunolab.comparison.scales import UNKNOWN_UNIT
 from immunolab.errors import InputError, Problem
 from immunolab.schema.flags import Code
 
 _COUNT_NAMES = (("count", "parent_count"), ("n_events", "n_parent"))
 _PASSED_ON = ("parent", "population", "phase", "cycle_state", "unit")  # columns of `tables.ENDPOINTS` taken as they are
+_IN_BRACKETS = re.compile(r"[(\[]([^()\[\]]*[%/][^()\[\]]*)[)\]]\s*$")  # a unit: per cent, or one thing per another
 _FRACTION_MEDIAN = 0.1  # percentages that are all below 1 with a median above it look like fractions (judgement)
 
 
@@ -72,7 +75,8 @@ def endpoint_rows(
     """Return the table as rows of `tables.ENDPOINTS` with their row numbers as index.
 
     Empty cells and NA are missing values and are counted; anything else that is not a number is an error.
-    Values between 0 and 100 throughout an endpoint are taken as percentages unless the unit is given.
+    Where neither the unit nor a column ``unit`` is given, the unit is what the head of a column says in brackets
+    (``CRP (mg/L)``, ``Treg [%]``), else not known.
 
     Parameters
     ----------
@@ -214,12 +218,16 @@ def _without_missing(rows: pd.DataFrame, measured: str, column: str, problems: S
 
 
 def _units(rows: pd.DataFrame) -> pd.Series:
-    """Return the unit column as written, else % for an endpoint that stays within 0..100."""
-    inside = rows.groupby("endpoint", sort=False)["value"].transform(lambda v: bool(((v >= 0) & (v <= 100)).all()))
-    guessed = inside.map({True: "%", False: "as given"}).astype(object)
+    """Return the unit column as written, else the unit in the endpoint's name, else ``as given``."""
+    headed = rows["endpoint"].map(_headed_unit).astype(object)
     if "unit" not in rows:
-        return guessed
-    return rows["unit"].where(rows["unit"] != "", guessed)
+        return headed
+    return rows["unit"].where(rows["unit"] != "", headed)
+
+
+def _headed_unit(name: str) -> str:
+    found = _IN_BRACKETS.search(str(name))
+    return found[1].strip() if found else UNKNOWN_UNIT
 
 
 def _fractions(rows: pd.DataFrame) -> Iterator[Finding]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from immunolab.comparison import scales
-from immunolab.comparison.diagnostics import Finding, check_endpoints, check_scale, name_rows
+from immunolab.comparison.diagnostics import Finding, all_problems, check_endpoints, check_scale, left_out, name_rows
 from immunolab.comparison.plan import Plan, Scale
 from immunolab.errors import ComparisonError, InputError, Problem, nearest
 from immunolab.intervals import NORMAL_95
@@ -112,8 +112,8 @@ def pair(endpoints: pd.DataFrame, plan: Plan, where: str = "endpoints") -> Paire
     ComparisonError
         A visit that no row has, or no row at all.
     """
-    check_endpoints(endpoints, where)
-    rows = _rows(endpoints, plan)
+    faults = check_endpoints(endpoints, where)
+    rows = _rows(endpoints[~endpoints["endpoint"].isin(faults)] if faults else endpoints, plan, faults)
     rows["side"] = _sides(rows, plan)
     empty = (rows["n_parent"] == 0).to_numpy() & rows["unit"].isin(_PERCENT).to_numpy()
     findings = [
@@ -121,18 +121,25 @@ def pair(endpoints: pd.DataFrame, plan: Plan, where: str = "endpoints") -> Paire
         for endpoint, group in rows[empty].groupby("endpoint", sort=False)
     ]
     rows = rows[~empty].copy()
-    levels = _levels(rows, plan, where)
+    levels, off_scale = _levels(rows, plan, where)
+    faults |= off_scale
+    if faults and not levels:
+        raise InputError(all_problems(faults))
+    rows, levels = _without(rows, levels, off_scale)
     columns = {name: np.full(len(rows), np.nan) for name in ("level", "gate_variance")}
     for one in levels.values():
         columns["level"][one.place], columns["gate_variance"][one.place] = one.level, one.gate_variance
         findings += one.findings
+    findings += left_out(faults)
     with np.errstate(divide="ignore"):
         rows = rows.assign(**columns, inverse=1.0 / rows["n_parent"].to_numpy())
     return _assemble(rows, levels, plan, findings)
 
 
-def _rows(endpoints: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+def _rows(endpoints: pd.DataFrame, plan: Plan, faults: Mapping[str, list[Problem]]) -> pd.DataFrame:
     if endpoints.empty:
+        if faults:
+            raise InputError(all_problems(faults))
         raise ComparisonError("there is no row to compare", "endpoints", "are the endpoint and visit names right?")
     missing = [name for name in plan.covariates if name not in endpoints]
     if missing:
@@ -193,18 +200,30 @@ class _EndpointLevels:
     findings: tuple[Finding, ...]
 
 
-def _levels(rows: pd.DataFrame, plan: Plan, where: str) -> dict[str, _EndpointLevels]:
+def _levels(rows: pd.DataFrame, plan: Plan, where: str) -> tuple[dict[str, _EndpointLevels], dict[str, list[Problem]]]:
+    """Return the endpoints on their scales, and what is wrong with those whose values have no place on theirs."""
     levels: dict[str, _EndpointLevels] = {}
-    problems: list[Problem] = []
+    faults: dict[str, list[Problem]] = {}
     for name, place in rows.groupby("endpoint", sort=False).indices.items():
         own, endpoint = rows.iloc[place], str(name)
         found = _endpoint_levels(own, np.asarray(place), endpoint, plan.scales.get(endpoint))
-        if not found.counted:
-            problems += check_scale(own["value"].to_numpy(), own.index.to_numpy(), found.scale, endpoint, where)
-        levels[endpoint] = found
-    if problems:
-        raise InputError(problems)
-    return levels
+        off = [] if found.counted else check_scale(own["value"].to_numpy(), own.index, found.scale, endpoint, where)
+        if off:
+            faults[endpoint] = off
+        else:
+            levels[endpoint] = found
+    return levels, faults
+
+
+def _without(
+    rows: pd.DataFrame, levels: Mapping[str, _EndpointLevels], faults: Mapping[str, object]
+) -> tuple[pd.DataFrame, dict[str, _EndpointLevels]]:
+    """Return rows without the faulty endpoints, and the others with their places among those rows."""
+    if not faults:
+        return rows, dict(levels)
+    kept = rows[~rows["endpoint"].isin(faults)]
+    places = kept.groupby("endpoint", sort=False).indices
+    return kept, {name: replace(one, place=np.asarray(places[name])) for name, one in levels.items()}
 
 
 def _endpoint_levels(
@@ -212,12 +231,16 @@ def _endpoint_levels(
 ) -> _EndpointLevels:
     value, events, parents = (own[name].to_numpy() for name in ("value", "n_events", "n_parent"))
     unit = str(own["unit"].iloc[0])
-    scale = scale or scales.default_scale(unit, value)
+    declared = scale or scales.declared_scale(unit, value, str(own["population"].iloc[0]) or endpoint)
+    scale = declared or "identity"
     ratio, measured = unit == "ratio", np.isfinite(value)
     has_counts = np.isfinite(events) & np.isfinite(parents)
     every_row = bool(has_counts[measured].all())
     counted = bool(measured.any()) and every_row and (unit in _PERCENT or (ratio and scale == "log"))
     findings: tuple[Finding, ...] = ()
+    if declared is None:
+        text = f"unit '{unit}' says no scale: compared as differences (identity); give the unit, or a scale"
+        findings = (Finding(Code.W_UNIT, "", endpoint, text),)
     if counted:
         usable = np.where(has_counts & measured, 1.0, np.nan)
         level = scales.from_counts(events, parents, scale, ratio=ratio) * usable
@@ -226,7 +249,7 @@ def _endpoint_levels(
             level, moved = scales.from_values(value, scale)
         if moved:
             text = f"{moved} value(s) on the border of the {scale} scale were moved half way to the nearest other"
-            findings = (Finding(Code.W_ZERO_VALUE, "", endpoint, text),)
+            findings += (Finding(Code.W_ZERO_VALUE, "", endpoint, text),)
     gate = _gate_variance(own["gate_low"].to_numpy(), own["gate_high"].to_numpy(), scale)
     absolute = "/ul" in unit.lower() and scale == "log" and every_row
     return _EndpointLevels(unit, scale, counted, ratio, absolute, place, level, gate, findings)

@@ -6,10 +6,13 @@ Counts y of N enter as log((y + 0.5) / (N - y + 0.5)) (Haldane 1956, Ann Hum Gen
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from immunolab.comparison.plan import Scale
+from immunolab.vocabulary.variables import resolve_variable, variables
 
 Array = NDArray[np.float64]
 
@@ -20,31 +23,50 @@ ESTIMATE_SCALE: dict[Scale, str] = {
     "identity": "identity",
 }
 """Scale of the values -> scale of the estimate, as the column ``estimate_scale`` names it."""
-_PLAIN = ("yes/no", "0/1", "bool", "cm")  # units whose values are compared as differences
+UNKNOWN_UNIT = "as given"  # unit of values whose unit nobody declared
+_WHOLE = 100.0  # percent that a share of a whole cannot exceed
 MULTIPLICATIVE: frozenset[Scale] = frozenset({"logit", "log"})
 """Scales on which exp(shift) is a ratio: of odds, or of values."""
 
 
-def default_scale(unit: str, values: ArrayLike) -> Scale:
-    """Return the scale of an endpoint by its unit.
+_SHARE = re.compile(
+    r"(%|percent)( (?!.*\b(pred|predicted|normal|expected|reference|baseline|change|inhibition|suppression)\b).*)?"
+)
+"""Units of a share of a whole; a percentage of a predicted or an earlier value, or of a change, is none."""
+_PLAIN = re.compile(
+    r".*\b(points?|slope|score|grade|index)\b.*|.*/(day|d|week|month|year)s?|yes/no|0/1|bool|responder|relapse|cm|mm|min|h|days|years|kg"
+    r"|(%|percent) .*|(log|ln)\d* ?.*"
+)
+"""Units whose values are compared as differences: 0 is an ordinary value of theirs, or they are on a log already."""
+_AMOUNT = re.compile(r"[^/]*(/| per ) ?[a-zµμ].*|ratio|fold|mfi|intensity|au|a\.u\.|x ?uln|×uln")
+"""Units of positive amounts, which change by factors: per volume, mass or hour; ratios; intensities."""
 
-    Percentages take the logit; points (scores), visual analogue scales (cm), doses a day, slopes a month and
-    signed quantities stay as they are, for 0 is an ordinary value of theirs; everything else (ratios,
-    concentrations, absolute counts, intensities) takes the log.
+
+def declared_scale(unit: str, values: ArrayLike, variable: str = "") -> Scale | None:
+    """Return the scale that an endpoint's unit declares, or None where it declares none.
+
+    Shares of a whole take the logit. Points (scores), visual analogue scales (cm), doses a day, slopes a month,
+    percentages of a predicted value and signed quantities stay as they are; amounts (concentrations, absolute counts,
+    ratios, intensities) take the log. Values never say what they are: any column can be within 0..100.
 
     Parameters
     ----------
     unit
         As written in the table.
     values
-        ``(n,)`` of the endpoint; NaN where missing.
+        ``(n,)`` of the endpoint; NaN where missing. One below 0 keeps an amount off the log.
+    variable
+        Its name; one of the vocabulary (FVC) whose limits are not those of a share is none, whatever its unit.
     """
-    word = unit.strip().lower()
-    if word in ("%", "percent") or word.startswith(("% ", "percent ")):
-        return "logit"
-    numbers = np.asarray(values, dtype=float)
-    plain = "point" in word or "slope" in word or word in _PLAIN or word.endswith(("/day", "/d", "/month"))
-    return "identity" if plain or np.any(numbers < 0) else "log"
+    word, known = unit.strip().lower(), variables().get(resolve_variable(variable) or "")
+    if _SHARE.fullmatch(word):
+        beyond = known is not None and known.unit == "%" and (min(known.limits) < 0 or max(known.limits) > _WHOLE)
+        return "identity" if beyond else "logit"
+    if _PLAIN.fullmatch(word) or (known is not None and word == known.unit == ""):
+        return "identity"
+    if _AMOUNT.fullmatch(word):
+        return "identity" if np.any(np.asarray(values, dtype=float) < 0) else "log"
+    return None
 
 
 def from_counts(n_events: ArrayLike, n_parent: ArrayLike, scale: Scale, *, ratio: bool = False) -> Array:

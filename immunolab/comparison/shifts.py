@@ -124,7 +124,7 @@ def _row(paired: Paired, e: int, cohort: str, shift: CohortShift, plan: Plan) ->
         "method": _method_text(main, scale, counted=bool(paired.counted[e])),
         "p_value": main.p_value,
         "sensitivity_p_value": rank.p_value,
-        "warnings": ";".join(finding.code for finding in shift.findings) or None,
+        "warnings": ";".join(dict.fromkeys([*_of_rows(paired, e), *(f.code for f in shift.findings)])) or None,
         "unit": paired.units[e],
         "df": main.df,
         "n_patients": int((members & (paired.n_visits[e].sum(axis=1) > 0)).sum()),
@@ -141,6 +141,11 @@ def _row(paired: Paired, e: int, cohort: str, shift: CohortShift, plan: Plan) ->
         "unadjusted_estimate": shift.unadjusted.estimate if shift.unadjusted else np.nan,
         "unadjusted_p_value": shift.unadjusted.p_value if shift.unadjusted else np.nan,
     }
+
+
+def _of_rows(paired: Paired, e: int) -> list[Code]:
+    """Return the codes of an endpoint's rows: zeros moved, no unit, empty parents."""
+    return [finding.code for finding in paired.findings if finding.endpoint == paired.endpoints[e]]
 
 
 def _method_text(main: Estimate, scale: scales.Scale, *, counted: bool) -> str:

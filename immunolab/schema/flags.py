@@ -148,6 +148,7 @@ class Code(DeclaredWord):
     E_PERCENT = "E_PERCENT", "unusable", "a percentage outside 0..100"
     E_TEXT = "E_TEXT", "unusable", "text in a number column"
     E_TWO_ARMS = "E_TWO_ARMS", "unusable", "a patient in two cohorts"
+    E_ENDPOINT = "E_ENDPOINT", "unusable", "faulty rows of one endpoint: it is left out, the others are compared"
     E_N_MIN = "E_N_MIN", "unusable", "fewer than 3 pairs: described, not tested"
     E_BATCH_ALIASED = (
         "E_BATCH_ALIASED",
@@ -208,6 +209,7 @@ class Code(DeclaredWord):
         "the share changes; the interval of the absolute count includes no change",
     )
     W_K_SMALL = "W_K_SMALL", "note", "fewer than 10 endpoints: no moderation, plain t"
+    W_UNIT = "W_UNIT", "doubtful", "no unit that says a scale: compared as differences, which may not be what fits"
     W_FRACTION = "W_FRACTION", "doubtful", "percentages look like fractions 0..1; they were read as percent"
     W_MIXED_STATES = "W_MIXED_STATES", "doubtful", "samples of one side are of different cycle states"
 

@@ -16,6 +16,7 @@ from immunolab.comparison.table import Comparison, compare_endpoints
 from immunolab.errors import ComparisonError, InputError
 from immunolab.schema.comparison import PAIRS, SHIFTS
 from immunolab.schema.contrast import Contrast
+from immunolab.schema.flags import Code
 from immunolab.schema.gating import OTHER_GATINGS
 from immunolab.study.endpoints import Endpoint
 from immunolab.study.sheet import Study
@@ -99,6 +100,7 @@ def _compare(
         try:
             comparisons.append(compare_endpoints(own, plan))
             compared.append(Compared(plan, tuple(names), family))
+            notes += _left_out(comparisons[-1])
         except ComparisonError as error:
             notes.append(f"{contrast.in_words}: {error.message} ({', '.join(names)})")
         except InputError as error:
@@ -106,6 +108,12 @@ def _compare(
     tables = adjusted_together([one.shifts for one in comparisons], [one.family for one in compared])
     comparisons = [replace(one, shifts=table) for one, table in zip(comparisons, tables, strict=True)]
     return compared, comparisons, notes
+
+
+def _left_out(comparison: Comparison) -> list[str]:
+    """Return which endpoints were left out for their faulty rows, in words."""
+    faulty = [finding for finding in comparison.warnings if finding.code == Code.E_ENDPOINT]
+    return [f"{finding.endpoint} was not compared: {finding.message}" for finding in faulty]
 
 
 def _plan(study: Study, contrast: Contrast, endpoints: Sequence[Endpoint], rows: pd.DataFrame) -> Plan:
