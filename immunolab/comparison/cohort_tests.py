@@ -18,6 +18,7 @@ from immunolab.comparison.longitudinal import LongRows, mixed_shift
 from immunolab.comparison.paired import paired_t, sign_flip, smallest_p, wilcoxon
 from immunolab.comparison.pairing import Paired
 from immunolab.comparison.plan import Plan
+from immunolab.comparison.repeated_visits import repeated_shift, visits_between
 from immunolab.schema.flags import Code
 
 Array = NDArray[np.float64]
@@ -50,6 +51,8 @@ class CohortShift:
         Weaknesses, each with its particulars.
     plain
         The paired t before moderation; None when not moderated.
+    of_pairs
+        The same of complete pairs alone, where the main result takes in more than those; else None.
     """
 
     main: Estimate
@@ -58,6 +61,7 @@ class CohortShift:
     complete: NDArray[np.bool_]
     findings: tuple[Finding, ...]
     plain: Estimate | None = None
+    of_pairs: Estimate | None = None
 
 
 @dataclass(frozen=True)
@@ -112,9 +116,27 @@ def cohort_shift(paired: Paired, e: int, members: NDArray[np.bool_], plan: Plan,
     """
     at = _EndpointInCohort(paired, e, members, plan)
     main, sensitivity, unadjusted, notes = _results(at)
-    notes = _pairing_notes(at) | notes
+    of_pairs, over_visits, more = _over_visits(at, main)
+    notes = _pairing_notes(at, left_out=of_pairs is None) | notes | more
     findings = tuple(Finding(code, cohort, paired.endpoints[e], text) for code, text in notes.items())
-    return CohortShift(main, sensitivity, unadjusted, at.complete, findings)
+    return CohortShift(over_visits, sensitivity, unadjusted, at.complete, findings, of_pairs=of_pairs)
+
+
+def _over_visits(at: _EndpointInCohort, main: Estimate) -> tuple[Estimate | None, Estimate, Notes]:
+    """Return the result of pairs and that over all visits; None and the former where no visit between both helps."""
+    if at.plan.test != "auto" or not np.isfinite(main.p_value):
+        return None, main, {}
+    rows = visits_between(at.paired, at.e, at.members, at.plan)
+    if rows is None:
+        return None, main, {}
+    found = repeated_shift(rows)
+    if found is None:
+        return (
+            None,
+            main,
+            {Code.W_NOCONV: "no mixed model over the visits could be fitted; complete pairs are compared"},
+        )
+    return main, found, {}
 
 
 def _results(at: _EndpointInCohort) -> tuple[Estimate, Estimate, Estimate | None, Notes]:
@@ -142,12 +164,13 @@ def _results(at: _EndpointInCohort) -> tuple[Estimate, Estimate, Estimate | None
     return main, sensitivity, unadjusted, notes | _shift_notes(d, main, sensitivity, notes)
 
 
-def _pairing_notes(at: _EndpointInCohort) -> Notes:
+def _pairing_notes(at: _EndpointInCohort, *, left_out: bool) -> Notes:
     one_side = at.members & (at.paired.n_visits[at.e].sum(axis=1) > 0) & ~at.complete
     if not one_side.any():
         return {}
     names = ", ".join(str(at.paired.patients[i]) for i in np.flatnonzero(one_side))
-    notes = {Code.W_UNPAIRED: f"lacking one of the visits, left out: {names}"}
+    how = "left out" if left_out else "in the model by their other visits"
+    notes = {Code.W_UNPAIRED: f"lacking one of the visits, {how}: {names}"}
     missing = one_side.sum() / (one_side.sum() + at.complete.sum())
     if missing > _MISSING:
         notes[Code.W_MISSING_20] = f"{100 * missing:.0f} % of the patients lack one of the visits"

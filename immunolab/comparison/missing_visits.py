@@ -2,40 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from immunolab.comparison.estimate import is_constant
+from immunolab.comparison.estimate import Estimate, is_constant
 from immunolab.comparison.paired import paired_t
+from immunolab.schema.comparison import TIPPING
 
 Array = NDArray[np.float64]
 
 _LEAST_PAIRS = 3  # as in `cohort_tests`
+_LIMITS = ("estimate", "ci_low", "ci_high")
 _MOST_TIPPING = 20.0  # standard deviations; further than any shift that was seen
 
 
-def tipping_point(pairs: pd.DataFrame) -> pd.DataFrame:
+def tipping_point(pairs: pd.DataFrame, shifts: pd.DataFrame | None = None) -> pd.DataFrame:
     """Return how unlike the rest the missing patients must be for the interval to reach zero.
 
-    Patients lacking one visit get the mean shift of the others moved against it by k standard
-    deviations; the tipping point is the least k at which the 95 % interval includes zero.
+    Patients lacking one visit get the mean shift of the others moved against it by k standard deviations; the tipping
+    point is the least k at which the 95 % interval includes zero. Where the result is not that of the pairs by t, its
+    interval is moved instead by the missing patients' share of what they are unlike what the model takes them for
+    (delta adjustment; National Research Council 2010, The Prevention and Treatment of Missing Data, chapter 5).
 
     Parameters
     ----------
     pairs
         Rows of `tables.PAIRS`.
+    shifts
+        Rows of `tables.SHIFTS` of the same comparison; None takes the pairs by t.
 
     Returns
     -------
     DataFrame
-        Columns cohort, endpoint, n_pairs and n_missing (patients with both visits, and with one), shift_scale,
-        estimate with its 95 % limits ci_low and ci_high (mean shift of the pairs by t, on shift_scale), tipping_sd
-        (k, in standard deviations of their shifts; 0 when the interval already includes zero, empty when no patient
-        is missing or no k to 20 suffices) and tipping_shift (what the missing patients' shift would then be, on
-        shift_scale). An endpoint with fewer than 3 pairs has no row.
+        Rows of `tables.TIPPING`. An endpoint with fewer than 3 pairs has no row.
     """
+    results = {} if shifts is None else {_key(row): row for row in shifts.to_dict("records")}
     rows = []
     for (cohort, endpoint), group in pairs.groupby(["cohort", "endpoint"], sort=False, dropna=False):
         d = group["shift"].to_numpy(dtype=float, na_value=np.nan)
@@ -43,24 +49,48 @@ def tipping_point(pairs: pd.DataFrame) -> pd.DataFrame:
         if seen.size < _LEAST_PAIRS:
             continue
         complete = paired_t(seen)
-        k = _tipping_sd(seen, missing) if missing else float("nan")
-        step = -np.sign(complete.estimate) * k * float(seen.std(ddof=1))
+        result = results.get(_key({"cohort": cohort, "endpoint": endpoint}))
+        by_t = result is None or _same(result, complete)
+        found = _by_pairs(complete, seen, missing) if by_t or result is None else _by_delta(result, seen, missing)
         rows.append(
-            {
-                "cohort": cohort,
-                "endpoint": endpoint,
-                "n_pairs": seen.size,
-                "n_missing": missing,
-                "shift_scale": group["shift_scale"].iloc[0],
-                "estimate": complete.estimate,
-                "ci_low": complete.ci_low,
-                "ci_high": complete.ci_high,
-                "tipping_sd": k,
-                "tipping_shift": complete.estimate + step,
-            }
+            {"cohort": cohort, "endpoint": endpoint, "n_pairs": seen.size, "n_missing": missing}
+            | {"shift_scale": group["shift_scale"].iloc[0]}
+            | found
+            | {"contrast": result["contrast"] if result else None, "method": result["method"] if result else "paired t"}
         )
-    limits = ["estimate", "ci_low", "ci_high", "tipping_sd", "tipping_shift"]
-    return pd.DataFrame(rows, columns=["cohort", "endpoint", "n_pairs", "n_missing", "shift_scale", *limits])
+    return TIPPING.frame(rows)
+
+
+def _key(row: Mapping[str, Any]) -> tuple[str, str]:
+    return "" if pd.isna(row["cohort"]) else str(row["cohort"]), str(row["endpoint"])
+
+
+def _same(result: Mapping[str, Any], complete: Estimate) -> bool:
+    given = [float(result[name]) for name in _LIMITS]
+    return bool(np.allclose(given, [complete.estimate, complete.ci_low, complete.ci_high], equal_nan=True))
+
+
+def _by_pairs(complete: Estimate, seen: Array, missing: int) -> dict[str, float]:
+    k = _tipping_sd(seen, missing) if missing else float("nan")
+    shift = complete.estimate - np.sign(complete.estimate) * k * float(seen.std(ddof=1))
+    limits = dict(zip(_LIMITS, (complete.estimate, complete.ci_low, complete.ci_high), strict=True))
+    return {**limits, "tipping_sd": k, "tipping_shift": float(shift)}
+
+
+def _by_delta(result: Mapping[str, Any], seen: Array, missing: int) -> dict[str, float]:
+    """Return the tipping point of a result of its own: estimate and limits move by delta times the share missing."""
+    estimate, low, high = (float(result[name]) for name in _LIMITS)
+    limits = {"estimate": estimate, "ci_low": low, "ci_high": high}
+    n = seen.size + missing
+    if not missing or not np.isfinite([low, high]).all() or is_constant(seen):
+        return {**limits, "tipping_sd": float("nan"), "tipping_shift": float("nan")}
+    nearer = low if estimate > 0 else high
+    delta = -nearer * n / missing if estimate * nearer > 0 else 0.0
+    k = abs(delta) / float(seen.std(ddof=1))
+    over_visits = np.isfinite(result.get("pairs_estimate", np.nan))
+    taken_for = (n * estimate - seen.sum()) / missing if over_visits else estimate
+    known = k <= _MOST_TIPPING
+    return {**limits, "tipping_sd": k if known else np.nan, "tipping_shift": taken_for + delta if known else np.nan}
 
 
 def _tipping_sd(seen: Array, missing: int) -> float:

@@ -79,6 +79,7 @@ def _family_to_moderate(paired: Paired, shifts: _Shifts, plan: Plan) -> list[int
         and paired.scales[e] == "logit"
         and np.isfinite(shift.main.p_value)
         and shift.unadjusted is None
+        and shift.of_pairs is None
     ]
 
 
@@ -140,12 +141,19 @@ def _row(paired: Paired, e: int, cohort: str, shift: CohortShift, plan: Plan) ->
         "plain_p_value": shift.plain.p_value if shift.plain else np.nan,
         "unadjusted_estimate": shift.unadjusted.estimate if shift.unadjusted else np.nan,
         "unadjusted_p_value": shift.unadjusted.p_value if shift.unadjusted else np.nan,
+        **_of_pairs(shift.of_pairs),
     }
 
 
 def _of_rows(paired: Paired, e: int) -> list[Code]:
     """Return the codes of an endpoint's rows: zeros moved, no unit, empty parents."""
     return [finding.code for finding in paired.findings if finding.endpoint == paired.endpoints[e]]
+
+
+def _of_pairs(found: Estimate | None) -> dict[str, float]:
+    """Return the columns of complete pairs, empty where the main result is theirs."""
+    names = ("estimate", "ci_low", "ci_high", "p_value")
+    return {f"pairs_{name}": getattr(found, name) if found else np.nan for name in names}
 
 
 def _method_text(main: Estimate, scale: scales.Scale, *, counted: bool) -> str:

@@ -62,7 +62,7 @@ class Comparison:
 
     def tipping_point(self) -> pd.DataFrame:
         """Return how unlike the others the patients without both visits must be, see `missing_visits.tipping_point`."""
-        return tipping_point(self.pairs)
+        return tipping_point(self.pairs, self.shifts)
 
     def cycles(self) -> pd.DataFrame:
         """Return the response to repeated on and off cycles, see `cycles.cycle_shifts`; empty without cycle states.

@@ -10,7 +10,7 @@ import pandas as pd
 
 from immunolab.plots.numbers import back, number, scale_word, span
 from immunolab.results.run import Run, in_cohort
-from immunolab.results.sentences import change_sentence
+from immunolab.results.sentences import change_sentence, direction
 from immunolab.schema.flags import Code, split
 from immunolab.study.endpoints import Endpoint, Period
 
@@ -131,7 +131,13 @@ def _answer(run: Run, cohort: str, row: pd.Series) -> KeyFinding:
         timing = _timing(run, own)
     return KeyFinding(
         f"{where}{row['role']} endpoint, {named.axis}",
-        (change_sentence(named, row, run.contrast_of(str(row["endpoint"]))), _patients(own), timing, _other_gates(row)),
+        (
+            change_sentence(named, row, run.contrast_of(str(row["endpoint"]))),
+            _patients(own),
+            _missing(run, cohort, row),
+            timing,
+            _other_gates(row),
+        ),
         tuple(stamps),
     )
 
@@ -153,6 +159,23 @@ def _patients(pairs: pd.DataFrame) -> str:
     reasons = [f"{reason} ({n})" for reason, n in Counter(map(str, open_cases)).most_common(3)]
     because = f" Not evaluable because: {'; '.join(reasons)}." if reasons else ""
     return f"Patient by patient, of {len(pairs)}: {', '.join(parts)}.{because}"
+
+
+def _missing(run: Run, cohort: str, row: pd.Series) -> str:
+    """Return how unlike the others the patients without a visit must be to undo the change; empty if none lacks one."""
+    table = run.table("tipping")
+    own = table[(table["endpoint"] == row["endpoint"]) & in_cohort(table, cohort)] if len(table) else table
+    if own.empty or direction(row) not in ("rose", "fell"):
+        return ""
+    at = own.iloc[0]
+    lacking = f"{at['n_missing']} of {at['n_pairs'] + at['n_missing']} patients lack one of the visits"
+    if pd.isna(at["tipping_sd"]):
+        return f"{lacking}; no mean shift of theirs within 20 SD of the others would undo the result."
+    shift = f"{scale_word(row['estimate_scale'])} {number(back(at['tipping_shift'], row['estimate_scale']))}"
+    return (
+        f"{lacking}; the interval would include no change if their mean were {shift}, "
+        f"{number(at['tipping_sd'])} SD from what they are taken for (tipping point)."
+    )
 
 
 def _timing(run: Run, pairs: pd.DataFrame) -> str:

@@ -33,6 +33,7 @@ _OTHERS = {  # tables beyond the declared ones, as the comparison names them
     "joint_rank": "Slopes with deaths ranked beyond any decline: sensitivity, exploratory, leaning towards the drug",
     "adverse_events": "Adverse events by phase; those before the first dose apart",
     "visits": "Every visit, not only those compared",
+    "tipping": "Missing visits: how unlike the others those patients must be to undo a result",
     "noise": "Assay noise that the calls of patients depend on",
     "power": "What the next cohort could see, from this study's own spread",
 }
@@ -47,6 +48,11 @@ _NOTES = {  # what the columns hold, where their names do not say it
     "adverse_events": (
         "Percent: of all patients of the cohort; limits: Clopper-Pearson, 95 %. Grade 1 to 5: patients by their worst "
         "grade. Patient years: time followed in the phase."
+    ),
+    "tipping": (
+        "Tipping sd: how far, in standard deviations of the shifts, the mean of the missing patients must be from what "
+        "the method takes it for before the 95 % interval includes no change; 0 where it does already, empty where "
+        "nothing within 20 does. Tipping shift: their mean shift then, on the scale named."
     ),
     "noise": "s w: standard deviation between assays of the same blood, on the scale named.",
     "power": (

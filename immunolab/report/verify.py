@@ -12,10 +12,10 @@ import pandas as pd
 
 from immunolab.errors import ImmunolabError, InputError, Problem
 from immunolab.report.manifest import NAME, SCHEMA, hashes
-from immunolab.report.table_diff import CHANGED, differences, differs, file_of, read_written, same
+from immunolab.report.table_diff import CHANGED, differences, differs, file_in, file_of, read_written, same
 from immunolab.report.verify_clinic import clinic_differences
 from immunolab.results.run import Run
-from immunolab.schema.comparison import PAIRS, SHIFTS
+from immunolab.schema.comparison import PAIRS, SHIFTS, TIPPING
 from immunolab.schema.endpoints import ENDPOINTS
 from immunolab.schema.files import file_sha256
 from immunolab.schema.flags import withheld
@@ -35,7 +35,12 @@ _SHIFT_NUMBERS = (
     "p_value",
     "q_value",
     "sensitivity_p_value",
+    "pairs_estimate",
+    "pairs_ci_low",
+    "pairs_ci_high",
+    "pairs_p_value",
 )
+_TIPPING_NUMBERS = ("n_pairs", "n_missing", "estimate", "ci_low", "ci_high", "tipping_sd", "tipping_shift")
 
 
 def verify(run: Run) -> list[Problem]:
@@ -163,7 +168,7 @@ def _comparison(frames: Mapping[str, pd.DataFrame], run: Run) -> Iterator[Proble
     from immunolab.comparison.multiplicity import adjusted_together
     from immunolab.comparison.table import compare_endpoints
 
-    pairs, shifts, families = [], [], []
+    pairs, shifts, tipping, families = [], [], [], []
     for one in run.compared:
         rows = frames["endpoints"][frames["endpoints"]["endpoint"].isin(one.endpoints)]
         try:
@@ -174,6 +179,7 @@ def _comparison(frames: Mapping[str, pd.DataFrame], run: Run) -> Iterator[Proble
             continue
         pairs.append(again.pairs)
         shifts.append(again.shifts)
+        tipping.append(again.tipping_point())
         families.append(one.family)
     shifts = adjusted_together(shifts, families)
     sides = (
@@ -187,7 +193,21 @@ def _comparison(frames: Mapping[str, pd.DataFrame], run: Run) -> Iterator[Proble
         (SHIFTS, _joined(SHIFTS, shifts), ("cohort", "endpoint", "contrast"), _SHIFT_NUMBERS, ("role", "method")),
     )
     for table, fresh, keys, numbers, words in sides:
-        yield from differences(table, frames[table.name], fresh, keys, numbers, words)
+        written = tuple(name for name in numbers if name in frames[table.name])
+        yield from differences(table, frames[table.name], fresh, keys, written, words)
+    yield from _tipping(run, _joined(TIPPING, tipping))
+
+
+def _tipping(run: Run, again: pd.DataFrame) -> Iterator[Problem]:
+    """Yield where the tipping points as written differ from those of the fresh comparison."""
+    fresh = again[again["n_missing"] > 0]
+    if not file_in(run, TIPPING).exists():
+        return
+    stored = read_written(run, TIPPING)
+    if isinstance(stored, tuple):
+        yield from stored
+        return
+    yield from differences(TIPPING, stored, fresh, TIPPING.key, _TIPPING_NUMBERS, ("method",))
 
 
 def _joined(table: Table, frames: list[pd.DataFrame]) -> pd.DataFrame:

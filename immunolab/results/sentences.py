@@ -49,6 +49,11 @@ def change_sentence(named: EndpointLabel, row: pd.Series, contrast: Contrast) ->
         tests += f"; {p_text(row['q_value'], 'q')}, {row['adjustment']}"
     if not pd.isna(row["sensitivity_p_value"]):
         tests += f"; exact signed-rank {p_text(row['sensitivity_p_value'])}"
+    if not pd.isna(row.get("pairs_p_value")):
+        scale = row["estimate_scale"]
+        size, low, high = (number(back(row[f"pairs_{c}"], scale)) for c in ("estimate", "ci_low", "ci_high"))
+        alone = f"complete pairs alone: {size}, 95 % CI {low} to {high}, {p_text(row['pairs_p_value'])}, paired t"
+        tests += f"; {alone}"
     return f"{words}; {_estimate(row)} ({tests})."
 
 

@@ -105,9 +105,42 @@ SHIFTS = Table(
         _further("plain_p_value", "before variance was borrowed over endpoints"),
         _further("unadjusted_estimate", "before batch and covariates", "estimate_scale"),
         _further("unadjusted_p_value", "before batch and covariates"),
+        _further("pairs_estimate", "shift of complete pairs alone, where estimate takes in more", "estimate_scale"),
+        _further("pairs_ci_low", "lower 95 % limit of pairs_estimate", "estimate_scale"),
+        _further("pairs_ci_high", "upper 95 % limit of pairs_estimate", "estimate_scale"),
+        _further("pairs_p_value", "of complete pairs alone (paired t)"),
         *(column for rule in GATING_RULES for column in _under_rule(rule)),
     ),
     files=("run: tables/shifts.csv", "compare: NAME.csv"),
+)
+
+TIPPING = Table(
+    "tipping",
+    "how unlike the others the patients without both visits must be to undo a result",
+    (
+        COHORT,
+        ENDPOINT,
+        Column("n_pairs", "integer", "patients with both visits", "patients", low=0),
+        Column("n_missing", "integer", "patients with one of them", "patients", low=0),
+        Column("shift_scale", "text", "logit, log, arcsine, identity"),
+        Column("estimate", "number", "cohort shift, as in shifts.csv", "shift_scale", True),
+        *interval("estimate", "shift_scale"),
+        Column(
+            "tipping_sd",
+            "number",
+            "least distance of the missing from what they are taken for at which the interval includes no change; 0 "
+            "where it does already, empty where nothing within 20 undoes it",
+            "standard deviations of the pairs' shifts",
+            True,
+            low=0,
+        ),
+        Column("tipping_shift", "number", "mean shift that the missing patients would then have", "shift_scale", True),
+        Column("contrast", "text", "later visit against earlier visit", nullable=True),
+        Column("method", "text", "test whose interval it is"),
+    ),
+    key=("cohort", "endpoint"),
+    notes="In a run, of endpoints and cohorts with a patient who lacks one of the visits.",
+    files=("run: tables/tipping.csv",),
 )
 
 NOISE = Table(
@@ -237,6 +270,7 @@ JOINT_RANK = Table(
 TABLES = (
     PAIRS,
     SHIFTS,
+    TIPPING,
     NOISE,
     LOG_RATIOS,
     ARMS,

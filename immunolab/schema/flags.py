@@ -158,7 +158,7 @@ class Code(DeclaredWord):
     W_N_SMALL = "W_N_SMALL", "doubtful", "3 to 5 pairs: an exact test cannot reach 0.05"
     W_ALL_ZERO = "W_ALL_ZERO", "unusable", "no event at either visit in any patient: not estimable, outside the family"
     W_IDENTICAL = "W_IDENTICAL", "doubtful", "all shifts are equal: no variance, so no p value"
-    W_UNPAIRED = "W_UNPAIRED", "note", "patients lacking one of the two visits are left out"
+    W_UNPAIRED = "W_UNPAIRED", "note", "patients lack one of the two visits: not among the pairs"
     W_MISSING_20 = "W_MISSING_20", "doubtful", "more than 20 % of the patients lack one of the two visits"
     W_MISSING_VALUE = "W_MISSING_VALUE", "note", "empty cells are taken as missing"
     W_PARENT0 = "W_PARENT0", "note", "an empty parent: the row is left out"

@@ -38,15 +38,17 @@ def further_tables(
     -------
     dict
         visits (every visit, not only the two compared), noise (what calls depend on), log_ratios (shares of one
-        parent against their median sibling), arms, power (from this study's own spread), shifts_by_response
-        (descriptive), correlations (exploratory), and the events of patients: adverse_events, time_to_event,
-        survival, suppression, joint_rank (sensitivity, exploratory).
+        parent against their median sibling), arms, tipping (what missing visits could hide), power (from this study's
+        own spread), shifts_by_response (descriptive), correlations (exploratory), and the events of patients:
+        adverse_events, time_to_event, survival, suppression, joint_rank (sensitivity, exploratory).
     """
     pairs = comparison.tables["pairs"]
     tables = {
         name: _joined(getattr(one, name) for one in comparison.comparisons)
         for name in ("visits", "noise", "log_ratios", "arms")
     }
+    tipping = _joined(one.tipping_point() for one in comparison.comparisons)
+    tables["tipping"] = tipping[tipping["n_missing"] > 0] if len(tipping) else tipping
     tables["power"] = power_table(pairs)
     if clinic is not None:
         tables |= clinic.events

@@ -1,0 +1,130 @@
+"""Missing visits: the mixed model for repeated measures against R and on simulated trials, tipping points, default."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import numpy as np
+import pandas as pd
+import pytest
+from builders import REFERENCE, REPOSITORY
+from scipy.stats import binom
+
+from immunolab.comparison.missing_visits import tipping_point
+from immunolab.comparison.paired import paired_t
+from immunolab.comparison.plan import Plan
+from immunolab.comparison.repeated_measures import RepeatedMeasuresFit, fit_repeated_measures
+from immunolab.comparison.table import compare_endpoints
+
+FOLDER = REFERENCE / "statistics"
+_SPEC = importlib.util.spec_from_file_location("missing_visits", REPOSITORY / "benchmarks" / "missing_visits.py")
+benchmark = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(benchmark)
+
+
+def fitted(rows: pd.DataFrame, *columns: str) -> RepeatedMeasuresFit:
+    visit = rows["visit"].to_numpy() - rows["visit"].min()
+    design = np.column_stack([visit[:, None] == np.arange(visit.max() + 1), rows[list(columns)]]).astype(float)
+    return fit_repeated_measures(rows["level"].to_numpy(float), design, rows["patient"].to_numpy() - 1, visit)
+
+
+@pytest.mark.parametrize(("model", "columns"), [("visits", ()), ("visits and batch", ("batch",))])
+def test_fit_agrees_with_nlme_and_its_error_with_numeric_derivatives(model, columns):
+    r = pd.read_csv(FOLDER / "repeated_measures_R.csv").set_index(["model", "quantity"])["value"][model]
+    fit = fitted(pd.read_csv(FOLDER / "repeated_measures.csv"), *columns)
+    weights = np.array([-1.0, 0, 0, 1, *(0 for _ in columns)])
+    estimate, se, df = fit.contrast(weights)
+    assert fit.converged
+    assert estimate == pytest.approx(r["estimate"], rel=1e-4)
+    assert np.sqrt(weights @ fit.covariance @ weights) == pytest.approx(r["se_known"], rel=1e-4)
+    assert se == pytest.approx(r["se"], rel=1e-3)
+    assert df == pytest.approx(r["df"], rel=1e-2)
+    assert se > r["se_kenward_roger"]  # the expected information is too large where visits are lost by what was seen
+
+
+def test_without_missing_visits_it_is_the_paired_t():
+    level = np.random.default_rng(5).normal(size=(9, 3)) @ np.array([[1, 0.5, 0.4], [0, 1, 0.3], [0, 0, 1]])
+    patient, visit = np.indices(level.shape)
+    rows = pd.DataFrame({"level": level.ravel(), "patient": patient.ravel() + 1, "visit": visit.ravel()})
+    estimate, se, df = fitted(rows).contrast(np.array([-1.0, 0, 1]))
+    d = level[:, 2] - level[:, 0]
+    assert (estimate, se, df) == pytest.approx((d.mean(), d.std(ddof=1) / 3, 8))
+
+
+@pytest.mark.parametrize("scenario", ["lost", "lost, response grows"])
+def test_default_holds_its_level_where_the_pairs_alone_do_not(scenario):
+    sims, n = 150, 20
+    trials = benchmark.simulate(3, sims, n, **benchmark.SCENARIOS[scenario])
+    pairs, model = (benchmark.row_of(benchmark.compared(trials, test)) for test in ("t", "auto"))
+    assert binom.sf(round(model["type_i"] * sims) - 1, sims, 0.05) > 1e-4
+    assert model["type_i"] < pairs["type_i"]
+    assert abs(model["bias"]) < pairs["bias"] / 2
+    assert model["by_model"] > 0.95
+
+
+def trial(**options) -> pd.DataFrame:
+    return benchmark.simulate(8, 1, 12, **({"noise": 0.0} | options)).assign(endpoint="treg")
+
+
+def test_default_takes_every_visit_and_gives_the_pairs_beside_it():
+    rows = trial()
+    row = compare_endpoints(rows, Plan("W0", "W24")).shifts.iloc[0]
+    alone = compare_endpoints(rows, Plan("W0", "W24", test="t")).shifts.iloc[0]
+    assert row["method"].startswith("mixed model for repeated measures over W0, I1 and W24")
+    for name in ("estimate", "ci_low", "ci_high", "p_value"):
+        assert row[f"pairs_{name}"] == alone[name]
+    assert row["n_pairs"] == 8
+    assert pd.isna(alone["pairs_p_value"])
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        trial(lost=False),
+        trial().query("visit != 'I1'"),
+        trial().assign(study_day=lambda t: t["study_day"].where(t["visit"] != "I1", 99)),
+    ],
+    ids=["complete pairs", "no visit between", "a visit after both"],
+)
+def test_otherwise_it_is_the_paired_t(rows):
+    found = compare_endpoints(rows, Plan("W0", "W24")).shifts.iloc[0]
+    assert found["method"].startswith("paired t")
+    assert pd.isna(found["pairs_p_value"])
+
+
+def test_batches_enter_the_model():
+    rows = trial()
+    rows["batch"] = np.where(np.random.default_rng(1).random(len(rows)) < 0.5, "a", "b")
+    moved = np.where(rows["batch"] == "b", 1.5, 1.0)
+    rows["n_events"] = np.rint(rows["n_events"] * moved).astype(int)
+    adjusted = compare_endpoints(rows, Plan("W0", "W24")).shifts.iloc[0]
+    truth = compare_endpoints(trial(), Plan("W0", "W24")).shifts.iloc[0]
+    assert "adjusted for batch" in adjusted["method"]
+    assert adjusted["estimate"] == pytest.approx(truth["estimate"], abs=0.15)
+
+
+def test_tipping_point_of_the_model_brings_its_limit_to_zero():
+    rows = trial()
+    later = (rows["visit"] != "W0").to_numpy()
+    rows["n_events"] = np.where(later, rows["n_events"] * 2, rows["n_events"])
+    found = compare_endpoints(rows, Plan("W0", "W24"))
+    shift, at = found.shifts.iloc[0], found.tipping_point().iloc[0]
+    assert shift["ci_low"] > 0
+    assert at["n_missing"] == 4
+    seen = found.pairs["shift"].dropna().to_numpy(float)
+    lost = (12 * shift["estimate"] - seen.sum()) / 4  # what the model takes the four for
+    assert at["tipping_shift"] < lost
+    moved = (seen.sum() + 4 * at["tipping_shift"]) / 12
+    assert moved - (shift["estimate"] - shift["ci_low"]) == pytest.approx(0, abs=1e-9)
+    assert at["tipping_sd"] == pytest.approx((lost - at["tipping_shift"]) / seen.std(ddof=1))
+
+
+def test_tipping_point_of_the_pairs_is_as_before():
+    rows = trial().query("visit != 'I1'")
+    found = compare_endpoints(rows, Plan("W0", "W24"))
+    pd.testing.assert_frame_equal(
+        found.tipping_point().drop(columns=["contrast", "method"]),
+        tipping_point(found.pairs).drop(columns=["contrast", "method"]),
+    )
+    seen = found.pairs["shift"].dropna().to_numpy(float)
+    assert found.tipping_point()["estimate"].iloc[0] == paired_t(seen).estimate
