@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from builders import REPOSITORY
 from fcs_builder import write_fcs
+from report_fixture import finished_run, tables
 
 import immunolab as il
 from immunolab.cli import main
@@ -16,7 +17,8 @@ from immunolab.config import parse_yaml
 from immunolab.errors import InputError
 from immunolab.events.tube import Channel, Tube
 from immunolab.gating.strategy_file import builtin_names, builtin_strategy, parse_strategy
-from immunolab.schema.flags import split
+from immunolab.report.review import review_grid
+from immunolab.schema.flags import shown, split
 from immunolab.vocabulary.populations import populations
 
 HIGH = 1_000.0  # a positive cell, instrument units; a negative one has 0
@@ -116,7 +118,7 @@ def test_an_unknown_specimen_is_an_error_that_lists_the_words() -> None:
         il.gate(blood_tube(), gated(blood_tube()).strategy, specimen="spleen")  # type: ignore[arg-type]
 
 
-def test_the_command_takes_the_specimen(tmp_path: Path) -> None:
+def test_the_command_takes_the_specimen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tube = blood_tube(treg=0.1)
     labels = {f"$P{i}S": channel.label for i, channel in enumerate(tube.channels, 1)}
     path = write_fcs(tmp_path / "S1.fcs", tube.columns.T, tube.names, keywords=labels)
@@ -126,6 +128,28 @@ def test_the_command_takes_the_specimen(tmp_path: Path) -> None:
         assert main(["gate", str(path), "--strategy", str(gates), "-o", str(tmp_path / "out"), *extra]) == 0
         text = (tmp_path / "out" / "counts.csv").read_text()
         assert ("adult blood has" in text) == withheld
+        assert ("S1 Treg: 0.11 % of CD4; adult blood has" in capsys.readouterr().out) == withheld
+
+
+def test_reports_show_the_gravest_flags_first_and_no_note() -> None:
+    assert shown("no_fmo;drift;implausible;no_unstained;below_loq") == ["implausible", "drift", "below_loq"]
+    assert shown("no_fmo") == shown(None) == []
+
+
+def test_the_report_lists_withheld_populations_before_doubtful_ones() -> None:
+    run = finished_run()
+    counts = run.counts.copy()
+    counts.loc[counts["population"] == "Th17", "flag"] = "no_fmo"
+    counts.loc[counts["population"] == "Th1", "flag"] = "drift;no_fmo"
+    picked = counts["population"].eq("Treg") & counts["sample_id"].eq(counts["sample_id"].iloc[0])
+    counts.loc[picked, ["flag", "reason"]] = ["implausible", "0.1 % of CD4"]
+    rows = [[cell.text for cell in row] for row in review_grid(finished_run({**tables(), "counts": counts})).rows]
+    assert [row[:4] for row in rows[:2]] == [
+        ["withheld", "Treg", "1", "implausible"],
+        ["doubtful", "Th1", str(counts["sample_id"].nunique()), "drift"],
+    ]
+    assert "0.1 % of CD4" in rows[0][4]
+    assert not any("no_fmo" in text for row in rows for text in row)
 
 
 def test_shipped_strategies_are_for_human_blood() -> None:

@@ -63,6 +63,8 @@ def _gate(arguments: argparse.Namespace) -> int:
     if outcome.agreement is not None:
         say(agreement_text(outcome.agreement))
     say(f"{len(outcome.done)} of {len(arguments.files)} files gated: {outcome.out}/counts.csv")
+    if outcome.review:
+        say(outcome.review)
     for line in failure_lines(outcome.failures):
         say_error(line)
     if outcome.problems and not outcome.done:

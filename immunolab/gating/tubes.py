@@ -23,7 +23,7 @@ from immunolab.gating.plausibility import checked
 from immunolab.gating.strategy import ROOT, Ellipsoid, Memberships, Polygon, Population, Rectangle, Strategy
 from immunolab.gating.tube_gates import Threshold, TubeGates, thresholds_table
 from immunolab.gating.validation import evaluable
-from immunolab.schema.flags import flag, split, withheld
+from immunolab.schema.flags import shown, withheld
 from immunolab.schema.gating import INTENSITIES
 from immunolab.version import VERSION
 
@@ -338,15 +338,11 @@ class GatedTube:
                 yield count
                 yield from below(count.path)
 
-        yield root.population, f"{root.n_events:,}", "", ";".join(_shown_flags(root))
+        yield root.population, f"{root.n_events:,}", "", ";".join(shown(root.flag))
         for count in below(""):
             percent = "" if count.percent_of_parent is None else f"{count.percent_of_parent:.2f} %"
             name = f"{indent * 2 * count.path.count('/')}{count.population}"
-            yield name, f"{count.n_events:,}", percent, ";".join(_shown_flags(count))
+            yield name, f"{count.n_events:,}", percent, ";".join(shown(count.flag))
 
     def _unusual(self) -> list[str]:
         return [*(f"left out: {p.place} {p.message}" for p in self.left_out), *self.notes]
-
-
-def _shown_flags(count: PopulationCount) -> list[str]:
-    return [word for word in split(count.flag) if flag(word).rank != "note"]

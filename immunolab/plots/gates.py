@@ -17,13 +17,14 @@ from immunolab.plots.numbers import number
 from immunolab.plots.panel_canvas import Box, Page, Word, steps, width_of
 from immunolab.plots.scales import DisplayScale
 from immunolab.plots.style import ALARM, BATCH_COLOURS, MM, SMALL, WIDTH, axes, figure, style
-from immunolab.schema.flags import Flag, split
+from immunolab.schema.flags import Flag, flag, shown, withheld
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _GATE, _MEMBER = "#D55E00", "#D55E00"
+_DOUBTFUL = "#8A5A00"  # dark amber: readable on white beside the red of what is withheld
 
 
 def contact_sheet(
@@ -118,7 +119,7 @@ def _legend(views: Sequence[GateView]) -> tuple[str, ...]:
         f"Shade: density of the parent's events (at most {most:,} drawn; counts and percentages are of all events; "
         "events beyond an axis",
         "lie on its edge). Orange: gate; orange dots: members of an and/or/not gate. Ticks in instrument units after "
-        "compensation. Red: flags.",
+        "compensation. Red: why a number is withheld; brown: why it is doubtful.",
     )
 
 
@@ -187,13 +188,15 @@ def _axis(
 def _heading(view: GateView, page: Page, box: Box, across: float) -> None:
     room = min(across, page.width - box.left) - 1.0
     share = "no parent events" if view.n_parent == 0 else f"{number(view.percent)} % of {view.parent}"
+    share = "withheld" if withheld(view.flag) else share
     part = f" ({view.part})" if view.part else ""
     page.write(Word(view.name + part, box.left, box.top + 8.0, 8, bold=True), within=room)
     page.write(Word(share, box.left, box.top + 4.2), within=room)
     page.write(Word(f"{view.n_events:,} of {view.n_parent:,}", box.left, box.top + 1.3))
-    flags = split(view.flag) + ([] if view.n_parent else [Flag.EMPTY_PARENT])
+    flags = shown(view.flag if view.n_parent else f"{Flag.EMPTY_PARENT};{view.flag}")
     for i, word in enumerate(reversed(flags[:3])):
-        page.write(Word(word, box.left + 0.9, box.bottom + 1.2 + 3.0 * i, colour=ALARM, backed=True))
+        colour = ALARM if flag(word).rank == "unusable" else _DOUBTFUL
+        page.write(Word(word, box.left + 0.9, box.bottom + 1.2 + 3.0 * i, colour=colour, backed=True))
     for i, text in enumerate(textwrap.wrap(view.note, 18)[:3]):
         page.write(Word(text, box.left + 0.9, box.top - 3.0 - 3.0 * i, colour="#222222", backed=True))
 
@@ -226,7 +229,7 @@ def gate_drift(thresholds: pd.DataFrame, order: Sequence[str], *, batches: Mappi
     )
     for i, (title, frame) in enumerate(borders):
         _draw_border(axes(fig.add_subplot(grid[i])), title, frame, order, batches or {})
-    words = "Borders on the display scale, samples in run order; bars: 95 % interval; open: flagged"
+    words = "Borders on the display scale, samples in run order; bars: 95 % interval; open: doubtful"
     fig.text(0.012, 1 - 2 / height, words, fontsize=8, va="top")
     _batch_key(fig, [(batches or {}).get(sample, "") for sample in order], 1 - 6.5 / height)
     return fig
@@ -252,7 +255,7 @@ def _draw_border(ax: Axes, title: str, frame: pd.DataFrame, order: Sequence[str]
         tint = BATCH_COLOURS[names.index(batches.get(str(sample), "")) % len(BATCH_COLOURS)]
         if not pd.isna(row["ci_low"]) and not pd.isna(row["ci_high"]):
             ax.plot([i, i], [row["ci_low"], row["ci_high"]], color=tint, linewidth=1)
-        flagged = not pd.isna(row["flag"]) and str(row["flag"]) != ""
+        flagged = bool(shown(row["flag"]))
         ax.plot(i, row["threshold"], "o", color=tint, markersize=3, markerfacecolor="white" if flagged else tint)
     for i in range(1, len(order)):
         if batches.get(order[i], "") != batches.get(order[i - 1], ""):

@@ -13,7 +13,7 @@ from immunolab.plots.numbers import bracket
 from immunolab.report.html_table import Cell, Grid, grid
 from immunolab.report.key_findings import GATE_RULES, rule_change
 from immunolab.results.run import Run
-from immunolab.schema.flags import Code, split
+from immunolab.schema.flags import Code, shown, split
 from immunolab.vocabulary.populations import definitions as all_definitions
 
 _CONTROLS = {
@@ -103,8 +103,10 @@ def _borders(run: Run) -> str:
         f"{n} by {method} from {_CONTROLS[str(control)]}, one for each {scope}"
         for method, control, scope, n in groups.reset_index().itertuples(index=False)
     ]
-    flagged = int(thresholds["flag"].fillna("").ne("").sum())
-    return f"Borders: {'; '.join(parts)}. {flagged} of {len(thresholds)} carry a flag (table of thresholds)."
+    doubtful = int(thresholds["flag"].map(lambda words: bool(shown(words))).sum())
+    return (
+        f"Borders: {'; '.join(parts)}. {doubtful} of {len(thresholds)} are doubtful or missing (table of thresholds)."
+    )
 
 
 def _endpoints(run: Run) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,8 +21,9 @@ from immunolab.report.html_table import Grid, grid
 from immunolab.report.key_findings import cautions, key_findings
 from immunolab.report.manifest import write_manifest
 from immunolab.report.patients import components_grid, patient_grid, responders_grid
+from immunolab.report.review import review_grid
 from immunolab.results.run import REPORT, Run
-from immunolab.schema.flags import Code, split
+from immunolab.schema.flags import Code, shown
 
 _OTHERS = {  # tables beyond the declared ones, as the comparison names them
     "arms": "The arms against each other",
@@ -148,6 +150,7 @@ def _context(run: Run, pictures: Sequence[Written], sheets: Sequence[Sheet]) -> 
         "deviations": flow.deviations(run),
         "quality": flow.quality(run),
         "failures": flow.failures(run),
+        "review": review_grid(run),
         "thresholds": _thresholds(run),
         "gate_rules": methods.gate_rules_grid(run),
         "responders": responders_grid(run),
@@ -225,9 +228,7 @@ def _thresholds(run: Run) -> Grid:
     keys = ["population", "marker", "channel", "method", "control", "scope"]
     groups = frame.fillna({"marker": ""}).groupby(keys, sort=False)
     table = groups["threshold_raw"].agg(["size", "min", "median", "max"]).reset_index()
-    table["flags"] = (
-        groups["flag"].agg(lambda f: ";".join(sorted({word for field in f for word in split(field)}))).to_numpy()
-    )
+    table["flags"] = groups["flag"].agg(_tallied).to_numpy()
     columns = {
         "population": "Population",
         "marker": "Marker",
@@ -239,6 +240,12 @@ def _thresholds(run: Run) -> Grid:
         "method": "Method",
         "control": "Control",
         "scope": "One for each",
-        "flags": "Flags",
+        "flags": "Doubtful in",
     }
     return grid(table, columns, alarms=("flags",))
+
+
+def _tallied(flags: Iterable[object]) -> str:
+    """Return the words that are more than notes, each with the number of samples that carry it."""
+    tally = Counter(word for field in flags for word in shown(field))
+    return ", ".join(f"{word} {n}" for word, n in tally.most_common())

@@ -238,6 +238,12 @@ def split(words: object) -> list[str]:
     return [word for word in words.split(";") if word] if isinstance(words, str) else []
 
 
+def shown(words: object) -> list[str]:
+    """Return the words of a ``flag`` field that reports and figures show: unusable ones first, then doubtful ones."""
+    ranked = [(flag(word).rank, word) for word in split(words)]
+    return [word for rank in ("unusable", "doubtful") for found, word in ranked if found == rank]
+
+
 def withheld(words: object) -> bool:
     """Whether a ``flag`` field withholds the number beside it."""
     return not WITHHELD.isdisjoint(split(words))

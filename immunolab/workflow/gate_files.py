@@ -18,6 +18,7 @@ from immunolab.gating.reference import Reference
 from immunolab.schema.gating import AGREEMENT, COUNTS, FAILURES, THRESHOLDS, Specimen
 from immunolab.schema.table import Gathered
 from immunolab.workflow.gate_file import GatedFile, GateJob, Unread, gate_file
+from immunolab.workflow.gate_summary import review_text
 from immunolab.workflow.progress import progress
 from immunolab.workflow.workers import MEMORY_PER_FILE_BYTE, Failure, Task, Workers, memory_budget, run_tasks
 
@@ -68,6 +69,8 @@ class GateOutcome:
         Rows of `FAILURES`: samples, or single gates of one, that could not be gated.
     agreement
         As `immunolab.gating.agreement.agreement` gives it, when there was something to compare with.
+    review
+        Numbers that are withheld or doubtful, in words.
     """
 
     out: Path
@@ -75,6 +78,7 @@ class GateOutcome:
     problems: tuple[Problem, ...]
     failures: pd.DataFrame
     agreement: pd.DataFrame | None
+    review: str
 
 
 def gate_files(
@@ -175,7 +179,7 @@ def _write(
         for left in write_workspace([tube.sample for tube in gated.values() if tube.sample], options.wsp):
             log.info("%s: %s", options.wsp.name, left)
     table = _agreement(counts, gated, job.out) if job.reference else None
-    return GateOutcome(job.out, tuple(order), tuple(problems), failures, table)
+    return GateOutcome(job.out, tuple(order), tuple(problems), failures, table, review_text(counts))
 
 
 def _log_notes(gated: Mapping[Path, GatedFile]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from immunolab.schema.flags import Flag
+from immunolab.schema.flags import Flag, flag, shown
 
 _SHOWN = {
     "sample_id": "sample",
@@ -21,6 +21,7 @@ _SHOWN = {
     "flag": "flag",
 }
 _LISTED = 60  # populations printed; more are for the file
+_WITHHELD = 10  # withheld numbers printed
 _DECIMALS = {"difference_percent_of_parent": 3, "precision": 4, "recall": 4, "f1": 4}
 
 
@@ -55,6 +56,21 @@ def agreement_text(table: pd.DataFrame) -> str:
         beyond = sum(bool(row["difference"]) and pd.isna(row["flag"]) for row in both)
         shown += [f"differences larger than such bins explain: {beyond}"] if beyond else []
     return "\n".join(shown)
+
+
+def review_text(counts: pd.DataFrame) -> str:
+    """Return which numbers are withheld, with the reason where there is one, and how many are doubtful; "" for none."""
+    withheld, doubtful = [], 0
+    for row in counts.to_dict("records"):
+        words = shown(row["flag"])
+        if words and flag(words[0]).rank == "unusable":
+            why = row["reason"] if pd.notna(row["reason"]) else flag(words[0]).meaning
+            withheld.append(f"  {row['sample_id']} {row['population']}: {why}")
+        doubtful += bool(words) and flag(words[0]).rank == "doubtful"
+    more = [f"  and {len(withheld) - _WITHHELD} more"] if len(withheld) > _WITHHELD else []
+    lines = [f"withheld, {len(withheld)} of {len(counts)} numbers:", *withheld[:_WITHHELD], *more] if withheld else []
+    lines += [f"doubtful, {doubtful} of {len(counts)} numbers: column flag of counts.csv"] if doubtful else []
+    return "\n".join(lines)
 
 
 def failure_lines(failures: pd.DataFrame) -> list[str]:

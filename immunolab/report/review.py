@@ -1,0 +1,61 @@
+"""What to look at before the numbers are used: populations that are withheld or doubtful, the gravest first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from immunolab.report.html_table import Grid, grid
+from immunolab.results.run import Run
+from immunolab.schema.flags import Flag, flag, shown
+
+_COLUMNS = {
+    "number": "The number is",
+    "populations": "Populations",
+    "samples": "Samples",
+    "flag": "Flag",
+    "message": "What it says",
+    "where": "In",
+}
+_NAMED = 6  # samples named of a row; more are in tables/counts.csv
+_EXPLAINED = frozenset({Flag.IMPLAUSIBLE, Flag.OUT_OF_RANGE, Flag.T_CELLS_UNASSIGNED})  # whose reason has the figures
+_SAMPLING = frozenset({Flag.BELOW_LOD, Flag.BELOW_LOQ})  # of the blood taken, not of the gates: last of the doubtful
+
+
+def review_grid(run: Run) -> Grid:
+    """Return a row for each flag of rank unusable or doubtful and the populations that carry it in the same samples.
+
+    Parameters
+    ----------
+    run
+        Its counts hold the flags.
+    """
+    rows = pd.DataFrame(_rows(run.counts), columns=[*_COLUMNS, "order"])
+    rows = rows.sort_values(["order", "samples"], ascending=[True, False], kind="stable")
+    return grid(rows, _COLUMNS, empty="No population is withheld or doubtful.", alarms=("number",))
+
+
+def _rows(counts: pd.DataFrame) -> Iterator[dict[str, object]]:
+    carried: dict[str, dict[str, list[str]]] = {}
+    reasons: dict[tuple[str, str], str] = {}
+    for row in counts.to_dict("records"):
+        for word in shown(row["flag"]):
+            carried.setdefault(word, {}).setdefault(str(row["population"]), []).append(str(row["sample_id"]))
+            if word in _EXPLAINED and isinstance(row["reason"], str):
+                reasons.setdefault((word, str(row["population"])), f"; {row['sample_id']}: {row['reason']}")
+    for word, populations in carried.items():
+        alike: dict[tuple[str, ...], list[str]] = {}
+        for population, samples in populations.items():
+            alike.setdefault(tuple(samples), []).append(population)
+        for where, names in alike.items():
+            more = f" and {len(where) - _NAMED} more" if len(where) > _NAMED else ""
+            yield {
+                "number": "withheld" if flag(word).rank == "unusable" else "doubtful",
+                "populations": ", ".join(names),
+                "samples": len(where),
+                "flag": word,
+                "message": flag(word).meaning + reasons.get((word, names[0]), ""),
+                "where": ", ".join(where[:_NAMED]) + more,
+                "order": (flag(word).rank != "unusable") + (flag(word) in _SAMPLING),
+            }
