@@ -484,7 +484,10 @@ def test_the_contact_sheet_names_counts_percent_and_flags(gated):
         if view.n_parent:
             assert f"{number(view.percent)} % of {view.parent}" in text
     flags = [word for word in page.words if word.text == "no_valley"]
-    assert [word.colour for word in flags] == ["#B00020"]
+    assert [word.colour for word in flags] == ["#8A5A00"]  # doubtful; withheld is red
+    withheld = contact_page([replace(views[0], flag="no_fmo;implausible")])
+    assert [word.colour for word in withheld.words if word.text == "implausible"] == ["#B00020"]
+    assert [word.text for word in withheld.words if word.text in ("withheld", "no_fmo")] == ["withheld"]
     assert "no parent events" in text
     assert "P01, W0" in text
 

@@ -119,7 +119,7 @@ def _legend(views: Sequence[GateView]) -> tuple[str, ...]:
         f"Shade: density of the parent's events (at most {most:,} drawn; counts and percentages are of all events; "
         "events beyond an axis",
         "lie on its edge). Orange: gate; orange dots: members of an and/or/not gate. Ticks in instrument units after "
-        "compensation. Red: why a number is withheld; brown: why it is doubtful.",
+        "compensation. Red: withheld, brown: doubtful.",
     )
 
 

@@ -14,7 +14,7 @@ _COLUMNS = {
     "number": "The number is",
     "populations": "Populations",
     "samples": "Samples",
-    "flag": "Flag",
+    "word": "Flag",
     "message": "What it says",
     "where": "In",
 }
@@ -54,7 +54,7 @@ def _rows(counts: pd.DataFrame) -> Iterator[dict[str, object]]:
                 "number": "withheld" if flag(word).rank == "unusable" else "doubtful",
                 "populations": ", ".join(names),
                 "samples": len(where),
-                "flag": word,
+                "word": word,
                 "message": flag(word).meaning + reasons.get((word, names[0]), ""),
                 "where": ", ".join(where[:_NAMED]) + more,
                 "order": (flag(word).rank != "unusable") + (flag(word) in _SAMPLING),
