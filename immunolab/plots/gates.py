@@ -118,8 +118,8 @@ def _legend(views: Sequence[GateView]) -> tuple[str, ...]:
     return (
         f"Shade: density of the parent's events (at most {most:,} drawn; counts and percentages are of all events; "
         "events beyond an axis",
-        "lie on its edge). Orange: gate; orange dots: members of an and/or/not gate. Ticks in instrument units after "
-        "compensation. Red: withheld, brown: doubtful.",
+        "lie on its edge). Orange: gate, or members of an and/or/not gate. Instrument units, compensated. Flags: red "
+        "withheld, brown doubtful.",
     )
 
 
