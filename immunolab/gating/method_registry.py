@@ -3,16 +3,16 @@
 The registry is empty of methods: shipped ones register in their own files (`immunolab.gating.placement.methods`),
 a lab's own in the file that study.yaml names under ``methods_module``. Placing dispatches by the card alone:
 
-===================== =========================================================================================
-``wants``             positional arguments of the function: float arrays on the display scale, one value an event
-===================== =========================================================================================
-``nothing``           none
-``parent``            the parent's events
-``control``           the events of the control tube that ``control`` names (fmo, unstained) inside the same parent
-``reference``         the events of the rule's reference population (``of``)
-``pair``              the parent's events on two channels, x and y
-``pair_and_reference`` the same, and (x, y) of the reference population, or None where the tube has none
-===================== =========================================================================================
+======================== ======================================================================================
+``wants``                positional arguments of the function: float arrays on the display scale, one value an event
+======================== ======================================================================================
+``nothing``              none
+``parent``               the parent's events
+``control``              the events of the control tube that ``control`` names (fmo, unstained) inside the same parent
+``reference``            the events of the rule's reference population (``of``)
+``pair``                 the parent's events on two channels, x and y
+``pair_and_reference``   the same, and (x, y) of the reference population, or None where the tube has none
+======================== ======================================================================================
 
 Settings follow as keywords. A method of one axis returns a `Cut` or a float, a method of two channels a `Region`.
 """
@@ -43,7 +43,7 @@ __all__ = [
     "threshold_method",
 ]
 
-Wants = Literal["nothing", "parent", "control", "reference", "pair", "pair_and_reference"]
+Wants = Literal["nothing", "parent", "control", "reference", "parent_and_negatives", "pair", "pair_and_reference"]
 Control = Literal["fmo", "unstained", "internal", "density", "fixed", "imported"]
 Takes = Literal["number", "share", "range", "yes_no", "word"]
 AUTO, DENSITY = "auto", "density"  # words of a rule's `by` that are not methods

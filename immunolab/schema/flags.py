@@ -53,7 +53,7 @@ class Flag(DeclaredWord):
     BELOW_LIMIT = "below_limit", "doubtful", "below the assay's range: the value is its lower limit"
     ABOVE_LIMIT = "above_limit", "doubtful", "above the assay's range: the value is its upper limit"
 
-    NO_BORDER = "no_border", "unusable", "no method found a border"
+    NO_BORDER = "no_border", "unusable", "no method found a border, or a border over which there is no group of events"
     IMPLAUSIBLE = (
         "implausible",
         "unusable",
@@ -64,6 +64,11 @@ class Flag(DeclaredWord):
     TOO_FEW_EVENTS = "too_few_events", "doubtful", "the border was estimated from too few events"
     NO_VALLEY = "no_valley", "doubtful", "the density has no valley between two groups of events"
     UNIMODAL = "unimodal", "doubtful", "the two groups overlap so far that they may be one"
+    NO_POSITIVES = (
+        "no_positives",
+        "doubtful",
+        "no group of positive events: what is beyond the border is the tail of the negative ones",
+    )
     BEYOND_DATA = "beyond_data", "doubtful", "the border is beyond the events it was estimated from"
     AT_ZERO_NOISE = "at_zero_noise", "doubtful", "the border is at the upper end of what zero reads in a mass channel"
     ANCESTOR_VALLEY = "ancestor_valley", "doubtful", "the border is the valley of a population above the parent"

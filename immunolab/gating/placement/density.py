@@ -23,11 +23,39 @@ _KERNEL_REACH = 3.0  # kernel widths of empty grid on each side, so that the den
 # counts up to which a mass channel says nothing: randomised zeros are within one count of 0, and an ion or two come
 # from neighbouring masses (judgement, 2026-11-26: of T cells with CD8 a tenth are above it on CD4 that they lack)
 _NOISE_COUNTS = 3.0
+# share of events below zero from which they show its noise (judgement: fewer may be faults of compensation)
+_LEAST_BELOW_ZERO = 0.05
 
 
 def zero_noise(scale: Transform) -> float:
     """Return the upper end of the noise of zero of a mass channel on its display scale."""
     return float(scale.apply([_NOISE_COUNTS])[0])
+
+
+def zero_spread(values: Array, scale: Transform) -> float | None:
+    """Return one standard deviation above zero of events without signal; None where too few are below zero.
+
+    Compensated events without signal are spread around zero: the median distance of those below it is 0.6745 standard
+    deviations.
+
+    Parameters
+    ----------
+    values
+        Events, display scale.
+    scale
+        Display scale of the channel.
+
+    Returns
+    -------
+    float or None
+        Display scale.
+    """
+    zero = float(scale.apply([0.0])[0])
+    below = values[values < zero]
+    if len(below) < max(FEWEST_EVENTS, _LEAST_BELOW_ZERO * len(values)):
+        return None
+    middle = float(scale.inverse([float(np.median(below))])[0])
+    return float(scale.apply([abs(middle) / _HALF_NORMAL_MEDIAN])[0])
 
 
 def robust_sd(values: Array) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 from immunolab.gating.method_registry import Card, Control, Wants
 from immunolab.gating.method_results import Array
 from immunolab.gating.placement.density import ENOUGH_EVENTS
+from immunolab.gating.placement.known_cells import known_negatives
 from immunolab.gating.placement.rules import NAIVE
 from immunolab.gating.placement.tube_state import TubePool, TubeState
 from immunolab.schema.flags import Flag
@@ -120,6 +121,16 @@ def _reference(card: Card, request: Request) -> Inputs | Lacking:
     return Inputs(found, f"{len(found[0])} events of {of}", card.control)
 
 
+def _parent_and_negatives(card: Card, request: Request) -> Inputs | Lacking:
+    pool, path, marker = request.pool, request.path, request.channels[0]
+    found = known_negatives(pool, path, marker)
+    if found is None:
+        return Lacking(f"no cells in the tube that are known to lack {marker}")
+    values = pool.values(marker, path)
+    source = f"{len(values)} events of {population_name(path)} against {len(found.values)} of {found.cells}"
+    return Inputs((values, found.values), source, card.control)
+
+
 def _pair(card: Card, request: Request) -> Inputs | Lacking:
     pool = request.pool
     missing = [name for name in request.channels if not all(tube.has(name) for tube in pool.tubes)]
@@ -150,6 +161,7 @@ _PROVIDERS: Mapping[Wants, Callable[[Card, Request], Inputs | Lacking]] = {
     "parent": _parent,
     "control": _control,
     "reference": _reference,
+    "parent_and_negatives": _parent_and_negatives,
     "pair": _pair,
     "pair_and_reference": _pair_and_reference,
 }

@@ -14,6 +14,7 @@ _WANTS = {
     "parent": "the parent's events",
     "control": "a control tube",
     "reference": "an internal reference population",
+    "parent_and_negatives": "the parent's events, and events of the tube that lack the marker",
     "pair": "two channels of the parent",
     "pair_and_reference": "two channels of the parent and of an internal reference population",
 }

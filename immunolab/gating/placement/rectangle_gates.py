@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -20,7 +21,7 @@ from immunolab.gating.placement.placed_gate import (
     moved_draws,
     threshold_record,
 )
-from immunolab.gating.placement.rules import Border, Rule, rule_for
+from immunolab.gating.placement.rules import Border, Rule, exclusive_of, rule_for
 from immunolab.gating.placement.tube_state import TubePool, TubeState
 from immunolab.gating.strategy import Declared, Dimension, Population, Rectangle
 from immunolab.schema.flags import Flag
@@ -37,6 +38,17 @@ _LEVELS: dict[str, tuple[tuple[Border, Literal["lower", "upper"]], ...]] = {
 # percentage is then unsure by some 10 points either way; borders of good simulated tubes hold up to 17 %)
 _WIDE_SHARE = 0.20
 _SIDES = {"above": "pos", "below": "neg", "between": "int"}
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A border that a gate asks for; ``without`` is a marker that its cells hardly ever carry as well."""
+
+    parent: str
+    marker: str
+    border: Border
+    rule: Rule
+    without: str = ""
 
 
 class RectangleGates:
@@ -68,42 +80,44 @@ class RectangleGates:
         borders: dict[str, list[TubeBorder]] = {tube.sample_id: [] for tube in tubes}
         for marker, border, _ in sides:
             rule = rule_for(self._thresholds, marker, border, own)
+            partner = exclusive_of(marker)
+            without = partner if border == "pos" and partner in (name for name, _, _ in sides) else ""
+            asked = _Asked(population.parent_path, marker, border, rule, without)
             for pool, members in pools(rule.scope):
-                found = self._border(pool, population.parent_path, marker, border, rule, self._resample)
+                found = self._border(pool, asked, self._resample)
                 for tube in members:
-                    border_here = self._in_tube(tube, pool, population.parent_path, border, rule, found)
+                    border_here = self._in_tube(tube, pool, asked, found)
                     borders[tube.sample_id].append(border_here)
         return {
             tube.sample_id: rectangle_gate(population, tube, sides, borders[tube.sample_id], self._rng)
             for tube in tubes
         }
 
-    def _border(self, pool: TubePool, parent: str, marker: str, border: Border, rule: Rule, resample: bool) -> Placed:
-        where = self._where(pool, parent, rule)
+    def _border(self, pool: TubePool, asked: _Asked, resample: bool) -> Placed:
+        where = self._where(pool, asked.parent, asked.rule)
+        marker, border = asked.marker, asked.border
         ids = tuple(tube.sample_id for tube in pool.tubes)
-        key = (resample, marker, border, repr(rule), where, ids)
+        key = (resample, marker, border, repr(asked.rule), where, ids, asked.without)
         if key not in self._placed:
             rng = self._rng(marker, border, where, *ids) if resample else None
-            self._placed[key] = place_border(pool, where, marker, border, rule, rng)
+            self._placed[key] = place_border(pool, where, marker, border, asked.rule, rng, without=asked.without)
         return self._placed[key]
 
-    def _in_tube(
-        self, tube: TubeState, pool: TubePool, parent: str, border: Border, rule: Rule, found: Placed
-    ) -> TubeBorder:
+    def _in_tube(self, tube: TubeState, pool: TubePool, asked: _Asked, found: Placed) -> TubeBorder:
         """Return a shared border as one tube has it.
 
         It is flagged where it is further from the tube's own than chance allows, and where a valley of the pool is
         amid the tube's events.
         """
-        wide = _wide_interval(tube, parent, found)
-        if len(pool.tubes) < 2 or not len(found.draws) or tube.inside(parent).sum() < FEWEST_FOR_DRIFT:
+        wide = _wide_interval(tube, asked.parent, found)
+        if len(pool.tubes) < 2 or not len(found.draws) or tube.inside(asked.parent).sum() < FEWEST_FOR_DRIFT:
             return TubeBorder(found, pool.scope, wide)
         alone = TubePool((tube,), pool.controls, "sample")
-        own = self._border(alone, parent, found.marker, border, rule, False)
+        own = self._border(alone, asked, False)
         if own.method == found.method:
             drift = (Flag.DRIFT,) if far_from(own.value, found, len(pool.tubes)) else ()
             return TubeBorder(found, pool.scope, (*drift, *wide), drift_sd(own.value, found, len(pool.tubes)))
-        where = self._where(alone, parent, rule)
+        where = self._where(alone, asked.parent, asked.rule)
         amid = found.method == "valley" and amid_group(alone.values(found.marker, where), found.value)
         return TubeBorder(found, pool.scope, (*((Flag.NO_VALLEY,) if amid else ()), *wide))
 
@@ -144,8 +158,16 @@ def rectangle_gate(
     draws = np.column_stack(moved_draws(rng, population, tube, borders))
     varied = any(len(one.draws) for one in placed)
     flags = [flag for border in borders for flag in (*border.placed.loud_flags, *border.own_flags)]
+    # over the tail of negative events there is nothing to count; below its border their group is
+    empty = [
+        side == "lower" and Flag.NO_POSITIVES in one.flags for (_, _, side), one in zip(sides, placed, strict=True)
+    ]
+    if any(empty):
+        flags.append(Flag.NO_BORDER)
+        varied = False
+    values = [np.nan if nothing else one.value for nothing, one in zip(empty, placed, strict=True)]
     return PlacedGate(
-        _box(tube, sides, [one.value for one in placed]),
+        _box(tube, sides, values),
         tuple(dict.fromkeys(flags)),
         tuple(threshold_record(population, tube, border) for border in borders),
         tuple(_box(tube, sides, row) for row in draws) if varied else (),

@@ -170,6 +170,31 @@ def _flat(rule: Mapping[str, Any], border: Border) -> dict[str, Any]:
     return {**top, **own}
 
 
+def negatives_of(marker: str) -> tuple[str, ...]:
+    """Return which cells of a tube lack a marker, best first: ``CD3-``, ``CD19+``; none for most markers."""
+    return tuple(_defaults()["negatives"].get(marker, ()))
+
+
+def has_known_cells(marker: str) -> bool:
+    """Whether the rules say which cells lack or carry a marker."""
+    return any(marker in _defaults()[block] for block in ("negatives", "carried_by_either", "single_hump"))
+
+
+def exclusive_of(marker: str) -> str:
+    """Return the marker whose cells lack this one; "" for most markers."""
+    return str(_defaults()["exclusive"].get(marker, ""))
+
+
+def carried_by_either(marker: str) -> tuple[str, ...]:
+    """Return two markers whose cells, with one and without the other, carry this marker; none for most markers."""
+    return tuple(_defaults()["carried_by_either"].get(marker, ()))
+
+
+def usual_hump(marker: str) -> str:
+    """Return what a marker's only group of events usually is, ``positive`` or ``negative``; "" where it may be both."""
+    return str(_defaults()["single_hump"].get(marker, ""))
+
+
 @cache
 def _defaults() -> Mapping[str, Any]:
     data: Mapping[str, Any] = read_package_yaml("immunolab.gating", "default_rules.yaml").data

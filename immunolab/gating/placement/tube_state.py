@@ -13,7 +13,7 @@ from immunolab.events.tube import Channel, Tube
 from immunolab.gating.axes import Axes, Block
 from immunolab.gating.evaluate import members
 from immunolab.gating.method_results import Array
-from immunolab.gating.placement.density import ENOUGH_EVENTS, zero_noise
+from immunolab.gating.placement.density import ENOUGH_EVENTS, zero_noise, zero_spread
 from immunolab.gating.placement.methods.valley import valley
 from immunolab.gating.placement.rules import NAIVE, Scope, display_scale, same_name
 from immunolab.gating.strategy import Dimension, Population, Strategy
@@ -40,6 +40,9 @@ class TubeState:
         Whether the tube may place borders under ``refit="baseline"``.
     masks
         path -> bool, one value an event, for each population placed.
+    valleys
+        (marker, path, sample_ids) -> valley among the events that these tubes pool, display scale; kept by
+        `TubePool.valley` of its first tube.
     """
 
     events: Tube
@@ -48,6 +51,7 @@ class TubeState:
     batch: str
     baseline: bool = True
     masks: dict[str, Mask] = field(default_factory=dict)
+    valleys: dict[tuple[str, str, tuple[str, ...]], float] = field(default_factory=dict)
 
     @property
     def sample_id(self) -> str:
@@ -114,11 +118,54 @@ class TubePool:
         marker -> control tubes, the marker "" for unstained ones.
     scope
         What the tubes have in common.
+    narrowed
+        path -> events of each tube that take the place of that population's.
     """
 
     tubes: tuple[TubeState, ...]
     controls: Mapping[str, tuple[TubeState, ...]]
     scope: Scope
+    narrowed: Mapping[str, tuple[Mask, ...]] = field(default_factory=dict)
+
+    def inside(self, path: str) -> tuple[Mask, ...]:
+        """Return the events of a population in each tube, or those of them that the pool is narrowed to."""
+        return self.narrowed.get(path) or tuple(tube.inside(path) for tube in self.tubes)
+
+    def noise(self, name: str, path: str) -> float | None:
+        """Return the upper end of what events without a signal read, display scale; None where nothing shows it.
+
+        Mass channels read zero within three counts. Compensated fluorescence without signal is spread around zero:
+        events below zero show one standard deviation of it.
+
+        Parameters
+        ----------
+        name
+            Channel or marker.
+        path
+            Path of the population whose events show it.
+        """
+        known = self.tubes[0].noise(name)
+        if known is not None:
+            return known
+        scale = self.tubes[0].dimension(name).transform
+        return zero_spread(self.values(name, path), scale)
+
+    def valley(self, name: str, path: str) -> float:
+        """Return the valley of a marker among a population's events, above the noise of zero; NaN without one.
+
+        Parameters
+        ----------
+        name
+            Channel or marker.
+        path
+            Path of the population, all of its events.
+        """
+        key = (name, path, tuple(tube.sample_id for tube in self.tubes))
+        kept = self.tubes[0].valleys
+        if key not in kept:
+            noise = self.noise(name, path)
+            kept[key] = valley(self.values(name, path), within=None if noise is None else (noise, np.inf)).value
+        return kept[key]
 
     def values(self, name: str, path: str) -> Array:
         """Return the display values of a population's events, tube after tube.
@@ -130,7 +177,7 @@ class TubePool:
         path
             Path of the population.
         """
-        return np.concatenate([tube.axis(name)[tube.inside(path)] for tube in self.tubes])
+        return np.concatenate([tube.axis(name)[m] for tube, m in zip(self.tubes, self.inside(path), strict=True)])
 
     def path_of(self, name: str) -> str | None:
         """Return the path of a population placed in every tube, by name; None when there is none."""
@@ -173,7 +220,7 @@ class TubePool:
         markers = ["CD45RA"] + (["CCR7"] if with_ccr7 and all(tube.has("CCR7") for tube in self.tubes) else [])
         for marker in markers:
             values = self.values(marker, base)
-            noise = self.tubes[0].noise(marker)
+            noise = self.noise(marker, base)
             cut = valley(values, within=None if noise is None else (noise, np.inf)).value
             if np.isnan(cut):
                 # without two summits: the upper half is naive by CD45RA, and CCR7 cannot help

@@ -16,6 +16,9 @@ _DEPTH = 0.1
 # least drop in standard deviations of its counting noise (judgement, 2026-11-22: at 3 a hump of few events has no
 # valleys of chance)
 _SIGNIFICANT = 3.0
+# density in a valley, share of the lower summit, up to which it parts two groups without overlap (judgement: normal
+# groups of 2.1 sd on each side)
+_CLEAN = 0.1
 # density at a border, share of the highest summit, above which the border is amid events and not at a group's foot
 # (judgement: a normal falls to 0.3 at 1.55 sd, where a border cuts off 6 % of the group; a higher limit is silent on
 # smears that reach over the border, a lower one speaks where one of the groups is merely small)
@@ -65,21 +68,57 @@ def valley(values: Array, *, within: Window = None, bandwidth: float = 1.0, dept
     values = finite(values)
     if len(values) < FEWEST_EVENTS:
         return Cut(np.nan, few(values))
+    found = valleys(values, within=within, bandwidth=bandwidth, depth=depth)
+    if not found:
+        return Cut(np.nan, (*few(values), Flag.NO_VALLEY, Flag.UNIMODAL))
+    return Cut(found[0][0], few(values), robust_sd(values[values < found[0][0]]))
+
+
+def valleys(
+    values: Array, *, within: Window = None, bandwidth: float = 1.0, depth: float = _DEPTH
+) -> tuple[tuple[float, float], ...]:
+    """Return where all valleys are that are deep enough, and their drop, the deepest first.
+
+    Parameters
+    ----------
+    values
+        Finite, display scale, at least one.
+    within, bandwidth, depth
+        See `valley`.
+
+    Returns
+    -------
+    tuple of (float, float)
+        Place on the display scale, and drop from the lower of its two summits, in units of density.
+    """
     grid, density, width = smoothed_density(values, bandwidth)
-    best, drop = np.nan, 0.0
     # events that a kernel of this width sees, per unit of density: its noise is that of their number
     seen = len(values) * 2 * np.sqrt(np.pi) * width
     from scipy.signal import find_peaks
 
+    found = []
     for low in find_peaks(-density)[0]:
         summit = min(density[:low].max(), density[low:].max())
         inside = within is None or within[0] <= grid[low] <= within[1]
         chance = _SIGNIFICANT * np.sqrt(summit / seen) if seen > 0 else 0.0
-        if inside and summit - density[low] > max(drop, depth * summit, chance):
-            best, drop = float(grid[low]), float(summit - density[low])
-    if np.isnan(best):
-        return Cut(np.nan, (*few(values), Flag.NO_VALLEY, Flag.UNIMODAL))
-    return Cut(best, few(values), robust_sd(values[values < best]))
+        if inside and summit - density[low] > max(depth * summit, chance):
+            found.append((float(grid[low]), float(summit - density[low])))
+    return tuple(sorted(found, key=lambda one: -one[1]))
+
+
+def is_clean(values: Array, border: float) -> bool:
+    """Whether next to no events are at a valley between two groups: their density falls to a tenth of the lower summit.
+
+    Parameters
+    ----------
+    values
+        Finite, display scale, at least one.
+    border
+        Where the valley is, display scale.
+    """
+    grid, density, _ = smoothed_density(values)
+    below, above = (float(density[side].max(initial=0.0)) for side in (grid < border, grid >= border))
+    return float(np.interp(border, grid, density)) <= _CLEAN * min(below, above)
 
 
 def amid_group(values: Array, border: float) -> bool:

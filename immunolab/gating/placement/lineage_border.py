@@ -1,0 +1,174 @@
+"""The border of a lineage marker: which of its humps is negative is asked of the tube's other cells.
+
+A lineage marker parts two groups of cells. Where both are in the parent, the valley between them is the border. Where
+there is one group, its shape does not say which it is: cells of other lineages that lack the marker do, then what is
+usual of the marker, then cells that show that they carry it, and the noise of zero. When none of them settles it, the
+border is withheld.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+
+from immunolab.gating.method_results import Array, Cut
+from immunolab.gating.placement.attempt import Attempt, by_one_axis
+from immunolab.gating.placement.density import FEWEST_EVENTS, finite, main_mode
+from immunolab.gating.placement.known_cells import (
+    KnownNegatives,
+    known_negatives,
+    shown_by_either,
+    without_marker,
+)
+from immunolab.gating.placement.methods.known_negatives import over_negative_hump, separate
+from immunolab.gating.placement.methods.valley import is_clean, valleys
+from immunolab.gating.placement.rules import Rule, usual_hump
+from immunolab.gating.placement.tube_state import TubePool
+from immunolab.schema.flags import Flag
+
+Hump = Literal["positive", "negative", ""]
+Generator = np.random.Generator | None
+# standard deviations of zero's noise from which a hump is positive (judgement: the cells' own light is up to three)
+_FAR_FROM_ZERO = 10.0
+# share of the deepest valley's drop from which another is as good (judgement: few events make either)
+_NEARLY = 0.9
+_NO_GROUPS = (Flag.NO_VALLEY, Flag.UNIMODAL)
+
+
+def lineage_attempts(
+    pool: TubePool, path: str, marker: str, rule: Rule, rng: Generator, without: str = ""
+) -> Iterator[Attempt]:
+    """Try what may give a lineage marker's border, best evidence first.
+
+    Parameters
+    ----------
+    pool, path, marker
+        The tubes, the population whose events place the border, and whose border it is.
+    rule
+        Settings of the methods, and a reference population.
+    rng
+        Resamples the border for its interval; None leaves that out.
+    without
+        A marker that hardly any cell carries as well. Its cells fill the valley where their negative events are wide: then
+        the valley among events that lack it is taken, if there is one.
+    """
+    negatives = known_negatives(pool, path, marker)
+    found = _valley(pool, path, marker, rule, rng, negatives)
+    fewer = without_marker(pool, path, without)
+    if fewer is not pool and not (found.settled and is_clean(finite(pool.values(marker, path)), found.cut.value)):
+        among_fewer = _valley(fewer, path, marker, rule, rng, negatives)
+        found = among_fewer if among_fewer.settled else found
+    yield found
+    if rule.of:
+        yield by_one_axis(pool, path, marker, "internal_reference", rule, rng)
+    if negatives is not None:
+        yield replace(by_one_axis(pool, path, marker, "known_negatives", rule, rng), groups=True)
+        return
+    hump, why = _known_hump(pool, path, marker)
+    if hump:
+        yield _beside_hump(pool, path, marker, rule, rng, hump, why)
+        return
+    yield from ancestor_valley(pool, path, marker, rule, rng)
+    yield _by_zero(pool, path, marker, rule, rng)
+
+
+def ancestor_valley(pool: TubePool, path: str, marker: str, rule: Rule, rng: Generator) -> Iterator[Attempt]:
+    """Try the valley of the nearest population above that has one, root left out; flagged.
+
+    Parameters
+    ----------
+    pool, path, marker, rule, rng
+        See `lineage_attempts`.
+    """
+    above = path
+    while above:
+        above = above.rsplit("/", 1)[0]
+        wider = by_one_axis(pool, above, marker, "valley", rule, rng)
+        if wider.found and above:
+            yield replace(wider, cut=replace(wider.cut, flags=(*wider.cut.flags, Flag.ANCESTOR_VALLEY)))
+            return
+
+
+def _valley(
+    pool: TubePool, path: str, marker: str, rule: Rule, rng: Generator, negatives: KnownNegatives | None
+) -> Attempt:
+    """Return the valley that has the known negatives below it and others above: of nearly equal ones the lowest."""
+    deepest = replace(by_one_axis(pool, path, marker, "valley", rule, rng), groups=True)
+    if negatives is None or not deepest.found:
+        return deepest
+    values = finite(pool.values(marker, path))
+    noise = pool.noise(marker, path)
+    found = valleys(values, within=None if noise is None else (noise, np.inf))
+    sound = [(at, drop) for at, drop in found if _parts(values, at, negatives.values)]
+    if not sound:
+        note = f"the valley does not part events that are like {negatives.cells} from others"
+        return Attempt("valley", Cut(np.nan, _NO_GROUPS), note=note)
+    chosen = min(at for at, drop in sound if drop >= _NEARLY * sound[0][1])
+    if chosen == found[0][0]:
+        return deepest
+    half = min(abs(chosen - at) for at, _ in found if at != chosen) / 2
+    around = (chosen - half, chosen + half)
+    return replace(by_one_axis(pool, path, marker, "valley", rule, rng, within=around), groups=True)
+
+
+def _parts(values: Array, border: float, negatives: Array) -> bool:
+    """Whether events below a border are like known negatives, and those above it are not."""
+    lower, upper = values[values < border], values[values >= border]
+    if min(len(lower), len(upper)) < FEWEST_EVENTS:
+        return False
+    zero = main_mode(negatives)
+    below, above = main_mode(lower), main_mode(upper, side="below")
+    if separate(*zero, *below):  # the known negatives are themselves above the lower group: they are none
+        return True
+    return separate(*above, *zero) and not separate(*below, *zero)
+
+
+def _known_hump(pool: TubePool, path: str, marker: str) -> tuple[Hump, str]:
+    """Return which hump the parent's one hump is by what is known of the marker, and why."""
+    if usual_hump(marker) == "positive":
+        return "positive", f"all cells of a usual parent carry {marker}"
+    if usual_hump(marker) == "negative":
+        return "negative", f"few cells of a usual parent carry {marker}"
+    if shown_by_either(pool, path, marker):
+        return "positive", "nearly all events carry one of two markers of such cells"
+    return "", ""
+
+
+def _beside_hump(pool: TubePool, path: str, marker: str, rule: Rule, rng: Generator, hump: Hump, why: str) -> Attempt:
+    """Return the foot of the one hump: below a positive one, above a negative one."""
+    side = "below" if hump == "positive" else "above"
+    found = by_one_axis(pool, path, marker, "tail", rule, rng, side=side)
+    flags = tuple(flag for flag in found.cut.flags if flag != Flag.BEYOND_DATA)
+    if hump == "negative" and not usual_hump(marker) and found.found:
+        flags = (*flags, *over_negative_hump(finite(pool.values(marker, path))).flags)
+    cut = replace(found.cut, flags=flags)
+    return replace(found, cut=cut, source=f"{found.source}, one {hump} hump: {why}", groups=hump == "positive")
+
+
+def _by_zero(pool: TubePool, path: str, marker: str, rule: Rule, rng: Generator) -> Attempt:
+    """Return the border beside a hump that is at zero, or far from it; none where neither is known."""
+    values = finite(pool.values(marker, path))
+    scale = pool.tubes[0].dimension(marker).transform
+    if len(values) < FEWEST_EVENTS:
+        return Attempt("tail")
+    mode = float(scale.inverse([main_mode(values)[0]])[0])
+    for base in (path, *_above(path)):
+        noise = pool.noise(marker, base)
+        if noise is None:
+            continue
+        sd = float(scale.inverse([noise])[0])
+        if mode > _FAR_FROM_ZERO * sd:
+            found = _beside_hump(pool, path, marker, rule, rng, "positive", "far above the noise of zero")
+            return replace(found, groups=False)
+        if base == path and mode <= sd:
+            return _beside_hump(pool, path, marker, rule, rng, "negative", "within the noise of zero")
+    return Attempt("tail", note=f"one hump of {marker}, and nothing in the tube shows whether it is negative")
+
+
+def _above(path: str) -> Iterator[str]:
+    while path:
+        path = path.rsplit("/", 1)[0] if "/" in path else ""
+        yield path
