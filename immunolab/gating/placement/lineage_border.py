@@ -52,8 +52,8 @@ def lineage_attempts(
     rng
         Resamples the border for its interval; None leaves that out.
     without
-        A marker that hardly any cell carries as well. Its cells fill the valley where their negative events are wide: then
-        the valley among events that lack it is taken, if there is one.
+        A marker that hardly any cell carries as well. Where its cells fill the valley, the valley among events that
+        lack it is taken, if there is one.
     """
     negatives = known_negatives(pool, path, marker)
     found = _valley(pool, path, marker, rule, rng, negatives)
