@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 import report_fixture
 
-from immunolab.events.transforms import Asinh, Bounded, Logicle
+from immunolab.events.scales import ChannelScale
+from immunolab.events.transforms import Asinh, Bounded, Logicle, scale_in_words
+from immunolab.gating.placement.scales import with_scales
 from immunolab.gating.strategy_file import builtin_strategy
 from immunolab.plots.numbers import number, p_number
 from immunolab.plots.style import figure
@@ -25,7 +27,6 @@ from immunolab.report.methods import (
     gate_rules_grid,
     methods_text,
     miflowcyt,
-    scale_in_words,
     transforms_of,
     warnings_grid,
 )
@@ -397,6 +398,9 @@ def test_a_cohort_too_large_for_one_picture_gets_pages(tmp_path):
 
 def test_scales_are_said_in_words():
     words = transforms_of(builtin_strategy("treg_th17_tfh_teff"))
-    assert words == ["arcsinh(x / 150) (default)", "linear (scatter)"]
+    assert words == ["linear (scatter)"]
+    chosen = [ChannelScale("CD3", Asinh(310.0), "noise"), ChannelScale("CD4", Asinh(310.0), "noise")]
+    words = transforms_of(with_scales(builtin_strategy("treg_th17_tfh_teff"), chosen))
+    assert words == ["linear (scatter)", "arcsinh(x / 310) for CD3, CD4 (noise)"]
     assert scale_in_words(Logicle(262144.0, 0.5, 4.5, 0.0)) == "logicle with T = 262144, W = 0.5, M = 4.5, A = 0"
     assert scale_in_words(Bounded(Asinh(5.0), 0.0, 1.0)) == "arcsinh(x / 5) cut to 0 to 1"

@@ -45,6 +45,19 @@ class Identity:
 
 
 @dataclass(frozen=True)
+class Auto:
+    """A scale that data have yet to choose (`immunolab.events.scales`); until then values are in instrument units."""
+
+    def apply(self, values: ArrayLike) -> Array:
+        """Return instrument values as they are, same shape."""
+        return np.asarray(values, dtype=np.float64)
+
+    def inverse(self, values: ArrayLike) -> Array:
+        """Return instrument values as they are, same shape."""
+        return np.asarray(values, dtype=np.float64)
+
+
+@dataclass(frozen=True)
 class Linear:
     """Gating-ML flin: (x + a) / (t + a)."""
 
@@ -232,6 +245,21 @@ class Bounded:
     def inverse(self, values: ArrayLike) -> Array:
         """Return instrument values of display values, same shape."""
         return self.scale.inverse(np.clip(np.asarray(values, dtype=np.float64), self.low, self.high))
+
+
+def scale_in_words(scale: Transform) -> str:
+    """Return a scale's name and parameters, as ``arcsinh(x / 150)``."""
+    if isinstance(scale, Identity):
+        return "linear"
+    if isinstance(scale, Auto):
+        return "chosen by data"
+    if isinstance(scale, Asinh):
+        return f"arcsinh(x / {scale.cofactor:g})"
+    if isinstance(scale, Bounded):
+        return f"{scale_in_words(scale.scale)} cut to {scale.low:g} to {scale.high:g}"
+    numbers = {name: value for name, value in vars(scale).items() if isinstance(value, int | float)}
+    parameters = ", ".join(f"{name.upper()} = {value:g}" for name, value in numbers.items())
+    return f"{type(scale).__name__.lower()} with {parameters}" if parameters else type(scale).__name__.lower()
 
 
 TABLE_ERROR = 1e-10  # most that a table may be off, on the display scale: 1e-10 of a logicle axis is no visible place

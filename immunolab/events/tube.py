@@ -57,6 +57,9 @@ class Channel:
         Dye, or None.
     kind
         Scatter, fluorescence, mass, time or other.
+    top
+        The highest value the instrument can give (``$PnR``, after amplification and gain), instrument units; 0 where
+        that is not known.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Channel:
     marker: str | None = None
     fluorochrome: str | None = None
     kind: ChannelKind = "fluorescence"
+    top: float = 0.0
 
     @property
     def usual_scale(self) -> Transform:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from immunolab.events.transforms import scale_in_words
 from immunolab.events.tube import Tube
 from immunolab.gating.strategy import Dimension, Population, Rectangle, Strategy
 from immunolab.gating.tube_gates import Threshold
@@ -48,4 +49,5 @@ def _threshold(population: Population, dimension: Dimension, side: float, events
         control="imported",
         scope="sample",
         flag=population.flag or None,
+        scale=scale_in_words(dimension.transform),
     )

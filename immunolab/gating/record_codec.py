@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from immunolab.errors import Problem
-from immunolab.events import transforms
+from immunolab.events import scales, transforms
 from immunolab.events.tube import Spillover
 from immunolab.gating import strategy, tube_gates
 from immunolab.schema import records
 
-_TYPES = records.record_types(strategy, transforms, tube_gates) | {one.__name__: one for one in (Spillover, Problem)}
+_TYPES = records.record_types(strategy, transforms, scales, tube_gates) | {
+    one.__name__: one for one in (Spillover, Problem)
+}
 
 
 def to_plain(value: Any) -> Any:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from immunolab.events.transforms import Identity, Transform
+from immunolab.events.transforms import Auto, Identity, Transform
 from immunolab.events.tube import Spillover
 from immunolab.schema.gating import Specimen
 
@@ -111,6 +111,19 @@ class Declared:
 Gate = Rectangle | Polygon | Ellipsoid | Boolean | Declared
 
 
+def is_unscaled(gate: Gate | None) -> bool:
+    """Whether data have yet to choose the scale of a drawn gate; its coordinates are then in instrument units.
+
+    Parameters
+    ----------
+    gate
+        Of a population.
+    """
+    if not isinstance(gate, Rectangle | Polygon | Ellipsoid):
+        return False
+    return any(isinstance(dimension.transform, Auto) for dimension in gate.dimensions)
+
+
 @dataclass(frozen=True)
 class Population:
     """One population.
@@ -185,6 +198,11 @@ class Strategy:
     settings: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
     specimen: Specimen = "other"
+
+    @property
+    def needs_placing(self) -> bool:
+        """Whether data have yet to place a gate, or to choose the scale of one."""
+        return any(isinstance(p.gate, Declared) or is_unscaled(p.gate) for p in self.populations)
 
     def __getitem__(self, path: str) -> Population:
         """Return the population of a path, or of a name when only one path ends in it."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from immunolab.config import Document, Place, parse_yaml, read_yaml
 from immunolab.errors import InputError, Problem, nearest
-from immunolab.events.transforms import Asinh, Hyperlog, Identity, Linear, Log, Logicle, ScaledAsinh, Transform
+from immunolab.events.transforms import Asinh, Auto, Hyperlog, Identity, Linear, Log, Logicle, ScaledAsinh, Transform
 from immunolab.gating.rule_parser import parse_thresholds
 from immunolab.gating.strategy import ROOT, Boolean, Declared, Gate, Population, Strategy
 from immunolab.gating.strategy_faults import StrategyFault, is_number, one_of, unknown_keys
@@ -27,7 +27,7 @@ _OPTIONAL = (True, False, "pass")
 _STRATEGIES = "immunolab.gating.strategies"
 _SCALES: dict[str, type] = {
     "linear": Identity, "logicle": Logicle, "asinh": Asinh, "log": Log, "hyperlog": Hyperlog,
-    "linear_range": Linear, "scaled_asinh": ScaledAsinh,
+    "linear_range": Linear, "scaled_asinh": ScaledAsinh, "auto": Auto,
 }  # fmt: skip
 
 
@@ -274,7 +274,7 @@ def _parse_scales(data: Any, place: Place) -> tuple[dict[str, Any], list[Strateg
     markers = {key: value for key, value in data.items() if key not in ("default", "scatter", "markers")}
     markers |= data.get("markers") or {}
     read = {name: _scale(value, (*place, name)) for name, value in (common | markers).items()}
-    block: dict[str, Any] = {key: read[key][0] for key in common}
+    block: dict[str, Any] = {"default": Auto()} | {key: read[key][0] for key in common}
     block["markers"] = {name: read[name][0] for name in markers}
     return block, [fault for _, faults in read.values() for fault in faults]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from immunolab.errors import Problem
-from immunolab.gating.strategy import Declared, Strategy
+from immunolab.gating.strategy import Strategy
 from immunolab.schema.gating import THRESHOLDS
 
 
@@ -29,6 +29,7 @@ class Threshold:
     ci_high: float | None = None
     flag: str | None = None
     reason: str | None = None
+    scale: str | None = None
 
 
 def thresholds_table(records: Iterable[Threshold]) -> pd.DataFrame:
@@ -83,8 +84,8 @@ class TubeGates:
 
     @property
     def needs_placing(self) -> bool:
-        """Whether any gate has yet to be placed by data."""
-        return any(isinstance(population.gate, Declared) for population in self.strategy.populations)
+        """Whether any gate has yet to be placed by data, or put on a scale that data choose."""
+        return self.strategy.needs_placing
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from immunolab.errors import DataFileError
+from immunolab.events.scales import ChannelScale, channel_noise, channel_scales
+from immunolab.events.transforms import scale_in_words
 from immunolab.loaders.fcs.read import read_fcs, read_header
 
 _HDF5 = b"\x89HDF"
@@ -32,7 +34,9 @@ def inspect_file(path: str | Path, *, medians: bool = False, dataset: int = 0) -
     -------
     dict
         ``file``, ``fcs_version`` (None for h5ad), ``n_events`` (cells for h5ad), ``cytometer``,
-        ``channels`` (``channel``, ``label``, ``marker``, ``fluorochrome``, ``kind``, ``median``),
+        ``channels`` (``channel``, ``label``, ``marker``, ``fluorochrome``, ``kind``, ``median``,
+        and ``scale``, ``scale_reason``: what data choose where a strategy leaves scales to them and this is the only
+        tube; None for h5ad),
         ``spillover`` (``channels``, ``matrix``, ``source``; None without one), ``datasets``,
         ``warnings``.
 
@@ -62,6 +66,7 @@ def _fcs(path: str | Path, medians: bool, dataset: int) -> dict[str, Any]:
     if medians:
         middle = [_median(column) for column in read_fcs(path, dataset=dataset, stored=True).columns]
     matrix = events.spillover
+    scales = {scale.name: scale for scale in channel_scales([channel_noise(events)])}
     return {
         "file": str(path),
         "fcs_version": header.version,
@@ -75,6 +80,7 @@ def _fcs(path: str | Path, medians: bool, dataset: int) -> dict[str, Any]:
                 "fluorochrome": channel.fluorochrome,
                 "kind": channel.kind,
                 "median": median,
+                **_scale(scales.get(channel.marker or channel.name)),
             }
             for channel, median in zip(events.channels, middle, strict=True)
         ],
@@ -84,6 +90,12 @@ def _fcs(path: str | Path, medians: bool, dataset: int) -> dict[str, Any]:
         "datasets": header.datasets,
         "warnings": list(dict.fromkeys(events.warnings + refused)),
     }
+
+
+def _scale(found: ChannelScale | None) -> dict[str, str | None]:
+    if found is None:
+        return {"scale": "linear", "scale_reason": None}
+    return {"scale": scale_in_words(found.transform), "scale_reason": found.reason}
 
 
 def _h5ad(path: str | Path, medians: bool) -> dict[str, Any]:
@@ -105,12 +117,23 @@ def _h5ad(path: str | Path, medians: bool) -> dict[str, Any]:
                 "fluorochrome": known.get("fluorochrome") or None,
                 "kind": known.get("kind", "gene"),
                 "median": _median(_column(data.X, i)) if medians and data.X is not None else None,
+                "scale": None,
+                "scale_reason": None,
             }
         )
     for name, column in _proteins(data):
         median = _median(column) if medians else None
         rows.append(
-            {"channel": name, "label": "", "marker": name, "fluorochrome": None, "kind": "protein", "median": median}
+            {
+                "channel": name,
+                "label": "",
+                "marker": name,
+                "fluorochrome": None,
+                "kind": "protein",
+                "median": median,
+                "scale": None,
+                "scale_reason": None,
+            }
         )
     notes = [] if "sample_id" in data.obs else ["obs has no column sample_id"]
     if data.isbacked:
@@ -164,9 +187,11 @@ def inspection_text(found: dict[str, Any]) -> str:
         "",
     ]
     has_medians = any(row["median"] is not None for row in found["channels"])
-    head = ["channel", "label", "marker", "fluorochrome", "kind"] + (["median (as stored)"] if has_medians else [])
+    has_scales = any(row["scale"] is not None for row in found["channels"])
+    columns = ["channel", "label", "marker", "fluorochrome", "kind", *(["scale"] if has_scales else [])]
+    head = columns + (["median (as stored)"] if has_medians else [])
     table = [head] + [
-        [*(str(row[name] or "-") for name in head[:5]), *([_figure(row["median"])] if has_medians else [])]
+        [*(str(row[name] or "-") for name in columns), *([_figure(row["median"])] if has_medians else [])]
         for row in found["channels"][:_MOST_ROWS]
     ]
     widths = [max(len(row[i]) for row in table) for i in range(len(head))]

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from immunolab.events.transforms import Asinh, Bounded, Identity, Transform
+from immunolab.events.transforms import Auto, Identity, scale_in_words
+from immunolab.gating.placement.scales import measured_scales
 from immunolab.gating.strategy import Strategy
 from immunolab.plots.labels import definition_ids
 from immunolab.plots.numbers import bracket
@@ -75,21 +76,19 @@ def transforms_of(strategy: Strategy) -> list[str]:
     settings = strategy.settings.get("transform")
     if settings and not found:
         named = {**{kind: settings[kind] for kind in ("default", "scatter") if kind in settings}, **settings["markers"]}
-        found |= {f"{scale_in_words(scale)} ({what})": None for what, scale in named.items()}
+        found |= {
+            f"{scale_in_words(scale)} ({what})": None for what, scale in named.items() if not isinstance(scale, Auto)
+        }
+        found |= _chosen_by_data(strategy)
     return list(found)
 
 
-def scale_in_words(scale: Transform) -> str:
-    """Return a scale's name and parameters."""
-    if isinstance(scale, Identity):
-        return "linear"
-    if isinstance(scale, Asinh):
-        return f"arcsinh(x / {scale.cofactor:g})"
-    if isinstance(scale, Bounded):
-        return f"{scale_in_words(scale.scale)} cut to {scale.low:g} to {scale.high:g}"
-    numbers = {name: value for name, value in vars(scale).items() if isinstance(value, int | float)}
-    parameters = ", ".join(f"{name.upper()} = {value:g}" for name, value in numbers.items())
-    return f"{type(scale).__name__.lower()} with {parameters}" if parameters else type(scale).__name__.lower()
+def _chosen_by_data(strategy: Strategy) -> dict[str, None]:
+    """Return the scales that data chose, each with its channels and what it rests on; the words are the keys."""
+    channels: dict[tuple[str, str], list[str]] = {}
+    for scale in measured_scales(strategy):
+        channels.setdefault((scale_in_words(scale.transform), scale.reason), []).append(scale.name)
+    return {f"{words} for {', '.join(names)} ({reason})": None for (words, reason), names in channels.items()}
 
 
 def _borders(run: Run) -> str:

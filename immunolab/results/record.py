@@ -13,7 +13,7 @@ import pandas as pd
 
 from immunolab.comparison import diagnostics, plan
 from immunolab.errors import InputError, Problem
-from immunolab.events import transforms
+from immunolab.events import scales, transforms
 from immunolab.gating import strategy
 from immunolab.results import run as results
 from immunolab.results.run import Run
@@ -24,7 +24,7 @@ from immunolab.study import doses, endpoints, rows, sheet, trial
 
 RECORD = "run.zip"
 _SCHEMA = "immunolab.run/1"
-_TYPES = record_types(results, plan, diagnostics, strategy, transforms, doses, endpoints, rows, sheet, trial)
+_TYPES = record_types(results, plan, diagnostics, strategy, transforms, scales, doses, endpoints, rows, sheet, trial)
 _REST = "run.json"
 _VERSION_HINT = "read it with the version that wrote it, or run the study into the folder again"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip entry can have: the same run has the same bytes

@@ -68,8 +68,21 @@ THRESHOLDS = Table(
         Column("ci_high", "number", "upper end of the 95 % interval", "display scale", True),
         FLAG,
         Column("reason", "text", "what the border depends on, and why no better control was used", nullable=True),
+        Column("scale", "text", "the display scale of the channel", nullable=True),
     ),
     files=("run: tables/thresholds.csv", "run: samples/*/thresholds.csv", "gate: thresholds.csv"),
+)
+
+SCALES = Table(
+    "scales",
+    "the display scale of each channel that data chose, one for all tubes of a panel",
+    (
+        Column("panel", "text", "panel of the study; empty for the only one", nullable=True),
+        Column("channel", "text", "marker, or the detector where it has none"),
+        Column("scale", "text", "from instrument units to the display scale"),
+        Column("reason", "text", "what the scale depends on"),
+    ),
+    files=("run: tables/scales.csv", "gate: scales.csv"),
 )
 
 INTENSITIES = Table(
@@ -168,6 +181,7 @@ OTHER_GATINGS = Table(
 TABLES = (
     COUNTS,
     THRESHOLDS,
+    SCALES,
     INTENSITIES,
     QUALITY,
     FAILURES,

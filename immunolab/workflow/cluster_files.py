@@ -34,6 +34,8 @@ from immunolab.schema.cells import CLUSTERS
 from immunolab.schema.files import write_atomically
 from immunolab.schema.tables import declared
 from immunolab.vocabulary.panel import resolve_channels
+from immunolab.workflow.scales import scaled_gates
+from immunolab.workflow.workers import Workers, memory_budget
 
 log = logging.getLogger("immunolab")
 Mask = NDArray[np.bool_]
@@ -136,7 +138,8 @@ def cluster_files(
     chosen = options or ClusterOptions()
     paths = [Path(file) for file in files]
     markers = _markers(paths, chosen)
-    source = read_gates(chosen.strategy) if chosen.strategy else None
+    pool = Workers(memory=memory_budget())
+    source = scaled_gates(read_gates(chosen.strategy), paths, pool) if chosen.strategy else None
     share = max(TRAIN_ON // len(paths), 1)
     subsamples = [_subsample(_read(path, markers, source, chosen), share, chosen.seed) for path in paths]
     events = np.concatenate(subsamples)

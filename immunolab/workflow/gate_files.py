@@ -15,11 +15,12 @@ from immunolab.errors import ImmunolabError, InputError, Problem
 from immunolab.gating.agreement import agreement
 from immunolab.gating.gate_source import Gates, named_strategy, read_gates
 from immunolab.gating.reference import Reference
-from immunolab.schema.gating import AGREEMENT, COUNTS, FAILURES, THRESHOLDS, Specimen
+from immunolab.schema.gating import AGREEMENT, COUNTS, FAILURES, SCALES, THRESHOLDS, Specimen
 from immunolab.schema.table import Gathered
 from immunolab.workflow.gate_file import GatedFile, GateJob, Unread, gate_file
 from immunolab.workflow.gate_summary import review_text
 from immunolab.workflow.progress import progress
+from immunolab.workflow.scales import scale_rows, scaled_gates
 from immunolab.workflow.workers import MEMORY_PER_FILE_BYTE, Failure, Task, Workers, memory_budget, run_tasks
 
 log = logging.getLogger("immunolab")
@@ -84,15 +85,15 @@ class GateOutcome:
 def gate_files(
     files: Sequence[Path | str], strategy: Path | str, out: Path | str, options: GateOptions | None = None
 ) -> GateOutcome:
-    """Gate FCS files and write ``counts.csv``, ``thresholds.csv``, ``failures.csv`` and ``gates/STEM.xml``.
+    """Gate FCS files; write ``counts.csv``, ``thresholds.csv``, ``scales.csv``, ``failures.csv``, ``gates/STEM.xml``.
 
     Parameters
     ----------
     files
         FCS files with different stems.
     strategy
-        YAML (gates placed by data are placed file by file), Gating-ML ``.xml``, FlowJo ``.wsp``, or the
-        name of a shipped strategy.
+        YAML (gates placed by data are placed file by file, on scales that the files choose together), Gating-ML
+        ``.xml``, FlowJo ``.wsp``, or the name of a shipped strategy.
     out
         Output folder.
     options
@@ -121,8 +122,9 @@ def gate_files(
     if problems or gates is None or len(missing) == len(paths):
         raise InputError([*missing, *problems])
     Path(out).mkdir(parents=True, exist_ok=True)
-    job = GateJob(gates, reference, Path(out), options.memberships, options.wsp is not None, options.seed)
     there = [path for path in paths if path not in absent]
+    gates = scaled_gates(gates, there, Workers(jobs=options.jobs, memory=memory_budget()))
+    job = GateJob(gates, reference, Path(out), options.memberships, options.wsp is not None, options.seed)
     _name_absent(gates, there)
     gathered = _Tables(Gathered(COUNTS), Gathered(THRESHOLDS))
     results = _gate_all(there, job, options.jobs, gathered)
@@ -172,6 +174,7 @@ def _write(
     COUNTS.write(counts, job.out / "counts.csv")
     THRESHOLDS.write(gathered.thresholds.frame(order), job.out / "thresholds.csv")
     FAILURES.write(failures, job.out / "failures.csv")
+    SCALES.write(SCALES.frame(list(scale_rows({"": job.gates}))), job.out / "scales.csv")
     _log_notes(gated)
     if options.wsp and gated:
         from immunolab.gating.exchange.flowjo_out import write_workspace

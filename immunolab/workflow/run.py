@@ -24,7 +24,7 @@ from immunolab.workflow.quantify import place_of, quantify, study_endpoints
 from immunolab.workflow.store import Store, folder_fault, is_folder_fault
 from immunolab.workflow.tubes import RunOptions, TubeSteps
 from immunolab.workflow.unmeasured import panel_names, unmeasured
-from immunolab.workflow.write import clinic_tables, finished_run, place_gates, report_run, write_tables
+from immunolab.workflow.write import clinic_tables, finished_run, place_gates, report_run, scale_tables, write_tables
 
 log = logging.getLogger("immunolab")
 
@@ -142,12 +142,13 @@ def _steps(
         measured=measured,
         comparison=replace(comparison, notes=(*comparison.notes, *cells.tables.notes, *absent)),
         further={
+            **scale_tables(tubes.panels),
             **clinic_tables(clinic, study),
             **further_tables(comparison, measured.endpoints, clinic, options.seed),
             **cells.tables.further,
             **(agreement_tables(measured.tables["endpoints"], measured.endpoints) if cells.tables.rows else {}),
         },
-        panels=panels,
+        panels=tubes.panels,
         hashes={**tubes.hashes, **cells.hashes},
         seed=options.seed,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from immunolab.workflow.panels import PanelGates
 from immunolab.workflow.place import fit_group, fit_jobs, read_fit
 from immunolab.workflow.progress import progress
 from immunolab.workflow.read_tube import SUBSAMPLE, Prepared, PrepareJob, TubeFile, prepare
+from immunolab.workflow.scales import scaled_panels
 from immunolab.workflow.store import Store
 from immunolab.workflow.workers import MEMORY_PER_FILE_BYTE, Failure, Kind, Task, Workers, memory_budget, run_tasks
 
@@ -122,12 +123,15 @@ class TubeResults:
         Sha256 of the file of every tube that could be read, by sample.
     failures
         By sample.
+    panels
+        The panels, on the scales that the study's tubes chose.
     """
 
     computed: tuple[str, ...]
     kept: tuple[str, ...]
     hashes: Mapping[str, str]
     failures: Mapping[str, Failure]
+    panels: Mapping[str, PanelGates]
 
 
 @dataclass(frozen=True)
@@ -151,12 +155,13 @@ class TubeSteps:
     def run(self) -> TubeResults:
         """Read, place and measure; a sample that fails stops no other."""
         prepared, unread = self._read()
-        gates, unplaced = self._place(prepared)
+        scaled = replace(self, panels=scaled_panels(self.study, self.panels, prepared))
+        gates, unplaced = scaled._place(prepared)
         jobs, kept = self._jobs(prepared, gates)
         measured, unmeasured = self._work(_measure, jobs, self._kind(jobs), "gating")
         computed = tuple(sorted(name for _, name in measured))
         hashes = {name: tube.sha256 for name, tube in prepared.items()}
-        return TubeResults(computed, tuple(kept), hashes, unmeasured | unplaced | unread)
+        return TubeResults(computed, tuple(kept), hashes, unmeasured | unplaced | unread, scaled.panels)
 
     def _work(
         self, function: Callable[[Any], Any], tasks: Sequence[Task[Any]], kind: Kind, title: str

@@ -14,6 +14,7 @@ from immunolab.report.page import write_report
 from immunolab.results.record import as_read_back, write_run
 from immunolab.results.run import Run
 from immunolab.schema.files import content_key, file_sha256, write_atomically
+from immunolab.schema.gating import SCALES
 from immunolab.schema.tables import declared
 from immunolab.study.sheet import Study
 from immunolab.version import library_versions
@@ -21,6 +22,7 @@ from immunolab.workflow.clinic import Clinic
 from immunolab.workflow.compare import StudyComparison
 from immunolab.workflow.panels import PanelGates
 from immunolab.workflow.quantify import Quantified
+from immunolab.workflow.scales import scale_rows
 from immunolab.workflow.store import Store
 
 log = logging.getLogger("immunolab")
@@ -96,6 +98,18 @@ def clinic_tables(clinic: Clinic | None, study: Study) -> dict[str, pd.DataFrame
     optional = {"components": clinic.components, "context": clinic.context}
     found = {"measurements": clinic.measurements, "scores": clinic.scores, "responders": clinic.responders}
     return found | {name: table for name, table in optional.items() if len(table)}
+
+
+def scale_tables(panels: Mapping[str, PanelGates]) -> dict[str, pd.DataFrame]:
+    """Return the table of the scales that data chose; none where the strategies name theirs.
+
+    Parameters
+    ----------
+    panels
+        Gates by panel name, on the scales of the study.
+    """
+    rows = list(scale_rows({name: panel.gates for name, panel in panels.items()}))
+    return {SCALES.name: SCALES.frame(rows)} if rows else {}
 
 
 def write_tables(run: Run) -> None:

@@ -22,6 +22,7 @@ from immunolab.gating.placement.placed_gate import PlacedGate
 from immunolab.gating.placement.rectangle_gates import RectangleGates
 from immunolab.gating.placement.region_gates import place_region_gate
 from immunolab.gating.placement.rules import BORDERS, SCOPES, Scope, rule_for
+from immunolab.gating.placement.scales import measure_scales, on_scales
 from immunolab.gating.placement.tube_state import TubePool, TubeState
 from immunolab.gating.strategy import Declared, Gate, Population, Strategy
 from immunolab.gating.tube_gates import Threshold, TubeGates, thresholds_table
@@ -66,7 +67,8 @@ class Fitted:
         """Return the placed gates of one tube."""
         absent = self.left_out.get(sample_id, ())
         notes = (f"optional populations that the panel cannot gate: {', '.join(absent)}",) if absent else ()
-        return TubeGates(self.strategies[sample_id], self.records[sample_id], notes=notes)
+        # gates that were all drawn have the borders that were drawn
+        return TubeGates(self.strategies[sample_id], self.records[sample_id] or None, notes=notes)
 
 
 def fit(
@@ -113,9 +115,11 @@ def fit(
         raise GatingError(
             "two tubes have the same sample_id", ", ".join(sorted({n for n in names if names.count(n) > 1}))
         )
+    batches = {name: str(group.get("batch", "")) for name, group in (groups or {}).items()}
+    strategy = measure_scales(strategy, tubes, batches)
     alike: dict[tuple[str, ...], list[tuple[Strategy, Tube]]] = {}
     for tube in tubes:
-        own = arrange(strategy, tube)
+        own = on_scales(arrange(strategy, tube), tube)
         alike.setdefault(tuple(p.path for p in own.populations), []).append((own, tube))
     parts = [
         _Fit(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from immunolab.events.transforms import scale_in_words
 from immunolab.gating.method_results import Array
 from immunolab.gating.placement.placed import Placed
 from immunolab.gating.placement.rules import Scope
@@ -130,4 +131,5 @@ def threshold_record(population: Population, tube: TubeState, border: TubeBorder
         ci_high=float(placed.ci_high) if np.isfinite(placed.ci_high) else None,
         flag=";".join(dict.fromkeys((*placed.flags, *border.own_flags))) or None,
         reason=placed.reason,
+        scale=scale_in_words(scale),
     )

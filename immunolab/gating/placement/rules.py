@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, Literal, get_args
 
 from immunolab.config import read_package_yaml
-from immunolab.events.transforms import Asinh, Identity, Logicle, Transform
+from immunolab.events.transforms import Asinh, Auto, Identity, Logicle, Transform
 from immunolab.events.tube import MASS_COFACTOR, Channel
 from immunolab.gating.method_registry import AUTO, DENSITY
 from immunolab.gating.placement.method_lookup import method
@@ -123,10 +123,26 @@ def display_scale(transform: Mapping[str, Any], channel: Channel) -> Transform:
     Parameters
     ----------
     transform
-        Keys ``default``, ``scatter`` and ``markers`` with transforms; each may be missing.
+        Keys ``default``, ``scatter`` and ``markers`` with transforms, and ``measured`` with what data chose for each
+        channel (`immunolab.gating.placement.scales`); each may be missing.
     channel
         Its kind decides where the block says nothing.
     """
+    scale = _named_scale(transform, channel)
+    if not isinstance(scale, Auto):
+        return scale
+    if channel.kind == "mass":
+        return Asinh(MASS_COFACTOR)
+    measured = transform.get("measured")
+    if measured is None:
+        return scale
+    # a channel that no tube of the study has in this form
+    found = measured.get(channel.marker) or measured.get(channel.name)
+    return found.transform if found else Identity()
+
+
+def _named_scale(transform: Mapping[str, Any], channel: Channel) -> Transform:
+    """Return the scale that the block names for a channel, or that of its kind."""
     by_marker: Mapping[str, Transform] = transform.get("markers", {})
     for name in (channel.marker, channel.name):
         if name and name in by_marker:

@@ -49,6 +49,12 @@ class FcsChannel:
     amplification: tuple[float, float]
     gain: float
 
+    @property
+    def top(self) -> float:
+        """The end of the channel's scale in instrument units; 0 where ``$PnR`` is missing."""
+        decades, at_zero = self.amplification
+        return (at_zero * 10.0**decades if decades else self.range) / self.gain
+
 
 def read_channels(text: Mapping[str, str], file: str) -> tuple[tuple[FcsChannel, ...], list[str]]:
     """Return the channels of a data set, and what is unusual about them in words.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Literal
 
 from immunolab.errors import DataFileError
-from immunolab.events.tube import Spillover, Tube, identity
+from immunolab.events.tube import Channel, Spillover, Tube, identity
 from immunolab.loaders.fcs.channels import FcsChannel
 from immunolab.loaders.fcs.data import decode, not_finite
 from immunolab.loaders.fcs.header import FcsHeader, describe
@@ -88,7 +89,9 @@ def read_fcs(
         header = _header(handle, file, dataset)
         names, labels = [c.name for c in header.channels], [c.label for c in header.channels]
         markers = read_panel(Path(panel)) if isinstance(panel, str | Path) else panel
-        channels = resolve_channels(names, labels, markers)
+        named = resolve_channels(names, labels, markers)
+        # values as stored have another end
+        channels = named if stored else _with_tops(named, header.channels)
         matrix, notes = (None, []) if stored else _choose_spillover(header, spillover)
         digest = other.submit(_sha256, file)
         columns = decode(handle, header, stored=stored)
@@ -105,6 +108,10 @@ def read_fcs(
         warnings=header.warnings + tuple(notes),
         keywords=identity(header.text),
     )
+
+
+def _with_tops(channels: Sequence[Channel], described: Sequence[FcsChannel]) -> tuple[Channel, ...]:
+    return tuple(replace(channel, top=one.top) for channel, one in zip(channels, described, strict=True))
 
 
 def _choose_spillover(
