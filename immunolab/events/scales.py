@@ -26,9 +26,9 @@ _LOOKED_AT = 20_000  # events of a tube, evenly spaced: 200 at the least share o
 # logarithmic amplifiers) has less in proportion, one that ends higher has not more: at 24 bits the noise of an Accuri
 # C6 is 2 to 16 units
 _USUAL_COFACTOR, _USUAL_TOP = 150.0, 262_144.0
-# cofactor in standard deviations of the noise: above 1 a normal noise has one hump on the display scale, at 1 it is flat
-# on top (second derivative of its log density at zero: 1 - cofactor^2 / sd^2). In 30 Aurora tubes (2026-11-26) 150 puts
-# 443 of 900 valleys within one sd of zero, 1 to 12 sd put none there; simulated tubes are gated alike by 1 to 2.5 sd
+# cofactor in standard deviations of the noise: above 1 a normal noise has one hump on the display scale, at 1 it has a
+# flat top (second derivative of its log density at zero: 1 - cofactor^2 / sd^2). In 30 Aurora tubes, 2026-11-26, 150
+# puts 443 of 900 valleys within one sd of zero, 1 to 12 sd put none there; simulated tubes are gated alike by 1 to 2.5
 _NOISE_SDS = 1.5
 _HALF_NORMAL_MEDIAN = 0.6745  # median of |z| of a standard normal
 _LEAST_NEGATIVE = 0.01  # share of events below zero under which they are a tail or outliers of compensation (judgement)
@@ -36,8 +36,8 @@ _FEWEST_NEGATIVE = 30  # events whose median is known to a sixth (judgement)
 # end of the scales that programs write instead of signals: logicle (1 or 4.5) and arcsinh (150: 8.2), and channel
 # numbers of at most 12 bits (FlowJo, CellQuest), which begin at zero
 _TRANSFORMED_TOP, _CHANNEL_TOP = 10.0, 4096.0
-# share of a channel's numbers below zero, after compensation: up to 3 % in tubes of the HIPC, while noise around zero has
-# half of its events there (judgement between the two)
+# share of a channel's numbers below zero, after compensation: up to 3 % in tubes of the HIPC, while noise around zero
+# has half of its events there (judgement between the two)
 _MOST_BELOW = 0.2
 # (99 % - median) / (median - 1 %) that no channel exceeds on a display scale: 1 to 2.6 in tubes of the HIPC, up to 28
 # of linear signals with any positive event (conventional tubes: 13 to 200)

@@ -14,6 +14,7 @@ from immunolab.events.tube import Tube
 from immunolab.gating.gate_source import Gates, named_strategy, read_gates
 from immunolab.gating.placement.fit import fit
 from immunolab.gating.placement.rules import SCOPES, Scope
+from immunolab.gating.placement.scales import measure_scales
 from immunolab.gating.strategy import Strategy
 from immunolab.gating.tubes import GatedTube, gate_tube
 from immunolab.schema.gating import Specimen
@@ -97,6 +98,8 @@ def gate(
     named = [_named(tube) for tube in _tubes(tubes)]
     _check_choices(share, [tube.sample_id for tube in named], {"patients": patients or {}, "batches": batches or {}})
     source = _source(strategy).of(specimen)
+    if source.declared is not None:
+        source = replace(source, declared=measure_scales(source.declared, named, batches))
     gates = [source.for_file(tube.file, tube.keywords) for tube in named]
     if source.declared is not None and source.needs_fit:
         groups = {

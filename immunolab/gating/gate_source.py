@@ -39,8 +39,8 @@ class Gates:
 
     @property
     def needs_fit(self) -> bool:
-        """Whether any gate has yet to be placed by data, or put on a scale that data choose."""
-        return self.declared is not None and self.declared.needs_placing
+        """Whether any gate has yet to be placed by data."""
+        return self.declared is not None and TubeGates(self.declared).needs_placing
 
     def for_file(self, file: str, keywords: Mapping[str, str] | None = None) -> TubeGates:
         """Return the gates of a file, chosen as `Workspace.strategy_for` does.

@@ -199,11 +199,6 @@ class Strategy:
     source: str = ""
     specimen: Specimen = "other"
 
-    @property
-    def needs_placing(self) -> bool:
-        """Whether data have yet to place a gate, or to choose the scale of one."""
-        return any(isinstance(p.gate, Declared) or is_unscaled(p.gate) for p in self.populations)
-
     def __getitem__(self, path: str) -> Population:
         """Return the population of a path, or of a name when only one path ends in it."""
         hits = [p for p in self.populations if path in (p.path, p.name)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from immunolab.errors import Problem
-from immunolab.gating.strategy import Strategy
+from immunolab.gating.strategy import Declared, Strategy
 from immunolab.schema.gating import THRESHOLDS
 
 
@@ -84,8 +84,8 @@ class TubeGates:
 
     @property
     def needs_placing(self) -> bool:
-        """Whether any gate has yet to be placed by data, or put on a scale that data choose."""
-        return self.strategy.needs_placing
+        """Whether any gate has yet to be placed by data."""
+        return any(isinstance(population.gate, Declared) for population in self.strategy.populations)
 
 
 @dataclass(frozen=True)

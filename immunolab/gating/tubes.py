@@ -19,6 +19,7 @@ from immunolab.gating.counts import PopulationCount, count_populations, counts_t
 from immunolab.gating.evaluate import Mask, evaluate
 from immunolab.gating.imported_thresholds import imported_thresholds
 from immunolab.gating.placement.fit import fit
+from immunolab.gating.placement.scales import measure_scales, on_scales
 from immunolab.gating.plausibility import checked
 from immunolab.gating.strategy import ROOT, Ellipsoid, Memberships, Polygon, Population, Rectangle, Strategy
 from immunolab.gating.tube_gates import Threshold, TubeGates, thresholds_table
@@ -47,7 +48,8 @@ class MarkerIntensity:
 def gate_tube(tube: Tube, gates: TubeGates, *, seed: int = 0) -> GatedTube:
     """Gate all events of a tube.
 
-    Gates that have yet to be placed are placed on the tube's own events. Gates that the tube cannot answer
+    Gates that have yet to be placed are placed on the tube's own events, on scales that these choose where the strategy
+    leaves scales to data. Gates that the tube cannot answer
     are left out with those below them, and named in `GatedTube.left_out`.
 
     Parameters
@@ -67,7 +69,8 @@ def gate_tube(tube: Tube, gates: TubeGates, *, seed: int = 0) -> GatedTube:
     if gates.needs_placing:
         placed = fit(gates.strategy, [tube], seed=seed).gates_of(tube.sample_id)
         gates = replace(placed, unread=gates.unread, notes=(*gates.notes, *placed.notes))
-    strategy, faults = evaluable(gates.strategy, tube)
+    drawn = on_scales(measure_scales(gates.strategy, [tube]), tube)
+    strategy, faults = evaluable(drawn, tube)
     left_out = (*gates.unread, *faults)
     if not strategy.populations:
         first = left_out[0] if left_out else Problem("", "", "there is no gate for this tube")

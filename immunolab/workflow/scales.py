@@ -18,6 +18,17 @@ from immunolab.workflow.read_tube import Prepared
 from immunolab.workflow.workers import MEMORY_PER_FILE_BYTE, Failure, Task, Workers, run_tasks
 
 
+def events_decide(gates: Gates) -> bool:
+    """Whether events place any gate or choose any scale; drawn gates on named scales need none.
+
+    Parameters
+    ----------
+    gates
+        Of a panel.
+    """
+    return gates.needs_fit or (gates.declared is not None and needs_scales(gates.declared))
+
+
 def scaled_panels(
     study: Study, panels: Mapping[str, PanelGates], prepared: Mapping[str, Prepared]
 ) -> dict[str, PanelGates]:
@@ -34,7 +45,7 @@ def scaled_panels(
     """
     scaled = dict(panels)
     for name, panel in panels.items():
-        if panel.gates.declared is None or not panel.gates.needs_fit or not needs_scales(panel.gates.declared):
+        if panel.gates.declared is None or not needs_scales(panel.gates.declared):
             continue
         batches = {
             s.sample_id: s.batch
@@ -42,7 +53,8 @@ def scaled_panels(
             if s.panel == name and not s.control_of and s.sample_id in prepared
         }
         noise = [channel_noise(load_tube(Path(prepared[s].subsample))) for s in spread_over_batches(batches)]
-        scaled[name] = replace(panel, gates=Gates(with_scales(panel.gates.declared, channel_scales(noise))))
+        declared = with_scales(panel.gates.declared, channel_scales(noise))
+        scaled[name] = replace(panel, gates=replace(panel.gates, declared=declared))
     return scaled
 
 
@@ -63,7 +75,8 @@ def scaled_gates(gates: Gates, paths: Sequence[Path], pool: Workers) -> Gates:
     chosen = spread_over_batches({str(path): "" for path in paths})
     tasks = [Task(path, "read", path, Path(path).stat().st_size * MEMORY_PER_FILE_BYTE) for path in chosen]
     found = {task.name: noise for task, noise in run_tasks(_file_noise, tasks, pool) if not isinstance(noise, Failure)}
-    return Gates(with_scales(gates.declared, channel_scales(found[path] for path in chosen if path in found)))
+    scales = channel_scales(found[path] for path in chosen if path in found)
+    return replace(gates, declared=with_scales(gates.declared, scales))
 
 
 def _file_noise(path: str) -> tuple[ChannelNoise, ...]:

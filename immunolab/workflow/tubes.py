@@ -19,7 +19,7 @@ from immunolab.workflow.panels import PanelGates
 from immunolab.workflow.place import fit_group, fit_jobs, read_fit
 from immunolab.workflow.progress import progress
 from immunolab.workflow.read_tube import SUBSAMPLE, Prepared, PrepareJob, TubeFile, prepare
-from immunolab.workflow.scales import scaled_panels
+from immunolab.workflow.scales import events_decide, scaled_panels
 from immunolab.workflow.store import Store
 from immunolab.workflow.workers import MEMORY_PER_FILE_BYTE, Failure, Kind, Task, Workers, memory_budget, run_tasks
 
@@ -196,7 +196,7 @@ class TubeSteps:
     def _read(self) -> tuple[dict[str, Prepared], dict[str, Failure]]:
         tasks = []
         for sample in self._wanted():
-            size = SUBSAMPLE if self.panels[sample.panel].gates.needs_fit else 0
+            size = SUBSAMPLE if events_decide(self.panels[sample.panel].gates) else 0
             job = PrepareJob(self._tube(sample), str(self.store.root), size, self.options.seed)
             tasks.append(Task(sample.sample_id, "read", job, _cost(sample.file), (sample.sample_id,)))
         done, failures = self._work(prepare, tasks, "threads", "reading")

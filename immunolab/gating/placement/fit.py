@@ -67,8 +67,7 @@ class Fitted:
         """Return the placed gates of one tube."""
         absent = self.left_out.get(sample_id, ())
         notes = (f"optional populations that the panel cannot gate: {', '.join(absent)}",) if absent else ()
-        # gates that were all drawn have the borders that were drawn
-        return TubeGates(self.strategies[sample_id], self.records[sample_id] or None, notes=notes)
+        return TubeGates(self.strategies[sample_id], self.records[sample_id], notes=notes)
 
 
 def fit(

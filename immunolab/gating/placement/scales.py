@@ -9,11 +9,11 @@ from immunolab.events.scales import ChannelScale, channel_noise, channel_scales,
 from immunolab.events.transforms import Auto
 from immunolab.events.tube import Tube
 from immunolab.gating.placement.rules import display_scale
-from immunolab.gating.strategy import Polygon, Population, Rectangle, Strategy, is_unscaled
+from immunolab.gating.strategy import Declared, Dimension, Polygon, Population, Rectangle, Strategy, is_unscaled
 
 
 def needs_scales(strategy: Strategy) -> bool:
-    """Whether data have yet to choose the scale of some channel.
+    """Whether data have yet to choose the scale of some gate.
 
     Parameters
     ----------
@@ -22,7 +22,9 @@ def needs_scales(strategy: Strategy) -> bool:
     """
     block = strategy.settings.get("transform", {})
     scales = (block.get("default"), *block.get("markers", {}).values())
-    return "measured" not in block and any(isinstance(scale, Auto) for scale in scales)
+    if "measured" in block or not any(isinstance(scale, Auto) for scale in scales):
+        return False
+    return any(isinstance(p.gate, Declared) or is_unscaled(p.gate) for p in strategy.populations)
 
 
 def with_scales(strategy: Strategy, scales: Sequence[ChannelScale]) -> Strategy:
@@ -84,12 +86,8 @@ def _on_scales(population: Population, strategy: Strategy, tube: Tube) -> Popula
     gate = population.gate
     if not isinstance(gate, Rectangle | Polygon) or not is_unscaled(gate):
         return population
-    block = strategy.settings["transform"]
     old = gate.dimensions
-    new = [
-        replace(d, transform=display_scale(block, tube.channel(d.name))) if isinstance(d.transform, Auto) else d
-        for d in old
-    ]
+    new = [_scaled(dimension, strategy, tube) for dimension in old]
 
     def shown(place: int, value: float) -> float:
         changed = isinstance(old[place].transform, Auto)
@@ -103,3 +101,10 @@ def _on_scales(population: Population, strategy: Strategy, tube: Tube) -> Popula
         for sides in (gate.lower, gate.upper)
     )
     return replace(population, gate=Rectangle(tuple(new), lower, upper))
+
+
+def _scaled(dimension: Dimension, strategy: Strategy, tube: Tube) -> Dimension:
+    # a channel that the tube lacks stays as it is: evaluation leaves its gate out with the reason
+    if not isinstance(dimension.transform, Auto) or dimension.name not in tube:
+        return dimension
+    return replace(dimension, transform=display_scale(strategy.settings["transform"], tube.channel(dimension.name)))
