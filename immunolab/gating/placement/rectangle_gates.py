@@ -37,6 +37,9 @@ _LEVELS: dict[str, tuple[tuple[Border, Literal["lower", "upper"]], ...]] = {
 # share of the parent's events between the ends of a border's interval above which it is flagged (judgement: its
 # percentage is then unsure by some 10 points either way; borders of good simulated tubes hold up to 17 %)
 _WIDE_SHARE = 0.20
+# change of a group by the tube's own border from which the shared one is doubtful (judgement, 2026-11-26: a subset
+# stained twice differs by a tenth; borders on real tubes that were right and flagged changed less)
+_MATTERS = 0.15
 _SIDES = {"above": "pos", "below": "neg", "between": "int"}
 
 
@@ -115,7 +118,8 @@ class RectangleGates:
         alone = TubePool((tube,), pool.controls, "sample")
         own = self._border(alone, asked, False)
         if own.method == found.method:
-            drift = (Flag.DRIFT,) if far_from(own.value, found, len(pool.tubes)) else ()
+            far = far_from(own.value, found, len(pool.tubes)) and _matters(tube, asked.parent, found, own.value)
+            drift = (Flag.DRIFT,) if far else ()
             return TubeBorder(found, pool.scope, (*drift, *wide), drift_sd(own.value, found, len(pool.tubes)))
         where = self._where(alone, asked.parent, asked.rule)
         amid = found.method == "valley" and amid_group(alone.values(found.marker, where), found.value)
@@ -125,6 +129,15 @@ class RectangleGates:
     def _where(pool: TubePool, parent: str, rule: Rule) -> str:
         """Return the path of the population whose events place the border."""
         return (pool.path_of(rule.on) if rule.on else None) or parent
+
+
+def _matters(tube: TubeState, parent: str, shared: Placed, own: float) -> bool:
+    """Whether a tube's own border, instead of the shared one, changes the smaller of its two groups by 15 % or more."""
+    values = tube.axis(shared.marker)[tube.inside(parent)]
+    low, high = sorted((shared.value, own))
+    between = np.count_nonzero((values >= low) & (values < high))
+    smaller = min(np.count_nonzero(values < low), np.count_nonzero(values >= high))
+    return bool(between >= _MATTERS * max(smaller, 1))
 
 
 def _wide_interval(tube: TubeState, parent: str, placed: Placed) -> tuple[str, ...]:
