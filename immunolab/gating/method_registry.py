@@ -107,6 +107,8 @@ class Card:
         Methods that take its place, in this order, where it gives no border. Without any the border is withheld.
     even_noise
         Whether values are given on a scale where negative cells spread evenly when the display scale stretches zero.
+    linear
+        For two channels: whether values are given in instrument units, where noise around zero is even to both sides.
     """
 
     name: str
@@ -119,6 +121,7 @@ class Card:
     channels: tuple[str, str] = ("", "")
     instead: tuple[str, ...] = ()
     even_noise: bool = False
+    linear: bool = False
 
     @property
     def of_pair(self) -> bool:

@@ -79,14 +79,19 @@ class Flag(DeclaredWord):
     )
     NO_REFERENCE = "no_reference", "doubtful", "no internal reference population was found"
     SMALL_REFERENCE = "small_reference", "doubtful", "the internal reference population has too few events"
-    NO_CORNER_CLOUD = "no_corner_cloud", "doubtful", "no cloud of events was found in the corner of a diagonal border"
+    NO_CORNER_CLOUD = "no_corner_cloud", "doubtful", "no cloud of events was found in the corner of two channels"
     CONTROL_MISMATCH = "control_mismatch", "doubtful", "the control is of another panel or has too few events"
     FMO_DENSITY_DISAGREE = "fmo_density_disagree", "doubtful", "the control's border is far from the density's valley"
     SATURATED = "saturated", "doubtful", "events pile up at the top of the detector"
     WIDE_INTERVAL = (
         "wide_interval",
         "doubtful",
-        "the border's 95 % interval holds over 20 % of the parent's events: the percentage depends on where it is put",
+        "the border's 95 % interval holds over 20 % of the parent, in the gate: the percentage depends on where it is",
+    )
+    CUTS_CLOUD = (
+        "cuts_cloud",
+        "doubtful",
+        "the CD25 border removes over half of the cells that FOXP3 itself sets apart",
     )
     DRIFT = "drift", "doubtful", "the sample's own border is far from the one it shares"
     NO_FMO = "no_fmo", "note", "there is no FMO control"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from immunolab.gating.method_registry import Control
-from immunolab.gating.method_results import Array, Cut
+from immunolab.gating.method_results import Array, Corner, Cut
 from immunolab.gating.placement.density import ENOUGH_EVENTS
 from immunolab.gating.placement.inputs import Lacking, Request, provide
 from immunolab.gating.placement.method_lookup import method
@@ -157,8 +157,9 @@ def by_pair(
     rng
         Resamples the border; None leaves that out.
     """
-    x, y = (rule.partner, marker) if border == "lo" else (marker, rule.partner)
     chosen = method(name)
+    second = border == "lo" or marker == chosen.card.channels[1]
+    x, y = (rule.partner, marker) if second else (marker, rule.partner)
     scale = pool.tubes[0].dimension(marker).transform
     settings = rule.settings(name, scale)
     if "slope" in chosen.defaults:
@@ -168,7 +169,10 @@ def by_pair(
         return Attempt(name, flags=found.flags, note=found.note)
     if not found.borders:
         return Attempt(name, note=f"{name} gives a region and no border")
-    mine = found.borders[1 if border == "lo" else 0]
-    if Flag.NO_CORNER_CLOUD in mine.flags:
-        return Attempt(name, note=f"no cloud {x}hi {y}lo")
+    mine = found.borders[1 if second else 0]
+    corner = found.region
+    if isinstance(corner, Corner) and Flag.NO_CORNER_CLOUD in corner.flags:
+        # a cloud of positive cells says that it is missing, and may withhold its border
+        flags = (corner.y if second else corner.x).flags if corner.y_side == "hi" else ()
+        return Attempt(name, flags=flags, note=f"no cloud {x}hi {y}{corner.y_side}")
     return Attempt(name, Cut(mine.value, mine.flags, mine.spread), mine.control, mine.draws, mine.reason)

@@ -16,7 +16,7 @@ FEWEST_EVENTS = 5  # events under which no density is drawn at all (judgement)
 N_BINS = 512
 _EDGE_SHARE = 0.0005  # share of events on each side that the grid need not hold: one stray event would stretch it
 _MAD_TO_SD = 1.4826  # a normal's sd in median absolute deviations, 1 / 0.6745
-_HALF_NORMAL_MEDIAN = 0.6745  # median of |z| of a standard normal: half a normal's median distance, in sd
+HALF_NORMAL_MEDIAN = 0.6745  # median of |z| of a standard normal: half a normal's median distance, in sd
 _IQR_TO_SD = 1.34  # a normal's interquartile range in sd (Silverman 1986, Density Estimation, eq. 3.31)
 _SILVERMAN = 0.9  # factor of the rule of thumb (Silverman 1986, eq. 3.31)
 _KERNEL_REACH = 3.0  # kernel widths of empty grid on each side, so that the density falls to 0
@@ -55,7 +55,7 @@ def zero_spread(values: Array, scale: Transform) -> float | None:
     if len(below) < max(FEWEST_EVENTS, _LEAST_BELOW_ZERO * len(values)):
         return None
     middle = float(scale.inverse([float(np.median(below))])[0])
-    return float(scale.apply([abs(middle) / _HALF_NORMAL_MEDIAN])[0])
+    return float(scale.apply([abs(middle) / HALF_NORMAL_MEDIAN])[0])
 
 
 def robust_sd(values: Array) -> float:
@@ -130,7 +130,7 @@ def main_mode(values: Array, *, side: str = "above") -> tuple[float, float]:
     grid, density, _ = smoothed_density(values)
     mode = float(grid[int(np.argmax(density))])
     half = values[values <= mode] if side == "above" else values[values >= mode]
-    return mode, float(np.median(np.abs(half - mode)) / _HALF_NORMAL_MEDIAN) if len(half) else 0.0
+    return mode, float(np.median(np.abs(half - mode)) / HALF_NORMAL_MEDIAN) if len(half) else 0.0
 
 
 def _grain(values: Array, low: float, high: float) -> float:

@@ -53,7 +53,7 @@ def place_border(
     tried: list[Attempt] = []
     for attempt in _attempts(pool, parent, marker, border, rule, rng, without):
         tried.append(attempt)
-        if attempt.settled:
+        if attempt.settled or Flag.NO_BORDER in attempt.flags:
             break
     chosen = next((a for a in tried if a.settled), None) or next((a for a in tried if a.found), None)
     flags = [flag for attempt in tried for flag in (*attempt.flags, *attempt.cut.flags)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 import numpy as np
@@ -13,7 +13,7 @@ from immunolab.gating.method_registry import Method
 from immunolab.gating.method_results import Corner, Quadrants, Region
 from immunolab.gating.placement.inputs import Lacking, Request, provide
 from immunolab.gating.placement.placed import Placed, interval, saturation
-from immunolab.gating.placement.run_method import RESAMPLES, call_method
+from immunolab.gating.placement.run_method import RESAMPLES, call_method, on_scale
 from immunolab.schema.flags import Flag
 
 
@@ -50,7 +50,11 @@ def place_region(
     if isinstance(given, Lacking):
         return given
     name = chosen.card.name
-    region = call_method(chosen, given.arguments, settings, request.path)
+    scales = [request.pool.tubes[0].dimension(channel).transform for channel in request.channels]
+    arguments = given.arguments
+    if chosen.card.linear:
+        arguments = tuple(scale.inverse(values) for scale, values in zip(scales, arguments, strict=True))
+    region = call_method(chosen, arguments, settings, request.path)
     if not isinstance(region, Region):
         kinds = ", ".join(kind.__name__ for kind in get_args(Region))
         what = f"threshold method '{name}' returned {type(region).__name__}"
@@ -59,8 +63,11 @@ def place_region(
         return PlacedRegion(region)
     draws = np.empty(0), np.empty(0)
     if isinstance(region, Corner) and chosen.resample is not None and rng is not None:
-        x, y, reference = (*given.arguments, None)[:3]
+        x, y, reference = (*arguments, None)[:3]
         draws = chosen.resample(x, y, reference, region, rng, RESAMPLES)
+    if chosen.card.linear and isinstance(region, Corner):
+        draws = scales[0].apply(draws[0]), scales[1].apply(draws[1])
+        region = replace(region, x=on_scale(region.x, scales[0]), y=on_scale(region.y, scales[1]))
     borders = []
     for marker, cut, drawn in zip(request.channels, (region.x, region.y), draws, strict=True):
         low, high = interval(cut.value, drawn)

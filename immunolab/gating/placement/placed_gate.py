@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from immunolab.events.transforms import scale_in_words
 from immunolab.gating.method_results import Array
 from immunolab.gating.placement.placed import Placed
-from immunolab.gating.placement.rules import Scope
+from immunolab.gating.placement.rules import Border, Scope
 from immunolab.gating.placement.run_method import RESAMPLES
 from immunolab.gating.placement.tube_state import TubePool, TubeState
 from immunolab.gating.strategy import Gate, Population
@@ -18,6 +19,7 @@ from immunolab.gating.tube_gates import Threshold
 
 Pools = Callable[[Scope], list[tuple[TubePool, tuple[TubeState, ...]]]]
 Generators = Callable[..., np.random.Generator]
+Side = tuple[str, Border, Literal["lower", "upper"]]  # marker, its border, the side of the rectangle
 # how far a border may be from where it belongs beyond what resampling shows, in spreads of the events behind it:
 # calibrated so that intervals cover the truth on simulated tubes (benchmarks/gating_accuracy.py, 2026-11-22)
 PLACEMENT_SD = 0.16

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from immunolab.gating.placement.density import ENOUGH_EVENTS
+from immunolab.gating.placement.interval_width import with_width
+from immunolab.gating.placement.leading_marker import leading_rule, with_loss
 from immunolab.gating.placement.methods.valley import amid_group
 from immunolab.gating.placement.place_border import place_border
 from immunolab.gating.placement.placed import Placed, drift_sd, far_from
@@ -17,6 +18,7 @@ from immunolab.gating.placement.placed_gate import (
     Generators,
     PlacedGate,
     Pools,
+    Side,
     TubeBorder,
     moved_draws,
     threshold_record,
@@ -26,7 +28,6 @@ from immunolab.gating.placement.tube_state import TubePool, TubeState
 from immunolab.gating.strategy import Declared, Dimension, Population, Rectangle
 from immunolab.schema.flags import Flag
 
-Side = tuple[str, Border, Literal["lower", "upper"]]  # marker, its border, the side of the rectangle
 _LEVELS: dict[str, tuple[tuple[Border, Literal["lower", "upper"]], ...]] = {
     "pos": (("pos", "lower"),),
     "neg": (("pos", "upper"),),
@@ -34,9 +35,6 @@ _LEVELS: dict[str, tuple[tuple[Border, Literal["lower", "upper"]], ...]] = {
     "lo": (("lo", "upper"),),
     "int": (("pos", "lower"), ("hi", "upper")),
 }
-# share of the parent's events between the ends of a border's interval above which it is flagged (judgement: its
-# percentage is then unsure by some 10 points either way; borders of good simulated tubes hold up to 17 %)
-_WIDE_SHARE = 0.20
 # change of a group by the tube's own border from which the shared one is doubtful (judgement, 2026-11-26: a subset
 # stained twice differs by a tenth; borders on real tubes that were right and flagged changed less)
 _MATTERS = 0.15
@@ -82,7 +80,9 @@ class RectangleGates:
         sides, own = _sides_and_rule(gate)
         borders: dict[str, list[TubeBorder]] = {tube.sample_id: [] for tube in tubes}
         for marker, border, _ in sides:
-            rule = rule_for(self._thresholds, marker, border, own)
+            rule = rule_for(
+                self._thresholds, marker, border, own or leading_rule(self._thresholds, marker, border, sides)
+            )
             partner = exclusive_of(marker)
             without = partner if border == "pos" and partner in (name for name, _, _ in sides) else ""
             asked = _Asked(population.parent_path, marker, border, rule, without)
@@ -91,10 +91,12 @@ class RectangleGates:
                 for tube in members:
                     border_here = self._in_tube(tube, pool, asked, found)
                     borders[tube.sample_id].append(border_here)
-        return {
-            tube.sample_id: rectangle_gate(population, tube, sides, borders[tube.sample_id], self._rng)
-            for tube in tubes
-        }
+        gates = {}
+        for tube in tubes:
+            here = with_loss(tube, population.parent_path, sides, borders[tube.sample_id])
+            here = with_width(tube, population.parent_path, sides, here)
+            gates[tube.sample_id] = rectangle_gate(population, tube, sides, here, self._rng)
+        return gates
 
     def _border(self, pool: TubePool, asked: _Asked, resample: bool) -> Placed:
         where = self._where(pool, asked.parent, asked.rule)
@@ -112,18 +114,17 @@ class RectangleGates:
         It is flagged where it is further from the tube's own than chance allows, and where a valley of the pool is
         amid the tube's events.
         """
-        wide = _wide_interval(tube, asked.parent, found)
         if len(pool.tubes) < 2 or not len(found.draws) or tube.inside(asked.parent).sum() < FEWEST_FOR_DRIFT:
-            return TubeBorder(found, pool.scope, wide)
+            return TubeBorder(found, pool.scope)
         alone = TubePool((tube,), pool.controls, "sample")
         own = self._border(alone, asked, False)
         if own.method == found.method:
             far = far_from(own.value, found, len(pool.tubes)) and _matters(tube, asked.parent, found, own.value)
             drift = (Flag.DRIFT,) if far else ()
-            return TubeBorder(found, pool.scope, (*drift, *wide), drift_sd(own.value, found, len(pool.tubes)))
+            return TubeBorder(found, pool.scope, drift, drift_sd(own.value, found, len(pool.tubes)))
         where = self._where(alone, asked.parent, asked.rule)
         amid = found.method == "valley" and amid_group(alone.values(found.marker, where), found.value)
-        return TubeBorder(found, pool.scope, (*((Flag.NO_VALLEY,) if amid else ()), *wide))
+        return TubeBorder(found, pool.scope, (Flag.NO_VALLEY,) if amid else ())
 
     @staticmethod
     def _where(pool: TubePool, parent: str, rule: Rule) -> str:
@@ -138,15 +139,6 @@ def _matters(tube: TubeState, parent: str, shared: Placed, own: float) -> bool:
     between = np.count_nonzero((values >= low) & (values < high))
     smaller = min(np.count_nonzero(values < low), np.count_nonzero(values >= high))
     return bool(between >= _MATTERS * max(smaller, 1))
-
-
-def _wide_interval(tube: TubeState, parent: str, placed: Placed) -> tuple[str, ...]:
-    """Flag a border whose interval holds so many of the tube's events that their percentage depends on it."""
-    values = tube.axis(placed.marker)[tube.inside(parent)]
-    if not np.isfinite(placed.ci_low) or len(values) < ENOUGH_EVENTS:
-        return ()
-    held = np.mean((values > placed.ci_low) & (values < placed.ci_high))
-    return (Flag.WIDE_INTERVAL,) if held > _WIDE_SHARE else ()
 
 
 def rectangle_gate(

@@ -17,11 +17,12 @@ from immunolab.gating.placement.placed_gate import (
     FEWEST_FOR_DRIFT,
     Generators,
     PlacedGate,
+    Side,
     TubeBorder,
     moved_draws,
     threshold_record,
 )
-from immunolab.gating.placement.rectangle_gates import Side, rectangle_gate
+from immunolab.gating.placement.rectangle_gates import rectangle_gate
 from immunolab.gating.placement.rules import Scope
 from immunolab.gating.placement.tube_state import TubePool, TubeState
 from immunolab.gating.strategy import Declared, Dimension, Ellipsoid, Gate, Polygon, Population, Rectangle

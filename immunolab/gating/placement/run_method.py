@@ -75,6 +75,22 @@ def one_axis(chosen: Method, settings: Mapping[str, Any], shown: Transform, path
     return run
 
 
+def on_scale(cut: Cut, shown: Transform) -> Cut:
+    """Return a border in instrument units on the display scale; its spread is that of the side behind it.
+
+    Parameters
+    ----------
+    cut
+        Instrument units.
+    shown
+        Display scale.
+    """
+    if np.isnan(cut.value):
+        return cut
+    value, behind = (float(v) for v in shown.apply([cut.value, cut.value - cut.spread]))
+    return replace(cut, value=value, spread=value - behind)
+
+
 def resampled(function: Callable[[Array], Cut], values: Array, rng: np.random.Generator | None) -> Array:
     """Return borders of resampled events (at most 4000 a round, deviations scaled to all of them).
 
