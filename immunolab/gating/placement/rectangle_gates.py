@@ -137,7 +137,7 @@ def _matters(tube: TubeState, parent: str, shared: Placed, own: float) -> bool:
     values = tube.axis(shared.marker)[tube.inside(parent)]
     low, high = sorted((shared.value, own))
     between = np.count_nonzero((values >= low) & (values < high))
-    smaller = min(np.count_nonzero(values < low), np.count_nonzero(values >= high))
+    smaller = min(int((values < low).sum()), int((values >= high).sum()))
     return bool(between >= _MATTERS * max(smaller, 1))
 
 
