@@ -86,14 +86,16 @@ def test_percent_values_on_every_scale(tmp_path):
 def test_twenty_endpoints_are_adjusted_as_asked(tmp_path):
     words = (*VISITS, *COUNTS, "--endpoint", "subset")
     for adjust, expected in (("bh", R["ex5"]["q_t"]), ("holm", R["ex5"]["p_holm"])):
-        found = compare(tmp_path, FOLDER / "ex5_20subsets.csv", *words, "--adjust", adjust)
+        found = compare(tmp_path, FOLDER / "ex5_20subsets.csv", *words, "--test", "t", "--adjust", adjust)
         assert found["endpoint"].tolist() == R["ex5"]["subset"]
         assert found["q_value"].to_numpy() == pytest.approx(expected, rel=1e-9)
     found = compare(tmp_path, FOLDER / "ex5_20subsets.csv", *words, "--adjust", "none")
     assert found["q_value"].isna().all()
     assert found["adjustment"].unique().tolist() == ["none"]
-    found = compare(tmp_path, FOLDER / "ex5_20subsets.csv", *words, "--test", "auto")
-    assert found["method"].str.startswith("count-aware moderated t over 20 endpoints").all()
+    found = compare(tmp_path, FOLDER / "ex5_20subsets.csv", *words)
+    rare = found["endpoint"].isin(["S01", "S02"])  # 0.1 % of a few thousand cells: by a count model
+    assert found.loc[~rare, "method"].str.startswith("count-aware moderated t over 18 endpoints").all()
+    assert found.loc[rare, "method"].str.startswith("conditional count model").all()
 
 
 def test_one_column_a_visit_drops_zero_shifts_and_counts_them(tmp_path, capsys):
@@ -221,7 +223,12 @@ def test_the_endpoint_table_of_a_run_is_compared_by_its_units(tmp_path):
     )
     found = compare(tmp_path, table, *words).set_index("endpoint")
     assert found["estimate_scale"].to_dict() == {"treg": "log_odds", "ratio": "log", "sledai": "identity"}
-    assert found["method"].str.contains("+0.5", regex=False).to_dict() == {"treg": True, "ratio": True, "sledai": False}
+    halves = found["method"].str.contains("+0.5", regex=False).to_dict()
+    assert halves == {
+        "treg": True,
+        "ratio": False,
+        "sledai": False,
+    }  # the denominator has few events
     assert found.loc["sledai", "estimate"] == -5.5
 
 

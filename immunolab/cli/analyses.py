@@ -148,8 +148,9 @@ def add_compare(commands: Subparsers) -> None:
     parser.add_argument(
         "--test",
         choices=("t", "wilcoxon", "signflip", "count_weighted", "mixed", "binomial_mixed", "auto"),
-        default="t",
-        help="default t; auto also moderates it across ten or more counted endpoints",
+        default="auto",
+        help="default auto: the paired t, moderated across ten or more counted endpoints; a count model for few "
+        "events; a mixed model where a visit is missing and others are between",
     )
     parser.add_argument("--adjust", choices=("bh", "holm", "none"), default="bh", help="over endpoints (default bh)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of sign flips above 13 patients (default 0)")

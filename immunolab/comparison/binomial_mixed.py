@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, gammaln
 
-from immunolab.comparison.estimate import Estimate, t_estimate
+from immunolab.comparison.estimate import Estimate, t_estimate, untested
 from immunolab.schema.flags import Code
 
 Array = NDArray[np.float64]
@@ -22,7 +22,10 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class BinomialMixedFit:
-    """Fixed effects (before, shift), their standard errors, the two standard deviations, log-likelihood."""
+    """Fixed effects (before, shift), their standard errors, the two standard deviations, log-likelihood.
+
+    Where the likelihood has no peak (no event at one visit, a singular curvature) the standard errors are NaN.
+    """
 
     beta: Array
     se: Array
@@ -54,9 +57,10 @@ def fit_binomial_mixed(events: ArrayLike, parents: ArrayLike, *, with_shift: boo
     found = minimize(loss, found.x, method="BFGS", options={"gtol": 1e-6})
     sd = np.abs(found.x[fixed:])
     free = np.append(np.arange(fixed), fixed + np.flatnonzero(sd > 1e-3))
-    covariance = np.linalg.inv(_hessian(loss, found.x)[np.ix_(free, free)])
-    stationary = bool(np.max(np.abs(found.jac)) < 1e-2)
-    se = np.sqrt(np.diag(covariance)[:fixed])
+    curvature = _hessian(loss, found.x)[np.ix_(free, free)]
+    peaked = bool(np.isfinite(curvature).all() and np.linalg.eigvalsh(curvature)[0] > 0)
+    se = np.sqrt(np.diag(np.linalg.inv(curvature))[:fixed]) if peaked else np.full(fixed, np.nan)
+    stationary = peaked and bool(np.max(np.abs(found.jac)) < 1e-2)
     return BinomialMixedFit(found.x[:fixed], se, float(sd[0]), float(sd[1]), -float(found.fun), stationary)
 
 
@@ -71,6 +75,8 @@ def binomial_mixed(events: ArrayLike, parents: ArrayLike) -> Estimate:
     fit = fit_binomial_mixed(events, parents)
     n = np.asarray(events).shape[0]
     codes = () if fit.converged else (Code.W_NOCONV,)
+    if not np.isfinite(fit.se).all():
+        return untested(n, "not tested: the likelihood of the binomial mixed model has no peak", codes=codes)
     method = "binomial mixed model, Laplace, t(n - 1); exploratory"
     return t_estimate(float(fit.beta[1]), float(fit.se[1]), n - 1.0, method, n, codes=codes, half_count=False)
 

@@ -13,12 +13,15 @@ from immunolab.comparison.binomial_mixed import binomial_mixed
 from immunolab.comparison.count_weighted import count_weighted, symmetric_variance
 from immunolab.comparison.diagnostics import Finding
 from immunolab.comparison.estimate import Estimate, is_constant, t_estimate, untested
+from immunolab.comparison.event_split import event_split
+from immunolab.comparison.few_events import PairCounts, pair_counts
 from immunolab.comparison.linear import least_squares
 from immunolab.comparison.longitudinal import LongRows, mixed_shift
 from immunolab.comparison.paired import paired_t, sign_flip, smallest_p, wilcoxon
 from immunolab.comparison.pairing import Paired
 from immunolab.comparison.plan import Plan
 from immunolab.comparison.repeated_visits import repeated_shift, visits_between
+from immunolab.comparison.scales import MULTIPLICATIVE
 from immunolab.schema.flags import Code
 
 Array = NDArray[np.float64]
@@ -28,6 +31,7 @@ _LEAST_PAIRS = 3  # a standard deviation of two shifts says next to nothing
 _ZERO = 1e-12  # a shift below it is rounding
 _FEW_PAIRS = 5  # pairs up to which an exact two-sided test cannot reach 0.05: 2^(1 - 5) = 0.0625
 _FEW_EVENTS = 20  # events of a pair: counting alone then moves a shift by a factor of 1.5 or more
+_HALF_ADDED = ("t", "wilcoxon", "signflip", "count_weighted", "mixed")  # methods of shifts with half an event added
 _MISSING = 0.2  # share of patients without a pair that is worth a warning
 _MOST_IMBALANCE = 100  # largest over smallest parent: beyond, count weighting has type I error to 0.09 (benchmarks)
 _MOST_INFLATION = 5.0  # variance inflation by a batch, as the usual rule for regressors (judgement)
@@ -89,6 +93,10 @@ class _EndpointInCohort:
     def parents(self) -> Array:
         return self.paired.parents[self.e, self.complete]
 
+    @cached_property
+    def counts(self) -> PairCounts | None:
+        return pair_counts(self.paired, self.e, self.complete)
+
     @property
     def counted(self) -> bool:
         return bool(self.paired.counted[self.e])
@@ -124,7 +132,7 @@ def cohort_shift(paired: Paired, e: int, members: NDArray[np.bool_], plan: Plan,
 
 def _over_visits(at: _EndpointInCohort, main: Estimate) -> tuple[Estimate | None, Estimate, Notes]:
     """Return the result of pairs and that over all visits; None and the former where no visit between both helps."""
-    if at.plan.test != "auto" or not np.isfinite(main.p_value):
+    if at.plan.test != "auto" or not np.isfinite(main.p_value) or not main.half_count:
         return None, main, {}
     rows = visits_between(at.paired, at.e, at.members, at.plan)
     if rows is None:
@@ -152,6 +160,11 @@ def _results(at: _EndpointInCohort) -> tuple[Estimate, Estimate, Estimate | None
     if d.size <= _FEW_PAIRS:
         notes[Code.W_N_SMALL] = f"{d.size} pairs: the smallest exact p is {smallest_p(d.size):g}"
     notes |= _event_notes(at)
+    if at.plan.test == "auto" and at.counts is not None and at.counts.enough != "enough":
+        few, more = _few_events(at, at.counts)
+        notes |= more
+        if few is not None:
+            return few, untested(d.size), None, notes
     main, more = _tested(at)
     notes |= more
     unadjusted = None
@@ -162,6 +175,27 @@ def _results(at: _EndpointInCohort) -> tuple[Estimate, Estimate, Estimate | None
             main, unadjusted = adjusted, main
     sensitivity = wilcoxon(d)
     return main, sensitivity, unadjusted, notes | _shift_notes(d, main, sensitivity, notes)
+
+
+def _few_events(at: _EndpointInCohort, counts: PairCounts) -> tuple[Estimate | None, Notes]:
+    """Return the result where half an event added would weigh: none, or a count model's; None keeps the method asked.
+
+    A method that was asked for by name is kept, with its warning.
+    """
+    expected = float(np.median(counts.expected))
+    if counts.enough == "too few":
+        why = f"not tested: {expected:.2g} expected events at the poorer visit of a pair, a test needs 3"
+        return untested(at.shifts.size, why), {Code.E_FEW_EVENTS: why}
+    scale = at.paired.scales[at.e]
+    if scale not in MULTIPLICATIVE:
+        return None, {}
+    batches, notes = _batch_columns(at)
+    covariates, more = _covariate_columns(at, batches)
+    notes |= more
+    if batches or covariates:
+        notes[Code.W_COVARIATE] = "a count model of few events: not adjusted for batch or covariates"
+    rates = scale == "log" and not at.paired.ratio[at.e]  # a ratio of shares, not of odds
+    return event_split(counts.events, counts.parents, exposures=rates), notes
 
 
 def _pairing_notes(at: _EndpointInCohort, *, left_out: bool) -> Notes:
@@ -178,18 +212,20 @@ def _pairing_notes(at: _EndpointInCohort, *, left_out: bool) -> Notes:
 
 
 def _event_notes(at: _EndpointInCohort) -> Notes:
-    if not at.counted or at.paired.ratio[at.e]:
+    if at.counts is None:
         return {}
-    events, parents = at.events, at.parents
+    parents = at.counts.parents
     notes = {}
-    median = float(np.median(events.sum(axis=1)))
-    expected = parents.min(axis=1) * events.sum() / parents.sum()
-    scarce = np.flatnonzero(at.complete)[expected < 1]
+    rarer = np.minimum(at.counts.events, parents - at.counts.events) if at.paired.ratio[at.e] else at.counts.events
+    median = float(np.median(rarer.sum(axis=1)))
+    scarce = np.flatnonzero(at.complete)[at.counts.expected < 1]
     if median < _FEW_EVENTS or scarce.size:
         text = f"median of a pair {median:g} events"
         if scarce.size:
             text += "; less than one expected event in " + ", ".join(at.paired.patients[i] for i in scarce)
-        notes[Code.W_LOW_EVENTS] = text + "; count_weighted may serve better"
+        if at.plan.test in _HALF_ADDED and at.counts.enough != "enough":
+            text += "; half an event added weighs in this method, the default (auto) goes without"
+        notes[Code.W_LOW_EVENTS] = text
     if at.plan.test == "count_weighted" and parents.max() > _MOST_IMBALANCE * parents.min():
         notes[Code.W_N_IMBALANCE] = f"parents hold {parents.min():g} to {parents.max():g} events"
     return notes

@@ -32,7 +32,7 @@ def compare(
     batch: str = "",
     unit: str = "",
     scale: Scale | None = None,
-    test: Test = "t",
+    test: Test = "auto",
     adjust: Adjust = "bh",
     reference: str = "",
     seed: int = 0,

@@ -54,8 +54,9 @@ class Plan:
     scales
         Endpoint -> scale, where the unit's own scale is not wanted.
     test
-        Method of every endpoint. ``auto`` is the paired t, moderated across exploratory families of ten or more
-        counted endpoints.
+        Method of every endpoint. ``auto`` is the paired t: moderated across exploratory families of ten or more
+        counted endpoints, in place of it a count model where events are few (`few_events`), and a mixed model where
+        pairs are missing and other visits are between (`repeated_visits`). The other words are those methods alone.
     adjust
         ``auto`` goes by role (primary none, secondary by `secondary`, exploratory Benjamini-Hochberg); the
         other words treat all endpoints of a cohort as one family.

@@ -95,7 +95,7 @@ def visits_between(paired: Paired, e: int, members: NDArray[np.bool_], plan: Pla
 def _between(rows: pd.DataFrame, complete: NDArray[np.int64], one_side: NDArray[np.int64]) -> list[str]:
     """Return visits between both sides: those that most of the missing patients have first, then the latest."""
     day = rows.groupby("visit")["study_day"].median()
-    first, last = (float(rows.loc[rows["side"] == side, "study_day"].median()) for side in (0, 1))
+    first, last = (day[rows.loc[rows["side"] == side, "visit"].iloc[0]] for side in (0, 1))
     found = []
     for label, own in rows[rows["side"] < 0].groupby("visit", sort=False):
         seen = own["patient"].isin(complete).sum()

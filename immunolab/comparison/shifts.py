@@ -80,6 +80,7 @@ def _family_to_moderate(paired: Paired, shifts: _Shifts, plan: Plan) -> list[int
         and np.isfinite(shift.main.p_value)
         and shift.unadjusted is None
         and shift.of_pairs is None
+        and shift.main.half_count
     ]
 
 

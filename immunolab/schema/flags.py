@@ -160,6 +160,11 @@ class Code(DeclaredWord):
     E_TWO_ARMS = "E_TWO_ARMS", "unusable", "a patient in two cohorts"
     E_ENDPOINT = "E_ENDPOINT", "unusable", "faulty rows of one endpoint: it is left out, the others are compared"
     E_N_MIN = "E_N_MIN", "unusable", "fewer than 3 pairs: described, not tested"
+    E_FEW_EVENTS = (
+        "E_FEW_EVENTS",
+        "unusable",
+        "fewer than 3 expected events at the poorer visit of a pair: described, not tested",
+    )
     E_BATCH_ALIASED = (
         "E_BATCH_ALIASED",
         "unusable",
