@@ -86,7 +86,8 @@ class Flag(DeclaredWord):
     WIDE_INTERVAL = (
         "wide_interval",
         "doubtful",
-        "the border's 95 % interval holds over 20 % of the parent, in the gate: the percentage depends on where it is",
+        "the border's 95 % interval holds over 20 % of the parent, in the gate, or the gate's spans threefold of the "
+        "population: the percentage depends on where it is",
     )
     CUTS_CLOUD = (
         "cuts_cloud",

@@ -6,6 +6,7 @@ shift between visits is a shift of cells, not of gates. The tree is placed from 
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from immunolab.gating.placement.scales import measure_scales, on_scales
 from immunolab.gating.placement.tube_state import TubePool, TubeState
 from immunolab.gating.strategy import Declared, Gate, Population, Strategy
 from immunolab.gating.tube_gates import Threshold, TubeGates, thresholds_table
+from immunolab.intervals import NORMAL_95
 from immunolab.schema.flags import Flag, split
 
 __all__ = ["Fitted", "fit", "missing_markers", "widest_scope"]
@@ -34,6 +36,9 @@ Refit = Literal["pooled", "sample", "baseline"]
 # events of each tube in a pool: as many as the smallest has, but not under 5,000, so that tubes weigh alike and one
 # small tube does not leave the others few (judgement)
 _FEWEST_SHARED = 5000
+# standard deviation of the log of a population's count under its gate's resamples above which it is flagged: its 95 %
+# interval then spans threefold (judgement; benchmarks/real_tubes.py, 2026-11-26: at most 2.3-fold where F1 is over .9)
+_WIDE_COUNT = math.log(3.0) / (2 * NORMAL_95)
 
 
 @dataclass(frozen=True)
@@ -209,6 +214,9 @@ class _Fit:
                     if one.alternatives:
                         others[tube.sample_id][population.path] = one.alternatives
                 tube.place(placed)
+                if one is not None and tube.spread_of_count(placed, one.alternatives[::2]) > _WIDE_COUNT:
+                    words = dict.fromkeys((*split(placed.flag), Flag.WIDE_INTERVAL))
+                    placed = replace(placed, flag=";".join(words))
                 done[tube.sample_id].append(placed)
             self._place_controls(population.path, done)
         strategies = {

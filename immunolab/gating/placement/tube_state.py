@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -16,7 +16,7 @@ from immunolab.gating.method_results import Array
 from immunolab.gating.placement.density import ENOUGH_EVENTS, zero_noise, zero_spread
 from immunolab.gating.placement.methods.valley import valley
 from immunolab.gating.placement.rules import NAIVE, Scope, display_scale, same_name
-from immunolab.gating.strategy import Dimension, Population, Strategy
+from immunolab.gating.strategy import Dimension, Gate, Population, Strategy
 
 Mask = NDArray[np.bool_]
 # share of events at the channel's highest value above which the channel is saturated (judgement: single bright events
@@ -89,6 +89,21 @@ class TubeState:
     def place(self, population: Population) -> None:
         """Evaluate one more population, whose parent and operands were placed before."""
         self.masks[population.path] = members(population, self._all, self.masks)
+
+    def spread_of_count(self, population: Population, alternatives: Sequence[Gate]) -> float:
+        """Return how far a population's count moves with its gate: root mean square of the log of alternative counts.
+
+        Parameters
+        ----------
+        population
+            Placed before.
+        alternatives
+            The same gate on resampled events.
+        """
+        here = np.count_nonzero(self.inside(population.path)) + 0.5
+        others = (members(replace(population, gate=gate), self._all, self.masks) for gate in alternatives)
+        moved = [np.log((np.count_nonzero(mask) + 0.5) / here) for mask in others]
+        return float(np.sqrt(np.mean(np.square(moved)))) if moved else 0.0
 
     def saturated(self, name: str, inside: Mask) -> bool:
         """Whether over 1 % of the events have exactly the channel's highest value.
