@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from immunolab.gating.method_results import Array
 from immunolab.gating.placement.density import ENOUGH_EVENTS, main_mode
+from immunolab.gating.placement.methods.known_negatives import separate
 from immunolab.gating.placement.rules import carried_by_either, negatives_of
 from immunolab.gating.placement.tube_state import Mask, TubePool
 from immunolab.gating.strategy import Declared, Gate
@@ -36,10 +38,28 @@ class KnownNegatives:
     cells: str
 
 
+class Among(NamedTuple):
+    """Among which of a population's events a border is placed.
+
+    Attributes
+    ----------
+    cells
+        Side of another marker: ``CD8-``; "" for all events.
+    only
+        Whether never among the others; else only where those fill the valley.
+    """
+
+    cells: str = ""
+    only: bool = False
+
+
+EVERYWHERE = Among()
+
+
 def known_negatives(pool: TubePool, path: str, marker: str) -> KnownNegatives | None:
     """Return events of the tubes that lack a marker, from other lineages; None where none are known.
 
-    Of the cells that the rules name, those are taken whose main group is lowest: others may hold positive cells.
+    The first cells that the rules name are taken, unless others read clearly less: they then hold positive cells.
 
     Parameters
     ----------
@@ -57,11 +77,13 @@ def known_negatives(pool: TubePool, path: str, marker: str) -> KnownNegatives | 
             continue
         values = [tube.axis(marker)[mask] for tube, mask in zip(pool.tubes, masks, strict=True)]
         found.append(KnownNegatives(np.concatenate(values), cells))
-    return min(found, key=lambda one: main_mode(one.values)[0], default=None)
+    groups = [main_mode(one.values) for one in found]
+    lowest = min(groups, default=(0.0, 0.0))
+    return next((one for one, group in zip(found, groups, strict=True) if not separate(*group, *lowest)), None)
 
 
-def without_marker(pool: TubePool, path: str, marker: str) -> TubePool:
-    """Return the pool with a population narrowed to events that lack a marker.
+def narrowed(pool: TubePool, path: str, among: Among) -> TubePool:
+    """Return the pool with a population narrowed to events on one side of another marker's valley.
 
     The pool is as it was where the marker is missing, or has no valley among the population's events.
 
@@ -69,10 +91,10 @@ def without_marker(pool: TubePool, path: str, marker: str) -> TubePool:
     ----------
     pool, path
         The tubes, and the population.
-    marker
-        Which marker; "" for none.
+    among
+        Which side of which marker.
     """
-    masks = _parted(pool, path, marker, "-") if marker else None
+    masks = _parted(pool, path, among.cells[:-1], among.cells[-1]) if among.cells else None
     if masks is None or sum(int(mask.sum()) for mask in masks) < ENOUGH_EVENTS:
         return pool
     return replace(pool, narrowed={**pool.narrowed, path: masks})

@@ -14,18 +14,22 @@ from typing import Literal
 
 import numpy as np
 
+from immunolab.events.transforms import Transform
 from immunolab.gating.method_results import Array, Cut
 from immunolab.gating.placement.attempt import Attempt, by_one_axis
 from immunolab.gating.placement.density import FEWEST_EVENTS, finite, main_mode
 from immunolab.gating.placement.known_cells import (
+    EVERYWHERE,
+    Among,
     KnownNegatives,
     known_negatives,
+    narrowed,
     shown_by_either,
-    without_marker,
 )
 from immunolab.gating.placement.methods.known_negatives import over_negative_hump, separate
 from immunolab.gating.placement.methods.valley import is_clean, valleys
 from immunolab.gating.placement.rules import Rule, usual_hump
+from immunolab.gating.placement.run_method import evenly
 from immunolab.gating.placement.tube_state import TubePool
 from immunolab.schema.flags import Flag
 
@@ -39,7 +43,7 @@ _NO_GROUPS = (Flag.NO_VALLEY, Flag.UNIMODAL)
 
 
 def lineage_attempts(
-    pool: TubePool, path: str, marker: str, rule: Rule, rng: Generator, without: str = ""
+    pool: TubePool, path: str, marker: str, rule: Rule, rng: Generator, among: Among = EVERYWHERE
 ) -> Iterator[Attempt]:
     """Try what may give a lineage marker's border, best evidence first.
 
@@ -51,13 +55,14 @@ def lineage_attempts(
         Settings of the methods, and a reference population.
     rng
         Resamples the border for its interval; None leaves that out.
-    without
-        A marker that hardly any cell carries as well. Where its cells fill the valley, the valley among events that
-        lack it is taken, if there is one.
+    among
+        Which of the population's events place it: narrowed to them where they alone count, or where the others fill the
+        valley.
     """
+    fewer = narrowed(pool, path, among)
+    pool = fewer if among.only else pool
     negatives = known_negatives(pool, path, marker)
     found = _valley(pool, path, marker, rule, rng, negatives)
-    fewer = without_marker(pool, path, without)
     if fewer is not pool and not (found.settled and is_clean(finite(pool.values(marker, path)), found.cut.value)):
         among_fewer = _valley(fewer, path, marker, rule, rng, negatives)
         found = among_fewer if among_fewer.settled else found
@@ -65,7 +70,8 @@ def lineage_attempts(
     if rule.of:
         yield by_one_axis(pool, path, marker, "internal_reference", rule, rng)
     if negatives is not None:
-        yield replace(by_one_axis(pool, path, marker, "known_negatives", rule, rng), groups=True)
+        carried = usual_hump(marker) == "positive" and not (among.only and among.cells.endswith("+"))
+        yield replace(by_one_axis(pool, path, marker, "known_negatives", rule, rng, carried=carried), groups=True)
         return
     hump, why = _known_hump(pool, path, marker)
     if hump:
@@ -100,9 +106,10 @@ def _valley(
     if negatives is None or not deepest.found:
         return deepest
     values = finite(pool.values(marker, path))
+    scale = pool.tubes[0].dimension(marker).transform
     noise = pool.noise(marker, path)
     found = valleys(values, within=None if noise is None else (noise, np.inf))
-    sound = [(at, drop) for at, drop in found if _parts(values, at, negatives.values)]
+    sound = [(at, drop) for at, drop in found if _parts(scale, values, at, negatives.values)]
     if not sound:
         note = f"the valley does not part events that are like {negatives.cells} from others"
         return Attempt("valley", Cut(np.nan, _NO_GROUPS), note=note)
@@ -114,9 +121,9 @@ def _valley(
     return replace(by_one_axis(pool, path, marker, "valley", rule, rng, within=around), groups=True)
 
 
-def _parts(values: Array, border: float, negatives: Array) -> bool:
+def _parts(scale: Transform, values: Array, border: float, negatives: Array) -> bool:
     """Whether events below a border are like known negatives, and those above it are not."""
-    lower, upper = values[values < border], values[values >= border]
+    lower, upper, negatives = evenly(scale, negatives, values[values < border], values[values >= border])
     if min(len(lower), len(upper)) < FEWEST_EVENTS:
         return False
     zero = main_mode(negatives)

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from immunolab.gating.method_registry import DENSITY
+from immunolab.gating.method_registry import AUTO, DENSITY
 from immunolab.gating.placement.attempt import Attempt, by_one_axis, by_pair
+from immunolab.gating.placement.known_cells import EVERYWHERE, Among
 from immunolab.gating.placement.lineage_border import ancestor_valley, lineage_attempts
 from immunolab.gating.placement.method_lookup import method
 from immunolab.gating.placement.placed import Placed, interval, saturation
@@ -25,7 +26,7 @@ def place_border(
     rule: Rule,
     rng: np.random.Generator | None,
     *,
-    without: str = "",
+    among: Among = EVERYWHERE,
 ) -> Placed:
     """Place one border of a marker among a population's events.
 
@@ -42,8 +43,8 @@ def place_border(
         events, is followed by what its card names instead, and the flags say so.
     rng
         Resamples the border for its interval; None leaves the interval out.
-    without
-        A marker that the gate asks not to be carried: a lineage border is placed among events that lack it.
+    among
+        Which of the parent's events place a lineage marker's border.
 
     Returns
     -------
@@ -51,11 +52,18 @@ def place_border(
         Its value is NaN, flagged ``no_border``, where no method gave one: the reason says what each lacked.
     """
     tried: list[Attempt] = []
-    for attempt in _attempts(pool, parent, marker, border, rule, rng, without):
+    floor = None
+    for attempt in _attempts(pool, parent, marker, border, rule, rng, among):
+        if rule.by == AUTO and attempt.method == "unstained" and attempt.settled:
+            floor = attempt
+            continue
         tried.append(attempt)
         if attempt.settled or Flag.NO_BORDER in attempt.flags:
             break
     chosen = next((a for a in tried if a.settled), None) or next((a for a in tried if a.found), None)
+    if floor is not None and _below(chosen, floor):
+        chosen = floor
+        tried = [a for a in tried if not a.found] + [floor]
     flags = [flag for attempt in tried for flag in (*attempt.flags, *attempt.cut.flags)]
     if chosen is None:
         ran = [f"{a.method} found none among {a.source}" for a in tried if a.source]
@@ -73,6 +81,11 @@ def place_border(
     )  # fmt: skip
 
 
+def _below(chosen: Attempt | None, floor: Attempt) -> bool:
+    """Whether an unstained tube's border takes the place of another: it is above it, or no groups gave that one."""
+    return chosen is None or not chosen.settled or chosen.method == "tail" or chosen.cut.value < floor.cut.value
+
+
 def _attempts(
     pool: TubePool,
     path: str,
@@ -80,10 +93,10 @@ def _attempts(
     border: Border,
     rule: Rule,
     rng: np.random.Generator | None,
-    without: str,
+    among: Among,
 ) -> Iterator[Attempt]:
     if rule.by == "valley" and has_known_cells(marker) and pool.tubes[0].noise(marker) is None:
-        yield from lineage_attempts(pool, path, marker, rule, rng, without)
+        yield from lineage_attempts(pool, path, marker, rule, rng, among)
         return
     for name in rule.order():
         if name == DENSITY:

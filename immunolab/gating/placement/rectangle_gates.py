@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from immunolab.gating.placement.interval_width import with_width
+from immunolab.gating.placement.known_cells import EVERYWHERE, Among
 from immunolab.gating.placement.leading_marker import leading_rule, with_loss
 from immunolab.gating.placement.methods.valley import amid_group
 from immunolab.gating.placement.place_border import place_border
@@ -38,18 +39,20 @@ _LEVELS: dict[str, tuple[tuple[Border, Literal["lower", "upper"]], ...]] = {
 # change of a group by the tube's own border from which the shared one is doubtful (judgement, 2026-11-26: a subset
 # stained twice differs by a tenth; borders on real tubes that were right and flagged changed less)
 _MATTERS = 0.15
+# what is doubtful of the events over the border beside a known negative group, and not of that group
+_OF_POSITIVES = (Flag.NO_VALLEY, Flag.UNIMODAL, Flag.NO_POSITIVES)
 _SIDES = {"above": "pos", "below": "neg", "between": "int"}
 
 
 @dataclass(frozen=True)
 class _Asked:
-    """A border that a gate asks for; ``without`` is a marker that its cells hardly ever carry as well."""
+    """A border that a gate asks for; ``among`` says among which of the parent's events it is placed."""
 
     parent: str
     marker: str
     border: Border
     rule: Rule
-    without: str = ""
+    among: Among = EVERYWHERE
 
 
 class RectangleGates:
@@ -83,9 +86,7 @@ class RectangleGates:
             rule = rule_for(
                 self._thresholds, marker, border, own or leading_rule(self._thresholds, marker, border, sides)
             )
-            partner = exclusive_of(marker)
-            without = partner if border == "pos" and partner in (name for name, _, _ in sides) else ""
-            asked = _Asked(population.parent_path, marker, border, rule, without)
+            asked = _Asked(population.parent_path, marker, border, rule, _among(sides, marker, border))
             for pool, members in pools(rule.scope):
                 found = self._border(pool, asked, self._resample)
                 for tube in members:
@@ -102,10 +103,10 @@ class RectangleGates:
         where = self._where(pool, asked.parent, asked.rule)
         marker, border = asked.marker, asked.border
         ids = tuple(tube.sample_id for tube in pool.tubes)
-        key = (resample, marker, border, repr(asked.rule), where, ids, asked.without)
+        key = (resample, marker, border, repr(asked.rule), where, ids, asked.among)
         if key not in self._placed:
             rng = self._rng(marker, border, where, *ids) if resample else None
-            self._placed[key] = place_border(pool, where, marker, border, asked.rule, rng, without=asked.without)
+            self._placed[key] = place_border(pool, where, marker, border, asked.rule, rng, among=asked.among)
         return self._placed[key]
 
     def _in_tube(self, tube: TubeState, pool: TubePool, asked: _Asked, found: Placed) -> TubeBorder:
@@ -130,6 +131,15 @@ class RectangleGates:
     def _where(pool: TubePool, parent: str, rule: Rule) -> str:
         """Return the path of the population whose events place the border."""
         return (pool.path_of(rule.on) if rule.on else None) or parent
+
+
+def _among(sides: Sequence[Side], marker: str, border: Border) -> Among:
+    """Return among which events a border is placed: all where the gate asks for no exclusive marker."""
+    partner, sign = exclusive_of(marker)
+    own = next((side for name, level, side in sides if name == partner and level == "pos"), None)
+    if own is None or border != "pos":
+        return EVERYWHERE
+    return Among(f"{partner}{sign}") if sign else Among(f"{partner}{'+' if own == 'lower' else '-'}", only=True)
 
 
 def _matters(tube: TubeState, parent: str, shared: Placed, own: float) -> bool:
@@ -162,7 +172,12 @@ def rectangle_gate(
     placed = tuple(border.placed for border in borders)
     draws = np.column_stack(moved_draws(rng, population, tube, borders))
     varied = any(len(one.draws) for one in placed)
-    flags = [flag for border in borders for flag in (*border.placed.loud_flags, *border.own_flags)]
+    flags = [
+        flag
+        for border, (_, _, side) in zip(borders, sides, strict=True)
+        for flag in (*border.placed.loud_flags, *border.own_flags)
+        if not (side == "upper" and border.placed.method == "known_negatives" and flag in _OF_POSITIVES)
+    ]
     # over the tail of negative events there is nothing to count; below its border their group is
     empty = [
         side == "lower" and Flag.NO_POSITIVES in one.flags for (_, _, side), one in zip(sides, placed, strict=True)

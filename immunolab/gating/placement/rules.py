@@ -18,7 +18,8 @@ Border = Literal["pos", "hi", "lo"]
 Scope = Literal["sample", "patient", "batch", "study"]
 BORDERS: tuple[Border, ...] = get_args(Border)
 SCOPES: tuple[Scope, ...] = get_args(Scope)  # from the narrowest pool to the widest
-# best evidence first (Maecker and Trotter 2006, Cytometry A 69A:1037, for controls before shape)
+# best evidence first (Maecker and Trotter 2006, Cytometry A 69A:1037, for the FMO tube before shape); an unstained tube
+# lacks the spread of other dyes, so that its border is only the least that another may be
 _CONTROL_ORDER = ("fmo", "unstained", "internal_reference", DENSITY, "fixed")
 NAIVE = "CD4_naive"  # the reference population that is found even where a strategy does not name it
 RULE_KEYS = ("by", "of", "on", "scope", "partner")
@@ -196,9 +197,13 @@ def has_known_cells(marker: str) -> bool:
     return any(marker in _defaults()[block] for block in ("negatives", "carried_by_either", "single_hump"))
 
 
-def exclusive_of(marker: str) -> str:
-    """Return the marker whose cells lack this one; "" for most markers."""
-    return str(_defaults()["exclusive"].get(marker, ""))
+def exclusive_of(marker: str) -> tuple[str, str]:
+    """Return the marker that cells with this one lack, and on which side of it borders are placed: ``-`` or "".
+
+    "" is the side that the gate asks for; two empty words for most markers.
+    """
+    word = str(_defaults()["exclusive"].get(marker, ""))
+    return (word[:-1], word[-1]) if word.endswith("-") else (word, "")
 
 
 def carried_by_either(marker: str) -> tuple[str, ...]:

@@ -12,12 +12,16 @@ from immunolab.errors import GatingError
 from immunolab.events.transforms import Asinh, Identity, Linear, Transform
 from immunolab.gating.method_registry import Method
 from immunolab.gating.method_results import Array, Cut
+from immunolab.gating.placement.density import robust_sd
 
 RESAMPLES = 24  # rounds: the sd of a border is known to 15 % (1 / sqrt(2 * 23)); judgement, against time
 _LARGEST_RESAMPLE = 4000  # events of a round; deviations are scaled to all events (judgement: time)
 # cofactor that makes the noise of negative cells even on asinh, for a range of 262,144 (the usual choice for
 # fluorescence, as in the shipped strategies); it grows with the range
 _EVEN_COFACTOR, _EVEN_RANGE = 150.0, 262_144.0
+# least cofactor, in sd of events without signal: below 1 asinh shows a normal around zero as two humps (its second
+# derivative there is 1 - (cofactor / sd)^2); half more, as they are not centred on zero
+_ONE_HUMP = 1.5
 _STEP = 1e-3  # step of the slope by which a spread is turned back to the display scale
 
 
@@ -61,9 +65,10 @@ def one_axis(chosen: Method, settings: Mapping[str, Any], shown: Transform, path
     path
         Of the population, for messages.
     """
-    even = _even_scale(shown) if chosen.card.even_noise else None
+    usual = _even_scale(shown) if chosen.card.even_noise else None
 
     def run(*values: Array) -> Cut:
+        even = _as_wide_as(usual, shown.inverse(values[1])) if usual is not None and len(values) > 1 else usual
         given = values if even is None else tuple(even.apply(shown.inverse(v)) for v in values)
         found = call_method(chosen, given, settings, path)
         cut = found if isinstance(found, Cut) else Cut(_number(found, chosen, path))
@@ -116,6 +121,30 @@ def resampled(function: Callable[[Array], Cut], values: Array, rng: np.random.Ge
     if not len(draws):
         return draws
     return np.asarray(draws.mean() + (draws - draws.mean()) * np.sqrt(size / len(values)))
+
+
+def evenly(shown: Transform, negatives: Array, *values: Array) -> tuple[Array, ...]:
+    """Return values, and known negatives last, on a scale where those are one hump of even spread.
+
+    Parameters
+    ----------
+    shown
+        Display scale, on which all are given.
+    negatives
+        Events without signal.
+    values
+        Other events.
+    """
+    usual = _even_scale(shown)
+    if usual is None:
+        return (*values, negatives)
+    even = _as_wide_as(usual, shown.inverse(negatives))
+    return tuple(even.apply(shown.inverse(one)) for one in (*values, negatives))
+
+
+def _as_wide_as(scale: Asinh, negatives: Array) -> Asinh:
+    """Return the scale with a cofactor of at least the spread of known negatives, so that they are one hump."""
+    return Asinh(max(scale.cofactor, _ONE_HUMP * robust_sd(negatives)))
 
 
 def _number(found: Any, chosen: Method, path: str) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from immunolab.gating.method_registry import DENSITY, threshold_method
+from immunolab.gating.method_registry import DENSITY, Parameter, threshold_method
 from immunolab.gating.method_results import Array, Cut
 from immunolab.gating.placement.density import FEWEST_EVENTS, few, finite, main_mode, smoothed_density
 from immunolab.schema.flags import Flag
@@ -27,12 +27,13 @@ _TAIL_SHARE = 0.01  # share of the parent beyond the border that any tail may ho
     "known_negatives",
     wants="parent_and_negatives",
     control="internal",
+    parameters=(Parameter("carried", False, "", "true: nearly all cells of a usual parent carry the marker"),),
     assumes="cells of other lineages in the tube show where the marker's negative events are",
     reference="Efron 2004, JASA 99:96 (local false discovery rate)",
     instead=(DENSITY,),
     even_noise=True,
 )
-def known_negatives(values: Array, negatives: Array) -> Cut:
+def known_negatives(values: Array, negatives: Array, *, carried: bool = False) -> Cut:
     """Return where the parent's density is twice that of its negative part (local false discovery rate, Efron 2004).
 
     The negative part has the shape of known negatives; its share is that of the events below their mode. Where the
@@ -44,6 +45,9 @@ def known_negatives(values: Array, negatives: Array) -> Cut:
         The parent's events, display scale.
     negatives
         Events of the same tube that lack the marker, display scale.
+    carried
+        Nearly all cells of a usual parent carry the marker: a main group above the known negatives is then positive,
+        also where the two overlap.
 
     Returns
     -------
@@ -55,7 +59,7 @@ def known_negatives(values: Array, negatives: Array) -> Cut:
         return Cut(np.nan, few(values))
     zero, below = main_mode(negatives)
     mode, spread = main_mode(values)
-    if not separate(mode, spread, zero, below):
+    if not separate(mode, spread, zero, below) and not (carried and mode > zero + _LEAST_OVER * below):
         return over_negative_hump(values)
     near = negatives[np.abs(negatives - zero) <= _REACH * below]
     share = min(1.0, float(np.mean(values <= zero)) / max(float(np.mean(near <= zero)), 1e-9))
