@@ -46,7 +46,7 @@ def planted(seed: int = 1, sample_id: str = "P01_W0", n_events: int = 4_000) -> 
     matrix = np.eye(len(DYES)) + np.triu(draw.uniform(0, 0.2, (len(DYES), len(DYES))), 1)
     scatter = draw.lognormal(11, 0.3, (2, n_events))
     columns = np.vstack([scatter, matrix.T @ light, np.arange(n_events) / 100.0]).astype(np.float32)
-    channels = resolve_channels(names, ["", "", *MARKERS, ""])
+    channels = tuple(replace(one, top=2.0**22) for one in resolve_channels(names, ["", "", *MARKERS, ""]))
     spillover = Spillover(tuple(names[2:-1]), matrix, "planted")
     return Tube(columns, channels, spillover, sample_id=sample_id, file=f"{sample_id}.fcs")
 

@@ -47,6 +47,7 @@ Wants = Literal["nothing", "parent", "control", "reference", "parent_and_negativ
 Control = Literal["fmo", "unstained", "internal", "density", "fixed", "imported"]
 Takes = Literal["number", "share", "range", "yes_no", "word"]
 AUTO, DENSITY = "auto", "density"  # words of a rule's `by` that are not methods
+DISPLAY_SCALE = "display scale"  # unit of a parameter that is a position on a channel's axis
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 

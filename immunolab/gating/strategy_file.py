@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields, replace
 from importlib.resources import files
@@ -16,12 +17,14 @@ from immunolab.gating.rule_parser import parse_thresholds
 from immunolab.gating.strategy import ROOT, Boolean, Declared, Gate, Population, Strategy
 from immunolab.gating.strategy_faults import StrategyFault, is_number, one_of, unknown_keys
 from immunolab.gating.strategy_parser import BOOLEAN, GateReader, gate_keys, population_meant
+from immunolab.gating.strategy_units import NUMBERS, Numbers, numbers_of, with_unit
 from immunolab.schema.gating import SPECIMENS
 
 if TYPE_CHECKING:
     from immunolab.gating.exchange.workspace import Workspace
 
-_TOP_KEYS = ("strategy", "note", "specimen", "transform", "populations", "thresholds")
+log = logging.getLogger("immunolab")
+_TOP_KEYS = ("numbers", "strategy", "note", "specimen", "transform", "populations", "thresholds")
 _POPULATION_KEYS = ("name", "parent", "definition", "optional", "otherwise", "note")
 _OPTIONAL = (True, False, "pass")
 _STRATEGIES = "immunolab.gating.strategies"
@@ -112,9 +115,11 @@ def parse_strategy(document: Document, sha256: str = "") -> Strategy:
     if not isinstance(data, dict):
         raise InputError(document.problem((), "a mapping with the key 'populations' is needed"))
     transform, scale_faults = _parse_scales(data.get("transform") or {}, ("transform",))
-    thresholds, threshold_faults = parse_thresholds(data.get("thresholds") or {}, ("thresholds",))
+    transform, numbers, unit_faults = _unit(data, transform) if not scale_faults else (transform, NUMBERS[0], [])
+    stated, threshold_faults = parse_thresholds(data.get("thresholds") or {}, ("thresholds",))
+    thresholds = {marker: with_unit(rule, numbers) for marker, rule in stated.items()}
     entries, entry_faults = _entries(data.get("populations"))
-    reader = GateReader(transform, thresholds, entries)
+    reader = GateReader(transform, thresholds, entries, numbers)
     populations, tree_faults = _populations(reader, entries)
     otherwise, other_faults = _alternatives(reader, entries, (p for p, _ in populations))
     specimen = data.get("specimen", "other")
@@ -122,6 +127,7 @@ def parse_strategy(document: Document, sha256: str = "") -> Strategy:
         *unknown_keys(data, (), _TOP_KEYS),
         *_specimen_faults(specimen),
         *scale_faults,
+        *unit_faults,
         *threshold_faults,
         *entry_faults,
         *reader.faults,
@@ -135,6 +141,19 @@ def parse_strategy(document: Document, sha256: str = "") -> Strategy:
     file = Path(document.file).name  # not its folder: the same file gives the same strategy anywhere
     source = f"{file} sha256:{sha256}" if sha256 else file
     return Strategy(name, tuple(p for p, _ in populations), settings=settings, source=source, specimen=specimen)
+
+
+def _unit(data: Mapping[str, Any], transform: dict[str, Any]) -> tuple[dict[str, Any], Numbers, list[StrategyFault]]:
+    """Return the scales, the unit of the file's numbers, and what is wrong with these."""
+    block = data.get("transform")
+    named = isinstance(block, dict) and "default" in block
+    numbers, faults = numbers_of(data, transform, named=named)
+    if numbers == "display" and not named:
+        # as before version 0.3: logicle, and asinh 5 for mass
+        transform = {key: value for key, value in transform.items() if key != "default"}
+    if numbers == "display" and "numbers" not in data:
+        log.info("numbers are read on the display scale; 'numbers: display' in the strategy says so, without this note")
+    return transform, numbers, faults
 
 
 def _specimen_faults(word: Any) -> Iterator[StrategyFault]:

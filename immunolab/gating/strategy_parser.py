@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from immunolab.config import Place
@@ -11,7 +11,7 @@ from immunolab.events.tube import Channel
 from immunolab.gating.placement.method_lookup import method, method_names
 from immunolab.gating.placement.rules import NAIVE, display_scale, same_name, takes_defaults
 from immunolab.gating.rule_parser import parameter_faults, rule_faults, scope_faults
-from immunolab.gating.strategy import Boolean, Declared, Dimension, Ellipsoid, Gate, Polygon, Rectangle
+from immunolab.gating.strategy import Boolean, Declared, Dimension, Ellipsoid, Gate, Polygon, Rectangle, is_unscaled
 from immunolab.gating.strategy_faults import (
     StrategyFault,
     is_number,
@@ -20,6 +20,7 @@ from immunolab.gating.strategy_faults import (
     unknown_keys,
     unknown_population,
 )
+from immunolab.gating.strategy_units import Numbers, with_unit
 from immunolab.vocabulary.phenotypes import parse_phenotype
 
 BOOLEAN = ("all_of", "any_of", "not")
@@ -62,13 +63,18 @@ class GateReader:
         The blocks beside the populations, as read.
     names
         All populations of the strategy.
+    numbers
+        Unit of the file's numbers.
     """
 
-    def __init__(self, transform: Mapping[str, Any], thresholds: Mapping[str, Any], names: Iterable[str]) -> None:
+    def __init__(
+        self, transform: Mapping[str, Any], thresholds: Mapping[str, Any], names: Iterable[str], numbers: Numbers
+    ) -> None:
         self.faults: list[StrategyFault] = []
         self._transform = transform
         self._thresholds = thresholds
         self._names = tuple(names)
+        self._numbers = numbers
 
     def gate(self, row: Mapping[str, Any], place: Place) -> Gate | None:
         """Return the gate of an entry; None, and a fault, where it has none.
@@ -150,7 +156,7 @@ class GateReader:
             name = str(rule.get(key) or NAIVE)
             if population_meant(name, self._names) is None and not same_name(name, NAIVE):
                 self.faults.append(unknown_population((*place, key), name, self._names))
-        return Declared("threshold", {"marker": data["marker"], "side": side, **rule})
+        return Declared("threshold", {"marker": data["marker"], "side": side, **with_unit(rule, self._numbers)})
 
     def _pair(self, kind: str, data: Any, place: Place) -> Declared | None:
         data = {} if data is None or data is True else data
@@ -190,12 +196,22 @@ class GateReader:
                 hint = "write [4e4, null]"
                 self._add((*place, name), "two numbers are needed, null for an open side", hint)
                 return None
-        lower, upper = zip(*data.values(), strict=True)
-        return Rectangle(tuple(self._dimension(n) for n in data), tuple(map(_side, lower)), tuple(map(_side, upper)))
+        dimensions = tuple(self._dimension(name) for name in data)
+        lower, upper = (
+            tuple(self._shown(one, side) for one, side in zip(dimensions, sides, strict=True))
+            for sides in zip(*data.values(), strict=True)
+        )
+        return Rectangle(dimensions, lower, upper)
 
     def _polygon(self, data: Any, place: Place) -> Polygon | None:
         points = self._points(data, place, 3) if self._has_axes(data, place) else None
-        return Polygon((self._dimension(data["x"]), self._dimension(data["y"])), points) if points else None
+        if not points:
+            return None
+        x, y = self._dimension(data["x"]), self._dimension(data["y"])
+        across, up = (
+            self._on_axis(axis, values) for axis, values in zip((x, y), zip(*points, strict=True), strict=True)
+        )
+        return Polygon((x, y), tuple(zip(across, up, strict=True)))
 
     def _ellipse(self, data: Any, place: Place) -> Ellipsoid | None:
         if not self._has_axes(data, place):
@@ -208,7 +224,23 @@ class GateReader:
             self._add(place, message, "all on the display scale")
             return None
         centre, *matrix = (tuple(float(v) for v in row) for row in rows)
-        return Ellipsoid((self._dimension(data["x"]), self._dimension(data["y"])), centre, tuple(matrix), float(reach))
+        ellipse = Ellipsoid(
+            (self._dimension(data["x"]), self._dimension(data["y"])), centre, tuple(matrix), float(reach)
+        )
+        if is_unscaled(ellipse):
+            hint = "name the scales of both channels under 'transform': an ellipse is round on them"
+            self._add(place, "an ellipse on a scale that data choose has no unit", hint)
+            return None
+        return ellipse
+
+    def _on_axis(self, dimension: Dimension, values: Sequence[float]) -> tuple[float, ...]:
+        """Return numbers of the file on the scale of an axis."""
+        if self._numbers == "display":
+            return tuple(float(value) for value in values)
+        return tuple(float(value) for value in dimension.transform.apply(values))
+
+    def _shown(self, dimension: Dimension, side: float | None) -> float | None:
+        return None if side is None else self._on_axis(dimension, [side])[0]
 
     def _has_axes(self, data: Any, place: Place) -> bool:
         if not isinstance(data, dict):
@@ -224,10 +256,6 @@ class GateReader:
         points = data.get("points")
         if not isinstance(points, list) or len(points) < fewest or not all(is_pair(p) for p in points):
             message = f"at least {fewest} points [x, y] are needed"
-            self._add((*place, "points"), message, "numbers on the display scale")
+            self._add((*place, "points"), message, "write points: [[x, y], ...] with numbers")
             return None
         return tuple((float(x), float(y)) for x, y in points)
-
-
-def _side(value: float | None) -> float | None:
-    return None if value is None else float(value)

@@ -8,7 +8,7 @@ compensated when another axis of its gate is.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -107,9 +107,18 @@ def _tube(sample: Any, applied: Any = None) -> Tube:
     if matrix is not None:
         matrix, more = match_spillover(matrix, names, labels, where)
         notes = [*notes, *more]
-    channels = resolve_channels(names, labels)
+    named = resolve_channels(names, labels)
+    channels = tuple(replace(channel, top=top) for channel, top in zip(named, _tops(sample), strict=True))
     warnings = (*notes, *not_finite(columns, names))
     return Tube(columns, channels, matrix, sample_id=sample.id, file=where, warnings=warnings)
+
+
+def _tops(sample: Any) -> list[float]:
+    """Return the end of each channel in instrument units; 0 where values are as stored in the file."""
+    if not sample.is_preprocessed:
+        return [0.0] * len(sample.channels)
+    described = zip(sample.channels["pne"], sample.channels["pnr"], sample.channels["png"], strict=True)
+    return [(at_zero * 10.0**decades if decades else end) / gain for (decades, at_zero), end, gain in described]
 
 
 def _matrix_of_sample(sample: Any, applied: Any, where: str) -> tuple[Spillover | None, Sequence[str]]:

@@ -96,6 +96,10 @@ def _sample(tube: Tube) -> Any:
     changed = [name for name, kept in zip(names, sample.pnn_labels, strict=True) if name != kept]
     if changed:
         raise DataFileError(f"FlowKit changes these channel names: {', '.join(changed)}", tube.file, "rename them")
+    # create_fcs writes 262,144 for every channel
+    sample.channels["pnr"] = [
+        channel.top or end for channel, end in zip(tube.channels, sample.channels["pnr"], strict=True)
+    ]
     return sample
 
 

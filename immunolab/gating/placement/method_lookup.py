@@ -6,7 +6,7 @@ import importlib.util
 from pathlib import Path
 
 from immunolab.errors import InputError, Problem, nearest
-from immunolab.gating.method_registry import REGISTERED, Card, Method, Parameter
+from immunolab.gating.method_registry import DISPLAY_SCALE, REGISTERED, Card, Method, Parameter
 from immunolab.gating.placement import methods as _shipped  # noqa: F401 - importing it registers the shipped methods
 
 _WANTS = {
@@ -88,10 +88,11 @@ def load_methods(path: Path) -> None:
 def card_text(card: Card) -> str:
     """Return a card as text for a terminal."""
     lines = [f"{card.name}  (uses {_WANTS[card.wants]}; control: {card.control})", f"    assumes: {card.assumes}"]
-    lines += [
-        f"    {p.name} = {'automatic' if p.default is None else p.default}{f' {p.unit}' if p.unit else ''}: {p.meaning}"
-        for p in card.parameters
-    ]
+    for p in card.parameters:
+        # a strategy file gives positions in instrument units, the method gets them on the display scale
+        unit = "instrument units" if p.unit == DISPLAY_SCALE else p.unit
+        default = "automatic" if p.default is None else p.default
+        lines.append(f"    {p.name} = {default}{f' {unit}' if unit else ''}: {p.meaning}")
     if card.instead:
         lines.append(f"    without a border: {', '.join(card.instead)}")
     return "\n".join([*lines, f"    reference: {card.reference}"] if card.reference else lines)

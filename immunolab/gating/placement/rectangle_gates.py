@@ -202,7 +202,8 @@ def _sides_and_rule(gate: Declared) -> tuple[list[Side], Mapping[str, Any]]:
     marker = str(settings["marker"])
     sides: list[Side] = [(marker, *side) for side in _LEVELS[_SIDES[settings["side"]]]]
     if "low" in settings:
-        return sides, {"pos": {"by": "fixed", "at": settings["low"]}, "hi": {"by": "fixed", "at": settings["high"]}}
+        unit = {"by": "fixed", "numbers": settings.get("numbers", "display")}
+        return sides, {"pos": {**unit, "at": settings["low"]}, "hi": {**unit, "at": settings["high"]}}
     return sides, {key: value for key, value in settings.items() if key not in ("marker", "side", "low", "high")}
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 from immunolab.config import read_package_yaml
 from immunolab.events.transforms import Asinh, Auto, Identity, Logicle, Transform
 from immunolab.events.tube import MASS_COFACTOR, Channel
-from immunolab.gating.method_registry import AUTO, DENSITY
+from immunolab.gating.method_registry import AUTO, DENSITY, DISPLAY_SCALE, Parameter
 from immunolab.gating.placement.method_lookup import method
 
 Border = Literal["pos", "hi", "lo"]
@@ -47,6 +47,8 @@ class Rule:
         The second channel, when ``by`` is a method of two.
     parameters
         Settings of the methods.
+    numbers
+        Unit of those that are positions on the channel's axis: ``instrument`` or ``display``.
     """
 
     by: str = AUTO
@@ -55,6 +57,7 @@ class Rule:
     scope: Scope = "patient"
     partner: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    numbers: str = "display"
 
     def order(self) -> tuple[str, ...]:
         """Return the methods to try, one after the other, until one gives a border."""
@@ -75,8 +78,17 @@ class Rule:
             Display scale of the channel.
         """
         parameters = method(name).card.parameters
-        given = {p.name: self.parameters[p.name] for p in parameters if p.name in self.parameters}
+        given = {p.name: self._shown(p, scale) for p in parameters if p.name in self.parameters}
         return {p.name: p.automatic(scale) for p in parameters if p.automatic is not None} | given
+
+    def _shown(self, parameter: Parameter, scale: Transform) -> Any:
+        """Return a parameter's value as its method takes it: positions on the display scale."""
+        value = self.parameters[parameter.name]
+        if self.numbers == "display" or parameter.unit != DISPLAY_SCALE:
+            return value
+        if isinstance(value, list | tuple):
+            return [float(one) for one in scale.apply(value)]
+        return float(scale.apply([value])[0])
 
 
 def rule_for(thresholds: Mapping[str, Any], marker: str, border: Border, own: Mapping[str, Any] | None = None) -> Rule:
@@ -95,11 +107,12 @@ def rule_for(thresholds: Mapping[str, Any], marker: str, border: Border, own: Ma
     """
     merged = _merge(_default(marker), thresholds.get(marker, {}), border)
     merged = _merge(merged, own or {}, border)
-    parameters = {key: value for key, value in merged.items() if key not in RULE_KEYS and value is not None}
+    of_rule = (*RULE_KEYS, "numbers")
+    parameters = {key: value for key, value in merged.items() if key not in of_rule and value is not None}
     if not {"k", "quantile", "side"} & parameters.keys() and border != "pos":
         shipped = (_default(marker).get(border) or {}).get("k")
         parameters |= {"k": shipped or _HI_K} if border == "hi" else {"k": shipped or _LO_K, "side": "below"}
-    return Rule(**{key: merged[key] for key in RULE_KEYS if merged.get(key)}, parameters=parameters)
+    return Rule(**{key: merged[key] for key in of_rule if merged.get(key)}, parameters=parameters)
 
 
 def takes_defaults(thresholds: Mapping[str, Any], *markers: str) -> bool:

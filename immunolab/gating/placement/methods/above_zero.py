@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from immunolab.gating.method_registry import Parameter, threshold_method
+from immunolab.gating.method_registry import DISPLAY_SCALE, Parameter, threshold_method
 from immunolab.gating.method_results import Array, Cut
 from immunolab.gating.placement.density import FEWEST_EVENTS, few, finite, robust_sd, smoothed_density, zero_noise
 from immunolab.schema.flags import Flag
@@ -15,7 +15,7 @@ from immunolab.schema.flags import Flag
     wants="parent",
     control="density",
     assumes="a channel without signal reads zero, as in mass cytometry: a hump above the noise of zero is positive",
-    parameters=(Parameter("noise", None, "display scale", "upper end of the noise of zero", automatic=zero_noise),),
+    parameters=(Parameter("noise", None, DISPLAY_SCALE, "upper end of the noise of zero", automatic=zero_noise),),
 )
 def above_zero(values: Array, *, noise: float) -> Cut:
     """Return where the density is lowest between the noise of zero and the main hump above it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from immunolab.gating.method_registry import Parameter, threshold_method
+from immunolab.gating.method_registry import DISPLAY_SCALE, Parameter, threshold_method
 from immunolab.gating.method_results import Cut
 
 
@@ -11,7 +11,7 @@ from immunolab.gating.method_results import Cut
     wants="nothing",
     control="fixed",
     assumes="the scale does not move between tubes",
-    parameters=(Parameter("at", None, "display scale", "the border"),),
+    parameters=(Parameter("at", None, DISPLAY_SCALE, "the border"),),
 )
 def fixed(*, at: float) -> Cut:
     """Return the border that the strategy names, on the display scale."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from immunolab.events.transforms import Transform
-from immunolab.gating.method_registry import Parameter, threshold_method
+from immunolab.gating.method_registry import DISPLAY_SCALE, Parameter, threshold_method
 from immunolab.gating.method_results import Array, Cut, Window
 from immunolab.gating.placement.density import FEWEST_EVENTS, few, finite, robust_sd, smoothed_density
 from immunolab.gating.placement.shared_parameters import THEN_REFERENCE_THEN_DENSITY
@@ -36,7 +36,7 @@ def _above_zero(scale: Transform) -> tuple[float, float]:
     control="density",
     assumes="negative and positive events form two summits",
     parameters=(
-        Parameter("within", None, "display scale", "low and high end of the search", "range", automatic=_above_zero),
+        Parameter("within", None, DISPLAY_SCALE, "low and high end of the search", "range", automatic=_above_zero),
         Parameter("bandwidth", 1.0, "times Silverman's rule", "smoothing"),
         Parameter("depth", _DEPTH, "share of the lower summit", "least drop that counts as a valley"),
     ),
