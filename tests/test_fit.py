@@ -13,11 +13,15 @@ from planted import MARKERS, f1, planted_tube
 from immunolab.config import parse_yaml
 from immunolab.errors import GatingError
 from immunolab.events.subsample import subsample
+from immunolab.events.transforms import Identity
 from immunolab.events.tube import Channel, Tube
 from immunolab.gating.counts import counts_table
 from immunolab.gating.definitions import with_all_definitions
 from immunolab.gating.evaluate import evaluate
 from immunolab.gating.placement.fit import fit, missing_markers, widest_scope
+from immunolab.gating.placement.flank import flank_flags
+from immunolab.gating.placement.placed import Placed
+from immunolab.gating.placement.tube_state import TubeState
 from immunolab.gating.record_codec import from_plain, to_plain
 from immunolab.gating.strategy import Declared, Dimension, Population, Rectangle, Strategy
 from immunolab.gating.strategy_file import builtin_strategy, parse_strategy
@@ -114,6 +118,21 @@ def test_a_border_that_moves_within_an_empty_valley_raises_no_alarm() -> None:
     shared = row(fitted, "CD3", "CD3", "V2")
     assert row(own, "CD3", "CD3", "V2")["threshold"] - shared["threshold"] > 0.2  # 0.4 of a hump's spread
     assert "drift" not in str(shared["flag"])
+
+
+@pytest.mark.parametrize(("apart", "border", "flank"), [(4.0, 3.0, False), (0.0, 1.0, True)])
+def test_a_population_that_is_densest_at_its_border_is_a_flank(apart: float, border: float, flank: bool) -> None:
+    rng = np.random.default_rng(1)
+    naive = np.arange(6000) < 2000
+    memory = 1 + apart * (rng.random(6000) < 0.5)  # CCR7 of memory cells: two groups, or one
+    values = [np.where(naive, 5, 0), np.where(naive, 9, memory)] + rng.normal(0, 0.5, (2, 6000))
+    channels = tuple(Channel(f"{name}-A", name, name) for name in ("CD45RA", "CCR7"))
+    strategy = Strategy("s", (), settings={"transform": {"default": Identity()}})
+    tube = TubeState(Tube(values.astype(np.float32), channels, None, "S1"), strategy, "P", "B")
+    gate = Rectangle((tube.dimension("CD45RA"), tube.dimension("CCR7")), (None, border), (2.5, None))
+    placed = Placed("CCR7", border, "valley", "density", np.nan, np.nan, (), "", 0.5, np.empty(0))
+    assert (flank_flags(tube, "", gate, [placed]) == ("no_peak",)) is flank
+    assert flank_flags(tube, "", gate, [replace(placed, method="fmo")]) == ()  # a control says where it is
 
 
 def test_a_visit_unlike_the_others_raises_the_drift_alarm() -> None:

@@ -63,6 +63,7 @@ class Flag(DeclaredWord):
     T_CELLS_UNASSIGNED = "t_cells_unassigned", "doubtful", "many T cells are neither CD4 nor CD8"
     TOO_FEW_EVENTS = "too_few_events", "doubtful", "the border was estimated from too few events"
     NO_VALLEY = "no_valley", "doubtful", "the density has no valley between two groups of events"
+    NO_PEAK = "no_peak", "doubtful", "the population is densest at its border: it is the flank of another group"
     UNIMODAL = "unimodal", "doubtful", "the two groups overlap so far that they may be one"
     NO_POSITIVES = (
         "no_positives",

@@ -60,12 +60,15 @@ class TubeBorder:
         Flags of this tube alone.
     drift_sd
         How far the tube's own border is from the shared one beyond chance, display scale.
+    own_value
+        The tube's own border where chance does not explain how far it is; else NaN.
     """
 
     placed: Placed
     scope: Scope
     own_flags: tuple[str, ...] = ()
     drift_sd: float = 0.0
+    own_value: float = np.nan
 
 
 def moved_draws(rng: Generators, population: Population, tube: TubeState, borders: Sequence[TubeBorder]) -> list[Array]:

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from immunolab.gating.placement.interval_width import with_width
+from immunolab.gating.placement.flank import flank_flags
+from immunolab.gating.placement.interval_width import with_drift, with_width
 from immunolab.gating.placement.known_cells import EVERYWHERE, Among
 from immunolab.gating.placement.leading_marker import leading_rule, with_loss
 from immunolab.gating.placement.methods.valley import amid_group
@@ -36,9 +37,6 @@ _LEVELS: dict[str, tuple[tuple[Border, Literal["lower", "upper"]], ...]] = {
     "lo": (("lo", "upper"),),
     "int": (("pos", "lower"), ("hi", "upper")),
 }
-# change of a group by the tube's own border from which the shared one is doubtful (judgement, 2026-11-26: a subset
-# stained twice differs by a tenth; borders on real tubes that were right and flagged changed less)
-_MATTERS = 0.15
 # what is doubtful of the events over the border beside a known negative group, and not of that group
 _OF_POSITIVES = (Flag.NO_VALLEY, Flag.UNIMODAL, Flag.NO_POSITIVES)
 _SIDES = {"above": "pos", "below": "neg", "between": "int"}
@@ -96,6 +94,7 @@ class RectangleGates:
         for tube in tubes:
             here = with_loss(tube, population.parent_path, sides, borders[tube.sample_id])
             here = with_width(tube, population.parent_path, sides, here)
+            here = with_drift(tube, population.parent_path, sides, here)
             gates[tube.sample_id] = rectangle_gate(population, tube, sides, here, self._rng)
         return gates
 
@@ -112,17 +111,17 @@ class RectangleGates:
     def _in_tube(self, tube: TubeState, pool: TubePool, asked: _Asked, found: Placed) -> TubeBorder:
         """Return a shared border as one tube has it.
 
-        It is flagged where it is further from the tube's own than chance allows, and where a valley of the pool is
-        amid the tube's events.
+        It is flagged where a valley of the pool is amid the tube's events; the tube's own border is kept where it is
+        further from the shared one than chance allows.
         """
         if len(pool.tubes) < 2 or not len(found.draws) or tube.inside(asked.parent).sum() < FEWEST_FOR_DRIFT:
             return TubeBorder(found, pool.scope)
         alone = TubePool((tube,), pool.controls, "sample")
         own = self._border(alone, asked, False)
         if own.method == found.method:
-            far = far_from(own.value, found, len(pool.tubes)) and _matters(tube, asked.parent, found, own.value)
-            drift = (Flag.DRIFT,) if far else ()
-            return TubeBorder(found, pool.scope, drift, drift_sd(own.value, found, len(pool.tubes)))
+            far = far_from(own.value, found, len(pool.tubes))
+            beyond = drift_sd(own.value, found, len(pool.tubes))
+            return TubeBorder(found, pool.scope, (), beyond, own.value if far else np.nan)
         where = self._where(alone, asked.parent, asked.rule)
         amid = found.method == "valley" and amid_group(alone.values(found.marker, where), found.value)
         return TubeBorder(found, pool.scope, (Flag.NO_VALLEY,) if amid else ())
@@ -140,15 +139,6 @@ def _among(sides: Sequence[Side], marker: str, border: Border) -> Among:
     if own is None or border != "pos":
         return EVERYWHERE
     return Among(f"{partner}{sign}") if sign else Among(f"{partner}{'+' if own == 'lower' else '-'}", only=True)
-
-
-def _matters(tube: TubeState, parent: str, shared: Placed, own: float) -> bool:
-    """Whether a tube's own border, instead of the shared one, changes the smaller of its two groups by 15 % or more."""
-    values = tube.axis(shared.marker)[tube.inside(parent)]
-    low, high = sorted((shared.value, own))
-    between = np.count_nonzero((values >= low) & (values < high))
-    smaller = min(int((values < low).sum()), int((values >= high).sum()))
-    return bool(between >= _MATTERS * max(smaller, 1))
 
 
 def rectangle_gate(
@@ -186,8 +176,11 @@ def rectangle_gate(
         flags.append(Flag.NO_BORDER)
         varied = False
     values = [np.nan if nothing else one.value for nothing, one in zip(empty, placed, strict=True)]
+    gate = _box(tube, sides, values)
+    if not any(empty):
+        flags += flank_flags(tube, population.parent_path, gate, placed)
     return PlacedGate(
-        _box(tube, sides, values),
+        gate,
         tuple(dict.fromkeys(flags)),
         tuple(threshold_record(population, tube, border) for border in borders),
         tuple(_box(tube, sides, row) for row in draws) if varied else (),
