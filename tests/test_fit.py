@@ -125,7 +125,7 @@ def test_a_population_that_is_densest_at_its_border_is_a_flank(apart: float, bor
     rng = np.random.default_rng(1)
     naive = np.arange(6000) < 2000
     memory = 1 + apart * (rng.random(6000) < 0.5)  # CCR7 of memory cells: two groups, or one
-    values = [np.where(naive, 5, 0), np.where(naive, 9, memory)] + rng.normal(0, 0.5, (2, 6000))
+    values = np.array([np.where(naive, 5, 0), np.where(naive, 9, memory)]) + rng.normal(0, 0.5, (2, 6000))
     channels = tuple(Channel(f"{name}-A", name, name) for name in ("CD45RA", "CCR7"))
     strategy = Strategy("s", (), settings={"transform": {"default": Identity()}})
     tube = TubeState(Tube(values.astype(np.float32), channels, None, "S1"), strategy, "P", "B")

@@ -47,6 +47,8 @@ def with_width(tube: TubeState, parent: str, sides: Sequence[Side], borders: Seq
 def with_drift(tube: TubeState, parent: str, sides: Sequence[Side], borders: Sequence[TubeBorder]) -> list[TubeBorder]:
     """Return the borders, flagged ``drift`` where the tube's own border would change the gate's events by a fifth.
 
+    The smaller of the border's two groups, whatever the gate's other borders, must change by as much.
+
     Parameters
     ----------
     tube
@@ -61,8 +63,10 @@ def with_drift(tube: TubeState, parent: str, sides: Sequence[Side], borders: Seq
     flagged = []
     for i, (one, values, others) in enumerate(_in_turn(tube, parent, sides, borders)):
         shared, own = ((values > at) == (sides[i][2] == "lower") for at in (one.placed.value, one.own_value))
-        changed = np.count_nonzero(others & (shared != own)) > _DRIFT_SHARE * np.count_nonzero(others & shared)
-        drifts = np.isfinite(one.own_value) and bool(changed)
+        moved = shared != own
+        in_gate = np.count_nonzero(others & moved) > _DRIFT_SHARE * np.count_nonzero(others & shared)
+        smaller = min(np.count_nonzero(shared), np.count_nonzero(~shared))
+        drifts = np.isfinite(one.own_value) and in_gate and np.count_nonzero(moved) > _DRIFT_SHARE * smaller
         flagged.append(replace(one, own_flags=(*one.own_flags, Flag.DRIFT)) if drifts else one)
     return flagged
 
