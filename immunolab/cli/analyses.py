@@ -37,6 +37,15 @@ def add_gate(commands: Subparsers) -> None:
         help="blood is adult human, whose shares are bounded; other (mouse, tissue, sorted cells) has no bounds "
         "(default: what the strategy says)",
     )
+    parser.add_argument("--follow", action="store_true", help="carry drawn gates from the files they were drawn on")
+    parser.add_argument(
+        "--template",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="a file that the gates were drawn on, to carry them from (default: those that the workspace names)",
+    )
     parser.add_argument("-o", "--out", default="immunolab_gates", metavar="OUT", help="folder (default: %(default)s)")
     parser.add_argument("--jobs", type=at_least_one, default=1, metavar="N", help="tubes at once (default: 1)")
     parser.add_argument("--memberships", action="store_true", help="write which events are in which population")
@@ -58,6 +67,8 @@ def _gate(arguments: argparse.Namespace) -> int:
         Path(arguments.against) if arguments.against else None,
         Path(arguments.wsp) if arguments.wsp else None,
         arguments.specimen,
+        follow=arguments.follow,
+        templates=tuple(arguments.template),
     )
     outcome = gate_files(arguments.files, arguments.strategy, arguments.out, options)
     if outcome.agreement is not None:

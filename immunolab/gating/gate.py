@@ -16,8 +16,11 @@ from immunolab.gating.placement.fit import fit
 from immunolab.gating.placement.rules import SCOPES, Scope
 from immunolab.gating.placement.scales import measure_scales
 from immunolab.gating.strategy import Strategy
+from immunolab.gating.tube_gates import TubeGates
 from immunolab.gating.tubes import GatedTube, gate_tube
 from immunolab.schema.gating import Specimen
+
+Follow = bool | Tube | Sequence[Tube]
 
 
 @overload
@@ -30,6 +33,7 @@ def gate(
     batches: Mapping[str, str] | None = None,
     controls: Mapping[tuple[str, str], Tube] | None = None,
     specimen: Specimen | None = None,
+    follow: Follow = False,
     seed: int = 0,
 ) -> GatedTube: ...
 
@@ -44,6 +48,7 @@ def gate(
     batches: Mapping[str, str] | None = None,
     controls: Mapping[tuple[str, str], Tube] | None = None,
     specimen: Specimen | None = None,
+    follow: Follow = False,
     seed: int = 0,
 ) -> list[GatedTube]: ...
 
@@ -57,6 +62,7 @@ def gate(
     batches: Mapping[str, str] | None = None,
     controls: Mapping[tuple[str, str], Tube] | None = None,
     specimen: Specimen | None = None,
+    follow: Follow = False,
     seed: int = 0,
 ) -> GatedTube | list[GatedTube]:
     """Gate a tube, or several tubes that share the borders which data place.
@@ -70,7 +76,8 @@ def gate(
         ``.wsp``, Gating-ML ``.xml``.
     share
         Which tubes share a border: each ``sample`` alone, a ``patient``'s tubes within a batch, a ``batch``, or
-        the whole ``study``. None leaves it to the rules of the strategy. Gates that were drawn are not moved.
+        the whole ``study``. None leaves it to the rules of the strategy. Gates that were drawn are not moved
+        without `follow`.
     patients, batches
         The patient and the batch of each sample_id. A sample not named is its own patient, in one common batch.
     controls
@@ -78,6 +85,10 @@ def gate(
     specimen
         What the tubes hold: ``blood`` is adult human blood, whose shares of each population are bounded; ``other`` is
         anything else (mouse, tissue, sorted cells), where none is. None leaves it to the strategy.
+    follow
+        Carry drawn gates: from the tube given, or from each of several, to the others. True: from the tubes that the
+        workspace names. Gates follow the position of the clouds, not how many cells are in them, and tubes of one scope
+        (`share`, by default a patient's tubes within a batch) share a move. False: gates stay where they were drawn.
     seed
         Of placing: the same seed and tubes give the same gates.
 
@@ -100,21 +111,47 @@ def gate(
     source = _source(strategy).of(specimen)
     if source.declared is not None:
         source = replace(source, declared=measure_scales(source.declared, named, batches))
-    gates = [source.for_file(tube.file, tube.keywords) for tube in named]
-    if source.declared is not None and source.needs_fit:
-        groups = {
-            tube.sample_id: {
-                "patient": (patients or {}).get(tube.sample_id, tube.sample_id),
-                "batch": (batches or {}).get(tube.sample_id, ""),
-            }
-            for tube in named
-        }
+    groups = _groups(named, patients or {}, batches or {})
+    if follow is not False:
+        gates = _followed(source, named, follow, share or "patient", groups, seed)
+    elif source.declared is not None and source.needs_fit:
         fitted = fit(source.declared, named, controls=controls, groups=groups, seed=seed, share=share)
         gates = [fitted.gates_of(tube.sample_id) for tube in named]
+    else:
+        gates = [source.for_file(tube.file, tube.keywords) for tube in named]
     pairs = list(zip(named, gates, strict=True))
     bar = tqdm(pairs, desc="gating", leave=False, disable=isinstance(tubes, Tube))
     gated = [gate_tube(tube, placed, seed=seed) for tube, placed in bar]
     return gated[0] if isinstance(tubes, Tube) else gated
+
+
+def _groups(
+    tubes: Sequence[Tube], patients: Mapping[str, str], batches: Mapping[str, str]
+) -> dict[str, dict[str, str]]:
+    return {
+        tube.sample_id: {
+            "patient": patients.get(tube.sample_id, tube.sample_id),
+            "batch": batches.get(tube.sample_id, ""),
+        }
+        for tube in tubes
+    }
+
+
+def _followed(
+    source: Gates,
+    tubes: Sequence[Tube],
+    follow: Follow,
+    share: Scope,
+    groups: Mapping[str, Mapping[str, str]],
+    seed: int,
+) -> list[TubeGates]:
+    from immunolab.gating.following.follow import follow as carry
+    from immunolab.gating.following.templates import choose_templates, own_strategies, templates_of
+
+    named = [] if isinstance(follow, bool) else [_named(tube) for tube in _tubes(follow)]
+    templates = templates_of(source, choose_templates(source, tubes, named))
+    carried = carry(templates, tubes, own=own_strategies(source, tubes), groups=groups, share=share, seed=seed)
+    return [carried.gates_of(tube.sample_id) for tube in tubes]
 
 
 def _tubes(given: Any) -> list[Tube]:

@@ -31,19 +31,22 @@ class Gates:
         A FlowJo workspace or Gating-ML file.
     specimen
         What the tubes of an import hold, where it was named.
+    follow
+        Whether gates that were drawn are carried to tubes that they were not drawn on.
     """
 
     declared: Strategy | None = None
     imported: Workspace | None = None
     specimen: Specimen | None = None
+    follow: bool = False
 
     @property
     def needs_fit(self) -> bool:
         """Whether any gate has yet to be placed by data."""
-        return self.declared is not None and TubeGates(self.declared).needs_placing
+        return self.follow or (self.declared is not None and TubeGates(self.declared).needs_placing)
 
     def for_file(self, file: str, keywords: Mapping[str, str] | None = None) -> TubeGates:
-        """Return the gates of a file, chosen as `Workspace.strategy_for` does.
+        """Return the gates of a file, chosen as `Workspace.strategy_for` does; as drawn, where they are to follow.
 
         Parameters
         ----------
@@ -58,6 +61,8 @@ class Gates:
             The import has no gates for the file.
         """
         if self.imported is not None:
+            if self.follow and not self.names_file(file, keywords):
+                return TubeGates(self.imported.samples[0].strategy)
             strategy = self.imported.strategy_for(file, keywords)
             if self.specimen is not None:
                 strategy = replace(strategy, specimen=self.specimen)
@@ -65,6 +70,22 @@ class Gates:
         if self.declared is None:
             raise GatingError("no gates were read", file, "name a strategy file")
         return TubeGates(self.declared)
+
+    def names_file(self, file: str, keywords: Mapping[str, str] | None = None) -> bool:
+        """Return whether an import has gates for a file under its own name.
+
+        Parameters
+        ----------
+        file, keywords
+            As in `for_file`.
+        """
+        if self.imported is None or not self.names():
+            return False
+        try:
+            self.imported.strategy_for(file, keywords)
+        except GatingError:
+            return False
+        return True
 
     def of(self, specimen: Specimen | None) -> Gates:
         """Return the gates for tubes of a specimen; None leaves it to the strategy.

@@ -24,6 +24,7 @@ _CONTROLS = {
     "density": "the density of the parent's events",
     "fixed": "values fixed beforehand",
     "imported": "gates drawn elsewhere and imported",
+    "template": "gates drawn on a template tube and carried",
 }
 
 

@@ -95,6 +95,11 @@ class Flag(DeclaredWord):
         "doubtful",
         "the CD25 border removes over half of the cells that FOXP3 itself sets apart",
     )
+    UNLIKE_TEMPLATE = (
+        "unlike_template",
+        "doubtful",
+        "the tube's events are not where the template's clouds, moved within bounds, would have them",
+    )
     DRIFT = "drift", "doubtful", "the sample's own border is far from the one it shares"
     NO_FMO = "no_fmo", "note", "there is no FMO control"
     NO_UNSTAINED = "no_unstained", "note", "there is no unstained control"

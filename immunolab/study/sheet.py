@@ -36,12 +36,15 @@ class PanelChoice:
     """How the tubes of one panel are read and gated; None means the built-in choice.
 
     ``specimen`` is what they hold: adult human ``blood``, or ``other``; None leaves it to the strategy.
+    ``follow`` carries drawn gates from ``templates``, or from the tubes that the gate file names, to the other tubes.
     """
 
     panel: Path | None = None
     strategy: Path | str | None = None
     spillover: Path | None = None
     specimen: Specimen | None = None
+    follow: bool = False
+    templates: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,8 @@ class Study:
     def files(self) -> frozenset[Path]:
         """Every file the study was read from or names, but for the samples' own."""
         clinic = (self.measurements, self.dose_table, self.adverse_events, self.outcomes)
-        gates = [path for one in self.panels.values() for path in (one.panel, one.strategy, one.spillover)]
+        panels = self.panels.values()
+        gates = [path for p in panels for path in (p.panel, p.strategy, p.spillover, *p.templates)]
         named = (self.source, self.sheet, self.trial_file, self.methods_module, *clinic, *gates)
         return frozenset(path for path in named if isinstance(path, Path))
 
@@ -175,6 +179,8 @@ class _PanelKeys:
     strategy: str | None = None
     spillover: str | None = None
     specimen: Specimen | None = None
+    follow: bool = False
+    templates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -227,6 +233,7 @@ def read_study(path: Path | str) -> Study:
     panels = {name: _panel(choice, folder) for name, choice in keys.panels.items()} or {"": PanelChoice()}
     tables = {name: folder / written for name in (*_TABLES, "doses") if (written := getattr(keys, name))}
     named = [(("panels", name, key), path) for name, panel in panels.items() for key, path in vars(panel).items()]
+    named += [(("panels", name, "templates"), path) for name, panel in panels.items() for path in panel.templates]
     problems += _absent_files([*named, *(((name,), path) for name, path in tables.items())], document)
     doses, faults = attempt(lambda: read_doses(tables.get("doses")))
     problems += faults
@@ -319,6 +326,8 @@ def _panel(choice: _PanelKeys, folder: Path) -> PanelChoice:
         strategy=choice.strategy if builtin or choice.strategy is None else folder / choice.strategy,
         spillover=folder / choice.spillover if choice.spillover else None,
         specimen=choice.specimen,
+        follow=choice.follow or bool(choice.templates),
+        templates=tuple(folder / name for name in choice.templates),
     )
 
 

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from immunolab.errors import DataFileError, InputError, Problem
+from immunolab.events.tube import Tube
 from immunolab.gating.exchange.flowjo_out import WorkspaceSample
 from immunolab.gating.exchange.gatingml_out import write_gatingml
+from immunolab.gating.following.follow import follow
+from immunolab.gating.following.template import Template
+from immunolab.gating.following.templates import own_strategies
 from immunolab.gating.gate_source import Gates
 from immunolab.gating.reference import Reference, ReferenceTube
 from immunolab.gating.strategy import Strategy
-from immunolab.gating.tube_gates import Threshold
+from immunolab.gating.tube_gates import Threshold, TubeGates
 from immunolab.gating.tubes import GatedTube, PopulationCount, gate_tube
 from immunolab.loaders.fcs.read import read_fcs
 from immunolab.workflow.store import Store
@@ -27,6 +31,15 @@ class GateJob:
     memberships: bool
     workspace: bool
     seed: int
+    templates: tuple[Template, ...] = ()
+
+    def gates_of(self, tube: Tube) -> TubeGates:
+        """Return the gates of a tube: its own, or those of the templates carried to it."""
+        if not self.templates:
+            return self.gates.for_file(tube.file, tube.keywords)
+        return follow(self.templates, [tube], own=own_strategies(self.gates, [tube]), seed=self.seed).gates_of(
+            tube.sample_id
+        )
 
 
 @dataclass(frozen=True)
@@ -83,7 +96,7 @@ def gate_file(path: Path, job: GateJob) -> GatedFile | Unread:
             raise DataFileError("the file holds no events", str(path), "acquire the tube again or leave it out")
     except (DataFileError, InputError) as error:
         return Unread(Problem(str(path), "", error.message, error.hint))
-    gated = gate_tube(tube, job.gates.for_file(tube.file, tube.keywords), seed=job.seed)
+    gated = gate_tube(tube, job.gates_of(tube), seed=job.seed)
     exported = gated.on_channels()
     inexact = write_gatingml(exported, job.out / "gates" / f"{tube.sample_id}.xml")
     if job.memberships:

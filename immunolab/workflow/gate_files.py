@@ -17,6 +17,7 @@ from immunolab.gating.gate_source import Gates, named_strategy, read_gates
 from immunolab.gating.reference import Reference
 from immunolab.schema.gating import AGREEMENT, COUNTS, FAILURES, SCALES, THRESHOLDS, Specimen
 from immunolab.schema.table import Gathered
+from immunolab.workflow.follow import read_templates
 from immunolab.workflow.gate_file import GatedFile, GateJob, Unread, gate_file
 from immunolab.workflow.gate_summary import review_text
 from immunolab.workflow.progress import progress
@@ -44,6 +45,10 @@ class GateOptions:
         What the tubes hold; None leaves it to the strategy.
     seed
         Of the gates placed by data.
+    follow
+        Carry drawn gates from the files that the gate file names to the others.
+    templates
+        Files that the gates were drawn on; naming any means follow.
     """
 
     jobs: int = 1
@@ -52,6 +57,8 @@ class GateOptions:
     wsp: Path | None = None
     specimen: Specimen | None = None
     seed: int = 0
+    follow: bool = False
+    templates: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,14 +109,15 @@ def gate_files(
     Raises
     ------
     InputError
-        Nothing can be done: the strategy or what to compare with cannot be read, two files share a stem, or
-        no file is there. Lists all such problems at once.
+        Nothing can be done: the strategy or what to compare with cannot be read, two files share a stem, it is
+        unclear which file gates were drawn on, or no file is there. Lists all such problems at once.
     """
     options = options or GateOptions()
     paths = [Path(file) for file in files]
     problems = _shared_stems(paths)
     absent = [path for path in paths if not path.is_file()]
     missing = [_missing(path) for path in absent]
+    problems += [_missing(path) for path in options.templates if not path.is_file()]
     gates = reference = None
     try:
         gates = read_gates(named_strategy(strategy)).of(options.specimen)
@@ -124,7 +132,8 @@ def gate_files(
     Path(out).mkdir(parents=True, exist_ok=True)
     there = [path for path in paths if path not in absent]
     gates = scaled_gates(gates, there, Workers(jobs=options.jobs, memory=memory_budget()))
-    job = GateJob(gates, reference, Path(out), options.memberships, options.wsp is not None, options.seed)
+    templates = read_templates(gates, there, options.templates) if options.follow or options.templates else ()
+    job = GateJob(gates, reference, Path(out), options.memberships, options.wsp is not None, options.seed, templates)
     _name_absent(gates, there)
     gathered = _Tables(Gathered(COUNTS), Gathered(THRESHOLDS))
     results = _gate_all(there, job, options.jobs, gathered)

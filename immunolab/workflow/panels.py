@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PanelGates:
-    """A panel of a study: its gates, and how its tubes are read."""
+    """A panel of a study: its gates, how its tubes are read, and files that drawn gates are carried from."""
 
     gates: Gates
     markers: tuple[tuple[str, str], ...]
     spillover: str
+    templates: tuple[Path, ...] = ()
 
 
 @cache
@@ -82,7 +83,8 @@ def _panel(choice: PanelChoice, definitions: str) -> PanelGates:
 
         gates = Gates(with_all_definitions(gates.declared))
     markers = tuple(read_panel(choice.panel).items()) if choice.panel else ()
-    return PanelGates(gates, markers, str(choice.spillover) if choice.spillover else "")
+    gates = replace(gates, follow=choice.follow)
+    return PanelGates(gates, markers, str(choice.spillover) if choice.spillover else "", choice.templates)
 
 
 def without_events(header: FcsHeader, file: Path, panel: PanelGates) -> Tube:

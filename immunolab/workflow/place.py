@@ -87,7 +87,7 @@ def fit_jobs(
     jobs = []
     for name, panel in panels.items():
         strategy = panel.gates.declared
-        if strategy is None or not panel.gates.needs_fit:
+        if strategy is None or panel.gates.follow or not panel.gates.needs_fit:
             continue
         own = [s for s in study.samples if s.panel == name and s.sample_id in prepared]
         for members in _sets(strategy, [s for s in own if not s.control_of]):

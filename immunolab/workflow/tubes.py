@@ -15,6 +15,7 @@ from immunolab.gating.tube_gates import FailedPlacement, TubeGates
 from immunolab.schema.files import content_key
 from immunolab.schema.gating import COUNTS, INTENSITIES, INTERVALS, JOINT, OTHER_GATINGS, QUALITY, THRESHOLDS
 from immunolab.study.sheet import Sample, Study
+from immunolab.workflow.follow_study import follow_group, follow_jobs
 from immunolab.workflow.panels import PanelGates
 from immunolab.workflow.place import fit_group, fit_jobs, read_fit
 from immunolab.workflow.progress import progress
@@ -209,6 +210,8 @@ class TubeSteps:
             jobs = [(names, job) for names, job in jobs if self.options.sample in names]
         tasks = [Task(", ".join(names), "fit", job, samples=names) for names, job in jobs]
         done, failures = self._work(fit_group, tasks, self._kind(tasks), "placing gates")
+        carried, unfollowed = self._follow(prepared)
+        done, failures = done + carried, failures | unfollowed
         found: dict[str, TubeGates] = {}
         for name, folder in ((name, folder) for names, folder in done for name in names):
             if self.options.sample not in ("", name):
@@ -226,6 +229,13 @@ class TubeSteps:
                 except GatingError as error:
                     failures[name] = Failure("gate", error.message, error.hint)
         return found, failures
+
+    def _follow(self, prepared: Mapping[str, Prepared]) -> tuple[list[tuple[tuple[str, ...], str]], dict[str, Failure]]:
+        """Carry the drawn gates of the panels that say so; return (samples, folder) and the failures."""
+        jobs = follow_jobs(self.study, self.panels, prepared, self.pairs, self.store, self.options.seed)
+        chosen = [(names, job) for names, job in jobs if self.options.sample in ("", *names)]
+        tasks = [Task(", ".join(names), "fit", job, samples=names) for names, job in chosen]
+        return self._work(follow_group, tasks, self._kind(tasks), "carrying gates")
 
     def _jobs(
         self, prepared: Mapping[str, Prepared], gates: Mapping[str, TubeGates]
