@@ -246,7 +246,7 @@ populations:
   - {name: B, parent: NK1.1neg, where: CD19+ CD3-}
   - {name: T, parent: NK1.1neg, where: CD3+ CD19-}
   - {name: ab, parent: T, where: TCRb+ TCRgd-}
-  - {name: gd, parent: T, where: TCRgd+ TCRb-}
+  - {name: gd, parent: T, where: TCRgd+}
   - {name: CD4, parent: ab, where: CD4+ CD8-}
   - {name: CD8, parent: ab, where: CD8+ CD4-}
 """

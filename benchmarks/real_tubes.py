@@ -1,9 +1,9 @@
 """Automatic gates beside experts' on real tubes: every set, each tube alone and all tubes of a set as one study.
 
-``python benchmarks/real_tubes.py [--only SET ...] [-o FOLDER] [--alone | --study]`` prints, for each population and
-tube, events of the expert and of the gates, F1 where the expert's events are known, percent of the parent of both,
-flags with their rank; then the acceptance lines, and which failures were silent. ``-o`` writes ``real_tubes.csv`` and
-``real_tubes.md``.
+``python benchmarks/real_tubes.py [--only SET ...] [-o FOLDER] [--alone | --study] [--docs]`` prints, for each
+population and tube, events of the expert and of the gates, F1 where the expert's events are known, percent of the
+parent of both, flags with their rank; then the acceptance lines, and which failures were silent. ``-o`` writes
+``real_tubes.csv`` and ``real_tubes.md``, ``--docs`` the page docs/validation.md.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from real_acceptance import acceptance, silence
 from real_sets import SETS, Expected, RealSet
+from validation_page import write_page
 
 import immunolab as il
 from immunolab.errors import ImmunolabError
@@ -141,7 +142,10 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=None)
     parser.add_argument("--alone", action="store_true", help="only each tube alone")
     parser.add_argument("--study", action="store_true", help="only all tubes of a set as one study")
+    parser.add_argument("--docs", action="store_true", help="write docs/validation.md; runs every set")
     options = parser.parse_args()
+    if options.docs and (options.only != list(SETS) or options.alone or options.study):
+        parser.error("--docs is of every set and both runs: leave out --only, --alone and --study")
     runs = tuple(run for run, other in (("alone", options.study), ("study", options.alone)) if not other)
     rows, sets = [], {}
     for name in options.only:
@@ -155,6 +159,8 @@ def main() -> None:
         "Acceptance": acceptance(table, sets),
         "Failures and false alarms": silence(table),
     }
+    if options.docs:
+        write_page(table, parts["Acceptance"], parts["Failures and false alarms"], markdown)
     text = "\n\n".join(f"## {head}\n\n{markdown(part)}" for head, part in parts.items())
     print(text)
     if options.output:

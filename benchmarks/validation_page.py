@@ -1,0 +1,124 @@
+"""docs/validation.md: what was measured, and the command that makes each table; written by ``real_tubes.py --docs``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+PAGE = ROOT / "docs" / "validation.md"
+HEAD = """# Validation
+
+How far automatic gates agree with experts on real tubes, and with planted truth on simulated ones. Each table is
+written by the command above it; this page by `python benchmarks/real_tubes.py --docs`. Real data are published ones
+of other groups (`IMMUNOLAB_TEST_DATA`, default `../shared/data`); none is part of the project.
+
+## Real tubes
+
+    python benchmarks/real_tubes.py --docs [-o FOLDER]
+
+Every set is gated twice: each tube **alone**, and all tubes as one **study** (patients and batches of its sheet).
+HIPC: gated T cells of two centres with a label for every event; activated cells, which the expert set apart first,
+are left out where the four memory classes are compared. `hipc` starts at CD4 and CD8, `hipc_from_CD3` at CD3,
+`hipc_shipped` is the shipped surface strategy. Symphony: FlowJo's gates of five tubes with FOXP3. CytoExploreR:
+stored gates of mouse cells; FlowSOM: FlowJo's gates of a mouse spleen, with default scales and with the logicle of
+docs/strategy_file.md. CyTOF: gates by hand on one file; CATALYST: cells whose counts leave no doubt. Coereba: T cells
+sorted for neither CD4 nor CD8, of which none should be called.
+"""
+_SPREAD = "F1 and counted over expert: median (lowest to highest) of the tubes."
+_WORDS = (
+    "Wrong: F1 under 0.5, or under half or over twice the expert's count. Right: F1 of 0.9 or more. Flagged: with a "
+    "flag of rank unusable or doubtful."
+)
+_SIMULATED = (
+    "    python benchmarks/gating_accuracy.py -o benchmarks/results\n\nThe shipped strategies on eight simulated "
+    "studies with planted truth, medians over studies; all figures are in benchmarks/results/gating_accuracy.md."
+)
+
+
+def write_page(
+    table: pd.DataFrame, lines: pd.DataFrame, silent: pd.DataFrame, markdown: Callable[[pd.DataFrame], str]
+) -> None:
+    """Write the page.
+
+    Parameters
+    ----------
+    table
+        A row for each population and tube, as ``real_tubes.py`` makes it.
+    lines, silent
+        The acceptance lines, and failures without a flag.
+    markdown
+        Returns a table as markdown.
+    """
+    parts = [
+        HEAD,
+        f"### Lines that are to be reached\n\n{markdown(lines)}\n",
+        f"### Agreement by population\n\n{_SPREAD}\n\n{markdown(by_population(table))}\n",
+        f"### Failures without a flag, and right results with one\n\n{_WORDS}\n\n{markdown(silent)}\n",
+        f"## Simulated tubes\n\n{_SIMULATED}\n\n{markdown(simulated())}\n",
+        *further(),
+    ]
+    PAGE.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
+
+
+def by_population(table: pd.DataFrame) -> pd.DataFrame:
+    """Return agreement of each population of each set over its tubes."""
+    known = table[table["n_expert"].notna()]
+    rows = []
+    for (name, run, population), part in known.groupby(["set", "run", "population"], sort=False):
+        spoken = part["rank"].isin(["unusable", "doubtful"])
+        rows.append(
+            {
+                "set": name,
+                "run": run,
+                "population": population,
+                "tubes": str(len(part)),
+                "F1": _spread(part["f1"]),
+                "counted/expert": _spread(part["ratio"]),
+                "flagged": str(int(spoken.sum())),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _spread(values: pd.Series) -> str:
+    kept = values.dropna()
+    if kept.empty:
+        return ""
+    return f"{kept.median():.2f} ({kept.min():.2f} to {kept.max():.2f})" if len(kept) > 1 else f"{kept.iloc[0]:.2f}"
+
+
+def simulated() -> pd.DataFrame:
+    """Return the stored accuracy of the shipped strategies on simulated studies, by subset."""
+    studies = json.loads((RESULTS / "gating_accuracy.json").read_text(encoding="utf-8"))["studies"]
+    columns = {"f1": "F1", "precision": "precision", "recall": "recall", "called_true": "called/true"}
+    rows = [
+        {"subset": subset, **{shown: figures[name] for name, shown in columns.items()}}
+        for study in studies.values()
+        for subset, figures in study["ways"]["default"].items()
+    ]
+    return pd.DataFrame(rows).groupby("subset", sort=False).median().reset_index()
+
+
+def further() -> list[str]:
+    """Return what other benchmarks have written, under their own commands."""
+    parts = []
+    for name, title, command in (
+        ("follow", "Drawn gates carried to other tubes", "python benchmarks/follow.py -o benchmarks/results"),
+        (
+            "interval_coverage",
+            "Intervals of percentages",
+            "python benchmarks/interval_coverage.py -o benchmarks/results",
+        ),
+    ):
+        path = RESULTS / f"{name}.md"
+        if path.exists():
+            text = path.read_text(encoding="utf-8").strip()
+            parts.append(
+                f"\n## {title}\n\n    {command}\n\n{text.replace('# ', '### ', 1) if text[:2] == '# ' else text}"
+            )
+    return parts
