@@ -19,7 +19,7 @@ from immunolab.comparison.group_tests import ancova, mann_whitney, mixed_interac
 from immunolab.comparison.mixed import MixedFit, fit_mixed
 from immunolab.comparison.multiplicity import benjamini_hochberg, holm, max_t, moderated_t
 from immunolab.comparison.paired import midranks, paired_t, sign_flip, wilcoxon
-from immunolab.comparison.plan import Plan
+from immunolab.comparison.plan import Noise, Plan
 from immunolab.comparison.scales import from_counts, single_variance
 from immunolab.comparison.table import compare_endpoints
 
@@ -293,14 +293,20 @@ def test_responders_are_compared_and_called_descriptive():
 
 
 def test_per_patient_verdicts():
+    """The reference has the assay alone: the limit is its limit where that is the whole noise."""
+    rows, reference = endpoint_rows(read("ex1_paired_treg.csv")), PYTHON["ex8_per_patient"]
     replicates = endpoint_rows(read("ex8_replicates.csv").rename(columns={"control": "patient"}))
-    rows = endpoint_rows(read("ex1_paired_treg.csv"))
-    found = compare_endpoints(rows, Plan("baseline", "on"), replicates=replicates)
-    expected = pd.DataFrame(PYTHON["ex8_per_patient"]["rows"])
-    assert found.noise["s_w"].iloc[0] ** 2 == pytest.approx(PYTHON["ex8_per_patient"]["sigma2_w"], rel=1e-10)
-    assert found.noise["df"].iloc[0] == 10
-    assert found.pairs["patient_id"].tolist() == expected["patient"].tolist()
+    nothing = Noise(0.0, np.inf, "none")
+    estimated = compare_endpoints(rows, Plan("baseline", "on", within_person=nothing), replicates=replicates)
+    assert estimated.noise["s_w"].iloc[0] ** 2 == pytest.approx(reference["sigma2_w"], rel=1e-10)
+    assert estimated.noise["df"].iloc[0] == 10
+    noise = Noise(np.sqrt(reference["sigma2_w"]), 10, s_total=np.sqrt(reference["sigma2_total"]))
+    found = compare_endpoints(rows, Plan("baseline", "on", noise=noise, within_person=nothing)).pairs
+    expected = pd.DataFrame(reference["rows"])
+    assert found["patient_id"].tolist() == expected["patient"].tolist()
     for ours_name, name in (("shift", "log_or"), ("p_value", "p"), ("q_value", "q"), ("df", "df")):
-        assert found.pairs[ours_name].to_numpy() == pytest.approx(expected[name].to_numpy(), rel=1e-9)
-    assert np.exp(found.pairs["ci_low"]).to_numpy() == pytest.approx(expected["fold_lo"].to_numpy(), rel=1e-9)
-    assert (found.pairs["verdict"] == "rise").sum() == (expected["q"] < 0.05).sum() == 6
+        assert found[ours_name].to_numpy() == pytest.approx(expected[name].to_numpy(), rel=1e-9)
+    assert np.exp(found["ci_low"]).to_numpy() == pytest.approx(expected["fold_lo"].to_numpy(), rel=1e-9)
+    assert (found["verdict"] == "rise").tolist() == (expected["p"] < 0.05).tolist()
+    wider = estimated.pairs["limit"] / found["limit"]  # by the CV of the same repeats, where it is the greater
+    assert (wider > 1 - 1e-9).all()

@@ -408,7 +408,8 @@ def test_days_since_dose_that_no_baseline_has_are_centred():
 def test_absolute_counts_carry_their_counting_error():
     rows = counts(BEFORE, AFTER).assign(unit="cells/uL", endpoint="abs")
     rows["value"] = 1500 * rows["n_events"] / rows["n_parent"]
-    found = compare_endpoints(rows, Plan("W0", "W10", test="t", noise=Noise(0.05, 1000))).pairs
+    plan = Plan("W0", "W10", test="t", noise=Noise(0.05, 1000), within_person=Noise(0.0, np.inf))
+    found = compare_endpoints(rows, plan).pairs
     p = (np.array(BEFORE) + AFTER + 1) / 20_002
     expected = np.sqrt((1 - p) / p * 2e-4 + 2 * 0.05**2)
     assert (found["ci_high"] - found["ci_low"]).to_numpy() / 2 / 1.96 == pytest.approx(expected, rel=5e-3)
@@ -443,11 +444,26 @@ def test_a_share_that_rises_while_the_count_does_not_is_said():
 # --- one patient -----------------------------------------------------------------------------------
 
 
-def test_without_replicates_no_verdict_but_the_sampling_error():
-    found = compare_endpoints(counts(BEFORE, AFTER), PLAN).pairs
+def test_without_noise_or_counts_there_is_no_verdict():
+    found = compare_endpoints(values([4.0, 6, 9, 12], [6.0, 7, 14, 13], unit="%"), PLAN).pairs
     assert (found["verdict"] == "not_evaluable").all()
-    assert (found["reason"] == "no replicates or repeat baselines; the interval is sampling error only").all()
-    assert (found["ci_low"] < found["shift"]).all()
+    assert (found["reason"] == "no replicates or repeat baselines").all()
+    assert found["ci_low"].isna().all()
+
+
+def test_nothing_measured_takes_the_published_value_of_the_subset_and_says_so():
+    rows = counts([500, 500, 500], [520, 2000, 60], population="Treg")
+    found = compare_endpoints(rows, PLAN)
+    assert found.pairs["verdict"].tolist() == ["within_noise", "rise", "fall"]
+    noise = found.noise.set_index("part")
+    assert noise.loc["person", "s_w"] == pytest.approx(np.sqrt(np.log1p(0.14**2)))
+    assert noise.loc["assay", "s_w"] == pytest.approx(np.sqrt(np.log1p(0.133**2)))
+    assert noise["assumed"].tolist() == ["yes", "yes"]
+    assert noise.loc["person", "source"].startswith("published: intraclass correlation 0.86")
+    assert found.pairs["reason"].str.contains("person CV 14 % published").all()
+    other = compare_endpoints(rows.assign(population="Th17"), PLAN)
+    assert "person CV 15 % assumed" in other.pairs["reason"].iloc[0]
+    assert re.search(r"holds up to a within-person CV of \d+ %$", other.pairs["reason"].iloc[1])
 
 
 def test_two_degrees_of_freedom_are_refused_three_are_not():
@@ -455,7 +471,76 @@ def test_two_degrees_of_freedom_are_refused_three_are_not():
         plan = Plan("W0", "W10", test="t", noise=Noise(0.1, df))
         found = compare_endpoints(counts(BEFORE, AFTER), plan).pairs
         assert (found["verdict"] != "not_evaluable").all() == verdict
-    assert found["reason"].str.endswith("noise 0.1 from declared").all()
+    assert found["reason"].str.contains("noise: assay 0.1 from declared, person CV 15 % assumed").all()
+
+
+def test_the_limit_is_the_published_reference_change_value():
+    """CVa 10 %, CVi 15 %: a rise beyond 1.64-fold, a fall beyond 0.61 (log-normal formula, worked by hand)."""
+    rows = values([50.0, 60, 40, 55], [48.0, 63, 39, 57], unit="cells/uL").assign(n_events=10**9, n_parent=10**9 + 1)
+    plan = Plan(
+        "W0",
+        "W10",
+        noise=Noise(np.sqrt(np.log1p(0.10**2)), np.inf, relative=True),
+        within_person=Noise(np.sqrt(np.log1p(0.15**2)), np.inf, relative=True, person=True),
+    )
+    found = compare_endpoints(rows, plan).pairs
+    assert np.exp(found["limit"]).round(2).tolist() == [1.64] * 4
+    assert np.exp(-found["limit"]).round(2).tolist() == [0.61] * 4
+    assert found["called_above"].to_numpy() == pytest.approx((found["before"] * np.exp(found["limit"])).to_numpy())
+    assert found["reason"].iloc[0].startswith("a change would have been called below 30.4 or above 82.2 cells/uL")
+
+
+def test_a_declared_cv_weighs_more_on_the_logit_where_the_share_is_large():
+    rows = counts([6_000_000, 500_000], [6_000_000, 500_000], parents=10_000_000)
+    plan = Plan("W0", "W10", noise=Noise(0.10, np.inf, relative=True), within_person=Noise(0.0, np.inf))
+    found = compare_endpoints(rows, plan).pairs
+    expected = 1.96 * np.sqrt(2) * 0.10 / (1 - np.array([0.6, 0.05]))
+    assert found["limit"].to_numpy() == pytest.approx(expected, rel=5e-3)
+
+
+def test_a_call_does_not_depend_on_other_patients():
+    plan = Plan("W0", "W10", test="t", noise=Noise(0.1, 40))
+    alone = compare_endpoints(counts([500, 500, 500], [900, 510, 490]), plan).pairs
+    among = compare_endpoints(counts([500] * 30, [900, *[500 + i for i in range(29)]]), plan).pairs
+    columns = ["shift", "ci_low", "ci_high", "p_value", "verdict", "limit"]
+    pd.testing.assert_series_equal(alone.loc[0, columns], among.loc[0, columns])
+    assert alone.loc[0, "verdict"] == "rise"
+    assert among.loc[0, "q_value"] > 0.05
+
+
+def test_a_visit_on_treatment_is_no_repeat_of_a_baseline():
+    """W10 to W24 of twelve patients whose subset falls to a third: W0 and W10 differ by the drug, not by noise."""
+    rng = np.random.default_rng(3)
+    events = np.exp(rng.normal(0, 0.1, (12, 3)) + np.log([200, 600, 200])).astype(int)
+    later = counts(events[:, 2], [None] * 12).assign(visit="W24")
+    rows = pd.concat([counts(events[:, 0], events[:, 1]), later], ignore_index=True)
+    rows["phase"] = rows["visit"].map({"W0": "baseline", "W10": "on_treatment", "W24": "follow_up"})
+    found = compare_endpoints(rows, Plan("W10", "W24", test="t"))
+    assert (found.pairs["verdict"] == "fall").sum() >= 11
+    assert found.noise["assumed"].tolist() == ["yes", "yes"]
+
+
+def test_a_bridging_control_gives_the_noise_and_is_no_patient():
+    again = np.exp(np.random.default_rng(4).normal(np.log(500), 0.1, 12)).astype(int)
+    bridge = pd.DataFrame({"patient_id": "BR", "visit": [f"day{i}" for i in range(12)], "n_events": again})
+    bridge = bridge.assign(n_parent=10_000, endpoint="treg", unit="%", cohort="", value=again / 100)
+    rows = pd.concat([counts(BEFORE, AFTER), bridge.assign(sample_id=bridge["visit"])], ignore_index=True)
+    found = compare_endpoints(rows, Plan("W0", "W10", test="t", bridges=("BR",)))
+    assert "BR" not in set(found.pairs["patient_id"])
+    assert found.noise["source"].tolist()[0] == "replicates (1 sets, 11 df)"
+    logit = np.log((again + 0.5) / (10_000 - again + 0.5))
+    counting = np.mean(1 / (again + 0.5) + 1 / (10_000 - again + 0.5))
+    assert found.noise["s_w"].iloc[0] == pytest.approx(np.sqrt(logit.var(ddof=1) - counting))
+    pd.testing.assert_frame_equal(found.shifts, compare_endpoints(counts(BEFORE, AFTER), PLAN).shifts)
+
+
+def test_pooled_changes_lie_between_the_patient_and_the_cohort():
+    found = compare_endpoints(counts(BEFORE, AFTER), Plan("W0", "W10", test="t", noise=Noise(0.2, 40))).pairs
+    apart = found["shift"] - found["shift"].mean()
+    kept = found["pooled_shift"] - found["shift"].mean()
+    far = apart.abs() > 0.1
+    assert (kept[far].abs() < apart[far].abs()).all()
+    assert ((found["pooled_high"] - found["pooled_low"]) < (found["ci_high"] - found["ci_low"])).all()
 
 
 def test_declared_noise_decides_rise_fall_and_within():
@@ -481,13 +566,41 @@ def test_repeat_baselines_give_noise_and_narrow_the_interval():
     assert both.shifts["method"].tolist() == ["t on each patient's mean shift, logit (+0.5)"]
 
 
-def test_gate_uncertainty_widens_the_patient_interval():
-    plan = Plan("W0", "W10", test="t", noise=Noise(0.1, 40))
+def _with_gates(rows: pd.DataFrame, sd: float) -> pd.DataFrame:
+    """Return rows whose value the place of the gates moves by ``sd`` on the logit."""
+    logit = np.log(rows["value"] / (100 - rows["value"]))
+    limits = {
+        name: 100 / (1 + np.exp(-(logit + sign * 1.96 * sd))) for name, sign in (("gate_low", -1), ("gate_high", 1))
+    }
+    return rows.assign(**limits)
+
+
+def test_gates_of_their_own_widen_the_limit_and_shared_ones_do_not():
+    rows = _with_gates(counts(BEFORE, AFTER), 0.3)
+    noise = Noise(0.1, 40, gates=False)
+    limit = {
+        scope: compare_endpoints(rows.assign(gate_scope=scope), Plan("W0", "W10", test="t", noise=noise)).pairs["limit"]
+        for scope in ("sample", "patient", "study")
+    }
+    plain = compare_endpoints(counts(BEFORE, AFTER), Plan("W0", "W10", test="t", noise=noise)).pairs["limit"]
+    assert (limit["sample"] > 1.4 * plain).all()
+    assert limit["patient"].to_numpy() == pytest.approx(plain.to_numpy())
+    assert limit["study"].to_numpy() == pytest.approx(plain.to_numpy())
+    batches = rows.assign(gate_scope="patient", batch=np.where(rows["visit"] == "W0", "B1", "B2"))
+    crossed = Noise(0.1, 40, gates=False, across_batches=True)
+    apart = compare_endpoints(batches, Plan("W0", "W10", test="t", noise=crossed)).pairs["limit"]
+    assert (apart > 1.4 * plain).all()  # borders are a patient's within a batch
+
+
+def test_gates_within_an_inter_assay_cv_are_not_counted_twice():
     rows = counts(BEFORE, AFTER)
-    plain = compare_endpoints(rows, plan).pairs
-    loose = compare_endpoints(rows.assign(gate_low=rows["value"] * 0.8, gate_high=rows["value"] * 1.25), plan).pairs
-    assert ((loose["ci_high"] - loose["ci_low"]) > 1.2 * (plain["ci_high"] - plain["ci_low"])).all()
-    assert loose["shift"].tolist() == plain["shift"].tolist()
+    found = {}
+    for within in (True, False):
+        plan = Plan("W0", "W10", test="t", noise=Noise(0.2, np.inf, gates=within), within_person=Noise(0.0, np.inf))
+        wide = compare_endpoints(_with_gates(rows, 0.15).assign(gate_scope="sample"), plan).pairs["limit"]
+        found[within] = (wide / compare_endpoints(rows, plan).pairs["limit"]).to_numpy()
+    assert found[True] == pytest.approx(1.0)
+    assert (found[False] > 1.15).all()
 
 
 # --- several visits, arms, power -------------------------------------------------------------------

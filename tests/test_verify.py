@@ -34,7 +34,7 @@ def finished(tmp_path_factory):
     plan = Plan("W0", "W10", roles=report_fixture.ROLES, noise=Noise(0.1, 20.0, "declared"))
     compared = Compared(plan, tuple(frames["endpoints"]["endpoint"].unique()))
     again = compare_endpoints(frames["endpoints"], plan)
-    frames |= {"pairs": again.pairs, "shifts": again.shifts}
+    frames |= {"pairs": again.pairs, "shifts": again.shifts, "noise": again.noise}
     inputs = {"study.yaml": file_sha256(study / "study.yaml")}
     run = report_fixture.finished_run(frames, folder=study, out=root / "out", compared=(compared,), inputs=inputs)
     out = root / "out"

@@ -1,8 +1,9 @@
-"""One patient's change against what the assay does by itself.
+"""One patient's change against the changes of a patient who did not change: the reference change value.
 
-Reliable change (Jacobson and Truax 1991, J Consult Clin Psychol 59:12) on the endpoint's scale: counting
-error of both visits, inter-assay noise with the degrees of freedom it was estimated with (Satterthwaite
-1946, Biometrics Bull 2:110), and the gate's uncertainty where it is known.
+The limit of a change is t times its standard error without any effect (Harris and Yasaka 1983, Clin Chem 29:25), on the
+endpoint's scale: counting at both visits, the assay, the person from day to day, what the gates of the visits do not
+share, and what is left of a batch. Estimated variances bring their degrees of freedom (Satterthwaite 1946, Biometrics
+Bull 2:110). A patient's own limit decides: no call depends on another patient's.
 """
 
 from __future__ import annotations
@@ -14,45 +15,83 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtr, stdtrit
 
 from immunolab.comparison.estimate import ALPHA
-from immunolab.comparison.multiplicity import benjamini_hochberg
 from immunolab.comparison.plan import Noise
 from immunolab.intervals import NORMAL_95
 
 Array = NDArray[np.float64]
 
-_LEAST_NOISE = 0.05  # on the scale, about 5 % of the value: no cytometry assay repeats itself better (judgement)
-_LEAST_DF = 3  # of the assay noise: with fewer, the t quantile alone makes every change look like noise
+LEAST_DF = 3
+"""Degrees of freedom a noise needs: with fewer, the t quantile alone makes every change look like noise."""
+_LEAST_NOISE = 0.05  # of an assay on the scale, about 5 % of the value: none repeats itself better (judgement)
+_KNOWN_DF = 1e6  # degrees of freedom of what is taken as known: the t quantile is the normal one
 
 
 @dataclass(frozen=True)
-class ChangeCalls:
-    """Per-patient calls, arrays of one shape: ``(P,)`` for an endpoint, ``(E, P)`` for all.
+class Change:
+    """The changes of an endpoint's patients and all that is known of their error; arrays ``(P,)``.
 
     Attributes
     ----------
-    ci_low, ci_high
-        95 % limits of the patient's own shift; counting error alone when there is no noise.
-    p_value, q_value
-        Two-sided, and adjusted over the patients (Benjamini-Hochberg).
-    df
-        Satterthwaite degrees of freedom.
-    verdict
-        One of rise, fall, within_noise, not_evaluable.
-    reason
-        What the call depends on.
+    shift
+        On the endpoint's scale, batch taken off; NaN for a patient without both visits.
+    counting
+        Counting variance; NaN without counts.
+    gates
+        Variance from what the gates of both visits do not share; 0 where unknown.
+    repeats
+        1 / visits before + 1 / visits after.
+    per_log
+        Change on the scale that a change of the value's logarithm by 1 makes, at the patient's level.
+    batch, batch_df
+        Variance of what was taken off for batch, and its degrees of freedom; 0 and infinity where nothing was.
     """
 
-    ci_low: Array
-    ci_high: Array
+    shift: Array
+    counting: Array
+    gates: Array
+    repeats: Array
+    per_log: Array
+    batch: Array
+    batch_df: Array
+
+
+@dataclass(frozen=True)
+class ReferenceChange:
+    """What a patient's change is set against; arrays ``(P,)``.
+
+    Attributes
+    ----------
+    limit
+        Change on the scale beyond which a call is made; NaN where none can be.
+    sampling
+        Limit from counting and gates alone, for a patient whose noise is not known.
+    p_value, df
+        Two-sided p of the change, and its degrees of freedom.
+    variance
+        Of the change of a patient who did not change.
+    holds_to
+        Within-person SD, on the log scale, up to which the change is beyond its limit; NaN where it was measured.
+    """
+
+    limit: Array
+    sampling: Array
     p_value: Array
-    q_value: Array
     df: Array
-    verdict: NDArray[np.object_]
-    reason: NDArray[np.object_]
+    variance: Array
+    holds_to: Array
 
 
-def replicate_noise(levels: ArrayLike, material: ArrayLike, counting: ArrayLike | None, source: str) -> Noise | None:
-    """Return inter-assay noise from repeats of the same material on different days; None without repeats.
+def replicate_noise(
+    levels: ArrayLike,
+    material: ArrayLike,
+    counting: ArrayLike | None,
+    source: str,
+    *,
+    per_log: ArrayLike | None = None,
+    person: bool = False,
+    batches: ArrayLike | None = None,
+) -> Noise | None:
+    """Return the noise between repeats of the same material on different days; None without repeats.
 
     Parameters
     ----------
@@ -64,6 +103,12 @@ def replicate_noise(levels: ArrayLike, material: ArrayLike, counting: ArrayLike 
         ``(n,)`` counting variance of every measurement; None when there are no counts.
     source
         Where the repeats come from, for the report.
+    per_log
+        ``(n,)`` what a change of the logarithm by 1 is on the scale, at each measurement; None where there is no log.
+    person
+        Whether the material is drawn anew from a person each time.
+    batches
+        ``(n,)`` batch of every measurement, "" where unknown; None where there are none.
     """
     level = np.asarray(levels, dtype=float)
     kept = np.isfinite(level)
@@ -75,67 +120,81 @@ def replicate_noise(levels: ArrayLike, material: ArrayLike, counting: ArrayLike 
     df = float((size - 1)[repeated].sum())
     if not df:
         return None
-    squares = np.bincount(codes, (level - mean[codes]) ** 2)[repeated].sum()
-    total = float(squares / df)
-    poisson = 0.0
+    squares = np.bincount(codes, (level - mean[codes]) ** 2)
+    poisson = np.zeros(size.size)
     if counting is not None:
-        per_set = np.bincount(codes, np.asarray(counting, dtype=float)[kept]) / size
-        poisson = float((per_set * (size - 1))[repeated].sum() / df)
-    s_w = float(np.sqrt(max(_LEAST_NOISE**2, total - poisson)))
-    return Noise(s_w, df, f"{source} ({int(repeated.sum())} sets, {df:.0f} df)", float(np.sqrt(total)))
+        poisson = np.bincount(codes, np.asarray(counting, dtype=float)[kept]) / size * (size - 1)
+    total = float(squares[repeated].sum() / df)
+    s_w = float(np.sqrt(max(_LEAST_NOISE**2, total - poisson[repeated].sum() / df)))
+    s_log = None
+    if per_log is not None:
+        factor = (np.bincount(codes, np.asarray(per_log, dtype=float)[kept]) / size) ** 2
+        s_log = float(np.sqrt(max(_LEAST_NOISE**2, ((squares - poisson) / factor)[repeated].sum() / df)))
+    text = f"{source} ({int(repeated.sum())} sets, {df:.0f} df)"
+    crossed = batches is not None and _apart(np.asarray(batches, dtype=str)[kept], codes, repeated)
+    return Noise(s_w, df, text, float(np.sqrt(total)), s_log, person=person, across_batches=crossed)
 
 
-def reliable_change(
-    shift: Array, variance: Array, gate_variance: Array, n_visits: NDArray[np.int64], noise: Noise | None
-) -> ChangeCalls:
-    """Return the per-patient calls of one endpoint.
+def _apart(batches: NDArray[np.str_], codes: NDArray[np.int64], repeated: NDArray[np.bool_]) -> bool:
+    """Return whether the repeats of every material are of batches of their own, all of them known."""
+    sets = [batches[codes == code] for code in np.flatnonzero(repeated)]
+    return all("" not in one and np.unique(one).size == one.size for one in sets)
+
+
+def reference_change(change: Change, noise: tuple[Noise, ...]) -> ReferenceChange:
+    """Return the limit of each patient's change, and its p value.
 
     Parameters
     ----------
-    shift
-        ``(P,)`` on the endpoint's scale; NaN for a patient without both visits.
-    variance
-        ``(P,)`` counting variance; NaN without counts.
-    gate_variance
-        ``(P,)`` from the gate's uncertainty; 0 where unknown.
-    n_visits
-        ``(P, 2)`` visits averaged on each side.
+    change
+        The changes and their errors.
     noise
-        Of the assay; None or below 3 degrees of freedom refuses the call.
+        What the noise consists of; empty, or below 3 degrees of freedom, gives no limit.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        repeats = (1.0 / n_visits).sum(axis=1)
-    sampling = np.nan_to_num(variance) + gate_variance
-    if noise is None or noise.df < _LEAST_DF:
-        return _refused(shift, sampling, np.isfinite(variance), noise)
-    s2_w = max(noise.s_w, _LEAST_NOISE) ** 2
-    s2_wide = max(s2_w, (noise.s_total or 0.0) ** 2)
-    se2 = sampling + repeats * s2_w
-    with np.errstate(divide="ignore", invalid="ignore"):
-        df = noise.df * se2**2 / (repeats * s2_wide) ** 2
-        se = np.sqrt(se2)
-        half = stdtrit(df, 1.0 - ALPHA / 2.0) * se
-        p = 2.0 * stdtr(df, -np.abs(shift) / se)
-    q = benjamini_hochberg(p)
-    verdict = np.where(q < ALPHA, np.where(shift > 0, "rise", "fall"), "within_noise").astype(object)
-    tested = np.isfinite(shift)
-    verdict[~tested] = "not_evaluable"
-    n = int(tested.sum())
-    text = f"noise {noise.s_w:.3g} from {noise.source}"
-    words = [f"p {a:.3g}, q {b:.3g} over {n} patients; {text}" for a, b in zip(p, q, strict=True)]
-    reason = np.where(tested, np.array(words, dtype=object), "")
-    return ChangeCalls(shift - half, shift + half, p, q, df, verdict, reason)
+    counting = np.nan_to_num(change.counting)
+    sampling = np.where(np.isfinite(change.counting), NORMAL_95 * np.sqrt(counting + change.gates), np.nan)
+    if not noise or min(part.df for part in noise) < LEAST_DF:
+        empty = np.full(change.shift.shape, np.nan)
+        return ReferenceChange(empty, sampling, empty.copy(), empty.copy(), empty.copy(), empty.copy())
+    variances = [counting, change.batch]
+    estimated = [np.where(np.isfinite(change.batch_df), change.batch**2 / np.minimum(change.batch_df, _KNOWN_DF), 0.0)]
+    for k, part in enumerate(noise):
+        own, total = _variance_of(part, change)
+        if k == 0:
+            own = np.maximum(own, change.gates) if part.gates else own + change.gates
+        variances.append(own)
+        if np.isfinite(part.df):
+            estimated.append(np.maximum(own, total) ** 2 / part.df)
+    variance = np.sum(variances, axis=0)
+    df = _degrees(variance, np.sum(estimated, axis=0), noise)
+    quantile = stdtrit(df, 1.0 - ALPHA / 2.0)
+    limit = np.where(np.isfinite(change.shift), quantile * np.sqrt(variance), np.nan)
+    p = 2.0 * stdtr(df, -np.abs(change.shift) / np.sqrt(variance))
+    return ReferenceChange(limit, sampling, p, df, variance, _holds_to(change, noise, variance, quantile))
 
 
-def _refused(shift: Array, sampling: Array, counted: NDArray[np.bool_], noise: Noise | None) -> ChangeCalls:
-    why = (
-        "no replicates or repeat baselines"
-        if noise is None
-        else f"only {noise.df:g} df of assay noise, {_LEAST_DF} are needed"
-    )
-    half = np.where(counted, NORMAL_95 * np.sqrt(sampling), np.nan)
-    empty = np.full(shift.shape, np.nan)
-    verdict = np.full(shift.shape, "not_evaluable", dtype=object)
-    reason = np.where(counted, f"{why}; the interval is sampling error only", why).astype(object)
-    reason[~np.isfinite(shift)] = ""
-    return ChangeCalls(shift - half, shift + half, empty, empty.copy(), empty.copy(), verdict, reason)
+def _variance_of(part: Noise, change: Change) -> tuple[Array, Array]:
+    """Return the variance a part of the noise gives each change, and the same before counting was removed."""
+    s_w = part.s_w if part.person else max(part.s_w, _LEAST_NOISE)
+    variance = s_w**2 * (change.per_log**2 if part.relative else np.ones(change.shift.shape))
+    if part.s_log is not None:
+        variance = np.maximum(variance, (part.s_log * change.per_log) ** 2)
+    return change.repeats * variance, change.repeats * np.maximum(variance, (part.s_total or 0.0) ** 2)
+
+
+def _degrees(variance: Array, estimated: Array, noise: tuple[Noise, ...]) -> Array:
+    """Return Satterthwaite's degrees of freedom, no more than those of the noise where all of it was estimated."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        df = np.where(estimated > 0, variance**2 / estimated, _KNOWN_DF)
+    return np.minimum(df, min(_KNOWN_DF, sum(part.df for part in noise)))
+
+
+def _holds_to(change: Change, noise: tuple[Noise, ...], variance: Array, quantile: Array) -> Array:
+    """Return the within-person SD (log scale) at which a change would be at its limit, where it was assumed."""
+    person = next((part for part in noise if part.person and part.assumed), None)
+    if person is None:
+        return np.full(change.shift.shape, np.nan)
+    own, _ = _variance_of(person, change)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        room = (change.shift / quantile) ** 2 - (variance - own)
+        return np.sqrt(np.maximum(room, 0.0) / (change.repeats * change.per_log**2))

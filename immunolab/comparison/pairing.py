@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 
 _PHASES = ("baseline", "on_treatment", "follow_up")
 _TEXT = ("sample_id", "patient_id", "cohort", "visit", "phase", "endpoint", "population", "parent", "unit")
-_NUMBERS = ("study_day", "value", "n_events", "n_parent", "gate_low", "gate_high")
+_NUMBERS = ("study_day", "days_since_last_dose", "value", "n_events", "n_parent", "gate_low", "gate_high")
 _PERCENT = ("%", "percent")
 
 
@@ -31,8 +31,8 @@ class Paired:
 
     Attributes
     ----------
-    endpoints, units, scales
-        One an endpoint.
+    endpoints, units, scales, populations
+        One an endpoint; populations are "" where the rows name none.
     patients, cohorts
         One a patient, in order of appearance.
     counted, ratio
@@ -50,7 +50,7 @@ class Paired:
     variance
         ``(E, P)`` counting variance of the shift; NaN without counts.
     gate_variance
-        ``(E, P)`` variance of the shift from the gate's own uncertainty; 0 where none is given.
+        ``(E, P)`` variance of the shift from what the gates of both sides do not share; 0 where none is given.
     visits
         Visit labels of the side, joined by "+".
     batches
@@ -63,11 +63,16 @@ class Paired:
         Endpoint -> positions of its rows.
     findings
         Weaknesses of the rows.
+    bridges
+        Rows of materials measured again and again, which are no patients.
+    unbatched
+        Endpoints that no batch touches.
     """
 
     endpoints: tuple[str, ...]
     units: tuple[str, ...]
     scales: tuple[Scale, ...]
+    populations: tuple[str, ...]
     patients: tuple[str, ...]
     cohorts: NDArray[np.object_]
     counted: NDArray[np.bool_]
@@ -86,6 +91,8 @@ class Paired:
     rows: pd.DataFrame = field(repr=False)
     rows_of: Mapping[str, NDArray[np.int64]] = field(repr=False)
     findings: tuple[Finding, ...] = ()
+    bridges: pd.DataFrame | None = field(default=None, repr=False)
+    unbatched: tuple[str, ...] = ()
 
     @property
     def shift(self) -> Array:
@@ -114,6 +121,8 @@ def pair(endpoints: pd.DataFrame, plan: Plan, where: str = "endpoints") -> Paire
     """
     faults = check_endpoints(endpoints, where)
     rows = _rows(endpoints[~endpoints["endpoint"].isin(faults)] if faults else endpoints, plan, faults)
+    of_material = rows["patient_id"].isin(plan.bridges).to_numpy()
+    bridges, rows = rows[of_material], rows[~of_material].copy()
     rows["side"] = _sides(rows, plan)
     empty = (rows["n_parent"] == 0).to_numpy() & rows["unit"].isin(_PERCENT).to_numpy()
     findings = [
@@ -133,7 +142,7 @@ def pair(endpoints: pd.DataFrame, plan: Plan, where: str = "endpoints") -> Paire
     findings += left_out(faults)
     with np.errstate(divide="ignore"):
         rows = rows.assign(**columns, inverse=1.0 / rows["n_parent"].to_numpy())
-    return _assemble(rows, levels, plan, findings)
+    return replace(_assemble(rows, levels, plan, findings), bridges=bridges, unbatched=plan.unbatched)
 
 
 def _rows(endpoints: pd.DataFrame, plan: Plan, faults: Mapping[str, list[Problem]]) -> pd.DataFrame:
@@ -145,7 +154,7 @@ def _rows(endpoints: pd.DataFrame, plan: Plan, faults: Mapping[str, list[Problem
     if missing:
         raise ComparisonError(f"covariate not in the table: {', '.join(missing)}", "plan.covariates")
     rows = pd.DataFrame(index=endpoints.index)
-    for name in (*_TEXT, "cycle_state"):
+    for name in (*_TEXT, "cycle_state", "gate_scope"):
         column = endpoints[name] if name in endpoints else pd.Series("", index=endpoints.index)
         rows[name] = _text(column)
     for name in (*_NUMBERS, *plan.covariates):
@@ -295,11 +304,15 @@ def _assemble(rows: pd.DataFrame, levels: Mapping[str, _EndpointLevels], plan: P
         sides.total(sides.rows[name]) * np.where(n_visits > 0, 1.0, np.nan) for name in ("n_events", "n_parent")
     )
     means = {name: sides.total(sides.rows[name]) / there for name in ("level", "value", *plan.covariates)}
+    batches = _batch_shares(sides)
     cohorts = rows.drop_duplicates("patient_id").set_index("patient_id")["cohort"].reindex(patient_names)
     return Paired(
         endpoints=tuple(map(str, endpoint_names)),
         units=tuple(one.unit for one in of),
         scales=tuple(one.scale for one in of),
+        populations=tuple(
+            rows.drop_duplicates("endpoint").set_index("endpoint")["population"].loc[list(endpoint_names)]
+        ),
         patients=tuple(map(str, patient_names)),
         cohorts=cohorts.to_numpy(dtype=object),
         counted=counted,
@@ -311,9 +324,9 @@ def _assemble(rows: pd.DataFrame, levels: Mapping[str, _EndpointLevels], plan: P
         parents=parents * mask,
         n_visits=n_visits,
         variance=_counting_variance(of, events, parents, sides.total(sides.rows["inverse"]) / there**2),
-        gate_variance=(sides.total(sides.rows["gate_variance"]) / there**2).sum(axis=-1),
+        gate_variance=_unshared_gates(sides, there, batches),
         visits=_visit_labels(sides, plan),
-        batches=_batch_shares(sides),
+        batches=batches,
         covariates=np.stack([np.zeros(shape), *(means[name] for name in plan.covariates)], axis=-1)[..., 1:],
         rows=rows.assign(patient=patient_codes),
         rows_of={name: one.place for name, one in levels.items()},
@@ -328,6 +341,24 @@ def _counting_variance(of: Sequence[_EndpointLevels], events: Array, parents: Ar
         if one.counted or one.absolute:
             variance[e] = scales.counting_variance(events[e], parents[e], inverse[e], one.scale, ratio=one.ratio)
     return variance
+
+
+def _unshared_gates(sides: _SideRows, there: Array, batches: Array) -> Array:
+    """Return the variance ``(E, P)`` that the gates give each shift.
+
+    Visits that share their borders move together when a border does, so that only the difference of what it moves
+    remains. Borders are shared within a patient and batch unless ``gate_scope`` says ``sample`` (every tube has its
+    own) or ``study``.
+    """
+    variance = sides.rows["gate_variance"]
+    apart = (sides.total(variance) / there**2).sum(axis=-1)
+    together = np.diff(sides.total(np.sqrt(variance)) / there, axis=-1)[..., 0] ** 2
+    scope = sides.rows["gate_scope"]
+    alone, everywhere = (sides.total(scope == word).sum(axis=-1) for word in ("sample", "study"))
+    n = there.sum(axis=-1)
+    with np.errstate(invalid="ignore"):
+        crossed = (np.abs(np.diff(batches, axis=2)) > 0).any(axis=(2, 3))
+    return np.where((alone > 0) | (crossed & (everywhere < n)), apart, together)
 
 
 def _visit_labels(sides: _SideRows, plan: Plan) -> NDArray[np.object_]:

@@ -20,24 +20,44 @@ ROLES: tuple[Role, ...] = ("primary", "secondary", "exploratory")
 
 @dataclass(frozen=True)
 class Noise:
-    """Inter-assay noise of one measurement on the endpoint's scale (for the logit about its CV).
+    """One source of change that is none: between assays of one blood, or within a person from day to day.
 
     Attributes
     ----------
     s_w
-        Standard deviation between assays of the same material, counting error removed.
+        Standard deviation of one measurement on the endpoint's scale, counting error removed; with ``relative`` of
+        its logarithm, which is about the coefficient of variation.
     df
-        Degrees of freedom it was estimated with.
+        Degrees of freedom it was estimated with; infinite where it is taken as known.
     source
         Where it comes from, in words for the report.
     s_total
-        Standard deviation between assays before counting error was removed; None when it equals `s_w`.
+        Standard deviation before counting error was removed; None when it equals `s_w`.
+    s_log
+        Standard deviation of the logarithm in the same repeats; where it is given, the greater of the two at each
+        patient's level is used, for shares above half vary alike on neither scale for sure.
+    relative
+        Whether it is of the logarithm of the value; it is then carried to the endpoint's scale at each patient's level.
+    person
+        Whether it holds the variation within a person from day to day.
+    gates
+        Whether the placing of gates is in it, so that it is not added once more.
+    across_batches
+        Whether it was measured across batches, so that it holds what batches differ by.
+    assumed
+        Whether it is a published or assumed value instead of one that the study or laboratory measured.
     """
 
     s_w: float
     df: float
     source: str = "declared"
     s_total: float | None = None
+    s_log: float | None = None
+    relative: bool = False
+    person: bool = False
+    gates: bool = True
+    across_batches: bool = False
+    assumed: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,8 +83,14 @@ class Plan:
     secondary
         Rule of the secondary family.
     noise
-        Assay noise for the per-patient verdicts, one for all or one per endpoint; None takes replicates or
-        repeat baselines when there are any.
+        Assay noise for the per-patient verdicts, one for all or one per endpoint. Repeat baselines of 8 degrees of
+        freedom and replicates come before it; without any of them, published values are assumed for gated subsets.
+    within_person
+        Variation within a person from day to day, one for all or one per endpoint; None takes the published value of
+        the subset, or an assumed one. Not used where repeat baselines hold it.
+    bridges
+        Patient ids that are no patients but a material measured again and again (a bridging control): they are left out
+        of the comparison, and their rows give the noise between assays.
     batch
         ``sample_id`` -> batch; when given, estimable shifts are adjusted for batch.
     unbatched
@@ -91,6 +117,8 @@ class Plan:
     adjust: Adjust = "auto"
     secondary: SecondaryRule = "holm"
     noise: Noise | Mapping[str, Noise] | None = None
+    within_person: Noise | Mapping[str, Noise] | None = None
+    bridges: tuple[str, ...] = ()
     batch: Mapping[str, str] = field(default_factory=dict)
     unbatched: tuple[str, ...] = ()
     covariates: tuple[str, ...] = ()

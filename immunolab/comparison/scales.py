@@ -10,6 +10,7 @@ import re
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
 
 from immunolab.comparison.plan import Scale
 from immunolab.vocabulary.variables import resolve_variable, variables
@@ -175,3 +176,45 @@ def single_variance(n_events: ArrayLike, n_parent: ArrayLike, scale: Scale, *, r
         if scale == "log":
             return 1.0 / (y + 0.5) - 1.0 / (n + 1.0)
         return 0.25 / n if scale == "arcsine" else 1e4 * (y / n) * (1.0 - y / n) / n
+
+
+def per_log(level: ArrayLike, scale: Scale) -> Array:
+    """Return the change on a scale that goes with a change of the value's logarithm by 1, at a level.
+
+    A coefficient of variation is the SD of the logarithm; of a share p on the logit it weighs 1 / (1 - p) as much.
+
+    Parameters
+    ----------
+    level
+        On the scale.
+    scale
+        Which it is.
+    """
+    at = np.asarray(level, dtype=float)
+    if scale == "logit":
+        return 1.0 + np.exp(at)
+    if scale == "arcsine":
+        return 0.5 * np.tan(at)
+    return np.ones(at.shape) if scale == "log" else np.abs(at)
+
+
+def to_unit(level: ArrayLike, scale: Scale, *, share: bool) -> Array:
+    """Return levels turned back to the endpoint's unit.
+
+    Parameters
+    ----------
+    level
+        On the scale.
+    scale
+        Which it is.
+    share
+        Whether it is the level of counts out of a parent, whose unit is percent also on the log.
+    """
+    at = np.asarray(level, dtype=float)
+    if scale == "logit":
+        return np.asarray(100.0 * expit(at))
+    if scale == "arcsine":
+        return 100.0 * np.sin(np.clip(at, 0.0, np.pi / 2.0)) ** 2
+    if scale == "log":
+        return np.exp(at) * (100.0 if share else 1.0)
+    return at

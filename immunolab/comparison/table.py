@@ -9,17 +9,19 @@ import pandas as pd
 
 from immunolab.comparison import scales
 from immunolab.comparison.arms import compare_arms, differences_table
-from immunolab.comparison.change_calls import assay_noise, change_calls, noise_rows
+from immunolab.comparison.change_calls import ChangeCalls, change_calls
 from immunolab.comparison.composition import log_ratio_shifts
 from immunolab.comparison.cycles import cycle_shifts
 from immunolab.comparison.diagnostics import Finding
-from immunolab.comparison.individual_change import ChangeCalls
 from immunolab.comparison.missing_visits import tipping_point
+from immunolab.comparison.noise_sources import noise_parts, noise_rows
 from immunolab.comparison.pairing import Paired, pair
 from immunolab.comparison.plan import Plan
 from immunolab.comparison.shifts import shift_rows, with_arm_rows
 from immunolab.comparison.summary import comparison_html, comparison_text, one_line, shift_lines
 from immunolab.schema.comparison import PAIRS
+
+_FURTHER = ("limit", "called_below", "called_above", "batch_effect", "pooled_shift", "pooled_low", "pooled_high")
 
 
 @dataclass(frozen=True, repr=False)
@@ -89,14 +91,14 @@ def compare_endpoints(
     ----------
     endpoints
         Rows of `tables.ENDPOINTS`; gate_low and gate_high (95 % limits of value from the gate's own
-        uncertainty), batch and covariate columns are used when they are there. Percentages with n_events
-        and n_parent are analysed as counts; a row of unit "ratio" with both holds the numerator's and the
-        denominator's events of one tube.
+        uncertainty) with gate_scope (which tubes share the gates), batch and covariate columns are used when they
+        are there. Percentages with n_events and n_parent are analysed as counts; a row of unit "ratio" with both holds
+        the numerator's and the denominator's events of one tube.
     plan
         What is compared and how.
     replicates
         Rows of the same kind where patient_id names a material measured again on another day; the source of
-        assay noise when the plan declares none.
+        assay noise before what the plan declares.
     where
         Name of the table in messages.
     arm_rows
@@ -115,7 +117,7 @@ def compare_endpoints(
         A visit that is not there, or a reference that is no arm.
     """
     paired = pair(endpoints, plan, where)
-    noises = assay_noise(paired, plan, replicates)
+    noises = noise_parts(paired, plan, replicates)
     pairs = _pair_rows(paired, change_calls(paired, noises))
     shifts, findings = shift_rows(paired, plan)
     arms = compare_arms(pairs, plan.reference)
@@ -165,6 +167,7 @@ def _pair_rows(paired: Paired, calls: ChangeCalls) -> pd.DataFrame:
         "n_events_after": paired.events[e, p, 1],
         "level_before": paired.level[e, p, 0],
         "level_after": paired.level[e, p, 1],
+        **{name: getattr(calls, name)[e, p] for name in _FURTHER},
     }
     return PAIRS.check(pd.DataFrame(columns)) if e.size else PAIRS.empty()
 

@@ -15,7 +15,7 @@ from immunolab.report.manifest import NAME, SCHEMA, hashes
 from immunolab.report.table_diff import CHANGED, differences, differs, file_in, file_of, read_written, same
 from immunolab.report.verify_clinic import clinic_differences
 from immunolab.results.run import Run
-from immunolab.schema.comparison import PAIRS, SHIFTS, TIPPING
+from immunolab.schema.comparison import NOISE, PAIRS, SHIFTS, TIPPING
 from immunolab.schema.endpoints import ENDPOINTS
 from immunolab.schema.files import file_sha256
 from immunolab.schema.flags import withheld
@@ -23,7 +23,10 @@ from immunolab.schema.gating import COUNTS
 from immunolab.schema.table import Table
 from immunolab.study.endpoints import Endpoint
 
-_PAIR_NUMBERS = ("before", "after", "shift", "fold", "ci_low", "ci_high")
+_PAIR_NUMBERS = (
+    *("before", "after", "shift", "fold", "ci_low", "ci_high", "p_value", "q_value", "limit"),
+    *("called_below", "called_above", "batch_effect", "pooled_shift", "pooled_low", "pooled_high"),
+)
 _SHIFT_NUMBERS = (
     "n_pairs",
     "median_before",
@@ -63,13 +66,13 @@ def verify(run: Run) -> list[Problem]:
     out = run.folder
     found = [*_inputs(run), *_outputs(out, _manifest(out))]
     frames: dict[str, pd.DataFrame] = {}
-    for table in (COUNTS, ENDPOINTS, PAIRS, SHIFTS):
-        read = read_written(run, table)
+    for table in (COUNTS, ENDPOINTS, PAIRS, SHIFTS, NOISE):
+        read = read_written(run, table) if table is not NOISE or len(run.table("noise")) else NOISE.empty()
         if isinstance(read, tuple):
             found += read
         else:
             frames[table.name] = read
-    if len(frames) == 4:
+    if len(frames) == 5:
         found += _percentages(frames["counts"])
         found += _values(frames["endpoints"], frames["counts"], run)
         found += _comparison(frames, run)
@@ -168,7 +171,7 @@ def _comparison(frames: Mapping[str, pd.DataFrame], run: Run) -> Iterator[Proble
     from immunolab.comparison.multiplicity import adjusted_together
     from immunolab.comparison.table import compare_endpoints
 
-    pairs, shifts, tipping, families = [], [], [], []
+    pairs, shifts, noises, tipping, families = [], [], [], [], []
     for one in run.compared:
         rows = frames["endpoints"][frames["endpoints"]["endpoint"].isin(one.endpoints)]
         try:
@@ -180,6 +183,7 @@ def _comparison(frames: Mapping[str, pd.DataFrame], run: Run) -> Iterator[Proble
         pairs.append(again.pairs)
         shifts.append(again.shifts)
         tipping.append(again.tipping_point())
+        noises.append(again.noise)
         families.append(one.family)
     shifts = adjusted_together(shifts, families)
     sides = (
@@ -191,6 +195,7 @@ def _comparison(frames: Mapping[str, pd.DataFrame], run: Run) -> Iterator[Proble
             ("verdict",),
         ),
         (SHIFTS, _joined(SHIFTS, shifts), ("cohort", "endpoint", "contrast"), _SHIFT_NUMBERS, ("role", "method")),
+        (NOISE, _joined(NOISE, noises), ("endpoint", "source"), ("s_w", "df"), ()),
     )
     for table, fresh, keys, numbers, words in sides:
         written = tuple(name for name in numbers if name in frames[table.name])

@@ -18,9 +18,15 @@ from immunolab.schema.columns import (
 from immunolab.schema.gating import GATING_RULES
 from immunolab.schema.table import Column, Table
 
+NOISE_PARTS = ("assay", "person", "assay and person")
 VERDICTS = ("rise", "fall", "within_noise", "not_evaluable")
 DeathRule = Literal["complete_pairs", "joint_rank", "deaths_reversed"]
 DEATH_RULES: tuple[DeathRule, ...] = get_args(DeathRule)
+
+
+def _further(name: str, meaning: str, unit: str = "") -> Column:
+    return Column(name, "number", meaning, unit, nullable=True, optional=True)
+
 
 PAIRS = Table(
     "pairs",
@@ -40,13 +46,22 @@ PAIRS = Table(
         *interval("the shift of this patient", "shift_scale"),
         Column("verdict", "text", "call for this patient", allowed=VERDICTS),
         Column("reason", "text", "what the call depends on, or why there is none", nullable=True),
-        replace(P_VALUE, meaning="of the patient's own change against assay noise", optional=True),
-        replace(Q_VALUE, meaning="p_value adjusted over the cohort's patients", optional=True),
+        replace(
+            P_VALUE, meaning="of the patient's own change: counting, assay and person; decides the call", optional=True
+        ),
+        replace(Q_VALUE, meaning="p_value adjusted over the cohort's patients; decides nothing", optional=True),
         Column("df", "number", "degrees of freedom of p_value", nullable=True, optional=True),
         Column("n_events_before", "number", "events at the earlier visit", "events", True, optional=True),
         Column("n_events_after", "number", "events at the later visit", "events", True, optional=True),
         Column("level_before", "number", "before on shift_scale", "shift_scale", True, optional=True),
         Column("level_after", "number", "after on shift_scale", "shift_scale", True, optional=True),
+        _further("limit", "change beyond which a call is made (reference change value)", "shift_scale"),
+        _further("called_below", "a later value below it would be called a fall", "unit"),
+        _further("called_above", "a later value above it would be called a rise", "unit"),
+        _further("batch_effect", "taken off shift for batch before it was called", "shift_scale"),
+        _further("pooled_shift", "shift drawn towards the cohort's as far as its error asks for", "shift_scale"),
+        _further("pooled_low", "lower 95 % limit of pooled_shift", "shift_scale"),
+        _further("pooled_high", "upper 95 % limit of pooled_shift", "shift_scale"),
     ),
     files=("run: tables/pairs.csv", "compare: NAME_pairs.csv"),
 )
@@ -63,10 +78,6 @@ def _under_rule(rule: str) -> tuple[Column, ...]:
 
 def _count(name: str, meaning: str) -> Column:
     return Column(name, "integer", meaning, "patients", nullable=True, low=0, optional=True)
-
-
-def _further(name: str, meaning: str, unit: str = "") -> Column:
-    return Column(name, "number", meaning, unit, nullable=True, optional=True)
 
 
 SHIFTS = Table(
@@ -145,13 +156,15 @@ TIPPING = Table(
 
 NOISE = Table(
     "noise",
-    "the assay noise each patient's call depends on",
+    "the noise each patient's call depends on: of the assay, and of the person from day to day",
     (
         ENDPOINT,
         Column("scale", "text", "scale the noise is on"),
-        Column("s_w", "number", "standard deviation of one material measured on different days", "scale", low=0),
-        Column("df", "integer", "degrees of freedom of s_w", low=0),
-        Column("source", "text", "where the repeats come from"),
+        Column("s_w", "number", "standard deviation of one measurement, without counting", "scale", low=0),
+        Column("df", "integer", "degrees of freedom of s_w; empty where it is taken as known", nullable=True, low=0),
+        Column("source", "text", "where it comes from"),
+        Column("part", "text", "what varies", allowed=NOISE_PARTS, optional=True),
+        Column("assumed", "text", "published or assumed, not measured here", allowed=("yes", "no"), optional=True),
     ),
     files=("run: tables/noise.csv",),
 )

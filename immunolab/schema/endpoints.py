@@ -44,6 +44,14 @@ ENDPOINTS = Table(
         Column("count_high", "number", "upper 95 % limit of value from counting alone", nullable=True, optional=True),
         Column("gate_low", "number", "lower 95 % limit of value from the gates' place", nullable=True, optional=True),
         Column("gate_high", "number", "upper 95 % limit of value from the gates' place", nullable=True, optional=True),
+        Column(
+            "gate_scope",
+            "text",
+            "tubes that share the borders of the value: the narrowest over its gates",
+            nullable=True,
+            allowed=("sample", "patient", "batch", "study"),
+            optional=True,
+        ),
         MODALITY,
     ),
     notes="A slope belongs to a period, not to a day. Its row is under the visit that ends the period and carries that "

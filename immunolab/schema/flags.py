@@ -243,10 +243,10 @@ WITHHELD = frozenset({Flag.NO_BORDER, Flag.IMPLAUSIBLE})
 """Flags of a population that was counted, but whose number is not shown, nor that of any share of it or in it."""
 
 VERDICTS = {
-    "rise": "the patient's change is above assay noise and counting, and positive",
+    "rise": "the patient's change is beyond its limit (counting, assay, the person from day to day), and positive",
     "fall": "likewise, and negative",
-    "within_noise": "the change is not beyond what assay noise and counting explain",
-    "not_evaluable": "a visit or the assay's noise is missing; reason says which",
+    "within_noise": "the change is not beyond its limit; reason says what change would have been called",
+    "not_evaluable": "a visit or the noise is missing, or batch cannot be set apart; reason says which",
 }
 STATUSES = {
     "ok": "within the limit",

@@ -51,12 +51,26 @@ class PanelChoice:
 class PlannedComparison:
     """Which visits are compared: names of phases or of visits.
 
-    ``noise`` is the inter-assay coefficient of variation in percent, where the laboratory has measured it.
+    Attributes
+    ----------
+    before, after
+        Names.
+    noise
+        Inter-assay coefficient of variation in percent of the value, gating included, as the laboratory measured it.
+    noise_df
+        Degrees of freedom it was measured with (repeats less materials); None takes it as known.
+    within_person
+        Coefficient of variation from day to day within a person, percent; None takes published or assumed values.
+    bridges
+        Patient ids that are bridging controls: one material measured again and again, and no patient.
     """
 
     before: str = "baseline"
     after: str = "on_treatment"
     noise: float | None = None
+    noise_df: float | None = None
+    within_person: float | None = None
+    bridges: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -346,9 +360,15 @@ def _comparison_problems(
     comparison: PlannedComparison, trial: Trial | None, samples: tuple[Sample, ...], document: Document
 ) -> Iterator[Problem]:
     visits = trial.visit_names if trial else tuple(dict.fromkeys(s.visit for s in samples if s.visit))
-    if len(visits) == 1 and comparison == PlannedComparison(noise=comparison.noise):
+    asked = (comparison.before, comparison.after) != (PlannedComparison.before, PlannedComparison.after)
+    if len(visits) == 1 and not asked:
         return  # nothing was asked to be compared, and nothing can be
     allowed = (*(_PHASES if trial else ()), *visits)
+    known = {s.patient_id for s in samples}
+    for i, name in enumerate(comparison.bridges):
+        if name not in known:
+            hint = nearest(name, known) or "name the patient_id of the bridging control's rows"
+            yield document.problem(("comparison", "bridges", i), f"no sample of the sheet is of '{name}'", hint)
     for key in ("before", "after"):
         name = getattr(comparison, key)
         if name not in allowed:

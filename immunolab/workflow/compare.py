@@ -23,7 +23,7 @@ from immunolab.study.sheet import Study
 from immunolab.workflow.quantify import Quantified, joined
 from immunolab.workflow.store import Store
 
-_UNSTATED_NOISE_DF = 20  # degrees of freedom of a CV declared without its repeats (judgement; each call says so)
+_ASSAY, _PERSON = "inter-assay CV", "within-person CV"
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,9 @@ def _plan(study: Study, contrast: Contrast, endpoints: Sequence[Endpoint], rows:
         after=contrast.after,
         roles={e.id: e.role for e in endpoints},
         scales={e.id: e.scale for e in endpoints if e.scale},
-        noise=_noise(study.comparison.noise, endpoints),
+        noise=_noises(study.comparison.noise, study.comparison.noise_df, _ASSAY, endpoints),
+        within_person=_noises(study.comparison.within_person, None, _PERSON, endpoints),
+        bridges=study.comparison.bridges,
         batch=batches if len(set(batches.values())) > 1 else {},
         unbatched=_not_counted(rows),
     )
@@ -135,12 +137,23 @@ def _not_counted(rows: pd.DataFrame) -> tuple[str, ...]:
     return tuple(map(str, counted.index[counted == 0]))
 
 
-def _noise(percent: float | None, endpoints: Sequence[Endpoint]) -> dict[str, Noise] | None:
-    """Return the declared assay noise of each gated endpoint; a ratio carries that of both subsets."""
+def _noises(
+    percent: float | None, df: float | None, what: str, endpoints: Sequence[Endpoint]
+) -> dict[str, Noise] | None:
+    """Return a declared CV as the noise of each gated endpoint; a ratio carries that of both subsets."""
     if percent is None:
         return None
     variance = math.log1p((percent / 100.0) ** 2)
-    source = f"inter-assay CV of {percent:g} % declared by the study, taken as known from {_UNSTATED_NOISE_DF} repeats"
+    known = "taken as known" if df is None else f"{df:g} df"
+    source = f"{what} of {percent:g} % declared by the study, {known}"
     return {
-        e.id: Noise(math.sqrt(variance * e.noise_parts), _UNSTATED_NOISE_DF, source) for e in endpoints if e.noise_parts
+        e.id: Noise(
+            math.sqrt(variance * e.noise_parts),
+            math.inf if df is None else df,
+            source,
+            relative=True,
+            person=what == _PERSON,
+        )
+        for e in endpoints
+        if e.noise_parts
     }

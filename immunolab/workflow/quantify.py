@@ -16,9 +16,11 @@ from immunolab.schema.endpoints import ENDPOINTS
 from immunolab.schema.gating import COUNTS, FAILURES, INTENSITIES, INTERVALS, JOINT, QUALITY, THRESHOLDS
 from immunolab.schema.table import Table
 from immunolab.study.endpoints import Endpoint, Joint, PercentOfParent, SampleCounts
+from immunolab.study.endpoints.counts import LYMPHOCYTES
 from immunolab.study.sheet import Sample, Study
 from immunolab.study.timeline import timeline_quality
 from immunolab.workflow.clinic import Clinic
+from immunolab.workflow.gate_scopes import gate_scopes
 from immunolab.workflow.panels import PanelGates, read_channels
 from immunolab.workflow.store import Store
 from immunolab.workflow.workers import Failure
@@ -125,7 +127,7 @@ def quantify(
     tables = {table.name: _stack(store, done, table) for table in (COUNTS, THRESHOLDS, INTENSITIES, QUALITY)}
     timing = timeline_quality(study.trial, samples, study.doses)
     tables["quality"] = QUALITY.check(pd.concat([tables["quality"], timing], ignore_index=True))
-    rows = _flow_rows(study, store, done, endpoints, tables["counts"])
+    rows = _flow_rows(study, store, done, endpoints, tables)
     if cells.rows:
         tables["counts"] = joined(COUNTS, [tables["counts"].assign(modality="flow"), cells.counts])
         tables["thresholds"] = joined(THRESHOLDS, [tables["thresholds"], cells.thresholds])
@@ -157,13 +159,18 @@ def joined(table: Table, frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _flow_rows(
-    study: Study, store: Store, samples: Sequence[Sample], endpoints: Sequence[Endpoint], counts: pd.DataFrame
+    study: Study,
+    store: Store,
+    samples: Sequence[Sample],
+    endpoints: Sequence[Endpoint],
+    tables: Mapping[str, pd.DataFrame],
 ) -> list[dict[str, Any]]:
     """Return endpoint rows of gated tubes; a visit's second panel adds only what the first cannot answer."""
     rows: list[dict[str, Any]] = []
     answered: set[tuple[str, str, str]] = set()
     order = {name: i for i, name in enumerate(study.panels)}
-    by_sample = dict(tuple(counts.groupby("sample_id", sort=False)))
+    by_sample = dict(tuple(tables["counts"].groupby("sample_id", sort=False)))
+    scopes = gate_scopes(tables["counts"], tables["thresholds"])
     joints, errors = _joints(_stack(store, samples, JOINT)), _gate_errors(_stack(store, samples, INTERVALS))
     for sample in sorted(samples, key=lambda s: order.get(s.panel, 0)):
         name = sample.sample_id
@@ -173,6 +180,9 @@ def _flow_rows(
             key = (sample.patient_id, sample.visit, str(value["endpoint"]))
             if key not in answered:
                 answered.add(key)
+                if "gate_low" in value:
+                    parent = str(value["parent"] or LYMPHOCYTES)
+                    value["gate_scope"] = scopes[name].of(str(value["population"]), parent)
                 rows.append(place | value)
     position = {s.sample_id: i for i, s in enumerate(samples)}
     return sorted(rows, key=lambda row: position[row["sample_id"]])
