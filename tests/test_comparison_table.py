@@ -456,13 +456,13 @@ def test_nothing_measured_takes_the_published_value_of_the_subset_and_says_so():
     found = compare_endpoints(rows, PLAN)
     assert found.pairs["verdict"].tolist() == ["within_noise", "rise", "fall"]
     noise = found.noise.set_index("part")
-    assert noise.loc["person", "s_w"] == pytest.approx(np.sqrt(np.log1p(0.14**2)))
+    assert noise.loc["person", "s_w"] == pytest.approx(np.sqrt(np.log1p(0.141**2)))
     assert noise.loc["assay", "s_w"] == pytest.approx(np.sqrt(np.log1p(0.133**2)))
     assert noise["assumed"].tolist() == ["yes", "yes"]
     assert noise.loc["person", "source"].startswith("published: intraclass correlation 0.86")
-    assert found.pairs["reason"].str.contains("person CV 14 % published").all()
+    assert found.pairs["reason"].str.contains("person CV 14.1 % (published)", regex=False).all()
     other = compare_endpoints(rows.assign(population="Th17"), PLAN)
-    assert "person CV 15 % assumed" in other.pairs["reason"].iloc[0]
+    assert "person CV 15 % (assumed)" in other.pairs["reason"].iloc[0]
     assert re.search(r"holds up to a within-person CV of \d+ %$", other.pairs["reason"].iloc[1])
 
 
@@ -471,7 +471,7 @@ def test_two_degrees_of_freedom_are_refused_three_are_not():
         plan = Plan("W0", "W10", test="t", noise=Noise(0.1, df))
         found = compare_endpoints(counts(BEFORE, AFTER), plan).pairs
         assert (found["verdict"] != "not_evaluable").all() == verdict
-    assert found["reason"].str.contains("noise: assay 0.1 from declared, person CV 15 % assumed").all()
+    assert found["reason"].str.contains("noise: assay 0.1 (declared), person CV 15 % (assumed)", regex=False).all()
 
 
 def test_the_limit_is_the_published_reference_change_value():

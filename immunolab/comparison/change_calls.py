@@ -174,5 +174,5 @@ def _reason(
 def _part(part: Noise) -> str:
     what = "assay" if not part.person else "person" if part.assumed or part.relative else "assay and person"
     size = f"CV {100 * math.sqrt(math.expm1(part.s_w**2)):.3g} %" if part.relative else f"{part.s_w:.3g}"
-    where = part.source.partition(":")[0] if part.assumed else f"from {part.source}"
-    return f"{what} {size} {where}"
+    where = part.source.partition(":")[0] if part.assumed else part.source
+    return f"{what} {size} ({where})"

@@ -127,12 +127,10 @@ def _tests(run: Run) -> str:
     methods = "; ".join(dict.fromkeys(map(str, shifts["method"])))
     adjustments = "; ".join(dict.fromkeys(map(str, shifts["adjustment"])))
     contrasts = "; ".join(dict.fromkeys(map(str, shifts["contrast"])))
-    noise = [one.plan.noise for one in run.compared if one.plan.noise is not None]
-    assay = (
-        f" Assay noise for the call of each patient: {getattr(noise[0], 'source', 'declared by endpoint')}."
-        if noise
-        else ""
-    )
+    noise = run.table("noise")
+    parts = dict.fromkeys(zip(noise["part"], noise["source"], strict=True))
+    sources = "; ".join(f"{part}, {source}" for part, source in parts)
+    assay = f" Noise that each patient's own change is set against: {sources}." if sources else ""
     return (
         f"Contrasts: {contrasts}. Tests, all two-sided: {methods}; the exact Wilcoxon signed-rank test is beside. "
         f" Intervals are 95 %. Multiplicity: {adjustments}.{assay} Seed of every random draw: {run.seed}."

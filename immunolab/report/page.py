@@ -36,7 +36,7 @@ _OTHERS = {  # tables beyond the declared ones, as the comparison names them
     "adverse_events": "Adverse events by phase; those before the first dose apart",
     "visits": "Every visit, not only those compared",
     "tipping": "Missing visits: how unlike the others those patients must be to undo a result",
-    "noise": "Assay noise that the calls of patients depend on",
+    "noise": "Noise that the calls of patients depend on",
     "power": "What the next cohort could see, from this study's own spread",
 }
 _SMALL_GROUP = f"fewer than {LEAST_RESPONDERS} in a group"
@@ -56,7 +56,9 @@ _NOTES = {  # what the columns hold, where their names do not say it
         "the method takes it for before the 95 % interval includes no change; 0 where it does already, empty where "
         "nothing within 20 does. Tipping shift: their mean shift then, on the scale named."
     ),
-    "noise": "s w: standard deviation between assays of the same blood, on the scale named.",
+    "noise": "s w: standard deviation of one measurement of the same blood (assay), or of the same person on another "
+    "day, on the scale named; a CV is on the log. Assumed values were not measured in this study: calls hold as far as "
+    "they do.",
     "power": (
         "Fold: a true change of this size. Power low: with the upper 80 % limit of the spread (sd, of the shifts of n "
         "pairs). Patients for 80: pairs needed for a power of 0.8; alpha 0.05, one test."

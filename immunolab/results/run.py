@@ -181,8 +181,9 @@ class Run:
 
     @property
     def samples(self) -> tuple[Sample, ...]:
-        """The sheet's samples without control tubes."""
-        return tuple(sample for sample in self.study.samples if not sample.control_of)
+        """The sheet's samples without control tubes and bridging controls."""
+        bridges = self.study.comparison.bridges
+        return tuple(s for s in self.study.samples if not s.control_of and s.patient_id not in bridges)
 
     @property
     def cohorts(self) -> tuple[str, ...]:

@@ -163,8 +163,8 @@ NOISE = Table(
         Column("s_w", "number", "standard deviation of one measurement, without counting", "scale", low=0),
         Column("df", "integer", "degrees of freedom of s_w; empty where it is taken as known", nullable=True, low=0),
         Column("source", "text", "where it comes from"),
-        Column("part", "text", "what varies", allowed=NOISE_PARTS, optional=True),
-        Column("assumed", "text", "published or assumed, not measured here", allowed=("yes", "no"), optional=True),
+        Column("part", "text", "what varies", allowed=NOISE_PARTS),
+        Column("assumed", "text", "published or assumed, not measured here", allowed=("yes", "no")),
     ),
     files=("run: tables/noise.csv",),
 )

@@ -145,7 +145,7 @@ def _noises(
         return None
     variance = math.log1p((percent / 100.0) ** 2)
     known = "taken as known" if df is None else f"{df:g} df"
-    source = f"{what} of {percent:g} % declared by the study, {known}"
+    source = f"declared by the study, {known}"
     return {
         e.id: Noise(
             math.sqrt(variance * e.noise_parts),

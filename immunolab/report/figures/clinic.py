@@ -68,7 +68,7 @@ def _by_response(run: Run, cohort: str, leading: str) -> Iterator[ReportFigure]:
         if own["shift_scale"].isin(MULTIPLICATIVE).all():
             band = _noise_band(own)
             draw = partial(on_axes, partial(waterfall, own, named, response=groups, band=band), WIDTH, 62 * MM)
-            noise = " Grey band: the median patient's own 95 % interval around no change (counting and assay noise)."
+            noise = " Grey band: the median patient's own 95 % interval around no change."
             caption = (
                 f"{named.axis}{of_cohort(cohort)}: change of each patient, sorted, n = {len(own)}."
                 f"{noise if band else ''} {caution}"

@@ -46,9 +46,11 @@ def patient_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
             label = run.label_of(str(endpoint))
             draw = partial(on_axes, partial(verdict_strip, rows, label), WIDTH, strip_height(len(rows)))
             name = figure_name("verdicts", str(endpoint), cohort, page)
-            caption = f"{label.axis}{of}: each patient's change with its own 95 % interval (counting and assay noise). "
-            caption += "A rise or fall is called where q over the patients is below 0.05: an interval off the line "
-            caption += "is not enough."
+            caption = f"{label.axis}{of}: each patient's change with its own 95 % interval: counting, assay and day to "
+            caption += (
+                "day. A rise or fall is called where it leaves out no change; no call depends on other patients. "
+            )
+            caption += "Of patients without a change one in twenty is called."
             yield ReportFigure(name, "patients", caption + _page(page), draw, rows, wide=True, on_page=on_page)
         caption = f"Change of every endpoint in every patient{of}. Colour is the size, the symbol is the call."
         draw = partial(on_axes, partial(heatmap_of_change, some, run.labels), WIDTH, heatmap_height(len(patients)))
