@@ -179,3 +179,11 @@ def test_t_cells_of_the_symphony_are_flowjos() -> None:
             wanted, found = drawn.mask(path), gated.mask(name)
             assert 100 * found.sum() / base[1] == pytest.approx(100 * wanted.sum() / base[0], abs=3), (file.name, name)
             base = (drawn.mask("/CD3+").sum(), gated.mask("CD3").sum())
+
+
+@pytest.mark.parametrize("share", [0.55, 0.6, 0.8])
+def test_a_negative_group_of_any_size_leaves_the_border_between_the_groups(share: float) -> None:
+    rng = np.random.default_rng(0)
+    positive = rng.random(3000) < share
+    values = np.where(positive, rng.normal(4.0, 0.4, 3000), rng.normal(0.4, 0.5, 3000))
+    assert 1.0 < known_negatives(values, rng.normal(0.4, 0.5, 1000)).value < 3.2

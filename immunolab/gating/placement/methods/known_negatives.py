@@ -59,6 +59,8 @@ def known_negatives(values: Array, negatives: Array, *, carried: bool = False) -
         return Cut(np.nan, few(values))
     zero, below = main_mode(negatives)
     mode, spread = main_mode(values)
+    # another group below the main one widens its lower half only
+    spread = min(spread, main_mode(values, side="below")[1])
     if not separate(mode, spread, zero, below) and not (carried and mode > zero + _LEAST_OVER * below):
         return over_negative_hump(values)
     near = negatives[np.abs(negatives - zero) <= _REACH * below]
