@@ -108,6 +108,9 @@ class Card:
         Methods that take its place, in this order, where it gives no border. Without any the border is withheld.
     even_noise
         Whether values are given on a scale where negative cells spread evenly when the display scale stretches zero.
+    bend
+        For one channel of fluorescence: values are given on an asinh scale that bends at so many standard deviations
+        of their noise, so that a display which stretches zero does not move the border; None keeps the display scale.
     linear
         For two channels: whether values are given in instrument units, where noise around zero is even to both sides.
     """
@@ -122,6 +125,7 @@ class Card:
     channels: tuple[str, str] = ("", "")
     instead: tuple[str, ...] = ()
     even_noise: bool = False
+    bend: float | None = None
     linear: bool = False
 
     @property

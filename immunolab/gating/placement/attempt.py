@@ -71,6 +71,7 @@ def by_one_axis(
     name: str,
     rule: Rule,
     rng: np.random.Generator | None,
+    bend: float | None = None,
     **more: Any,
 ) -> Attempt:
     """Try a method of one axis.
@@ -85,6 +86,8 @@ def by_one_axis(
         Gives its settings and its reference population.
     rng
         Resamples the border; None leaves that out.
+    bend
+        Where the scale bends on which a channel of fluorescence is seen, sd of its noise; None for what the card says.
     more
         Settings that go before the rule's.
     """
@@ -97,7 +100,9 @@ def by_one_axis(
     settings = rule.settings(name, scale)
     if "within" in chosen.defaults and "within" not in rule.parameters:
         settings |= _above_noise(pool, path, marker, name)
-    placed = one_axis(chosen, settings | more, scale, path)
+    placed = one_axis(
+        chosen, settings | more, scale, path, bend=None if noise is not None else bend or chosen.card.bend
+    )
     run = placed if noise is None or name == "fixed" else _above(placed, noise)
     cut = run(*given.arguments)
     draws = np.empty(0)

@@ -133,6 +133,24 @@ def main_mode(values: Array, *, side: str = "above") -> tuple[float, float]:
     return mode, float(np.median(np.abs(half - mode)) / HALF_NORMAL_MEDIAN) if len(half) else 0.0
 
 
+def noise_spread(values: Array) -> float:
+    """Return the standard deviation of the half of the main summit that faces away from positive events.
+
+    The summit is found where asinh bends at the robust standard deviation, so that few events far out do not hide it.
+
+    Parameters
+    ----------
+    values
+        Finite, instrument units.
+    """
+    unit = robust_sd(values)
+    if unit == 0:
+        return 0.0
+    summit = unit * float(np.sinh(main_mode(np.arcsinh(values / unit))[0]))
+    below = summit - values[values <= summit]
+    return float(np.median(below)) / HALF_NORMAL_MEDIAN if len(below) else 0.0
+
+
 def _grain(values: Array, low: float, high: float) -> float:
     """Return the widest step between neighbouring values when events are counts (many ties), else 0.
 

@@ -12,7 +12,7 @@ from immunolab.errors import GatingError
 from immunolab.events.transforms import Asinh, Identity, Linear, Transform
 from immunolab.gating.method_registry import Method
 from immunolab.gating.method_results import Array, Cut
-from immunolab.gating.placement.density import robust_sd
+from immunolab.gating.placement.density import FEWEST_EVENTS, finite, noise_spread, robust_sd
 
 RESAMPLES = 24  # rounds: the sd of a border is known to 15 % (1 / sqrt(2 * 23)); judgement, against time
 _LARGEST_RESAMPLE = 4000  # events of a round; deviations are scaled to all events (judgement: time)
@@ -51,7 +51,9 @@ def call_method(chosen: Method, arguments: tuple[Any, ...], settings: Mapping[st
         raise GatingError(f"threshold method '{name}' failed: {type(error).__name__}: {error}", path) from error
 
 
-def one_axis(chosen: Method, settings: Mapping[str, Any], shown: Transform, path: str) -> Callable[..., Cut]:
+def one_axis(
+    chosen: Method, settings: Mapping[str, Any], shown: Transform, path: str, *, bend: float | None = None
+) -> Callable[..., Cut]:
     """Return the method as a function from display values to a border on the display scale ``shown``.
 
     Parameters
@@ -64,13 +66,19 @@ def one_axis(chosen: Method, settings: Mapping[str, Any], shown: Transform, path
         Display scale of the channel, on which values come and borders go.
     path
         Of the population, for messages.
+    bend
+        Where the asinh scale bends on which values are given, standard deviations of their noise; None for the display
+        scale.
     """
+    # a linear display says that values are even as they are
+    own = None if isinstance(shown, (Identity, Linear)) else bend
     usual = _even_scale(shown) if chosen.card.even_noise else None
 
     def run(*values: Array) -> Cut:
         even = _as_wide_as(usual, shown.inverse(values[1])) if usual is not None and len(values) > 1 else usual
+        even = _own_scale(shown, values[0], own) if own else even
         given = values if even is None else tuple(even.apply(shown.inverse(v)) for v in values)
-        found = call_method(chosen, given, settings, path)
+        found = call_method(chosen, given, _on(settings, shown, even), path)
         cut = found if isinstance(found, Cut) else Cut(_number(found, chosen, path))
         if even is None:
             return cut
@@ -78,6 +86,21 @@ def one_axis(chosen: Method, settings: Mapping[str, Any], shown: Transform, path
         return replace(cut, value=float(value), spread=cut.spread * float(beside - value) / _STEP)
 
     return run
+
+
+def _own_scale(shown: Transform, values: Array, bend: float) -> Asinh | None:
+    """Return the asinh scale that bends at so many sd of the values' noise; None where they do not spread."""
+    raw = finite(shown.inverse(values))
+    spread = noise_spread(raw) if len(raw) >= FEWEST_EVENTS else 0.0
+    return Asinh(bend * spread) if spread > 0 else None
+
+
+def _on(settings: Mapping[str, Any], shown: Transform, even: Asinh | None) -> Mapping[str, Any]:
+    """Return the settings with a window on the display scale taken to the scale of the values."""
+    within = settings.get("within")
+    if within is None or even is None:
+        return settings
+    return {**settings, "within": tuple(float(v) for v in even.apply(shown.inverse(within)))}
 
 
 def on_scale(cut: Cut, shown: Transform) -> Cut:

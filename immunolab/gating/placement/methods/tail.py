@@ -12,6 +12,9 @@ from immunolab.schema.flags import Flag
 
 # distance from the mode in sd (judgement: one negative event in 740 above it, against dim positives lost)
 _K = 3.0
+# where the scale bends on which the summit is symmetric, in sd of the noise (judgement, 2026-11-26: at 1 the border of
+# CD69 was beyond most activated cells of four mouse tubes, at 10 resting cells came in)
+_BEND = 3.0
 
 
 @threshold_method(
@@ -22,6 +25,7 @@ _K = 3.0
     parameters=(Parameter("k", _K, "standard deviations", "distance from the mode"), SIDE, WITHIN),
     reference="Finak et al. 2014, PLoS Comput Biol 10:e1003806 (openCyto)",
     instead=THEN_REFERENCE_THEN_DENSITY,
+    bend=_BEND,
 )
 def tail(values: Array, *, k: float = _K, side: str = "above", within: Window = None) -> Cut:
     """Return the main mode plus (or minus) k standard deviations of the half facing away from the tail.
