@@ -27,7 +27,7 @@ populations:
   - {name: CD4, parent: root, where: CD4+}
   - {name: CD4_naive, parent: CD4, where: CD45RA+}
   - {name: Treg_FOXP3, parent: CD4, where: CD25+ FOXP3+}
-thresholds: {CD4: {by: fixed, at: -99}, RULES}
+thresholds: {CD4: {by: fixed, at: -9}, RULES}
 """
 
 
