@@ -172,3 +172,14 @@ def test_no_valley_of_spectral_tubes_is_amid_the_noise() -> None:
                 amid.append(abs(border) < one.sd)
     assert np.mean(usual) > 0.4
     assert np.mean(own) < 0.01
+
+
+def test_drawn_gates_in_instrument_units_follow_on_the_scale_that_data_choose() -> None:
+    template, _ = planted_tube(0, sample_id="template")
+    other, _ = planted_tube(1, sample_id="other")
+    drawn = parse_strategy(parse_yaml("populations:\n  - {name: CD3, parent: root, rectangle: {CD3: [1000, null]}}\n"))
+    gated = il.gate([template, other], drawn, follow=template)
+    for one in gated:
+        (axis,) = one.strategy["CD3"].gate.dimensions
+        assert axis.transform == Asinh(150.0)
+        assert one.percent("CD3") == pytest.approx(78, abs=3)  # all but B cells, dead cells and debris
