@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
-from planted import MARKERS, planted_tube
+from planted import MARKERS, f1, planted_tube
 
 import immunolab as il
 from immunolab.cli import main
@@ -111,3 +113,14 @@ def test_a_comparison_that_is_written_is_still_checked(tmp_path, capsys) -> None
     _study(tmp_path, {("P1", "W0"): MARKERS}, "comparison: {before: W0, after: W4}\n")
     assert main(["check", str(tmp_path)]) == 1
     assert "'W4' is no visit of the sheet" in capsys.readouterr().err
+
+
+def test_a_tube_without_scatter_is_gated_without_the_lymphocyte_cloud() -> None:
+    tube, kinds = planted_tube()
+    bare = replace(tube, columns=tube.columns[3:], channels=tube.channels[3:])
+    gated = il.gate(bare, "treg_th17_tfh_teff")
+    assert not {"singlets", "small", "lymphocytes"} & {p.name for p in gated.strategy.populations}
+    cells = {"CD8": ["cd8"], "CD4": ["naive", "memory", "treg", "tfh", "tfh_quiet", "th17", "th1"]}
+    for name, kind in cells.items():
+        assert f1(gated.mask(name), np.isin(kinds, kind)) > 0.97, name
+    assert not any("exclusion_missing" in str(words) for words in gated.counts["flag"])

@@ -76,7 +76,8 @@ def arrange(strategy: Strategy, events: Tube) -> Strategy:
         if population.path in out:
             if optional.get(population.path) == _PASS and population.parent_path in moved:
                 moved[population.path] = moved[population.parent_path]
-                if isinstance(population.gate, Boolean):
+                gate = population.gate
+                if isinstance(gate, Boolean) and (gate.operator == "not" or any(gate.complement)):
                     unexcluded.add(population.path)
             continue
         path = f"{moved[population.parent_path]}/{population.name}"

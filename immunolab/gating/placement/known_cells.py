@@ -127,6 +127,8 @@ def _events(pool: TubePool, path: str, cells: str) -> tuple[Mask, ...] | None:
         level = _level(pool, beside, name)
         if level == _OPPOSITE[sign]:
             above = beside.rsplit("/", 1)[0]
+            if np.isnan(pool.valley(name, above)):
+                return None  # one hump: what is beside its border is its tail, not cells that lack the marker
             if _only_condition(pool, beside):
                 pairs = zip(pool.inside(above), pool.inside(beside), strict=True)
                 return tuple(outer & ~inner for outer, inner in pairs)
