@@ -255,7 +255,6 @@ ROWS = "patient,visit,value,n,N\nA,baseline,{0},10,100\nA,on,2,20,100\nB,baselin
 @pytest.mark.parametrize(
     ("cell", "message", "hint"),
     [
-        ("<0.1", "a limit, not a value: '<0.1' (E_TEXT)", "write the limit's substitute the protocol names"),
         ("4%", "text in a number column: '4%' (E_TEXT)", "remove the percent sign"),
         ('"4,5"', "a decimal comma in a comma-separated table: '4,5' (E_TEXT)", "write a point"),
         ("low", "text in a number column: 'low' (E_TEXT)", "write a number"),

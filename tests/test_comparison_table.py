@@ -104,9 +104,10 @@ def test_ratio_counts_are_numerator_and_denominator():
     assert found.pairs["shift"].iloc[3] == pytest.approx(np.log(0.5 / 5.5))
 
 
-def test_a_percentage_on_the_border_is_moved_half_way_and_said():
+def test_a_percentage_on_the_border_without_a_limit_has_no_change():
     found = compare_endpoints(values([0.0, 2, 4, 8], [1.0, 3, 5, 9], unit="%"), PLAN)
-    assert found.pairs["shift"].iloc[0] == pytest.approx(np.log(1 / 99) - np.log(0.5 / 100))
+    assert found.pairs["shift"].isna().tolist() == [True, False, False, False]
+    assert found.pairs["verdict"].iloc[0] == "not_evaluable"
     assert "W_ZERO_VALUE" in codes(found)
 
 

@@ -81,7 +81,8 @@ def change_calls(paired: Paired, noises: Sequence[tuple[Noise, ...]]) -> ChangeC
 def _endpoint_calls(paired: Paired, e: int, noise: tuple[Noise, ...]) -> ChangeCalls:
     scale, level = paired.scales[e], paired.level[e]
     batch = _batch(paired, e, noise)
-    shift = paired.shift[e] - batch.effect
+    limited = (paired.beyond[e] != 0).any(axis=1)  # its change is a bound
+    shift = np.where(limited, np.nan, paired.shift[e] - batch.effect)
     with np.errstate(divide="ignore", invalid="ignore"):
         repeats = (1.0 / paired.n_visits[e]).sum(axis=1)
     change = Change(
@@ -136,11 +137,15 @@ def _words(
     """Return the verdict and the reason of each patient."""
     n = change.shift.size
     verdict, reason = (np.full(n, word, dtype=object) for word in ("not_evaluable", ""))
-    both = np.isfinite(paired.shift[e])
+    both = (paired.n_visits[e] > 0).all(axis=1)
     empty = (paired.events[e] == 0).all(axis=1)
     for i in np.flatnonzero(both).tolist():
         if empty[i]:
             reason[i] = "no event at either visit"
+        elif paired.unlimited[e, i].any():
+            reason[i] = "a value at the end of the scale (0, or 100 %) without an assay's limit"
+        elif paired.beyond[e, i].any():
+            reason[i] = "a value beyond the assay's limit: the change is at least, or at most, what is shown"
         elif not np.isfinite(change.shift[i]):
             reason[i] = "the visits are of batches that no other patients set apart from the change itself"
         elif not np.isfinite(found.limit[i]):

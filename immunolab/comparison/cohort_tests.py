@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immunolab.comparison.binomial_mixed import binomial_mixed
+from immunolab.comparison.censored_pairs import censored_shift
 from immunolab.comparison.count_weighted import count_weighted, symmetric_variance
 from immunolab.comparison.diagnostics import Finding
 from immunolab.comparison.estimate import Estimate, is_constant, t_estimate, untested
@@ -98,6 +99,11 @@ class _EndpointInCohort:
         return pair_counts(self.paired, self.e, self.complete)
 
     @property
+    def beyond(self) -> Array:
+        """Where the members' values are beyond an assay's limits, ``(n, 2)``, see `Paired`."""
+        return self.paired.beyond[self.e, self.members]
+
+    @property
     def counted(self) -> bool:
         return bool(self.paired.counted[self.e])
 
@@ -132,7 +138,8 @@ def cohort_shift(paired: Paired, e: int, members: NDArray[np.bool_], plan: Plan,
 
 def _over_visits(at: _EndpointInCohort, main: Estimate) -> tuple[Estimate | None, Estimate, Notes]:
     """Return the result of pairs and that over all visits; None and the former where no visit between both helps."""
-    if at.plan.test != "auto" or not np.isfinite(main.p_value) or not main.half_count:
+    by_pairs = np.isfinite(main.p_value) and main.half_count and not at.beyond.any()
+    if at.plan.test != "auto" or not by_pairs:
         return None, main, {}
     rows = visits_between(at.paired, at.e, at.members, at.plan)
     if rows is None:
@@ -150,6 +157,8 @@ def _over_visits(at: _EndpointInCohort, main: Estimate) -> tuple[Estimate | None
 def _results(at: _EndpointInCohort) -> tuple[Estimate, Estimate, Estimate | None, Notes]:
     """Return main, sensitivity and unadjusted estimate, and the notes to them."""
     d = at.shifts
+    if at.plan.test == "auto" and at.beyond.any():
+        return _censored(at)
     if d.size < _LEAST_PAIRS:
         described = untested(d.size, estimate=float(d.mean()) if d.size else np.nan)
         return described, untested(d.size), None, {Code.E_N_MIN: f"{d.size} pair(s); a test needs {_LEAST_PAIRS}"}
@@ -160,6 +169,8 @@ def _results(at: _EndpointInCohort) -> tuple[Estimate, Estimate, Estimate | None
     if d.size <= _FEW_PAIRS:
         notes[Code.W_N_SMALL] = f"{d.size} pairs: the smallest exact p is {smallest_p(d.size):g}"
     notes |= _event_notes(at)
+    if at.beyond.any():
+        notes[Code.W_AT_LIMIT] = f"{int((at.beyond != 0).sum())} value(s) are taken as the assay's limit"
     if at.plan.test == "auto" and at.counts is not None and at.counts.enough != "enough":
         few, more = _few_events(at, at.counts)
         notes |= more
@@ -175,6 +186,19 @@ def _results(at: _EndpointInCohort) -> tuple[Estimate, Estimate, Estimate | None
             main, unadjusted = adjusted, main
     sensitivity = wilcoxon(d)
     return main, sensitivity, unadjusted, notes | _shift_notes(d, main, sensitivity, notes)
+
+
+def _censored(at: _EndpointInCohort) -> tuple[Estimate, Estimate, Estimate | None, Notes]:
+    """Return the result of pairs with values beyond limits; none where they cannot be fitted."""
+    beyond, level = at.beyond, at.paired.level[at.e, at.members]
+    text = f"{int((beyond != 0).sum())} value(s) beyond a limit"
+    nothing = untested(at.shifts.size)
+    if (beyond != np.rint(beyond)).any():
+        why = "not tested: visits of a side are averaged, and some of their values are beyond the assay's limits"
+        return untested(at.shifts.size, why), nothing, None, {Code.E_CENSORED: why}
+    found = censored_shift(level, beyond.astype(np.int64))
+    code = Code.W_CENSORED if found.tested else Code.E_CENSORED
+    return found, nothing, None, {code: text if found.tested else found.method}
 
 
 def _few_events(at: _EndpointInCohort, counts: PairCounts) -> tuple[Estimate | None, Notes]:
@@ -199,7 +223,7 @@ def _few_events(at: _EndpointInCohort, counts: PairCounts) -> tuple[Estimate | N
 
 
 def _pairing_notes(at: _EndpointInCohort, *, left_out: bool) -> Notes:
-    one_side = at.members & (at.paired.n_visits[at.e].sum(axis=1) > 0) & ~at.complete
+    one_side = at.members & ((at.paired.n_visits[at.e] > 0).sum(axis=1) == 1)
     if not one_side.any():
         return {}
     names = ", ".join(str(at.paired.patients[i]) for i in np.flatnonzero(one_side))
@@ -350,7 +374,8 @@ def _long_rows(at: _EndpointInCohort) -> LongRows:
     rows = paired.rows.iloc[paired.rows_of[paired.endpoints[at.e]]]
     code = rows["patient"].to_numpy()
     covariates = _centred(rows[list(plan.covariates)].to_numpy(dtype=float), (rows["side"] == 0).to_numpy())
-    used = np.isfinite(rows["level"].to_numpy()) & at.members[code] & np.isfinite(covariates).all(axis=1)
+    known = np.isfinite(rows["level"].to_numpy()) & (rows["unlimited"] == 0).to_numpy()
+    used = known & at.members[code] & np.isfinite(covariates).all(axis=1)
     kept = rows[used]
     side = kept["side"].to_numpy()
     phases = {plan.before, plan.after} & set(kept["phase"]) - set(kept["visit"])

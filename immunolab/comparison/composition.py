@@ -139,5 +139,5 @@ def _log_shift(paired: Paired, e: int) -> Array:
     if paired.counted[e]:
         level = scales.from_counts(paired.events[e], paired.parents[e], "log")
     else:
-        level, _ = scales.from_values(paired.value[e], "log")
+        level = scales.from_values(paired.value[e], "log")
     return np.asarray(level[:, 1] - level[:, 0])

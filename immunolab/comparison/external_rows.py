@@ -9,15 +9,23 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from immunolab.comparison.diagnostics import Finding, name_rows
 from immunolab.comparison.external_table import ExternalTable
 from immunolab.comparison.scales import UNKNOWN_UNIT
 from immunolab.errors import InputError, Problem
-from immunolab.schema.flags import Code
+from immunolab.schema.flags import Code, Flag
 
 _COUNT_NAMES = (("count", "parent_count"), ("n_events", "n_parent"))
-_PASSED_ON = ("parent", "population", "phase", "cycle_state", "unit")  # columns of `tables.ENDPOINTS` taken as they are
+_PASSED_ON = (
+    "parent",
+    "population",
+    "phase",
+    "cycle_state",
+    "unit",
+    "flag",
+)  # columns of `tables.ENDPOINTS` taken as they are
 _IN_BRACKETS = re.compile(r"[(\[]([^()\[\]]*[%/][^()\[\]]*)[)\]]\s*$")  # a unit: per cent, or one thing per another
 _FRACTION_MEDIAN = 0.1  # percentages that are all below 1 with a median above it look like fractions (judgement)
 
@@ -195,8 +203,8 @@ def _counted(table: ExternalTable, columns: Columns) -> _Rows:
 
 
 def _measured(table: ExternalTable, columns: Columns, name: str) -> _Rows:
-    values, problems = table.numbers(name)
-    rows = _keys(table, columns, name).assign(value=values)
+    values, problems = table.numbers(name, limits=True)
+    rows = _with_limits(_keys(table, columns, name).assign(value=values), table.beyond(name))
     if name == "value" and _is_endpoint_table(table):
         for count in ("n_events", "n_parent"):
             rows[count], more = table.numbers(count)
@@ -205,8 +213,16 @@ def _measured(table: ExternalTable, columns: Columns, name: str) -> _Rows:
 
 
 def _visit_column(table: ExternalTable, columns: Columns, visit: str) -> _Rows:
-    values, problems = table.numbers(visit)
-    return _without_missing(_keys(table, columns, "value").assign(visit=visit, value=values), "value", visit, problems)
+    values, problems = table.numbers(visit, limits=True)
+    rows = _with_limits(_keys(table, columns, "value").assign(visit=visit, value=values), table.beyond(visit))
+    return _without_missing(rows, "value", visit, problems)
+
+
+def _with_limits(rows: pd.DataFrame, beyond: NDArray[np.int64]) -> pd.DataFrame:
+    """Return rows whose flag says which values are an assay's limits."""
+    words = np.select([beyond < 0, beyond > 0], [Flag.BELOW_LIMIT.value, Flag.ABOVE_LIMIT.value], "")
+    given = rows.get("flag", "")
+    return rows.assign(flag=np.where(words == "", given, words))
 
 
 def _without_missing(rows: pd.DataFrame, measured: str, column: str, problems: Sequence[Problem]) -> _Rows:

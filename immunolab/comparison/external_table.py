@@ -20,6 +20,7 @@ from immunolab.study.spreadsheet import read_lines
 Array = NDArray[np.float64]
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+_LIMIT = re.compile(rf"([<>≤≥])=?\s*({_NUMBER.pattern})")
 _NOT_FINITE = re.compile(r"[-+]?(nan|inf(inity)?)", re.IGNORECASE)
 _MOST_NAMED = 12  # columns listed in a message
 
@@ -56,10 +57,25 @@ class ExternalTable:
         hint = f"{nearest(column, there)} columns: {shown}".strip()
         return Problem(self.name, "", f"there is no column '{column}'", hint)
 
-    def numbers(self, column: str) -> tuple[Array, list[Problem]]:
-        """Return a column as numbers, NaN for missing cells; each kind of fault is one problem naming its rows."""
+    def beyond(self, column: str) -> NDArray[np.int64]:
+        """Return -1 where a cell is below a limit (``<2.3``), 1 where it is above one, else 0."""
+        found = [_LIMIT.fullmatch(self._point(cell)) for cell in self.frame[column]]
+        return np.array([0 if one is None else -1 if one[1] in "<≤" else 1 for one in found], dtype=np.int64)
+
+    def numbers(self, column: str, *, limits: bool = False) -> tuple[Array, list[Problem]]:
+        """Return a column as numbers, NaN for missing cells; each kind of fault is one problem naming its rows.
+
+        Parameters
+        ----------
+        column
+            Its name.
+        limits
+            Whether cells may be limits (``<2.3``), see `beyond`; the limit is then the number.
+        """
         cells = self.frame[column].to_numpy(dtype=object)
         texts = [self._point(cell) for cell in cells]
+        if limits:
+            texts = [found[2] if (found := _LIMIT.fullmatch(text)) else text for text in texts]
         values = np.array([float(text) if _NUMBER.fullmatch(text) else np.nan for text in texts])
         faults: dict[tuple[Code, str, str], list[int]] = {}
         for i, text in enumerate(texts):
@@ -69,8 +85,8 @@ class ExternalTable:
 
     def is_numeric(self, column: str) -> bool:
         """Return whether a column holds numbers, and nothing else but missing cells."""
-        cells = [cell for cell in self.frame[column] if cell not in MISSING_NUMBERS]
-        return bool(cells) and all(_NUMBER.fullmatch(self._point(cell)) for cell in cells)
+        cells = [self._point(cell) for cell in self.frame[column] if cell not in MISSING_NUMBERS]
+        return bool(cells) and all(_NUMBER.fullmatch(cell) or _LIMIT.fullmatch(cell) for cell in cells)
 
     def _point(self, cell: str) -> str:
         text = cell.replace("\u2212", "-")  # the minus sign of typography
@@ -96,7 +112,7 @@ def _diagnosis(text: str) -> tuple[Code, str, str]:
     if _NOT_FINITE.fullmatch(text):
         return Code.E_NONFINITE, "a value is infinite or not a number", "leave the cell empty when it is missing"
     if text[:1] in "<>≤≥":
-        return Code.E_TEXT, "a limit, not a value", "write the limit's substitute the protocol names, or leave it empty"
+        return Code.E_TEXT, "a limit, not a value", "a measured value may be below or above a limit, a count may not"
     if text.endswith("%"):
         return Code.E_TEXT, "text in a number column", "remove the percent sign; percentages are 0..100"
     if re.fullmatch(r"[-+]?\d+,\d+", text):

@@ -45,7 +45,7 @@ def tipping_point(pairs: pd.DataFrame, shifts: pd.DataFrame | None = None) -> pd
     rows = []
     for (cohort, endpoint), group in pairs.groupby(["cohort", "endpoint"], sort=False, dropna=False):
         d = group["shift"].to_numpy(dtype=float, na_value=np.nan)
-        seen, missing = d[np.isfinite(d)], int((~np.isfinite(d)).sum())
+        seen, missing = d[np.isfinite(d)], int(group[["before", "after"]].isna().any(axis=1).sum())
         if seen.size < _LEAST_PAIRS:
             continue
         complete = paired_t(seen)

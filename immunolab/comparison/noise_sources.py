@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from immunolab.comparison import scales
 from immunolab.comparison.individual_change import LEAST_DF, replicate_noise
+from immunolab.comparison.limits import beyond_limits
 from immunolab.comparison.pairing import Paired
 from immunolab.comparison.plan import Noise, Plan
 from immunolab.vocabulary.within_person import Variation, between_assays, between_blood_counts, within_person
@@ -109,7 +110,9 @@ def _measured(rows: pd.DataFrame | None, paired: Paired, e: int, source: str, *,
     if paired.counted[e]:
         level = scales.from_counts(counts, parents, scale, ratio=ratio)
     else:
-        level, _ = scales.from_values(_numbers(rows, "value"), scale)
+        level = scales.from_values(_numbers(rows, "value"), scale)
+        flags = rows["flag"].fillna("") if "flag" in rows else pd.Series("", index=rows.index)
+        level = np.where(np.isfinite(level) & (beyond_limits(flags) == 0), level, np.nan)
     batches = rows.get("batch")
     per_log = scales.per_log(level, scale) if scale in scales.MULTIPLICATIVE else None
     return replicate_noise(level, rows["patient_id"], counting, source, per_log=per_log, person=person, batches=batches)

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from immunolab.comparison import scales
 from immunolab.comparison.diagnostics import Finding, all_problems, check_endpoints, check_scale, left_out, name_rows
+from immunolab.comparison.limits import PlacedValues, beyond_limits, placed_values
 from immunolab.comparison.plan import Plan, Scale
 from immunolab.errors import ComparisonError, InputError, Problem, nearest
 from immunolab.intervals import NORMAL_95
@@ -20,8 +21,8 @@ from immunolab.schema.flags import Code
 Array = NDArray[np.float64]
 
 _PHASES = ("baseline", "on_treatment", "follow_up")
-_TEXT = ("sample_id", "patient_id", "cohort", "visit", "phase", "endpoint", "population", "parent", "unit")
-_NUMBERS = ("study_day", "days_since_last_dose", "value", "n_events", "n_parent", "gate_low", "gate_high")
+_TEXT = ("sample_id", "patient_id", "cohort", "visit", "phase", "endpoint", "population", "parent", "unit", "flag")
+_NUMBERS = ("study_day", "days_since_last_dose", "value", "n_events", "n_parent", "gate_low", "gate_high", "one_event")
 _PERCENT = ("%", "percent")
 
 
@@ -51,6 +52,10 @@ class Paired:
         ``(E, P)`` counting variance of the shift; NaN without counts.
     gate_variance
         ``(E, P)`` variance of the shift from what the gates of both sides do not share; 0 where none is given.
+    beyond
+        -1 where all values of a side are below the level (an assay's limit), 1 above it, 0 where none is, else between.
+    unlimited
+        Whether a side has a value at an end of the scale without a limit that is known: its patient has no shift.
     visits
         Visit labels of the side, joined by "+".
     batches
@@ -85,6 +90,8 @@ class Paired:
     n_visits: NDArray[np.int64]
     variance: Array
     gate_variance: Array
+    beyond: Array
+    unlimited: NDArray[np.bool_]
     visits: NDArray[np.object_]
     batches: Array
     covariates: Array
@@ -96,8 +103,9 @@ class Paired:
 
     @property
     def shift(self) -> Array:
-        """After minus before on the endpoint's scale, ``(E, P)``; NaN for a patient without both."""
-        return self.level[..., 1] - self.level[..., 0]
+        """After minus before on the endpoint's scale, ``(E, P)``; NaN for a patient without both, or `unlimited`."""
+        shift = self.level[..., 1] - self.level[..., 0]
+        return np.where(self.unlimited.any(axis=-1), np.nan, shift)
 
 
 def pair(endpoints: pd.DataFrame, plan: Plan, where: str = "endpoints") -> Paired:
@@ -135,9 +143,10 @@ def pair(endpoints: pd.DataFrame, plan: Plan, where: str = "endpoints") -> Paire
     if faults and not levels:
         raise InputError(all_problems(faults))
     rows, levels = _without(rows, levels, off_scale)
-    columns = {name: np.full(len(rows), np.nan) for name in ("level", "gate_variance")}
+    columns = {name: np.full(len(rows), np.nan) for name in ("level", "gate_variance", "beyond", "unlimited")}
     for one in levels.values():
-        columns["level"][one.place], columns["gate_variance"][one.place] = one.level, one.gate_variance
+        for name, column in columns.items():
+            column[one.place] = getattr(one, name)
         findings += one.findings
     findings += left_out(faults)
     with np.errstate(divide="ignore"):
@@ -206,6 +215,8 @@ class _EndpointLevels:
     place: NDArray[np.int64]
     level: Array
     gate_variance: Array
+    beyond: NDArray[np.int64]
+    unlimited: NDArray[np.bool_]
     findings: tuple[Finding, ...]
 
 
@@ -250,27 +261,31 @@ def _endpoint_levels(
     if declared is None:
         text = f"unit '{unit}' says no scale: compared as differences (identity); give the unit, or a scale"
         findings = (Finding(Code.W_UNIT, "", endpoint, text),)
+    placed = PlacedValues(np.zeros(value.size), np.zeros(value.size, dtype=np.int64), np.zeros(value.size, dtype=bool))
     if counted:
         usable = np.where(has_counts & measured, 1.0, np.nan)
-        level = scales.from_counts(events, parents, scale, ratio=ratio) * usable
+        placed = replace(placed, level=scales.from_counts(events, parents, scale, ratio=ratio) * usable)
     else:
-        with np.errstate(invalid="ignore", divide="ignore"):  # values off the scale are reported by check_scale
-            level, moved = scales.from_values(value, scale)
-        if moved:
-            text = f"{moved} value(s) on the border of the {scale} scale were moved half way to the nearest other"
+        with np.errstate(invalid="ignore"):  # values off the scale are reported by check_scale
+            placed = placed_values(value, scale, beyond_limits(own["flag"]), own["one_event"].to_numpy())
+        if placed.unlimited.any():
+            text = (
+                f"{placed.unlimited.sum()} value(s) at an end of the {scale} scale, and no limit of the assay is known"
+            )
             findings += (Finding(Code.W_ZERO_VALUE, "", endpoint, text),)
     gate = _gate_variance(own["gate_low"].to_numpy(), own["gate_high"].to_numpy(), scale)
     absolute = "/ul" in unit.lower() and scale == "log" and every_row
-    return _EndpointLevels(unit, scale, counted, ratio, absolute, place, level, gate, findings)
+    return _EndpointLevels(
+        unit, scale, counted, ratio, absolute, place, placed.level, gate, placed.beyond, placed.unlimited, findings
+    )
 
 
 def _gate_variance(low: Array, high: Array, scale: Scale) -> Array:
     """Return the variance that 95 % limits of the gate's uncertainty mean on a scale; 0 where there are none."""
     if not np.isfinite(low).any():
         return np.zeros(low.size)
-    ends, _ = scales.from_values(np.concatenate([low, high]), scale)
-    width = (ends[low.size :] - ends[: low.size]) / (2.0 * NORMAL_95)
-    return np.nan_to_num(width) ** 2
+    width = (scales.from_values(high, scale) - scales.from_values(low, scale)) / (2.0 * NORMAL_95)
+    return np.where(np.isfinite(width), width, 0.0) ** 2
 
 
 @dataclass(frozen=True)
@@ -325,6 +340,8 @@ def _assemble(rows: pd.DataFrame, levels: Mapping[str, _EndpointLevels], plan: P
         n_visits=n_visits,
         variance=_counting_variance(of, events, parents, sides.total(sides.rows["inverse"]) / there**2),
         gate_variance=_unshared_gates(sides, there, batches),
+        beyond=sides.total(sides.rows["beyond"]) / np.maximum(n_visits, 1),
+        unlimited=sides.total(sides.rows["unlimited"]) > 0,
         visits=_visit_labels(sides, plan),
         batches=batches,
         covariates=np.stack([np.zeros(shape), *(means[name] for name in plan.covariates)], axis=-1)[..., 1:],

@@ -72,7 +72,8 @@ def visits_between(paired: Paired, e: int, members: NDArray[np.bool_], plan: Pla
     if not one_side.any() or complete.sum() < _LEAST_PAIRS:
         return None
     rows = paired.rows.iloc[paired.rows_of[paired.endpoints[e]]]
-    rows = rows[np.isfinite(rows["level"].to_numpy()) & members[rows["patient"].to_numpy()]]
+    known = np.isfinite(rows["level"].to_numpy()) & (rows["beyond"] == 0).to_numpy()
+    rows = rows[known & members[rows["patient"].to_numpy()]]
     sides = [list(dict.fromkeys(rows.loc[rows["side"] == side, "visit"])) for side in (0, 1)]
     if any(len(labels) != 1 for labels in sides):
         return None

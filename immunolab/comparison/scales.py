@@ -1,7 +1,7 @@
 """Scales on which a shift is taken, and the counting variance of a shift on each.
 
 Counts y of N enter as log((y + 0.5) / (N - y + 0.5)) (Haldane 1956, Ann Hum Genet 20:309), percentages
-(0..100) as log(p / (100 - p)), with half the smallest distance from the border standing in for 0 and 100.
+(0..100) as log(p / (100 - p)); what is at the end of a scale is for `limits`.
 """
 
 from __future__ import annotations
@@ -96,38 +96,23 @@ def from_counts(n_events: ArrayLike, n_parent: ArrayLike, scale: Scale, *, ratio
         return np.arcsin(np.sqrt(y / n)) if scale == "arcsine" else 100.0 * y / n
 
 
-def from_values(values: ArrayLike, scale: Scale) -> tuple[Array, int]:
-    """Return measured values on a scale, and how many were on a border where the scale has no value.
-
-    On the logit (percent 0..100) a 0 or 100 becomes half the smallest distance any other value has from
-    that border; on the log a 0 becomes half the smallest positive value. NaN stays NaN.
+def from_values(values: ArrayLike, scale: Scale) -> Array:
+    """Return measured values on a scale; what is at an end of it (0 on the log, 0 or 100 % on the logit) is infinite.
 
     Parameters
     ----------
     values
-        ``(n,)`` in the endpoint's unit.
+        ``(n,)`` in the endpoint's unit; NaN stays NaN.
     scale
         Where they go.
     """
     x = np.asarray(values, dtype=float)
     if scale == "identity":
-        return x.copy(), 0
+        return x.copy()
     if scale == "arcsine":
-        return np.arcsin(np.sqrt(x / 100.0)), 0
-    low, n_low = _off_zero(x)
-    if scale == "log":
-        return np.log(low), n_low
-    high, n_high = _off_zero(100.0 - x)
-    return np.log(low) - np.log(high), n_low + n_high
-
-
-def _off_zero(distance: Array) -> tuple[Array, int]:
-    at_border = distance == 0
-    count = int(at_border.sum())
-    if not count:
-        return distance, 0
-    inside = distance[distance > 0]
-    return np.where(at_border, inside.min() / 2.0 if inside.size else 0.5, distance), count
+        return np.arcsin(np.sqrt(x / 100.0))
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(x) if scale == "log" else np.log(x) - np.log(100.0 - x), dtype=np.float64)
 
 
 def counting_variance(events: Array, parents: Array, inverse: Array, scale: Scale, *, ratio: bool = False) -> Array:

@@ -11,9 +11,10 @@ import pandas as pd
 from immunolab.plots.labels import EndpointLabel, folded, is_low, labels
 from immunolab.plots.numbers import back, bracket, interval, p_number, p_text
 from immunolab.plots.numbers import span as spread_of
-from immunolab.plots.style import HALF, MM, SMALL, WIDTH, axes, style
+from immunolab.plots.style import HALF, MM, NEUTRAL, SMALL, WIDTH, axes, style
 from immunolab.plots.values import value_axis
 from immunolab.schema.contrast import side_visits
+from immunolab.schema.flags import Flag, split
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,6 +25,7 @@ _ROLE_TITLES = {
     "exploratory": "Exploratory (no claim)",
 }
 _BLANK = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+_BEYOND = frozenset({Flag.BELOW_LIMIT, Flag.ABOVE_LIMIT})
 _MOST_NAMED = 16  # patients; more names would overlap at printed size
 
 
@@ -42,8 +44,8 @@ def paired_lines(
     """Draw every patient's line from the earlier to the later visit of one endpoint.
 
     Percentages are on a linear axis from zero, ratios and concentrations on log2. Open symbols are
-    values beyond what the assay can quantify. Bars are medians over the pairs. The heading gives n,
-    the shift with its 95 % interval, and the p-value with its test.
+    values beyond what the assay can quantify, dotted lines its limits. Bars are medians over the pairs.
+    The heading gives n, the shift with its 95 % interval, and the p-value with its test.
 
     Parameters
     ----------
@@ -78,6 +80,7 @@ def paired_lines(
         for x, visit, value in ((0, pair["visit_before"], pair["before"]), (1, pair["visit_after"], pair["after"])):
             low = any((pair["patient_id"], one) in flags for one in _visits(visit, of_endpoint))
             ax.plot(x, value, "o", color=named.colour, markersize=4, zorder=3, markerfacecolor="white" if low else None)
+    _limits(ax, of_endpoint[of_endpoint["patient_id"].isin(both["patient_id"])])
     for x, column in ((0, "before"), (1, "after")):
         if len(both):
             middle = float(both[column].median())
@@ -96,6 +99,14 @@ def _of(table: pd.DataFrame, endpoint: str, cohort: str | None) -> pd.DataFrame:
 def _low_flags(rows: pd.DataFrame) -> set[tuple[str, str]]:
     low = rows[rows["flag"].map(is_low)] if len(rows) else rows
     return set(zip(low["patient_id"], low["visit"], strict=True))
+
+
+def _limits(ax: Axes, rows: pd.DataFrame) -> None:
+    """Draw each limit of the assay that a value is beyond."""
+    beyond = np.array([not _BEYOND.isdisjoint(split(flag)) for flag in rows["flag"]], dtype=bool)
+    for limit in sorted(set(rows.loc[beyond, "value"].dropna())):
+        ax.plot([-0.3, 1.0], [limit, limit], color=NEUTRAL, linestyle=":", linewidth=0.8, zorder=1)
+        ax.text(-0.33, limit, "limit", fontsize=SMALL, color=NEUTRAL, va="bottom", ha="left")
 
 
 def _name_lines(ax: Axes, both: pd.DataFrame) -> None:

@@ -218,7 +218,27 @@ class Code(DeclaredWord):
     W_NOCONV = "W_NOCONV", "note", "the mixed model did not converge: the mean of each patient is tested instead"
     W_TIES = "W_TIES", "note", "equal shifts: mid-ranks, p exact all the same"
     W_ZERO_DIFF = "W_ZERO_DIFF", "note", "zero shifts dropped from the signed rank"
-    W_ZERO_VALUE = "W_ZERO_VALUE", "note", "values on the border of the scale were moved inside it"
+    W_ZERO_VALUE = (
+        "W_ZERO_VALUE",
+        "doubtful",
+        "values of 0 (or 100 %) without an assay's limit have no place on the scale: their patients have no change, "
+        "the cohort takes them as below (above) every other value",
+    )
+    W_CENSORED = (
+        "W_CENSORED",
+        "note",
+        "values beyond the assay's limits enter as that, not as the limit (censored normal pairs)",
+    )
+    W_AT_LIMIT = (
+        "W_AT_LIMIT",
+        "doubtful",
+        "values beyond the assay's limits are taken as the limit by the method asked for: changes are too small",
+    )
+    E_CENSORED = (
+        "E_CENSORED",
+        "unusable",
+        "too many values beyond the assay's limits, or several visits averaged with some: described, not tested",
+    )
     W_NO_COUNTS = "W_NO_COUNTS", "note", "no counts: the paired t is used in place of the count method"
     W_COMPOSITION = (
         "W_COMPOSITION",

@@ -84,8 +84,8 @@ def _paired(run: Run, cohort: str, row: pd.Series) -> ReportFigure:
     draw = partial(on_axes, partial(paired_lines, samples, pairs, shifts, endpoint, remark=remark), HALF, 92 * MM)
     caption = (
         f"{run.label_of(endpoint).axis}{of_cohort(cohort)}. One line a patient, n = {row['n_pairs']} pairs; bars: "
-        f"medians; open symbols: below what can be quantified. {str(row['role']).capitalize()} endpoint. Test: "
-        f"{row['method']}; {row['adjustment']}; seed {run.seed}."
+        f"medians; open symbols: beyond what can be quantified; dotted: the assay's limit. "
+        f"{str(row['role']).capitalize()} endpoint. Test: {row['method']}; {row['adjustment']}; seed {run.seed}."
     )
     if remark:
         caption += f" {remark.capitalize()}. {_SHARES}"
