@@ -218,7 +218,7 @@ def _few_events(at: _EndpointInCohort, counts: PairCounts) -> tuple[Estimate | N
     notes |= more
     if batches or covariates:
         notes[Code.W_COVARIATE] = "a count model of few events: not adjusted for batch or covariates"
-    rates = scale == "log" and not at.paired.ratio[at.e]  # a ratio of shares, not of odds
+    rates = counts.exposures or (scale == "log" and not at.paired.ratio[at.e])  # a ratio of shares, not of odds
     return event_split(counts.events, counts.parents, exposures=rates), notes
 
 

@@ -140,4 +140,5 @@ def _log_shift(paired: Paired, e: int) -> Array:
         level = scales.from_counts(paired.events[e], paired.parents[e], "log")
     else:
         level = scales.from_values(paired.value[e], "log")
+        level = np.where(np.isfinite(level), level, np.nan)
     return np.asarray(level[:, 1] - level[:, 0])

@@ -26,11 +26,15 @@ class PairCounts:
     Attributes
     ----------
     events, parents
-        ``(n, 2)`` before and after. Of a ratio: events of the numerator, and of both populations.
+        ``(n, 2)`` before and after. Of a ratio: events of the numerator, and of both populations. Of an absolute
+        count: its events, and the events that one cell per microlitre makes.
+    exposures
+        Whether the parents are such events.
     """
 
     events: Array
     parents: Array
+    exposures: bool = False
 
     @cached_property
     def expected(self) -> Array:
@@ -39,7 +43,7 @@ class PairCounts:
         The rarer of the events and of the others counts, so that 99 % is as rare as 1 %.
         """
         share = float(self.events.sum() / self.parents.sum())
-        expected: Array = self.parents.min(axis=1) * min(share, 1.0 - share)
+        expected: Array = self.parents.min(axis=1) * (share if self.exposures else min(share, 1.0 - share))
         return expected
 
     @property
@@ -62,7 +66,12 @@ def pair_counts(paired: Paired, e: int, complete: NDArray[np.bool_]) -> PairCoun
     complete
         ``(P,)`` patients with both visits.
     """
-    if not paired.counted[e] or not complete.any():
+    if not complete.any():
+        return None
+    if paired.absolute[e]:
+        exposures = paired.exposures[e, complete]
+        return PairCounts(paired.events[e, complete], exposures, True) if np.isfinite(exposures).all() else None
+    if not paired.counted[e]:
         return None
     events, others = paired.events[e, complete], paired.parents[e, complete]
     return PairCounts(events, events + others if paired.ratio[e] else others)

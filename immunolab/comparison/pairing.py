@@ -46,6 +46,8 @@ class Paired:
         Mean over a side's visits in the endpoint's unit.
     events, parents
         Sums over a side's visits; NaN without counts.
+    exposures
+        Events that one cell per microlitre makes, summed over a side's visits; NaN for what is no absolute count.
     n_visits
         Visits of the side.
     variance
@@ -87,6 +89,7 @@ class Paired:
     value: Array
     events: Array
     parents: Array
+    exposures: Array
     n_visits: NDArray[np.int64]
     variance: Array
     gate_variance: Array
@@ -314,7 +317,8 @@ def _assemble(rows: pd.DataFrame, levels: Mapping[str, _EndpointLevels], plan: P
     there = np.where(n_visits > 0, n_visits, np.nan).astype(float)
     of = [levels[str(name)] for name in endpoint_names]
     counted = np.array([one.counted for one in of])
-    mask = np.where(counted, 1.0, np.nan)[:, None, None]  # events are kept for counted endpoints only
+    absolute = np.array([one.absolute for one in of])
+    mask = np.where(counted | absolute, 1.0, np.nan)[:, None, None]  # events are kept for counted endpoints only
     events, parents = (
         sides.total(sides.rows[name]) * np.where(n_visits > 0, 1.0, np.nan) for name in ("n_events", "n_parent")
     )
@@ -332,11 +336,12 @@ def _assemble(rows: pd.DataFrame, levels: Mapping[str, _EndpointLevels], plan: P
         cohorts=cohorts.to_numpy(dtype=object),
         counted=counted,
         ratio=np.array([one.ratio for one in of]),
-        absolute=np.array([one.absolute for one in of]),
+        absolute=absolute,
         level=means["level"],
         value=means["value"],
         events=events * mask,
         parents=parents * mask,
+        exposures=_exposures(sides) * np.where(absolute, 1.0, np.nan)[:, None, None],
         n_visits=n_visits,
         variance=_counting_variance(of, events, parents, sides.total(sides.rows["inverse"]) / there**2),
         gate_variance=_unshared_gates(sides, there, batches),
@@ -349,6 +354,14 @@ def _assemble(rows: pd.DataFrame, levels: Mapping[str, _EndpointLevels], plan: P
         rows_of={name: one.place for name, one in levels.items()},
         findings=(*findings, *_mixed_states(sides.rows, plan)),
     )
+
+
+def _exposures(sides: _SideRows) -> Array:
+    """Return the events that one unit of an absolute count makes, by what one event makes or else by the value."""
+    one, n, value = (sides.rows[name].to_numpy() for name in ("one_event", "n_events", "value"))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = np.where(np.isfinite(one), 1.0 / one, np.where((value > 0) & (n > 0), n / value, np.nan))
+    return sides.total(np.where(np.isfinite(found), found, np.nan))
 
 
 def _counting_variance(of: Sequence[_EndpointLevels], events: Array, parents: Array, inverse: Array) -> Array:

@@ -52,6 +52,9 @@ ENDPOINTS = Table(
             allowed=("sample", "patient", "batch", "study"),
             optional=True,
         ),
+        Column(
+            "one_event", "number", "what one event makes of an absolute count", "unit", nullable=True, optional=True
+        ),
         MODALITY,
     ),
     notes="A slope belongs to a period, not to a day. Its row is under the visit that ends the period and carries that "

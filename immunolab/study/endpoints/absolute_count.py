@@ -63,6 +63,7 @@ class AbsoluteCount(Endpoint):
             n_events=n,
             n_parent=n_parent,
             flag=flags(counts.flag(name, of=of), Flag.NO_LYMPHOCYTE_COUNT if per_ul is None else ""),
+            one_event=self.value_of(1, n_parent, per_ul),
         )
 
     def with_limits(self, value: CountedValue, gate_sd: Mapping[tuple[str, str], float]) -> CountedValue:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LYMPHOCYTES = "lymphocytes"  # population that a blood count counts
-_LIMITS = ("count_low", "count_high", "gate_low", "gate_high")
+_LIMITS = ("count_low", "count_high", "gate_low", "gate_high", "one_event")
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class CountedValue:
         Events counted, of how many (of a ratio: numerator and denominator).
     count_low, count_high, gate_low, gate_high
         95 % limits from counting and from the gates, in ``unit``; None where they are not known.
+    one_event
+        What one event makes of an absolute count, in ``unit``; None for all others.
     """
 
     population: str
@@ -53,6 +55,7 @@ class CountedValue:
     count_high: float | None = None
     gate_low: float | None = None
     gate_high: float | None = None
+    one_event: float | None = None
 
     def row(self) -> dict[str, object]:
         """Return its columns of the endpoint table; limits only where they are known."""
