@@ -11,11 +11,12 @@ import pandas as pd
 import pytest
 
 import immunolab.comparison
+from immunolab.comparison.adjusted_flip import adjusted_sign_flip
 from immunolab.comparison.arms import compare_arms, compare_responders, differences_table
 from immunolab.comparison.correlation import correlate_shifts
 from immunolab.comparison.cycles import cycle_shifts
 from immunolab.comparison.missing_visits import tipping_point
-from immunolab.comparison.paired import paired_t, smallest_p, wilcoxon
+from immunolab.comparison.paired import paired_t, sign_flip, smallest_p, wilcoxon
 from immunolab.comparison.plan import Noise, Plan
 from immunolab.comparison.power import paired_power, patients_needed, power_table
 from immunolab.comparison.table import Comparison, compare_endpoints
@@ -440,6 +441,66 @@ def test_a_share_that_rises_while_the_count_does_not_is_said():
     )
     found = compare_endpoints(pd.concat([share, cells.assign(population="Treg")]), PLAN)
     assert [f.endpoint for f in found.warnings if f.code == "W_ABSOLUTE_FLAT"] == ["treg"]
+
+
+def _batched(effect: float) -> pd.DataFrame:
+    """Return twelve patients, five of whom change batch with the visit, one back; the batch moves the value."""
+    late = np.array([[0, 1]] * 5 + [[0, 0]] * 3 + [[1, 1]] * 3 + [[1, 0]])
+    rng = np.random.default_rng(9)
+    level = rng.normal(0, 0.5, (12, 1)) + rng.normal(0, 0.1, (12, 2)) + effect * late
+    rows = values(level[:, 0], level[:, 1], unit="points")
+    return rows.assign(batch=np.where(np.concatenate([late[:, 0], late[:, 1]]) > 0, "B2", "B1"))
+
+
+@pytest.mark.parametrize("test", ["auto", "t", "wilcoxon", "signflip", "count_weighted", "binomial_mixed", "mixed"])
+def test_no_method_lets_a_batch_pass_for_a_change(test):
+    small, large = (
+        compare_endpoints(_batched(effect), Plan("W0", "W10", test=test)).shifts.iloc[0] for effect in (0, 5)
+    )
+    assert "adjusted for batch" in large["method"]
+    assert "adjusted for batch" in large["sensitivity_method"]
+    for name in ("estimate", "p_value", "sensitivity_p_value"):
+        assert large[name] == pytest.approx(small[name], abs=1e-9)  # whatever a batch adds to its samples is taken off
+
+
+@pytest.mark.parametrize("test", ["auto", "t", "wilcoxon", "signflip", "count_weighted", "binomial_mixed", "mixed"])
+def test_every_method_says_that_batch_coincides_with_visit(test):
+    rows = values([1.0, 2, 3, 4, 5, 6], [2.0, 2, 4, 6, 5, 8], unit="points")
+    rows["batch"] = rows["visit"].map({"W0": "B1", "W10": "B2"})
+    found = compare_endpoints(rows, Plan("W0", "W10", test=test))
+    assert "E_BATCH_ALIASED" in found.shifts["warnings"].iloc[0]
+    assert (found.pairs["verdict"] == "not_evaluable").all()
+
+
+def test_more_batches_than_pairs_can_carry_are_said():
+    rows = values([1.0, 2, 3, 4], [2.0, 2, 4, 6], unit="points")
+    batch = {"P0": "AB", "P1": "BC", "P2": "CD", "P3": "AA"}
+    rows["batch"] = [batch[p][0 if v == "W0" else 1] for p, v in zip(rows["patient_id"], rows["visit"], strict=True)]
+    found = compare_endpoints(rows, PLAN)
+    assert "E_BATCH_DF" in found.shifts["warnings"].iloc[0]
+    assert "4 pairs, 3 to adjust for: no degree of freedom is left" in str(found.warnings)
+
+
+def test_the_adjusted_sign_flip_without_anything_to_adjust_is_the_sign_flip():
+    d = np.array([0.3, -0.1, 0.5, 0.2, 0.4, -0.2, 0.6, 0.1])
+    plain, adjusted = sign_flip(d), adjusted_sign_flip(d, np.zeros((8, 0)), "nothing")
+    assert adjusted.p_value == plain.p_value
+    assert (adjusted.estimate, adjusted.ci_low, adjusted.ci_high) == pytest.approx(
+        (plain.estimate, plain.ci_low, plain.ci_high), abs=1e-6
+    )
+
+
+def test_a_call_takes_off_what_batch_does_to_the_others():
+    noise = Noise(0.1, np.inf)
+    still = compare_endpoints(_batched(0.0), Plan("W0", "W10", test="t", noise=noise)).pairs
+    moved = compare_endpoints(_batched(5.0), Plan("W0", "W10", test="t", noise=noise)).pairs
+    assert moved["verdict"].tolist() == still["verdict"].tolist()
+    assert moved["batch_effect"].notna().tolist() == [True] * 5 + [False] * 6 + [True]
+    assert moved["batch_effect"].iloc[:5].to_numpy() == pytest.approx(5.0, abs=0.3)
+    across = Noise(0.1, np.inf, across_batches=True)
+    kept = compare_endpoints(_batched(5.0), Plan("W0", "W10", test="t", noise=across)).pairs
+    assert kept["batch_effect"].isna().all()
+    assert (kept["verdict"].iloc[:5] == "rise").all()
 
 
 # --- one patient -----------------------------------------------------------------------------------

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from immunolab.comparison.adjusted_flip import adjusted_hodges_lehmann, adjusted_sign_flip
+from immunolab.comparison.adjustment import Adjusters, adjusted_t, adjusters, batch_indicators
 from immunolab.comparison.binomial_mixed import binomial_mixed
 from immunolab.comparison.censored_pairs import censored_shift
 from immunolab.comparison.count_weighted import count_weighted, symmetric_variance
 from immunolab.comparison.diagnostics import Finding
-from immunolab.comparison.estimate import Estimate, is_constant, t_estimate, untested
+from immunolab.comparison.estimate import Estimate, is_constant, untested
 from immunolab.comparison.event_split import event_split
 from immunolab.comparison.few_events import PairCounts, pair_counts
-from immunolab.comparison.linear import least_squares
 from immunolab.comparison.longitudinal import LongRows, mixed_shift
 from immunolab.comparison.paired import paired_t, sign_flip, smallest_p, wilcoxon
 from immunolab.comparison.pairing import Paired
@@ -35,7 +36,6 @@ _FEW_EVENTS = 20  # events of a pair: counting alone then moves a shift by a fac
 _HALF_ADDED = ("t", "wilcoxon", "signflip", "count_weighted", "mixed")  # methods of shifts with half an event added
 _MISSING = 0.2  # share of patients without a pair that is worth a warning
 _MOST_IMBALANCE = 100  # largest over smallest parent: beyond, count weighting has type I error to 0.09 (benchmarks)
-_MOST_INFLATION = 5.0  # variance inflation by a batch, as the usual rule for regressors (judgement)
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,10 @@ class _EndpointInCohort:
     @cached_property
     def counts(self) -> PairCounts | None:
         return pair_counts(self.paired, self.e, self.complete)
+
+    @cached_property
+    def adjusters(self) -> Adjusters:
+        return adjusters(self.paired, self.e, self.complete, self.plan)
 
     @property
     def beyond(self) -> Array:
@@ -178,13 +182,14 @@ def _results(at: _EndpointInCohort) -> tuple[Estimate, Estimate, Estimate | None
             return few, untested(d.size), None, notes
     main, more = _tested(at)
     notes |= more
-    unadjusted = None
-    if at.plan.test in ("auto", "t"):
-        adjusted, more = _adjusted(at)
-        notes |= more
-        if adjusted is not None:
-            main, unadjusted = adjusted, main
-    sensitivity = wilcoxon(d)
+    taken = at.adjusters
+    notes |= taken.notes
+    unadjusted, adjusted = None, _adjusted(at, taken)
+    if adjusted is not None:
+        main, unadjusted = adjusted, main
+        if at.plan.test not in ("auto", "t", "signflip"):
+            notes[Code.W_BATCH_TEST] = f"{at.plan.test} cannot adjust for {taken.what}: {main.method} is given"
+    sensitivity = _sensitivity(at, taken)
     return main, sensitivity, unadjusted, notes | _shift_notes(d, main, sensitivity, notes)
 
 
@@ -198,7 +203,10 @@ def _censored(at: _EndpointInCohort) -> tuple[Estimate, Estimate, Estimate | Non
         return untested(at.shifts.size, why), nothing, None, {Code.E_CENSORED: why}
     found = censored_shift(level, beyond.astype(np.int64))
     code = Code.W_CENSORED if found.tested else Code.E_CENSORED
-    return found, nothing, None, {code: text if found.tested else found.method}
+    notes = {code: text if found.tested else found.method, **at.adjusters.notes}
+    if at.adjusters.words:
+        notes[Code.W_COVARIATE] = f"a model of values beyond limits: not adjusted for {at.adjusters.what}"
+    return found, nothing, None, notes
 
 
 def _few_events(at: _EndpointInCohort, counts: PairCounts) -> tuple[Estimate | None, Notes]:
@@ -213,10 +221,8 @@ def _few_events(at: _EndpointInCohort, counts: PairCounts) -> tuple[Estimate | N
     scale = at.paired.scales[at.e]
     if scale not in MULTIPLICATIVE:
         return None, {}
-    batches, notes = _batch_columns(at)
-    covariates, more = _covariate_columns(at, batches)
-    notes |= more
-    if batches or covariates:
+    notes = dict(at.adjusters.notes)
+    if at.adjusters.words:
         notes[Code.W_COVARIATE] = "a count model of few events: not adjusted for batch or covariates"
     rates = counts.exposures or (scale == "log" and not at.paired.ratio[at.e])  # a ratio of shares, not of odds
     return event_split(counts.events, counts.parents, exposures=rates), notes
@@ -278,7 +284,8 @@ def _tested(at: _EndpointInCohort) -> tuple[Estimate, Notes]:
     if test == "signflip":
         return sign_flip(d, seed=at.plan.seed), notes
     if test == "mixed":
-        return mixed_shift(_long_rows(at), d), notes
+        words = [*(["batch"] if "batch" in at.adjusters.words else []), *(["covariates"] if at.plan.covariates else [])]
+        return mixed_shift(_long_rows(at), d, adjusted_t(d, at.adjusters), " and ".join(words)), notes
     if test == "binomial_mixed":
         if at.counted_logit and not at.paired.ratio[at.e]:
             return binomial_mixed(at.events, at.parents), notes
@@ -296,69 +303,27 @@ def _weighting_variance(at: _EndpointInCohort) -> Array:
     return symmetric_variance(at.events, at.parents) if single else at.paired.variance[at.e, at.complete]
 
 
-def _adjusted(at: _EndpointInCohort) -> tuple[Estimate | None, Notes]:
-    """Return the shift adjusted for batch and covariates, or None where nothing varies or nothing can be."""
-    batches, notes = _batch_columns(at)
-    covariates, more = _covariate_columns(at, batches)
-    notes |= more
-    words = [word for word, columns in (("batch", batches), ("covariates", covariates)) if columns]
-    if not words or is_constant(at.shifts):
-        return None, notes
-    design = np.hstack([np.ones((at.shifts.size, 1)), *batches, *covariates])
-    fit = least_squares(design, at.shifts)
-    if fit.df < 1 or fit.sigma2 <= 0:
-        return None, notes
-    method, se = f"paired t adjusted for {' and '.join(words)}", float(np.sqrt(fit.covariance[0, 0]))
-    return t_estimate(float(fit.beta[0]), se, float(fit.df), method, at.shifts.size), notes
+def _adjusted(at: _EndpointInCohort, taken: Adjusters) -> Estimate | None:
+    """Return the shift adjusted for batch and covariates by the method asked for; None where nothing is adjusted for.
 
-
-def _batch_columns(at: _EndpointInCohort) -> tuple[list[Array], Notes]:
-    batches = at.paired.batches[at.e, at.complete]
-    if not batches.shape[-1] or at.paired.endpoints[at.e] in at.plan.unbatched:
-        return [], {}
-    moved = batches[:, 1] - batches[:, 0]
-    if not np.isfinite(moved).all():
-        return [], {Code.W_BATCH_UNKNOWN: "a sample has no batch; not adjusted for batch"}
-    if not np.abs(moved).max() > 0:
-        return [], {}
-    inflation = _shift_inflation(moved)
-    if not np.isfinite(inflation):
-        aliased = "batch_confounded: batch coincides with visit, the shift may be the batch's"
-        return [], {Code.E_BATCH_ALIASED: aliased}
-    wide = {Code.W_BATCH_CONF: f"variance inflation {inflation:.1f}"} if inflation > _MOST_INFLATION else {}
-    return [moved], wide
-
-
-def _covariate_columns(at: _EndpointInCohort, batches: list[Array]) -> tuple[list[Array], Notes]:
-    change = _changed(at.paired.covariates[at.e, at.complete])
-    if not change.shape[-1]:
-        return [], {}
-    if not np.isfinite(change).all():
-        return [], {Code.W_COVARIATE: "a covariate is missing; not adjusted for it"}
-    if not np.abs(change).max() > 0:
-        return [], {}
-    if not np.isfinite(_shift_inflation(np.hstack([*batches, change]))):
-        return [], {Code.W_COVARIATE: "the covariate changes in step with the visit; not adjusted for it"}
-    return [change], {}
-
-
-def _changed(sides: Array) -> Array:
-    """Return the change of covariates ``(n, 2, C)``.
-
-    One that no patient has before (days since the last dose) enters as its difference from the mean after.
+    Methods without a place for them give way to one that has: the paired t to least squares, the rank sum and the sign
+    flip to the sign flip of scores, count methods to the paired t. The mixed model takes batches like covariates.
     """
-    before, after = sides[:, 0], sides[:, 1]
-    started = np.isfinite(before).any(axis=0)
-    return np.where(started, after - before, after - after.mean(axis=0))
+    if not taken.words or is_constant(at.shifts) or at.plan.test == "mixed":
+        return None
+    if at.plan.test in ("wilcoxon", "signflip"):
+        return adjusted_sign_flip(at.shifts, taken.columns, taken.what, seed=at.plan.seed)
+    return adjusted_t(at.shifts, taken)
 
 
-def _shift_inflation(moved: Array) -> float:
-    """Return the variance inflation of the mean shift from adjusting for ``moved`` ``(n, k)``; inf when aliased."""
-    ones = np.ones((moved.shape[0], 1))
-    if np.linalg.matrix_rank(np.hstack([ones, moved])) <= np.linalg.matrix_rank(moved):
-        return float("inf")
-    fitted, *_ = np.linalg.lstsq(moved, ones, rcond=None)
-    return float(moved.shape[0] / ((ones - moved @ fitted) ** 2).sum())
+def _sensitivity(at: _EndpointInCohort, taken: Adjusters) -> Estimate:
+    """Return the exact signed rank, or the adjusted sign flip where the shift is adjusted."""
+    d = at.shifts
+    if not taken.words or is_constant(d):
+        return wilcoxon(d)
+    flip = adjusted_sign_flip(d, taken.columns, taken.what, seed=at.plan.seed)
+    centre = adjusted_hodges_lehmann(d, taken.columns)
+    return replace(flip, estimate=centre, ci_low=np.nan, ci_high=np.nan, location="Hodges-Lehmann")
 
 
 def _centred(covariates: Array, before: NDArray[np.bool_]) -> Array:
@@ -374,6 +339,8 @@ def _long_rows(at: _EndpointInCohort) -> LongRows:
     rows = paired.rows.iloc[paired.rows_of[paired.endpoints[at.e]]]
     code = rows["patient"].to_numpy()
     covariates = _centred(rows[list(plan.covariates)].to_numpy(dtype=float), (rows["side"] == 0).to_numpy())
+    if "batch" in at.adjusters.words:
+        covariates = np.hstack([covariates, batch_indicators(rows["batch"], at.members[code])])
     known = np.isfinite(rows["level"].to_numpy()) & (rows["unlimited"] == 0).to_numpy()
     used = known & at.members[code] & np.isfinite(covariates).all(axis=1)
     kept = rows[used]

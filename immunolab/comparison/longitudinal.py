@@ -45,7 +45,9 @@ class LongRows:
     covariates: Array
 
 
-def mixed_shift(rows: LongRows, patient_shifts: Array) -> Estimate:
+def mixed_shift(
+    rows: LongRows, patient_shifts: Array, adjusted: Estimate | None = None, what: str = "covariates"
+) -> Estimate:
     """Return the shift by REML with a random intercept and a random treatment response per patient.
 
     A model without the random response takes more visits for more patients and is wrong about the cohort
@@ -58,10 +60,14 @@ def mixed_shift(rows: LongRows, patient_shifts: Array) -> Estimate:
         All visits of the endpoint in the cohort.
     patient_shifts
         ``(P,)`` each complete patient's mean after minus mean before, for the fallback.
+    adjusted
+        The fallback where it is adjusted for batch or covariates.
+    what
+        What is adjusted for, in words.
     """
-    fallback = paired_t(patient_shifts)
+    fallback = adjusted or paired_t(patient_shifts)
     if np.bincount(rows.patient).max() < 3:
-        return replace(fallback, method="paired t (two visits: the mixed model is the same)")
+        return replace(fallback, method=f"{fallback.method} (two visits: the mixed model is the same)")
     design = _fixed_effects(rows)
     if np.linalg.matrix_rank(design) < design.shape[1] or rows.level.size <= design.shape[1] + _SPARE_ROWS:
         return _instead(fallback, Code.W_COVARIATE, "the design cannot be separated")
@@ -73,14 +79,14 @@ def mixed_shift(rows: LongRows, patient_shifts: Array) -> Estimate:
         return _instead(fallback, Code.W_SLOPE0, "response variance at 0")
     if fit.singular[0]:
         return _instead(fallback, Code.W_SINGULAR, "patient variance at 0")
-    return _contrast(fit, design.shape[1], patient_shifts.size, bool(rows.covariates.shape[1]))
+    return _contrast(fit, design.shape[1], patient_shifts.size, what if rows.covariates.shape[1] else "")
 
 
-def _contrast(fit: MixedFit, columns: int, n: int, adjusted: bool) -> Estimate:
+def _contrast(fit: MixedFit, columns: int, n: int, adjusted: str) -> Estimate:
     weights = np.zeros(columns)
     weights[1] = 1.0
     method = "REML mixed model, random intercept and response, Satterthwaite"
-    return t_estimate(*fit.contrast(weights), method + (", adjusted for covariates" if adjusted else ""), n)
+    return t_estimate(*fit.contrast(weights), method + (f", adjusted for {adjusted}" if adjusted else ""), n)
 
 
 def _fixed_effects(rows: LongRows) -> Array:
@@ -96,4 +102,6 @@ def _levels(rows: LongRows) -> list[str]:
 
 
 def _instead(fallback: Estimate, code: Code, why: str) -> Estimate:
-    return replace(fallback, method=f"t on each patient's mean shift (mixed model: {why})", codes=(code,))
+    taken = fallback.method.partition(" adjusted for ")[2]
+    method = "t on each patient's mean shift" + (f" adjusted for {taken}" if taken else "")
+    return replace(fallback, method=f"{method} (mixed model: {why})", codes=(code,))

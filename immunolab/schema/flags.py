@@ -199,6 +199,12 @@ class Code(DeclaredWord):
         "doubtful",
         "batch and visit nearly coincide: the adjusted interval is wide (variance inflation above 5)",
     )
+    E_BATCH_DF = (
+        "E_BATCH_DF",
+        "unusable",
+        "as many batches and covariates as pairs: nothing is adjusted for, the shift may be the batches'",
+    )
+    W_BATCH_TEST = "W_BATCH_TEST", "note", "the method asked for cannot adjust for batch: one that can is given"
     W_BATCH_UNKNOWN = "W_BATCH_UNKNOWN", "doubtful", "a sample has no batch: the shift is not adjusted for batch"
     W_COVARIATE = (
         "W_COVARIATE",
