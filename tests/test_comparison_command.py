@@ -316,5 +316,5 @@ def test_what_was_done_is_said(capsys):
     assert main(["compare", str(FOLDER / "ex1_paired_treg.csv"), *VISITS, *COUNTS]) == 0
     text = capsys.readouterr().out
     assert "method: paired t, logit (+0.5) (1 row)" in text
-    assert "adjustment: Benjamini-Hochberg over 1 endpoints" in text
+    assert "multiplicity: Benjamini-Hochberg over 1 endpoints" in text
     assert "3.71e-06" in text

@@ -112,6 +112,22 @@ def test_a_percentage_on_the_border_without_a_limit_has_no_change():
     assert "W_ZERO_VALUE" in codes(found)
 
 
+def test_an_odds_ratio_is_called_one_and_the_ratio_of_medians_is_beside_it():
+    found = compare_endpoints(counts([6000, 6000, 6000], [7500, 7500, 7400]), PLAN)
+    row = found.shifts.iloc[0]
+    assert row["fold_is"] == "odds ratio"
+    assert row["fold"] == pytest.approx(1.98, abs=0.03)
+    assert row["ratio_of_medians"] == pytest.approx(75 / 60)
+    assert found.pairs["ratio"].tolist() == pytest.approx([1.25, 1.25, 74 / 60])
+    assert "odds ratio 1.9" in found.summary()
+    assert "fold" not in found.summary()
+    amount = compare_endpoints(values([1.0, 2, 4], [2.0, 4, 9], unit="pg/mL"), PLAN).shifts.iloc[0]
+    assert (amount["fold_is"], amount["ratio_of_medians"]) == ("ratio", 2.0)
+    points = compare_endpoints(values([1.0, 2, 4], [-2.0, -4, -9], unit="points"), PLAN).shifts.iloc[0]
+    assert pd.isna(points["fold_is"])
+    assert pd.isna(points["ratio_of_medians"])
+
+
 def test_families_are_adjusted_by_role():
     rows = pd.concat([counts(BEFORE, np.array(AFTER) + 40 * k, endpoint=f"e{k}") for k in range(5)])
     roles = {"e0": "primary", "e1": "secondary", "e2": "secondary"}

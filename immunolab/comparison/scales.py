@@ -26,6 +26,8 @@ ESTIMATE_SCALE: dict[Scale, str] = {
 """Scale of the values -> scale of the estimate, as the column ``estimate_scale`` names it."""
 UNKNOWN_UNIT = "as given"  # unit of values whose unit nobody declared
 _WHOLE = 100.0  # percent that a share of a whole cannot exceed
+RATIO_WORDS: dict[str, str] = {"logit": "odds ratio", "log_odds": "odds ratio", "log": "ratio"}
+"""Scale of a shift or an estimate -> what exp of it is; other scales have no ratio."""
 MULTIPLICATIVE: frozenset[Scale] = frozenset({"logit", "log"})
 """Scales on which exp(shift) is a ratio: of odds, or of values."""
 

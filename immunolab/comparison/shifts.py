@@ -139,6 +139,8 @@ def _row(paired: Paired, e: int, cohort: str, shift: CohortShift, plan: Plan) ->
         "hl_ci_high": rank.ci_high,
         "n_zero_shifts": int(pairs.sum()) - rank.n if np.isfinite(rank.p_value) else 0,
         "median_events": _median(paired.events[e, pairs].sum(axis=1)),
+        "fold_is": scales.RATIO_WORDS.get(scale),
+        "ratio_of_medians": _ratio(_median(value[pairs, 0]), _median(value[pairs, 1])),
         "sensitivity_method": rank.text if np.isfinite(rank.p_value) else None,
         "plain_p_value": shift.plain.p_value if shift.plain else np.nan,
         "unadjusted_estimate": shift.unadjusted.estimate if shift.unadjusted else np.nan,
@@ -168,6 +170,10 @@ def _method_text(main: Estimate, scale: scales.Scale, *, counted: bool) -> str:
 
 def _fold(main: Estimate, scale: scales.Scale) -> float:
     return float(np.exp(main.estimate)) if scale in scales.MULTIPLICATIVE else np.nan
+
+
+def _ratio(before: float, after: float) -> float:
+    return after / before if before > 0 and after > 0 else float("nan")
 
 
 def _median(values: Array) -> float:
@@ -262,6 +268,7 @@ def _arm_row(difference: GroupDifference, paired: Paired, plan: Plan) -> dict[st
         "method": f"{main.text}, {shown}" if main.tested else main.text,
         "p_value": main.p_value,
         "sensitivity_p_value": difference.sensitivity.p_value,
+        "fold_is": scales.RATIO_WORDS.get(shown),
         "sensitivity_method": difference.sensitivity.text if np.isfinite(difference.sensitivity.p_value) else None,
         "warnings": ";".join(main.codes) or None,
         "df": main.df,

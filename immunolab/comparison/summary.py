@@ -23,10 +23,14 @@ _HEAD: tuple[str, ...] = (
     "estimate",
     "scale",
     "95 % interval",
-    "fold",
+    "turned back",
+    "ratio of medians",
 )
-_HEAD += ("p", "q", "signed rank p")
-_MEANING = "estimate is the mean shift on its scale, fold is exp(estimate); before and after are medians over the pairs"
+_HEAD += ("p", "q", "sensitivity p")
+_MEANING = (
+    "estimate is the mean shift on its scale, turned back is exp(estimate): odds ratio of shares, ratio of amounts; "
+    "before and after are medians over the pairs, ratio of medians is after / before"
+)
 
 
 def one_line(contrast: str, pairs: pd.DataFrame, shifts: pd.DataFrame) -> str:
@@ -113,9 +117,15 @@ def _cells(row: pd.Series) -> list[str]:
         _short(row["estimate"]),
         str(row["estimate_scale"]),
         f"{low} to {high}" if low else "",
-        _short(row["fold"]),
+        _turned_back(row),
+        _short(row["ratio_of_medians"]),
         *(_short(row[name]) for name in ("p_value", "q_value", "sensitivity_p_value")),
     ]
+
+
+def _turned_back(row: pd.Series) -> str:
+    """Return ``odds ratio 1.98``: the number with what it is; empty on scales without a ratio."""
+    return f"{row['fold_is']} {_short(row['fold'])}" if _short(row["fold"]) else ""
 
 
 def _visit_cells(visits: pd.DataFrame) -> Iterator[list[str]]:
@@ -129,7 +139,7 @@ def _methods(shifts: pd.DataFrame) -> list[str]:
     lines = []
     for method, rows in shifts.groupby("method", sort=False):
         lines.append(f"method: {method} ({len(rows)} row{'s' if len(rows) > 1 else ''})")
-    lines += [f"adjustment: {text}" for text in shifts["adjustment"].unique()]
+    lines += [f"multiplicity: {text}" for text in shifts["adjustment"].unique()]
     zeros = int(shifts["n_zero_shifts"].fillna(0).sum())
     if zeros:
         lines.append(f"signed rank: {zeros} zero shift(s) dropped")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from immunolab.comparison import scales
 from immunolab.comparison.arms import compare_arms, differences_table
@@ -167,9 +168,17 @@ def _pair_rows(paired: Paired, calls: ChangeCalls) -> pd.DataFrame:
         "n_events_after": paired.events[e, p, 1],
         "level_before": paired.level[e, p, 0],
         "level_after": paired.level[e, p, 1],
+        "fold_is": [scales.RATIO_WORDS.get(name) for name in scale],
+        "ratio": _ratio(paired.value[e, p]),
         **{name: getattr(calls, name)[e, p] for name in _FURTHER},
     }
     return PAIRS.check(pd.DataFrame(columns)) if e.size else PAIRS.empty()
+
+
+def _ratio(sides: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return after / before of values ``(n, 2)``; NaN where one is not above 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where((sides > 0).all(axis=-1), sides[:, 1] / sides[:, 0], np.nan)
 
 
 def _levels(paired: Paired) -> pd.DataFrame:

@@ -24,7 +24,7 @@ from immunolab.schema.table import Table
 from immunolab.study.endpoints import Endpoint
 
 _PAIR_NUMBERS = (
-    *("before", "after", "shift", "fold", "ci_low", "ci_high", "p_value", "q_value", "limit"),
+    *("before", "after", "shift", "fold", "ci_low", "ci_high", "p_value", "q_value", "limit", "ratio"),
     *("called_below", "called_above", "batch_effect", "pooled_shift", "pooled_low", "pooled_high"),
 )
 _SHIFT_NUMBERS = (
@@ -38,6 +38,7 @@ _SHIFT_NUMBERS = (
     "p_value",
     "q_value",
     "sensitivity_p_value",
+    "ratio_of_medians",
     "pairs_estimate",
     "pairs_ci_low",
     "pairs_ci_high",

@@ -48,7 +48,9 @@ def change_sentence(named: EndpointLabel, row: pd.Series, contrast: Contrast) ->
     if not pd.isna(row["q_value"]) and row["role"] != "primary":
         tests += f"; {p_text(row['q_value'], 'q')}, {row['adjustment']}"
     if not pd.isna(row["sensitivity_p_value"]):
-        tests += f"; exact signed-rank {p_text(row['sensitivity_p_value'])}"
+        named_by = row.get("sensitivity_method")
+        method = "exact signed-rank" if pd.isna(named_by) or "signed rank" in named_by else named_by
+        tests += f"; {method} {p_text(row['sensitivity_p_value'])}"
     if not pd.isna(row.get("pairs_p_value")):
         scale = row["estimate_scale"]
         size, low, high = (number(back(row[f"pairs_{c}"], scale)) for c in ("estimate", "ci_low", "ci_high"))
@@ -75,7 +77,9 @@ def change_in_short(row: pd.Series) -> str:
 def _estimate(row: pd.Series) -> str:
     scale = row["estimate_scale"]
     size, low, high = (number(back(row[c], scale)) for c in ("estimate", "ci_low", "ci_high"))
-    return f"{scale_word(scale)} {size}, 95 % CI {low} to {high}"
+    medians = row.get("ratio_of_medians")
+    plain = "" if scale != "log_odds" or pd.isna(medians) else f"; ratio of medians {number(medians)}"
+    return f"{scale_word(scale)} {size}, 95 % CI {low} to {high}{plain}"
 
 
 def _unadjusted(row: pd.Series) -> str:
