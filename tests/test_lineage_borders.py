@@ -187,3 +187,14 @@ def test_a_negative_group_of_any_size_leaves_the_border_between_the_groups(share
     positive = rng.random(3000) < share
     values = np.where(positive, rng.normal(4.0, 0.4, 3000), rng.normal(0.4, 0.5, 3000))
     assert 1.0 < known_negatives(values, rng.normal(0.4, 0.5, 1000)).value < 3.2
+
+
+def test_a_clear_valley_stays_where_the_parents_negative_cells_read_more_than_other_lineages() -> None:
+    """CD8 cells read more on CD4 than cells without CD3: clean groups are parted at their valley all the same."""
+    tube, kinds = _tube({"CD4": 3_000, "CD8": 1_500, "DN": 100, "B": 900}, markers=("CD3", "CD4", "CD8"), sd=0.25)
+    columns = tube.columns.copy()
+    raised = kinds == "CD8"
+    columns[1, raised] = COFACTOR * np.sinh(np.arcsinh(columns[1, raised] / COFACTOR) + 0.6)
+    gated = _gate(replace(tube, columns=columns), *TREE)
+    assert f1(gated.mask("CD4"), kinds == "CD4") > 0.97
+    assert f1(gated.mask("CD8"), kinds == "CD8") > 0.97
