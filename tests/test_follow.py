@@ -8,15 +8,21 @@ import numpy as np
 import pandas as pd
 import pytest
 from builders import data_folder
+from experts_polygons import SUBSETS, experts_gates, hipc_tube, macro_f1
 from fcs_builder import fcs_bytes
+from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
+from sklearn.metrics import f1_score
 
 import immunolab as il
 from immunolab.cli import main
 from immunolab.errors import InputError
 from immunolab.events.tube import Channel, Tube
+from immunolab.gating.following.follow import follow
+from immunolab.gating.following.template import Template
 from immunolab.gating.placement.rules import Scope
 from immunolab.gating.strategy import Boolean, Dimension, Ellipsoid, Gate, Polygon, Population, Rectangle, Strategy
-from immunolab.gating.tubes import GatedTube
+from immunolab.gating.tube_gates import TubeGates
+from immunolab.gating.tubes import GatedTube, gate_tube
 
 CENTRES = np.array([[200.0, 200.0], [800.0, 250.0], [250.0, 800.0], [780.0, 820.0]])
 XY = (Dimension("CD4"), Dimension("CD8"))
@@ -149,6 +155,31 @@ def test_it_must_be_clear_which_tube_the_gates_were_drawn_on() -> None:
         il.gate([_tube("a"), _tube("b")], STRATEGY, follow=True)
     with pytest.raises(InputError, match="placed by data, not drawn"):
         il.gate(_tube("a"), "treg_th17_tfh_teff", follow=TEMPLATE)
+
+
+def test_experts_polygons_of_one_centre_hold_in_another() -> None:
+    tube, classes = hipc_tube("W2_1")
+    strategy = experts_gates(tube, classes)
+    others = [hipc_tube(name) for name in (*(f"FTV_{i}" for i in range(1, 7)), "W2_4")]
+    donors = {f"FTV_{i}": "1228" if i < 4 else "1349" for i in range(1, 7)}
+    groups = {one.sample_id: {"patient": donors.get(one.sample_id, "W2_4"), "batch": ""} for one, _ in others}
+    template = Template(tube, TubeGates(strategy))
+    carried = follow([template], [one for one, _ in others], groups=groups, resample=False)
+    score = [macro_f1(gate_tube(one, carried.gates_of(one.sample_id)), truth) for one, truth in others]
+    unmoved = [macro_f1(gate_tube(one, TubeGates(strategy)), truth) for one, truth in others]
+    names = [channel.name for channel in tube.channels if channel.name != "CD3"]
+    trained = QuadraticDiscriminantAnalysis().fit(tube.to_frame()[names], classes)
+    predicted = [trained.predict(one.to_frame()[names]) for one, _ in others]
+    numbers = [number for subsets in SUBSETS.values() for number in subsets]
+    trained_score = [
+        f1_score(truth, found, labels=numbers, average="macro")
+        for found, (_, truth) in zip(predicted, others, strict=True)
+    ]
+    assert np.mean(score) >= 0.85
+    assert np.mean(score) > np.mean(trained_score)
+    assert np.mean(score) > np.mean(unmoved) + 0.1
+    flags = {p.flag for name in groups for p in carried.fitted.strategies[name].populations}
+    assert flags == {""}
 
 
 def _brighter(tube: Tube, gain: float) -> bytes:

@@ -21,11 +21,11 @@ KNOTS = 5  # places on an axis that move by themselves (judgement: negative, dim
 BOUND = 2.0  # greatest move of a knot, sd of the template's events on that axis (judgement: further is another tube)
 _STEEP = 0.3  # least distance of moved neighbouring knots, share of the distance they had: clouds do not collapse
 # penalties an event, in sd of the axis: on differences of neighbouring moves, on bends of them, on moves themselves: a
-# stretch of the whole axis is cheap, a bend is dear (judgement, 2026-11-26: the best of eight settings over templates
-# of two centres of the HIPC T panel)
+# stretch of the whole axis is cheap, a bend is dear (judgement, 2026-11-26: the best of some 25 settings of these and
+# of _EXPECTED on seven pairs of HIPC tubes of two centres, none held out; benchmarks/follow.py)
 _SMOOTH, _STRAIGHT, _SMALL = 0.03, 3.0, 0.005
 # weight of the template's shares, events an event of the tube: shares are free, but a cloud does not take the place
-# of another (judgement, 2026-11-26: the best of 0.02 to 0.6, same tubes)
+# of another (judgement, 2026-11-26: 0.02 to 2 tried, same tubes)
 _EXPECTED = 0.6
 _BACKGROUND = 0.01  # share of events that belong to no cloud (judgement: debris and doublets left in a gate)
 _SHARE_STEPS = 20  # steps of EM for the shares at a given move (judgement: they change by less than .01 then)
