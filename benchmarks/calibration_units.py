@@ -1,6 +1,6 @@
 """What becomes of endpoints without a unit that says a scale, and of those beside a value off its scale.
 
-Two trials that went wrong in version 0.2: a primary endpoint beside FVC in % of predicted, which may be above 100, and
+Two trials that went wrong before: a primary endpoint beside FVC in % of predicted, which may be above 100, and
 a column of scores that is within 0..100 without being a percentage. Printed for each: the share of trials in which the
 primary endpoint was compared at all, and of the intervals that hold the true mean change in the endpoint's own unit.
 
