@@ -106,6 +106,9 @@ class Card:
         x and y where a strategy names none.
     instead
         Methods that take its place, in this order, where it gives no border. Without any the border is withheld.
+    outside_reference
+        Whether only a population placed before, and outside the parent, is given as reference: a method that finds
+        naive cells cannot start from a guess of them.
     even_noise
         Whether values are given on a scale where negative cells spread evenly when the display scale stretches zero.
     bend
@@ -124,6 +127,7 @@ class Card:
     borders: bool = False
     channels: tuple[str, str] = ("", "")
     instead: tuple[str, ...] = ()
+    outside_reference: bool = False
     even_noise: bool = False
     bend: float | None = None
     linear: bool = False
@@ -141,8 +145,8 @@ class Method:
     Attributes
     ----------
     resample
-        For a `Corner`: ``resample(x, y, reference, corner, rng, rounds)`` returns x and y borders of resampled
-        events, where that is faster than running the function anew on each draw.
+        For a `Corner` or `Quadrants`: ``resample(x, y, reference, region, rng, rounds)`` returns x and y borders of
+        resampled events, where that is faster than running the function anew on each draw.
     """
 
     function: Callable[..., Any]

@@ -78,11 +78,22 @@ class Corner:
 
 @dataclass(frozen=True)
 class Quadrants:
-    """One border on each axis, and which of the four quadrants is meant: ``++``, ``+-``, ``-+``, ``--`` (x, then y)."""
+    """One border on each axis, and which of the four quadrants is meant.
+
+    Attributes
+    ----------
+    x, y
+        The borders.
+    quadrant
+        ``++``, ``+-``, ``-+``, ``--`` (x, then y).
+    start
+        Handed to the method's ``resample`` as a field of the region.
+    """
 
     x: Cut
     y: Cut
     quadrant: str = "++"
+    start: Any = None
 
 
 Region = Band | Cloud | Corner | Quadrants

@@ -9,7 +9,7 @@ from immunolab.config import Place
 from immunolab.errors import InputError
 from immunolab.events.tube import Channel
 from immunolab.gating.placement.method_lookup import method, method_names
-from immunolab.gating.placement.rules import NAIVE, display_scale, same_name, takes_defaults
+from immunolab.gating.placement.rules import NAIVE, OWN_NAIVE, display_scale, same_name, takes_defaults
 from immunolab.gating.rule_parser import parameter_faults, rule_faults, scope_faults
 from immunolab.gating.strategy import Boolean, Declared, Dimension, Ellipsoid, Gate, Polygon, Rectangle, is_unscaled
 from immunolab.gating.strategy_faults import (
@@ -154,7 +154,7 @@ class GateReader:
             self.faults += rule_faults(rule, place, more=("low", "high") if side == "between" else ())
         for key in ("of", "on"):
             name = str(rule.get(key) or NAIVE)
-            if population_meant(name, self._names) is None and not same_name(name, NAIVE):
+            if population_meant(name, self._names) is None and not same_name(name, NAIVE) and name != OWN_NAIVE:
                 self.faults.append(unknown_population((*place, key), name, self._names))
         return Declared("threshold", {"marker": data["marker"], "side": side, **with_unit(rule, self._numbers)})
 

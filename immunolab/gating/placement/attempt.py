@@ -180,4 +180,6 @@ def by_pair(
         # a cloud of positive cells says that it is missing, and may withhold its border
         flags = (corner.y if second else corner.x).flags if corner.y_side == "hi" else ()
         return Attempt(name, flags=flags, note=f"no cloud {x}hi {y}{corner.y_side}")
-    return Attempt(name, Cut(mine.value, mine.flags, mine.spread), mine.control, mine.draws, mine.reason)
+    # what takes the place of a method without a border may find one
+    kept = tuple(flag for flag in mine.flags if flag != Flag.NO_BORDER)
+    return Attempt(name, Cut(mine.value, kept, mine.spread), mine.control, mine.draws, mine.reason)

@@ -17,8 +17,8 @@ N_BINS = 512
 _EDGE_SHARE = 0.0005  # share of events on each side that the grid need not hold: one stray event would stretch it
 _MAD_TO_SD = 1.4826  # a normal's sd in median absolute deviations, 1 / 0.6745
 HALF_NORMAL_MEDIAN = 0.6745  # median of |z| of a standard normal: half a normal's median distance, in sd
-_IQR_TO_SD = 1.34  # a normal's interquartile range in sd (Silverman 1986, Density Estimation, eq. 3.31)
-_SILVERMAN = 0.9  # factor of the rule of thumb (Silverman 1986, eq. 3.31)
+IQR_TO_SD = 1.34  # a normal's interquartile range in sd (Silverman 1986, Density Estimation, eq. 3.31)
+SILVERMAN = 0.9  # factor of the rule of thumb (Silverman 1986, eq. 3.31)
 _KERNEL_REACH = 3.0  # kernel widths of empty grid on each side, so that the density falls to 0
 # counts up to which a mass channel says nothing: randomised zeros are within one count of 0, and an ion or two come
 # from neighbouring masses (judgement, 2026-11-26: of T cells with CD8 a tenth are above it on CD4 that they lack)
@@ -104,8 +104,8 @@ def smoothed_density(values: Array, bandwidth: float = 1.0) -> tuple[Array, Arra
     """
     shares = [_EDGE_SHARE, 0.25, 0.75, 1 - _EDGE_SHARE]
     low, first, third, high = (float(q) for q in np.quantile(values, shares))
-    spread = min(float(np.std(values)), (third - first) / _IQR_TO_SD or np.inf)
-    width = max(bandwidth * _SILVERMAN * spread * len(values) ** -0.2, _grain(values, low, high))
+    spread = min(float(np.std(values)), (third - first) / IQR_TO_SD or np.inf)
+    width = max(bandwidth * SILVERMAN * spread * len(values) ** -0.2, _grain(values, low, high))
     # 1e-9: all values alike still get bins of some width
     edges = np.linspace(low - _KERNEL_REACH * width - 1e-9, high + _KERNEL_REACH * width + 1e-9, N_BINS + 1)
     step = edges[1] - edges[0]

@@ -145,10 +145,20 @@ def _pair_and_reference(card: Card, request: Request) -> Inputs | Lacking:
     if isinstance(given, Lacking):
         return given
     of = request.of or NAIVE
+    if card.outside_reference:
+        return _pair_and_outside_reference(card, request, given, of)
     reference = request.pool.reference(request.channels, of, request.path)
     if reference is None or len(reference[0]) < ENOUGH_EVENTS:
         return Inputs((*given.arguments, reference), "cloud", "density")
     return Inputs((*given.arguments, reference), f"cloud against {of} ({len(reference[0])} events)", card.control)
+
+
+def _pair_and_outside_reference(card: Card, request: Request, given: Inputs, of: str) -> Inputs:
+    path = request.pool.path_of(of)
+    if path is None or path.startswith(f"{request.path}/"):
+        return Inputs((*given.arguments, None), given.source, card.control)
+    reference = request.pool.reference(request.channels, of, request.path)
+    return Inputs((*given.arguments, reference), f"{given.source} beside {of}", card.control)
 
 
 def _channels(tube: TubeState) -> set[str]:

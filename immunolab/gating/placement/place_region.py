@@ -62,7 +62,7 @@ def place_region(
     if not isinstance(region, (Corner, Quadrants)):
         return PlacedRegion(region)
     draws = np.empty(0), np.empty(0)
-    if isinstance(region, Corner) and chosen.resample is not None and rng is not None:
+    if chosen.resample is not None and rng is not None:
         x, y, reference = (*arguments, None)[:3]
         draws = chosen.resample(x, y, reference, region, rng, RESAMPLES)
     if chosen.card.linear and isinstance(region, Corner):

@@ -12,6 +12,7 @@ from immunolab.gating.placement.flank import flank_flags
 from immunolab.gating.placement.interval_width import with_drift, with_width
 from immunolab.gating.placement.known_cells import EVERYWHERE, Among
 from immunolab.gating.placement.leading_marker import leading_rule, with_loss
+from immunolab.gating.placement.lineage_rules import beside_partner, placing_path, with_own_naive
 from immunolab.gating.placement.methods.valley import amid_group
 from immunolab.gating.placement.place_border import place_border
 from immunolab.gating.placement.placed import Placed, drift_sd, far_from
@@ -84,6 +85,7 @@ class RectangleGates:
             rule = rule_for(
                 self._thresholds, marker, border, own or leading_rule(self._thresholds, marker, border, sides)
             )
+            rule = beside_partner(rule, marker, sides)
             asked = _Asked(population.parent_path, marker, border, rule, _among(sides, marker, border))
             for pool, members in pools(rule.scope):
                 found = self._border(pool, asked, self._resample)
@@ -99,13 +101,14 @@ class RectangleGates:
         return gates
 
     def _border(self, pool: TubePool, asked: _Asked, resample: bool) -> Placed:
-        where = self._where(pool, asked.parent, asked.rule)
+        where = placing_path(asked.rule, pool, asked.parent)
+        rule = with_own_naive(asked.rule, pool, asked.parent)
         marker, border = asked.marker, asked.border
         ids = tuple(tube.sample_id for tube in pool.tubes)
-        key = (resample, marker, border, repr(asked.rule), where, ids, asked.among)
+        key = (resample, marker, border, repr(rule), where, ids, asked.among)
         if key not in self._placed:
             rng = self._rng(marker, border, where, *ids) if resample else None
-            self._placed[key] = place_border(pool, where, marker, border, asked.rule, rng, among=asked.among)
+            self._placed[key] = place_border(pool, where, marker, border, rule, rng, among=asked.among)
         return self._placed[key]
 
     def _in_tube(self, tube: TubeState, pool: TubePool, asked: _Asked, found: Placed) -> TubeBorder:
@@ -122,14 +125,9 @@ class RectangleGates:
             far = far_from(own.value, found, len(pool.tubes))
             beyond = drift_sd(own.value, found, len(pool.tubes))
             return TubeBorder(found, pool.scope, (), beyond, own.value if far else np.nan)
-        where = self._where(alone, asked.parent, asked.rule)
+        where = placing_path(asked.rule, alone, asked.parent)
         amid = found.method == "valley" and amid_group(alone.values(found.marker, where), found.value)
         return TubeBorder(found, pool.scope, (Flag.NO_VALLEY,) if amid else ())
-
-    @staticmethod
-    def _where(pool: TubePool, parent: str, rule: Rule) -> str:
-        """Return the path of the population whose events place the border."""
-        return (pool.path_of(rule.on) if rule.on else None) or parent
 
 
 def _among(sides: Sequence[Side], marker: str, border: Border) -> Among:

@@ -22,6 +22,7 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)  # from the narrowest pool to the wi
 # lacks the spread of other dyes, so that its border is only the least that another may be
 _CONTROL_ORDER = ("fmo", "unstained", "internal_reference", DENSITY, "fixed")
 NAIVE = "CD4_naive"  # the reference population that is found even where a strategy does not name it
+OWN_NAIVE = "naive"  # as `of`: naive cells of the parent's own lineage, CD4_naive where these are not gated
 RULE_KEYS = ("by", "of", "on", "scope", "partner")
 _SCATTER = re.compile(r"^(FSC|SSC|FS|SS)\b|^(FSC|SSC)|^Time$|^Event", re.IGNORECASE)
 # rSD from the reference's median to the border under `hi` and to the one over `lo`, where no rule gives a distance
