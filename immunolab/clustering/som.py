@@ -18,6 +18,9 @@ from scipy.spatial.distance import squareform
 Matrix = NDArray[np.float32]
 Labels = NDArray[np.int32]
 
+# events of a node under which it only follows the nearest other node: one stray event is no cluster (judgement: three
+# alike are seldom chance among a hundred nodes)
+_FEWEST_OF_A_NODE = 3
 _RESAMPLINGS = 100  # as in FlowSOM's metaClustering_consensus
 _SHARE = 0.9  # of the nodes in a resampling; as there
 _START_ON = 20_000  # events that the two main directions are taken from; more change the start by nothing that stays
@@ -67,8 +70,10 @@ def train_map(
     """
     rng = np.random.default_rng(seed)
     nodes = _train(np.ascontiguousarray(events, dtype=np.float32), grid, passes, rng)
-    labels, stability = _consensus_clusters(nodes.astype(np.float64), n_clusters, rng)
-    return Map(nodes, labels, stability)
+    held = np.bincount(nearest_node(events, nodes), minlength=len(nodes))
+    kept = np.flatnonzero(held >= min(_FEWEST_OF_A_NODE, np.sort(held)[-n_clusters]))
+    of_kept, stability = _consensus_clusters(nodes[kept].astype(np.float64), n_clusters, rng)
+    return Map(nodes, of_kept[nearest_node(nodes, nodes[kept])], stability)
 
 
 def nearest_node(events: Matrix, nodes: Matrix) -> Labels:
