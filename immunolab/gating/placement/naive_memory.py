@@ -188,7 +188,7 @@ def memory_border(profile: Profile, start: float, rng: np.random.Generator | Non
     start
         A border near it.
     rng
-        Draws readings with replacement; None takes each once.
+        Draws one of the readings, for which of them is right is not known; None takes their mean.
 
     Returns
     -------
@@ -206,7 +206,7 @@ def memory_border(profile: Profile, start: float, rng: np.random.Generator | Non
     # a group that ends beyond where the upper one overtakes it is several in one: only the valley can be read then
     readings = (valley, meeting, edge) if not edge > meeting else (meeting if np.isnan(valley) else valley,)
     known = np.array([one for one in readings if np.isfinite(one)])
-    return float(np.mean(known if rng is None else rng.choice(known, len(known)))), spread
+    return float(np.mean(known) if rng is None else rng.choice(known)), spread
 
 
 def _naive_border(profile: Profile, memory: float) -> float:
