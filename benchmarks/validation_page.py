@@ -16,6 +16,7 @@ HEAD = """# Validation
 How far automatic gates agree with experts on real tubes, and with planted truth on simulated ones. Each table is
 written by the command above it; this page by `python benchmarks/real_tubes.py --docs`. Real data are published ones
 of other groups (`IMMUNOLAB_TEST_DATA`, default `../shared/data`); none is part of the project.
+docs/validation_statistics.md has the same of the statistics: type I errors, coverage and calls.
 
 ## Real tubes
 

@@ -93,6 +93,37 @@ def test_too_few_values_within_the_limits_are_described_only():
     assert row["warnings"] == "E_CENSORED"
 
 
+@pytest.mark.parametrize("both", [0, 1, 2])
+def test_fewer_than_three_pairs_are_described_and_leave_other_endpoints_alone(both):
+    rows = trial()
+    patient = rows["patient_id"].astype(int)
+    first = patient.map({number: place for place, number in enumerate(patient.unique())})
+    kept = (first < both) | (rows["visit"] == np.where(first % 2, "W0", "W24"))
+    assert (rows.loc[kept, "flag"] != "").any()
+    found = compared(pd.concat([rows[kept], trial().assign(endpoint="IL-2")], ignore_index=True)).shifts
+    few, whole = (found[found["endpoint"] == name].iloc[0] for name in ("IL-6", "IL-2"))
+    assert few["method"] == f"not tested: {both} pair(s) with both visits, a test needs 3"
+    assert few[["estimate", "p_value"]].isna().all()
+    assert "E_N_MIN" in few["warnings"]
+    assert np.isfinite(whole["p_value"])
+
+
+def test_a_patient_with_one_visit_is_in_the_model_and_not_called_left_out():
+    rows = trial()
+    lost = rows["patient_id"].iloc[0]
+    rows = rows[(rows["patient_id"] != lost) | (rows["visit"] == "W0")]
+    found = compared(rows)
+    text = next(finding.message for finding in found.warnings if finding.code == "W_UNPAIRED")
+    assert text == f"lacking one of the visits, in the model by their other visits: {lost}"
+
+
+def test_five_pairs_with_a_limit_are_few():
+    rows = trial()
+    rows = rows[rows["patient_id"].isin(rows["patient_id"].unique()[:5])]
+    rows["flag"] = np.where(rows.index == rows.index[0], "below_limit", "")
+    assert compared(rows).shifts["warnings"].iloc[0] == "W_CENSORED;W_N_SMALL"
+
+
 def test_averaged_visits_with_a_limit_among_them_are_described_only():
     rows = trial()
     again = rows[rows["visit"] == "W0"].assign(visit="W2", flag="")

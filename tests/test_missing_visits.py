@@ -15,6 +15,9 @@ from immunolab.comparison.paired import paired_t
 from immunolab.comparison.plan import Plan
 from immunolab.comparison.repeated_measures import RepeatedMeasuresFit, fit_repeated_measures
 from immunolab.comparison.table import compare_endpoints
+from immunolab.plots.labels import EndpointLabel
+from immunolab.results.sentences import change_sentence
+from immunolab.schema.contrast import Contrast
 
 FOLDER = REFERENCE / "statistics"
 _SPEC = importlib.util.spec_from_file_location("missing_visits", REPOSITORY / "benchmarks" / "missing_visits.py")
@@ -75,6 +78,14 @@ def test_default_takes_every_visit_and_gives_the_pairs_beside_it():
         assert row[f"pairs_{name}"] == alone[name]
     assert row["n_pairs"] == 8
     assert pd.isna(alone["pairs_p_value"])
+
+
+def test_the_sentence_says_whose_the_estimate_is():
+    found = compare_endpoints(trial(), Plan("W0", "W24"))
+    named = EndpointLabel("treg", "Treg", "", "CD4", "%")
+    text = change_sentence(named, found.shifts.iloc[0], Contrast("W0", "W24"))
+    assert "n = 8 pairs of 12 patients, all in the estimate" in text
+    assert text.endswith(", paired t).")
 
 
 @pytest.mark.parametrize(

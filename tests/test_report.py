@@ -16,6 +16,7 @@ from immunolab.events.transforms import Asinh, Bounded, Logicle, scale_in_words
 from immunolab.gating.placement.scales import with_scales
 from immunolab.gating.strategy_file import builtin_strategy
 from immunolab.plots.numbers import number, p_number
+from immunolab.plots.shifts import _result
 from immunolab.plots.style import figure
 from immunolab.report.disposition import flow_counts, sample_flow, unpaired, visit_flow
 from immunolab.report.figure import ReportFigure, unique, write_figure
@@ -32,7 +33,7 @@ from immunolab.report.methods import (
 )
 from immunolab.report.page import render, shift_grid, write_report
 from immunolab.report.patients import patient_grid
-from immunolab.results.sentences import direction
+from immunolab.results.sentences import change_sentence, direction
 from immunolab.schema.flags import Code
 from immunolab.schema.tables import ALL
 from immunolab.study.endpoints import ResponderProportion, SlopeDifference
@@ -404,3 +405,26 @@ def test_scales_are_said_in_words():
     assert words == ["linear (scatter)", "arcsinh(x / 310) for CD3, CD4 (noise)"]
     assert scale_in_words(Logicle(262144.0, 0.5, 4.5, 0.0)) == "logicle with T = 262144, W = 0.5, M = 4.5, A = 0"
     assert scale_in_words(Bounded(Asinh(5.0), 0.0, 1.0)) == "arcsinh(x / 5) cut to 0 to 1"
+
+
+def test_the_methods_name_the_tests_beside_the_main_ones():
+    run = report_fixture.finished_run()
+    assert "Beside, for sensitivity: exact signed-rank." in " ".join(methods_text(run))
+    shifts = run.shifts.assign(sensitivity_p_value=float("nan"))
+    bare = replace(run, tables={**run.tables, "shifts": shifts})
+    assert "Beside, for sensitivity" not in " ".join(methods_text(bare))
+
+
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [("exact signed rank, Hodges-Lehmann", "signed-rank"), ("sign flip of scores adjusted for batch", "sign flip")],
+)
+def test_sentence_and_figure_name_the_test_beside_the_shift(method, words):
+    run = report_fixture.finished_run()
+    row = run.shifts.iloc[0].copy()
+    row["sensitivity_p_value"], row["sensitivity_method"] = 0.25, method
+    both = [change_sentence(run.label_of(row["endpoint"]), row, run.contrast_of(row["endpoint"]))]
+    both += _result(row, int(row["n_pairs"]))[-1:]
+    for text in both:
+        assert words in text
+        assert ("signed-rank" in text) == (words == "signed-rank")

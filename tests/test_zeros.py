@@ -103,3 +103,20 @@ def test_few_events_of_ratios_and_absolute_counts_are_warned_of(test):
     ratio = table.assign(unit="ratio", n_parent=50, value=(table["n_events"] + 0.5) / 50.5)
     for one in (table, ratio):
         assert "W_LOW_EVENTS" in compared(one, test).shifts["warnings"].iloc[0]
+
+
+def test_a_zero_without_a_limit_has_no_level_and_no_part_in_a_comparison_of_arms():
+    table = rows(BEFORE * 2, AFTER * 2)
+    table["cohort"] = np.where(table["patient_id"].str[1:].astype(int) < len(BEFORE), "drug", "placebo")
+    found = compared(table)
+    zero = found.pairs["before"] == 0
+    assert found.pairs.loc[zero, "level_before"].isna().all()
+    assert (
+        found.levels.loc[found.levels["patient_id"].isin(["P0", "P6"]) & (found.levels["visit"] == "W0")]["level"]
+        .isna()
+        .all()
+    )
+    alone = compared(table[~table["patient_id"].isin(["P0", "P6"])])
+    for here, there in zip(found.arms.to_dict("records"), alone.arms.to_dict("records"), strict=True):
+        if "mixed" not in here["method"]:  # which takes the later visit of such a patient
+            assert (here["n"], here["estimate"]) == (there["n"], pytest.approx(there["estimate"]))

@@ -122,9 +122,9 @@ def _batch_columns(sides: Array) -> tuple[list[Array], dict[Code, str]]:
 
 
 def _covariate_columns(sides: Array, batches: list[Array]) -> tuple[list[Array], dict[Code, str]]:
-    change = _changed(sides)
-    if not change.shape[-1]:
+    if not sides.shape[0] or not sides.shape[-1]:
         return [], {}
+    change = _changed(sides)
     if not np.isfinite(change).all():
         return [], {Code.W_COVARIATE: "a covariate is missing; not adjusted for it"}
     if not np.abs(change).max(initial=0.0) > 0:

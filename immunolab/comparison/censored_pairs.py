@@ -20,6 +20,7 @@ from immunolab.comparison.estimate import ALPHA, Estimate, untested
 
 Array = NDArray[np.float64]
 
+_LEAST_PAIRS = 3  # as in `cohort_tests`
 _LEAST_SEEN = 3  # values within the limits at each visit; fewer leave its spread unknown
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(48)  # bivariate normal probabilities to 1e-9 at correlations to 0.99
 _MOST_CORRELATED = 2.6  # atanh of 0.989: closer visits are one measurement
@@ -98,6 +99,8 @@ def censored_shift(level: Array, beyond: NDArray[np.int64]) -> Estimate:
     pairs = CensoredPairs(level[there], np.where(np.isfinite(level[there]), beyond[there], 0))
     seen = (np.isfinite(pairs.level) & (pairs.beyond == 0)).sum(axis=0)
     n = int(np.isfinite(pairs.level).all(axis=1).sum())
+    if n < _LEAST_PAIRS:
+        return untested(n, f"not tested: {n} pair(s) with both visits, a test needs {_LEAST_PAIRS}")
     if seen.min() < _LEAST_SEEN:
         return untested(n, f"not tested: {seen.min()} value(s) within the assay's limits at a visit")
     best, top = _peak(pairs, _start(pairs))

@@ -135,7 +135,7 @@ def cohort_shift(paired: Paired, e: int, members: NDArray[np.bool_], plan: Plan,
     at = _EndpointInCohort(paired, e, members, plan)
     main, sensitivity, unadjusted, notes = _results(at)
     of_pairs, over_visits, more = _over_visits(at, main)
-    notes = _pairing_notes(at, left_out=of_pairs is None) | notes | more
+    notes = _pairing_notes(at, left_out=of_pairs is None and Code.W_CENSORED not in notes) | notes | more
     findings = tuple(Finding(code, cohort, paired.endpoints[e], text) for code, text in notes.items())
     return CohortShift(over_visits, sensitivity, unadjusted, at.complete, findings, of_pairs=of_pairs)
 
@@ -202,8 +202,11 @@ def _censored(at: _EndpointInCohort) -> tuple[Estimate, Estimate, Estimate | Non
         why = "not tested: visits of a side are averaged, and some of their values are beyond the assay's limits"
         return untested(at.shifts.size, why), nothing, None, {Code.E_CENSORED: why}
     found = censored_shift(level, beyond.astype(np.int64))
-    code = Code.W_CENSORED if found.tested else Code.E_CENSORED
-    notes = {code: text if found.tested else found.method, **at.adjusters.notes}
+    missing = Code.E_N_MIN if found.n < _LEAST_PAIRS else Code.E_CENSORED
+    notes = {Code.W_CENSORED: text} if found.tested else {missing: found.method}
+    notes |= at.adjusters.notes
+    if found.tested and found.n <= _FEW_PAIRS:
+        notes[Code.W_N_SMALL] = f"{found.n} pairs: the smallest exact p is {smallest_p(found.n):g}"
     if at.adjusters.words:
         notes[Code.W_COVARIATE] = f"a model of values beyond limits: not adjusted for {at.adjusters.what}"
     return found, nothing, None, notes

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from immunolab.comparison.adjustment import batch_indicators
 from immunolab.comparison.estimate import Estimate, t_estimate
 from immunolab.comparison.pairing import Paired
 from immunolab.comparison.plan import Plan
@@ -108,14 +109,9 @@ def _between(rows: pd.DataFrame, complete: NDArray[np.int64], one_side: NDArray[
 
 def _others(rows: pd.DataFrame, plan: Plan, *, batched: bool) -> Array:
     """Return centred covariates, and a column for each batch but the first; NaN where one is unknown."""
-    columns = [rows[name].to_numpy(dtype=float) for name in plan.covariates]
-    batch = rows["batch"].to_numpy()
-    names = sorted(set(batch) - {""})
-    if batched and len(names) > 1:
-        unknown = np.where(batch == "", np.nan, 0.0)
-        columns += [(batch == name).astype(float) + unknown for name in names[1:]]
-    others = np.column_stack([np.zeros((len(rows), 0)), *columns]).astype(np.float64)
-    return others - others.mean(axis=0)
+    covariates = rows[list(plan.covariates)].to_numpy(dtype=float)
+    batches = [batch_indicators(rows["batch"], np.ones(len(rows), dtype=bool))] if batched else []
+    return np.hstack([covariates - covariates.mean(axis=0), *batches])
 
 
 def repeated_shift(rows: VisitRows) -> Estimate | None:

@@ -142,6 +142,7 @@ def _pair_rows(paired: Paired, calls: ChangeCalls) -> pd.DataFrame:
     order = np.lexsort((p, np.array([by_cohort[cohort] for cohort in paired.cohorts[p]]), e))
     e, p = e[order], p[order]
     scale, shift = np.array(paired.scales, dtype=object)[e], paired.shift[e, p]
+    level = np.where(paired.unlimited, np.nan, paired.level)
     absent = paired.n_visits[e, p] == 0
     visits = paired.visits[e, p]
     lacking = np.where(absent[:, 0], visits[:, 0], visits[:, 1])
@@ -166,8 +167,8 @@ def _pair_rows(paired: Paired, calls: ChangeCalls) -> pd.DataFrame:
         "df": calls.df[e, p],
         "n_events_before": paired.events[e, p, 0],
         "n_events_after": paired.events[e, p, 1],
-        "level_before": paired.level[e, p, 0],
-        "level_after": paired.level[e, p, 1],
+        "level_before": level[e, p, 0],
+        "level_after": level[e, p, 1],
         "fold_is": [scales.RATIO_WORDS.get(name) for name in scale],
         "ratio": _ratio(paired.value[e, p]),
         **{name: getattr(calls, name)[e, p] for name in _FURTHER},
@@ -185,7 +186,8 @@ def _levels(paired: Paired) -> pd.DataFrame:
     """Return every sample on its endpoint's scale, as `Comparison.levels` says."""
     names = ["patient_id", "cohort", "endpoint", "visit", "study_day", "cycle_state", "level"]
     scale = dict(zip(paired.endpoints, paired.scales, strict=True))
-    return paired.rows[names].assign(scale=paired.rows["endpoint"].map(scale))
+    levels = paired.rows["level"].where(paired.rows["unlimited"] != 1)
+    return paired.rows[names].assign(level=levels, scale=paired.rows["endpoint"].map(scale))
 
 
 def _visit_rows(rows: pd.DataFrame) -> pd.DataFrame:

@@ -194,8 +194,14 @@ def _result(row: pd.Series, n_drawn: int) -> list[str]:
     if not pd.isna(row["q_value"]):
         others.append(p_text(row["q_value"], "q"))
     if not pd.isna(row["sensitivity_p_value"]):
-        others.append(f"signed-rank {p_text(row['sensitivity_p_value'])}")
+        others.append(f"{_sensitivity(row)} {p_text(row['sensitivity_p_value'])}")
     return [f"{row['role']} endpoint; {tested}", f"{sure} (95 % CI)", test, *(["; ".join(others)] if others else [])]
+
+
+def _sensitivity(row: pd.Series) -> str:
+    """Return ``signed-rank``, or ``sign flip, adjusted`` of a shift from which batches or covariates are taken off."""
+    named = row.get("sensitivity_method")
+    return "signed-rank" if pd.isna(named) or "signed rank" in str(named) else "sign flip, adjusted"
 
 
 @style()

@@ -14,6 +14,7 @@ from immunolab.plots.numbers import bracket
 from immunolab.report.html_table import Cell, Grid, grid
 from immunolab.report.key_findings import GATE_RULES, rule_change
 from immunolab.results.run import Run
+from immunolab.results.sentences import sensitivity_word
 from immunolab.schema.flags import Code, shown, split
 from immunolab.vocabulary.populations import definitions as all_definitions
 
@@ -132,9 +133,16 @@ def _tests(run: Run) -> str:
     sources = "; ".join(f"{part}, {source}" for part, source in parts)
     assay = f" Noise that each patient's own change is set against: {sources}." if sources else ""
     return (
-        f"Contrasts: {contrasts}. Tests, all two-sided: {methods}; the exact Wilcoxon signed-rank test is beside. "
-        f" Intervals are 95 %. Multiplicity: {adjustments}.{assay} Seed of every random draw: {run.seed}."
+        f"Contrasts: {contrasts}. Tests, all two-sided: {methods}.{_beside(shifts)} "
+        f"Intervals are 95 %. Multiplicity: {adjustments}.{assay} Seed of every random draw: {run.seed}."
     )
+
+
+def _beside(shifts: pd.DataFrame) -> str:
+    """Return which tests are shown beside the main ones; empty where none is."""
+    tested = shifts[shifts["sensitivity_p_value"].notna()]
+    words = dict.fromkeys(sensitivity_word(row) for _, row in tested.iterrows())
+    return f" Beside, for sensitivity: {'; '.join(words)}." if words else ""
 
 
 def _software(run: Run) -> str:

@@ -77,7 +77,7 @@ _SHIFT_COLUMNS = {
     "change_high": "95 % CI high",
     "p_value": "p",
     "q_value": "q",
-    "sensitivity_p_value": "p signed-rank",
+    "sensitivity_p_value": "p sensitivity",
     "method": "Method",
     "adjustment": "Adjustment",
     "warnings": "Warnings",

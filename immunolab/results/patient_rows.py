@@ -8,7 +8,9 @@ from html import escape
 
 import pandas as pd
 
-_SHOWN_OF_PAIRS = ["endpoint", "unit", "visit_before", "visit_after", "before", "after", "fold", "verdict"]
+_SHOWN_OF_PAIRS = [
+    *("endpoint", "unit", "visit_before", "visit_after", "before", "after", "fold", "fold_is", "ratio", "verdict")
+]
 
 
 @dataclass(frozen=True)

@@ -39,23 +39,19 @@ def change_sentence(named: EndpointLabel, row: pd.Series, contrast: Contrast) ->
     """
     unit = "" if named.unit == "ratio" else f" {named.unit}"
     medians = f"median {number(row['median_before'])}{unit} before, {number(row['median_after'])}{unit} after"
-    words = (
-        f"{named.name} {direction(row)}{_unadjusted(row)} ({contrast.in_words}; n = {row['n_pairs']} pairs): {medians}"
-    )
+    words = f"{named.name} {direction(row)}{_unadjusted(row)} ({contrast.in_words}; {_sample(row)}): {medians}"
     if pd.isna(row["estimate"]):
         return f"{words}. {row['method']}."
     tests = f"{p_text(row['p_value'])}, two-sided, {row['method']}"
     if not pd.isna(row["q_value"]) and row["role"] != "primary":
         tests += f"; {p_text(row['q_value'], 'q')}, {row['adjustment']}"
     if not pd.isna(row["sensitivity_p_value"]):
-        named_by = row.get("sensitivity_method")
-        method = "exact signed-rank" if pd.isna(named_by) or "signed rank" in named_by else named_by
-        tests += f"; {method} {p_text(row['sensitivity_p_value'])}"
+        tests += f"; {sensitivity_word(row)} {p_text(row['sensitivity_p_value'])}"
     if not pd.isna(row.get("pairs_p_value")):
         scale = row["estimate_scale"]
         size, low, high = (number(back(row[f"pairs_{c}"], scale)) for c in ("estimate", "ci_low", "ci_high"))
-        alone = f"complete pairs alone: {size}, 95 % CI {low} to {high}, {p_text(row['pairs_p_value'])}, paired t"
-        tests += f"; {alone}"
+        test = "paired t" if pd.isna(row.get("unadjusted_p_value")) else "paired t adjusted for batch or covariates"
+        tests += f"; complete pairs alone: {size}, 95 % CI {low} to {high}, {p_text(row['pairs_p_value'])}, {test}"
     return f"{words}; {_estimate(row)} ({tests})."
 
 
@@ -67,11 +63,29 @@ def change_in_short(row: pd.Series) -> str:
     row
         A row of `SHIFTS`.
     """
-    n = f"n = {row['n_pairs']} pairs"
+    n = _sample(row)
     if pd.isna(row["estimate"]):
         return f"not estimated, {n}"
     q = "" if pd.isna(row["q_value"]) or row["role"] == "primary" else f", {p_text(row['q_value'], 'q')}"
     return f"{_estimate(row)}, {n}, {p_text(row['p_value'])}{q}"
+
+
+def sensitivity_word(row: pd.Series) -> str:
+    """Return what the p beside the main one is of: the exact signed rank, or a sign flip where that is adjusted.
+
+    Parameters
+    ----------
+    row
+        A row of `SHIFTS` with a ``sensitivity_p_value``.
+    """
+    named = row.get("sensitivity_method")
+    return "exact signed-rank" if pd.isna(named) or "signed rank" in str(named) else str(named)
+
+
+def _sample(row: pd.Series) -> str:
+    """Return ``n = 9 pairs``, and of how many patients where those without both visits are in the estimate too."""
+    more = "" if pd.isna(row.get("pairs_p_value")) else f" of {row['n_patients']} patients, all in the estimate"
+    return f"n = {row['n_pairs']} pairs{more}"
 
 
 def _estimate(row: pd.Series) -> str:
