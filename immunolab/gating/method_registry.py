@@ -10,6 +10,7 @@ a lab's own in the file that study.yaml names under ``methods_module``. Placing 
 ``parent``               the parent's events
 ``control``              the events of the control tube that ``control`` names (fmo, unstained) inside the same parent
 ``reference``            the events of the rule's reference population (``of``)
+``parent_and_negatives`` the parent's events, and events of the tube that lack the marker (cells of other lineages)
 ``pair``                 the parent's events on two channels, x and y
 ``pair_and_reference``   the same, and (x, y) of the reference population, or None where the tube has none
 ======================== ======================================================================================

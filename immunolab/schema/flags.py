@@ -60,7 +60,7 @@ class Flag(DeclaredWord):
         "a share that no adult's blood is known to have, of this population or of one that it depends on",
     )
     OUT_OF_RANGE = "out_of_range", "doubtful", "a share outside what adult blood has, in health or disease"
-    T_CELLS_UNASSIGNED = "t_cells_unassigned", "doubtful", "many T cells are neither CD4 nor CD8"
+    T_CELLS_UNASSIGNED = "t_cells_unassigned", "doubtful", "over 40 % of the T cells are neither CD4 nor CD8"
     TOO_FEW_EVENTS = "too_few_events", "doubtful", "the border was estimated from too few events"
     NO_VALLEY = "no_valley", "doubtful", "the density has no valley between two groups of events"
     NO_PEAK = "no_peak", "doubtful", "the population is densest at its border: it is the flank of another group"
@@ -87,8 +87,8 @@ class Flag(DeclaredWord):
     WIDE_INTERVAL = (
         "wide_interval",
         "doubtful",
-        "the border's 95 % interval holds over 20 % of the parent, in the gate, or the gate's spans threefold of the "
-        "population: the percentage depends on where it is",
+        "a border's 95 % interval holds over 20 % of the parent's events, or the count's interval spans threefold: the "
+        "percentage depends on where the gate is put",
     )
     CUTS_CLOUD = (
         "cuts_cloud",

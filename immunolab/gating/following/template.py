@@ -183,7 +183,7 @@ def _channel(name: str, template: Tube, tube: Tube) -> str:
 
 
 def _matrix(name: str, template: Template, tube: Tube, own: Strategy | None) -> Spillover | None:
-    """Return the matrix that stands for a template's one in a tube; None is the tube's own."""
+    """Return a tube's matrix in place of the template's; None is the tube's own."""
     drawn = template.strategy.matrices[name]
     if own is not None and own.matrices:
         return own.matrices.get(name, next(iter(own.matrices.values())))

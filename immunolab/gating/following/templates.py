@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from immunolab.errors import InputError, Problem
 from immunolab.events.tube import Tube
 from immunolab.gating.following.template import Template
 from immunolab.gating.gate_source import Gates
-from immunolab.gating.placement.scales import measure_scales, on_scales
 from immunolab.gating.strategy import Declared, Strategy
-from immunolab.gating.tube_gates import TubeGates
 
 _HINT = "name the tube that they were drawn on: --template FILE, templates: [FILE] in study.yaml, follow=tube in Python"
 
@@ -62,12 +59,7 @@ def templates_of(gates: Gates, tubes: Sequence[Tube]) -> list[Template]:
     GatingError
         The gate file has no gates for a tube, or none can be evaluated on it.
     """
-    return [Template(tube, _scaled(gates.for_file(tube.file, tube.keywords), tube)) for tube in tubes]
-
-
-def _scaled(gates: TubeGates, tube: Tube) -> TubeGates:
-    # gates in instrument units are moved on the scale that data choose
-    return replace(gates, strategy=on_scales(measure_scales(gates.strategy, [tube]), tube))
+    return [Template(tube, gates.for_file(tube.file, tube.keywords)) for tube in tubes]
 
 
 def own_strategies(gates: Gates, tubes: Sequence[Tube]) -> dict[str, Strategy]:

@@ -18,7 +18,6 @@ _EDGE_SHARE = 0.0005  # share of events on each side pulled to the edge: a stray
 # least drop of a valley, as a share of the lower summit and in standard deviations of its counting noise: as of the
 # method `valley`
 _DEPTH, _SIGNIFICANT = 0.1, 3.0
-SEPARATE = 2.0  # Ashman's D above which two groups are separate (Ashman, Bird and Zepf 1994, AJ 108:2348)
 _HALF_HEIGHT = float(np.sqrt(2 * np.log(2)))  # distance in sd at which a normal has half its height
 _EM_ROUNDS = 200  # most rounds of expectation and maximisation
 _SETTLED = 0.01  # bins by which the means may still move when they end (judgement: the crossing then stays in its bin)

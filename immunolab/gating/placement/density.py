@@ -19,6 +19,7 @@ _MAD_TO_SD = 1.4826  # a normal's sd in median absolute deviations, 1 / 0.6745
 HALF_NORMAL_MEDIAN = 0.6745  # median of |z| of a standard normal: half a normal's median distance, in sd
 IQR_TO_SD = 1.34  # a normal's interquartile range in sd (Silverman 1986, Density Estimation, eq. 3.31)
 SILVERMAN = 0.9  # factor of the rule of thumb (Silverman 1986, eq. 3.31)
+SEPARATE = 2.0  # Ashman's D above which two groups are cleanly separate (Ashman, Bird and Zepf 1994, AJ 108:2348)
 _KERNEL_REACH = 3.0  # kernel widths of empty grid on each side, so that the density falls to 0
 # counts up to which a mass channel says nothing: randomised zeros are within one count of 0, and an ion or two come
 # from neighbouring masses (judgement, 2026-11-26: of T cells with CD8 a tenth are above it on CD4 that they lack)

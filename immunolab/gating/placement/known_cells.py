@@ -123,7 +123,7 @@ def shown_by_either(pool: TubePool, path: str, marker: str) -> bool:
 def _events(pool: TubePool, path: str, cells: str) -> tuple[Mask, ...] | None:
     """Return the events of such cells as ``CD3-``, in the population or beside one of its ancestors."""
     name, sign = cells[:-1], cells[-1]
-    for beside in _lineage(path):
+    for beside in lineage(path):
         level = _level(pool, beside, name)
         if level == _OPPOSITE[sign]:
             above = beside.rsplit("/", 1)[0]
@@ -133,7 +133,7 @@ def _events(pool: TubePool, path: str, cells: str) -> tuple[Mask, ...] | None:
                 pairs = zip(pool.inside(above), pool.inside(beside), strict=True)
                 return tuple(outer & ~inner for outer, inner in pairs)
             return _parted(pool, above, name, sign)
-    for base in (*_lineage(path), ""):
+    for base in (*lineage(path), ""):
         masks = _parted(pool, base, name, sign)
         if masks is not None:
             return masks
@@ -153,8 +153,8 @@ def _parted(pool: TubePool, path: str, name: str, sign: str) -> tuple[Mask, ...]
     )
 
 
-def _lineage(path: str) -> Iterator[str]:
-    """Return a path and those of its ancestors, root ("") left out."""
+def lineage(path: str) -> Iterator[str]:
+    """Return a population's path and those of its ancestors, nearest first, root ("") left out."""
     while path:
         yield path
         path = path.rsplit("/", 1)[0] if "/" in path else ""

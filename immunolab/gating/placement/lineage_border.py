@@ -23,6 +23,7 @@ from immunolab.gating.placement.known_cells import (
     Among,
     KnownNegatives,
     known_negatives,
+    lineage,
     narrowed,
     shown_by_either,
 )
@@ -171,7 +172,7 @@ def _by_zero(pool: TubePool, path: str, marker: str, rule: Rule, rng: Generator)
     if len(values) < FEWEST_EVENTS:
         return Attempt("tail")
     mode = float(scale.inverse([main_mode(values)[0]])[0])
-    for base in (path, *_above(path)):
+    for base in (*lineage(path), ""):
         noise = pool.noise(marker, base)
         if noise is None:
             continue
@@ -182,9 +183,3 @@ def _by_zero(pool: TubePool, path: str, marker: str, rule: Rule, rng: Generator)
         if base == path and mode <= sd:
             return _beside_hump(pool, path, marker, rule, rng, "negative", "within the noise of zero")
     return Attempt("tail", note=f"one hump of {marker}, and nothing in the tube shows whether it is negative")
-
-
-def _above(path: str) -> Iterator[str]:
-    while path:
-        path = path.rsplit("/", 1)[0] if "/" in path else ""
-        yield path

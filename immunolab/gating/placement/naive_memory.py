@@ -15,7 +15,6 @@ import numpy as np
 from immunolab.gating.method_results import Array
 from immunolab.gating.placement.binned_density import (
     N_BINS,
-    SEPARATE,
     Profile,
     Summit,
     bins,
@@ -25,7 +24,7 @@ from immunolab.gating.placement.binned_density import (
     summit,
     two_halves,
 )
-from immunolab.gating.placement.density import ENOUGH_EVENTS
+from immunolab.gating.placement.density import ENOUGH_EVENTS, SEPARATE
 
 _NORMAL_99 = 2.33  # a normal's 99 % in standard deviations: the edge of a group whose standard deviation is known
 # furthest that a valley is from the naive mode to be the foot of the naive group, in sd: a normal holds one event in

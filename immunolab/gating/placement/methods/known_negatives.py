@@ -6,12 +6,9 @@ import numpy as np
 
 from immunolab.gating.method_registry import DENSITY, Parameter, threshold_method
 from immunolab.gating.method_results import Array, Cut
-from immunolab.gating.placement.density import FEWEST_EVENTS, few, finite, main_mode, smoothed_density
+from immunolab.gating.placement.density import FEWEST_EVENTS, SEPARATE, few, finite, main_mode, smoothed_density
 from immunolab.schema.flags import Flag
 
-# Ashman's D above which the parent's main group is another than the known negatives' (Ashman, Bird and Zepf 1994,
-# AJ 108:2348)
-_SEPARATE = 2.0
 _REACH = 3.5  # sd from their mode within which known negatives are taken for negative (judgement: strays are positive)
 # least distance of the border from the mode of known negatives, in sd (judgement: where the parent has next to none, a
 # border amid their like would serve badly in tubes and gates that have more)
@@ -84,7 +81,7 @@ def separate(mode: float, spread: float, other_mode: float, other_spread: float)
     other_mode, other_spread
         Those of the other group.
     """
-    return mode - other_mode > _SEPARATE * float(np.sqrt((spread**2 + other_spread**2) / 2))
+    return mode - other_mode > SEPARATE * float(np.sqrt((spread**2 + other_spread**2) / 2))
 
 
 def over_negative_hump(values: Array) -> Cut:

@@ -7,13 +7,12 @@ import numpy as np
 from immunolab.compiled import compiled
 from immunolab.gating.method_registry import Parameter, threshold_method
 from immunolab.gating.method_results import Array, Cut, Window
-from immunolab.gating.placement.density import FEWEST_EVENTS, N_BINS, clip, few, finite
+from immunolab.gating.placement.density import FEWEST_EVENTS, N_BINS, SEPARATE, clip, few, finite
 from immunolab.gating.placement.shared_parameters import THEN_REFERENCE_THEN_DENSITY, WITHIN
 from immunolab.schema.flags import Flag
 
 _EM_ROUNDS = 200  # rounds of EM on binned events (judgement: means no longer move; a round costs microseconds)
 _EDGE_SHARE = 0.001  # share of events on each side left out of the fit, so that stray ones are no group (judgement)
-_SEPARATE = 2.0  # Ashman's D above which two groups are cleanly separated (Ashman, Bird and Zepf 1994, AJ 108:2348)
 
 
 @threshold_method(
@@ -51,7 +50,7 @@ def mixture(values: Array, *, components: int = 2, within: Window = None) -> Cut
     shares = weight * np.exp(-0.5 * ((grid[:, None] - mean) / sd) ** 2) / sd
     ahead = shares[:, top] >= shares[:, :top].sum(axis=1)
     separation = (mean[top] - mean[below]) / np.sqrt((sd[top] ** 2 + sd[below] ** 2) / 2)
-    flags = few(values) if separation >= _SEPARATE else (*few(values), Flag.UNIMODAL)
+    flags = few(values) if separation >= SEPARATE else (*few(values), Flag.UNIMODAL)
     border = float(grid[int(np.argmax(ahead))]) if ahead.any() else float(mean[top])
     return Cut(clip(border, within), flags, float(sd[below]))
 
