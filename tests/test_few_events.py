@@ -152,3 +152,28 @@ def test_counts_that_no_mixed_model_fits_do_not_stop_a_comparison():
     assert found.tested or "no peak" in found.method
     found = compared(test="binomial_mixed", events=4, ratio=3, sims=8, n=4)
     assert len(found.shifts) == 8
+
+
+@pytest.mark.parametrize(
+    ("share", "test", "code", "tested"),
+    [
+        (1e-4, "auto", "E_FEW_EVENTS", False),
+        (1e-4, "t", "W_LOW_EVENTS", True),
+        (3e-3, "auto", "W_LOW_EVENTS", True),
+        (5e-2, "auto", "", True),
+    ],
+)
+def test_two_arms_of_few_events_are_not_compared_or_warned_of(share, test, code, tested):
+    rng, rows = np.random.default_rng(4), []
+    for i in range(16):
+        for visit, parents in (("W0", 9000), ("W10", 3000)):
+            events = rng.poisson(parents * share)
+            cohort = "drug" if i < 8 else "placebo"
+            rows.append((f"P{i}", cohort, visit, 100 * events / parents, events, parents))
+    frame = pd.DataFrame(rows, columns=["patient_id", "cohort", "visit", "value", "n_events", "n_parent"])
+    plan = Plan("W0", "W10", test=test)
+    found = compare_endpoints(frame.assign(endpoint="rare", unit="%"), plan, arm_rows=True)
+    main, row = found.arms.iloc[0], found.shifts.iloc[-1]
+    assert main["codes"] == code
+    assert (row["warnings"] if code else "") == code
+    assert np.isfinite(main["p_value"]) == np.isfinite(row["p_value"]) == tested

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from immunolab.comparison.estimate import Estimate, is_constant, untested
+from immunolab.comparison.few_events import pair_counts
 from immunolab.comparison.group_tests import ancova, mann_whitney, mixed_interaction, welch
+from immunolab.comparison.pairing import Paired
+from immunolab.comparison.plan import Plan
 from immunolab.errors import ComparisonError, nearest
 from immunolab.schema.flags import Code
 
@@ -94,6 +97,34 @@ def compare_arms(pairs: pd.DataFrame, reference: str = "") -> list[GroupDifferen
         GroupDifference(str(endpoint), f"{other} - {base}", _arm_tests(group, (group["cohort"] == other).to_numpy()))
         for endpoint, group in pairs.groupby("endpoint", sort=False)
     ]
+
+
+def with_few_events(differences: Iterable[GroupDifference], paired: Paired, plan: Plan) -> list[GroupDifference]:
+    """Return differences, those of too few events without a test and those of few with their warning.
+
+    The bounds are those of `few_events`; no count model of two arms takes the place of half an event added, and a test
+    that was asked for by name is kept, as for the shift of one cohort.
+
+    Parameters
+    ----------
+    differences
+        As `compare_arms` gives them.
+    paired, plan
+        What they come from.
+    """
+    return [_judged(one, paired, plan) for one in differences]
+
+
+def _judged(one: GroupDifference, paired: Paired, plan: Plan) -> GroupDifference:
+    e = paired.endpoints.index(one.endpoint)
+    counts = pair_counts(paired, e, np.isfinite(paired.shift[e]))
+    if counts is None or counts.enough == "enough" or not one.main.tested:
+        return one
+    if counts.enough == "too few" and plan.test == "auto":
+        expected = float(np.median(counts.expected))
+        why = f"not tested: {expected:.2g} expected events at the poorer visit of a pair, a test needs 3"
+        return replace(one, tests=(untested(one.main.n, why, codes=(Code.E_FEW_EVENTS,)),))
+    return replace(one, tests=tuple(replace(test, codes=(*test.codes, Code.W_LOW_EVENTS)) for test in one.tests))
 
 
 def _control(arms: list[str]) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from immunolab.comparison import scales
-from immunolab.comparison.arms import compare_arms, differences_table
+from immunolab.comparison.arms import compare_arms, differences_table, with_few_events
 from immunolab.comparison.change_calls import ChangeCalls, change_calls
 from immunolab.comparison.composition import log_ratio_shifts
 from immunolab.comparison.cycles import cycle_shifts
@@ -121,7 +121,7 @@ def compare_endpoints(
     noises = noise_parts(paired, plan, replicates)
     pairs = _pair_rows(paired, change_calls(paired, noises))
     shifts, findings = shift_rows(paired, plan)
-    arms = compare_arms(pairs, plan.reference)
+    arms = with_few_events(compare_arms(pairs, plan.reference), paired, plan)
     return Comparison(
         plan=plan,
         pairs=pairs,
