@@ -130,6 +130,7 @@ def find_borders(
         Draws which of the readings of CCR7's border are believed, so that where they disagree resampled borders do.
     """
     whole = Profile.of(grid.x, grid.counts.sum(axis=1))
+    of_all = deepest_valley(Profile.of(grid.y, grid.counts.sum(axis=0)))
     cut_x = start.x if start else two_halves(whole)
     cut_y = start.memory if start else two_halves(Profile.of(grid.y, grid.counts.sum(axis=0)))
     if not np.isfinite(cut_y):
@@ -142,7 +143,8 @@ def find_borders(
         if naive is None:
             return None
         edge = _naive_edge(profile, naive)
-        lower, spread = memory_border(Profile.of(grid.y, grid.counts[grid.x < edge].sum(axis=0)), cut_y, rng)
+        memory = Profile.of(grid.y, grid.counts[grid.x < edge].sum(axis=0))
+        lower, spread = memory_border(memory, cut_y, of_all, rng)
         upper = _naive_border(Profile.of(grid.y, grid.counts[grid.x >= edge].sum(axis=0)), lower)
         found = Borders(edge, lower, upper, naive.sd, spread, apart)
         moved = abs(edge - cut_x) / (grid.x[1] - grid.x[0])
@@ -177,7 +179,9 @@ def _naive_edge(profile: Profile, naive: Summit) -> float:
     return (edge + valley) / 2 if naive.mode - _FOOT * naive.sd < valley < naive.mode else edge
 
 
-def memory_border(profile: Profile, start: float, rng: np.random.Generator | None = None) -> tuple[float, float]:
+def memory_border(
+    profile: Profile, start: float, of_all: float = np.nan, rng: np.random.Generator | None = None
+) -> tuple[float, float]:
     """Return the border of CCR7 among memory cells and the spread of those below it.
 
     Parameters
@@ -186,6 +190,8 @@ def memory_border(profile: Profile, start: float, rng: np.random.Generator | Non
         CCR7 of memory cells.
     start
         A border near it.
+    of_all
+        The valley of CCR7 among naive and memory cells together, or NaN.
     rng
         Draws one of the readings, for which of them is right is not known; None takes their mean.
 
@@ -202,8 +208,11 @@ def memory_border(profile: Profile, start: float, rng: np.random.Generator | Non
     if np.isnan(valley) and not (np.isfinite(meeting) and separation >= SEPARATE):
         return np.nan, spread
     edge = lowest.mode + _NORMAL_99 * lowest.sd if lowest else np.nan
-    # a group that ends beyond where the upper one overtakes it is several in one: only the valley can be read then
-    readings = (valley, meeting, edge) if not edge > meeting else (meeting if np.isnan(valley) else valley,)
+    # a group that ends beyond where the upper one overtakes it is several in one: only valleys can be read then, that
+    # of memory cells and, where it parts the same two groups, that of all
+    same = lowest is not None and lowest.mode < of_all < meeting
+    valleys = (meeting if np.isnan(valley) else valley, of_all if same else np.nan)
+    readings = (valley, meeting, edge) if not edge > meeting else valleys
     known = np.array([one for one in readings if np.isfinite(one)])
     return float(np.mean(known) if rng is None else rng.choice(known)), spread
 
