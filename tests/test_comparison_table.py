@@ -443,7 +443,9 @@ def test_a_large_sibling_that_moves_is_named_and_the_log_ratios_stay_flat():
     found = compare_endpoints(pd.concat(frames), PLAN)
     warned = found.shifts.set_index("endpoint")["warnings"].fillna("")
     assert warned[[f"small{k}" for k in range(4)]].str.contains("W_COMPOSITION").all()
-    assert "naive (5" in str(next(f for f in found.warnings if f.code == "W_COMPOSITION"))
+    named = str(next(f for f in found.warnings if f.code == "W_COMPOSITION"))
+    assert "naive (5" in named
+    assert "odds ratio 2.3" in named
     ratios = found.log_ratios.set_index("endpoint")
     assert (ratios.loc[[f"small{k}" for k in range(4)], "estimate"].abs() < 0.15).all()
     assert ratios.loc["naive", "estimate"] > 0.7

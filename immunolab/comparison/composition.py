@@ -64,7 +64,8 @@ def _movers(paired: Paired, shifts: _Shifts, cohort: str, e: int, parents: list[
         share = float(np.median(paired.value[k, shift.complete].max(axis=1))) if shift.complete.any() else 0.0
         change = shift.main.estimate
         if paired.scales[k] in scales.MULTIPLICATIVE and share > _LARGE_SHARE and abs(change) > _LARGE_CHANGE:
-            moved.append(f"{paired.endpoints[k]} ({share:.0f} % of {parents[e]}, fold {np.exp(change):.2g})")
+            ratio = f"{scales.RATIO_WORDS[paired.scales[k]]} {np.exp(change):.2g}"
+            moved.append(f"{paired.endpoints[k]} ({share:.0f} % of {parents[e]}, {ratio})")
     if not moved:
         return []
     text = f"a large share of {parents[e]} changed: {', '.join(moved)}; see the log-ratio table and absolute counts"
