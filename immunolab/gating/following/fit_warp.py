@@ -29,7 +29,11 @@ _SMOOTH, _STRAIGHT, _SMALL = 0.03, 3.0, 0.005
 _EXPECTED = 0.6
 _BACKGROUND = 0.01  # share of events that belong to no cloud (judgement: debris and doublets left in a gate)
 _SHARE_STEPS = 20  # steps of EM for the shares at a given move (judgement: they change by less than .01 then)
-_FINE_STEPS = 60  # iterations of L-BFGS
+_FINE_STEPS = 60  # iterations of L-BFGS (judgement: time; a start at no move is near)
+_REACH = 1.5  # range of events that belong to no cloud, times the template's (judgement: strays are beside it too)
+# least and greatest logit of a share in the fit: shares may differ by a factor of e^18, so that a cloud can
+# be empty (judgement)
+_LOGITS = (-12.0, 6.0)
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ class Clouds:
     @property
     def log_background(self) -> float:
         """Log density of events that belong to no cloud, even over the template's range and half of it more."""
-        return -float(np.log(1.5 * (self.high - self.low)).sum())
+        return -float(np.log(_REACH * (self.high - self.low)).sum())
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,7 @@ def fit_moves(clouds: Clouds, tubes: Sequence[Array], start: Fit | None = None) 
     start = start or shares_at(clouds, np.zeros_like(clouds.knots), tubes)
     shape, n_clouds = start.moves.shape, len(clouds.mixture.weights)
     first = np.concatenate([start.moves.ravel(), *(np.log(share + 1e-6) for share in start.shares)])
-    room = [(-BOUND, BOUND)] * start.moves.size + [(-12.0, 6.0)] * (n_clouds * len(tubes))
+    room = [(-BOUND, BOUND)] * start.moves.size + [_LOGITS] * (n_clouds * len(tubes))
     found = minimize(
         _loss, first, (clouds, tubes), jac=True, method="L-BFGS-B", bounds=room, options={"maxiter": _FINE_STEPS}
     )

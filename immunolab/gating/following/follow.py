@@ -27,7 +27,8 @@ from immunolab.schema.flags import Flag, split
 
 _EVENTS = 3000  # events of a pool of tubes that a move is fitted to (judgement: time; its sd is then under 0.05 sd)
 _RESAMPLES = 6  # rounds of the interval: its width is known to 30 % (judgement, against time)
-_FEWEST_OF_TUBE = 500  # events of each tube of a large pool: every tube has its say
+_FEWEST_OF_TUBE = 500  # events of each tube of a large pool: every tube has its say (judgement)
+_AT_BOUND = 0.98  # share of the greatest move from which a move is at its bound: the optimiser ends just short of it
 
 
 @dataclass(frozen=True)
@@ -258,7 +259,7 @@ class _Carry:
             name: max(0.0, misfit(clouds, fit.moves, share, one, seed) - base)
             for (name, one), share in zip(events.items(), fit.shares, strict=True)
         }
-        return Move(warp_of(clouds, moves), tuple(draws), misfits, bool(np.abs(moves).max() > 0.98 * BOUND))
+        return Move(warp_of(clouds, moves), tuple(draws), misfits, bool(np.abs(moves).max() > _AT_BOUND * BOUND))
 
 
 def _flags(move: Move, name: str) -> list[str]:

@@ -15,8 +15,8 @@ from immunolab.gating.placement.tube_state import TubeState
 from immunolab.schema.flags import Flag
 
 LEADING, PARTNER = "FOXP3", "CD25"
-# share of the leading marker's cloud under the partner's border above which it is flagged (the border removes most of
-# what the population is named for)
+# share of the leading marker's cloud under the partner's border above which it is flagged (judgement: the border then
+# removes most of what the population is named for)
 _MOST = 0.5
 
 

@@ -34,7 +34,7 @@ _FOOT = 3.29
 # its 99 %
 _ENDED = float(np.exp(-(_NORMAL_99**2) / 2))
 _ROUNDS = 6  # most rounds of placing each border with the others fixed (judgement: two or three settle them)
-_SETTLED = 1.0  # cells of the grid by which borders may still move
+_SETTLED = 1.0  # cells of the grid by which borders may still move (judgement: the grid shows no less)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,8 @@ _NOISE_WEIGHT = 2.0
 # least share of events below the summit for their mirror image to be the noise (judgement: half of a symmetric
 # population is; counts and scales that end at zero have next to none)
 _LEAST_BELOW = 0.2
-_CENTRE = (0.01, 0.9)  # shares of the events between which the negative summit is searched
+# shares of the events between which the negative summit is searched (judgement: strays below, positive cells above)
+_CENTRE = (0.01, 0.9)
 _MANY = 1000  # parent events from which a cloud of 1 % or more has enough cells to be seen
 
 
