@@ -1,7 +1,7 @@
 """Borders of CD45RA and CCR7 between naive and memory cells, from counts on a grid.
 
 Naive cells are the one compact group of the four: the border of CD45RA is its edge. CCR7 fades from central to
-effector memory without a gap, so that its border is the mean of three readings of the same density. Terminally
+effector memory without a gap, so that its border is the mean of several readings of the density. Terminally
 differentiated and naive cells, which both carry CD45RA, are parted by a border of their own: in CD8 it is higher
 than the one between memory cells wherever CD45RA spills into the channel of CCR7.
 """
@@ -130,9 +130,10 @@ def find_borders(
         Draws which of the readings of CCR7's border are believed, so that where they disagree resampled borders do.
     """
     whole = Profile.of(grid.x, grid.counts.sum(axis=1))
-    of_all = deepest_valley(Profile.of(grid.y, grid.counts.sum(axis=0)))
+    all_y = Profile.of(grid.y, grid.counts.sum(axis=0))
+    of_all = deepest_valley(all_y)
     cut_x = start.x if start else two_halves(whole)
-    cut_y = start.memory if start else two_halves(Profile.of(grid.y, grid.counts.sum(axis=0)))
+    cut_y = start.memory if start else two_halves(all_y)
     if not np.isfinite(cut_y):
         cut_y = start.naive if start and np.isfinite(start.naive) else -np.inf
     found = None

@@ -49,8 +49,9 @@ def naive_memory(x: Array, y: Array, reference: Pair | None = None, *, quadrant:
     """Return the borders of naive, central memory, effector memory and terminally differentiated cells.
 
     CD45RA's border is the lower edge of the naive group. CCR7's border among memory cells is the mean of the deepest
-    valley, of where two normal groups cross, and of the upper edge of the lower group; among CD45RA+ cells it is the
-    valley between naive and terminally differentiated cells, and that of memory cells where there is none.
+    valley, of where two normal groups cross, and of the upper edge of the lower group; where that edge is beyond the
+    crossing, of the valleys among memory cells and among all cells. Among CD45RA+ cells it is the valley between naive
+    and terminally differentiated cells, and the border of memory cells where there is none.
 
     Parameters
     ----------
