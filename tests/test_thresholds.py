@@ -171,6 +171,19 @@ def test_a_tight_cloud_beside_a_broad_reference_is_found_and_a_shoulder_is_none(
         assert f1(inside, cloud) > 0.85
 
 
+def test_naive_treg_among_the_reference_do_not_hide_the_cloud() -> None:
+    """A patient on treatment: a third of the naive cells are of the cloud that is looked for."""
+    rng = np.random.default_rng(6)
+    x = np.concatenate([rng.normal(0, 1, 4000), rng.normal(4, 0.6, 1500)])
+    y = np.concatenate([rng.normal(0, 1, 4000), rng.normal(-2, 0.7, 1500)])
+    cloud = np.arange(5500) >= 4000
+    naive = np.concatenate([np.arange(1500), np.arange(4000, 4750)])
+    corner = diagonal(x, y, (x[naive], y[naive]))
+    assert "no_corner_cloud" not in corner.flags
+    inside = (x > corner.x.value) & (y < corner.y.value + corner.slope * (x - corner.x.value))
+    assert f1(inside, cloud) > 0.95
+
+
 def test_diagonal_without_a_cloud_or_reference_says_so() -> None:
     x, y, kind = corner_cells(2, target=0)
     empty = diagonal(x[kind < 2], y[kind < 2], (x[kind == 0], y[kind == 0]))

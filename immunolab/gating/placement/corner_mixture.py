@@ -64,6 +64,21 @@ class Anchor:
         return cls(float(np.median(x)), robust_sd(x) or 1.0, float(np.median(y)), robust_sd(y) or 1.0)
 
     @classmethod
+    def of_clean(cls, x: Array, y: Array) -> Anchor:
+        """Return the anchor of a reference population that other cells with x and without y are among.
+
+        On treatment a quarter of the naive cells may be naive Treg: they would widen the unit in which their own cloud
+        is looked for. Main summits and the halves that face away from the corner are without them.
+
+        Parameters
+        ----------
+        x, y
+            Events of the reference population, display scale.
+        """
+        (x_mid, x_sd), (y_mid, y_sd) = main_mode(x, side="above"), main_mode(y, side="below")
+        return cls(x_mid, x_sd or 1.0, y_mid, y_sd or 1.0)
+
+    @classmethod
     def main(cls, x: Array, y: Array) -> Anchor:
         """Return the anchor that the parent's main summits suggest: x negative, y positive.
 
@@ -72,10 +87,7 @@ class Anchor:
         x, y
             The parent's events, display scale.
         """
-        if len(x) < 2:
-            return cls(0.0, 1.0, 0.0, 1.0)
-        (x_mid, x_sd), (y_mid, y_sd) = main_mode(x, side="above"), main_mode(y, side="below")
-        return cls(x_mid, x_sd or 1.0, y_mid, y_sd or 1.0)
+        return cls.of_clean(x, y) if len(x) > 1 else cls(0.0, 1.0, 0.0, 1.0)
 
     def u(self, x: Array) -> Array:
         """Return x in reference units."""
@@ -123,11 +135,18 @@ class Bins:
 
 @dataclass(frozen=True)
 class Mixture:
-    """Weights, means (groups x 2) and covariances (groups x 2 x 2) in reference units."""
+    """Weights, means (groups x 2) and covariances (groups x 2 x 2) in reference units.
+
+    Attributes
+    ----------
+    clean
+        Whether the units are those of `Anchor.of_clean`.
+    """
 
     weights: Array
     means: Array
     covariances: Array
+    clean: bool = False
 
     def target(self, cells: Bins) -> Array:
         """Return the probability that an event of each cell is of the corner's group."""

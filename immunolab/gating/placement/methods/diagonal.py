@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -27,7 +28,7 @@ def diagonal_draws(
     """Return the x and y borders of resampled events, each of length ``rounds`` or fewer."""
     if corner.start is None:
         return np.empty(0), np.empty(0)
-    anchor, cells, sign, _ = _corner_cells(x, y, reference, corner.y_side)
+    anchor, cells, sign, _ = _corner_cells(x, y, reference, corner.y_side, corner.start.clean)
     steep = sign * corner.slope * anchor.x_sd / anchor.y_sd
     found = []
     for _ in range(rounds):
@@ -85,9 +86,14 @@ def diagonal(
     start
         A mixture fitted before on nearly the same events, for a faster fit.
     """
-    anchor, cells, sign, flags = _corner_cells(x, y, reference, y_side)
-    model = fit_mixture(cells, start)
-    border = straight_border(cells, model, slope * anchor.x_sd / anchor.y_sd) if model is not None else None
+    # cells of the cloud among the reference may hide it: the reference is looked at without them next
+    for clean in (False, True) if start is None else (start.clean,):
+        anchor, cells, sign, flags = _corner_cells(x, y, reference, y_side, clean)
+        model = fit_mixture(cells, start)
+        border = straight_border(cells, model, slope * anchor.x_sd / anchor.y_sd) if model is not None else None
+        if model is not None and border is not None:
+            model = replace(model, clean=clean)
+            break
     if border is None:
         flags = (*flags, Flag.NO_CORNER_CLOUD)
         border = _EMPTY_CORNER
@@ -97,7 +103,7 @@ def diagonal(
 
 
 def _corner_cells(
-    x: Array, y: Array, reference: Pair | None, y_side: str
+    x: Array, y: Array, reference: Pair | None, y_side: str, clean: bool
 ) -> tuple[Anchor, Bins, float, tuple[str, ...]]:
     """Return the anchor, the binned events in its units, the sign that turns y, and flags."""
     sign = 1.0 if y_side == "lo" else -1.0
@@ -105,7 +111,7 @@ def _corner_cells(
     x, y = x[usable], sign * y[usable]
     flags = few(x)
     if reference is not None and len(reference[0]) >= ENOUGH_EVENTS:
-        anchor = Anchor.of(reference[0], sign * reference[1])
+        anchor = (Anchor.of_clean if clean else Anchor.of)(reference[0], sign * reference[1])
     else:
         flags = (*flags, Flag.NO_REFERENCE if reference is None else Flag.SMALL_REFERENCE)
         anchor = Anchor.main(x, y)
