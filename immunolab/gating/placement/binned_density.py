@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
-from scipy.signal import find_peaks
 
 from immunolab.compiled import compiled
 from immunolab.gating.method_results import Array
@@ -61,6 +59,8 @@ class Profile:
         first, third = np.interp([0.25, 0.75], np.cumsum(counts) / total, centres)
         spread = min(sd, (third - first) / IQR_TO_SD or np.inf)
         width = max(SILVERMAN * spread * total**-0.2, step / 2)
+        from scipy.ndimage import gaussian_filter1d
+
         return cls(centres, counts, gaussian_filter1d(counts, width / step, mode="constant"), width)
 
     @classmethod
@@ -124,6 +124,8 @@ def summit(profile: Profile, low: float = -np.inf, high: float = np.inf) -> Summ
         Display scale; the density must be lower on both sides of the summit within the axis.
     """
     density = profile.density
+    from scipy.signal import find_peaks
+
     inside = [i for i in find_peaks(np.r_[0.0, density, 0.0])[0] - 1 if low < profile.centres[i] < high]
     if not inside:
         return None
@@ -149,6 +151,8 @@ def deepest_valley(profile: Profile) -> float:
     density, best, drop = profile.density, np.nan, 0.0
     if profile.total < ENOUGH_EVENTS:
         return best
+    from scipy.signal import find_peaks
+
     for low in find_peaks(-density)[0]:
         lower = min(density[:low].max(), density[low:].max())
         least = max(drop, _DEPTH * lower, _SIGNIFICANT * np.sqrt(lower / profile.seen))
