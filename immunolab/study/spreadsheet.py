@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
 from difflib import SequenceMatcher
 from pathlib import Path
-from typing import Any
 
 from immunolab.errors import InputError, Problem, nearest
+from immunolab.study.workbook import CELL_ERRORS, ERROR_HINT, read_workbook
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
@@ -94,14 +94,22 @@ def read_lines(path: Path) -> tuple[list[tuple[int, list[str]]], bool]:
     Raises
     ------
     InputError
-        The file cannot be read, is not UTF-8 text or no workbook, or holds nothing.
+        The file cannot be read, is not UTF-8 text or no workbook, holds nothing, or has cells that show an error.
     """
     if path.suffix.lower() in (".xlsx", ".xlsm"):
-        lines, comma = _read_workbook(path), False
+        lines, comma = read_workbook(path), False
     else:
         lines, comma = _read_separated(path)
     stripped = [(i, [cell.strip() for cell in line]) for i, line in enumerate(lines, start=1)]
-    numbered = [(i, line) for i, line in stripped if any(line) and not line[0].startswith("#")]
+    numbered = [(i, line) for i, line in stripped if any(line) and not _is_comment(line)]
+    faults = [
+        Problem(str(path), f"row {i}, cell {k}", f"shows {cell}", ERROR_HINT)
+        for i, line in numbered
+        for k, cell in enumerate(line, start=1)
+        if cell in CELL_ERRORS
+    ]
+    if faults:
+        raise InputError(faults)
     if not numbered:
         raise InputError(Problem(str(path), "", "the table is empty", "write a header line and one line a sample"))
     return numbered, comma
@@ -122,10 +130,10 @@ def text_table(file: str, numbered: Sequence[tuple[int, list[str]]], decimal_com
     Raises
     ------
     InputError
-        A column is duplicated or a line is longer than the header.
+        A column is duplicated or has cells but no name, the first row is a title, or a line is longer than the header.
     """
     header = [_word(cell) for cell in numbered[0][1]]
-    problems = list(_header_problems(file, header))
+    problems = [*_title_problem(file, numbered)] or [*_header_problems(file, header), *_unnamed(file, header, numbered)]
     rows = []
     for number, line in numbered[1:]:
         if len(line) > len(header) and any(line[len(header) :]):
@@ -174,6 +182,30 @@ def _header_problems(file: str, header: list[str]) -> Iterator[Problem]:
         yield Problem(file, f"column {name}", "the column is duplicated", "keep one of them")
 
 
+def _title_problem(file: str, numbered: Sequence[tuple[int, list[str]]]) -> Iterator[Problem]:
+    """Yield a Problem where the first row holds its first cell alone and one below holds more."""
+    (first, line), later = numbered[0], numbered[1:]
+    wide = next((row for row, cells in later if sum(map(bool, cells)) > 1), None)
+    if wide is not None and line[0] and not any(line[1:]):
+        text = f"row {first} is a title ('{line[0]}'), row {wide} has more cells"
+        yield Problem(file, f"row {first}", text, "delete what is above the row of column names, or begin it with #")
+
+
+def _unnamed(file: str, header: list[str], numbered: Sequence[tuple[int, list[str]]]) -> Iterator[Problem]:
+    """Yield a Problem for each column with cells but no name, but for one that counts the rows."""
+    rows = [line for _, line in numbered[1:]]
+    for k, name in enumerate(header):
+        cells = [line[k] if k < len(line) else "" for line in rows]
+        counts = [[str(i) for i in range(start, start + len(rows))] for start in (0, 1)]
+        if not name and any(cells) and cells not in counts:
+            text = f"column {k + 1} has cells ('{next(filter(None, cells))}') but no name"
+            yield Problem(file, f"row {numbered[0][0]}", text, "name the column, or delete it")
+
+
+def _is_comment(line: list[str]) -> bool:
+    return line[0].startswith("#") and line[0] not in CELL_ERRORS
+
+
 def _read_separated(path: Path) -> tuple[list[list[str]], bool]:
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -183,34 +215,25 @@ def _read_separated(path: Path) -> tuple[list[list[str]], bool]:
         raise InputError(Problem(str(path), "", "is not UTF-8 text", "save it as 'CSV UTF-8' or as XLSX")) from None
     first = next((line for line in text.splitlines() if line.strip() and not line.lstrip('"').startswith("#")), "")
     separator = max(",;\t", key=first.count)
-    return list(csv.reader(io.StringIO(text, newline=""), delimiter=separator)), separator != ","
-
-
-def _read_workbook(path: Path) -> list[list[str]]:
-    from zipfile import BadZipFile
-
-    from openpyxl import load_workbook
-    from openpyxl.utils.exceptions import InvalidFileException
-
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
-        book = load_workbook(path, read_only=True, data_only=True)
-    except OSError as error:
-        raise InputError(Problem(str(path), "", f"cannot be read: {error.strerror}", "check the path")) from None
-    except (BadZipFile, InvalidFileException, KeyError):
-        raise InputError(Problem(str(path), "", "is not an XLSX workbook", "save it again as XLSX or CSV")) from None
-    try:
-        return [[_cell(value) for value in line] for line in book.worksheets[0].iter_rows(values_only=True)]
-    finally:
-        book.close()
+        lines = list(reader)
+    except csv.Error as error:
+        hint = "a quotation mark opens a cell that another one closes; double those that are part of a text"
+        raise InputError(Problem(str(path), f"line {reader.line_num}", f"no table: {error}", hint)) from None
+    swallowed = list(_swallowed(str(path), lines, separator))
+    if swallowed:
+        raise InputError(swallowed)
+    return lines, separator != ","
 
 
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, datetime):
-        return value.date().isoformat() if value.time() == time() else value.isoformat(sep=" ")
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, float):
-        return str(int(value)) if value.is_integer() else repr(value)
-    return str(value)
+def _swallowed(file: str, lines: list[list[str]], separator: str) -> Iterator[Problem]:
+    """Yield a Problem for each cell that holds whole lines of the table, as between two stray quotation marks."""
+    width = Counter(map(len, lines)).most_common(1)[0][0] if lines else 0
+    for i, line in enumerate(lines, start=1):
+        for cell in line:
+            inside = cell.splitlines()[1:]
+            # in a table of two columns a remark with a comma looks the same
+            if width > 2 and any(text.count(separator) >= width - 1 for text in inside):
+                text = f"a quoted cell holds {len(inside) + 1} lines of the table"
+                yield Problem(file, f"row {i}", text, "remove the stray quotation mark that opens it")
