@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from immunolab.events.compensation import weighted_sums
 from immunolab.events.transforms import Asinh, Identity, Transform, scale_in_words
 from immunolab.events.tube import MASS_COFACTOR, ChannelKind, Tube
+from immunolab.order_statistics import median, quantiles
 
 MOST_TUBES = 24  # tubes of a study that are measured: their median is known to a tenth (judgement, against time)
 _LOOKED_AT = 20_000  # events of a tube, evenly spaced: 200 at the least share of negative ones (judgement)
@@ -116,7 +117,7 @@ def channel_noise(tube: Tube) -> tuple[ChannelNoise, ...]:
         row = row[np.isfinite(row)]
         if not len(row):
             continue
-        low, middle, upper, high = (float(q) for q in np.quantile(row, [0.01, 0.5, 0.99, 0.999]))
+        low, middle, upper, high = quantiles(np.sort(row), [0.01, 0.5, 0.99, 0.999])
         skew = (upper - middle) / (middle - low) if middle > low else np.inf
         name, below = channel.marker or channel.name, float(np.mean(row < 0))
         found.append(ChannelNoise(name, channel.kind, channel.top, _noise(row), below, high, float(skew)))
@@ -127,7 +128,7 @@ def _noise(values: NDArray[np.float64]) -> float | None:
     negative = values[values < 0]
     if len(negative) < max(_FEWEST_NEGATIVE, _LEAST_NEGATIVE * len(values)):
         return None
-    return float(np.median(-negative)) / _HALF_NORMAL_MEDIAN
+    return median(-negative) / _HALF_NORMAL_MEDIAN
 
 
 def channel_scales(tubes: Iterable[Sequence[ChannelNoise]]) -> tuple[ChannelScale, ...]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from immunolab.compiled import compiled
 from immunolab.gating.method_results import Array
 from immunolab.gating.placement.density import ENOUGH_EVENTS, IQR_TO_SD, SILVERMAN
+from immunolab.order_statistics import quantiles
 
 N_BINS = 200  # bins of an axis: a compact group of naive cells is about ten wide at half its height
 _EDGE_SHARE = 0.0005  # share of events on each side pulled to the edge: a stray one would widen all bins
@@ -107,10 +108,10 @@ def bins(values: Array) -> tuple[NDArray[np.int64], Array]:
     values
         Finite, display scale, at least one.
     """
-    low, high = np.quantile(values, [_EDGE_SHARE, 1 - _EDGE_SHARE])
+    low, high = quantiles(np.sort(values), [_EDGE_SHARE, 1 - _EDGE_SHARE])
     step = max((high - low) / N_BINS, 1e-9)  # 1e-9: all values alike still get bins of some width
     found = np.clip((values - low) / step, 0, N_BINS - 1).astype(np.int64)
-    return found, low + (np.arange(N_BINS) + 0.5) * step
+    return found, np.asarray(low + (np.arange(N_BINS) + 0.5) * step, dtype=np.float64)
 
 
 def summit(profile: Profile, low: float = -np.inf, high: float = np.inf) -> Summit | None:

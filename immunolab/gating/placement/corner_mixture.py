@@ -6,13 +6,14 @@ Poisson counts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from immunolab.compiled import compiled
 from immunolab.gating.method_results import Array
 from immunolab.gating.placement.density import main_mode, robust_sd, smoothed_density
+from immunolab.order_statistics import median, quantiles
 
 # Groups on the axes u (x high is right) and v (y low is down), both in rSD of the reference from its median. Each
 # constant is judgement, with what it trades off; benchmarks/gating_accuracy.py measures what comes of them together.
@@ -61,7 +62,7 @@ class Anchor:
         x, y
             Events of the reference population, display scale.
         """
-        return cls(float(np.median(x)), robust_sd(x) or 1.0, float(np.median(y)), robust_sd(y) or 1.0)
+        return cls(median(x), robust_sd(x) or 1.0, median(y), robust_sd(y) or 1.0)
 
     @classmethod
     def of_clean(cls, x: Array, y: Array) -> Anchor:
@@ -117,20 +118,22 @@ class Bins:
         """
         if len(u) == 0:
             return cls(u, v, u)
-        u_low, u_high = np.quantile(u, [_EDGE_SHARE, 1 - _EDGE_SHARE])
-        v_low, v_high = np.quantile(v, [_EDGE_SHARE, 1 - _EDGE_SHARE])
+        u_low, u_high = quantiles(np.sort(u), [_EDGE_SHARE, 1 - _EDGE_SHARE])
+        v_low, v_high = quantiles(np.sort(v), [_EDGE_SHARE, 1 - _EDGE_SHARE])
         u_step = max((u_high - u_low) / _BINS, 1e-9)
         v_step = max((v_high - v_low) / _BINS, 1e-9)
         column = np.clip((u - u_low) / u_step, 0, _BINS - 1).astype(np.int64)
         row = np.clip((v - v_low) / v_step, 0, _BINS - 1).astype(np.int64)
         counts = np.bincount(column * _BINS + row, minlength=_BINS * _BINS)
         full = np.flatnonzero(counts)
-        centre_u = u_low + (full // _BINS + 0.5) * u_step
-        return cls(centre_u, v_low + (full % _BINS + 0.5) * v_step, counts[full].astype(np.float64))
+        centre_u, centre_v = u_low + (full // _BINS + 0.5) * u_step, v_low + (full % _BINS + 0.5) * v_step
+        return cls(np.asarray(centre_u, float), np.asarray(centre_v, float), counts[full].astype(np.float64))
 
     def resample(self, rng: np.random.Generator) -> Bins:
-        """Return the cells with counts redrawn (Poisson bootstrap)."""
-        return replace(self, counts=rng.poisson(self.counts).astype(np.float64))
+        """Return the cells with counts redrawn (Poisson bootstrap), without those that became empty."""
+        counts = rng.poisson(self.counts)
+        full = np.flatnonzero(counts)
+        return Bins(self.u[full], self.v[full], counts[full].astype(np.float64))
 
 
 @dataclass(frozen=True)
@@ -156,7 +159,7 @@ class Mixture:
         """Return what a density needs of each group: its height, its mean, its inverse covariance."""
         a, b, d = self.covariances[:, 0, 0], self.covariances[:, 0, 1], self.covariances[:, 1, 1]
         determinant = a * d - b * b
-        inverse = np.stack([d, -b, a], axis=1) / determinant[:, None]
+        inverse = np.array([d, -b, a]).T / determinant[:, None]
         return self.weights / np.sqrt(determinant), self.means, inverse
 
 
@@ -204,17 +207,13 @@ def straight_border(cells: Bins, model: Mixture, slope: float) -> tuple[float, f
         Of the upper border, v by u.
     """
     gain = cells.counts * (model.target(cells) - 0.5)
-    best: tuple[float, float, float] | None = None
     mode = float(model.means[_TARGET, 0])
     width = float(np.sqrt(model.covariances[_TARGET, 0, 0]))
-    for a in np.linspace(mode - _WIDTHS_SEARCHED * width, mode, _STEPS_SEARCHED):
-        kept = np.flatnonzero(cells.u > a)
-        level = cells.v[kept] - slope * (cells.u[kept] - a)
-        order = np.argsort(level, kind="stable")
-        total = np.cumsum(gain[kept][order])
-        if len(total) and total.max() > (best[0] if best else 0.0):
-            best = float(total.max()), float(a), float(level[order][int(np.argmax(total))])
-    return best[1:] if best else None
+    # cells are in the same order along all lines of one slope
+    order = np.argsort(cells.v - slope * (cells.u - mode), kind="stable")
+    lefts = np.linspace(mode - _WIDTHS_SEARCHED * width, mode, _STEPS_SEARCHED)
+    kept, a, b = _best_line(cells.u[order], cells.v[order], gain[order], lefts, slope)
+    return (a, b) if kept > 0 else None
 
 
 def _first_guess(cells: Bins) -> Mixture | None:
@@ -238,15 +237,14 @@ def _first_guess(cells: Bins) -> Mixture | None:
 
 def _step(cells: Bins, model: Mixture) -> Mixture:
     """Return the mixture after one round of expectation and maximisation, covariances kept in bounds."""
-    moments = _moments(cells.u, cells.v, cells.counts, _posterior(cells.u, cells.v, *model.terms()))
+    moments = _moments(cells.u, cells.v, cells.counts, *model.terms())
     mass = np.maximum(moments[:, 0], 1e-6)
     means = moments[:, 1:3] / mass[:, None]
     # rivals are drawn to their usual places between reference and corner, as by a few events there
     usual = _RIVALS_PLACE * means[_TARGET, 0]
     drawn = (moments[:_TARGET, 1] + _PRIOR_EVENTS * usual) / (mass[:_TARGET] + _PRIOR_EVENTS)
-    spread = moments[:, 3:] / mass[:, None] - np.stack(
-        [means[:, 0] ** 2, means[:, 0] * means[:, 1], means[:, 1] ** 2], axis=1
-    )
+    u, v = means.T
+    spread = moments[:, 3:] / mass[:, None] - np.array([u * u, u * v, v * v]).T
     # a rival that climbs into the corner's cloud would split it and move the border outwards
     means[:_TARGET, 0] = np.minimum(drawn, _RIVALS_REACH * means[_TARGET, 0])
     # a few events' worth of a round group keeps small groups from collapsing and from spreading
@@ -255,7 +253,7 @@ def _step(cells: Bins, model: Mixture) -> Mixture:
     widest[_TARGET] = max(_MOST_SD_U, _TARGET_WIDTH * means[_TARGET, 0])
     a, d = np.clip(a, _LEAST_SD**2, widest**2), np.clip(d, _LEAST_SD**2, _MOST_SD_V**2)
     b = np.clip(b, -_MOST_CORRELATED * np.sqrt(a * d), _MOST_CORRELATED * np.sqrt(a * d))
-    covariances = np.stack([np.stack([a, b], axis=1), np.stack([b, d], axis=1)], axis=1)
+    covariances = np.array([[a, b], [b, d]]).transpose(2, 0, 1)
     return Mixture(mass / mass.sum(), means, covariances)
 
 
@@ -275,13 +273,19 @@ def _posterior(u, v, height, mean, inverse):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _moments(u, v, counts, shares):  # type: ignore[no-untyped-def]
+def _moments(u, v, counts, height, mean, inverse):  # type: ignore[no-untyped-def]
     """Sums over events, weighted by each group's probability, of 1, u, v, uu, uv, vv."""
-    groups = shares.shape[1]
-    sums = np.zeros((groups, 6))
+    groups = len(height)
+    sums, share = np.zeros((groups, 6)), np.empty(groups)
     for i in range(len(u)):
+        total = 1e-300
         for j in range(groups):
-            w = counts[i] * shares[i, j]
+            du, dv = u[i] - mean[j, 0], v[i] - mean[j, 1]
+            square = inverse[j, 0] * du * du + 2 * inverse[j, 1] * du * dv + inverse[j, 2] * dv * dv
+            share[j] = height[j] * np.exp(-0.5 * square)
+            total += share[j]
+        for j in range(groups):
+            w = counts[i] * (share[j] / total)
             sums[j, 0] += w
             sums[j, 1] += w * u[i]
             sums[j, 2] += w * v[i]
@@ -289,3 +293,17 @@ def _moments(u, v, counts, shares):  # type: ignore[no-untyped-def]
             sums[j, 4] += w * u[i] * v[i]
             sums[j, 5] += w * v[i] * v[i]
     return sums
+
+
+@compiled
+def _best_line(u, v, gain, lefts, slope):  # type: ignore[no-untyped-def]
+    """Return the most that is gained right of a and under the line from (a, b), and a and b; cells come by level."""
+    best, best_a, best_b = 0.0, 0.0, 0.0
+    for a in lefts:
+        total = 0.0
+        for i in range(len(u)):
+            if u[i] > a:
+                total += gain[i]
+                if total > best:
+                    best, best_a, best_b = total, a, v[i] - slope * (u[i] - a)
+    return best, best_a, best_b

@@ -6,6 +6,7 @@ import numpy as np
 
 from immunolab.events.transforms import Transform
 from immunolab.gating.method_results import Array, Window
+from immunolab.order_statistics import median, quantiles
 from immunolab.schema.flags import Flag
 
 # events under which a border is flagged: the median of 50 has a standard error of 0.18 sd (judgement: rare subsets
@@ -55,13 +56,13 @@ def zero_spread(values: Array, scale: Transform) -> float | None:
     below = values[values < zero]
     if len(below) < max(FEWEST_EVENTS, _LEAST_BELOW_ZERO * len(values)):
         return None
-    middle = float(scale.inverse([float(np.median(below))])[0])
+    middle = float(scale.inverse([median(below)])[0])
     return float(scale.apply([abs(middle) / HALF_NORMAL_MEDIAN])[0])
 
 
 def robust_sd(values: Array) -> float:
     """Return 1.4826 times the median absolute deviation; 0 for no values."""
-    return _MAD_TO_SD * float(np.median(np.abs(values - np.median(values)))) if len(values) else 0.0
+    return _MAD_TO_SD * median(np.abs(values - median(values))) if len(values) else 0.0
 
 
 def finite(values: Array) -> Array:
@@ -104,13 +105,15 @@ def smoothed_density(values: Array, bandwidth: float = 1.0) -> tuple[Array, Arra
         A grid of 512 points, the density there (per unit of the axis, area 1), and the kernel's standard deviation.
     """
     shares = [_EDGE_SHARE, 0.25, 0.75, 1 - _EDGE_SHARE]
-    low, first, third, high = (float(q) for q in np.quantile(values, shares))
+    ordered = np.sort(values)
+    low, first, third, high = quantiles(ordered, shares)
     spread = min(float(np.std(values)), (third - first) / IQR_TO_SD or np.inf)
-    width = max(bandwidth * SILVERMAN * spread * len(values) ** -0.2, _grain(values, low, high))
+    width = max(bandwidth * SILVERMAN * spread * len(values) ** -0.2, _grain(ordered, low, high))
     # 1e-9: all values alike still get bins of some width
     edges = np.linspace(low - _KERNEL_REACH * width - 1e-9, high + _KERNEL_REACH * width + 1e-9, N_BINS + 1)
     step = edges[1] - edges[0]
-    counts = np.histogram(values, edges)[0].astype(np.float64)
+    up_to = np.append(ordered.searchsorted(edges[:-1]), ordered.searchsorted(edges[-1:], "right"))
+    counts = np.diff(up_to).astype(np.float64)
     from scipy.ndimage import gaussian_filter1d
 
     # under half a bin a kernel smooths nothing
@@ -131,7 +134,7 @@ def main_mode(values: Array, *, side: str = "above") -> tuple[float, float]:
     grid, density, _ = smoothed_density(values)
     mode = float(grid[int(np.argmax(density))])
     half = values[values <= mode] if side == "above" else values[values >= mode]
-    return mode, float(np.median(np.abs(half - mode)) / HALF_NORMAL_MEDIAN) if len(half) else 0.0
+    return mode, median(np.abs(half - mode)) / HALF_NORMAL_MEDIAN if len(half) else 0.0
 
 
 def noise_spread(values: Array) -> float:
@@ -149,18 +152,19 @@ def noise_spread(values: Array) -> float:
         return 0.0
     summit = unit * float(np.sinh(main_mode(np.arcsinh(values / unit))[0]))
     below = summit - values[values <= summit]
-    return float(np.median(below)) / HALF_NORMAL_MEDIAN if len(below) else 0.0
+    return median(below) / HALF_NORMAL_MEDIAN if len(below) else 0.0
 
 
-def _grain(values: Array, low: float, high: float) -> float:
+def _grain(ordered: Array, low: float, high: float) -> float:
     """Return the widest step between neighbouring values when events are counts (many ties), else 0.
 
     Smoothing by less would show the gaps between counts as valleys. Counts are taken for such when over half of the
     events share their value with another; steps are measured where events are dense, up to a quarter of the range
     above the median.
     """
-    distinct = np.unique(values)
-    if len(distinct) > 0.5 * len(values):
+    new = np.append(True, ordered[1:] != ordered[:-1])
+    if np.count_nonzero(new) > 0.5 * len(ordered):
         return 0.0
-    middle = distinct[(distinct >= low) & (distinct <= np.median(values) + (high - low) / 4)]
+    distinct, (centre,) = ordered[new], quantiles(ordered, [0.5])
+    middle = distinct[(distinct >= low) & (distinct <= centre + (high - low) / 4)]
     return float(np.diff(middle).max()) if len(middle) > 1 else 0.0

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from immunolab.gating.method_results import Array
 from immunolab.gating.placement.binned_density import (
@@ -39,18 +40,22 @@ _SETTLED = 1.0  # cells of the grid by which borders may still move (judgement: 
 
 @dataclass(frozen=True)
 class PairGrid:
-    """Counts of events on a grid of two channels.
+    """Counts of events on a grid of two channels: its occupied cells.
 
     Attributes
     ----------
     x, y
-        Centres of the cells, display scale.
+        Centres of the grid's cells on either channel, display scale.
+    column, row
+        Place of each occupied cell on x and on y.
     counts
-        (cells of x, cells of y).
+        Events of each.
     """
 
     x: Array
     y: Array
+    column: NDArray[np.int64]
+    row: NDArray[np.int64]
     counts: Array
 
     @classmethod
@@ -64,12 +69,27 @@ class PairGrid:
         """
         column, centre_x = bins(x)
         row, centre_y = bins(y)
-        counts = np.bincount(column * N_BINS + row, minlength=N_BINS**2).reshape(N_BINS, N_BINS)
-        return cls(centre_x, centre_y, counts.astype(np.float64))
+        counts = np.bincount(column * N_BINS + row, minlength=N_BINS**2)
+        full = np.flatnonzero(counts)
+        return cls(centre_x, centre_y, full // N_BINS, full % N_BINS, counts[full].astype(np.float64))
 
     def resample(self, rng: np.random.Generator) -> PairGrid:
         """Return the grid with counts redrawn (Poisson bootstrap)."""
         return replace(self, counts=rng.poisson(self.counts).astype(np.float64))
+
+    def on_x(self, rows: NDArray[np.bool_] | None = None) -> Profile:
+        """Return the profile of x: of all cells, or of those in some rows."""
+        kept = slice(None) if rows is None else rows[self.row]
+        return Profile.of(self.x, _sums(self.column[kept], self.counts[kept]))
+
+    def on_y(self, columns: NDArray[np.bool_] | None = None) -> Profile:
+        """Return the profile of y: of all cells, or of those in some columns."""
+        kept = slice(None) if columns is None else columns[self.column]
+        return Profile.of(self.y, _sums(self.row[kept], self.counts[kept]))
+
+
+def _sums(cells: NDArray[np.int64], counts: Array) -> Array:
+    return np.asarray(np.bincount(cells, counts, N_BINS), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -129,8 +149,7 @@ def find_borders(
     rng
         Draws which of the readings of CCR7's border are believed, so that where they disagree resampled borders do.
     """
-    whole = Profile.of(grid.x, grid.counts.sum(axis=1))
-    all_y = Profile.of(grid.y, grid.counts.sum(axis=0))
+    whole, all_y = grid.on_x(), grid.on_y()
     of_all = deepest_valley(all_y)
     cut_x = start.x if start else two_halves(whole)
     cut_y = start.memory if start else two_halves(all_y)
@@ -138,15 +157,15 @@ def find_borders(
         cut_y = start.naive if start and np.isfinite(start.naive) else -np.inf
     found = None
     for _ in range(_ROUNDS if start is None else 1):
-        profile = Profile.of(grid.x, grid.counts[:, grid.y > cut_y].sum(axis=1))
+        profile = grid.on_x(grid.y > cut_y)
         apart = start.apart if start else bool(np.isfinite([deepest_valley(profile), deepest_valley(whole)]).any())
         naive = _naive_summit(profile, cut_x, apart, reference)
         if naive is None:
             return None
         edge = _naive_edge(profile, naive)
-        memory = Profile.of(grid.y, grid.counts[grid.x < edge].sum(axis=0))
+        memory = grid.on_y(grid.x < edge)
         lower, spread = memory_border(memory, cut_y, of_all, rng)
-        upper = _naive_border(Profile.of(grid.y, grid.counts[grid.x >= edge].sum(axis=0)), lower)
+        upper = _naive_border(grid.on_y(grid.x >= edge), lower)
         found = Borders(edge, lower, upper, naive.sd, spread, apart)
         moved = abs(edge - cut_x) / (grid.x[1] - grid.x[0])
         if np.isfinite(lower):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -28,7 +29,7 @@ from immunolab.gating.placement.placed_gate import (
 )
 from immunolab.gating.placement.rules import Border, Rule, exclusive_of, rule_for
 from immunolab.gating.placement.tube_state import TubePool, TubeState
-from immunolab.gating.strategy import Declared, Dimension, Population, Rectangle
+from immunolab.gating.strategy import Declared, Population, Rectangle
 from immunolab.schema.flags import Flag
 
 _LEVELS: dict[str, tuple[tuple[Border, Literal["lower", "upper"]], ...]] = {
@@ -181,7 +182,7 @@ def rectangle_gate(
         gate,
         tuple(dict.fromkeys(flags)),
         tuple(threshold_record(population, tube, border) for border in borders),
-        tuple(_box(tube, sides, row) for row in draws) if varied else (),
+        tuple(_box(tube, sides, row) for row in draws.tolist()) if varied else (),
     )
 
 
@@ -200,17 +201,16 @@ def _sides_and_rule(gate: Declared) -> tuple[list[Side], Mapping[str, Any]]:
 
 def _box(tube: TubeState, sides: Sequence[Side], values: Sequence[float]) -> Rectangle:
     """Return the rectangle of borders; a border that could not be placed closes it."""
-    dimensions: dict[str, Dimension] = {}
     lower: dict[str, float | None] = {}
     upper: dict[str, float | None] = {}
     for (marker, _, side), value in zip(sides, values, strict=True):
-        dimensions.setdefault(marker, tube.dimension(marker))
-        if np.isnan(value):
+        if math.isnan(value):
             lower[marker] = upper[marker] = 0.0
         elif side == "lower":
             lower[marker] = float(value)
         else:
             floor = lower.get(marker)
             upper[marker] = float(value if floor is None else max(value, floor))
-    names = list(dimensions)
-    return Rectangle(tuple(dimensions.values()), tuple(lower.get(n) for n in names), tuple(upper.get(n) for n in names))
+    names = dict.fromkeys(marker for marker, _, _ in sides)
+    ends = (tuple(map(side.get, names)) for side in (lower, upper))
+    return Rectangle(tuple(map(tube.dimension, names)), *ends)

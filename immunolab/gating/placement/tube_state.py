@@ -52,6 +52,9 @@ class TubeState:
     baseline: bool = True
     masks: dict[str, Mask] = field(default_factory=dict)
     valleys: dict[tuple[str, str, tuple[str, ...]], float] = field(default_factory=dict)
+    _dimensions: dict[str, Dimension] = field(default_factory=dict)
+    _axes: dict[str, Array] = field(default_factory=dict)
+    _tops: dict[str, float] = field(default_factory=dict)
 
     @property
     def sample_id(self) -> str:
@@ -72,7 +75,10 @@ class TubeState:
 
     def dimension(self, name: str) -> Dimension:
         """Return the gate axis of a marker or channel."""
-        return Dimension(name, display_scale(self.strategy.settings.get("transform", {}), self.channel(name)))
+        if name not in self._dimensions:
+            scale = display_scale(self.strategy.settings.get("transform", {}), self.channel(name))
+            self._dimensions[name] = Dimension(name, scale)
+        return self._dimensions[name]
 
     def noise(self, name: str) -> float | None:
         """Return the upper end of the noise of zero of a mass channel, display scale; None for other channels."""
@@ -80,7 +86,9 @@ class TubeState:
 
     def axis(self, name: str) -> Array:
         """Return every event's display value."""
-        return self._all.axis(self.dimension(name))
+        if name not in self._axes:
+            self._axes[name] = self._all.axis(self.dimension(name))
+        return self._axes[name]
 
     def inside(self, path: str) -> Mask:
         """Return the events of a placed population; all events for root ("")."""
@@ -115,10 +123,12 @@ class TubeState:
         inside
             Events of the population, bool.
         """
-        raw = self.events.raw(name)
-        if not inside.any():
+        raw, n = self.events.raw(name), np.count_nonzero(inside)
+        if n < ENOUGH_EVENTS:
             return False
-        return bool(np.mean(raw[inside] >= raw.max()) > _SATURATED_SHARE and inside.sum() >= ENOUGH_EVENTS)
+        if name not in self._tops:
+            self._tops[name] = float(raw.max())
+        return bool(np.count_nonzero(raw[inside] >= self._tops[name]) > _SATURATED_SHARE * n)
 
 
 @dataclass(frozen=True)

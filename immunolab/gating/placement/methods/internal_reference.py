@@ -8,6 +8,7 @@ from immunolab.gating.method_registry import DENSITY, Parameter, threshold_metho
 from immunolab.gating.method_results import Array, Cut
 from immunolab.gating.placement.density import FEWEST_EVENTS, few, finite, robust_sd
 from immunolab.gating.placement.shared_parameters import SIDE
+from immunolab.order_statistics import quantiles
 
 # share of the reference below the border (judgement: one reference cell in a hundred called positive)
 _BELOW = 0.99
@@ -55,11 +56,12 @@ def internal_reference(
     if len(values) < FEWEST_EVENTS:
         return Cut(np.nan, few(values))
     sign = 1.0 if side == "above" else -1.0
-    centre, spread = float(np.median(values)), robust_sd(values)
-    reach = k * spread if k is not None else sign * (_sided(values, quantile, sign) - centre)
+    ordered = np.sort(values)
+    centre, spread = quantiles(ordered, [0.5])[0], robust_sd(values)
+    reach = k * spread if k is not None else sign * (_sided(ordered, quantile, sign) - centre)
     return Cut(centre + sign * min(reach, max(cap, k or 0.0) * spread), few(values), spread)
 
 
-def _sided(values: Array, level: float | None, sign: float) -> float:
+def _sided(ordered: Array, level: float | None, sign: float) -> float:
     share = _BELOW if level is None else level
-    return float(np.quantile(values, share if sign > 0 else 1 - share))
+    return quantiles(ordered, [share if sign > 0 else 1 - share])[0]

@@ -135,8 +135,9 @@ def _lymphocyte_summit(points: Array) -> tuple[Array, Array]:
 
 
 def _distance(points: Array, centre: Array, covariance: Array) -> Array:
-    offset = points - centre[:, None]
-    return np.asarray(np.einsum("in,ij,jn->n", offset, np.linalg.pinv(covariance), offset))
+    x, y = points - centre[:, None]
+    (a, b), (c, d) = np.linalg.pinv(covariance)
+    return np.asarray(x * a * x + x * b * y + y * c * x + y * d * y)
 
 
 def _cloud(centre: Array, covariance: Array, distance_square: float, flags: tuple[str, ...]) -> Cloud:
