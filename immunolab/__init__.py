@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from immunolab.cells.annotate import label
     from immunolab.clustering.annotate import cluster, umap
     from immunolab.comparison.compare import compare
+    from immunolab.comparison.external_stimulation import background_corrected
     from immunolab.comparison.plan import Plan
     from immunolab.comparison.table import compare_endpoints
     from immunolab.gating.exchange.from_flowkit import from_flowkit
@@ -59,6 +60,7 @@ _FACE = {
     "umap": "immunolab.clustering.annotate",
     "contact_sheet": "immunolab.plots.gates",
     "compare": "immunolab.comparison.compare",
+    "background_corrected": "immunolab.comparison.external_stimulation",
     "Plan": "immunolab.comparison.plan",
     "compare_endpoints": "immunolab.comparison.table",
     "paired_lines": "immunolab.plots.shifts",
@@ -70,6 +72,7 @@ _FACE = {
 __all__ = [
     "Plan",
     "Run",
+    "background_corrected",
     "builtin_strategy",
     "check_study",
     "cluster",

@@ -151,6 +151,15 @@ def add_compare(commands: Subparsers) -> None:
     parser.add_argument("--reference", default="", metavar="ARM", help="the arm the other is compared with")
     parser.add_argument("--batch", default="", metavar="COL", help="batch of a sample; the shift is adjusted for it")
     parser.add_argument(
+        "--stimulation", default="", metavar="COL", help="stimulus of a tube: stimulated less unstimulated is compared"
+    )
+    parser.add_argument(
+        "--unstimulated", default="unstimulated", metavar="WORD", help="its word for the control (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--between-tubes", type=float, metavar="CV", help="percent between two tubes of one blood, without replicates"
+    )
+    parser.add_argument(
         "--unit", default="", metavar="U", help="of the values, as %%, pg/ml or points (default: as written)"
     )
     parser.add_argument(
@@ -172,7 +181,18 @@ def _compare(arguments: argparse.Namespace) -> int:
     from immunolab.comparison.compare import compare, write_comparison
 
     names = ("patient", "visit", "before", "after", "value", "count", "parent_count", "endpoint", "arm", "batch")
-    words = (*names, "unit", "scale", "test", "adjust", "reference", "seed")
+    words = (
+        *names,
+        "stimulation",
+        "unstimulated",
+        "between_tubes",
+        "unit",
+        "scale",
+        "test",
+        "adjust",
+        "reference",
+        "seed",
+    )
     found = compare(Path(arguments.table), **{name: getattr(arguments, name) for name in words})
     say(found.summary())
     if arguments.out:

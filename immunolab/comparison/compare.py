@@ -9,11 +9,12 @@ from pathlib import Path
 import pandas as pd
 
 from immunolab.comparison.external_rows import Columns, endpoint_rows
+from immunolab.comparison.external_stimulation import subtracted
 from immunolab.comparison.external_table import external_table
 from immunolab.comparison.plan import Adjust, Plan, Scale, Test
 from immunolab.comparison.table import Comparison, compare_endpoints
 from immunolab.errors import InputError, Problem
-from immunolab.schema.comparison import PAIRS, SHIFTS
+from immunolab.schema.comparison import PAIRS, SHIFTS, STIMULATION
 from immunolab.schema.endpoints import VISITS
 
 
@@ -30,6 +31,9 @@ def compare(
     endpoint: str = "",
     arm: str = "",
     batch: str = "",
+    stimulation: str = "",
+    unstimulated: str = "unstimulated",
+    between_tubes: float | None = None,
     unit: str = "",
     scale: Scale | None = None,
     test: Test = "auto",
@@ -54,6 +58,11 @@ def compare(
         Names or patterns (``*``) of measured columns, each an endpoint.
     count, parent_count
         Columns of events and of their parent's events, instead of ``value``: analysed as counts.
+    stimulation, unstimulated
+        Column of stimuli, and its word for the control: the share in every stimulated tube less that in the control
+        of the same patient and visit is compared, in percentage points, and the tubes are in `Comparison.stimulation`.
+    between_tubes
+        CV between two tubes of one blood in one run, percent; used where replicate controls do not give it.
     unit
         Of the values, such as ``%`` (0..100, a share of a whole), ``% predicted`` or ``pg/ml``; empty takes the column
         ``unit``, else the brackets in the head of a column (``CRP (mg/L)``). It is never guessed from the values.
@@ -97,17 +106,22 @@ def compare(
         ("endpoint", endpoint),
         ("arm", arm),
         ("batch", batch),
+        ("stimulation", stimulation),
+        ("unstimulated", unstimulated),
         ("unit", unit),
         ("reference", reference),
     )
-    columns = Columns(patient, visit, values, count, parent_count, endpoint, arm, batch)
+    columns = Columns(patient, visit, values, count, parent_count, endpoint, arm, batch, stimulation)
     plan = Plan(before, after, test=test, adjust=adjust, reference=reference, seed=seed)
     cells = external_table(table)
     rows, findings = endpoint_rows(cells, columns, (before, after), unit)
+    tubes = STIMULATION.empty()
+    if stimulation:
+        rows, tubes = subtracted(rows, unstimulated, between_tubes, cells.name)
     if scale is not None:
         plan = replace(plan, scales=dict.fromkeys(rows["endpoint"].unique(), scale))
     found = compare_endpoints(rows, plan, where=cells.name, arm_rows=True)
-    return replace(found, warnings=(*findings, *found.warnings))
+    return replace(found, warnings=(*findings, *found.warnings), stimulation=tubes)
 
 
 def _check_text(*arguments: tuple[str, object]) -> None:
@@ -121,8 +135,10 @@ def _check_text(*arguments: tuple[str, object]) -> None:
         raise InputError(problems)
 
 
-def write_comparison(comparison: Comparison, path: Path) -> tuple[Path, Path, Path]:
+def write_comparison(comparison: Comparison, path: Path) -> tuple[Path, ...]:
     """Write the shifts to ``path``, pairs and visits beside it as STEM_pairs.csv and STEM_visits.csv.
+
+    Stimulated tubes, where there are, go to STEM_stimulation.csv.
 
     Parameters
     ----------
@@ -134,10 +150,14 @@ def write_comparison(comparison: Comparison, path: Path) -> tuple[Path, Path, Pa
     Returns
     -------
     tuple of Path
-        Of shifts, pairs and visits.
+        Of shifts, pairs, visits and, where there are, stimulated tubes.
     """
     pairs, visits = (path.with_name(f"{path.stem}_{name}.csv") for name in ("pairs", "visits"))
     SHIFTS.write(comparison.shifts, path)
     PAIRS.write(comparison.pairs, pairs)
     VISITS.write(comparison.visits, visits)
-    return path, pairs, visits
+    if comparison.stimulation.empty:
+        return path, pairs, visits
+    tubes = path.with_name(f"{path.stem}_{STIMULATION.name}.csv")
+    STIMULATION.write(comparison.stimulation, tubes)
+    return path, pairs, visits, tubes

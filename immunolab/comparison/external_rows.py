@@ -50,6 +50,8 @@ class Columns:
         Study arm or cohort.
     batch
         Batch of a sample.
+    stimulation
+        What the cells of a tube were stimulated with.
     """
 
     patient: str
@@ -60,11 +62,13 @@ class Columns:
     endpoint: str = ""
     arm: str = ""
     batch: str = ""
+    stimulation: str = ""
 
     @property
     def keys(self) -> tuple[str, ...]:
         """Named columns that hold no value."""
-        names = (self.patient, self.visit, self.count, self.parent_count, self.endpoint, self.arm, self.batch)
+        of_values = (self.count, self.parent_count, self.endpoint, self.arm, self.batch, self.stimulation)
+        names = (self.patient, self.visit, *of_values)
         return tuple(name for name in names if name)
 
 
@@ -132,6 +136,10 @@ def _completed(table: ExternalTable, columns: Columns, visits: tuple[str, str]) 
     values = tuple(dict.fromkeys(name for names in matched.values() for name in names))
     if not columns.visit:
         problems += [table.absent(name) for name in visits if name not in there]
+    if columns.stimulation and not columns.visit:
+        problems.append(
+            Problem(table.name, "", "a column of stimuli needs one row a tube", "name the column of visits")
+        )
     if len(values) > 1 and columns.endpoint:
         problems.append(Problem(table.name, "", "a column of endpoints needs a single column of values"))
     if problems:
@@ -165,7 +173,7 @@ def _numeric(table: ExternalTable, keys: Sequence[str]) -> tuple[str, ...]:
 
 
 def _empty_keys(table: ExternalTable, columns: Columns) -> Iterator[Problem]:
-    for name in filter(None, (columns.patient, columns.visit, columns.endpoint)):
+    for name in filter(None, (columns.patient, columns.visit, columns.endpoint, columns.stimulation)):
         empty = (table.frame[name] == "").to_numpy()
         if empty.any():
             place = f"{name_rows(table.frame.index[empty])}, column {name}"
@@ -181,6 +189,8 @@ def _keys(table: ExternalTable, columns: Columns, endpoint: str) -> pd.DataFrame
     for name in _PASSED_ON:
         if name in frame.columns:
             rows[name] = frame[name]
+    if columns.stimulation:
+        rows["stimulation"] = frame[columns.stimulation]
     if columns.batch:
         rows["batch"] = frame[columns.batch]
     if columns.visit and "study_day" in frame.columns and table.is_numeric("study_day"):

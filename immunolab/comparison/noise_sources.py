@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from immunolab.comparison import scales
 from immunolab.comparison.individual_change import LEAST_DF, replicate_noise
 from immunolab.comparison.limits import beyond_limits
-from immunolab.comparison.pairing import Paired
+from immunolab.comparison.pairing import Paired, counting_variance_of
 from immunolab.comparison.plan import Noise, Plan
 from immunolab.vocabulary.within_person import Variation, between_assays, between_blood_counts, within_person
 
@@ -69,7 +69,7 @@ def _parts(
     assay = _measured(replicates.get(endpoint), paired, e, "replicates", person=False)
     if assay is None or assay.df < LEAST_DF:
         assay = declared or assay
-    counted = bool(paired.counted[e] or paired.absolute[e])
+    counted = bool(paired.counted[e] or paired.absolute[e] or paired.corrected[e])
     if assay is None:
         if not counted:
             return () if both is None else (both,)
@@ -107,6 +107,8 @@ def _measured(rows: pd.DataFrame | None, paired: Paired, e: int, source: str, *,
     if paired.counted[e] or paired.absolute[e]:
         counts, parents = _numbers(rows, "n_events"), _numbers(rows, "n_parent")
         counting = scales.single_variance(counts, parents, scale, ratio=ratio)
+    if paired.corrected[e]:
+        counting = counting_variance_of(rows)
     if paired.counted[e]:
         level = scales.from_counts(counts, parents, scale, ratio=ratio)
     else:

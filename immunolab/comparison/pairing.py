@@ -16,13 +16,17 @@ from immunolab.comparison.plan import Plan, Scale
 from immunolab.errors import ComparisonError, InputError, Problem, nearest
 from immunolab.intervals import NORMAL_95
 from immunolab.schema.contrast import JOINED_BY
+from immunolab.schema.endpoints import POINTS
 from immunolab.schema.flags import Code
 
 Array = NDArray[np.float64]
 
 _PHASES = ("baseline", "on_treatment", "follow_up")
 _TEXT = ("sample_id", "patient_id", "cohort", "visit", "phase", "endpoint", "population", "parent", "unit", "flag")
-_NUMBERS = ("study_day", "days_since_last_dose", "value", "n_events", "n_parent", "gate_low", "gate_high", "one_event")
+_NUMBERS = (
+    *("study_day", "days_since_last_dose", "value", "n_events", "n_parent"),
+    *("count_low", "count_high", "gate_low", "gate_high", "one_event"),
+)
 _PERCENT = ("%", "percent")
 
 
@@ -40,6 +44,8 @@ class Paired:
         ``(E,)`` whether counts were used, and whether they are numerator and denominator.
     absolute
         ``(E,)`` whether it is an absolute count whose share was counted: its counting error is known.
+    corrected
+        ``(E,)`` whether it is a difference of counted shares: its counting error comes as limits.
     level
         Mean over a side's visits on the endpoint's scale; NaN where there is none.
     value
@@ -85,6 +91,7 @@ class Paired:
     counted: NDArray[np.bool_]
     ratio: NDArray[np.bool_]
     absolute: NDArray[np.bool_]
+    corrected: NDArray[np.bool_]
     level: Array
     value: Array
     events: Array
@@ -215,6 +222,7 @@ class _EndpointLevels:
     counted: bool
     ratio: bool
     absolute: bool
+    corrected: bool
     place: NDArray[np.int64]
     level: Array
     gate_variance: Array
@@ -278,8 +286,20 @@ def _endpoint_levels(
             findings += (Finding(Code.W_ZERO_VALUE, "", endpoint, text),)
     gate = _gate_variance(own["gate_low"].to_numpy(), own["gate_high"].to_numpy(), scale)
     absolute = "/ul" in unit.lower() and scale == "log" and every_row
+    corrected = unit == POINTS and scale == "identity" and bool(np.isfinite(own["count_low"][measured]).all())
     return _EndpointLevels(
-        unit, scale, counted, ratio, absolute, place, placed.level, gate, placed.beyond, placed.unlimited, findings
+        unit,
+        scale,
+        counted,
+        ratio,
+        absolute,
+        corrected,
+        place,
+        placed.level,
+        gate,
+        placed.beyond,
+        placed.unlimited,
+        findings,
     )
 
 
@@ -337,13 +357,14 @@ def _assemble(rows: pd.DataFrame, levels: Mapping[str, _EndpointLevels], plan: P
         counted=counted,
         ratio=np.array([one.ratio for one in of]),
         absolute=absolute,
+        corrected=np.array([one.corrected for one in of]),
         level=means["level"],
         value=means["value"],
         events=events * mask,
         parents=parents * mask,
         exposures=_exposures(sides) * np.where(absolute, 1.0, np.nan)[:, None, None],
         n_visits=n_visits,
-        variance=_counting_variance(of, events, parents, sides.total(sides.rows["inverse"]) / there**2),
+        variance=_counting_variance(of, events, parents, sides, there),
         gate_variance=_unshared_gates(sides, there, batches),
         beyond=sides.total(sides.rows["beyond"]) / np.maximum(n_visits, 1),
         unlimited=sides.total(sides.rows["unlimited"]) > 0,
@@ -364,12 +385,30 @@ def _exposures(sides: _SideRows) -> Array:
     return sides.total(np.where(np.isfinite(found), found, np.nan))
 
 
-def _counting_variance(of: Sequence[_EndpointLevels], events: Array, parents: Array, inverse: Array) -> Array:
+def counting_variance_of(rows: pd.DataFrame) -> Array:
+    """Return the counting variance of values whose 95 % limits from counting are given, ``(n,)``.
+
+    Parameters
+    ----------
+    rows
+        Rows with ``count_low`` and ``count_high``, in the unit of the value.
+    """
+    low, high = (rows[name].to_numpy(dtype=float, na_value=np.nan) for name in ("count_low", "count_high"))
+    return np.asarray(((high - low) / (2.0 * NORMAL_95)) ** 2, dtype=np.float64)
+
+
+def _counting_variance(
+    of: Sequence[_EndpointLevels], events: Array, parents: Array, sides: _SideRows, there: Array
+) -> Array:
     """Return the counting variance of each shift ``(E, P)``; NaN for an endpoint without counts."""
+    inverse = sides.total(sides.rows["inverse"]) / there**2
+    given = (sides.total(counting_variance_of(sides.rows)) / there**2).sum(axis=-1)
     variance = np.full(events.shape[:2], np.nan)
     for e, one in enumerate(of):
         if one.counted or one.absolute:
             variance[e] = scales.counting_variance(events[e], parents[e], inverse[e], one.scale, ratio=one.ratio)
+        elif one.corrected:
+            variance[e] = given[e]
     return variance
 
 

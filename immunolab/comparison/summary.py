@@ -53,12 +53,14 @@ def shift_lines(shifts: pd.DataFrame) -> list[str]:
     return list(_aligned([_HEAD, *(_cells(row) for _, row in shifts.iterrows())]))
 
 
-def comparison_text(shifts: pd.DataFrame, visits: pd.DataFrame, warnings: Sequence[Finding]) -> str:
+def comparison_text(
+    shifts: pd.DataFrame, visits: pd.DataFrame, warnings: Sequence[Finding], stimulation: pd.DataFrame
+) -> str:
     """Return shifts, visits, methods and every warning as lines of text.
 
     Parameters
     ----------
-    shifts, visits, warnings
+    shifts, visits, warnings, stimulation
         Of a `table.Comparison`.
     """
     lines = [*shift_lines(shifts), ""]
@@ -66,7 +68,7 @@ def comparison_text(shifts: pd.DataFrame, visits: pd.DataFrame, warnings: Sequen
         head = ["endpoint", "cohort", "visit", "n", "median", "quartiles", "unit"]
         lines += ["medians by visit, over every patient with a value:"]
         lines += [*_aligned([head, *_visit_cells(visits)]), ""]
-    lines += [*_methods(shifts), *_warnings(warnings)]
+    lines += [*_responses(stimulation), *_methods(shifts), *_warnings(warnings)]
     return "\n".join(lines)
 
 
@@ -133,6 +135,16 @@ def _visit_cells(visits: pd.DataFrame) -> Iterator[list[str]]:
         quartiles = f"{_short(row.q1)} to {_short(row.q3)}"
         names = [_cut(str(row.endpoint)), str(row.cohort), str(row.visit), str(row.n_patients)]
         yield [*names, _short(row.median), quartiles, str(row.unit)]
+
+
+def _responses(stimulation: pd.DataFrame) -> Iterator[str]:
+    """Yield how many patients respond to a stimulus at each visit."""
+    for (endpoint, visit), own in stimulation.groupby(["endpoint", "visit"], sort=False):
+        called = own[own["call"] != "not_evaluable"]
+        n = int((called["call"] == "response").sum())
+        below = int((called["difference"] < 0).sum())
+        cv = f"; {_short(own['tube_cv'].iloc[0])} % between tubes ({own['tube_source'].iloc[0]})" if len(called) else ""
+        yield f"{endpoint}, {visit}: {n} of {len(called)} respond, {below} below their control{cv}"
 
 
 def _methods(shifts: pd.DataFrame) -> list[str]:

@@ -20,7 +20,7 @@ from immunolab.comparison.pairing import Paired, pair
 from immunolab.comparison.plan import Plan
 from immunolab.comparison.shifts import shift_rows, with_arm_rows
 from immunolab.comparison.summary import comparison_html, comparison_text, one_line, shift_lines
-from immunolab.schema.comparison import PAIRS
+from immunolab.schema.comparison import PAIRS, STIMULATION
 
 _FURTHER = ("limit", "called_below", "called_above", "batch_effect", "pooled_shift", "pooled_low", "pooled_high")
 
@@ -41,6 +41,8 @@ class Comparison:
         Every sample on its endpoint's scale: patient_id, cohort, endpoint, visit, study_day, cycle_state, level, scale.
     warnings
         Every weakness, with its particulars.
+    stimulation
+        Stimulated tubes against their controls (`schema.comparison.STIMULATION`); empty where none were compared.
     """
 
     plan: Plan
@@ -52,6 +54,7 @@ class Comparison:
     arms: pd.DataFrame
     levels: pd.DataFrame = field(repr=False)
     warnings: tuple[Finding, ...]
+    stimulation: pd.DataFrame = field(default_factory=STIMULATION.empty, repr=False)
 
     def __repr__(self) -> str:
         return "\n".join([one_line(str(self.plan.contrast), self.pairs, self.shifts), *shift_lines(self.shifts)])
@@ -61,7 +64,7 @@ class Comparison:
 
     def summary(self) -> str:
         """Return shifts, visits, methods and every warning as lines of text."""
-        return comparison_text(self.shifts, self.visits, self.warnings)
+        return comparison_text(self.shifts, self.visits, self.warnings, self.stimulation)
 
     def tipping_point(self) -> pd.DataFrame:
         """Return how unlike the others the patients without both visits must be, see `missing_visits.tipping_point`."""

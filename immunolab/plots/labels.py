@@ -13,6 +13,7 @@ from typing import Literal
 import pandas as pd
 
 from immunolab.plots.style import colour
+from immunolab.schema.endpoints import POINTS
 from immunolab.schema.flags import UNQUANTIFIED, split
 from immunolab.vocabulary.populations import definitions as all_definitions
 
@@ -63,6 +64,8 @@ class EndpointLabel:
     @property
     def quantity(self) -> str:
         """``% of CD4+ T cells``, ``ratio``, ``pg/ml``."""
+        if self.unit == POINTS and self.parent:
+            return f"points of % of {denominator(self.parent)}, stimulated less unstimulated"
         if self.unit != "%" or not self.parent:
             return self.unit
         return f"% of {denominator(self.parent)}"
@@ -77,6 +80,8 @@ class EndpointLabel:
         """``Treg, % of CD4``: for crowded figures; the caption holds the long form."""
         if self.unit == "%" and self.parent:
             return f"{self.population}, % of {self.parent}"
+        if self.unit == POINTS and self.parent:
+            return f"{self.population}, stim. - unstim."
         return self.population if self.unit in ("ratio", "") else f"{self.population}, {self.unit}"
 
     @property

@@ -14,6 +14,7 @@ from immunolab.errors import ImmunolabError, InputError, Problem
 from immunolab.report.manifest import NAME, SCHEMA, hashes
 from immunolab.report.table_diff import CHANGED, differences, differs, file_in, file_of, read_written, same
 from immunolab.report.verify_clinic import clinic_differences
+from immunolab.report.verify_stimulation import stimulation_differences
 from immunolab.results.run import Run
 from immunolab.schema.comparison import NOISE, PAIRS, SHIFTS, TIPPING
 from immunolab.schema.endpoints import ENDPOINTS
@@ -51,8 +52,8 @@ def verify(run: Run) -> list[Problem]:
     """Return everything in a run's folder that no longer agrees with the run, its manifest or itself.
 
     Checked are the hashes of inputs and outputs, percentages against counts, endpoint values against
-    counts, pairs and shifts against a fresh comparison of the endpoints table, and the clinic's tables as
-    `clinic_differences` says.
+    counts, pairs and shifts against a fresh comparison of the endpoints table, stimulated tubes against their counts,
+    and the clinic's tables as `clinic_differences` says.
 
     Parameters
     ----------
@@ -77,7 +78,7 @@ def verify(run: Run) -> list[Problem]:
         found += _percentages(frames["counts"])
         found += _values(frames["endpoints"], frames["counts"], run)
         found += _comparison(frames, run)
-    return [*found, *clinic_differences(run)]
+    return [*found, *stimulation_differences(run), *clinic_differences(run)]
 
 
 def _manifest(out: Path) -> dict[str, Any]:

@@ -14,6 +14,9 @@ from immunolab.schema.columns import (
 )
 from immunolab.schema.table import Column, Table
 
+POINTS = "percentage points"
+"""Unit of a difference of two percentages, as of a stimulated tube and its control; below 0 as it comes."""
+
 _ENDPOINT_COLUMNS = (
     SAMPLE,
     PATIENT,

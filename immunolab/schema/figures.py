@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from immunolab.schema.cells import METHOD_PAIRS
 from immunolab.schema.clinical import COMPONENTS, SUPPRESSION, SURVIVAL
 from immunolab.schema.columns import ENDPOINT, PATIENT, VISIT
-from immunolab.schema.comparison import CORRELATIONS, PAIRS, SHIFTS
+from immunolab.schema.comparison import CORRELATIONS, PAIRS, SHIFTS, STIMULATION
 from immunolab.schema.endpoints import ENDPOINTS
 from immunolab.schema.gating import QUALITY, THRESHOLDS
 from immunolab.schema.table import Column, Table
@@ -126,6 +126,7 @@ FIGURES = (
         None,
         (PATIENT, Column("period", "text", "first to last visit"), _number("slope", "change in a month", "unit/month")),
     ),
+    FigureData("stimulation*", "stimulated tubes against their controls", STIMULATION),
     FigureData(
         "subgroup*",
         "changes by subgroup",

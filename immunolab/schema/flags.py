@@ -49,6 +49,12 @@ class Flag(DeclaredWord):
     BELOW_LOQ = "below_loq", "doubtful", f"fewer than {LIMIT_OF_QUANTIFICATION} events or cells: not quantified"
     ZERO_EVENTS = "zero_events", "doubtful", "a ratio with no event on one side; half an event is added to both"
     NO_LYMPHOCYTE_COUNT = "no_lymphocyte_count", "unusable", "no blood count: there is no absolute count"
+    NO_UNSTIMULATED = "no_unstimulated", "unusable", "a stimulated tube without its unstimulated control: no difference"
+    OWN_BORDER = (
+        "own_border",
+        "doubtful",
+        "a stimulated tube and its control have different borders: their difference holds that of the borders",
+    )
     NO_VALUE = "no_value", "unusable", "the measurement has no value"
     BELOW_LIMIT = "below_limit", "doubtful", "below the assay's range: the value is its lower limit"
     ABOVE_LIMIT = "above_limit", "doubtful", "above the assay's range: the value is its upper limit"

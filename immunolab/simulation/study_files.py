@@ -159,6 +159,8 @@ class _SampleWriter:
         line |= subgroups(load_clinic(), study.cohort, study.trial.subgroups, bleed.patient, study.seed)
         if study.options.fmo or study.options.ics:
             line |= {"control_of": "", "marker": ""}
+        if study.options.ics:
+            line["stimulation"] = "" if kind.stimulated is None else "PMA" if kind.stimulated else "unstimulated"
         if kind.stimulated is False:
             line |= {"control_of": f"{stem}_ics", "marker": study.model.stimulation["control_for"]}
         return line

@@ -25,10 +25,13 @@ OPTIONAL = (
     "batch",
     "control_of",
     "marker",
+    "stimulation",
     "modality",
     "lymphocytes_per_ul",
 )
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
+UNSTIMULATED = "unstimulated"
+"""Word of the column ``stimulation`` for the control of a patient's stimulated tubes."""
 _UNSAFE = re.compile(r'[/\\:*?"<>|\x00-\x1f]')
 
 
@@ -44,6 +47,8 @@ class Sample:
         For a control tube, the sample_id, patient or batch it is the control of.
     marker
         For an FMO control, the marker left out; empty for an unstained control.
+    stimulation
+        What the cells were stimulated with, or `UNSTIMULATED` for the control of such tubes; empty for all others.
     lymphocytes_per_ul
         Lymphocyte count of the same day, cells per microlitre.
     row
@@ -63,10 +68,21 @@ class Sample:
     batch: str = ""
     control_of: str = ""
     marker: str = ""
+    stimulation: str = ""
     modality: Modality = "flow"
     lymphocytes_per_ul: float | None = None
     row: int = 0
     extra: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def gated(self) -> bool:
+        """Whether its populations are counted: a control tube's are where it is the control of a stimulation."""
+        return not self.control_of or bool(self.stimulation)
+
+    @property
+    def culture(self) -> tuple[str, str, str]:
+        """Patient, visit and panel, which a stimulated tube has in common with its unstimulated control."""
+        return self.patient_id, self.visit, self.panel
 
 
 def read_samples(
@@ -107,6 +123,7 @@ def read_samples(
     problems += reader.problems
     problems += _repeats(table, samples)
     problems += _unknown_controls(table, samples)
+    problems += _unpaired_stimulations(table, samples)
     if problems:
         raise InputError(sorted(problems, key=lambda p: int((re.findall(r"^row (\d+)", p.place) or [0])[0])))
     return samples
@@ -171,6 +188,7 @@ class _RowReader:
             batch=row["batch"],
             control_of=control,
             marker=row["marker"],
+            stimulation=_stimulation(row["stimulation"]),
             modality=self.modality(row, path),
             lymphocytes_per_ul=self.lymphocytes(row),
             row=row.number,
@@ -250,6 +268,10 @@ class _RowReader:
         return value
 
 
+def _stimulation(written: str) -> str:
+    return UNSTIMULATED if written.lower() == UNSTIMULATED else written
+
+
 def unsafe_name(name: str) -> str:
     """Return why a name cannot be a folder's name on every system, or an empty string.
 
@@ -277,9 +299,10 @@ def _repeats(table: TextTable, samples: tuple[Sample, ...]) -> Iterator[Problem]
             text = f"'{sample.sample_id}' is in row {seen[key].row} already"
             yield table.problem(row, "sample_id", text, "give each tube its own sample_id; capitals do not count")
         seen.setdefault(key, sample)
-        if sample.control_of or not sample.visit or not sample.patient_id:
+        replicate = sample.stimulation == UNSTIMULATED  # several of them give the noise between tubes
+        if sample.control_of or replicate or not sample.visit or not sample.patient_id:
             continue
-        key = ("visit", sample.patient_id, sample.visit, sample.panel, sample.modality)
+        key = ("visit", sample.patient_id, sample.visit, sample.panel, sample.modality, sample.stimulation)
         if key in seen:
             text = f"{sample.patient_id} has a sample of {sample.visit} already in row {seen[key].row}"
             if not row["visit"]:
@@ -297,3 +320,18 @@ def _unknown_controls(table: TextTable, samples: tuple[Sample, ...]) -> Iterator
             hint = f"{nearest(sample.control_of, known)} name a sample_id, patient_id, batch or panel".strip()
             text = f"'{sample.control_of}' is no sample, patient, batch or panel of the sheet"
             yield table.problem(rows[sample.row], "control_of", text, hint)
+
+
+def _unpaired_stimulations(table: TextTable, samples: tuple[Sample, ...]) -> Iterator[Problem]:
+    """Yield what keeps stimulated tubes from having a control; a control that was lost is no fault of the sheet."""
+    named = [sample for sample in samples if sample.stimulation]
+    words = sorted({sample.stimulation for sample in named})
+    if named and UNSTIMULATED not in words:
+        text = f"no tube is '{UNSTIMULATED}', so that stimulated ones have no control: {', '.join(words)}"
+        yield table.problem(None, "stimulation", text, f"write '{UNSTIMULATED}' for the control of the same visit")
+    rows = {row.number: row for row in table.rows}
+    for sample in named:
+        for column, value in (("patient_id", sample.patient_id), ("visit", sample.visit)):
+            if not value and sample.control_of:
+                text = "the cell is empty: a stimulated tube and its control are of one patient and visit"
+                yield table.problem(rows[sample.row], column, text)

@@ -61,6 +61,9 @@ class PlannedComparison:
         Degrees of freedom it was measured with (repeats less materials); None takes it as known.
     within_person
         Coefficient of variation from day to day within a person, percent; None takes published or assumed values.
+    between_tubes
+        Coefficient of variation between two tubes of one blood in one run, percent of a cytokine-positive share; None
+        takes replicate unstimulated tubes, else an assumed value.
     bridges
         Patient ids that are bridging controls: one material measured again and again, and no patient.
     """
@@ -70,6 +73,7 @@ class PlannedComparison:
     noise: float | None = None
     noise_df: float | None = None
     within_person: float | None = None
+    between_tubes: float | None = None
     bridges: tuple[str, ...] = ()
 
 

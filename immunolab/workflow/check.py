@@ -68,7 +68,7 @@ def check_study(source: Path | str) -> Checked:
         found = _check_file(sample, panels[sample.panel])
         problems += found.problems
         notes += found.notes
-        if not sample.control_of:
+        if sample.gated:
             gated[sample.sample_id] = found.gated or GatedNames.declared(panels[sample.panel].gates.declared)
         if found.names:
             labels.setdefault(sample.panel, {})[str(sample.file)] = found.names
@@ -145,7 +145,7 @@ def _check_file(sample: Sample, panel: PanelGates) -> _FileCheck:
         return _FileCheck([header])
     notes = [Problem(str(sample.file), "", text) for text in header.warnings]
     names = [(channel.name, channel.label) for channel in header.channels]
-    if sample.control_of:
+    if not sample.gated:
         return _FileCheck([], notes, names)
     found = _gate_problems(sample, panel, without_events(header, sample.file, panel))
     return _FileCheck([], notes, names, found) if isinstance(found, GatedNames) else _FileCheck(found, notes, names)

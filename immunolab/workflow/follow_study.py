@@ -76,7 +76,7 @@ def follow_jobs(
     for name, panel in panels.items():
         if not panel.gates.follow:
             continue
-        own = [s for s in study.samples if s.panel == name and s.sample_id in prepared and not s.control_of]
+        own = [s for s in study.samples if s.panel == name and s.sample_id in prepared and s.gated]
         templates = _templates(panel, own, prepared)
         sets: dict[tuple[str, str], list[Sample]] = {}
         for sample in own:

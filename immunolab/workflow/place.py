@@ -90,7 +90,7 @@ def fit_jobs(
         if strategy is None or panel.gates.follow or not panel.gates.needs_fit:
             continue
         own = [s for s in study.samples if s.panel == name and s.sample_id in prepared]
-        for members in _sets(strategy, [s for s in own if not s.control_of]):
+        for members in _sets(strategy, [s for s in own if s.gated]):
             batches = {m.batch for m in members}
             controls = [s for s in own if s.control_of and s.batch in batches]
             job = _job(study, strategy, members, controls, prepared, pairs, store, seed)

@@ -22,6 +22,7 @@ from immunolab.study.timeline import timeline_quality
 from immunolab.workflow.clinic import Clinic
 from immunolab.workflow.gate_scopes import gate_scopes
 from immunolab.workflow.panels import PanelGates, read_channels
+from immunolab.workflow.stimulated import stimulated_tubes, stimulated_values, stimulation_tables
 from immunolab.workflow.store import Store
 from immunolab.workflow.workers import Failure
 
@@ -120,14 +121,19 @@ def quantify(
     cells
         What single cells add.
     """
-    samples = [s for s in study.samples if not s.control_of]
+    samples = [s for s in study.samples if s.gated]
     done = [
         s for s in samples if s.sample_id not in failures and (store.sample_folder(s.sample_id) / "counts.csv").exists()
     ]
     tables = {table.name: _stack(store, done, table) for table in (COUNTS, THRESHOLDS, INTENSITIES, QUALITY)}
-    timing = timeline_quality(study.trial, samples, study.doses)
+    timing = timeline_quality(study.trial, [s for s in samples if not s.control_of], study.doses)
     tables["quality"] = QUALITY.check(pd.concat([tables["quality"], timing], ignore_index=True))
-    rows = _flow_rows(study, store, done, endpoints, tables)
+    held = _held(store, done, tables["counts"])
+    rows = _flow_rows(study, store, [s for s in done if not s.stimulation], endpoints, tables, held)
+    differences, stimulation = stimulated_values(
+        study, endpoints, stimulated_tubes(done, held, tables["thresholds"]), place_of
+    )
+    rows, tables = [*rows, *differences], tables | stimulation_tables(stimulation)
     if cells.rows:
         tables["counts"] = joined(COUNTS, [tables["counts"].assign(modality="flow"), cells.counts])
         tables["thresholds"] = joined(THRESHOLDS, [tables["thresholds"], cells.thresholds])
@@ -164,19 +170,18 @@ def _flow_rows(
     samples: Sequence[Sample],
     endpoints: Sequence[Endpoint],
     tables: Mapping[str, pd.DataFrame],
+    held: Mapping[str, SampleCounts],
 ) -> list[dict[str, Any]]:
     """Return endpoint rows of gated tubes; a visit's second panel adds only what the first cannot answer."""
     rows: list[dict[str, Any]] = []
     answered: set[tuple[str, str, str]] = set()
     order = {name: i for i, name in enumerate(study.panels)}
-    by_sample = dict(tuple(tables["counts"].groupby("sample_id", sort=False)))
     scopes = gate_scopes(tables["counts"], tables["thresholds"])
-    joints, errors = _joints(_stack(store, samples, JOINT)), _gate_errors(_stack(store, samples, INTERVALS))
+    errors = _gate_errors(_stack(store, samples, INTERVALS))
     for sample in sorted(samples, key=lambda s: order.get(s.panel, 0)):
         name = sample.sample_id
-        held = SampleCounts(by_sample[name], joints.get(name, []), lymphocytes_per_ul=sample.lymphocytes_per_ul)
         place = place_of(study, sample)
-        for value in endpoint_values(endpoints, held, errors.get(name, {})):
+        for value in endpoint_values(endpoints, held[name], errors.get(name, {})):
             key = (sample.patient_id, sample.visit, str(value["endpoint"]))
             if key not in answered:
                 answered.add(key)
@@ -186,6 +191,18 @@ def _flow_rows(
                 rows.append(place | value)
     position = {s.sample_id: i for i, s in enumerate(samples)}
     return sorted(rows, key=lambda row: position[row["sample_id"]])
+
+
+def _held(store: Store, samples: Sequence[Sample], counts: pd.DataFrame) -> dict[str, SampleCounts]:
+    """Return the counts of each sample, by population."""
+    joints = _joints(_stack(store, samples, JOINT))
+    own = dict(tuple(counts.groupby("sample_id", sort=False)))
+    return {
+        s.sample_id: SampleCounts(
+            own[s.sample_id], joints.get(s.sample_id, []), lymphocytes_per_ul=s.lymphocytes_per_ul
+        )
+        for s in samples
+    }
 
 
 def _joints(table: pd.DataFrame) -> dict[str, list[Joint]]:

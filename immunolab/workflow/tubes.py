@@ -223,7 +223,7 @@ class TubeSteps:
                 found[name] = placed
         for sample in self._wanted():
             gates, name = self.panels[sample.panel].gates, sample.sample_id
-            if name in prepared and not sample.control_of and not gates.needs_fit:
+            if name in prepared and sample.gated and not gates.needs_fit:
                 try:
                     found[name] = gates.for_file(sample.file.name, prepared[name].keywords)
                 except GatingError as error:

@@ -11,7 +11,8 @@ from immunolab.events.tube import Tube
 from immunolab.gating.panel_compatibility import lacking_markers
 from immunolab.gating.strategy import Strategy
 from immunolab.gating.strategy_file import builtin_names, builtin_strategy
-from immunolab.study.endpoints import Endpoint
+from immunolab.study.endpoints import Endpoint, StimulatedMinusUnstimulated
+from immunolab.study.rows import UNSTIMULATED
 from immunolab.study.sheet import Study
 from immunolab.vocabulary.phenotypes import spell_phenotype
 from immunolab.vocabulary.populations import definitions, populations
@@ -19,6 +20,7 @@ from immunolab.workflow.clinic import ClinicSources
 from immunolab.workflow.panels import PanelGates, read_channels
 
 _COUNT = "lymphocytes_per_ul"
+_STIMULATED = "a stimulated tube (column stimulation)"
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ def panel_names(study: Study, panels: Mapping[str, PanelGates]) -> dict[str, Gat
     found = {}
     for sample in study.samples:
         panel = panels.get(sample.panel)
-        if panel is None or sample.control_of:
+        if panel is None or not sample.gated:
             continue
         try:
             tube = read_channels(sample.file, panel)
@@ -180,6 +182,10 @@ def _source_of(
             return set(), set()  # names of imported gates and of cells are matched when they are read
         needed = {*needs.populations, *([_COUNT] if needs.blood_count else [])}
         made = {name for one in gated.values() for name in one.names}
+        if isinstance(endpoint, StimulatedMinusUnstimulated):
+            needed.add(endpoint.stimulation or _STIMULATED)
+            stimuli = {sample.stimulation for sample in study.samples} - {"", UNSTIMULATED}
+            made |= stimuli | ({_STIMULATED} if stimuli else set())
         counted = any(sample.lymphocytes_per_ul for sample in study.samples)
         return needed, made | {"root"} | ({_COUNT} if counted else set())
     outcomes = clinic.happened.get("outcomes") if clinic else None

@@ -21,6 +21,7 @@ from immunolab.study.endpoints.paired_change import PairedChange
 from immunolab.study.endpoints.percent_of_parent import PercentOfParent
 from immunolab.study.endpoints.responder import ResponderProportion
 from immunolab.study.endpoints.slope_difference import SlopeDifference
+from immunolab.study.endpoints.stimulated import StimulatedMinusUnstimulated
 from immunolab.study.endpoints.time_to_event import TimeToEvent
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "SampleCounts",
     "Setting",
     "SlopeDifference",
+    "StimulatedMinusUnstimulated",
     "TimeToEvent",
     "endpoint_problems",
     "expanded",
@@ -54,6 +56,7 @@ STATISTICS: Mapping[str, type[Endpoint]] = {
         PercentOfParent,
         LogRatio,
         AbsoluteCount,
+        StimulatedMinusUnstimulated,
         PairedChange,
         SlopeDifference,
         ResponderProportion,
