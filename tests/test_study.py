@@ -240,7 +240,8 @@ def test_unknown_keys_have_a_line_and_the_nearest(tmp_path: Path) -> None:
     make(tmp_path, GOOD, "study: test\ntrail: sle_nct02084238\ncomparison: {before: baseline, afer: W10}\n")
     assert reported(tmp_path) == [
         "study.yaml:2  trail: unknown key\n    hint: did you mean 'trial'? known keys: study, sheet, trial, panels, "
-        "comparison, measurements, doses, adverse_events, outcomes, methods_module, endpoints",
+        "comparison, measurements, doses, adverse_events, outcomes, intercurrent_events, methods_module, "
+        "endpoints",
         "study.yaml:3  comparison.afer: unknown key\n    hint: did you mean 'after'? known keys: before, after, noise, "
         "noise_df, within_person, between_tubes, bridges",
     ]

@@ -4,6 +4,7 @@ from immunolab.clinical.adverse_events import adverse_events_table
 from immunolab.clinical.endpoints import context_rows, endpoint_rows, undeclared_endpoints
 from immunolab.clinical.evaluate import components, scores_table
 from immunolab.clinical.follow_up import followed, study_patients
+from immunolab.clinical.intercurrent import composite_failures, intercurrent_events, with_failures
 from immunolab.clinical.patients import with_visits
 from immunolab.clinical.proportions import proportion
 from immunolab.clinical.responders import responders
@@ -13,9 +14,11 @@ from immunolab.clinical.survival import survival_tables
 __all__ = [
     "adverse_events_table",
     "components",
+    "composite_failures",
     "context_rows",
     "endpoint_rows",
     "followed",
+    "intercurrent_events",
     "proportion",
     "responders",
     "scores_table",
@@ -23,6 +26,7 @@ __all__ = [
     "suppression_curves",
     "survival_tables",
     "undeclared_endpoints",
+    "with_failures",
     "with_suppression",
     "with_visits",
 ]

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from immunolab.comparison import scales
 from immunolab.comparison.diagnostics import Finding, all_problems, check_endpoints, check_scale, left_out, name_rows
+from immunolab.comparison.estimand import used_rows
 from immunolab.comparison.limits import PlacedValues, beyond_limits, placed_values
 from immunolab.comparison.plan import Plan, Scale
 from immunolab.errors import ComparisonError, InputError, Problem, nearest
@@ -137,6 +138,7 @@ def pair(endpoints: pd.DataFrame, plan: Plan, where: str = "endpoints") -> Paire
     ComparisonError
         A visit that no row has, or no row at all.
     """
+    endpoints = used_rows(endpoints)
     faults = check_endpoints(endpoints, where)
     rows = _rows(endpoints[~endpoints["endpoint"].isin(faults)] if faults else endpoints, plan, faults)
     of_material = rows["patient_id"].isin(plan.bridges).to_numpy()

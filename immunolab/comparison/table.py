@@ -14,6 +14,7 @@ from immunolab.comparison.change_calls import ChangeCalls, change_calls
 from immunolab.comparison.composition import log_ratio_shifts
 from immunolab.comparison.cycles import cycle_shifts
 from immunolab.comparison.diagnostics import Finding
+from immunolab.comparison.estimand import pairs_with_intercurrent
 from immunolab.comparison.missing_visits import tipping_point
 from immunolab.comparison.noise_sources import noise_parts, noise_rows
 from immunolab.comparison.pairing import Paired, pair
@@ -122,7 +123,7 @@ def compare_endpoints(
     """
     paired = pair(endpoints, plan, where)
     noises = noise_parts(paired, plan, replicates)
-    pairs = _pair_rows(paired, change_calls(paired, noises))
+    pairs = pairs_with_intercurrent(_pair_rows(paired, change_calls(paired, noises)), endpoints)
     shifts, findings = shift_rows(paired, plan)
     arms = with_few_events(compare_arms(pairs, plan.reference), paired, plan)
     return Comparison(

@@ -119,6 +119,49 @@ def read_outcomes(
     return reader.frame(rows, ("patient_id", "endpoint", "study_day", "status"))
 
 
+def read_intercurrent_events(
+    path: Path,
+    events: Collection[str],
+    patients: Collection[str] | None,
+    doses: Mapping[str, PatientDoses] | None = None,
+) -> pd.DataFrame:
+    """Read a table of intercurrent events: patient_id, event, date or study_day; one line a patient and event.
+
+    Parameters
+    ----------
+    path
+        CSV, TSV or XLSX.
+    events
+        Names of the events that the trial's estimand looks for in a table.
+    patients, doses
+        As for `read_adverse_events`.
+
+    Returns
+    -------
+    DataFrame
+        patient_id, event, study_day.
+
+    Raises
+    ------
+    InputError
+        All problems at once, by row and column: absent columns, unknown patients and events, no day, a duplicated
+        patient for an event.
+    """
+    reader = _EventReader(path, ("patient_id", "event"), (), patients, doses or {})
+    rows: list[dict[str, object]] = []
+    for row in reader.table.rows:
+        patient, day = reader.who_and_when(row)
+        if row["event"] not in events:
+            hint = (
+                f"{nearest(row['event'], events)} declared with seen_in: table: {', '.join(events) or 'none'}".strip()
+            )
+            reader.fault(row, "event", f"'{row['event']}' is no intercurrent event of the trial", hint)
+        key = (patient, row["event"])
+        reader.once(row, "event", key, f"{row['event']} of {patient}", "keep the first day of each")
+        rows.append({"patient_id": patient, "event": row["event"], "study_day": day})
+    return reader.frame(rows, ("patient_id", "event", "study_day"))
+
+
 class _EventReader:
     """Reads the cells that both tables share and gathers what is wrong on the way."""
 

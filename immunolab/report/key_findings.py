@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from immunolab.comparison.estimand import estimand_in_short
 from immunolab.plots.numbers import back, number, scale_word, span
 from immunolab.results.run import Run, in_cohort
 from immunolab.results.sentences import change_sentence, direction
@@ -115,6 +116,9 @@ def _response(run: Run, endpoint: Endpoint) -> Iterator[str]:
             f"evaluable patients, {number(row['percent'])} %, Clopper-Pearson 95 % CI {number(row['ci_low'])} to "
             f"{number(row['ci_high'])} %.{doubt}"
         )
+    said = run.table("estimand")
+    for text in estimand_in_short(said[said["endpoint"] == endpoint.id]).values():
+        yield f"Intercurrent events: {text.replace('_', ' ')}."
 
 
 def _answer(run: Run, cohort: str, row: pd.Series) -> KeyFinding:
@@ -134,6 +138,7 @@ def _answer(run: Run, cohort: str, row: pd.Series) -> KeyFinding:
         (
             change_sentence(named, row, run.contrast_of(str(row["endpoint"]))),
             _patients(own),
+            _intercurrent(row),
             _missing(run, cohort, row),
             timing,
             _other_gates(row),
@@ -159,6 +164,12 @@ def _patients(pairs: pd.DataFrame) -> str:
     reasons = [f"{reason} ({n})" for reason, n in Counter(map(str, open_cases)).most_common(3)]
     because = f" Not evaluable because: {'; '.join(reasons)}." if reasons else ""
     return f"Patient by patient, of {len(pairs)}: {', '.join(parts)}.{because}"
+
+
+def _intercurrent(row: pd.Series) -> str:
+    """Return the intercurrent events before the later value and what became of it; empty without an estimand."""
+    text = row.get("estimand")
+    return "" if text is None or pd.isna(text) else f"Intercurrent events: {str(text).replace('_', ' ')}."
 
 
 def _missing(run: Run, cohort: str, row: pd.Series) -> str:

@@ -16,6 +16,7 @@ from immunolab.report.key_findings import GATE_RULES, rule_change
 from immunolab.results.run import Run
 from immunolab.results.sentences import sensitivity_word
 from immunolab.schema.flags import Code, shown, split
+from immunolab.study.intercurrent import IntercurrentEvent
 from immunolab.vocabulary.populations import definitions as all_definitions
 
 _CONTROLS = {
@@ -33,7 +34,15 @@ def methods_text(run: Run) -> tuple[str, ...]:
     """Return the methods section, one paragraph an item; nothing is said of what was not done."""
     return tuple(
         text
-        for text in (_design(run), _gating(run), _borders(run), _endpoints(run), _tests(run), _software(run))
+        for text in (
+            _design(run),
+            estimand_text(run),
+            _gating(run),
+            _borders(run),
+            _endpoints(run),
+            _tests(run),
+            _software(run),
+        )
         if text
     )
 
@@ -51,6 +60,40 @@ def _design(run: Run) -> str:
         f"{text} in '{trial.title}'{registry}. Study day 1 is the first dose and there is no day 0. "
         f"Days since the last dose come from {doses}."
     )
+
+
+def estimand_text(run: Run) -> str:
+    """Return what is estimated: whom, under what, and how each intercurrent event is handled, in words."""
+    trial = run.study.trial
+    if trial is None:
+        return ""
+    if trial.estimand is None:
+        return "Estimand: the trial file declares no intercurrent event; every value was taken as it was measured."
+    estimand, table = trial.estimand, run.table("estimand")
+    events = "; ".join(_event_in_words(one, table[table["event"] == one.event]) for one in estimand.events)
+    note = f" ({estimand.note})" if estimand.note else ""
+    return (
+        f"Estimand (ICH E9(R1)): the mean change within patients, or the share of responders, of each endpoint in "
+        f"{estimand.population}, under {estimand.treatment}{note}. Intercurrent events: {events or 'none declared'}. "
+        "Values after the first dose count as after an event from its day on; visits that were missed without one are "
+        "missing data, not an intercurrent event."
+    )
+
+
+def _event_in_words(one: IntercurrentEvent, rows: pd.DataFrame) -> str:
+    others = "".join(f", {name}: {strategy.replace('_', ' ')}" for name, strategy in one.endpoints.items())
+    return f"{one.event.replace('_', ' ')} ({one.rule}), {one.strategy.replace('_', ' ')}{others}{_most(rows)}"
+
+
+def _most(rows: pd.DataFrame) -> str:
+    """Return in how many patients an event was found, in the endpoint with most of them, and what is not known."""
+    if rows.empty:
+        return ""
+    row = rows.sort_values(["n_with_event", "n_left_out"], ascending=False, kind="stable").iloc[0]
+    if row["n_not_assessed"] == row["n_patients"]:
+        return ": not assessed, the study's files do not say"
+    unknown = f", {row['n_not_assessed']} not assessed" if row["n_not_assessed"] else ""
+    return f": {row['n_with_event']} of {row['n_patients']} patients by {row['visit']}{unknown}"
 
 
 def _gating(run: Run) -> str:

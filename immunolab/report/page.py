@@ -26,6 +26,8 @@ from immunolab.results.run import REPORT, Run
 from immunolab.schema.flags import Code, shown
 
 _OTHERS = {  # tables beyond the declared ones, as the comparison names them
+    "estimand": "Estimand: intercurrent events before each later value, and what became of that value",
+    "intercurrent_events": "Intercurrent events, patient by patient",
     "arms": "The arms against each other",
     "log_ratios": "Shares of one parent against their median sibling: what remains when one share cannot push another",
     "shifts_by_response": "Change by clinical response: descriptive, response is known only afterwards",
@@ -219,7 +221,11 @@ def shift_grid(run: Run, cohort: str) -> Grid:
     frame["kind"] = [scale_word(str(scale)) for scale in frame["estimate_scale"]]
     for column, source in (("change", "estimate"), ("change_low", "ci_low"), ("change_high", "ci_high")):
         frame[column] = [back(v, str(s)) for v, s in zip(frame[source], frame["estimate_scale"], strict=True)]
-    return grid(frame, _SHIFT_COLUMNS, empty="No two visits could be compared.", alarms=("warnings",))
+    columns = _SHIFT_COLUMNS
+    if "estimand" in frame:
+        columns = {**_SHIFT_COLUMNS, "estimand": "Intercurrent events"}
+        frame["estimand"] = frame["estimand"].str.replace("_", " ")
+    return grid(frame, columns, empty="No two visits could be compared.", alarms=("warnings",))
 
 
 def _thresholds(run: Run) -> Grid:

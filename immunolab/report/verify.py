@@ -14,10 +14,12 @@ from immunolab.errors import ImmunolabError, InputError, Problem
 from immunolab.report.manifest import NAME, SCHEMA, hashes
 from immunolab.report.table_diff import CHANGED, differences, differs, file_in, file_of, read_written, same
 from immunolab.report.verify_clinic import clinic_differences
+from immunolab.report.verify_estimand import estimand_differences
 from immunolab.report.verify_stimulation import stimulation_differences
 from immunolab.results.run import Run
 from immunolab.schema.comparison import NOISE, PAIRS, SHIFTS, TIPPING
 from immunolab.schema.endpoints import ENDPOINTS
+from immunolab.schema.estimand import ESTIMAND
 from immunolab.schema.files import file_sha256
 from immunolab.schema.flags import withheld
 from immunolab.schema.gating import COUNTS
@@ -53,7 +55,7 @@ def verify(run: Run) -> list[Problem]:
 
     Checked are the hashes of inputs and outputs, percentages against counts, endpoint values against
     counts, pairs and shifts against a fresh comparison of the endpoints table, stimulated tubes against their counts,
-    and the clinic's tables as `clinic_differences` says.
+    the estimand's tables against doses, measurements and endpoints, and the clinic's as `clinic_differences` says.
 
     Parameters
     ----------
@@ -78,6 +80,7 @@ def verify(run: Run) -> list[Problem]:
         found += _percentages(frames["counts"])
         found += _values(frames["endpoints"], frames["counts"], run)
         found += _comparison(frames, run)
+        found += estimand_differences(run, frames["endpoints"])
     return [*found, *stimulation_differences(run), *clinic_differences(run)]
 
 
@@ -170,6 +173,7 @@ def _counts_of(sample: object, endpoint: Endpoint, known: Mapping[tuple[Any, Any
 
 def _comparison(frames: Mapping[str, pd.DataFrame], run: Run) -> Iterator[Problem]:
     """Compare the endpoints as written again, and yield where pairs and shifts as written differ from that."""
+    from immunolab.comparison.estimand import with_estimand
     from immunolab.comparison.multiplicity import adjusted_together
     from immunolab.comparison.table import compare_endpoints
 
@@ -187,7 +191,9 @@ def _comparison(frames: Mapping[str, pd.DataFrame], run: Run) -> Iterator[Proble
         tipping.append(again.tipping_point())
         noises.append(again.noise)
         families.append(one.family)
-    shifts = adjusted_together(shifts, families)
+    said = read_written(run, ESTIMAND) if file_in(run, ESTIMAND).exists() else ESTIMAND.empty()
+    known = ESTIMAND.empty() if isinstance(said, tuple) else said
+    shifts = [with_estimand(one, known) for one in adjusted_together(shifts, families)]
     sides = (
         (
             PAIRS,
@@ -196,12 +202,19 @@ def _comparison(frames: Mapping[str, pd.DataFrame], run: Run) -> Iterator[Proble
             _PAIR_NUMBERS,
             ("verdict",),
         ),
-        (SHIFTS, _joined(SHIFTS, shifts), ("cohort", "endpoint", "contrast"), _SHIFT_NUMBERS, ("role", "method")),
+        (
+            SHIFTS,
+            _joined(SHIFTS, shifts),
+            ("cohort", "endpoint", "contrast"),
+            _SHIFT_NUMBERS,
+            ("role", "method", "estimand"),
+        ),
         (NOISE, _joined(NOISE, noises), ("endpoint", "source"), ("s_w", "df"), ()),
     )
     for table, fresh, keys, numbers, words in sides:
         written = tuple(name for name in numbers if name in frames[table.name])
-        yield from differences(table, frames[table.name], fresh, keys, written, words)
+        named = tuple(name for name in words if name in frames[table.name])
+        yield from differences(table, frames[table.name], fresh, keys, written, named)
     yield from _tipping(run, _joined(TIPPING, tipping))
 
 

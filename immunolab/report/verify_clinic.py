@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from immunolab.clinical.intercurrent import composite_failures, with_failures
 from immunolab.clinical.proportions import proportion
 from immunolab.clinical.responders import responders
 from immunolab.clinical.survival import kaplan_meier
@@ -36,7 +37,9 @@ def clinic_differences(run: Run) -> Iterator[Problem]:
             yield from found
     known = {name: found for name, found in read.items() if isinstance(found, pd.DataFrame)}
     if {"scores", "responders"} <= known.keys():
-        again = responders(known["scores"])
+        happened = run.table("intercurrent_events")
+        failures = composite_failures(run.study, happened, known["scores"])
+        again = responders(with_failures(known["scores"], failures))
         yield from differences(RESPONDERS, known["responders"], again, RESPONDERS.key, _RESPONSE)
     if "adverse_events" in known:
         harms = known["adverse_events"]

@@ -20,11 +20,13 @@ from immunolab.results.run import Run
 from immunolab.schema.files import write_atomically
 from immunolab.schema.records import from_plain, record_types
 from immunolab.schema.tables import declared
-from immunolab.study import doses, endpoints, rows, sheet, trial
+from immunolab.study import doses, endpoints, intercurrent, rows, sheet, trial
 
 RECORD = "run.zip"
 _SCHEMA = "immunolab.run/1"
-_TYPES = record_types(results, plan, diagnostics, strategy, transforms, scales, doses, endpoints, rows, sheet, trial)
+_TYPES = record_types(
+    *(results, plan, diagnostics, strategy, transforms, scales, doses, endpoints, intercurrent, rows, sheet, trial)
+)
 _REST = "run.json"
 _VERSION_HINT = "read it with the version that wrote it, or run the study into the folder again"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip entry can have: the same run has the same bytes

@@ -66,6 +66,7 @@ PAIRS = Table(
         _further("pooled_shift", "shift drawn towards the cohort's as far as its error asks for", "shift_scale"),
         _further("pooled_low", "lower 95 % limit of pooled_shift", "shift_scale"),
         _further("pooled_high", "upper 95 % limit of pooled_shift", "shift_scale"),
+        Column("intercurrent", "text", "intercurrent events before the later value", nullable=True, optional=True),
     ),
     files=("run: tables/pairs.csv", "compare: NAME_pairs.csv"),
 )
@@ -134,6 +135,13 @@ SHIFTS = Table(
         _further("pairs_ci_low", "lower 95 % limit of pairs_estimate", "estimate_scale"),
         _further("pairs_ci_high", "upper 95 % limit of pairs_estimate", "estimate_scale"),
         _further("pairs_p_value", "of complete pairs alone (paired t)"),
+        Column(
+            "estimand",
+            "text",
+            "intercurrent events by the later visit: strategy, patients",
+            nullable=True,
+            optional=True,
+        ),
         *(column for rule in GATING_RULES for column in _under_rule(rule)),
     ),
     files=("run: tables/shifts.csv", "compare: NAME.csv"),

@@ -56,6 +56,20 @@ ENDPOINTS = Table(
             optional=True,
         ),
         Column(
+            "intercurrent",
+            "text",
+            "intercurrent events before the value, each with its strategy, joined by ';'",
+            nullable=True,
+            optional=True,
+        ),
+        Column(
+            "compared_as",
+            "text",
+            "visit at which the value is compared; empty where it is left out for an intercurrent event",
+            nullable=True,
+            optional=True,
+        ),
+        Column(
             "one_event", "number", "what one event makes of an absolute count", "unit", nullable=True, optional=True
         ),
         MODALITY,

@@ -45,6 +45,7 @@ def describe_trial(trial: Trial) -> str:
         "ENDPOINTS",
         *_endpoints(trial),
     ]
+    parts += ["", "ESTIMAND", *_estimand(trial)]
     if trial.statements:
         parts += ["", "STATED BY THE SOURCES", *_statements(trial.statements)]
     return "\n".join(line.rstrip() for line in parts)
@@ -122,6 +123,20 @@ def _endpoints(trial: Trial) -> list[str]:
         note = "; ".join(part for part in (e.rule, e.note, "" if e.verified else "not verified") if part)
         rows.append((f"  {e.id}", e.role, e.label, contrast, since, expected, e.source, e.parent_source, note))
     return _aligned(rows)
+
+
+def _estimand(trial: Trial) -> list[str]:
+    """Return population, treatment and intercurrent events with their strategies."""
+    declared = trial.estimand
+    if declared is None:
+        return ["  none declared: every value is taken whatever happened before it (treatment policy)"]
+    rows = [("  INTERCURRENT EVENT", "RULE", "STRATEGY", "SOURCE", "NOTE")]
+    for one in declared.events:
+        others = "; ".join(f"{name}: {other.replace('_', ' ')}" for name, other in one.endpoints.items())
+        strategy = one.strategy.replace("_", " ") + (f" ({others})" if others else "")
+        rows.append((f"  {one.event}", one.rule, strategy, one.source, one.note))
+    note = f"; {declared.note}" if declared.note else ""
+    return [f"  {declared.population}; {declared.treatment}  [{declared.source}{note}]", *_aligned(rows)]
 
 
 def _statements(statements: Sequence[Statement]) -> list[str]:

@@ -27,7 +27,7 @@ from immunolab.study.trial import Trial, load_trial
 __all__ = ["PanelChoice", "PlannedComparison", "Sample", "Study", "read_study"]
 
 _STRATEGY_FILES = (".yaml", ".yml", ".xml", ".wsp")
-_TABLES = ("measurements", "adverse_events", "outcomes", "methods_module")
+_TABLES = ("measurements", "adverse_events", "outcomes", "intercurrent_events", "methods_module")
 _PHASES = ("baseline", "on_treatment", "follow_up")
 
 
@@ -93,7 +93,7 @@ class Study:
         What is compared, one denominator each.
     trial_file, dose_table
         Where the design comes from, unless it is built in, and the doses.
-    adverse_events, outcomes
+    adverse_events, outcomes, intercurrent_events
         Tables of what happened to patients; see loaders.patient_events.
     methods_module
         File with the laboratory's threshold methods.
@@ -114,6 +114,7 @@ class Study:
     dose_table: Path | None = None
     adverse_events: Path | None = None
     outcomes: Path | None = None
+    intercurrent_events: Path | None = None
     methods_module: Path | None = None
     doses: dict[str, PatientDoses] = field(default_factory=dict)
     sheet: Path | None = None
@@ -146,7 +147,7 @@ class Study:
     @property
     def files(self) -> frozenset[Path]:
         """Every file the study was read from or names, but for the samples' own."""
-        clinic = (self.measurements, self.dose_table, self.adverse_events, self.outcomes)
+        clinic = (self.measurements, self.dose_table, self.adverse_events, self.outcomes, self.intercurrent_events)
         panels = self.panels.values()
         gates = [path for p in panels for path in (p.panel, p.strategy, p.spillover, *p.templates)]
         named = (self.source, self.sheet, self.trial_file, self.methods_module, *clinic, *gates)
@@ -214,6 +215,7 @@ class _StudyKeys:
     doses: str | None = None
     adverse_events: str | None = None
     outcomes: str | None = None
+    intercurrent_events: str | None = None
     methods_module: str | None = None
     endpoints: tuple[AnyEndpoint, ...] = ()
 

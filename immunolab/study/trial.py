@@ -16,6 +16,7 @@ from typing import Any, Literal
 from immunolab.config import Document, build, read_package_yaml, read_yaml
 from immunolab.errors import InputError, Problem, nearest
 from immunolab.study.endpoints import AnyEndpoint, Endpoint, endpoint_problems, expanded
+from immunolab.study.intercurrent import Estimand, estimand_problems
 
 PhaseName = Literal["baseline", "on_treatment", "follow_up"]
 _PACKAGE = "immunolab.study.trials"
@@ -111,7 +112,8 @@ class Trial:
     """A trial's design.
 
     ``visits`` includes the optional ones. ``subgroups`` names columns of the sample sheet (a diagnosis) by which
-    changes are described; ``covariates`` names measured variables shown beside the endpoints.
+    changes are described; ``covariates`` names measured variables shown beside the endpoints. ``estimand`` is None
+    where the file declares none: every value is then taken as it is.
     """
 
     schema: Literal["immunolab.trial/1"]
@@ -125,6 +127,7 @@ class Trial:
     condition: str | None = None
     covariates: tuple[str, ...] = ()
     subgroups: tuple[str, ...] = ()
+    estimand: Estimand | None = None
     statements: tuple[Statement, ...] = ()
     file: str = field(default="", compare=False)
 
@@ -233,6 +236,7 @@ def _checked(document: Document) -> Trial:
     problems = [
         *_calendar_problems(trial, document),
         *endpoint_problems(trial.endpoints, trial.phase_of_visit, document),
+        *estimand_problems(trial.estimand, trial.endpoints, trial.expanded_endpoints(), document),
     ]
     if problems:
         raise InputError(problems)

@@ -13,6 +13,7 @@ from immunolab.clinical.follow_up import Followed
 from immunolab.errors import InputError, Problem, attempt
 from immunolab.schema.endpoints import MEASUREMENTS
 from immunolab.study.endpoints import Endpoint
+from immunolab.study.intercurrent import IntercurrentEvent
 from immunolab.study.sheet import Study
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def read_clinic(study: Study) -> ClinicSources | None:
     InputError
         Every problem of the measurements, score items, adverse events and outcomes at once, each with its row.
     """
-    if not (study.measurements or study.adverse_events or study.outcomes):
+    if not (study.measurements or study.adverse_events or study.outcomes or study.intercurrent_events):
         return None
     from immunolab import clinical
 
@@ -103,20 +104,42 @@ def clinic_of(study: Study, sources: ClinicSources) -> Clinic:
 
     measured, scores, curves = sources.measurements, sources.scores, sources.curves
     whole = clinical.with_suppression(measured, curves)
+    intercurrent = intercurrent_of(study, sources)
+    answered = clinical.with_failures(scores, clinical.composite_failures(study, intercurrent, scores))
     besides = clinical.undeclared_endpoints(study, whole, scores)
     followed = clinical.followed(study, measured, list(sources.happened.values()))
     events = _event_tables(study, sources.happened, followed) | {"suppression": curves}
     return Clinic(
         measurements=measured,
         scores=scores,
-        responders=clinical.responders(scores),
+        responders=clinical.responders(answered),
         components=clinical.components(measured, study.trial, doses=study.doses, baseline=_baseline(study)),
-        rows=clinical.endpoint_rows(study, whole, scores, besides),
+        rows=clinical.endpoint_rows(study, whole, answered, besides),
         undeclared=besides,
         context=clinical.context_rows(study, measured, scores),
         events={name: table for name, table in events.items() if len(table)},
         deaths=_deaths(study, sources.happened.get("outcomes")),
         cohorts={patient.patient_id: patient.cohort for patient in followed},
+    )
+
+
+def intercurrent_of(study: Study, sources: ClinicSources | None) -> pd.DataFrame:
+    """Return the intercurrent events of a study's patients; no row without an estimand in the trial file.
+
+    Parameters
+    ----------
+    study
+        Its trial, doses and sheet.
+    sources
+        Its clinical files, where it has any.
+    """
+    from immunolab.clinical import intercurrent_events
+
+    if sources is None:
+        return intercurrent_events(study, _nothing_measured(), None, None)
+    happened = sources.happened
+    return intercurrent_events(
+        study, sources.measurements, happened.get("outcomes"), happened.get("intercurrent_events")
     )
 
 
@@ -138,8 +161,8 @@ def _measured(study: Study) -> pd.DataFrame:
 
 
 def _happened(study: Study, patients: Sequence[str] | None) -> tuple[dict[str, pd.DataFrame], tuple[Problem, ...]]:
-    """Return the study's adverse events and outcomes as read, and the problems of their files."""
-    from immunolab.loaders.patient_events import read_adverse_events, read_outcomes
+    """Return the study's adverse events, outcomes and intercurrent events as read, and the problems of their files."""
+    from immunolab.loaders.patient_events import read_adverse_events, read_intercurrent_events, read_outcomes
 
     readers: dict[str, Callable[[], pd.DataFrame]] = {}
     if harms := study.adverse_events:
@@ -147,9 +170,16 @@ def _happened(study: Study, patients: Sequence[str] | None) -> tuple[dict[str, p
     if outcomes := study.outcomes:
         ids = [endpoint.id for endpoint in _timed(study)]
         readers["outcomes"] = partial(read_outcomes, outcomes, ids, patients, study.doses)
+    if listed := study.intercurrent_events:
+        names = [event.event for event in _estimated(study) if event.seen_in == "table"]
+        readers["intercurrent_events"] = partial(read_intercurrent_events, listed, names, patients, study.doses)
     found = {name: attempt(read) for name, read in readers.items()}
     tables = {name: table for name, (table, _) in found.items() if table is not None}
     return tables, tuple(problem for _, problems in found.values() for problem in problems)
+
+
+def _estimated(study: Study) -> tuple[IntercurrentEvent, ...]:
+    return study.trial.estimand.events if study.trial and study.trial.estimand else ()
 
 
 def _timed(study: Study) -> list[Endpoint]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from immunolab.comparison.diagnostics import Finding
+from immunolab.comparison.estimand import estimand_rows, with_estimand, with_intercurrent
 from immunolab.comparison.gating_sensitivity import with_other_gatings
 from immunolab.comparison.multiplicity import adjusted_together
 from immunolab.comparison.plan import Compared, Noise, Plan
@@ -16,6 +17,7 @@ from immunolab.comparison.table import Comparison, compare_endpoints
 from immunolab.errors import ComparisonError, InputError
 from immunolab.schema.comparison import PAIRS, SHIFTS
 from immunolab.schema.contrast import Contrast
+from immunolab.schema.estimand import ESTIMAND
 from immunolab.schema.flags import Code
 from immunolab.schema.gating import OTHER_GATINGS
 from immunolab.study.endpoints import Endpoint
@@ -51,6 +53,26 @@ class StudyComparison:
         return tuple(finding for comparison in self.comparisons for finding in comparison.warnings)
 
 
+def under_estimand(study: Study, measured: Quantified, happened: pd.DataFrame) -> Quantified:
+    """Return what was measured with the estimand applied to its rows, and the tables that say so.
+
+    Parameters
+    ----------
+    study
+        Its trial declares the estimand; without one nothing changes.
+    measured
+        The endpoint table and its endpoints.
+    happened
+        Rows of INTERCURRENT_EVENTS.
+    """
+    rows = with_intercurrent(measured.tables["endpoints"], happened, study, measured.endpoints)
+    if "compared_as" not in rows:
+        return measured
+    said = estimand_rows(rows, happened, study, measured.endpoints)
+    further = {"endpoints": rows, "intercurrent_events": happened, "estimand": said}
+    return replace(measured, tables={**measured.tables, **{n: t for n, t in further.items() if len(t)}})
+
+
 def compare_study(study: Study, measured: Quantified, gated: Sequence[Endpoint], store: Store) -> StudyComparison:
     """Compare a study's endpoints, each at its own contrast; what cannot be compared is noted.
 
@@ -72,6 +94,7 @@ def compare_study(study: Study, measured: Quantified, gated: Sequence[Endpoint],
         paths = (store.sample_folder(s.sample_id) / "other_gatings.csv" for s in measured.samples)
         shares = {e.share: e.id for e in gated if e.share}
         shifts = with_other_gatings(shifts, OTHER_GATINGS.read(*paths), shares, rows, compared)
+    shifts = with_estimand(shifts, measured.tables.get("estimand", ESTIMAND.empty()))
     tables = {"pairs": joined(PAIRS, [c.pairs for c in comparisons]), "shifts": shifts}
     return StudyComparison(tables, tuple(comparisons), tuple(compared), tuple(notes))
 

@@ -15,8 +15,8 @@ from immunolab.errors import InputError, Problem, nearest, unknown_words
 from immunolab.quantify import population_pairs
 from immunolab.results.run import Run
 from immunolab.study.sheet import Study, read_study
-from immunolab.workflow.clinic import ClinicSources, clinic_of, read_clinic
-from immunolab.workflow.compare import compare_study
+from immunolab.workflow.clinic import ClinicSources, clinic_of, intercurrent_of, read_clinic
+from immunolab.workflow.compare import compare_study, under_estimand
 from immunolab.workflow.derived_tables import further_tables
 from immunolab.workflow.label_cells import study_cells
 from immunolab.workflow.panels import PanelGates, read_panels
@@ -132,6 +132,7 @@ def _steps(
         log.info("single cells kept: nothing they depend on has changed")
     failures = {**tubes.failures, **cells.failures}
     measured = quantify(study, store, endpoints, failures, clinic, cells.tables)
+    measured = under_estimand(study, measured, intercurrent_of(study, sources))
     comparison = compare_study(study, measured, endpoints, store)
     rows = set(measured.tables["endpoints"]["endpoint"])
     without = [endpoint for endpoint in study.endpoints if endpoint.id not in rows]
