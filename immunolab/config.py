@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import yaml
 
 from immunolab.errors import InputError, Problem, allowed_hint, nearest
+from immunolab.input_files import read_input_text
 
 T = TypeVar("T")
 Place = tuple[str | int, ...]
@@ -89,7 +90,7 @@ def read_yaml(path: Path | str) -> Document:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_input_text(path)
     except OSError as error:
         raise InputError(Problem(str(path), "", f"cannot be read: {error.strerror}", "check the path")) from None
     except UnicodeDecodeError:

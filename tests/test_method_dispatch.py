@@ -303,7 +303,8 @@ def test_a_file_of_methods_as_version_0_2_had_it_still_works(lab, tmp_path: Path
     assert border(fitted, "CD25")["threshold"] == pytest.approx(values.mean() + 3 * values.std(), abs=1e-4)
 
 
-def test_a_study_uses_the_methods_of_its_own_file(lab, tmp_path: Path) -> None:
+def test_a_study_uses_the_methods_of_its_own_file(lab, tmp_path: Path, caplog) -> None:
+    caplog.set_level("INFO", logger="immunolab")
     for index, visit in enumerate(("W0", "W10")):
         tube, _ = planted_tube(index, 3000)
         labels = [channel.marker or "" for channel in tube.channels]
@@ -318,6 +319,8 @@ def test_a_study_uses_the_methods_of_its_own_file(lab, tmp_path: Path) -> None:
     )
     for name in [name for name in REGISTERED if name.startswith("lab_")]:
         del REGISTERED[name]
-    assert main(["run", str(tmp_path), "-o", str(tmp_path / "out"), "--tables-only", "--jobs", "1"]) == 0
+    command = ["run", str(tmp_path), "-o", str(tmp_path / "out"), "--tables-only", "--jobs", "1"]
+    assert main([*command, "--allow-code"]) == 0
+    assert "code of lab_methods.py runs (sha256 " in caplog.text
     table = pd.read_csv(tmp_path / "out" / "tables" / "thresholds.csv")
     assert set(table.loc[table["population"] == "A", "method"]) == {"lab_parent"}

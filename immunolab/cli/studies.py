@@ -116,12 +116,17 @@ def add_check(commands: Subparsers) -> None:
     """Declare the words of ``immunolab check``."""
     parser = command(commands, "check", "Validate a study and list all problems; reads no event.", _check)
     parser.add_argument("study", metavar="STUDY", help="study.yaml or its folder")
+    _add_allow_code(parser)
+
+
+def _add_allow_code(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--allow-code", action="store_true", help="run the Python file that methods_module names")
 
 
 def _check(arguments: argparse.Namespace) -> int:
     from immunolab.workflow.check import check_study
 
-    checked = check_study(arguments.study)
+    checked = check_study(arguments.study, allow_code=arguments.allow_code)
     for note in checked.notes:
         say(f"note: {note}")
     if checked.problems:
@@ -147,6 +152,7 @@ def add_run(commands: Subparsers) -> None:
         default="default",
         help="gate every published definition that the panel allows",
     )
+    _add_allow_code(parser)
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of subsamples and resampling (default: 0)")
 
 
@@ -157,7 +163,7 @@ def _run(arguments: argparse.Namespace) -> int:
     study = Path(arguments.study)
     folder = study if study.is_dir() else study.parent
     out = Path(arguments.out) if arguments.out else folder.resolve().with_name(f"{folder.resolve().name}_out")
-    names = ("jobs", "scheduler", "sample", "memberships", "force", "tables_only", "definitions", "seed")
+    names = ("jobs", "scheduler", "sample", "memberships", "force", "tables_only", "definitions", "allow_code", "seed")
     found = run(study, out=out, **{name: getattr(arguments, name) for name in names})
     if arguments.tables_only:
         say(f"tables: {out}/tables")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields, replace
 from importlib.resources import files
@@ -18,6 +19,7 @@ from immunolab.gating.strategy import ROOT, Boolean, Declared, Gate, Population,
 from immunolab.gating.strategy_faults import StrategyFault, is_number, one_of, unknown_keys
 from immunolab.gating.strategy_parser import BOOLEAN, GateReader, gate_keys, population_meant
 from immunolab.gating.strategy_units import NUMBERS, Numbers, numbers_of, with_unit
+from immunolab.input_files import recorded_inputs
 from immunolab.schema.gating import SPECIMENS
 
 if TYPE_CHECKING:
@@ -62,7 +64,9 @@ def read_strategy(path: Path | str) -> Strategy:
         from immunolab.gating.exchange.workspace import read_workspace
 
         return _only(read_workspace(path))
-    return parse_strategy(read_yaml(path), hashlib.sha256(path.read_bytes()).hexdigest())
+    with recorded_inputs() as read:
+        document = read_yaml(path)
+    return parse_strategy(document, read[os.path.abspath(path)])
 
 
 def _only(workspace: Workspace) -> Strategy:

@@ -45,10 +45,17 @@ def _manifest(run: Run) -> dict[str, Any]:
             panel: {"name": strategy.name, "source": strategy.source, "sha256": content_key(to_plain(strategy))}
             for panel, strategy in run.strategies.items()
         },
+        "code": _code(run),
         "comparison": [_compared(one) for one in run.compared],
         "inputs": dict(run.inputs),
         "outputs": hashes(run.folder),
     }
+
+
+def _code(run: Run) -> dict[str, str]:
+    """Return the sha256 of the laboratory's own code that the run was allowed to run, by its path."""
+    module = run.study.methods_module
+    return {} if module is None else {(name := run.study.relative(module)): run.inputs[name]}
 
 
 def hashes(out: Path) -> dict[str, str]:

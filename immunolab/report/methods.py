@@ -150,7 +150,16 @@ def _borders(run: Run) -> str:
     doubtful = int(thresholds["flag"].map(lambda words: bool(shown(words))).sum())
     return (
         f"Borders: {'; '.join(parts)}. {doubtful} of {len(thresholds)} are doubtful or missing (table of thresholds)."
+        f"{_own_code(run)}"
     )
+
+
+def _own_code(run: Run) -> str:
+    module = run.study.methods_module
+    if module is None:
+        return ""
+    name = run.study.relative(module)
+    return f" Code of the laboratory was run for methods of its own: {name} (sha256 {run.inputs[name]})."
 
 
 def _endpoints(run: Run) -> str:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
 
 from immunolab.config import Document, build_sound, read_yaml
 from immunolab.errors import InputError, Problem, allowed_hint, attempt, nearest
+from immunolab.input_files import recorded_inputs
 from immunolab.schema.contrast import Contrast
 from immunolab.schema.gating import Specimen
 from immunolab.study import rows
@@ -99,6 +100,8 @@ class Study:
         File with the laboratory's threshold methods.
     source
         Study.yaml itself.
+    read
+        Sha256 of every file that this was read from, by absolute path.
     """
 
     name: str
@@ -118,6 +121,7 @@ class Study:
     methods_module: Path | None = None
     doses: dict[str, PatientDoses] = field(default_factory=dict)
     sheet: Path | None = None
+    read: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def __repr__(self) -> str:
         taken, visits = self._taken()
@@ -238,6 +242,12 @@ def read_study(path: Path | str) -> Study:
     InputError
         Every problem of the study at once, each with file, line or row, and column.
     """
+    with recorded_inputs() as read:
+        study = _read_study(path)
+    return replace(study, read=read)
+
+
+def _read_study(path: Path | str) -> Study:
     document = read_yaml(_source(path))
     source = Path(document.file)
     if document.data is None:
@@ -255,6 +265,7 @@ def read_study(path: Path | str) -> Study:
     named = [(("panels", name, key), path) for name, panel in panels.items() for key, path in vars(panel).items()]
     named += [(("panels", name, "templates"), path) for name, panel in panels.items() for path in panel.templates]
     problems += _absent_files([*named, *(((name,), path) for name, path in tables.items())], document)
+    problems += _outside(tables.get("methods_module"), document)
     doses, faults = attempt(lambda: read_doses(tables.get("doses")))
     problems += faults
     declared = tuple(keys.panels)
@@ -360,6 +371,13 @@ def _absent_files(named: Iterable[tuple[tuple[str, ...], object]], document: Doc
             hint = f"{nearest(path.name, beside)} paths are relative to {folder}".strip()
             written = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
             yield document.problem(place, f"file '{written}' does not exist", hint)
+
+
+def _outside(code: Path | None, document: Document) -> Iterator[Problem]:
+    """Yield a problem for code that is not in the study's own folder, where whoever reads the study sees it."""
+    if code is not None and not code.resolve().is_relative_to(Path(document.file).parent.resolve()):
+        text = "names code outside the study's folder"
+        yield document.problem(("methods_module",), text, "copy the file into the study's folder and read it there")
 
 
 def _comparison_problems(

@@ -12,6 +12,7 @@ from difflib import SequenceMatcher
 from pathlib import Path
 
 from immunolab.errors import InputError, Problem, nearest
+from immunolab.input_files import read_input
 from immunolab.study.workbook import CELL_ERRORS, ERROR_HINT, read_workbook
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
@@ -208,7 +209,7 @@ def _is_comment(line: list[str]) -> bool:
 
 def _read_separated(path: Path) -> tuple[list[list[str]], bool]:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_input(path).decode("utf-8-sig")
     except OSError as error:
         raise InputError(Problem(str(path), "", f"cannot be read: {error.strerror}", "check the path")) from None
     except UnicodeDecodeError:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, datetime, time
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile, ZipFile
 
 from immunolab.errors import InputError, Problem
+from immunolab.input_files import read_input
 
 if TYPE_CHECKING:
     from openpyxl.cell.cell import Cell
@@ -53,8 +55,8 @@ def read_workbook(path: Path) -> list[list[str]]:
         The file is no workbook or too large; a cell shows an error, is a formula whose value was never stored, is
         merged with others or shows a percentage; all such cells are listed.
     """
-    _check_size(path)
-    values, formulas = _load(path, data_only=True), _load(path, data_only=False)
+    content = _content(path)
+    values, formulas = (_load(path, content, data_only=wanted) for wanted in (True, False))
     cells = _cells(values)
     problems = [*_cell_problems(str(path), cells, _cells(formulas)), *_merged(str(path), values)]
     if problems:
@@ -67,9 +69,11 @@ def read_workbook(path: Path) -> list[list[str]]:
     return lines
 
 
-def _check_size(path: Path) -> None:
+def _content(path: Path) -> bytes:
+    """Return a workbook's bytes, refused before they are unpacked where that is too much."""
     try:
-        with ZipFile(path) as parts:
+        content = read_input(path)
+        with ZipFile(BytesIO(content)) as parts:
             size = sum(part.file_size for part in parts.infolist())
     except OSError as error:
         raise InputError(Problem(str(path), "", f"cannot be read: {error.strerror}", "check the path")) from None
@@ -78,9 +82,10 @@ def _check_size(path: Path) -> None:
     if size > MOST_BYTES:
         text = f"holds {size / 2**20:,.0f} MiB once unpacked; at most {MOST_BYTES // 2**20} are read"
         raise InputError(Problem(str(path), "", text, "save the sheet as CSV, which may have any length"))
+    return content
 
 
-def _load(path: Path, *, data_only: bool) -> Worksheet:
+def _load(path: Path, content: bytes, *, data_only: bool) -> Worksheet:
     """Return the first sheet; whatever a damaged part makes the parser raise is a fault of the file."""
     import warnings
 
@@ -89,7 +94,7 @@ def _load(path: Path, *, data_only: bool) -> Worksheet:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of features that are not kept on writing, which nobody does here
-            return load_workbook(path, data_only=data_only, keep_links=False).worksheets[0]
+            return load_workbook(BytesIO(content), data_only=data_only, keep_links=False).worksheets[0]
     except Exception as error:  # noqa: BLE001  any: a damaged part ends in whichever error its parser meets first
         text = f"{NO_WORKBOOK}: {type(error).__name__}"
         raise InputError(Problem(str(path), "", text, "save it again as XLSX or CSV")) from None

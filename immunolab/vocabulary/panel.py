@@ -12,6 +12,7 @@ from pathlib import Path
 from immunolab.config import read_yaml
 from immunolab.errors import InputError, Problem, nearest
 from immunolab.events.tube import Channel
+from immunolab.input_files import read_input_text
 from immunolab.vocabulary.labels import Resolved, resolve_label
 from immunolab.vocabulary.lexicon import key
 
@@ -138,7 +139,7 @@ def _yaml_pairs(path: Path) -> list[tuple[str, str, str]]:
 
 def _csv_pairs(path: Path) -> list[tuple[str, str, str]]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_input_text(path)
     except OSError as error:
         raise InputError(Problem(str(path), "", f"cannot be read: {error.strerror}", "check the path")) from None
     except UnicodeDecodeError:

@@ -34,13 +34,15 @@ class Checked:
     n_patients: int
 
 
-def check_study(source: Path | str) -> Checked:
+def check_study(source: Path | str, *, allow_code: bool = False) -> Checked:
     """Validate a study's YAML, sheet, trial, panels, strategies and the header of every file.
 
     Parameters
     ----------
     source
         study.yaml, or the folder that holds it.
+    allow_code
+        Whether the Python file of ``methods_module`` is run.
 
     Returns
     -------
@@ -52,7 +54,7 @@ def check_study(source: Path | str) -> Checked:
         return Checked(_gathered((*faults, *_unusable(named_tubes(source)))), (), 0, 0)
     samples = [s for s in study.samples if s.modality != "single_cell"]
     n_patients = len({s.patient_id for s in samples})
-    panels, faults = attempt(lambda: read_panels(study))
+    panels, faults = attempt(lambda: read_panels(study, allow_code=allow_code))
     clinic, clinic_faults = attempt(lambda: read_clinic(study))
     problems = [*faults, *clinic_faults]
     if panels is None:

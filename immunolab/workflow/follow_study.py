@@ -85,8 +85,8 @@ def follow_jobs(
             tubes = tuple((m.sample_id, prepared[m.sample_id].subsample) for m in members)
             parts = {
                 "gates": [to_plain(g) for g in (panel.gates.declared,) if g],
-                "drawn": panel.gates.imported and file_sha256(Path(panel.gates.imported.source)),
-                "templates": [tube.key(file_sha256(Path(tube.file))) for tube in templates],
+                "drawn": sorted(panel.read.values()),
+                "templates": [tube.key(tube.sha256) for tube in templates],
                 "tubes": [(sample_id, Path(path).name) for sample_id, path in tubes],
                 "pairs": pairs,
                 "seed": seed,
@@ -106,7 +106,7 @@ def _templates(panel: PanelGates, samples: list[Sample], prepared: Mapping[str, 
     samples_by_file = {s.file.resolve(): s.sample_id for s in samples}
     chosen = [named(samples_by_file.get(file.resolve(), file.stem), file, {}) for file in panel.templates]
     found = choose_templates(panel.gates, tubes, chosen)
-    return tuple(TubeFile(tube.sample_id, tube.file, panel.markers, panel.spillover) for tube in found)
+    return tuple(panel.tube(tube.sample_id, tube.file, file_sha256(Path(tube.file))) for tube in found)
 
 
 def follow_group(job: FollowJob) -> str:

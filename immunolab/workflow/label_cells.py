@@ -6,7 +6,7 @@ import io
 import json
 import logging
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from immunolab.cells.study_tables import CellTables, cell_tables, read_samples
+from immunolab.errors import DataFileError
 from immunolab.loaders.single_cell import join_cells
 from immunolab.schema.files import content_key, file_sha256, write_atomically
 from immunolab.schema.records import from_plain, record_types, to_plain
@@ -74,6 +75,9 @@ def study_cells(
     if record.exists() and not force:
         return StudyCells(_read(record), hashes=hashes, kept=True)
     cells, unread = read_samples(samples)
+    changed = _changed(samples, contents)
+    cells = {name: found for name, found in cells.items() if name not in changed}
+    unread |= changed
     failures = {name: Failure("read", error.message, error.hint) for name, error in unread.items()}
     if not cells:
         return StudyCells(failures=failures)
@@ -90,6 +94,16 @@ def _design(study: Study) -> Any:
     """Return what is asked of the cells, wherever the trial's file is."""
     trial = replace(study.trial, file="") if study.trial else None
     return to_plain([study.endpoints, study.comparison, trial])
+
+
+def _changed(samples: Sequence[Sample], contents: Mapping[str, str]) -> dict[str, DataFileError]:
+    """Return an error for each sample whose file no longer holds what it held before it was read."""
+    now = {file: _sha256(file) for file in {s.file for s in samples if s.sample_id in contents}}
+    return {
+        s.sample_id: DataFileError("the file changed during the run", str(s.file), "run again when it is complete")
+        for s in samples
+        if s.sample_id in contents and now[s.file] != contents[s.sample_id]
+    }
 
 
 def _sha256(path: Path) -> str:

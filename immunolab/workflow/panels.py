@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,32 +15,90 @@ import numpy as np
 from immunolab.errors import ImmunolabError, InputError, Problem
 from immunolab.events.tube import Tube, identity
 from immunolab.gating.gate_source import Gates, read_gates
+from immunolab.input_files import read_input, recorded_inputs
 from immunolab.study.sheet import PanelChoice, Study
+from immunolab.workflow.read_tube import TubeFile
 
 if TYPE_CHECKING:
     from immunolab.loaders.fcs.header import FcsHeader
 
+log = logging.getLogger("immunolab")
+
 
 @dataclass(frozen=True)
 class PanelGates:
-    """A panel of a study: its gates, how its tubes are read, and files that drawn gates are carried from."""
+    """A panel of a study: its gates, how its tubes are read, and files that drawn gates are carried from.
+
+    Attributes
+    ----------
+    markers
+        Marker by channel.
+    spillover
+        File of the matrix; "" takes each tube's own.
+    read
+        Sha256 of every file that this was read from, by absolute path.
+    """
 
     gates: Gates
     markers: tuple[tuple[str, str], ...]
     spillover: str
     templates: tuple[Path, ...] = ()
+    read: Mapping[str, str] = field(default_factory=dict)
+
+    def tube(self, sample_id: str, file: str, sha256: str = "") -> TubeFile:
+        """Return a tube of the panel that is to be read.
+
+        Parameters
+        ----------
+        sample_id, file
+            Of the tube.
+        sha256
+            What the file must hold; "" takes it as it is.
+        """
+        matrix = self.read[os.path.abspath(self.spillover)] if self.spillover else ""
+        return TubeFile(sample_id, file, self.markers, self.spillover, matrix, sha256)
 
 
 @cache
-def load_methods(module: str) -> None:
-    """Register the threshold methods of a lab's own file once in this process; "" does nothing."""
+def load_methods(module: str, sha256: str) -> None:
+    """Register the threshold methods of a lab's own file once in this process.
+
+    Parameters
+    ----------
+    module
+        The file; "" does nothing.
+    sha256
+        What it must hold.
+    """
     from immunolab.gating.placement import method_lookup
 
     if module:
-        method_lookup.load_methods(Path(module))
+        method_lookup.load_methods(Path(module), sha256)
 
 
-def read_panels(study: Study, definitions: str = "default") -> dict[str, PanelGates]:
+def lab_code(study: Study) -> tuple[str, str]:
+    """Return the path and the sha256 of the study's own code, as it was when the study was checked; "" without code."""
+    path = os.path.abspath(study.methods_module) if study.methods_module else ""
+    return path, study.read.get(path, "")
+
+
+def _run_lab_code(study: Study, allow_code: bool) -> None:
+    """Run the study's own code where that was asked for; a study is data, so that nothing runs by itself."""
+    if study.methods_module is None:
+        return
+    name = study.relative(study.methods_module)
+    if not allow_code:
+        text = f"names Python code ('{name}'), which is run only where that is asked for"
+        hint = "read the file, then add --allow-code (in Python: allow_code=True)"
+        raise InputError(Problem(str(study.source), "methods_module", text, hint))
+    path, _ = lab_code(study)
+    with recorded_inputs() as read:
+        read_input(path)
+    log.info("code of %s runs (sha256 %s)", name, read[path])
+    load_methods(path, read[path])
+
+
+def read_panels(study: Study, definitions: str = "default", *, allow_code: bool = False) -> dict[str, PanelGates]:
     """Return the gates of every panel that samples of a study use.
 
     Parameters
@@ -46,6 +107,8 @@ def read_panels(study: Study, definitions: str = "default") -> dict[str, PanelGa
         Its samples name the panels.
     definitions
         ``default``, or ``all`` for every published definition that a panel allows.
+    allow_code
+        Whether the Python file of ``methods_module`` is run.
 
     Returns
     -------
@@ -57,7 +120,7 @@ def read_panels(study: Study, definitions: str = "default") -> dict[str, PanelGa
     InputError
         Every problem of every panel and strategy file at once.
     """
-    load_methods(str(study.methods_module) if study.methods_module else "")
+    _run_lab_code(study, allow_code)
     panels: dict[str, PanelGates] = {}
     problems: list[Problem] = []
     for name in dict.fromkeys(s.panel for s in study.samples if s.modality != "single_cell"):
@@ -75,16 +138,20 @@ def read_panels(study: Study, definitions: str = "default") -> dict[str, PanelGa
 
 
 def _panel(choice: PanelChoice, definitions: str) -> PanelGates:
+    from immunolab.loaders.fcs.spillover import read_spillover
     from immunolab.vocabulary.panel import read_panel
 
-    gates = read_gates(choice.strategy).of(choice.specimen)
+    with recorded_inputs() as read:
+        gates = read_gates(choice.strategy).of(choice.specimen)
+        markers = tuple(read_panel(choice.panel).items()) if choice.panel else ()
+        if choice.spillover:
+            read_spillover(choice.spillover)
     if definitions == "all" and gates.declared is not None:
         from immunolab.gating.definitions import with_all_definitions
 
         gates = Gates(with_all_definitions(gates.declared))
-    markers = tuple(read_panel(choice.panel).items()) if choice.panel else ()
     gates = replace(gates, follow=choice.follow)
-    return PanelGates(gates, markers, str(choice.spillover) if choice.spillover else "", choice.templates)
+    return PanelGates(gates, markers, str(choice.spillover) if choice.spillover else "", choice.templates, read)
 
 
 def without_events(header: FcsHeader, file: Path, panel: PanelGates) -> Tube:

@@ -13,10 +13,10 @@ from immunolab.events.storage import load_tube
 from immunolab.gating.record_codec import from_plain, to_plain
 from immunolab.gating.strategy import Strategy
 from immunolab.gating.tube_gates import FailedPlacement, RuleCount, TubeGates
-from immunolab.schema.files import content_key, file_sha256, write_folder_atomically
+from immunolab.schema.files import content_key, write_folder_atomically
 from immunolab.study.sheet import Sample, Study
 from immunolab.version import VERSION
-from immunolab.workflow.panels import PanelGates, load_methods
+from immunolab.workflow.panels import PanelGates, lab_code, load_methods
 from immunolab.workflow.read_tube import Prepared
 from immunolab.workflow.store import Store
 
@@ -43,7 +43,7 @@ class FitJob:
     pairs
         (population, denominator) whose intervals and other gatings are wanted.
     module
-        File with threshold methods of the lab's own, or "".
+        File with threshold methods of the lab's own and its sha256, or twice "".
     """
 
     folder: str
@@ -52,7 +52,7 @@ class FitJob:
     groups: tuple[tuple[str, str, str, bool], ...]
     controls: tuple[tuple[str, str, str], ...]
     pairs: tuple[tuple[str, str], ...]
-    module: str
+    module: tuple[str, str]
     seed: int
 
 
@@ -126,7 +126,7 @@ def _job(
     tubes = tuple((m.sample_id, prepared[m.sample_id].subsample) for m in members)
     groups = tuple((m.sample_id, m.patient_id, m.batch, _is_baseline(study, m)) for m in members)
     blanks = tuple((c.batch, c.marker, prepared[c.sample_id].subsample) for c in controls)
-    module = str(study.methods_module) if study.methods_module else ""
+    module = lab_code(study)
     parts = {
         "strategy": strategy.source,
         "populations": to_plain(strategy),
@@ -134,7 +134,7 @@ def _job(
         "groups": groups,
         "controls": [(batch, marker, Path(path).name) for batch, marker, path in blanks],
         "pairs": pairs,
-        "module": file_sha256(Path(module)) if module else "",
+        "module": module[1],
         "seed": seed,
         "version": VERSION,
     }
@@ -153,7 +153,7 @@ def fit_group(job: FitJob) -> str:
     A tube that lacks a marker is left out and stored as a `FailedPlacement`; the others are placed without it.
     """
     folder = Path(job.folder)
-    load_methods(job.module)
+    load_methods(*job.module)
     if not folder.exists():
         placed = {sample_id: json.dumps(to_plain(record)) for sample_id, record in _placed(job).items()}
 

@@ -6,8 +6,9 @@ in a thread, in a process or on a cluster node alike.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from immunolab.errors import DataFileError
 from immunolab.events.storage import save_tube
 from immunolab.events.subsample import subsample
 from immunolab.events.tube import Tube, identity
+from immunolab.input_files import recorded_inputs
 from immunolab.schema.files import content_key, file_sha256, write_atomically
 from immunolab.version import VERSION
 from immunolab.workflow.store import Store
@@ -24,28 +26,55 @@ SUBSAMPLE = 50_000  # events of a tube that place its gates: judgement, rare sub
 
 @dataclass(frozen=True)
 class TubeFile:
-    """A tube to read: its sample, file, panel (channel to marker) and spillover file ("" = the file's own)."""
+    """A tube to read.
+
+    Attributes
+    ----------
+    panel
+        Marker by channel.
+    spillover
+        File of its matrix; "" takes the tube's own.
+    sha256, spillover_sha256
+        What the files must hold; "" takes the tube's file as it is.
+    """
 
     sample_id: str
     file: str
     panel: tuple[tuple[str, str], ...] = ()
     spillover: str = ""
+    spillover_sha256: str = ""
+    sha256: str = ""
 
     def read(self) -> Tube:
-        """Return the tube's events; a tube without events is an error of the file."""
+        """Return the tube's events.
+
+        Raises
+        ------
+        DataFileError
+            The file holds no events, or another content than the run began with.
+        """
         from immunolab.loaders.fcs.read import read_fcs
 
         spillover: Any = Path(self.spillover) if self.spillover else "file"
         panel = dict(self.panel) or None
-        events = read_fcs(Path(self.file), panel=panel, spillover=spillover, sample_id=self.sample_id)
+        with recorded_inputs() as read:
+            events = read_fcs(Path(self.file), panel=panel, spillover=spillover, sample_id=self.sample_id)
+        if self.sha256 not in ("", events.sha256):
+            raise _changed(self.file)
+        if self.spillover and read[os.path.abspath(self.spillover)] != self.spillover_sha256:
+            raise _changed(self.spillover)
         if events.n_events == 0:
             raise DataFileError("the file holds no events", self.file, "acquire the tube again or leave it out")
         return events
 
     def key(self, sha256: str) -> str:
         """Return the content key of what reading this tube gives."""
-        matrix = file_sha256(Path(self.spillover)) if self.spillover else ""
+        matrix = self.spillover_sha256
         return content_key({"file": sha256, "panel": self.panel, "spillover": matrix, "version": VERSION})
+
+
+def _changed(file: str) -> DataFileError:
+    return DataFileError("the file changed during the run", file, "run again when the file is complete")
 
 
 @dataclass(frozen=True)
@@ -84,6 +113,7 @@ def prepare(job: PrepareJob) -> Prepared:
     name = content_key({"tube": key, "n": job.subsample, "seed": job.seed, "sample": job.tube.sample_id})
     target = Store(Path(job.root)).cached("subsample", name, ".npz")
     if not target.exists():
-        few = subsample(job.tube.read(), job.subsample, seed=job.seed)
+        tube = replace(job.tube, sha256=sha256)
+        few = subsample(tube.read(), job.subsample, seed=job.seed)
         write_atomically(target, lambda part: save_tube(few, part))
     return Prepared(job.tube.sample_id, sha256, key, str(target))

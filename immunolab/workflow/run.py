@@ -12,6 +12,7 @@ from typing import Literal
 
 from immunolab.cells.study_tables import agreement_tables
 from immunolab.errors import InputError, Problem, nearest, unknown_words
+from immunolab.input_files import recorded_inputs
 from immunolab.quantify import population_pairs
 from immunolab.results.run import Run
 from immunolab.study.sheet import Study, read_study
@@ -40,6 +41,7 @@ def run(
     force: bool = False,
     tables_only: bool = False,
     definitions: Literal["default", "all"] = "default",
+    allow_code: bool = False,
     seed: int = 0,
 ) -> Run:
     """Run a study: gate, quantify, compare, and write tables, figures and report into a folder.
@@ -64,6 +66,8 @@ def run(
         Write tables and gates, no figure and no report.
     definitions
         ``all`` gates every published definition that the panel allows.
+    allow_code
+        Run the Python file that study.yaml names under ``methods_module``; it may do anything that you may.
     seed
         Seed of subsamples and resampling.
 
@@ -78,16 +82,18 @@ def run(
         The study has problems (all listed), there is no such sample or choice of definitions, another
         run is writing to the folder, or it cannot be written.
     """
-    options = RunOptions(jobs, scheduler, sample, memberships, force, tables_only, definitions, seed)
-    read = study if isinstance(study, Study) else read_study(study)
-    _check_choices(read, sample, definitions)
-    panels = read_panels(read, definitions)
-    sources = read_clinic(read)
+    options = RunOptions(jobs, scheduler, sample, memberships, force, tables_only, definitions, allow_code, seed)
+    found = study if isinstance(study, Study) else read_study(study)
+    _check_choices(found, sample, definitions)
+    with recorded_inputs(found.read) as read:
+        panels = read_panels(found, definitions, allow_code=allow_code)
+        sources = read_clinic(found)
+    found = replace(found, read=read)
     store = Store(Path(out).absolute())
     try:
         with store.lock(), _logged(store.root):
             store.sweep()
-            return _steps(read, store, options, panels, sources)
+            return _steps(found, store, options, panels, sources)
     except OSError as error:
         if is_folder_fault(error):
             raise folder_fault(error, store.root) from error

@@ -109,6 +109,7 @@ class RunOptions:
     force: bool = False
     tables_only: bool = False
     definitions: str = "default"
+    allow_code: bool = False
     seed: int = 0
 
 
@@ -191,8 +192,7 @@ class TubeSteps:
         return [s for s in flow if s.panel in chosen]
 
     def _tube(self, sample: Sample) -> TubeFile:
-        panel = self.panels[sample.panel]
-        return TubeFile(sample.sample_id, str(sample.file), panel.markers, panel.spillover)
+        return self.panels[sample.panel].tube(sample.sample_id, str(sample.file))
 
     def _read(self) -> tuple[dict[str, Prepared], dict[str, Failure]]:
         tasks = []
@@ -258,7 +258,7 @@ class TubeSteps:
     def _job(self, sample: Sample, prepared: Prepared, gates: TubeGates) -> _MeasureJob:
         views = not self.options.tables_only
         parts = {"tube": prepared.key, "gates": to_plain(gates), "pairs": self.pairs, "views": views}
-        tube, root = self._tube(sample), str(self.store.root)
+        tube, root = replace(self._tube(sample), sha256=prepared.sha256), str(self.store.root)
         return _MeasureJob(tube, root, content_key(parts), gates, self.pairs, self.options.memberships, views)
 
     def _reason(self, job: _MeasureJob) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -58,7 +59,8 @@ def finished_run(
     seed
         Seed of every random draw.
     """
-    inputs = {study.relative(path): file_sha256(path) for path in study.files}
+    # a file that is not in the record was not read (of a panel without samples), so that no number is from it
+    inputs = {study.relative(path): study.read.get(os.path.abspath(path)) or file_sha256(path) for path in study.files}
     inputs |= {study.relative(s.file): hashes[s.sample_id] for s in study.samples if s.sample_id in hashes}
     run = Run(
         study=_kept(replace(study, endpoints=measured.endpoints)),
@@ -80,7 +82,7 @@ def _kept(study: Study) -> Study:
     wanted = study.trial.subgroups if study.trial else ()
     samples = (replace(s, date=None, extra={k: v for k, v in s.extra.items() if k in wanted}) for s in study.samples)
     doses = {patient: replace(given, first_date=None) for patient, given in study.doses.items()}
-    return replace(study, samples=tuple(samples), doses=doses)
+    return replace(study, samples=tuple(samples), doses=doses, read={})
 
 
 def clinic_tables(clinic: Clinic | None, study: Study) -> dict[str, pd.DataFrame]:

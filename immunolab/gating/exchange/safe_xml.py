@@ -6,9 +6,10 @@ from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import parse
+from defusedxml.ElementTree import fromstring
 
 from immunolab.errors import GatingError, InputError, Problem
+from immunolab.input_files import read_input
 
 GATING = "{http://www.isac-net.org/std/Gating-ML/v2.0/gating}"
 TRANSFORMS = "{http://www.isac-net.org/std/Gating-ML/v2.0/transformations}"
@@ -27,7 +28,7 @@ def read_root(path: Path | str) -> Element:
         The file is absent, not well-formed, nested too deep, or defines entities.
     """
     try:
-        root = parse(path).getroot()
+        root = fromstring(read_input(path))
     except OSError as error:
         raise _refused(path, "", f"cannot be read: {error.strerror}", "check the path") from None
     except ParseError as error:

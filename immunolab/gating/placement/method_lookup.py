@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
+import hashlib
 from pathlib import Path
+from types import ModuleType
 
 from immunolab.errors import InputError, Problem, nearest
 from immunolab.gating.method_registry import DISPLAY_SCALE, REGISTERED, Card, Method, Parameter
 from immunolab.gating.placement import methods as _shipped  # noqa: F401 - importing it registers the shipped methods
+from immunolab.input_files import read_input
 
 _WANTS = {
     "nothing": "no events",
@@ -18,6 +20,8 @@ _WANTS = {
     "pair": "two channels of the parent",
     "pair_and_reference": "two channels of the parent and of an internal reference population",
 }
+
+_OF_FILE: dict[Path, tuple[str, ...]] = {}  # names that a lab's file registered
 
 
 def method(name: str) -> Method:
@@ -65,24 +69,38 @@ def chosen_cards(name: str | None = None) -> list[Card]:
     return [method(name).card] if name else [found.card for _, found in sorted(REGISTERED.items())]
 
 
-def load_methods(path: Path) -> None:
-    """Run a Python file whose import registers a lab's own threshold methods.
+def load_methods(path: Path, sha256: str = "") -> None:
+    """Run a Python file that registers a lab's own threshold methods; those it registered before are forgotten.
+
+    Parameters
+    ----------
+    path
+        The file.
+    sha256
+        What it must hold; "" takes it as it is.
 
     Raises
     ------
     InputError
-        The file is missing or fails.
+        The file is missing, holds something else, ends Python or fails.
     """
-    name = f"immunolab_methods_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None or not path.is_file():
+    if path.suffix != ".py" or not path.is_file():
         hint = "name a .py file that registers methods with il.threshold_method"
         raise InputError(Problem(str(path), "", "is not a Python file", hint))
-    module = importlib.util.module_from_spec(spec)
+    source = read_input(path)
+    if sha256 not in ("", hashlib.sha256(source).hexdigest()):
+        raise InputError(Problem(str(path), "", "the file changed during the run", "run again when it is complete"))
+    for name in _OF_FILE.pop(path, ()):
+        REGISTERED.pop(name, None)
+    earlier = set(REGISTERED)
+    module = ModuleType(f"immunolab_methods_{path.stem}")
+    module.__file__ = str(path)
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:
+        exec(compile(source, str(path), "exec"), module.__dict__)
+    except (Exception, SystemExit) as error:
         raise InputError(Problem(str(path), "", f"cannot be run: {type(error).__name__}: {error}")) from error
+    finally:
+        _OF_FILE[path] = tuple(set(REGISTERED) - earlier)
 
 
 def card_text(card: Card) -> str:

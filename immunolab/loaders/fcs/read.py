@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -18,6 +19,8 @@ from immunolab.loaders.fcs.spillover import keyword_spillover, match_spillover, 
 from immunolab.loaders.fcs.text import data_sets, keywords, read_span, supplement
 from immunolab.loaders.preprocessing_checks import signs_of_processing
 from immunolab.vocabulary.panel import read_panel, resolve_channels
+
+_BLOCK_BYTE = 2**20  # read at once while hashing; larger blocks were no faster
 
 __all__ = ["FcsChannel", "FcsHeader", "read_fcs", "read_header"]
 
@@ -93,9 +96,11 @@ def read_fcs(
         # values as stored have another end
         channels = named if stored else _with_tops(named, header.channels)
         matrix, notes = (None, []) if stored else _choose_spillover(header, spillover)
-        digest = other.submit(_sha256, file)
+        before = os.fstat(handle.fileno())
+        digest = other.submit(_sha256, handle, file)
         columns = decode(handle, header, stored=stored)
         sha256 = digest.result()
+        _check_unchanged(before, os.fstat(handle.fileno()), file)
     notes += not_finite(columns, names)
     notes += signs_of_processing(columns, channels, matrix, header.cytometer)
     return Tube(
@@ -167,6 +172,19 @@ def _header(handle: BinaryIO, file: str, dataset: int) -> FcsHeader:
     return describe(segments, extra | text, size, file, dataset=dataset, datasets=len(sets), notes=notes)
 
 
-def _sha256(file: str) -> str:
-    with open(file, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+def _sha256(handle: BinaryIO, file: str) -> str:
+    """Return the hash of the file that is open, which may no longer be the one at its path."""
+    if os.name == "nt":  # no positioned reads there, but an open file cannot be replaced
+        with open(file, "rb") as other:
+            return hashlib.file_digest(other, "sha256").hexdigest()
+    digest, offset = hashlib.sha256(), 0
+    # positioned, so that the other reader of the same handle keeps its place
+    while block := os.pread(handle.fileno(), _BLOCK_BYTE, offset):
+        digest.update(block)
+        offset += len(block)
+    return digest.hexdigest()
+
+
+def _check_unchanged(before: os.stat_result, after: os.stat_result, file: str) -> None:
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise DataFileError("the file changed while it was read", file, "start again when the file is complete")

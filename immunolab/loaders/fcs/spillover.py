@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from immunolab.errors import DataFileError, nearest
 from immunolab.events.tube import Spillover
+from immunolab.input_files import read_input_text
 
 # in the order in which they are looked for: the standard's first, then instruments' own
 SPILLOVER_KEYWORDS = ("$SPILLOVER", "SPILL", "$SPILL", "SPILLOVER", "$COMP")
@@ -103,7 +104,7 @@ def read_spillover(path: str | Path) -> Spillover:
     """
     file = str(path)
     try:
-        raw = Path(path).read_text(encoding="utf-8-sig")
+        raw = read_input_text(path)
     except OSError as error:
         raise DataFileError(
             f"the spillover matrix cannot be opened: {error.strerror}", file, "check the path"

@@ -1,0 +1,86 @@
+"""Input files read whole, with a record of what was read: a manifest's hashes are of the bytes behind the numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from io import BytesIO, TextIOWrapper
+from pathlib import Path
+
+from immunolab.errors import InputError, Problem
+
+_record: ContextVar[dict[str, str] | None] = ContextVar("record", default=None)
+
+
+def read_input(path: Path | str) -> bytes:
+    """Return a file's bytes; inside `recorded_inputs` their hash is kept.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    InputError
+        It was read before, and held something else.
+    """
+    content = Path(path).read_bytes()
+    record = _record.get()
+    if record is not None:
+        _add(record, {os.path.abspath(path): hashlib.sha256(content).hexdigest()})
+    return content
+
+
+def read_input_text(path: Path | str) -> str:
+    """Return a file's UTF-8 text without a byte order mark, its lines ended by newlines; see `read_input`.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Raises
+    ------
+    OSError, InputError
+        As `read_input`.
+    UnicodeDecodeError
+        It is not UTF-8.
+    """
+    return TextIOWrapper(BytesIO(read_input(path)), encoding="utf-8-sig").read()
+
+
+@contextmanager
+def recorded_inputs(earlier: Mapping[str, str] | None = None) -> Iterator[dict[str, str]]:
+    """Collect the sha256 of every file that `read_input` reads inside, by absolute path.
+
+    Parameters
+    ----------
+    earlier
+        What was read before; the same file must still hold the same.
+
+    Yields
+    ------
+    dict
+        Grows as files are read.
+    """
+    outer, record = _record.get(), dict(earlier or {})
+    token = _record.set(record)
+    try:
+        yield record
+    finally:
+        _record.reset(token)
+        if outer is not None:
+            _add(outer, record)
+
+
+def _add(record: dict[str, str], read: Mapping[str, str]) -> None:
+    changed = [path for path, digest in read.items() if record.setdefault(path, digest) != digest]
+    if changed:
+        hint = "start again when the file is complete"
+        raise InputError([Problem(path, "", "the file changed between two readings", hint) for path in changed])
