@@ -12,6 +12,7 @@ from immunolab.version import VERSION
 if TYPE_CHECKING:
     from immunolab.cells.annotate import label
     from immunolab.clustering.annotate import cluster, umap
+    from immunolab.comparison.cluster_abundance import cluster_abundance
     from immunolab.comparison.compare import compare
     from immunolab.comparison.external_stimulation import background_corrected
     from immunolab.comparison.plan import Plan
@@ -57,6 +58,7 @@ _FACE = {
     "read_cells": "immunolab.loaders.single_cell",
     "label": "immunolab.cells.annotate",
     "cluster": "immunolab.clustering.annotate",
+    "cluster_abundance": "immunolab.comparison.cluster_abundance",
     "umap": "immunolab.clustering.annotate",
     "contact_sheet": "immunolab.plots.gates",
     "compare": "immunolab.comparison.compare",
@@ -76,6 +78,7 @@ __all__ = [
     "builtin_strategy",
     "check_study",
     "cluster",
+    "cluster_abundance",
     "compare",
     "compare_endpoints",
     "contact_sheet",

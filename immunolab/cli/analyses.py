@@ -97,6 +97,11 @@ def add_cluster(commands: Subparsers) -> None:
     parser.add_argument("--strategy", type=Path, metavar="S", help="gates: for --parent, and to compare clusters with")
     parser.add_argument("--parent", default="", metavar="POPULATION", help="cluster its events only; needs --strategy")
     parser.add_argument("--merge", type=Path, metavar="TABLE", help="CSV with columns cluster, label: your own names")
+    parser.add_argument(
+        "--sheet", type=Path, metavar="CSV", help="patient_id, visit and file: compares clusters between two visits"
+    )
+    parser.add_argument("--before", default="", metavar="V", help="earlier visit; needs --sheet")
+    parser.add_argument("--after", default="", metavar="V", help="later visit; needs --sheet")
     parser.add_argument("--umap", action="store_true", help="also draw the clusters on a UMAP of 5,000 events")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of every random draw (default: 0)")
 
@@ -106,7 +111,12 @@ def _cluster(arguments: argparse.Namespace) -> int:
 
     if arguments.parent and not arguments.strategy:
         raise InputError(Problem("", "--parent", "a parent needs gates", "name them with --strategy"))
-    names = ("method", "clusters", "strategy", "parent", "merge", "umap", "seed")
+    if bool(arguments.sheet) != bool(arguments.before and arguments.after) or (
+        not arguments.sheet and (arguments.before or arguments.after)
+    ):
+        text = "a comparison of visits needs --sheet, --before and --after"
+        raise InputError(Problem("", "--sheet", text, "name all three, or none"))
+    names = ("method", "clusters", "strategy", "parent", "merge", "umap", "seed", "sheet", "before", "after")
     markers = tuple(name.strip() for name in arguments.markers.split(",") if name.strip())
     options = ClusterOptions(markers=markers, **{name: getattr(arguments, name) for name in names})
     outcome = cluster_files(arguments.files, arguments.out, options)

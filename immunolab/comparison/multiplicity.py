@@ -202,7 +202,7 @@ def moderated_t(shifts: ArrayLike, variances: ArrayLike | None = None) -> Modera
         counting = np.nanmean(np.where(np.isfinite(d), np.asarray(variances, dtype=float), np.nan), axis=0)
         scale = counting + max(_LEAST_PRIOR, float(np.median(s2 - counting)))
     df = n - 1.0
-    prior_variance, prior_df = _scaled_f(s2 / scale, df)
+    prior_variance, prior_df = variance_prior(s2 / scale, df)
     if np.isinf(prior_df):
         posterior = scale * prior_variance
     else:
@@ -214,8 +214,14 @@ def moderated_t(shifts: ArrayLike, variances: ArrayLike | None = None) -> Modera
     return Moderated(mean, mean - half, mean + half, p, total, prior_df, prior_variance)
 
 
-def _scaled_f(s2: Array, df: Array) -> tuple[float, float]:
-    """Return scale and df of the prior by the moments of log variances; df is inf when they spread no wider."""
+def variance_prior(s2: Array, df: Array) -> tuple[float, float]:
+    """Return scale and df of the prior by the moments of log variances; df is inf when they spread no wider.
+
+    Parameters
+    ----------
+    s2, df
+        ``(K,)`` variances and their degrees of freedom, above 0.
+    """
     x = np.maximum(s2, 1e-5 * float(np.median(s2)))
     e = np.log(x) - digamma(df / 2.0) + np.log(df / 2.0)
     excess = float(np.var(e, ddof=1) - polygamma(1, df / 2.0).mean())

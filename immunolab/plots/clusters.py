@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from immunolab.plots.style import HALF, axes
+from immunolab.plots.numbers import number, p_number
+from immunolab.plots.style import HALF, MM, NEUTRAL, SMALL, WIDTH, axes, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,10 +64,10 @@ def map_plot(
 
     ax = axes(ax, HALF)
     palette = colormaps["tab20"](range(20))
-    for number, name in enumerate(names):
-        own = labels == number
+    for k, name in enumerate(names):
+        own = labels == k
         ax.scatter(
-            points[own, 0], points[own, 1], s=1.5, linewidths=0, rasterized=True, label=name, color=palette[number % 20]
+            points[own, 0], points[own, 1], s=1.5, linewidths=0, rasterized=True, label=name, color=palette[k % 20]
         )
     ax.set_xlabel(f"UMAP 1 (n = {len(points):,} events)")
     ax.set_ylabel("UMAP 2")
@@ -74,3 +75,71 @@ def map_plot(
     ax.set_yticks([])
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), markerscale=4)
     return ax
+
+
+def abundance_height(rows: pd.DataFrame) -> float:
+    """Return the height in inches at which `abundance_plot` has room for every cluster.
+
+    Parameters
+    ----------
+    rows
+        The rows it draws.
+    """
+    return (24 + 5.2 * len(rows)) * MM
+
+
+@style()
+def abundance_plot(rows: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw the change of each cluster between two visits, the greatest rise first, with shares and q beside it.
+
+    Parameters
+    ----------
+    rows
+        Rows of ``abundance.csv`` of one cohort.
+    ax
+        Axes to draw on; None makes a new figure.
+    """
+    ax = axes(ax, WIDTH, abundance_height(rows))
+    ordered = rows.sort_values("estimate", ascending=False, na_position="last")
+    beside: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "fontsize": SMALL, "va": "center"}
+    drawn = [0.0]
+    for y, row in enumerate(ordered.to_dict("records")):
+        shares = f"{number(row['median_before'])} to {number(row['median_after'])} %"
+        ax.text(1.01, y, shares, **beside)
+        if pd.isna(row["p_value"]):
+            ax.text(0.5, y, str(row["method"]), ha="center", color="#666666", **beside)
+            continue
+        ax.text(1.22, y, p_number(row["q_value"]), **beside)
+        drawn += _abundance_row(ax, y, row)
+    reach = max(1.0, 1.1 * float(np.abs(np.array(drawn) / np.log(2.0)).max()))
+    ax.axvline(0.0, color=NEUTRAL, linewidth=0.7, zorder=1)
+    ax.set_xlim(-reach, reach)
+    step = max(1, int(reach) // 3)
+    ticks = list(range(-step * (int(reach) // step), int(reach) + 1, step))
+    ax.set_xticks(ticks, [f"{2.0**tick:g}" for tick in ticks])
+    ax.set_yticks(range(len(ordered)), [f"{row.cluster}  {row.label}" for row in ordered.itertuples()])
+    ax.set_ylim(len(ordered) - 0.4, -0.8)
+    first = rows.iloc[0]
+    ax.set_xlabel(f"share after / before ({first['contrast']}, n = {first['n_pairs']} pairs), log2 axis, 95 % interval")
+    for x, word in ((1.01, "median share"), (1.22, "q")):
+        ax.text(x, 1.0, word, transform=ax.transAxes, fontsize=SMALL, weight="bold", va="bottom")
+    return ax
+
+
+def _abundance_row(ax: Axes, y: float, row: Mapping[Hashable, Any]) -> list[float]:
+    """Draw a cluster's interval, an arrow where it has no end, and return what is drawn (log)."""
+    called = row["q_value"] < 0.05
+    tint = "#000000" if called else "#808080"
+    ends = [row["ci_low"], row["ci_high"]]
+    known = [end for end in (*ends, row["estimate"]) if np.isfinite(end)]
+    low, high = (
+        end if np.isfinite(end) else known[0] + side * np.log(2.0) for end, side in zip(ends, (-1, 1), strict=True)
+    )
+    ax.plot([low / np.log(2.0), high / np.log(2.0)], [y, y], color=tint, linewidth=1.2, zorder=2)
+    for end, at, marker in zip(ends, (low, high), "<>", strict=True):
+        if not np.isfinite(end):
+            ax.plot(at / np.log(2.0), y, marker, color=tint, markersize=4)
+    if np.isfinite(row["estimate"]):
+        face = tint if called else "white"
+        ax.plot(row["estimate"] / np.log(2.0), y, "s", color=tint, markerfacecolor=face, markersize=4, zorder=3)
+    return [low, high]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from immunolab.schema.columns import (
+    COHORT,
     ENDPOINT,
     FLAG,
     P_VALUE,
@@ -14,6 +15,7 @@ from immunolab.schema.columns import (
     Q_VALUE,
     SAMPLE,
     VISIT,
+    interval,
 )
 from immunolab.schema.table import Column, Table
 
@@ -136,6 +138,36 @@ SIZES = Table(
     files=("cluster: sizes.csv",),
 )
 
+ABUNDANCE = Table(
+    "abundance",
+    "each cluster at two visits, paired by patient",
+    (
+        COHORT,
+        _CLUSTER,
+        _LABEL,
+        Column("contrast", "text", "later visit against earlier visit"),
+        Column("n_pairs", "integer", "patients with both visits", "patients", low=0),
+        Column("n_events", "integer", "events of the cluster in the paired files", "events", low=0),
+        Column("median_before", "number", "median share of the clustered events over the pairs", "%", True),
+        Column("median_after", "number", "median share of the clustered events over the pairs", "%", True),
+        Column("estimate", "number", "change of the share; empty where one visit has no event", "log", True),
+        Column("fold", "number", "exp(estimate): ratio of shares", "ratio", True),
+        *interval("estimate", "log", why_empty="without events at a visit there is one limit"),
+        P_VALUE,
+        replace(Q_VALUE, meaning="Benjamini-Hochberg over the clusters of the cohort"),
+        Column("df", "number", "denominator degrees of freedom of p_value", nullable=True),
+        Column("dispersion", "number", "between samples, one for all clusters (squared CV)", nullable=True, low=0),
+        Column("quasi_dispersion", "number", "of the cluster, shrunk to that of all", nullable=True, low=0),
+        Column("method", "text", "named method, or why there is no test"),
+        Column("warnings", "text", "codes of docs/flags.md joined by ';'", nullable=True),
+    ),
+    key=("cohort", "cluster"),
+    notes="Shares of the clustered events sum to 100 %: where a large cluster changes, the others seem to move "
+    "the other way (`W_COMPOSITION`). Clusters were found without the visits; stability.csv says how far they are "
+    "found again.",
+    files=("cluster: abundance.csv",),
+)
+
 STABILITY = Table(
     "stability",
     "how far clustering again finds the same clusters",
@@ -173,6 +205,7 @@ TABLES = (
     CLUSTERS,
     PROFILES,
     SIZES,
+    ABUNDANCE,
     STABILITY,
     CONFUSION,
 )

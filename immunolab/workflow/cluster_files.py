@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from immunolab.schema.cells import CLUSTERS
 from immunolab.schema.files import write_atomically
 from immunolab.schema.tables import declared
 from immunolab.vocabulary.panel import resolve_channels
+from immunolab.workflow.cluster_visits import abundance_lines, compare_clusters, sheet_of
 from immunolab.workflow.scales import scaled_gates
 from immunolab.workflow.workers import Workers, memory_budget
 
@@ -64,6 +65,8 @@ class ClusterOptions:
         Of every random draw.
     umap
         Also draw the clusters on a UMAP of a subsample.
+    sheet, before, after
+        Sample sheet (patient_id, visit and file or sample_id) and the visits whose clusters are compared.
     """
 
     method: ClusterMethod = "flowsom"
@@ -74,6 +77,9 @@ class ClusterOptions:
     merge: Path | None = None
     seed: int = 0
     umap: bool = False
+    sheet: Path | None = None
+    before: str = ""
+    after: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,20 +92,24 @@ class ClusterOutcome:
         The folder written.
     markers
         What the events were clustered on.
-    profiles
-        One row a cluster.
+    profiles, sizes
+        One row a cluster; one row a cluster and file.
     stability
         See `immunolab.clustering.stability.stability`.
     n_events, n_clustered
         Events read, and those inside the parent.
+    abundance
+        Clusters at two visits (`schema.cells.ABUNDANCE`); None where no sheet was given.
     """
 
     out: Path
     markers: tuple[str, ...]
     profiles: pd.DataFrame
+    sizes: pd.DataFrame
     stability: pd.DataFrame
     n_events: int
     n_clustered: int
+    abundance: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -133,11 +143,12 @@ def cluster_files(
     ------
     InputError
         Files that are not there or share a stem, markers that a file lacks, an unknown parent, a
-        merging table with faults; all at once.
+        merging table with faults, a sheet that gives no pairs; all at once.
     """
     chosen = options or ClusterOptions()
     paths = [Path(file) for file in files]
     markers = _markers(paths, chosen)
+    samples = sheet_of(chosen.sheet, paths, chosen.before, chosen.after) if chosen.sheet else None
     pool = Workers(memory=memory_budget())
     source = scaled_gates(read_gates(chosen.strategy), paths, pool) if chosen.strategy else None
     share = max(TRAIN_ON // len(paths), 1)
@@ -155,7 +166,9 @@ def cluster_files(
         profiles = with_labels_of(profiles, chosen.merge)
     written = _write(paths, Path(out), markers, source, chosen, found, profiles, repeated)
     _draw(found, markers, written.profiles, chosen, Path(out))
-    return written
+    if samples is None:
+        return written
+    return replace(written, abundance=compare_clusters(written.sizes, samples, Path(out), chosen.before, chosen.after))
 
 
 def _markers(paths: Sequence[Path], options: ClusterOptions) -> tuple[str, ...]:
@@ -282,7 +295,7 @@ def _write(
         tables["confusion"] = pd.concat(crossed, ignore_index=True)
     for name, table in tables.items():
         declared(name).write(table, out / f"{name}.csv")
-    return ClusterOutcome(out, markers, profiles, repeated, n_events, int(total.sum()))
+    return ClusterOutcome(out, markers, profiles, size, repeated, n_events, int(total.sum()))
 
 
 def _clusters_of(tube: _Tube, found: Clusters) -> Labels:
@@ -326,4 +339,6 @@ def cluster_text(outcome: ClusterOutcome) -> str:
         f"found again: adjusted Rand index {means['seed']:.3f} with other seeds, "
         f"{means['subsample']:.3f} on half the events",
     ]
+    if outcome.abundance is not None:
+        lines += ["", *abundance_lines(outcome.abundance)]
     return "\n".join(lines)
