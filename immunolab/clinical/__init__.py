@@ -8,6 +8,7 @@ from immunolab.clinical.intercurrent import composite_failures, intercurrent_eve
 from immunolab.clinical.patients import with_visits
 from immunolab.clinical.proportions import proportion
 from immunolab.clinical.responders import responders
+from immunolab.clinical.sheet_covariates import sheet_covariates
 from immunolab.clinical.suppression import suppression_curves, with_suppression
 from immunolab.clinical.survival import survival_tables
 
@@ -22,6 +23,7 @@ __all__ = [
     "proportion",
     "responders",
     "scores_table",
+    "sheet_covariates",
     "study_patients",
     "suppression_curves",
     "survival_tables",

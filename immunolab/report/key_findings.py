@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from immunolab.comparison.estimand import estimand_in_short
+from immunolab.comparison.steroids import dose_sentences
 from immunolab.plots.numbers import back, number, scale_word, span
 from immunolab.results.run import Run, in_cohort
 from immunolab.results.sentences import change_sentence, direction
@@ -140,6 +141,7 @@ def _answer(run: Run, cohort: str, row: pd.Series) -> KeyFinding:
             _patients(own),
             _intercurrent(row),
             _missing(run, cohort, row),
+            _doses(run, cohort, row),
             timing,
             _other_gates(row),
         ),
@@ -170,6 +172,14 @@ def _intercurrent(row: pd.Series) -> str:
     """Return the intercurrent events before the later value and what became of it; empty without an estimand."""
     text = row.get("estimand")
     return "" if text is None or pd.isna(text) else f"Intercurrent events: {str(text).replace('_', ' ')}."
+
+
+def _doses(run: Run, cohort: str, row: pd.Series) -> str:
+    """Return the change beside the dose of concomitant drugs; empty where no dose is known."""
+    table = run.table("dose_sensitivity")
+    own = table[(table["endpoint"] == row["endpoint"]) & in_cohort(table, cohort)]
+    sentences = list(dose_sentences(own))
+    return f"For sensitivity: {'; '.join(sentences)} (95 % CI)." if sentences else ""
 
 
 def _missing(run: Run, cohort: str, row: pd.Series) -> str:

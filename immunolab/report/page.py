@@ -28,6 +28,7 @@ from immunolab.schema.flags import Code, shown
 _OTHERS = {  # tables beyond the declared ones, as the comparison names them
     "estimand": "Estimand: intercurrent events before each later value, and what became of that value",
     "intercurrent_events": "Intercurrent events, patient by patient",
+    "dose_sensitivity": "Beside concomitant drugs: the change of an unchanged dose, and without values under rescue",
     "arms": "The arms against each other",
     "log_ratios": "Shares of one parent against their median sibling: what remains when one share cannot push another",
     "shifts_by_response": "Change by clinical response: descriptive, response is known only afterwards",

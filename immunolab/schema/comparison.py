@@ -343,9 +343,39 @@ JOINT_RANK = Table(
     files=("run: tables/joint_rank.csv",),
 )
 
+DOSE_SENSITIVITY = Table(
+    "dose_sensitivity",
+    "each shift adjusted for the change of a concomitant drug's dose, and without values under its rescue",
+    (
+        COHORT,
+        ENDPOINT,
+        Column("contrast", "text", "later visit against earlier visit"),
+        Column("covariate", "text", "drug, as the trial file names it under covariates"),
+        Column(
+            "analysis",
+            "text",
+            "what is done about it",
+            allowed=("adjusted for its change", "without values under rescue"),
+        ),
+        Column("n_pairs", "integer", "patients with both visits (and doses, where adjusted)", "patients", low=0),
+        Column("n_concerned", "integer", "patients whose dose changed, or with values left out", "patients", low=0),
+        Column("estimate", "number", "cohort shift; where adjusted, of an unchanged dose", "estimate_scale", True),
+        Column("estimate_scale", "text", "log_odds, log, arcsine, identity"),
+        Column("fold", "number", "exp(estimate): odds ratio or ratio", "ratio", True),
+        *interval("estimate", "estimate_scale"),
+        P_VALUE,
+        Column("method", "text", "named method, or why there is no estimate"),
+    ),
+    key=("cohort", "endpoint", "contrast", "covariate", "analysis"),
+    notes="Beside shifts.csv, for sensitivity. A patient whose dose is not known at both visits is not in the adjusted "
+    "row. Rescue is the rise of the drug that the trial's estimand declares; there is no row where no patient had one.",
+    files=("run: tables/dose_sensitivity.csv",),
+)
+
 TABLES = (
     PAIRS,
     SHIFTS,
+    DOSE_SENSITIVITY,
     TIPPING,
     NOISE,
     STIMULATION,

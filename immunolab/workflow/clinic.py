@@ -74,17 +74,20 @@ def read_clinic(study: Study) -> ClinicSources | None:
     InputError
         Every problem of the measurements, score items, adverse events and outcomes at once, each with its row.
     """
-    if not (study.measurements or study.adverse_events or study.outcomes or study.intercurrent_events):
-        return None
     from immunolab import clinical
 
+    sheet, sheet_problems = attempt(lambda: clinical.sheet_covariates(study))
+    named = study.measurements or study.adverse_events or study.outcomes or study.intercurrent_events
+    if not (named or sheet_problems or (sheet is not None and len(sheet))):
+        return None
+
     read, problems = attempt(lambda: _measured(study))
-    measured = _nothing_measured() if read is None else read
+    measured = _with_sheet(_nothing_measured() if read is None else read, sheet)
     score = partial(clinical.scores_table, measured, study.trial, doses=study.doses, baseline=_baseline(study))
     found, score_problems = attempt(score)
     curves, curve_problems = attempt(lambda: clinical.suppression_curves(measured))
     happened, event_problems = _happened(study, None if read is None else clinical.study_patients(study, measured))
-    problems = (*problems, *score_problems, *curve_problems, *event_problems)
+    problems = (*problems, *sheet_problems, *score_problems, *curve_problems, *event_problems)
     if problems or found is None or curves is None:
         raise InputError(problems)
     return ClinicSources(measured, found, curves, happened)
@@ -149,6 +152,16 @@ def _baseline(study: Study) -> str:
 
 def _nothing_measured() -> pd.DataFrame:
     return MEASUREMENTS.empty().assign(study_day=pd.Series(dtype="Int64"), date="", flag="", row=0)
+
+
+def _with_sheet(measured: pd.DataFrame, sheet: pd.DataFrame | None) -> pd.DataFrame:
+    """Return the measurements with what only the sample sheet says of the trial's covariates."""
+    further = None if sheet is None else sheet[~sheet["variable"].isin(set(measured["variable"]))]
+    if further is None or further.empty:
+        return measured
+    whole = further if measured.empty else pd.concat([measured, further], ignore_index=True)
+    whole.attrs = dict(measured.attrs)
+    return whole
 
 
 def _measured(study: Study) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
@@ -12,14 +13,18 @@ from immunolab.comparison.arms import compare_responders
 from immunolab.comparison.correlation import correlate_shifts
 from immunolab.comparison.joint_rank import joint_rank
 from immunolab.comparison.power import power_table
+from immunolab.comparison.steroids import dose_sensitivity
 from immunolab.schema.comparison import JOINT_RANK
+from immunolab.schema.estimand import INTERCURRENT_EVENTS
 from immunolab.study.endpoints import Endpoint
+from immunolab.study.sheet import Study
 from immunolab.workflow.clinic import Clinic
 from immunolab.workflow.compare import StudyComparison
+from immunolab.workflow.quantify import Quantified
 
 
 def further_tables(
-    comparison: StudyComparison, endpoints: Sequence[Endpoint], clinic: Clinic | None, seed: int
+    comparison: StudyComparison, measured: Quantified, clinic: Clinic | None, seed: int, study: Study
 ) -> dict[str, pd.DataFrame]:
     """Return the tables beyond pairs and shifts, by name; empty ones are left out.
 
@@ -27,12 +32,14 @@ def further_tables(
     ----------
     comparison
         The comparisons of the study.
-    endpoints
-        What it compares.
+    measured
+        The endpoint table and its endpoints.
     clinic
         The clinical side, where the study has one.
     seed
         Seed of resampling.
+    study
+        Its trial names covariates and events.
 
     Returns
     -------
@@ -40,9 +47,10 @@ def further_tables(
         visits (every visit, not only the two compared), noise (what calls depend on), log_ratios (shares of one
         parent against their median sibling), arms, tipping (what missing visits could hide), power (from this study's
         own spread), shifts_by_response (descriptive), correlations (exploratory), and the events of patients:
-        adverse_events, time_to_event, survival, suppression, joint_rank (sensitivity, exploratory).
+        adverse_events, time_to_event, survival, suppression, joint_rank (sensitivity, exploratory); dose_sensitivity
+        (shifts given the dose of a concomitant drug).
     """
-    pairs = comparison.tables["pairs"]
+    pairs, endpoints = comparison.tables["pairs"], measured.endpoints
     tables = {
         name: _joined(getattr(one, name) for one in comparison.comparisons)
         for name in ("visits", "noise", "log_ratios", "arms")
@@ -51,6 +59,11 @@ def further_tables(
     tables["tipping"] = tipping[tipping["n_missing"] > 0] if len(tipping) else tipping
     tables["power"] = power_table(pairs)
     if clinic is not None:
+        happened = measured.tables.get("intercurrent_events", INTERCURRENT_EVENTS.empty())
+        own = replace(study, endpoints=endpoints)
+        tables["dose_sensitivity"] = dose_sensitivity(
+            measured.tables["endpoints"], clinic.context, happened, own, comparison.compared
+        )
         tables |= clinic.events
         tables["joint_rank"] = _joint_rank(pairs, endpoints, clinic)
         subsets = {e.id for e in endpoints if e.counted}

@@ -151,7 +151,7 @@ def _steps(
         further={
             **scale_tables(tubes.panels),
             **clinic_tables(clinic, study),
-            **further_tables(comparison, measured.endpoints, clinic, options.seed),
+            **further_tables(comparison, measured, clinic, options.seed, study),
             **cells.tables.further,
             **(agreement_tables(measured.tables["endpoints"], measured.endpoints) if cells.tables.rows else {}),
         },

@@ -95,7 +95,7 @@ def clinic_tables(clinic: Clinic | None, study: Study) -> dict[str, pd.DataFrame
     study
         The study as read.
     """
-    if clinic is None or not study.measurements:
+    if clinic is None or not (study.measurements or len(clinic.measurements)):
         return {}
     optional = {"components": clinic.components, "context": clinic.context}
     found = {"measurements": clinic.measurements, "scores": clinic.scores, "responders": clinic.responders}
