@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from immunolab.compiled import compiled
 from immunolab.gating.method_results import Array
 from immunolab.gating.placement.density import ENOUGH_EVENTS, IQR_TO_SD, SILVERMAN
+from immunolab.gating.placement.smoothing import smoothed, summits
 from immunolab.order_statistics import quantiles
 
 N_BINS = 200  # bins of an axis: a compact group of naive cells is about ten wide at half its height
@@ -60,9 +61,7 @@ class Profile:
         first, third = np.interp([0.25, 0.75], np.cumsum(counts) / total, centres)
         spread = min(sd, (third - first) / IQR_TO_SD or np.inf)
         width = max(SILVERMAN * spread * total**-0.2, step / 2)
-        from scipy.ndimage import gaussian_filter1d
-
-        return cls(centres, counts, gaussian_filter1d(counts, width / step, mode="constant"), width)
+        return cls(centres, counts, smoothed(counts, width / step), width)
 
     @classmethod
     def of_events(cls, values: Array) -> Profile:
@@ -125,9 +124,7 @@ def summit(profile: Profile, low: float = -np.inf, high: float = np.inf) -> Summ
         Display scale; the density must be lower on both sides of the summit within the axis.
     """
     density = profile.density
-    from scipy.signal import find_peaks
-
-    inside = [i for i in find_peaks(np.r_[0.0, density, 0.0])[0] - 1 if low < profile.centres[i] < high]
+    inside = [i for i in summits(np.r_[0.0, density, 0.0]) - 1 if low < profile.centres[i] < high]
     if not inside:
         return None
     top = max(inside, key=lambda i: density[i])
@@ -152,9 +149,7 @@ def deepest_valley(profile: Profile) -> float:
     density, best, drop = profile.density, np.nan, 0.0
     if profile.total < ENOUGH_EVENTS:
         return best
-    from scipy.signal import find_peaks
-
-    for low in find_peaks(-density)[0]:
+    for low in summits(-density):
         lower = min(density[:low].max(), density[low:].max())
         least = max(drop, _DEPTH * lower, _SIGNIFICANT * np.sqrt(lower / profile.seen))
         if lower - density[low] > least:

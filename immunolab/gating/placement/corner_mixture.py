@@ -13,6 +13,7 @@ import numpy as np
 from immunolab.compiled import compiled
 from immunolab.gating.method_results import Array
 from immunolab.gating.placement.density import main_mode, robust_sd, smoothed_density
+from immunolab.gating.placement.smoothing import summits
 from immunolab.order_statistics import median, quantiles
 
 # Groups on the axes u (x high is right) and v (y low is down), both in rSD of the reference from its median. Each
@@ -223,11 +224,9 @@ def _first_guess(cells: Bins) -> Mixture | None:
         return None
     u = np.repeat(cells.u[corner], cells.counts[corner].astype(np.int64))
     grid, density, _ = smoothed_density(u)
-    from scipy.signal import find_peaks
-
-    summits = [i for i in find_peaks(density)[0] if grid[i] > _CORNER_U]
+    beside = [i for i in summits(density) if grid[i] > _CORNER_U]
     # without a summit of its own the cloud is taken to be the far end of the corner's events
-    summit = float(grid[max(summits, key=lambda i: density[i])] if summits else np.quantile(u, 0.9))
+    summit = float(grid[max(beside, key=lambda i: density[i])] if beside else np.quantile(u, 0.9))
     beyond = corner & (cells.u > 0.8 * summit)
     weight = cells.counts[beyond]
     low = float(np.average(cells.v[beyond], weights=weight)) if weight.sum() else _EMPTY_V
@@ -251,8 +250,9 @@ def _step(cells: Bins, model: Mixture) -> Mixture:
     a, b, d = (spread * mass[:, None] + _PRIOR_EVENTS * _PRIOR_SPREAD).T / (mass + _PRIOR_EVENTS)
     widest = np.full(len(mass), max(_MOST_SD_U, _RIVALS_WIDTH * means[_TARGET, 0]))
     widest[_TARGET] = max(_MOST_SD_U, _TARGET_WIDTH * means[_TARGET, 0])
-    a, d = np.clip(a, _LEAST_SD**2, widest**2), np.clip(d, _LEAST_SD**2, _MOST_SD_V**2)
-    b = np.clip(b, -_MOST_CORRELATED * np.sqrt(a * d), _MOST_CORRELATED * np.sqrt(a * d))
+    a, d = np.minimum(np.maximum(a, _LEAST_SD**2), widest**2), np.minimum(np.maximum(d, _LEAST_SD**2), _MOST_SD_V**2)
+    thinnest = _MOST_CORRELATED * np.sqrt(a * d)
+    b = np.minimum(np.maximum(b, -thinnest), thinnest)
     covariances = np.array([[a, b], [b, d]]).transpose(2, 0, 1)
     return Mixture(mass / mass.sum(), means, covariances)
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from immunolab.events.transforms import Transform
 from immunolab.gating.method_results import Array, Window
+from immunolab.gating.placement.smoothing import smoothed
 from immunolab.order_statistics import median, quantiles
 from immunolab.schema.flags import Flag
 
@@ -114,10 +115,8 @@ def smoothed_density(values: Array, bandwidth: float = 1.0) -> tuple[Array, Arra
     step = edges[1] - edges[0]
     up_to = np.append(ordered.searchsorted(edges[:-1]), ordered.searchsorted(edges[-1:], "right"))
     counts = np.diff(up_to).astype(np.float64)
-    from scipy.ndimage import gaussian_filter1d
-
     # under half a bin a kernel smooths nothing
-    density = gaussian_filter1d(counts, max(width / step, 0.5), mode="constant") / (len(values) * step)
+    density = smoothed(counts, max(width / step, 0.5)) / (len(values) * step)
     return (edges[1:] + edges[:-1]) / 2, density, width
 
 

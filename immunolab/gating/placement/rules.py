@@ -181,6 +181,7 @@ def same_name(a: str, b: str) -> bool:
     return _bare(a) == _bare(b)
 
 
+@cache
 def _bare(name: str) -> str:
     return re.sub(r"[\s_-]", "", name).casefold()
 

@@ -9,6 +9,7 @@ from immunolab.gating.method_registry import DISPLAY_SCALE, Parameter, threshold
 from immunolab.gating.method_results import Array, Cut, Window
 from immunolab.gating.placement.density import FEWEST_EVENTS, few, finite, robust_sd, smoothed_density
 from immunolab.gating.placement.shared_parameters import THEN_REFERENCE_THEN_DENSITY
+from immunolab.gating.placement.smoothing import summits
 from immunolab.schema.flags import Flag
 
 # least drop, share of the lower summit (judgement: shallower ones are ripples, deeper limits lose dim positives)
@@ -94,10 +95,8 @@ def valleys(
     grid, density, width = smoothed_density(values, bandwidth)
     # events that a kernel of this width sees, per unit of density: its noise is that of their number
     seen = len(values) * 2 * np.sqrt(np.pi) * width
-    from scipy.signal import find_peaks
-
     found = []
-    for low in find_peaks(-density)[0]:
+    for low in summits(-density):
         summit = min(density[:low].max(), density[low:].max())
         inside = within is None or within[0] <= grid[low] <= within[1]
         chance = _SIGNIFICANT * np.sqrt(summit / seen) if seen > 0 else 0.0
