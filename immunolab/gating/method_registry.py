@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 Wants = Literal["nothing", "parent", "control", "reference", "parent_and_negatives", "pair", "pair_and_reference"]
-Control = Literal["fmo", "unstained", "internal", "density", "fixed", "imported", "template"]
+Control = Literal["fmo", "unstained", "internal", "density", "fixed", "imported", "template", "others"]
 Takes = Literal["number", "share", "range", "yes_no", "word"]
 AUTO, DENSITY = "auto", "density"  # words of a rule's `by` that are not methods
 DISPLAY_SCALE = "display scale"  # unit of a parameter that is a position on a channel's axis

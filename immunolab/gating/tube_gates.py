@@ -58,6 +58,33 @@ class RuleCount:
 
 
 @dataclass(frozen=True)
+class PoolBorder:
+    """A border as the events of its pool placed it, before other pools of the study are looked at.
+
+    Attributes
+    ----------
+    key
+        Words that name the border: place, marker, level, rule, scale.
+    pool
+        Samples that share it, sorted.
+    batch
+        Of the pool.
+    value, sd, spread
+        Border, its standard deviation on resampled events, that of the events behind it: display scale.
+    shown
+        Whether the events show a border; if not, its value says nothing.
+    """
+
+    key: tuple[str, ...]
+    pool: tuple[str, ...]
+    batch: str
+    value: float
+    sd: float
+    spread: float
+    shown: bool
+
+
+@dataclass(frozen=True)
 class TubeGates:
     """The gates of one tube.
 
@@ -69,6 +96,8 @@ class TubeGates:
         The borders that data placed; None for gates that were drawn.
     spreads, rule_counts
         What placing the gates of a study found out beside the borders.
+    pool_borders
+        Its borders as its own pool placed them, for the other pools of a study.
     unread
         Gates of an import that could not be read.
     notes
@@ -79,6 +108,7 @@ class TubeGates:
     thresholds: tuple[Threshold, ...] | None = None
     spreads: tuple[GateSpread, ...] = ()
     rule_counts: tuple[RuleCount, ...] = ()
+    pool_borders: tuple[PoolBorder, ...] = ()
     unread: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
 

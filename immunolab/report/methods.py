@@ -27,6 +27,7 @@ _CONTROLS = {
     "fixed": "values fixed beforehand",
     "imported": "gates drawn elsewhere and imported",
     "template": "gates drawn on a template tube and carried",
+    "others": "the same border in the study's other patients, where a patient's own events show none",
 }
 
 

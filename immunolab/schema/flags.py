@@ -107,6 +107,12 @@ class Flag(DeclaredWord):
         "the tube's events are not where the template's clouds, moved within bounds, would have them",
     )
     DRIFT = "drift", "doubtful", "the sample's own border is far from the one it shares"
+    OUTLYING = (
+        "outlying",
+        "doubtful",
+        "the border is far from where the study's other patients have it: theirs would change the count by a fifth",
+    )
+    BORROWED = "borrowed", "note", "the patient's own events show no border: it is that of the study's other patients"
     NO_FMO = "no_fmo", "note", "there is no FMO control"
     NO_UNSTAINED = "no_unstained", "note", "there is no unstained control"
 

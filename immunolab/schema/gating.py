@@ -59,7 +59,7 @@ THRESHOLDS = Table(
             "control",
             "text",
             "what the border depends on",
-            allowed=("fmo", "unstained", "internal", "density", "fixed", "imported", "template"),
+            allowed=("fmo", "unstained", "internal", "density", "fixed", "imported", "template", "others"),
         ),
         Column(
             "scope", "text", "events the border was estimated from", allowed=("sample", "patient", "batch", "study")

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 _SCOPES = ("sample", "patient", "batch", "study")  # from the narrowest on
-_BY_DATA = ("fmo", "unstained", "internal", "density")  # controls of borders that data placed; others have no error
+_BY_DATA = (
+    "fmo",
+    "unstained",
+    "internal",
+    "density",
+    "others",
+)  # controls of borders that data placed; others have no error
 
 
 @dataclass(frozen=True)

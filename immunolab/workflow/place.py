@@ -12,7 +12,7 @@ from immunolab.errors import GatingError
 from immunolab.events.storage import load_tube
 from immunolab.gating.record_codec import from_plain, to_plain
 from immunolab.gating.strategy import Strategy
-from immunolab.gating.tube_gates import FailedPlacement, RuleCount, TubeGates
+from immunolab.gating.tube_gates import FailedPlacement, PoolBorder, RuleCount, TubeGates
 from immunolab.schema.files import content_key, write_folder_atomically
 from immunolab.study.sheet import Sample, Study
 from immunolab.version import VERSION
@@ -23,6 +23,7 @@ from immunolab.workflow.store import Store
 if TYPE_CHECKING:
     from immunolab.events.tube import Tube
     from immunolab.gating.placement.fit import Refit
+    from immunolab.gating.placement.other_pools import Usual
     from immunolab.schema.gating import GatingRule
 
 
@@ -44,6 +45,8 @@ class FitJob:
         (population, denominator) whose intervals and other gatings are wanted.
     module
         File with threshold methods of the lab's own and its sha256, or twice "".
+    usual
+        (key, pool, where the study's other pools have that border), for a set that is placed again.
     """
 
     folder: str
@@ -54,6 +57,7 @@ class FitJob:
     pairs: tuple[tuple[str, str], ...]
     module: tuple[str, str]
     seed: int
+    usual: tuple[tuple[tuple[str, ...], tuple[str, ...], Usual], ...] = ()
 
 
 def fit_jobs(
@@ -63,8 +67,8 @@ def fit_jobs(
     pairs: tuple[tuple[str, str], ...],
     store: Store,
     seed: int,
-) -> list[tuple[tuple[str, ...], FitJob]]:
-    """Return (sample_ids, job) for each set of tubes whose gates must be placed together.
+) -> list[tuple[str, tuple[tuple[str, ...], FitJob]]]:
+    """Return the panel and (sample_ids, job) of each set of tubes whose gates must be placed together.
 
     The set is a patient's visits within a batch; a strategy with a rule over a batch or the whole
     study widens it.
@@ -94,7 +98,7 @@ def fit_jobs(
             batches = {m.batch for m in members}
             controls = [s for s in own if s.control_of and s.batch in batches]
             job = _job(study, strategy, members, controls, prepared, pairs, store, seed)
-            jobs.append((tuple(m.sample_id for m in members), job))
+            jobs.append((name, (tuple(m.sample_id for m in members), job)))
     return jobs
 
 
@@ -141,6 +145,39 @@ def _job(
     return FitJob(
         str(store.cached("gates", content_key(parts), "")), strategy, tubes, groups, blanks, pairs, module, seed
     )
+
+
+def jobs_again(jobs: Sequence[tuple[tuple[str, ...], FitJob]], store: Store) -> list[tuple[tuple[str, ...], FitJob]]:
+    """Return the jobs, of those done, in which the study's other tubes have a say: with what is usual there.
+
+    Parameters
+    ----------
+    jobs
+        Every finished job of one panel. Their own results stay as they are.
+    store
+        Gives the folder of each result by its content.
+    """
+    from immunolab.gating.placement.other_pools import changes, usuals
+
+    if len(jobs) < 2:
+        return []  # its own pools were compared when they were placed
+    own = {job.folder: _pool_borders(names, job) for names, job in jobs}
+    known = usuals([border for borders in own.values() for border in borders])
+    again = []
+    for names, job in jobs:
+        if any(changes(border, known.get((border.key, border.pool))) for border in own[job.folder]):
+            pools = {border.pool for border in own[job.folder]}
+            usual = tuple((key, pool, one) for (key, pool), one in known.items() if pool in pools)
+            words = [(key, pool, vars(one)) for key, pool, one in usual]
+            key = content_key({"gates": Path(job.folder).name, "usual": words})
+            again.append((names, replace(job, folder=str(store.cached("gates", key, "")), usual=usual)))
+    return again
+
+
+def _pool_borders(names: Sequence[str], job: FitJob) -> list[PoolBorder]:
+    """Return the borders of a finished job, each once."""
+    placed = [read_fit(job.folder, name) for name in names]
+    return list(dict.fromkeys(one for gates in placed if isinstance(gates, TubeGates) for one in gates.pool_borders))
 
 
 def _is_baseline(study: Study, sample: Sample) -> bool:
@@ -204,7 +241,8 @@ def _placed(job: FitJob) -> dict[str, TubeGates | FailedPlacement]:
     kept = {tube.sample_id for tube in tubes}
     groups = {s: {"patient": p, "batch": batch, "baseline": base} for s, p, batch, base in job.groups if s in kept}
     controls = {(batch, marker): load_tube(Path(path)) for batch, marker, path in job.controls}
-    fitted = fit(job.strategy, tubes, groups=groups, controls=controls, seed=job.seed)
+    usual = {(key, pool): one for key, pool, one in job.usual} or None
+    fitted = fit(job.strategy, tubes, groups=groups, controls=controls, seed=job.seed, usuals=usual)
     others = _rule_counts(job, tubes, groups, controls)
     return records | {
         tube.sample_id: replace(

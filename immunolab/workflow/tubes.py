@@ -17,7 +17,7 @@ from immunolab.schema.gating import COUNTS, INTENSITIES, INTERVALS, JOINT, OTHER
 from immunolab.study.sheet import Sample, Study
 from immunolab.workflow.follow_study import follow_group, follow_jobs
 from immunolab.workflow.panels import PanelGates
-from immunolab.workflow.place import fit_group, fit_jobs, read_fit
+from immunolab.workflow.place import FitJob, fit_group, fit_jobs, jobs_again, read_fit
 from immunolab.workflow.progress import progress
 from immunolab.workflow.read_tube import SUBSAMPLE, Prepared, PrepareJob, TubeFile, prepare
 from immunolab.workflow.scales import events_decide, scaled_panels
@@ -205,11 +205,7 @@ class TubeSteps:
 
     def _place(self, prepared: Mapping[str, Prepared]) -> tuple[dict[str, TubeGates], dict[str, Failure]]:
         """Return the gates of each sample that was read: drawn ones, or those that data place."""
-        jobs = fit_jobs(self.study, self.panels, prepared, self.pairs, self.store, self.options.seed)
-        if self.options.sample:
-            jobs = [(names, job) for names, job in jobs if self.options.sample in names]
-        tasks = [Task(", ".join(names), "fit", job, samples=names) for names, job in jobs]
-        done, failures = self._work(fit_group, tasks, self._kind(tasks), "placing gates")
+        done, failures = self._by_data(prepared)
         carried, unfollowed = self._follow(prepared)
         done, failures = done + carried, failures | unfollowed
         found: dict[str, TubeGates] = {}
@@ -220,7 +216,7 @@ class TubeSteps:
             if isinstance(placed, FailedPlacement):
                 failures[name] = Failure("fit", placed.message, placed.hint)
             else:
-                found[name] = placed
+                found[name] = replace(placed, pool_borders=())
         for sample in self._wanted():
             gates, name = self.panels[sample.panel].gates, sample.sample_id
             if name in prepared and sample.gated and not gates.needs_fit:
@@ -229,6 +225,31 @@ class TubeSteps:
                 except GatingError as error:
                     failures[name] = Failure("gate", error.message, error.hint)
         return found, failures
+
+    def _by_data(
+        self, prepared: Mapping[str, Prepared]
+    ) -> tuple[list[tuple[tuple[str, ...], str]], dict[str, Failure]]:
+        """Place the gates of each set of tubes, and once more where the panel's other tubes have a say in a border.
+
+        A chosen sample's gates are those of a run of all samples: the sets of its panel are all placed.
+        """
+        jobs = fit_jobs(self.study, self.panels, prepared, self.pairs, self.store, self.options.seed)
+        first, failures = self._fit([job for _, job in jobs], "placing gates")
+        finished = {folder for _, folder in first}
+        again = []
+        for panel in self.panels:
+            own = [job for name, job in jobs if name == panel and job[1].folder in finished]
+            again += jobs_again(own, self.store)
+        chosen = [job for job in again if self.options.sample in ("", *job[0])]
+        second, more = self._fit(chosen, "placing gates that other tubes bear on")
+        redone = {name for names, _ in chosen for name in names}
+        return [done for done in first if not redone & set(done[0])] + second, failures | more
+
+    def _fit(
+        self, jobs: Sequence[tuple[tuple[str, ...], FitJob]], title: str
+    ) -> tuple[list[tuple[tuple[str, ...], str]], dict[str, Failure]]:
+        tasks = [Task(", ".join(names), "fit", job, samples=names) for names, job in jobs]
+        return self._work(fit_group, tasks, self._kind(tasks), title)
 
     def _follow(self, prepared: Mapping[str, Prepared]) -> tuple[list[tuple[tuple[str, ...], str]], dict[str, Failure]]:
         """Carry the drawn gates of the panels that say so; return (samples, folder) and the failures."""

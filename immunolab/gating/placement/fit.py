@@ -19,14 +19,15 @@ from immunolab.errors import GatingError
 from immunolab.events.subsample import subsample
 from immunolab.events.tube import Tube
 from immunolab.gating.panel_compatibility import arrange, missing_markers
+from immunolab.gating.placement.other_pools import OtherPools, Usuals
 from immunolab.gating.placement.placed_gate import PlacedGate
 from immunolab.gating.placement.rectangle_gates import RectangleGates
-from immunolab.gating.placement.region_gates import place_region_gate
+from immunolab.gating.placement.region_gates import place_region_gates
 from immunolab.gating.placement.rules import BORDERS, SCOPES, Scope, rule_for
 from immunolab.gating.placement.scales import measure_scales, on_scales
 from immunolab.gating.placement.tube_state import TubePool, TubeState
 from immunolab.gating.strategy import Declared, Gate, Population, Strategy
-from immunolab.gating.tube_gates import Threshold, TubeGates, thresholds_table
+from immunolab.gating.tube_gates import PoolBorder, Threshold, TubeGates, thresholds_table
 from immunolab.intervals import NORMAL_95
 from immunolab.schema.flags import Flag, split
 
@@ -39,6 +40,9 @@ _FEWEST_SHARED = 5000
 # standard deviation of the log of a population's count under its gate's resamples above which it is flagged: its 95 %
 # interval then spans threefold (judgement; benchmarks/real_tubes.py, 2026-11-26: at most 2.3-fold where F1 is over .9)
 _WIDE_COUNT = math.log(3.0) / (2 * NORMAL_95)
+# log of how a population's count changes under the borders of other pools from which its own are flagged: a fifth, as
+# of a border that drifts (`interval_width`)
+_OUTLYING_COUNT = math.log(1.25)
 
 
 @dataclass(frozen=True)
@@ -56,12 +60,15 @@ class Fitted:
         them down the tree.
     left_out
         sample_id -> optional populations that the panel cannot gate.
+    pool_borders
+        Every border as its own pool placed it.
     """
 
     strategies: Mapping[str, Strategy]
     records: Mapping[str, tuple[Threshold, ...]]
     alternatives: Mapping[str, Mapping[str, tuple[Gate, ...]]] = field(default_factory=dict)
     left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    pool_borders: tuple[PoolBorder, ...] = ()
 
     @property
     def thresholds(self) -> pd.DataFrame:
@@ -72,7 +79,8 @@ class Fitted:
         """Return the placed gates of one tube."""
         absent = self.left_out.get(sample_id, ())
         notes = (f"optional populations that the panel cannot gate: {', '.join(absent)}",) if absent else ()
-        return TubeGates(self.strategies[sample_id], self.records[sample_id], notes=notes)
+        own = tuple(one for one in self.pool_borders if sample_id in one.pool)
+        return TubeGates(self.strategies[sample_id], self.records[sample_id], pool_borders=own, notes=notes)
 
 
 def fit(
@@ -85,6 +93,7 @@ def fit(
     refit: Refit = "pooled",
     resample: bool = True,
     share: Scope | None = None,
+    usuals: Usuals | None = None,
 ) -> Fitted:
     """Place every declared gate of a strategy on tubes that may share borders.
 
@@ -108,6 +117,9 @@ def fit(
         Whether borders get intervals and a drift alarm; without, placing is several times faster.
     share
         Which tubes share a border, whatever the rules' own scopes; None leaves it to the rules.
+    usuals
+        Where other pools of the study have each border (`other_pools.usuals`), when those are placed elsewhere; None
+        compares the pools of these tubes.
 
     Raises
     ------
@@ -127,7 +139,15 @@ def fit(
         alike.setdefault(tuple(p.path for p in own.populations), []).append((own, tube))
     parts = [
         _Fit(
-            members[0][0], [tube for _, tube in members], controls or {}, groups or {}, seed, refit, resample, share
+            members[0][0],
+            [tube for _, tube in members],
+            controls or {},
+            groups or {},
+            seed,
+            refit,
+            resample,
+            share,
+            usuals,
         ).run()
         for members in alike.values()
     ]
@@ -136,6 +156,7 @@ def fit(
         {name: part.records[name] for name in names for part in parts if name in part.records},
         {name: part.alternatives[name] for name in names for part in parts if name in part.alternatives},
         {tube.sample_id: missing_markers(strategy, tube) for tube in tubes},
+        tuple(one for part in parts for one in part.pool_borders),
     )
 
 
@@ -157,6 +178,13 @@ def _scopes(strategy: Strategy, gate: Declared) -> list[Scope]:
     return [scope]
 
 
+def _by_count(tube: TubeState, placed: Population, gate: PlacedGate) -> tuple[Flag, ...]:
+    """Return the flags of a population whose count depends on where its borders are put."""
+    wide = tube.spread_of_count(placed, gate.alternatives[::2]) > _WIDE_COUNT
+    unlike = gate.usual is not None and tube.spread_of_count(placed, (gate.usual,)) > _OUTLYING_COUNT
+    return (Flag.WIDE_INTERVAL,) * wide + (Flag.OUTLYING,) * unlike
+
+
 class _Fit:
     """One run over tubes that share a panel."""
 
@@ -170,6 +198,7 @@ class _Fit:
         refit: Refit,
         resample: bool,
         share: Scope | None,
+        usuals: Usuals | None,
     ) -> None:
         self.strategy, self.seed, self.refit, self.share = strategy, seed, refit, share
         most = max(_FEWEST_SHARED, min(tube.n_events for tube in tubes))
@@ -181,7 +210,8 @@ class _Fit:
             self.tubes.append(TubeState(kept, strategy, patient, batch, bool(group.get("baseline", True))))
         self.controls = {key: TubeState(events, strategy, "", str(key[0])) for key, events in sorted(controls.items())}
         self.resample = resample
-        self.rectangles = RectangleGates(strategy.settings.get("thresholds", {}), self.rng, resample)
+        self.others = OtherPools(self.rng, usuals)
+        self.rectangles = RectangleGates(strategy.settings.get("thresholds", {}), self.rng, resample, self.others)
 
     def number(self, *words: str) -> int:
         """Return a seed that depends on the run's seed and on words."""
@@ -214,16 +244,15 @@ class _Fit:
                     if one.alternatives:
                         others[tube.sample_id][population.path] = one.alternatives
                 tube.place(placed)
-                if one is not None and tube.spread_of_count(placed, one.alternatives[::2]) > _WIDE_COUNT:
-                    words = dict.fromkeys((*split(placed.flag), Flag.WIDE_INTERVAL))
-                    placed = replace(placed, flag=";".join(words))
+                if one is not None and (words := _by_count(tube, placed, one)):
+                    placed = replace(placed, flag=";".join(dict.fromkeys((*split(placed.flag), *words))))
                 done[tube.sample_id].append(placed)
             self._place_controls(population.path, done)
         strategies = {
             name: replace(self.strategy, populations=tuple(populations), settings={})
             for name, populations in done.items()
         }
-        return Fitted(strategies, rows, others)
+        return Fitted(strategies, rows, others, pool_borders=self.others.own)
 
     def _place(self, population: Population) -> dict[str, PlacedGate]:
         """Return the placed gate of every tube by sample_id; nothing for a gate that has coordinates."""
@@ -232,10 +261,8 @@ class _Fit:
             return {}
         if gate.kind in ("where", "threshold"):
             return self.rectangles.place(population, gate, self.tubes, self._pools)
-        placed: dict[str, PlacedGate] = {}
-        for pool, members in self._pools(gate.settings.get("scope", "patient")):
-            placed |= place_region_gate(population, gate, pool, members, self.rng, self.resample)
-        return placed
+        pools = self._pools(gate.settings.get("scope", "patient"))
+        return place_region_gates(population, gate, pools, self.rng, self.resample, self.others)
 
     def _place_controls(self, path: str, done: Mapping[str, list[Population]]) -> None:
         for control in self.controls.values():

@@ -42,12 +42,15 @@ class PlacedGate:
         One record a border.
     alternatives
         The same gate with borders placed on resampled events and moved by the placement error.
+    usual
+        The same gate with borders that are unlike those of other pools moved to where these have them; None for none.
     """
 
     gate: Gate
     flags: tuple[str, ...] = ()
     rows: tuple[Threshold, ...] = ()
     alternatives: tuple[Gate, ...] = ()
+    usual: Gate | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ class TubeBorder:
         How far the tube's own border is from the shared one beyond chance, display scale.
     own_value
         The tube's own border where chance does not explain how far it is; else NaN.
+    usual
+        The border of other pools, where this one is unlike theirs; else NaN.
     """
 
     placed: Placed
@@ -69,6 +74,12 @@ class TubeBorder:
     own_flags: tuple[str, ...] = ()
     drift_sd: float = 0.0
     own_value: float = np.nan
+    usual: float = np.nan
+
+    @property
+    def usual_value(self) -> float:
+        """Where other pools have the border, if this one is unlike theirs; else the border."""
+        return self.usual if np.isfinite(self.usual) else self.placed.value
 
 
 def moved_draws(rng: Generators, population: Population, tube: TubeState, borders: Sequence[TubeBorder]) -> list[Array]:

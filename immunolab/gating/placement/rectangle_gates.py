@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
+from immunolab.events.transforms import scale_in_words
 from immunolab.gating.placement.flank import flank_flags
 from immunolab.gating.placement.interval_width import with_drift, with_width
 from immunolab.gating.placement.known_cells import EVERYWHERE, Among
 from immunolab.gating.placement.leading_marker import leading_rule, with_loss
 from immunolab.gating.placement.lineage_rules import beside_partner, placing_path, with_own_naive
 from immunolab.gating.placement.methods.valley import amid_group
+from immunolab.gating.placement.other_pools import OtherPools, SharedBorder
 from immunolab.gating.placement.place_border import place_border
 from immunolab.gating.placement.placed import Placed, drift_sd, far_from
 from immunolab.gating.placement.placed_gate import (
@@ -58,8 +60,9 @@ class _Asked:
 class RectangleGates:
     """Places such gates; keeps borders that several gates share."""
 
-    def __init__(self, thresholds: Mapping[str, Any], rng: Generators, resample: bool) -> None:
+    def __init__(self, thresholds: Mapping[str, Any], rng: Generators, resample: bool, others: OtherPools) -> None:
         self._thresholds = thresholds
+        self._others = others
         self._rng = rng
         self._resample = resample
         self._placed: dict[tuple[object, ...], Placed] = {}
@@ -88,11 +91,9 @@ class RectangleGates:
             )
             rule = beside_partner(rule, marker, sides)
             asked = _Asked(population.parent_path, marker, border, rule, _among(sides, marker, border))
-            for pool, members in pools(rule.scope):
-                found = self._border(pool, asked, self._resample)
+            for pool, members, shared in self._shared(asked, pools):
                 for tube in members:
-                    border_here = self._in_tube(tube, pool, asked, found)
-                    borders[tube.sample_id].append(border_here)
+                    borders[tube.sample_id].append(self._in_tube(tube, pool, asked, shared))
         gates = {}
         for tube in tubes:
             here = with_loss(tube, population.parent_path, sides, borders[tube.sample_id])
@@ -100,6 +101,20 @@ class RectangleGates:
             here = with_drift(tube, population.parent_path, sides, here)
             gates[tube.sample_id] = rectangle_gate(population, tube, sides, here, self._rng)
         return gates
+
+    def _shared(self, asked: _Asked, pools: Pools) -> list[tuple[TubePool, tuple[TubeState, ...], SharedBorder]]:
+        """Return a border of every pool of its scope, those that its events do not show from the other pools.
+
+        A lineage marker's border that is withheld stays so: no cell of the tube says which hump is negative.
+        """
+        served = pools(asked.rule.scope)
+        found = [(_key(asked, pool), pool, self._border(pool, asked, self._resample)) for pool, _ in served]
+        withheld = [asked.rule.by == "valley" and not np.isfinite(placed.value) for _, _, placed in found]
+        compared = [
+            SharedBorder(placed, pool.scope) if none else one
+            for none, one, (_, pool, placed) in zip(withheld, self._others.compare(found), found, strict=True)
+        ]
+        return [(pool, members, one) for (pool, members), one in zip(served, compared, strict=True)]
 
     def _border(self, pool: TubePool, asked: _Asked, resample: bool) -> Placed:
         where = placing_path(asked.rule, pool, asked.parent)
@@ -112,23 +127,37 @@ class RectangleGates:
             self._placed[key] = place_border(pool, where, marker, border, rule, rng, among=asked.among)
         return self._placed[key]
 
-    def _in_tube(self, tube: TubeState, pool: TubePool, asked: _Asked, found: Placed) -> TubeBorder:
+    def _in_tube(self, tube: TubeState, pool: TubePool, asked: _Asked, shared: SharedBorder) -> TubeBorder:
         """Return a shared border as one tube has it.
 
-        It is flagged where a valley of the pool is amid the tube's events; the tube's own border is kept where it is
-        further from the shared one than chance allows.
+        It is flagged where a valley of the pool, or of others, is amid the tube's events; the tube's own border is kept
+        where it is further from the shared one than chance allows.
         """
+        found, here = shared.placed, TubeBorder(shared.placed, shared.scope, usual=shared.usual)
+        if shared.borrowed:
+            where = placing_path(asked.rule, pool, asked.parent)
+            values = tube.axis(found.marker)[tube.inside(where)]
+            amid = asked.rule.by == "valley" and amid_group(values, found.value)
+            return replace(here, own_flags=(Flag.NO_VALLEY,)) if amid else here
         if len(pool.tubes) < 2 or not len(found.draws) or tube.inside(asked.parent).sum() < FEWEST_FOR_DRIFT:
-            return TubeBorder(found, pool.scope)
+            return here
         alone = TubePool((tube,), pool.controls, "sample")
         own = self._border(alone, asked, False)
         if own.method == found.method:
             far = far_from(own.value, found, len(pool.tubes))
             beyond = drift_sd(own.value, found, len(pool.tubes))
-            return TubeBorder(found, pool.scope, (), beyond, own.value if far else np.nan)
+            return replace(here, drift_sd=beyond, own_value=own.value if far else np.nan)
         where = placing_path(asked.rule, alone, asked.parent)
         amid = found.method == "valley" and amid_group(alone.values(found.marker, where), found.value)
-        return TubeBorder(found, pool.scope, (Flag.NO_VALLEY,) if amid else ())
+        return replace(here, own_flags=(Flag.NO_VALLEY,)) if amid else here
+
+
+def _key(asked: _Asked, pool: TubePool) -> tuple[str, ...]:
+    """Return words that name a border in every pool of a study."""
+    where = placing_path(asked.rule, pool, asked.parent)
+    rule = with_own_naive(asked.rule, pool, asked.parent)
+    scale = scale_in_words(pool.tubes[0].dimension(asked.marker).transform)
+    return (where, asked.marker, asked.border, repr(rule), asked.among.cells, str(asked.among.only), scale)
 
 
 def _among(sides: Sequence[Side], marker: str, border: Border) -> Among:
@@ -176,6 +205,7 @@ def rectangle_gate(
         varied = False
     values = [np.nan if nothing else one.value for nothing, one in zip(empty, placed, strict=True)]
     gate = _box(tube, sides, values)
+    is_unlike = any(np.isfinite(border.usual) for border in borders)
     if not any(empty):
         flags += flank_flags(tube, population.parent_path, gate, placed)
     return PlacedGate(
@@ -183,6 +213,7 @@ def rectangle_gate(
         tuple(dict.fromkeys(flags)),
         tuple(threshold_record(population, tube, border) for border in borders),
         tuple(_box(tube, sides, row) for row in draws.tolist()) if varied else (),
+        _box(tube, sides, [border.usual_value for border in borders]) if is_unlike and not any(empty) else None,
     )
 
 
