@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from immunolab.study.sheet import read_study
     from immunolab.study.trial import load_trial
     from immunolab.workflow.check import check_study
+    from immunolab.workflow.pool import pool
     from immunolab.workflow.run import run
 
 __version__ = VERSION
@@ -44,6 +45,7 @@ _FACE = {
     "read_study": "immunolab.study.sheet",
     "check_study": "immunolab.workflow.check",
     "run": "immunolab.workflow.run",
+    "pool": "immunolab.workflow.pool",
     "read_run": "immunolab.results.record",
     "Run": "immunolab.results.run",
     "inspect_file": "immunolab.loaders.inspect",
@@ -90,6 +92,7 @@ __all__ = [
     "label",
     "load_trial",
     "paired_lines",
+    "pool",
     "read_cells",
     "read_fcs",
     "read_header",

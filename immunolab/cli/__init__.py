@@ -21,6 +21,7 @@ _COMMANDS = (  # in the order of the help
     analyses.add_cluster,
     analyses.add_label,
     analyses.add_compare,
+    studies.add_pool,
     files.add_inspect,
     files.add_convert,
     analyses.add_methods,

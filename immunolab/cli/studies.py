@@ -183,18 +183,43 @@ def _say_done(run: Run, page: Path | None) -> int:
     return SOME_FAILED if run.failed else DONE
 
 
+def add_pool(commands: Subparsers) -> None:
+    """Declare the words of ``immunolab pool``."""
+    text = "Pool one endpoint over finished runs: random-effects mean, forest figure, prediction interval."
+    parser = command(commands, "pool", text, _pool)
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="folders that run wrote; each cohort is a study")
+    parser.add_argument("--endpoint", required=True, metavar="ID", help="an endpoint that all of them compare")
+    parser.add_argument(
+        "--different",
+        action="append",
+        default=[],
+        choices=("contrast", "definition"),
+        help="what may differ between studies, and is then said; may be repeated",
+    )
+    parser.add_argument("-o", "--out", default="immunolab_pool", metavar="OUT", help="folder (default: %(default)s)")
+
+
+def _pool(arguments: argparse.Namespace) -> int:
+    from immunolab.workflow.pool import pool
+
+    found = pool(arguments.runs, endpoint=arguments.endpoint, out=arguments.out, different=arguments.different)
+    say(f"{found}\nforest: {arguments.out}/figures/forest.pdf")
+    return DONE
+
+
 def add_verify(commands: Subparsers) -> None:
     """Declare the words of ``immunolab verify``."""
     text = "Compute every number of a finished run again, and check the hashes of its inputs and outputs."
     parser = command(commands, "verify", text, _verify)
-    parser.add_argument("out", type=Path, metavar="OUT", help="the folder that run wrote")
+    parser.add_argument("out", type=Path, metavar="OUT", help="the folder that run or pool wrote")
 
 
 def _verify(arguments: argparse.Namespace) -> int:
     from immunolab.report.verify import verify
+    from immunolab.report.verify_pool import is_pooled, verify_pool
     from immunolab.results.record import read_run
 
-    problems = verify(read_run(arguments.out))
+    problems = verify_pool(arguments.out) if is_pooled(arguments.out) else verify(read_run(arguments.out))
     if problems:
         raise InputError(problems)
     say("every hash agrees, and every number was computed again with the same value")

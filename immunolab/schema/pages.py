@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from textwrap import wrap
 
-from immunolab.schema import cells, clinical, comparison, endpoints, figures, flags, gating, simulation
+from immunolab.schema import cells, clinical, comparison, endpoints, figures, flags, gating, pooling, simulation
 from immunolab.schema.table import Column, Table
 
 _WIDTH = 120  # characters of a line, as in the rest of the project
@@ -25,6 +25,7 @@ _TOPICS = (
     ("Comparison", comparison),
     ("Clinic", clinical),
     ("Single cells and clusters", cells),
+    ("Pooled runs", pooling),
     ("A simulated study", simulation),
 )
 

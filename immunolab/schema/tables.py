@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
-from immunolab.schema import cells, clinical, comparison, endpoints, estimand, figures, gating, simulation
+from immunolab.schema import cells, clinical, comparison, endpoints, estimand, figures, gating, pooling, simulation
 from immunolab.schema.table import Table
 
 ALL: dict[str, Table] = {
     table.name: table
-    for topic in (gating, endpoints, estimand, comparison, clinical, cells, figures, simulation)
+    for topic in (gating, endpoints, estimand, comparison, clinical, cells, figures, pooling, simulation)
     for table in topic.TABLES
 }
 
