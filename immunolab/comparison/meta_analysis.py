@@ -128,7 +128,7 @@ def _reml(y: Array, v: Array) -> float:
         return float(0.5 * (np.log(v + tau2).sum() + np.log(weight.sum()) + _q(y, v, tau2)))
 
     # from the square root, so that small and large variances are found alike
-    top = float(np.sqrt(max(np.var(y, ddof=1) * y.size, 1e-12)))
+    top = max(float(np.var(y, ddof=1)) * y.size, 1e-12) ** 0.5
     grid = np.linspace(0.0, top, 41)
     best = int(np.argmin([loss(float(tau) ** 2) for tau in grid]))
     low, high = float(grid[max(best - 1, 0)]), float(grid[min(best + 1, 40)])
