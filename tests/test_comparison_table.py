@@ -12,7 +12,7 @@ import pytest
 
 import immunolab.comparison
 from immunolab.comparison.adjusted_flip import adjusted_sign_flip
-from immunolab.comparison.arms import compare_arms, compare_responders, differences_table
+from immunolab.comparison.arms import Arms, compare_arms, compare_responders, differences_table
 from immunolab.comparison.correlation import correlate_shifts
 from immunolab.comparison.cycles import cycle_shifts
 from immunolab.comparison.missing_visits import tipping_point
@@ -771,9 +771,9 @@ def test_two_arms_are_compared_against_the_control():
     rows["cohort"] = np.where(rows["patient_id"].isin([f"P{i}" for i in range(1, 9)]), "IL-2", "placebo")
     found = compare_endpoints(rows, PLAN)
     assert found.arms["contrast"].unique().tolist() == ["IL-2 - placebo"]
-    assert found.arms["method"].tolist()[0] == "ANCOVA on the level before"
+    assert found.arms["method"].tolist()[0] == "ANCOVA on the level before, a variance for each arm"
     assert found.arms["estimate"].gt(0).all()
-    swapped = differences_table(compare_arms(found.pairs, "IL-2"))
+    swapped = differences_table(compare_arms(found.pairs, Arms("IL-2", ("placebo",))))
     assert swapped["estimate"].to_numpy() == pytest.approx(-found.arms["estimate"].to_numpy(), rel=1e-6)
 
 

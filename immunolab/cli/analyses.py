@@ -157,8 +157,12 @@ def add_compare(commands: Subparsers) -> None:
     parser.add_argument("--count", default="", metavar="COL", help="events of the population")
     parser.add_argument("--parent-count", default="", metavar="COL", help="events of its parent")
     parser.add_argument("--endpoint", default="", metavar="COL", help="what a row measures, in a table of several")
-    parser.add_argument("--arm", default="", metavar="COL", help="arm or cohort: each by itself, and two compared")
-    parser.add_argument("--reference", default="", metavar="ARM", help="the arm the other is compared with")
+    parser.add_argument(
+        "--arm", default="", metavar="COL", help="arm or cohort: each by itself, and against the control"
+    )
+    parser.add_argument(
+        "--reference", default="", metavar="ARM", help="the control arm, which others are compared with"
+    )
     parser.add_argument("--batch", default="", metavar="COL", help="batch of a sample; the shift is adjusted for it")
     parser.add_argument(
         "--stimulation", default="", metavar="COL", help="stimulus of a tube: stimulated less unstimulated is compared"

@@ -1,26 +1,44 @@
-"""Between patients: the shifts of two arms, and of responders against the rest."""
+"""Between patients: the shifts of each active arm against the control's, and of responders against the rest."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from immunolab.comparison.diagnostics import Finding
 from immunolab.comparison.estimate import Estimate, is_constant, untested
-from immunolab.comparison.few_events import pair_counts
-from immunolab.comparison.group_tests import ancova, mann_whitney, mixed_interaction, welch
-from immunolab.comparison.pairing import Paired
+from immunolab.comparison.group_tests import ancova, ancova_by_arm, mann_whitney, mixed_interaction, welch
+from immunolab.comparison.multiplicity import adjusted_by_role, benjamini_hochberg, holm
 from immunolab.comparison.plan import Plan
 from immunolab.errors import ComparisonError, nearest
 from immunolab.schema.flags import Code
 
 LEAST_RESPONDERS = 4  # in each of two groups: with 3 and 3 the smallest exact Mann-Whitney p is 0.1
 _LEAST_ARM = 3  # in each arm: a variance needs two, and one outlier must not be half of an arm
-_CONTROL_WORDS = ("placebo", "control", "vehicle", "sham", "untreated", "standard")
+_CONTROL = re.compile(r"\b(placebo|control|vehicle|sham|untreated|standard)\b")
+_NO_ARM = re.compile(r"\b(healthy|donors?|disease)\b")  # controls that were not treated by chance
 _DESCRIPTIVE = "responders - non-responders (descriptive)"
+
+
+@dataclass(frozen=True)
+class Arms:
+    """Which cohorts are arms of one trial.
+
+    Attributes
+    ----------
+    control
+        The arm the others are compared with.
+    active
+        The others, in the order declared, else by name.
+    """
+
+    control: str
+    active: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -34,12 +52,28 @@ class GroupDifference:
     contrast
         Which group less which.
     tests
-        The main test first, the exact Mann-Whitney last; one untested `Estimate` where the data allow none.
+        The main test first; one untested `Estimate` where the data allow none.
+    arm, control
+        The arms; empty for other groups.
+    n_arm, n_control
+        Patients of each with a shift.
+    notes
+        Weaknesses of the main test, each with its particulars.
+    role, q_value, adjustment
+        Of the main test.
     """
 
     endpoint: str
     contrast: str
     tests: tuple[Estimate, ...]
+    arm: str = ""
+    control: str = ""
+    n_arm: int = 0
+    n_control: int = 0
+    notes: tuple[tuple[Code, str], ...] = ()
+    role: str = ""
+    q_value: float = float("nan")
+    adjustment: str = ""
 
     @property
     def main(self) -> Estimate:
@@ -47,89 +81,134 @@ class GroupDifference:
         return self.tests[0]
 
     @property
+    def codes(self) -> tuple[Code, ...]:
+        """Codes of the main test and of the notes."""
+        return tuple(dict.fromkeys([*self.main.codes, *(code for code, _ in self.notes)]))
+
+    @property
     def sensitivity(self) -> Estimate:
-        """The exact Mann-Whitney test of the shifts, or the main one where nothing was tested."""
-        return self.tests[-1]
+        """The exact Mann-Whitney test of the shifts, untested where it was not made."""
+        return self.tests[-1] if len(self.tests) > 1 else untested(self.main.n)
 
 
 def differences_table(differences: Iterable[GroupDifference]) -> pd.DataFrame:
-    """Return one row a test: endpoint, contrast, method, estimate, ci_low, ci_high, df, p_value, n, codes."""
-    columns = ["endpoint", "contrast", "method", "estimate", "ci_low", "ci_high", "df", "p_value", "n", "codes"]
-    rows = [
-        (d.endpoint, d.contrast, e.text, e.estimate, e.ci_low, e.ci_high, e.df, e.p_value, e.n, ";".join(e.codes))
-        for d in differences
-        for e in d.tests
-    ]
-    return pd.DataFrame(rows, columns=columns)
+    """Return one row a test, with the columns of `schema.comparison.ARMS`; q, role and arms are of the main test."""
+    rows = [_difference_row(d, k, e) for d in differences for k, e in enumerate(d.tests)]
+    return pd.DataFrame(rows, columns=[*_TEST_COLUMNS, *_ARM_COLUMNS])
 
 
-def compare_arms(pairs: pd.DataFrame, reference: str = "") -> list[GroupDifference]:
-    """Compare the shifts of two arms (column cohort), endpoint by endpoint.
+_TEST_COLUMNS = ("endpoint", "contrast", "method", "estimate", "ci_low", "ci_high", "df", "p_value", "n", "codes")
+_ARM_COLUMNS = ("arm", "control", "n_arm", "n_control", "test", "role", "q_value", "adjustment")
+
+
+def _difference_row(one: GroupDifference, k: int, e: Estimate) -> dict[str, object]:
+    return {
+        "endpoint": one.endpoint,
+        "contrast": one.contrast,
+        "method": e.text,
+        "estimate": e.estimate,
+        "ci_low": e.ci_low,
+        "ci_high": e.ci_high,
+        "df": e.df,
+        "p_value": e.p_value,
+        "n": e.n,
+        "codes": ";".join(e.codes if k else one.codes),
+        "arm": one.arm,
+        "control": one.control,
+        "n_arm": one.n_arm,
+        "n_control": one.n_control,
+        "test": "beside" if k else "main",
+        "role": one.role,
+        "q_value": float("nan") if k else one.q_value,
+        "adjustment": None if k else one.adjustment,
+    }
+
+
+def arms_of(
+    cohorts: Iterable[str], declared: str = "", active: Sequence[str] = ()
+) -> tuple[Arms | None, tuple[Finding, ...]]:
+    """Return which cohorts are arms, or None with the reason where they are described each by itself.
+
+    Cohorts are arms where one is the control: declared, or the only one named like one (placebo, control, vehicle,
+    sham, untreated, standard; not healthy or disease controls, nor donors). Two diseases in one study are none.
 
     Parameters
     ----------
-    pairs
-        Rows of `table.Comparison.pairs`, two cohorts.
-    reference
-        The arm the other is compared with; empty takes the one named like a control (placebo, vehicle ...)
-        or, without one, the first in alphabetical order.
+    cohorts
+        Names; empty ones are no cohort.
+    declared, active
+        The control and the active arms where they are declared; empty for all but the control.
+    """
+    names = sorted(set(cohorts) - {""})
+    if len(names) < 2:
+        return None, ()
+    control = declared or _control(names)
+    if not control or control not in names:
+        what = f"the control arm {control} is not among" if control else "no control arm is declared for"
+        text = f"{what} {', '.join(names)}: each is described by itself, none compared with another"
+        return None, (Finding(Code.W_NO_CONTROL, "", "", text),)
+    found = Arms(control, tuple(a for a in (active or names) if a != control and a in names))
+    how = "declared" if declared else "named like a control"
+    text = f"each arm less {control}, the control arm ({how}): {', '.join(f'{a} - {control}' for a in found.active)}"
+    return found, (Finding(Code.W_ARMS, "", "", text),)
 
-    Returns
-    -------
-    list of GroupDifference
-        One difference an endpoint, the analysis of covariance first; empty unless there are exactly two arms.
+
+def check_reference(cohorts: Iterable[str], reference: str) -> None:
+    """Raise when a reference that was asked for is none of the arms.
+
+    Parameters
+    ----------
+    cohorts
+        Arms there are.
+    reference
+        Arm the others are compared with; empty for none.
 
     Raises
     ------
     ComparisonError
-        The reference is none of the arms.
+        With the arms there are.
     """
-    arms = sorted(map(str, pairs["cohort"].dropna().unique()))
+    arms = sorted(set(cohorts) - {""})
     if reference and reference not in arms:
         named = f"{nearest(reference, arms)} arms: {', '.join(arms)}".strip()
         hint = named if arms else "name the column of arms as arm"
         raise ComparisonError(f"no arm is named '{reference}'", "", hint)
-    if len(arms) != 2:
-        return []
-    base = reference or _control(arms)
-    other = arms[1] if base == arms[0] else arms[0]
-    return [
-        GroupDifference(str(endpoint), f"{other} - {base}", _arm_tests(group, (group["cohort"] == other).to_numpy()))
-        for endpoint, group in pairs.groupby("endpoint", sort=False)
-    ]
 
 
-def with_few_events(differences: Iterable[GroupDifference], paired: Paired, plan: Plan) -> list[GroupDifference]:
-    """Return differences, those of too few events without a test and those of few with their warning.
+def _control(names: Sequence[str]) -> str:
+    controls = [name for name in names if _CONTROL.search(name.lower()) and not _NO_ARM.search(name.lower())]
+    return controls[0] if len(controls) == 1 else ""
 
-    The bounds are those of `few_events`; no count model of two arms takes the place of half an event added, and a test
-    that was asked for by name is kept, as for the shift of one cohort.
+
+def compare_arms(pairs: pd.DataFrame, arms: Arms) -> list[GroupDifference]:
+    """Compare the shifts of each active arm (column cohort) with the control's, endpoint by endpoint.
 
     Parameters
     ----------
-    differences
-        As `compare_arms` gives them.
-    paired, plan
-        What they come from.
+    pairs
+        Rows of `table.Comparison.pairs`.
+    arms
+        Which cohorts are arms.
+
+    Returns
+    -------
+    list of GroupDifference
+        One difference an endpoint and active arm, from the patients of both arms alone: the analysis of covariance with
+        a variance for each arm, and beside it that with one variance, the mixed-model interaction, Welch's t of shifts
+        and the exact Mann-Whitney test.
     """
-    return [_judged(one, paired, plan) for one in differences]
-
-
-def _judged(one: GroupDifference, paired: Paired, plan: Plan) -> GroupDifference:
-    e = paired.endpoints.index(one.endpoint)
-    counts = pair_counts(paired, e, np.isfinite(paired.shift[e]))
-    if counts is None or counts.enough == "enough" or not one.main.tested:
-        return one
-    if counts.enough == "too few" and plan.test == "auto":
-        expected = float(np.median(counts.expected))
-        why = f"not tested: {expected:.2g} expected events at the poorer visit of a pair, a test needs 3"
-        return replace(one, tests=(untested(one.main.n, why, codes=(Code.E_FEW_EVENTS,)),))
-    return replace(one, tests=tuple(replace(test, codes=(*test.codes, Code.W_LOW_EVENTS)) for test in one.tests))
-
-
-def _control(arms: list[str]) -> str:
-    controls = [arm for arm in arms if any(word in arm.lower() for word in _CONTROL_WORDS)]
-    return controls[0] if len(controls) == 1 else arms[0]
+    found = []
+    for endpoint, rows in pairs.groupby("endpoint", sort=False):
+        for arm in arms.active:
+            own = rows[rows["cohort"].isin((arm, arms.control))]
+            treated = (own["cohort"] == arm).to_numpy()
+            there = own["shift"].notna().to_numpy()
+            if not (treated.any() and (~treated).any()):
+                continue
+            n = int((there & treated).sum()), int((there & ~treated).sum())
+            label = f"{arm} - {arms.control}"
+            found.append(GroupDifference(str(endpoint), label, _arm_tests(own, treated), arm, arms.control, *n))
+    return found
 
 
 def _arm_tests(group: pd.DataFrame, treated: NDArray[np.bool_]) -> tuple[Estimate, ...]:
@@ -138,18 +217,88 @@ def _arm_tests(group: pd.DataFrame, treated: NDArray[np.bool_]) -> tuple[Estimat
     both = np.isfinite(shift)
     a, b = shift[both & treated], shift[both & ~treated]
     if min(a.size, b.size) < _LEAST_ARM:
-        return (untested(a.size + b.size, codes=(Code.E_N_MIN,)),)
+        return (untested(a.size + b.size, f"not tested: an arm has fewer than {_LEAST_ARM} pairs", codes=_TOO_FEW),)
     if is_constant(shift[both]):
         return (untested(a.size + b.size, codes=(Code.W_IDENTICAL,)),)
     events = group.loc[both, ["n_events_before", "n_events_after"]].to_numpy(dtype=float)
     if (events == 0).all():
         return (untested(a.size + b.size, "not estimable: all counts are 0", codes=(Code.W_ALL_ZERO,)),)
     return (
+        ancova_by_arm(before[both], after[both], treated[both]),
         ancova(before[both], after[both], treated[both]),
         mixed_interaction(before, after, treated),
         welch(a, b),
         mann_whitney(a, b),
     )
+
+
+_TOO_FEW = (Code.E_N_MIN,)
+
+
+def findings_of(differences: Iterable[GroupDifference]) -> tuple[Finding, ...]:
+    """Return the weaknesses of differences, each with its particulars."""
+    return tuple(Finding(code, d.contrast, d.endpoint, text) for d in differences for code, text in d.notes if text)
+
+
+def adjusted_differences(differences: Sequence[GroupDifference], plan: Plan) -> list[GroupDifference]:
+    """Return differences with role, q and the rule of adjustment: all arms and endpoints of a role are one family.
+
+    Parameters
+    ----------
+    differences
+        Of one comparison.
+    plan
+        Roles, and the adjustment asked for; ``auto`` goes by role as for the shifts.
+    """
+    own = [replace(one, role=plan.role(one.endpoint)) for one in differences]
+    families: dict[str, list[int]] = {}
+    for i, one in enumerate(own):
+        families.setdefault(one.role if plan.adjust == "auto" else "", []).append(i)
+    for role, members in families.items():
+        p = np.array([own[i].main.p_value for i in members], dtype=float)
+        q, text = _family(p, role) if role else _one_family(p, plan.adjust)
+        for i, value in zip(members, q, strict=True):
+            own[i] = replace(own[i], q_value=float(value), adjustment=text)
+    return own
+
+
+def arms_together(tables: Sequence[pd.DataFrame], families: Sequence[str]) -> list[pd.DataFrame]:
+    """Return tables of arms of several contrasts with q over all of them: a role is one family over all visits.
+
+    Parameters
+    ----------
+    tables
+        `schema.comparison.ARMS` of one contrast each, by `adjusted_differences`.
+    families
+        For each table, the set it belongs to; sets are adjusted apart.
+    """
+    result = [table.copy() for table in tables]
+    for family in dict.fromkeys(families):
+        mine = [i for i, name in enumerate(families) if name == family and len(tables[i])]
+        if len(mine) < 2:
+            continue
+        whole = pd.concat([result[i].loc[result[i]["test"] == "main", ["role", "p_value"]] for i in mine], keys=mine)
+        for role, rows in whole.groupby("role", sort=False):
+            if rows.index.get_level_values(0).nunique() == 1:
+                continue
+            q, text = _family(rows["p_value"].to_numpy(dtype=float), str(role))
+            for (i, row), value in zip(rows.index, q, strict=True):
+                result[i].loc[row, ["q_value", "adjustment"]] = [float(value), f"{text} of all contrasts"]
+    return result
+
+
+def _family(p: NDArray[np.float64], role: str) -> tuple[NDArray[np.float64], str]:
+    if role == "primary" and p.size == 1:
+        return p, "none (one primary difference)"
+    q, text = adjusted_by_role(p, role)
+    return q, text.replace("endpoints", "differences between arms")
+
+
+def _one_family(p: NDArray[np.float64], adjust: str) -> tuple[NDArray[np.float64], str]:
+    if adjust == "none":
+        return np.full(p.size, np.nan), "none"
+    q, word = (holm(p), "Holm") if adjust == "holm" else (benjamini_hochberg(p), "Benjamini-Hochberg")
+    return q, f"{word} over {int(np.isfinite(p).sum())} differences between arms"
 
 
 def compare_responders(pairs: pd.DataFrame, responder: Mapping[str, bool]) -> pd.DataFrame:
@@ -176,4 +325,4 @@ def compare_responders(pairs: pd.DataFrame, responder: Mapping[str, bool]) -> pd
         short = min(a.size, b.size) < LEAST_RESPONDERS
         tests = (untested(d.size, codes=(Code.E_N_MIN,)),) if short else (welch(a, b), mann_whitney(a, b))
         found.append(GroupDifference(str(endpoint), _DESCRIPTIVE, tests))
-    return differences_table(found)
+    return differences_table(found)[list(_TEST_COLUMNS)]

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from immunolab.comparison.arms import arms_of
+from immunolab.comparison.diagnostics import Finding
 from immunolab.comparison.external_rows import Columns, endpoint_rows
 from immunolab.comparison.external_stimulation import subtracted
 from immunolab.comparison.external_table import external_table
@@ -16,6 +18,7 @@ from immunolab.comparison.table import Comparison, compare_endpoints
 from immunolab.errors import InputError, Problem
 from immunolab.schema.comparison import PAIRS, SHIFTS, STIMULATION
 from immunolab.schema.endpoints import VISITS
+from immunolab.schema.flags import Code
 
 
 def compare(
@@ -72,14 +75,16 @@ def compare(
     test, adjust
         The method, and the adjustment over endpoints, see `plan.Plan`.
     reference
-        The arm the other is compared with when there are two.
+        The control arm, which each other arm is compared with; empty takes the one that is named like a control
+        (placebo ...), of two arms else the first in alphabetical order, which is said. Three arms without one are not
+        compared with each other, which is said too.
     seed
         Of the sign flips above 13 patients.
 
     Returns
     -------
     Comparison
-        Pairs, shifts and visits; the shifts end with the differences between arms where there are two.
+        Pairs, shifts and visits; the shifts end with the differences between arms where one is the control.
 
     Raises
     ------
@@ -120,8 +125,18 @@ def compare(
         rows, tubes = subtracted(rows, unstimulated, between_tubes, cells.name)
     if scale is not None:
         plan = replace(plan, scales=dict.fromkeys(rows["endpoint"].unique(), scale))
+    plan, said = _first_of_two(plan, set(rows["cohort"]))
     found = compare_endpoints(rows, plan, where=cells.name, arm_rows=True)
-    return replace(found, warnings=(*findings, *found.warnings), stimulation=tubes)
+    return replace(found, warnings=(*findings, *said, *found.warnings), stimulation=tubes)
+
+
+def _first_of_two(plan: Plan, cohorts: set[str]) -> tuple[Plan, tuple[Finding, ...]]:
+    """Return the plan with the first of two arms as reference where none is declared or named like a control."""
+    names = sorted(cohorts - {""})
+    if plan.reference or len(names) != 2 or arms_of(names)[0] is not None:
+        return plan, ()
+    text = f"no arm is named like a control: {names[0]}, first in alphabetical order, is taken for it; name reference"
+    return replace(plan, reference=names[0]), (Finding(Code.W_NO_CONTROL, "", "", text),)
 
 
 def _check_text(*arguments: tuple[str, object]) -> None:

@@ -98,8 +98,10 @@ class Plan:
     covariates
         Columns of the endpoint table whose change enters the fit.
     reference
-        The arm others are compared with when there are two; empty picks placebo, control ... or the first in
-        alphabetical order.
+        The control arm, which the others are compared with; empty takes the one cohort that is named like one (placebo,
+        control ...), and without one no cohort is compared with another.
+    arms
+        The active arms among the cohorts; empty takes every cohort but the reference.
     seed
         Of the Monte Carlo sign flips.
 
@@ -123,6 +125,7 @@ class Plan:
     unbatched: tuple[str, ...] = ()
     covariates: tuple[str, ...] = ()
     reference: str = ""
+    arms: tuple[str, ...] = ()
     seed: int = 0
 
     def __post_init__(self) -> None:

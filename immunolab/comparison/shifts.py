@@ -225,9 +225,9 @@ def _adjusted_together(p: Array, adjust: Adjust, what: str) -> tuple[Array, str]
 def with_arm_rows(
     shifts: pd.DataFrame, differences: Iterable[GroupDifference], paired: Paired, plan: Plan
 ) -> pd.DataFrame:
-    """Return the shifts followed by one row an endpoint for the difference between two arms.
+    """Return the shifts followed by one row an endpoint and active arm for its difference from the control arm.
 
-    The row's cohort names the difference, its estimate is the analysis of covariance, its sensitivity p
+    The row's cohort names the difference (arm - control), its estimate is the main test's, its sensitivity p
     the exact Mann-Whitney of the shifts; adjustment runs over the differences alone.
 
     Parameters
@@ -235,19 +235,14 @@ def with_arm_rows(
     shifts
         As `shift_rows` gives them.
     differences
-        As `arms.compare_arms` gives them.
+        As `arms.adjusted_differences` gives them.
     paired, plan
         What the shifts come from.
     """
     found = list(differences)
     if not found:
         return shifts
-    p = np.array([one.main.p_value for one in found])
-    q, text = _adjusted_together(p, plan.adjust, "differences between arms")
-    rows = [
-        _arm_row(one, paired, plan) | {"q_value": float(value), "adjustment": text}
-        for one, value in zip(found, q, strict=True)
-    ]
+    rows = [_arm_row(one, paired, plan) for one in found]
     return SHIFTS.check(pd.concat([shifts, SHIFTS.frame(rows)], ignore_index=True))
 
 
@@ -259,7 +254,7 @@ def _arm_row(difference: GroupDifference, paired: Paired, plan: Plan) -> dict[st
         "endpoint": difference.endpoint,
         "role": plan.role(difference.endpoint),
         "contrast": f"{difference.contrast} of {plan.contrast}",
-        "n_pairs": difference.sensitivity.n,
+        "n_pairs": difference.n_arm + difference.n_control,
         "estimate": main.estimate,
         "estimate_scale": shown,
         "fold": _fold(main, paired.scales[e]),
@@ -270,7 +265,9 @@ def _arm_row(difference: GroupDifference, paired: Paired, plan: Plan) -> dict[st
         "sensitivity_p_value": difference.sensitivity.p_value,
         "fold_is": scales.RATIO_WORDS.get(shown),
         "sensitivity_method": difference.sensitivity.text if np.isfinite(difference.sensitivity.p_value) else None,
-        "warnings": ";".join(main.codes) or None,
+        "warnings": ";".join(difference.codes) or None,
         "df": main.df,
         "unit": paired.units[e],
+        "q_value": difference.q_value,
+        "adjustment": difference.adjustment,
     }

@@ -9,7 +9,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from immunolab.comparison import scales
-from immunolab.comparison.arms import compare_arms, differences_table, with_few_events
+from immunolab.comparison.arm_methods import with_fitting_methods
+from immunolab.comparison.arms import (
+    adjusted_differences,
+    arms_of,
+    check_reference,
+    compare_arms,
+    differences_table,
+    findings_of,
+)
 from immunolab.comparison.change_calls import ChangeCalls, change_calls
 from immunolab.comparison.composition import log_ratio_shifts
 from immunolab.comparison.cycles import cycle_shifts
@@ -37,7 +45,7 @@ class Comparison:
     pairs, shifts, visits, noise, log_ratios
         As `schema.comparison` and `schema.endpoints` declare them.
     arms
-        With exactly two cohorts, the tests between them (`schema.comparison.ARMS`); else empty.
+        Where a cohort is the control arm, the tests of the others against it (`schema.comparison.ARMS`); else empty.
     levels
         Every sample on its endpoint's scale: patient_id, cohort, endpoint, visit, study_day, cycle_state, level, scale.
     warnings
@@ -107,7 +115,7 @@ def compare_endpoints(
     where
         Name of the table in messages.
     arm_rows
-        Whether the shifts end with the differences between two arms.
+        Whether the shifts end with the differences between arms; a reference that is no arm is then an error.
 
     Returns
     -------
@@ -125,17 +133,21 @@ def compare_endpoints(
     noises = noise_parts(paired, plan, replicates)
     pairs = pairs_with_intercurrent(_pair_rows(paired, change_calls(paired, noises)), endpoints)
     shifts, findings = shift_rows(paired, plan)
-    arms = with_few_events(compare_arms(pairs, plan.reference), paired, plan)
+    if arm_rows:
+        check_reference(paired.cohorts, plan.reference)
+    arms, said = arms_of(paired.cohorts, plan.reference, plan.arms)
+    differences = with_fitting_methods(compare_arms(pairs, arms), paired, shifts, plan) if arms else []
+    differences = adjusted_differences(differences, plan)
     return Comparison(
         plan=plan,
         pairs=pairs,
-        shifts=with_arm_rows(shifts, arms, paired, plan) if arm_rows else shifts,
+        shifts=with_arm_rows(shifts, differences, paired, plan) if arm_rows else shifts,
         visits=_visit_rows(paired.rows),
         noise=noise_rows(paired, noises),
         log_ratios=log_ratio_shifts(paired),
-        arms=differences_table(arms),
+        arms=differences_table(differences),
         levels=_levels(paired),
-        warnings=paired.findings + findings,
+        warnings=paired.findings + findings + said + findings_of(differences),
     )
 
 

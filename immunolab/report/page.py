@@ -29,7 +29,7 @@ _OTHERS = {  # tables beyond the declared ones, as the comparison names them
     "estimand": "Estimand: intercurrent events before each later value, and what became of that value",
     "intercurrent_events": "Intercurrent events, patient by patient",
     "dose_sensitivity": "Beside concomitant drugs: the change of an unchanged dose, and without values under rescue",
-    "arms": "The arms against each other",
+    "arms": "Each active arm against the control arm",
     "log_ratios": "Shares of one parent against their median sibling: what remains when one share cannot push another",
     "shifts_by_response": "Change by clinical response: descriptive, response is known only afterwards",
     "correlations": "Change of cells against change of the clinic: exploratory",
@@ -45,6 +45,11 @@ _OTHERS = {  # tables beyond the declared ones, as the comparison names them
 _SMALL_GROUP = f"fewer than {LEAST_RESPONDERS} in a group"
 _NOTES = {  # what the columns hold, where their names do not say it
     "log_ratios": "Estimate: cohort's change of the log of a share over its median sibling; 0 is no change.",
+    "arms": (
+        "Estimate: change in the active arm less change in the control arm, which is after the minus sign. Main: the "
+        "test that role, q and adjustment are of; others are shown beside it. A difference is the drug's only where "
+        "chance sorted the patients into arms."
+    ),
     "shifts_by_response": "n: patients of both groups together.",
     "correlations": (
         "rho: Spearman's, of the changes of n patients; partial rho: the same with both values before treatment held "

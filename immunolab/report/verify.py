@@ -17,7 +17,7 @@ from immunolab.report.verify_clinic import clinic_differences
 from immunolab.report.verify_estimand import estimand_differences
 from immunolab.report.verify_stimulation import stimulation_differences
 from immunolab.results.run import Run
-from immunolab.schema.comparison import NOISE, PAIRS, SHIFTS, TIPPING
+from immunolab.schema.comparison import ARMS, NOISE, PAIRS, SHIFTS, TIPPING
 from immunolab.schema.endpoints import ENDPOINTS
 from immunolab.schema.estimand import ESTIMAND
 from immunolab.schema.files import file_sha256
@@ -47,6 +47,7 @@ _SHIFT_NUMBERS = (
     "pairs_ci_high",
     "pairs_p_value",
 )
+_ARM_NUMBERS = ("estimate", "ci_low", "ci_high", "df", "p_value", "q_value", "n", "n_arm", "n_control")
 _TIPPING_NUMBERS = ("n_pairs", "n_missing", "estimate", "ci_low", "ci_high", "tipping_sd", "tipping_shift")
 
 
@@ -173,11 +174,12 @@ def _counts_of(sample: object, endpoint: Endpoint, known: Mapping[tuple[Any, Any
 
 def _comparison(frames: Mapping[str, pd.DataFrame], run: Run) -> Iterator[Problem]:
     """Compare the endpoints as written again, and yield where pairs and shifts as written differ from that."""
+    from immunolab.comparison.arms import arms_together
     from immunolab.comparison.estimand import with_estimand
     from immunolab.comparison.multiplicity import adjusted_together
     from immunolab.comparison.table import compare_endpoints
 
-    pairs, shifts, noises, tipping, families = [], [], [], [], []
+    pairs, shifts, noises, tipping, arms, families = [], [], [], [], [], []
     for one in run.compared:
         rows = frames["endpoints"][frames["endpoints"]["endpoint"].isin(one.endpoints)]
         try:
@@ -189,6 +191,7 @@ def _comparison(frames: Mapping[str, pd.DataFrame], run: Run) -> Iterator[Proble
         pairs.append(again.pairs)
         shifts.append(again.shifts)
         tipping.append(again.tipping_point())
+        arms.append(again.arms)
         noises.append(again.noise)
         families.append(one.family)
     said = read_written(run, ESTIMAND) if file_in(run, ESTIMAND).exists() else ESTIMAND.empty()
@@ -216,6 +219,19 @@ def _comparison(frames: Mapping[str, pd.DataFrame], run: Run) -> Iterator[Proble
         named = tuple(name for name in words if name in frames[table.name])
         yield from differences(table, frames[table.name], fresh, keys, written, named)
     yield from _tipping(run, _joined(TIPPING, tipping))
+    yield from _arms(run, _joined(ARMS, arms_together(arms, families)))
+
+
+def _arms(run: Run, again: pd.DataFrame) -> Iterator[Problem]:
+    """Yield where the differences between arms as written differ from those of the fresh comparison."""
+    if not file_in(run, ARMS).exists():
+        return
+    stored = read_written(run, ARMS)
+    if isinstance(stored, tuple):
+        yield from stored
+        return
+    stored = stored.assign(codes=stored["codes"].fillna(""))
+    yield from differences(ARMS, stored, again, ("endpoint", "contrast", "method"), _ARM_NUMBERS, ("role", "codes"))
 
 
 def _tipping(run: Run, again: pd.DataFrame) -> Iterator[Problem]:

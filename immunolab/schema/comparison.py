@@ -260,7 +260,24 @@ _TEST_COLUMNS = (
     Column("codes", "text", "codes of docs/flags.md joined by ';'", nullable=True),
 )
 
-ARMS = Table("arms", "two cohorts compared", _TEST_COLUMNS, files=("run: tables/arms.csv",))
+ARMS = Table(
+    "arms",
+    "each active arm against the control arm",
+    (
+        *_TEST_COLUMNS,
+        Column("arm", "text", "active arm: the first of the difference", optional=True),
+        Column("control", "text", "control arm: what is taken from the first", optional=True),
+        _count("n_arm", "patients of the active arm with both visits"),
+        _count("n_control", "patients of the control arm with both visits"),
+        Column("test", "text", "main, or shown beside it", allowed=("main", "beside"), optional=True),
+        replace(ROLE, optional=True),
+        replace(Q_VALUE, meaning="p of the main test adjusted over the arms and endpoints of its role", optional=True),
+        Column("adjustment", "text", "multiplicity adjustment and its family", nullable=True, optional=True),
+    ),
+    notes="Written where a cohort is the control arm. The estimate is that of `arm` less `control`; role, q and rule "
+    "are those of the main test.",
+    files=("run: tables/arms.csv",),
+)
 
 SHIFTS_BY_RESPONSE = Table(
     "shifts_by_response",

@@ -268,6 +268,12 @@ class Code(DeclaredWord):
         "doubtful",
         "the share changes; the interval of the absolute count includes no change",
     )
+    W_ARMS = "W_ARMS", "note", "which arms are compared, and which of them is the control"
+    W_NO_CONTROL = (
+        "W_NO_CONTROL",
+        "note",
+        "no control arm is declared: cohorts are described each by itself; of two arms in compare the first is taken",
+    )
     W_K_SMALL = "W_K_SMALL", "note", "fewer than 10 endpoints: no moderation, plain t"
     W_UNIT = "W_UNIT", "doubtful", "no unit that says a scale: compared as differences, which may not be what fits"
     W_FRACTION = "W_FRACTION", "doubtful", "percentages look like fractions 0..1; they were read as percent"

@@ -19,6 +19,7 @@ from immunolab.input_files import recorded_inputs
 from immunolab.schema.contrast import Contrast
 from immunolab.schema.gating import Specimen
 from immunolab.study import rows
+from immunolab.study.arms import TrialArms, arm_problems
 from immunolab.study.doses import PatientDoses, read_doses
 from immunolab.study.endpoints import AnyEndpoint, Endpoint, PercentOfParent, endpoint_problems, expanded
 from immunolab.study.rows import Sample, read_samples
@@ -102,6 +103,8 @@ class Study:
         Study.yaml itself.
     read
         Sha256 of every file that this was read from, by absolute path.
+    arms
+        Which cohorts are arms, as study.yaml or else the trial declares it; None where neither does.
     """
 
     name: str
@@ -122,6 +125,7 @@ class Study:
     doses: dict[str, PatientDoses] = field(default_factory=dict)
     sheet: Path | None = None
     read: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    arms: TrialArms | None = None
 
     def __repr__(self) -> str:
         taken, visits = self._taken()
@@ -222,6 +226,7 @@ class _StudyKeys:
     intercurrent_events: str | None = None
     methods_module: str | None = None
     endpoints: tuple[AnyEndpoint, ...] = ()
+    arms: TrialArms | None = None
 
 
 def read_study(path: Path | str) -> Study:
@@ -273,6 +278,7 @@ def _read_study(path: Path | str) -> Study:
     problems += faults
     if sound and settled and samples is not None:
         problems += _comparison_problems(keys.comparison, trial, samples, document)
+        problems += arm_problems(keys.arms, (s.cohort for s in samples), document)
     if problems:
         raise InputError(problems)
     return Study(
@@ -288,6 +294,7 @@ def _read_study(path: Path | str) -> Study:
         trial_file=_trial_file(keys, folder),
         dose_table=tables.pop("doses", None),
         sheet=folder / keys.sheet,
+        arms=keys.arms or (trial.arms if trial else None),
         **tables,
     )
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from immunolab.config import Document, build, read_package_yaml, read_yaml
 from immunolab.errors import InputError, Problem, nearest
+from immunolab.study.arms import TrialArms
 from immunolab.study.endpoints import AnyEndpoint, Endpoint, endpoint_problems, expanded
 from immunolab.study.intercurrent import Estimand, estimand_problems
 
@@ -112,8 +113,9 @@ class Trial:
     """A trial's design.
 
     ``visits`` includes the optional ones. ``subgroups`` names columns of the sample sheet (a diagnosis) by which
-    changes are described; ``covariates`` names measured variables shown beside the endpoints. ``estimand`` is None
-    where the file declares none: every value is then taken as it is.
+    changes are described; ``covariates`` names measured variables shown beside the endpoints; ``arms`` says which
+    cohorts are compared with which, None for a trial of one arm. ``estimand`` is None where the file declares none:
+    every value is then taken as it is.
     """
 
     schema: Literal["immunolab.trial/1"]
@@ -128,6 +130,7 @@ class Trial:
     covariates: tuple[str, ...] = ()
     subgroups: tuple[str, ...] = ()
     estimand: Estimand | None = None
+    arms: TrialArms | None = None
     statements: tuple[Statement, ...] = ()
     file: str = field(default="", compare=False)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from immunolab.comparison.arms import arms_together
 from immunolab.comparison.diagnostics import Finding
 from immunolab.comparison.estimand import estimand_rows, with_estimand, with_intercurrent
 from immunolab.comparison.gating_sensitivity import with_other_gatings
@@ -129,7 +130,8 @@ def _compare(
         except InputError as error:
             notes += [str(problem) for problem in error.problems]
     tables = adjusted_together([one.shifts for one in comparisons], [one.family for one in compared])
-    comparisons = [replace(one, shifts=table) for one, table in zip(comparisons, tables, strict=True)]
+    arms = arms_together([one.arms for one in comparisons], [one.family for one in compared])
+    comparisons = [replace(c, shifts=s, arms=a) for c, s, a in zip(comparisons, tables, arms, strict=True)]
     return compared, comparisons, notes
 
 
@@ -151,6 +153,8 @@ def _plan(study: Study, contrast: Contrast, endpoints: Sequence[Endpoint], rows:
         bridges=study.comparison.bridges,
         batch=batches if len(set(batches.values())) > 1 else {},
         unbatched=_not_counted(rows),
+        reference=study.arms.control if study.arms else "",
+        arms=study.arms.active if study.arms else (),
     )
 
 
