@@ -30,11 +30,19 @@ def read_input(path: Path | str) -> bytes:
     InputError
         It was read before, and held something else.
     """
+    if is_special(path):
+        raise InputError(Problem(str(path), "", "is no regular file", "check the path"))
     content = Path(path).read_bytes()
     record = _record.get()
     if record is not None:
         _add(record, {os.path.abspath(path): hashlib.sha256(content).hexdigest()})
     return content
+
+
+def is_special(path: Path | str) -> bool:
+    """Whether a path is neither file nor folder, such as a pipe, which would be waited for without end."""
+    found = Path(path)
+    return found.exists() and not (found.is_file() or found.is_dir())
 
 
 def read_input_text(path: Path | str) -> str:

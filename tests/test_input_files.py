@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import os
+import random
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from immunolab.cli import main
 from immunolab.errors import DataFileError, InputError
 from immunolab.input_files import read_input, recorded_inputs
 from immunolab.loaders.fcs import read as fcs_read
+from immunolab.simulation import simulate
 from immunolab.simulation.fcs_writer import write_fcs
 from immunolab.workflow import run, tubes
 from immunolab.workflow.read_tube import TubeFile
@@ -148,6 +150,22 @@ def test_a_file_that_differs_between_two_readings_ends_the_run_before_it_begins(
     (study / "samples.csv").write_text("sample_id\n")
     with recorded_inputs(found.read), pytest.raises(InputError, match="changed between two readings"):
         read_input(study / "samples.csv")
+
+
+def test_the_order_of_the_sheets_rows_changes_no_number(tmp_path):
+    simulate("sle_nct02084238", patients=4, seed=5, folder=tmp_path / "a", visits=["W0", "W10"], events=1000)
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    head, *rows = (tmp_path / "b" / "samples.csv").read_text().splitlines()
+    random.Random(3).shuffle(rows)
+    (tmp_path / "b" / "samples.csv").write_text("\n".join([head, *rows, ""]))
+    runs = [il.run(tmp_path / name, out=tmp_path / f"{name}_out", tables_only=True) for name in "ab"]
+    for name in ("counts", "thresholds", "pairs", "shifts"):
+        one, other = (found.table(name) for found in runs)
+        assert len(one)
+        keys = [c for c in one.columns if not pd.api.types.is_float_dtype(one[c])]
+        one, other = (table.sort_values(keys, ignore_index=True) for table in (one, other))
+        # what is compared is summed in another order
+        pd.testing.assert_frame_equal(one, other, check_exact=name in ("counts", "thresholds"), rtol=1e-6)
 
 
 METHODS = "from pathlib import Path\nPath(__file__).with_name('ran').touch()\n"

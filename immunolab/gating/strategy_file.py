@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields, replace
@@ -34,6 +35,7 @@ _SCALES: dict[str, type] = {
     "linear": Identity, "logicle": Logicle, "asinh": Asinh, "log": Log, "hyperlog": Hyperlog,
     "linear_range": Linear, "scaled_asinh": ScaledAsinh, "auto": Auto,
 }  # fmt: skip
+_LONGEST_NAME = 80  # characters of a population: about a line of a page at the size of a figure's labels
 
 
 def read_strategy(path: Path | str) -> Strategy:
@@ -218,6 +220,9 @@ def _entries(rows: Any) -> tuple[_Entries, list[StrategyFault]]:
 def _name_faults(name: str, place: Place, earlier: Iterable[str]) -> Iterator[StrategyFault]:
     if "/" in name:
         yield StrategyFault(place, f"'{name}' holds '/', which separates names in a path", "use '|' or '_'")
+    if not name.isprintable() or len(name) > _LONGEST_NAME:
+        text = f"{name[:40]!r} is longer than {_LONGEST_NAME} characters, or holds some that cannot be seen"
+        yield StrategyFault(place, text, "figures and tables show this name")
     if name == ROOT:
         yield StrategyFault(place, "'root' is all events and needs no entry", "leave the entry out")
     elif name in earlier:
@@ -316,11 +321,11 @@ def _scale(data: Any, place: Place) -> tuple[Transform | None, list[StrategyFaul
     faults = [
         *unknown_keys(parameters, (*place, name), known),
         *(
-            StrategyFault((*place, name, key), f"a number is needed, not '{value}'")
+            StrategyFault((*place, name, key), f"a finite number is needed, not '{value}'")
             for key, value in parameters.items()
-            if not is_number(value)
+            if not (is_number(value) and math.isfinite(value))
         ),
         *(StrategyFault((*place, name, key), "the key is missing") for key in missing),
     ]
     usable = {k: float(v) for k, v in parameters.items() if k in known and is_number(v)}
-    return None if missing else _SCALES[name](**usable), faults
+    return None if faults else _SCALES[name](**usable), faults

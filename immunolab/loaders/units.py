@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from functools import lru_cache
+from tokenize import TokenError
 from typing import TYPE_CHECKING
 
 from immunolab.vocabulary.variables import Variable
@@ -31,6 +33,12 @@ _SPELLINGS = {
     "min": "minute",
     "minutes": "minute",
 }
+
+# The library computes what a unit says, so that 9**9**9 would never end. mL/min/1.73 m^2 has 15 characters and
+# 10^9 cell/L one power: real units are far below these limits (judgement)
+_LONGEST, _MOST_POWERS = 40, 2
+_POWER = re.compile(r"\*\*|\^")
+_POWER_OF_POWER = re.compile(r"(\*\*|\^)\s*([-+]?\s*\d{3,}|\(|[-+]?\s*\d+\s*(\*\*|\^))")
 
 _BARE = ("point", "points", "score", "count", "grade", "1")  # what people write where there is no unit
 
@@ -66,16 +74,20 @@ def same_unit(one: str, other: str) -> bool:
 def _factor(unit: str, wanted: str) -> float:
     from pint.errors import DimensionalityError, PintError
 
-    registry = _registry()
+    registry, spelled = _registry(), _library_spelling(unit)
+    if len(spelled) > _LONGEST or _POWER_OF_POWER.search(spelled) or len(_POWER.findall(spelled)) > _MOST_POWERS:
+        raise UnitError(f"unit '{unit[:_LONGEST]}' is unknown")
     try:
-        given = registry.parse_expression(_library_spelling(unit))
-    except (PintError, AttributeError, TypeError, ValueError, SyntaxError, AssertionError):
+        given = registry.parse_expression(spelled)
+    except (PintError, AttributeError, TypeError, ValueError, SyntaxError, AssertionError, ArithmeticError, TokenError):
         raise UnitError(f"unit '{unit}' is unknown") from None
     try:
-        factor = (given * registry.dimensionless).to(_library_spelling(wanted)).magnitude
-        return float(f"{factor:.12g}")  # powers of ten come back exact
-    except (DimensionalityError, AttributeError):
+        factor = float((given * registry.dimensionless).to(_library_spelling(wanted)).magnitude)
+    except (DimensionalityError, AttributeError, ArithmeticError):
         raise UnitError(f"unit '{unit}' cannot be converted to {wanted}") from None
+    if not 0 < factor < math.inf:
+        raise UnitError(f"unit '{unit}' cannot be converted to {wanted}")
+    return float(f"{factor:.12g}")  # powers of ten come back exact
 
 
 def conversion(unit: str, variable: Variable) -> float:

@@ -10,6 +10,8 @@ from immunolab.errors import InputError, Problem
 from immunolab.study.dates import read_dates
 from immunolab.study.spreadsheet import Row, TextTable, column_problems, read_text_table
 
+_MOST_DAYS = 36_525  # a hundred years from the first dose; beyond it a date or an id was written
+
 
 @dataclass(frozen=True)
 class PatientDoses:
@@ -79,7 +81,7 @@ def read_study_days(table: TextTable) -> tuple[dict[int, int], list[Problem]]:
         if not row["study_day"]:
             continue
         value = table.number(row["study_day"])
-        if value is None or value != int(value):
+        if value is None or not value.is_integer() or abs(value) > _MOST_DAYS:
             message = f"'{row['study_day']}' is not a whole number"
             problems.append(table.problem(row, "study_day", message, "day 1 is the first dose"))
         elif value == 0:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from immunolab.errors import InputError, Problem, allowed_hint, nearest
+from immunolab.input_files import is_special
 from immunolab.study.dates import read_dates
 from immunolab.study.doses import PatientDoses, read_study_days
 from immunolab.study.spreadsheet import Row, TextTable, column_problems, read_text_table
@@ -30,6 +31,8 @@ OPTIONAL = (
     "lymphocytes_per_ul",
 )
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
+_NAMES = ("patient_id", "visit", "cohort", "batch", "panel", "marker")
+_LONGEST_NAME = 80  # characters: about a line of a page at the size of a figure's labels
 UNSTIMULATED = "unstimulated"
 """Word of the column ``stimulation`` for the control of a patient's stimulated tubes."""
 _UNSAFE = re.compile(r'[/\\:*?"<>|\x00-\x1f]')
@@ -174,6 +177,9 @@ class _RowReader:
                 self.fault(row, column, "the cell is empty")
         if row["sample_id"] and (reason := unsafe_name(row["sample_id"])):
             self.fault(row, "sample_id", f"'{row['sample_id']}' {reason}", "results go into a folder of this name")
+        for column in _NAMES:
+            if reason := _undrawable(row[column]):
+                self.fault(row, column, f"{row[column][:40]!r} {reason}", "figures and tables show this name")
         day = self.study_day(row)
         path = self.file(row)
         return Sample(
@@ -228,7 +234,14 @@ class _RowReader:
         path = self.folder / written
         if "\\" in written and not path.exists():
             path = self.folder / written.replace("\\", "/")
-        if written and not path.exists():
+        try:
+            there = path.exists()
+        except OSError as error:
+            self.fault(row, "file", f"'{written[:40]}...' is no path: {error.strerror}", f"relative to {self.folder}")
+            return self.folder
+        if there and is_special(path):
+            self.fault(row, "file", f"'{written}' is no regular file", "name a file of events")
+        if written and not there:
             beside = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
             hint = f"{nearest(path.name, beside)} paths are relative to {self.folder}".strip()
             self.fault(row, "file", f"file '{written}' does not exist", hint)
@@ -287,6 +300,13 @@ def unsafe_name(name: str) -> str:
     if name.split(".")[0].lower() in _RESERVED:
         return "is a reserved word on Windows"
     return "is longer than 120 characters" if len(name) > 120 else ""
+
+
+def _undrawable(name: str) -> str:
+    """Return why a name cannot be shown, or an empty string."""
+    if not name.isprintable():
+        return "holds a line break or a character that cannot be seen"
+    return f"is longer than {_LONGEST_NAME} characters" if len(name) > _LONGEST_NAME else ""
 
 
 def _repeats(table: TextTable, samples: tuple[Sample, ...]) -> Iterator[Problem]:

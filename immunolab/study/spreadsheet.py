@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,8 @@ from immunolab.input_files import read_input
 from immunolab.study.workbook import CELL_ERRORS, ERROR_HINT, read_workbook
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # a remark may have tabs and several lines
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,8 @@ class TextTable:
         text = text.strip().replace("\u2212", "-")
         if self.decimal_comma and text.count(",") == 1 and "." not in text:
             text = text.replace(",", ".")
-        return float(text) if _NUMBER.fullmatch(text) else None
+        value = float(text) if _NUMBER.fullmatch(text) else math.inf
+        return value if math.isfinite(value) else None
 
 
 def read_text_table(path: Path) -> TextTable:
@@ -103,11 +107,12 @@ def read_lines(path: Path) -> tuple[list[tuple[int, list[str]]], bool]:
         lines, comma = _read_separated(path)
     stripped = [(i, [cell.strip() for cell in line]) for i, line in enumerate(lines, start=1)]
     numbered = [(i, line) for i, line in stripped if any(line) and not _is_comment(line)]
-    faults = [
-        Problem(str(path), f"row {i}, cell {k}", f"shows {cell}", ERROR_HINT)
-        for i, line in numbered
-        for k, cell in enumerate(line, start=1)
-        if cell in CELL_ERRORS
+    cells = [(f"row {i}, cell {k}", cell) for i, line in numbered for k, cell in enumerate(line, start=1)]
+    faults = [Problem(str(path), place, f"shows {cell}", ERROR_HINT) for place, cell in cells if cell in CELL_ERRORS]
+    faults += [
+        Problem(str(path), place, f"holds a control character: {cell!r}", "type the cell again")
+        for place, cell in cells
+        if _CONTROL.search(cell)
     ]
     if faults:
         raise InputError(faults)

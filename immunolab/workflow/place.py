@@ -96,7 +96,9 @@ def fit_jobs(
         own = [s for s in study.samples if s.panel == name and s.sample_id in prepared]
         for members in _sets(strategy, [s for s in own if s.gated]):
             batches = {m.batch for m in members}
-            controls = [s for s in own if s.control_of and s.batch in batches]
+            controls = sorted(
+                (s for s in own if s.control_of and s.batch in batches), key=lambda control: control.sample_id
+            )
             job = _job(study, strategy, members, controls, prepared, pairs, store, seed)
             jobs.append((name, (tuple(m.sample_id for m in members), job)))
     return jobs
@@ -107,7 +109,7 @@ def _sets(strategy: Strategy, samples: Sequence[Sample]) -> Iterable[list[Sample
 
     scope = widest_scope(strategy)
     sets: dict[tuple[str, ...], list[Sample]] = {}
-    for sample in samples:
+    for sample in sorted(samples, key=lambda sample: sample.sample_id):
         keys = {
             "sample": (sample.sample_id,),
             "patient": (sample.patient_id, sample.batch),

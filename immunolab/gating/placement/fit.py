@@ -131,6 +131,7 @@ def fit(
         raise GatingError(
             "two tubes have the same sample_id", ", ".join(sorted({n for n in names if names.count(n) > 1}))
         )
+    tubes = sorted(tubes, key=lambda tube: tube.sample_id)  # what is drawn at random does not depend on a sheet's order
     batches = {name: str(group.get("batch", "")) for name, group in (groups or {}).items()}
     strategy = measure_scales(strategy, tubes, batches)
     alike: dict[tuple[str, ...], list[tuple[Strategy, Tube]]] = {}

@@ -12,6 +12,7 @@ from typing import BinaryIO, Literal
 
 from immunolab.errors import DataFileError
 from immunolab.events.tube import Channel, Spillover, Tube, identity
+from immunolab.input_files import is_special
 from immunolab.loaders.fcs.channels import FcsChannel
 from immunolab.loaders.fcs.data import decode, not_finite
 from immunolab.loaders.fcs.header import FcsHeader, describe
@@ -150,6 +151,8 @@ def _choose_spillover(
 
 def _open(path: str | Path) -> BinaryIO:
     try:
+        if is_special(path):
+            raise DataFileError("is no regular file", str(path), "check the path")
         return open(path, "rb", buffering=0)
     except OSError as error:
         reason = error.strerror or type(error).__name__
