@@ -240,7 +240,7 @@ def cytoexplorer() -> RealSet:
 SPLEEN = """
 strategy: mouse_spleen
 populations:
-  - {name: lymphocytes, parent: root, lymphocytes: {x: FSC-A, y: SSC-A}}
+  - {name: lymphocytes, parent: root, lymphocytes: {x: FSC-A, y: SSC-A, blasts: true}}
   - {name: singlets, parent: lymphocytes, singlets: {x: FSC-A, y: FSC-H}}
   - {name: NK1.1pos, parent: singlets, where: NK1.1+}
   - {name: NK1.1neg, parent: singlets, where: NK1.1-}

@@ -19,6 +19,7 @@ from immunolab.gating.strategy_file import parse_strategy
 from immunolab.loaders.fcs.read import read_fcs
 
 COFACTORS = (None, 150, 1000)
+SIGNS = {"neg": "-", "pos": "+"}
 
 
 def gates(cofactor: int | None) -> Strategy:
@@ -60,6 +61,31 @@ def test_noise_around_zero_is_no_valley_and_the_display_moves_no_border() -> Non
     found = [percents(gates(cofactor), [tube])[0] for cofactor in COFACTORS]
     assert max(found) < 6
     assert np.ptp(found) < 0.2
+
+
+def test_a_ripple_among_activated_cells_is_no_border() -> None:
+    """Resting cells, cells on their way, and the brightest: a shallow valley between the last two."""
+    rng = np.random.default_rng(11)
+    resting, on_their_way = rng.normal(400, 500, 3_500), np.exp(rng.normal(7.6, 0.5, 400))
+    bright = np.exp(rng.normal(9.1, 0.35, 200))
+    values = np.concatenate([resting, on_their_way, bright])
+    tube = Tube(np.array([values], dtype=np.float32), (Channel("7-AAD-A", "CD69", "CD69"),), sample_id="S1")
+    fitted = fit(gates(None), [tube])
+    assert fitted.records["S1"][0].threshold_raw < 3_500  # the ripple is at 4,900, beyond nine in ten on their way
+    assert "no_valley" in fitted.strategies["S1"]["CD69pos"].flag
+
+
+@pytest.mark.parametrize(("place", "in_doubt"), [(0.0, False), (9_000.0, True)])
+def test_what_is_below_a_hump_at_zero_is_negative_whatever_is_above(place: float, in_doubt: bool) -> None:
+    """The gate of CD69- cells is not in doubt where they carry nothing; that of the few above them is."""
+    rng = np.random.default_rng(12)
+    values = place + np.concatenate([rng.normal(0, 300, 3_000), rng.gamma(2.0, 400, 100)])
+    tube = Tube(np.array([values], dtype=np.float32), (Channel("7-AAD-A", "CD69", "CD69"),), sample_id="S1")
+    text = "strategy: a\npopulations:\n"
+    text += "".join(f"  - {{name: CD69{name}, parent: root, where: CD69{sign}}}\n" for name, sign in SIGNS.items())
+    placed = fit(parse_strategy(parse_yaml(text)), [tube]).strategies["S1"]
+    assert ("no_valley" in placed["CD69neg"].flag) == in_doubt
+    assert "no_valley" in placed["CD69pos"].flag
 
 
 def test_tubes_of_a_batch_share_one_border_of_cd69() -> None:

@@ -157,6 +157,23 @@ def test_known_negatives_part_overlapping_groups_at_any_share(share: float) -> N
     assert ("unimodal" in cut.flags) == (share < 0.5)
 
 
+def test_nk_cells_have_their_border_among_cells_without_cd3() -> None:
+    """Of T cells some carry little CD56, which fills the valley between NK cells and others; of CD3- cells none do."""
+    rng = np.random.default_rng(9)
+    groups = {"T": (6_000, 9_000, 900), "dim": (900, 9_000, 2_500), "B": (2_500, 0, 0), "NK": (500, 0, 9_000)}
+    cd3 = np.concatenate([rng.normal(a, 300 + a / 6, n) for n, a, _ in groups.values()])
+    cd56 = np.concatenate([rng.normal(b, 250 + b / 5, n) for n, _, b in groups.values()])
+    nk = np.repeat(list(groups), [n for n, _, _ in groups.values()]) == "NK"
+    channels = tuple(Channel(f"{name}-A", name, name) for name in ("CD3", "CD56"))
+    tube = Tube(np.array([cd3, cd56], dtype=np.float32), channels, sample_id="S1")
+    text = "strategy: nk\npopulations:\n  - {name: NK, parent: root, where: CD3- CD56+}\n"
+    gated = il.gate(tube, parse_strategy(parse_yaml(text)))
+    called = gated.mask("NK")
+    assert 2 * (called & nk).sum() / (called.sum() + nk.sum()) > 0.97
+    reason = gated.thresholds.set_index("marker").loc["CD56", "reason"]
+    assert int(reason.split(" ")[0]) == pytest.approx(3_000, abs=60)  # B and NK cells
+
+
 def test_the_lymphocyte_cloud_is_not_the_end_of_the_detector() -> None:
     rng = np.random.default_rng(3)
     x = np.concatenate([rng.normal(350, 60, 1_500), rng.normal(600, 110, 6_000)])

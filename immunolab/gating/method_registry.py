@@ -13,6 +13,7 @@ a lab's own in the file that study.yaml names under ``methods_module``. Placing 
 ``parent_and_negatives`` the parent's events, and events of the tube that lack the marker (cells of other lineages)
 ``pair``                 the parent's events on two channels, x and y
 ``pair_and_reference``   the same, and (x, y) of the reference population, or None where the tube has none
+``pair_and_lineage``     x and y, and the parent's events on a marker of lymphocytes, or None where the panel has none
 ======================== ======================================================================================
 
 Settings follow as keywords. A method of one axis returns a `Cut` or a float, a method of two channels a `Region`.
@@ -44,7 +45,16 @@ __all__ = [
     "threshold_method",
 ]
 
-Wants = Literal["nothing", "parent", "control", "reference", "parent_and_negatives", "pair", "pair_and_reference"]
+Wants = Literal[
+    "nothing",
+    "parent",
+    "control",
+    "reference",
+    "parent_and_negatives",
+    "pair",
+    "pair_and_reference",
+    "pair_and_lineage",
+]
 Control = Literal["fmo", "unstained", "internal", "density", "fixed", "imported", "template", "others"]
 Takes = Literal["number", "share", "range", "yes_no", "word"]
 AUTO, DENSITY = "auto", "density"  # words of a rule's `by` that are not methods
@@ -136,7 +146,7 @@ class Card:
     @property
     def of_pair(self) -> bool:
         """Whether the method is of two channels."""
-        return self.wants in ("pair", "pair_and_reference")
+        return self.wants in ("pair", "pair_and_reference", "pair_and_lineage")
 
 
 @dataclass(frozen=True)

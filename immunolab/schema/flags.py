@@ -96,6 +96,11 @@ class Flag(DeclaredWord):
         "a border's 95 % interval holds over 20 % of the parent's events, or the count's interval spans threefold: the "
         "percentage depends on where the gate is put",
     )
+    NOT_SET_APART = (
+        "not_set_apart",
+        "doubtful",
+        "the cloud goes over into its surroundings: over 40 % of the events up to the next valley are outside",
+    )
     CUTS_CLOUD = (
         "cuts_cloud",
         "doubtful",

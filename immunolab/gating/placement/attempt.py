@@ -42,6 +42,8 @@ class Attempt:
         Words that qualify the border beside those of the cut.
     groups
         Whether it shows by itself which events are positive: what others say of the density's shape is then settled.
+    negatives_known
+        Whether the group below the border is known to lack the marker.
     """
 
     method: str
@@ -52,6 +54,7 @@ class Attempt:
     flags: tuple[str, ...] = ()
     note: str = ""
     groups: bool = False
+    negatives_known: bool = False
 
     @property
     def found(self) -> bool:

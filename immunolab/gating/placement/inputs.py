@@ -12,7 +12,7 @@ from immunolab.gating.method_registry import Card, Control, Wants
 from immunolab.gating.method_results import Array
 from immunolab.gating.placement.density import ENOUGH_EVENTS
 from immunolab.gating.placement.known_cells import known_negatives
-from immunolab.gating.placement.rules import NAIVE
+from immunolab.gating.placement.rules import NAIVE, lymphocyte_markers
 from immunolab.gating.placement.tube_state import TubePool, TubeState
 from immunolab.schema.flags import Flag
 
@@ -140,6 +140,16 @@ def _pair(card: Card, request: Request) -> Inputs | Lacking:
     return Inputs(values, f"{len(values[0])} events of {population_name(request.path)}", card.control)
 
 
+def _pair_and_lineage(card: Card, request: Request) -> Inputs | Lacking:
+    given = _pair(card, request)
+    if isinstance(given, Lacking):
+        return given
+    pool = request.pool
+    found = next((name for name in lymphocyte_markers() if all(tube.has(name) for tube in pool.tubes)), None)
+    values = None if found is None else pool.values(found, request.path)
+    return Inputs((*given.arguments, values), given.source, card.control)
+
+
 def _pair_and_reference(card: Card, request: Request) -> Inputs | Lacking:
     given = _pair(card, request)
     if isinstance(given, Lacking):
@@ -174,4 +184,5 @@ _PROVIDERS: Mapping[Wants, Callable[[Card, Request], Inputs | Lacking]] = {
     "parent_and_negatives": _parent_and_negatives,
     "pair": _pair,
     "pair_and_reference": _pair_and_reference,
+    "pair_and_lineage": _pair_and_lineage,
 }

@@ -79,7 +79,7 @@ def lineage_attempts(
         zero = float(pool.tubes[0].dimension(marker).transform.apply([0.0])[0])
         # no signal at all is never positive
         cut = replace(tried.cut, value=max(tried.cut.value, zero)) if tried.found else tried.cut
-        yield replace(tried, cut=cut, groups=True)
+        yield replace(tried, cut=cut, groups=True, negatives_known=True)
         return
     hump, why = _known_hump(pool, path, marker)
     if hump:

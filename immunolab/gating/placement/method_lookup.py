@@ -19,6 +19,7 @@ _WANTS = {
     "parent_and_negatives": "the parent's events, and events of the tube that lack the marker",
     "pair": "two channels of the parent",
     "pair_and_reference": "two channels of the parent and of an internal reference population",
+    "pair_and_lineage": "two channels of the parent, and a marker of lymphocytes",
 }
 
 _OF_FILE: dict[Path, tuple[str, ...]] = {}  # names that a lab's file registered

@@ -8,10 +8,13 @@ from dataclasses import replace
 import numpy as np
 
 from immunolab.gating.method_registry import AUTO, DENSITY
+from immunolab.gating.method_results import Cut
 from immunolab.gating.placement.attempt import Attempt, by_one_axis, by_pair
+from immunolab.gating.placement.density import finite, main_mode
 from immunolab.gating.placement.known_cells import EVERYWHERE, Among
 from immunolab.gating.placement.lineage_border import ancestor_valley, lineage_attempts
 from immunolab.gating.placement.method_lookup import method
+from immunolab.gating.placement.methods.valley import is_clean
 from immunolab.gating.placement.placed import Placed, interval, saturation
 from immunolab.gating.placement.rules import Border, Rule, has_known_cells
 from immunolab.gating.placement.tube_state import TubePool
@@ -21,6 +24,9 @@ from immunolab.schema.flags import Flag
 # humps overlap, and where a display bends moves the valley (judgement, 2026-11-26: at 2 the border of CD69 over CD4 T
 # cells, alone and of all tubes, is within 300 units of the one drawn by the authors of a mouse study; at 3 it is lost)
 _BEND_OF_STATES = 2.0
+# events between the main group's end and a valley, over those beyond it, from which the valley is amid positives
+# (judgement, 2026-11-26: a foot of the main group holds fewer; 0.7 in activated mouse T cells)
+_BETWEEN = 0.5
 
 
 def place_border(
@@ -82,7 +88,7 @@ def place_border(
     low, high = interval(chosen.cut.value, chosen.draws)
     return Placed(
         marker, chosen.cut.value, chosen.method, chosen.control, low, high,
-        tuple(words), reason, chosen.cut.spread, chosen.draws,
+        tuple(words), reason, chosen.cut.spread, chosen.draws, chosen.negatives_known,
     )  # fmt: skip
 
 
@@ -114,6 +120,24 @@ def _attempts(
             yield by_one_axis(pool, path, marker, name, rule, rng)
 
 
+def _amid_positives(pool: TubePool, path: str, marker: str, rule: Rule, border: float) -> bool:
+    """Whether a shallow valley is beyond the main group's end by so many events that it parts positives of two kinds.
+
+    Cells that are being activated reach from the resting ones to the brightest: a ripple among them is no border.
+    """
+    values = finite(pool.values(marker, path))
+    if is_clean(values, border):
+        return False
+    end = by_one_axis(pool, path, marker, "tail", rule, None).cut.value
+    return bool(np.mean((values > end) & (values <= border)) > _BETWEEN * np.mean(values > border))
+
+
+def _at_zero(pool: TubePool, path: str, marker: str) -> bool:
+    """Whether the main group is within the noise of zero: no signal at all is never positive."""
+    noise, values = pool.noise(marker, path), finite(pool.values(marker, path))
+    return noise is not None and len(values) > 0 and main_mode(values)[0] <= noise
+
+
 def _by_density(
     pool: TubePool, path: str, marker: str, rule: Rule, rng: np.random.Generator | None
 ) -> Iterator[Attempt]:
@@ -126,11 +150,16 @@ def _by_density(
     cells, such as CD69.
     """
     bend = None if rule.by == "valley" else _BEND_OF_STATES
-    yield replace(by_one_axis(pool, path, marker, "valley", rule, rng, bend), groups=True)
+    found = replace(by_one_axis(pool, path, marker, "valley", rule, rng, bend), groups=True)
+    if rule.by != "valley" and found.settled and _amid_positives(pool, path, marker, rule, found.cut.value):
+        note = f"the valley at {marker} {found.cut.value:.2f} parts positive events from each other"
+        found = Attempt("valley", Cut(np.nan, (Flag.NO_VALLEY, Flag.UNIMODAL)), note=note)
+    yield found
     if rule.by == "valley":
         yield from ancestor_valley(pool, path, marker, rule, rng)
     mass = pool.tubes[0].noise(marker) is not None
     if mass:
         yield by_one_axis(pool, path, marker, "above_zero", rule, rng)
     if not (mass and rule.by == "valley"):
-        yield by_one_axis(pool, path, marker, "tail", rule, rng)
+        found = by_one_axis(pool, path, marker, "tail", rule, rng)
+        yield replace(found, negatives_known=_at_zero(pool, path, marker))

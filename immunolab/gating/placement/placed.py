@@ -41,6 +41,8 @@ class Placed:
         Standard deviation of the events just behind the border, display scale.
     draws
         The border on resampled events, display scale.
+    negatives_known
+        Whether the group below the border is known to lack the marker: what is doubtful is the group above it.
     """
 
     marker: str
@@ -53,6 +55,7 @@ class Placed:
     reason: str
     spread: float
     draws: Array
+    negatives_known: bool = False
 
     @property
     def loud_flags(self) -> tuple[str, ...]:

@@ -194,7 +194,7 @@ def rectangle_gate(
         flag
         for border, (_, _, side) in zip(borders, sides, strict=True)
         for flag in (*border.placed.loud_flags, *border.own_flags)
-        if not (side == "upper" and border.placed.method == "known_negatives" and flag in _OF_POSITIVES)
+        if not (side == "upper" and border.placed.negatives_known and flag in _OF_POSITIVES)
     ]
     # over the tail of negative events there is nothing to count; below its border their group is
     empty = [

@@ -226,6 +226,11 @@ def carried_by_either(marker: str) -> tuple[str, ...]:
     return tuple(_defaults()["carried_by_either"].get(marker, ()))
 
 
+def lymphocyte_markers() -> tuple[str, ...]:
+    """Return markers of T cells that show lymphocytes of any size, best first."""
+    return tuple(_defaults()["lymphocytes"])
+
+
 def usual_hump(marker: str) -> str:
     """Return what a marker's only group of events usually is, ``positive`` or ``negative``; "" where it may be both."""
     return str(_defaults()["single_hump"].get(marker, ""))
