@@ -25,7 +25,7 @@ Array = NDArray[np.float64]
 _PHASES = ("baseline", "on_treatment", "follow_up")
 _TEXT = ("sample_id", "patient_id", "cohort", "visit", "phase", "endpoint", "population", "parent", "unit", "flag")
 _NUMBERS = (
-    *("study_day", "days_since_last_dose", "value", "n_events", "n_parent"),
+    *("study_day", "days_since_last_dose", "cycle", "value", "n_events", "n_parent"),
     *("count_low", "count_high", "gate_low", "gate_high", "one_event"),
 )
 _PERCENT = ("%", "percent")

@@ -47,7 +47,8 @@ class Comparison:
     arms
         Where a cohort is the control arm, the tests of the others against it (`schema.comparison.ARMS`); else empty.
     levels
-        Every sample on its endpoint's scale: patient_id, cohort, endpoint, visit, study_day, cycle_state, level, scale.
+        Every sample on its endpoint's scale: patient_id, cohort, endpoint, visit, study_day, cycle_state,
+        cycle, level, scale.
     warnings
         Every weakness, with its particulars.
     stimulation
@@ -200,7 +201,7 @@ def _ratio(sides: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _levels(paired: Paired) -> pd.DataFrame:
     """Return every sample on its endpoint's scale, as `Comparison.levels` says."""
-    names = ["patient_id", "cohort", "endpoint", "visit", "study_day", "cycle_state", "level"]
+    names = ["patient_id", "cohort", "endpoint", "visit", "study_day", "cycle_state", "cycle", "level"]
     scale = dict(zip(paired.endpoints, paired.scales, strict=True))
     levels = paired.rows["level"].where(paired.rows["unlimited"] != 1)
     return paired.rows[names].assign(level=levels, scale=paired.rows["endpoint"].map(scale))

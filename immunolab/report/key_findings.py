@@ -142,6 +142,7 @@ def _answer(run: Run, cohort: str, row: pd.Series) -> KeyFinding:
             _intercurrent(row),
             _missing(run, cohort, row),
             _doses(run, cohort, row),
+            _selected(run, cohort, row),
             timing,
             _other_gates(row),
         ),
@@ -180,6 +181,22 @@ def _doses(run: Run, cohort: str, row: pd.Series) -> str:
     own = table[(table["endpoint"] == row["endpoint"]) & in_cohort(table, cohort)]
     sentences = list(dose_sentences(own))
     return f"For sensitivity: {'; '.join(sentences)} (95 % CI)." if sentences else ""
+
+
+def _selected(run: Run, cohort: str, row: pd.Series) -> str:
+    """Return the change to be expected of selected patients without treatment; empty without two baselines."""
+    table = run.table("regression_to_mean")
+    own = table[(table["endpoint"] == row["endpoint"]) & in_cohort(table, cohort)]
+    texts = []
+    for _, one in own[own["quantity"] != "observed change"].iterrows():
+        size, low, high = (number(back(one[c], row["estimate_scale"])) for c in ("estimate", "ci_low", "ci_high"))
+        texts.append(
+            f"{one['quantity']} ({one['contrast']}) {scale_word(row['estimate_scale'])} {size} [{low}, {high}]"
+        )
+    if not texts:
+        return ""
+    head = f"Patients were selected by {own['selected_by'].iloc[0]} at {own['selected_at'].iloc[0]}"
+    return f"{head}; regression to the mean: {'; '.join(texts)} (95 % CI)."
 
 
 def _missing(run: Run, cohort: str, row: pd.Series) -> str:
@@ -259,9 +276,22 @@ def _sign(low: float, high: float) -> int:
     return int(low > 0) - int(high < 0)
 
 
+def _selection(run: Run) -> Iterator[str]:
+    """Yield what selection does to a change that only one visit before treatment is counted from."""
+    trial = run.study.trial
+    known = set(run.table("regression_to_mean")["selected_by"])
+    for one in trial.selection if trial else ():
+        if one.rule not in known:
+            yield (
+                f"Patients were selected by {one.rule} at {one.visit}; without a second visit before treatment, how "
+                f"much of the change of {one.measure} and of what goes with it is regression to the mean is not known."
+            )
+
+
 def cautions(run: Run) -> tuple[str, ...]:
     """Return the sentences that hold for the whole report, whatever it found."""
     first = SEVERAL_COHORTS if len(run.cohorts) > 1 else SINGLE_ARM
     sizes = [len({s.patient_id for s in run.samples if s.cohort == cohort}) for cohort in run.cohorts]
+    first = " ".join([first, *_selection(run)])
     small = any(0 < size < SMALL_COHORT for size in sizes)
     return (first, DISCLOSURE.format(least=SMALL_COHORT)) if small else (first,)

@@ -14,6 +14,7 @@ from immunolab.errors import ImmunolabError, InputError, Problem
 from immunolab.report.manifest import NAME, SCHEMA, hashes
 from immunolab.report.table_diff import CHANGED, differences, differs, file_in, file_of, read_written, same
 from immunolab.report.verify_clinic import clinic_differences
+from immunolab.report.verify_courses import course_differences
 from immunolab.report.verify_estimand import estimand_differences
 from immunolab.report.verify_stimulation import stimulation_differences
 from immunolab.results.run import Run
@@ -179,7 +180,7 @@ def _comparison(frames: Mapping[str, pd.DataFrame], run: Run) -> Iterator[Proble
     from immunolab.comparison.multiplicity import adjusted_together
     from immunolab.comparison.table import compare_endpoints
 
-    pairs, shifts, noises, tipping, arms, families = [], [], [], [], [], []
+    pairs, shifts, noises, tipping, arms, families, made = [], [], [], [], [], [], []
     for one in run.compared:
         rows = frames["endpoints"][frames["endpoints"]["endpoint"].isin(one.endpoints)]
         try:
@@ -194,6 +195,7 @@ def _comparison(frames: Mapping[str, pd.DataFrame], run: Run) -> Iterator[Proble
         arms.append(again.arms)
         noises.append(again.noise)
         families.append(one.family)
+        made.append(again)
     said = read_written(run, ESTIMAND) if file_in(run, ESTIMAND).exists() else ESTIMAND.empty()
     known = ESTIMAND.empty() if isinstance(said, tuple) else said
     shifts = [with_estimand(one, known) for one in adjusted_together(shifts, families)]
@@ -220,6 +222,7 @@ def _comparison(frames: Mapping[str, pd.DataFrame], run: Run) -> Iterator[Proble
         yield from differences(table, frames[table.name], fresh, keys, written, named)
     yield from _tipping(run, _joined(TIPPING, tipping))
     yield from _arms(run, _joined(ARMS, arms_together(arms, families)))
+    yield from course_differences(run, frames["endpoints"], made)
 
 
 def _arms(run: Run, again: pd.DataFrame) -> Iterator[Problem]:

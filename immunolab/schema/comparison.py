@@ -389,7 +389,98 @@ DOSE_SENSITIVITY = Table(
     files=("run: tables/dose_sensitivity.csv",),
 )
 
+CYCLES = Table(
+    "cycles",
+    "response to repeated cycles: peaks and troughs over the level before, and their trend from cycle to cycle",
+    (
+        COHORT,
+        ENDPOINT,
+        Column(
+            "measure",
+            "text",
+            "what is estimated, a mean over cycles or a change per cycle",
+            allowed=(
+                "peak_over_baseline",
+                "trough_over_baseline",
+                "peak_over_trough",
+                "peak_trend",
+                "trough_trend",
+                "response_trend",
+            ),
+        ),
+        Column("n_patients", "integer", "patients that entered", "patients", low=0),
+        Column("n_values", "integer", "values that entered; empty for one number a patient", "values", True, low=0),
+        Column("scale", "text", "logit, log, arcsine, identity"),
+        Column("estimate", "number", "on scale; a trend is per cycle", "scale", True),
+        *interval("estimate", "scale"),
+        Column("df", "number", "degrees of freedom of p_value (Satterthwaite for the model)", nullable=True),
+        P_VALUE,
+        Column("method", "text", "mixed model with its random effects, or t on one number a patient"),
+    ),
+    key=("cohort", "endpoint", "measure", "method"),
+    notes="Only written where patients were seen in two cycles or more; exploratory, not adjusted. By one number a "
+    "patient, `peak_over_trough` compares each peak with the off-drug samples since the peak before it, the first with "
+    "those before the drug; `response_trend` is its change per cycle, and `trough_trend` takes the samples before the "
+    "drug as cycle 0; the model's trends are over peaks, and over troughs, alone.",
+    files=("run: tables/cycles.csv",),
+)
+
+SLOPES = Table(
+    "slopes",
+    "slopes of two periods and their difference by a mixed model over all visits: beside the registered comparison",
+    (
+        COHORT,
+        Column("endpoint", "text", "endpoint id of the difference of slopes"),
+        Column("quantity", "text", "what is estimated", allowed=("earlier slope", "later slope", "difference")),
+        Column("unit", "text", "unit of the slopes"),
+        Column("n_patients", "integer", "patients with any value", "patients", low=0),
+        Column("n_values", "integer", "values that entered", "values", low=0),
+        Column("estimate", "number", "slope, or later minus earlier", "unit", True),
+        *interval("estimate", "unit"),
+        Column("df", "number", "degrees of freedom of p_value (Satterthwaite)", nullable=True),
+        P_VALUE,
+        Column("method", "text", "the model with its random effects, or why there is none"),
+    ),
+    key=("cohort", "endpoint", "quantity"),
+    files=("run: tables/slopes.csv",),
+)
+
+REGRESSION_TO_MEAN = Table(
+    "regression_to_mean",
+    "what selected patients would be expected to do without treatment, from two visits before it",
+    (
+        COHORT,
+        ENDPOINT,
+        Column("selected_by", "text", "measure and limit by which patients were chosen"),
+        Column("selected_at", "text", "visit at which they were"),
+        Column("other_baseline", "text", "visit before treatment at which they were not"),
+        Column(
+            "quantity",
+            "text",
+            "what is estimated",
+            allowed=("spontaneous change", "observed change", "adjusted change"),
+        ),
+        Column("contrast", "text", "visits whose values are subtracted"),
+        Column("n_patients", "integer", "patients with these visits", "patients", low=0),
+        Column("scale", "text", "logit, log, arcsine, identity"),
+        Column("estimate", "number", "mean difference within patients", "scale", True),
+        *interval("estimate", "scale"),
+        Column("df", "number", "degrees of freedom of p_value (paired t)", nullable=True),
+        P_VALUE,
+        Column(
+            "correlation", "number", "of both baselines over the selected patients", "-1 to 1", True, low=-1, high=1
+        ),
+    ),
+    key=("cohort", "endpoint", "selected_by", "selected_at", "other_baseline", "quantity"),
+    notes="The spontaneous change is the unselected visit less the selected one; the adjusted change is counted from "
+    "the unselected one. Both take patients as stable before treatment.",
+    files=("run: tables/regression_to_mean.csv",),
+)
+
 TABLES = (
+    CYCLES,
+    REGRESSION_TO_MEAN,
+    SLOPES,
     PAIRS,
     SHIFTS,
     DOSE_SENSITIVITY,

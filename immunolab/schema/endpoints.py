@@ -17,6 +17,14 @@ from immunolab.schema.table import Column, Table
 POINTS = "percentage points"
 """Unit of a difference of two percentages, as of a stimulated tube and its control; below 0 as it comes."""
 
+_CYCLE = Column(
+    "cycle",
+    "integer",
+    "number of the cycle that the last dose belongs to; empty before the first dose and without cycles",
+    nullable=True,
+    low=1,
+    optional=True,
+)
 _ENDPOINT_COLUMNS = (
     SAMPLE,
     PATIENT,
@@ -55,6 +63,7 @@ ENDPOINTS = Table(
             allowed=("sample", "patient", "batch", "study"),
             optional=True,
         ),
+        _CYCLE,
         Column(
             "intercurrent",
             "text",
@@ -82,7 +91,7 @@ ENDPOINTS = Table(
 CONTEXT = Table(
     "context",
     "what is shown beside the endpoints and not compared: the trial's covariates, the values slopes are fitted to",
-    _ENDPOINT_COLUMNS,
+    (*_ENDPOINT_COLUMNS, _CYCLE),
     files=("run: tables/context.csv",),
 )
 

@@ -45,6 +45,9 @@ def describe_trial(trial: Trial) -> str:
         "ENDPOINTS",
         *_endpoints(trial),
     ]
+    if trial.selection:
+        parts += ["", "PATIENTS SELECTED BY"]
+        parts += _aligned([(f"  {s.rule}", f"at {s.visit}", f"[{s.source}]", s.note) for s in trial.selection])
     parts += ["", "ESTIMAND", *_estimand(trial)]
     if trial.statements:
         parts += ["", "STATED BY THE SOURCES", *_statements(trial.statements)]

@@ -109,13 +109,32 @@ class Visit:
 
 
 @dataclass(frozen=True)
+class Selection:
+    """A measure by which patients were chosen for the trial: at least, or at most, a value at a visit."""
+
+    measure: str
+    visit: str
+    source: str
+    at_least: float | None = None
+    at_most: float | None = None
+    note: str = ""
+
+    @property
+    def rule(self) -> str:
+        """Return ``SELENA_SLEDAI of 8 or more``."""
+        high = self.at_least is not None
+        return f"{self.measure} of {self.at_least if high else self.at_most:g} or {'more' if high else 'less'}"
+
+
+@dataclass(frozen=True)
 class Trial:
     """A trial's design.
 
     ``visits`` includes the optional ones. ``subgroups`` names columns of the sample sheet (a diagnosis) by which
     changes are described; ``covariates`` names measured variables shown beside the endpoints; ``arms`` says which
     cohorts are compared with which, None for a trial of one arm. ``estimand`` is None where the file declares none:
-    every value is then taken as it is.
+    every value is then taken as it is. ``selection`` says by which values
+    patients were chosen.
     """
 
     schema: Literal["immunolab.trial/1"]
@@ -131,6 +150,7 @@ class Trial:
     subgroups: tuple[str, ...] = ()
     estimand: Estimand | None = None
     arms: TrialArms | None = None
+    selection: tuple[Selection, ...] = ()
     statements: tuple[Statement, ...] = ()
     file: str = field(default="", compare=False)
 
@@ -239,6 +259,7 @@ def _checked(document: Document) -> Trial:
     problems = [
         *_calendar_problems(trial, document),
         *endpoint_problems(trial.endpoints, trial.phase_of_visit, document),
+        *_selection_problems(trial, document),
         *estimand_problems(trial.estimand, trial.endpoints, trial.expanded_endpoints(), document),
     ]
     if problems:
@@ -272,6 +293,17 @@ def _calendar_problems(trial: Trial, document: Document) -> Iterator[Problem]:
         if visit.phase not in trial.phases:
             yield document.problem((*place, "phase"), f"phase '{visit.phase}' has no days", "declare it under phases")
         taken[visit.name] = visit
+
+
+def _selection_problems(trial: Trial, document: Document) -> Iterator[Problem]:
+    before = [visit.name for visit in trial.visits if visit.phase == "baseline"]
+    for i, one in enumerate(trial.selection):
+        if (one.at_least is None) == (one.at_most is None):
+            text = f"{one.measure}: one limit is needed"
+            yield document.problem(("selection", i), text, "at_least: 8, or at_most: 142")
+        if one.visit not in before:
+            text = f"'{one.visit}' is no visit of the baseline phase"
+            yield document.problem(("selection", i, "visit"), text, f"visits of it: {', '.join(before) or 'none'}")
 
 
 def _overlaps(

@@ -11,8 +11,11 @@ from immunolab.clinical.responders import response
 from immunolab.clinical.scores import criteria
 from immunolab.comparison.arms import compare_responders
 from immunolab.comparison.correlation import correlate_shifts
+from immunolab.comparison.dose_time import cycle_rows
 from immunolab.comparison.joint_rank import joint_rank
 from immunolab.comparison.power import power_table
+from immunolab.comparison.regression_to_mean import regression_rows
+from immunolab.comparison.slopes import slope_rows
 from immunolab.comparison.steroids import dose_sensitivity
 from immunolab.schema.comparison import JOINT_RANK
 from immunolab.schema.estimand import INTERCURRENT_EVENTS
@@ -46,9 +49,10 @@ def further_tables(
     dict
         visits (every visit, not only the two compared), noise (what calls depend on), log_ratios (shares of one
         parent against their median sibling), arms, tipping (what missing visits could hide), power (from this study's
-        own spread), shifts_by_response (descriptive), correlations (exploratory), and the events of patients:
-        adverse_events, time_to_event, survival, suppression, joint_rank (sensitivity, exploratory); dose_sensitivity
-        (shifts given the dose of a concomitant drug).
+        own spread), cycles (peaks, troughs and trends of repeated cycles), shifts_by_response (descriptive),
+        correlations (exploratory), regression_to_mean (where the trial says how patients were selected), and the events
+        of patients: adverse_events, time_to_event, survival, suppression, joint_rank (sensitivity, exploratory);
+        dose_sensitivity (shifts given the dose of a concomitant drug), slopes (a mixed model of two periods).
     """
     pairs, endpoints = comparison.tables["pairs"], measured.endpoints
     tables = {
@@ -57,6 +61,10 @@ def further_tables(
     }
     tipping = _joined(one.tipping_point() for one in comparison.comparisons)
     tables["tipping"] = tipping[tipping["n_missing"] > 0] if len(tipping) else tipping
+    tables["cycles"] = _joined(cycle_rows(one.levels) for one in comparison.comparisons)
+    tables["regression_to_mean"] = _joined(
+        regression_rows(one.levels, one.plan.before, one.plan.after, study.trial) for one in comparison.comparisons
+    )
     tables["power"] = power_table(pairs)
     if clinic is not None:
         happened = measured.tables.get("intercurrent_events", INTERCURRENT_EVENTS.empty())
@@ -64,6 +72,9 @@ def further_tables(
         tables["dose_sensitivity"] = dose_sensitivity(
             measured.tables["endpoints"], clinic.context, happened, own, comparison.compared
         )
+        if study.trial is not None:
+            values = pd.concat([measured.tables["endpoints"], clinic.context], ignore_index=True)
+            tables["slopes"] = slope_rows(values, endpoints, study.trial)
         tables |= clinic.events
         tables["joint_rank"] = _joint_rank(pairs, endpoints, clinic)
         subsets = {e.id for e in endpoints if e.counted}

@@ -237,6 +237,7 @@ def place_of(study: Study, sample: Sample) -> dict[str, Any]:
         "days_since_last_dose": found.days_since_last_dose,
         "phase": found.phase or ("" if study.trial else _phase_of(study, sample)) or None,
         "cycle_state": found.cycle_state,
+        "cycle": found.cycle,
         "batch": sample.batch or None,
     }
 
