@@ -391,3 +391,43 @@ def test_memory_stays_below_four_times_the_file(tmp_path: Path, datatype: str, b
     outcome, peak_kib = done.stdout.split()
     assert outcome == ("refused" if words else str(len(one)))
     assert int(peak_kib) * 1024 < 4 * path.stat().st_size + 200 * 2**20
+
+
+@pytest.mark.parametrize("amplification", ["0,0", "4,1"], ids=["linear", "logarithmic"])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_ten_bits_stored_in_sixteen_are_read_without_what_is_above_them(tmp_path, amplification, order):
+    values = np.array([[5, 1023], [0, 512], [700, 1]])
+    flags = np.array([[0x8400, 0], [0x0400, 0], [0xFC00, 0]])  # 33,797 was read for the first 5
+    path = write_fcs(
+        tmp_path / "a.fcs",
+        values,
+        ["FSC", "FL1"],
+        datatype="I",
+        bits=[10, 10],
+        ranges=[1024, 1024],
+        order=order,
+        keywords={"$P1E": amplification, "$P2E": amplification},
+        data=(values | flags).astype(f"{order}u2").tobytes(),
+    )
+    tube = read_fcs(path)
+    expected = values if amplification == "0,0" else 10 ** (4 * values / 1024)
+    np.testing.assert_allclose(tube.columns.T, expected, rtol=1e-6)
+    (note,) = [note for note in tube.warnings if "bits above $PnR" in note]
+    assert "100.0% of values: FSC;" in note
+    assert "FL1" not in note
+
+
+def test_a_range_that_cuts_most_values_is_said(tmp_path):
+    values = np.arange(1000).reshape(-1, 1) * 60
+    path = write_fcs(tmp_path / "a.fcs", values, ["FL1"], datatype="I", bits=[16], ranges=[1024])
+    assert any("in up to 98.2% of values: FL1" in note for note in read_fcs(path).warnings)
+
+
+def test_a_header_that_gives_no_number_for_data_is_said(tmp_path):
+    path = write_fcs(tmp_path / "a.fcs", np.ones((5, 1)), ["FL1"])
+    raw = bytearray(path.read_bytes())
+    raw[26:34] = b"    ????"
+    path.write_bytes(bytes(raw))
+    tube = read_fcs(path)
+    assert (tube.columns == 1).all()
+    assert any("HEADER's place of DATA is no number ('???? to" in note for note in tube.warnings)

@@ -55,8 +55,8 @@ class PanelGates:
         sha256
             What the file must hold; "" takes it as it is.
         """
-        matrix = self.read[os.path.abspath(self.spillover)] if self.spillover else ""
-        return TubeFile(sample_id, file, self.markers, self.spillover, matrix, sha256)
+        matrix = os.path.abspath(self.spillover) if self.spillover else ""
+        return TubeFile(sample_id, file, self.markers, matrix, self.read.get(matrix, ""), sha256)
 
 
 @cache

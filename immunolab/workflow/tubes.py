@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from immunolab.gating.tube_gates import FailedPlacement, TubeGates
 from immunolab.schema.files import content_key
 from immunolab.schema.gating import COUNTS, INTENSITIES, INTERVALS, JOINT, OTHER_GATINGS, QUALITY, THRESHOLDS
 from immunolab.study.sheet import Sample, Study
+from immunolab.workflow.cluster import run_on_cluster
 from immunolab.workflow.follow_study import follow_group, follow_jobs
 from immunolab.workflow.panels import PanelGates
 from immunolab.workflow.place import FitJob, fit_group, fit_jobs, jobs_again, read_fit
@@ -169,10 +171,11 @@ class TubeSteps:
         self, function: Callable[[Any], Any], tasks: Sequence[Task[Any]], kind: Kind, title: str
     ) -> tuple[list[tuple[tuple[str, ...], Any]], dict[str, Failure]]:
         """Return (samples, result) of the tasks that succeed, and the failures by sample."""
-        pool = Workers(self.options.jobs, self.options.scheduler, memory_budget())
+        pool, address = Workers(self.options.jobs, memory_budget()), self.options.scheduler
+        results = run_on_cluster(function, tasks, address) if address else run_tasks(function, tasks, pool, kind)
         done: list[tuple[tuple[str, ...], Any]] = []
         failures: dict[str, Failure] = {}
-        for task, result in progress(run_tasks(function, tasks, pool, kind), len(tasks), title):
+        for task, result in progress(results, len(tasks), title):
             if isinstance(result, Failure):
                 log.info("%s failed in %s: %s", task.name, result.stage, result.error)
                 failures |= dict.fromkeys(task.samples, result)
@@ -192,7 +195,9 @@ class TubeSteps:
         return [s for s in flow if s.panel in chosen]
 
     def _tube(self, sample: Sample) -> TubeFile:
-        return self.panels[sample.panel].tube(sample.sample_id, str(sample.file))
+        # a worker elsewhere has another working directory
+        file = os.path.abspath(sample.file) if self.options.scheduler else str(sample.file)
+        return self.panels[sample.panel].tube(sample.sample_id, file)
 
     def _read(self) -> tuple[dict[str, Prepared], dict[str, Failure]]:
         tasks = []

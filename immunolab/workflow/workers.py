@@ -1,4 +1,4 @@
-"""Running one function over many tasks: threads, processes or an existing Dask cluster.
+"""Running one function over many tasks in threads or processes of this machine.
 
 A task's failure is a value, not an exception; a worker that dies costs its own task a retry, then a
 failure; no more tasks are in flight than the memory budget holds.
@@ -17,7 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
-from immunolab.errors import ImmunolabError, InputError, Problem
+from immunolab.errors import ImmunolabError
 from immunolab.workflow.store import is_folder_fault
 
 Kind = Literal["threads", "processes"]
@@ -43,14 +43,11 @@ class Workers:
     ----------
     jobs
         Tasks at once on this machine.
-    scheduler
-        Address of a Dask scheduler; tasks go there when given.
     memory
         Bytes that the tasks in flight may need together.
     """
 
     jobs: int = 1
-    scheduler: str = ""
     memory: int = 0
 
 
@@ -77,7 +74,7 @@ def run_tasks(
     tasks
         Any order.
     pool
-        Threads or processes at once, memory, or the address of a scheduler.
+        How many at once, and the memory for them.
     kind
         ``threads`` or ``processes`` on this machine.
 
@@ -88,17 +85,23 @@ def run_tasks(
     """
     if not tasks:
         return
-    if pool.scheduler:
-        yield from _on_cluster(function, tasks, pool.scheduler)
-    elif kind == "threads" and (pool.jobs == 1 or len(tasks) == 1):
+    if kind == "threads" and (pool.jobs == 1 or len(tasks) == 1):
         for task in tasks:
-            yield task, _attempt(function, task)
+            yield task, attempt_task(function, task)
     else:
         yield from _on_this_machine(function, tasks, pool, kind)
 
 
-def _attempt(function: Callable[[Any], Any], task: Task[Any]) -> Any:
-    """Run a task and return its value or Failure; only a fault of the output folder is raised."""
+def attempt_task(function: Callable[[Any], Any], task: Task[Any]) -> Any:
+    """Run a task and return its value or Failure; only a fault of the output folder is raised.
+
+    Parameters
+    ----------
+    function
+        From a task's argument to a result.
+    task
+        The task.
+    """
     try:
         return function(task.argument)
     except ImmunolabError as error:
@@ -128,7 +131,7 @@ class _WorkerProcesses:
         if thread not in self._pools:
             self._pools[thread] = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
         try:
-            return self._pools[thread].submit(_attempt, function, task).result()
+            return self._pools[thread].submit(attempt_task, function, task).result()
         except BrokenProcessPool:
             self._pools.pop(thread).shutdown()
             raise
@@ -146,7 +149,7 @@ def _on_this_machine(
     flying: dict[Future[Any], Task[Any]] = {}
     died: list[Task[Any]] = []
     processes = _WorkerProcesses()
-    work = processes.attempt if kind == "processes" else _attempt
+    work = processes.attempt if kind == "processes" else attempt_task
     threads = ThreadPoolExecutor(pool.jobs)
     try:
         while waiting or flying:
@@ -182,31 +185,6 @@ def _fits(task: Task[Any], flying: Sequence[Task[Any]], pool: Workers) -> bool:
         return True
     needed = task.cost + sum(other.cost for other in flying)
     return len(flying) < pool.jobs and (pool.memory <= 0 or needed <= pool.memory)
-
-
-def _on_cluster(
-    function: Callable[[Any], Any], tasks: Sequence[Task[Any]], address: str
-) -> Iterator[tuple[Task[Any], Any]]:
-    try:
-        from distributed import Client, as_completed
-        from distributed.scheduler import KilledWorker
-    except ImportError:
-        hint = 'pip install "immunolab[cluster]"'
-        raise InputError(Problem("", "--scheduler", "the package distributed is not installed", hint)) from None
-    try:
-        client = Client(address, timeout="30s")
-    except (OSError, ValueError, TimeoutError) as error:
-        hint = "give the address that the scheduler printed, such as tcp://node01:8786"
-        raise InputError(Problem("", "--scheduler", f"no Dask scheduler answers at {address}: {error}", hint)) from None
-    with client:
-        # once more for a task whose worker died: a node that failed is excused, a file that kills is not
-        futures = {client.submit(_attempt, function, task, pure=False, retries=1): task for task in tasks}
-        for future in as_completed(list(futures)):
-            task = futures[future]
-            try:
-                yield task, future.result()
-            except KilledWorker:
-                yield task, Failure(task.stage, "the worker died", "it may need more memory")
 
 
 def memory_budget() -> int:

@@ -24,8 +24,8 @@ _AGAIN = "export the file again"
 Scale = Callable[[NDArray[Any]], NDArray[np.float64]]
 
 
-def decode(handle: BinaryIO, header: FcsHeader, *, stored: bool = False) -> NDArray[np.float32]:
-    """Return the events of a data set.
+def decode(handle: BinaryIO, header: FcsHeader, *, stored: bool = False) -> tuple[NDArray[np.float32], list[str]]:
+    """Return the events of a data set, and what is unusual about them in words.
 
     Parameters
     ----------
@@ -43,6 +43,8 @@ def decode(handle: BinaryIO, header: FcsHeader, *, stored: bool = False) -> NDAr
         float32 array, channels x events. By default on the linear scale of the instrument: integers of logarithmic
         amplifiers undone, linear channels divided by their gain, the channel called Time multiplied by ``$TIMESTEP``
         (seconds) and not divided by a gain.
+    list
+        A note on channels whose values have bits above ``$PnR``.
 
     Raises
     ------
@@ -51,18 +53,36 @@ def decode(handle: BinaryIO, header: FcsHeader, *, stored: bool = False) -> NDAr
     """
     handle.seek(header.data_start)
     columns = np.empty((len(header.channels), header.n_events), dtype=np.float32)
-    scales = [None if stored else _scale(c, header.timestep) for c in header.channels]
+    scales = [
+        None if stored else _scale(c, width, header.timestep)
+        for c, width in zip(header.channels, header.widths, strict=True)
+    ]
+    cut = np.zeros(len(header.channels), dtype=np.int64)  # values that lost bits to the mask
     if header.channels[0].datatype == "A":
-        blocks = _ascii_blocks
+        blocks: Iterator[NDArray[Any]] = _ascii_blocks(handle, header)
+    elif any(width % 8 for width in header.widths):
+        blocks = _packed_blocks(handle, header, cut)
     else:
-        blocks = _packed_blocks if any(width % 8 for width in header.widths) else _byte_blocks
+        blocks = _byte_blocks(handle, header, cut)
     first = 0
     with np.errstate(over="ignore", invalid="ignore"):
-        for block in blocks(handle, header):
+        for block in blocks:
             last = first + block.shape[0]
             _fill(columns[:, first:last], block, scales)
             first = last
-    return columns
+    return columns, _masked(header, cut)
+
+
+def _masked(header: FcsHeader, cut: NDArray[np.int64]) -> list[str]:
+    """Return a note on the channels whose values lost bits, with the greatest share that did."""
+    lost = [(channel.name, n / header.n_events) for channel, n in zip(header.channels, cut.tolist(), strict=True) if n]
+    if not lost:
+        return []
+    most = max(share for _, share in lost)
+    return [
+        f"bits above $PnR (or $PnB) are not read, as the standard asks, in up to {most:.1%} of values: "
+        f"{', '.join(name for name, _ in lost)}; where that is no flag of the instrument, $PnR is wrong"
+    ]
 
 
 def not_finite(columns: NDArray[np.float32], names: Sequence[str]) -> list[str]:
@@ -96,7 +116,7 @@ def _fill(out: NDArray[np.float32], block: NDArray[Any], scales: list[Scale | No
             out[row] = values
 
 
-def _scale(channel: FcsChannel, timestep: float) -> Scale | None:
+def _scale(channel: FcsChannel, width: int, timestep: float) -> Scale | None:
     """Return what turns stored values of a channel into instrument units, or None when nothing has to."""
     factor, (decades, at_zero) = 1.0, channel.amplification
     if channel.name.lower() == "time":
@@ -109,21 +129,30 @@ def _scale(channel: FcsChannel, timestep: float) -> Scale | None:
     def linear(values: NDArray[Any]) -> NDArray[np.float64]:
         return 10 ** (decades * (values.astype(np.float64) * factor) / channel.range) * at_zero / divisor
 
-    top = _mask(channel)
-    if top is None and 2**channel.bits <= _LARGEST_TABLE:
-        top = 2**channel.bits - 1
+    top = _mask(channel, width)
+    if top is None and 2**width <= _LARGEST_TABLE:
+        top = 2**width - 1
     if top is None or top >= _LARGEST_TABLE or channel.datatype != "I":
         return linear
     table = linear(np.arange(top + 1))
     return lambda values: table[values]
 
 
-def _mask(channel: FcsChannel) -> int | None:
-    """Return the bits a stored integer may use: those below the power of two at or above ``$PnR``."""
-    if channel.datatype != "I" or channel.range <= 1:
+def _mask(channel: FcsChannel, width: int) -> int | None:
+    """Return the bits that an integer stored in ``width`` bits may use, or None where those are all.
+
+    They are the bits of ``$PnB`` (10 bits may be stored in 16) below the power of two at or above ``$PnR``.
+    """
+    if channel.datatype != "I":
         return None
-    top = 1 << (int(np.ceil(channel.range)) - 1).bit_length()
-    return None if top >= 1 << channel.bits else top - 1
+    bits = channel.bits
+    if channel.range > 1:
+        bits = min(bits, (int(np.ceil(channel.range)) - 1).bit_length())
+    return None if bits >= width else (1 << bits) - 1
+
+
+def _masks(header: FcsHeader) -> list[int | None]:
+    return [_mask(channel, width) for channel, width in zip(header.channels, header.widths, strict=True)]
 
 
 def _read(handle: BinaryIO, n_bytes: int, header: FcsHeader) -> bytearray:
@@ -138,26 +167,28 @@ def _counts(n_events: int, step: int) -> Iterator[int]:
         yield min(step, n_events - first)
 
 
-def _byte_blocks(handle: BinaryIO, header: FcsHeader) -> Iterator[NDArray[Any]]:
-    """Yield events x channels, or a structured block when channels differ in type; integers masked."""
+def _byte_blocks(handle: BinaryIO, header: FcsHeader, cut: NDArray[np.int64]) -> Iterator[NDArray[Any]]:
+    """Yield events x channels, or a structured block when channels differ in type; integers masked, counted in cut."""
     codes = [
         _code(channel, width, header.byte_order) for channel, width in zip(header.channels, header.widths, strict=True)
     ]
-    masks = [_mask(channel) for channel in header.channels]
+    masks = _masks(header)
     event_bytes = sum(header.widths) // 8
     uniform = len(set(codes)) == 1 and not codes[0].startswith("V")
     dtype = np.dtype(codes[0]) if uniform else np.dtype([(f"c{i}", code) for i, code in enumerate(codes)])
     for count in _counts(header.n_events, max(1, _BLOCK_BYTES // event_bytes)):
         block = np.frombuffer(_read(handle, count * event_bytes, header), dtype=dtype)
         if not uniform:
-            yield _widen(block, header, masks)
+            yield _widen(block, header, masks, cut)
             continue
         block = block.reshape(count, len(codes))
         if not dtype.isnative:
             block = block.byteswap(inplace=True).view(dtype.newbyteorder("="))
         if any(mask is not None for mask in masks):
             largest = np.iinfo(block.dtype).max
-            block &= np.array([largest if mask is None else mask for mask in masks], dtype=block.dtype)
+            allowed = np.array([largest if mask is None else mask for mask in masks], dtype=block.dtype)
+            cut += (block > allowed).sum(axis=0)
+            block &= allowed
         yield block
 
 
@@ -168,7 +199,7 @@ def _code(channel: FcsChannel, width: int, order: str) -> str:
     return f"{order}u{size}" if size in (1, 2, 4, 8) else f"V{size}"
 
 
-def _widen(block: NDArray[Any], header: FcsHeader, masks: list[int | None]) -> NDArray[Any]:
+def _widen(block: NDArray[Any], header: FcsHeader, masks: list[int | None], cut: NDArray[np.int64]) -> NDArray[Any]:
     """Return a structured block in which 24-bit and other unusual widths have become plain integers."""
     kinds = [("c" + str(i), np.uint64 if c.datatype == "I" else np.float64) for i, c in enumerate(header.channels)]
     wide = np.empty(block.shape[0], dtype=kinds)
@@ -176,7 +207,10 @@ def _widen(block: NDArray[Any], header: FcsHeader, masks: list[int | None]) -> N
         field = block[f"c{i}"]
         if field.dtype.kind == "V":
             field = _join(field, header.byte_order)
-        wide[f"c{i}"] = field if mask is None else field & field.dtype.type(mask)
+        if mask is not None:
+            cut[i] += int((field > mask).sum())
+            field = field & field.dtype.type(mask)
+        wide[f"c{i}"] = field
     return wide
 
 
@@ -189,7 +223,7 @@ def _join(field: NDArray[Any], order: str) -> NDArray[np.uint64]:
     return total
 
 
-def _packed_blocks(handle: BinaryIO, header: FcsHeader) -> Iterator[NDArray[Any]]:
+def _packed_blocks(handle: BinaryIO, header: FcsHeader, cut: NDArray[np.int64]) -> Iterator[NDArray[Any]]:
     """Yield events x channels of a continuous bit stream without padding.
 
     With big-endian ``$BYTEORD`` a value's highest bit comes first and bytes are filled from their
@@ -199,7 +233,7 @@ def _packed_blocks(handle: BinaryIO, header: FcsHeader) -> Iterator[NDArray[Any]
     step = max(8, _BLOCK_BYTES // event_bits // 8 * 8)  # whole bytes a block
     order: Literal["big", "little"] = "big" if header.byte_order == ">" else "little"
     ends = np.cumsum(header.widths)
-    masks = [_mask(channel) for channel in header.channels]
+    masks = _masks(header)
     for count in _counts(header.n_events, step):
         raw = np.frombuffer(_read(handle, -(-count * event_bits // 8), header), dtype=np.uint8)
         bits = np.unpackbits(raw, count=count * event_bits, bitorder=order).reshape(count, event_bits)
@@ -210,6 +244,7 @@ def _packed_blocks(handle: BinaryIO, header: FcsHeader) -> Iterator[NDArray[Any]
                 block[:, row] = (block[:, row] << np.uint64(1)) | bits[:, place]
             mask = masks[row]
             if mask is not None:
+                cut[row] += int((block[:, row] > np.uint64(mask)).sum())
                 block[:, row] &= np.uint64(mask)
         yield block
 

@@ -88,6 +88,8 @@ def find_data(
     best = min(readings, key=lambda reading: reading.rank)
     _check(best, segments, size, file)
     notes = [*notes, *_notes(best, total)]
+    if segments.unreadable:
+        notes.append(f"HEADER's place of DATA is no number ({segments.unreadable!r}); TEXT was followed")
     if segments.data and own and segments.data != own:
         notes.append(
             f"HEADER and TEXT disagree on DATA (bytes {segments.data.first}-{segments.data.last} against "

@@ -99,10 +99,10 @@ def read_fcs(
         matrix, notes = (None, []) if stored else _choose_spillover(header, spillover)
         before = os.fstat(handle.fileno())
         digest = other.submit(_sha256, handle, file)
-        columns = decode(handle, header, stored=stored)
+        columns, masked = decode(handle, header, stored=stored)
         sha256 = digest.result()
         _check_unchanged(before, os.fstat(handle.fileno()), file)
-    notes += not_finite(columns, names)
+    notes += [*masked, *not_finite(columns, names)]
     notes += signs_of_processing(columns, channels, matrix, header.cytometer)
     return Tube(
         columns=columns,

@@ -52,12 +52,15 @@ class Segments:
         The primary TEXT segment.
     data
         The DATA segment, or None when the HEADER leaves it to TEXT (blank or 0).
+    unreadable
+        What the HEADER says of DATA where that is neither number nor blank.
     """
 
     origin: int
     version: str
     text: Span
     data: Span | None
+    unreadable: str = ""
 
 
 def whole_number(text: str) -> int | None:
@@ -98,7 +101,10 @@ def _read_segments(handle: BinaryIO, origin: int, size: int, file: str) -> Segme
             file,
             "the file is cut short: copy or export it again",
         )
-    return Segments(origin, version, text, _span(header[26:34], header[34:42]))
+    fields = header[26:34], header[34:42]
+    words = [field.decode("latin-1").strip().strip("\0").strip() for field in fields]
+    strange = any(word and whole_number(word) is None for word in words)
+    return Segments(origin, version, text, _span(*fields), " to ".join(words) if strange else "")
 
 
 def _span(first: bytes, last: bytes) -> Span | None:
