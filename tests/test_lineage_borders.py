@@ -34,6 +34,8 @@ LEVELS: Mapping[str, Mapping[str, float]] = {
     "CD8": {"CD3": 4, "CD8": 4},
     "DN": {"CD3": 4},
     "B": {"CD19": 4},
+    "TB": {"CD3": 4, "CD19": 4, "CD4": 3.5},
+    "DNB": {"CD3": 4, "CD19": 4},
 }
 
 
@@ -78,6 +80,14 @@ def test_a_marker_on_nearly_all_cells_is_shown_by_the_cells_beside_the_parent() 
     row = gated.thresholds.set_index(["population", "marker"]).loc[("CD4", "CD4")]
     assert row["method"] == "known_negatives"
     assert "CD3-" in row["reason"]
+
+
+def test_doublets_of_t_and_b_cells_do_not_show_where_cd4_is_negative() -> None:
+    """Of events with CD3 and CD19 over half carry CD4: their main group is positive, whatever else they hold."""
+    tube, kinds = _tube({"CD4": 5_000, "CD8": 900, "DN": 1_200, "TB": 90, "DNB": 70, "B": 800}, sd=0.45)
+    gated = _gate(tube, *TREE)
+    assert f1(gated.mask("CD4"), np.isin(kinds, ("CD4", "TB"))) > 0.97
+    assert not _flags(gated, "CD4")
 
 
 def test_a_marker_on_no_cell_is_withheld_or_next_to_nothing_and_flagged() -> None:

@@ -77,9 +77,15 @@ def known_negatives(pool: TubePool, path: str, marker: str) -> KnownNegatives | 
             continue
         values = [tube.axis(marker)[mask] for tube, mask in zip(pool.tubes, masks, strict=True)]
         found.append(KnownNegatives(np.concatenate(values), cells))
-    groups = [main_mode(one.values) for one in found]
+    groups = [_main_group(one.values) for one in found]
     lowest = min(groups, default=(0.0, 0.0))
     return next((one for one, group in zip(found, groups, strict=True) if not separate(*group, *lowest)), None)
+
+
+def _main_group(values: Array) -> tuple[float, float]:
+    """Return the main mode and the standard deviation of its narrower half: other events widen one half only."""
+    mode, below = main_mode(values)
+    return mode, min(below, main_mode(values, side="below")[1])
 
 
 def narrowed(pool: TubePool, path: str, among: Among) -> TubePool:
