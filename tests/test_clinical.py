@@ -156,6 +156,8 @@ def test_sri_4_worked_by_hand() -> None:
     assert sri_4(12, 9, 0, 0, 1.5, 1.0).value == 0  # SLEDAI fell by 3 only
     assert sri_4(12, 4, 1, 0, 1.5, 1.0).value == 0
     assert sri_4(12, 4, 0, 2, 1.5, 1.0).value == 0
+    assert sri_4(12, 9, None, 0, 1.5, None) == Score(0.0, flag="incomplete")  # fails whatever the missing parts are
+    assert sri_4(12, None, 0, 0, 1.5, 1.8) == Score(0.0, flag="incomplete")
     assert sri_4(12, 4, None, 0, 1.5, None) == Score(None, "missing: new_BILAG_A, PGA", "not_evaluable")
 
 
@@ -172,7 +174,10 @@ def test_sle_relapse_worked_by_hand() -> None:
     assert sle_relapse([10, 6, 2], [2]).value == 0
     assert sle_relapse([10, 3, 6], [6]).value == 0
     assert sle_relapse([10, 4], [12]).reason == "SLEDAI never below 4 on the drug (lowest 4)"
+    assert sle_relapse([10, 4], [12]).flag == "not_evaluable;not_at_risk"
     assert sle_relapse([10, 2], [None]).reason == "no SLEDAI after the drug"
+    assert sle_relapse([10, 2], [None]).flag == "not_evaluable;not_followed"
+    assert sle_relapse([None], [2]).flag == "not_evaluable"
 
 
 BEFORE = {"PhGA": 5.0, "PtGA": 6.0, "MMT_8": 120.0, "HAQ_DI": 1.5, "muscle_enzyme": 4.0, "extramuscular": 3.0}

@@ -228,6 +228,8 @@ def test_responders_speak_for_a_primary_of_responders(run):
             "ci_low": [18.4, 0.3],
             "ci_high": [90.1, 52.7],
             "percent_worst_case": [50.0, 12.5],
+            "worst_case_ci_low": [15.7, 0.3],
+            "worst_case_ci_high": [84.3, 52.7],
             "verified": ["no"] * 2,
         }
     )
@@ -236,6 +238,7 @@ def test_responders_speak_for_a_primary_of_responders(run):
     study = replace(run.study, endpoints=(endpoint,))
     changed = replace(run, study=study, tables={**run.tables, "shifts": lacking, "responders": table})
     first = key_findings(changed)[0].sentences[0]
+    assert "4 of 8 enrolled patients, 50.0 %" in first
     assert "4 of 7 evaluable patients, 57.1 %" in first
     assert "not checked against its source" in first
 

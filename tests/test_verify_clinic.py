@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 import report_fixture
 
-from immunolab.clinical import adverse_events_table, responders, survival_tables
+from immunolab.clinical import adverse_events_table, enrolled, responders, responses, survival_tables
 from immunolab.clinical.follow_up import Followed
 from immunolab.report.verify_clinic import clinic_differences
 from immunolab.results.run import Run
-from immunolab.schema.clinical import ADVERSE_EVENTS, RESPONDERS, SCORES, SURVIVAL, TIME_TO_EVENT
+from immunolab.schema.clinical import ADVERSE_EVENTS, RESPONDERS, RESPONSES, SCORES, SURVIVAL, TIME_TO_EVENT
 from immunolab.schema.table import Table
 from immunolab.study.trial import load_trial
 
@@ -38,11 +38,14 @@ def run(tmp_path: Path) -> Run:
     als = load_trial("als_nct04952155")
     timed = [e for e in als.endpoints if e.needs.outcomes]
     summary, curves = survival_tables(timed, outcomes, PEOPLE, als)
-    written = {SCORES: scored, RESPONDERS: responders(scored), TIME_TO_EVENT: summary, SURVIVAL: curves}
+    found = report_fixture.finished_run(out=tmp_path)
+    everyone = enrolled(found.study, scored)
+    written = {SCORES: scored, TIME_TO_EVENT: summary, SURVIVAL: curves}
+    written |= {RESPONSES: responses(scored, everyone), RESPONDERS: responders(scored, everyone)}
     written[ADVERSE_EVENTS] = adverse_events_table(harms, PEOPLE)
     for table, frame in written.items():
         table.write(frame, tmp_path / "tables" / f"{table.name}.csv")
-    return report_fixture.finished_run(out=tmp_path)
+    return replace(found, tables=found.tables | {"measurements": scored})
 
 
 def test_tables_that_were_not_touched_agree(run: Run) -> None:
@@ -82,7 +85,7 @@ def test_a_response_that_was_changed_alone_is_named(run: Run) -> None:
     scores = SCORES.read(path)
     scores.loc[0, "value"] = 1.0
     scores.to_csv(path, index=False)
-    assert {problem.file for problem in clinic_differences(run)} == {"tables/responders.csv"}
+    assert {problem.file for problem in clinic_differences(run)} == {"tables/responders.csv", "tables/responses.csv"}
 
 
 def test_a_curve_without_its_rows_and_a_table_that_cannot_be_read_are_named(run: Run) -> None:

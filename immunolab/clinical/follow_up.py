@@ -41,7 +41,7 @@ class Followed:
 
 
 def study_patients(study: Study, measurements: pd.DataFrame) -> tuple[str, ...]:
-    """Return every patient of the sheet, the measurements and the doses, in this order.
+    """Return every patient of the sheet, the measurements and the doses, in this order; bridging controls are none.
 
     Parameters
     ----------
@@ -51,7 +51,24 @@ def study_patients(study: Study, measurements: pd.DataFrame) -> tuple[str, ...]:
         With a column patient_id.
     """
     sheet = [s.patient_id for s in study.samples if not s.control_of and s.patient_id]
-    return tuple(dict.fromkeys([*sheet, *map(str, measurements["patient_id"]), *study.doses]))
+    everyone = dict.fromkeys([*sheet, *map(str, measurements["patient_id"]), *study.doses])
+    return tuple(patient for patient in everyone if patient not in study.comparison.bridges)
+
+
+def enrolled(study: Study, measurements: pd.DataFrame) -> dict[str, str]:
+    """Return the cohort of every patient of a study, "" where the sheet names none.
+
+    Parameters
+    ----------
+    study, measurements
+        As for `study_patients`.
+    """
+    cohorts = _cohorts(study)
+    return {patient: cohorts.get(patient, "") for patient in study_patients(study, measurements)}
+
+
+def _cohorts(study: Study) -> dict[str, str]:
+    return {s.patient_id: s.cohort for s in reversed(study.samples) if not s.control_of}
 
 
 def followed(study: Study, measurements: pd.DataFrame, events: Sequence[pd.DataFrame]) -> tuple[Followed, ...]:
@@ -66,7 +83,7 @@ def followed(study: Study, measurements: pd.DataFrame, events: Sequence[pd.DataF
     events
         Further tables of patients and study days (adverse events, outcomes).
     """
-    cohorts = {s.patient_id: s.cohort for s in reversed(study.samples) if not s.control_of}
+    cohorts = _cohorts(study)
     last: dict[str, int] = {}
     for patient, day in _days(study, measurements, events):
         last[patient] = max(last.get(patient, 0), day)

@@ -1,14 +1,15 @@
-"""Responders: who they are, and how many with an exact interval, complete cases beside the worst case."""
+"""Responders: who they are, and how many of all patients enrolled, those with a value beside."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 
 import pandas as pd
 
 from immunolab.clinical.proportions import proportion
 from immunolab.clinical.scores import criteria
-from immunolab.schema.clinical import RESPONDERS
+from immunolab.clinical.scores.method import Criterion
+from immunolab.schema.clinical import RESPONDERS, RESPONSES
 
 
 def is_responder(score: str, value: float) -> bool:
@@ -51,40 +52,97 @@ def response(scores: pd.DataFrame, score: str, visits: Iterable[str]) -> tuple[s
     return "", {}
 
 
-def responders(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return responders by score, criterion and visit.
-
-    Not evaluable patients are left out of ``percent`` and counted as non-responders in
-    ``percent_worst_case``; both have their n.
+def responses(scores: pd.DataFrame, patients: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """Return every enrolled patient's response by each score at each visit, with the reason where there is none.
 
     Parameters
     ----------
     scores
         Rows of `SCORES`.
+    patients
+        Cohort by patient, of every patient enrolled (`follow_up.enrolled`); None takes those of the scores.
+
+    Returns
+    -------
+    DataFrame
+        Rows of `RESPONSES`: by cohort, the scores with criteria and the visits at which a patient of the cohort was
+        scored; a patient who was not is ``missing`` there.
     """
+    found = scores[scores["score"].map(lambda name: bool(criteria(str(name)))).astype(bool)]
+    everyone = dict.fromkeys(scores["patient_id"].astype(str), "") if patients is None else dict(patients)
+    rows = [
+        row
+        for cohort in dict.fromkeys(everyone.values())
+        for row in _of_cohort(found, [p for p, of in everyone.items() if of == cohort], cohort)
+    ]
+    return RESPONSES.frame(rows)
+
+
+def _of_cohort(scores: pd.DataFrame, members: list[str], cohort: str) -> Iterator[dict[str, object]]:
+    own = scores[scores["patient_id"].astype(str).isin(members)]
+    for score, of_score in own.groupby("score", sort=False):
+        last = dict(zip(of_score["patient_id"].astype(str), of_score["visit"], strict=True))
+        for visit, at_visit in of_score.groupby("visit", sort=False):
+            there = {str(row["patient_id"]): row for row in at_visit.to_dict("records")}
+            for patient in members:
+                head = {"patient_id": patient, "cohort": cohort or None, "score": score, "visit": visit}
+                yield head | _response(str(score), there.get(patient), last.get(patient, ""))
+
+
+def _response(score: str, row: Mapping[str, object] | None, last: str) -> dict[str, object]:
+    """Return value, response and reason of one patient; ``last`` is the visit the patient was last scored at."""
+    if row is None:
+        reason = f"not seen; last scored at {last}" if last else "never scored after the first dose"
+        return {"value": None, "response": "missing", "reason": reason}
+    if pd.isna(row["value"]):
+        return {"value": None, "response": "missing", "reason": row["reason"] or "not evaluable"}
+    met = is_responder(score, float(row["value"]))  # type: ignore[arg-type]
+    return {"value": row["value"], "response": "responder" if met else "non_responder", "reason": None}
+
+
+def responders(scores: pd.DataFrame, patients: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """Return responders by cohort, score, criterion and visit.
+
+    The denominator of ``percent_worst_case`` is every patient enrolled, who is no responder where a value is missing
+    (non-responder imputation); ``percent`` is of those with a value. ``n_patients`` is ``n_evaluable`` +
+    ``n_not_evaluable`` + ``n_not_seen``, and ``missing`` gives the reason of each patient without a value.
+
+    Parameters
+    ----------
+    scores
+        Rows of `SCORES`.
+    patients
+        Cohort by patient, of every patient enrolled (`follow_up.enrolled`); None takes those of the scores.
+    """
+    known = responses(scores, patients)
+    verified = dict(zip(scores["score"], scores["verified"], strict=True))
     rows: list[dict[str, object]] = []
-    for score in dict.fromkeys(scores["score"].tolist()):
-        found = scores[scores["score"] == score]
-        for visit, group in found.groupby("visit", sort=False):
-            values = [float(value) for value in group["value"].dropna()]
-            for criterion in criteria(score):
-                evaluable = proportion(sum(map(criterion.met, values)), len(values))
-                worst = proportion(evaluable.n_responders, len(group))
-                rows.append(
-                    {
-                        "score": score,
-                        "criterion": criterion.name,
-                        "visit": visit,
-                        "n_patients": len(group),
-                        "n_evaluable": len(values),
-                        "n_responders": evaluable.n_responders,
-                        "percent": evaluable.percent,
-                        "ci_low": evaluable.ci_low,
-                        "ci_high": evaluable.ci_high,
-                        "percent_worst_case": worst.percent,
-                        "worst_case_ci_low": worst.ci_low,
-                        "worst_case_ci_high": worst.ci_high,
-                        "verified": group["verified"].iloc[0],
-                    }
-                )
+    keys = [known["cohort"].fillna(""), known["score"], known["visit"]]
+    for (cohort, score, visit), group in known.groupby(keys, sort=False):
+        head = {"cohort": cohort or None, "score": score, "visit": visit, "verified": verified[score]}
+        rows += [head | _counted(group, criterion) for criterion in criteria(str(score))]
     return RESPONDERS.frame(rows)
+
+
+def _counted(group: pd.DataFrame, criterion: Criterion) -> dict[str, object]:
+    values = [float(value) for value in group["value"].dropna()]
+    lost = group[group["response"] == "missing"]
+    unseen = int(lost["reason"].str.startswith(("not seen", "never")).sum())
+    evaluable = proportion(sum(map(criterion.met, values)), len(values))
+    worst = proportion(evaluable.n_responders, len(group))
+    reasons = "; ".join(f"{p}: {why}" for p, why in zip(lost["patient_id"], lost["reason"], strict=True))
+    return {
+        "criterion": criterion.name,
+        "n_patients": len(group),
+        "n_evaluable": len(values),
+        "n_responders": evaluable.n_responders,
+        "percent": evaluable.percent,
+        "ci_low": evaluable.ci_low,
+        "ci_high": evaluable.ci_high,
+        "percent_worst_case": worst.percent,
+        "worst_case_ci_low": worst.ci_low,
+        "worst_case_ci_high": worst.ci_high,
+        "n_not_seen": unseen,
+        "n_not_evaluable": len(lost) - unseen,
+        "missing": reasons or None,
+    }

@@ -93,7 +93,7 @@ def _absent(run: Run, cohort: str) -> KeyFinding | None:
         return KeyFinding(
             f"{where}no primary endpoint", ("The study declares no primary endpoint that this run computes.",), ()
         )
-    rates = [text for e in lacking for text in _response(run, e)]
+    rates = [text for e in lacking for text in _response(run, e, cohort)]
     words = [" of ".join((e.statistic.replace("_", " "), *e.needs.scores)) for e in lacking]
     names = "; ".join(f"{e.id} ({text})" for e, text in zip(lacking, words, strict=True))
     why = "A response has no before and after" if rates else "Not compared between visits in this run"
@@ -101,25 +101,38 @@ def _absent(run: Run, cohort: str) -> KeyFinding | None:
     return KeyFinding(f"{where}primary endpoint", (*rates, text), ())
 
 
-def _response(run: Run, endpoint: Endpoint) -> Iterator[str]:
+def _response(run: Run, endpoint: Endpoint, cohort: str) -> Iterator[str]:
     """Yield the response rate at the last of its visits that has one, for an endpoint of responders."""
-    if endpoint.response is None or len(run.cohorts) > 1:
-        return
     table = run.table("responders")
+    if endpoint.response is None or table.empty:
+        return
     rows = table[(table["score"] == endpoint.response) & (table["n_evaluable"] > 0)]
+    if "cohort" in rows:
+        rows = rows[in_cohort(rows, cohort)]
     if endpoint.visits:
         rows = rows[rows["visit"].isin(endpoint.visits)]
     for criterion, own in rows.groupby("criterion", sort=False):
         row = own.iloc[-1]
         doubt = "" if row["verified"] == "yes" else " The definition was not checked against its source."
-        yield (
-            f"{endpoint.response} ({criterion}) at {row['visit']}: {row['n_responders']} of {row['n_evaluable']} "
-            f"evaluable patients, {number(row['percent'])} %, Clopper-Pearson 95 % CI {number(row['ci_low'])} to "
-            f"{number(row['ci_high'])} %.{doubt}"
-        )
+        yield f"{endpoint.response} ({criterion}) at {row['visit']}: {_rates(row)}.{doubt}"
     said = run.table("estimand")
     for text in estimand_in_short(said[said["endpoint"] == endpoint.id]).values():
         yield f"Intercurrent events: {text.replace('_', ' ')}."
+
+
+def _rates(row: pd.Series) -> str:
+    """Return responders of all patients enrolled, and of those with a value where some have none."""
+    found = _rate(row, "n_patients", "enrolled", ("percent_worst_case", "worst_case_ci_low", "worst_case_ci_high"))
+    if row["n_evaluable"] == row["n_patients"]:
+        return found
+    beside = _rate(row, "n_evaluable", "evaluable", ("percent", "ci_low", "ci_high"))
+    return f"{found}, a missing response counted as none; {beside}"
+
+
+def _rate(row: pd.Series, n: str, who: str, columns: tuple[str, str, str]) -> str:
+    percent, low, high = (number(row[name]) for name in columns)
+    of = f"{row['n_responders']} of {row[n]} {who} patients"
+    return f"{of}, {percent} %, Clopper-Pearson 95 % CI {low} to {high} %"
 
 
 def _answer(run: Run, cohort: str, row: pd.Series) -> KeyFinding:

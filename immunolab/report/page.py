@@ -38,6 +38,8 @@ _OTHERS = {  # tables beyond the declared ones, as the comparison names them
     "correlations": "Change of cells against change of the clinic: exploratory",
     "time_to_event": "Time to event: Kaplan-Meier, described without a test",
     "survival": "Time to event, day by day",
+    "response_tests": "Tests of the registered responses",
+    "event_counts": "Events that scores find, of those who could have them",
     "joint_rank": "Slopes with deaths ranked beyond any decline: sensitivity, exploratory, leaning towards the drug",
     "adverse_events": "Adverse events by phase; those before the first dose apart",
     "visits": "Every visit, not only those compared",
@@ -48,6 +50,10 @@ _OTHERS = {  # tables beyond the declared ones, as the comparison names them
 _SMALL_GROUP = f"fewer than {LEAST_RESPONDERS} in a group"
 _NOTES = {  # what the columns hold, where their names do not say it
     "log_ratios": "Estimate: cohort's change of the log of a share over its median sibling; 0 is no change.",
+    "response_tests": (
+        "Missing as non response: of all patients enrolled, a missing response is none; left out: of those with a "
+        "value. No p is adjusted for the other tests here."
+    ),
     "arms": (
         "Estimate: change in the active arm less change in the control arm, which is after the minus sign. Main: the "
         "test that role, q and adjustment are of; others are shown beside it. A difference is the drug's only where "

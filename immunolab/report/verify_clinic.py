@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
 
+from immunolab.clinical.event_counts import event_counts
+from immunolab.clinical.follow_up import enrolled
 from immunolab.clinical.intercurrent import composite_failures, with_failures
 from immunolab.clinical.proportions import proportion
-from immunolab.clinical.responders import responders
+from immunolab.clinical.responders import responders, responses
 from immunolab.clinical.survival import kaplan_meier
 from immunolab.errors import Problem
 from immunolab.report.table_diff import differences, file_in, read_written
 from immunolab.results.run import Run
-from immunolab.schema.clinical import ADVERSE_EVENTS, RESPONDERS, SCORES, SURVIVAL, TIME_TO_EVENT
+from immunolab.schema.clinical import (
+    ADVERSE_EVENTS,
+    EVENT_COUNTS,
+    RESPONDERS,
+    RESPONSES,
+    SCORES,
+    SURVIVAL,
+    TIME_TO_EVENT,
+)
+from immunolab.schema.comparison import RESPONSE_TESTS
 
 _SHARE = ("percent", "ci_low", "ci_high")
-_RESPONSE = ("n_patients", "n_evaluable", "n_responders", *_SHARE, "percent_worst_case")
+_LOST = ("n_not_seen", "n_not_evaluable")
+_WORST = ("percent_worst_case", "worst_case_ci_low", "worst_case_ci_high")
+_RESPONSE = ("n_patients", "n_evaluable", "n_responders", *_SHARE, *_WORST, *_LOST)
+_EVENT = (
+    *("n_patients", "n_at_risk", "n_not_at_risk", "n_unknown", "n_followed", "n_not_followed", "n_with_event"),
+    *(*_SHARE, "percent_if_lost_had_it", "percent_if_lost_had_none"),
+)
+_TEST = ("n", "estimate", "ci_low", "ci_high", "p_value", "reference_percent")
 _HARM = (*_SHARE, "events_per_patient_year", "not_graded")
 _STEP = ("n_at_risk", *_SHARE)
 _SUMMARY = ("n_events", "n_censored", "n_with_outcome", "median_day", "ci_low", "ci_high", "last_day")
@@ -26,21 +44,19 @@ _SUMMARY = ("n_events", "n_censored", "n_with_outcome", "median_day", "ci_low", 
 def clinic_differences(run: Run) -> Iterator[Problem]:
     """Yield every number of the clinic's tables that does not follow from the numbers it depends on.
 
-    Responders are counted again from the scores. In adverse_events.csv shares, limits, rates and the sum over
+    Responses, responders and their tests, and events of scores are found again from the scores and the study's
+    patients. In adverse_events.csv shares, limits, rates and the sum over
     grades must follow from the counts, and Kaplan-Meier curves and medians from the events and censored patients of
     each day. What only the clinic's files say (which event, which day) is covered by their hashes.
     """
-    tables = (SCORES, RESPONDERS, ADVERSE_EVENTS, SURVIVAL, TIME_TO_EVENT)
+    tables = (SCORES, RESPONSES, RESPONDERS, EVENT_COUNTS, RESPONSE_TESTS, ADVERSE_EVENTS, SURVIVAL, TIME_TO_EVENT)
     read = {table.name: read_written(run, table) for table in tables if file_in(run, table).exists()}
     for found in read.values():
         if isinstance(found, tuple):
             yield from found
     known = {name: found for name, found in read.items() if isinstance(found, pd.DataFrame)}
-    if {"scores", "responders"} <= known.keys():
-        happened = run.table("intercurrent_events")
-        failures = composite_failures(run.study, happened, known["scores"])
-        again = responders(with_failures(known["scores"], failures))
-        yield from differences(RESPONDERS, known["responders"], again, RESPONDERS.key, _RESPONSE)
+    if "scores" in known:
+        yield from _responses(run, known)
     if "adverse_events" in known:
         harms = known["adverse_events"]
         yield from differences(ADVERSE_EVENTS, harms, _harms(harms), ADVERSE_EVENTS.key, _HARM)
@@ -48,6 +64,24 @@ def clinic_differences(run: Run) -> Iterator[Problem]:
         steps, totals = _survival(known["survival"])
         yield from differences(SURVIVAL, known["survival"], steps, SURVIVAL.key, _STEP)
         yield from differences(TIME_TO_EVENT, known["time_to_event"], totals, TIME_TO_EVENT.key, _SUMMARY)
+
+
+def _responses(run: Run, known: Mapping[str, pd.DataFrame]) -> Iterator[Problem]:
+    """Yield where responses, responders, their tests and events of scores do not follow from the scores."""
+    from immunolab.comparison.response_tests import tests_of_study
+
+    scores, patients = known["scores"], enrolled(run.study, run.table("measurements"))
+    answered = with_failures(scores, composite_failures(run.study, run.table("intercurrent_events"), scores))
+    found = responses(answered, patients)
+    again = (
+        (RESPONSES, found, ("value",), ("response",)),
+        (RESPONDERS, responders(answered, patients), _RESPONSE, ()),
+        (EVENT_COUNTS, event_counts(scores, patients, run.study.endpoints), _EVENT, ("rule",)),
+        (RESPONSE_TESTS, tests_of_study(found, run.study), _TEST, ("method",)),
+    )
+    for table, fresh, numbers, words in again:
+        if table.name in known:
+            yield from differences(table, known[table.name], fresh, table.key, numbers, words)
 
 
 def _harms(table: pd.DataFrame) -> pd.DataFrame:

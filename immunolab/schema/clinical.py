@@ -30,25 +30,86 @@ SCORES = Table(
     files=("run: tables/scores.csv",),
 )
 
+RESPONSES = Table(
+    "responses",
+    "every enrolled patient's response by each score and visit",
+    (
+        PATIENT,
+        COHORT,
+        _SCORE,
+        VISIT,
+        Column("value", "number", "the score's value; empty where it is missing", nullable=True),
+        Column(
+            "response",
+            "text",
+            "by the score's first criterion; missing counts as non_responder where all patients are the denominator",
+            allowed=("responder", "non_responder", "missing"),
+        ),
+        Column("reason", "text", "why there is no value", nullable=True),
+    ),
+    key=("patient_id", "score", "visit"),
+    files=("run: tables/responses.csv",),
+)
+
+
+def _patients(name: str, meaning: str) -> Column:
+    return Column(name, "integer", meaning, "patients", low=0)
+
+
 RESPONDERS = Table(
     "responders",
-    "responders by score and visit, with Clopper-Pearson 95 % intervals",
+    "responders by cohort, score and visit, with Clopper-Pearson 95 % intervals",
     (
+        COHORT,
         _SCORE,
         Column("criterion", "text", "what a responder must reach"),
         VISIT,
-        Column("n_patients", "integer", "patients with a row at the visit", "patients", low=0),
+        Column("n_patients", "integer", "patients enrolled in the cohort, whether or not they came", "patients", low=0),
         Column("n_evaluable", "integer", "of these, patients who can be evaluated", "patients", low=0),
         Column("n_responders", "integer", "responders", "patients", low=0),
         Column("percent", "number", "responders of the evaluable", "%", True),
         *interval("percent", "%"),
-        Column("percent_worst_case", "number", "responders of all patients: not evaluable counts as none", "%", True),
+        Column("percent_worst_case", "number", "responders of n_patients: a missing value counts as none", "%", True),
         Column("worst_case_ci_low", "number", "lower 95 % limit of percent_worst_case", "%", True),
         Column("worst_case_ci_high", "number", "upper 95 % limit of percent_worst_case", "%", True),
         VERIFIED,
+        replace(_patients("n_not_seen", "of n_patients, those without a row at the visit"), optional=True),
+        replace(_patients("n_not_evaluable", "of n_patients, those seen whose score is not evaluable"), optional=True),
+        Column("missing", "text", "each patient without a value, with the reason", nullable=True, optional=True),
     ),
-    key=("score", "criterion", "visit"),
+    key=("cohort", "score", "criterion", "visit"),
+    notes="`n_patients` is `n_evaluable` + `n_not_evaluable` + `n_not_seen`; responses.csv has each patient.",
     files=("run: tables/responders.csv",),
+)
+
+EVENT_COUNTS = Table(
+    "event_counts",
+    "patients with an event that a score finds (a relapse), of those who could have it",
+    (
+        COHORT,
+        ENDPOINT,
+        replace(ROLE, meaning="family it belongs to"),
+        _SCORE,
+        Column("rule", "text", "what the event is, who can have it, and its window, as computed", nullable=True),
+        Column("registered_rule", "text", "the rule as the trial file words it", nullable=True),
+        _patients("n_patients", "patients enrolled in the cohort"),
+        _patients("n_at_risk", "of these, patients who could have the event: the denominator"),
+        _patients("n_not_at_risk", "of n_patients, those who could not"),
+        _patients("n_unknown", "of n_patients, those of whom it is not known"),
+        _patients("n_followed", "of n_at_risk, patients seen in the window"),
+        _patients("n_not_followed", "of n_at_risk, patients not seen in the window"),
+        _patients("n_with_event", "of n_followed, patients with the event"),
+        Column("percent", "number", "100 n_with_event / n_followed", "%", True),
+        *interval("percent, Clopper-Pearson", "%"),
+        Column("percent_if_lost_had_it", "number", "of n_at_risk, if all not followed had the event", "%", True),
+        Column("percent_if_lost_had_none", "number", "of n_at_risk, if none of them had", "%", True),
+        Column("missing", "text", "each patient outside n_followed, with the reason", nullable=True),
+        VERIFIED,
+    ),
+    key=("cohort", "endpoint"),
+    notes="`n_patients` is `n_at_risk` + `n_not_at_risk` + `n_unknown`; `n_at_risk` is `n_followed` + "
+    "`n_not_followed`.",
+    files=("run: tables/event_counts.csv",),
 )
 
 COMPONENTS = Table(
@@ -171,7 +232,9 @@ SUPPRESSION = Table(
 
 TABLES = (
     SCORES,
+    RESPONSES,
     RESPONDERS,
+    EVENT_COUNTS,
     COMPONENTS,
     ADVERSE_EVENTS,
     TIME_TO_EVENT,

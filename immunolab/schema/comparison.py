@@ -279,6 +279,36 @@ ARMS = Table(
     files=("run: tables/arms.csv",),
 )
 
+RESPONSE_TESTS = Table(
+    "response_tests",
+    "tests of the registered responses: against a rate, between visits, over visits, between arms",
+    (
+        replace(COHORT, meaning="study arm or cohort, or the difference of two arms; empty when the sheet names none"),
+        ENDPOINT,
+        ROLE,
+        Column("score", "text", "score that a response is defined by"),
+        Column("test", "text", "what is tested", allowed=("binomial", "mcnemar", "gee", "fisher")),
+        Column("visits", "text", "visits it is of, by a blank"),
+        Column(
+            "missing_as",
+            "text",
+            "what a missing response is: none, of all patients enrolled; or left out",
+            allowed=("non_response", "left_out"),
+        ),
+        Column("n", "integer", "patients", "patients", low=0),
+        Column("estimate", "number", "what estimate_is says", "estimate_is", True),
+        Column("estimate_is", "text", "share of responders, or which odds ratio"),
+        *interval("estimate", "estimate_is"),
+        P_VALUE,
+        Column("reference_percent", "number", "rate that the trial file declares", "%", True, low=0, high=100),
+        Column("method", "text", "named method; why, where nothing was tested"),
+    ),
+    key=("cohort", "endpoint", "test", "missing_as"),
+    notes="A response is the score's first criterion. p values are of one test each, not adjusted for the others. An "
+    "estimate or limit that is infinite is empty.",
+    files=("run: tables/response_tests.csv",),
+)
+
 SHIFTS_BY_RESPONSE = Table(
     "shifts_by_response",
     "shifts of responders against those of the others: descriptive",
@@ -489,6 +519,7 @@ TABLES = (
     STIMULATION,
     LOG_RATIOS,
     ARMS,
+    RESPONSE_TESTS,
     SHIFTS_BY_RESPONSE,
     CORRELATIONS,
     POWER,

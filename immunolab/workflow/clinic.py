@@ -28,7 +28,7 @@ class Clinic:
     ----------
     measurements
         In canonical units, with their visits.
-    scores, responders, components
+    scores, responses, responders, event_counts, components
         What was made of them.
     rows
         Of the endpoint table.
@@ -46,7 +46,9 @@ class Clinic:
 
     measurements: pd.DataFrame
     scores: pd.DataFrame
+    responses: pd.DataFrame
     responders: pd.DataFrame
+    event_counts: pd.DataFrame
     components: pd.DataFrame
     rows: pd.DataFrame
     context: pd.DataFrame
@@ -111,11 +113,14 @@ def clinic_of(study: Study, sources: ClinicSources) -> Clinic:
     answered = clinical.with_failures(scores, clinical.composite_failures(study, intercurrent, scores))
     besides = clinical.undeclared_endpoints(study, whole, scores)
     followed = clinical.followed(study, measured, list(sources.happened.values()))
+    patients = clinical.enrolled(study, measured)
     events = _event_tables(study, sources.happened, followed) | {"suppression": curves}
     return Clinic(
         measurements=measured,
         scores=scores,
-        responders=clinical.responders(answered),
+        responses=clinical.responses(answered, patients),
+        responders=clinical.responders(answered, patients),
+        event_counts=clinical.event_counts(scores, patients, study.endpoints),
         components=clinical.components(measured, study.trial, doses=study.doses, baseline=_baseline(study)),
         rows=clinical.endpoint_rows(study, whole, answered, besides),
         undeclared=besides,

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import pandas as pd
 
+from immunolab.comparison.response_tests import tests_of_study
 from immunolab.report.page import write_report
 from immunolab.results.record import as_read_back, write_run
 from immunolab.results.run import Run
@@ -97,7 +98,8 @@ def clinic_tables(clinic: Clinic | None, study: Study) -> dict[str, pd.DataFrame
     """
     if clinic is None or not (study.measurements or len(clinic.measurements)):
         return {}
-    optional = {"components": clinic.components, "context": clinic.context}
+    optional = {"components": clinic.components, "context": clinic.context, "responses": clinic.responses}
+    optional |= {"event_counts": clinic.event_counts, "response_tests": tests_of_study(clinic.responses, study)}
     found = {"measurements": clinic.measurements, "scores": clinic.scores, "responders": clinic.responders}
     return found | {name: table for name, table in optional.items() if len(table)}
 

@@ -118,6 +118,8 @@ class ScoreMethod:
         Gives the parts of the response between the baseline visit and a later one, and the variables they are made of.
     levels
         Values that the rule turns on, with their meaning, by the variable or score they belong to.
+    rule
+        Of an event: what it is, who can have it and in which window, in words.
     follows
         Score that brings this one with it: a study that has that score gets this one too.
     """
@@ -133,18 +135,21 @@ class ScoreMethod:
     components: Callable[[PatientVisit, PatientVisit], Iterator[Component]] | None = None
     measures: tuple[str, ...] = ()
     levels: Mapping[str, tuple[tuple[float, str], ...]] | None = None
+    rule: str = ""
     follows: str = ""
 
 
-def not_evaluable(reason: str) -> Score:
+def not_evaluable(reason: str, flag: Flag | None = None) -> Score:
     """Return a score without a value, and why.
 
     Parameters
     ----------
     reason
         What is missing, or what contradicts.
+    flag
+        What that means for an event: the patient could not have it, or was not followed.
     """
-    return Score(None, reason, Flag.NOT_EVALUABLE)
+    return Score(None, reason, f"{Flag.NOT_EVALUABLE};{flag}" if flag else Flag.NOT_EVALUABLE)
 
 
 def missing(**parts: float | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from immunolab.clinical.patients import PatientVisit
 from immunolab.clinical.scores.method import Score, ScoreMethod, missing, not_evaluable
 from immunolab.clinical.scores.pmr_as import RULE
+from immunolab.schema.flags import Flag
 
 
 def pmr_relapse(before: float | None, after: float | None) -> Score:
@@ -21,7 +22,8 @@ def pmr_relapse(before: float | None, after: float | None) -> Score:
     if before is None or after is None:
         return not_evaluable(f"missing: {missing(PMR_AS_before=before, PMR_AS=after)}")
     if before >= RULE.relapse_from:
-        return not_evaluable(f"PMR_AS was {before:g} at the visit before, not below {RULE.relapse_from:g}")
+        text = f"PMR_AS was {before:g} at the visit before, not below {RULE.relapse_from:g}"
+        return not_evaluable(text, Flag.NOT_AT_RISK)
     return Score(float(after >= RULE.relapse_from or round(after - before, 9) >= RULE.relapse_rise))
 
 
@@ -37,5 +39,7 @@ SCORE = ScoreMethod(
     unit="relapse",
     source=RULE.source,
     verified=RULE.verified,
+    rule=f"PMR_AS {RULE.relapse_from:g} or more, or risen by {RULE.relapse_rise:g} or more since the visit before, "
+    f"where it was below {RULE.relapse_from:g} (who can relapse)",
     follows="PMR_AS",
 )

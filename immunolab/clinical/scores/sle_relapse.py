@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from immunolab.clinical.patients import Patient
 from immunolab.clinical.scores.method import ResponseRule, Score, ScoreMethod, facts, not_evaluable
+from immunolab.schema.flags import Flag
 
 _SLEDAI = "SELENA_SLEDAI"
 _LATE_DAYS = 14  # days past the planned one at which a visit still counts as of that week; judgement
@@ -18,41 +19,50 @@ class _SleRelapseFacts(ResponseRule):
 
     low_activity_below: float
     within_weeks: int
+    within_months_of_stopping: int
 
 
 _RULE = facts(_SleRelapseFacts, "sle_relapse")
+_DAYS_A_MONTH = 365.25 / 12
 
 
 def sle_relapse(on_drug: Sequence[float | None], afterwards: Sequence[float | None]) -> Score:
     """Return 1 when low activity on the drug (SLEDAI below 4 at some visit) is followed by a rise, else 0.
 
     The rise is against the last visit on the drug. A patient who never was below 4 cannot relapse
-    and is not evaluable.
+    (``not_at_risk``), one who was and has no value afterwards is ``not_followed``.
 
     Parameters
     ----------
     on_drug, afterwards
-        SELENA-SLEDAI of the visits on treatment, and of those of follow-up, in calendar order.
+        SELENA-SLEDAI of the visits on treatment, and of those of follow-up in the window, in calendar order.
     """
     seen = [value for value in on_drug if value is not None]
     later = [value for value in afterwards if value is not None]
     if not seen:
         return not_evaluable("no SLEDAI on the drug")
     if min(seen) >= _RULE.low_activity_below:
-        return not_evaluable(f"SLEDAI never below 4 on the drug (lowest {min(seen):g})")
+        return not_evaluable(f"SLEDAI never below 4 on the drug (lowest {min(seen):g})", Flag.NOT_AT_RISK)
     if not later:
-        return not_evaluable("no SLEDAI after the drug")
+        return not_evaluable("no SLEDAI after the drug", Flag.NOT_FOLLOWED)
     return Score(float(max(later) > seen[-1]))
 
 
 def _over_the_course(patient: Patient) -> Mapping[str, Score]:
-    followed = patient.visits_in("follow_up")
-    if not followed:
+    followed, treated = patient.visits_in("follow_up"), patient.visits_in("on_treatment")
+    if not (followed or treated):
         return {}
-    last_day = 7 * _RULE.within_weeks + 1 + _LATE_DAYS
-    on_drug = [patient.at(visit).get(_SLEDAI) for visit in patient.visits_in("on_treatment")]
-    later = [patient.at(visit).get(_SLEDAI) for visit in followed if patient.day(visit) <= last_day]
-    return {followed[-1]: sle_relapse(on_drug, later)}
+    on_drug = [patient.at(visit).get(_SLEDAI) for visit in treated]
+    later = [patient.at(visit).get(_SLEDAI) for visit in followed if _in_window(patient, visit)]
+    return {[*treated, *followed][-1]: sle_relapse(on_drug, later)}
+
+
+def _in_window(patient: Patient, visit: str) -> bool:
+    """Return whether a visit is within the weeks from the first dose, or the months from the last one."""
+    since = patient.places[visit].days_since_last_dose
+    months = _RULE.within_months_of_stopping * _DAYS_A_MONTH + _LATE_DAYS
+    weeks = 7 * _RULE.within_weeks + 1 + _LATE_DAYS
+    return patient.day(visit) <= weeks or (since is not None and since <= months)
 
 
 SCORE = ScoreMethod(
@@ -63,5 +73,8 @@ SCORE = ScoreMethod(
     unit="relapse",
     source=_RULE.source,
     verified=_RULE.verified,
+    rule=f"{_SLEDAI} below {_RULE.low_activity_below:g} at a visit on the drug (who can relapse), then above its last "
+    f"value on the drug at a follow-up visit up to {_RULE.within_weeks} weeks after the first dose or "
+    f"{_RULE.within_months_of_stopping} months after the last, {_LATE_DAYS} days late at most",
     levels={_SLEDAI: ((_RULE.low_activity_below, "low activity below"),)},
 )

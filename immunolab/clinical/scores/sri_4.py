@@ -15,6 +15,7 @@ from immunolab.clinical.scores.method import (
     missing,
     not_evaluable,
 )
+from immunolab.schema.flags import Flag
 
 _GRADE_A, _GRADE_B = 4, 3  # BILAG grades as numbers: A is 4 ... E is 0
 
@@ -44,7 +45,7 @@ def sri_4(
 
     SELENA-SLEDAI falls by 4 or more, and there is no new BILAG A and at most one new B, and the
     physician's global assessment (0 to 3) rises by less than 0.3. A component that is missing leaves
-    the index open unless another component already fails.
+    the index open unless another component already fails: that is 0, flagged ``incomplete``.
 
     Parameters
     ----------
@@ -63,10 +64,12 @@ def sri_4(
     ]
     if all(met):
         return Score(1.0)
+    if any(part is False for part in met):
+        return Score(0.0, flag=Flag.INCOMPLETE if None in met else "")
     absent = missing(
         SLEDAI_before=sledai_before, SLEDAI=sledai, new_BILAG_A=new_a, new_BILAG_B=new_b, PGA_before=pga_before, PGA=pga
     )
-    return not_evaluable(f"missing: {absent}") if absent else Score(0.0)
+    return not_evaluable(f"missing: {absent}")
 
 
 def new_bilag(before: Mapping[str, float | None], after: Mapping[str, float | None]) -> tuple[int | None, int | None]:

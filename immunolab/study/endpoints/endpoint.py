@@ -182,6 +182,11 @@ class Endpoint:
         return None
 
     @property
+    def reference_rate(self) -> float | None:
+        """The percentage of responders that theirs is tested against; None where none is declared."""
+        return None
+
+    @property
     def mark(self) -> str:
         """What a mark on a patient's time line says where the value is 1; empty for what is no event."""
         return ""

@@ -1,0 +1,98 @@
+"""How many patients have an event that a score finds, of those who could have it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import pandas as pd
+
+from immunolab.clinical.proportions import proportion
+from immunolab.clinical.scores import score_methods
+from immunolab.schema.clinical import EVENT_COUNTS
+from immunolab.schema.flags import Flag, split
+from immunolab.study.endpoints import Endpoint
+
+_AT_RISK = ("with event", "without event", "not followed")
+
+
+def event_counts(scores: pd.DataFrame, patients: Mapping[str, str], endpoints: Iterable[Endpoint]) -> pd.DataFrame:
+    """Return, by cohort and endpoint, how many patients have the event in its window, of those who could have it.
+
+    Parameters
+    ----------
+    scores
+        Rows of `SCORES`.
+    patients
+        Cohort by patient, of every patient enrolled (`follow_up.enrolled`).
+    endpoints
+        Those whose statistic is event_count are counted.
+
+    Returns
+    -------
+    DataFrame
+        Rows of `EVENT_COUNTS`. ``n_patients`` is ``n_at_risk`` + ``n_not_at_risk`` + ``n_unknown``, ``n_at_risk`` is
+        ``n_followed`` + ``n_not_followed``.
+    """
+    rows: list[dict[str, object]] = []
+    for endpoint in endpoints:
+        if endpoint.statistic != "event_count" or not endpoint.needs.scores:
+            continue
+        score = endpoint.needs.scores[0]
+        own = scores[scores["score"] == score]
+        for cohort in dict.fromkeys(patients.values()) if len(own) else ():
+            fates = {p: _fate(own[own["patient_id"].astype(str) == p]) for p, of in patients.items() if of == cohort}
+            rows.append({"cohort": cohort or None} | _declared(endpoint, score, own) | _counted(fates))
+    return EVENT_COUNTS.frame(rows)
+
+
+def _fate(rows: pd.DataFrame) -> tuple[str, str]:
+    """Return what is known of a patient's event over all visits, and why it is not known."""
+    if not len(rows):
+        return "unknown", "never scored"
+    if (rows["value"] == 1).any():
+        return "with event", ""
+    if rows["value"].notna().any():
+        return "without event", ""
+    words = {word for flags in rows["flag"] for word in split(flags)}
+    reason = str(rows["reason"].iloc[-1])
+    for flag, fate in ((Flag.NOT_FOLLOWED, "not followed"), (Flag.NOT_AT_RISK, "not at risk")):
+        if flag in words:
+            return fate, reason
+    return "unknown", reason
+
+
+def _declared(endpoint: Endpoint, score: str, rows: pd.DataFrame) -> dict[str, object]:
+    method = score_methods().get(score)
+    return {
+        "endpoint": endpoint.id,
+        "role": endpoint.role,
+        "score": score,
+        "rule": method.rule if method else None,
+        "registered_rule": endpoint.rule or None,
+        "verified": rows["verified"].iloc[0],
+    }
+
+
+def _counted(fates: Mapping[str, tuple[str, str]]) -> dict[str, object]:
+    of = {fate: [p for p, (own, _) in fates.items() if own == fate] for fate, _ in fates.values()}
+    n = {fate: len(of.get(fate, [])) for fate in (*_AT_RISK, "not at risk", "unknown")}
+    at_risk = sum(n[fate] for fate in _AT_RISK)
+    followed = proportion(n["with event"], n["with event"] + n["without event"])
+    worst = proportion(n["with event"] + n["not followed"], at_risk)
+    least = proportion(n["with event"], at_risk)
+    known = [f"{p}: {fate}, {why}" for p, (fate, why) in fates.items() if why]
+    return {
+        "n_patients": len(fates),
+        "n_at_risk": at_risk,
+        "n_not_at_risk": n["not at risk"],
+        "n_unknown": n["unknown"],
+        "n_followed": followed.n,
+        "n_not_followed": n["not followed"],
+        "n_with_event": n["with event"],
+        "percent": followed.percent,
+        "ci_low": followed.ci_low,
+        "ci_high": followed.ci_high,
+        "percent_if_lost_had_it": worst.percent,
+        "percent_if_lost_had_none": least.percent,
+        "missing": "; ".join(known) or None,
+    }
