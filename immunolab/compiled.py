@@ -4,9 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache, wraps
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def jit(loop: F) -> F:
+    """Return a loop that numba compiles, kept on disk where there is a place for it.
+
+    A read-only package without a home folder (a container, a service account) has none, and compiles in each process.
+
+    Parameters
+    ----------
+    loop
+        May call other such loops.
+    """
+    from numba import njit
+
+    try:
+        return cast("F", njit(cache=True, nogil=True)(loop))
+    except RuntimeError as error:
+        if "cannot cache" not in str(error):
+            raise
+        return cast("F", njit(nogil=True)(loop))
 
 
 def compiled(loop: F) -> F:
@@ -17,9 +37,7 @@ def compiled(loop: F) -> F:
 
     @cache
     def kernel() -> Callable[..., Any]:
-        from numba import njit
-
-        return njit(cache=True, nogil=True)(loop)  # type: ignore[no-any-return]
+        return jit(loop)
 
     @wraps(loop)
     def run(*arguments: Any) -> Any:

@@ -118,3 +118,19 @@ def test_values_at_the_edge() -> None:
     assert Logicle().apply(262144.0) == pytest.approx(1.0, abs=1e-10)
     assert Logicle().apply(np.zeros((2, 3))).shape == (2, 3)
     assert Logicle().apply([]).shape == (0,)
+
+
+def test_loops_compile_where_nothing_can_be_kept_on_disk(monkeypatch) -> None:
+    from numba.core import caching
+
+    from immunolab.compiled import jit
+
+    monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])  # a read-only package, and no home folder
+
+    def total(values):
+        found = 0.0
+        for value in values:
+            found += value
+        return found
+
+    assert jit(total)(np.arange(5.0)) == 10.0

@@ -8,14 +8,14 @@ is marked `UNSURE` so that the caller can test it again on exact coordinates. Na
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
+
+from immunolab.compiled import jit
 
 OUTSIDE, INSIDE, UNSURE = 0, 1, 2
 Array = NDArray[np.float64]
 Code = NDArray[np.uint8]
 Within = NDArray[np.bool_] | NDArray[np.uint8]
-_compiled = njit(nogil=True, cache=True)
 
 
 def in_interval(
@@ -90,7 +90,7 @@ def in_ellipsoid(
     return np.asarray(_ellipsoid(coordinates, centre, inverse, float(distance_square), within, tolerance))
 
 
-@_compiled
+@jit
 def _interval(values, low, open_low, high, open_high, within, tolerance):  # type: ignore[no-untyped-def]
     code = np.zeros(len(values), dtype=np.uint8)
     for i in range(len(values)):
@@ -105,7 +105,7 @@ def _interval(values, low, open_low, high, open_high, within, tolerance):  # typ
     return code
 
 
-@_compiled
+@jit
 def _polygon(x, y, corners, within, tolerance):  # type: ignore[no-untyped-def]
     n = len(corners)
     code = np.zeros(len(x), dtype=np.uint8)
@@ -133,7 +133,7 @@ def _polygon(x, y, corners, within, tolerance):  # type: ignore[no-untyped-def]
     return code
 
 
-@_compiled
+@jit
 def _near(px, py, ax, ay, bx, by, tolerance):  # type: ignore[no-untyped-def]
     """Whether the square of half-width ``tolerance`` around the point may touch the segment."""
     if px < min(ax, bx) - tolerance or px > max(ax, bx) + tolerance:
@@ -144,7 +144,7 @@ def _near(px, py, ax, ay, bx, by, tolerance):  # type: ignore[no-untyped-def]
     return abs(side) <= tolerance * (abs(bx - ax) + abs(by - ay))
 
 
-@_compiled
+@jit
 def _ellipsoid(coordinates, mean, inverse, limit, within, tolerance):  # type: ignore[no-untyped-def]
     n_dimensions, n = coordinates.shape
     code = np.zeros(n, dtype=np.uint8)

@@ -15,6 +15,7 @@ import pandas as pd
 
 from immunolab.cells.study_tables import CellTables, cell_tables, read_samples
 from immunolab.errors import DataFileError
+from immunolab.loaders.hdf5 import read_through
 from immunolab.loaders.single_cell import join_cells
 from immunolab.schema.files import content_key, file_sha256, write_atomically
 from immunolab.schema.records import from_plain, record_types, to_plain
@@ -22,7 +23,7 @@ from immunolab.study import endpoints
 from immunolab.study.sheet import Sample, Study
 from immunolab.version import VERSION
 from immunolab.workflow.store import Store
-from immunolab.workflow.workers import Failure
+from immunolab.workflow.workers import Failure, Task, Workers, run_tasks
 
 log = logging.getLogger("immunolab")
 _FRAMES = ("counts", "thresholds", "quality")
@@ -74,7 +75,9 @@ def study_cells(
     record = store.cached("cells", content_key(parts), ".zip")
     if record.exists() and not force:
         return StudyCells(_read(record), hashes=hashes, kept=True)
-    cells, unread = read_samples(samples)
+    unread = _damaged(samples)
+    cells, faults = read_samples([s for s in samples if s.sample_id not in unread])
+    unread |= faults
     changed = _changed(samples, contents)
     cells = {name: found for name, found in cells.items() if name not in changed}
     unread |= changed
@@ -94,6 +97,17 @@ def _design(study: Study) -> Any:
     """Return what is asked of the cells, wherever the trial's file is."""
     trial = replace(study.trial, file="") if study.trial else None
     return to_plain([study.endpoints, study.comparison, trial])
+
+
+def _damaged(samples: Sequence[Sample]) -> dict[str, DataFileError]:
+    """Return an error for each sample whose file cannot be read through; a process of its own finds out."""
+    tasks = [Task(file, "read", file) for file in dict.fromkeys(str(s.file) for s in samples)]
+    found = {task.argument: result for task, result in run_tasks(read_through, tasks, Workers(1), "processes")}
+    return {
+        s.sample_id: DataFileError(f"{why.error}, reading the file", str(s.file), why.hint or "copy it again")
+        for s in samples
+        if isinstance(why := found[str(s.file)], Failure)
+    }
 
 
 def _changed(samples: Sequence[Sample], contents: Mapping[str, str]) -> dict[str, DataFileError]:
