@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq, minimize_scalar
+from scipy.optimize import brentq
 from scipy.special import chdtrc, chdtri, stdtr, stdtrit
 
 from immunolab.comparison.count_weighted import paule_mandel
@@ -127,15 +127,19 @@ def _reml(y: Array, v: Array) -> float:
         weight = 1.0 / (v + tau2)
         return float(0.5 * (np.log(v + tau2).sum() + np.log(weight.sum()) + _q(y, v, tau2)))
 
-    # from the square root, so that small and large variances are found alike
+    def slope(tau2: float) -> float:
+        weight = 1.0 / (v + tau2)
+        mean = (weight * y).sum() / weight.sum()
+        return float((weight**2 * (y - mean) ** 2).sum() - weight.sum() + (weight**2).sum() / weight.sum())
+
+    # the highest of a grid of square roots, so that small and large variances are found alike; then its slope's zero
     top = max(float(np.var(y, ddof=1)) * y.size, 1e-12) ** 0.5
-    grid = np.linspace(0.0, top, 41)
-    best = int(np.argmin([loss(float(tau) ** 2) for tau in grid]))
-    low, high = float(grid[max(best - 1, 0)]), float(grid[min(best + 1, 40)])
-    found = minimize_scalar(
-        lambda tau: loss(tau * tau), bounds=(low, high), method="bounded", options={"xatol": 1e-9 * top}
-    )
-    return float(found.x**2) if found.fun < loss(0.0) - 1e-12 else 0.0
+    grid = np.linspace(0.0, top, 201) ** 2
+    best = int(np.argmin([loss(float(tau2)) for tau2 in grid]))
+    low, high = float(grid[max(best - 1, 0)]), float(grid[min(best + 1, grid.size - 1)])
+    if slope(low) <= 0 or slope(high) >= 0:
+        return float(grid[best])
+    return float(brentq(slope, low, high, xtol=1e-16, rtol=1e-14))
 
 
 def _variance_limits(y: Array, v: Array) -> tuple[float, float]:

@@ -51,10 +51,11 @@ def pooling_plot(studies: pd.DataFrame, pooled: pd.DataFrame, label: str, *, ax:
     ax.set_axis_off()
     plot = ax.inset_axes((_PLOT[0], 0.0, _PLOT[1], 1.0))
     scale, mean = str(studies["estimate_scale"].iloc[0]), pooled.iloc[0]
+    reach = _reach(studies, mean)
     for place, row in enumerate(studies.to_dict("records")):
         y = float(place)
         plot.plot([row["ci_low"], row["ci_high"]], [y, y], color=NEUTRAL, linewidth=1.1, zorder=2)
-        plot.plot(row["estimate"], y, "s", color="black", markersize=2.5 + 0.9 * np.sqrt(row["weight"]), zorder=3)
+        plot.plot(row["estimate"], y, "s", color="black", markersize=2.0 + 0.5 * np.sqrt(row["weight"]), zorder=3)
         shown = bracket(row["estimate"], row["ci_low"], row["ci_high"], scale)
         _words(ax, plot, y, row["study"], (str(row["n_patients"]), shown, f"{row['weight']:.1f} %"))
         beside = ", ".join(filter(None, (row["contrast"], _text(row["cycle_state"]), _text(row["definition"]))))
@@ -73,13 +74,13 @@ def pooling_plot(studies: pd.DataFrame, pooled: pd.DataFrame, label: str, *, ax:
     bottom = y + 1.0
     if pd.notna(mean["predicted_low"]):
         ends = float(mean["predicted_low"]), float(mean["predicted_high"])
-        plot.plot(list(ends), [bottom, bottom], color="black", linewidth=3, solid_capstyle="butt", zorder=3)
+        _prediction(plot, bottom, ends, reach)
         shown = bracket(middle, ends[0], ends[1], scale).partition(" ")[2]
         _words(ax, plot, bottom, "A further study (95 % prediction)", ("", shown, ""))
         bottom += 1.0
     plot.axvline(0.0, color="#777777", linewidth=0.7, zorder=1)
     plot.axvline(middle, color="black", linewidth=0.6, linestyle=":", zorder=1)
-    plot.set(ylim=(bottom - 0.3, -1.6), yticks=[])
+    plot.set(xlim=reach, ylim=(bottom - 0.3, -1.6), yticks=[])
     plot.spines["left"].set_visible(False)
     _axis(plot, scale)
     head: dict[str, Any] = {"transform": _rows(ax, plot), "va": "center", "fontsize": SMALL, "weight": "bold"}
@@ -91,6 +92,24 @@ def pooling_plot(studies: pd.DataFrame, pooled: pd.DataFrame, label: str, *, ax:
     )
     plot.text(_COLUMNS[0], bottom - 0.2, foot, transform=_rows(ax, plot), fontsize=SMALL, va="center")
     return ax
+
+
+def _reach(studies: pd.DataFrame, mean: pd.Series) -> tuple[float, float]:
+    """Return the ends of the axis: all intervals of studies and mean, and no change, with room beside."""
+    drawn = [0.0, mean["ci_low"], mean["ci_high"], *studies["ci_low"], *studies["ci_high"]]
+    low, high = float(min(drawn)), float(max(drawn))
+    room = 0.08 * (high - low)
+    return low - room, high + room
+
+
+def _prediction(plot: Axes, y: float, ends: tuple[float, float], reach: tuple[float, float]) -> None:
+    """Draw the prediction interval, with an arrow where it goes on beyond the axis."""
+    room = 0.03 * (reach[1] - reach[0])
+    low, high = max(ends[0], reach[0] + room), min(ends[1], reach[1] - room)
+    plot.plot([low, high], [y, y], color="black", linewidth=2.5, solid_capstyle="butt", zorder=3)
+    for end, shown, marker in zip(ends, (low, high), "<>", strict=True):
+        if end != shown:
+            plot.plot(shown, y, marker, color="black", markersize=6, zorder=3)
 
 
 def _rows(ax: Axes, plot: Axes) -> Any:

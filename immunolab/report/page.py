@@ -46,6 +46,7 @@ _OTHERS = {  # tables beyond the declared ones, as the comparison names them
     "tipping": "Missing visits: how unlike the others those patients must be to undo a result",
     "noise": "Noise that the calls of patients depend on",
     "power": "What the next cohort could see, from this study's own spread",
+    "power_in_family": "What the next cohort could find after adjustment over the family",
 }
 _SMALL_GROUP = f"fewer than {LEAST_RESPONDERS} in a group"
 _NOTES = {  # what the columns hold, where their names do not say it
@@ -76,6 +77,11 @@ _NOTES = {  # what the columns hold, where their names do not say it
     "noise": "s w: standard deviation of one measurement of the same blood (assay), or of the same person on another "
     "day, on the scale named; a CV is on the log. Assumed values were not measured in this study: calls hold as far as "
     "they do.",
+    "power_in_family": (
+        "By simulation: every endpoint of a family has its effect at once, p is adjusted as in this study. Power at "
+        "the observed spread (sd of the shifts of n pairs), low and high at its 80 % limits, assurance as the mean "
+        "over the spreads that fit. Patients for 80: pairs needed for a power, or an assurance, of 0.8."
+    ),
     "power": (
         "Fold: a true change of this size. Power low: with the upper 80 % limit of the spread (sd, of the shifts of n "
         "pairs). Patients for 80: pairs needed for a power of 0.8; alpha 0.05, one test."

@@ -16,6 +16,7 @@ from immunolab.report.table_diff import CHANGED, differences, differs, file_in, 
 from immunolab.report.verify_clinic import clinic_differences
 from immunolab.report.verify_courses import course_differences
 from immunolab.report.verify_estimand import estimand_differences
+from immunolab.report.verify_power import power_differences
 from immunolab.report.verify_stimulation import stimulation_differences
 from immunolab.results.run import Run
 from immunolab.schema.comparison import ARMS, NOISE, PAIRS, SHIFTS, TIPPING
@@ -83,7 +84,7 @@ def verify(run: Run) -> list[Problem]:
         found += _values(frames["endpoints"], frames["counts"], run)
         found += _comparison(frames, run)
         found += estimand_differences(run, frames["endpoints"])
-    return [*found, *stimulation_differences(run), *clinic_differences(run)]
+    return [*found, *stimulation_differences(run), *power_differences(run), *clinic_differences(run)]
 
 
 def _manifest(out: Path) -> dict[str, Any]:

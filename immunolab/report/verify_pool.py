@@ -60,7 +60,7 @@ def verify_pool(out: Path) -> list[Problem]:
     """
     record = json.loads((out / NAME).read_text(encoding="utf-8"))
     found = [*_outputs(out, record), *_runs(out, record)]
-    return found if any(problem.file in record["runs"] for problem in found) else [*found, *_numbers(out, record)]
+    return found if any(problem.file in dict(record["runs"]) for problem in found) else [*found, *_numbers(out, record)]
 
 
 def _outputs(out: Path, record: Mapping[str, Any]) -> Iterator[Problem]:
@@ -74,7 +74,7 @@ def _outputs(out: Path, record: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _runs(out: Path, record: Mapping[str, Any]) -> Iterator[Problem]:
-    for name, digest in record["runs"].items():
+    for name, digest in record["runs"]:
         path = out / name / RECORD
         if not path.exists():
             yield Problem(name, "", "the run is not where it was", f"looked for {path}")
@@ -83,7 +83,7 @@ def _runs(out: Path, record: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _numbers(out: Path, record: Mapping[str, Any]) -> Iterator[Problem]:
-    runs = [read_run(out / name) for name in record["runs"]]
+    runs = [read_run(out / name) for name, _ in record["runs"]]
     again = pool_runs(runs, record["endpoint"], different=record["different"], out=out)
     sides = (
         (STUDIES, again.studies, _STUDY_NUMBERS, _STUDY_WORDS),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from immunolab.schema.cells import METHOD_PAIRS
 from immunolab.schema.clinical import COMPONENTS, SUPPRESSION, SURVIVAL
 from immunolab.schema.columns import ENDPOINT, PATIENT, VISIT
-from immunolab.schema.comparison import CORRELATIONS, PAIRS, SHIFTS, STIMULATION
+from immunolab.schema.comparison import CORRELATIONS, PAIRS, POWER_IN_FAMILY, SHIFTS, STIMULATION
 from immunolab.schema.endpoints import ENDPOINTS
 from immunolab.schema.gating import QUALITY, THRESHOLDS
 from immunolab.schema.table import Column, Table
@@ -100,6 +100,7 @@ FIGURES = (
     FigureData("paired*", "both visits of an endpoint", PAIRS),
     FigureData("parts*", "the two sides of a ratio", PAIRS),
     FigureData("patient_*", "one patient's endpoints", ENDPOINTS),
+    FigureData("power*", "power of a next cohort by its size", POWER_IN_FAMILY),
     FigureData(
         "rebound*",
         "what became of a change in follow-up",

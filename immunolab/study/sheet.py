@@ -22,6 +22,7 @@ from immunolab.study import rows
 from immunolab.study.arms import TrialArms, arm_problems
 from immunolab.study.doses import PatientDoses, read_doses
 from immunolab.study.endpoints import AnyEndpoint, Endpoint, PercentOfParent, endpoint_problems, expanded
+from immunolab.study.next_cohort import NextCohort, next_cohort_problems
 from immunolab.study.rows import Sample, read_samples
 from immunolab.study.timeline import Timeline, timeline
 from immunolab.study.trial import Trial, load_trial
@@ -101,6 +102,8 @@ class Study:
         File with the laboratory's threshold methods.
     source
         Study.yaml itself.
+    next_cohort
+        Effects and sizes that power is computed for.
     read
         Sha256 of every file that this was read from, by absolute path.
     arms
@@ -124,6 +127,7 @@ class Study:
     methods_module: Path | None = None
     doses: dict[str, PatientDoses] = field(default_factory=dict)
     sheet: Path | None = None
+    next_cohort: NextCohort = field(default_factory=NextCohort)
     read: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     arms: TrialArms | None = None
 
@@ -227,6 +231,7 @@ class _StudyKeys:
     methods_module: str | None = None
     endpoints: tuple[AnyEndpoint, ...] = ()
     arms: TrialArms | None = None
+    next_cohort: NextCohort = field(default_factory=NextCohort)
 
 
 def read_study(path: Path | str) -> Study:
@@ -279,6 +284,8 @@ def _read_study(path: Path | str) -> Study:
     if sound and settled and samples is not None:
         problems += _comparison_problems(keys.comparison, trial, samples, document)
         problems += arm_problems(keys.arms, (s.cohort for s in samples), document)
+    endpoints = expanded(keys.endpoints) or (trial.expanded_endpoints() if trial else _default_endpoints())
+    problems += next_cohort_problems(keys.next_cohort, endpoints, document) if sound and settled else []
     if problems:
         raise InputError(problems)
     return Study(
@@ -289,12 +296,13 @@ def _read_study(path: Path | str) -> Study:
         samples=samples or (),
         panels=panels,
         comparison=keys.comparison,
-        endpoints=expanded(keys.endpoints) or (trial.expanded_endpoints() if trial else _default_endpoints()),
+        endpoints=endpoints,
         doses=doses or {},
         trial_file=_trial_file(keys, folder),
         dose_table=tables.pop("doses", None),
         sheet=folder / keys.sheet,
         arms=keys.arms or (trial.arms if trial else None),
+        next_cohort=keys.next_cohort,
         **tables,
     )
 

@@ -12,12 +12,13 @@ from immunolab.clinical.scores import criteria
 from immunolab.comparison.arms import compare_responders
 from immunolab.comparison.correlation import correlate_shifts
 from immunolab.comparison.dose_time import cycle_rows
+from immunolab.comparison.family_power import family_power
 from immunolab.comparison.joint_rank import joint_rank
 from immunolab.comparison.power import power_table
 from immunolab.comparison.regression_to_mean import regression_rows
 from immunolab.comparison.slopes import slope_rows
 from immunolab.comparison.steroids import dose_sensitivity
-from immunolab.schema.comparison import JOINT_RANK
+from immunolab.schema.comparison import JOINT_RANK, POWER_IN_FAMILY
 from immunolab.schema.estimand import INTERCURRENT_EVENTS
 from immunolab.study.endpoints import Endpoint
 from immunolab.study.sheet import Study
@@ -48,11 +49,12 @@ def further_tables(
     -------
     dict
         visits (every visit, not only the two compared), noise (what calls depend on), log_ratios (shares of one
-        parent against their median sibling), arms, tipping (what missing visits could hide), power (from this study's
-        own spread), cycles (peaks, troughs and trends of repeated cycles), shifts_by_response (descriptive),
-        correlations (exploratory), regression_to_mean (where the trial says how patients were selected), and the events
-        of patients: adverse_events, time_to_event, survival, suppression, joint_rank (sensitivity, exploratory);
-        dose_sensitivity (shifts given the dose of a concomitant drug), slopes (a mixed model of two periods).
+        parent against their median sibling), arms, tipping (what missing visits could hide), power and power_in_family
+        (from this study's own spread), cycles (peaks, troughs and trends of repeated cycles), shifts_by_response
+        (descriptive), correlations (exploratory), regression_to_mean (where the trial says how patients were selected),
+        and the events of patients: adverse_events, time_to_event, survival, suppression, joint_rank (sensitivity,
+        exploratory); dose_sensitivity (shifts given the dose of a concomitant drug), slopes (a mixed model of two
+        periods).
     """
     pairs, endpoints = comparison.tables["pairs"], measured.endpoints
     tables = {
@@ -66,6 +68,10 @@ def further_tables(
         regression_rows(one.levels, one.plan.before, one.plan.after, study.trial) for one in comparison.comparisons
     )
     tables["power"] = power_table(pairs)
+    controls = {e.id for e in endpoints if e.negative_control}
+    tables[POWER_IN_FAMILY.name] = family_power(
+        pairs, comparison.tables["shifts"], study.next_cohort, controls=controls, seed=seed
+    )
     if clinic is not None:
         happened = measured.tables.get("intercurrent_events", INTERCURRENT_EVENTS.empty())
         own = replace(study, endpoints=endpoints)

@@ -77,10 +77,10 @@ def _write(found: PooledRuns, runs: Sequence[Run], out: Path, different: Sequenc
         "different": list(different),
         "notes": list(found.notes),
         "versions": library_versions(),
-        "runs": {
-            Path(os.path.relpath(run.folder.resolve(), out)).as_posix(): file_sha256(run.folder / RECORD)
+        "runs": [
+            [Path(os.path.relpath(run.folder.resolve(), out)).as_posix(), file_sha256(run.folder / RECORD)]
             for run in runs
-        },
+        ],
         "outputs": pool_outputs(out),
     }
     text = json.dumps(record, indent=1, sort_keys=True) + "\n"
