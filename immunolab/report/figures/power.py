@@ -24,9 +24,9 @@ def power_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
     assumed = " Effects not declared in study.yaml are assumed." if (rows["effect_from"] == "assumed").any() else ""
     rules, first = "; ".join(dict.fromkeys(rows["adjustment"])), rows.iloc[0]
     caption = (
-        f"Power of a next cohort by its patients{of_cohort(cohort)}, after the adjustment of this study ({rules}), from "
+        f"Power of a next cohort by patients{of_cohort(cohort)}, after the adjustment of this study ({rules}), from "
         f"{first['n_sims']:,} simulated cohorts a size (seed {first['seed']}); all endpoints of a family have their "
-        "effects at once. Band: at the 80 % limits of the observed spread; dashed: assurance, the mean over the spreads "
+        "effects at once. Band: at the 80 % limits of the observed spread; dashed: assurance, the mean over spreads "
         f"that fit.{assumed}{left_out}"
     )
     draw = partial(power_panels, rows, run.labels)
