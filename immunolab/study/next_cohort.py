@@ -52,7 +52,7 @@ def next_cohort_problems(planned: NextCohort, endpoints: Sequence[Endpoint], doc
         if name not in known:
             hint = f"{nearest(name, known)} endpoints: {', '.join(known)}".strip()
             yield document.problem(place, f"there is no endpoint '{name}'", hint)
-        elif size == 0 or (size <= 0 or size == 1) and known[name].parts is not None:
+        elif size == 0 or ((size <= 0 or size == 1) and known[name].parts is not None):
             text = f"{size:g} is no effect of {name}"
             yield document.problem(place, text, "a factor above 0 and not 1 for shares, ratios and counts")
     if not planned.patients or min(planned.patients) < _FEWEST or max(planned.patients) > _MOST:
