@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import report_fixture
 from builders import REFERENCE, REPOSITORY
 from scipy.stats import binom
 
@@ -15,6 +16,7 @@ from immunolab.clinical import event_counts, responders, responses, scores_table
 from immunolab.comparison.binary import exact_binomial, fisher, gee_trend, mcnemar
 from immunolab.comparison.response_tests import response_tests
 from immunolab.errors import InputError
+from immunolab.report.arm_findings import arm_differences
 from immunolab.schema.clinical import SCORES
 from immunolab.study.endpoints import EventCount, ResponderProportion
 from immunolab.study.trial import load_trial
@@ -134,8 +136,12 @@ def test_registered_tests_are_made_of_all_enrolled_and_of_those_with_a_value():
 def test_arms_of_responders_are_compared_exactly_with_the_control():
     rows = [(f"P{i}", "W10", float(i % 2 if i < 8 else i == 8)) for i in range(16)]
     arms = {f"P{i}": "drug" if i < 8 else "placebo" for i in range(17)}
-    endpoint = ResponderProportion(id="sri", source="s", score="SRI_4", visits=("W10",))
+    endpoint = ResponderProportion(id="sri", source="s", role="primary", score="SRI_4", visits=("W10",))
     table = response_tests(responses(scored(*rows), arms), [endpoint], DAYS)
+    run = report_fixture.finished_run()
+    heading, text, _ = next(arm_differences(replace(run, tables=run.tables | {"response_tests": table})))
+    assert heading == "drug - placebo: primary endpoint, responders by SRI_4"
+    assert text.startswith("17 patients enrolled, a missing response counted as none, at W10: odds ratio of response")
     assert table["cohort"].unique().tolist() == ["drug - placebo"]
     assert table["n"].tolist() == [17, 16]
     assert table["p_value"].iloc[0] == pytest.approx(fisher((4, 8), (1, 9)).p_value)

@@ -11,6 +11,7 @@ import pandas as pd
 from immunolab.comparison.estimand import estimand_in_short
 from immunolab.comparison.steroids import dose_sentences
 from immunolab.plots.numbers import back, number, scale_word, span
+from immunolab.report.arm_findings import arm_differences
 from immunolab.results.run import Run, in_cohort
 from immunolab.results.sentences import change_sentence, direction
 from immunolab.schema.flags import Code, split
@@ -23,6 +24,10 @@ SINGLE_ARM = (
 SEVERAL_COHORTS = (
     "Cohorts are described side by side. A change that is clear in one cohort and not in another is not a "
     "difference between cohorts."
+)
+ARMS = (
+    "Each arm's own change is described; whether arms differ is said by their difference alone. A change that is clear "
+    "in one arm and not in another is not a difference between them."
 )
 SMALL_COHORT = 20  # patients; below it a cohort is called small in the cautions (judgement)
 DISCLOSURE = (
@@ -63,11 +68,11 @@ class KeyFinding:
 
 
 def key_findings(run: Run) -> list[KeyFinding]:
-    """Return the answer of every primary endpoint in every cohort, or says why there is none.
+    """Return the answer of every primary endpoint between arms and in every cohort, or says why there is none.
 
     Without a computed primary endpoint the secondary ones follow, under their own name.
     """
-    found = []
+    found = [_between_arms(*one) for one in arm_differences(run)]
     for cohort in run.cohorts:
         primary = run.shifts_of(cohort, ("primary",))
         absent = _absent(run, cohort)
@@ -81,6 +86,10 @@ def key_findings(run: Run) -> list[KeyFinding]:
             leading = cells[cells["endpoint"].isin(subsets)].head(1)
             found += [_answer(run, cohort, row) for _, row in leading.iterrows()]
     return found
+
+
+def _between_arms(heading: str, sentence: str, codes: str) -> KeyFinding:
+    return KeyFinding(heading, (sentence,), tuple(_STAMPS[Code(code)] for code in split(codes) if code in _STAMPS))
 
 
 def _absent(run: Run, cohort: str) -> KeyFinding | None:
@@ -303,7 +312,8 @@ def _selection(run: Run) -> Iterator[str]:
 
 def cautions(run: Run) -> tuple[str, ...]:
     """Return the sentences that hold for the whole report, whatever it found."""
-    first = SEVERAL_COHORTS if len(run.cohorts) > 1 else SINGLE_ARM
+    several = SEVERAL_COHORTS if run.table("arms").empty else ARMS
+    first = several if len(run.cohorts) > 1 else SINGLE_ARM
     sizes = [len({s.patient_id for s in run.samples if s.cohort == cohort}) for cohort in run.cohorts]
     first = " ".join([first, *_selection(run)])
     small = any(0 < size < SMALL_COHORT for size in sizes)
