@@ -126,6 +126,15 @@ def test_t_cells_alone_are_known_by_cd4_and_cd8() -> None:
     assert f1(gated.mask("CD8"), kinds == "CD8") > 0.97
 
 
+def test_bright_and_dim_cells_of_one_lineage_alone_are_flagged_where_a_border_parts_them() -> None:
+    tube, _ = _tube({"CD8": 4_000}, markers=("CD3", "CD4", "CD8"))
+    dim = np.arange(len(tube)) < 1_600
+    columns = tube.columns.copy()
+    columns[0] = COFACTOR * np.sinh(np.arcsinh(columns[0] / COFACTOR) - 1.6 * dim)
+    gated = _gate(replace(tube, columns=columns), *TREE)
+    assert gated.percent("CD3") > 95 or _flags(gated, "CD3") & {"unimodal", "no_border"}
+
+
 def test_leukocytes_alone_all_carry_cd45() -> None:
     rng = np.random.default_rng(0)
     values = (COFACTOR * np.sinh(rng.normal(4, 0.4, 4_000))).astype(np.float32)

@@ -64,6 +64,18 @@ def test_four_groups_of_uneven_sizes_and_skewed_shapes_are_found(groups, skew, c
     assert np.mean(f1s(called(x, y), kinds)) > 0.9
 
 
+@pytest.mark.parametrize("dimmer", [0.0, 0.3, 0.4])
+def test_naive_cells_that_overlap_memory_cells_are_not_taken_for_all(dimmer: float) -> None:
+    bright = {**CD4, CM: (1300, 450, 2200, 300), EM: (1300, 450, 500, 200)}
+    moved = dimmer * (3000 - 1300)
+    dim = {kind: (x - moved if kind in (NAIVE, TEMRA) else x, *rest) for kind, (x, *rest) in bright.items()}
+    x, y, kinds = cells(dim, (3000, 5000, 2000, 200), seed=4)
+    found = called(x, y)
+    naive = found == NAIVE
+    assert 2 * (naive & (kinds == NAIVE)).sum() / (naive.sum() + (kinds == NAIVE).sum()) > 0.85
+    assert np.mean(found == TEMRA) < 0.08
+
+
 def test_few_terminally_differentiated_cells_are_not_made_of_naive_ones() -> None:
     x, y, kinds = cells(CD4, (5000, 4000, 2000, 0), seed=2)
     found = called(x, y)

@@ -111,9 +111,13 @@ def _valley(
 ) -> Attempt:
     """Return the valley that has the known negatives below it and others above: of nearly equal ones the lowest."""
     deepest = replace(by_one_axis(pool, path, marker, "valley", rule, rng), groups=True)
-    if negatives is None or not deepest.found:
+    if not deepest.found:
         return deepest
     values = finite(pool.values(marker, path))
+    if negatives is None:
+        # with no cells that show the negative hump, two that overlap may be bright and dim cells of one lineage
+        alike = () if is_clean(values, deepest.cut.value) else (Flag.UNIMODAL,)
+        return replace(deepest, cut=replace(deepest.cut, flags=(*deepest.cut.flags, *alike)))
     scale = pool.tubes[0].dimension(marker).transform
     noise = pool.noise(marker, path)
     found = valleys(values, within=None if noise is None else (noise, np.inf))
