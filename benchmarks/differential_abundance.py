@@ -18,7 +18,8 @@ import numpy as np
 
 from immunolab.comparison.abundance import differential_abundance
 from immunolab.comparison.cluster_abundance import enough_events
-from immunolab.comparison.multiplicity import benjamini_hochberg, moderated_t
+from immunolab.comparison.moderation import moderated_t
+from immunolab.comparison.multiplicity import benjamini_hochberg
 from immunolab.comparison.scales import counting_variance, from_counts
 
 CELLS: tuple[dict[str, float], ...] = tuple(

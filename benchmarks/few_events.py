@@ -70,7 +70,7 @@ def with_half(events: np.ndarray, parents: np.ndarray, fold: float) -> dict[str,
 def compared(events: np.ndarray, parents: np.ndarray, fold: float, test: str = "auto") -> dict[str, float]:
     """Return the same of a comparison, among trials it tests, and how many those are."""
     rows = endpoint_rows(events, parents)
-    plan = Plan("W0", "W24", roles=dict.fromkeys(rows["endpoint"], "primary"), test=test)
+    plan = Plan("W0", "W24", roles=dict.fromkeys(rows["endpoint"], "primary"), test=test, moderated=False)
     shifts = compare_endpoints(rows, plan).shifts
     tested = shifts["p_value"].notna()
     low = shifts["ci_low"].fillna(-math.inf).to_numpy(float)

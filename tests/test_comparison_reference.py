@@ -17,7 +17,8 @@ from immunolab.comparison.correlation import spearman
 from immunolab.comparison.count_weighted import count_weighted, paule_mandel, symmetric_variance
 from immunolab.comparison.group_tests import ancova, mann_whitney, mixed_interaction, welch
 from immunolab.comparison.mixed import MixedFit, fit_mixed
-from immunolab.comparison.multiplicity import benjamini_hochberg, holm, max_t, moderated_t
+from immunolab.comparison.moderation import moderated_t
+from immunolab.comparison.multiplicity import benjamini_hochberg, holm, max_t
 from immunolab.comparison.paired import midranks, paired_t, sign_flip, wilcoxon
 from immunolab.comparison.plan import Noise, Plan
 from immunolab.comparison.scales import from_counts, single_variance

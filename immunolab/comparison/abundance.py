@@ -17,7 +17,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import chdtrc, fdtrc, fdtri, gammaln
 
 from immunolab.comparison.estimate import ALPHA
-from immunolab.comparison.multiplicity import variance_prior
+from immunolab.comparison.moderation import variance_prior
 
 Array = NDArray[np.float64]
 

@@ -88,7 +88,9 @@ def adjusted_t(shifts: Array, taken: Adjusters) -> Estimate | None:
     if fit.sigma2 <= 0:
         return None
     se = float(np.sqrt(fit.covariance[0, 0]))
-    return t_estimate(float(fit.beta[0]), se, float(fit.df), f"paired t adjusted for {taken.what}", shifts.size)
+    method = f"paired t adjusted for {taken.what}"
+    variance = float(fit.sigma2)
+    return t_estimate(float(fit.beta[0]), se, float(fit.df), method, shifts.size, residual_variance=variance)
 
 
 def batch_indicators(batch: pd.Series, used: NDArray[np.bool_]) -> Array:

@@ -39,6 +39,8 @@ class Estimate:
     half_count
         Whether counts enter with half a count added (Haldane 1956), as they do in every per-patient shift;
         False for a method that takes the counts as they are.
+    residual_variance
+        Of the shifts about what was fitted, with `df` degrees of freedom; NaN for methods that do not estimate one.
     """
 
     estimate: float
@@ -52,6 +54,7 @@ class Estimate:
     location: str = ""
     tested: bool = True
     half_count: bool = True
+    residual_variance: float = np.nan
 
     @property
     def text(self) -> str:
@@ -77,7 +80,15 @@ def untested(
 
 
 def t_estimate(
-    estimate: float, se: float, df: float, method: str, n: int, *, codes: tuple[Code, ...] = (), half_count: bool = True
+    estimate: float,
+    se: float,
+    df: float,
+    method: str,
+    n: int,
+    *,
+    codes: tuple[Code, ...] = (),
+    half_count: bool = True,
+    residual_variance: float = np.nan,
 ) -> Estimate:
     """Return the estimate whose interval and p value are those of ``estimate / se`` on Student's t with ``df``.
 
@@ -85,12 +96,15 @@ def t_estimate(
     ----------
     estimate, se
         On the scale of the shifts.
-    df, method, n, codes, half_count
+    df, method, n, codes, half_count, residual_variance
         As in `Estimate`.
     """
     half = float(stdtrit(df, 1.0 - ALPHA / 2.0)) * se
     p = float(2.0 * stdtr(df, -abs(estimate / se)))
-    return Estimate(estimate, estimate - half, estimate + half, p, df, method, n, codes, half_count=half_count)
+    limits = estimate - half, estimate + half
+    return Estimate(
+        estimate, *limits, p, df, method, n, codes, half_count=half_count, residual_variance=residual_variance
+    )
 
 
 def is_constant(shifts: NDArray[np.float64]) -> bool:

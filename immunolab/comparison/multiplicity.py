@@ -8,14 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import digamma, polygamma, stdtr, stdtrit
 
-from immunolab.comparison.estimate import ALPHA
 from immunolab.comparison.paired import sign_vectors
 
 Array = NDArray[np.float64]
-
-_LEAST_PRIOR = 1e-3  # excess variance that is shared at least, so that no endpoint's scale is counting alone
 
 
 def benjamini_hochberg(p_values: ArrayLike) -> Array:
@@ -78,14 +74,15 @@ def adjusted_together(tables: Sequence[pd.DataFrame], families: Sequence[str]) -
     tables
         `tables.SHIFTS` of one contrast each, adjusted by `adjusted_by_role`.
     families
-        For each table, the set it belongs to; sets are adjusted apart.
+        For each table, the set it belongs to; sets are adjusted apart. Negative controls and endpoints of declared
+        families (column ``family``) are left as they are.
     """
     result = [table.copy() for table in tables]
     for family in dict.fromkeys(families):
         mine = [i for i, name in enumerate(families) if name == family]
         if len(mine) < 2:
             continue
-        whole = pd.concat([result[i][["cohort", "role", "p_value"]] for i in mine], keys=mine)
+        whole = pd.concat([_by_role(result[i]) for i in mine], keys=mine)
         for (_, role), rows in whole.groupby([whole["cohort"].fillna(""), "role"], sort=False):
             q, text = adjusted_by_role(rows["p_value"], str(role))
             if rows.index.get_level_values(0).nunique() == 1:
@@ -93,6 +90,12 @@ def adjusted_together(tables: Sequence[pd.DataFrame], families: Sequence[str]) -
             for (i, row), value in zip(rows.index, q, strict=True):
                 result[i].loc[row, ["q_value", "adjustment"]] = [float(value), f"{text} of all contrasts"]
     return result
+
+
+def _by_role(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows whose family is that of their role: neither declared nor negative controls."""
+    own = table["family"] == table["role"] if "family" in table else np.ones(len(table), dtype=bool)
+    return table.loc[own, ["cohort", "role", "p_value"]]
 
 
 def fixed_sequence(p_values: ArrayLike) -> Array:
@@ -158,85 +161,3 @@ def max_t(shifts: ArrayLike, *, seed: int = 0) -> MaxT:
     for p in (raw, single, step):
         p[untested] = np.nan
     return MaxT(raw, single, step, exact)
-
-
-@dataclass(frozen=True)
-class Moderated:
-    """Moderated t of every endpoint.
-
-    Attributes
-    ----------
-    estimate, ci_low, ci_high, p_value, df
-        ``(K,)`` mean shift, its 95 % limits, two-sided p and degrees of freedom.
-    prior_df, prior_variance
-        The prior that variances were shrunk to.
-    """
-
-    estimate: Array
-    ci_low: Array
-    ci_high: Array
-    p_value: Array
-    df: Array
-    prior_df: float
-    prior_variance: float
-
-
-def moderated_t(shifts: ArrayLike, variances: ArrayLike | None = None) -> Moderated:
-    """Return t tests whose variances are shrunk towards a common prior (Smyth 2004, SAGMB 3:3).
-
-    With counting variances the prior follows what counting alone makes unequal: it is common only after
-    the mean counting variance of an endpoint plus the median excess over it has been divided out.
-
-    Parameters
-    ----------
-    shifts
-        ``(n, K)`` patients x endpoints; NaN where a patient lacks a pair. At least 2 a column.
-    variances
-        ``(n, K)`` counting variances of the shifts; None shares one plain prior.
-    """
-    d = np.asarray(shifts, dtype=float)
-    n = np.isfinite(d).sum(axis=0)
-    mean, s2 = np.nanmean(d, axis=0), np.nanvar(d, axis=0, ddof=1)
-    scale = np.ones(d.shape[1])
-    if variances is not None:
-        counting = np.nanmean(np.where(np.isfinite(d), np.asarray(variances, dtype=float), np.nan), axis=0)
-        scale = counting + max(_LEAST_PRIOR, float(np.median(s2 - counting)))
-    df = n - 1.0
-    prior_variance, prior_df = variance_prior(s2 / scale, df)
-    if np.isinf(prior_df):
-        posterior = scale * prior_variance
-    else:
-        posterior = (scale * prior_df * prior_variance + df * s2) / (prior_df + df)
-    total = np.minimum(prior_df + df, df.sum())
-    se = np.sqrt(posterior / n)
-    half = stdtrit(total, 1.0 - ALPHA / 2.0) * se
-    p = 2.0 * stdtr(total, -np.abs(mean) / se)
-    return Moderated(mean, mean - half, mean + half, p, total, prior_df, prior_variance)
-
-
-def variance_prior(s2: Array, df: Array) -> tuple[float, float]:
-    """Return scale and df of the prior by the moments of log variances; df is inf when they spread no wider.
-
-    Parameters
-    ----------
-    s2, df
-        ``(K,)`` variances and their degrees of freedom, above 0.
-    """
-    x = np.maximum(s2, 1e-5 * float(np.median(s2)))
-    e = np.log(x) - digamma(df / 2.0) + np.log(df / 2.0)
-    excess = float(np.var(e, ddof=1) - polygamma(1, df / 2.0).mean())
-    if excess <= 0:
-        return float(x.mean()), float("inf")
-    prior_df = 2.0 * _trigamma_inverse(excess)
-    return float(np.exp(e.mean() + digamma(prior_df / 2.0) - np.log(prior_df / 2.0))), prior_df
-
-
-def _trigamma_inverse(value: float) -> float:
-    y = 0.5 + 1.0 / value  # Newton on 1 / trigamma converges monotonically from here
-    for _ in range(50):
-        trigamma = float(polygamma(1, y))
-        step = trigamma * (1.0 - trigamma / value) / float(polygamma(2, y))
-        y += step
-        if -step / y < 1e-10:
-            break
-    return y

@@ -38,7 +38,8 @@ def paired_t(shifts: ArrayLike, *, method: str = "paired t") -> Estimate:
     mean, df = float(d.mean()), d.size - 1.0
     if d.size < 2 or is_constant(d):
         return Estimate(mean, np.nan, np.nan, np.nan, df, method, d.size, (Code.W_IDENTICAL,))
-    return t_estimate(mean, float(d.std(ddof=1) / np.sqrt(d.size)), df, method, d.size)
+    sd = float(d.std(ddof=1))
+    return t_estimate(mean, float(sd / np.sqrt(d.size)), df, method, d.size, residual_variance=sd**2)
 
 
 def midranks(values: Array) -> Array:

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from immunolab.errors import InputError, unknown_words
 from immunolab.schema.contrast import Contrast
+from immunolab.study.families import Family
 
 Scale = Literal["logit", "arcsine", "log", "identity"]
 Test = Literal["auto", "t", "wilcoxon", "signflip", "count_weighted", "mixed", "binomial_mixed"]
@@ -74,14 +75,21 @@ class Plan:
     scales
         Endpoint -> scale, where the unit's own scale is not wanted.
     test
-        Method of every endpoint. ``auto`` is the paired t: moderated across exploratory families of ten or more
-        counted endpoints, in place of it a count model where events are few (`few_events`), and a mixed model where
+        Method of every endpoint. ``auto`` is the paired t: moderated across ten or more counted shares of
+        whatever role, in place of it a count model where events are few (`few_events`), and a mixed model where
         pairs are missing and other visits are between (`repeated_visits`). The other words are those methods alone.
     adjust
         ``auto`` goes by role (primary none, secondary by `secondary`, exploratory Benjamini-Hochberg); the
         other words treat all endpoints of a cohort as one family.
     secondary
         Rule of the secondary family.
+    families
+        Declared families, in the order of their gates; they come before the families of the roles.
+    controls
+        Negative control -> its margin of equivalence, a ratio or in the endpoint's unit; None where none is declared.
+        They are in no family.
+    moderated
+        Whether ``auto`` borrows variance over ten or more counted shares.
     noise
         Assay noise for the per-patient verdicts, one for all or one per endpoint. Repeat baselines of 8 degrees of
         freedom and replicates come before it; without any of them, published values are assumed for gated subsets.
@@ -118,6 +126,9 @@ class Plan:
     test: Test = "auto"
     adjust: Adjust = "auto"
     secondary: SecondaryRule = "holm"
+    families: tuple[Family, ...] = ()
+    controls: Mapping[str, float | None] = field(default_factory=dict)
+    moderated: bool = True
     noise: Noise | Mapping[str, Noise] | None = None
     within_person: Noise | Mapping[str, Noise] | None = None
     bridges: tuple[str, ...] = ()

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from immunolab.comparison import scales
 from immunolab.comparison.arms import GroupDifference
 from immunolab.comparison.cohort_tests import CohortShift, cohort_shift
 from immunolab.comparison.composition import composition_findings
 from immunolab.comparison.diagnostics import Finding
-from immunolab.comparison.estimate import Estimate
-from immunolab.comparison.multiplicity import (
-    adjusted_by_role,
-    benjamini_hochberg,
-    fixed_sequence,
-    holm,
-    max_t,
-    moderated_t,
-)
+from immunolab.comparison.estimate import ALPHA, Estimate
+from immunolab.comparison.family_adjustment import adjusted_columns, equivalence_of
+from immunolab.comparison.moderation import Spread, averaged_moderated_t
 from immunolab.comparison.pairing import Paired
-from immunolab.comparison.plan import Adjust, Plan
+from immunolab.comparison.plan import Plan
 from immunolab.schema.comparison import SHIFTS
 from immunolab.schema.flags import Code
 
@@ -49,7 +44,7 @@ def shift_rows(paired: Paired, plan: Plan) -> tuple[pd.DataFrame, tuple[Finding,
     for cohort in dict.fromkeys(paired.cohorts):
         shifts, found = _cohort_shifts(paired, plan, str(cohort))
         findings += [*found, *(finding for shift in shifts.values() for finding in shift.findings)]
-        adjusted = _adjusted(shifts, paired, plan, paired.cohorts == cohort)
+        adjusted = adjusted_columns(shifts, paired, plan, paired.cohorts == cohort)
         rows += [_row(paired, e, str(cohort), shift, plan) | adjusted[e] for e, shift in shifts.items()]
     return SHIFTS.frame(rows), tuple(findings)
 
@@ -63,45 +58,65 @@ def _cohort_shifts(paired: Paired, plan: Plan, cohort: str) -> tuple[dict[int, C
     if len(family) >= _LEAST_MODERATED:
         shifts |= _moderated(paired, shifts, family, members)
     elif len(family) > 1:
-        text = f"{len(family)} counted exploratory endpoints: plain t, moderation needs {_LEAST_MODERATED}"
+        text = f"{len(family)} counted shares: plain t, moderation needs {_LEAST_MODERATED}"
         findings.append(Finding(Code.W_K_SMALL, cohort, "", text))
     composition = composition_findings(paired, shifts, cohort)
-    return {e: replace(s, findings=(*s.findings, *composition[e])) for e, s in shifts.items()}, findings
+    found = {}
+    for e, shift in shifts.items():
+        more = *composition[e], *_moved_control(paired, e, shift, plan, cohort)
+        found[e] = replace(shift, findings=(*shift.findings, *more))
+    return found, findings
 
 
 def _family_to_moderate(paired: Paired, shifts: _Shifts, plan: Plan) -> list[int]:
+    """Return the shares whose shifts have a variance of their own: of any role, adjusted for batch or not."""
     return [
         e
         for e, shift in shifts.items()
         if plan.test == "auto"
-        and plan.role(paired.endpoints[e]) == "exploratory"
+        and plan.moderated
         and paired.counted[e]
         and paired.scales[e] == "logit"
         and np.isfinite(shift.main.p_value)
-        and shift.unadjusted is None
-        and shift.of_pairs is None
-        and shift.main.half_count
+        and np.isfinite(shift.main.residual_variance)
     ]
 
 
 def _moderated(
     paired: Paired, shifts: _Shifts, family: Sequence[int], members: NDArray[np.bool_]
 ) -> dict[int, CohortShift]:
-    """Let the counted endpoints of a large exploratory family borrow variance from each other."""
-    fit = moderated_t(paired.shift[family][:, members].T, paired.variance[family][:, members].T)
+    """Let the counted shares borrow variance from each other."""
+    mains = [shifts[e].main for e in family]
+    limits = np.array([(main.estimate, main.ci_low, main.ci_high, main.residual_variance, main.df) for main in mains])
+    estimate, low, high, variance, df = limits.T
+    se = (high - low) / 2.0 / stdtrit(df, 1.0 - ALPHA / 2.0)
+    there = np.where(np.isfinite(paired.shift[family][:, members]), paired.variance[family][:, members], np.nan)
+    fit = averaged_moderated_t(Spread(estimate, variance, df, se**2 / variance, np.nanmean(there, axis=1)))
     result = {}
     for k, e in enumerate(family):
+        taken = mains[k].method.partition(" adjusted for ")[2]
+        method = f"count-aware moderated t over {len(family)} endpoints"
         main = Estimate(
             estimate=float(fit.estimate[k]),
             ci_low=float(fit.ci_low[k]),
             ci_high=float(fit.ci_high[k]),
             p_value=float(fit.p_value[k]),
             df=float(fit.df[k]),
-            method=f"count-aware moderated t over {len(family)} endpoints",
-            n=shifts[e].main.n,
+            method=f"{method}, adjusted for {taken}" if taken else method,
+            n=mains[k].n,
         )
         result[e] = replace(shifts[e], main=main, plain=shifts[e].main)
     return result
+
+
+def _moved_control(paired: Paired, e: int, shift: CohortShift, plan: Plan, cohort: str) -> Iterator[Finding]:
+    """Yield W_CONTROL_MOVED of a negative control that changed and is not shown equivalent."""
+    name = paired.endpoints[e]
+    if name in plan.controls and shift.main.p_value < ALPHA:
+        word = equivalence_of(paired, e, shift, plan).word
+        if word != "equivalent":
+            text = f"a negative control changed (p {shift.main.p_value:.2g}, {word.replace('_', ' ')})"
+            yield Finding(Code.W_CONTROL_MOVED, cohort, name, text)
 
 
 def _row(paired: Paired, e: int, cohort: str, shift: CohortShift, plan: Plan) -> dict[str, object]:
@@ -178,48 +193,6 @@ def _ratio(before: float, after: float) -> float:
 
 def _median(values: Array) -> float:
     return float(np.median(values)) if values.size else float("nan")
-
-
-def _adjusted(shifts: _Shifts, paired: Paired, plan: Plan, members: NDArray[np.bool_]) -> dict[int, dict[str, object]]:
-    """Return q_value and adjustment of a cohort's shifts, each adjusted within its family."""
-    families: dict[str, list[int]] = {}
-    for e in shifts:
-        role = str(plan.role(paired.endpoints[e])) if plan.adjust == "auto" else ""
-        families.setdefault(role, []).append(e)
-    result: dict[int, dict[str, object]] = {}
-    for role, family in families.items():
-        p = np.array([shifts[e].main.p_value for e in family], dtype=float)
-        q, text = _adjusted_family(p, role, family, paired, plan, members)
-        result |= {e: {"q_value": float(value), "adjustment": text} for e, value in zip(family, q, strict=True)}
-    return result
-
-
-def _adjusted_family(
-    p: Array, role: str, family: Sequence[int], paired: Paired, plan: Plan, members: NDArray[np.bool_]
-) -> tuple[Array, str]:
-    if not role:
-        return _adjusted_together(p, plan.adjust, "endpoints")
-    tested = np.isfinite(p)
-    if role == "secondary" and plan.secondary == "fixed_sequence":
-        declared = list(plan.roles)
-        order = np.argsort([declared.index(paired.endpoints[e]) for e in family])
-        q = np.full(p.size, np.nan)
-        q[order] = fixed_sequence(p[order])
-        return q, f"fixed sequence of {p.size} secondary endpoints"
-    if role == "secondary" and plan.secondary == "max_t" and tested.any():
-        shift = paired.shift[list(family)][:, members].T[:, tested]
-        q = np.full(p.size, np.nan)
-        q[tested] = max_t(shift[np.isfinite(shift).any(axis=1)], seed=plan.seed).step_down
-        return q, f"max-T sign flip, step-down, over {int(tested.sum())} secondary endpoints"
-    return adjusted_by_role(p, role)
-
-
-def _adjusted_together(p: Array, adjust: Adjust, what: str) -> tuple[Array, str]:
-    """Return q and the words for it when all p values are one family."""
-    if adjust == "none":
-        return np.full(p.size, np.nan), "none"
-    q, word = (holm(p), "Holm") if adjust == "holm" else (benjamini_hochberg(p), "Benjamini-Hochberg")
-    return q, f"{word} over {int(np.isfinite(p).sum())} {what}"
 
 
 def with_arm_rows(

@@ -26,7 +26,7 @@ _HEAD: tuple[str, ...] = (
     "turned back",
     "ratio of medians",
 )
-_HEAD += ("p", "q", "sensitivity p")
+_HEAD += ("p", "q", "family of q", "sensitivity p")
 _MEANING = (
     "estimate is the mean shift on its scale, turned back is exp(estimate): odds ratio of shares, ratio of amounts; "
     "before and after are medians over the pairs, ratio of medians is after / before"
@@ -121,7 +121,9 @@ def _cells(row: pd.Series) -> list[str]:
         f"{low} to {high}" if low else "",
         _turned_back(row),
         _short(row["ratio_of_medians"]),
-        *(_short(row[name]) for name in ("p_value", "q_value", "sensitivity_p_value")),
+        *(_short(row[name]) for name in ("p_value", "q_value")),
+        "" if pd.isna(row.get("family")) else str(row["family"]),
+        _short(row["sensitivity_p_value"]),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,9 +22,11 @@ from immunolab.comparison.arms import (
 from immunolab.comparison.change_calls import ChangeCalls, change_calls
 from immunolab.comparison.composition import log_ratio_shifts
 from immunolab.comparison.cycles import cycle_shifts
+from immunolab.comparison.declared_families import with_declared_families
 from immunolab.comparison.diagnostics import Finding
 from immunolab.comparison.estimand import pairs_with_intercurrent
 from immunolab.comparison.missing_visits import tipping_point
+from immunolab.comparison.multiplicity import adjusted_together
 from immunolab.comparison.noise_sources import noise_parts, noise_rows
 from immunolab.comparison.pairing import Paired, pair
 from immunolab.comparison.plan import Plan
@@ -134,6 +137,7 @@ def compare_endpoints(
     noises = noise_parts(paired, plan, replicates)
     pairs = pairs_with_intercurrent(_pair_rows(paired, change_calls(paired, noises)), endpoints)
     shifts, findings = shift_rows(paired, plan)
+    [shifts] = with_declared_families([shifts], [pairs], plan.families, seed=plan.seed)
     if arm_rows:
         check_reference(paired.cohorts, plan.reference)
     arms, said = arms_of(paired.cohorts, plan.reference, plan.arms)
@@ -150,6 +154,27 @@ def compare_endpoints(
         levels=_levels(paired),
         warnings=paired.findings + findings + said + findings_of(differences),
     )
+
+
+def adjusted_over_contrasts(comparisons: Sequence[Comparison], sets: Sequence[str]) -> list[pd.DataFrame]:
+    """Return the shifts of several contrasts with q over all of them: families of roles, and declared ones.
+
+    Parameters
+    ----------
+    comparisons
+        One a contrast and set.
+    sets
+        For each, the set it belongs to; sets are adjusted apart, and declared families are of the set "".
+    """
+    tables = adjusted_together([one.shifts for one in comparisons], sets)
+    own = [i for i, name in enumerate(sets) if not name]
+    if own:
+        plan = comparisons[own[0]].plan
+        pairs = [comparisons[i].pairs for i in own]
+        adjusted = with_declared_families([tables[i] for i in own], pairs, plan.families, seed=plan.seed)
+        for i, table in zip(own, adjusted, strict=True):
+            tables[i] = table
+    return tables
 
 
 def _pair_rows(paired: Paired, calls: ChangeCalls) -> pd.DataFrame:

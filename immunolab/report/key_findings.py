@@ -41,6 +41,7 @@ _STAMPS = {
     Code.W_ABSOLUTE_FLAT: "A share: the interval of the same cells' absolute count includes no change.",
     Code.E_BATCH_ALIASED: "CONFOUNDED: visit coincides with batch, so drug and batch cannot be separated.",
     Code.W_BATCH_CONF: "Visit and batch nearly coincide: part of the change may be the batch.",
+    Code.W_CONTROL_MOVED: "A negative control changed: what moved it may have moved the other endpoints too.",
     Code.W_COMPOSITION: "Shares of one parent move together: read this beside absolute counts or CD4 without Treg.",
     Code.W_LOW_EVENTS: "Few events: the percentages are uncertain.",
     Code.W_MISSING_20: "More than one patient in five lacks one of the two visits.",
@@ -85,11 +86,28 @@ def key_findings(run: Run) -> list[KeyFinding]:
             cells = run.shifts_of(cohort, ("secondary",))
             leading = cells[cells["endpoint"].isin(subsets)].head(1)
             found += [_answer(run, cohort, row) for _, row in leading.iterrows()]
+        found += _controls(run, cohort)
     return found
 
 
 def _between_arms(heading: str, sentence: str, codes: str) -> KeyFinding:
     return KeyFinding(heading, (sentence,), tuple(_STAMPS[Code(code)] for code in split(codes) if code in _STAMPS))
+
+
+def _controls(run: Run, cohort: str) -> Iterator[KeyFinding]:
+    """Yield what the declared negative controls show: whether no change was shown, not whether none was found."""
+    declared = {e.id for e in run.study.endpoints if e.negative_control and e.role != "exploratory"}
+    shifts = run.shifts_of(cohort)
+    own = shifts[shifts["endpoint"].isin(declared)] if "equivalence" in shifts else shifts.iloc[:0]
+    if own.empty:
+        return
+    moved = any(Code.W_CONTROL_MOVED in split(text) for text in own["warnings"])
+    sentences = [
+        change_sentence(run.label_of(row["endpoint"]), row, run.contrast_of(str(row["endpoint"])))
+        for _, row in own.iterrows()
+    ]
+    where = f"{cohort}: " if cohort else ""
+    yield KeyFinding(f"{where}negative controls", tuple(sentences), (_STAMPS[Code.W_CONTROL_MOVED],) if moved else ())
 
 
 def _absent(run: Run, cohort: str) -> KeyFinding | None:

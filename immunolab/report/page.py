@@ -100,10 +100,13 @@ _SHIFT_COLUMNS = {
     "change_high": "95 % CI high",
     "p_value": "p",
     "q_value": "q",
+    "family": "Family of q",
     "sensitivity_p_value": "p sensitivity",
     "method": "Method",
     "adjustment": "Adjustment",
+    "equivalence": "Negative control",
     "warnings": "Warnings",
+    "estimand": "Intercurrent events",
 }
 
 
@@ -242,10 +245,10 @@ def shift_grid(run: Run, cohort: str) -> Grid:
     frame["kind"] = [scale_word(str(scale)) for scale in frame["estimate_scale"]]
     for column, source in (("change", "estimate"), ("change_low", "ci_low"), ("change_high", "ci_high")):
         frame[column] = [back(v, str(s)) for v, s in zip(frame[source], frame["estimate_scale"], strict=True)]
-    columns = _SHIFT_COLUMNS
-    if "estimand" in frame:
-        columns = {**_SHIFT_COLUMNS, "estimand": "Intercurrent events"}
-        frame["estimand"] = frame["estimand"].str.replace("_", " ")
+    for name in ("estimand", "equivalence"):
+        if name in frame:
+            frame[name] = frame[name].str.replace("_", " ")
+    columns = {name: head for name, head in _SHIFT_COLUMNS.items() if name in frame}
     return grid(frame, columns, empty="No two visits could be compared.", alarms=("warnings",))
 
 

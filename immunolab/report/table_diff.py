@@ -49,7 +49,8 @@ def differences(
             if not same(was[key][column], now[key][column]):
                 yield differs(table, place, column, was[key][column], now[key][column])
         for column in words:
-            if was[key][column] != now[key][column]:
+            both_missing = pd.isna(was[key][column]) and pd.isna(now[key][column])
+            if was[key][column] != now[key][column] and not both_missing:
                 yield Problem(
                     file_of(table), place, f"{column} is '{was[key][column]}', computed again '{now[key][column]}'"
                 )

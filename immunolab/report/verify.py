@@ -48,8 +48,11 @@ _SHIFT_NUMBERS = (
     "pairs_ci_low",
     "pairs_ci_high",
     "pairs_p_value",
+    "margin",
+    "equivalence_p_value",
 )
 _ARM_NUMBERS = ("estimate", "ci_low", "ci_high", "df", "p_value", "q_value", "n", "n_arm", "n_control")
+_SHIFT_WORDS = ("role", "method", "family", "adjustment", "equivalence", "estimand")
 _TIPPING_NUMBERS = ("n_pairs", "n_missing", "estimate", "ci_low", "ci_high", "tipping_sd", "tipping_shift")
 
 
@@ -178,10 +181,9 @@ def _comparison(frames: Mapping[str, pd.DataFrame], run: Run) -> Iterator[Proble
     """Compare the endpoints as written again, and yield where pairs and shifts as written differ from that."""
     from immunolab.comparison.arms import arms_together
     from immunolab.comparison.estimand import with_estimand
-    from immunolab.comparison.multiplicity import adjusted_together
-    from immunolab.comparison.table import compare_endpoints
+    from immunolab.comparison.table import adjusted_over_contrasts, compare_endpoints
 
-    pairs, shifts, noises, tipping, arms, families, made = [], [], [], [], [], [], []
+    made, sets = [], []
     for one in run.compared:
         rows = frames["endpoints"][frames["endpoints"]["endpoint"].isin(one.endpoints)]
         try:
@@ -190,39 +192,28 @@ def _comparison(frames: Mapping[str, pd.DataFrame], run: Run) -> Iterator[Proble
             text = f"cannot be compared again ({one.plan.contrast}): {error}"
             yield Problem(file_of(ENDPOINTS), "", text, CHANGED)
             continue
-        pairs.append(again.pairs)
-        shifts.append(again.shifts)
-        tipping.append(again.tipping_point())
-        arms.append(again.arms)
-        noises.append(again.noise)
-        families.append(one.family)
         made.append(again)
+        sets.append(one.family)
     said = read_written(run, ESTIMAND) if file_in(run, ESTIMAND).exists() else ESTIMAND.empty()
     known = ESTIMAND.empty() if isinstance(said, tuple) else said
-    shifts = [with_estimand(one, known) for one in adjusted_together(shifts, families)]
+    shifts = [with_estimand(one, known) for one in adjusted_over_contrasts(made, sets)]
     sides = (
         (
             PAIRS,
-            _joined(PAIRS, pairs),
+            _joined(PAIRS, [one.pairs for one in made]),
             ("cohort", "patient_id", "endpoint", "visit_after"),
             _PAIR_NUMBERS,
             ("verdict",),
         ),
-        (
-            SHIFTS,
-            _joined(SHIFTS, shifts),
-            ("cohort", "endpoint", "contrast"),
-            _SHIFT_NUMBERS,
-            ("role", "method", "estimand"),
-        ),
-        (NOISE, _joined(NOISE, noises), ("endpoint", "source"), ("s_w", "df"), ()),
+        (SHIFTS, _joined(SHIFTS, shifts), ("cohort", "endpoint", "contrast"), _SHIFT_NUMBERS, _SHIFT_WORDS),
+        (NOISE, _joined(NOISE, [one.noise for one in made]), ("endpoint", "source"), ("s_w", "df"), ()),
     )
     for table, fresh, keys, numbers, words in sides:
         written = tuple(name for name in numbers if name in frames[table.name])
         named = tuple(name for name in words if name in frames[table.name])
         yield from differences(table, frames[table.name], fresh, keys, written, named)
-    yield from _tipping(run, _joined(TIPPING, tipping))
-    yield from _arms(run, _joined(ARMS, arms_together(arms, families)))
+    yield from _tipping(run, _joined(TIPPING, [one.tipping_point() for one in made]))
+    yield from _arms(run, _joined(ARMS, arms_together([one.arms for one in made], sets)))
     yield from course_differences(run, frames["endpoints"], made)
 
 

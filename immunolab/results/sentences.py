@@ -5,9 +5,17 @@ from __future__ import annotations
 import pandas as pd
 
 from immunolab.comparison.estimate import ALPHA
+from immunolab.comparison.scales import RATIO_WORDS
 from immunolab.plots.labels import EndpointLabel
 from immunolab.plots.numbers import back, number, p_text, scale_word
 from immunolab.schema.contrast import Contrast
+
+_EQUIVALENCE = {
+    "equivalent": "equivalent before and after",
+    "not_shown_equivalent": "not shown equivalent",
+    "beyond_margin": "changed by more than the margin",
+    "not_tested": "not tested for equivalence",
+}
 
 
 def direction(row: pd.Series) -> str:
@@ -43,8 +51,10 @@ def change_sentence(named: EndpointLabel, row: pd.Series, contrast: Contrast) ->
     if pd.isna(row["estimate"]):
         return f"{words}. {row['method']}."
     tests = f"{p_text(row['p_value'])}, two-sided, {row['method']}"
-    if not pd.isna(row["q_value"]) and row["role"] != "primary":
+    if _adjusted(row):
         tests += f"; {p_text(row['q_value'], 'q')}, {row['adjustment']}"
+    if not pd.isna(row.get("plain_p_value")):
+        tests += f"; by its own variance {p_text(row['plain_p_value'])}"
     if not pd.isna(row["sensitivity_p_value"]):
         tests += f"; {sensitivity_word(row)} {p_text(row['sensitivity_p_value'])}"
     if not pd.isna(row.get("pairs_p_value")):
@@ -52,7 +62,29 @@ def change_sentence(named: EndpointLabel, row: pd.Series, contrast: Contrast) ->
         size, low, high = (number(back(row[f"pairs_{c}"], scale)) for c in ("estimate", "ci_low", "ci_high"))
         test = "paired t" if pd.isna(row.get("unadjusted_p_value")) else "paired t adjusted for batch or covariates"
         tests += f"; complete pairs alone: {size}, 95 % CI {low} to {high}, {p_text(row['pairs_p_value'])}, {test}"
-    return f"{words}; {_estimate(row)} ({tests})."
+    return f"{words}; {_estimate(row)} ({tests}).{equivalence_sentence(row)}"
+
+
+def equivalence_sentence(row: pd.Series) -> str:
+    """Return what the equivalence test of a negative control gave, with a blank before it; empty for other endpoints.
+
+    Parameters
+    ----------
+    row
+        A row of `SHIFTS`.
+    """
+    word = row.get("equivalence")
+    if pd.isna(word):
+        return ""
+    if pd.isna(row["margin"]):
+        return " Negative control, not tested for equivalence: no margin is declared."
+    if row["estimate_scale"] in RATIO_WORDS:
+        within = f"{RATIO_WORDS[row['estimate_scale']]} {number(1 / row['margin'])} to {number(row['margin'])}"
+    else:
+        within = f"{number(-row['margin'])} to {number(row['margin'])}"
+    p = "" if pd.isna(row["equivalence_p_value"]) else f"; two one-sided tests {p_text(row['equivalence_p_value'])}"
+    assumed = ", assumed" if "assumed" in str(row["adjustment"]) else ""
+    return f" Negative control: {_EQUIVALENCE[str(word)]} (margin {within}{assumed}{p})."
 
 
 def change_in_short(row: pd.Series) -> str:
@@ -66,7 +98,7 @@ def change_in_short(row: pd.Series) -> str:
     n = _sample(row)
     if pd.isna(row["estimate"]):
         return f"not estimated, {n}"
-    q = "" if pd.isna(row["q_value"]) or row["role"] == "primary" else f", {p_text(row['q_value'], 'q')}"
+    q = f", {p_text(row['q_value'], 'q')}" if _adjusted(row) else ""
     return f"{_estimate(row)}, {n}, {p_text(row['p_value'])}{q}"
 
 
@@ -80,6 +112,11 @@ def sensitivity_word(row: pd.Series) -> str:
     """
     named = row.get("sensitivity_method")
     return "exact signed-rank" if pd.isna(named) or "signed rank" in str(named) else str(named)
+
+
+def _adjusted(row: pd.Series) -> bool:
+    """Return whether q is another number than p: not of the one primary endpoint, nor where there is none."""
+    return not pd.isna(row["q_value"]) and not str(row["adjustment"]).startswith("none")
 
 
 def _sample(row: pd.Series) -> str:

@@ -21,6 +21,7 @@ from immunolab.schema.table import Column, Table
 
 NOISE_PARTS = ("assay", "person", "assay and person")
 RESPONSE_CALLS = ("response", "no_response", "below_background", "not_evaluable")
+EQUIVALENCE = ("equivalent", "not_shown_equivalent", "beyond_margin", "not_tested")
 VERDICTS = ("rise", "fall", "within_noise", "not_evaluable")
 DeathRule = Literal["complete_pairs", "joint_rank", "deaths_reversed"]
 DEATH_RULES: tuple[DeathRule, ...] = get_args(DeathRule)
@@ -140,6 +141,25 @@ SHIFTS = Table(
             "text",
             "intercurrent events by the later visit: strategy, patients",
             nullable=True,
+            optional=True,
+        ),
+        Column("family", "text", "endpoints that q_value is adjusted with", nullable=True, optional=True),
+        _further("margin", "of a negative control: greatest change that counts as none", "ratio, or unit"),
+        Column(
+            "equivalence_p_value",
+            "number",
+            "of a negative control: larger p of two one-sided tests against margin",
+            nullable=True,
+            low=0,
+            high=1,
+            optional=True,
+        ),
+        Column(
+            "equivalence",
+            "text",
+            "of a negative control: whether its change is shown to be within margin",
+            nullable=True,
+            allowed=EQUIVALENCE,
             optional=True,
         ),
         *(column for rule in GATING_RULES for column in _under_rule(rule)),

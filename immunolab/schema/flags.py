@@ -265,6 +265,11 @@ class Code(DeclaredWord):
         "too many values beyond the assay's limits, or several visits averaged with some: described, not tested",
     )
     W_NO_COUNTS = "W_NO_COUNTS", "note", "no counts: the paired t is used in place of the count method"
+    W_CONTROL_MOVED = (
+        "W_CONTROL_MOVED",
+        "doubtful",
+        "a negative control changed and is not shown equivalent: what moved it may have moved the other endpoints too",
+    )
     W_COMPOSITION = (
         "W_COMPOSITION",
         "doubtful",
@@ -281,7 +286,7 @@ class Code(DeclaredWord):
         "note",
         "no control arm is declared: cohorts are described each by itself; of two arms in compare the first is taken",
     )
-    W_K_SMALL = "W_K_SMALL", "note", "fewer than 10 endpoints: no moderation, plain t"
+    W_K_SMALL = "W_K_SMALL", "note", "fewer than 10 counted shares: no moderation, plain t"
     W_UNIT = "W_UNIT", "doubtful", "no unit that says a scale: compared as differences, which may not be what fits"
     W_FRACTION = "W_FRACTION", "doubtful", "percentages look like fractions 0..1; they were read as percent"
     W_MIXED_STATES = "W_MIXED_STATES", "doubtful", "samples of one side are of different cycle states"

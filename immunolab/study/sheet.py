@@ -22,6 +22,7 @@ from immunolab.study import rows
 from immunolab.study.arms import TrialArms, arm_problems
 from immunolab.study.doses import PatientDoses, read_doses
 from immunolab.study.endpoints import AnyEndpoint, Endpoint, PercentOfParent, endpoint_problems, expanded
+from immunolab.study.families import Family, family_problems
 from immunolab.study.next_cohort import NextCohort, next_cohort_problems
 from immunolab.study.rows import Sample, read_samples
 from immunolab.study.timeline import Timeline, timeline
@@ -69,6 +70,8 @@ class PlannedComparison:
         takes replicate unstimulated tubes, else an assumed value.
     bridges
         Patient ids that are bridging controls: one material measured again and again, and no patient.
+    moderated
+        Whether counted shares borrow variance from each other where there are ten or more.
     """
 
     before: str = "baseline"
@@ -78,6 +81,7 @@ class PlannedComparison:
     within_person: float | None = None
     between_tubes: float | None = None
     bridges: tuple[str, ...] = ()
+    moderated: bool = True
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,8 @@ class Study:
         Real doses by patient; a patient absent from it follows the trial's calendar.
     endpoints
         What is compared, one denominator each.
+    families
+        Endpoints that are tested together, in the order of their gates.
     trial_file, dose_table
         Where the design comes from, unless it is built in, and the doses.
     adverse_events, outcomes, intercurrent_events
@@ -118,6 +124,7 @@ class Study:
     panels: dict[str, PanelChoice]
     comparison: PlannedComparison
     endpoints: tuple[Endpoint, ...]
+    families: tuple[Family, ...] = ()
     measurements: Path | None = None
     trial_file: Path | None = None
     dose_table: Path | None = None
@@ -232,6 +239,7 @@ class _StudyKeys:
     endpoints: tuple[AnyEndpoint, ...] = ()
     arms: TrialArms | None = None
     next_cohort: NextCohort = field(default_factory=NextCohort)
+    families: tuple[Family, ...] = ()
 
 
 def read_study(path: Path | str) -> Study:
@@ -268,8 +276,10 @@ def _read_study(path: Path | str) -> Study:
     trial, faults = attempt(lambda: _trial(keys, folder, document))
     problems += faults
     settled = trial is not None or keys.trial is None
+    endpoints = expanded(keys.endpoints) or (trial.expanded_endpoints() if trial else _default_endpoints())
     if settled:
         problems += endpoint_problems(keys.endpoints, trial.phase_of_visit if trial else None, document)
+        problems += family_problems(keys.families, endpoints, document)
     panels = {name: _panel(choice, folder) for name, choice in keys.panels.items()} or {"": PanelChoice()}
     tables = {name: folder / written for name in (*_TABLES, "doses") if (written := getattr(keys, name))}
     named = [(("panels", name, key), path) for name, panel in panels.items() for key, path in vars(panel).items()]
@@ -284,7 +294,6 @@ def _read_study(path: Path | str) -> Study:
     if sound and settled and samples is not None:
         problems += _comparison_problems(keys.comparison, trial, samples, document)
         problems += arm_problems(keys.arms, (s.cohort for s in samples), document)
-    endpoints = expanded(keys.endpoints) or (trial.expanded_endpoints() if trial else _default_endpoints())
     problems += next_cohort_problems(keys.next_cohort, endpoints, document) if sound and settled else []
     if problems:
         raise InputError(problems)
@@ -297,6 +306,7 @@ def _read_study(path: Path | str) -> Study:
         panels=panels,
         comparison=keys.comparison,
         endpoints=endpoints,
+        families=keys.families or (trial.families if trial and not keys.endpoints else ()),
         doses=doses or {},
         trial_file=_trial_file(keys, folder),
         dose_table=tables.pop("doses", None),

@@ -17,6 +17,7 @@ from immunolab.config import Document, build, read_package_yaml, read_yaml
 from immunolab.errors import InputError, Problem, nearest
 from immunolab.study.arms import TrialArms
 from immunolab.study.endpoints import AnyEndpoint, Endpoint, endpoint_problems, expanded
+from immunolab.study.families import Family, family_problems
 from immunolab.study.intercurrent import Estimand, estimand_problems
 
 PhaseName = Literal["baseline", "on_treatment", "follow_up"]
@@ -130,11 +131,11 @@ class Selection:
 class Trial:
     """A trial's design.
 
-    ``visits`` includes the optional ones. ``subgroups`` names columns of the sample sheet (a diagnosis) by which
-    changes are described; ``covariates`` names measured variables shown beside the endpoints; ``arms`` says which
-    cohorts are compared with which, None for a trial of one arm. ``estimand`` is None where the file declares none:
-    every value is then taken as it is. ``selection`` says by which values
-    patients were chosen.
+    ``visits`` includes the optional ones; ``families`` are tested in their order. ``subgroups`` names columns of the
+    sample sheet (a diagnosis) by which changes are described; ``covariates`` names measured variables shown beside the
+    endpoints; ``arms`` says which cohorts are compared with which, None for a trial of one arm. ``estimand`` is None
+    where the file declares none: every value is then taken as it is. ``selection`` says by which
+    values patients were chosen.
     """
 
     schema: Literal["immunolab.trial/1"]
@@ -144,6 +145,7 @@ class Trial:
     phases: dict[str, Phase]
     visits: tuple[Visit, ...]
     endpoints: tuple[AnyEndpoint, ...]
+    families: tuple[Family, ...] = ()
     registry: str | None = None
     condition: str | None = None
     covariates: tuple[str, ...] = ()
@@ -261,6 +263,7 @@ def _checked(document: Document) -> Trial:
         *endpoint_problems(trial.endpoints, trial.phase_of_visit, document),
         *_selection_problems(trial, document),
         *estimand_problems(trial.estimand, trial.endpoints, trial.expanded_endpoints(), document),
+        *family_problems(trial.families, trial.expanded_endpoints(), document),
     ]
     if problems:
         raise InputError(problems)

@@ -12,9 +12,8 @@ from immunolab.comparison.arms import arms_together
 from immunolab.comparison.diagnostics import Finding
 from immunolab.comparison.estimand import estimand_rows, with_estimand, with_intercurrent
 from immunolab.comparison.gating_sensitivity import with_other_gatings
-from immunolab.comparison.multiplicity import adjusted_together
 from immunolab.comparison.plan import Compared, Noise, Plan
-from immunolab.comparison.table import Comparison, compare_endpoints
+from immunolab.comparison.table import Comparison, adjusted_over_contrasts, compare_endpoints
 from immunolab.errors import ComparisonError, InputError
 from immunolab.schema.comparison import PAIRS, SHIFTS
 from immunolab.schema.contrast import Contrast
@@ -120,7 +119,7 @@ def _compare(
         if len(visits) == 1:
             notes.append(f"one visit ({visits[0]}): described, not compared ({', '.join(names)})")
             continue
-        plan = _plan(study, contrast, [declared[n] for n in names if n in declared], own)
+        plan = _plan(study, contrast, [declared[n] for n in names if n in declared], own, family)
         try:
             comparisons.append(compare_endpoints(own, plan))
             compared.append(Compared(plan, tuple(names), family))
@@ -129,7 +128,7 @@ def _compare(
             notes.append(f"{contrast.in_words}: {error.message} ({', '.join(names)})")
         except InputError as error:
             notes += [str(problem) for problem in error.problems]
-    tables = adjusted_together([one.shifts for one in comparisons], [one.family for one in compared])
+    tables = adjusted_over_contrasts(comparisons, [one.family for one in compared])
     arms = arms_together([one.arms for one in comparisons], [one.family for one in compared])
     comparisons = [replace(c, shifts=s, arms=a) for c, s, a in zip(comparisons, tables, arms, strict=True)]
     return compared, comparisons, notes
@@ -141,13 +140,16 @@ def _left_out(comparison: Comparison) -> list[str]:
     return [f"{finding.endpoint} was not compared: {finding.message}" for finding in faulty]
 
 
-def _plan(study: Study, contrast: Contrast, endpoints: Sequence[Endpoint], rows: pd.DataFrame) -> Plan:
+def _plan(study: Study, contrast: Contrast, endpoints: Sequence[Endpoint], rows: pd.DataFrame, family: str) -> Plan:
     batches = {s.sample_id: s.batch for s in study.samples if s.batch}
     return Plan(
         before=contrast.before,
         after=contrast.after,
         roles={e.id: e.role for e in endpoints},
         scales={e.id: e.scale for e in endpoints if e.scale},
+        families=() if family else study.families,
+        controls={e.id: e.margin for e in endpoints if e.negative_control},
+        moderated=study.comparison.moderated,
         noise=_noises(study.comparison.noise, study.comparison.noise_df, _ASSAY, endpoints),
         within_person=_noises(study.comparison.within_person, None, _PERSON, endpoints),
         bridges=study.comparison.bridges,

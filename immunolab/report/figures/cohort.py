@@ -16,6 +16,7 @@ from immunolab.plots.trajectories import spaghetti
 from immunolab.report.disposition import flow_counts
 from immunolab.report.figure import FigureSet, ReportFigure, figure_name, of_cohort, on_axes
 from immunolab.results.run import Run, in_cohort
+from immunolab.results.sentences import equivalence_sentence
 
 _SHARES = (
     "As the shares of one parent sum to 100 %, a share moves a few percent when its siblings do, without any change of "
@@ -66,7 +67,7 @@ def _forest(run: Run, cohort: str, shifts: pd.DataFrame) -> ReportFigure:
     )
     controls = negative_controls(run)
     if controls & set(shifts["endpoint"]):
-        caption += f" Negative controls, of which no change is expected, say so. {_SHARES}"
+        caption += f" Negative controls, of which no change is expected, say so and are in no family. {_SHARES}"
     draw = partial(on_axes, partial(forest, shifts, run.labels, controls=controls), WIDTH, forest_height(shifts))
     return ReportFigure(figure_name("forest", cohort), "cohort", caption, draw, shifts, wide=True)
 
@@ -88,7 +89,7 @@ def _paired(run: Run, cohort: str, row: pd.Series) -> ReportFigure:
         f"{str(row['role']).capitalize()} endpoint. Test: {row['method']}; {row['adjustment']}; seed {run.seed}."
     )
     if remark:
-        caption += f" {remark.capitalize()}. {_SHARES}"
+        caption += f" {remark.capitalize()}.{equivalence_sentence(row)} {_SHARES}"
     return ReportFigure(figure_name("paired", endpoint, cohort), str(row["role"]), caption, draw, pairs)
 
 

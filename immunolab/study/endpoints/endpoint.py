@@ -101,6 +101,8 @@ class Endpoint:
         Where it is measured.
     contrast
         The visits it is registered to be compared at: before, after.
+    margin
+        Of a negative control: greatest change that counts as none, a ratio (odds ratio of shares) or in the unit.
     family
         Set in which it is moderated and adjusted for multiplicity with others; empty for what the trial registers
         (``cells``, ``clusters of cells`` for what single cells add).
@@ -116,6 +118,7 @@ class Endpoint:
     contrast: tuple[str, ...] = ()
     direction: Direction = "unstated"
     negative_control: bool = False
+    margin: float | None = None
     parent_source: str = ""
     rule: str = ""
     note: str = ""
@@ -272,6 +275,12 @@ class Endpoint:
         """Yield what is wrong with it, but for names of visits."""
         if self.contrast and len(self.contrast) != 2:
             yield Fault("contrast", "name two visits", "[before, after]")
+        if self.negative_control and self.role == "primary":
+            yield Fault("negative_control", "a primary endpoint is no negative control", "secondary or exploratory")
+        if self.margin is not None and not self.negative_control:
+            yield Fault("margin", "a margin of equivalence is of negative controls", "add negative_control: true")
+        elif self.margin is not None and (self.margin <= 0 or (self.counted and self.margin == 1)):
+            yield Fault("margin", "a margin must be above 0, of counted endpoints a ratio other than 1", "margin: 1.5")
         if text := self._incomplete():
             yield Fault("", f"{self.id}: {text}", "see docs/trial_file.md")
 
