@@ -12,6 +12,7 @@ from immunolab.comparison.random_slopes import fit_slopes
 from immunolab.comparison.slopes import fit_two_slopes, slope_rows
 from immunolab.schema.comparison import CYCLES, SLOPES
 from immunolab.schema.endpoints import ENDPOINTS
+from immunolab.schema.estimand import INTERCURRENT_EVENTS
 from immunolab.study.trial import load_trial
 
 FOLDER = REFERENCE / "statistics"
@@ -162,7 +163,7 @@ def test_slopes_take_in_patients_without_the_last_visit() -> None:
                 {"sample_id": f"{i}{visit}", "patient_id": f"P{i}", "visit": visit, "study_day": day, "unit": "points"}
                 | {"endpoint": "ALSFRS_R", "population": "ALSFRS_R", "value": value}
             )
-    found = slope_rows(ENDPOINTS.frame(rows), ALS.endpoints, ALS)
+    found = slope_rows(ENDPOINTS.frame(rows), ALS.endpoints, ALS, INTERCURRENT_EVENTS.empty())
     SLOPES.check(found)
     assert set(found["endpoint"]) == {"alsfrsr_slope_diff"}
     at = found.set_index("quantity")

@@ -8,11 +8,14 @@ import numpy as np
 import pandas as pd
 
 from immunolab.comparison.estimate import Estimate
+from immunolab.comparison.joint_slope import JointRows, joint_change
 from immunolab.comparison.random_slopes import SlopesFit, fit_slopes
 from immunolab.schema.comparison import SLOPES
 from immunolab.study.endpoints import Endpoint
+from immunolab.study.intercurrent import Outcome
 from immunolab.study.trial import Trial
 
+MISSING_AT_RANDOM, JOINT = "missing at random", "joint with deaths"
 _MONTH = 365.25 / 12  # days
 _QUANTITIES = {
     "earlier slope": {"slope": 1.0},
@@ -21,11 +24,14 @@ _QUANTITIES = {
 }
 
 
-def slope_rows(values: pd.DataFrame, endpoints: Sequence[Endpoint], trial: Trial) -> pd.DataFrame:
+def slope_rows(
+    values: pd.DataFrame, endpoints: Sequence[Endpoint], trial: Trial, happened: pd.DataFrame
+) -> pd.DataFrame:
     """Return rows of `SLOPES`: both slopes of each difference of slopes, and their difference, over all patients.
 
     A patient who lacks the last visit, by death or otherwise, enters with the visits there are, as missing at random
-    given those (what a difference of each patient's own slopes cannot do).
+    given those (what a difference of each patient's own slopes cannot do). Where the endpoint names the deaths that end
+    slopes and the estimand looks for them, a joint model of slopes and death follows, or why there is none.
 
     Parameters
     ----------
@@ -35,6 +41,8 @@ def slope_rows(values: pd.DataFrame, endpoints: Sequence[Endpoint], trial: Trial
         Those with slopes are taken.
     trial
         Has the day of the visit at which a period ends.
+    happened
+        Rows of `INTERCURRENT_EVENTS`.
     """
     rows: list[dict[str, object]] = []
     for endpoint in endpoints:
@@ -47,8 +55,49 @@ def slope_rows(values: pd.DataFrame, endpoints: Sequence[Endpoint], trial: Trial
         knot = trial.visit(endpoint.slopes[0].last).name
         for cohort, group in own.groupby(own["cohort"].fillna(""), sort=False):
             head = {"cohort": str(cohort) or None, "endpoint": endpoint.id, "unit": endpoint.unit or "points/month"}
-            rows += [head | one for one in _cohort_rows(group.drop_duplicates(["patient_id", "visit"]), knot, trial)]
+            once = group.drop_duplicates(["patient_id", "visit"])
+            rows += [head | {"model": MISSING_AT_RANDOM} | one for one in _cohort_rows(once, knot, trial)]
+            deaths = _deaths(endpoint, trial, happened[happened["patient_id"].isin(once["patient_id"])])
+            if deaths:
+                rows += [
+                    head | {"model": JOINT} | one for one in _joint_rows(once, knot, trial, deaths, last.window[1])
+                ]
     return SLOPES.frame(rows)
+
+
+def _deaths(endpoint: Endpoint, trial: Trial, happened: pd.DataFrame) -> dict[str, float]:
+    """Return the study day of each death that ends slopes of an endpoint; none where the estimand does not look."""
+    events = trial.estimand.events if trial.estimand else ()
+    names = [e.event for e in events if isinstance(e, Outcome) and e.outcome == endpoint.death_endpoint]
+    died = happened[happened["event"].isin(names) & happened["study_day"].notna()]
+    return {str(p): float(d) for p, d in zip(died["patient_id"], died["study_day"], strict=True)}
+
+
+def _joint_rows(
+    group: pd.DataFrame, knot: str, trial: Trial, deaths: Mapping[str, float], last_day: int
+) -> Iterator[dict[str, object]]:
+    """Yield the change of slope and the association of slope and death; who did not die was last seen at a value."""
+    names = list(dict.fromkeys(group["patient_id"].astype(str)))
+    number = {name: i for i, name in enumerate(names)}
+    middle = float(trial.visit(knot).target_day)
+    seen = group.groupby(group["patient_id"].astype(str))["study_day"].max().reindex(names).to_numpy(dtype=float)
+    day_of_death = np.array([deaths.get(name, np.inf) for name in names])
+    end = np.where(day_of_death <= last_day, day_of_death, seen)
+    died = np.where(day_of_death > last_day, 0, np.where(day_of_death <= middle, 1, 2))
+    at_risk = np.column_stack([np.minimum(end, middle) - 1.0, np.maximum(end - middle, 0.0)]).clip(0.0) / _MONTH
+    rows = JointRows(
+        group["value"].to_numpy(dtype=float),
+        (group["study_day"].to_numpy(dtype=float) - middle) / _MONTH,
+        group["patient_id"].astype(str).map(number).to_numpy(dtype=np.int64),
+        at_risk,
+        died.astype(np.int64),
+    )
+    found, association, p = joint_change(rows)
+    yield _row("difference", found, len(group))
+    if np.isfinite(association):
+        text = "log hazard ratio of death a standard deviation of the patient's slope"
+        shown = Estimate(association, np.nan, np.nan, p, found.df, text, found.n)
+        yield _row("association", shown, len(group)) | {"unit": "log hazard"}
 
 
 def _cohort_rows(group: pd.DataFrame, knot: str, trial: Trial) -> Iterator[dict[str, object]]:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from immunolab.comparison.estimand import estimand_in_short
 from immunolab.comparison.steroids import dose_sentences
-from immunolab.plots.numbers import back, number, scale_word, span
+from immunolab.plots.numbers import back, number, p_text, scale_word, span
 from immunolab.report.arm_findings import arm_differences
 from immunolab.results.run import Run, in_cohort
 from immunolab.results.sentences import change_sentence, direction
@@ -183,7 +183,9 @@ def _answer(run: Run, cohort: str, row: pd.Series) -> KeyFinding:
             _missing(run, cohort, row),
             _doses(run, cohort, row),
             _selected(run, cohort, row),
+            _slopes(run, cohort, row),
             timing,
+            _cycles(run, cohort, row),
             _other_gates(row),
         ),
         tuple(stamps),
@@ -237,6 +239,33 @@ def _selected(run: Run, cohort: str, row: pd.Series) -> str:
         return ""
     head = f"Patients were selected by {own['selected_by'].iloc[0]} at {own['selected_at'].iloc[0]}"
     return f"{head}; regression to the mean: {'; '.join(texts)} (95 % CI)."
+
+
+def _slopes(run: Run, cohort: str, row: pd.Series) -> str:
+    """Return the difference of slopes over all patients, and with deaths in the model; empty for other endpoints."""
+    table = run.table("slopes")
+    own = table[(table["endpoint"] == row["endpoint"]) & in_cohort(table, cohort) & (table["quantity"] == "difference")]
+    texts = []
+    for _, one in own.iterrows():
+        if pd.isna(one["estimate"]):
+            texts.append(f"{one['model']}: {one['method']}")
+            continue
+        size, low, high = (number(one[c]) for c in ("estimate", "ci_low", "ci_high"))
+        n = f"{one['n_patients']} patients, {one['n_values']} values"
+        texts.append(f"{one['model']} ({n}): {size} {one['unit']}, 95 % CI {low} to {high}, {p_text(one['p_value'])}")
+    return f"Over all patients, those who were lost included: {'; '.join(texts)}." if texts else ""
+
+
+def _cycles(run: Run, cohort: str, row: pd.Series) -> str:
+    """Return peaks and troughs over the level before, by the dose-time model; empty without repeated cycles."""
+    table = run.table("cycles")
+    own = table[(table["endpoint"] == row["endpoint"]) & in_cohort(table, cohort) & table["n_values"].notna()]
+    texts = []
+    for _, one in own[own["measure"].isin(["peak_over_baseline", "trough_over_baseline"])].iterrows():
+        size, low, high = (number(back(one[c], row["estimate_scale"])) for c in ("estimate", "ci_low", "ci_high"))
+        what = str(one["measure"]).replace("_", " ")
+        texts.append(f"{what} {scale_word(row['estimate_scale'])} {size}, 95 % CI {low} to {high}")
+    return f"Over the cycles, exploratory: {'; '.join(texts)}." if texts else ""
 
 
 def _missing(run: Run, cohort: str, row: pd.Series) -> str:

@@ -42,7 +42,8 @@ def course_differences(run: Run, endpoints: pd.DataFrame, again: Sequence[Compar
         context = read_written(run, CONTEXT) if file_in(run, CONTEXT).exists() else CONTEXT.empty()
         if isinstance(context, pd.DataFrame):
             values = pd.concat([endpoints, context], ignore_index=True)
-            fresh[SLOPES] = slope_rows(values, run.study.endpoints, run.study.trial)
+            happened = run.table("intercurrent_events")
+            fresh[SLOPES] = slope_rows(values, run.study.endpoints, run.study.trial, happened)
     yield from _compared(run, fresh)
 
 

@@ -80,7 +80,7 @@ def further_tables(
         )
         if study.trial is not None:
             values = pd.concat([measured.tables["endpoints"], clinic.context], ignore_index=True)
-            tables["slopes"] = slope_rows(values, endpoints, study.trial)
+            tables["slopes"] = slope_rows(values, endpoints, study.trial, happened)
         tables |= clinic.events
         tables["joint_rank"] = _joint_rank(pairs, endpoints, clinic)
         subsets = {e.id for e in endpoints if e.counted}
