@@ -12,7 +12,7 @@ import report_fixture
 from builders import REFERENCE, REPOSITORY
 from scipy.stats import binom
 
-from immunolab.comparison.arms import arms_together
+from immunolab.comparison.arm_families import arms_together
 from immunolab.comparison.compare import compare
 from immunolab.comparison.group_tests import ancova_by_arm, difference_of_estimates, shifts_by_arm, welch
 from immunolab.comparison.paired import paired_t

@@ -208,7 +208,7 @@ def with_arm_rows(
     shifts
         As `shift_rows` gives them.
     differences
-        As `arms.adjusted_differences` gives them.
+        As `arm_families.adjusted_differences` gives them.
     paired, plan
         What the shifts come from.
     """

@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from immunolab.comparison import scales
+from immunolab.comparison.arm_families import adjusted_differences
 from immunolab.comparison.arm_methods import with_fitting_methods
 from immunolab.comparison.arms import (
-    adjusted_differences,
     arms_of,
     check_reference,
     compare_arms,

@@ -179,7 +179,7 @@ def _counts_of(sample: object, endpoint: Endpoint, known: Mapping[tuple[Any, Any
 
 def _comparison(frames: Mapping[str, pd.DataFrame], run: Run) -> Iterator[Problem]:
     """Compare the endpoints as written again, and yield where pairs and shifts as written differ from that."""
-    from immunolab.comparison.arms import arms_together
+    from immunolab.comparison.arm_families import arms_together
     from immunolab.comparison.estimand import with_estimand
     from immunolab.comparison.table import adjusted_over_contrasts, compare_endpoints
 

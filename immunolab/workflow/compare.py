@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from immunolab.comparison.arms import arms_together
+from immunolab.comparison.arm_families import arms_together
 from immunolab.comparison.diagnostics import Finding
 from immunolab.comparison.estimand import estimand_rows, with_estimand, with_intercurrent
 from immunolab.comparison.gating_sensitivity import with_other_gatings
