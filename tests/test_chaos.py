@@ -8,14 +8,17 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from test_pipeline import GATES
 
+from immunolab.errors import ImmunolabError
 from immunolab.simulation import simulate
 from immunolab.workflow.run import run
+from immunolab.workflow.write import _in_processes
 
 CORRUPT = {"SLE003_W0": b"", "SLE007_W10": b"not cytometry", "SLE012_W0": None, "SLE019_W10": b"FCS3.1"}
 
@@ -71,15 +74,54 @@ def test_three_kills_and_a_dead_worker_leave_no_trace(
     assert not list((tmp_path / "samples").glob(".*"))
 
 
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_workers_end_with_the_process_that_started_them(study: Path, tmp_path: Path, how: signal.Signals) -> None:
+    running = _start(study, tmp_path)
+    deadline, workers = time.monotonic() + 120, []
+    while not workers and time.monotonic() < deadline:
+        workers = _workers(running.pid)
+        time.sleep(0.05)
+    assert workers
+    os.kill(running.pid, how)  # the parent alone, not its group
+    running.wait()
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline and any(map(_command_of, workers)):
+        time.sleep(0.05)
+    assert not any(map(_command_of, workers))
+
+
+def _draw_once(item: tuple[int, str]) -> int:
+    number, marker = item
+    if number == 2 and not Path(marker).exists():
+        Path(marker).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    if number == 5:
+        raise ValueError("an axis without values")
+    return number * number
+
+
+def test_a_killed_worker_of_the_report_costs_its_figure_a_second_try(tmp_path: Path) -> None:
+    items = [(number, str(tmp_path / "died")) for number in range(5)]
+    assert _in_processes(2, _draw_once, items) == [0, 1, 4, 9, 16]
+    assert (tmp_path / "died").exists()
+    with pytest.raises(ImmunolabError, match="figure 1: internal error: ValueError: an axis without values"):
+        _in_processes(2, _draw_once, [(5, "")])
+
+
+def _workers(parent: int) -> list[str]:
+    """Return the worker processes that any thread of a process started."""
+    found = []
+    for children in Path(f"/proc/{parent}/task").glob("*/children"):
+        with suppress(OSError):  # the thread has ended
+            found += children.read_text().split()
+    return [pid for pid in found if b"spawn_main" in _command_of(pid)]
+
+
 def _kill_one_worker(parent: int) -> None:
     """Kill the first worker process that appears; a run that needs none is left alone."""
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        children = Path(f"/proc/{parent}/task/{parent}/children")
-        if not children.exists():
-            return
-        workers = [pid for pid in children.read_text().split() if b"spawn_main" in _command_of(pid)]
-        if workers:
+    while time.monotonic() < deadline and Path(f"/proc/{parent}").exists():
+        if workers := _workers(parent):
             os.kill(int(workers[0]), signal.SIGKILL)
             return
         time.sleep(0.05)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -110,7 +109,7 @@ _SHIFT_COLUMNS = {
 }
 
 
-def write_report(run: Run, *, jobs: int = 1) -> Path:
+def write_report(run: Run, *, apply: Apply = map) -> Path:
     """Write ``report.html``, ``figures/`` and ``manifest.json`` into a run's folder and return the page's path.
 
     Figures of an earlier report in the folder are replaced. The gating figure of every sample whose
@@ -120,33 +119,19 @@ def write_report(run: Run, *, jobs: int = 1) -> Path:
     ----------
     run
         The finished run; its folder holds ``tables/`` and ``samples/``.
-    jobs
-        Figures drawn at once, in as many processes.
+    apply
+        Maps a function over figures, in order, perhaps in several processes.
     """
     folder = run.folder / "figures"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     made = list(figures_of(run))
-    with _several(jobs) as apply:
-        pictures = list(apply(partial(write_figure, folder=folder), made))
-        sheets = contact_sheets(run, apply)
+    pictures = list(apply(partial(write_figure, folder=folder), made))
+    sheets = contact_sheets(run, apply)
     page = run.folder / REPORT
     page.write_text(render(run, pictures, sheets), encoding="utf-8")
     write_manifest(run)
     return page
-
-
-@contextmanager
-def _several(jobs: int) -> Iterator[Apply]:
-    """Give a map over one or several processes; fresh ones, so that no lock of this process is inherited."""
-    if jobs <= 1:
-        yield map
-        return
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
-
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        yield pool.map
 
 
 def render(run: Run, pictures: Sequence[Written], sheets: Sequence[Sheet]) -> str:

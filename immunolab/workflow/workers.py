@@ -10,6 +10,7 @@ import logging
 import multiprocessing
 import os
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
@@ -23,6 +24,7 @@ from immunolab.workflow.store import is_folder_fault
 Kind = Literal["threads", "processes"]
 T = TypeVar("T")
 log = logging.getLogger("immunolab")
+_WATCH_SECOND = 1.0  # between two looks at the parent: a glance costs microseconds, a scheduler waits seconds
 MEMORY_PER_FILE_BYTE = 4  # bytes that a tube in work may take, for each byte of its file
 
 
@@ -115,6 +117,17 @@ def attempt_task(function: Callable[[Any], Any], task: Task[Any]) -> Any:
         return Failure(task.stage, f"internal error: {type(error).__name__}: {error}", "run again with --debug")
 
 
+def _leave_with_parent(parent: int) -> None:
+    """End this worker soon after the process that started it, which may be killed before it can say so."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_WATCH_SECOND)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 class _WorkerProcesses:
     """A process for each thread that asks for one, so that the death of a worker costs no other task its work.
 
@@ -129,7 +142,8 @@ class _WorkerProcesses:
         """Run a task in the thread's process; raise BrokenProcessPool where that died, and start another next time."""
         thread = threading.get_ident()
         if thread not in self._pools:
-            self._pools[thread] = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+            spawn = multiprocessing.get_context("spawn")
+            self._pools[thread] = ProcessPoolExecutor(1, spawn, _leave_with_parent, (os.getpid(),))
         try:
             return self._pools[thread].submit(attempt_task, function, task).result()
         except BrokenProcessPool:

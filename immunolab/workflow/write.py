@@ -6,12 +6,15 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import pandas as pd
 
 from immunolab.comparison.response_tests import tests_of_study
+from immunolab.errors import ImmunolabError
 from immunolab.report.page import write_report
 from immunolab.results.record import as_read_back, write_run
 from immunolab.results.run import Run
@@ -26,6 +29,7 @@ from immunolab.workflow.panels import PanelGates
 from immunolab.workflow.quantify import Quantified
 from immunolab.workflow.scales import scale_rows
 from immunolab.workflow.store import Store
+from immunolab.workflow.workers import Failure, Task, Workers, run_tasks
 
 log = logging.getLogger("immunolab")
 
@@ -171,7 +175,17 @@ def report_run(run: Run, store: Store, *, jobs: int = 1) -> None:
         if all((root / name).is_file() and file_sha256(root / name) == sha for name, sha in made.items()):
             log.info("report kept: nothing it is made of has changed")
             return
-    page = write_report(run, jobs=jobs)
+    page = write_report(run, apply=partial(_in_processes, jobs) if jobs > 1 else map)
     written = [page, root / "manifest.json", *root.glob("figures/*"), *root.glob("samples/*/gating.png")]
     hashes = {str(path.relative_to(root)): file_sha256(path) for path in sorted(written)}
     write_atomically(record, lambda part: part.write_text(json.dumps(hashes, indent=1), encoding="utf-8"))
+
+
+def _in_processes(jobs: int, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+    """Return the function of each item, in order; a worker that dies costs its own item a second try."""
+    tasks = [Task(f"figure {i}", "report", item) for i, item in enumerate(items, start=1)]
+    found = {task.name: result for task, result in run_tasks(function, tasks, Workers(jobs), "processes")}
+    failed = [f"{name}: {result.error}" for name, result in found.items() if isinstance(result, Failure)]
+    if failed:
+        raise ImmunolabError("figures cannot be drawn: " + "; ".join(sorted(failed)), hint="run again with --jobs 1")
+    return [found[task.name] for task in tasks]
