@@ -10,7 +10,7 @@ from builders import REFERENCE
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from immunolab.comparison.family_power import Family, adjusted_rows, family_power, simulated_power
+from immunolab.comparison.family_power import JointEndpoints, adjusted_rows, family_power, simulated_power
 from immunolab.comparison.plan import Plan
 from immunolab.comparison.power import paired_power, patients_needed
 from immunolab.comparison.table import compare_endpoints
@@ -36,7 +36,7 @@ def test_power_agrees_with_r_for_every_rule(rule: str, borrow: bool, n: int) -> 
     np.fill_diagonal(correlation, 1.0)
     size, names = len(DATA), tuple(map(str, range(len(DATA))))
     effect, sd = DATA["effect"].to_numpy(), DATA["sd"].to_numpy()
-    family = Family(names, RULES[rule], borrow, effect, sd, np.full(size, 9), correlation)
+    family = JointEndpoints(names, RULES[rule], borrow, effect, sd, np.full(size, 9), correlation)
     found = simulated_power(family, n, {"power": sd}, np.random.default_rng(0))["power"]
     expected = R[(R["n"] == n) & (R["rule"] == rule) & (R["borrow"] == borrow)]["power"].to_numpy()
     assert np.abs(found - expected).max() < _NOISE

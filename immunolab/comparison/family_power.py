@@ -40,7 +40,7 @@ _RULES = {
 
 
 @dataclass(frozen=True)
-class Family:
+class JointEndpoints:
     """Endpoints whose p values are adjusted together; arrays ``(K,)`` unless said.
 
     Attributes
@@ -101,7 +101,7 @@ def family_power(
 
 def _family(
     pairs: pd.DataFrame, own: pd.DataFrame, rule: str, plan: NextCohort, controls: Collection[str]
-) -> Family | None:
+) -> JointEndpoints | None:
     """Return a family's spread and effects; None where no endpoint of it varies."""
     wide = pairs[pairs["endpoint"].isin(own["endpoint"])].pivot_table(
         index="patient_id", columns="endpoint", values="shift", sort=False
@@ -113,7 +113,7 @@ def _family(
     scale = pairs.drop_duplicates("endpoint").set_index("endpoint")["shift_scale"]
     values = wide[names].to_numpy(dtype=float)
     moderated = own.set_index("endpoint")["method"].reindex(names).str.contains("moderated").to_numpy(bool)
-    return Family(
+    return JointEndpoints(
         endpoints=tuple(names),
         rule=rule,
         moderated=bool(moderated.all()),
@@ -148,7 +148,7 @@ def _correlation(values: Array) -> Array:
 
 
 def _rows(
-    family: Family, plan: NextCohort, scales: Mapping[str, str], rng: np.random.Generator
+    family: JointEndpoints, plan: NextCohort, scales: Mapping[str, str], rng: np.random.Generator
 ) -> Iterator[dict[str, object]]:
     df = family.n_pairs - 1.0
     high, low = (family.sd * np.sqrt(df / chdtri(df, tail)) for tail in (_LIMIT, 1.0 - _LIMIT))
@@ -177,7 +177,9 @@ def _rows(
         )
 
 
-def simulated_power(family: Family, n: int, spreads: Mapping[str, Array], rng: np.random.Generator) -> dict[str, Array]:
+def simulated_power(
+    family: JointEndpoints, n: int, spreads: Mapping[str, Array], rng: np.random.Generator
+) -> dict[str, Array]:
     """Return the share of simulated cohorts in which each endpoint is found, by spread.
 
     Parameters
