@@ -24,7 +24,7 @@ from immunolab.comparison.equivalence import equivalence
 from immunolab.comparison.moderation import averaged_moderated_t, moderated_t, spread_of
 from immunolab.comparison.multiplicity import benjamini_hochberg
 from immunolab.comparison.paired import paired_t, wilcoxon
-from immunolab.study.families import Family
+from immunolab.study.families import DeclaredFamily
 
 Array = NDArray[np.float64]
 ENDPOINTS, CHANGED, FOLD, CORRELATION = 20, 5, 1.5, 0.3
@@ -84,13 +84,13 @@ def discoveries(sims: int, n: int, noise: str, changed: int) -> dict[str, dict[s
 
 
 GATED = (
-    Family("key", ("e0", "e1"), rule="bonferroni"),
-    Family("next", ("e2", "e3", "e4"), rule="holm", gate="parallel"),
-    Family("last", ("e5", "e6"), rule="fixed_sequence", gate="serial"),
+    DeclaredFamily("key", ("e0", "e1"), rule="bonferroni"),
+    DeclaredFamily("next", ("e2", "e3", "e4"), rule="holm", gate="parallel"),
+    DeclaredFamily("last", ("e5", "e6"), rule="fixed_sequence", gate="serial"),
 )
 
 
-def gates(sims: int, n: int, rules: tuple[Family, ...], changed: tuple[int, ...]) -> float:
+def gates(sims: int, n: int, rules: tuple[DeclaredFamily, ...], changed: tuple[int, ...]) -> float:
     """Return how often any unchanged endpoint of gated families is rejected; some change, which opens gates."""
     rng = np.random.default_rng([n, len(changed)])
     names = [name for family in rules for name in family.endpoints]
@@ -129,7 +129,7 @@ def main() -> None:
                 found = discoveries(arguments.sims, n, noise, changed)
                 rows.append({"n": n, "noise": noise, "changed": changed, "sims": arguments.sims} | found)
                 print(rows[-1], f"{time.perf_counter() - start:.0f} s", flush=True)
-    max_t = (Family("key", tuple(f"e{k}" for k in range(7)), rule="max_t"),)
+    max_t = (DeclaredFamily("key", tuple(f"e{k}" for k in range(7)), rule="max_t"),)
     for name, rules, changed in (
         ("gates, nothing changed", GATED, ()),
         ("gates, one key endpoint changed", GATED, (0,)),

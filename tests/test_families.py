@@ -14,7 +14,7 @@ from immunolab.comparison.table import compare_endpoints
 from immunolab.config import parse_yaml
 from immunolab.errors import InputError
 from immunolab.study.endpoints import PercentOfParent, ResponderProportion
-from immunolab.study.families import Family, family_problems
+from immunolab.study.families import DeclaredFamily, family_problems
 from immunolab.study.sheet import read_study
 
 NO_PAIRS = pd.DataFrame(columns=["cohort", "endpoint", "patient_id", "shift"])
@@ -53,9 +53,9 @@ def test_adjusted_p_behind_gates_is_the_least_level_that_rejects(seed, first, se
         for name, value in zip([name for own in names.values() for name in own], rng.uniform(0, 1, 7) ** 3, strict=True)
     }
     families = (
-        Family("a", tuple(names["a"]), rule="bonferroni"),
-        Family("b", tuple(names["b"]), rule="bonferroni" if second == "parallel" else "holm", gate=first),
-        Family("c", tuple(names["c"]), rule="fixed_sequence", gate=second),
+        DeclaredFamily("a", tuple(names["a"]), rule="bonferroni"),
+        DeclaredFamily("b", tuple(names["b"]), rule="bonferroni" if second == "parallel" else "holm", gate=first),
+        DeclaredFamily("c", tuple(names["c"]), rule="fixed_sequence", gate=second),
     )
 
     def rejected(level: float) -> set[str]:
@@ -81,7 +81,7 @@ def test_adjusted_p_behind_gates_is_the_least_level_that_rejects(seed, first, se
 
 
 def test_a_gate_is_closed_where_one_above_was_not_tested():
-    families = (Family("a", ("a1", "a2"), rule="holm"), Family("b", ("b1",), gate="serial"))
+    families = (DeclaredFamily("a", ("a1", "a2"), rule="holm"), DeclaredFamily("b", ("b1",), gate="serial"))
     table = _table({"a1": 0.001, "a2": np.nan, "b1": 0.001}, {"a1": "a", "a2": "a", "b1": "b"})
     [found] = with_declared_families([table], [NO_PAIRS], families)
     assert found["q_value"].isna().tolist() == [False, True, True]
@@ -106,7 +106,7 @@ def _rows(changes: dict[str, float], n: int = 8, sd: float = 0.1) -> pd.DataFram
 
 def test_max_t_of_a_declared_family_flips_patients_whole():
     roles = dict.fromkeys("abc", "secondary")
-    plan = Plan("W0", "W10", roles=roles, families=(Family("trio", ("a", "b", "c"), rule="max_t"),))
+    plan = Plan("W0", "W10", roles=roles, families=(DeclaredFamily("trio", ("a", "b", "c"), rule="max_t"),))
     found = compare_endpoints(_rows({"a": 0.8, "b": 0.0, "c": -0.8}), plan).shifts.set_index("endpoint")
     assert (found["family"] == "trio").all()
     assert found.loc["a", "q_value"] == found.loc["c", "q_value"] == 2 / 2**8  # the least that eight patients allow
@@ -160,7 +160,7 @@ families:
 def test_every_fault_of_declared_families_is_named_at_once():
     document = parse_yaml(DECLARED, "study.yaml")
     families = tuple(
-        Family(**{k: tuple(v) if isinstance(v, list) else v for k, v in one.items()})
+        DeclaredFamily(**{k: tuple(v) if isinstance(v, list) else v for k, v in one.items()})
         for one in document.data["families"]
     )
     endpoints = [
@@ -198,7 +198,7 @@ families:
 """
     (tmp_path / "study.yaml").write_text(text.replace("MARGIN", "negative_control: true, margin: 1.25"))
     study = read_study(tmp_path)
-    assert study.families == (Family("one", role="primary"),)
+    assert study.families == (DeclaredFamily("one", role="primary"),)
     assert [e.margin for e in study.endpoints] == [None, 1.25]
     assert not study.comparison.moderated
     (tmp_path / "study.yaml").write_text(text.replace("MARGIN", "margin: 1.25").replace("role: primary, rule", "rule"))

@@ -139,3 +139,29 @@ def test_tipping_point_of_the_pairs_is_as_before():
     )
     seen = found.pairs["shift"].dropna().to_numpy(float)
     assert found.tipping_point()["estimate"].iloc[0] == paired_t(seen).estimate
+
+
+def test_where_batch_is_visit_the_model_is_adjusted_for_no_batch_either():
+    rows = trial()
+    rows["batch"] = np.where(rows["visit"] == "W0", "a", "b")
+    odd = rows["visit"].eq("I1") & rows["patient_id"].mod(2).eq(0)
+    rows.loc[odd, "batch"] = "a"  # through the visit between, batch and visit could be separated
+    row = compare_endpoints(rows, Plan("W0", "W24")).shifts.iloc[0]
+    plain = compare_endpoints(trial(), Plan("W0", "W24")).shifts.iloc[0]
+    assert "E_BATCH_ALIASED" in row["warnings"]
+    assert row["method"].startswith("mixed model for repeated measures")
+    assert "adjusted" not in row["method"]
+    assert row["estimate"] == plain["estimate"]
+
+
+def test_a_visit_between_without_a_batch_says_why_pairs_are_compared():
+    rows = trial()
+    rows["batch"] = np.where(np.random.default_rng(1).random(len(rows)) < 0.5, "a", "b")
+    at = rows.index[rows["visit"].eq("I1")][0]
+    rows.loc[at, "batch"] = ""
+    found = compare_endpoints(rows, Plan("W0", "W24"))
+    assert found.shifts["method"].iloc[0].startswith("paired t adjusted for batch")
+    said = [str(finding) for finding in found.warnings if finding.code == "W_BATCH_UNKNOWN"]
+    patient = rows.loc[at, "patient_id"]
+    instead = "no mixed model over the visits, complete pairs are compared"
+    assert said == [f"W_BATCH_UNKNOWN  treg: no batch is known of {patient} I1: {instead}"]

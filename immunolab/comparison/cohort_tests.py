@@ -22,7 +22,7 @@ from immunolab.comparison.longitudinal import LongRows, mixed_shift
 from immunolab.comparison.paired import paired_t, sign_flip, smallest_p, wilcoxon
 from immunolab.comparison.pairing import Paired
 from immunolab.comparison.plan import Plan
-from immunolab.comparison.repeated_visits import repeated_shift, visits_between
+from immunolab.comparison.repeated_visits import VisitRows, repeated_shift, visits_between
 from immunolab.comparison.scales import MULTIPLICATIVE
 from immunolab.schema.flags import Code
 
@@ -30,6 +30,7 @@ Array = NDArray[np.float64]
 Notes = dict[Code, str]  # with its particulars
 
 _LEAST_PAIRS = 3  # a standard deviation of two shifts says next to nothing
+_NO_BATCH = {Code.E_BATCH_ALIASED, Code.E_BATCH_DF, Code.W_BATCH_UNKNOWN}  # pairs then are adjusted for no batch
 _ZERO = 1e-12  # a shift below it is rounding
 _FEW_PAIRS = 5  # pairs up to which an exact two-sided test cannot reach 0.05: 2^(1 - 5) = 0.0625
 _FEW_EVENTS = 20  # events of a pair: counting alone then moves a shift by a factor of 1.5 or more
@@ -145,9 +146,10 @@ def _over_visits(at: _EndpointInCohort, main: Estimate) -> tuple[Estimate | None
     by_pairs = np.isfinite(main.p_value) and main.half_count and not at.beyond.any()
     if at.plan.test != "auto" or not by_pairs:
         return None, main, {}
-    rows = visits_between(at.paired, at.e, at.members, at.plan)
-    if rows is None:
-        return None, main, {}
+    unbatched = at.paired.endpoints[at.e] in at.plan.unbatched or _NO_BATCH & at.adjusters.notes.keys()
+    rows = visits_between(at.paired, at.e, at.members, at.plan, batched=not unbatched)
+    if not isinstance(rows, VisitRows):
+        return None, main, dict(rows)
     found = repeated_shift(rows)
     if found is None:
         return (

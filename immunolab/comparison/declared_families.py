@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from immunolab.comparison.equivalence import CONTROLS
 from immunolab.comparison.multiplicity import benjamini_hochberg, fixed_sequence, holm, max_t
-from immunolab.study.families import Family
+from immunolab.study.families import DeclaredFamily
 
 Array = NDArray[np.float64]
 _Level = Callable[[Array], Array]  # from adjusted p within a family to those of the whole procedure
@@ -27,7 +27,7 @@ _OF_SHIFTS = (  # beginnings of methods that test patients' plain shifts, as max
 )
 
 
-def family_of(endpoint: str, role: str, families: Sequence[Family], controls: Mapping[str, object]) -> str:
+def family_of(endpoint: str, role: str, families: Sequence[DeclaredFamily], controls: Mapping[str, object]) -> str:
     """Return the family an endpoint is tested in: a declared one, the negative controls, or that of its role.
 
     Parameters
@@ -46,7 +46,7 @@ def family_of(endpoint: str, role: str, families: Sequence[Family], controls: Ma
 
 
 def with_declared_families(
-    tables: Sequence[pd.DataFrame], pairs: Sequence[pd.DataFrame], families: Sequence[Family], *, seed: int = 0
+    tables: Sequence[pd.DataFrame], pairs: Sequence[pd.DataFrame], families: Sequence[DeclaredFamily], *, seed: int = 0
 ) -> list[pd.DataFrame]:
     """Return shift tables of several contrasts with q and adjustment of the declared families' endpoints.
 
@@ -72,12 +72,12 @@ def with_declared_families(
 
 
 def _adjusted(
-    rows: pd.DataFrame, shifts: pd.DataFrame, families: Sequence[Family], seed: int
+    rows: pd.DataFrame, shifts: pd.DataFrame, families: Sequence[DeclaredFamily], seed: int
 ) -> list[tuple[pd.Index, Array, str]]:
     """Return index, q and words of each family of a cohort."""
     found: list[tuple[pd.Index, Array, str]] = []
     passed: _Level = _itself
-    above: tuple[Family, Array] | None = None
+    above: tuple[DeclaredFamily, Array] | None = None
     for family in families:
         own = rows[rows["family"] == family.name]
         names = family.endpoints or tuple(own["endpoint"])
@@ -97,7 +97,7 @@ def _adjusted(
     return found
 
 
-def _local(p: Array, own: pd.DataFrame, shifts: pd.DataFrame, family: Family, seed: int) -> tuple[Array, str]:
+def _local(p: Array, own: pd.DataFrame, shifts: pd.DataFrame, family: DeclaredFamily, seed: int) -> tuple[Array, str]:
     """Return adjusted p within a family, and the rule in words."""
     n, noun = int(np.isfinite(p).sum()), f"endpoints of '{family.name}'"
     if family.rule != "max_t":
@@ -136,7 +136,7 @@ _RULES: Mapping[str, tuple[str, _Level]] = {
 }
 
 
-def _behind(passed: _Level, family: Family, above: Array) -> _Level:
+def _behind(passed: _Level, family: DeclaredFamily, above: Array) -> _Level:
     """Return the level that adjusted p behind a gate need of the whole procedure.
 
     Parameters

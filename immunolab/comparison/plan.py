@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from immunolab.errors import InputError, unknown_words
 from immunolab.schema.contrast import Contrast
-from immunolab.study.families import Family
+from immunolab.study.families import DeclaredFamily
 
 Scale = Literal["logit", "arcsine", "log", "identity"]
 Test = Literal["auto", "t", "wilcoxon", "signflip", "count_weighted", "mixed", "binomial_mixed"]
@@ -126,7 +126,7 @@ class Plan:
     test: Test = "auto"
     adjust: Adjust = "auto"
     secondary: SecondaryRule = "holm"
-    families: tuple[Family, ...] = ()
+    families: tuple[DeclaredFamily, ...] = ()
     controls: Mapping[str, float | None] = field(default_factory=dict)
     moderated: bool = True
     noise: Noise | Mapping[str, Noise] | None = None

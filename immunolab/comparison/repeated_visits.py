@@ -7,6 +7,7 @@ Inf J 42:303).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from immunolab.comparison.estimate import Estimate, t_estimate
 from immunolab.comparison.pairing import Paired
 from immunolab.comparison.plan import Plan
 from immunolab.comparison.repeated_measures import fit_repeated_measures
+from immunolab.schema.flags import Code
 
 Array = NDArray[np.float64]
 
@@ -51,8 +53,12 @@ class VisitRows:
     others: Array
 
 
-def visits_between(paired: Paired, e: int, members: NDArray[np.bool_], plan: Plan) -> VisitRows | None:
-    """Return the rows of both visits and of those between, or None where pairs are complete or no visit is between.
+def visits_between(
+    paired: Paired, e: int, members: NDArray[np.bool_], plan: Plan, *, batched: bool
+) -> VisitRows | Mapping[Code, str]:
+    """Return the rows of both visits and of those between, or why a visit between cannot enter.
+
+    Without a reason where pairs are complete or no visit is between.
 
     A visit is between by its study day; without days every other visit is. Sides of several visits have no rows:
     their mean is compared.
@@ -66,25 +72,29 @@ def visits_between(paired: Paired, e: int, members: NDArray[np.bool_], plan: Pla
     members
         ``(P,)`` patients of the cohort.
     plan
-        Covariates, and endpoints no batch touches.
+        Covariates.
+    batched
+        Whether batches are fixed effects: the pairs can be adjusted for them.
     """
     complete = members & (paired.n_visits[e] > 0).all(axis=1)
     one_side = members & (paired.n_visits[e] > 0).any(axis=1) & ~complete
     if not one_side.any() or complete.sum() < _LEAST_PAIRS:
-        return None
+        return {}
     rows = paired.rows.iloc[paired.rows_of[paired.endpoints[e]]]
     known = np.isfinite(rows["level"].to_numpy()) & (rows["beyond"] == 0).to_numpy()
     rows = rows[known & members[rows["patient"].to_numpy()]]
     sides = [list(dict.fromkeys(rows.loc[rows["side"] == side, "visit"])) for side in (0, 1)]
     if any(len(labels) != 1 for labels in sides):
-        return None
+        return {}
     between = _between(rows, np.flatnonzero(complete), np.flatnonzero(one_side))
     most = max(3, int(complete.sum()) // _PAIRS_A_VISIT) - 2
     labels = (sides[0][0], sides[1][0], *between[:most])
     kept = rows[rows["visit"].isin(labels)]
-    others = _others(kept, plan, batched=paired.endpoints[e] not in plan.unbatched)
-    if not between or not np.isfinite(others).all():
-        return None
+    if not between:
+        return {}
+    others = _others(kept, plan, batched=batched)
+    if not np.isfinite(others).all():
+        return _unknown(kept, batched=batched)
     return VisitRows(
         kept["level"].to_numpy(),
         kept["patient"].to_numpy(),
@@ -105,6 +115,16 @@ def _between(rows: pd.DataFrame, complete: NDArray[np.int64], one_side: NDArray[
         if seen >= _SEEN * complete.size and (not dated or first < day[label] < last):
             found.append((-own["patient"].isin(one_side).sum(), -day[label] if dated else 0.0, str(label)))
     return [label for *_, label in sorted(found)]
+
+
+def _unknown(rows: pd.DataFrame, *, batched: bool) -> Mapping[Code, str]:
+    """Return why rows cannot be adjusted: whose samples have no batch, or else no covariate."""
+    lacking = rows[rows["batch"] == ""] if batched else rows.iloc[:0]
+    instead = "no mixed model over the visits, complete pairs are compared"
+    if len(lacking):
+        names = ", ".join(f"{p} {v}" for p, v in zip(lacking["patient_id"], lacking["visit"], strict=True))
+        return {Code.W_BATCH_UNKNOWN: f"no batch is known of {names}: {instead}"}
+    return {Code.W_COVARIATE: f"a covariate is missing at a visit: {instead}"}
 
 
 def _others(rows: pd.DataFrame, plan: Plan, *, batched: bool) -> Array:

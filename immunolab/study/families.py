@@ -15,7 +15,7 @@ Gate = Literal["serial", "parallel"]
 
 
 @dataclass(frozen=True)
-class Family:
+class DeclaredFamily:
     """Endpoints whose p-values are adjusted together.
 
     Attributes
@@ -41,7 +41,9 @@ class Family:
     gate: Gate | None = None
 
 
-def family_problems(families: Sequence[Family], endpoints: Sequence[Endpoint], document: Document) -> Iterator[Problem]:
+def family_problems(
+    families: Sequence[DeclaredFamily], endpoints: Sequence[Endpoint], document: Document
+) -> Iterator[Problem]:
     """Yield what is wrong with declared families.
 
     Parameters
@@ -75,7 +77,7 @@ def family_problems(families: Sequence[Family], endpoints: Sequence[Endpoint], d
 
 
 def _own_problems(
-    family: Family, above: Sequence[Family], document: Document, place: tuple[str | int, ...]
+    family: DeclaredFamily, above: Sequence[DeclaredFamily], document: Document, place: tuple[str | int, ...]
 ) -> Iterator[Problem]:
     if family.name in {other.name for other in above}:
         yield document.problem((*place, "name"), f"family '{family.name}' is duplicated", "give each its own name")

@@ -22,7 +22,7 @@ from immunolab.study import rows
 from immunolab.study.arms import TrialArms, arm_problems
 from immunolab.study.doses import PatientDoses, read_doses
 from immunolab.study.endpoints import AnyEndpoint, Endpoint, PercentOfParent, endpoint_problems, expanded
-from immunolab.study.families import Family, family_problems
+from immunolab.study.families import DeclaredFamily, family_problems
 from immunolab.study.next_cohort import NextCohort, next_cohort_problems
 from immunolab.study.rows import Sample, read_samples
 from immunolab.study.timeline import Timeline, timeline
@@ -124,7 +124,7 @@ class Study:
     panels: dict[str, PanelChoice]
     comparison: PlannedComparison
     endpoints: tuple[Endpoint, ...]
-    families: tuple[Family, ...] = ()
+    families: tuple[DeclaredFamily, ...] = ()
     measurements: Path | None = None
     trial_file: Path | None = None
     dose_table: Path | None = None
@@ -239,7 +239,7 @@ class _StudyKeys:
     endpoints: tuple[AnyEndpoint, ...] = ()
     arms: TrialArms | None = None
     next_cohort: NextCohort = field(default_factory=NextCohort)
-    families: tuple[Family, ...] = ()
+    families: tuple[DeclaredFamily, ...] = ()
 
 
 def read_study(path: Path | str) -> Study:

@@ -17,7 +17,7 @@ from immunolab.config import Document, build, read_package_yaml, read_yaml
 from immunolab.errors import InputError, Problem, nearest
 from immunolab.study.arms import TrialArms
 from immunolab.study.endpoints import AnyEndpoint, Endpoint, endpoint_problems, expanded
-from immunolab.study.families import Family, family_problems
+from immunolab.study.families import DeclaredFamily, family_problems
 from immunolab.study.intercurrent import Estimand, estimand_problems
 
 PhaseName = Literal["baseline", "on_treatment", "follow_up"]
@@ -145,7 +145,7 @@ class Trial:
     phases: dict[str, Phase]
     visits: tuple[Visit, ...]
     endpoints: tuple[AnyEndpoint, ...]
-    families: tuple[Family, ...] = ()
+    families: tuple[DeclaredFamily, ...] = ()
     registry: str | None = None
     condition: str | None = None
     covariates: tuple[str, ...] = ()
