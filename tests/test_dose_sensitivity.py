@@ -17,7 +17,7 @@ from immunolab.comparison.steroids import dose_sensitivity, dose_sentences
 from immunolab.errors import InputError
 from immunolab.schema.endpoints import ENDPOINTS
 from immunolab.study.intercurrent import Rise
-from immunolab.study.sheet import Study
+from immunolab.study.sheet import Study, read_study
 
 FOLDER = REFERENCE / "statistics"
 RESCUE = Rise(variable="prednisone", rise=5.0, strategy="treatment_policy", **STATED)
@@ -99,6 +99,18 @@ def test_doses_of_the_sheet_are_measurements_with_their_unit() -> None:
     assert [str(p).splitlines()[0] for p in error.value.problems] == [
         "samples.csv:row 2, column prednisone (mg/day)  'ten' is not a number",
         "samples.csv:row 3, column prednisone (mg/day)  '9' differs from another tube of the visit",
+    ]
+
+
+def test_a_column_of_a_sheet_is_read_as_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "a.fcs").write_bytes(b"FCS3.0")
+    (tmp_path / "study.yaml").write_text("study: s\ntrial: sle_nct02084238\n", encoding="utf-8")
+    head = "sample_id,patient_id,visit,file,Prednisone (mg/day)\n"
+    (tmp_path / "samples.csv").write_text(f"{head}a,P1,W0,a.fcs,20\nb,P1,W10,a.fcs,12.5\n", encoding="utf-8")
+    found = sheet_covariates(read_study(tmp_path))
+    assert found[["visit", "variable", "value", "unit"]].to_numpy().tolist() == [
+        ["W0", "prednisone", 20.0, "mg/day"],
+        ["W10", "prednisone", 12.5, "mg/day"],
     ]
 
 

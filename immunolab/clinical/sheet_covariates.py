@@ -12,7 +12,7 @@ from immunolab.schema.endpoints import MEASUREMENTS
 from immunolab.study.rows import Sample
 from immunolab.study.sheet import Study
 
-_HEAD = re.compile(r"\s*(?P<name>[^(\[]+?)\s*(?:[(\[]\s*(?P<unit>[^)\]]+?)\s*[)\]])?\s*")
+_HEAD = re.compile(r"(?P<name>[^(\[]+?)[\s_]*(?:[(\[][\s_]*(?P<unit>[^)\]]+?)[\s_]*[)\]])?")  # blanks are read as _
 
 
 def sheet_covariates(study: Study) -> pd.DataFrame:
@@ -31,22 +31,23 @@ def sheet_covariates(study: Study) -> pd.DataFrame:
     InputError
         Every cell that is no number, and every visit at which two tubes of a patient differ.
     """
-    wanted = study.trial.covariates if study.trial else ()
+    wanted = {_as_read(name): name for name in (study.trial.covariates if study.trial else ())}
     found: dict[tuple[str, str, str], dict[str, object]] = {}
     problems: list[Problem] = []
     for sample in study.samples:
         for head, text in sample.extra.items() if not sample.control_of else ():
             match = _HEAD.fullmatch(head)
-            if match is None or match["name"] not in wanted or not text.strip():
+            name = wanted.get(_as_read(match["name"])) if match else None
+            if match is None or name is None or not text.strip():
                 continue
             value = _number(text)
-            key = (sample.patient_id, sample.visit, match["name"])
+            key = (sample.patient_id, sample.visit, name)
             if value is None:
                 problems.append(_problem(study, sample, head, f"'{text}' is not a number"))
             elif key in found and found[key]["value"] != value:
                 problems.append(_problem(study, sample, head, f"'{text}' differs from another tube of the visit"))
             else:
-                found.setdefault(key, _row(sample, match["name"], value, match["unit"] or ""))
+                found.setdefault(key, _row(sample, name, value, match["unit"] or ""))
     if problems:
         raise InputError(problems)
     return MEASUREMENTS.frame(list(found.values()))
@@ -55,6 +56,11 @@ def sheet_covariates(study: Study) -> pd.DataFrame:
 def _row(sample: Sample, name: str, value: float, unit: str) -> dict[str, object]:
     place = {"patient_id": sample.patient_id, "visit": sample.visit, "study_day": sample.study_day}
     return {**place, "variable": name, "value": value, "unit": unit, "row": max(sample.row, 1)}
+
+
+def _as_read(name: str) -> str:
+    """Return a name as the sheet's reader writes heads: without regard to capitals, blanks as underscores."""
+    return re.sub(r"\s+", "_", name.strip()).lower()
 
 
 def _number(text: str) -> float | None:
