@@ -104,6 +104,16 @@ def test_a_difference_comes_from_its_own_two_arms_alone():
     assert own["p_value"].tolist() == two["p_value"].tolist()
 
 
+def test_a_negative_control_is_in_no_family_of_arms():
+    table = pd.concat([rows({"placebo": 6, "drug": 5}, seed=s).assign(endpoint=f"e{s}") for s in range(3)])
+    plan = Plan("W0", "W10", roles=dict.fromkeys(("e0", "e1", "e2"), "secondary"), controls={"e1": None})
+    found = compare_endpoints(table, plan).arms.query("test == 'main'").set_index("endpoint")
+    assert found.loc["e1", "adjustment"] == "none (negative control)"
+    assert np.isnan(found.loc["e1", "q_value"])
+    assert found["p_value"].notna().all()
+    assert found.loc["e0", "adjustment"] == "Holm over 2 secondary differences between arms"
+
+
 def test_q_of_arms_runs_over_all_contrasts_of_a_role():
     tables = [compare_endpoints(rows({"placebo": 6, "drug": 6}, seed=s), PLAN).arms for s in (1, 2)]
     joined = pd.concat(arms_together(tables, ["", ""])).query("test == 'main'")

@@ -1,4 +1,7 @@
-"""Role, q and rule of adjustment of the differences between arms: all arms and endpoints of a role are one family."""
+"""Role, q and rule of adjustment of the differences between arms: all arms and endpoints of a role are one family.
+
+Negative controls are in none, as among the shifts.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ from numpy.typing import NDArray
 from immunolab.comparison.arms import GroupDifference
 from immunolab.comparison.multiplicity import adjusted_by_role, benjamini_hochberg, holm
 from immunolab.comparison.plan import Plan
+
+_CONTROL = "none (negative control)"
 
 
 def adjusted_differences(differences: Sequence[GroupDifference], plan: Plan) -> list[GroupDifference]:
@@ -27,7 +32,10 @@ def adjusted_differences(differences: Sequence[GroupDifference], plan: Plan) -> 
     own = [replace(one, role=plan.role(one.endpoint)) for one in differences]
     families: dict[str, list[int]] = {}
     for i, one in enumerate(own):
-        families.setdefault(one.role if plan.adjust == "auto" else "", []).append(i)
+        if plan.adjust == "auto" and one.endpoint in plan.controls:
+            own[i] = replace(one, adjustment=_CONTROL)
+        else:
+            families.setdefault(one.role if plan.adjust == "auto" else "", []).append(i)
     for role, members in families.items():
         p = np.array([own[i].main.p_value for i in members], dtype=float)
         q, text = _family(p, role) if role else _one_family(p, plan.adjust)
@@ -51,7 +59,7 @@ def arms_together(tables: Sequence[pd.DataFrame], families: Sequence[str]) -> li
         mine = [i for i, name in enumerate(families) if name == family and len(tables[i])]
         if len(mine) < 2:
             continue
-        whole = pd.concat([result[i].loc[result[i]["test"] == "main", ["role", "p_value"]] for i in mine], keys=mine)
+        whole = pd.concat([_in_a_family(result[i]) for i in mine], keys=mine)
         for role, rows in whole.groupby("role", sort=False):
             if rows.index.get_level_values(0).nunique() == 1:
                 continue
@@ -59,6 +67,10 @@ def arms_together(tables: Sequence[pd.DataFrame], families: Sequence[str]) -> li
             for (i, row), value in zip(rows.index, q, strict=True):
                 result[i].loc[row, ["q_value", "adjustment"]] = [float(value), f"{text} of all contrasts"]
     return result
+
+
+def _in_a_family(table: pd.DataFrame) -> pd.DataFrame:
+    return table.loc[(table["test"] == "main") & (table["adjustment"] != _CONTROL), ["role", "p_value"]]
 
 
 def _family(p: NDArray[np.float64], role: str) -> tuple[NDArray[np.float64], str]:
