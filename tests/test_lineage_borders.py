@@ -234,3 +234,34 @@ def test_a_clear_valley_stays_where_the_parents_negative_cells_read_more_than_ot
     gated = _gate(replace(tube, columns=columns), *TREE)
     assert f1(gated.mask("CD4"), kinds == "CD4") > 0.97
     assert f1(gated.mask("CD8"), kinds == "CD8") > 0.97
+
+
+def _cd4_and_cd8(kinds: Mapping[str, tuple[int, float, float]], tail: float, seed: int) -> tuple[GatedTube, np.ndarray]:
+    """Gate T cells of so many of each kind with mean CD4 and CD8; the CD8 of ``dim`` has an exponential tail."""
+    rng = np.random.default_rng(seed)
+    named = np.repeat(list(kinds), [n for n, *_ in kinds.values()])
+    signal = np.array([kinds[name][1:] for name in named]).T + rng.normal(0, 0.4, (2, len(named)))
+    signal[1, named == "dim"] += rng.exponential(tail, np.count_nonzero(named == "dim"))
+    channels = tuple(Channel(f"{marker}-A", marker, marker) for marker in ("CD4", "CD8"))
+    tube = Tube((COFACTOR * np.sinh(signal)).astype(np.float32), channels, None, "S1")
+    text = HEAD + "".join(f"  - {{{line}}}\n" for line in TREE[1:]).replace("parent: CD3", "parent: root")
+    return il.gate(tube, parse_strategy(parse_yaml(text))), named
+
+
+def test_cd4_cells_whose_cd8_fades_are_cd4_cells() -> None:
+    kinds = {"CD4": (3_000, 3.4, 0.5), "dim": (600, 3.2, 0.7), "CD8": (2_000, 0.4, 4.8)}
+    gated, named = _cd4_and_cd8(kinds, 0.7, 7)
+    assert f1(gated.mask("CD4"), np.isin(named, ("CD4", "dim"))) > 0.99
+    assert gated.mask("CD4")[named == "dim"].mean() > 0.97
+    borders = gated.thresholds[gated.thresholds["marker"] == "CD8"].set_index("population")
+    assert "above CD4+ cells with a little CD8" in borders.loc["CD4", "reason"]
+    assert borders.loc["CD4", "ci_low"] < borders.loc["CD4", "threshold"] < borders.loc["CD4", "ci_high"]
+    assert borders.loc["CD8", "threshold"] < borders.loc["CD4", "threshold"]
+
+
+@pytest.mark.parametrize("both", [20, 300])
+def test_a_group_with_cd4_and_cd8_is_no_cd4(both: int) -> None:
+    kinds = {"CD4": (3_000, 3.4, 0.5), "both": (both, 3.4, 3.8), "CD8": (2_000, 0.4, 4.8)}
+    gated, named = _cd4_and_cd8(kinds, 0.0, 8)
+    assert gated.mask("CD4")[named == "both"].mean() < 0.1
+    assert f1(gated.mask("CD4"), named == "CD4") > 0.99

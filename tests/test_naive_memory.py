@@ -204,8 +204,9 @@ ACTIVATED = {"CD8": 5, "CD4": 10}
 TUBES = {"FTV_1": "1228", "FTV_2": "1228", "FTV_3": "1228", "FTV_4": "1349", "FTV_5": "1349", "FTV_6": "1349",
          "W2_1": "1228", "W2_4": "1349"}  # fmt: skip
 SHARE_OF_BEST = {"CD4": 0.97, "CD8": 0.93}
-# tubes of 10 to 60 CD4 effectors, or whose effectors fall outside the gate of CD4 itself: measured 2026-11-26
-CD4_REACHED = 0.92
+# two tubes of 7 and 48 CD4 effectors; the expert's borders of one are up to 160 units from those of its replicates,
+# with densities alike; in the other the border of CD45RA is 130 units higher than the expert's: measured 2026-11-26
+CD4_REACHED = {"FTV_2": 0.92, "W2_1": 0.92}
 
 
 def hipc_tube(name: str) -> tuple[Tube, np.ndarray, np.ndarray]:
@@ -261,7 +262,9 @@ def test_memory_and_activation_of_real_tubes_agree_with_the_expert(hipc, togethe
             ]
             label = np.select([labels[inside] == code for code in codes], range(4))
             best = best_macro(tube["CD45RA"][inside], tube["CCR7"][inside], label)
-            least = 0.93 if lineage == "CD8" else CD4_REACHED
+            least = SHARE_OF_BEST[lineage]
+            if lineage == "CD4":
+                least = CD4_REACHED.get(name, least)
             assert np.mean(scores) >= max(least * best, 0.85), (name, lineage, scores)
         act = gated[name].mask("CD4_act")
         true = activated & np.isin(labels, LABELS["CD4"])

@@ -47,10 +47,13 @@ class Among(NamedTuple):
         Side of another marker: ``CD8-``; "" for all events.
     only
         Whether never among the others; else only where those fill the valley.
+    dim
+        Marker of the gate's own cells, which may carry a little of the one whose border it is; "" for none.
     """
 
     cells: str = ""
     only: bool = False
+    dim: str = ""
 
 
 EVERYWHERE = Among()

@@ -18,6 +18,7 @@ from immunolab.events.transforms import Transform
 from immunolab.gating.method_results import Array, Cut
 from immunolab.gating.placement.attempt import Attempt, by_one_axis
 from immunolab.gating.placement.density import FEWEST_EVENTS, finite, main_mode
+from immunolab.gating.placement.dim_cells import beyond_dim_cells
 from immunolab.gating.placement.known_cells import (
     EVERYWHERE,
     Among,
@@ -70,7 +71,7 @@ def lineage_attempts(
     if fewer is not pool and not (found.settled and is_clean(finite(pool.values(marker, path)), found.cut.value)):
         among_fewer = _valley(fewer, path, marker, rule, rng, negatives)
         found = among_fewer if among_fewer.settled else found
-    yield found
+    yield beyond_dim_cells(pool, path, marker, among.dim, found, rng)
     if rule.of:
         yield by_one_axis(pool, path, marker, "internal_reference", rule, rng)
     if negatives is not None:

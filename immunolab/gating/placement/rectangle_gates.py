@@ -29,7 +29,7 @@ from immunolab.gating.placement.placed_gate import (
     moved_draws,
     threshold_record,
 )
-from immunolab.gating.placement.rules import Border, Rule, exclusive_of, rule_for
+from immunolab.gating.placement.rules import Border, Rule, dim_on, exclusive_of, rule_for
 from immunolab.gating.placement.tube_state import TubePool, TubeState
 from immunolab.gating.strategy import Declared, Population, Rectangle
 from immunolab.schema.flags import Flag
@@ -157,11 +157,14 @@ def _key(asked: _Asked, pool: TubePool) -> tuple[str, ...]:
     where = placing_path(asked.rule, pool, asked.parent)
     rule = with_own_naive(asked.rule, pool, asked.parent)
     scale = scale_in_words(pool.tubes[0].dimension(asked.marker).transform)
-    return (where, asked.marker, asked.border, repr(rule), asked.among.cells, str(asked.among.only), scale)
+    return (where, asked.marker, asked.border, repr(rule), repr(tuple(asked.among)), scale)
 
 
 def _among(sides: Sequence[Side], marker: str, border: Border) -> Among:
     """Return among which events a border is placed: all where the gate asks for no exclusive marker."""
+    dim = dim_on(marker)
+    if dim and border == "pos" and {(dim, "pos", "lower"), (marker, "pos", "upper")} <= set(sides):
+        return Among(dim=dim)
     partner, sign = exclusive_of(marker)
     own = next((side for name, level, side in sides if name == partner and level == "pos"), None)
     if own is None or border != "pos":

@@ -221,6 +221,11 @@ def exclusive_of(marker: str) -> tuple[str, str]:
     return (word[:-1], word[-1]) if word.endswith("-") else (word, "")
 
 
+def dim_on(marker: str) -> str:
+    """Return the marker whose cells may carry a little of this one; "" for most markers."""
+    return str(_defaults()["dim"].get(marker, ""))
+
+
 def carried_by_either(marker: str) -> tuple[str, ...]:
     """Return two markers whose cells, with one and without the other, carry this marker; none for most markers."""
     return tuple(_defaults()["carried_by_either"].get(marker, ()))
