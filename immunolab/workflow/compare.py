@@ -12,6 +12,7 @@ from immunolab.comparison.arm_families import arms_together
 from immunolab.comparison.diagnostics import Finding
 from immunolab.comparison.estimand import estimand_rows, with_estimand, with_intercurrent
 from immunolab.comparison.gating_sensitivity import with_other_gatings
+from immunolab.comparison.plain_shifts import not_as_numbers
 from immunolab.comparison.plan import Compared, Noise, Plan
 from immunolab.comparison.table import Comparison, adjusted_over_contrasts, compare_endpoints
 from immunolab.errors import ComparisonError, InputError
@@ -96,6 +97,11 @@ def compare_study(study: Study, measured: Quantified, gated: Sequence[Endpoint],
         shifts = with_other_gatings(shifts, OTHER_GATINGS.read(*paths), shares, rows, compared)
     shifts = with_estimand(shifts, measured.tables.get("estimand", ESTIMAND.empty()))
     tables = {"pairs": joined(PAIRS, [c.pairs for c in comparisons]), "shifts": shifts}
+    notes += [
+        f"{endpoint}{f' of {cohort}' if cohort else ''} ({why}) is in no table of log-ratios, power, correlations or "
+        "shifts by response"
+        for (cohort, endpoint), why in not_as_numbers(shifts).items()
+    ]
     return StudyComparison(tables, tuple(comparisons), tuple(compared), tuple(notes))
 
 

@@ -14,6 +14,7 @@ from immunolab.comparison.correlation import correlate_shifts
 from immunolab.comparison.dose_time import cycle_rows
 from immunolab.comparison.family_power import family_power
 from immunolab.comparison.joint_rank import joint_rank
+from immunolab.comparison.plain_shifts import as_numbers, log_ratios_as_numbers
 from immunolab.comparison.power import power_table
 from immunolab.comparison.regression_to_mean import regression_rows
 from immunolab.comparison.slopes import slope_rows
@@ -61,13 +62,15 @@ def further_tables(
         name: _joined(getattr(one, name) for one in comparison.comparisons)
         for name in ("visits", "noise", "log_ratios", "arms")
     }
+    tables["log_ratios"] = log_ratios_as_numbers(tables["log_ratios"], comparison.tables["shifts"])
+    numbers = as_numbers(pairs, comparison.tables["shifts"])
     tipping = _joined(one.tipping_point() for one in comparison.comparisons)
     tables["tipping"] = tipping[tipping["n_missing"] > 0] if len(tipping) else tipping
     tables["cycles"] = _joined(cycle_rows(one.levels) for one in comparison.comparisons)
     tables["regression_to_mean"] = _joined(
         regression_rows(one.levels, one.plan.before, one.plan.after, study.trial) for one in comparison.comparisons
     )
-    tables["power"] = power_table(pairs)
+    tables["power"] = power_table(numbers)
     controls = {e.id for e in endpoints if e.negative_control}
     tables[POWER_IN_FAMILY.name] = family_power(
         pairs, comparison.tables["shifts"], study.next_cohort, controls=controls, seed=seed
@@ -84,9 +87,9 @@ def further_tables(
         tables |= clinic.events
         tables["joint_rank"] = _joint_rank(pairs, endpoints, clinic)
         subsets = {e.id for e in endpoints if e.counted}
-        own = pairs[pairs["endpoint"].isin(subsets)]
+        own = numbers[numbers["endpoint"].isin(subsets)]
         tables["shifts_by_response"] = _by_response(own, clinic.scores, endpoints)
-        tables["correlations"] = _correlations(own, pairs, endpoints, seed)
+        tables["correlations"] = _correlations(own, numbers, endpoints, seed)
     return {name: table for name, table in tables.items() if len(table)}
 
 
