@@ -35,6 +35,14 @@ class Trial:
     scatter: bool = True
 
 
+_HEAD = """Each tube alone. Wrong, right, flagged: as above; where no event of a population is left, it is wrong if over 2 % as many
+are called as were removed. The last column names set, what was changed, population, and in how many tubes.
+
+Two reagents exchanged on cells of one kind cannot be seen in the tube: CD4 and CD8 are then silently each other, and so
+is what is gated below them. Values of HIPC are on a display scale without a known zero: noise and a missing CCR7 there
+leave a border among negative cells, which raw values with events below zero show.
+"""
+
 TRIALS = {
     "hipc_from_CD3": Trial(
         ("CD4", "CD8", "CD45RA", "CCR7", "HLA-DR", "CD38"), ("CD4", "CD8"), (0, 3, 6, 7), displayed=True, scatter=False
@@ -111,7 +119,7 @@ def main() -> None:
     if options.output:
         options.output.mkdir(parents=True, exist_ok=True)
         table.to_csv(options.output / "perturbed_tubes.csv", index=False)
-        (options.output / "perturbed_tubes.md").write_text(f"{text}\n", encoding="utf-8")
+        (options.output / "perturbed_tubes.md").write_text(f"{_HEAD}\n{text}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -115,6 +115,16 @@ def further() -> list[str]:
             "Intervals of percentages",
             "python benchmarks/interval_coverage.py -o benchmarks/results",
         ),
+        (
+            "perturbed_tubes",
+            "Labelled tubes changed as other laboratories would",
+            "python benchmarks/perturbed_tubes.py -o benchmarks/results",
+        ),
+        (
+            "constant_ranges",
+            "How far constants may move",
+            "python benchmarks/constant_ranges.py --alone -o benchmarks/results",
+        ),
     ):
         path = RESULTS / f"{name}.md"
         if path.exists():

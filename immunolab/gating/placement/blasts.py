@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from immunolab.compiled import compiled
 from immunolab.gating.method_results import Array, Band, Cloud
 
 # size of dividing lymphocytes over resting ones in forward and side scatter (judgement: blasts stay in, monocytes with
@@ -101,10 +102,12 @@ def stretched(cloud: Cloud, size: float, granular: float, blasts: bool) -> Band:
 
 def _within(points: Array, cloud: Cloud, factors: tuple[float, float], square: float) -> NDArray[np.bool_]:
     """Return the events within the ellipse of cells with so many times the forward and side scatter."""
-    return mahalanobis_square(points / np.array(factors)[:, None], cloud.mean, cloud.covariance) <= square
+    return mahalanobis_square(points, cloud.mean, cloud.covariance, factors) <= square
 
 
-def mahalanobis_square(points: Array, mean: ArrayLike, covariance: ArrayLike) -> Array:
+def mahalanobis_square(
+    points: Array, mean: ArrayLike, covariance: ArrayLike, factors: tuple[float, float] = (1.0, 1.0)
+) -> Array:
     """Return the squared Mahalanobis distance of each event.
 
     Parameters
@@ -113,10 +116,21 @@ def mahalanobis_square(points: Array, mean: ArrayLike, covariance: ArrayLike) ->
         Of shape (2, events).
     mean, covariance
         Of the group they are measured from.
+    factors
+        By which the two axes are divided first.
     """
-    x, y = points - np.array(mean)[:, None]
-    (a, b), (c, d) = np.linalg.pinv(np.array(covariance))
-    return np.asarray(x * a * x + x * b * y + y * c * x + y * d * y)
+    inverse = np.ascontiguousarray(np.linalg.pinv(np.array(covariance, dtype=np.float64)))
+    centre = np.asarray(mean, dtype=np.float64)
+    return np.asarray(_squares(points[0], points[1], *factors, centre, inverse), dtype=np.float64)
+
+
+@compiled
+def _squares(u, v, width, height, mean, inverse):  # type: ignore[no-untyped-def]
+    found = np.empty(len(u))
+    for i in range(len(u)):
+        x, y = u[i] / width - mean[0], v[i] / height - mean[1]
+        found[i] = x * inverse[0, 0] * x + x * inverse[0, 1] * y + y * inverse[1, 0] * x + y * inverse[1, 1] * y
+    return found
 
 
 def _edge(cloud: Cloud, factors: tuple[float, float], square: float) -> Array:
