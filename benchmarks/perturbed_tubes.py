@@ -35,8 +35,8 @@ class Trial:
     scatter: bool = True
 
 
-_HEAD = """Each tube alone. Wrong, right, flagged: as above; where no event of a population is left, it is wrong if over 2 % as many
-are called as were removed. The last column names set, what was changed, population, and in how many tubes.
+_HEAD = """Each tube alone. Wrong, right, flagged: as above; where no event of a population is left, it is wrong if more
+than 2 % of those removed are called. The last column names set, what was changed, population, and in how many tubes.
 
 Two reagents exchanged on cells of one kind cannot be seen in the tube: CD4 and CD8 are then silently each other, and so
 is what is gated below them. Values of HIPC are on a display scale without a known zero: noise and a missing CCR7 there

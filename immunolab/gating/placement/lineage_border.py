@@ -117,7 +117,7 @@ def _valley(
     values = finite(pool.values(marker, path))
     if negatives is None:
         # with no cells that show the negative hump, two that overlap may be bright and dim cells of one lineage
-        alike = () if is_clean(values, deepest.cut.value) else (Flag.UNIMODAL,)
+        alike = () if is_clean(values, deepest.cut.value) or _parted_above(pool, path, marker) else (Flag.UNIMODAL,)
         return replace(deepest, cut=replace(deepest.cut, flags=(*deepest.cut.flags, *alike)))
     scale = pool.tubes[0].dimension(marker).transform
     noise = pool.noise(marker, path)
@@ -132,6 +132,15 @@ def _valley(
     half = min(abs(chosen - at) for at, _ in found if at != chosen) / 2
     around = (chosen - half, chosen + half)
     return replace(by_one_axis(pool, path, marker, "valley", rule, rng, within=around), groups=True)
+
+
+def _parted_above(pool: TubePool, path: str, marker: str) -> bool:
+    """Whether a marker has a valley with next to no events in it among a wider population of the tubes."""
+    for base in (*lineage(path), ""):
+        valley = pool.valley(marker, base) if base != path else np.nan
+        if np.isfinite(valley) and is_clean(finite(pool.values(marker, base)), valley):
+            return True
+    return False
 
 
 def _parts(scale: Transform, values: Array, border: float, negatives: Array) -> bool:
