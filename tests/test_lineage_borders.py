@@ -82,6 +82,17 @@ def test_a_marker_on_nearly_all_cells_is_shown_by_the_cells_beside_the_parent() 
     assert "CD3-" in row["reason"]
 
 
+@pytest.mark.parametrize("residue", [1.0, 1.2])
+def test_cd8_cells_that_read_a_little_on_cd4_are_not_cut_in_half(residue: float) -> None:
+    """What is left of CD8's dye on CD4 fills the valley between T cells with neither marker and CD4 cells."""
+    tube, kinds = _tube({"CD4": 8_000, "CD8": 4_000, "DN": 600, "B": 2_000}, sd=0.4)
+    read = np.arcsinh(tube.columns[MARKERS.index("CD4")] / COFACTOR)
+    tube.columns[MARKERS.index("CD4")] = COFACTOR * np.sinh(read + residue * (kinds == "CD8"))
+    gated = _gate(tube, *TREE)
+    assert f1(gated.mask("CD8"), kinds == "CD8") > 0.95
+    assert f1(gated.mask("CD4"), kinds == "CD4") > 0.97
+
+
 def test_doublets_of_t_and_b_cells_do_not_show_where_cd4_is_negative() -> None:
     """Of events with CD3 and CD19 over half carry CD4: their main group is positive, whatever else they hold."""
     tube, kinds = _tube({"CD4": 5_000, "CD8": 900, "DN": 1_200, "TB": 90, "DNB": 70, "B": 800}, sd=0.45)

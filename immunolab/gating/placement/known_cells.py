@@ -49,11 +49,14 @@ class Among(NamedTuple):
         Whether never among the others; else only where those fill the valley.
     dim
         Marker of the gate's own cells, which may carry a little of the one whose border it is; "" for none.
+    of_others
+        Whether the gate itself is of the others: the border may not be amid their group.
     """
 
     cells: str = ""
     only: bool = False
     dim: str = ""
+    of_others: bool = False
 
 
 EVERYWHERE = Among()

@@ -29,7 +29,7 @@ from immunolab.gating.placement.known_cells import (
     shown_by_either,
 )
 from immunolab.gating.placement.methods.known_negatives import over_negative_hump, separate
-from immunolab.gating.placement.methods.valley import is_clean, valleys
+from immunolab.gating.placement.methods.valley import amid_group, is_clean, valleys
 from immunolab.gating.placement.rules import Rule, usual_hump
 from immunolab.gating.placement.run_method import evenly
 from immunolab.gating.placement.tube_state import TubePool
@@ -70,7 +70,12 @@ def lineage_attempts(
     found = _valley(pool, path, marker, rule, rng, negatives)
     if fewer is not pool and not (found.settled and is_clean(finite(pool.values(marker, path)), found.cut.value)):
         among_fewer = _valley(fewer, path, marker, rule, rng, negatives)
-        found = among_fewer if among_fewer.settled else found
+        if among_fewer.settled and _cuts_others(pool, path, marker, among, among_fewer):
+            # those are negative, however much they read: the valley above them parts them from positive events too
+            above = found if found.settled else _valley(pool, path, marker, rule, rng, None)
+            found = above if above.settled and above.cut.value > among_fewer.cut.value else among_fewer
+        elif among_fewer.settled:
+            found = among_fewer
     yield beyond_dim_cells(pool, path, marker, among.dim, found, rng)
     if rule.of:
         yield by_one_axis(pool, path, marker, "internal_reference", rule, rng)
@@ -88,6 +93,14 @@ def lineage_attempts(
         return
     yield from ancestor_valley(pool, path, marker, rule, rng)
     yield _by_zero(pool, path, marker, rule, rng)
+
+
+def _cuts_others(pool: TubePool, path: str, marker: str, among: Among, border: Attempt) -> bool:
+    """Whether a border placed without some events is amid their own group: CD8 cells that read a little on CD4."""
+    if not among.of_others:
+        return False
+    others = narrowed(pool, path, Among(f"{among.cells[:-1]}{'+' if among.cells.endswith('-') else '-'}"))
+    return others is not pool and amid_group(others.values(marker, path), border.cut.value)
 
 
 def ancestor_valley(pool: TubePool, path: str, marker: str, rule: Rule, rng: Generator) -> Iterator[Attempt]:

@@ -169,7 +169,8 @@ def _among(sides: Sequence[Side], marker: str, border: Border) -> Among:
     own = next((side for name, level, side in sides if name == partner and level == "pos"), None)
     if own is None or border != "pos":
         return EVERYWHERE
-    return Among(f"{partner}{sign}") if sign else Among(f"{partner}{'+' if own == 'lower' else '-'}", only=True)
+    side = "+" if own == "lower" else "-"
+    return Among(f"{partner}{sign}", of_others=side != sign) if sign else Among(f"{partner}{side}", only=True)
 
 
 def rectangle_gate(
