@@ -23,6 +23,9 @@ from real_acceptance import LINES, silence
 from real_sets import SETS, RealSet
 from real_tubes import COLUMNS, markdown, run_set
 
+_HEAD = """Each tube alone, one constant at a time moved to either side; what changes of the lines above, of failures
+without a flag and of right results with one.
+"""
 PLACEMENT = "immunolab.gating.placement"
 KNOWN = f"{PLACEMENT}.methods.known_negatives"
 LABELLED = ("hipc_from_CD3", "symphony", "cytoexplorer", "flowsom", "cytof", "catalyst")
@@ -154,7 +157,8 @@ def main() -> None:
         print(row["constant"], row["value"], _words(row) or f"{row['set']} nothing", flush=True)
     text = markdown(by_constant(pd.DataFrame(rows)))
     if options.output:
-        (options.output / "constant_ranges.md").write_text(f"{text}\n", encoding="utf-8")
+        head = _HEAD if options.alone else _HEAD.replace("Each tube alone,", "Each tube alone and as a study,")
+        (options.output / "constant_ranges.md").write_text(f"{head}\n{text}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

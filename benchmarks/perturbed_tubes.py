@@ -39,8 +39,8 @@ _HEAD = """Each tube alone. Wrong, right, flagged: as above; where no event of a
 than 2 % of those removed are called. The last column names set, what was changed, population, and in how many tubes.
 
 Two reagents exchanged on cells of one kind cannot be seen in the tube: CD4 and CD8 are then silently each other, and so
-is what is gated below them. Values of HIPC are on a display scale without a known zero: noise and a missing CCR7 there
-leave a border among negative cells, which raw values with events below zero show.
+is what is gated below them. Values of HIPC are on a display scale without a known zero: noise and a missing CCR7 leave
+a border among negative cells there.
 """
 
 TRIALS = {
