@@ -27,6 +27,7 @@ populations:
   - {name: CD4, parent: root, where: CD4+}
   - {name: CD4_naive, parent: CD4, where: CD45RA+ CCR7+}
   - {name: Tfh, parent: CD4, above: {marker: CXCR5, by: density}}
+  - {name: Th17, parent: CD4, above: {marker: CCR6, by: valley}}
   - {name: Treg, parent: CD4, diagonal: {x: CD25, y: CD127, of: CD4_naive}}
 """
 NO_TFH, NO_TREG = {"tfh": 0.0, "tfh_quiet": 0.0}, {"treg": 0.0}
@@ -79,13 +80,20 @@ def test_borders_that_events_show_are_their_own_and_few_patients_lend_none() -> 
 
 
 def test_a_patient_stained_otherwise_is_named_and_keeps_its_border() -> None:
-    tubes = _tubes(12, P3={"shift": {"CXCR5": 1.5}})
+    tubes = _tubes(12, P3={"shift": {"CCR6": 1.5}})
     gated = il.gate(tubes, _strategy())
-    named = [one.sample_id for one in gated if "outlying" in str(one.counts.set_index("population").loc["Tfh", "flag"])]
+    named = [
+        one.sample_id for one in gated if "outlying" in str(one.counts.set_index("population").loc["Th17", "flag"])
+    ]
     assert named == ["P3"]
-    border = _border(gated[3], "Tfh")
-    assert border["threshold"] == pytest.approx(_border(il.gate(tubes[3], _strategy()), "Tfh")["threshold"], abs=1e-9)
+    border = _border(gated[3], "Th17")
+    assert border["threshold"] == pytest.approx(_border(il.gate(tubes[3], _strategy()), "Th17")["threshold"], abs=1e-9)
     assert "unlike 11 other pools of the study" in border["reason"]
+
+
+def test_a_border_of_others_amid_a_patients_cells_is_doubtful() -> None:
+    gated = il.gate(_tubes(12, P3={"shift": {"CXCR5": 1.5}}), _strategy())[3]
+    assert {"wide_interval", "outlying"} & set(gated.counts.set_index("population").loc["Tfh", "flag"].split(";"))
 
 
 def test_neither_of_two_kinds_of_patients_is_outlying() -> None:
