@@ -10,7 +10,7 @@ from immunolab.clinical.proportions import proportion
 from immunolab.clinical.scores import score_methods
 from immunolab.schema.clinical import EVENT_COUNTS
 from immunolab.schema.flags import Flag, split
-from immunolab.study.endpoints import Endpoint
+from immunolab.study.endpoints import Endpoint, EventCount
 
 _AT_RISK = ("with event", "without event", "not followed")
 
@@ -25,7 +25,7 @@ def event_counts(scores: pd.DataFrame, patients: Mapping[str, str], endpoints: I
     patients
         Cohort by patient, of every patient enrolled (`follow_up.enrolled`).
     endpoints
-        Those whose statistic is event_count are counted.
+        Those that count an event are counted.
 
     Returns
     -------
@@ -35,7 +35,7 @@ def event_counts(scores: pd.DataFrame, patients: Mapping[str, str], endpoints: I
     """
     rows: list[dict[str, object]] = []
     for endpoint in endpoints:
-        if endpoint.statistic != "event_count" or not endpoint.needs.scores:
+        if not isinstance(endpoint, EventCount) or not endpoint.needs.scores:
             continue
         score = endpoint.needs.scores[0]
         own = scores[scores["score"] == score]

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from immunolab.gating.geometry import INSIDE, in_ellipsoid, in_polygon
 from immunolab.gating.method_results import Array, Band, Cloud
 
 # search of the summits, in shares and histogram bins (all judgement)
@@ -135,6 +134,8 @@ class ScatterGrid:
 
     def _inside(self, region: Band | Cloud) -> NDArray[np.bool_]:
         """Return the bins whose middle is in a region."""
+        from immunolab.gating.geometry import INSIDE, in_ellipsoid, in_polygon
+
         x, y = (np.indices(self.density.shape) + 0.5) * self.width[:, None, None]
         every = np.ones(x.size, dtype=np.bool_)
         if isinstance(region, Band):
