@@ -139,3 +139,10 @@ def test_verify_simulates_again_and_names_a_changed_number(tmp_path) -> None:
     power.assign(assurance=power["assurance"].where(power.index != 2, 0.5)).to_csv(path, index=False)
     (problem,) = power_differences(run)
     assert "assurance is 0.5, computed again" in str(problem)
+
+
+def test_a_family_behind_a_gate_has_no_number() -> None:
+    pairs, shifts = compared()
+    text = "Holm over 2 endpoints of 'helpers', behind 'main' (serial gate)"
+    gated = shifts.assign(adjustment=shifts["adjustment"].where(shifts["role"] != "secondary", text))
+    assert set(family_power(pairs, gated, NextCohort())["role"]) == {"primary", "exploratory"}

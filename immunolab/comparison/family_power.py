@@ -29,8 +29,11 @@ _SIZES = (4, 5, 6, 8, 11, 15, 21, 30, 42, 60, 85, 120, 170, 240)  # patients bet
 _LEAST_PAIRS = 3  # as in `cohort_tests`
 _LEAST_SHARED = 4  # patients of a correlation; from fewer none is taken
 _LIMIT = 0.8  # one-sided confidence of the spread's limits, as in `power`
+_GATE = ", behind '"
+"""In the column ``adjustment`` of a family that is tested behind another (`declared_families`)."""
 _RULES = {
     "none": "none",
+    "no adjustment": "none",
     "Holm": "holm",
     "Benjamini-Hochberg": "benjamini_hochberg",
     "fixed sequence": "fixed_sequence",
@@ -89,7 +92,8 @@ def family_power(
     tested = shifts[shifts["p_value"].notna()].assign(cohort=shifts["cohort"].fillna(""))
     for number, (key, own) in enumerate(tested.groupby(["cohort", "role", "adjustment"], sort=False)):
         cohort, role, adjustment = map(str, key)  # type: ignore[arg-type]
-        rule = next((word for first, word in _RULES.items() if adjustment.startswith(first)), None)
+        gated = _GATE in adjustment  # what the families above pass on is not simulated: no number
+        rule = None if gated else next((word for first, word in _RULES.items() if adjustment.startswith(first)), None)
         found = _family(pairs[pairs["cohort"].fillna("") == cohort], own, rule, plan, controls) if rule else None
         if found is not None and found.effect.any():
             rng = np.random.default_rng([seed, number])
