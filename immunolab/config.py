@@ -154,6 +154,8 @@ def parse_yaml(text: str, file: str = "<text>") -> Document:
     except RecursionError:
         raise _too_deep(file) from None
     except yaml.MarkedYAMLError as error:
+        if "nesting depth" in str(error.problem):  # the parser's own limit, which not every build of it has
+            raise _too_deep(file) from None
         mark = error.problem_mark
         place = str(mark.line + 1) if mark else ""
         raise InputError(Problem(file, place, f"not valid YAML: {error.problem}", "check indent and quotes")) from None
