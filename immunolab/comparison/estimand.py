@@ -276,14 +276,14 @@ def pairs_with_intercurrent(pairs: pd.DataFrame, endpoints: pd.DataFrame) -> pd.
     known = endpoints[endpoints["intercurrent"].notna()]
     keys = ["patient_id", "endpoint"]
     by_visit = {tuple(row[:3]): row[3] for row in known[[*keys, "visit", "intercurrent"]].itertuples(index=False)}
-    stood = known[known["compared_as"].notna() & (known["compared_as"] != known["visit"])]
-    stands = {tuple(row[:3]): row[3] for row in stood[[*keys, "compared_as", "visit"]].itertuples(index=False)}
+    moved = known[known["compared_as"].notna() & (known["compared_as"] != known["visit"])]
+    taken = {tuple(row[:3]): row[3] for row in moved[[*keys, "compared_as", "visit"]].itertuples(index=False)}
     words, reasons = [], []
     for row in pairs[[*keys, "visit_after", "after", "reason"]].itertuples(index=False):
         key = (row.patient_id, row.endpoint, row.visit_after)
         word, reason = by_visit.get(key), row.reason
-        if key in stands:
-            word = f"{word or 'no value at ' + row.visit_after}; {stands[key]} in its place"
+        if key in taken:
+            word = f"{word or 'no value at ' + row.visit_after}; {taken[key]} in its place"
         elif word and pd.isna(row.after):
             reason = f"value at {row.visit_after} left out ({word})"
         words.append(word)
