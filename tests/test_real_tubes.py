@@ -52,3 +52,16 @@ def test_the_search_for_the_best_two_borders_finds_planted_ones() -> None:
     assert best_macro_f1(x + rng.normal(0, 1, 2000), y + rng.normal(0, 1, 2000), label) == pytest.approx(1, abs=0.02)
     half = best_macro_f1(rng.normal(0, 1, 2000), y + rng.normal(0, 1, 2000), label)
     assert 0.4 < half < 0.6  # one axis says nothing
+
+
+def test_a_pile_at_the_end_of_an_analogue_channel_makes_no_tube_activated_without_a_flag() -> None:
+    """Blood of the ITN study, values 1 to 10,000: CD69 had read up to 100 % of CD4, unflagged."""
+    data_folder("flow")
+    from real_sets import SETS as READERS
+    from real_tubes import run_set
+
+    table = pd.DataFrame(run_set("itn", READERS["itn"](), ("alone", "study")))
+    activated = table[table["population"].isin(["CD4_CD69", "CD8_CD69"]) & (table["pct_called"] > 50)]
+    assert len(activated)
+    silent = activated[activated["rank"].fillna("") == ""]
+    assert silent[["run", "tube", "population", "pct_called"]].to_dict("records") == []

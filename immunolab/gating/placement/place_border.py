@@ -135,6 +135,18 @@ def _amid_positives(pool: TubePool, path: str, marker: str, rule: Rule, border: 
     return bool(np.mean((values > end) & (values <= border)) > _BETWEEN * np.mean(values > border))
 
 
+def _of_the_pile(pool: TubePool, path: str, marker: str, border: float) -> bool:
+    """Whether most events below a border are at the lowest value of a fluorescence channel, where its range ends.
+
+    An analogue instrument reads all weaker signals as that value: the pile is the lower part of one negative group.
+    In mass cytometry the lowest value is zero, and such events are a group.
+    """
+    if pool.tubes[0].noise(marker) is not None:
+        return False
+    values = finite(pool.values(marker, path))
+    return bool(2 * np.count_nonzero(values == values.min(initial=np.inf)) > np.count_nonzero(values <= border))
+
+
 def _at_zero(pool: TubePool, path: str, marker: str) -> bool:
     """Whether the main group is within the noise of zero: no signal at all is never positive."""
     noise, values = pool.noise(marker, path), finite(pool.values(marker, path))
@@ -158,6 +170,9 @@ def _by_density(
     found = replace(by_one_axis(pool, path, marker, "valley", rule, rng, bend, **own), groups=True)
     if states and found.settled and _amid_positives(pool, path, marker, rule, found.cut.value):
         note = f"the valley at {marker} {found.cut.value:.2f} parts positive events from each other"
+        found = Attempt("valley", Cut(np.nan, (Flag.NO_VALLEY, Flag.UNIMODAL)), note=note)
+    if states and found.settled and _of_the_pile(pool, path, marker, found.cut.value):
+        note = f"the valley at {marker} {found.cut.value:.2f} parts events piled up at the channel's lowest value"
         found = Attempt("valley", Cut(np.nan, (Flag.NO_VALLEY, Flag.UNIMODAL)), note=note)
     yield found
     if rule.by == "valley":
