@@ -20,6 +20,7 @@ from immunolab.gating.strategy import (
     Declared,
     Dimension,
     Ellipsoid,
+    Gate,
     Memberships,
     Polygon,
     Population,
@@ -93,8 +94,24 @@ def members(population: Population, block: Block, masks: Mapping[str, Mask]) -> 
     masks
         Path -> the block's events, of the parent and of operands.
     """
-    gate = population.gate
     parent = masks[population.parent_path] if population.parent_path else np.ones(block.n_events, dtype=np.bool_)
+    return in_gate(population.gate, parent, block, masks)
+
+
+def in_gate(gate: Gate | None, parent: Mask, block: Block, masks: Mapping[str, Mask]) -> Mask:
+    """Return which of a parent's events are in a gate.
+
+    Parameters
+    ----------
+    gate
+        Geometric; None keeps the parent.
+    parent
+        The block's events that are looked at.
+    block
+        Some or all events of a tube.
+    masks
+        Path -> the block's events, of the gate's operands.
+    """
     if gate is None or not parent.any():
         return parent
     if isinstance(gate, Boolean):

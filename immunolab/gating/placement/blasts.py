@@ -62,11 +62,10 @@ def _farthest(
     least: float,
 ) -> tuple[float, float]:
     """Return the last factors of forward and side scatter at which, and up to which, events carry the marker."""
-    seen, farthest, total, positive = resting.copy(), (1.0, 1.0), 0, 0
-    for factors in steps:
-        ring = _within(points, cloud, factors, _SQUARE_OF_95) & ~seen
-        seen |= ring
-        n, n_positive = int(ring.sum()), int(carries[ring].sum())
+    ring = _first_within(points, np.array(steps), *_centre_and_inverse(cloud.mean, cloud.covariance), resting)
+    of_ring, carrying = (np.bincount(one, minlength=len(steps) + 1) for one in (ring, ring[carries]))
+    farthest, total, positive = (1.0, 1.0), 0, 0
+    for factors, n, n_positive in zip(steps, of_ring.tolist(), carrying.tolist(), strict=False):
         total, positive = total + n, positive + n_positive
         if n >= _FEWEST and n_positive >= least * n and positive >= least * total:
             farthest = factors
@@ -119,17 +118,38 @@ def mahalanobis_square(
     factors
         By which the two axes are divided first.
     """
+    return np.asarray(_squares(points, factors, *_centre_and_inverse(mean, covariance)), dtype=np.float64)
+
+
+def _centre_and_inverse(mean: ArrayLike, covariance: ArrayLike) -> tuple[Array, Array]:
     inverse = np.ascontiguousarray(np.linalg.pinv(np.array(covariance, dtype=np.float64)))
-    centre = np.asarray(mean, dtype=np.float64)
-    return np.asarray(_squares(points[0], points[1], *factors, centre, inverse), dtype=np.float64)
+    return np.asarray(mean, dtype=np.float64), inverse
 
 
 @compiled
-def _squares(u, v, width, height, mean, inverse):  # type: ignore[no-untyped-def]
+def _squares(points, factors, mean, inverse):  # type: ignore[no-untyped-def]
+    (u, v), (width, height) = points, factors
     found = np.empty(len(u))
     for i in range(len(u)):
         x, y = u[i] / width - mean[0], v[i] / height - mean[1]
         found[i] = x * inverse[0, 0] * x + x * inverse[0, 1] * y + y * inverse[1, 0] * x + y * inverse[1, 1] * y
+    return found
+
+
+@compiled
+def _first_within(points, steps, mean, inverse, skipped):  # type: ignore[no-untyped-def]
+    """Return at which of growing ellipses an event is first inside; the number of ellipses for others."""
+    u, v = points
+    found = np.full(len(u), len(steps))
+    for i in range(len(u)):
+        if skipped[i]:
+            continue
+        for k in range(len(steps)):
+            x, y = u[i] / steps[k, 0] - mean[0], v[i] / steps[k, 1] - mean[1]
+            square = x * inverse[0, 0] * x + x * inverse[0, 1] * y + y * inverse[1, 0] * x + y * inverse[1, 1] * y
+            if square <= _SQUARE_OF_95:
+                found[i] = k
+                break
     return found
 
 

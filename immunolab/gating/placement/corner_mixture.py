@@ -274,24 +274,30 @@ def _posterior(u, v, height, mean, inverse):  # type: ignore[no-untyped-def]
 
 @compiled
 def _moments(u, v, counts, height, mean, inverse):  # type: ignore[no-untyped-def]
-    """Sums over events, weighted by each group's probability, of 1, u, v, uu, uv, vv."""
-    groups = len(height)
-    sums, share = np.zeros((groups, 6)), np.empty(groups)
-    for i in range(len(u)):
-        total = 1e-300
-        for j in range(groups):
+    """Sums over events, weighted by each group's probability, of 1, u, v, uu, uv, vv.
+
+    Group after group, so that the processor works on several cells at once; every sum adds its terms cell after cell.
+    """
+    groups, cells = len(height), len(u)
+    sums, share, total = np.zeros((groups, 6)), np.empty((groups, cells)), np.full(cells, 1e-300)
+    for j in range(groups):
+        a, b, d, tall = inverse[j, 0], 2 * inverse[j, 1], inverse[j, 2], height[j]
+        for i in range(cells):
             du, dv = u[i] - mean[j, 0], v[i] - mean[j, 1]
-            square = inverse[j, 0] * du * du + 2 * inverse[j, 1] * du * dv + inverse[j, 2] * dv * dv
-            share[j] = height[j] * np.exp(-0.5 * square)
-            total += share[j]
-        for j in range(groups):
-            w = counts[i] * (share[j] / total)
-            sums[j, 0] += w
-            sums[j, 1] += w * u[i]
-            sums[j, 2] += w * v[i]
-            sums[j, 3] += w * u[i] * u[i]
-            sums[j, 4] += w * u[i] * v[i]
-            sums[j, 5] += w * v[i] * v[i]
+            share[j, i] = -0.5 * (a * du * du + b * du * dv + d * dv * dv)
+        for i in range(cells):
+            # below -746 a double has no exponential but 0
+            share[j, i] = tall * np.exp(share[j, i]) if share[j, i] > -746.0 else 0.0
+            total[i] += share[j, i]
+    for j in range(groups):
+        n = n_u = n_v = n_uu = n_uv = n_vv = 0.0
+        for i in range(cells):
+            if share[j, i] == 0.0:
+                continue
+            w = counts[i] * (share[j, i] / total[i])
+            n, n_u, n_v = n + w, n_u + w * u[i], n_v + w * v[i]
+            n_uu, n_uv, n_vv = n_uu + w * u[i] * u[i], n_uv + w * u[i] * v[i], n_vv + w * v[i] * v[i]
+        sums[j] = n, n_u, n_v, n_uu, n_uv, n_vv
     return sums
 
 

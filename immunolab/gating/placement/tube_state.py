@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from immunolab.events.tube import Channel, Tube
 from immunolab.gating.axes import Axes, Block
-from immunolab.gating.evaluate import members
+from immunolab.gating.evaluate import in_gate, members
 from immunolab.gating.method_results import Array
 from immunolab.gating.placement.density import ENOUGH_EVENTS, zero_noise, zero_spread
 from immunolab.gating.placement.methods.valley import valley
@@ -54,7 +54,8 @@ class TubeState:
     valleys: dict[tuple[str, str, tuple[str, ...]], float] = field(default_factory=dict)
     _dimensions: dict[str, Dimension] = field(default_factory=dict)
     _axes: dict[str, Array] = field(default_factory=dict)
-    _tops: dict[str, float] = field(default_factory=dict)
+    _of_masks: dict[tuple[str, str], Array] = field(default_factory=dict)
+    _at_top: dict[str, NDArray[np.intp]] = field(default_factory=dict)
 
     @property
     def sample_id(self) -> str:
@@ -90,6 +91,20 @@ class TubeState:
             self._axes[name] = self._all.axis(self.dimension(name))
         return self._axes[name]
 
+    def shown(self, name: str, path: str) -> Array:
+        """Return the display values of a population's events; not to be written to, as they are kept.
+
+        Parameters
+        ----------
+        name
+            Channel or marker.
+        path
+            Path of the population.
+        """
+        if (name, path) not in self._of_masks:
+            self._of_masks[name, path] = self.axis(name)[self.inside(path)]
+        return self._of_masks[name, path]
+
     def inside(self, path: str) -> Mask:
         """Return the events of a placed population; all events for root ("")."""
         return self.masks[path] if path else np.ones(self.events.n_events, dtype=np.bool_)
@@ -97,6 +112,7 @@ class TubeState:
     def place(self, population: Population) -> None:
         """Evaluate one more population, whose parent and operands were placed before."""
         self.masks[population.path] = members(population, self._all, self.masks)
+        self._of_masks = {key: values for key, values in self._of_masks.items() if key[1] != population.path}
 
     def spread_of_count(self, population: Population, alternatives: Sequence[Gate]) -> float:
         """Return how far a population's count moves with its gate: root mean square of the log of alternative counts.
@@ -109,7 +125,8 @@ class TubeState:
             The same gate on resampled events.
         """
         here = np.count_nonzero(self.inside(population.path)) + 0.5
-        others = (members(replace(population, gate=gate), self._all, self.masks) for gate in alternatives)
+        parent = self.inside(population.parent_path)
+        others = (in_gate(gate, parent, self._all, self.masks) for gate in alternatives)
         moved = [np.log((np.count_nonzero(mask) + 0.5) / here) for mask in others]
         return float(np.sqrt(np.mean(np.square(moved)))) if moved else 0.0
 
@@ -123,12 +140,13 @@ class TubeState:
         inside
             Events of the population, bool.
         """
-        raw, n = self.events.raw(name), np.count_nonzero(inside)
+        n = np.count_nonzero(inside)
         if n < ENOUGH_EVENTS:
             return False
-        if name not in self._tops:
-            self._tops[name] = float(raw.max())
-        return bool(np.count_nonzero(raw[inside] >= self._tops[name]) > _SATURATED_SHARE * n)
+        if name not in self._at_top:
+            raw = self.events.raw(name)
+            self._at_top[name] = np.flatnonzero(raw >= raw.max())
+        return bool(np.count_nonzero(inside[self._at_top[name]]) > _SATURATED_SHARE * n)
 
 
 @dataclass(frozen=True)
@@ -202,7 +220,11 @@ class TubePool:
         path
             Path of the population.
         """
-        return np.concatenate([tube.axis(name)[m] for tube, m in zip(self.tubes, self.inside(path), strict=True)])
+        narrowed = self.narrowed.get(path)
+        if narrowed:
+            return np.concatenate([tube.axis(name)[m] for tube, m in zip(self.tubes, narrowed, strict=True)])
+        parts = [tube.shown(name, path) for tube in self.tubes]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def path_of(self, name: str) -> str | None:
         """Return the path of a population placed in every tube, by name; None when there is none."""

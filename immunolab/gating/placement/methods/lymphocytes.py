@@ -122,14 +122,17 @@ def _around(points: Array, summit: Array, distance_square: float) -> Cloud:
     spread = np.array([robust_sd(row) for row in near])
     spread = np.maximum(spread, 0.02 * np.abs(summit) + 1e-9)  # never flat: 2 % of the scatter at least
     centre, covariance = summit, np.diag(spread**2)
+    before = np.empty(0, dtype=np.intp)
     for _ in range(_ROUNDS):
-        inside = mahalanobis_square(points, centre, covariance) <= _SQUARE_TRIMMED
-        if inside.sum() < ENOUGH_EVENTS // 2:
+        inside = np.flatnonzero(mahalanobis_square(points, centre, covariance) <= _SQUARE_TRIMMED)
+        # the same events have the same moments: nothing would move any more
+        if len(inside) < ENOUGH_EVENTS // 2 or np.array_equal(inside, before):
             break
-        wider = np.cov(points[:, inside]) / _VARIANCE_KEPT
+        trimmed, before = points[:, inside], inside
+        wider = np.cov(trimmed) / _VARIANCE_KEPT
         if (np.diag(wider) > (_WIDEST * spread) ** 2).any():
             break
-        centre, covariance = points[:, inside].mean(axis=1), wider
+        centre, covariance = trimmed.mean(axis=1), wider
     return _cloud(centre, covariance, distance_square, ())
 
 
