@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from dataclasses import replace
 from functools import partial
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import pandas as pd
 import pytest
@@ -61,6 +64,7 @@ class Page(HTMLParser):
     def __init__(self, html):
         super().__init__()
         self.sources, self.links, self.tags, self.text, self.cells = [], [], [], [], []
+        self.inline, self.policy = [], ""
         self._value = None
         self.feed(html)
 
@@ -69,6 +73,9 @@ class Page(HTMLParser):
         self.tags.append(tag)
         self.sources += [v for k, v in attrs if k in ("src", "srcset", "data", "action")]
         self.links += [v for k, v in attrs if k == "href"]
+        self.inline += [k for k, _ in attrs if k == "style" or k.startswith("on")]
+        if attributes.get("http-equiv") == "Content-Security-Policy":
+            self.policy = attributes["content"]
         if tag == "td":
             self._value = attributes.get("data-value")
 
@@ -86,10 +93,31 @@ def text_of(page):
 def test_nothing_is_loaded_from_elsewhere(written):
     page = Page(written[2])
     assert all(source.startswith("data:image/png;base64,") for source in page.sources)
-    assert not {"script", "link", "iframe", "object"} & set(page.tags)
+    assert not {"link", "iframe", "object", "embed", "base"} & set(page.tags)
+    assert page.tags.count("script") == page.tags.count("style") == 1
+    assert not page.inline, "the policy lets no attribute hold code or style"
     assert not [link for link in page.links if re.match(r"[a-z]+:|//", link)]
     assert "url(" not in written[2]
     assert "@import" not in written[2]
+
+
+def test_the_policy_names_the_one_style_sheet_and_script_of_the_page(written):
+    html = written[2]
+    policy = dict(part.split(" ", 1) for part in Page(html).policy.split("; "))
+    assert (policy["default-src"], policy["img-src"]) == ("'none'", "data:")
+    for tag in ("style", "script"):
+        (content,) = re.findall(f"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert policy[f"{tag}-src"] == f"'sha256-{digest}'"
+
+
+def test_headings_follow_each_other_and_every_id_is_one(written):
+    levels = [int(tag[1]) for tag in Page(written[2]).tags if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    ids = re.findall(r' id="([^"]*)"', written[2])
+    assert sorted(ids) == sorted(set(ids))
 
 
 def test_every_link_leads_to_a_file_or_a_place(written):
@@ -343,7 +371,8 @@ def test_text_of_users_is_escaped(run):
     frames["failures"]["error"] = HOSTILE
     study = replace(run.study, name=HOSTILE)
     html = render(replace(run, study=study, tables=frames, notes=(HOSTILE,)), [], [])
-    assert "<script" not in html
+    assert html.count("<script") == 1, "the page's own"
+    assert HOSTILE not in html
     assert html.count("&lt;script&gt;") > 10
 
 

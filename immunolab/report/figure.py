@@ -46,6 +46,10 @@ class ReportFigure:
         Whose figure it is; empty for figures of the whole run and of a study without cohorts.
     on_page
         Whether the page holds its picture, or only leads to it.
+    endpoint
+        Of what it shows the change; empty for all others. The first of an endpoint is beside its sentence too.
+    alt
+        What it shows in a sentence, for readers without the picture; empty: the caption.
     """
 
     name: str
@@ -56,6 +60,8 @@ class ReportFigure:
     wide: bool = False
     cohort: str = ""
     on_page: bool = True
+    endpoint: str = ""
+    alt: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,8 @@ class Written:
     picture: str
     wide: bool
     cohort: str
+    endpoint: str = ""
+    alt: str = ""
 
 
 def on_axes(plot: Callable[..., Axes], width: float, height: float) -> Figure:
@@ -137,7 +145,7 @@ def write_figure(made: ReportFigure, folder: Path) -> Written:
     save(drawn, folder / f"{made.name}.png")
     declared(f"figures/{made.name}").write_as_given(made.data, folder / f"{made.name}.csv")
     picture = embedded(folder / f"{made.name}.png", _SMALLER) if made.on_page else ""
-    return Written(made.name, made.section, made.caption, picture, made.wide, made.cohort)
+    return Written(made.name, made.section, made.caption, picture, made.wide, made.cohort, made.endpoint, made.alt)
 
 
 def embedded(path: Path, smaller: int) -> str:

@@ -44,14 +44,32 @@ class Cell:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table: headings, and rows of cells. ``empty`` is read when there is no row."""
+    """A table: headings, and rows of cells.
+
+    Attributes
+    ----------
+    headings, rows
+        From the left, from the top.
+    empty
+        What is read when there is no row.
+    row_heading
+        Place of the column that names a row, for readers who hear the table.
+    """
 
     headings: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     empty: str = "None."
+    row_heading: int = 0
 
 
-def grid(frame: pd.DataFrame, columns: Mapping[str, str], *, empty: str = "None.", alarms: Sequence[str] = ()) -> Grid:
+def grid(
+    frame: pd.DataFrame,
+    columns: Mapping[str, str],
+    *,
+    empty: str = "None.",
+    alarms: Sequence[str] = (),
+    row_heading: str = "",
+) -> Grid:
     """Return a table's columns (name to heading) as cells; text in the columns of ``alarms`` is red.
 
     Parameters
@@ -64,6 +82,8 @@ def grid(frame: pd.DataFrame, columns: Mapping[str, str], *, empty: str = "None.
         Words where there is no row.
     alarms
         Columns in which any text is red.
+    row_heading
+        Column that names a row; the first one by default.
     """
     rows = []
     for _, row in frame.iterrows():
@@ -74,7 +94,8 @@ def grid(frame: pd.DataFrame, columns: Mapping[str, str], *, empty: str = "None.
                 for name, one in zip(columns, cells, strict=True)
             )
         )
-    return Grid(tuple(columns.values()), tuple(rows), empty)
+    place = list(columns).index(row_heading) if row_heading in columns else 0
+    return Grid(tuple(columns.values()), tuple(rows), empty, place)
 
 
 def cell(value: object, name: str = "") -> Cell:

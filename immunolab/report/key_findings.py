@@ -61,11 +61,15 @@ class KeyFinding:
         The change, the patients, the timing.
     stamps
         Reasons not to read it as it looks.
+    endpoint, cohort
+        Whose change it is; empty where it is of none.
     """
 
     heading: str
     sentences: tuple[str, ...]
     stamps: tuple[str, ...]
+    endpoint: str = ""
+    cohort: str = ""
 
 
 def key_findings(run: Run) -> list[KeyFinding]:
@@ -189,6 +193,8 @@ def _answer(run: Run, cohort: str, row: pd.Series) -> KeyFinding:
             _other_gates(row),
         ),
         tuple(stamps),
+        str(row["endpoint"]),
+        cohort,
     )
 
 

@@ -1,8 +1,9 @@
-"""What to look at before the numbers are used: populations that are withheld or doubtful, the gravest first."""
+"""What to look at before the numbers are used: populations withheld or doubtful, the gravest first, and borders."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
@@ -59,3 +60,40 @@ def _rows(counts: pd.DataFrame) -> Iterator[dict[str, object]]:
                 "where": ", ".join(where[:_NAMED]) + more,
                 "order": (flag(word).rank != "unusable") + (flag(word) in _SAMPLING),
             }
+
+
+def borders_grid(run: Run) -> Grid:
+    """Return the borders summed up over samples: range in instrument units, method, control, scope, flags.
+
+    Parameters
+    ----------
+    run
+        Its thresholds.
+    """
+    frame = run.thresholds
+    if frame.empty:
+        return Grid(("Population", "Marker"), (), "No border was placed or imported.")
+    keys = ["population", "marker", "channel", "method", "control", "scope"]
+    groups = frame.fillna({"marker": ""}).groupby(keys, sort=False)
+    table = groups["threshold_raw"].agg(["size", "min", "median", "max"]).reset_index()
+    table["flags"] = groups["flag"].agg(_tallied).to_numpy()
+    columns = {
+        "population": "Population",
+        "marker": "Marker",
+        "channel": "Channel",
+        "size": "Samples",
+        "min": "Lowest",
+        "median": "Median",
+        "max": "Highest",
+        "method": "Method",
+        "control": "Control",
+        "scope": "One for each",
+        "flags": "Doubtful in",
+    }
+    return grid(table, columns, alarms=("flags",))
+
+
+def _tallied(flags: Iterable[object]) -> str:
+    """Return the words that are more than notes, each with the number of samples that carry it."""
+    tally = Counter(word for field in flags for word in shown(field))
+    return ", ".join(f"{word} {n}" for word, n in tally.most_common())

@@ -16,7 +16,7 @@ from immunolab.plots.trajectories import spaghetti
 from immunolab.report.disposition import flow_counts
 from immunolab.report.figure import FigureSet, ReportFigure, figure_name, of_cohort, on_axes
 from immunolab.results.run import Run, in_cohort
-from immunolab.results.sentences import equivalence_sentence
+from immunolab.results.sentences import change_sentence, equivalence_sentence
 
 _SHARES = (
     "As the shares of one parent sum to 100 %, a share moves a few percent when its siblings do, without any change of "
@@ -90,7 +90,9 @@ def _paired(run: Run, cohort: str, row: pd.Series) -> ReportFigure:
     )
     if remark:
         caption += f" {remark.capitalize()}.{equivalence_sentence(row)} {_SHARES}"
-    return ReportFigure(figure_name("paired", endpoint, cohort), str(row["role"]), caption, draw, pairs)
+    said = change_sentence(run.label_of(endpoint), row, run.contrast_of(endpoint))
+    name = figure_name("paired", endpoint, cohort)
+    return ReportFigure(name, str(row["role"]), caption, draw, pairs, endpoint=endpoint, alt=said)
 
 
 def _course(run: Run, cohort: str, row: pd.Series) -> Iterator[ReportFigure]:

@@ -52,7 +52,8 @@ def _slopes(run: Run, cohort: str, endpoint: Endpoint, earlier: Period, later: P
         f"endpoint: {later} minus {earlier} {_result(row.iloc[0])} The order of the periods is fixed, so time itself "
         "and carry-over are part of the difference."
     )
-    yield ReportFigure(figure_name("slopes", endpoint.id, cohort), "clinic", caption, draw, slopes)
+    name = figure_name("slopes", endpoint.id, cohort)
+    yield ReportFigure(name, "clinic", caption, draw, slopes, endpoint=endpoint.id)
     if endpoint.role == "primary":
         yield from _slope_panels(run, cohort, endpoint, slopes, (earlier, later))
 

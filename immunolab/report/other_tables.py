@@ -1,0 +1,111 @@
+"""Tables of the page beside the shifts: each with its title, its section and what its columns hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from immunolab.comparison.arms import LEAST_RESPONDERS
+from immunolab.report.html_table import grid
+from immunolab.results.run import Run
+from immunolab.schema.flags import Code
+
+_OTHERS = {  # tables beyond the declared ones, as the comparison names them
+    "estimand": "Estimand: intercurrent events before each later value, and what became of that value",
+    "intercurrent_events": "Intercurrent events, patient by patient",
+    "dose_sensitivity": "Beside concomitant drugs: the change of an unchanged dose, and without values under rescue",
+    "regression_to_mean": "Regression to the mean: what selected patients would do without treatment",
+    "cycles": "Repeated cycles: peaks, troughs and their trend from cycle to cycle, exploratory",
+    "slopes": "Slopes of two periods by a mixed model over all patients, beside the registered comparison",
+    "arms": "Each active arm against the control arm",
+    "log_ratios": "Shares of one parent against their median sibling: what remains when one share cannot push another",
+    "shifts_by_response": "Change by clinical response: descriptive, response is known only afterwards",
+    "correlations": "Change of cells against change of the clinic: exploratory",
+    "time_to_event": "Time to event: Kaplan-Meier, described without a test",
+    "survival": "Time to event, day by day",
+    "response_tests": "Tests of the registered responses",
+    "event_counts": "Events that scores find, of those who could have them",
+    "joint_rank": "Slopes with deaths ranked beyond any decline: sensitivity, exploratory, leaning towards the drug",
+    "adverse_events": "Adverse events by phase; those before the first dose apart",
+    "visits": "Every visit, not only those compared",
+    "tipping": "Missing visits: how unlike the others those patients must be to undo a result",
+    "noise": "Noise that the calls of patients depend on",
+    "power": "What the next cohort could see, from this study's own spread",
+    "power_in_family": "What the next cohort could find after adjustment over the family",
+}
+_SMALL_GROUP = f"fewer than {LEAST_RESPONDERS} in a group"
+_NOTES = {  # what the columns hold, where their names do not say it
+    "log_ratios": "Estimate: cohort's change of the log of a share over its median sibling; 0 is no change.",
+    "response_tests": (
+        "Missing as non response: of all patients enrolled, a missing response is none; left out: of those with a "
+        "value. No p is adjusted for the other tests here."
+    ),
+    "arms": (
+        "Estimate: change in the active arm less change in the control arm, which is after the minus sign. Main: the "
+        "test that role, q and adjustment are of; others are shown beside it. A difference is the drug's only where "
+        "chance sorted the patients into arms."
+    ),
+    "shifts_by_response": "n: patients of both groups together.",
+    "correlations": (
+        "rho: Spearman's, of the changes of n patients; partial rho: the same with both values before treatment held "
+        "fixed. No p is adjusted for the other correlations here."
+    ),
+    "adverse_events": (
+        "Percent: of all patients of the cohort; limits: Clopper-Pearson, 95 %. Grade 1 to 5: patients by their worst "
+        "grade. Patient years: time followed in the phase."
+    ),
+    "tipping": (
+        "Tipping sd: how far, in standard deviations of the shifts, the mean of the missing patients must be from what "
+        "the method takes it for before the 95 % interval includes no change; 0 where it does already, empty where "
+        "nothing within 20 does. Tipping shift: their mean shift then, on the scale named."
+    ),
+    "noise": "s w: standard deviation of one measurement of the same blood (assay), or of the same person on another "
+    "day, on the scale named; a CV is on the log. Assumed values were not measured in this study: calls hold as far as "
+    "they do.",
+    "power_in_family": (
+        "By simulation: every endpoint of a family has its effect at once, p is adjusted as in this study. Power at "
+        "the observed spread (sd of the shifts of n pairs), low and high at its 80 % limits, assurance as the mean "
+        "over the spreads that fit. Patients for 80: pairs needed for a power, or an assurance, of 0.8."
+    ),
+    "power": (
+        "Fold: a true change of this size. Power low: with the upper 80 % limit of the spread (sd, of the shifts of n "
+        "pairs). Patients for 80: pairs needed for a power of 0.8; alpha 0.05, one test."
+    ),
+}
+_SECTIONS = {  # others are of the section sensitivity, folded; these are never folded away
+    "results": ("arms", "response_tests"),
+    "safety": ("intercurrent_events", "estimand", "adverse_events", "time_to_event", "event_counts"),
+}
+
+
+def other_tables(run: Run) -> dict[str, list[dict[str, Any]]]:
+    """Return the tables that a run has beside the shifts, by the section of the page that holds them.
+
+    Parameters
+    ----------
+    run
+        The finished run.
+
+    Returns
+    -------
+    dict
+        ``results``, ``safety`` and ``sensitivity``: of each table its id on the page, title, note and grid.
+    """
+    placed = {name for names in _SECTIONS.values() for name in names}
+    sections = {**_SECTIONS, "sensitivity": tuple(name for name in _OTHERS if name not in placed)}
+    return {
+        section: [_shown(run, name) for name in names if len(run.table(name))] for section, names in sections.items()
+    }
+
+
+def _shown(run: Run, name: str) -> dict[str, Any]:
+    table = run.table(name)
+    for column in {"endpoint", "clinical_endpoint"} & set(table.columns):
+        table = table.assign(**{column: [run.label_of(str(e)).short for e in table[column]]})
+    if "codes" in table:
+        table = table.assign(codes=table["codes"].replace({Code.E_N_MIN: _SMALL_GROUP}))
+    return {
+        "id": name.replace("_", "-"),
+        "title": _OTHERS[name],
+        "note": _NOTES.get(name, ""),
+        "grid": grid(table, {c: str(c).replace("_", " ") for c in table.columns}),
+    }
