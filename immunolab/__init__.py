@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from immunolab.loaders.inspect import inspect_file
     from immunolab.loaders.single_cell import read_cells
     from immunolab.plots.gates import contact_sheet
-    from immunolab.plots.shifts import forest, paired_lines
+    from immunolab.plots.paired import paired_lines
+    from immunolab.plots.shifts import forest
     from immunolab.privacy import deidentify, scan
     from immunolab.results.record import read_run
     from immunolab.results.run import Run
@@ -67,7 +68,7 @@ _FACE = {
     "background_corrected": "immunolab.comparison.external_stimulation",
     "Plan": "immunolab.comparison.plan",
     "compare_endpoints": "immunolab.comparison.table",
-    "paired_lines": "immunolab.plots.shifts",
+    "paired_lines": "immunolab.plots.paired",
     "forest": "immunolab.plots.shifts",
     "scan": "immunolab.privacy",
     "deidentify": "immunolab.privacy",

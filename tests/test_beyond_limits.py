@@ -15,7 +15,7 @@ from immunolab.comparison.censored_pairs import CensoredPairs, censored_shift
 from immunolab.comparison.compare import compare
 from immunolab.comparison.plan import Plan
 from immunolab.comparison.table import Comparison, compare_endpoints
-from immunolab.plots.shifts import paired_lines
+from immunolab.plots.paired import paired_lines
 
 FOLDER = REFERENCE / "statistics"
 DATA = pd.read_csv(FOLDER / "censored_pairs.csv")

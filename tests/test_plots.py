@@ -36,9 +36,10 @@ from immunolab.plots.gates import contact_page, contact_sheet, draw_contact_shee
 from immunolab.plots.labels import EndpointLabel, label, labels
 from immunolab.plots.matrices import heatmap_of_change
 from immunolab.plots.numbers import bracket, number, p_text, span
+from immunolab.plots.paired import paired_lines
 from immunolab.plots.panel_canvas import Box, Page, Word, width_of
 from immunolab.plots.quality import check_over_run
-from immunolab.plots.shifts import forest, paired_lines
+from immunolab.plots.shifts import forest
 from immunolab.plots.style import SMALL, SUBSET_COLOURS, colour, figure, png, save
 from immunolab.plots.trajectories import one_pager, spaghetti, swimmer
 
@@ -175,15 +176,17 @@ def test_one_line_a_pair_at_the_tables_values(frames):
 
 
 def test_paired_lines_say_n_definition_denominator_test_p_and_days(frames):
-    text = words(paired_lines(frames["endpoints"], frames["pairs"], frames["shifts"], "treg_pct_cd4", ax=new_axes()))
+    tables = (frames["endpoints"], frames["pairs"], frames["shifts"], "treg_pct_cd4")
+    assert "p =" not in words(paired_lines(*tables, ax=new_axes()))  # clean unless it is asked for
+    text = words(paired_lines(*tables, words=True, ax=new_axes())).replace("\n", " ")
     for part in (
         "n = 6 pairs",
         "(CD25hi CD127lo), % of CD4+ T",
-        "primary endpoint",
+        "Primary endpoint",
         "paired t on the logit",
         "95 % CI",
     ):
-        assert part in text.replace("\n", " ")
+        assert part in text
     row = frames["shifts"].query("endpoint == 'treg_pct_cd4'").iloc[0]
     assert p_text(row["p_value"]) in text
     assert "d after last dose (peak)" in text
@@ -209,7 +212,7 @@ def test_a_ratio_is_drawn_on_a_log2_axis(frames):
 def test_no_pair_draws_no_line_and_no_p(frames):
     none = frames["pairs"].assign(after=np.nan, shift=np.nan)
     shifts = frames["shifts"].assign(estimate=np.nan, p_value=np.nan, n_pairs=0, method="none: fewer than 3 pairs")
-    ax = paired_lines(frames["endpoints"], none, shifts, "treg_pct_cd4", ax=new_axes())
+    ax = paired_lines(frames["endpoints"], none, shifts, "treg_pct_cd4", words=True, ax=new_axes())
     assert two_point_lines(ax) == []
     assert "n = 0 pairs; not estimable" in words(ax)
     assert "p =" not in words(ax)

@@ -19,11 +19,12 @@ from immunolab.events.transforms import Asinh, Bounded, Logicle, scale_in_words
 from immunolab.gating.placement.scales import with_scales
 from immunolab.gating.strategy_file import builtin_strategy
 from immunolab.plots.numbers import number, p_number
-from immunolab.plots.shifts import _result
+from immunolab.plots.paired import comparison_words
 from immunolab.plots.style import figure
 from immunolab.report.disposition import flow_counts, sample_flow, unpaired, visit_flow
 from immunolab.report.figure import ReportFigure, unique, write_figure
 from immunolab.report.figures.cohort import cohort_figures
+from immunolab.report.figures.endpoints import endpoint_figures
 from immunolab.report.figures.patients import patient_figures
 from immunolab.report.figures.quality import run_figures
 from immunolab.report.key_findings import key_findings
@@ -129,10 +130,11 @@ def test_every_link_leads_to_a_file_or_a_place(written):
 def test_every_figure_has_pdf_png_and_its_data(written):
     run, out, _ = written
     names = {p.stem for p in (out / "figures").iterdir()}
-    of_cohort = (*cohort_figures(run, "SLE"), *patient_figures(run, "SLE"))
+    own = [made for made in endpoint_figures(run, "SLE") if not made.full]
+    of_cohort = (*own, *cohort_figures(run, "SLE"), *patient_figures(run, "SLE"))
     assert names == {made.name for made in (*of_cohort, *run_figures(run))}
     for name in names:
-        assert {p.suffix for p in (out / "figures").glob(f"{name}.*")} == {".pdf", ".png", ".csv"}
+        assert {p.suffix for p in (out / "figures").glob(f"{name}.*")} == {".pdf", ".svg", ".png", ".csv"}
     data = pd.read_csv(out / "figures" / "paired_treg_pct_cd4_SLE.csv")
     pairs = run.pairs.query("endpoint == 'treg_pct_cd4'")
     assert data["after"].dropna().tolist() == pytest.approx(pairs["after"].dropna().tolist(), rel=1e-12)
@@ -456,7 +458,7 @@ def test_sentence_and_figure_name_the_test_beside_the_shift(method, words):
     row = run.shifts.iloc[0].copy()
     row["sensitivity_p_value"], row["sensitivity_method"] = 0.25, method
     both = [change_sentence(run.label_of(row["endpoint"]), row, run.contrast_of(row["endpoint"]))]
-    both += _result(row, int(row["n_pairs"]))[-1:]
+    both.append(comparison_words(row, int(row["n_pairs"])))
     for text in both:
         assert words in text
         assert ("signed-rank" in text) == (words == "signed-rank")

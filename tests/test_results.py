@@ -191,20 +191,23 @@ def test_files_beside_the_study_are_found_and_verified_also_where_two_have_one_n
 
 def test_a_figure_shows_every_cohort(finished: Run) -> None:
     endpoint = str(finished.endpoints["endpoint"].iloc[0])
-    assert len(finished.figure(endpoint).axes) == 1
+    one = len(finished.figure(endpoint).axes)
     cohorts = finished.endpoints["patient_id"].map({"NA": "A", "None": "B", "001": "B"}).astype("string")
     samples = tuple(replace(s, cohort="A" if s.patient_id == "NA" else "B") for s in finished.study.samples)
-    tables = {**finished.tables, "endpoints": finished.endpoints.assign(cohort=cohorts)}
+    pairs = finished.pairs.assign(cohort=finished.pairs["patient_id"].map({"NA": "A", "None": "B", "001": "B"}))
+    tables = {**finished.tables, "endpoints": finished.endpoints.assign(cohort=cohorts), "pairs": pairs}
     two = replace(finished, study=replace(finished.study, samples=samples), tables=tables)
-    assert len(two.figure(endpoint).axes) == 2
+    assert len(two.figure(endpoint).axes) == 2 * one
 
 
 def test_the_statistic_of_an_endpoint_chooses_its_figure(finished: Run) -> None:
     row = finished.pairs.iloc[[0]].assign(endpoint="decline", before=-0.5, after=-1.5, shift=-1.0, unit="points/month")
+    row["shift_scale"] = "identity"
     declared = SlopeDifference(id="decline", source="s", score="ALSFRS_R", periods=(("W0", "W24"), ("W24", "W48")))
     empty = {name: finished.table(name).iloc[:0] for name in SHOWN_IN}
-    (ax,) = endpoint_figure("decline", declared, [empty | {"pairs": row}], finished.calendar).axes
-    assert ax.get_ylabel() == "ALSFRS_R, slope in points/month"
+    ax, changes = endpoint_figure("decline", declared, [empty | {"pairs": row}], finished.calendar).axes
+    assert changes.get_ylabel() == "difference, points/month"
+    assert ax.get_ylabel().split() == ["ALSFRS_R,", "slope", "in", "points/month"]
     assert list(ax.lines[0].get_ydata()) == [-0.5, -1.5]
 
 

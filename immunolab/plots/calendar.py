@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from immunolab.plots.style import FOLLOW_UP, LATER_SEGMENT, ON_CYCLE, SMALL
+from immunolab.plots.style import FOLLOW_UP, LATER_SEGMENT, NEUTRAL, ON_CYCLE, SMALL
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,7 +102,7 @@ def treatment(plan: Calendar, patient: str | None = None) -> list[tuple[int, int
     return found
 
 
-def shade(ax: Axes, plan: Calendar, patient: str | None = None, *, words: bool = True) -> None:
+def shade(ax: Axes, plan: Calendar, patient: str | None = None) -> None:
     """Shade treatment stretches and follow-up, and draw one tick a dose along the lower edge.
 
     Parameters
@@ -113,8 +113,6 @@ def shade(ax: Axes, plan: Calendar, patient: str | None = None, *, words: bool =
         Calendar of the trial.
     patient
         Whose real doses are shown; None shows the planned ones.
-    words
-        Whether the shades are named on the axes.
     """
     days = plan.days(patient)
     for first, last, tone in treatment(plan, patient):
@@ -125,18 +123,42 @@ def shade(ax: Axes, plan: Calendar, patient: str | None = None, *, words: bool =
         ax.axvspan(first, max(first, last), color=FOLLOW_UP, linewidth=0, zorder=0)
     edge = ax.get_xaxis_transform()
     ax.plot(days, np.full(len(days), 0.012), "|", transform=edge, color="#8A5A00", markersize=4, markeredgewidth=0.7)
-    if words and days:
+
+
+def name_visits(
+    ax: Axes, days: Mapping[str, float], *, counts: Mapping[str, int] | None = None, above: float = 3.0
+) -> None:
+    """Name visits above the axes, with n patients where given, leaving out those that would touch the one before.
+
+    Parameters
+    ----------
+    ax
+        Axes whose x axis is study days, with its limits set.
+    days
+        Visit to its day, in order.
+    counts
+        Visit to how many patients have a value.
+    above
+        Points from the axes to the names.
+    """
+    from matplotlib.transforms import Affine2D
+
+    root = ax.get_figure(root=True)
+    assert root is not None  # noqa: S101  # axes are on a figure
+    low, high = ax.get_xlim()
+    wide = ax.get_window_extent().transformed(Affine2D().scale(72 / root.dpi)).width / (high - low)  # points a day
+    free = -np.inf
+    for visit, day in sorted(days.items(), key=lambda item: item[1]):
+        lines = [visit] + ([f"n = {counts[visit]}"] if counts else [])
+        half = 0.33 * SMALL * max(map(len, lines))  # of its width, in points
+        at = (day - low) * wide
+        if at - half < free:
+            continue
+        free = at + half + 0.5 * SMALL
         ax.annotate(
-            shade_words(plan, patient),
-            (1, 1),
-            (0, 2),
-            xycoords="axes fraction",
-            textcoords="offset points",
-            ha="right",
-            va="bottom",
-            fontsize=SMALL,
-            color="#555555",
-        )
+            "\n".join(lines), (day, 1), (0, above), xycoords=ax.get_xaxis_transform(), textcoords="offset points",
+            ha="center", va="bottom", fontsize=SMALL, color=NEUTRAL, annotation_clip=False,
+        )  # fmt: skip
 
 
 def shade_words(plan: Calendar, patient: str | None = None) -> str:

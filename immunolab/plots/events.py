@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from immunolab.plots.labels import folded
 from immunolab.plots.style import HALF, MM, NEUTRAL, WIDTH, axes, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _VISIT_COLOURS = (NEUTRAL, "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_MOST_TICKS, _MOST_TICKS_SMALL = 9, 3  # visits under a time axis: a name with patients at risk takes so much room
 
 
 @style()
-def survival_curve(curve: pd.DataFrame, summary: pd.Series, *, ax: Axes | None = None) -> Axes:
+def survival_curve(curve: pd.DataFrame, summary: pd.Series, *, small: bool = False, ax: Axes | None = None) -> Axes:
     """Draw a Kaplan-Meier curve with its 95 % band, a tick for each censored patient and n at risk under the axis.
 
     Parameters
@@ -27,6 +29,8 @@ def survival_curve(curve: pd.DataFrame, summary: pd.Series, *, ax: Axes | None =
         One cohort and endpoint of the table survival.
     summary
         Its row of the table time_to_event.
+    small
+        Whether only the visits' names and the patients at risk are under the axis.
     ax
         Axes to draw on; None makes a new figure.
     """
@@ -41,22 +45,27 @@ def survival_curve(curve: pd.DataFrame, summary: pd.Series, *, ax: Axes | None =
     ax.plot(lost["study_day"].to_numpy(), lost["percent"].to_numpy(), "|", color="black", markersize=7, zorder=3)
     marked = curve[curve["visit"].notna()]
     marked = marked if len(marked) else curve.iloc[[0, -1]]
-    ax.set_xticks(marked["study_day"].astype(int).tolist(), [_under(row) for _, row in marked.iterrows()])
+    end = max(day.max(), float(marked["study_day"].max()))
+    _risk_ticks(ax, marked, end, _MOST_TICKS_SMALL if small else _MOST_TICKS, small)
     ax.set_ylim(0, 103)
-    ax.set_xlim(-4, max(day.max(), marked["study_day"].max()) + 8)
-    ax.set_ylabel("patients without the event, %")
-    median = "not reached" if pd.isna(summary["median_day"]) else f"day {summary['median_day']:.0f}"
-    happened = "1 event" if summary["n_events"] == 1 else f"{summary['n_events']} events"
-    ax.set_title(
-        f"{summary['endpoint']}: {happened}, {summary['n_censored']} censored (ticks), "
-        f"n = {summary['n_with_outcome']} of {summary['n_patients']}; median {median}"
-    )
+    ax.set_xlim(-0.02 * end, 1.04 * end)
+    ax.set_ylabel(folded(f"patients without the event ({summary['endpoint']}), %", 26 if small else 44))
     return ax
 
 
-def _under(row: pd.Series) -> str:
-    name = "" if pd.isna(row["visit"]) else f"{row['visit']}\n"
-    return f"{name}day {row['study_day']}\n{row['n_at_risk']} at risk"
+def _risk_ticks(ax: Axes, marked: pd.DataFrame, end: float, most: int, small: bool) -> None:
+    """Name visits with the patients at risk under the axis, as many as have room."""
+    kept: list[pd.Series] = []
+    for _, row in marked.iterrows():
+        if not kept or row["study_day"] - kept[-1]["study_day"] >= end / most:
+            kept.append(row)
+    ax.set_xticks([int(row["study_day"]) for row in kept], [_under(row, small) for row in kept])
+
+
+def _under(row: pd.Series, small: bool) -> str:
+    name = [] if pd.isna(row["visit"]) else [folded(str(row["visit"]), 10)]
+    day = [] if small and name else [f"day {row['study_day']}"]
+    return "\n".join([*name, *day, f"{row['n_at_risk']} at risk"])
 
 
 @style()

@@ -76,6 +76,11 @@ class EndpointLabel:
         return f"{self.name}, {self.quantity}" if self.quantity else self.name
 
     @property
+    def measured(self) -> str:
+        """``Treg, % of CD4+ T cells``: for an axis whose caption holds the definition."""
+        return f"{self.population}, {self.quantity}" if self.quantity else self.population
+
+    @property
     def short(self) -> str:
         """``Treg, % of CD4``: for crowded figures; the caption holds the long form."""
         if self.unit == "%" and self.parent:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from immunolab.plots.calendar import Calendar, shade, shade_words, week_ticks
+from immunolab.plots.calendar import Calendar, name_visits, shade, shade_words, week_ticks
 from immunolab.plots.labels import EndpointLabel, folded, labels
 from immunolab.plots.numbers import number
 from immunolab.plots.style import ALARM, MM, NEUTRAL, SMALL, WIDTH, axes, figure, style
-from immunolab.plots.trajectories import PATIENT, patient_lines, visit_medians, visit_order
+from immunolab.plots.trajectories import PATIENT, patient_lines, visit_days, visit_medians, visit_order
 from immunolab.plots.values import value_axis
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def course_panels(
         _course_panel(axes(ax), own, named[name], plan, (levels or {}).get(named[name].population, ()))
     week_ticks(grid[-1], min(days), max(days))
     grid[-1].set_xlim(min(days) - 4, max(days) + 8)
-    _visit_names(grid[0], known, plan)
+    name_visits(grid[0], visit_days(known, visit_order(known, plan)), above=17)
     fig.text(0.99, 1 - 1 / height, shade_words(plan), fontsize=SMALL, color="#555555", ha="right", va="top")
     return fig
 
@@ -66,9 +66,9 @@ def _course_panel(
     ax: Axes, rows: pd.DataFrame, named: EndpointLabel, plan: Calendar, levels: Sequence[tuple[float, str]]
 ) -> None:
     visits = visit_order(rows, plan)
-    shade(ax, plan, words=False)
+    shade(ax, plan)
     patient_lines(ax, rows, visits, PATIENT, 0.7)
-    visit_medians(ax, rows, visits, named.colour, words=False)
+    visit_medians(ax, rows, visits, named.colour)
     values = rows["value"].to_numpy(dtype=float)
     value_axis(ax, named, np.append(values, [level for level, _ in levels]))
     for level, _ in levels:
@@ -81,21 +81,6 @@ def _course_panel(
     counts = rows.groupby("visit")["patient_id"].nunique()
     n = f"{counts.min()}" if counts.nunique() == 1 else f"{counts.min()} to {counts.max()}"
     ax.set_title(f"n = {n} patients a visit", loc="right", fontsize=SMALL, color=NEUTRAL)
-
-
-def _visit_names(ax: Axes, rows: pd.DataFrame, plan: Calendar) -> None:
-    """Write the visits' names above the first panel, leaving out those that would touch the one before."""
-    days = rows.groupby("visit")["study_day"].median()
-    span = float(np.ptp(ax.get_xlim()))
-    last = -np.inf
-    for visit in visit_order(rows, plan):
-        if days[visit] - last < 0.045 * span:
-            continue
-        last = days[visit]
-        ax.annotate(
-            visit, (last, 1), (0, 17), xycoords=ax.get_xaxis_transform(), textcoords="offset points", ha="center",
-            fontsize=SMALL, color=NEUTRAL, annotation_clip=False,
-        )  # fmt: skip
 
 
 @style()
@@ -155,7 +140,7 @@ def slope_panels(
 
 
 def _slope_panel(ax: Axes, own: pd.DataFrame, slopes: np.ndarray, knot: str, plan: Calendar, patient: str) -> None:
-    shade(ax, plan, patient, words=False)
+    shade(ax, plan, patient)
     days, values = own["study_day"].to_numpy(dtype=float), own["value"].to_numpy(dtype=float)
     ax.plot(days, values, "o", color="black", markersize=3, zorder=4)
     at = own.loc[own["visit"] == knot, "study_day"].to_numpy(dtype=float)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from immunolab.plots.calendar import Calendar, shade, shade_words, week_ticks
+from immunolab.plots.calendar import Calendar, name_visits, shade, shade_words, week_ticks
 from immunolab.plots.labels import EndpointLabel, folded, is_low, labels
 from immunolab.plots.numbers import back, bracket, number, scale_word
 from immunolab.plots.style import MM, NEUTRAL, SMALL, VERDICT_COLOURS, VERDICT_SYMBOLS, WIDTH, axes, figure, style
@@ -28,7 +28,7 @@ def spaghetti(
     plan: Calendar,
     *,
     definitions: Mapping[str, str] | None = None,
-    words: bool = True,
+    small: bool = False,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw every patient's course over actual study days, and the cohort's median and quartiles a visit.
@@ -46,8 +46,8 @@ def spaghetti(
         Doses, phases and planned visits.
     definitions
         Definition id to markers in words.
-    words
-        Whether to say what the shades are.
+    small
+        Whether it is set for a small figure.
     ax
         Axes to draw on; None makes a new figure.
     """
@@ -55,17 +55,45 @@ def spaghetti(
     rows = endpoints[endpoints["endpoint"] == endpoint].dropna(subset=["value", "study_day"])
     named = labels(rows, definitions).get(endpoint) or EndpointLabel(endpoint, endpoint, "", "", "")
     visits = visit_order(rows, plan)
-    shade(ax, plan, words=words)
+    shade(ax, plan)
     patient_lines(ax, rows, visits, PATIENT, 0.7)
     visit_medians(ax, rows, visits, named.colour)
-    value_axis(ax, named, rows["value"].to_numpy(dtype=float), room=0.2)
+    value_axis(ax, named, rows["value"].to_numpy(dtype=float))
+    ax.set_ylabel(folded(named.measured, 26 if small else 34))
     days = [*rows["study_day"], *plan.doses]
     if days:
-        week_ticks(ax, min(days), max(days))
         room = 0.03 * (max(days) - min(days)) + 3
         ax.set_xlim(min(days) - room, max(days) + room)
-    ax.set_title(named.short)
+        week_ticks(ax, min(days), max(days), most=5 if small else 12)
+    if small:
+        ax.set_xlabel("week")
+    name_visits(ax, visit_days(rows, visits), counts=visit_counts(rows))
     return ax
+
+
+def visit_days(rows: pd.DataFrame, visits: Sequence[str]) -> dict[str, float]:
+    """Return the median study day of each visit, in the order of ``visits``.
+
+    Parameters
+    ----------
+    rows
+        Rows of the table ``endpoints``.
+    visits
+        Those wanted; one without a row is left out.
+    """
+    days = rows.groupby("visit")["study_day"].median()
+    return {visit: float(days[visit]) for visit in visits if visit in days.index}
+
+
+def visit_counts(rows: pd.DataFrame) -> dict[str, int]:
+    """Return how many patients have a value at each visit.
+
+    Parameters
+    ----------
+    rows
+        Rows of one endpoint of the table ``endpoints``, each with a value.
+    """
+    return {str(visit): int(n) for visit, n in rows.groupby("visit")["patient_id"].nunique().items()}
 
 
 def visit_order(rows: pd.DataFrame, plan: Calendar) -> list[str]:
@@ -113,8 +141,8 @@ def patient_lines(ax: Axes, rows: pd.DataFrame, visits: Sequence[str], tint: str
             ax.plot(part[:, 0], part[:, 1], "o", color=tint, markersize=2.6, markerfacecolor=face, zorder=2)
 
 
-def visit_medians(ax: Axes, rows: pd.DataFrame, visits: Sequence[str], tint: str, *, words: bool = True) -> None:
-    """Draw median and quartiles over patients at each visit's median day; ``words`` names visit and n above.
+def visit_medians(ax: Axes, rows: pd.DataFrame, visits: Sequence[str], tint: str) -> None:
+    """Draw median and quartiles over patients at each visit's median day.
 
     Parameters
     ----------
@@ -126,8 +154,6 @@ def visit_medians(ax: Axes, rows: pd.DataFrame, visits: Sequence[str], tint: str
         Visits in order.
     tint
         Colour of the median.
-    words
-        Whether visit and n are written above.
     """
     places, middles = [], []
     for visit in visits:
@@ -137,14 +163,9 @@ def visit_medians(ax: Axes, rows: pd.DataFrame, visits: Sequence[str], tint: str
         low, middle, high = np.quantile(own["value"].to_numpy(dtype=float), [0.25, 0.5, 0.75])
         day = float(own["study_day"].median())
         ax.plot([day, day], [low, high], color=tint, linewidth=3.2, alpha=0.35, solid_capstyle="butt", zorder=3)
-        if words:
-            ax.annotate(
-                f"{visit}\nn = {len(own)}", (day, 1), (0, -1), xycoords=ax.get_xaxis_transform(),
-                textcoords="offset points", ha="center", va="top", fontsize=SMALL, color=NEUTRAL,
-            )  # fmt: skip
         places.append(day)
         middles.append(float(middle))
-    ax.plot(places, middles, "-o", color=tint, linewidth=2, markersize=5, zorder=4)
+    ax.plot(places, middles, "-o", color=tint, linewidth=1.8, markersize=4.5, zorder=4)
 
 
 @style()
@@ -218,7 +239,7 @@ def _page_endpoints(rows: pd.DataFrame, named: Mapping[str, EndpointLabel], most
 def _patient_panel(
     ax: Axes, rows: pd.DataFrame, named: EndpointLabel, visits: Sequence[str], plan: Calendar, patient: str
 ) -> None:
-    shade(ax, plan, patient, words=False)
+    shade(ax, plan, patient)
     patient_lines(ax, rows, visits, named.colour, 1.4)
     value_axis(ax, named, rows["value"].to_numpy(dtype=float), room=0.2)
     ax.set_ylabel(folded(named.quantity, 22), fontsize=SMALL)

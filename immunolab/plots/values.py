@@ -14,7 +14,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _LABEL_WIDTH = 28  # characters of a line of the label beside a figure of half a page
-_FEW_OCTAVES = 2.5  # a log2 axis this short is labelled at halves as well
+_ROUND = (
+    (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8),
+    (1, 1.5, 2, 3, 5, 7),
+    (1, 2, 5),
+    (1, 3),
+    (1,),
+)  # of a decade, densest first
 
 
 def value_axis(ax: Axes, named: EndpointLabel, values: ArrayLike, *, room: float = 0.08) -> None:
@@ -87,19 +93,41 @@ def n_of_patients(rows: pd.DataFrame) -> str:
     return f"n = {n} patients" + (f", {len(rows)} samples" if len(rows) != n else "")
 
 
+def log_ticks(low: float, high: float, most: int = 6) -> list[float]:
+    """Return round values (the densest series of a decade that fits, 1 among them) between the ends of a log axis.
+
+    Parameters
+    ----------
+    low, high
+        Ends of the axis, above 0.
+    most
+        Largest number of ticks.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    tens = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    found = [
+        [float(f"{step}e{ten}") for ten in tens for step in steps if low <= float(f"{step}e{ten}") <= high]
+        for steps in _ROUND
+    ]
+    ticks = next((some for some in found if len(some) <= most), found[-1][:: max(1, -(-len(found[-1]) // most))])
+    if len(ticks) < 3:  # less than half a decade
+        ticks = [
+            float(f"{tick:.6g}")
+            for tick in MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high)
+            if low <= tick <= high
+        ]
+    return ticks
+
+
 def _log2(ax: Axes, low: float, high: float, room: float) -> None:
-    from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
+    from matplotlib.ticker import FixedLocator, NullLocator
 
     octaves = np.log2(high / low)
     margin = max(0.25, 0.1 * octaves)
     bottom, top = low / 2**margin, high * 2 ** (margin + room * octaves)
     ax.set_yscale("log", base=2)
     ax.set_ylim(bottom, top)
-    if np.log2(top / bottom) < _FEW_OCTAVES:
-        ticks = np.asarray(MaxNLocator(5).tick_values(bottom, top))
-    else:
-        powers = np.arange(np.ceil(np.log2(bottom)), np.floor(np.log2(top)) + 1)
-        ticks = 2.0 ** powers[:: max(1, len(powers) // 6)]
-    ax.yaxis.set_major_locator(FixedLocator([float(tick) for tick in ticks if bottom <= tick <= top]))
+    ax.yaxis.set_major_locator(FixedLocator(log_ticks(bottom, top)))
     ax.yaxis.set_minor_locator(NullLocator())
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:.4g}" if value < 10_000 else f"{value:.0f}")

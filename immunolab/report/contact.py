@@ -61,7 +61,7 @@ def contact_sheets(run: Run, apply: Apply) -> list[Sheet]:
 def _drawn(job: tuple[Path, str, bool]) -> str:
     views, title, on_page = job
     sheet = draw_sheet(views, title)
-    return embedded(sheet, _THUMBNAIL) if on_page else ""
+    return embedded(sheet.read_bytes(), _THUMBNAIL) if on_page else ""
 
 
 def draw_sheet(views: Path, title: str) -> Path:

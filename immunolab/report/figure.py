@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from immunolab.plots.style import figure, save
+from immunolab.plots.style import figure, png, save
 from immunolab.results.run import Run
 from immunolab.schema.tables import declared
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 ROWS_OF_PATIENTS = 60  # patients of a heat map or strip that fit a printed page
 PICTURES_ON_PAGE = 100  # of one kind (pages of patients, contact sheets); the page leads to the others
+_SUFFIXES = (".pdf", ".svg", ".png")
+_SMALL_DPI = 200  # of a small figure: sharp at twice the size of a screen's 96
 _SMALLER = 2  # times: a picture on the page against its file
 
 
@@ -30,9 +32,10 @@ class ReportFigure:
     Attributes
     ----------
     name
-        Of its files, ``figures/NAME.pdf``, ``.png`` and ``.csv``.
+        Of its files, ``figures/NAME.pdf``, ``.svg``, ``.png`` and ``.csv``.
     section
-        ``cohort``, ``primary``, ``secondary``, ``exploratory``, ``clinic``, ``patients``, ``one_pagers`` or
+        ``small`` (of an endpoint, for the first screen), ``cohort``, ``primary``,
+        ``secondary``, ``exploratory``, ``clinic``, ``patients``, ``one_pagers`` or
         ``quality``.
     caption
         Definition, denominator, test, n and seed in words; also the text for readers without the picture.
@@ -47,9 +50,11 @@ class ReportFigure:
     on_page
         Whether the page holds its picture, or only leads to it.
     endpoint
-        Of what it shows the change; empty for all others. The first of an endpoint is beside its sentence too.
+        Id of the endpoint that it is the figure of; empty for all others.
     alt
         What it shows in a sentence, for readers without the picture; empty: the caption.
+    full
+        Name of the figure that this one is the small form of: it is on the page only, and leads to that one's files.
     """
 
     name: str
@@ -62,6 +67,7 @@ class ReportFigure:
     on_page: bool = True
     endpoint: str = ""
     alt: str = ""
+    full: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,10 @@ class FigureSet:
 
 @dataclass(frozen=True)
 class Written:
-    """A figure on disk and its picture for the page (base64 of a PNG; "" where the page only leads to it)."""
+    """A figure on disk and its picture for the page (base64 of a PNG; "" where the page only leads to it).
+
+    A picture of the section ``small`` has the name of the full figure, whose files are on disk.
+    """
 
     name: str
     section: str
@@ -126,14 +135,14 @@ def unique(made: Iterable[ReportFigure]) -> Iterator[ReportFigure]:
 
 
 def write_figure(made: ReportFigure, folder: Path) -> Written:
-    """Draw a figure, write its PDF, PNG and CSV, and return its picture for the page.
+    """Draw a figure, write its PDF, SVG, PNG and CSV, and return its picture for the page.
 
     Parameters
     ----------
     made
         The figure.
     folder
-        Where its PDF, PNG and CSV are written.
+        Where its files are written.
 
     Returns
     -------
@@ -141,20 +150,24 @@ def write_figure(made: ReportFigure, folder: Path) -> Written:
         Its name, caption and picture.
     """
     drawn = made.draw()
-    save(drawn, folder / f"{made.name}.pdf")
-    save(drawn, folder / f"{made.name}.png")
-    declared(f"figures/{made.name}").write_as_given(made.data, folder / f"{made.name}.csv")
-    picture = embedded(folder / f"{made.name}.png", _SMALLER) if made.on_page else ""
-    return Written(made.name, made.section, made.caption, picture, made.wide, made.cohort, made.endpoint, made.alt)
+    if not made.full:
+        for suffix in _SUFFIXES:
+            save(drawn, folder / f"{made.name}{suffix}")
+        declared(f"figures/{made.name}").write_as_given(made.data, folder / f"{made.name}.csv")
+        picture = embedded((folder / f"{made.name}.png").read_bytes(), _SMALLER) if made.on_page else ""
+    else:
+        picture = embedded(png(drawn, dpi=_SMALL_DPI), 1)
+    name = made.full or made.name
+    return Written(name, made.section, made.caption, picture, made.wide, made.cohort, made.endpoint, made.alt)
 
 
-def embedded(path: Path, smaller: int) -> str:
-    """Return a PNG file, so many times smaller, as base64 text for the page.
+def embedded(picture: bytes, smaller: int) -> str:
+    """Return a PNG, so many times smaller, as base64 text for the page.
 
     Parameters
     ----------
-    path
-        A PNG file.
+    picture
+        A PNG.
     smaller
         Whole number by which width and height are divided.
 
@@ -168,7 +181,7 @@ def embedded(path: Path, smaller: int) -> str:
 
     from PIL import Image
 
-    with Image.open(path) as image:
+    with Image.open(BytesIO(picture)) as image:
         small = image.convert("RGB").reduce(smaller)
     buffer = BytesIO()
     small.quantize(64, method=Image.Quantize.FASTOCTREE).save(buffer, format="PNG")

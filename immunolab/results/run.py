@@ -339,13 +339,17 @@ class Run:
 
         return read_tube(self.study, sample_id, folder=self.folder, inputs=self.inputs)
 
-    def figure(self, endpoint: str) -> Figure:
-        """Return the figure of an endpoint, one panel a cohort: pairs, slopes or survival, else its course.
+    def figure(self, endpoint: str, *, small: bool = False) -> Figure:
+        """Return the figure of an endpoint, one panel a cohort: pairs, slopes, responders, event or survival.
+
+        An endpoint that is not compared has its course over the visits.
 
         Parameters
         ----------
         endpoint
             Endpoint id.
+        small
+            As on the report's first screen (3.2 x 2 in a cohort); else as a figure of a page.
 
         Returns
         -------
@@ -357,21 +361,55 @@ class Run:
         InputError
             The run has no value of such an endpoint.
         """
-        from immunolab.results.endpoint_figure import SHOWN_IN, endpoint_figure
+        from immunolab.results.endpoint_figure import endpoint_figure
 
-        tables = {name: self.table(name) for name in SHOWN_IN}
-        own = {name: table[table["endpoint"] == endpoint] for name, table in tables.items()}
-        leading = own["endpoints"] if len(own["endpoints"]) else own["time_to_event"]
-        if leading.empty:
-            known = {*map(str, tables["endpoints"]["endpoint"]), *map(str, tables["time_to_event"]["endpoint"])}
+        cohorts = [cohort for cohort in self.cohorts if self.shows(endpoint, cohort)]
+        if not cohorts:
+            known = {*map(str, self.endpoints["endpoint"]), *map(str, self.table("time_to_event")["endpoint"])}
             hint = nearest(endpoint, sorted(known))
             raise InputError(Problem("", "endpoint", f"no value of an endpoint '{endpoint}' in this run", hint))
-        panels = [
-            {name: table[in_cohort(table, cohort)] for name, table in own.items()}
-            for cohort in self.cohorts
-            if in_cohort(leading, cohort).any()
-        ]
-        return endpoint_figure(endpoint, self.declared.get(endpoint), panels, self.calendar)
+        panels = [self.shown_rows(endpoint, cohort) for cohort in cohorts]
+        return endpoint_figure(endpoint, self.declared.get(endpoint), panels, self.calendar, small=small)
+
+    def shown_rows(self, endpoint: str, cohort: str) -> dict[str, pd.DataFrame]:
+        """Return a cohort's rows of an endpoint, of every table that its figure may show.
+
+        Parameters
+        ----------
+        endpoint
+            Endpoint id.
+        cohort
+            Its name; "" where the sheet has no cohorts.
+
+        Returns
+        -------
+        dict of str to DataFrame
+            By the names of `immunolab.results.endpoint_figure.SHOWN_IN`.
+        """
+        from immunolab.results.endpoint_figure import shown_rows
+
+        rows = shown_rows(self.table, endpoint, self.declared.get(endpoint))
+        return {name: table[in_cohort(table, cohort)] for name, table in rows.items()}
+
+    def shows(self, endpoint: str, cohort: str) -> bool:
+        """Return whether the run has anything to draw of an endpoint in a cohort.
+
+        Parameters
+        ----------
+        endpoint
+            Endpoint id.
+        cohort
+            Its name; "" where the sheet has no cohorts.
+
+        Returns
+        -------
+        bool
+            Whether there is a value, an outcome, a response or an event count.
+        """
+        rows = self.shown_rows(endpoint, cohort)
+        if any(len(rows[name]) for name in ("time_to_event", "responders", "event_counts")):
+            return True
+        return bool(rows["endpoints"]["value"].notna().any())
 
     def _answers(self) -> list[tuple[str, str, str, str]]:
         """Return cohort, role, endpoint and the change in short of every comparison, primary endpoints first."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from immunolab.schema.cells import METHOD_PAIRS
-from immunolab.schema.clinical import COMPONENTS, SUPPRESSION, SURVIVAL
+from immunolab.schema.clinical import COMPONENTS, EVENT_COUNTS, RESPONDERS, SUPPRESSION, SURVIVAL
 from immunolab.schema.columns import ENDPOINT, PATIENT, VISIT
 from immunolab.schema.comparison import CORRELATIONS, PAIRS, POWER_IN_FAMILY, SHIFTS, STIMULATION
 from immunolab.schema.endpoints import ENDPOINTS
@@ -62,6 +62,7 @@ FIGURES = (
     FigureData("correlations*", "correlations of subsets with the clinic", CORRELATIONS),
     FigureData("correlation*", "change of a subset against a change of the clinic", PAIRS),
     FigureData("course*", "an endpoint over all visits", ENDPOINTS),
+    FigureData("event_*", "patients with an event, of those who could have it", EVENT_COUNTS),
     FigureData(
         "flow*",
         "where patients and samples went",
@@ -117,6 +118,7 @@ FIGURES = (
             _number("change_later", "later against before"),
         ),
     ),
+    FigureData("responders*", "responders at the registered visits", RESPONDERS),
     FigureData("response*", "an endpoint by response", PAIRS, _RESPONSE),
     FigureData(
         "slope_panels*", "slopes patient by patient", ENDPOINTS, (_GROUP, _number("slope *", "slope of the period"))

@@ -10,11 +10,13 @@ import pandas as pd
 from immunolab.plots.change import ratio_decomposition
 from immunolab.plots.flow_chart import flow_chart, flow_chart_height
 from immunolab.plots.labels import EndpointLabel
-from immunolab.plots.shifts import forest, forest_height, paired_lines
+from immunolab.plots.paired import paired_words
+from immunolab.plots.shifts import forest, forest_height
 from immunolab.plots.style import HALF, MM, WIDTH
 from immunolab.plots.trajectories import spaghetti
 from immunolab.report.disposition import flow_counts
 from immunolab.report.figure import FigureSet, ReportFigure, figure_name, of_cohort, on_axes
+from immunolab.report.figures.endpoints import CHANGE_KEY, endpoint_drawing
 from immunolab.results.run import Run, in_cohort
 from immunolab.results.sentences import change_sentence, equivalence_sentence
 
@@ -79,20 +81,22 @@ def negative_controls(run: Run) -> frozenset[str]:
 
 def _paired(run: Run, cohort: str, row: pd.Series) -> ReportFigure:
     endpoint = str(row["endpoint"])
-    samples, pairs = _rows(run.endpoints, cohort, endpoint), _rows(run.pairs, cohort, endpoint)
-    shifts = _rows(run.shifts, cohort, endpoint)
-    remark = "negative control: no change is expected" if endpoint in negative_controls(run) else ""
-    draw = partial(on_axes, partial(paired_lines, samples, pairs, shifts, endpoint, remark=remark), HALF, 92 * MM)
+    rows = run.shown_rows(endpoint, cohort)
     caption = (
-        f"{run.label_of(endpoint).axis}{of_cohort(cohort)}. One line a patient, n = {row['n_pairs']} pairs; bars: "
-        f"medians; open symbols: beyond what can be quantified; dotted: the assay's limit. "
-        f"{str(row['role']).capitalize()} endpoint. Test: {row['method']}; {row['adjustment']}; seed {run.seed}."
+        f"{run.label_of(endpoint).axis}{of_cohort(cohort)}. {CHANGE_KEY} "
+        f"{paired_words(rows['endpoints'], rows['pairs'], rows['shifts'])} Seed {run.seed}."
     )
-    if remark:
-        caption += f" {remark.capitalize()}.{equivalence_sentence(row)} {_SHARES}"
-    said = change_sentence(run.label_of(endpoint), row, run.contrast_of(endpoint))
-    name = figure_name("paired", endpoint, cohort)
-    return ReportFigure(name, str(row["role"]), caption, draw, pairs, endpoint=endpoint, alt=said)
+    if endpoint in negative_controls(run):
+        caption += f" Negative control: no change is expected.{equivalence_sentence(row)} {_SHARES}"
+    return ReportFigure(
+        figure_name("paired", endpoint, cohort),
+        str(row["role"]),
+        caption,
+        endpoint_drawing(run, cohort, endpoint),
+        rows["pairs"],
+        endpoint=endpoint,
+        alt=change_sentence(run.label_of(endpoint), row, run.contrast_of(endpoint)),
+    )
 
 
 def _course(run: Run, cohort: str, row: pd.Series) -> Iterator[ReportFigure]:

@@ -23,15 +23,17 @@ def _survival(run: Run, cohort: str) -> Iterator[ReportFigure]:
     summary, curves = run.table("time_to_event"), run.table("survival")
     for _, row in summary[in_cohort(summary, cohort)].iterrows():
         own = curves[in_cohort(curves, cohort) & (curves["endpoint"] == row["endpoint"])]
+        median = "not reached" if pd.isna(row["median_day"]) else f"day {row['median_day']:.0f}"
         lacking = int(row["n_patients"] - row["n_with_outcome"])
         caption = (
             f"Time to {row['endpoint']}{of_cohort(cohort)}, from the first dose. {row['method']}. Ticks: censored "
             "patients. Under the axis: planned visits with the patients still at risk. "
-            f"n = {row['n_with_outcome']} patients, {row['n_events']} events; {lacking} more have no outcome."
+            f"n = {row['n_with_outcome']} patients, {row['n_events']} events, {row['n_censored']} censored; {lacking} "
+            f"more have no outcome. Median {median}."
         )
         draw = partial(on_axes, partial(survival_curve, own, row), WIDTH, 70 * MM)
         name = figure_name("survival", str(row["endpoint"]), cohort)
-        yield ReportFigure(name, "clinic", caption, draw, own, wide=True)
+        yield ReportFigure(name, "clinic", caption, draw, own, wide=True, endpoint=str(row["endpoint"]))
 
 
 def _suppression(run: Run, cohort: str) -> Iterator[ReportFigure]:

@@ -10,14 +10,15 @@ import pandas as pd
 
 from immunolab.clinical.scores import levels
 from immunolab.comparison.scales import MULTIPLICATIVE
-from immunolab.plots.clinical import slope_pairs
-from immunolab.plots.numbers import interval, p_text, scale_word
+from immunolab.plots.numbers import scale_word
+from immunolab.plots.paired import comparison_words
 from immunolab.plots.panels import MOST_PATIENTS, course_panels, slope_panels
 from immunolab.plots.post_treatment import rebound
-from immunolab.plots.style import HALF, MM, WIDTH
+from immunolab.plots.style import MM, WIDTH
 from immunolab.plots.trajectories import swimmer
 from immunolab.report.clinic_rows import CLINIC, clinic_rows
 from immunolab.report.figure import FigureSet, ReportFigure, figure_name, of_cohort, on_axes, pages
+from immunolab.report.figures.endpoints import CHANGE_KEY, endpoint_drawing
 from immunolab.results.endpoint_figure import period_slopes
 from immunolab.results.run import Run, in_cohort
 from immunolab.study.endpoints import Endpoint, Period
@@ -46,23 +47,16 @@ def _slopes(run: Run, cohort: str, endpoint: Endpoint, earlier: Period, later: P
     names = str(earlier), str(later)
     slopes = period_slopes(own, names)
     what = f"{endpoint.fitted}, slope in {run.label_of(endpoint.id).unit}"
-    draw = partial(on_axes, partial(slope_pairs, slopes, what, names), HALF, 75 * MM)
+    tested = comparison_words(row.iloc[0], int(own["shift"].notna().sum()))
     caption = (
-        f"{what}{of_cohort(cohort)}, in two periods; one line a patient, bars: medians. {endpoint.role.capitalize()} "
-        f"endpoint: {later} minus {earlier} {_result(row.iloc[0])} The order of the periods is fixed, so time itself "
-        "and carry-over are part of the difference."
+        f"{what}{of_cohort(cohort)}, in two periods. Difference: {later} minus {earlier}. {CHANGE_KEY} {tested}. The "
+        "order of the periods is fixed, so time itself and carry-over are part of the difference."
     )
+    draw = endpoint_drawing(run, cohort, endpoint.id)
     name = figure_name("slopes", endpoint.id, cohort)
     yield ReportFigure(name, "clinic", caption, draw, slopes, endpoint=endpoint.id)
     if endpoint.role == "primary":
         yield from _slope_panels(run, cohort, endpoint, slopes, (earlier, later))
-
-
-def _result(row: pd.Series) -> str:
-    if pd.isna(row["estimate"]):
-        return f"could not be estimated ({row['method']}), n = {row['n_pairs']}."
-    size = interval(row["estimate"], row["ci_low"], row["ci_high"], row["estimate_scale"])
-    return f"{size}, n = {row['n_pairs']} patients, {p_text(row['p_value'])} ({row['method']})."
 
 
 def _slope_panels(

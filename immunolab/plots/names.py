@@ -1,0 +1,97 @@
+"""Names of patients on figures: shortened alike, measured, and moved apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from immunolab.plots.style import SMALL
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.transforms import Bbox
+
+_LONGEST = 14  # characters of a name on a figure (judgement: a quarter of a half-page figure); the CSV has all of it
+_GAP = 1.15  # line height over height of letters, so that neighbours stay apart
+
+
+def shortened(name: str, most: int = _LONGEST) -> str:
+    """Return a name of at most so many characters: beginning and end stay, for sites and numbers are there.
+
+    Parameters
+    ----------
+    name
+        As in the tables.
+    most
+        Characters; wide ones (Chinese) count twice.
+    """
+    if _width(name) <= most:
+        return name
+    head, tail = "", ""
+    for step in range(len(name)):
+        more = (head + name[len(head)], tail) if step % 2 == 0 else (head, name[-len(tail) - 1] + tail)
+        if _width(more[0]) + _width(more[1]) + 1 > most:
+            break
+        head, tail = more
+    return f"{head}…{tail}"
+
+
+def _width(text: str) -> int:
+    from unicodedata import east_asian_width
+
+    return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)
+
+
+def name_room(ax: Axes, names: Sequence[str]) -> tuple[Bbox, float, float]:
+    """Return the axes' box, the width of the widest name and the height of a line of names, all in points.
+
+    Parameters
+    ----------
+    ax
+        Axes of a figure that is laid out.
+    names
+        As in the tables; they are measured as `shortened` writes them.
+    """
+    from matplotlib.transforms import Affine2D
+
+    root = ax.get_figure(root=True)
+    assert root is not None  # noqa: S101  # axes are on a figure
+    points = 72 / root.dpi
+    box = ax.get_window_extent().transformed(Affine2D().scale(points))
+    probe = ax.text(0, 0, "", fontsize=SMALL)
+    wide = 0.0
+    for name in dict.fromkeys(map(shortened, names)):
+        probe.set_text(name)
+        wide = max(wide, probe.get_window_extent().width * points)
+    probe.remove()
+    return box, wide, SMALL * _GAP
+
+
+def apart(wanted: np.ndarray, step: float) -> np.ndarray:
+    """Return places (ascending) at least a step apart, within 0 to 1, as near as possible to the wanted ones.
+
+    Places that touch form a block around the mean of what they want (pool adjacent violators).
+
+    Parameters
+    ----------
+    wanted
+        Ascending, shares of an axis.
+    step
+        Least distance; as many steps as places have to fit into 0 to 1.
+    """
+    half = step / 2
+    blocks: list[list[float]] = []  # sum of wanted starts, number of members
+    for place, value in enumerate(np.clip(wanted, half, 1 - half)):
+        blocks.append([float(value) - place * step, 1.0])
+        while len(blocks) > 1 and blocks[-2][0] / blocks[-2][1] >= blocks[-1][0] / blocks[-1][1]:
+            total, count = blocks.pop()
+            blocks[-1][0] += total
+            blocks[-1][1] += count
+    starts = np.concatenate([np.full(int(count), total / count) for total, count in blocks]) if blocks else np.empty(0)
+    places = starts + step * np.arange(len(starts))
+    over = places[-1] - (1 - half) if len(places) else 0.0
+    if over > 0:  # push down from the upper end
+        places = np.minimum(places, 1 - half - step * np.arange(len(places))[::-1])
+    return np.asarray(np.maximum(places, half + step * np.arange(len(places))))
