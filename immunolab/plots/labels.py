@@ -15,19 +15,9 @@ import pandas as pd
 from immunolab.plots.style import colour
 from immunolab.schema.endpoints import POINTS
 from immunolab.schema.flags import UNQUANTIFIED, split
+from immunolab.vocabulary.display_names import display_name, parent_name, unit_name
 from immunolab.vocabulary.populations import definitions as all_definitions
 
-DENOMINATORS = {
-    "CD4": "CD4+ T cells",
-    "CD8": "CD8+ T cells",
-    "CD3": "CD3+ T cells",
-    "CD4_mem": "memory CD4+ T cells",
-    "Tconv": "CD4+ T cells without Treg",
-    "lymphocytes": "viable single lymphocytes",
-    "viable": "viable single events",
-    "singlets": "single events",
-    "root": "all events",
-}
 _CONCENTRATIONS = ("/ml", "/l", "/dl", "/ul", "/µl", "/mm3")
 _SIGNS = {"pos": "+", "neg": "-"}
 
@@ -57,18 +47,23 @@ class EndpointLabel:
     unit: str
 
     @property
+    def measured(self) -> str:
+        """``effector Tfh``: the population or variable as the vocabulary writes it."""
+        return display_name(self.population)
+
+    @property
     def name(self) -> str:
         """``Treg (CD25hi CD127lo)``."""
-        return f"{self.population} ({self.definition})" if self.definition else self.population
+        return f"{self.measured} ({self.definition})" if self.definition else self.measured
 
     @property
     def quantity(self) -> str:
         """``% of CD4+ T cells``, ``ratio``, ``pg/ml``."""
         if self.unit == POINTS and self.parent:
-            return f"points of % of {denominator(self.parent)}, stimulated less unstimulated"
+            return f"points of % of {parent_name(self.parent)}, stimulated less unstimulated"
         if self.unit != "%" or not self.parent:
-            return self.unit
-        return f"% of {denominator(self.parent)}"
+            return unit_name(self.unit)
+        return f"% of {parent_name(self.parent)}"
 
     @property
     def axis(self) -> str:
@@ -84,10 +79,10 @@ class EndpointLabel:
     def short(self) -> str:
         """``Treg, % of CD4``: for crowded figures; the caption holds the long form."""
         if self.unit == "%" and self.parent:
-            return f"{self.population}, % of {self.parent}"
+            return f"{self.measured}, % of {self.parent}"
         if self.unit == POINTS and self.parent:
-            return f"{self.population}, stim. - unstim."
-        return self.population if self.unit in ("ratio", "") else f"{self.population}, {self.unit}"
+            return f"{self.measured}, stim. - unstim."
+        return self.measured if self.unit in ("ratio", "") else f"{self.measured}, {unit_name(self.unit)}"
 
     @property
     def axis_scale(self) -> Literal["linear", "log2"]:
@@ -98,18 +93,6 @@ class EndpointLabel:
     def colour(self) -> str:
         """The subset's fixed colour."""
         return colour(self.population)
-
-
-def denominator(parent: str) -> str:
-    """Return a parent's name in words (``CD4`` is ``CD4+ T cells``).
-
-    Parameters
-    ----------
-    parent
-        Population name; upper and lower case are alike.
-    """
-    known = {name.lower(): words for name, words in DENOMINATORS.items()}
-    return known.get(parent.lower(), parent)
 
 
 @cache

@@ -1,0 +1,66 @@
+"""The sentence of a registered endpoint that the run has no result of, and why."""
+
+from __future__ import annotations
+
+from immunolab.results.findings.absences import absences, patients_of
+from immunolab.results.findings.finding import EndpointFinding
+from immunolab.results.findings.words import capital, endpoint_name, listed
+from immunolab.results.run import Run, in_cohort
+from immunolab.study.endpoints import Endpoint
+from immunolab.vocabulary.display_names import display_name
+
+
+def unmeasured_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFinding:
+    """Return that an endpoint was not measured, or measured and not compared, with what it needs.
+
+    Parameters
+    ----------
+    run
+        The finished run.
+    cohort
+        Its name; "" where the sheet has no cohorts.
+    endpoint
+        Without a row of SHIFTS, and of the tables of counted patients, in the cohort.
+    """
+    rows = run.endpoints
+    names = {endpoint.id, *(one.id for one in endpoint.expanded())}
+    own = rows[rows["endpoint"].isin(names) & in_cohort(rows, cohort)]
+    values = own[own["value"].notna()]
+    declared = run.declared.get(endpoint.id)
+    visits = endpoint.contrast or endpoint.timing
+    missing = absences(run, cohort, declared, visits) if declared is not None and len(values) and visits else ()
+    if len(values):
+        at = ", ".join(dict.fromkeys(map(str, values["visit"])))
+        plain = (
+            f"Measured at {at} in {values['patient_id'].nunique()} patients, not compared: no patient has two visits."
+        )
+    else:
+        plain = f"Not measured in this study: it needs {_needs(endpoint)}."
+    return EndpointFinding(
+        endpoint=endpoint.id,
+        cohort=cohort,
+        name=capital(endpoint_name(endpoint)),
+        role=endpoint.role,
+        visits=endpoint.visits or endpoint.timing,
+        measured_as=tuple(dict.fromkeys(map(str, values["endpoint"]))),
+        plain=plain,
+        verdict="described" if len(values) else "not_measured",
+        n=0,
+        of=len(patients_of(run, cohort)),
+        missing=missing,
+    )
+
+
+def _needs(endpoint: Endpoint) -> str:
+    needs = endpoint.needs
+    parts = []
+    if needs.populations:
+        parts.append(f"gated {listed(map(display_name, needs.populations))}")
+    if needs.blood_count:
+        parts.append("a lymphocyte count of each sample (lymphocytes_per_ul)")
+    clinic = (*needs.variables, *needs.scores, *needs.assays)
+    if clinic:
+        parts.append(f"{listed(map(display_name, clinic))} in the measurements")
+    if needs.outcomes:
+        parts.append(f"{listed(map(display_name, needs.outcomes))} in the outcomes")
+    return listed(parts)
