@@ -268,5 +268,5 @@ def test_a_choice_of_a_run_that_does_not_exist_is_named(finished: Run, tmp_path:
 def test_old_names_work_and_name_the_new_one(finished: Run, tmp_path: Path) -> None:
     with pytest.warns(DeprecationWarning, match=r"immunolab\.run"):
         run_study, options = il.run_study, il.RunOptions
-    again = run_study(finished.study.folder, finished.folder, options(tables_only=True))
+    again = run_study(finished.study.folder, finished.folder, options(tables_only=True, force=True))
     assert (again == finished, len(again.computed)) == (True, 6)

@@ -66,7 +66,9 @@ class Gates:
             strategy = self.imported.strategy_for(file, keywords)
             if self.specimen is not None:
                 strategy = replace(strategy, specimen=self.specimen)
-            return TubeGates(strategy, unread=self.imported.problems_for(file, keywords))
+            unread = self.imported.problems_for(file, keywords)
+            # by the import's name: its folder is no part of what a result depends on
+            return TubeGates(strategy, unread=tuple(replace(one, file=Path(one.file).name) for one in unread))
         if self.declared is None:
             raise GatingError("no gates were read", file, "name a strategy file")
         return TubeGates(self.declared)

@@ -13,7 +13,7 @@ from typing import Any
 
 from immunolab.comparison.plan import Compared
 from immunolab.results.run import Run
-from immunolab.schema.files import content_key, file_sha256
+from immunolab.schema.files import SAMPLE_RECORD, content_key, file_sha256, write_atomically
 from immunolab.schema.records import to_plain
 
 NAME, SCHEMA = "manifest.json", "immunolab.manifest/2"
@@ -29,7 +29,8 @@ def write_manifest(run: Run) -> Path:
         The finished run.
     """
     path = run.folder / NAME
-    path.write_text(json.dumps(_manifest(run), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    text = json.dumps(_manifest(run), indent=1, sort_keys=True) + "\n"
+    write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
     return path
 
 
@@ -48,7 +49,16 @@ def _manifest(run: Run) -> dict[str, Any]:
         "code": _code(run),
         "comparison": [_compared(one) for one in run.compared],
         "inputs": dict(run.inputs),
+        "samples": sample_keys(run),
         "outputs": hashes(run.folder),
+    }
+
+
+def sample_keys(run: Run) -> dict[str, str]:
+    """Return the key of what each sample in a run's folder was computed from, by sample."""
+    records = {s.sample_id: run.folder / "samples" / s.sample_id / SAMPLE_RECORD for s in run.samples}
+    return {
+        name: json.loads(path.read_text(encoding="utf-8"))["key"] for name, path in records.items() if path.exists()
     }
 
 
@@ -60,7 +70,8 @@ def _code(run: Run) -> dict[str, str]:
 
 def hashes(out: Path) -> dict[str, str]:
     """Return the sha256 of every output file, by its path relative to the run's folder."""
-    paths = sorted(path for pattern in HASHED for path in out.glob(pattern) if path.is_file())
+    named = (path for pattern in HASHED for path in out.glob(pattern))  # a hidden one is not written to its end
+    paths = sorted(path for path in named if path.is_file() and not path.name.startswith("."))
     return {path.relative_to(out).as_posix(): file_sha256(path) for path in paths}
 
 

@@ -22,6 +22,7 @@ from immunolab.report.patients import components_grid, patient_grid, responders_
 from immunolab.report.review import borders_grid, review_grid
 from immunolab.report.shift_tables import shift_grid, tests_grid
 from immunolab.results.run import REPORT, Run
+from immunolab.schema.files import write_atomically
 
 
 def write_report(run: Run, *, apply: Apply = map) -> Path:
@@ -44,7 +45,8 @@ def write_report(run: Run, *, apply: Apply = map) -> Path:
     pictures = list(apply(partial(write_figure, folder=folder), made))
     sheets = contact_sheets(run, apply)
     page = run.folder / REPORT
-    page.write_text(render(run, pictures, sheets), encoding="utf-8")
+    text = render(run, pictures, sheets)
+    write_atomically(page, lambda part: part.write_text(text, encoding="utf-8"))
     write_manifest(run)
     return page
 

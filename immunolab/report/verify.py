@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from immunolab.errors import ImmunolabError, InputError, Problem
-from immunolab.report.manifest import NAME, SCHEMA, hashes
+from immunolab.report.manifest import NAME, SCHEMA, hashes, sample_keys
 from immunolab.report.table_diff import CHANGED, differences, differs, file_in, file_of, read_written, same
 from immunolab.report.verify_clinic import clinic_differences
 from immunolab.report.verify_courses import course_differences
@@ -61,6 +61,7 @@ def verify(run: Run) -> list[Problem]:
 
     Checked are the hashes of inputs and outputs, percentages against counts, endpoint values against
     counts, pairs and shifts against a fresh comparison of the endpoints table, stimulated tubes against their counts,
+    samples against what they were computed from,
     the estimand's tables against doses, measurements and endpoints, and the clinic's as `clinic_differences` says.
 
     Parameters
@@ -74,7 +75,8 @@ def verify(run: Run) -> list[Problem]:
         The run wrote no manifest.
     """
     out = run.folder
-    found = [*_inputs(run), *_outputs(out, _manifest(out))]
+    record = _manifest(out)
+    found = [*_inputs(run), *_outputs(out, record), *_samples(run, record)]
     frames: dict[str, pd.DataFrame] = {}
     for table in (COUNTS, ENDPOINTS, PAIRS, SHIFTS, NOISE):
         read = read_written(run, table) if table is not NOISE or len(run.table("noise")) else NOISE.empty()
@@ -124,6 +126,15 @@ def _outputs(out: Path, record: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem(name, "", "the manifest does not list this file", "it was added after the run")
         elif now[name] != then[name]:
             yield Problem(name, "", "output differs from the one the run wrote (sha256)", CHANGED)
+
+
+def _samples(run: Run, record: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield every sample that a later run has computed anew without coming to its tables."""
+    then = record.get("samples", {})
+    for name, key in sample_keys(run).items():
+        if then.get(name, key) != key:
+            text = "was computed again from other input by a later run, which did not finish"
+            yield Problem(f"samples/{name}", "", text, "run the study again")
 
 
 def _percentages(counts: pd.DataFrame) -> Iterator[Problem]:

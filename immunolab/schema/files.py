@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+SAMPLE_RECORD = "record.json"  # in a sample's folder: the key of what it was computed from, the hash of each file
+_RENAMES = 5  # tries: a worker whose run was killed a second ago may still put its own result there once (judgement)
 
 
 def file_sha256(path: Path) -> str:
@@ -66,14 +70,38 @@ def write_folder_atomically(folder: Path, write: Callable[[Path], object]) -> No
     write
         Fills the empty folder it is given.
     """
-    part, old = (folder.with_name(f".{folder.name}.{word}-{os.getpid()}") for word in ("part", "old"))
+    part = folder.with_name(f".{folder.name}.part-{os.getpid()}")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
         write(part)
-        if folder.exists():
-            folder.rename(old)
-        part.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
+        put_in_place(part, folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def put_in_place(part: Path, folder: Path) -> None:
+    """Rename a folder that is written whole to its place; one that is there goes away.
+
+    Parameters
+    ----------
+    part
+        The folder, beside its place.
+    folder
+        Its place.
+    """
+    old = folder.with_name(f".{folder.name}.old-{os.getpid()}")
+    shutil.rmtree(old, ignore_errors=True)
+    for _ in range(_RENAMES):
+        with suppress(FileNotFoundError):
+            folder.rename(old)
+        try:
+            part.rename(folder)
+            break
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        raise OSError(errno.EEXIST, "another process writes to the same folder", str(folder))
+    shutil.rmtree(old, ignore_errors=True)

@@ -25,7 +25,7 @@ from immunolab.workflow.quantify import place_of, quantify, study_endpoints
 from immunolab.workflow.store import Store, folder_fault, is_folder_fault
 from immunolab.workflow.tubes import RunOptions, TubeSteps
 from immunolab.workflow.unmeasured import panel_names, unmeasured
-from immunolab.workflow.write import clinic_tables, finished_run, place_gates, report_run, scale_tables, write_tables
+from immunolab.workflow.write import clinic_tables, finished_run, scale_tables, write_results
 
 log = logging.getLogger("immunolab")
 
@@ -159,10 +159,8 @@ def _steps(
         hashes={**tubes.hashes, **cells.hashes},
         seed=options.seed,
     )
-    write_tables(found)
-    place_gates(store, [*tubes.computed, *tubes.kept])
-    if not options.tables_only:
-        report_run(found, store, jobs=options.jobs)
+    done = [*tubes.computed, *tubes.kept]
+    write_results(found, store, done, report=not options.tables_only, jobs=options.jobs)
     log.info(
         "done after %.1f s: %d computed, %d kept, %d failed",
         time.monotonic() - started,

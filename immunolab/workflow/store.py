@@ -8,14 +8,16 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from filelock import FileLock, Timeout
 
 from immunolab.errors import InputError, Problem
-from immunolab.schema.files import file_sha256, write_atomically, write_folder_atomically
+from immunolab.schema.files import SAMPLE_RECORD, file_sha256, write_atomically, write_folder_atomically
 
-RECORD = "record.json"
+_PLACES = ("", "samples/", "samples/*/", "cache/", "memberships/")  # where things are written under another name first
+_TEMPORARY = tuple(f"{place}.*.{word}-*" for place in _PLACES for word in ("part", "old"))
 _FOLDER_FAULTS = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.ENOTDIR, errno.ESTALE}
 
 
@@ -30,7 +32,8 @@ def folder_fault(error: OSError, folder: Path) -> InputError:
         The output folder.
     """
     hint = "free space or choose another folder with -o; finished samples are kept and the same command goes on"
-    return InputError(Problem(str(folder), "", f"cannot be written: {error.strerror}", hint))
+    left = "; its tables and report are still those of the run before" if (folder / "manifest.json").exists() else ""
+    return InputError(Problem(str(folder), "", f"cannot be written: {error.strerror}{left}", hint))
 
 
 def is_folder_fault(error: BaseException) -> bool:
@@ -42,8 +45,9 @@ def is_folder_fault(error: BaseException) -> bool:
 class Store:
     """The output folder of a run.
 
-    Each sample owns ``samples/SAMPLE_ID``; its ``record.json`` names the key and the hash of every
-    file beside it. Intermediate results are in ``cache`` under their own key.
+    Each sample owns ``samples/SAMPLE_ID``; its ``record.json`` names the key, the hash of every file beside it and
+    that of its memberships, where they were kept. Intermediate results are in ``cache`` under their own key. Keys are
+    of content and never of places, so that a folder that was moved is gone on with.
     """
 
     root: Path
@@ -101,7 +105,21 @@ class Store:
         """
         write_atomically(self.memberships(sample_id), lambda part: frame.to_parquet(part, index=False))
 
-    def stale(self, sample_id: str, key: str) -> str:
+    def record(self, sample_id: str) -> dict[str, Any]:
+        """Return a sample's record; empty where it has none that can be read.
+
+        Parameters
+        ----------
+        sample_id
+            Names the sample's folder.
+        """
+        try:
+            found = json.loads((self.sample_folder(sample_id) / SAMPLE_RECORD).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def stale(self, sample_id: str, key: str, *, memberships: bool = False) -> str:
         """Return why a sample must be computed, or "" when its outputs are up to date.
 
         Parameters
@@ -110,25 +128,30 @@ class Store:
             Names the sample's folder.
         key
             Content key of all that its result depends on.
+        memberships
+            Whether its memberships are wanted too; where they were kept before, they must be whole in any case.
         """
-        folder = self.sample_folder(sample_id)
-        try:
-            record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return "no result yet"
-        except (OSError, ValueError):
-            return "its record cannot be read"
+        record = self.record(sample_id)
+        if not record:
+            return "its record cannot be read" if self.sample_folder(sample_id).exists() else "no result yet"
         if record.get("key") != key:
             return "its file, panel, gates or the program changed"
-        for name, digest in record["outputs"].items():
-            path = folder / name
+        if memberships and "memberships" not in record:
+            return "its memberships are missing"
+        folder = self.sample_folder(sample_id)
+        outputs = {folder / name: (name, digest) for name, digest in record["outputs"].items()}
+        if "memberships" in record:
+            outputs[self.memberships(sample_id)] = "its memberships", record["memberships"]
+        for path, (name, digest) in outputs.items():
             if not path.is_file():
-                return f"{name} is missing"
+                return f"{name} {'are' if path.suffix == '.parquet' else 'is'} missing"
             if file_sha256(path) != digest:
-                return f"{name} was changed"
+                return f"{name} {'were' if path.suffix == '.parquet' else 'was'} changed"
         return ""
 
-    def commit(self, sample_id: str, key: str, write: Callable[[Path], None]) -> None:
+    def commit(
+        self, sample_id: str, key: str, write: Callable[[Path], None], memberships: pd.DataFrame | None = None
+    ) -> None:
         """Let `write` fill a temporary folder, then put it in the sample's place in one rename.
 
         Parameters
@@ -139,20 +162,32 @@ class Store:
             Content key of all that its result depends on.
         write
             Is given the temporary folder.
+        memberships
+            Events x populations, bool; None keeps none, and removes those of an earlier result.
         """
+        kept = {}
+        if memberships is None:
+            self.memberships(sample_id).unlink(missing_ok=True)
+        else:
+            self.write_memberships(sample_id, memberships)
+            kept["memberships"] = file_sha256(self.memberships(sample_id))
 
         def write_recorded(part: Path) -> None:
             write(part)
             outputs = {p.name: file_sha256(p) for p in sorted(part.iterdir())}
-            (part / RECORD).write_text(json.dumps({"key": key, "outputs": outputs}, indent=1), encoding="utf-8")
+            record = {"key": key, "outputs": outputs, **kept}
+            (part / SAMPLE_RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
 
         write_folder_atomically(self.sample_folder(sample_id), write_recorded)
 
     def sweep(self) -> None:
-        """Remove temporary names that a killed run left behind."""
-        for pattern in ("samples/.*.part-*", "samples/.*.old-*", "cache/.*.part-*"):
+        """Remove what a killed run left behind: temporary names, and memberships that no record names."""
+        for pattern in _TEMPORARY:
             for path in self.root.glob(pattern):
                 if path.is_dir():
                     shutil.rmtree(path, ignore_errors=True)
                 else:
                     path.unlink(missing_ok=True)
+        for path in self.root.glob("memberships/*.parquet"):
+            if "memberships" not in self.record(path.stem):
+                path.unlink(missing_ok=True)

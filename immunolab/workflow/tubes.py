@@ -45,8 +45,8 @@ class _MeasureJob:
         Drawn, or placed by `immunolab.workflow.place`.
     pairs
         (population, denominator) whose shared events are counted.
-    memberships, views
-        Whether events by population, and what a gating figure needs, are kept.
+    memberships
+        Whether events by population are kept.
     """
 
     tube: TubeFile
@@ -55,11 +55,13 @@ class _MeasureJob:
     gates: TubeGates
     pairs: tuple[tuple[str, str], ...]
     memberships: bool
-    views: bool = True
 
 
 def _measure(job: _MeasureJob) -> str:
-    """Write one sample's folder: its tables, gates and gate views; return the sample_id."""
+    """Write one sample's folder: its tables, gates and gate views; return the sample_id.
+
+    The views are kept without a report too: they cost a fifth of gating, and a later report the reading of every tube.
+    """
     from immunolab.gating.exchange.gatingml_out import write_gatingml
     from immunolab.gating.record_codec import to_plain
     from immunolab.gating.tubes import gate_tube
@@ -74,12 +76,9 @@ def _measure(job: _MeasureJob) -> str:
             table.write_rows(rows, folder / f"{table.name}.csv")
         write_gatingml(gated.on_channels(), folder / "gates.xml")
         (folder / GATES).write_text(json.dumps(to_plain(job.gates)), encoding="utf-8")
-        if job.views:
-            save_views(gate_views(gated.strategy, gated.tube, gated.memberships), folder / "views.npz")
+        save_views(gate_views(gated.strategy, gated.tube, gated.memberships), folder / "views.npz")
 
-    if job.memberships:
-        store.write_memberships(sample_id, gated.memberships_frame())
-    store.commit(sample_id, job.key, write)
+    store.commit(sample_id, job.key, write, gated.memberships_frame() if job.memberships else None)
     return sample_id
 
 
@@ -282,18 +281,15 @@ class TubeSteps:
         return tasks, kept
 
     def _job(self, sample: Sample, prepared: Prepared, gates: TubeGates) -> _MeasureJob:
-        views = not self.options.tables_only
-        parts = {"tube": prepared.key, "gates": to_plain(gates), "pairs": self.pairs, "views": views}
+        parts = {"tube": prepared.key, "gates": to_plain(gates), "pairs": self.pairs}
         tube, root = replace(self._tube(sample), sha256=prepared.sha256), str(self.store.root)
-        return _MeasureJob(tube, root, content_key(parts), gates, self.pairs, self.options.memberships, views)
+        return _MeasureJob(tube, root, content_key(parts), gates, self.pairs, self.options.memberships)
 
     def _reason(self, job: _MeasureJob) -> str:
         """Return why a tube must be measured; "" where its tables are up to date."""
-        name = job.tube.sample_id
-        reason = "--force" if self.options.force else self.store.stale(name, job.key)
-        if not reason and self.options.memberships and not self.store.memberships(name).exists():
-            return "its memberships are missing"
-        return reason
+        if self.options.force:
+            return "--force"
+        return self.store.stale(job.tube.sample_id, job.key, memberships=job.memberships)
 
 
 def _cost(path: Path) -> int:

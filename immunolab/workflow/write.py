@@ -6,19 +6,23 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from immunolab.comparison.response_tests import tests_of_study
 from immunolab.errors import ImmunolabError
+from immunolab.report.manifest import NAME as MANIFEST
+from immunolab.report.manifest import write_manifest
 from immunolab.report.page import write_report
-from immunolab.results.record import as_read_back, write_run
-from immunolab.results.run import Run
-from immunolab.schema.files import content_key, file_sha256, write_atomically
+from immunolab.results.record import RECORD, as_read_back, write_run
+from immunolab.results.run import REPORT, Run
+from immunolab.schema.files import content_key, file_sha256, put_in_place, write_atomically
 from immunolab.schema.gating import SCALES
 from immunolab.schema.tables import declared
 from immunolab.study.sheet import Study
@@ -87,7 +91,8 @@ def _kept(study: Study) -> Study:
     wanted = study.trial.subgroups if study.trial else ()
     samples = (replace(s, date=None, extra={k: v for k, v in s.extra.items() if k in wanted}) for s in study.samples)
     doses = {patient: replace(given, first_date=None) for patient, given in study.doses.items()}
-    return replace(study, samples=tuple(samples), doses=doses, read={})
+    trial = replace(study.trial, file=Path(study.trial.file).name) if study.trial else None
+    return replace(study, samples=tuple(samples), doses=doses, read={}, trial=trial)
 
 
 def clinic_tables(clinic: Clinic | None, study: Study) -> dict[str, pd.DataFrame]:
@@ -120,19 +125,59 @@ def scale_tables(panels: Mapping[str, PanelGates]) -> dict[str, pd.DataFrame]:
     return {SCALES.name: SCALES.frame(rows)} if rows else {}
 
 
-def write_tables(run: Run) -> None:
-    """Write every table of a run as CSV into ``tables/``, and the run's record beside it.
+def write_results(run: Run, store: Store, samples: Sequence[str], *, report: bool = True, jobs: int = 1) -> None:
+    """Write a run's tables, record, gates and report; what a folder holds is of one run whenever this is ended.
+
+    Tables are written beside their place first: where the disk is full, the earlier run stays whole. A report of other
+    tables is then withdrawn, its manifest first, so that `verify` refuses what was ended in between.
 
     Parameters
     ----------
     run
         The finished run.
+    store
+        The run's folder.
+    samples
+        Ids of the samples that were computed or kept.
+    report
+        Whether the report is written; one that is up to date stays in any case.
+    jobs
+        Figures drawn at once.
     """
-    folder = run.folder / "tables"
-    shutil.rmtree(folder, ignore_errors=True)
-    for name, table in run.tables.items():
-        declared(name).write_as_given(table, folder / f"{name}.csv")
+    with _written_tables(run) as part:
+        made_of = _report_key(run, store, part)
+        kept = _is_report_of(made_of, store)
+        if not kept:
+            _withdraw_report(store.root)
+        put_in_place(part, store.root / "tables")
     write_run(run)
+    place_gates(store, samples)
+    if kept:
+        log.info("report kept: nothing it is made of has changed")
+        write_manifest(run)  # memberships may be new, and the folders of study and run elsewhere
+    elif report:
+        _write_report(run, made_of, store, jobs)
+
+
+@contextmanager
+def _written_tables(run: Run) -> Iterator[Path]:
+    """Give a folder with every table as CSV, which is removed unless it was put elsewhere."""
+    part = run.folder / f".tables.part-{os.getpid()}"
+    try:
+        for name, table in run.tables.items():
+            declared(name).write_as_given(table, part / f"{name}.csv")
+        yield part
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _withdraw_report(root: Path) -> None:
+    """Remove an earlier run's manifest, record, page and figures."""
+    if (root / REPORT).exists():
+        log.info("the earlier report is withdrawn: what it was made of has changed")
+    for name in (MANIFEST, RECORD, REPORT):
+        (root / name).unlink(missing_ok=True)
+    shutil.rmtree(root / "figures", ignore_errors=True)
 
 
 def place_gates(store: Store, samples: Iterable[str]) -> None:
@@ -151,33 +196,30 @@ def place_gates(store: Store, samples: Iterable[str]) -> None:
         if not (store.sample_folder(path.stem) / "gates.xml").exists():
             path.unlink()
     for name in samples:
-        shutil.copyfile(store.sample_folder(name) / "gates.xml", target / f"{name}.xml")
+        source = store.sample_folder(name) / "gates.xml"
+        write_atomically(target / f"{name}.xml", partial(shutil.copyfile, source))
 
 
-def report_run(run: Run, store: Store, *, jobs: int = 1) -> None:
-    """Write the report, unless it is there and nothing it is made of has changed.
+def _report_key(run: Run, store: Store, tables: Path) -> Path:
+    """Return the record of the report that is made of a run's tables and of its samples' views, wherever they are."""
+    parts = {path.name: file_sha256(path) for path in sorted(tables.iterdir())}
+    views = {s.sample_id: store.record(s.sample_id).get("outputs") for s in run.samples}
+    record = replace(run, folder=run.study.folder).record()  # its paths are then those within the study
+    return store.cached("report", content_key({"tables": parts, "samples": views, "run": record}), ".json")
 
-    Parameters
-    ----------
-    run
-        The finished run, its tables and gates written.
-    store
-        The run's folder.
-    jobs
-        Figures drawn at once.
-    """
-    root = store.root
-    sources = [*root.glob("tables/*.csv"), *root.glob("samples/*/views.npz"), *root.glob("gates/*")]
-    parts = {str(path.relative_to(root)): file_sha256(path) for path in sorted(sources)}
-    record = store.cached("report", content_key({"files": parts, "run": run.record()}), ".json")
-    if record.exists():
-        made = json.loads(record.read_text(encoding="utf-8"))
-        if all((root / name).is_file() and file_sha256(root / name) == sha for name, sha in made.items()):
-            log.info("report kept: nothing it is made of has changed")
-            return
+
+def _is_report_of(record: Path, store: Store) -> bool:
+    """Return whether the folder holds the report of a record, every file as it was written."""
+    if not record.exists():
+        return False
+    made = json.loads(record.read_text(encoding="utf-8"))
+    return all((store.root / name).is_file() and file_sha256(store.root / name) == sha for name, sha in made.items())
+
+
+def _write_report(run: Run, record: Path, store: Store, jobs: int) -> None:
     page = write_report(run, apply=partial(_in_processes, jobs) if jobs > 1 else map)
-    written = [page, root / "manifest.json", *root.glob("figures/*"), *root.glob("samples/*/gating.png")]
-    hashes = {str(path.relative_to(root)): file_sha256(path) for path in sorted(written)}
+    written = [page, *store.root.glob("figures/*"), *store.root.glob("samples/*/gating.png")]
+    hashes = {path.relative_to(store.root).as_posix(): file_sha256(path) for path in sorted(written)}
     write_atomically(record, lambda part: part.write_text(json.dumps(hashes, indent=1), encoding="utf-8"))
 
 

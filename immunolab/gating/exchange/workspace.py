@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from xml.etree.ElementTree import Element
 
 from immunolab.errors import InputError, Problem
 from immunolab.gating.exchange.flowjo import flowjo_workspace
@@ -32,7 +34,14 @@ def read_workspace(path: Path | str) -> Workspace:
     InputError
         The file is absent, broken, or something else.
     """
-    root = read_root(path)
+    workspace = _gates(read_root(path), path)
+    # not its folder or its hash: a tube's strategy is the same wherever the file is, and when another tube's changed
+    name = Path(path).name
+    samples = (replace(one, strategy=replace(one.strategy, source=name)) for one in workspace.samples)
+    return replace(workspace, samples=tuple(samples))
+
+
+def _gates(root: Element, path: Path | str) -> Workspace:
     if root.tag == ROOT_TAG:
         return gatingml_workspace(root, str(path))
     if root.tag != "Workspace":
