@@ -47,14 +47,14 @@ class EndpointLabel:
     unit: str
 
     @property
-    def measured(self) -> str:
+    def display(self) -> str:
         """``effector Tfh``: the population or variable as the vocabulary writes it."""
         return display_name(self.population)
 
     @property
     def name(self) -> str:
         """``Treg (CD25hi CD127lo)``."""
-        return f"{self.measured} ({self.definition})" if self.definition else self.measured
+        return f"{self.display} ({self.definition})" if self.definition else self.display
 
     @property
     def quantity(self) -> str:
@@ -73,16 +73,16 @@ class EndpointLabel:
     @property
     def measured(self) -> str:
         """``Treg, % of CD4+ T cells``: for an axis whose caption holds the definition."""
-        return f"{self.population}, {self.quantity}" if self.quantity else self.population
+        return f"{self.display}, {self.quantity}" if self.quantity else self.display
 
     @property
     def short(self) -> str:
         """``Treg, % of CD4``: for crowded figures; the caption holds the long form."""
         if self.unit == "%" and self.parent:
-            return f"{self.measured}, % of {self.parent}"
+            return f"{self.display}, % of {self.parent}"
         if self.unit == POINTS and self.parent:
-            return f"{self.measured}, stim. - unstim."
-        return self.measured if self.unit in ("ratio", "") else f"{self.measured}, {unit_name(self.unit)}"
+            return f"{self.display}, stim. - unstim."
+        return self.display if self.unit in ("ratio", "") else f"{self.display}, {unit_name(self.unit)}"
 
     @property
     def axis_scale(self) -> Literal["linear", "log2"]:
