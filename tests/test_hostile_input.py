@@ -9,7 +9,7 @@ import pytest
 from fcs_builder import fcs_bytes, write_fcs
 
 import immunolab as il
-from immunolab.errors import DataFileError, InputError
+from immunolab.errors import DataFileError, InputError, attempt
 from immunolab.gating.exchange.workspace import read_workspace
 from immunolab.gating.strategy_file import read_strategy
 from immunolab.loaders.measurements import read_measurements
@@ -149,7 +149,7 @@ def population(name: str, gate: str) -> str:
 
 
 def freehand(n_corners: int) -> str:
-    places = np.random.default_rng(0).integers(0, 4000, (n_corners, 2))
+    places = np.random.default_rng(0).integers(0, 200_000, (n_corners, 2))
     corners = "".join(f'<Vertex x="{x}" y="{y}"/>' for x, y in places)
     return f'<PolygonGate><Polygon xAxisName="A" yAxisName="B"><Polygon>{corners}</Polygon></Polygon></PolygonGate>'
 
@@ -160,30 +160,37 @@ def intersection(references: list[str]) -> str:
     return f'<BooleanGate specification="{words}"><StringArray>{named}</StringArray></BooleanGate>'
 
 
-@pytest.mark.parametrize(
-    ("gates", "n_read", "refused"),
-    [
-        (
-            [population(f"p{i}", f"<PolygonGate>{RECTANGLE}</PolygonGate>") for i in range(1500)]
-            + [population(f"b{i}", intersection([f"p{j}" for j in range(20)])) for i in range(600)],
-            2100,
-            [],
-        ),
-        ([population(f"p{i}", freehand(40)) for i in range(100)], 100, []),
-        ([population("p", freehand(3_000))], 0, ["the polygon needs more than 100,000 corners"]),
-    ],
-    ids=["booleans", "polygons", "corners"],
-)
-def test_a_small_flowjo_9_workspace_is_read_quickly(tmp_path, gates, n_read, refused):
-    knots = ",".join(f"{4096 * k / 5000:.2f},{k}" for k in range(5000))  # rounded, so that no edge is ever straight
+def write_flowjo_9(path, gates):
+    steps = np.random.default_rng(0).integers(1, 90, 5000).cumsum()  # uneven, so that no edge is ever straight
+    knots = ",".join(f"{4096 * k / 5000:.2f},{knot}" for k, knot in enumerate(steps))
     tables = f'<CalibrationTables><Table name="a">{knots}</Table></CalibrationTables>'
     axes = "".join(f'<Parameter name="{name}" log="1" calibrationIndex="1"/>' for name in "AB")
     tree = f'<SampleNode name="a.fcs" count="1">{"".join(gates)}</SampleNode>'
     sample = f'<Sample compensationID="-2"><DataSet uri="a.fcs"/>{axes}{tree}</Sample>'
-    (tmp_path / "mac.xml").write_text(f'<Workspace version="1.6">{tables}{sample}</Workspace>')
+    path.write_text(f'<Workspace version="1.6">{tables}{sample}</Workspace>')
+
+
+def test_boolean_gates_of_flowjo_9_find_their_populations_quickly(tmp_path):
+    gates = [population(f"p{i}", f"<PolygonGate>{RECTANGLE}</PolygonGate>") for i in range(1500)]
+    gates += [population(f"b{i}", intersection([f"p{j}" for j in range(20)])) for i in range(600)]
+    write_flowjo_9(tmp_path / "mac.xml", gates)
     (read,) = read_workspace(tmp_path / "mac.xml").samples
-    assert len(read.strategy.populations) == n_read
-    assert [problem.message[: len(start)] for problem, start in zip(read.problems, refused, strict=True)] == refused
+    assert len(read.strategy.populations) == 2100
+
+
+@pytest.mark.parametrize(
+    ("gates", "said"),
+    [
+        ([population("p", freehand(300))], "the polygon needs more than 100,000 corners"),
+        ([population(f"p{i}", freehand(6)) for i in range(50)], "calibration is too uneven"),
+    ],
+    ids=["one polygon", "all polygons"],
+)
+def test_polygons_on_uneven_scales_are_refused(tmp_path, gates, said):
+    write_flowjo_9(tmp_path / "mac.xml", gates)
+    read, faults = attempt(lambda: read_workspace(tmp_path / "mac.xml"))
+    problems = [*faults, *(problem for sample in (read.samples if read else ()) for problem in sample.problems)]
+    assert any(said in problem.message for problem in problems)
 
 
 def test_names_of_channels_are_read_without_what_cannot_be_seen(tmp_path):

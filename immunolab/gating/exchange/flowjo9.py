@@ -33,8 +33,9 @@ _CHANNELS = 4096.0  # channels of FlowJo 9's display, over which its calibration
 _Matrix = tuple[str, str, str, Spillover | None]  # name, prefix and suffix of compensated channels, values
 _LAST = "\U0010ffff"  # sorts behind every character of a name
 _SHAPES = ("Polygon", "PolyRect", "Range", "Ellipse")
-# of a workspace's polygons, once their edges are drawn anew; some thousand gates have fewer (judgement: 100 MB)
-_MOST_CORNERS = 1_000_000
+# corners of a workspace's polygons in instrument units, and for each that is drawn: on FlowJo's own scales an edge takes
+# about 100, on tables that rise unevenly up to 4,096 (judgement)
+_SOME_CORNERS, _CORNERS_OF_ONE = 100_000, 400
 _UNTABLED = Biex(0.0, -10.0, 4.5, 262_144.0)  # FlowJo 9's own scale for log channels without a table
 
 
@@ -77,16 +78,17 @@ def flowjo9_workspace(root: Element, source: str) -> Workspace:
     """
     tables, matrices = _tables(root), _matrices(root)
     samples: list[SampleGates] = []
-    n_corners = 0
+    n_corners = n_allowed = 0
     for element in root.iter("Sample"):
         if (top := element.find("SampleNode")) is not None and sample_names(element, top):
             nodes = {}
+            n_allowed += _CORNERS_OF_ONE * sum(1 for _ in element.iter("Vertex"))
             for node in _nodes(top, sample := _SampleOfV9.of(element, matrices, tables)):
                 nodes[node.key] = node
                 n_corners += len(node.gate.vertices) if isinstance(node.gate, Polygon) else 0
-                if n_corners > _MOST_CORNERS:
-                    text = f"the edges of its polygons need more than {_MOST_CORNERS:,} corners in instrument units"
-                    raise InputError(Problem(source, "", text, "save fewer samples in one workspace"))
+                if n_corners > _SOME_CORNERS + n_allowed:
+                    text = f"the edges of its polygons need more than {n_corners:,} corners: calibration is too uneven"
+                    raise InputError(Problem(source, "", text, "save the workspace again, or export Gating-ML"))
             samples.append(_gates(element, top, sample, nodes, source))
     if not samples:
         raise InputError(Problem(source, "", "the workspace holds no sample", "save it with its samples"))
