@@ -33,7 +33,7 @@ _CHANNELS = 4096.0  # channels of FlowJo 9's display, over which its calibration
 _Matrix = tuple[str, str, str, Spillover | None]  # name, prefix and suffix of compensated channels, values
 _LAST = "\U0010ffff"  # sorts behind every character of a name
 _SHAPES = ("Polygon", "PolyRect", "Range", "Ellipse")
-# corners of a workspace's polygons in instrument units, and for each that is drawn: on FlowJo's own scales an edge takes
+# corners of a workspace's polygons in instrument units, and for each that is drawn: on FlowJo's scales an edge takes
 # about 100, on tables that rise unevenly up to 4,096 (judgement)
 _SOME_CORNERS, _CORNERS_OF_ONE = 100_000, 400
 _UNTABLED = Biex(0.0, -10.0, 4.5, 262_144.0)  # FlowJo 9's own scale for log channels without a table
