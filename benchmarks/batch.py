@@ -1,6 +1,6 @@
 """Throughput of a night run: many files, drawn gates, beside FlowKit's session on the same files.
 
-    python benchmarks/batch.py [--files 20] [--events 300000] [--openflo PATH/openflo-compare] [-o batch.json]
+    python benchmarks/batch.py [--files 20] [--events 300000] [--tries 2] [--openflo PATH] [-o batch.json]
 
 Prints wall and processor seconds, peak memory and ratios, each measured in a process of its own, then how
 time grows with the number of files and with events a file. OpenFlo (installed in an environment of its own,
@@ -170,6 +170,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--files", type=int, default=20)
     parser.add_argument("--events", type=int, default=300_000)
+    parser.add_argument("--tries", type=int, default=1)
     parser.add_argument("--growth", type=int, nargs="*", default=[5, 20, 80])
     parser.add_argument("--events-growth", type=int, nargs="*", default=[30_000, 100_000, 300_000, 1_000_000])
     parser.add_argument("--openflo", default="")
@@ -184,12 +185,17 @@ def main() -> None:
         (folder / "gates.yaml").write_text(gates_text())
         write_files(folder, arguments.files, arguments.events)
         result: dict[str, object] = {"files": arguments.files, "events": arguments.events}
-        ours = {n: measure(folder, str(n)) for n in (1, 2)}
-        flowkit = measure(folder, "flowkit")
+        tries: dict[str, list[dict[str, float]]] = {"1": [], "2": [], "flowkit": []}
+        for _ in range(arguments.tries):  # by turns, so that a busy spell of the machine is both programs'
+            for what, costs in tries.items():
+                costs.append(measure(folder, what))
+        best = {what: min(costs, key=lambda cost: cost["work_s"]) for what, costs in tries.items()}
+        ours, flowkit = {1: best["1"], 2: best["2"]}, best["flowkit"]
         result |= {"one_worker": ours[1], "two_workers": ours[2], "flowkit": flowkit}
         result["counts_that_differ"] = same_counts(folder)
         for n, name in ((1, "one_worker"), (2, "two_workers")):
             result[f"ratio_{name}"] = flowkit["work_s"] / ours[n]["work_s"]
+            result[f"ratio_of_processor_time_{name}"] = flowkit["cpu_s"] / ours[n]["cpu_s"]
         if arguments.openflo:
             result["openflo"] = beside_openflo(folder, arguments.openflo, ours[2])
         result["growth_work_s"] = growth(folder, arguments.growth, arguments.events_growth)

@@ -59,6 +59,21 @@ def test_polygons_on_a_grid_agree_with_flowutils_on_every_edge_and_corner(corner
     assert np.array_equal(geometry.in_polygon(x, y, corners, np.ones(len(x), bool)) == geometry.INSIDE, expected)
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.tuples(grid, grid), min_size=3, max_size=9), st.integers(0, 10_000), st.sampled_from([0.0, 1e-10, 0.2])
+)
+def test_many_events_find_by_cells_of_the_polygon_what_few_find_edge_by_edge(corners, seed, tolerance) -> None:
+    rng = np.random.default_rng(seed)
+    x, y = rng.choice([rng.uniform(-1, 13, 9_000), rng.integers(-1, 14, 9_000) * 1.0], axis=0, size=2)
+    x, y = np.concatenate([x, rng.choice([c[0] for c in corners], 99)]), np.concatenate([y, rng.uniform(-1, 13, 99)])
+    within = rng.random(len(x)) < 0.7
+    at_once = geometry.in_polygon(x, y, corners, within, tolerance)
+    few = [slice(at, at + 1_000) for at in range(0, len(x), 1_000)]
+    apart = [geometry.in_polygon(x[part], y[part], corners, within[part], tolerance) for part in few]
+    assert np.array_equal(at_once, np.concatenate(apart))
+
+
 def test_a_square_takes_its_left_and_bottom_edge_and_leaves_right_and_top() -> None:
     square = [(0, 0), (2, 0), (2, 2), (0, 2)]
     x = np.array([0.0, 2.0, 1.0, 1.0, 0.0, np.nan, np.inf])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,7 +63,7 @@ def to_anndata(events: Tube, transforms: Mapping[str, Transform] | None = None) 
 
 
 def displayed_blocks(
-    events: Tube, transforms: Mapping[str, Transform], n_events: int = 4_096
+    events: Tube, transforms: Mapping[str, Transform], n_events: int = 8_192
 ) -> Iterator[tuple[int, NDArray[np.float64], NDArray[np.float64]]]:
     """Walk a tube block by block, compensated and transformed; no second copy of the tube is made.
 
@@ -83,7 +83,7 @@ def displayed_blocks(
         events. The next block overwrites both arrays: copy what is to stay.
     """
     names = [channel.name for channel in events.channels]
-    scales = [transforms.get(name, Identity()) for name in names]
+    alike = _alike([transforms.get(name, Identity()) for name in names])
     weights = events.weights(names)
     linear = np.empty((len(names), min(n_events, events.n_events)))
     display = np.empty_like(linear)
@@ -91,9 +91,20 @@ def displayed_blocks(
         columns = events.columns[:, first : first + n_events]
         compensated, shown = linear[:, : columns.shape[1]], display[:, : columns.shape[1]]
         weighted_sums(weights, columns, out=compensated)
-        for row, scale in enumerate(scales):
-            shown[row] = scale.apply(compensated[row])
+        for rows, scale in alike:
+            shown[rows] = scale.apply(compensated[rows])
         yield first, compensated, shown
+
+
+def _alike(scales: Sequence[Transform]) -> list[tuple[slice, Transform]]:
+    """Return each run of rows that share a scale, so that a block costs a call a run and not a call a row."""
+    found: list[tuple[slice, Transform]] = []
+    for row, scale in enumerate(scales):
+        if found and found[-1][1] == scale:
+            found[-1] = (slice(found[-1][0].start, row + 1), scale)
+        else:
+            found.append((slice(row, row + 1), scale))
+    return found
 
 
 def save_tube(tube: Tube, path: Path) -> None:

@@ -29,7 +29,7 @@ from immunolab.gating.strategy import (
 )
 from immunolab.gating.validation import gate_problems
 
-_BLOCK = 32_768  # events; a block of twenty channels stays in the cache, and workers seldom wait for each other
+_BLOCK = 16_384  # events; a block of twenty channels stays in the cache, and workers seldom wait for each other
 Mask = NDArray[np.bool_]
 Shape = Rectangle | Polygon | Ellipsoid
 

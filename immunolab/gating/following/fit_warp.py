@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from immunolab.gating.following.mixture import CloudMixture
 from immunolab.gating.following.warp import Warp, taken_back
@@ -119,6 +118,8 @@ def fit_moves(clouds: Clouds, tubes: Sequence[Array], start: Fit | None = None) 
     start
         Where to begin; None begins where the gates were drawn.
     """
+    from scipy.optimize import minimize  # here, for gating with drawn gates needs no scipy
+
     start = start or shares_at(clouds, np.zeros_like(clouds.knots), tubes)
     shape, n_clouds = start.moves.shape, len(clouds.mixture.weights)
     first = np.concatenate([start.moves.ravel(), *(np.log(share + 1e-6) for share in start.shares)])

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from scipy.special import stdtrit
 
 from immunolab.gating.placement.placed import Placed
 from immunolab.gating.placement.placed_gate import PLACEMENT_SD, Generators
@@ -148,6 +147,8 @@ def usuals(borders: Sequence[PoolBorder]) -> dict[tuple[tuple[str, ...], tuple[s
 
 def is_unlike(own: PoolBorder, usual: Usual) -> bool:
     """Whether a border that a pool's own events show is further from the usual one than chance allows."""
+    from scipy.special import stdtrit  # here, for gating with drawn gates needs no scipy
+
     limit = float(stdtrit(usual.n - 1, 1 - _UNLIKE / 2))
     return own.shown and usual.useful and abs(own.value - usual.value) > limit * float(np.hypot(usual.sd, own.sd))
 

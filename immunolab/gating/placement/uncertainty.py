@@ -21,7 +21,6 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit, logit
 
 from immunolab.events.subsample import subsample
 from immunolab.events.tube import Tube
@@ -98,6 +97,8 @@ def gate_spreads(fitted: Fitted, tube: Tube, pairs: Iterable[tuple[str, str]]) -
     tuple of GateSpread
         Standard errors on the logit scale.
     """
+    from scipy.special import logit  # here, for gating with drawn gates needs no scipy
+
     wanted = set(pairs)
     table = percent_intervals(fitted, tube.sample_id, tube, denominators=sorted({parent for _, parent in wanted}))
     found = []
@@ -110,6 +111,8 @@ def gate_spreads(fitted: Fitted, tube: Tube, pairs: Iterable[tuple[str, str]]) -
 
 
 def _limits(n: int, of: int, moved: Array) -> dict[str, float]:
+    from scipy.special import expit
+
     if of == 0:
         return dict.fromkeys(_COLUMNS[3:], np.nan)
     share, z = _logit(n, of), NORMAL_95
@@ -159,4 +162,6 @@ def _counts(strategy: Strategy, events: Tube) -> dict[str, int]:
 
 
 def _logit(n: int, of: int) -> float:
+    from scipy.special import logit
+
     return float(logit((n + 0.5) / (of + 1.0)))

@@ -10,6 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from immunolab.errors import DataFileError
 from immunolab.events.tube import Channel, Spillover, Tube, identity
 from immunolab.input_files import is_special
@@ -22,6 +25,8 @@ from immunolab.loaders.preprocessing_checks import signs_of_processing
 from immunolab.vocabulary.panel import read_panel, resolve_channels
 
 _BLOCK_BYTE = 2**20  # read at once while hashing; larger blocks were no faster
+# a file that is hashed by a thread of its own: starting one costs what hashing 200 kB does, more on a busy machine
+_WORTH_A_THREAD_BYTE = 2**20
 
 __all__ = ["FcsChannel", "FcsHeader", "read_fcs", "read_header"]
 
@@ -89,7 +94,7 @@ def read_fcs(
         When file or matrix cannot be read right; names segment or keyword, and how to fix it.
     """
     file = str(path)
-    with _open(path) as handle, ThreadPoolExecutor(1) as other:
+    with _open(path) as handle:
         header = _header(handle, file, dataset)
         names, labels = [c.name for c in header.channels], [c.label for c in header.channels]
         markers = read_panel(Path(panel)) if isinstance(panel, str | Path) else panel
@@ -98,9 +103,7 @@ def read_fcs(
         channels = named if stored else _with_tops(named, header.channels)
         matrix, notes = (None, []) if stored else _choose_spillover(header, spillover)
         before = os.fstat(handle.fileno())
-        digest = other.submit(_sha256, handle, file)
-        columns, masked = decode(handle, header, stored=stored)
-        sha256 = digest.result()
+        columns, masked, sha256 = _decoded(handle, header, stored)
         _check_unchanged(before, os.fstat(handle.fileno()), file)
     notes += [*masked, *not_finite(columns, names)]
     notes += signs_of_processing(columns, channels, matrix, header.cytometer)
@@ -114,6 +117,15 @@ def read_fcs(
         warnings=header.warnings + tuple(notes),
         keywords=identity(header.text),
     )
+
+
+def _decoded(handle: BinaryIO, header: FcsHeader, stored: bool) -> tuple[NDArray[np.float32], list[str], str]:
+    """Return the events, what is unusual about them, and the file's hash, which a large file's other reader makes."""
+    if os.fstat(handle.fileno()).st_size < _WORTH_A_THREAD_BYTE:
+        return *decode(handle, header, stored=stored), _sha256(handle, header.file)
+    with ThreadPoolExecutor(1) as other:
+        digest = other.submit(_sha256, handle, header.file)
+        return *decode(handle, header, stored=stored), digest.result()
 
 
 def _with_tops(channels: Sequence[Channel], described: Sequence[FcsChannel]) -> tuple[Channel, ...]:
