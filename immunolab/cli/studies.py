@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -146,6 +147,7 @@ def add_run(commands: Subparsers) -> None:
     parser.add_argument("--memberships", action="store_true", help="write which events are in which population")
     parser.add_argument("--force", action="store_true", help="compute every sample again")
     parser.add_argument("--tables-only", action="store_true", help="write tables and gates, no figure and no report")
+    _add_format(parser, ("pdf", "xlsx", "pptx"), "write the report as PDF, all tables as a workbook, or slides too")
     parser.add_argument(
         "--definitions",
         choices=("default", "all"),
@@ -157,17 +159,42 @@ def add_run(commands: Subparsers) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from immunolab.report.exports import check_formats
     from immunolab.results.run import REPORT
+    from immunolab.workflow.report import report
     from immunolab.workflow.run import run
 
     study = Path(arguments.study)
     folder = study if study.is_dir() else study.parent
     out = Path(arguments.out) if arguments.out else folder.resolve().with_name(f"{folder.resolve().name}_out")
     names = ("jobs", "scheduler", "sample", "memberships", "force", "tables_only", "definitions", "allow_code", "seed")
+    check_formats(arguments.format, with_report=not arguments.tables_only)
     found = run(study, out=out, **{name: getattr(arguments, name) for name in names})
     if arguments.tables_only:
         say(f"tables: {out}/tables")
+    for line in report(out, formats=arguments.format) if arguments.format else ():
+        say(line)
     return _say_done(found, None if arguments.tables_only else out / REPORT)
+
+
+def add_report(commands: Subparsers) -> None:
+    """Declare the words of ``immunolab report``."""
+    text = "Write a finished run's report again, or hand it on as PDF, workbook of all tables, or slides."
+    parser = command(commands, "report", text, _report)
+    parser.add_argument("out", type=Path, metavar="OUT", help="the folder that run wrote")
+    _add_format(parser, ("html", "pdf", "xlsx", "pptx"), "what to write; may be repeated (default: html)")
+    parser.add_argument("--jobs", type=at_least_one, default=1, metavar="N", help="figures at once (default: 1)")
+
+
+def _add_format(parser: argparse.ArgumentParser, choices: Sequence[str], text: str) -> None:
+    parser.add_argument("--format", action="append", default=[], choices=choices, help=text)
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from immunolab.workflow.report import report
+
+    say("\n".join(report(arguments.out, formats=arguments.format or ["html"], jobs=arguments.jobs)))
+    return DONE
 
 
 def _say_done(run: Run, page: Path | None) -> int:

@@ -13,6 +13,7 @@ from immunolab.report import methods
 from immunolab.report.contact import Apply, Sheet, contact_sheets
 from immunolab.report.contents import contents
 from immunolab.report.document import document, place_name
+from immunolab.report.exports import remove_stale_exports
 from immunolab.report.figure import Written, write_figure
 from immunolab.report.figures import figures_of
 from immunolab.report.key_findings import KeyFinding, cautions, key_findings
@@ -28,8 +29,8 @@ from immunolab.schema.files import write_atomically
 def write_report(run: Run, *, apply: Apply = map) -> Path:
     """Write ``report.html``, ``figures/`` and ``manifest.json`` into a run's folder and return the page's path.
 
-    Figures of an earlier report in the folder are replaced. The gating figure of every sample whose
-    folder holds gate views is drawn, unless it is up to date.
+    Figures of an earlier report in the folder are replaced, and files exported from another one removed. The gating
+    figure of every sample whose folder holds gate views is drawn, unless it is up to date.
 
     Parameters
     ----------
@@ -48,6 +49,7 @@ def write_report(run: Run, *, apply: Apply = map) -> Path:
     text = render(run, pictures, sheets)
     write_atomically(page, lambda part: part.write_text(text, encoding="utf-8"))
     write_manifest(run)
+    remove_stale_exports(run.folder)
     return page
 
 

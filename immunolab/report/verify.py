@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from immunolab.errors import ImmunolabError, InputError, Problem
+from immunolab.report.exports import export_problems
 from immunolab.report.manifest import NAME, SCHEMA, hashes, sample_keys
 from immunolab.report.table_diff import CHANGED, differences, differs, file_in, file_of, read_written, same
 from immunolab.report.verify_clinic import clinic_differences
@@ -59,7 +60,7 @@ _TIPPING_NUMBERS = ("n_pairs", "n_missing", "estimate", "ci_low", "ci_high", "ti
 def verify(run: Run) -> list[Problem]:
     """Return everything in a run's folder that no longer agrees with the run, its manifest or itself.
 
-    Checked are the hashes of inputs and outputs, percentages against counts, endpoint values against
+    Checked are the hashes of inputs, outputs and exported files, percentages against counts, endpoint values against
     counts, pairs and shifts against a fresh comparison of the endpoints table, stimulated tubes against their counts,
     samples against what they were computed from,
     the estimand's tables against doses, measurements and endpoints, and the clinic's as `clinic_differences` says.
@@ -76,7 +77,7 @@ def verify(run: Run) -> list[Problem]:
     """
     out = run.folder
     record = _manifest(out)
-    found = [*_inputs(run), *_outputs(out, record), *_samples(run, record)]
+    found = [*_inputs(run), *_outputs(out, record), *_samples(run, record), *export_problems(out)]
     frames: dict[str, pd.DataFrame] = {}
     for table in (COUNTS, ENDPOINTS, PAIRS, SHIFTS, NOISE):
         read = read_written(run, table) if table is not NOISE or len(run.table("noise")) else NOISE.empty()

@@ -411,6 +411,23 @@ class Run:
             return True
         return bool(rows["endpoints"]["value"].notna().any())
 
+    def to_excel(self, path: Path | str | None = None) -> Path:
+        """Write all tables as a workbook: a sheet a table, the contents, and a dictionary of columns and words.
+
+        Parameters
+        ----------
+        path
+            Where to; ``tables.xlsx`` in the run's folder by default. An existing file is replaced.
+
+        Returns
+        -------
+        Path
+            The workbook.
+        """
+        from immunolab.results.workbook import WORKBOOK, write_workbook
+
+        return write_workbook(self, self.folder / WORKBOOK if path is None else Path(path))
+
     def _answers(self) -> list[tuple[str, str, str, str]]:
         """Return cohort, role, endpoint and the change in short of every comparison, primary endpoints first."""
         rows = (row for c in self.cohorts for role in ROLES for _, row in self.shifts_of(c, (role,)).iterrows())

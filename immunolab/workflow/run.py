@@ -14,6 +14,7 @@ from immunolab.cells.study_tables import agreement_tables
 from immunolab.errors import InputError, Problem, nearest, unknown_words
 from immunolab.input_files import recorded_inputs
 from immunolab.quantify import population_pairs
+from immunolab.report.exports import remove_stale_exports
 from immunolab.results.run import Run
 from immunolab.study.sheet import Study, read_study
 from immunolab.workflow.clinic import ClinicSources, clinic_of, intercurrent_of, read_clinic
@@ -161,6 +162,8 @@ def _steps(
     )
     done = [*tubes.computed, *tubes.kept]
     write_results(found, store, done, report=not options.tables_only, jobs=options.jobs)
+    for name in remove_stale_exports(store.root):
+        log.info("%s removed: it was made of an earlier run; immunolab report makes it anew", name)
     log.info(
         "done after %.1f s: %d computed, %d kept, %d failed",
         time.monotonic() - started,

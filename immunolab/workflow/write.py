@@ -217,14 +217,29 @@ def _is_report_of(record: Path, store: Store) -> bool:
 
 
 def _write_report(run: Run, record: Path, store: Store, jobs: int) -> None:
-    page = write_report(run, apply=partial(_in_processes, jobs) if jobs > 1 else map)
+    page = write_report(run, apply=partial(in_processes, jobs) if jobs > 1 else map)
     written = [page, *store.root.glob("figures/*"), *store.root.glob("samples/*/gating.png")]
     hashes = {path.relative_to(store.root).as_posix(): file_sha256(path) for path in sorted(written)}
     write_atomically(record, lambda part: part.write_text(json.dumps(hashes, indent=1), encoding="utf-8"))
 
 
-def _in_processes(jobs: int, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-    """Return the function of each item, in order; a worker that dies costs its own item a second try."""
+def in_processes(jobs: int, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+    """Return the function of each item, in order; a worker that dies costs its own item a second try.
+
+    Parameters
+    ----------
+    jobs
+        Processes.
+    function
+        Called in one of them, with one item.
+    items
+        All of them.
+
+    Raises
+    ------
+    ImmunolabError
+        Names every item that failed.
+    """
     tasks = [Task(f"figure {i}", "report", item) for i, item in enumerate(items, start=1)]
     found = {task.name: result for task, result in run_tasks(function, tasks, Workers(jobs), "processes")}
     failed = [f"{name}: {result.error}" for name, result in found.items() if isinstance(result, Failure)]

@@ -124,7 +124,7 @@
   const links = new Map([...document.querySelectorAll(".contents a")].map((a) => [a.hash.slice(1), a]));
   const sections = [...links.keys()].map((id) => document.getElementById(id)).filter(Boolean);
   function place() {
-    const passed = sections.filter((section) => section.getBoundingClientRect().top < innerHeight / 3);
+    const passed = sections.filter((section) => section.getBoundingClientRect().top < 120);
     const last = innerHeight + scrollY >= document.documentElement.scrollHeight - 2;
     const current = last ? sections.at(-1) : (passed.at(-1) ?? sections[0]);
     for (const [id, link] of links) {

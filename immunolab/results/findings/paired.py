@@ -67,7 +67,7 @@ def visit_change(run: Run, cohort: str, endpoint: Endpoint, row: pd.Series) -> s
     run, cohort, endpoint, row
         As for `paired_finding`.
     """
-    name, unit = subject(endpoint), value_unit(endpoint, str(row["unit"]))
+    name, unit = subject(endpoint), value_unit(endpoint, run.label_of(endpoint.id).unit)
     if pd.isna(row["median_before"]) or pd.isna(row["median_after"]):
         return f"{capital(name)} has no value at both visits in any patient"
     values = f"from {amount(row['median_before'])} to {quantity(row['median_after'], unit)} (medians)"
@@ -89,7 +89,7 @@ def slope_change(run: Run, endpoint: Endpoint, row: pd.Series) -> str:
     run, endpoint, row
         As for `paired_finding`.
     """
-    unit = unit_name(str(row["unit"]))
+    unit = unit_name(run.label_of(endpoint.id).unit)
     name = display_name(endpoint.fitted)
     if pd.isna(row["median_before"]) or endpoint.slopes is None:
         return f"{capital(name)}: no patient has the slopes of both periods"

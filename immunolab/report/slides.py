@@ -1,0 +1,175 @@
+"""The findings as slides: a sentence with its figure, what belongs to it below; cautions; the cohort's figures."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from immunolab.errors import InputError, Problem
+from immunolab.report.figures import figures_of
+from immunolab.report.key_findings import cautions
+from immunolab.results.findings import findings
+from immunolab.results.office_files import write_office_file
+from immunolab.results.run import Run
+
+_WIDE, _HIGH = 13.333, 7.5  # inches: 16:9, as projectors show it
+_EDGE = 0.5  # inches
+_PIXELS = 1600  # of a picture's longer side: sharp on a projector, a tenth of the file in print quality
+_TEXT, _TITLE, _SMALL = 16, 24, 12  # points: read from the back of a room; small print for those who read on
+_FITS = 900  # characters beside a picture in the larger size (judgement: fills the box)
+SLIDES_HINT = "pip install 'immunolab[slides]'"
+
+
+@dataclass(frozen=True)
+class Slide:
+    """A slide.
+
+    Attributes
+    ----------
+    title
+        At its top.
+    texts
+        Below it, or left of the picture; the first is the finding.
+    picture
+        PNG file; None for a slide of words.
+    alt
+        What the picture shows, for readers without it.
+    """
+
+    title: str
+    texts: tuple[str, ...] = ()
+    picture: Path | None = None
+    alt: str = ""
+
+
+def slides_of(run: Run) -> list[Slide]:
+    """Return a run's slides: title, each finding with its figure, cautions, and the figures of each cohort.
+
+    Parameters
+    ----------
+    run
+        The finished run; its folder holds the figures of its report.
+    """
+    made = list(figures_of(run))
+    folder = run.folder / "figures"
+    own = {(one.endpoint, one.cohort): one for one in reversed(made) if one.endpoint and not one.full}
+    slides = [_first(run)]
+    for found in findings(run):
+        figure = own.get((found.figure, found.cohort)) if found.figure else None
+        where = f"{found.cohort}: " if found.cohort else ""
+        texts = tuple(filter(None, (found.plain, *found.beside, found.missing_in_words, found.statistics)))
+        picture = folder / f"{figure.name}.png" if figure else None
+        slides.append(Slide(f"{where}{found.name}, {found.role} endpoint", texts, picture, found.plain))
+    slides.append(Slide("What speaks for caution", (*cautions(run), *run.notes)))
+    for one in made:
+        if one.section == "cohort":
+            title = f"Cohort {one.cohort}" if one.cohort else "All patients"
+            slides.append(Slide(title, (one.caption,), folder / f"{one.name}.png", one.caption))
+    return slides
+
+
+def _first(run: Run) -> Slide:
+    trial = run.study.trial
+    patients = len({s.patient_id for s in run.samples})
+    registered = f" ({trial.registry})" if trial and trial.registry else ""
+    title = (f"{trial.title}{registered}",) if trial else ()
+    made = f"{patients} patients, {len(run.samples)} samples. immunolab {run.versions.get('immunolab', '')}."
+    return Slide(run.study.name, (*title, made))
+
+
+def write_slides(run: Run, path: Path) -> Path:
+    """Write a run's slides as PPTX and return its path; the same run gives the same bytes.
+
+    Parameters
+    ----------
+    run
+        The finished run; its report has been written.
+    path
+        Where to; replaced if it exists.
+
+    Raises
+    ------
+    InputError
+        python-pptx is not installed.
+    """
+    try:
+        from pptx import Presentation
+        from pptx.util import Inches
+    except ImportError as error:
+        raise InputError(Problem(str(path), "", "slides need python-pptx", SLIDES_HINT)) from error
+    deck = Presentation()
+    deck.slide_width, deck.slide_height = Inches(_WIDE), Inches(_HIGH)
+    deck.core_properties.author, deck.core_properties.title = "immunolab", run.study.name
+    for slide in slides_of(run):
+        _add(deck, slide)
+    content = io.BytesIO()
+    deck.save(content)
+    return write_office_file(content.getvalue(), path)
+
+
+def _add(deck: Any, slide: Slide) -> None:
+    made = deck.slides.add_slide(deck.slide_layouts[5])  # a title and nothing else
+    title = made.shapes.title
+    _place(title, (_EDGE, 0.3, _WIDE - 2 * _EDGE, 0.9))
+    title.text_frame.text = slide.title
+    title.text_frame.word_wrap = True
+    _style(title.text_frame, (_TITLE,), bold=True)
+    shown = slide.picture is not None and slide.picture.exists()
+    wide = shown and len(slide.texts) == 1
+    box = (_EDGE, 6.5, _WIDE - 2 * _EDGE, 0.7) if wide else (_EDGE, 1.4, (6.2 if shown else _WIDE - 2 * _EDGE), 5.6)
+    if slide.texts:
+        _words(made, slide.texts, box, small=wide)
+    if shown and slide.picture is not None:
+        area = (_EDGE, 1.2, _WIDE - 2 * _EDGE, 5.2) if wide else (7.0, 1.4, _WIDE - 7.0 - _EDGE, 5.6)
+        _picture(made, slide, area)
+
+
+def _words(made: Any, texts: Sequence[str], box: tuple[float, float, float, float], *, small: bool) -> None:
+    from pptx.util import Inches
+
+    frame = made.shapes.add_textbox(*map(Inches, box)).text_frame
+    frame.word_wrap = True
+    frame.text = texts[0]
+    for text in texts[1:]:
+        frame.add_paragraph().text = text
+    long = sum(map(len, texts)) > _FITS
+    _style(frame, (_SMALL,) if small or long else (_TEXT, _SMALL))
+
+
+def _style(frame: Any, sizes: Sequence[int], *, bold: bool = False) -> None:
+    """Set the size of the first paragraph, and of the others (the last of `sizes`)."""
+    from pptx.enum.text import PP_ALIGN
+    from pptx.util import Pt
+
+    for place, paragraph in enumerate(frame.paragraphs):
+        paragraph.alignment = PP_ALIGN.LEFT
+        paragraph.space_after = Pt(6)
+        for run in paragraph.runs:
+            run.font.size, run.font.bold = Pt(sizes[min(place, len(sizes) - 1)]), bold
+
+
+def _place(shape: Any, box: tuple[float, float, float, float]) -> None:
+    from pptx.util import Inches
+
+    shape.left, shape.top, shape.width, shape.height = map(Inches, box)
+
+
+def _picture(made: Any, slide: Slide, area: tuple[float, float, float, float]) -> None:
+    """Add the picture as large as its area lets it be, in the area's middle, with its text for those without it."""
+    from PIL import Image
+
+    left, top, width, height = area
+    with Image.open(slide.picture) as image:  # type: ignore[arg-type]
+        small = image.convert("RGB")
+        small.thumbnail((_PIXELS, _PIXELS))
+        buffer = io.BytesIO()
+        small.save(buffer, format="PNG")
+    scale = min(width / small.width, height / small.height)
+    shown = made.shapes.add_picture(buffer, 0, 0)
+    w, h = small.width * scale, small.height * scale
+    _place(shown, (left + (width - w) / 2, top + (height - h) / 2, w, h))
+    shown._element.nvPicPr.cNvPr.set("descr", slide.alt)
+    shown._element.nvPicPr.cNvPr.set("name", "figure")
