@@ -4,10 +4,13 @@ import os
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from fcs_builder import fcs_bytes, write_fcs
 
 import immunolab as il
-from immunolab.errors import DataFileError, InputError
+from immunolab.errors import DataFileError, InputError, attempt
+from immunolab.gating.exchange.workspace import read_workspace
 from immunolab.gating.strategy_file import read_strategy
 from immunolab.loaders.measurements import read_measurements
 from immunolab.study.spreadsheet import read_text_table
@@ -93,3 +96,108 @@ def test_nobody_waits_for_a_pipe(tmp_path: Path) -> None:
         read_text_table(tmp_path / "pipe")
     with pytest.raises(DataFileError, match="is no regular file"):
         il.read_fcs(tmp_path / "pipe")
+
+
+def test_fifteen_hundred_channels_of_one_name_stay_distinct(tmp_path):
+    tube = il.read_fcs(write_fcs(tmp_path / "a.fcs", np.ones((3, 1500)), ["FITC-A"] * 1500))
+    assert len({channel.name for channel in tube.channels}) == 1500
+    assert "1,479 further channels have other names than in the file" in tube.warnings
+
+
+def test_more_channels_than_any_instrument_has_are_refused(tmp_path):
+    path = write_fcs(tmp_path / "a.fcs", np.ones((0, 10_001)), [f"c{i}" for i in range(10_001)])
+    with pytest.raises(DataFileError, match="at most 10,000 channels are read"):
+        il.read_fcs(path)
+
+
+@pytest.mark.parametrize("overlapping", [False, True], ids=["many", "large"])
+def test_a_chain_of_data_sets_has_an_end(tmp_path, overlapping):
+    if overlapping:  # each HEADER claims the 16 MiB behind the next one as its TEXT
+        one = b"FCS3.1    " + b"%8d%8d" % (158, 2**24) + b"       0" * 4 + b"/$NEXTDATA/100/"
+        raw = one.ljust(100, b"/") * (2**24 // 100 + 50)
+    else:
+        one = fcs_bytes(np.ones((0, 1)), ["FL1"], keywords={"$NEXTDATA": "0000000"})
+        raw = one.replace(b"$NEXTDATA/0000000", b"$NEXTDATA/%07d" % len(one)) * 20_000
+    (tmp_path / "a.fcs").write_bytes(raw)
+    with pytest.raises(DataFileError, match="leads on and on"):
+        il.read_fcs(tmp_path / "a.fcs")
+
+
+def test_a_plate_of_data_sets_is_read(tmp_path):
+    one = fcs_bytes(np.ones((2, 1)), ["FL1"], keywords={"$NEXTDATA": "0000000"})
+    raw = one.replace(b"$NEXTDATA/0000000", b"$NEXTDATA/%07d" % len(one)) * 383 + one
+    (tmp_path / "a.fcs").write_bytes(raw)
+    assert il.read_fcs(tmp_path / "a.fcs", dataset=383).n_events == 2
+
+
+def test_ascii_values_that_data_cannot_hold_take_no_memory(tmp_path):
+    words = {"$TOT": "9000000", "$PAR": "1000"}
+    words |= {f"$P{i}{key}": word for i in range(2, 1001) for key, word in (("N", f"c{i}"), ("B", "*"), ("R", "9"))}
+    data = b"7 " * 9_000_000  # of one channel, where a thousand are declared: 36 GB
+    path = write_fcs(tmp_path / "a.fcs", np.ones((1, 1)), ["c1"], datatype="A", bits=["*"], keywords=words, data=data)
+    with pytest.raises(DataFileError, match="9,000,000 events of 1,000 channels, more than DATA can hold"):
+        il.read_fcs(path)
+
+
+RECTANGLE = (
+    '<PolyRect xAxisName="A" yAxisName="B"><Polygon><Vertex x="1" y="1"/><Vertex x="5" y="5"/></Polygon></PolyRect>'
+)
+
+
+def population(name: str, gate: str) -> str:
+    return f'<Population name="{name}" count="1">{gate}</Population>'
+
+
+def freehand(n_corners: int) -> str:
+    places = np.random.default_rng(0).integers(0, 200_000, (n_corners, 2))
+    corners = "".join(f'<Vertex x="{x}" y="{y}"/>' for x, y in places)
+    return f'<PolygonGate><Polygon xAxisName="A" yAxisName="B"><Polygon>{corners}</Polygon></Polygon></PolygonGate>'
+
+
+def intersection(references: list[str]) -> str:
+    words = " &amp; ".join(f"G{i}" for i in range(len(references)))
+    named = "".join(f"<String>{name}</String>" for name in references)
+    return f'<BooleanGate specification="{words}"><StringArray>{named}</StringArray></BooleanGate>'
+
+
+def write_flowjo_9(path, gates):
+    steps = np.random.default_rng(0).integers(1, 90, 5000).cumsum()  # uneven, so that no edge is ever straight
+    knots = ",".join(f"{4096 * k / 5000:.2f},{knot}" for k, knot in enumerate(steps))
+    tables = f'<CalibrationTables><Table name="a">{knots}</Table></CalibrationTables>'
+    axes = "".join(f'<Parameter name="{name}" log="1" calibrationIndex="1"/>' for name in "AB")
+    tree = f'<SampleNode name="a.fcs" count="1">{"".join(gates)}</SampleNode>'
+    sample = f'<Sample compensationID="-2"><DataSet uri="a.fcs"/>{axes}{tree}</Sample>'
+    path.write_text(f'<Workspace version="1.6">{tables}{sample}</Workspace>')
+
+
+def test_boolean_gates_of_flowjo_9_find_their_populations_quickly(tmp_path):
+    gates = [population(f"p{i}", f"<PolygonGate>{RECTANGLE}</PolygonGate>") for i in range(1500)]
+    gates += [population(f"b{i}", intersection([f"p{j}" for j in range(20)])) for i in range(600)]
+    write_flowjo_9(tmp_path / "mac.xml", gates)
+    (read,) = read_workspace(tmp_path / "mac.xml").samples
+    assert len(read.strategy.populations) == 2100
+
+
+@pytest.mark.parametrize(
+    ("gates", "said"),
+    [
+        ([population("p", freehand(300))], "the polygon needs more than 100,000 corners"),
+        ([population(f"p{i}", freehand(6)) for i in range(50)], "calibration is too uneven"),
+    ],
+    ids=["one polygon", "all polygons"],
+)
+def test_polygons_on_uneven_scales_are_refused(tmp_path, gates, said):
+    write_flowjo_9(tmp_path / "mac.xml", gates)
+    read, faults = attempt(lambda: read_workspace(tmp_path / "mac.xml"))
+    problems = [*faults, *(problem for sample in (read.samples if read else ()) for problem in sample.problems)]
+    assert any(said in problem.message for problem in problems)
+
+
+def test_names_of_channels_are_read_without_what_cannot_be_seen(tmp_path):
+    names = ["CD4\rX\0", "CD\n3", "\x1b[2JFITC\t-A", "plain\r\n"]
+    words = {"$P1S": "CD25\x1b[31m", "$SPILLOVER": "2,CD\n3,CD4\rX,1,0.1,0,1", "$CYT": "a\x1b]0;b"}
+    tube = il.read_fcs(write_fcs(tmp_path / "a.fcs", np.ones((3, 4)), names, keywords=words))
+    assert [channel.name for channel in tube.channels] == ["CD4 X", "CD 3", "[2JFITC -A", "plain"]
+    assert tube.channels[0].label == "CD25 [31m"
+    assert tube.spillover.channels == ("CD 3", "CD4 X")
+    assert sum("holds characters that cannot be seen; it is called" in note for note in tube.warnings) == 3

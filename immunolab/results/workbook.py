@@ -40,7 +40,7 @@ _WORDS = ("word", "kind", "rank", "means")
 
 
 @dataclass(frozen=True)
-class Sheet:
+class WorkbookSheet:
     """A sheet of the workbook: a table, or a part of one that is longer than a sheet.
 
     Attributes
@@ -87,7 +87,7 @@ def write_workbook(run: Run, path: Path) -> Path:
     return write_office_file(content.getvalue(), path)
 
 
-def sheets_of(run: Run) -> Iterator[Sheet]:
+def sheets_of(run: Run) -> Iterator[WorkbookSheet]:
     """Yield the sheets of a run's tables that have rows: shifts, pairs and endpoints first.
 
     Parameters
@@ -101,7 +101,7 @@ def sheets_of(run: Run) -> Iterator[Sheet]:
         for start in range(0, len(table), ROWS_OF_A_SHEET):
             sheet = _sheet_name(name, taken)
             taken.add(sheet.lower())
-            yield Sheet(sheet, declared(name), table.iloc[start : start + ROWS_OF_A_SHEET])
+            yield WorkbookSheet(sheet, declared(name), table.iloc[start : start + ROWS_OF_A_SHEET])
 
 
 def _sheet_name(table: str, taken: set[str]) -> str:
@@ -114,7 +114,7 @@ def _sheet_name(table: str, taken: set[str]) -> str:
     return name
 
 
-def _contents(run: Run, sheets: Sequence[Sheet]) -> Iterator[tuple[Any, ...]]:
+def _contents(run: Run, sheets: Sequence[WorkbookSheet]) -> Iterator[tuple[Any, ...]]:
     trial = run.study.trial
     registered = f", {trial.registry}" if trial and trial.registry else ""
     made = f"made by immunolab {run.versions.get('immunolab', '')} with seed {run.seed}"
@@ -125,7 +125,7 @@ def _contents(run: Run, sheets: Sequence[Sheet]) -> Iterator[tuple[Any, ...]]:
         yield sheet.name, sheet.table.meaning, len(sheet.rows), ", ".join(sheet.table.key)
 
 
-def _dictionary(sheets: Sequence[Sheet]) -> Iterator[tuple[Any, ...]]:
+def _dictionary(sheets: Sequence[WorkbookSheet]) -> Iterator[tuple[Any, ...]]:
     for sheet in sheets:
         for name in sheet.rows.columns:
             column = sheet.table.column(str(name))

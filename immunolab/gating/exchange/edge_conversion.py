@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from immunolab.errors import GatingError
 from immunolab.events.transforms import Biex, Bounded, Identity, Linear, Log, Transform
 from immunolab.gating.strategy import Ellipsoid
 
@@ -16,10 +17,12 @@ _TOLERANCE = (
 )
 _ELLIPSE_CORNERS = 720  # one for half a degree: the polygon deviates by 1e-5 of the radius
 _MOST_HALVINGS = 12  # of one edge: 4,096 pieces, one a channel of FlowJo's display
+_MOST_PIECES = 100_000  # of one polygon: 24 edges halved as often as may be (judgement: a second, 20 MB)
 _BEYOND = 1e9  # instrument units a unit of the display beyond a scale's end: farther than any event
 _HAIR = 1e-12  # relative; above the rounding of double precision, below any difference between events
 Point = tuple[float, float]
 Family = Transform | Literal["linear", "log"]
+_Scales = tuple[Transform, Transform]
 
 
 def family(scale: Transform) -> Family:
@@ -31,11 +34,15 @@ def family(scale: Transform) -> Family:
 
 def instrument(scale: Transform, value: float) -> float:
     """Return a display value in instrument units; beyond the ends of a scale that holds its ends, far away."""
+    return float(_instrument(scale, np.array([value]))[0])
+
+
+def _instrument(scale: Transform, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return display values in instrument units; see `instrument`."""
     low, high = _ends(scale)
-    inside = float(scale.inverse(value))
-    if low < value < high:
-        return inside
-    return inside + _BEYOND * (value - (low if value <= low else high))
+    inside = np.asarray(scale.inverse(values), dtype=np.float64)
+    beyond = np.where(values <= low, values - low, np.where(values >= high, values - high, 0.0))
+    return np.where(beyond == 0.0, inside, inside + _BEYOND * beyond)
 
 
 def displayed(scale: Transform, values: ArrayLike) -> NDArray[np.float64]:
@@ -100,15 +107,29 @@ def bend(corners: Sequence[Point], drawn: tuple[Transform, Transform], needed: t
         Scale of each axis on which the edges are straight now.
     needed
         For each axis the `family` on which the written edges will be straight; ``linear`` for instrument units.
+
+    Raises
+    ------
+    GatingError
+        The polygon would have more corners than can be handled.
     """
     if (family(drawn[0]), family(drawn[1])) == needed:
         return [_raw(corner, drawn) for corner in corners]
-    target = tuple(_on(kind) for kind in needed)
-    closed = [*corners[1:], corners[0]]
-    bent: list[Point] = []
-    for start, end in zip(corners, closed, strict=True):
-        bent += _pieces(start, end, drawn, target, _MOST_HALVINGS)
-    return bent
+    target = _on(needed[0]), _on(needed[1])
+    starts = np.asarray(corners, dtype=np.float64)
+    ends = np.roll(starts, -1, axis=0)
+    for _ in range(_MOST_HALVINGS):
+        halved = ~(_deviation(starts, ends, drawn, target) < _TOLERANCE)  # no number: halved too
+        if not halved.any():
+            break
+        if len(starts) + np.count_nonzero(halved) > _MOST_PIECES:
+            raise GatingError(f"the polygon needs more than {_MOST_PIECES:,} corners on the other scale")
+        middle = (starts[halved] + ends[halved]) / 2.0
+        behind = np.flatnonzero(halved) + 1
+        ends = np.insert(ends, behind - 1, middle, axis=0)
+        starts = np.insert(starts, behind, middle, axis=0)
+    raw = np.stack([_instrument(drawn[axis], starts[:, axis]) for axis in (0, 1)], axis=1)
+    return [(x, y) for x, y in raw.tolist()]
 
 
 def ellipse_corners(gate: Ellipsoid) -> list[Point]:
@@ -137,28 +158,17 @@ def _raw(point: Point, scales: tuple[Transform, Transform]) -> Point:
     return instrument(scales[0], point[0]), instrument(scales[1], point[1])
 
 
-def _pieces(
-    start: Point, end: Point, drawn: tuple[Transform, Transform], target: tuple[Transform, ...], halvings: int
-) -> list[Point]:
-    """Return the corners of one edge without its end."""
-    if halvings == 0 or _deviation(start, end, drawn, target) < _TOLERANCE:
-        return [_raw(start, drawn)]
-    middle = (start[0] + end[0]) / 2.0, (start[1] + end[1]) / 2.0
-    return _pieces(start, middle, drawn, target, halvings - 1) + _pieces(middle, end, drawn, target, halvings - 1)
-
-
-def _deviation(start: Point, end: Point, drawn: tuple[Transform, Transform], target: tuple[Transform, ...]) -> float:
-    """Return how far, on the drawn scales, the written edge strays from the drawn one at its quarters."""
-    ends = np.array([_raw(start, drawn), _raw(end, drawn)])
-    written = np.stack([target[axis].apply(ends[:, axis]) for axis in (0, 1)], axis=1)
-    parts = np.array([0.25, 0.5, 0.75])[:, None]
-    between = written[0] + parts * (written[1] - written[0])
-    seen: NDArray[np.float64] = np.stack(
-        [displayed(drawn[axis], target[axis].inverse(between[:, axis])) for axis in (0, 1)], axis=1
-    )
-    along = np.subtract(end, start)
-    length = float(np.hypot(*along))
-    if length == 0.0:
-        return 0.0
-    offsets = seen - np.asarray(start)
-    return float(np.abs(offsets[:, 0] * along[1] - offsets[:, 1] * along[0]).max() / length)
+def _deviation(
+    starts: NDArray[np.float64], ends: NDArray[np.float64], drawn: tuple[Transform, Transform], target: _Scales
+) -> NDArray[np.float64]:
+    """Return how far, on the drawn scales, each written edge strays from the drawn one at its quarters."""
+    parts = np.array([0.25, 0.5, 0.75])
+    offsets = []
+    for axis in (0, 1):
+        first, last = (target[axis].apply(_instrument(drawn[axis], corners[:, axis])) for corners in (starts, ends))
+        between = first[:, None] + parts * (last - first)[:, None]
+        offsets.append(displayed(drawn[axis], target[axis].inverse(between)) - starts[:, axis, None])
+    along = ends - starts
+    length = np.hypot(along[:, 0], along[:, 1])
+    across = np.abs(offsets[0] * along[:, 1, None] - offsets[1] * along[:, 0, None]).max(axis=1)
+    return np.divide(across, length, out=np.zeros(len(length)), where=length > 0.0)

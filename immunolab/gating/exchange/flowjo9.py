@@ -8,8 +8,11 @@ follow the drawn ones within 1e-6 of the display; rectangles and ranges come in 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
@@ -27,7 +30,12 @@ from immunolab.gating.exchange.workspace_model import BinnedGate, SampleGates, W
 from immunolab.gating.strategy import Boolean, Dimension, Ellipsoid, Gate, Polygon, Rectangle, Strategy
 
 _CHANNELS = 4096.0  # channels of FlowJo 9's display, over which its calibration tables run
+_Matrix = tuple[str, str, str, Spillover | None]  # name, prefix and suffix of compensated channels, values
+_LAST = "\U0010ffff"  # sorts behind every character of a name
 _SHAPES = ("Polygon", "PolyRect", "Range", "Ellipse")
+# corners of a workspace's polygons in instrument units, and for each that is drawn: on FlowJo's scales an edge takes
+# about 100, on tables that rise unevenly up to 4,096 (judgement)
+_SOME_CORNERS, _CORNERS_OF_ONE = 100_000, 400
 _UNTABLED = Biex(0.0, -10.0, 4.5, 262_144.0)  # FlowJo 9's own scale for log channels without a table
 
 
@@ -38,13 +46,19 @@ class _Calibrated:
     knots: tuple[float, ...]
     shown: tuple[float, ...]
 
+    @cached_property
+    def _table(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return np.array(self.knots), np.array(self.shown)
+
     def apply(self, values: ArrayLike) -> NDArray[np.float64]:
         """Return display values."""
-        return np.interp(np.asarray(values, dtype=np.float64), self.knots, self.shown)
+        knots, shown = self._table
+        return np.interp(np.asarray(values, dtype=np.float64), knots, shown)
 
     def inverse(self, values: ArrayLike) -> NDArray[np.float64]:
         """Return instrument values."""
-        return np.interp(np.asarray(values, dtype=np.float64), self.shown, self.knots)
+        knots, shown = self._table
+        return np.interp(np.asarray(values, dtype=np.float64), shown, knots)
 
 
 def flowjo9_workspace(root: Element, source: str) -> Workspace:
@@ -62,20 +76,27 @@ def flowjo9_workspace(root: Element, source: str) -> Workspace:
     InputError
         The workspace holds no sample.
     """
-    tables = _tables(root)
-    samples = tuple(
-        _gates(element, top, root, source, tables)
-        for element in root.iter("Sample")
-        if (top := element.find("SampleNode")) is not None and sample_names(element, top)
-    )
+    tables, matrices = _tables(root), _matrices(root)
+    samples: list[SampleGates] = []
+    n_corners = n_allowed = 0
+    for element in root.iter("Sample"):
+        if (top := element.find("SampleNode")) is not None and sample_names(element, top):
+            nodes = {}
+            n_allowed += _CORNERS_OF_ONE * sum(1 for _ in element.iter("Vertex"))
+            for node in _nodes(top, sample := _SampleOfV9.of(element, matrices, tables)):
+                nodes[node.key] = node
+                n_corners += len(node.gate.vertices) if isinstance(node.gate, Polygon) else 0
+                if n_corners > _SOME_CORNERS + n_allowed:
+                    text = f"the edges of its polygons need more than {n_corners:,} corners: calibration is too uneven"
+                    raise InputError(Problem(source, "", text, "save the workspace again, or export Gating-ML"))
+            samples.append(_gates(element, top, sample, nodes, source))
     if not samples:
         raise InputError(Problem(source, "", "the workspace holds no sample", "save it with its samples"))
-    return Workspace(source, samples)
+    return Workspace(source, tuple(samples))
 
 
-def _gates(element: Element, top: Element, root: Element, source: str, tables: dict[str, Bounded]) -> SampleGates:
-    sample = _SampleOfV9.of(element, root, tables)
-    populations, unread = assemble({node.key: node for node in _nodes(top, sample)}, source)
+def _gates(element: Element, top: Element, sample: _SampleOfV9, nodes: dict[str, Node], source: str) -> SampleGates:
+    populations, unread = assemble(nodes, source)
     strategy = Strategy(Path(source).stem, populations, sample.matrices, source=source)
     stated = {"/": top.get("count", "")} | {f"/{key}": item.get("count", "") for key, _, item in _walk(top)}
     counts = {path: int(text) for path, text in stated.items() if text.isdigit()}
@@ -112,19 +133,15 @@ class _SampleOfV9:
     suffix: str
 
     @classmethod
-    def of(cls, element: Element, root: Element, tables: dict[str, Bounded]) -> _SampleOfV9:
+    def of(cls, element: Element, found: list[_Matrix], tables: dict[str, Bounded]) -> _SampleOfV9:
         key = element.get("compensationID", "")
         name, word, prefix, suffix, matrices = "Acquisition-defined", "sample", "<", ">", {}
         if key in ("", "-2"):
             name, word = "none", "none"
         elif key != "-1":
-            found = root.findall("CompensationMatrices/CompensationMatrix")
             if key.isdigit() and 0 < int(key) <= len(found):
-                chosen = found[int(key) - 1]
-                name = word = chosen.get("name") or chosen.get("matrixName") or "workspace"
-                prefix, suffix = chosen.get("prefix", "<"), chosen.get("suffix", ">")
-                matrix = _matrix(chosen, word)
-                matrices = {} if matrix is None else {word: matrix}
+                word, prefix, suffix, matrix = found[int(key) - 1]
+                name, matrices = word, {} if matrix is None else {word: matrix}
             else:
                 word = f"CompensationMatrix {key}"
         scales: dict[str, Transform] = {}
@@ -159,6 +176,14 @@ class _SampleOfV9:
         return Dimension(name, compensation=word), self.scales.get(name, Identity())
 
 
+def _matrices(root: Element) -> list[_Matrix]:
+    return [
+        (name, element.get("prefix", "<"), element.get("suffix", ">"), _matrix(element, name))
+        for element in root.findall("CompensationMatrices/CompensationMatrix")
+        for name in [element.get("name") or element.get("matrixName") or "workspace"]
+    ]
+
+
 def _matrix(element: Element, name: str) -> Spillover | None:
     """Return a matrix, or None when it is not a square of numbers; gates that need it then report it as unknown."""
     channels = element.findall("Channel")
@@ -189,7 +214,7 @@ def _walk(top: Element) -> Iterator[tuple[str, str, Element]]:
 
 
 def _nodes(top: Element, sample: _SampleOfV9) -> Iterator[Node]:
-    keys = [key for key, _, _ in _walk(top)]
+    keys = _Keys([key for key, _, _ in _walk(top)])
     for key, parent, element in _walk(top):
         name = element.get("name") or element.get("nodeName") or ""
         gate: Gate | GatingError
@@ -201,7 +226,7 @@ def _nodes(top: Element, sample: _SampleOfV9) -> Iterator[Node]:
         yield from outside(node) if complement else (node,)
 
 
-def _gate(element: Element, sample: _SampleOfV9, keys: list[str], parent: str) -> tuple[Gate, bool]:
+def _gate(element: Element, sample: _SampleOfV9, keys: _Keys, parent: str) -> tuple[Gate, bool]:
     boolean = element.find("BooleanGate")
     if boolean is not None:
         return _boolean(boolean, keys, parent), bool(boolean.get("negated"))
@@ -250,7 +275,7 @@ def _ellipse(axes: tuple[Dimension, Dimension], points: NDArray[np.float64]) -> 
     return Ellipsoid(axes, (float(centre[0]), float(centre[1])), covariance, 1.0)
 
 
-def _boolean(element: Element, keys: list[str], parent: str) -> Boolean:
+def _boolean(element: Element, keys: _Keys, parent: str) -> Boolean:
     words = attribute(element, "specification").replace("! G", "!G").split()
     references = [(item.text or "").strip("/ ") for item in element.iter("String")]
     operators = set(words[1::2])
@@ -261,15 +286,26 @@ def _boolean(element: Element, keys: list[str], parent: str) -> Boolean:
         place = word.lstrip("!").removeprefix("G")
         if not place.isdigit() or int(place) >= len(references):
             raise GatingError(f"'{word}' in the boolean gate refers to no population")
-        operands.append(_referred(references[int(place)], keys, parent))
+        operands.append(keys.referred(references[int(place)], parent))
     flips = tuple(word.startswith("!") for word in words[0::2])
     return Boolean("or" if operators == {"|"} else "and", tuple(operands), flips)
 
 
-def _referred(reference: str, keys: list[str], parent: str) -> str:
-    """Return the key a whole or partial path means; of several the one beside the gate."""
-    hits = [key for key in keys if f"/{key}".endswith(f"/{reference}")]
-    beside = [key for key in hits if key == (f"{parent}/{reference}" if parent else reference)]
-    if len(beside or hits) != 1:
-        raise GatingError(f"the boolean gate refers to '{reference}', which {len(hits)} populations could be")
-    return (beside or hits)[0]
+class _Keys:
+    """The keys of a tree, found by the whole or the end of their path."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self.counts = Counter(keys)
+        self.reversed = sorted(f"/{key}"[::-1] for key in keys)
+
+    def referred(self, reference: str, parent: str) -> str:
+        """Return the key a whole or partial path means; of several the one beside the gate."""
+        beside = f"{parent}/{reference}" if parent else reference
+        if self.counts[beside] == 1:
+            return beside
+        end = f"/{reference}"[::-1]
+        first = bisect_left(self.reversed, end)
+        n_hits = bisect_left(self.reversed, f"{end}{_LAST}") - first
+        if n_hits != 1:
+            raise GatingError(f"the boolean gate refers to '{reference}', which {n_hits} populations could be")
+        return self.reversed[first][::-1].removeprefix("/")

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from immunolab.errors import DataFileError
-from immunolab.loaders.fcs.text import whole_number
+from immunolab.loaders.fcs.text import visible, whole_number
 
 DataType = Literal["I", "F", "D", "A"]
 _TYPES: dict[DataType, str] = {"I": "integers", "F": "32-bit floats", "D": "64-bit floats", "A": "ASCII numbers"}
 _AGAIN = "export the file again"
 _FLOAT_BITS = {"F": 32, "D": 64}
+_MOST_CHANNELS = 10_000  # of a data set; the most of any instrument or export seen are some hundred (judgement)
+_MOST_NAMES = 20  # notes on changed names that are listed; the others are counted (judgement: as long as a panel)
 _MOST_DECADES = 30  # of a logarithmic amplifier: real ones have 3 to 5, beyond 30 values overflow float32
 _LINEAR = (0.0, 0.0)  # $PnE of a linear amplifier
 
@@ -80,6 +82,8 @@ def read_channels(text: Mapping[str, str], file: str) -> tuple[tuple[FcsChannel,
     if absent is not None:
         message = f"$PAR declares {n_channels:,} channels, but TEXT does not describe channel {absent}"
         raise DataFileError(message, file, _AGAIN)
+    if n_channels > _MOST_CHANNELS:
+        raise DataFileError(f"$PAR is {n_channels:,}; at most {_MOST_CHANNELS:,} channels are read", file, _AGAIN)
     names, name_notes = unique_names([text.get(f"$P{i}N", "") for i in range(1, n_channels + 1)])
     made = [_channel(text, i, name, datatype, file) for i, name in enumerate(names, start=1)]
     channels = tuple(channel for channel, _ in made)
@@ -105,28 +109,35 @@ def _datatype(text: Mapping[str, str], file: str) -> tuple[DataType, list[str]]:
 
 
 def unique_names(raw: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return channel names without blanks and duplicates, and a note for each that is not as given.
+    """Return channel names without blanks, unseen characters and duplicates, and what is not as given in words.
 
     Parameters
     ----------
     raw
         ``$PnN`` of every channel, in file order.
     """
-    plain = [_plain(word) for word in raw]
+    plain = [visible(word) for word in raw]
+    given, taken, counts = set(plain), set[str](), dict[str, int]()
     names: list[str] = []
     notes = []
-    for i, word in enumerate(plain, start=1):
+    for i, (word, written) in enumerate(zip(plain, raw, strict=True), start=1):
         name = word or f"P{i}"
         if not word:
             notes.append(f"channel {i} has no name ($P{i}N); it is called {name}")
-        unique, count = name, 1
-        while unique in names or (count > 1 and unique in plain):
+        elif word != _plain(written):
+            notes.append(f"the name of channel {i} holds characters that cannot be seen; it is called {name}")
+        unique, count = name, counts.get(name, 1)
+        while unique in taken or (count > 1 and unique in given):
             count += 1
             unique = f"{name}_{count}"
         if unique != name:
             notes.append(f"the channel name {name} is duplicated; channel {i} is called {unique}")
+            counts[name] = count
+        taken.add(unique)
         names.append(unique)
-    return names, notes
+    more = len(notes) - _MOST_NAMES
+    rest = [f"{more:,} further channels have other names than in the file"] if more > 0 else []
+    return names, [*notes[:_MOST_NAMES], *rest]
 
 
 def _channel(text: Mapping[str, str], i: int, name: str, datatype: DataType, file: str) -> tuple[FcsChannel, list[str]]:
@@ -144,7 +155,7 @@ def _channel(text: Mapping[str, str], i: int, name: str, datatype: DataType, fil
     gain = 1.0 if gain is None or gain <= 0 else gain
     if amplification[0] > 0 and gain != 1.0:
         ignored, gain = "$PnG on a logarithmic channel is ignored, as the standard asks", 1.0
-    channel = FcsChannel(name, _plain(text.get(f"$P{i}S", "")), kind, bits, value_range, amplification, gain)
+    channel = FcsChannel(name, visible(text.get(f"$P{i}S", "")), kind, bits, value_range, amplification, gain)
     return channel, [note for note in (width_note, amplifier_note, f"{ignored}: {name}" if ignored else "") if note]
 
 

@@ -131,8 +131,9 @@ def _check(data: DataSegment, segments: Segments, size: int, file: str) -> None:
     """Refuse a DATA segment that does not hold what TEXT declares."""
     event_bits = sum(data.widths)
     room = max(0, size - segments.origin - data.start)
-    if not event_bits and data.n_events > (data.length + 1) // 2:
-        raise DataFileError(f"$TOT declares {data.n_events:,} events, more than DATA can hold", file, _AGAIN)
+    if not event_bits and data.n_events * len(data.widths) > (data.length + 1) // 2:  # a digit and a blank a value
+        message = f"$TOT declares {data.n_events:,} events of {len(data.widths):,} channels, more than DATA can hold"
+        raise DataFileError(message, file, _AGAIN)
     if data.length > room:
         held = f": {room * 8 // event_bits:,} of {data.n_events:,} events are there" if event_bits else ""
         hint = "the file is incomplete: copy or export it again"

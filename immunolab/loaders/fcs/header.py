@@ -10,7 +10,7 @@ from typing import Literal
 from immunolab.errors import DataFileError
 from immunolab.loaders.fcs.channels import FcsChannel, decimal_number, read_channels
 from immunolab.loaders.fcs.data_segment import find_data
-from immunolab.loaders.fcs.text import Segments, whole_number
+from immunolab.loaders.fcs.text import Segments, visible, whole_number
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class FcsHeader:
     @property
     def cytometer(self) -> str:
         """``$CYT``, or an empty string."""
-        return self.text.get("$CYT", "").strip()
+        return visible(self.text.get("$CYT", ""))
 
     @property
     def timestep(self) -> float:

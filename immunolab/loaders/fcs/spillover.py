@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from immunolab.errors import DataFileError, nearest
 from immunolab.events.tube import Spillover
 from immunolab.input_files import read_input_text
+from immunolab.loaders.fcs.text import visible
 
 # in the order in which they are looked for: the standard's first, then instruments' own
 SPILLOVER_KEYWORDS = ("$SPILLOVER", "SPILL", "$SPILL", "SPILLOVER", "$COMP")
@@ -59,7 +60,8 @@ def keyword_spillover(text: Mapping[str, str], file: str = "") -> tuple[Spillove
         if n > 0 and len(fields) == n + 1 and keyword != "$COMP":
             notes.append(f"{keyword} names {n} channels but holds no values; the tube has no matrix of its own")
             continue
-        names = [str(i) for i in range(1, n + 1)] if keyword == "$COMP" else fields[1 : n + 1]
+        numbered = [str(i) for i in range(1, n + 1)]
+        names = numbered if keyword == "$COMP" else [visible(name) for name in fields[1 : n + 1]]
         values = fields[1:] if keyword == "$COMP" else fields[n + 1 :]
         if not 0 < n <= _MOST_CHANNELS or len(values) != n * n:
             raise DataFileError(

@@ -17,6 +17,10 @@ _AGAIN = "export the file again"
 _VERSIONS = ("2.0", "3.0", "3.1", "3.2")
 _MOST_TEXT_BYTES = 16 * 2**20  # the largest of the test files is 19 KB; a wrong offset would ask for the whole file
 _MOST_KEYWORDS = 100_000  # the most in the test files are 703; a wrong delimiter gives millions
+_MOST_DATA_SETS = 2_000  # of a file; plates of 384 wells are written as one file (judgement: five of them)
+_MOST_CHAIN_BYTES = 64 * 2**20  # of TEXT in all data sets, whose places a damaged file may make overlap (judgement)
+# controls, and marks that only steer how text is shown: direction, zero width, line and paragraph ends
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]+")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}(\.0*)?")
 _NEXT_DATA = re.compile(rb"\$NEXTDATA(.)[ ]*([0-9]{1,18})", re.IGNORECASE | re.DOTALL)
 
@@ -67,6 +71,17 @@ def whole_number(text: str) -> int | None:
     """Return the integer a keyword's value spells, or None when it spells none."""
     word = text.strip().strip("\0").strip()
     return int(word.split(".")[0]) if _INTEGER.fullmatch(word) else None
+
+
+def visible(text: str) -> str:
+    """Return a keyword's value without characters that cannot be seen, a blank in their place, and none at its ends.
+
+    Parameters
+    ----------
+    text
+        The value.
+    """
+    return _UNSEEN.sub(" ", text).strip()
 
 
 def _read_segments(handle: BinaryIO, origin: int, size: int, file: str) -> Segments:
@@ -139,9 +154,19 @@ def data_sets(handle: BinaryIO, size: int, file: str) -> Iterator[Segments]:
         Bytes in the file.
     file
         For messages.
+
+    Raises
+    ------
+    DataFileError
+        A HEADER cannot be read, or there are more data sets than any instrument writes.
     """
     segments = _read_segments(handle, 0, size, file)
+    n_sets = n_bytes = 0
     while True:
+        n_sets, n_bytes = n_sets + 1, n_bytes + segments.text.length
+        if n_sets > _MOST_DATA_SETS or (n_sets > 1 and n_bytes > _MOST_CHAIN_BYTES):
+            most = f"{_MOST_DATA_SETS:,} data sets, with {_MOST_CHAIN_BYTES // 2**20} MiB of TEXT, are followed"
+            raise DataFileError(f"$NEXTDATA leads on and on: at most {most}", file, _AGAIN)
         yield segments
         raw = read_span(handle, segments, segments.text, file)
         match = _NEXT_DATA.search(raw)
