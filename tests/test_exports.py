@@ -84,7 +84,7 @@ def test_the_dictionary_explains_every_column_and_the_words_every_flag(run, book
 
 def test_a_table_longer_than_a_sheet_goes_on_in_the_next(run, monkeypatch):
     monkeypatch.setattr(workbook, "ROWS_OF_A_SHEET", 10)
-    sheets = [sheet for sheet in workbook.sheets_of(run) if sheet.table.name == "pairs"]
+    sheets = [sheet for sheet in workbook.sheets_of(run.tables) if sheet.table.name == "pairs"]
     assert [sheet.name for sheet in sheets][:2] == ["pairs", "pairs_2"]
     assert sum(len(sheet.rows) for sheet in sheets) == len(run.pairs)
 

@@ -13,7 +13,7 @@ from immunolab.report.pdf import PDF_HINT, printers, write_pdf
 from immunolab.report.slides import SLIDES_HINT, write_slides
 from immunolab.results.record import RECORD as RUN_RECORD
 from immunolab.results.run import REPORT, Run
-from immunolab.results.workbook import WORKBOOK, write_workbook
+from immunolab.results.workbook import WORKBOOK
 from immunolab.schema.files import file_sha256, write_atomically
 
 Format = Literal["pdf", "xlsx", "pptx"]
@@ -88,7 +88,7 @@ def _pdf(run: Run, path: Path) -> str:
 
 
 def _xlsx(run: Run, path: Path) -> str:
-    write_workbook(run, path)
+    run.to_excel(path)
     return ""
 
 

@@ -426,7 +426,11 @@ class Run:
         """
         from immunolab.results.workbook import WORKBOOK, write_workbook
 
-        return write_workbook(self, self.folder / WORKBOOK if path is None else Path(path))
+        trial = self.study.trial
+        study = f"{self.study.name}, {trial.registry}" if trial and trial.registry else self.study.name
+        made = f"made by immunolab {self.versions.get('immunolab', '')} with seed {self.seed}"
+        target = self.folder / WORKBOOK if path is None else Path(path)
+        return write_workbook(self.tables, target, study=study, made=made)
 
     def _answers(self) -> list[tuple[str, str, str, str]]:
         """Return cohort, role, endpoint and the change in short of every comparison, primary endpoints first."""

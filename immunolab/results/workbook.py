@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +19,6 @@ from immunolab.schema.tables import declared
 
 if TYPE_CHECKING:
     from openpyxl import Workbook
-
-    from immunolab.results.run import Run
 
 WORKBOOK = "tables.xlsx"
 ROWS_OF_A_SHEET = 1_048_575  # rows of a sheet below its headings (Excel's limit)
@@ -58,7 +56,7 @@ class WorkbookSheet:
     rows: pd.DataFrame
 
 
-def write_workbook(run: Run, path: Path) -> Path:
+def write_workbook(tables: Mapping[str, pd.DataFrame], path: Path, *, study: str, made: str) -> Path:
     """Write a run's tables as XLSX and return its path.
 
     Text is text, whatever it begins with, and numbers are numbers of full precision; a missing value is an empty cell.
@@ -66,17 +64,19 @@ def write_workbook(run: Run, path: Path) -> Path:
 
     Parameters
     ----------
-    run
-        The finished run; tables without a row are left out.
+    tables
+        By name; those without a row are left out.
     path
         Where to; replaced if it exists.
+    study, made
+        Whose tables they are, and what made them, for the first lines of the contents.
     """
     from openpyxl import Workbook
 
     book = Workbook(write_only=True)
-    book.properties.creator, book.properties.title = "immunolab", run.study.name
-    sheets = list(sheets_of(run))
-    _add(book, "contents", _CONTENTS, _contents(run, sheets))
+    book.properties.creator, book.properties.title = "immunolab", study
+    sheets = list(sheets_of(tables))
+    _add(book, "contents", _CONTENTS, _contents(study, made, sheets))
     _add(book, "dictionary", _DICTIONARY, _dictionary(sheets))
     _add(book, "words", _WORDS, _words())
     for sheet in sheets:
@@ -87,17 +87,17 @@ def write_workbook(run: Run, path: Path) -> Path:
     return write_office_file(content.getvalue(), path)
 
 
-def sheets_of(run: Run) -> Iterator[WorkbookSheet]:
+def sheets_of(tables: Mapping[str, pd.DataFrame]) -> Iterator[WorkbookSheet]:
     """Yield the sheets of a run's tables that have rows: shifts, pairs and endpoints first.
 
     Parameters
     ----------
-    run
-        The finished run.
+    tables
+        By name.
     """
     taken = {"contents", "dictionary", "words"}
-    for name in [*_FIRST, *(name for name in run.tables if name not in _FIRST)]:
-        table = run.table(name)
+    for name in [*(name for name in _FIRST if name in tables), *(name for name in tables if name not in _FIRST)]:
+        table = tables[name]
         for start in range(0, len(table), ROWS_OF_A_SHEET):
             sheet = _sheet_name(name, taken)
             taken.add(sheet.lower())
@@ -114,11 +114,8 @@ def _sheet_name(table: str, taken: set[str]) -> str:
     return name
 
 
-def _contents(run: Run, sheets: Sequence[WorkbookSheet]) -> Iterator[tuple[Any, ...]]:
-    trial = run.study.trial
-    registered = f", {trial.registry}" if trial and trial.registry else ""
-    made = f"made by immunolab {run.versions.get('immunolab', '')} with seed {run.seed}"
-    yield f"{run.study.name}{registered}", made, None, ""
+def _contents(study: str, made: str, sheets: Sequence[WorkbookSheet]) -> Iterator[tuple[Any, ...]]:
+    yield study, made, None, ""
     yield "dictionary", "a column of a sheet: what it holds and its unit", None, "sheet, column"
     yield "words", "a flag, check, code or call, and what it means", None, "word, kind"
     for sheet in sheets:
