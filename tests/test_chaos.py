@@ -18,7 +18,7 @@ from test_pipeline import GATES
 from immunolab.errors import ImmunolabError
 from immunolab.simulation import simulate
 from immunolab.workflow.run import run
-from immunolab.workflow.write import _in_processes
+from immunolab.workflow.write import in_processes
 
 CORRUPT = {"SLE003_W0": b"", "SLE007_W10": b"not cytometry", "SLE012_W0": None, "SLE019_W10": b"FCS3.1"}
 
@@ -102,10 +102,10 @@ def _draw_once(item: tuple[int, str]) -> int:
 
 def test_a_killed_worker_of_the_report_costs_its_figure_a_second_try(tmp_path: Path) -> None:
     items = [(number, str(tmp_path / "died")) for number in range(5)]
-    assert _in_processes(2, _draw_once, items) == [0, 1, 4, 9, 16]
+    assert in_processes(2, _draw_once, items) == [0, 1, 4, 9, 16]
     assert (tmp_path / "died").exists()
     with pytest.raises(ImmunolabError, match="figure 1: internal error: ValueError: an axis without values"):
-        _in_processes(2, _draw_once, [(5, "")])
+        in_processes(2, _draw_once, [(5, "")])
 
 
 def _workers(parent: int) -> list[str]:

@@ -11,7 +11,10 @@ from immunolab import cli
 from immunolab.schema import pages
 
 
-@pytest.mark.parametrize(("name", "page"), [("tables.md", pages.tables_page), ("flags.md", pages.flags_page)])
+@pytest.mark.parametrize(
+    ("name", "page"),
+    [("tables.md", pages.tables_page), ("flags.md", pages.flags_page), ("night_log.md", pages.night_log_page)],
+)
 def test_the_reference_pages_are_those_that_the_declarations_make(name: str, page: Callable[[], str]) -> None:
     assert (REPOSITORY / "docs" / name).read_text() == page(), "write them anew: python -m immunolab.schema"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kills import HOLD_TIMES
 from test_pipeline import GATES
 
 import immunolab.workflow.write as write_step
@@ -18,8 +19,6 @@ from immunolab.results.record import read_run
 from immunolab.schema.table import Table
 from immunolab.simulation import simulate
 from immunolab.workflow.run import run
-
-UNEQUAL = {"run.log", ".lock"}  # what holds times
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +41,7 @@ def place(made: Path, tmp_path: Path) -> Path:
 
 
 def _tree(out: Path) -> dict[str, bytes]:
-    files = (path for path in sorted(out.rglob("*")) if path.is_file() and path.name not in UNEQUAL)
+    files = (path for path in sorted(out.rglob("*")) if path.is_file() and path.name not in HOLD_TIMES)
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in files}
 
 

@@ -17,6 +17,7 @@ _COMMANDS = (  # in the order of the help
     studies.add_init,
     studies.add_check,
     studies.add_run,
+    studies.add_status,
     studies.add_report,
     analyses.add_gate,
     analyses.add_cluster,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from immunolab.cli.words import DONE, SOME_FAILED, Subparsers, at_least_one, command, say, say_error
+from immunolab.cli.words import DONE, INPUT_PROBLEM, SOME_FAILED, Subparsers, at_least_one, command, say, say_error
 from immunolab.errors import InputError
 
 if TYPE_CHECKING:
@@ -208,6 +208,26 @@ def _say_done(run: Run, page: Path | None) -> int:
     if page:
         say(f"report: {page}")
     return SOME_FAILED if run.failed else DONE
+
+
+def add_status(commands: Subparsers) -> None:
+    """Declare the words of ``immunolab status``."""
+    text = "Show how far a run is: done, running, failed, what is left; it does not disturb the run."
+    parser = command(commands, "status", text, _status)
+    parser.add_argument("out", type=Path, metavar="OUT", help="the folder that run writes to")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    import json
+
+    from immunolab.workflow.status import read_status
+
+    found = read_status(arguments.out)
+    say(json.dumps(found.record(), indent=1, ensure_ascii=False) if arguments.json else str(found))
+    if found.standing in ("running", "finished"):
+        return SOME_FAILED if found.state["failed"] else DONE
+    return INPUT_PROBLEM
 
 
 def add_pool(commands: Subparsers) -> None:

@@ -1,4 +1,4 @@
-"""The reference pages of docs/ that are made from the declarations: tables.md and flags.md."""
+"""The reference pages of docs/ that are made from the declarations: tables.md, flags.md and night_log.md."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from textwrap import wrap
 
 from immunolab.schema import cells, clinical, comparison, endpoints, figures, flags, gating, pooling, simulation
+from immunolab.schema.night_log import EVENTS, EVERY_EVENT, METRICS, STAGES
 from immunolab.schema.table import Column, Table
 
 _WIDTH = 120  # characters of a line, as in the rest of the project
@@ -107,6 +108,46 @@ def flags_page() -> str:
         ("Status of a check", "In the column `status` of quality.csv.", flags.STATUSES),
     ):
         parts.append(_words(title, where, ("word", "means"), [(f"`{w}`", text) for w, text in meanings.items()]))
+    return "\n".join(parts)
+
+
+_NIGHT = """# What a run says of itself
+
+Three files in OUT, written while `run` is on, by the run alone. They hold times, the host and the process, and are no
+part of what is the same for the same input; the manifest does not list them. Of patients they hold what the sample
+sheet has put there: sample_ids, and in the error of a failed sample what failures.csv says of it. How to use them:
+[batch_processing.md](batch_processing.md).
+
+This page is written by `python -m immunolab.schema` from `immunolab/schema/night_log.py`.
+"""
+_EVENTS = (
+    "One JSON object a line, appended as things happen, every run after the one before. Each has the fields "
+    f"{', '.join(f'`{name}` ({text})' for name, text in EVERY_EVENT.items())}, and those of its kind."
+)
+_STATUS = (
+    "What `immunolab status` reads: a small JSON object, replaced as a whole every few seconds. Programs read "
+    "`immunolab status OUT --json` instead, which also says whether the process is still there."
+)
+_METRICS = (
+    "For the textfile collector of Prometheus' node exporter, replaced as a whole with status.json. All are gauges."
+)
+
+
+def night_log_page() -> str:
+    """Return docs/night_log.md: events, stages and metrics of a run."""
+    events = [
+        (f"`{name}`", one.meaning, "; ".join(f"`{f}` {t}" for f, t in one.fields.items()))
+        for name, one in EVENTS.items()
+    ]
+    parts = [
+        _NIGHT,
+        _words("run.jsonl", _EVENTS, ("event", "says", "further fields"), events),
+        _words(
+            "Stages", "In the order of a run.", ("stage", "means"), [(f"`{w}`", text) for w, text in STAGES.items()]
+        ),
+        "\n".join(["## status.json", "", *_paragraph(_STATUS), ""]),
+        _words("metrics.prom", _METRICS, ("metric", "holds"), [(f"`{w}`", text) for w, text in METRICS.items()]),
+    ]
     return "\n".join(parts)
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from immunolab.errors import InputError, Problem
 from immunolab.version import VERSION
 from immunolab.workflow.store import is_folder_fault
-from immunolab.workflow.workers import Failure, Task
+from immunolab.workflow.tasks import Failure, Task
+from immunolab.workflow.workers import logged
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -44,7 +45,7 @@ def run_on_cluster(
     with _client(address) as client:
         _wait_for_a_worker(client, address, wait_second)
         try:
-            yield from _results(client, function, tasks)
+            yield from logged(_results(client, function, tasks), tasks)
         except (CancelledError, OSError, TimeoutError) as error:
             if is_folder_fault(error):
                 raise

@@ -22,7 +22,8 @@ from immunolab.workflow.gate_file import GatedFile, GateJob, Unread, gate_file
 from immunolab.workflow.gate_summary import review_text
 from immunolab.workflow.progress import progress
 from immunolab.workflow.scales import scale_rows, scaled_gates
-from immunolab.workflow.workers import MEMORY_PER_FILE_BYTE, Failure, Task, Workers, memory_budget, run_tasks
+from immunolab.workflow.tasks import Failure, Task
+from immunolab.workflow.workers import MEMORY_PER_FILE_BYTE, Workers, memory_budget, run_tasks
 
 log = logging.getLogger("immunolab")
 

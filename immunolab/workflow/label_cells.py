@@ -23,7 +23,8 @@ from immunolab.study import endpoints
 from immunolab.study.sheet import Sample, Study
 from immunolab.version import VERSION
 from immunolab.workflow.store import Store
-from immunolab.workflow.workers import Failure, Task, Workers, run_tasks
+from immunolab.workflow.tasks import Failure, Task
+from immunolab.workflow.workers import Workers, run_tasks
 
 log = logging.getLogger("immunolab")
 _FRAMES = ("counts", "thresholds", "quality")

@@ -24,7 +24,7 @@ from immunolab.workflow.gate_scopes import gate_scopes
 from immunolab.workflow.panels import PanelGates, read_channels
 from immunolab.workflow.stimulated import stimulated_tubes, stimulated_values, stimulation_tables
 from immunolab.workflow.store import Store
-from immunolab.workflow.workers import Failure
+from immunolab.workflow.tasks import Failure
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
@@ -16,15 +16,19 @@ from immunolab.input_files import recorded_inputs
 from immunolab.quantify import population_pairs
 from immunolab.report.exports import remove_stale_exports
 from immunolab.results.run import Run
+from immunolab.schema.night_log import STAGES
+from immunolab.study.endpoints import Endpoint
 from immunolab.study.sheet import Study, read_study
-from immunolab.workflow.clinic import ClinicSources, clinic_of, intercurrent_of, read_clinic
+from immunolab.workflow.clinic import Clinic, ClinicSources, clinic_of, intercurrent_of, read_clinic
 from immunolab.workflow.compare import compare_study, under_estimand
 from immunolab.workflow.derived_tables import further_tables
-from immunolab.workflow.label_cells import study_cells
+from immunolab.workflow.label_cells import StudyCells, study_cells
+from immunolab.workflow.night_log import logged_run, night_log
 from immunolab.workflow.panels import PanelGates, read_panels
 from immunolab.workflow.quantify import place_of, quantify, study_endpoints
+from immunolab.workflow.run_state import RunState
 from immunolab.workflow.store import Store, folder_fault, is_folder_fault
-from immunolab.workflow.tubes import RunOptions, TubeSteps
+from immunolab.workflow.tubes import RunOptions, TubeResults, TubeSteps
 from immunolab.workflow.unmeasured import panel_names, unmeasured
 from immunolab.workflow.write import clinic_tables, finished_run, scale_tables, write_results
 
@@ -92,13 +96,25 @@ def run(
     found = replace(found, read=read)
     store = Store(Path(out).absolute())
     try:
-        with store.lock(), _logged(store.root):
+        planned = _stages(found, panels, options)
+        state = RunState(found.name, len(found.samples), asdict(options), planned)
+        with store.lock(), _logged(store.root), logged_run(store.root, state):
             store.sweep()
             return _steps(found, store, options, panels, sources)
     except OSError as error:
         if is_folder_fault(error):
             raise folder_fault(error, store.root) from error
         raise
+
+
+def _stages(study: Study, panels: Mapping[str, PanelGates], options: RunOptions) -> tuple[str, ...]:
+    """Return the stages that a run of these choices has."""
+    absent = {
+        "fit": not any(panel.gates.needs_fit for panel in panels.values()),
+        "cells": not any(s.modality == "single_cell" for s in study.samples),
+        "report": options.tables_only,
+    }
+    return tuple(stage for stage in STAGES if not absent.get(stage))
 
 
 def run_study(source: Path | str, out: Path | str, options: RunOptions | None = None) -> Run:
@@ -130,13 +146,44 @@ def _steps(
     study: Study, store: Store, options: RunOptions, panels: Mapping[str, PanelGates], sources: ClinicSources | None
 ) -> Run:
     """Take every step in order."""
-    started = time.monotonic()
+    started, night = time.monotonic(), night_log()
     clinic = clinic_of(study, sources) if sources else None
     endpoints = study_endpoints(study, panels)
     tubes = TubeSteps(study, store, panels, options, population_pairs(endpoints)).run()
-    cells = study_cells(study, store, place_of, seed=options.seed, force=options.force)
+    with night.step("cells") if "cells" in night.state.planned else nullcontext():
+        cells = study_cells(study, store, place_of, seed=options.seed, force=options.force)
     if cells.kept:
         log.info("single cells kept: nothing they depend on has changed")
+    failures = {**tubes.failures, **cells.failures}
+    with night.step("compare"):
+        found = _compared(study, store, options, panels, sources, clinic, endpoints, tubes, cells)
+    done = [*tubes.computed, *tubes.kept]
+    write_results(found, store, done, report=not options.tables_only, jobs=options.jobs)
+    for name in remove_stale_exports(store.root):
+        log.info("%s removed: it was made of an earlier run; immunolab report makes it anew", name)
+    night.finish(computed=tubes.computed, kept=tubes.kept, failed=failures)
+    log.info(
+        "done after %.1f s: %d computed, %d kept, %d failed",
+        time.monotonic() - started,
+        len(tubes.computed),
+        len(tubes.kept),
+        len(failures),
+    )
+    return replace(found, computed=tubes.computed, kept=tubes.kept)
+
+
+def _compared(
+    study: Study,
+    store: Store,
+    options: RunOptions,
+    panels: Mapping[str, PanelGates],
+    sources: ClinicSources | None,
+    clinic: Clinic | None,
+    endpoints: tuple[Endpoint, ...],
+    tubes: TubeResults,
+    cells: StudyCells,
+) -> Run:
+    """Return the run as a value: what was measured, compared."""
     failures = {**tubes.failures, **cells.failures}
     measured = quantify(study, store, endpoints, failures, clinic, cells.tables)
     measured = under_estimand(study, measured, intercurrent_of(study, sources))
@@ -144,7 +191,7 @@ def _steps(
     rows = set(measured.tables["endpoints"]["endpoint"])
     without = [endpoint for endpoint in study.endpoints if endpoint.id not in rows]
     absent = unmeasured(without, study, panels, sources, panel_names(study, panels)) if without else []
-    found = finished_run(
+    return finished_run(
         study,
         store,
         measured=measured,
@@ -160,18 +207,6 @@ def _steps(
         hashes={**tubes.hashes, **cells.hashes},
         seed=options.seed,
     )
-    done = [*tubes.computed, *tubes.kept]
-    write_results(found, store, done, report=not options.tables_only, jobs=options.jobs)
-    for name in remove_stale_exports(store.root):
-        log.info("%s removed: it was made of an earlier run; immunolab report makes it anew", name)
-    log.info(
-        "done after %.1f s: %d computed, %d kept, %d failed",
-        time.monotonic() - started,
-        len(tubes.computed),
-        len(tubes.kept),
-        len(failures),
-    )
-    return replace(found, computed=tubes.computed, kept=tubes.kept)
 
 
 @contextmanager

@@ -15,7 +15,8 @@ from immunolab.loaders.fcs.read import read_fcs
 from immunolab.study.sheet import Study
 from immunolab.workflow.panels import PanelGates
 from immunolab.workflow.read_tube import Prepared
-from immunolab.workflow.workers import MEMORY_PER_FILE_BYTE, Failure, Task, Workers, run_tasks
+from immunolab.workflow.tasks import Failure, Task
+from immunolab.workflow.workers import MEMORY_PER_FILE_BYTE, Workers, run_tasks
 
 
 def events_decide(gates: Gates) -> bool:

@@ -18,13 +18,15 @@ from immunolab.schema.gating import COUNTS, INTENSITIES, INTERVALS, JOINT, OTHER
 from immunolab.study.sheet import Sample, Study
 from immunolab.workflow.cluster import run_on_cluster
 from immunolab.workflow.follow_study import follow_group, follow_jobs
+from immunolab.workflow.night_log import night_log
 from immunolab.workflow.panels import PanelGates
 from immunolab.workflow.place import FitJob, fit_group, fit_jobs, jobs_again, read_fit
 from immunolab.workflow.progress import progress
 from immunolab.workflow.read_tube import SUBSAMPLE, Prepared, PrepareJob, TubeFile, prepare
 from immunolab.workflow.scales import events_decide, scaled_panels
 from immunolab.workflow.store import Store
-from immunolab.workflow.workers import MEMORY_PER_FILE_BYTE, Failure, Kind, Task, Workers, memory_budget, run_tasks
+from immunolab.workflow.tasks import Failure, Task
+from immunolab.workflow.workers import MEMORY_PER_FILE_BYTE, Kind, Workers, memory_budget, run_tasks
 
 if TYPE_CHECKING:
     from immunolab.gating.tubes import GatedTube
@@ -57,8 +59,16 @@ class _MeasureJob:
     memberships: bool
 
 
-def _measure(job: _MeasureJob) -> str:
-    """Write one sample's folder: its tables, gates and gate views; return the sample_id.
+@dataclass(frozen=True)
+class _Measured:
+    """A tube that was gated, and its events."""
+
+    sample_id: str
+    n_events: int
+
+
+def _measure(job: _MeasureJob) -> _Measured:
+    """Write one sample's folder: its tables, gates and gate views.
 
     The views are kept without a report too: they cost a fifth of gating, and a later report the reading of every tube.
     """
@@ -79,7 +89,7 @@ def _measure(job: _MeasureJob) -> str:
         save_views(gate_views(gated.strategy, gated.tube, gated.memberships), folder / "views.npz")
 
     store.commit(sample_id, job.key, write, gated.memberships_frame() if job.memberships else None)
-    return sample_id
+    return _Measured(sample_id, len(gated.tube))
 
 
 def _tables(gated: GatedTube, job: _MeasureJob) -> dict[Table, list[dict[str, object]]]:
@@ -162,7 +172,7 @@ class TubeSteps:
         gates, unplaced = scaled._place(prepared)
         jobs, kept = self._jobs(prepared, gates)
         measured, unmeasured = self._work(_measure, jobs, self._kind(jobs), "gating")
-        computed = tuple(sorted(name for _, name in measured))
+        computed = tuple(sorted(one.sample_id for _, one in measured))
         hashes = {name: tube.sha256 for name, tube in prepared.items()}
         return TubeResults(computed, tuple(kept), hashes, unmeasured | unplaced | unread, scaled.panels)
 
@@ -274,9 +284,11 @@ class TubeSteps:
             job = self._job(sample, prepared[name], gates[name])
             if reason := self._reason(job):
                 log.info("%s to compute: %s", name, reason)
+                night_log().write("sample_to_compute", sample=name, reason=reason)
                 tasks.append(Task(name, "gate", job, _cost(sample.file), (name,)))
             else:
                 log.info("%s kept: nothing it depends on has changed", name)
+                night_log().keep(name)
                 kept.append(name)
         return tasks, kept
 

@@ -16,25 +16,17 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Literal
 
 from immunolab.errors import ImmunolabError
+from immunolab.workflow.night_log import night_log
 from immunolab.workflow.store import is_folder_fault
+from immunolab.workflow.tasks import Failure, Task
 
 Kind = Literal["threads", "processes"]
-T = TypeVar("T")
 log = logging.getLogger("immunolab")
 _WATCH_SECOND = 1.0  # between two looks at the parent: a glance costs microseconds, a scheduler waits seconds
 MEMORY_PER_FILE_BYTE = 4  # bytes that a tube in work may take, for each byte of its file
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a task has no result."""
-
-    stage: str
-    error: str
-    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,17 +43,6 @@ class Workers:
 
     jobs: int = 1
     memory: int = 0
-
-
-@dataclass(frozen=True)
-class Task(Generic[T]):
-    """One unit of work: its name for messages, its stage, its argument, the bytes it may need, its samples."""
-
-    name: str
-    stage: str
-    argument: T
-    cost: int = 0
-    samples: tuple[str, ...] = ()
 
 
 def run_tasks(
@@ -88,10 +69,33 @@ def run_tasks(
     if not tasks:
         return
     if kind == "threads" and (pool.jobs == 1 or len(tasks) == 1):
-        for task in tasks:
-            yield task, attempt_task(function, task)
+        yield from logged(_one_by_one(function, tasks), tasks)
     else:
-        yield from _on_this_machine(function, tasks, pool, kind)
+        yield from logged(_on_this_machine(function, tasks, pool, kind), tasks)
+
+
+def logged(results: Iterator[tuple[Task[Any], Any]], tasks: Sequence[Task[Any]]) -> Iterator[tuple[Task[Any], Any]]:
+    """Yield results as they come, and note them in the run's log as a stage.
+
+    Parameters
+    ----------
+    results
+        (task, result or Failure).
+    tasks
+        All of them, of one stage.
+    """
+    night = night_log()
+    with night.stage(tasks[0].stage, len(tasks)):
+        for task, result in results:
+            failure = result if isinstance(result, Failure) else None
+            night.end(task, failure, events=getattr(result, "n_events", 0))  # of a tube that was gated
+            yield task, result
+
+
+def _one_by_one(function: Callable[[Any], Any], tasks: Sequence[Task[Any]]) -> Iterator[tuple[Task[Any], Any]]:
+    for task in tasks:
+        night_log().take(task)
+        yield task, attempt_task(function, task)
 
 
 def attempt_task(function: Callable[[Any], Any], task: Task[Any]) -> Any:
@@ -169,6 +173,7 @@ def _on_this_machine(
         while waiting or flying:
             while waiting and _fits(waiting[-1], list(flying.values()), pool):
                 task = waiting.pop()
+                night_log().take(task)
                 flying[threads.submit(work, function, task)] = task
             done, _ = wait(flying, return_when=FIRST_COMPLETED)
             for future in done:
@@ -188,6 +193,7 @@ def _on_this_machine(
 def _once_more(function: Callable[[Any], Any], task: Task[Any], processes: _WorkerProcesses) -> Any:
     """Run a task whose worker died again, with nothing beside it."""
     log.info("%s: a worker died, trying once more", task.name)
+    night_log().write("worker_died", stage=task.stage, samples=list(task.samples))
     try:
         return processes.attempt(function, task)
     except BrokenProcessPool:

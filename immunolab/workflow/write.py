@@ -29,11 +29,13 @@ from immunolab.study.sheet import Study
 from immunolab.version import library_versions
 from immunolab.workflow.clinic import Clinic
 from immunolab.workflow.compare import StudyComparison
+from immunolab.workflow.night_log import night_log
 from immunolab.workflow.panels import PanelGates
 from immunolab.workflow.quantify import Quantified
 from immunolab.workflow.scales import scale_rows
 from immunolab.workflow.store import Store
-from immunolab.workflow.workers import Failure, Task, Workers, run_tasks
+from immunolab.workflow.tasks import Failure, Task
+from immunolab.workflow.workers import Workers, run_tasks
 
 log = logging.getLogger("immunolab")
 
@@ -144,14 +146,15 @@ def write_results(run: Run, store: Store, samples: Sequence[str], *, report: boo
     jobs
         Figures drawn at once.
     """
-    with _written_tables(run) as part:
-        made_of = _report_key(run, store, part)
-        kept = _is_report_of(made_of, store)
-        if not kept:
-            _withdraw_report(store.root)
-        put_in_place(part, store.root / "tables")
-    write_run(run)
-    place_gates(store, samples)
+    with night_log().step("write"):
+        with _written_tables(run) as part:
+            made_of = _report_key(run, store, part)
+            kept = _is_report_of(made_of, store)
+            if not kept:
+                _withdraw_report(store.root)
+            put_in_place(part, store.root / "tables")
+        write_run(run)
+        place_gates(store, samples)
     if kept:
         log.info("report kept: nothing it is made of has changed")
         write_manifest(run)  # memberships may be new, and the folders of study and run elsewhere
@@ -217,10 +220,25 @@ def _is_report_of(record: Path, store: Store) -> bool:
 
 
 def _write_report(run: Run, record: Path, store: Store, jobs: int) -> None:
-    page = write_report(run, apply=partial(in_processes, jobs) if jobs > 1 else map)
+    page = write_report(run, apply=partial(in_processes, jobs) if jobs > 1 else _one_by_one)
     written = [page, *store.root.glob("figures/*"), *store.root.glob("samples/*/gating.png")]
     hashes = {path.relative_to(store.root).as_posix(): file_sha256(path) for path in sorted(written)}
     write_atomically(record, lambda part: part.write_text(json.dumps(hashes, indent=1), encoding="utf-8"))
+
+
+def _one_by_one(function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+    """Return the function of each item, in order; an error ends it as it is, with its traceback."""
+    tasks, night, found = _drawings(items), night_log(), []
+    with night.stage("report", len(tasks)):
+        for task in tasks:
+            night.take(task)
+            found.append(function(task.argument))
+            night.end(task, None)
+    return found
+
+
+def _drawings(items: Iterable[Any]) -> list[Task[Any]]:
+    return [Task(f"figure {i}", "report", item) for i, item in enumerate(items, start=1)]
 
 
 def in_processes(jobs: int, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
@@ -240,7 +258,7 @@ def in_processes(jobs: int, function: Callable[[Any], Any], items: Iterable[Any]
     ImmunolabError
         Names every item that failed.
     """
-    tasks = [Task(f"figure {i}", "report", item) for i, item in enumerate(items, start=1)]
+    tasks = _drawings(items)
     found = {task.name: result for task, result in run_tasks(function, tasks, Workers(jobs), "processes")}
     failed = [f"{name}: {result.error}" for name, result in found.items() if isinstance(result, Failure)]
     if failed:

@@ -1,0 +1,129 @@
+"""Ways to end a run before its time, at a moment that a seed and the run's own files decide."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import pandas as pd
+from test_pipeline import GATES
+
+from immunolab.schema.night_log import LOG, METRICS_FILE, STATUS
+from immunolab.simulation import simulate
+
+HOLD_TIMES = {"run.log", ".lock", LOG, STATUS, METRICS_FILE}  # no part of what must be the same
+MOMENTS = {  # what is seen in OUT from then on
+    "start": lambda out: True,
+    "memberships": lambda out: any(out.glob("memberships/.*part-*")),
+    "gating": lambda out: any(out.glob("samples/*/record.json")),
+    "tables": lambda out: any(out.glob(".tables.part-*")) or (out / "tables").exists(),
+    "figures": lambda out: any(out.glob("figures/*.png")),
+    "pictures": lambda out: any(out.glob("samples/*/gating.png")),
+}
+WAYS = ("group", "terminate", "parent", "worker")
+
+
+def small_study(folder: Path, patients: int, events: int) -> Path:
+    """Write a study of drawn gates, two visits a patient; the last tube is no cytometry."""
+    simulate("sle_nct02084238", patients=patients, seed=5, folder=folder, visits=["W0", "W10"], events=events)
+    (folder / "gates.yaml").write_text(GATES)
+    (folder / "study.yaml").write_text(
+        "study: kills\nsheet: samples.csv\npanels: {surface: {strategy: gates.yaml}}\n"
+        "comparison: {before: W0, after: W10}\n"
+    )
+    last = folder / pd.read_csv(folder / "samples.csv")["file"].iloc[-1]
+    last.write_bytes(b"not cytometry")
+    return folder
+
+
+def tree(out: Path) -> dict[str, str]:
+    """Return the sha256 of every file of a run's folder but those that hold times."""
+    files = (path for path in sorted(out.rglob("*")) if path.is_file() and path.name not in HOLD_TIMES)
+    return {path.relative_to(out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def start(study: Path, out: Path, options: Sequence[str] = ("--jobs", "2", "--memberships")) -> subprocess.Popen[bytes]:
+    """Start a run as the leader of a session of its own, by which its processes are found."""
+    command = [sys.executable, "-m", "immunolab", "run", str(study), "-o", str(out), *options]
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen(command, **quiet, start_new_session=True)
+
+
+def _stat(pid: str) -> list[str]:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()  # state, parent, group, session
+
+
+def processes(session: int) -> list[int]:
+    """Return the living processes of a session."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            state, _, _, its_session, *_ = _stat(path.name)
+            if int(its_session) == session and state != "Z":
+                found.append(int(path.name))
+    return found
+
+
+def workers(session: int) -> list[int]:
+    """Return the worker processes of a session."""
+    found = []
+    for pid in processes(session):
+        with suppress(OSError):
+            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(pid)
+    return found
+
+
+def wait_for(condition: Callable[[], object], seconds: float) -> bool:
+    """Return whether a condition came true in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.005)
+    return False
+
+
+def kill_at(
+    running: subprocess.Popen[bytes], out: Path, moment: str, way: str, rng: random.Random
+) -> dict[str, object]:
+    """End a run, or one of its workers, soon after a moment; return what happened."""
+    wait_for(lambda: MOMENTS[moment](out) or running.poll() is not None, 300)
+    time.sleep(rng.uniform(0.0, 4.0 if moment == "start" else 0.2))
+    struck = running.poll() is None
+    session = running.pid
+    if way == "worker":
+        wait_for(lambda: workers(session) or running.poll() is not None, 60)
+        for pid in workers(session)[:1]:
+            os.kill(pid, signal.SIGKILL)
+        return {"moment": moment, "way": way, "struck": struck}  # the run goes on
+    if struck:
+        how = signal.SIGTERM if way == "terminate" else signal.SIGKILL
+        (os.killpg if way == "group" else os.kill)(session, how)
+    running.wait()
+    ended = time.monotonic()
+    gone = wait_for(lambda: not processes(session), 30)
+    return {
+        "moment": moment,
+        "way": way,
+        "struck": struck,
+        "gone_s": round(time.monotonic() - ended, 2) if gone else None,
+    }
+
+
+def plan(seed: int, n: int) -> Iterator[tuple[str, str]]:
+    """Yield (moment, way) of n kills: every moment and way as often as any other, in a seeded order."""
+    rng = random.Random(seed)
+    moments, ways = list(MOMENTS), list(WAYS)
+    pairs = [(moments[i % len(moments)], ways[i % len(ways)]) for i in range(len(moments) * len(ways))]
+    pairs = [*pairs, *((m, w) for m in moments for w in ways if (m, w) not in pairs)]
+    rng.shuffle(pairs)
+    yield from (pairs * (n // len(pairs) + 1))[:n]
