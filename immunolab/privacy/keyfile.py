@@ -10,6 +10,7 @@ from pathlib import Path
 
 from immunolab.errors import InputError, Problem
 from immunolab.schema.files import write_atomically
+from immunolab.schema.formula_cells import neutralised, restored
 
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 
@@ -120,7 +121,7 @@ def add_to_key(path: Path, codes: Mapping[Path, str]) -> None:
         with open(descriptor, "w", encoding="utf-8", newline="") as handle:
             writer = csv.DictWriter(handle, columns, lineterminator="\n", restval="")
             writer.writeheader()
-            writer.writerows(rows)
+            writer.writerows({name: neutralised(value) for name, value in row.items()} for row in rows)
 
     write_atomically(path, write)
 
@@ -130,7 +131,7 @@ def _rows(path: Path) -> tuple[list[dict[str, str]], list[str]]:
         with path.open(encoding="utf-8-sig", newline="") as handle:
             table = csv.DictReader(handle, restval="")
             columns = list(table.fieldnames or [])
-            rows = [{column: row[column] or "" for column in columns} for row in table]
+            rows = [{column: restored(row[column] or "") for column in columns} for row in table]
     except (OSError, UnicodeDecodeError):
         raise InputError(Problem(str(path), "", "the key file cannot be read", "CSV in UTF-8: file,code")) from None
     if not {"file", "code"} <= set(columns):

@@ -1,5 +1,6 @@
 """CSV by one rule: UTF-8, one header line, a missing value is an empty field, and every other text is itself.
 
+Texts that a spreadsheet would compute are written and read as `formula_cells` says.
 A cohort named ``NA`` stays ``NA``: no word is taken for missing in a table of ours. In tables that people
 write, some words mean that a number is missing; they are declared here and used by every reader of numbers.
 """
@@ -13,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from immunolab.errors import InputError, Problem
+from immunolab.schema.formula_cells import each_text, restored
 
 MISSING = ""  # how a missing value is written
 MISSING_NUMBERS = frozenset({MISSING, "NA", "na", "N/A", "n/a", "#N/A", ".", "-"})
@@ -33,7 +35,8 @@ def read_columns(source: Path | io.StringIO, text: Iterable[str]) -> pd.DataFram
     text
         Columns that hold text; in them and in all others only an empty field is missing.
     """
-    return pd.read_csv(source, dtype=dict.fromkeys(text, "string"), keep_default_na=False, na_values=[MISSING])
+    read = pd.read_csv(source, dtype=dict.fromkeys(text, "string"), keep_default_na=False, na_values=[MISSING])
+    return each_text(read, restored)
 
 
 def read_text(path: Path | str, hint: str = "save it as CSV, UTF-8") -> pd.DataFrame:
@@ -52,7 +55,7 @@ def read_text(path: Path | str, hint: str = "save it as CSV, UTF-8") -> pd.DataF
         The file cannot be read, or is not CSV.
     """
     try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False)
+        return each_text(pd.read_csv(path, dtype=str, keep_default_na=False), restored)
     except OSError as error:
         raise InputError(Problem(str(path), "", f"cannot be read: {error.strerror}", "check the path")) from None
     except ValueError as error:
@@ -63,7 +66,8 @@ def same_headings(paths: Iterable[Path]) -> Iterator[io.StringIO]:
     """Yield files as one text for each run of files that share a heading: one table is parsed faster than many."""
     heading, lines = None, io.StringIO()
     for path in paths:
-        head, _, body = path.read_text(encoding="utf-8").partition("\n")
+        with path.open(encoding="utf-8", newline="") as handle:  # a carriage return inside a text stays one
+            head, _, body = handle.read().partition("\n")
         if head != heading:
             if heading is not None:
                 lines.seek(0)

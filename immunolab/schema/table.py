@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from immunolab.errors import InputError, Problem
 from immunolab.schema.csv_files import MISSING, read_columns, same_headings
 from immunolab.schema.files import write_atomically
+from immunolab.schema.formula_cells import each_text, is_number, neutralised
 
 Kind = Literal["text", "integer", "number"]
 _ROWS_UNFOLDED = 5_000  # rows kept as records: judgement, a few samples' worth against the cost of a frame each
@@ -217,9 +218,13 @@ class Table:
             A column is not declared.
         """
         self.refuse_undeclared(frame.columns)
-        write_atomically(
-            path, lambda part: frame.to_csv(part, index=False, lineterminator="\n", float_format=float_format)
-        )
+        safe = each_text(frame, neutralised)
+        quoting = _quoting(text for name in safe if not is_number(safe[name]) for text in safe[name].unique())
+
+        def write(part: Path) -> None:
+            safe.to_csv(part, index=False, lineterminator="\n", float_format=float_format, quoting=quoting)
+
+        write_atomically(path, write)
 
     def write_rows(self, rows: Iterable[Mapping[str, object]], path: Path) -> None:
         """Write records as CSV with the columns that are always there; values are checked when `read` gathers them.
@@ -236,11 +241,12 @@ class Table:
         ValueError
             A record has a column that is not declared.
         """
+        cells = [{name: _cell(value) for name, value in row.items()} for row in rows]
+        quoting = _quoting(value for row in cells for value in row.values())
         with path.open("w", encoding="utf-8", newline="") as handle:
-            writer = csv.DictWriter(handle, self.names, lineterminator="\n")
+            writer = csv.DictWriter(handle, self.names, lineterminator="\n", quoting=quoting)
             writer.writeheader()
-            for row in rows:
-                writer.writerow({name: MISSING if value != value else value for name, value in row.items()})
+            writer.writerows(cells)
 
     def read(self, *paths: Path) -> pd.DataFrame:
         """Read CSVs written by `write` or `write_rows` as one table; text stays text (`NA` stays `NA`)."""
@@ -281,6 +287,22 @@ class Gathered:
         if self._rows:
             self._frames.append(self.table.frame(self._rows))
             self._rows = []
+
+
+def _quoting(cells: Iterable[object]) -> Literal[0, 2]:
+    """Return how cells are quoted: those that need it, but every text where one holds a carriage return.
+
+    Python's csv leaves a carriage return without quotes unless lines end with one, and readers take it for a line's end.
+    """
+    found = any(isinstance(cell, str) and "\r" in cell for cell in cells)
+    return csv.QUOTE_NONNUMERIC if found else csv.QUOTE_MINIMAL
+
+
+def _cell(value: object) -> object:
+    """Return a value as it is written: nothing for NaN, and a text so that no spreadsheet computes it."""
+    if isinstance(value, str):
+        return neutralised(value)
+    return MISSING if value != value else value
 
 
 def _cast(column: Column, values: pd.Series) -> tuple[pd.Series, list[tuple[object, str]]]:

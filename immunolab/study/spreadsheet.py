@@ -14,6 +14,7 @@ from pathlib import Path
 
 from immunolab.errors import InputError, Problem, nearest
 from immunolab.input_files import read_input
+from immunolab.schema.formula_cells import restored
 from immunolab.study.workbook import CELL_ERRORS, ERROR_HINT, read_workbook
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
@@ -70,6 +71,7 @@ class TextTable:
 def read_text_table(path: Path) -> TextTable:
     """Read a table as text; cells are stripped, wholly empty lines are skipped.
 
+    A text that a spreadsheet would compute may have the apostrophe that our tables give it (`formula_cells`).
     CSV may be separated by comma, semicolon or tab and may start with a byte order mark. Dates in
     XLSX cells become ``YYYY-MM-DD``. Lines that begin with ``#`` are comments. Header words are
     compared without case, blanks and hyphens.
@@ -105,7 +107,7 @@ def read_lines(path: Path) -> tuple[list[tuple[int, list[str]]], bool]:
         lines, comma = read_workbook(path), False
     else:
         lines, comma = _read_separated(path)
-    stripped = [(i, [cell.strip() for cell in line]) for i, line in enumerate(lines, start=1)]
+    stripped = [(i, [restored(cell.strip()) for cell in line]) for i, line in enumerate(lines, start=1)]
     numbered = [(i, line) for i, line in stripped if any(line) and not _is_comment(line)]
     cells = [(f"row {i}, cell {k}", cell) for i, line in numbered for k, cell in enumerate(line, start=1)]
     faults = [Problem(str(path), place, f"shows {cell}", ERROR_HINT) for place, cell in cells if cell in CELL_ERRORS]

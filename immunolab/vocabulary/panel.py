@@ -13,6 +13,7 @@ from immunolab.config import read_yaml
 from immunolab.errors import InputError, Problem, nearest
 from immunolab.events.tube import Channel
 from immunolab.input_files import read_input_text
+from immunolab.schema.formula_cells import restored
 from immunolab.vocabulary.labels import Resolved, resolve_label
 from immunolab.vocabulary.lexicon import key
 
@@ -166,4 +167,4 @@ def _csv_pairs(path: Path) -> list[tuple[str, str, str]]:
 
 
 def _cell(row: list[str], column: int) -> str:
-    return row[column] if column < len(row) else ""
+    return restored(row[column].strip()) if column < len(row) else ""

@@ -32,6 +32,7 @@ from immunolab.gating.tubes import GatedTube, gate_tube
 from immunolab.loaders.fcs.read import read_fcs, read_header
 from immunolab.schema.cells import CLUSTERS
 from immunolab.schema.files import write_atomically
+from immunolab.schema.formula_cells import each_text, neutralised
 from immunolab.schema.tables import declared
 from immunolab.vocabulary.panel import resolve_channels
 from immunolab.workflow.cluster_visits import abundance_lines, compare_clusters, sheet_of
@@ -282,7 +283,7 @@ def _write(
                 frame = pd.DataFrame(
                     {"s": tube.sample_id, "e": np.arange(len(cluster)), "c": numbers[cluster], "l": labels[cluster]}
                 )
-                frame.to_csv(handle, index=False, header=False, lineterminator="\n")
+                each_text(frame, neutralised).to_csv(handle, index=False, header=False, lineterminator="\n")
 
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(out / "clusters.csv", write_clusters)

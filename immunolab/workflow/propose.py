@@ -14,6 +14,7 @@ from pathlib import Path
 from immunolab.errors import DataFileError, InputError, Problem
 from immunolab.events.tube import Channel
 from immunolab.loaders.fcs.read import read_header
+from immunolab.schema.formula_cells import neutralised
 from immunolab.study.proposal import NamedFile, Names, read_names
 from immunolab.study.rows import unsafe_name
 from immunolab.study.trial import Trial, load_trial
@@ -156,7 +157,7 @@ def _sheet(folder: Path, scan: _Scan) -> tuple[str, list[str]]:
     text.writelines(f"# open: {note}\n" for note in notes)
     writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: neutralised(value) for name, value in row.items()} for row in rows)
     return text.getvalue(), notes
 
 
