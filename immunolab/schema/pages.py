@@ -17,10 +17,10 @@ OUT, `label` and `compare` the file named with `-o`. Columns come in this order;
 when they apply. Flags and warnings are words joined by `;`, explained in [flags.md](flags.md). A missing value is an
 empty field, and no word means one: a cohort named `NA` is a cohort. Percent is 0 to 100. Numbers have full precision.
 
-A text that begins with `= + - @`, a tab or a carriage return, or has one of them behind a semicolon or a line end, would
-be computed by a spreadsheet. It is written with an apostrophe before that sign (`'=SUM(A1)`), be it the name of a column,
-channel, gate or patient; numbers (`-1.5`) are written as they are. Every reader of immunolab takes the apostrophe away
-again, in sheets and tables of yours too. In a script: `immunolab.schema.formula_cells.restored(text)`.
+A text that begins with `= + - @`, a tab or a carriage return, or has one of them behind a semicolon or a line end,
+would be computed by a spreadsheet. It is written with an apostrophe before that sign (`'=SUM(A1)`), be it the name of
+a column, channel, gate or patient; numbers (`-1.5`) are written as they are. Every reader of immunolab takes the
+apostrophe away again, in sheets and tables of yours too. In a script: `immunolab.schema.formula_cells.restored(text)`.
 
 This page is written by `python -m immunolab.schema` from `immunolab/schema`.
 """

@@ -292,7 +292,7 @@ class Gathered:
 def _quoting(cells: Iterable[object]) -> Literal[0, 2]:
     """Return how cells are quoted: those that need it, but every text where one holds a carriage return.
 
-    Python's csv leaves a carriage return without quotes unless lines end with one, and readers take it for a line's end.
+    Python's csv leaves a carriage return without quotes unless lines end with one; readers take it for a line's end.
     """
     found = any(isinstance(cell, str) and "\r" in cell for cell in cells)
     return csv.QUOTE_NONNUMERIC if found else csv.QUOTE_MINIMAL
