@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
-from perturbations import Labelled, changes, compensated
+from labelled_tube import Labelled, compensated
+from perturbations import changes
 from real_sets import SETS, RealSet
 from real_tubes import _gate, compare, markdown
 

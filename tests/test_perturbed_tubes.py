@@ -20,7 +20,7 @@ def hipc():
 
 
 def labelled(data, number: int):
-    from perturbations import Labelled, compensated
+    from labelled_tube import Labelled, compensated
 
     tube = compensated(data.tubes[number])
     return Labelled(tube, tuple(data.expected[tube.sample_id]), displayed=True)
@@ -47,7 +47,7 @@ def test_changes_keep_the_truth(hipc) -> None:
 
 @pytest.mark.parametrize("number", [3, 6, 7])
 def test_dim_cd45ra_leaves_naive_cells_or_is_flagged(hipc, number: int) -> None:
-    from perturbations import dimmer
+    from perturbed_signals import dimmer
     from perturbed_tubes import gate_changed
 
     rows = {row["population"]: row for row in gate_changed("hipc", hipc, dimmer(0.3, "CD45RA")(labelled(hipc, number)))}
@@ -57,7 +57,7 @@ def test_dim_cd45ra_leaves_naive_cells_or_is_flagged(hipc, number: int) -> None:
 
 @pytest.mark.parametrize("number", [3, 6, 7])
 def test_t_cells_of_a_sorted_tube_are_found_or_flagged(hipc, number: int) -> None:
-    from perturbations import sorted_for
+    from perturbed_events import sorted_for
     from perturbed_tubes import gate_changed
 
     rows = {row["population"]: row for row in gate_changed("hipc", hipc, sorted_for("CD8")(labelled(hipc, number)))}

@@ -1,4 +1,4 @@
-"""Whether counted shares can be those of the cells that they are called: blood's bounds, and T cells that add up.
+"""Whether counts can be those of the cells that they are called: blood's bounds, T cells that add up, sound stainings.
 
 Counting decides first: a share is out of bounds only where its whole 95 % interval of counting is.
 """
@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from immunolab.events.tube import Tube
+from immunolab.gating.coexpression import broken_rules, depend_on
 from immunolab.gating.strategy import Memberships, Population, Rectangle, Strategy
 from immunolab.intervals import jeffreys_percent
 from immunolab.schema.flags import Flag, split
@@ -21,7 +22,7 @@ _T_CELL_MARKERS = frozenset({"CD3", "TCRab", "TCRb"})
 # percent of T cells that CD4 and CD8 together make up at least; the rest are gamma-delta and double negative or double
 # positive cells, seldom over 20 % in blood (judgement, 2026-11-26: half as many again, to be rarely wrong in disease)
 _FEWEST_ASSIGNED = 60.0
-_OWN = frozenset({Flag.OUT_OF_RANGE, Flag.IMPLAUSIBLE, Flag.T_CELLS_UNASSIGNED})
+_OWN = frozenset({Flag.OUT_OF_RANGE, Flag.IMPLAUSIBLE, Flag.T_CELLS_UNASSIGNED, Flag.STAINING})
 _Word = tuple[Flag, str]
 
 
@@ -30,7 +31,8 @@ def checked(memberships: Memberships, tube: Tube) -> Memberships:
 
     In adult human blood (`Strategy.specimen`) shares are compared with the bounds of the vocabulary: outside what is
     plausible a population is flagged ``out_of_range``, outside what is possible ``implausible``, and so is all that
-    depends on it. In any specimen, CD4 and CD8 that leave out many T cells are flagged ``t_cells_unassigned``.
+    depends on it. In any specimen, CD4 and CD8 that leave out many T cells are flagged ``t_cells_unassigned``, and
+    what is gated on markers that do not go together as on cells ``staining``.
 
     Parameters
     ----------
@@ -42,7 +44,8 @@ def checked(memberships: Memberships, tube: Tube) -> Memberships:
     strategy = memberships.strategy
     counted = _Shares(memberships)
     found: dict[str, list[_Word]] = {}
-    for path, word in [*_blood(strategy, counted), *_unassigned(strategy, counted, tube)]:
+    doubted = depend_on(memberships, tube, broken_rules(memberships, tube))
+    for path, word in [*_blood(strategy, counted), *_unassigned(strategy, counted, tube), *doubted]:
         found.setdefault(path, []).append(word)
     impossible: dict[str, str] = {}
     flagged = []

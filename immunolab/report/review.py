@@ -20,7 +20,8 @@ _COLUMNS = {
     "where": "In",
 }
 _NAMED = 6  # samples named of a row; more are in tables/counts.csv
-_EXPLAINED = frozenset({Flag.IMPLAUSIBLE, Flag.OUT_OF_RANGE, Flag.T_CELLS_UNASSIGNED})  # whose reason has the figures
+# whose reason has the figures
+_EXPLAINED = frozenset({Flag.IMPLAUSIBLE, Flag.OUT_OF_RANGE, Flag.T_CELLS_UNASSIGNED, Flag.STAINING})
 _SAMPLING = frozenset({Flag.BELOW_LOD, Flag.BELOW_LOQ})  # of the blood taken, not of the gates: last of the doubtful
 
 

@@ -67,6 +67,12 @@ class Flag(DeclaredWord):
     )
     OUT_OF_RANGE = "out_of_range", "doubtful", "a share outside what adult blood has, in health or disease"
     T_CELLS_UNASSIGNED = "t_cells_unassigned", "doubtful", "over 40 % of the T cells are neither CD4 nor CD8"
+    STAINING = (
+        "staining",
+        "doubtful",
+        "markers do not go together as they do on cells: an antibody may be missing or exchanged, or a signal be left "
+        "in another's channel",
+    )
     TOO_FEW_EVENTS = "too_few_events", "doubtful", "the border was estimated from too few events"
     NO_VALLEY = "no_valley", "doubtful", "the density has no valley between two groups of events"
     NO_PEAK = "no_peak", "doubtful", "the population is densest at its border: it is the flank of another group"

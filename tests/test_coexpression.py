@@ -1,0 +1,144 @@
+"""Markers that do not go together as on cells: missing and exchanged antibodies, a signal in another's channel."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+from builders import REPOSITORY, data_folder
+from planted import planted_tube
+
+import immunolab as il
+from immunolab.config import parse_yaml
+from immunolab.events.tube import Channel, Tube
+from immunolab.gating.coexpression import broken_rules
+from immunolab.gating.strategy_file import builtin_strategy, parse_strategy
+from immunolab.schema.flags import split
+from immunolab.vocabulary.coexpression import coexpression
+from immunolab.vocabulary.lexicon import markers
+from immunolab.vocabulary.populations import populations
+
+sys.path.insert(0, str(REPOSITORY / "benchmarks"))
+
+
+def flagged(gated: il.GatedTube) -> set[str]:
+    """Return the populations whose flag says that markers do not go together."""
+    counts = gated.counts
+    return {row.population for row in counts.itertuples() if "staining" in split(row.flag)}
+
+
+def test_rules_name_markers_and_populations_of_the_vocabulary() -> None:
+    rules = coexpression()
+    named = {one for pair in (*rules.together, *rules.apart, *rules.rise.markers) for one in pair}
+    named |= {*rules.exchanged.markers, *rules.exchanged.higher, *rules.exchanged.classes}
+    for group in rules.independent.groups.values():
+        named |= {*group.carry, *group.lack}
+    assert named <= set(markers())
+    of = {
+        *rules.independent.groups,
+        rules.rise.within,
+        *rules.exchanged.higher.values(),
+        *rules.exchanged.more.values(),
+    }
+    of |= {f"{lineage}_{part}" for part in rules.exchanged.more for lineage in rules.exchanged.markers}
+    assert of <= set(populations())
+
+
+def test_planted_tubes_break_no_rule() -> None:
+    for seed in range(3):
+        tube, _ = planted_tube(seed, n=12_000)
+        gated = il.gate(tube, "treg_th17_tfh_teff")
+        assert not broken_rules(gated.memberships, tube)
+        assert not flagged(gated)
+
+
+LINEAGES = """
+strategy: lineages
+transform: {default: linear}
+populations:
+  - {name: CD3, parent: root, above: {marker: CD3, by: fixed, at: 500}}
+  - {name: B, parent: root, above: {marker: CD19, by: fixed, at: 500}}
+  - {name: CD4, parent: CD3, above: {marker: CD4, by: fixed, at: 500}}
+  - {name: CD8, parent: CD3, above: {marker: CD8, by: fixed, at: 500}}
+"""
+
+
+def lineage_tube(n: int = 2_000, **carried: str) -> Tube:
+    """Return a tube of T4, T8, B and NK cells, a quarter each; ``carried`` names the cells that carry a marker."""
+    kinds = np.array(["T4", "T8", "B", "NK"])[np.arange(n) % 4]
+    cells = {"CD3": "T4 T8", "CD4": "T4", "CD8": "T8", "CD19": "B"} | carried
+    noise = np.random.default_rng(0).normal(0, 20, (len(cells), n))
+    values = np.array([np.where(np.isin(kinds, words.split()), 1_000.0, 0.0) for words in cells.values()]) + noise
+    channels = tuple(Channel(f"{name}-A", name, name) for name in cells)
+    return Tube(values.astype(np.float32), channels, None, "S1")
+
+
+@pytest.mark.parametrize(
+    ("carried", "wrong"),
+    [
+        ({}, set()),
+        ({"CD8": "T8 NK"}, set()),  # many NK cells with CD8 are no fault
+        ({"CD3": "B", "CD19": "T4 T8"}, {"CD3", "B", "CD4", "CD8"}),  # exchanged
+        ({"CD19": "T4 B"}, set()),  # half of the cells with CD19 are T cells, and chance may have it so
+        ({"CD19": "T4 T8 B"}, {"B"}),  # T cells take up the antibody
+        ({"CD4": "NK"}, {"CD4"}),  # of T cells none has CD4 now
+    ],
+)
+def test_what_is_gated_on_a_doubted_marker_is_flagged(carried: dict[str, str], wrong: set[str]) -> None:
+    gated = il.gate(lineage_tube(**carried), parse_strategy(parse_yaml(LINEAGES, "lineages.yaml")))
+    assert flagged(gated) >= wrong
+    assert wrong or not flagged(gated)
+
+
+def test_few_cells_break_no_rule() -> None:
+    tube = lineage_tube(n=8, CD19="T4 T8 B")
+    gated = il.gate(tube, parse_strategy(parse_yaml(LINEAGES, "lineages.yaml")))
+    assert not flagged(gated)  # two B cells and four T cells with CD19: 67 %, from 30 to 92 %
+
+
+@pytest.fixture(scope="module")
+def hipc():
+    data_folder("flow")
+    from labelled_tube import Labelled, compensated
+    from real_sets import SETS
+
+    data = SETS["hipc_shipped"]()
+    tube = compensated(data.tubes[0])
+    return data, Labelled(tube, tuple(data.expected[tube.sample_id]), displayed=True)
+
+
+def test_real_tubes_and_reagents_that_fail_in_them(hipc) -> None:
+    from perturbed_signals import missing, spilled, swapped
+
+    data, start = hipc
+
+    def wrong(*changes) -> set[str]:
+        one = start
+        for change in changes:
+            one = change(one)
+        return flagged(il.gate(one.tube, data.strategy))
+
+    memory = {f"{lineage}_{part}" for lineage in ("CD4", "CD8") for part in ("CM", "EM", "TEMRA")}
+    assert wrong() == set()
+    assert wrong(missing("CD38")) == {"CD4_act", "CD8_act"}
+    assert wrong(missing("CCR7")) >= memory
+    assert wrong(swapped("HLA-DR", "CD38")) == {"CD4_act", "CD8_act"}
+    assert wrong(spilled("CCR7", "HLA-DR")) == {"CD4_act", "CD8_act"}
+    assert wrong(swapped("CD4", "CD8")) >= {"CD4", "CD8", *memory}
+    assert wrong(swapped("CD45RA", "CCR7")) >= memory
+
+
+def test_imported_gates_are_looked_at_by_the_markers_of_their_channels() -> None:
+    tube = lineage_tube(CD3="B", CD19="T4 T8")
+    by_channel = LINEAGES
+    for marker in ("CD3", "CD19", "CD4", "CD8"):
+        by_channel = by_channel.replace(f"marker: {marker},", f"marker: {marker}-A,")
+    gated = il.gate(tube, parse_strategy(parse_yaml(by_channel, "lineages.yaml")))
+    assert flagged(gated) >= {"CD3", "B"}
+
+
+def test_the_shipped_strategies_name_the_populations_of_the_rules() -> None:
+    rules = coexpression()
+    names = {one.name for one in builtin_strategy("treg_th17_tfh_teff").populations}
+    assert {*rules.independent.groups, rules.rise.within, *rules.exchanged.markers} <= names
