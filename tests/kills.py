@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,12 +22,18 @@ from immunolab.simulation import simulate
 HOLD_TIMES = {"run.log", ".lock", LOG, STATUS, METRICS_FILE}  # no part of what must be the same
 MOMENTS = {  # what is seen in OUT from then on
     "start": lambda out: True,
-    "memberships": lambda out: any(out.glob("memberships/.*part-*")),
+    "memberships": lambda out: any(not _recorded(out, path) for path in out.glob("memberships/*.parquet*")),
     "gating": lambda out: any(out.glob("samples/*/record.json")),
     "tables": lambda out: any(out.glob(".tables.part-*")) or (out / "tables").exists(),
     "figures": lambda out: any(out.glob("figures/*.png")),
     "pictures": lambda out: any(out.glob("samples/*/gating.png")),
 }
+
+
+def _recorded(out: Path, memberships: Path) -> bool:
+    return (out / "samples" / memberships.stem / "record.json").exists()
+
+
 WAYS = ("group", "terminate", "parent", "worker")
 
 
@@ -119,11 +125,13 @@ def kill_at(
     }
 
 
-def plan(seed: int, n: int) -> Iterator[tuple[str, str]]:
-    """Yield (moment, way) of n kills: every moment and way as often as any other, in a seeded order."""
+def plan(seed: int, folders: int) -> list[list[tuple[str, str]]]:
+    """Return (moment, way) of two kills for each folder, the later moment second, every way as often as any other."""
     rng = random.Random(seed)
-    moments, ways = list(MOMENTS), list(WAYS)
-    pairs = [(moments[i % len(moments)], ways[i % len(ways)]) for i in range(len(moments) * len(ways))]
-    pairs = [*pairs, *((m, w) for m in moments for w in ways if (m, w) not in pairs)]
-    rng.shuffle(pairs)
-    yield from (pairs * (n // len(pairs) + 1))[:n]
+    ways = list(WAYS) * (folders // 2 + 1)
+    found = []
+    for number in range(folders):
+        first, second = sorted(rng.sample(range(len(MOMENTS)), 2))
+        moments = list(MOMENTS)
+        found.append([(moments[first], ways[2 * number]), (moments[second], ways[2 * number + 1])])
+    return found

@@ -5,19 +5,16 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
-import sys
-import time
-from contextlib import suppress
 from pathlib import Path
 
-import pandas as pd
 import pytest
+from kills import kill_at, small_study, start, tree
 from test_pipeline import GATES
 
 from immunolab.errors import ImmunolabError
 from immunolab.simulation import simulate
 from immunolab.workflow.run import run
+from immunolab.workflow.status import read_status
 from immunolab.workflow.write import in_processes
 
 CORRUPT = {"SLE003_W0": b"", "SLE007_W10": b"not cytometry", "SLE012_W0": None, "SLE019_W10": b"FCS3.1"}
@@ -51,43 +48,24 @@ def _tables(out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((out / "tables").glob("*.csv"))}
 
 
-def _start(study: Path, out: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "immunolab", "run", str(study), "-o", str(out), "--jobs", "2", "--tables-only"]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-
-
-def test_three_kills_and_a_dead_worker_leave_no_trace(
-    study: Path, undisturbed: dict[str, bytes], tmp_path: Path
+def test_kills_leave_no_process_and_the_bytes_of_an_undisturbed_run(
+    tmp_path: Path,
 ) -> None:
-    rng = random.Random(9)
-    for _ in range(3):
-        running = _start(study, tmp_path)
-        time.sleep(rng.uniform(1.5, 6.0))
-        os.killpg(running.pid, signal.SIGKILL)
-        running.wait()
-    running = _start(study, tmp_path)
-    _kill_one_worker(running.pid)
-    assert running.wait(timeout=240) == 3
-    assert _tables(tmp_path) == undisturbed
-    failures = pd.read_csv(tmp_path / "tables" / "failures.csv")
-    assert sorted(failures["sample_id"]) == sorted(CORRUPT)
-    assert not list((tmp_path / "samples").glob(".*"))
-
-
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_workers_end_with_the_process_that_started_them(study: Path, tmp_path: Path, how: signal.Signals) -> None:
-    running = _start(study, tmp_path)
-    deadline, workers = time.monotonic() + 120, []
-    while not workers and time.monotonic() < deadline:
-        workers = _workers(running.pid)
-        time.sleep(0.05)
-    assert workers
-    os.kill(running.pid, how)  # the parent alone, not its group
-    running.wait()
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline and any(map(_command_of, workers)):
-        time.sleep(0.05)
-    assert not any(map(_command_of, workers))
+    out, rng = tmp_path / "out", random.Random(9)
+    study = small_study(tmp_path / "study", patients=2, events=3000)
+    run(study, out=tmp_path / "undisturbed", memberships=True)
+    kills = [("gating", "group"), ("memberships", "terminate"), ("tables", "parent"), ("figures", "worker")]
+    for moment, way in kills:
+        running = start(study, out)
+        found = kill_at(running, out, moment, way, rng)
+        assert found["struck"], found
+        if way != "worker":
+            assert found["gone_s"] is not None, found
+            assert found["gone_s"] < 5, found
+            assert read_status(out).standing == "gone"
+    assert running.wait(timeout=240) == 3  # one sample is no cytometry; the report's worker was replaced
+    assert tree(out) == tree(tmp_path / "undisturbed")
+    assert not list(out.rglob(".*part-*"))
 
 
 def _draw_once(item: tuple[int, str]) -> int:
@@ -106,32 +84,6 @@ def test_a_killed_worker_of_the_report_costs_its_figure_a_second_try(tmp_path: P
     assert (tmp_path / "died").exists()
     with pytest.raises(ImmunolabError, match="figure 1: internal error: ValueError: an axis without values"):
         in_processes(2, _draw_once, [(5, "")])
-
-
-def _workers(parent: int) -> list[str]:
-    """Return the worker processes that any thread of a process started."""
-    found = []
-    for children in Path(f"/proc/{parent}/task").glob("*/children"):
-        with suppress(OSError):  # the thread has ended
-            found += children.read_text().split()
-    return [pid for pid in found if b"spawn_main" in _command_of(pid)]
-
-
-def _kill_one_worker(parent: int) -> None:
-    """Kill the first worker process that appears; a run that needs none is left alone."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and Path(f"/proc/{parent}").exists():
-        if workers := _workers(parent):
-            os.kill(int(workers[0]), signal.SIGKILL)
-            return
-        time.sleep(0.05)
-
-
-def _command_of(pid: str) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
 
 
 def test_a_cluster_gives_the_same_bytes(study: Path, undisturbed: dict[str, bytes], tmp_path: Path) -> None:
