@@ -10,6 +10,7 @@ import pandas as pd
 
 from immunolab.comparison.scales import MULTIPLICATIVE
 from immunolab.plots.labels import EndpointLabel, folded
+from immunolab.plots.names import name_ticks, shortened
 from immunolab.plots.numbers import back, bracket, scale_word
 from immunolab.plots.style import (
     HALF,
@@ -55,7 +56,7 @@ def verdict_strip(pairs: pd.DataFrame, named: EndpointLabel, *, ax: Axes | None 
         low, high = ax.get_xlim()
         ax.set_xlim(min(low, 0.5), max(high, 2.0))
     ax.axvline(null, color="#777777", linewidth=0.7, zorder=1)
-    ax.set_yticks(range(len(rows)), [str(p) for p in rows["patient_id"]])
+    ax.set_yticks(range(len(rows)), [shortened(str(p), 24) for p in rows["patient_id"]])
     ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.set_xlabel(
         folded(f"{scale_word(scale)}, after / before: {named.axis}; bars: each patient's own 95 % interval", 80)
@@ -136,12 +137,11 @@ def waterfall(
             linewidth=0.5,
             label=f"{group.replace('_', ' ')} (n = {groups.count(group)})",
         )
-    ax.set_xticks(range(len(rows)), [str(p) for p in rows["patient_id"]], rotation=90)
+    name_ticks(ax, [str(p) for p in rows["patient_id"]], "patients, sorted")
     word = scale_word(str(rows["shift_scale"].iloc[0])) if len(rows) else "change"
-    ax.set_ylabel(f"log2 {word}\n{folded(named.short, 30)}")
-    ax.set_title(f"{named.name}, {named.quantity}: n = {len(rows)} patients with both visits")
+    ax.set_ylabel(f"log2 {word}\n{folded(named.short, 24)}", fontsize=SMALL)
     if groups:
-        ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=4, borderaxespad=0.1)
     return ax
 
 
@@ -187,12 +187,9 @@ def ratio_decomposition(
         high, low = np.where(part >= 0, high + part, high), np.where(part < 0, low + part, low)
     ax.plot(places, both["net"].to_numpy(dtype=float), "D", color="black", markersize=4, label="ratio")
     ax.axhline(0, color="black", linewidth=0.6)
-    ax.set_xticks(places, [str(p) for p in both.index], rotation=90)
+    name_ticks(ax, [str(p) for p in both.index], "patients, sorted")
     ax.set_ylabel("log2 (after / before)")
-    ax.set_title(
-        f"{numerator.population}/{denominator.population}: change = numerator − denominator\nn = {len(both)} pairs"
-    )
-    ax.legend(loc="best")
+    ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, borderaxespad=0.1)
     return ax
 
 

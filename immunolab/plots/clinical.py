@@ -12,6 +12,7 @@ from immunolab.comparison.arms import LEAST_RESPONDERS
 from immunolab.comparison.correlation import spearman
 from immunolab.comparison.group_tests import mann_whitney
 from immunolab.plots.labels import folded
+from immunolab.plots.names import shortened, widest
 from immunolab.plots.numbers import number, p_text
 from immunolab.plots.style import HALF, MM, SMALL, WIDTH, axes, figure, style
 
@@ -111,7 +112,7 @@ def _subgroup_test(samples: list[np.ndarray]) -> str:
     if len(samples) != 2 or min(map(len, samples)) < LEAST_SUBGROUP:
         return f"descriptive; no test below {LEAST_SUBGROUP} a group"
     result = mann_whitney(*samples)
-    return f"descriptive; {p_text(result.p_value)}\n({folded(result.text, 34)})"
+    return f"descriptive; {p_text(result.p_value)}\n({folded(result.text, 28)})"
 
 
 @style()
@@ -148,6 +149,8 @@ def correlation(
     frame = pd.DataFrame({"x": pd.Series(dict(x), dtype=float), "y": pd.Series(dict(y), dtype=float)}).dropna()
     ax.plot(frame["x"].to_numpy(), frame["y"].to_numpy(), "o", color=colour, markersize=4)
     ax.set(xlabel=x_words, ylabel=y_words)
+    ax.xaxis.label.set_fontsize(SMALL)
+    ax.yaxis.label.set_fontsize(SMALL)
     ax.set_title(f"exploratory; n = {len(frame)}\n{_spearman(frame, seed)}")
     if len(frame) <= _FEWEST_FOR_BAND:
         _name_points(ax, frame)
@@ -161,7 +164,8 @@ def _name_points(ax: Axes, frame: pd.DataFrame) -> None:
     edge = ax.get_window_extent().x0 * 72 / ax.figure.dpi
     taken = [(x - 2, y - 2, x + 2, y + 2) for x, y in points]
     for (patient, row), (x, y) in zip(frame.iterrows(), points, strict=True):
-        wide, high = 0.6 * SMALL * len(str(patient)), 1.1 * SMALL
+        name = shortened(str(patient))
+        wide, high = widest(ax, [name]) + 1, 1.1 * SMALL
         boxes = {(dx, dy): (x + dx - (wide if dx < 0 else 0), y + dy) for dx, dy in _BESIDE}
         hidden = {
             beside: (left < edge)
@@ -173,7 +177,7 @@ def _name_points(ax: Axes, frame: pd.DataFrame) -> None:
         taken.append((left, low, left + wide, low + high))
         side = "right" if beside[0] < 0 else "left"
         ax.annotate(
-            str(patient),
+            name,
             (row["x"], row["y"]),
             beside,
             textcoords="offset points",
@@ -186,7 +190,7 @@ def _name_points(ax: Axes, frame: pd.DataFrame) -> None:
 def _spearman(frame: pd.DataFrame, seed: int) -> str:
     found = spearman(frame["x"].to_numpy(), frame["y"].to_numpy(), seed=seed)
     if np.isnan(found.rho):
-        return "Spearman not computed: too few different values"
+        return "Spearman not computed:\ntoo few different values"
     limits = f"[{number(found.ci_low, 2)}, {number(found.ci_high, 2)}], 95 % CI"
     return f"Spearman {number(found.rho, 2)} {limits}\n{p_text(found.p_value)} ({found.p_method})"
 

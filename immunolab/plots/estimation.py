@@ -16,6 +16,7 @@ from scipy import stats
 
 from immunolab.comparison.scales import MULTIPLICATIVE
 from immunolab.plots.labels import folded, labels
+from immunolab.plots.names import LINE
 from immunolab.plots.numbers import scale_word
 from immunolab.plots.paired import name_lines, paired_lines
 from immunolab.plots.style import HALF, MM, NEUTRAL, SMALL, axes, colour, figure, settle, style
@@ -29,6 +30,8 @@ SMALL_SIZE = (3.2, 2.0)  # inches, beside a sentence
 FULL_SIZE = (HALF, 78 * MM)  # inches, one of two columns of a printed page
 _ARROWS = {"increase": "▲", "decrease": "▼"}
 _NOT_TO_SEE = 1e-3  # share of an interval by which its halves may differ and still be of one t distribution
+_MOST_NAMED = 32  # patients whose names a figure grows for
+_FRAME = 1.0  # inches below and above the axes
 _AT = 0.72  # place of the estimate on the axis of changes; the patients are at 0
 
 
@@ -80,7 +83,7 @@ def estimation_plot(
     small
         As beside a sentence (3.2 x 2 in), without names; else as a figure of a page.
     """
-    width, height = SMALL_SIZE if small else FULL_SIZE
+    width, height = SMALL_SIZE if small else (FULL_SIZE[0], _height(panels))
     fig = figure(width * len(panels), height)
     grid = fig.subplots(1, 2 * len(panels), squeeze=False, width_ratios=[1.25, 1] * len(panels))[0]
     for panel, left, right in zip(panels, grid[::2], grid[1::2], strict=True):
@@ -95,6 +98,12 @@ def estimation_plot(
     for panel, left in zip(panels if not small else (), grid[::2], strict=False):
         name_lines(left, panel.pairs.dropna(subset=["before", "after"]))
     return fig
+
+
+def _height(panels: Sequence[PairedRows]) -> float:
+    """Return the height in inches at which every patient has room for its name, as far as a page has it."""
+    most = max(int(panel.pairs["shift"].notna().sum()) for panel in panels)
+    return max(FULL_SIZE[1], (most * LINE / 72 + _FRAME) if most <= _MOST_NAMED else 0.0)
 
 
 def _tint(endpoints: pd.DataFrame, endpoint: str) -> str:

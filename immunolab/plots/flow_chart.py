@@ -11,8 +11,10 @@ from immunolab.plots.style import ALARM, MM, NEUTRAL, SMALL, WIDTH, axes, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.text import Text
 
 _ACROSS = 8  # boxes of a row that stay readable on a printed page
+_PAD = 0.5  # of a box around its words, in letters
 _ROW = 24.0  # mm, box and the gap under it
 
 
@@ -30,26 +32,39 @@ def flow_chart(counts: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax = axes(ax, WIDTH, flow_chart_height(counts))
     ax.set_axis_off()
     levels = _levels(counts)
-    height = len(levels)
-    ax.set(xlim=(0, 1), ylim=(-height + 0.5, 0.5))
+    ax.set(xlim=(0, 1), ylim=(-len(levels) + 0.5, 0.5))
+    above: list[Text] = []
     for level, rows in enumerate(levels):
-        y = -float(level)
-        for place, row in enumerate(rows):
-            x = (place + 0.5) / len(rows)
-            text, lost = _text(row)
-            ax.text(
-                x, y, text, ha="center", va="center", fontsize=SMALL, linespacing=1.3,
-                bbox={"boxstyle": "round,pad=0.5", "facecolor": "#F5F7F9", "edgecolor": ALARM if lost else NEUTRAL,
-                      "linewidth": 0.8},
-            )  # fmt: skip
-        if level + 1 < height:
+        boxes = [_box(ax, (place + 0.5) / len(rows), -float(level), row) for place, row in enumerate(rows)]
+        same_step = level > 0 and rows[0]["step"] == levels[level - 1][0]["step"]
+        if not same_step:  # further rows of the same visits hang on none of those above them
+            _arrows(ax, above, boxes)
+        above = [*above, *boxes] if same_step else boxes
+    return ax
+
+
+def _box(ax: Axes, x: float, y: float, row: dict) -> Text:
+    words, lost = _text(row)
+    edge = {"boxstyle": f"round,pad={_PAD}", "facecolor": "#F5F7F9", "edgecolor": ALARM if lost else NEUTRAL}
+    return ax.text(
+        x, y, words, ha="center", va="center", fontsize=SMALL, linespacing=1.3, bbox=edge | {"linewidth": 0.8}
+    )
+
+
+def _arrows(ax: Axes, above: list[Text], below: list[Text]) -> None:
+    """Join every box above with every box below: from the edge of one to the edge of the other."""
+    for start in above:
+        for end in below:
             ax.annotate(
                 "",
-                (0.5, y - 0.66),
-                (0.5, y - 0.36),
-                arrowprops={"arrowstyle": "-|>", "color": NEUTRAL, "linewidth": 0.8},
-            )
-    return ax
+                end.get_position(),
+                start.get_position(),
+                arrowprops={
+                    "arrowstyle": "-|>", "color": NEUTRAL, "linewidth": 0.7, "patchA": start.get_bbox_patch(),
+                    "patchB": end.get_bbox_patch(), "shrinkA": 0, "shrinkB": 0.5, "mutation_scale": 8,
+                },
+                zorder=4,
+            )  # fmt: skip
 
 
 def flow_chart_height(counts: pd.DataFrame) -> float:

@@ -1,13 +1,12 @@
-"""Gating figures: the contact sheet of a sample, and thresholds over the run order."""
+"""Gating figures: the contact sheet of a sample."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from immunolab.events.tube import Tube
@@ -16,11 +15,10 @@ from immunolab.plots.gate_views import GateView, gate_views
 from immunolab.plots.numbers import number
 from immunolab.plots.panel_canvas import Box, Page, Word, steps, width_of
 from immunolab.plots.scales import DisplayScale
-from immunolab.plots.style import ALARM, BATCH_COLOURS, MM, SMALL, WIDTH, axes, figure, style
+from immunolab.plots.style import ALARM, MM, WIDTH, style
 from immunolab.schema.flags import Flag, flag, shown, withheld
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _GATE, _MEMBER = "#D55E00", "#D55E00"
@@ -199,75 +197,3 @@ def _heading(view: GateView, page: Page, box: Box, across: float) -> None:
         page.write(Word(word, box.left + 0.9, box.bottom + 1.2 + 3.0 * i, colour=colour, backed=True))
     for i, text in enumerate(textwrap.wrap(view.note, 18)[:3]):
         page.write(Word(text, box.left + 0.9, box.top - 3.0 - 3.0 * i, colour="#222222", backed=True))
-
-
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else f"{text[: width - 1]}…"
-
-
-@style()
-def gate_drift(thresholds: pd.DataFrame, order: Sequence[str], *, batches: Mapping[str, str] | None = None) -> Figure:
-    """Return where each border was placed in each sample, in run order, one panel a border.
-
-    Populations that share a border share its panel. A line marks each change of batch.
-
-    Parameters
-    ----------
-    thresholds
-        THRESHOLDS rows.
-    order
-        sample_ids in the order they were acquired.
-    batches
-        sample_id to batch, which colours the points.
-    """
-    borders = list(_borders(thresholds, order))
-    rows = max(1, -(-len(borders) // 3))
-    height = 24 + 34 * rows
-    fig = figure(WIDTH, height * MM, layout=None)
-    grid = fig.add_gridspec(
-        rows, 3, left=0.06, right=0.99, bottom=10 / height, top=1 - 15 / height, wspace=0.26, hspace=0.5
-    )
-    for i, (title, frame) in enumerate(borders):
-        _draw_border(axes(fig.add_subplot(grid[i])), title, frame, order, batches or {})
-    words = "Borders on the display scale, samples in run order; bars: 95 % interval; open: doubtful"
-    fig.text(0.012, 1 - 2 / height, words, fontsize=8, va="top")
-    _batch_key(fig, [(batches or {}).get(sample, "") for sample in order], 1 - 6.5 / height)
-    return fig
-
-
-def _borders(thresholds: pd.DataFrame, order: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield each distinct border: its marker and populations, and its rows by sample in run order."""
-    shared: dict[tuple[object, ...], tuple[list[str], pd.DataFrame]] = {}
-    for (marker, population), rows in thresholds.groupby(["marker", "population"], sort=False):
-        frame = rows.drop_duplicates("sample_id").set_index("sample_id").reindex(list(order))
-        key = (marker, *frame["threshold"].fillna(np.inf))
-        shared.setdefault(key, ([], frame))[0].append(str(population))
-    for key, (populations, frame) in shared.items():
-        more = f" +{len(populations) - 1}" if len(populations) > 1 else ""
-        yield f"{_cut(f'{key[0]}: {populations[0]}', 24)}{more}", frame
-
-
-def _draw_border(ax: Axes, title: str, frame: pd.DataFrame, order: Sequence[str], batches: Mapping[str, str]) -> None:
-    names = list(dict.fromkeys(batches.get(sample, "") for sample in order))
-    for i, (sample, row) in enumerate(frame.iterrows()):
-        if pd.isna(row["threshold"]):
-            continue
-        tint = BATCH_COLOURS[names.index(batches.get(str(sample), "")) % len(BATCH_COLOURS)]
-        if not pd.isna(row["ci_low"]) and not pd.isna(row["ci_high"]):
-            ax.plot([i, i], [row["ci_low"], row["ci_high"]], color=tint, linewidth=1)
-        flagged = bool(shown(row["flag"]))
-        ax.plot(i, row["threshold"], "o", color=tint, markersize=3, markerfacecolor="white" if flagged else tint)
-    for i in range(1, len(order)):
-        if batches.get(order[i], "") != batches.get(order[i - 1], ""):
-            ax.axvline(i - 0.5, color="#888888", linewidth=0.6, linestyle=":")
-    ax.set(xlim=(-0.7, max(len(order), 1) - 0.3), xticks=[])
-    ax.locator_params(axis="y", nbins=4)
-    ax.set_title(title, fontsize=SMALL)
-    ax.set_xlabel(f"n = {int(frame['threshold'].notna().sum())}", fontsize=SMALL, labelpad=2)
-
-
-def _batch_key(fig: Figure, batches: Sequence[str], height: float) -> None:
-    for i, name in enumerate(dict.fromkeys(batches)):
-        if name:
-            tint = BATCH_COLOURS[i % len(BATCH_COLOURS)]
-            fig.text(0.012 + 0.12 * i, height, f"● batch {name}", fontsize=SMALL, color=tint, va="top")

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 
 from immunolab.comparison.scales import MULTIPLICATIVE
 from immunolab.plots.labels import EndpointLabel, folded
-from immunolab.plots.style import MISSING, MM, SMALL, VERDICT_SYMBOLS, WIDTH, axes, style
+from immunolab.plots.names import box_in_points, shortened, widest
+from immunolab.plots.style import MISSING, MM, SMALL, WIDTH, axes, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
 
 _STRONG = 0.6  # share of the colour scale above which text is white
+_ROW_NAME = 28  # characters of a row's name
+_BESIDE = 55.0  # points beside a matrix: colour bar with its ticks and label
+_BAR = 85.0  # points, 30 mm: longest colour bar
 
 
 @style()
@@ -26,7 +31,6 @@ def matrix(
     *,
     reach: float | None = None,
     title: str = "",
-    size: float = SMALL,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw a table of numbers as colours around zero, with words in every cell.
@@ -36,16 +40,14 @@ def matrix(
     values
         Numbers, rows from the top; a missing one is grey.
     words
-        Text of each cell, of the shape of ``values``.
+        Text of each cell, of the shape of ``values``; not drawn where a column is too narrow for it.
     label
         What the colour is, with its unit.
     reach
         Where the colour scale ends on both sides; None takes the largest number, 1 at least. Numbers beyond it
         keep the last colour.
     title
-        Above the axes.
-    size
-        Of the text in the cells, points.
+        A word above the axes; the caption holds the rest.
     ax
         Axes to draw on; None makes a new figure.
     """
@@ -55,22 +57,45 @@ def matrix(
     end = reach or max(1.0, widest)
     ax.set_facecolor(MISSING)
     picture = ax.imshow(np.ma.masked_invalid(numbers), cmap="PuOr", vmin=-end, vmax=end, aspect="auto")
-    for (row, column), number in np.ndenumerate(numbers):
+    for (row, column), number in np.ndenumerate(numbers) if _words_fit(ax, values, words) else ():
         tint = "white" if abs(number) > _STRONG * end else "black"
-        ax.text(column, row, str(words.iat[row, column]), ha="center", va="center", fontsize=size, color=tint)
-    ax.set_xticks(
-        range(values.shape[1]), list(map(str, values.columns)), rotation=40, ha="right", rotation_mode="anchor"
-    )
-    ax.set_yticks(range(values.shape[0]), list(map(str, values.index)))
+        ax.text(column, row, str(words.iat[row, column]), ha="center", va="center", fontsize=SMALL, color=tint)
+    ax.set_title(title)
+    _frame(ax, values)
+    _colour_bar(ax, picture, label, "both" if widest > end else "neither")
+    return ax
+
+
+def _words_fit(ax: Axes, values: pd.DataFrame, words: pd.DataFrame) -> bool:
+    """Return whether the cells are wide enough for their words beside the names of the rows and the colour bar."""
+    names = widest(ax, [shortened(str(name), _ROW_NAME) for name in values.index])
+    room = ax.figure.bbox.width / ax.figure.dpi * 72 - names - _BESIDE
+    lines = {line for text in words.to_numpy().ravel() for line in str(text).split("\n")}
+    return widest(ax, sorted(lines)) * values.shape[1] < room
+
+
+def _frame(ax: Axes, values: pd.DataFrame) -> None:
+    """Name columns, slanted, and rows, shortened alike."""
+    columns = [shortened(str(name), 40) for name in values.columns]
+    ax.set_xticks(range(values.shape[1]), columns, rotation=40, ha="right", rotation_mode="anchor")
+    ax.set_yticks(range(values.shape[0]), [shortened(str(name), _ROW_NAME) for name in values.index])
     ax.tick_params(length=0, labelsize=SMALL)
     for spine in ax.spines.values():
         spine.set_visible(False)
-    beyond = "both" if widest > end else "neither"
-    bar = ax.figure.colorbar(picture, ax=ax, shrink=0.9, pad=0.01, aspect=25, extend=beyond)
-    bar.set_label(folded(label, 44), fontsize=SMALL)
+
+
+def _colour_bar(ax: Axes, picture: AxesImage, label: str, beyond: Literal["both", "neither"]) -> None:
+    """Draw the colour bar beside the upper end of the matrix, never longer than it."""
+    from matplotlib.ticker import MaxNLocator
+
+    tall = box_in_points(ax).height
+    share = min(1.0, _BAR / tall)
+    place = ax.inset_axes((1.015, 1 - share, 0.012, share))
+    bar = ax.figure.colorbar(picture, cax=place, extend=beyond)
+    bar.set_label(folded(label, max(12, int(share * tall / 3.9))), fontsize=SMALL)
     bar.ax.tick_params(labelsize=SMALL)
-    ax.set_title(folded(title, 110))
-    return ax
+    low, high = picture.get_clim()
+    bar.set_ticks([tick for tick in MaxNLocator(5).tick_values(low, high) if low <= tick <= high])
 
 
 def matrix_height(n_rows: int, columns: pd.Index) -> float:
@@ -89,9 +114,10 @@ def matrix_height(n_rows: int, columns: pd.Index) -> float:
 
 @style()
 def heatmap_of_change(pairs: pd.DataFrame, named: Mapping[str, EndpointLabel], *, ax: Axes | None = None) -> Axes:
-    """Draw patients by endpoints: the log2 of each change in colour, the call as a symbol.
+    """Draw patients by endpoints: the log2 of each change in colour, calls of a rise or fall as triangles.
 
-    Endpoints on scales without a ratio (differences) are left out, by name, in the title.
+    A point is a change that could not be called, grey no pair. Endpoints on scales without a ratio (differences) are
+    left out: `not_ratios` names them.
 
     Parameters
     ----------
@@ -103,30 +129,31 @@ def heatmap_of_change(pairs: pd.DataFrame, named: Mapping[str, EndpointLabel], *
         Axes to draw on; None makes a new figure.
     """
     ratio = pairs[pairs["shift_scale"].isin(MULTIPLICATIVE)]
-    others = [str(e) for e in dict.fromkeys(pairs["endpoint"]) if e not in set(ratio["endpoint"])]
-    absent = [named[e].short if e in named else e for e in others]
     patients, endpoints = list(dict.fromkeys(ratio["patient_id"])), list(dict.fromkeys(ratio["endpoint"]))
-    symbols = [
-        VERDICT_SYMBOLS[str(verdict)] if not pd.isna(shift) else "–"
-        for verdict, shift in zip(ratio["verdict"], ratio["shift"], strict=True)
-    ]
-    table = ratio.assign(log2=ratio["shift"].astype(float) / np.log(2), symbol=symbols)
-    wide = {
-        column: table.pivot(index="patient_id", columns="endpoint", values=column).reindex(
-            index=patients, columns=endpoints
-        )
-        for column in ("log2", "symbol")
-    }
-    values = wide["log2"].set_axis([named[e].short if e in named else e for e in endpoints], axis=1)
-    left_out = f"; not on a ratio scale: {', '.join(absent)}" if absent else ""
-    return matrix(
-        values,
-        wide["symbol"].fillna(""),
-        "log2 of odds ratio or fold, after / before",
-        title=f"▲ rise  ▼ fall  ● within noise  ○ not evaluable  – no pair (grey){left_out}",
-        size=8,
-        ax=axes(ax, WIDTH, heatmap_height(len(patients))),
+    table = ratio.assign(log2=ratio["shift"].astype(float) / np.log(2))
+    shape = {"index": patients, "columns": endpoints}
+    log2, calls = (
+        table.pivot(index="patient_id", columns="endpoint", values=name).reindex(**shape)
+        for name in ("log2", "verdict")
     )
+    ax = axes(ax, WIDTH, heatmap_height(len(patients)))
+    numbers = log2.to_numpy(dtype=float)
+    end = max(1.0, float(np.nanmax(np.abs(numbers)))) if np.isfinite(numbers).any() else 1.0
+    ax.set_facecolor(MISSING)
+    picture = ax.imshow(np.ma.masked_invalid(numbers), cmap="PuOr", vmin=-end, vmax=end, aspect="auto")
+    _calls(ax, numbers, calls.to_numpy(dtype=object), end)
+    _frame(ax, log2.set_axis([named[e].short if e in named else e for e in endpoints], axis=1))
+    _colour_bar(ax, picture, "log2 of odds ratio or fold, after / before", "neither")
+    return ax
+
+
+def _calls(ax: Axes, numbers: np.ndarray, calls: np.ndarray, end: float) -> None:
+    """Mark calls of a rise or fall, and changes that could not be called; what is within noise has no mark."""
+    dark = np.abs(numbers) > _STRONG * end
+    for verdict, shape in (("rise", "^"), ("fall", "v"), ("not_evaluable", ".")):
+        for tint, where in (("black", ~dark), ("white", dark)):
+            row, column = np.nonzero((calls == verdict) & np.isfinite(numbers) & where)
+            ax.plot(column, row, shape, color=tint, markersize=3.5, markeredgewidth=0, linestyle="none", label=verdict)
 
 
 def heatmap_height(n_patients: int) -> float:
@@ -138,3 +165,15 @@ def heatmap_height(n_patients: int) -> float:
         Rows of the heat map.
     """
     return (52 + 5.0 * max(1, n_patients)) * MM
+
+
+def not_ratios(pairs: pd.DataFrame) -> list[str]:
+    """Return the endpoints that `heatmap_of_change` leaves out, for their changes are no ratios.
+
+    Parameters
+    ----------
+    pairs
+        The table ``pairs`` of one cohort.
+    """
+    ratio = set(pairs.loc[pairs["shift_scale"].isin(MULTIPLICATIVE), "endpoint"])
+    return [str(endpoint) for endpoint in dict.fromkeys(pairs["endpoint"]) if endpoint not in ratio]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.transforms import Bbox
 
 _LONGEST = 14  # characters of a name on a figure (judgement: a quarter of a half-page figure); the CSV has all of it
-_GAP = 1.15  # line height over height of letters, so that neighbours stay apart
+LINE = SMALL * 1.17  # points from a line of names to the next: what a line of these letters takes
 
 
 def shortened(name: str, most: int = _LONGEST) -> str:
@@ -44,7 +44,7 @@ def _width(text: str) -> int:
     return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
-def name_room(ax: Axes, names: Sequence[str]) -> tuple[Bbox, float, float]:
+def name_room(ax: Axes, names: Sequence[str], most: int = _LONGEST) -> tuple[Bbox, float, float]:
     """Return the axes' box, the width of the widest name and the height of a line of names, all in points.
 
     Parameters
@@ -53,20 +53,61 @@ def name_room(ax: Axes, names: Sequence[str]) -> tuple[Bbox, float, float]:
         Axes of a figure that is laid out.
     names
         As in the tables; they are measured as `shortened` writes them.
+    most
+        Characters of a name.
     """
+    box = box_in_points(ax)
+    wide = widest(ax, [shortened(name, most) for name in dict.fromkeys(names)])
+    return box, wide, LINE
+
+
+def box_in_points(ax: Axes) -> Bbox:
+    """Return the place of axes on their figure, in points."""
     from matplotlib.transforms import Affine2D
 
     root = ax.get_figure(root=True)
     assert root is not None  # noqa: S101  # axes are on a figure
-    points = 72 / root.dpi
-    box = ax.get_window_extent().transformed(Affine2D().scale(points))
+    return ax.get_window_extent().transformed(Affine2D().scale(72 / root.dpi))
+
+
+def widest(ax: Axes, texts: Sequence[str]) -> float:
+    """Return the width of the widest of some texts at the size of names, in points.
+
+    Parameters
+    ----------
+    ax
+        Axes they are written on.
+    texts
+        Each of one line.
+    """
+    root = ax.get_figure(root=True)
+    assert root is not None  # noqa: S101  # axes are on a figure
     probe = ax.text(0, 0, "", fontsize=SMALL)
     wide = 0.0
-    for name in dict.fromkeys(map(shortened, names)):
-        probe.set_text(name)
-        wide = max(wide, probe.get_window_extent().width * points)
+    for text in texts:
+        probe.set_text(text)
+        wide = max(wide, probe.get_window_extent().width * 72 / root.dpi)
     probe.remove()
-    return box, wide, SMALL * _GAP
+    return wide
+
+
+def name_ticks(ax: Axes, names: Sequence[str], what: str) -> None:
+    """Name places 0, 1, 2 ... under the axis, upright; where they do not all fit, none, and how many there are.
+
+    Parameters
+    ----------
+    ax
+        Axes whose places are bars or points of one patient or sample each.
+    names
+        In the order of the places.
+    what
+        What is named, for the label of an axis without names: ``patients, sorted``.
+    """
+    if len(names) * LINE > box_in_points(ax).width:
+        ax.set_xticks([])
+        ax.set_xlabel(f"{len(names)} {what}; names are in the figure's CSV", fontsize=SMALL)
+        return
+    ax.set_xticks(range(len(names)), [shortened(name) for name in names], rotation=90, fontsize=SMALL)
 
 
 def apart(wanted: np.ndarray, step: float) -> np.ndarray:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _BEYOND = frozenset({Flag.BELOW_LIMIT, Flag.ABOVE_LIMIT})
 _LEFT, _LAST = -0.25, 1.12  # ends of the x axis without names; the visits are at 0 and 1
+_NAME_LENGTHS, _NAME_SHARE = (14, 11, 8), 0.42  # characters of a name, so that names take half of the axes at most
 _LEADER = 10.0  # points from a line's end to its name
 _LABEL = 26  # characters of a line of the axis label
 _HEADING = 58  # characters of a line above half a page
@@ -144,7 +145,11 @@ def name_lines(ax: Axes, both: pd.DataFrame) -> None:
     both
         PAIRS rows with both values.
     """
-    box, wide, high = name_room(ax, [str(p) for p in both["patient_id"]])
+    names = [str(p) for p in both["patient_id"]]
+    for most in _NAME_LENGTHS:
+        box, wide, high = name_room(ax, names, most)
+        if wide + _LEADER < _NAME_SHARE * box.width:
+            break
     if both.empty or len(both) * high > box.height:
         return
     share = (wide + _LEADER) / box.width  # of the axes' width, for leaders and names
@@ -158,7 +163,7 @@ def name_lines(ax: Axes, both: pd.DataFrame) -> None:
         steps = [1 + 2.5 * point, 1 + 6 * point, 1 + _LEADER * point]
         beside = ax.get_xaxis_transform()
         ax.plot(steps[:2], [start, end], color="#999999", linewidth=0.4, transform=beside, clip_on=False)
-        ax.text(1 + 7 * point, end, shortened(str(patient)), transform=beside, fontsize=SMALL, va="center")
+        ax.text(1 + 7 * point, end, shortened(str(patient), most), transform=beside, fontsize=SMALL, va="center")
 
 
 def _visit_words(rows: pd.DataFrame, samples: pd.DataFrame, side: str) -> str:

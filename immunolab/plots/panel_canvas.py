@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from immunolab.plots.style import MM, SMALL, figure
+from immunolab.plots.style import MM, SMALL, figure, fonts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -172,7 +172,7 @@ def _outline(text: str, bold: bool) -> tuple[Array, NDArray[np.uint8], float]:
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
-    font = FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal")
+    font = FontProperties(family=fonts(), weight="bold" if bold else "normal")
     vertices, codes = text_to_path.get_text_path(font, text, ismath=False)
     outline = np.asarray(vertices, dtype=np.float64).reshape(-1, 2) / text_to_path.FONT_SCALE
     return outline, np.asarray(codes, dtype=np.uint8), float(outline[:, 0].max(initial=0.0))

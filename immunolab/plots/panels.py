@@ -11,6 +11,7 @@ import pandas as pd
 
 from immunolab.plots.calendar import Calendar, name_visits, shade, shade_words, week_ticks
 from immunolab.plots.labels import EndpointLabel, folded, labels
+from immunolab.plots.names import shortened
 from immunolab.plots.numbers import number
 from immunolab.plots.style import ALARM, MM, NEUTRAL, SMALL, WIDTH, axes, figure, style
 from immunolab.plots.trajectories import PATIENT, patient_lines, visit_days, visit_medians, visit_order
@@ -77,7 +78,7 @@ def _course_panel(
     ax.set_title(f"dashed: {words}" if words else "", loc="center", fontsize=SMALL, color=ALARM)
     ax.set_ylabel(folded(named.quantity, 20), fontsize=SMALL)
     ax.yaxis.set_label_coords(-0.07, 0.5)
-    ax.set_title(named.population, loc="left", weight="bold")
+    ax.set_title(named.display, loc="left", weight="bold")
     counts = rows.groupby("visit")["patient_id"].nunique()
     n = f"{counts.min()}" if counts.nunique() == 1 else f"{counts.min()} to {counts.max()}"
     ax.set_title(f"n = {n} patients a visit", loc="right", fontsize=SMALL, color=NEUTRAL)
@@ -154,7 +155,7 @@ def _slope_panel(ax: Axes, own: pd.DataFrame, slopes: np.ndarray, knot: str, pla
         for (x, y), tint in zip(zip(pairwise(ends), pairwise(heights), strict=True), _PERIOD_COLOURS, strict=True):
             ax.plot(x, y, color=tint, linewidth=1.6, zorder=3)
     words = " → ".join(number(slope, 2) for slope in slopes) if np.isfinite(slopes).all() else "no slopes"
-    ax.set_title(f"{patient}\n{words}", fontsize=SMALL, loc="left")
+    ax.set_title(f"{shortened(patient, 16)}\n{words}", fontsize=SMALL, loc="left")
 
 
 def _slope_legend(fig: Figure, periods: tuple[str, str], height: float, plan: Calendar) -> None:

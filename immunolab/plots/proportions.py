@@ -57,7 +57,7 @@ def responders_over_visits(rows: pd.DataFrame, *, small: bool = False, ax: Axes 
     ax.set_xlim(-0.5, len(rows) - 0.5)
     ax.set_ylim(0, 104)
     ax.set_yticks([0, 25, 50, 75, 100])
-    ax.set_ylabel("responders, %" if small else f"responders, %\n{folded(str(rows['criterion'].iloc[0]), 34)}")
+    ax.set_ylabel("responders, %")
     if some_lack and not small:
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.1)
     return ax
@@ -80,7 +80,8 @@ def event_squares(row: pd.Series, *, small: bool = False, ax: Axes | None = None
     """
     ax = axes(ax, HALF, 62 * MM)
     counts = row.to_dict() | {"n_without": int(row["n_followed"]) - int(row["n_with_event"])}
-    kinds = [(int(counts[name]), words, tint) for name, words, tint in _SQUARES if int(counts[name])]
+    named = {"n_with_event": folded(str(row["endpoint"]), 24), "n_without": f"no {folded(str(row['endpoint']), 20)}"}
+    kinds = [(int(counts[name]), named.get(name, words), tint) for name, words, tint in _SQUARES if int(counts[name])]
     _squares(ax, kinds)
     top = -(-sum(n for n, _, _ in kinds) // _ACROSS)
     if not pd.isna(row["percent"]):
@@ -91,7 +92,7 @@ def event_squares(row: pd.Series, *, small: bool = False, ax: Axes | None = None
                 solid_capstyle="butt")  # fmt: skip
         ax.plot(_place(row["percent"]), at, "o", color="black", markersize=5, zorder=4)
     ax.set_xticks([_place(x) for x in (0, 25, 50, 75, 100)], ["0", "25", "50", "75", "100 %"])
-    ax.set_xlabel(f"with the event: {row['n_with_event']} of {row['n_followed']} followed")
+    ax.set_xlabel(f"{row['n_with_event']} of {row['n_followed']} who could have it and were followed")
     ax.set(xlim=(-0.5, _ACROSS + 0.5), ylim=(-2.6, top + 0.4), yticks=[])
     ax.spines["left"].set_visible(False)
     ax.legend(

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from immunolab.plots.style import ALARM, BATCH_COLOURS, HALF, MM, SMALL, axes, style
+from immunolab.plots.names import name_ticks
+from immunolab.plots.style import ALARM, BATCH_COLOURS, MM, SMALL, WIDTH, axes, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +40,7 @@ def check_over_run(
     ax
         Axes to draw on; None makes a new figure.
     """
-    ax = axes(ax, HALF, 55 * MM)
+    ax = axes(ax, WIDTH, 62 * MM)
     rows = quality[quality["check"] == check].drop_duplicates("sample_id").set_index("sample_id").reindex(list(order))
     names = list(dict.fromkeys((batches or {}).get(sample, "") for sample in order))
     for i, (sample, row) in enumerate(rows.iterrows()):
@@ -57,18 +58,7 @@ def check_over_run(
     low = float(rows["value"].min()) if rows["value"].notna().any() else 0.0
     if low >= 0:
         ax.set_ylim(0, None)
-    sample_ticks(ax, order)
-    ax.set_ylabel(check.replace("_", " "))
-    failed = int((rows["status"].fillna("ok") != "ok").sum())
-    ax.set_title(
-        f"{check.replace('_', ' ')}: n = {int(rows['value'].notna().sum())} samples, {failed} warn or fail (red)"
-    )
-    return ax
-
-
-def sample_ticks(ax: Axes, order: Sequence[str]) -> None:
-    """Name samples under the axis, every one or as many as fit."""
-    step = max(1, -(-len(order) // 24))
-    places = range(0, len(order), step)
-    ax.set_xticks(list(places), [order[i] for i in places], rotation=90, fontsize=SMALL)
     ax.set_xlim(-0.7, max(len(order), 1) - 0.3)
+    name_ticks(ax, list(order), "samples, in run order")
+    ax.set_ylabel(check.replace("_", " "))
+    return ax

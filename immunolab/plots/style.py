@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -39,8 +41,26 @@ ON_CYCLE, LATER_SEGMENT, FOLLOW_UP = "#FBE3C0", "#FDF4E4", "#E3EAF2"
 ALARM = "#B00020"
 BATCH_COLOURS = (_BLUE, _ORANGE, _GREEN, _VERMILION, _PURPLE, _SKY, _BLACK, NEUTRAL)
 
+_FONT = "DejaVu Sans"  # comes with matplotlib, so text is set alike on every machine
+_WIDER = (  # fonts with Chinese letters, the first that is found; TrueType outlines, which a PDF can embed, come first
+    "Droid Sans Fallback",
+    "WenQuanYi Zen Hei",
+    "WenQuanYi Micro Hei",
+    "Microsoft YaHei",
+    "SimHei",
+    "PingFang SC",
+    "Hiragino Sans GB",
+    "Arial Unicode MS",
+    "Noto Sans SC",
+    "Noto Sans CJK SC",
+)
+_WIDER_FILES = (  # Debian's places of the first two, for a font installed after matplotlib listed them
+    "/usr/share/fonts/truetype/droid/DroidSansFallbackFull.ttf",
+    "/usr/share/fonts/truetype/wqy/wqy-zenhei.ttc",
+)
+FONT_NEEDED = "fonts-droid-fallback or fonts-wqy-zenhei (Debian), or another TrueType font with Chinese letters"
+
 _SETTINGS: Any = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so text is set alike on every machine
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.labelsize": 8,
@@ -61,7 +81,7 @@ _SETTINGS: Any = {
     "legend.frameon": False,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
-    "pdf.fonttype": 3,  # text stays text; subsetting TrueType costs more than drawing the figure
+    "pdf.fonttype": 42,  # embedded TrueType: journals refuse Type 3
     "svg.hashsalt": "immunolab",
     "svg.fonttype": "path",
     "text.usetex": False,
@@ -84,8 +104,43 @@ def style() -> Iterator[None]:
 
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update(_SETTINGS)
+        mpl.rcParams.update(_SETTINGS | {"font.family": fonts()})
         yield
+
+
+@cache
+def fonts() -> list[str]:
+    """Return the fonts of every figure: matplotlib's own, then one with Chinese letters where this computer has one."""
+    from matplotlib.font_manager import fontManager
+
+    known = {entry.name for entry in fontManager.ttflist}
+    for path in map(Path, () if known & set(_WIDER) else _WIDER_FILES):
+        if path.exists():
+            fontManager.addfont(path)
+    found = {entry.name: entry for entry in fontManager.ttflist}
+    wider = [name for name in _WIDER if name in found][:1]
+    for name in wider:  # also where letters are bold, for want of its own bold
+        fontManager.ttflist.append(replace(found[name], weight=700))
+    return [_FONT, *wider]
+
+
+@cache
+def _letters(name: str) -> frozenset[int]:
+    from matplotlib.font_manager import findfont, get_font
+
+    return frozenset(get_font(findfont(name)).get_charmap())
+
+
+def letters_without_font(texts: Iterable[str]) -> str:
+    """Return the letters that no font of the figures has: they are drawn as boxes.
+
+    Parameters
+    ----------
+    texts
+        What is written on a figure.
+    """
+    used = {letter for text in texts for letter in text if ord(letter) > 127}
+    return "".join(sorted(x for x in used if not any(ord(x) in _letters(name) for name in fonts())))
 
 
 def figure(

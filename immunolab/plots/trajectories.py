@@ -10,6 +10,7 @@ import pandas as pd
 
 from immunolab.plots.calendar import Calendar, name_visits, shade, shade_words, week_ticks
 from immunolab.plots.labels import EndpointLabel, folded, is_low, labels
+from immunolab.plots.names import shortened
 from immunolab.plots.numbers import back, bracket, number, scale_word
 from immunolab.plots.style import MM, NEUTRAL, SMALL, VERDICT_COLOURS, VERDICT_SYMBOLS, WIDTH, axes, figure, style
 from immunolab.plots.values import value_axis
@@ -199,10 +200,10 @@ def one_pager(
     named = labels(endpoints, definitions)
     chosen = _page_endpoints(own, named, most)
     rows = max(1, -(-len(chosen) // 2))
-    height = 30 + 35 * rows
+    height = 33 + 35 * rows
     fig = figure(WIDTH, height * MM, layout=None)
     grid = fig.subplots(rows, 2, squeeze=False, sharex=True)
-    fig.subplots_adjust(0.085, 12 / height, 0.99, 1 - 15 / height, wspace=0.2, hspace=0.36)
+    fig.subplots_adjust(0.085, 12 / height, 0.99, 1 - 18 / height, wspace=0.2, hspace=0.36)
     days = [*own.loc[own["endpoint"].isin(chosen), "study_day"], *plan.days(patient)]
     for name, ax in zip(chosen, grid.flat, strict=False):  # a last panel may stay empty
         visits = visit_order(values[values["endpoint"] == name], plan)
@@ -216,9 +217,9 @@ def one_pager(
     for ax in list(grid.flat)[max(0, len(chosen) - 2) : len(chosen)]:
         ax.set_xlabel("week (from actual study day)")
         ax.tick_params(labelbottom=True)
-    fig.text(0.012, 1 - 2 / height, patient, fontsize=10, weight="bold", va="top")
+    fig.text(0.012, 1 - 2 / height, shortened(patient, 60), fontsize=10, weight="bold", va="top")
     text = f"{shade_words(plan, patient)}; open: below quantification"
-    fig.text(0.99, 1 - 2.5 / height, text, fontsize=SMALL, va="top", ha="right", color="#555555")
+    fig.text(0.012, 1 - 7.5 / height, text, fontsize=SMALL, va="top", color="#555555")
     return fig
 
 
@@ -243,7 +244,7 @@ def _patient_panel(
     patient_lines(ax, rows, visits, named.colour, 1.4)
     value_axis(ax, named, rows["value"].to_numpy(dtype=float), room=0.2)
     ax.set_ylabel(folded(named.quantity, 22), fontsize=SMALL)
-    ax.set_title(named.population, loc="left", weight="bold", color=named.colour)
+    ax.set_title(folded(named.display, 30), loc="left", weight="bold", color=named.colour)
 
 
 def _verdict_words(ax: Axes, pairs: pd.DataFrame) -> None:

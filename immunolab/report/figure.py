@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from immunolab.plots.style import figure, png, save
+from immunolab.plots.style import FONT_NEEDED, figure, letters_without_font, png, save, style
 from immunolab.results.run import Run
 from immunolab.schema.tables import declared
 
@@ -121,8 +121,9 @@ def on_axes(plot: Callable[..., Axes], width: float, height: float) -> Figure:
     Figure
         A figure outside pyplot.
     """
-    fig = figure(width, height)
-    plot(ax=fig.add_subplot())
+    with style():  # letters of axes are set when the axes are made
+        fig = figure(width, height)
+        plot(ax=fig.add_subplot())
     return fig
 
 
@@ -157,8 +158,17 @@ def write_figure(made: ReportFigure, folder: Path) -> Written:
         picture = embedded((folder / f"{made.name}.png").read_bytes(), _SMALLER) if made.on_page else ""
     else:
         picture = embedded(png(drawn, dpi=_SMALL_DPI), 1)
-    name = made.full or made.name
-    return Written(name, made.section, made.caption, picture, made.wide, made.cohort, made.endpoint, made.alt)
+    name, caption = made.full or made.name, made.caption + _boxes(drawn)
+    return Written(name, made.section, caption, picture, made.wide, made.cohort, made.endpoint, made.alt)
+
+
+def _boxes(drawn: Figure) -> str:
+    """Return which letters of a figure are boxes for want of a font, and which to install; empty where none are."""
+    words = [getattr(artist, "get_text", str)() for artist in drawn.findobj() if artist.get_visible()]
+    lacking = letters_without_font(words)
+    if not lacking:
+        return ""
+    return f" No font of this computer has the letters {lacking}, drawn as boxes: install {FONT_NEEDED}."
 
 
 def embedded(picture: bytes, smaller: int) -> str:

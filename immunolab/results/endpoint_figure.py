@@ -11,7 +11,7 @@ from immunolab.plots.calendar import Calendar
 from immunolab.plots.estimation import FULL_SIZE, SMALL_SIZE, PairedRows, estimation_plot
 from immunolab.plots.events import survival_curve
 from immunolab.plots.proportions import event_squares, responders_over_visits
-from immunolab.plots.style import HALF, MM, WIDTH, figure
+from immunolab.plots.style import HALF, MM, WIDTH, figure, style
 from immunolab.plots.trajectories import spaghetti
 from immunolab.study.endpoints import Endpoint
 
@@ -54,6 +54,7 @@ def _response_rows(rows: pd.DataFrame, endpoint: Endpoint | None) -> pd.DataFram
     return own[own["visit"].isin(endpoint.visits)] if endpoint.visits else own
 
 
+@style()
 def endpoint_figure(
     name: str,
     endpoint: Endpoint | None,

@@ -20,6 +20,7 @@ from immunolab.report.figures.endpoints import CHANGE_KEY, endpoint_drawing
 from immunolab.results.run import Run, in_cohort
 from immunolab.results.sentences import change_sentence, equivalence_sentence
 
+_MOST_IN_HALF = 20  # patients whose names fit under half a page
 _SHARES = (
     "As the shares of one parent sum to 100 %, a share moves a few percent when its siblings do, without any change of "
     "its own cells: absolute counts show which it is."
@@ -125,12 +126,13 @@ def _decomposition(run: Run, cohort: str, row: pd.Series, named: Mapping[str, En
         return
     pairs = run.pairs
     own = pairs[in_cohort(pairs, cohort) & pairs["endpoint"].isin([p.endpoint for p in parts])]
-    draw = partial(on_axes, partial(ratio_decomposition, own, *parts), HALF, 92 * MM)
+    wide = own["patient_id"].nunique() > _MOST_IN_HALF
+    draw = partial(on_axes, partial(ratio_decomposition, own, *parts), WIDTH if wide else HALF, 92 * MM)
     caption = (
         f"What the change of {ratio.population}{of_cohort(cohort)} is made of: log2 change of {parts[0].axis} minus "
         f"that of {parts[1].axis}, patient by patient."
     )
-    yield ReportFigure(figure_name("parts", ratio.endpoint, cohort), str(row["role"]), caption, draw, own)
+    yield ReportFigure(figure_name("parts", ratio.endpoint, cohort), str(row["role"]), caption, draw, own, wide)
 
 
 def _rows(table: pd.DataFrame, cohort: str, endpoint: str) -> pd.DataFrame:

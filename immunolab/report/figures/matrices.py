@@ -40,7 +40,7 @@ def correlations_of(run: Run, cohort: str) -> pd.DataFrame:
     return table[in_cohort(table, cohort)]
 
 
-def _draw(values: pd.DataFrame, words: pd.DataFrame, label: str, title: str, reach: float | None) -> partial:
+def _draw(values: pd.DataFrame, words: pd.DataFrame, label: str, reach: float | None, title: str = "") -> partial:
     height = matrix_height(len(values), values.columns)
     return partial(on_axes, partial(matrix, values, words, label, reach=reach, title=title), WIDTH, height)
 
@@ -64,15 +64,15 @@ def _core_set(run: Run, cohort: str) -> Iterator[ReportFigure]:
         named = values.set_axis(
             [f"{p}  ✓ {v}" if v else str(p) for p, v in zip(values.index, yes, strict=True)], axis=0
         )
-        title = f"✓ responder by {score} at the visits named; grey –: missing, or no percentage of 0"
         label = "improvement, % of baseline; above 0 better"
         caption = (
             f"Core-set measures{of_cohort(cohort)}: improvement against baseline in percent of baseline, patient by "
-            f"patient, n = {len(values)}; a check mark: responder by {score}. Colours are full at {_WHOLE:g} %."
+            f"patient, n = {len(values)}; ✓: responder by {score} at the visits named; grey: missing, or no "
+            f"percentage of 0. Colours are full at {_WHOLE:g} %."
         )
         for page, some in pages(list(values.index), ROWS_OF_PATIENTS):
             own_rows = values.index.isin(list(some))
-            draw = _draw(named[own_rows], words[own_rows], label, title, _WHOLE)
+            draw = _draw(named[own_rows], words[own_rows], label, _WHOLE)
             data = rows[rows["patient_id"].isin(list(some))]
             yield ReportFigure(figure_name("core_set", score, cohort, page), "clinic", caption, draw, data, wide=True)
 
@@ -89,14 +89,13 @@ def _measured(run: Run, cohort: str) -> Iterator[ReportFigure]:
     if len(columns) > _ROOM_FOR_MARKS:
         words = words.map(lambda text: f"{text[0]}\n{text[1:]}" if text[0] in "<>" else text)
     before = ", ".join(dict.fromkeys(data["visit_before"]))
-    title = f"log2 fold against {before}; < and >: beyond the assay's limits; nq: not quantifiable at either visit"
     caption = (
         f"Measured values{of_cohort(cohort)}: log2 of the fold change against {before}, patient by patient, n = "
         f"{len(values)}. < the true change is lower, > it is higher, for one value is beyond the assay's limits; "
-        "grey: no pair. Described, not tested here."
+        "nq: not quantifiable at either visit; grey: no pair. Described, not tested here."
     )
     for page, some in pages(list(values.index), ROWS_OF_PATIENTS):
-        draw = _draw(values.loc[list(some)], words.loc[list(some)], "log2 fold change", title, None)
+        draw = _draw(values.loc[list(some)], words.loc[list(some)], "log2 fold change", None)
         rows = data[data["patient_id"].isin(list(some))]
         yield ReportFigure(figure_name("heatmap_measured", cohort, page), "clinic", caption, draw, rows, wide=True)
 
@@ -167,8 +166,7 @@ def _correlations(run: Run, cohort: str) -> Iterator[ReportFigure]:
         "looked at, none adjusted for the others; with so few patients a rho of this size comes by chance. Intervals "
         "are in tables/correlations.csv."
     )
-    title = "EXPLORATORY: Spearman's rho of the changes, n patients below it"
-    draw = _draw(values, words.fillna("–"), "Spearman's rho", title, 1.0)
+    draw = _draw(values, words.fillna("–"), "Spearman's rho", 1.0, "EXPLORATORY")
     yield ReportFigure(figure_name("correlations", cohort), "clinic", caption, draw, shown, wide=True)
 
 

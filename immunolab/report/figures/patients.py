@@ -8,7 +8,7 @@ from functools import partial
 import pandas as pd
 
 from immunolab.plots.change import strip_height, verdict_strip
-from immunolab.plots.matrices import heatmap_height, heatmap_of_change
+from immunolab.plots.matrices import heatmap_height, heatmap_of_change, not_ratios
 from immunolab.plots.style import WIDTH
 from immunolab.plots.trajectories import one_pager
 from immunolab.report.clinic_rows import clinic_rows
@@ -52,7 +52,7 @@ def patient_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
             )
             caption += "Of patients without a change one in twenty is called."
             yield ReportFigure(name, "patients", caption + _page(page), draw, rows, wide=True, on_page=on_page)
-        caption = f"Change of every endpoint in every patient{of}. Colour is the size, the symbol is the call."
+        caption = _heatmap_words(run, some, of)
         draw = partial(on_axes, partial(heatmap_of_change, some, run.labels), WIDTH, heatmap_height(len(patients)))
         yield ReportFigure(
             figure_name("heatmap", cohort, page),
@@ -65,6 +65,15 @@ def patient_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
         )
     if _most_visits(run, cohort) > 2:  # of two visits the table says everything
         yield from _one_pagers(run, cohort, shifts)
+
+
+def _heatmap_words(run: Run, pairs: pd.DataFrame, of: str) -> str:
+    absent = ", ".join(run.label_of(name).short for name in not_ratios(pairs))
+    return (
+        f"Change of every endpoint in every patient{of}: colour is the size, ▲ a called rise, ▼ a called fall, a "
+        "point a change that could not be called, no mark a change within noise; grey: no pair."
+        + (f" Not on a ratio scale, so not here: {absent}." if absent else "")
+    )
 
 
 def _page(page: str) -> str:

@@ -8,13 +8,14 @@ from functools import partial
 import pandas as pd
 
 from immunolab.plots.agreement import method_plot
-from immunolab.plots.gates import gate_drift
+from immunolab.plots.drift import BORDERS_ON_PAGE, borders, gate_drift
 from immunolab.plots.quality import check_over_run
-from immunolab.plots.style import HALF, MM
+from immunolab.plots.style import HALF, MM, WIDTH
 from immunolab.report.figure import FigureSet, ReportFigure, figure_name, on_axes
 from immunolab.results.run import Run
 
 _CHECKS = ("events", "viability")
+_MOST_BAD = 20  # samples named in a caption; the quality table has all
 
 
 def run_figures(run: Run) -> Iterator[ReportFigure]:
@@ -23,16 +24,38 @@ def run_figures(run: Run) -> Iterator[ReportFigure]:
     words = "Samples in the order of the sheet's study days within batches; colours are batches."
     borders = run.thresholds.dropna(subset=["threshold", "marker"])
     fitted = borders[~borders["control"].isin(["fixed", "imported"])]
-    if len(fitted):
-        draw = partial(gate_drift, fitted, order, batches=batches)
-        caption = f"Where each border was placed in each sample, with its 95 % interval. {words}"
-        yield ReportFigure("gate_drift", "quality", caption, draw, fitted, wide=True)
+    yield from _drift(fitted, order, batches, words)
     for check in _CHECKS:
         rows = run.quality[run.quality["check"] == check]
         if rows["value"].notna().any():
-            draw = partial(on_axes, partial(check_over_run, rows, check, order, batches=batches), HALF, 62 * MM)
-            yield ReportFigure(figure_name("check", check), "quality", f"Check '{check}'. {words}", draw, rows)
+            draw = partial(on_axes, partial(check_over_run, rows, check, order, batches=batches), WIDTH, 62 * MM)
+            yield ReportFigure(
+                figure_name("check", check), "quality", f"{_checked(rows, check)} {words}", draw, rows, wide=True
+            )
     yield from _agreement_figures(run.table("method_pairs"), run.table("method_agreement"))
+
+
+def _drift(fitted: pd.DataFrame, order: list[str], batches: dict[str, str], words: str) -> Iterator[ReportFigure]:
+    """Yield where the borders were placed, so many to a page."""
+    panels = list(borders(fitted, order))
+    for page in range(-(-len(panels) // BORDERS_ON_PAGE)):
+        some = panels[page * BORDERS_ON_PAGE : (page + 1) * BORDERS_ON_PAGE]
+        own = {(marker, population) for marker, populations, _ in some for population in populations}
+        shown = [pair in own for pair in zip(fitted["marker"], fitted["population"], strict=True)]
+        caption = (
+            "Where each border was placed in each sample, with its 95 % interval, on the display scale of its gate; "
+            f"ticks: instrument units at the lowest, middle and highest border; open: doubtful. {words}"
+        )
+        name = figure_name("gate_drift", str(page + 1) if page else "")
+        yield ReportFigure(name, "quality", caption, partial(gate_drift, fitted[shown], order, batches=batches),
+                           fitted[shown], wide=True)  # fmt: skip
+
+
+def _checked(rows: pd.DataFrame, check: str) -> str:
+    """Return the check with its number of samples, and those that warn or fail by name."""
+    bad = rows.loc[rows["value"].notna() & (rows["status"] != "ok"), "sample_id"]
+    named = f": {', '.join(map(str, bad[:_MOST_BAD]))}{' …' if len(bad) > _MOST_BAD else ''}" if len(bad) else ""
+    return f"Check '{check}', n = {int(rows['value'].notna().sum())} samples; {len(bad)} warn or fail (red){named}."
 
 
 def _agreement_figures(pairs: pd.DataFrame, summary: pd.DataFrame) -> Iterator[ReportFigure]:

@@ -1,0 +1,256 @@
+"""Every kind of figure can be read at any number of patients: no text over another, none cut off, fonts in the PDF."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pypdf
+import pytest
+import report_fixture
+from figure_checks import unreadable
+from PIL import Image
+
+from immunolab.plots import style
+from immunolab.plots.calendar import Calendar
+from immunolab.plots.estimation import SMALL_SIZE, PairedRows, changes, estimation_plot
+from immunolab.plots.events import survival_curve
+from immunolab.plots.names import apart, shortened
+from immunolab.plots.panels import course_panels, slope_panels
+from immunolab.plots.proportions import event_squares, responders_over_visits
+from immunolab.plots.style import figure, fonts, letters_without_font, png, save
+from immunolab.plots.trajectories import one_pager, spaghetti, swimmer
+from immunolab.plots.values import log_ticks
+from immunolab.report.figure import ReportFigure, on_axes, write_figure
+from immunolab.report.figures import figures_of
+
+SURNAMES, GIVEN = "王李张刘陈杨赵黄周吴", "小大明文国建秀丽军华"
+NAMES = {
+    "plain": "P{:03d}".format,
+    "long": "SITE-PEKING-UNIVERSITY-HOSPITAL-{:03d}".format,
+    "chinese": lambda i: f"{SURNAMES[i % 10]}{GIVEN[i // 10 % 10]}{GIVEN[i % 7]}{i}",
+}
+COHORTS = [(3, "long"), (8, "chinese"), (24, "plain"), (60, "long")]
+
+
+def study(n, kind, visits=("W0", "W10")):
+    """Return the tables of so many patients with names of a kind."""
+    frames = report_fixture.tables(n, visits=visits)
+    names = {f"P{i + 1:02d}": NAMES[kind](i) for i in range(n)}
+    for table in frames.values():
+        for column in {"patient_id", "sample_id"} & set(table.columns):
+            parts = table[column].astype(str).str.split("_", n=1)
+            table[column] = ["_".join([names[part[0]], *part[1:]]) for part in parts]
+    return frames
+
+
+@pytest.mark.parametrize(("n", "kind"), COHORTS)
+def test_no_figure_of_a_report_hides_or_cuts_its_text(n, kind):
+    if kind == "chinese" and len(fonts()) == 1:
+        pytest.skip(f"no font with Chinese letters: install {style.FONT_NEEDED}")
+    run = report_fixture.finished_run(study(n, kind))
+    made = list(figures_of(run))
+    assert len(made) > 10
+    assert {one.name: faults for one in made if (faults := unreadable(one.draw()))} == {}
+
+
+@pytest.mark.parametrize(("n", "kind"), [(3, "long"), (24, "plain")])
+def test_no_figure_over_time_hides_or_cuts_its_text(n, kind):
+    frames = study(n, kind, visits=("W0", "W2", "W4", "W6", "W8", "W10", "W24"))
+    plan = Calendar(
+        report_fixture.DOSES, {"follow_up": (72, 181)}, {f"W{w}": 7 * w + 1 for w in (0, 2, 4, 6, 8, 10, 24)}
+    )
+    rows, patients = frames["endpoints"], list(dict.fromkeys(frames["endpoints"]["patient_id"]))
+    marks = pd.DataFrame({"patient_id": patients, "study_day": 71, "what": "SRI_4 responder"})
+    slopes = pd.DataFrame(
+        [{"patient_id": p, "period": x, "slope": -0.123} for p in patients for x in ("W0 to W6", "W6 to W10")]
+    )
+    treg = rows[rows["endpoint"] == "treg_pct_cd4"]
+    drawn = {
+        "course": on_axes(lambda ax: spaghetti(rows, "treg_pct_cd4", plan, ax=ax), style.WIDTH, 2.8),
+        "small course": on_axes(lambda ax: spaghetti(rows, "treg_pct_cd4", plan, small=True, ax=ax), *SMALL_SIZE),
+        "patient": one_pager(rows, frames["pairs"], patients[0], plan),
+        "courses": course_panels(rows[rows["endpoint"].isin(list(rows["endpoint"].unique()[:4]))], plan),
+        "slopes": slope_panels(treg, slopes, "ALSFRS_R", "points", ("W0 to W6", "W6 to W10"), "W6", plan),
+        "lanes": on_axes(lambda ax: swimmer(plan, patients, marks, ax=ax), style.WIDTH, 0.8 + 0.22 * n),
+    }
+    assert {name: faults for name, fig in drawn.items() if (faults := unreadable(fig))} == {}
+
+
+RESPONDERS = pd.DataFrame(
+    {"criterion": "responder", "visit": ["W2", "W4", "W6", "W8", "W10"], "n_patients": 24,
+     "n_evaluable": [24, 24, 23, 22, 24], "n_responders": [1, 7, 12, 12, 19]}
+)  # fmt: skip
+for part, of in (("percent", "n_evaluable"), ("percent_worst_case", "n_patients")):
+    RESPONDERS[part] = 100 * RESPONDERS["n_responders"] / RESPONDERS[of]
+for part in ("ci_low", "worst_case_ci_low"):
+    RESPONDERS[part] = 0.5 * RESPONDERS["percent"]
+for part in ("ci_high", "worst_case_ci_high"):
+    RESPONDERS[part] = 50 + 0.5 * RESPONDERS["percent"]
+EVENT = pd.Series(
+    {"endpoint": "relapse", "n_with_event": 10, "n_followed": 12, "n_not_followed": 3, "n_not_at_risk": 40,
+     "n_unknown": 5, "percent": 100 * 10 / 12, "ci_low": 51.6, "ci_high": 97.9, "percent_if_lost_had_it": 100 * 13 / 15,
+     "percent_if_lost_had_none": 100 * 10 / 15}
+)  # fmt: skip
+
+
+def test_responders_have_their_fractions_and_intervals_at_every_visit():
+    for size, small in ((SMALL_SIZE, True), ((3.5, 3.0), False)):
+        fig = on_axes(lambda ax, small=small: responders_over_visits(RESPONDERS, small=small, ax=ax), *size)
+        assert unreadable(fig) == []
+    (ax,) = fig.axes
+    assert [t.get_text() for t in ax.get_xticklabels()] == [
+        "W2\n1/24",
+        "W4\n7/24",
+        "W6\n12/23",
+        "W8\n12/22",
+        "W10\n19/24",
+    ]
+    filled = next(line for line in ax.lines if line.get_label() == "evaluable")
+    assert filled.get_ydata() == pytest.approx(RESPONDERS["percent"])
+    bars = [tuple(line.get_ydata()) for line in ax.lines if len(line.get_ydata()) == 2 and line.get_marker() == "None"]
+    assert bars[:5] == list(zip(RESPONDERS["ci_low"], RESPONDERS["ci_high"], strict=True))
+
+
+def test_an_event_shows_every_patient_once_by_what_became_of_it():
+    for size, small in ((SMALL_SIZE, True), ((3.5, 2.5), False)):
+        fig = on_axes(lambda ax, small=small: event_squares(EVENT, small=small, ax=ax), *size)
+        assert unreadable(fig) == []
+    words = [t.get_text() for t in fig.axes[0].get_legend().get_texts()]
+    assert words == ["relapse: 10", "no relapse: 2", "not followed: 3", "could not have it: 40", "not known: 5"]
+    assert len(fig.axes[0].patches) == 60
+
+
+@pytest.mark.parametrize("visits", [["W0", "W24", "W48"], [f"W{2 * i}" for i in range(13)]])
+def test_survival_names_as_many_visits_as_fit(visits):
+    days = np.linspace(1, 337, len(visits))
+    curve = pd.DataFrame(
+        {"study_day": days.astype(int), "visit": visits, "n_at_risk": 60, "n_events": 0, "n_censored": 0,
+         "percent": 100.0, "ci_low": 90.0, "ci_high": 100.0}
+    )  # fmt: skip
+    for size, small in ((SMALL_SIZE, True), ((7, 2.8), False)):
+        row = pd.Series({"endpoint": "survival"})
+        assert unreadable(on_axes(lambda ax, s=small, r=row: survival_curve(curve, r, small=s, ax=ax), *size)) == []
+
+
+# --- estimation plots ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def treg():
+    frames = report_fixture.tables()
+    own = {name: frames[name].query("endpoint == 'treg_pct_cd4'") for name in ("endpoints", "pairs", "shifts")}
+    own["shifts"] = own["shifts"].assign(df=float(own["shifts"]["n_pairs"].iloc[0] - 1))
+    return PairedRows(own["endpoints"], own["pairs"], own["shifts"])
+
+
+def test_an_estimation_plot_draws_every_change_and_the_estimate_with_its_interval(treg):
+    ax = changes(treg.pairs, treg.shifts, direction="increase", ax=figure().add_subplot())
+    points, estimate = ax.lines[0], next(line for line in ax.lines if line.get_markersize() == 4.5)
+    assert sorted(points.get_ydata()) == pytest.approx(sorted(treg.pairs["shift"].dropna()))
+    row = treg.shifts.iloc[0]
+    assert list(estimate.get_ydata()) == [row["estimate"]]
+    interval = next(line for line in ax.lines if line.get_linewidth() == 1.6)
+    assert list(interval.get_ydata()) == [row["ci_low"], row["ci_high"]]
+    ticks = {label.get_text(): at for at, label in zip(ax.get_yticks(), ax.get_yticklabels(), strict=True)}
+    assert ticks["1"] == 0  # no change is an odds ratio of 1
+    assert all(at == pytest.approx(np.log(float(word))) for word, at in ticks.items())
+    assert ax.get_xlabel() == "▲ favours drug"
+
+
+def test_the_curve_is_the_distribution_the_interval_is_cut_from(treg):
+    from scipy import stats
+
+    ax = changes(treg.pairs, treg.shifts, ax=figure().add_subplot())
+    points = ax.collections[0].get_paths()[0].vertices
+    row = treg.shifts.iloc[0]
+    error = (row["ci_high"] - row["ci_low"]) / 2 / stats.t.ppf(0.975, row["df"])
+    right = points[points[:, 0] > points[:, 0].min() + 1e-9]
+    wide = (right[:, 0] - points[:, 0].min()) / (right[:, 0].max() - points[:, 0].min())
+    wanted = stats.t.pdf((right[:, 1] - row["estimate"]) / error, row["df"]) / stats.t.pdf(0, row["df"])
+    np.testing.assert_allclose(wide, wanted, atol=1e-6)
+    lopsided = changes(treg.pairs, treg.shifts.assign(ci_high=row["ci_high"] + 1), ax=figure().add_subplot())
+    assert not lopsided.collections  # of no t distribution
+
+
+def test_both_sizes_of_an_estimation_plot(treg):
+    small = estimation_plot([treg], "treg_pct_cd4", small=True)
+    assert tuple(small.get_size_inches()) == SMALL_SIZE
+    assert not small.axes[0].texts
+    full = estimation_plot([treg], "treg_pct_cd4")
+    assert {t.get_text() for t in full.axes[0].texts} == set(treg.pairs.dropna(subset=["after"])["patient_id"])
+
+
+def test_the_small_figure_looks_as_it_did(treg):
+    """An image test that another version of the font renderer survives: blocks of four millimetres, by their mean."""
+    from io import BytesIO
+
+    with Image.open(BytesIO(png(estimation_plot([treg], "treg_pct_cd4", small=True), dpi=50))) as image:
+        blocks = np.asarray(image.convert("L").resize((20, 12), Image.Resampling.BOX), dtype=float)
+    ink = blocks < 250
+    assert ink[:, :2].any()  # the label of the values
+    assert ink[1:9, 3:10].mean() > 0.25  # the patients' lines
+    assert ink[1:9, 11:17].any()  # the changes
+    assert ink[:, 18:].any()  # their axis, on the right
+    assert 0.2 < ink.mean() < 0.7
+
+
+# --- names, ticks, files ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_names_are_moved_apart_as_little_as_possible(seed):
+    rng = np.random.default_rng(seed)
+    wanted = np.sort(rng.beta(0.3, 0.3, 20))
+    placed = apart(wanted, 0.049)
+    assert (np.diff(placed) >= 0.049 - 1e-9).all()
+    assert placed[0] >= 0.0245 - 1e-9
+    assert placed[-1] <= 1 - 0.0245 + 1e-9
+    np.testing.assert_allclose(apart(np.array([0.2, 0.5, 0.8]), 0.049), [0.2, 0.5, 0.8])
+
+
+def test_a_shortened_name_keeps_its_ends():
+    assert shortened("P001") == "P001"
+    assert shortened("SITE-PEKING-UNIVERSITY-007") == "SITE-PE…TY-007"
+    assert shortened("王小明张大文李国建陈秀") == "王小明…陈秀" or len(shortened("王小明张大文李国建陈秀")) <= 8
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "some"), [(0.02, 0.25, 0.1), (0.9, 1.4, 1.0), (0.5, 3, 1.0), (3, 4000, 100.0), (40, 55, 50.0)]
+)
+def test_a_log_axis_has_round_ticks(low, high, some):
+    ticks = log_ticks(low, high)
+    assert some in ticks
+    assert 3 <= len(ticks) <= 6
+    assert all(low <= tick <= high and float(f"{tick:.3g}") == tick for tick in ticks)
+
+
+def test_a_pdf_embeds_truetype_fonts_and_an_svg_needs_none(treg, tmp_path):
+    fig = estimation_plot([treg], "treg_pct_cd4")
+    save(fig, tmp_path / "one.pdf")
+    save(fig, tmp_path / "one.svg")
+    kinds = list(_fonts(tmp_path / "one.pdf"))
+    assert kinds
+    assert all(subtype == "/CIDFontType2" and "/FontFile2" in descriptor for subtype, descriptor in kinds)
+    assert "<text" not in (tmp_path / "one.svg").read_text()
+
+
+def _fonts(path):
+    for page in pypdf.PdfReader(path).pages:
+        for font in page["/Resources"]["/Font"].values():
+            inner = font.get_object()["/DescendantFonts"][0].get_object()
+            yield inner["/Subtype"], inner["/FontDescriptor"].get_object()
+
+
+def test_letters_that_no_font_has_are_said_with_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr(style, "fonts", lambda: ["DejaVu Sans"])
+    assert letters_without_font(["ALS001 µg/l", "王小明"]) == "小明王"
+    draw = lambda: on_axes(lambda ax: ax.set_title("王"), 2, 1)  # noqa: E731
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # matplotlib's own, once a letter
+        pairs = report_fixture.tables()["pairs"]
+        written = write_figure(ReportFigure("paired_x", "primary", "Treg.", draw, pairs), tmp_path)
+    assert written.caption.startswith(
+        "Treg. No font of this computer has the letters 王, drawn as boxes: install fonts-"
+    )
