@@ -19,9 +19,10 @@ from immunolab.comparison.paired import paired_t
 from immunolab.comparison.plan import Compared, Plan
 from immunolab.comparison.table import compare_endpoints
 from immunolab.errors import ComparisonError, InputError
-from immunolab.report.key_findings import cautions, key_findings
 from immunolab.report.manifest import write_manifest
 from immunolab.report.verify import verify
+from immunolab.results.findings import findings
+from immunolab.results.findings.cautions import cautions
 from immunolab.results.record import write_run
 from immunolab.schema.tables import ALL
 from immunolab.study.sheet import read_study
@@ -238,11 +239,12 @@ def test_verify_compares_the_arms_again(tmp_path):
     write_manifest(run)
     write_run(run)
     assert verify(run) == []
-    heads = {finding.heading: finding.sentences[0] for finding in key_findings(run)}
-    between = next(text for head, text in heads.items() if head.startswith("IL-2 less placebo: primary endpoint"))
+    between = findings(run)[0]
+    assert (between.cohort, between.role) == ("IL-2 less placebo", "primary")
     main = again.arms.query("test == 'main' and role == 'primary'").iloc[0]
-    assert f"{main['n_arm']} patients of IL-2, {main['n_control']} of placebo (control)" in between
-    assert "the change in IL-2 over that in placebo is odds ratio" in between
+    assert f"{main['n_arm']} patients of IL-2, {main['n_control']} of placebo (control)" in between.plain
+    assert "change in IL-2 over that in placebo: mean ratio" in between.plain
+    assert between.n == main["n_arm"] + main["n_control"]
     of = dict(zip(table["patient_id"], arm, strict=True))
     samples = tuple(replace(s, cohort=of.get(s.patient_id, s.cohort)) for s in run.samples)
     assert cautions(replace(run, study=replace(run.study, samples=samples)))[0].startswith("Each arm's own change")

@@ -26,8 +26,8 @@ from immunolab.report.figures.clinic import clinic_figures
 from immunolab.report.figures.cohort import cohort_figures
 from immunolab.report.figures.matrices import matrix_figures
 from immunolab.report.figures.trajectories import course_figures
-from immunolab.report.key_findings import DISCLOSURE, cautions
 from immunolab.report.patients import components_grid
+from immunolab.results.findings.cautions import DISCLOSURE, cautions
 from immunolab.results.run import Run
 from immunolab.schema.comparison import PAIRS, SHIFTS
 from immunolab.schema.endpoints import ENDPOINTS

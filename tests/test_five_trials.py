@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,9 @@ import pytest
 from builders import REPOSITORY
 from declarations import undeclared
 
+from immunolab.report.page import render
+from immunolab.results.findings import findings
+from immunolab.results.findings.words import endpoint_name
 from immunolab.schema.tables import declared
 from immunolab.simulation import simulate
 from immunolab.study.endpoints import Endpoint
@@ -219,6 +223,74 @@ def test_adverse_events_are_those_of_the_file(trial_run: tuple[str, Run]) -> Non
     by_term = table[table["term"] != "any adverse event"].groupby("term")["n_events"].sum()
     assert by_term.to_dict() == written["term"].value_counts().to_dict()
     assert together["n_serious"].sum() == (written["serious"] == "yes").sum()
+
+
+class FirstScreen(HTMLParser):
+    """The headings and the lines of n of the registered endpoints, as the page shows them."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.headings: list[str] = []
+        self.n: list[str] = []
+        self._in: list[str] | None = None
+        section = html[html.index('<section id="answer"') :]
+        self.feed(section[: section.index("</section>")])
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "h3":
+            self._in = self.headings
+        elif tag == "p" and ("class", "n") in attrs:
+            self._in = self.n
+        elif tag == "a":
+            self._in = None
+            return
+        else:
+            return
+        self._in.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("h3", "p"):
+            self._in = None
+
+    def handle_data(self, data: str) -> None:
+        if self._in is not None:
+            self._in[-1] += data
+
+
+def test_the_first_screen_has_every_registered_endpoint_in_registry_order(trial_run: tuple[str, Run]) -> None:
+    trial, run = trial_run
+    page = FirstScreen(render(run.outcome, [], []))
+    ranks = ("primary", "secondary", "exploratory")
+    names = [endpoint_name(e) for role in ranks for e in load_trial(trial).endpoints if e.role == role]
+    shown = [heading.split(": ", 1) for heading in page.headings]
+    assert [name.strip().lower() for _, name in shown] == [name.lower() for name in names]
+    primary = [e for e in load_trial(trial).endpoints if e.role == "primary"]
+    assert [role for role, _ in shown[: len(primary) + 1]] == ["Primary endpoint"] * len(primary) + [
+        "Secondary endpoint"
+    ]
+    assert not [heading for heading in page.headings if re.search(r"[A-Za-z]_[A-Za-z]|\.slope|\bsri\b", heading)]
+
+
+def test_every_n_of_the_first_screen_equals_the_tables(trial_run: tuple[str, Run]) -> None:
+    _, run = trial_run
+    shown = dict(zip(("n", "of"), (0, 0), strict=True))
+    page = FirstScreen(render(run.outcome, [], []))
+    found = [one for one in findings(run.outcome) if one.verdict != "not_measured"]
+    assert len(page.n) == len(found)
+    shifts = run.table("shifts").set_index("endpoint")["n_pairs"]
+    for line, one in zip(page.n, found, strict=True):
+        shown["n"], shown["of"] = (int(x) for x in re.match(r"n = (\d+) of (\d+)", line).groups())
+        assert shown == {"n": one.n, "of": PATIENTS}
+        compared = [int(shifts[name]) for name in one.measured_as if name in shifts.index]
+        assert not compared or one.n == min(compared)
+        assert len(one.missing) == PATIENTS - one.n
+
+
+def test_sentences_of_both_levels_stay_apart(trial_run: tuple[str, Run]) -> None:
+    _, run = trial_run
+    for one in findings(run.outcome):
+        assert not re.search(r"\b[pq] =|odds|logit|Holm|paired t\b", one.plain), one.plain
+        assert not re.search(r"[a-z]_[a-z]", one.plain), one.plain
 
 
 def test_als_suppression_is_compared_and_survival_estimated(trial_run: tuple[str, Run]) -> None:

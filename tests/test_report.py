@@ -27,7 +27,6 @@ from immunolab.report.figures.cohort import cohort_figures
 from immunolab.report.figures.endpoints import endpoint_figures
 from immunolab.report.figures.patients import patient_figures
 from immunolab.report.figures.quality import run_figures
-from immunolab.report.key_findings import key_findings
 from immunolab.report.methods import (
     gate_rules_grid,
     methods_text,
@@ -37,6 +36,9 @@ from immunolab.report.methods import (
 )
 from immunolab.report.page import render, shift_grid, write_report
 from immunolab.report.patients import patient_grid
+from immunolab.results.findings import findings
+from immunolab.results.findings.concerns import concerns
+from immunolab.results.findings.sensitivity import beside_the_test
 from immunolab.results.sentences import change_sentence, direction
 from immunolab.schema.flags import Code
 from immunolab.schema.tables import ALL
@@ -170,22 +172,35 @@ def test_a_difference_is_shown_as_one(run):
     assert float(cells["Change"].value) == pytest.approx(shifts.iloc[0]["estimate"])
 
 
+def finding(run, endpoint):
+    return next(one for one in findings(run) if one.endpoint == endpoint)
+
+
 def test_the_answer_says_direction_size_n_test_p_patients_and_days(run):
-    (answer,) = key_findings(run)
-    text = " ".join(answer.sentences)
+    answer = finding(run, "treg_pct_cd4")
     row = run.shifts.iloc[0]
+    before, after = number(row["median_before"], 2), number(row["median_after"], 2)
+    assert f"Treg about doubled, from {before} to {after} % of CD4+ T cells (medians)" in answer.plain
+    assert "higher in 6 of 6 patients; mean ratio " in answer.plain
+    assert answer.plain.endswith(": the registered direction (an increase).")
+    assert (answer.n, answer.of, answer.role, answer.verdict) == (6, 8, "primary", "supports")
+    assert {one.patient_id: one.reason for one in answer.missing} == {
+        "P07": "no sample at W10",
+        "P08": f"sample P08_W10 failed: {run.failures['error'].iloc[0]}",
+    }
     for part in (
-        "rose",
-        "n = 6 pairs",
+        "n = 6",
         f"odds ratio {number(row['fold'])}",
         f"p = {p_number(row['p_value'])}",
-        "two-sided, paired t on the logit",
-        "6 rise, 0 fall, 0 within noise, 2 not evaluable",
-        "no sample at W10 (2)",
-        "1 to 4 days after the last dose, peak",
+        "paired t on the logit",
+        "two-sided",
     ):
-        assert part in text
-    assert answer.heading == "SLE: primary endpoint, Treg (CD25hi CD127lo), % of CD4+ T cells"
+        assert part in answer.statistics
+        assert part == "n = 6" or part not in answer.plain
+    beside = " ".join(beside_the_test(run, "SLE", row))
+    for part in ("6 rise, 0 fall, 0 within noise, 2 not evaluable", "1 to 4 days after the last dose, peak"):
+        assert part in beside
+    assert answer.name == "Treg, % of CD4+ T cells"
 
 
 @pytest.mark.parametrize(
@@ -214,9 +229,15 @@ def test_single_arm_is_said_and_effect_is_not(written):
 def test_a_confounded_primary_is_stamped(run):
     shifts = run.shifts.copy()
     shifts.loc[0, "warnings"] = "E_BATCH_ALIASED;W_COMPOSITION"
-    (answer,) = key_findings(replace(run, tables={**run.tables, "shifts": shifts}))
-    assert answer.stamps[0].startswith("CONFOUNDED")
-    assert len(answer.stamps) == 2
+    found = [
+        one for one in concerns(replace(run, tables={**run.tables, "shifts": shifts})) if one.kind == "confounding"
+    ]
+    assert found[0].text == (
+        "Visit coincides with batch, so drug and batch cannot be separated: Treg, % of CD4+ T cells."
+    )
+    assert len(found) == 2
+    html = render(replace(run, tables={**run.tables, "shifts": shifts}), [], [])
+    assert html.index("drug and batch cannot be separated") < html.index('id="answer"'), "above the endpoints"
 
 
 def test_a_change_that_other_gates_do_not_show_is_stamped(run):
@@ -229,9 +250,9 @@ def test_a_change_that_other_gates_do_not_show_is_stamped(run):
         ci_high_refit_each_visit=1.0,
     )
     changed = replace(run, tables={**run.tables, "shifts": shifts})
-    (answer,) = key_findings(changed)
-    assert answer.stamps == ("The change depends on the gates: it is not clear with gates fixed at baseline.",)
-    assert "fixed at baseline 1.05 [0.819, 1.35]" in answer.sentences[-1]
+    answer = finding(changed, "treg_pct_cd4")
+    assert answer.beside == ("The change depends on the gates: it is not clear with gates fixed at baseline.",)
+    assert "fixed at baseline 1.05 [0.819, 1.35]" in beside_the_test(changed, "SLE", changed.shifts.iloc[0])[-1]
     table = gate_rules_grid(changed)
     assert [cell.text for cell in table.rows[0]][-2:] == ["1.05 [0.819, 1.35]", "2.00 [1.49, 2.72]"]
     assert gate_rules_grid(run).rows == ()
@@ -239,10 +260,11 @@ def test_a_change_that_other_gates_do_not_show_is_stamped(run):
 
 def test_an_absent_primary_is_named_and_a_secondary_keeps_its_name(run):
     lacking = run.shifts[run.shifts["role"] != "primary"]
-    found = key_findings(replace(run, tables={**run.tables, "shifts": lacking}))
-    assert "treg_pct_cd4" in found[0].sentences[0]
-    assert "not the primary endpoint" in found[0].sentences[0]
-    assert all("secondary endpoint" in answer.heading for answer in found[1:])
+    study = replace(run.study, trial=None)
+    found = findings(replace(run, study=study, tables={**run.tables, "shifts": lacking}))
+    assert (found[0].endpoint, found[0].role, found[0].n) == ("treg_pct_cd4", "primary", 0)
+    assert "not compared" in found[0].plain
+    assert {one.role for one in found[1:]} <= {"secondary", "exploratory"}
 
 
 def test_responders_speak_for_a_primary_of_responders(run):
@@ -267,10 +289,11 @@ def test_responders_speak_for_a_primary_of_responders(run):
     lacking = run.shifts[run.shifts["role"] != "primary"]
     study = replace(run.study, endpoints=(endpoint,))
     changed = replace(run, study=study, tables={**run.tables, "shifts": lacking, "responders": table})
-    first = key_findings(changed)[0].sentences[0]
-    assert "4 of 8 enrolled patients, 50.0 %" in first
-    assert "4 of 7 evaluable patients, 57.1 %" in first
-    assert "not checked against its source" in first
+    first = findings(changed)[0]
+    assert "4 of 8 patients (50 %" in first.plain
+    assert "4 of 7 patients (57.1 %" in first.statistics
+    assert (first.n, first.of) == (7, 8)
+    assert "not checked against its source" in first.beside[-1]
 
 
 def test_further_tables_are_shown_under_their_caution(run):
@@ -292,10 +315,13 @@ def test_every_n_reconciles(run):
 def test_a_patient_without_any_value_is_without_a_pair_too(run):
     pairs = run.pairs
     gone = (pairs["patient_id"] == "P01") & (pairs["endpoint"] == "treg_pct_cd4")
-    less = replace(run, tables={**run.tables, "pairs": pairs[~gone]})
+    rows = run.endpoints
+    valued = rows[~((rows["patient_id"] == "P01") & (rows["endpoint"] == "treg_pct_cd4"))]
+    less = replace(run, tables={**run.tables, "pairs": pairs[~gone], "endpoints": valued})
     rows = {(row[0].text, row[2].text): row[3].text for row in unpaired(less).rows}
-    assert rows["P01", "no value at either visit"] == "1"
-    assert ("P01", "no value at either visit") not in {(r[0].text, r[2].text) for r in unpaired(run).rows}
+    reason = "sample P01_W0 gave no value; sample P01_W10 gave no value"
+    assert rows["P01", reason] == "1"
+    assert "P01" not in {r[0].text for r in unpaired(run).rows}
     chart = flow_counts(less, "SLE").query("step == 'pairs'").iloc[0]
     assert (chart["n_patients"], chart["n_failed"]) == (5, 3)  # of 8: P07 not sampled, P08 failed, P01 without a value
 
@@ -315,8 +341,8 @@ def test_small_groups_and_columns_of_further_tables_are_said_in_words(run):
 
 def test_a_share_whose_count_does_not_show_the_change_is_stamped(run):
     marked = run.shifts.assign(warnings="W_ABSOLUTE_FLAT")
-    stamps = key_findings(replace(run, tables={**run.tables, "shifts": marked}))[0].stamps
-    assert any("absolute count includes no change" in stamp for stamp in stamps)
+    beside = finding(replace(run, tables={**run.tables, "shifts": marked}), "treg_pct_cd4").beside
+    assert any("The number of these cells in the blood shows no clear change" in text for text in beside)
 
 
 @pytest.mark.parametrize(("q", "said"), [(0.04, False), (0.167, True), (float("nan"), False)])
@@ -324,9 +350,13 @@ def test_a_change_that_adjustment_takes_back_says_so(run, q, said):
     shifts = run.shifts.copy()
     row = shifts["endpoint"] == "treg_pct_cd4"
     shifts.loc[row, ["estimate", "ci_low", "ci_high", "p_value", "q_value"]] = [0.7, 0.1, 1.3, 0.03, q]
-    first = key_findings(replace(run, tables={**run.tables, "shifts": shifts}))[0].sentences[0]
-    assert " rose" in first
-    assert ("but not clearly once adjusted" in first) is said
+    changed = replace(run, tables={**run.tables, "shifts": shifts})
+    first = finding(changed, "treg_pct_cd4")
+    assert " about doubled" in first.plain or " rose" in first.plain
+    assert ("not clear once the endpoints tested with it are counted" in first.plain) is said
+    assert first.verdict == ("unclear" if said else "supports")
+    sentence = change_sentence(run.label_of("treg_pct_cd4"), shifts[row].iloc[0], run.contrast_of("treg_pct_cd4"))
+    assert ("but not clearly once adjusted" in sentence) is said
 
 
 def test_every_patient_is_in_the_table_with_verdict_and_reason(run):
@@ -407,9 +437,9 @@ def test_nothing_measured_still_gives_an_honest_page(tmp_path):
 def test_two_visits_without_pairs_give_no_p(tmp_path):
     run = report_fixture.finished_run(report_fixture.tables(n_patients=2))
     html = render(run, [], [])
-    (answer,) = key_findings(run)
-    assert "was not tested" in answer.sentences[0]
-    assert "p = " not in answer.sentences[0]
+    answer = finding(run, "treg_pct_cd4")
+    assert "not tested" in answer.plain
+    assert "p = " not in answer.plain + answer.statistics
     assert "fewer than 3 pairs" in html
 
 

@@ -16,7 +16,7 @@ from immunolab.clinical import event_counts, responders, responses, scores_table
 from immunolab.comparison.binary import exact_binomial, fisher, gee_trend, mcnemar
 from immunolab.comparison.response_tests import response_tests
 from immunolab.errors import InputError
-from immunolab.report.arm_findings import arm_differences
+from immunolab.results.findings.arms import arm_findings
 from immunolab.schema.clinical import SCORES
 from immunolab.study.endpoints import EventCount, ResponderProportion
 from immunolab.study.trial import load_trial
@@ -139,9 +139,10 @@ def test_arms_of_responders_are_compared_exactly_with_the_control():
     endpoint = ResponderProportion(id="sri", source="s", role="primary", score="SRI_4", visits=("W10",))
     table = response_tests(responses(scored(*rows), arms), [endpoint], DAYS)
     run = report_fixture.finished_run()
-    heading, text, _ = next(arm_differences(replace(run, tables=run.tables | {"response_tests": table})))
-    assert heading == "drug - placebo: primary endpoint, responders by SRI_4"
-    assert text.startswith("17 patients enrolled, a missing response counted as none, at W10: odds ratio of response")
+    found = next(arm_findings(replace(run, tables=run.tables | {"response_tests": table})))
+    assert (found.cohort, found.role, found.name, found.n) == ("drug - placebo", "primary", "SRI-4 response", 17)
+    assert found.plain.startswith("Odds of response ")
+    assert "17 patients enrolled, a missing response counted as none, at W10" in found.plain
     assert table["cohort"].unique().tolist() == ["drug - placebo"]
     assert table["n"].tolist() == [17, 16]
     assert table["p_value"].iloc[0] == pytest.approx(fisher((4, 8), (1, 9)).p_value)

@@ -42,15 +42,15 @@ def contents(page: Mapping[str, Any]) -> list[Section]:
 
 def _sections(page: Mapping[str, Any]) -> Iterator[Section]:
     yield Section("answer", "Endpoints")
-    warned = len(page["cautions"]) + len(page["notes"])
-    if warned:
-        yield Section("warnings", "Cautions", str(warned), "alarm")
+    if page["concerns"] or page["cautions"] or page["notes"]:
+        alarms = len(page["concerns"])
+        yield Section("warnings", "What warns", str(alarms or ""), "alarm" if alarms else "")
     yield _counted("flow", "Samples", page["unpaired"].rows, "unpaired")
     yield Section("cohort", "Cohort")
     others = page["others"]
     if others["safety"]:
         yield Section("safety", "Safety")
-    if others["sensitivity"]:
+    if others["sensitivity"] or page["beside"]:
         yield Section("sensitivity", "Sensitivity")
     yield Section("patients", "Patients", str(page["n_patients"]))
     yield _counted("gates", "Gates", page["review"].rows, "to review")

@@ -5,30 +5,17 @@ from __future__ import annotations
 import pandas as pd
 
 from immunolab.report.html_table import Cell, Grid, grid
+from immunolab.results.findings.absences import lacking
+from immunolab.results.findings.checks import calendar_warnings, tube_checks, tube_warnings
 from immunolab.results.run import Run, in_cohort
-from immunolab.schema.flags import Check
 from immunolab.study.sheet import Sample
-
-_TIMING = frozenset(
-    {
-        Check.PLANNED_DAY,
-        Check.PLANNED_DOSES,
-        Check.OUT_OF_WINDOW,
-        Check.OUT_OF_PHASE,
-        Check.CARRY_OVER,
-        Check.STILL_DOSED,
-        Check.DOSED_AT_BASELINE,
-        Check.DOSES_OFF_CALENDAR,
-    }
-)
 
 
 def sample_flow(run: Run) -> Grid:
     """Return, for each cohort, samples in the sheet, failed, measured and with a warning, and patients paired."""
     counted, failed = set(run.counts["sample_id"]), set(run.failures["sample_id"])
     measured = set(run.endpoints["sample_id"]) | counted
-    quality = run.quality
-    warned = set(quality.loc[quality["status"] != "ok", "sample_id"])
+    warned, off = set(tube_warnings(run)["sample_id"]), set(calendar_warnings(run)["sample_id"])
     rows = []
     for cohort in run.cohorts:
         own = [s for s in run.samples if s.cohort == cohort]
@@ -44,6 +31,7 @@ def sample_flow(run: Run) -> Grid:
                 _count(len(unseen), "alarm" if unseen else "number"),
                 _count(len(ids & measured - failed)),
                 _count(len(ids & warned)),
+                _count(len(ids & off)),
                 Cell(_range(shifts["n_pairs"])),
             )
         )
@@ -55,6 +43,7 @@ def sample_flow(run: Run) -> Grid:
         "Not run",
         "Measured",
         "With a quality warning",
+        "Off the calendar",
         "Pairs per endpoint",
     )
     return Grid(headings, tuple(rows))
@@ -78,8 +67,7 @@ def flow_counts(run: Run, cohort: str) -> pd.DataFrame:
     """
     measured = set(run.endpoints["sample_id"]) | set(run.counts["sample_id"])
     failed = set(run.failures["sample_id"])
-    quality = run.quality
-    warned = set(quality.loc[quality["status"] != "ok", "sample_id"])
+    warned = set(tube_warnings(run)["sample_id"])
     own = [s for s in run.samples if s.cohort == cohort]
 
     def row(step: str, name: str, samples: list[Sample]) -> dict[str, object]:
@@ -141,41 +129,33 @@ def visit_flow(run: Run) -> Grid:
 
 
 def unpaired(run: Run) -> Grid:
-    """Return patients without a pair, once for each reason; those without any value of an endpoint too."""
-    pairs = run.pairs
-    halves = pairs[pairs["before"].isna() | pairs["after"].isna()]
-    without = _without_value(run)
-    lacking = pd.concat([halves[list(without.columns)].astype(object), without], ignore_index=True)
-    if lacking.empty:
-        every = "Every patient has both visits for every endpoint." if len(pairs) else "No two visits were compared."
-        return Grid(("Patient", "Cohort", "Reason", "Endpoints"), (), every)
-    grouped = lacking.fillna({"cohort": "", "reason": "not stated"}).groupby(
-        ["patient_id", "cohort", "reason"], sort=False
-    )
-    frame = grouped["endpoint"].nunique().reset_index()
-    columns = {"patient_id": "Patient", "cohort": "Cohort", "reason": "Reason", "endpoint": "Endpoints"}
-    return grid(frame, columns)
-
-
-def _without_value(run: Run) -> pd.DataFrame:
-    """Return patients of the sheet whom an endpoint compared in their cohort has at neither visit."""
-    patients = {(s.cohort, s.patient_id) for s in run.samples}
+    """Return patients without a change, once for each reason, with the endpoints that lack one."""
     rows = []
     for cohort in run.cohorts:
-        own = run.pairs[in_cohort(run.pairs, cohort)]
-        for endpoint in run.shifts_of(cohort)["endpoint"]:
-            paired = set(own.loc[own["endpoint"] == endpoint, "patient_id"])
-            absent = sorted(patient for of, patient in patients if of == cohort and patient not in paired)
-            rows += [(patient, cohort, endpoint, "no value at either visit") for patient in absent]
-    return pd.DataFrame(rows, columns=["patient_id", "cohort", "endpoint", "reason"], dtype=object)
+        for name in run.shifts_of(cohort)["endpoint"]:
+            for absent in lacking(run, cohort, str(name)):
+                rows.append((absent.patient_id, cohort, absent.reason, run.label_of(str(name)).short))
+    if not rows:
+        every = (
+            "Every patient has both visits for every endpoint." if len(run.pairs) else "No two visits were compared."
+        )
+        return Grid(("Patient", "Cohort", "Reason", "Endpoints"), (), every)
+    frame = pd.DataFrame(rows, columns=["patient_id", "cohort", "reason", "endpoint"], dtype=object)
+    grouped = frame.groupby(["patient_id", "cohort", "reason"], sort=False)["endpoint"].agg(["nunique", ", ".join])
+    columns = {
+        "patient_id": "Patient",
+        "cohort": "Cohort",
+        "reason": "Reason",
+        "nunique": "Endpoints",
+        "join": "Which",
+    }
+    return grid(grouped.reset_index(), columns)
 
 
 def deviations(run: Run) -> Grid:
     """Return samples off their window or phase, doses off the calendar, as the quality table names them."""
-    quality = run.quality
-    rows = quality[quality["check"].isin(_TIMING)]
     return grid(
-        rows,
+        calendar_warnings(run),
         {"sample_id": "Sample", "check": "Deviation", "value": "Found", "limit": "Planned", "message": "In words"},
         empty="No sample is off its window, and no dose off the calendar, as far as dates were given.",
     )
@@ -183,8 +163,6 @@ def deviations(run: Run) -> Grid:
 
 def quality(run: Run) -> Grid:
     """Return the checks that warn or fail, timing left out."""
-    frame = run.quality
-    rows = frame[(frame["status"] != "ok") & ~frame["check"].isin(_TIMING)]
     columns = {
         "sample_id": "Sample",
         "check": "Check",
@@ -193,8 +171,9 @@ def quality(run: Run) -> Grid:
         "status": "Status",
         "message": "In words",
     }
-    ok = int((frame["status"] == "ok").sum())
-    return grid(rows, columns, empty=f"All {ok} checks passed." if ok else "No check was made.", alarms=("status",))
+    made = len(tube_checks(run))
+    empty = f"All {made} checks of tubes passed." if made else "No check was made."
+    return grid(tube_warnings(run), columns, empty=empty, alarms=("status",))
 
 
 def failures(run: Run) -> Grid:

@@ -12,7 +12,8 @@ from immunolab.gating.strategy import Strategy
 from immunolab.plots.labels import definition_ids
 from immunolab.plots.numbers import bracket
 from immunolab.report.html_table import Cell, Grid, grid
-from immunolab.report.key_findings import GATE_RULES, rule_change
+from immunolab.results.findings.checks import calendar_warnings, tube_checks, tube_warnings
+from immunolab.results.findings.gates import GATE_RULES, rule_change
 from immunolab.results.run import Run
 from immunolab.results.sentences import sensitivity_word
 from immunolab.schema.flags import Code, shown, split
@@ -286,7 +287,7 @@ def _miflowcyt_items(run: Run) -> Iterator[tuple[str, str, str]]:
     yield (
         "1.6",
         "quality control measures",
-        f"{len(run.quality)} checks, table of quality" if len(run.quality) else "",
+        _checks(run) if len(run.quality) else "",
     )
     yield "2.1", "specimen: source, treatment, storage", ""
     yield "2.2", "patients: age, sex, treatment", ""
@@ -354,3 +355,9 @@ def gate_rules_grid(run: Run) -> Grid:
             rows.append((Cell(cohort), label, Cell(str(row["role"])), Cell(own), *map(Cell, others)))
     headings = ("Cohort", "Endpoint", "Role", "Gates of the run", *(f"Gates {words}" for words in GATE_RULES.values()))
     return Grid(headings, tuple(rows), "No other gates were tried.")
+
+
+def _checks(run: Run) -> str:
+    """Return how many checks of tubes were made and warn, and how many samples are off the calendar."""
+    warned, off = len(tube_warnings(run)), calendar_warnings(run)["sample_id"].nunique()
+    return f"{len(tube_checks(run))} checks of tubes, {warned} of them warn; {off} samples off the calendar"

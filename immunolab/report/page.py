@@ -16,7 +16,7 @@ from immunolab.report.document import document, place_name
 from immunolab.report.exports import remove_stale_exports
 from immunolab.report.figure import Written, write_figure
 from immunolab.report.figures import figures_of
-from immunolab.report.key_findings import KeyFinding, cautions, key_findings
+from immunolab.report.first_screen import first_screen
 from immunolab.report.manifest import write_manifest
 from immunolab.report.other_tables import other_tables
 from immunolab.report.patients import components_grid, patient_grid, responders_grid
@@ -66,9 +66,7 @@ def _context(run: Run, pictures: Sequence[Written], sheets: Sequence[Sheet]) -> 
         "trial": trial,
         "version": run.versions["immunolab"],
         "n_patients": len({s.patient_id for s in run.samples}),
-        "cautions": cautions(run),
-        "answers": [_answer(one, pictures) for one in key_findings(run)],
-        "notes": run.notes,
+        **first_screen(run, pictures),
         "cohorts": [_cohort(run, cohort, [p for p in pictures if p.cohort == cohort]) for cohort in run.cohorts],
         "further": [p for p in pictures if p.section == "quality"],
         "sheets": sheets,
@@ -90,14 +88,6 @@ def _context(run: Run, pictures: Sequence[Written], sheets: Sequence[Sheet]) -> 
         "methods": methods.methods_text(run),
         "miflowcyt": methods.miflowcyt(run),
     }
-
-
-def _answer(finding: KeyFinding, pictures: Sequence[Written]) -> dict[str, Any]:
-    """Return a finding with its place on the page and the first figure of its endpoint."""
-    whose = (finding.endpoint, finding.cohort)
-    own = (p for p in pictures if finding.endpoint and p.picture and (p.endpoint, p.cohort) == whose)
-    name = "-".join(filter(None, whose)) if finding.endpoint else finding.heading
-    return {"id": place_name("answer", name), "finding": finding, "picture": next(own, None)}
 
 
 def _cohort(run: Run, cohort: str, pictures: list[Written]) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from typing import Any
 
 from immunolab.errors import InputError, Problem
 from immunolab.report.figures import figures_of
-from immunolab.report.key_findings import cautions
 from immunolab.results.findings import findings
+from immunolab.results.findings.cautions import cautions
+from immunolab.results.findings.concerns import concerns
 from immunolab.results.office_files import write_office_file
 from immunolab.results.run import Run
 
@@ -63,7 +64,7 @@ def slides_of(run: Run) -> list[Slide]:
         texts = tuple(filter(None, (found.plain, *found.beside, found.missing_in_words, found.statistics)))
         picture = folder / f"{figure.name}.png" if figure else None
         slides.append(Slide(f"{where}{found.name}, {found.role} endpoint", texts, picture, found.plain))
-    slides.append(Slide("What speaks for caution", (*cautions(run), *run.notes)))
+    slides.append(Slide("What warns", (*(one.text for one in concerns(run)), *cautions(run), *run.notes)))
     for one in made:
         if one.section == "cohort":
             title = f"Cohort {one.cohort}" if one.cohort else "All patients"

@@ -232,7 +232,8 @@ def _write_study_file(study: VirtualTrial, trial_id: str | Path, tables: Sequenc
     if study.trial.file and Path(trial_id).suffix:
         name = "trial.yaml"
         shutil.copyfile(trial_id, folder / name)
-    settings: dict[str, object] = {"study": f"Virtual {study.cohort.upper()}", "trial": name, "sheet": "samples.csv"}
+    settings: dict[str, object] = {"study": f"Virtual {study.cohort.upper()}", "simulated": True, "trial": name}
+    settings["sheet"] = "samples.csv"
     settings |= {name: f"{name}.csv" for name in tables}
     settings["panels"] = {kind.panel: {"strategy": study.model.panels[kind.panel].strategy} for kind in study.tubes}
     settings["comparison"] = _comparison(study)

@@ -100,6 +100,8 @@ class Study:
         What is compared, one denominator each.
     families
         Endpoints that are tested together, in the order of their gates.
+    simulated
+        Whether its data were drawn by a simulator: reports and the console say so.
     trial_file, dose_table
         Where the design comes from, unless it is built in, and the doses.
     adverse_events, outcomes, intercurrent_events
@@ -125,6 +127,7 @@ class Study:
     comparison: PlannedComparison
     endpoints: tuple[Endpoint, ...]
     families: tuple[DeclaredFamily, ...] = ()
+    simulated: bool = False
     measurements: Path | None = None
     trial_file: Path | None = None
     dose_table: Path | None = None
@@ -240,6 +243,7 @@ class _StudyKeys:
     arms: TrialArms | None = None
     next_cohort: NextCohort = field(default_factory=NextCohort)
     families: tuple[DeclaredFamily, ...] = ()
+    simulated: bool = False
 
 
 def read_study(path: Path | str) -> Study:
@@ -306,6 +310,7 @@ def _read_study(path: Path | str) -> Study:
         panels=panels,
         comparison=keys.comparison,
         endpoints=endpoints,
+        simulated=keys.simulated,
         families=keys.families or (trial.families if trial and not keys.endpoints else ()),
         doses=doses or {},
         trial_file=_trial_file(keys, folder),

@@ -2,45 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
+from immunolab.results.findings.arms import arm_findings
 from immunolab.results.findings.counted import event_finding, response_finding, survival_finding
 from immunolab.results.findings.finding import Absence, EndpointFinding, Verdict
 from immunolab.results.findings.groups import group_finding
 from immunolab.results.findings.paired import paired_finding
+from immunolab.results.findings.registry import registered
 from immunolab.results.findings.unmeasured import unmeasured_finding
 from immunolab.results.run import Run
 from immunolab.study.endpoints import Endpoint, EventCount, TimeToEvent, expanded
 
 __all__ = ["Absence", "EndpointFinding", "Verdict", "findings", "registered"]
 
-_RANK = {"primary": 0, "secondary": 1, "exploratory": 2}
-
-
-def registered(run: Run) -> tuple[Endpoint, ...]:
-    """Return the endpoints as the trial file registers them, primary first, each role in the order of the file.
-
-    Parameters
-    ----------
-    run
-        The finished run; without a trial, what study.yaml declares, else what was compared.
-    """
-    declared: Iterable[Endpoint] = run.study.trial.endpoints if run.study.trial else ()
-    known = {one.id for endpoint in declared for one in endpoint.expanded()} | {e.id for e in declared}
-    added = [e for e in run.study.endpoints if not e.family and not e.repeats and e.id not in known]
-    every = (*declared, *(e for e in added if not _beside(e)))
-    return tuple(sorted(every, key=lambda endpoint: _RANK[endpoint.role]))
-
 
 def findings(run: Run) -> tuple[EndpointFinding, ...]:
     """Return what was found of every registered endpoint in every cohort, primary first, in registry order.
+
+    Differences between an active arm and the control come before the changes of single cohorts.
 
     Parameters
     ----------
     run
         The finished run.
     """
-    return tuple(_finding(run, cohort, endpoint) for cohort in run.cohorts for endpoint in registered(run))
+    single = [_finding(run, cohort, endpoint) for cohort in run.cohorts for endpoint in registered(run)]
+    return (*arm_findings(run), *single)
 
 
 def _finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFinding:
@@ -66,9 +54,4 @@ def _measured(run: Run, endpoint: Endpoint) -> Iterator[Endpoint]:
     several = len(endpoint.needs.variables) > 1
     for one in expanded([endpoint]):
         if one.id in run.declared and (several or one.id == endpoint.id):
-            yield run.declared[one.id]
-
-
-def _beside(endpoint: Endpoint) -> bool:
-    """Return whether an endpoint is shown beside a registered one: another denominator, or cells per microlitre."""
-    return endpoint.parent_source.startswith("beside ") or endpoint.note == "guards against closure"
+            yield one

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
@@ -13,7 +13,8 @@ from immunolab.schema.flags import Flag, flag, split
 from immunolab.study.endpoints import Endpoint
 from immunolab.vocabulary.display_names import display_name
 
-_LEFT = ("withdr", "lost", "left_study", "consent")  # parts of the names of events after which nobody is seen
+LEFT = ("withdr", "lost", "left_study", "consent")
+"""Parts of the names of intercurrent events after which nobody is seen."""
 _GENERAL = frozenset({Flag.NOT_EVALUABLE, Flag.UNVERIFIED})  # say nothing of why
 
 
@@ -28,7 +29,7 @@ def patients_of(run: Run, cohort: str) -> list[str]:
         Its name; "" where the sheet has no cohorts.
     """
     own = [s.patient_id for s in run.samples if s.cohort == cohort]
-    measured = run.endpoints.loc[in_cohort(run.endpoints, cohort), "patient_id"]
+    measured = run.endpoints.loc[in_cohort(run.endpoints, cohort), "patient_id"].unique()
     return list(dict.fromkeys([*own, *map(str, measured)]))
 
 
@@ -49,13 +50,34 @@ def absences(run: Run, cohort: str, endpoint: Endpoint, visits: Sequence[str]) -
     pairs = run.pairs
     own = pairs[(pairs["endpoint"] == endpoint.id) & in_cohort(pairs, cohort)]
     paired = set(own.loc[own["shift"].notna(), "patient_id"])
+    lacking = [patient for patient in patients_of(run, cohort) if patient not in paired]
+    if not lacking:
+        return ()
+    rows = run.endpoints
+    rows = rows[(rows["endpoint"] == endpoint.id) & rows["patient_id"].isin(lacking)]
     found = []
-    for patient in patients_of(run, cohort):
-        if patient in paired:
-            continue
-        reasons = dict.fromkeys(text for visit in visits if (text := _reason(run, patient, endpoint, visit)))
+    for patient in lacking:
+        reasons = dict.fromkeys(_reasons(run, patient, endpoint, visits, rows[rows["patient_id"] == patient]))
         found.append(Absence(patient, "; ".join(reasons) or _unplaced(own, patient)))
     return tuple(found)
+
+
+def lacking(run: Run, cohort: str, name: str) -> tuple[Absence, ...]:
+    """Return the patients without a change of a compared endpoint, whether it was declared or found beside.
+
+    Parameters
+    ----------
+    run
+        The finished run.
+    cohort
+        Its name; "" where the sheet has no cohorts.
+    name
+        Endpoint id in SHIFTS.
+    """
+    endpoint = run.declared.get(name) or Endpoint(id=name, source="")
+    periods = endpoint.slopes or ()
+    visits = [visit for period in periods for visit in period.visits] or list(run.contrast_of(name))
+    return absences(run, cohort, endpoint, tuple(dict.fromkeys(visits)))
 
 
 def gone(run: Run, patient: str, visit: str) -> str:
@@ -70,19 +92,16 @@ def gone(run: Run, patient: str, visit: str) -> str:
     visit
         One of the trial.
     """
-    for row in _events(run, patient).itertuples():
+    events = run.table("intercurrent_events")
+    own = events[(events["patient_id"] == patient) & events["study_day"].notna()].sort_values("study_day")
+    for row in own.itertuples():
         if not _before(run, int(row.study_day), visit):
             continue
         if str(row.event) == "death":
             return f"died on day {int(row.study_day)}"
-        if any(part in str(row.event) for part in _LEFT):
+        if any(part in str(row.event) for part in LEFT):
             return f"{str(row.event).replace('_', ' ')} on day {int(row.study_day)}"
     return ""
-
-
-def _events(run: Run, patient: str) -> pd.DataFrame:
-    events = run.table("intercurrent_events")
-    return events[(events["patient_id"] == patient) & events["study_day"].notna()].sort_values("study_day")
 
 
 def _before(run: Run, day: int, visit: str) -> bool:
@@ -90,32 +109,37 @@ def _before(run: Run, day: int, visit: str) -> bool:
     return trial is None or visit not in trial.visit_names or day <= trial.visit(visit).window[1]
 
 
-def _reason(run: Run, patient: str, endpoint: Endpoint, visit: str) -> str:
-    """Return why a patient has no value of an endpoint at a visit; "" where there is one that is compared."""
-    rows = run.endpoints
-    own = rows[(rows["patient_id"] == patient) & (rows["endpoint"] == endpoint.id) & (rows["visit"] == visit)]
-    if endpoint.slopes:
-        measured = _measured_at(run, patient, endpoint, visit)
-    else:
-        taken = own["compared_as"].notna() if "compared_as" in own else own["value"].notna()
-        if (own["value"].notna() & taken).any():
-            return ""
-        measured = bool(own["value"].notna().any())
-        if measured:
-            return f"value at {visit} left out after {_after(own)}"
-    if measured:
-        return ""
-    return gone(run, patient, visit) or _failed(run, patient, visit, endpoint) or _withheld(run, own, endpoint, visit)
+def _reasons(run: Run, patient: str, endpoint: Endpoint, visits: Sequence[str], rows: pd.DataFrame) -> Iterator[str]:
+    """Yield why a patient has no value of an endpoint at each visit that lacks one that is compared."""
+    measured = _measured_at(run, patient, endpoint) if endpoint.slopes else frozenset()
+    for visit in visits:
+        own = rows[rows["visit"] == visit]
+        valued = own[own["value"].notna()]
+        if visit in measured or (len(valued) and (endpoint.slopes or _taken(valued))):
+            continue
+        if len(valued):
+            yield f"value at {visit} left out after {_after(own)}"
+        else:
+            yield (
+                gone(run, patient, visit)
+                or _failed(run, patient, visit, endpoint)
+                or _withheld(run, own, endpoint, visit)
+                or _unmeasured(run, patient, visit, endpoint)
+            )
 
 
-def _measured_at(run: Run, patient: str, endpoint: Endpoint, visit: str) -> bool:
-    """Return whether what a slope is fitted to was measured at a visit."""
+def _taken(rows: pd.DataFrame) -> bool:
+    return "compared_as" not in rows or bool(rows["compared_as"].notna().any())
+
+
+def _measured_at(run: Run, patient: str, endpoint: Endpoint) -> frozenset[str]:
+    """Return the visits at which what a slope is fitted to was measured."""
+    visits: set[str] = set()
     for name, column in (("scores", "score"), ("measurements", "variable")):
         table = run.table(name)
-        hit = (table[column] == endpoint.fitted) & (table["patient_id"] == patient) & (table["visit"] == visit)
-        if table.loc[hit, "value"].notna().any():
-            return True
-    return False
+        hit = (table[column] == endpoint.fitted) & (table["patient_id"] == patient) & table["value"].notna()
+        visits |= set(map(str, table.loc[hit, "visit"]))
+    return frozenset(visits)
 
 
 def _after(rows: pd.DataFrame) -> str:
@@ -123,29 +147,37 @@ def _after(rows: pd.DataFrame) -> str:
     return listed(dict.fromkeys(events)) or "an intercurrent event"
 
 
+def _ids(run: Run, patient: str, visit: str) -> list[str]:
+    return [s.sample_id for s in run.samples if (s.patient_id, s.visit) == (patient, visit)]
+
+
 def _failed(run: Run, patient: str, visit: str, endpoint: Endpoint) -> str:
     if not endpoint.counted:
         return ""
-    failures = run.failures.set_index("sample_id")["error"]
-    ids = [s.sample_id for s in run.samples if (s.patient_id, s.visit) == (patient, visit)]
-    texts = [f"sample {name} failed: {failures[name]}" for name in ids if name in failures.index]
-    return "; ".join(texts)
+    errors = dict(zip(run.failures["sample_id"], run.failures["error"], strict=True))
+    return "; ".join(f"sample {n} failed: {errors[n]}" for n in _ids(run, patient, visit) if n in errors)
 
 
 def _withheld(run: Run, rows: pd.DataFrame, endpoint: Endpoint, visit: str) -> str:
-    """Return the reason that a flag or the score gives, else that nothing was measured at the visit."""
-    words = [word for text in rows["flag"] for word in split(text) if word not in _GENERAL]
+    """Return the reason that a flag or the score gives; "" where there is none."""
+    words = dict.fromkeys(word for text in rows["flag"] for word in split(text) if word not in _GENERAL)
     if words:
         ids = ", ".join(dict.fromkeys(map(str, rows["sample_id"]))) if endpoint.counted else visit
-        return (
-            f"{ids}: {listed(dict.fromkeys(flag(word).meaning for word in words))} ({', '.join(dict.fromkeys(words))})"
-        )
+        return f"{ids}: {listed(dict.fromkeys(flag(word).meaning for word in words))} ({', '.join(words)})"
     scores = run.table("scores")
     own = scores[scores["patient_id"].isin(rows["patient_id"]) & (scores["visit"] == visit)]
     reasons = [present(text) for text in own.loc[own["score"].isin(endpoint.needs.scores), "reason"]]
-    if any(reasons):
-        return f"{visit}: {listed(filter(None, reasons))}"
-    return f"no sample at {visit}" if endpoint.counted else f"{display_name(endpoint.fitted)} not measured at {visit}"
+    return f"{visit}: {listed(filter(None, reasons))}" if any(reasons) else ""
+
+
+def _unmeasured(run: Run, patient: str, visit: str, endpoint: Endpoint) -> str:
+    if not endpoint.counted:
+        return f"{display_name(endpoint.fitted)} not measured at {visit}"
+    ids = _ids(run, patient, visit)
+    if not ids:
+        return f"no sample at {visit}"
+    counted = set(run.counts["sample_id"])
+    return "; ".join(f"sample {name} {'gave no value' if name in counted else 'was not run'}" for name in ids)
 
 
 def _unplaced(pairs: pd.DataFrame, patient: str) -> str:

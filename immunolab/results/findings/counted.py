@@ -28,7 +28,8 @@ def response_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFindi
         One of responders.
     """
     table = run.table("responders")
-    rows = table[(table["score"] == endpoint.response) & in_cohort(table, cohort)] if len(table) else table
+    rows = table[table["score"] == endpoint.response]
+    rows = rows[in_cohort(rows, cohort)] if "cohort" in rows else rows
     rows = rows[rows["visit"].isin(endpoint.visits or tuple(rows["visit"]))]
     if rows.empty:
         return None
@@ -81,7 +82,7 @@ def event_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFinding 
     return EndpointFinding(
         endpoint=endpoint.id,
         cohort=cohort,
-        name=capital(name),
+        name=capital(endpoint_name(endpoint)),
         role=endpoint.role,
         visits=endpoint.visits,
         measured_as=(endpoint.id,),

@@ -10,8 +10,9 @@ import pandas as pd
 from immunolab.comparison.estimate import ALPHA
 from immunolab.comparison.scales import RATIO_WORDS
 from immunolab.plots.numbers import back, bracket, number, p_text, scale_word
-from immunolab.results.findings.absences import absences, patients_of
+from immunolab.results.findings.absences import lacking, patients_of
 from immunolab.results.findings.finding import EndpointFinding, Verdict
+from immunolab.results.findings.gates import gate_doubts
 from immunolab.results.findings.words import DIRECTION_WORDS, amount, capital, endpoint_name, quantity, sized
 from immunolab.results.run import Run, in_cohort
 from immunolab.results.sentences import direction, equivalence_sentence, sensitivity_word
@@ -38,8 +39,6 @@ def paired_finding(run: Run, cohort: str, endpoint: Endpoint, row: pd.Series) ->
     row
         Its row of SHIFTS in the cohort.
     """
-    visits = tuple(v for period in endpoint.slopes or () for v in period.visits)
-    missing = absences(run, cohort, endpoint, tuple(dict.fromkeys(visits)) or tuple(run.contrast_of(endpoint.id)))
     verdict, meaning = claim(endpoint, row)
     sentence = slope_change(run, endpoint, row) if endpoint.slopes else visit_change(run, cohort, endpoint, row)
     return EndpointFinding(
@@ -53,9 +52,9 @@ def paired_finding(run: Run, cohort: str, endpoint: Endpoint, row: pd.Series) ->
         verdict=verdict,
         n=int(row["n_pairs"]),
         of=len(patients_of(run, cohort)),
-        missing=missing,
+        missing=lacking(run, cohort, endpoint.id),
         statistics=statistics(row),
-        beside=tuple(_contradictions(run, cohort, endpoint, row)),
+        beside=tuple(_contradictions(row)),
     )
 
 
@@ -76,7 +75,9 @@ def visit_change(run: Run, cohort: str, endpoint: Endpoint, row: pd.Series) -> s
         return f"{capital(name)} went {values}, {moved}; not tested ({row['method']})"
     word = direction(row)
     if word in ("rose", "fell"):
-        verb = sized(_ratio(row, "estimate")) if row["estimate_scale"] in RATIO_WORDS else word
+        scale = str(row["estimate_scale"])
+        ratio = _ratio(float(row["estimate"]), scale, float(row["median_before"]))
+        verb = sized(ratio) if scale in RATIO_WORDS else word
         return f"{capital(name)} {verb}, {values}, {moved}; {_size(row, unit)}"
     return f"{capital(name)} showed no clear change, {values}, {moved}; {_size(row, unit)}"
 
@@ -157,10 +158,12 @@ def _control(row: pd.Series) -> tuple[Verdict, str]:
 
 
 def _margin(row: pd.Series) -> str:
-    margin = float(row["margin"])
-    if row["estimate_scale"] in RATIO_WORDS:
-        return f"{RATIO_WORDS[str(row['estimate_scale'])]} {number(1 / margin, 2)} to {number(margin, 2)}"
-    return f"{number(-margin, 2)} to {number(margin, 2)}"
+    """Return the margin as ``0.69 to 1.47 times``, at the median before, or in the unit."""
+    margin, scale = float(row["margin"]), str(row["estimate_scale"])
+    if scale not in RATIO_WORDS:
+        return f"{number(-margin, 2)} to {number(margin, 2)}"
+    low, high = (_ratio(side * math.log(margin), scale, float(row["median_before"])) for side in (-1, 1))
+    return f"{min(low, high):.2f} to {max(low, high):.2f} times"
 
 
 def subject(endpoint: Endpoint) -> str:
@@ -175,27 +178,50 @@ def subject(endpoint: Endpoint) -> str:
 
 
 def value_unit(endpoint: Endpoint, unit: str) -> str:
-    """Return the unit of an endpoint's value in a sentence: ``% of CD4+ T cells``; "" for a ratio."""
+    """Return the unit of an endpoint's value in a sentence: ``% of CD4+ T cells``; "" for a ratio.
+
+    Parameters
+    ----------
+    endpoint
+        One that is compared.
+    unit
+        As tables name it.
+    """
     if endpoint.share and unit == "%":
         return f"% of {parent_name(endpoint.share[1])}"
     return "" if unit == "ratio" else unit_name(unit)
 
 
-def _ratio(row: pd.Series, column: str) -> float:
+def _ratio(value: float, scale: str, before: float) -> float:
     """Return a mean ratio of after to before; an odds ratio becomes the ratio of percentages at the median before."""
-    ratio = back(float(row[column]), str(row["estimate_scale"]))
-    before = float(row["median_before"]) / 100
-    if row["estimate_scale"] != "log_odds" or not 0 < before < 1:
+    ratio, share = back(value, scale), before / 100
+    if scale != "log_odds" or not 0 < share < 1:
         return ratio
-    odds = ratio * before / (1 - before)
-    return odds / (1 + odds) / before
+    odds = ratio * share / (1 - share)
+    return odds / (1 + odds) / share
 
 
 def _size(row: pd.Series, unit: str) -> str:
-    """Return ``mean ratio 2.0, 95 % interval 1.8 to 2.2``, or the mean difference in the unit."""
+    return mean_change(row, str(row["estimate_scale"]), unit, float(row["median_before"]))
+
+
+def mean_change(row: pd.Series, scale: str, unit: str, before: float) -> str:
+    """Return ``mean ratio 2.03, 95 % interval 1.82 to 2.21``, or the mean difference in the unit.
+
+    Parameters
+    ----------
+    row
+        With ``estimate``, ``ci_low`` and ``ci_high`` on the scale.
+    scale
+        Of the estimate.
+    unit
+        Of the value.
+    before
+        Median before, at which an odds ratio becomes a ratio of percentages.
+    """
     columns = ("estimate", "ci_low", "ci_high")
-    if row["estimate_scale"] in RATIO_WORDS:
-        size, low, high = _places([_ratio(row, c) for c in columns])
+    if scale in RATIO_WORDS:
+        size, low, high = _places([_ratio(float(row[c]), scale, before) for c in columns])
         return f"mean ratio {size}, 95 % interval {low} to {high}"
     points = "percentage points" if unit.startswith("%") and "month" not in unit else unit
     size, low, high = (amount(float(row[c])) for c in columns)
@@ -261,20 +287,12 @@ def _further(row: pd.Series, scale: str) -> Iterator[str]:
         yield f"complete pairs alone {pairs}, {p_text(row['pairs_p_value'])}"
 
 
-def _contradictions(run: Run, cohort: str, endpoint: Endpoint, row: pd.Series) -> Iterator[str]:
-    """Yield what a reader would otherwise have to square: calls of single patients, counts, medians."""
-    pairs = run.pairs
-    own = pairs[(pairs["endpoint"] == endpoint.id) & in_cohort(pairs, cohort) & pairs["shift"].notna()]
-    called = int(own["verdict"].isin(["rise", "fall"]).sum())
-    noise = int((own["verdict"] == "within_noise").sum())
+def _contradictions(row: pd.Series) -> Iterator[str]:
+    """Yield what a reader would otherwise have to square: the share and the count, other gates, the medians."""
     clear = direction(row) in ("rose", "fell")
-    if clear and noise > called:
-        yield (
-            f"One by one, {noise} of {len(own)} patients changed by no more than counting, assay and day-to-day "
-            "variation can do; the mean of all of them is known better than any one."
-        )
     if Code.W_ABSOLUTE_FLAT in split(row["warnings"]):
         yield "The number of these cells in the blood shows no clear change: others may have moved their share."
+    yield from gate_doubts(row)
     if clear and _opposed(row):
         yield "The medians move the other way: the mean follows each patient's own change, the medians do not."
 

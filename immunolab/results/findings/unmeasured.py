@@ -34,6 +34,8 @@ def unmeasured_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFin
         plain = (
             f"Measured at {at} in {values['patient_id'].nunique()} patients, not compared: no patient has two visits."
         )
+    elif not names & set(run.declared):
+        plain = "Registered, and not among the endpoints that study.yaml asks for."
     else:
         plain = f"Not measured in this study: it needs {_needs(endpoint)}."
     return EndpointFinding(

@@ -1,0 +1,102 @@
+"""What an investigator reads first: the study, every registered endpoint, what warns, what else was tested."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from immunolab.report.document import place_name
+from immunolab.report.figure import Written
+from immunolab.results.findings import EndpointFinding, findings
+from immunolab.results.findings.cautions import cautions
+from immunolab.results.findings.concerns import concerns
+from immunolab.results.findings.sensitivity import beside_the_test
+from immunolab.results.run import Run
+from immunolab.study.trial import Dosing
+from immunolab.vocabulary.display_names import display_name
+
+READING = (
+    "A mean ratio of percentages is the odds ratio of the test taken at the median before. Medians are of the patients "
+    "with both visits. An interval that includes no change does not show that there is none."
+)
+_ROLES = {"primary": "Primary endpoint", "secondary": "Secondary endpoint", "exploratory": "Exploratory"}
+_URGENT = frozenset({"death", "withdrawal", "control", "confounding"})  # said above the endpoints too
+_NOT_MEASURED = "needed by an endpoint and not measured"  # a note that the findings say one by one
+
+
+def first_screen(run: Run, pictures: Sequence[Written]) -> dict[str, Any]:
+    """Return what the templates of the first screen and of the sentences beside the tests are given.
+
+    Parameters
+    ----------
+    run
+        The finished run.
+    pictures
+        Those of the report; the small ones are put beside their endpoints.
+    """
+    found, warned = findings(run), concerns(run)
+    return {
+        "facts": tuple(_facts(run)),
+        "simulated": run.study.simulated,
+        "answers": [_answer(run, one, pictures) for one in found],
+        "reading": READING,
+        "urgent": [one for one in warned if one.kind in _URGENT],
+        "concerns": warned,
+        "cautions": cautions(run),
+        "notes": [note for note in run.notes if not note.startswith(_NOT_MEASURED)],
+        "beside": list(_beside(run, found)),
+    }
+
+
+def _facts(run: Run) -> Iterator[tuple[str, str]]:
+    """Yield what the study is, in names and values: drug, condition, patients, samples."""
+    trial = run.study.trial
+    if trial:
+        yield "Drug", dosing_in_words(trial.dosing)
+    patients, samples = {s.patient_id for s in run.samples}, len(run.samples)
+    arms = f" in {len(run.cohorts)} cohorts ({', '.join(run.cohorts)})" if len(run.cohorts) > 1 else ""
+    visits = dict.fromkeys(s.visit for s in run.samples)
+    yield "Patients", f"{len(patients)}{arms}"
+    yield "Samples", f"{samples} at {', '.join(visits)}" + (f", {len(run.failed)} failed" if run.failed else "")
+
+
+def dosing_in_words(dosing: Dosing) -> str:
+    """Return ``rhIL-2, 1 MIU SC, 42 doses``.
+
+    Parameters
+    ----------
+    dosing
+        The planned calendar.
+    """
+    dose = "" if dosing.dose_miu is None else f", {dosing.dose_miu:g} MIU{'/m²' if dosing.basis == 'per_m2' else ''}"
+    more = f" to {len(dosing.days) + len(dosing.optional_days)}" if dosing.optional_days else ""
+    route = f" {dosing.route}" if dosing.route else ""
+    return f"{dosing.drug}{dose}{route}, {len(dosing.days)}{more} doses planned"
+
+
+def _answer(run: Run, finding: EndpointFinding, pictures: Sequence[Written]) -> dict[str, Any]:
+    """Return a finding with its place on the page, its heading and the small figure of its endpoint."""
+    whose = (finding.figure, finding.cohort)
+    own = (p for p in pictures if finding.figure and p.section == "small" and (p.endpoint, p.cohort) == whose)
+    where = f"{finding.cohort}: " if len(run.cohorts) > 1 else ""
+    return {
+        "id": place_name("answer", finding.endpoint, finding.cohort),
+        "heading": f"{where}{_ROLES[finding.role]}: {finding.name}",
+        "finding": finding,
+        "picture": next(own, None),
+    }
+
+
+def _beside(run: Run, found: Sequence[EndpointFinding]) -> Iterator[dict[str, Any]]:
+    """Yield the sentences for a statistician on each registered endpoint that was compared."""
+    for one in found:
+        shifts = run.shifts_of(one.cohort) if one.cohort in run.cohorts else run.shifts.iloc[:0]
+        for _, row in shifts[shifts["endpoint"].isin(one.measured_as)].iterrows():
+            sentences = beside_the_test(run, one.cohort, row)
+            group = f", {display_name(str(row['endpoint']))}" if len(one.measured_as) > 1 else ""
+            if sentences and not group:
+                yield {"heading": f"{_where(run, one)}{one.name}", "sentences": sentences}
+
+
+def _where(run: Run, finding: EndpointFinding) -> str:
+    return f"{finding.cohort}: " if len(run.cohorts) > 1 else ""

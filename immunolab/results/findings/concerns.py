@@ -1,0 +1,186 @@
+"""What warns: deaths, withdrawals, rescue, harm, moved controls, confounding, quality; in words, never folded away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+from immunolab.comparison.estimate import ALPHA
+from immunolab.results.findings.absences import LEFT, patients_of
+from immunolab.results.findings.checks import calendar_warnings, tube_warnings
+from immunolab.results.findings.registry import registered
+from immunolab.results.findings.words import capital, endpoint_name, listed, present
+from immunolab.results.run import Run, in_cohort
+from immunolab.results.sentences import direction
+from immunolab.schema.flags import Code, split
+
+Kind = Literal["death", "withdrawal", "event", "harm", "control", "confounding", "numbers", "quality", "deviation"]
+_MOST_NAMED = 12  # patients named one by one in a sentence; judgement: more are counted
+
+_BY_CODE: dict[Code, tuple[Kind, str]] = {
+    Code.E_BATCH_ALIASED: ("confounding", "Visit coincides with batch, so drug and batch cannot be separated"),
+    Code.E_BATCH_DF: ("confounding", "Too few pairs to adjust for batch: the change may be that of the batches"),
+    Code.W_BATCH_CONF: ("confounding", "Visit and batch nearly coincide: part of the change may be the batch"),
+    Code.W_BATCH_UNKNOWN: ("confounding", "A sample has no batch: the change is not adjusted for batch"),
+    Code.W_COVARIATE: ("confounding", "A covariate is missing or goes with the visit: not adjusted for it"),
+    Code.W_MIXED_STATES: ("confounding", "Samples of one side are of different places in the dosing cycle"),
+    Code.W_COMPOSITION: ("confounding", "Another share of the same parent changed much, and shares move together"),
+    Code.W_CONTROL_MOVED: ("control", "A negative control changed; what moved it may have moved other endpoints too"),
+    Code.W_N_SMALL: ("numbers", "3 to 5 pairs: an exact test cannot reach 0.05"),
+    Code.W_MISSING_20: ("numbers", "More than one patient in five lacks one of the two visits"),
+    Code.W_LOW_EVENTS: ("numbers", "Few cells were counted: the values of single patients are uncertain"),
+    Code.W_N_IMBALANCE: ("numbers", "Files of very different size: counting weights them unequally"),
+    Code.W_ZERO_VALUE: ("numbers", "Values of zero without a known limit of the assay: their patients have no change"),
+    Code.W_AT_LIMIT: ("numbers", "Values beyond the assay's limits are taken as the limit: changes are too small"),
+}
+
+
+@dataclass(frozen=True)
+class Concern:
+    """A reason not to read the findings as they look: its kind, and a sentence."""
+
+    kind: Kind
+    text: str
+
+
+def concerns(run: Run) -> tuple[Concern, ...]:
+    """Return what warns, deaths first.
+
+    Parameters
+    ----------
+    run
+        The finished run.
+    """
+    found = [*_intercurrent(run), *_harm(run), *_codes(run), *_single_patients(run), *_quality(run)]
+    return tuple(Concern(kind, text) for kind, text in found)
+
+
+def _intercurrent(run: Run) -> Iterator[tuple[Kind, str]]:
+    """Yield deaths, withdrawals and other intercurrent events with their patients and days; what is not known too."""
+    events = run.table("intercurrent_events")
+    patients = {p for cohort in run.cohorts for p in patients_of(run, cohort)}
+    n = len(patients | set(events["patient_id"]))
+    happened = events[events["study_day"].notna()]
+    for event in sorted(set(happened["event"]), key=lambda name: (_kind(name) != "death", _kind(name) == "event")):
+        own = happened[happened["event"] == event].sort_values("study_day")
+        words, count = event.replace("_", " "), f"{len(own)} of {n} patients"
+        said = f"{count} died" if event == "death" else f"{capital(words)} in {count}"
+        yield _kind(event), f"{said}: {_patients(own)}.{_handled(run, event)}"
+    unknown = events[events["assessed"] == "no"].groupby("event", sort=False)
+    for event, own in unknown:
+        if own["patient_id"].nunique() < n:
+            continue
+        why = listed(dict.fromkeys(map(str, own["detail"])))
+        yield "event", f"{capital(str(event).replace('_', ' '))}: not known of any patient ({why})."
+
+
+def _kind(event: str) -> Kind:
+    if event == "death":
+        return "death"
+    return "withdrawal" if any(part in event for part in LEFT) else "event"
+
+
+def _patients(rows: pd.DataFrame) -> str:
+    if len(rows) > _MOST_NAMED:
+        return f"days {int(rows['study_day'].min())} to {int(rows['study_day'].max())}"
+    return ", ".join(f"{r.patient_id} (day {int(r.study_day)})" for r in rows.itertuples())
+
+
+def _handled(run: Run, event: str) -> str:
+    """Return what became of the values after an event, as the trial file declares it."""
+    table = run.table("estimand")
+    own = table[(table["event"] == event) & (table["n_with_event"] > 0)] if len(table) else table
+    words = {
+        "treatment_policy": "values after it are taken as they are",
+        "hypothetical": "values after it are left out",
+        "while_on_treatment": "the last value before it is taken",
+        "composite": "it counts as the worst outcome",
+    }
+    counts = own.drop_duplicates(["endpoint", "strategy"])["strategy"].value_counts(sort=False)
+    texts = [f"{words[str(name)]} in {n} {'endpoint' if n == 1 else 'endpoints'}" for name, n in counts.items()]
+    return f" {capital('; '.join(texts))}." if texts else ""
+
+
+def _harm(run: Run) -> Iterator[tuple[Kind, str]]:
+    table = run.table("adverse_events")
+    every = table[table["term"] == "any adverse event"] if len(table) else table
+    if every.empty:
+        return
+    during = every[every["phase"] != "baseline"]
+    serious, fatal = int(during["n_serious"].sum()), int(during["grade_5"].fillna(0).sum())
+    phases = [
+        f"{int(r['n_events'])} in {int(r['n_with_event'])} of {int(r['n_patients'])} patients "
+        f"{'on treatment' if r['phase'] == 'on_treatment' else 'in follow-up'}{_of(run, r['cohort'])}"
+        for _, r in during.iterrows()
+    ]
+    worst = f"; grade 5 in {fatal} patients" if fatal else ""
+    yield "harm", f"Adverse events: {listed(phases)}; {serious or 'none'} serious{worst}."
+
+
+def _of(run: Run, cohort: object) -> str:
+    return f" ({present(cohort)})" if len(run.cohorts) > 1 else ""
+
+
+def _codes(run: Run) -> Iterator[tuple[Kind, str]]:
+    """Yield the warnings of the comparison that a reader needs, each with the registered endpoints it is of."""
+    names = {one.id: endpoint_name(one) for e in registered(run) for one in e.expanded() if one.role == e.role}
+    for code, (kind, text) in _BY_CODE.items():
+        marked = [str(r["endpoint"]) for _, r in run.shifts.iterrows() if code in split(r["warnings"])]
+        own = list(dict.fromkeys(names[name] for name in marked if name in names))
+        if code == Code.W_CONTROL_MOVED:
+            moved = run.shifts[run.shifts["endpoint"].isin(_controls(run)) & _moved(run.shifts)]
+            which = listed(dict.fromkeys(names.get(str(e), str(e)) for e in moved["endpoint"]))
+            if marked:
+                yield kind, f"{text} ({which})." if which else f"{text}."
+        elif own:
+            every = len(own) == len(set(names.values()))
+            yield kind, f"{text}: {'all endpoints' if every else '; '.join(own)}."
+
+
+def _single_patients(run: Run) -> Iterator[tuple[Kind, str]]:
+    """Yield the endpoints whose mean changed clearly while most single patients' changes are within noise."""
+    texts = []
+    for cohort in run.cohorts:
+        pairs = run.pairs[in_cohort(run.pairs, cohort) & run.pairs["shift"].notna()]
+        for _, row in run.shifts_of(cohort, ("primary", "secondary")).iterrows():
+            calls = pairs.loc[pairs["endpoint"] == row["endpoint"], "verdict"]
+            noise = int((calls == "within_noise").sum())
+            endpoint = run.declared.get(str(row["endpoint"]))
+            clear = direction(row) in ("rose", "fell") and not row["q_value"] >= ALPHA
+            if endpoint is not None and clear and noise > len(calls) - noise:
+                texts.append(f"{endpoint_name(endpoint)}{_of(run, cohort)} {noise} of {len(calls)}")
+    if texts:
+        yield (
+            "numbers",
+            "Clear in the mean of all patients, while one by one most changed by no more than counting, assay and "
+            f"day-to-day variation can do: {'; '.join(texts)}. A mean is known better than any one patient's change.",
+        )
+
+
+def _controls(run: Run) -> set[str]:
+    return {e.id for e in run.study.endpoints if e.negative_control}
+
+
+def _moved(shifts: pd.DataFrame) -> pd.Series:
+    return (shifts["ci_low"] > 0) | (shifts["ci_high"] < 0)
+
+
+def _quality(run: Run) -> Iterator[tuple[Kind, str]]:
+    """Yield failed samples, and how many samples a check of the tube, and of the calendar, warns of."""
+    if failed := run.failed:
+        of = len(run.samples)
+        yield "quality", f"{len(failed)} of {of} samples could not be finished: {', '.join(failed[:_MOST_NAMED])}."
+    warned = list(dict.fromkeys(map(str, tube_warnings(run)["sample_id"])))
+    if warned:
+        yield "quality", f"Quality warning in {len(warned)} of {len(run.samples)} samples: {_some(warned)}."
+    off = set(calendar_warnings(run)["sample_id"])
+    if off:
+        yield "deviation", f"Off the planned days or doses: {len(off)} of {len(run.samples)} samples."
+
+
+def _some(ids: list[str]) -> str:
+    more = len(ids) - _MOST_NAMED
+    return ", ".join(ids) if more <= 0 else f"{', '.join(ids[:_MOST_NAMED])} and {more} more"
