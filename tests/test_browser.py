@@ -13,6 +13,7 @@ from pypdf import PdfReader
 
 from immunolab.report.page import write_report
 from immunolab.report.pdf import write_pdf
+from immunolab.schema.formula_cells import neutralised
 from immunolab.schema.tables import ALL
 
 _EVENTS = ALL["adverse_events"].frame(
@@ -138,16 +139,15 @@ def test_a_table_filters_and_downloads_what_is_seen(browser, page):
         assert len(list(csv.reader(io.StringIO(text)))) == shown + 1
 
 
-def test_no_cell_of_a_download_is_a_formula(browser, page):
+@pytest.mark.parametrize("text", ["=1+1", "@A1", "-1e-5", "−3", "+1;=2", "P01, 'W0'", "'=1"])
+def test_a_download_neutralises_formulas_as_the_tables_of_the_run_do(browser, page, text):
     with browsers.opened(browser, page) as seen:
-        table = seen.page.locator("#table-unpaired")
-        table.locator("tbody th").first.evaluate(
-            "(cell) => { cell.textContent = '=1+1'; cell.removeAttribute('data-value') }"
-        )
+        cell = seen.page.locator("#table-unpaired tbody th").first
+        cell.evaluate("(cell, text) => { cell.textContent = text }", text)
         with seen.page.expect_download() as got:
             seen.page.get_by_label("Download as CSV: Patients without a pair").click()
         rows = list(csv.reader(io.StringIO(got.value.path().read_text(encoding="utf-8-sig"))))
-        assert rows[1][0] == "'=1+1"
+        assert rows[1][0] == neutralised(text)
 
 
 def test_figures_enlarge_and_close_by_keyboard(browser, page):

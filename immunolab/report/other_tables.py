@@ -32,6 +32,8 @@ _OTHERS = {  # tables beyond the declared ones, as the comparison names them
     "power": "What the next cohort could see, from this study's own spread",
     "power_in_family": "What the next cohort could find after adjustment over the family",
 }
+# Columns whose values are words of the schema, joined by "_" in the CSV; names that users gave stay as they are.
+_IN_WORDS = {"event", "strategy", "phase", "measure", "quantity", "cycle_state", "analysis", "effect_is"}
 _SMALL_GROUP = f"fewer than {LEAST_RESPONDERS} in a group"
 _NOTES = {  # what the columns hold, where their names do not say it
     "log_ratios": "Estimate: cohort's change of the log of a share over its median sibling; 0 is no change.",
@@ -101,6 +103,8 @@ def _shown(run: Run, name: str) -> dict[str, Any]:
     table = run.table(name)
     for column in {"endpoint", "clinical_endpoint"} & set(table.columns):
         table = table.assign(**{column: [run.label_of(str(e)).short for e in table[column]]})
+    for column in _IN_WORDS & set(table.columns):
+        table = table.assign(**{column: table[column].str.replace("_", " ")})
     if "codes" in table:
         table = table.assign(codes=table["codes"].replace({Code.E_N_MIN: _SMALL_GROUP}))
     return {

@@ -30,9 +30,11 @@
     });
   }
 
-  // A text that a spreadsheet would take for a formula gets an apostrophe; a number keeps its sign.
+  // What a spreadsheet would compute gets an apostrophe in front, as in the tables of the run (schema/formula_cells.py).
+  const computed = /(^|[;\r\n])(?='*[=+\-@\t\r])(?!'*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?:$|[;\r\n]))/g;
+
   function field(text) {
-    const safe = /^[=+\-@\t\r]/.test(text) && Number.isNaN(Number(text)) ? `'${text}` : text;
+    const safe = text.replace(computed, "$1'");
     return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
   }
 
