@@ -2,7 +2,8 @@
 
 Ten folders get two kills each, the second later in the run than the first, and are then run to the end; all of OUT is
 compared, with report and memberships, but for the files that hold times (run.log, run.jsonl, status.json,
-metrics.prom). After each kill the processes of the run are counted until none is left.
+metrics.prom). After each kill the processes of the run are counted until none is left. The result is stored in
+benchmarks/results/kills.json and, as a table, in docs/validation_faults.md; `--table` writes the table alone.
 """
 
 from __future__ import annotations
@@ -22,7 +23,28 @@ from kills import kill_at, plan, small_study, start, tree  # noqa: E402
 
 from immunolab.workflow.status import read_status  # noqa: E402
 
+PAGE = ROOT / "docs" / "validation_faults.md"
 RESULT = ROOT / "benchmarks" / "results" / "kills.json"
+
+
+def write_table() -> None:
+    """Write the stored result between the marks of the page."""
+    result = json.loads(RESULT.read_text(encoding="utf-8"))
+    lines = [
+        "| folder | moment | way | gone after, s | exit code | status | at the end |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for number, folder in enumerate(result["folders"], start=1):
+        differ = len(folder["files_that_differ"])
+        end = f"exit {folder['exit_code']}, {folder['files']} files, {differ or 'none'} differ{'' if differ else 's'}"
+        for i, kill in enumerate(folder["kills"]):
+            way = kill["way"] if kill["struck"] else f"{kill['way']} (had ended)"
+            gone = kill.get("gone_s", "goes on")
+            row = (number, kill["moment"], way, gone, kill["exit_code"], kill["status"], end if i else "")
+            lines.append(f"| {' | '.join(map(str, row))} |")
+    before, rest = PAGE.read_text(encoding="utf-8").split("<!-- kills -->\n")
+    after = rest.split("<!-- end -->")[1]
+    PAGE.write_text(before + "<!-- kills -->\n" + "\n".join(lines) + "\n<!-- end -->" + after, encoding="utf-8")
 
 
 def main() -> None:
@@ -30,7 +52,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seed", type=int, default=16)
     parser.add_argument("--folders", type=int, default=10)
+    parser.add_argument("--table", action="store_true")
     arguments = parser.parse_args()
+    if arguments.table:
+        write_table()
+        return
     rng, folders = random.Random(arguments.seed), []
     with tempfile.TemporaryDirectory() as place:
         study = small_study(Path(place) / "study", patients=4, events=20_000)
@@ -56,6 +82,7 @@ def main() -> None:
             print(json.dumps({k: v for k, v in folders[-1].items() if k != "kills"}), flush=True)
     result = {"seed": arguments.seed, "undisturbed_s": round(took, 1), "folders": folders}
     RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_table()
 
 
 if __name__ == "__main__":

@@ -59,6 +59,15 @@ def test_folders_that_were_moved_are_gone_on_with(place: Path) -> None:
     assert b"/inputs/of/it" in now["manifest.json"]
 
 
+def test_tubes_that_were_moved_are_kept_under_their_new_paths(place: Path) -> None:
+    tubes = (place / "study" / "fcs").rename(place / "share")
+    sheet = place / "study" / "samples.csv"
+    sheet.write_text(sheet.read_text().replace(",fcs/", f",{tubes}/"))
+    again = run(place / "study", out=place / "out")
+    assert (again.computed, len(again.kept), verify(again)) == ((), 6, [])
+    assert b"../share/SLE001_W0.fcs" in (place / "out" / "manifest.json").read_bytes()
+
+
 def test_gates_of_an_import_are_the_same_wherever_its_file_is(place: Path) -> None:
     shutil.copyfile(place / "out" / "gates" / "SLE001_W0.xml", place / "study" / "gates.xml")
     text = (place / "study" / "study.yaml").read_text().replace("gates.yaml", "gates.xml")

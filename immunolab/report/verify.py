@@ -98,7 +98,7 @@ def _manifest(out: Path) -> dict[str, Any]:
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except OSError:
-        hint = "name the folder that 'immunolab run' wrote, with its report: --tables-only writes none"
+        hint = "the run in this folder did not finish, or --tables-only left the report out: run the study again"
         raise InputError(Problem(str(path), "", "there is no manifest", hint)) from None
     except ValueError:
         raise InputError(Problem(str(path), "", "is not JSON", "run the study again")) from None

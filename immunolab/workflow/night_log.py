@@ -206,7 +206,11 @@ class NightLog:
 
 
 def _words(error: BaseException) -> str:
-    return str(error) if isinstance(error, ImmunolabError) else f"{type(error).__name__}: {error}".rstrip(": ")
+    if isinstance(error, ImmunolabError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f"{type(error).__name__}: {error}".rstrip(": ")
 
 
 _SILENT = NightLog(None, RunState("", 0, {}, place={}))
