@@ -76,7 +76,7 @@ def flowjo9_workspace(root: Element, source: str) -> Workspace:
     InputError
         The workspace holds no sample.
     """
-    tables, matrices = _tables(root), _matrices(root)
+    tables, matrices = _tables(root, source), _matrices(root)
     samples: list[SampleGates] = []
     n_corners = n_allowed = 0
     for element in root.iter("Sample"):
@@ -108,11 +108,15 @@ def _gates(element: Element, top: Element, sample: _SampleOfV9, nodes: dict[str,
     return SampleGates(sample_names(element, top), strategy, unread, counts, sample_keywords(element), binned)
 
 
-def _tables(root: Element) -> dict[str, Bounded]:
+def _tables(root: Element, source: str) -> dict[str, Bounded]:
     """Return calibration tables by name, and by their place counted from 1."""
     tables: dict[str, Bounded] = {}
     for place, element in enumerate(root.findall("CalibrationTables/Table"), start=1):
-        values = [float(text) for text in re.findall(r"[-+0-9.eE]+", element.text or "")]
+        try:
+            values = [to_number(text, "a value") for text in re.findall(r"[-+0-9.eE]+", element.text or "")]
+        except GatingError as error:
+            text = f"calibration table {place} '{element.get('name', '')}': {error.message}"
+            raise InputError(Problem(source, "", text, "save the workspace again")) from None
         shown, knots = np.array(values[0::2]) / _CHANNELS, np.array(values[1::2])
         if len(knots) < 2 or len(knots) != len(shown) or (np.diff(knots) <= 0).any() or (np.diff(shown) < 0).any():
             continue

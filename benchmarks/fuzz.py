@@ -1,0 +1,105 @@
+"""Damaged input files by the thousand: what each came to, and docs/validation_input.md, where the figures are.
+
+    nice -n 10 python benchmarks/fuzz.py [KIND ...] [-n 2000] [--first 0] [--docs]
+
+A kind's mutants are numbered, and the same number makes the same file: ``--show KIND NUMBER`` writes it to standard output.
+Figures of a kind replace its earlier ones in benchmarks/results/fuzz.json; ``--docs`` alone writes the page from them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from mutant_kinds import KINDS  # noqa: E402
+from mutants import SECONDS, Tries, mutant, try_mutants  # noqa: E402
+
+RESULTS = ROOT / "benchmarks" / "results" / "fuzz.json"
+PAGE = ROOT / "docs" / "validation_input.md"
+MUTANTS = {"FCS": 10_000}  # of a kind, others 2,000 (issue 16)
+BEFORE = """# Validation: bad input
+
+What damaged and hostile files come to. A file is read, or it is refused with a message that says what and where; in a study
+one sample fails alone. Nothing else may happen: no exception of a library, no file that takes without end, nothing lost in
+silence.
+
+## Damaged files
+
+    nice -n 10 python benchmarks/fuzz.py --docs
+
+Each mutant is a sound file with bytes, words, lines or keywords damaged; words are replaced by absurd numbers, signs of other
+grammars and characters that cannot be seen. The same number makes the same mutant. "Failed" counts exceptions other than
+ImmunolabError, mutants of more than {seconds:g} s, a process that ended, and what was lost in silence: events that TEXT declares (FCS),
+populations that are neither gates nor named (FlowJo), rows (sheets and tables), rows that hold a number (XLSX). HDF5 files are read
+through by a process of its own, as in a run; one that ends it counts as refused. tests/test_fuzz.py runs the first
+mutants of each kind in every test run.
+
+"""
+
+
+def main() -> int:
+    """Run the wanted kinds, keep the figures, write the page; 1 where a mutant failed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"of: {', '.join(KINDS)} (default: all)")
+    parser.add_argument("-n", type=int, help="mutants of a kind (default 10000 FCS, 2000 of each other)")
+    parser.add_argument("--first", type=int, default=0, help="number of the first mutant")
+    parser.add_argument("--docs", action="store_true", help="write docs/validation_input.md; alone with -n 0")
+    parser.add_argument("--show", nargs=2, metavar=("KIND", "NUMBER"), help="write one mutant to standard output")
+    wanted = parser.parse_args()
+    if wanted.show:
+        sys.stdout.buffer.write(mutant(KINDS[wanted.show[0]], int(wanted.show[1])))
+        return 0
+    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    failed = 0
+    for name in wanted.kinds or KINDS:
+        n = MUTANTS.get(name, 2000) if wanted.n is None else wanted.n
+        if not n:
+            continue
+        tries = try_mutants(KINDS[name], n, first=wanted.first)
+        say(name, tries)
+        failed += sum(tries.failures.values())
+        kept[name] = figures(tries)
+        RESULTS.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+    if wanted.docs:
+        PAGE.write_text(page(kept), encoding="utf-8")
+    return int(failed > 0)
+
+
+def say(name: str, tries: Tries) -> None:
+    """Print what a kind's mutants came to, and an example of each failure."""
+    print(f"{name}: {tries.n} tried, {tries.read} read, {tries.refused} refused, slowest {tries.slowest:.2f} s", flush=True)
+    for failure, count in tries.failures.items():
+        number, text = tries.examples[failure]
+        print(f"  {failure}: {count}, first in mutant {number}\n{text}", flush=True)
+
+
+def figures(tries: Tries) -> dict[str, object]:
+    """Return what is kept of a run."""
+    return {
+        "tried": tries.n,
+        "read": tries.read,
+        "refused": tries.refused,
+        "failed": dict(tries.failures),
+        "slowest": round(tries.slowest, 1),
+    }
+
+
+def page(kept: dict[str, dict[str, object]]) -> str:
+    """Return docs/validation_input.md."""
+    rows = ["| kind | tried | read | refused | failed | slowest, s |", "|---|---|---|---|---|---|"]
+    for name in KINDS:
+        if name in kept:
+            one = kept[name]
+            failed = "; ".join(f"{count} {what}" for what, count in one["failed"].items()) or "0"  # type: ignore[attr-defined]
+            rows.append(f"| {name} | {one['tried']:,} | {one['read']:,} | {one['refused']:,} | {failed} | {one['slowest']} |")
+    hostile = (ROOT / "benchmarks" / "results" / "hostile_input.md").read_text(encoding="utf-8")
+    return BEFORE.format(seconds=SECONDS) + "\n".join(rows) + "\n\n" + hostile
+
+
+if __name__ == "__main__":
+    sys.exit(main())
