@@ -2,8 +2,8 @@
 
     nice -n 10 python benchmarks/fuzz.py [KIND ...] [-n 2000] [--first 0] [--docs]
 
-A kind's mutants are numbered, and the same number makes the same file: ``--show KIND NUMBER`` writes it to standard output.
-Figures of a kind replace its earlier ones in benchmarks/results/fuzz.json; ``--docs`` alone writes the page from them.
+A kind's mutants are numbered, and the same number makes the same file: ``--show KIND NUMBER`` writes it to standard
+output. Figures of a kind replace its earlier ones in benchmarks/results/fuzz.json; ``--docs -n 0`` writes the page.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
@@ -24,20 +25,21 @@ PAGE = ROOT / "docs" / "validation_input.md"
 MUTANTS = {"FCS": 10_000}  # of a kind, others 2,000 (issue 16)
 BEFORE = """# Validation: bad input
 
-What damaged and hostile files come to. A file is read, or it is refused with a message that says what and where; in a study
-one sample fails alone. Nothing else may happen: no exception of a library, no file that takes without end, nothing lost in
-silence.
+What damaged and hostile files come to. A file is read, or it is refused with a message that says what and where; in a
+study one sample fails alone. Nothing else may happen: no exception of a library, no file that takes without end,
+nothing lost in silence.
 
 ## Damaged files
 
     nice -n 10 python benchmarks/fuzz.py --docs
 
-Each mutant is a sound file with bytes, words, lines or keywords damaged; words are replaced by absurd numbers, signs of other
-grammars and characters that cannot be seen. The same number makes the same mutant. "Failed" counts exceptions other than
-ImmunolabError, mutants of more than {seconds:g} s, a process that ended, and what was lost in silence: events that TEXT declares (FCS),
-populations that are neither gates nor named (FlowJo), rows (sheets and tables), rows that hold a number (XLSX). HDF5 files are read
-through by a process of its own, as in a run; one that ends it counts as refused. tests/test_fuzz.py runs the first
-mutants of each kind in every test run.
+Each mutant is a sound file with bytes, words, lines or keywords damaged; words are replaced by absurd numbers, signs of
+other grammars and characters that cannot be seen. The same number makes the same mutant. What is read is used too:
+gates are put on a tube, a study is checked, a matrix is matched. "Failed" counts exceptions other than ImmunolabError,
+mutants of more than {seconds:g} s, a process that ended, and what was lost in silence: events that TEXT declares (FCS),
+populations that are neither gates nor named (FlowJo), rows (sheets and tables), rows with a number (XLSX). HDF5 files
+are read through by a process of its own, as in a run; one that ends it counts as refused. tests/test_fuzz.py runs the
+first mutants of each kind with the tests.
 
 """
 
@@ -72,7 +74,8 @@ def main() -> int:
 
 def say(name: str, tries: Tries) -> None:
     """Print what a kind's mutants came to, and an example of each failure."""
-    print(f"{name}: {tries.n} tried, {tries.read} read, {tries.refused} refused, slowest {tries.slowest:.2f} s", flush=True)
+    counts = f"{tries.n} tried, {tries.read} read, {tries.refused} refused, slowest {tries.slowest:.2f} s"
+    print(f"{name}: {counts}", flush=True)
     for failure, count in tries.failures.items():
         number, text = tries.examples[failure]
         print(f"  {failure}: {count}, first in mutant {number}\n{text}", flush=True)
@@ -89,14 +92,14 @@ def figures(tries: Tries) -> dict[str, object]:
     }
 
 
-def page(kept: dict[str, dict[str, object]]) -> str:
+def page(kept: dict[str, dict[str, Any]]) -> str:
     """Return docs/validation_input.md."""
     rows = ["| kind | tried | read | refused | failed | slowest, s |", "|---|---|---|---|---|---|"]
-    for name in KINDS:
-        if name in kept:
-            one = kept[name]
-            failed = "; ".join(f"{count} {what}" for what, count in one["failed"].items()) or "0"  # type: ignore[attr-defined]
-            rows.append(f"| {name} | {one['tried']:,} | {one['read']:,} | {one['refused']:,} | {failed} | {one['slowest']} |")
+    for name in (name for name in KINDS if name in kept):
+        one = kept[name]
+        failed = "; ".join(f"{count} {what}" for what, count in one["failed"].items()) or "0"
+        cells = (name, *(f"{one[count]:,}" for count in ("tried", "read", "refused")), failed, str(one["slowest"]))
+        rows.append(f"| {' | '.join(cells)} |")
     hostile = (ROOT / "benchmarks" / "results" / "hostile_input.md").read_text(encoding="utf-8")
     return BEFORE.format(seconds=SECONDS) + "\n".join(rows) + "\n\n" + hostile
 

@@ -19,24 +19,27 @@ from gate_trees import every_kind
 from mutants import Kind, damage_fcs, damage_text, damage_zip, flip_bytes
 
 import immunolab as il
+from immunolab.errors import InputError
 from immunolab.events.tube import Channel, Spillover, Tube
 from immunolab.gating.exchange import WorkspaceSample, read_workspace, write_gatingml, write_workspace
 from immunolab.gating.exchange.workspace_model import SampleGates
-from immunolab.gating.gate_source import read_gates
 from immunolab.gating.strategy_file import read_strategy
 from immunolab.loaders.fcs.read import read_fcs
-from immunolab.loaders.fcs.spillover import read_spillover
+from immunolab.loaders.fcs.spillover import match_spillover, read_spillover
 from immunolab.loaders.measurements import read_measurements
 from immunolab.loaders.patient_events import read_adverse_events, read_intercurrent_events, read_outcomes
 from immunolab.loaders.single_cell import read_cells
 from immunolab.privacy.keyfile import read_key
+from immunolab.study.calendar import describe_trial
 from immunolab.study.doses import read_doses
 from immunolab.study.sheet import read_study
 from immunolab.study.spreadsheet import TextTable, read_text_table
 from immunolab.study.trial import load_trial
-from immunolab.vocabulary.panel import read_panel
+from immunolab.vocabulary.panel import read_panel, resolve_channels
+from immunolab.workflow.check import check_study
 
 PACKAGE = Path(il.__file__).parent
+_MARKERS = ["CD3", "CD4", "CD8", "CD25", "CD127", "CCR7", "CD45RA", "CXCR5", "PD-1", "ICOS", "CCR6", "CXCR3", "CCR4"]
 SPILL = "2,SSC-A,FL1-A,1,0.1,0,1"
 
 
@@ -58,6 +61,8 @@ def _fcs() -> list[bytes]:
 
 def _lost_events(raw: bytes, tube: Tube) -> str:
     """Return what TEXT declares and the tube lacks without a word, where TEXT can be read in the plainest way."""
+    if not re.fullmatch(rb" *[0-9]+ *[0-9]+", raw[10:26]):
+        return ""
     first, last = int(raw[10:18]), int(raw[18:26])
     parts = raw[first + 1 : last + 1].split(raw[first : first + 1])
     words = dict(zip(parts[::2], parts[1::2], strict=False))
@@ -79,6 +84,17 @@ def _tube() -> Tube:
     return Tube(columns, (*channels, *scatter), Spillover(tuple(names), matrix, "file"), file="a.fcs")
 
 
+@cache
+def _stained() -> Tube:
+    """Return a tube of the shipped surface panel, its events at random."""
+    rng = np.random.default_rng(1)
+    centres = rng.choice([100.0, 5000.0], (len(_MARKERS), 800))
+    columns = np.vstack([rng.normal(60_000, 15_000, (3, 800)), rng.normal(centres, 60.0)]).astype(np.float32)
+    channels = [Channel(name, "", None, None, "scatter") for name in ("FSC-A", "FSC-H", "SSC-A")]
+    channels += [Channel(f"D{i}-A", name, name, None, "fluorescence") for i, name in enumerate(_MARKERS)]
+    return Tube(columns, tuple(channels), None, file="b.fcs")
+
+
 def _written(write: Callable[[Path], object]) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder) / "made")
@@ -95,7 +111,7 @@ def _wsp() -> list[bytes]:
 def _flowjo_9() -> bytes:
     def gate(shape: str, corners: str) -> str:
         vertices = "".join(f'<Vertex x="{x}" y="{y}"/>' for x, y in (pair.split(",") for pair in corners.split()))
-        axes = 'xAxisName="&lt;A&gt;" yAxisName="&lt;B&gt;"'
+        axes = 'xAxisName="&lt;V0-A&gt;" yAxisName="&lt;V1-A&gt;"'
         return f"<PolygonGate><{shape} {axes}><Polygon>{vertices}</Polygon></{shape}></PolygonGate>"
 
     both = '<BooleanGate specification="G0 &amp; !G1"><String>box</String><String>oval</String></BooleanGate>'
@@ -107,9 +123,11 @@ def _flowjo_9() -> bytes:
     }
     tree = "".join(f'<Population name="{name}" count="5">{inside}</Population>' for name, inside in gates.items())
     knots = ",".join(f"{4096 * k / 64:.2f},{10 ** (k / 12):.3f}" for k in range(65))
-    axes = "".join(f'<Parameter name="{name}" log="1" calibrationIndex="1" range="4096"/>' for name in "AB")
+    axes = "".join(f'<Parameter name="{name}" log="1" calibrationIndex="1" range="4096"/>' for name in ("V0-A", "V1-A"))
     row = '<Channel name="{}"><ChannelValue value="{}"/><ChannelValue value="{}"/></Channel>'
-    matrix = f'<CompensationMatrix name="m">{row.format("A", 1, 0.1)}{row.format("B", 0.2, 1)}</CompensationMatrix>'
+    matrix = (
+        f'<CompensationMatrix name="m">{row.format("V0-A", 1, 0.1)}{row.format("V1-A", 0.2, 1)}</CompensationMatrix>'
+    )
     return (
         f'<Workspace version="1.6"><CalibrationTables><Table name="t">{knots}</Table></CalibrationTables>'
         f"<CompensationMatrices>{matrix}</CompensationMatrices>"
@@ -119,7 +137,29 @@ def _flowjo_9() -> bytes:
 
 
 def _read_workspace(path: Path) -> object:
-    return read_workspace(path).samples
+    samples = read_workspace(path).samples
+    il.gate(_tube(), path)
+    return samples
+
+
+def _read_gatingml(path: Path) -> object:
+    return il.gate(_tube(), path)
+
+
+def _read_strategy(path: Path) -> object:
+    return il.gate(_stained(), read_strategy(path))
+
+
+def _read_trial(path: Path) -> object:
+    return describe_trial(load_trial(path))
+
+
+def _read_panel(path: Path) -> object:
+    return resolve_channels(("FL1-A", "FL2-A", "Time"), ("CD3 FITC", "", ""), read_panel(path))
+
+
+def _read_spillover(path: Path) -> object:
+    return match_spillover(read_spillover(path), ("A", "B", "C"))
 
 
 def _lost_populations(raw: bytes, samples: Sequence[SampleGates]) -> str:
@@ -190,19 +230,23 @@ def _study_folder() -> Path:
         "samples.csv": _SHEET,
         "doses.csv": _DOSES,
         "measurements.csv": _TABLES["measurements"],
-        "panel.csv": "channel,marker\nFL1-A,CD4\n",
-        "spill.csv": "SSC-A,FL1-A\n1,0.1\n0,1\n",
+        "panel.csv": "channel,marker\n" + "".join(f"D{i}-A,{name}\n" for i, name in enumerate(_MARKERS)),
+        "spill.csv": "D0-A,D1-A\n1,0.1\n0,1\n",
     }
     for name, text in files.items():
         (folder / name).write_text(text)
-    (folder / "a.fcs").write_bytes(_fcs()[0])
+    names = ["FSC-A", "FSC-H", "SSC-A", *(f"D{i}-A" for i in range(len(_MARKERS)))]
+    (folder / "a.fcs").write_bytes(fcs_bytes(np.ones((20, len(names))), names))
     return folder
 
 
 def _read_study(path: Path) -> object:
     folder = _study_folder()
     (folder / "study.yaml").write_bytes(path.read_bytes())
-    return read_study(folder)
+    checked = check_study(folder)
+    if checked.problems:
+        raise InputError(checked.problems)
+    return checked
 
 
 def _read_sheet(path: Path) -> object:
@@ -330,9 +374,9 @@ def _spillovers() -> list[bytes]:
 KINDS: dict[str, Kind] = {
     "FCS": Kind(".fcs", _fcs, damage_fcs, read_fcs, _lost_events),  # type: ignore[arg-type]
     "FlowJo 9 and 10": Kind(".wsp", _wsp, damage_text, _read_workspace, _lost_populations),
-    "Gating-ML": Kind(".xml", _gatingml, damage_text, read_gates),
-    "strategy": Kind(".yaml", _strategies, damage_text, read_strategy),
-    "trial": Kind(".yaml", _trials, damage_text, load_trial),
+    "Gating-ML": Kind(".xml", _gatingml, damage_text, _read_gatingml),
+    "strategy": Kind(".yaml", _strategies, damage_text, _read_strategy),
+    "trial": Kind(".yaml", _trials, damage_text, _read_trial),
     "study.yaml": Kind(".yaml", lambda: [_STUDY.encode()], damage_text, _read_study),
     "sample sheet, CSV": Kind(".csv", lambda: [_SHEET.encode()], damage_text, _read_sheet, _lost_rows),
     "sample sheet, XLSX": Kind(".xlsx", _xlsx, damage_zip, read_text_table, _lost_xlsx_rows),  # type: ignore[arg-type]
@@ -340,9 +384,9 @@ KINDS: dict[str, Kind] = {
         name: Kind(".csv", lambda text=text: [text.encode()], damage_text, _EVENTS[name], _lost_rows)  # type: ignore[misc]
         for name, text in _TABLES.items()
     },
-    "panel, CSV": Kind(".csv", lambda: [b"channel,marker,dye\nFL1-A,CD4,FITC\nFL2-A,,PE\n"], damage_text, read_panel),
-    "panel, YAML": Kind(".yaml", lambda: [b"FL1-A: CD4\nFL2-A: CD25\nTime: null\n"], damage_text, read_panel),
-    "spillover": Kind(".csv", _spillovers, damage_text, read_spillover),
+    "panel, CSV": Kind(".csv", lambda: [b"channel,marker,dye\nFL1-A,CD4,FITC\nFL2-A,,PE\n"], damage_text, _read_panel),
+    "panel, YAML": Kind(".yaml", lambda: [b"FL1-A: CD4\nFL2-A: CD25\nTime: null\n"], damage_text, _read_panel),
+    "spillover": Kind(".csv", _spillovers, damage_text, _read_spillover),
     "compare": Kind(".csv", _compared, damage_text, _compare),
     "key of deidentify": Kind(
         ".csv",

@@ -24,9 +24,10 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
 
 @pytest.fixture(autouse=True)
 def quick():
-    started = time.monotonic()
+    started, used = time.monotonic(), time.process_time()
     yield
-    assert time.monotonic() - started < SECONDS
+    assert time.process_time() - used < SECONDS
+    assert time.monotonic() - started < 10 * SECONDS  # a busy neighbour takes its share
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,18 @@ import binascii
 import csv
 import hashlib
 import io
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import flowio
 import numpy as np
 import pytest
 from builders import data_folder
+from fcs_builder import write_fcs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +27,7 @@ from immunolab.loaders.fcs.read import read_fcs, read_header
 from immunolab.privacy import deidentify, scan
 from immunolab.privacy.allowed import harmless, harmless_label, model_words
 from immunolab.privacy.deidentify import _write_data_set
+from immunolab.privacy.keyfile import add_to_key
 
 NAMES = ("WANGXIAOMING", "Wang Xiaoming", "wangxm", "MRN0048213", "13912345678", "王小明", "1957-03-12")
 _EVENTS = np.arange(24, dtype="<f4").reshape(6, 4) * 37.5 - 20
@@ -432,3 +438,62 @@ def test_whatever_a_keyword_holds_the_planted_word_is_removed(tmp_path, others, 
     raw = (tmp_path / "out" / "FCS0001.fcs").read_bytes()
     assert b"QXJZVK" not in raw
     np.testing.assert_array_equal(read_fcs(tmp_path / "out" / "FCS0001.fcs").columns, _EVENTS.T)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "written", "kept"),
+    [
+        ("$VOL", "10023456", "10000000"),
+        ("$VOL", "120.75", "121"),
+        ("$VOL", "0048213", "48200"),
+        ("$VOL", "13912345678", None),
+        ("$VOL", "-5", None),
+        ("$TIMESTEP", "0048213", None),
+        ("$TIMESTEP", "1e-5", "1e-5"),
+        ("$DFC1TO2", "13912345678", None),
+        ("$DFC1TO2", "12.5", "12.5"),
+    ],
+)
+def test_a_record_number_in_place_of_a_quantity_does_not_go_out(tmp_path, keyword, written, kept):
+    source = write_fcs(tmp_path / "a.fcs", np.ones((3, 2)), ["FSC-A", "FL1-A"], keywords={keyword: written})
+    assert bool(scan([source])) == (kept != written)
+    deidentify([source], tmp_path / "out", key=tmp_path / "key.csv")
+    assert read_header(tmp_path / "out" / "FCS0001.fcs").text.get(keyword) == kept
+    assert scan([tmp_path / "out"]) == []
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path):
+    source = write_fcs(tmp_path / "a.fcs", np.ones((200_000, 2)), ["FSC-A", "FL1-A"])
+    program = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom immunolab.privacy import deidentify\n"
+        "Path.replace = lambda part, target: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "deidentify([sys.argv[1]], sys.argv[2], key=sys.argv[3])\n"
+    )
+    out, key = tmp_path / "out", tmp_path / "key.csv"
+    words = [sys.executable, "-c", program, str(source), str(out), str(key)]
+    assert subprocess.run(words, check=False).returncode == -signal.SIGKILL
+    assert [path for path in tmp_path.iterdir() if ".part-" in path.name]  # of the key
+    add_to_key(key, {source: "X1"})
+    assert subprocess.run(words, check=False).returncode == -signal.SIGKILL
+    assert [path for path in out.iterdir() if ".part-" in path.name]
+    (out / f".running.fcs.part-{os.getpid()}-1.fcs").touch()  # of a process that still runs
+    deidentify([source], out, key=key)
+    assert sorted(path.name for path in out.iterdir() if ".part-" in path.name) == [
+        f".running.fcs.part-{os.getpid()}-1.fcs"
+    ]
+    assert not [path for path in tmp_path.iterdir() if ".part-" in path.name]
+
+
+def test_a_key_is_never_written_into_what_is_there_already(tmp_path, monkeypatch):
+    spied, key = tmp_path / "spied.csv", tmp_path / "key.csv"
+    spied.write_text("")
+
+    def planted(path, write):
+        part = path.with_name(".part")
+        part.symlink_to(spied)
+        return write(part)
+
+    monkeypatch.setattr("immunolab.privacy.keyfile.write_atomically", planted)
+    with pytest.raises(FileExistsError):
+        add_to_key(key, {tmp_path / "a.fcs": "X1"})
+    assert spied.read_text() == ""

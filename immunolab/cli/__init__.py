@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from immunolab.cli import analyses, files, studies
-from immunolab.cli.words import INPUT_PROBLEM, say_error
+from immunolab.cli.words import INPUT_PROBLEM, PlainFormatter, say_error
 from immunolab.errors import ImmunolabError, Problem
 from immunolab.version import VERSION
 
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     speaker = logging.StreamHandler(sys.stderr)
-    speaker.setFormatter(logging.Formatter("%(message)s"))
+    speaker.setFormatter(PlainFormatter("%(message)s"))
     log = logging.getLogger("immunolab")
     log.addHandler(speaker)
     log.setLevel(logging.INFO)

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import logging
+import os
+import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from typing import TextIO
 
 DONE, INPUT_PROBLEM, SOME_FAILED = 0, 1, 3  # exit codes; 2 is argparse's own, for words it cannot read
+# all but tab and newline: escape sequences, and marks that turn the direction of text
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 Subparsers = argparse._SubParsersAction
 
 
@@ -40,9 +48,44 @@ def at_least_one(text: str) -> int:
 
 def say(text: str) -> None:
     """Write a line to standard output."""
-    sys.stdout.write(text + "\n")
+    _write(sys.stdout, text)
 
 
 def say_error(text: str) -> None:
     """Write a line to standard error."""
-    sys.stderr.write(text + "\n")
+    _write(sys.stderr, text)
+
+
+def shown(text: str) -> str:
+    """Return text whose control characters are spelled out, so that no file's words steer a terminal.
+
+    Parameters
+    ----------
+    text
+        Lines and tabs stay.
+    """
+    return _STEERING.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+
+
+class PlainFormatter(logging.Formatter):
+    """Messages of a log as `shown`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a record's message."""
+        return shown(super().format(record))
+
+
+def _write(stream: TextIO | None, text: str) -> None:
+    """Write a line where there still is a reader; a closed pipe or terminal ends no work and changes no exit code."""
+    if stream is None:  # closed before the command began
+        return
+    encoding = stream.encoding or "utf-8"
+    line = f"{shown(text)}\n".encode(encoding, "backslashreplace").decode(encoding)
+    try:
+        stream.write(line)
+        stream.flush()
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.EBADF):
+            raise
+        with suppress(OSError, ValueError):  # what is left in the buffer would fail again when Python ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

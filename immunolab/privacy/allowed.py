@@ -20,13 +20,15 @@ _LAYOUT_KEYWORDS = frozenset(
 )
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?"
 _VALUE = re.compile(_NUMBER)
+_VOLUME_DIGITS = 3  # significant digits of $VOL that stay: more than a syringe's error, less than a record number
+_MOST_VOLUME = 1e8  # nanolitres, 100 mL: more than any tube holds
 _MOST_DIGITS = 20  # of a number that may go out; an id hidden in a number is longer than any setting (judgement)
 _FORMS: dict[str, re.Pattern[str]] = {
     name: re.compile(pattern)
     for name, pattern in {
         "$MODE": "[LlCcUu]",
-        "$TIMESTEP": _NUMBER,
-        "$VOL": _NUMBER,
+        "$TIMESTEP": r"(?:\d{1,3}(?:\.\d{0,16})?|\.\d{1,16})(?:[eE]-\d{1,2})?",  # seconds
+        "$DFCmTOn": r"[+-]?\d{1,3}(?:\.\d{0,6})?",  # percent
         "$PnB": r"\d{1,3}|\*",
         "$PnE": rf"{_NUMBER} *, *{_NUMBER}",
         "$PnG": _NUMBER,
@@ -108,9 +110,11 @@ def rebuild(header: FcsHeader) -> Rebuilt:
         kept[f"$P{i}N"] = names[channel.name]
         kept |= _channel_keywords(text, i, channel.label)
         kept.setdefault(f"$P{i}E", "0,0")
-    kept |= {key: text[key].strip() for key in ("$TIMESTEP", "$VOL") if _fits(key, text.get(key, ""))}
+    kept |= {"$TIMESTEP": text["$TIMESTEP"].strip()} if _fits("$TIMESTEP", text.get("$TIMESTEP", "")) else {}
+    kept |= {"$VOL": volume} if (volume := _volume(text.get("$VOL", ""))) else {}
     kept |= {key: value for key in SPILLOVER_KEYWORDS if (value := _matrix(text.get(key, ""), key, names))}
-    kept |= {key: text[key].strip() for key in text if re.fullmatch(r"\$DFC\d+TO\d+", key) and _fits("$VOL", text[key])}
+    recorded = [key for key in text if re.fullmatch(r"\$DFC\d+TO\d+", key) and _fits("$DFCmTOn", text[key])]
+    kept |= {key: text[key].strip() for key in recorded}
     if cytometer := model_words(header.cytometer):
         kept["$CYT"] = cytometer
     elif header.version == "3.2":
@@ -173,7 +177,9 @@ def allowed_keyword(key: str, value: str) -> bool:
     if re.fullmatch(r"\$P\d+(TAG|ANALYTE)", key):
         return value == harmless_label(value)
     if re.fullmatch(r"\$DFC\d+TO\d+", key):
-        return _is_number(value)
+        return _fits("$DFCmTOn", value)
+    if key == "$VOL":
+        return value == _volume(value)
     return _fits(re.sub(r"(?<=P)\d+", "n", key), value)
 
 
@@ -181,6 +187,14 @@ def _fits(form: str, value: str) -> bool:
     pattern = _FORMS.get(form)
     value = value.strip()
     return pattern is not None and len(value) <= 4 * _MOST_DIGITS and bool(pattern.fullmatch(value))
+
+
+def _volume(value: str) -> str:
+    """Return a volume to three digits, for a record number could be in its place; nothing for what is no volume."""
+    nanolitres = float(value) if _is_number(value) else 0.0
+    if not 0.0 < nanolitres < _MOST_VOLUME:
+        return ""
+    return f"{float(f'{nanolitres:.{_VOLUME_DIGITS}g}'):.12g}"
 
 
 def _is_number(word: str) -> bool:

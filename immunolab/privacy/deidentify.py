@@ -15,7 +15,8 @@ from immunolab.errors import DataFileError, InputError, Problem
 from immunolab.privacy.allowed import rebuild
 from immunolab.privacy.keyfile import add_to_key, all_codes, new_codes, read_key
 from immunolab.privacy.sources import DataSet, fcs_files, opened
-from immunolab.schema.files import write_atomically
+from immunolab.schema.files import remove_unfinished, write_atomically
+from immunolab.schema.formula_cells import neutralised
 
 AUDIT = "audit.csv"
 _BLOCK = 1 << 22  # bytes copied or hashed at a time
@@ -94,6 +95,8 @@ def deidentify(paths: Iterable[str | Path], out: str | Path, *, key: str | Path 
     given = [Path(path) for path in paths]
     key = Path(key) if key is not None else out.resolve().with_name(f"{out.resolve().name}_key.csv")
     _check_places(given, out, key)
+    remove_unfinished(out)
+    remove_unfinished(key.resolve().parent, key.name)
     sources = fcs_files(given)
     if not sources:
         raise InputError(
@@ -198,7 +201,8 @@ def _write_audit(path: Path, records: Sequence[Record]) -> None:
     with path.open("w", encoding="utf-8", newline="") as handle:
         writer = csv.writer(handle, lineterminator="\n")
         writer.writerow([*(field.name for field in fields(Record)), "immunolab_version"])
-        writer.writerows([*astuple(record), version("immunolab")] for record in records)
+        rows = ([*astuple(record), version("immunolab")] for record in records)
+        writer.writerows([neutralised(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
 
 
 def _write_data_set(

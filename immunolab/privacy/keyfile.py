@@ -117,7 +117,8 @@ def add_to_key(path: Path, codes: Mapping[Path, str]) -> None:
     rows += [{"file": str(file), "code": code} for file, code in codes.items()]
 
     def write(part: Path) -> None:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        # exclusive: a file or link that someone put in this place would give them the key
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(descriptor, "w", encoding="utf-8", newline="") as handle:
             writer = csv.DictWriter(handle, columns, lineterminator="\n", restval="")
             writer.writeheader()

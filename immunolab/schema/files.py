@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -58,6 +59,34 @@ def write_atomically(path: Path, write: Callable[[Path], T]) -> T:
     finally:
         part.unlink(missing_ok=True)
     return result
+
+
+def remove_unfinished(folder: Path, name: str = "*") -> None:
+    """Remove what `write_atomically` had begun in a folder when its process was killed.
+
+    Parameters
+    ----------
+    folder
+        The folder; it may be absent.
+    name
+        Of the files, as a pattern.
+    """
+    for part in folder.glob(f".{name}.part-*"):
+        process = re.search(r"\.part-([0-9]{1,9})-", part.name)
+        if process and part.is_file() and not _is_running(int(process[1])):
+            part.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    if os.name == "nt":  # signal 0 would end the process there
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def write_folder_atomically(folder: Path, write: Callable[[Path], object]) -> None:
