@@ -162,6 +162,16 @@ def test_a_folder_without_a_run_is_refused_with_a_reason(tmp_path: Path, capsys:
         read_status(tmp_path)
 
 
+def test_an_interrupted_run_says_so(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("immunolab.workflow.run.quantify", interrupt)
+    assert main(["run", str(place / "study"), "-o", str(tmp_path), "--tables-only"]) == 130
+    assert "not running, failed" in str(read_status(tmp_path))
+    assert (_events(tmp_path)[-1]["exit_code"], _events(tmp_path)[-1]["error"]) == (130, "interrupted")
+
+
 def test_a_run_that_fails_says_why(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

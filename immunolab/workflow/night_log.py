@@ -206,6 +206,8 @@ class NightLog:
 
 
 def _words(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
     if isinstance(error, ImmunolabError):
         return str(error)
     if isinstance(error, OSError) and error.strerror:

@@ -34,7 +34,8 @@ def is_alive(place: Mapping[str, Any]) -> bool | None:
     place
         As `here` gave it, perhaps on another machine.
     """
-    if (place["host"], place["space"]) != (platform.node(), _space()):
+    elsewhere = (place["host"], place["space"]) != (platform.node(), _space())
+    if elsewhere or sys.platform == "win32":  # where signal 0 is no question but an interruption
         return None
     try:
         os.kill(place["pid"], 0)
