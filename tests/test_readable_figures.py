@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from immunolab.plots import style
 from immunolab.plots.calendar import Calendar
 from immunolab.plots.estimation import SMALL_SIZE, PairedRows, changes, estimation_plot
 from immunolab.plots.events import survival_curve
+from immunolab.plots.gate_views import save_views
 from immunolab.plots.names import apart, shortened
 from immunolab.plots.panels import course_panels, slope_panels
 from immunolab.plots.proportions import event_squares, responders_over_visits
@@ -254,3 +256,61 @@ def test_letters_that_no_font_has_are_said_with_what_to_install(tmp_path, monkey
     assert written.caption.startswith(
         "Treg. No font of this computer has the letters 王, drawn as boxes: install fonts-"
     )
+
+
+# --- a patient's gates, visit beside visit ----------------------------------------------------------
+
+
+def gate_view(path, low=0.0, high=1.0, **changes):
+    from immunolab.plots.gate_views import BINS, GateView
+    from immunolab.plots.scales import DisplayScale
+
+    scale = DisplayScale("CD25 (PE-A)", low, high, (0.2, 0.8), ("10", "10³"), tuple(np.linspace(0.1, 0.9, 80)))
+    name = path.rsplit("/", 1)[-1]
+    counts = np.zeros((BINS, BINS), dtype=np.uint32)
+    counts[10:20, 10:20] = 3
+    plain = {"counts": counts, "lines": (np.array([[0.5, 0.0], [0.5, 1.0]]),), "members": np.empty((0, 2))}
+    numbers = {"n_events": 30, "n_parent": 300, "n_drawn": 300}
+    view = GateView("S", path, name, "CD4", scale, scale, **plain, **numbers)
+    return replace(view, **changes)
+
+
+def test_visits_share_axes_and_keep_their_events_where_they_were_counted(tmp_path):
+    from immunolab.plots.gating_visits import gating_visits, same_axes
+
+    views = {"W0": gate_view("/CD4/Treg"), "W10": gate_view("/CD4/Treg", low=-0.5, high=2.0)}
+    shared = same_axes(views)
+    assert {(v.x.low, v.x.high, v.y.low, v.y.high) for v in shared.values()} == {(-0.5, 2.0, -0.5, 2.0)}
+    files = {}
+    for visit, view in views.items():
+        files[visit] = tmp_path / f"{visit}.npz"
+        save_views([view], files[visit])
+    (ax,) = gating_visits(files, [("/CD4/Treg", "")], title="P01").axes
+    first, second = (image.get_extent() for image in ax.images)
+    assert first[1] - first[0] == pytest.approx((second[1] - second[0]) / 2.5)  # 1.0 of 2.5 of the axis
+
+
+def test_pages_of_gates_hold_what_endpoints_need():
+    from immunolab.plots.gating_visits import gates_on_page, needed_paths, pages_of_gates
+
+    paths = ["/live", "/live/CD4", "/live/CD4/Treg", "/live/CD4/Treg", "/live/CD8", "/live/CD4/Treg/Tfr"]
+    assert needed_paths(paths, ["Treg", "none"]) == ["/live", "/live/CD4", "/live/CD4/Treg"]
+    gates = [(f"/{i}", "") for i in range(25)]
+    for visits in (1, 2, 4, 6):
+        parts = list(pages_of_gates(gates, visits))
+        assert [gate for part in parts for gate in part] == gates
+        assert max(map(len, parts)) <= gates_on_page(visits)
+
+
+@pytest.mark.parametrize("n_visits", [1, 2, 3, 6])
+def test_a_page_of_gates_fits_a4(tmp_path, n_visits):
+    from immunolab.plots.gating_visits import gates_on_page, gating_visits
+
+    gates = [(f"/CD4/population_with_a_long_name_{i}", "") for i in range(gates_on_page(n_visits))]
+    files = {f"W{i}": tmp_path / f"{i}.npz" for i in range(n_visits)}
+    for path in files.values():
+        save_views([gate_view(gate) for gate, _ in gates], path)
+    fig = gating_visits(files, gates, title=NAMES["long"](7))
+    wide, high = fig.get_size_inches() * 25.4
+    assert wide <= 180.001
+    assert high <= 297 - 2 * 12  # printable with margins of 12 mm

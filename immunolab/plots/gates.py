@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _GATE, _MEMBER = "#D55E00", "#D55E00"
+_MINOR = 0.8  # mm, least distance of two small ticks
 _DOUBTFUL = "#8A5A00"  # dark amber: readable on white beside the red of what is withheld
 
 
@@ -91,22 +92,48 @@ def contact_page(views: Sequence[GateView], *, title: str = "") -> Page:
 
 
 def _panel(view: GateView, page: Page, box: Box, across: float) -> None:
+    draw_view(view, page, box, counted=view, room=across - 2)
+    _heading(view, page, box, across)
+
+
+def draw_view(
+    view: GateView, page: Page, box: Box, *, counted: GateView, room: float, beside: Literal["", "first", "next"] = ""
+) -> None:
+    """Draw one gate's events, border and axes on a page.
+
+    Parameters
+    ----------
+    view
+        The gate, with the axes to draw.
+    page
+        Drawn on.
+    box
+        Place of the axes on the page.
+    counted
+        The view with the axes that its events were counted on, which may be narrower.
+    room
+        Width for the label below, mm.
+    beside
+        Which of several panels of one gate beside each other it is: only the first has a labelled y axis, and
+        histograms are scaled to their highest bins. Empty: it is alone.
+    """
     frame = np.array([(box.left, box.bottom), (box.right, box.bottom), (box.right, box.top), (box.left, box.top)])
     if view.y is None:
-        _draw_histogram(view, page, box)
+        _draw_histogram(view, page, box, counted, beside)
         page.line(np.array([(box.left, box.top), (box.left, box.bottom), (box.right, box.bottom)]), "black", 0.6)
     else:
-        _draw_density(view, view.y, page, box)
+        _draw_density(view, view.y, page, box, counted)
         page.line(np.vstack([frame, frame[:1]]), "black", 0.6)
-        _axis(page, box, _along(view.y, view.y.ticks), view.y.tick_labels, _along(view.y, view.y.minor), upward=True)
+        words = view.y.tick_labels if beside != "next" else [""] * len(view.y.ticks)
+        _axis(page, box, _along(view.y, view.y.ticks), words, _along(view.y, view.y.minor), upward=True)
+    if view.y is not None and beside != "next":
         widest = max(map(width_of, view.y.tick_labels), default=0.0)
         left = max(3.0, box.left - 3.6 - widest)
         label = Word(view.y.label, left, box.bottom + box.height / 2, across="center", upward=True)
         page.write(label, within=box.height + 8)
     _axis(page, box, _along(view.x, view.x.ticks), view.x.tick_labels, _along(view.x, view.x.minor), upward=False)
     below = Word(view.x.label, box.left + box.width / 2, box.bottom - 6.7, across="center")
-    page.write(below, within=across - 2)
-    _heading(view, page, box, across)
+    page.write(below, within=room)
 
 
 def _legend(views: Sequence[GateView]) -> tuple[str, ...]:
@@ -126,12 +153,15 @@ def _along(scale: DisplayScale, values: Sequence[float] | NDArray[np.float64]) -
     return (np.asarray(values, dtype=np.float64) - scale.low) / (scale.high - scale.low)
 
 
-def _draw_density(view: GateView, y: DisplayScale, page: Page, box: Box) -> None:
+def _draw_density(view: GateView, y: DisplayScale, page: Page, box: Box, counted: GateView) -> None:
     def placed(points: NDArray[np.float64]) -> NDArray[np.float64]:
         x = box.left + _along(view.x, points[:, 0]) * box.width
         return np.column_stack([x, box.bottom + _along(y, points[:, 1]) * box.height])
 
-    page.images.append((np.ma.masked_equal(np.sqrt(view.counts.astype(np.float64)), 0.0), box))
+    own = np.array([(counted.x.low, getattr(counted.y, "low", 0.0)), (counted.x.high, getattr(counted.y, "high", 1.0))])
+    (left, bottom), (right, top) = placed(own)
+    place = Box(float(left), float(bottom), float(right - left), float(top - bottom))
+    page.images.append((np.ma.masked_equal(np.sqrt(view.counts.astype(np.float64)), 0.0), place))
     for line in view.lines:
         page.line(placed(line), "white", 2.2, box)
     for line in view.lines:
@@ -141,21 +171,28 @@ def _draw_density(view: GateView, y: DisplayScale, page: Page, box: Box) -> None
         page.dots.append((placed(np.clip(view.members, *ends)), _MEMBER))
 
 
-def _draw_histogram(view: GateView, page: Page, box: Box) -> None:
+def _draw_histogram(view: GateView, page: Page, box: Box, counted: GateView, beside: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
     top = max(1.0, 1.05 * float(view.counts.max(initial=0)))
-    outline = steps(view.counts, box, top)
+    left, right = box.left + _along(view.x, [counted.x.low, counted.x.high]) * box.width
+    outline = steps(view.counts, Box(float(left), box.bottom, float(right - left), box.height), top)
     page.fills.append((outline, "#9DB4C8"))
     page.line(outline, "#33506B", 0.6)
     for line in view.lines:
         x = box.left + _along(view.x, [float(line[0])])[0] * box.width
         page.line(np.array([(x, box.bottom), (x, box.top)]), _GATE, 1.2, box)
+    if beside:
+        if beside == "first":
+            page.write(
+                Word("of highest bin", box.left - 2.2, box.bottom + box.height / 2, across="center", upward=True)
+            )
+        return
     ticks = [tick for tick in MaxNLocator(nbins=3, integer=True).tick_values(0, top) if 0 <= tick <= top]
     labels = [f"{tick:g}" for tick in ticks]
     _axis(page, box, np.array(ticks) / top, labels, np.empty(0), upward=True)
-    left = box.left - 3.0 - max(map(width_of, labels), default=0.0)
-    page.write(Word("events", left, box.bottom + box.height / 2, across="center", upward=True))
+    far = box.left - 3.0 - max(map(width_of, labels), default=0.0)
+    page.write(Word("events", far, box.bottom + box.height / 2, across="center", upward=True))
 
 
 def _axis(
@@ -168,7 +205,8 @@ def _axis(
     upward: bool,
 ) -> None:
     """Mark an axis at shares of its length; marks cross the edge by half."""
-    for shares, half in ((minor, 0.5), (places, 1.0)):
+    length = box.height if upward else box.width
+    for shares, half in ((_apart(minor, _MINOR / length), 0.4), (places, 1.0)):
         for share in shares:
             if upward:
                 y = box.bottom + share * box.height
@@ -181,6 +219,15 @@ def _axis(
             page.write(Word(label, box.left - 1.4, box.bottom + share * box.height - 0.9, across="right"))
         else:
             page.write(Word(label, box.left + share * box.width, box.bottom - 3.4, across="center"))
+
+
+def _apart(shares: NDArray[np.float64], least: float) -> list[float]:
+    """Return the marks that are at least so far from the one before: closer ones run into a black bar."""
+    kept: list[float] = []
+    for share in np.sort(shares):
+        if not kept or share - kept[-1] >= least:
+            kept.append(float(share))
+    return kept
 
 
 def _heading(view: GateView, page: Page, box: Box, across: float) -> None:

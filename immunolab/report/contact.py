@@ -11,24 +11,21 @@ from typing import Any
 from immunolab.plots.gate_views import read_views
 from immunolab.plots.gates import draw_contact_sheet
 from immunolab.plots.style import png
-from immunolab.report.figure import PICTURES_ON_PAGE, embedded
 from immunolab.results.run import Run
 from immunolab.schema.files import write_atomically
 from immunolab.study.sheet import Sample
 
 Apply = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
-_THUMBNAIL = 4  # times smaller than the picture
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A sample's contact sheet: its path relative to the page, and a small picture (base64 of a PNG, or "")."""
+    """A sample's contact sheet and its path relative to the page."""
 
     sample_id: str
     patient_id: str
     visit: str
     link: str
-    picture: str
 
 
 def contact_sheets(run: Run, apply: Apply) -> list[Sheet]:
@@ -44,24 +41,19 @@ def contact_sheets(run: Run, apply: Apply) -> list[Sheet]:
     Returns
     -------
     list of Sheet
-        In the order of the drawings; only the first have a picture for the page.
+        In the order of the drawings.
     """
     folder = run.folder / "samples"
     order = {name: i for i, name in enumerate(dict.fromkeys(s.patient_id for s in run.samples))}
     samples = [s for s in run.samples if (folder / s.sample_id / "views.npz").exists()]
     samples.sort(key=lambda s: order[s.patient_id])
-    jobs = [(folder / s.sample_id / "views.npz", _title(s), i < PICTURES_ON_PAGE) for i, s in enumerate(samples)]
-    pictures = apply(_drawn, jobs)
-    return [
-        Sheet(s.sample_id, s.patient_id, s.visit, f"samples/{s.sample_id}/gating.png", picture)
-        for s, picture in zip(samples, pictures, strict=True)
-    ]
+    for _ in apply(_drawn, [(folder / s.sample_id / "views.npz", _title(s)) for s in samples]):
+        pass
+    return [Sheet(s.sample_id, s.patient_id, s.visit, f"samples/{s.sample_id}/gating.png") for s in samples]
 
 
-def _drawn(job: tuple[Path, str, bool]) -> str:
-    views, title, on_page = job
-    sheet = draw_sheet(views, title)
-    return embedded(sheet.read_bytes(), _THUMBNAIL) if on_page else ""
+def _drawn(job: tuple[Path, str]) -> Path:
+    return draw_sheet(*job)
 
 
 def draw_sheet(views: Path, title: str) -> Path:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROWS_OF_PATIENTS = 60  # patients of a heat map or strip that fit a printed page
-PICTURES_ON_PAGE = 100  # of one kind (pages of patients, contact sheets); the page leads to the others
+PICTURES_ON_PAGE = 100  # pages of patients; the report leads to the others
 _SUFFIXES = (".pdf", ".svg", ".png")
 _SMALL_DPI = 200  # of a small figure: sharp at twice the size of a screen's 96
 _SMALLER = 2  # times: a picture on the page against its file
@@ -34,7 +34,7 @@ class ReportFigure:
     name
         Of its files, ``figures/NAME.pdf``, ``.svg``, ``.png`` and ``.csv``.
     section
-        ``small`` (of an endpoint, for the first screen), ``cohort``, ``primary``,
+        ``small`` (of an endpoint, for the first screen), ``gating``, ``cohort``, ``primary``,
         ``secondary``, ``exploratory``, ``clinic``, ``patients``, ``one_pagers`` or
         ``quality``.
     caption

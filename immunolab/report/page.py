@@ -69,6 +69,7 @@ def _context(run: Run, pictures: Sequence[Written], sheets: Sequence[Sheet]) -> 
         **first_screen(run, pictures),
         "cohorts": [_cohort(run, cohort, [p for p in pictures if p.cohort == cohort]) for cohort in run.cohorts],
         "further": [p for p in pictures if p.section == "quality"],
+        "gating": [p for p in pictures if p.section == "gating"],
         "sheets": sheets,
         "sample_flow": flow.sample_flow(run),
         "visit_flow": flow.visit_flow(run),

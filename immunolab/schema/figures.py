@@ -9,7 +9,7 @@ from immunolab.schema.clinical import COMPONENTS, EVENT_COUNTS, RESPONDERS, SUPP
 from immunolab.schema.columns import ENDPOINT, PATIENT, VISIT
 from immunolab.schema.comparison import CORRELATIONS, PAIRS, POWER_IN_FAMILY, SHIFTS, STIMULATION
 from immunolab.schema.endpoints import ENDPOINTS
-from immunolab.schema.gating import QUALITY, THRESHOLDS
+from immunolab.schema.gating import COUNTS, QUALITY, THRESHOLDS
 from immunolab.schema.table import Column, Table
 
 
@@ -78,6 +78,7 @@ FIGURES = (
     ),
     FigureData("forest*", "the cohort's shifts", SHIFTS),
     FigureData("gate_drift*", "borders in run order", THRESHOLDS),
+    FigureData("gating_*", "a patient's gates, visit beside visit", COUNTS),
     FigureData(
         "heatmap_measured*",
         "changes of measured values by patient",
