@@ -29,18 +29,18 @@ RESULT = ROOT / "benchmarks" / "results" / "kills.json"
 
 def write_table() -> None:
     """Write the stored result between the marks of the page."""
-    result = json.loads(RESULT.read_text(encoding="utf-8"))
-    lines = [
-        "| folder | moment | way | gone after, s | exit code | status | at the end |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for number, folder in enumerate(result["folders"], start=1):
+    stored = json.loads(RESULT.read_text(encoding="utf-8"))
+    head = "| folder, gates | moment | way | gone after, s | exit code | status | at the end |"
+    lines = [head, "|---|---|---|---|---|---|---|"]
+    kinds = [gates for gates in ("drawn", "placed") if gates in stored]
+    folders = [(gates, folder) for gates in kinds for folder in stored[gates]["folders"]]
+    for number, (gates, folder) in enumerate(folders, start=1):
         differ = len(folder["files_that_differ"])
         end = f"exit {folder['exit_code']}, {folder['files']} files, {differ or 'none'} differ{'' if differ else 's'}"
         for i, kill in enumerate(folder["kills"]):
             way = kill["way"] if kill["struck"] else f"{kill['way']} (had ended)"
             gone = kill.get("gone_s", "goes on")
-            row = (number, kill["moment"], way, gone, kill["exit_code"], kill["status"], end if i else "")
+            row = (f"{number}, {gates}", kill["moment"], way, gone, kill["exit_code"], kill["status"], end if i else "")
             lines.append(f"| {' | '.join(map(str, row))} |")
     before, rest = PAGE.read_text(encoding="utf-8").split("<!-- kills -->\n")
     after = rest.split("<!-- end -->")[1]
@@ -52,6 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seed", type=int, default=16)
     parser.add_argument("--folders", type=int, default=10)
+    parser.add_argument("--placed", action="store_true", help="of gates that data place, stored beside the others")
     parser.add_argument("--table", action="store_true")
     arguments = parser.parse_args()
     if arguments.table:
@@ -59,11 +60,11 @@ def main() -> None:
         return
     rng, folders = random.Random(arguments.seed), []
     with tempfile.TemporaryDirectory() as place:
-        study = small_study(Path(place) / "study", patients=4, events=20_000)
+        study = small_study(Path(place) / "study", patients=4, events=20_000, placed=arguments.placed)
         began = time.monotonic()
         assert start(study, Path(place) / "undisturbed").wait() == 3
         undisturbed, took = tree(Path(place) / "undisturbed"), time.monotonic() - began
-        for number, kills in enumerate(plan(arguments.seed, arguments.folders)):
+        for number, kills in enumerate(plan(arguments.seed, arguments.folders, placed=arguments.placed)):
             out = Path(place) / f"out{number}"
             rows = []
             for moment, way in kills:
@@ -81,7 +82,9 @@ def main() -> None:
             folders.append({"kills": rows, "exit_code": code, "files": len(ended), "files_that_differ": differ})
             print(json.dumps({k: v for k, v in folders[-1].items() if k != "kills"}), flush=True)
     result = {"seed": arguments.seed, "undisturbed_s": round(took, 1), "folders": folders}
-    RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    stored = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {}
+    stored["placed" if arguments.placed else "drawn"] = result
+    RESULT.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
     write_table()
 
 

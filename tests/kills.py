@@ -22,6 +22,8 @@ from immunolab.simulation import simulate
 HOLD_TIMES = {"run.log", ".lock", LOG, STATUS, METRICS_FILE}  # no part of what must be the same
 MOMENTS = {  # what is seen in OUT from then on
     "start": lambda out: True,
+    "subsamples": lambda out: any(out.glob("cache/*subsample-*")),
+    "borders": lambda out: any(out.glob("cache/*gates-*")),
     "memberships": lambda out: any(not _recorded(out, path) for path in out.glob("memberships/*.parquet*")),
     "gating": lambda out: any(out.glob("samples/*/record.json")),
     "tables": lambda out: any(out.glob(".tables.part-*")) or (out / "tables").exists(),
@@ -34,15 +36,17 @@ def _recorded(out: Path, memberships: Path) -> bool:
     return (out / "samples" / memberships.stem / "record.json").exists()
 
 
+BY_DATA = ("subsamples", "borders")  # moments of a study whose gates are placed by data, alone
 WAYS = ("group", "terminate", "parent", "worker")
 
 
-def small_study(folder: Path, patients: int, events: int) -> Path:
-    """Write a study of drawn gates, two visits a patient; the last tube is no cytometry."""
+def small_study(folder: Path, patients: int, events: int, *, placed: bool = False) -> Path:
+    """Write a study of drawn gates, or of placed ones, two visits a patient; the last tube is no cytometry."""
     simulate("sle_nct02084238", patients=patients, seed=5, folder=folder, visits=["W0", "W10"], events=events)
     (folder / "gates.yaml").write_text(GATES)
+    gates = "treg_th17_tfh_teff" if placed else "gates.yaml"
     (folder / "study.yaml").write_text(
-        "study: kills\nsheet: samples.csv\npanels: {surface: {strategy: gates.yaml}}\n"
+        f"study: kills\nsheet: samples.csv\npanels: {{surface: {{strategy: {gates}}}}}\n"
         "comparison: {before: W0, after: W10}\n"
     )
     last = folder / pd.read_csv(folder / "samples.csv")["file"].iloc[-1]
@@ -125,13 +129,13 @@ def kill_at(
     }
 
 
-def plan(seed: int, folders: int) -> list[list[tuple[str, str]]]:
+def plan(seed: int, folders: int, *, placed: bool = False) -> list[list[tuple[str, str]]]:
     """Return (moment, way) of two kills for each folder, the later moment second, every way as often as any other."""
     rng = random.Random(seed)
+    moments = [name for name in MOMENTS if placed or name not in BY_DATA]
     ways = list(WAYS) * (folders // 2 + 1)
     found = []
     for number in range(folders):
-        first, second = sorted(rng.sample(range(len(MOMENTS)), 2))
-        moments = list(MOMENTS)
+        first, second = sorted(rng.sample(range(len(moments)), 2))
         found.append([(moments[first], ways[2 * number]), (moments[second], ways[2 * number + 1])])
     return found

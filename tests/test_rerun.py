@@ -14,6 +14,7 @@ from test_pipeline import GATES
 
 import immunolab.workflow.write as write_step
 from immunolab.errors import InputError
+from immunolab.report.exports import write_exports
 from immunolab.report.verify import verify
 from immunolab.results.record import read_run
 from immunolab.schema.table import Table
@@ -94,9 +95,13 @@ def test_a_report_after_tables_only_computes_no_sample(place: Path) -> None:
 def test_tables_only_leaves_no_report_of_other_tables(place: Path) -> None:
     unchanged = run(place / "study", out=place / "out", tables_only=True)
     assert verify(unchanged) == []
+    write_exports(unchanged, ["xlsx"])
+    assert verify(run(place / "study", out=place / "out")) == []
+    assert (place / "out" / "tables.xlsx").exists()
     _drop_last_patient(place / "study")
     changed = run(place / "study", out=place / "out", tables_only=True)
     assert changed.report is None
+    assert not (place / "out" / "tables.xlsx").exists()
     assert not (place / "out" / "figures").exists()
     assert "the earlier report is withdrawn" in (place / "out" / "run.log").read_text()
 

@@ -14,7 +14,6 @@ from immunolab.cells.study_tables import agreement_tables
 from immunolab.errors import InputError, Problem, nearest, unknown_words
 from immunolab.input_files import recorded_inputs
 from immunolab.quantify import population_pairs
-from immunolab.report.exports import remove_stale_exports
 from immunolab.results.run import Run
 from immunolab.schema.night_log import STAGES
 from immunolab.study.endpoints import Endpoint
@@ -159,8 +158,6 @@ def _steps(
         found = _compared(study, store, options, panels, sources, clinic, endpoints, tubes, cells)
     done = [*tubes.computed, *tubes.kept]
     write_results(found, store, done, report=not options.tables_only, jobs=options.jobs)
-    for name in remove_stale_exports(store.root):
-        log.info("%s removed: it was made of an earlier run; immunolab report makes it anew", name)
     night.finish(computed=tubes.computed, kept=tubes.kept, failed=failures)
     log.info(
         "done after %.1f s: %d computed, %d kept, %d failed",

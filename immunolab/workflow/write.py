@@ -17,6 +17,7 @@ import pandas as pd
 
 from immunolab.comparison.response_tests import tests_of_study
 from immunolab.errors import ImmunolabError
+from immunolab.report.exports import remove_stale_exports
 from immunolab.report.manifest import NAME as MANIFEST
 from immunolab.report.manifest import write_manifest
 from immunolab.report.page import write_report
@@ -160,6 +161,7 @@ def write_results(run: Run, store: Store, samples: Sequence[str], *, report: boo
         write_manifest(run)  # memberships may be new, and the folders of study and run elsewhere
     elif report:
         _write_report(run, made_of, store, jobs)
+    _remove_exports(store.root)  # of a run that was moved
 
 
 @contextmanager
@@ -175,12 +177,19 @@ def _written_tables(run: Run) -> Iterator[Path]:
 
 
 def _withdraw_report(root: Path) -> None:
-    """Remove an earlier run's manifest, record, page and figures."""
+    """Remove an earlier run's manifest, record, page, figures, and what was made of them."""
     if (root / REPORT).exists():
         log.info("the earlier report is withdrawn: what it was made of has changed")
     for name in (MANIFEST, RECORD, REPORT):
         (root / name).unlink(missing_ok=True)
     shutil.rmtree(root / "figures", ignore_errors=True)
+    _remove_exports(root)
+
+
+def _remove_exports(root: Path) -> None:
+    """Remove PDF, workbook and slides that are not of the run in the folder, and say so."""
+    for name in remove_stale_exports(root):
+        log.info("%s removed: it was made of an earlier run; immunolab report makes it anew", name)
 
 
 def place_gates(store: Store, samples: Iterable[str]) -> None:
