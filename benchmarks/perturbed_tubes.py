@@ -39,9 +39,11 @@ class Trial:
 _HEAD = """Each tube alone. Wrong, right, flagged: as above; where no event of a population is left, it is wrong if more
 than 2 % of those removed are called. The last column names set, what was changed, population, and in how many tubes.
 
-Two reagents exchanged on cells of one kind cannot be seen in the tube: CD4 and CD8 are then silently each other, and so
-is what is gated below them. Values of HIPC are on a display scale without a known zero: noise and a missing CCR7 leave
-a border among negative cells there.
+Two reagents exchanged are found where cells show it (flag `staining`): two that the same cells carry, or that nothing
+in the panel tells apart, are not. That is so of CD4 and CD8, or of CD8 and NK1.1, in mouse tubes, and of CD38 with
+CD45RA or CCR7. A right result that is flagged in a tube whose antibody is missing or exchanged is no false alarm of the
+tube. Values of HIPC are on a display scale without a known zero: noise and a missing CCR7 leave a border among negative
+cells there.
 """
 
 TRIALS = {
@@ -69,7 +71,7 @@ def run_trial(name: str, data: RealSet, trial: Trial, kinds: str = "") -> Iterat
                 continue
             before = {expected.population: expected.n for expected in start.expected}
             for row in gate_changed(name, data, one):
-                yield row | {"kind": kind, "what": what, "outcome": _outcome(row, before[row["population"]])}
+                yield row | {"kind": kind, "what": what, "outcome": outcome_of(row, before[row["population"]])}
 
 
 def gate_changed(name: str, data: RealSet, one: Labelled) -> Iterator[dict]:
@@ -79,7 +81,7 @@ def gate_changed(name: str, data: RealSet, one: Labelled) -> Iterator[dict]:
     return compare(name, "alone", changed, tube.sample_id, _gate(tube, changed))
 
 
-def _outcome(row: dict, before: int) -> str:
+def outcome_of(row: dict, before: int) -> str:
     """Return the outcome; where no event is left, a few called ones are none."""
     if row["outcome"] == "wrong" and row["n_expert"] == 0:
         return "none left" if row["n_called"] <= NONE_LEFT * before else "wrong"

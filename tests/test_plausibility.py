@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import REPOSITORY
+from builders import REPOSITORY, data_folder
 from fcs_builder import write_fcs
 from report_fixture import finished_run, tables
 
@@ -174,3 +174,30 @@ def test_bounds_hold_the_figures_of_health_and_disease() -> None:
             assert low <= float(least), named[1]
             assert float(most) <= high, named[1]
     assert compared > 30
+
+
+def test_counting_beads_are_no_lymphocytes() -> None:
+    path = data_folder("fcs_edge_cases/instruments") / "Beckman Coulter - Cytomics FC500.LMD"
+    plain = """
+strategy: plain
+populations:
+  - {name: CD3, parent: root, where: CD3+}
+  - {name: CD4, parent: CD3, where: CD4+}
+"""
+    result = il.gate(il.read_fcs(path), parse_strategy(parse_yaml(plain, "plain.yaml")))
+    assert np.mean(result.tube["SS Lin"][result.mask("CD3")] >= 1023) > 0.9  # what was taken for T cells
+    assert "at_scatter_end" in flags(result, "CD3") & flags(result, "CD4")
+    reason = result.counts.set_index("population").loc["CD3", "reason"]
+    assert "highest value of SS Lin" in reason
+
+
+@pytest.mark.parametrize(("share", "is_flagged"), [(0.45, False), (0.55, True)])
+def test_a_few_events_at_the_end_of_scatter_are_none_of_it(share: float, is_flagged: bool) -> None:
+    tube = blood_tube()
+    side = np.where(np.arange(len(tube)) % 100 < 100 * share, 1_023.0, 200.0)
+    columns = np.vstack([tube.columns, side]).astype(np.float32)
+    tube = Tube(columns, (*tube.channels, Channel("SSC-A", kind="scatter")), None, "S1")
+    result = gated(tube)
+    assert ("at_scatter_end" in flags(result, "CD3")) is is_flagged
+    assert ("at_scatter_end" in flags(result, "Treg")) is is_flagged
+    assert "at_scatter_end" not in flags(result, "lymphocytes")

@@ -28,7 +28,7 @@ _HALF = 50.0  # percent of cells that carry a second marker: most of them, or fe
 _FEWEST_SIGNS = 2  # comparisons that all speak for two exchanged markers (judgement: one alone may be a person's)
 # chance of one group's event to read higher than another's, over or under even, that says nothing (judgement,
 # 2026-11-26: CD45RA of CD8 over CD4 cells is 0.15 to 0.36 over even, CD25 of CD4 over CD8 0.01 to 0.26, 20 tubes)
-_EVEN = 0.1
+_EVEN = 0.05
 _Rule = tuple[tuple[str, ...], str]  # markers, and how they break the rule; "" where they keep it
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from immunolab.events.tube import Tube
 from immunolab.gating.coexpression import broken_rules, depend_on
@@ -19,10 +20,13 @@ from immunolab.vocabulary.populations import populations
 
 # markers that every T cell carries and no other cell of blood, by which a gate is known to hold T cells
 _T_CELL_MARKERS = frozenset({"CD3", "TCRab", "TCRb"})
+# markers by which a gate is known to hold lymphocytes, which are the least granular cells of blood
+_LYMPHOCYTE_MARKERS = _T_CELL_MARKERS | {"CD4", "CD8", "CD19", "CD20", "CD56", "TCRgd"}
+_MOST = 50.0  # percent of a population: a pile at a detector's end is then what it holds, not a few large cells
 # percent of T cells that CD4 and CD8 together make up at least; the rest are gamma-delta and double negative or double
 # positive cells, seldom over 20 % in blood (judgement, 2026-11-26: half as many again, to be rarely wrong in disease)
 _FEWEST_ASSIGNED = 60.0
-_OWN = frozenset({Flag.OUT_OF_RANGE, Flag.IMPLAUSIBLE, Flag.T_CELLS_UNASSIGNED, Flag.STAINING})
+_OWN = frozenset({Flag.OUT_OF_RANGE, Flag.IMPLAUSIBLE, Flag.T_CELLS_UNASSIGNED, Flag.STAINING, Flag.AT_SCATTER_END})
 _Word = tuple[Flag, str]
 
 
@@ -32,7 +36,8 @@ def checked(memberships: Memberships, tube: Tube) -> Memberships:
     In adult human blood (`Strategy.specimen`) shares are compared with the bounds of the vocabulary: outside what is
     plausible a population is flagged ``out_of_range``, outside what is possible ``implausible``, and so is all that
     depends on it. In any specimen, CD4 and CD8 that leave out many T cells are flagged ``t_cells_unassigned``, and
-    what is gated on markers that do not go together as on cells ``staining``.
+    what is gated on markers that do not go together as on cells ``staining``, and lymphocytes most of which are at
+    the end of a scatter detector ``at_scatter_end``.
 
     Parameters
     ----------
@@ -45,7 +50,8 @@ def checked(memberships: Memberships, tube: Tube) -> Memberships:
     counted = _Shares(memberships)
     found: dict[str, list[_Word]] = {}
     doubted = depend_on(memberships, tube, broken_rules(memberships, tube))
-    for path, word in [*_blood(strategy, counted), *_unassigned(strategy, counted, tube), *doubted]:
+    no_lymphocytes = _at_end_of_scatter(memberships, tube)
+    for path, word in [*_blood(strategy, counted), *_unassigned(strategy, counted, tube), *doubted, *no_lymphocytes]:
         found.setdefault(path, []).append(word)
     impossible: dict[str, str] = {}
     flagged = []
@@ -114,13 +120,43 @@ def _unassigned(strategy: Strategy, counted: _Shares, tube: Tube) -> Iterator[tu
                 yield path, (Flag.T_CELLS_UNASSIGNED, f"CD4 and CD8 together are {share:.3g} % of {one.name}")
 
 
+def _at_end_of_scatter(memberships: Memberships, tube: Tube) -> Iterator[tuple[str, _Word]]:
+    """Yield lymphocytes, and what depends on them, most of which are at a scatter channel's highest value: beads."""
+    at_end: dict[str, NDArray[np.bool_]] = {}
+    paths: set[str] = set()
+    for one in memberships.strategy.populations:
+        if not _carries(one, tube, _LYMPHOCYTE_MARKERS) and not one.depends_on & paths:
+            continue
+        paths.add(one.path)
+        events = memberships.masks[one.path]
+        n = int(np.count_nonzero(events))
+        for channel in tube.channels if n else ():
+            if channel.kind != "scatter" or channel.name.endswith("-W"):
+                continue
+            if channel.name not in at_end:
+                raw = tube.raw(channel.name)
+                at_end[channel.name] = raw >= raw.max()
+            piled = int(np.count_nonzero(at_end[channel.name] & events))
+            if jeffreys_percent(piled, n)[0] > _MOST:
+                words = (
+                    f"{100 * piled / n:.0f} % of the events are at the highest value of {channel.name}, as beads are"
+                )
+                yield one.path, (Flag.AT_SCATTER_END, words)
+                break
+
+
 def _of_t_cells(population: Population, tube: Tube) -> bool:
+    return _carries(population, tube, _T_CELL_MARKERS)
+
+
+def _carries(population: Population, tube: Tube, markers: frozenset[str]) -> bool:
+    """Whether a gate asks for one of some markers."""
     gate = population.gate
     if not isinstance(gate, Rectangle):
         return False
     sides = zip(gate.dimensions, gate.lower, strict=True)
     low_on = [side.name for side, low in sides if low is not None and side.ratio is None]
-    return any(tube.channel(name).marker in _T_CELL_MARKERS for name in low_on)
+    return any(tube.channel(name).marker in markers for name in low_on)
 
 
 def _flagged(population: Population, words: list[_Word]) -> Population:

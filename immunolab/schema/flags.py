@@ -73,6 +73,11 @@ class Flag(DeclaredWord):
         "markers do not go together as they do on cells: an antibody may be missing or exchanged, or a signal be left "
         "in another's channel",
     )
+    AT_SCATTER_END = (
+        "at_scatter_end",
+        "doubtful",
+        "most of the lymphocytes are at the highest value of a scatter channel: counting beads, or too high a gain",
+    )
     TOO_FEW_EVENTS = "too_few_events", "doubtful", "the border was estimated from too few events"
     NO_VALLEY = "no_valley", "doubtful", "the density has no valley between two groups of events"
     NO_PEAK = "no_peak", "doubtful", "the population is densest at its border: it is the flank of another group"
