@@ -6,11 +6,14 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import browser as browsers
 import pandas as pd
 import pytest
 from builders import REPOSITORY
 from declarations import undeclared
 
+from immunolab.report.figure import write_figure
+from immunolab.report.figures import figures_of
 from immunolab.report.page import render
 from immunolab.results.findings import findings
 from immunolab.results.findings.words import endpoint_name
@@ -347,3 +350,19 @@ def test_a_made_up_trial_runs_like_a_built_in_one(tmp_path: Path) -> None:
     assert shifts.loc["treg_pct_cd4", "role"] == "primary"
     assert shifts.loc["crp", "fold"] == pytest.approx(0.4)
     assert set(shifts["contrast"]) == {"V3 - V1"}
+
+
+def test_the_report_opens_on_the_primary_endpoint_with_its_figure(trial_run: tuple[str, Run], tmp_path: Path) -> None:
+    found = trial_run[1].outcome
+    primary = {endpoint.id for endpoint in found.study.endpoints if endpoint.role == "primary"}
+    small = [made for made in figures_of(found) if made.section == "small" and made.endpoint in primary]
+    page = tmp_path / "report.html"
+    page.write_text(render(found, [write_figure(made, tmp_path) for made in small], []), encoding="utf-8")
+    with browsers.chromium() as browser:
+        for width in (1400, 800, 420):
+            with browsers.opened(browser, page, width) as seen:
+                assert (seen.problems, seen.requests, browsers.serious(seen.page)) == ([], [], []), width
+                if width == 1400:
+                    assert browsers.first_screen(seen.page) == ["h1", "sentence", "figure"]
+                    first = seen.page.locator("#answer .answer h3").first.inner_text()
+                    assert first.startswith("Primary endpoint")

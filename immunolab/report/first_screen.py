@@ -36,7 +36,7 @@ def first_screen(run: Run, pictures: Sequence[Written]) -> dict[str, Any]:
     """
     found, warned = findings(run), concerns(run)
     return {
-        "facts": tuple(_facts(run)),
+        "facts": tuple(study_facts(run)),
         "simulated": run.study.simulated,
         "answers": [_answer(run, one, pictures) for one in found],
         "reading": READING,
@@ -48,8 +48,14 @@ def first_screen(run: Run, pictures: Sequence[Written]) -> dict[str, Any]:
     }
 
 
-def _facts(run: Run) -> Iterator[tuple[str, str]]:
-    """Yield what the study is, in names and values: drug, condition, patients, samples."""
+def study_facts(run: Run) -> Iterator[tuple[str, str]]:
+    """Yield what the study is, in names and values: drug, patients, samples.
+
+    Parameters
+    ----------
+    run
+        The finished run.
+    """
     trial = run.study.trial
     if trial:
         yield "Drug", dosing_in_words(trial.dosing)

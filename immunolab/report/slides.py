@@ -10,6 +10,7 @@ from typing import Any
 
 from immunolab.errors import InputError, Problem
 from immunolab.report.figures import figures_of
+from immunolab.report.first_screen import study_facts
 from immunolab.results.findings import findings
 from immunolab.results.findings.cautions import cautions
 from immunolab.results.findings.concerns import concerns
@@ -74,11 +75,11 @@ def slides_of(run: Run) -> list[Slide]:
 
 def _first(run: Run) -> Slide:
     trial = run.study.trial
-    patients = len({s.patient_id for s in run.samples})
     registered = f" ({trial.registry})" if trial and trial.registry else ""
     title = (f"{trial.title}{registered}",) if trial else ()
-    made = f"{patients} patients, {len(run.samples)} samples. immunolab {run.versions.get('immunolab', '')}."
-    return Slide(run.study.name, (*title, made))
+    facts = (f"{name}: {value}" for name, value in study_facts(run))
+    simulated = ("Simulated data",) if run.study.simulated else ()
+    return Slide(run.study.name, (*title, *simulated, *facts, f"immunolab {run.versions.get('immunolab', '')}"))
 
 
 def write_slides(run: Run, path: Path) -> Path:
