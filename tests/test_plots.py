@@ -280,6 +280,7 @@ def test_a_one_pager_names_doses_and_verdicts(long_frames, plan):
 
 def test_swimmer_counts_patients(plan):
     marks = pd.DataFrame({"patient_id": ["P1", "P1", "P2"], "study_day": [71, 99, 71], "what": ["response"] * 3})
+    marks["kind"] = "response"
     ax = swimmer(plan, ["P1", "P2"], marks, ax=new_axes())
     assert "response (n = 2)" in [t.get_text() for t in ax.get_legend().get_texts()]
 

@@ -64,7 +64,7 @@ def test_no_figure_over_time_hides_or_cuts_its_text(n, kind):
         report_fixture.DOSES, {"follow_up": (72, 181)}, {f"W{w}": 7 * w + 1 for w in (0, 2, 4, 6, 8, 10, 24)}
     )
     rows, patients = frames["endpoints"], list(dict.fromkeys(frames["endpoints"]["patient_id"]))
-    marks = pd.DataFrame({"patient_id": patients, "study_day": 71, "what": "SRI_4 responder"})
+    marks = pd.DataFrame({"patient_id": patients, "study_day": 71, "what": "SRI_4 responder", "kind": "response"})
     slopes = pd.DataFrame(
         [{"patient_id": p, "period": x, "slope": -0.123} for p in patients for x in ("W0 to W6", "W6 to W10")]
     )
@@ -314,3 +314,38 @@ def test_a_page_of_gates_fits_a4(tmp_path, n_visits):
     wide, high = fig.get_size_inches() * 25.4
     assert wide <= 180.001
     assert high <= 297 - 2 * 12  # printable with margins of 12 mm
+
+
+# --- what happened to a patient ---------------------------------------------------------------------
+
+
+def test_a_patients_page_marks_what_happened_and_ends_at_death(tmp_path):
+    from immunolab.report.happened import happened
+    from immunolab.schema.estimand import INTERCURRENT_EVENTS
+
+    harms = tmp_path / "adverse_events.csv"
+    harms.write_text("patient_id,study_day,term,grade,serious\nP01,20,rash,1,no\nP01,60,respiratory failure,4,yes\n")
+    row = {"event": "death", "study_day": 221, "assessed": "yes", "seen_in": "outcomes", "detail": "event of survival"}
+    dead = INTERCURRENT_EVENTS.frame([{"patient_id": "P01", **row}])
+    run = report_fixture.finished_run(study(8, "plain", visits=("W0", "W6", "W10")))
+    run = replace(
+        run,
+        study=replace(run.study, adverse_events=harms),
+        tables={**run.tables, "intercurrent_events": dead.assign(patient_id="P000")},
+    )
+    harms.write_text(harms.read_text().replace("P01", "P000"))
+    marks = happened(run)
+    assert marks[["study_day", "what", "kind"]].to_numpy().tolist() == [
+        [221.0, "death", "death"],
+        [20.0, "adverse events", "adverse event"],
+        [60.0, "respiratory failure, grade 4", "severe adverse event"],
+    ]
+    fig = one_pager(run.endpoints, run.pairs, "P000", run.calendar, marks=marks)
+    assert unreadable(fig) == []
+    strip, panels = fig.axes[-1], [ax for ax in fig.axes[:-1] if ax.axison]
+    names = [t.get_text() for t in strip.get_yticklabels()]
+    assert names == ["adverse events, day 20", "respiratory failure, grade 4, day 60", "death, day 221"]
+    assert all(ax.get_xlim()[1] > 221 for ax in panels)
+    assert all(any(list(line.get_xdata()) == [221, 221] for line in ax.lines) for ax in panels)
+    harms.unlink()
+    assert happened(run)["what"].tolist() == ["death"]  # what the run's own tables hold

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 
 from immunolab.plots.calendar import Calendar, name_visits, shade, shade_words, week_ticks
 from immunolab.plots.labels import EndpointLabel, folded, is_low, labels
+from immunolab.plots.marks import KINDS, end_line, mark_strip, strip_height, strip_lines
 from immunolab.plots.names import shortened
 from immunolab.plots.numbers import back, bracket, number, scale_word
 from immunolab.plots.style import MM, NEUTRAL, SMALL, VERDICT_COLOURS, VERDICT_SYMBOLS, WIDTH, axes, figure, style
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PATIENT = "#B5B5B5"
+_NOTHING = pd.DataFrame({"patient_id": [], "study_day": [], "what": [], "kind": []})
 
 
 @style()
@@ -177,9 +179,10 @@ def one_pager(
     plan: Calendar,
     *,
     definitions: Mapping[str, str] | None = None,
+    marks: pd.DataFrame | None = None,
     most: int = 8,
 ) -> Figure:
-    """Return one page of one patient: every endpoint over one axis of study days with doses, and its verdict.
+    """Return one page of one patient: what happened, and every endpoint with its verdict, over study days and doses.
 
     Parameters
     ----------
@@ -191,6 +194,8 @@ def one_pager(
         Doses (the patient's own where they are known), phases, visits.
     definitions
         Definition id to markers in words.
+    marks
+        What happened: patient_id, study_day, what, kind (of `immunolab.plots.marks.KINDS`); None for nothing known.
     most
         Panels on the page: half of them percentages and ratios (one a population), the others measurements and
         scores, in the order of the table; where there are few of one kind, more of the other.
@@ -199,21 +204,25 @@ def one_pager(
     own = values[values["patient_id"] == patient]
     named = labels(endpoints, definitions)
     chosen = _page_endpoints(own, named, most)
-    rows = max(1, -(-len(chosen) // 2))
-    height = 33 + 35 * rows
+    happened = _NOTHING if marks is None else marks[marks["patient_id"] == patient]
+    rows, strip = max(1, -(-len(chosen) // 2)), strip_height(happened)
+    height = 33 + strip + 35 * rows
     fig = figure(WIDTH, height * MM, layout=None)
     grid = fig.subplots(rows, 2, squeeze=False, sharex=True)
-    fig.subplots_adjust(0.085, 12 / height, 0.99, 1 - 18 / height, wspace=0.2, hspace=0.36)
-    days = [*own.loc[own["endpoint"].isin(chosen), "study_day"], *plan.days(patient)]
+    fig.subplots_adjust(0.085, 12 / height, 0.99, 1 - (18 + strip) / height, wspace=0.2, hspace=0.36)
+    days = [*own.loc[own["endpoint"].isin(chosen), "study_day"], *plan.days(patient), *happened["study_day"]]
     for name, ax in zip(chosen, grid.flat, strict=False):  # a last panel may stay empty
         visits = visit_order(values[values["endpoint"] == name], plan)
         _patient_panel(axes(ax), own[own["endpoint"] == name], named[name], visits, plan, patient)
         _verdict_words(ax, pairs[(pairs["patient_id"] == patient) & (pairs["endpoint"] == name)])
+        end_line(ax, happened)
     for ax in list(grid.flat)[len(chosen) :]:
         ax.set_axis_off()
-    if chosen:
+    if days:
         week_ticks(grid[0, 0], min(days), max(days))
         grid[0, 0].set(xlim=(min(days) - 4, max(days) + 6), xlabel="")
+    if strip and days:
+        _strip(fig, happened, plan, patient, (1 - 12.5 / height, (strip - 8) / height), days)
     for ax in list(grid.flat)[max(0, len(chosen) - 2) : len(chosen)]:
         ax.set_xlabel("week (from actual study day)")
         ax.tick_params(labelbottom=True)
@@ -221,6 +230,25 @@ def one_pager(
     text = f"{shade_words(plan, patient)}; open: below quantification"
     fig.text(0.012, 1 - 7.5 / height, text, fontsize=SMALL, va="top", color="#555555")
     return fig
+
+
+def _strip(
+    fig: Figure,
+    happened: pd.DataFrame,
+    plan: Calendar,
+    patient: str,
+    place: tuple[float, float],
+    days: Sequence[float],
+) -> None:
+    """Draw what happened above the panels; ``place`` is the upper edge and the height, of the figure's."""
+    top, high = place
+    ax = axes(fig.add_axes((0.27, top - high, 0.72, high)))
+    mark_strip(ax, happened, plan, patient)
+    end_line(ax, happened)
+    week_ticks(ax, min(days), max(days))
+    ax.set(xlim=(min(days) - 4, max(days) + 6), xlabel="")
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
 
 
 def _page_endpoints(rows: pd.DataFrame, named: Mapping[str, EndpointLabel], most: int) -> list[str]:
@@ -234,7 +262,8 @@ def _page_endpoints(rows: pd.DataFrame, named: Mapping[str, EndpointLabel], most
     n_others = min(len(others), max(most - len(shares), most // 2))
     chosen = [*shares[: most - n_others], *others[:n_others]]
     rest = [name for name in have if name not in chosen]
-    return [*chosen, *rest[: most - len(chosen)]]
+    shown = {*chosen, *rest[: most - len(chosen)]}
+    return [name for name in have if name in shown]
 
 
 def _patient_panel(
@@ -244,7 +273,7 @@ def _patient_panel(
     patient_lines(ax, rows, visits, named.colour, 1.4)
     value_axis(ax, named, rows["value"].to_numpy(dtype=float), room=0.2)
     ax.set_ylabel(folded(named.quantity, 22), fontsize=SMALL)
-    ax.set_title(folded(named.display, 30), loc="left", weight="bold", color=named.colour)
+    ax.set_title(shortened(named.display, 22), loc="left", weight="bold", color=named.colour)
 
 
 def _verdict_words(ax: Axes, pairs: pd.DataFrame) -> None:
@@ -256,7 +285,7 @@ def _verdict_words(ax: Axes, pairs: pd.DataFrame) -> None:
             words = f"{scale_word(row['shift_scale'])} {number(back(row['shift'], row['shift_scale']))}"
         elif not pd.isna(row["shift"]):
             change = bracket(row["shift"], row["ci_low"], row["ci_high"], row["shift_scale"])
-            words += f": {scale_word(row['shift_scale'])} {change}"
+            words += f": {change}"
         ax.set_title(words, color=tint, fontsize=SMALL, loc="right")
 
 
@@ -278,7 +307,7 @@ def swimmer(
     patients
         In order from the top.
     marks
-        patient_id, study_day, what (in words).
+        patient_id, study_day, what (in words), kind (of `immunolab.plots.marks.KINDS`).
     last_day
         patient_id to the last day of observation.
     ax
@@ -292,37 +321,19 @@ def swimmer(
         end = max([1.0, ends.get(patient, 1.0), *own["study_day"].astype(float), *map(float, days)])
         ax.plot([1, end], [lane, lane], color="#C9CED6", linewidth=4.5, solid_capstyle="butt", zorder=1)
         ax.plot(days, [lane] * len(days), "|", color="#8A5A00", markersize=6, markeredgewidth=0.7, zorder=2)
-    kinds = list(dict.fromkeys(marks["what"]))
-    aside = np.linspace(-0.2, 0.2, len(kinds)) if len(kinds) > 1 else np.zeros(1)  # marks of one day stay apart
-    for kind, shift, (shape, tint) in zip(kinds, aside, _shapes(), strict=False):
-        own = marks[(marks["what"] == kind) & marks["patient_id"].isin(list(patients))]
+    kinds = dict(zip(marks["what"].astype(str), marks["kind"], strict=True))
+    words = strip_lines(marks)
+    aside = np.linspace(-0.2, 0.2, len(words)) if len(words) > 1 else np.zeros(1)  # marks of one day stay apart
+    for what, shift in zip(words, aside, strict=False):
+        shape, tint = KINDS[kinds[what]]
+        own = marks[(marks["what"] == what) & marks["patient_id"].isin(list(patients))]
         lanes = [list(patients).index(p) + shift for p in own["patient_id"]]
-        days_of = own["study_day"].to_numpy(dtype=float)
-        ax.plot(
-            days_of,
-            lanes,
-            shape,
-            color=tint,
-            markersize=5,
-            label=f"{kind} (n = {own['patient_id'].nunique()})",
-            zorder=3,
-        )
+        label = f"{folded(what, 24)} (n = {own['patient_id'].nunique()})"
+        ax.plot(own["study_day"].to_numpy(dtype=float), lanes, shape, color=tint, markersize=5, label=label, zorder=3)
     ax.plot([], [], "|", color="#8A5A00", label="dose")
-    ax.set_yticks(range(len(patients)), list(patients))
+    ax.set_yticks(range(len(patients)), [shortened(patient, 24) for patient in patients])
     ax.set_ylim(len(patients) - 0.4, -0.6)
     low, high = ax.get_xlim()
     week_ticks(ax, max(low, 1), high)
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
-
-
-def _shapes() -> Iterator[tuple[str, str]]:
-    """Yield marker and colour pairs; there are as many as a reader can distinguish."""
-    yield from (
-        ("o", "#009E73"),
-        ("X", "#D55E00"),
-        ("D", "#0072B2"),
-        ("^", "#CC79A7"),
-        ("s", "#E69F00"),
-        ("v", "#56B4E9"),
-    )

@@ -22,6 +22,7 @@ from immunolab.report.figure import (
     on_axes,
     pages,
 )
+from immunolab.report.happened import happened
 from immunolab.results.run import Run, in_cohort
 
 
@@ -96,13 +97,15 @@ def _one_pagers(run: Run, cohort: str, shifts: pd.DataFrame) -> Iterator[ReportF
     subsets = counted[counted["endpoint"].isin(leading)]
     ranked = subsets.assign(rank=subsets["endpoint"].map(leading.index)).sort_values("rank", kind="stable")
     shown = pd.concat([ranked.drop(columns="rank"), clinic_rows(run, cohort).drop(columns="group")], ignore_index=True)
+    shown, marks = _primary_first(run, shown), happened(run)
     for i, patient in enumerate(dict.fromkeys(shown["patient_id"])):
         own = shown[shown["patient_id"] == patient]
         pairs = run.pairs[run.pairs["patient_id"] == patient]
-        draw = partial(one_pager, shown, pairs, str(patient), run.calendar)
+        draw = partial(one_pager, shown, pairs, str(patient), run.calendar, marks=marks[marks["patient_id"] == patient])
         caption = (
-            f"{patient}: subsets and clinic over one axis of actual study days, primary first, with doses and the call "
-            "of each change."
+            f"{patient}: what happened (responses, events, adverse events, rescue, death), and subsets and clinic over "
+            "actual study days, primary first, with doses and the call of each change (odds ratio of percentages, else "
+            "fold, with its own 95 % interval). Black line: death."
         )
         yield ReportFigure(
             figure_name("patient", str(patient)),
@@ -113,6 +116,14 @@ def _one_pagers(run: Run, cohort: str, shifts: pd.DataFrame) -> Iterator[ReportF
             wide=True,
             on_page=i < PICTURES_ON_PAGE,
         )
+
+
+def _primary_first(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows with the primary endpoint first, or the score or variable that it is made of."""
+    leading = {e.id for e in run.study.endpoints if e.role == "primary"}
+    made_of = {e.fitted for e in run.study.endpoints if e.role == "primary"}
+    first = rows["endpoint"].isin(leading) | rows["population"].isin(made_of)
+    return pd.concat([rows[first], rows[~first]], ignore_index=True)
 
 
 FIGURES = FigureSet(20, per_cohort=patient_figures)

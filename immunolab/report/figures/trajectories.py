@@ -19,10 +19,12 @@ from immunolab.plots.trajectories import swimmer
 from immunolab.report.clinic_rows import CLINIC, clinic_rows
 from immunolab.report.figure import FigureSet, ReportFigure, figure_name, of_cohort, on_axes, pages
 from immunolab.report.figures.endpoints import CHANGE_KEY, endpoint_drawing
+from immunolab.report.happened import happened
 from immunolab.results.endpoint_figure import period_slopes
 from immunolab.results.run import Run, in_cohort
 from immunolab.study.endpoints import Endpoint, Period
 
+_NOT_IN_LANES = ("adverse event", "last seen", "other")  # kinds of marks that the patient's own page shows
 _MOST_PANELS = 6  # courses of one figure at printed size
 _FEWEST_REBOUND = 3  # patients with a value in follow-up; fewer make no figure (judgement)
 
@@ -115,26 +117,26 @@ def _courses(run: Run, cohort: str) -> Iterator[ReportFigure]:
 
 
 def _swimmer(run: Run, cohort: str) -> Iterator[ReportFigure]:
-    """Yield one lane a patient with responses and events, where any score reports them."""
-    said = {e.id: e.mark for e in run.study.endpoints if e.mark}
+    """Yield one lane a patient: responses and events that scores find, severe adverse events, rescue, death."""
     rows = run.endpoints
     own = rows[in_cohort(rows, cohort) & rows["study_day"].notna()]
-    known = own[own["endpoint"].isin(said) & own["value"].notna()]
-    if known.empty:
-        return
-    marks = known[known["value"] >= 1]
-    words = [said[str(name)] for name in marks["endpoint"]]
-    marks = marks[["patient_id", "visit", "study_day", "days_since_last_dose"]].assign(what=words)
     patients = list(dict.fromkeys(own["patient_id"]))
+    marks = happened(run)
+    marks = marks[marks["patient_id"].isin(patients) & ~marks["kind"].isin(_NOT_IN_LANES)]
+    severe = marks["kind"] == "severe adverse event"
+    marks = marks.assign(what=marks["what"].mask(severe, "severe adverse event"))
+    asked = dict.fromkeys(e.mark for e in run.study.endpoints if e.mark)
+    if marks.empty and not asked:
+        return
     last = own.groupby("patient_id")["study_day"].max().astype(float).to_dict()
     height = (18 + 5.5 * len(patients)) * MM
     draw = partial(on_axes, partial(swimmer, run.calendar, patients, marks, last_day=last), WIDTH, height)
-    asked = ", ".join(said[str(name)] for name in dict.fromkeys(known["endpoint"]))
     caption = (
-        f"One lane a patient{of_cohort(cohort)}: doses, and the visits at which these were found: {asked}. "
-        "Descriptive; a lane ends with the last visit on record."
+        f"One lane a patient{of_cohort(cohort)}: doses, and what happened when: "
+        f"{', '.join(dict.fromkeys([*asked, *marks['what']]))}. Descriptive; a lane ends with the last visit, dose or "
+        "mark on record."
     )
-    yield ReportFigure(figure_name("swimmer", cohort), "clinic", caption, draw, marks, wide=True)
+    yield ReportFigure(figure_name("swimmer", cohort), "clinic", caption, draw, marks.drop(columns="kind"), wide=True)
 
 
 def _rebound(run: Run, cohort: str) -> Iterator[ReportFigure]:
