@@ -31,6 +31,7 @@ def flagged(gated: il.GatedTube) -> set[str]:
 def test_rules_name_markers_and_populations_of_the_vocabulary() -> None:
     rules = coexpression()
     named = {one for pair in (*rules.together, *rules.apart, *rules.rise.markers) for one in pair}
+    named |= {one for lacking in rules.lack.values() for one in lacking}
     named |= {*rules.exchanged.markers, *rules.exchanged.higher, *rules.exchanged.classes}
     for group in rules.independent.groups.values():
         named |= {*group.carry, *group.lack}
@@ -91,6 +92,19 @@ def test_what_is_gated_on_a_doubted_marker_is_flagged(carried: dict[str, str], w
     assert wrong or not flagged(gated)
 
 
+@pytest.mark.parametrize(("double", "is_flagged"), [(150, False), (700, True)])
+def test_cd8_cells_most_of_which_carry_cd4_are_flagged(double: int, is_flagged: bool) -> None:
+    tube = lineage_tube()
+    columns = tube.columns.copy()
+    columns[tube.find("CD8"), np.flatnonzero(np.arange(2_000) % 4 == 0)[:double]] = 1_000.0  # of 500 T4, 500 T8
+    extra = columns[:, np.flatnonzero(np.arange(2_000) % 4 == 0)[: max(double - 500, 0)]]
+    tube = Tube(np.concatenate([columns, extra], axis=1), tube.channels, None, "S1")
+    gated = il.gate(tube, parse_strategy(parse_yaml(LINEAGES, "lineages.yaml")))
+    share = float(np.mean(gated.tube["CD4"][gated.mask("CD8")] > 500))
+    assert (share > 0.55) is is_flagged
+    assert ("CD8" in flagged(gated)) is is_flagged
+
+
 def test_few_cells_break_no_rule() -> None:
     tube = lineage_tube(n=8, CD19="T4 T8 B")
     gated = il.gate(tube, parse_strategy(parse_yaml(LINEAGES, "lineages.yaml")))
@@ -142,3 +156,18 @@ def test_the_shipped_strategies_name_the_populations_of_the_rules() -> None:
     rules = coexpression()
     names = {one.name for one in builtin_strategy("treg_th17_tfh_teff").populations}
     assert {*rules.independent.groups, rules.rise.within, *rules.exchanged.markers} <= names
+
+
+def test_a_plain_cd8_gate_of_a_real_tube_with_few_cd8_cells_is_flagged() -> None:
+    """FlowJo has 587 CD8 T cells in this tube; CD8+ without CD4- takes in twice as many that carry CD4."""
+    [path] = [one for one in data_folder("flow/symphony_foxp3_wsp").glob("*.fcs") if "W_029_O" in one.name]
+    plain = """
+strategy: plain
+populations:
+  - {name: CD3, parent: root, where: CD3+}
+  - {name: CD4, parent: CD3, where: CD4+}
+  - {name: CD8, parent: CD3, where: CD8+}
+"""
+    gated = il.gate(il.read_fcs(path), parse_strategy(parse_yaml(plain, "plain.yaml")))
+    assert gated.mask("CD8").sum() > 2 * 587
+    assert flagged(gated) == {"CD8"}

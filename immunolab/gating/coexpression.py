@@ -84,6 +84,28 @@ def depend_on(
             yield one.path, (Flag.STAINING, words)
 
 
+def of_other_cells(memberships: Memberships, tube: Tube) -> Iterator[tuple[str, tuple[Flag, str]]]:
+    """Yield populations most of whose events carry a marker that their cells lack.
+
+    Parameters
+    ----------
+    memberships
+        Evaluated gates of the tube.
+    tube
+        Its events.
+    """
+    events = _Events(memberships, tube)
+    for name, lacking in coexpression().lack.items():
+        path = events.paths.get(name)
+        for marker in lacking if path is not None else ():
+            if path is None or marker not in events.borders:
+                continue
+            beyond = events.beyond(marker, path)
+            n = int(np.count_nonzero(beyond))
+            if jeffreys_percent(n, len(beyond))[0] > _HALF:
+                yield path, (Flag.STAINING, f"{100 * n / len(beyond):.0f} % of {name} cells carry {marker}")
+
+
 class _Events:
     """Values of the events of populations, at most 20,000 of each."""
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immunolab.events.tube import Tube
-from immunolab.gating.coexpression import broken_rules, depend_on
+from immunolab.gating.coexpression import broken_rules, depend_on, of_other_cells
 from immunolab.gating.strategy import Memberships, Population, Rectangle, Strategy
 from immunolab.intervals import jeffreys_percent
 from immunolab.schema.flags import Flag, split
@@ -49,7 +49,10 @@ def checked(memberships: Memberships, tube: Tube) -> Memberships:
     strategy = memberships.strategy
     counted = _Shares(memberships)
     found: dict[str, list[_Word]] = {}
-    doubted = depend_on(memberships, tube, broken_rules(memberships, tube))
+    doubted = [
+        *depend_on(memberships, tube, broken_rules(memberships, tube)),
+        *of_other_cells(memberships, tube),
+    ]
     no_lymphocytes = _at_end_of_scatter(memberships, tube)
     for path, word in [*_blood(strategy, counted), *_unassigned(strategy, counted, tube), *doubted, *no_lymphocytes]:
         found.setdefault(path, []).append(word)

@@ -75,6 +75,8 @@ class Coexpression:
     ----------
     together, apart
         Cells with the first marker carry one of the others; or none of them.
+    lack
+        Population to markers that most of its cells lack.
     rise, exchanged, independent
         See their classes.
     """
@@ -82,6 +84,7 @@ class Coexpression:
     schema: str
     together: Pairs
     apart: Pairs
+    lack: dict[str, tuple[str, ...]]
     rise: RisingMarkers
     exchanged: ExchangedMarkers
     independent: IndependentMarkers
