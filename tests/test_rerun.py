@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,14 @@ from immunolab.results.record import read_run
 from immunolab.schema.table import Table
 from immunolab.simulation import simulate
 from immunolab.workflow.run import run
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_figures() -> Iterator[None]:
+    """Draw no figure but the gating pictures, for speed; tests/test_chaos.py has them all."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("immunolab.report.page.figures_of", lambda run: ())
+        yield
 
 
 @pytest.fixture(scope="module")
