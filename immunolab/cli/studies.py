@@ -91,6 +91,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     from immunolab.results.run import REPORT
     from immunolab.workflow.demo import demo
 
+    say("a simulated lupus trial of 8 patients: no value in it is of a person")
     return _say_done(demo(Path(arguments.out), jobs=arguments.jobs), Path(arguments.out) / REPORT)
 
 
@@ -198,13 +199,17 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _say_done(run: Run, page: Path | None) -> int:
-    """Say what a run did and where its report is; return the exit code."""
+    """Say what a run did, what it found of the primary endpoint, and where its report is; return the exit code."""
+    from immunolab.results.findings import answers
+
     if run.computed:
         say(f"{len(run.computed)} samples computed, {len(run.kept)} kept from an earlier run")
     elif run.kept:
         say(f"no sample computed: all {len(run.kept)} are up to date")
     if run.failed:
         say_error(f"{len(run.failed)} samples failed; tables/failures.csv says why: {', '.join(run.failed)}")
+    for line in answers(run):
+        say(line)
     if page:
         say(f"report: {page}")
     return SOME_FAILED if run.failed else DONE

@@ -23,7 +23,7 @@ from immunolab.results.run import Run
 from immunolab.schema.comparison import ARMS, NOISE, PAIRS, SHIFTS, TIPPING
 from immunolab.schema.endpoints import ENDPOINTS
 from immunolab.schema.estimand import ESTIMAND
-from immunolab.schema.files import file_sha256
+from immunolab.schema.files import STUDY_NAME, file_sha256
 from immunolab.schema.flags import withheld
 from immunolab.schema.gating import COUNTS
 from immunolab.schema.table import Table
@@ -62,7 +62,7 @@ def verify(run: Run) -> list[Problem]:
 
     Checked are the hashes of inputs, outputs and exported files, percentages against counts, endpoint values against
     counts, pairs and shifts against a fresh comparison of the endpoints table, stimulated tubes against their counts,
-    samples against what they were computed from,
+    samples against what they were computed from, that nothing in the folder is of another study or sample,
     the estimand's tables against doses, measurements and endpoints, and the clinic's as `clinic_differences` says.
 
     Parameters
@@ -77,7 +77,7 @@ def verify(run: Run) -> list[Problem]:
     """
     out = run.folder
     record = _manifest(out)
-    found = [*_inputs(run), *_outputs(out, record), *_samples(run, record), *export_problems(out)]
+    found = [*_inputs(run), *_outputs(out, record), *_samples(run, record), *_foreign(run), *export_problems(out)]
     frames: dict[str, pd.DataFrame] = {}
     for table in (COUNTS, ENDPOINTS, PAIRS, SHIFTS, NOISE):
         read = read_written(run, table) if table is not NOISE or len(run.table("noise")) else NOISE.empty()
@@ -136,6 +136,18 @@ def _samples(run: Run, record: Mapping[str, Any]) -> Iterator[Problem]:
         if then.get(name, key) != key:
             text = "was computed again from other input by a later run, which did not finish"
             yield Problem(f"samples/{name}", "", text, "run the study again")
+
+
+def _foreign(run: Run) -> Iterator[Problem]:
+    """Yield what another study, or samples that the sheet no longer has, left in the folder."""
+    known = {s.sample_id for s in run.study.samples}
+    for path in sorted(run.folder.glob("samples/*")):
+        if not path.name.startswith(".") and path.name not in known:
+            text = "is of no sample of this study's sheet"
+            yield Problem(f"samples/{path.name}", "", text, "run the study again, which removes it, or remove it")
+    owner = run.folder / STUDY_NAME
+    if owner.exists() and (name := owner.read_text(encoding="utf-8").strip()) != run.study.name:
+        yield Problem(STUDY_NAME, "", f"the folder is now that of study '{name}'", "run each study into its own folder")
 
 
 def _percentages(counts: pd.DataFrame) -> Iterator[Problem]:

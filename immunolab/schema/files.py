@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+STUDY_NAME = ".study"
+"""File in a run's folder with the name of the study that the folder belongs to."""
 SAMPLE_RECORD = "record.json"  # in a sample's folder: the key of what it was computed from, the hash of each file
 _RENAMES = 5  # tries: a worker whose run was killed a second ago may still put its own result there once (judgement)
 

@@ -97,9 +97,13 @@ def run(
     try:
         planned = _stages(found, panels, options)
         state = RunState(found.name, len(found.samples), asdict(options), planned)
-        with store.lock(), _logged(store.root), logged_run(store.root, state):
-            store.sweep()
-            return _steps(found, store, options, panels, sources)
+        with store.lock():
+            left = store.claim(found.name, [s.sample_id for s in found.samples])
+            with _logged(store.root), logged_run(store.root, state):
+                if left:
+                    log.info("results of samples that the sheet no longer has are removed: %s", ", ".join(left))
+                store.sweep()
+                return _steps(found, store, options, panels, sources)
     except OSError as error:
         if is_folder_fault(error):
             raise folder_fault(error, store.root) from error

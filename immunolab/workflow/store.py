@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from immunolab.errors import InputError, Problem
-from immunolab.schema.files import SAMPLE_RECORD, file_sha256, write_atomically, write_folder_atomically
+from immunolab.schema.files import SAMPLE_RECORD, STUDY_NAME, file_sha256, write_atomically, write_folder_atomically
 
 _PLACES = ("", "samples/", "samples/*/", "cache/", "memberships/")  # where things are written under another name first
 _TEMPORARY = tuple(f"{place}.*.{word}-*" for place in _PLACES for word in ("part", "old"))
@@ -191,3 +191,50 @@ class Store:
         for path in self.root.glob("memberships/*.parquet"):
             if "memberships" not in self.record(path.stem):
                 path.unlink(missing_ok=True)
+
+    def claim(self, study: str, samples: Collection[str]) -> tuple[str, ...]:
+        """Take the folder for a study, and remove the results of samples that its sheet no longer has.
+
+        Parameters
+        ----------
+        study
+            Its name.
+        samples
+            Every sample of its sheet, controls too.
+
+        Returns
+        -------
+        tuple of str
+            Samples whose results were removed.
+
+        Raises
+        ------
+        InputError
+            The folder holds the results of a study of another name.
+        """
+        earlier = self._study()
+        if earlier and earlier != study:
+            hint = (
+                f"name a new folder with -o, or remove this one; a study that only has a new name goes on with its "
+                f"results once {STUDY_NAME} and manifest.json are removed from the folder"
+            )
+            raise InputError(
+                Problem(str(self.root), "", f"holds the results of study '{earlier}', not of '{study}'", hint)
+            )
+        write_atomically(self.root / STUDY_NAME, lambda part: part.write_text(f"{study}\n", encoding="utf-8"))
+        left = sorted(path.name for path in self.root.glob("samples/*") if path.is_dir() and path.name not in samples)
+        for name in left:
+            shutil.rmtree(self.sample_folder(name), ignore_errors=True)
+            self.memberships(name).unlink(missing_ok=True)
+        return tuple(left)
+
+    def _study(self) -> str:
+        """Return the name of the study whose results the folder holds; "" for a new folder."""
+        try:
+            return (self.root / STUDY_NAME).read_text(encoding="utf-8").strip()
+        except OSError:
+            pass
+        try:
+            return str(json.loads((self.root / "manifest.json").read_text(encoding="utf-8")).get("study") or "")
+        except (OSError, ValueError):
+            return ""

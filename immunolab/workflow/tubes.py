@@ -21,7 +21,7 @@ from immunolab.workflow.follow_study import follow_group, follow_jobs
 from immunolab.workflow.night_log import night_log
 from immunolab.workflow.panels import PanelGates
 from immunolab.workflow.place import FitJob, fit_group, fit_jobs, jobs_again, read_fit
-from immunolab.workflow.progress import progress
+from immunolab.workflow.progress import named, progress
 from immunolab.workflow.read_tube import SUBSAMPLE, Prepared, PrepareJob, TubeFile, prepare
 from immunolab.workflow.scales import events_decide, scaled_panels
 from immunolab.workflow.store import Store
@@ -277,19 +277,23 @@ class TubeSteps:
     ) -> tuple[list[Task[_MeasureJob]], list[str]]:
         """Return the tubes to measure, and the samples whose tables are up to date."""
         tasks, kept = [], []
+        reasons: dict[str, list[str]] = {}
         for sample in self.study.samples:
             name = sample.sample_id
             if name not in gates or (self.options.sample and name != self.options.sample):
                 continue
             job = self._job(sample, prepared[name], gates[name])
             if reason := self._reason(job):
-                log.info("%s to compute: %s", name, reason)
+                reasons.setdefault(reason, []).append(name)
                 night_log().write("sample_to_compute", sample=name, reason=reason)
                 tasks.append(Task(name, "gate", job, _cost(sample.file), (name,)))
             else:
-                log.info("%s kept: nothing it depends on has changed", name)
                 night_log().keep(name)
                 kept.append(name)
+        for reason, names in reasons.items():
+            log.info("to compute: %s (%s)", named(names, "samples"), reason)
+        if kept:
+            log.info("kept: %s (nothing they depend on has changed)", named(kept, "samples"))
         return tasks, kept
 
     def _job(self, sample: Sample, prepared: Prepared, gates: TubeGates) -> _MeasureJob:

@@ -32,6 +32,7 @@ from immunolab.workflow.clinic import Clinic
 from immunolab.workflow.compare import StudyComparison
 from immunolab.workflow.night_log import night_log
 from immunolab.workflow.panels import PanelGates
+from immunolab.workflow.progress import progress
 from immunolab.workflow.quantify import Quantified
 from immunolab.workflow.scales import scale_rows
 from immunolab.workflow.store import Store
@@ -39,6 +40,7 @@ from immunolab.workflow.tasks import Failure, Task
 from immunolab.workflow.workers import Workers, run_tasks
 
 log = logging.getLogger("immunolab")
+_DRAWING = "drawing figures"
 
 
 def finished_run(
@@ -239,7 +241,7 @@ def _one_by_one(function: Callable[[Any], Any], items: Iterable[Any]) -> list[An
     """Return the function of each item, in order; an error ends it as it is, with its traceback."""
     tasks, night, found = _drawings(items), night_log(), []
     with night.stage("report", len(tasks)):
-        for task in tasks:
+        for task in progress(tasks, len(tasks), _DRAWING):
             night.take(task)
             found.append(function(task.argument))
             night.end(task, None)
@@ -268,7 +270,8 @@ def in_processes(jobs: int, function: Callable[[Any], Any], items: Iterable[Any]
         Names every item that failed.
     """
     tasks = _drawings(items)
-    found = {task.name: result for task, result in run_tasks(function, tasks, Workers(jobs), "processes")}
+    done = progress(run_tasks(function, tasks, Workers(jobs), "processes"), len(tasks), _DRAWING)
+    found = {task.name: result for task, result in done}
     failed = [f"{name}: {result.error}" for name, result in found.items() if isinstance(result, Failure)]
     if failed:
         raise ImmunolabError("figures cannot be drawn: " + "; ".join(sorted(failed)), hint="run again with --jobs 1")

@@ -14,7 +14,7 @@ from immunolab.results.findings.unmeasured import unmeasured_finding
 from immunolab.results.run import Run
 from immunolab.study.endpoints import Endpoint, EventCount, TimeToEvent, expanded
 
-__all__ = ["Absence", "EndpointFinding", "Verdict", "findings", "registered"]
+__all__ = ["Absence", "EndpointFinding", "Verdict", "answers", "findings", "registered"]
 
 
 def findings(run: Run) -> tuple[EndpointFinding, ...]:
@@ -29,6 +29,21 @@ def findings(run: Run) -> tuple[EndpointFinding, ...]:
     """
     single = [_finding(run, cohort, endpoint) for cohort in run.cohorts for endpoint in registered(run)]
     return (*arm_findings(run), *single)
+
+
+def answers(run: Run) -> tuple[str, ...]:
+    """Return a line for each primary endpoint, for the first endpoint where none is primary.
+
+    Parameters
+    ----------
+    run
+        The finished run.
+    """
+    found = findings(run)
+    chosen = [one for one in found if one.role == "primary"] or found[:1]
+    simulated = "simulated data, " if run.study.simulated else ""
+    several = len({one.cohort for one in found}) > 1
+    return tuple(f"{simulated}{f'{one.cohort}, ' if several else ''}{one.role} endpoint: {one.plain}" for one in chosen)
 
 
 def _finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFinding:
