@@ -56,7 +56,6 @@ def main() -> int:
     if wanted.show:
         sys.stdout.buffer.write(mutant(KINDS[wanted.show[0]], int(wanted.show[1])))
         return 0
-    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     failed = 0
     for name in wanted.kinds or KINDS:
         n = MUTANTS.get(name, 2000) if wanted.n is None else wanted.n
@@ -65,11 +64,16 @@ def main() -> int:
         tries = try_mutants(KINDS[name], n, first=wanted.first)
         say(name, tries)
         failed += sum(tries.failures.values())
-        kept[name] = figures(tries)
-        RESULTS.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+        # read anew: another process may have run other kinds meanwhile
+        RESULTS.write_text(json.dumps({**kept(), name: figures(tries)}, indent=1, ensure_ascii=False) + "\n")
     if wanted.docs:
-        PAGE.write_text(page(kept), encoding="utf-8")
+        PAGE.write_text(page(kept()), encoding="utf-8")
     return int(failed > 0)
+
+
+def kept() -> dict[str, dict[str, Any]]:
+    """Return the figures of earlier runs by kind."""
+    return json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
 
 
 def say(name: str, tries: Tries) -> None:
@@ -92,11 +96,11 @@ def figures(tries: Tries) -> dict[str, object]:
     }
 
 
-def page(kept: dict[str, dict[str, Any]]) -> str:
+def page(found: dict[str, dict[str, Any]]) -> str:
     """Return docs/validation_input.md."""
     rows = ["| kind | tried | read | refused | failed | slowest, s |", "|---|---|---|---|---|---|"]
-    for name in (name for name in KINDS if name in kept):
-        one = kept[name]
+    for name in (name for name in KINDS if name in found):
+        one = found[name]
         failed = "; ".join(f"{count} {what}" for what, count in one["failed"].items()) or "0"
         cells = (name, *(f"{one[count]:,}" for count in ("tried", "read", "refused")), failed, str(one["slowest"]))
         rows.append(f"| {' | '.join(cells)} |")

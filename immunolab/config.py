@@ -24,6 +24,8 @@ Place = tuple[str | int, ...]
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _INFINITE = {".inf": float("inf"), "+.inf": float("inf"), "-.inf": float("-inf"), ".nan": float("nan")}
+# controls but tab and newline, and marks that turn the direction of text
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _LONGEST_INT = 18  # characters that fit into 64 bits; what is longer is a registration number, no quantity
 # Of a file: the largest shipped strategy has 700 values 8 deep in 20 kB (judgement: a hundredfold, read in seconds)
 _MOST_CHARACTERS, _MOST_VALUES, _DEEPEST = 2_000_000, 100_000, 100
@@ -190,8 +192,14 @@ class _Builder:
             return [self.value(item, (*place, index)) for index, item in enumerate(node.value)]
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node, place)
+        self.visible(node)
         plain = isinstance(node, yaml.ScalarNode) and not node.style and not node.tag.startswith("!")
         return _scalar(node.value) if plain else node.value
+
+    def visible(self, node: yaml.Node) -> None:
+        if _UNSEEN.search(node.value):
+            text = f"{node.value[:40]!r} holds a character that cannot be seen"
+            self.problems.append(Problem(self.file, str(node.start_mark.line + 1), text, "type it again"))
 
     def mapping(self, node: yaml.MappingNode, place: Place) -> dict[Any, Any]:
         data: dict[Any, Any] = {}
@@ -200,6 +208,7 @@ class _Builder:
             if not isinstance(key_node, yaml.ScalarNode):
                 self.problems.append(Problem(self.file, line, "a key must be a single word", "quote the key"))
                 continue
+            self.visible(key_node)
             key = key_node.value
             if key in data:
                 self.problems.append(Problem(self.file, line, f"'{key}' is duplicated", "keep one of them"))

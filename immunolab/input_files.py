@@ -42,7 +42,21 @@ def read_input(path: Path | str) -> bytes:
 def is_special(path: Path | str) -> bool:
     """Whether a path is neither file nor folder, such as a pipe, which would be waited for without end."""
     found = Path(path)
-    return found.exists() and not (found.is_file() or found.is_dir())
+    return is_there(found) and not (found.is_file() or found.is_dir())
+
+
+def is_there(path: Path | str) -> bool:
+    """Whether a path leads to something; one that no system can hold, over-long or with a NUL, leads nowhere.
+
+    Parameters
+    ----------
+    path
+        As someone wrote it.
+    """
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):
+        return False
 
 
 def read_input_text(path: Path | str) -> str:

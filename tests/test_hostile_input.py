@@ -14,6 +14,7 @@ from immunolab.gating.exchange.workspace import read_workspace
 from immunolab.gating.strategy_file import read_strategy
 from immunolab.loaders.measurements import read_measurements
 from immunolab.study.spreadsheet import read_text_table
+from immunolab.study.trial import load_trial
 
 SECONDS = 5.0
 HEAD = "transform: {{default: {{asinh: {{cofactor: {cofactor}}}}}, scatter: linear}}\npopulations:\n"
@@ -89,6 +90,71 @@ def test_a_sheet_of_impossible_cells_is_refused(tmp_path, row, said):
     with pytest.raises(InputError) as caught:
         il.read_study(tmp_path)
     assert said in str(caught.value)
+
+
+TRIAL = """schema: immunolab.trial/1
+id: {id}
+title: {title}
+dosing: {{drug: x, days: [1], source: s}}
+phases: {{baseline: {{first_day: -14, last_day: 1, source: s}}}}
+visits:
+  - {{name: {visit}, target_day: 1, window: [-14, 1], phase: baseline, source: s}}
+endpoints:
+  - {{id: {endpoint}, statistic: percent_of_parent, population: Treg, parent: CD4, source: s}}
+families:
+  - {{name: {family}, endpoints: [{endpoint}]}}
+"""
+SOUND = {"id": "t", "title": "T", "visit": "W0", "endpoint": "e", "family": "f"}
+
+
+def test_dollars_and_braces_are_names(tmp_path):
+    (tmp_path / "t.yaml").write_text(TRIAL.format(**{key: f"'{name}$_{{'" for key, name in SOUND.items()}))
+    assert load_trial(tmp_path / "t.yaml").visit_names == ("W0$_{",)
+
+
+@pytest.mark.parametrize(("name", "said"), [('"a\\rb"', "cannot be seen"), ('"a\\0b"', "cannot be seen")])
+@pytest.mark.parametrize("key", SOUND)
+def test_a_trial_of_names_with_characters_that_cannot_be_seen_is_refused(tmp_path, key, name, said):
+    (tmp_path / "t.yaml").write_text(TRIAL.format(**{**SOUND, key: name}))
+    with pytest.raises(InputError, match=said):
+        load_trial(tmp_path / "t.yaml")
+
+
+@pytest.mark.parametrize("key", [key for key in SOUND if key != "title"])
+def test_a_trial_of_endless_names_is_refused(tmp_path, key):
+    (tmp_path / "t.yaml").write_text(TRIAL.format(**{**SOUND, key: "x" * 300}))
+    with pytest.raises(InputError, match="is longer than 80 characters"):
+        load_trial(tmp_path / "t.yaml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "panels: {{NAME: {{}}}}",
+        "families: [{{name: NAME, role: primary}}]",
+        "endpoints: [{{id: NAME, statistic: percent_of_parent, population: Treg, parent: CD4, source: s}}]",
+    ],
+    ids=["panel", "family", "endpoint"],
+)
+def test_a_study_of_endless_names_is_refused(tmp_path, text):
+    (tmp_path / "study.yaml").write_text(f"study: x\n{text.format().replace('NAME', 'x' * 300)}\n")
+    with pytest.raises(InputError, match="is longer than 80 characters"):
+        il.read_study(tmp_path)
+
+
+@pytest.mark.parametrize("key", ["sheet", "trial", "measurements", "doses", "methods_module", "panels"])
+def test_an_endless_path_leads_nowhere(tmp_path, key):
+    path = "x" * 5000 + ".yaml"
+    named = f"{{p: {{strategy: {path}, templates: [a/{path}]}}}}" if key == "panels" else path
+    (tmp_path / "study.yaml").write_text(f"study: x\n{key}: {named}\n")
+    with pytest.raises(InputError, match=r"does not exist|cannot be read"):
+        il.read_study(tmp_path)
+
+
+def test_a_measurement_of_an_endless_name_is_refused(tmp_path):
+    (tmp_path / "m.csv").write_text(f"patient_id,visit,variable,value\nP1,W0,{'x' * 300},5\n")
+    with pytest.raises(InputError, match=r"row 2.* is longer than 80 characters"):
+        read_measurements(tmp_path / "m.csv")
 
 
 def test_nobody_waits_for_a_pipe(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from immunolab.errors import GatingError, InputError, unknown_words
 from immunolab.gating.strategy import Strategy
 from immunolab.gating.tube_gates import TubeGates
+from immunolab.input_files import is_there
 from immunolab.schema.gating import SPECIMENS, Specimen
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class Gates:
 def named_strategy(word: Path | str) -> Path | str:
     """Return the path a word names, or the word itself where it has no suffix and no file is there: a shipped name."""
     path = Path(word)
-    return path if path.suffix or path.exists() or len(path.parts) > 1 else str(word)
+    return path if path.suffix or is_there(path) or len(path.parts) > 1 else str(word)
 
 
 def read_gates(strategy: Path | str | None) -> Gates:

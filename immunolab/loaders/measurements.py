@@ -21,6 +21,7 @@ from immunolab.schema.csv_files import MISSING_RESULTS
 from immunolab.schema.endpoints import MEASUREMENTS
 from immunolab.study.dates import read_dates
 from immunolab.study.doses import read_study_days
+from immunolab.study.names import undrawable
 from immunolab.study.rows import Sample
 from immunolab.study.spreadsheet import Row, TextTable, column_problems, read_lines, text_table
 from immunolab.vocabulary.variables import Variable, ambiguous_variable, resolve_variable, variables
@@ -227,6 +228,10 @@ def _measurement(reading: _MeasurementReading) -> dict[str, object] | Problem:
         message = f"'{reading.label}' may be {' or '.join(meant)}" if meant else "the cell is empty"
         return reading.table.problem(reading.row, "variable", message, "write which" if meant else "")
     name = resolve_variable(reading.label) or reading.label
+    if reason := undrawable(name):
+        return reading.table.problem(
+            reading.row, reading.column, f"variable {name[:40]!r} {reason}", "shorten its name"
+        )
     known = variables().get(name)
     value, censored, message = _value(reading)
     if message:

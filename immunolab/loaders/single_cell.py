@@ -21,6 +21,7 @@ from immunolab.events.cells import (
     proteins_are_counts,
     sample_ids_of,
 )
+from immunolab.input_files import is_there
 from immunolab.loaders.cell_features import Features, hashtag_samples, protein_markers, split_features
 from immunolab.loaders.cell_matrices import dense_proteins, protein_scale, recognise
 
@@ -180,7 +181,7 @@ def join_cells(parts: Sequence[AnnData]) -> AnnData:
 
 
 def _open(source: Path) -> Any:
-    if not source.exists():
+    if not is_there(source):
         raise DataFileError("there is no such file", str(source), "check the path")
     if source.is_dir():
         return _read_mtx(source)

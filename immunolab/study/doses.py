@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from immunolab.errors import InputError, Problem
+from immunolab.input_files import is_there
 from immunolab.study.dates import read_dates
 from immunolab.study.spreadsheet import Row, TextTable, column_problems, read_text_table
 
@@ -42,7 +43,7 @@ def read_doses(path: Path | None) -> dict[str, PatientDoses]:
         Absent columns, empty cells, two date formats, a day that is no whole number from 1 on,
         a dose that is duplicated, a date and a study day that contradict each other.
     """
-    if path is None or not path.exists():
+    if path is None or not is_there(path):
         return {}
     table = read_text_table(path)
     problems = list(column_problems(table, ("patient_id",), ("date", "study_day")))

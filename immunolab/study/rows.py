@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from immunolab.errors import InputError, Problem, allowed_hint, nearest
-from immunolab.input_files import is_special
+from immunolab.input_files import is_special, is_there
 from immunolab.study.dates import read_dates
 from immunolab.study.doses import PatientDoses, read_study_days
+from immunolab.study.names import undrawable
 from immunolab.study.spreadsheet import Row, TextTable, column_problems, read_text_table
 from immunolab.study.trial import Trial
 
@@ -32,7 +33,6 @@ OPTIONAL = (
 )
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 _NAMES = ("patient_id", "visit", "cohort", "batch", "panel", "marker")
-_LONGEST_NAME = 80  # characters: about a line of a page at the size of a figure's labels
 UNSTIMULATED = "unstimulated"
 """Word of the column ``stimulation`` for the control of a patient's stimulated tubes."""
 _UNSAFE = re.compile(r'[/\\:*?"<>|\x00-\x1f]')
@@ -178,7 +178,7 @@ class _RowReader:
         if row["sample_id"] and (reason := unsafe_name(row["sample_id"])):
             self.fault(row, "sample_id", f"'{row['sample_id']}' {reason}", "results go into a folder of this name")
         for column in _NAMES:
-            if reason := _undrawable(row[column]):
+            if reason := undrawable(row[column]):
                 self.fault(row, column, f"{row[column][:40]!r} {reason}", "figures and tables show this name")
         day = self.study_day(row)
         path = self.file(row)
@@ -232,7 +232,7 @@ class _RowReader:
     def file(self, row: Row) -> Path:
         written = row["file"]
         path = self.folder / written
-        if "\\" in written and not path.exists():
+        if "\\" in written and not is_there(path):
             path = self.folder / written.replace("\\", "/")
         try:
             there = path.exists()
@@ -300,13 +300,6 @@ def unsafe_name(name: str) -> str:
     if name.split(".")[0].lower() in _RESERVED:
         return "is a reserved word on Windows"
     return "is longer than 120 characters" if len(name) > 120 else ""
-
-
-def _undrawable(name: str) -> str:
-    """Return why a name cannot be shown, or an empty string."""
-    if not name.isprintable():
-        return "holds a line break or a character that cannot be seen"
-    return f"is longer than {_LONGEST_NAME} characters" if len(name) > _LONGEST_NAME else ""
 
 
 def _repeats(table: TextTable, samples: tuple[Sample, ...]) -> Iterator[Problem]:

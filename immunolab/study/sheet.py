@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
 
-from immunolab.config import Document, build_sound, read_yaml
+from immunolab.config import Document, Place, build_sound, read_yaml
 from immunolab.errors import InputError, Problem, allowed_hint, attempt, nearest
-from immunolab.input_files import recorded_inputs
+from immunolab.input_files import is_there, recorded_inputs
 from immunolab.schema.contrast import Contrast
 from immunolab.schema.gating import Specimen
 from immunolab.study import rows
@@ -23,6 +23,7 @@ from immunolab.study.arms import TrialArms, arm_problems
 from immunolab.study.doses import PatientDoses, read_doses
 from immunolab.study.endpoints import AnyEndpoint, Endpoint, PercentOfParent, endpoint_problems, expanded
 from immunolab.study.families import DeclaredFamily, family_problems
+from immunolab.study.names import name_problems
 from immunolab.study.next_cohort import NextCohort, next_cohort_problems
 from immunolab.study.rows import Sample, read_samples
 from immunolab.study.timeline import Timeline, timeline
@@ -277,6 +278,7 @@ def _read_study(path: Path | str) -> Study:
     keys, problems = build_sound(_StudyKeys, document)
     sound = not problems  # else the comparison may be a default that the user did not choose
     folder = source.parent
+    problems += name_problems(_names(keys), document)
     trial, faults = attempt(lambda: _trial(keys, folder, document))
     problems += faults
     settled = trial is not None or keys.trial is None
@@ -320,6 +322,12 @@ def _read_study(path: Path | str) -> Study:
         next_cohort=keys.next_cohort,
         **tables,
     )
+
+
+def _names(keys: _StudyKeys) -> Iterator[tuple[Place, str]]:
+    yield from ((("panels", name), name) for name in keys.panels)
+    yield from ((("endpoints", i, "id"), endpoint.id) for i, endpoint in enumerate(keys.endpoints))
+    yield from ((("families", i, "name"), family.name) for i, family in enumerate(keys.families))
 
 
 def _source(path: Path | str) -> Path:
@@ -396,8 +404,9 @@ def _absent_files(named: Iterable[tuple[tuple[str, ...], object]], document: Doc
     """Yield a problem for each file that study.yaml names and that is not there."""
     folder = Path(document.file).parent
     for place, path in named:
-        if isinstance(path, Path) and not path.exists():
-            beside = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
+        if isinstance(path, Path) and not is_there(path):
+            folder_there = is_there(path.parent) and path.parent.is_dir()
+            beside = [item.name for item in path.parent.iterdir()] if folder_there else []
             hint = f"{nearest(path.name, beside)} paths are relative to {folder}".strip()
             written = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
             yield document.problem(place, f"file '{written}' does not exist", hint)

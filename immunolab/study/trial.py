@@ -13,12 +13,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from immunolab.config import Document, build, read_package_yaml, read_yaml
+from immunolab.config import Document, Place, build, read_package_yaml, read_yaml
 from immunolab.errors import InputError, Problem, nearest
 from immunolab.study.arms import TrialArms
 from immunolab.study.endpoints import AnyEndpoint, Endpoint, endpoint_problems, expanded
 from immunolab.study.families import DeclaredFamily, family_problems
 from immunolab.study.intercurrent import Estimand, estimand_problems
+from immunolab.study.names import name_problems
 
 PhaseName = Literal["baseline", "on_treatment", "follow_up"]
 _PACKAGE = "immunolab.study.trials"
@@ -259,6 +260,7 @@ def load_trial(name: str | Path) -> Trial:
 def _checked(document: Document) -> Trial:
     trial = replace(build(Trial, document), file=document.file)
     problems = [
+        *name_problems(_names(trial), document),
         *_calendar_problems(trial, document),
         *endpoint_problems(trial.endpoints, trial.phase_of_visit, document),
         *_selection_problems(trial, document),
@@ -269,6 +271,13 @@ def _checked(document: Document) -> Trial:
         raise InputError(problems)
     ordered = sorted(trial.visits, key=lambda visit: visit.target_day)
     return replace(trial, visits=tuple(ordered))
+
+
+def _names(trial: Trial) -> Iterator[tuple[Place, str]]:
+    yield ("id",), trial.id
+    yield from ((("visits", i, "name"), visit.name) for i, visit in enumerate(trial.visits))
+    yield from ((("endpoints", i, "id"), endpoint.id) for i, endpoint in enumerate(trial.endpoints))
+    yield from ((("families", i, "name"), family.name) for i, family in enumerate(trial.families))
 
 
 def _calendar_problems(trial: Trial, document: Document) -> Iterator[Problem]:

@@ -1,0 +1,38 @@
+"""Names that people give to patients, visits and endpoints: which of them figures, tables and files can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from immunolab.config import Document, Place
+from immunolab.errors import Problem
+
+LONGEST_NAME = 80  # characters: about a line of a page at the size of a figure's labels
+
+
+def undrawable(name: str) -> str:
+    """Return why a name cannot be shown, or an empty string.
+
+    Parameters
+    ----------
+    name
+        As a sheet or file gives it.
+    """
+    if not name.isprintable():
+        return "holds a line break or a character that cannot be seen"
+    return f"is longer than {LONGEST_NAME} characters" if len(name) > LONGEST_NAME else ""
+
+
+def name_problems(names: Iterable[tuple[Place, str]], document: Document) -> Iterator[Problem]:
+    """Yield a Problem for each name of a YAML file that cannot be shown.
+
+    Parameters
+    ----------
+    names
+        Place and name.
+    document
+        The file.
+    """
+    for place, name in names:
+        if reason := undrawable(name):
+            yield document.problem(place, f"{name[:40]!r} {reason}", "figures, tables and their files bear this name")
