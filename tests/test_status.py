@@ -133,6 +133,8 @@ def test_a_process_that_is_gone_has_ended_without_finishing(place: Path, tmp_pat
         assert found.standing == "gone"
         assert "not running, ended without finishing" in str(found)
         assert found.left_seconds is None
+    compare = {"compare": {"total": 1, "done": 0, "failed": 0, "seconds": 0.0, "since": time.time()}}
+    assert "compare: not ended" in str(read_status(_state(place / "out", tmp_path, place=gone, stages=compare)))
     assert main(["status", str(tmp_path)]) == 1
 
 

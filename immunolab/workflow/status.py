@@ -77,7 +77,7 @@ class Status:
         n = {name: state[name] for name in ("computed", "kept", "failed", "samples")}
         yield "{computed} samples computed, {kept} kept, {failed} failed, of {samples} in the sheet".format(**n)
         for name, stage in self.stages.items():
-            yield f"  {name}: {_progress(stage, self.now)}"
+            yield f"  {name}: {_progress(stage, self.now, 'on' if self.standing == 'running' else 'not ended')}"
         if self.standing == "running":
             yield self._left()
             yield from _working(list(state["working"].values()), self.now)
@@ -103,10 +103,10 @@ class Status:
         return f"left of this stage: {'not known yet' if left is None else 'about ' + _duration(left)}{rest}"
 
 
-def _progress(stage: StageState, now: float) -> str:
+def _progress(stage: StageState, now: float, otherwise: str) -> str:
     failed = f", {stage.failed} failed" if stage.failed else ""
     n_done = "done" if stage.done == stage.total else f"{stage.done} of {stage.total} done"
-    return f"{n_done if stage.total > 1 or stage.done else 'on'}{failed}, {_duration(seconds_of(stage, now))}"
+    return f"{n_done if stage.total > 1 or stage.done else otherwise}{failed}, {_duration(seconds_of(stage, now))}"
 
 
 def _working(taken: list[dict[str, Any]], now: float) -> Iterator[str]:
