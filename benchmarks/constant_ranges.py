@@ -46,10 +46,10 @@ CONSTANTS = (
     Constant("no_peak: density at the border", f"{PLACEMENT}.flank", "_FLANK", (0.8, 0.85, 1.0)),
     Constant("wide_interval: share of parent", f"{PLACEMENT}.interval_width", "_WIDE_SHARE", (0.15, 0.3)),
     Constant("wide_interval: sd of the log count", f"{PLACEMENT}.fit", "_WIDE_COUNT", (0.2, 0.42)),
-    Constant("CD38: share of naive cells above", "rules", "CD38", (0.85, 0.95)),
+    Constant("CD38: sd below naive cells", "rules", "CD38", (1.4, 2.0, 2.4)),
     Constant("known_negatives: reach, sd", KNOWN, "_REACH", (2.5, 5.0)),
     Constant("known_negatives: apart, sd", KNOWN, "_APART", (0.5, 2.0)),
-    Constant("known_negatives: least over, sd", KNOWN, "_LEAST_OVER", (0.5, 2.0)),
+    Constant("known_negatives: least over, sd", KNOWN, "_LEAST_OVER", (0.25, 1.0, 1.5)),
     Constant("valley of a lineage: half way", f"{PLACEMENT}.lineage_border", "_HALF_WAY", (0.35, 0.65)),
     Constant("naive_memory: overlapped", f"{PLACEMENT}.binned_density", "_OVERLAPPED", (3.0, 6.0)),
 )  # fmt: skip
@@ -62,14 +62,14 @@ def _owner(constant: Constant) -> tuple[Any, float]:
         from immunolab.gating.placement.rules import _defaults
 
         rule = _defaults()["rules"][constant.attribute]["pos"]
-        return rule, rule["quantile"]
+        return rule, rule["k"]
     module = importlib.import_module(constant.module)
     return module, getattr(module, constant.attribute)
 
 
 def _set(owner: Any, constant: Constant, value: float) -> None:
     if isinstance(owner, dict):
-        owner["quantile"] = value
+        owner["k"] = value
     else:
         setattr(owner, constant.attribute, value)
 

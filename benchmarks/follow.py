@@ -2,6 +2,7 @@
 
 `python benchmarks/follow.py -o benchmarks/results` writes follow.md there: for four templates of two centres the macro
 F1 over the eight memory classes, mean (lowest) over the other tubes. The template's polygons come from its own labels.
+`--penalties` writes follow_penalties.md instead: the same with each penalty of a move halved and doubled.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from sklearn.metrics import f1_score
 
 from immunolab.events.tube import Tube
+from immunolab.gating.following import fit_warp
 from immunolab.gating.following.follow import CarriedGates, follow
 from immunolab.gating.following.template import Template
 from immunolab.gating.tube_gates import TubeGates
@@ -72,7 +75,7 @@ def rows() -> list[str]:
     """Return a line of the table for each template and way of drawing."""
     tubes = {name: hipc_tube(name) for name in NAMES}
     found = []
-    for name in ("W2_1", "W2_4", "FTV_1", "FTV_4"):
+    for name in TEMPLATES:
         tube, classes = tubes[name]
         others = [tubes[other] for other in NAMES if other != name]
         trained = trained_scores(tube, classes, others)
@@ -89,11 +92,64 @@ def rows() -> list[str]:
     return found
 
 
+PENALTIES = ("_SMOOTH", "_STRAIGHT", "_SMALL", "_EXPECTED")
+TEMPLATES = ("W2_1", "W2_4", "FTV_1", "FTV_4")
+"""Tubes whose polygons are carried."""
+OF_EACH_CENTRE = ("W2_1", "FTV_1")
+"""Those on which penalties are tried."""
+
+
+def penalty_rows() -> list[str]:
+    """Return a line of the table for each penalty at half and double its value, tubes alone, drawn around 99 %."""
+    tubes = {name: hipc_tube(name) for name in TEMPLATES}  # one of each donor and centre
+    drawn = {name: Template(tubes[name][0], TubeGates(experts_gates(*tubes[name], 0.99))) for name in OF_EACH_CENTRE}
+
+    def scores() -> list[float]:
+        found = []
+        for name, template in drawn.items():
+            others = [tubes[other] for other in TEMPLATES if other != name]
+            found.append(float(np.mean(carried_score(template, others, {one: one for one in NAMES})[0])))
+        return found
+
+    used, found = scores(), []
+    for label, attribute, value, now in chain([("as used", "", 0.0, used)], _moved_penalties(scores)):
+        shown = [
+            f"{one:.3f}" + (f" ({one - was:+.3f})" if attribute else "") for one, was in zip(now, used, strict=True)
+        ]
+        found.append(f"| {label} | {f'{value:g}' if attribute else ''} | {' | '.join(shown)} |")
+        print(found[-1], flush=True)
+    return found
+
+
+def _moved_penalties(scores: Callable[[], list[float]]) -> Iterator[tuple[str, str, float, list[float]]]:
+    """Yield each penalty's name, attribute and value with the scores that it gives, halved and doubled."""
+    for attribute in PENALTIES:
+        value = getattr(fit_warp, attribute)
+        for factor in (0.5, 2.0):
+            setattr(fit_warp, attribute, factor * value)
+            try:
+                yield attribute.strip("_").lower(), attribute, factor * value, scores()
+            finally:
+                setattr(fit_warp, attribute, value)
+
+
 def main() -> None:
     """Write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="FOLDER")
-    out = parser.parse_args().out
+    parser.add_argument("--penalties", action="store_true", help="each penalty halved and doubled")
+    given = parser.parse_args()
+    out = given.out
+    out.mkdir(parents=True, exist_ok=True)
+    if given.penalties:
+        head = (
+            "Each penalty of a move halved and doubled, each tube alone, polygons around the innermost 99 % of the "
+            "template's classes: macro F1 over the eight memory classes, mean of three tubes (one of each other donor "
+            "and centre), and what it changed."
+            f"\n\n| penalty | value | {' | '.join(OF_EACH_CENTRE)} |\n|---|---|{'---|' * len(OF_EACH_CENTRE)}\n"
+        )
+        (out / "follow_penalties.md").write_text(head + "\n".join(penalty_rows()) + "\n", encoding="utf-8")
+        return
     head = (
         "# Experts' polygons on other tubes\n\nHIPC T panel, eight tubes of two centres: polygons around the expert's "
         "classes of one tube (hulls of the innermost share of each class), carried to the other seven. Macro F1 over "
@@ -105,7 +161,6 @@ def main() -> None:
         "| template | drawn around | carried, alone | carried, one study | unmoved | QDA | flagged |\n"
         "|---|---|---|---|---|---|---|\n"
     )
-    out.mkdir(parents=True, exist_ok=True)
     (out / "follow.md").write_text(head + "\n".join(rows()) + "\n", encoding="utf-8")
 
 

@@ -18,6 +18,11 @@ TREG_RANGE, TREG_EVENTS, CTLA4_RATIO = (1.5, 15.0), 1_000, 3.0
 
 def best_macro_f1(x: NDArray, y: NDArray, label: NDArray, n: int = GRID) -> float:
     """Return the highest macro F1 over naive, CM, EM and TEMRA (0..3) that one border on x and one on y reach."""
+    return best_borders(x, y, label, n)[2]
+
+
+def best_borders(x: NDArray, y: NDArray, label: NDArray, n: int = GRID) -> tuple[float, float, float]:
+    """Return the border on x, that on y, and the macro F1 over naive, CM, EM and TEMRA (0..3) that no others exceed."""
     edges = [np.unique(np.quantile(v, np.linspace(0.005, 0.995, n))) for v in (x, y)]
     places = [np.searchsorted(edge, v) for edge, v in zip(edges, (x, y), strict=True)]
     shape = (4, len(edges[0]) + 1, len(edges[1]) + 1)
@@ -28,8 +33,9 @@ def best_macro_f1(x: NDArray, y: NDArray, label: NDArray, n: int = GRID) -> floa
     down = np.cumsum(cells.sum(1), 1)[:, None, :-1]
     total = cells.sum((1, 2))[:, None, None]
     quadrants = [total - left - down + low, left - low, low, down - low]  # naive, CM, EM, TEMRA
-    scores = [2 * q[k] / (q.sum(0) + total[k]) for k, q in enumerate(quadrants)]
-    return float(np.mean(scores, 0).max())
+    scores = np.mean([2 * q[k] / (q.sum(0) + total[k]) for k, q in enumerate(quadrants)], 0)
+    best = np.unravel_index(int(scores.argmax()), scores.shape)
+    return float(edges[0][best[0]]), float(edges[1][best[1]]), float(scores[best])
 
 
 def _line(line: str, run: str, reached: str, passed: bool | None) -> dict:

@@ -51,12 +51,18 @@ class Among(NamedTuple):
         Marker of the gate's own cells, which may carry a little of the one whose border it is; "" for none.
     of_others
         Whether the gate itself is of the others: the border may not be amid their group.
+    parted
+        Whether the border is placed among all events, and is no higher than where two groups of these cross.
+    faint
+        Whether some of these carry a little of the marker.
     """
 
     cells: str = ""
     only: bool = False
     dim: str = ""
     of_others: bool = False
+    parted: bool = False
+    faint: bool = False
 
 
 EVERYWHERE = Among()
@@ -170,6 +176,20 @@ def lineage(path: str) -> Iterator[str]:
     while path:
         yield path
         path = path.rsplit("/", 1)[0] if "/" in path else ""
+
+
+def is_gated_on(pool: TubePool, path: str, cells: str) -> bool:
+    """Whether a population, or one that it is within, was gated as such cells.
+
+    Parameters
+    ----------
+    pool, path
+        The tubes, and the population.
+    cells
+        Marker and side: ``CXCR5+``.
+    """
+    level = "pos" if cells.endswith("+") else "neg"
+    return any(_level(pool, one, cells[:-1]) == level for one in lineage(path))
 
 
 def _gate(pool: TubePool, path: str) -> Gate | None:

@@ -165,7 +165,7 @@ def find_borders(
         edge = _naive_edge(profile, naive)
         memory = grid.on_y(grid.x < edge)
         lower, spread = memory_border(memory, cut_y, of_all, rng)
-        upper = _naive_border(grid.on_y(grid.x >= edge), lower)
+        upper = _naive_border(grid.on_y(grid.x >= edge), lower, rng)
         found = Borders(edge, lower, upper, naive.sd, spread, apart)
         moved = abs(edge - cut_x) / (grid.x[1] - grid.x[0])
         if np.isfinite(lower):
@@ -237,9 +237,19 @@ def memory_border(
     return float(np.mean(known) if rng is None else rng.choice(known)), spread
 
 
-def _naive_border(profile: Profile, memory: float) -> float:
-    """Return the border of CCR7 among CD45RA+ cells: a valley, else that of memory cells, never above naive cells."""
+def _naive_border(profile: Profile, memory: float, rng: np.random.Generator | None = None) -> float:
+    """Return the border of CCR7 among CD45RA+ cells: a valley, else that of memory cells, never above naive cells.
+
+    Without a valley few terminally differentiated cells are there. The border is then the mean of where they cross
+    the naive ones, if the two groups are separate, and of the naive group's end: between where one cell in a hundred is
+    lost and where none is.
+    """
     valley, naive = deepest_valley(profile), summit(profile)
     if np.isfinite(valley) or naive is None:
         return valley
-    return float(np.minimum(memory, naive.mode - _NORMAL_99 * naive.sd))
+    reach = (_NORMAL_99 + _FOOT) / 2 if rng is None else rng.uniform(_NORMAL_99, _FOOT)
+    meeting, separation = crossing(profile, memory)
+    readings = [naive.mode - reach * naive.sd]
+    if np.isfinite(meeting) and separation >= SEPARATE:
+        readings.append(meeting)
+    return float(np.minimum(memory, np.mean(readings) if rng is None else rng.choice(readings)))

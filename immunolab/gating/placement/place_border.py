@@ -11,12 +11,14 @@ from immunolab.gating.method_registry import AUTO, DENSITY
 from immunolab.gating.method_results import Cut
 from immunolab.gating.placement.attempt import Attempt, by_one_axis, by_pair
 from immunolab.gating.placement.density import finite, main_mode
-from immunolab.gating.placement.known_cells import EVERYWHERE, Among
+from immunolab.gating.placement.faint_cells import among_faint_cells
+from immunolab.gating.placement.known_cells import EVERYWHERE, Among, is_gated_on
 from immunolab.gating.placement.lineage_border import ancestor_valley, lineage_attempts
 from immunolab.gating.placement.method_lookup import method
 from immunolab.gating.placement.methods.valley import is_clean
+from immunolab.gating.placement.parted_cells import below_crossing
 from immunolab.gating.placement.placed import Placed, interval, saturation
-from immunolab.gating.placement.rules import Border, Rule, has_known_cells
+from immunolab.gating.placement.rules import Border, Rule, faint_among, has_known_cells
 from immunolab.gating.placement.tube_state import TubePool
 from immunolab.schema.flags import Flag
 
@@ -78,6 +80,8 @@ def place_border(
     if floor is not None and _below(chosen, floor):
         chosen = floor
         tried = [a for a in tried if not a.found] + [floor]
+    if chosen is not None and rule.by == AUTO and chosen.control != "fixed":
+        chosen = _beside_known_groups(pool, parent, marker, among, chosen, rng)
     flags = [flag for attempt in tried for flag in (*attempt.flags, *attempt.cut.flags)]
     if chosen is None:
         ran = [f"{a.method} found none among {a.source}" for a in tried if a.source]
@@ -93,6 +97,17 @@ def place_border(
         marker, chosen.cut.value, chosen.method, chosen.control, low, high,
         tuple(words), reason, chosen.cut.spread, chosen.draws, chosen.negatives_known,
     )  # fmt: skip
+
+
+def _beside_known_groups(
+    pool: TubePool, path: str, marker: str, among: Among, chosen: Attempt, rng: np.random.Generator | None
+) -> Attempt:
+    """Return a border as groups of cells move it that the rules name: two that part, or faint ones."""
+    if among.parted:
+        return below_crossing(pool, path, marker, among, chosen, rng)
+    if among.faint and not is_gated_on(pool, path, faint_among(marker)[1]):
+        return among_faint_cells(chosen, rng)
+    return chosen
 
 
 def _below(chosen: Attempt | None, floor: Attempt) -> bool:

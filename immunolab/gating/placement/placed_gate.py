@@ -23,6 +23,9 @@ Side = tuple[str, Border, Literal["lower", "upper"]]  # marker, its border, the 
 # how far a border may be from where it belongs beyond what resampling shows, in spreads of the events behind it:
 # calibrated so that intervals cover the truth on simulated tubes (benchmarks/gating_accuracy.py, 2026-11-22)
 PLACEMENT_SD = 0.16
+# the same of methods that are further from it, or nearer (benchmarks/interval_coverage.py with seeds from 7000,
+# 2026-11-26): CCR7 fades between memory cells without a gap; two channels show a cloud better than one
+PLACEMENT_SD_OF = {"naive_memory": 0.22, "diagonal": 0.13}
 # events of a parent under which a tube's own border says nothing of drift (judgement: its standard error is then a
 # tenth of the spread)
 FEWEST_FOR_DRIFT = 200
@@ -105,7 +108,7 @@ def moved_draws(rng: Generators, population: Population, tube: TubeState, border
         For each border RESAMPLES values, display scale.
     """
     shape = (RESAMPLES, len(borders))
-    jitter = rng("placement", population.path, tube.patient).normal(0.0, PLACEMENT_SD, shape)
+    jitter = rng("placement", population.path, tube.patient).normal(0.0, 1.0, shape)
     drift = rng("drift", population.path, tube.sample_id).normal(0.0, 1.0, shape)
     return [_moved(border, jitter[:, i], drift[:, i]) for i, border in enumerate(borders)]
 
@@ -114,7 +117,8 @@ def _moved(border: TubeBorder, jitter: Array, drift: Array) -> Array:
     placed = border.placed
     if not len(placed.draws):
         return np.full(len(jitter), placed.value)
-    return np.resize(placed.draws, len(jitter)) + jitter * placed.spread + drift * border.drift_sd
+    placement = PLACEMENT_SD_OF.get(placed.method, PLACEMENT_SD) * placed.spread
+    return np.resize(placed.draws, len(jitter)) + jitter * placement + drift * border.drift_sd
 
 
 def threshold_record(population: Population, tube: TubeState, border: TubeBorder) -> Threshold:

@@ -29,7 +29,7 @@ from immunolab.gating.placement.placed_gate import (
     moved_draws,
     threshold_record,
 )
-from immunolab.gating.placement.rules import Border, Rule, dim_on, exclusive_of, rule_for
+from immunolab.gating.placement.rules import Border, Rule, dim_on, exclusive_of, faint_among, parted_among, rule_for
 from immunolab.gating.placement.tube_state import TubePool, TubeState
 from immunolab.gating.strategy import Declared, Population, Rectangle
 from immunolab.schema.flags import Flag
@@ -165,12 +165,22 @@ def _among(sides: Sequence[Side], marker: str, border: Border) -> Among:
     dim = dim_on(marker)
     if dim and border == "pos" and {(dim, "pos", "lower"), (marker, "pos", "upper")} <= set(sides):
         return Among(dim=dim)
+    parted, (faint, _) = parted_among(marker), faint_among(marker)
+    if border == "pos" and _asks_for(sides, parted):
+        return Among(parted, parted=True)
+    if border == "pos" and _asks_for(sides, faint):
+        return Among(faint, faint=True)
     partner, sign = exclusive_of(marker)
     own = next((side for name, level, side in sides if name == partner and level == "pos"), None)
     if own is None or border != "pos":
         return EVERYWHERE
     side = "+" if own == "lower" else "-"
     return Among(f"{partner}{sign}", of_others=side != sign) if sign else Among(f"{partner}{side}", only=True)
+
+
+def _asks_for(sides: Sequence[Side], cells: str) -> bool:
+    """Whether a gate asks for such cells as ``CCR6+``; for none where the word is empty."""
+    return bool(cells) and (cells[:-1], "pos", "lower" if cells.endswith("+") else "upper") in sides
 
 
 def rectangle_gate(

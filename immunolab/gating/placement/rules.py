@@ -226,6 +226,20 @@ def dim_on(marker: str) -> str:
     return str(_defaults()["dim"].get(marker, ""))
 
 
+def parted_among(marker: str) -> str:
+    """Return the cells that are of two groups by a marker, such as ``CCR6+``; "" for most markers."""
+    return str(_defaults()["parted"].get(marker, ""))
+
+
+def faint_among(marker: str) -> tuple[str, str]:
+    """Return cells of which some carry a little of a marker, and cells of which none do: ``CCR6-``, ``CXCR5+``.
+
+    Two empty words for most markers.
+    """
+    found = _defaults()["faint"].get(marker, {})
+    return str(found.get("among", "")), str(found.get("never", ""))
+
+
 def carried_by_either(marker: str) -> tuple[str, ...]:
     """Return two markers whose cells, with one and without the other, carry this marker; none for most markers."""
     return tuple(_defaults()["carried_by_either"].get(marker, ()))

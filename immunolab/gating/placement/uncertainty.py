@@ -4,7 +4,8 @@ Four sources of error are carried. *Counting*: Jeffreys' binomial interval of th
 *Resampling*: every data-driven border was placed again on resampled events. *Placement*: a border
 may be beside where it belongs even with endless events (a reference that is not quite like the
 cells it represents, spillover left over, a batch effect within the pool); each resampled border is
-moved by a normal error of `placed_gate.PLACEMENT_SD` times the spread of the events behind it. The
+moved by a normal error of `placed_gate.PLACEMENT_SD` (or that of its method, where it is known) times
+the spread of the events behind it. The
 moved borders are carried down the tree together, so that a border in an empty valley adds nothing
 and one through a shoulder adds much. *Classification*: even behind a perfect border some cells are
 on the wrong side, about `MISPLACED` of a subset in all, and their number is a matter of chance.

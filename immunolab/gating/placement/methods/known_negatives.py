@@ -11,8 +11,9 @@ from immunolab.schema.flags import Flag
 
 _REACH = 3.5  # sd from their mode within which known negatives are taken for negative (judgement: strays are positive)
 # least distance of the border from the mode of known negatives, in sd (judgement: where the parent has next to none, a
-# border amid their like would serve badly in tubes and gates that have more)
-_LEAST_OVER = 1.0
+# border amid their like would serve badly in tubes and gates that have more; half and double change no line of the real
+# tubes, three times cuts dim cells off, benchmarks/constant_ranges.py, 2026-11-26)
+_LEAST_OVER = 0.5
 _K = 3.0  # sd from the mode to the border over a negative main group (judgement: as of `tail`)
 # distance of the median positive from that border, in sd, from which positives are a group and not the negatives'
 # tail (judgement, 2026-11-26: a normal's tail beyond 3 sd has 0.2, a skewed one up to 0.7)
