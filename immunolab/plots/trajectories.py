@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PATIENT = "#B5B5B5"
+_PANEL_NAME = 40  # characters of the name over a panel of a patient's page
 _NOTHING = pd.DataFrame({"patient_id": [], "study_day": [], "what": [], "kind": []})
 
 
@@ -273,7 +274,7 @@ def _patient_panel(
     patient_lines(ax, rows, visits, named.colour, 1.4)
     value_axis(ax, named, rows["value"].to_numpy(dtype=float), room=0.2)
     ax.set_ylabel(folded(named.quantity, 22), fontsize=SMALL)
-    ax.set_title(shortened(named.display, 22), loc="left", weight="bold", color=named.colour)
+    ax.set_title(shortened(named.display, _PANEL_NAME), loc="left", weight="bold", color=named.colour)
 
 
 def _verdict_words(ax: Axes, pairs: pd.DataFrame) -> None:
@@ -287,6 +288,10 @@ def _verdict_words(ax: Axes, pairs: pd.DataFrame) -> None:
             change = bracket(row["shift"], row["ci_low"], row["ci_high"], row["shift_scale"])
             words += f": {change}"
         ax.set_title(words, color=tint, fontsize=SMALL, loc="right")
+        name = ax.get_title(loc="left")
+        ax.set_title(
+            shortened(name, max(12, int(_PANEL_NAME - 0.6 * len(words)))), loc="left", weight="bold"
+        )  # both share one line
 
 
 @style()
