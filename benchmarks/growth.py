@@ -1,10 +1,12 @@
 """How a study grows: time, memory and storage of a run over 100 to 5,000 tubes.
 
-    python benchmarks/growth.py [--tubes 100 400 1000] [--events 3000] [--jobs 2] [--tables-only] [--docs] [-o FILE]
+    python benchmarks/growth.py [--tubes 100 400 1000] [--events 3000] [--jobs 2] [--drawn] [--tables-only] [-o FILE]
+    python benchmarks/growth.py --docs FILE FILE
 
 Every study is simulated (two visits of each patient, with its clinic), run in a process of its own, and run again,
 which keeps everything. The processor's seconds are those of the run and its workers, the memory is the largest of any
-one process, the storage is by folder of OUT. ``--docs`` writes the table into docs/growth.md.
+one process, the storage is by folder of OUT. ``--drawn`` gates with four drawn gates instead of some thirty that data
+place, which leaves what a run does besides. ``--docs`` writes the tables of such files into docs/growth.md.
 """
 
 from __future__ import annotations
@@ -22,16 +24,29 @@ from typing import Any
 
 TRIAL, VISITS = "sle_nct02084238", ("W0", "W10")
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "growth.md"
+DRAWN = """
+strategy: drawn
+transform: {default: {asinh: {cofactor: 150}}, scatter: linear}
+populations:
+  - {name: lymphocytes, parent: root, rectangle: {FSC-A: [4e4, 1.3e5], SSC-A: [0, 6e4]}}
+  - {name: CD3, parent: lymphocytes, rectangle: {CD3: [2.5, null]}}
+  - {name: CD4, parent: CD3, rectangle: {CD4: [2.5, null]}}
+  - {name: Treg, parent: CD4, rectangle: {CD25: [2.8, null], CD127: [null, 2.5]}}
+"""
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
-def study_of(folder: Path, tubes: int, events: int) -> None:
-    """Simulate a study of so many tubes, two of each patient."""
+def study_of(folder: Path, tubes: int, events: int, drawn: bool) -> None:
+    """Simulate a study of so many tubes, two of each patient, for drawn gates or the shipped strategy."""
     from immunolab.simulation import simulate
     from immunolab.simulation.model import Options
 
     options = Options(truth_events=False)
     simulate(TRIAL, patients=tubes // 2, seed=1, folder=folder, visits=VISITS, events=events, options=options)
+    if drawn:
+        (folder / "gates.yaml").write_text(DRAWN)
+        text = (folder / "study.yaml").read_text().replace("treg_th17_tfh_teff", "gates.yaml")
+        (folder / "study.yaml").write_text(text)
 
 
 def child(study: str, out: str, jobs: str, tables_only: str) -> None:
@@ -69,14 +84,17 @@ def storage(out: Path) -> dict[str, dict[str, float]]:
     return {name: {"mib": round(size / 2**20, 3), "files": files[name]} for name, size in sorted(sizes.items())}
 
 
-def growth(tubes: int, events: int, jobs: int, tables_only: bool) -> dict[str, Any]:
+def growth(tubes: int, chosen: argparse.Namespace) -> dict[str, Any]:
     """Return what a study of so many tubes costs, first and again."""
     with tempfile.TemporaryDirectory() as temporary:
         study, out = Path(temporary) / "study", Path(temporary) / "out"
-        study_of(study, tubes, events)
-        first = measured(study, out, jobs, tables_only)
-        again = measured(study, out, jobs, tables_only)
-        return {"tubes": tubes, "first": first, "again": again, "storage": storage(out)}
+        study_of(study, tubes, chosen.events, chosen.drawn)
+        first = measured(study, out, chosen.jobs, chosen.tables_only)
+        stages = json.loads((out / "status.json").read_text(encoding="utf-8"))["stages"]
+        again = measured(study, out, chosen.jobs, chosen.tables_only)
+        words = {name: getattr(chosen, name) for name in ("events", "jobs", "drawn", "tables_only")}
+        seconds = {name: stage["seconds"] for name, stage in stages.items()}
+        return {"tubes": tubes, **words, "first": first, "stages": seconds, "again": again, "storage": storage(out)}
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -99,6 +117,21 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def write_docs(files: list[Path]) -> None:
+    """Put the tables of measured files into the page, each under what it is of."""
+    parts = []
+    for file in files:
+        rows = json.loads(file.read_text(encoding="utf-8"))
+        gates = "four drawn gates" if rows[0]["drawn"] else "gates placed by data"
+        what = "tables only" if rows[0]["tables_only"] else "with the report"
+        parts.append(f"**{gates.capitalize()}, {what}**, {rows[0]['events']:,} events a tube:\n\n{table(rows)}")
+    text = DOCS.read_text(encoding="utf-8")
+    before, after = text.split(BEGIN)[0], text.split(END)[1]
+    DOCS.write_text(
+        f"{before}{BEGIN}\n{chr(10).join(f'{part}{chr(10)}' for part in parts)}{END}{after}", encoding="utf-8"
+    )
+
+
 def main() -> None:
     """Measure, print, and keep what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -106,24 +139,24 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=3_000)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--tables-only", action="store_true")
-    parser.add_argument("--docs", action="store_true")
+    parser.add_argument("--drawn", action="store_true")
+    parser.add_argument("--docs", type=Path, nargs="+")
     parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     parser.add_argument("-o", "--output", type=Path)
     arguments = parser.parse_args()
     if arguments.child:
         child(*arguments.child)
         return
+    if arguments.docs:
+        write_docs(arguments.docs)
+        return
     rows = []
     for tubes in arguments.tubes:
-        rows.append(growth(tubes, arguments.events, arguments.jobs, arguments.tables_only))
+        rows.append(growth(tubes, arguments))
         print(json.dumps(rows[-1]), flush=True)
         if arguments.output:  # after each, for the largest take long
             arguments.output.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     print(table(rows))
-    if arguments.docs:
-        text = DOCS.read_text(encoding="utf-8")
-        before, after = text.split(BEGIN)[0], text.split(END)[1]
-        DOCS.write_text(f"{before}{BEGIN}\n{table(rows)}\n{END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from test_pipeline import GATES
 from immunolab.errors import ImmunolabError
 from immunolab.simulation import simulate
 from immunolab.workflow.run import run
+from immunolab.workflow.spread import SpreadWork
 from immunolab.workflow.status import read_status
-from immunolab.workflow.write import in_processes
 
 CORRUPT = {"SLE003_W0": b"", "SLE007_W10": b"not cytometry", "SLE012_W0": None, "SLE019_W10": b"FCS3.1"}
 
@@ -80,10 +80,10 @@ def _draw_once(item: tuple[int, str]) -> int:
 
 def test_a_killed_worker_of_the_report_costs_its_figure_a_second_try(tmp_path: Path) -> None:
     items = [(number, str(tmp_path / "died")) for number in range(5)]
-    assert in_processes(2, _draw_once, items) == [0, 1, 4, 9, 16]
+    assert SpreadWork(2)(_draw_once, items) == [0, 1, 4, 9, 16]
     assert (tmp_path / "died").exists()
     with pytest.raises(ImmunolabError, match="figure 1: internal error: ValueError: an axis without values"):
-        in_processes(2, _draw_once, [(5, "")])
+        SpreadWork(2)(_draw_once, [(5, "")])
 
 
 def test_a_cluster_gives_the_same_bytes(study: Path, undisturbed: dict[str, bytes], tmp_path: Path) -> None:

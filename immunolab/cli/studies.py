@@ -117,7 +117,7 @@ def _init(arguments: argparse.Namespace) -> int:
 def add_check(commands: Subparsers) -> None:
     """Declare the words of ``immunolab check``."""
     parser = command(commands, "check", "Validate a study and list all problems; reads no event.", _check)
-    parser.add_argument("study", metavar="STUDY", help="study.yaml or its folder")
+    parser.add_argument("study", metavar="STUDY", help="study.yaml or its folder, also as s3:// or another fsspec path")
     _add_allow_code(parser)
 
 
@@ -127,8 +127,9 @@ def _add_allow_code(parser: argparse.ArgumentParser) -> None:
 
 def _check(arguments: argparse.Namespace) -> int:
     from immunolab.workflow.check import check_study
+    from immunolab.workflow.remote import local_copy
 
-    checked = check_study(arguments.study, allow_code=arguments.allow_code)
+    checked = check_study(local_copy(arguments.study), allow_code=arguments.allow_code)
     for note in checked.notes:
         say(f"note: {note}")
     if checked.problems:
@@ -140,7 +141,7 @@ def _check(arguments: argparse.Namespace) -> int:
 def add_run(commands: Subparsers) -> None:
     """Declare the words of ``immunolab run``."""
     parser = command(commands, "run", "Check, gate, quantify, compare, report; resumable.", _run)
-    parser.add_argument("study", metavar="STUDY", help="study.yaml or its folder")
+    parser.add_argument("study", metavar="STUDY", help="study.yaml or its folder, also as s3:// or another fsspec path")
     parser.add_argument("-o", "--out", metavar="OUT", help="output folder (default: STUDY's folder with _out added)")
     parser.add_argument("--jobs", type=at_least_one, default=1, metavar="N", help="tubes at once (default: 1)")
     parser.add_argument("--scheduler", default="", metavar="ADDRESS", help="send the per-tube work to a Dask cluster")
@@ -162,27 +163,27 @@ def add_run(commands: Subparsers) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from immunolab.report.exports import check_formats
     from immunolab.results.run import REPORT
+    from immunolab.workflow.remote import mirrored
     from immunolab.workflow.report import report
     from immunolab.workflow.run import run
 
-    study = Path(arguments.study)
-    folder = study if study.is_dir() else study.parent
-    out = Path(arguments.out) if arguments.out else folder.resolve().with_name(f"{folder.resolve().name}_out")
+    out = arguments.out or _beside(arguments.study)
     names = ("jobs", "scheduler", "sample", "memberships", "force", "tables_only", "definitions", "allow_code", "seed")
     check_formats(arguments.format, with_report=not arguments.tables_only)
-    found = run(study, out=out, **{name: getattr(arguments, name) for name in names})
+    found = run(arguments.study, out=out, **{name: getattr(arguments, name) for name in names})
     if arguments.tables_only:
         say(f"tables: {out}/tables")
-    for line in report(out, formats=arguments.format) if arguments.format else ():
-        say(line)
-    return _say_done(found, None if arguments.tables_only else out / REPORT)
+    if arguments.format:
+        with mirrored(None, out) as (_, here):
+            say("\n".join(report(here, formats=arguments.format)))
+    return _say_done(found, None if arguments.tables_only else f"{str(out).rstrip('/')}/{REPORT}")
 
 
 def add_report(commands: Subparsers) -> None:
     """Declare the words of ``immunolab report``."""
     text = "Write a finished run's report again, or hand it on as PDF, workbook of all tables, or slides."
     parser = command(commands, "report", text, _report)
-    parser.add_argument("out", type=Path, metavar="OUT", help="the folder that run wrote")
+    parser.add_argument("out", metavar="OUT", help="the folder that run wrote, or its fsspec path")
     _add_format(parser, ("html", "pdf", "xlsx", "pptx"), "what to write; may be repeated (default: html)")
     parser.add_argument("--jobs", type=at_least_one, default=1, metavar="N", help="figures at once (default: 1)")
 
@@ -192,13 +193,26 @@ def _add_format(parser: argparse.ArgumentParser, choices: Sequence[str], text: s
 
 
 def _report(arguments: argparse.Namespace) -> int:
+    from immunolab.workflow.remote import mirrored
     from immunolab.workflow.report import report
 
-    say("\n".join(report(arguments.out, formats=arguments.format or ["html"], jobs=arguments.jobs)))
+    with mirrored(None, arguments.out) as (_, here):
+        say("\n".join(report(here, formats=arguments.format or ["html"], jobs=arguments.jobs)))
     return DONE
 
 
-def _say_done(run: Run, page: Path | None) -> int:
+def _beside(study: str) -> str:
+    """Return the output folder of a study that names none: the study's folder with ``_out`` added."""
+    from immunolab.workflow.remote import is_url
+
+    if is_url(study):
+        name = study.rstrip("/")
+        return f"{name.rsplit('/', 1)[0] if name.lower().endswith(('.yaml', '.yml')) else name}_out"
+    folder = Path(study) if Path(study).is_dir() else Path(study).parent
+    return str(folder.resolve().with_name(f"{folder.resolve().name}_out"))
+
+
+def _say_done(run: Run, page: Path | str | None) -> int:
     """Say what a run did, what it found of the primary endpoint, and where its report is; return the exit code."""
     from immunolab.results.findings import answers
 
@@ -263,15 +277,17 @@ def add_verify(commands: Subparsers) -> None:
     """Declare the words of ``immunolab verify``."""
     text = "Compute every number of a finished run again, and check the hashes of its inputs and outputs."
     parser = command(commands, "verify", text, _verify)
-    parser.add_argument("out", type=Path, metavar="OUT", help="the folder that run or pool wrote")
+    parser.add_argument("out", metavar="OUT", help="the folder that run or pool wrote, or its fsspec path")
 
 
 def _verify(arguments: argparse.Namespace) -> int:
     from immunolab.report.verify import verify
     from immunolab.report.verify_pool import is_pooled, verify_pool
     from immunolab.results.record import read_run
+    from immunolab.workflow.remote import local_copy
 
-    problems = verify_pool(arguments.out) if is_pooled(arguments.out) else verify(read_run(arguments.out))
+    out = local_copy(arguments.out)
+    problems = verify_pool(out) if is_pooled(out) else verify(read_run(out))
     if problems:
         raise InputError(problems)
     say("every hash agrees, and every number was computed again with the same value")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -46,6 +46,11 @@ class Calendar:
     def days(self, patient: str | None = None) -> tuple[int, ...]:
         """Return a patient's real dose days, or the planned ones where no real ones are known."""
         return tuple(self.patient_doses.get(patient or "", self.doses))
+
+    def of(self, patient: str) -> Calendar:
+        """Return the calendar with no other patient's doses."""
+        own = {patient: self.patient_doses[patient]} if patient in self.patient_doses else {}
+        return replace(self, patient_doses=own)
 
 
 def calendar(trial: Trial, patient_doses: Mapping[str, tuple[int, ...]] | None = None) -> Calendar:

@@ -202,8 +202,39 @@ def one_pager(
         scores, in the order of the table; where there are few of one kind, more of the other.
     """
     values = endpoints.dropna(subset=["value", "study_day"])
-    own = values[values["patient_id"] == patient]
-    named = labels(endpoints, definitions)
+    visits = {str(name): visit_order(rows, plan) for name, rows in values.groupby("endpoint")}
+    own, own_pairs = values[values["patient_id"] == patient], pairs[pairs["patient_id"] == patient]
+    return patient_page(own, own_pairs, patient, plan, labels(endpoints, definitions), visits, marks=marks, most=most)
+
+
+def patient_page(
+    own: pd.DataFrame,
+    pairs: pd.DataFrame,
+    patient: str,
+    plan: Calendar,
+    named: Mapping[str, EndpointLabel],
+    visits: Mapping[str, Sequence[str]],
+    *,
+    marks: pd.DataFrame | None = None,
+    most: int = 8,
+) -> Figure:
+    """Return the page that `one_pager` draws, from the patient's own rows: a job for a worker holds no one else's.
+
+    Parameters
+    ----------
+    own, pairs
+        Rows of the patient; those of ``own`` have a value and a study day.
+    patient
+        Coded id.
+    plan
+        Doses (the patient's own where they are known), phases, visits.
+    named, visits
+        Label and visits in order of every endpoint of the cohort.
+    marks
+        What happened, see `one_pager`.
+    most
+        Panels on the page, see `one_pager`.
+    """
     chosen = _page_endpoints(own, named, most)
     happened = _NOTHING if marks is None else marks[marks["patient_id"] == patient]
     rows, strip = max(1, -(-len(chosen) // 2)), strip_height(happened)
@@ -213,9 +244,8 @@ def one_pager(
     fig.subplots_adjust(0.085, 12 / height, 0.99, 1 - (18 + strip) / height, wspace=0.2, hspace=0.36)
     days = [*own.loc[own["endpoint"].isin(chosen), "study_day"], *plan.days(patient), *happened["study_day"]]
     for name, ax in zip(chosen, grid.flat, strict=False):  # a last panel may stay empty
-        visits = visit_order(values[values["endpoint"] == name], plan)
-        _patient_panel(axes(ax), own[own["endpoint"] == name], named[name], visits, plan, patient)
-        _verdict_words(ax, pairs[(pairs["patient_id"] == patient) & (pairs["endpoint"] == name)])
+        _patient_panel(axes(ax), own[own["endpoint"] == name], named[name], visits[name], plan, patient)
+        _verdict_words(ax, pairs[pairs["endpoint"] == name])
         end_line(ax, happened)
     for ax in list(grid.flat)[len(chosen) :]:
         ax.set_axis_off()

@@ -24,8 +24,10 @@ from immunolab.schema.gating import OTHER_GATINGS
 from immunolab.study.endpoints import Endpoint
 from immunolab.study.sheet import Study
 from immunolab.workflow.quantify import Quantified, joined
+from immunolab.workflow.spread import SpreadWork
 from immunolab.workflow.store import Store
 
+_WORTH_WORKERS = 2_000  # rows of the endpoint table: judgement, some 60 tubes, whose models take longer than a start
 _ASSAY, _PERSON = "inter-assay CV", "within-person CV"
 
 
@@ -74,7 +76,9 @@ def under_estimand(study: Study, measured: Quantified, happened: pd.DataFrame) -
     return replace(measured, tables={**measured.tables, **{n: t for n, t in further.items() if len(t)}})
 
 
-def compare_study(study: Study, measured: Quantified, gated: Sequence[Endpoint], store: Store) -> StudyComparison:
+def compare_study(
+    study: Study, measured: Quantified, gated: Sequence[Endpoint], store: Store, spread: SpreadWork | None = None
+) -> StudyComparison:
     """Compare a study's endpoints, each at its own contrast; what cannot be compared is noted.
 
     Parameters
@@ -87,9 +91,13 @@ def compare_study(study: Study, measured: Quantified, gated: Sequence[Endpoint],
         Endpoints of gated tubes, whose percentages are compared again under other gates.
     store
         Folder of the samples' counts under other gates.
+    spread
+        Where the models of a contrast are fitted; here, where None or where the table is small.
     """
     rows = measured.tables["endpoints"]
-    compared, comparisons, notes = _compare(study, (*measured.undeclared, *measured.endpoints), rows)
+    compared, comparisons, notes = _compare(
+        study, (*measured.undeclared, *measured.endpoints), rows, worth_workers(spread, rows)
+    )
     shifts = joined(SHIFTS, [c.shifts for c in comparisons])
     if len(shifts):
         paths = (store.sample_folder(s.sample_id) / "other_gatings.csv" for s in measured.samples)
@@ -106,7 +114,7 @@ def compare_study(study: Study, measured: Quantified, gated: Sequence[Endpoint],
 
 
 def _compare(
-    study: Study, endpoints: Sequence[Endpoint], rows: pd.DataFrame
+    study: Study, endpoints: Sequence[Endpoint], rows: pd.DataFrame, spread: SpreadWork
 ) -> tuple[list[Compared], list[Comparison], list[str]]:
     declared = {e.id: e for e in endpoints}
     sets: dict[tuple[Contrast, str], list[str]] = {}
@@ -118,26 +126,51 @@ def _compare(
         contrast = study.contrast_of(endpoint) if endpoint else None
         visits = contrast or Contrast(study.comparison.before, study.comparison.after)
         sets.setdefault((visits, endpoint.family if endpoint else ""), []).append(name)
-    compared, comparisons = [], []
+    jobs: list[tuple[pd.DataFrame, Plan]] = []
     for (contrast, family), names in sets.items():
         own = rows[rows["endpoint"].isin(names)]
-        visits = own["visit"].unique()
-        if len(visits) == 1:
-            notes.append(f"one visit ({visits[0]}): described, not compared ({', '.join(names)})")
+        jobs.append((own, _plan(study, contrast, [declared[n] for n in names if n in declared], own, family)))
+    made = iter(spread(_compared, [job for job in jobs if job[0]["visit"].nunique() > 1]))
+    compared, comparisons = [], []
+    for ((contrast, family), names), (own, plan) in zip(sets.items(), jobs, strict=True):
+        if own["visit"].nunique() == 1:
+            notes.append(f"one visit ({own['visit'].iloc[0]}): described, not compared ({', '.join(names)})")
             continue
-        plan = _plan(study, contrast, [declared[n] for n in names if n in declared], own, family)
-        try:
-            comparisons.append(compare_endpoints(own, plan))
+        found = next(made)
+        if isinstance(found, Comparison):
+            comparisons.append(found)
             compared.append(Compared(plan, tuple(names), family))
-            notes += _left_out(comparisons[-1])
-        except ComparisonError as error:
-            notes.append(f"{contrast.in_words}: {error.message} ({', '.join(names)})")
-        except InputError as error:
-            notes += [str(problem) for problem in error.problems]
+            notes += _left_out(found)
+        elif isinstance(found, InputError):
+            notes += [str(problem) for problem in found.problems]
+        else:
+            notes.append(f"{contrast.in_words}: {found.message} ({', '.join(names)})")
     tables = adjusted_over_contrasts(comparisons, [one.family for one in compared])
     arms = arms_together([one.arms for one in comparisons], [one.family for one in compared])
     comparisons = [replace(c, shifts=s, arms=a) for c, s, a in zip(comparisons, tables, arms, strict=True)]
     return compared, comparisons, notes
+
+
+def _compared(job: tuple[pd.DataFrame, Plan]) -> Comparison | ComparisonError | InputError:
+    """Return one contrast's comparison, or why there is none."""
+    try:
+        return compare_endpoints(*job)
+    except (ComparisonError, InputError) as error:
+        return error
+
+
+def worth_workers(spread: SpreadWork | None, rows: pd.DataFrame) -> SpreadWork:
+    """Return where a step on the endpoint table is done: a small one here, for workers take seconds to start.
+
+    Parameters
+    ----------
+    spread
+        Where the run's work is done.
+    rows
+        The endpoint table.
+    """
+    where = replace(spread or SpreadWork(), stage="compare", what="comparison", title="")
+    return where if where.scheduler or len(rows) >= _WORTH_WORKERS else replace(where, jobs=1)
 
 
 def _left_out(comparison: Comparison) -> list[str]:

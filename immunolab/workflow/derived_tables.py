@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import pandas as pd
 
@@ -24,12 +25,18 @@ from immunolab.schema.estimand import INTERCURRENT_EVENTS
 from immunolab.study.endpoints import Endpoint
 from immunolab.study.sheet import Study
 from immunolab.workflow.clinic import Clinic
-from immunolab.workflow.compare import StudyComparison
+from immunolab.workflow.compare import StudyComparison, worth_workers
 from immunolab.workflow.quantify import Quantified
+from immunolab.workflow.spread import SpreadWork
 
 
 def further_tables(
-    comparison: StudyComparison, measured: Quantified, clinic: Clinic | None, seed: int, study: Study
+    comparison: StudyComparison,
+    measured: Quantified,
+    clinic: Clinic | None,
+    seed: int,
+    study: Study,
+    spread: SpreadWork | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Return the tables beyond pairs and shifts, by name; empty ones are left out.
 
@@ -45,6 +52,8 @@ def further_tables(
         Seed of resampling.
     study
         Its trial names covariates and events.
+    spread
+        Where models are fitted and resamples drawn; here, where None or where the table is small.
 
     Returns
     -------
@@ -70,27 +79,35 @@ def further_tables(
     tables["regression_to_mean"] = _joined(
         regression_rows(one.levels, one.plan.before, one.plan.after, study.trial) for one in comparison.comparisons
     )
-    tables["power"] = power_table(numbers)
     controls = {e.id for e in endpoints if e.negative_control}
-    tables[POWER_IN_FAMILY.name] = family_power(
-        pairs, comparison.tables["shifts"], study.next_cohort, controls=controls, seed=seed
-    )
+    models: dict[str, partial[pd.DataFrame]] = {
+        "power": partial(power_table, numbers),
+        POWER_IN_FAMILY.name: partial(
+            family_power, pairs, comparison.tables["shifts"], study.next_cohort, controls=controls, seed=seed
+        ),
+    }
     if clinic is not None:
         happened = measured.tables.get("intercurrent_events", INTERCURRENT_EVENTS.empty())
         own = replace(study, endpoints=endpoints)
-        tables["dose_sensitivity"] = dose_sensitivity(
-            measured.tables["endpoints"], clinic.context, happened, own, comparison.compared
+        models["dose_sensitivity"] = partial(
+            dose_sensitivity, measured.tables["endpoints"], clinic.context, happened, own, comparison.compared
         )
         if study.trial is not None:
             values = pd.concat([measured.tables["endpoints"], clinic.context], ignore_index=True)
-            tables["slopes"] = slope_rows(values, endpoints, study.trial, happened)
+            models["slopes"] = partial(slope_rows, values, endpoints, study.trial, happened)
         tables |= clinic.events
-        tables["joint_rank"] = _joint_rank(pairs, endpoints, clinic)
+        models["joint_rank"] = partial(_joint_rank, pairs, endpoints, clinic)
         subsets = {e.id for e in endpoints if e.counted}
-        own = numbers[numbers["endpoint"].isin(subsets)]
-        tables["shifts_by_response"] = _by_response(own, clinic.scores, endpoints)
-        tables["correlations"] = _correlations(own, numbers, endpoints, seed)
+        counted = numbers[numbers["endpoint"].isin(subsets)]
+        models["shifts_by_response"] = partial(_by_response, counted, clinic.scores, endpoints)
+        models["correlations"] = partial(_correlations, counted, numbers, endpoints, seed)
+    done = worth_workers(spread, measured.tables["endpoints"])(_called, models.values())
+    tables |= zip(models, done, strict=True)
     return {name: table for name, table in tables.items() if len(table)}
+
+
+def _called(model: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    return model()
 
 
 def _joint_rank(pairs: pd.DataFrame, endpoints: Sequence[Endpoint], clinic: Clinic) -> pd.DataFrame:

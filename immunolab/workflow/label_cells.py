@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ from immunolab.schema.records import from_plain, record_types, to_plain
 from immunolab.study import endpoints
 from immunolab.study.sheet import Sample, Study
 from immunolab.version import VERSION
+from immunolab.workflow.spread import SpreadWork
 from immunolab.workflow.store import Store
 from immunolab.workflow.tasks import Failure, Task
 from immunolab.workflow.workers import Workers, run_tasks
@@ -41,7 +43,13 @@ class StudyCells:
 
 
 def study_cells(
-    study: Study, store: Store, place: Callable[[Study, Sample], dict[str, Any]], *, seed: int = 0, force: bool = False
+    study: Study,
+    store: Store,
+    place: Callable[[Study, Sample], dict[str, Any]],
+    *,
+    seed: int = 0,
+    force: bool = False,
+    spread: SpreadWork | None = None,
 ) -> StudyCells:
     """Return what single cells add to a study's tables; labelled again only when something they depend on changed.
 
@@ -57,6 +65,8 @@ def study_cells(
         Of every random draw.
     force
         Label again in any case.
+    spread
+        Where they are labelled, all samples together, so that every border is placed once: here where None.
     """
     samples = [s for s in study.samples if s.modality == "single_cell" and not s.control_of]
     if not samples:
@@ -76,22 +86,52 @@ def study_cells(
     record = store.cached("cells", content_key(parts), ".zip")
     if record.exists() and not force:
         return StudyCells(_read(record), hashes=hashes, kept=True)
-    unread = _damaged(samples)
-    cells, faults = read_samples([s for s in samples if s.sample_id not in unread])
-    unread |= faults
-    changed = _changed(samples, contents)
-    cells = {name: found for name, found in cells.items() if name not in changed}
-    unread |= changed
-    failures = {name: Failure("read", error.message, error.hint) for name, error in unread.items()}
-    if not cells:
+    spread = replace(spread or SpreadWork(), stage="cells", what="label", title="")
+    unread = _damaged(samples, spread.jobs)
+    sound = tuple(s for s in samples if s.sample_id not in unread)
+    if spread.scheduler:  # a worker elsewhere has another working directory
+        sound = tuple(replace(s, file=Path(os.path.abspath(s.file))) for s in sound)
+    (labelled,) = spread(_labelled, [_LabelJob(study, sound, contents, place, seed)])
+    failures = {name: Failure("read", error.message, error.hint) for name, error in (unread | labelled.unread).items()}
+    if labelled.tables is None:
         return StudyCells(failures=failures)
-    kept = [s for s in samples if s.sample_id in cells]
-    tables = cell_tables(study, kept, join_cells(list(cells.values())), place, seed=seed)
-    for note in tables.notes:
+    for note in labelled.tables.notes:
         log.info("single cells: %s", note)
     if not failures:
-        write_atomically(record, lambda part: _write(tables, part))
-    return StudyCells(tables, failures, hashes)
+        write_atomically(record, lambda part: _write(labelled.tables, part))
+    return StudyCells(labelled.tables, failures, hashes)
+
+
+@dataclass(frozen=True)
+class _LabelJob:
+    """The samples whose cells are labelled together, and the content their files must have."""
+
+    study: Study
+    samples: tuple[Sample, ...]
+    contents: Mapping[str, str]
+    place: Callable[[Study, Sample], dict[str, Any]]
+    seed: int
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """What labelling adds to the tables, None where no sample could be read, and why those that could not."""
+
+    tables: CellTables | None
+    unread: Mapping[str, DataFileError]
+
+
+def _labelled(job: _LabelJob) -> _Labelled:
+    """Read and label cells; a sample that cannot be read, or whose file changes meanwhile, is left out."""
+    cells, unread = read_samples(job.samples)
+    changed = _changed(job.samples, job.contents)
+    unread = unread | changed
+    cells = {name: found for name, found in cells.items() if name not in changed}
+    if not cells:
+        return _Labelled(None, unread)
+    kept = [s for s in job.samples if s.sample_id in cells]
+    tables = cell_tables(job.study, kept, join_cells(list(cells.values())), job.place, seed=job.seed)
+    return _Labelled(tables, unread)
 
 
 def _design(study: Study) -> Any:
@@ -100,10 +140,10 @@ def _design(study: Study) -> Any:
     return to_plain([study.endpoints, study.comparison, trial])
 
 
-def _damaged(samples: Sequence[Sample]) -> dict[str, DataFileError]:
+def _damaged(samples: Sequence[Sample], jobs: int) -> dict[str, DataFileError]:
     """Return an error for each sample whose file cannot be read through; a process of its own finds out."""
     tasks = [Task(file, "read", file) for file in dict.fromkeys(str(s.file) for s in samples)]
-    found = {task.argument: result for task, result in run_tasks(read_through, tasks, Workers(1), "processes")}
+    found = {task.argument: result for task, result in run_tasks(read_through, tasks, Workers(jobs), "processes")}
     return {
         s.sample_id: DataFileError(f"{why.error}, reading the file", str(s.file), why.hint or "copy it again")
         for s in samples

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from immunolab.errors import InputError, unknown_words
 from immunolab.report.exports import FORMATS, check_formats, write_exports
 from immunolab.report.page import write_report
 from immunolab.results.record import read_run
+from immunolab.workflow.spread import SpreadWork
 from immunolab.workflow.store import Store
-from immunolab.workflow.write import in_processes
 
 HTML = "html"
 
@@ -43,6 +42,6 @@ def report(out: Path | str, *, formats: Sequence[str] = (HTML,), jobs: int = 1) 
     lines = []
     with Store(run.folder).lock():
         if HTML in formats or (run.report is None and {"pdf", "pptx"} & set(formats)):
-            page = write_report(run, apply=partial(in_processes, jobs) if jobs > 1 else map)
+            page = write_report(run, apply=SpreadWork(jobs))
             lines.append(f"report: {page}")
         return [*lines, *write_exports(run, wanted)]

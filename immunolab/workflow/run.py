@@ -25,7 +25,9 @@ from immunolab.workflow.label_cells import StudyCells, study_cells
 from immunolab.workflow.night_log import logged_run, night_log
 from immunolab.workflow.panels import PanelGates, read_panels
 from immunolab.workflow.quantify import place_of, quantify, study_endpoints
+from immunolab.workflow.remote import mirrored
 from immunolab.workflow.run_state import RunState
+from immunolab.workflow.spread import SpreadWork
 from immunolab.workflow.store import Store, folder_fault, is_folder_fault
 from immunolab.workflow.tubes import RunOptions, TubeResults, TubeSteps
 from immunolab.workflow.unmeasured import panel_names, unmeasured
@@ -53,9 +55,9 @@ def run(
     Parameters
     ----------
     study
-        A study, its study.yaml, or the folder that holds it.
+        A study, its study.yaml, or the folder that holds it; any fsspec path (``s3://BUCKET/study``).
     out
-        Output folder; finished samples in it are kept while nothing they depend on has changed.
+        Output folder, or its fsspec path; finished samples in it are kept while nothing they depend on has changed.
     jobs
         Tubes at once on this machine.
     scheduler
@@ -87,10 +89,16 @@ def run(
         run is writing to the folder, or it cannot be written.
     """
     options = RunOptions(jobs, scheduler, sample, memberships, force, tables_only, definitions, allow_code, seed)
+    with mirrored(study, out) as (here, folder):
+        return _run(here, folder, options)
+
+
+def _run(study: Study | Path | str, out: Path | str, options: RunOptions) -> Run:
+    """Run a study that is on this machine into a folder of it."""
     found = study if isinstance(study, Study) else read_study(study)
-    _check_choices(found, sample, definitions)
+    _check_choices(found, options.sample, options.definitions)
     with recorded_inputs(found.read) as read:
-        panels = read_panels(found, definitions, allow_code=allow_code)
+        panels = read_panels(found, options.definitions, allow_code=options.allow_code)
         sources = read_clinic(found)
     found = replace(found, read=read)
     store = Store(Path(out).absolute())
@@ -150,18 +158,19 @@ def _steps(
 ) -> Run:
     """Take every step in order."""
     started, night = time.monotonic(), night_log()
+    spread = SpreadWork(options.jobs, options.scheduler)
     clinic = clinic_of(study, sources) if sources else None
     endpoints = study_endpoints(study, panels)
     tubes = TubeSteps(study, store, panels, options, population_pairs(endpoints)).run()
     with night.step("cells") if "cells" in night.state.planned else nullcontext():
-        cells = study_cells(study, store, place_of, seed=options.seed, force=options.force)
+        cells = study_cells(study, store, place_of, seed=options.seed, force=options.force, spread=spread)
     if cells.kept:
         log.info("single cells kept: nothing they depend on has changed")
     failures = {**tubes.failures, **cells.failures}
     with night.step("compare"):
-        found = _compared(study, store, options, panels, sources, clinic, endpoints, tubes, cells)
+        found = _compared(study, store, options, panels, sources, clinic, endpoints, tubes, cells, spread)
     done = [*tubes.computed, *tubes.kept]
-    write_results(found, store, done, report=not options.tables_only, jobs=options.jobs)
+    write_results(found, store, done, report=not options.tables_only, spread=spread)
     night.finish(computed=tubes.computed, kept=tubes.kept, failed=failures)
     log.info(
         "done after %.1f s: %d computed, %d kept, %d failed",
@@ -183,12 +192,13 @@ def _compared(
     endpoints: tuple[Endpoint, ...],
     tubes: TubeResults,
     cells: StudyCells,
+    spread: SpreadWork,
 ) -> Run:
     """Return the run as a value: what was measured, compared."""
     failures = {**tubes.failures, **cells.failures}
     measured = quantify(study, store, endpoints, failures, clinic, cells.tables)
     measured = under_estimand(study, measured, intercurrent_of(study, sources))
-    comparison = compare_study(study, measured, endpoints, store)
+    comparison = compare_study(study, measured, endpoints, store, spread)
     rows = set(measured.tables["endpoints"]["endpoint"])
     without = [endpoint for endpoint in study.endpoints if endpoint.id not in rows]
     absent = unmeasured(without, study, panels, sources, panel_names(study, panels)) if without else []
@@ -200,7 +210,7 @@ def _compared(
         further={
             **scale_tables(tubes.panels),
             **clinic_tables(clinic, study),
-            **further_tables(comparison, measured, clinic, options.seed, study),
+            **further_tables(comparison, measured, clinic, options.seed, study, spread),
             **cells.tables.further,
             **(agreement_tables(measured.tables["endpoints"], measured.endpoints) if cells.tables.rows else {}),
         },

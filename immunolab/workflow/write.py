@@ -6,17 +6,15 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from immunolab.comparison.response_tests import tests_of_study
-from immunolab.errors import ImmunolabError
 from immunolab.report.exports import remove_stale_exports
 from immunolab.report.manifest import NAME as MANIFEST
 from immunolab.report.manifest import write_manifest
@@ -32,15 +30,12 @@ from immunolab.workflow.clinic import Clinic
 from immunolab.workflow.compare import StudyComparison
 from immunolab.workflow.night_log import night_log
 from immunolab.workflow.panels import PanelGates
-from immunolab.workflow.progress import progress
 from immunolab.workflow.quantify import Quantified
 from immunolab.workflow.scales import scale_rows
+from immunolab.workflow.spread import SpreadWork
 from immunolab.workflow.store import Store
-from immunolab.workflow.tasks import Failure, Task
-from immunolab.workflow.workers import Workers, run_tasks
 
 log = logging.getLogger("immunolab")
-_DRAWING = "drawing figures"
 
 
 def finished_run(
@@ -130,7 +125,9 @@ def scale_tables(panels: Mapping[str, PanelGates]) -> dict[str, pd.DataFrame]:
     return {SCALES.name: SCALES.frame(rows)} if rows else {}
 
 
-def write_results(run: Run, store: Store, samples: Sequence[str], *, report: bool = True, jobs: int = 1) -> None:
+def write_results(
+    run: Run, store: Store, samples: Sequence[str], *, report: bool = True, spread: SpreadWork | None = None
+) -> None:
     """Write a run's tables, record, gates and report; what a folder holds is of one run whenever this is ended.
 
     Tables are written beside their place first: where the disk is full, the earlier run stays whole. A report of other
@@ -146,8 +143,8 @@ def write_results(run: Run, store: Store, samples: Sequence[str], *, report: boo
         Ids of the samples that were computed or kept.
     report
         Whether the report is written; one that is up to date stays in any case.
-    jobs
-        Figures drawn at once.
+    spread
+        Where figures are drawn; here, one by one, where None.
     """
     with night_log().step("write"):
         with _written_tables(run) as part:
@@ -162,7 +159,7 @@ def write_results(run: Run, store: Store, samples: Sequence[str], *, report: boo
         log.info("report kept: nothing it is made of has changed")
         write_manifest(run)  # memberships may be new, and the folders of study and run elsewhere
     elif report:
-        _write_report(run, made_of, store, jobs)
+        _write_report(run, made_of, store, spread or SpreadWork())
     _remove_exports(store.root)  # of a run that was moved
 
 
@@ -230,49 +227,8 @@ def _is_report_of(record: Path, store: Store) -> bool:
     return all((store.root / name).is_file() and file_sha256(store.root / name) == sha for name, sha in made.items())
 
 
-def _write_report(run: Run, record: Path, store: Store, jobs: int) -> None:
-    page = write_report(run, apply=partial(in_processes, jobs) if jobs > 1 else _one_by_one)
+def _write_report(run: Run, record: Path, store: Store, spread: SpreadWork) -> None:
+    page = write_report(run, apply=spread)
     written = [page, *store.root.glob("figures/*"), *store.root.glob("samples/*/gating.png")]
     hashes = {path.relative_to(store.root).as_posix(): file_sha256(path) for path in sorted(written)}
     write_atomically(record, lambda part: part.write_text(json.dumps(hashes, indent=1), encoding="utf-8"))
-
-
-def _one_by_one(function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-    """Return the function of each item, in order; an error ends it as it is, with its traceback."""
-    tasks, night, found = _drawings(items), night_log(), []
-    with night.stage("report", len(tasks)):
-        for task in progress(tasks, len(tasks), _DRAWING):
-            night.take(task)
-            found.append(function(task.argument))
-            night.end(task, None)
-    return found
-
-
-def _drawings(items: Iterable[Any]) -> list[Task[Any]]:
-    return [Task(f"figure {i}", "report", item) for i, item in enumerate(items, start=1)]
-
-
-def in_processes(jobs: int, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-    """Return the function of each item, in order; a worker that dies costs its own item a second try.
-
-    Parameters
-    ----------
-    jobs
-        Processes.
-    function
-        Called in one of them, with one item.
-    items
-        All of them.
-
-    Raises
-    ------
-    ImmunolabError
-        Names every item that failed.
-    """
-    tasks = _drawings(items)
-    done = progress(run_tasks(function, tasks, Workers(jobs), "processes"), len(tasks), _DRAWING)
-    found = {task.name: result for task, result in done}
-    failed = [f"{name}: {result.error}" for name, result in found.items() if isinstance(result, Failure)]
-    if failed:
-        raise ImmunolabError("figures cannot be drawn: " + "; ".join(sorted(failed)), hint="run again with --jobs 1")
-    return [found[task.name] for task in tasks]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from immunolab.gating.placement.placed import Placed
 from immunolab.gating.placement.placed_gate import PLACEMENT_SD, Generators
@@ -107,19 +108,14 @@ def usual_of(others: Sequence[PoolBorder], batch: str) -> Usual | None:
     batch
         Of the pool that asks.
     """
-    shown = [one for one in others if one.shown]
-    same = [one for one in shown if one.batch == batch]
-    pools: tuple[tuple[list[PoolBorder], Scope], ...] = ((shown, "study"), (same, "batch"))
-    found = [_summary(rows, scope) for rows, scope in pools if len(rows) >= _FEWEST]
-    return min(found, key=lambda one: one.sd, default=None)
+    return _Shown([one for one in others if one.shown]).without((), batch)
 
 
-def _summary(rows: Sequence[PoolBorder], scope: Scope) -> Usual:
-    values = np.array([one.value for one in rows])
+def _summary(values: NDArray[np.float64], spreads: NDArray[np.float64], scope: Scope) -> Usual:
     n, middle = len(values), float(np.median(values))
     # two kinds of patients are wide apart: a robust spread would call the fewer of them unlike
     sd = float(np.std(values, ddof=1))
-    spread = float(np.median([one.spread for one in rows]))
+    spread = float(np.median(spreads))
     # of one more pool about the median, whose own variance is pi / 2 times that of a mean
     return Usual(middle, float(np.hypot(sd * np.sqrt(1 + np.pi / 2 / n), PLACEMENT_SD * spread)), spread, n, scope)
 
@@ -138,11 +134,40 @@ def usuals(borders: Sequence[PoolBorder]) -> dict[tuple[tuple[str, ...], tuple[s
     batches = {one.pool: one.batch for one in borders}
     found = {}
     for key, rows in by_key.items():
+        shown = _Shown([one for one in rows.values() if one.shown])
         for pool, batch in batches.items():
-            usual = usual_of([row for other, row in rows.items() if not set(other) & set(pool)], batch)
+            usual = shown.without(pool, batch)
             if usual is not None:
                 found[key, pool] = usual
     return found
+
+
+class _Shown:
+    """One border in every pool that shows it, as arrays: a study of thousands of pools leaves each of them out once."""
+
+    def __init__(self, rows: Sequence[PoolBorder]) -> None:
+        self._values = np.array([one.value for one in rows])
+        self._spreads = np.array([one.spread for one in rows])
+        self._batches = np.array([one.batch for one in rows], dtype=object)
+        self._rows: dict[str, list[int]] = {}  # by tube
+        for row, one in enumerate(rows):
+            for tube in one.pool:
+                self._rows.setdefault(tube, []).append(row)
+
+    def without(self, pool: tuple[str, ...], batch: str) -> Usual | None:
+        """Return where the pools that share no tube with one have the border, as `usual_of` gives it."""
+        others = np.ones(len(self._values), dtype=np.bool_)
+        others[[row for tube in pool for row in self._rows.get(tube, ())]] = False
+        sets: tuple[tuple[NDArray[np.bool_], Scope], ...] = (
+            (others, "study"),
+            (others & (self._batches == batch), "batch"),
+        )
+        found = [
+            _summary(self._values[rows], self._spreads[rows], scope)
+            for rows, scope in sets
+            if np.count_nonzero(rows) >= _FEWEST
+        ]
+        return min(found, key=lambda one: one.sd, default=None)
 
 
 def is_unlike(own: PoolBorder, usual: Usual) -> bool:

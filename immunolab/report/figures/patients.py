@@ -8,9 +8,10 @@ from functools import partial
 import pandas as pd
 
 from immunolab.plots.change import strip_height, verdict_strip
+from immunolab.plots.labels import labels
 from immunolab.plots.matrices import heatmap_height, heatmap_of_change, not_ratios
 from immunolab.plots.style import WIDTH
-from immunolab.plots.trajectories import one_pager
+from immunolab.plots.trajectories import patient_page, visit_order
 from immunolab.report.clinic_rows import clinic_rows
 from immunolab.report.figure import (
     PICTURES_ON_PAGE,
@@ -98,10 +99,14 @@ def _one_pagers(run: Run, cohort: str, shifts: pd.DataFrame) -> Iterator[ReportF
     ranked = subsets.assign(rank=subsets["endpoint"].map(leading.index)).sort_values("rank", kind="stable")
     shown = pd.concat([ranked.drop(columns="rank"), clinic_rows(run, cohort).drop(columns="group")], ignore_index=True)
     shown, marks = _primary_first(run, shown), happened(run)
-    for i, patient in enumerate(dict.fromkeys(shown["patient_id"])):
-        own = shown[shown["patient_id"] == patient]
-        pairs = run.pairs[run.pairs["patient_id"] == patient]
-        draw = partial(one_pager, shown, pairs, str(patient), run.calendar, marks=marks[marks["patient_id"] == patient])
+    values = shown.dropna(subset=["value", "study_day"])
+    visits = {str(name): visit_order(rows, run.calendar) for name, rows in values.groupby("endpoint")}
+    named, by_patient = labels(shown), dict(list(run.pairs.groupby("patient_id", sort=False)))
+    for i, (patient, own) in enumerate(shown.groupby("patient_id", sort=False)):
+        there = own.dropna(subset=["value", "study_day"])
+        pairs = by_patient.get(patient, run.pairs.iloc[:0])
+        own_plan, own_marks = run.calendar.of(str(patient)), marks[marks["patient_id"] == patient]
+        draw = partial(patient_page, there, pairs, str(patient), own_plan, named, visits, marks=own_marks)
         caption = (
             f"{patient}: what happened (responses, events, adverse events, rescue, death), and subsets and clinic over "
             "actual study days, primary first, with doses and the call of each change (odds ratio of percentages, else "

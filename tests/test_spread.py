@@ -1,0 +1,98 @@
+"""Gating, models, figures and single cells go to workers and to a cluster, and every byte of OUT is the same."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+from test_pipeline import GATES
+
+from immunolab.errors import ComparisonError, InputError, Problem
+from immunolab.report.figure import write_figure
+from immunolab.report.figures import figures_of
+from immunolab.results.record import read_run
+from immunolab.simulation import simulate
+from immunolab.simulation.model import Options
+from immunolab.workflow import compare, spread
+from immunolab.workflow.run import run
+from immunolab.workflow.spread import SpreadWork
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three patients with tubes, drawn gates, single cells and a clinic."""
+    folder = tmp_path_factory.mktemp("spread") / "study"
+    options = Options(citeseq=150, truth_events=False)
+    simulate("sle_nct02084238", patients=3, seed=11, folder=folder, visits=["W0", "W10"], events=2000, options=options)
+    (folder / "gates.yaml").write_text(GATES)
+    text = (folder / "study.yaml").read_text()
+    assert "strategy: treg_th17_tfh_teff" in text
+    (folder / "study.yaml").write_text(text.replace("treg_th17_tfh_teff", "gates.yaml"))
+    return folder
+
+
+NO_OUTPUT = {"run.log", ".lock", "run.jsonl", "status.json", "metrics.prom"}  # hold times, hosts and processes
+
+
+def written(out: Path) -> dict[str, bytes]:
+    """Return every file that is an output, by its path; the cache is none."""
+    files = {path.relative_to(out).as_posix(): path for path in out.rglob("*") if path.is_file()}
+    kept = {name: path for name, path in files.items() if name not in NO_OUTPUT and not name.startswith("cache/")}
+    return {name: path.read_bytes() for name, path in kept.items()}
+
+
+@pytest.fixture(scope="module")
+def alone(study: Path) -> dict[str, bytes]:
+    out = study.parent / "alone"  # all beside the study, for a manifest has the way to it
+    run(study, out=out, jobs=1)
+    found = written(out)
+    assert {"tables/shifts.csv", "tables/correlations.csv", "report.html"} <= found.keys()
+    return found
+
+
+def test_two_workers_write_what_one_does(study: Path, alone: dict[str, bytes], monkeypatch) -> None:
+    monkeypatch.setattr(compare, "_WORTH_WORKERS", 0)
+    stages = []
+    spreading = spread.run_tasks
+    monkeypatch.setattr(
+        spread, "run_tasks", lambda *words: (stages.extend(task.stage for task in words[1]), spreading(*words))[1]
+    )
+    run(study, out=study.parent / "two", jobs=2)
+    found = written(study.parent / "two")
+    assert set(stages) == {"cells", "compare", "report"}
+    assert found.keys() == alone.keys()
+    assert [name for name in found if found[name] != alone[name]] == []
+
+
+def test_a_cluster_writes_what_one_worker_does(study: Path, alone: dict[str, bytes], tmp_path: Path) -> None:
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster:
+        run(study, out=study.parent / "cluster", scheduler=cluster.scheduler_address, tables_only=True)
+        figures = [one for one in figures_of(read_run(study.parent / "alone")) if not one.full][:4]
+        drawn = SpreadWork(scheduler=cluster.scheduler_address)(partial(write_figure, folder=tmp_path), figures)
+    found = written(study.parent / "cluster")
+    assert {"tables/shifts.csv", "tables/correlations.csv"} <= found.keys()
+    tables = [name for name in found if not name.endswith("run.zip")]
+    assert [name for name in tables if name in alone and found[name] != alone[name]] == []
+    assert [one.name for one in drawn] == [one.name for one in figures]
+    assert [p.name for p in tmp_path.iterdir() if p.read_bytes() != alone[f"figures/{p.name}"]] == []
+
+
+def _refuse(item: int) -> int:
+    if item == 1:
+        raise ComparisonError("no pairs", "Treg", "name other visits")
+    if item == 2:
+        raise InputError([Problem("a.csv", "1", "empty"), Problem("b.csv", "2", "empty")])
+    return item
+
+
+@pytest.mark.parametrize("where", [SpreadWork(1), SpreadWork(2)])
+def test_an_error_of_an_item_is_whole_wherever_it_was_raised(where: SpreadWork) -> None:
+    with pytest.raises(ComparisonError) as found:
+        where(_refuse, [0, 1, 2])
+    assert (found.value.message, found.value.where, found.value.hint) == ("no pairs", "Treg", "name other visits")
+    with pytest.raises(InputError) as problems:
+        where(_refuse, [0, 2, 1])
+    assert [problem.file for problem in problems.value.problems] == ["a.csv", "b.csv"]
