@@ -1,0 +1,43 @@
+"""Versions that are known to work together: complete for what is installed, and with the hash of each file."""
+
+import re
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parent.parent
+
+
+def spelled(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def pinned(file):
+    lines = [line.split()[0] for line in (ROOT / file).read_text().splitlines() if line and line[0] != "#"]
+    return {spelled(name): number for name, number in (line.split("==") for line in lines)}
+
+
+def needed(name, extras, seen):
+    """Add every package that one needs here, directly or through others."""
+    for text in requires(name) or []:
+        one = Requirement(text)
+        wanted = one.marker is None or any(one.marker.evaluate({"extra": extra}) for extra in extras or {""})
+        if wanted and (spelled(one.name), *sorted(one.extras)) not in seen:
+            seen.add((spelled(one.name), *sorted(one.extras)))
+            try:
+                needed(one.name, one.extras, seen)
+            except PackageNotFoundError:
+                continue  # an extra that is not installed here
+    return {name for name, *_ in seen}
+
+
+def test_every_package_that_is_installed_has_its_version():
+    unpinned = needed("immunolab", {"", "test"}, set()) - set(pinned("constraints.txt")) - {"immunolab"}
+    assert {name for name in unpinned if version(name)} == set()
+
+
+def test_every_version_has_a_hash():
+    assert pinned("requirements-hashed.txt") == pinned("constraints.txt")
+    lines = (ROOT / "requirements-hashed.txt").read_text().splitlines()
+    assert all(re.search(r"==\S+ --hash=sha256:[0-9a-f]{64}$", line) for line in lines if line[0] != "#")
