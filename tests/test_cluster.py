@@ -99,6 +99,15 @@ def test_a_scheduler_that_goes_away_is_named(scheduler):
     assert "finished samples are kept" in caught.value.hint
 
 
+def test_a_scheduler_that_goes_away_before_a_worker_comes_is_named(scheduler, monkeypatch):
+    def gone(*_: object) -> None:  # what the client says after half a minute
+        raise OSError("Timed out trying to connect")
+
+    monkeypatch.setattr("immunolab.workflow.cluster._wait_for_a_worker", gone)
+    with pytest.raises(InputError, match="went away"):
+        list(run_on_cluster(time.sleep, tasks(1), address(scheduler[1])))
+
+
 def test_the_hash_is_of_code_and_data_of_the_package():
     content, _ = travelling()
     assert content() == content()

@@ -43,8 +43,8 @@ def run_on_cluster(
     if not tasks:
         return
     with _client(address) as client:
-        _wait_for_a_worker(client, address, wait_second)
         try:
+            _wait_for_a_worker(client, address, wait_second)
             yield from logged(_results(client, function, tasks), tasks)
         except (CancelledError, OSError, TimeoutError) as error:
             if is_folder_fault(error):
