@@ -349,3 +349,16 @@ def test_a_patients_page_marks_what_happened_and_ends_at_death(tmp_path):
     assert all(any(list(line.get_xdata()) == [221, 221] for line in ax.lines) for ax in panels)
     harms.unlink()
     assert happened(run)["what"].tolist() == ["death"]  # what the run's own tables hold
+
+
+def test_a_cohorts_axis_shows_the_doses_really_given_by_how_many_had_them():
+    from immunolab.plots.calendar import shade, shade_words
+
+    plan = Calendar((1, 3), patient_doses={"A": (1, 3), "B": (1, 3), "C": (1,), "D": (1, 8)})
+    assert plan.shares_given() == {1: 1.0, 3: 0.5, 8: 0.25}
+    ax = figure().add_subplot()
+    shade(ax, plan)
+    (ticks,) = ax.collections
+    assert [segment[0][0] for segment in ticks.get_segments()] == [1, 3, 8]
+    assert ticks.get_colors()[:, 3].tolist() == [1.0, 0.5, 0.25]
+    assert "doses given" in shade_words(plan)

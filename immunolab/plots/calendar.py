@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -51,6 +52,11 @@ class Calendar:
         """Return the calendar with no other patient's doses."""
         own = {patient: self.patient_doses[patient]} if patient in self.patient_doses else {}
         return replace(self, patient_doses=own)
+
+    def shares_given(self) -> dict[int, float]:
+        """Return study day to the share of patients (of those whose doses are known) who were given a dose on it."""
+        counts = Counter(day for days in self.patient_doses.values() for day in set(days))
+        return {day: n / len(self.patient_doses) for day, n in sorted(counts.items())}
 
 
 def calendar(trial: Trial, patient_doses: Mapping[str, tuple[int, ...]] | None = None) -> Calendar:
@@ -127,6 +133,11 @@ def shade(ax: Axes, plan: Calendar, patient: str | None = None) -> None:
         first = max(first, max(days) + 1) if patient in plan.patient_doses and days else first
         ax.axvspan(first, max(first, last), color=FOLLOW_UP, linewidth=0, zorder=0)
     edge = ax.get_xaxis_transform()
+    if patient is None and plan.patient_doses:
+        given = plan.shares_given()
+        tints = [(0.54, 0.35, 0.0, share) for share in given.values()]  # the brown of every dose
+        ax.vlines(list(given), 0, 0.035, transform=edge, colors=tints, linewidth=0.9)
+        return
     ax.plot(days, np.full(len(days), 0.012), "|", transform=edge, color="#8A5A00", markersize=4, markeredgewidth=0.7)
 
 
@@ -186,7 +197,9 @@ def shade_words(plan: Calendar, patient: str | None = None) -> str:
     text = f"shaded: {what}, one tick a dose" + ("; blue-grey: follow-up" if "follow_up" in plan.phases else "")
     if patient is not None:
         return f"{text} (doses as {'given' if patient in plan.patient_doses else 'planned'})"
-    return f"{text} (planned doses)" if plan.patient_doses else text
+    if plan.patient_doses:
+        return text.replace("one tick a dose", "as planned; ticks: doses given, darker the more patients had one")
+    return text
 
 
 def week_ticks(ax: Axes, first: float, last: float, *, most: int = 12) -> None:
