@@ -100,7 +100,7 @@ def test_one_baseline_or_few_patients_give_no_row() -> None:
 
 def test_the_report_says_what_one_baseline_cannot() -> None:
     run = report_fixture.finished_run()
-    text = "Patients were selected by SELENA_SLEDAI of 8 or more at W0; without a second visit before treatment"
+    text = "Patients were selected by SELENA-SLEDAI of 8 or more at W0; without a second visit before treatment"
     assert text in " ".join(cautions(run))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -16,6 +16,7 @@ from immunolab.comparison.plain_shifts import not_as_numbers
 from immunolab.comparison.plan import Compared, Noise, Plan
 from immunolab.comparison.table import Comparison, adjusted_over_contrasts, compare_endpoints
 from immunolab.errors import ComparisonError, InputError
+from immunolab.plots.labels import labels
 from immunolab.schema.comparison import PAIRS, SHIFTS
 from immunolab.schema.contrast import Contrast
 from immunolab.schema.estimand import ESTIMAND
@@ -105,12 +106,20 @@ def compare_study(
         shifts = with_other_gatings(shifts, OTHER_GATINGS.read(*paths), shares, rows, compared)
     shifts = with_estimand(shifts, measured.tables.get("estimand", ESTIMAND.empty()))
     tables = {"pairs": joined(PAIRS, [c.pairs for c in comparisons]), "shifts": shifts}
-    notes += [
-        f"{endpoint}{f' of {cohort}' if cohort else ''} ({why}) is in no table of log-ratios, power, correlations or "
-        "shifts by response"
-        for (cohort, endpoint), why in not_as_numbers(shifts).items()
-    ]
+    notes += _without_numbers(not_as_numbers(shifts), rows)
     return StudyComparison(tables, tuple(comparisons), tuple(compared), tuple(notes))
+
+
+def _without_numbers(why: Mapping[tuple[str, str], str], rows: pd.DataFrame) -> Iterator[str]:
+    """Yield which endpoints are in no table that needs a number of each patient, those of one reason together."""
+    named = labels(rows)
+    by_reason: dict[str, list[str]] = {}
+    for (cohort, endpoint), reason in why.items():
+        name = named[endpoint].short if endpoint in named else endpoint
+        by_reason.setdefault(reason, []).append(f"{name} of {cohort}" if cohort else name)
+    for reason, names in by_reason.items():
+        tables = "log-ratios, power, correlations or shifts by response"
+        yield f"{'; '.join(names)} ({reason}) {'is' if len(names) == 1 else 'are'} in no table of {tables}"
 
 
 def _compare(

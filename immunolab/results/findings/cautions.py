@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from immunolab.results.run import Run
+from immunolab.vocabulary.display_names import display_name
 
 SINGLE_ARM = (
     "Single-arm, uncontrolled: a change from before to after cannot be attributed to the drug alone "
@@ -48,7 +49,9 @@ def _selection(run: Run) -> Iterator[str]:
     known = set(run.table("regression_to_mean")["selected_by"])
     for one in trial.selection if trial else ():
         if one.rule not in known:
+            name = display_name(one.measure)
             yield (
-                f"Patients were selected by {one.rule} at {one.visit}; without a second visit before treatment, how "
-                f"much of the change of {one.measure} and of what goes with it is regression to the mean is not known."
+                f"Patients were selected by {one.rule.replace(one.measure, name)} at {one.visit}; without a second "
+                f"visit before treatment, how much of the change of {name} and of what goes with it is regression to "
+                "the mean is not known."
             )
