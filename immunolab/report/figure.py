@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 ROWS_OF_PATIENTS = 60  # patients of a heat map or strip that fit a printed page
 PICTURES_ON_PAGE = 100  # pages of patients; the report leads to the others
-_SUFFIXES = (".pdf", ".svg", ".png")
 _SMALL_DPI = 200  # of a small figure: sharp at twice the size of a screen's 96
 _SMALLER = 2  # times: a picture on the page against its file
 
@@ -55,6 +54,8 @@ class ReportFigure:
         What it shows in a sentence, for readers without the picture; empty: the caption.
     full
         Name of the figure that this one is the small form of: it is on the page only, and leads to that one's files.
+    suffixes
+        Of the files that are written beside the CSV; a picture on the page needs ``.png``.
     """
 
     name: str
@@ -68,6 +69,7 @@ class ReportFigure:
     endpoint: str = ""
     alt: str = ""
     full: str = ""
+    suffixes: tuple[str, ...] = (".pdf", ".svg", ".png")
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ def write_figure(made: ReportFigure, folder: Path) -> Written:
     """
     drawn = made.draw()
     if not made.full:
-        for suffix in _SUFFIXES:
+        for suffix in made.suffixes:
             save(drawn, folder / f"{made.name}{suffix}")
         declared(f"figures/{made.name}").write_as_given(made.data, folder / f"{made.name}.csv")
         picture = embedded((folder / f"{made.name}.png").read_bytes(), _SMALLER) if made.on_page else ""
