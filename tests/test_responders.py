@@ -17,7 +17,9 @@ from immunolab.comparison.binary import exact_binomial, fisher, gee_trend, mcnem
 from immunolab.comparison.response_tests import response_tests
 from immunolab.errors import InputError
 from immunolab.results.findings.arms import arm_findings
+from immunolab.results.findings.events import event_finding
 from immunolab.schema.clinical import SCORES
+from immunolab.study.doses import PatientDoses
 from immunolab.study.endpoints import EventCount, ResponderProportion
 from immunolab.study.trial import load_trial
 
@@ -191,6 +193,36 @@ def test_relapse_is_counted_of_those_who_could_relapse():
     assert found["registered_rule"] == "SLEDAI below 4 on the drug and a rise within 3 months of stopping"
     for patient in ("P3: not followed", "P4: not at risk", "P5: unknown", "P6: unknown, never scored"):
         assert patient in found["missing"]
+
+
+def test_a_relapse_counts_in_the_registered_window_and_a_low_or_late_one_is_named():
+    """Last doses on day 69 and, with more cycles, on day 125: W24 (day 169) is 100 and 44 days after them."""
+    sle = load_trial("sle_nct02084238")
+    doses = {patient: PatientDoses(days=(1, 69, 125)) for patient in ("P2", "P3", "P4")}
+    doses["P1"] = PatientDoses(days=(1, 69))
+    rows = [
+        *lupus("P1", W0=12, W10=2, W24=6),  # risen, 100 days after the last dose
+        *lupus("P2", W0=12, W10=2, W24=6),  # 44 days
+        *lupus("P3", W0=12, W10=0, W24=3),  # 44 days, and still of low activity
+        *lupus("P4", W0=12, W10=2, W24=1),
+    ]
+    table = scores_table(pd.DataFrame(rows), sle, doses=doses)
+    endpoint = next(e for e in sle.endpoints if isinstance(e, EventCount))
+    counts = event_counts(table, dict.fromkeys(("P1", "P2", "P3", "P4"), ""), [endpoint])
+    row = counts.iloc[0]
+    assert (row["n_followed"], row["n_with_event"], row["n_in_window"], row["percent_in_window"]) == (4, 3, 2, 50)
+    assert row["outside_window"] == "P1: SLEDAI 2 to 6 at W24, 100 days after the last dose"
+    assert row["below_level"] == "P3: SLEDAI 0 to 3 at W24, 44 days after the last dose"
+    run = report_fixture.finished_run()
+    found = event_finding(replace(run, tables=run.tables | {"event_counts": counts}), "", endpoint)
+    window = "the registered window (3 months after the last dose)"
+    assert found.plain.startswith(f"Relapse in {window} in 2 of 4 patients (50 %")
+    assert found.n == 4
+    late, low = found.beside
+    assert late.startswith("Not counted")
+    assert "P1 (SLEDAI 2 to 6 at W24, 100 days after the last dose)" in late
+    assert "still under SLEDAI 4" in low
+    assert "P3 (SLEDAI 0 to 3" in low
 
 
 @pytest.mark.parametrize(("day", "value"), [(183, 1.0), (184, None)])

@@ -41,7 +41,10 @@ def event_counts(scores: pd.DataFrame, patients: Mapping[str, str], endpoints: I
         own = scores[scores["score"] == score]
         for cohort in dict.fromkeys(patients.values()) if len(own) else ():
             fates = {p: _fate(own[own["patient_id"].astype(str) == p]) for p, of in patients.items() if of == cohort}
-            rows.append({"cohort": cohort or None} | _declared(endpoint, score, own) | _counted(fates))
+            had = own[(own["value"] == 1) & own["patient_id"].astype(str).isin(list(fates))]
+            counted = _counted(fates)
+            row = {"cohort": cohort or None} | _declared(endpoint, score, own) | counted
+            rows.append(row | _as_registered(had, counted))
     return EVENT_COUNTS.frame(rows)
 
 
@@ -70,7 +73,37 @@ def _declared(endpoint: Endpoint, score: str, rows: pd.DataFrame) -> dict[str, o
         "rule": method.rule if method else None,
         "registered_rule": endpoint.rule or None,
         "verified": rows["verified"].iloc[0],
+        "registered_window": (method.registered_window if method else "") or None,
+        "low_level": (method.low_level if method else "") or None,
     }
+
+
+def _as_registered(had: pd.DataFrame, counted: Mapping[str, object]) -> dict[str, object]:
+    """Return how many events are in the registered window; patients with later ones, and with ones at a low value.
+
+    A patient is outside the window when every visit that has the event has it outside.
+    """
+    late = _patients_with(had, Flag.EVENT_OUTSIDE_WINDOW)
+    low = _patients_with(had, Flag.EVENT_BELOW_LEVEL)
+    inside = int(str(counted["n_with_event"])) - len(late)
+    share = proportion(inside, int(str(counted["n_followed"])))
+    return {
+        "n_in_window": inside,
+        "percent_in_window": share.percent,
+        "in_window_ci_low": share.ci_low,
+        "in_window_ci_high": share.ci_high,
+        "outside_window": "; ".join(late) or None,
+        "below_level": "; ".join(low) or None,
+    }
+
+
+def _patients_with(had: pd.DataFrame, flag: Flag) -> list[str]:
+    """Return ``P1: how it was seen`` of each patient all of whose events have the flag."""
+    found = []
+    for patient, rows in had.groupby(had["patient_id"].astype(str), sort=False):
+        if all(flag in split(flags) for flags in rows["flag"]):
+            found.append(f"{patient}: {rows['reason'].iloc[0]}")
+    return found
 
 
 def _counted(fates: Mapping[str, tuple[str, str]]) -> dict[str, object]:

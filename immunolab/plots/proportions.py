@@ -17,6 +17,7 @@ _RESPONSE = "#0072B2"
 _ACROSS = 20  # squares of a row: patients of an event
 _SQUARES = (  # column of event_counts, what its patients are, colour of the square
     ("n_with_event", "with the event", ALARM),
+    ("n_late", "after the window", "#E9A98C"),
     ("n_without", "without", "#7FA8C9"),
     ("n_not_followed", "not followed", "white"),
     ("n_not_at_risk", "could not have it", MISSING),
@@ -67,7 +68,8 @@ def responders_over_visits(rows: pd.DataFrame, *, small: bool = False, ax: Axes 
 def event_squares(row: pd.Series, *, small: bool = False, ax: Axes | None = None) -> Axes:
     """Draw every patient as a square by what became of an event, and its share with the 95 % interval below.
 
-    The thin line is how far the share goes if those who were not followed had the event, or had it not.
+    An event that was first seen after the registered window is a square of its own and not in the share. The thin
+    line is how far the share goes if those who were not followed, or were seen late, had the event in time, or not.
 
     Parameters
     ----------
@@ -79,20 +81,24 @@ def event_squares(row: pd.Series, *, small: bool = False, ax: Axes | None = None
         Axes to draw on; None makes a new figure.
     """
     ax = axes(ax, HALF, 62 * MM)
-    counts = row.to_dict() | {"n_without": int(row["n_followed"]) - int(row["n_with_event"])}
+    inside, percent, limits = _in_window(row)
+    late = int(row["n_with_event"]) - inside
+    without = int(row["n_followed"]) - int(row["n_with_event"])
+    counts = row.to_dict() | {"n_with_event": inside, "n_late": late, "n_without": without}
     named = {"n_with_event": folded(str(row["endpoint"]), 24), "n_without": f"no {folded(str(row['endpoint']), 20)}"}
     kinds = [(int(counts[name]), named.get(name, words), tint) for name, words, tint in _SQUARES if int(counts[name])]
     _squares(ax, kinds)
     top = -(-sum(n for n, _, _ in kinds) // _ACROSS)
-    if not pd.isna(row["percent"]):
-        span = row["percent_if_lost_had_none"], row["percent_if_lost_had_it"]
+    if not pd.isna(percent):
+        of = int(row["n_followed"]) + int(row["n_not_followed"])
+        span = 100 * inside / of, row["percent_if_lost_had_it"]
         at = -1.6
         ax.plot([_place(x) for x in span], [at, at], color=ALARM, linewidth=0.7, zorder=2)
-        ax.plot([_place(row[c]) for c in ("ci_low", "ci_high")], [at, at], color=ALARM, linewidth=2.2, zorder=3,
+        ax.plot([_place(x) for x in limits], [at, at], color=ALARM, linewidth=2.2, zorder=3,
                 solid_capstyle="butt")  # fmt: skip
-        ax.plot(_place(row["percent"]), at, "o", color="black", markersize=5, zorder=4)
+        ax.plot(_place(percent), at, "o", color="black", markersize=5, zorder=4)
     ax.set_xticks([_place(x) for x in (0, 25, 50, 75, 100)], ["0", "25", "50", "75", "100 %"])
-    ax.set_xlabel(f"{row['n_with_event']} of {row['n_followed']} who could have it and were followed")
+    ax.set_xlabel(f"{inside} of {row['n_followed']} who could have it and were followed")
     ax.set(xlim=(-0.5, _ACROSS + 0.5), ylim=(-2.6, top + 0.4), yticks=[])
     ax.spines["left"].set_visible(False)
     ax.legend(
@@ -100,6 +106,13 @@ def event_squares(row: pd.Series, *, small: bool = False, ax: Axes | None = None
         fontsize=SMALL, labelspacing=0.25 if small else 0.5,
     )  # fmt: skip
     return ax
+
+
+def _in_window(row: pd.Series) -> tuple[int, float, tuple[float, float]]:
+    """Return the events in the registered window, their share in percent and its limits; all events without one."""
+    if "n_in_window" not in row or pd.isna(row["n_in_window"]):
+        return int(row["n_with_event"]), float(row["percent"]), (row["ci_low"], row["ci_high"])
+    return int(row["n_in_window"]), float(row["percent_in_window"]), (row["in_window_ci_low"], row["in_window_ci_high"])
 
 
 def _place(percent: float) -> float:

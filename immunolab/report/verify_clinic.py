@@ -35,6 +35,8 @@ _EVENT = (
     *("n_patients", "n_at_risk", "n_not_at_risk", "n_unknown", "n_followed", "n_not_followed", "n_with_event"),
     *(*_SHARE, "percent_if_lost_had_it", "percent_if_lost_had_none"),
 )
+_IN_WINDOW = ("n_in_window", "percent_in_window", "in_window_ci_low", "in_window_ci_high")
+_SEEN = ("outside_window", "below_level")
 _TEST = ("n", "estimate", "ci_low", "ci_high", "p_value", "reference_percent")
 _HARM = (*_SHARE, "events_per_patient_year", "not_graded")
 _STEP = ("n_at_risk", *_SHARE)
@@ -73,10 +75,12 @@ def _responses(run: Run, known: Mapping[str, pd.DataFrame]) -> Iterator[Problem]
     scores, patients = known["scores"], enrolled(run.study, run.table("measurements"))
     answered = with_failures(scores, composite_failures(run.study, run.table("intercurrent_events"), scores))
     found = responses(answered, patients)
+    windowed = "n_in_window" in known.get(EVENT_COUNTS.name, ())  # runs of before 26 November 2026 lack these columns
+    event, seen = ((*_EVENT, *_IN_WINDOW), ("rule", *_SEEN)) if windowed else (_EVENT, ("rule",))
     again = (
         (RESPONSES, found, ("value",), ("response",)),
         (RESPONDERS, responders(answered, patients), _RESPONSE, ()),
-        (EVENT_COUNTS, event_counts(scores, patients, run.study.endpoints), _EVENT, ("rule",)),
+        (EVENT_COUNTS, event_counts(scores, patients, run.study.endpoints), event, seen),
         (RESPONSE_TESTS, tests_of_study(found, run.study), _TEST, ("method",)),
     )
     for table, fresh, numbers, words in again:

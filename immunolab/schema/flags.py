@@ -135,6 +135,12 @@ class Flag(DeclaredWord):
     NOT_EVALUABLE = "not_evaluable", "unusable", "the definition cannot be evaluated: reason says why"
     NOT_AT_RISK = "not_at_risk", "note", "the patient could not have the event, and is outside its denominator"
     NOT_FOLLOWED = "not_followed", "unusable", "the patient could have the event and was not seen in its window"
+    EVENT_OUTSIDE_WINDOW = "event_outside_window", "note", "the event was first seen after the registered window"
+    EVENT_BELOW_LEVEL = (
+        "event_below_level",
+        "note",
+        "the event was seen at a value that its definition calls low",
+    )
     INCOMPLETE = "incomplete", "doubtful", "a part is missing that could not change the result"
     UNVERIFIED = "unverified", "note", "the definition was not checked against its source"
     AT_LIMIT_OF_SCALE = "at_limit_of_scale", "doubtful", "a value of the slope is at the end of the score's range"

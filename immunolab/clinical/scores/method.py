@@ -16,7 +16,7 @@ Wants = Literal["visit", "baseline", "previous", "course"]
 
 @dataclass(frozen=True)
 class Score:
-    """A score's value, or the reason why it cannot be evaluated."""
+    """A score's value, or the reason why it cannot be evaluated; of an event, the reason says how it was seen."""
 
     value: float | None
     reason: str = ""
@@ -120,6 +120,9 @@ class ScoreMethod:
         Values that the rule turns on, with their meaning, by the variable or score they belong to.
     rule
         Of an event: what it is, who can have it and in which window, in words.
+    registered_window, low_level
+        Of an event: the window that the registry names, and the level under which the definition calls a value low, in
+        words; empty where it names none.
     follows
         Score that brings this one with it: a study that has that score gets this one too.
     """
@@ -136,6 +139,8 @@ class ScoreMethod:
     measures: tuple[str, ...] = ()
     levels: Mapping[str, tuple[tuple[float, str], ...]] | None = None
     rule: str = ""
+    registered_window: str = ""
+    low_level: str = ""
     follows: str = ""
 
 

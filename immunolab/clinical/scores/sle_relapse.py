@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from immunolab.clinical.patients import Patient
 from immunolab.clinical.scores.method import ResponseRule, Score, ScoreMethod, facts, not_evaluable
@@ -53,8 +53,24 @@ def _over_the_course(patient: Patient) -> Mapping[str, Score]:
     if not (followed or treated):
         return {}
     on_drug = [patient.at(visit).get(_SLEDAI) for visit in treated]
-    later = [patient.at(visit).get(_SLEDAI) for visit in followed if _in_window(patient, visit)]
-    return {[*treated, *followed][-1]: sle_relapse(on_drug, later)}
+    later = {visit: patient.at(visit).get(_SLEDAI) for visit in followed if _in_window(patient, visit)}
+    found = sle_relapse(on_drug, list(later.values()))
+    if found.value == 1:
+        found = _as_seen(patient, found, [value for value in on_drug if value is not None][-1], later)
+    return {[*treated, *followed][-1]: found}
+
+
+def _as_seen(patient: Patient, relapse: Score, before: float, later: Mapping[str, float | None]) -> Score:
+    """Return a relapse with the visit and the SLEDAI at which it was first seen, and what is to be said of them."""
+    visit, value = next((name, value) for name, value in later.items() if value is not None and value > before)
+    since = patient.places[visit].days_since_last_dose
+    days = ", last dose not known" if since is None else f", {since} days after the last dose"
+    flags = []
+    if since is None or since > _RULE.within_months_of_stopping * _DAYS_A_MONTH:
+        flags.append(Flag.EVENT_OUTSIDE_WINDOW)
+    if value < _RULE.low_activity_below:
+        flags.append(Flag.EVENT_BELOW_LEVEL)
+    return replace(relapse, reason=f"SLEDAI {before:g} to {value:g} at {visit}{days}", flag=";".join(flags))
 
 
 def _in_window(patient: Patient, visit: str) -> bool:
@@ -76,5 +92,7 @@ SCORE = ScoreMethod(
     rule=f"{_SLEDAI} below {_RULE.low_activity_below:g} at a visit on the drug (who can relapse), then above its last "
     f"value on the drug at a follow-up visit up to {_RULE.within_weeks} weeks after the first dose or "
     f"{_RULE.within_months_of_stopping} months after the last, {_LATE_DAYS} days late at most",
+    registered_window=f"{_RULE.within_months_of_stopping} months after the last dose",
+    low_level=f"SLEDAI {_RULE.low_activity_below:g}",
     levels={_SLEDAI: ((_RULE.low_activity_below, "low activity below"),)},
 )

@@ -10,9 +10,14 @@ import pandas as pd
 from immunolab.plots.numbers import number
 from immunolab.report.figure import FigureSet, ReportFigure, figure_name, of_cohort
 from immunolab.results.endpoint_figure import endpoint_figure
+from immunolab.results.findings.events import grouped
+from immunolab.results.findings.words import capital
 from immunolab.results.run import Run
 from immunolab.study.endpoints import Endpoint
+from immunolab.vocabulary.display_names import display_name
 
+_OVERALL = ("n_with_event", "percent", "ci_low", "ci_high")
+_IN_WINDOW = ("n_in_window", "percent_in_window", "in_window_ci_low", "in_window_ci_high")
 CHANGE_KEY = (
     "Left: one line a patient, bars: medians, open: beyond what can be quantified, dotted: the assay's limit. Right: "
     "each patient's change, and the cohort's estimate with its 95 % confidence interval and the t distribution that "
@@ -121,22 +126,25 @@ def _event(run: Run, cohort: str, endpoint: Endpoint) -> Iterator[ReportFigure]:
     if rows.empty:
         return
     row = rows.iloc[0]
-    share = (
-        ""
-        if pd.isna(row["percent"])
-        else (f", {number(row['percent'])} % [{number(row['ci_low'])}, {number(row['ci_high'])}], exact 95 % interval")
-    )
-    caption = (
-        f"{endpoint.id.capitalize()}{of_cohort(cohort)}: each square a patient, n = {row['n_patients']} enrolled; "
-        f"{row['n_at_risk']} could have the event, {row['n_followed']} of them were seen in its window, "
-        f"{row['n_with_event']} had it{share}. Thin line: if all, or none, of those not followed had it. "
-        f"Rule as computed: {row['rule']}."
-    )
-    if not pd.isna(row["missing"]):
-        caption += f" Not counted: {row['missing']}."
+    caption = f"{capital(display_name(endpoint.id))}{of_cohort(cohort)}: {_squares_in_words(row)}"
     draw = endpoint_drawing(run, cohort, endpoint.id)
     yield ReportFigure(
         figure_name("event", endpoint.id, cohort), endpoint.role, caption, draw, rows, endpoint=endpoint.id
+    )
+
+
+def _squares_in_words(row: pd.Series) -> str:
+    """Return what the squares of an event and the line below them are, with the numbers."""
+    named = not pd.isna(row.get("registered_window"))
+    inside, percent, low, high = row[[*(_IN_WINDOW if named else _OVERALL)]]
+    window = f" in the registered window ({row['registered_window']})" if named else ""
+    share = "" if pd.isna(percent) else f", {number(percent)} % [{number(low)}, {number(high)}], exact 95 % interval"
+    late = ", or first seen later," if row["n_with_event"] > inside else ""
+    missing = "" if pd.isna(row["missing"]) else f" Not counted: {grouped(row['missing'])}."
+    return (
+        f"each square a patient, n = {row['n_patients']} enrolled; {row['n_at_risk']} could have the event, "
+        f"{row['n_followed']} of them were followed, {inside} had it{window}{share}. Thin line: if all, or none, of "
+        f"those not followed{late} had it. Rule as computed: {row['rule']}.{missing}"
     )
 
 

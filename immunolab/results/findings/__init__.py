@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from immunolab.results.findings.arms import arm_findings
-from immunolab.results.findings.counted import event_finding, response_finding, survival_finding
+from immunolab.results.findings.counted import response_finding, survival_finding
+from immunolab.results.findings.events import event_finding
 from immunolab.results.findings.finding import Absence, EndpointFinding, Verdict
 from immunolab.results.findings.groups import group_finding
 from immunolab.results.findings.paired import paired_finding

@@ -1,4 +1,4 @@
-"""The sentence of an endpoint that counts patients: responders, events of those who could have them, survival."""
+"""The sentence of an endpoint that counts patients: responders, survival; words that both and events share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from immunolab.results.run import Run, in_cohort
 from immunolab.study.endpoints import Endpoint
 from immunolab.vocabulary.display_names import display_name
 
-_DESCRIBED = "described, for no rate was registered to compare it with"
+DESCRIBED = "described, for no rate was registered to compare it with"
 
 
 def response_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFinding | None:
@@ -37,9 +37,9 @@ def response_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFindi
     rows = rows[rows["criterion"] == criteria[0]]
     last = rows.iloc[-1]
     missing = _unanswered(run, cohort, str(endpoint.response), str(last["visit"]))
-    rate = _rate(last["n_responders"], last["n_patients"], *_limits(last, "percent_worst_case", "worst_case_"))
+    share = rate(last["n_responders"], last["n_patients"], *limits(last, "percent_worst_case", "worst_case_"))
     none = ", a missing response counted as none" if len(missing) else ""
-    name = display_name(str(endpoint.response))
+    name, against = display_name(str(endpoint.response)), _against_rate(run, endpoint)
     before = listed(f"{r['n_responders']} at {r['visit']}" for _, r in rows.iloc[:-1].iterrows())
     earlier = f"; {before}, of {last['n_patients']}" if before else ""
     return EndpointFinding(
@@ -49,50 +49,13 @@ def response_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFindi
         role=endpoint.role,
         visits=endpoint.visits,
         measured_as=(endpoint.id,),
-        plain=f"{capital(name)}: response at {last['visit']} in {rate}{none}{earlier}: {_against_rate(run, endpoint)}.",
+        plain=f"{capital(name)}: response at {last['visit']} in {share}{none}{earlier}: {against}.",
         verdict="described",
         n=int(last["n_evaluable"]),
         of=int(last["n_patients"]),
         missing=missing,
         statistics=_tests(run, cohort, endpoint, last),
-        beside=_unverified(last, endpoint),
-    )
-
-
-def event_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFinding | None:
-    """Return how many patients had an event, of those who could have it; None where it was not looked for.
-
-    Parameters
-    ----------
-    run, cohort
-        As for `response_finding`.
-    endpoint
-        One that counts an event.
-    """
-    table = run.table("event_counts")
-    rows = table[(table["endpoint"] == endpoint.id) & in_cohort(table, cohort)] if len(table) else table
-    if rows.empty:
-        return None
-    row = rows.iloc[0]
-    name, at_risk, of = display_name(endpoint.id), int(row["n_at_risk"]), int(row["n_patients"])
-    rate = _rate(row["n_with_event"], row["n_followed"], *_limits(row, "percent", ""))
-    lost = f", {row['n_not_followed']} of them not followed" if row["n_not_followed"] else ""
-    could = f"{at_risk} of {of} patients could have one{lost}"
-    had = f"{capital(name)} in {rate} at risk" if row["n_followed"] else f"{capital(name)}: nobody at risk was followed"
-    return EndpointFinding(
-        endpoint=endpoint.id,
-        cohort=cohort,
-        name=capital(endpoint_name(endpoint)),
-        role=endpoint.role,
-        visits=endpoint.visits,
-        measured_as=(endpoint.id,),
-        plain=f"{had}; {could}: {_DESCRIBED}.",
-        verdict="described",
-        n=int(row["n_followed"]),
-        of=of,
-        missing=_fates(present(row["missing"])),
-        statistics=f"Clopper-Pearson 95 % interval; rule: {row['rule']}.",
-        beside=(*_when(run, cohort, endpoint), *_unverified(row, endpoint)),
+        beside=unverified(last, endpoint),
     )
 
 
@@ -129,7 +92,7 @@ def survival_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFindi
         role=endpoint.role,
         visits=endpoint.visits,
         measured_as=(endpoint.id,),
-        plain=f"{events} of {known} patients {happened}{who} by day {int(row['last_day'])}{share}: {_DESCRIBED}.",
+        plain=f"{events} of {known} patients {happened}{who} by day {int(row['last_day'])}{share}: {DESCRIBED}.",
         verdict="described",
         n=known,
         of=of,
@@ -138,11 +101,13 @@ def survival_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFindi
     )
 
 
-def _limits(row: pd.Series, percent: str, prefix: str) -> tuple[float, float, float]:
+def limits(row: pd.Series, percent: str, prefix: str) -> tuple[float, float, float]:
+    """Return a row's share and its limits, in percent: the columns ``percent``, ``PREFIXci_low``, ``PREFIXci_high``."""
     return row[percent], row[f"{prefix}ci_low"], row[f"{prefix}ci_high"]
 
 
-def _rate(n: object, of: object, percent: float, low: float, high: float) -> str:
+def rate(n: object, of: object, percent: float, low: float, high: float) -> str:
+    """Return ``7 of 10 patients (70 %, 95 % interval 34.8 to 93.3 %)``; without brackets where there is no share."""
     if pd.isna(percent):
         return f"{n} of {of} patients"
     return f"{n} of {of} patients ({amount(percent)} %, 95 % interval {amount(low)} to {amount(high)} %)"
@@ -163,7 +128,7 @@ def _unanswered(run: Run, cohort: str, score: str, visit: str) -> tuple[Absence,
 
 def _against_rate(run: Run, endpoint: Endpoint) -> str:
     if endpoint.reference_rate is None:
-        return _DESCRIBED
+        return DESCRIBED
     table = run.table("response_tests")
     rows = table[(table["endpoint"] == endpoint.id) & (table["test"] == "binomial")] if len(table) else table
     p = f" ({p_text(rows.iloc[0]['p_value'])})" if len(rows) else ""
@@ -175,7 +140,7 @@ def _tests(run: Run, cohort: str, endpoint: Endpoint, last: pd.Series) -> str:
     table = run.table("response_tests")
     parts = ["Clopper-Pearson 95 % intervals"]
     if last["n_evaluable"] != last["n_patients"]:
-        known = _rate(last["n_responders"], last["n_evaluable"], *_limits(last, "percent", ""))
+        known = rate(last["n_responders"], last["n_evaluable"], *limits(last, "percent", ""))
         parts.append(f"{known} with a response known")
     if len(table):
         own = table[(table["endpoint"] == endpoint.id) & in_cohort(table, cohort)]
@@ -186,34 +151,11 @@ def _tests(run: Run, cohort: str, endpoint: Endpoint, last: pd.Series) -> str:
     return "; ".join(parts) + "."
 
 
-def _unverified(row: pd.Series, endpoint: Endpoint) -> tuple[str, ...]:
+def unverified(row: pd.Series, endpoint: Endpoint) -> tuple[str, ...]:
+    """Return the sentence that a score's definition was not checked against its source; nothing where it was."""
     if row["verified"] == "yes":
         return ()
     return (f"The definition used for {display_name(endpoint.needs.scores[0])} was not checked against its source.",)
-
-
-def _fates(text: str) -> tuple[Absence, ...]:
-    """Return patients and reasons of the column ``missing`` (``P01: not at risk, why; P02: ...``)."""
-    parts = [one.split(": ", 1) for one in text.split("; ") if ": " in one]
-    return tuple(Absence(patient, _why(reason)) for patient, reason in parts)
-
-
-def _why(reason: str) -> str:
-    """Return a reason without the value in brackets behind it, so that patients of one reason come together."""
-    words = reason.replace("not at risk, ", "could not have it: ").replace("not followed, ", "not followed: ")
-    return words.rsplit(" (", 1)[0]
-
-
-def _when(run: Run, cohort: str, endpoint: Endpoint) -> tuple[str, ...]:
-    """Return how long after the last dose the visits were at which the event was seen."""
-    rows = run.endpoints
-    own = rows[(rows["endpoint"] == endpoint.id) & in_cohort(rows, cohort) & (rows["value"] == 1)]
-    since = own.dropna(subset=["days_since_last_dose"]).sort_values("days_since_last_dose")
-    if since.empty:
-        return ()
-    each = ", ".join(f"{p} {int(d)}" for p, d in zip(since["patient_id"], since["days_since_last_dose"], strict=True))
-    rule = f" Registered: {endpoint.rule}." if endpoint.rule else ""
-    return (f"Days from the last dose to the visit at which it was seen: {each}.{rule}",)
 
 
 def _who(run: Run, endpoint: Endpoint) -> str:

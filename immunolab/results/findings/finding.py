@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,6 +25,14 @@ class Absence:
 
     patient_id: str
     reason: str
+
+
+def in_words(absences: Iterable[Absence]) -> str:
+    """Return ``P1, P3 (why); P2 (other reason)``: patients of one reason together."""
+    by_reason: dict[str, list[str]] = {}
+    for one in absences:
+        by_reason.setdefault(one.reason, []).append(one.patient_id)
+    return "; ".join(f"{', '.join(patients)} ({reason})" for reason, patients in by_reason.items())
 
 
 @dataclass(frozen=True)
@@ -83,8 +92,4 @@ class EndpointFinding:
     @property
     def missing_in_words(self) -> str:
         """``Without: ALS003 (died on day 221).``; "" where nobody is missing; patients of one reason together."""
-        by_reason: dict[str, list[str]] = {}
-        for one in self.missing:
-            by_reason.setdefault(one.reason, []).append(one.patient_id)
-        texts = [f"{', '.join(patients)} ({reason})" for reason, patients in by_reason.items()]
-        return f"Without: {'; '.join(texts)}." if texts else ""
+        return f"Without: {in_words(self.missing)}." if self.missing else ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from immunolab.results.findings.absences import absences, patients_of
 from immunolab.results.findings.finding import EndpointFinding
 from immunolab.results.findings.words import capital, endpoint_name, listed
@@ -37,7 +39,7 @@ def unmeasured_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFin
     elif not names & set(run.declared):
         plain = "Registered, and not among the endpoints that study.yaml asks for."
     else:
-        plain = f"Not measured in this study: it needs {_needs(endpoint)}."
+        plain = f"Not measured in this study: it needs {_needs(endpoint)}{_lacking(run, endpoint)}."
     return EndpointFinding(
         endpoint=endpoint.id,
         cohort=cohort,
@@ -51,6 +53,20 @@ def unmeasured_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFin
         of=len(patients_of(run, cohort)),
         missing=missing,
     )
+
+
+def _lacking(run: Run, endpoint: Endpoint) -> str:
+    """Return ``, and the panel lacks CD127 for Treg`` where the run's notes say so of a population; "" elsewhere."""
+    reasons: dict[str, list[str]] = {}
+    for name in endpoint.needs.populations:
+        said = re.compile(rf"'{re.escape(name)}' \((the panel lacks [^()]*)\) for ")
+        for found in filter(None, map(said.search, run.notes)):
+            reasons.setdefault(found.group(1), []).append(display_name(name))
+    parts = []
+    for reason, names in reasons.items():
+        lacks, _, other = reason.partition("; ")
+        parts.append(f"{lacks} for {listed(names)}" + (f" ({other})" if other else ""))
+    return f", and {listed(parts)}" if parts else ""
 
 
 def _needs(endpoint: Endpoint) -> str:

@@ -1,0 +1,111 @@
+"""The sentence of an event that a score finds: how many patients had it in the registered window, of those at risk."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from immunolab.results.findings.counted import DESCRIBED, limits, rate, unverified
+from immunolab.results.findings.finding import Absence, EndpointFinding, in_words
+from immunolab.results.findings.words import capital, endpoint_name, listed, present
+from immunolab.results.run import Run, in_cohort
+from immunolab.study.endpoints import Endpoint
+from immunolab.vocabulary.display_names import display_name
+
+_OTHERS = (
+    ("n_not_at_risk", "could not have one"),
+    ("n_not_followed", "not seen afterwards"),
+    ("n_unknown", "not known"),
+)
+
+
+def event_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFinding | None:
+    """Return how many patients had an event, of those who could have it; None where it was not looked for.
+
+    An event that was first seen after the registered window is not counted, and is said beside the number.
+
+    Parameters
+    ----------
+    run, cohort
+        As for `immunolab.results.findings.counted.response_finding`.
+    endpoint
+        One that counts an event.
+    """
+    table = run.table("event_counts")
+    rows = table[(table["endpoint"] == endpoint.id) & in_cohort(table, cohort)] if len(table) else table
+    if rows.empty:
+        return None
+    row = rows.iloc[0]
+    return EndpointFinding(
+        endpoint=endpoint.id,
+        cohort=cohort,
+        name=capital(endpoint_name(endpoint)),
+        role=endpoint.role,
+        visits=endpoint.visits,
+        measured_as=(endpoint.id,),
+        plain=f"{_had(row, display_name(endpoint.id))}; {_at_risk(row)}: {DESCRIBED}.",
+        verdict="described",
+        n=int(row["n_followed"]),
+        of=int(row["n_patients"]),
+        missing=_fates(present(row["missing"])),
+        statistics=f"Clopper-Pearson 95 % interval; rule: {row['rule']}.",
+        beside=(*_outside(row), *_low(row), *unverified(row, endpoint)),
+    )
+
+
+def _had(row: pd.Series, name: str) -> str:
+    """Return ``Relapse in 7 of 10 patients (70 %, ...) who could have one``, with the registered window where named."""
+    if not row["n_followed"]:
+        return f"{capital(name)}: no patient who could have one was followed"
+    who = "who could have one" + (" and were followed" if row["n_not_followed"] else "")
+    window = present(row.get("registered_window"))
+    if not window:
+        share = rate(row["n_with_event"], row["n_followed"], *limits(row, "percent", ""))
+        return f"{capital(name)} in {share} {who}"
+    share = rate(row["n_in_window"], row["n_followed"], *limits(row, "percent_in_window", "in_window_"))
+    return f"{capital(name)} in the registered window ({window}) in {share} {who}"
+
+
+def _at_risk(row: pd.Series) -> str:
+    """Return what became of the other patients: ``14 of 24 could not have one``."""
+    of = int(row["n_patients"])
+    said = [f"{int(row[column])} {words}" for column, words in _OTHERS if row[column]]
+    return f"of {of} in all, {listed(said)}" if said else f"all {of} could have one"
+
+
+def _outside(row: pd.Series) -> tuple[str, ...]:
+    """Return who had the event outside the registered window, and that these are not counted."""
+    seen = grouped(present(row.get("outside_window")))
+    if not seen:
+        return ()
+    return (f"Not counted, for not seen within the window, so that the beginning is not known: {seen}.",)
+
+
+def _low(row: pd.Series) -> tuple[str, ...]:
+    """Return whose event is a rise that stays under the level that the definition itself calls low."""
+    seen = grouped(present(row.get("below_level")))
+    if not seen:
+        return ()
+    return (f"Risen, and still under {row['low_level']}, the definition's own level of low activity: {seen}.",)
+
+
+def grouped(text: str) -> str:
+    """Return ``P1, P3 (why); P2 (other reason)`` from ``P1: why; P2: other reason; P3: why``.
+
+    Parameters
+    ----------
+    text
+        Of the columns ``missing``, ``outside_window`` and ``below_level`` of event_counts.
+    """
+    return in_words(_fates(text))
+
+
+def _fates(text: str) -> tuple[Absence, ...]:
+    """Return patients and reasons of the column ``missing`` (``P01: not at risk, why; P02: ...``)."""
+    parts = [one.split(": ", 1) for one in text.split("; ") if ": " in one]
+    return tuple(Absence(patient, _why(reason)) for patient, reason in parts)
+
+
+def _why(reason: str) -> str:
+    """Return a reason without the value in brackets behind it, so that patients of one reason come together."""
+    words = reason.replace("not at risk, ", "could not have it: ").replace("not followed, ", "not followed: ")
+    return words.rsplit(" (", 1)[0]
