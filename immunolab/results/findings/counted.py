@@ -102,12 +102,30 @@ def survival_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFindi
 
 
 def limits(row: pd.Series, percent: str, prefix: str) -> tuple[float, float, float]:
-    """Return a row's share and its limits, in percent: the columns ``percent``, ``PREFIXci_low``, ``PREFIXci_high``."""
+    """Return a row's share and its limits, in percent: with the prefix of its limits' columns.
+
+    Parameters
+    ----------
+    row
+        Of a table of counted patients.
+    percent
+        Column of the share.
+    prefix
+        Before ``ci_low`` and ``ci_high`` in the names of the limits' columns; may be empty.
+    """
     return row[percent], row[f"{prefix}ci_low"], row[f"{prefix}ci_high"]
 
 
 def rate(n: object, of: object, percent: float, low: float, high: float) -> str:
-    """Return ``7 of 10 patients (70 %, 95 % interval 34.8 to 93.3 %)``; without brackets where there is no share."""
+    """Return ``7 of 10 patients (70 %, 95 % interval 34.8 to 93.3 %)``; without brackets where there is no share.
+
+    Parameters
+    ----------
+    n, of
+        Patients with it, and patients it is counted of.
+    percent, low, high
+        Share and its 95 % limits.
+    """
     if pd.isna(percent):
         return f"{n} of {of} patients"
     return f"{n} of {of} patients ({amount(percent)} %, 95 % interval {amount(low)} to {amount(high)} %)"
@@ -152,7 +170,15 @@ def _tests(run: Run, cohort: str, endpoint: Endpoint, last: pd.Series) -> str:
 
 
 def unverified(row: pd.Series, endpoint: Endpoint) -> tuple[str, ...]:
-    """Return the sentence that a score's definition was not checked against its source; nothing where it was."""
+    """Return the sentence that a score's definition was not checked against its source; nothing where it was.
+
+    Parameters
+    ----------
+    row
+        With the column ``verified``.
+    endpoint
+        That the score is of.
+    """
     if row["verified"] == "yes":
         return ()
     return (f"The definition used for {display_name(endpoint.needs.scores[0])} was not checked against its source.",)
