@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import report_fixture
+from figure_checks import unreadable
 from matplotlib.collections import LineCollection
+from matplotlib.text import Text
 from PIL import Image
 
 from immunolab.events.transforms import Asinh, Identity, Logicle
@@ -42,7 +44,7 @@ from immunolab.plots.panel_canvas import Box, Page, Word, width_of
 from immunolab.plots.quality import check_over_run
 from immunolab.plots.shifts import forest
 from immunolab.plots.style import ALARM, SMALL, SUBSET_COLOURS, colour, figure, png, save
-from immunolab.plots.trajectories import one_pager, spaghetti, swimmer
+from immunolab.plots.trajectories import one_pager, patient_page, spaghetti, swimmer, visit_order
 
 LOGICLE = Logicle()
 
@@ -276,6 +278,19 @@ def test_a_one_pager_names_doses_and_verdicts(long_frames, plan):
     own = replace(plan, patient_doses={"P01": (1, 3)})
     given = one_pager(long_frames["endpoints"], long_frames["pairs"], "P01", own)
     assert any("doses as given" in t.get_text() for t in given.texts)
+
+
+def test_a_patients_page_has_the_house_style_whoever_draws_it_and_room_for_its_names(long_frames, plan):
+    rows, pairs = long_frames["endpoints"], long_frames["pairs"]
+    own = rows[rows["patient_id"] == "P01"].dropna(subset=["value", "study_day"])
+    visits = {str(name): visit_order(part, plan) for name, part in rows.groupby("endpoint")}
+    named = {name: replace(label, population="physician's global assessment") for name, label in labels(rows).items()}
+    fig = patient_page(own, pairs[pairs["patient_id"] == "P01"], "P01", plan, named, visits)
+    assert {text.get_fontsize() for text in fig.findobj(Text) if text.get_text()} <= {SMALL, 8.0, 10.0}
+    assert unreadable(fig) == []
+    names = [ax.get_title(loc="left") for ax in fig.axes if ax.get_title(loc="right")]
+    assert names
+    assert all("…" in name and len(name) > 12 for name in names)  # as much of it as there is room for
 
 
 def test_swimmer_counts_patients(plan):

@@ -33,6 +33,7 @@ from immunolab.gating.strategy import (
     Strategy,
 )
 from immunolab.plots.scales import DisplayScale, scale_of
+from immunolab.vocabulary.display_names import display_name
 
 BINS = 96  # of an axis: about one a printed half millimetre
 MOST_EVENTS = 20_000  # drawn of a population; more change no pixel but take disk
@@ -317,7 +318,7 @@ def _box(borders: list[tuple[float | None, ...]], scales: list[DisplayScale]) ->
 
 def _note(gate: object, step: int, steps: int) -> str:
     if isinstance(gate, Boolean):
-        names = [operand.rsplit("/", 1)[-1] for operand in gate.operands]
+        names = [display_name(operand.rsplit("/", 1)[-1]) for operand in gate.operands]
         terms = [f"not {name}" if flip else name for name, flip in zip(names, gate.complement, strict=True)]
         return f"not {terms[0]}" if gate.operator == "not" else f" {gate.operator} ".join(terms)
     if isinstance(gate, Ellipsoid) and len(gate.mean) > 2:

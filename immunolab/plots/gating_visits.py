@@ -11,7 +11,7 @@ from immunolab.plots.gate_views import GateView, read_views
 from immunolab.plots.gates import draw_view
 from immunolab.plots.names import shortened
 from immunolab.plots.numbers import number
-from immunolab.plots.panel_canvas import Box, Page, Word
+from immunolab.plots.panel_canvas import Box, Page, Word, width_of
 from immunolab.plots.scales import DisplayScale
 from immunolab.plots.style import ALARM, MM, NEUTRAL, WIDTH, style
 from immunolab.schema.flags import flag, shown, withheld
@@ -98,7 +98,8 @@ def _page(
             continue
         top = page.height - _HEAD - _ROW * (i // blocks)
         left = across * (i % blocks) + _LEFT
-        page.write(Word(_name(next(iter(own.values()))), left, top - 4.0, 8, bold=True), within=across - _LEFT)
+        name = _name(next(iter(own.values())), across - _LEFT)
+        page.write(Word(name, left, top - 4.0, 8, bold=True), within=across - _LEFT)
         aligned = same_axes(own)
         for place, visit in enumerate(views):
             box = Box(left + place * (width + _GAP), top - _ROW + 9.5, width, _ROW - 19.0)
@@ -107,10 +108,12 @@ def _page(
     return page
 
 
-def _name(view: GateView) -> str:
-    part = f" ({view.part})" if view.part else ""
-    note = f": {view.note}" if view.note else ""
-    return f"{display_name(view.name)}{part}{note}, % of {parent_name(view.parent)}"
+def _name(view: GateView, within: float) -> str:
+    """Return the gate's name with what it is made of, without the latter where the line (mm) is too short for both."""
+    name = f"{display_name(view.name)}{f' ({view.part})' if view.part else ''}"
+    share = f", % of {parent_name(view.parent)}"
+    whole = f"{name}: {view.note}{share}" if view.note else f"{name}{share}"
+    return whole if width_of(whole, 8, bold=True) <= within else f"{name}{share}"
 
 
 def same_axes(views: Mapping[str, GateView]) -> dict[str, GateView]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
 
 _STRONG = 0.6  # share of the colour scale above which text is white
-_ROW_NAME = 28  # characters of a row's name
+_ROW_NAME = 34  # characters of a row's name
 _BESIDE = 55.0  # points beside a matrix: colour bar with its ticks and label
 _BAR = 85.0  # points, 30 mm: longest colour bar
 

@@ -11,8 +11,9 @@ import pandas as pd
 from immunolab.plots.calendar import Calendar, name_visits, shade, shade_words, week_ticks
 from immunolab.plots.labels import EndpointLabel, folded, is_low, labels
 from immunolab.plots.marks import KINDS, end_line, mark_strip, strip_height, strip_lines
-from immunolab.plots.names import shortened
+from immunolab.plots.names import box_in_points, shortened
 from immunolab.plots.numbers import back, bracket, number, scale_word
+from immunolab.plots.panel_canvas import width_of
 from immunolab.plots.style import MM, NEUTRAL, SMALL, VERDICT_COLOURS, VERDICT_SYMBOLS, WIDTH, axes, figure, style
 from immunolab.plots.values import value_axis
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 PATIENT = "#B5B5B5"
 _PANEL_NAME = 40  # characters of the name over a panel of a patient's page
+_NAME = 8  # points: letters of such a name, the size of titles in the house style
 _NOTHING = pd.DataFrame({"patient_id": [], "study_day": [], "what": [], "kind": []})
 
 
@@ -207,6 +209,7 @@ def one_pager(
     return patient_page(own, own_pairs, patient, plan, labels(endpoints, definitions), visits, marks=marks, most=most)
 
 
+@style()
 def patient_page(
     own: pd.DataFrame,
     pairs: pd.DataFrame,
@@ -318,10 +321,15 @@ def _verdict_words(ax: Axes, pairs: pd.DataFrame) -> None:
             change = bracket(row["shift"], row["ci_low"], row["ci_high"], row["shift_scale"])
             words += f": {change}"
         ax.set_title(words, color=tint, fontsize=SMALL, loc="right")
-        name = ax.get_title(loc="left")
-        ax.set_title(
-            shortened(name, max(12, int(_PANEL_NAME - 0.6 * len(words)))), loc="left", weight="bold"
-        )  # both share one line
+        _fit_beside(ax, words)
+
+
+def _fit_beside(ax: Axes, words: str) -> None:
+    """Shorten the name over a panel to the room that the call at the line's right end leaves."""
+    name = ax.get_title(loc="left")
+    room = box_in_points(ax).width - width_of(f"{words}  ") * MM * 72
+    fits = (n for n in range(_PANEL_NAME, 8, -1) if width_of(shortened(name, n), _NAME, bold=True) * MM * 72 <= room)
+    ax.set_title(shortened(name, next(fits, 8)), loc="left", weight="bold")
 
 
 @style()

@@ -122,7 +122,7 @@ def _measured_changes(run: Run, cohort: str) -> pd.DataFrame:
     if table.empty:
         return table
     change = np.log2(table["value"].astype(float) / table["value_before"].astype(float))
-    names = [run.label_of(str(e)).population for e in table["endpoint"]]
+    names = [run.label_of(str(e)).display for e in table["endpoint"]]
     table = table.assign(log2_fold=change, column=[f"{n} {v}" for n, v in zip(names, table["visit"], strict=True)])
     table = table.drop_duplicates(["patient_id", "column"])  # several endpoints may look at one variable
     return table.assign(shown=[_shown(*row) for row in table[["log2_fold", "flag_before", "flag"]].to_numpy()])

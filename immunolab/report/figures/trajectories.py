@@ -23,6 +23,7 @@ from immunolab.report.happened import happened
 from immunolab.results.endpoint_figure import period_slopes
 from immunolab.results.run import Run, in_cohort
 from immunolab.study.endpoints import Endpoint, Period
+from immunolab.vocabulary.display_names import display_name, unit_name
 
 _NOT_IN_LANES = ("adverse event", "last seen", "other")  # kinds of marks that the patient's own page shows
 _MOST_PANELS = 6  # courses of one figure at printed size
@@ -103,7 +104,8 @@ def _courses(run: Run, cohort: str) -> Iterator[ReportFigure]:
             turning = {name: levels(name) for name in dict.fromkeys(shown["population"])}
             draw = partial(course_panels, shown, run.calendar, levels=turning)
             units = shown.drop_duplicates("endpoint")
-            names_of = ", ".join(f"{p} ({u})" for p, u in zip(units["population"], units["unit"], strict=True))
+            pairs = zip(units["population"], units["unit"], strict=True)
+            names_of = ", ".join(f"{display_name(p)} ({unit_name(u)})" for p, u in pairs)
             caption = (
                 f"{names_of}{of_cohort(cohort)}, over actual study days; n = {shown['patient_id'].nunique()} patients. "
                 "Grey: patients, with a gap where a visit is missing; dark: median and quartiles at each visit; open: "
