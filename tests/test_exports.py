@@ -130,6 +130,25 @@ def test_slides_hold_each_finding_s_sentence_and_stay_on_the_slide(run, deck):
             assert shape.top + shape.height <= deck.slide_height
 
 
+def test_the_longest_caption_has_room_below_its_figure(tmp_path):
+    pptx = pytest.importorskip("pptx")
+    from PIL import Image
+
+    picture = tmp_path / "a.png"
+    Image.new("RGB", (1600, 1000)).save(picture)
+    caption = (
+        "Cohort's change of every endpoint, later visit against earlier. " * 13
+    )  # 830 characters; a study has had 752
+    deck = pptx.Presentation()
+    deck.slide_width, deck.slide_height = pptx.util.Inches(13.333), pptx.util.Inches(7.5)
+    slides._add(deck, slides.Slide("Cohort", (caption,), picture, caption))
+    text, shown = list(deck.slides[0].shapes)[1:]
+    lines = len(caption) * 6.0 / (text.width.pt - 14.4)  # a letter of 12 points is 6 wide; margins of 7.2 at each side
+    assert text.height.pt >= lines * 14.4 + 7.2
+    assert shown.top + shown.height <= text.top
+    assert text.top + text.height <= deck.slide_height
+
+
 def test_a_slide_s_picture_says_what_it_shows(run, tmp_path):
     pptx = pytest.importorskip("pptx")
     from PIL import Image

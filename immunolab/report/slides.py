@@ -22,6 +22,8 @@ _EDGE = 0.5  # inches
 _PIXELS = 1600  # of a picture's longer side: sharp on a projector, a tenth of the file in print quality
 _TEXT, _TITLE, _SMALL = 16, 24, 12  # points: read from the back of a room; small print for those who read on
 _FITS = 900  # characters beside a picture in the larger size (judgement: fills the box)
+_ACROSS = 130  # characters of small print across a slide, in letters as wide as Arial's
+_LINE = 0.2  # inches from line to line of small print: 1.2 times its size
 SLIDES_HINT = "pip install 'immunolab[slides]'"
 
 
@@ -121,11 +123,13 @@ def _add(deck: Any, slide: Slide) -> None:
     _style(title.text_frame, (_TITLE,), bold=True)
     shown = slide.picture is not None and slide.picture.exists()
     wide = shown and len(slide.texts) == 1
-    box = (_EDGE, 6.5, _WIDE - 2 * _EDGE, 0.7) if wide else (_EDGE, 1.4, (6.2 if shown else _WIDE - 2 * _EDGE), 5.6)
+    below = 0.2 + _LINE * -(-sum(map(len, slide.texts)) // _ACROSS)
+    beside = 6.2 if shown else _WIDE - 2 * _EDGE
+    box = (_EDGE, 7.3 - below, _WIDE - 2 * _EDGE, below) if wide else (_EDGE, 1.4, beside, 5.6)
     if slide.texts:
         _words(made, slide.texts, box, small=wide)
     if shown and slide.picture is not None:
-        area = (_EDGE, 1.2, _WIDE - 2 * _EDGE, 5.2) if wide else (7.0, 1.4, _WIDE - 7.0 - _EDGE, 5.6)
+        area = (_EDGE, 1.2, _WIDE - 2 * _EDGE, 6.0 - below) if wide else (7.0, 1.4, _WIDE - 7.0 - _EDGE, 5.6)
         _picture(made, slide, area)
 
 

@@ -14,6 +14,7 @@ from immunolab.plots.proportions import event_squares, responders_over_visits
 from immunolab.plots.style import HALF, MM, WIDTH, figure, style
 from immunolab.plots.trajectories import spaghetti
 from immunolab.study.endpoints import Endpoint
+from immunolab.vocabulary.display_names import display_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -117,7 +118,7 @@ def _slope_words(
     if endpoint is None or not endpoint.slopes:
         return "", None
     unit = next(str(unit) for tables in panels for unit in tables["pairs"]["unit"])
-    return f"{endpoint.fitted}, slope in {unit}", (str(endpoint.slopes[0]), str(endpoint.slopes[1]))
+    return f"{display_name(endpoint.fitted)}, slope in {unit}", (str(endpoint.slopes[0]), str(endpoint.slopes[1]))
 
 
 def _draw(

@@ -49,7 +49,7 @@ def _slopes(run: Run, cohort: str, endpoint: Endpoint, earlier: Period, later: P
         return
     names = str(earlier), str(later)
     slopes = period_slopes(own, names)
-    what = f"{endpoint.fitted}, slope in {run.label_of(endpoint.id).unit}"
+    what = f"{display_name(endpoint.fitted)}, slope in {run.label_of(endpoint.id).unit}"
     tested = comparison_words(row.iloc[0], int(own["shift"].notna().sum()))
     caption = (
         f"{what}{of_cohort(cohort)}, in two periods. Difference: {later} minus {earlier}. {CHANGE_KEY} {tested}. The "
@@ -67,6 +67,7 @@ def _slope_panels(
 ) -> Iterator[ReportFigure]:
     """Yield each patient's course with the two fitted lines, so many patients to a page."""
     what, knot, names = endpoint.fitted, periods[0].last, (str(periods[0]), str(periods[1]))
+    shown_as = display_name(what)
     rows = clinic_rows(run, cohort)
     points = rows[(rows["population"] == what) & rows["value"].notna() & rows["study_day"].notna()]
     points = points.drop_duplicates(["patient_id", "visit"])  # of several endpoints that look at the same score
@@ -78,9 +79,9 @@ def _slope_panels(
         own = points[points["patient_id"].isin(some)]
         data = own.merge(wide.add_prefix("slope "), left_on="patient_id", right_index=True, how="left")
         unit = str(own["unit"].iloc[0])
-        draw = partial(slope_panels, own, slopes, what, unit, names, knot, run.calendar)
+        draw = partial(slope_panels, own, slopes, shown_as, unit, names, knot, run.calendar)
         caption = (
-            f"{what} of each patient{of_cohort(cohort)} over actual study days, n = {own['patient_id'].nunique()}; "
+            f"{shown_as} of each patient{of_cohort(cohort)} over actual study days, n = {own['patient_id'].nunique()}; "
             f"above each panel the slopes of {periods[0]} and {periods[1]} in {per_month}, joined at {knot}. With a "
             "visit at each end of a period its line runs through the points and says nothing of its own error."
         )
