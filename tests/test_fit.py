@@ -22,6 +22,7 @@ from immunolab.gating.placement.fit import fit, missing_markers, widest_scope
 from immunolab.gating.placement.flank import flank_flags
 from immunolab.gating.placement.placed import Placed
 from immunolab.gating.placement.tube_state import TubeState
+from immunolab.gating.placement.uncertainty import percent_intervals
 from immunolab.gating.record_codec import from_plain, to_plain
 from immunolab.gating.strategy import Declared, Dimension, Population, Rectangle, Strategy
 from immunolab.gating.strategy_file import builtin_strategy, parse_strategy
@@ -220,6 +221,40 @@ def test_naive_treg_of_little_foxp3_are_kept(monkeypatch: pytest.MonkeyPatch) ->
     assert called[kinds == "treg_naive"].mean() > 0.8
     assert called[kinds == "treg"].mean() > 0.97
     assert called[kinds == "naive"].mean() < 0.005
+
+
+def _tube_with_naive_treg(monkeypatch: pytest.MonkeyPatch, share: float) -> tuple[Tube, np.ndarray]:
+    """Return a nuclear tube: naive Treg have little FOXP3, and activated cells without it nearly as much CD25."""
+    treg, memory = {"CD3": 4, "CD4": 4, "CD25": 3.7, "CD127": 1.5}, {"CD3": 4, "CD4": 4, "CD127": 3.5}
+    monkeypatch.setitem(planted.CELLS, "treg", (0.04, treg | {"FOXP3": 3.1}))
+    monkeypatch.setitem(planted.CELLS, "treg_naive", (share, treg | {"CD45RA": 5, "FOXP3": 1.5}))
+    monkeypatch.setitem(planted.CELLS, "activated", (0.1, memory | {"CD25": 3.2}))
+    markers = ("Viability", "CD3", "CD4", "CD8", "CD45RA", "CD25", "CD127", "FOXP3")
+    return planted_tube(6, n=20_000, markers=markers)
+
+
+@pytest.mark.parametrize("share", [0.005, 0.02])
+def test_naive_treg_are_found_where_activated_cells_raise_the_border_of_foxp3(
+    monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    tube, kinds = _tube_with_naive_treg(monkeypatch, share)
+    fitted = fit(builtin_strategy("treg_foxp3"), [tube])
+    called, naive = masks(fitted, tube)["Treg_naive"], kinds == "treg_naive"
+    assert called[naive].mean() > 0.93
+    assert called[~naive].sum() < 0.02 * naive.sum()
+    limits = percent_intervals(fitted, "S1", tube, denominators=["CD4"]).set_index(["path", "denominator"])
+    found = limits.loc[(fitted.strategies["S1"]["Treg_naive"].path, "CD4")]
+    cd4 = np.isin(kinds, [kind for kind, (_, levels) in planted.CELLS.items() if "CD4" in levels])
+    assert found["gate_low"] < 100 * naive.sum() / cd4.sum() < found["gate_high"]
+
+
+def test_too_few_naive_treg_have_the_borders_of_all_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    tube, kinds = _tube_with_naive_treg(monkeypatch, 0.001)
+    fitted = fit(builtin_strategy("treg_foxp3"), [tube], resample=False)
+    assert masks(fitted, tube)["Treg_naive"][kinds != "treg_naive"].sum() == 0
+    for marker in ("FOXP3", "CD25"):
+        own, of_all = (row(fitted, name, marker)["threshold"] for name in ("Treg_naive", "Treg_FOXP3"))
+        assert own == of_all
 
 
 def test_an_all_negative_sample_calls_next_to_nothing() -> None:

@@ -55,6 +55,8 @@ class Among(NamedTuple):
         Whether the border is placed among all events, and is no higher than where two groups of these cross.
     faint
         Whether some of these carry a little of the marker.
+    naive
+        Whether naive cells show the border of a marker that leads a cloud of two.
     """
 
     cells: str = ""
@@ -63,6 +65,7 @@ class Among(NamedTuple):
     of_others: bool = False
     parted: bool = False
     faint: bool = False
+    naive: bool = False
 
 
 EVERYWHERE = Among()

@@ -13,6 +13,7 @@ from immunolab.gating.placement.attempt import Attempt, by_one_axis, by_pair
 from immunolab.gating.placement.density import finite, main_mode
 from immunolab.gating.placement.faint_cells import among_faint_cells
 from immunolab.gating.placement.known_cells import EVERYWHERE, Among, is_gated_on
+from immunolab.gating.placement.leading_marker import among_naive
 from immunolab.gating.placement.lineage_border import ancestor_valley, lineage_attempts
 from immunolab.gating.placement.method_lookup import method
 from immunolab.gating.placement.methods.valley import is_clean
@@ -82,6 +83,8 @@ def place_border(
         tried = [a for a in tried if not a.found] + [floor]
     if chosen is not None and rule.by == AUTO and chosen.control != "fixed":
         chosen = _beside_known_groups(pool, parent, marker, among, chosen, rng)
+    if chosen is not None and among.naive:
+        chosen = among_naive(pool, parent, chosen, rng)
     flags = [flag for attempt in tried for flag in (*attempt.flags, *attempt.cut.flags)]
     if chosen is None:
         ran = [f"{a.method} found none among {a.source}" for a in tried if a.source]

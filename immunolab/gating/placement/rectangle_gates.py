@@ -13,7 +13,7 @@ from immunolab.events.transforms import scale_in_words
 from immunolab.gating.placement.flank import flank_flags
 from immunolab.gating.placement.interval_width import with_drift, with_width
 from immunolab.gating.placement.known_cells import EVERYWHERE, Among
-from immunolab.gating.placement.leading_marker import leading_rule, with_loss
+from immunolab.gating.placement.leading_marker import is_of_naive, leading_rule, with_loss
 from immunolab.gating.placement.lineage_rules import beside_partner, placing_path, with_own_naive
 from immunolab.gating.placement.methods.valley import amid_group
 from immunolab.gating.placement.other_pools import OtherPools, SharedBorder
@@ -165,6 +165,8 @@ def _among(sides: Sequence[Side], marker: str, border: Border) -> Among:
     dim = dim_on(marker)
     if dim and border == "pos" and {(dim, "pos", "lower"), (marker, "pos", "upper")} <= set(sides):
         return Among(dim=dim)
+    if border == "pos" and is_of_naive(marker, sides):
+        return Among(naive=True)
     parted, (faint, _) = parted_among(marker), faint_among(marker)
     if border == "pos" and _asks_for(sides, parted):
         return Among(parted, parted=True)

@@ -9,7 +9,14 @@ from numpy.typing import NDArray
 
 from immunolab.gating.method_registry import Parameter, threshold_method
 from immunolab.gating.method_results import Array, Corner, Cut, Pair
-from immunolab.gating.placement.density import FEWEST_EVENTS, HALF_NORMAL_MEDIAN, few, robust_sd, smoothed_density
+from immunolab.gating.placement.density import (
+    ENOUGH_EVENTS,
+    FEWEST_EVENTS,
+    HALF_NORMAL_MEDIAN,
+    few,
+    robust_sd,
+    smoothed_density,
+)
 from immunolab.gating.placement.shared_parameters import THEN_CONTROLS
 from immunolab.schema.flags import Flag
 
@@ -87,6 +94,22 @@ class _Mirrored:
         """Return x at a distance above the summit, as it was given."""
         return float(np.exp(self.summit + distance)) if self.is_log else self.summit + distance
 
+    def border_over(self, weights: Array, partner: float) -> float:
+        """Return x at the border among events over a border of the partner; NaN without a cloud of enough there.
+
+        Parameters
+        ----------
+        weights
+            How often each event counts.
+        partner
+            Border on y.
+        """
+        over = weights * (self.y > partner)
+        bright = self.bright(over, 1.0)
+        if bright is None or np.where(self.above[:bright], 1.0, -1.0) @ over[:bright] < ENOUGH_EVENTS:
+            return np.nan
+        return self.value(self._border(weights, partner))
+
     def borders(self, weights: Array) -> tuple[float, float] | None:
         """Return the distance of the border on x and the border on y; None without a cloud.
 
@@ -100,12 +123,16 @@ class _Mirrored:
             return None
         net = np.where(self.above[:bright], 1.0, -1.0) * weights[:bright]
         border = self._lower_end(self.y[:bright], net)
+        return self._border(weights, border), border
+
+    def _border(self, weights: Array, border: float) -> float:
+        """Return the distance where one more event over a border on y is as likely noise as positive."""
         gain = np.where(self.above, 1.0, -_NOISE_WEIGHT) * (self.y > border)
         total, variance = np.cumsum(gain * weights), np.cumsum(gain**2 * weights)
         best = int(np.argmax(total))
         # borders that counting cannot part are alike: the middle of them is the steadiest
         alike = np.flatnonzero(total[best] - total <= np.sqrt(np.abs(variance - variance[best])))
-        return float(self.distance[alike[0]] + self.distance[alike[-1]]) / 2, border
+        return float(self.distance[alike[0]] + self.distance[alike[-1]]) / 2
 
     def _lower_end(self, y: Array, net: Array) -> float:
         """Return the lower end of the cloud on y: so many sd of its lower half below its median."""
@@ -186,6 +213,36 @@ def positive_cloud(x: Array, y: Array, *, withhold: bool = False, start: _Mirror
     spread = cells.spread * (x_border if cells.is_log else 1.0)
     x_cut, y_cut = Cut(x_border, few(x), spread), Cut(found[1], few(x), robust_sd(cells.y[~cells.above]))
     return Corner(x_cut, y_cut, y_side="hi", flags=few(x), start=cells)
+
+
+def border_over(
+    x: Array, y: Array, y_border: float, rng: np.random.Generator | None, rounds: int
+) -> tuple[float, Array]:
+    """Return the border on the leading marker among events over a given border of its partner, and resampled ones.
+
+    Parameters
+    ----------
+    x, y
+        Events of the leading marker and of its partner, instrument units.
+    y_border
+        Instrument units.
+    rng
+        Resamples the events; None leaves that out.
+    rounds
+        How often.
+
+    Returns
+    -------
+    float, array
+        Instrument units; NaN and none where fewer than 50 events net of noise are seen.
+    """
+    cells = _Mirrored.of(x, y) if len(x) >= FEWEST_EVENTS else None
+    border = cells.border_over(np.ones(len(cells.distance)), y_border) if cells is not None else np.nan
+    if cells is None or rng is None or not np.isfinite(border):
+        return border, np.empty(0)
+    counts = rng.poisson(1.0, (rounds, len(cells.distance))).astype(np.float64)
+    again = np.array([cells.border_over(one, y_border) for one in counts])
+    return border, again[np.isfinite(again)]
 
 
 def share_lost(x: Array, y: Array, y_border: float) -> float:
