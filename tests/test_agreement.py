@@ -157,6 +157,8 @@ def test_spleen_counts_are_within_two_thousandths_of_the_parent_of_flowjos(
     assert "largest difference 0.068 % of the parent (/Lymphocytes), at most 13 events" in text
     assert table[["precision", "recall", "f1"]].isna().all(axis=None)  # of gates compared with themselves
     assert "precision" not in text
+    flags = pd.read_csv(tmp_path / "counts.csv")["flag"].fillna("")
+    assert not flags.str.contains("staining").any()  # drawn by a person, with a far end on every axis
     assert (tmp_path / "figures" / "agreement.png").stat().st_size > 5_000
 
 

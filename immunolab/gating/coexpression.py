@@ -135,9 +135,12 @@ class _Events:
                 continue
             n = int(np.count_nonzero(self.memberships.masks[one.parent_path])) if one.parent_path else len(self.tube)
             for dimension, low, high in zip(one.gate.dimensions, one.gate.lower, one.gate.upper, strict=True):
-                end, marker = high if low is None else low, _marker(dimension, self.tube)
-                if marker and end is not None and n > most.get(marker, 0):
-                    found[marker], most[marker] = _Border(one.parent_path, dimension, end), n
+                marker = _marker(dimension, self.tube)
+                if not marker or n <= most.get(marker, 0):
+                    continue
+                border = _dividing(self._block(one.parent_path).axis(dimension), low, high)
+                if border is not None:
+                    found[marker], most[marker] = _Border(one.parent_path, dimension, border), n
         return found
 
     def _block(self, path: str) -> Block:
@@ -161,6 +164,24 @@ class _Events:
         masks = self.memberships.masks
         inside, parent = masks[self.paths[name]], masks[self.paths[of]]
         return jeffreys_percent(int(np.count_nonzero(inside & parent)), int(np.count_nonzero(parent)))
+
+
+def _dividing(values: NDArray[np.float64], low: float | None, high: float | None) -> float | None:
+    """Return the end of an interval beyond which more of its parent's events are; drawn ones have a far end as well.
+
+    Parameters
+    ----------
+    values
+        Events of the parent on the interval's axis.
+    low, high
+        Ends; None for an open one.
+    """
+    if low is None or high is None:
+        return high if low is None else low
+    below, above = np.count_nonzero(values < low), np.count_nonzero(values >= high)
+    if below == above:
+        return None
+    return low if below > above else high
 
 
 def _marker(dimension: Dimension, tube: Tube) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath, PureWindowsPath
 from urllib.parse import unquote
 from xml.etree.ElementTree import Element
@@ -200,15 +200,16 @@ def _narrowed(found: list[SampleGates], file_name: str, stated: Mapping[str, str
 
 
 def same_gates(one: Strategy, other: Strategy) -> bool:
-    """Return whether two strategies have the same populations, gates and matrices.
+    """Return whether two strategies have the same populations, gates and matrices, whatever flags results of them have.
 
     Parameters
     ----------
     one, other
         Of two tubes, or of two samples.
     """
+    first, second = ([replace(p, flag="", reason="") for p in each.populations] for each in (one, other))
     return (
-        one.populations == other.populations
+        first == second
         and one.matrices.keys() == other.matrices.keys()
         and all(
             matrix.channels == other.matrices[name].channels
