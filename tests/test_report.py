@@ -34,7 +34,7 @@ from immunolab.report.methods import (
     transforms_of,
     warnings_grid,
 )
-from immunolab.report.page import render, shift_grid, write_report
+from immunolab.report.page import render, shift_grid, slope_grid, write_report
 from immunolab.report.patients import patient_grid
 from immunolab.results.findings import findings
 from immunolab.results.findings.concerns import concerns
@@ -328,8 +328,20 @@ def test_a_patient_without_any_value_is_without_a_pair_too(run):
 
 def test_a_slope_is_compared_between_periods_not_visits(run):
     slope = SlopeDifference(id="treg_pct_cd4", source="s", score="X", periods=(("W0", "W2"), ("W2", "W10")))
-    table = shift_grid(replace(run, study=replace(run.study, endpoints=(slope,))), "SLE")
-    assert table.rows[0][table.headings.index("Contrast")].text == "W2 to W10 - W0 to W2"
+    sloped = replace(run, study=replace(run.study, endpoints=(slope,)))
+    visits, table = shift_grid(sloped, "SLE"), slope_grid(sloped, "SLE")
+    row = dict(zip(table.headings, table.rows[0], strict=True))
+    assert (row["Earlier period"].text, row["Later period"].text) == ("W0 to W2", "W2 to W10")
+    assert not any("before" in heading.lower() or "after" in heading.lower() for heading in table.headings)
+    assert len(visits.rows) == len(run.shifts) - len(table.rows)
+    assert slope_grid(run, "SLE").rows == ()
+
+
+def test_the_table_of_shifts_says_its_warnings_in_words(run):
+    shifts = run.shifts.assign(warnings="W_TIES;W_ZERO_DIFF")
+    table = shift_grid(replace(run, tables={**run.tables, "shifts": shifts}), "SLE")
+    said = table.rows[0][table.headings.index("Warnings")].text
+    assert said == f"{Code.W_TIES.meaning}; {Code.W_ZERO_DIFF.meaning}"
 
 
 def test_small_groups_and_columns_of_further_tables_are_said_in_words(run):

@@ -103,7 +103,7 @@ def definition_words() -> Mapping[str, str]:
         ways = [
             " ".join(f"{marker}{_SIGNS.get(level, level)}" for marker, level in way) for way in definition.phenotypes
         ]
-        outside = f"not {' or '.join(definition.exclude)}" if definition.exclude else ""
+        outside = f"not {' or '.join(map(display_name, definition.exclude))}" if definition.exclude else ""
         words[definition.id] = ", ".join(part for part in (" or ".join(ways), outside) if part)
     return MappingProxyType(words)
 

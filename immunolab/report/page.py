@@ -21,7 +21,7 @@ from immunolab.report.manifest import write_manifest
 from immunolab.report.other_tables import other_tables
 from immunolab.report.patients import components_grid, patient_grid, responders_grid
 from immunolab.report.review import borders_grid, review_grid
-from immunolab.report.shift_tables import shift_grid, tests_grid
+from immunolab.report.shift_tables import shift_grid, slope_grid, tests_grid
 from immunolab.results.run import REPORT, Run
 from immunolab.schema.files import write_atomically
 
@@ -96,6 +96,7 @@ def _cohort(run: Run, cohort: str, pictures: list[Written]) -> dict[str, Any]:
         "name": cohort,
         "key": place_name("cohort", cohort or "all"),
         "shifts": shift_grid(run, cohort),
+        "slopes": slope_grid(run, cohort),
         "tests": tests_grid(run, cohort),
         "overview": [p for p in pictures if p.section == "cohort"],
         "families": [

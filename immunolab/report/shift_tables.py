@@ -9,6 +9,7 @@ import pandas as pd
 from immunolab.plots.numbers import back, scale_word
 from immunolab.report.html_table import Grid, grid
 from immunolab.results.run import Run
+from immunolab.schema.flags import Code, split
 
 _CHANGE = {
     "role": "Role",
@@ -19,6 +20,21 @@ _CHANGE = {
     "median_after": "Median after",
     "kind": "Change as",
     "change": "Change",
+    "change_low": "95 % CI low",
+    "change_high": "95 % CI high",
+    "p_value": "p",
+    "q_value": "q",
+    "warnings": "Warnings",
+}
+_SLOPES = {  # of two periods: a slope has no value before and after
+    "role": "Role",
+    "label": "Endpoint",
+    "earlier": "Earlier period",
+    "later": "Later period",
+    "n_pairs": "n patients",
+    "median_before": "Median slope, earlier",
+    "median_after": "Median slope, later",
+    "change": "Difference",
     "change_low": "95 % CI low",
     "change_high": "95 % CI high",
     "p_value": "p",
@@ -39,7 +55,7 @@ _EMPTY = "No two visits could be compared."
 
 
 def shift_grid(run: Run, cohort: str) -> Grid:
-    """Return the cohort's table of shifts, primary endpoints first; odds ratios and folds are turned back from logs.
+    """Return the cohort's changes between visits, primary endpoints first; odds ratios and folds turned back from logs.
 
     Parameters
     ----------
@@ -48,13 +64,34 @@ def shift_grid(run: Run, cohort: str) -> Grid:
     cohort
         Its name; "" where the sheet has no cohorts.
     """
-    frame = _ordered(run, cohort)
-    named = zip(map(str, frame["endpoint"]), frame["contrast"], strict=True)
-    frame["contrast"] = [str(run.contrast_of(name)) if run.slopes_of(name) else text for name, text in named]
+    frame = _turned_back(_ordered(run, cohort))
+    return _grid(frame[[run.slopes_of(str(name)) is None for name in frame["endpoint"]]], _CHANGE)
+
+
+def slope_grid(run: Run, cohort: str) -> Grid:
+    """Return the cohort's differences of slopes between two periods, primary endpoints first; no row without slopes.
+
+    Parameters
+    ----------
+    run
+        The finished run.
+    cohort
+        Its name; "" where the sheet has no cohorts.
+    """
+    frame = _turned_back(_ordered(run, cohort))
+    periods = [run.slopes_of(str(name)) for name in frame["endpoint"]]
+    for at, column in enumerate(("earlier", "later")):
+        frame[column] = [str(both[at]) if both else "" for both in periods]
+    return _grid(frame[[both is not None for both in periods]], _SLOPES)
+
+
+def _turned_back(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return shifts with the change as it is read, and what it is."""
+    frame = frame.copy()
     frame["kind"] = [scale_word(str(scale)) for scale in frame["estimate_scale"]]
     for column, source in (("change", "estimate"), ("change_low", "ci_low"), ("change_high", "ci_high")):
         frame[column] = [back(v, str(s)) for v, s in zip(frame[source], frame["estimate_scale"], strict=True)]
-    return _grid(frame, _CHANGE)
+    return frame
 
 
 def tests_grid(run: Run, cohort: str) -> Grid:
@@ -87,8 +124,13 @@ def _grid(frame: pd.DataFrame, columns: Mapping[str, str]) -> Grid:
     have = {
         name: head
         for name, head in columns.items()
-        if name in frame and (columns is _CHANGE or frame[name].notna().any())
+        if name in frame and (columns is not _TEST or frame[name].notna().any())
     }
     if "warnings" in have:
-        frame = frame.assign(warnings=frame["warnings"].str.replace(";", "; "))
+        frame = frame.assign(warnings=[_in_words(codes) for codes in frame["warnings"]])
     return grid(frame, have, empty=_EMPTY, alarms=("warnings",), row_heading="label")
+
+
+def _in_words(codes: object) -> str | None:
+    """Return what the codes of a comparison mean; nothing where there is none, so that the cell stays empty."""
+    return "; ".join(Code(code).meaning for code in split(codes)) or None

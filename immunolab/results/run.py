@@ -6,9 +6,8 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -19,10 +18,9 @@ from immunolab.gating.strategy import Strategy
 from immunolab.plots.calendar import Calendar, calendar
 from immunolab.plots.labels import EndpointLabel, labels
 from immunolab.results.patient_rows import PatientRows, patient_rows
-from immunolab.results.sentences import change_in_short
+from immunolab.results.run_tables import RunTables
 from immunolab.schema.contrast import Contrast
 from immunolab.schema.records import to_plain
-from immunolab.schema.tables import ALL, declared
 from immunolab.study.endpoints import Endpoint, Period
 from immunolab.study.sheet import Sample, Study
 
@@ -35,7 +33,7 @@ REPORT = "report.html"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Run:
+class Run(RunTables):
     """A finished run.
 
     Two runs are equal when their records (everything but ``folder``, ``computed`` and ``kept``) and all their
@@ -101,77 +99,6 @@ class Run:
         return json.dumps(
             {name: to_plain(getattr(self, name), folder=self.folder) for name in names}, indent=1, ensure_ascii=False
         )
-
-    def table(self, name: str) -> pd.DataFrame:
-        """Return a table by name; a declared table that the run does not have is empty.
-
-        Parameters
-        ----------
-        name
-            Name of a table of `immunolab.schema.tables`, which is that of its file under ``tables/``.
-
-        Returns
-        -------
-        DataFrame
-            Columns and types as declared.
-
-        Raises
-        ------
-        InputError
-            There is no table of this name.
-        """
-        if name in self.tables:
-            return self.tables[name]
-        try:
-            return declared(name).empty()
-        except LookupError:
-            hint = nearest(name, [*ALL, *self.tables])
-            raise InputError(Problem("", "table", f"no table '{name}' in this run", hint)) from None
-
-    @property
-    def counts(self) -> pd.DataFrame:
-        """Events in every population of every sample."""
-        return self.table("counts")
-
-    @property
-    def thresholds(self) -> pd.DataFrame:
-        """Every threshold and how it was placed."""
-        return self.table("thresholds")
-
-    @property
-    def intensities(self) -> pd.DataFrame:
-        """Median intensity of each marker in every population."""
-        return self.table("intensities")
-
-    @property
-    def endpoints(self) -> pd.DataFrame:
-        """Value of each endpoint in every sample."""
-        return self.table("endpoints")
-
-    @property
-    def pairs(self) -> pd.DataFrame:
-        """Each patient's change, endpoint by endpoint."""
-        return self.table("pairs")
-
-    @property
-    def shifts(self) -> pd.DataFrame:
-        """Each cohort's change, endpoint by endpoint."""
-        return self.table("shifts")
-
-    @property
-    def quality(self) -> pd.DataFrame:
-        """Checks of samples and of their dates."""
-        return self.table("quality")
-
-    @property
-    def failures(self) -> pd.DataFrame:
-        """Samples that could not be finished, and why."""
-        return self.table("failures")
-
-    @property
-    def failed(self) -> tuple[str, ...]:
-        """Samples that could not be finished, in the order of the sheet."""
-        return tuple(map(str, self.failures["sample_id"]))
 
     @property
     def report(self) -> Path | None:
@@ -432,27 +359,15 @@ class Run:
         target = self.folder / WORKBOOK if path is None else Path(path)
         return write_workbook(self.tables, target, study=study, made=made)
 
-    def _answers(self) -> list[tuple[str, str, str, str]]:
-        """Return cohort, role, endpoint and the change in short of every comparison, primary endpoints first."""
-        rows = (row for c in self.cohorts for role in ROLES for _, row in self.shifts_of(c, (role,)).iterrows())
-        return [
-            (_text(row["cohort"]), str(row["role"]), self.label_of(str(row["endpoint"])).axis, change_in_short(row))
-            for row in rows
-        ]
-
-    def _headline(self) -> str:
-        patients = len({s.patient_id for s in self.samples})
-        failed = f", {len(self.failed)} failed" if self.failed else ""
-        return f"Run of {self.study.name}: {patients} patients, {len(self.samples)} samples{failed}"
-
     def __repr__(self) -> str:
-        lines = [f"  {' '.join(filter(None, row[:2]))}: {row[2]}: {row[3]}" for row in self._answers()]
-        return "\n".join([self._headline(), *(lines or ["  nothing was compared"])])
+        from immunolab.results.run_in_words import in_words
+
+        return in_words(self)
 
     def _repr_html_(self) -> str:
-        headings = "".join(f"<th>{name}</th>" for name in ("Cohort", "Role", "Endpoint", "Change"))
-        rows = "".join("<tr>" + "".join(f"<td>{escape(c)}</td>" for c in row) + "</tr>" for row in self._answers())
-        return f"<p>{escape(self._headline())}</p><table><tr>{headings}</tr>{rows}</table>"
+        from immunolab.results.run_in_words import in_html
+
+        return in_html(self)
 
 
 def in_cohort(table: pd.DataFrame, cohort: str) -> pd.Series:
@@ -466,7 +381,3 @@ def in_cohort(table: pd.DataFrame, cohort: str) -> pd.Series:
         Its name, or "".
     """
     return table["cohort"].fillna("") == cohort
-
-
-def _text(value: Any) -> str:
-    return "" if pd.isna(value) else str(value)

@@ -10,7 +10,9 @@ import pandas as pd
 from immunolab.plots.events import suppression_curves, survival_curve
 from immunolab.plots.style import HALF, MM, WIDTH
 from immunolab.report.figure import FigureSet, ReportFigure, figure_name, of_cohort, on_axes
+from immunolab.results.findings.words import capital
 from immunolab.results.run import Run, in_cohort
+from immunolab.vocabulary.display_names import display_name
 
 
 def event_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
@@ -25,8 +27,9 @@ def _survival(run: Run, cohort: str) -> Iterator[ReportFigure]:
         own = curves[in_cohort(curves, cohort) & (curves["endpoint"] == row["endpoint"])]
         median = "not reached" if pd.isna(row["median_day"]) else f"day {row['median_day']:.0f}"
         lacking = int(row["n_patients"] - row["n_with_outcome"])
+        name = capital(display_name(str(row["endpoint"])))
         caption = (
-            f"Time to {row['endpoint']}{of_cohort(cohort)}, from the first dose. {row['method']}. Ticks: censored "
+            f"{name}{of_cohort(cohort)}, from the first dose. {row['method']}. Ticks: censored "
             "patients. Under the axis: planned visits with the patients still at risk. "
             f"n = {row['n_with_outcome']} patients, {row['n_events']} events, {row['n_censored']} censored; {lacking} "
             f"more have no outcome. Median {median}."

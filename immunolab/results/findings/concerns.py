@@ -116,7 +116,7 @@ def _harm(run: Run) -> Iterator[tuple[Kind, str]]:
         f"{'on treatment' if r['phase'] == 'on_treatment' else 'in follow-up'}{_of(run, r['cohort'])}"
         for _, r in during.iterrows()
     ]
-    worst = f"; grade 5 in {fatal} patients" if fatal else ""
+    worst = f"; grade 5 in {fatal} patient{'s' if fatal > 1 else ''}" if fatal else ""
     yield "harm", f"Adverse events: {listed(phases)}; {serious or 'none'} serious{worst}."
 
 

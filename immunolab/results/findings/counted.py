@@ -97,7 +97,7 @@ def survival_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFindi
         n=known,
         of=of,
         missing=_without_outcome(run, cohort, known, of),
-        statistics=f"{row['method']}; n = {known}, {events} events.",
+        statistics=f"{row['method']}; n = {known}, {events} event{'' if events == 1 else 's'}.",
     )
 
 
