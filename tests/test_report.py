@@ -240,6 +240,16 @@ def test_a_confounded_primary_is_stamped(run):
     assert html.index("drug and batch cannot be separated") < html.index('id="answer"'), "above the endpoints"
 
 
+def test_gates_that_say_the_same_are_said_once(run):
+    rules = ("fixed_at_baseline", "refit_each_visit")
+    values = {f"{c}_{rule}": v for rule in rules for c, v in (("fold", 1.0), ("ci_low", -0.2), ("ci_high", 0.3))}
+    changed = replace(run, tables={**run.tables, "shifts": run.shifts.assign(**values)})
+    said = finding(changed, "treg_pct_cd4").beside
+    assert said == (
+        "The change depends on the gates: it is not clear with gates fixed at baseline or placed anew at each visit.",
+    )
+
+
 def test_a_change_that_other_gates_do_not_show_is_stamped(run):
     shifts = run.shifts.assign(
         fold_fixed_at_baseline=1.05,

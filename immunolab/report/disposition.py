@@ -155,7 +155,7 @@ def unpaired(run: Run) -> Grid:
 def deviations(run: Run) -> Grid:
     """Return samples off their window or phase, doses off the calendar, as the quality table names them."""
     return grid(
-        calendar_warnings(run),
+        _in_words(calendar_warnings(run)),
         {"sample_id": "Sample", "check": "Deviation", "value": "Found", "limit": "Planned", "message": "In words"},
         empty="No sample is off its window, and no dose off the calendar, as far as dates were given.",
     )
@@ -173,7 +173,7 @@ def quality(run: Run) -> Grid:
     }
     made = len(tube_checks(run))
     empty = f"All {made} checks of tubes passed." if made else "No check was made."
-    return grid(tube_warnings(run), columns, empty=empty, alarms=("status",))
+    return grid(_in_words(tube_warnings(run)), columns, empty=empty, alarms=("status",))
 
 
 def failures(run: Run) -> Grid:
@@ -186,6 +186,11 @@ def failures(run: Run) -> Grid:
         "hint": "How to fix it",
     }
     return grid(run.failures, columns, empty="No sample failed.", alarms=("error",))
+
+
+def _in_words(checks: pd.DataFrame) -> pd.DataFrame:
+    """Return checks with their names as words: ``doses off calendar``."""
+    return checks.assign(check=checks["check"].astype(str).str.replace("_", " "))
 
 
 def _count(n: int, kind: str = "number") -> Cell:

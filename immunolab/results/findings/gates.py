@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from immunolab.plots.numbers import back, number
+from immunolab.results.findings.words import listed
 
 GATE_RULES = {"fixed_at_baseline": "fixed at baseline", "refit_each_visit": "placed anew at each visit"}
 _SIGNS = {1: "is a rise", 0: "is not clear", -1: "is a fall"}
@@ -30,7 +31,7 @@ def rule_change(row: pd.Series, rule: str) -> str:
 
 
 def gate_doubts(row: pd.Series) -> Iterator[str]:
-    """Yield a sentence for each gating rule under which the change is another: opposite, gone, or only then there.
+    """Yield a sentence for each way in which the change is another with other gates: opposite, gone, or only there.
 
     Parameters
     ----------
@@ -39,12 +40,15 @@ def gate_doubts(row: pd.Series) -> Iterator[str]:
     """
     if pd.isna(row["ci_low"]) or pd.isna(row["ci_high"]):
         return
+    other: dict[int, list[str]] = {}
     for rule, words in GATE_RULES.items():
         if not rule_change(row, rule):
             continue
         here, there = _sign(row["ci_low"], row["ci_high"]), _sign(row[f"ci_low_{rule}"], row[f"ci_high_{rule}"])
         if here != there:
-            yield f"The change depends on the gates: it {_SIGNS[there]} with gates {words}."
+            other.setdefault(there, []).append(words)
+    for sign, rules in other.items():
+        yield f"The change depends on the gates: it {_SIGNS[sign]} with gates {listed(rules, 'or')}."
 
 
 def _sign(low: float, high: float) -> int:
