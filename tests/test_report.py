@@ -240,6 +240,14 @@ def test_a_confounded_primary_is_stamped(run):
     assert html.index("drug and batch cannot be separated") < html.index('id="answer"'), "above the endpoints"
 
 
+def test_an_event_that_is_not_known_of_some_patients_is_said(run):
+    row = {"patient_id": run.samples[0].patient_id, "event": "doses_missed", "study_day": None, "assessed": "no"}
+    events = pd.DataFrame([row | {"seen_in": "doses", "detail": "no doses_recorded"}])
+    said = [one.text for one in concerns(replace(run, tables={**run.tables, "intercurrent_events": events}))]
+    n = len({sample.patient_id for sample in run.samples})
+    assert f"Doses missed: not known of 1 of {n} patients (no doses recorded)." in said
+
+
 def test_gates_that_say_the_same_are_said_once(run):
     rules = ("fixed_at_baseline", "refit_each_visit")
     values = {f"{c}_{rule}": v for rule in rules for c, v in (("fold", 1.0), ("ci_low", -0.2), ("ci_high", 0.3))}

@@ -71,10 +71,10 @@ def _intercurrent(run: Run) -> Iterator[tuple[Kind, str]]:
         yield _kind(event), f"{said}: {_patients(own)}.{_handled(run, event)}"
     unknown = events[events["assessed"] == "no"].groupby("event", sort=False)
     for event, own in unknown:
-        if own["patient_id"].nunique() < n:
-            continue
-        why = listed(dict.fromkeys(map(str, own["detail"])))
-        yield "event", f"{capital(str(event).replace('_', ' '))}: not known of any patient ({why})."
+        count = own["patient_id"].nunique()
+        of = "any patient" if count >= n else f"{count} of {n} patients"
+        why = listed(dict.fromkeys(str(detail).replace("_", " ") for detail in own["detail"]))
+        yield "event", f"{capital(str(event).replace('_', ' '))}: not known of {of} ({why})."
 
 
 def _kind(event: str) -> Kind:
@@ -112,12 +112,18 @@ def _harm(run: Run) -> Iterator[tuple[Kind, str]]:
     during = every[every["phase"] != "baseline"]
     serious, fatal = int(during["n_serious"].sum()), int(during["grade_5"].fillna(0).sum())
     phases = [
-        f"{int(r['n_events'])} in {int(r['n_with_event'])} of {int(r['n_patients'])} patients "
-        f"{'on treatment' if r['phase'] == 'on_treatment' else 'in follow-up'}{_of(run, r['cohort'])}"
+        f"{_events(r)} {'on treatment' if r['phase'] == 'on_treatment' else 'in follow-up'}{_of(run, r['cohort'])}"
         for _, r in during.iterrows()
     ]
     worst = f"; grade 5 in {fatal} patient{'s' if fatal > 1 else ''}" if fatal else ""
     yield "harm", f"Adverse events: {listed(phases)}; {serious or 'none'} serious{worst}."
+
+
+def _events(row: pd.Series) -> str:
+    of = f"of {int(row['n_patients'])} patients"
+    if not row["n_events"]:
+        return f"none in any {of}"
+    return f"{int(row['n_events'])} in {int(row['n_with_event'])} {of}"
 
 
 def _of(run: Run, cohort: object) -> str:
@@ -173,9 +179,12 @@ def _quality(run: Run) -> Iterator[tuple[Kind, str]]:
     if failed := run.failed:
         of = len(run.samples)
         yield "quality", f"{len(failed)} of {of} samples could not be finished: {', '.join(failed[:_MOST_NAMED])}."
-    warned = list(dict.fromkeys(map(str, tube_warnings(run)["sample_id"])))
+    checks = tube_warnings(run)
+    warned = list(dict.fromkeys(map(str, checks["sample_id"])))
     if warned:
-        yield "quality", f"Quality warning in {len(warned)} of {len(run.samples)} samples: {_some(warned)}."
+        which = listed(str(name).replace("_", " ") for name in dict.fromkeys(checks["check"]))
+        names = "" if len(warned) == len(run.samples) else f": {_some(warned)}"
+        yield "quality", f"Quality warning in {len(warned)} of {len(run.samples)} samples (checks: {which}){names}."
     off = set(calendar_warnings(run)["sample_id"])
     if off:
         yield "deviation", f"Off the planned days or doses: {len(off)} of {len(run.samples)} samples."
