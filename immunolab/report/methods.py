@@ -175,6 +175,14 @@ def _endpoints(run: Run) -> str:
     )
 
 
+def _noise_sources(noise: pd.DataFrame) -> str:
+    """Return where each part of the noise is from, what several endpoints share said once."""
+    by_part: dict[str, dict[str, None]] = {}
+    for part, source in zip(noise["part"], noise["source"], strict=True):
+        by_part.setdefault(str(part), {}).update(dict.fromkeys(str(source).split("; ")))
+    return "; ".join(f"{part}, {'; '.join(pieces)}" for part, pieces in by_part.items())
+
+
 def _tests(run: Run) -> str:
     shifts = run.shifts
     if shifts.empty:
@@ -182,9 +190,7 @@ def _tests(run: Run) -> str:
     methods = "; ".join(dict.fromkeys(map(str, shifts["method"])))
     adjustments = "; ".join(dict.fromkeys(map(str, shifts["adjustment"])))
     contrasts = "; ".join(dict.fromkeys(map(str, shifts["contrast"])))
-    noise = run.table("noise")
-    parts = dict.fromkeys(zip(noise["part"], noise["source"], strict=True))
-    sources = "; ".join(f"{part}, {source}" for part, source in parts)
+    sources = _noise_sources(run.table("noise"))
     assay = f" Noise that each patient's own change is set against: {sources}." if sources else ""
     return (
         f"Contrasts: {contrasts}. Tests, all two-sided: {methods}.{_beside(shifts)} "

@@ -17,11 +17,13 @@ from immunolab.events import scales, transforms
 from immunolab.gating import strategy
 from immunolab.results import run as results
 from immunolab.results.run import Run
+from immunolab.results.run_in_words import WORDING
 from immunolab.schema.files import write_atomically
 from immunolab.schema.records import from_plain, record_types
 from immunolab.schema.tables import declared
 from immunolab.study import doses, endpoints, intercurrent, rows, sheet, trial
 
+Run.wording = WORDING
 RECORD = "run.zip"
 _SCHEMA = "immunolab.run/1"
 _TYPES = record_types(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pandas as pd
 
@@ -30,6 +31,14 @@ if TYPE_CHECKING:
     from immunolab.gating.tubes import GatedTube
 
 REPORT = "report.html"
+
+
+@dataclass(frozen=True)
+class Wording:
+    """How a run is written at the prompt and in a notebook."""
+
+    text: Callable[[Run], str]
+    html: Callable[[Run], str]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -79,6 +88,7 @@ class Run(RunTables):
     computed: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
 
+    wording: ClassVar[Wording | None] = None  # set by results.record, as findings are made of runs
     __hash__ = None  # type: ignore[assignment]  # tables can change
 
     def __eq__(self, other: object) -> bool:
@@ -360,14 +370,10 @@ class Run(RunTables):
         return write_workbook(self.tables, target, study=study, made=made)
 
     def __repr__(self) -> str:
-        from immunolab.results.run_in_words import in_words
-
-        return in_words(self)
+        return self.wording.text(self) if self.wording else f"Run of {self.study.name}"
 
     def _repr_html_(self) -> str:
-        from immunolab.results.run_in_words import in_html
-
-        return in_html(self)
+        return self.wording.html(self) if self.wording else f"<p>{escape(repr(self))}</p>"
 
 
 def in_cohort(table: pd.DataFrame, cohort: str) -> pd.Series:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from html import escape
 
 from immunolab.results.findings import EndpointFinding, findings
-from immunolab.results.run import Run
+from immunolab.results.run import Run, Wording
 from immunolab.results.sentences import change_in_short
 
 
@@ -61,3 +61,6 @@ def _test(run: Run, one: EndpointFinding) -> str:
     rows = run.shifts_of(one.cohort)
     rows = rows[rows["endpoint"] == one.figure]
     return change_in_short(rows.iloc[0]) if len(rows) == 1 else ""
+
+
+WORDING = Wording(in_words, in_html)

@@ -73,7 +73,7 @@ def _slope_panels(
     points = points.drop_duplicates(["patient_id", "visit"])  # of several endpoints that look at the same score
     if points.empty:
         return
-    patients, per_month = list(dict.fromkeys(points["patient_id"])), unit_name(run.label_of(endpoint.id).unit)
+    patients, per_month = list(dict.fromkeys(points["patient_id"])), run.label_of(endpoint.id).unit
     wide = slopes.pivot(index="patient_id", columns="period", values="slope")
     for page, some in pages(patients, MOST_PATIENTS):
         own = points[points["patient_id"].isin(some)]
