@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from immunolab.plots.gate_views import read_views
 from immunolab.plots.gates import draw_contact_sheet
-from immunolab.plots.style import png
+from immunolab.plots.style import picture
 from immunolab.results.run import Run
 from immunolab.schema.files import write_atomically
 from immunolab.study.sheet import Sample
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 Apply = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 _SHEETS_KEPT = 4  # until their memory is freed (judgement: 64 MB, against a tenth of a second of looking for it)
@@ -71,23 +74,24 @@ def draw_sheet(views: Path, title: str) -> Path:
         with Image.open(target) as old:
             if getattr(old, "text", {}).get("views") == source:
                 return target
-    picture = _in_few_colours(png(draw_contact_sheet(read_views(views), title=title), dpi=150), source)
-    write_atomically(target, lambda part: part.write_bytes(picture))
+    drawn = picture(draw_contact_sheet(read_views(views), title=title), dpi=150)
+    sheet = _in_few_colours(drawn, source)
+    write_atomically(target, lambda part: part.write_bytes(sheet))
     if next(_drawn_here) % _SHEETS_KEPT == 0:
         gc.collect()  # a drawn sheet is 16 MB of objects that hold each other, which Python would let pile up
     return target
 
 
-def _in_few_colours(picture: bytes, views: str) -> bytes:
-    """Return a PNG in a palette, a third of the size: sheets are most of what a large study stores."""
+def _in_few_colours(drawn: Image, views: str) -> bytes:
+    """Return pixels as a PNG in a palette, a third of the size: sheets are most of what a large study stores."""
     from io import BytesIO
 
-    from PIL import Image, PngImagePlugin
+    from PIL import PngImagePlugin
+    from PIL.Image import Dither, Quantize
 
     words, buffer = PngImagePlugin.PngInfo(), BytesIO()
     words.add_text("views", views)
-    with Image.open(BytesIO(picture)) as image:
-        few = image.convert("RGB").quantize(_COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    few = drawn.quantize(_COLOURS, method=Quantize.FASTOCTREE, dither=Dither.NONE)
     few.save(buffer, format="PNG", pnginfo=words)
     return buffer.getvalue()
 

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from immunolab.plots.style import FONT_NEEDED, figure, letters_without_font, png, save, style
+from immunolab.plots.style import FONT_NEEDED, as_png, figure, letters_without_font, picture, save, style
 from immunolab.results.run import Run
 from immunolab.schema.tables import declared
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from PIL.Image import Image
 
 ROWS_OF_PATIENTS = 60  # patients of a heat map or strip that fit a printed page
 PICTURES_ON_PAGE = 100  # pages of patients; the report leads to the others
+_DPI = 300  # of a figure's PNG: what journals ask of pictures
 _SMALL_DPI = 200  # of a small figure: sharp at twice the size of a screen's 96
 _SMALLER = 2  # times: a picture on the page against its file
 
@@ -152,16 +154,26 @@ def write_figure(made: ReportFigure, folder: Path) -> Written:
     Written
         Its name, caption and picture.
     """
-    drawn = made.draw()
-    if not made.full:
-        for suffix in made.suffixes:
-            save(drawn, folder / f"{made.name}{suffix}")
-        declared(f"figures/{made.name}").write_as_given(made.data, folder / f"{made.name}.csv")
-        picture = embedded((folder / f"{made.name}.png").read_bytes(), _SMALLER) if made.on_page else ""
+    drawn, shown = made.draw(), ""
+    if made.full:
+        shown = embedded(picture(drawn, dpi=_SMALL_DPI), 1)
     else:
-        picture = embedded(png(drawn, dpi=_SMALL_DPI), 1)
+        for suffix in made.suffixes:
+            if suffix == ".png":
+                shown = _file_and_picture(drawn, folder / f"{made.name}.png", made.on_page)
+            else:
+                save(drawn, folder / f"{made.name}{suffix}")
+        declared(f"figures/{made.name}").write_as_given(made.data, folder / f"{made.name}.csv")
     name, caption = made.full or made.name, made.caption + _boxes(drawn)
-    return Written(name, made.section, caption, picture, made.wide, made.cohort, made.endpoint, made.alt)
+    return Written(name, made.section, caption, shown, made.wide, made.cohort, made.endpoint, made.alt)
+
+
+def _file_and_picture(drawn: Figure, path: Path, on_page: bool) -> str:
+    """Draw a figure once for its PNG and the page, and return its picture for the page; "" where that has none."""
+    pixels = picture(drawn, dpi=_DPI)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(as_png(pixels, dpi=_DPI))
+    return embedded(pixels, _SMALLER) if on_page else ""
 
 
 def _boxes(drawn: Figure) -> str:
@@ -173,13 +185,13 @@ def _boxes(drawn: Figure) -> str:
     return f" No font of this computer has the letters {lacking}, drawn as boxes: install {FONT_NEEDED}."
 
 
-def embedded(picture: bytes, smaller: int) -> str:
-    """Return a PNG, so many times smaller, as base64 text for the page.
+def embedded(pixels: Image, smaller: int) -> str:
+    """Return pixels, so many times fewer across, as base64 text for the page.
 
     Parameters
     ----------
-    picture
-        A PNG.
+    pixels
+        Red, green and blue.
     smaller
         Whole number by which width and height are divided.
 
@@ -191,12 +203,10 @@ def embedded(picture: bytes, smaller: int) -> str:
     from base64 import b64encode
     from io import BytesIO
 
-    from PIL import Image
+    from PIL.Image import Quantize
 
-    with Image.open(BytesIO(picture)) as image:
-        small = image.convert("RGB").reduce(smaller)
     buffer = BytesIO()
-    small.quantize(64, method=Image.Quantize.FASTOCTREE).save(buffer, format="PNG")
+    pixels.reduce(smaller).quantize(64, method=Quantize.FASTOCTREE).save(buffer, format="PNG")
     return b64encode(buffer.getvalue()).decode("ascii")
 
 
