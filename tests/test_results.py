@@ -207,7 +207,7 @@ def test_the_statistic_of_an_endpoint_chooses_its_figure(finished: Run) -> None:
     empty = {name: finished.table(name).iloc[:0] for name in SHOWN_IN}
     ax, changes = endpoint_figure("decline", declared, [empty | {"pairs": row}], finished.calendar).axes
     assert changes.get_ylabel() == "difference, points/month"
-    assert ax.get_ylabel().split() == ["ALSFRS_R,", "slope", "in", "points/month"]
+    assert ax.get_ylabel().split() == ["ALSFRS-R,", "slope", "in", "points/month"]
     assert list(ax.lines[0].get_ydata()) == [-0.5, -1.5]
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 BORDERS_ON_PAGE = 24  # panels of a printed page, four in a row
 _ACROSS = 4
-_TITLE = 25  # characters over a panel
+_TITLE = 24  # characters over a panel: what its width holds of these letters
 _APART = 0.3  # share of an axis between two ticks with text
 
 
@@ -49,7 +49,8 @@ def gate_drift(thresholds: pd.DataFrame, order: Sequence[str], *, batches: Mappi
     tints = _tints(order, batches or {})
     for i, (marker, populations, frame) in enumerate(panels):
         ax = axes(fig.add_subplot(grid[i]))
-        _draw_border(ax, _title(marker, populations), frame, order, batches or {}, tints)
+        _draw_border(ax, frame, order, batches or {}, tints)
+        ax.set_title(_title(marker, populations, frame), fontsize=SMALL)
         if i % _ACROSS == 0:
             ax.set_ylabel("border", fontsize=SMALL)
     fig.text(0.53, 1.5 / height, f"{len(order)} samples, in run order", fontsize=8, ha="center", va="bottom")
@@ -79,9 +80,12 @@ def borders(thresholds: pd.DataFrame, order: Sequence[str]) -> Iterator[tuple[st
         yield str(key[0]), populations, frame
 
 
-def _title(marker: str, populations: Sequence[str]) -> str:
+def _title(marker: str, populations: Sequence[str], frame: pd.DataFrame) -> str:
+    """Return the marker and its first population, as long as how many more and in how many samples leave room for."""
+    n = int(np.isfinite(frame["threshold"].to_numpy(dtype=float)).sum())
     more = f" +{len(populations) - 1}" if len(populations) > 1 else ""
-    return f"{shortened(f'{marker}: {populations[0]}', _TITLE)}{more}"
+    more += f", n = {n}" if n < len(frame) else ""
+    return f"{shortened(f'{marker}: {populations[0]}', _TITLE - len(more))}{more}"
 
 
 def _tints(order: Sequence[str], batches: Mapping[str, str]) -> dict[str, str]:
@@ -91,7 +95,6 @@ def _tints(order: Sequence[str], batches: Mapping[str, str]) -> dict[str, str]:
 
 def _draw_border(
     ax: Axes,
-    title: str,
     frame: pd.DataFrame,
     order: Sequence[str],
     batches: Mapping[str, str],
@@ -110,8 +113,6 @@ def _draw_border(
         ax.axvline(i, color="#888888", linewidth=0.6, linestyle=":")
     ax.set(xlim=(-0.7, max(len(order), 1) - 0.3), xticks=[])
     _instrument_ticks(ax, frame)
-    n = int(np.isfinite(values).sum())
-    ax.set_title(title + (f", n = {n}" if n < len(order) else ""), fontsize=SMALL)
 
 
 def _instrument_ticks(ax: Axes, frame: pd.DataFrame) -> None:
