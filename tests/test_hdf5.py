@@ -61,6 +61,6 @@ def test_a_file_that_ends_the_process_costs_its_samples_alone(whole, tmp_path, m
     damaged = tmp_path / "damaged.h5ad"
     damaged.write_bytes(whole.read_bytes())
     samples = [Sample(name, "P1", "W0", file) for name, file in (("a", whole), ("b", damaged), ("c", damaged))]
-    errors = label_cells._damaged(samples)
+    errors = label_cells._damaged(samples, 2)
     assert sorted(errors) == ["b", "c"]
     assert errors["b"].message == "the worker died twice, reading the file"

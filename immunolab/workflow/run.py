@@ -106,10 +106,8 @@ def _run(study: Study | Path | str, out: Path | str, options: RunOptions) -> Run
         planned = _stages(found, panels, options)
         state = RunState(found.name, len(found.samples), asdict(options), planned)
         with store.lock():
-            left = store.claim(found.name, [s.sample_id for s in found.samples])
+            store.claim(found.name)
             with _logged(store.root), logged_run(store.root, state):
-                if left:
-                    log.info("results of samples that the sheet no longer has are removed: %s", ", ".join(left))
                 store.sweep()
                 return _steps(found, store, options, panels, sources)
     except OSError as error:

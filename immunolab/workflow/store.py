@@ -192,20 +192,13 @@ class Store:
             if "memberships" not in self.record(path.stem):
                 path.unlink(missing_ok=True)
 
-    def claim(self, study: str, samples: Collection[str]) -> tuple[str, ...]:
-        """Take the folder for a study, and remove the results of samples that its sheet no longer has.
+    def claim(self, study: str) -> None:
+        """Take the folder for a study.
 
         Parameters
         ----------
         study
             Its name.
-        samples
-            Every sample of its sheet, controls too.
-
-        Returns
-        -------
-        tuple of str
-            Samples whose results were removed.
 
         Raises
         ------
@@ -222,6 +215,15 @@ class Store:
                 Problem(str(self.root), "", f"holds the results of study '{earlier}', not of '{study}'", hint)
             )
         write_atomically(self.root / STUDY_NAME, lambda part: part.write_text(f"{study}\n", encoding="utf-8"))
+
+    def remove_others(self, samples: Collection[str]) -> tuple[str, ...]:
+        """Remove the results of samples that the sheet no longer has; return their ids.
+
+        Parameters
+        ----------
+        samples
+            Every sample of the sheet, controls too.
+        """
         left = sorted(path.name for path in self.root.glob("samples/*") if path.is_dir() and path.name not in samples)
         for name in left:
             shutil.rmtree(self.sample_folder(name), ignore_errors=True)

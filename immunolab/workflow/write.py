@@ -153,6 +153,8 @@ def write_results(
             if not kept:
                 _withdraw_report(store.root)
             put_in_place(part, store.root / "tables")
+        if left := store.remove_others([s.sample_id for s in run.study.samples]):
+            log.info("results of samples that the sheet no longer has are removed: %s", ", ".join(left))
         write_run(run)
         place_gates(store, samples)
     if kept:
