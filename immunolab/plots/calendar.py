@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from immunolab.plots.names import box_in_points
 from immunolab.plots.style import FOLLOW_UP, LATER_SEGMENT, NEUTRAL, ON_CYCLE, SMALL
 
 if TYPE_CHECKING:
@@ -157,12 +158,8 @@ def name_visits(
     above
         Points from the axes to the names.
     """
-    from matplotlib.transforms import Affine2D
-
-    root = ax.get_figure(root=True)
-    assert root is not None  # noqa: S101  # axes are on a figure
     low, high = ax.get_xlim()
-    wide = ax.get_window_extent().transformed(Affine2D().scale(72 / root.dpi)).width / (high - low)  # points a day
+    wide = box_in_points(ax).width / (high - low)  # points a day
     free = -np.inf
     for visit, day in sorted(days.items(), key=lambda item: item[1]):
         lines = [visit] + ([f"n = {counts[visit]}"] if counts else [])

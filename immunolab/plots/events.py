@@ -11,6 +11,7 @@ import pandas as pd
 
 from immunolab.plots.labels import folded
 from immunolab.plots.style import HALF, MM, NEUTRAL, WIDTH, axes, style
+from immunolab.vocabulary.display_names import display_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,8 +50,13 @@ def survival_curve(curve: pd.DataFrame, summary: pd.Series, *, small: bool = Fal
     _risk_ticks(ax, marked, end, _MOST_TICKS_SMALL if small else _MOST_TICKS, small)
     ax.set_ylim(0, 103)
     ax.set_xlim(-0.02 * end, 1.04 * end)
-    ax.set_ylabel(folded(f"patients without the event ({summary['endpoint']}), %", 26 if small else 44))
+    ax.set_ylabel(folded(_free_of(str(summary["endpoint"])), 26 if small else 44))
     return ax
+
+
+def _free_of(endpoint: str) -> str:
+    """Return whose share the curve is: of survival the event is death, and the curve that of the living."""
+    return "patients alive, %" if endpoint == "survival" else f"patients without {display_name(endpoint)}, %"
 
 
 def _risk_ticks(ax: Axes, marked: pd.DataFrame, end: float, most: int, small: bool) -> None:

@@ -37,7 +37,7 @@ def flow_chart(counts: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     for level, rows in enumerate(levels):
         boxes = [_box(ax, (place + 0.5) / len(rows), -float(level), row) for place, row in enumerate(rows)]
         same_step = level > 0 and rows[0]["step"] == levels[level - 1][0]["step"]
-        if not same_step:  # further rows of the same visits hang on none of those above them
+        if not same_step:  # further rows of the same visits do not come from those above them
             _arrows(ax, above, boxes)
         above = [*above, *boxes] if same_step else boxes
     return ax

@@ -9,6 +9,7 @@ import pandas as pd
 
 from immunolab.plots.labels import folded
 from immunolab.plots.style import ALARM, HALF, MISSING, MM, NEUTRAL, SMALL, axes, style
+from immunolab.vocabulary.display_names import display_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,7 +86,8 @@ def event_squares(row: pd.Series, *, small: bool = False, ax: Axes | None = None
     late = int(row["n_with_event"]) - inside
     without = int(row["n_followed"]) - int(row["n_with_event"])
     counts = row.to_dict() | {"n_with_event": inside, "n_late": late, "n_without": without}
-    named = {"n_with_event": folded(str(row["endpoint"]), 24), "n_without": f"no {folded(str(row['endpoint']), 20)}"}
+    event = display_name(str(row["endpoint"]))
+    named = {"n_with_event": folded(event, 24), "n_without": f"no {folded(event, 20)}"}
     kinds = [(int(counts[name]), named.get(name, words), tint) for name, words, tint in _SQUARES if int(counts[name])]
     _squares(ax, kinds)
     top = -(-sum(n for n, _, _ in kinds) // _ACROSS)

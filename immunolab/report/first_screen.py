@@ -13,7 +13,6 @@ from immunolab.results.findings.concerns import concerns
 from immunolab.results.findings.sensitivity import beside_the_test
 from immunolab.results.run import Run
 from immunolab.study.trial import Dosing
-from immunolab.vocabulary.display_names import display_name
 
 READING = (
     "A mean ratio of percentages is the odds ratio of the test taken at the median before. Medians are of the patients "
@@ -84,10 +83,9 @@ def _answer(run: Run, finding: EndpointFinding, pictures: Sequence[Written]) -> 
     """Return a finding with its place on the page, its heading and the small figure of its endpoint."""
     whose = (finding.figure, finding.cohort)
     own = (p for p in pictures if finding.figure and p.section == "small" and (p.endpoint, p.cohort) == whose)
-    where = f"{finding.cohort}: " if len(run.cohorts) > 1 else ""
     return {
         "id": place_name("answer", finding.endpoint, finding.cohort),
-        "heading": f"{where}{_ROLES[finding.role]}: {finding.name}",
+        "heading": f"{_where(run, finding)}{_ROLES[finding.role]}: {finding.name}",
         "finding": finding,
         "picture": next(own, None),
     }
@@ -96,11 +94,9 @@ def _answer(run: Run, finding: EndpointFinding, pictures: Sequence[Written]) -> 
 def _beside(run: Run, found: Sequence[EndpointFinding]) -> Iterator[dict[str, Any]]:
     """Yield the sentences for a statistician on each registered endpoint that was compared."""
     for one in found:
-        shifts = run.shifts_of(one.cohort) if one.cohort in run.cohorts else run.shifts.iloc[:0]
-        for _, row in shifts[shifts["endpoint"].isin(one.measured_as)].iterrows():
-            sentences = beside_the_test(run, one.cohort, row)
-            group = f", {display_name(str(row['endpoint']))}" if len(one.measured_as) > 1 else ""
-            if sentences and not group:
+        shifts = run.shifts_of(one.cohort)  # none of a difference between arms, nor of a group of variables
+        for _, row in shifts[shifts["endpoint"] == one.figure].iterrows():
+            if sentences := beside_the_test(run, one.cohort, row):
                 yield {"heading": f"{_where(run, one)}{one.name}", "sentences": sentences}
 
 

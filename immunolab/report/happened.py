@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 
 import pandas as pd
 
@@ -11,6 +13,7 @@ from immunolab.loaders.patient_events import read_adverse_events, read_outcomes
 from immunolab.results.run import Run
 
 _COLUMNS = ["patient_id", "visit", "study_day", "days_since_last_dose", "what", "kind"]
+_HARMS, _ENDS = "adverse events", "outcomes"
 _SEVERE = 3  # CTCAE grade from which an adverse event is severe
 
 
@@ -18,7 +21,7 @@ def happened(run: Run) -> pd.DataFrame:
     """Return every mark of a patient's time line.
 
     Adverse events and outcomes are read from the study's own files; where these are no longer there, or cannot be
-    read, only the tables of the run are marked.
+    read, only the tables of the run are marked, and `not_marked` says so.
 
     Parameters
     ----------
@@ -55,12 +58,42 @@ def _intercurrent(run: Run) -> Iterator[pd.DataFrame]:
     yield own.assign(what=own["event"].astype(str).str.replace("_", " "), kind=kinds)
 
 
-def _harms(run: Run) -> Iterator[pd.DataFrame]:
-    if run.study.adverse_events is None:
-        return
+def not_marked(run: Run) -> str:
+    """Return a caption's sentence on the study's files of events that cannot be read now; "" where all can be.
+
+    Parameters
+    ----------
+    run
+        The finished run.
+    """
+    files = [f"{what} ({path.name})" for what, (path, _) in _files(run).items() if _read(run, what) is None]
+    return f" Not marked, as the file cannot be read any more: {', '.join(files)}." if files else ""
+
+
+def _files(run: Run) -> dict[str, tuple[Path, Callable[[], pd.DataFrame]]]:
+    """Return the study's files of events that time lines need, by what they hold, each with what reads it."""
+    study = run.study
+    found: dict[str, tuple[Path, Callable[[], pd.DataFrame]]] = {}
+    if (path := study.adverse_events) is not None:
+        found[_HARMS] = (path, partial(read_adverse_events, path, None, study.doses))
+    ids = [endpoint.id for endpoint in study.endpoints if endpoint.needs.outcomes]
+    if (path := study.outcomes) is not None and ids:
+        found[_ENDS] = (path, partial(read_outcomes, path, ids, None, study.doses))
+    return found
+
+
+def _read(run: Run, what: str) -> pd.DataFrame | None:
+    """Return a file of events; None where the study has none, or it cannot be read (`not_marked` says so)."""
+    files = _files(run)
     try:
-        rows = read_adverse_events(run.study.adverse_events, None, run.study.doses)
+        return files[what][1]() if what in files else None
     except (InputError, OSError):
+        return None
+
+
+def _harms(run: Run) -> Iterator[pd.DataFrame]:
+    rows = _read(run, _HARMS)
+    if rows is None:
         return
     grade = pd.to_numeric(rows["grade"], errors="coerce")
     severe = (rows["serious"] == "yes") | (grade >= _SEVERE)
@@ -73,12 +106,8 @@ def _harms(run: Run) -> Iterator[pd.DataFrame]:
 
 
 def _outcomes(run: Run) -> Iterator[pd.DataFrame]:
-    ids = [endpoint.id for endpoint in run.study.endpoints if endpoint.needs.outcomes]
-    if run.study.outcomes is None or not ids:
-        return
-    try:
-        rows = read_outcomes(run.study.outcomes, ids, None, run.study.doses)
-    except (InputError, OSError):
+    rows = _read(run, _ENDS)
+    if rows is None:
         return
     dead = run.table("intercurrent_events")
     known = set(dead.loc[(dead["event"] == "death") & (dead["assessed"] == "yes"), "patient_id"])

@@ -10,6 +10,7 @@ from immunolab.plots.gating_visits import VISITS_ACROSS, gating_visits, needed_p
 from immunolab.report.figure import FigureSet, ReportFigure, figure_name
 from immunolab.results.run import Run
 from immunolab.study.sheet import Sample
+from immunolab.vocabulary.display_names import display_name
 
 _ON_PAGE = 12  # pages whose picture is in the report; links lead to the others
 
@@ -59,7 +60,7 @@ def _figure(
     counts = run.counts
     ids = [s.sample_id for s in samples]
     data = counts[counts["sample_id"].isin(ids) & counts["path"].isin([path for path, _ in gates])]
-    names = ", ".join(dict.fromkeys(path.rsplit("/", 1)[-1] for path, _ in gates))
+    names = ", ".join(dict.fromkeys(display_name(path.rsplit("/", 1)[-1]) for path, _ in gates))
     caption = (
         f"Gates of {title}: {names}; one column a visit, each gate on the same axes at all visits. Numbers are percent "
         "of the parent; the CSV has the counts."

@@ -23,7 +23,7 @@ from immunolab.report.figure import (
     on_axes,
     pages,
 )
-from immunolab.report.happened import happened
+from immunolab.report.happened import happened, not_marked
 from immunolab.results.run import Run, in_cohort
 
 
@@ -98,7 +98,7 @@ def _one_pagers(run: Run, cohort: str, shifts: pd.DataFrame) -> Iterator[ReportF
     subsets = counted[counted["endpoint"].isin(leading)]
     ranked = subsets.assign(rank=subsets["endpoint"].map(leading.index)).sort_values("rank", kind="stable")
     shown = pd.concat([ranked.drop(columns="rank"), clinic_rows(run, cohort).drop(columns="group")], ignore_index=True)
-    shown, marks = _primary_first(run, shown), happened(run)
+    shown, marks, lacking = _primary_first(run, shown), happened(run), not_marked(run)
     values = shown.dropna(subset=["value", "study_day"])
     visits = {str(name): visit_order(rows, run.calendar) for name, rows in values.groupby("endpoint")}
     named, by_patient = labels(shown), dict(list(run.pairs.groupby("patient_id", sort=False)))
@@ -110,7 +110,7 @@ def _one_pagers(run: Run, cohort: str, shifts: pd.DataFrame) -> Iterator[ReportF
         caption = (
             f"{patient}: what happened (responses, events, adverse events, rescue, death), and subsets and clinic over "
             "actual study days, primary first, with doses and the call of each change (odds ratio of percentages, else "
-            "fold, with its own 95 % interval). Black line: death."
+            f"fold, with its own 95 % interval). Black line: death.{lacking}"
         )
         yield ReportFigure(
             figure_name("patient", str(patient)),

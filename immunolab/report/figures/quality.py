@@ -13,6 +13,7 @@ from immunolab.plots.quality import check_over_run
 from immunolab.plots.style import HALF, MM, WIDTH
 from immunolab.report.figure import FigureSet, ReportFigure, figure_name, on_axes
 from immunolab.results.run import Run
+from immunolab.vocabulary.display_names import display_name, parent_name
 
 _CHECKS = ("events", "viability")
 _MOST_BAD = 20  # samples named in a caption; the quality table has all
@@ -62,10 +63,11 @@ def _agreement_figures(pairs: pd.DataFrame, summary: pd.DataFrame) -> Iterator[R
     """Yield, for each endpoint, single cells against flow of the same visits."""
     for endpoint in summary["endpoint"]:
         own, row = pairs[pairs["endpoint"] == endpoint], summary[summary["endpoint"] == endpoint]
+        first = row.iloc[0]
         draw = partial(on_axes, partial(method_plot, own, row, ("flow", "single cells")), HALF, 62 * MM)
         caption = (
-            f"{row['population'].iloc[0]} of {row['parent'].iloc[0]} by flow and by single cells of the same visits: "
-            "line, mean difference in log odds; band, limits of agreement (1.96 sd)."
+            f"{display_name(str(first['population']))}, % of {parent_name(str(first['parent']))}, by flow and by "
+            "single cells of the same visits: line, mean difference in log odds; band, limits of agreement (1.96 sd)."
         )
         yield ReportFigure(figure_name("agreement", str(endpoint)), "quality", caption, draw, own)
 

@@ -19,7 +19,7 @@ from immunolab.plots.trajectories import swimmer
 from immunolab.report.clinic_rows import CLINIC, clinic_rows
 from immunolab.report.figure import FigureSet, ReportFigure, figure_name, of_cohort, on_axes, pages
 from immunolab.report.figures.endpoints import CHANGE_KEY, endpoint_drawing
-from immunolab.report.happened import happened
+from immunolab.report.happened import happened, not_marked
 from immunolab.results.endpoint_figure import period_slopes
 from immunolab.results.run import Run, in_cohort
 from immunolab.study.endpoints import Endpoint, Period
@@ -137,7 +137,7 @@ def _swimmer(run: Run, cohort: str) -> Iterator[ReportFigure]:
     caption = (
         f"One lane a patient{of_cohort(cohort)}: doses, and what happened when: "
         f"{', '.join(dict.fromkeys([*asked, *marks['what']]))}. Descriptive; a lane ends with the last visit, dose or "
-        "mark on record."
+        f"mark on record.{not_marked(run)}"
     )
     yield ReportFigure(figure_name("swimmer", cohort), "clinic", caption, draw, marks.drop(columns="kind"), wide=True)
 

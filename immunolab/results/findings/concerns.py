@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -110,13 +110,20 @@ def _harm(run: Run) -> Iterator[tuple[Kind, str]]:
     if every.empty:
         return
     during = every[every["phase"] != "baseline"]
-    serious, fatal = int(during["n_serious"].sum()), int(during["grade_5"].fillna(0).sum())
+    fatal = int(during["grade_5"].fillna(0).sum())
     phases = [
         f"{_events(r)} {'on treatment' if r['phase'] == 'on_treatment' else 'in follow-up'}{_of(run, r['cohort'])}"
         for _, r in during.iterrows()
     ]
     worst = f"; grade 5 in {fatal} patient{'s' if fatal > 1 else ''}" if fatal else ""
-    yield "harm", f"Adverse events: {listed(phases)}; {serious or 'none'} serious{worst}."
+    yield "harm", f"Adverse events: {listed(phases)}; {_serious(during)}{worst}."
+
+
+def _serious(rows: pd.DataFrame) -> str:
+    """Return how many events were serious; that it was not asked where a phase with events does not say."""
+    if rows.loc[rows["n_events"] > 0, "n_serious"].isna().any():
+        return "whether they were serious was not recorded"
+    return f"{int(rows['n_serious'].fillna(0).sum()) or 'none'} serious"
 
 
 def _events(row: pd.Series) -> str:
@@ -175,19 +182,35 @@ def _moved(shifts: pd.DataFrame) -> pd.Series:
 
 
 def _quality(run: Run) -> Iterator[tuple[Kind, str]]:
-    """Yield failed samples, and how many samples a check of the tube, and of the calendar, warns of."""
-    if failed := run.failed:
-        of = len(run.samples)
-        yield "quality", f"{len(failed)} of {of} samples could not be finished: {', '.join(failed[:_MOST_NAMED])}."
+    """Yield failed samples, and how many samples a check of the tube, and of the calendar, warns of.
+
+    Samples are those of patients; what is said of controls comes after them.
+    """
+    own = [sample.sample_id for sample in run.samples]
+    failed, others = _apart(own, run.failed)
+    if failed or others:
+        said = f"{len(failed)} of {len(own)} samples could not be finished" + (f": {_some(failed)}" if failed else "")
+        yield "quality", f"{said}{_controls_too(others)}."
     checks = tube_warnings(run)
-    warned = list(dict.fromkeys(map(str, checks["sample_id"])))
-    if warned:
+    warned, others = _apart(own, checks["sample_id"])
+    if warned or others:
         which = listed(str(name).replace("_", " ") for name in dict.fromkeys(checks["check"]))
-        names = "" if len(warned) == len(run.samples) else f": {_some(warned)}"
-        yield "quality", f"Quality warning in {len(warned)} of {len(run.samples)} samples (checks: {which}){names}."
-    off = set(calendar_warnings(run)["sample_id"])
+        names = f": {_some(warned)}" if 0 < len(warned) < len(own) else ""
+        said = f"Quality warning in {len(warned)} of {len(own)} samples (checks: {which}){names}"
+        yield "quality", f"{said}{_controls_too(others)}."
+    off, _ = _apart(own, calendar_warnings(run)["sample_id"])
     if off:
-        yield "deviation", f"Off the planned days or doses: {len(off)} of {len(run.samples)} samples."
+        yield "deviation", f"Off the planned days or doses: {len(off)} of {len(own)} samples."
+
+
+def _apart(own: Sequence[str], named: Iterable[object]) -> tuple[list[str], list[str]]:
+    """Return which of some samples are those of patients, and which are bridging controls or other tubes."""
+    every, ids = list(dict.fromkeys(map(str, named))), set(own)
+    return [one for one in every if one in ids], [one for one in every if one not in ids]
+
+
+def _controls_too(ids: list[str]) -> str:
+    return f"; controls: {_some(ids)}" if ids else ""
 
 
 def _some(ids: list[str]) -> str:

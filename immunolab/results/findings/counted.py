@@ -39,7 +39,7 @@ def response_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFindi
     missing = _unanswered(run, cohort, str(endpoint.response), str(last["visit"]))
     share = rate(last["n_responders"], last["n_patients"], *limits(last, "percent_worst_case", "worst_case_"))
     none = ", a missing response counted as none" if len(missing) else ""
-    name, against = display_name(str(endpoint.response)), _against_rate(run, endpoint)
+    name, against = display_name(str(endpoint.response)), _against_rate(run, cohort, endpoint)
     before = listed(f"{r['n_responders']} at {r['visit']}" for _, r in rows.iloc[:-1].iterrows())
     earlier = f"; {before}, of {last['n_patients']}" if before else ""
     return EndpointFinding(
@@ -76,7 +76,7 @@ def survival_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFindi
     row = rows.iloc[0]
     events, known, of = int(row["n_events"]), int(row["n_with_outcome"]), int(row["n_patients"])
     happened = "died" if endpoint.id == "survival" else f"had the event ({display_name(endpoint.id)})"
-    who = _who(run, endpoint)
+    who = _who(run, cohort, endpoint)
     own = curve[(curve["endpoint"] == endpoint.id) & in_cohort(curve, cohort)].dropna(subset=["percent"])
     share = ""
     if len(own):
@@ -144,11 +144,13 @@ def _unanswered(run: Run, cohort: str, score: str, visit: str) -> tuple[Absence,
     )
 
 
-def _against_rate(run: Run, endpoint: Endpoint) -> str:
+def _against_rate(run: Run, cohort: str, endpoint: Endpoint) -> str:
+    """Return the registered rate with the cohort's p, a missing response counted as none as in the share before it."""
     if endpoint.reference_rate is None:
         return DESCRIBED
     table = run.table("response_tests")
-    rows = table[(table["endpoint"] == endpoint.id) & (table["test"] == "binomial")] if len(table) else table
+    own = (table["endpoint"] == endpoint.id) & in_cohort(table, cohort)
+    rows = table[own & (table["test"] == "binomial") & (table["missing_as"] == "non_response")]
     p = f" ({p_text(rows.iloc[0]['p_value'])})" if len(rows) else ""
     return f"set against the registered rate of {endpoint.reference_rate:g} %{p}"
 
@@ -184,9 +186,10 @@ def unverified(row: pd.Series, endpoint: Endpoint) -> tuple[str, ...]:
     return (f"The definition used for {display_name(endpoint.needs.scores[0])} was not checked against its source.",)
 
 
-def _who(run: Run, endpoint: Endpoint) -> str:
-    """Return `` (ALS003 on day 221)`` where the study says who and when; "" elsewhere."""
+def _who(run: Run, cohort: str, endpoint: Endpoint) -> str:
+    """Return `` (ALS003 on day 221)`` where the study says who of the cohort and when; "" elsewhere."""
     events = run.table("intercurrent_events")
+    events = events[run.patients_in(events, cohort)]
     own = events[(events["detail"] == f"event of {endpoint.id}") & events["study_day"].notna()]
     texts = [f"{r.patient_id} on day {int(r.study_day)}" for r in own.itertuples()]
     return f" ({'; '.join(texts)})" if texts else ""

@@ -9,7 +9,7 @@ import pandas as pd
 
 from immunolab.comparison.estimate import ALPHA
 from immunolab.plots.numbers import p_text
-from immunolab.results.findings.finding import Absence, EndpointFinding
+from immunolab.results.findings.finding import Absence, EndpointFinding, Verdict
 from immunolab.results.findings.paired import paired_finding, visit_change
 from immunolab.results.findings.words import capital, endpoint_name, listed
 from immunolab.results.run import Run
@@ -44,8 +44,6 @@ def group_finding(
         plain = f"{len(clear)} of {n} {group} changed clearly. {'. '.join(texts)}"
     else:
         plain = f"None of {n} {group} changed clearly once all endpoints tested together are counted"
-    supported = [f for f in single if f.verdict == "supports"]
-    verdict = least.verdict if len(single) == 1 else ("supports" if supported else "no_claim" if clear else "unclear")
     return replace(
         least,
         endpoint=endpoint.id,
@@ -53,11 +51,17 @@ def group_finding(
         role=endpoint.role,
         measured_as=tuple(one.id for one, _ in members),
         plain=f"{plain}.",
-        verdict=verdict,
+        verdict=_verdict([one.verdict for one in single]),
         missing=_missing(single, names),
         statistics=_line(members, names),
         beside=tuple(text for one in single for text in one.beside if one.verdict == "supports"),
     )
+
+
+def _verdict(single: Sequence[Verdict]) -> Verdict:
+    """Return the verdict of the group: what one variable goes against, no other one supports."""
+    every: tuple[Verdict, ...] = ("against", "supports", "no_claim")
+    return next((verdict for verdict in every if verdict in single), "unclear")
 
 
 def _clear(row: pd.Series) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pandas as pd
+
 from immunolab.results.findings.absences import absences, patients_of
 from immunolab.results.findings.finding import EndpointFinding
 from immunolab.results.findings.words import capital, endpoint_name, listed
@@ -33,9 +35,8 @@ def unmeasured_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFin
     missing = absences(run, cohort, declared, visits) if declared is not None and len(values) and visits else ()
     if len(values):
         at = ", ".join(dict.fromkeys(map(str, values["visit"])))
-        plain = (
-            f"Measured at {at} in {values['patient_id'].nunique()} patients, not compared: no patient has two visits."
-        )
+        n = values["patient_id"].nunique()
+        plain = f"Measured at {at} in {n} patients, not compared: {_not_compared(values, endpoint)}."
     elif not names & set(run.declared):
         plain = "Registered, and not among the endpoints that study.yaml asks for."
     else:
@@ -53,6 +54,16 @@ def unmeasured_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFin
         of=len(patients_of(run, cohort)),
         missing=missing,
     )
+
+
+def _not_compared(values: pd.DataFrame, endpoint: Endpoint) -> str:
+    """Return why an endpoint with values has no change."""
+    seen = values.groupby("patient_id")["visit"].agg(lambda visits: frozenset(map(str, visits)))
+    if all(len(visits) < 2 for visits in seen):
+        return "no patient has two visits"
+    if endpoint.contrast and not any(set(endpoint.contrast) <= visits for visits in seen):
+        return f"no patient has both {' and '.join(endpoint.contrast)}"
+    return "the run compared no two of these visits"
 
 
 def _lacking(run: Run, endpoint: Endpoint) -> str:

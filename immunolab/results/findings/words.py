@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import pandas as pd
@@ -18,6 +19,7 @@ DIRECTION_WORDS: dict[Direction, str] = {
     "none_or_decrease": "no change or a decrease",
     "unstated": "no direction",
 }
+_WHOLE = 1e-9  # from a whole number: rounding of 100 n / N, far below any digit shown
 # A ratio within these limits is called by its word; judgement: a tenth about the round ratio
 _ROUND_RATIOS = ((1.8, 2.2, "about doubled"), (2.7, 3.3, "about tripled"), (0.45, 0.55, "about halved"))
 
@@ -57,9 +59,13 @@ def sized(ratio: float) -> str:
 
 
 def amount(value: float) -> str:
-    """Return a value for a reader: three digits from 10 on, two below, no zero behind the point of a whole number."""
+    """Return a value for a reader: three digits from 10 on, two below; a whole number without a zero behind its point.
+
+    A measured 3.98 is 4.0, as 3.1 beside it has two digits; 70 of 100 patients are 70 %.
+    """
     text = number(value, 3 if abs(value) >= 10 else 2)
-    return text.removesuffix(".0")
+    whole = abs(value - round(value)) < _WHOLE if math.isfinite(value) else False
+    return text.removesuffix(".0") if whole else text
 
 
 def quantity(value: float, unit: str) -> str:

@@ -1,0 +1,222 @@
+"""Findings of a run: each cohort by its own numbers, and nothing said that the tables do not hold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import report_fixture
+
+from immunolab.plots.events import survival_curve
+from immunolab.plots.numbers import p_text
+from immunolab.plots.proportions import event_squares
+from immunolab.plots.style import figure
+from immunolab.report.figures.patients import patient_figures
+from immunolab.report.happened import happened, not_marked
+from immunolab.results.findings.concerns import concerns
+from immunolab.results.findings.counted import response_finding, survival_finding
+from immunolab.results.findings.groups import group_finding
+from immunolab.results.findings.unmeasured import unmeasured_finding
+from immunolab.results.findings.words import amount
+from immunolab.schema.clinical import ADVERSE_EVENTS, TIME_TO_EVENT
+from immunolab.schema.comparison import RESPONSE_TESTS
+from immunolab.schema.estimand import INTERCURRENT_EVENTS
+from immunolab.schema.gating import FAILURES, QUALITY
+from immunolab.study.endpoints import PairedChange, ResponderProportion, TimeToEvent
+from immunolab.study.sheet import PlannedComparison
+
+
+@pytest.fixture(scope="module")
+def run():
+    return report_fixture.finished_run()
+
+
+def having(run, **tables):
+    return replace(run, tables={**run.tables, **tables})
+
+
+def in_two_cohorts(run, second):
+    """Return the run with some patients in a cohort of their own."""
+    samples = tuple(replace(s, cohort="B") if s.patient_id in second else s for s in run.samples)
+    return replace(run, study=replace(run.study, samples=samples))
+
+
+def test_each_cohort_has_the_p_of_its_own_responders(run):
+    endpoint = ResponderProportion(id="sri", source="s", score="SRI_4", visits=("W10",), reference_rate=30.0)
+    shares = {"n_patients": 8, "n_evaluable": 8, "n_responders": 4, "percent": 50.0, "ci_low": 15.7, "ci_high": 84.3}
+    worst = {"percent_worst_case": 50.0, "worst_case_ci_low": 15.7, "worst_case_ci_high": 84.3, "verified": "yes"}
+    row = dict(score="SRI_4", criterion="responder", visit="W10", **shares, **worst)
+    tests = [
+        {
+            "cohort": cohort,
+            "endpoint": "sri",
+            "role": "primary",
+            "score": "SRI_4",
+            "test": "binomial",
+            "visits": "W10",
+            "n": 8,
+        }
+        | {
+            "missing_as": rule,
+            "estimate": 50.0,
+            "estimate_is": "responders, %",
+            "p_value": p,
+            "method": "exact binomial",
+        }
+        for cohort, own in (("SLE", 0.41), ("B", 0.0021))
+        for rule, p in (("left_out", 0.77), ("non_response", own))
+    ]
+    responders = pd.DataFrame([row | {"cohort": cohort} for cohort in ("SLE", "B")])
+    changed = having(in_two_cohorts(run, {"P01"}), responders=responders, response_tests=RESPONSE_TESTS.frame(tests))
+    for cohort, p in (("SLE", 0.41), ("B", 0.0021)):
+        found = response_finding(changed, cohort, endpoint)
+        assert f"the registered rate of 30 % ({p_text(p)})" in found.plain
+
+
+def test_an_event_is_of_the_cohort_of_its_patient(run):
+    endpoint = TimeToEvent(id="survival", source="s")
+    row = {
+        "endpoint": "survival",
+        "role": "secondary",
+        "n_patients": 4,
+        "n_with_outcome": 4,
+        "n_censored": 3,
+        "last_day": 300,
+    }
+    rows = [row | {"cohort": cohort, "n_events": 1, "method": "Kaplan-Meier"} for cohort in ("SLE", "B")]
+    event = {"event": "death", "assessed": "yes", "seen_in": "outcomes", "detail": "event of survival"}
+    events = [event | {"patient_id": "P01", "study_day": 200}, event | {"patient_id": "P02", "study_day": 221}]
+    changed = having(
+        in_two_cohorts(run, {"P01"}),
+        time_to_event=TIME_TO_EVENT.frame(rows),
+        intercurrent_events=INTERCURRENT_EVENTS.frame(events),
+    )
+    assert "died (P02 on day 221) by day 300" in survival_finding(changed, "SLE", endpoint).plain
+    assert "died (P01 on day 200) by day 300" in survival_finding(changed, "B", endpoint).plain
+
+
+@pytest.mark.parametrize(
+    ("serious", "words"),
+    [
+        (None, "; whether they were serious was not recorded."),
+        (0, "; none serious."),
+        (2, "; 2 serious."),
+    ],
+)
+def test_events_whose_seriousness_nobody_asked_are_not_called_harmless(run, serious, words):
+    row = {
+        "cohort": "SLE",
+        "term": "any adverse event",
+        "n_patients": 8,
+        "n_with_event": 3,
+        "n_events": 5,
+        "n_serious": serious,
+    }
+    row |= {f"grade_{grade}": 0 for grade in range(1, 6)} | {"not_graded": 3}
+    later = row | {"phase": "follow_up", "n_with_event": 0, "n_events": 0, "n_serious": 0, "not_graded": 0}
+    table = ADVERSE_EVENTS.frame([row | {"phase": "on_treatment"}, later])
+    (said,) = [one.text for one in concerns(having(run, adverse_events=table)) if one.kind == "harm"]
+    assert said.endswith(words)
+
+
+def test_tubes_of_bridging_controls_are_not_counted_among_the_patients_samples(run):
+    bridge = replace(run.samples[0], sample_id="bridge_1", patient_id="donor")
+    planned = PlannedComparison(bridges=("donor",))
+    study = replace(run.study, samples=(*run.study.samples, bridge), comparison=planned)
+    check = {"check": "events", "value": 10.0, "limit": 1000.0, "status": "warn", "message": "10 events acquired"}
+    ids = ["bridge_1", run.samples[0].sample_id]
+    failure = {
+        "sample_id": "bridge_1",
+        "file": "b.fcs",
+        "stage": "read",
+        "error": "the file is cut short",
+        "hint": "copy it",
+    }
+    changed = having(
+        replace(run, study=study),
+        quality=QUALITY.frame([check | {"sample_id": name} for name in ids]),
+        failures=FAILURES.frame([failure]),
+    )
+    n = len(run.samples)
+    assert [one.text for one in concerns(changed) if one.kind == "quality"] == [
+        f"0 of {n} samples could not be finished; controls: bridge_1.",
+        f"Quality warning in 1 of {n} samples (checks: events): {run.samples[0].sample_id}; controls: bridge_1.",
+    ]
+
+
+def test_a_group_with_a_variable_against_what_was_registered_is_not_called_undirected(run):
+    endpoint = PairedChange(id="cytokine", source="s", variables=("IL-6", "TNF-a"), direction="decrease")
+    members = list(endpoint.expanded())
+    row = run.shifts.iloc[0]
+    rose = row.copy()
+    flat = row.copy()
+    flat[["estimate", "ci_low", "ci_high"]] = [0.0, -0.3, 0.3]
+    rows = [rose, flat]
+    for one, own in zip(members, rows, strict=True):
+        own["endpoint"] = one.id
+    study = replace(run.study, endpoints=tuple(members))
+    pairs = pd.concat([run.pairs[run.pairs["endpoint"] == "treg_pct_cd4"].assign(endpoint=one.id) for one in members])
+    changed = having(replace(run, study=study), pairs=pairs)
+    changed = replace(changed, compared=(replace(run.compared[0], endpoints=tuple(one.id for one in members)),))
+    found = group_finding(changed, "SLE", endpoint, list(zip(members, rows, strict=True)))
+    assert found.plain.startswith("1 of 2 cytokines changed clearly.")
+    assert found.verdict == "against"
+
+
+def test_why_values_were_not_compared_is_what_the_values_show(run):
+    endpoint = run.declared["treg_pct_cd4"]
+    at_both = run.endpoints
+    one_each = at_both[(at_both["visit"] == "W0")]
+    elsewhere = at_both.assign(visit=at_both["visit"].replace("W10", "W4"))
+    for rows, why in (
+        (at_both, "the run compared no two of these visits"),
+        (one_each, "no patient has two visits"),
+        (elsewhere, "no patient has both W0 and W10"),
+    ):
+        found = unmeasured_finding(having(run, endpoints=rows), "SLE", endpoint)
+        assert found.plain.endswith(f"not compared: {why}.")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(3.98, "4.0"), (4.02, "4.0"), (4.0, "4"), (3.1, "3.1"), (70.0, "70"), (100 * 0.07, "7"), (11.98, "12.0")],
+)
+def test_a_measured_value_keeps_its_digits_and_a_whole_number_has_none_behind_the_point(value, text):
+    assert amount(value) == text
+
+
+def test_a_missing_value_is_said_in_words():
+    assert amount(np.nan) == "not available"
+
+
+def test_a_file_of_events_that_is_gone_is_said_under_the_time_lines(run, tmp_path):
+    gone = tmp_path / "adverse_events.csv"
+    study = replace(run.study, adverse_events=gone)
+    changed = replace(run, study=study)
+    said = " Not marked, as the file cannot be read any more: adverse events (adverse_events.csv)."
+    assert (not_marked(run), not_marked(changed)) == ("", said)
+    more = run.endpoints[run.endpoints["visit"] == "W10"].assign(visit="W24", study_day=169)
+    third = having(changed, endpoints=pd.concat([run.endpoints, more], ignore_index=True))
+    pages = [one.caption for one in patient_figures(third, "SLE") if one.section == "one_pagers"]
+    assert pages
+    assert all(caption.endswith(said) for caption in pages)
+    gone.write_text("patient_id,study_day,term\nP01,20,fever\n", encoding="utf-8")
+    assert not_marked(changed) == ""
+    assert "adverse events" in set(happened(changed)["what"])
+
+
+def test_a_curve_of_survival_is_of_the_living_and_an_event_has_its_written_name():
+    curve = pd.DataFrame(
+        {"study_day": [200, 337], "percent": [90.0, 90.0], "ci_low": [47.0] * 2, "ci_high": [99.0] * 2}
+    )
+    curve = curve.assign(n_censored=[0, 9], n_at_risk=[10, 9], visit=["W24", "W48"])
+    for endpoint, words in (("survival", "patients alive, %"), ("SLE_relapse", "patients without lupus relapse, %")):
+        ax = survival_curve(curve, pd.Series({"endpoint": endpoint}), ax=figure().add_subplot())
+        assert ax.get_ylabel().replace("\n", " ") == words
+    counts = {"n_with_event": 2, "n_followed": 6, "n_not_followed": 0, "n_not_at_risk": 2, "n_unknown": 0}
+    shares = {"percent": 33.3, "ci_low": 4.3, "ci_high": 77.7, "percent_if_lost_had_it": 33.3}
+    squares = event_squares(pd.Series({"endpoint": "SLE_relapse", **counts, **shares}), ax=figure().add_subplot())
+    words = [text.get_text() for text in squares.get_legend().get_texts()]
+    assert words == ["lupus relapse: 2", "no lupus relapse: 4", "could not have it: 2"]
