@@ -72,7 +72,23 @@ def test_each_cohort_has_the_p_of_its_own_responders(run):
     changed = having(in_two_cohorts(run, {"P01"}), responders=responders, response_tests=RESPONSE_TESTS.frame(tests))
     for cohort, p in (("SLE", 0.41), ("B", 0.0021)):
         found = response_finding(changed, cohort, endpoint)
-        assert f"the registered rate of 30 % ({p_text(p)})" in found.plain
+        assert found.plain.endswith(": the interval includes the registered rate of 30 %.")
+        assert f"over W10, responders, % 50.0, {p_text(p)}, two-sided" in found.statistics
+        assert p_text(0.77) not in found.statistics
+    far = response_finding(changed, "SLE", replace(endpoint, reference_rate=10.0))
+    assert far.plain.endswith(": the interval excludes the registered rate of 10 %.")
+
+
+def test_a_share_of_all_enrolled_says_what_a_missing_response_counts_as(run):
+    endpoint = ResponderProportion(id="sri", source="s", score="SRI_4", visits=("W10",))
+    shares = {"n_patients": 8, "n_responders": 4, "percent": 57.1, "ci_low": 18.4, "ci_high": 90.1, "verified": "yes"}
+    worst = {"percent_worst_case": 50.0, "worst_case_ci_low": 15.7, "worst_case_ci_high": 84.3, "cohort": "SLE"}
+    row = {"score": "SRI_4", "criterion": "responder", "visit": "W10", **shares, **worst}
+    for evaluable, said in ((7, True), (8, False)):
+        found = response_finding(
+            having(run, responders=pd.DataFrame([row | {"n_evaluable": evaluable}])), "SLE", endpoint
+        )
+        assert ("a missing response counted as none" in found.plain) == said
 
 
 def test_an_event_is_of_the_cohort_of_its_patient(run):

@@ -37,9 +37,10 @@ def response_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFindi
     rows = rows[rows["criterion"] == criteria[0]]
     last = rows.iloc[-1]
     missing = _unanswered(run, cohort, str(endpoint.response), str(last["visit"]))
-    share = rate(last["n_responders"], last["n_patients"], *limits(last, "percent_worst_case", "worst_case_"))
-    none = ", a missing response counted as none" if len(missing) else ""
-    name, against = display_name(str(endpoint.response)), _against_rate(run, cohort, endpoint)
+    percent, low, high = limits(last, "percent_worst_case", "worst_case_")
+    share = rate(last["n_responders"], last["n_patients"], percent, low, high)
+    none = ", a missing response counted as none" if last["n_evaluable"] < last["n_patients"] else ""
+    name, against = display_name(str(endpoint.response)), _against_rate(endpoint, low, high)
     before = listed(f"{r['n_responders']} at {r['visit']}" for _, r in rows.iloc[:-1].iterrows())
     earlier = f"; {before}, of {last['n_patients']}" if before else ""
     return EndpointFinding(
@@ -144,15 +145,14 @@ def _unanswered(run: Run, cohort: str, score: str, visit: str) -> tuple[Absence,
     )
 
 
-def _against_rate(run: Run, cohort: str, endpoint: Endpoint) -> str:
-    """Return the registered rate with the cohort's p, a missing response counted as none as in the share before it."""
-    if endpoint.reference_rate is None:
+def _against_rate(endpoint: Endpoint, low: float, high: float) -> str:
+    """Return whether the interval of a share includes the registered rate; the test is in the statistics."""
+    rate = endpoint.reference_rate
+    if rate is None:
         return DESCRIBED
-    table = run.table("response_tests")
-    own = (table["endpoint"] == endpoint.id) & in_cohort(table, cohort)
-    rows = table[own & (table["test"] == "binomial") & (table["missing_as"] == "non_response")]
-    p = f" ({p_text(rows.iloc[0]['p_value'])})" if len(rows) else ""
-    return f"set against the registered rate of {endpoint.reference_rate:g} %{p}"
+    if pd.isna(low) or pd.isna(high):
+        return f"not set against the registered rate of {rate:g} %, for there is no share"
+    return f"the interval {'includes' if low <= rate <= high else 'excludes'} the registered rate of {rate:g} %"
 
 
 def _tests(run: Run, cohort: str, endpoint: Endpoint, last: pd.Series) -> str:
