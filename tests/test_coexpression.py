@@ -13,6 +13,7 @@ import immunolab as il
 from immunolab.config import parse_yaml
 from immunolab.events.tube import Channel, Tube
 from immunolab.gating.coexpression import broken_rules
+from immunolab.gating.strategy import Dimension, Population, Rectangle, Strategy
 from immunolab.gating.strategy_file import builtin_strategy, parse_strategy
 from immunolab.schema.flags import split
 from immunolab.vocabulary.coexpression import coexpression
@@ -90,6 +91,84 @@ def test_what_is_gated_on_a_doubted_marker_is_flagged(carried: dict[str, str], w
     gated = il.gate(lineage_tube(**carried), parse_strategy(parse_yaml(LINEAGES, "lineages.yaml")))
     assert flagged(gated) >= wrong
     assert wrong or not flagged(gated)
+
+
+def drawn_by_hand() -> Strategy:
+    """Return lineages whose gates have a far end on every axis; B cells come first and are drawn on CD3 too."""
+    low, high = (-500.0, 500.0), (500.0, 2_000.0)
+    sides = {
+        "/B": {"CD19": high, "CD3": low},
+        "/CD3": {"CD3": high},
+        "/CD3/CD4": {"CD4": high, "CD8": low},
+        "/CD3/CD8": {"CD8": high, "CD4": low},
+    }
+    drawn = []
+    for path, of in sides.items():
+        lower, upper = zip(*of.values(), strict=True)
+        drawn.append(Population(path, Rectangle(tuple(Dimension(name) for name in of), lower, upper)))
+    return Strategy("drawn", tuple(drawn))
+
+
+@pytest.mark.parametrize(
+    ("carried", "wrong"), [({}, set()), ({"CD3": "B", "CD19": "T4 T8"}, {"CD3", "B", "CD4", "CD8"})]
+)
+def test_the_far_end_of_a_drawn_gate_is_no_border(carried: dict[str, str], wrong: set[str]) -> None:
+    assert flagged(il.gate(lineage_tube(**carried), drawn_by_hand())) == wrong
+
+
+def test_of_populations_of_one_name_the_largest_is_looked_at() -> None:
+    """All T cells read as CD8 cells, half of which carry CD4 and a few more: CD8 of no cell comes last."""
+    border = (Dimension("CD8"),), (500.0,), (None,)
+    populations = (
+        Population("/CD3", Rectangle((Dimension("CD3"),), (500.0,), (None,))),
+        Population("/CD3/CD4", Rectangle((Dimension("CD4"),), (500.0,), (None,))),
+        Population("/CD3/CD8", Rectangle(*border)),
+        Population("/B", Rectangle((Dimension("CD19"),), (500.0,), (None,))),
+        Population("/B/CD8", Rectangle(*border)),
+    )
+    gated = il.gate(lineage_tube(CD4="T4 T8"), Strategy("two", populations))
+    assert {row.path for row in gated.counts.itertuples() if "staining" in split(row.flag)} >= {"/CD3/CD8"}
+
+
+COUNTED = """
+strategy: counted
+transform: {default: linear}
+populations:
+  - {name: CD4, parent: root, above: {marker: CD4, by: fixed, at: 50}}
+  - {name: CD8, parent: root, above: {marker: CD8, by: fixed, at: 50}}
+  - {name: with_CD25, parent: CD4, above: {marker: CD25, by: fixed, at: 2}}
+  - {name: with_CD45RA, parent: CD4, above: {marker: CD45RA, by: fixed, at: 2}}
+  - {name: with_CCR7, parent: CD4, above: {marker: CCR7, by: fixed, at: 2}}
+"""
+EVEN = {"CD25": 0.9, "CD45RA": 0.5, "CCR7": 0.5}
+
+
+def counted_tube(zeros: dict[str, float], rises: bool) -> Tube:
+    """Return a tube of CD4 and CD8 cells alike; CCR7 rises with CD45RA, and of each marker a share reads zero."""
+    n, rng = 4_000, np.random.default_rng(4)
+    is_cd4 = np.arange(n) % 2
+    level = rng.random(n)
+    values = {"CD4": 100.0 * is_cd4, "CD8": 100.0 * (1 - is_cd4)}
+    for name, share in zeros.items():
+        of = level if rises and name in ("CD45RA", "CCR7") else rng.random(n)
+        values[name] = np.where(of < share, 0, 3 + np.floor(10 * of))
+    channels = tuple(Channel(f"{name}-A", name, name, kind="mass") for name in values)
+    return Tube(np.array(list(values.values()), dtype=np.float32), channels, None, "S1")
+
+
+@pytest.mark.parametrize(
+    ("zeros", "rises", "doubted"),
+    [
+        (EVEN, True, set()),  # nothing sets CD4 from CD8 cells
+        (EVEN, False, {"CD45RA", "CCR7"}),
+        ({"CD25": 0.9, "CD45RA": 0.85, "CCR7": 0.85}, False, {"CD45RA", "CCR7"}),  # zeros of both are no rise
+        ({"CD25": 0.9, "CD45RA": 0.5, "CCR7": 1.0}, True, {"CD45RA", "CCR7"}),  # no cell has any CCR7
+    ],
+)
+def test_counts_of_zero_say_nothing(zeros: dict[str, float], rises: bool, doubted: set[str]) -> None:
+    tube = counted_tube(zeros, rises)
+    gated = il.gate(tube, parse_strategy(parse_yaml(COUNTED, "counted.yaml")))
+    assert set(broken_rules(gated.memberships, tube)) == doubted
 
 
 @pytest.mark.parametrize(("double", "is_flagged"), [(150, False), (700, True)])

@@ -201,3 +201,11 @@ def test_a_few_events_at_the_end_of_scatter_are_none_of_it(share: float, is_flag
     assert ("at_scatter_end" in flags(result, "CD3")) is is_flagged
     assert ("at_scatter_end" in flags(result, "Treg")) is is_flagged
     assert "at_scatter_end" not in flags(result, "lymphocytes")
+
+
+@pytest.mark.parametrize("value", [0.0, 1_023.0])
+def test_scatter_that_was_not_measured_has_no_end(value: float) -> None:
+    tube = blood_tube()
+    columns = np.vstack([tube.columns, np.full(len(tube), value)]).astype(np.float32)
+    tube = Tube(columns, (*tube.channels, Channel("SSC-A", kind="scatter")), None, "S1")
+    assert "at_scatter_end" not in flags(gated(tube), "CD3")

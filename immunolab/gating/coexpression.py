@@ -111,7 +111,9 @@ class _Events:
 
     def __init__(self, memberships: Memberships, tube: Tube) -> None:
         self.memberships, self.tube = memberships, tube
-        self.paths = {one.name: one.path for one in memberships.strategy.populations}
+        masks = memberships.masks
+        by_size = sorted(memberships.strategy.populations, key=lambda one: int(np.count_nonzero(masks[one.path])))
+        self.paths = {one.name: one.path for one in by_size}  # of several of a name, as workspaces have, the largest
         self._axes = Axes.of(memberships.strategy, tube)
         self._blocks: dict[str, Block] = {}
 
@@ -305,7 +307,8 @@ def _rank_correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[f
     if n < 3:
         return 0.0, np.inf
     x, y = (_ranks(one[usable]) - (n - 1) / 2 for one in (a, b))
-    return float(x @ y / np.sqrt((x @ x) * (y @ y))), NORMAL_95 / float(np.sqrt(n - 1))
+    spread = float(np.sqrt((x @ x) * (y @ y)))  # 0 where one of them reads alike on all events: it rises with nothing
+    return float(x @ y) / spread if spread > 0 else 0.0, NORMAL_95 / float(np.sqrt(n - 1))
 
 
 def _chance_higher(a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[float, float]:
@@ -319,7 +322,7 @@ def _chance_higher(a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[floa
 
 
 def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return ranks from 0; equal values, as of zero counts, in their order, which is chance."""
-    ranks = np.empty(len(values))
-    ranks[np.argsort(values, kind="stable")] = np.arange(len(values))
+    """Return ranks from 0; equal values, as of zero counts in mass cytometry, share the mean of theirs."""
+    _, place, n = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: NDArray[np.float64] = (np.cumsum(n) - (n + 1) / 2)[place]
     return ranks

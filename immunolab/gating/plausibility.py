@@ -138,7 +138,8 @@ def _at_end_of_scatter(memberships: Memberships, tube: Tube) -> Iterator[tuple[s
                 continue
             if channel.name not in at_end:
                 raw = tube.raw(channel.name)
-                at_end[channel.name] = raw >= raw.max()
+                # a channel that reads alike on all events was not measured, and has no end
+                at_end[channel.name] = (raw >= raw.max()) & (raw.max() > raw.min())
             piled = int(np.count_nonzero(at_end[channel.name] & events))
             if jeffreys_percent(piled, n)[0] > _MOST:
                 words = (
