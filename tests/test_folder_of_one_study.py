@@ -57,6 +57,16 @@ def test_another_study_is_refused_and_nothing_of_the_first_is_touched(study: Pat
     assert run(study, out=out, tables_only=True).study.name == "Other", "the way out that the message names"
 
 
+@pytest.mark.parametrize("name", ["samples", "tables", "gates", "memberships", "figures"])
+def test_folders_that_no_run_wrote_are_left_alone(study: Path, tmp_path: Path, name: str) -> None:
+    own = tmp_path / "mine" / name / "raw" / "tube.xml"
+    own.parent.mkdir(parents=True)
+    own.write_text("of the lab")
+    with pytest.raises(InputError, match=f"holds {name}, which no run wrote and a run would replace"):
+        run(study, out=tmp_path / "mine", tables_only=True)
+    assert own.read_text() == "of the lab"
+
+
 def test_results_of_samples_that_the_sheet_no_longer_has_are_removed(study: Path, out: Path) -> None:
     sheet = pd.read_csv(study / "samples.csv", dtype=str)
     gone = sheet["patient_id"].iloc[-1]

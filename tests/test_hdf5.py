@@ -10,8 +10,11 @@ import pandas as pd
 import pytest
 from anndata import AnnData
 
+from immunolab.cli import main
 from immunolab.errors import DataFileError
+from immunolab.loaders import hdf5, inspect
 from immunolab.loaders.hdf5 import read_through
+from immunolab.loaders.inspect import inspect_file
 from immunolab.loaders.single_cell import read_cells
 from immunolab.workflow import label_cells
 
@@ -64,3 +67,19 @@ def test_a_file_that_ends_the_process_costs_its_samples_alone(whole, tmp_path, m
     errors = label_cells._damaged(samples, 2)
     assert sorted(errors) == ["b", "c"]
     assert errors["b"].message == "the worker died twice, reading the file"
+
+
+@pytest.mark.parametrize("words", [["inspect"], ["label"]])
+def test_a_file_that_ends_the_process_is_an_error_of_the_command(whole, tmp_path, monkeypatch, capsys, words):
+    monkeypatch.setattr(inspect, "inspect_file", _inspect_or_end)
+    monkeypatch.setattr(hdf5, "read_through", end_the_process)
+    damaged = tmp_path / "damaged.h5ad"
+    damaged.write_bytes(whole.read_bytes())
+    assert main([*words, str(damaged)]) == 1
+    assert f"{damaged}  the worker died twice, reading the file" in capsys.readouterr().err
+    assert main(["inspect", str(whole)]) == 0
+
+
+def _inspect_or_end(path: str, **_more: object) -> dict[str, object]:
+    end_the_process(str(path))
+    return inspect_file(path)

@@ -156,13 +156,6 @@ def test_memberships_hold_one_row_an_event(study: Path, tmp_path: Path) -> None:
         assert dict(frame.sum()) == dict(zip(own["population"], own["n_events"], strict=True))
 
 
-def test_workers_give_the_same_bytes(study: Path, tmp_path: Path) -> None:
-    run(study, out=tmp_path / "one", jobs=1)
-    run(study, out=tmp_path / "two", jobs=2)
-    assert _tables(tmp_path / "one") == _tables(tmp_path / "two")
-    assert (tmp_path / "one" / "report.html").read_bytes() == (tmp_path / "two" / "report.html").read_bytes()
-
-
 def test_cytoexplorer_activation(tmp_path: Path) -> None:
     """Gates stored with the data, markers from the panel file, percentages beside the stored counts.
 

@@ -152,3 +152,32 @@ def test_a_store_that_refuses_or_holds_nothing_is_named(store, monkeypatch) -> N
     monkeypatch.setattr(type(store), "find", denied)
     with pytest.raises(InputError, match="the store refuses: PermissionError: access denied"):
         run("memory://lab/study", out="memory://lab/out")
+
+
+def test_a_copy_that_a_run_works_on_is_left_alone(store, tmp_path) -> None:
+    store.pipe_file("/lab/out/manifest.json", b"{}")
+    with remote.mirrored(None, "memory://lab/out") as (_, out):
+        (out / "samples" / "P1").mkdir(parents=True)
+        (out / "samples" / "P1" / "record.json").write_text("{}")  # not yet on the store
+        with pytest.raises(InputError, match="another run is writing to this folder"):
+            remote.local_copy("memory://lab/out")
+        assert (out / "samples" / "P1" / "record.json").exists()
+
+
+def test_a_run_whose_hold_was_taken_over_puts_nothing_more(store, tmp_path) -> None:
+    def work() -> None:
+        with remote.mirrored(None, "memory://lab/out") as (_, out):
+            (out / "late.csv").write_text("of a machine that slept")
+            store.pipe_file("/lab/out/.lease.json", json.dumps({"holder": "b", "until": time.time() + 100}).encode())
+
+    with pytest.raises(InputError, match="another run is writing to this folder"):
+        work()
+    assert not store.exists("/lab/out/late.csv")
+    assert json.loads(store.cat_file("/lab/out/.lease.json"))["holder"] == "b"
+
+
+def test_names_that_only_look_temporary_are_put(store, tmp_path) -> None:
+    with remote.mirrored(None, "memory://lab/out") as (_, out):
+        (out / "samples" / "P1.part-2").mkdir(parents=True)
+        (out / "samples" / "P1.part-2" / "record.json").write_text("{}")
+    assert store.exists("/lab/out/samples/P1.part-2/record.json")

@@ -17,6 +17,7 @@ from immunolab.simulation.model import Options
 from immunolab.workflow import compare, spread
 from immunolab.workflow.run import run
 from immunolab.workflow.spread import SpreadWork
+from immunolab.workflow.status import read_status
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +79,11 @@ def test_a_cluster_writes_what_one_worker_does(study: Path, alone: dict[str, byt
     assert [name for name in tables if name in alone and found[name] != alone[name]] == []
     assert [one.name for one in drawn] == [one.name for one in figures]
     assert [p.name for p in tmp_path.iterdir() if p.read_bytes() != alone[f"figures/{p.name}"]] == []
+
+
+def test_every_sample_is_counted_single_cells_too(study: Path, alone: dict[str, bytes]) -> None:
+    state = read_status(study.parent / "alone").state
+    assert (state["computed"], state["kept"], state["failed"]) == (state["samples"], 0, 0) == (12, 0, 0)
 
 
 def _refuse(item: int) -> int:

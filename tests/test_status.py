@@ -21,9 +21,12 @@ from immunolab.cli import main
 from immunolab.errors import InputError
 from immunolab.schema.files import write_atomically
 from immunolab.schema.night_log import EVENTS, EVERY_EVENT, LOG, METRICS, METRICS_FILE, STAGES, STATUS
+from immunolab.workflow import remote
 from immunolab.workflow import status as status_module
+from immunolab.workflow.night_log import NightLog
 from immunolab.workflow.process import here
 from immunolab.workflow.run import run
+from immunolab.workflow.run_state import RunState
 from immunolab.workflow.status import read_status
 
 
@@ -185,3 +188,34 @@ def test_a_run_that_fails_says_why(place: Path, tmp_path: Path, monkeypatch: pyt
     assert (found.standing, found.state["exit_code"]) == ("failed", 1)
     assert "No space left on device" in str(found)
     assert [_events(tmp_path)[-1][name] for name in ("event", "exit_code")] == ["run_failed", 1]
+
+
+def test_a_pass_within_a_stage_takes_no_time_from_it(tmp_path: Path) -> None:
+    night = NightLog(tmp_path, RunState("nested", 0, {}))
+    with night.step("compare"):
+        time.sleep(0.1)
+        with night.stage("compare", 2):
+            pass
+        assert night.state.stages["compare"].since is not None
+        time.sleep(0.1)
+    assert night.state.stages["compare"].since is None
+    assert 0.2 <= night.state.stages["compare"].seconds < 5
+    inner, outer = (one["seconds"] for one in _events(tmp_path) if one["event"] == "stage_done")
+    assert inner < 0.1 < 0.2 <= outer
+
+
+def test_an_object_store_is_refused_and_the_folder_of_the_run_is_named(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(remote.SCRATCH_VARIABLE, str(tmp_path))
+    assert main(["status", "memory://lab/out"]) == 1
+    said = capsys.readouterr().err
+    assert "memory://lab/out  status reads a folder of this machine, no object store" in said
+    assert f"immunolab status {remote.Mirror.of('memory://lab/out').folder}" in said
+    assert main(["status", f"file://{place / 'out'}"]) == 3
+
+
+def test_a_failure_without_samples_names_its_stage_alone(place: Path, tmp_path: Path) -> None:
+    lost = {"stage": "report", "samples": [], "error": "the worker died twice"}
+    said = str(read_status(_state(place / "out", tmp_path, failures=[lost])))
+    assert "failed in report: the worker died twice" in said

@@ -136,7 +136,11 @@ def add_label(commands: Subparsers) -> None:
 
 def _label(arguments: argparse.Namespace) -> int:
     from immunolab.cells.annotate import label_file, label_text
+    from immunolab.loaders.hdf5 import is_hdf5, read_through
+    from immunolab.workflow.read_apart import read_apart
 
+    if is_hdf5(arguments.cells):
+        read_apart(read_through, arguments.cells)
     found = label_file(arguments.cells, arguments.out, sample_column=arguments.sample, seed=arguments.seed)
     say(f"{label_text(found)}\nwritten: {arguments.out}")
     return DONE

@@ -20,10 +20,14 @@ def add_inspect(commands: Subparsers) -> None:
 
 def _inspect(arguments: argparse.Namespace) -> int:
     import json
+    from functools import partial
 
+    from immunolab.loaders.hdf5 import is_hdf5
     from immunolab.loaders.inspect import inspect_file, inspection_text
+    from immunolab.workflow.read_apart import read_apart
 
-    found = inspect_file(arguments.file, medians=arguments.medians, dataset=arguments.dataset)
+    inspect = partial(inspect_file, medians=arguments.medians, dataset=arguments.dataset)
+    found = read_apart(inspect, arguments.file) if is_hdf5(arguments.file) else inspect(arguments.file)
     say(json.dumps(found, indent=1, ensure_ascii=False) if arguments.json else inspection_text(found))
     return DONE
 

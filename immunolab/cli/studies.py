@@ -233,7 +233,7 @@ def add_status(commands: Subparsers) -> None:
     """Declare the words of ``immunolab status``."""
     text = "Show how far a run is: done, running, failed, what is left; it does not disturb the run."
     parser = command(commands, "status", text, _status)
-    parser.add_argument("out", type=Path, metavar="OUT", help="the folder that run writes to")
+    parser.add_argument("out", metavar="OUT", help="the folder that run writes to, on this machine")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

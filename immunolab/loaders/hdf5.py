@@ -5,6 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 from immunolab.errors import DataFileError
+from immunolab.input_files import is_there
+
+
+def is_hdf5(path: str) -> bool:
+    """Whether a path leads to an HDF5 file; only its first bytes are looked at.
+
+    Parameters
+    ----------
+    path
+        As someone wrote it.
+    """
+    import h5py
+
+    return is_there(path) and Path(path).is_file() and h5py.is_hdf5(path)
 
 
 def read_through(path: str) -> None:
@@ -24,7 +38,7 @@ def read_through(path: str) -> None:
     """
     import h5py
 
-    if not (Path(path).is_file() and h5py.is_hdf5(path)):
+    if not is_hdf5(path):
         return
     try:
         with h5py.File(path, "r") as handle:

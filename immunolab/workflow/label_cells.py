@@ -23,6 +23,7 @@ from immunolab.schema.records import from_plain, record_types, to_plain
 from immunolab.study import endpoints
 from immunolab.study.sheet import Sample, Study
 from immunolab.version import VERSION
+from immunolab.workflow.read_apart import failed_reading
 from immunolab.workflow.spread import SpreadWork
 from immunolab.workflow.store import Store
 from immunolab.workflow.tasks import Failure, Task
@@ -34,12 +35,19 @@ _FRAMES = ("counts", "thresholds", "quality")
 
 @dataclass(frozen=True)
 class StudyCells:
-    """What a study's single cells come to: tables, failures and file hashes by sample, and whether they were kept."""
+    """What a study's single cells come to: tables, failures and file hashes by sample, and whether they were kept.
+
+    Attributes
+    ----------
+    computed, kept
+        Samples that were labelled, now or in an earlier run.
+    """
 
     tables: CellTables = field(default_factory=CellTables)
     failures: Mapping[str, Failure] = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)
-    kept: bool = False
+    computed: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
 
 
 def study_cells(
@@ -85,7 +93,7 @@ def study_cells(
     }
     record = store.cached("cells", content_key(parts), ".zip")
     if record.exists() and not force:
-        return StudyCells(_read(record), hashes=hashes, kept=True)
+        return StudyCells(_read(record), hashes=hashes, kept=tuple(s.sample_id for s in samples))
     spread = replace(spread or SpreadWork(), stage="cells", what="label", title="")
     unread = _damaged(samples, spread.jobs)
     sound = tuple(s for s in samples if s.sample_id not in unread)
@@ -99,7 +107,8 @@ def study_cells(
         log.info("single cells: %s", note)
     if not failures:
         write_atomically(record, lambda part: _write(labelled.tables, part))
-    return StudyCells(labelled.tables, failures, hashes)
+    computed = tuple(s.sample_id for s in samples if s.sample_id not in failures)
+    return StudyCells(labelled.tables, failures, hashes, computed)
 
 
 @dataclass(frozen=True)
@@ -142,12 +151,13 @@ def _design(study: Study) -> Any:
 
 def _damaged(samples: Sequence[Sample], jobs: int) -> dict[str, DataFileError]:
     """Return an error for each sample whose file cannot be read through; a process of its own finds out."""
-    tasks = [Task(file, "read", file) for file in dict.fromkeys(str(s.file) for s in samples)]
+    of_file: dict[str, list[str]] = {}
+    for sample in samples:
+        of_file.setdefault(str(sample.file), []).append(sample.sample_id)
+    tasks = [Task(file, "read", file, samples=tuple(names)) for file, names in of_file.items()]
     found = {task.argument: result for task, result in run_tasks(read_through, tasks, Workers(jobs), "processes")}
     return {
-        s.sample_id: DataFileError(f"{why.error}, reading the file", str(s.file), why.hint or "copy it again")
-        for s in samples
-        if isinstance(why := found[str(s.file)], Failure)
+        s.sample_id: failed_reading(why, str(s.file)) for s in samples if isinstance(why := found[str(s.file)], Failure)
     }
 
 

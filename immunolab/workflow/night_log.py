@@ -66,7 +66,7 @@ class NightLog:
 
     @contextmanager
     def stage(self, name: str, tasks: int) -> Iterator[None]:
-        """Take what is done inside as a stage, or as a further pass of it.
+        """Take what is done inside as a stage, or as a further pass of it, also within one, whose time holds it.
 
         Parameters
         ----------
@@ -78,15 +78,17 @@ class NightLog:
         if self._root is None:
             yield
             return
+        began = time.time()
         with self._lock:
             stage = self.state.stages.setdefault(name, StageState())
-            stage.total, stage.since = stage.total + tasks, time.time()
-            done, failed = stage.done, stage.failed
+            outermost, done, failed = stage.since is None, stage.done, stage.failed
+            stage.total, stage.since = stage.total + tasks, stage.since or began
         self.write("stage_started", stage=name, tasks=tasks)
         yield
-        with self._lock:
-            seconds = time.time() - (stage.since or time.time())
-            stage.seconds, stage.since = stage.seconds + seconds, None
+        seconds = time.time() - began
+        if outermost:
+            with self._lock:
+                stage.seconds, stage.since = stage.seconds + seconds, None
         numbers = {"done": stage.done - done, "failed": stage.failed - failed}
         self.write("stage_done", stage=name, seconds=round(seconds, 3), **numbers)
 

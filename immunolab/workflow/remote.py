@@ -36,7 +36,7 @@ _LEASE, _LEASE_SECOND = ".lease.json", 20 * PUSH_SECOND  # a run that says nothi
 _WHOLE = ".whole"  # beside the files of a folder of the cache that are all there
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _LAST = ("record.json", "status.json", "run.zip", "manifest.json")  # name other files, and so come after them
-_UNFINISHED = re.compile(r"(^|/)\.(?!study$)|\.part-|\.old-")  # temporary and hidden names, but for whose OUT it is
+_UNFINISHED = re.compile(r"(^|/)\.(?!study$)")  # temporary and hidden names, but for whose OUT it is
 
 
 def is_url(place: object) -> bool:
@@ -86,6 +86,7 @@ def local_copy(place: str) -> Path:
     name = PurePosixPath(place).name
     is_file = name.lower().endswith((".yaml", ".yml"))
     mirror = Mirror.of(place[: -len(name)].rstrip("/") if is_file else place)
+    mirror.refuse_held()  # a run on this machine works on the very copy
     if not mirror.pull():
         raise _refused(place, "nothing is there", "check the path and your access to it")
     return mirror.folder / name if is_file else mirror.folder
@@ -236,27 +237,35 @@ class Mirror:
         InputError
             Another run has it.
         """
-        self._holder, path = uuid.uuid4().hex, f"{self.root}/{_LEASE}"
-        with self._refusing():
-            self.fs.invalidate_cache()
-            if self.fs.exists(path):
-                held = json.loads(self.fs.cat_file(path))
-                left = held["until"] - time.time()
-                if left > 0:
-                    hint = f"wait for it to end; if it was killed, its hold on the folder ends in {left:.0f} s"
-                    raise _refused(self.url, "another run is writing to this folder", hint)
-            self.renew()
+        self._holder = uuid.uuid4().hex
+        self.renew()
         try:
             yield
         finally:
+            self.refuse_held()
             with self._refusing():
-                self.fs.rm_file(path)
+                self.fs.rm_file(f"{self.root}/{_LEASE}")
 
     def renew(self) -> None:
-        """Hold the folder for some time more."""
+        """Hold the folder for some time more; refuse where another run took it meanwhile."""
+        self.refuse_held()
         words = {"holder": self._holder, "until": time.time() + _LEASE_SECOND}
-        self.fs.makedirs(self.root, exist_ok=True)
-        self.fs.pipe_file(f"{self.root}/{_LEASE}", json.dumps(words).encode())
+        with self._refusing():
+            self.fs.makedirs(self.root, exist_ok=True)
+            self.fs.pipe_file(f"{self.root}/{_LEASE}", json.dumps(words).encode())
+
+    def refuse_held(self) -> None:
+        """Raise InputError where another run holds the store's folder."""
+        if self.here:
+            return
+        path = f"{self.root}/{_LEASE}"
+        with self._refusing():
+            self.fs.invalidate_cache()
+            held: dict[str, Any] = json.loads(self.fs.cat_file(path)) if self.fs.exists(path) else {}
+        left = held.get("until", 0.0) - time.time()
+        if held.get("holder") != self._holder and left > 0:
+            hint = f"wait for it to end; if it was killed, its hold on the folder ends in {left:.0f} s"
+            raise _refused(self.url, "another run is writing to this folder", hint)
 
     @contextmanager
     def _refusing(self) -> Iterator[None]:
@@ -298,6 +307,7 @@ def _written_through(mirror: Mirror) -> Iterator[Path]:
         finally:
             ended.set()
             pushing.join()
+            mirror.renew()
             mirror.push()
 
 

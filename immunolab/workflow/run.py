@@ -28,7 +28,7 @@ from immunolab.workflow.quantify import place_of, quantify, study_endpoints
 from immunolab.workflow.remote import mirrored
 from immunolab.workflow.run_state import RunState
 from immunolab.workflow.spread import SpreadWork
-from immunolab.workflow.store import Store, folder_fault, is_folder_fault
+from immunolab.workflow.store import RUN_LOG, Store, folder_fault, is_folder_fault
 from immunolab.workflow.tubes import RunOptions, TubeResults, TubeSteps
 from immunolab.workflow.unmeasured import panel_names, unmeasured
 from immunolab.workflow.write import clinic_tables, finished_run, scale_tables, write_results
@@ -169,7 +169,7 @@ def _steps(
         found = _compared(study, store, options, panels, sources, clinic, endpoints, tubes, cells, spread)
     done = [*tubes.computed, *tubes.kept]
     write_results(found, store, done, report=not options.tables_only, spread=spread)
-    night.finish(computed=tubes.computed, kept=tubes.kept, failed=failures)
+    night.finish(computed=[*tubes.computed, *cells.computed], kept=[*tubes.kept, *cells.kept], failed=failures)
     log.info(
         "done after %.1f s: %d computed, %d kept, %d failed",
         time.monotonic() - started,
@@ -221,7 +221,7 @@ def _compared(
 @contextmanager
 def _logged(root: Path) -> Iterator[None]:
     """Append what is logged to run.log, each line with its time of day."""
-    handler = logging.FileHandler(root / "run.log", encoding="utf-8")
+    handler = logging.FileHandler(root / RUN_LOG, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     log.addHandler(handler)
     level = log.level

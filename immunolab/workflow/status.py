@@ -13,6 +13,7 @@ from immunolab.errors import InputError, Problem
 from immunolab.schema.night_log import STATUS, STATUS_SCHEMA
 from immunolab.workflow.night_log import BEAT_SECOND
 from immunolab.workflow.process import is_alive
+from immunolab.workflow.remote import Mirror, is_url
 from immunolab.workflow.run_state import StageState, seconds_of
 
 Standing = Literal["running", "finished", "failed", "gone", "silent"]
@@ -82,7 +83,8 @@ class Status:
             yield self._left()
             yield from _working(list(state["working"].values()), self.now)
         for one in state["failures"][-_SHOWN:]:
-            yield f"  failed in {one['stage']}: {', '.join(one['samples'])}: {one['error']}"
+            whose = f"{', '.join(one['samples'])}: " if one["samples"] else ""
+            yield f"  failed in {one['stage']}: {whose}{one['error']}"
 
     def _said(self) -> str:
         state = self.state
@@ -135,14 +137,14 @@ def read_status(out: Path | str) -> Status:
     Parameters
     ----------
     out
-        The folder given to ``run`` with ``-o``.
+        The folder given to ``run`` with ``-o``; of a run on an object store its copy, which the run names first.
 
     Raises
     ------
     InputError
-        No run has left its state there.
+        No run has left its state there, or it is an object store.
     """
-    path = Path(out) / STATUS
+    path = _folder(out) / STATUS
     state = _read(path)
     if state["state"] != "running":
         return Status(state["state"], state, state["updated"])
@@ -154,6 +156,17 @@ def read_status(out: Path | str) -> Status:
     again = _read(path)  # it may have come to its end between the two looks
     standing: Standing = "gone" if again["state"] == "running" else again["state"]
     return Status(standing, again, again["updated"])
+
+
+def _folder(out: Path | str) -> Path:
+    """Return the folder; refuse an object store, whose copy of the state is older than a run's beat."""
+    if not (isinstance(out, str) and is_url(out)):
+        return Path(out)
+    mirror = Mirror.of(out)
+    if mirror.here:
+        return mirror.folder
+    hint = f"on the machine of the run name the copy that it works on: immunolab status {mirror.folder}"
+    raise InputError(Problem(out, "", "status reads a folder of this machine, no object store", hint))
 
 
 def _of_another_host(path: Path, state: dict[str, Any]) -> Status:

@@ -17,6 +17,8 @@ from immunolab.errors import InputError, Problem
 from immunolab.schema.files import SAMPLE_RECORD, STUDY_NAME, file_sha256, write_atomically, write_folder_atomically
 
 _PLACES = ("", "samples/", "samples/*/", "cache/", "memberships/")  # where things are written under another name first
+_REPLACED = ("samples", "tables", "gates", "memberships", "figures")  # folders of OUT that hold what is of a run alone
+RUN_LOG = "run.log"
 _TEMPORARY = tuple(f"{place}.*.{word}-*" for place in _PLACES for word in ("part", "old"))
 _FOLDER_FAULTS = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.ENOTDIR, errno.ESTALE}
 
@@ -203,9 +205,13 @@ class Store:
         Raises
         ------
         InputError
-            The folder holds the results of a study of another name.
+            The folder holds the results of a study of another name, or folders in whose place a run puts its own.
         """
         earlier = self._study()
+        foreign = [name for name in _REPLACED if (self.root / name).is_dir()]
+        if foreign and not earlier and not (self.root / RUN_LOG).exists():
+            text = f"holds {', '.join(foreign)}, which no run wrote and a run would replace"
+            raise InputError(Problem(str(self.root), "", text, "name a new folder with -o"))
         if earlier and earlier != study:
             hint = (
                 f"name a new folder with -o, or remove this one; a study that only has a new name goes on with its "
