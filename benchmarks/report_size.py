@@ -14,7 +14,6 @@ import os
 import shutil
 import time
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,7 +23,7 @@ from immunolab.report.page import write_report
 from immunolab.results.run import Run
 from immunolab.simulation import Options, simulate
 from immunolab.workflow.run import run
-from immunolab.workflow.write import in_processes
+from immunolab.workflow.spread import SpreadWork
 
 TRIAL, VISITS = "sle_nct02084238", ("W0", "W2", "W4", "W6", "W8", "W10")
 REAL = 4  # patients that are simulated
@@ -84,7 +83,7 @@ def main() -> None:
         simulate(TRIAL, patients=REAL, seed=5, folder=folder / "study", visits=VISITS, events=EVENTS, options=options)
         large = copied(run(folder / "study", out=folder / "out", tables_only=True, jobs=given.jobs), given.patients)
         started, before = time.monotonic(), os.times()
-        page = write_report(large, apply=partial(in_processes, given.jobs) if given.jobs > 1 else map)
+        page = write_report(large, apply=SpreadWork(given.jobs))
         wall, after = time.monotonic() - started, os.times()
         used = sum(after[:4]) - sum(before[:4])
         size = page.stat().st_size / 1e6

@@ -112,9 +112,10 @@ def kill_at(
     session = running.pid
     if way == "worker":
         wait_for(lambda: workers(session) or running.poll() is not None, 60)
-        for pid in workers(session)[:1]:
+        found = workers(session)[:1]
+        for pid in found:
             os.kill(pid, signal.SIGKILL)
-        return {"moment": moment, "way": way, "struck": struck}  # the run goes on
+        return {"moment": moment, "way": way, "struck": bool(found)}  # the run goes on
     if struck:
         how = signal.SIGTERM if way == "terminate" else signal.SIGKILL
         (os.killpg if way == "group" else os.kill)(session, how)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import csv
 import io
 import re
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
@@ -226,6 +228,7 @@ _TABLES = {
 @cache
 def _study_folder() -> Path:
     folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder)
     files = {
         "samples.csv": _SHEET,
         "doses.csv": _DOSES,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import grimp
@@ -64,6 +66,32 @@ def test_functions_do_not_change_the_lists_they_are_handed() -> None:
 def test_a_class_name_means_one_thing() -> None:
     names = Counter(node.name for _, tree in _modules() for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
     assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_no_helper_of_tests_or_benchmarks_has_the_name_of_another_module() -> None:
+    """Both folders are on the path of one process, where a worker imports a pickled function by its module's name."""
+    names = Counter(path.stem for folder in ("tests", "benchmarks") for path in (REPOSITORY / folder).glob("*.py"))
+    assert [name for name, n in names.items() if n > 1 or name in sys.stdlib_module_names] == []
+
+
+def _imported(folder: str) -> Iterator[tuple[Path, str, str]]:
+    """Yield (file, module, name) of each name that a folder's files import from the package, in functions too."""
+    for path in sorted((REPOSITORY / folder).glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == PACKAGE.name:
+                yield from ((path, str(node.module), alias.name) for alias in node.names)
+
+
+def test_benchmarks_import_what_the_package_has() -> None:
+    named = list(_imported("benchmarks"))
+    assert len(named) > 100
+    absent = [f"{path.name}: {module}.{name}" for path, module, name in named if not _has(module, name)]
+    assert absent == []
+
+
+def _has(module: str, name: str) -> bool:
+    found = importlib.import_module(module)
+    return hasattr(found, name) or (hasattr(found, "__path__") and find_spec(f"{module}.{name}") is not None)
 
 
 def test_every_import_contract_holds() -> None:

@@ -49,17 +49,13 @@ def _tables(out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((out / "tables").glob("*.csv"))}
 
 
-def test_kills_leave_no_process_and_the_bytes_of_an_undisturbed_run(
-    tmp_path: Path,
-) -> None:
+def test_kills_leave_no_process_and_the_bytes_of_an_undisturbed_run(tmp_path: Path) -> None:
     out, rng = tmp_path / "out", random.Random(9)
     study = small_study(tmp_path / "study", patients=2, events=3000)
     run(study, out=tmp_path / "undisturbed", memberships=True)
     kills = [("memberships", "terminate"), ("gating", "group"), ("tables", "parent"), ("figures", "worker")]
     for moment, way in kills:
-        for _ in range(
-            5 if moment == "memberships" else 1
-        ):  # a sample's are written in milliseconds, unseen now and then
+        for _ in range(5 if moment == "memberships" else 1):  # written in milliseconds, unseen now and then
             running = start(study, out)
             found = kill_at(running, out, moment, way, rng)
             if found["struck"]:

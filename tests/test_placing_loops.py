@@ -1,4 +1,4 @@
-"""Loops that placing spends its time in give, to the last bit, what the same in plain steps gives."""
+"""Loops that placing spends its time in give what the same in plain steps gives."""
 
 from __future__ import annotations
 

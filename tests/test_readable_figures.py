@@ -215,7 +215,7 @@ def test_names_are_moved_apart_as_little_as_possible(seed):
 def test_a_shortened_name_keeps_its_ends():
     assert shortened("P001") == "P001"
     assert shortened("SITE-PEKING-UNIVERSITY-007") == "SITE-PE…TY-007"
-    assert shortened("王小明张大文李国建陈秀") == "王小明…陈秀" or len(shortened("王小明张大文李国建陈秀")) <= 8
+    assert shortened("王小明张大文李国建陈秀") == "王小明…建陈秀"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from kills import HOLD_TIMES
 from test_pipeline import GATES
 
 from immunolab.errors import ComparisonError, InputError, Problem
@@ -33,13 +34,10 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-NO_OUTPUT = {"run.log", ".lock", "run.jsonl", "status.json", "metrics.prom"}  # hold times, hosts and processes
-
-
 def written(out: Path) -> dict[str, bytes]:
     """Return every file that is an output, by its path; the cache is none."""
     files = {path.relative_to(out).as_posix(): path for path in out.rglob("*") if path.is_file()}
-    kept = {name: path for name, path in files.items() if name not in NO_OUTPUT and not name.startswith("cache/")}
+    kept = {name: path for name, path in files.items() if name not in HOLD_TIMES and not name.startswith("cache/")}
     return {name: path.read_bytes() for name, path in kept.items()}
 
 
