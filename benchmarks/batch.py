@@ -11,6 +11,7 @@ so named by path) joins through ``openflo-compare``, which counts every gate of 
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import resource
 import subprocess
@@ -180,6 +181,8 @@ def main() -> None:
     if arguments.child:
         child(arguments.child[0], Path(arguments.child[1]))
         return
+    # an installed package is compiled, as FlowKit's is here; a checkout is not where bytecode may not be written
+    compileall.compile_dir(Path(__file__).resolve().parent.parent / "immunolab", quiet=1)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         (folder / "gates.yaml").write_text(gates_text())

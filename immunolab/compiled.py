@@ -9,6 +9,22 @@ from typing import Any, TypeVar, cast
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+@cache
+def _load_numba() -> None:
+    """Import numba's parts without scipy.linalg, which it imports only to see whether it is there (14 MiB, 90 ms).
+
+    A loop that calls BLAS imports it when it is compiled, as ever.
+    """
+    from numba.np import linalg
+
+    look = linalg.ensure_blas
+    linalg.ensure_blas = lambda: None
+    try:
+        import numba.np.arraymath  # noqa: F401
+    finally:
+        linalg.ensure_blas = look
+
+
 def jit(loop: F) -> F:
     """Return a loop that numba compiles, kept on disk where there is a place for it.
 
@@ -21,6 +37,7 @@ def jit(loop: F) -> F:
     """
     from numba import njit
 
+    _load_numba()
     try:
         return cast("F", njit(cache=True, nogil=True)(loop))
     except RuntimeError as error:

@@ -6,7 +6,7 @@ only the parent's events, and a channel is compensated and transformed once, whe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,14 +52,34 @@ def evaluate(strategy: Strategy, events: Tube) -> Memberships:
     """
     for problem in gate_problems(strategy, events):
         raise GatingError(problem.message, f"{problem.file} {problem.place}".strip(), problem.hint)
-    masks = {population.path: np.zeros(events.n_events, dtype=np.bool_) for population in strategy.populations}
+    packed = {p.path: np.zeros(-(-events.n_events // 8), dtype=np.uint8) for p in strategy.populations}
     axes = Axes.of(strategy, events)
-    for start in range(0, events.n_events, _BLOCK):
-        block = axes.block(start, start + _BLOCK)
-        here = {path: mask[start : start + _BLOCK] for path, mask in masks.items()}
+    step = -(-_BLOCK // 8) * 8  # events whose masks are whole bytes
+    for start in range(0, events.n_events, step):
+        block = axes.block(start, start + step)
+        here: dict[str, Mask] = {}
         for population in strategy.populations:
-            here[population.path][:] = members(population, block, here)
-    return Memberships(strategy, masks)
+            mask = here[population.path] = members(population, block, here)
+            bits = np.packbits(mask)
+            packed[population.path][start // 8 : start // 8 + len(bits)] = bits
+    return Memberships(strategy, _PackedMasks(packed, events.n_events))
+
+
+class _PackedMasks(Mapping[str, Mask]):
+    """Masks kept as a bit an event: all populations of a tube take less than one of its channels."""
+
+    def __init__(self, packed: Mapping[str, NDArray[np.uint8]], n_events: int) -> None:
+        self._packed = packed
+        self._n_events = n_events
+
+    def __getitem__(self, path: str) -> Mask:
+        return np.unpackbits(self._packed[path], count=self._n_events).view(np.bool_)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._packed)
+
+    def __len__(self) -> int:
+        return len(self._packed)
 
 
 def coordinates(strategy: Strategy, events: Tube) -> Callable[[Dimension], NDArray[np.float64]]:

@@ -18,7 +18,6 @@ from immunolab.gating.axes import on_channels
 from immunolab.gating.counts import PopulationCount, count_populations, counts_table
 from immunolab.gating.evaluate import Mask, evaluate
 from immunolab.gating.imported_thresholds import imported_thresholds
-from immunolab.gating.placement.fit import fit
 from immunolab.gating.placement.scales import measure_scales, on_scales
 from immunolab.gating.plausibility import checked
 from immunolab.gating.strategy import ROOT, Ellipsoid, Memberships, Polygon, Population, Rectangle, Strategy
@@ -67,6 +66,8 @@ def gate_tube(tube: Tube, gates: TubeGates, *, seed: int = 0) -> GatedTube:
         Not one gate can be evaluated, or a required marker is missing.
     """
     if gates.needs_placing:
+        from immunolab.gating.placement.fit import fit
+
         placed = fit(gates.strategy, [tube], seed=seed).gates_of(tube.sample_id)
         gates = replace(placed, unread=gates.unread, notes=(*gates.notes, *placed.notes))
     drawn = on_scales(measure_scales(gates.strategy, [tube]), tube)

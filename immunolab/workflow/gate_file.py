@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from immunolab.errors import DataFileError, InputError, Problem
 from immunolab.events.tube import Tube
-from immunolab.gating.exchange.flowjo_out import WorkspaceSample
 from immunolab.gating.exchange.gatingml_out import write_gatingml
-from immunolab.gating.following.follow import follow
-from immunolab.gating.following.template import Template
-from immunolab.gating.following.templates import own_strategies
 from immunolab.gating.gate_source import Gates
-from immunolab.gating.reference import Reference, ReferenceTube
 from immunolab.gating.strategy import Strategy
 from immunolab.gating.tube_gates import Threshold, TubeGates
 from immunolab.gating.tubes import GatedTube, PopulationCount, gate_tube
 from immunolab.loaders.fcs.read import read_fcs
 from immunolab.workflow.store import Store
+
+if TYPE_CHECKING:
+    from immunolab.gating.exchange.flowjo_out import WorkspaceSample
+    from immunolab.gating.following.template import Template
+    from immunolab.gating.reference import Reference, ReferenceTube
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,9 @@ class GateJob:
         """Return the gates of a tube: its own, or those of the templates carried to it."""
         if not self.templates:
             return self.gates.for_file(tube.file, tube.keywords)
+        from immunolab.gating.following.follow import follow
+        from immunolab.gating.following.templates import own_strategies
+
         return follow(self.templates, [tube], own=own_strategies(self.gates, [tube]), seed=self.seed).gates_of(
             tube.sample_id
         )
@@ -112,6 +116,8 @@ def gate_file(path: Path, job: GateJob) -> GatedFile | Unread:
 
 
 def _workspace_sample(path: Path, exported: Strategy, gated: GatedTube) -> WorkspaceSample:
+    from immunolab.gating.exchange.flowjo_out import WorkspaceSample
+
     names = tuple(channel.name for channel in gated.tube.channels)
     counts = {count.path: count.n_events for count in gated.population_counts}
     return WorkspaceSample(path, exported, names, len(gated.tube), gated.tube.spillover, counts)

@@ -8,22 +8,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from immunolab.errors import ImmunolabError, InputError, Problem
-from immunolab.gating.agreement import agreement
 from immunolab.gating.gate_source import Gates, named_strategy, read_gates
-from immunolab.gating.reference import Reference
 from immunolab.schema.gating import AGREEMENT, COUNTS, FAILURES, SCALES, THRESHOLDS, Specimen
 from immunolab.schema.table import Gathered
-from immunolab.workflow.follow import read_templates
 from immunolab.workflow.gate_file import GatedFile, GateJob, Unread, gate_file
 from immunolab.workflow.gate_summary import review_text
 from immunolab.workflow.progress import progress
 from immunolab.workflow.scales import scale_rows, scaled_gates
 from immunolab.workflow.tasks import Failure, Task
 from immunolab.workflow.workers import MEMORY_PER_FILE_BYTE, Workers, memory_budget, run_tasks
+
+if TYPE_CHECKING:
+    from immunolab.gating.following.template import Template
+    from immunolab.gating.reference import Reference
 
 log = logging.getLogger("immunolab")
 
@@ -119,13 +121,13 @@ def gate_files(
     absent = [path for path in paths if not path.is_file()]
     missing = [_missing(path) for path in absent]
     problems += [_missing(path) for path in options.templates if not path.is_file()]
-    gates = reference = None
+    gates, reference = None, None
     try:
         gates = read_gates(named_strategy(strategy)).of(options.specimen)
     except ImmunolabError as error:
         problems += _problems(error)
     try:
-        reference = Reference.read(options.against) if options.against else None
+        reference = _reference(options.against) if options.against else None
     except ImmunolabError as error:
         problems += _problems(error)
     if problems or gates is None or len(missing) == len(paths):
@@ -133,12 +135,26 @@ def gate_files(
     Path(out).mkdir(parents=True, exist_ok=True)
     there = [path for path in paths if path not in absent]
     gates = scaled_gates(gates, there, Workers(jobs=options.jobs, memory=memory_budget()))
-    templates = read_templates(gates, there, options.templates) if options.follow or options.templates else ()
+    templates = _templates(gates, there, options)
     job = GateJob(gates, reference, Path(out), options.memberships, options.wsp is not None, options.seed, templates)
     _name_absent(gates, there)
     gathered = _Tables(Gathered(COUNTS), Gathered(THRESHOLDS))
     results = _gate_all(there, job, options.jobs, gathered)
     return _write(results, gathered, missing, job, options)
+
+
+def _reference(file: Path) -> Reference:
+    from immunolab.gating.reference import Reference  # what few runs need is imported when they do: a start is felt
+
+    return Reference.read(file)
+
+
+def _templates(gates: Gates, files: Sequence[Path], options: GateOptions) -> tuple[Template, ...]:
+    if not (options.follow or options.templates):
+        return ()
+    from immunolab.workflow.follow import read_templates
+
+    return read_templates(gates, files, options.templates)
 
 
 @dataclass(frozen=True)
@@ -206,6 +222,8 @@ def _log_notes(gated: Mapping[Path, GatedFile]) -> None:
 
 
 def _agreement(counts: pd.DataFrame, gated: Mapping[Path, GatedFile], out: Path) -> pd.DataFrame:
+    from immunolab.gating.agreement import agreement
+
     references = [tube.reference for tube in gated.values() if tube.reference is not None]
     known = [one.events for one in references if one.events is not None and len(one.events)]
     table = agreement(

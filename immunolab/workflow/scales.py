@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from immunolab.events.scales import ChannelNoise, channel_noise, channel_scales, spread_over_batches
 from immunolab.events.storage import load_tube
@@ -12,11 +13,13 @@ from immunolab.events.transforms import scale_in_words
 from immunolab.gating.gate_source import Gates
 from immunolab.gating.placement.scales import measured_scales, needs_scales, with_scales
 from immunolab.loaders.fcs.read import read_fcs
-from immunolab.study.sheet import Study
-from immunolab.workflow.panels import PanelGates
-from immunolab.workflow.read_tube import Prepared
 from immunolab.workflow.tasks import Failure, Task
 from immunolab.workflow.workers import MEMORY_PER_FILE_BYTE, Workers, run_tasks
+
+if TYPE_CHECKING:
+    from immunolab.study.sheet import Study
+    from immunolab.workflow.panels import PanelGates
+    from immunolab.workflow.read_tube import Prepared
 
 
 def events_decide(gates: Gates) -> bool:
