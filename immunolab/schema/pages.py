@@ -40,7 +40,7 @@ def tables_page() -> str:
     """Return docs/tables.md: every table with its columns."""
     parts = [_TABLES]
     for title, topic in _TOPICS:
-        parts.append(f"# {title}\n")
+        parts.append(f"## {title}\n")
         parts += [_section(table) for table in topic.TABLES]
     rows = [
         (f"`{one.pattern}.csv`", one.meaning, f"{one.base.name}.csv" if one.base else "", _named(one.more))
@@ -57,7 +57,7 @@ def _named(columns: Iterable[Column]) -> str:
 def _section(table: Table) -> str:
     key = f" One row for each {', '.join(f'`{name}`' for name in table.key)}." if table.key else ""
     files = ", ".join(f"`{file}`" for file in table.files)
-    lines = [f"## {table.name}.csv", "", *_paragraph(f"{_sentence(table.meaning)}{key} Written as {files}."), ""]
+    lines = [f"### {table.name}.csv", "", *_paragraph(f"{_sentence(table.meaning)}{key} Written as {files}."), ""]
     if table.notes:
         lines += [*_paragraph(table.notes), ""]
     if table.own_columns:
