@@ -9,8 +9,8 @@ import tracemalloc
 from pathlib import Path
 
 import numpy as np
-
 from fcs_builder import write_fcs
+
 from immunolab.events.tube import Channel, Tube
 from immunolab.gating.evaluate import evaluate
 from immunolab.gating.strategy import Dimension, Population, Rectangle, Strategy
