@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from immunolab.gating.exchange.to_flowkit import to_flowkit
     from immunolab.gating.gate import gate
     from immunolab.gating.method_registry import threshold_method
+    from immunolab.gating.strategy import Strategy
     from immunolab.gating.strategy_file import builtin_strategy, read_strategy
     from immunolab.loaders.fcs.read import read_fcs, read_header
     from immunolab.loaders.inspect import inspect_file
@@ -54,6 +55,7 @@ _FACE = {
     "read_fcs": "immunolab.loaders.fcs.read",
     "builtin_strategy": "immunolab.gating.strategy_file",
     "read_strategy": "immunolab.gating.strategy_file",
+    "Strategy": "immunolab.gating.strategy",
     "gate": "immunolab.gating.gate",
     "threshold_method": "immunolab.gating.method_registry",
     "from_flowkit": "immunolab.gating.exchange.from_flowkit",
@@ -77,6 +79,7 @@ _FACE = {
 __all__ = [
     "Plan",
     "Run",
+    "Strategy",
     "background_corrected",
     "builtin_strategy",
     "check_study",

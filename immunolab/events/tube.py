@@ -226,6 +226,10 @@ class Tube:
         hint = f"{nearest(name, have)} the tube has: {', '.join(have)}".strip()
         raise GatingError(f"marker or channel '{name}' is not in the tube", place, hint)
 
+    def rows_of(self, name: str) -> tuple[int, ...]:
+        """Return the rows of a channel, or of the channels that share a marker; none for a name that is not there."""
+        return tuple(self._rows.get(name, ()))
+
     @cached_property
     def _rows(self) -> dict[str, list[int]]:
         """Rows by channel name, and by marker where no channel has that name."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,10 @@ from immunolab.errors import GatingError
 from immunolab.events.compensation import weighted_sums
 from immunolab.events.transforms import TABLE_ERROR, Bounded, Hyperlog, Logicle, Transform
 from immunolab.events.tube import Spillover, Tube
-from immunolab.gating.strategy import Dimension, Ellipsoid, Polygon, Rectangle, Strategy
+from immunolab.gating.gates import Dimension, Ellipsoid, Polygon, PopulationTree, Rectangle
 
 Array = NDArray[np.float64]
+Tree = TypeVar("Tree", bound=PopulationTree)
 
 
 def error_of(scale: Transform) -> float:
@@ -52,7 +53,7 @@ class Axes:
     dimensions: tuple[Dimension, ...] = ()
 
     @classmethod
-    def of(cls, strategy: Strategy, tube: Tube) -> Axes:
+    def of(cls, strategy: PopulationTree, tube: Tube) -> Axes:
         """Return the axes that a strategy's gates are on.
 
         Parameters
@@ -118,7 +119,7 @@ def channels_of(dimension: Dimension) -> tuple[str, ...]:
     return (dimension.name,) if ratio is None else (ratio.numerator, ratio.denominator)
 
 
-def on_channels(strategy: Strategy, tube: Tube) -> Strategy:
+def on_channels(strategy: Tree, tube: Tube) -> Tree:
     """Return the strategy with every dimension naming the tube's channel instead of its marker, for export.
 
     Parameters

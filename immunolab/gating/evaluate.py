@@ -7,6 +7,7 @@ only the parent's events, and a channel is compensated and transformed once, whe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,7 @@ Mask = NDArray[np.bool_]
 Shape = Rectangle | Polygon | Ellipsoid
 
 
-def evaluate(strategy: Strategy, events: Tube) -> Memberships:
+def evaluate(strategy: Strategy, events: Tube, known: Mapping[str, Mask] | None = None) -> Memberships:
     """Return which events of a tube are in which population.
 
     Parameters
@@ -43,6 +44,8 @@ def evaluate(strategy: Strategy, events: Tube) -> Memberships:
         All its gates placed.
     events
         The whole tube, linear scale.
+    known
+        Path to the events of populations that need no evaluation.
 
     Raises
     ------
@@ -52,13 +55,20 @@ def evaluate(strategy: Strategy, events: Tube) -> Memberships:
     """
     for problem in gate_problems(strategy, events):
         raise GatingError(problem.message, f"{problem.file} {problem.place}".strip(), problem.hint)
-    packed = {p.path: np.zeros(-(-events.n_events // 8), dtype=np.uint8) for p in strategy.populations}
-    axes = Axes.of(strategy, events)
+    given = known or {}
+    fresh = tuple(population for population in strategy.populations if population.path not in given)
+    needed = {path: given[path] for path in {path for p in fresh for path in p.depends_on} if path in given}
+    n_bytes = -(-events.n_events // 8)
+    packed = {
+        p.path: np.packbits(given[p.path]) if p.path in given else np.zeros(n_bytes, dtype=np.uint8)
+        for p in strategy.populations
+    }
+    axes = Axes.of(replace(strategy, populations=fresh), events)
     step = -(-_BLOCK // 8) * 8  # events whose masks are whole bytes
-    for start in range(0, events.n_events, step):
+    for start in range(0, events.n_events if fresh else 0, step):
         block = axes.block(start, start + step)
-        here: dict[str, Mask] = {}
-        for population in strategy.populations:
+        here = {path: mask[start : start + step] for path, mask in needed.items()}
+        for population in fresh:
             mask = here[population.path] = members(population, block, here)
             bits = np.packbits(mask)
             packed[population.path][start // 8 : start // 8 + len(bits)] = bits

@@ -8,6 +8,7 @@ from immunolab.events.transforms import scale_in_words
 from immunolab.events.tube import Tube
 from immunolab.gating.strategy import Dimension, Population, Rectangle, Strategy
 from immunolab.gating.tube_gates import Threshold
+from immunolab.schema.flags import Flag, split
 
 
 def imported_thresholds(strategy: Strategy, events: Tube) -> tuple[Threshold, ...]:
@@ -23,7 +24,7 @@ def imported_thresholds(strategy: Strategy, events: Tube) -> tuple[Threshold, ..
         The tube whose channels and sample_id the records name.
     """
     return tuple(
-        _threshold(population, dimension, side, events)
+        drawn_border(population, dimension, side, events)
         for population in strategy.populations
         if isinstance(population.gate, Rectangle)
         for dimension, side in _sides(population.gate)
@@ -36,7 +37,20 @@ def _sides(gate: Rectangle) -> Iterator[tuple[Dimension, float]]:
             yield from ((dimension, side) for side in sides if side is not None)
 
 
-def _threshold(population: Population, dimension: Dimension, side: float, events: Tube) -> Threshold:
+def drawn_border(population: Population, dimension: Dimension, side: float, events: Tube) -> Threshold:
+    """Return the record of one border that was drawn.
+
+    Parameters
+    ----------
+    population
+        Whose gate it is a side of.
+    dimension
+        Of the gate.
+    side
+        Coordinate of the border on the dimension's scale.
+    events
+        The tube whose channels and sample_id the record names.
+    """
     channel = events.channels[events.find(dimension.name)]
     return Threshold(
         sample_id=events.sample_id,
@@ -46,7 +60,7 @@ def _threshold(population: Population, dimension: Dimension, side: float, events
         threshold=side,
         threshold_raw=float(dimension.transform.inverse([side])[0]),
         method="drawn",
-        control="imported",
+        control="fixed" if Flag.BY_HAND in split(population.flag) else "imported",
         scope="sample",
         flag=population.flag or None,
         scale=scale_in_words(dimension.transform),

@@ -1,211 +1,237 @@
-"""The gating strategy: a flat list of populations, each with a parent and one gate.
-
-Two kinds of gate live in one tree. *Geometric* gates (rectangle, polygon, ellipsoid, boolean) have
-coordinates and can be evaluated. *Declared* gates (a phenotype such as ``CD25hi CD127lo``, a singlet band, a scatter
-cloud) are placed by data: fitting a strategy replaces each by the geometric gate it becomes, so that evaluation, export
-and figures deal with geometry only.
-"""
+"""The gating strategy: a tree of populations that small verbs change, each giving a new one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from immunolab.events.transforms import Auto, Identity, Transform
-from immunolab.events.tube import Spillover
-from immunolab.schema.gating import Specimen
+from immunolab.errors import Problem
+from immunolab.events.tube import Tube
+from immunolab.gating.gate_words import GateWords
+from immunolab.gating.gates import (
+    ROOT,
+    Boolean,
+    Declared,
+    Dimension,
+    Ellipsoid,
+    Gate,
+    Polygon,
+    Population,
+    PopulationTree,
+    Ratio,
+    Rectangle,
+    is_unscaled,
+)
+from immunolab.gating.strategy_diff import StrategyDiff, strategy_diff
+from immunolab.gating.strategy_edits import add_population, remove_populations, rename_population
+from immunolab.gating.strategy_move import Place, move_gate
+from immunolab.gating.strategy_out import save_strategy, strategy_text
 
-ROOT = "root"
+__all__ = [
+    "ROOT",
+    "Boolean",
+    "Declared",
+    "Dimension",
+    "Ellipsoid",
+    "Gate",
+    "Memberships",
+    "Polygon",
+    "Population",
+    "Ratio",
+    "Rectangle",
+    "Strategy",
+    "is_unscaled",
+]
 
 
 @dataclass(frozen=True)
-class Ratio:
-    """Gating-ML fratio of two channels: a * (numerator - b) / (denominator - c)."""
+class Strategy(PopulationTree):
+    """A tree of populations, and the verbs that change it.
 
-    numerator: str
-    denominator: str
-    a: float = 1.0
-    b: float = 0.0
-    c: float = 0.0
-
-
-@dataclass(frozen=True)
-class Dimension:
-    """One axis of a gate.
-
-    Attributes
-    ----------
-    name
-        Channel or marker; with ``ratio`` a label of the derived axis.
-    transform
-        Scale the gate's coordinates are on.
-    compensation
-        ``sample`` (the tube's matrix), ``none``, or an id in `Strategy.matrices`.
-    ratio
-        When given, the axis is this ratio instead of one channel.
+    Every verb gives a new strategy and leaves this one as it is. Numbers are in instrument units, whatever scale a gate
+    is drawn on; names are those of populations, or paths where several have a name.
     """
 
-    name: str
-    transform: Transform = field(default_factory=Identity)
-    compensation: str = "sample"
-    ratio: Ratio | None = None
+    def add(
+        self,
+        name: str,
+        gate: Gate | GateWords | Mapping[str, Any] | str,
+        *,
+        parent: str = ROOT,
+        definition: str = "",
+        optional: bool = False,
+    ) -> Self:
+        """Return the strategy with one population more.
 
+        Parameters
+        ----------
+        name
+            Of the new population; no other may have it.
+        gate
+            A phenotype (``"CD25hi CD127lo"``), placed by data, or one gate in the words of a strategy file:
+            ``{"above": {"marker": "CD25", "at": 3000}}``,
+            ``{"between": {"marker": "CD25", "low": 500, "high": 3000}}``,
+            ``{"rectangle": {"CD25": [3000, None], "CD127": [None, 500]}}``,
+            ``{"polygon": {"x": "CD25", "y": "CD127", "points": [(x, y), ...]}}``,
+            ``{"ellipse": {"x": "CD25", "y": "CD127", "center": (x, y), "ends": [(x, y), (x, y)]}}``,
+            ``{"all_of": ["CD4_EM"], "not": "Treg"}``, ``{"any_of": ["A", "B"]}``; or a gate of another strategy.
+        parent
+            Name or path of the population that it is part of.
+        definition
+            Id of the published definition that it follows.
+        optional
+            Whether a panel without its markers leaves it out.
 
-@dataclass(frozen=True)
-class Rectangle:
-    """lower <= value < upper in every dimension; None leaves a side open (Gating-ML 2.0)."""
+        Returns
+        -------
+        Strategy
+            The changed one.
 
-    dimensions: tuple[Dimension, ...]
-    lower: tuple[float | None, ...]
-    upper: tuple[float | None, ...]
+        Raises
+        ------
+        InputError
+            Everything that is wrong with name, parent and gate.
+        """
+        return add_population(self, name, gate, parent=parent, definition=definition, optional=optional)
 
+    def move(
+        self,
+        name: str,
+        *,
+        to: Place,
+        population: str | Sequence[str] | None = None,
+        vertex: int | None = None,
+    ) -> Self:
+        """Return the strategy with a gate elsewhere.
 
-@dataclass(frozen=True)
-class Polygon:
-    """Even-odd rule over two dimensions; vertices as (x, y) on the dimensions' scales."""
+        A border that several populations share moves in all of them, and `diff` lists each; where a marker has borders
+        at several places, ``population`` says which. What moved is flagged ``by_hand``.
 
-    dimensions: tuple[Dimension, Dimension]
-    vertices: tuple[tuple[float, float], ...]
+        Parameters
+        ----------
+        name
+            A marker or channel, whose border moves; or a population, whose gate does.
+        to
+            In instrument units: a number for a border; ``(low, high)`` for both ends on a marker, None for an open one;
+            ``{"CD25": (3000, None)}`` for sides of a population's rectangle; ``[(x, y), ...]`` for all corners of
+            a polygon; ``(x, y)`` for one corner, or for the centre of an ellipse.
+        population
+            Name or names of those whose border on the marker moves; None: the marker has only one border.
+        vertex
+            Which corner of a polygon goes to ``(x, y)``, from 1.
 
+        Returns
+        -------
+        Strategy
+            The changed one.
 
-@dataclass(frozen=True)
-class Ellipsoid:
-    """(v - mean)' inv(covariance) (v - mean) <= distance_square."""
+        Raises
+        ------
+        InputError
+            The name is unknown, the marker has several borders (the message names them), or the place is none.
+        """
+        return move_gate(self, name, to=to, population=population, vertex=vertex)
 
-    dimensions: tuple[Dimension, ...]
-    mean: tuple[float, ...]
-    covariance: tuple[tuple[float, ...], ...]
-    distance_square: float
+    def remove(self, *names: str) -> Self:
+        """Return the strategy without populations and all that is below them.
 
+        Parameters
+        ----------
+        *names
+            Names or paths.
 
-@dataclass(frozen=True)
-class Boolean:
-    """and, or, not over other populations, named by path; ``complement`` marks the negated ones."""
+        Returns
+        -------
+        Strategy
+            The changed one.
 
-    operator: Literal["and", "or", "not"]
-    operands: tuple[str, ...]
-    complement: tuple[bool, ...]
+        Raises
+        ------
+        InputError
+            A name is unknown, or a gate that stays combines a population that would go (each is named).
+        """
+        return remove_populations(self, names)
 
+    def rename(self, old: str, new: str) -> Self:
+        """Return the strategy with a population called otherwise, in every path and gate that names it.
 
-@dataclass(frozen=True)
-class Declared:
-    """A gate that data must place.
+        Parameters
+        ----------
+        old
+            Name or path.
+        new
+            The new name.
 
-    Attributes
-    ----------
-    kind
-        ``where`` (settings: ``phenotype``, pairs of marker and level), ``threshold`` (settings: ``marker``, ``side``
-        and the rule), or the name of a method of two channels (settings: ``x``, ``y`` and the method's own).
-    settings
-        As the strategy gives them.
-    """
+        Returns
+        -------
+        Strategy
+            The changed one.
 
-    kind: str
-    settings: Mapping[str, Any]
+        Raises
+        ------
+        InputError
+            There is no such population, or the new name is taken or cannot be a name.
+        """
+        return rename_population(self, old, new)
 
+    def diff(self, other: PopulationTree) -> StrategyDiff:
+        """Return what changed from this strategy to another: added, removed, renamed, moved from where to where.
 
-Gate = Rectangle | Polygon | Ellipsoid | Boolean | Declared
+        Parameters
+        ----------
+        other
+            The later one.
 
+        Returns
+        -------
+        StrategyDiff
+            Falsy where nothing changed; shows itself; ``.table`` is a DataFrame.
+        """
+        return strategy_diff(self, other)
 
-def is_unscaled(gate: Gate | None) -> bool:
-    """Whether data have yet to choose the scale of a drawn gate; its coordinates are then in instrument units.
+    def to_yaml(self) -> str:
+        """Return the strategy as the text of a strategy file, numbers in instrument units.
 
-    Parameters
-    ----------
-    gate
-        Of a population.
-    """
-    if not isinstance(gate, Rectangle | Polygon | Ellipsoid):
-        return False
-    return any(isinstance(dimension.transform, Auto) for dimension in gate.dimensions)
+        Returns
+        -------
+        str
+            What `read_strategy` reads back.
 
+        Raises
+        ------
+        InputError
+            Everything that such a file cannot hold: several scales of one channel, ratios, matrices, gates without
+            a border.
+        """
+        return strategy_text(self)
 
-@dataclass(frozen=True)
-class Population:
-    """One population.
+    def save(self, path: Path | str, *, tube: Tube | None = None) -> tuple[Problem, ...]:
+        """Write the strategy: ``.yaml``, Gating-ML ``.xml`` or FlowJo ``.wsp`` by the name's ending.
 
-    Attributes
-    ----------
-    path
-        Lineage from root, ``/CD3/CD4/Treg``; unique. The last part is the name, the rest the parent's path.
-    gate
-        None for a population that equals its parent.
-    definition
-        Id of the published definition followed, or "".
-    original_name
-        The name as imported, when it held a "/".
-    flag
-        Words that qualify it (``no_valley`` ...), joined by ";".
-    reason
-        What its share was compared with, in words, where that qualifies it.
-    """
+        Parameters
+        ----------
+        path
+            The file; replaced when it exists.
+        tube
+            Gives the channel of each marker: other programs do not read markers. A ``.wsp`` needs one, for its gates
+            are those of a file.
 
-    path: str
-    gate: Gate | None
-    definition: str = ""
-    original_name: str = ""
-    flag: str = ""
-    reason: str = ""
+        Returns
+        -------
+        tuple of Problem
+            A note for every gate that the format cannot hold exactly.
 
-    @property
-    def name(self) -> str:
-        """The last part of the path."""
-        return self.path.rsplit("/", 1)[1]
-
-    @property
-    def parent_path(self) -> str:
-        """The parent's path; "" when the parent is root."""
-        return self.path.rsplit("/", 1)[0]
-
-    @property
-    def parent(self) -> str:
-        """The parent's name; ``root`` at the top."""
-        return self.parent_path.rsplit("/", 1)[1] if self.parent_path else ROOT
-
-    @property
-    def depends_on(self) -> frozenset[str]:
-        """The paths whose events decide which events it holds: its parent's, and those that its gate combines."""
-        return frozenset({self.parent_path, *(self.gate.operands if isinstance(self.gate, Boolean) else ())})
-
-
-@dataclass(frozen=True)
-class Strategy:
-    """A tree of populations, parents before children.
-
-    Attributes
-    ----------
-    name
-        Of the strategy.
-    populations
-        In an order where parents and boolean operands come before what needs them.
-    matrices
-        Spillover matrices that dimensions name by id.
-    settings
-        What fitting needs (threshold rules by marker, transforms, optional populations); empty for imported gates.
-    source
-        File and its sha256, for the manifest.
-    specimen
-        What the tubes hold: ``blood`` is adult human blood, whose shares are known; of ``other`` none is.
-    """
-
-    name: str
-    populations: tuple[Population, ...]
-    matrices: Mapping[str, Spillover] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    source: str = ""
-    specimen: Specimen = "other"
-
-    def __getitem__(self, path: str) -> Population:
-        """Return the population of a path, or of a name when only one path ends in it."""
-        hits = [p for p in self.populations if path in (p.path, p.name)]
-        exact = [p for p in hits if p.path == path] or hits
-        if len(exact) != 1:
-            raise KeyError(path)
-        return exact[0]
+        Raises
+        ------
+        InputError
+            The ending is unknown, or the format cannot hold a gate.
+        """
+        return save_strategy(self, path, tube)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,9 @@ from typing import Any
 
 from immunolab.config import Place
 from immunolab.errors import nearest
+from immunolab.gating.gates import ROOT
+
+_LONGEST_NAME = 80  # characters of a population: about a line of a page at the size of a figure's labels
 
 
 @dataclass(frozen=True)
@@ -81,3 +84,26 @@ def is_pair(value: Any) -> bool:
 def is_range(value: Any) -> bool:
     """Whether a value of a document is two numbers in rising order."""
     return is_pair(value) and value[0] < value[1]
+
+
+def name_faults(name: str, place: Place, earlier: Iterable[str]) -> Iterator[StrategyFault]:
+    """Yield the faults of a population's name.
+
+    Parameters
+    ----------
+    name
+        As it was written.
+    place
+        Keys that lead to it.
+    earlier
+        Names that are taken.
+    """
+    if "/" in name:
+        yield StrategyFault(place, f"'{name}' holds '/', which separates names in a path", "use '|' or '_'")
+    if not name.isprintable() or len(name) > _LONGEST_NAME:
+        text = f"{name[:40]!r} is longer than {_LONGEST_NAME} characters, or holds some that cannot be seen"
+        yield StrategyFault(place, text, "figures and tables show this name")
+    if name == ROOT:
+        yield StrategyFault(place, "'root' is all events and needs no entry", "leave the entry out")
+    elif name in earlier:
+        yield StrategyFault(place, f"population '{name}' is duplicated", "names are unique in a strategy")

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from immunolab.config import Document, Place, parse_yaml, read_yaml
 from immunolab.errors import InputError, Problem, nearest
-from immunolab.events.transforms import Asinh, Auto, Hyperlog, Identity, Linear, Log, Logicle, ScaledAsinh, Transform
+from immunolab.events.transforms import Auto, Transform
 from immunolab.gating.rule_parser import parse_thresholds
 from immunolab.gating.strategy import ROOT, Boolean, Declared, Gate, Population, Strategy
-from immunolab.gating.strategy_faults import StrategyFault, is_number, one_of, unknown_keys
+from immunolab.gating.strategy_faults import StrategyFault, is_number, name_faults, one_of, unknown_keys
+from immunolab.gating.strategy_out import SCALES
 from immunolab.gating.strategy_parser import BOOLEAN, GateReader, gate_keys, population_meant
 from immunolab.gating.strategy_units import NUMBERS, Numbers, numbers_of, with_unit
 from immunolab.input_files import recorded_inputs
@@ -31,11 +32,6 @@ _TOP_KEYS = ("numbers", "strategy", "note", "specimen", "transform", "population
 _POPULATION_KEYS = ("name", "parent", "definition", "optional", "otherwise", "note")
 _OPTIONAL = (True, False, "pass")
 _STRATEGIES = "immunolab.gating.strategies"
-_SCALES: dict[str, type] = {
-    "linear": Identity, "logicle": Logicle, "asinh": Asinh, "log": Log, "hyperlog": Hyperlog,
-    "linear_range": Linear, "scaled_asinh": ScaledAsinh, "auto": Auto,
-}  # fmt: skip
-_LONGEST_NAME = 80  # characters of a population: about a line of a page at the size of a figure's labels
 
 
 def read_strategy(path: Path | str) -> Strategy:
@@ -209,24 +205,12 @@ def _entries(rows: Any) -> tuple[_Entries, list[StrategyFault]]:
         if not isinstance(name, (str, int)) or name == "":
             faults.append(StrategyFault((*place, "name"), "the key is missing" if name is None else "text is needed"))
             continue
-        faults += _name_faults(str(name), (*place, "name"), entries)
+        faults += name_faults(str(name), (*place, "name"), entries)
         if row.get("optional", False) not in _OPTIONAL:
             message = f"unknown value '{row['optional']}'"
             faults.append(StrategyFault((*place, "optional"), message, "allowed: true, false, pass"))
         entries.setdefault(str(name), (index, row))
     return entries, faults
-
-
-def _name_faults(name: str, place: Place, earlier: Iterable[str]) -> Iterator[StrategyFault]:
-    if "/" in name:
-        yield StrategyFault(place, f"'{name}' holds '/', which separates names in a path", "use '|' or '_'")
-    if not name.isprintable() or len(name) > _LONGEST_NAME:
-        text = f"{name[:40]!r} is longer than {_LONGEST_NAME} characters, or holds some that cannot be seen"
-        yield StrategyFault(place, text, "figures and tables show this name")
-    if name == ROOT:
-        yield StrategyFault(place, "'root' is all events and needs no entry", "leave the entry out")
-    elif name in earlier:
-        yield StrategyFault(place, f"population '{name}' is duplicated", "names are unique in a strategy")
 
 
 def _populations(
@@ -313,10 +297,10 @@ def _scale(data: Any, place: Place) -> tuple[Transform | None, list[StrategyFaul
         name = data
     elif isinstance(data, dict) and len(data) == 1:
         name, parameters = next(iter(data.items()))
-    if name not in _SCALES:
-        return None, [StrategyFault(place, f"unknown scale '{name}'", one_of("scales", _SCALES, str(name)))]
+    if name not in SCALES:
+        return None, [StrategyFault(place, f"unknown scale '{name}'", one_of("scales", SCALES, str(name)))]
     parameters = parameters or {}
-    known = {f.name: f for f in fields(_SCALES[name])}
+    known = {f.name: f for f in fields(SCALES[name])}
     missing = [n for n, f in known.items() if f.default is MISSING and n not in parameters]
     faults = [
         *unknown_keys(parameters, (*place, name), known),
@@ -328,4 +312,4 @@ def _scale(data: Any, place: Place) -> tuple[Transform | None, list[StrategyFaul
         *(StrategyFault((*place, name, key), "the key is missing") for key in missing),
     ]
     usable = {k: float(v) for k, v in parameters.items() if k in known and is_number(v)}
-    return None if faults else _SCALES[name](**usable), faults
+    return None if faults else SCALES[name](**usable), faults

@@ -8,10 +8,11 @@ from typing import Any
 from immunolab.config import Place
 from immunolab.errors import InputError
 from immunolab.events.tube import Channel
+from immunolab.gating.borders import on_axis
+from immunolab.gating.gates import Boolean, Declared, Dimension, Ellipsoid, Gate, Polygon, Rectangle, is_unscaled
 from immunolab.gating.placement.method_lookup import method, method_names
 from immunolab.gating.placement.rules import NAIVE, OWN_NAIVE, display_scale, same_name, takes_defaults
 from immunolab.gating.rule_parser import parameter_faults, rule_faults, scope_faults
-from immunolab.gating.strategy import Boolean, Declared, Dimension, Ellipsoid, Gate, Polygon, Rectangle, is_unscaled
 from immunolab.gating.strategy_faults import (
     StrategyFault,
     is_number,
@@ -216,7 +217,9 @@ class GateReader:
     def _ellipse(self, data: Any, place: Place) -> Ellipsoid | None:
         if not self._has_axes(data, place):
             return None
-        self.faults += unknown_keys(data, place, ("x", "y", "mean", "covariance", "distance_square"))
+        self.faults += unknown_keys(data, place, ("x", "y", "mean", "covariance", "distance_square", "center", "ends"))
+        if "center" in data or "ends" in data:
+            return self._round(data, place)
         mean, covariance, reach = data.get("mean"), data.get("covariance"), data.get("distance_square", 1.0)
         rows = [mean, *covariance] if isinstance(covariance, list) and len(covariance) == 2 else []
         if not (rows and all(is_pair(row) for row in rows) and is_number(reach)):
@@ -227,6 +230,27 @@ class GateReader:
         ellipse = Ellipsoid(
             (self._dimension(data["x"]), self._dimension(data["y"])), centre, tuple(matrix), float(reach)
         )
+        return self._scaled(ellipse, place)
+
+    def _round(self, data: Mapping[str, Any], place: Place) -> Ellipsoid | None:
+        """Return the ellipse of a centre and the ends of two half axes: round on the scales of its channels."""
+        center, ends = data.get("center"), data.get("ends")
+        points = [center, *ends] if isinstance(ends, list) and len(ends) == 2 else []
+        if not (points and all(is_pair(point) for point in points)):
+            message = "center [x, y] and ends [[x, y], [x, y]] of two half axes are needed"
+            self._add(place, message, "all in the unit of the file's numbers")
+            return None
+        axes = self._dimension(data["x"]), self._dimension(data["y"])
+        shown = [[self._on_axis(d, [value])[0] for d, value in zip(axes, point, strict=True)] for point in points]
+        (cx, cy), *halves = shown
+        arms = [(x - cx, y - cy) for x, y in halves]
+        spread = tuple(tuple(sum(arm[i] * arm[j] for arm in arms) for j in (0, 1)) for i in (0, 1))
+        if spread[0][0] * spread[1][1] <= spread[0][1] ** 2:
+            self._add((*place, "ends"), "the two half axes have one direction", "give ends in two directions")
+            return None
+        return self._scaled(Ellipsoid(axes, (cx, cy), spread, 1.0), place)
+
+    def _scaled(self, ellipse: Ellipsoid, place: Place) -> Ellipsoid | None:
         if is_unscaled(ellipse):
             hint = "name the scales of both channels under 'transform': an ellipse is round on them"
             self._add(place, "an ellipse on a scale that data choose has no unit", hint)
@@ -237,7 +261,7 @@ class GateReader:
         """Return numbers of the file on the scale of an axis."""
         if self._numbers == "display":
             return tuple(float(value) for value in values)
-        return tuple(float(value) for value in dimension.transform.apply(values))
+        return tuple(on_axis(dimension, value) for value in values)
 
     def _shown(self, dimension: Dimension, side: float | None) -> float | None:
         return None if side is None else self._on_axis(dimension, [side])[0]

@@ -86,8 +86,12 @@ def with_unit(rule: Any, numbers: Numbers) -> Any:
     if not isinstance(rule, Mapping) or numbers == "display":
         return rule
     own = {key: with_unit(rule[key], numbers) for key in BORDERS if key in rule}
-    has_number = any(key in ("low", "high") or _is_position(key) for key in rule)
-    return {**rule, **own, **({"numbers": numbers} if has_number else {})}
+    return {**rule, **own, **({"numbers": numbers} if has_position(rule) else {})}
+
+
+def has_position(rule: Mapping[str, Any]) -> bool:
+    """Whether a rule, or a gate's settings, has a number that is a position on a channel's axis."""
+    return any(key in ("low", "high") or _is_position(key) for key in rule)
 
 
 def _is_position(key: str) -> bool:

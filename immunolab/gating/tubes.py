@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from immunolab.errors import GatingError, Problem, nearest
 from immunolab.events.storage import to_anndata
+from immunolab.events.transforms import Auto
 from immunolab.events.tube import Tube
 from immunolab.gating.axes import on_channels
 from immunolab.gating.counts import PopulationCount, count_populations, counts_table
 from immunolab.gating.evaluate import Mask, evaluate
+from immunolab.gating.gate_words import GateWords
 from immunolab.gating.imported_thresholds import imported_thresholds
+from immunolab.gating.placement.rules import display_scale
 from immunolab.gating.placement.scales import measure_scales, on_scales
 from immunolab.gating.plausibility import checked
-from immunolab.gating.strategy import ROOT, Ellipsoid, Memberships, Polygon, Population, Rectangle, Strategy
+from immunolab.gating.regate import gate_again
+from immunolab.gating.strategy import (
+    ROOT,
+    Declared,
+    Dimension,
+    Ellipsoid,
+    Gate,
+    Memberships,
+    Polygon,
+    Population,
+    Rectangle,
+    Strategy,
+)
+from immunolab.gating.strategy_edits import add_population
+from immunolab.gating.strategy_move import Place, move_gate
+from immunolab.gating.strategy_out import save_strategy
 from immunolab.gating.tube_gates import Threshold, TubeGates, thresholds_table
 from immunolab.gating.validation import evaluable
 from immunolab.schema.flags import shown, withheld
@@ -42,6 +61,10 @@ class MarkerIntensity:
     marker: str
     median_intensity: float | None
     n_events: int
+
+
+# a gate whose scale is open, for which scales of a tube are measured
+_ANY_UNSCALED = (Population("/any", Rectangle((Dimension("any", Auto()),), (None,), (None,))),)
 
 
 def gate_tube(tube: Tube, gates: TubeGates, *, seed: int = 0) -> GatedTube:
@@ -258,13 +281,185 @@ class GatedTube:
         }
         return pd.DataFrame(columns, copy=False)
 
+    def add(
+        self,
+        name: str,
+        gate: Gate | GateWords | Mapping[str, Any] | str,
+        *,
+        parent: str = ROOT,
+        definition: str = "",
+    ) -> GatedTube:
+        """Return the tube with one population more, counted; this one stays as it is.
+
+        Parameters
+        ----------
+        name, gate, parent, definition
+            As in `Strategy.add`; the gate is on the scales of the tube's channels, its numbers in instrument units.
+
+        Returns
+        -------
+        GatedTube
+            The changed one.
+
+        Raises
+        ------
+        InputError
+            Everything that is wrong with name, parent and gate.
+        """
+        shown = add_population(self._with_scales(), name, gate, parent=parent, definition=definition)
+        return self.regate(replace(shown, settings=self.strategy.settings))
+
+    def move(
+        self,
+        name: str,
+        *,
+        to: Place,
+        population: str | Sequence[str] | None = None,
+        vertex: int | None = None,
+    ) -> GatedTube:
+        """Return the tube with a gate elsewhere, and everything below it counted again; this one stays as it is.
+
+        Parameters
+        ----------
+        name, to, population, vertex
+            As in `Strategy.move`: ``move("CD25", to=3000)``; a channel may be named by its marker and the other way
+            round.
+
+        Returns
+        -------
+        GatedTube
+            The changed one.
+
+        Raises
+        ------
+        InputError
+            The name is unknown, the marker has several borders (the message names them), or the place is none.
+        """
+        moved = move_gate(self.strategy, name, to=to, population=population, vertex=vertex, same=self._one_name)
+        return self.regate(moved)
+
+    def remove(self, *names: str) -> GatedTube:
+        """Return the tube without populations and all that is below them.
+
+        Parameters
+        ----------
+        *names
+            Names or paths.
+
+        Returns
+        -------
+        GatedTube
+            The changed one.
+
+        Raises
+        ------
+        InputError
+            A name is unknown, or a gate that stays combines a population that would go.
+        """
+        return self.regate(self.strategy.remove(*names))
+
+    def rename(self, old: str, new: str) -> GatedTube:
+        """Return the tube with a population called otherwise.
+
+        Parameters
+        ----------
+        old
+            Name or path.
+        new
+            The new name.
+
+        Returns
+        -------
+        GatedTube
+            The changed one.
+
+        Raises
+        ------
+        InputError
+            There is no such population, or the new name is taken or cannot be a name.
+        """
+        return self.regate(self.strategy.rename(old, new))
+
+    def regate(self, strategy: Strategy) -> GatedTube:
+        """Return the same tube with other gates; only what changed, and what depends on it, is evaluated.
+
+        Gates that are new or elsewhere are flagged ``by_hand``; ``notes`` say what changed. Gates that data have yet
+        to place are placed on this tube's events.
+
+        Parameters
+        ----------
+        strategy
+            Usually `strategy` of this tube, changed by its verbs.
+
+        Returns
+        -------
+        GatedTube
+            The changed one.
+
+        Raises
+        ------
+        GatingError
+            No gate can be evaluated.
+        """
+        if not strategy.populations:
+            raise GatingError("the strategy has no gate", self.sample_id, "keep one population at least")
+        placed = TubeGates(strategy)
+        by_data = frozenset(p.path for p in strategy.populations if isinstance(p.gate, Declared))
+        if by_data:
+            from immunolab.gating.placement.fit import fit
+
+            settings = {**self._with_scales().settings, **strategy.settings}
+            placed = fit(replace(strategy, settings=settings), [self.tube]).gates_of(self.sample_id)
+        again = gate_again(self.memberships, self.borders, placed, self.tube, by_data)
+        left_out = (*self.left_out, *again.left_out)
+        return GatedTube(self.tube, again.memberships, again.borders, left_out, (*self.notes, *again.notes))
+
+    def save(self, path: Path | str) -> tuple[Problem, ...]:
+        """Write the tube's gates: ``.yaml``, Gating-ML ``.xml`` or FlowJo ``.wsp`` by the name's ending.
+
+        Parameters
+        ----------
+        path
+            The file; replaced when it exists.
+
+        Returns
+        -------
+        tuple of Problem
+            A note for every gate that the format cannot hold exactly.
+
+        Raises
+        ------
+        InputError
+            The ending is unknown, or the format cannot hold a gate.
+        """
+        counts = {count.path: count.n_events for count in self.population_counts}
+        return save_strategy(self.strategy, path, self.tube, counts)
+
+    def _one_name(self, name: str) -> str:
+        """Return the channel of a marker or channel name that the tube has once; else the name."""
+        return self.tube.channel(name).name if len(self.tube.rows_of(name)) == 1 else name
+
+    def _with_scales(self) -> Strategy:
+        """Return the strategy with the scale of every channel, by channel and by marker."""
+        auto = {"transform": {"default": Auto()}}
+        block = measure_scales(replace(self.strategy, settings=auto, populations=_ANY_UNSCALED), [self.tube]).settings
+        drawn = self.drawn_scales()
+        scales = {c: drawn.get(c.name) or display_scale(block["transform"], c) for c in self.tube.channels}
+        names = {c.name: scale for c, scale in scales.items()}
+        names |= {c.marker: scale for c, scale in scales.items() if c.marker and len(self.tube.rows_of(c.marker)) == 1}
+        return replace(self.strategy, settings={**self.strategy.settings, "transform": {"markers": names}})
+
     def on_channels(self) -> Strategy:
         """Return the strategy with every dimension naming the tube's channel instead of its marker, for export."""
         return on_channels(self.strategy, self.tube)
 
     def scales(self) -> dict[str, Transform]:
         """Return the display scale of each channel: that of the first gate on it, else the usual one of its kind."""
-        found = {channel.name: channel.usual_scale for channel in self.tube.channels}
+        return {channel.name: channel.usual_scale for channel in self.tube.channels} | self.drawn_scales()
+
+    def drawn_scales(self) -> dict[str, Transform]:
+        """Return the display scale of each channel that has a gate: that of the first one."""
+        found: dict[str, Transform] = {}
         gates = [p.gate for p in self.strategy.populations if isinstance(p.gate, Rectangle | Polygon | Ellipsoid)]
         for dimension in reversed([d for gate in gates for d in gate.dimensions if d.ratio is None]):
             found[self.tube.channel(dimension.name).name] = dimension.transform

@@ -129,6 +129,7 @@ class Flag(DeclaredWord):
         "the border is far from where the study's other patients have it: theirs would change the count by a fifth",
     )
     BORROWED = "borrowed", "note", "the patient's own events show no border: it is that of the study's other patients"
+    BY_HAND = "by_hand", "note", "the gate was drawn or moved by hand after gating"
     NO_FMO = "no_fmo", "note", "there is no FMO control"
     NO_UNSTAINED = "no_unstained", "note", "there is no unstained control"
 

@@ -178,6 +178,21 @@ OTHER_GATINGS = Table(
     files=("run: samples/*/other_gatings.csv",),
 )
 
+# in memory only: no command writes it
+STRATEGY_CHANGES = Table(
+    "strategy_changes",
+    "what differs between two strategies, as `Strategy.diff` gives it",
+    (
+        Column("change", "text", "what happened", allowed=("added", "removed", "renamed", "moved", "rule")),
+        Column("population", "text", "name of the population; the marker of a rule"),
+        Column("path", "text", "its path after the change; before it where it was removed", nullable=True),
+        Column("marker", "text", "whose border moved; empty for a whole gate", nullable=True),
+        Column("before", "number", "where the border was", "instrument units", True),
+        Column("after", "number", "where it is now", "instrument units", True),
+        Column("words", "text", "the change in words"),
+    ),
+)
+
 TABLES = (
     COUNTS,
     THRESHOLDS,

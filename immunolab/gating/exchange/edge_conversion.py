@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from immunolab.errors import GatingError
-from immunolab.events.transforms import Biex, Bounded, Identity, Linear, Log, Transform
-from immunolab.gating.strategy import Ellipsoid
+from immunolab.events.scale_ends import displayed, instrument, instrument_values
+from immunolab.events.transforms import Identity, Linear, Log, Transform
+from immunolab.gating.gates import Ellipsoid
 
 _TOLERANCE = (
     1e-6  # of the display (0..1): a 250th of one of FlowJo's 4,096 channels; judgement, against the number of pieces
@@ -18,7 +19,6 @@ _TOLERANCE = (
 _ELLIPSE_CORNERS = 720  # one for half a degree: the polygon deviates by 1e-5 of the radius
 _MOST_HALVINGS = 12  # of one edge: 4,096 pieces, one a channel of FlowJo's display
 _MOST_PIECES = 100_000  # of one polygon: 24 edges halved as often as may be (judgement: a second, 20 MB)
-_BEYOND = 1e9  # instrument units a unit of the display beyond a scale's end: farther than any event
 _HAIR = 1e-12  # relative; above the rounding of double precision, below any difference between events
 Point = tuple[float, float]
 Family = Transform | Literal["linear", "log"]
@@ -30,51 +30,6 @@ def family(scale: Transform) -> Family:
     if isinstance(scale, Identity | Linear):
         return "linear"
     return "log" if isinstance(scale, Log) else scale
-
-
-def instrument(scale: Transform, value: float) -> float:
-    """Return a display value in instrument units; beyond the ends of a scale that holds its ends, far away."""
-    return float(_instrument(scale, np.array([value]))[0])
-
-
-def _instrument(scale: Transform, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return display values in instrument units; see `instrument`."""
-    low, high = _ends(scale)
-    inside = np.asarray(scale.inverse(values), dtype=np.float64)
-    beyond = np.where(values <= low, values - low, np.where(values >= high, values - high, 0.0))
-    return np.where(beyond == 0.0, inside, inside + _BEYOND * beyond)
-
-
-def displayed(scale: Transform, values: ArrayLike) -> NDArray[np.float64]:
-    """Return display values of a gate's coordinates: the inverse of `instrument`.
-
-    A scale that holds its ends holds events there; a corner drawn beyond an end stays beyond it, so that the gate
-    contains the events held at that end.
-
-    Parameters
-    ----------
-    scale
-        The scale of the gate.
-    values
-        Coordinates in instrument units.
-    """
-    raw = np.asarray(values, dtype=np.float64)
-    shown = scale.apply(raw)
-    low, high = _ends(scale)
-    if np.isfinite(low):
-        end = float(scale.inverse(low))
-        shown = np.where(raw < end, low + (raw - end) / _BEYOND, shown)
-    if np.isfinite(high):
-        end = float(scale.inverse(high))
-        shown = np.where(raw > end, high + (raw - end) / _BEYOND, shown)
-    return shown
-
-
-def _ends(scale: Transform) -> tuple[float, float]:
-    """Return the display values at which a scale holds what is beyond them."""
-    if isinstance(scale, Biex):
-        return 0.0, 1.0
-    return (scale.low, scale.high) if isinstance(scale, Bounded) else (-np.inf, np.inf)
 
 
 def border(scale: Transform, value: float) -> float:
@@ -128,7 +83,7 @@ def bend(corners: Sequence[Point], drawn: tuple[Transform, Transform], needed: t
         behind = np.flatnonzero(halved) + 1
         ends = np.insert(ends, behind - 1, middle, axis=0)
         starts = np.insert(starts, behind, middle, axis=0)
-    raw = np.stack([_instrument(drawn[axis], starts[:, axis]) for axis in (0, 1)], axis=1)
+    raw = np.stack([instrument_values(drawn[axis], starts[:, axis]) for axis in (0, 1)], axis=1)
     return [(x, y) for x, y in raw.tolist()]
 
 
@@ -165,7 +120,9 @@ def _deviation(
     parts = np.array([0.25, 0.5, 0.75])
     offsets = []
     for axis in (0, 1):
-        first, last = (target[axis].apply(_instrument(drawn[axis], corners[:, axis])) for corners in (starts, ends))
+        first, last = (
+            target[axis].apply(instrument_values(drawn[axis], corners[:, axis])) for corners in (starts, ends)
+        )
         between = first[:, None] + parts * (last - first)[:, None]
         offsets.append(displayed(drawn[axis], target[axis].inverse(between)) - starts[:, axis, None])
     along = ends - starts

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immunolab.errors import GatingError, InputError, Problem
+from immunolab.events.scale_ends import displayed
 from immunolab.events.transforms import Identity
 from immunolab.events.tube import Spillover
-from immunolab.gating.exchange.edge_conversion import displayed
 from immunolab.gating.exchange.flowjo_scales import DISPLAY_BINS, LINEAR_TOP, Axis, read_axis, read_spillover
 from immunolab.gating.exchange.safe_xml import (
     DATATYPES,

@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from immunolab.errors import GatingError, InputError, Problem
+from immunolab.events.scale_ends import displayed
 from immunolab.events.transforms import Biex, Bounded, Identity, Transform
 from immunolab.events.tube import Spillover
-from immunolab.gating.exchange.edge_conversion import Point, bend, displayed, ellipse_corners
+from immunolab.gating.exchange.edge_conversion import Point, bend, ellipse_corners
 from immunolab.gating.exchange.flowjo_scales import DISPLAY_BINS, LINEAR_TOP
 from immunolab.gating.exchange.safe_xml import attribute, number, to_number
 from immunolab.gating.exchange.tree import Node, assemble, outside

@@ -21,7 +21,16 @@ from immunolab.gating.exchange.edge_conversion import Family, Point, bend, borde
 from immunolab.gating.exchange.flowjo_scales import DISPLAY_BINS, LOG_OFFSET, PREFIX, write_scale, write_spillover
 from immunolab.gating.exchange.safe_xml import GATING
 from immunolab.gating.exchange.xml_out import add_channel, add_vertices, write_document
-from immunolab.gating.strategy import Boolean, Declared, Dimension, Ellipsoid, Polygon, Population, Rectangle, Strategy
+from immunolab.gating.gates import (
+    Boolean,
+    Declared,
+    Dimension,
+    Ellipsoid,
+    Polygon,
+    Population,
+    PopulationTree,
+    Rectangle,
+)
 
 _NODES = {"and": "AndNode", "or": "OrNode", "not": "NotNode"}
 _NOT_COUNTED = -1  # FlowJo's count of a population until it has counted
@@ -52,7 +61,7 @@ class WorkspaceSample:
     """
 
     file: Path
-    strategy: Strategy
+    strategy: PopulationTree
     channels: tuple[str, ...]
     n_events: int
     spillover: Spillover | None = None
@@ -266,7 +275,7 @@ class _NotInFlowJo(Exception):
     """FlowJo cannot hold this gate."""
 
 
-def _gates(strategy: Strategy) -> Iterator[Rectangle | Polygon | Ellipsoid]:
+def _gates(strategy: PopulationTree) -> Iterator[Rectangle | Polygon | Ellipsoid]:
     for population in strategy.populations:
         if isinstance(population.gate, Rectangle | Polygon | Ellipsoid):
             yield population.gate
@@ -282,7 +291,7 @@ def _most_used_matrix(sample: WorkspaceSample) -> str:
     return used.most_common(1)[0][0] if used else "sample"
 
 
-def _channel_scales(strategy: Strategy) -> dict[str, Family]:
+def _channel_scales(strategy: PopulationTree) -> dict[str, Family]:
     """Return for each channel the scale most of its polygons (failing those, its rectangles) are drawn on."""
     votes: dict[str, Counter[Family]] = {}
     for gate in _gates(strategy):

@@ -21,7 +21,7 @@ from immunolab.gating.exchange.xml_out import (
     shortest,
     write_document,
 )
-from immunolab.gating.strategy import (
+from immunolab.gating.gates import (
     Boolean,
     Declared,
     Dimension,
@@ -29,15 +29,15 @@ from immunolab.gating.strategy import (
     Gate,
     Polygon,
     Population,
+    PopulationTree,
     Ratio,
     Rectangle,
-    Strategy,
 )
 
 _NO_BIEX = "Gating-ML has no biex scale: written in instrument units, edges are within 1e-6 of the display"
 
 
-def write_gatingml(strategy: Strategy, path: Path | str) -> tuple[Problem, ...]:
+def write_gatingml(strategy: PopulationTree, path: Path | str) -> tuple[Problem, ...]:
     """Write a strategy as Gating-ML 2.0.
 
     Parameters
@@ -70,7 +70,7 @@ def write_gatingml(strategy: Strategy, path: Path | str) -> tuple[Problem, ...]:
 class _Writer:
     """Makes the elements of one document; every id in it is a legal and unique XML name."""
 
-    def __init__(self, strategy: Strategy) -> None:
+    def __init__(self, strategy: PopulationTree) -> None:
         self.definitions: list[Element] = []
         self.ids = {p.path: _legal(f"P{i + 1}_{p.name}") for i, p in enumerate(strategy.populations)}
         names = [d.name for p in strategy.populations for d in getattr(p.gate, "dimensions", ()) if d.ratio is None]

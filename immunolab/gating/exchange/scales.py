@@ -15,7 +15,7 @@ from immunolab.events.transforms import Asinh, Bounded, Hyperlog, Identity, Line
 from immunolab.events.tube import Spillover
 from immunolab.gating.exchange.safe_xml import DATATYPES, TRANSFORMS, attribute, child, local_name, number
 from immunolab.gating.exchange.xml_out import add_channel, add_coefficients, shortest
-from immunolab.gating.strategy import Ratio
+from immunolab.gating.gates import Ratio
 
 _NATURAL_DECADE = 1.0 / math.log(10.0)  # decades for which Gating-ML's fasinh is arcsinh(x / cofactor)
 

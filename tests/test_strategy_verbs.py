@@ -1,0 +1,175 @@
+"""Gates changed in Python: planted borders, what is counted again, what stays, and files read back."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from planted import planted_tube
+
+import immunolab as il
+from immunolab.errors import InputError
+from immunolab.events.tube import Tube
+from immunolab.gating.strategy import Strategy
+from immunolab.gating.tubes import GatedTube
+
+
+@cache
+def _tube() -> Tube:
+    return planted_tube(0, 8_000)[0]
+
+
+@cache
+def _gated() -> GatedTube:
+    return il.gate(_tube(), "treg_th17_tfh_teff")
+
+
+def _drawn() -> Strategy:
+    return (
+        Strategy("mine")
+        .add("CD3", {"above": {"marker": "CD3", "at": 600}})
+        .add("CD4", {"rectangle": {"CD4": [700, None], "CD8": [None, 1200]}}, parent="CD3")
+        .add("CD25hi", {"above": {"marker": "CD25", "at": 1000}}, parent="CD4")
+        .add("rest", {"not": "CD25hi"}, parent="CD4")
+    )
+
+
+def test_a_strategy_of_one_s_own_counts_what_numpy_counts() -> None:
+    gated = il.gate(_tube(), _drawn())
+    cd4 = (_tube()["CD3"] >= 600) & (_tube()["CD4"] >= 700) & (_tube()["CD8"] < 1200)
+    assert gated.mask("CD4").sum() == cd4.sum()
+    assert gated.mask("CD25hi").sum() == (cd4 & (_tube()["CD25"] >= 1000)).sum()
+    assert gated.mask("rest").sum() == (cd4 & (_tube()["CD25"] < 1000)).sum()
+
+
+def test_a_moved_border_is_where_it_was_put_and_all_below_is_counted_again() -> None:
+    gated = il.gate(_tube(), _drawn())
+    before = gated.counts.copy()
+    moved = gated.move("CD25", to=3000)
+    kept = gated.mask("CD4") & (_tube()["CD25"] >= 3000)
+    np.testing.assert_array_equal(moved.mask("CD25hi"), kept)
+    np.testing.assert_array_equal(moved.mask("rest"), gated.mask("CD4") & ~kept)
+    assert gated.counts.equals(before)  # the first stays as it was
+    np.testing.assert_array_equal(moved.mask("CD4"), gated.mask("CD4"))
+
+
+def test_moving_the_border_of_a_cloud_in_two_channels_keeps_its_slope() -> None:
+    moved = _gated().move("CD25", to=3000)
+    old, new = _gated().strategy["Treg"].gate, moved.strategy["Treg"].gate
+    slopes = [(g.vertices[2][1] - g.vertices[3][1]) / (g.vertices[2][0] - g.vertices[3][0]) for g in (old, new)]
+    assert slopes[0] == pytest.approx(slopes[1], rel=1e-9)
+    np.testing.assert_array_equal(moved.mask("Treg"), _gated().mask("Treg") & (_tube()["CD25"] >= 3000))
+
+
+def test_tables_say_what_was_set_by_hand() -> None:
+    moved = _gated().move("CXCR3", to=400, population="Th1")
+    rows = moved.thresholds.query("population == 'Th1'").set_index("marker")
+    assert (rows.at["CXCR3", "method"], rows.at["CXCR3", "control"]) == ("drawn", "fixed")
+    assert rows.at["CXCR3", "threshold_raw"] == pytest.approx(400)
+    assert rows.at["CXCR3", "reason"] == "set by hand; before: 492.1 by internal_reference"
+    assert rows.at["CCR6", "method"] == "internal_reference"  # the border beside it did not move
+    assert "by_hand" in moved.counts.set_index("population").at["Th1", "flag"]
+    tables = (moved.thresholds, _gated().thresholds)
+    others = [table.query("population != 'Th1'").reset_index(drop=True) for table in tables]
+    assert others[0].equals(others[1])
+    assert moved.notes[-1] == "moved Th1: CXCR3 from 492.1 to 400"
+
+
+def test_a_border_that_populations_share_moves_in_all_of_them() -> None:
+    moved = _gated().move("CD3", to=400)
+    changes = _gated().strategy.diff(moved.strategy)
+    assert [str(one) for one in changes.changes] == [
+        "moved T_any_size: CD3 from 593.1 to 400",
+        "moved CD3: CD3 from 593.1 to 400",
+    ]
+    assert list(changes.table["after"]) == pytest.approx([400, 400])
+
+
+def test_a_withheld_population_that_is_moved_has_a_number_again() -> None:
+    tube, _ = planted_tube(1, 8_000, weights={"treg": 0.0})
+    closed = {"rectangle": {"CD25": [0, 0], "CD127": [0, 0]}}
+    strategy = _drawn().add("Treg", closed, parent="CD4").add("conv", {"not": "Treg"}, parent="CD4")
+    from dataclasses import replace
+
+    flags = {"Treg": "no_border", "conv": "no_border"}
+    withheld = replace(
+        strategy, populations=tuple(replace(p, flag=flags.get(p.name, "")) for p in strategy.populations)
+    )
+    gated = il.gate(tube, withheld)
+    assert gated.is_withheld("Treg")
+    assert gated.is_withheld("conv")
+    half = gated.move("CD25", to=(3000, None), population="Treg")
+    assert half.is_withheld("Treg")  # CD127 still has no border
+    moved = gated.move("Treg", to={"CD25": (3000, None), "CD127": (None, 800)})
+    assert not moved.is_withheld("Treg")
+    assert not moved.is_withheld("conv")
+    kept = gated.mask("CD4") & (tube["CD25"] >= 3000) & (tube["CD127"] < 800)
+    np.testing.assert_array_equal(moved.mask("Treg"), kept)
+    with pytest.raises(InputError, match=r"to=\(3000, None\) keeps what is above"):
+        gated.move("CD25", to=3000, population="Treg")
+
+
+def test_polygons_and_ellipses_are_given_in_instrument_units() -> None:
+    corners = [(500, -300), (100_000, -300), (100_000, 400), (500, 400)]
+    gated = _gated().add("box", {"polygon": {"x": "CD25", "y": "CD127", "points": corners}}, parent="CD4")
+    tube, cd4 = _tube(), _gated().mask("CD4")
+    box = (tube["CD25"] >= 500) & (tube["CD127"] >= -300) & (tube["CD127"] < 400) & (tube["CD25"] < 100_000)
+    np.testing.assert_array_equal(gated.mask("box"), cd4 & box)
+    moved = gated.move("box", vertex=3, to=(100_000, 400)).strategy["box"].gate.vertices
+    np.testing.assert_allclose(moved, gated.strategy["box"].gate.vertices)  # where it was, to rounding
+    ellipse = {"x": "CD25", "y": "CD127-A", "center": (3000, 200), "ends": [(9000, 200), (3000, 800)]}
+    round_ = gated.add("round", {"ellipse": ellipse}, parent="CD4")
+    x, y = (np.arcsinh(tube[name] / 150) for name in ("CD25", "CD127"))  # the tube's scale of both channels
+    centre, right, top = (np.arcsinh(np.array(p) / 150) for p in ((3000, 200), (9000, 200), (3000, 800)))
+    inside = ((x - centre[0]) / (right[0] - centre[0])) ** 2 + ((y - centre[1]) / (top[1] - centre[1])) ** 2 <= 1
+    np.testing.assert_array_equal(round_.mask("round"), cd4 & inside)
+
+
+def test_removing_takes_what_is_below_and_refuses_what_others_need() -> None:
+    gated = _gated().remove("Tfr")
+    assert "Tfr" not in gated
+    assert "Treg" in gated
+    with pytest.raises(InputError) as caught:
+        _gated().remove("Treg")
+    assert [problem.place for problem in caught.value.problems] == ["Tconv", "Teff", "mem_conv"]
+    assert "remove('Treg', 'Tconv', 'Teff', 'mem_conv')" in str(caught.value)
+    assert "Tfr" not in _gated().remove("Treg", "Tconv", "Teff", "mem_conv")
+
+
+def test_renaming_keeps_numbers_flags_and_borders() -> None:
+    renamed = _gated().rename("Treg", "Tregs")
+    old, new = (g.counts.drop(columns=["population", "parent", "path"]) for g in (_gated(), renamed))
+    assert old.equals(new)
+    assert list(renamed.thresholds["method"]) == list(_gated().thresholds["method"])
+    assert repr(_gated().strategy.diff(renamed.strategy)).splitlines()[1:] == ["renamed Tregs: was Treg"]
+    placed = il.gate(_tube(), il.builtin_strategy("treg_th17_tfh_teff").rename("CD4_naive", "naive_CD4"))
+    assert placed.percent("Treg") == pytest.approx(_gated().percent("Treg"))
+
+
+@pytest.mark.parametrize("suffix", [".yaml", ".xml"])
+def test_saved_gates_are_read_back_to_the_same_events(suffix: str, tmp_path: Path) -> None:
+    gated = _gated().move("CD25", to=3000)
+    assert gated.save(tmp_path / f"gates{suffix}") == ()
+    again = il.gate(_tube(), tmp_path / f"gates{suffix}")
+    for path, mask in gated.memberships.masks.items():
+        np.testing.assert_array_equal(mask, again.memberships.masks[path], err_msg=path)
+
+
+@pytest.mark.parametrize("name", ["treg_th17_tfh_teff", "treg_foxp3", "th_ics", "cytof"])
+def test_a_shipped_strategy_is_written_as_it_was_read(name: str, tmp_path: Path) -> None:
+    strategy = il.builtin_strategy(name)
+    strategy.save(tmp_path / f"{name}.yaml")
+    again = il.read_strategy(tmp_path / f"{name}.yaml")
+    assert again.populations == strategy.populations
+    assert again.settings["optional"] == strategy.settings["optional"]
+    assert again.settings["otherwise"] == strategy.settings["otherwise"]
+    assert again.specimen == strategy.specimen
+
+
+def test_a_border_that_data_would_place_is_fixed_by_moving_it() -> None:
+    strategy = il.builtin_strategy("treg_th17_tfh_teff").move("CCR6", to=300)
+    borders = il.gate(_tube(), strategy).thresholds.query("marker == 'CCR6'")
+    assert set(borders["method"]) == {"fixed"}
+    np.testing.assert_allclose(borders["threshold_raw"], 300)
