@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from immunolab.events.subsample import drawn_rows
 from immunolab.events.tube import Tube
-from immunolab.gating.evaluate import coordinates
 from immunolab.gating.strategy import (
     ROOT,
     Boolean,
@@ -193,6 +192,8 @@ class _Drawn:
 
 def _draw(path: str, strategy: Strategy, events: Tube, memberships: Memberships, seed: int) -> _Drawn:
     rows = np.flatnonzero(memberships.masks[path]) if path else np.arange(events.n_events)
+    from immunolab.gating.evaluate import coordinates  # with numba; whoever draws stored views needs neither
+
     n_parent = len(rows)
     rows = drawn_rows(rows, MOST_EVENTS, [seed, zlib.crc32(path.encode())])
     return _Drawn(rows, n_parent, coordinates(strategy, events.take(rows)))

@@ -246,16 +246,22 @@ def picture(fig: Figure, *, dpi: int) -> Image:
     dpi
         Dots per inch.
     """
-    from io import BytesIO
+    from matplotlib.backend_bases import FigureCanvasBase
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL.Image import frombuffer
 
-    from PIL.Image import open as read
-
-    drawn = BytesIO()
+    own = fig.dpi
     with style():
         settle(fig)
-        fig.savefig(drawn, format="tiff", dpi=dpi)  # not compressed: as fast as the pixels, and with their number
-    with read(drawn) as image:
-        return image.convert("RGB")
+        canvas = FigureCanvasAgg(fig)
+        fig.dpi = dpi
+        try:
+            canvas.draw()
+            size, pixels = canvas.get_width_height(), canvas.buffer_rgba()
+            return frombuffer("RGBA", size, pixels, "raw", "RGBA", 0, 1).convert("RGB")
+        finally:
+            fig.dpi = own
+            FigureCanvasBase(fig)  # takes the canvas's place: its pixels are let go
 
 
 def as_png(pixels: Image, *, dpi: int) -> bytes:

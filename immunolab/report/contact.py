@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from immunolab.plots.drawn_memory import free_drawn
 from immunolab.plots.gate_views import read_views
 from immunolab.plots.gates import draw_contact_sheet
 from immunolab.plots.style import picture
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Apply = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
-_SHEETS_KEPT = 4  # until their memory is freed (judgement: 64 MB, against a tenth of a second of looking for it)
-_drawn_here = count(1)
 _COLOURS = 256  # of a sheet: what a PNG's palette holds; its density has fewer
 
 
@@ -74,11 +71,10 @@ def draw_sheet(views: Path, title: str) -> Path:
         with Image.open(target) as old:
             if getattr(old, "text", {}).get("views") == source:
                 return target
+    free_drawn()
     drawn = picture(draw_contact_sheet(read_views(views), title=title), dpi=150)
     sheet = _in_few_colours(drawn, source)
     write_atomically(target, lambda part: part.write_bytes(sheet))
-    if next(_drawn_here) % _SHEETS_KEPT == 0:
-        gc.collect()  # a drawn sheet is 16 MB of objects that hold each other, which Python would let pile up
     return target
 
 

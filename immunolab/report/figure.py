@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from immunolab.plots.drawn_memory import free_drawn
 from immunolab.plots.style import FONT_NEEDED, as_png, figure, letters_without_font, picture, save, style
 from immunolab.results.run import Run
 from immunolab.schema.tables import declared
@@ -165,6 +166,8 @@ def write_figure(made: ReportFigure, folder: Path) -> Written:
                 save(drawn, folder / f"{made.name}{suffix}")
         declared(f"figures/{made.name}").write_as_given(made.data, folder / f"{made.name}.csv")
     name, caption = made.full or made.name, made.caption + _boxes(drawn)
+    del drawn
+    free_drawn()
     return Written(name, made.section, caption, shown, made.wide, made.cohort, made.endpoint, made.alt)
 
 

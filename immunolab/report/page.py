@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from immunolab.plots.drawn_memory import look_at_all
 from immunolab.report import disposition as flow
 from immunolab.report import methods
 from immunolab.report.contact import Apply, Sheet, contact_sheets
@@ -45,6 +46,7 @@ def write_report(run: Run, *, apply: Apply = map) -> Path:
     made = list(figures_of(run))
     pictures = list(apply(partial(write_figure, folder=folder), made))
     sheets = contact_sheets(run, apply)
+    look_at_all()
     page = run.folder / REPORT
     text = render(run, pictures, sheets)
     write_atomically(page, lambda part: part.write_text(text, encoding="utf-8"))
