@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from immunolab.gating.strategy_file import builtin_strategy, read_strategy
     from immunolab.loaders.fcs.read import read_fcs, read_header
     from immunolab.loaders.inspect import inspect_file
+    from immunolab.loaders.multimodal import to_mudata
     from immunolab.loaders.single_cell import read_cells
     from immunolab.plots.gates import contact_sheet
     from immunolab.plots.paired import paired_lines
     from immunolab.plots.shifts import forest
     from immunolab.privacy import deidentify, scan
+    from immunolab.results.joined_events import to_anndata
     from immunolab.results.record import read_run
     from immunolab.results.run import Run
     from immunolab.simulation import simulate
@@ -58,9 +60,11 @@ _FACE = {
     "Strategy": "immunolab.gating.strategy",
     "gate": "immunolab.gating.gate",
     "threshold_method": "immunolab.gating.method_registry",
+    "to_anndata": "immunolab.results.joined_events",
     "from_flowkit": "immunolab.gating.exchange.from_flowkit",
     "to_flowkit": "immunolab.gating.exchange.to_flowkit",
     "read_cells": "immunolab.loaders.single_cell",
+    "to_mudata": "immunolab.loaders.multimodal",
     "label": "immunolab.cells.annotate",
     "cluster": "immunolab.clustering.annotate",
     "cluster_abundance": "immunolab.comparison.cluster_abundance",
@@ -107,7 +111,9 @@ __all__ = [
     "scan",
     "simulate",
     "threshold_method",
+    "to_anndata",
     "to_flowkit",
+    "to_mudata",
     "umap",
 ]
 
@@ -118,7 +124,6 @@ _RENAMED: dict[str, tuple[str, str, str]] = {
     "fit": ("gate", "immunolab.gating.placement.fit", "fit"),
     "evaluate": ("gate", "immunolab.gating.evaluate", "evaluate"),
     "counts_table": ("gate(...).counts", "immunolab.gating.counts", "counts_table"),
-    "to_anndata": ("gate(...).to_anndata()", "immunolab.events.storage", "to_anndata"),
     "run_study": ("run", "immunolab.workflow.run", "run_study"),
     "RunOptions": ("run", "immunolab.workflow.tubes", "RunOptions"),
 }

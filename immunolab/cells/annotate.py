@@ -13,7 +13,7 @@ from immunolab.cells.lineage import share_of
 from immunolab.cells.population_tree import definition_of, parents_of
 from immunolab.errors import InputError, Problem
 from immunolab.events.cells import STORED, check_anndata
-from immunolab.loaders.single_cell import interpret_cells, read_cells
+from immunolab.loaders.single_cell import check_no_events, interpret_cells, read_cells
 from immunolab.schema.cells import LABELS
 from immunolab.version import VERSION
 
@@ -45,12 +45,15 @@ def label(cells: AnnData, *, sample_column: str = "", seed: int = 0) -> None:
     DataFileError
         There are no cells, or no genes or proteins that can be used.
     InputError
-        It is no AnnData, or holds the events of a tube.
+        It is no AnnData, holds the events of a tube, or is backed by a file.
     """
     check_anndata(cells)
     if "kind" in cells.var:
         hint = "gate a tube with immunolab.gate; label takes cells of immunolab.read_cells"
         raise InputError(Problem("", "cells", "these are the events of a tube, not single cells", hint))
+    if cells.isbacked:
+        hint = "label(cells := cells.to_memory()), write_h5ad, and open that file with backed=True"
+        raise InputError(Problem("", "cells", "these cells are in a file; labels need all of them in memory", hint))
     found = label_cells(interpret_cells(cells, sample_column=sample_column), seed=seed)
     cells.obs["sample_id"] = pd.Categorical(found.table["sample_id"])
     cells.obs["immunolab_label"] = pd.Categorical(found.table["label"])
@@ -94,7 +97,9 @@ def label_file(path: Path | str, out: Path | str, *, sample_column: str = "", se
     DataFileError
         The file cannot be used.
     """
-    found = label_cells(read_cells(path, sample_column=sample_column), seed=seed)
+    cells = read_cells(path, sample_column=sample_column)
+    check_no_events(cells, str(path))
+    found = label_cells(cells, seed=seed)
     LABELS.write(found.table, Path(out))
     return found
 

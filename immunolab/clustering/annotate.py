@@ -64,11 +64,12 @@ def cluster(
         raise InputError(Problem("", "clusters", f"{len(inside)} events cannot make {clusters} clusters", hint))
     train = points[drawn_rows(inside, TRAIN_ON, seed)]
     found = find_clusters(train, clusters, method=method, seed=seed, scale=bool(names))
-    number = found.assign(points[inside]) + 1
+    whole = len(inside) == len(points)
+    number = found.assign(points if whole else points[inside]) + 1
     table = cluster_profiles(found, names) if names else _by_label(data, number, inside, found.n)
-    labels = table["label"].to_numpy(dtype=object)[number - 1]
-    data.obs["immunolab_cluster"] = _categories(number.astype(str).astype(object), inside, data.n_obs)
-    data.obs["immunolab_cluster_label"] = _categories(labels, inside, data.n_obs)
+    numbers = [str(one + 1) for one in range(found.n)]
+    data.obs["immunolab_cluster"] = _categories(number, numbers, inside, data.n_obs)
+    data.obs["immunolab_cluster_label"] = _categories(number, list(table["label"].astype(str)), inside, data.n_obs)
     data.uns[STORED] = {**data.uns.get(STORED, {}), "clusters": table.assign(**_as_text(table))}
 
 
@@ -100,7 +101,7 @@ def _points(data: AnnData, markers: Sequence[str], seed: int) -> tuple[NDArray[n
     """Return what events are compared in, events x dimensions, and the markers of its columns; cells have none."""
     check_anndata(data)
     if "kind" in data.var:
-        names = tuple(markers) or _stained(data)
+        names = tuple(markers) or compared_by(data.var)
         missing = [name for name in names if name not in data.var_names]
         if missing:
             raise InputError(
@@ -109,6 +110,9 @@ def _points(data: AnnData, markers: Sequence[str], seed: int) -> tuple[NDArray[n
         return np.asarray(data[:, list(names)].X, dtype=np.float32), names
     if _SPACE in data.obsm:
         return np.asarray(data.obsm[_SPACE], dtype=np.float32), ()
+    if data.isbacked:
+        hint = "label(cells := cells.to_memory()), write_h5ad, and open that file with backed=True"
+        raise InputError(Problem("", "AnnData", "cells in a file have no space to compare in until labelled", hint))
     if is_cell_data(data) and has_genes(data):
         return components(data.X, variable_genes(data.X), seed=seed).astype(np.float32), ()
     hint = "read them with immunolab.read_cells, or call immunolab.label first"
@@ -117,10 +121,17 @@ def _points(data: AnnData, markers: Sequence[str], seed: int) -> tuple[NDArray[n
     )
 
 
-def _stained(data: AnnData) -> tuple[str, ...]:
-    stained = data.var["kind"].isin(("fluorescence", "mass"))
-    named = stained & (data.var["marker"] != "") & ~data.var["marker"].isin(NOT_CLUSTERED_ON)
-    return tuple(data.var_names[named if named.any() else stained])
+def compared_by(var: pd.DataFrame) -> tuple[str, ...]:
+    """Return the channels that events are compared by: markers but viability, dump and DNA; without any, all dyes.
+
+    Parameters
+    ----------
+    var
+        Channels of a tube, as in ``var`` of `GatedTube.to_anndata`.
+    """
+    stained = var["kind"].isin(("fluorescence", "mass"))
+    named = stained & (var["marker"] != "") & ~var["marker"].isin(NOT_CLUSTERED_ON)
+    return tuple(var.index[named if named.any() else stained])
 
 
 def _by_label(data: AnnData, number: NDArray[np.int32], inside: NDArray[np.intp], n: int) -> pd.DataFrame:
@@ -133,11 +144,14 @@ def _by_label(data: AnnData, number: NDArray[np.int32], inside: NDArray[np.intp]
     return pd.DataFrame({"cluster": table.index, "label": table.idxmax(axis=1), "share": share}).reset_index(drop=True)
 
 
-def _categories(values: NDArray[np.object_], rows: NDArray[np.intp], n: int) -> pd.Categorical:
-    every = np.full(n, None, dtype=object)
-    every[rows] = values
-    order = sorted(set(values), key=lambda value: (len(value), value) if value.isdigit() else (0, value))
-    return pd.Categorical(every, categories=order)
+def _categories(number: NDArray[np.int32], names: list[str], rows: NDArray[np.intp], n: int) -> pd.Categorical:
+    """Return the name of each event's cluster, missing where it has none; clusters may share a name."""
+    there = {names[one] for one in np.unique(number) - 1}
+    order = sorted(there, key=lambda value: (len(value), value) if value.isdigit() else (0, value))
+    code = np.array([order.index(name) if name in there else -1 for name in names], dtype=np.int32)
+    every = np.full(n, -1, dtype=np.int32)
+    every[rows] = code[number - 1]
+    return pd.Categorical.from_codes(every, categories=pd.Index(order, dtype=object))
 
 
 def _as_text(table: pd.DataFrame) -> dict[str, pd.Series]:

@@ -99,6 +99,11 @@ def is_cell_data(data: AnnData) -> bool:
     return data.uns.get(STORED, {}).get("modality") == "single_cell" and "sample_id" in data.obs
 
 
+def is_events(data: AnnData) -> bool:
+    """Return whether an AnnData holds events of tubes under the storage contract."""
+    return data.uns.get(STORED, {}).get("modality") == "flow" and "kind" in data.var
+
+
 def sample_ids_of(cells: AnnData) -> NDArray[np.object_]:
     """Return the sample of each cell."""
     return np.asarray(cells.obs["sample_id"].astype(object))

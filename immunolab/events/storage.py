@@ -44,7 +44,26 @@ def to_anndata(events: Tube, transforms: Mapping[str, Transform] | None = None) 
     for first, compensated, shown in displayed_blocks(events, scales):
         linear[first : first + compensated.shape[1]] = compensated.T
         display[first : first + shown.shape[1]] = shown.T
-    var = pd.DataFrame(
+    var = channel_table(events, scales)
+    obs = pd.DataFrame(
+        {"sample_id": pd.Categorical([events.sample_id] * events.n_events)},
+        index=pd.RangeIndex(events.n_events).astype(str),
+    )
+    uns = {"immunolab": {"modality": "flow", "source_file": events.file, "source_sha256": events.sha256}}
+    return AnnData(X=display, obs=obs, var=var, layers={"compensated": linear}, uns=uns)
+
+
+def channel_table(events: Tube, scales: Mapping[str, Transform]) -> pd.DataFrame:
+    """Return ``var``: one row a channel, indexed by marker where one channel has it, else by channel.
+
+    Parameters
+    ----------
+    events
+        The tube.
+    scales
+        Display scale by channel name; a channel not named stays linear.
+    """
+    return pd.DataFrame(
         {
             "channel": [c.name for c in events.channels],
             "marker": [c.marker or "" for c in events.channels],
@@ -54,12 +73,36 @@ def to_anndata(events: Tube, transforms: Mapping[str, Transform] | None = None) 
         },
         index=pd.Index([name.replace("/", "|") for name in events.names]),
     )
-    obs = pd.DataFrame(
-        {"sample_id": pd.Categorical([events.sample_id] * events.n_events)},
-        index=pd.RangeIndex(events.n_events).astype(str),
+
+
+def join_events(parts: Sequence[AnnData]) -> AnnData:
+    """Return the events of several tubes below each other.
+
+    Parameters
+    ----------
+    parts
+        As `to_anndata` gives them, with the same ``var`` names in the same order. Of ``obs`` and
+        ``obsm["populations"]`` the columns that all of them have are kept, of ``var`` what is the same in all.
+    """
+    from anndata import AnnData
+
+    first = parts[0]
+    tables = [part.obsm["populations"] for part in parts if "populations" in part.obsm]
+    names = [name for name in (tables[0] if tables else ()) if all(name in table for table in tables)]
+    columns = [name for name in first.obs if all(name in part.obs for part in parts)]
+    obs = pd.concat([part.obs[columns].astype({"sample_id": str}) for part in parts])
+    obs["sample_id"] = pd.Categorical(obs["sample_id"], categories=list(dict.fromkeys(obs["sample_id"])))
+    var = first.var.copy()
+    for name in var:
+        alike = np.logical_and.reduce([var[name].to_numpy() == part.var[name].to_numpy() for part in parts])
+        var[name] = var[name].where(alike, "")
+    return AnnData(
+        X=np.concatenate([part.X for part in parts]),
+        obs=obs,
+        var=var,
+        layers={"compensated": np.concatenate([part.layers["compensated"] for part in parts])},
+        obsm={"populations": pd.concat([t[names] for t in tables])} if len(tables) == len(parts) else {},
     )
-    uns = {"immunolab": {"modality": "flow", "source_file": events.file, "source_sha256": events.sha256}}
-    return AnnData(X=display, obs=obs, var=var, layers={"compensated": linear}, uns=uns)
 
 
 def displayed_blocks(

@@ -17,13 +17,15 @@ from immunolab.events.cells import (
     ProteinScale,
     cell_data,
     is_cell_data,
+    is_events,
     notes_of,
     proteins_are_counts,
     sample_ids_of,
 )
-from immunolab.input_files import is_there
 from immunolab.loaders.cell_features import Features, hashtag_samples, protein_markers, split_features
+from immunolab.loaders.cell_files import open_cells
 from immunolab.loaders.cell_matrices import dense_proteins, protein_scale, recognise
+from immunolab.loaders.multimodal import NOTES
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -48,12 +50,14 @@ _PROTEIN_KEYS = ("protein", "proteins", "adt", "antibody_capture", "protein_expr
 _HASHTAG_KEYS = ("hto", "hashtags", "hashtag", "hashing")
 
 
-def read_cells(path: Path | str, *, sample_column: str = "", sample_id: str = "") -> AnnData:
-    """Read single cells: ``.h5ad``, 10x ``.h5``, or a folder with ``matrix.mtx`` (zipped or not).
+def read_cells(path: Path | str, *, sample_column: str = "", sample_id: str = "", backed: bool = False) -> AnnData:
+    """Read single cells: ``.h5ad``, ``.h5mu``, zarr, 10x ``.h5``, or a folder with ``matrix.mtx`` (zipped or not).
 
     Counts are looked for in ``layers["counts"]``, X and raw, by what the numbers are, not by where they
-    are; a normalised matrix is recognised. Surface proteins come from ``obsm`` or from features of type
-    ``Antibody Capture``, hashtags from ``obsm`` or from features called so.
+    are; a normalised matrix is recognised. Surface proteins come from ``obsm``, from features of type
+    ``Antibody Capture``, or from the proteins of an ``.h5mu``; hashtags from ``obsm`` or from features called so. What
+    immunolab wrote comes back as it was written: nothing is normalised or scaled a second time, and events of tubes
+    (`to_anndata`) stay on their display scale.
 
     Parameters
     ----------
@@ -64,6 +68,10 @@ def read_cells(path: Path | str, *, sample_column: str = "", sample_id: str = ""
         file as one sample.
     sample_id
         Name of the only sample, where the file does not say it; "" takes the file's stem.
+    backed
+        Leave the matrices in the file and read of them what is asked for: ``.h5ad`` that immunolab wrote. `cluster`
+        and `umap` read the columns that they compare by, for labelled cells ``obsm["X_immunolab"]``; ``sc.pl`` reads
+        what it draws; `label` needs all cells in memory (``cells.to_memory()``).
 
     Returns
     -------
@@ -74,12 +82,19 @@ def read_cells(path: Path | str, *, sample_column: str = "", sample_id: str = ""
     Raises
     ------
     DataFileError
-        The file is missing, is no single-cell file, holds no cells, or no genes or proteins that can be used; the
-        message says which and how to fix it.
+        The file is missing, is no single-cell file, holds no cells, or no genes or proteins that can be used, or
+        cannot be left in the file; the message says which and how to fix it.
     """
     source = Path(path)
     sample = sample_id or source.name.split(".")[0]
-    return interpret_cells(_open(source), str(source), sample_column=sample_column, sample_id=sample)
+    found = open_cells(source, backed=backed)
+    if is_events(found):
+        return found
+    if backed and (not is_cell_data(found) or sample_column):
+        hint = "read_cells(file) once without backed, write_h5ad, and open that file"
+        text = "its cells are not yet normalised, named and ordered as immunolab keeps them, which needs them in memory"
+        raise DataFileError(text, str(source), hint)
+    return interpret_cells(found, str(source), sample_column=sample_column, sample_id=sample)
 
 
 def interpret_cells(data: AnnData, where: str = "", *, sample_column: str = "", sample_id: str = "cells") -> AnnData:
@@ -108,7 +123,12 @@ def interpret_cells(data: AnnData, where: str = "", *, sample_column: str = "", 
     protein = _protein(data, features, where)
     if rna is None and protein is None:
         raise DataFileError("the file holds neither genes nor surface proteins", where)
-    notes = [*features.notes, *([rna.note] if rna and rna.note else []), *(protein.notes if protein else ())]
+    notes = [
+        *map(str, data.uns.get(NOTES, ())),
+        *features.notes,
+        *([rna.note] if rna and rna.note else []),
+        *(protein.notes if protein else ()),
+    ]
     repeated = data.n_obs - data.obs_names.nunique()
     if repeated:
         notes.append(f"{repeated} cell names are duplicated")
@@ -143,8 +163,9 @@ def cells_of_sample(cells: AnnData, sample_id: str, where: str, *, alone: bool) 
     Raises
     ------
     DataFileError
-        The file has several samples, and none of that name.
+        The file has several samples, and none of that name; or it holds events of tubes.
     """
+    check_no_events(cells, where)
     samples = sample_ids_of(cells)
     named = samples == sample_id
     if not named.any() and not alone:
@@ -153,6 +174,25 @@ def cells_of_sample(cells: AnnData, sample_id: str, where: str, *, alone: bool) 
     own = cells[named].copy() if named.any() else cells.copy()
     own.obs["sample_id"] = pd.Categorical([sample_id] * own.n_obs)
     return own
+
+
+def check_no_events(data: AnnData, where: str) -> None:
+    """Raise where what was read are events of tubes and not single cells.
+
+    Parameters
+    ----------
+    data
+        As `read_cells` gives it.
+    where
+        The file, for messages.
+
+    Raises
+    ------
+    DataFileError
+        They are events.
+    """
+    if is_events(data):
+        raise DataFileError("the file holds events of tubes, not single cells", where, "gate their FCS files")
 
 
 def join_cells(parts: Sequence[AnnData]) -> AnnData:
@@ -178,71 +218,6 @@ def join_cells(parts: Sequence[AnnData]) -> AnnData:
     scale = "counts" if all(map(proteins_are_counts, parts)) else "transformed"
     joined.uns[STORED] = {"modality": "single_cell", "protein_scale": scale, "notes": notes}
     return joined
-
-
-def _open(source: Path) -> Any:
-    if not is_there(source):
-        raise DataFileError("there is no such file", str(source), "check the path")
-    if source.is_dir():
-        return _read_mtx(source)
-    with source.open("rb") as handle:
-        start = handle.read(4)
-    if start != b"\x89HDF":
-        raise DataFileError(
-            "this is no single-cell file", str(source), "give a .h5ad, a 10x .h5, or a folder with matrix.mtx"
-        )
-    return _read_10x(source) if _is_10x(source) else _read_h5ad(source)
-
-
-def _is_10x(source: Path) -> bool:
-    import h5py
-
-    try:
-        with h5py.File(source, "r") as handle:
-            keys = set(handle)
-            return "X" not in keys and ("matrix" in keys or any("barcodes" in handle[key] for key in keys))
-    except Exception as error:  # noqa: BLE001  whatever the library makes of a damaged file
-        raise DataFileError(f"the file is damaged: {error}", str(source), "copy it again") from None
-
-
-def _read_h5ad(source: Path) -> Any:
-    import anndata
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return anndata.read_h5ad(source)
-    except Exception as error:  # anndata raises a dozen kinds, its registry's own among them
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        hint = f"this is anndata {anndata.__version__}; write the file again with a version near it"
-        raise DataFileError(f"the h5ad file cannot be read: {first}", str(source), hint) from error
-
-
-def _read_10x(source: Path) -> Any:
-    import scanpy
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return scanpy.read_10x_h5(source, gex_only=False)
-    except Exception as error:  # whatever h5py and scanpy make of a file that only looks like one
-        raise DataFileError(f"the 10x file cannot be read: {error}", str(source), "export it again") from error
-
-
-def _read_mtx(folder: Path) -> Any:
-    import scanpy
-
-    names = {path.name for path in folder.iterdir()}
-    if not names & {"matrix.mtx", "matrix.mtx.gz"}:
-        beside = ", ".join(sorted(names)[:5])
-        raise DataFileError("the folder holds no matrix.mtx", str(folder), f"it holds: {beside}" if beside else "")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return scanpy.read_10x_mtx(folder, gex_only=False)
-    except Exception as error:  # scanpy leaves pandas' and scipy's own errors as they are
-        hint = "matrix.mtx, barcodes.tsv and features.tsv of one library are needed"
-        raise DataFileError(f"the 10x folder cannot be read: {error}", str(folder), hint) from error
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,140 @@
+"""Files of single cells, opened as they are: h5ad, h5mu, zarr, 10x HDF5 and Matrix Market folders."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+from immunolab.errors import DataFileError
+from immunolab.input_files import is_there
+from immunolab.loaders.multimodal import read_h5mu
+
+_IN_MEMORY = ("obs", "var", "obsm", "varm", "uns")  # of a backed file: all but X, layers and graphs of neighbours
+_ZARR = (".zgroup", "zarr.json")  # of a group of zarr 2, and of zarr 3
+
+
+def open_cells(source: Path, *, backed: bool = False) -> Any:
+    """Return what a file of single cells holds, as it is.
+
+    Parameters
+    ----------
+    source
+        File or folder.
+    backed
+        Leave the matrices in the file; ``.h5ad`` alone.
+
+    Raises
+    ------
+    DataFileError
+        The file is missing, is no single-cell file, is damaged, or cannot be left in the file.
+    """
+    if not is_there(source):
+        raise DataFileError("there is no such file", str(source), "check the path")
+    kind = _kind(source)
+    if backed and kind != "h5ad":
+        hint = "read_cells(file) once without backed, write_h5ad, and open that file"
+        raise DataFileError("only an h5ad file can be left on the disk (backed)", str(source), hint)
+    if kind == "h5ad":
+        return _read_h5ad(source, backed=backed)
+    return {"mtx": _read_mtx, "zarr": _read_zarr, "10x": _read_10x, "h5mu": read_h5mu}[kind](source)
+
+
+def _kind(source: Path) -> str:
+    if source.is_dir():
+        return "zarr" if any((source / name).exists() for name in _ZARR) else "mtx"
+    with source.open("rb") as handle:
+        start = handle.read(4)
+    if start != b"\x89HDF" and not start.startswith(b"MuDa"):
+        hint = "give a .h5ad, a .h5mu, a 10x .h5, or a folder with matrix.mtx"
+        raise DataFileError("this is no single-cell file", str(source), hint)
+    return _kind_of_hdf5(source)
+
+
+def _kind_of_hdf5(source: Path) -> str:
+    import h5py
+
+    try:
+        with h5py.File(source, "r") as handle:
+            keys = set(handle)
+            if "mod" in keys and "X" not in keys:
+                return "h5mu"
+            return (
+                "10x"
+                if "X" not in keys and ("matrix" in keys or any("barcodes" in handle[k] for k in keys))
+                else "h5ad"
+            )
+    except Exception as error:  # noqa: BLE001  whatever the library makes of a damaged file
+        raise DataFileError(f"the file is damaged: {error}", str(source), "copy it again") from None
+
+
+def _read_h5ad(source: Path, *, backed: bool) -> Any:
+    import anndata
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _backed(source) if backed else anndata.read_h5ad(source)
+    except Exception as error:  # anndata raises a dozen kinds, its registry's own among them
+        raise _unreadable("h5ad", source, error) from error
+
+
+def _backed(source: Path) -> Any:
+    """Return the file with its layers left in it too, where `anndata.read_h5ad` would take them into memory."""
+    import anndata
+    import h5py
+
+    with h5py.File(source, "r") as handle:
+        parts = {name: anndata.io.read_elem(handle[name]) for name in _IN_MEMORY if name in handle}
+    data = anndata.AnnData(**parts, filename=source, filemode="r")
+    layers = data.file["layers"]
+    for name, layer in layers.items() if layers is not None else ():
+        dense = isinstance(layer, h5py.Dataset)
+        data.layers[name] = layer if dense else anndata.io.sparse_dataset(layer)
+    return data
+
+
+def _read_zarr(folder: Path) -> Any:
+    import anndata
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return anndata.read_zarr(folder)
+    except Exception as error:  # as with h5ad
+        raise _unreadable("zarr", folder, error) from error
+
+
+def _unreadable(kind: str, source: Path, error: Exception) -> DataFileError:
+    import anndata
+
+    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    hint = f"this is anndata {anndata.__version__}; write the file again with a version near it"
+    return DataFileError(f"the {kind} file cannot be read: {first}", str(source), hint)
+
+
+def _read_10x(source: Path) -> Any:
+    import scanpy
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return scanpy.read_10x_h5(source, gex_only=False)
+    except Exception as error:  # whatever h5py and scanpy make of a file that only looks like one
+        raise DataFileError(f"the 10x file cannot be read: {error}", str(source), "export it again") from error
+
+
+def _read_mtx(folder: Path) -> Any:
+    import scanpy
+
+    names = {path.name for path in folder.iterdir()}
+    if not names & {"matrix.mtx", "matrix.mtx.gz"}:
+        beside = ", ".join(sorted(names)[:5])
+        raise DataFileError("the folder holds no matrix.mtx", str(folder), f"it holds: {beside}" if beside else "")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return scanpy.read_10x_mtx(folder, gex_only=False)
+    except Exception as error:  # scanpy leaves pandas' and scipy's own errors as they are
+        hint = "matrix.mtx, barcodes.tsv and features.tsv of one library are needed"
+        raise DataFileError(f"the 10x folder cannot be read: {error}", str(folder), hint) from error
