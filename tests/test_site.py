@@ -92,7 +92,11 @@ def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
 
     for page in site.rglob("*.html"):
         Reader().feed(page.read_text(encoding="utf-8"))
-    styles = [file.name for file in site.rglob("*.css") if re.search(r"(@import\s+|url\()[\"']?(https?:)?//", file.read_text())]
+    styles = [
+        file.name
+        for file in site.rglob("*.css")
+        if re.search(r"(@import\s+|url\()[\"']?(https?:)?//", file.read_text())
+    ]
     assert foreign == []
     assert styles == []
 
