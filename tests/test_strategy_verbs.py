@@ -168,6 +168,34 @@ def test_a_shipped_strategy_is_written_as_it_was_read(name: str, tmp_path: Path)
     assert again.specimen == strategy.specimen
 
 
+def test_a_marker_with_borders_at_several_places_moves_only_where_it_was_said() -> None:
+    with pytest.raises(InputError) as caught:
+        _gated().move("CXCR3", to=400)
+    assert str(caught.value) == (
+        "treg_th17_tfh_teff:move CXCR3  it has borders at several places: 320.6 (Tfh1, Tfh2, Tfh17, Th17, Th1_17); "
+        "492.1 (Th1)\n"
+        "    hint: say which: move('CXCR3', to=..., population=['Tfh1', 'Tfh2', 'Tfh17', 'Th17', 'Th1_17'])"
+    )
+    both = _gated().move("CXCR3", to=400, population=["Tfh1", "Tfh2", "Tfh17", "Th17", "Th1_17", "Th1"])
+    rows = both.thresholds.query("marker == 'CXCR3'")
+    np.testing.assert_allclose(rows["threshold_raw"], 400)
+
+
+def test_a_rule_is_fixed_for_all_its_gates_or_refused() -> None:
+    strategy = il.builtin_strategy("treg_th17_tfh_teff")
+    with pytest.raises(InputError, match=r"diagonal \(Tfh_eff\); hi \(Tfh_act, Tph\); pos \(Tfh_PD1\)"):
+        strategy.move("PD-1", to=500)
+    with pytest.raises(InputError, match="data place its border for Treg together with that of another channel"):
+        strategy.move("CD25", to=3000)
+    with pytest.raises(InputError, match="data place one border for Th1 and for Tfh1, Tfh2"):
+        strategy.move("CXCR3", to=500, population="Th1")
+    moved = strategy.move("PD-1", to=500, population="Tfh_PD1")
+    assert [str(one) for one in strategy.diff(moved).changes] == ["rule PD-1: the default -> pos by fixed, at 500.0"]
+    rows = il.gate(_tube(), moved).thresholds.query("marker == 'PD-1'").set_index("population")["threshold_raw"]
+    assert rows["Tfh_PD1"] == pytest.approx(500)
+    assert rows["Tph"] != pytest.approx(500)
+
+
 def test_a_border_that_data_would_place_is_fixed_by_moving_it() -> None:
     strategy = il.builtin_strategy("treg_th17_tfh_teff").move("CCR6", to=300)
     borders = il.gate(_tube(), strategy).thresholds.query("marker == 'CCR6'")

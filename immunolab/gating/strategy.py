@@ -27,9 +27,10 @@ from immunolab.gating.gates import (
     Rectangle,
     is_unscaled,
 )
+from immunolab.gating.move_parts import Place
 from immunolab.gating.strategy_diff import StrategyDiff, strategy_diff
 from immunolab.gating.strategy_edits import add_population, remove_populations, rename_population
-from immunolab.gating.strategy_move import Place, move_gate
+from immunolab.gating.strategy_move import move_gate
 from immunolab.gating.strategy_out import save_strategy, strategy_text
 
 __all__ = [

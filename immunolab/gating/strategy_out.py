@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,8 @@ from immunolab.events.transforms import (
     ScaledAsinh,
     Transform,
 )
-from immunolab.events.tube import Tube
-from immunolab.gating.axes import on_channels
+from immunolab.events.tube import Spillover, Tube
+from immunolab.gating.axes import Tree, on_channels
 from immunolab.gating.borders import is_corner, off_axis, on_axis
 from immunolab.gating.gates import (
     Boolean,
@@ -37,6 +37,7 @@ from immunolab.gating.gates import (
     PopulationTree,
     Rectangle,
 )
+from immunolab.gating.placement.rules import is_scatter
 from immunolab.gating.strategy_units import has_position
 from immunolab.schema.files import write_atomically
 from immunolab.schema.flags import withheld
@@ -47,6 +48,7 @@ SCALES: dict[str, type] = {
     "linear": Identity, "logicle": Logicle, "asinh": Asinh, "log": Log, "hyperlog": Hyperlog, "biex": Biex,
     "linear_range": Linear, "scaled_asinh": ScaledAsinh, "auto": Auto,
 }  # fmt: skip
+_OTHER = "save as .xml"
 _FARTHEST = 1e30  # instrument units: an open edge is written no further out, far beyond any detector (2^22)
 
 
@@ -79,7 +81,7 @@ def save_strategy(
     if path.is_dir():
         raise InputError(Problem(str(path), "", "is a folder", f"name a file in it: {path / 'gates'}{suffix}"))
     if suffix in (".yaml", ".yml"):
-        text = strategy_text(tree)
+        text = strategy_text(with_own_matrix(tree, tube))
         write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
         return ()
     unplaced = [Problem(tree.name, p.path, "data have yet to place the gate") for p in tree.populations if _open(p)]
@@ -118,7 +120,7 @@ def strategy_text(tree: PopulationTree) -> str:
     InputError
         Everything that the file cannot hold.
     """
-    problems = [Problem(tree.name, p.path, *fault) for p in tree.populations for fault in _faults(p)]
+    problems = _gathered(tree)
     scales, clashes = _scales(tree)
     problems += clashes
     numbers = _numbers(tree)
@@ -146,22 +148,65 @@ def strategy_text(tree: PopulationTree) -> str:
 
 
 def _faults(population: Population) -> Iterator[tuple[str, str]]:
+    """Yield what a strategy file cannot hold of a gate, and how to fix it."""
     gate = population.gate
     if withheld(population.flag):
-        yield f"its number is withheld ({population.flag})", "move it by hand, remove it, or save as .xml"
+        yield f"the number is withheld ({population.flag})", "move it by hand, remove it, or save as .xml"
     if isinstance(gate, Boolean) and gate.operator == "or" and any(gate.complement):
         yield "'or' with a negated population has no words in this file", "make the negated one a population of its own"
     if not isinstance(gate, Rectangle | Polygon | Ellipsoid):
         return
     if len(gate.dimensions) > 2 and isinstance(gate, Ellipsoid):
-        yield "an ellipsoid of three or more channels has no words in this file", "save as .xml"
+        yield "an ellipsoid of three or more channels has no words in this file", _OTHER
     for dimension in gate.dimensions:
         if dimension.ratio is not None:
-            yield "a ratio of channels has no words in this file", "save as .xml"
-        elif dimension.compensation != "sample":
-            yield f"{dimension.name} is not compensated with the tube's own matrix", "save as .xml"
+            yield "a ratio of channels has no words in this file", _OTHER
+        elif dimension.compensation != "sample" and not is_scatter(dimension.name):
+            yield "the gate is not on channels compensated with the tube's own matrix", _OTHER
         elif type(dimension.transform) not in SCALES.values():
-            yield f"the scale of {dimension.name} has no words in this file", "save as .xml"
+            yield f"the scale {type(dimension.transform).__name__.lower()} has no words in this file", _OTHER
+
+
+def _gathered(tree: PopulationTree) -> list[Problem]:
+    """Return one problem for each kind of fault, with the populations that have it."""
+    owners: dict[tuple[str, str], list[str]] = {}
+    for population in tree.populations:
+        for fault in dict.fromkeys(_faults(population)):
+            owners.setdefault(fault, []).append(population.name)
+    return [Problem(tree.name, ", ".join(names), *fault) for fault, names in owners.items()]
+
+
+def with_own_matrix(tree: Tree, tube: Tube | None) -> Tree:
+    """Return a tree in which a matrix that is the tube's own is called so.
+
+    Parameters
+    ----------
+    tree
+        Any strategy.
+    tube
+        Its spillover is looked for among the matrices of the tree.
+    """
+    own = None if tube is None else tube.spillover
+    if own is None:
+        return tree
+    named = {name for name, matrix in tree.matrices.items() if _alike(matrix, own)}
+    populations = []
+    for population in tree.populations:
+        gate = population.gate
+        if isinstance(gate, Rectangle | Polygon | Ellipsoid):
+            axes: Any = tuple(
+                replace(d, compensation="sample") if d.compensation in named else d for d in gate.dimensions
+            )
+            population = replace(population, gate=replace(gate, dimensions=axes))
+        populations.append(population)
+    return replace(tree, populations=tuple(populations))
+
+
+def _alike(a: Spillover, b: Spillover) -> bool:
+    if set(a.channels) != set(b.channels):
+        return False
+    order = [b.channels.index(channel) for channel in a.channels]
+    return bool(np.allclose(a.matrix, b.matrix[np.ix_(order, order)], rtol=1e-9, atol=1e-12))
 
 
 def _drawn(tree: PopulationTree) -> Iterator[tuple[Population, Dimension]]:

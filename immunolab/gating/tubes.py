@@ -21,6 +21,7 @@ from immunolab.gating.counts import PopulationCount, count_populations, counts_t
 from immunolab.gating.evaluate import Mask, evaluate
 from immunolab.gating.gate_words import GateWords
 from immunolab.gating.imported_thresholds import imported_thresholds
+from immunolab.gating.move_parts import Place
 from immunolab.gating.placement.rules import display_scale
 from immunolab.gating.placement.scales import measure_scales, on_scales
 from immunolab.gating.plausibility import checked
@@ -38,7 +39,7 @@ from immunolab.gating.strategy import (
     Strategy,
 )
 from immunolab.gating.strategy_edits import add_population
-from immunolab.gating.strategy_move import Place, move_gate
+from immunolab.gating.strategy_move import move_gate
 from immunolab.gating.strategy_out import save_strategy
 from immunolab.gating.tube_gates import Threshold, TubeGates, thresholds_table
 from immunolab.gating.validation import evaluable
@@ -436,8 +437,9 @@ class GatedTube:
         return save_strategy(self.strategy, path, self.tube, counts)
 
     def _one_name(self, name: str) -> str:
-        """Return the channel of a marker or channel name that the tube has once; else the name."""
-        return self.tube.channel(name).name if len(self.tube.rows_of(name)) == 1 else name
+        """Return the marker of a channel where only it has that marker, else the channel; an unknown name as it is."""
+        rows = self.tube.rows_of(name)
+        return self.tube.names[rows[0]] if len(rows) == 1 else name
 
     def _with_scales(self) -> Strategy:
         """Return the strategy with the scale of every channel, by channel and by marker."""

@@ -77,7 +77,7 @@ class Fitted:
 
     def gates_of(self, sample_id: str) -> TubeGates:
         """Return the placed gates of one tube."""
-        absent = self.left_out.get(sample_id, ())
+        absent = [path.rsplit("/", 1)[-1] for path in self.left_out.get(sample_id, ())]
         notes = (f"optional populations that the panel cannot gate: {', '.join(absent)}",) if absent else ()
         own = tuple(one for one in self.pool_borders if sample_id in one.pool)
         return TubeGates(self.strategies[sample_id], self.records[sample_id], pool_borders=own, notes=notes)

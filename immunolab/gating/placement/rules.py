@@ -162,12 +162,17 @@ def _named_scale(transform: Mapping[str, Any], channel: Channel) -> Transform:
     for name in (channel.marker, channel.name):
         if name and name in by_marker:
             return by_marker[name]
-    if channel.kind in ("scatter", "time") or _SCATTER.match(channel.name):
+    if channel.kind in ("scatter", "time") or is_scatter(channel.name):
         return transform.get("scatter") or Identity()
     if transform.get("default") is not None:
         scale: Transform = transform["default"]
         return scale
     return Asinh(MASS_COFACTOR) if channel.kind == "mass" else Logicle()
+
+
+def is_scatter(name: str) -> bool:
+    """Whether a channel's name is that of scatter or time, which no dye spills into."""
+    return bool(_SCATTER.match(name))
 
 
 def same_name(a: str, b: str) -> bool:
