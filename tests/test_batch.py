@@ -13,7 +13,7 @@ import pytest
 from immunolab.errors import DataFileError, InputError
 from immunolab.schema.files import content_key, write_atomically
 from immunolab.workflow.store import Store
-from immunolab.workflow.workers import Failure, Task, Workers, run_tasks
+from immunolab.workflow.workers import Failure, Task, Workers, kept_workers, run_tasks
 
 
 def _write_text(text: str):
@@ -152,6 +152,48 @@ def test_a_dead_worker_ends_no_process_of_others() -> None:
     finally:
         bystander.kill()
         bystander.join()
+
+
+def _where(_: int) -> int:
+    time.sleep(0.05)
+    return os.getpid()
+
+
+def _fill(_: int) -> int:
+    _held.append(bytes(range(256)) * (3 << 20))  # 768 MB, more than a worker keeps to the next step
+    return os.getpid()
+
+
+_held: list[bytes] = []
+
+
+def _step(function, stage: str) -> set[int]:
+    tasks = [Task(str(n), stage, n) for n in range(4)]
+    return {found for _, found in run_tasks(function, tasks, Workers(2), "processes")}
+
+
+def test_workers_stay_from_step_to_step_until_the_run_ends() -> None:
+    with kept_workers(0):
+        first, second = _step(_where, "fit"), _step(_where, "gate")
+        with kept_workers(2):  # of a run inside a demonstration: the outer workers work
+            third = _step(_where, "report")
+    assert first == second == third
+    assert len(first) == 2
+    assert not [pid for pid in first if Path(f"/proc/{pid}").exists()]
+
+
+def test_a_worker_that_holds_much_memory_is_ended_with_its_step() -> None:
+    with kept_workers(0):
+        large = {found for _, found in run_tasks(_fill, [Task("1", "fit", 1)], Workers(2), "processes")}
+        assert not [pid for pid in large if Path(f"/proc/{pid}").exists()]
+        assert not large & _step(_where, "gate")
+
+
+def test_a_worker_that_is_killed_between_two_steps_costs_no_task() -> None:
+    with kept_workers(0):
+        for pid in _step(_where, "fit"):
+            os.kill(pid, signal.SIGKILL)
+        assert len(_step(_where, "gate")) >= 1
 
 
 def test_no_more_tasks_fly_than_memory_holds() -> None:

@@ -6,8 +6,10 @@ that set text (ligatures, kerning, names). In a PDF every glyph is named and pla
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
+from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
 from typing import Any
@@ -39,27 +41,57 @@ def _lean(whole: Any, path: Any, options: Any) -> Any:
     """Return a font of the needed tables; None for one without TrueType outlines."""
     from fontTools.ttLib import TTFont
 
-    written, glyphs = _kept(whole, str(path), options.font_number)
-    if not glyphs:
+    kept = _kept(whole, str(path), options.font_number)
+    if kept is None:
         return None
     moments = {"recalcBBoxes": options.recalc_bounds, "recalcTimestamp": options.recalc_timestamp}
-    font = TTFont(BytesIO(written), lazy=True, **moments)  # no time of writing: same figure, same bytes
-    font.setGlyphOrder(list(glyphs))
+    font = TTFont(BytesIO(kept.file), lazy=True, **moments)  # no time of writing: same figure, same bytes
+    font.setGlyphOrder(list(kept.glyphs))
+    outlines, widths = copy(kept.outlines), copy(kept.widths)
+    outlines.glyphs = _Copies(outlines.glyphs)
+    font.tables |= {"glyf": outlines, "hmtx": widths}
     return font
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """A font's file with the needed tables alone, its glyphs' names, and the two tables that take long to read."""
+
+    file: bytes
+    glyphs: tuple[str, ...]
+    outlines: Any
+    widths: Any
+
+
+class _Copies(dict[str, Any]):
+    """Outlines of a font that many files are cut from: cutting changes a glyph that is made of others."""
+
+    def __init__(self, shared: Mapping[str, Any]) -> None:
+        super().__init__(shared)
+        self._copied: set[str] = set()
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._copied:
+            self[name] = copy(super().__getitem__(name))
+            self._copied.add(name)
+        return super().__getitem__(name)
+
+
 @lru_cache(_FONTS_KEPT)
-def _kept(whole: Any, path: str, number: int) -> tuple[bytes, tuple[str, ...]]:
-    """Return a font file with the needed tables alone, and the names of its glyphs; ("", ()) without outlines."""
+def _kept(whole: Any, path: str, number: int) -> _Kept | None:
+    """Return what of a font file is needed; None without outlines."""
     from fontTools.subset import Options
+    from fontTools.ttLib import TTFont
 
     font = whole(path, Options(font_number=number))
     if "glyf" not in font:
-        return b"", ()
+        return None
     for table in set(font.keys()) - _NEEDED - {"GlyphOrder"}:
         del font[table]
     glyphs = tuple(font.getGlyphOrder())
     font["post"].formatType = _NAMELESS
     written = BytesIO()
     font.save(written, reorderTables=False)
-    return written.getvalue(), glyphs
+    lean = TTFont(BytesIO(written.getvalue()))
+    lean.setGlyphOrder(list(glyphs))
+    return _Kept(written.getvalue(), glyphs, lean["glyf"], lean["hmtx"])

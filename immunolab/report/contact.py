@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from immunolab.plots.drawn_memory import free_drawn
 from immunolab.plots.gate_views import read_views
@@ -19,46 +18,45 @@ from immunolab.study.sheet import Sample
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-Apply = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 _COLOURS = 256  # of a sheet: what a PNG's palette holds; its density has fewer
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A sample's contact sheet and its path relative to the page."""
+    """A sample's contact sheet: its path relative to the page, the views it is drawn from, its title."""
 
     sample_id: str
     patient_id: str
     visit: str
     link: str
+    views: Path
+    title: str
 
 
-def contact_sheets(run: Run, apply: Apply) -> list[Sheet]:
-    """Draw ``samples/SAMPLE_ID/gating.png`` of every measured sample, patient by patient, visits side by side.
+def contact_sheets(run: Run) -> list[Sheet]:
+    """Return the contact sheets of every measured sample, ``samples/SAMPLE_ID/gating.png``, patient by patient.
 
     Parameters
     ----------
     run
         Its folder holds the views of each sample.
-    apply
-        Maps a function over jobs, in order, perhaps in several processes.
 
     Returns
     -------
     list of Sheet
-        In the order of the drawings.
+        A patient's visits side by side.
     """
     folder = run.folder / "samples"
     order = {name: i for i, name in enumerate(dict.fromkeys(s.patient_id for s in run.samples))}
     samples = [s for s in run.samples if (folder / s.sample_id / "views.npz").exists()]
     samples.sort(key=lambda s: order[s.patient_id])
-    for _ in apply(_drawn, [(folder / s.sample_id / "views.npz", _title(s)) for s in samples]):
-        pass
-    return [Sheet(s.sample_id, s.patient_id, s.visit, f"samples/{s.sample_id}/gating.png") for s in samples]
+    return [_sheet(s, folder / s.sample_id / "views.npz") for s in samples]
 
 
-def _drawn(job: tuple[Path, str]) -> Path:
-    return draw_sheet(*job)
+def _sheet(sample: Sample, views: Path) -> Sheet:
+    title = f"{sample.patient_id}, {sample.visit}, sample {sample.sample_id}"
+    link = f"samples/{sample.sample_id}/gating.png"
+    return Sheet(sample.sample_id, sample.patient_id, sample.visit, link, views, title)
 
 
 def draw_sheet(views: Path, title: str) -> Path:
@@ -90,7 +88,3 @@ def _in_few_colours(drawn: Image, views: str) -> bytes:
     few = drawn.quantize(_COLOURS, method=Quantize.FASTOCTREE, dither=Dither.NONE)
     few.save(buffer, format="PNG", pnginfo=words)
     return buffer.getvalue()
-
-
-def _title(sample: Sample) -> str:
-    return f"{sample.patient_id}, {sample.visit}, sample {sample.sample_id}"

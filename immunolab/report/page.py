@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,11 @@ from typing import Any
 from immunolab.plots.drawn_memory import look_at_all
 from immunolab.report import disposition as flow
 from immunolab.report import methods
-from immunolab.report.contact import Apply, Sheet, contact_sheets
+from immunolab.report.contact import Sheet, contact_sheets, draw_sheet
 from immunolab.report.contents import contents
 from immunolab.report.document import document, place_name
 from immunolab.report.exports import remove_stale_exports
-from immunolab.report.figure import Written, write_figure
+from immunolab.report.figure import ReportFigure, Written, write_figure
 from immunolab.report.figures import figures_of
 from immunolab.report.first_screen import first_screen
 from immunolab.report.manifest import write_manifest
@@ -25,6 +25,8 @@ from immunolab.report.review import borders_grid, review_grid
 from immunolab.report.shift_tables import shift_grid, slope_grid, tests_grid
 from immunolab.results.run import REPORT, Run
 from immunolab.schema.files import write_atomically
+
+Apply = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 
 
 def write_report(run: Run, *, apply: Apply = map) -> Path:
@@ -38,14 +40,14 @@ def write_report(run: Run, *, apply: Apply = map) -> Path:
     run
         The finished run; its folder holds ``tables/`` and ``samples/``.
     apply
-        Maps a function over figures, in order, perhaps in several processes.
+        Maps a function over figures and sheets, in order, perhaps in several processes.
     """
     folder = run.folder / "figures"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    made = list(figures_of(run))
-    pictures = list(apply(partial(write_figure, folder=folder), made))
-    sheets = contact_sheets(run, apply)
+    made, sheets = list(figures_of(run)), contact_sheets(run)
+    drawn = list(apply(partial(_drawn, folder=folder), [*made, *sheets]))
+    pictures = [one for one in drawn if one is not None]
     look_at_all()
     page = run.folder / REPORT
     text = render(run, pictures, sheets)
@@ -53,6 +55,14 @@ def write_report(run: Run, *, apply: Apply = map) -> Path:
     write_manifest(run)
     remove_stale_exports(run.folder)
     return page
+
+
+def _drawn(job: ReportFigure | Sheet, folder: Path) -> Written | None:
+    """Draw a figure into a folder, or a sheet beside its views: that one the page only leads to."""
+    if isinstance(job, ReportFigure):
+        return write_figure(job, folder)
+    draw_sheet(job.views, job.title)
+    return None
 
 
 def render(run: Run, pictures: Sequence[Written], sheets: Sequence[Sheet]) -> str:

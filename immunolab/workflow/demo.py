@@ -7,6 +7,7 @@ from pathlib import Path
 from immunolab.errors import InputError, Problem
 from immunolab.results.run import Run
 from immunolab.workflow.run import run
+from immunolab.workflow.workers import kept_workers
 
 TRIAL, PATIENTS, VISITS, SEED = "sle_nct02084238", 8, ("W0", "W10"), 20240601
 
@@ -31,8 +32,10 @@ def demo(out: Path, *, jobs: int = 2) -> Run:
     from immunolab.simulation import simulate
 
     folder = out / "study"
-    if not (folder / "study.yaml").exists():
-        if folder.exists() and any(folder.iterdir()):
-            raise InputError(Problem(str(folder), "", "the folder holds something else", "name a new folder with -o"))
-        simulate(TRIAL, patients=PATIENTS, seed=SEED, folder=folder, visits=VISITS)
-    return run(folder, out=out, jobs=jobs)
+    new = not (folder / "study.yaml").exists()
+    if new and folder.exists() and any(folder.iterdir()):
+        raise InputError(Problem(str(folder), "", "the folder holds something else", "name a new folder with -o"))
+    with kept_workers(jobs if new else 0):  # they start while the tubes are simulated
+        if new:
+            simulate(TRIAL, patients=PATIENTS, seed=SEED, folder=folder, visits=VISITS)
+        return run(folder, out=out, jobs=jobs)

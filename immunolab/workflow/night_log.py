@@ -46,6 +46,7 @@ class NightLog:
         self._lock = threading.Lock()
         self._failed: set[str] = set()
         self._speechless = False
+        self._worker_memory = 0
 
     def write(self, event: str, **fields: Any) -> None:
         """Append a line.
@@ -163,7 +164,7 @@ class NightLog:
         """
         state = self.state
         state.computed, state.kept, state.failed = len(set(computed)), len(set(kept)), len(set(failed))
-        state.state, state.exit_code, state.peak_memory = "finished", 3 if state.failed else 0, peak_memory()
+        state.state, state.exit_code, state.peak_memory = "finished", 3 if state.failed else 0, self._memory()
         self.write(
             "run_finished",
             exit_code=state.exit_code,
@@ -175,6 +176,20 @@ class NightLog:
             peak_memory_bytes=state.peak_memory.get("run"),
             peak_memory_worker_bytes=state.peak_memory.get("worker"),
         )
+
+    def note_worker_memory(self, taken: int) -> None:
+        """Note the largest memory of a worker that has not ended, which the system does not count yet.
+
+        Parameters
+        ----------
+        taken
+            Bytes.
+        """
+        self._worker_memory = max(self._worker_memory, taken)
+
+    def _memory(self) -> dict[str, int]:
+        found = peak_memory()
+        return found | {"worker": max(found["worker"], self._worker_memory)} if found else found
 
     def fail(self, error: BaseException) -> None:
         """Note that the run ends before everything is written."""
@@ -190,7 +205,7 @@ class NightLog:
             return
         with self._lock:
             self.state.beat += 1
-            self.state.updated, self.state.peak_memory = time.time(), peak_memory()
+            self.state.updated, self.state.peak_memory = time.time(), self._memory()
             text = json.dumps({"schema": STATUS_SCHEMA} | asdict(self.state), ensure_ascii=False)
             figures = metrics_text(self.state)
         write_atomically(self._root / STATUS, lambda part: part.write_text(text + "\n", encoding="utf-8"))

@@ -72,3 +72,12 @@ def peak_memory() -> dict[str, int]:
     unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes there, KiB on Linux
     kinds = {"run": resource.RUSAGE_SELF, "worker": resource.RUSAGE_CHILDREN}
     return {name: resource.getrusage(kind).ru_maxrss * unit for name, kind in kinds.items()}
+
+
+def resident_memory() -> int:
+    """Return the bytes of memory that this process holds now; the most it ever held where the system says only that."""
+    try:
+        pages = int((_PROC / "self/statm").read_text(encoding="ascii").split()[1])
+    except (OSError, IndexError):
+        return peak_memory().get("run", 0)
+    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -11,6 +11,7 @@ from immunolab.report.page import write_report
 from immunolab.results.record import read_run
 from immunolab.workflow.spread import SpreadWork
 from immunolab.workflow.store import Store
+from immunolab.workflow.workers import kept_workers
 
 HTML = "html"
 
@@ -42,6 +43,7 @@ def report(out: Path | str, *, formats: Sequence[str] = (HTML,), jobs: int = 1) 
     lines = []
     with Store(run.folder).lock():
         if HTML in formats or (run.report is None and {"pdf", "pptx"} & set(formats)):
-            page = write_report(run, apply=SpreadWork(jobs))
+            with kept_workers(jobs):
+                page = write_report(run, apply=SpreadWork(jobs))
             lines.append(f"report: {page}")
         return [*lines, *write_exports(run, wanted)]

@@ -31,6 +31,7 @@ from immunolab.workflow.spread import SpreadWork
 from immunolab.workflow.store import RUN_LOG, Store, folder_fault, is_folder_fault
 from immunolab.workflow.tubes import RunOptions, TubeResults, TubeSteps
 from immunolab.workflow.unmeasured import panel_names, unmeasured
+from immunolab.workflow.workers import kept_workers
 from immunolab.workflow.write import clinic_tables, finished_run, scale_tables, write_results
 
 log = logging.getLogger("immunolab")
@@ -107,7 +108,8 @@ def _run(study: Study | Path | str, out: Path | str, options: RunOptions) -> Run
         state = RunState(found.name, len(found.samples), asdict(options), planned)
         with store.lock():
             store.claim(found.name)
-            with _logged(store.root), logged_run(store.root, state):
+            early = 0 if options.scheduler or (store.root / "tables").exists() else options.jobs
+            with kept_workers(early), _logged(store.root), logged_run(store.root, state):
                 store.sweep()
                 return _steps(found, store, options, panels, sources)
     except OSError as error:

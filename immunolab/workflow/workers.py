@@ -6,6 +6,7 @@ failure; no more tasks are in flight than the memory budget holds.
 
 from __future__ import annotations
 
+import gc
 import logging
 import multiprocessing
 import os
@@ -15,17 +16,31 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Literal
 
 from immunolab.errors import ImmunolabError
 from immunolab.workflow.night_log import night_log
+from immunolab.workflow.process import peak_memory, resident_memory
 from immunolab.workflow.store import is_folder_fault
 from immunolab.workflow.tasks import Failure, Task
 
 Kind = Literal["threads", "processes"]
 log = logging.getLogger("immunolab")
 _WATCH_SECOND = 1.0  # between two looks at the parent: a glance costs microseconds, a scheduler waits seconds
+_MEMORY_KEPT = (
+    512 << 20
+)  # bytes that a worker may hold and stay for the next step (judgement: one that draws has 300 MB)
+_ROOMS_OF_WORK = (  # of placing and gating, and of drawing with what that imports when the first figure is made
+    "immunolab.workflow.tubes",
+    "immunolab.gating.placement.fit",
+    "immunolab.report.page",
+    "matplotlib.backends.backend_pdf",
+    "scipy.stats",
+)
 MEMORY_PER_FILE_BYTE = 4  # bytes that a tube in work may take, for each byte of its file
 
 
@@ -133,31 +148,96 @@ def _leave_with_parent(parent: int) -> None:
 
 
 class _WorkerProcesses:
-    """A process for each thread that asks for one, so that the death of a worker costs no other task its work.
+    """Processes of one worker each, so that the death of a worker costs no other task its work.
 
     A pool of several processes ends them all when one dies, and waits for ever for one that it started meanwhile
     (Python 3.11); a pool of one starts none.
     """
 
     def __init__(self) -> None:
-        self._pools: dict[int, ProcessPoolExecutor] = {}
+        self._idle: list[ProcessPoolExecutor] = []
 
     def attempt(self, function: Callable[[Any], Any], task: Task[Any]) -> Any:
-        """Run a task in the thread's process; raise BrokenProcessPool where that died, and start another next time."""
-        thread = threading.get_ident()
-        if thread not in self._pools:
-            spawn = multiprocessing.get_context("spawn")
-            self._pools[thread] = ProcessPoolExecutor(1, spawn, _leave_with_parent, (os.getpid(),))
+        """Run a task in an idle process or a new one; raise BrokenProcessPool where that died."""
+        process = self._idle.pop() if self._idle else _new_process()
         try:
-            return self._pools[thread].submit(attempt_task, function, task).result()
+            result = process.submit(attempt_task, function, task).result()
         except BrokenProcessPool:
-            self._pools.pop(thread).shutdown()
+            process.shutdown()
             raise
+        except BaseException:
+            self._idle.append(process)
+            raise
+        self._idle.append(process)
+        return result
+
+    def start(self, count: int) -> None:
+        """Start processes that import what they need while nothing waits for them."""
+        started = [_new_process() for _ in range(count)]
+        for process in started:
+            process.submit(_import_what_runs_need)
+        self._idle += started
+
+    def end_large(self) -> None:
+        """End idle processes that hold so much memory that later work had better have it."""
+        for process in [self._idle.pop() for _ in range(len(self._idle))]:
+            with suppress(BrokenProcessPool):  # one that was killed since has no memory
+                most, now = process.submit(_memory).result()
+                night_log().note_worker_memory(most)
+                if now <= _MEMORY_KEPT:
+                    self._idle.append(process)
+                    continue
+            process.shutdown()
 
     def close(self) -> None:
         """End the processes once their tasks are done."""
-        while self._pools:
-            self._pools.popitem()[1].shutdown()
+        while self._idle:
+            self._idle.pop().shutdown()
+
+
+def _new_process() -> ProcessPoolExecutor:
+    spawn = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(1, spawn, _leave_with_parent, (os.getpid(),))
+
+
+def _memory() -> tuple[int, int]:
+    """Return the bytes that this process took at most, and those it holds."""
+    return peak_memory().get("run", 0), resident_memory()
+
+
+def _import_what_runs_need() -> None:
+    """Import the rooms of placing, gating and drawing: a second in which the run reads its files."""
+    for room in _ROOMS_OF_WORK:
+        import_module(room)
+    gc.freeze()  # looking through modules for garbage took a twentieth of the time of figures
+
+
+_kept: ContextVar[_WorkerProcesses | None] = ContextVar("worker_processes", default=None)
+
+
+@contextmanager
+def kept_workers(jobs: int) -> Iterator[None]:
+    """Keep the worker processes of what runs inside from one step to the next: each takes seconds to start.
+
+    Inside another such block nothing is done; there the outer block's processes work.
+
+    Parameters
+    ----------
+    jobs
+        Processes that are started at once; none for 1, where work is done without them.
+    """
+    if _kept.get() is not None:
+        yield
+        return
+    processes = _WorkerProcesses()
+    token = _kept.set(processes)
+    try:
+        if jobs > 1:
+            processes.start(jobs)
+        yield
+    finally:
+        _kept.reset(token)
+        processes.close()
 
 
 def _on_this_machine(
@@ -166,7 +246,8 @@ def _on_this_machine(
     waiting = list(reversed(tasks))
     flying: dict[Future[Any], Task[Any]] = {}
     died: list[Task[Any]] = []
-    processes = _WorkerProcesses()
+    lasting = _kept.get()
+    processes = lasting or _WorkerProcesses()
     work = processes.attempt if kind == "processes" else attempt_task
     threads = ThreadPoolExecutor(pool.jobs)
     try:
@@ -182,12 +263,16 @@ def _on_this_machine(
                     died.append(task)
                 else:
                     yield task, future.result()
-        processes.close()  # memory for those that may have died of its lack
+        if died:
+            processes.close()  # memory for those that may have died of its lack
         for task in died:
             yield task, _once_more(function, task, processes)
+        if kind == "processes":
+            processes.end_large()
     finally:
         threads.shutdown(wait=True, cancel_futures=True)
-        processes.close()
+        if lasting is None:
+            processes.close()
 
 
 def _once_more(function: Callable[[Any], Any], task: Task[Any], processes: _WorkerProcesses) -> Any:
