@@ -54,7 +54,7 @@ def _lean(whole: Any, path: Any, options: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class _Kept:
+class _CutDown:
     """A font's file with the needed tables alone, its glyphs' names, and the two tables that take long to read."""
 
     file: bytes
@@ -78,7 +78,7 @@ class _Copies(dict[str, Any]):
 
 
 @lru_cache(_FONTS_KEPT)
-def _kept(whole: Any, path: str, number: int) -> _Kept | None:
+def _kept(whole: Any, path: str, number: int) -> _CutDown | None:
     """Return what of a font file is needed; None without outlines."""
     from fontTools.subset import Options
     from fontTools.ttLib import TTFont
@@ -94,4 +94,4 @@ def _kept(whole: Any, path: str, number: int) -> _Kept | None:
     font.save(written, reorderTables=False)
     lean = TTFont(BytesIO(written.getvalue()))
     lean.setGlyphOrder(list(glyphs))
-    return _Kept(written.getvalue(), glyphs, lean["glyf"], lean["hmtx"])
+    return _CutDown(written.getvalue(), glyphs, lean["glyf"], lean["hmtx"])
