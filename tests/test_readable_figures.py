@@ -158,7 +158,7 @@ def test_an_estimation_plot_draws_every_change_and_the_estimate_with_its_interva
     ticks = {label.get_text(): at for at, label in zip(ax.get_yticks(), ax.get_yticklabels(), strict=True)}
     assert ticks["1"] == 0  # no change is an odds ratio of 1
     assert all(at == pytest.approx(np.log(float(word))) for word, at in ticks.items())
-    assert ax.get_xlabel() == "▲ favours drug"
+    assert ax.get_xlabel() == "▲ as registered"  # which need not be a benefit
 
 
 def test_the_curve_is_the_distribution_the_interval_is_cut_from(treg):

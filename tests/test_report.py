@@ -27,6 +27,7 @@ from immunolab.report.figures.cohort import cohort_figures
 from immunolab.report.figures.endpoints import endpoint_figures
 from immunolab.report.figures.patients import patient_figures
 from immunolab.report.figures.quality import run_figures
+from immunolab.report.first_screen import study_facts
 from immunolab.report.methods import (
     gate_rules_grid,
     methods_text,
@@ -34,13 +35,18 @@ from immunolab.report.methods import (
     transforms_of,
     warnings_grid,
 )
+from immunolab.report.other_tables import other_tables
 from immunolab.report.page import render, shift_grid, slope_grid, write_report
 from immunolab.report.patients import patient_grid
+from immunolab.report.review import borders_grid, review_grid
 from immunolab.results.findings import findings
 from immunolab.results.findings.concerns import concerns
 from immunolab.results.findings.sensitivity import beside_the_test
+from immunolab.results.run_in_words import failed_in_words
 from immunolab.results.sentences import change_sentence, direction
+from immunolab.schema.estimand import ESTIMAND
 from immunolab.schema.flags import Code
+from immunolab.schema.gating import FAILURES
 from immunolab.schema.tables import ALL
 from immunolab.study.endpoints import ResponderProportion, SlopeDifference
 
@@ -367,6 +373,40 @@ def test_small_groups_and_columns_of_further_tables_are_said_in_words(run):
     html = render(replace(run, tables={**run.tables, "shifts_by_response": table}), [], [])
     assert "fewer than 4 in a group" in html
     assert "n: patients of both groups together." in html
+
+
+def test_the_estimand_says_the_rule_of_an_event_once_and_endpoints_alike_in_one_row(run):
+    row = {"cohort": None, "visit": "W10", "event": "death", "strategy": "hypothetical", "rule": "event of survival"}
+    row |= {"source": "judgement"} | dict.fromkeys((c.name for c in ESTIMAND.columns if c.name.startswith("n_")), 2)
+    rows = [row | {"endpoint": name} for name in ("treg_pct_cd4", "th17_pct_cd4")] + [
+        row | {"endpoint": "treg_pct_cd4", "event": "rescue_steroids", "rule": "prednisone 5 or more"}
+    ]
+    shown = other_tables(replace(run, tables={**run.tables, "estimand": ESTIMAND.frame(rows)}))["safety"]
+    table = next(one for one in shown if one["id"] == "estimand")
+    assert table["note"] == "Death: event of survival (judgement); rescue steroids: prednisone 5 or more (judgement)."
+    endpoints = [line[table["grid"].headings.index("endpoint")].text for line in table["grid"].rows]
+    assert endpoints == [
+        f"{run.label_of('treg_pct_cd4').short}; {run.label_of('th17_pct_cd4').short}",
+        run.label_of("treg_pct_cd4").short,
+    ]
+
+
+def test_samples_that_failed_are_those_of_patients_and_controls_are_counted_apart(run):
+    failures = FAILURES.frame(
+        {"sample_id": name, "stage": "read", "error": "cut short", "hint": "copy it"}
+        for name in (run.samples[0].sample_id, "bridge_1", "unstained_1")
+    )
+    failed = replace(run, tables={**run.tables, "failures": failures})
+    assert failed_in_words(failed) == ", 1 failed, 2 controls failed"
+    assert dict(study_facts(failed))["Samples"].endswith(", 1 failed, 2 controls failed")
+    assert failed_in_words(replace(run, tables={**run.tables, "failures": failures.iloc[:0]})) == ""
+
+
+def test_populations_of_borders_and_flags_have_the_names_of_the_field(run):
+    thresholds, counts = run.thresholds.assign(population="Tfh_eff"), run.counts.assign(population="Tfh_eff")
+    named = replace(run, tables={**run.tables, "thresholds": thresholds, "counts": counts.assign(flag="below_loq")})
+    assert {row[0].text for row in borders_grid(named).rows} == {"effector Tfh"}
+    assert {row[1].text for row in review_grid(named).rows} == {"effector Tfh"}
 
 
 def test_a_share_whose_count_does_not_show_the_change_is_stamped(run):

@@ -79,7 +79,7 @@ def estimation_plot(
     sides
         Names of both sides; None takes the visits'.
     direction
-        Which way was registered; ``increase`` and ``decrease`` are marked at the axis of changes.
+        Which way was registered; ``increase`` and ``decrease`` are marked at the axis of changes, not called a benefit.
     small
         As beside a sentence (3.2 x 2 in), without names; else as a figure of a page.
     """
@@ -154,7 +154,7 @@ def changes(
     ax.tick_params(axis="x", length=0)
     ax.set_ylabel(_change_words(pairs, scale))
     if direction in _ARROWS:
-        ax.set_xlabel(f"{_ARROWS[direction]} favours drug", fontsize=SMALL, color=NEUTRAL)
+        ax.set_xlabel(f"{_ARROWS[direction]} as registered", fontsize=SMALL, color=NEUTRAL)
     return ax
 
 

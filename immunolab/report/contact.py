@@ -60,7 +60,15 @@ def _sheet(sample: Sample, views: Path) -> Sheet:
 
 
 def draw_sheet(views: Path, title: str) -> Path:
-    """Draw a sample's contact sheet beside its views, unless it was drawn from the same views, and return its path."""
+    """Draw a sample's contact sheet beside its views, unless it was drawn from the same views, and return its path.
+
+    Parameters
+    ----------
+    views
+        The sample's views.
+    title
+        Above the sheet.
+    """
     from PIL import Image
 
     target = views.with_name("gating.png")

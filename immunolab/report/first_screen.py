@@ -12,6 +12,7 @@ from immunolab.results.findings.cautions import cautions
 from immunolab.results.findings.concerns import concerns
 from immunolab.results.findings.sensitivity import beside_the_test
 from immunolab.results.run import Run
+from immunolab.results.run_in_words import failed_in_words
 from immunolab.study.trial import Dosing
 
 READING = (
@@ -62,7 +63,7 @@ def study_facts(run: Run) -> Iterator[tuple[str, str]]:
     arms = f" in {len(run.cohorts)} cohorts ({', '.join(run.cohorts)})" if len(run.cohorts) > 1 else ""
     visits = dict.fromkeys(s.visit for s in run.samples)
     yield "Patients", f"{len(patients)}{arms}"
-    yield "Samples", f"{samples} at {', '.join(visits)}" + (f", {len(run.failed)} failed" if run.failed else "")
+    yield "Samples", f"{samples} at {', '.join(visits)}{failed_in_words(run)}"
 
 
 def dosing_in_words(dosing: Dosing) -> str:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
+
 from immunolab.comparison.arms import LEAST_RESPONDERS
 from immunolab.report.html_table import grid
+from immunolab.results.findings.words import capital
 from immunolab.results.run import Run
 from immunolab.schema.flags import Code
 
@@ -79,6 +82,20 @@ _SECTIONS = {  # others are of the section sensitivity, folded; these are never 
 }
 
 
+def _rules_of_events(table: pd.DataFrame) -> str:
+    """Return when each intercurrent event is one, and where that comes from."""
+    rules = table[["event", "rule", "source"]].drop_duplicates().fillna("")
+    said = (f"{row.event}: {row.rule}" + (f" ({row.source})" if row.source else "") for row in rules.itertuples())
+    return f"{capital('; '.join(said))}."
+
+
+def _endpoints_together(table: pd.DataFrame) -> pd.DataFrame:
+    """Return one row for the endpoints that are alike in all other columns: most events touch all of them."""
+    others = [column for column in table.columns if column != "endpoint"]
+    alike = table.groupby(others, sort=False, dropna=False)["endpoint"].agg("; ".join).reset_index()
+    return alike[list(table.columns)]
+
+
 def other_tables(run: Run) -> dict[str, list[dict[str, Any]]]:
     """Return the tables that a run has beside the shifts, by the section of the page that holds them.
 
@@ -107,9 +124,13 @@ def _shown(run: Run, name: str) -> dict[str, Any]:
         table = table.assign(**{column: table[column].str.replace("_", " ")})
     if "codes" in table:
         table = table.assign(codes=table["codes"].replace({Code.E_N_MIN: _SMALL_GROUP}))
+    note = _NOTES.get(name, "")
+    if name == "estimand":  # the rule and its source are an event's, not a value's: said once
+        note = _rules_of_events(table)
+        table = _endpoints_together(table.drop(columns=["rule", "source"]))
     return {
         "id": name.replace("_", "-"),
         "title": _OTHERS[name],
-        "note": _NOTES.get(name, ""),
+        "note": note,
         "grid": grid(table, {c: str(c).replace("_", " ") for c in table.columns}),
     }

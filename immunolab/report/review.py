@@ -10,6 +10,7 @@ import pandas as pd
 from immunolab.report.html_table import Grid, grid
 from immunolab.results.run import Run
 from immunolab.schema.flags import Flag, flag, shown
+from immunolab.vocabulary.display_names import display_name
 
 _COLUMNS = {
     "number": "The number is",
@@ -56,7 +57,7 @@ def _rows(counts: pd.DataFrame) -> Iterator[dict[str, object]]:
             more = f" and {len(where) - _NAMED} more" if len(where) > _NAMED else ""
             yield {
                 "number": "withheld" if flag(word).rank == "unusable" else "doubtful",
-                "populations": ", ".join(names),
+                "populations": ", ".join(map(display_name, names)),
                 "samples": len(where),
                 "word": word,
                 "message": flag(word).meaning + reasons.get((word, names[0]), ""),
@@ -80,6 +81,7 @@ def borders_grid(run: Run) -> Grid:
     groups = frame.fillna({"marker": ""}).groupby(keys, sort=False)
     table = groups["threshold_raw"].agg(["size", "min", "median", "max"]).reset_index()
     table["flags"] = groups["flag"].agg(_tallied).to_numpy()
+    table["population"] = table["population"].map(display_name)
     columns = {
         "population": "Population",
         "marker": "Marker",

@@ -44,9 +44,22 @@ def headline(run: Run) -> str:
         The finished run.
     """
     patients = len({s.patient_id for s in run.samples})
-    failed = f", {len(run.failed)} failed" if run.failed else ""
     simulated = " (simulated data)" if run.study.simulated else ""
-    return f"Run of {run.study.name}{simulated}: {patients} patients, {len(run.samples)} samples{failed}"
+    return f"Run of {run.study.name}{simulated}: {patients} patients, {len(run.samples)} samples{failed_in_words(run)}"
+
+
+def failed_in_words(run: Run) -> str:
+    """Return ``, 1 failed`` of the patients' samples and ``, 2 controls failed`` of all other tubes; "" of none.
+
+    Parameters
+    ----------
+    run
+        The finished run.
+    """
+    own = {sample.sample_id for sample in run.samples}
+    of_patients, controls = len(own & set(run.failed)), len(set(run.failed) - own)
+    said = f", {of_patients} failed" if of_patients else ""
+    return said + (f", {controls} control{'s' if controls > 1 else ''} failed" if controls else "")
 
 
 def _answers(run: Run) -> Iterator[tuple[str, str, str, str]]:
