@@ -393,7 +393,7 @@ def test_the_estimand_says_the_rule_of_an_event_once_and_endpoints_alike_in_one_
 
 def test_samples_that_failed_are_those_of_patients_and_controls_are_counted_apart(run):
     failures = FAILURES.frame(
-        {"sample_id": name, "stage": "read", "error": "cut short", "hint": "copy it"}
+        {"sample_id": name, "file": "x.fcs", "stage": "read", "error": "cut short", "hint": "copy it"}
         for name in (run.samples[0].sample_id, "bridge_1", "unstained_1")
     )
     failed = replace(run, tables={**run.tables, "failures": failures})
