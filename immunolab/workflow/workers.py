@@ -6,7 +6,6 @@ failure; no more tasks are in flight than the memory budget holds.
 
 from __future__ import annotations
 
-import gc
 import logging
 import multiprocessing
 import os
@@ -209,7 +208,6 @@ def _import_what_runs_need() -> None:
     """Import the rooms of placing, gating and drawing: a second in which the run reads its files."""
     for room in _ROOMS_OF_WORK:
         import_module(room)
-    gc.freeze()  # looking through modules for garbage took a twentieth of the time of figures
 
 
 _kept: ContextVar[_WorkerProcesses | None] = ContextVar("worker_processes", default=None)
