@@ -54,6 +54,14 @@ def cluster(
     InputError
         It is no AnnData, a marker is missing, the method is unknown, there are fewer events than clusters, or the
         cells were never read or labelled here.
+
+    Examples
+    --------
+    >>> gated = il.gate(il.read_fcs("sample_data/sle/fcs/SLE001_W0.fcs"), "treg_th17_tfh_teff")
+    >>> adata = gated.to_anndata()
+    >>> il.cluster(adata, clusters=12)
+    >>> adata.obs["immunolab_cluster"].nunique()
+    12
     """
     if problems := unknown_words(method=(method, get_args(ClusterMethod))):
         raise InputError(problems)
@@ -89,6 +97,14 @@ def umap(data: AnnData, *, markers: Sequence[str] = (), events: int = 20_000, se
     ------
     InputError
         As `cluster`.
+
+    Examples
+    --------
+    >>> gated = il.gate(il.read_fcs("sample_data/sle/fcs/SLE001_W0.fcs"), "treg_th17_tfh_teff")
+    >>> adata = gated.to_anndata()
+    >>> il.umap(adata, events=500)
+    >>> adata.obsm["X_umap"].shape
+    (5000, 2)
     """
     points, _ = _points(data, markers, seed)
     rows = drawn_rows(np.flatnonzero(np.isfinite(points).all(axis=1)), events, seed)

@@ -98,6 +98,16 @@ def compare(
     -----
     An endpoint with faulty rows (a percentage above 100, a visit twice) is left out (``E_ENDPOINT``) and the others are
     compared; where nothing is left, the faults are raised.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> values = {"id": list("ABCDEF") * 2, "visit": ["W0"] * 6 + ["W10"] * 6}
+    >>> table = pd.DataFrame(values).assign(treg=[3.1, 4.0, 5.2, 2.8, 4.4, 6.1, 5.9, 7.7, 8.0, 5.6, 6.9, 12.3])
+    >>> found = il.compare(table, patient="id", visit="visit", before="W0", after="W10", value="treg", unit="%")
+    >>> found.shifts[["n_pairs", "ratio_of_medians"]].round(2)
+       n_pairs  ratio_of_medians
+    0        6              1.74
     """
     values = (value,) if isinstance(value, str) and value else tuple(value) if isinstance(value, Sequence) else (value,)
     _check_text(

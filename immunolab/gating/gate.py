@@ -105,6 +105,23 @@ def gate(
         batches name samples that are not there.
     GatingError
         A required marker is missing, no gate can be evaluated, or two tubes share a sample_id.
+
+    Examples
+    --------
+    >>> tube = il.read_fcs("sample_data/sle/fcs/SLE001_W0.fcs")
+    >>> gated = il.gate(tube, "treg_th17_tfh_teff")
+    >>> round(gated.percent("Treg", of="CD4"), 1)
+    4.9
+    >>> len(gated["Treg"])
+    68
+
+    Two visits of one patient, with the same borders:
+
+    >>> names = ("SLE001_W0", "SLE001_W10")
+    >>> tubes = [il.read_fcs(f"sample_data/sle/fcs/{name}.fcs") for name in names]
+    >>> both = il.gate(tubes, "treg_th17_tfh_teff", share="patient", patients=dict.fromkeys(names, "SLE001"))
+    >>> [round(one.percent("CD4", of="CD3")) for one in both]
+    [64, 62]
     """
     named = [_named(tube) for tube in _tubes(tubes)]
     _check_choices(share, [tube.sample_id for tube in named], {"patients": patients or {}, "batches": batches or {}})

@@ -97,6 +97,13 @@ class Strategy(PopulationTree):
         ------
         InputError
             Everything that is wrong with name, parent and gate.
+
+        Examples
+        --------
+        >>> strategy = il.Strategy("mine").add("bright", {"above": {"marker": "CD4", "at": 2000}})
+        >>> gated = il.gate(il.read_fcs("sample_data/sle/fcs/SLE001_W0.fcs"), strategy)
+        >>> list(gated.counts["population"])
+        ['root', 'bright']
         """
         return add_population(self, name, gate, parent=parent, definition=definition, optional=optional)
 
@@ -192,6 +199,13 @@ class Strategy(PopulationTree):
         -------
         StrategyDiff
             Falsy where nothing changed; shows itself; ``.table`` is a DataFrame.
+
+        Examples
+        --------
+        >>> before = il.Strategy("mine").add("bright", {"above": {"marker": "CD4", "at": 2000}})
+        >>> before.diff(before.move("CD4", to=3000))
+        StrategyDiff of 1:
+        moved bright: CD4 from 2,000 to 3,000
         """
         return strategy_diff(self, other)
 

@@ -92,6 +92,12 @@ def builtin_strategy(name: str) -> Strategy:
     ------
     InputError
         The name is unknown; the hint lists the names.
+
+    Examples
+    --------
+    >>> strategy = il.builtin_strategy("treg_th17_tfh_teff")
+    >>> [population.name for population in strategy.populations][:3]
+    ['singlets', 'viable', 'small_and_blasts']
     """
     if name not in builtin_names():
         hint = f"{nearest(name, builtin_names())} shipped strategies: {', '.join(builtin_names())}".strip()

@@ -335,6 +335,13 @@ class GatedTube:
         ------
         InputError
             The name is unknown, the marker has several borders (the message names them), or the place is none.
+
+        Examples
+        --------
+        >>> gated = il.gate(il.read_fcs("sample_data/sle/fcs/SLE001_W0.fcs"), "treg_th17_tfh_teff")
+        >>> moved = gated.move("CD25", to=3000)
+        >>> len(gated["Treg"]), len(moved["Treg"])
+        (68, 30)
         """
         moved = move_gate(self.strategy, name, to=to, population=population, vertex=vertex, same=self._one_name)
         return self.regate(moved)

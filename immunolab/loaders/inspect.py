@@ -44,6 +44,12 @@ def inspect_file(path: str | Path, *, medians: bool = False, dataset: int = 0) -
     ------
     DataFileError
         When the file cannot be read right.
+
+    Examples
+    --------
+    >>> found = il.inspect_file("sample_data/sle/fcs/SLE001_W0.fcs")
+    >>> found["fcs_version"], found["n_events"], len(found["channels"])
+    ('3.1', 5000, 20)
     """
     try:
         with open(path, "rb") as handle:

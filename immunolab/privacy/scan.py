@@ -89,6 +89,11 @@ def scan(paths: Iterable[str | Path]) -> list[Identifier]:
     ------
     InputError
         Lists every path that does not exist.
+
+    Examples
+    --------
+    >>> {found.key for found in il.scan(["sample_data/sle/fcs/SLE001_W0.fcs"])}
+    {'$FIL'}
     """
     given = [Path(path) for path in paths]
     findings: list[Identifier] = []

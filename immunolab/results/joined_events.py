@@ -81,6 +81,13 @@ def to_anndata(
     InputError
         There is no tube, one is of another type, two share a sample_id, they share no channel, `events` is below 1,
         a population is unknown, or the table lacks a sample.
+
+    Examples
+    --------
+    >>> tubes = [il.read_fcs(f"sample_data/sle/fcs/SLE001_{visit}.fcs") for visit in ("W0", "W10")]
+    >>> adata = il.to_anndata(il.gate(tubes, "treg_th17_tfh_teff"), events=1000)
+    >>> adata.obs["sample_id"].value_counts().to_dict()
+    {'SLE001_W0': 1000, 'SLE001_W10': 1000}
     """
     _check(subject, events, channels)
     sheet = _sheet(subject.study if isinstance(subject, Run) else samples)

@@ -264,6 +264,12 @@ def read_study(path: Path | str) -> Study:
     ------
     InputError
         Every problem of the study at once, each with file, line or row, and column.
+
+    Examples
+    --------
+    >>> study = il.read_study("sample_data/sle")
+    >>> len(study.samples), sorted({sample.visit for sample in study.samples})
+    (12, ['W0', 'W10'])
     """
     with recorded_inputs() as read:
         study = _read_study(path)

@@ -247,6 +247,11 @@ def load_trial(name: str | Path) -> Trial:
     ------
     InputError
         Unknown id, unreadable file, or every fault of the design with its line.
+
+    Examples
+    --------
+    >>> il.load_trial("sle_nct02084238")
+    Trial sle_nct02084238: 7 visits (W0, W2, W4, W6, W8, W10, W24), 20 endpoints, 1 of them primary
     """
     if str(name) in builtin_trials():
         return _checked(read_package_yaml(_PACKAGE, f"{name}.yaml"))

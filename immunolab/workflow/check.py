@@ -48,6 +48,12 @@ def check_study(source: Path | str, *, allow_code: bool = False) -> Checked:
     -------
     Checked
         Every problem at once; nothing is raised for faults of the study.
+
+    Examples
+    --------
+    >>> checked = il.check_study("sample_data/sle")
+    >>> checked.n_samples, list(checked.problems)
+    (12, [])
     """
     study, faults = attempt(lambda: read_study(source))
     if study is None:

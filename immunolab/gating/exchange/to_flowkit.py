@@ -60,6 +60,15 @@ def to_flowkit(subject: Tube | Strategy | GatedTube | Sequence[GatedTube]) -> An
         FlowKit does not keep a tube's channel names.
     TypeError
         The subject is something else.
+
+    Examples
+    --------
+    >>> gated = il.gate(il.read_fcs("sample_data/sle/fcs/SLE001_W0.fcs"), "treg_th17_tfh_teff")
+    >>> session = il.to_flowkit(gated)
+    >>> session.analyze_samples()
+    >>> theirs = session.get_gate_membership(session.get_sample_ids()[0], "Treg")
+    >>> bool((theirs == gated.mask("Treg")).all())
+    True
     """
     if isinstance(subject, Tube):
         return _sample(subject)

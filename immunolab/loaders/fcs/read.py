@@ -50,6 +50,12 @@ def read_header(path: str | Path, *, dataset: int = 0) -> FcsHeader:
     ------
     DataFileError
         When the file cannot be read right; names segment or keyword, and how to fix it.
+
+    Examples
+    --------
+    >>> header = il.read_header("sample_data/sle/fcs/SLE001_W0.fcs")
+    >>> header.n_events
+    5000
     """
     with _open(path) as handle:
         return _header(handle, str(path), dataset)
@@ -92,6 +98,14 @@ def read_fcs(
     ------
     DataFileError
         When file or matrix cannot be read right; names segment or keyword, and how to fix it.
+
+    Examples
+    --------
+    >>> tube = il.read_fcs("sample_data/sle/fcs/SLE001_W0.fcs")
+    >>> tube
+    Tube(SLE001_W0.fcs: 5,000 events x 20 channels)
+    >>> len(tube), tube["CD4"].shape
+    (5000, (5000,))
     """
     file = str(path)
     with _open(path) as handle:
