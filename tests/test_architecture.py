@@ -18,7 +18,7 @@ import pytest
 from builders import REPOSITORY
 
 PACKAGE = REPOSITORY / "immunolab"
-HEAVY = ("anndata", "scanpy", "flowkit", "matplotlib", "numba", "yaml", "sklearn", "statsmodels")
+HEAVY = ("anndata", "anywidget", "scanpy", "flowkit", "matplotlib", "numba", "yaml", "sklearn", "statsmodels")
 GATHERED = {"notes", "flags", "problems", "faults", "findings", "rows", "warnings"}
 CHANGING = ("add", "append", "clear", "extend", "insert", "pop", "remove", "setdefault", "sort", "update")
 

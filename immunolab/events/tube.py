@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from importlib import import_module
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from immunolab.errors import DataFileError, GatingError, InputError, nearest, unknown_words
 from immunolab.events.compensation import weighted_sums
+from immunolab.events.explored import EXPLORE, Explored
 from immunolab.events.transforms import Asinh, Identity, Logicle, Transform
 
 if TYPE_CHECKING:
@@ -202,6 +204,14 @@ class Tube:
         with pd.option_context("display.max_colwidth", None):
             shown = pd.DataFrame([(key, text) for key, text in rows.items() if text])
             return shown.to_html(header=False, index=False, border=0)
+
+    def explore(self) -> Explored:
+        """Return an editor of gates on this tube: a widget in a notebook, a picture where none can run.
+
+        It begins without a gate; its ``strategy`` and ``gated`` are what has been drawn so far.
+        """
+        found: Explored = import_module(EXPLORE).explore(self)
+        return found
 
     def take(self, events: NDArray[np.bool_] | NDArray[np.intp]) -> Tube:
         """Return the tube of some of its events, given as a mask or as rows."""

@@ -29,7 +29,7 @@ class PopulationCount:
     reason: str | None
 
 
-def counts_table(memberships: Memberships, sample_id: str) -> pd.DataFrame:
+def counts_table(memberships: Memberships, sample_id: str, total: int | None = None) -> pd.DataFrame:
     """Return the table `COUNTS` of one tube: root first (path ``/``), then the strategy's populations.
 
     Flags: ``empty_parent``, ``no_border`` and ``implausible`` (no percentage), ``below_lod`` (fewer than 20 events),
@@ -41,11 +41,15 @@ def counts_table(memberships: Memberships, sample_id: str) -> pd.DataFrame:
         Evaluated gates of one tube.
     sample_id
         Written into each row.
+    total
+        Events of the tube; only a strategy without a population needs it.
     """
-    return COUNTS.frame([vars(count) for count in count_populations(memberships, sample_id)])
+    return COUNTS.frame([vars(count) for count in count_populations(memberships, sample_id, total)])
 
 
-def count_populations(memberships: Memberships, sample_id: str) -> Iterator[PopulationCount]:
+def count_populations(
+    memberships: Memberships, sample_id: str, total: int | None = None
+) -> Iterator[PopulationCount]:
     """Yield the rows of `counts_table`.
 
     Parameters
@@ -54,9 +58,12 @@ def count_populations(memberships: Memberships, sample_id: str) -> Iterator[Popu
         Evaluated gates of one tube.
     sample_id
         Written into each row.
+    total
+        Events of the tube; only a strategy without a population needs it.
     """
     populations = memberships.strategy.populations
-    total = len(memberships.masks[populations[0].path]) if populations else 0
+    if total is None:
+        total = len(memberships.masks[populations[0].path]) if populations else 0
     n_events = {"": total} | {path: int(np.count_nonzero(mask)) for path, mask in memberships.masks.items()}
     yield _count(Population(f"/{ROOT}", None), sample_id, "/", None, total, total)
     for p in populations:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from immunolab.errors import GatingError, Problem, nearest
+from immunolab.events.explored import EXPLORE, Explored
 from immunolab.events.storage import to_anndata
 from immunolab.events.transforms import Auto
 from immunolab.events.tube import Tube
@@ -224,12 +226,12 @@ class GatedTube:
     @cached_property
     def population_counts(self) -> tuple[PopulationCount, ...]:
         """The rows of `counts`: root first, then every population in the strategy's order."""
-        return tuple(count_populations(self.memberships, self.sample_id))
+        return tuple(count_populations(self.memberships, self.sample_id, len(self.tube)))
 
     @property
     def counts(self) -> pd.DataFrame:
         """Events in every population, as `counts_table` gives them."""
-        return counts_table(self.memberships, self.sample_id)
+        return counts_table(self.memberships, self.sample_id, len(self.tube))
 
     @property
     def thresholds(self) -> pd.DataFrame:
@@ -457,6 +459,14 @@ class GatedTube:
         names = {c.name: scale for c, scale in scales.items()}
         names |= {c.marker: scale for c, scale in scales.items() if c.marker and len(self.tube.rows_of(c.marker)) == 1}
         return replace(self.strategy, settings={**self.strategy.settings, "transform": {"markers": names}})
+
+    def explore(self) -> Explored:
+        """Return an editor of the gates: a widget in a notebook, a picture where none can run.
+
+        Its ``strategy`` and ``gated`` are new objects with every change so far; this one stays as it was.
+        """
+        found: Explored = import_module(EXPLORE).explore(self)
+        return found
 
     def on_channels(self) -> Strategy:
         """Return the strategy with every dimension naming the tube's channel instead of its marker, for export."""
