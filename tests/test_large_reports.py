@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
+import report_fixture
+
+from immunolab.report.contact import Sheet
+from immunolab.report.figure import ReportFigure, Written
+from immunolab.report.long_tables import ROWS_BESIDE, ROWS_ON_PAGE
+from immunolab.report.page import write_report
+from immunolab.report.patient_index import patient_index
 
 DRAW = """
 import json, resource, sys
@@ -39,3 +50,106 @@ def test_memory_does_not_grow_with_the_figures_drawn(tmp_path: Path) -> None:
     peaks, numba = json.loads(done.stdout.splitlines()[-1])
     assert peaks[-1] - peaks[1] < 15  # MiB
     assert not numba
+
+
+PATIENTS = 1_100  # more than a page beside the first holds
+
+
+def _undrawn(batches: list[int]):
+    """Return a map that makes figures' files without drawing, and notes how many figures it is given at once."""
+
+    def write(function, items):
+        batches.append(len(items))
+        return [_touched(one, function.keywords["folder"]) for one in items if isinstance(one, ReportFigure)]
+
+    return write
+
+
+def _touched(one: ReportFigure, folder: Path) -> Written:
+    for suffix in (".pdf", ".svg", ".png", ".csv"):
+        (folder / f"{one.full or one.name}{suffix}").touch()
+    shown = "AAAA" if one.on_page else ""
+    name = one.full or one.name
+    return Written(name, one.section, one.caption, shown, one.wide, one.cohort, one.endpoint, patient=one.patient)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    out = tmp_path_factory.mktemp("large")
+    frames = report_fixture.tables(PATIENTS, visits=("W0", "W2", "W10"))
+    few = frames["shifts"]["endpoint"].isin(["treg_pct_cd4", "th17_pct_cd4"])
+    frames |= {"shifts": frames["shifts"][few]}
+    batches: list[int] = []
+    run = report_fixture.finished_run(frames, out=out)
+    page = write_report(run, apply=_undrawn(batches))
+    return run, out, page.read_text(encoding="utf-8"), batches
+
+
+def _rows(html: str, table: str) -> int:
+    body = re.search(rf'<table id="{table}".*?</table>', html, re.DOTALL)
+    return body[0].count("<tr>") - 1 if body else 0
+
+
+def test_tables_of_many_rows_are_whole_on_pages_beside_the_first(large) -> None:
+    run, out, html, _ = large
+    assert len(html) < 6e6
+    for endpoint in ("treg_pct_cd4", "th17_pct_cd4"):
+        table = f"table-patients-{endpoint}-SLE"
+        assert _rows(html, table) == ROWS_ON_PAGE
+        pages = [(out / f"pages/{table}-{i}.html").read_text(encoding="utf-8") for i in (1, 2)]
+        assert [_rows(page, table) for page in pages] == [ROWS_BESIDE, PATIENTS - ROWS_BESIDE]
+        for patient in {s.patient_id for s in run.samples}:
+            assert sum(f">{patient}</th>" in page for page in pages) == 1, patient
+    assert f"The first {ROWS_ON_PAGE} of 1,100 rows" in html
+
+
+def test_every_link_of_every_page_leads_to_a_file_or_a_place(large) -> None:
+    _, out, html, _ = large
+    places = set(re.findall(r' id="([^"]*)"', html))
+    for path in [out / "report.html", *(out / "pages").iterdir()]:
+        text = path.read_text(encoding="utf-8")
+        own = set(re.findall(r' id="([^"]*)"', text))
+        for link in re.findall(r' href="([^"]*)"', text):
+            file, _, place = link.partition("#")
+            assert not file or (path.parent / file).exists(), (path.name, link)
+            assert not place or place in (own if not file else places), (path.name, link)
+
+
+def test_pages_beside_the_first_load_nothing_and_are_in_the_manifest(large) -> None:
+    _, out, html, _ = large
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)[1]
+    outputs = json.loads((out / "manifest.json").read_text(encoding="utf-8"))["outputs"]
+    for path in (out / "pages").iterdir():
+        assert policy in path.read_text(encoding="utf-8")
+        assert f"pages/{path.name}" in outputs
+
+
+def test_figures_of_a_large_study_are_not_held_together(large) -> None:
+    _, _, _, batches = large
+    assert sum(batches) > PATIENTS
+    assert max(batches) <= 400
+
+
+def test_each_patient_is_in_the_index_with_pages_and_samples(large) -> None:
+    run, out, _, _ = large
+    index = "".join((out / f"pages/table-index-{i}.html").read_text(encoding="utf-8") for i in (1, 2))
+    for patient in {s.patient_id for s in run.samples}:
+        assert f'"../figures/patient_{patient}.png"' in index
+    sheets = [
+        Sheet(s.sample_id, s.patient_id, s.visit, f"samples/{s.sample_id}/gating.png", Path(), "") for s in run.samples
+    ]
+    grid = patient_index(run, [], sheets)
+    assert grid.headings == ("Patient", "Cohort", "W0", "W2", "W10")
+    row = next(row for row in grid.rows if row[0].text == "P09")
+    assert [cell.link for cell in row[2:]] == [f"samples/P09_{visit}/gating.png" for visit in ("W0", "W2", "W10")]
+
+
+def test_a_small_study_has_one_page_and_removes_those_of_a_larger_one(large, tmp_path: Path) -> None:
+    stale = tmp_path / "pages" / "table-index-1.html"
+    stale.parent.mkdir()
+    stale.write_text("of an earlier report")
+    run = replace(report_fixture.finished_run(), folder=tmp_path)
+    html = write_report(run, apply=_undrawn([])).read_text(encoding="utf-8")
+    assert not stale.parent.exists()
+    assert "table-index" not in html
+    assert "pages/" not in html

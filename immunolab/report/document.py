@@ -10,8 +10,8 @@ from importlib.resources import files
 from typing import Any
 
 
-def document(context: Mapping[str, Any]) -> str:
-    """Return the page as HTML text; every text from outside is escaped.
+def document(context: Mapping[str, Any], template: str = "report.html.j2") -> str:
+    """Return a page as HTML text; every text from outside is escaped.
 
     The style sheet and the script are named in the policy by their hashes, so that a browser runs these and nothing
     else, and loads nothing from anywhere: pictures are in the page.
@@ -20,6 +20,8 @@ def document(context: Mapping[str, Any]) -> str:
     ----------
     context
         What the templates name.
+    template
+        Its file.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
@@ -33,7 +35,7 @@ def document(context: Mapping[str, Any]) -> str:
     )
     environment.filters["place_name"] = place_name
     style, script = _asset("report.css"), _asset("report.js")
-    return environment.get_template("report.html.j2").render(
+    return environment.get_template(template).render(
         **context, style=Markup(style), script=Markup(script), policy=_policy(style, script)
     )
 

@@ -59,6 +59,8 @@ class ReportFigure:
         Name of the figure that this one is the small form of: it is on the page only, and leads to that one's files.
     suffixes
         Of the files that are written beside the CSV; a picture on the page needs ``.png``.
+    patient
+        Whose page it is; empty for figures of several patients.
     """
 
     name: str
@@ -73,6 +75,7 @@ class ReportFigure:
     alt: str = ""
     full: str = ""
     suffixes: tuple[str, ...] = (".pdf", ".svg", ".png")
+    patient: str = ""
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,7 @@ class Written:
     cohort: str
     endpoint: str = ""
     alt: str = ""
+    patient: str = ""
 
 
 def on_axes(plot: Callable[..., Axes], width: float, height: float) -> Figure:
@@ -168,7 +172,9 @@ def write_figure(made: ReportFigure, folder: Path) -> Written:
     name, caption = made.full or made.name, made.caption + _boxes(drawn)
     del drawn
     free_drawn()
-    return Written(name, made.section, caption, shown, made.wide, made.cohort, made.endpoint, made.alt)
+    return Written(
+        name, made.section, caption, shown, made.wide, made.cohort, made.endpoint, made.alt, patient=made.patient
+    )
 
 
 def _file_and_picture(drawn: Figure, path: Path, on_page: bool) -> str:

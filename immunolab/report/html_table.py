@@ -54,12 +54,18 @@ class Grid:
         What is read when there is no row.
     row_heading
         Place of the column that names a row, for readers who hear the table.
+    whole
+        How many rows there are where ``rows`` holds the first of them; 0 where it holds all.
+    pages
+        Words and link of each page that holds some of all the rows.
     """
 
     headings: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     empty: str = "None."
     row_heading: int = 0
+    whole: int = 0
+    pages: tuple[tuple[str, str], ...] = ()
 
 
 def grid(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from immunolab.report.exports import remove_stale_exports
 from immunolab.report.figure import ReportFigure, Written, write_figure
 from immunolab.report.figures import figures_of
 from immunolab.report.first_screen import first_screen
+from immunolab.report.long_tables import LongTables
 from immunolab.report.manifest import write_manifest
 from immunolab.report.other_tables import other_tables
+from immunolab.report.patient_index import patient_index
 from immunolab.report.patients import components_grid, patient_grid, responders_grid
 from immunolab.report.review import borders_grid, review_grid
 from immunolab.report.shift_tables import shift_grid, slope_grid, tests_grid
@@ -27,11 +30,13 @@ from immunolab.results.run import REPORT, Run
 from immunolab.schema.files import write_atomically
 
 Apply = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+_FIGURES_HELD = 400  # until they are drawn (judgement: 20 MB of data; a study of 60 patients has as many)
 
 
 def write_report(run: Run, *, apply: Apply = map) -> Path:
     """Write ``report.html``, ``figures/`` and ``manifest.json`` into a run's folder and return the page's path.
 
+    Tables of more rows than a page holds are on pages of their own in ``pages/``, with their first rows on the page.
     Figures of an earlier report in the folder are replaced, and files exported from another one removed. The gating
     figure of every sample whose folder holds gate views is drawn, unless it is up to date.
 
@@ -45,9 +50,10 @@ def write_report(run: Run, *, apply: Apply = map) -> Path:
     folder = run.folder / "figures"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    made, sheets = list(figures_of(run)), contact_sheets(run)
-    drawn = list(apply(partial(_drawn, folder=folder), [*made, *sheets]))
-    pictures = [one for one in drawn if one is not None]
+    sheets = contact_sheets(run)
+    pictures: list[Written] = []
+    for some in _batches(chain(figures_of(run), sheets)):
+        pictures += [one for one in apply(partial(_drawn, folder=folder), some) if one is not None]
     look_at_all()
     page = run.folder / REPORT
     text = render(run, pictures, sheets)
@@ -55,6 +61,12 @@ def write_report(run: Run, *, apply: Apply = map) -> Path:
     write_manifest(run)
     remove_stale_exports(run.folder)
     return page
+
+
+def _batches(made: Iterator[ReportFigure | Sheet]) -> Iterator[list[ReportFigure | Sheet]]:
+    """Yield figures so many at a time: those of thousands of patients are not held together, with their data."""
+    while some := list(islice(made, _FIGURES_HELD)):
+        yield some
 
 
 def _drawn(job: ReportFigure | Sheet, folder: Path) -> Written | None:
@@ -66,9 +78,10 @@ def _drawn(job: ReportFigure | Sheet, folder: Path) -> Written | None:
 
 
 def render(run: Run, pictures: Sequence[Written], sheets: Sequence[Sheet]) -> str:
-    """Return the page as HTML text; every text from outside is escaped."""
+    """Return the page as HTML text, and write the pages of long tables; every text from outside is escaped."""
     page = _context(run, pictures, sheets)
-    return document({**page, "contents": contents(page)})
+    beside = LongTables(run.folder, {"study": run.study.name, "above": "../"})
+    return document({**page, "contents": contents(page), "long_tables": beside, "above": ""})
 
 
 def _context(run: Run, pictures: Sequence[Written], sheets: Sequence[Sheet]) -> dict[str, Any]:
@@ -83,6 +96,7 @@ def _context(run: Run, pictures: Sequence[Written], sheets: Sequence[Sheet]) -> 
         "further": [p for p in pictures if p.section == "quality"],
         "gating": [p for p in pictures if p.section == "gating"],
         "sheets": sheets,
+        "index": patient_index(run, pictures, sheets),
         "sample_flow": flow.sample_flow(run),
         "visit_flow": flow.visit_flow(run),
         "unpaired": flow.unpaired(run),
@@ -118,7 +132,7 @@ def _cohort(run: Run, cohort: str, pictures: list[Written]) -> dict[str, Any]:
         "clinic": [p for p in pictures if p.section == "clinic"],
         "pictures": [p for p in pictures if p.section == "patients"],
         "pages": [p for p in pictures if p.section == "one_pagers"],
-        "patients": list(_patients(run, cohort)),
+        "patients": _patients(run, cohort),  # one at a time: in a large study each has thousands of rows
     }
 
 

@@ -17,7 +17,14 @@ from immunolab.errors import InputError, Problem
 from immunolab.schema.files import SAMPLE_RECORD, STUDY_NAME, file_sha256, write_atomically, write_folder_atomically
 
 _PLACES = ("", "samples/", "samples/*/", "cache/", "memberships/")  # where things are written under another name first
-_REPLACED = ("samples", "tables", "gates", "memberships", "figures")  # folders of OUT that hold what is of a run alone
+_REPLACED = (
+    "samples",
+    "tables",
+    "gates",
+    "memberships",
+    "figures",
+    "pages",
+)  # folders of OUT that hold what is of a run alone
 RUN_LOG = "run.log"
 _TEMPORARY = tuple(f"{place}.*.{word}-*" for place in _PLACES for word in ("part", "old"))
 _FOLDER_FAULTS = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.ENOTDIR, errno.ESTALE}

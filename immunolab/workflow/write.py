@@ -16,6 +16,7 @@ import pandas as pd
 
 from immunolab.comparison.response_tests import tests_of_study
 from immunolab.report.exports import remove_stale_exports
+from immunolab.report.long_tables import PAGES
 from immunolab.report.manifest import NAME as MANIFEST
 from immunolab.report.manifest import write_manifest
 from immunolab.report.page import write_report
@@ -183,7 +184,8 @@ def _withdraw_report(root: Path) -> None:
         log.info("the earlier report is withdrawn: what it was made of has changed")
     for name in (MANIFEST, RECORD, REPORT):
         (root / name).unlink(missing_ok=True)
-    shutil.rmtree(root / "figures", ignore_errors=True)
+    for name in ("figures", PAGES):
+        shutil.rmtree(root / name, ignore_errors=True)
     _remove_exports(root)
 
 
@@ -231,6 +233,11 @@ def _is_report_of(record: Path, store: Store) -> bool:
 
 def _write_report(run: Run, record: Path, store: Store, spread: SpreadWork) -> None:
     page = write_report(run, apply=spread)
-    written = [page, *store.root.glob("figures/*"), *store.root.glob("samples/*/gating.png")]
+    written = [
+        page,
+        *store.root.glob(f"{PAGES}/*"),
+        *store.root.glob("figures/*"),
+        *store.root.glob("samples/*/gating.png"),
+    ]
     hashes = {path.relative_to(store.root).as_posix(): file_sha256(path) for path in sorted(written)}
     write_atomically(record, lambda part: part.write_text(json.dumps(hashes, indent=1), encoding="utf-8"))

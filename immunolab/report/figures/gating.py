@@ -68,7 +68,9 @@ def _figure(
     draw = partial(gating_visits, visits, gates, title=title)
     name = figure_name("gating", patient, panel, page)
     files = (".pdf", ".svg", ".png") if on_page else (".png",)  # a PDF and an SVG take four times as long as a PNG
-    return ReportFigure(name, "gating", caption, draw, data, wide=True, on_page=on_page, suffixes=files)
+    return ReportFigure(
+        name, "gating", caption, draw, data, wide=True, on_page=on_page, suffixes=files, patient=patient
+    )
 
 
 def _column(sample: Sample, samples: Sequence[Sample]) -> str:

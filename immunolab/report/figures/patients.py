@@ -120,6 +120,7 @@ def _one_pagers(run: Run, cohort: str, shifts: pd.DataFrame) -> Iterator[ReportF
             own,
             wide=True,
             on_page=i < PICTURES_ON_PAGE,
+            patient=str(patient),
         )
 
 
