@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -187,3 +188,15 @@ def test_missing_endpoints_untested_ones_and_folders_without_a_run_are_refused(f
     assert str(caught.value).count("there is no run in this folder") == 2
     with pytest.raises(InputError, match="1 study: a mean needs two"):
         il.pool(made[:1], endpoint="treg_pct_cd4")
+
+
+def test_runs_and_folders_on_an_object_store_are_refused_in_one_message(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    places = ["memory://lab/a", "s3://lab/b"]
+    assert main(["pool", *places, "--endpoint", "treg_pct_cd4", "-o", "memory://lab/pooled"]) == 1
+    said = capsys.readouterr().err
+    for place in (*places, "memory://lab/pooled"):
+        assert f"{place}  pool reads and writes folders of this machine, no object store" in said
+    assert list(tmp_path.iterdir()) == []

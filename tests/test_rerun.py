@@ -54,6 +54,12 @@ def _tree(out: Path) -> dict[str, bytes]:
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in files}
 
 
+def test_the_gates_of_a_sample_are_on_the_disk_once(made: Path) -> None:
+    found = sorted((made / "out" / "gates").glob("*.xml"))
+    assert len(found) == 6
+    assert all(path.samefile(made / "out" / "samples" / path.stem / "gates.xml") for path in found)
+
+
 def test_folders_that_were_moved_are_gone_on_with(place: Path) -> None:
     before = _tree(place / "out")
     (place / "inputs" / "of").mkdir(parents=True)

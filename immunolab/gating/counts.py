@@ -47,9 +47,7 @@ def counts_table(memberships: Memberships, sample_id: str, total: int | None = N
     return COUNTS.frame([vars(count) for count in count_populations(memberships, sample_id, total)])
 
 
-def count_populations(
-    memberships: Memberships, sample_id: str, total: int | None = None
-) -> Iterator[PopulationCount]:
+def count_populations(memberships: Memberships, sample_id: str, total: int | None = None) -> Iterator[PopulationCount]:
     """Yield the rows of `counts_table`.
 
     Parameters

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,10 +17,11 @@ from immunolab.gating.gate_source import Gates
 from immunolab.gating.placement.uncertainty import gate_spreads
 from immunolab.gating.record_codec import to_plain
 from immunolab.gating.tube_gates import FailedPlacement, TubeGates
-from immunolab.schema.files import content_key, file_sha256, write_folder_atomically
+from immunolab.schema.files import content_key, file_sha256
 from immunolab.study.sheet import Sample, Study
 from immunolab.version import VERSION
 from immunolab.workflow.panels import PanelGates
+from immunolab.workflow.placed_files import write_placed
 from immunolab.workflow.read_tube import Prepared, TubeFile
 from immunolab.workflow.store import Store
 
@@ -113,13 +113,7 @@ def follow_group(job: FollowJob) -> str:
     """Carry the gates to a set of tubes and store one file a sample; return the folder."""
     folder = Path(job.folder)
     if not folder.exists():
-        placed = {name: json.dumps(to_plain(record)) for name, record in _carried(job).items()}
-
-        def write(part: Path) -> None:
-            for sample_id, text in placed.items():
-                (part / f"{sample_id}.json").write_text(text, encoding="utf-8")
-
-        write_folder_atomically(folder, write)
+        write_placed(_carried(job), folder)
     return job.folder
 
 

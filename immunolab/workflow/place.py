@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from immunolab.errors import GatingError
 from immunolab.events.storage import load_tube
-from immunolab.gating.record_codec import from_plain, to_plain
+from immunolab.gating.record_codec import to_plain
 from immunolab.gating.strategy import Strategy
 from immunolab.gating.tube_gates import FailedPlacement, PoolBorder, RuleCount, TubeGates
-from immunolab.schema.files import content_key, write_folder_atomically
+from immunolab.schema.files import content_key
 from immunolab.study.sheet import Sample, Study
 from immunolab.version import VERSION
 from immunolab.workflow.panels import PanelGates, lab_code, load_methods
+from immunolab.workflow.placed_files import read_placed, write_placed
 from immunolab.workflow.read_tube import Prepared
 from immunolab.workflow.store import Store
 
@@ -178,7 +178,7 @@ def jobs_again(jobs: Sequence[tuple[tuple[str, ...], FitJob]], store: Store) -> 
 
 def _pool_borders(names: Sequence[str], job: FitJob) -> list[PoolBorder]:
     """Return the borders of a finished job, each once."""
-    placed = [read_fit(job.folder, name) for name in names]
+    placed = [read_placed(job.folder, name) for name in names]
     return list(dict.fromkeys(one for gates in placed if isinstance(gates, TubeGates) for one in gates.pool_borders))
 
 
@@ -194,35 +194,8 @@ def fit_group(job: FitJob) -> str:
     folder = Path(job.folder)
     load_methods(*job.module)
     if not folder.exists():
-        placed = {sample_id: json.dumps(to_plain(record)) for sample_id, record in _placed(job).items()}
-
-        def write(part: Path) -> None:
-            for sample_id, text in placed.items():
-                (part / f"{sample_id}.json").write_text(text, encoding="utf-8")
-
-        write_folder_atomically(folder, write)
+        write_placed(_placed(job), folder)
     return job.folder
-
-
-def read_fit(folder: str, sample_id: str) -> TubeGates | FailedPlacement:
-    """Return what `fit_group` stored for a sample.
-
-    Parameters
-    ----------
-    folder
-        Of the set of tubes.
-    sample_id
-        One of them.
-
-    Raises
-    ------
-    TypeError
-        The file holds something else.
-    """
-    record = from_plain(json.loads((Path(folder) / f"{sample_id}.json").read_text(encoding="utf-8")))
-    if not isinstance(record, TubeGates | FailedPlacement):
-        raise TypeError(f"not the gates of a tube: {type(record).__name__}")
-    return record
 
 
 def _placed(job: FitJob) -> dict[str, TubeGates | FailedPlacement]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from immunolab.errors import InputError, attempt
+from immunolab.errors import InputError, Problem, attempt
 from immunolab.plots.pooling import pooling_height, pooling_plot
 from immunolab.plots.style import WIDTH, figure, save
 from immunolab.report.verify_pool import NAME, SCHEMA, pool_outputs
@@ -18,6 +18,7 @@ from immunolab.results.run import Run
 from immunolab.schema.files import file_sha256, write_atomically
 from immunolab.schema.pooling import POOLED, STUDIES
 from immunolab.version import library_versions
+from immunolab.workflow.remote import is_url
 
 
 def pool(
@@ -48,8 +49,11 @@ def pool(
     Raises
     ------
     InputError
-        A folder without a finished run, or what `pool_runs` refuses: all at once.
+        A folder without a finished run, a path on an object store, or what `pool_runs` refuses: all at once.
     """
+    remote = [_on_a_store(one) for one in (*runs, out) if is_url(one)]
+    if remote:
+        raise InputError(remote)
     tried = [(one, ()) if isinstance(one, Run) else attempt(partial(read_run, one)) for one in runs]
     problems = [problem for _, faults in tried for problem in faults]
     if problems:
@@ -60,6 +64,11 @@ def pool(
     if folder is not None:
         _write(found, read, folder, different)
     return found
+
+
+def _on_a_store(place: object) -> Problem:
+    hint = "name folders of this machine: a run's own, or its copy that 'immunolab verify' of the same path brings here"
+    return Problem(str(place), "", "pool reads and writes folders of this machine, no object store", hint)
 
 
 def _write(found: PooledRuns, runs: Sequence[Run], out: Path, different: Sequence[Different]) -> None:

@@ -20,7 +20,8 @@ from immunolab.workflow.cluster import run_on_cluster
 from immunolab.workflow.follow_study import follow_group, follow_jobs
 from immunolab.workflow.night_log import night_log
 from immunolab.workflow.panels import PanelGates
-from immunolab.workflow.place import FitJob, fit_group, fit_jobs, jobs_again, read_fit
+from immunolab.workflow.place import FitJob, fit_group, fit_jobs, jobs_again
+from immunolab.workflow.placed_files import read_placed
 from immunolab.workflow.progress import named, progress
 from immunolab.workflow.read_tube import SUBSAMPLE, Prepared, PrepareJob, TubeFile, prepare
 from immunolab.workflow.scales import events_decide, scaled_panels
@@ -226,7 +227,7 @@ class TubeSteps:
         for name, folder in ((name, folder) for names, folder in done for name in names):
             if self.options.sample not in ("", name):
                 continue
-            placed = read_fit(folder, name)
+            placed = read_placed(folder, name)
             if isinstance(placed, FailedPlacement):
                 failures[name] = Failure("fit", placed.message, placed.hint)
             else:

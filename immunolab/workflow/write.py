@@ -196,7 +196,7 @@ def _remove_exports(root: Path) -> None:
 
 
 def place_gates(store: Store, samples: Iterable[str]) -> None:
-    """Copy the gates of samples into ``gates/`` and remove those of samples that are no longer there.
+    """Give gates of samples their place in ``gates/`` and remove those of samples that are no longer there.
 
     Parameters
     ----------
@@ -211,8 +211,15 @@ def place_gates(store: Store, samples: Iterable[str]) -> None:
         if not (store.sample_folder(path.stem) / "gates.xml").exists():
             path.unlink()
     for name in samples:
-        source = store.sample_folder(name) / "gates.xml"
-        write_atomically(target / f"{name}.xml", partial(shutil.copyfile, source))
+        write_atomically(target / f"{name}.xml", partial(_same_file, store.sample_folder(name) / "gates.xml"))
+
+
+def _same_file(source: Path, target: Path) -> None:
+    """Give a file a second name, or copy it where the file system has no such names."""
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def _report_key(run: Run, store: Store, tables: Path) -> Path:
