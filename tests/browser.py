@@ -51,11 +51,11 @@ def opened(browser, path: Path, width: int = 1400, height: int = 900, at: str = 
     page.close()
 
 
-def serious(page) -> list[str]:
-    """Return the accessibility violations of axe-core that are serious or critical."""
+def serious(page, within: str = "") -> list[str]:
+    """Return the accessibility violations of axe-core that are serious or critical, of a page or a part of it."""
     from axe_playwright_python.sync_playwright import Axe
 
-    found = Axe().run(page).response["violations"]
+    found = Axe().run(page, context=within or None).response["violations"]
     grave = [one for one in found if one["impact"] in ("serious", "critical")]
     return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in grave]
 

@@ -69,7 +69,12 @@ class EditorPage:
 
 @contextmanager
 def editor_page(
-    browser: Any, editor: Editor, width: int = 1400, height: int = 1000, scheme: str = "light"
+    browser: Any,
+    editor: Editor,
+    width: int = 1400,
+    height: int = 1000,
+    scheme: str = "light",
+    frozen_clock: bool = False,
 ) -> Iterator[EditorPage]:
     """Give a page with an editor."""
     page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
@@ -94,6 +99,8 @@ def editor_page(
     page.on("pageerror", lambda error: seen.problems.append(str(error)))
     page.expose_function("toPython", answer)
     page.route("**/*", fulfil)
+    if frozen_clock:
+        page.clock.install()
     page.goto(ADDRESS)
     page.locator(".il-tree tbody tr").first.wait_for()
     yield seen

@@ -24,7 +24,14 @@ SETTINGS = {
         "check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
         "expose_app_in_browser": True,
     },
-    "ServerApp": {"ip": "127.0.0.1", "port": 0, "open_browser": False, "allow_root": True, "port_retries": 50},
+    "ServerApp": {
+        "ip": "127.0.0.1",
+        "port": 0,
+        "open_browser": False,
+        "allow_root": True,
+        "port_retries": 50,
+        "jpserver_extensions": {"jupyter_lsp": False, "jupyter_server_terminals": False},
+    },
 }
 
 

@@ -199,14 +199,16 @@ class Scene:
         return self.gated.memberships.masks[path] if path else np.ones(len(self.tube), dtype=np.bool_)
 
     def _dimensions(self, population: Population) -> tuple[Dimension, ...]:
-        """Return the axes to show a gate on; for a combined one those of the first population it combines."""
+        """Return the axes to show a gate on; for a combined one the first two of the populations it combines."""
         gate = population.gate
         if isinstance(gate, Rectangle | Polygon | Ellipsoid):
             return tuple(gate.dimensions)
+        found: list[Dimension] = []
         for path in sorted(population.depends_on - {population.parent_path, ""}):
-            if dimensions := self._dimensions(self.population(path)):
-                return dimensions
-        return ()
+            for one in self._dimensions(self.population(path)):
+                if not any(same_source(one, other, self.tube) for other in found):
+                    found.append(one)
+        return tuple(found[:2])
 
     def _gates(self) -> list[Answer]:
         view = self.view()
