@@ -80,6 +80,10 @@ class InputError(ImmunolabError):
         return InputError, (self.problems,)
 
 
+class UnknownName(InputError, KeyError):
+    """A name by which something was asked for is not there; also a KeyError, as a mapping raises."""
+
+
 class DataFileError(ImmunolabError):
     """An FCS, h5ad or other data file cannot be read right."""
 

@@ -12,6 +12,7 @@ from immunolab.comparison.diagnostics import Finding
 
 _WIDEST = 48  # characters of an endpoint's name in text
 _MOST_SHOWN = 10  # endpoints up to which the medians by visit are listed
+_MOST_ROWS = 20  # of the shifts, at the prompt and in a notebook (judgement: a screen)
 _MOST_OF_A_CODE = 5  # findings listed of one code
 _HEAD: tuple[str, ...] = (
     "endpoint",
@@ -84,13 +85,30 @@ def comparison_html(caption: str, shifts: pd.DataFrame, warnings: Sequence[Findi
     """
     head = "".join(f"<th>{escape(name)}</th>" for name in (*_HEAD, "method", "warnings"))
     body = ""
-    for _, row in shifts.iterrows():
+    for _, row in shifts.head(_MOST_ROWS).iterrows():
         codes = "" if pd.isna(row["warnings"]) else str(row["warnings"]).replace(";", ", ")
         body += "<tr>" + "".join(f"<td>{escape(c)}</td>" for c in (*_cells(row), row["method"], codes)) + "</tr>"
-    notes = [_MEANING, *shifts["adjustment"].unique()]
+    notes = [more] if (more := _more(shifts)) else []
+    notes += [_MEANING, *shifts["adjustment"].unique()]
     notes += [f"{len(warnings)} warning(s), see .warnings"] if warnings else []
     text = "; ".join(map(escape, notes))
     return f"<table><caption>{escape(caption)}</caption><tr>{head}</tr>{body}</table><p>{text}</p>"
+
+
+def short_lines(shifts: pd.DataFrame) -> list[str]:
+    """Return the first lines of `shift_lines`, and how many more there are.
+
+    Parameters
+    ----------
+    shifts
+        Of a `table.Comparison`.
+    """
+    more = _more(shifts)
+    return [*shift_lines(shifts.head(_MOST_ROWS)), *([more] if more else [])]
+
+
+def _more(shifts: pd.DataFrame) -> str:
+    return f"and {len(shifts) - _MOST_ROWS} more rows, see .shifts" if len(shifts) > _MOST_ROWS else ""
 
 
 def _warnings(findings: Sequence[Finding]) -> list[str]:

@@ -31,8 +31,9 @@ from immunolab.comparison.noise_sources import noise_parts, noise_rows
 from immunolab.comparison.pairing import Paired, pair
 from immunolab.comparison.plan import Plan
 from immunolab.comparison.shifts import shift_rows, with_arm_rows
-from immunolab.comparison.summary import comparison_html, comparison_text, one_line, shift_lines
-from immunolab.schema.comparison import PAIRS, STIMULATION
+from immunolab.comparison.summary import comparison_html, comparison_text, one_line, short_lines
+from immunolab.schema.comparison import ARMS, LOG_RATIOS, NOISE, PAIRS, STIMULATION
+from immunolab.schema.endpoints import VISITS
 
 _FURTHER = ("limit", "called_below", "called_above", "batch_effect", "pooled_shift", "pooled_low", "pooled_high")
 
@@ -70,7 +71,7 @@ class Comparison:
     stimulation: pd.DataFrame = field(default_factory=STIMULATION.empty, repr=False)
 
     def __repr__(self) -> str:
-        return "\n".join([one_line(str(self.plan.contrast), self.pairs, self.shifts), *shift_lines(self.shifts)])
+        return "\n".join([one_line(str(self.plan.contrast), self.pairs, self.shifts), *short_lines(self.shifts)])
 
     def _repr_html_(self) -> str:
         return comparison_html(one_line(str(self.plan.contrast), self.pairs, self.shifts), self.shifts, self.warnings)
@@ -147,10 +148,10 @@ def compare_endpoints(
         plan=plan,
         pairs=pairs,
         shifts=with_arm_rows(shifts, differences, paired, plan) if arm_rows else shifts,
-        visits=_visit_rows(paired.rows),
-        noise=noise_rows(paired, noises),
-        log_ratios=log_ratio_shifts(paired),
-        arms=differences_table(differences),
+        visits=VISITS.described(_visit_rows(paired.rows)),
+        noise=NOISE.described(noise_rows(paired, noises)),
+        log_ratios=LOG_RATIOS.described(log_ratio_shifts(paired)),
+        arms=ARMS.described(differences_table(differences)),
         levels=_levels(paired),
         warnings=paired.findings + findings + said + findings_of(differences),
     )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from immunolab.errors import DataFileError, GatingError, InputError, nearest, unknown_words
 from immunolab.events.compensation import weighted_sums
 from immunolab.events.explored import EXPLORE, Explored
-from immunolab.events.transforms import Asinh, Identity, Logicle, Transform
+from immunolab.events.transforms import Asinh, Identity, Logicle, Transform, scale_in_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -180,11 +180,43 @@ class Tube:
         if problems := unknown_words(scale=(scale, get_args(EventScale))):
             raise InputError(problems)
         if scale == "raw":
-            return pd.DataFrame(self.columns.T, columns=self.names)
+            return self._described(pd.DataFrame(self.columns.T, columns=self.names), scale)
         values = weighted_sums(self.weights([channel.name for channel in self.channels]), self.columns)
         if scale == "display":
             values = np.stack([c.usual_scale.apply(row) for c, row in zip(self.channels, values, strict=True)])
-        return pd.DataFrame(values.T, columns=self.names)
+        return self._described(pd.DataFrame(values.T, columns=self.names), scale)
+
+    def head(self, n: int = 5, scale: EventScale = "compensated") -> pd.DataFrame:
+        """Return the first events as a table.
+
+        Parameters
+        ----------
+        n
+            How many.
+        scale
+            As in `to_frame`.
+
+        Returns
+        -------
+        DataFrame
+            One row an event, one column a channel.
+        """
+        return self.take(np.arange(min(n, len(self)))).to_frame(scale)
+
+    def _described(self, frame: pd.DataFrame, scale: EventScale) -> pd.DataFrame:
+        """Return a frame of events with its units and its data dictionary in ``attrs``."""
+        units, columns = {}, {}
+        for name, channel in zip(self.names, self.channels, strict=True):
+            own = scale_in_words(channel.usual_scale) if scale == "display" else ""
+            units[name] = own or ("time" if channel.kind == "time" else "instrument units")
+            place = f"{channel.marker} on {channel.name}" if channel.marker else channel.name
+            meaning = f"{place}{f' ({channel.fluorochrome})' if channel.fluorochrome else ''}, {scale}"
+            columns[name] = {"meaning": meaning, "unit": units[name], "kind": "number", "may_be_missing": False}
+        frame.attrs = {"table": "events", "meaning": "one event a row", "units": units, "columns": columns}
+        return frame
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(dict.fromkeys([*self.names, *(channel.name for channel in self.channels)]))
 
     def __repr__(self) -> str:
         shown = self.sample_id or PurePath(self.file).name

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from immunolab.errors import Problem, UnknownName, nearest
 from immunolab.events.transforms import Auto, Identity, Transform
 from immunolab.events.tube import Spillover
 from immunolab.schema.gating import Specimen
@@ -197,9 +198,20 @@ class PopulationTree:
     specimen: Specimen = "other"
 
     def __getitem__(self, path: str) -> Population:
-        """Return the population of a path, or of a name when only one path ends in it."""
+        """Return the population of a path, or of a name when only one path ends in it.
+
+        Raises
+        ------
+        UnknownName
+            There is no such population, or several have the name.
+        """
         hits = [p for p in self.populations if path in (p.path, p.name)]
         exact = [p for p in hits if p.path == path] or hits
-        if len(exact) != 1:
-            raise KeyError(path)
-        return exact[0]
+        if len(exact) == 1:
+            return exact[0]
+        if exact:
+            hint = f"give a path: {', '.join(p.path for p in exact)}"
+            raise UnknownName(Problem(self.name, "", f"{len(exact)} populations are called '{path}'", hint))
+        names = [p.name for p in self.populations]
+        hint = f"{nearest(path, names)} populations: {', '.join(names)}".strip()
+        raise UnknownName(Problem(self.name, "", f"there is no population '{path}'", hint))

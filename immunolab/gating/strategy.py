@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -32,6 +32,7 @@ from immunolab.gating.strategy_diff import StrategyDiff, strategy_diff
 from immunolab.gating.strategy_edits import add_population, remove_populations, rename_population
 from immunolab.gating.strategy_move import move_gate
 from immunolab.gating.strategy_out import save_strategy, strategy_text
+from immunolab.gating.strategy_view import strategy_html, strategy_line
 
 __all__ = [
     "ROOT",
@@ -50,7 +51,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Strategy(PopulationTree):
     """A tree of populations, and the verbs that change it.
 
@@ -247,6 +248,28 @@ class Strategy(PopulationTree):
             The ending is unknown, or the format cannot hold a gate.
         """
         return save_strategy(self, path, tube)
+
+    def __repr__(self) -> str:
+        return strategy_line(self)
+
+    def _repr_html_(self) -> str:
+        return strategy_html(self)
+
+    def __len__(self) -> int:
+        """Return the number of populations."""
+        return len(self.populations)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        return (population.path for population in self.populations)
+
+    def __contains__(self, name: object) -> bool:
+        return any(name in (p.path, p.name) for p in self.populations)
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return [population.name for population in self.populations]
 
 
 @dataclass(frozen=True)

@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from html import escape
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from immunolab.errors import GatingError, Problem, nearest
 from immunolab.events.explored import EXPLORE, Explored
 from immunolab.events.storage import to_anndata
 from immunolab.events.transforms import Auto
-from immunolab.events.tube import Tube
+from immunolab.events.tube import EventScale, Tube
 from immunolab.gating.axes import on_channels
 from immunolab.gating.counts import PopulationCount, count_populations, counts_table
 from immunolab.gating.evaluate import Mask, evaluate
 from immunolab.gating.gate_words import GateWords
+from immunolab.gating.gated_view import gated_html, gated_text
 from immunolab.gating.imported_thresholds import imported_thresholds
 from immunolab.gating.move_parts import Place
 from immunolab.gating.placement.rules import display_scale
@@ -45,7 +46,7 @@ from immunolab.gating.strategy_move import move_gate
 from immunolab.gating.strategy_out import save_strategy
 from immunolab.gating.tube_gates import Threshold, TubeGates, thresholds_table
 from immunolab.gating.validation import evaluable
-from immunolab.schema.flags import shown, withheld
+from immunolab.schema.flags import withheld
 from immunolab.schema.gating import INTENSITIES
 from immunolab.version import VERSION
 
@@ -146,15 +147,73 @@ class GatedTube:
     def __iter__(self) -> Iterator[str]:
         return iter(self.memberships.masks)
 
-    def __getitem__(self, name: str) -> Tube:
-        """Return the tube of a population's events, by name or path.
+    def __len__(self) -> int:
+        """Return the number of populations; ``len(gated.tube)`` is that of all events."""
+        return len(self.strategy.populations)
+
+    @overload
+    def __getitem__(self, name: str) -> Tube: ...
+
+    @overload
+    def __getitem__(self, name: tuple[str, str]) -> NDArray[np.float64]: ...
+
+    def __getitem__(self, name: str | tuple[str, str]) -> Tube | NDArray[np.float64]:
+        """Return the tube of a population's events, by name or path; of ``["Treg", "CD25"]`` a marker's values.
+
+        Raises
+        ------
+        GatingError
+            There is no such population or marker, or several have the name.
+        """
+        if isinstance(name, tuple):
+            population, marker = name
+            return self.tube[marker][self.mask(population)]
+        return self.tube.take(self.mask(name))
+
+    def head(self, n: int = 5, *, population: str = ROOT, scale: EventScale = "compensated") -> pd.DataFrame:
+        """Return the first events of a population as a table.
+
+        Parameters
+        ----------
+        n
+            How many.
+        population, scale
+            As in `to_frame`.
+
+        Returns
+        -------
+        DataFrame
+            One row an event, one column a channel.
 
         Raises
         ------
         GatingError
             There is no such population, or several have the name.
         """
-        return self.tube.take(self.mask(name))
+        rows = np.flatnonzero(self.mask(population))[:n]
+        return self.tube.take(rows).to_frame(scale)
+
+    def to_frame(self, *, population: str = ROOT, scale: EventScale = "compensated") -> pd.DataFrame:
+        """Return the events of a population as a table; `memberships_frame` says which events are in which.
+
+        Parameters
+        ----------
+        population
+            Name or path; all events by default.
+        scale
+            As in `Tube.to_frame`.
+
+        Returns
+        -------
+        DataFrame
+            One row an event, one column a channel; units in ``attrs["units"]``.
+
+        Raises
+        ------
+        GatingError
+            There is no such population, or several have the name.
+        """
+        return self.tube.take(self.mask(population)).to_frame(scale)
 
     def mask(self, name: str) -> Mask:
         """Return which events are in a population, given by name or path; ``root`` is all events.
@@ -178,6 +237,8 @@ class GatedTube:
             raise GatingError(f"{len(found)} populations are called '{name}'", self.sample_id, f"give a path: {paths}")
         names = [p.name for p in self.strategy.populations]
         hint = f"{nearest(name, names)} populations: {', '.join(names)}".strip()
+        if name in self.tube:
+            hint = f"it is a channel: tube['{name}'], or gated['{names[-1]}', '{name}'] in a population; {hint}"
         raise GatingError(f"there is no population '{name}'", self.sample_id, hint)
 
     def percent(self, name: str, *, of: str = "") -> float:
@@ -524,43 +585,14 @@ class GatedTube:
         return pd.DataFrame(rows, index=pd.Index(columns))
 
     def __repr__(self) -> str:
-        rows = list(self._tree(" "))
-        widths = [max(len(row[place]) for row in rows) for place in range(3)]
-        lines = [
-            f"{name:<{widths[0]}}  {n:>{widths[1]}}  {percent:>{widths[2]}}  {flags}".rstrip()
-            for name, n, percent, flags in rows
-        ]
-        return "\n".join([f"GatedTube {self.sample_id}, gates of {self.strategy.name}", *lines, *self._unusual()])
+        title = f"GatedTube {self.sample_id}, gates of {self.strategy.name}"
+        return gated_text(title, self.population_counts, self._unusual())
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{name}</th>" for name in ("population", "events", "% of parent", "flag"))
-        style = ("left", "right", "right", "left")
-        rows = "".join(
-            "<tr>"
-            + "".join(f'<td style="text-align:{side}">{escape(c)}</td>' for side, c in zip(style, row, strict=True))
-            + "</tr>"
-            for row in self._tree("\u2003")  # an em space: browsers and pandas drop spaces at the start of a cell
-        )
-        notes = "".join(f"<p>{escape(note)}</p>" for note in self._unusual())
-        return f"<table><tr>{head}</tr>{rows}</table>{notes}"
+        return gated_html(self.population_counts, self._unusual())
 
-    def _tree(self, indent: str) -> Iterator[tuple[str, str, str, str]]:
-        """Yield name, events, percent of parent and flags, children below their parent; notes are for the table."""
-        root, *others = self.population_counts
-        children: dict[str, list[PopulationCount]] = {}
-        for count in others:
-            children.setdefault(count.path.rpartition("/")[0], []).append(count)
-
-        def below(path: str) -> Iterator[PopulationCount]:
-            for count in children.get(path, []):
-                yield count
-                yield from below(count.path)
-
-        yield root.population, f"{root.n_events:,}", "", ";".join(shown(root.flag))
-        for count in below(""):
-            percent = "" if count.percent_of_parent is None else f"{count.percent_of_parent:.2f} %"
-            name = f"{indent * 2 * count.path.count('/')}{count.population}"
-            yield name, f"{count.n_events:,}", percent, ";".join(shown(count.flag))
+    def _ipython_key_completions_(self) -> list[str]:
+        return [population.name for population in self.strategy.populations]
 
     def _unusual(self) -> list[str]:
         return [*(f"left out: {p.place} {p.message}" for p in self.left_out), *self.notes]

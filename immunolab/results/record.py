@@ -118,7 +118,8 @@ def as_read_back(run: Run) -> Run:
 
 
 def _run(record: Mapping[str, Any], folder: Path, tables: Mapping[str, pd.DataFrame]) -> Run:
-    return Run(folder=folder, tables=tables, **from_plain(record, _TYPES, folder=folder))
+    described = {name: declared(name).described(table) for name, table in tables.items()}
+    return Run(folder=folder, tables=described, **from_plain(record, _TYPES, folder=folder))
 
 
 def _write(run: Run, path: Path) -> None:
@@ -126,4 +127,6 @@ def _write(run: Run, path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(zipfile.ZipInfo(_REST, _EPOCH), json.dumps(rest, indent=1, ensure_ascii=False).encode("utf-8"))
         for name, table in run.tables.items():
-            archive.writestr(zipfile.ZipInfo(f"{name}.parquet", _EPOCH), table.to_parquet(index=False))
+            plain = table.copy(deep=False)
+            plain.attrs = {}  # what columns are is declared, and added when they are read
+            archive.writestr(zipfile.ZipInfo(f"{name}.parquet", _EPOCH), plain.to_parquet(index=False))

@@ -19,7 +19,12 @@ SCORES = Table(
         PATIENT,
         replace(VISIT, meaning="visit label; for a slope, the visit its period ends with"),
         _SCORE,
-        Column("value", "number", "the value; 1 responder, 0 none; empty when it cannot be evaluated", nullable=True),
+        Column(
+            "value",
+            "number",
+            "the value; 1 responder, 0 none; empty when it cannot be evaluated",
+            nullable=True,
+        ),
         Column("unit", "text", "points, points/month, responder ..."),
         FLAG,
         Column("reason", "text", "why there is no value; of an event, how it was seen", nullable=True),
@@ -38,7 +43,7 @@ RESPONSES = Table(
         COHORT,
         _SCORE,
         VISIT,
-        Column("value", "number", "the score's value; empty where it is missing", nullable=True),
+        Column("value", "number", "the score's value; empty where it is missing", "unit", nullable=True),
         Column(
             "response",
             "text",

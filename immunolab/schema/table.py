@@ -6,9 +6,10 @@ import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from io import StringIO
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -102,7 +103,22 @@ class Table:
     def empty(self) -> pd.DataFrame:
         """Return the table with no rows and the declared dtypes."""
         always = [column for column in self.columns if not column.optional and "*" not in column.name]
-        return pd.DataFrame({c.name: pd.Series(dtype=_DTYPES[c.kind]) for c in always})
+        return self.described(pd.DataFrame({c.name: pd.Series(dtype=_DTYPES[c.kind]) for c in always}))
+
+    def described(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return the frame itself with what its columns are in ``attrs``.
+
+        ``attrs["units"]`` is column to unit, a unit that is the name of a column being said by that column;
+        ``attrs["columns"]`` the data dictionary, column to meaning, unit, kind and whether a value may be missing.
+
+        Parameters
+        ----------
+        frame
+            Rows of the table; its ``attrs`` are replaced.
+        """
+        units, columns = _dictionary(self, tuple(map(str, frame.columns)))
+        frame.attrs = {"table": self.name, "meaning": self.meaning, "units": units, "columns": columns}
+        return frame
 
     def frame(self, rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
         """Return rows as a checked frame: declared columns first, missing nullable ones empty."""
@@ -140,7 +156,8 @@ class Table:
         if problems:
             raise InputError(problems)
         extra = [name for name in frame.columns if name not in checked]
-        return pd.DataFrame(checked, index=frame.index).join(frame[extra]) if extra else pd.DataFrame(checked)
+        whole = pd.DataFrame(checked, index=frame.index).join(frame[extra]) if extra else pd.DataFrame(checked)
+        return self.described(whole)
 
     def _duplicates(self, frame: pd.DataFrame, where: str) -> Iterator[Problem]:
         if not self.key or not set(self.key) <= set(frame.columns):
@@ -256,6 +273,24 @@ class Table:
 
     def _parsed(self, lines: StringIO) -> pd.DataFrame:
         return read_columns(lines, [column.name for column in self.columns if column.kind == "text"])
+
+
+class Described(dict[str, Any]):
+    """Words of columns in a frame's ``attrs``: a dict that every copy of the frame shares, as pandas copies deeply."""
+
+    def __deepcopy__(self, memo: object) -> Described:
+        return self
+
+
+@lru_cache(maxsize=512)
+def _dictionary(table: Table, names: tuple[str, ...]) -> tuple[Described, Described]:
+    """Return units and data dictionary of the declared columns among some names."""
+    found = {name: column for name in names if (column := table.column(name)) is not None}
+    words = {
+        name: {"meaning": c.meaning, "unit": c.unit, "kind": c.kind, "may_be_missing": c.nullable}
+        for name, c in found.items()
+    }
+    return Described({name: c.unit for name, c in found.items() if c.unit}), Described(words)
 
 
 class Gathered:

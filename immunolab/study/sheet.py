@@ -36,6 +36,10 @@ _TABLES = ("measurements", "adverse_events", "outcomes", "intercurrent_events", 
 _PHASES = ("baseline", "on_treatment", "follow_up")
 
 
+_MOST_PATIENTS = 40  # that a notebook shows; judgement, a screen
+_HOLE = "-"
+
+
 @dataclass(frozen=True)
 class PanelChoice:
     """How the tubes of one panel are read and gated; None means the built-in choice.
@@ -149,16 +153,35 @@ class Study:
         return f"Study {self.name}: {patients} patients, {n} samples at {', '.join(visits) or 'no visit'}{design}"
 
     def _repr_html_(self) -> str:
-        """Show the samples of each patient at each visit; a dash where there is none."""
+        """Show the samples of each patient at each visit, with their batches; a dash where there is none."""
         taken, visits = self._taken()
+        batches = {sample.batch for sample in self.samples if not sample.control_of}
+        cells = self._cells(with_batch=len(batches) > 1)
         head = "".join(f"<th>{escape(name)}</th>" for name in ("patient", *visits))
+        patients = list(dict.fromkeys(patient for patient, _ in taken))
         rows = "".join(
             f"<tr><td>{escape(patient)}</td>"
-            + "".join(f"<td>{taken[patient, visit] or '-'}</td>" for visit in visits)
+            + "".join(f"<td>{cells.get((patient, visit)) or _HOLE}</td>" for visit in visits)
             + "</tr>"
-            for patient in dict.fromkeys(patient for patient, _ in taken)
+            for patient in patients[:_MOST_PATIENTS]
         )
-        return f"<p>{escape(repr(self))}</p><table><tr>{head}</tr>{rows}</table>"
+        holes = sum(1 for patient in patients for visit in visits if not taken[patient, visit])
+        notes = [f"{holes} without a sample"] if holes else []
+        notes += [f"{len(patients) - _MOST_PATIENTS} more patients"] if len(patients) > _MOST_PATIENTS else []
+        notes += [f"batches: {', '.join(sorted(filter(None, batches)))}"] if len(batches) > 1 else []
+        below = f"<p>{escape('; '.join(notes))}</p>" if notes else ""
+        return f"<p>{escape(repr(self))}</p><table><tr>{head}</tr>{rows}</table>{below}"
+
+    def _cells(self, *, with_batch: bool) -> dict[tuple[str, str], str]:
+        """Return the number of samples by patient and visit, with the batches that they are of, as HTML."""
+        found: dict[tuple[str, str], list[str]] = {}
+        for sample in self.samples:
+            if not sample.control_of:
+                found.setdefault((sample.patient_id, sample.visit), []).append(sample.batch)
+        return {
+            place: f"{len(names)}{f' ({escape(chr(44).join(dict.fromkeys(names)))})' if with_batch else ''}"
+            for place, names in found.items()
+        }
 
     def _taken(self) -> tuple[Counter[tuple[str, str]], list[str]]:
         """Return the number of samples by patient and visit, controls left out, and the visits in the trial's order."""
