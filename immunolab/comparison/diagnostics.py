@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,8 @@ from immunolab.schema.flags import Code
 
 _MOST_NAMED = 10  # rows listed in a message
 _NEEDED = ("patient_id", "cohort", "visit", "endpoint", "unit", "value")  # columns of `ENDPOINTS` no comparison lacks
+# what all rows of a table may be of: a value is never guessed, and one unit can be said for all
+_EXAMPLES = {"unit": "%", "endpoint": "treg"}
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,7 @@ def check_endpoints(frame: pd.DataFrame, where: str = "endpoints") -> dict[str, 
     """
     missing = [name for name in _NEEDED if name not in frame.columns]
     if missing:
-        hint = "docs/tables.md, endpoints.csv, says what each holds; immunolab.compare takes a table of any columns"
-        raise InputError(Problem(where, "", f"there is no column {', '.join(missing)}", hint))
+        raise InputError([_no_column(where, name, [str(own) for own in frame.columns]) for name in missing])
     found: dict[str, list[Problem]] = {}
     for code, rows, message, hint in _row_faults(frame):
         for endpoint in dict.fromkeys(frame["endpoint"].to_numpy()[rows]):
@@ -84,6 +86,17 @@ def check_endpoints(frame: pd.DataFrame, where: str = "endpoints") -> dict[str, 
     if problems := _two_arms(frame, where):
         raise InputError([*all_problems(found), *problems])
     return found
+
+
+def _no_column(where: str, name: str, columns: list[str]) -> Problem:
+    """Return the problem of a column that is needed: rename the one that is meant, or say what all rows are of."""
+    own = [column for column in columns if column not in _NEEDED]
+    alike = get_close_matches(name, own, n=1, cutoff=0.5)
+    hints = [f"table.rename(columns={{'{alike[0]}': '{name}'}})"] if alike else []
+    hints += [f"table.assign({name}={_EXAMPLES[name]!r})"] if name in _EXAMPLES else []
+    hints.append("immunolab.compare, which takes a table of any columns")
+    message = f"there is no column '{name}'; the table has: {', '.join(columns)}"
+    return Problem(where, "", message, f"use {', or '.join(hints)}")
 
 
 def all_problems(by_endpoint: Mapping[str, Iterable[Problem]]) -> list[Problem]:

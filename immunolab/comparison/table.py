@@ -108,7 +108,8 @@ def compare_endpoints(
     Parameters
     ----------
     endpoints
-        Rows of `tables.ENDPOINTS`; gate_low and gate_high (95 % limits of value from the gate's own
+        Rows of `tables.ENDPOINTS`, of which patient_id, visit, endpoint, value and unit are needed: cohort (one where
+        it is absent), gate_low and gate_high (95 % limits of value from the gate's own
         uncertainty) with gate_scope (which tubes share the gates), batch and covariate columns are used when they
         are there. Percentages with n_events and n_parent are analysed as counts; a row of unit "ratio" with both holds
         the numerator's and the denominator's events of one tube.
@@ -134,7 +135,7 @@ def compare_endpoints(
     ComparisonError
         A visit that is not there, or a reference that is no arm.
     """
-    paired = pair(endpoints, plan, where)
+    paired = pair(_with_cohort(endpoints), plan, where)
     noises = noise_parts(paired, plan, replicates)
     pairs = pairs_with_intercurrent(_pair_rows(paired, change_calls(paired, noises)), endpoints)
     shifts, findings = shift_rows(paired, plan)
@@ -155,6 +156,11 @@ def compare_endpoints(
         levels=_levels(paired),
         warnings=paired.findings + findings + said + findings_of(differences),
     )
+
+
+def _with_cohort(endpoints: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with a cohort each: without such a column all patients are of one."""
+    return endpoints if "cohort" in endpoints else endpoints.assign(cohort="")
 
 
 def adjusted_over_contrasts(comparisons: Sequence[Comparison], sets: Sequence[str]) -> list[pd.DataFrame]:
