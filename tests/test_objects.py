@@ -15,7 +15,7 @@ from builders import REPOSITORY
 from planted import planted_tube
 
 import immunolab as il
-from immunolab.errors import GatingError, UnknownName
+from immunolab.errors import GatingError, InputError, UnknownName
 from immunolab.gating.tubes import GatedTube
 from immunolab.schema.comparison import SHIFTS
 
@@ -138,3 +138,20 @@ def test_names_are_completed() -> None:
     assert "Treg" in _gated()._ipython_key_completions_()
     assert {"CD25", "CD25-A"} <= set(_gated().tube._ipython_key_completions_())
     assert "Treg" in _gated().strategy._ipython_key_completions_()
+
+
+def test_a_table_of_one_s_own_is_compared_without_cohorts_or_says_what_it_lacks() -> None:
+    table = pd.DataFrame({"patient_id": [p for p in "abcdef" for _ in "12"], "visit": ["W0", "W10"] * 6})
+    table = table.assign(endpoint="treg", value=np.random.default_rng(0).uniform(2, 9, 12))
+    found = il.compare_endpoints(table.assign(unit="%"), il.Plan("W0", "W10"))
+    assert found.shifts["n_pairs"].tolist() == [6]
+    with pytest.raises(InputError) as caught:
+        il.compare_endpoints(table.rename(columns={"patient_id": "patient"}), il.Plan("W0", "W10"))
+    assert str(caught.value) == (
+        "endpoints  there is no column 'patient_id'; the table has: patient, visit, endpoint, value\n"
+        "    hint: use table.rename(columns={'patient': 'patient_id'}), or immunolab.compare, which takes a table of any "
+        "columns\n"
+        "endpoints  there is no column 'unit'; the table has: patient, visit, endpoint, value\n"
+        "    hint: use table.assign(unit='%'), or immunolab.compare, which takes a table of any columns\n"
+        "2 problems"
+    )

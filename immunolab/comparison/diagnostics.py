@@ -17,7 +17,8 @@ from immunolab.errors import InputError, Problem
 from immunolab.schema.flags import Code
 
 _MOST_NAMED = 10  # rows listed in a message
-_NEEDED = ("patient_id", "cohort", "visit", "endpoint", "unit", "value")  # columns of `ENDPOINTS` no comparison lacks
+NEEDED = ("patient_id", "visit", "endpoint", "unit", "value")  # columns of `ENDPOINTS` that no comparison lacks
+_NEEDED = (*NEEDED, "cohort")
 # what all rows of a table may be of: a value is never guessed, and one unit can be said for all
 _EXAMPLES = {"unit": "%", "endpoint": "treg"}
 
@@ -75,9 +76,7 @@ def check_endpoints(frame: pd.DataFrame, where: str = "endpoints") -> dict[str, 
     InputError
         A column is missing; or a patient is in two cohorts, with every fault of the rows.
     """
-    missing = [name for name in _NEEDED if name not in frame.columns]
-    if missing:
-        raise InputError([_no_column(where, name, [str(own) for own in frame.columns]) for name in missing])
+    check_columns(frame, where, _NEEDED)
     found: dict[str, list[Problem]] = {}
     for code, rows, message, hint in _row_faults(frame):
         for endpoint in dict.fromkeys(frame["endpoint"].to_numpy()[rows]):
@@ -86,6 +85,28 @@ def check_endpoints(frame: pd.DataFrame, where: str = "endpoints") -> dict[str, 
     if problems := _two_arms(frame, where):
         raise InputError([*all_problems(found), *problems])
     return found
+
+
+def check_columns(frame: pd.DataFrame, where: str, needed: Iterable[str]) -> None:
+    """Raise when columns are missing, each with the call that adds or renames it.
+
+    Parameters
+    ----------
+    frame
+        Rows of a table.
+    where
+        Its name in messages.
+    needed
+        Names of columns.
+
+    Raises
+    ------
+    InputError
+        Names every missing column.
+    """
+    missing = [name for name in needed if name not in frame.columns]
+    if missing:
+        raise InputError([_no_column(where, name, [str(own) for own in frame.columns]) for name in missing])
 
 
 def _no_column(where: str, name: str, columns: list[str]) -> Problem:

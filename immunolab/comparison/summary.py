@@ -13,6 +13,7 @@ from immunolab.comparison.diagnostics import Finding
 _WIDEST = 48  # characters of an endpoint's name in text
 _MOST_SHOWN = 10  # endpoints up to which the medians by visit are listed
 _MOST_ROWS = 20  # of the shifts, at the prompt and in a notebook (judgement: a screen)
+_FIRST_WARNINGS = 3  # at the prompt (judgement: the table is what is looked for)
 _MOST_OF_A_CODE = 5  # findings listed of one code
 _HEAD: tuple[str, ...] = (
     "endpoint",
@@ -105,6 +106,13 @@ def short_lines(shifts: pd.DataFrame) -> list[str]:
     """
     more = _more(shifts)
     return [*shift_lines(shifts.head(_MOST_ROWS)), *([more] if more else [])]
+
+
+def first_warnings(findings: Sequence[Finding]) -> list[str]:
+    """Return the first warnings in words, and how many more there are."""
+    unique = list(dict.fromkeys(findings))
+    more = len(unique) - _FIRST_WARNINGS
+    return [*map(str, unique[:_FIRST_WARNINGS]), *([f"and {more} more warnings, see .warnings"] if more > 0 else [])]
 
 
 def _more(shifts: pd.DataFrame) -> str:

@@ -23,7 +23,7 @@ from immunolab.comparison.change_calls import ChangeCalls, change_calls
 from immunolab.comparison.composition import log_ratio_shifts
 from immunolab.comparison.cycles import cycle_shifts
 from immunolab.comparison.declared_families import with_declared_families
-from immunolab.comparison.diagnostics import Finding
+from immunolab.comparison.diagnostics import NEEDED, Finding, check_columns
 from immunolab.comparison.estimand import pairs_with_intercurrent
 from immunolab.comparison.missing_visits import tipping_point
 from immunolab.comparison.multiplicity import adjusted_together
@@ -31,7 +31,7 @@ from immunolab.comparison.noise_sources import noise_parts, noise_rows
 from immunolab.comparison.pairing import Paired, pair
 from immunolab.comparison.plan import Plan
 from immunolab.comparison.shifts import shift_rows, with_arm_rows
-from immunolab.comparison.summary import comparison_html, comparison_text, one_line, short_lines
+from immunolab.comparison.summary import comparison_html, comparison_text, first_warnings, one_line, short_lines
 from immunolab.schema.comparison import ARMS, LOG_RATIOS, NOISE, PAIRS, STIMULATION
 from immunolab.schema.endpoints import VISITS
 
@@ -71,7 +71,8 @@ class Comparison:
     stimulation: pd.DataFrame = field(default_factory=STIMULATION.empty, repr=False)
 
     def __repr__(self) -> str:
-        return "\n".join([one_line(str(self.plan.contrast), self.pairs, self.shifts), *short_lines(self.shifts)])
+        first = one_line(str(self.plan.contrast), self.pairs, self.shifts)
+        return "\n".join([first, *short_lines(self.shifts), *first_warnings(self.warnings)])
 
     def _repr_html_(self) -> str:
         return comparison_html(one_line(str(self.plan.contrast), self.pairs, self.shifts), self.shifts, self.warnings)
@@ -135,6 +136,7 @@ def compare_endpoints(
     ComparisonError
         A visit that is not there, or a reference that is no arm.
     """
+    check_columns(endpoints, where, NEEDED)
     paired = pair(_with_cohort(endpoints), plan, where)
     noises = noise_parts(paired, plan, replicates)
     pairs = pairs_with_intercurrent(_pair_rows(paired, change_calls(paired, noises)), endpoints)
