@@ -149,8 +149,8 @@ def test_a_table_of_one_s_own_is_compared_without_cohorts_or_says_what_it_lacks(
         il.compare_endpoints(table.rename(columns={"patient_id": "patient"}), il.Plan("W0", "W10"))
     assert str(caught.value) == (
         "endpoints  there is no column 'patient_id'; the table has: patient, visit, endpoint, value\n"
-        "    hint: use table.rename(columns={'patient': 'patient_id'}), or immunolab.compare, which takes a table of any "
-        "columns\n"
+        "    hint: use table.rename(columns={'patient': 'patient_id'}), or immunolab.compare, which takes a table of "
+        "any columns\n"
         "endpoints  there is no column 'unit'; the table has: patient, visit, endpoint, value\n"
         "    hint: use table.assign(unit='%'), or immunolab.compare, which takes a table of any columns\n"
         "2 problems"

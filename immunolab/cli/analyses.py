@@ -24,6 +24,10 @@ def _methods(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+# the same table as in study.yaml and in `read_fcs`
+_PANEL = "channel and marker, CSV or YAML, for files without marker names; wins over the file's labels"
+
+
 def add_gate(commands: Subparsers) -> None:
     """Declare the words of ``immunolab gate``."""
     parser = command(commands, "gate", "Gate FCS files with one strategy; no study needed.", _gate)
@@ -37,6 +41,7 @@ def add_gate(commands: Subparsers) -> None:
         help="blood is adult human, whose shares are bounded; other (mouse, tissue, sorted cells) has no bounds "
         "(default: what the strategy says)",
     )
+    parser.add_argument("--panel", type=Path, metavar="PANEL", help=_PANEL)
     parser.add_argument("--follow", action="store_true", help="carry drawn gates from the files they were drawn on")
     parser.add_argument(
         "--template",
@@ -69,6 +74,7 @@ def _gate(arguments: argparse.Namespace) -> int:
         arguments.specimen,
         follow=arguments.follow,
         templates=tuple(arguments.template),
+        panel=arguments.panel,
     )
     outcome = gate_files(arguments.files, arguments.strategy, arguments.out, options)
     if outcome.agreement is not None:
@@ -94,6 +100,7 @@ def add_cluster(commands: Subparsers) -> None:
     parser.add_argument("--method", choices=("flowsom", "leiden"), default="flowsom", help="default: %(default)s")
     parser.add_argument("--clusters", type=at_least_one, default=15, metavar="K", help="how many (default: 15)")
     parser.add_argument("--markers", default="", metavar="A,B", help="default: every marker that all files have")
+    parser.add_argument("--panel", type=Path, metavar="PANEL", help=_PANEL)
     parser.add_argument("--strategy", type=Path, metavar="S", help="gates: for --parent, and to compare clusters with")
     parser.add_argument("--parent", default="", metavar="POPULATION", help="cluster its events only; needs --strategy")
     parser.add_argument("--merge", type=Path, metavar="TABLE", help="CSV with columns cluster, label: your own names")
@@ -116,7 +123,7 @@ def _cluster(arguments: argparse.Namespace) -> int:
     ):
         text = "a comparison of visits needs --sheet, --before and --after"
         raise InputError(Problem("", "--sheet", text, "name all three, or none"))
-    names = ("method", "clusters", "strategy", "parent", "merge", "umap", "seed", "sheet", "before", "after")
+    names = ("method", "clusters", "panel", "strategy", "parent", "merge", "umap", "seed", "sheet", "before", "after")
     markers = tuple(name.strip() for name in arguments.markers.split(",") if name.strip())
     options = ClusterOptions(markers=markers, **{name: getattr(arguments, name) for name in names})
     outcome = cluster_files(arguments.files, arguments.out, options)

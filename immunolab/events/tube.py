@@ -266,6 +266,8 @@ class Tube:
             raise GatingError(f"marker '{name}' is on several channels: {shared}", place, "name the channel")
         have = [c.marker or c.name for c in self.channels]
         hint = f"{nearest(name, have)} the tube has: {', '.join(have)}".strip()
+        if not any(channel.marker for channel in self.channels):
+            hint += "; the file names no marker: give them, read_fcs(file, panel='panel.csv')"
         raise GatingError(f"marker or channel '{name}' is not in the tube", place, hint)
 
     def rows_of(self, name: str) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from immunolab.schema.formula_cells import restored
 from immunolab.vocabulary.labels import Resolved, resolve_label
 from immunolab.vocabulary.lexicon import key
 
-__all__ = ["Resolved", "read_panel", "resolve_channels", "resolve_label"]
+__all__ = ["Resolved", "misspelled_channels", "read_panel", "resolve_channels", "resolve_label"]
 
 _CHANNEL_HEADERS = ("channel", "fcs_colname", "$pnn", "pnn", "detector", "parameter", "name", "fcs channel", "column")
 _MARKER_HEADERS = ("marker", "antigen", "target", "protein", "$pns", "pns", "desc", "label", "description")
@@ -68,6 +68,25 @@ def resolve_channels(
             marker = _canonical_marker(said[_plain(name)]) or None
         channels.append(Channel(name, label, marker, found.fluorochrome, found.kind))
     return _one_pulse_shape(channels)
+
+
+def misspelled_channels(names: Sequence[str], panel: Mapping[str, str]) -> list[str]:
+    """Return, in words, channels that a panel names and a tube lacks where the tube has one much like it.
+
+    A panel may serve tubes with fewer channels: one that is like no channel of the tube is no slip.
+
+    Parameters
+    ----------
+    names
+        Detector names of the tube.
+    panel
+        Channel to marker.
+    """
+    own = {_plain(name) for name in names}
+    said = {_plain(channel) for channel in panel}
+    left = [name for name in names if _plain(name) not in said]
+    slips = [(channel, nearest(channel, left)) for channel in panel if _plain(channel) not in own]
+    return [f"the panel names channel '{channel}', which the file lacks: {meant}" for channel, meant in slips if meant]
 
 
 def _one_pulse_shape(channels: Sequence[Channel]) -> tuple[Channel, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,7 @@ from immunolab.schema.cells import CLUSTERS
 from immunolab.schema.files import write_atomically
 from immunolab.schema.formula_cells import each_text, neutralised
 from immunolab.schema.tables import declared
-from immunolab.vocabulary.panel import resolve_channels
+from immunolab.vocabulary.panel import read_panel, resolve_channels
 from immunolab.workflow.cluster_visits import abundance_lines, compare_clusters, sheet_of
 from immunolab.workflow.scales import scaled_gates
 from immunolab.workflow.workers import Workers, memory_budget
@@ -66,6 +66,8 @@ class ClusterOptions:
         Of every random draw.
     umap
         Also draw the clusters on a UMAP of a subsample.
+    panel
+        Table of channels and markers (CSV or YAML), for files that do not name their markers.
     sheet, before, after
         Sample sheet (patient_id, visit and file or sample_id) and the visits whose clusters are compared.
     """
@@ -78,6 +80,7 @@ class ClusterOptions:
     merge: Path | None = None
     seed: int = 0
     umap: bool = False
+    panel: Path | None = None
     sheet: Path | None = None
     before: str = ""
     after: str = ""
@@ -148,12 +151,14 @@ def cluster_files(
     """
     chosen = options or ClusterOptions()
     paths = [Path(file) for file in files]
-    markers = _markers(paths, chosen)
+    panel = read_panel(chosen.panel) if chosen.panel else None
+    markers = _markers(paths, chosen, panel)
     samples = sheet_of(chosen.sheet, paths, chosen.before, chosen.after) if chosen.sheet else None
     pool = Workers(memory=memory_budget())
-    source = scaled_gates(read_gates(chosen.strategy), paths, pool) if chosen.strategy else None
+    source = scaled_gates(read_gates(chosen.strategy), paths, pool, panel) if chosen.strategy else None
     share = max(TRAIN_ON // len(paths), 1)
-    subsamples = [_subsample(_read(path, markers, source, chosen), share, chosen.seed) for path in paths]
+    read = partial(_read, markers=markers, source=source, options=chosen, panel=panel)
+    subsamples = [_subsample(read(path), share, chosen.seed) for path in paths]
     events = np.concatenate(subsamples)
     if len(events) < chosen.clusters:
         where = f" in {chosen.parent}" if chosen.parent else ""
@@ -165,14 +170,14 @@ def cluster_files(
     profiles = cluster_profiles(found, markers)
     if chosen.merge:
         profiles = with_labels_of(profiles, chosen.merge)
-    written = _write(paths, Path(out), markers, source, chosen, found, profiles, repeated)
+    written = _write(paths, Path(out), markers, read, found, profiles, repeated)
     _draw(found, markers, written.profiles, chosen, Path(out))
     if samples is None:
         return written
     return replace(written, abundance=compare_clusters(written.sizes, samples, Path(out), chosen.before, chosen.after))
 
 
-def _markers(paths: Sequence[Path], options: ClusterOptions) -> tuple[str, ...]:
+def _markers(paths: Sequence[Path], options: ClusterOptions, panel: Mapping[str, str] | None) -> tuple[str, ...]:
     problems = [Problem(str(p), "", "there is no such file", "check the path") for p in paths if not p.is_file()]
     stems = [path.stem for path in paths]
     problems += [
@@ -182,7 +187,7 @@ def _markers(paths: Sequence[Path], options: ClusterOptions) -> tuple[str, ...]:
     ]
     if problems:
         raise InputError(problems)
-    have = [_names(path) for path in paths]
+    have = [_names(path, panel) for path in paths]
     if options.markers:
         for path, names in zip(paths, have, strict=True):
             for marker in options.markers:
@@ -194,27 +199,33 @@ def _markers(paths: Sequence[Path], options: ClusterOptions) -> tuple[str, ...]:
         return tuple(dict.fromkeys(options.markers))
     common = [name for name, stained in have[0].items() if stained and all(other.get(name) for other in have)]
     if len(common) < 2:
-        hint = "name markers in $PnS, or choose channels with --markers"
+        hint = "name markers in $PnS or in a table for --panel, or choose channels with --markers"
         raise InputError(Problem("", "", f"{len(common)} markers are in all files, 2 are needed", hint))
     return tuple(common)
 
 
-def _names(path: Path) -> dict[str, bool]:
+def _names(path: Path, panel: Mapping[str, str] | None) -> dict[str, bool]:
     """Return markers and channels of a file, and whether each is a marker to cluster on by default."""
     try:
         header = read_header(path)
     except DataFileError as error:
         raise InputError(Problem(str(path), "", error.message, error.hint)) from error
-    channels = resolve_channels([c.name for c in header.channels], [c.label for c in header.channels])
+    channels = resolve_channels([c.name for c in header.channels], [c.label for c in header.channels], panel)
     stained = [c for c in channels if c.kind in ("fluorescence", "mass")]
     named = [c.marker for c in stained if c.marker and c.marker not in NOT_CLUSTERED_ON]
     names = {c.name: not named and c in stained for c in channels}
     return {**{marker: named.count(marker) == 1 for marker in named}, **names}
 
 
-def _read(path: Path, markers: Sequence[str], source: Gates | None, options: ClusterOptions) -> _Tube:
+def _read(
+    path: Path,
+    markers: Sequence[str],
+    source: Gates | None,
+    options: ClusterOptions,
+    panel: Mapping[str, str] | None,
+) -> _Tube:
     try:
-        events = read_fcs(path, sample_id=path.stem)
+        events = read_fcs(path, panel=panel, sample_id=path.stem)
     except DataFileError as error:
         raise InputError(Problem(str(path), "", error.message, error.hint)) from error
     gated = _gated(events, path, source, options) if source else None
@@ -255,8 +266,7 @@ def _write(
     paths: Sequence[Path],
     out: Path,
     markers: tuple[str, ...],
-    source: Gates | None,
-    options: ClusterOptions,
+    read: Callable[[Path], _Tube],
     found: Clusters,
     profiles: pd.DataFrame,
     repeated: pd.DataFrame,
@@ -274,7 +284,7 @@ def _write(
         with part.open("w", encoding="utf-8", newline="") as handle:
             handle.write(",".join(CLUSTERS.names) + "\n")
             for path in paths:
-                tube = _read(path, markers, source, options)
+                tube = read(path)
                 cluster = _clusters_of(tube, found)
                 n_events += len(cluster)
                 sizes.append(cluster_sizes(cluster, profiles, tube.sample_id))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,9 @@ from immunolab.loaders.fcs.read import read_fcs
 from immunolab.workflow.panels import PanelGates, read_channels
 
 
-def read_templates(gates: Gates, files: Sequence[Path], named: Sequence[Path]) -> tuple[Template, ...]:
+def read_templates(
+    gates: Gates, files: Sequence[Path], named: Sequence[Path], panel: Mapping[str, str] | None = None
+) -> tuple[Template, ...]:
     """Return the templates of single files, with their events.
 
     Parameters
@@ -26,6 +28,8 @@ def read_templates(gates: Gates, files: Sequence[Path], named: Sequence[Path]) -
         The files to gate; of these the gate file's own are the templates where none is named.
     named
         Files that the gates were drawn on.
+    panel
+        Markers by channel, as `read_fcs` takes them.
 
     Raises
     ------
@@ -34,13 +38,15 @@ def read_templates(gates: Gates, files: Sequence[Path], named: Sequence[Path]) -
     DataFileError
         A template cannot be read.
     """
-    chosen = choose_templates(gates, _headers(gates, files), _headers(gates, named))
-    return tuple(templates_of(gates, [read_fcs(Path(tube.file), sample_id=tube.sample_id) for tube in chosen]))
+    how = PanelGates(gates, tuple((panel or {}).items()), "")
+    chosen = choose_templates(gates, _headers(how, files), _headers(how, named))
+    tubes = [read_fcs(Path(tube.file), panel=panel, sample_id=tube.sample_id) for tube in chosen]
+    return tuple(templates_of(gates, tubes))
 
 
-def _headers(gates: Gates, files: Sequence[Path]) -> list[Tube]:
+def _headers(panel: PanelGates, files: Sequence[Path]) -> list[Tube]:
     """Return the tubes without events; a file that cannot be read is no template, and gating reports it."""
-    panel, found = PanelGates(gates, (), ""), []
+    found = []
     for file in files:
         try:
             found.append(replace(read_channels(file, panel), sample_id=file.stem))

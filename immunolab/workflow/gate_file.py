@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +34,7 @@ class GateJob:
     workspace: bool
     seed: int
     templates: tuple[Template, ...] = ()
+    panel: Mapping[str, str] | None = None
 
     def gates_of(self, tube: Tube) -> TubeGates:
         """Return the gates of a tube: its own, or those of the templates carried to it."""
@@ -95,7 +97,7 @@ def gate_file(path: Path, job: GateJob) -> GatedFile | Unread:
         There are no gates for the tube, or none of them can be evaluated.
     """
     try:
-        tube = read_fcs(path, sample_id=path.stem)
+        tube = read_fcs(path, panel=job.panel, sample_id=path.stem)
         if not len(tube):
             raise DataFileError("the file holds no events", str(path), "acquire the tube again or leave it out")
     except (DataFileError, InputError) as error:

@@ -16,6 +16,7 @@ from immunolab.errors import ImmunolabError, InputError, Problem
 from immunolab.gating.gate_source import Gates, named_strategy, read_gates
 from immunolab.schema.gating import AGREEMENT, COUNTS, FAILURES, SCALES, THRESHOLDS, Specimen
 from immunolab.schema.table import Gathered
+from immunolab.vocabulary.panel import read_panel
 from immunolab.workflow.gate_file import GatedFile, GateJob, Unread, gate_file
 from immunolab.workflow.gate_summary import review_text
 from immunolab.workflow.progress import progress
@@ -52,6 +53,8 @@ class GateOptions:
         Carry drawn gates from the files that the gate file names to the others.
     templates
         Files that the gates were drawn on; naming any means follow.
+    panel
+        Table of channels and markers (CSV or YAML), for files that do not name their markers.
     """
 
     jobs: int = 1
@@ -62,6 +65,7 @@ class GateOptions:
     seed: int = 0
     follow: bool = False
     templates: tuple[Path, ...] = ()
+    panel: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,11 @@ def gate_files(
     absent = [path for path in paths if not path.is_file()]
     missing = [_missing(path) for path in absent]
     problems += [_missing(path) for path in options.templates if not path.is_file()]
-    gates, reference = None, None
+    gates, reference, panel = None, None, None
+    try:
+        panel = read_panel(options.panel) if options.panel else None
+    except ImmunolabError as error:
+        problems += _problems(error)
     try:
         gates = read_gates(named_strategy(strategy)).of(options.specimen)
     except ImmunolabError as error:
@@ -134,9 +142,10 @@ def gate_files(
         raise InputError([*missing, *problems])
     Path(out).mkdir(parents=True, exist_ok=True)
     there = [path for path in paths if path not in absent]
-    gates = scaled_gates(gates, there, Workers(jobs=options.jobs, memory=memory_budget()))
-    templates = _templates(gates, there, options)
-    job = GateJob(gates, reference, Path(out), options.memberships, options.wsp is not None, options.seed, templates)
+    gates = scaled_gates(gates, there, Workers(jobs=options.jobs, memory=memory_budget()), panel)
+    templates = _templates(gates, there, options, panel)
+    workspace = options.wsp is not None
+    job = GateJob(gates, reference, Path(out), options.memberships, workspace, options.seed, templates, panel)
     _name_absent(gates, there)
     gathered = _Tables(Gathered(COUNTS), Gathered(THRESHOLDS))
     results = _gate_all(there, job, options.jobs, gathered)
@@ -149,12 +158,14 @@ def _reference(file: Path) -> Reference:
     return Reference.read(file)
 
 
-def _templates(gates: Gates, files: Sequence[Path], options: GateOptions) -> tuple[Template, ...]:
+def _templates(
+    gates: Gates, files: Sequence[Path], options: GateOptions, panel: Mapping[str, str] | None
+) -> tuple[Template, ...]:
     if not (options.follow or options.templates):
         return ()
     from immunolab.workflow.follow import read_templates
 
-    return read_templates(gates, files, options.templates)
+    return read_templates(gates, files, options.templates, panel)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,7 +63,7 @@ def scaled_panels(
     return scaled
 
 
-def scaled_gates(gates: Gates, paths: Sequence[Path], pool: Workers) -> Gates:
+def scaled_gates(gates: Gates, paths: Sequence[Path], pool: Workers, panel: Mapping[str, str] | None = None) -> Gates:
     """Return gates with the scales that files choose together, at most 24 of them.
 
     Parameters
@@ -73,18 +74,24 @@ def scaled_gates(gates: Gates, paths: Sequence[Path], pool: Workers) -> Gates:
         FCS files that are there; one that cannot be read chooses nothing.
     pool
         Reads the files.
+    panel
+        Markers by channel, as `read_fcs` takes them.
     """
     if gates.declared is None or not needs_scales(gates.declared):
         return gates
     chosen = spread_over_batches({str(path): "" for path in paths})
     tasks = [Task(path, "read", path, Path(path).stat().st_size * MEMORY_PER_FILE_BYTE) for path in chosen]
-    found = {task.name: noise for task, noise in run_tasks(_file_noise, tasks, pool) if not isinstance(noise, Failure)}
+    found = {
+        task.name: noise
+        for task, noise in run_tasks(partial(_file_noise, panel=panel), tasks, pool)
+        if not isinstance(noise, Failure)
+    }
     scales = channel_scales(found[path] for path in chosen if path in found)
     return replace(gates, declared=with_scales(gates.declared, scales))
 
 
-def _file_noise(path: str) -> tuple[ChannelNoise, ...]:
-    return channel_noise(read_fcs(path))
+def _file_noise(path: str, panel: Mapping[str, str] | None) -> tuple[ChannelNoise, ...]:
+    return channel_noise(read_fcs(path, panel=panel))
 
 
 def scale_rows(gates: Mapping[str, Gates]) -> Iterator[dict[str, object]]:

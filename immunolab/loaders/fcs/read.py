@@ -22,7 +22,7 @@ from immunolab.loaders.fcs.header import FcsHeader, describe
 from immunolab.loaders.fcs.spillover import keyword_spillover, match_spillover, read_spillover
 from immunolab.loaders.fcs.text import data_sets, keywords, read_span, supplement
 from immunolab.loaders.preprocessing_checks import signs_of_processing
-from immunolab.vocabulary.panel import read_panel, resolve_channels
+from immunolab.vocabulary.panel import misspelled_channels, read_panel, resolve_channels
 
 _BLOCK_BYTE = 2**20  # read at once while hashing; larger blocks were no faster
 # a file that is hashed by a thread of its own: starting one costs what hashing 200 kB does, more on a busy machine
@@ -119,7 +119,7 @@ def read_fcs(
         before = os.fstat(handle.fileno())
         columns, masked, sha256 = _decoded(handle, header, stored)
         _check_unchanged(before, os.fstat(handle.fileno()), file)
-    notes += [*masked, *not_finite(columns, names)]
+    notes += [*masked, *not_finite(columns, names), *misspelled_channels(names, markers or {})]
     notes += signs_of_processing(columns, channels, matrix, header.cytometer)
     return Tube(
         columns=columns,
