@@ -25,10 +25,9 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
 
 @pytest.fixture(autouse=True)
 def quick():
-    started, used = time.monotonic(), time.process_time()
+    started = time.monotonic()
     yield
-    assert time.process_time() - used < SECONDS
-    assert time.monotonic() - started < 10 * SECONDS  # a busy neighbour takes its share
+    assert time.monotonic() - started < SECONDS
 
 
 @pytest.mark.parametrize(
@@ -250,8 +249,9 @@ def test_boolean_gates_of_flowjo_9_find_their_populations_quickly(tmp_path):
     [
         ([population("p", freehand(300))], "the polygon needs more than 100,000 corners"),
         ([population(f"p{i}", freehand(6)) for i in range(50)], "calibration is too uneven"),
+        ([population(f"p{i}", freehand(300)) for i in range(200)], "more than 10 of its polygons"),
     ],
-    ids=["one polygon", "all polygons"],
+    ids=["one polygon", "all polygons", "many that fail one by one"],
 )
 def test_polygons_on_uneven_scales_are_refused(tmp_path, gates, said):
     write_flowjo_9(tmp_path / "mac.xml", gates)

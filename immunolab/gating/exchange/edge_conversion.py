@@ -49,6 +49,10 @@ def border(scale: Transform, value: float) -> float:
     return raw if family(scale) == "linear" else raw - _HAIR * max(1.0, abs(raw))
 
 
+class TooManyCorners(GatingError):
+    """A polygon has more corners in instrument units than can be handled."""
+
+
 def bend(corners: Sequence[Point], drawn: tuple[Transform, Transform], needed: tuple[Family, Family]) -> list[Point]:
     """Return a polygon's corners in instrument units, with its edges straight on other scales.
 
@@ -65,7 +69,7 @@ def bend(corners: Sequence[Point], drawn: tuple[Transform, Transform], needed: t
 
     Raises
     ------
-    GatingError
+    TooManyCorners
         The polygon would have more corners than can be handled.
     """
     if (family(drawn[0]), family(drawn[1])) == needed:
@@ -78,13 +82,13 @@ def bend(corners: Sequence[Point], drawn: tuple[Transform, Transform], needed: t
         if not halved.any():
             break
         if len(starts) + np.count_nonzero(halved) > _MOST_PIECES:
-            raise GatingError(f"the polygon needs more than {_MOST_PIECES:,} corners on the other scale")
+            raise TooManyCorners(f"the polygon needs more than {_MOST_PIECES:,} corners on the other scale")
         middle = (starts[halved] + ends[halved]) / 2.0
         behind = np.flatnonzero(halved) + 1
         ends = np.insert(ends, behind - 1, middle, axis=0)
         starts = np.insert(starts, behind, middle, axis=0)
     raw = np.stack([instrument_values(drawn[axis], starts[:, axis]) for axis in (0, 1)], axis=1)
-    return [(x, y) for x, y in raw.tolist()]
+    return list(zip(raw[:, 0].tolist(), raw[:, 1].tolist(), strict=True))
 
 
 def ellipse_corners(gate: Ellipsoid) -> list[Point]:

@@ -23,7 +23,7 @@ from immunolab.errors import GatingError, InputError, Problem
 from immunolab.events.scale_ends import displayed
 from immunolab.events.transforms import Biex, Bounded, Identity, Transform
 from immunolab.events.tube import Spillover
-from immunolab.gating.exchange.edge_conversion import Point, bend, ellipse_corners
+from immunolab.gating.exchange.edge_conversion import Point, TooManyCorners, bend, ellipse_corners
 from immunolab.gating.exchange.flowjo_scales import DISPLAY_BINS, LINEAR_TOP
 from immunolab.gating.exchange.safe_xml import attribute, number, to_number
 from immunolab.gating.exchange.tree import Node, assemble, outside
@@ -36,7 +36,9 @@ _LAST = "\U0010ffff"  # sorts behind every character of a name
 _SHAPES = ("Polygon", "PolyRect", "Range", "Ellipse")
 # corners of a workspace's polygons in instrument units, and for each that is drawn: on FlowJo's scales an edge takes
 # about 100, on tables that rise unevenly up to 4,096 (judgement)
-_SOME_CORNERS, _CORNERS_OF_ONE = 100_000, 400
+_SOME_CORNERS, _CORNERS_OF_ONE = 100_000, 200
+_MOST_UNEVEN = 10  # polygons of a workspace that need too many corners: each costs a tenth of a second (judgement)
+_SAVE_AGAIN = "save the workspace again, or export Gating-ML"
 _UNTABLED = Biex(0.0, -10.0, 4.5, 262_144.0)  # FlowJo 9's own scale for log channels without a table
 
 
@@ -79,7 +81,7 @@ def flowjo9_workspace(root: Element, source: str) -> Workspace:
     """
     tables, matrices = _tables(root, source), _matrices(root)
     samples: list[SampleGates] = []
-    n_corners = n_allowed = 0
+    n_corners = n_allowed = n_uneven = 0
     for element in root.iter("Sample"):
         if (top := element.find("SampleNode")) is not None and sample_names(element, top):
             nodes = {}
@@ -87,9 +89,13 @@ def flowjo9_workspace(root: Element, source: str) -> Workspace:
             for node in _nodes(top, sample := _SampleOfV9.of(element, matrices, tables)):
                 nodes[node.key] = node
                 n_corners += len(node.gate.vertices) if isinstance(node.gate, Polygon) else 0
+                n_uneven += isinstance(node.gate, TooManyCorners)
+                if n_uneven > _MOST_UNEVEN:
+                    text = f"more than {_MOST_UNEVEN} of its polygons need too many corners: calibration is too uneven"
+                    raise InputError(Problem(source, "", text, _SAVE_AGAIN))
                 if n_corners > _SOME_CORNERS + n_allowed:
                     text = f"the edges of its polygons need more than {n_corners:,} corners: calibration is too uneven"
-                    raise InputError(Problem(source, "", text, "save the workspace again, or export Gating-ML"))
+                    raise InputError(Problem(source, "", text, _SAVE_AGAIN))
             samples.append(_gates(element, top, sample, nodes, source))
     if not samples:
         raise InputError(Problem(source, "", "the workspace holds no sample", "save it with its samples"))
@@ -165,12 +171,12 @@ class _SampleOfV9:
         scales = [self.scales.get(dimension.name, Identity()) for dimension in gate.dimensions]
         x, y = (replace(axis, transform=scale) for axis, scale in zip(gate.dimensions, scales, strict=True))
         corners = np.asarray(gate.vertices)
-        shown = zip(displayed(scales[0], corners[:, 0]), displayed(scales[1], corners[:, 1]), strict=True)
+        shown = [displayed(scale, corners[:, i]).tolist() for i, scale in enumerate(scales)]
         tops = [
             self.ranges.get(axis.name, LINEAR_TOP) if isinstance(scale, Identity) else 1.0
             for axis, scale in zip(gate.dimensions, scales, strict=True)
         ]
-        drawn = Polygon((x, y), tuple((float(a), float(b)) for a, b in shown))
+        drawn = Polygon((x, y), tuple(zip(*shown, strict=True)))
         return BinnedGate(drawn, (tops[0] / DISPLAY_BINS, tops[1] / DISPLAY_BINS))
 
     def axis(self, shown: str) -> tuple[Dimension, Transform]:
