@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from immunolab.cli import main
 from immunolab.errors import DataFileError, InputError
 from immunolab.schema.files import content_key, write_atomically
 from immunolab.workflow.store import Store
@@ -209,3 +210,18 @@ def test_no_more_tasks_fly_than_memory_holds() -> None:
     tasks = [Task(str(n), "read", n, cost=60) for n in range(4)]
     assert len(list(run_tasks(work, tasks, Workers(4, memory=100)))) == 4
     assert max(most) == 1
+
+
+def test_a_command_without_jobs_takes_the_cores_and_memory_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr("immunolab.workflow.demo.demo", lambda out, *, jobs: asked.append(jobs))
+    monkeypatch.setattr("immunolab.cli.studies._say_done", lambda found, page: 0)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
+    for gigabytes in (64, 3, 0):
+        monkeypatch.setattr("immunolab.workflow.process._available_memory", lambda n=gigabytes: n << 30)
+        assert main(["demo"]) == 0
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
+    monkeypatch.setattr("immunolab.workflow.process._available_memory", lambda: 256 << 30)
+    assert main(["demo"]) == 0
+    assert main(["demo", "--jobs", "12"]) == 0
+    assert asked == [6, 3, 1, 8, 12]

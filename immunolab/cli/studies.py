@@ -84,7 +84,7 @@ def add_demo(commands: Subparsers) -> None:
     """Declare the words of ``immunolab demo``."""
     parser = command(commands, "demo", "Simulate a small lupus study and run it.", _demo)
     parser.add_argument("-o", "--out", default="immunolab_demo", metavar="DIR", help="folder (default: %(default)s)")
-    parser.add_argument("--jobs", type=at_least_one, default=2, metavar="N", help="tubes at once (default: 2)")
+    _add_jobs(parser, "tubes and figures at once")
 
 
 def _demo(arguments: argparse.Namespace) -> int:
@@ -92,7 +92,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     from immunolab.workflow.demo import demo
 
     say("a simulated lupus trial of 8 patients: no value in it is of a person")
-    return _say_done(demo(Path(arguments.out), jobs=arguments.jobs), Path(arguments.out) / REPORT)
+    return _say_done(demo(Path(arguments.out), jobs=_jobs(arguments)), Path(arguments.out) / REPORT)
 
 
 def add_init(commands: Subparsers) -> None:
@@ -143,7 +143,7 @@ def add_run(commands: Subparsers) -> None:
     parser = command(commands, "run", "Check, gate, quantify, compare, report; resumable.", _run)
     parser.add_argument("study", metavar="STUDY", help="study.yaml or its folder, also as s3:// or another fsspec path")
     parser.add_argument("-o", "--out", metavar="OUT", help="output folder (default: STUDY's folder with _out added)")
-    parser.add_argument("--jobs", type=at_least_one, default=1, metavar="N", help="tubes at once (default: 1)")
+    _add_jobs(parser, "tubes and figures at once")
     parser.add_argument("--scheduler", default="", metavar="ADDRESS", help="send the per-tube work to a Dask cluster")
     parser.add_argument("--sample", default="", metavar="ID", help="compute this sample only")
     parser.add_argument("--memberships", action="store_true", help="write which events are in which population")
@@ -168,9 +168,9 @@ def _run(arguments: argparse.Namespace) -> int:
     from immunolab.workflow.run import run
 
     out = arguments.out or _beside(arguments.study)
-    names = ("jobs", "scheduler", "sample", "memberships", "force", "tables_only", "definitions", "allow_code", "seed")
+    names = ("scheduler", "sample", "memberships", "force", "tables_only", "definitions", "allow_code", "seed")
     check_formats(arguments.format, with_report=not arguments.tables_only)
-    found = run(arguments.study, out=out, **{name: getattr(arguments, name) for name in names})
+    found = run(arguments.study, out=out, jobs=_jobs(arguments), **{name: getattr(arguments, name) for name in names})
     if arguments.tables_only:
         say(f"tables: {out}/tables")
     if arguments.format:
@@ -185,7 +185,19 @@ def add_report(commands: Subparsers) -> None:
     parser = command(commands, "report", text, _report)
     parser.add_argument("out", metavar="OUT", help="the folder that run wrote, or its fsspec path")
     _add_format(parser, ("html", "pdf", "xlsx", "pptx"), "what to write; may be repeated (default: html)")
-    parser.add_argument("--jobs", type=at_least_one, default=1, metavar="N", help="figures at once (default: 1)")
+    _add_jobs(parser, "figures at once")
+
+
+def _add_jobs(parser: argparse.ArgumentParser, what: str) -> None:
+    default = "(default: one a core, at most one a GB of free memory and 8; results do not depend on it)"
+    parser.add_argument("--jobs", type=at_least_one, metavar="N", help=f"{what} {default}")
+
+
+def _jobs(arguments: argparse.Namespace) -> int:
+    """Return the number of workers: what was asked for, else what this computer has cores and memory for."""
+    from immunolab.workflow.process import usable_jobs
+
+    return arguments.jobs or usable_jobs()
 
 
 def _add_format(parser: argparse.ArgumentParser, choices: Sequence[str], text: str) -> None:
@@ -197,7 +209,7 @@ def _report(arguments: argparse.Namespace) -> int:
     from immunolab.workflow.report import report
 
     with mirrored(None, arguments.out) as (_, here):
-        say("\n".join(report(here, formats=arguments.format or ["html"], jobs=arguments.jobs)))
+        say("\n".join(report(here, formats=arguments.format or ["html"], jobs=_jobs(arguments))))
     return DONE
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 _PROC = Path("/proc")
 _BOOT = _PROC / "sys/kernel/random/boot_id"
+_MOST_JOBS = 8  # that nobody asked for: judgement, a shared computer is left to others too
+_MEMORY_OF_JOB = 1 << 30  # bytes: a worker on a tube of a million events, or one that draws, takes 300 to 800 MB
 _START_FIELD = 22  # of /proc/PID/stat: clock ticks from boot to the start of the process (proc(5))
 
 
@@ -81,3 +83,21 @@ def resident_memory() -> int:
     except (OSError, IndexError):
         return peak_memory().get("run", 0)
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def usable_jobs() -> int:
+    """Return how many workers this computer has cores and free memory for, at least one and at most eight."""
+    try:
+        cores = len(os.sched_getaffinity(0))  # fewer than the computer's in a container or a batch job
+    except AttributeError:  # not on macOS and Windows
+        cores = os.cpu_count() or 1
+    return max(1, min(cores, _MOST_JOBS, _available_memory() // _MEMORY_OF_JOB))
+
+
+def _available_memory() -> int:
+    """Return the bytes that programs can have without swapping; more than any need where the system says nothing."""
+    try:
+        lines = (_PROC / "meminfo").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration, ValueError, IndexError):
+        return _MOST_JOBS * _MEMORY_OF_JOB
