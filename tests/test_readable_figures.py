@@ -15,6 +15,7 @@ from PIL import Image
 
 from immunolab.plots import style
 from immunolab.plots.calendar import Calendar
+from immunolab.plots.clinical import group_strips
 from immunolab.plots.estimation import SMALL_SIZE, PairedRows, changes, estimation_plot
 from immunolab.plots.events import survival_curve
 from immunolab.plots.gate_views import save_views
@@ -78,6 +79,36 @@ def test_no_figure_over_time_hides_or_cuts_its_text(n, kind):
         "lanes": on_axes(lambda ax: swimmer(plan, patients, marks, ax=ax), style.WIDTH, 0.8 + 0.22 * n),
     }
     assert {name: faults for name, fig in drawn.items() if (faults := unreadable(fig))} == {}
+
+
+def test_what_happened_to_a_patient_is_named_within_the_page():
+    frames = study(3, "plain", visits=("W0", "W10"))
+    patient = frames["endpoints"]["patient_id"].iloc[0]
+    what = ["IMACS definition of improvement responder", "urinary tract infection of the upper tract, grade 3", "death"]
+    kinds = ["response", "severe adverse event", "death"]
+    marks = pd.DataFrame({"patient_id": patient, "study_day": [71.0, 64.0, 72.0], "what": what, "kind": kinds})
+    page = one_pager(frames["endpoints"], frames["pairs"], patient, Calendar(report_fixture.DOSES), marks=marks)
+    assert unreadable(page) == []
+    names = [label.get_text() for ax in page.axes for label in ax.get_yticklabels()]
+    assert any(name.startswith("IMACS def") and name.endswith(", day 71") for name in names)
+    assert any(name.startswith("urinary t") and name.endswith("grade 3, day 64") for name in names)
+
+
+def test_two_responses_of_one_patient_have_shapes_of_their_own():
+    marks = pd.DataFrame({"patient_id": "P1", "study_day": 71.0, "what": ["A", "B", "fall"], "kind": "response"})
+    marks.loc[2, "kind"] = "adverse event"
+    ax = figure().add_subplot()
+    swimmer(Calendar(report_fixture.DOSES), ["P1"], marks, ax=ax)
+    drawn = {line.get_label(): (line.get_marker(), line.get_color()) for line in ax.lines}
+    assert len({drawn[f"{what} (n = 1)"] for what in ("A", "B", "fall")}) == 3
+    assert drawn["A (n = 1)"][1] == drawn["B (n = 1)"][1]  # of one kind, in one colour
+
+
+def test_three_subgroup_panels_keep_their_words():
+    values = {f"P{i}": float(i) for i in range(8)}
+    groups = {name: "DM" if i else "PM" for i, name in enumerate(values)}
+    strips = [(f"endpoint {i}\nlog2 odds ratio, W12 against W0", values) for i in range(3)]
+    assert unreadable(group_strips(strips, groups)) == []
 
 
 RESPONDERS = pd.DataFrame(

@@ -44,7 +44,7 @@ from immunolab.results.findings.concerns import concerns
 from immunolab.results.findings.sensitivity import beside_the_test
 from immunolab.results.run_in_words import failed_in_words
 from immunolab.results.sentences import change_sentence, direction
-from immunolab.schema.estimand import ESTIMAND
+from immunolab.schema.estimand import ESTIMAND, INTERCURRENT_EVENTS
 from immunolab.schema.flags import Code
 from immunolab.schema.gating import FAILURES
 from immunolab.schema.tables import ALL
@@ -389,6 +389,42 @@ def test_the_estimand_says_the_rule_of_an_event_once_and_endpoints_alike_in_one_
         f"{run.label_of('treg_pct_cd4').short}; {run.label_of('th17_pct_cd4').short}",
         run.label_of("treg_pct_cd4").short,
     ]
+
+
+def test_a_death_that_no_test_of_pairs_can_rank_is_not_called_counted(run):
+    died = {"patient_id": run.samples[0].patient_id, "event": "death", "study_day": 277, "assessed": "yes"}
+    events = INTERCURRENT_EVENTS.frame([died | {"seen_in": "outcomes", "detail": "event of survival"}])
+    row = {"cohort": None, "endpoint": "slope", "visit": "W48", "event": "death", "strategy": "composite"}
+    row |= {"rule": "event of survival", "source": "judgement"}
+    counts = dict.fromkeys((c.name for c in ESTIMAND.columns if c.name.startswith("n_")), 0) | {"n_with_event": 1}
+    said = {}
+    for column in ("n_no_value", "n_no_response"):
+        estimand = ESTIMAND.frame([row | counts | {column: 1}])
+        tables = {**run.tables, "intercurrent_events": events, "estimand": estimand}
+        said[column] = next(one.text for one in concerns(replace(run, tables=tables)) if one.kind == "death")
+    assert said["n_no_value"].endswith(
+        "It was to count as the worst outcome in 1 endpoint, whose main test leaves these patients out."
+    )
+    assert said["n_no_response"].endswith("It counts as no response in 1 endpoint.")
+
+
+def test_events_that_happened_come_before_those_that_are_not_known_of_many_patients(run):
+    rows = [
+        {"patient_id": name, "event": "rescue", "study_day": None, "assessed": "no", "seen_in": "measurements"}
+        | {"detail": "no prednisone at baseline"}
+        for name in ("P1", "P2", "P3")
+    ]
+    rows.append({**rows[0], "event": "death", "study_day": 277, "assessed": "yes", "detail": "event of survival"})
+    tables = {**run.tables, "intercurrent_events": INTERCURRENT_EVENTS.frame(rows)}
+    shown = other_tables(replace(run, tables=tables))["safety"]
+    table = next(one["grid"] for one in shown if one["id"] == "intercurrent-events")
+    assert [[one.text for one in row][:2] for row in table.rows] == [["P1", "death"], ["P1, P2, P3", "rescue"]]
+
+
+def test_a_slope_of_a_patient_is_of_its_period(run):
+    slope = SlopeDifference(id="treg_pct_cd4", source="s", score="X", periods=(("W0", "W2"), ("W2", "W10")))
+    cells = patient_grid(replace(run, study=replace(run.study, endpoints=(slope,))), "SLE", "treg_pct_cd4").rows[0]
+    assert [one.text.partition(" ")[2] for one in cells[1:3]] == ["(W0 to W2)", "(W2 to W10)"]
 
 
 def test_samples_that_failed_are_those_of_patients_and_controls_are_counted_apart(run):

@@ -26,7 +26,9 @@ _BESIDE = tuple((dx, dy) for dy in (2, -9, 10, -17, 18, -25, 26) for dx in (3, -
 
 
 @style()
-def responders(values: Mapping[str, float], response: Mapping[str, str], what: str, *, ax: Axes | None = None) -> Axes:
+def responders(
+    values: Mapping[str, float], response: Mapping[str, str], what: str, *, by: str = "", ax: Axes | None = None
+) -> Axes:
     """Draw values by clinical response: every patient a point, box of quartiles, n and exact Mann-Whitney p.
 
     Response is known only after treatment, so the comparison describes and proves nothing; with
@@ -40,6 +42,8 @@ def responders(values: Mapping[str, float], response: Mapping[str, str], what: s
         patient_id to group.
     what
         The value in words, with definition and denominator.
+    by
+        The response in words, under the axis.
     ax
         Axes to draw on; None makes a new figure.
     """
@@ -60,6 +64,7 @@ def responders(values: Mapping[str, float], response: Mapping[str, str], what: s
         ax.plot(place + spread[: len(points)], points, "o", color="#0072B2", markersize=4, zorder=3)
     ax.set_xticks(range(len(groups)), [f"{g}\nn = {len(s)}" for g, s in zip(groups, samples, strict=True)])
     ax.set_xlim(-0.6, max(len(groups), 1) - 0.4)
+    ax.set_xlabel(folded(by, 44))
     ax.set_ylabel(what)
     ax.set_title(f"descriptive: response is known only afterwards\n{_mann_whitney(samples)}")
     return ax
@@ -110,7 +115,7 @@ def group_strips(strips: Sequence[tuple[str, Mapping[str, float]]], groups: Mapp
 
 def _subgroup_test(samples: list[np.ndarray]) -> str:
     if len(samples) != 2 or min(map(len, samples)) < LEAST_SUBGROUP:
-        return f"descriptive; no test below {LEAST_SUBGROUP} a group"
+        return f"descriptive;\nno test below {LEAST_SUBGROUP} a group"
     result = mann_whitney(*samples)
     return f"descriptive; {p_text(result.p_value)}\n({folded(result.text, 28)})"
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from immunolab.plots.calendar import Calendar, name_visits, shade, shade_words, week_ticks
 from immunolab.plots.labels import EndpointLabel, folded, is_low, labels
-from immunolab.plots.marks import KINDS, end_line, mark_strip, strip_height, strip_lines
+from immunolab.plots.marks import end_line, mark_strip, shapes, strip_height, strip_lines
 from immunolab.plots.names import box_in_points, shortened
 from immunolab.plots.numbers import back, bracket, number, scale_word
 from immunolab.plots.panel_canvas import width_of
@@ -364,11 +364,10 @@ def swimmer(
         end = max([1.0, ends.get(patient, 1.0), *own["study_day"].astype(float), *map(float, days)])
         ax.plot([1, end], [lane, lane], color="#C9CED6", linewidth=4.5, solid_capstyle="butt", zorder=1)
         ax.plot(days, [lane] * len(days), "|", color="#8A5A00", markersize=6, markeredgewidth=0.7, zorder=2)
-    kinds = dict(zip(marks["what"].astype(str), marks["kind"], strict=True))
-    words = strip_lines(marks)
+    words, drawn = strip_lines(marks), shapes(marks)
     aside = np.linspace(-0.2, 0.2, len(words)) if len(words) > 1 else np.zeros(1)  # marks of one day stay apart
     for what, shift in zip(words, aside, strict=False):
-        shape, tint = KINDS[kinds[what]]
+        shape, tint = drawn[what]
         own = marks[(marks["what"] == what) & marks["patient_id"].isin(list(patients))]
         lanes = [list(patients).index(p) + shift for p in own["patient_id"]]
         label = f"{folded(what, 24)} (n = {own['patient_id'].nunique()})"

@@ -11,6 +11,8 @@ import pandas as pd
 from immunolab.errors import InputError
 from immunolab.loaders.patient_events import read_adverse_events, read_outcomes
 from immunolab.results.run import Run
+from immunolab.study.endpoints import Endpoint
+from immunolab.vocabulary.display_names import display_name
 
 _COLUMNS = ["patient_id", "visit", "study_day", "days_since_last_dose", "what", "kind"]
 _HARMS, _ENDS = "adverse events", "outcomes"
@@ -42,11 +44,19 @@ def happened(run: Run) -> pd.DataFrame:
 
 def _found_by_scores(run: Run) -> pd.DataFrame:
     """Return visits at which a score found a response or an event."""
-    said = {e.id: (e.mark, "response" if e.response else "event") for e in run.study.endpoints if e.mark}
+    said = {e.id: (_mark(e), "response" if e.response else "event") for e in run.study.endpoints if e.mark}
     rows = run.endpoints
     known = rows[rows["endpoint"].isin(said) & (rows["value"] >= 1) & rows["study_day"].notna()]
     words = [said[str(name)] for name in known["endpoint"]]
     return known.assign(what=[what for what, _ in words], kind=[kind for _, kind in words])
+
+
+def _mark(endpoint: Endpoint) -> str:
+    """Return what a mark says, the score or event under the name of the field."""
+    for name in (*endpoint.needs.scores, endpoint.id):
+        if name in endpoint.mark:
+            return endpoint.mark.replace(name, display_name(name))
+    return endpoint.mark
 
 
 def _intercurrent(run: Run) -> Iterator[pd.DataFrame]:

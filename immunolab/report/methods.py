@@ -14,10 +14,12 @@ from immunolab.plots.numbers import bracket
 from immunolab.report.html_table import Cell, Grid, grid
 from immunolab.results.findings.checks import calendar_warnings, tube_checks, tube_warnings
 from immunolab.results.findings.gates import GATE_RULES, rule_change
+from immunolab.results.findings.words import endpoint_name
 from immunolab.results.run import Run
 from immunolab.results.sentences import sensitivity_word
 from immunolab.schema.flags import Code, shown, split
 from immunolab.study.intercurrent import IntercurrentEvent
+from immunolab.vocabulary.display_names import display_name
 from immunolab.vocabulary.populations import definitions as all_definitions
 
 _CONTROLS = {
@@ -247,14 +249,15 @@ def definitions_grid(run: Run) -> Grid:
     for definition in all_definitions():
         if definition.id in used:
             ways = [" ".join(f"{c.marker} {c.level}" for c in way) for way in definition.phenotypes]
-            outside = f"; not {' or '.join(definition.exclude)}" if definition.exclude else ""
+            outside = f"not {' or '.join(map(display_name, definition.exclude))}" if definition.exclude else ""
+            markers = "; ".join(part for part in (" or ".join(ways), outside) if part)
             checked = {"checked": "checked in a paper", "unchecked": "not yet checked", "judged": "judgement"}
             rows.append(
                 (
-                    Cell(definition.subset),
+                    Cell(display_name(definition.subset)),
                     Cell(definition.id),
-                    Cell(definition.parent),
-                    Cell(f"{' or '.join(ways)}{outside}"),
+                    Cell(display_name(definition.parent)),
+                    Cell(markers),
                     Cell("; ".join(definition.literature)),
                     Cell(checked[definition.source]),
                     Cell(definition.note),
@@ -320,7 +323,7 @@ def registered_grid(run: Run) -> Grid:
             {
                 "id": e.id,
                 "role": e.role,
-                "what": run.label_of(e.id).axis if e.id in have else e.statistic.replace("_", " "),
+                "what": run.label_of(e.id).axis if e.id in have else endpoint_name(e),
                 "contrast": " to ".join(e.contrast),
                 "direction": e.direction.replace("_", " "),
                 "source": e.source.replace("_", " "),

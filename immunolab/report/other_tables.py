@@ -37,6 +37,11 @@ _OTHERS = {  # tables beyond the declared ones, as the comparison names them
 }
 # Columns whose values are words of the schema, joined by "_" in the CSV; names that users gave stay as they are.
 _IN_WORDS = {"event", "strategy", "phase", "measure", "quantity", "cycle_state", "analysis", "effect_is"}
+_DEATHS = {
+    "complete_pairs": "patients who died left out",
+    "joint_rank": "a death is worse than any slope",
+    "deaths_reversed": "the opposite: a death is better than any slope",
+}
 _SMALL_GROUP = f"fewer than {LEAST_RESPONDERS} in a group"
 _NOTES = {  # what the columns hold, where their names do not say it
     "log_ratios": "Estimate: cohort's change of the log of a share over its median sibling; 0 is no change.",
@@ -53,6 +58,11 @@ _NOTES = {  # what the columns hold, where their names do not say it
     "correlations": (
         "rho: Spearman's, of the changes of n patients; partial rho: the same with both values before treatment held "
         "fixed. No p is adjusted for the other correlations here."
+    ),
+    "joint_rank": (
+        "Rule: what a death before both slopes were complete counts as. What holds under all three does not depend on "
+        "who died. Rank biserial: ranks of later less earlier, 1 where all are higher. Deaths come in the later period "
+        "more often in a disease that gets worse, so this is never evidence by itself."
     ),
     "adverse_events": (
         "Percent: of all patients of the cohort; limits: Clopper-Pearson, 95 %. Grade 1 to 5: patients by their worst "
@@ -87,6 +97,14 @@ def _rules_of_events(table: pd.DataFrame) -> str:
     rules = table[["event", "rule", "source"]].drop_duplicates().fillna("")
     said = (f"{row.event}: {row.rule}" + (f" ({row.source})" if row.source else "") for row in rules.itertuples())
     return f"{capital('; '.join(said))}."
+
+
+def _not_assessed_together(table: pd.DataFrame) -> pd.DataFrame:
+    """Return what happened first, and one row for the patients of whom an event cannot be known for one reason."""
+    unknown = table["assessed"] == "no"
+    others = [column for column in table.columns if column != "patient_id"]
+    alike = table[unknown].groupby(others, sort=False, dropna=False)["patient_id"].agg(", ".join).reset_index()
+    return pd.concat([table[~unknown], alike], ignore_index=True)[list(table.columns)]
 
 
 def _endpoints_together(table: pd.DataFrame) -> pd.DataFrame:
@@ -124,6 +142,10 @@ def _shown(run: Run, name: str) -> dict[str, Any]:
         table = table.assign(**{column: table[column].str.replace("_", " ")})
     if "codes" in table:
         table = table.assign(codes=table["codes"].replace({Code.E_N_MIN: _SMALL_GROUP}))
+    if name == "joint_rank":
+        table = table.assign(rule=table["rule"].map(_DEATHS))
+    if name == "intercurrent_events":
+        table = _not_assessed_together(table)
     note = _NOTES.get(name, "")
     if name == "estimand":  # the rule and its source are an event's, not a value's: said once
         note = _rules_of_events(table)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 import pandas as pd
 
 from immunolab.plots.numbers import bracket
 from immunolab.plots.style import VERDICT_SYMBOLS
 from immunolab.report.html_table import Cell, Grid, cell, grid
 from immunolab.results.run import Run, in_cohort
+from immunolab.vocabulary.display_names import display_name, unit_name
 
 _VERDICTS = {"rise": "rise", "fall": "fall", "within_noise": "within noise", "not_evaluable": "not evaluable"}
 HEADINGS = ("Patient", "Before", "After", "Change [95 % CI]", "Verdict", "Reason")
@@ -27,10 +31,13 @@ def patient_grid(run: Run, cohort: str, endpoint: str) -> Grid:
     """
     pairs = run.pairs
     rows = pairs[(pairs["endpoint"] == endpoint) & in_cohort(pairs, cohort)]
-    return Grid(HEADINGS, tuple(_row(row) for _, row in rows.iterrows()), "No patient has a value at these visits.")
+    when = {side: str(period) for side, period in zip(("before", "after"), run.slopes_of(endpoint) or (), strict=False)}
+    return Grid(
+        HEADINGS, tuple(_row(row, when) for _, row in rows.iterrows()), "No patient has a value at these visits."
+    )
 
 
-def _row(row: pd.Series) -> tuple[Cell, ...]:
+def _row(row: pd.Series, when: Mapping[str, str]) -> tuple[Cell, ...]:
     shift = Cell("")
     if not pd.isna(row["shift"]):
         shift = Cell(
@@ -39,17 +46,26 @@ def _row(row: pd.Series) -> tuple[Cell, ...]:
     verdict = str(row["verdict"])
     return (
         Cell(str(row["patient_id"])),
-        _at(row, "before"),
-        _at(row, "after"),
+        _at(row, "before", when),
+        _at(row, "after", when),
         shift,
         Cell(f"{VERDICT_SYMBOLS[verdict]} {_VERDICTS[verdict]}", "", verdict),
-        cell(row["reason"]),
+        cell(_in_units_of_the_page(row["reason"])),
     )
 
 
-def _at(row: pd.Series, side: str) -> Cell:
+def _at(row: pd.Series, side: str, when: Mapping[str, str]) -> Cell:
+    """Return a value with its visit, or with its period (``when``): a slope is of no visit."""
     value = cell(row[side], side)
-    return Cell(f"{value.text} ({row[f'visit_{side}']})", value.value, "number") if value.text else Cell("no value")
+    at = when.get(side) or row[f"visit_{side}"]
+    return Cell(f"{value.text} ({at})", value.value, "number") if value.text else Cell("no value")
+
+
+def _in_units_of_the_page(reason: object) -> object:
+    """Return the reason of a call with its units as the page writes them; a ratio has none."""
+    if not isinstance(reason, str):
+        return reason
+    return re.sub(r"(?<=\d) ratio\b", "", reason).replace("cells/uL", unit_name("cells/uL"))
 
 
 def responders_grid(run: Run) -> Grid:
@@ -70,7 +86,8 @@ def responders_grid(run: Run) -> Grid:
         "missing": "Without a value",
         "verified": "Definition checked",
     }
-    return grid(run.table("responders"), columns)
+    table = run.table("responders")
+    return grid(table.assign(score=table["score"].map(display_name)), columns)
 
 
 def components_grid(run: Run) -> Grid:
@@ -103,4 +120,6 @@ def components_grid(run: Run) -> Grid:
             "points": groups["points"].median(),
         }
     ).join(calls.reindex(columns=["improved", "same", "worsened", "not_evaluable"], fill_value=0))
-    return grid(found.reset_index(), columns)
+    found = found.reset_index()
+    named = {column: found[column].map(display_name) for column in ("score", "component")}
+    return grid(found.assign(**named), columns)

@@ -81,9 +81,9 @@ def borders_grid(run: Run) -> Grid:
     groups = frame.fillna({"marker": ""}).groupby(keys, sort=False)
     table = groups["threshold_raw"].agg(["size", "min", "median", "max"]).reset_index()
     table["flags"] = groups["flag"].agg(_tallied).to_numpy()
-    table["population"] = table["population"].map(display_name)
+    table["name"] = table["population"].map(display_name)
     columns = {
-        "population": "Population",
+        "name": "Population",
         "marker": "Marker",
         "channel": "Channel",
         "size": "Samples",
@@ -94,6 +94,7 @@ def borders_grid(run: Run) -> Grid:
         "control": "Control",
         "scope": "One for each",
         "flags": "Doubtful in",
+        "population": "In tables as",
     }
     return grid(table, columns, alarms=("flags",))
 

@@ -19,6 +19,7 @@ from immunolab.report.clinic_rows import clinic_rows
 from immunolab.report.figure import FigureSet, ReportFigure, figure_name, of_cohort, on_axes
 from immunolab.report.figures.matrices import correlations_of
 from immunolab.results.run import Run, in_cohort
+from immunolab.vocabulary.display_names import display_name
 
 _MOST_CORRELATIONS = 4  # scatter plots on the page; the heat map holds all
 _MOST_STRIPS = 3  # groups side by side at printed size
@@ -58,11 +59,11 @@ def _by_response(run: Run, cohort: str, leading: str) -> Iterator[ReportFigure]:
         if score is None or not criteria(score) or own.empty:
             continue
         visit, responded = response(scores, score, (*own["visit_after"].mode(), *reversed(endpoint.visits)))
-        words = {True: f"{score} responder", False: f"no {score} responder"}
+        words = {True: "responder", False: "no responder"}
         groups = {patient: words[yes] for patient, yes in responded.items() if patient in set(own["patient_id"])}
         if not groups:
             continue
-        by = f"{score} ({criteria(score)[0].name}) at {visit}"
+        by = f"{display_name(score)} ({criteria(score)[0].name}) at {visit}"
         data = own.assign(response=own["patient_id"].map(groups), response_by=by)
         caution = f"Coloured by {by}. Descriptive: response is known only afterwards."
         if own["shift_scale"].isin(MULTIPLICATIVE).all():
@@ -76,7 +77,7 @@ def _by_response(run: Run, cohort: str, leading: str) -> Iterator[ReportFigure]:
             name = figure_name("waterfall", leading, score, cohort)
             yield ReportFigure(name, "clinic", caption, draw, data, wide=True)
         if len(set(groups.values())) > 1:
-            yield from _boxes(run, cohort, data, groups)
+            yield from _boxes(run, cohort, score, data, groups)
 
 
 def _noise_band(pairs: pd.DataFrame) -> tuple[float, float] | None:
@@ -89,7 +90,7 @@ def _noise_band(pairs: pd.DataFrame) -> tuple[float, float] | None:
     return (float(np.exp(-half.median())), float(np.exp(half.median()))) if len(half) else None
 
 
-def _boxes(run: Run, cohort: str, data: pd.DataFrame, groups: dict[str, str]) -> Iterator[ReportFigure]:
+def _boxes(run: Run, cohort: str, score: str, data: pd.DataFrame, groups: dict[str, str]) -> Iterator[ReportFigure]:
     leading, by = str(data["endpoint"].iloc[0]), str(data["response_by"].iloc[0])
     named = run.label_of(leading)
     before = pd.Series(data["before"].to_numpy(dtype=float), index=data["patient_id"]).to_dict()
@@ -98,12 +99,12 @@ def _boxes(run: Run, cohort: str, data: pd.DataFrame, groups: dict[str, str]) ->
         ("level", before, f"{named.short}, {visit}"),
         ("change", _changes(data), f"{_change_words(data, _visits(data))}\n{named.short}"),
     ):
-        draw = partial(on_axes, partial(responders, values, groups, what), HALF, 75 * MM)
+        draw = partial(on_axes, partial(responders, values, groups, what, by=by), HALF, 75 * MM)
         caption = (
             f"{named.axis}{of_cohort(cohort)}: {'level before treatment' if kind == 'level' else 'change'} by {by}. "
             "Descriptive: response is known only afterwards, and nothing here says why."
         )
-        yield ReportFigure(figure_name("response", kind, by.split()[0], cohort), "clinic", caption, draw, data)
+        yield ReportFigure(figure_name("response", kind, score, cohort), "clinic", caption, draw, data)
 
 
 def _by_subgroup(run: Run, cohort: str, leading: str) -> Iterator[ReportFigure]:

@@ -13,6 +13,7 @@ from immunolab.plots.style import WIDTH
 from immunolab.report.figure import ROWS_OF_PATIENTS, FigureSet, ReportFigure, figure_name, of_cohort, on_axes, pages
 from immunolab.results.run import Run, in_cohort
 from immunolab.schema.flags import Flag
+from immunolab.vocabulary.display_names import display_name
 
 _WHOLE = 100.0  # percent of baseline at which the colour of a core-set measure is full
 _ROOM_FOR_MARKS = 16  # columns, beyond which a mark is above its number
@@ -53,7 +54,7 @@ def _core_set(run: Run, cohort: str) -> Iterator[ReportFigure]:
     scores = run.table("scores")
     for score in dict.fromkeys(own["score"]):
         responded = scores[scores["score"] == score].set_index(["patient_id", "visit"])["value"].to_dict()
-        rows = own[own["score"] == score].assign(column=lambda t: t["component"] + " " + t["visit"])
+        rows = own[own["score"] == score].assign(column=lambda t: t["component"].map(display_name) + " " + t["visit"])
         columns = list(dict.fromkeys(rows["column"]))
         values = rows.pivot(index="patient_id", columns="column", values="improvement").reindex(
             index=[p for p in patients if p in set(rows["patient_id"])], columns=columns
@@ -67,8 +68,8 @@ def _core_set(run: Run, cohort: str) -> Iterator[ReportFigure]:
         label = "improvement, % of baseline; above 0 better"
         caption = (
             f"Core-set measures{of_cohort(cohort)}: improvement against baseline in percent of baseline, patient by "
-            f"patient, n = {len(values)}; ✓: responder by {score} at the visits named; grey: missing, or no "
-            f"percentage of 0. Colours are full at {_WHOLE:g} %."
+            f"patient, n = {len(values)}; ✓: responder by {display_name(score)} at the visits named; grey: missing, "
+            f"or no percentage of 0. Colours are full at {_WHOLE:g} %."
         )
         for page, some in pages(list(values.index), ROWS_OF_PATIENTS):
             own_rows = values.index.isin(list(some))

@@ -97,11 +97,20 @@ def _handled(run: Run, event: str) -> str:
         "treatment_policy": "values after it are taken as they are",
         "hypothetical": "values after it are left out",
         "while_on_treatment": "the last value before it is taken",
-        "composite": "it counts as the worst outcome",
+        "composite": "it counts as no response",
     }
-    counts = own.drop_duplicates(["endpoint", "strategy"])["strategy"].value_counts(sort=False)
-    texts = [f"{words[str(name)]} in {n} {'endpoint' if n == 1 else 'endpoints'}" for name, n in counts.items()]
-    return f" {capital('; '.join(texts))}." if texts else ""
+    unranked = (own["strategy"] == "composite") & (own["n_no_response"] == 0)
+    counts = own[~unranked].drop_duplicates(["endpoint", "strategy"])["strategy"].value_counts(sort=False)
+    texts = [f"{words[str(name)]} in {_endpoints(n)}" for name, n in counts.items()]
+    if n := own[unranked]["endpoint"].nunique():
+        beside = "; slopes ranked with deaths are in the section on sensitivity" if len(run.table("joint_rank")) else ""
+        left = f"it was to count as the worst outcome in {_endpoints(n)}, whose main test leaves these patients out"
+        texts.insert(0, left + beside)
+    return f" {'. '.join(map(capital, texts))}." if texts else ""
+
+
+def _endpoints(n: int) -> str:
+    return f"{n} {'endpoint' if n == 1 else 'endpoints'}"
 
 
 def _harm(run: Run) -> Iterator[tuple[Kind, str]]:
