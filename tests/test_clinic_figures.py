@@ -337,7 +337,7 @@ def test_the_core_set_is_drawn_as_in_its_table_and_counted():
     one = made(matrix_figures(run, "C"), "core_set_IMACS_DOI_C")
     fig = one.draw()
     shown = texts(fig)
-    for text in ("+50", "−30", "+20", "–", "P00  ✓ W12", "PhGA W12", "MMT_8 W12"):
+    for text in ("+50", "−30", "+20", "–", "P00  ✓ W12", "physician's global assessment W12", "MMT-8 W12"):
         assert text in shown
     assert "P01  ✓" not in shown
     drawn = np.ma.filled(fig.axes[0].images[0].get_array(), np.nan)
@@ -345,7 +345,13 @@ def test_the_core_set_is_drawn_as_in_its_table_and_counted():
     table = components_grid(run)
     cells = dict(zip(table.headings, table.rows[0], strict=True))
     found = {name: cells[name].text for name in ("Measure", "Evaluable", "Improved", "Worsened", "Not evaluable")}
-    assert found == {"Measure": "PhGA", "Evaluable": "3", "Improved": "2", "Worsened": "1", "Not evaluable": "0"}
+    assert found == {
+        "Measure": "physician's global assessment",
+        "Evaluable": "3",
+        "Improved": "2",
+        "Worsened": "1",
+        "Not evaluable": "0",
+    }
     assert float(cells["Median improvement, %"].value) == 20
     assert dict(zip(table.headings, table.rows[1], strict=True))["Not evaluable"].text == "1"
 
