@@ -134,7 +134,7 @@ export function mount(root, channel) {
   function send(message) {
     clearTimeout(patience);
     patience = setTimeout(
-      () => say("No answer from Python. Run the cell again to go on; changes up to here are kept in the kernel.", true),
+      () => say("No answer from Python yet: another cell may be running. After a restart, run this cell again.", true),
       PATIENCE,
     );
     channel.send(message);
@@ -260,23 +260,30 @@ export function mount(root, channel) {
     lines.firstChild.append(clip);
     const group = svg("g", { "clip-path": `url(#${id}-clip)` });
     lines.append(group);
+    const taken = [];
     for (const gate of gatesNow().sort((a, b) => a.active - b.active)) {
       const line = gate.outlines.map((points) => path(points)).join("");
       group.append(svg("path", { d: line, class: "il-halo" }));
       group.append(svg("path", { d: line, class: gate.active ? "il-gate il-active" : "il-gate" }));
-      const corner = gate.outlines.flat();
-      if (corner.length) {
-        const x = clamp(Math.min(...corner.map((one) => one[0])));
-        const y = clamp(Math.max(...corner.map((one) => one[1])));
-        const text = `${gate.name} ${percent(gate.percent)}`;
-        const place = { x: px(x) + 5, y: Math.max(py(1) + 13, py(y) - 5), class: gate.active ? "il-name il-active" : "il-name" };
-        if (x > 0.6) Object.assign(place, { x: px(Math.min(1, Math.max(...corner.map((one) => one[0])))) - 5, "text-anchor": "end" });
-        group.append(svg("text", place, text));
-      }
+      if (line) group.append(nameOf(gate, taken));
     }
     for (const dot of activeGate()?.members || []) group.append(svg("circle", { cx: px(dot[0]), cy: py(dot[1]), r: 1.4, class: "il-member" }));
     if (drawing) group.append(...sketch());
     drawHandles();
+  }
+
+  /** The name and percentage of a gate, in its upper corner where no other name is. */
+  function nameOf(gate, taken) {
+    const text = `${gate.name} ${percent(gate.percent)}`;
+    const [left, right, , top] = gate.bounds;
+    const wide = 7.2 * text.length; // px, no letter of a sans-serif of 12 px is wider on average
+    const atEnd = px(left) + wide > px(1) && px(right) - wide > px(0);
+    const x = atEnd ? px(right) - 5 : px(left) + 5;
+    let y = gate.kind !== "rectangle" && py(top) - 5 > py(1) + 13 ? py(top) - 5 : py(top) + 14;
+    const meets = (one) => Math.abs(one.y - y) < 14 && (atEnd ? x - wide : x) < one.to && one.from < (atEnd ? x : x + wide);
+    while (taken.some(meets) && y < py(0) - 4) y += 15;
+    taken.push({ from: atEnd ? x - wide : x, to: atEnd ? x : x + wide, y });
+    return svg("text", { x, y, "text-anchor": atEnd ? "end" : "start", class: gate.active ? "il-name il-active" : "il-name" }, text);
   }
 
   // -- handles ------------------------------------------------------------------------------------------------------
@@ -710,7 +717,9 @@ export function mount(root, channel) {
   }
 
   function valueForm(gate, handle) {
-    const form = html("form", { class: "il-values" }, html("span", { text: handle.label }));
+    const form = html("form", { class: "il-values" });
+    const alone = Object.keys(handle.values).length === 1;
+    if (!alone) form.append(html("span", { text: handle.label }));
     for (const [letter, value] of Object.entries(handle.values)) {
       const field = html("input", {
         id: `${id}-value-${letter}`,
@@ -721,7 +730,7 @@ export function mount(root, channel) {
         "data-letter": letter,
         "aria-label": `${handle.label}, ${handle.names[letter]}, instrument units`,
       });
-      form.append(html("label", { for: field.id, text: handle.names[letter] }), field);
+      form.append(html("label", { for: field.id, text: alone ? handle.label : handle.names[letter] }), field);
     }
     form.append(html("button", { type: "submit", text: "Set" }));
     if (handle.shared_by?.length) {

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from functools import cached_property
 from importlib.util import find_spec
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from immunolab.editor.editor import Editor
 from immunolab.events.tube import Tube
 from immunolab.gating.strategy import Memberships, Strategy
 from immunolab.gating.tubes import GatedTube
+from immunolab.plots.style import png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,6 +48,8 @@ class Explorer:
         ModuleNotFoundError
             The extra ``notebook`` is not installed.
         """
+        if find_spec("anywidget") is None:
+            raise ModuleNotFoundError(f"the editor in a notebook needs anywidget: {_EXTRA}", name="anywidget")
         from immunolab.editor.widget import EditorWidget
 
         return EditorWidget(self.editor)
@@ -66,9 +69,8 @@ class Explorer:
         return "an editor in JupyterLab, Notebook 7 and VS Code; .figure() draws the picture here"
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        page = BytesIO()
-        self.figure().savefig(page, format="png", dpi=110)
-        plain: dict[str, Any] = {"text/plain": repr(self), "image/png": page.getvalue()}
+        picture = b64encode(png(self.figure(), dpi=110)).decode()
+        plain: dict[str, Any] = {"text/plain": repr(self), "image/png": picture}
         if find_spec("anywidget") is None:
             return plain
         found = self.widget._repr_mimebundle_()

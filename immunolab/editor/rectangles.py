@@ -67,12 +67,16 @@ class SeenRectangle:
             raise KeyError(f"{letter} {word}")
         return self.view.to_place(letter, self.gate.dimensions[i], float(end))
 
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Return left, right, bottom and top within the picture; an open side is at its end."""
+        places = {key: within(self._place(*_parts(key))) for key in self._keys()}
+        left, right = places.get("x lower", 0.0), places.get("x upper", 1.0)
+        return left, right, places.get("y lower", 0.0), places.get("y upper", 1.0)
+
     def _edges(self) -> Iterator[Handle]:
         places = {key: self._place(*_parts(key)) for key in self._keys()}
-        spans: dict[Letter, tuple[float, float]] = {
-            "x": (within(places.get("x lower", 0.0)), within(places.get("x upper", 1.0))),
-            "y": (within(places.get("y lower", 0.0)), within(places.get("y upper", 1.0))),
-        }
+        left, right, bottom, top = self.bounds()
+        spans: dict[Letter, tuple[float, float]] = {"x": (left, right), "y": (bottom, top)}
         for key, place in places.items():
             letter, word = _parts(key)
             low, high = spans["y" if letter == "x" else "x"]

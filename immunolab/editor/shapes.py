@@ -65,6 +65,25 @@ def outline(gate: Gate | None, view: View) -> list[list[Place]]:
     return [] if on_picture is None else on_picture.outline()
 
 
+def bounds(gate: Gate | None, view: View) -> tuple[float, float, float, float]:
+    """Return left, right, bottom and top of a gate on the picture, within it; an open side is at the picture's end.
+
+    Parameters
+    ----------
+    gate
+        Of a population.
+    view
+        The picture's axes.
+    """
+    on_picture = seen(gate, view)
+    if on_picture is None:
+        return 0.0, 1.0, 0.0, 1.0
+    if isinstance(on_picture, SeenRectangle):
+        return on_picture.bounds()
+    x, y = zip(*(place for line in on_picture.outline() for place in line), strict=True)
+    return within(min(x)), within(max(x)), within(min(y)), within(max(y))
+
+
 def handles(gate: Gate | None, view: View) -> list[Handle]:
     """Return the handles of a gate; none where the picture cannot change it.
 

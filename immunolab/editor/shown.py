@@ -8,7 +8,7 @@ from typing import Any
 
 from immunolab.editor.axes import EditorAxis
 from immunolab.editor.picture import BINS, Picture
-from immunolab.editor.shapes import handles, outline
+from immunolab.editor.shapes import bounds, handles, outline
 from immunolab.editor.view import Handle, View
 from immunolab.gating.counts import PopulationCount
 from immunolab.gating.strategy import ROOT, Population
@@ -61,6 +61,7 @@ def gate_shown(population: Population, view: View, n: int, percent: float | None
         "kind": type(population.gate).__name__.lower(),
         "active": active,
         "outlines": outline(population.gate, view),
+        "bounds": bounds(population.gate, view),
         "handles": [_handle_shown(one, view) for one in handles(population.gate, view)] if active else [],
         "n": n,
         "percent": percent,
