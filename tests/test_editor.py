@@ -9,6 +9,7 @@ from dataclasses import replace
 import gate_scenes as scenes
 import numpy as np
 import pytest
+from builders import data_folder
 from planted import planted_tube
 
 import immunolab as il
@@ -383,3 +384,21 @@ def test_an_ellipsoid_of_three_dimensions_is_shown_and_not_dragged():
     assert scenes.active(state)["handles"] == []
     assert len(scenes.active(state)["outlines"]) == 1
     assert "no border on these axes" in state["note"]
+
+
+def test_every_gate_of_gatingml_s_reference_set_is_opened_dragged_and_undone():
+    place = data_folder("flow/flowkit_gate_ref/gate_ref")
+    first = il.gate(il.read_fcs(place / "data1.fcs"), place / "gml" / "gml_all_gates.xml")
+    editor = Editor(first)
+    dragged = 0
+    for population in first.strategy.populations:
+        state = opened(editor, population.path)
+        for one in scenes.active(state)["handles"]:
+            counts = scenes.counts(scenes.drag(editor, population.path, one["key"], 0.43, 0.61))
+            scenes.drop(editor, population.path, one["key"], 0.43, 0.61)
+            masks = evaluate(editor.strategy, first.tube).masks
+            assert counts == {path: int(masks[path].sum()) for path in counts}, (population.path, one["key"])
+            editor.receive({"type": "undo"})
+            assert editor.strategy == first.strategy
+            dragged += 1
+    assert dragged > 80
