@@ -68,7 +68,7 @@ def test_values_under_rescue_are_left_out_beside_a_main_estimate_that_takes_them
     assert (without["n_pairs"], without["n_concerned"]) == (5, 1)
     assert without["estimate"] == pytest.approx(-3.0)  # -1 to -5; the rescued patient's 0 is left out
     said = list(dose_sentences(found.reset_index()))
-    assert said[1].startswith("prednisone without values under rescue (n = 5 pairs, 1 concerned): difference -3 [")
+    assert said[1].startswith("prednisone without values under rescue (n = 5 pairs, 1 concerned): difference −3 [")
     hypothetical = study(replace(RESCUE, strategy="hypothetical"))
     marked = with_intercurrent(table, events, hypothetical, own.endpoints)
     assert set(analysed(hypothetical, marked, doses, events)["analysis"]) == {"adjusted for its change"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 import re
 from dataclasses import replace
 from functools import partial
@@ -44,6 +45,7 @@ from immunolab.results.findings.concerns import concerns
 from immunolab.results.findings.sensitivity import beside_the_test
 from immunolab.results.run_in_words import failed_in_words
 from immunolab.results.sentences import change_sentence, direction
+from immunolab.schema.comparison import DOSE_SENSITIVITY
 from immunolab.schema.estimand import ESTIMAND, INTERCURRENT_EVENTS
 from immunolab.schema.flags import Code
 from immunolab.schema.gating import FAILURES
@@ -406,6 +408,29 @@ def test_a_death_that_no_test_of_pairs_can_rank_is_not_called_counted(run):
         "It was to count as the worst outcome in 1 endpoint, whose main test leaves these patients out."
     )
     assert said["n_no_response"].endswith("It counts as no response in 1 endpoint.")
+
+
+def test_a_change_beside_a_drug_has_its_limits_on_its_own_scale(run):
+    row = {"cohort": None, "contrast": "W10 - W0", "covariate": "prednisone", "analysis": "adjusted for its change"}
+    row |= {"n_pairs": 8, "n_concerned": 5, "p_value": 0.01, "method": "paired t"}
+    ratio = {"endpoint": "treg_pct_cd4", "estimate": math.log(2), "estimate_scale": "log_odds", "fold": 2.0}
+    ratio |= {"ci_low": 0.0, "ci_high": math.log(4)}
+    points = {
+        "endpoint": "th17_pct_cd4",
+        "estimate": -3.0,
+        "estimate_scale": "identity",
+        "ci_low": -5.0,
+        "ci_high": -1.0,
+    }
+    table = DOSE_SENSITIVITY.frame([row | ratio, row | points])
+    shown = other_tables(replace(run, tables={**run.tables, "dose_sensitivity": table}))["sensitivity"]
+    grid = next(one["grid"] for one in shown if one["id"] == "dose-sensitivity")
+    read = [dict(zip(grid.headings, (one.text for one in line), strict=True)) for line in grid.rows]
+    wanted = ("change as", "estimate", "ci low", "ci high")
+    assert [[line[name] for name in wanted] for line in read] == [
+        ["odds ratio", "2", "1", "4"],
+        ["difference", "−3", "−5", "−1"],
+    ]
 
 
 def test_events_that_happened_come_before_those_that_are_not_known_of_many_patients(run):

@@ -147,7 +147,8 @@ def dose_sentences(table: pd.DataFrame) -> Iterator[str]:
         what = f"{row['covariate']} {row['analysis'].removeprefix('adjusted for its ')}"
         text = f"adjusted for the change of {row['covariate']}" if row["analysis"].startswith("adjusted") else what
         if pd.isna(row["estimate"]):
-            yield f"{text}: {row['method']}"
+            why = str(row["method"]).removeprefix("not adjusted: ")
+            yield f"not {text} ({why})" if text.startswith("adjusted") else f"{text}: {why}"
             continue
         scale = str(row["estimate_scale"])
         size, low, high = (_shown(row[c], scale) for c in ("estimate", "ci_low", "ci_high"))
@@ -157,4 +158,4 @@ def dose_sentences(table: pd.DataFrame) -> Iterator[str]:
 
 def _shown(value: object, scale: str) -> str:
     number = float(value)  # type: ignore[arg-type]
-    return f"{np.exp(number) if scale in ('log_odds', 'log') else number:.3g}"
+    return f"{np.exp(number) if scale in ('log_odds', 'log') else number:.3g}".replace("-", "\N{MINUS SIGN}")

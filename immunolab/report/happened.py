@@ -44,15 +44,21 @@ def happened(run: Run) -> pd.DataFrame:
 
 def _found_by_scores(run: Run) -> pd.DataFrame:
     """Return visits at which a score found a response or an event."""
-    said = {e.id: (_mark(e), "response" if e.response else "event") for e in run.study.endpoints if e.mark}
+    said = {e.id: (mark_in_words(e), "response" if e.response else "event") for e in run.study.endpoints if e.mark}
     rows = run.endpoints
     known = rows[rows["endpoint"].isin(said) & (rows["value"] >= 1) & rows["study_day"].notna()]
     words = [said[str(name)] for name in known["endpoint"]]
     return known.assign(what=[what for what, _ in words], kind=[kind for _, kind in words])
 
 
-def _mark(endpoint: Endpoint) -> str:
-    """Return what a mark says, the score or event under the name of the field."""
+def mark_in_words(endpoint: Endpoint) -> str:
+    """Return what a mark of an endpoint says, the score or event under the name of the field; "" for no mark.
+
+    Parameters
+    ----------
+    endpoint
+        Any.
+    """
     for name in (*endpoint.needs.scores, endpoint.id):
         if name in endpoint.mark:
             return endpoint.mark.replace(name, display_name(name))

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
-
 from immunolab.comparison.arms import LEAST_RESPONDERS
 from immunolab.report.html_table import grid
-from immunolab.results.findings.words import capital
+from immunolab.report.tables_in_words import in_words, rules_of_events
 from immunolab.results.run import Run
 from immunolab.schema.flags import Code
 
@@ -37,24 +35,23 @@ _OTHERS = {  # tables beyond the declared ones, as the comparison names them
 }
 # Columns whose values are words of the schema, joined by "_" in the CSV; names that users gave stay as they are.
 _IN_WORDS = {"event", "strategy", "phase", "measure", "quantity", "cycle_state", "analysis", "effect_is"}
-_DEATHS = {
-    "complete_pairs": "patients who died left out",
-    "joint_rank": "a death is worse than any slope",
-    "deaths_reversed": "the opposite: a death is better than any slope",
-}
 _SMALL_GROUP = f"fewer than {LEAST_RESPONDERS} in a group"
 _NOTES = {  # what the columns hold, where their names do not say it
     "log_ratios": "Estimate: cohort's change of the log of a share over its median sibling; 0 is no change.",
     "response_tests": (
-        "Missing as non response: of all patients enrolled, a missing response is none; left out: of those with a "
-        "value. No p is adjusted for the other tests here."
+        "A missing response counts as none, of all patients enrolled; or is left out, of those with a value. No p is "
+        "adjusted for the other tests here."
     ),
     "arms": (
         "Estimate: change in the active arm less change in the control arm, which is after the minus sign. Main: the "
         "test that role, q and adjustment are of; others are shown beside it. A difference is the drug's only where "
         "chance sorted the patients into arms."
     ),
-    "shifts_by_response": "n: patients of both groups together.",
+    "dose_sensitivity": "Estimate: the cohort's change with its 95 % limits, of the kind that is named beside it.",
+    "shifts_by_response": (
+        "n: patients of both groups together. Estimate: difference of the groups on the scale of the test, of a ratio "
+        "its logarithm."
+    ),
     "correlations": (
         "rho: Spearman's, of the changes of n patients; partial rho: the same with both values before treatment held "
         "fixed. No p is adjusted for the other correlations here."
@@ -92,28 +89,6 @@ _SECTIONS = {  # others are of the section sensitivity, folded; these are never 
 }
 
 
-def _rules_of_events(table: pd.DataFrame) -> str:
-    """Return when each intercurrent event is one, and where that comes from."""
-    rules = table[["event", "rule", "source"]].drop_duplicates().fillna("")
-    said = (f"{row.event}: {row.rule}" + (f" ({row.source})" if row.source else "") for row in rules.itertuples())
-    return f"{capital('; '.join(said))}."
-
-
-def _not_assessed_together(table: pd.DataFrame) -> pd.DataFrame:
-    """Return what happened first, and one row for the patients of whom an event cannot be known for one reason."""
-    unknown = table["assessed"] == "no"
-    others = [column for column in table.columns if column != "patient_id"]
-    alike = table[unknown].groupby(others, sort=False, dropna=False)["patient_id"].agg(", ".join).reset_index()
-    return pd.concat([table[~unknown], alike], ignore_index=True)[list(table.columns)]
-
-
-def _endpoints_together(table: pd.DataFrame) -> pd.DataFrame:
-    """Return one row for the endpoints that are alike in all other columns: most events touch all of them."""
-    others = [column for column in table.columns if column != "endpoint"]
-    alike = table.groupby(others, sort=False, dropna=False)["endpoint"].agg("; ".join).reset_index()
-    return alike[list(table.columns)]
-
-
 def other_tables(run: Run) -> dict[str, list[dict[str, Any]]]:
     """Return the tables that a run has beside the shifts, by the section of the page that holds them.
 
@@ -142,14 +117,8 @@ def _shown(run: Run, name: str) -> dict[str, Any]:
         table = table.assign(**{column: table[column].str.replace("_", " ")})
     if "codes" in table:
         table = table.assign(codes=table["codes"].replace({Code.E_N_MIN: _SMALL_GROUP}))
-    if name == "joint_rank":
-        table = table.assign(rule=table["rule"].map(_DEATHS))
-    if name == "intercurrent_events":
-        table = _not_assessed_together(table)
-    note = _NOTES.get(name, "")
-    if name == "estimand":  # the rule and its source are an event's, not a value's: said once
-        note = _rules_of_events(table)
-        table = _endpoints_together(table.drop(columns=["rule", "source"]))
+    note = rules_of_events(table) if name == "estimand" else _NOTES.get(name, "")
+    table = in_words(name, table)
     return {
         "id": name.replace("_", "-"),
         "title": _OTHERS[name],

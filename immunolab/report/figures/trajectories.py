@@ -19,7 +19,7 @@ from immunolab.plots.trajectories import swimmer
 from immunolab.report.clinic_rows import CLINIC, clinic_rows
 from immunolab.report.figure import FigureSet, ReportFigure, figure_name, of_cohort, on_axes, pages
 from immunolab.report.figures.endpoints import CHANGE_KEY, endpoint_drawing
-from immunolab.report.happened import happened, not_marked
+from immunolab.report.happened import happened, mark_in_words, not_marked
 from immunolab.results.endpoint_figure import period_slopes
 from immunolab.results.run import Run, in_cohort
 from immunolab.study.endpoints import Endpoint, Period
@@ -128,7 +128,7 @@ def _swimmer(run: Run, cohort: str) -> Iterator[ReportFigure]:
     marks = marks[marks["patient_id"].isin(patients) & ~marks["kind"].isin(_NOT_IN_LANES)]
     severe = marks["kind"] == "severe adverse event"
     marks = marks.assign(what=marks["what"].mask(severe, "severe adverse event"))
-    asked = dict.fromkeys(e.mark for e in run.study.endpoints if e.mark)
+    asked = dict.fromkeys(mark_in_words(e) for e in run.study.endpoints if e.mark)
     if marks.empty and not asked:
         return
     last = own.groupby("patient_id")["study_day"].max().astype(float).to_dict()

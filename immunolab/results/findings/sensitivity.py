@@ -79,7 +79,8 @@ def _doses(run: Run, cohort: str, row: pd.Series) -> str:
     table = run.table("dose_sensitivity")
     own = table[(table["endpoint"] == row["endpoint"]) & in_cohort(table, cohort)]
     sentences = list(dose_sentences(own))
-    return f"For sensitivity: {'; '.join(sentences)} (95 % CI)." if sentences else ""
+    limits = " (95 % CI)" if own["estimate"].notna().any() else ""
+    return f"For sensitivity: {'; '.join(sentences)}{limits}." if sentences else ""
 
 
 def _selected(run: Run, cohort: str, row: pd.Series) -> str:
