@@ -137,7 +137,9 @@ def __getattr__(name: str) -> Any:
         warnings.warn(f"immunolab.{name} is now immunolab.{new}", DeprecationWarning, stacklevel=2)
         return found
     if name not in _FACE:
-        raise AttributeError(f"module 'immunolab' has no attribute '{name}'")
+        from immunolab.errors import nearest
+
+        raise AttributeError(f"module 'immunolab' has no attribute '{name}'; {nearest(name, __all__)}".rstrip("; "))
     return getattr(import_module(_FACE[name]), name)
 
 

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import yaml
 
 from immunolab.errors import InputError, Problem, allowed_hint, nearest
-from immunolab.input_files import read_input_text
+from immunolab.input_files import path_hint, read_input_text
 
 T = TypeVar("T")
 Place = tuple[str | int, ...]
@@ -96,7 +96,8 @@ def read_yaml(path: Path | str) -> Document:
     try:
         text = read_input_text(path)
     except OSError as error:
-        raise InputError(Problem(str(path), "", f"cannot be read: {error.strerror}", "check the path")) from None
+        hint = path_hint(path, ".yaml", ".yml")
+        raise InputError(Problem(str(path), "", f"cannot be read: {error.strerror}", hint)) from None
     except UnicodeDecodeError:
         raise InputError(Problem(str(path), "", "is not UTF-8 text", "save the file as UTF-8")) from None
     return parse_yaml(text, str(path))

@@ -8,10 +8,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from io import BytesIO, TextIOWrapper
+from itertools import islice
 from pathlib import Path
 
-from immunolab.errors import InputError, Problem
+from immunolab.errors import InputError, Problem, nearest
 
+_MOST = 5_000  # files of a folder among which a misspelt one is looked for (judgement: a tenth of a second)
 _record: ContextVar[dict[str, str] | None] = ContextVar("record", default=None)
 
 
@@ -37,6 +39,30 @@ def read_input(path: Path | str) -> bytes:
     if record is not None:
         _add(record, {os.path.abspath(path): hashlib.sha256(content).hexdigest()})
     return content
+
+
+def path_hint(path: Path | str, *suffixes: str) -> str:
+    """Return how to fix a path that no file can be read from: one meant by a misspelt name, or one in a folder.
+
+    Parameters
+    ----------
+    path
+        As someone wrote it.
+    *suffixes
+        Endings of the files that could be meant.
+    """
+    found = Path(path)
+    try:
+        is_folder = found.is_dir()
+        folder = found if is_folder else found.parent
+        names = sorted(one.name for one in islice(folder.iterdir(), _MOST) if one.suffix.lower() in suffixes)
+    except (OSError, ValueError):
+        return "check the path"
+    if is_folder:
+        example = f", such as {str(found / names[0])!r}" if names else ""
+        return f"it is a folder: name a file in it{example}"
+    meant = nearest(found.name, names)
+    return f"{meant} check the path".strip()
 
 
 def is_special(path: Path | str) -> bool:

@@ -11,8 +11,9 @@ from planted import planted_tube
 
 import immunolab as il
 from immunolab.errors import InputError
+from immunolab.events.transforms import Asinh
 from immunolab.events.tube import Tube
-from immunolab.gating.strategy import Strategy
+from immunolab.gating.strategy import Dimension, Rectangle, Strategy
 from immunolab.gating.tubes import GatedTube
 
 
@@ -89,7 +90,8 @@ def test_a_border_that_populations_share_moves_in_all_of_them() -> None:
 
 def test_a_withheld_population_that_is_moved_has_a_number_again() -> None:
     tube, _ = planted_tube(1, 8_000, weights={"treg": 0.0})
-    closed = {"rectangle": {"CD25": [0, 0], "CD127": [0, 0]}}
+    scales = (Dimension("CD25", Asinh(150)), Dimension("CD127", Asinh(150)))
+    closed = Rectangle(scales, (0.0, 0.0), (0.0, 0.0))  # as placing leaves a gate without a border
     strategy = _drawn().add("Treg", closed, parent="CD4").add("conv", {"not": "Treg"}, parent="CD4")
     from dataclasses import replace
 

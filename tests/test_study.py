@@ -260,9 +260,9 @@ def test_a_comparison_names_phases_or_visits(tmp_path: Path) -> None:
 def test_a_missing_sheet_or_study_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         read_study(tmp_path)
-    assert (
-        str(caught.value)
-        == f"{tmp_path}/study.yaml  cannot be read: No such file or directory\n    hint: check the path"
+    assert str(caught.value) == (
+        f"{tmp_path}  there is no study.yaml in this folder\n"
+        "    hint: name the folder that holds study.yaml; 'immunolab init FOLDER' proposes one from FCS files"
     )
     (tmp_path / "study.yaml").write_text(STUDY, encoding="utf-8")
     assert reported(tmp_path) == ["samples.csv  cannot be read: No such file or directory\n    hint: check the path"]

@@ -120,8 +120,13 @@ def _points(data: AnnData, markers: Sequence[str], seed: int) -> tuple[NDArray[n
         names = tuple(markers) or compared_by(data.var)
         missing = [name for name in names if name not in data.var_names]
         if missing:
+            known = list(map(str, data.var_names))
+            hints = [f"{nearest(marker, known)} markers: {', '.join(known)}".strip() for marker in missing]
             raise InputError(
-                [Problem("", "markers", f"there is no marker '{m}'", nearest(m, list(data.var_names))) for m in missing]
+                [
+                    Problem("", "markers", f"there is no marker '{marker}'", hint)
+                    for marker, hint in zip(missing, hints, strict=True)
+                ]
             )
         return np.asarray(data[:, list(names)].X, dtype=np.float32), names
     if _SPACE in data.obsm:

@@ -189,10 +189,12 @@ def check_scale(values: np.ndarray, rows: np.ndarray, scale: str, endpoint: str,
     """
     if scale in ("logit", "arcsine"):
         outside = (values < 0) | (values > 100)
-        code, message, hint = Code.E_PERCENT, "a percentage outside 0..100", "choose the scale log or identity"
+        code, message = Code.E_PERCENT, "a percentage outside 0..100"
+        hint = "correct the value; where it is no share of a whole give its unit, or the scale log or identity"
     elif scale == "log":
         outside = values < 0
-        code, message, hint = Code.E_NEG, "a negative value on the log scale", "choose the scale identity"
+        code, message = Code.E_NEG, "a negative value on the log scale"
+        hint = "correct the value; where it may be negative choose the scale identity"
     else:
         return []
     if not outside.any():

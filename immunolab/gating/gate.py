@@ -176,6 +176,9 @@ def _tubes(given: Any) -> list[Tube]:
     single = isinstance(given, Tube | str | Path) or not isinstance(given, Iterable)
     several: list[Any] = [given] if single else list(given)
     others = [item for item in several if not isinstance(item, Tube)]
+    if not several:
+        hint = "no file was found? look at the pattern that names them, and read each with read_fcs(file)"
+        raise InputError(Problem("", "tubes", "there is no tube", hint))
     if others:
         hint = "read the files first: gate(immunolab.read_fcs(file), strategy)"
         raise InputError([Problem("", "tubes", f"{str(item)[:80]!r} is not a tube", hint) for item in others])

@@ -9,8 +9,9 @@ from typing import Any, TypedDict
 import numpy as np
 
 from immunolab.errors import InputError, Problem
+from immunolab.events.transforms import scale_in_words
 from immunolab.events.tube import Channel
-from immunolab.gating.borders import no_place, on_axis
+from immunolab.gating.borders import on_axis
 from immunolab.gating.gates import Boolean, Declared, Dimension, Ellipsoid, Gate, Polygon, Population, Rectangle
 from immunolab.gating.placement.rules import display_scale
 from immunolab.gating.strategy_faults import StrategyFault
@@ -123,18 +124,28 @@ def shape_faults(gate: Gate) -> list[StrategyFault]:
     gate
         With coordinates; others have no fault.
     """
+    hint = "give finite numbers in instrument units"
     if isinstance(gate, Polygon):
-        faults = [StrategyFault(("polygon",), text) for text in _values(gate.dimensions, gate.vertices)]
+        faults = [StrategyFault(("polygon", "points"), text, hint) for text in _values(gate.dimensions, gate.vertices)]
         return faults or _crossings(gate)
+    if isinstance(gate, Rectangle):
+        texts = _values(gate.dimensions, [gate.lower, gate.upper])
+        return [StrategyFault((), text, f"{hint}, or None for an open side") for text in texts]
+    if isinstance(gate, Ellipsoid):
+        return [StrategyFault(("ellipse",), text, hint) for text in _values(gate.dimensions, [gate.mean])]
     return []
 
 
-def _values(dimensions: Sequence[Any], points: Sequence[Sequence[float]]) -> list[str]:
-    return [text for point in points for d, v in zip(dimensions, point, strict=True) if (text := _nonsense(d, v))]
+def _values(dimensions: Sequence[Dimension], points: Sequence[Sequence[float | None]]) -> list[str]:
+    """Return, for each dimension, what is wrong with a coordinate on it that is no finite number."""
+    columns = zip(dimensions, zip(*points, strict=True), strict=True)
+    bad = [d for d, values in columns if any(v is not None and not np.isfinite(v) for v in values)]
+    return [f"a number has no place on {_axis(dimension)}" for dimension in bad]
 
 
-def _nonsense(dimension: Any, coordinate: float) -> str:
-    return "" if np.isfinite(coordinate) else no_place(dimension, coordinate) or f"no place on {dimension.name}"
+def _axis(dimension: Dimension) -> str:
+    scale = scale_in_words(dimension.transform)
+    return f"the scale of {dimension.name} ({scale})" + (", which begins above 0" if scale.startswith("log ") else "")
 
 
 def _crossings(gate: Polygon) -> list[StrategyFault]:

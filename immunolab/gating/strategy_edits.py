@@ -51,7 +51,8 @@ def population_named(tree: PopulationTree, name: str, argument: str = "populatio
         paths = ", ".join(p.path for p in found)
         message = f"{len(found)} populations are called '{name}'"
         raise InputError(Problem(tree.name, argument, message, f"give a path: {paths}"))
-    hint = one_of("populations", [p.name for p in tree.populations], name)
+    names = [p.name for p in tree.populations]
+    hint = one_of("populations", [ROOT, *names] if argument == "parent" else names, name)
     raise InputError(Problem(tree.name, argument, f"there is no population '{name}'", hint))
 
 

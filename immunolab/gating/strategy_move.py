@@ -61,6 +61,8 @@ def move_gate(
     InputError
         Everything that is wrong: an unknown name, several borders, a place that is none.
     """
+    if isinstance(to, str):
+        raise fault(tree, name, f"{to!r} is text", "give a number in instrument units: to=3000")
     if isinstance(to, np.ndarray):
         to = to.tolist()
     if isinstance(to, Mapping):

@@ -149,7 +149,12 @@ class GateReader:
         rule = {key: value for key, value in data.items() if key not in ("marker", "low", "high")}
         if "at" in rule and "by" not in rule:
             rule["by"] = "fixed"
-        if side == "between" and is_range([data.get("low"), data.get("high")]):
+        ends = [data.get("low"), data.get("high")]
+        if side == "between" and ends != [None, None] and not is_range(ends):
+            message = f"low and high are to be two rising numbers, not {ends[0]} and {ends[1]}"
+            self._add(place, message, "write the smaller number as low")
+            return None
+        if side == "between" and is_range(ends):
             rule = {"low": float(data["low"]), "high": float(data["high"])}
         else:
             self.faults += rule_faults(rule, place, more=("low", "high") if side == "between" else ())
@@ -196,6 +201,10 @@ class GateReader:
             if not (isinstance(side, list) and len(side) == 2 and all(v is None or is_number(v) for v in side)):
                 hint = "write [4e4, null]"
                 self._add((*place, name), "two numbers are needed, null for an open side", hint)
+                return None
+            if None not in side and side[0] >= side[1]:
+                message = f"the low end {side[0]:g} is not below the high end {side[1]:g}"
+                self._add((*place, name), message, "write [low, high]")
                 return None
         dimensions = tuple(self._dimension(name) for name in data)
         lower, upper = (

@@ -300,6 +300,9 @@ def read_study(path: Path | str) -> Study:
 
 
 def _read_study(path: Path | str) -> Study:
+    if _source(path) != Path(path) and not is_there(_source(path)):
+        hint = "name the folder that holds study.yaml; 'immunolab init FOLDER' proposes one from FCS files"
+        raise InputError(Problem(str(path), "", "there is no study.yaml in this folder", hint))
     document = read_yaml(_source(path))
     source = Path(document.file)
     if document.data is None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from immunolab.config import read_yaml
 from immunolab.errors import InputError, Problem, nearest
 from immunolab.events.tube import Channel
-from immunolab.input_files import read_input_text
+from immunolab.input_files import path_hint, read_input_text
 from immunolab.schema.formula_cells import restored
 from immunolab.vocabulary.labels import Resolved, resolve_label
 from immunolab.vocabulary.lexicon import key
@@ -161,7 +161,8 @@ def _csv_pairs(path: Path) -> list[tuple[str, str, str]]:
     try:
         text = read_input_text(path)
     except OSError as error:
-        raise InputError(Problem(str(path), "", f"cannot be read: {error.strerror}", "check the path")) from None
+        hint = path_hint(path, ".csv", ".yaml", ".yml")
+        raise InputError(Problem(str(path), "", f"cannot be read: {error.strerror}", hint)) from None
     except UnicodeDecodeError:
         raise InputError(Problem(str(path), "", "is not UTF-8 text", "save the file as CSV in UTF-8")) from None
     first = text.split("\n", 1)[0]

@@ -129,7 +129,9 @@ def fit(
     names = [tube.sample_id for tube in tubes]
     if len(set(names)) < len(names):
         raise GatingError(
-            "two tubes have the same sample_id", ", ".join(sorted({n for n in names if names.count(n) > 1}))
+            "two tubes have the same sample_id",
+            ", ".join(sorted({n for n in names if names.count(n) > 1})),
+            "give each its own: read_fcs(file, sample_id='P01_W0')",
         )
     tubes = sorted(tubes, key=lambda tube: tube.sample_id)  # what is drawn at random does not depend on a sheet's order
     batches = {name: str(group.get("batch", "")) for name, group in (groups or {}).items()}

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from immunolab.errors import DataFileError
 from immunolab.events.tube import Channel, Spillover, Tube, identity
-from immunolab.input_files import is_special
+from immunolab.input_files import is_special, path_hint
 from immunolab.loaders.fcs.channels import FcsChannel
 from immunolab.loaders.fcs.data import decode, not_finite
 from immunolab.loaders.fcs.header import FcsHeader, describe
@@ -182,7 +182,8 @@ def _open(path: str | Path) -> BinaryIO:
         return open(path, "rb", buffering=0)
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise DataFileError(f"the file cannot be opened: {reason}", str(path), "check the path") from None
+        hint = path_hint(path, ".fcs", ".lmd")
+        raise DataFileError(f"the file cannot be opened: {reason}", str(path), hint) from None
 
 
 def _header(handle: BinaryIO, file: str, dataset: int) -> FcsHeader:
