@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from immunolab.version import VERSION
 
 if TYPE_CHECKING:
+    from immunolab import pl as pl
     from immunolab.cells.annotate import label
     from immunolab.clustering.annotate import cluster, umap
     from immunolab.comparison.cluster_abundance import cluster_abundance
@@ -130,6 +131,8 @@ _RENAMED: dict[str, tuple[str, str, str]] = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "pl":  # a namespace of its own: the figures
+        return import_module("immunolab.pl")
     if name in _RENAMED:
         new, module, attribute = _RENAMED[name]
         found = getattr(import_module(module), attribute)
@@ -144,4 +147,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, "pl"]

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 SHOWN_EVENTS = 5_000  # on a UMAP; more take minutes and overlap
 
 
-def profile_plot(profiles: pd.DataFrame, markers: Sequence[str], ax: Axes | None = None) -> Axes:
+def profile_plot(
+    profiles: pd.DataFrame, markers: Sequence[str], ax: Axes | None = None, *, what: str = "cluster"
+) -> Axes:
     """Draw the median of every marker in every cluster, each marker from its lowest to its highest cluster.
 
     Parameters
@@ -29,6 +31,8 @@ def profile_plot(profiles: pd.DataFrame, markers: Sequence[str], ax: Axes | None
         Names, the columns from the left.
     ax
         Axes to draw on; None makes a new figure.
+    what
+        What a row is.
     """
     ax = axes(ax, HALF)
     values = profiles[[f"median_{marker}" for marker in markers]].to_numpy(dtype=float)
@@ -37,15 +41,23 @@ def profile_plot(profiles: pd.DataFrame, markers: Sequence[str], ax: Axes | None
     image = ax.imshow(shown, aspect="auto", cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
     ax.set_xticks(range(len(markers)), list(markers), rotation=60, ha="right")
     rows = profiles.itertuples()
-    names = [f"{row.cluster}  {row.label}  ({row.percent:.1f} %, n = {row.n_events:,})" for row in rows]
+    names = [
+        f"{' '.join(filter(None, (str(row.cluster), row.label)))}  ({row.percent:.1f} %, n = {row.n_events:,})"
+        for row in rows
+    ]
     ax.set_yticks(range(len(profiles)), names)
     bar = ax.figure.colorbar(image, ax=ax, shrink=0.6)
-    bar.set_label("median, lowest to highest cluster")
+    bar.set_label(f"median, lowest to highest {what}")
     return ax
 
 
 def map_plot(
-    points: NDArray[np.float64], labels: NDArray[np.integer], names: Sequence[str], ax: Axes | None = None
+    points: NDArray[np.float64],
+    labels: NDArray[np.integer],
+    names: Sequence[str],
+    ax: Axes | None = None,
+    *,
+    colours: Sequence[Any] = (),
 ) -> Axes:
     """Draw events on a two-dimensional map, one colour a cluster.
 
@@ -59,21 +71,71 @@ def map_plot(
         Of the clusters, for the legend.
     ax
         Axes to draw on; None makes a new figure.
+    colours
+        Of the clusters; twenty that differ by default.
     """
     from matplotlib import colormaps
 
     ax = axes(ax, HALF)
-    palette = colormaps["tab20"](range(20))
+    palette = colours or list(colormaps["tab20"](range(20)))
     for k, name in enumerate(names):
         own = labels == k
         ax.scatter(
-            points[own, 0], points[own, 1], s=1.5, linewidths=0, rasterized=True, label=name, color=palette[k % 20]
+            points[own, 0],
+            points[own, 1],
+            s=1.5,
+            linewidths=0,
+            rasterized=True,
+            label=name,
+            color=palette[k % len(palette)],
         )
     ax.set_xlabel(f"UMAP 1 (n = {len(points):,} events)")
     ax.set_ylabel("UMAP 2")
     ax.set_xticks([])
     ax.set_yticks([])
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), markerscale=4)
+    return ax
+
+
+def signal_map(points: NDArray[np.float64], values: NDArray[np.float64], what: str, *, ax: Axes) -> Axes:
+    """Draw events on a two-dimensional map, coloured by a number; the highest are drawn last.
+
+    Parameters
+    ----------
+    points
+        Events x 2.
+    values
+        One an event.
+    what
+        Label of the colours, with their scale.
+    ax
+        Axes to draw on.
+
+    Returns
+    -------
+    Axes
+        The axes drawn on.
+    """
+    known = np.isfinite(values)
+    low, high = np.quantile(values[known], [0.01, 0.99]) if known.any() else (0.0, 1.0)
+    order = np.argsort(np.where(known, values, -np.inf), kind="stable")
+    drawn = ax.scatter(
+        points[order, 0],
+        points[order, 1],
+        c=values[order],
+        s=1.5,
+        linewidths=0,
+        cmap="viridis",
+        vmin=low,
+        vmax=high,
+        rasterized=True,
+    )
+    bar = ax.figure.colorbar(drawn, ax=ax, shrink=0.6, extend="both")
+    bar.set_label(f"{what}, 1 to 99 %")
+    ax.set_xlabel(f"UMAP 1 (n = {len(points):,} events)")
+    ax.set_ylabel("UMAP 2")
+    ax.set_xticks([])
+    ax.set_yticks([])
     return ax
 
 

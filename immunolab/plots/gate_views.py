@@ -31,7 +31,8 @@ from immunolab.gating.strategy import (
     Rectangle,
     Strategy,
 )
-from immunolab.plots.scales import DisplayScale, scale_of
+from immunolab.plots.event_bins import bin_values
+from immunolab.plots.scales import DisplayScale, whole_scale
 from immunolab.vocabulary.display_names import display_name
 
 BINS = 96  # of an axis: about one a printed half millimetre
@@ -54,7 +55,7 @@ class GateView:
     x, y
         Axes; ``y`` is None for a histogram.
     counts
-        Events of the parent in each bin, ``(BINS, BINS)`` with y first, or ``(BINS,)``.
+        Events of the parent in each bin, ``(BINS, BINS)`` with y first, or ``(BINS,)``; without those beyond the axes.
     lines
         The gate's border as runs of (x, y) points on the display scale; a histogram's has x only.
     members
@@ -62,7 +63,7 @@ class GateView:
     n_events, n_parent
         Events inside and in the parent, of all events, not of those drawn.
     n_drawn
-        Events of the parent that ``counts`` holds.
+        Events of the parent that were drawn, those beyond the axes among them.
     flag
         Words that qualify the gate.
     note
@@ -84,6 +85,11 @@ class GateView:
     part: str = ""
     flag: str = ""
     note: str = ""
+
+    @property
+    def n_beyond(self) -> int:
+        """Events, of those drawn, that are beyond the axes."""
+        return self.n_drawn - int(self.counts.sum())
 
     @property
     def percent(self) -> float:
@@ -108,7 +114,7 @@ def gate_views(strategy: Strategy, events: Tube, memberships: Memberships, *, se
     views: list[GateView] = []
     drawn: dict[str, _Drawn] = {}
     for population in strategy.populations:
-        dimensions = _dimensions(population, strategy)
+        dimensions = gate_dimensions(population, strategy)
         if not dimensions:
             continue
         if population.parent_path not in drawn:
@@ -199,14 +205,22 @@ def _draw(path: str, strategy: Strategy, events: Tube, memberships: Memberships,
     return _Drawn(rows, n_parent, coordinates(strategy, events.take(rows)))
 
 
-def _dimensions(population: Population, strategy: Strategy) -> tuple[Dimension, ...]:
-    """Return the axes to draw a gate on; for a boolean gate those of its first geometric operand."""
+def gate_dimensions(population: Population, strategy: Strategy) -> tuple[Dimension, ...]:
+    """Return the axes to draw a gate on; for a boolean gate those of its first geometric operand.
+
+    Parameters
+    ----------
+    population
+        Of the strategy.
+    strategy
+        Geometric.
+    """
     gate = population.gate
     if isinstance(gate, Rectangle | Polygon | Ellipsoid):
         return tuple(gate.dimensions)
     if isinstance(gate, Boolean):
         for operand in gate.operands:
-            dimensions = _dimensions(strategy[operand], strategy)
+            dimensions = gate_dimensions(strategy[operand], strategy)
             if dimensions:
                 return dimensions[:2]
     return ()
@@ -222,12 +236,13 @@ def _panels(
     member = memberships.masks[population.path]
     for step, pair in enumerate(steps):
         values = [drawn.axis(dimension) for dimension in pair]
-        borders = _borders(gate, 2 * step, len(pair))
+        borders = gate_borders(gate, 2 * step, len(pair))
         scales = [
-            scale_of(dimension, value, border, events)
+            whole_scale(dimension, value, border, events)
             for dimension, value, border in zip(pair, values, borders, strict=True)
         ]
         is_boolean = isinstance(gate, Boolean)
+        counted = bin_values([value[inside] for value in values], scales, BINS)
         yield GateView(
             sample_id=events.sample_id,
             path=population.path,
@@ -235,22 +250,30 @@ def _panels(
             parent=population.parent if population.parent_path else ROOT,
             x=scales[0],
             y=scales[1] if len(pair) == 2 else None,
-            counts=_histogram([value[inside] for value in values], scales),
-            lines=tuple(_lines(gate, 2 * step, scales)),
+            counts=counted.counts,
+            lines=tuple(gate_lines(gate, 2 * step, scales)),
             n_events=int(np.count_nonzero(member)),
             n_parent=drawn.n_parent,
             n_drawn=int(np.count_nonzero(inside)),
             members=_some(values, member[drawn.rows]) if is_boolean and len(pair) == 2 else np.empty((0, 2)),
             part=f"{step + 1} of {len(steps)}" if len(steps) > 1 else "",
             flag=population.flag,
-            note=_note(gate, step, len(steps)),
+            note=step_note(gate, step, len(steps)),
         )
         if isinstance(gate, Rectangle):
-            inside &= _within(values, borders)
+            inside &= within_borders(values, borders)
 
 
-def _borders(gate: object, first: int, count: int) -> list[tuple[float | None, ...]]:
-    """Return the finite coordinates of the gate on each axis of a step, so that axes include them."""
+def gate_borders(gate: object, first: int, count: int) -> list[tuple[float | None, ...]]:
+    """Return the finite coordinates of the gate on each axis of a step, so that axes include them.
+
+    Parameters
+    ----------
+    gate
+        Any; one without coordinates has no borders.
+    first, count
+        The first dimension of the step, and how many it has.
+    """
     if isinstance(gate, Rectangle):
         return [(gate.lower[i], gate.upper[i]) for i in range(first, first + count)]
     if isinstance(gate, Polygon):
@@ -261,21 +284,20 @@ def _borders(gate: object, first: int, count: int) -> list[tuple[float | None, .
     return [() for _ in range(count)]
 
 
-def _within(values: list[Array], borders: list[tuple[float | None, ...]]) -> NDArray[np.bool_]:
+def within_borders(values: list[Array], borders: list[tuple[float | None, ...]]) -> NDArray[np.bool_]:
+    """Return which events are inside the borders of a rectangle.
+
+    Parameters
+    ----------
+    values
+        Coordinates, an array a dimension.
+    borders
+        Lower and upper of each; None is an open side.
+    """
     inside = np.ones(len(values[0]), dtype=np.bool_)
     for value, (lower, upper) in zip(values, borders, strict=True):
         inside &= (value >= (-np.inf if lower is None else lower)) & (value < (np.inf if upper is None else upper))
     return inside
-
-
-def _histogram(values: list[Array], scales: list[DisplayScale]) -> NDArray[np.uint32]:
-    """Return counts in equal bins; events beyond an axis are counted in its outermost bin."""
-    index = np.zeros(len(values[0]), dtype=np.intp)
-    for value, scale in zip(reversed(values), reversed(scales), strict=True):
-        place = (np.nan_to_num(value, nan=scale.low) - scale.low) / (scale.high - scale.low) * BINS
-        index = index * BINS + np.clip(place, 0, BINS - 1).astype(np.intp)
-    counts = np.bincount(index, minlength=BINS ** len(values)).astype(np.uint32)
-    return counts.reshape((BINS,) * len(values))
 
 
 def _some(values: list[Array], member: NDArray[np.bool_]) -> Array:
@@ -284,17 +306,28 @@ def _some(values: list[Array], member: NDArray[np.bool_]) -> Array:
     return np.column_stack([value[rows[::step]] for value in values])
 
 
-def _lines(gate: object, first: int, scales: list[DisplayScale]) -> Iterator[Array]:
+def gate_lines(gate: object, first: int, scales: Sequence[DisplayScale]) -> Iterator[Array]:
+    """Yield the outline of a gate as runs of (x, y) on the display scale; on one axis each border as one number.
+
+    Parameters
+    ----------
+    gate
+        Geometric.
+    first
+        The first dimension that is drawn.
+    scales
+        One or two axes.
+    """
     if isinstance(gate, Polygon):
         yield np.array([*gate.vertices, gate.vertices[0]], dtype=np.float64)
     elif isinstance(gate, Ellipsoid) and len(scales) == 2:
         yield _ellipse(gate, first)
     elif isinstance(gate, Rectangle | Ellipsoid):
-        borders = _borders(gate, first, len(scales))
+        borders = gate_borders(gate, first, len(scales))
         if len(scales) == 1:
             yield from (np.array([edge], dtype=np.float64) for edge in borders[0] if edge is not None)
         else:
-            yield from _box(borders, scales)
+            yield from rectangle_sides(borders, scales)
 
 
 def _ellipse(gate: Ellipsoid, first: int) -> Array:
@@ -306,8 +339,16 @@ def _ellipse(gate: Ellipsoid, first: int) -> Array:
     return np.asarray(gate.mean[pair]) + circle @ np.linalg.cholesky(covariance).T
 
 
-def _box(borders: list[tuple[float | None, ...]], scales: list[DisplayScale]) -> Iterator[Array]:
-    """Yield the closed sides of a rectangle; an open side reaches the end of its axis and has no line."""
+def rectangle_sides(borders: Sequence[tuple[float | None, ...]], scales: Sequence[DisplayScale]) -> Iterator[Array]:
+    """Yield the closed sides of a rectangle; an open side reaches the end of its axis and has no line.
+
+    Parameters
+    ----------
+    borders
+        Lower and upper on x and y, display scale.
+    scales
+        The axes.
+    """
     (left, right), (bottom, top) = borders
     x_low, x_high = (scales[0].low if left is None else left), (scales[0].high if right is None else right)
     y_low, y_high = (scales[1].low if bottom is None else bottom), (scales[1].high if top is None else top)
@@ -317,7 +358,16 @@ def _box(borders: list[tuple[float | None, ...]], scales: list[DisplayScale]) ->
             yield np.array([start, end], dtype=np.float64)
 
 
-def _note(gate: object, step: int, steps: int) -> str:
+def step_note(gate: object, step: int, steps: int) -> str:
+    """Return what a panel of a gate does not show by itself.
+
+    Parameters
+    ----------
+    gate
+        Geometric, or a combination of others.
+    step, steps
+        Which panel, counted from 0, of how many.
+    """
     if isinstance(gate, Boolean):
         names = [display_name(operand.rsplit("/", 1)[-1]) for operand in gate.operands]
         terms = [f"not {name}" if flip else name for name, flip in zip(names, gate.complement, strict=True)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from immunolab.events.tube import Tube
 from immunolab.gating.strategy import Memberships, Strategy
+from immunolab.plots.event_bins import share_words
 from immunolab.plots.gate_views import GateView, gate_views
 from immunolab.plots.numbers import number
 from immunolab.plots.panel_canvas import Box, Page, Word, steps, width_of
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _GATE, _MEMBER = "#D55E00", "#D55E00"
+_SAID = 0.005  # share of the events beyond the axes from which a panel says it
 _MINOR = 0.8  # mm, least distance of two small ticks
 _DOUBTFUL = "#8A5A00"  # dark amber: readable on white beside the red of what is withheld
 
@@ -142,9 +145,10 @@ def _legend(views: Sequence[GateView]) -> tuple[str, ...]:
     most = max((view.n_drawn for view in views), default=0)
     return (
         f"Shade: density of the parent's events (at most {most:,} drawn; counts and percentages are of all events; "
-        "events beyond an axis",
-        "lie on its edge). Orange: gate, or members of an and/or/not gate. Instrument units, compensated. Flags: red "
-        "withheld, brown doubtful.",
+        "events beyond the",
+        "axes are not drawn: their share is at the lower right). Orange: gate, or members of an and/or/not gate. "
+        "Instrument units,",
+        "compensated. Flags: red withheld, brown doubtful.",
     )
 
 
@@ -238,6 +242,10 @@ def _heading(view: GateView, page: Page, box: Box, across: float) -> None:
     page.write(Word(view.name + part, box.left, box.top + 8.0, 8, bold=True), within=room)
     page.write(Word(share, box.left, box.top + 4.2), within=room)
     page.write(Word(f"{view.n_events:,} of {view.n_parent:,}", box.left, box.top + 1.3))
+    if view.n_beyond >= _SAID * max(1, view.n_drawn):
+        words = f"{share_words(view.n_beyond, view.n_drawn)} beyond"
+        at = Word(words, box.right - 0.8, box.bottom + 1.2, across="right", colour="#444444", backed=True)
+        page.write(replace(at, x=at.x - width_of(words), across="left"))
     flags = shown(view.flag if view.n_parent else f"{Flag.EMPTY_PARENT};{view.flag}")
     for i, word in enumerate(reversed(flags[:3])):
         colour = ALARM if flag(word).rank == "unusable" else _DOUBTFUL

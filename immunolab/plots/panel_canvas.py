@@ -104,7 +104,11 @@ class Page:
     def paint(self) -> Figure:
         """Return the page as a figure."""
         fig = figure(self.width * MM, self.height * MM, layout=None)
-        ax = fig.add_axes((0.0, 0.0, 1.0, 1.0))
+        self.draw(fig.add_axes((0.0, 0.0, 1.0, 1.0)))
+        return fig
+
+    def draw(self, ax: Axes) -> None:
+        """Paint the page on axes, which then are in mm."""
         ax.set_axis_off()
         for values, box in self.images:
             extent = (box.left, box.right, box.bottom, box.top)
@@ -113,7 +117,6 @@ class Page:
         self._paint_lines(ax)
         self._paint_words(ax)
         ax.set(xlim=(0, self.width), ylim=(0, self.height))
-        return fig
 
     def _paint_fills(self, ax: Axes) -> None:
         from matplotlib.collections import PolyCollection

@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from immunolab.events.transforms import Asinh, Identity, Linear, Transform
 from immunolab.events.tube import Tube
 from immunolab.gating.strategy import Dimension
+from immunolab.order_statistics import quantiles
 
 _TOP = 262144.0  # 2^18: the top of most cytometers' scale
 _NEAR = 0.25  # share of an axis by which it grows to show a border
 _APART = 0.16  # share of an axis that two tick labels need
+_OUTERMOST = 0.002  # share of the events at either end that an axis need not hold: beyond it outliers press the others
+_ROOM = 0.02  # share of an axis between its end and the events nearest to it
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -73,8 +76,54 @@ def scale_of(
     for border in borders:
         if border is not None and low - near <= border <= high + near:
             low, high = min(low, border), max(high, border)
-    ticks, words, minor = _ticks(dimension.transform, low, high)  # type: ignore[arg-type]  # every scale is a frozen record
-    return DisplayScale(_label(dimension, events), low, high, ticks, words, minor)
+    return _axis(dimension, events, low, high)
+
+
+def whole_scale(
+    dimension: Dimension, values: NDArray[np.float64], borders: Sequence[float | None], events: Tube
+) -> DisplayScale:
+    """Return the axis of `scale_of`, grown to all but the outermost 0.2 % of the events at either end.
+
+    Parameters
+    ----------
+    dimension, values, borders, events
+        See `scale_of`.
+
+    Returns
+    -------
+    DisplayScale
+        Its ends are a little beyond these events, so that a pile at an end of the instrument is seen beside the edge.
+    """
+    scale = scale_of(dimension, values, borders, events)
+    finite = np.sort(values[np.isfinite(values)])
+    if not len(finite):
+        return scale
+    first, last = quantiles(finite, [_OUTERMOST, 1 - _OUTERMOST])
+    low, high = min(scale.low, float(first)), max(scale.high, float(last))
+    room = _ROOM * (high - low)
+    low, high = low - room * (first < low + room), high + room * (last > high - room)
+    return _axis(dimension, events, float(low), float(high))
+
+
+def limited_scale(dimension: Dimension, ends: tuple[float, float], events: Tube) -> DisplayScale:
+    """Return the axis between two values in instrument units.
+
+    Parameters
+    ----------
+    dimension
+        Channel and transform.
+    ends
+        Instrument units, ascending.
+    events
+        The tube, for the label.
+    """
+    low, high = (float(end) for end in dimension.transform.apply(np.array(ends, dtype=np.float64)))
+    return _axis(dimension, events, low, high)
+
+
+def _axis(dimension: Dimension, events: Tube, low: float, high: float) -> DisplayScale:
+    ticks, words, minor = ticks_of(dimension.transform, low, high)  # type: ignore[arg-type]  # scales are frozen records
+    return DisplayScale(channel_label(dimension, events), low, high, ticks, words, minor)
 
 
 def _ends(transform: Transform, values: NDArray[np.float64]) -> tuple[float, float]:
@@ -95,9 +144,18 @@ def _ends(transform: Transform, values: NDArray[np.float64]) -> tuple[float, flo
 
 
 @lru_cache(maxsize=1024)
-def _ticks(
+def ticks_of(
     transform: Transform, low: float, high: float
 ) -> tuple[tuple[float, ...], tuple[str, ...], tuple[float, ...]]:
+    """Return labelled places on the display scale, their instrument values in words, and places without a label.
+
+    Parameters
+    ----------
+    transform
+        Scale of the axis.
+    low, high
+        Ends on the display scale.
+    """
     if isinstance(transform, Identity | Linear):
         return _linear_ticks(transform, low, high)
     upper, lower = range(7, 2, -1), range(2, -3, -1)
@@ -145,8 +203,25 @@ def _power(exponent: int, sign: int) -> str:
     return minus + ("1" if exponent == 0 else "10" if exponent == 1 else f"10{str(exponent).translate(_SUPERSCRIPT)}")
 
 
-def _label(dimension: Dimension, events: Tube) -> str:
+def channel_label(dimension: Dimension, events: Tube) -> str:
+    """Return marker, fluorochrome and channel of an axis, each once: ``CD25 (PE-A)``, ``CD3 (BV421, V450-A)``.
+
+    Parameters
+    ----------
+    dimension
+        Channel, marker or ratio.
+    events
+        The tube, for its channels.
+    """
     if dimension.ratio is not None:
         return f"{dimension.ratio.numerator} / {dimension.ratio.denominator}"
     channel = events.channels[events.find(dimension.name)]
-    return f"{channel.marker} ({channel.name})" if channel.marker and channel.marker != channel.name else channel.name
+    if not channel.marker or channel.marker == channel.name:
+        return channel.name
+    dye = (channel.fluorochrome or "") if channel.kind == "fluorescence" else ""
+    beside = channel.name if _letters(dye) in _letters(channel.name) else f"{dye}, {channel.name}"
+    return f"{channel.marker} ({beside})"
+
+
+def _letters(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum())

@@ -220,6 +220,7 @@ def patient_page(
     *,
     marks: pd.DataFrame | None = None,
     most: int = 8,
+    fig: Figure | None = None,
 ) -> Figure:
     """Return the page that `one_pager` draws, from the patient's own rows: a job for a worker holds no one else's.
 
@@ -237,12 +238,15 @@ def patient_page(
         What happened, see `one_pager`.
     most
         Panels on the page, see `one_pager`.
+    fig
+        An empty figure to draw on, whose size is set; None makes a new one.
     """
     chosen = _page_endpoints(own, named, most)
     happened = _NOTHING if marks is None else marks[marks["patient_id"] == patient]
     rows, strip = max(1, -(-len(chosen) // 2)), strip_height(happened)
     height = 33 + strip + 35 * rows
-    fig = figure(WIDTH, height * MM, layout=None)
+    fig = figure(WIDTH, height * MM, layout=None) if fig is None else fig
+    fig.set_size_inches(WIDTH, height * MM)
     grid = fig.subplots(rows, 2, squeeze=False, sharex=True)
     fig.subplots_adjust(0.085, 12 / height, 0.99, 1 - (18 + strip) / height, wspace=0.2, hspace=0.36)
     days = [*own.loc[own["endpoint"].isin(chosen), "study_day"], *plan.days(patient), *happened["study_day"]]
@@ -264,6 +268,49 @@ def patient_page(
     text = f"{shade_words(plan, patient)}; open: below quantification"
     fig.text(0.012, 1 - 7.5 / height, text, fontsize=SMALL, va="top", color="#555555")
     return fig
+
+
+@style()
+def patient_panel(
+    own: pd.DataFrame,
+    pairs: pd.DataFrame,
+    patient: str,
+    plan: Calendar,
+    named: EndpointLabel,
+    visits: Sequence[str],
+    *,
+    marks: pd.DataFrame,
+    ax: Axes,
+) -> Axes:
+    """Draw one endpoint of a patient over study days, with doses and the call of its change.
+
+    Parameters
+    ----------
+    own, pairs
+        Rows of the patient and endpoint; those of ``own`` have a value and a study day.
+    patient
+        Coded id.
+    plan
+        Doses (the patient's own where they are known), phases, visits.
+    named, visits
+        Label of the endpoint, and its visits in order.
+    marks
+        What happened to the patient, see `one_pager`.
+    ax
+        Axes to draw on.
+
+    Returns
+    -------
+    Axes
+        The axes drawn on.
+    """
+    _patient_panel(ax, own, named, visits, plan, patient)
+    _verdict_words(ax, pairs)
+    end_line(ax, marks)
+    days = [*own["study_day"], *plan.days(patient)]
+    week_ticks(ax, min(days), max(days))
+    ax.set_xlim(min(days) - 4, max(days) + 6)
+    return ax
 
 
 def _strip(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import pandas as pd
 
+from immunolab.plots.calendar import Calendar
 from immunolab.plots.change import strip_height, verdict_strip
-from immunolab.plots.labels import labels
+from immunolab.plots.labels import EndpointLabel, labels
 from immunolab.plots.matrices import heatmap_height, heatmap_of_change, not_ratios
 from immunolab.plots.style import WIDTH
 from immunolab.plots.trajectories import patient_page, visit_order
@@ -66,7 +68,7 @@ def patient_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
             on_page=on_page,
         )
     if _most_visits(run, cohort) > 2:  # of two visits the table says everything
-        yield from _one_pagers(run, cohort, shifts)
+        yield from _one_pagers(run, cohort)
 
 
 def _heatmap_words(run: Run, pairs: pd.DataFrame, of: str) -> str:
@@ -88,9 +90,45 @@ def _most_visits(run: Run, cohort: str) -> int:
     return int(endpoints[in_cohort(endpoints, cohort)].groupby("endpoint")["visit"].nunique().max())
 
 
-def _one_pagers(run: Run, cohort: str, shifts: pd.DataFrame) -> Iterator[ReportFigure]:
-    """Yield each patient's page: subsets by role, then what the clinic measured, the steroid dose among it."""
-    endpoints = run.endpoints
+@dataclass(frozen=True, eq=False)
+class PatientPage:
+    """What a patient's page is drawn from.
+
+    Attributes
+    ----------
+    own, rows
+        ENDPOINTS rows of the patient, subsets first by role, then what the clinic measured; ``rows`` are those with a
+        value and a study day.
+    pairs
+        The patient's changes.
+    plan
+        Doses, the patient's own where they are known.
+    named, visits
+        Label and visits in order of every endpoint of the cohort.
+    marks
+        What happened to the patient.
+    """
+
+    own: pd.DataFrame
+    rows: pd.DataFrame
+    pairs: pd.DataFrame
+    plan: Calendar
+    named: Mapping[str, EndpointLabel]
+    visits: Mapping[str, Sequence[str]]
+    marks: pd.DataFrame
+
+
+def patient_pages(run: Run, cohort: str) -> Iterator[tuple[str, PatientPage]]:
+    """Yield each patient of a cohort with what the page is drawn from.
+
+    Parameters
+    ----------
+    run
+        The finished run.
+    cohort
+        Its name; "" where the sheet has no cohorts.
+    """
+    shifts, endpoints = run.shifts_of(cohort), run.endpoints
     counted = endpoints[in_cohort(endpoints, cohort) & endpoints["n_events"].notna()]
     leading = [
         str(e) for role in ("primary", "secondary", "exploratory") for e in shifts[shifts["role"] == role]["endpoint"]
@@ -98,26 +136,35 @@ def _one_pagers(run: Run, cohort: str, shifts: pd.DataFrame) -> Iterator[ReportF
     subsets = counted[counted["endpoint"].isin(leading)]
     ranked = subsets.assign(rank=subsets["endpoint"].map(leading.index)).sort_values("rank", kind="stable")
     shown = pd.concat([ranked.drop(columns="rank"), clinic_rows(run, cohort).drop(columns="group")], ignore_index=True)
-    shown, marks, lacking = _primary_first(run, shown), happened(run), not_marked(run)
+    shown, marks = _primary_first(run, shown), happened(run)
     values = shown.dropna(subset=["value", "study_day"])
     visits = {str(name): visit_order(rows, run.calendar) for name, rows in values.groupby("endpoint")}
     named, by_patient = labels(shown), dict(list(run.pairs.groupby("patient_id", sort=False)))
-    for i, (patient, own) in enumerate(shown.groupby("patient_id", sort=False)):
+    for patient, own in shown.groupby("patient_id", sort=False):
         there = own.dropna(subset=["value", "study_day"])
         pairs = by_patient.get(patient, run.pairs.iloc[:0])
         own_plan, own_marks = run.calendar.of(str(patient)), marks[marks["patient_id"] == patient]
-        draw = partial(patient_page, there, pairs, str(patient), own_plan, named, visits, marks=own_marks)
+        yield str(patient), PatientPage(own, there, pairs, own_plan, named, visits, own_marks)
+
+
+def _one_pagers(run: Run, cohort: str) -> Iterator[ReportFigure]:
+    """Yield each patient's page: subsets by role, then what the clinic measured, the steroid dose among it."""
+    lacking = not_marked(run)
+    for i, (patient, page) in enumerate(patient_pages(run, cohort)):
+        draw = partial(
+            patient_page, page.rows, page.pairs, patient, page.plan, page.named, page.visits, marks=page.marks
+        )
         caption = (
             f"{patient}: what happened (responses, events, adverse events, rescue, death), and subsets and clinic over "
             "actual study days, primary first, with doses and the call of each change (odds ratio of percentages, else "
             f"fold, with its own 95 % interval). Black line: death.{lacking}"
         )
         yield ReportFigure(
-            figure_name("patient", str(patient)),
+            figure_name("patient", patient),
             "one_pagers",
             caption,
             draw,
-            own,
+            page.own,
             wide=True,
             on_page=i < PICTURES_ON_PAGE,
             patient=str(patient),
