@@ -25,6 +25,7 @@ from immunolab.gating.strategy import Dimension, Polygon, Population, Rectangle,
 from immunolab.gating.tubes import GatedTube
 from immunolab.plots.event_bins import bin_tube, bin_values, share_words
 from immunolab.plots.gate_views import gate_views
+from immunolab.plots.gates import contact_page
 from immunolab.plots.scales import channel_label, limited_scale, whole_scale
 
 mpl.use("agg")
@@ -96,16 +97,13 @@ def test_events_beyond_the_axes_are_not_piled_into_the_outermost_bins():
 
 def test_the_figure_of_the_report_piles_none_on_its_edge_either(tube):
     far = tube.columns.copy()
-    far[tube.find("CD3"), :12] = 1e8  # fewer than an axis grows for
+    far[tube.find("CD3"), :1_200] = 1e8
     outlying = replace(tube, columns=far)
     strategy = Strategy("s", (Population("/CD3", Rectangle((Dimension("CD3", Logicle()),), (0.5,), (None,))),))
     [view] = gate_views(strategy, outlying, evaluate(strategy, outlying))
-    assert view.n_beyond >= 12
+    assert view.n_beyond >= 1_200
     assert view.counts[-1] == 0
-    far[tube.find("CD3"), 12:1_200] = 1e7  # as many as an axis grows for: beside its edge, not on it
-    [grown] = gate_views(strategy, outlying, evaluate(strategy, outlying))
-    assert grown.counts[-8:].sum() == 1_188
-    assert grown.counts[-1] == 0
+    assert any(word.text.endswith("% beyond") for word in contact_page([view]).words)
 
 
 @pytest.mark.parametrize(("n", "of", "text"), [(0, 10, "0.0 %"), (1, 10_000, "< 0.1 %"), (12, 1_000, "1.2 %")])
@@ -136,7 +134,7 @@ def test_an_axis_of_its_own_holds_all_but_outliers(tube, marker):
 # --- ticks and labels ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("transform", [Asinh(150.0), Logicle(), Logicle(w=1.0)])
+@pytest.mark.parametrize("transform", [Asinh(150.0), Logicle(), Logicle(m=4.0)])
 def test_ticks_are_at_the_values_they_name(transform):
     from immunolab.plots.instrument_axis import instrument_axis
     from immunolab.plots.style import figure
@@ -145,7 +143,7 @@ def test_ticks_are_at_the_values_they_name(transform):
     tube = one_channel(np.r_[rng.normal(0, 800, 4_000), 10 ** rng.uniform(2, 5, 4_000)])
     dimension = Dimension("A", transform)
     ax = figure().add_subplot()
-    instrument_axis(ax, "x", transform, whole_scale(dimension, transform.apply(tube["CD4"]), (), tube))
+    instrument_axis(ax, "x", transform, whole_scale(dimension, transform.apply(tube["CD4"]), (), tube, room=0.02))
     ax.figure.draw_without_rendering()
     ticks = {t.get_text(): x for t, x in zip(ax.get_xticklabels(), ax.get_xticks(), strict=True)}
     assert ticks["10⁴"] == pytest.approx(1e4, rel=1e-6)

@@ -227,5 +227,5 @@ def test_every_figure_is_documented_takes_axes_and_keeps_its_options_by_name():
 
 
 def test_an_unknown_figure_is_answered_with_a_near_one():
-    with pytest.raises(AttributeError, match="no figure 'histogramm'; did you mean 'histogram'?"):
+    with pytest.raises(AttributeError, match=r"no figure 'histogramm'; did you mean 'histogram'\?"):
         pl.histogramm  # noqa: B018

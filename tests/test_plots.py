@@ -431,7 +431,8 @@ def test_views_count_all_events_and_draw_the_parents(gated):
     assert [v.path for v in views if not v.part.startswith("2")] == [p.path for p in strategy.populations if p.gate]
     for view in views:
         assert view.n_events == int(memberships.masks[view.path].sum())
-        assert view.counts.sum() == view.n_drawn <= view.n_parent
+        assert view.n_drawn - view.counts.sum() == view.n_beyond <= 0.005 * view.n_drawn
+        assert view.n_drawn <= view.n_parent
     by_name = {view.name: view for view in views if not view.part.startswith("2")}
     assert by_name["Treg"].n_parent == int(memberships.masks["/cells/CD4"].sum())
     assert np.isnan(by_name["child"].percent)

@@ -22,7 +22,7 @@ from immunolab.plots.event_panels import (
     draw_steps,
 )
 from immunolab.plots.numbers import number
-from immunolab.plots.scales import DisplayScale, limited_scale, whole_scale
+from immunolab.plots.scales import ROOM, DisplayScale, limited_scale, whole_scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,7 +54,9 @@ def axes_of(
     """
     values = events.for_ends(dimensions, mask)
     return [
-        whole_scale(dimension, column, (), events.tube) if ends is None else limited_scale(dimension, ends, events.tube)
+        whole_scale(dimension, column, (), events.tube, room=ROOM)
+        if ends is None
+        else limited_scale(dimension, ends, events.tube)
         for dimension, column, ends in zip(dimensions, values.T, limits, strict=True)
     ]
 
@@ -79,7 +81,17 @@ def check_names(
     populations: Sequence[tuple[str, str]],
     **limits: Limits | None,
 ) -> None:
-    """Raise every problem of a call at once."""
+    """Raise every problem of a call at once.
+
+    Parameters
+    ----------
+    events
+        What is drawn.
+    markers, populations
+        Argument and name of each that has to be there.
+    **limits
+        Ends of axes by argument.
+    """
     collected(
         *((argument, lambda name=name: events.tube.find(name)) for argument, name in markers),  # type: ignore[misc]
         *((argument, lambda name=name: events.mask(name)) for argument, name in populations),  # type: ignore[misc]

@@ -29,7 +29,7 @@ from immunolab.plots.gate_views import gate_borders, gate_dimensions, gate_lines
 from immunolab.plots.gates import contact_page
 from immunolab.plots.gates_on_axes import parent_words, percent_words
 from immunolab.plots.gating_tree import gating_tree
-from immunolab.plots.scales import whole_scale
+from immunolab.plots.scales import ROOM, whole_scale
 from immunolab.plots.style import HALF, MM, axes, style
 from immunolab.schema.flags import flag, shown
 
@@ -205,7 +205,7 @@ def _step(
     borders = gate_borders(shape, 2 * step[0], len(pair))
     values = events.for_ends(pair, mask)
     scales = [
-        whole_scale(dimension, column, border, events.tube)
+        whole_scale(dimension, column, border, events.tube, room=ROOM)
         for dimension, column, border in zip(pair, values.T, borders, strict=True)
     ]
     n = events.count(mask)

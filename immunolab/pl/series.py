@@ -17,7 +17,7 @@ from immunolab.plots.event_bins import EventBins, bin_tube
 from immunolab.plots.event_panels import bins_for
 from immunolab.plots.gates_on_axes import path_of
 from immunolab.plots.ridge_lines import Ridge, draw_ridges, ridges_height
-from immunolab.plots.scales import DisplayScale, limited_scale, whole_scale
+from immunolab.plots.scales import ROOM, DisplayScale, limited_scale, whole_scale
 from immunolab.plots.style import HALF, axes, style
 from immunolab.results.run import Run
 
@@ -152,7 +152,7 @@ def _one_axis(
     if xlim is not None:
         return limited_scale(dimensions[first], xlim, subjects[first].tube)
     scales = [
-        whole_scale(dimensions[name], one.for_ends([dimensions[name]], masks[name])[:, 0], (), one.tube)
+        whole_scale(dimensions[name], one.for_ends([dimensions[name]], masks[name])[:, 0], (), one.tube, room=ROOM)
         for name, one in subjects.items()
     ]
     ends = dimensions[first].transform.inverse(np.array([min(s.low for s in scales), max(s.high for s in scales)]))

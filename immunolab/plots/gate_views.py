@@ -32,7 +32,7 @@ from immunolab.gating.strategy import (
     Strategy,
 )
 from immunolab.plots.event_bins import bin_values
-from immunolab.plots.scales import DisplayScale, whole_scale
+from immunolab.plots.scales import DisplayScale, scale_of
 from immunolab.vocabulary.display_names import display_name
 
 BINS = 96  # of an axis: about one a printed half millimetre
@@ -238,7 +238,7 @@ def _panels(
         values = [drawn.axis(dimension) for dimension in pair]
         borders = gate_borders(gate, 2 * step, len(pair))
         scales = [
-            whole_scale(dimension, value, border, events)
+            scale_of(dimension, value, border, events)
             for dimension, value, border in zip(pair, values, borders, strict=True)
         ]
         is_boolean = isinstance(gate, Boolean)

@@ -15,10 +15,12 @@ from immunolab.gating.strategy import Dimension
 from immunolab.order_statistics import quantiles
 
 _TOP = 262144.0  # 2^18: the top of most cytometers' scale
+_FAR_BELOW = 3.0  # cofactors below zero of an axis whose lowest percent of events is more than one below
 _NEAR = 0.25  # share of an axis by which it grows to show a border
 _APART = 0.16  # share of an axis that two tick labels need
 _OUTERMOST = 0.002  # share of the events at either end that an axis need not hold: beyond it outliers press the others
-_ROOM = 0.02  # share of an axis between its end and the events nearest to it
+ROOM = 0.02  # share of an axis beyond the ends of its scale, where it is alone
+_STEP = 0.05  # share of an axis by which it grows
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -80,7 +82,12 @@ def scale_of(
 
 
 def whole_scale(
-    dimension: Dimension, values: NDArray[np.float64], borders: Sequence[float | None], events: Tube
+    dimension: Dimension,
+    values: NDArray[np.float64],
+    borders: Sequence[float | None],
+    events: Tube,
+    *,
+    room: float = 0.0,
 ) -> DisplayScale:
     """Return the axis of `scale_of`, grown to all but the outermost 0.2 % of the events at either end.
 
@@ -88,20 +95,21 @@ def whole_scale(
     ----------
     dimension, values, borders, events
         See `scale_of`.
+    room
+        Share of the axis to leave beyond its ends, so that a pile at an end of the instrument is seen beside the edge.
 
     Returns
     -------
     DisplayScale
-        Its ends are a little beyond these events, so that a pile at an end of the instrument is seen beside the edge.
+        It grows in steps of a twentieth, so that the visits of a patient share one axis.
     """
     scale = scale_of(dimension, values, borders, events)
     finite = np.sort(values[np.isfinite(values)])
-    if not len(finite):
-        return scale
-    first, last = quantiles(finite, [_OUTERMOST, 1 - _OUTERMOST])
-    low, high = min(scale.low, float(first)), max(scale.high, float(last))
-    room = _ROOM * (high - low)
-    low, high = low - room * (first < low + room), high + room * (last > high - room)
+    wide = scale.high - scale.low
+    first, last = quantiles(finite, [_OUTERMOST, 1 - _OUTERMOST]) if len(finite) else (scale.low, scale.high)
+    below = _STEP * np.ceil(max(0.0, scale.low - first) / wide / _STEP)
+    above = _STEP * np.ceil(max(0.0, last - scale.high) / wide / _STEP)
+    low, high = scale.low - (room + below) * wide, scale.high + (room + above) * wide
     return _axis(dimension, events, float(low), float(high))
 
 
@@ -133,14 +141,16 @@ def _ends(transform: Transform, values: NDArray[np.float64]) -> tuple[float, flo
         bottom = float(np.quantile(transform.inverse(finite), 0.01)) if len(finite) else 0.0
         top = max(top, 1e-3)
         if isinstance(transform, Asinh):
-            ends = -transform.cofactor, 10.0 ** np.ceil(np.log10(top))
+            below = _FAR_BELOW if bottom < -transform.cofactor else 1.0
+            ends = -below * transform.cofactor, 10.0 ** np.ceil(np.log10(top))
         else:
             upper = 2.0 ** np.ceil(np.log2(top))
             ends = (-upper / 8 if bottom < 0 else 0.0), upper
         low, high = transform.apply(np.array(ends))
         return float(low), float(high)
     high = float(transform.apply(np.array([getattr(transform, "t", _TOP)]))[0])
-    return -0.03 * high, high
+    lowest = float(np.quantile(finite, 0.01)) if len(finite) else 0.0
+    return (-0.03 if lowest >= -0.03 * high else -0.09) * high, high
 
 
 @lru_cache(maxsize=1024)
@@ -159,7 +169,7 @@ def ticks_of(
     if isinstance(transform, Identity | Linear):
         return _linear_ticks(transform, low, high)
     upper, lower = range(7, 2, -1), range(2, -3, -1)
-    ordered = [(10.0**k, _power(k, 1)) for k in upper] + [(0.0, "0")]
+    ordered = [(0.0, "0")] + [(10.0**k, _power(k, 1)) for k in upper]
     ordered += [(-(10.0**k), _power(k, -1)) for k in (5, 4, 3, 2)] + [(10.0**k, _power(k, 1)) for k in lower]
     ticks: list[float] = []
     words: list[str] = []
