@@ -17,7 +17,7 @@ from planted import planted_tube
 
 import immunolab as il
 from immunolab.errors import InputError
-from immunolab.events.transforms import Asinh, Identity, Log, Logicle
+from immunolab.events.transforms import Asinh, Biex, Bounded, Identity, Log, Logicle
 from immunolab.events.tube import Channel, Spillover, Tube
 from immunolab.gating.axes import Axes as GateAxes
 from immunolab.gating.evaluate import evaluate
@@ -153,6 +153,24 @@ def test_ticks_are_at_the_values_they_name(transform):
     low, high = transform.apply(np.array(ax.get_xlim()))
     for name, value in (("10⁴", 1e4), ("−10³", -1e3)):
         assert shares[name] == pytest.approx((transform.apply([value])[0] - low) / (high - low), abs=1e-6)
+
+
+@pytest.mark.parametrize("transform", [Biex(), Bounded(Logicle(), 0.0, 1.0), Bounded(Log(262144.0, 4.5), 0.0, 1.0)])
+def test_a_scale_that_ends_has_no_tick_and_no_event_beyond_its_end(transform):
+    values = np.r_[np.full(40, -3e6), np.full(30, 5e6), 10 ** np.random.default_rng(0).uniform(2, 5, 930)]
+    tube = one_channel(values)
+    rectangle = Rectangle((Dimension("A", transform),), (0.5,), (None,))
+    strategy = Strategy("s", (Population("/P", rectangle),))
+    ax = pl.histogram(GatedTube(tube, evaluate(strategy, tube), ()), "CD4")
+    ax.figure.draw_without_rendering()
+    assert "7.0 % beyond the axis (left 4.0 %, right 3.0 %)" in flat(ax)
+    named = {"10²": 1e2, "10³": 1e3, "10⁴": 1e4, "10⁵": 1e5, "−10²": -1e2, "−10³": -1e3, "0": 0.0, "10": 10.0, "1": 1.0}
+    ticks = {t.get_text(): x for t, x in zip(ax.get_xticklabels(), ax.get_xticks(), strict=True)}
+    for word, x in ticks.items():
+        assert x == pytest.approx(named[word], rel=1e-3, abs=1e-3)
+    assert {"10³", "10⁴", "10⁵"} <= set(ticks)
+    [view] = gate_views(strategy, tube, evaluate(strategy, tube))
+    assert view.n_beyond == 70
 
 
 def test_ticks_follow_an_axis_that_is_zoomed(tube):

@@ -17,6 +17,8 @@ from immunolab.order_statistics import quantiles
 _TOP = 262144.0  # 2^18: the top of most cytometers' scale
 _FAR_BELOW = 3.0  # cofactors below zero of an axis whose lowest percent of events is more than one below
 _NEAR = 0.25  # share of an axis by which it grows to show a border
+_BESIDE = 1e-3  # share of an axis beyond its end, where a scale that ends shows it
+_INSIDE = 1e-6  # share of an axis: more than the arithmetic of a scale is off by, and no visible place
 _APART = 0.16  # share of an axis that two tick labels need
 _OUTERMOST = 0.002  # share of the events at either end that an axis need not hold: beyond it outliers press the others
 ROOM = 0.02  # share of an axis beyond the ends of its scale, where it is alone
@@ -130,8 +132,21 @@ def limited_scale(dimension: Dimension, ends: tuple[float, float], events: Tube)
 
 
 def _axis(dimension: Dimension, events: Tube, low: float, high: float) -> DisplayScale:
+    low, high = _on_scale(dimension.transform, low, high)
     ticks, words, minor = ticks_of(dimension.transform, low, high)  # type: ignore[arg-type]  # scales are frozen records
     return DisplayScale(channel_label(dimension, events), low, high, ticks, words, minor)
+
+
+def _on_scale(transform: Transform, low: float, high: float) -> tuple[float, float]:
+    """Return ends within what a scale has places for, so that events it sets to its own end are beyond the axis."""
+    wide = high - low
+    wanted = np.array([low - _BESIDE * wide, high + _BESIDE * wide])
+    kept = transform.apply(transform.inverse(wanted))
+    if np.isfinite(kept[0]) and kept[0] > wanted[0] + _INSIDE * wide:
+        low = max(low, float(kept[0]) + _INSIDE * wide)
+    if np.isfinite(kept[1]) and kept[1] < wanted[1] - _INSIDE * wide:
+        high = min(high, float(kept[1]) - _INSIDE * wide)
+    return low, high
 
 
 def _ends(transform: Transform, values: NDArray[np.float64]) -> tuple[float, float]:
@@ -174,7 +189,11 @@ def ticks_of(
     ticks: list[float] = []
     words: list[str] = []
     apart = _APART * (high - low)
-    places = transform.apply(np.array([value for value, _ in ordered]))
+    values = np.array([value for value, _ in ordered])
+    places = transform.apply(values)
+    with np.errstate(invalid="ignore"):  # a value that the scale sets to its own end has no place of its own
+        own = np.abs(transform.inverse(places) - values) <= 1e-3 * np.maximum(1.0, np.abs(values))
+    places = np.where(own, places, np.nan)
     for place, (_, word) in zip(places.tolist(), ordered, strict=True):
         crowded = any(abs(place - other) < apart for other in ticks)
         if np.isfinite(place) and low <= place <= high and not crowded:
