@@ -51,6 +51,12 @@ def test_a_threshold_is_dragged_in_jupyterlab_and_read_back_in_the_next_cell(tmp
         assert shown.inner_text().split("\n")[0] == f"{n:,}"
         assert n < start
         assert browsers.serious(page, ".il-editor") == []
+        handle.focus()
+        for key in ("x", "d", "d", "Shift", "b", "ArrowRight", "Control+z"):
+            page.keyboard.press(key)  # letters are commands on cells, which the notebook must not take
+        page.get_by_role("button", name="Redo: move CD4").wait_for()
+        assert page.evaluate("document.activeElement.dataset.handle") == "x lower"
+        assert cells.count() == 2
         cells.nth(1).locator(".cm-content").click()
         page.keyboard.press("Shift+Enter")
         printed = cells.nth(1).locator(".jp-OutputArea-output")

@@ -780,6 +780,7 @@ export function mount(root, channel) {
   }
 
   frame.addEventListener("keydown", (event) => {
+    event.stopPropagation(); // a notebook would take the focus away, and the next letter as a command on its cells
     const key = event.key.toLowerCase();
     if (event.key === "Escape" && (dragging || drawing)) {
       if (dragging) cancelDrag();
@@ -790,7 +791,6 @@ export function mount(root, channel) {
       return;
     }
     event.preventDefault();
-    event.stopPropagation();
   });
 
   const watch = new ResizeObserver(() => {
