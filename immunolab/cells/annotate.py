@@ -14,6 +14,7 @@ from immunolab.cells.population_tree import definition_of, parents_of
 from immunolab.errors import InputError, Problem
 from immunolab.events.cells import STORED, check_anndata
 from immunolab.loaders.single_cell import check_no_events, interpret_cells, read_cells
+from immunolab.progress import quietly
 from immunolab.schema.cells import LABELS
 from immunolab.version import VERSION
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
-def label(cells: AnnData, *, sample_column: str = "", seed: int = 0) -> None:
+def label(cells: AnnData, *, sample_column: str = "", seed: int = 0, quiet: bool = False) -> None:
     """Label single cells in place: lineages, and Treg, naive, memory and helper subsets of CD4 T cells.
 
     Parameters
@@ -39,6 +40,8 @@ def label(cells: AnnData, *, sample_column: str = "", seed: int = 0) -> None:
         Column of ``obs`` that names the sample; "" looks for the usual ones.
     seed
         Of every random draw.
+    quiet
+        Show no bar.
 
     Raises
     ------
@@ -54,7 +57,8 @@ def label(cells: AnnData, *, sample_column: str = "", seed: int = 0) -> None:
     if cells.isbacked:
         hint = "label(cells := cells.to_memory()), write_h5ad, and open that file with backed=True"
         raise InputError(Problem("", "cells", "these cells are in a file; labels need all of them in memory", hint))
-    found = label_cells(interpret_cells(cells, sample_column=sample_column), seed=seed)
+    with quietly(quiet):
+        found = label_cells(interpret_cells(cells, sample_column=sample_column), seed=seed)
     cells.obs["sample_id"] = pd.Categorical(found.table["sample_id"])
     cells.obs["immunolab_label"] = pd.Categorical(found.table["label"])
     cells.obs["immunolab_confidence"] = found.table["confidence"].to_numpy()

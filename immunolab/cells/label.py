@@ -28,6 +28,7 @@ from immunolab.cells.subsets import SURE, chances_of_cd4, members_of_cd4, name_c
 from immunolab.clustering.expression import Array, nearest_cells, smooth
 from immunolab.events.cells import gene_columns, has_genes, notes_of, sample_ids_of
 from immunolab.gating.tube_gates import thresholds_table
+from immunolab.progress import phases
 from immunolab.vocabulary.signatures import lineages
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ _CD4_GENES = ("CD4", "CD8A", "CD8B")
 _LYMPHOID = ("CD3", "NK", "B", "Plasma")
 _OTHERS = ("Mono", "DC", "pDC", "HSPC")
 _T_NEIGHBOURS = 30  # more than for subsets: CD4 transcripts are seen in a tenth of CD4 cells
+_PHASES = ("quality", "neighbours", "lineages", "T cells")
 
 
 @dataclass(frozen=True)
@@ -98,11 +100,15 @@ def label_cells(cells: AnnData, *, seed: int = 0) -> LabelledCells:
     seed
         Of every random draw.
     """
-    quality = check_cells(cells, seed=seed)
-    gates = ProteinGates(cells, seed)
-    points = cell_space(cells, gates, seed=seed)
-    calls = _lineages(cells, gates, points, quality.passed, seed)
-    calls = _t_cells(cells, gates, calls, quality.passed, seed)
+    with phases("labelling", _PHASES) as next_phase:
+        quality = check_cells(cells, seed=seed)
+        next_phase()
+        gates = ProteinGates(cells, seed)
+        points = cell_space(cells, gates, seed=seed)
+        next_phase()
+        calls = _lineages(cells, gates, points, quality.passed, seed)
+        next_phase()
+        calls = _t_cells(cells, gates, calls, quality.passed, seed)
     samples = sample_ids_of(cells)
     table = pd.DataFrame(
         {

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from immunolab.cli import analyses, files, studies
 from immunolab.cli.words import INPUT_PROBLEM, PlainFormatter, say_error
 from immunolab.errors import ImmunolabError, Problem
+from immunolab.progress import quietly
 from immunolab.version import VERSION
 
 _COMMANDS = (  # in the order of the help
@@ -43,11 +44,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(stop.code or 0)
     speaker = logging.StreamHandler(sys.stderr)
     speaker.setFormatter(PlainFormatter("%(message)s"))
+    quiet = getattr(arguments, "quiet", False)  # of the commands that show progress
+    speaker.setLevel(logging.WARNING if quiet else logging.INFO)
     log = logging.getLogger("immunolab")
     log.addHandler(speaker)
     log.setLevel(logging.INFO)
     try:
-        return int(arguments.handler(arguments))
+        with quietly(quiet):
+            return int(arguments.handler(arguments))
     except ImmunolabError as error:
         if arguments.debug:
             raise

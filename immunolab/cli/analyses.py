@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from immunolab.cli.words import DONE, SOME_FAILED, Subparsers, at_least_one, command, say, say_error
+from immunolab.cli.words import DONE, SOME_FAILED, Subparsers, add_quiet, at_least_one, command, say, say_error
 from immunolab.errors import InputError, Problem
 
 
@@ -60,6 +60,7 @@ def add_gate(commands: Subparsers) -> None:
         help="report agreement with a FlowJo workspace, Gating-ML, counts (CSV: sample, path, count) or labels (CSV)",
     )
     parser.add_argument("--wsp", metavar="FILE", help="also write the gates as a FlowJo workspace")
+    add_quiet(parser)
 
 
 def _gate(arguments: argparse.Namespace) -> int:
@@ -110,6 +111,7 @@ def add_cluster(commands: Subparsers) -> None:
     parser.add_argument("--before", default="", metavar="V", help="earlier visit; needs --sheet")
     parser.add_argument("--after", default="", metavar="V", help="later visit; needs --sheet")
     parser.add_argument("--umap", action="store_true", help="also draw the clusters on a UMAP of 5,000 events")
+    add_quiet(parser)
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of every random draw (default: 0)")
 
 
@@ -138,6 +140,7 @@ def add_label(commands: Subparsers) -> None:
     parser.add_argument("cells", metavar="CELLS", help=".h5ad, 10x .h5, or a folder with matrix.mtx")
     parser.add_argument("-o", "--out", default="labels.csv", metavar="labels.csv", help="default: %(default)s")
     parser.add_argument("--sample", default="", metavar="COL", help="column of obs that names the sample")
+    add_quiet(parser)
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of every random draw (default: 0)")
 
 

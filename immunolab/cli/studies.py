@@ -7,7 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from immunolab.cli.words import DONE, INPUT_PROBLEM, SOME_FAILED, Subparsers, at_least_one, command, say, say_error
+from immunolab.cli.words import (
+    DONE,
+    INPUT_PROBLEM,
+    SOME_FAILED,
+    Subparsers,
+    add_quiet,
+    at_least_one,
+    command,
+    say,
+    say_error,
+)
 from immunolab.errors import InputError
 
 if TYPE_CHECKING:
@@ -158,6 +168,7 @@ def add_run(commands: Subparsers) -> None:
     )
     _add_allow_code(parser)
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of subsamples and resampling (default: 0)")
+    add_quiet(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:

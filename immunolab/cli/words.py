@@ -38,6 +38,17 @@ def command(
     return parser
 
 
+def add_quiet(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--quiet``, which every command with a bar has.
+
+    Parameters
+    ----------
+    parser
+        Of the command.
+    """
+    parser.add_argument("--quiet", action="store_true", help="show no progress; results and errors stay")
+
+
 def at_least_one(text: str) -> int:
     """Return a whole number of at least 1, for argparse."""
     number = int(text) if text.strip().isdecimal() else 0

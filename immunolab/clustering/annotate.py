@@ -16,6 +16,7 @@ from immunolab.clustering.tables import cluster_profiles
 from immunolab.errors import InputError, Problem, nearest, unknown_words
 from immunolab.events.cells import STORED, check_anndata, has_genes, is_cell_data
 from immunolab.events.subsample import drawn_rows
+from immunolab.progress import phases
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -30,6 +31,7 @@ def cluster(
     method: ClusterMethod = "flowsom",
     markers: Sequence[str] = (),
     seed: int = 0,
+    quiet: bool = False,
 ) -> None:
     """Cluster the events of a tube, or single cells, in place.
 
@@ -48,6 +50,8 @@ def cluster(
         Of a tube; left out, all markers but viability, dump and DNA channels.
     seed
         Of every random draw.
+    quiet
+        Show no bar.
 
     Raises
     ------
@@ -71,17 +75,22 @@ def cluster(
         hint = f"choose 1 to {len(inside)} clusters"
         raise InputError(Problem("", "clusters", f"{len(inside)} events cannot make {clusters} clusters", hint))
     train = points[drawn_rows(inside, TRAIN_ON, seed)]
-    found = find_clusters(train, clusters, method=method, seed=seed, scale=bool(names))
-    whole = len(inside) == len(points)
-    number = found.assign(points if whole else points[inside]) + 1
-    table = cluster_profiles(found, names) if names else _by_label(data, number, inside, found.n)
+    with phases("clustering", ("finding clusters", "every event", "names"), quiet=quiet) as next_phase:
+        found = find_clusters(train, clusters, method=method, seed=seed, scale=bool(names))
+        next_phase()
+        whole = len(inside) == len(points)
+        number = found.assign(points if whole else points[inside]) + 1
+        next_phase()
+        table = cluster_profiles(found, names) if names else _by_label(data, number, inside, found.n)
     numbers = [str(one + 1) for one in range(found.n)]
     data.obs["immunolab_cluster"] = _categories(number, numbers, inside, data.n_obs)
     data.obs["immunolab_cluster_label"] = _categories(number, list(table["label"].astype(str)), inside, data.n_obs)
     data.uns[STORED] = {**data.uns.get(STORED, {}), "clusters": table.assign(**_as_text(table))}
 
 
-def umap(data: AnnData, *, markers: Sequence[str] = (), events: int = 20_000, seed: int = 0) -> None:
+def umap(
+    data: AnnData, *, markers: Sequence[str] = (), events: int = 20_000, seed: int = 0, quiet: bool = False
+) -> None:
     """Place events or cells on a UMAP (McInnes, Healy and Melville 2018), in place as ``obsm["X_umap"]``.
 
     Parameters
@@ -92,6 +101,8 @@ def umap(data: AnnData, *, markers: Sequence[str] = (), events: int = 20_000, se
         How many are placed, drawn at random; the others are missing on the map, which is for figures only.
     seed
         Of the draw and of the map.
+    quiet
+        Show no bar.
 
     Raises
     ------
@@ -109,7 +120,8 @@ def umap(data: AnnData, *, markers: Sequence[str] = (), events: int = 20_000, se
     points, _ = _points(data, markers, seed)
     rows = drawn_rows(np.flatnonzero(np.isfinite(points).all(axis=1)), events, seed)
     placed = np.full((data.n_obs, 2), np.nan)
-    placed[rows] = umap_of(points[rows], seed)
+    with phases("umap", ("placing events",), quiet=quiet):
+        placed[rows] = umap_of(points[rows], seed)
     data.obsm["X_umap"] = placed
 
 

@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
-from tqdm.auto import tqdm
-
 from immunolab.errors import InputError, Problem, unknown_words
 from immunolab.events.tube import Tube
 from immunolab.gating.gate_source import Gates, named_strategy, read_gates
@@ -18,6 +16,7 @@ from immunolab.gating.placement.scales import measure_scales
 from immunolab.gating.strategy import Strategy
 from immunolab.gating.tube_gates import TubeGates
 from immunolab.gating.tubes import GatedTube, gate_tube
+from immunolab.progress import phases, progress
 from immunolab.schema.gating import Specimen
 
 Follow = bool | Tube | Sequence[Tube]
@@ -35,6 +34,7 @@ def gate(
     specimen: Specimen | None = None,
     follow: Follow = False,
     seed: int = 0,
+    quiet: bool = False,
 ) -> GatedTube: ...
 
 
@@ -50,6 +50,7 @@ def gate(
     specimen: Specimen | None = None,
     follow: Follow = False,
     seed: int = 0,
+    quiet: bool = False,
 ) -> list[GatedTube]: ...
 
 
@@ -64,6 +65,7 @@ def gate(
     specimen: Specimen | None = None,
     follow: Follow = False,
     seed: int = 0,
+    quiet: bool = False,
 ) -> GatedTube | list[GatedTube]:
     """Gate a tube, or several tubes that share the borders which data place.
 
@@ -91,6 +93,8 @@ def gate(
         (`share`, by default a patient's tubes within a batch) share a move. False: gates stay where they were drawn.
     seed
         Of placing: the same seed and tubes give the same gates.
+    quiet
+        Show no progress of several tubes.
 
     Returns
     -------
@@ -132,12 +136,13 @@ def gate(
     if follow is not False:
         gates = _followed(source, named, follow, share or "patient", groups, seed)
     elif source.declared is not None and source.needs_fit:
-        fitted = fit(source.declared, named, controls=controls, groups=groups, seed=seed, share=share)
+        with phases("placing gates", ("on all tubes",), quiet=quiet or isinstance(tubes, Tube)):
+            fitted = fit(source.declared, named, controls=controls, groups=groups, seed=seed, share=share)
         gates = [fitted.gates_of(tube.sample_id) for tube in named]
     else:
         gates = [source.for_file(tube.file, tube.keywords) for tube in named]
     pairs = list(zip(named, gates, strict=True))
-    bar = tqdm(pairs, desc="gating", leave=False, disable=isinstance(tubes, Tube))
+    bar = progress(pairs, len(pairs), "gating", quiet=quiet or isinstance(tubes, Tube))
     gated = [gate_tube(tube, placed, seed=seed) for tube, placed in bar]
     return gated[0] if isinstance(tubes, Tube) else gated
 

@@ -18,6 +18,7 @@ from immunolab.events.storage import to_anndata as events_as_anndata
 from immunolab.events.transforms import Transform
 from immunolab.events.tube import Tube
 from immunolab.gating.tubes import GatedTube
+from immunolab.progress import progress
 from immunolab.results.drawn_events import DrawnEvents, draw_events
 from immunolab.results.run import Run
 from immunolab.study.sheet import Study
@@ -40,6 +41,7 @@ def to_anndata(
     samples: pd.DataFrame | Study | None = None,
     label_by: Sequence[str] = (),
     seed: int = 0,
+    quiet: bool = False,
 ) -> AnnData:
     """Return the events of tubes as one AnnData that scanpy works on as it is.
 
@@ -65,6 +67,8 @@ def to_anndata(
         deepest in the tree, and of several as deep the rarest over all tubes.
     seed
         Of the draws.
+    quiet
+        Show no progress while the tubes of a run are read.
 
     Returns
     -------
@@ -91,15 +95,22 @@ def to_anndata(
     """
     _check(subject, events, channels)
     sheet = _sheet(subject.study if isinstance(subject, Run) else samples)
-    drawn = [draw_events(tube, events, seed) for tube in _tubes(subject)]
-    names = _shared_channels(drawn, channels, sheet)
+    if isinstance(subject, Run):
+        gated = set(subject.counts["sample_id"])
+        names = [sample.sample_id for sample in subject.samples if sample.sample_id in gated]
+        read = progress(names, len(names), "reading", logs=False, quiet=quiet)
+        drawn = [draw_events(subject.tube(name), events, seed) for name in read]
+    else:
+        tubes = [subject] if isinstance(subject, Tube | GatedTube) else subject
+        drawn = [draw_events(tube, events, seed) for tube in tubes]
+    shared = _shared_channels(drawn, channels, sheet)
     scales, notes = _common_scales(drawn)
-    adata = join_events([_part(one, names, scales, beside=channels == "markers") for one in drawn])
+    adata = join_events([_part(one, shared, scales, beside=channels == "markers") for one in drawn])
     populations = list(adata.obsm.get("populations", ()))
     adata.uns[STORED] = {
         "modality": "flow",
         "samples": _samples_table(drawn),
-        "notes": [*notes, *_notes(drawn, names, populations, events)],
+        "notes": [*notes, *_notes(drawn, shared, populations, events)],
         "version": VERSION,
     }
     if populations:
@@ -131,16 +142,6 @@ def _check(subject: object, events: int | None, channels: str) -> None:
     ]
     if problems:
         raise InputError(problems)
-
-
-def _tubes(subject: Tube | GatedTube | Sequence[Tube | GatedTube] | Run) -> Iterator[Tube | GatedTube]:
-    if isinstance(subject, Run):
-        gated = set(subject.counts["sample_id"])
-        yield from (subject.tube(sample.sample_id) for sample in subject.samples if sample.sample_id in gated)
-    elif isinstance(subject, Tube | GatedTube):
-        yield subject
-    else:
-        yield from subject
 
 
 def _sheet(samples: pd.DataFrame | Study | None) -> pd.DataFrame | None:

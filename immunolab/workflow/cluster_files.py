@@ -30,6 +30,7 @@ from immunolab.gating.gate_source import Gates, read_gates
 from immunolab.gating.placement.rules import display_scale
 from immunolab.gating.tubes import GatedTube, gate_tube
 from immunolab.loaders.fcs.read import read_fcs, read_header
+from immunolab.progress import phases, progress
 from immunolab.schema.cells import CLUSTERS
 from immunolab.schema.files import write_atomically
 from immunolab.schema.formula_cells import each_text, neutralised
@@ -159,14 +160,18 @@ def cluster_files(
     share = max(TRAIN_ON // len(paths), 1)
     read = partial(_read, markers=markers, source=source, options=chosen, panel=panel)
     subsamples = [_subsample(read(path), share, chosen.seed) for path in paths]
+    read = progress(paths, len(paths), "reading", logs=False)
+    subsamples = [_subsample(_read(path, markers, source, chosen), share, chosen.seed) for path in read]
     events = np.concatenate(subsamples)
     if len(events) < chosen.clusters:
         where = f" in {chosen.parent}" if chosen.parent else ""
         hint = "choose a larger parent or fewer clusters"
         raise InputError(Problem("", "", f"{len(events)} events{where} cannot make {chosen.clusters} clusters", hint))
-    found = find_clusters(events, chosen.clusters, method=chosen.method, seed=chosen.seed)
-    again = partial(train, n_clusters=chosen.clusters, method=chosen.method)
-    repeated = stability(found.sample, found.labels, again, runs=_REPEATS, seed=chosen.seed)
+    with phases("clustering", ("finding clusters", "stability")) as next_phase:
+        found = find_clusters(events, chosen.clusters, method=chosen.method, seed=chosen.seed)
+        next_phase()
+        again = partial(train, n_clusters=chosen.clusters, method=chosen.method)
+        repeated = stability(found.sample, found.labels, again, runs=_REPEATS, seed=chosen.seed)
     profiles = cluster_profiles(found, markers)
     if chosen.merge:
         profiles = with_labels_of(profiles, chosen.merge)
@@ -285,6 +290,8 @@ def _write(
             handle.write(",".join(CLUSTERS.names) + "\n")
             for path in paths:
                 tube = read(path)
+            for path in progress(paths, len(paths), "assigning events", logs=False):
+                tube = _read(path, markers, source, options)
                 cluster = _clusters_of(tube, found)
                 n_events += len(cluster)
                 sizes.append(cluster_sizes(cluster, profiles, tube.sample_id))

@@ -14,12 +14,12 @@ import pandas as pd
 
 from immunolab.errors import ImmunolabError, InputError, Problem
 from immunolab.gating.gate_source import Gates, named_strategy, read_gates
+from immunolab.progress import progress
 from immunolab.schema.gating import AGREEMENT, COUNTS, FAILURES, SCALES, THRESHOLDS, Specimen
 from immunolab.schema.table import Gathered
 from immunolab.vocabulary.panel import read_panel
 from immunolab.workflow.gate_file import GatedFile, GateJob, Unread, gate_file
 from immunolab.workflow.gate_summary import review_text
-from immunolab.workflow.progress import progress
 from immunolab.workflow.scales import scale_rows, scaled_gates
 from immunolab.workflow.tasks import Failure, Task
 from immunolab.workflow.workers import MEMORY_PER_FILE_BYTE, Workers, memory_budget, run_tasks

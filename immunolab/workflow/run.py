@@ -13,6 +13,7 @@ from typing import Literal
 from immunolab.cells.study_tables import agreement_tables
 from immunolab.errors import InputError, Problem, nearest, unknown_words
 from immunolab.input_files import recorded_inputs
+from immunolab.progress import quietly
 from immunolab.quantify import population_pairs
 from immunolab.results.run import Run
 from immunolab.schema.night_log import STAGES
@@ -50,6 +51,7 @@ def run(
     definitions: Literal["default", "all"] = "default",
     allow_code: bool = False,
     seed: int = 0,
+    quiet: bool = False,
 ) -> Run:
     """Run a study: gate, quantify, compare, and write tables, figures and report into a folder.
 
@@ -77,6 +79,9 @@ def run(
         Run the Python file that study.yaml names under ``methods_module``; it may do anything that you may.
     seed
         Seed of subsamples and resampling.
+    quiet
+        Show no bars and write no lines of progress. A run that is interrupted (Ctrl-C, the stop button of a notebook)
+        keeps the samples that are finished; the same call goes on from them.
 
     Returns
     -------
@@ -90,7 +95,7 @@ def run(
         run is writing to the folder, or it cannot be written.
     """
     options = RunOptions(jobs, scheduler, sample, memberships, force, tables_only, definitions, allow_code, seed)
-    with mirrored(study, out) as (here, folder):
+    with quietly(quiet), mirrored(study, out) as (here, folder):
         return _run(here, folder, options)
 
 

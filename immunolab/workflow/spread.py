@@ -10,9 +10,11 @@ from typing import Any
 from immunolab.errors import ImmunolabError
 from immunolab.workflow.cluster import run_on_cluster
 from immunolab.workflow.night_log import night_log
-from immunolab.workflow.progress import progress
+from immunolab.workflow.progress import stage_progress
 from immunolab.workflow.tasks import Failure, Task
 from immunolab.workflow.workers import Workers, run_tasks
+
+_BARS = {"cells": "labelling cells", "compare": "comparing"}  # bars of stages whose log has no line of its own
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class SpreadWork:
     stage, what
         Of a message on an item whose worker died: the step, and what an item is.
     title
-        In front of the progress that is shown; "" shows none.
+        In front of the progress that is shown; "" shows a bar named by its stage, and no line in a log.
     """
 
     jobs: int = 1
@@ -65,7 +67,7 @@ class SpreadWork:
             results = run_on_cluster(kept, tasks, self.scheduler)
         else:
             results = run_tasks(kept, tasks, Workers(self.jobs), "processes")
-        found = {task.name: result for task, result in _shown(results, len(tasks), self.title)}
+        found = {task.name: result for task, result in _shown(results, len(tasks), self.title, self.stage)}
         failed = [f"{name}: {result.error}" for name, result in found.items() if isinstance(result, Failure)]
         if failed:
             hint = "run again with --jobs 1"
@@ -76,15 +78,15 @@ class SpreadWork:
         return [found[task.name] for task in tasks]
 
 
-def _shown(items: Iterable[Any], total: int, title: str) -> Iterable[Any]:
-    return progress(items, total, title) if title else items
+def _shown(items: Iterable[Any], total: int, title: str, stage: str) -> Iterable[Any]:
+    return stage_progress(items, total, title or _BARS.get(stage, stage), stage, logs=bool(title))
 
 
 def _here(function: Callable[[Any], Any], tasks: Sequence[Task[Any]], title: str) -> list[Any]:
     """Return the results in order; an error ends it as it is, with its traceback."""
     night, found = night_log(), []
     with night.stage(tasks[0].stage, len(tasks)) if tasks else nullcontext():
-        for task in _shown(tasks, len(tasks), title):
+        for task in _shown(tasks, len(tasks), title, tasks[0].stage if tasks else ""):
             night.take(task)
             found.append(function(task.argument))
             night.end(task, None)

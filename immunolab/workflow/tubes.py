@@ -23,6 +23,8 @@ from immunolab.workflow.panels import PanelGates
 from immunolab.workflow.place import FitJob, fit_group, fit_jobs, jobs_again
 from immunolab.workflow.placed_files import read_placed
 from immunolab.workflow.progress import named, progress
+from immunolab.workflow.place import FitJob, fit_group, fit_jobs, jobs_again, read_fit
+from immunolab.workflow.progress import named, stage_progress
 from immunolab.workflow.read_tube import SUBSAMPLE, Prepared, PrepareJob, TubeFile, prepare
 from immunolab.workflow.scales import events_decide, scaled_panels
 from immunolab.workflow.store import Store
@@ -185,7 +187,8 @@ class TubeSteps:
         results = run_on_cluster(function, tasks, address) if address else run_tasks(function, tasks, pool, kind)
         done: list[tuple[tuple[str, ...], Any]] = []
         failures: dict[str, Failure] = {}
-        for task, result in progress(results, len(tasks), title):
+        stage = tasks[0].stage if tasks else ""
+        for task, result in stage_progress(results, len(tasks), title, stage):
             if isinstance(result, Failure):
                 log.info("%s failed in %s: %s", task.name, result.stage, result.error)
                 failures |= dict.fromkeys(task.samples, result)
