@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import signal
 import threading
 import time
 import traceback
@@ -29,6 +30,7 @@ from immunolab.workflow.tasks import Failure, Task
 
 Kind = Literal["threads", "processes"]
 log = logging.getLogger("immunolab")
+_INTERRUPTED = 130  # exit code of a process that Ctrl-C ends, as shells have it (128 + SIGINT)
 _WATCH_SECOND = 1.0  # between two looks at the parent: a glance costs microseconds, a scheduler waits seconds
 _MEMORY_KEPT = (
     512 << 20
@@ -135,8 +137,14 @@ def attempt_task(function: Callable[[Any], Any], task: Task[Any]) -> Any:
         return Failure(task.stage, f"internal error: {type(error).__name__}: {error}", "run again with --debug")
 
 
-def _leave_with_parent(parent: int) -> None:
-    """End this worker soon after the process that started it, which may be killed before it can say so."""
+def _begin_worker(parent: int) -> None:
+    """End this worker at Ctrl-C without a word, and soon after its parent, which may be killed before it can say so.
+
+    Ctrl-C reaches every process of a terminal; `_submit` holds it back until here.
+    """
+    signal.signal(signal.SIGINT, lambda *_: os._exit(_INTERRUPTED))
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -160,7 +168,7 @@ class _WorkerProcesses:
         """Run a task in an idle process or a new one; raise BrokenProcessPool where that died."""
         process = self._idle.pop() if self._idle else _new_process()
         try:
-            result = process.submit(attempt_task, function, task).result()
+            result = _submit(process, attempt_task, function, task).result()
         except BrokenProcessPool:
             process.shutdown()
             raise
@@ -174,7 +182,7 @@ class _WorkerProcesses:
         """Start processes that import what they need while nothing waits for them."""
         started = [_new_process() for _ in range(count)]
         for process in started:
-            process.submit(_import_what_runs_need)
+            _submit(process, _import_what_runs_need)
         self._idle += started
 
     def end_large(self) -> None:
@@ -194,9 +202,20 @@ class _WorkerProcesses:
             self._idle.pop().shutdown()
 
 
+def _submit(process: ProcessPoolExecutor, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+    """Submit work to a process, which its first work starts; Ctrl-C while an interpreter starts prints a traceback."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        return process.submit(function, *arguments)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited by what this thread starts
+    try:
+        return process.submit(function, *arguments)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _new_process() -> ProcessPoolExecutor:
     spawn = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(1, spawn, _leave_with_parent, (os.getpid(),))
+    return ProcessPoolExecutor(1, spawn, _begin_worker, (os.getpid(),))
 
 
 def _memory() -> tuple[int, int]:
