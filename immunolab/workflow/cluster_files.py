@@ -159,9 +159,8 @@ def cluster_files(
     source = scaled_gates(read_gates(chosen.strategy), paths, pool, panel) if chosen.strategy else None
     share = max(TRAIN_ON // len(paths), 1)
     read = partial(_read, markers=markers, source=source, options=chosen, panel=panel)
-    subsamples = [_subsample(read(path), share, chosen.seed) for path in paths]
-    read = progress(paths, len(paths), "reading", logs=False)
-    subsamples = [_subsample(_read(path, markers, source, chosen), share, chosen.seed) for path in read]
+    shown = progress(paths, len(paths), "reading", logs=False)
+    subsamples = [_subsample(read(path), share, chosen.seed) for path in shown]
     events = np.concatenate(subsamples)
     if len(events) < chosen.clusters:
         where = f" in {chosen.parent}" if chosen.parent else ""
@@ -288,10 +287,8 @@ def _write(
         nonlocal n_events
         with part.open("w", encoding="utf-8", newline="") as handle:
             handle.write(",".join(CLUSTERS.names) + "\n")
-            for path in paths:
-                tube = read(path)
             for path in progress(paths, len(paths), "assigning events", logs=False):
-                tube = _read(path, markers, source, options)
+                tube = read(path)
                 cluster = _clusters_of(tube, found)
                 n_events += len(cluster)
                 sizes.append(cluster_sizes(cluster, profiles, tube.sample_id))

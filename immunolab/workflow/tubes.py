@@ -22,8 +22,6 @@ from immunolab.workflow.night_log import night_log
 from immunolab.workflow.panels import PanelGates
 from immunolab.workflow.place import FitJob, fit_group, fit_jobs, jobs_again
 from immunolab.workflow.placed_files import read_placed
-from immunolab.workflow.progress import named, progress
-from immunolab.workflow.place import FitJob, fit_group, fit_jobs, jobs_again, read_fit
 from immunolab.workflow.progress import named, stage_progress
 from immunolab.workflow.read_tube import SUBSAMPLE, Prepared, PrepareJob, TubeFile, prepare
 from immunolab.workflow.scales import events_decide, scaled_panels
