@@ -105,12 +105,12 @@ def rows_of(table: pd.DataFrame, endpoint: str, cohort: str | None) -> pd.DataFr
 
 
 def _lines(ax: Axes, samples: pd.DataFrame, both: pd.DataFrame, named: EndpointLabel) -> None:
-    flags = _low_flags(samples)
+    flags, visits = _low_flags(samples), set(samples["visit"])
     faint = 0.65 if len(both) <= 24 else 0.35  # of many lines none may hide the others
     for _, pair in both.iterrows():
         ax.plot([0, 1], [pair["before"], pair["after"]], color=named.colour, alpha=faint, linewidth=0.8, zorder=2)
         for x, visit, value in ((0, pair["visit_before"], pair["before"]), (1, pair["visit_after"], pair["after"])):
-            low = any((pair["patient_id"], one) in flags for one in _visits(visit, samples))
+            low = any((pair["patient_id"], one) in flags for one in side_visits(str(visit), visits))
             face = "white" if low else named.colour
             ax.plot(x, value, "o", color=named.colour, markersize=3.2, zorder=3, markerfacecolor=face)
     _limits(ax, samples[samples["patient_id"].isin(both["patient_id"])])
@@ -171,12 +171,9 @@ def _visit_words(rows: pd.DataFrame, samples: pd.DataFrame, side: str) -> str:
 
 
 def _side(rows: pd.DataFrame, samples: pd.DataFrame, side: str) -> list[str]:
-    return list(dict.fromkeys(v for text in rows[side].dropna() for v in _visits(text, samples)))
-
-
-def _visits(text: object, samples: pd.DataFrame) -> list[str]:
-    """Return the visits of one side; the visits of an averaged phase are joined by "+"."""
-    return side_visits(str(text), set(samples["visit"]))
+    """Return the visits of one side, once each; the visits of an averaged phase are joined by "+"."""
+    visits = set(samples["visit"])
+    return list(dict.fromkeys(v for text in rows[side].dropna().unique() for v in side_visits(str(text), visits)))
 
 
 def timing_words(endpoints: pd.DataFrame, pairs: pd.DataFrame) -> str:

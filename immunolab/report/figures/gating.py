@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import partial
+
+import pandas as pd
 
 from immunolab.plots.gate_views import read_views
 from immunolab.plots.gating_visits import VISITS_ACROSS, gating_visits, needed_paths, pages_of_gates
 from immunolab.report.figure import FigureSet, ReportFigure, figure_name
 from immunolab.results.run import Run
+from immunolab.schema.gating import COUNTS
 from immunolab.study.sheet import Sample
 from immunolab.vocabulary.display_names import display_name
 
@@ -17,7 +20,7 @@ _ON_PAGE = 12  # pages whose picture is in the report; links lead to the others
 
 def gating_figures(run: Run) -> Iterator[ReportFigure]:
     """Yield pages of every patient and panel whose samples have gate views."""
-    made = 0
+    made, counts = 0, dict(list(run.counts.groupby("sample_id", sort=False)))
     for (patient, panel), samples in _by_patient(run).items():
         gates = _gates(run, samples)
         for start in range(0, len(samples), VISITS_ACROSS):
@@ -25,7 +28,7 @@ def gating_figures(run: Run) -> Iterator[ReportFigure]:
             for page, part in enumerate(pages_of_gates(gates, len(some)), start=1):
                 made += 1
                 number = f"{page}.{start // VISITS_ACROSS + 1}" if len(samples) > VISITS_ACROSS else f"{page}"
-                yield _figure(run, patient, panel, some, part, number, made <= _ON_PAGE)
+                yield _figure(run, patient, panel, some, _counted(counts, some), part, number, made <= _ON_PAGE)
 
 
 def _by_patient(run: Run) -> dict[tuple[str, str], list[Sample]]:
@@ -46,20 +49,25 @@ def _gates(run: Run, samples: Sequence[Sample]) -> list[tuple[str, str]]:
     return [(view.path, view.part) for view in views if view.path in wanted]
 
 
+def _counted(counts: Mapping[Hashable, pd.DataFrame], samples: Sequence[Sample]) -> pd.DataFrame:
+    """Return the counts of some samples in the order of the whole table, found without going through it."""
+    own = [counts[s.sample_id] for s in samples if s.sample_id in counts]
+    return pd.concat(own).sort_index() if own else COUNTS.frame([])
+
+
 def _figure(
     run: Run,
     patient: str,
     panel: str,
     samples: Sequence[Sample],
+    counts: pd.DataFrame,
     gates: Sequence[tuple[str, str]],
     page: str,
     on_page: bool,
 ) -> ReportFigure:
     visits = {_column(s, samples): run.folder / "samples" / s.sample_id / "views.npz" for s in samples}
     title = f"{patient}{', panel ' + panel if panel else ''}, page {page}"
-    counts = run.counts
-    ids = [s.sample_id for s in samples]
-    data = counts[counts["sample_id"].isin(ids) & counts["path"].isin([path for path, _ in gates])]
+    data = counts[counts["path"].isin([path for path, _ in gates])]
     names = ", ".join(dict.fromkeys(display_name(path.rsplit("/", 1)[-1]) for path, _ in gates))
     caption = (
         f"Gates of {title}: {names}; one column a visit, each gate on the same axes at all visits. Numbers are percent "
