@@ -16,6 +16,7 @@ from immunolab.errors import InputError
 from immunolab.report import exports, pdf, slides
 from immunolab.report.exports import check_formats, export_problems, remove_stale_exports, write_exports
 from immunolab.results import workbook
+from immunolab.results.findings import findings
 from immunolab.results.record import write_run
 from immunolab.schema.flags import Flag
 from immunolab.schema.gating import FAILURES
@@ -128,6 +129,17 @@ def test_slides_hold_each_finding_s_sentence_and_stay_on_the_slide(run, deck):
             assert shape.top >= 0
             assert shape.left + shape.width <= deck.slide_width
             assert shape.top + shape.height <= deck.slide_height
+
+
+def test_what_warns_comes_first_and_what_was_not_measured_beside_a_primary_is_one_slide(run):
+    absent = [one for one in findings(run) if one.verdict == "not_measured"]
+    assert {one.role for one in absent} >= {"primary", "secondary"}
+    made = slides.slides_of(run)
+    assert made[1].title == "What warns"
+    (one,) = [slide for slide in made if slide.title == "Registered and not measured"]
+    assert len(one.texts) == len([found for found in absent if found.role != "primary"])
+    titles = [slide.title for slide in made]
+    assert all(f"{found.name}, primary endpoint" in titles for found in absent if found.role == "primary")
 
 
 def test_the_longest_caption_has_room_below_its_figure(tmp_path):

@@ -14,6 +14,7 @@ from immunolab.plots.numbers import p_text
 from immunolab.plots.proportions import event_squares
 from immunolab.plots.style import figure
 from immunolab.report.figures.patients import patient_figures
+from immunolab.report.first_screen import first_screen
 from immunolab.report.happened import happened, not_marked
 from immunolab.results.findings.concerns import concerns
 from immunolab.results.findings.counted import response_finding, survival_finding
@@ -24,7 +25,7 @@ from immunolab.schema.clinical import ADVERSE_EVENTS, TIME_TO_EVENT
 from immunolab.schema.comparison import RESPONSE_TESTS
 from immunolab.schema.estimand import INTERCURRENT_EVENTS
 from immunolab.schema.gating import FAILURES, QUALITY
-from immunolab.study.endpoints import PairedChange, ResponderProportion, TimeToEvent
+from immunolab.study.endpoints import PairedChange, PercentOfParent, ResponderProportion, TimeToEvent
 from immunolab.study.sheet import PlannedComparison
 
 
@@ -201,6 +202,23 @@ def test_why_values_were_not_compared_is_what_the_values_show(run):
 )
 def test_a_measured_value_keeps_its_digits_and_a_whole_number_has_none_behind_the_point(value, text):
     assert amount(value) == text
+
+
+def test_what_the_panel_lacks_is_said_of_the_endpoint_that_needs_it(run):
+    tph = PercentOfParent(id="tph", source="s", role="exploratory", population="Tph", parent="CD4")
+    study = replace(run.study, endpoints=(*run.study.endpoints, tph))
+    said = [
+        unmeasured_finding(replace(run, study=study, lacking=lacking), "SLE", tph).plain
+        for lacking in ({}, {"Tph": "the panel lacks PD-1; CXCR5- defines Tph2"}, {"Th22": "the panel lacks CCR10"})
+    ]
+    assert said[1].endswith(", and the panel lacks PD-1 for Tph (CXCR5- defines Tph2).")
+    assert said[0] == said[2] == said[1].replace(", and the panel lacks PD-1 for Tph (CXCR5- defines Tph2)", "")
+
+
+def test_only_notes_that_findings_say_themselves_are_left_out_of_what_warns(run):
+    notes = ("needed by an endpoint and not measured in this study: 'Tph' for a", "the lab's own remark")
+    assert first_screen(replace(run, notes=notes), [])["notes"] == list(notes)
+    assert first_screen(replace(run, notes=notes, said_with_endpoints=notes[:1]), [])["notes"] == [notes[1]]
 
 
 def test_a_missing_value_is_said_in_words():

@@ -21,7 +21,6 @@ READING = (
 )
 _ROLES = {"primary": "Primary endpoint", "secondary": "Secondary endpoint", "exploratory": "Exploratory"}
 _URGENT = frozenset({"death", "withdrawal", "control", "confounding"})  # said above the endpoints too
-_NOT_MEASURED = "needed by an endpoint and not measured"  # a note that the findings say one by one
 
 
 def first_screen(run: Run, pictures: Sequence[Written]) -> dict[str, Any]:
@@ -43,7 +42,7 @@ def first_screen(run: Run, pictures: Sequence[Written]) -> dict[str, Any]:
         "urgent": [one for one in warned if one.kind in _URGENT],
         "concerns": warned,
         "cautions": cautions(run),
-        "notes": [note for note in run.notes if not note.startswith(_NOT_MEASURED)],
+        "notes": list(run.further_notes),
         "beside": list(_beside(run, found)),
     }
 

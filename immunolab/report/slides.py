@@ -50,7 +50,7 @@ class Slide:
 
 
 def slides_of(run: Run) -> list[Slide]:
-    """Return a run's slides: title, each finding with its figure, cautions, and the figures of each cohort.
+    """Return a run's slides: title, what warns, each finding with its figure, and the figures of each cohort.
 
     Parameters
     ----------
@@ -60,14 +60,19 @@ def slides_of(run: Run) -> list[Slide]:
     made = list(figures_of(run))
     folder = run.folder / "figures"
     own = {(one.endpoint, one.cohort): one for one in reversed(made) if one.endpoint and not one.full}
-    slides = [_first(run)]
+    warns = Slide("What warns", (*(one.text for one in concerns(run)), *cautions(run), *run.further_notes))
+    slides, absent = [_first(run), warns], []
     for found in findings(run):
+        where = f"{found.cohort}: " if len(run.cohorts) > 1 else ""
+        if found.verdict == "not_measured" and found.role != "primary":
+            absent.append(f"{where}{found.name} ({found.role}). {found.plain}")
+            continue
         figure = own.get((found.figure, found.cohort)) if found.figure else None
-        where = f"{found.cohort}: " if found.cohort else ""
         texts = tuple(filter(None, (found.plain, *found.beside, found.missing_in_words, found.statistics)))
         picture = folder / f"{figure.name}.png" if figure else None
         slides.append(Slide(f"{where}{found.name}, {found.role} endpoint", texts, picture, found.plain))
-    slides.append(Slide("What warns", (*(one.text for one in concerns(run)), *cautions(run), *run.notes)))
+    if absent:
+        slides.append(Slide("Registered and not measured", tuple(absent)))
     for one in made:
         if one.section == "cohort":
             title = f"Cohort {one.cohort}" if one.cohort else "All patients"

@@ -63,6 +63,10 @@ class Run(RunTables):
         Weaknesses that the comparison found.
     notes
         Further remarks in words, such as a contrast that could not be made.
+    lacking
+        Population that an endpoint needs and no tube has -> the markers that the panel lacks for it, in words.
+    said_with_endpoints
+        Those of the notes that each registered endpoint's finding says of itself.
     strategies
         Declared gating strategy by panel name.
     inputs
@@ -87,6 +91,8 @@ class Run(RunTables):
     versions: Mapping[str, str] = field(default_factory=dict)
     computed: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
+    lacking: Mapping[str, str] = field(default_factory=dict)
+    said_with_endpoints: tuple[str, ...] = ()
 
     wording: ClassVar[Wording | None] = None  # set by results.record, as findings are made of runs
     __hash__ = None  # type: ignore[assignment]  # tables can change
@@ -105,10 +111,16 @@ class Run(RunTables):
         str
             JSON, indented; the same run gives the same text.
         """
-        names = ("study", "compared", "findings", "notes", "strategies", "inputs", "seed", "versions")
+        noted = ("notes", "lacking", "said_with_endpoints")
+        names = ("study", "compared", "findings", *noted, "strategies", "inputs", "seed", "versions")
         return json.dumps(
             {name: to_plain(getattr(self, name), folder=self.folder) for name in names}, indent=1, ensure_ascii=False
         )
+
+    @property
+    def further_notes(self) -> tuple[str, ...]:
+        """The notes that no finding says of its endpoint."""
+        return tuple(note for note in self.notes if note not in self.said_with_endpoints)
 
     @property
     def report(self) -> Path | None:

@@ -80,7 +80,9 @@ def check_study(source: Path | str, *, allow_code: bool = False) -> Checked:
             gated[sample.sample_id] = found.gated or GatedNames.declared(panels[sample.panel].gates.declared)
         if found.names:
             labels.setdefault(sample.panel, {})[str(sample.file)] = found.names
-    notes[:0] = [Problem(study.name, "", text, "") for text in unmeasured(asked, study, panels, clinic, gated)]
+    notes[:0] = [
+        Problem(study.name, "", text, "") for text in unmeasured(asked, study, panels, clinic, gated).sentences
+    ]
     drift = [one for files in labels.values() for one in find_drift(files)]
     problems += [one.problem for one in drift if not one.harmless]
     notes += [one.problem for one in drift if one.harmless]

@@ -31,7 +31,7 @@ from immunolab.workflow.run_state import RunState
 from immunolab.workflow.spread import SpreadWork
 from immunolab.workflow.store import RUN_LOG, Store, folder_fault, is_folder_fault
 from immunolab.workflow.tubes import RunOptions, TubeResults, TubeSteps
-from immunolab.workflow.unmeasured import panel_names, unmeasured
+from immunolab.workflow.unmeasured import Unmeasured, panel_names, unmeasured
 from immunolab.workflow.workers import kept_workers
 from immunolab.workflow.write import clinic_tables, finished_run, scale_tables, write_results
 
@@ -206,12 +206,12 @@ def _compared(
     comparison = compare_study(study, measured, endpoints, store, spread)
     rows = set(measured.tables["endpoints"]["endpoint"])
     without = [endpoint for endpoint in study.endpoints if endpoint.id not in rows]
-    absent = unmeasured(without, study, panels, sources, panel_names(study, panels)) if without else []
-    return finished_run(
+    absent = unmeasured(without, study, panels, sources, panel_names(study, panels)) if without else Unmeasured()
+    finished = finished_run(
         study,
         store,
         measured=measured,
-        comparison=replace(comparison, notes=(*comparison.notes, *cells.tables.notes, *absent)),
+        comparison=replace(comparison, notes=(*comparison.notes, *cells.tables.notes, *absent.sentences)),
         further={
             **scale_tables(tubes.panels),
             **clinic_tables(clinic, study),
@@ -223,6 +223,7 @@ def _compared(
         hashes={**tubes.hashes, **cells.hashes},
         seed=options.seed,
     )
+    return replace(finished, lacking=absent.lacking, said_with_endpoints=tuple(filter(None, (absent.never,))))
 
 
 @contextmanager

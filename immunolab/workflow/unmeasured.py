@@ -67,14 +67,38 @@ class GatedNames:
         return cls(frozenset(p.name for p in strategy.populations) if strategy else frozenset())
 
 
+@dataclass(frozen=True)
+class Unmeasured:
+    """What keeps endpoints from a row.
+
+    Attributes
+    ----------
+    never
+        A sentence on the endpoints that have none at all; "" without one.
+    partly
+        A sentence on those that have none at some visits; "" without one.
+    lacking
+        Population that an endpoint needs -> the markers that the panel lacks for it, in words.
+    """
+
+    never: str = ""
+    partly: str = ""
+    lacking: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """Both sentences, without empty ones."""
+        return tuple(filter(None, (self.never, self.partly)))
+
+
 def unmeasured(
     endpoints: Iterable[Endpoint],
     study: Study,
     panels: Mapping[str, PanelGates],
     clinic: ClinicSources | None,
     gated: Mapping[str, GatedNames],
-) -> list[str]:
-    """Return sentences that name the endpoints without a row, at all or at some visits, each with what is missing.
+) -> Unmeasured:
+    """Return which endpoints have no row, at all or at some visits, each with what is missing.
 
     Parameters
     ----------
@@ -87,29 +111,38 @@ def unmeasured(
     """
     never: dict[str, list[str]] = {}
     partly: dict[str, list[str]] = {}
+    reasons: dict[str, str] = {}
     for endpoint in endpoints:
         needed, there = _source_of(endpoint, study, panels, clinic, gated)
         lacking = sorted(needed - there)
         for one in lacking:
             never.setdefault(_why(one, there, gated), []).append(endpoint.id)
+            if reason := _panel_lacks(one, gated):
+                reasons[one] = reason
         if endpoint.counted and needed and not lacking:
             for words in _gaps(endpoint, study, gated):
                 partly.setdefault(words, []).append(endpoint.id)
-    sentences = []
-    if never:
-        each = "; ".join(f"{why} for {', '.join(names)}" for why, names in never.items())
-        sentences.append(f"needed by an endpoint and not measured in this study: {each}")
-    if partly:
-        each = "; ".join(f"{', '.join(names)} {why}" for why, names in partly.items())
-        sentences.append(f"not measured at every visit: {each}")
-    return sentences
+    absent = "; ".join(f"{why} for {', '.join(names)}" for why, names in never.items())
+    gaps = "; ".join(f"{', '.join(names)} {why}" for why, names in partly.items())
+    return Unmeasured(
+        f"needed by an endpoint and not measured in this study: {absent}" if absent else "",
+        f"not measured at every visit: {gaps}" if gaps else "",
+        reasons,
+    )
+
+
+def _panel_lacks(name: str, gated: Mapping[str, GatedNames]) -> str:
+    """Return which markers the panel lacks for a population, and which definition it has them for; "" elsewhere."""
+    own = next((one for one in gated.values() if name in one.lacking), None)
+    if own is None:
+        return ""
+    other = _other_definition(name, own.markers)
+    return f"the panel lacks {', '.join(own.lacking[name])}{'; ' if other else ''}{other}"
 
 
 def _why(name: str, there: set[str], gated: Mapping[str, GatedNames]) -> str:
-    own = next((one for one in gated.values() if name in one.lacking), None)
-    if own is not None:
-        other = _other_definition(name, own.markers)
-        return f"'{name}' (the panel lacks {', '.join(own.lacking[name])}{'; ' if other else ''}{other})"
+    if lacks := _panel_lacks(name, gated):
+        return f"'{name}' ({lacks})"
     meant = "" if name == _COUNT else nearest(name, there)
     return f"'{name}'" + (f" ({meant})" if meant else "")
 

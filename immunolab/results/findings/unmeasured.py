@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pandas as pd
 
 from immunolab.results.findings.absences import absences, patients_of
@@ -67,12 +65,11 @@ def _not_compared(values: pd.DataFrame, endpoint: Endpoint) -> str:
 
 
 def _lacking(run: Run, endpoint: Endpoint) -> str:
-    """Return ``, and the panel lacks CD127 for Treg`` where the run's notes say so of a population; "" elsewhere."""
+    """Return ``, and the panel lacks CD127 for Treg`` where it does; "" elsewhere."""
     reasons: dict[str, list[str]] = {}
     for name in endpoint.needs.populations:
-        said = re.compile(rf"'{re.escape(name)}' \((the panel lacks [^()]*)\) for ")
-        for found in filter(None, map(said.search, run.notes)):
-            reasons.setdefault(found.group(1), []).append(display_name(name))
+        if name in run.lacking:
+            reasons.setdefault(run.lacking[name], []).append(display_name(name))
     parts = []
     for reason, names in reasons.items():
         lacks, _, other = reason.partition("; ")
