@@ -220,9 +220,8 @@ def test_every_event_is_in_the_picture_or_counted_beyond_its_axes():
     x, y = (axis.places(v[axis.dimension.name]) for axis in (view.x, view.y))
     inside = (x >= 0) & (x <= 1) & (y >= 0) & (y <= 1)
     assert int(picture.counts.sum()) == int(inside.sum())
-    assert sum(picture.beyond.values()) == int((~inside).sum())
-    assert state["picture"]["beyond"]["right"] == int((x > 1).sum()) >= 7
-    assert state["picture"]["beyond"]["without_place"] == 1
+    assert state["picture"]["n_beyond"] == int((~inside).sum())
+    assert state["picture"]["sides"]["right"] == int((x > 1).sum()) >= 7
     shades = np.frombuffer(b64decode(state["picture"]["shades"]), dtype=np.uint8).reshape(128, 128)
     expected, *_ = np.histogram2d(y[inside], x[inside], bins=128, range=((0, 1), (0, 1)))
     assert ((shades > 0) == (expected > 0)).all()

@@ -589,15 +589,13 @@ export function mount(root, channel) {
     crumbs.replaceChildren(...parts.flatMap((part, i) => (i ? [html("span", { text: "›", "aria-hidden": "true" }), part] : [part])));
   }
 
-  const SIDES = { left: "left of the axis", right: "right of it", bottom: "below", top: "above", without_place: "without a place on the scale" };
+  const SIDES = { left: "left", right: "right", bottom: "below", top: "above" };
 
   function showCaption() {
-    const beyond = Object.entries(picture.beyond);
-    const all = beyond.reduce((sum, [, n]) => sum + n, 0);
-    const where = beyond.map(([side, n]) => `${count(n)} ${SIDES[side]}`).join(", ");
+    const where = Object.entries(picture.sides).map(([side, n]) => `${SIDES[side]} ${count(n)}`);
     const name = state.crumbs[state.crumbs.length - 1].name;
-    caption.textContent =
-      `${count(picture.n)} events of ${name}` + (all ? `; ${count(all)} of them are not in the picture: ${where}.` : ", all in the picture.");
+    const beyond = picture.n_beyond ? `; ${count(picture.n_beyond)} of them are beyond the axes (${where.join(", ")}).` : ", all in the picture.";
+    caption.textContent = `${count(picture.n)} events of ${name}${beyond}`;
   }
 
   function showMenus() {

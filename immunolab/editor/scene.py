@@ -7,18 +7,18 @@ from typing import Any
 import numpy as np
 
 from immunolab.editor.axes import EditorAxis, Source, same_source, sources
-from immunolab.editor.picture import Picture, picture
 from immunolab.editor.polygons import crosses_itself
 from immunolab.editor.recount import Recount
 from immunolab.editor.shapes import handles, is_drawn
-from immunolab.editor.shown import crumbs, gate_shown, picture_shown, rows, scale_shown
+from immunolab.editor.shown import BINS, crumbs, gate_shown, picture_shown, rows, scale_shown
 from immunolab.editor.view import Letter, View
 from immunolab.events.tube import Tube
 from immunolab.gating.evaluate import Mask
 from immunolab.gating.strategy import Dimension, Ellipsoid, Polygon, Population, Rectangle, Strategy
 from immunolab.gating.tubes import GatedTube
+from immunolab.plots.event_bins import EventBins, bin_values
 from immunolab.plots.gate_views import MOST_MEMBERS
-from immunolab.plots.scales import scale_of
+from immunolab.plots.scales import whole_scale
 
 Answer = dict[str, Any]
 
@@ -125,12 +125,12 @@ class Scene:
             for one in (self.shown, self.active)
         )
 
-    def binned(self) -> Picture:
+    def binned(self) -> EventBins:
         """Return the events shown, in the bins of the picture."""
         view, inside = self.view(), self._mask(self.shown)
-        x = self.recount.coordinates(view.x.dimension)[inside]
-        y = None if view.y is None else self.recount.coordinates(view.y.dimension)[inside]
-        return picture(x, y, (view.x, view.y))
+        axes = [view.axis(letter) for letter in view.letters()]
+        values = [self.recount.coordinates(axis.dimension)[inside] for axis in axes]
+        return bin_values(values, [axis.scale for axis in axes], BINS)
 
     def gates_here(self) -> list[Population]:
         """Return the populations whose gates are drawn: of those below the one shown, and the active one."""
@@ -178,7 +178,7 @@ class Scene:
         if dimension not in self._axes:
             values = self.recount.coordinates(dimension)
             self._axes[dimension] = EditorAxis(
-                dimension, scale_of(dimension, values, self._sides(dimension), self.tube)
+                dimension, whole_scale(dimension, values, self._sides(dimension), self.tube)
             )
         return self._axes[dimension]
 

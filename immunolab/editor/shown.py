@@ -6,26 +6,33 @@ from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from immunolab.editor.axes import EditorAxis
-from immunolab.editor.picture import BINS, Picture
 from immunolab.editor.shapes import bounds, handles, outline
 from immunolab.editor.view import Handle, View
 from immunolab.gating.counts import PopulationCount
 from immunolab.gating.strategy import ROOT, Population
 from immunolab.gating.tubes import GatedTube
+from immunolab.plots.event_bins import EventBins
 from immunolab.schema.flags import shown
 
+BINS = 128  # of an axis: three to four pixels each
 
-def picture_shown(binned: Picture) -> dict[str, Any]:
-    """Return bins for the page: shades 0..255 of each, rows of y from below."""
+
+def picture_shown(binned: EventBins) -> dict[str, Any]:
+    """Return bins for the page: shades 0..255 by the root of the count, 0 only where a bin is empty; y from below."""
+    most = int(binned.counts.max(initial=0))
+    shades = np.ceil(255.0 * np.sqrt(binned.counts / max(1, most))).astype(np.uint8)
     return {
         "bins": BINS,
         "histogram": binned.counts.ndim == 1,
-        "most": int(binned.counts.max(initial=0)),
-        "shades": b64encode(binned.shades().tobytes()).decode(),
+        "most": most,
+        "shades": b64encode(shades.tobytes()).decode(),
         "counts": binned.counts.tolist() if binned.counts.ndim == 1 else None,
         "n": binned.n_events,
-        "beyond": {side: n for side, n in binned.beyond.items() if n},
+        "n_beyond": binned.n_beyond,
+        "sides": {side: n for side, n in binned.sides.items() if n},
     }
 
 

@@ -38,7 +38,7 @@ def still(scene: Scene) -> Figure:
     words = [f"{p.name}: {scene.words_of(p.path)}" for p in gates]
     page = Page(_LEFT + _SIDE + 6.0, _BELOW + _SIDE + _ABOVE + _LINE * (2 + len(words)))
     box = Box(_LEFT, _BELOW, _SIDE, _SIDE)
-    beyond = f"; {sum(binned.beyond.values()):,} beyond the axes" if sum(binned.beyond.values()) else ""
+    beyond = f"; {binned.n_beyond:,} beyond the axes" if binned.n_beyond else ""
     heading = [f"{binned.n_events:,} events of {shown}{beyond}", *words]
     page.write(Word(scene.gated.sample_id or "tube", _LEFT, page.height - 4.0, 8, bold=True))
     for i, text in enumerate(heading):
