@@ -130,20 +130,22 @@ _RENAMED: dict[str, tuple[str, str, str]] = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name == "pl":  # a namespace of its own: the figures
-        return import_module("immunolab.pl")
-    if name in _RENAMED:
-        new, module, attribute = _RENAMED[name]
-        found = getattr(import_module(module), attribute)
-        # after the import: libraries change the warning filters, and the same line would be warned of again
-        warnings.warn(f"immunolab.{name} is now immunolab.{new}", DeprecationWarning, stacklevel=2)
-        return found
-    if name not in _FACE:
-        from immunolab.errors import nearest
+if not TYPE_CHECKING:  # a checker has the names above, and sees a misspelt one
 
-        raise AttributeError(f"module 'immunolab' has no attribute '{name}'; {nearest(name, __all__)}".rstrip("; "))
-    return getattr(import_module(_FACE[name]), name)
+    def __getattr__(name: str) -> Any:
+        if name == "pl":  # a namespace of its own: the figures
+            return import_module("immunolab.pl")
+        if name in _RENAMED:
+            new, module, attribute = _RENAMED[name]
+            found = getattr(import_module(module), attribute)
+            # after the import: libraries change the warning filters, and the same line would be warned of again
+            warnings.warn(f"immunolab.{name} is now immunolab.{new}", DeprecationWarning, stacklevel=2)
+            return found
+        if name not in _FACE:
+            from immunolab.errors import nearest
+
+            raise AttributeError(f"module 'immunolab' has no attribute '{name}'; {nearest(name, __all__)}".rstrip("; "))
+        return getattr(import_module(_FACE[name]), name)
 
 
 def __dir__() -> list[str]:

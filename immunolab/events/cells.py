@@ -136,4 +136,4 @@ def proteins_of(cells: AnnData) -> pd.DataFrame | None:
 
 def proteins_are_counts(cells: AnnData) -> bool:
     """Return whether surface proteins are counts, not transformed values."""
-    return cells.uns[STORED].get("protein_scale") == "counts"
+    return bool(cells.uns[STORED].get("protein_scale") == "counts")

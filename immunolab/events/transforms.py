@@ -102,12 +102,13 @@ class ScaledAsinh:
         """Return display values of instrument values, same shape."""
         decades, lift = self.m * np.log(10.0), self.a * np.log(10.0)
         scaled = np.asarray(values, dtype=np.float64) * (np.sinh(decades) / self.t)
-        return (np.arcsinh(scaled) + lift) / (decades + lift)
+        return np.asarray((np.arcsinh(scaled) + lift) / (decades + lift))
 
     def inverse(self, values: ArrayLike) -> Array:
         """Return instrument values of display values, same shape."""
         decades, lift = self.m * np.log(10.0), self.a * np.log(10.0)
-        return np.sinh(np.asarray(values, dtype=np.float64) * (decades + lift) - lift) * (self.t / np.sinh(decades))
+        display = np.asarray(values, dtype=np.float64)
+        return np.asarray(np.sinh(display * (decades + lift) - lift) * (self.t / np.sinh(decades)))
 
 
 @dataclass(frozen=True)

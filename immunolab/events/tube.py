@@ -235,7 +235,7 @@ class Tube:
         }
         with pd.option_context("display.max_colwidth", None):
             shown = pd.DataFrame([(key, text) for key, text in rows.items() if text])
-            return shown.to_html(header=False, index=False, border=0)
+            return str(shown.to_html(header=False, index=False, border=0))
 
     def explore(self) -> Explored:
         """Return an editor of gates on this tube: a widget in a notebook, a picture where none can run.
@@ -287,7 +287,8 @@ class Tube:
 
     def raw(self, name: str) -> NDArray[np.float32]:
         """Return a channel as acquired (no compensation), float32 view, one value an event."""
-        return self.columns[self.find(name)]
+        column: NDArray[np.float32] = self.columns[self.find(name)]
+        return column
 
     def compensated(self, name: str, spillover: Spillover | None = None) -> NDArray[np.float64]:
         """Return a channel compensated with the tube's own matrix (or the one given), float64.
@@ -301,7 +302,8 @@ class Tube:
         spillover
             Matrix instead of the tube's own.
         """
-        return weighted_sums(self.weights((name,), spillover), self.columns)[0]
+        column: NDArray[np.float64] = weighted_sums(self.weights((name,), spillover), self.columns)[0]
+        return column
 
     def weights(self, names: Sequence[str], spillover: Spillover | None = None) -> NDArray[np.float64]:
         """Return what compensation multiplies the tube's channels with, names x channels.

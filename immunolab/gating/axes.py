@@ -189,7 +189,7 @@ class Block:
     def _channel(self, name: str, compensation: str) -> Array:
         rows, weights = self.axes.weights.get(compensation, ({}, np.empty((0, 0))))
         if name not in rows:
-            return weighted_sums(self.axes.weights_of((name,), compensation), self.columns)[0]
+            return np.asarray(weighted_sums(self.axes.weights_of((name,), compensation), self.columns)[0])
         if compensation not in self._linear:
             self._linear[compensation] = weighted_sums(weights, self.columns)
-        return self._linear[compensation][rows[name]]
+        return np.asarray(self._linear[compensation][rows[name]])

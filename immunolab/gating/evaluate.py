@@ -161,7 +161,7 @@ def _combine(gate: Boolean, masks: Mapping[str, Mask]) -> Mask:
     terms = [~masks[path] if flip else masks[path] for path, flip in zip(gate.operands, gate.complement, strict=True)]
     if gate.operator == "not":
         return ~terms[0]
-    return np.logical_and.reduce(terms) if gate.operator == "and" else np.logical_or.reduce(terms)
+    return np.asarray(np.logical_and.reduce(terms) if gate.operator == "and" else np.logical_or.reduce(terms))
 
 
 def _codes(gate: Shape, block: Block, within: Mask, error: float) -> NDArray[np.uint8]:

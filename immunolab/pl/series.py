@@ -116,7 +116,7 @@ def _check(subjects: Mapping[str, Subject], marker: str, within: str, xlim: Limi
             ("within", lambda one=one: one.mask(within)),
         ):
             try:
-                check()
+                check()  # type: ignore[no-untyped-call]
             except ImmunolabError as error:
                 problems.append(Problem(name, argument, error.message, error.hint))
     if xlim is not None:

@@ -115,7 +115,7 @@ def _local(points: Array, scales: Sequence[DisplayScale]) -> Array:
         np.clip((value - s.low) / (s.high - s.low) * _COARSE, 0, _COARSE - 1).astype(np.intp)
         for value, s in zip(points.T, scales, strict=True)
     ]
-    return np.sqrt(counts[place[1], place[0]].astype(np.float64))
+    return np.asarray(np.sqrt(counts[place[1], place[0]].astype(np.float64)))
 
 
 def draw_dots(ax: Axes, points: Array, scales: Sequence[DisplayScale]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -43,7 +43,7 @@ def flow_chart(counts: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def _box(ax: Axes, x: float, y: float, row: dict) -> Text:
+def _box(ax: Axes, x: float, y: float, row: dict[str, Any]) -> Text:
     words, lost = _text(row)
     edge = {"boxstyle": f"round,pad={_PAD}", "facecolor": "#F5F7F9", "edgecolor": ALARM if lost else NEUTRAL}
     return ax.text(
@@ -78,7 +78,7 @@ def flow_chart_height(counts: pd.DataFrame) -> float:
     return _ROW * len(_levels(counts)) * MM
 
 
-def _levels(counts: pd.DataFrame) -> list[list[dict]]:
+def _levels(counts: pd.DataFrame) -> list[list[dict[str, Any]]]:
     """Return the boxes row by row; many visits take several rows."""
     levels = []
     for step in ("sheet", "visit", "pairs"):
@@ -88,7 +88,7 @@ def _levels(counts: pd.DataFrame) -> list[list[dict]]:
     return levels
 
 
-def _text(row: dict) -> tuple[str, int]:
+def _text(row: dict[str, Any]) -> tuple[str, int]:
     """Return a box's words, and how many were lost on the way to it."""
     if row["step"] == "pairs":
         lost = int(row["n_failed"])

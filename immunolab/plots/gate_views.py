@@ -336,7 +336,7 @@ def _ellipse(gate: Ellipsoid, first: int) -> Array:
     covariance = np.asarray(gate.covariance, dtype=np.float64)[pair, pair]
     turn = np.linspace(0.0, 2.0 * np.pi, 121)
     circle = np.column_stack([np.cos(turn), np.sin(turn)]) * np.sqrt(gate.distance_square)
-    return np.asarray(gate.mean[pair]) + circle @ np.linalg.cholesky(covariance).T
+    return np.asarray(np.asarray(gate.mean[pair]) + circle @ np.linalg.cholesky(covariance).T)
 
 
 def rectangle_sides(borders: Sequence[tuple[float | None, ...]], scales: Sequence[DisplayScale]) -> Iterator[Array]:

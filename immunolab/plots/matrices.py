@@ -71,7 +71,7 @@ def _words_fit(ax: Axes, values: pd.DataFrame, words: pd.DataFrame) -> bool:
     names = widest(ax, [shortened(str(name), _ROW_NAME) for name in values.index])
     room = ax.figure.bbox.width / ax.figure.dpi * 72 - names - _BESIDE
     lines = {line for text in words.to_numpy().ravel() for line in str(text).split("\n")}
-    return widest(ax, sorted(lines)) * values.shape[1] < room
+    return bool(widest(ax, sorted(lines)) * values.shape[1] < room)
 
 
 def _frame(ax: Axes, values: pd.DataFrame) -> None:

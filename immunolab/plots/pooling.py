@@ -131,7 +131,7 @@ def _cut(text: str, width: int) -> str:
 
 
 def _text(value: object) -> str:
-    return "" if value is None or pd.isna(value) else str(value)  # type: ignore[call-overload]
+    return "" if value is None or pd.isna(value) else str(value)
 
 
 def _axis(plot: Axes, scale: str) -> None:

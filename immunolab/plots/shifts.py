@@ -81,7 +81,7 @@ def forest_height(shifts: pd.DataFrame) -> float:
     shifts
         The rows that `forest` draws.
     """
-    return (26 + 5.5 * (len(shifts) + 1.5 * shifts["role"].nunique())) * MM
+    return float(26 + 5.5 * (len(shifts) + 1.5 * shifts["role"].nunique())) * MM
 
 
 def _row_places(ax: Axes, plot: Axes) -> Any:

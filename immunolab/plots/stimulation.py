@@ -27,7 +27,7 @@ def stimulation_height(rows: pd.DataFrame) -> float:
         The rows it draws.
     """
     lines = rows["visit"].nunique() * max(2, rows["patient_id"].nunique())
-    return (_FRAME + _ROW * lines) * MM
+    return float(_FRAME + _ROW * lines) * MM
 
 
 @style()

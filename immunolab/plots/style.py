@@ -267,8 +267,8 @@ def picture(fig: Figure, *, dpi: int) -> Image:
         canvas = FigureCanvasAgg(fig)
         fig.dpi = dpi
         try:
-            canvas.draw()
-            size, pixels = canvas.get_width_height(), canvas.buffer_rgba()
+            canvas.draw()  # type: ignore[no-untyped-call]
+            size, pixels = canvas.get_width_height(), canvas.buffer_rgba()  # type: ignore[no-untyped-call]
             return frombuffer("RGBA", size, pixels, "raw", "RGBA", 0, 1).convert("RGB")
         finally:
             fig.dpi = own

@@ -61,7 +61,7 @@ def each_text(frame: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame
 
 def is_number(values: pd.Series) -> bool:
     """Whether a column holds numbers or truth values, and no text."""
-    return pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values)
+    return bool(pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values))
 
 
 def _changed(values: pd.Series, change: Callable[[str], str]) -> pd.Series | None:

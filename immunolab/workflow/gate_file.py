@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from immunolab.errors import DataFileError, InputError, Problem
 from immunolab.events.tube import Tube
+from immunolab.gating.counts import PopulationCount
 from immunolab.gating.exchange.gatingml_out import write_gatingml
 from immunolab.gating.gate_source import Gates
 from immunolab.gating.strategy import Strategy
 from immunolab.gating.tube_gates import Threshold, TubeGates
-from immunolab.gating.tubes import GatedTube, PopulationCount, gate_tube
+from immunolab.gating.tubes import GatedTube, gate_tube
 from immunolab.loaders.fcs.read import read_fcs
 from immunolab.workflow.store import Store
 

@@ -140,7 +140,7 @@ def _matrix_of_sample(sample: Any, applied: Any, where: str) -> tuple[Spillover 
 
 def _file(sample: Any) -> str:
     named = sample.current_filename
-    return sample.metadata.get("fil", sample.id) if named in (None, _IN_MEMORY) else named
+    return str(sample.metadata.get("fil", sample.id) if named in (None, _IN_MEMORY) else named)
 
 
 def _names(sample: Any) -> list[str]:

@@ -97,7 +97,7 @@ def listed(names: Iterable[str], joint: str = "and") -> str:
 
 def present(value: object) -> str:
     """Return a cell's text; "" where it is missing."""
-    return "" if value is None or pd.isna(value) else str(value)  # type: ignore[call-overload]
+    return "" if value is None or pd.isna(value) else str(value)
 
 
 def capital(text: str) -> str:
