@@ -102,7 +102,10 @@ def test_a_withheld_population_that_is_moved_has_a_number_again() -> None:
     gated = il.gate(tube, withheld)
     assert gated.is_withheld("Treg")
     assert gated.is_withheld("conv")
+    with pytest.raises(InputError, match="Treg, conv  it has no border, which such a file cannot say"):
+        gated.strategy.to_yaml()
     half = gated.move("CD25", to=(3000, None), population="Treg")
+    assert half.notes[-1] == "moved Treg: CD25 from none to 3,000"
     assert half.is_withheld("Treg")  # CD127 still has no border
     moved = gated.move("Treg", to={"CD25": (3000, None), "CD127": (None, 800)})
     assert not moved.is_withheld("Treg")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
@@ -168,7 +169,8 @@ def _moves(before: Population, after: Population) -> Iterator[GateChange]:
     gate = after.gate
     for (axis, side), value in new.items():
         first = old[axis, side]
-        if value != first and isinstance(gate, Rectangle | Polygon):
+        is_there = not (math.isnan(value) and math.isnan(first))  # a border that was not found has no place
+        if value != first and is_there and isinstance(gate, Rectangle | Polygon):
             marker = gate.dimensions[axis].name
             words = f"{marker} from {number(first)} to {number(value)}"
             yield GateChange("moved", after.name, after.path, words, marker, first, value)

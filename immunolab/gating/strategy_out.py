@@ -40,7 +40,7 @@ from immunolab.gating.gates import (
 from immunolab.gating.placement.rules import is_scatter
 from immunolab.gating.strategy_units import has_position
 from immunolab.schema.files import write_atomically
-from immunolab.schema.flags import withheld
+from immunolab.schema.flags import Flag, split
 from immunolab.vocabulary.phenotypes import spell_phenotype
 
 SUFFIXES = (".yaml", ".yml", ".xml", ".wsp")
@@ -150,8 +150,8 @@ def strategy_text(tree: PopulationTree) -> str:
 def _faults(population: Population) -> Iterator[tuple[str, str]]:
     """Yield what a strategy file cannot hold of a gate, and how to fix it."""
     gate = population.gate
-    if withheld(population.flag):
-        yield f"the number is withheld ({population.flag})", "move it by hand, remove it, or save as .xml"
+    if Flag.NO_BORDER in split(population.flag):
+        yield "it has no border, which such a file cannot say", "move it by hand, remove it, or save as .xml"
     if isinstance(gate, Boolean) and gate.operator == "or" and any(gate.complement):
         yield "'or' with a negated population has no words in this file", "make the negated one a population of its own"
     if not isinstance(gate, Rectangle | Polygon | Ellipsoid):
