@@ -22,8 +22,9 @@ would be computed by a spreadsheet. It is written with an apostrophe before that
 a column, channel, gate or patient; numbers (`-1.5`) are written as they are. Every reader of immunolab takes the
 apostrophe away again, in sheets and tables of yours too. In a script: `immunolab.schema.formula_cells.restored(text)`.
 
-In Python each table says this itself: `run.shifts.attrs["units"]` is column to unit (a unit that is the name of a column
-is said by that column), `run.shifts.attrs["columns"]` the dictionary of this page. pandas keeps them in what it derives.
+In Python each table says this itself: `run.shifts.attrs["units"]` is column to unit (a unit that is the name of a
+column is said by that column), `run.shifts.attrs["columns"]` the dictionary of this page. pandas keeps them in what it
+derives.
 
 This page is written by `python -m immunolab.schema` from `immunolab/schema`.
 """
