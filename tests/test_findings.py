@@ -18,6 +18,7 @@ from immunolab.report.first_screen import first_screen
 from immunolab.report.happened import happened, not_marked
 from immunolab.results.findings.concerns import concerns
 from immunolab.results.findings.counted import response_finding, survival_finding
+from immunolab.results.findings.events import grouped
 from immunolab.results.findings.groups import group_finding
 from immunolab.results.findings.unmeasured import unmeasured_finding
 from immunolab.results.findings.words import amount
@@ -202,6 +203,15 @@ def test_why_values_were_not_compared_is_what_the_values_show(run):
 )
 def test_a_measured_value_keeps_its_digits_and_a_whole_number_has_none_behind_the_point(value, text):
     assert amount(value) == text
+
+
+def test_reasons_of_an_event_are_parted_by_the_patients_whatever_is_in_them(run):
+    first, second = [sample.patient_id for sample in run.samples if sample.visit == "W0"][:2]
+    text = f"{first}: not at risk, seen late: by phone; no score; {second}: not followed, left: moved away"
+    assert grouped(text, run) == (
+        f"{first} (could not have it: seen late: by phone; no score); {second} (not followed: left: moved away)"
+    )
+    assert grouped("", run) == ""
 
 
 def test_what_the_panel_lacks_is_said_of_the_endpoint_that_needs_it(run):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 
 from immunolab.results.findings.counted import DESCRIBED, limits, rate, unverified
@@ -46,9 +48,9 @@ def event_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFinding 
         verdict="described",
         n=int(row["n_followed"]),
         of=int(row["n_patients"]),
-        missing=_fates(present(row["missing"])),
+        missing=_fates(present(row["missing"]), run),
         statistics=f"Clopper-Pearson 95 % interval; rule: {row['rule']}.",
-        beside=(*_outside(row), *_low(row), *unverified(row, endpoint)),
+        beside=(*_outside(row, run), *_low(row, run), *unverified(row, endpoint)),
     )
 
 
@@ -72,37 +74,42 @@ def _at_risk(row: pd.Series) -> str:
     return f"of {of} in all, {listed(said)}" if said else f"all {of} could have one"
 
 
-def _outside(row: pd.Series) -> tuple[str, ...]:
+def _outside(row: pd.Series, run: Run) -> tuple[str, ...]:
     """Return who had the event outside the registered window, and that these are not counted."""
-    seen = grouped(present(row.get("outside_window")))
+    seen = grouped(present(row.get("outside_window")), run)
     if not seen:
         return ()
     return (f"Not counted, for not seen within the window, so that the beginning is not known: {seen}.",)
 
 
-def _low(row: pd.Series) -> tuple[str, ...]:
+def _low(row: pd.Series, run: Run) -> tuple[str, ...]:
     """Return whose event is a rise that stays under the level that the definition itself calls low."""
-    seen = grouped(present(row.get("below_level")))
+    seen = grouped(present(row.get("below_level")), run)
     if not seen:
         return ()
     return (f"Risen, and still under {row['low_level']}, the definition's own level of low activity: {seen}.",)
 
 
-def grouped(text: str) -> str:
+def grouped(text: str, run: Run) -> str:
     """Return ``P1, P3 (why); P2 (other reason)`` from ``P1: why; P2: other reason; P3: why``.
 
     Parameters
     ----------
     text
         Of the columns ``missing``, ``outside_window`` and ``below_level`` of event_counts.
+    run
+        Names the patients, by whose ids the text is parted: reasons may hold any sign.
     """
-    return in_words(_fates(text))
+    return in_words(_fates(text, run))
 
 
-def _fates(text: str) -> tuple[Absence, ...]:
+def _fates(text: str, run: Run) -> tuple[Absence, ...]:
     """Return patients and reasons of the column ``missing`` (``P01: not at risk, why; P02: ...``)."""
-    parts = [one.split(": ", 1) for one in text.split("; ") if ": " in one]
-    return tuple(Absence(patient, _why(reason)) for patient, reason in parts)
+    ids = {*(sample.patient_id for sample in run.samples), *map(str, run.table("scores")["patient_id"])}
+    any_id = "|".join(map(re.escape, sorted(ids, key=len, reverse=True)))
+    heads = list(re.finditer(rf"(?:^|; )({any_id}): ", text)) if ids else []
+    ends = [*(head.start() for head in heads[1:]), len(text)]
+    return tuple(Absence(head[1], _why(text[head.end() : end])) for head, end in zip(heads, ends, strict=False))
 
 
 def _why(reason: str) -> str:
