@@ -9,7 +9,7 @@ import pytest
 from immunolab.clinical.scores import score_methods
 from immunolab.clinical.scores.scales import scales
 from immunolab.plots.labels import EndpointLabel
-from immunolab.vocabulary.display_names import display_name, parent_name, unit_name
+from immunolab.vocabulary.display_names import display_name, parent_name, unit_name, with_display_names
 from immunolab.vocabulary.populations import populations
 from immunolab.vocabulary.variables import variables
 
@@ -45,3 +45,8 @@ def test_a_label_is_made_of_them():
     named = EndpointLabel("tfh_pct_cd4", "Tfh_eff", "CXCR5+ PD-1hi", "CD4", "%")
     assert named.axis == "effector Tfh (CXCR5+ PD-1hi), % of CD4+ T cells"
     assert named.short == "effector Tfh, % of CD4"
+
+
+def test_ids_within_a_sentence_are_written_as_elsewhere():
+    said = with_display_names("SELENA_SLEDAI below 4, then above it; Tfh_eff as well, at W10")
+    assert said == "SELENA-SLEDAI below 4, then above it; effector Tfh as well, at W10"

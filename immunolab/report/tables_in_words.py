@@ -8,7 +8,7 @@ import pandas as pd
 
 from immunolab.plots.numbers import back, scale_word
 from immunolab.results.findings.words import capital
-from immunolab.vocabulary.display_names import display_name
+from immunolab.vocabulary.display_names import display_name, with_display_names
 
 _DEATHS = {
     "complete_pairs": "patients who died left out",
@@ -105,7 +105,7 @@ def _by_response(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _events(table: pd.DataFrame) -> pd.DataFrame:
-    rules = table["rule"].str.replace(r"\b[A-Z][A-Za-z]*(?:_[A-Za-z0-9]+)+\b", lambda m: display_name(m[0]), regex=True)
+    rules = table["rule"].map(with_display_names, na_action="ignore")
     return table.assign(score=table["score"].map(display_name), rule=rules)
 
 

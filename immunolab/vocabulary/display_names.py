@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -27,6 +28,22 @@ class _Names:
 @cache
 def _names() -> _Names:
     return build(_Names, read_package_yaml("immunolab.vocabulary", "display_names.yaml"))
+
+
+def with_display_names(text: str) -> str:
+    """Return a sentence with the ids in it (words joined by ``_``) as `display_name` writes them.
+
+    Parameters
+    ----------
+    text
+        ``SELENA_SLEDAI below 4 at a visit``.
+
+    Returns
+    -------
+    str
+        ``SELENA-SLEDAI below 4 at a visit``.
+    """
+    return re.sub(r"\b[A-Za-z0-9]+(?:_[A-Za-z0-9]+)+\b", lambda found: display_name(found[0]), text)
 
 
 def display_name(id: str) -> str:

@@ -11,7 +11,7 @@ from immunolab.results.findings.finding import Absence, EndpointFinding, in_word
 from immunolab.results.findings.words import capital, endpoint_name, listed, present
 from immunolab.results.run import Run, in_cohort
 from immunolab.study.endpoints import Endpoint
-from immunolab.vocabulary.display_names import display_name
+from immunolab.vocabulary.display_names import display_name, with_display_names
 
 _OTHERS = (
     ("n_not_at_risk", "could not have one"),
@@ -49,7 +49,7 @@ def event_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFinding 
         n=int(row["n_followed"]),
         of=int(row["n_patients"]),
         missing=_fates(present(row["missing"]), run),
-        statistics=f"Clopper-Pearson 95 % interval; rule: {row['rule']}.",
+        statistics=f"Clopper-Pearson 95 % interval; rule: {with_display_names(str(row['rule']))}.",
         beside=(*_outside(row, run), *_low(row, run), *unverified(row, endpoint)),
     )
 
