@@ -16,6 +16,7 @@ import immunolab as il
 from immunolab.editor.editor import Editor
 from immunolab.editor.messages import FIELDS
 from immunolab.events.transforms import Identity
+from immunolab.events.tube import Channel, Tube
 from immunolab.gating.evaluate import evaluate
 from immunolab.gating.strategy import Ellipsoid, Polygon, Rectangle
 
@@ -296,6 +297,23 @@ def test_a_tube_without_gates_is_gated_from_nothing():
     inside = (x >= low[0]) & (x < high[0]) & (y >= low[1]) & (y < high[1])
     assert scenes.counts(state)["/cells"] == explorer.gated.mask("cells").sum() == inside.sum()
     assert isinstance(explorer.strategy["cells"].gate, Rectangle)
+
+
+@pytest.mark.parametrize(
+    ("channels", "axes"),
+    [
+        ((("Time", "time"), ("FSC-W", "scatter"), ("FSC-A", "scatter"), ("SSC-A", "scatter")), ["FSC-A", "SSC-A"]),
+        ((("Cell_length", "other"), ("Rh103Di", "mass"), ("CD3", "mass"), ("CD4", "mass")), ["CD3", "CD4"]),
+        ((("Time", "time"),), ["Time", None]),
+    ],
+)
+def test_a_tube_is_first_seen_on_its_scatter_or_its_markers(channels, axes):
+    made = tuple(
+        Channel(name, name, name if name.startswith("CD") else None, kind=kind, top=0.0) for name, kind in channels
+    )
+    events = np.random.default_rng(0).normal(1_000, 300, (len(made), 500)).astype(np.float32)
+    state = scenes.state(Tube(events, made, sample_id="S1").explore().editor)
+    assert [axis and axis["label"] for axis in state["axes"].values()] == axes
 
 
 def test_a_crossing_polygon_is_said_to_cross(editor):

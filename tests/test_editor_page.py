@@ -129,7 +129,7 @@ def test_keys_alone_choose_move_draw_rename_undo_and_set_a_value(browser, gated)
         press("Enter")
         seen.settled()
         assert np.sinh(editor.strategy["CD4"].gate.lower[0]) * scenes.COFACTOR == pytest.approx(2_500)
-        page.get_by_label("y", exact=True).select_option(label="CD25 (B575-A)")
+        page.get_by_label("y", exact=True).select_option(label="CD25 (PE, B575-A)")
         seen.settled()
         page.get_by_role("button", name="Polygon").focus()
         press("Enter")
@@ -162,7 +162,7 @@ def _tab_to(page, selector):
 @pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (1400, "dark"), (420, "light"), (420, "dark")])
 def test_nothing_is_inaccessible_loaded_or_wider_than_the_screen(browser, gated, width, scheme):
     with editor_page(browser, Editor(gated), width, scheme=scheme) as seen:
-        for name in ("cells", "box", "round", "both"):
+        for name in ("box", "both"):
             choose(seen, name)
             assert browsers.serious(seen.page) == [], name
         assert seen.page.locator(".il-member").count() > 100, "events of a combined gate, which has no border"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from immunolab.events.transforms import Asinh, Identity, Transform, scale_in_words
 from immunolab.events.tube import MASS_COFACTOR, Channel, Tube
 from immunolab.gating.strategy import Dimension, Ellipsoid, Polygon, Rectangle, Strategy
-from immunolab.plots.scales import DisplayScale
+from immunolab.plots.scales import DisplayScale, channel_label
 
 Array = NDArray[np.float64]
 _DIGITS = 4  # significant digits of a border that is dragged: finer than a pixel, and short enough to be written down
@@ -102,9 +102,9 @@ def sources(tube: Tube, strategy: Strategy) -> list[Source]:
         for key in own or [channel]:
             dimensions = used.get(key, []) or [Dimension(names[channel.name], channel.usual_scale)]
             several = f", compensation {dimensions[0].compensation}" if len(own) > 1 else ""
-            found.append(Source(_label(channel) + several, _with_usual(dimensions, channel)))
+            found.append(Source(channel_label(dimensions[0], tube) + several, _with_usual(dimensions, channel)))
     ratios = [dimensions for key, dimensions in used.items() if not isinstance(key, tuple)]
-    return found + [Source(_ratio(dimensions[0]), tuple(_distinct(dimensions))) for dimensions in ratios]
+    return found + [Source(channel_label(dimensions[0], tube), tuple(_distinct(dimensions))) for dimensions in ratios]
 
 
 def _with_usual(dimensions: Sequence[Dimension], channel: Channel) -> tuple[Dimension, ...]:
@@ -126,12 +126,3 @@ def _key(dimension: Dimension, tube: Tube) -> object:
     matrix = tube.spillover
     untouched = dimension.compensation in ("sample", "none") and (matrix is None or channel not in matrix.channels)
     return channel, "none" if untouched else dimension.compensation
-
-
-def _label(channel: Channel) -> str:
-    return f"{channel.marker} ({channel.name})" if channel.marker and channel.marker != channel.name else channel.name
-
-
-def _ratio(dimension: Dimension) -> str:
-    ratio = dimension.ratio
-    return f"{ratio.numerator} / {ratio.denominator}" if ratio else dimension.name

@@ -594,7 +594,7 @@ export function mount(root, channel) {
   function showCaption() {
     const where = Object.entries(picture.sides).map(([side, n]) => `${SIDES[side]} ${count(n)}`);
     const name = state.crumbs[state.crumbs.length - 1].name;
-    const beyond = picture.n_beyond ? `; ${count(picture.n_beyond)} of them are beyond the axes (${where.join(", ")}).` : ", all in the picture.";
+    const beyond = picture.n_beyond ? `, ${count(picture.n_beyond)} of them beyond the axes (${where.join(", ")}).` : ", all in the picture.";
     caption.textContent = `${count(picture.n)} events of ${name}${beyond}`;
   }
 

@@ -12,7 +12,7 @@ from immunolab.editor.recount import Recount
 from immunolab.editor.shapes import handles, is_drawn
 from immunolab.editor.shown import BINS, crumbs, gate_shown, picture_shown, rows, scale_shown
 from immunolab.editor.view import Letter, View
-from immunolab.events.tube import Tube
+from immunolab.events.tube import Channel, Tube
 from immunolab.gating.evaluate import Mask
 from immunolab.gating.strategy import Dimension, Ellipsoid, Polygon, Population, Rectangle, Strategy
 from immunolab.gating.tubes import GatedTube
@@ -189,10 +189,9 @@ class Scene:
         return [end for gate, i in on for end in (gate.lower[i], gate.upper[i])]
 
     def _usual_axes(self) -> tuple[Dimension, Dimension | None]:
-        """Return the first two channels that are not time: scatter, in most files."""
-        names = dict(zip((channel.name for channel in self.tube.channels), self.sources(), strict=False))
-        wanted = [names[c.name].dimensions[0] for c in self.tube.channels if c.kind != "time"]
-        wanted = wanted or [one.dimensions[0] for one in self.sources()]
+        """Return the areas of scatter, or the first two markers of a file without; time where there is no other."""
+        firsts = [source.dimensions[0] for source in self.sources() if source.dimensions[0].ratio is None]
+        wanted = sorted(firsts, key=lambda one: _rank(self.tube.channel(one.name)))
         return wanted[0], wanted[1] if len(wanted) > 1 else None
 
     def _mask(self, path: str) -> Mask:
@@ -249,3 +248,10 @@ class Scene:
         if isinstance(gate, Ellipsoid) and len(gate.dimensions) == 2 and is_drawn(gate, view):
             return "Set both axes to the scale that the ellipse was drawn on to change it."
         return "This gate has no border on these axes that can be dragged."
+
+
+def _rank(channel: Channel) -> int:
+    """Return how soon a channel is looked at: areas of scatter, other scatter, markers, the rest, time."""
+    if channel.kind == "scatter":
+        return 0 if channel.name.endswith("-A") else 1
+    return 9 if channel.kind == "time" else 2 if channel.marker else 3
