@@ -23,8 +23,8 @@ from immunolab.study.trial import Trial
 # The names of the face in the order of the work; a name that is in no group is listed under "More".
 GROUPS: dict[str, tuple[str, ...]] = {
     "Files and tubes": ("inspect_file", "read_header", "read_fcs", "deidentify", "scan"),
-    "Gating": ("gate", "read_strategy", "builtin_strategy", "threshold_method", "contact_sheet"),
-    "Clusters, maps and single cells": ("cluster", "umap", "read_cells", "label"),
+    "Gating": ("gate", "Strategy", "read_strategy", "builtin_strategy", "threshold_method", "contact_sheet"),
+    "Clusters, maps and single cells": ("to_anndata", "cluster", "umap", "read_cells", "label", "to_mudata"),
     "Other tools": ("from_flowkit", "to_flowkit"),
     "Studies and runs": ("read_study", "check_study", "load_trial", "run", "read_run", "Run", "pool", "simulate"),
     "Statistics of a table": (
@@ -42,7 +42,6 @@ RESULTS: tuple[tuple[str, str], ...] = (
     ("immunolab.events.tube", "Tube"),
     ("immunolab.events.tube", "Channel"),
     ("immunolab.gating.tubes", "GatedTube"),
-    ("immunolab.gating.strategy", "Strategy"),
     ("immunolab.study.sheet", "Study"),
     ("immunolab.study.trial", "Trial"),
 )

@@ -7,6 +7,7 @@ from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -119,6 +120,8 @@ def style() -> Iterator[None]:
             mpl.rcdefaults()
             mpl.rcParams.update(_SETTINGS | {"font.family": fonts()})
             yield
+            interactive = mpl.is_interactive()  # a notebook's backend, loaded with its first figure, turns it on
+        mpl.interactive(interactive)
     finally:
         _inside.reset(token)
 
@@ -161,7 +164,7 @@ def letters_without_font(texts: Iterable[str]) -> str:
 def figure(
     width: float = WIDTH, height: float = 80 * MM, *, layout: Literal["constrained"] | None = "constrained"
 ) -> Figure:
-    """Return an empty figure (inches) that belongs to no window and not to pyplot.
+    """Return an empty figure (inches) that belongs to no window and not to pyplot; a notebook shows it as a value.
 
     Parameters
     ----------
@@ -171,12 +174,27 @@ def figure(
         Matplotlib's layout engine; None leaves the places as they are set.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
     with style():
-        new = Figure(figsize=(width, height), layout=layout)
+        new = _shown_figure()(figsize=(width, height), layout=layout)
     FigureCanvasAgg(new)
     return new
+
+
+@cache
+def _shown_figure() -> type[Figure]:
+    """Return the class of figures that a notebook shows whether or not it has loaded pyplot."""
+    from matplotlib.figure import Figure
+
+    class ShownFigure(Figure):
+        """A figure that is a picture where it is the value of a cell."""
+
+        def _repr_png_(self) -> bytes:
+            buffer = BytesIO()
+            self.savefig(buffer, format="png", dpi=self.dpi)
+            return buffer.getvalue()
+
+    return ShownFigure
 
 
 def axes(ax: Axes | None, width: float = HALF, height: float = 75 * MM) -> Axes:
