@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from immunolab.errors import InputError, Problem
+from immunolab.errors import ImmunolabError, InputError, Problem
 from immunolab.gating.strategy import ROOT, Dimension
 from immunolab.pl.subject import Mask, Subject, collected, control_subject
 from immunolab.plots.event_bins import EventBins, bin_tube
@@ -188,7 +188,7 @@ def _control_mask(other: Subject, within: str) -> Mask | None:
     """Return the control's events in the same population."""
     try:
         return other.mask(within)
-    except Exception as error:
+    except ImmunolabError as error:
         raise InputError(
             Problem("", "control", f"the control has no events of '{within}': {error}", "leave within out, or gate it")
         ) from error

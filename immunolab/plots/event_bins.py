@@ -78,18 +78,21 @@ def bin_values(values: Sequence[Array], scales: Sequence[DisplayScale], bins: in
         Of each axis.
     """
     inside = np.ones(len(values[0]), dtype=np.bool_)
-    index = np.zeros(len(values[0]), dtype=np.intp)
+    shares: list[Array] = []
     sides: dict[str, int] = {}
-    for place, (value, scale) in reversed(list(enumerate(zip(values, scales, strict=True)))):
+    for place, (value, scale) in enumerate(zip(values, scales, strict=True)):
         share = (value - scale.low) * (bins / (scale.high - scale.low))
-        above = share > bins
-        within = share >= 0.0  # false where there is no number
+        within, above = share >= 0.0, share > bins  # false where there is no number
         sides |= dict(zip(SIDES[2 * place :], _outside(within, above), strict=False))
         inside &= within & ~above
-        index = index * bins + np.clip(np.nan_to_num(share), 0, bins - 1).astype(np.intp)
-    counts = np.bincount(index[inside], minlength=bins ** len(values)).astype(np.uint32)
-    ordered = {side: sides[side] for side in SIDES if side in sides}
-    return EventBins(counts.reshape((bins,) * len(values)), len(values[0]), ordered)
+        shares.append(share)
+    whole = bool(inside.all())
+    index = np.zeros(int(np.count_nonzero(inside)), dtype=np.int32)
+    for share in reversed(shares):
+        index *= bins
+        index += np.minimum((share if whole else share[inside]).astype(np.int32), bins - 1)
+    counts = np.bincount(index, minlength=bins ** len(values)).astype(np.uint32)
+    return EventBins(counts.reshape((bins,) * len(values)), len(values[0]), sides)
 
 
 def _outside(within: Mask, above: Mask) -> tuple[int, int]:

@@ -172,7 +172,8 @@ def _draw_density(view: GateView, y: DisplayScale, page: Page, box: Box, counted
         page.line(placed(line), _GATE, 1.2, box)
     if len(view.members):
         ends = np.array([(view.x.low, y.low), (view.x.high, y.high)])
-        page.dots.append((placed(np.clip(view.members, *ends)), _MEMBER))
+        within = ((view.members >= ends[0]) & (view.members <= ends[1])).all(axis=1)
+        page.dots.append((placed(view.members[within]), _MEMBER))
 
 
 def _draw_histogram(view: GateView, page: Page, box: Box, counted: GateView, beside: str) -> None:
