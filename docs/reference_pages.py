@@ -54,9 +54,13 @@ def write_pages(docs: Path) -> None:
     pages = {"api": api_page(), "plots": plots_page(), "results": results_page(), "commands": commands_page()}
     for name, text in {**pages, "keys": keys_page(), "methods": methods_page()}.items():
         _write(folder / f"{name}.md", text)
-    (docs / "notebooks").mkdir(exist_ok=True)
-    for notebook in sorted((docs.parent / "notebooks").glob("*.ipynb")):
-        copy(notebook, docs / "notebooks" / notebook.name)
+    copies = docs / "notebooks"
+    copies.mkdir(exist_ok=True)
+    notebooks = sorted((docs.parent / "notebooks").glob("*.ipynb"))
+    for left in set(copies.glob("*.ipynb")) - {copies / notebook.name for notebook in notebooks}:
+        left.unlink()
+    for notebook in notebooks:
+        copy(notebook, copies / notebook.name)
 
 
 def _write(file: Path, text: str) -> None:
