@@ -13,7 +13,8 @@ import immunolab as il
 from immunolab.errors import InputError
 from immunolab.events.transforms import Asinh
 from immunolab.events.tube import Tube
-from immunolab.gating.strategy import Dimension, Rectangle, Strategy
+from immunolab.gating.evaluate import evaluate
+from immunolab.gating.strategy import Dimension, Population, Rectangle, Strategy
 from immunolab.gating.tubes import GatedTube
 
 
@@ -59,6 +60,8 @@ def test_a_moved_border_is_where_it_was_put_and_all_below_is_counted_again() -> 
 def test_moving_the_border_of_a_cloud_in_two_channels_keeps_its_slope() -> None:
     moved = _gated().move("CD25", to=3000)
     old, new = _gated().strategy["Treg"].gate, moved.strategy["Treg"].gate
+    words = [change.words for change in _gated().strategy.diff(moved.strategy).changes]
+    assert words == ["CD25 from 547.6 to 3,000", "CD127 at the corner from 740.9 to 1,345"]
     slopes = [(g.vertices[2][1] - g.vertices[3][1]) / (g.vertices[2][0] - g.vertices[3][0]) for g in (old, new)]
     assert slopes[0] == pytest.approx(slopes[1], rel=1e-9)
     np.testing.assert_array_equal(moved.mask("Treg"), _gated().mask("Treg") & (_tube()["CD25"] >= 3000))
@@ -206,3 +209,34 @@ def test_a_border_that_data_would_place_is_fixed_by_moving_it() -> None:
     borders = il.gate(_tube(), strategy).thresholds.query("marker == 'CCR6'")
     assert set(borders["method"]) == {"fixed"}
     np.testing.assert_allclose(borders["threshold_raw"], 300)
+
+
+def test_counting_again_what_changed_gives_what_counting_all_gives() -> None:
+    moved = _gated().move("CD4", to=900).move("CCR6", to=500).rename("CD8", "CD8_T").remove("Tfr")
+    whole = evaluate(moved.strategy, _tube())
+    assert whole.masks.keys() == moved.memberships.masks.keys()
+    for path, mask in whole.masks.items():
+        np.testing.assert_array_equal(mask, moved.memberships.masks[path], err_msg=path)
+
+
+def test_populations_of_one_name_keep_their_own_borders() -> None:
+    def above(marker: str, value: float) -> Rectangle:
+        return Rectangle((Dimension(marker, Asinh(150)),), (float(np.arcsinh(value / 150)),), (None,))
+
+    gates = {
+        "/A": above("CD3", 600),
+        "/A/hi": above("CD25", 1000),
+        "/B": above("CD4", 700),
+        "/B/hi": above("CD25", 2000),
+    }
+    gated = il.gate(_tube(), Strategy("twice", tuple(Population(path, gate) for path, gate in gates.items())))
+    moved = gated.move("CD25", to=3000, population="/A/hi")
+    np.testing.assert_allclose(moved.thresholds["threshold_raw"], [600, 3000, 700, 2000])
+    assert list(moved.thresholds["control"]) == ["imported", "fixed", "imported", "imported"]
+    np.testing.assert_array_equal(moved.mask("/A/hi"), (_tube()["CD3"] >= 600) & (_tube()["CD25"] >= 3000))
+    with pytest.raises(InputError, match=r"1,000 \(/A/hi\); 2,000 \(/B/hi\)\n.*population='/A/hi'"):
+        gated.move("CD25", to=3000)
+    with pytest.raises(InputError, match="2 populations are called 'hi'"):
+        gated.move("CD25", to=3000, population="hi")
+    with pytest.raises(InputError, match="several populations have this name"):
+        gated.strategy.to_yaml()

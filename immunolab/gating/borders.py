@@ -203,7 +203,7 @@ def number(value: float) -> str:
         return "none"
     if abs(value) > _OPEN:
         return "beyond the axis" if value > 0 else "below the axis"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return f"{value:,.0f}" if abs(float(f"{value:.4g}")) >= 1000 else f"{value:.4g}"
 
 
 def _side(dimension: Dimension, low: float | None, high: float | None) -> str:

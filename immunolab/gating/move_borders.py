@@ -126,10 +126,13 @@ def _several(tree: PopulationTree, marker: str, borders: Sequence[GateBorder]) -
     digits: Callable[[float], str] = number
     if len({number(b.value) for b in borders}) < len({_exactly(b.value) for b in borders}):
         digits = _exactly  # placed apart, and alike to four digits
+    names = [p.name for p in tree.populations]
     owners: dict[str, list[str]] = {}
     for path in dict.fromkeys(b.population.path for b in borders):
         own = [b for b in borders if b.population.path == path]
-        owners.setdefault(" to ".join(digits(b.value) for b in own), []).append(own[0].population.name)
+        called = own[0].population.name
+        place = " to ".join(digits(b.value) for b in own)
+        owners.setdefault(place, []).append(called if names.count(called) == 1 else path)
     words = "; ".join(f"{place} ({', '.join(names)})" for place, names in owners.items())
     every = list(dict.fromkeys(name for names in owners.values() for name in names))
     hint = _which(marker, next(iter(owners.values())), every, "(low, high)" if " to " in words else "...")

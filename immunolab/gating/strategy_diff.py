@@ -172,8 +172,19 @@ def _moves(before: Population, after: Population) -> Iterator[GateChange]:
         is_there = not (math.isnan(value) and math.isnan(first))  # a border that was not found has no place
         if value != first and is_there and isinstance(gate, Rectangle | Polygon):
             marker = gate.dimensions[axis].name
-            words = f"{marker} from {number(first)} to {number(value)}"
+            # an upright edge that slides along the sloping one takes the corner with it
+            place = " at the corner" if axis == 1 and isinstance(gate, Polygon) and _slid(before.gate, gate) else ""
+            words = f"{marker}{place} from {number(first)} to {number(value)}"
             yield GateChange("moved", after.name, after.path, words, marker, first, value)
+
+
+def _slid(before: Gate | None, after: Polygon) -> bool:
+    """Whether the corner of a gate moved along its sloping border, which is where it was."""
+    if not isinstance(before, Polygon) or before.vertices[0][0] == after.vertices[0][0]:
+        return False
+    (x, y), (far, edge) = before.vertices[3], before.vertices[2]
+    new_x, new_y = after.vertices[3]
+    return math.isclose(y + (edge - y) / (far - x) * (new_x - x), new_y, rel_tol=1e-9, abs_tol=1e-12)
 
 
 def _rules(before: PopulationTree, after: PopulationTree) -> Iterator[GateChange]:
