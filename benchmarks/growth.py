@@ -76,11 +76,15 @@ def storage(out: Path) -> dict[str, dict[str, float]]:
     """Return MiB and number of files by folder of OUT; what is not in a folder is ``OUT``."""
     sizes: Counter[str] = Counter()
     files: Counter[str] = Counter()
+    seen = set()
     for path in (path for path in out.rglob("*") if path.is_file()):
         place = path.relative_to(out).parts
         name = place[0] if len(place) > 1 else "OUT"
-        sizes[name] += path.stat().st_size
         files[name] += 1
+        found = path.stat()
+        if (found.st_dev, found.st_ino) not in seen:  # a file of two names is on the disk once
+            sizes[name] += found.st_size
+            seen.add((found.st_dev, found.st_ino))
     return {name: {"mib": round(size / 2**20, 3), "files": files[name]} for name, size in sorted(sizes.items())}
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from kills import kill_at, plan, small_study, start, tree  # noqa: E402
+from kills import MISSED, kill_at, plan, small_study, start, tree  # noqa: E402
 
 from immunolab.workflow.status import read_status  # noqa: E402
 
@@ -32,7 +32,7 @@ def write_table() -> None:
     stored = json.loads(RESULT.read_text(encoding="utf-8"))
     head = "| folder, gates | moment | way | gone after, s | exit code | status | at the end |"
     lines = [head, "|---|---|---|---|---|---|---|"]
-    kinds = [gates for gates in ("drawn", "placed") if gates in stored]
+    kinds = [gates for gates in MISSED if gates in stored]
     folders = [(gates, folder) for gates in kinds for folder in stored[gates]["folders"]]
     for number, (gates, folder) in enumerate(folders, start=1):
         differ = len(folder["files_that_differ"])
@@ -52,7 +52,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seed", type=int, default=16)
     parser.add_argument("--folders", type=int, default=10)
-    parser.add_argument("--placed", action="store_true", help="of gates that data place, stored beside the others")
+    parser.add_argument(
+        "--kind", choices=list(MISSED), default="drawn", help="of gates; each is stored beside the others"
+    )
     parser.add_argument("--table", action="store_true")
     arguments = parser.parse_args()
     if arguments.table:
@@ -60,11 +62,11 @@ def main() -> None:
         return
     rng, folders = random.Random(arguments.seed), []
     with tempfile.TemporaryDirectory() as place:
-        study = small_study(Path(place) / "study", patients=4, events=20_000, placed=arguments.placed)
+        study = small_study(Path(place) / "study", patients=4, events=20_000, kind=arguments.kind)
         began = time.monotonic()
         assert start(study, Path(place) / "undisturbed").wait() == 3
         undisturbed, took = tree(Path(place) / "undisturbed"), time.monotonic() - began
-        for number, kills in enumerate(plan(arguments.seed, arguments.folders, placed=arguments.placed)):
+        for number, kills in enumerate(plan(arguments.seed, arguments.folders, kind=arguments.kind)):
             out = Path(place) / f"out{number}"
             rows = []
             for moment, way in kills:
@@ -83,7 +85,7 @@ def main() -> None:
             print(json.dumps({k: v for k, v in folders[-1].items() if k != "kills"}), flush=True)
     result = {"seed": arguments.seed, "undisturbed_s": round(took, 1), "folders": folders}
     stored = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {}
-    stored["placed" if arguments.placed else "drawn"] = result
+    stored[arguments.kind] = result
     RESULT.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
     write_table()
 

@@ -17,7 +17,7 @@ import pandas as pd
 from test_pipeline import GATES
 
 from immunolab.schema.night_log import LOG, METRICS_FILE, STATUS
-from immunolab.simulation import simulate
+from immunolab.simulation import Options, simulate
 
 HOLD_TIMES = {"run.log", ".lock", LOG, STATUS, METRICS_FILE}  # no part of what must be the same
 MOMENTS = {  # what is seen in OUT from then on
@@ -26,6 +26,7 @@ MOMENTS = {  # what is seen in OUT from then on
     "borders": lambda out: any(out.glob("cache/*gates-*")),
     "memberships": lambda out: any(not _recorded(out, path) for path in out.glob("memberships/*.parquet*")),
     "gating": lambda out: any(out.glob("samples/*/record.json")),
+    "cells": lambda out: any(out.glob("cache/*cells-*")),
     "tables": lambda out: any(out.glob(".tables.part-*")) or (out / "tables").exists(),
     "figures": lambda out: any(out.glob("figures/*.png")),
     "pictures": lambda out: any(out.glob("samples/*/gating.png")),
@@ -36,20 +37,36 @@ def _recorded(out: Path, memberships: Path) -> bool:
     return (out / "samples" / memberships.stem / "record.json").exists()
 
 
-BY_DATA = ("subsamples", "borders")  # moments of a study whose gates are placed by data, alone
+MISSED = {  # moments that a kind of study has not
+    "drawn": ("subsamples", "borders", "cells"),
+    "placed": ("cells",),
+    "carried": (),  # drawn on one tube and carried to the others, beside a library of single cells
+}
 WAYS = ("group", "terminate", "parent", "worker")
 
 
-def small_study(folder: Path, patients: int, events: int, *, placed: bool = False) -> Path:
-    """Write a study of drawn gates, or of placed ones, two visits a patient; the last tube is no cytometry."""
-    simulate("sle_nct02084238", patients=patients, seed=5, folder=folder, visits=["W0", "W10"], events=events)
+def small_study(folder: Path, patients: int, events: int, *, kind: str = "drawn") -> Path:
+    """Write a study of drawn, placed or carried gates, two visits a patient; the last tube is no cytometry."""
+    options = Options(citeseq=300 if kind == "carried" else 0)
+    simulate(
+        "sle_nct02084238",
+        patients=patients,
+        seed=5,
+        folder=folder,
+        visits=["W0", "W10"],
+        events=events,
+        options=options,
+    )
     (folder / "gates.yaml").write_text(GATES)
-    gates = "treg_th17_tfh_teff" if placed else "gates.yaml"
+    gates = "treg_th17_tfh_teff" if kind == "placed" else "gates.yaml"
+    sheet = pd.read_csv(folder / "samples.csv")
+    tubes = sheet.loc[sheet["file"].str.endswith(".fcs"), "file"]
+    more = f", templates: [{tubes.iloc[0]}]" if kind == "carried" else ""
     (folder / "study.yaml").write_text(
-        f"study: kills\nsheet: samples.csv\npanels: {{surface: {{strategy: {gates}}}}}\n"
+        f"study: kills\nsheet: samples.csv\npanels: {{surface: {{strategy: {gates}{more}}}}}\n"
         "comparison: {before: W0, after: W10}\n"
     )
-    last = folder / pd.read_csv(folder / "samples.csv")["file"].iloc[-1]
+    last = folder / tubes.iloc[-1]
     last.write_bytes(b"not cytometry")
     return folder
 
@@ -130,10 +147,10 @@ def kill_at(
     }
 
 
-def plan(seed: int, folders: int, *, placed: bool = False) -> list[list[tuple[str, str]]]:
+def plan(seed: int, folders: int, *, kind: str = "drawn") -> list[list[tuple[str, str]]]:
     """Return (moment, way) of two kills for each folder, the later moment second, every way as often as any other."""
     rng = random.Random(seed)
-    moments = [name for name in MOMENTS if placed or name not in BY_DATA]
+    moments = [name for name in MOMENTS if name not in MISSED[kind]]
     ways = list(WAYS) * (folders // 2 + 1)
     found = []
     for number in range(folders):
