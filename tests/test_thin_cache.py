@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import pytest
 
 from immunolab.events.storage import load_tube, save_tube
 from immunolab.events.tube import Channel, Spillover, Tube
 from immunolab.gating.record_codec import to_plain
 from immunolab.gating.strategy import Dimension, Population, Rectangle, Strategy
 from immunolab.gating.tube_gates import FailedPlacement, TubeGates
+from immunolab.workflow import label_cells
 from immunolab.workflow.placed_files import read_placed, write_placed
 
 
@@ -55,3 +59,16 @@ def test_placed_gates_take_a_tenth_and_those_of_an_earlier_version_are_read(tmp_
     packed = [(tmp_path / name / "a.json.gz").read_bytes() for name in ("gates-1", "gates-2")]
     assert packed[0] == packed[1]
     assert gzip.decompress(packed[0]).decode() == text
+
+
+def test_single_cells_of_the_cache_have_the_same_bytes_at_another_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill during the single cells left a folder with other bytes: a ZIP holds when its members were written."""
+    frames = {name: pd.DataFrame({"a": [1.5, 2.0]}) for name in label_cells._FRAMES}
+    tables = label_cells.CellTables(**frames, rows=(), endpoints=(), further={}, notes=("one",))
+    label_cells._write(tables, tmp_path / "a.zip")
+    monkeypatch.setattr(time, "time", lambda: 2_000_000_000.0)
+    label_cells._write(tables, tmp_path / "b.zip")
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+    assert label_cells._read(tmp_path / "b.zip").notes == ("one",)

@@ -183,8 +183,8 @@ def _write(tables: CellTables, path: Path) -> None:
     rest = {"rows": tables.rows, "endpoints": to_plain(tables.endpoints), "notes": tables.notes}
     with zipfile.ZipFile(path, "w") as archive:
         for name, frame in frames.items():
-            archive.writestr(f"{name}.parquet", frame.to_parquet(index=False))
-        archive.writestr("rest.json", json.dumps(rest, default=lambda value: value.item()))
+            archive.writestr(zipfile.ZipInfo(f"{name}.parquet"), frame.to_parquet(index=False))  # without a time
+        archive.writestr(zipfile.ZipInfo("rest.json"), json.dumps(rest, default=lambda value: value.item()))
 
 
 def _read(path: Path) -> CellTables:
