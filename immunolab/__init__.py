@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from immunolab.comparison.external_stimulation import background_corrected
     from immunolab.comparison.plan import Plan
     from immunolab.comparison.table import compare_endpoints
+    from immunolab.exports.acs import read_acs
+    from immunolab.exports.export import export
     from immunolab.gating.exchange.from_flowkit import from_flowkit
     from immunolab.gating.exchange.to_flowkit import to_flowkit
     from immunolab.gating.gate import gate
@@ -77,6 +79,8 @@ _FACE = {
     "compare_endpoints": "immunolab.comparison.table",
     "paired_lines": "immunolab.plots.paired",
     "forest": "immunolab.plots.shifts",
+    "export": "immunolab.exports.export",
+    "read_acs": "immunolab.exports.acs",
     "scan": "immunolab.privacy",
     "deidentify": "immunolab.privacy",
 }
@@ -94,6 +98,7 @@ __all__ = [
     "compare_endpoints",
     "contact_sheet",
     "deidentify",
+    "export",
     "forest",
     "from_flowkit",
     "gate",
@@ -102,6 +107,7 @@ __all__ = [
     "load_trial",
     "paired_lines",
     "pool",
+    "read_acs",
     "read_cells",
     "read_fcs",
     "read_header",

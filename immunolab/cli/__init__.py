@@ -20,6 +20,7 @@ _COMMANDS = (  # in the order of the help
     studies.add_run,
     studies.add_status,
     studies.add_report,
+    studies.add_export,
     analyses.add_gate,
     analyses.add_cluster,
     analyses.add_label,

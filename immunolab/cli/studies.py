@@ -272,6 +272,35 @@ def _status(arguments: argparse.Namespace) -> int:
     return INPUT_PROBLEM
 
 
+def add_export(commands: Subparsers) -> None:
+    """Declare the words of ``immunolab export``."""
+    text = "Write a finished run as trials and repositories ask for: ADaM, SDTM, ImmPort, RO-Crate, ACS."
+    parser = command(commands, "export", text, _export)
+    parser.add_argument("run", metavar="OUT", help="the folder that run wrote")
+    parser.add_argument(
+        "--format",
+        action="append",
+        required=True,
+        choices=("adam", "sdtm", "immport", "ro-crate", "acs"),
+        help="what to write, see docs/exports.md; may be repeated",
+    )
+    parser.add_argument("-o", "--out", metavar="DIR", help="folder (default: OUT/exports/FORMAT)")
+    parser.add_argument("--agent", default="", metavar="ADDRESS", help="for ro-crate: who ran it, as an ORCID")
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from immunolab.exports.export import export
+    from immunolab.results.record import read_run
+
+    run = read_run(arguments.run)
+    for name in dict.fromkeys(arguments.format):
+        own = len(set(arguments.format) - {"ro-crate"}) > 1
+        out = None if name == "ro-crate" or not arguments.out else Path(arguments.out) / (name if own else "")
+        for path in export(run, format=name, out=out, agent=arguments.agent if name == "ro-crate" else ""):
+            say(str(path))
+    return DONE
+
+
 def add_pool(commands: Subparsers) -> None:
     """Declare the words of ``immunolab pool``."""
     text = "Pool one endpoint over finished runs: random-effects mean, forest figure, prediction interval."

@@ -14,7 +14,8 @@ from pathlib import Path
 import pandas as pd
 
 from immunolab.errors import InputError, Problem
-from immunolab.schema.formula_cells import each_text, restored
+from immunolab.schema.files import write_atomically
+from immunolab.schema.formula_cells import each_text, neutralised, restored
 
 MISSING = ""  # how a missing value is written
 MISSING_NUMBERS = frozenset({MISSING, "NA", "na", "N/A", "n/a", "#N/A", ".", "-"})
@@ -78,3 +79,20 @@ def same_headings(paths: Iterable[Path]) -> Iterator[io.StringIO]:
     if heading is not None:
         lines.seek(0)
         yield lines
+
+
+def write_plain_table(table: pd.DataFrame, path: Path, *, separator: str = ",") -> Path:
+    """Write a table of another body's format, which is not declared here, and return its path.
+
+    Parameters
+    ----------
+    table
+        Its columns as they are; a missing value is an empty field, and no text runs as a formula.
+    path
+        Replaced when it exists.
+    separator
+        Between fields.
+    """
+    written = each_text(table, neutralised)
+    write_atomically(path, lambda part: written.to_csv(part, index=False, sep=separator, lineterminator="\n"))
+    return path

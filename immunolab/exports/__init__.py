@@ -1,0 +1,1 @@
+"""A finished run in the formats that trials and repositories ask for."""

@@ -1,0 +1,69 @@
+"""Names of trials' data sets: short codes that are the same in every run, subjects, visits in order."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+
+from immunolab.results.run import Run
+
+_LONGEST = 8  # characters of a name or code in SAS transport files, version 5
+_OF_HASH = 3  # of the code of a longer name: 46,656 words, against names that begin alike
+_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def short_code(name: str) -> str:
+    """Return a code of at most 8 capital letters and digits, which depends on the name alone.
+
+    Parameters
+    ----------
+    name
+        Id of an endpoint, a variable or a population.
+    """
+    plain = re.sub("[^A-Z0-9]", "", name.upper())
+    plain = plain if plain[:1].isalpha() else f"X{plain}"
+    if len(plain) <= _LONGEST and plain == re.sub("[^A-Z0-9]", "", name.upper()) and name.isalnum():
+        return plain
+    number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big")
+    tail = "".join(_DIGITS[number // 36**place % 36] for place in range(_OF_HASH))
+    return plain[: _LONGEST - _OF_HASH] + tail
+
+
+def short_codes(names: Iterable[str]) -> dict[str, str]:
+    """Return the code of each name; raise where two would share one.
+
+    Parameters
+    ----------
+    names
+        As of `short_code`.
+    """
+    codes = {name: short_code(name) for name in dict.fromkeys(names)}
+    if len(set(codes.values())) < len(codes):
+        raise ValueError(f"two names have one code: {codes}")
+    return codes
+
+
+def study_id(run: Run) -> str:
+    """Return the registration of the trial, or the study's name."""
+    trial = run.study.trial
+    return trial.registry if trial and trial.registry else run.study.name
+
+
+def visit_numbers(run: Run) -> dict[str, int]:
+    """Return the number of each visit: its place in the trial's calendar from 1; of others 101 and on, by study day."""
+    trial = run.study.trial
+    planned = list(trial.visit_names) if trial else []
+    seen = run.endpoints.groupby("visit")["study_day"].median().sort_values().index
+    others = [str(visit) for visit in seen if visit not in planned]
+    others += sorted({s.visit for s in run.study.samples} - {*planned, *others})
+    return {v: n for n, v in enumerate(planned, start=1)} | {v: n for n, v in enumerate(others, start=101)}
+
+
+def arm_of(run: Run) -> dict[str, str]:
+    """Return each patient's arm; empty where the study declares no arms or the patient is in none."""
+    arms = run.study.arms
+    return {
+        s.patient_id: s.cohort if arms and (not arms.active or s.cohort in (arms.control, *arms.active)) else ""
+        for s in run.samples
+    }
