@@ -317,6 +317,20 @@ def test_a_gate_of_another_scale_or_turned_is_bent_to_the_axes(tube, x, y):
     assert f"{inside:,} of {len(tube):,}" in flat(ax)
 
 
+def test_events_are_drawn_with_the_matrix_of_their_gates(tube):
+    names = ("CD4-A", "CD8-A")
+    other = Spillover(names, np.array([[1.0, 0.5], [0.0, 1.0]]))
+    axis = Dimension("CD8", Asinh(150.0), compensation="other")
+    strategy = Strategy("s", (Population("/P", Rectangle((axis,), (0.3,), (None,))),), matrices={"other": other})
+    ax = pl.histogram(GatedTube(tube, evaluate(strategy, tube), ()), "CD8")
+    counts, edges, _ = ax.patches[0].get_data()
+    right = counts[(edges[:-1] + edges[1:]) / 2 > 0.3].sum()
+    inside = int((np.arcsinh(tube.compensated("CD8", other) / 150.0) >= 0.3).sum())
+    assert right == pytest.approx(inside, rel=0.05)
+    assert abs(inside - (np.arcsinh(tube["CD8"] / 150.0) >= 0.3).sum()) > 0.1 * inside
+    assert f"{inside:,} of {len(tube):,}" in flat(ax)
+
+
 def test_a_gate_of_more_than_two_channels_has_a_panel_for_each_pair(tube):
     dimensions = tuple(Dimension(name, Asinh(150.0)) for name in ("CD3", "CD4", "CD8"))
     gate = Rectangle(dimensions, (2.0, 2.0, None), (None, None, 2.0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -139,7 +140,7 @@ def _one_scale(subjects: Mapping[str, Subject], marker: str) -> dict[str, Dimens
         usual = next(iter(channels.values())).usual_scale
         wanted = {c.marker or c.name for c in channels.values()}
         transform = next((one.transform for one in chosen if one.name in wanted), usual)
-    return {name: Dimension(channel.name, transform) for name, channel in channels.items()}
+    return {name: replace(one.dimension(marker), transform=transform) for name, one in subjects.items()}
 
 
 def _one_axis(

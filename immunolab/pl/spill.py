@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from immunolab.errors import InputError, Problem
-from immunolab.gating.strategy import Dimension
 from immunolab.pl.event_figure import axes_of, check_names, title_of
-from immunolab.pl.subject import Drawable, subject
+from immunolab.pl.subject import Drawable, Subject, subject
 from immunolab.plots.event_panels import head
 from immunolab.plots.spill_matrix import matrix_size, spill_matrix
 from immunolab.plots.style import MM, axes, style
@@ -63,21 +63,26 @@ def compensation(
     names = names or [c.name for c in events.tube.channels if c.kind in ("fluorescence", "mass")]
     if len(names) < 2:
         raise InputError(Problem("", "channels", f"{len(names)} stained channel(s) make no pair", "name at least two"))
-    how = "sample" if compensated else "none"
-    dimensions = [Dimension(name, events.scales[name], compensation=how) for name in names]
+    dimensions = [events.dimension(name) for name in names]
+    if not compensated:
+        dimensions = [replace(dimension, compensation="none") for dimension in dimensions]
     mask = events.mask(within)
     scales = axes_of(events, dimensions, mask, (None,) * len(names))
     side = matrix_size(len(names))
     ax = axes(ax, side, side + 8 * MM)
     points = events.points(dimensions, mask, _MOST)
     spill_matrix(ax, points, scales, [d.transform for d in dimensions])
-    matrix = events.tube.spillover
-    how = (
-        "as acquired"
-        if not compensated
-        else f"compensated with {len(matrix.channels)} channels"
-        if matrix
-        else "no matrix"
-    )
+    how = _matrix_words(events, {dimension.compensation for dimension in dimensions})
     head(ax, title_of(events, within, events.count(mask)), entries=[("note", "", how)])
     return ax
+
+
+def _matrix_words(events: Subject, used: set[str]) -> str:
+    """Return what the events are compensated with, in words."""
+    named = sorted(used - {"sample", "none"})
+    if named:
+        return f"compensated with the gates' matrix {', '.join(named)}"
+    matrix = events.tube.spillover
+    if used == {"none"}:
+        return "as acquired"
+    return f"compensated with the tube's matrix of {len(matrix.channels)} channels" if matrix else "no matrix"

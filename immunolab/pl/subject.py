@@ -60,12 +60,19 @@ class Subject:
         """Display scale by channel: that of the first gate on it, else the one that the tube's own events choose."""
         chosen = {one.name: one.transform for one in channel_scales([channel_noise(self.tube)])}
         found = {c.name: chosen.get(c.marker or c.name, c.usual_scale) for c in self.tube.channels}
-        return found if self.gated is None else found | _gate_scales(self.gated)
+        return (
+            found if self.gated is None else found | {n: d.transform for n, d in _gate_dimensions(self.gated).items()}
+        )
+
+    @cached_property
+    def _compensation(self) -> Mapping[str, str]:
+        """What the first gate on each channel compensates with, so that events are drawn where gates see them."""
+        return {} if self.gated is None else {name: d.compensation for name, d in _gate_dimensions(self.gated).items()}
 
     def dimension(self, name: str) -> Dimension:
         """Return the axis of a marker or channel; raises as `Tube.find`."""
         channel = self.tube.channel(name)
-        return Dimension(channel.name, self.scales[channel.name])
+        return Dimension(channel.name, self.scales[channel.name], self._compensation.get(channel.name, "sample"))
 
     def mask(self, population: str) -> Mask | None:
         """Return the events of a population; None for all events.
@@ -124,11 +131,11 @@ class Subject:
         return self.points(dimensions, mask, _FOR_ENDS)
 
 
-def _gate_scales(gated: GatedTube) -> dict[str, Transform]:
-    """Return the scale of the first gate on each channel."""
+def _gate_dimensions(gated: GatedTube) -> dict[str, Dimension]:
+    """Return the dimension of the first gate on each channel."""
     gates = [p.gate for p in gated.strategy.populations if isinstance(p.gate, Rectangle | Polygon | Ellipsoid)]
     dimensions = [d for gate in gates for d in gate.dimensions if d.ratio is None]
-    return {gated.tube.channel(d.name).name: d.transform for d in reversed(dimensions)}
+    return {gated.tube.channel(d.name).name: d for d in reversed(dimensions)}
 
 
 def subject(data: Any) -> Subject:
