@@ -22,6 +22,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 FOLDER = REPOSITORY / "notebooks"
 SECONDS = 60  # of one notebook, the bound of CI; of processor, so that a busy machine fails no test
 _KEPT = ("text/plain", "text/html", "image/png", "image/svg+xml")  # a widget shows nothing without its kernel
+_WIDGET = "application/vnd.jupyter.widget-view+json"  # a bar
 _QUIET = {
     "TQDM_DISABLE": "1",
     "OMP_NUM_THREADS": "1",
@@ -54,7 +55,8 @@ def executed(path: Path, scratch: Path) -> NotebookNode:
 def _is_shown(output: NotebookNode) -> bool:
     if output["output_type"] == "stream":
         return output["name"] == "stdout"
-    return output["output_type"] == "error" or bool(set(output["data"]) & set(_KEPT))
+    kinds = set(output.get("data", {}))
+    return output["output_type"] == "error" or (bool(kinds & set(_KEPT)) and _WIDGET not in kinds)
 
 
 def _kept(output: NotebookNode) -> NotebookNode:
