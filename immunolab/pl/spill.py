@@ -81,8 +81,8 @@ def _matrix_words(events: Subject, used: set[str]) -> str:
     """Return what the events are compensated with, in words."""
     named = sorted(used - {"sample", "none"})
     if named:
-        return f"compensated with the gates' matrix {', '.join(named)}"
+        return f"gates' matrix {', '.join(named)}"
     matrix = events.tube.spillover
     if used == {"none"}:
         return "as acquired"
-    return f"compensated with the tube's matrix of {len(matrix.channels)} channels" if matrix else "no matrix"
+    return f"tube's matrix, {len(matrix.channels)} channels" if matrix else "no matrix"
