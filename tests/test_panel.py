@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from immunolab.errors import GatingError, InputError, nearest
 from immunolab.events.tube import Tube
+from immunolab.loaders.cell_features import isotype_columns, protein_markers
 from immunolab.vocabulary.lexicon import markers, spellings
 from immunolab.vocabulary.panel import read_panel, resolve_channels, resolve_label
 
@@ -287,3 +288,41 @@ def test_real_panel_files():
 )
 def test_a_hint_names_no_neighbour_of_another_number(word: str, allowed: tuple[str, ...], meant: str) -> None:
     assert nearest(word, allowed) == (f"did you mean '{meant}'?" if meant else "")
+
+
+@pytest.mark.parametrize(
+    ("label", "marker"),
+    [
+        ("143Nd_CD123_IL-3R", "CD123"), ("CD123_IL-3R", "CD123"), ("anti-human CD25 (TotalSeq-B)", "CD25"),
+        ("Hu.CD4_RPA-T4", "CD4"), ("MHCII", "HLA-DR"), ("GDTCR", "TCRgd"), ("IFNa", "IFN-a"), ("CD124_IL-4Ra", "CD124"),
+        ("CD33_Siglec-3", "CD33"), ("CD335_NKp46", "CD335"), ("BDCA-2", "CD303"), ("c-Kit (CD117)", "CD117"),
+        ("CD8-CD4", None), ("CD4 IL-17A", None), ("CD235ab_CD61", None),
+    ],
+)  # fmt: skip
+def test_labels_of_mass_cytometry_and_cite_seq_name_one_marker_or_none(label, marker):
+    assert resolve_label(label).marker == marker
+
+
+@given(
+    st.sampled_from(sorted(markers())),
+    st.sampled_from(
+        [
+            "anti-human {} (TotalSeq-B)",
+            "143Nd_{}",
+            "Hu.{}",
+            "{}_TotalSeqC",
+            "ADT_{}",
+            "{}-ADT",
+            "{} Antibody",
+            "A0123_{}",
+        ]
+    ),
+)
+def test_a_marker_is_found_in_whatever_an_antibody_is_called(marker, words):
+    assert protein_markers([words.format(marker)])[0] == (marker,)
+
+
+def test_isotypes_are_controls_and_antibodies_against_mouse_and_human_are_not():
+    names = ["CD4", "IgG1", "Mouse IgG2a isotype", "rat_IgG2b", "anti-mouse/human CD44", "IgM", "CD4.1"]
+    assert isotype_columns(names) == [1, 2, 3]
+    assert protein_markers(names)[0] == ("CD4", "CD44", "IgM")

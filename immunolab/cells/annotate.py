@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
-def label(cells: AnnData, *, sample_column: str = "", seed: int = 0, quiet: bool = False) -> None:
+def label(cells: AnnData, *, population: str = "", sample_column: str = "", seed: int = 0, quiet: bool = False) -> None:
     """Label single cells in place: lineages, and Treg, naive, memory and helper subsets of CD4 T cells.
 
     Parameters
@@ -36,6 +36,9 @@ def label(cells: AnnData, *, sample_column: str = "", seed: int = 0, quiet: bool
         - ``obsm["immunolab_probability"]``: of each population among the cells of its parent, else missing;
         - ``obsm["X_immunolab"]``: the space that lineages are learnt in;
         - ``uns["immunolab"]``: populations, thresholds, quality, notes, version.
+    population
+        What the cells were sorted as (``CD3``, ``CD4``, ``CD8``, ``NK``, ``B``, ``Mono``, ``DC``, ``pDC``, ``HSPC``);
+        "" where they were not, or nothing is known.
     sample_column
         Column of ``obs`` that names the sample; "" looks for the usual ones.
     seed
@@ -48,7 +51,7 @@ def label(cells: AnnData, *, sample_column: str = "", seed: int = 0, quiet: bool
     DataFileError
         There are no cells, or no genes or proteins that can be used.
     InputError
-        It is no AnnData, holds the events of a tube, or is backed by a file.
+        It is no AnnData, holds the events of a tube, is backed by a file, or cells are not sorted as that population.
     """
     check_anndata(cells)
     if "kind" in cells.var:
@@ -58,7 +61,7 @@ def label(cells: AnnData, *, sample_column: str = "", seed: int = 0, quiet: bool
         hint = "label(cells := cells.to_memory()), write_h5ad, and open that file with backed=True"
         raise InputError(Problem("", "cells", "these cells are in a file; labels need all of them in memory", hint))
     with quietly(quiet):
-        found = label_cells(interpret_cells(cells, sample_column=sample_column), seed=seed)
+        found = label_cells(interpret_cells(cells, sample_column=sample_column), population=population, seed=seed)
     cells.obs["sample_id"] = pd.Categorical(found.table["sample_id"])
     cells.obs["immunolab_label"] = pd.Categorical(found.table["label"])
     cells.obs["immunolab_confidence"] = found.table["confidence"].to_numpy()
@@ -84,7 +87,9 @@ def _storable(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**{name: table[name].astype(object).fillna("").astype(str) for name in text})
 
 
-def label_file(path: Path | str, out: Path | str, *, sample_column: str = "", seed: int = 0) -> LabelledCells:
+def label_file(
+    path: Path | str, out: Path | str, *, population: str = "", sample_column: str = "", seed: int = 0
+) -> LabelledCells:
     """Label the cells of a file and write the table of labels.
 
     Parameters
@@ -93,6 +98,8 @@ def label_file(path: Path | str, out: Path | str, *, sample_column: str = "", se
         See `read_cells`.
     out
         The CSV to write.
+    population
+        See `label`.
     seed
         Of every random draw.
 
@@ -100,10 +107,12 @@ def label_file(path: Path | str, out: Path | str, *, sample_column: str = "", se
     ------
     DataFileError
         The file cannot be used.
+    InputError
+        Cells are not sorted as that population.
     """
     cells = read_cells(path, sample_column=sample_column)
     check_no_events(cells, str(path))
-    found = label_cells(cells, seed=seed)
+    found = label_cells(cells, population=population, seed=seed)
     LABELS.write(found.table, Path(out))
     return found
 

@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from immunolab.cells.lineage import settle
+from immunolab.cells.marker_model import fit_kinds, marker_counts
 from immunolab.cells.proteins import ProteinGates, spread_of
-from immunolab.cells.scores import above_most, above_reference, chance_above, relative_score, standardised
+from immunolab.cells.scores import above_most, above_reference, chance_above, relative_score
 from immunolab.cells.space import cell_space
 from immunolab.cells.subsets import ABOVE_BACKGROUND, SURE, Answer, Answers
-from immunolab.clustering.expression import Array, Neighbours, nearest_cells, smooth
+from immunolab.clustering.expression import Array, Neighbours, similar_cells, smooth
 from immunolab.events.cells import has_genes
 from immunolab.gating.method_results import Cut
 from immunolab.gating.placement.methods.mixture import mixture
 from immunolab.gating.placement.methods.tail import tail
 from immunolab.schema.flags import Flag
-from immunolab.vocabulary.signatures import signature
+from immunolab.vocabulary.signatures import expected_levels, signature
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -28,6 +30,9 @@ Mask = NDArray[np.bool_]
 _HELPERS = {"Tfh": "cTfh_blood", "Th17": "Th17", "Th1": "Th1", "Th2": "Th2"}
 _SPACE_SIGNATURES = ("Treg_core", "CD4_naive", "CD4_memory", "Th1", "Th2", "Th17", "cTfh_blood", "Teff_cytotoxic")
 _QUESTIONS = ("treg", "naive", "ccr7", "tfh", "cxcr3", "ccr6", "ccr4")
+_CD4_KINDS = ("CD4_naive", "CD4_memory", "CD4_effector")
+_FEWEST_GENES = 2  # of a signature: one gene is lost in too many cells
+_SPEAKS = 3.0  # times the level in another kind that makes a gene part the two
 _NEIGHBOURS = (
     15  # cells a score is smoothed over: more hide subsets of a few cells, fewer leave the loss of transcripts
 )
@@ -39,9 +44,10 @@ _SPREAD_SHARE = (
 
 @dataclass(frozen=True)
 class _GeneScores:
-    """Smoothed scores of CD4 T cells by name of the signature; those with too few genes are only named."""
+    """Smoothed scores of CD4 T cells and how far they are believed, by signature; what is missing is named."""
 
     values: Mapping[str, Array]
+    trust: Mapping[str, float]
     missing: tuple[str, ...]
 
 
@@ -106,12 +112,12 @@ def _inside(chance: Answer, cd4: Mask) -> Answer:
 def _by_genes(cells: AnnData, gates: ProteinGates, cd4: Mask, known: Answers, seed: int) -> Answers:
     """Complete what proteins answer by signatures; borders of scores are placed once, on all samples."""
     genes = [gene for name in _SPACE_SIGNATURES for gene in signature(name)]
-    neighbours = nearest_cells(cell_space(cells, gates, cd4, genes=genes, seed=seed), _NEIGHBOURS, seed)
-    scores = _gene_scores(cells[cd4], neighbours, seed)
+    neighbours = similar_cells(cell_space(cells, gates, cd4, genes=genes, seed=seed), _NEIGHBOURS, seed)
+    scores = _gene_scores(cells[cd4], neighbours)
     treg, note = known.treg, ""
     if treg is None and "Treg_core" in scores.values:
         treg, note = _treg_by_score(scores.values["Treg_core"], gates)
-    naive = _naive_by_scores(scores) if known.naive is None else known.naive
+    naive = _naive_by_kinds(cells[cd4], neighbours, seed) if known.naive is None else known.naive
     memory = np.ones(int(cd4.sum()), dtype=bool) if naive is None else naive < SURE
     reference = memory if naive is None else ~memory
     if treg is not None:
@@ -119,40 +125,55 @@ def _by_genes(cells: AnnData, gates: ProteinGates, cd4: Mask, known: Answers, se
 
     def over_reference(name: str, border: float) -> Answer:
         score = scores.values.get(name)
-        return None if score is None else chance_above(above_reference(score, reference), border, 1.0)
+        if score is None:
+            return None
+        return chance_above(scores.trust[name] * above_reference(score, reference), border, 1.0)
 
     return replace(
         known,
         treg=treg,
         naive=naive,
-        helper={k: above_most(scores.values[name], memory) for k, name in _HELPERS.items() if name in scores.values},
+        helper={
+            k: scores.trust[name] * above_most(scores.values[name], memory)
+            for k, name in _HELPERS.items()
+            if name in scores.values
+        },
         effector=over_reference("CD4_Tem", ABOVE_BACKGROUND),
         cytotoxic=over_reference("Teff_cytotoxic", _CYTOTOXIC_ABOVE),
         notes=(*known.notes, *scores.missing, *([note] if note else [])),
     )
 
 
-def _gene_scores(cells: AnnData, neighbours: Neighbours, seed: int) -> _GeneScores:
-    """Return scores, half a cell's own and half its neighbours'; under half of its genes a signature is refused."""
+def _gene_scores(cells: AnnData, neighbours: Neighbours) -> _GeneScores:
+    """Return scores, half a cell's own and half its neighbours'; missing genes weaken a signature in proportion."""
     values: dict[str, Array] = {}
+    trust: dict[str, float] = {}
     missing = []
-    for name in ("CD4_naive", "CD4_memory", *_HELPERS.values(), "Treg_core", "CD4_Tem", "Teff_cytotoxic"):
+    for name in (*_HELPERS.values(), "Treg_core", "CD4_Tem", "Teff_cytotoxic"):
         genes = signature(name)
-        score = relative_score(cells, genes, seed)
-        if score.usable:
+        score = relative_score(cells, genes)
+        absent = f"{name}: {len(score.missing)} of {len(genes)} genes are absent ({', '.join(score.missing)})"
+        if len(score.found) >= _FEWEST_GENES:
             values[name] = (score.values + smooth(neighbours, score.values)) / 2
-        else:
-            absent = ", ".join(score.missing)
-            missing.append(f"{name}: {len(score.missing)} of {len(genes)} genes are absent ({absent}); not scored")
-    return _GeneScores(values, tuple(missing))
+            trust[name] = float(np.sqrt(score.share))
+        if len(score.found) < _FEWEST_GENES:
+            missing.append(f"{absent}; not scored")
+        elif not score.usable:
+            missing.append(f"{absent}; it weighs {100 * trust[name]:.0f} %")
+    return _GeneScores(values, trust, tuple(missing))
 
 
-def _naive_by_scores(scores: _GeneScores) -> Answer:
-    if not {"CD4_naive", "CD4_memory"} <= set(scores.values):
+def _naive_by_kinds(cells: AnnData, neighbours: Neighbours, seed: int) -> Answer:
+    """Return the probability of the naive kind among CD4 T cells; None where next to no gene parts it from memory."""
+    markers = marker_counts(cells)
+    table = expected_levels()
+    rows = [table.genes.index(gene) for gene in markers.genes]
+    levels = table.levels[np.ix_(rows, [table.kinds.index(kind) for kind in _CD4_KINDS])]
+    speaking = levels.max(axis=1) >= _SPEAKS * levels.min(axis=1)
+    if speaking.sum() < _FEWEST_GENES:
         return None
-    score = standardised(scores.values["CD4_naive"]) - standardised(scores.values["CD4_memory"])
-    cut = mixture(score)
-    return chance_above(score, cut.value, _SPREAD_SHARE * (cut.spread or 1.0)) if np.isfinite(cut.value) else None
+    fit = fit_kinds(markers, _CD4_KINDS, seed=seed)
+    return settle(fit, neighbours, np.ones(cells.n_obs, dtype=bool))[:, 0]
 
 
 def _treg_by_score(score: Array, gates: ProteinGates) -> tuple[Answer, str]:

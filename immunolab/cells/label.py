@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -12,24 +12,28 @@ from numpy.typing import NDArray
 
 from immunolab.cells.cd4 import cd4_answers
 from immunolab.cells.lineage import (
-    FEWEST_GENES,
-    UNASSIGNED,
     Called,
     call_lineages,
+    can_part_cd4,
     chance_of_cd4,
-    most_probable,
-    relative_levels,
+    lineage_of_kinds,
+    settle,
+    shares_of,
+    sure_of_sibling,
 )
-from immunolab.cells.proteins import ProteinGates, protein_lineages
+from immunolab.cells.marker_model import KindFit, fit_kinds, marker_counts, missing_genes, sibling_evidence
+from immunolab.cells.protein_lineages import ProteinEvidence, lineage_evidence
+from immunolab.cells.proteins import ProteinGates
 from immunolab.cells.quality import CellQuality, check_cells
-from immunolab.cells.scores import signature_level
 from immunolab.cells.space import cell_space
-from immunolab.cells.subsets import SURE, chances_of_cd4, members_of_cd4, name_cd4
-from immunolab.clustering.expression import Array, nearest_cells, smooth
-from immunolab.events.cells import gene_columns, has_genes, notes_of, sample_ids_of
+from immunolab.cells.subsets import chances_of_cd4, members_of_cd4, name_cd4
+from immunolab.clustering.expression import Array, similar_cells
+from immunolab.clustering.names import UNASSIGNED
+from immunolab.errors import InputError, Problem, nearest
+from immunolab.events.cells import has_genes, notes_of, sample_ids_of
 from immunolab.gating.tube_gates import thresholds_table
 from immunolab.progress import phases
-from immunolab.vocabulary.signatures import lineages
+from immunolab.vocabulary.signatures import expected_levels
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -38,6 +42,9 @@ Mask = NDArray[np.bool_]
 _CD4_GENES = ("CD4", "CD8A", "CD8B")
 _LYMPHOID = ("CD3", "NK", "B", "Plasma")
 _OTHERS = ("Mono", "DC", "pDC", "HSPC")
+SORTED_AS = ("CD3", "CD4", "CD8", "NK", "B", "Mono", "DC", "pDC", "HSPC")  # what a sort may be declared as
+_CONTRADICTED = 0.1  # probability of CD4 or of CD8 in a cell whose own proteins say otherwise
+_SURELY_OTHER = 0.99  # probability of another lineage that overrules a declared sort: sorts are 95 to 99 % pure
 _T_NEIGHBOURS = 30  # more than for subsets: CD4 transcripts are seen in a tenth of CD4 cells
 _PHASES = ("quality", "neighbours", "lineages", "T cells")
 
@@ -85,30 +92,40 @@ class _Calls:
     chance: Mapping[str, Array]
     members: Mapping[str, Mask] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    fit: KindFit | None = None
+    by_protein: ProteinEvidence | None = None
 
 
-def label_cells(cells: AnnData, *, seed: int = 0) -> LabelledCells:
+def label_cells(cells: AnnData, *, population: str = "", seed: int = 0) -> LabelledCells:
     """Return a label for each cell: a subset of CD4 T cells, a lineage, or ``unassigned``.
 
-    Surface proteins decide where they were measured and their borders can be placed; genes decide the
-    rest. A cell that fails quality control is ``unassigned`` with confidence 0.
+    Surface proteins and genes are combined, each by its evidence. A cell that fails quality control is ``unassigned``
+    with confidence 0.
 
     Parameters
     ----------
     cells
         Under the storage contract, as `read_cells` gives them.
+    population
+        What the cells were sorted as (``CD4``, ``CD3``, ``B`` ...); "" where nothing is known.
     seed
         Of every random draw.
+
+    Raises
+    ------
+    InputError
+        The population is none that cells are sorted as.
     """
+    declared = _declared(population)
     with phases("labelling", _PHASES) as next_phase:
         quality = check_cells(cells, seed=seed)
         next_phase()
         gates = ProteinGates(cells, seed)
         points = cell_space(cells, gates, seed=seed)
         next_phase()
-        calls = _lineages(cells, gates, points, quality.passed, seed)
+        calls = _lineages(cells, gates, points, quality.passed, declared, seed)
         next_phase()
-        calls = _t_cells(cells, gates, calls, quality.passed, seed)
+        calls = _t_cells(cells, gates, calls, quality.passed, declared, seed)
     samples = sample_ids_of(cells)
     table = pd.DataFrame(
         {
@@ -118,12 +135,11 @@ def label_cells(cells: AnnData, *, seed: int = 0) -> LabelledCells:
             "confidence": np.round(np.where(quality.passed, calls.sure, 0.0), 4),
         }
     )
-    borders = [replace(border, sample_id=sample) for sample in dict.fromkeys(samples) for border in gates.borders]
     return LabelledCells(
         table=table,
-        thresholds=thresholds_table(borders),
+        thresholds=thresholds_table(gates.borders_of(list(dict.fromkeys(samples)))),
         quality=quality,
-        notes=tuple(dict.fromkeys((*notes_of(cells), *quality.notes, *calls.notes))),
+        notes=tuple(dict.fromkeys((*notes_of(cells), *quality.notes, *calls.notes, *gates.notes))),
         members=calls.members,
         chance=calls.chance,
         by_protein=frozenset(border.population for border in gates.borders if border.channel != "genes"),
@@ -131,42 +147,78 @@ def label_cells(cells: AnnData, *, seed: int = 0) -> LabelledCells:
     )
 
 
-def _lineages(cells: AnnData, gates: ProteinGates, points: Array, passed: Mask, seed: int) -> _Calls:
-    by_protein = protein_lineages(gates, cells.n_obs)
-    if not has_genes(cells):
-        found = most_probable(by_protein.chance, cells.n_obs)
-        return _calls(found, passed, "lineages are called by surface proteins")
-    names = tuple(lineages())
-    neighbours = nearest_cells(points, seed=seed)
-    scores = [signature_level(cells, genes) for genes in lineages().values()]
-    lost = [name for name, score in zip(names, scores, strict=True) if len(score.found) < FEWEST_GENES]
-    smoothed = np.stack([smooth(neighbours, score.values) for score in scores], axis=1)
-    levels = relative_levels(smoothed, [len(score.found) for score in scores])
-    levels = np.where(passed[:, None], levels, 0.0)
-    veto = by_protein.veto(names) if by_protein.chance else None
-    notes = [f"under two genes measured of: {', '.join(lost)}; these lineages cannot be assessed"] if lost else []
-    notes.append("lineages are called by genes" + (" and surface proteins" if veto is not None else ""))
-    return _calls(call_lineages(levels, names, points, neighbours, veto=veto), passed, *notes)
+def _declared(population: str) -> str:
+    if population and population not in SORTED_AS:
+        hint = f"{nearest(population, SORTED_AS)} known: {', '.join(SORTED_AS)}".strip()
+        raise InputError(Problem("", "population", f"cells are not sorted as '{population}'", hint))
+    return population
 
 
-def _calls(found: Called, passed: Mask, *notes: str) -> _Calls:
+def _kinds(declared: str) -> tuple[str, ...]:
+    """Return the kinds that cells may be of: a sort of CD4 holds no CD8 cells, but may hold other lineages."""
+    kinds = expected_levels().kinds
+    names = lineage_of_kinds(kinds, t_as_one=False)
+    sibling = {"CD4": ("CD8", "T"), "CD8": ("CD4", "T")}.get(declared, ())
+    return tuple(kind for kind, name in zip(kinds, names, strict=True) if name not in sibling)
+
+
+def _lineages(cells: AnnData, gates: ProteinGates, points: Array, passed: Mask, declared: str, seed: int) -> _Calls:
+    kinds = _kinds(declared)
+    unknown, notes = frozenset(lineage_of_kinds(kinds)) - {UNASSIGNED}, list[str]()
+    if has_genes(cells):
+        markers = marker_counts(cells)
+        fit = fit_kinds(markers, kinds, seed=seed, learn=np.flatnonzero(passed))
+        unknown, said = missing_genes(markers.genes)
+        notes += said
+    else:
+        fit = KindFit(kinds, np.zeros((cells.n_obs, len(kinds))), np.full(len(kinds), 1 / len(kinds)))
+    by_protein = lineage_evidence(gates, kinds, passed, fit.evidence if has_genes(cells) else None)
+    unknown -= by_protein.named
+    if unknown:
+        notes.append(f"{', '.join(sorted(unknown))}: next to no gene or protein of these was measured; not assessed")
+    both = by_protein.evidence + fit.evidence
+    fit = KindFit(kinds, both, shares_of(both[passed]) if passed.any() else fit.weight)
+    neighbours = similar_cells(points, seed=seed)
+    chance = settle(fit, neighbours, passed)
+    if declared:
+        chance, note = _as_declared(fit, chance, declared)
+        notes.append(note)
+    sources = [*(["genes"] if has_genes(cells) else []), *(["surface proteins"] if by_protein.used else [])]
+    notes += [*by_protein.notes, f"lineages are called by {' and '.join(sources) or 'nothing'}"]
+    return _calls(call_lineages(chance, kinds, unknown - {declared}), passed, fit, by_protein, *notes)
+
+
+def _as_declared(fit: KindFit, chance: Array, declared: str) -> tuple[Array, str]:
+    """Return probabilities where cells are what they were sorted as, unless they are surely of another lineage."""
+    lineage = "T" if declared in ("CD3", "CD4", "CD8") else declared
+    own = np.array([name == lineage for name in lineage_of_kinds(fit.kinds)])
+    other = chance[:, ~own].sum(axis=1) >= _SURELY_OTHER
+    prior = np.where(own, np.maximum(fit.weight, 1e-4), 1e-12)
+    kept = np.where(other[:, None], chance, fit.chance(prior / prior.sum()))
+    return (
+        kept,
+        f"the cells were sorted as {declared}; {int(other.sum())} of {len(other)} are surely of another lineage",
+    )
+
+
+def _calls(found: Called, passed: Mask, fit: KindFit, by_protein: ProteinEvidence, *notes: str) -> _Calls:
     """Return lineages with T cells under their population's name, CD3, and the populations they make."""
     labels = np.where(found.labels == "T", "CD3", found.labels).astype(object)
     own = {name: (labels == name) & passed for name in (*_LYMPHOID, *_OTHERS)}
     lymphocytes = np.isin(labels, _LYMPHOID) & passed
     members = {"viable": passed, "lymphocytes": lymphocytes, **{name: m for name, m in own.items() if m.any()}}
     chance = {"CD3" if name == "T" else name: values for name, values in found.chance.items()}
-    return _Calls(labels, found.confidence, chance, members, notes)
+    return _Calls(labels, found.confidence, chance, members, notes, fit, by_protein)
 
 
-def _t_cells(cells: AnnData, gates: ProteinGates, calls: _Calls, passed: Mask, seed: int) -> _Calls:
+def _t_cells(cells: AnnData, gates: ProteinGates, calls: _Calls, passed: Mask, declared: str, seed: int) -> _Calls:
     """Return the calls with T cells parted into CD4 and CD8, and CD4 T cells into subsets."""
-    t_cells = calls.labels == "CD3"
-    parted, note = _cd4_or_cd8(cells, gates, t_cells, seed)
+    t_cells = (calls.labels == "CD3") & passed
+    parted, note = _cd4_or_cd8(cells, gates, calls, t_cells, declared, seed)
     if parted is None:
-        return replace(calls, notes=(*calls.notes, note))
+        return replace(calls, notes=(*calls.notes, *note))
     labels, sure = calls.labels.copy(), calls.sure.copy()
-    cd4, cd8 = t_cells & (parted[0] >= SURE), t_cells & (parted[1] >= SURE)
+    cd4, cd8 = (t_cells & sure_of_sibling(*both) for both in (parted, parted[::-1]))
     for name, inside, own in (("CD4", cd4, parted[0]), ("CD8", cd8, parted[1])):
         labels[inside], sure[inside] = name, np.minimum(sure, own)[inside]
     answers = cd4_answers(cells, gates, cd4, seed=seed)
@@ -178,7 +230,7 @@ def _t_cells(cells: AnnData, gates: ProteinGates, calls: _Calls, passed: Mask, s
     chance = {"CD4": np.where(t_cells, parted[0], np.nan), "CD8": np.where(t_cells, parted[1], np.nan)}
     chance |= {name: _spread(values, cd4, np.nan) for name, values in chances_of_cd4(answers).items()}
     return _Calls(
-        labels, sure, {**calls.chance, **chance}, {**calls.members, **members}, (*calls.notes, note, *answers.notes)
+        labels, sure, {**calls.chance, **chance}, {**calls.members, **members}, (*calls.notes, *note, *answers.notes)
     )
 
 
@@ -190,27 +242,40 @@ def _spread(values: np.ndarray, among: Mask, elsewhere: float) -> np.ndarray:
 
 
 def _cd4_or_cd8(
-    cells: AnnData, gates: ProteinGates, t_cells: Mask, seed: int
-) -> tuple[tuple[Array, Array] | None, str]:
-    """Return the probabilities of CD4 and of CD8 among T cells, None where neither can be assessed, and a note."""
-    four, eight = gates.split("CD4", "CD4", t_cells), gates.split("CD8", "CD8", t_cells)
-    if four is not None and eight is not None:
-        return (four * (1 - eight), eight * (1 - four)), "CD4 and CD8 are called by surface proteins"
-    one = four if four is not None else 1 - eight if eight is not None else None
-    if one is not None:
-        note = "CD4 and CD8 are called by one surface protein: the other was not measured or has no valley"
-        return (one, 1 - one), note
-    genes = [gene for gene in _CD4_GENES if gene in cells.var_names]
-    if not genes or t_cells.sum() < 2:
-        return None, "CD4 and CD8 cannot be parted: neither their proteins nor their genes were measured"
-    chance = _spread(_cd4_by_genes(cells, gates, t_cells, genes, seed), t_cells, 0.0)
-    return (chance, np.where(t_cells, 1 - chance, 0.0)), "CD4 and CD8 are called by genes"
-
-
-def _cd4_by_genes(cells: AnnData, gates: ProteinGates, t_cells: Mask, genes: Sequence[str], seed: int) -> Array:
+    cells: AnnData, gates: ProteinGates, calls: _Calls, t_cells: Mask, declared: str, seed: int
+) -> tuple[tuple[Array, Array] | None, tuple[str, ...]]:
+    """Return the probabilities of CD4 and of CD8 among T cells, None where neither can be assessed, and notes."""
+    if declared in ("CD4", "CD8"):
+        own, none = t_cells.astype(np.float64), np.zeros(len(t_cells))
+        return (own, none) if declared == "CD4" else (none, own), ()
+    fit, by_protein = calls.fit, calls.by_protein
+    if fit is None or by_protein is None or t_cells.sum() < 2:
+        return None, ()
+    kinds = tuple(np.array(fit.kinds)[np.isin(lineage_of_kinds(fit.kinds, t_as_one=False), ("CD4", "CD8", "T"))])
+    markers = marker_counts(cells[t_cells]) if has_genes(cells) else None
+    by_genes = fit_kinds(markers, kinds, seed=seed) if markers is not None and can_part_cd4(markers.genes) else None
+    proteins = [marker for marker in ("CD4", "CD8") if marker in by_protein.used]
+    if by_genes is None and not proteins:
+        return None, ("CD4 and CD8 cannot be parted: neither their proteins nor CD8A or CD8B",)
+    columns = [fit.kinds.index(kind) for kind in kinds]
+    evidence = by_protein.parting[t_cells][:, columns] + (0.0 if by_genes is None else by_genes.evidence)
     points = cell_space(cells, gates, t_cells, genes=_CD4_GENES, seed=seed)
-    columns = gene_columns(cells)
-    seen = np.zeros((int(t_cells.sum()), len(_CD4_GENES)), dtype=bool)
-    for gene in genes:
-        seen[:, _CD4_GENES.index(gene)] = cells.X[t_cells][:, [columns[gene]]].toarray()[:, 0] > 0
-    return chance_of_cd4(seen, points, nearest_cells(points, _T_NEIGHBOURS, seed))
+    named = list(zip(kinds, lineage_of_kinds(kinds, t_as_one=False), strict=True))
+    one, other = (tuple(kind for kind, name in named if name == own) for own in ("CD4", "CD8"))
+    said = by_protein.parting[t_cells]
+    odds = said[:, fit.kinds.index(one[0])] - said[:, fit.kinds.index(other[0])]
+    lost = 0.0
+    if markers is not None and by_genes is not None:
+        parting = sibling_evidence(markers, by_genes, one, other)
+        odds, lost = odds + parting.odds, 0.0 if proteins else parting.lost
+    fit_t = KindFit(kinds, evidence, shares_of(evidence))
+    found = chance_of_cd4(fit_t, odds, points, similar_cells(points, _T_NEIGHBOURS, seed), by_state=lost)
+    four, eight = (_spread(values, t_cells, 0.0) for values in found.chances)
+    # double negative and double positive cells are T cells of neither
+    four = np.where(by_protein.contradicts("CD4", "CD8"), np.minimum(four, _CONTRADICTED), four)
+    eight = np.where(by_protein.contradicts("CD8", "CD4"), np.minimum(eight, _CONTRADICTED), eight)
+    sources = [*(["genes"] if by_genes else []), *(["surface proteins"] if proteins else [])]
+    notes = [f"CD4 and CD8 are called by {' and '.join(sources)}"]
+    if len(found.present) == 1:
+        notes.append(f"the T cells are one kind, {found.present[0]}: a second one explains them no better")
+    return (four, eight), tuple(notes)

@@ -1,37 +1,36 @@
-"""Which lineage of blood a cell is of, by its genes, and CD4 or CD8 among T cells.
+"""Which lineage of blood a cell is of, and CD4 or CD8 among T cells, from its own evidence and that of its neighbours.
 
-Cells whose marker genes leave no doubt, smoothed over neighbours, teach a logistic regression on the
-principal components, and that calls all cells. Marker genes of single cells are lost too often for a
-cell's own counts to decide.
+Evidence is a log likelihood of each kind of cell, of genes (`marker_model`), of surface proteins (`proteins`), or their
+sum. A cell of few counts has little of its own: the cells around it say what is common there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from immunolab.cells.marker_model import KindFit
 from immunolab.clustering.expression import Array, Neighbours, smooth
 from immunolab.clustering.names import UNASSIGNED
+from immunolab.events.subsample import drawn_rows
+from immunolab.vocabulary.signatures import expected_levels
 
-# The constants are judgement; each comment says what it trades off, and tests/test_label.py checks the accuracy
-# on sorted cells (Zheng et al. 2017, Nat Commun 8:14049) and gated cells (Kotliarov et al. 2020, Nat Med 26:618).
-_PRESENT = 0.4  # sd of its genes that the clearest cells show: less calls absent lineages, more loses rare ones
-_PRESENT_CELLS = (5, 20)  # the clearest 1 %, within these: fewer are one cell's noise, more hide a rare lineage
-_SEED_LEVEL, _SEED_RIVAL = 0.5, 0.6  # share of the clearest level that teaches; the runner-up's share of the best
-_FEWEST_SEEDS = (3, 10)  # cells that teach a lineage, 1 % within these: fewer do not make a class to learn
-_LEAST_LEVEL = 0.2  # share of the clearest level below which a probability alone does not name a cell
-FEWEST_GENES = 2  # of a lineage: one gene is lost in too many cells
-_CONTRADICTED = 0.1  # share of doubtless cells that a protein may contradict before it is set aside
-_ROUNDS, _SETTLED = 15, 0.01  # of EM, and the largest change of a probability that ends it
-_STRENGTH_OF_LINEAGE, _STRENGTH_OF_CD4 = 1.0, 0.3  # inverse penalty of the regressions; CD4 and CD8 cells are nearer
-_FIRST_CHANCE = (
-    0.9,
-    0.1,
-    0.6,
-)  # of CD4: where CD4 alone was seen, CD8, neither (blood has 2 CD4 a CD8)
+_ROUNDS, _SETTLED = 12, 0.01  # of neighbours' evidence, and the largest mean change that ends them
+_LOCAL = 0.9  # share of the prior that neighbours give; the rest is the mixture's, so that no kind is ruled out
+_FLOOR = 0.002  # least prior of a kind among neighbours: a lone cell with ten times the evidence is not outvoted
+SURE_LINEAGE = 0.5  # probability from which a cell has a lineage: more probable than not
+_SURE_SIBLING = 0.6  # of CD4 against CD8: between 0.4 and 0.6 the cell keeps the parent's name (judgement)
+
+_OF_ONE_KIND = 0.8  # least prior of the only kind there is: a cell is another one by its own transcripts alone
+_LEARNT_ON = 20_000  # cells that the regression is fitted on: its 25 coefficients no longer move
+_EM_ROUNDS, _LEAST_PRIOR = 30, 0.01  # of CD4 against CD8, and the prior that its own transcripts can still overturn
+_STRENGTH_OF_CD4 = 0.3  # inverse penalty of the regression of CD4 on components (judgement)
+_LEAST_KIND = 0.02  # share of T cells below which a second kind is not learnt from: sorts are 95 to 99 % pure
+_LEAST_GAIN = 6.0  # log likelihood that a second kind must add over one alone (a Bayes factor of 400)
+_NEED_ONE_OF = frozenset({"CD8A", "CD8B"})  # genes that part CD4 from CD8; CD4's own is seen in a tenth of its cells
 
 
 @dataclass(frozen=True)
@@ -51,141 +50,192 @@ class Called:
     chance: Mapping[str, Array] = field(default_factory=dict)
 
 
-def relative_levels(scores: Array, n_genes: Sequence[int]) -> Array:
-    """Return each lineage's smoothed score as a share of what its clearest cells have; 0 where it is absent.
-
-    The clearest are one in a hundred, 5 to 20 cells. A lineage is absent when even these stay below 0.4
-    standard deviations of its genes, or when fewer than two of its genes were measured.
+def lineage_of_kinds(kinds: Sequence[str], *, t_as_one: bool = True) -> tuple[str, ...]:
+    """Return the lineage that each kind is called by.
 
     Parameters
     ----------
-    scores
-        Smoothed scores, cells x lineages.
-    n_genes
-        Genes measured of each lineage.
+    kinds
+        As `marker_levels.yaml` names them.
+    t_as_one
+        Whether kinds of T cells are all called T.
     """
-    levels = np.zeros_like(scores)
-    size = int(np.clip(len(scores) // 100, *_PRESENT_CELLS))
-    for column, measured in enumerate(n_genes):
-        if measured < FEWEST_GENES:
-            continue
-        highest = np.sort(scores[:, column])[-size:]
-        on = float(np.median(highest))
-        if on >= _PRESENT:
-            levels[:, column] = scores[:, column] / on
-    return levels
+    table = expected_levels()
+    names = dict(zip(table.kinds, table.lineage, strict=True))
+    found = (names[kind] for kind in kinds)
+    return tuple("T" if t_as_one and name in ("CD4", "CD8") else name for name in found)
 
 
-def call_lineages(
-    levels: Array,
-    names: Sequence[str],
-    points: Array,
-    neighbours: Neighbours,
-    *,
-    veto: NDArray[np.bool_] | None = None,
-    least: float = 0.5,
-) -> Called:
-    """Return the lineage of each cell.
+def settle(fit: KindFit, neighbours: Neighbours, learn: NDArray[np.bool_]) -> Array:
+    """Return the probability of each kind, where what is common among a cell's neighbours is its prior.
 
     Parameters
     ----------
-    levels
-        Cells x lineages, as `relative_levels` gives them.
-    names
-        Of the lineages.
-    points
-        Cells x dimensions (principal components, proteins) that calls are learnt in.
+    fit
+        Evidence of each cell.
     neighbours
-        Nearest cells in that space.
-    veto
-        Cells x lineages, True where surface proteins contradict a lineage.
-    least
-        Probability below which a cell is ``unassigned``.
+        Nearest cells of each.
+    learn
+        Cells that shares of kinds are learnt from.
     """
-    allowed = levels if veto is None else np.where(_believed(levels, veto), 0.0, levels)
-    best, clear = _clear(allowed)
-    enough = int(np.clip(len(levels) // 100, *_FEWEST_SEEDS))
-    kept = [c for c in range(len(names)) if (clear & (best == c)).sum() >= enough]
-    if not kept:
-        return Called(np.full(len(levels), UNASSIGNED, dtype=object), np.zeros(len(levels)))
-    clear &= np.isin(best, kept)
-    chance = np.zeros((len(levels), len(kept)))
-    if len(kept) == 1:
-        chance[:, 0] = np.clip(allowed[:, kept[0]] / _SEED_LEVEL, 0.0, 1.0)
-    else:
-        from sklearn.linear_model import LogisticRegression
-
-        model = LogisticRegression(C=_STRENGTH_OF_LINEAGE, max_iter=500).fit(points[clear], best[clear])
-        chance[:] = smooth(neighbours, model.predict_proba(points))
-    winner = chance.argmax(axis=1)
-    confidence = chance.max(axis=1)
-    labels = np.array([names[c] for c in kept], dtype=object)[winner]
-    by_name = {names[c]: chance[:, column] for column, c in enumerate(kept)}
-    own = allowed[np.arange(len(levels)), np.array(kept)[winner]]
-    known = (confidence >= least) & (own >= _LEAST_LEVEL)
-    return Called(np.where(known, labels, UNASSIGNED), np.where(known, confidence, 0.0), by_name)
+    chance = fit.chance()
+    for _ in range(_ROUNDS):
+        weight = chance[learn].mean(axis=0) if learn.any() else fit.weight
+        prior = _LOCAL * np.maximum(smooth(neighbours, chance), _FLOOR) + (1 - _LOCAL) * weight
+        after = fit.chance(prior)
+        moved = float(np.abs(after - chance).mean(axis=0).max())
+        chance = after
+        if moved < _SETTLED / len(fit.kinds):
+            break
+    return chance
 
 
-def _clear(levels: Array) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return each cell's highest lineage, and whether no other comes near it."""
-    order = np.sort(levels, axis=1)
-    clear = (order[:, -1] >= _SEED_LEVEL) & (order[:, -2] <= _SEED_RIVAL * order[:, -1])
-    return levels.argmax(axis=1), clear
-
-
-def _believed(levels: Array, veto: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the veto without lineages where it contradicts over a tenth of the cells that genes leave no doubt of."""
-    best, clear = _clear(levels)
-    kept = veto.copy()
-    for column in range(veto.shape[1]):
-        own = clear & (best == column)
-        if own.any() and veto[own, column].mean() > _CONTRADICTED:
-            kept[:, column] = False
-    return kept
-
-
-def chance_of_cd4(detected: NDArray[np.bool_], points: Array, neighbours: Neighbours) -> Array:
-    """Return the probability that a T cell is CD4 rather than CD8, by genes.
-
-    A mixture of the two kinds, fitted by EM: what a cell looks like (logistic regression on ``points``)
-    gives the prior, whether CD4, CD8A and CD8B transcripts were seen gives the likelihood, with
-    detection rates learnt from the data. A transcript not seen is weak evidence, which is why the rates
-    matter: CD4 is seen in a tenth of CD4 cells, CD8A in half of CD8 cells.
+def call_lineages(chance: Array, kinds: Sequence[str], unknown: Collection[str] = ()) -> Called:
+    """Return the lineage of each cell; ``unassigned`` where none is more probable than all others together.
 
     Parameters
     ----------
-    detected
-        Cells x 3: CD4, CD8A, CD8B seen.
+    chance
+        Cells x kinds.
+    kinds
+        Names of the columns.
+    unknown
+        Lineages that the panel cannot show: cells that are most like them are ``unassigned``.
+    """
+    of_kind = np.array(lineage_of_kinds(kinds))
+    by_name = {name: chance[:, of_kind == name].sum(axis=1) for name in dict.fromkeys(of_kind)}
+    found = most_probable(
+        {name: values for name, values in by_name.items() if name != UNASSIGNED and name not in unknown}, len(chance)
+    )
+    known = found.labels != UNASSIGNED
+    return replace(found, confidence=np.where(known, found.confidence, 0.0))
+
+
+def shares_of(evidence: Array) -> Array:
+    """Return the shares of kinds, by EM.
+
+    Parameters
+    ----------
+    evidence
+        Cells x kinds, log likelihood.
+    """
+    return _shares(evidence)[0]
+
+
+def _shares(evidence: Array) -> tuple[Array, float]:
+    """Return the shares of kinds by EM, and the log likelihood of all cells."""
+    weight = np.full(evidence.shape[1], 1 / evidence.shape[1])
+    total = 0.0
+    for _ in range(50):  # EM of shares alone is settled by then
+        log = evidence + np.log(np.maximum(weight, 1e-12))
+        top = log.max(axis=1, keepdims=True)
+        chance = np.exp(log - top)
+        sums = chance.sum(axis=1, keepdims=True)
+        total = float((top + np.log(sums)).sum())
+        weight = (chance / sums).mean(axis=0)
+    return weight, total
+
+
+@dataclass(frozen=True)
+class Siblings:
+    """Probability of CD4 and of CD8 in each T cell, and which of them there are."""
+
+    chances: tuple[Array, Array]
+    present: tuple[str, ...]
+
+
+def chance_of_cd4(
+    fit: KindFit, odds: Array, points: Array, neighbours: Neighbours, *, by_state: float = 0.0
+) -> Siblings:
+    """Return the probability of CD4 and of CD8 of each T cell.
+
+    What a cell looks like (its neighbours, and a logistic regression on ``points``) is the prior, and only what CD4 and
+    CD8 cells never share is the likelihood, by EM: a cytotoxic cell is CD8 where cytotoxic cells carry CD8.
+
+    Parameters
+    ----------
+    fit
+        Evidence of T cells, with kinds of CD4, of CD8 and others: where EM starts.
+    odds
+        Log odds of CD4 against CD8 of each cell, by genes and proteins that part them.
+    by_state
+        Weight of genes of a state (naive, cytotoxic) beside these, 0 to 1: the share of cells that lost them.
     points, neighbours
-        See `call_lineages`.
+        Of the same cells.
     """
     from sklearn.linear_model import LogisticRegression
 
-    four, eight = detected[:, 0], detected[:, 1] | detected[:, 2]
-    only_cd4, cd8, neither = _FIRST_CHANCE
-    chance = np.where(four & ~eight, only_cd4, np.where(eight, cd8, neither))
-    if not four.any() and not eight.any():
-        return np.full(len(detected), 0.5)
-    seen = detected.astype(np.float64)
-    twice = np.concatenate([points, points])
-    kinds = np.repeat([1, 0], len(points))
-    for _ in range(_ROUNDS):
-        weight = np.concatenate([chance, 1 - chance])
-        model = LogisticRegression(C=_STRENGTH_OF_CD4, max_iter=200).fit(twice, kinds, sample_weight=weight)
-        prior = model.predict_proba(points)[:, 1]
-        prior = np.clip((prior + smooth(neighbours, prior)) / 2, 0.01, 0.99)
-        rates = [(share @ seen + 1) / (share.sum() + 4) for share in (chance, 1 - chance)]
-        odds = np.log(prior / (1 - prior))
-        odds += seen @ np.log(rates[0] / rates[1]) + (1 - seen) @ np.log((1 - rates[0]) / (1 - rates[1]))
-        after = 1 / (1 + np.exp(-odds))
-        moved = float(np.abs(after - chance).max())
-        chance = after
+    of_kind = np.array(lineage_of_kinds(fit.kinds, t_as_one=False))
+    chance = settle(fit, neighbours, np.ones(len(points), dtype=bool))
+    four, eight = (chance[:, of_kind == name].sum(axis=1) for name in ("CD4", "CD8"))
+    either = np.minimum(four + eight, 1.0)
+    share = four / np.maximum(four + eight, 1e-9)
+    present = _present(odds)
+    if len(present) == 2:
+        odds = (1 - by_state) * odds + by_state * (_log_sum(fit, of_kind == "CD4") - _log_sum(fit, of_kind == "CD8"))
+    drawn = drawn_rows(len(points), _LEARNT_ON, 0)
+    twice, kinds = np.concatenate([points[drawn], points[drawn]]), np.repeat([1, 0], len(drawn))
+    for _ in range(_EM_ROUNDS):
+        prior = smooth(neighbours, share)
+        if present == ("CD4",):
+            prior = np.maximum(prior, _OF_ONE_KIND)
+        elif present == ("CD8",):
+            prior = np.minimum(prior, 1 - _OF_ONE_KIND)
+        else:
+            weight = np.concatenate([share[drawn], 1 - share[drawn]])
+            model = LogisticRegression(C=_STRENGTH_OF_CD4, max_iter=200).fit(twice, kinds, sample_weight=weight)
+            prior = (prior + model.predict_proba(points)[:, 1]) / 2
+        prior = np.clip(prior, _LEAST_PRIOR, 1 - _LEAST_PRIOR)
+        after = 1 / (1 + np.exp(-np.clip(odds + np.log(prior / (1 - prior)), -50, 50)))
+        moved = float(np.abs(after - share).max())
+        share = after
         if moved < _SETTLED:
             break
-    return np.asarray(chance)
+    return Siblings((share * either, (1 - share) * either), present)
 
 
-def most_probable(chance: Mapping[str, Array], n: int, least: float = 0.5) -> Called:
+def _present(odds: Array) -> tuple[str, ...]:
+    """Return which of CD4 and CD8 there are: one alone, unless the second explains the cells clearly better."""
+    evidence = np.stack([odds, np.zeros_like(odds)], axis=1)
+    weight, both = _shares(evidence)
+    rarer = int(weight.argmin())
+    alone = float(evidence[:, 1 - rarer].sum())
+    if both - alone >= _LEAST_GAIN and weight[rarer] >= _LEAST_KIND:
+        return ("CD4", "CD8")
+    return (("CD4", "CD8")[1 - rarer],)
+
+
+def _log_sum(fit: KindFit, inside: NDArray[np.bool_]) -> Array:
+    """Return the log likelihood of some kinds together, by their shares among each other."""
+    weight = np.maximum(fit.weight[inside], 1e-6)
+    log = fit.evidence[:, inside] + np.log(weight / weight.sum())
+    top = log.max(axis=1)
+    return np.asarray(top + np.log(np.exp(log - top[:, None]).sum(axis=1)))
+
+
+def sure_of_sibling(chance: Array, sibling: Array) -> NDArray[np.bool_]:
+    """Return where one of two siblings is called: it is more probable than not, and clearly more than the other.
+
+    Parameters
+    ----------
+    chance, sibling
+        Probabilities of the two.
+    """
+    return np.asarray((chance >= SURE_LINEAGE) & (chance >= _SURE_SIBLING * (chance + sibling)))
+
+
+def can_part_cd4(genes: Collection[str]) -> bool:
+    """Return whether the genes measured can part CD4 from CD8 T cells.
+
+    Parameters
+    ----------
+    genes
+        Symbols measured.
+    """
+    return bool(_NEED_ONE_OF & set(genes))
+
+
+def most_probable(chance: Mapping[str, Array], n: int, least: float = SURE_LINEAGE) -> Called:
     """Return the most probable label of each of n cells; ``unassigned`` below the least probability.
 
     Parameters

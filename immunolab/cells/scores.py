@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 _SD_FLOOR = 0.05  # log units added to a gene's sd: a gene that hardly varies must not outweigh the others
 _HIGHEST = 6.0  # sd at which a gene is clipped, so that one bright gene does not decide for a signature
-_CONTROL_GENES, _BINS = 50, 25  # scanpy's defaults, after Tirosh et al. 2016 (Science 352:189)
+_BINS = 25  # scanpy's default, after Tirosh et al. 2016 (Science 352:189)
+_CONTROL_GENES = 1_000_000  # every gene of like abundance: a draw of 50 changed a label in thirteen from seed to seed
 _ENOUGH_REFERENCE = 50  # cells: the robust sd of 50 has a standard error of 17 %
 _MAD_TO_SD = 1.4826  # the sd of normal values in units of their median absolute deviation
 
@@ -36,6 +37,11 @@ class GeneScore:
     def usable(self) -> bool:
         """Whether at least half of the signature's genes were measured."""
         return len(self.found) >= len(self.missing) and bool(self.found)
+
+    @property
+    def share(self) -> float:
+        """Share of the signature's genes that were measured."""
+        return len(self.found) / max(len(self.found) + len(self.missing), 1)
 
 
 # Lineages need a level that is zero where the genes are absent. scanpy.tl.score_genes has no such zero: in its place
@@ -62,15 +68,13 @@ def signature_level(cells: AnnData, genes: Sequence[str]) -> GeneScore:
     return GeneScore(np.minimum(scaled, _HIGHEST).mean(axis=1), found, missing)
 
 
-def relative_score(cells: AnnData, genes: Sequence[str], seed: int = 0) -> GeneScore:
-    """Return a signature's score less that of random genes of like abundance (`scanpy.tl.score_genes`).
+def relative_score(cells: AnnData, genes: Sequence[str]) -> GeneScore:
+    """Return a signature's score less that of the genes of like abundance (`scanpy.tl.score_genes`).
 
     Parameters
     ----------
     cells, genes
         See `signature_level`.
-    seed
-        Of the random genes.
     """
     import scanpy
     from anndata import AnnData
@@ -81,9 +85,7 @@ def relative_score(cells: AnnData, genes: Sequence[str], seed: int = 0) -> GeneS
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         scored = AnnData(cells.X, var=cells.var[[]])
-        scanpy.tl.score_genes(
-            scored, list(level.found), ctrl_size=_CONTROL_GENES, n_bins=_BINS, random_state=seed, use_raw=False
-        )
+        scanpy.tl.score_genes(scored, list(level.found), ctrl_size=_CONTROL_GENES, n_bins=_BINS, use_raw=False)
     return GeneScore(scored.obs["score"].to_numpy(dtype=np.float64), level.found, level.missing)
 
 

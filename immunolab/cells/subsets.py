@@ -95,16 +95,16 @@ def name_cd4(n: int, answers: Answers) -> Called:
     found = _Naming(np.full(n, "CD4", dtype=object), np.ones(n), np.ones(n, dtype=bool))
     if answers.treg is not None:
         found = _settled(found, answers.treg, "Treg")
-    if answers.naive is None:
-        return Called(found.labels, found.sure)
-    found = _naive_or_memory(found, answers.naive, answers.ccr7)
+    if answers.naive is not None:
+        found = _naive_or_memory(found, answers.naive, answers.ccr7)
     if answers.tfh is not None:
         found = _settled(found, answers.tfh, "Tfh")
     if answers.has_receptors:
         found = _by_receptors(found, answers)
     elif answers.helper:
         found = _by_helper_scores(found, answers)
-    found = _by_memory(found, answers)
+    if answers.naive is not None:
+        found = _by_memory(found, answers)
     return Called(found.labels, found.sure)
 
 
@@ -204,7 +204,7 @@ def members_of_cd4(n: int, answers: Answers, labels: NDArray[np.object_]) -> dic
     if treg is not None:
         found |= {"Treg": treg, "Tconv": ~treg}
     if answers.naive is None:
-        return found
+        return found | {name: labels == name for name in ("Th1", "Th2", "Th17") if name in answers.helper}
     memory = answers.naive < SURE
     conventional = memory & (everything if treg is None else ~treg)
     found["CD4_mem"] = memory

@@ -140,6 +140,9 @@ def add_label(commands: Subparsers) -> None:
     parser.add_argument("cells", metavar="CELLS", help=".h5ad, 10x .h5, or a folder with matrix.mtx")
     parser.add_argument("-o", "--out", default="labels.csv", metavar="labels.csv", help="default: %(default)s")
     parser.add_argument("--sample", default="", metavar="COL", help="column of obs that names the sample")
+    parser.add_argument(
+        "--population", default="", metavar="NAME", help="what the cells were sorted as: CD4, CD8, B ..."
+    )
     add_quiet(parser)
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of every random draw (default: 0)")
 
@@ -151,7 +154,8 @@ def _label(arguments: argparse.Namespace) -> int:
 
     if is_hdf5(arguments.cells):
         read_apart(read_through, arguments.cells)
-    found = label_file(arguments.cells, arguments.out, sample_column=arguments.sample, seed=arguments.seed)
+    asked = {"population": arguments.population, "sample_column": arguments.sample, "seed": arguments.seed}
+    found = label_file(arguments.cells, arguments.out, **asked)
     say(f"{label_text(found)}\nwritten: {arguments.out}")
     return DONE
 

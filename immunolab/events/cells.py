@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 ProteinScale = Literal["counts", "transformed"]
+_BATCH_COLUMNS = ("batch", "batch_id", "pool", "lane", "run", "run_id", "sequencing_batch", "experiment")
 STORED = "immunolab"  # what immunolab adds to an AnnData is under this word, or begins with it
 
 
@@ -33,6 +34,7 @@ def cell_data(
     counts: csr_matrix | None = None,
     protein: pd.DataFrame | None = None,
     protein_scale: ProteinScale = "counts",
+    controls: pd.DataFrame | None = None,
     obs: pd.DataFrame | None = None,
     notes: Sequence[str] = (),
 ) -> AnnData:
@@ -52,6 +54,8 @@ def cell_data(
         Cells x proteins, columns in the vocabulary's spelling.
     protein_scale
         Whether ``protein`` holds counts or transformed values.
+    controls
+        Cells x isotype controls, on the scale of the proteins.
     obs
         Further columns, one row a cell.
     notes
@@ -69,7 +73,11 @@ def cell_data(
             obs=table.assign(sample_id=pd.Categorical(np.asarray(sample_ids, dtype=object))),
             var=pd.DataFrame(index=pd.Index(np.asarray(genes, dtype=object))),
             layers={} if counts is None else {"counts": counts},
-            obsm={} if protein is None else {"protein": protein.set_axis(index)},
+            obsm={
+                name: frame.set_axis(index)
+                for name, frame in (("protein", protein), ("protein_controls", controls))
+                if frame is not None
+            },
             uns={STORED: {"modality": "single_cell", "protein_scale": protein_scale, "notes": list(notes)}},
         )
 
@@ -132,6 +140,20 @@ def gene_columns(cells: AnnData) -> Mapping[str, int]:
 def proteins_of(cells: AnnData) -> pd.DataFrame | None:
     """Return surface proteins, cells x markers; None where none were measured."""
     return cells.obsm.get("protein")
+
+
+def protein_controls_of(cells: AnnData) -> pd.DataFrame | None:
+    """Return isotype controls, cells x controls, on the scale of the proteins; None where none were measured."""
+    return cells.obsm.get("protein_controls")
+
+
+def batches_of(cells: AnnData) -> NDArray[np.object_]:
+    """Return the batch of each cell, by the first column of ``obs`` that names one; empty where none does."""
+    by_lower = {str(name).lower(): name for name in cells.obs.columns}
+    found = next((by_lower[name] for name in _BATCH_COLUMNS if name in by_lower), None)
+    if found is None:
+        return np.empty(0, dtype=object)
+    return np.asarray(cells.obs[found].astype("string").fillna("").to_numpy(dtype=object))
 
 
 def proteins_are_counts(cells: AnnData) -> bool:

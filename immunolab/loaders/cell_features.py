@@ -29,7 +29,8 @@ _LEAST_KNOWN = 20  # genes of the signatures among ids; fewer name no lineage (j
 _ENSEMBL = re.compile(r"^ENS[A-Z]*G\d{8,}(\.\d+)?$")
 _PREFIX = re.compile(r"^(hg19|hg38|GRCh37|GRCh38)_+")
 _HASHTAG = re.compile(r"hash\s*tag|^hto|^hash|sample[_ ]?tag", re.IGNORECASE)
-_CONTROL = re.compile(r"\b(IgG\d?[ab]?|isotype|rat|mouse|hamster)\b.*$|^Ig(G|M|A)\d?", re.IGNORECASE)
+_CONTROL = re.compile(r"isotype|\b(rat|mouse|hamster)[ _.-]*ig[gma]|^igg\d?[abc]?(?![a-z])", re.IGNORECASE)
+_COPY = re.compile(r"[.-]\d$")  # what anndata and R add to a name that is there twice
 _TAG_TAIL = re.compile(r"([_.-](total\w*|adt|ab|protein|TotalSeq\w*))+$", re.IGNORECASE)
 _DOUBLE = "hashtag_doublet"
 _NONE = "hashtag_none"
@@ -72,11 +73,11 @@ def split_features(var: pd.DataFrame, where: str) -> Features:
         Gene ids without symbols of which none is known here, or names that are no human genes.
     """
     kinds = _kinds(var)
-    is_protein = np.array([kind.startswith(("antibody", "protein", "adt")) for kind in kinds])
-    is_gene = np.array([kind in ("", "gene expression", "gene", "rna") for kind in kinds])
+    is_protein = np.array([kind.startswith(("antibody", "protein", "adt")) for kind in kinds], dtype=bool)
+    is_gene = np.array([kind in ("", "gene expression", "gene", "rna") for kind in kinds], dtype=bool)
     names = np.array([str(name) for name in var.index], dtype=object)
     genes = np.flatnonzero(is_gene & ~is_protein)
-    proteins = np.flatnonzero(is_protein & np.array([not _HASHTAG.search(str(name)) for name in names]))
+    proteins = np.flatnonzero(is_protein & np.array([not _HASHTAG.search(str(name)) for name in names], dtype=bool))
     symbols, notes = _symbols(var.iloc[genes], where) if genes.size else ([], [])
     if len(set(symbols)) < len(symbols):
         repeated = pd.Series(symbols).value_counts()
@@ -151,13 +152,34 @@ def protein_markers(names: Sequence[str]) -> tuple[tuple[str, ...], list[int], l
         plain = _TAG_TAIL.sub("", name.strip())
         if _HASHTAG.search(plain) or _CONTROL.search(plain):
             continue
-        marker = resolve_label(plain).marker or plain
+        marker = _marker(name.strip(), plain)
         if marker in markers:
             notes.append(f"protein '{name}' repeats {marker}; the first counts")
             continue
         markers.append(marker)
         kept.append(column)
     return tuple(markers), kept, notes
+
+
+def _marker(name: str, plain: str) -> str:
+    """Return the marker of a protein by its whole name, without its tag, or without the number of a copy."""
+    spellings = (name, plain, _COPY.sub("", plain))
+    return next((found for text in spellings if (found := resolve_label(text).marker)), plain)
+
+
+def isotype_columns(names: Sequence[str]) -> list[int]:
+    """Return the columns of isotype controls.
+
+    Parameters
+    ----------
+    names
+        Surface proteins as the file names them.
+    """
+    return [column for column, name in enumerate(names) if _is_isotype(_TAG_TAIL.sub("", name.strip()))]
+
+
+def _is_isotype(name: str) -> bool:
+    return bool(_CONTROL.search(name)) and not _HASHTAG.search(name)
 
 
 def hashtag_samples(counts: NDArray[np.float64], names: Sequence[str]) -> tuple[NDArray[np.object_], str]:

@@ -22,7 +22,7 @@ from immunolab.events.cells import (
     proteins_are_counts,
     sample_ids_of,
 )
-from immunolab.loaders.cell_features import Features, hashtag_samples, protein_markers, split_features
+from immunolab.loaders.cell_features import Features, hashtag_samples, isotype_columns, protein_markers, split_features
 from immunolab.loaders.cell_files import open_cells
 from immunolab.loaders.cell_matrices import dense_proteins, protein_scale, recognise
 from immunolab.loaders.multimodal import NOTES
@@ -141,6 +141,7 @@ def interpret_cells(data: AnnData, where: str = "", *, sample_column: str = "", 
         counts=rna.counts if rna else None,
         protein=protein.values if protein else None,
         protein_scale=protein.scale if protein else "counts",
+        controls=protein.controls if protein else None,
         obs=data.obs,
         notes=(*notes, *sample_notes),
     )
@@ -222,11 +223,12 @@ def join_cells(parts: Sequence[AnnData]) -> AnnData:
 
 @dataclass(frozen=True)
 class _Proteins:
-    """Surface proteins of the cells, cells x markers."""
+    """Surface proteins of the cells, cells x markers, and isotype controls, where there are any."""
 
     values: pd.DataFrame
     scale: ProteinScale
     notes: tuple[str, ...]
+    controls: pd.DataFrame | None = None
 
 
 def _protein(data: AnnData, features: Features, where: str) -> _Proteins | None:
@@ -247,7 +249,11 @@ def _protein(data: AnnData, features: Features, where: str) -> _Proteins | None:
     scale = protein_scale(chosen)
     if scale == "transformed":
         notes = [*notes, "surface proteins are not counts; they are used on the scale they are on"]
-    return _Proteins(pd.DataFrame(chosen, columns=list(markers)), scale, tuple(notes))
+    isotypes = isotype_columns(names)
+    controls = (
+        pd.DataFrame(np.nan_to_num(values[:, isotypes]), columns=[names[i] for i in isotypes]) if isotypes else None
+    )
+    return _Proteins(pd.DataFrame(chosen, columns=list(markers)), scale, tuple(notes), controls)
 
 
 def _where_counted(data: AnnData) -> Any:

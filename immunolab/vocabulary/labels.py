@@ -51,6 +51,8 @@ _NOISE = _TAIL | {
 # from the most believed to the least
 _RANKS = ("name", "gene", "weak", "clone", "alone")
 _DOUBTED = ("weak", "alone")  # believed only when the label holds no other word
+# names of receptors that have a CD number too, where the vocabulary does not say which
+_RECEPTOR = re.compile(r"IL-\d{1,2}R[abg]?|(?:SIGLEC|Siglec|NKP|KIR2D[LS]|KIR3D[LS]|KLR[BDFGK]|NKG2).*")
 _CDS = re.compile(r"(CD\d+[A-Z]?)(?=CD\d|$)")
 
 
@@ -163,10 +165,19 @@ def _pick(reading: _LabelReading, allow_dye: bool) -> str | None:
         return "dump"
     if len(names) == 1:
         return next(iter(names))
+    if (numbered := _numbered(names)) is not None:
+        return numbered
     lineages = dump_lineages()
     if names and names <= lineages:
         return "dump"
     return "Viability" if "Viability" in names and names - {"Viability"} <= lineages else None
+
+
+def _numbered(names: frozenset[str]) -> str | None:
+    """Return the one CD number of a label whose other names are receptors: ``CD124_IL-4Ra`` is one antibody."""
+    numbers = [name for name in names if re.match(r"CD\d", name)]
+    others = [name for name in names if name not in numbers]
+    return numbers[0] if len(numbers) == 1 and all(map(_RECEPTOR.fullmatch, others)) else None
 
 
 @lru_cache(maxsize=20_000)

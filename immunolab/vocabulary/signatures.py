@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
+from numpy.typing import NDArray
+
 from immunolab.config import build, read_package_yaml
 from immunolab.errors import InputError, Problem, nearest
 
@@ -21,6 +24,34 @@ class _Lineages:
     schema: str
     cluster_names: tuple[str, ...]
     lineages: dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class _MarkerLevels:
+    schema: str
+    levels: tuple[float, ...]
+    kinds: dict[str, str]
+    genes: dict[str, str]
+
+
+@dataclass(frozen=True)
+class ExpectedLevels:
+    """What is expected of genes in each kind of blood cell.
+
+    Attributes
+    ----------
+    kinds, lineage
+        Names of the kinds, and the lineage that each is called by.
+    genes
+        Symbols.
+    levels
+        Genes x kinds, counts per 10,000.
+    """
+
+    kinds: tuple[str, ...]
+    lineage: tuple[str, ...]
+    genes: tuple[str, ...]
+    levels: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -62,6 +93,16 @@ def cluster_names() -> tuple[str, ...]:
 @cache
 def _lineages() -> _Lineages:
     return build(_Lineages, read_package_yaml("immunolab.vocabulary", "lineages.yaml"))
+
+
+@cache
+def expected_levels() -> ExpectedLevels:
+    """Return what is expected of marker genes in each kind of blood cell."""
+    file = build(_MarkerLevels, read_package_yaml("immunolab.vocabulary", "marker_levels.yaml"))
+    digits = np.array([[int(digit) for digit in row] for row in file.genes.values()])
+    return ExpectedLevels(
+        tuple(file.kinds), tuple(file.kinds.values()), tuple(file.genes), np.array(file.levels)[digits]
+    )
 
 
 @cache

@@ -1,0 +1,258 @@
+"""What surface proteins say of each kind of blood cell: a log likelihood to be added to that of genes.
+
+Each protein has a negative and a positive level, and each kind carries it in a known share of its cells. Levels and
+kinds are learnt together by EM, so that a protein whose groups overlap is parted by what the others say, and weighs as
+little as its groups are apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from immunolab.cells.proteins import ProteinGates
+from immunolab.clustering.expression import Array
+from immunolab.gating.method_results import Cut
+from immunolab.vocabulary.signatures import expected_levels
+
+Mask = NDArray[np.bool_]
+_ELSEWHERE = 0.03  # share of positive cells in a kind that does not carry a protein: spillover, doublets (judgement)
+_MOST = 4.0  # log odds that a cell is above a border: no protein says more (one cell in 55 is wrong)
+_ROUNDS, _SETTLED = 25, 1e-3  # of EM, and the largest move of a level that ends it, display units
+_FIRST_CELLS, _FIRST_SHARE = 20.0, 0.05  # cells that the first levels weigh as much as, or this share if it is more: a
+# group that is not there leaves its level where it was (judgement)
+_LEAST_APART = 1.0  # display units between the levels: 2.7 times as bright; nearer ones are one group (judgement)
+_CLEAR_APART = 2.0  # sd between the levels from which nothing is said: Ashman's D, as for the mixture of gates
+_FEWEST = 30  # cells
+_SURELY = 0.9  # probability from which a protein contradicts a name
+_NAMED_BY: Mapping[str, frozenset[str]] = {
+    "T": frozenset({"CD3", "TCRab", "TCRb", "CD5"}),
+    "B": frozenset({"CD19", "CD20", "CD22", "CD21"}),
+    "Mono": frozenset({"CD14", "CD33", "CD64", "CD11b"}),
+    "NK": frozenset({"CD56", "CD16"}),
+    "DC": frozenset({"CD11c", "CD1c"}),
+    "pDC": frozenset({"CD123"}),
+    "HSPC": frozenset({"CD34"}),
+    "Plasma": frozenset({"CD138"}),
+}
+_PARTING = ("CD4", "CD8")  # proteins that part CD4 from CD8
+_GROUPS = {
+    "T": ("CD4_naive", "CD4_memory", "CD4_effector", "CD8_naive", "CD8_memory", "CD8_effector", "CD8_TEMRA", "gd"),
+    "CD4": ("CD4_naive", "CD4_memory", "CD4_effector"),
+    "CD8": ("CD8_naive", "CD8_memory", "CD8_effector", "CD8_TEMRA"),
+    "Mono": ("Mono_CD14", "Mono_CD16"),
+    "HSPC": ("HSC", "GMP", "MEP", "CLP"),
+}
+# Share of the cells of a kind, or of a group of kinds, that carry each protein (textbook phenotypes of blood; 0.5: half
+# of them, or dim). Later words override earlier ones.
+_CARRIED: Mapping[str, Mapping[str, float]] = {
+    "CD3": {"T": 0.97},
+    "CD2": {"T": 0.95, "NK": 0.75, "pDC": 0.3, "DC": 0.2},
+    "CD5": {"T": 0.95, "gd": 0.9, "B": 0.15},
+    "CD7": {"T": 0.85, "NK": 0.9},
+    "CD28": {"T": 0.9, "CD8_effector": 0.4, "CD8_TEMRA": 0.1, "gd": 0.3, "Plasma": 0.3},
+    "TCRab": {"T": 0.95, "gd": 0.05},
+    "TCRb": {"T": 0.95, "gd": 0.05},
+    "TCRgd": {"gd": 0.95},
+    "CD19": {"B": 0.97, "Plasma": 0.5, "CLP": 0.5},
+    "CD20": {"B": 0.97},
+    "CD22": {"B": 0.95},
+    "CD21": {"B": 0.9},
+    "IgD": {"B": 0.8},
+    "CD14": {"Mono_CD14": 0.97, "Mono_CD16": 0.4, "DC": 0.1},
+    "CD33": {"Mono": 0.95, "DC": 0.8, "HSPC": 0.5},
+    "CD64": {"Mono_CD14": 0.95, "Mono_CD16": 0.3},
+    "CD11b": {"Mono": 0.9, "NK": 0.5, "DC": 0.4, "CD8_TEMRA": 0.3},
+    "CD11c": {"Mono": 0.95, "DC": 0.9, "NK": 0.2},
+    "HLA-DR": {"B": 0.97, "Mono": 0.97, "DC": 0.97, "pDC": 0.97, "HSPC": 0.85, "Plasma": 0.5, "CD8_effector": 0.3,
+               "CD8_TEMRA": 0.3, "CD4_memory": 0.15, "CD4_effector": 0.3},
+    "CD16": {"NK": 0.85, "Mono_CD16": 0.95, "gd": 0.3, "CD8_TEMRA": 0.15},
+    "CD56": {"NK": 0.9, "gd": 0.3, "CD8_effector": 0.15, "CD8_TEMRA": 0.2},
+    "CD123": {"pDC": 0.97, "DC": 0.1, "HSPC": 0.3},
+    "CD1c": {"DC": 0.7, "B": 0.2},
+    "CD34": {"HSPC": 0.95},
+    "CD138": {"Plasma": 0.9},
+    "CD4": {"CD4": 0.97, "Mono": 0.5, "pDC": 0.6, "DC": 0.4},
+    "CD8": {"CD8": 0.97, "NK": 0.3, "gd": 0.3},
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ProteinEvidence:
+    """What proteins say of kinds.
+
+    Attributes
+    ----------
+    evidence
+        Cells x kinds, log likelihood; zero where no protein could be used.
+    parting
+        That of CD4 and CD8 alone.
+    used
+        Proteins that decided.
+    notes
+        Proteins whose groups are not apart, and what was done.
+    positive
+        Probability of being positive for CD4 and CD8, by the cell's own protein, where its groups are apart.
+    """
+
+    evidence: Array
+    parting: Array
+    used: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    positive: Mapping[str, Array] = field(default_factory=dict)
+
+    @property
+    def named(self) -> frozenset[str]:
+        """Lineages that a protein of their own was measured of."""
+        return frozenset(name for name, own in _NAMED_BY.items() if own & set(self.used))
+
+    def contradicts(self, carried: str, lacking: str) -> Mask:
+        """Return where a cell surely lacks the one protein, or surely carries the other; False where neither is clear.
+
+        Parameters
+        ----------
+        carried, lacking
+            Proteins.
+        """
+        wrong = np.zeros(len(self.evidence), dtype=bool)
+        if carried in self.positive:
+            wrong |= self.positive[carried] < 1 - _SURELY
+        if lacking in self.positive:
+            wrong |= self.positive[lacking] > _SURELY
+        return wrong
+
+
+@dataclass
+class _Levels:
+    """Negative and positive level of each protein in one batch, and their spread; display units."""
+
+    low: Array
+    high: Array
+    spread_low: Array
+    spread_high: Array
+    first: tuple[Array, Array] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.first = (self.low.copy(), self.high.copy())
+
+    def log_odds(self, values: Array) -> Array:
+        """Return the log odds of being positive, cells x proteins, straight through the border of two normal groups."""
+        both = (self.spread_low**2 + self.spread_high**2) / 2
+        slope = (self.high - self.low) / both
+        return np.asarray(np.clip(slope * (values - self.border), -_MOST, _MOST))
+
+    @property
+    def border(self) -> Array:
+        """Where the two levels are equally many sd away."""
+        return (self.low * self.spread_high + self.high * self.spread_low) / (self.spread_low + self.spread_high)
+
+    @property
+    def apart(self) -> Array:
+        """How many sd the levels are apart."""
+        return np.asarray((self.high - self.low) / np.sqrt((self.spread_low**2 + self.spread_high**2) / 2))
+
+    def learn(self, values: Array, positive: Array) -> float:
+        """Move the levels to the cells' and return the largest move."""
+        moved = 0.0
+        spreads = []
+        first = max(_FIRST_CELLS, _FIRST_SHARE * len(values))
+        for share, start, level in ((1 - positive, self.first[0], self.low), (positive, self.first[1], self.high)):
+            mass = share.sum(axis=0)
+            mean = ((share * values).sum(axis=0) + first * start) / (mass + first)
+            moved = max(moved, float(np.abs(mean - level).max()))
+            level[:] = mean
+            around = (share * (values - mean) ** 2).sum(axis=0) + first * 0.25
+            spreads.append(np.maximum(np.sqrt(around / (mass + first)), 0.2))
+        near = self.high - self.low < _LEAST_APART
+        self.high[near] = self.low[near] + _LEAST_APART
+        self.spread_low, self.spread_high = spreads
+        return moved
+
+
+def lineage_evidence(
+    gates: ProteinGates, kinds: Sequence[str], passed: Mask, by_genes: Array | None
+) -> ProteinEvidence:
+    """Return what the proteins of lineages say of each kind.
+
+    Parameters
+    ----------
+    gates
+        Display values; the borders that are placed here are added to its own.
+    kinds
+        Columns of the result.
+    passed
+        Cells that levels are learnt from.
+    by_genes
+        Log likelihood of each kind by genes, cells x kinds, which levels are learnt with; None without genes.
+    """
+    markers = tuple(marker for marker in _CARRIED if gates.has(marker))
+    nothing = np.zeros((len(passed), len(kinds)))
+    if not markers or passed.sum() < _FEWEST:
+        return ProteinEvidence(nothing, nothing)
+    values = np.stack([gates.shown(marker) for marker in markers], axis=1)
+    carried = np.array([_carried(marker, kinds) for marker in markers])
+    first, notes = _first_levels(gates, markers, passed)
+    log_odds = np.zeros_like(values)
+    batches = {name: cells for name, cells in gates.batches.items() if (cells & passed).sum() >= 10 * _FEWEST}
+    groups = (
+        batches if len(batches) > 1 and len(batches) == len(gates.batches) else {"": np.ones(len(passed), dtype=bool)}
+    )
+    for batch, cells in groups.items():
+        levels = _Levels(*(level.copy() for level in first))
+        inside = cells & passed
+        _learn(levels, values[inside], carried, None if by_genes is None else by_genes[inside])
+        log_odds[cells] = levels.log_odds(values[cells])
+        for column, marker in enumerate(markers):
+            cut = Cut(float(levels.border[column]), (), float(levels.spread_low[column]))
+            gates.record(_border_of(marker), marker, cut, "mixture", raw=gates.counts_at(cut.value), batch=batch)
+        near = [m for m, apart in zip(markers, levels.apart, strict=True) if apart < _CLEAR_APART]
+        if near:
+            notes.append(f"{', '.join(near)}: positive and negative cells overlap{f' in {batch}' if batch else ''}; "
+                         "parted by what genes and other proteins say")  # fmt: skip
+    clear = [m for m in _PARTING if m in markers and not any(m in note and "overlap" in note for note in notes)]
+    positive = {m: 1 / (1 + np.exp(-log_odds[:, markers.index(m)])) for m in clear}
+    each = np.stack([np.log(row * np.exp(log_odds[:, [i]]) + 1 - row) for i, row in enumerate(carried)])
+    parting = [i for i, marker in enumerate(markers) if marker in _PARTING]
+    return ProteinEvidence(each.sum(axis=0), each[parting].sum(axis=0), markers, tuple(notes), positive)
+
+
+def _border_of(marker: str) -> str:
+    return {"CD19": "B", "CD14": "Mono", "CD56": "NK", "CD123": "pDC", "CD34": "HSPC"}.get(marker, marker)
+
+
+def _carried(marker: str, kinds: Sequence[str]) -> Array:
+    shares = dict.fromkeys(expected_levels().kinds, _ELSEWHERE)
+    for name, share in _CARRIED[marker].items():
+        shares |= dict.fromkeys(_GROUPS.get(name, (name,)), share)
+    return np.array([shares[kind] for kind in kinds])
+
+
+def _first_levels(
+    gates: ProteinGates, markers: Sequence[str], passed: Mask
+) -> tuple[tuple[Array, Array, Array, Array], list[str]]:
+    """Return the levels that EM starts at, by each protein's own two groups where it has them, and what has none."""
+    found = [gates.two_levels(marker, passed) for marker in markers]
+    low, high, spread_low, spread_high = (np.array([getattr(one, name) for one in found]) for name in
+                                          ("low", "high", "spread_low", "spread_high"))  # fmt: skip
+    return (low, high, spread_low, spread_high), [one.note for one in found if one.note]
+
+
+def _learn(levels: _Levels, values: Array, carried: Array, by_genes: Array | None) -> None:
+    weight = np.full(carried.shape[1], 1 / carried.shape[1])
+    for _ in range(_ROUNDS):
+        odds = np.exp(levels.log_odds(values))
+        log = np.log(weight) + (0.0 if by_genes is None else by_genes)
+        for column, row in enumerate(carried):
+            log = log + np.log(row * odds[:, [column]] + 1 - row)
+        chance = np.exp(log - log.max(axis=1, keepdims=True))
+        chance /= chance.sum(axis=1, keepdims=True)
+        weight = np.maximum(chance.mean(axis=0), 1e-4)
+        positive = np.empty_like(values)
+        for column, row in enumerate(carried):
+            above = row * odds[:, [column]]
+            positive[:, column] = (chance * above / (above + 1 - row)).sum(axis=1)
+        if levels.learn(values, positive) < _SETTLED:
+            return
