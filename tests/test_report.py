@@ -29,13 +29,8 @@ from immunolab.report.figures.endpoints import endpoint_figures
 from immunolab.report.figures.patients import patient_figures
 from immunolab.report.figures.quality import run_figures
 from immunolab.report.first_screen import study_facts
-from immunolab.report.methods import (
-    gate_rules_grid,
-    methods_text,
-    miflowcyt,
-    transforms_of,
-    warnings_grid,
-)
+from immunolab.report.method_tables import gate_rules_grid, warnings_grid
+from immunolab.report.methods import methods_text, miflowcyt, transforms_of
 from immunolab.report.other_tables import other_tables
 from immunolab.report.page import render, shift_grid, slope_grid, write_report
 from immunolab.report.patients import patient_grid

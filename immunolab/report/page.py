@@ -11,7 +11,7 @@ from typing import Any
 
 from immunolab.plots.drawn_memory import look_at_all
 from immunolab.report import disposition as flow
-from immunolab.report import methods
+from immunolab.report import method_tables, methods
 from immunolab.report.contact import Sheet, contact_sheets, draw_sheet
 from immunolab.report.contents import contents
 from immunolab.report.document import document, place_name
@@ -105,13 +105,13 @@ def _context(run: Run, pictures: Sequence[Written], sheets: Sequence[Sheet]) -> 
         "failures": flow.failures(run),
         "review": review_grid(run),
         "thresholds": borders_grid(run),
-        "gate_rules": methods.gate_rules_grid(run),
+        "gate_rules": method_tables.gate_rules_grid(run),
         "responders": responders_grid(run),
         "components": components_grid(run),
         "others": other_tables(run),
-        "registered": methods.registered_grid(run),
-        "warnings": methods.warnings_grid(run),
-        "definitions": methods.definitions_grid(run),
+        "registered": method_tables.registered_grid(run),
+        "warnings": method_tables.warnings_grid(run),
+        "definitions": method_tables.definitions_grid(run),
         "methods": methods.methods_text(run),
         "miflowcyt": methods.miflowcyt(run),
     }
