@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -77,6 +79,17 @@ def test_a_cluster_writes_what_one_worker_does(study: Path, alone: dict[str, byt
     assert [name for name in tables if name in alone and found[name] != alone[name]] == []
     assert [one.name for one in drawn] == [one.name for one in figures]
     assert [p.name for p in tmp_path.iterdir() if p.read_bytes() != alone[f"figures/{p.name}"]] == []
+
+
+def test_a_script_without_a_main_guard_is_run_once(study: Path, alone: dict[str, bytes], tmp_path: Path) -> None:
+    # a new process would import it, and with it begin the run again
+    out, script = tmp_path / "out", tmp_path / "night.py"
+    call = f"il.run({str(study)!r}, out={str(out)!r}, jobs=2, tables_only=True, quiet=True)"
+    script.write_text(f"import immunolab as il\n{call}\nprint('once')\n")
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "once\n"), done.stderr
+    for name in ("tables/endpoints.csv", "tables/counts.csv"):
+        assert (out / name).read_bytes() == alone[name]
 
 
 def test_every_sample_is_counted_single_cells_too(study: Path, alone: dict[str, bytes]) -> None:

@@ -10,6 +10,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -20,6 +21,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib import import_module
+from types import ModuleType
 from typing import Any, Literal
 
 from immunolab.errors import ImmunolabError
@@ -42,6 +44,7 @@ _ROOMS_OF_WORK = (  # of placing and gating, and of drawing with what that impor
     "matplotlib.backends.backend_pdf",
     "scipy.stats",
 )
+_starting = threading.Lock()  # one thread at a time changes what a new process is given
 MEMORY_PER_FILE_BYTE = 4  # bytes that a tube in work may take, for each byte of its file
 
 
@@ -168,7 +171,7 @@ class _WorkerProcesses:
         """Run a task in an idle process or a new one; raise BrokenProcessPool where that died."""
         process = self._idle.pop() if self._idle else _new_process()
         try:
-            result = _submit(process, attempt_task, function, task).result()
+            result = process.submit(attempt_task, function, task).result()
         except BrokenProcessPool:
             process.shutdown()
             raise
@@ -182,7 +185,7 @@ class _WorkerProcesses:
         """Start processes that import what they need while nothing waits for them."""
         started = [_new_process() for _ in range(count)]
         for process in started:
-            _submit(process, _import_what_runs_need)
+            process.submit(_import_what_runs_need)
         self._idle += started
 
     def end_large(self) -> None:
@@ -202,20 +205,40 @@ class _WorkerProcesses:
             self._idle.pop().shutdown()
 
 
-def _submit(process: ProcessPoolExecutor, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-    """Submit work to a process, which its first work starts; Ctrl-C while an interpreter starts prints a traceback."""
+def _new_process() -> ProcessPoolExecutor:
+    """Start a process, deaf to Ctrl-C while its interpreter starts, that does not run the calling script again."""
+    spawn = multiprocessing.get_context("spawn")
+    process = ProcessPoolExecutor(1, spawn, _begin_worker, (os.getpid(),))
+    with _starting, _without_interrupt(), _without_script():
+        process.submit(os.getpid)  # the first work starts the process
+    return process
+
+
+@contextmanager
+def _without_interrupt() -> Iterator[None]:
+    """Block SIGINT, which what this thread starts inherits: an interpreter that starts answers it with a traceback."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
-        return process.submit(function, *arguments)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited by what this thread starts
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        return process.submit(function, *arguments)
+        yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _new_process() -> ProcessPoolExecutor:
-    spawn = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(1, spawn, _begin_worker, (os.getpid(),))
+@contextmanager
+def _without_script() -> Iterator[None]:
+    """Show an empty `__main__` to `multiprocessing`, which would import the user's script in the new process.
+
+    A script without ``if __name__ == "__main__"`` would begin its own run there. What workers call is the package's.
+    """
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
 
 
 def _memory() -> tuple[int, int]:
