@@ -13,12 +13,15 @@ from sklearn.metrics import f1_score
 
 from immunolab.cells.label import LabelledCells, label_cells
 from immunolab.cells.pseudobulk import paired_expression, pseudobulk, response_by_sample
+from immunolab.cells.study_rows import population_counts
 from immunolab.cells.subsets import Answers, name_cd4
 from immunolab.cli import main
 from immunolab.comparison.method_agreement import method_agreement, paired_methods
 from immunolab.events.cells import cell_data
-from immunolab.loaders.single_cell import read_cells
+from immunolab.loaders.single_cell import join_cells, read_cells
+from immunolab.quantify import endpoint_values
 from immunolab.simulation import Options, simulate
+from immunolab.study.endpoints import PercentOfParent, SampleCounts
 
 CELLS_A_SAMPLE = 700
 
@@ -110,6 +113,35 @@ def test_the_order_of_cells_does_not_matter_to_borders() -> None:
     turned = cell_data(ids[::-1], samples, protein=pd.DataFrame(counts[::-1], columns=markers))
     again = label_cells(turned).table["label"].to_numpy()[::-1]
     assert (again == found.table["label"].to_numpy()).mean() > 0.99
+
+
+def test_a_border_that_misses_most_treg_is_said_at_their_counts(study: Path, tmp_path: Path) -> None:
+    """Few cells, whose Treg are no group of their own; in the other study the border is sound, and no row doubtful."""
+    few = tmp_path / "few"
+    options = Options(events=500, citeseq=CELLS_A_SAMPLE, truth_events=False)
+    simulate("sle_nct02084238", patients=3, seed=4, folder=few, visits=["W0", "W10"], options=options)
+    ratio, flags = {}, {}
+    for folder in (study, few):
+        found = label_cells(join_cells([read_cells(path) for path in sorted((folder / "cells").glob("*.h5ad"))]))
+        samples = sorted(set(found.table["sample_id"]))
+        counts = population_counts(found, samples)
+        truth = pd.read_csv(folder / "truth" / "populations.csv").query("population == 'Treg' and parent == 'CD4'")
+        treg = counts[counts["population"] == "Treg"].set_index("sample_id")
+        planted_treg = truth.set_index("sample_id")["percent_of_parent"][samples]
+        ratio[folder] = float((treg["percent_of_parent"] / planted_treg).median())
+        doubtful = counts["flag"].fillna("").str.contains("unimodal|too_few_events")
+        flags[folder] = set(counts.loc[doubtful, "population"])
+        if folder == few:
+            (value,) = endpoint_values(
+                [PercentOfParent(id="treg", source="", population="Treg", parent="CD4")],
+                SampleCounts(counts[counts["sample_id"] == samples[0]]),
+            )
+            assert "unimodal" in str(value["flag"])
+            assert doubtful.sum() == len(samples)
+            assert any("Treg: its share is doubtful" in note for note in found.notes)
+    assert ratio[few] < 0.5  # a smaller error would need another example: the flag is of a wrong number
+    assert 0.75 < ratio[study] < 1.5
+    assert flags == {study: set(), few: {"Treg"}}
 
 
 def test_what_cannot_be_determined_keeps_the_name_of_its_parent() -> None:

@@ -146,6 +146,13 @@ def test_contrasts_follow_the_registered_endpoint_unless_visits_are_named(tmp_pa
     assert named.contrast_of(treg) == ("W0", "W2")
 
 
+def test_files_of_single_cells_are_taken_for_such(tmp_path: Path) -> None:
+    names = ("a.h5ad", "b.h5mu", "c.h5", "d.fcs")
+    rows = "".join(f"s{n},P{n},W0,fcs/{name}\n" for n, name in enumerate(names))
+    study = read_study(make(tmp_path, f"{HEADER}\n{rows}", files=names))
+    assert [sample.modality for sample in study.samples] == ["single_cell"] * 3 + ["flow"]
+
+
 def test_every_problem_of_a_sheet_is_reported_at_once(tmp_path: Path) -> None:
     make(
         tmp_path,

@@ -140,6 +140,27 @@ def test_a_run_gives_the_sheet(tmp_path: Path) -> None:
     assert counts.to_dict() == own.loc[counts.index].to_dict()
 
 
+def test_a_table_of_samples_may_have_numbers_and_categories(tubes: Planted) -> None:
+    numbered = [replace(tube, sample_id=name) for tube, name in zip(tubes[0], ("101", "102", "103"), strict=True)]
+    sheet = pd.DataFrame({"sample_id": [101, 102, 103], "arm": pd.Categorical(["IL-2", "placebo", None])})
+    data = il.to_anndata(numbered, events=20, samples=sheet)
+    found = data.obs.drop_duplicates("sample_id").set_index("sample_id")["arm"].astype(str)
+    assert found.to_dict() == {"101": "IL-2", "102": "placebo", "103": ""}
+
+
+def test_names_with_a_slash_are_joined(tubes: Planted) -> None:
+    named = {"FSC-A": "FSC/A", "CXCR3-A": "GFP/FITC-A"}
+    channels = [replace(c, name=named.get(c.name, c.name), marker="" if c.name in named else c.marker)
+                for c in tubes[0][0].channels]  # fmt: skip
+    data = il.to_anndata(replace(tubes[0][0], channels=tuple(channels)), events=10, channels="all")
+    assert {"FSC|A", "GFP|FITC-A"} <= set(data.var_names)  # a slash is a level of groups in h5ad
+    moved = [replace(c, name="BV421-A") if c.marker == "CD25" else c for c in tubes[0][1].channels]
+    notes = il.to_anndata([tubes[0][0], replace(tubes[0][1], channels=tuple(moved))], events=10).uns["immunolab"][
+        "notes"
+    ]
+    assert any(note.endswith("intensities do not compare: CD25") for note in notes)
+
+
 def test_what_cannot_be_joined_is_named(gated: list[GatedTube]) -> None:
     with pytest.raises(InputError, match=r"str is not a tube\n.*read_fcs"):
         il.to_anndata(["P1.fcs"])  # type: ignore[list-item]
@@ -147,6 +168,8 @@ def test_what_cannot_be_joined_is_named(gated: list[GatedTube]) -> None:
         il.to_anndata([gated[0], gated[0]])
     with pytest.raises(InputError, match="the table has no sample 'P2_W0'"):
         il.to_anndata(gated, samples=SHEET.iloc[:2])
+    with pytest.raises(InputError, match=r"the table has a column 'population'\n.*rename"):
+        il.to_anndata(gated, samples=SHEET.assign(population="SLE"))
     with pytest.raises(InputError, match=r"there is no population 'Tregs'\n.*Treg"):
         il.to_anndata(gated, label_by=["Tregs"])
     with pytest.raises(InputError, match="0 events cannot be drawn") as caught:
@@ -199,6 +222,19 @@ def test_cite_seq_goes_to_mudata_and_comes_back(citeseq: Path, tmp_path: Path) -
     assert (
         f"{n - 1} of {n} cells have both genes and proteins; the others are left out" in other.uns["immunolab"]["notes"]
     )
+
+
+def test_cells_in_zarr_that_changed_are_labelled_again(citeseq: Path, tmp_path: Path) -> None:
+    """What a study keeps is found by the contents of its files; those of zarr are in folders below."""
+    from immunolab.workflow.label_cells import _sha256
+
+    cells = il.read_cells(citeseq)
+    cells.write_zarr(tmp_path / "cells.zarr")
+    before = _sha256(tmp_path / "cells.zarr")
+    assert _sha256(tmp_path / "cells.zarr") == before
+    cells.obsm["protein"].iloc[0, 0] += 1
+    cells.write_zarr(tmp_path / "cells.zarr")
+    assert _sha256(tmp_path / "cells.zarr") != before
 
 
 def test_what_is_left_in_the_file_is_clustered_and_says_what_it_cannot(

@@ -136,6 +136,27 @@ def test_immport_has_hipc_definitions(run: Run) -> None:
     assert definition_string("/singlets", {"/singlets": ""}) == ""
 
 
+def test_single_cells_are_no_flow_cytometry(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dataclasses import replace
+
+    from immunolab.exports.adam import parameter
+    from immunolab.exports.immport import immport_rows
+    from immunolab.exports.sdtm import _populations
+
+    first, *others = run.study.samples
+    mixed = replace(run, study=replace(run.study, samples=(replace(first, modality="single_cell"), *others)))
+    cp = _populations(mixed)
+    method = cp.groupby("CPREFID")["CPMETHOD"].unique().map(list)
+    assert method.pop(first.sample_id) == ["SINGLE-CELL SEQUENCING"]
+    assert all(found == ["FLOW CYTOMETRY"] for found in method)
+    by_cells = replace(run.declared["treg_pct_cd4"], repeats="treg_of_flow")
+    in_flow = parameter(run, "treg_pct_cd4")
+    monkeypatch.setitem(run.declared, "treg_pct_cd4", by_cells)
+    assert parameter(run, "treg_pct_cd4") == f"{in_flow}, single cells"
+    sent = set(immport_rows(mixed)["Expsample ID"])
+    assert sent == {s.sample_id for s in others if not s.control_of}
+
+
 def test_the_crate_is_read_back_with_every_file(run: Run) -> None:
     (path,) = il.export(run, format="ro-crate")
     manifest = json.loads((run.folder / "manifest.json").read_text())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,7 @@ from immunolab.errors import InputError, Problem, nearest
 from immunolab.events.cells import has_genes, notes_of, sample_ids_of
 from immunolab.gating.tube_gates import thresholds_table
 from immunolab.progress import phases
+from immunolab.schema.flags import flag, shown
 from immunolab.vocabulary.signatures import expected_levels
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ def label_cells(cells: AnnData, *, population: str = "", seed: int = 0) -> Label
         next_phase()
         calls = _t_cells(cells, gates, calls, quality.passed, declared, seed)
     samples = sample_ids_of(cells)
+    thresholds = thresholds_table(gates.borders_of(list(dict.fromkeys(samples))))
     table = pd.DataFrame(
         {
             "cell_id": np.asarray(cells.obs_names, dtype=object),
@@ -137,14 +139,21 @@ def label_cells(cells: AnnData, *, population: str = "", seed: int = 0) -> Label
     )
     return LabelledCells(
         table=table,
-        thresholds=thresholds_table(gates.borders_of(list(dict.fromkeys(samples)))),
+        thresholds=thresholds,
         quality=quality,
-        notes=tuple(dict.fromkeys((*notes_of(cells), *quality.notes, *calls.notes, *gates.notes))),
+        notes=tuple(
+            dict.fromkeys((*notes_of(cells), *quality.notes, *calls.notes, *gates.notes, *_doubts(thresholds)))
+        ),
         members=calls.members,
         chance=calls.chance,
         by_protein=frozenset(border.population for border in gates.borders if border.channel != "genes"),
         points=points,
     )
+
+
+def _doubts(thresholds: pd.DataFrame) -> Iterator[str]:
+    for population, words in zip(thresholds["population"], thresholds["flag"], strict=True):
+        yield from (f"{population}: its share is doubtful: {flag(word).meaning}" for word in shown(words))
 
 
 def _declared(population: str) -> str:

@@ -44,6 +44,17 @@ def path_of(name: str, parents: Mapping[str, str]) -> str:
     return f"{path_of(above, parents) if above else ''}/{name}"
 
 
+def border_of(name: str) -> str:
+    """Return the population that the border of another is recorded under, most often itself.
+
+    Parameters
+    ----------
+    name
+        The population.
+    """
+    return _BORDER_OF.get(name, name)
+
+
 def definition_of(name: str, by_protein: Collection[str]) -> str | None:
     """Return the vocabulary's definition where proteins follow it, else the score that decides.
 
@@ -59,5 +70,5 @@ def definition_of(name: str, by_protein: Collection[str]) -> str | None:
         return None
     if name == "CD4_naive" and name in by_protein and "CD4_CM" not in by_protein:
         return "CD45RA+ (CCR7 not assessed)"
-    gated = name in by_protein or _BORDER_OF.get(name) in by_protein
+    gated = name in by_protein or border_of(name) in by_protein
     return known.definition if gated or name not in _BY_SCORE else _BY_SCORE[name]

@@ -10,11 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from immunolab.cells.label import LabelledCells
-from immunolab.cells.population_tree import definition_of, parents_of, path_of
+from immunolab.cells.population_tree import border_of, definition_of, parents_of, path_of
 from immunolab.clustering.som import train_map
 from immunolab.events.subsample import drawn_rows
 from immunolab.quantify import endpoint_values
-from immunolab.schema.flags import count_flags
+from immunolab.schema.flags import count_flags, split
 from immunolab.schema.gating import COUNTS
 from immunolab.study.endpoints import Endpoint, PairedChange, PercentOfParent, SampleCounts
 from immunolab.study.sheet import Study
@@ -31,6 +31,9 @@ _CELLS_A_CLUSTER = 10  # fewer cells than this for each cluster are not clustere
 def population_counts(found: LabelledCells, samples: Sequence[str]) -> pd.DataFrame:
     """Return rows of `COUNTS` with ``modality``: cells of every population in every sample.
 
+    What is doubtful about the border of a population is a flag of its rows, as in a gated tube: a border put too high
+    takes most of a small population away, and the count alone does not show it.
+
     Parameters
     ----------
     found
@@ -38,6 +41,7 @@ def population_counts(found: LabelledCells, samples: Sequence[str]) -> pd.DataFr
     samples
         sample_id of each sample that gets rows.
     """
+    doubts = _doubts(found.thresholds)
     own_of = found.table["sample_id"].to_numpy()
     parents = parents_of(found.members)
     rows = []
@@ -47,8 +51,18 @@ def population_counts(found: LabelledCells, samples: Sequence[str]) -> pd.DataFr
         rows.append(_row(sample, "root", None, "/", n[""], n[""], None))
         for name, parent in parents.items():
             path, definition = path_of(name, parents), definition_of(name, found.by_protein)
-            rows.append(_row(sample, name, parent or "root", path, n[name], n[parent], definition))
+            doubt = doubts.get((sample, border_of(name)), ())
+            rows.append(_row(sample, name, parent or "root", path, n[name], n[parent], definition, doubt))
     return COUNTS.frame(rows)
+
+
+def _doubts(thresholds: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
+    """Return the flags of the borders of each sample's populations, by sample and population."""
+    columns = (thresholds[name] for name in ("sample_id", "population", "flag"))
+    doubts: dict[tuple[str, str], list[str]] = {}
+    for sample, population, words in zip(*columns, strict=True):
+        doubts.setdefault((sample, population), []).extend(split(words))
+    return doubts
 
 
 def cluster_counts(found: LabelledCells, samples: Sequence[str], seed: int) -> pd.DataFrame:
@@ -87,7 +101,14 @@ def _commonest(labels: NDArray[np.object_]) -> str | None:
 
 
 def _row(
-    sample: str, name: str, parent: str | None, path: str, n: int, n_parent: int, definition: str | None
+    sample: str,
+    name: str,
+    parent: str | None,
+    path: str,
+    n: int,
+    n_parent: int,
+    definition: str | None,
+    doubts: Sequence[str] = (),
 ) -> dict[str, object]:
     return {
         "sample_id": sample,
@@ -98,7 +119,7 @@ def _row(
         "n_events": n,
         "n_parent": n_parent,
         "percent_of_parent": 100.0 * n / n_parent if n_parent else None,
-        "flag": ";".join(count_flags(n, n_parent)) or None,
+        "flag": ";".join(dict.fromkeys((*doubts, *count_flags(n, n_parent)))) or None,
         "modality": "single_cell",
     }
 

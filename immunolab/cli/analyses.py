@@ -137,7 +137,7 @@ def add_label(commands: Subparsers) -> None:
     """Declare the words of ``immunolab label``."""
     text = "Label single cells: lineages, and Treg, naive, memory and helper subsets of CD4 T cells."
     parser = command(commands, "label", text, _label)
-    parser.add_argument("cells", metavar="CELLS", help=".h5ad, 10x .h5, or a folder with matrix.mtx")
+    parser.add_argument("cells", metavar="CELLS", help=".h5ad, .h5mu, zarr, 10x .h5, or a folder with matrix.mtx")
     parser.add_argument("-o", "--out", default="labels.csv", metavar="labels.csv", help="default: %(default)s")
     parser.add_argument("--sample", default="", metavar="COL", help="column of obs that names the sample")
     parser.add_argument(

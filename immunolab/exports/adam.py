@@ -75,7 +75,7 @@ def adam_rows(run: Run) -> pd.DataFrame:
 
 
 def parameter(run: Run, endpoint: str) -> str:
-    """Return what an endpoint measures with its unit, ``Treg, % of CD4 (%)``.
+    """Return what an endpoint measures with its unit, ``Treg of CD4 [CD25hi CD127lo] (%)``.
 
     Parameters
     ----------
@@ -88,7 +88,9 @@ def parameter(run: Run, endpoint: str) -> str:
     of = f" of {label.parent}" if label.parent else ""
     unit = f" ({label.unit})" if label.unit else ""
     defined = f" [{label.definition}]" if label.definition else ""
-    return f"{label.population}{of}{defined}{unit}"
+    declared = run.declared.get(endpoint)
+    where = ", single cells" if declared and declared.repeats else ""  # of an endpoint that flow measures as well
+    return f"{label.population}{of}{defined}{unit}{where}"
 
 
 def baselines(run: Run) -> dict[str, str]:

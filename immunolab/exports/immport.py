@@ -43,14 +43,16 @@ def write_immport(run: Run, folder: Path) -> list[Path]:
 def immport_rows(run: Run) -> pd.DataFrame:
     """Return the rows of the template; a value that is withheld is empty, with the reason in the comments.
 
+    The template is of cytometry: single cells, which have no gates to name, are left out.
+
     Parameters
     ----------
     run
         The finished run.
     """
     markers = population_strings(run)
-    controls = {s.sample_id for s in run.study.samples if s.control_of}
-    counts = run.counts[(run.counts["population"] != "root") & ~run.counts["sample_id"].isin(controls)]
+    outside = {s.sample_id for s in run.study.samples if s.control_of or s.modality == "single_cell"}
+    counts = run.counts[(run.counts["population"] != "root") & ~run.counts["sample_id"].isin(outside)]
     rows = []
     for one in counts.itertuples():
         flag = "" if pd.isna(one.flag) else str(one.flag)

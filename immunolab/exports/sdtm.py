@@ -41,10 +41,11 @@ _CP = _variables(
         TrialVariable("CPSBMRKS", "Markers of the population", "population definition in markers, HIPC spelling"),
         TrialVariable("CPPARENT", "Denominator", "parent of the population"),
         TrialVariable("CPSPEC", "Specimen type", "BLOOD where the strategy says blood, else empty"),
-        TrialVariable("CPMETHOD", "Method of test", "FLOW CYTOMETRY"),
+        TrialVariable("CPMETHOD", "Method of test", "modality of the sample sheet"),
         TrialVariable("CPREFID", "Specimen identifier", "sample_id of the sheet"),
     ),
 )
+_METHODS = {"flow": "FLOW CYTOMETRY", "mass": "MASS CYTOMETRY", "single_cell": "SINGLE-CELL SEQUENCING"}
 _LB = _variables("LB", (TrialVariable("LBDTC", "Date of the measurement", "date of the table, ISO 8601"),))
 
 
@@ -94,7 +95,7 @@ def _populations(run: Run) -> pd.DataFrame:
                 "CPSBMRKS": [markers.get(path, "") for path in counts["path"]],
                 "CPPARENT": counts["parent"].fillna("").astype(str).to_numpy(),
                 "CPSPEC": "BLOOD" if blood else "",
-                "CPMETHOD": "FLOW CYTOMETRY",
+                "CPMETHOD": [_METHODS[s.modality] for s in sample],
                 "CPREFID": counts["sample_id"].astype(str).to_numpy(),
             }
         )

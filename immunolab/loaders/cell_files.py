@@ -46,7 +46,7 @@ def _kind(source: Path) -> str:
     with source.open("rb") as handle:
         start = handle.read(4)
     if start != b"\x89HDF" and not start.startswith(b"MuDa"):
-        hint = "give a .h5ad, a .h5mu, a 10x .h5, or a folder with matrix.mtx"
+        hint = "give a .h5ad, a .h5mu, a zarr folder, a 10x .h5, or a folder with matrix.mtx"
         raise DataFileError("this is no single-cell file", str(source), hint)
     return _kind_of_hdf5(source)
 

@@ -84,7 +84,7 @@ def to_anndata(
     ------
     InputError
         There is no tube, one is of another type, two share a sample_id, they share no channel, `events` is below 1,
-        a population is unknown, or the table lacks a sample.
+        a population is unknown, the table lacks a sample or has a column that events have.
 
     Examples
     --------
@@ -123,8 +123,8 @@ def to_anndata(
             "populations": trees[0].loc[populations].drop(columns="withheld"),
             "counts": _storable(pd.concat([one.counts for one in drawn], ignore_index=True)),
         }
-    for column in sheet.columns if sheet is not None else ():
-        adata.obs[column] = _of_samples(adata.obs["sample_id"], sheet[column])  # type: ignore[index]
+    if sheet is not None:
+        _add_sheet(adata, sheet)
     return adata
 
 
@@ -170,6 +170,7 @@ def _sheet(samples: pd.DataFrame | Study | None) -> pd.DataFrame | None:
     if table.index.name != "sample_id":
         hint = f"its columns: {', '.join(map(str, table.columns))}"
         raise InputError(Problem("", "samples", "the table has no column sample_id", hint))
+    table = table.set_axis(table.index.astype(str), axis=0).rename_axis("sample_id")  # 101 of a CSV is tube "101"
     if repeated := sorted({str(name) for name in table.index[table.index.duplicated()]}):
         raise InputError(
             [Problem("", "samples", f"sample_id '{name}' has several rows", "keep one") for name in repeated]
@@ -248,13 +249,12 @@ def _notes(drawn: Sequence[DrawnEvents], names: list[str], populations: list[str
     few = [one.name for one in drawn if events is not None and one.n_events < events]
     if few:
         yield f"fewer than {events} events, all of them taken: {', '.join(few)}"
-    every = dict.fromkeys(name for one in drawn for name in compared_by(channel_table(one.tube, {})))
+    tables = [channel_table(one.tube, {}) for one in drawn]
+    every = dict.fromkeys(name for table in tables for name in compared_by(table))
     if absent := [name for name in every if name not in names]:
         yield f"markers that not every tube has are left out: {', '.join(absent)}"
     moved = [
-        name
-        for name in names
-        if len({(c := one.tube.channel(name)).name + (c.fluorochrome or "") for one in drawn}) > 1
+        name for name in names if len({tuple(table.loc[name, ["channel", "fluorochrome"]]) for table in tables}) > 1
     ]
     if moved:
         yield f"measured on different channels, so that intensities do not compare: {', '.join(moved)}"
@@ -284,7 +284,16 @@ def _order(drawn: Sequence[DrawnEvents], populations: list[str], label_by: Seque
     return sorted(populations, key=lambda name: (-drawn[0].depth(name), events[name]))
 
 
+def _add_sheet(adata: AnnData, sheet: pd.DataFrame) -> None:
+    if taken := [str(name) for name in sheet.columns if name in adata.obs]:
+        hint = "rename it: the events have a column of that name"
+        raise InputError([Problem("", "samples", f"the table has a column '{name}'", hint) for name in taken])
+    for column in sheet.columns:
+        adata.obs[column] = _of_samples(adata.obs["sample_id"], sheet[column])
+
+
 def _of_samples(sample_ids: pd.Series, values: pd.Series) -> pd.Series | pd.Categorical:
+    values = values.astype(object) if isinstance(values.dtype, pd.CategoricalDtype) else values
     named = sample_ids.astype(str).map(values)
     if pd.api.types.is_numeric_dtype(named):
         return named

@@ -261,7 +261,7 @@ class _RowReader:
         name = row["modality"].lower()
         allowed: tuple[Modality, ...] = get_args(Modality)
         if not name:
-            return "single_cell" if path.suffix.lower() in (".h5ad", ".h5") or path.is_dir() else "flow"
+            return "single_cell" if path.suffix.lower() in (".h5ad", ".h5mu", ".h5") or path.is_dir() else "flow"
         for known in allowed:
             if name == known:
                 return known

@@ -172,10 +172,10 @@ def _changed(samples: Sequence[Sample], contents: Mapping[str, str]) -> dict[str
 
 
 def _sha256(path: Path) -> str:
-    """Return the hash of a file, or of a folder's files together."""
+    """Return the hash of a file, or of a folder's files together; those of zarr are in folders below."""
     if path.is_file():
         return file_sha256(path)
-    return content_key({p.name: file_sha256(p) for p in sorted(path.iterdir()) if p.is_file()})
+    return content_key({p.relative_to(path).as_posix(): file_sha256(p) for p in sorted(path.rglob("*")) if p.is_file()})
 
 
 def _write(tables: CellTables, path: Path) -> None:
