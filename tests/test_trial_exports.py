@@ -198,6 +198,16 @@ def test_a_container_opens_again_with_the_same_counts(run: Run, tmp_path: Path) 
         il.read_acs(run.folder / "manifest.json", tmp_path)
 
 
+def test_dates_of_measurements_are_said(run: Run, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    dated = replace(run, tables={**run.tables, "measurements": run.table("measurements").assign(date="2024-05-17")})
+    for one, said in ((run, False), (dated, True)):
+        files = il.export(one, format="sdtm", out=tmp_path / str(said))
+        assert ("LBDTC has the dates" in files[-1].read_text()) is said
+        assert ("2024-05-17" in (tmp_path / str(said) / "lb.csv").read_text()) is said
+
+
 def test_verify_stays_green_and_mistakes_are_named(run: Run, adam: pd.DataFrame) -> None:
     assert main(["verify", str(run.folder)]) == 0
     with pytest.raises(InputError, match=r"'adm' is unknown\n.*adam"):

@@ -99,11 +99,21 @@ def _readme(run: Run, format: ExportFormat, folder: Path) -> Path:
         _CONTENTS[format],
         _NAMES,
         _WITHHELD,
+        *_of_dates(run, format),
         *_of_sas(format),
         f"Made of the run with {RECORD} sha256 {file_sha256(run.folder / RECORD)}.",
     ]
     write_atomically(path, lambda part: part.write_text("\n".join(lines) + "\n", encoding="utf-8"))
     return path
+
+
+def _of_dates(run: Run, format: ExportFormat) -> list[str]:
+    """Return a line on dates where there are any: they may name a person, as nothing else here does."""
+    where = {"sdtm": "LBDTC", "acs": "results/measurements.csv"}.get(format)
+    dates = run.table("measurements")["date"].fillna("").astype(str)
+    if where is None or not (dates != "").any():
+        return []
+    return [f"{where} has the dates of the measurements; a study whose measurements have study days holds none."]
 
 
 def _of_sas(format: ExportFormat) -> list[str]:
