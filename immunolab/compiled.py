@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache, wraps
 from typing import Any, TypeVar, cast
 
@@ -13,14 +14,18 @@ F = TypeVar("F", bound=Callable[..., Any])
 def _load_numba() -> None:
     """Import numba's parts without scipy.linalg, which it imports only to see whether it is there (14 MiB, 90 ms).
 
-    A loop that calls BLAS imports it when it is compiled, as ever.
+    A loop that calls BLAS imports it when it is compiled, as ever. A numba with other parts imports itself as it does.
     """
-    from numba.np import linalg
+    try:
+        from numba.np import linalg
 
-    look = linalg.ensure_blas
+        look = linalg.ensure_blas
+    except (ImportError, AttributeError):
+        return
     linalg.ensure_blas = lambda: None
     try:
-        import numba.np.arraymath  # noqa: F401
+        with suppress(ImportError):
+            import numba.np.arraymath  # noqa: F401
     finally:
         linalg.ensure_blas = look
 

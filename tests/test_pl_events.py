@@ -366,6 +366,39 @@ def test_a_control_is_drawn_in_the_same_gates(gated):
     assert f"control FMO_CD25: {row.n_parent:,} events" in flat(histogram)
 
 
+def test_the_share_of_a_control_is_of_the_very_gate(tube):
+    """Of two populations with one name the first was taken, whichever was drawn."""
+    gate = [Rectangle((Dimension("CD4", Asinh(150.0)),), (edge,), (None,)) for edge in (1.0, 3.0)]
+    paths = ("/a", "/a/hi", "/b", "/b/hi")
+    strategy = Strategy("s", tuple(Population(p, gate[p.startswith("/b")]) for p in paths))
+    own = GatedTube(tube, evaluate(strategy, tube), ())
+    for path in ("/a/hi", "/b/hi"):
+        n, of = own.mask(path).sum(), own.mask(path[:2]).sum()
+        assert f"control: {n:,} of {of:,} in the gate" in flat(pl.gate(own, path, control=tube))
+
+
+def test_gates_on_channels_as_acquired_are_drawn_where_the_axes_are(tube):
+    """Scatter of a Gating-ML file is uncompensated: its gates were left out of the picture without a word."""
+    gate = Rectangle((Dimension("FSC-A", Identity(), "none"),), (60_000.0,), (None,))
+    strategy = Strategy("s", (Population("/cells", gate),))
+    own = GatedTube(tube, evaluate(strategy, tube), ())
+    assert "cells" in flat(pl.histogram(own, "FSC-A"))
+    matrix = Spillover(("PE-A", "APC-A"), np.array([[1, 0.1], [0, 1]]))
+    other = replace(tube, spillover=matrix)
+    assert "cells" in flat(pl.histogram(GatedTube(other, own.memberships, ()), "FSC-A"))
+
+
+def test_two_channels_of_one_marker_and_two_populations_of_one_name_have_names_of_their_own():
+    """Both columns showed the medians of the second channel."""
+    columns = np.vstack([np.full(100, 1_000.0), np.full(100, 9_000.0)]).astype(np.float32)
+    tube = Tube(columns, (Channel("A", "CD4", "CD4", "PE"), Channel("B", "CD4", "CD4", "APC")), None, "S")
+    gate = Rectangle((Dimension("A", Asinh(150.0)),), (0.0,), (None,))
+    strategy = Strategy("s", tuple(Population(path, gate) for path in ("/a", "/a/hi", "/b", "/b/hi")))
+    ax = pl.profiles(GatedTube(tube, evaluate(strategy, tube), ()))
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["A", "B"]
+    assert [text.get_text().split()[0] for text in ax.get_yticklabels()] == ["a", "/a/hi", "b", "/b/hi"]
+
+
 def test_contours_hold_the_shares_that_the_key_names():
     from immunolab.plots.event_panels import draw_contours, set_axes
     from immunolab.plots.style import figure

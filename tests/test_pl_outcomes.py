@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+from dataclasses import replace
 from types import ModuleType
 
 import matplotlib as mpl
@@ -130,6 +131,17 @@ def test_a_slip_is_answered_with_what_there_is(run, call, text):
     with pytest.raises(InputError) as found:
         call(run)
     assert text in str(found.value)
+
+
+def test_every_tube_of_a_visit_has_a_row(run, monkeypatch):
+    """A stimulated tube and its control are of one visit; the later of the two was the only one drawn."""
+    first, *_ = run.samples
+    twins = (first, replace(first, sample_id="stimulated"), replace(first, sample_id="cells", modality="single_cell"))
+    monkeypatch.setattr(type(run), "samples", twins)
+    monkeypatch.setattr(type(run), "tube", lambda _, sample_id: planted_tube(0, 500, sample_id=sample_id)[0])
+    ax = pl.ridges(run, "CD4", patient=first.patient_id)
+    rows = [text.get_text() for text in ax.get_yticklabels()]
+    assert rows == [f"{first.visit} {first.sample_id}", f"{first.visit} stimulated"]
 
 
 def test_of_several_cohorts_one_has_to_be_named(compared):

@@ -9,8 +9,10 @@ import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import pytest
 from fcs_builder import write_fcs
 
+from immunolab import compiled
 from immunolab.events.tube import Channel, Tube
 from immunolab.gating.evaluate import evaluate
 from immunolab.gating.strategy import Dimension, Population, Rectangle, Strategy
@@ -72,3 +74,16 @@ def test_populations_of_a_tube_take_a_bit_an_event() -> None:
     assert list(found.masks) == [population.path for population in strategy.populations]
     for share in (0, 1, 37):
         assert np.array_equal(found.masks[f"/p{share}"], values[0] >= share / 50)
+
+
+@pytest.mark.parametrize("lacks", ["the function", "the module"])
+def test_loops_compile_with_a_numba_that_has_other_parts(lacks: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from numba.np import linalg
+
+    if lacks == "the function":
+        monkeypatch.delattr(linalg, "ensure_blas")
+    else:
+        monkeypatch.setitem(sys.modules, "numba.np.arraymath", None)
+    before = getattr(linalg, "ensure_blas", None)
+    compiled._load_numba.__wrapped__()
+    assert getattr(linalg, "ensure_blas", None) is before

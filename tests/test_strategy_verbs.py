@@ -240,3 +240,44 @@ def test_populations_of_one_name_keep_their_own_borders() -> None:
         gated.move("CD25", to=3000, population="hi")
     with pytest.raises(InputError, match="several populations have this name"):
         gated.strategy.to_yaml()
+
+
+def _apart() -> Strategy:
+    return (
+        Strategy("mine")
+        .add("hi", {"above": {"marker": "CD25", "at": 3000}})
+        .add("lo", {"below": {"marker": "CD25", "at": 800}})
+    )
+
+
+def test_both_ends_go_to_gates_that_are_alike_or_to_those_that_are_named() -> None:
+    """Gates above and below a border became one gate, with one count, where no population was named."""
+    with pytest.raises(InputError) as caught:
+        _apart().move("CD25", to=(1000, 5000))
+    assert str(caught.value) == (
+        "mine:move CD25  both ends would go to gates that are not alike: hi: CD25 from 3,000; lo: CD25 below 800\n"
+        "    hint: say which: move('CD25', to=(low, high), population='hi'), or for all: population=['hi', 'lo']"
+    )
+    one = _apart().move("CD25", to=(1000, 5000), population="hi")
+    assert [str(change) for change in _apart().diff(one).changes] == [
+        "moved hi: CD25 from 3,000 -> CD25 from 1,000 to 5,000"
+    ]
+    same = _apart().remove("lo").add("too", {"above": {"marker": "CD25", "at": 3000}})
+    assert len(same.diff(same.move("CD25", to=(1000, 5000)))) == 2
+
+
+def test_what_a_move_would_not_read_is_refused() -> None:
+    with pytest.raises(InputError, match=r"population= goes with the border .*\n.*move\('lo', to=...\)"):
+        _apart().move("hi", to={"CD25": (1, 2)}, population="lo")
+    with pytest.raises(InputError, match="to= names no side"):
+        _apart().move("hi", to={})
+    with pytest.raises(InputError, match="population= names none"):
+        _apart().move("CD25", to=5, population=[])
+
+
+def test_a_border_that_is_partly_drawn_does_not_move_in_a_part_unsaid() -> None:
+    both = _apart().remove("lo").add("bright", "CD25+")
+    with pytest.raises(InputError, match="drawn for hi, and data have yet to place it for bright"):
+        both.move("CD25", to=500)
+    moved = both.move("CD25", to=500, population="hi")
+    assert [str(change) for change in both.diff(moved).changes] == ["moved hi: CD25 from 3,000 to 500"]

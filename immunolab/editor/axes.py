@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from immunolab.events.transforms import Asinh, Identity, Transform, scale_in_words
 from immunolab.events.tube import MASS_COFACTOR, Channel, Tube
+from immunolab.gating.axes import source_key
 from immunolab.gating.strategy import Dimension, Ellipsoid, Polygon, Rectangle, Strategy
 from immunolab.plots.scales import DisplayScale, channel_label
 
@@ -68,19 +69,6 @@ class Source:
         return [scale_in_words(dimension.transform) for dimension in self.dimensions]
 
 
-def same_source(one: Dimension, other: Dimension, tube: Tube) -> bool:
-    """Return whether two dimensions are the same quantity, on whatever scale.
-
-    Parameters
-    ----------
-    one, other
-        Of gates or axes.
-    tube
-        Gives the channel of each marker.
-    """
-    return _key(one, tube) == _key(other, tube)
-
-
 def sources(tube: Tube, strategy: Strategy) -> list[Source]:
     """Return everything an axis can show: each channel of the tube, and what gates are on besides.
 
@@ -94,7 +82,7 @@ def sources(tube: Tube, strategy: Strategy) -> list[Source]:
     gates = [p.gate for p in strategy.populations if isinstance(p.gate, Rectangle | Polygon | Ellipsoid)]
     used: dict[object, list[Dimension]] = {}
     for dimension in (dimension for gate in gates for dimension in gate.dimensions):
-        used.setdefault(_key(dimension, tube), []).append(dimension)
+        used.setdefault(source_key(dimension, tube), []).append(dimension)
     names = dict(zip((channel.name for channel in tube.channels), tube.names, strict=True))
     found = []
     for channel in tube.channels:
@@ -117,12 +105,3 @@ def _with_usual(dimensions: Sequence[Dimension], channel: Channel) -> tuple[Dime
 
 def _distinct(dimensions: Sequence[Dimension]) -> list[Dimension]:
     return list({dimension.transform: dimension for dimension in reversed(dimensions)}.values())[::-1]
-
-
-def _key(dimension: Dimension, tube: Tube) -> object:
-    if dimension.ratio is not None:
-        return dimension.ratio
-    channel = tube.channel(dimension.name).name
-    matrix = tube.spillover
-    untouched = dimension.compensation in ("sample", "none") and (matrix is None or channel not in matrix.channels)
-    return channel, "none" if untouched else dimension.compensation

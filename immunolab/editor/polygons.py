@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
 
 from immunolab.editor.view import Handle, Letter, OnAxes, Place, View, stays_beyond, within
 from immunolab.gating.strategy import Polygon
@@ -95,19 +94,3 @@ class SeenPolygon:
         for letter, at in zip(_LETTERS, place, strict=True):
             found[self.on[letter]] = self.view.to_gate(letter, self.gate.dimensions[self.on[letter]], at)
         return found[0], found[1]
-
-
-def crosses_itself(gate: Polygon) -> bool:
-    """Return whether edges of a polygon cross."""
-    edges = list(pairwise([*gate.vertices, gate.vertices[0]]))
-    last = len(edges) - 1
-    pairs = ((i, j) for i in range(len(edges)) for j in range(i + 2, len(edges)) if (i, j) != (0, last))
-    return any(_cross(edges[i], edges[j]) for i, j in pairs)  # neighbours share a corner and are left out
-
-
-def _cross(one: tuple[Place, Place], other: tuple[Place, Place]) -> bool:
-    def side(a: Place, b: Place, c: Place) -> float:
-        return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
-
-    (a, b), (c, d) = one, other
-    return side(a, b, c) * side(a, b, d) < 0 and side(c, d, a) * side(c, d, b) < 0

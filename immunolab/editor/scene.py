@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from immunolab.editor.axes import EditorAxis, Source, same_source, sources
-from immunolab.editor.polygons import crosses_itself
+from immunolab.editor.axes import EditorAxis, Source, sources
 from immunolab.editor.recount import Recount
 from immunolab.editor.shapes import handles, is_drawn
 from immunolab.editor.shown import BINS, crumbs, gate_shown, picture_shown, rows, scale_shown
 from immunolab.editor.view import Letter, View
 from immunolab.events.tube import Channel, Tube
+from immunolab.gating.axes import same_source
 from immunolab.gating.evaluate import Mask
+from immunolab.gating.gate_words import crossing_edges
 from immunolab.gating.strategy import Dimension, Ellipsoid, Polygon, Population, Rectangle, Strategy
 from immunolab.gating.tubes import GatedTube
 from immunolab.plots.event_bins import EventBins, bin_values
@@ -241,7 +242,7 @@ class Scene:
         if not self.active:
             return ""
         gate, view = self.population(self.active).gate, self.view()
-        if isinstance(gate, Polygon) and crosses_itself(gate):
+        if isinstance(gate, Polygon) and crossing_edges(gate) is not None:
             return "The edges cross: an event that the line goes around twice is outside (even-odd rule)."
         if handles(gate, view):
             return ""

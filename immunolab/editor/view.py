@@ -9,8 +9,9 @@ from typing import Literal
 
 import numpy as np
 
-from immunolab.editor.axes import EditorAxis, same_source
+from immunolab.editor.axes import EditorAxis
 from immunolab.events.tube import Tube
+from immunolab.gating.axes import same_source
 from immunolab.gating.strategy import Dimension, Ellipsoid, Gate, Polygon, Rectangle
 
 Place = tuple[float, float]

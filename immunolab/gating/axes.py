@@ -119,6 +119,37 @@ def channels_of(dimension: Dimension) -> tuple[str, ...]:
     return (dimension.name,) if ratio is None else (ratio.numerator, ratio.denominator)
 
 
+def same_source(one: Dimension, other: Dimension, tube: Tube) -> bool:
+    """Return whether two dimensions are the same quantity, on whatever scale.
+
+    Parameters
+    ----------
+    one, other
+        Of gates or axes.
+    tube
+        Gives the channel of each marker.
+    """
+    return source_key(one, tube) == source_key(other, tube)
+
+
+def source_key(dimension: Dimension, tube: Tube) -> object:
+    """Return what a dimension is of, without its scale: a ratio, or a channel and what compensates it.
+
+    Parameters
+    ----------
+    dimension
+        Of a gate or an axis.
+    tube
+        Gives the channel of each marker, and says which channels its matrix leaves as they are.
+    """
+    if dimension.ratio is not None:
+        return dimension.ratio
+    channel = tube.channel(dimension.name).name
+    matrix = tube.spillover
+    untouched = dimension.compensation in ("sample", "none") and (matrix is None or channel not in matrix.channels)
+    return channel, "none" if untouched else dimension.compensation
+
+
 def on_channels(strategy: Tree, tube: Tube) -> Tree:
     """Return the strategy with every dimension naming the tube's channel instead of its marker, for export.
 

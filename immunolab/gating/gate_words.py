@@ -150,16 +150,30 @@ def _axis(dimension: Dimension) -> str:
 
 def _crossings(gate: Polygon) -> list[StrategyFault]:
     """Return a fault for the first two edges that cross: by the even-odd rule part of the inside would be outside."""
+    found = crossing_edges(gate)
+    if found is None:
+        return []
+    edges = " and ".join(f"{i + 1}-{(i + 1) % len(gate.vertices) + 1}" for i in found)
+    message = f"the polygon crosses itself: its edges {edges} meet"
+    return [StrategyFault(("polygon", "points"), message, "give the corners in the order around the gate")]
+
+
+def crossing_edges(gate: Polygon) -> tuple[int, int] | None:
+    """Return the first two edges of a polygon that cross, each by the corner it begins at, from 0; None where none do.
+
+    Parameters
+    ----------
+    gate
+        Neighbours share a corner and do not cross.
+    """
     corners = np.asarray(gate.vertices, dtype=float)
     n = len(corners)
     ends = np.roll(corners, -1, axis=0)
     for i in range(n):
         for j in range(i + 2, n):
             if (j + 1) % n != i and _cross(corners[i], ends[i], corners[j], ends[j]):
-                edges = f"{i + 1}-{i + 2} and {j + 1}-{(j + 1) % n + 1}"
-                message = f"the polygon crosses itself: its edges {edges} meet"
-                return [StrategyFault(("polygon", "points"), message, "give the corners in the order around the gate")]
-    return []
+                return i, j
+    return None
 
 
 def _cross(a: Any, b: Any, c: Any, d: Any) -> bool:

@@ -55,7 +55,11 @@ def with_borders(tree: Tree, name: str, to: float | Ends, population: str | Sequ
     borders = [b for p in among for b in gate_borders(p) if same(b.dimension.name) == same(marker)]
     if declared and not borders:
         return with_rule(tree, marker, to, declared)
+    if declared:
+        raise _partly_placed(tree, marker, declared, borders)
     if are_ends(to):
+        if population is None and not _are_alike(borders):
+            raise _unlike(tree, marker, borders)
         return _with_ends(tree, marker, to, borders)
     value = float(to)  # type: ignore[arg-type]
     closed = [border.population.name for border in borders if math.isnan(border.value)]
@@ -77,6 +81,8 @@ def _meant(
     if population is None:
         return name, tree.populations
     wanted = [population] if isinstance(population, str) else population
+    if not wanted:
+        raise fault(tree, name, "population= names none", "leave it out, or name at least one")
     chosen = [population_named(tree, one) for one in wanted]
     lacking = [one.name for one in chosen if not _on_marker([one], name, same)]
     if lacking and _on_marker(tree.populations, name, same):
@@ -137,6 +143,36 @@ def _several(tree: PopulationTree, marker: str, borders: Sequence[GateBorder]) -
     every = list(dict.fromkeys(name for names in owners.values() for name in names))
     hint = _which(marker, next(iter(owners.values())), every, "(low, high)" if " to " in words else "...")
     return fault(tree, marker, f"it has borders at several places: {words}", hint)
+
+
+def _are_alike(borders: Sequence[GateBorder]) -> bool:
+    """Whether every population has borders on the same sides at the same places; what was not found has no place."""
+    sides: dict[str, list[tuple[str, str]]] = {}
+    for border in borders:
+        sides.setdefault(border.population.path, []).append((border.side, f"{border.value:.9g}"))
+    unknown = any(math.isnan(border.value) for border in borders)
+    return len(sides) < 2 or (not unknown and len({tuple(own) for own in sides.values()}) == 1)
+
+
+def _unlike(tree: PopulationTree, marker: str, borders: Sequence[GateBorder]) -> InputError:
+    """Return the error of both ends given to gates that keep different sides, or have borders at several places."""
+    gates = {b.population.path: b.population for b in borders}
+    words = "; ".join(f"{p.name}: {in_units(p.gate)}" for p in gates.values())
+    names = [p.name for p in tree.populations]
+    called = [p.name if names.count(p.name) == 1 else p.path for p in gates.values()]
+    hint = _which(marker, called[:1], called, "(low, high)")
+    return fault(tree, marker, f"both ends would go to gates that are not alike: {words}", hint)
+
+
+def _partly_placed(
+    tree: PopulationTree, marker: str, declared: Sequence[Population], borders: Sequence[GateBorder]
+) -> InputError:
+    """Return the error of a marker with drawn borders and with some that data have yet to place."""
+    drawn = list(dict.fromkeys(b.population.name for b in borders))
+    message = f"it is drawn for {listed(drawn)}, and data have yet to place it for {listed(p.name for p in declared)}"
+    return fault(
+        tree, marker, message, f"move the drawn: move('{marker}', to=..., population={drawn!r}), then the others"
+    )
 
 
 def _exactly(value: float) -> str:

@@ -65,12 +65,15 @@ def move_gate(
         raise fault(tree, name, f"{to!r} is text", "give a number in instrument units: to=3000")
     if isinstance(to, np.ndarray):
         to = to.tolist()
-    if isinstance(to, Mapping):
-        return _with_sides(tree, population_named(tree, name, "move"), to, same)
+    if vertex is None and (is_one(to) or (are_ends(to) and not _is_ellipse(tree, name))):
+        return with_borders(tree, name, to, population, same)
+    if population is not None:
+        hint = f"name the population whose gate it is: move({population!r}, to=...)"
+        raise fault(tree, name, "population= goes with the border of a marker, not with a whole gate", hint)
     if vertex is not None:
         return _with_vertex(tree, population_named(tree, name, "move"), vertex, to)
-    if is_one(to) or (are_ends(to) and not _is_ellipse(tree, name)):
-        return with_borders(tree, name, to, population, same)
+    if isinstance(to, Mapping):
+        return _with_sides(tree, population_named(tree, name, "move"), to, same)
     return _with_shape(tree, population_named(tree, name, "move"), to)
 
 
@@ -81,6 +84,8 @@ def _is_ellipse(tree: PopulationTree, name: str) -> bool:
 def _with_sides(tree: Tree, population: Population, to: Mapping[str, Any], same: Same) -> Tree:
     """Return the tree with sides of a population's rectangle elsewhere; a gate without borders becomes one."""
     gate = population.gate
+    if not to:
+        raise fault(tree, population.name, "to= names no side", how_to_move(population))
     axes = getattr(gate, "dimensions", ())
     unknown = [name for name in to if not any(same(name) == same(d.name) for d in axes)]
     if unknown or not axes or not (isinstance(gate, Rectangle) or (isinstance(gate, Polygon) and not unknown)):

@@ -242,9 +242,11 @@ def _step(
 def _control_share(events: Subject, control: Tube | GatedTube, population: Population) -> list[tuple[str, str, str]]:
     """Return how many of the control's events are in the gate."""
     other = control_subject(events, control).gated
-    if other is None or population.name not in other:
+    counts = () if other is None else other.population_counts
+    named = [c for c in counts if c.path == population.path] or [c for c in counts if c.population == population.name]
+    if len(named) != 1:
         return []
-    count = next(c for c in other.population_counts if c.population == population.name)
+    [count] = named
     share = f"{count.n_events:,} of {count.n_parent:,} in the gate"
     return [("note", "", f"control: {share}, {percent_words(count)}")]
 

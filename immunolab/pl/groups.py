@@ -191,22 +191,26 @@ def _populations(gated: GatedTube, names: Sequence[str], markers: Sequence[str])
     collected(*(("populations", lambda name=name: gated.mask(name)) for name in names))  # type: ignore[misc]
     events = Subject(gated.tube, gated)
     stained = [c for c in gated.tube.channels if c.marker and c.kind in ("fluorescence", "mass")]
-    there = [c.marker or c.name for c in stained if c.marker not in _NOT_SHOWN or c.marker in markers]
+    own = dict(zip((c.name for c in gated.tube.channels), gated.tube.names, strict=True))  # two of a marker: channels
+    there = [own[c.name] for c in stained if c.marker not in _NOT_SHOWN or own[c.name] in markers]
     dimensions = [events.dimension(c.name) for c in stained]
     paths = [p.path for p in gated.strategy.populations if not gated.is_withheld(p.path)]
     chosen = list(names) or [path for path in paths if gated.mask(path).any()]
     block = events.axes(dimensions).block()
+    last = [name.rsplit("/", 1)[-1] for name in chosen]
     rows = []
-    for name in chosen:
+    for name, short in zip(chosen, last, strict=True):
         inside = np.flatnonzero(gated.mask(name))
         row: dict[str, Any] = {
-            "cluster": name.rsplit("/", 1)[-1],
+            "cluster": short if last.count(short) == 1 else name,
             "label": "",
             "n_events": len(inside),
             "percent": 100.0 * len(inside) / max(1, len(gated.tube)),
         }
         for channel, dimension in zip(stained, dimensions, strict=True):
-            row[f"median_{channel.marker}"] = float(np.median(block.axis(dimension)[inside])) if len(inside) else np.nan
+            row[f"median_{own[channel.name]}"] = (
+                float(np.median(block.axis(dimension)[inside])) if len(inside) else np.nan
+            )
         rows.append(row)
     if not rows:
         raise InputError(Problem("", "data", "no population holds an event", "look at gated.counts"))

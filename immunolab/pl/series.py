@@ -10,6 +10,7 @@ import numpy as np
 
 from immunolab.errors import ImmunolabError, InputError, Problem
 from immunolab.events.scales import channel_noise, channel_scales
+from immunolab.gating.axes import same_source
 from immunolab.gating.strategy import Dimension, Rectangle
 from immunolab.gating.tubes import GatedTube
 from immunolab.pl.event_figure import Limits, check_range
@@ -88,8 +89,11 @@ def _named(data: Any, patient: str) -> dict[str, Any]:
     if isinstance(data, Run):
         known = list(dict.fromkeys(s.patient_id for s in data.samples))
         one_of(patient, known, "patient", "patient")
-        own = sorted((s for s in data.samples if s.patient_id == patient), key=lambda s: _day(data, s.sample_id))
-        return {s.visit or s.sample_id: data.tube(s.sample_id) for s in own}
+        tubes = [s for s in data.samples if s.patient_id == patient and s.modality != "single_cell"]
+        own = sorted(tubes, key=lambda s: _day(data, s.sample_id))
+        visits = [s.visit for s in own]
+        words = [v if visits.count(v) == 1 else f"{v} {s.sample_id}".strip() for v, s in zip(visits, own, strict=True)]
+        return {word or s.sample_id: data.tube(s.sample_id) for word, s in zip(words, own, strict=True)}
     if isinstance(data, Mapping):
         found = {str(name): one for name, one in data.items()}
     elif isinstance(data, list | tuple):
@@ -180,7 +184,7 @@ def _borders(gated: GatedTube, within: str, dimension: Dimension) -> tuple[float
         if population.parent_path != parent or not isinstance(shape, Rectangle):
             continue
         for place, own in enumerate(shape.dimensions):
-            if own.ratio is None and gated.tube.channel(own.name).name == dimension.name:
+            if same_source(own, dimension, gated.tube):
                 edges = [edge for edge in (shape.lower[place], shape.upper[place]) if edge is not None]
                 moved = dimension.transform.apply(own.transform.inverse(np.array(edges)))
                 found |= {round(float(edge), 9) for edge in moved}

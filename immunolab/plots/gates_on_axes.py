@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from immunolab.gating.axes import source_key
 from immunolab.gating.counts import PopulationCount
 from immunolab.gating.strategy import ROOT, Dimension, Ellipsoid, Gate, Polygon, Population, Rectangle
 from immunolab.gating.tubes import GatedTube
@@ -101,16 +102,13 @@ def path_of(gated: GatedTube, within: str) -> str:
 def _on(
     gate: Gate, gated: GatedTube, dimensions: Sequence[Dimension], scales: Sequence[DisplayScale]
 ) -> tuple[tuple[Array, ...], tuple[float, float, float, float]] | None:
-    """Return outline and bounds of a gate, or None where it is on other channels."""
+    """Return outline and bounds of a gate, or None where it is on other channels, or on these compensated otherwise."""
     if not isinstance(gate, Rectangle | Polygon | Ellipsoid) or any(d.ratio for d in gate.dimensions):
         return None
     own = [gated.tube.channel(d.name).name for d in gate.dimensions]
     drawn = [gated.tube.channel(d.name).name for d in dimensions]
-    if (
-        not set(own) <= set(drawn)
-        or len(set(own)) != len(own)
-        or any(d.compensation == "none" for d in gate.dimensions)
-    ):
+    on_axes = {source_key(d, gated.tube) for d in gate.dimensions} <= {source_key(d, gated.tube) for d in dimensions}
+    if not on_axes or len(set(own)) != len(own):
         return None
     if isinstance(gate, Rectangle):
         return _rectangle(gate, own, drawn, dimensions, scales)
