@@ -10,7 +10,7 @@ import pytest
 from planted import planted_tube
 
 import immunolab as il
-from immunolab.errors import InputError
+from immunolab.errors import GatingError, InputError
 from immunolab.events.transforms import Asinh
 from immunolab.events.tube import Tube
 from immunolab.gating.evaluate import evaluate
@@ -281,3 +281,12 @@ def test_a_border_that_is_partly_drawn_does_not_move_in_a_part_unsaid() -> None:
         both.move("CD25", to=500)
     moved = both.move("CD25", to=500, population="hi")
     assert [str(change) for change in both.diff(moved).changes] == ["moved hi: CD25 from 3,000 to 500"]
+
+
+def test_what_a_tube_cannot_gate_again_is_said() -> None:
+    """An optional population of other markers was left out without a word, and a tube was left without any gate."""
+    again = _gated().regate(_gated().strategy.add("rare", "CD99+", parent="CD4", optional=True))
+    assert "rare" not in again
+    assert any("optional populations that the panel cannot gate: rare" in note for note in again.notes)
+    with pytest.raises(GatingError, match=r"no gate can be evaluated: .*CD99"):
+        _gated().regate(Strategy("other").add("rare", {"above": {"marker": "CD99", "at": 500}}))

@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 
 from immunolab.errors import Problem
 from immunolab.events.tube import Tube
+from immunolab.gating.changes.diff import StrategyDiff, strategy_diff
+from immunolab.gating.changes.edits import add_population, remove_populations, rename_population
+from immunolab.gating.changes.move import move_gate
+from immunolab.gating.changes.move_parts import Place
 from immunolab.gating.gate_words import GateWords
 from immunolab.gating.gates import (
     ROOT,
@@ -27,10 +31,6 @@ from immunolab.gating.gates import (
     Rectangle,
     is_unscaled,
 )
-from immunolab.gating.move_parts import Place
-from immunolab.gating.strategy_diff import StrategyDiff, strategy_diff
-from immunolab.gating.strategy_edits import add_population, remove_populations, rename_population
-from immunolab.gating.strategy_move import move_gate
 from immunolab.gating.strategy_out import save_strategy, strategy_text
 from immunolab.gating.strategy_view import strategy_html, strategy_line
 

@@ -19,16 +19,18 @@ from immunolab.events.storage import to_anndata
 from immunolab.events.transforms import Auto
 from immunolab.events.tube import EventScale, Tube
 from immunolab.gating.axes import on_channels
+from immunolab.gating.changes.edits import add_population
+from immunolab.gating.changes.move import move_gate
+from immunolab.gating.changes.move_parts import Place
+from immunolab.gating.changes.regate import gate_again
 from immunolab.gating.counts import PopulationCount, count_populations, counts_table
 from immunolab.gating.evaluate import Mask, evaluate
 from immunolab.gating.gate_words import GateWords
 from immunolab.gating.gated_view import gated_html, gated_text
 from immunolab.gating.imported_thresholds import imported_thresholds
-from immunolab.gating.move_parts import Place
 from immunolab.gating.placement.rules import display_scale
 from immunolab.gating.placement.scales import measure_scales, on_scales
 from immunolab.gating.plausibility import checked
-from immunolab.gating.regate import gate_again
 from immunolab.gating.strategy import (
     ROOT,
     Declared,
@@ -41,8 +43,6 @@ from immunolab.gating.strategy import (
     Rectangle,
     Strategy,
 )
-from immunolab.gating.strategy_edits import add_population
-from immunolab.gating.strategy_move import move_gate
 from immunolab.gating.strategy_out import save_strategy
 from immunolab.gating.tube_gates import Threshold, TubeGates, thresholds_table
 from immunolab.gating.validation import evaluable
@@ -101,10 +101,14 @@ def gate_tube(tube: Tube, gates: TubeGates, *, seed: int = 0) -> GatedTube:
     strategy, faults = evaluable(drawn, tube)
     left_out = (*gates.unread, *faults)
     if not strategy.populations:
-        first = left_out[0] if left_out else Problem("", "", "there is no gate for this tube")
-        raise GatingError(f"no gate can be evaluated: {first.place} {first.message}".strip(), tube.file, first.hint)
+        raise _no_gate(left_out, tube)
     thresholds = imported_thresholds(strategy, tube) if gates.thresholds is None else gates.thresholds
     return GatedTube(tube, checked(evaluate(strategy, tube), tube), thresholds, left_out, gates.notes)
+
+
+def _no_gate(left_out: Sequence[Problem], tube: Tube) -> GatingError:
+    first = left_out[0] if left_out else Problem("", "", "there is no gate for this tube")
+    return GatingError(f"no gate can be evaluated: {first.place} {first.message}".strip(), tube.file, first.hint)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -482,8 +486,10 @@ class GatedTube:
             settings = {**self._with_scales().settings, **strategy.settings}
             placed = fit(replace(strategy, settings=settings), [self.tube]).gates_of(self.sample_id)
         again = gate_again(self.memberships, self.borders, placed, self.tube, by_data)
-        left_out = (*self.left_out, *again.left_out)
-        return GatedTube(self.tube, again.memberships, again.borders, left_out, (*self.notes, *again.notes))
+        if not again.memberships.strategy.populations:
+            raise _no_gate(again.left_out, self.tube)
+        left_out, notes = (*self.left_out, *again.left_out), (*self.notes, *placed.notes, *again.notes)
+        return GatedTube(self.tube, again.memberships, again.borders, left_out, notes)
 
     def save(self, path: Path | str) -> tuple[Problem, ...]:
         """Write the tube's gates: ``.yaml``, Gating-ML ``.xml`` or FlowJo ``.wsp`` by the name's ending.

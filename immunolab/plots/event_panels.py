@@ -304,7 +304,7 @@ def mark_beyond(ax: Axes, found: EventBins) -> None:
 
 
 def head(ax: Axes, title: str, *, entries: Sequence[tuple[str, str, str]] = ()) -> None:
-    """Write above the axes what is drawn, with the key of what lies over it.
+    """Write above the axes what is drawn, with the key of the marks.
 
     Parameters
     ----------

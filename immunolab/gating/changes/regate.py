@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from immunolab.errors import Problem
 from immunolab.events.tube import Tube
 from immunolab.gating.borders import GateBorder, gate_borders, is_closed, number, on_axis
+from immunolab.gating.changes.diff import renamed_paths, same_gate
 from immunolab.gating.evaluate import Mask, evaluate
 from immunolab.gating.imported_thresholds import drawn_border
 from immunolab.gating.placement.scales import measure_scales, on_scales
 from immunolab.gating.plausibility import checked
 from immunolab.gating.strategy import Boolean, Memberships, Polygon, Population, Strategy
-from immunolab.gating.strategy_diff import renamed_paths, same_gate
 from immunolab.gating.tube_gates import Threshold, TubeGates
 from immunolab.gating.validation import evaluable
 from immunolab.schema.flags import Flag, split

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from immunolab.errors import InputError
+from immunolab.gating.changes.move_parts import Tree, bordered, fault, is_one, listed
 from immunolab.gating.gates import Declared, Gate, Population, PopulationTree
-from immunolab.gating.move_parts import Tree, bordered, fault, is_one, listed
 
 # level of a phenotype -> the border that it needs
 _LEVELS = {"pos": ("pos",), "neg": ("pos",), "hi": ("hi",), "lo": ("lo",), "int": ("pos", "hi")}

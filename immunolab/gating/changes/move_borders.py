@@ -9,8 +9,8 @@ from typing import Any
 
 from immunolab.errors import InputError
 from immunolab.gating.borders import GateBorder, gate_borders, in_units, number, with_border
-from immunolab.gating.gates import Declared, Gate, Polygon, Population, PopulationTree, Rectangle
-from immunolab.gating.move_parts import (
+from immunolab.gating.changes.edits import population_named
+from immunolab.gating.changes.move_parts import (
     Ends,
     Same,
     Tree,
@@ -22,8 +22,8 @@ from immunolab.gating.move_parts import (
     on_scale,
     replaced,
 )
-from immunolab.gating.move_rules import with_rule
-from immunolab.gating.strategy_edits import population_named
+from immunolab.gating.changes.move_rules import with_rule
+from immunolab.gating.gates import Declared, Gate, Polygon, Population, PopulationTree, Rectangle
 from immunolab.gating.strategy_faults import one_of
 
 _FEW = 4  # names that a hint repeats (judgement: a line)

@@ -11,10 +11,9 @@ import numpy as np
 
 from immunolab.errors import InputError, Problem
 from immunolab.gating.borders import gate_borders, in_units, no_place, on_axis
-from immunolab.gating.gate_words import shape_faults
-from immunolab.gating.gates import Dimension, Ellipsoid, Gate, Polygon, Population, PopulationTree, Rectangle
-from immunolab.gating.move_borders import ends_set, with_borders
-from immunolab.gating.move_parts import (
+from immunolab.gating.changes.edits import population_named
+from immunolab.gating.changes.move_borders import ends_set, with_borders
+from immunolab.gating.changes.move_parts import (
     Ends,
     Place,
     Same,
@@ -27,7 +26,8 @@ from immunolab.gating.move_parts import (
     listed,
     replaced,
 )
-from immunolab.gating.strategy_edits import population_named
+from immunolab.gating.gate_words import shape_faults
+from immunolab.gating.gates import Dimension, Ellipsoid, Gate, Polygon, Population, PopulationTree, Rectangle
 
 
 def move_gate(
