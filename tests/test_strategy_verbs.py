@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -290,3 +291,32 @@ def test_what_a_tube_cannot_gate_again_is_said() -> None:
     assert any("optional populations that the panel cannot gate: rare" in note for note in again.notes)
     with pytest.raises(GatingError, match=r"no gate can be evaluated: .*CD99"):
         _gated().regate(Strategy("other").add("rare", {"above": {"marker": "CD99", "at": 500}}))
+
+
+def _turned() -> Rectangle:
+    return Rectangle((Dimension("CD4", Asinh(150)),), (1.0,), (0.5,))
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda: _apart().add(" ", "CD4+"), "mine:name  a population needs a name"),
+        (lambda: _apart().rename("hi", ""), "mine:new  a population needs a name"),
+        (lambda: _apart().add("turned", _turned()), "the low end on CD4 is above the high end"),
+        (lambda: _apart().diff("mine.yaml"), "str is no strategy\n    hint: give il.builtin_strategy(name)"),
+        (lambda: _gated().regate(_gated()), "GatedTube is no strategy"),
+        (
+            lambda: _cornered().move("box", vertex="1", to=(500, 500)),
+            "no corner '1'\n    hint: the polygon has",
+        ),
+    ],
+)
+def test_a_slip_is_answered_in_one_line(call: Callable[[], object], text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        call()
+    assert text in str(caught.value)
+
+
+def _cornered() -> Strategy:
+    points = [(500, 100), (9000, 100), (9000, 900)]
+    return Strategy("mine").add("box", {"polygon": {"x": "CD25", "y": "CD127", "points": points}})

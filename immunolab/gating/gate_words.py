@@ -130,7 +130,13 @@ def shape_faults(gate: Gate) -> list[StrategyFault]:
         return faults or _crossings(gate)
     if isinstance(gate, Rectangle):
         texts = _values(gate.dimensions, [gate.lower, gate.upper])
-        return [StrategyFault((), text, f"{hint}, or None for an open side") for text in texts]
+        faults = [StrategyFault((), text, f"{hint}, or None for an open side") for text in texts]
+        sides = zip(gate.dimensions, gate.lower, gate.upper, strict=True)  # equal ends: a border was not found
+        reversed_ = [d.name for d, low, high in sides if low is not None and high is not None and low > high]
+        return faults or [
+            StrategyFault((), f"the low end on {name} is above the high end", "give the lower one first")
+            for name in reversed_
+        ]
     if isinstance(gate, Ellipsoid):
         return [StrategyFault(("ellipse",), text, hint) for text in _values(gate.dimensions, [gate.mean])]
     return []

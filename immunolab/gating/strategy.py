@@ -201,6 +201,11 @@ class Strategy(PopulationTree):
         StrategyDiff
             Falsy where nothing changed; shows itself; ``.table`` is a DataFrame.
 
+        Raises
+        ------
+        InputError
+            It is no strategy.
+
         Examples
         --------
         >>> before = il.Strategy("mine").add("bright", {"above": {"marker": "CD4", "at": 2000}})

@@ -98,6 +98,8 @@ def name_faults(name: str, place: Place, earlier: Iterable[str]) -> Iterator[Str
     earlier
         Names that are taken.
     """
+    if not name.strip():
+        yield StrategyFault(place, "a population needs a name", "write one")
     if "/" in name:
         yield StrategyFault(place, f"'{name}' holds '/', which separates names in a path", "use '|' or '_'")
     if not name.isprintable() or len(name) > _LONGEST_NAME:

@@ -19,6 +19,7 @@ from immunolab.events.storage import to_anndata
 from immunolab.events.transforms import Auto
 from immunolab.events.tube import EventScale, Tube
 from immunolab.gating.axes import on_channels
+from immunolab.gating.changes.diff import check_strategy
 from immunolab.gating.changes.edits import add_population
 from immunolab.gating.changes.move import move_gate
 from immunolab.gating.changes.move_parts import Place
@@ -473,9 +474,12 @@ class GatedTube:
 
         Raises
         ------
+        InputError
+            It is no strategy.
         GatingError
             No gate can be evaluated.
         """
+        check_strategy(strategy)
         if not strategy.populations:
             raise GatingError("the strategy has no gate", self.sample_id, "keep one population at least")
         placed = TubeGates(strategy)

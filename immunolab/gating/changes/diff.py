@@ -6,9 +6,11 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 import pandas as pd
 
+from immunolab.errors import InputError, Problem
 from immunolab.gating.borders import gate_borders, in_units, number
 from immunolab.gating.gates import Boolean, Declared, Gate, Polygon, Population, PopulationTree, Rectangle
 from immunolab.schema.gating import STRATEGY_CHANGES
@@ -134,6 +136,24 @@ def same_gate(before: Gate | None, after: Gate | None, was: dict[str, str]) -> b
     return before == after
 
 
+def check_strategy(given: Any) -> None:
+    """Raise where something is no strategy.
+
+    Parameters
+    ----------
+    given
+        As the user gave it.
+
+    Raises
+    ------
+    InputError
+        With what to give instead.
+    """
+    if not isinstance(given, PopulationTree):
+        hint = "give il.builtin_strategy(name), il.read_strategy(file), or gated.strategy"
+        raise InputError(Problem("", "strategy", f"{type(given).__name__} is no strategy", hint))
+
+
 def strategy_diff(before: PopulationTree, after: PopulationTree) -> StrategyDiff:
     """Return what was added, removed, renamed and moved from one strategy to another.
 
@@ -141,7 +161,14 @@ def strategy_diff(before: PopulationTree, after: PopulationTree) -> StrategyDiff
     ----------
     before, after
         Two strategies.
+
+    Raises
+    ------
+    InputError
+        One is none.
     """
+    check_strategy(before)
+    check_strategy(after)
     was = renamed_paths(before, after)
     old = {p.path: p for p in before.populations}
     gone = [p for p in before.populations if p.path not in was.values()]

@@ -121,8 +121,8 @@ def _with_corner(tree: Tree, population: Population, to: Mapping[str, Any], same
 def _with_vertex(tree: Tree, population: Population, vertex: int, to: Any) -> Tree:
     gate = population.gate
     n = len(gate.vertices) if isinstance(gate, Polygon) else 0
-    if not 1 <= vertex <= n or not isinstance(gate, Polygon):
-        message = f"there is no corner {vertex}" if n else f"its gate has no corners: {in_units(gate)}"
+    if not isinstance(gate, Polygon) or vertex not in range(1, n + 1):
+        message = f"there is no corner {vertex!r}" if n else f"its gate has no corners: {in_units(gate)}"
         hint = f"the polygon has corners 1 to {n}" if n else how_to_move(population)
         raise fault(tree, population.name, message, hint)
     corners = list(gate.vertices)
