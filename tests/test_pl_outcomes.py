@@ -104,6 +104,15 @@ def test_a_course_is_drawn_over_study_days_or_over_visits_where_there_are_none(r
     np.testing.assert_allclose(medians, [own["before"].median(), own["after"].median()])
 
 
+def test_values_without_a_study_day_are_counted_where_others_have_one(compared):
+    levels = compared.levels
+    days = np.where(levels["visit"] == "W0", 0.0, 70.0)
+    some = replace(compared, levels=levels.assign(study_day=np.where(levels["patient_id"] == "P0", np.nan, days)))
+    assert pl.course(some, "treg").get_xlabel().endswith("(2 of 16 values have no study day and are not drawn)")
+    every = replace(compared, levels=levels.assign(study_day=days))
+    assert "not drawn" not in pl.course(every, "treg").get_xlabel()
+
+
 def test_a_patient_is_a_page_or_one_endpoint(run):
     patient = run.samples[0].patient_id
     page = pl.patient(run, patient)

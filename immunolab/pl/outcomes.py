@@ -118,7 +118,8 @@ def forest(result: Result, *, cohort: str | None = None, ax: Axes | None = None)
 def course(result: Result, endpoint: str, *, cohort: str | None = None, ax: Axes | None = None) -> Axes:
     """Draw every patient's course of an endpoint over study days, with median and quartiles at each visit.
 
-    Doses and phases of a run's trial are shaded. Without study days visits are drawn one after another.
+    Doses and phases of a run's trial are shaded. Without study days visits are drawn one after another; where only some
+    values have one, the others are counted below the axis.
 
     Parameters
     ----------
@@ -142,10 +143,15 @@ def course(result: Result, endpoint: str, *, cohort: str | None = None, ax: Axes
         There is no such endpoint or cohort, or several cohorts and none named.
     """
     rows, pairs, _ = _rows(result, endpoint, cohort)
+    rows = rows.dropna(subset=["value"])
     known = rows["study_day"].notna()
     plan = result.calendar if isinstance(result, Run) else Calendar()
     if known.any():
-        return spaghetti(rows, endpoint, plan, ax=ax)
+        ax = spaghetti(rows, endpoint, plan, ax=ax)
+        if not known.all():
+            words = f"{(~known).sum()} of {len(rows)} values have no study day and are not drawn"
+            ax.set_xlabel(f"{ax.get_xlabel()} ({words})")
+        return ax
     order = {visit: float(place) for place, visit in enumerate(_visits(rows, pairs))}
     ax = spaghetti(rows.assign(study_day=rows["visit"].astype(str).map(order)), endpoint, Calendar(), ax=ax)
     ax.set_xticks(list(order.values()), list(order))
