@@ -56,6 +56,12 @@ def one_channel(values, *, kind="fluorescence", marker="CD4"):
     return Tube(columns, (Channel("A", marker, marker, "PE", kind), Channel("Time", kind="time")), None, "S")
 
 
+def on_log(tube):
+    gate = Rectangle((Dimension("CD4", Log(262144.0, 4.5)),), (0.5,), (None,))
+    strategy = Strategy("s", (Population("/P", gate),))
+    return GatedTube(tube, evaluate(strategy, tube), ())
+
+
 def words(ax):
     legend = ax.get_legend()
     texts = [legend.get_title().get_text(), *(t.get_text() for t in legend.get_texts())] if legend else []
@@ -493,6 +499,11 @@ def test_all_problems_of_a_call_are_listed_at_once(gated):
         (lambda tube: pl.tree(tube), "gate a tube first: immunolab.gate(tube, strategy)"),
         (lambda tube: pl.scatter(tube, "CD4", "CD8", within="CD4"), "no population 'CD4': the events are not gated"),
         (lambda tube: pl.ridges([], "CD4"), "there is no tube to draw"),
+        (lambda tube: pl.histogram(tube, "CD4", xlim=5), "xlim  5 is no range"),
+        (lambda tube: pl.histogram(tube, "CD4", xlim=("a", 3)), "xlim  ('a', 3) is no range"),
+        (lambda tube: pl.scatter(tube, "CD4", "CD8", ylim=(1, 2, 3)), "ylim  (1, 2, 3) is no range"),
+        (lambda tube: pl.histogram(on_log(tube), "CD4", xlim=(-100, 9e4)), "-100 has no place on the log scale of CD4"),
+        (lambda tube: pl.ridges([on_log(tube)], "CD4", xlim=(0, 9e4)), "0 has no place on the log scale of CD4"),
         (lambda tube: pl.compensation(tube, channels=["CD4"]), "1 stained channel(s) make no pair"),
         (lambda tube: pl.histogram(tube, "CD4", control="fmo.fcs"), "str is not a tube"),
     ],

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from immunolab.errors import ImmunolabError, InputError, Problem
+from immunolab.gating.changes.move_parts import are_ends
 from immunolab.gating.strategy import ROOT, Dimension
 from immunolab.pl.subject import Mask, Subject, collected, control_subject
 from immunolab.plots.event_bins import EventBins, bin_tube
@@ -109,10 +110,10 @@ def check_range(name: str, ends: Limits) -> None:
     ends
         Lower and upper end, instrument units.
     """
-    low, high = ends
-    if not (np.isfinite([low, high]).all() and low < high):
+    ends = ends.tolist() if isinstance(ends, np.ndarray) else ends
+    if not are_ends(ends) or None in ends or not np.isfinite(ends).all() or ends[0] >= ends[1]:
         hint = "give the lower end first, in instrument units: (-1000, 100000)"
-        raise InputError(Problem("", name, f"({low:g}, {high:g}) is no range", hint))
+        raise InputError(Problem("", name, f"{ends} is no range", hint))
 
 
 def beyond_entry(found: EventBins) -> list[Entry]:

@@ -9,8 +9,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from immunolab.errors import InputError, Problem
 from immunolab.events.transforms import Asinh, Identity, Linear, Transform
 from immunolab.events.tube import Tube
+from immunolab.gating.borders import no_place
 from immunolab.gating.strategy import Dimension
 from immunolab.order_statistics import quantiles
 
@@ -126,7 +128,15 @@ def limited_scale(dimension: Dimension, ends: tuple[float, float], events: Tube)
         Instrument units, ascending.
     events
         The tube, for the label.
+
+    Raises
+    ------
+    InputError
+        An end has no place on the scale.
     """
+    faults = [words for end in ends if (words := no_place(dimension, end))]
+    if faults:
+        raise InputError([Problem("", "limits", words, "give ends that the scale has") for words in faults])
     low, high = (float(end) for end in dimension.transform.apply(np.array(ends, dtype=np.float64)))
     return _axis(dimension, events, low, high)
 
