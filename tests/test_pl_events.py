@@ -101,15 +101,29 @@ def test_events_beyond_the_axes_are_not_piled_into_the_outermost_bins():
     assert found.sides == {"left": 500, "right": 700, "bottom": 0, "top": 0}
 
 
-def test_the_figure_of_the_report_piles_none_on_its_edge_either(tube):
+def _view_with_events_beyond(tube):
     far = tube.columns.copy()
     far[tube.find("CD3"), :1_200] = 1e8
     outlying = replace(tube, columns=far)
     strategy = Strategy("s", (Population("/CD3", Rectangle((Dimension("CD3", Logicle()),), (0.5,), (None,))),))
     [view] = gate_views(strategy, outlying, evaluate(strategy, outlying))
+    return view
+
+
+def test_the_figure_of_the_report_piles_none_on_its_edge_either(tube):
+    view = _view_with_events_beyond(tube)
     assert view.n_beyond >= 1_200
     assert view.counts[-1] == 0
     assert any(word.text.endswith("% beyond") for word in contact_page([view]).words)
+
+
+def test_flags_of_the_report_s_figure_are_above_the_share_beyond(tube):
+    view = _view_with_events_beyond(tube)
+    words = contact_page([replace(view, flag="wide_interval;below_loq")]).words
+    [share] = [word for word in words if word.text.endswith("% beyond")]
+    flags = [word for word in words if word.text in ("wide_interval", "below_loq")]
+    assert len(flags) == 2
+    assert min(word.y for word in flags) >= share.y + 3.0
 
 
 @pytest.mark.parametrize(("n", "of", "text"), [(0, 10, "0.0 %"), (1, 10_000, "< 0.1 %"), (12, 1_000, "1.2 %")])

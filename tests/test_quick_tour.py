@@ -133,10 +133,10 @@ def test_the_tour_runs_as_written(
     _panel(tmp_path / "P01_W0.fcs")
     tubes = [il.read_fcs(tmp_path / f"P01_{visit}.fcs") for visit in ("W0", "W10")]
     left = run_tour(tmp_path, names, {**prepared, "tubes": tubes, "table": _table()})
-    gated, mended, run = left["gated"], left["mended"], left["run"]
+    gated, moved, run = left["gated"], left["moved"], left["run"]
     assert 0 < gated.percent(population, of=parent) < 100
     assert len(gated[population]) == np.count_nonzero(gated.mask(population))
-    assert mended.strategy != gated.strategy
+    assert moved.strategy != gated.strategy
     assert [one.sample_id for one in left["many"]] == ["P01_W0", "P01_W10"]
     assert left["adata"].obs["immunolab_cluster"].nunique() == 20
     assert left["cells"].obs["immunolab_label"].notna().all()

@@ -208,6 +208,15 @@ def test_every_fault_of_a_design_is_listed_with_its_line(example: Path, tmp_path
     )
 
 
+def test_a_window_the_wrong_way_round_gets_an_example_around_its_own_day(example: Path, tmp_path: Path) -> None:
+    text = example.read_text(encoding="utf-8")
+    assert "target_day: 8, window: [6, 10]" in text
+    bad = tmp_path / "bad.yaml"
+    bad.write_text(text.replace("window: [6, 10]", "window: [10, 6]"), encoding="utf-8")
+    with pytest.raises(InputError, match=r"around day 8\n    hint: for example \[5, 11\]"):
+        load_trial(bad)
+
+
 def test_misspelt_key_and_statistic_get_the_nearest_word(example: Path, tmp_path: Path) -> None:
     text = example.read_text(encoding="utf-8").replace("statistic: log_ratio", "statistic: logratio")
     bad = tmp_path / "bad.yaml"

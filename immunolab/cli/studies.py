@@ -154,7 +154,7 @@ def add_run(commands: Subparsers) -> None:
     parser.add_argument("study", metavar="STUDY", help="study.yaml or its folder, also as s3:// or another fsspec path")
     parser.add_argument("-o", "--out", metavar="OUT", help="output folder (default: STUDY's folder with _out added)")
     _add_jobs(parser, "tubes and figures at once")
-    parser.add_argument("--scheduler", default="", metavar="ADDRESS", help="send the per-tube work to a Dask cluster")
+    parser.add_argument("--scheduler", default="", metavar="ADDRESS", help="work on a Dask cluster that runs already")
     parser.add_argument("--sample", default="", metavar="ID", help="compute this sample only")
     parser.add_argument("--memberships", action="store_true", help="write which events are in which population")
     parser.add_argument("--force", action="store_true", help="compute every sample again")

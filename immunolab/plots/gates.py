@@ -243,13 +243,15 @@ def _heading(view: GateView, page: Page, box: Box, across: float) -> None:
     page.write(Word(view.name + part, box.left, box.top + 8.0, 8, bold=True), within=room)
     page.write(Word(share, box.left, box.top + 4.2), within=room)
     page.write(Word(f"{view.n_events:,} of {view.n_parent:,}", box.left, box.top + 1.3))
+    lowest = box.bottom + 1.2
     if view.n_beyond >= _SAID * max(1, view.n_drawn):
         words = f"{share_words(view.n_beyond, view.n_drawn)} beyond"
-        at = Word(words, box.right - 0.8, box.bottom + 1.2, across="right", colour="#444444", backed=True)
+        at = Word(words, box.right - 0.8, lowest, across="right", colour="#444444", backed=True)
         page.write(replace(at, x=at.x - width_of(words), across="left"))
+        lowest += 3.0
     flags = shown(view.flag if view.n_parent else f"{Flag.EMPTY_PARENT};{view.flag}")
     for i, word in enumerate(reversed(flags[:3])):
         colour = ALARM if flag(word).rank == "unusable" else _DOUBTFUL
-        page.write(Word(word, box.left + 0.9, box.bottom + 1.2 + 3.0 * i, colour=colour, backed=True))
+        page.write(Word(word, box.left + 0.9, lowest + 3.0 * i, colour=colour, backed=True))
     for i, text in enumerate(textwrap.wrap(view.note, 18)[:3]):
         page.write(Word(text, box.left + 0.9, box.top - 3.0 - 3.0 * i, colour="#222222", backed=True))

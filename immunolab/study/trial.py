@@ -302,7 +302,7 @@ def _calendar_problems(trial: Trial, document: Document) -> Iterator[Problem]:
             yield document.problem((*place, "name"), f"visit '{visit.name}' is duplicated", "keep one of them")
         if len(visit.window) != 2 or not visit.window[0] <= visit.target_day <= visit.window[1]:
             text = f"the window must be [first day, last day] around day {visit.target_day}"
-            yield document.problem((*place, "window"), text, "for example [80, 92]")
+            yield document.problem((*place, "window"), text, f"for example {_window_around(visit.target_day)}")
         elif 0 in (*visit.window, visit.target_day):
             yield document.problem((*place, "window"), "there is no study day 0", "the day before day 1 is day -1")
         else:
@@ -310,6 +310,11 @@ def _calendar_problems(trial: Trial, document: Document) -> Iterator[Problem]:
         if visit.phase not in trial.phases:
             yield document.problem((*place, "phase"), f"phase '{visit.phase}' has no days", "declare it under phases")
         taken[visit.name] = visit
+
+
+def _window_around(day: int) -> list[int]:
+    """Return three days either side of a study day, for a hint; there is no day 0."""
+    return [end or -1 for end in (day - 3, day + 3)]
 
 
 def _selection_problems(trial: Trial, document: Document) -> Iterator[Problem]:
