@@ -42,7 +42,7 @@ def test_a_threshold_is_dragged_in_jupyterlab_and_read_back_in_the_next_cell(tmp
         page.mouse.down()
         for share in (0.72, 0.76, 0.8):
             page.mouse.move(pad["x"] + share * pad["width"], pad["y"] + pad["height"] / 2)
-        changed = "(n) => !document.querySelector('.il-changed td').innerText.startsWith(n)"
+        changed = "(n) => !(document.querySelector('.il-changed td')?.innerText ?? n).startsWith(n)"
         page.wait_for_function(changed, arg=f"{start:,}")
         page.mouse.up()
         page.get_by_role("button", name="Undo: move CD4").wait_for()

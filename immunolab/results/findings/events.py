@@ -98,9 +98,10 @@ def grouped(text: str, run: Run) -> str:
     text
         Of the columns ``missing``, ``outside_window`` and ``below_level`` of event_counts.
     run
-        Names the patients, by whose ids the text is parted: reasons may hold any sign.
+        Names the patients, by whose ids the text is parted: reasons may hold any sign. A text that names none of
+        them is returned as it is.
     """
-    return in_words(_fates(text, run))
+    return in_words(_fates(text, run)) or text
 
 
 def _fates(text: str, run: Run) -> tuple[Absence, ...]:
