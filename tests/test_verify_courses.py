@@ -72,3 +72,18 @@ def test_a_changed_number_is_named_and_nothing_else(tmp_path: Path, changed: Tab
     found = [str(problem) for problem in course_differences(run, endpoints, [made])]
     assert len(found) == (changed is not None)
     assert all("ci_high" in text and changed is not None and changed.name in text for text in found)
+
+
+@pytest.mark.parametrize(
+    ("table", "share", "named"),
+    [(CYCLES, 1e-7, False), (CYCLES, 1e-5, True), (SLOPES, 1e-7, False), (REGRESSION_TO_MEAN, 1e-7, True)],
+)
+def test_only_fits_by_a_search_may_differ_in_the_eighth_digit(
+    tmp_path: Path, table: Table, share: float, named: bool
+) -> None:
+    run, endpoints, made = written(tmp_path)
+    path = tmp_path / "tables" / f"{table.name}.csv"
+    frame = table.read(path)
+    frame.loc[0, "ci_high"] *= 1 + share
+    table.write(frame, path)
+    assert bool(list(course_differences(run, endpoints, [made]))) is named

@@ -24,6 +24,8 @@ def differences(
     keys: tuple[str, ...],
     numbers: tuple[str, ...],
     words: tuple[str, ...] = (),
+    *,
+    relative: float = _RELATIVE,
 ) -> Iterator[Problem]:
     """Yield each row that one of two tables lacks, and each number or word in which they differ.
 
@@ -37,6 +39,8 @@ def differences(
         Columns that name a row.
     numbers, words
         Columns that are compared.
+    relative
+        Share of a number by which it may differ.
     """
     was, now = _keyed(stored, keys), _keyed(again, keys)
     for key in [*was, *(key for key in now if key not in was)]:
@@ -46,7 +50,7 @@ def differences(
             yield Problem(file_of(table), place, text, CHANGED)
             continue
         for column in numbers:
-            if not same(was[key][column], now[key][column]):
+            if not same(was[key][column], now[key][column], relative):
                 yield differs(table, place, column, was[key][column], now[key][column])
         for column in words:
             both_missing = pd.isna(was[key][column]) and pd.isna(now[key][column])
@@ -61,17 +65,19 @@ def _keyed(frame: pd.DataFrame, keys: tuple[str, ...]) -> dict[tuple[str, ...], 
     return {tuple(row[key] for key in keys): row for row in rows}  # type: ignore[misc]
 
 
-def same(a: Any, b: Any) -> bool:
-    """Return whether two numbers agree to nine digits, or are both missing.
+def same(a: Any, b: Any, relative: float = _RELATIVE) -> bool:
+    """Return whether two numbers agree, to nine digits where nothing else is said, or are both missing.
 
     Parameters
     ----------
     a, b
         Numbers, NaN or None.
+    relative
+        Share of the number by which they may differ.
     """
     if pd.isna(a) or pd.isna(b):
         return bool(pd.isna(a) and pd.isna(b))
-    return bool(np.isclose(float(a), float(b), rtol=_RELATIVE, atol=1e-300))
+    return bool(np.isclose(float(a), float(b), rtol=relative, atol=1e-300))
 
 
 def differs(table: Table, place: str, column: str, stored: Any, wanted: Any) -> Problem:
