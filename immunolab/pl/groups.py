@@ -27,7 +27,7 @@ _LABELS = (
     "immunolab_cluster_label",
     "immunolab_cluster",
 )  # what color="label" is, the first there is
-_MOST_WORDS = 40  # values of a column that are colours; more of them cannot be told apart (judgement)
+_MOST_WORDS = 40  # values of a column that are colours; of more, colours look alike (judgement)
 _WITHOUT = ("none", "unassigned", "unknown", "nan")  # words of events without a label
 _GREYS = (14, 15)  # of the palette: grey is what has no label
 _NOT_SHOWN = ("Viability", "dump")
