@@ -303,6 +303,61 @@ def test_labels_of_mass_cytometry_and_cite_seq_name_one_marker_or_none(label, ma
     assert resolve_label(label).marker == marker
 
 
+# As makers write them, from catalogues and not from the table: mass cytometry, imaging mass cytometry, TotalSeq with
+# what tools write around it, BD AbSeq (name, clone, gene, catalogue number; the bars are dots where R wrote the file).
+_WRITTEN = """
+CCR6 = 141Pr_CD196_CCR6
+CD4 = CD4(Nd145)Di
+CXCR5 = 153Eu_CXCR5(CD185)
+FOXP3 = 159Tb-FoxP3
+CTLA-4 = 161Dy_CD152/CTLA-4
+CD25 = 169Tm_CD25_IL-2Ra
+CD45 = 198Pt_CD45
+CD57 = CD57_HCD57_172Yb
+CD8 = CD8a(Dy162Di)
+Viability = 103Rh_Live/Dead
+CD45RA = CD45RA_143Nd_Nd143Di
+CD3 = 112Cd_CD3
+CD68 = CD68_159Tb
+Ki-67 = Ki67 [B56]-168Er
+GzmB = Granzyme B_Er167
+CD4 = 156Gd-CD4 (EPR6855)
+aSMA = aSMA_141Pr
+panCK = panCK-148Nd
+CD3 = A0034 anti-human CD3 Antibody (UCHT1)
+CD4 = TotalSeq™-A0072 anti-human CD4
+CD8 = CD8A_TotalSeqB
+CD127 = TotalSeq-C0390 anti-human CD127 (IL-7Rα)
+ICOS = HuMsRt.CD278
+CXCR3 = CD183-1
+CD25 = CD25 (BC96) - TotalSeq A
+CD56 = CD56_(NCAM)Recombinant
+Va7.2 = TCR-Va7.2
+TCRab = TCR_a/b
+HLA-ABC = HLA-A.B.C
+IgG = anti-human IgG Fc
+CD272 = anti-human CD272 (BTLA)
+CD244 = CD244-2B4
+CD304 = CD304_Neuropilin-1
+CD14 = adt_CD14
+CD8 = prot_CD8a
+CD4 = CD4:SK3|CD4|AHS0032|pAbO
+HLA-DR = HLA-DR|CD74|AHS0035|pAbO
+CD127 = CD127:HIL-7R-M21|IL7R|AHS0028|pAbO
+CCR7 = CCR7.3D12.CCR7.AHS0273.pAbO
+TCRgd = TCRgd:B1|TRG-TRD|AHS0015|pAbO
+PD-1 = CD279:EH12-1|PDCD1|AHS0014|pAbO
+CD8 = CD8:SK1_CD8A_AHS0228_pAbO
+TIM-3 = Tim3|HAVCR2|AHS0016|pAbO
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("line", _WRITTEN)
+def test_antibodies_as_their_makers_write_them(line):
+    marker, written = line.split(" = ")
+    assert protein_markers([written])[0] == (marker,)
+
+
 @given(
     st.sampled_from(sorted(markers())),
     st.sampled_from(
@@ -326,3 +381,6 @@ def test_isotypes_are_controls_and_antibodies_against_mouse_and_human_are_not():
     names = ["CD4", "IgG1", "Mouse IgG2a isotype", "rat_IgG2b", "anti-mouse/human CD44", "IgM", "CD4.1"]
     assert isotype_columns(names) == [1, 2, 3]
     assert protein_markers(names)[0] == ("CD4", "CD44", "IgM")
+    isotypes = ["Ctrl-IgG1", "mIgG2b", "Mouse-IgG2a-kappa", "Isotype_RTK4530", "IgG1_control_TotalA", "Arm.Hamster.IgG"]
+    assert isotype_columns(isotypes) == list(range(6))
+    assert isotype_columns(["IgG Fc", "anti-human IgG Fc", "anti-IgG", "IgA"]) == []

@@ -29,7 +29,13 @@ _LEAST_KNOWN = 20  # genes of the signatures among ids; fewer name no lineage (j
 _ENSEMBL = re.compile(r"^ENS[A-Z]*G\d{8,}(\.\d+)?$")
 _PREFIX = re.compile(r"^(hg19|hg38|GRCh37|GRCh38)_+")
 _HASHTAG = re.compile(r"hash\s*tag|^hto|^hash|sample[_ ]?tag", re.IGNORECASE)
-_CONTROL = re.compile(r"isotype|\b(rat|mouse|hamster)[ _.-]*ig[gma]|^igg\d?[abc]?(?![a-z])", re.IGNORECASE)
+# an isotype names its species or its subclass alone; an antibody against immunoglobulin names neither, or Fc
+_CONTROL = re.compile(
+    r"isotype|(?<!anti[ _.-])\b(rat|mouse|hamster)[ _.-]*ig[gma]|"
+    r"^(ctrl|control)?[ _.-]*[mr]?igg\d[abc]?(?![a-z])(?!.*fc)",
+    re.IGNORECASE,
+)
+_ABSEQ = re.compile(r"[|._][^|]+?[|._]AHS\d{4}[|._]pAbO$", re.IGNORECASE)  # BD: name:clone|gene|catalogue number|pAbO
 _COPY = re.compile(r"[.-]\d$")  # what anndata and R add to a name that is there twice
 _TAG_TAIL = re.compile(r"([_.-](total\w*|adt|ab|protein|TotalSeq\w*))+$", re.IGNORECASE)
 _DOUBLE = "hashtag_doublet"
@@ -162,8 +168,9 @@ def protein_markers(names: Sequence[str]) -> tuple[tuple[str, ...], list[int], l
 
 
 def _marker(name: str, plain: str) -> str:
-    """Return the marker of a protein by its whole name, without its tag, or without the number of a copy."""
-    spellings = (name, plain, _COPY.sub("", plain))
+    """Return the marker of a protein by its whole name, without its tag, a copy's number, or gene and clone."""
+    bare = _ABSEQ.sub("", plain)
+    spellings = (name, plain, _COPY.sub("", plain), bare, bare.split(":")[0])
     return next((found for text in spellings if (found := resolve_label(text).marker)), plain)
 
 

@@ -182,7 +182,7 @@ def _numbered(names: frozenset[str]) -> str | None:
 
 @lru_cache(maxsize=20_000)
 def _read(text: str) -> _LabelReading:
-    words = tokens(text)
+    words = _undotted(tokens(text))
     free = [True] * len(words)
     pieces: list[tuple[int, str, list[Meaning], str]] = []
     for start, stop in _spans(len(words)):
@@ -204,6 +204,11 @@ def _read(text: str) -> _LabelReading:
         known=tuple((spelling, found[0].strength if found else "none") for _, spelling, found, _ in pieces),
         left=tuple(left),
     )
+
+
+def _undotted(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Return words with those parted at a dot that mean nothing whole: R writes ``CCR7.3D12`` for ``CCR7 3D12``."""
+    return tuple(part for word in words for part in ([word] if _meanings((word,)) else word.split(".")))
 
 
 def _spans(n: int) -> list[tuple[int, int]]:
