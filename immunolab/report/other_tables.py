@@ -30,6 +30,8 @@ _OTHERS = {  # tables beyond the declared ones, as the comparison names them
     "visits": "Every visit, not only those compared",
     "tipping": "Missing visits: how unlike the others those patients must be to undo a result",
     "noise": "Noise that the calls of patients depend on",
+    "removed_stretches": "Stretches of a run that were cut before gating",
+    "uncleaned_counts": "Percentages of the cleaned tubes with all their events, under the same gates",
     "power": "What the next cohort could see, from this study's own spread",
     "power_in_family": "What the next cohort could find after adjustment over the family",
 }
@@ -86,6 +88,7 @@ _NOTES = {  # what the columns hold, where their names do not say it
 _SECTIONS = {  # others are of the section sensitivity, folded; these are never folded away
     "results": ("arms", "response_tests"),
     "safety": ("intercurrent_events", "estimand", "adverse_events", "time_to_event", "event_counts"),
+    "quality": ("removed_stretches", "uncleaned_counts"),
 }
 
 
@@ -100,7 +103,8 @@ def other_tables(run: Run) -> dict[str, list[dict[str, Any]]]:
     Returns
     -------
     dict
-        ``results``, ``safety`` and ``sensitivity``: of each table its id on the page, title, note and grid.
+        ``results``, ``safety``, ``quality`` and ``sensitivity``: of each table its id on the page, title, note and
+        grid.
     """
     placed = {name for names in _SECTIONS.values() for name in names}
     sections = {**_SECTIONS, "sensitivity": tuple(name for name in _OTHERS if name not in placed)}

@@ -170,7 +170,24 @@ class Check(DeclaredWord):
     EVENTS = "events", "doubtful", "number of events acquired"
     NOT_A_NUMBER = "not_a_number", "unusable", "events that hold NaN or infinity in any channel"
     MARGIN = "margin", "doubtful", "percent of events at the top of the detector where most are"
-    STEADINESS = "steadiness", "doubtful", "percent of 500-event stretches that leave the run's level in any channel"
+    STEADINESS = "steadiness", "doubtful", "percent of events in stretches that leave the run's level in any channel"
+    SLOW_DRIFT = "slow_drift", "doubtful", "how far a channel's level moves slowly over the run, sd of a population"
+    FLOW_RATE = "flow_rate", "doubtful", "percent of events in stretches acquired much slower or faster than the run"
+    TIME_GAP = "time_gap", "doubtful", "longest pause between two events, percent of the run's time"
+    TIME = "time", "note", "whether the file has a Time channel that rises: without it neither rate nor pauses are seen"
+    TIME_SET_BACK = "time_set_back", "doubtful", "how often Time begins anew: files joined, or the clock set back"
+    CLEANED = "cleaned", "doubtful", "percent of the file's events that were cut, as removed_stretches.csv says"
+    SATURATION = "saturation", "doubtful", "percent of events at the highest value of a channel, where they pile up"
+    DOUBLETS = "doublets", "doubtful", "percent of events that are two cells by area against height or width"
+    DEAD = "dead", "doubtful", "percent of cells that the viability dye stains"
+    DEBRIS = "debris", "doubtful", "percent of events below the cells in forward scatter"
+    COMPENSATION = "compensation", "doubtful", "whether a conventional cytometer's file was compensated"
+    HYPER_NEGATIVE = "hyper_negative", "doubtful", "percent of events far below zero in a compensated channel"
+    RESIDUAL_SPILLOVER = (
+        "residual_spillover",
+        "doubtful",
+        "what a dye still adds to another channel after compensation, percent of the dye's signal",
+    )
     HEADER = "header", "doubtful", "what is unusual about the file, in words"
     GATE = "gate", "doubtful", "a gate that this tube does not allow"
 

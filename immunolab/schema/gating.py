@@ -110,8 +110,53 @@ QUALITY = Table(
         Column("limit", "number", "what is allowed", nullable=True),
         Column("status", "text", "outcome", allowed=("ok", "warn", "fail")),
         Column("message", "text", "in words", nullable=True),
+        Column(
+            "channel",
+            "text",
+            "channel where it is worst; of two, the dye before the detector, 'dye > detector'",
+            nullable=True,
+        ),
     ),
-    files=("run: tables/quality.csv", "run: samples/*/quality.csv"),
+    files=("run: tables/quality.csv", "run: samples/*/quality.csv", "qc: quality.csv"),
+)
+
+RemovalReason = Literal["level", "time_set_back"]
+REMOVAL_REASONS: tuple[RemovalReason, ...] = get_args(RemovalReason)
+
+REMOVED_STRETCHES = Table(
+    "removed_stretches",
+    "stretches of a run that were cut from a tube before its gates were placed",
+    (
+        SAMPLE,
+        Column("first_event", "integer", "number of the first event cut, in the file's order from 1", "events", low=1),
+        Column("last_event", "integer", "number of the last event cut", "events", low=1),
+        Column("percent", "number", "share of the file's events", "%", low=0, high=100),
+        Column("from_second", "number", "when it begins, from the file's first event", "s", nullable=True),
+        Column("to_second", "number", "when it ends", "s", nullable=True),
+        Column("reason", "text", "what was wrong: level, the signal of a channel", allowed=REMOVAL_REASONS),
+        Column("channel", "text", "channel where it was worst", nullable=True),
+        Column("shift", "number", "of that channel against the rest of the run", "sd of a population", nullable=True),
+        Column("message", "text", "in words"),
+    ),
+    key=("sample_id", "first_event"),
+    files=("run: tables/removed_stretches.csv", "run: samples/*/removed_stretches.csv", "qc: removed_stretches.csv"),
+)
+
+UNCLEANED_COUNTS = Table(
+    "uncleaned_counts",
+    "what a cleaned tube's gates hold of all its events, none cut",
+    (
+        SAMPLE,
+        POPULATION,
+        Column("parent", "text", "the population a percentage is of; empty for root", nullable=True),
+        _PATH,
+        N_EVENTS,
+        N_PARENT,
+        PERCENT_OF_PARENT,
+        Column("percent_after_cleaning", "number", "percent of parent in counts.csv", "%", nullable=True),
+    ),
+    key=("sample_id", "path"),
+    files=("run: tables/uncleaned_counts.csv", "run: samples/*/uncleaned_counts.csv"),
 )
 
 FAILURES = Table(
@@ -199,6 +244,8 @@ TABLES = (
     SCALES,
     INTENSITIES,
     QUALITY,
+    REMOVED_STRETCHES,
+    UNCLEANED_COUNTS,
     FAILURES,
     AGREEMENT,
     JOINT,

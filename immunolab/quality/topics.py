@@ -1,0 +1,50 @@
+"""What the checks of a tube are about: a traffic light a topic, in the order in which a tube is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from immunolab.schema.flags import Check
+
+TOPICS: Mapping[str, tuple[Check, ...]] = {
+    "run": (
+        Check.STEADINESS,
+        Check.SLOW_DRIFT,
+        Check.FLOW_RATE,
+        Check.TIME_GAP,
+        Check.TIME_SET_BACK,
+        Check.TIME,
+        Check.CLEANED,
+    ),
+    "detectors": (Check.MARGIN, Check.SATURATION, Check.NOT_A_NUMBER),
+    "compensation": (Check.COMPENSATION, Check.RESIDUAL_SPILLOVER, Check.HYPER_NEGATIVE),
+    "cells": (Check.EVENTS, Check.DOUBLETS, Check.DEAD, Check.DEBRIS),
+    "file": (Check.HEADER, Check.GATE),
+}
+"""Checks by topic."""
+
+_STATUSES = ("ok", "warn", "fail")  # from best to worst
+
+
+def worst(statuses: Sequence[str]) -> str:
+    """Return the worst of some statuses; ``ok`` of none.
+
+    Parameters
+    ----------
+    statuses
+        Of ``ok``, ``warn`` and ``fail``.
+    """
+    return max(statuses, key=_STATUSES.index, default="ok")
+
+
+def light(check: str, status: str) -> str:
+    """Return the status that a traffic light shows: a check that is only noted never turns it from ``ok``.
+
+    Parameters
+    ----------
+    check
+        Name of the check.
+    status
+        Its outcome.
+    """
+    return "ok" if status == "warn" and Check(check).rank == "note" else status
