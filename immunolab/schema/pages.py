@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from textwrap import wrap
 
-from immunolab.schema import cells, clinical, comparison, endpoints, figures, flags, gating, pooling, simulation
+from immunolab.schema import (
+    bridges,
+    cells,
+    clinical,
+    comparison,
+    endpoints,
+    figures,
+    flags,
+    gating,
+    pooling,
+    simulation,
+)
 from immunolab.schema.night_log import EVENTS, EVERY_EVENT, METRICS, STAGES
 from immunolab.schema.table import Column, Table
 
@@ -35,6 +46,7 @@ _TOPICS = (
     ("Comparison", comparison),
     ("Clinic", clinical),
     ("Single cells and clusters", cells),
+    ("Bridging controls and beads", bridges),
     ("Pooled runs", pooling),
     ("A simulated study", simulation),
 )

@@ -7,12 +7,23 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
-from immunolab.schema import cells, clinical, comparison, endpoints, estimand, figures, gating, pooling, simulation
+from immunolab.schema import (
+    bridges,
+    cells,
+    clinical,
+    comparison,
+    endpoints,
+    estimand,
+    figures,
+    gating,
+    pooling,
+    simulation,
+)
 from immunolab.schema.table import Table
 
 ALL: dict[str, Table] = {
     table.name: table
-    for topic in (gating, endpoints, estimand, comparison, clinical, cells, figures, pooling, simulation)
+    for topic in (gating, endpoints, estimand, comparison, clinical, cells, figures, pooling, simulation, bridges)
     for table in topic.TABLES
 }
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 from immunolab.errors import InputError, Problem, allowed_hint, nearest
 from immunolab.input_files import is_special, is_there
+from immunolab.study.control_tubes import bead_number, bridge_cells, bridge_problems
 from immunolab.study.dates import read_dates
 from immunolab.study.doses import PatientDoses, read_study_days
 from immunolab.study.names import undrawable
+from immunolab.study.sample import UNSTIMULATED, Modality, Sample
 from immunolab.study.spreadsheet import Row, TextTable, column_problems, read_text_table
 from immunolab.study.trial import Trial
 
-Modality = Literal["flow", "mass", "single_cell"]
+__all__ = ["NEEDED", "OPTIONAL", "UNSTIMULATED", "Modality", "Sample", "named_tubes", "read_samples", "unsafe_name"]
+
 NEEDED = ("sample_id", "patient_id", "visit", "file")
 OPTIONAL = (
     "cohort",
@@ -26,66 +27,19 @@ OPTIONAL = (
     "study_day",
     "batch",
     "control_of",
+    "bridge",
+    "aliquot",
     "marker",
     "stimulation",
     "modality",
     "lymphocytes_per_ul",
+    "beads_per_tube",
+    "volume_ul",
+    "bead_cv_percent",
 )
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
-_NAMES = ("patient_id", "visit", "cohort", "batch", "panel", "marker")
-UNSTIMULATED = "unstimulated"
-"""Word of the column ``stimulation`` for the control of a patient's stimulated tubes."""
+_NAMES = ("patient_id", "visit", "cohort", "batch", "panel", "marker", "bridge", "aliquot")
 _UNSAFE = re.compile(r'[/\\:*?"<>|\x00-\x1f]')
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One tube or library of the sheet.
-
-    Attributes
-    ----------
-    study_day
-        As written, or counted from the patient's first recorded dose; None when unknown.
-    control_of
-        For a control tube, the sample_id, patient or batch it is the control of.
-    marker
-        For an FMO control, the marker left out; empty for an unstained control.
-    stimulation
-        What the cells were stimulated with, or `UNSTIMULATED` for the control of such tubes; empty for all others.
-    lymphocytes_per_ul
-        Lymphocyte count of the same day, cells per microlitre.
-    row
-        Number of the row in the sheet, the header being 1.
-    extra
-        Further columns of the sheet, as text.
-    """
-
-    sample_id: str
-    patient_id: str
-    visit: str
-    file: Path
-    cohort: str = ""
-    panel: str = ""
-    date: date | None = None
-    study_day: int | None = None
-    batch: str = ""
-    control_of: str = ""
-    marker: str = ""
-    stimulation: str = ""
-    modality: Modality = "flow"
-    lymphocytes_per_ul: float | None = None
-    row: int = 0
-    extra: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def gated(self) -> bool:
-        """Whether its populations are counted: a control tube's are where it is the control of a stimulation."""
-        return not self.control_of or bool(self.stimulation)
-
-    @property
-    def culture(self) -> tuple[str, str, str]:
-        """Patient, visit and panel, which a stimulated tube has in common with its unstimulated control."""
-        return self.patient_id, self.visit, self.panel
 
 
 def read_samples(
@@ -127,6 +81,7 @@ def read_samples(
     problems += _repeats(table, samples)
     problems += _unknown_controls(table, samples)
     problems += _unpaired_stimulations(table, samples)
+    problems += bridge_problems(table, samples)
     if problems:
         raise InputError(sorted(problems, key=lambda p: int((re.findall(r"^row (\d+)", p.place) or [0])[0])))
     return samples
@@ -171,8 +126,8 @@ class _RowReader:
         self.problems.append(self.table.problem(row, column, message, hint))
 
     def sample(self, row: Row) -> Sample:
-        control = row["control_of"]
-        for column in ("sample_id", "file", *(() if control else ("patient_id",))):
+        control = row["control_of"] or (row["batch"] if row["bridge"] else "")
+        for column in ("sample_id", "file", *(() if control or row["bridge"] else ("patient_id",))):
             if not row[column]:
                 self.fault(row, column, "the cell is empty")
         if row["sample_id"] and (reason := unsafe_name(row["sample_id"])):
@@ -180,11 +135,13 @@ class _RowReader:
         for column in _NAMES:
             if reason := undrawable(row[column]):
                 self.fault(row, column, f"{row[column][:40]!r} {reason}", "figures and tables show this name")
+        if row["bridge"]:
+            self.problems += bridge_cells(self.table, row)
         day = self.study_day(row)
         path = self.file(row)
         return Sample(
             sample_id=row["sample_id"],
-            patient_id=row["patient_id"],
+            patient_id=row["patient_id"] or row["bridge"],
             visit=self.visit(row, day),
             file=path,
             cohort=row["cohort"],
@@ -193,10 +150,15 @@ class _RowReader:
             study_day=day,
             batch=row["batch"],
             control_of=control,
+            bridge=row["bridge"],
+            aliquot=row["aliquot"],
             marker=row["marker"],
             stimulation=_stimulation(row["stimulation"]),
             modality=self.modality(row, path),
             lymphocytes_per_ul=self.lymphocytes(row),
+            beads_per_tube=self.beads(row, "beads_per_tube"),
+            volume_ul=self.beads(row, "volume_ul"),
+            bead_cv_percent=self.beads(row, "bead_cv_percent"),
             row=row.number,
             extra={name: text for name, text in row.cells.items() if name not in (*NEEDED, *OPTIONAL)},
         )
@@ -217,7 +179,7 @@ class _RowReader:
             visits = self.trial.visit_names
             hint = f"{nearest(name, visits)} visits: {', '.join(visits)}".strip()
             self.fault(row, "visit", f"'{name}' is no visit of {self.trial.id}", hint)
-        if name or row["control_of"]:
+        if name or row["control_of"] or row["bridge"]:
             return name
         if self.trial is None or day is None:
             hint = "name the visit, or give study_day (or date and recorded doses)" if self.trial else "name the visit"
@@ -280,6 +242,11 @@ class _RowReader:
             self.fault(row, "lymphocytes_per_ul", f"{text} cannot be cells per microlitre (10 to 100000)", hint)
         return value
 
+    def beads(self, row: Row, column: str) -> float | None:
+        value, fault = bead_number(self.table, row, column)
+        self.problems += [fault] if fault else []
+        return value
+
 
 def _stimulation(written: str) -> str:
     return UNSTIMULATED if written.lower() == UNSTIMULATED else written
@@ -329,7 +296,7 @@ def _unknown_controls(table: TextTable, samples: tuple[Sample, ...]) -> Iterator
     stained = [sample for sample in samples if not sample.control_of]
     known = {name for s in stained for name in (s.sample_id, s.patient_id, s.batch, s.panel) if name}
     for sample in samples:
-        if sample.control_of and sample.control_of not in known:
+        if sample.control_of and not sample.bridge and sample.control_of not in known:
             hint = f"{nearest(sample.control_of, known)} name a sample_id, patient_id, batch or panel".strip()
             text = f"'{sample.control_of}' is no sample, patient, batch or panel of the sheet"
             yield table.problem(rows[sample.row], "control_of", text, hint)

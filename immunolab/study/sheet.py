@@ -16,6 +16,7 @@ from pathlib import Path
 from immunolab.config import Document, Place, build_sound, read_yaml
 from immunolab.errors import InputError, Problem, allowed_hint, attempt, nearest
 from immunolab.input_files import is_there, recorded_inputs
+from immunolab.schema.bridges import Bridging
 from immunolab.schema.contrast import Contrast
 from immunolab.schema.gating import Specimen
 from immunolab.study import rows
@@ -90,6 +91,20 @@ class PlannedComparison:
 
 
 @dataclass(frozen=True)
+class QualityChoice:
+    """What a study says of its batches.
+
+    Attributes
+    ----------
+    bridge
+        ``report``: bridging controls are charted and give the noise; ``follow``: borders also follow them from batch
+        to batch, and what that gives is reported beside the uncorrected result.
+    """
+
+    bridge: Bridging = "report"
+
+
+@dataclass(frozen=True)
 class Study:
     """A checked study.
 
@@ -121,6 +136,8 @@ class Study:
         Sha256 of every file that this was read from, by absolute path.
     arms
         Which cohorts are arms, as study.yaml or else the trial declares it; None where neither does.
+    quality
+        Whether borders follow the bridging controls.
     """
 
     name: str
@@ -145,6 +162,7 @@ class Study:
     next_cohort: NextCohort = field(default_factory=NextCohort)
     read: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     arms: TrialArms | None = None
+    quality: QualityChoice = field(default_factory=QualityChoice)
 
     def __repr__(self) -> str:
         taken, visits = self._taken()
@@ -268,6 +286,7 @@ class _StudyKeys:
     next_cohort: NextCohort = field(default_factory=NextCohort)
     families: tuple[DeclaredFamily, ...] = ()
     simulated: bool = False
+    quality: QualityChoice = field(default_factory=QualityChoice)
 
 
 def read_study(path: Path | str) -> Study:
@@ -352,6 +371,7 @@ def _read_study(path: Path | str) -> Study:
         sheet=folder / keys.sheet,
         arms=keys.arms or (trial.arms if trial else None),
         next_cohort=keys.next_cohort,
+        quality=keys.quality,
         **tables,
     )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from immunolab.errors import DataFileError, ImmunolabError, Problem, attempt, nearest
 from immunolab.events.tube import Tube
 from immunolab.schema.flags import Check
+from immunolab.study.control_tubes import bridge_notes
 from immunolab.study.sheet import Sample, Study, named_tubes, read_study
 from immunolab.study.timeline import timeline_quality
 from immunolab.workflow.clinic import ClinicSources, read_clinic
@@ -59,7 +60,7 @@ def check_study(source: Path | str, *, allow_code: bool = False) -> Checked:
     if study is None:
         return Checked(_gathered((*faults, *_unusable(named_tubes(source)))), (), 0, 0)
     samples = [s for s in study.samples if s.modality != "single_cell"]
-    n_patients = len({s.patient_id for s in samples})
+    n_patients = len({s.patient_id for s in samples if not s.bridge})
     panels, faults = attempt(lambda: read_panels(study, allow_code=allow_code))
     clinic, clinic_faults = attempt(lambda: read_clinic(study))
     problems = [*faults, *clinic_faults]
@@ -87,6 +88,7 @@ def check_study(source: Path | str, *, allow_code: bool = False) -> Checked:
     problems += [one.problem for one in drift if not one.harmless]
     notes += [one.problem for one in drift if one.harmless]
     notes += _off_calendar(study)
+    notes += [Problem(study.sheet.name if study.sheet else "", "", text) for text in bridge_notes(study.samples)]
     return Checked(_gathered(problems), tuple(map(str, _gathered(notes))), len(samples), n_patients)
 
 
@@ -100,7 +102,7 @@ def _off_calendar(study: Study) -> list[Problem]:
 
 def _without_sample(study: Study, clinic: ClinicSources | None) -> list[Problem]:
     """Return one note that names the patients of the clinic's tables whom the sheet lacks: a slip, or never sampled."""
-    sheet = {sample.patient_id for sample in study.samples if sample.patient_id}
+    sheet = {sample.patient_id for sample in study.samples if sample.patient_id and not sample.bridge}
     measured = clinic.measurements["patient_id"] if clinic else ()
     others = dict.fromkeys(name for name in (*map(str, measured), *study.doses) if name not in sheet)
     named = [f"'{name}'" + (f" ({meant})" if (meant := nearest(name, sheet)) else "") for name in others]

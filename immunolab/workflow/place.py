@@ -97,7 +97,8 @@ def fit_jobs(
         for members in _sets(strategy, [s for s in own if s.gated]):
             batches = {m.batch for m in members}
             controls = sorted(
-                (s for s in own if s.control_of and s.batch in batches), key=lambda control: control.sample_id
+                (s for s in own if s.control_of and not s.bridge and s.batch in batches),
+                key=lambda control: control.sample_id,
             )
             job = _job(study, strategy, members, controls, prepared, pairs, store, seed)
             jobs.append((name, (tuple(m.sample_id for m in members), job)))
