@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 import report_fixture
 
 from immunolab.plots import paired
+from immunolab.plots.drawn_memory import free_drawn
 from immunolab.report.contact import Sheet
 from immunolab.report.figure import ReportFigure, Written
 from immunolab.report.long_tables import ROWS_BESIDE, ROWS_ON_PAGE
@@ -51,6 +53,17 @@ def test_memory_does_not_grow_with_the_figures_drawn(tmp_path: Path) -> None:
     peaks, numba = json.loads(done.stdout.splitlines()[-1])
     assert peaks[-1] - peaks[1] < 15  # MiB
     assert not numba
+
+
+def test_python_looks_at_everything_again_where_drawing_raised(tmp_path: Path) -> None:
+    def drawing(function: object, items: list[object]) -> list[Written]:
+        free_drawn()
+        assert gc.get_freeze_count() > 0
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="full"):
+        write_report(report_fixture.finished_run(out=tmp_path), apply=drawing)
+    assert gc.get_freeze_count() == 0
 
 
 PATIENTS = 1_100  # more than a page beside the first holds

@@ -19,6 +19,7 @@ from immunolab.report.verify import verify
 from immunolab.results.record import read_run
 from immunolab.schema.table import Table
 from immunolab.simulation import simulate
+from immunolab.version import code_key
 from immunolab.workflow.run import run
 
 
@@ -174,6 +175,19 @@ def test_a_run_that_fails_after_its_samples_is_seen_by_verify(place: Path, monke
             run(place / "study", out=place / "out")
     changed = [problem for problem in verify(earlier) if problem.file.startswith("samples/")]
     assert [problem.file for problem in changed] == [f"samples/{s.sample_id}" for s in earlier.samples]
+
+
+def test_results_of_other_code_of_the_same_version_are_not_kept(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flags of the code before a repair stayed in the tables until --force was given."""
+    monkeypatch.setattr("immunolab.version.package_content", lambda: lambda: "other code")
+    code_key.cache_clear()
+    again = run(place / "study", out=place / "out")
+    lines = (place / "out" / "run.log").read_text()
+    code_key.cache_clear()
+    assert (len(again.computed), again.kept) == (6, ())
+    assert "gates or the program changed" in lines
+    assert "report kept" not in lines
+    assert verify(again) == []
 
 
 def test_half_written_memberships_are_removed_and_in_no_manifest(place: Path) -> None:

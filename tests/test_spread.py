@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from functools import partial
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from kills import HOLD_TIMES
 from test_pipeline import GATES
@@ -90,6 +92,23 @@ def test_a_script_without_a_main_guard_is_run_once(study: Path, alone: dict[str,
     assert (done.returncode, done.stdout) == (0, "once\n"), done.stderr
     for name in ("tables/endpoints.csv", "tables/counts.csv"):
         assert (out / name).read_bytes() == alone[name]
+
+
+def test_tubes_of_mass_cytometry_are_named_so_beside_single_cells(study: Path, alone: dict[str, bytes]) -> None:
+    place = study.parent / "mass"
+    shutil.copytree(study, place / "study")
+    shutil.copytree(study.parent / "alone", place / "out")
+    sheet = pd.read_csv(place / "study" / "samples.csv", dtype=str, comment="#")
+    tube = sheet["sample_id"].iloc[0]
+    assert tube == "SLE001_W0"
+    sheet.loc[sheet["sample_id"] == tube, "modality"] = "mass"
+    sheet.to_csv(place / "study" / "samples.csv", index=False)
+    again = run(place / "study", out=place / "out", tables_only=True)
+    assert again.computed == ()
+    for table in (again.counts, again.endpoints.dropna(subset=["modality"])):
+        named = table.groupby("sample_id")["modality"].unique().map(list).to_dict()
+        assert named.pop(tube) == ["mass"]
+        assert {word for words in named.values() for word in words} == {"flow", "single_cell"}
 
 
 def test_every_sample_is_counted_single_cells_too(study: Path, alone: dict[str, bytes]) -> None:

@@ -320,3 +320,48 @@ def test_a_slip_is_answered_in_one_line(call: Callable[[], object], text: str) -
 def _cornered() -> Strategy:
     points = [(500, 100), (9000, 100), (9000, 900)]
     return Strategy("mine").add("box", {"polygon": {"x": "CD25", "y": "CD127", "points": points}})
+
+
+_ONE_BORDER = (
+    "strategy: one\ntransform: {{default: {{asinh: {{cofactor: {}}}}}, scatter: linear{}}}\npopulations:\n  - {}\n"
+)
+_PLACED = "{name: CD3, parent: root, above: {marker: CD3, by: valley}}"
+_BOX = "{name: CD3, parent: root, rectangle: {CD3: [2.5, null]}}"
+
+
+@pytest.mark.parametrize(
+    ("gate", "markers", "words"),
+    [
+        (_PLACED, "", ["scale default: arcsinh(x / 300), was arcsinh(x / 150)"]),
+        (
+            _PLACED,
+            ", markers: {CD3: linear}",
+            ["scale default: arcsinh(x / 300), was arcsinh(x / 150)", "scale CD3: linear, was the default"],
+        ),
+        (
+            _BOX,
+            "",
+            [
+                "moved CD3: CD3 from 907.5 -> CD3 from 1,815",
+                "scale CD3: CD3 on arcsinh(x / 300), was on arcsinh(x / 150)",
+            ],
+        ),
+    ],
+)
+def test_a_change_of_a_scale_alone_is_a_change(gate: str, markers: str, words: list[str], tmp_path: Path) -> None:
+    first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    first.write_text(_ONE_BORDER.format(150, "", gate))
+    second.write_text(_ONE_BORDER.format(300, markers, gate))
+    found = il.read_strategy(first).diff(il.read_strategy(second))
+    assert [str(change) for change in found.changes] == words
+    assert list(found.table["change"]) == [line.split()[0] for line in words]
+
+
+def test_a_gate_redrawn_on_another_scale_at_the_same_values_has_moved_nowhere() -> None:
+    def box(cofactor: float) -> il.Strategy:
+        at = float(np.arcsinh(1000 / cofactor))
+        gate = Rectangle((Dimension("CD3", Asinh(cofactor)),), (at,), (None,))
+        return il.Strategy("s", (Population("/CD3", gate),))
+
+    (only,) = box(150.0).diff(box(300.0)).changes
+    assert str(only) == "scale CD3: CD3 on arcsinh(x / 300), was on arcsinh(x / 150)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import time
 from pathlib import Path
@@ -16,8 +17,10 @@ from immunolab.events.tube import Channel, Spillover, Tube
 from immunolab.gating.record_codec import to_plain
 from immunolab.gating.strategy import Dimension, Population, Rectangle, Strategy
 from immunolab.gating.tube_gates import FailedPlacement, TubeGates
+from immunolab.study.sheet import PlannedComparison, Sample, Study
 from immunolab.workflow import label_cells
 from immunolab.workflow.placed_files import read_placed, write_placed
+from immunolab.workflow.store import Store
 
 
 def _tube() -> Tube:
@@ -72,3 +75,17 @@ def test_single_cells_of_the_cache_have_the_same_bytes_at_another_time(
     label_cells._write(tables, tmp_path / "b.zip")
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
     assert label_cells._read(tmp_path / "b.zip").notes == ("one",)
+
+
+def test_a_folder_of_cells_has_a_hash_among_the_inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders (10x, zarr) had none: `verify` did not see that one was replaced."""
+    folder = tmp_path / "P01.zarr"
+    (folder / "X").mkdir(parents=True)
+    (folder / "X" / "0.0").write_bytes(b"counts")
+    sample = Sample("P01_cells", "P01", "W0", folder, modality="single_cell")
+    study = Study("s", tmp_path, tmp_path / "study.yaml", None, (sample,), {}, PlannedComparison(), ())
+    monkeypatch.setattr(Store, "cached", lambda *names: folder)  # labelled before
+    monkeypatch.setattr(label_cells, "_read", lambda path: label_cells.CellTables())
+    found = label_cells.study_cells(study, Store(tmp_path), lambda study, sample: {})
+    whole = hashlib.sha256(json.dumps({"X/0.0": hashlib.sha256(b"counts").hexdigest()}).encode()).hexdigest()
+    assert found.hashes == {"P01_cells": whole}

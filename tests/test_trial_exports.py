@@ -14,7 +14,7 @@ import pytest
 import immunolab as il
 from immunolab.cli import main
 from immunolab.errors import DataFileError, InputError
-from immunolab.exports.codes import short_code
+from immunolab.exports.codes import short_code, short_codes
 from immunolab.exports.population_strings import definition_string
 from immunolab.report.manifest import write_manifest
 from immunolab.results.run import Run
@@ -134,6 +134,15 @@ def test_immport_has_hipc_definitions(run: Run) -> None:
     lineage = {"/CD3": "CD3.CD3pos", "/CD3/CD4": "CD4.CD4posCD8neg", "/CD3/CD4/naive": "CD4_naive.CD45RAposCCR7pos"}
     assert definition_string("/CD3/CD4/naive", lineage) == "CD3+CD4+CD8-CD45RA+CCR7+"
     assert definition_string("/singlets", {"/singlets": ""}) == ""
+
+
+def test_names_that_share_a_code_are_all_named_at_once() -> None:
+    with pytest.raises(InputError) as caught:
+        short_codes(["CRP", "crp", "IgG", "IGG", "ALT", "CRP"])
+    assert [(one.place, one.message) for one in caught.value.problems] == [
+        ("CRP", "is the code of CRP and of crp"),
+        ("IGG", "is the code of IgG and of IGG"),
+    ]
 
 
 def test_single_cells_are_no_flow_cytometry(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -18,7 +19,7 @@ from immunolab.report.verify import verify
 from immunolab.results.record import read_run, write_run
 from immunolab.schema.comparison import PAIRS, SHIFTS
 from immunolab.schema.endpoints import ENDPOINTS
-from immunolab.schema.files import file_sha256
+from immunolab.schema.files import file_sha256, input_sha256
 from immunolab.schema.gating import COUNTS
 from immunolab.schema.tables import ALL
 
@@ -146,6 +147,35 @@ def test_a_manifest_has_no_time_host_or_user_and_repeats(finished):
     assert (out / "manifest.json").read_bytes() == first
     assert {"python", "numpy", "immunolab"} <= set(json.loads(first)["versions"])
     assert b"/tmp" not in first
+
+
+def test_an_input_that_is_a_folder_is_compared(finished, tmp_path):
+    run, root = finished
+    study = shutil.copytree(root, tmp_path / "copy") / "study"
+    chunk = study / "cells" / "P01" / "chunks" / "0.0"
+    chunk.parent.mkdir(parents=True)
+    chunk.write_bytes(b"counts")
+    inputs = {**run.inputs, "cells/P01": input_sha256(study / "cells" / "P01")}
+    moved = replace(run, study=replace(run.study, folder=study), folder=tmp_path / "copy" / "out", inputs=inputs)
+    write_manifest(moved)
+    assert verify(moved) == []
+    assert json.loads((moved.folder / "manifest.json").read_text())["inputs"]["cells/P01"] == inputs["cells/P01"]
+    chunk.write_bytes(b"countz")
+    (problem,) = verify(moved)
+    assert (problem.file, "input differs" in problem.message) == ("cells/P01", True)
+
+
+def test_a_folder_s_hash_is_of_names_and_contents_and_of_no_place(tmp_path):
+    def folder(name, **files):
+        for path, content in files.items():
+            (tmp_path / name / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name / path).write_text(content)
+        return input_sha256(tmp_path / name)
+
+    first = folder("a", **{"genes.tsv": "FOXP3", "X/0.0": "1"})
+    assert folder("b", **{"X/0.0": "1", "genes.tsv": "FOXP3"}) == first
+    for i, files in enumerate(({"X/0.0": "2"}, {"X/0.0": "1", "X/0.1": ""}, {"X/1.0": "1"}, {"X0.0": "1"}, {})):
+        assert folder(f"c{i}", **{"genes.tsv": "FOXP3"} | files) != first
 
 
 def test_verifying_nothing_says_what_to_name(out, tmp_path):

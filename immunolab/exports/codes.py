@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 
+from immunolab.errors import InputError, Problem
 from immunolab.results.run import Run
 
 _LONGEST = 8  # characters of a name or code in SAS transport files, version 5
@@ -31,16 +32,28 @@ def short_code(name: str) -> str:
 
 
 def short_codes(names: Iterable[str]) -> dict[str, str]:
-    """Return the code of each name; raise where two would share one.
+    """Return the code of each name.
 
     Parameters
     ----------
     names
         As of `short_code`.
+
+    Raises
+    ------
+    InputError
+        Two names would share a code; every such code is named.
     """
     codes = {name: short_code(name) for name in dict.fromkeys(names)}
-    if len(set(codes.values())) < len(codes):
-        raise ValueError(f"two names have one code: {codes}")
+    alike: dict[str, list[str]] = {}
+    for name, code in codes.items():
+        alike.setdefault(code, []).append(name)
+    shared = {code: some for code, some in alike.items() if len(some) > 1}
+    if shared:
+        hint = "give one of each an id of its own of at most 8 letters and digits, in the trial or study.yaml"
+        raise InputError(
+            [Problem("", code, f"is the code of {' and of '.join(some)}", hint) for code, some in shared.items()]
+        )
     return codes
 
 

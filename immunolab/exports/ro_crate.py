@@ -8,6 +8,7 @@ import mimetypes
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from immunolab.exports.codes import study_id
 from immunolab.report.manifest import NAME as MANIFEST
@@ -43,7 +44,7 @@ def _graph(run: Run, agent: str) -> list[dict[str, Any]]:
     outputs = hashes(run.folder)
     results = [_output(run, name, sha) for name, sha in outputs.items()]
     results.append(_output(run, MANIFEST, file_sha256(run.folder / MANIFEST)))
-    inputs = [_input(name, sha) for name, sha in run.inputs.items()]
+    inputs = [_input(run, name, sha) for name, sha in run.inputs.items()]
     version = str(run.versions.get("immunolab", ""))
     software = {
         "@id": f"https://pypi.org/project/immunolab/{version}/",
@@ -103,8 +104,10 @@ def _output(run: Run, name: str, sha: str) -> dict[str, Any]:
     return {"@id": name, "@type": "File", "name": name, "sha256": sha, "contentSize": str(size)} | _format(name)
 
 
-def _input(name: str, sha: str) -> dict[str, Any]:
+def _input(run: Run, name: str, sha: str) -> dict[str, Any]:
     """Return an input, which is not in the crate: named by its contents (RFC 6920), with its path in the study."""
+    if (run.study.folder / name).is_dir():  # its hash is of the paths and hashes of its files, and of no bytes
+        return {"@id": f"#{quote(name)}", "@type": "Dataset", "name": name, "identifier": f"immunolab:{sha}"}
     digest = base64.urlsafe_b64encode(bytes.fromhex(sha)).decode().rstrip("=")
     return {"@id": f"ni:///sha-256;{digest}", "@type": "File", "name": name, "sha256": sha} | _format(name)
 

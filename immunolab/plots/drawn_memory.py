@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 
@@ -16,13 +18,17 @@ def _set_modules_apart() -> None:
 def free_drawn() -> None:
     """Free the figures that nobody holds any more: 20 to 50 MiB each.
 
-    What the process held when this was first called is not looked at, until `look_at_all`.
+    What the process held when this was first called is not looked at, until the end of `many_drawn`.
     """
     _set_modules_apart()
     gc.collect()
 
 
-def look_at_all() -> None:
-    """Let Python look again at what `free_drawn` left out."""
-    gc.unfreeze()
-    _set_modules_apart.cache_clear()
+@contextmanager
+def many_drawn() -> Iterator[None]:
+    """Let Python look again at what `free_drawn` left out once the block ends, also where drawing raised."""
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        _set_modules_apart.cache_clear()

@@ -14,6 +14,7 @@ from immunolab.plots.style import picture
 from immunolab.results.run import Run
 from immunolab.schema.files import write_atomically
 from immunolab.study.sheet import Sample
+from immunolab.version import code_key
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -60,7 +61,7 @@ def _sheet(sample: Sample, views: Path) -> Sheet:
 
 
 def draw_sheet(views: Path, title: str) -> Path:
-    """Draw a sample's contact sheet beside its views, unless it was drawn from the same views, and return its path.
+    """Draw a sample's contact sheet beside its views, unless this code drew it from the same views; return its path.
 
     Parameters
     ----------
@@ -72,7 +73,7 @@ def draw_sheet(views: Path, title: str) -> Path:
     from PIL import Image
 
     target = views.with_name("gating.png")
-    source = sha256(views.read_bytes() + title.encode()).hexdigest()
+    source = sha256(views.read_bytes() + title.encode() + code_key().encode()).hexdigest()
     if target.exists():
         with Image.open(target) as old:
             if getattr(old, "text", {}).get("views") == source:

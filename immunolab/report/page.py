@@ -9,7 +9,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from immunolab.plots.drawn_memory import look_at_all
+from immunolab.plots.drawn_memory import many_drawn
 from immunolab.report import disposition as flow
 from immunolab.report import method_tables, methods
 from immunolab.report.contact import Sheet, contact_sheets, draw_sheet
@@ -52,9 +52,9 @@ def write_report(run: Run, *, apply: Apply = map) -> Path:
     folder.mkdir(parents=True)
     sheets = contact_sheets(run)
     pictures: list[Written] = []
-    for some in _batches(chain(figures_of(run), sheets)):
-        pictures += [one for one in apply(partial(_drawn, folder=folder), some) if one is not None]
-    look_at_all()
+    with many_drawn():
+        for some in _batches(chain(figures_of(run), sheets)):
+            pictures += [one for one in apply(partial(_drawn, folder=folder), some) if one is not None]
     page = run.folder / REPORT
     text = render(run, pictures, sheets)
     write_atomically(page, lambda part: part.write_text(text, encoding="utf-8"))

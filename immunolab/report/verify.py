@@ -23,7 +23,7 @@ from immunolab.results.run import Run
 from immunolab.schema.comparison import ARMS, NOISE, PAIRS, SHIFTS, TIPPING
 from immunolab.schema.endpoints import ENDPOINTS
 from immunolab.schema.estimand import ESTIMAND
-from immunolab.schema.files import STUDY_NAME, file_sha256
+from immunolab.schema.files import STUDY_NAME, input_sha256
 from immunolab.schema.flags import withheld
 from immunolab.schema.gating import COUNTS
 from immunolab.schema.table import Table
@@ -114,7 +114,7 @@ def _inputs(run: Run) -> Iterator[Problem]:
         path = folder / name
         if not path.exists():
             yield Problem(name, "", "input is not where it was, so its hash cannot be checked", f"looked in {folder}")
-        elif file_sha256(path) != digest:
+        elif input_sha256(path) != digest:
             yield Problem(name, "", "input differs from the one the run read (sha256)", "run the study again")
 
 

@@ -28,7 +28,7 @@ MODALITY = Column(
     "text",
     "what measured it, where the study has single cells; empty for values of the clinic",
     nullable=True,
-    allowed=("flow", "single_cell"),
+    allowed=("flow", "mass", "single_cell"),
     optional=True,
 )
 CENSORED_COLUMN = Column(

@@ -26,6 +26,19 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def input_sha256(path: Path) -> str:
+    """Return the sha256 of a file, or of a folder's files together: of their sorted relative paths and hashes.
+
+    Parameters
+    ----------
+    path
+        A file, or a folder such as a 10x matrix or a zarr store, whose chunks are in folders below.
+    """
+    if not path.is_dir():
+        return file_sha256(path)
+    return content_key({p.relative_to(path).as_posix(): file_sha256(p) for p in sorted(path.rglob("*")) if p.is_file()})
+
+
 def content_key(parts: Mapping[str, Any]) -> str:
     """Return a hex key of everything a result depends on: the same parts, the same key.
 

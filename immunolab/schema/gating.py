@@ -228,10 +228,14 @@ STRATEGY_CHANGES = Table(
     "strategy_changes",
     "what differs between two strategies, as `Strategy.diff` gives it",
     (
-        Column("change", "text", "what happened", allowed=("added", "removed", "renamed", "moved", "rule")),
-        Column("population", "text", "name of the population; the marker of a rule"),
+        Column("change", "text", "what happened", allowed=("added", "removed", "renamed", "moved", "scale", "rule")),
+        Column(
+            "population",
+            "text",
+            "name of the population; the marker of a rule or of a scale for placing",
+        ),
         Column("path", "text", "its path after the change; before it where it was removed", nullable=True),
-        Column("marker", "text", "whose border moved; empty for a whole gate", nullable=True),
+        Column("marker", "text", "whose border moved or whose scale is another; empty for a whole gate", nullable=True),
         Column("before", "number", "where the border was", "instrument units", True),
         Column("after", "number", "where it is now", "instrument units", True),
         Column("words", "text", "the change in words"),

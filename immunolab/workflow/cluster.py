@@ -8,7 +8,7 @@ from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
 from immunolab.errors import InputError, Problem
-from immunolab.version import VERSION
+from immunolab.version import VERSION, package_content
 from immunolab.workflow.store import is_folder_fault
 from immunolab.workflow.tasks import Failure, Task
 from immunolab.workflow.workers import logged
@@ -106,19 +106,7 @@ def travelling() -> tuple[Callable[[], str], Callable[[str, bytes], tuple[bool, 
     its own package, which is what is in question.
     """
 
-    def content() -> str:
-        import hashlib
-        from importlib.util import find_spec
-        from pathlib import Path
-
-        spec = find_spec("immunolab")
-        places = spec.submodule_search_locations if spec else None
-        if not places:
-            return "not installed"
-        root, digest = Path(places[0]), hashlib.sha256()
-        for path in sorted(path for path in root.rglob("*") if path.is_file() and path.parent.name != "__pycache__"):
-            digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-        return digest.hexdigest()
+    content = package_content()
 
     def guarded(expected: str, packed: bytes) -> tuple[bool, Any]:
         import platform

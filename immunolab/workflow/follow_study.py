@@ -19,7 +19,7 @@ from immunolab.gating.record_codec import to_plain
 from immunolab.gating.tube_gates import FailedPlacement, TubeGates
 from immunolab.schema.files import content_key, file_sha256
 from immunolab.study.sheet import Sample, Study
-from immunolab.version import VERSION
+from immunolab.version import code_key
 from immunolab.workflow.panels import PanelGates
 from immunolab.workflow.placed_files import write_placed
 from immunolab.workflow.read_tube import Prepared, TubeFile
@@ -90,7 +90,7 @@ def follow_jobs(
                 "tubes": [(sample_id, Path(path).name) for sample_id, path in tubes],
                 "pairs": pairs,
                 "seed": seed,
-                "version": VERSION,
+                "code": code_key(),
             }
             folder = str(store.cached("gates", content_key(parts), ""))
             job = FollowJob(folder, panel.gates, templates, tubes, pairs, seed)

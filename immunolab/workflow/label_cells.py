@@ -18,11 +18,11 @@ from immunolab.cells.study_tables import CellTables, cell_tables, read_samples
 from immunolab.errors import DataFileError
 from immunolab.loaders.hdf5 import read_through
 from immunolab.loaders.single_cell import join_cells
-from immunolab.schema.files import content_key, file_sha256, write_atomically
+from immunolab.schema.files import content_key, input_sha256, write_atomically
 from immunolab.schema.records import from_plain, record_types, to_plain
 from immunolab.study import endpoints
 from immunolab.study.sheet import Sample, Study
-from immunolab.version import VERSION
+from immunolab.version import code_key
 from immunolab.workflow.read_apart import failed_reading
 from immunolab.workflow.spread import SpreadWork
 from immunolab.workflow.store import Store
@@ -79,8 +79,7 @@ def study_cells(
     samples = [s for s in study.samples if s.modality == "single_cell" and not s.control_of]
     if not samples:
         return StudyCells()
-    contents = {s.sample_id: _sha256(s.file) for s in samples if s.file.exists()}
-    hashes = {s.sample_id: contents[s.sample_id] for s in samples if s.file.is_file()}
+    contents = {s.sample_id: input_sha256(s.file) for s in samples if s.file.exists()}
     flow = any(s.modality != "single_cell" and not s.control_of for s in study.samples)
     where = [place(study, s) | {"sample": s.sample_id, "file": s.file.name} for s in samples]
     parts = {
@@ -89,11 +88,11 @@ def study_cells(
         "design": _design(study),
         "flow": flow,
         "seed": seed,
-        "version": VERSION,
+        "code": code_key(),
     }
     record = store.cached("cells", content_key(parts), ".zip")
     if record.exists() and not force:
-        return StudyCells(_read(record), hashes=hashes, kept=tuple(s.sample_id for s in samples))
+        return StudyCells(_read(record), hashes=contents, kept=tuple(s.sample_id for s in samples))
     spread = replace(spread or SpreadWork(), stage="cells", what="label", title="")
     unread = _damaged(samples, spread.jobs)
     sound = tuple(s for s in samples if s.sample_id not in unread)
@@ -108,7 +107,7 @@ def study_cells(
     if not failures:
         write_atomically(record, lambda part: _write(labelled.tables, part))
     computed = tuple(s.sample_id for s in samples if s.sample_id not in failures)
-    return StudyCells(labelled.tables, failures, hashes, computed)
+    return StudyCells(labelled.tables, failures, contents, computed)
 
 
 @dataclass(frozen=True)
@@ -163,19 +162,12 @@ def _damaged(samples: Sequence[Sample], jobs: int) -> dict[str, DataFileError]:
 
 def _changed(samples: Sequence[Sample], contents: Mapping[str, str]) -> dict[str, DataFileError]:
     """Return an error for each sample whose file no longer holds what it held before it was read."""
-    now = {file: _sha256(file) for file in {s.file for s in samples if s.sample_id in contents}}
+    now = {file: input_sha256(file) for file in {s.file for s in samples if s.sample_id in contents}}
     return {
         s.sample_id: DataFileError("the file changed during the run", str(s.file), "run again when it is complete")
         for s in samples
         if s.sample_id in contents and now[s.file] != contents[s.sample_id]
     }
-
-
-def _sha256(path: Path) -> str:
-    """Return the hash of a file, or of a folder's files together; those of zarr are in folders below."""
-    if path.is_file():
-        return file_sha256(path)
-    return content_key({p.relative_to(path).as_posix(): file_sha256(p) for p in sorted(path.rglob("*")) if p.is_file()})
 
 
 def _write(tables: CellTables, path: Path) -> None:

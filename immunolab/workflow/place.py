@@ -14,7 +14,7 @@ from immunolab.gating.strategy import Strategy
 from immunolab.gating.tube_gates import FailedPlacement, PoolBorder, RuleCount, TubeGates
 from immunolab.schema.files import content_key
 from immunolab.study.sheet import Sample, Study
-from immunolab.version import VERSION
+from immunolab.version import code_key
 from immunolab.workflow.panels import PanelGates, lab_code, load_methods
 from immunolab.workflow.placed_files import read_placed, write_placed
 from immunolab.workflow.read_tube import Prepared
@@ -143,7 +143,7 @@ def _job(
         "pairs": pairs,
         "module": module[1],
         "seed": seed,
-        "version": VERSION,
+        "code": code_key(),
     }
     return FitJob(
         str(store.cached("gates", content_key(parts), "")), strategy, tubes, groups, blanks, pairs, module, seed

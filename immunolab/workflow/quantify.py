@@ -135,10 +135,12 @@ def quantify(
     )
     rows, tables = [*rows, *differences], tables | stimulation_tables(stimulation)
     if cells.rows:
-        tables["counts"] = joined(COUNTS, [tables["counts"].assign(modality="flow"), cells.counts])
+        by = {s.sample_id: s.modality for s in study.samples}
+        own = tables["counts"].assign(modality=tables["counts"]["sample_id"].map(by))
+        tables["counts"] = joined(COUNTS, [own, cells.counts])
         tables["thresholds"] = joined(THRESHOLDS, [tables["thresholds"], cells.thresholds])
         tables["quality"] = joined(QUALITY, [tables["quality"], cells.quality])
-        rows = [*(row | {"modality": "flow"} for row in rows), *cells.rows]
+        rows = [*(row | {"modality": by[row["sample_id"]]} for row in rows), *cells.rows]
         known = {e.id for e in cells.endpoints}
         endpoints = (*(e for e in endpoints if e.id not in known), *cells.endpoints)
     tables["endpoints"] = joined(ENDPOINTS, [ENDPOINTS.frame(rows), *([clinic.rows] if clinic else [])])

@@ -18,7 +18,7 @@ from immunolab.events.subsample import subsample
 from immunolab.events.tube import Tube, identity
 from immunolab.input_files import recorded_inputs
 from immunolab.schema.files import content_key, file_sha256, write_atomically
-from immunolab.version import VERSION
+from immunolab.version import code_key
 from immunolab.workflow.store import Store
 
 SUBSAMPLE = 50_000  # events of a tube that place its gates: judgement, rare subsets against memory of a whole study
@@ -70,7 +70,7 @@ class TubeFile:
     def key(self, sha256: str) -> str:
         """Return the content key of what reading this tube gives."""
         matrix = self.spillover_sha256
-        return content_key({"file": sha256, "panel": self.panel, "spillover": matrix, "version": VERSION})
+        return content_key({"file": sha256, "panel": self.panel, "spillover": matrix, "code": code_key()})
 
 
 def _changed(file: str) -> DataFileError:

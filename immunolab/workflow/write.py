@@ -26,7 +26,7 @@ from immunolab.schema.files import content_key, file_sha256, put_in_place, write
 from immunolab.schema.gating import SCALES
 from immunolab.schema.tables import declared
 from immunolab.study.sheet import Study
-from immunolab.version import library_versions
+from immunolab.version import code_key, library_versions
 from immunolab.workflow.clinic import Clinic
 from immunolab.workflow.compare import StudyComparison
 from immunolab.workflow.night_log import night_log
@@ -227,7 +227,9 @@ def _report_key(run: Run, store: Store, tables: Path) -> Path:
     parts = {path.name: file_sha256(path) for path in sorted(tables.iterdir())}
     views = {s.sample_id: store.record(s.sample_id).get("outputs") for s in run.samples}
     record = replace(run, folder=run.study.folder).record()  # its paths are then those within the study
-    return store.cached("report", content_key({"tables": parts, "samples": views, "run": record}), ".json")
+    return store.cached(
+        "report", content_key({"tables": parts, "samples": views, "run": record, "code": code_key()}), ".json"
+    )
 
 
 def _is_report_of(record: Path, store: Store) -> bool:

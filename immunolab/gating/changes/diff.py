@@ -11,10 +11,12 @@ from typing import Any
 import pandas as pd
 
 from immunolab.errors import InputError, Problem
+from immunolab.events.transforms import scale_in_words
 from immunolab.gating.borders import gate_borders, in_units, number
 from immunolab.gating.gates import Boolean, Declared, Gate, Polygon, Population, PopulationTree, Rectangle
 from immunolab.schema.gating import STRATEGY_CHANGES
 
+_OTHERS = "default"  # the key of a strategy file for the scale of what it does not name
 _FEW = 12  # changes that a repr shows; judgement: a screen's third
 
 
@@ -25,13 +27,13 @@ class GateChange:
     Attributes
     ----------
     change
-        ``added``, ``removed``, ``renamed``, ``moved`` or ``rule``.
+        ``added``, ``removed``, ``renamed``, ``moved``, ``scale`` or ``rule``.
     population
-        Its name; a marker for a rule.
+        Its name; a marker for a rule, and for the scale on which data place borders.
     path
         Its path, after the change unless it was removed.
     marker
-        Whose border moved; "" for a whole gate.
+        Whose border moved, or whose scale is another; "" for a whole gate.
     before, after
         A border in instrument units; None for what is no number.
     words
@@ -155,7 +157,7 @@ def check_strategy(given: Any) -> None:
 
 
 def strategy_diff(before: PopulationTree, after: PopulationTree) -> StrategyDiff:
-    """Return what was added, removed, renamed and moved from one strategy to another.
+    """Return what was added, removed, renamed, moved and put on another scale from one strategy to another.
 
     Parameters
     ----------
@@ -182,7 +184,7 @@ def strategy_diff(before: PopulationTree, after: PopulationTree) -> StrategyDiff
             changes.append(GateChange("renamed", one.name, one.path, f"was {first.name}"))
         if not same_gate(first.gate, one.gate, was):
             changes += _moves(first, one)
-    return StrategyDiff(before.name, after.name, (*changes, *_rules(before, after)))
+    return StrategyDiff(before.name, after.name, (*changes, *_scales(before, after), *_rules(before, after)))
 
 
 def _moves(before: Population, after: Population) -> Iterator[GateChange]:
@@ -191,7 +193,10 @@ def _moves(before: Population, after: Population) -> Iterator[GateChange]:
     axes = [getattr(p.gate, "dimensions", ()) for p in (before, after)]
     if not old or old.keys() != new.keys() or axes[0] != axes[1]:
         words = f"{in_units(before.gate)} -> {in_units(after.gate)}"
-        yield GateChange("moved", after.name, after.path, words)
+        rescaled = list(_rescaled(before, after))
+        if not rescaled or in_units(before.gate) != in_units(after.gate):
+            yield GateChange("moved", after.name, after.path, words)
+        yield from rescaled
         return
     gate = after.gate
     for (axis, side), value in new.items():
@@ -203,6 +208,39 @@ def _moves(before: Population, after: Population) -> Iterator[GateChange]:
             place = " at the corner" if axis == 1 and isinstance(gate, Polygon) and _slid(before.gate, gate) else ""
             words = f"{marker}{place} from {number(first)} to {number(value)}"
             yield GateChange("moved", after.name, after.path, words, marker, first, value)
+
+
+def _rescaled(before: Population, after: Population) -> Iterator[GateChange]:
+    """Yield a change for each axis of two drawn gates that has another scale, where they are on the same channels."""
+    old, new = (getattr(p.gate, "dimensions", ()) for p in (before, after))
+    if [axis.name for axis in old] != [axis.name for axis in new]:
+        return
+    for first, axis in zip(old, new, strict=True):
+        if first.transform != axis.transform:
+            words = f"{axis.name} on {_scale(axis.transform)}, was on {_scale(first.transform)}"
+            yield GateChange("scale", after.name, after.path, words, axis.name)
+
+
+def _scales(before: PopulationTree, after: PopulationTree) -> Iterator[GateChange]:
+    """Yield a change for each scale on which data place borders: by marker, of scatter, and of all others."""
+    if not any(isinstance(p.gate, Declared) for p in after.populations):
+        return
+    old, new = (_named_scales(tree) for tree in (before, after))
+    for name in dict.fromkeys((*old, *new)):
+        if old.get(name) != new.get(name):
+            marker = "" if name in ("scatter", _OTHERS) else name
+            words = f"{_scale(new.get(name))}, was {_scale(old.get(name))}"
+            yield GateChange("scale", name, "", words, marker)
+
+
+def _named_scales(tree: PopulationTree) -> dict[str, Any]:
+    settings = tree.settings.get("transform", {})
+    named = {_OTHERS: settings.get("default"), "scatter": settings.get("scatter"), **settings.get("markers", {})}
+    return {name: scale for name, scale in named.items() if scale is not None}
+
+
+def _scale(transform: Any) -> str:
+    return "the default" if transform is None else scale_in_words(transform)
 
 
 def _slid(before: Gate | None, after: Polygon) -> bool:
