@@ -250,7 +250,7 @@ def test_unknown_keys_have_a_line_and_the_nearest(tmp_path: Path) -> None:
         "comparison, measurements, doses, adverse_events, outcomes, intercurrent_events, methods_module, "
         "endpoints, arms, next_cohort, families, simulated, quality",
         "study.yaml:3  comparison.afer: unknown key\n    hint: did you mean 'after'? known keys: before, after, noise, "
-        "noise_df, within_person, between_tubes, bridges, moderated",
+        "noise_df, within_person, between_tubes, bridges, moderated, mixed_specimens",
     ]
 
 

@@ -13,11 +13,10 @@ from immunolab.comparison.estimate import Estimate, is_constant, t_estimate
 from immunolab.comparison.linear import least_squares
 from immunolab.comparison.pairing import Paired
 from immunolab.comparison.plan import Plan
+from immunolab.comparison.visit_design import MOST_INFLATION, shift_inflation
 from immunolab.schema.flags import Code
 
 Array = NDArray[np.float64]
-
-_MOST_INFLATION = 5.0  # variance inflation by a batch, as the usual rule for regressors (judgement)
 
 
 @dataclass(frozen=True)
@@ -115,11 +114,11 @@ def _batch_columns(sides: Array) -> tuple[list[Array], dict[Code, str]]:
         return [], {Code.W_BATCH_UNKNOWN: "a sample has no batch; not adjusted for batch"}
     if not np.abs(moved).max(initial=0.0) > 0:
         return [], {}
-    inflation = _shift_inflation(moved)
+    inflation = shift_inflation(moved)
     if not np.isfinite(inflation):
         aliased = "batch_confounded: batch coincides with visit, the shift may be the batch's"
         return [], {Code.E_BATCH_ALIASED: aliased}
-    wide = {Code.W_BATCH_CONF: f"variance inflation {inflation:.1f}"} if inflation > _MOST_INFLATION else {}
+    wide = {Code.W_BATCH_CONF: f"variance inflation {inflation:.1f}"} if inflation > MOST_INFLATION else {}
     return [moved], wide
 
 
@@ -131,7 +130,7 @@ def _covariate_columns(sides: Array, batches: list[Array]) -> tuple[list[Array],
         return [], {Code.W_COVARIATE: "a covariate is missing; not adjusted for it"}
     if not np.abs(change).max(initial=0.0) > 0:
         return [], {}
-    if not np.isfinite(_shift_inflation(np.hstack([*batches, change]))):
+    if not np.isfinite(shift_inflation(np.hstack([*batches, change]))):
         return [], {Code.W_COVARIATE: "the covariate changes in step with the visit; not adjusted for it"}
     return [change], {}
 
@@ -144,12 +143,3 @@ def _changed(sides: Array) -> Array:
     before, after = sides[:, 0], sides[:, 1]
     started = np.isfinite(before).any(axis=0)
     return np.where(started, after - before, after - after.mean(axis=0))
-
-
-def _shift_inflation(moved: Array) -> float:
-    """Return the variance inflation of the mean shift from adjusting for ``moved`` ``(n, k)``; inf when aliased."""
-    ones = np.ones((moved.shape[0], 1))
-    if np.linalg.matrix_rank(np.hstack([ones, moved])) <= np.linalg.matrix_rank(moved):
-        return float("inf")
-    fitted, *_ = np.linalg.lstsq(moved, ones, rcond=None)
-    return float(moved.shape[0] / ((ones - moved @ fitted) ** 2).sum())

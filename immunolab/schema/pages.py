@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from textwrap import wrap
 
 from immunolab.schema import (
+    across_tubes,
     bridges,
     cells,
     clinical,
@@ -42,6 +43,7 @@ This page is written by `python -m immunolab.schema` from `immunolab/schema`.
 _FIGURES = "In OUT/figures, beside the PDF and PNG of the same name: what is drawn, one row a mark."
 _TOPICS = (
     ("Gated samples", gating),
+    ("Across tubes", across_tubes),
     ("Values by patient and visit", endpoints),
     ("Comparison", comparison),
     ("Clinic", clinical),

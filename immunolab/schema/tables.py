@@ -8,6 +8,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 
 from immunolab.schema import (
+    across_tubes,
     bridges,
     cells,
     clinical,
@@ -23,7 +24,19 @@ from immunolab.schema.table import Table
 
 ALL: dict[str, Table] = {
     table.name: table
-    for topic in (gating, endpoints, estimand, comparison, clinical, cells, figures, pooling, simulation, bridges)
+    for topic in (
+        gating,
+        across_tubes,
+        endpoints,
+        estimand,
+        comparison,
+        clinical,
+        cells,
+        figures,
+        pooling,
+        simulation,
+        bridges,
+    )
     for table in topic.TABLES
 }
 

@@ -13,7 +13,7 @@ from immunolab.study.control_tubes import bead_number, bridge_cells, bridge_prob
 from immunolab.study.dates import read_dates
 from immunolab.study.doses import PatientDoses, read_study_days
 from immunolab.study.names import undrawable
-from immunolab.study.sample import UNSTIMULATED, Modality, Sample
+from immunolab.study.sample import UNSTIMULATED, Modality, Sample, SheetSpecimen
 from immunolab.study.spreadsheet import Row, TextTable, column_problems, read_text_table
 from immunolab.study.trial import Trial
 
@@ -37,8 +37,10 @@ OPTIONAL = (
     "volume_ul",
     "bead_cv_percent",
 )
+# optional too; kept among the further columns as well, which may be a trial's subgroups, as are `lot` and `site`
+_LONG = ("operator", "specimen")
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
-_NAMES = ("patient_id", "visit", "cohort", "batch", "panel", "marker", "bridge", "aliquot")
+_NAMES = ("patient_id", "visit", "cohort", "batch", "panel", "marker", "bridge", "aliquot", "operator", "lot", "site")
 _UNSAFE = re.compile(r'[/\\:*?"<>|\x00-\x1f]')
 
 
@@ -70,7 +72,7 @@ def read_samples(
         Every problem of the sheet at once, with row and column.
     """
     table = read_text_table(path)
-    problems = list(column_problems(table, NEEDED, OPTIONAL))
+    problems = list(column_problems(table, NEEDED, (*OPTIONAL, *_LONG)))
     if problems and any(p.message == "the column is missing" for p in problems):
         raise InputError(problems)
     if not table.rows:
@@ -159,6 +161,10 @@ class _RowReader:
             beads_per_tube=self.beads(row, "beads_per_tube"),
             volume_ul=self.beads(row, "volume_ul"),
             bead_cv_percent=self.beads(row, "bead_cv_percent"),
+            operator=row["operator"],
+            lot=row["lot"],
+            site=row["site"],
+            specimen=self.specimen(row),
             row=row.number,
             extra={name: text for name, text in row.cells.items() if name not in (*NEEDED, *OPTIONAL)},
         )
@@ -229,6 +235,15 @@ class _RowReader:
                 return known
         self.fault(row, "modality", f"unknown modality '{row['modality']}'", allowed_hint(name, allowed))
         return "flow"
+
+    def specimen(self, row: Row) -> SheetSpecimen:
+        name = re.sub(r"[\s\-]+", "_", row["specimen"].strip().lower())
+        allowed: tuple[SheetSpecimen, ...] = get_args(SheetSpecimen)
+        for known in allowed:
+            if name == known:
+                return known
+        self.fault(row, "specimen", f"unknown specimen '{row['specimen']}'", allowed_hint(name, allowed[1:]))
+        return ""
 
     def lymphocytes(self, row: Row) -> float | None:
         text = row["lymphocytes_per_ul"]

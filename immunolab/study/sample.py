@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 Modality = Literal["flow", "mass", "single_cell"]
+SheetSpecimen = Literal["", "whole_blood", "fresh_pbmc", "frozen_pbmc"]
 UNSTIMULATED = "unstimulated"
 """Word of the column ``stimulation`` for the control of a patient's stimulated tubes."""
 
@@ -32,6 +33,10 @@ class Sample:
         Lymphocyte count of the same day, cells per microlitre.
     beads_per_tube, volume_ul, bead_cv_percent
         Counting beads of the tube, microlitres of blood stained with them, stated error of the lot's count in percent.
+    operator, lot, site
+        Who stained the tube, with which lot of reagents, where; empty where the sheet does not say.
+    specimen
+        What was stained: whole_blood, fresh_pbmc or frozen_pbmc; empty where the sheet does not say.
     row
         Number of the row in the sheet, the header being 1.
     extra
@@ -57,6 +62,10 @@ class Sample:
     beads_per_tube: float | None = None
     volume_ul: float | None = None
     bead_cv_percent: float | None = None
+    operator: str = ""
+    lot: str = ""
+    site: str = ""
+    specimen: SheetSpecimen = ""
     row: int = 0
     extra: dict[str, str] = field(default_factory=dict)
 

@@ -78,6 +78,8 @@ class PlannedComparison:
         Patient ids that are bridging controls: one material measured again and again, and no patient.
     moderated
         Whether counted shares borrow variance from each other where there are ten or more.
+    mixed_specimens
+        Whether whole blood beside frozen PBMC in one panel is meant; it is an error otherwise.
     """
 
     before: str = "baseline"
@@ -88,6 +90,7 @@ class PlannedComparison:
     between_tubes: float | None = None
     bridges: tuple[str, ...] = ()
     moderated: bool = True
+    mixed_specimens: bool = False
 
 
 @dataclass(frozen=True)
@@ -350,6 +353,7 @@ def _read_study(path: Path | str) -> Study:
     problems += faults
     if sound and settled and samples is not None:
         problems += _comparison_problems(keys.comparison, trial, samples, document)
+        problems += _specimen_problems(keys.comparison, samples, folder / keys.sheet)
         problems += arm_problems(keys.arms, (s.cohort for s in samples), document)
     problems += next_cohort_problems(keys.next_cohort, endpoints, document) if sound and settled else []
     if problems:
@@ -489,3 +493,18 @@ def _comparison_problems(
         if name not in allowed:
             kind = "phase or visit" if trial else "visit of the sheet"
             yield document.problem(("comparison", key), f"'{name}' is no {kind}", allowed_hint(name, allowed))
+
+
+def _specimen_problems(comparison: PlannedComparison, samples: tuple[Sample, ...], sheet: Path) -> Iterator[Problem]:
+    """Yield a problem for each panel that mixes whole blood with frozen PBMC: freezing loses cells and markers."""
+    for panel in () if comparison.mixed_specimens else dict.fromkeys(s.panel for s in samples):
+        own = [s for s in samples if s.panel == panel and not s.control_of]
+        n = Counter(s.specimen for s in own)
+        if n["whole_blood"] and n["frozen_pbmc"]:
+            name = f"panel {panel}: " if panel else ""
+            text = (
+                f"{name}{n['whole_blood']} samples are whole blood and {n['frozen_pbmc']} frozen PBMC: granulocytes, "
+                "freezing and thawing change shares and stains, so that their change is no patient's"
+            )
+            hint = "give each its own panel, or write 'comparison: {mixed_specimens: true}' if this is meant"
+            yield Problem(str(sheet), "column specimen", text, hint)

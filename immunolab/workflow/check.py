@@ -89,6 +89,7 @@ def check_study(source: Path | str, *, allow_code: bool = False) -> Checked:
     notes += [one.problem for one in drift if one.harmless]
     notes += _off_calendar(study)
     notes += [Problem(study.sheet.name if study.sheet else "", "", text) for text in bridge_notes(study.samples)]
+    notes += _design(study)
     return Checked(_gathered(problems), tuple(map(str, _gathered(notes))), len(samples), n_patients)
 
 
@@ -98,6 +99,14 @@ def _off_calendar(study: Study) -> list[Problem]:
     sheet = study.sheet.name if study.sheet else ""
     off = found[found["check"].isin(_OFF_CALENDAR)]
     return [Problem(sheet, f"sample {row.sample_id}", str(row.message)) for row in off.itertuples()]
+
+
+def _design(study: Study) -> list[Problem]:
+    """Return which changes between visits cannot, or hardly, be separated from batch, operator, lot or site."""
+    from immunolab.comparison.visit_design import design_sentences, visit_design
+
+    sheet = study.sheet.name if study.sheet else ""
+    return [Problem(sheet, "", text) for text in design_sentences(visit_design(study))]
 
 
 def _without_sample(study: Study, clinic: ClinicSources | None) -> list[Problem]:

@@ -88,9 +88,20 @@ def finished_run(
 
 
 def _kept(study: Study) -> Study:
-    """Return a study as its run keeps it: without dates, and of further columns only the trial's subgroups."""
+    """Return a study as its run keeps it: no dates, operators as numbers, further columns only of subgroups."""
     wanted = study.trial.subgroups if study.trial else ()
-    samples = (replace(s, date=None, extra={k: v for k, v in s.extra.items() if k in wanted}) for s in study.samples)
+    numbers = {
+        name: str(i + 1) for i, name in enumerate(dict.fromkeys(s.operator for s in study.samples if s.operator))
+    }
+    samples = (
+        replace(
+            s,
+            date=None,
+            operator=numbers.get(s.operator, ""),
+            extra={k: v for k, v in s.extra.items() if k in wanted},
+        )
+        for s in study.samples
+    )
     doses = {patient: replace(given, first_date=None) for patient, given in study.doses.items()}
     trial = replace(study.trial, file=Path(study.trial.file).name) if study.trial else None
     return replace(study, samples=tuple(samples), doses=doses, read={}, trial=trial)

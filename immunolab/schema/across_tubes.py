@@ -1,0 +1,152 @@
+"""Tables of what is compared across the tubes of a study: staining, drift, identity, design, flow of samples."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from immunolab.schema.columns import COHORT, ENDPOINT, PATIENT, POPULATION, SAMPLE, VISIT, YES_NO
+from immunolab.schema.table import Column, Table
+
+DESIGN_STATUS = ("balanced", "estimable", "weak", "aliased", "unknown")
+FACTORS = ("batch", "operator", "lot", "site", "cytometer")
+FINDINGS = ("exchanged", "absent_stain", "absent_population", "unlike")
+
+_PANEL = Column("panel", "text", "panel of the study; empty for the only one", nullable=True)
+_MARKER = Column("marker", "text", "antigen, or the channel where it has none")
+_CHANNEL = Column("channel", "text", "detector")
+_BATCH = Column("batch", "text", "of the sheet; else cytometer and day; empty where neither is known", nullable=True)
+_DAY = Column("day", "integer", "acquisition, counted from the study's first tube, which is day 0", "days", True)
+
+ACQUISITIONS = Table(
+    "acquisitions",
+    "when and on what each tube was acquired, as sheet and header say; no date, name or serial number is copied",
+    (
+        SAMPLE,
+        _PANEL,
+        _BATCH,
+        _DAY,
+        Column("cytometer", "text", "numbered as they first appear", nullable=True),
+        Column("settings", "text", "voltages that are not the panel's usual ones, in words", nullable=True),
+    ),
+    key=("sample_id",),
+    files=("run: tables/acquisitions.csv",),
+)
+
+STAINING_PROFILE = Table(
+    "staining_profile",
+    "how a tube's channels are stained: quantiles of each, rank correlations of each two",
+    (
+        SAMPLE,
+        _CHANNEL,
+        _MARKER,
+        Column("other", "text", "channel of a correlation; empty for a quantile", nullable=True),
+        Column("quantile", "number", "0 to 1; empty for a correlation", nullable=True, low=0, high=1),
+        Column("value", "number", "asinh of the compensated signal over its cofactor; a correlation -1 to 1"),
+    ),
+    files=("run: samples/*/staining_profile.csv",),
+)
+
+STAINING = Table(
+    "staining",
+    "channels of a tube that are not stained as in the panel's other tubes",
+    (
+        SAMPLE,
+        _PANEL,
+        _MARKER,
+        _CHANNEL,
+        Column(
+            "finding",
+            "text",
+            "exchanged: fits with another's signal; absent_stain: no cell is stained, though the other markers say "
+            "that its cells are there; absent_population: they are not there by other markers either; unlike: none of "
+            "these",
+            allowed=FINDINGS,
+        ),
+        Column("other_marker", "text", "the marker whose signal it fits with", nullable=True),
+        Column("value", "number", "distance from the panel's other tubes, in their spread"),
+        Column("limit", "number", "largest distance that is not named"),
+        Column("message", "text", "in words"),
+    ),
+    files=("run: tables/staining.csv",),
+)
+
+DRIFT = Table(
+    "drift",
+    "median of each marker in landmark populations, batch by batch, beside the panel's other batches",
+    (
+        _PANEL,
+        POPULATION,
+        _MARKER,
+        _BATCH,
+        _DAY,
+        Column("n_samples", "integer", "tubes", "tubes", low=0),
+        Column("median", "number", "median over the tubes' medians", "asinh"),
+        Column("change", "number", "from the median of the other batches", "asinh", nullable=True),
+        Column("spread", "number", "sd between tubes of a batch", "asinh", nullable=True, low=0),
+        Column("distance", "number", "change over its standard error", nullable=True),
+        Column("change_point", "text", "whether the marker's level steps at this batch", allowed=YES_NO),
+        Column("step", "number", "from the batches before to this and those after", "asinh", nullable=True),
+        Column("reason", "text", "what else changed here: lot, voltage, cytometer, site, operator", nullable=True),
+    ),
+    files=("run: tables/drift.csv",),
+)
+
+IDENTITY = Table(
+    "identity",
+    "whether a tube looks like its patient's other visits in what visits do not change",
+    (
+        SAMPLE,
+        PATIENT,
+        VISIT,
+        _PANEL,
+        Column("n_traits", "integer", "shares that were compared", "traits", low=0),
+        Column("distance", "number", "from the patient's other visits, in the spread within patients", nullable=True),
+        Column("nearest_patient", "text", "other patient that it looks most like", nullable=True),
+        Column("nearest_distance", "number", "from that patient's other visits", nullable=True),
+        Column("log_odds", "number", "log likelihood ratio of an exchange with that patient", nullable=True),
+        Column("limit", "number", "log likelihood ratio above which an exchange is suspected"),
+        Column("suspected", "text", "whether the tube may be of another patient", allowed=YES_NO),
+        Column("message", "text", "in words", nullable=True),
+    ),
+    key=("sample_id",),
+    files=("run: tables/identity.csv",),
+)
+
+DESIGN = Table(
+    "design",
+    "whether a change between two visits can be told from a change of batch, operator, lot, site or cytometer",
+    (
+        COHORT,
+        Column("before", "text", "visit compared from"),
+        Column("after", "text", "visit compared to"),
+        Column("factor", "text", "what may differ between the visits", allowed=FACTORS),
+        Column("n_pairs", "integer", "patients with both visits", "patients", low=0),
+        Column("n_same", "integer", "of them with both visits in one level of the factor", "patients", low=0),
+        Column("n_levels", "integer", "levels", low=0),
+        Column("inflation", "number", "of the variance of the change when it is adjusted", nullable=True, low=1),
+        Column(
+            "status",
+            "text",
+            "balanced: the factor is the same at both visits of every patient; estimable; weak: inflation above 5; "
+            "aliased: the change cannot be separated; unknown: a level is not given",
+            allowed=DESIGN_STATUS,
+        ),
+        Column("remaining", "text", "what can still be compared, in words"),
+    ),
+    files=("run: tables/design.csv",),
+)
+
+SAMPLE_FLOW = Table(
+    "sample_flow",
+    "where every sample and patient went, from the sheet to the pairs of each endpoint",
+    (
+        COHORT,
+        Column("step", "text", "place in the flow", allowed=("sheet", "failed", "not_run", "measured", "pairs")),
+        replace(ENDPOINT, nullable=True),
+        Column("n_patients", "integer", "patients", "patients", low=0),
+        Column("n_samples", "integer", "samples", "samples", nullable=True, low=0),
+    ),
+    files=("run: tables/sample_flow.csv",),
+)
+
+TABLES = (ACQUISITIONS, STAINING_PROFILE, STAINING, DRIFT, IDENTITY, DESIGN, SAMPLE_FLOW)
