@@ -322,9 +322,12 @@ def _cornered() -> Strategy:
     return Strategy("mine").add("box", {"polygon": {"x": "CD25", "y": "CD127", "points": points}})
 
 
-_ONE_BORDER = (
-    "strategy: one\ntransform: {{default: {{asinh: {{cofactor: {}}}}}, scatter: linear{}}}\npopulations:\n  - {}\n"
-)
+_ONE_BORDER = """
+strategy: one
+transform: {{default: {{asinh: {{cofactor: {}}}}}, scatter: linear{}}}
+populations:
+  - {}
+"""
 _PLACED = "{name: CD3, parent: root, above: {marker: CD3, by: valley}}"
 _BOX = "{name: CD3, parent: root, rectangle: {CD3: [2.5, null]}}"
 

@@ -238,9 +238,8 @@ def _report_key(run: Run, store: Store, tables: Path) -> Path:
     parts = {path.name: file_sha256(path) for path in sorted(tables.iterdir())}
     views = {s.sample_id: store.record(s.sample_id).get("outputs") for s in run.samples}
     record = replace(run, folder=run.study.folder).record()  # its paths are then those within the study
-    return store.cached(
-        "report", content_key({"tables": parts, "samples": views, "run": record, "code": code_key()}), ".json"
-    )
+    key = content_key({"tables": parts, "samples": views, "run": record, "code": code_key()})
+    return store.cached("report", key, ".json")
 
 
 def _is_report_of(record: Path, store: Store) -> bool:

@@ -75,20 +75,43 @@ def bend(corners: Sequence[Point], drawn: tuple[Transform, Transform], needed: t
     if (family(drawn[0]), family(drawn[1])) == needed:
         return [_raw(corner, drawn) for corner in corners]
     target = _on(needed[0]), _on(needed[1])
-    starts = np.asarray(corners, dtype=np.float64)
-    ends = np.roll(starts, -1, axis=0)
-    for _ in range(_MOST_HALVINGS):
-        halved = ~(_deviation(starts, ends, drawn, target) < _TOLERANCE)  # no number: halved too
-        if not halved.any():
-            break
-        if len(starts) + np.count_nonzero(halved) > _MOST_PIECES:
-            raise TooManyCorners(f"the polygon needs more than {_MOST_PIECES:,} corners on the other scale")
-        middle = (starts[halved] + ends[halved]) / 2.0
-        behind = np.flatnonzero(halved) + 1
-        ends = np.insert(ends, behind - 1, middle, axis=0)
-        starts = np.insert(starts, behind, middle, axis=0)
+    starts = _halved(np.asarray(corners, dtype=np.float64), drawn, target)
     raw = np.stack([instrument_values(drawn[axis], starts[:, axis]) for axis in (0, 1)], axis=1)
     return list(zip(raw[:, 0].tolist(), raw[:, 1].tolist(), strict=True))
+
+
+def _halved(corners: NDArray[np.float64], drawn: _Scales, target: _Scales) -> NDArray[np.float64]:
+    """Return a polygon's corners with its edges halved as often as they need; each piece is looked at once.
+
+    A piece has its place along the outline, its edge's number and the fraction of the edge behind it, which halving
+    gives to the last bit.
+    """
+    starts, places = np.stack([corners, _carried(corners, drawn, target)]), np.arange(len(corners), dtype=np.float64)
+    ends = np.roll(starts, -1, axis=1)
+    straight, their_places, n_straight = [], [], 0
+    for halvings in range(1, _MOST_HALVINGS + 1):
+        bent = ~(_deviation(starts, ends, drawn, target) < _TOLERANCE)  # no number: halved too
+        n_straight += int(np.count_nonzero(~bent))
+        straight.append(starts[0, ~bent])
+        their_places.append(places[~bent])
+        starts, ends, places = starts[:, bent], ends[:, bent], places[bent]
+        if not len(places):
+            break
+        if n_straight + 2 * len(places) > _MOST_PIECES:
+            raise TooManyCorners(f"the polygon needs more than {_MOST_PIECES:,} corners on the other scale")
+        points = (starts[0] + ends[0]) / 2.0
+        middle = np.stack([points, _carried(points, drawn, target)])
+        starts, ends = np.concatenate([starts, middle], axis=1), np.concatenate([middle, ends], axis=1)
+        places = np.concatenate([places, places + 0.5**halvings])
+    order = np.argsort(np.concatenate([*their_places, places]), kind="stable")
+    found: NDArray[np.float64] = np.concatenate([*straight, starts[0]])[order]
+    return found
+
+
+def _carried(points: NDArray[np.float64], drawn: _Scales, target: _Scales) -> NDArray[np.float64]:
+    """Return points of the drawn scales on those where written edges are straight."""
+    values = [target[axis].apply(instrument_values(drawn[axis], points[:, axis])) for axis in (0, 1)]
+    return np.stack(values, axis=1)
 
 
 def ellipse_corners(gate: Ellipsoid) -> list[Point]:
@@ -118,18 +141,19 @@ def _raw(point: Point, scales: tuple[Transform, Transform]) -> Point:
 
 
 def _deviation(
-    starts: NDArray[np.float64], ends: NDArray[np.float64], drawn: tuple[Transform, Transform], target: _Scales
+    starts: NDArray[np.float64], ends: NDArray[np.float64], drawn: _Scales, target: _Scales
 ) -> NDArray[np.float64]:
-    """Return how far, on the drawn scales, each written edge strays from the drawn one at its quarters."""
+    """Return how far, on the drawn scales, each written edge strays from the drawn one at its quarters.
+
+    Starts and ends are on the drawn scales and carried to the target's, in this order.
+    """
     parts = np.array([0.25, 0.5, 0.75])
     offsets = []
     for axis in (0, 1):
-        first, last = (
-            target[axis].apply(instrument_values(drawn[axis], corners[:, axis])) for corners in (starts, ends)
-        )
+        first, last = starts[1, :, axis], ends[1, :, axis]
         between = first[:, None] + parts * (last - first)[:, None]
-        offsets.append(displayed(drawn[axis], target[axis].inverse(between)) - starts[:, axis, None])
-    along = ends - starts
+        offsets.append(displayed(drawn[axis], target[axis].inverse(between)) - starts[0, :, axis, None])
+    along = ends[0] - starts[0]
     length = np.hypot(along[:, 0], along[:, 1])
     across = np.abs(offsets[0] * along[:, 1, None] - offsets[1] * along[:, 0, None]).max(axis=1)
     return np.divide(across, length, out=np.zeros(len(length)), where=length > 0.0)
