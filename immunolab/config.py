@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
 
-from immunolab.errors import InputError, Problem, allowed_hint, nearest
+from immunolab.errors import InputError, Problem, allowed_hint, nearest, nearest_word
 from immunolab.input_files import path_hint, read_input_text
 
 T = TypeVar("T")
@@ -295,6 +295,23 @@ def build_sound(cls: type[T], document: Document) -> tuple[T, list[Problem]]:
     return cls(**sound), converter.faults
 
 
+def build_as_meant(cls: type[T], document: Document) -> tuple[T | None, list[Problem]]:
+    """Return a document as a frozen dataclass with each misspelt word taken for the nearest, and all that is wrong.
+
+    So a reader can go on and find more. None where something else is wrong too: a missing key, a value of another kind.
+
+    Parameters
+    ----------
+    cls
+        A dataclass.
+    document
+        The file.
+    """
+    converter = _Converter(document)
+    value = converter.convert(cls, document.data, ())
+    return (None if converter.n_senseless else value), converter.faults
+
+
 def record_keys(kind: Any) -> list[str]:
     """Return the keys that a YAML file may state for a dataclass.
 
@@ -307,14 +324,20 @@ def record_keys(kind: Any) -> list[str]:
 
 
 class _Converter:
-    """Turns plain data into dataclasses and gathers what is wrong on the way."""
+    """Turns plain data into dataclasses and gathers what is wrong on the way.
+
+    A word that is misspelt is a fault, and is taken for the nearest one; ``n_senseless`` counts faults of other kinds,
+    for which nothing can be taken.
+    """
 
     def __init__(self, document: Document) -> None:
         self.document = document
         self.faults: list[Problem] = []
+        self.n_senseless = 0
 
-    def fault(self, place: Place, message: str, hint: str = "") -> None:
+    def fault(self, place: Place, message: str, hint: str = "", *, meant: object = None) -> None:
         self.faults.append(self.document.problem(place, message, hint))
+        self.n_senseless += meant is None
 
     def convert(self, kind: Any, data: Any, place: Place) -> Any:
         if kind is Any or kind is object:
@@ -341,10 +364,12 @@ class _Converter:
         return self.scalar(kind, data, place)
 
     def choice(self, words: Sequence[Any], data: Any, place: Place) -> Any:
-        if data not in words:
-            allowed = list(map(str, words))
-            self.fault(place, f"unknown value '{data}'", allowed_hint(str(data), allowed))
-        return data
+        if data in words:
+            return data
+        by_text = {str(word): word for word in words}
+        meant = by_text.get(nearest_word(str(data), by_text))
+        self.fault(place, f"unknown value '{data}'", allowed_hint(str(data), by_text), meant=meant)
+        return meant
 
     def scalar(self, kind: Any, data: Any, place: Place) -> Any:
         if kind is float and isinstance(data, int) and not isinstance(data, bool):
@@ -366,9 +391,12 @@ class _Converter:
             value = attempt.convert(kind, data, place)
             if not attempt.faults:
                 return value
-            attempts.append(attempt.faults)
-        self.faults += attempts[0]
-        return None
+            attempts.append((attempt.n_senseless, attempt.faults, value))
+        meant = [one for one in attempts if not one[0]]  # a word, misspelt
+        n_senseless, faults, value = (meant or attempts)[0]
+        self.faults += faults
+        self.n_senseless += n_senseless
+        return value
 
     def variant(self, variants: Variants, data: Any, place: Place) -> Any:
         if not self.mapping(
@@ -379,9 +407,10 @@ class _Converter:
         if not isinstance(word, str) or word not in variants.classes:
             if word is None:
                 self.fault((*place, variants.key), "the key is missing")
-            else:
-                self.choice(tuple(variants.classes), word, (*place, variants.key))
-            return None
+                return None
+            word = self.choice(tuple(variants.classes), word, (*place, variants.key))
+            if word is None:
+                return None
         kind = variants.classes[word]
         stated = {key: value for key, value in data.items() if key != variants.key and value is not None}
         for key in [key for key in stated if key not in record_keys(kind)]:
@@ -397,18 +426,18 @@ class _Converter:
             return None
         hints = get_type_hints(kind, include_extras=True)
         known = {item.name: item for item in fields(kind) if item.metadata.get("key", True)}
-        before = len(self.faults)
+        before = self.n_senseless
         for key in data:
             if key not in known:
                 hint = f"{nearest(key, known)} known keys: {', '.join(known)}".strip()
-                self.fault((*place, key), "unknown key", hint)
+                self.fault((*place, key), "unknown key", hint, meant=key)  # the rest is read without it
         values: dict[str, Any] = {}
         for name, item in known.items():
             if name in data:
                 values[name] = self.convert(hints[name], data[name], (*place, name))
             elif item.default is MISSING and item.default_factory is MISSING:
                 self.fault((*place, name), "the key is missing")
-        return kind(**values) if len(self.faults) == before else None
+        return kind(**values) if self.n_senseless == before else None
 
     def mapping(self, data: Any, place: Place, hint: str) -> bool:
         if not isinstance(data, dict):

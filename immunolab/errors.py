@@ -122,6 +122,20 @@ def nearest(word: str, allowed: Iterable[str]) -> str:
     allowed
         What may be written.
     """
+    meant = nearest_word(word, allowed)
+    return f"did you mean '{meant}'?" if meant else ""
+
+
+def nearest_word(word: str, allowed: Iterable[str]) -> str:
+    """Return the closest allowed word, or an empty string; see `nearest`.
+
+    Parameters
+    ----------
+    word
+        As the user wrote it.
+    allowed
+        What may be written.
+    """
     from difflib import get_close_matches
 
     meant = str(word).lower()
@@ -132,7 +146,7 @@ def nearest(word: str, allowed: Iterable[str]) -> str:
     if not match:  # the first word of one choice: sle of sle_nct02084238
         begun = [choice for choice in choices if re.match(re.escape(meant) + "[ _.-]", choice)]
         match = begun if meant and len(begun) == 1 else []
-    return f"did you mean '{choices[match[0]]}'?" if match else ""
+    return choices[match[0]] if match else ""
 
 
 def _numbers(word: str) -> set[tuple[str, ...]]:

@@ -18,16 +18,17 @@ from immunolab.report.first_screen import first_screen
 from immunolab.report.happened import happened, not_marked
 from immunolab.results.findings.concerns import concerns
 from immunolab.results.findings.counted import response_finding, survival_finding
-from immunolab.results.findings.events import grouped
+from immunolab.results.findings.events import not_counted
 from immunolab.results.findings.groups import group_finding
 from immunolab.results.findings.unmeasured import unmeasured_finding
 from immunolab.results.findings.words import amount
-from immunolab.schema.clinical import ADVERSE_EVENTS, TIME_TO_EVENT
+from immunolab.schema.clinical import ADVERSE_EVENTS, SCORES, TIME_TO_EVENT
 from immunolab.schema.comparison import RESPONSE_TESTS
 from immunolab.schema.estimand import INTERCURRENT_EVENTS
 from immunolab.schema.gating import FAILURES, QUALITY
-from immunolab.study.endpoints import PairedChange, PercentOfParent, ResponderProportion, TimeToEvent
+from immunolab.study.endpoints import EventCount, PairedChange, PercentOfParent, ResponderProportion, TimeToEvent
 from immunolab.study.sheet import PlannedComparison
+from immunolab.study.trial import load_trial
 
 
 @pytest.fixture(scope="module")
@@ -205,13 +206,33 @@ def test_a_measured_value_keeps_its_digits_and_a_whole_number_has_none_behind_th
     assert amount(value) == text
 
 
-def test_reasons_of_an_event_are_parted_by_the_patients_whatever_is_in_them(run):
-    first, second = [sample.patient_id for sample in run.samples if sample.visit == "W0"][:2]
-    text = f"{first}: not at risk, seen late: by phone; no score; {second}: not followed, left: moved away"
-    assert grouped(text, run) == (
-        f"{first} (could not have it: seen late: by phone; no score); {second} (not followed: left: moved away)"
+def test_reasons_of_an_event_are_whole_whatever_signs_are_in_ids_and_reasons(run):
+    relapse = next(e for e in load_trial("sle_nct02084238").endpoints if isinstance(e, EventCount))
+    patients = ("P1: a", "P2; P1: a", "P3")
+    flags = ("not_at_risk", "not_followed", None)
+    reasons = ("seen late: by phone; no score", "left: moved away (day 80)", None)
+    scores = SCORES.frame(
+        {
+            "patient_id": patient,
+            "visit": "W10",
+            "score": relapse.needs.scores[0],
+            "value": None if reason else 0.0,
+            "unit": "event",
+            "flag": flag,
+            "reason": reason,
+            "source": "x",
+            "verified": "yes",
+        }
+        for patient, flag, reason in zip(patients, flags, reasons, strict=True)
     )
-    assert grouped("", run) == ""
+    known = having(run, scores=scores, measurements=pd.DataFrame({"patient_id": patients}))
+    others = [f"{s.patient_id}" for s in run.samples if s.visit == "W0"]
+    found = {one.patient_id: one.reason for one in not_counted(known, "", relapse)}
+    assert found == {
+        "P1: a": "could not have it: seen late: by phone; no score",
+        "P2; P1: a": "not followed: left: moved away",
+    }
+    assert [one.reason for one in not_counted(known, "SLE", relapse)] == ["unknown, never scored"] * len(others)
 
 
 def test_what_the_panel_lacks_is_said_of_the_endpoint_that_needs_it(run):

@@ -19,7 +19,7 @@ from immunolab.events.scales import ChannelScale
 from immunolab.events.transforms import Asinh, Bounded, Logicle, scale_in_words
 from immunolab.gating.placement.scales import with_scales
 from immunolab.gating.strategy_file import builtin_strategy
-from immunolab.plots.numbers import number, p_number
+from immunolab.plots.numbers import number, p_number, probability
 from immunolab.plots.paired import comparison_words
 from immunolab.plots.style import figure
 from immunolab.report.disposition import flow_counts, sample_flow, unpaired, visit_flow
@@ -29,6 +29,7 @@ from immunolab.report.figures.endpoints import endpoint_figures
 from immunolab.report.figures.patients import patient_figures
 from immunolab.report.figures.quality import run_figures
 from immunolab.report.first_screen import study_facts
+from immunolab.report.html_table import Cell, cell
 from immunolab.report.method_tables import gate_rules_grid, warnings_grid
 from immunolab.report.methods import methods_text, miflowcyt, transforms_of
 from immunolab.report.other_tables import other_tables
@@ -152,7 +153,7 @@ def test_every_number_read_is_the_rounded_number_kept(written):
         exact = float(value)
         shown = text.split(" (W")[0]
         integer = f"{int(exact):,}".replace("-", "−") if exact.is_integer() else ""
-        words = {number(exact), p_number(exact) if 0 <= exact <= 1 else "", integer}
+        words = {number(exact), *((p_number(exact), probability(exact)) if 0 <= exact <= 1 else ()), integer}
         assert shown in words or "[" in text
 
 
@@ -618,3 +619,13 @@ def test_sentence_and_figure_name_the_test_beside_the_shift(method, words):
     for text in both:
         assert words in text
         assert ("signed-rank" in text) == (words == "signed-rank")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.9999, "> 0.99"), (1.0, "1.00"), (0.99, "0.99"), (0.804, "0.80"), (0.0004, "< 0.01"), (0.0, "0.00")],
+)
+def test_a_power_that_is_not_certain_is_not_shown_as_one(value, text):
+    assert probability(value) == text
+    for column in ("power", "power_low", "power_high", "assurance"):
+        assert cell(value, column) == Cell(text, repr(value), "number")

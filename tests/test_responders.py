@@ -214,7 +214,8 @@ def test_a_relapse_counts_in_the_registered_window_and_a_low_or_late_one_is_name
     assert row["outside_window"] == "P1: SLEDAI 2 to 6 at W24, 100 days after the last dose"
     assert row["below_level"] == "P3: SLEDAI 0 to 3 at W24, 44 days after the last dose"
     run = report_fixture.finished_run()
-    found = event_finding(replace(run, tables=run.tables | {"event_counts": counts, "scores": table}), "", endpoint)
+    tables = {"event_counts": counts, "scores": table, "measurements": pd.DataFrame(rows)}
+    found = event_finding(replace(run, tables=run.tables | tables), "", endpoint)
     window = "the registered window (3 months after the last dose)"
     assert found.plain.startswith(f"Relapse in {window} in 2 of 4 patients (50 %")
     assert found.n == 4

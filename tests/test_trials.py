@@ -16,6 +16,7 @@ from immunolab.study.sheet import PlannedComparison, Study
 from immunolab.study.timeline import place
 from immunolab.study.trial import Trial, builtin_trials, load_trial
 from immunolab.workflow.label_cells import _design
+from immunolab.workflow.unmeasured import unknown_populations
 
 # (trial, visit): days since last dose, cycle, state; counted by hand on the registered calendars
 PLANNED = {
@@ -226,6 +227,35 @@ def test_misspelt_key_and_statistic_get_the_nearest_word(example: Path, tmp_path
     messages = [(p.message, p.hint.split("?")[0]) for p in caught.value.problems]
     assert ("phase: unknown key", "did you mean 'phases'") in messages
     assert ("endpoints[1].statistic: unknown value 'logratio'", "did you mean 'log_ratio'") in messages
+
+
+def test_a_misspelt_word_hides_no_other_mistake(example: Path, tmp_path: Path) -> None:
+    """What is meant by it is taken, so that dose days, windows and visits are looked at too."""
+    text = example.read_text(encoding="utf-8")
+    text = text.replace("days: [1, 2, 3", "days: [0, 2, 3").replace("window: [6, 10]", "window: [1, 10]")
+    text = text.replace("contrast: [V1, V3], direction: none", "contrast: [V1, V9], direction: non")
+    text = text.replace("statistic: log_ratio", "statistic: logratio").replace("role: primary", "role: primry")
+    bad = tmp_path / "bad.yaml"
+    bad.write_text(text.replace("title:", "titel: x\ntitle:", 1), encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        load_trial(bad)
+    said = [problem.message.split(":")[0] for problem in caught.value.problems]
+    words = ["titel", "endpoints[0].role", "endpoints[1].statistic", "endpoints[3].direction"]
+    assert sorted(said) == sorted([*words, "dosing.days", "visits[1].window", "endpoints[3].contrast"])
+    bad.write_text(text.replace("direction: non", "direction: xyz"), encoding="utf-8")  # nothing that it could mean
+    with pytest.raises(InputError, match="unknown value 'xyz'"):
+        load_trial(bad)
+
+
+def test_a_population_that_no_built_in_gates_have_is_said(
+    example: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text(example.read_text(encoding="utf-8").replace("population: Treg,", "population: Tregs,", 1), "utf-8")
+    assert main(["trials", str(own)]) == 0
+    (note,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("NOTE")]
+    assert "no built-in gates have 'Tregs' (did you mean 'Treg'?), which treg_pct_cd4" in note
+    assert [unknown_populations(load_trial(name)) for name in builtin_trials()] == [()] * 5
 
 
 def test_ambiguous_and_absent_facts_are_shown_not_resolved(capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,8 +33,13 @@ def add_trials(commands: Subparsers) -> None:
 def _trials(arguments: argparse.Namespace) -> int:
     from immunolab.study.calendar import describe_trial, list_trials
     from immunolab.study.trial import load_trial
+    from immunolab.workflow.unmeasured import unknown_populations
 
-    say(describe_trial(load_trial(arguments.trial)) if arguments.trial else list_trials())
+    if not arguments.trial:
+        say(list_trials())
+        return DONE
+    trial = load_trial(arguments.trial)
+    say("\n".join([describe_trial(trial), *(f"\nNOTE  {note}" for note in unknown_populations(trial))]))
     return DONE
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -40,12 +41,47 @@ def event_counts(scores: pd.DataFrame, patients: Mapping[str, str], endpoints: I
         score = endpoint.needs.scores[0]
         own = scores[scores["score"] == score]
         for cohort in dict.fromkeys(patients.values()) if len(own) else ():
-            fates = {p: _fate(own[own["patient_id"].astype(str) == p]) for p, of in patients.items() if of == cohort}
-            had = own[(own["value"] == 1) & own["patient_id"].astype(str).isin(list(fates))]
-            counted = _counted(fates)
+            fates = event_fates(own, [p for p, of in patients.items() if of == cohort])
+            counted = _counted(fates.known)
             row = {"cohort": cohort or None} | _declared(endpoint, score, own) | counted
-            rows.append(row | _as_registered(had, counted))
+            rows.append(row | _as_registered(fates, counted))
     return EVENT_COUNTS.frame(rows)
+
+
+@dataclass(frozen=True)
+class EventFates:
+    """What is known of an event, patient by patient.
+
+    Attributes
+    ----------
+    known
+        ``with event``, ``without event``, ``not followed``, ``not at risk`` or ``unknown``, and why where there is no
+        value.
+    outside_window, below_level
+        Of patients with the event, how it was seen where every visit that has it is outside the registered window, or
+        is under the level that the definition calls low.
+    """
+
+    known: Mapping[str, tuple[str, str]]
+    outside_window: Mapping[str, str]
+    below_level: Mapping[str, str]
+
+
+def event_fates(scores: pd.DataFrame, patients: Sequence[str]) -> EventFates:
+    """Return what became of each patient.
+
+    Parameters
+    ----------
+    scores
+        Rows of `SCORES` of the score that finds the event; those of other patients are left out.
+    patients
+        Every patient enrolled in a cohort.
+    """
+    of = dict(tuple(scores.groupby(scores["patient_id"].astype(str), sort=False)))
+    known = {patient: _fate(of.get(patient, scores[:0])) for patient in patients}
+    had = scores[(scores["value"] == 1) & scores["patient_id"].astype(str).isin(list(known))]
+    late, low = (_patients_with(had, flag) for flag in (Flag.EVENT_OUTSIDE_WINDOW, Flag.EVENT_BELOW_LEVEL))
+    return EventFates(known, late, low)
 
 
 def _fate(rows: pd.DataFrame) -> tuple[str, str]:
@@ -78,32 +114,31 @@ def _declared(endpoint: Endpoint, score: str, rows: pd.DataFrame) -> dict[str, o
     }
 
 
-def _as_registered(had: pd.DataFrame, counted: Mapping[str, object]) -> dict[str, object]:
-    """Return how many events are in the registered window; patients with later ones, and with ones at a low value.
-
-    A patient is outside the window when every visit that has the event has it outside.
-    """
-    late = _patients_with(had, Flag.EVENT_OUTSIDE_WINDOW)
-    low = _patients_with(had, Flag.EVENT_BELOW_LEVEL)
-    inside = int(str(counted["n_with_event"])) - len(late)
+def _as_registered(fates: EventFates, counted: Mapping[str, object]) -> dict[str, object]:
+    """Return how many events are in the registered window; patients with later ones, and with ones at a low value."""
+    inside = int(str(counted["n_with_event"])) - len(fates.outside_window)
     share = proportion(inside, int(str(counted["n_followed"])))
     return {
         "n_in_window": inside,
         "percent_in_window": share.percent,
         "in_window_ci_low": share.ci_low,
         "in_window_ci_high": share.ci_high,
-        "outside_window": "; ".join(late) or None,
-        "below_level": "; ".join(low) or None,
+        "outside_window": _listed(fates.outside_window),
+        "below_level": _listed(fates.below_level),
     }
 
 
-def _patients_with(had: pd.DataFrame, flag: Flag) -> list[str]:
-    """Return ``P1: how it was seen`` of each patient all of whose events have the flag."""
-    found = []
-    for patient, rows in had.groupby(had["patient_id"].astype(str), sort=False):
-        if all(flag in split(flags) for flags in rows["flag"]):
-            found.append(f"{patient}: {rows['reason'].iloc[0]}")
-    return found
+def _patients_with(had: pd.DataFrame, flag: Flag) -> dict[str, str]:
+    """Return how it was seen, of each patient all of whose events have the flag."""
+    return {
+        str(patient): str(rows["reason"].iloc[0])
+        for patient, rows in had.groupby(had["patient_id"].astype(str), sort=False)
+        if all(flag in split(flags) for flags in rows["flag"])
+    }
+
+
+def _listed(seen: Mapping[str, str]) -> str | None:
+    return "; ".join(f"{patient}: {how}" for patient, how in seen.items()) or None
 
 
 def _counted(fates: Mapping[str, tuple[str, str]]) -> dict[str, object]:

@@ -12,6 +12,7 @@ _SCALE_WORDS = {
     "identity": "difference",
     "arcsine": "difference on the arcsine scale",
 }
+_LEAST_SHOWN = 0.01  # of a probability, or of what lacks to 1: two digits, which a thousand simulations give
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -34,6 +35,21 @@ def number(value: float, digits: int = 3) -> str:
         places = max(0, digits - 1 - int(np.floor(np.log10(abs(rounded))))) if rounded else 0
         return f"{rounded:.{places}f}".replace("-", "−")
     return _power(value, digits)
+
+
+def probability(value: float) -> str:
+    """Return a probability with two digits behind the point; one that is not certain is never shown as 0 or 1.
+
+    Parameters
+    ----------
+    value
+        Between 0 and 1, or missing.
+    """
+    if pd.isna(value):
+        return "not available"
+    if 0 < value < _LEAST_SHOWN or 1 - _LEAST_SHOWN < value < 1:
+        return f"< {_LEAST_SHOWN}" if value < 0.5 else f"> {1 - _LEAST_SHOWN}"
+    return f"{value:.2f}"
 
 
 def p_text(p_value: float, symbol: str = "p") -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from immunolab.plots.numbers import number, p_number
+from immunolab.plots.numbers import number, p_number, probability
 
 _WORDS = {
     "label": "label",
@@ -120,6 +120,8 @@ def cell(value: object, name: str = "") -> Cell:
         return Cell(str(value), "", _WORDS.get(name, ""))
     if name.endswith(("p_value", "q_value")):
         return Cell(p_number(float(value)), repr(float(value)), "number")
+    if name.startswith("power") or name == "assurance":
+        return Cell(probability(float(value)), repr(float(value)), "number")
     if float(value).is_integer() and abs(value) < 10**9:
         return Cell(f"{int(value):,}".replace("-", "−"), repr(float(value)), "number")
     return Cell(number(float(value)), repr(float(value)), "number")

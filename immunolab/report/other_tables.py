@@ -78,12 +78,16 @@ _NOTES = {  # what the columns hold, where their names do not say it
     "power_in_family": (
         "By simulation: every endpoint of a family has its effect at once, p is adjusted as in this study. Power at "
         "the observed spread (sd of the shifts of n pairs), low and high at its 80 % limits, assurance as the mean "
-        "over the spreads that fit. Patients for 80: pairs needed for a power, or an assurance, of 0.8."
+        "over the spreads that fit. Patients for 80 % power, or assurance: pairs that are needed for it."
     ),
     "power": (
         "Fold: a true change of this size. Power low: with the upper 80 % limit of the spread (sd, of the shifts of n "
-        "pairs). Patients for 80: pairs needed for a power of 0.8; alpha 0.05, one test."
+        "pairs). Patients for 80 % power: pairs that are needed for it; alpha 0.05, one test."
     ),
+}
+_HEADINGS = {
+    "patients_for_80": "patients for 80 % power",
+    "patients_for_80_assured": "patients for 80 % assurance",
 }
 _SECTIONS = {  # others are of the section sensitivity, folded; these are never folded away
     "results": ("arms", "response_tests"),
@@ -127,5 +131,5 @@ def _shown(run: Run, name: str) -> dict[str, Any]:
         "id": name.replace("_", "-"),
         "title": _OTHERS[name],
         "note": note,
-        "grid": grid(table, {c: str(c).replace("_", " ") for c in table.columns}),
+        "grid": grid(table, {c: _HEADINGS.get(str(c), str(c).replace("_", " ")) for c in table.columns}),
     }

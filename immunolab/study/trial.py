@@ -13,7 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from immunolab.config import Document, Place, build, read_package_yaml, read_yaml
+from immunolab.config import Document, Place, build_as_meant, read_package_yaml, read_yaml
 from immunolab.errors import InputError, Problem, nearest
 from immunolab.study.arms import TrialArms
 from immunolab.study.endpoints import AnyEndpoint, Endpoint, endpoint_problems, expanded
@@ -263,8 +263,12 @@ def load_trial(name: str | Path) -> Trial:
 
 
 def _checked(document: Document) -> Trial:
-    trial = replace(build(Trial, document), file=document.file)
+    read, faults = build_as_meant(Trial, document)
+    if read is None:
+        raise InputError(faults)
+    trial = replace(read, file=document.file)
     problems = [
+        *faults,
         *name_problems(_names(trial), document),
         *_calendar_problems(trial, document),
         *endpoint_problems(trial.endpoints, trial.phase_of_visit, document),

@@ -14,6 +14,7 @@ from immunolab.gating.strategy_file import builtin_names, builtin_strategy
 from immunolab.study.endpoints import Endpoint, StimulatedMinusUnstimulated
 from immunolab.study.rows import UNSTIMULATED
 from immunolab.study.sheet import Study
+from immunolab.study.trial import Trial
 from immunolab.vocabulary.phenotypes import spell_phenotype
 from immunolab.vocabulary.populations import definitions, populations
 from immunolab.workflow.clinic import ClinicSources
@@ -229,3 +230,24 @@ def _source_of(
         names = {endpoint.id} if endpoint.id in held else set(needs.assays)
         return names, held | {variable.partition(".")[0] for variable in held}
     return {*needs.scores, *needs.variables}, held
+
+
+def unknown_populations(trial: Trial) -> tuple[str, ...]:
+    """Return a note on each population that a trial asks for and no built-in gates have; gates of the lab's own may.
+
+    Parameters
+    ----------
+    trial
+        A design.
+    """
+    there = {p.name for name in builtin_names() for p in builtin_strategy(name).populations} | set(populations())
+    asked: dict[str, list[str]] = {}
+    for endpoint in trial.expanded_endpoints():
+        for name in endpoint.needs.populations:
+            if name not in there:
+                asked.setdefault(name, []).append(endpoint.id)
+    return tuple(
+        f"no built-in gates have '{name}'{f' ({meant})' if (meant := nearest(name, there)) else ''}, which "
+        f"{', '.join(ids)} need{'s' if len(ids) == 1 else ''}: only gates of your own can have it"
+        for name, ids in asked.items()
+    )

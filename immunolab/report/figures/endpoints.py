@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import pandas as pd
@@ -10,7 +10,8 @@ import pandas as pd
 from immunolab.plots.numbers import number
 from immunolab.report.figure import FigureSet, ReportFigure, figure_name, of_cohort
 from immunolab.results.endpoint_figure import endpoint_figure
-from immunolab.results.findings.events import grouped
+from immunolab.results.findings.events import not_counted
+from immunolab.results.findings.finding import Absence, in_words
 from immunolab.results.findings.words import capital
 from immunolab.results.run import Run
 from immunolab.study.endpoints import Endpoint
@@ -126,21 +127,22 @@ def _event(run: Run, cohort: str, endpoint: Endpoint) -> Iterator[ReportFigure]:
     if rows.empty:
         return
     row = rows.iloc[0]
-    caption = f"{capital(display_name(endpoint.id))}{of_cohort(cohort)}: {_squares_in_words(row, run)}"
+    squares = _squares_in_words(row, not_counted(run, cohort, endpoint))
+    caption = f"{capital(display_name(endpoint.id))}{of_cohort(cohort)}: {squares}"
     draw = endpoint_drawing(run, cohort, endpoint.id)
     yield ReportFigure(
         figure_name("event", endpoint.id, cohort), endpoint.role, caption, draw, rows, endpoint=endpoint.id
     )
 
 
-def _squares_in_words(row: pd.Series, run: Run) -> str:
+def _squares_in_words(row: pd.Series, without: Sequence[Absence]) -> str:
     """Return what the squares of an event and the line below them are, with the numbers."""
     named = not pd.isna(row.get("registered_window"))
     inside, percent, low, high = row[[*(_IN_WINDOW if named else _OVERALL)]]
     window = f" in the registered window ({row['registered_window']})" if named else ""
     share = "" if pd.isna(percent) else f", {number(percent)} % [{number(low)}, {number(high)}], exact 95 % interval"
     late = ", or first seen later," if row["n_with_event"] > inside else ""
-    missing = "" if pd.isna(row["missing"]) else f" Not counted: {grouped(row['missing'], run)}."
+    missing = f" Not counted: {in_words(without)}." if without else ""
     return (
         f"each square a patient, n = {row['n_patients']} enrolled; {row['n_at_risk']} could have the event, "
         f"{row['n_followed']} of them were followed, {inside} had it{window}{share}. Thin line: if all, or none, of "

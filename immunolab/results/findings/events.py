@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 
 import pandas as pd
 
+from immunolab.clinical.event_counts import EventFates, event_fates
+from immunolab.clinical.follow_up import enrolled
 from immunolab.results.findings.counted import DESCRIBED, limits, rate, unverified
 from immunolab.results.findings.finding import Absence, EndpointFinding, in_words
 from immunolab.results.findings.words import capital, endpoint_name, listed, present
@@ -36,7 +38,7 @@ def event_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFinding 
     rows = table[(table["endpoint"] == endpoint.id) & in_cohort(table, cohort)] if len(table) else table
     if rows.empty:
         return None
-    row = rows.iloc[0]
+    row, fates = rows.iloc[0], _fates(run, cohort, endpoint)
     return EndpointFinding(
         endpoint=endpoint.id,
         cohort=cohort,
@@ -48,9 +50,9 @@ def event_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFinding 
         verdict="described",
         n=int(row["n_followed"]),
         of=int(row["n_patients"]),
-        missing=_fates(present(row["missing"]), run),
+        missing=not_counted(run, cohort, endpoint),
         statistics=f"Clopper-Pearson 95 % interval; rule: {with_display_names(str(row['rule']))}.",
-        beside=(*_outside(row, run), *_low(row, run), *unverified(row, endpoint)),
+        beside=(*_outside(fates), *_low(row, fates), *unverified(row, endpoint)),
     )
 
 
@@ -74,46 +76,49 @@ def _at_risk(row: pd.Series) -> str:
     return f"of {of} in all, {listed(said)}" if said else f"all {of} could have one"
 
 
-def _outside(row: pd.Series, run: Run) -> tuple[str, ...]:
+def _outside(fates: EventFates) -> tuple[str, ...]:
     """Return who had the event outside the registered window, and that these are not counted."""
-    seen = grouped(present(row.get("outside_window")), run)
+    seen = _grouped(fates.outside_window)
     if not seen:
         return ()
     return (f"Not counted, for not seen within the window, so that the beginning is not known: {seen}.",)
 
 
-def _low(row: pd.Series, run: Run) -> tuple[str, ...]:
+def _low(row: pd.Series, fates: EventFates) -> tuple[str, ...]:
     """Return whose event is a rise that stays under the level that the definition itself calls low."""
-    seen = grouped(present(row.get("below_level")), run)
+    seen = _grouped(fates.below_level)
     if not seen:
         return ()
     return (f"Risen, and still under {row['low_level']}, the definition's own level of low activity: {seen}.",)
 
 
-def grouped(text: str, run: Run) -> str:
-    """Return ``P1, P3 (why); P2 (other reason)`` from ``P1: why; P2: other reason; P3: why``.
+def _grouped(seen: Mapping[str, str]) -> str:
+    return in_words(Absence(patient, _short(how)) for patient, how in seen.items())
+
+
+def not_counted(run: Run, cohort: str, endpoint: Endpoint) -> tuple[Absence, ...]:
+    """Return each patient of a cohort of whom an event is not counted, and why.
 
     Parameters
     ----------
-    text
-        Of the columns ``missing``, ``outside_window`` and ``below_level`` of event_counts.
-    run
-        Names the patients, by whose ids the text is parted: reasons may hold any sign. A text that names none of
-        them is returned as it is.
+    run, cohort, endpoint
+        As for `event_finding`.
     """
-    return in_words(_fates(text, run)) or text
+    known = _fates(run, cohort, endpoint).known
+    return tuple(Absence(patient, _why(fate, reason)) for patient, (fate, reason) in known.items() if reason)
 
 
-def _fates(text: str, run: Run) -> tuple[Absence, ...]:
-    """Return patients and reasons of the column ``missing`` (``P01: not at risk, why; P02: ...``)."""
-    ids = {*(sample.patient_id for sample in run.samples), *map(str, run.table("scores")["patient_id"])}
-    any_id = "|".join(map(re.escape, sorted(ids, key=len, reverse=True)))
-    heads = list(re.finditer(rf"(?:^|; )({any_id}): ", text)) if ids else []
-    ends = [*(head.start() for head in heads[1:]), len(text)]
-    return tuple(Absence(head[1], _why(text[head.end() : end])) for head, end in zip(heads, ends, strict=False))
+def _fates(run: Run, cohort: str, endpoint: Endpoint) -> EventFates:
+    scores, patients = run.table("scores"), enrolled(run.study, run.table("measurements"))
+    own = scores[scores["score"] == endpoint.needs.scores[0]]
+    return event_fates(own, [patient for patient, of in patients.items() if of == cohort])
 
 
-def _why(reason: str) -> str:
+def _why(fate: str, reason: str) -> str:
+    heads = {"not at risk": "could not have it: ", "not followed": "not followed: "}
+    return _short(heads.get(fate, f"{fate}, ") + reason)
+
+
+def _short(reason: str) -> str:
     """Return a reason without the value in brackets behind it, so that patients of one reason come together."""
-    words = reason.replace("not at risk, ", "could not have it: ").replace("not followed, ", "not followed: ")
-    return words.rsplit(" (", 1)[0]
+    return reason.rsplit(" (", 1)[0]
