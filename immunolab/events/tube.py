@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from immunolab.errors import DataFileError, GatingError, InputError, nearest, unknown_words
 from immunolab.events.compensation import weighted_sums
 from immunolab.events.explored import EXPLORE, Explored
+from immunolab.events.removed import CLEAN, RemovedStretch, events_removed, kept_events
 from immunolab.events.transforms import Asinh, Identity, Logicle, Transform, scale_in_words
 
 if TYPE_CHECKING:
@@ -110,6 +111,8 @@ class Tube:
         What is unusual about the file, in words.
     keywords
         Those of `IDENTITY_KEYWORDS` that the file has: what parts files that share a name.
+    removed
+        Stretches of the run that `clean` cut, in the file's order.
     """
 
     columns: NDArray[np.float32]
@@ -120,6 +123,7 @@ class Tube:
     sha256: str = ""
     warnings: tuple[str, ...] = ()
     keywords: Mapping[str, str] = field(default_factory=dict)
+    removed: tuple[RemovedStretch, ...] = ()
     _inverse: dict[tuple[tuple[str, ...], bytes], NDArray[np.float64]] = field(default_factory=dict)
 
     @property
@@ -232,6 +236,7 @@ class Tube:
             "markers": ", ".join(c.marker for c in self.channels if c.marker),
             "compensation": ", ".join(self.spillover.channels) if self.spillover else "none",
             "unusual": "; ".join(self.warnings),
+            "cut": "; ".join(stretch.message for stretch in self.removed),
         }
         with pd.option_context("display.max_colwidth", None):
             shown = pd.DataFrame([(key, text) for key, text in rows.items() if text])
@@ -244,6 +249,46 @@ class Tube:
         """
         found: Explored = import_module(EXPLORE).explore(self)
         return found
+
+    def clean(self) -> Tube:
+        """Return the tube without the stretches of its run that are clearly faulty; this one stays as it is.
+
+        A stretch is cut where a channel is at another level than in most of the run (a clog, a burst, the first
+        seconds); never one that is only slow or fast, never where less than 70 % of the events are at one level, and
+        never in a file whose events are not in the order of acquisition. A steady tube comes back itself.
+
+        Returns
+        -------
+        Tube
+            ``removed`` says what was cut and why; ``percent_removed`` the share.
+
+        Examples
+        --------
+        >>> tube = il.read_fcs("sample_data/sle/fcs/SLE001_W0.fcs")
+        >>> tube.clean() is tube
+        True
+        """
+        cleaned: Tube = import_module(CLEAN).cleaned(self)
+        return cleaned
+
+    @property
+    def percent_removed(self) -> float:
+        """Percent of the file's events that `clean` cut."""
+        return sum(stretch.percent for stretch in self.removed)
+
+    def in_file(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return a mask of this tube's events as one of all events of its file; those that were cut are not in it.
+
+        Parameters
+        ----------
+        mask
+            One value an event.
+        """
+        if not self.removed:
+            return mask
+        whole = kept_events(len(self) + events_removed(self.removed), self.removed)
+        whole[whole] = mask
+        return whole
 
     def take(self, events: NDArray[np.bool_] | NDArray[np.intp]) -> Tube:
         """Return the tube of some of its events, given as a mask or as rows."""

@@ -18,6 +18,7 @@ from immunolab.report.verify_clinic import clinic_differences
 from immunolab.report.verify_courses import course_differences
 from immunolab.report.verify_estimand import estimand_differences
 from immunolab.report.verify_power import power_differences
+from immunolab.report.verify_quality import quality_differences
 from immunolab.report.verify_stimulation import stimulation_differences
 from immunolab.results.run import Run
 from immunolab.schema.comparison import ARMS, NOISE, PAIRS, SHIFTS, TIPPING
@@ -62,8 +63,9 @@ def verify(run: Run) -> list[Problem]:
 
     Checked are the hashes of inputs, outputs and exported files, percentages against counts, endpoint values against
     counts, pairs and shifts against a fresh comparison of the endpoints table, stimulated tubes against their counts,
-    samples against what they were computed from, that nothing in the folder is of another study or sample,
-    the estimand's tables against doses, measurements and endpoints, and the clinic's as `clinic_differences` says.
+    samples against what they were computed from, what was cut from tubes against counts, that nothing in the folder
+    is of another study or sample, the estimand's tables against doses, measurements and endpoints, and the clinic's as
+    `clinic_differences` says.
 
     Parameters
     ----------
@@ -90,7 +92,8 @@ def verify(run: Run) -> list[Problem]:
         found += _values(frames["endpoints"], frames["counts"], run)
         found += _comparison(frames, run)
         found += estimand_differences(run, frames["endpoints"])
-    return [*found, *stimulation_differences(run), *power_differences(run), *clinic_differences(run)]
+    further = (stimulation_differences, power_differences, quality_differences, clinic_differences)
+    return [*found, *(problem for differences_of in further for problem in differences_of(run))]
 
 
 def _manifest(out: Path) -> dict[str, Any]:

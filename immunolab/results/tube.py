@@ -51,7 +51,8 @@ def read_tube(study: Study, sample_id: str, *, folder: Path, inputs: Mapping[str
     )
     if tube.sha256 != inputs[study.relative(sample.file)]:
         raise DataFileError("differs from the file that the run read (sha256)", str(sample.file), "run the study again")
-    return gate_tube(tube, from_plain(json.loads(gates.read_text(encoding="utf-8"))))
+    cleaned = tube.clean() if study.quality.clean else tube
+    return gate_tube(cleaned, from_plain(json.loads(gates.read_text(encoding="utf-8"))))
 
 
 def _sample(study: Study, sample_id: str) -> Sample:

@@ -120,7 +120,7 @@ QUALITY = Table(
     files=("run: tables/quality.csv", "run: samples/*/quality.csv", "qc: quality.csv"),
 )
 
-RemovalReason = Literal["level", "time_set_back"]
+RemovalReason = Literal["clog", "burst", "start", "level"]
 REMOVAL_REASONS: tuple[RemovalReason, ...] = get_args(RemovalReason)
 
 REMOVED_STRETCHES = Table(
@@ -133,7 +133,12 @@ REMOVED_STRETCHES = Table(
         Column("percent", "number", "share of the file's events", "%", low=0, high=100),
         Column("from_second", "number", "when it begins, from the file's first event", "s", nullable=True),
         Column("to_second", "number", "when it ends", "s", nullable=True),
-        Column("reason", "text", "what was wrong: level, the signal of a channel", allowed=REMOVAL_REASONS),
+        Column(
+            "reason",
+            "text",
+            "a channel at another level: slow flow too (clog), fast (burst), at the run's start, or none of these",
+            allowed=REMOVAL_REASONS,
+        ),
         Column("channel", "text", "channel where it was worst", nullable=True),
         Column("shift", "number", "of that channel against the rest of the run", "sd of a population", nullable=True),
         Column("message", "text", "in words"),

@@ -95,15 +95,18 @@ class PlannedComparison:
 
 @dataclass(frozen=True)
 class QualityChoice:
-    """What a study says of its batches.
+    """What a study says of its tubes and batches.
 
     Attributes
     ----------
+    clean
+        Whether stretches of a run that are clearly faulty are cut before gates are placed and events counted.
     bridge
         ``report``: bridging controls are charted and give the noise; ``follow``: borders also follow them from batch
         to batch, and what that gives is reported beside the uncorrected result.
     """
 
+    clean: bool = True
     bridge: Bridging = "report"
 
 
@@ -140,7 +143,7 @@ class Study:
     arms
         Which cohorts are arms, as study.yaml or else the trial declares it; None where neither does.
     quality
-        Whether borders follow the bridging controls.
+        Whether faulty stretches of tubes are cut, and whether borders follow the bridging controls.
     """
 
     name: str

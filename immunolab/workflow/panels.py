@@ -37,6 +37,8 @@ class PanelGates:
         File of the matrix; "" takes each tube's own.
     read
         Sha256 of every file that this was read from, by absolute path.
+    clean
+        Whether faulty stretches of the tubes' runs are cut.
     """
 
     gates: Gates
@@ -44,6 +46,7 @@ class PanelGates:
     spillover: str
     templates: tuple[Path, ...] = ()
     read: Mapping[str, str] = field(default_factory=dict)
+    clean: bool = True
 
     def tube(self, sample_id: str, file: str, sha256: str = "") -> TubeFile:
         """Return a tube of the panel that is to be read.
@@ -56,7 +59,7 @@ class PanelGates:
             What the file must hold; "" takes it as it is.
         """
         matrix = os.path.abspath(self.spillover) if self.spillover else ""
-        return TubeFile(sample_id, file, self.markers, matrix, self.read.get(matrix, ""), sha256)
+        return TubeFile(sample_id, file, self.markers, matrix, self.read.get(matrix, ""), sha256, self.clean)
 
 
 @cache
@@ -126,7 +129,7 @@ def read_panels(study: Study, definitions: str = "default", *, allow_code: bool 
     for name in dict.fromkeys(s.panel for s in study.samples if s.modality != "single_cell"):
         choice = study.panels.get(name, PanelChoice())
         try:
-            panels[name] = _panel(choice, definitions)
+            panels[name] = _panel(choice, definitions, clean=study.quality.clean)
         except InputError as error:
             where = str(study.source), f"panels.{name}.strategy"  # of a problem with no file of its own
             problems += [p if p.file else Problem(*where, p.message, p.hint) for p in error.problems]
@@ -137,7 +140,7 @@ def read_panels(study: Study, definitions: str = "default", *, allow_code: bool 
     return panels
 
 
-def _panel(choice: PanelChoice, definitions: str) -> PanelGates:
+def _panel(choice: PanelChoice, definitions: str, *, clean: bool) -> PanelGates:
     from immunolab.loaders.fcs.spillover import read_spillover
     from immunolab.vocabulary.panel import read_panel
 
@@ -151,7 +154,7 @@ def _panel(choice: PanelChoice, definitions: str) -> PanelGates:
 
         gates = Gates(with_all_definitions(gates.declared))
     gates = replace(gates, follow=choice.follow)
-    return PanelGates(gates, markers, str(choice.spillover) if choice.spillover else "", choice.templates, read)
+    return PanelGates(gates, markers, str(choice.spillover) if choice.spillover else "", choice.templates, read, clean)
 
 
 def without_events(header: FcsHeader, file: Path, panel: PanelGates) -> Tube:

@@ -13,7 +13,17 @@ from immunolab.errors import ImmunolabError
 from immunolab.gating.panel_compatibility import arrange
 from immunolab.quantify import endpoint_values, with_companions
 from immunolab.schema.endpoints import ENDPOINTS
-from immunolab.schema.gating import COUNTS, FAILURES, INTENSITIES, INTERVALS, JOINT, QUALITY, THRESHOLDS
+from immunolab.schema.gating import (
+    COUNTS,
+    FAILURES,
+    INTENSITIES,
+    INTERVALS,
+    JOINT,
+    QUALITY,
+    REMOVED_STRETCHES,
+    THRESHOLDS,
+    UNCLEANED_COUNTS,
+)
 from immunolab.schema.table import Table
 from immunolab.study.endpoints import Endpoint, Joint, PercentOfParent, SampleCounts
 from immunolab.study.endpoints.counts import LYMPHOCYTES
@@ -126,6 +136,8 @@ def quantify(
         s for s in samples if s.sample_id not in failures and (store.sample_folder(s.sample_id) / "counts.csv").exists()
     ]
     tables = {table.name: _stack(store, done, table) for table in (COUNTS, THRESHOLDS, INTENSITIES, QUALITY)}
+    cleaned = {table.name: _stack(store, done, table) for table in (REMOVED_STRETCHES, UNCLEANED_COUNTS)}
+    tables |= {name: table for name, table in cleaned.items() if len(table)}
     timing = timeline_quality(study.trial, [s for s in samples if not s.control_of], study.doses)
     tables["quality"] = QUALITY.check(pd.concat([tables["quality"], timing], ignore_index=True))
     held = _held(store, done, tables["counts"])

@@ -36,6 +36,8 @@ class TubeFile:
         File of its matrix; "" takes the tube's own.
     sha256, spillover_sha256
         What the files must hold; "" takes the tube's file as it is.
+    clean
+        Whether faulty stretches of the run are cut.
     """
 
     sample_id: str
@@ -44,9 +46,21 @@ class TubeFile:
     spillover: str = ""
     spillover_sha256: str = ""
     sha256: str = ""
+    clean: bool = True
 
     def read(self) -> Tube:
-        """Return the tube's events.
+        """Return the tube's events, without faulty stretches where those are to be cut.
+
+        Raises
+        ------
+        DataFileError
+            As `read_whole`.
+        """
+        tube = self.read_whole()
+        return tube.clean() if self.clean else tube
+
+    def read_whole(self) -> Tube:
+        """Return all of the tube's events.
 
         Raises
         ------
@@ -70,7 +84,7 @@ class TubeFile:
     def key(self, sha256: str) -> str:
         """Return the content key of what reading this tube gives."""
         matrix = self.spillover_sha256
-        return content_key({"file": sha256, "panel": self.panel, "spillover": matrix, "code": code_key()})
+        return content_key({"file": sha256, "panel": self.panel, "spillover": matrix, "clean": self.clean, "code": code_key()})
 
 
 def _changed(file: str) -> DataFileError:

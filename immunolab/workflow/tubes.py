@@ -10,11 +10,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from immunolab.errors import GatingError
 from immunolab.gating.record_codec import to_plain
 from immunolab.gating.tube_gates import FailedPlacement, TubeGates
 from immunolab.schema.files import content_key
-from immunolab.schema.gating import COUNTS, INTENSITIES, INTERVALS, JOINT, OTHER_GATINGS, QUALITY, THRESHOLDS
+from immunolab.schema.gating import (
+    COUNTS,
+    INTENSITIES,
+    INTERVALS,
+    JOINT,
+    OTHER_GATINGS,
+    QUALITY,
+    REMOVED_STRETCHES,
+    THRESHOLDS,
+    UNCLEANED_COUNTS,
+)
 from immunolab.study.sheet import Sample, Study
 from immunolab.workflow.cluster import run_on_cluster
 from immunolab.workflow.follow_study import follow_group, follow_jobs
@@ -30,7 +42,9 @@ from immunolab.workflow.tasks import Failure, Task
 from immunolab.workflow.workers import MEMORY_PER_FILE_BYTE, Kind, Workers, memory_budget, run_tasks
 
 if TYPE_CHECKING:
+    from immunolab.events.tube import Tube
     from immunolab.gating.tubes import GatedTube
+    from immunolab.quality.steadiness import Steadiness
     from immunolab.schema.table import Table
 
 log = logging.getLogger("immunolab")
@@ -77,23 +91,36 @@ def _measure(job: _MeasureJob) -> _Measured:
     from immunolab.gating.record_codec import to_plain
     from immunolab.gating.tubes import gate_tube
     from immunolab.plots.gate_views import gate_views, save_views
+    from immunolab.quality.clean import without
+    from immunolab.quality.steadiness import steadiness
     from immunolab.results.tube import GATES
 
     store, sample_id = Store(Path(job.root)), job.tube.sample_id
-    gated = gate_tube(job.tube.read(), job.gates)
+    whole = job.tube.read_whole()
+    run = steadiness(whole)
+    gated = gate_tube(without(whole, run) if job.tube.clean else whole, job.gates)
 
     def write(folder: Path) -> None:
-        for table, rows in _tables(gated, job).items():
+        for table, rows in _tables(gated, whole, run, job).items():
             table.write_rows(rows, folder / f"{table.name}.csv")
         write_gatingml(gated.on_channels(), folder / "gates.xml")
         (folder / GATES).write_text(json.dumps(to_plain(job.gates)), encoding="utf-8")
         save_views(gate_views(gated.strategy, gated.tube, gated.memberships), folder / "views.npz")
 
-    store.commit(sample_id, job.key, write, gated.memberships_frame() if job.memberships else None)
+    store.commit(sample_id, job.key, write, _memberships(gated) if job.memberships else None)
     return _Measured(sample_id, len(gated.tube))
 
 
-def _tables(gated: GatedTube, job: _MeasureJob) -> dict[Table, list[dict[str, object]]]:
+def _memberships(gated: GatedTube) -> pd.DataFrame:
+    """Return which events are in which population, one row an event of the file: those that were cut are in none."""
+    frame = gated.memberships_frame()
+    if not gated.tube.removed:
+        return frame
+    return pd.DataFrame({name: gated.tube.in_file(column.to_numpy()) for name, column in frame.items()}, copy=False)
+
+
+def _tables(gated: GatedTube, whole: Tube, run: Steadiness, job: _MeasureJob) -> dict[Table, list[dict[str, object]]]:
+    from immunolab.quality.clean import removed_rows
     from immunolab.quality.events import check_events, check_gates
 
     sample = {"sample_id": gated.sample_id}
@@ -103,11 +130,25 @@ def _tables(gated: GatedTube, job: _MeasureJob) -> dict[Table, list[dict[str, ob
         COUNTS: [vars(count) for count in gated.population_counts],
         THRESHOLDS: [vars(border) for border in gated.borders],
         INTENSITIES: [vars(intensity) for intensity in gated.median_intensities()],
-        QUALITY: check_events(gated.tube) + check_gates(gated.sample_id, left_out),
+        QUALITY: check_events(whole, run, gated.tube) + check_gates(gated.sample_id, left_out),
+        REMOVED_STRETCHES: removed_rows(gated.tube),
+        UNCLEANED_COUNTS: _uncleaned(gated, whole, job) if gated.tube.removed else [],
         JOINT: [sample | {"population": name, "parent": of, "n_events": n} for (name, of), n in joints.items()],
         INTERVALS: [sample | vars(spread) for spread in job.gates.spreads],
         OTHER_GATINGS: [sample | vars(count) for count in job.gates.rule_counts],
     }
+
+
+def _uncleaned(gated: GatedTube, whole: Tube, job: _MeasureJob) -> list[dict[str, object]]:
+    """Return the counts of all events of a cleaned tube, under the gates of its cleaned events."""
+    from immunolab.gating.tubes import gate_tube
+
+    names = ("sample_id", "population", "parent", "path", "n_events", "n_parent", "percent_of_parent")
+    after = {count.path: count.percent_of_parent for count in gated.population_counts}
+    return [
+        {name: getattr(count, name) for name in names} | {"percent_after_cleaning": after[count.path]}
+        for count in gate_tube(whole, job.gates).population_counts
+    ]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,116 @@
+"""What a tube's Time channel says: whether it rises, pauses between events, and how fast stretches were acquired."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from immunolab.events.tube import Tube
+from immunolab.quality.stretches import time_row
+
+_OUT_OF_ORDER = 0.01  # share of events before their forerunner: more, and the file is not in the order of acquisition
+_SET_BACK = 0.05  # share of the clock's range by which it falls where it begins anew; less is jitter
+_AT_TOP = 0.98  # of the clock's end ($PnR): a fall from there is a counter that is full, which begins at 0 again
+_PAUSE = 10.0  # times the longest pause of a steady flow of as many events (ln n mean intervals): judgement
+_TICKS = 5.0  # ticks of the clock that a pause must last: in coarse clocks every tick is a pause
+_LEAST_TICKS = 20  # of the clock for a rate: with fewer it is the clock's rounding, and neighbours are taken together
+_MOST_TOGETHER = 0.1  # of the run's stretches; a clock that needs more says nothing about a tenth of the run
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The Time channel of a tube.
+
+    Attributes
+    ----------
+    steps
+        Seconds from each event to the next, in the order of acquisition, none where the clock was set back.
+    order
+        Rows of the events in the order of acquisition; None where the file has that order.
+    set_back
+        How often the clock begins anew.
+    """
+
+    steps: Floats
+    order: NDArray[np.intp] | None
+    set_back: int
+
+    @cached_property
+    def total(self) -> float:
+        """Seconds from the first event to the last."""
+        return float(self.steps.sum())
+
+    @cached_property
+    def tick(self) -> float:
+        """Shortest time that the clock can show, seconds."""
+        rising = self.steps[self.steps > 0]
+        return float(np.quantile(rising, 0.01)) if len(rising) else 0.0
+
+    @cached_property
+    def pauses(self) -> NDArray[np.intp]:
+        """Rows of the events after which nothing was acquired for longer than a steady flow can explain."""
+        if not self.total:
+            return np.empty(0, dtype=np.intp)
+        mean = self.total / len(self.steps)
+        longest = max(_PAUSE * np.log(len(self.steps)) * mean, _TICKS * self.tick)
+        return np.flatnonzero(self.steps > longest)
+
+    @property
+    def longest_pause(self) -> float:
+        """Longest time between two events, percent of the run's."""
+        return 100.0 * float(self.steps.max()) / self.total if self.total else 0.0
+
+    def rates(self, edges: NDArray[np.intp]) -> Floats | None:
+        """Return each stretch's events a second against the run's median, pauses left out; None for a coarse clock.
+
+        Where a stretch is but some ticks of the clock, its neighbours are counted with it.
+
+        Parameters
+        ----------
+        edges
+            Rows of the events between stretches.
+        """
+        steps = self.steps.copy()
+        steps[self.pauses] = 0.0
+        passed = np.concatenate([[0.0], np.cumsum(steps)])
+        seconds = np.diff(passed[np.minimum(edges, len(passed) - 1)])
+        usual = float(np.median(seconds))
+        together = int(np.ceil(_LEAST_TICKS * self.tick / usual)) if self.tick and usual else len(seconds)
+        if together > max(1.0, _MOST_TOGETHER * len(seconds)):
+            return None
+        window = np.ones(together)
+        events, seconds = (np.convolve(one, window, mode="same") for one in (np.diff(edges), seconds))
+        if not (seconds > 0).all():
+            return None
+        rate = events / seconds
+        return np.asarray(rate / np.median(rate))
+
+
+def read_clock(tube: Tube) -> Clock | None:
+    """Return what a tube's Time channel says; None without one.
+
+    Parameters
+    ----------
+    tube
+        As acquired.
+    """
+    row = time_row(tube)
+    if row is None or tube.n_events < 2:
+        return None
+    time = tube.columns[row].astype(np.float64)
+    steps = np.diff(time)
+    back = steps < 0
+    if back.mean() > _OUT_OF_ORDER:
+        order = np.argsort(time, kind="stable")
+        return Clock(np.diff(time[order]), order, 0)
+    fallen = np.flatnonzero(steps < -_SET_BACK * np.ptp(time)) if back.any() else np.empty(0, dtype=np.intp)
+    full = time[fallen] >= _AT_TOP * (tube.channels[row].top or np.inf)
+    for other, channel in enumerate(tube.channels):
+        if channel.kind == "time" and other != row:  # a second word of the clock counts how often the first was full
+            full |= tube.columns[other][fallen + 1] > tube.columns[other][fallen]
+    return Clock(np.maximum(steps, 0.0), None, int((~full).sum()))
