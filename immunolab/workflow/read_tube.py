@@ -84,7 +84,9 @@ class TubeFile:
     def key(self, sha256: str) -> str:
         """Return the content key of what reading this tube gives."""
         matrix = self.spillover_sha256
-        return content_key({"file": sha256, "panel": self.panel, "spillover": matrix, "clean": self.clean, "code": code_key()})
+        return content_key(
+            {"file": sha256, "panel": self.panel, "spillover": matrix, "clean": self.clean, "code": code_key()}
+        )
 
 
 def _changed(file: str) -> DataFileError:
