@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from statsmodels.stats.multitest import multipletests
 
 from immunolab.comparison.group_tests import mann_whitney
 from immunolab.comparison.multiplicity import adjusted_together, benjamini_hochberg, holm, max_t
@@ -136,6 +137,14 @@ def test_adjusted_p_is_never_smaller_and_keeps_the_order(p):
         assert (known >= p[np.isfinite(p)] - 1e-15).all()
         assert (np.diff(known[order]) >= 0).all()
     assert (np.nan_to_num(holm(p), nan=1) >= np.nan_to_num(benjamini_hochberg(p), nan=1) - 1e-15).all()
+
+
+def test_adjusted_p_are_those_of_statsmodels_to_the_last_bit():
+    rng = np.random.default_rng(5)
+    for n in (1, 2, 5, 40, 300):
+        p = np.round(rng.uniform(0, 1, n) ** 3, rng.integers(2, 17))  # with ties
+        assert np.array_equal(holm(p), multipletests(p, method="holm")[1])
+        assert np.array_equal(benjamini_hochberg(p), multipletests(p, method="fdr_bh")[1])
 
 
 @settings(max_examples=30, deadline=None)
