@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,10 @@ from immunolab.cli import main
 from immunolab.errors import DataFileError, InputError
 from immunolab.exports.codes import short_code, short_codes
 from immunolab.exports.population_strings import definition_string
+from immunolab.report.exports import export_problems
 from immunolab.report.manifest import write_manifest
+from immunolab.report.verify import verify
+from immunolab.results.record import write_run
 from immunolab.results.run import Run
 
 KEY = ["patient_id", "endpoint", "visit"]
@@ -100,8 +105,6 @@ def test_findings_are_the_counts_and_what_is_withheld_is_not_done(run: Run, adam
 
 
 def test_a_withheld_share_is_empty_everywhere(run: Run) -> None:
-    from dataclasses import replace
-
     counts = run.counts.copy()
     row = counts.index[(counts["population"] == "Treg")][0]
     counts.loc[row, ["percent_of_parent", "flag"]] = [np.nan, "implausible"]
@@ -136,6 +139,31 @@ def test_immport_has_hipc_definitions(run: Run) -> None:
     assert definition_string("/singlets", {"/singlets": ""}) == ""
 
 
+def test_exports_for_trials_are_verified_where_they_exist(run: Run, tmp_path: Path) -> None:
+    copy = il.read_run(shutil.copytree(run.folder, tmp_path / "out", ignore=shutil.ignore_patterns("exports", "cache")))
+    il.export(copy, format="immport")
+    il.export(copy, format="ro-crate")
+    il.export(copy, format="sdtm", out=tmp_path / "elsewhere")
+    assert sorted(json.loads((copy.folder / "exports/record.json").read_text())) == ["immport", "ro-crate"]
+    assert list(export_problems(copy.folder)) == []
+    table = copy.folder / "exports/immport/FCM_Derived_data.txt"
+    whole = table.read_text()
+    table.write_text(whole.replace("SLE001", "SLE002", 1))
+    (copy.folder / "exports/immport/README.txt").unlink()
+    said = [(one.file, one.message) for one in export_problems(copy.folder)]
+    assert said == [
+        ("exports/immport/FCM_Derived_data.txt", "differs from the one that was exported"),
+        ("exports/immport/README.txt", "was exported and is missing"),
+    ]
+    assert set(said) <= {(one.file, one.message) for one in verify(copy)}
+    il.export(copy, format="immport")
+    write_run(replace(copy, seed=8))
+    assert [one.message for one in export_problems(copy.folder)] == [
+        "the export immport was made of another run",
+        "the export ro-crate was made of another run",
+    ]
+
+
 def test_names_that_share_a_code_are_all_named_at_once() -> None:
     with pytest.raises(InputError) as caught:
         short_codes(["CRP", "crp", "IgG", "IGG", "ALT", "CRP"])
@@ -146,8 +174,6 @@ def test_names_that_share_a_code_are_all_named_at_once() -> None:
 
 
 def test_single_cells_are_no_flow_cytometry(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dataclasses import replace
-
     from immunolab.exports.adam import parameter
     from immunolab.exports.immport import immport_rows
     from immunolab.exports.sdtm import _populations
@@ -208,8 +234,6 @@ def test_a_container_opens_again_with_the_same_counts(run: Run, tmp_path: Path) 
 
 
 def test_dates_of_measurements_are_said(run: Run, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     dated = replace(run, tables={**run.tables, "measurements": run.table("measurements").assign(date="2024-05-17")})
     for one, said in ((run, False), (dated, True)):
         files = il.export(one, format="sdtm", out=tmp_path / str(said))

@@ -12,6 +12,7 @@ from immunolab.exports.adam import write_adam
 from immunolab.exports.immport import write_immport
 from immunolab.exports.ro_crate import write_ro_crate
 from immunolab.exports.sdtm import write_sdtm
+from immunolab.report.exports import record_export
 from immunolab.report.manifest import NAME as MANIFEST
 from immunolab.results.record import RECORD
 from immunolab.results.run import Run
@@ -82,8 +83,13 @@ def export(run: Run, *, format: ExportFormat, out: Path | str | None = None, age
         problems.append(Problem(str(run.folder / MANIFEST), "", "is missing", hint))
     if problems:
         raise InputError(problems)
-    if format == "ro-crate":
-        return write_ro_crate(run, agent=agent)
+    written = write_ro_crate(run, agent=agent) if format == "ro-crate" else _written(run, format, out)
+    if (run.folder / RECORD).exists():  # where there is none, nothing can be said of what the files are made of
+        record_export(run, format, written)
+    return written
+
+
+def _written(run: Run, format: ExportFormat, out: Path | str | None) -> list[Path]:
     folder = Path(out) if out is not None else run.folder / "exports" / format
     folder.mkdir(parents=True, exist_ok=True)
     write = {"adam": write_adam, "sdtm": write_sdtm, "immport": write_immport, "acs": write_acs}[format]

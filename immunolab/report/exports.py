@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -21,6 +21,8 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 EXPORTS: dict[Format, str] = {"pdf": "report.pdf", "xlsx": WORKBOOK, "pptx": "report.pptx"}
 """Name of each file in the run's folder."""
 RECORD = "exports.json"
+FOR_TRIALS = "exports/record.json"
+"""Record of what ``immunolab export`` wrote into the run's folder."""
 _HINT = "make it anew: immunolab report OUT --format {}"
 
 
@@ -124,6 +126,28 @@ def remove_stale_exports(folder: Path) -> list[str]:
     return names
 
 
+def record_export(run: Run, format: str, files: Sequence[Path]) -> None:
+    """Note what an export for trials or repositories wrote into a run's folder, so that ``verify`` compares it.
+
+    Parameters
+    ----------
+    run
+        The finished run.
+    format
+        As ``immunolab export`` names it; an earlier note on it is replaced.
+    files
+        Of the export; those elsewhere are not noted.
+    """
+    folder = run.folder.resolve()
+    inside = [path.resolve() for path in files if path.resolve().is_relative_to(folder)]
+    if not inside:
+        return
+    made = {path.relative_to(folder).as_posix(): file_sha256(path) for path in sorted(inside)}
+    own = {"made_of": file_sha256(folder / RUN_RECORD), "files": made}
+    text = json.dumps(_read(folder, FOR_TRIALS) | {format: own}, indent=1, sort_keys=True)
+    write_atomically(folder / FOR_TRIALS, lambda part: part.write_text(text + "\n", encoding="utf-8"))
+
+
 def export_problems(folder: Path) -> Iterator[Problem]:
     """Yield what is wrong with exported files: changed since, without a record, or made of another run or report.
 
@@ -132,6 +156,25 @@ def export_problems(folder: Path) -> Iterator[Problem]:
     folder
         The run's.
     """
+    yield from _handed_on(folder)
+    yield from _for_trials(folder)
+
+
+def _for_trials(folder: Path) -> Iterator[Problem]:
+    """Yield what is wrong with exports for trials and repositories: their files are compared with their record."""
+    for format, record in sorted(_read(folder, FOR_TRIALS).items()):
+        hint = f"make it anew: immunolab export OUT --format {format}"
+        if record["made_of"] != file_sha256(folder / RUN_RECORD):
+            yield Problem(FOR_TRIALS, "", f"the export {format} was made of another run", hint)
+        for name, digest in sorted(record["files"].items()):
+            if not (folder / name).is_file():
+                yield Problem(name, "", "was exported and is missing", hint)
+            elif file_sha256(folder / name) != digest:
+                yield Problem(name, "", "differs from the one that was exported", hint)
+
+
+def _handed_on(folder: Path) -> Iterator[Problem]:
+    """Yield what is wrong with the page as PDF, the workbook and the slides."""
     there = {name: format for format, name in EXPORTS.items() if (folder / name).exists()}
     record = _read(folder)
     recorded = record.get("files", {})
@@ -146,10 +189,11 @@ def export_problems(folder: Path) -> Iterator[Problem]:
         yield Problem(name, "", "was exported and is missing")
 
 
-def _read(folder: Path) -> dict[str, Any]:
-    """Return the record of exports; empty where there is none that can be read."""
+def _read(folder: Path, name: str = RECORD) -> dict[str, Any]:
+    """Return a record of exports; empty where there is none that can be read."""
     try:
-        read = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        read = json.loads((folder / name).read_text(encoding="utf-8"))
+        records = read.values() if name == FOR_TRIALS else [read]
+        return read if all(isinstance(one["files"], dict) and "made_of" in one for one in records) else {}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}
-    return read if isinstance(read, dict) and isinstance(read.get("files"), dict) else {}
