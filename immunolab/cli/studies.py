@@ -59,6 +59,16 @@ def add_simulate(commands: Subparsers) -> None:
     )
     parser.add_argument("--lot-change", action="store_true", help="brighter CD25 from the middle run on")
     parser.add_argument("--drift", type=float, default=0.0, metavar="SD", help="asinh shift of each marker by visit")
+    parser.add_argument(
+        "--batch-drift", type=float, default=0.0, metavar="SD", help="asinh step of each marker from run to run"
+    )
+    parser.add_argument("--bridges", action="store_true", help="a bridging control in every run")
+    parser.add_argument(
+        "--wrong-bridge",
+        choices=("stain", "drift", "donor"),
+        default="",
+        help="what is wrong with that of the last run",
+    )
     parser.add_argument("--centres", type=int, default=0, metavar="N", help="centres with strong batch effects")
     parser.add_argument("--fmo", action="store_true", help="fluorescence-minus-one controls in every run")
     parser.add_argument("--ics", action="store_true", help="a stimulated tube and its unstimulated pair at each visit")
@@ -77,7 +87,10 @@ def add_simulate(commands: Subparsers) -> None:
 def _simulate(arguments: argparse.Namespace) -> int:
     from immunolab.simulation import Options, simulate
 
-    chosen = ("batches", "lot_change", "drift", "centres", "fmo", "ics", "faults", "mixed_labels", "citeseq")
+    chosen = [
+        *("batches", "lot_change", "drift", "batch_drift", "bridges", "wrong_bridge", "centres", "fmo", "ics"),
+        *("faults", "mixed_labels", "citeseq"),
+    ]
     simulate(
         arguments.trial,
         patients=arguments.patients,

@@ -102,6 +102,10 @@ class TubeGates:
         Gates of an import that could not be read.
     notes
         In words, for the log.
+    bridged
+        The gates with borders that follow a bridging control from another batch; None where nothing follows.
+    bridge_anchor
+        Whether these borders are those that the patient's other batches have followed.
     """
 
     strategy: Strategy
@@ -111,6 +115,8 @@ class TubeGates:
     pool_borders: tuple[PoolBorder, ...] = ()
     unread: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
+    bridged: Strategy | None = None
+    bridge_anchor: bool = False
 
     @property
     def needs_placing(self) -> bool:

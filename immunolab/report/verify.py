@@ -14,6 +14,7 @@ from immunolab.errors import ImmunolabError, InputError, Problem
 from immunolab.report.exports import export_problems
 from immunolab.report.manifest import NAME, SCHEMA, hashes, sample_keys
 from immunolab.report.table_diff import CHANGED, differences, differs, file_in, file_of, read_written, same
+from immunolab.report.verify_bridges import bridge_differences, replicates_of
 from immunolab.report.verify_clinic import clinic_differences
 from immunolab.report.verify_courses import course_differences
 from immunolab.report.verify_estimand import estimand_differences
@@ -21,6 +22,7 @@ from immunolab.report.verify_power import power_differences
 from immunolab.report.verify_quality import quality_differences
 from immunolab.report.verify_stimulation import stimulation_differences
 from immunolab.results.run import Run
+from immunolab.schema.bridges import BRIDGES
 from immunolab.schema.comparison import ARMS, NOISE, PAIRS, SHIFTS, TIPPING
 from immunolab.schema.endpoints import ENDPOINTS
 from immunolab.schema.estimand import ESTIMAND
@@ -90,9 +92,10 @@ def verify(run: Run) -> list[Problem]:
     if len(frames) == 5:
         found += _percentages(frames["counts"])
         found += _values(frames["endpoints"], frames["counts"], run)
+        found += _values(run.table("bridges"), frames["counts"], run, BRIDGES)
         found += _comparison(frames, run)
         found += estimand_differences(run, frames["endpoints"])
-    further = (stimulation_differences, power_differences, quality_differences, clinic_differences)
+    further = (bridge_differences, stimulation_differences, power_differences, quality_differences, clinic_differences)
     return [*found, *(problem for differences_of in further for problem in differences_of(run))]
 
 
@@ -174,7 +177,7 @@ def _withheld(row: Mapping[str, Any]) -> bool:
     return withheld(row["flag"])
 
 
-def _values(endpoints: pd.DataFrame, counts: pd.DataFrame, run: Run) -> Iterator[Problem]:
+def _values(endpoints: pd.DataFrame, counts: pd.DataFrame, run: Run, table: Table = ENDPOINTS) -> Iterator[Problem]:
     """Yield every counted endpoint whose events are not those of the counts table, or whose value is not theirs."""
     single = counts[~counts.duplicated(["sample_id", "population"], keep=False)]
     known = {
@@ -189,11 +192,11 @@ def _values(endpoints: pd.DataFrame, counts: pd.DataFrame, run: Run) -> Iterator
         place = f"sample {row['sample_id']}, {row['endpoint']}"
         for column, n in _counts_of(row["sample_id"], endpoint, known).items():
             if int(row[column]) != n:
-                yield differs(ENDPOINTS, place, column, row[column], n)
+                yield differs(table, place, column, row[column], n)
         value = endpoint.value_of(int(row["n_events"]), int(row["n_parent"]), per_ul.get(row["sample_id"]))
         wanted = np.nan if value is None or _withheld(row) else value
         if not same(row["value"], wanted):
-            yield differs(ENDPOINTS, place, "value", row["value"], wanted)
+            yield differs(table, place, "value", row["value"], wanted)
 
 
 def _counts_of(sample: object, endpoint: Endpoint, known: Mapping[tuple[Any, Any], tuple[int, str]]) -> dict[str, int]:
@@ -214,7 +217,7 @@ def _comparison(frames: Mapping[str, pd.DataFrame], run: Run) -> Iterator[Proble
     for one in run.compared:
         rows = frames["endpoints"][frames["endpoints"]["endpoint"].isin(one.endpoints)]
         try:
-            again = compare_endpoints(rows, one.plan)
+            again = compare_endpoints(rows, one.plan, replicates=replicates_of(run))
         except ImmunolabError as error:
             text = f"cannot be compared again ({one.plan.contrast}): {error}"
             yield Problem(file_of(ENDPOINTS), "", text, CHANGED)

@@ -165,6 +165,7 @@ BRIDGE_PAIRS = Table(
         Column("after_bridged", "number", "value at the later visit, borders following the bridge", "unit", True),
         Column("verdict_bridged", "text", "call with borders that follow the bridge", nullable=True),
         _OUTCOME,
+        Column("sample_refused", "text", "the tube whose borders could not follow", nullable=True),
         Column("reason", "text", "why it was refused", nullable=True),
     ),
     key=("patient_id", "endpoint", "visit_before", "visit_after"),

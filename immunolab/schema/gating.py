@@ -219,7 +219,7 @@ OTHER_GATINGS = Table(
     "a sample's counts under other rules for the same gates",
     (
         SAMPLE,
-        Column("rule", "text", "where the gates were placed", allowed=GATING_RULES),
+        Column("rule", "text", "where the gates were placed", allowed=(*GATING_RULES, "bridge_follows")),
         POPULATION,
         PARENT,
         Column("n", "integer", "events in the population", "events", low=0),

@@ -26,6 +26,8 @@ SHEET = Table(
         Column("lymphocytes_per_ul", "integer", "from the blood count", "cells/uL", True, low=0, optional=True),
         Column("control_of", "text", "sample or batch the tube is a control of", nullable=True, optional=True),
         Column("marker", "text", "marker the control leaves out", nullable=True, optional=True),
+        Column("bridge", "text", "material of a bridging control", nullable=True, optional=True),
+        Column("aliquot", "text", "its aliquot", nullable=True, optional=True),
         Column("modality", "text", "flow or single_cell", nullable=True, optional=True),
     ),
     key=("sample_id",),

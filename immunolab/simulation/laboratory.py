@@ -12,7 +12,9 @@ from immunolab.simulation.biology import Composition
 from immunolab.simulation.cells import Recipe, SimulatedTube, Staining, draw_tube, spillover_matrix
 from immunolab.simulation.fcs_writer import write_fcs
 from immunolab.simulation.model import Model, Options, TubePanel
-from immunolab.simulation.schedule import CONTROL, EVENTS, FAULT, MATRIX, RUN, VISIT, Bleed, generator
+from immunolab.simulation.schedule import BRIDGE, CONTROL, EVENTS, FAULT, MATRIX, RUN, VISIT, Bleed, generator
+
+_LONE_DRIFT = 0.35  # sd, asinh, of the markers of a bridge that drifts alone: about three times a run's (judgement)
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,30 @@ class Laboratory:
         )
         return draw_tube(self.model, recipe, rng)
 
+    def acquire_bridge(self, bleed: Bleed, kind: TubeKind, blood: Composition, wrong: str = "") -> SimulatedTube:
+        """Return the events of a run's bridging control.
+
+        Parameters
+        ----------
+        bleed
+            A visit of the run.
+        kind
+            Its panel.
+        blood
+            Expected shares of the material.
+        wrong
+            ``stain`` and ``drift`` as in `Options`; "" for a bridge that is stained as the run is.
+        """
+        rng = generator(self.seed, BRIDGE, bleed.batch, len(kind.panel))
+        panel, staining = self.model.panels[kind.panel], self._staining(bleed)
+        if wrong == "stain":
+            staining = staining.plus({self.model.lot_change["marker"]: -self.model.lot_change["shift"]})
+        if wrong == "drift":
+            markers = (*self.model.markers, "Viability")
+            moved = rng.normal(0, _LONE_DRIFT, len(markers))
+            staining = staining.plus(dict(zip(markers, moved, strict=True)))
+        return draw_tube(self.model, Recipe(panel, blood, staining, self.options.events, self._dead(rng)), rng)
+
     def save(self, tube: SimulatedTube, kind: TubeKind, bleed: Bleed, faults: TubeFaults, path: Path) -> None:
         """Write a tube as FCS, with the labels and the spillover matrix of its run.
 
@@ -206,6 +232,10 @@ class Laboratory:
             staining = Staining(dict(zip(markers, shift, strict=True)), dict(zip(markers, scale, strict=True)))
         if options.lot_change and bleed.batch > self.last_batch / 2:
             staining = staining.plus({self.model.lot_change["marker"]: self.model.lot_change["shift"]})
+        if options.batch_drift:
+            steps = [generator(self.seed, BRIDGE, run).normal(size=len(markers)) for run in range(bleed.batch)]
+            moved = options.batch_drift * np.sum(steps, axis=0)
+            staining = staining.plus(dict(zip(markers, moved, strict=True)))
         if options.drift:
             shift = generator(self.seed, VISIT, bleed.visit.target_day).normal(0, options.drift, len(markers))
             staining = staining.plus(dict(zip(markers, shift, strict=True)))

@@ -44,6 +44,13 @@ class Options:
         Asinh shift of CD25 from the middle batch on; needs ``batches="months"`` to fall inside pairs.
     drift
         Sd, in asinh, of a shift per marker that each visit has of its own (staining drifts, biology does not).
+    batch_drift
+        Sd, in asinh, of the step that each marker takes from every run to the next.
+    bridges
+        A bridging control in every run: one healthy donor's cells.
+    wrong_bridge
+        What is wrong with the bridging control of the last run: ``stain`` (its CD25 is dim), ``drift`` (each of its
+        markers has moved by itself), ``donor`` (it is another person); "" for nothing.
     centres
         Number of centres, each with a strong batch effect of its own; 0 is one laboratory.
     spillover_error
@@ -81,6 +88,9 @@ class Options:
     confounded: bool = False
     lot_change: bool = False
     drift: float = 0.0
+    batch_drift: float = 0.0
+    bridges: bool = False
+    wrong_bridge: Literal["", "stain", "drift", "donor"] = ""
     centres: int = 0
     spillover_error: float | None = None
     wrong_spillover: bool = False

@@ -13,7 +13,7 @@ from immunolab.study.trial import Visit
 # Streams of random numbers. Each draw has a key of its own, so that one more patient or visit
 # leaves all others as they were.
 PATIENT, SAMPLE, RUN, MATRIX, FAULT, VISIT, EVENTS, CLINIC, CONTROL, CELLS, SEQUENCING = range(11)
-DOSES, OUTCOME, HARM, ITEMS, GROUP = range(11, 16)
+DOSES, OUTCOME, HARM, ITEMS, GROUP, BRIDGE = range(11, 17)
 _DAY_OFFSET = 10_000  # seeds must not be negative, study days may
 _FIRST_RUN = 28  # days before the first patient's first dose from which monthly runs are counted (screening)
 

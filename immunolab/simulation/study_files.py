@@ -14,17 +14,18 @@ from immunolab.config import dump_yaml
 from immunolab.errors import InputError, Problem, nearest
 from immunolab.schema.endpoints import MEASUREMENTS
 from immunolab.schema.tables import declared
-from immunolab.simulation.biology import Composition
+from immunolab.simulation.biology import Composition, compose, draw_patient
 from immunolab.simulation.cells import SimulatedTube
 from immunolab.simulation.citeseq import biased, draw_library, load_citeseq, write_cells
 from immunolab.simulation.clinic import load_clinic, subgroups
 from immunolab.simulation.laboratory import TubeFaults, TubeKind
 from immunolab.simulation.model import Options, load_model
-from immunolab.simulation.schedule import SEQUENCING, Bleed, generator
+from immunolab.simulation.schedule import BRIDGE, SEQUENCING, Bleed, generator
 from immunolab.simulation.truth import TruthTables, folds, memberships
 from immunolab.simulation.virtual_trial import VirtualTrial, chosen_visits
 from immunolab.study.trial import Trial, load_trial
 
+_DONOR = "HD01"  # name of the bridging control's donor
 _INTER_ASSAY_CV = 15.0  # percent, of a subset's share: staining and gating on another day (judgement)
 _TUBE_TRUTH = ("sample_id", "patient_id", "visit", "panel", "study_day", "batch")  # columns of truth/samples.csv
 
@@ -78,7 +79,7 @@ def simulate(
         (folder / part).mkdir(parents=True, exist_ok=True)
     truth = TruthTables(study.model)
     writer = _SampleWriter(study, folder, truth)
-    sheet = [*writer.tubes(), *writer.controls(), *writer.libraries()]
+    sheet = [*writer.tubes(), *writer.controls(), *writer.bridges(), *writer.libraries()]
     declared("study/samples").write_as_given(pd.DataFrame(sheet).convert_dtypes(), folder / "samples.csv")
     tables = {name: rows for name, rows in study.clinical_tables().items() if rows}
     for name, rows in tables.items():
@@ -97,7 +98,7 @@ def _check(trial: Trial, patients: int, visits: Sequence[str] | None, options: O
             problems.append(Problem("", "", f"trial {trial.id} has no visit '{name}'", hint))
     if patients < 1:
         problems.append(Problem("", "", f"{patients} patients cannot be simulated", "at least 1"))
-    for name in ("events", "centres", "citeseq", "faults", "drift"):
+    for name in ("events", "centres", "citeseq", "faults", "drift", "batch_drift"):
         value = getattr(options, name)
         if not 0 <= value < math.inf:
             problems.append(Problem("", "", f"{name}: {value} cannot be simulated", "0 or more"))
@@ -199,6 +200,31 @@ class _SampleWriter:
                         "control_of": f"B{batch}",
                         "marker": marker,
                     }
+
+    def bridges(self) -> Iterator[dict[str, object]]:
+        """Write one bridging control a batch and panel, with the option ``bridges``: one healthy donor's cells."""
+        study, laboratory = self.study, self.study.laboratory
+        first = (
+            {bleed.batch: bleed for bleed in reversed(study.attended(study.visits))} if study.options.bridges else {}
+        )
+        for batch, bleed in sorted(first.items()):
+            wrong = study.options.wrong_bridge if batch == max(first) else ""
+            donor = draw_patient(study.model, _DONOR, generator(study.seed, BRIDGE, 0, int(wrong == "donor")))
+            blood = compose(study.model, "hc", donor, 0, (), replace(study.options, null=True))
+            for kind in study.tubes:
+                if kind.stimulated is not None:
+                    continue
+                tube = laboratory.acquire_bridge(bleed, kind, blood, wrong)
+                name = f"B{batch}_{kind.panel}_bridge"
+                laboratory.save(tube, kind, bleed, TubeFaults(), self.folder / "fcs" / f"{name}.fcs")
+                yield {
+                    "sample_id": name,
+                    "file": f"fcs/{name}.fcs",
+                    "panel": kind.panel,
+                    "batch": f"B{batch}",
+                    "bridge": _DONOR,
+                    "aliquot": str(batch),
+                }
 
     def libraries(self) -> Iterator[dict[str, object]]:
         """Write the CITE-seq library of every visit, with the option ``citeseq``."""

@@ -104,10 +104,14 @@ class QualityChoice:
     bridge
         ``report``: bridging controls are charted and give the noise; ``follow``: borders also follow them from batch
         to batch, and what that gives is reported beside the uncorrected result.
+    reference
+        Batch in which drawn gates were drawn; "" takes the first run. Gates that data place follow from the batch of
+        each patient that has most of the patient's tubes.
     """
 
     clean: bool = True
     bridge: Bridging = "report"
+    reference: str = ""
 
 
 @dataclass(frozen=True)
@@ -213,6 +217,13 @@ class Study:
         planned = self.trial.visit_names if self.trial else ()
         visits = dict.fromkeys(visit for _, visit in taken)
         return taken, [v for v in planned if v in visits] + [v for v in visits if v not in planned]
+
+    @property
+    def bridges(self) -> tuple[Sample, ...]:
+        """The tubes of bridging controls: rows that name one, and those of ``comparison: bridges``."""
+        named = self.comparison.bridges
+        found = (replace(s, bridge=s.patient_id) if s.patient_id in named else s for s in self.samples)
+        return tuple(s for s in found if s.bridge and s.gated and s.modality != "single_cell")
 
     @property
     def files(self) -> frozenset[Path]:
@@ -357,6 +368,7 @@ def _read_study(path: Path | str) -> Study:
     if sound and settled and samples is not None:
         problems += _comparison_problems(keys.comparison, trial, samples, document)
         problems += _specimen_problems(keys.comparison, samples, folder / keys.sheet)
+        problems += _quality_problems(keys.quality, samples, document)
         problems += arm_problems(keys.arms, (s.cohort for s in samples), document)
     problems += next_cohort_problems(keys.next_cohort, endpoints, document) if sound and settled else []
     if problems:
@@ -476,6 +488,13 @@ def _outside(code: Path | None, document: Document) -> Iterator[Problem]:
     if code is not None and not code.resolve().is_relative_to(Path(document.file).parent.resolve()):
         text = "names code outside the study's folder"
         yield document.problem(("methods_module",), text, "copy the file into the study's folder and read it there")
+
+
+def _quality_problems(quality: QualityChoice, samples: tuple[Sample, ...], document: Document) -> Iterator[Problem]:
+    batches = {s.batch for s in samples if s.batch}
+    if quality.reference and quality.reference not in batches:
+        hint = nearest(quality.reference, batches) or f"batches: {', '.join(sorted(batches)) or 'none'}"
+        yield document.problem(("quality", "reference"), f"no sample is of batch '{quality.reference}'", hint)
 
 
 def _comparison_problems(

@@ -97,7 +97,7 @@ def compare_study(
     """
     rows = measured.tables["endpoints"]
     compared, comparisons, notes = _compare(
-        study, (*measured.undeclared, *measured.endpoints), rows, worth_workers(spread, rows)
+        study, (*measured.undeclared, *measured.endpoints), rows, worth_workers(spread, rows), _replicates(measured)
     )
     shifts = joined(SHIFTS, [c.shifts for c in comparisons])
     if len(shifts):
@@ -123,7 +123,11 @@ def _without_numbers(why: Mapping[tuple[str, str], str], rows: pd.DataFrame) -> 
 
 
 def _compare(
-    study: Study, endpoints: Sequence[Endpoint], rows: pd.DataFrame, spread: SpreadWork
+    study: Study,
+    endpoints: Sequence[Endpoint],
+    rows: pd.DataFrame,
+    spread: SpreadWork,
+    replicates: pd.DataFrame | None,
 ) -> tuple[list[Compared], list[Comparison], list[str]]:
     declared = {e.id: e for e in endpoints}
     sets: dict[tuple[Contrast, str], list[str]] = {}
@@ -139,7 +143,7 @@ def _compare(
     for (contrast, family), names in sets.items():
         own = rows[rows["endpoint"].isin(names)]
         jobs.append((own, _plan(study, contrast, [declared[n] for n in names if n in declared], own, family)))
-    made = iter(spread(_compared, [job for job in jobs if job[0]["visit"].nunique() > 1]))
+    made = iter(spread(_compared, [(*job, replicates) for job in jobs if job[0]["visit"].nunique() > 1]))
     compared, comparisons = [], []
     for ((contrast, family), names), (own, plan) in zip(sets.items(), jobs, strict=True):
         if own["visit"].nunique() == 1:
@@ -160,10 +164,18 @@ def _compare(
     return compared, comparisons, notes
 
 
-def _compared(job: tuple[pd.DataFrame, Plan]) -> Comparison | ComparisonError | InputError:
+def _replicates(measured: Quantified) -> pd.DataFrame | None:
+    """Return the bridging controls whose rows are not among the patients'; None without any."""
+    own = measured.bridges
+    own = own[~own["sample_id"].isin(measured.tables["endpoints"]["sample_id"])] if len(own) else own
+    return own if len(own) else None
+
+
+def _compared(job: tuple[pd.DataFrame, Plan, pd.DataFrame | None]) -> Comparison | ComparisonError | InputError:
     """Return one contrast's comparison, or why there is none."""
     try:
-        return compare_endpoints(*job)
+        rows, plan, replicates = job
+        return compare_endpoints(rows, plan, replicates=replicates)
     except (ComparisonError, InputError) as error:
         return error
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -29,6 +29,7 @@ from immunolab.study.endpoints import Endpoint, Joint, PercentOfParent, SampleCo
 from immunolab.study.endpoints.counts import LYMPHOCYTES
 from immunolab.study.sheet import Sample, Study
 from immunolab.study.timeline import timeline_quality
+from immunolab.workflow.bridge_tables import bridge_values
 from immunolab.workflow.clinic import Clinic
 from immunolab.workflow.gate_scopes import gate_scopes
 from immunolab.workflow.panels import PanelGates, read_channels
@@ -51,12 +52,15 @@ class Quantified:
         Endpoints of flow and of single cells.
     undeclared
         What the clinic of a study without a trial measures besides.
+    bridges
+        The endpoints of bridging controls, which are no patients and in no other table of endpoints.
     """
 
     tables: dict[str, pd.DataFrame]
     samples: tuple[Sample, ...]
     endpoints: tuple[Endpoint, ...]
     undeclared: tuple[Endpoint, ...] = ()
+    bridges: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def study_endpoints(study: Study, panels: Mapping[str, PanelGates]) -> tuple[Endpoint, ...]:
@@ -141,7 +145,8 @@ def quantify(
     timing = timeline_quality(study.trial, [s for s in samples if not s.control_of], study.doses)
     tables["quality"] = QUALITY.check(pd.concat([tables["quality"], timing], ignore_index=True))
     held = _held(store, done, tables["counts"])
-    rows = _flow_rows(study, store, [s for s in done if not s.stimulation], endpoints, tables, held)
+    bridges = bridge_values(study, done, endpoints, held)
+    rows = _flow_rows(study, store, [s for s in done if not (s.stimulation or s.bridge)], endpoints, tables, held)
     differences, stimulation = stimulated_values(
         study, endpoints, stimulated_tubes(done, held, tables["thresholds"]), place_of
     )
@@ -157,7 +162,7 @@ def quantify(
         endpoints = (*(e for e in endpoints if e.id not in known), *cells.endpoints)
     tables["endpoints"] = joined(ENDPOINTS, [ENDPOINTS.frame(rows), *([clinic.rows] if clinic else [])])
     tables["failures"] = FAILURES.frame(_failure_rows(study, failures))
-    return Quantified(tables, tuple(done), endpoints, clinic.undeclared if clinic else ())
+    return Quantified(tables, tuple(done), endpoints, clinic.undeclared if clinic else (), bridges)
 
 
 def _stack(store: Store, samples: Sequence[Sample], table: Table) -> pd.DataFrame:

@@ -19,6 +19,7 @@ from immunolab.results.run import Run
 from immunolab.schema.night_log import STAGES
 from immunolab.study.endpoints import Endpoint
 from immunolab.study.sheet import Study, read_study
+from immunolab.workflow.bridge_tables import bridge_tables
 from immunolab.workflow.clinic import Clinic, ClinicSources, clinic_of, intercurrent_of, read_clinic
 from immunolab.workflow.compare import compare_study, under_estimand
 from immunolab.workflow.derived_tables import further_tables
@@ -216,6 +217,15 @@ def _compared(
             **scale_tables(tubes.panels),
             **clinic_tables(clinic, study),
             **further_tables(comparison, measured, clinic, options.seed, study, spread),
+            **bridge_tables(
+                study,
+                store,
+                measured.bridges,
+                tubes.bridged,
+                {**measured.tables, **comparison.tables},
+                endpoints,
+                comparison.compared,
+            ),
             **cells.tables.further,
             **(agreement_tables(measured.tables["endpoints"], measured.endpoints) if cells.tables.rows else {}),
         },

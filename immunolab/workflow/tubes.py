@@ -14,7 +14,8 @@ import pandas as pd
 
 from immunolab.errors import GatingError
 from immunolab.gating.record_codec import to_plain
-from immunolab.gating.tube_gates import FailedPlacement, TubeGates
+from immunolab.gating.tube_gates import FailedPlacement, RuleCount, TubeGates
+from immunolab.schema.bridges import BRIDGE_FOLLOWS
 from immunolab.schema.files import content_key
 from immunolab.schema.gating import (
     COUNTS,
@@ -28,6 +29,7 @@ from immunolab.schema.gating import (
     UNCLEANED_COUNTS,
 )
 from immunolab.study.sheet import Sample, Study
+from immunolab.workflow.bridge import Bridged, follow_bridges
 from immunolab.workflow.cluster import run_on_cluster
 from immunolab.workflow.follow_study import follow_group, follow_jobs
 from immunolab.workflow.night_log import night_log
@@ -135,7 +137,7 @@ def _tables(gated: GatedTube, whole: Tube, run: Steadiness, job: _MeasureJob) ->
         UNCLEANED_COUNTS: _uncleaned(gated, whole, job) if gated.tube.removed else [],
         JOINT: [sample | {"population": name, "parent": of, "n_events": n} for (name, of), n in joints.items()],
         INTERVALS: [sample | vars(spread) for spread in job.gates.spreads],
-        OTHER_GATINGS: [sample | vars(count) for count in job.gates.rule_counts],
+        OTHER_GATINGS: [sample | vars(count) for count in (*job.gates.rule_counts, *_bridged_counts(gated, job))],
     }
 
 
@@ -148,6 +150,23 @@ def _uncleaned(gated: GatedTube, whole: Tube, job: _MeasureJob) -> list[dict[str
     return [
         {name: getattr(count, name) for name in names} | {"percent_after_cleaning": after[count.path]}
         for count in gate_tube(whole, job.gates).population_counts
+    ]
+
+
+def _bridged_counts(gated: GatedTube, job: _MeasureJob) -> list[RuleCount]:
+    """Return what a tube counts with borders that follow the bridging control; nothing where none do."""
+    from immunolab.gating.tubes import gate_tube
+
+    gates = job.gates
+    if gates.bridged is not None:
+        gated = gate_tube(gated.tube, TubeGates(gates.bridged))
+    elif not gates.bridge_anchor:
+        return []
+    sizes = {name: int(mask.sum()) for name, mask in gated.named_masks.items()}
+    return [
+        RuleCount(BRIDGE_FOLLOWS, name, parent, n, sizes[parent])
+        for (name, parent), n in gated.joint_counts(job.pairs).items()
+        if not (gated.is_withheld(name) or gated.is_withheld(parent))
     ]
 
 
@@ -180,6 +199,8 @@ class TubeResults:
         By sample.
     panels
         The panels, on the scales that the study's tubes chose.
+    bridged
+        What following the bridging controls gave.
     """
 
     computed: tuple[str, ...]
@@ -187,6 +208,7 @@ class TubeResults:
     hashes: Mapping[str, str]
     failures: Mapping[str, Failure]
     panels: Mapping[str, PanelGates]
+    bridged: Bridged
 
 
 @dataclass(frozen=True)
@@ -212,11 +234,12 @@ class TubeSteps:
         prepared, unread = self._read()
         scaled = replace(self, panels=scaled_panels(self.study, self.panels, prepared))
         gates, unplaced = scaled._place(prepared)
-        jobs, kept = self._jobs(prepared, gates)
+        bridged = follow_bridges(self.study, scaled.panels, prepared, gates)
+        jobs, kept = self._jobs(prepared, bridged.gates)
         measured, unmeasured = self._work(_measure, jobs, self._kind(jobs), "gating")
         computed = tuple(sorted(one.sample_id for _, one in measured))
         hashes = {name: tube.sha256 for name, tube in prepared.items()}
-        return TubeResults(computed, tuple(kept), hashes, unmeasured | unplaced | unread, scaled.panels)
+        return TubeResults(computed, tuple(kept), hashes, unmeasured | unplaced | unread, scaled.panels, bridged)
 
     def _work(
         self, function: Callable[[Any], Any], tasks: Sequence[Task[Any]], kind: Kind, title: str
@@ -238,6 +261,15 @@ class TubeSteps:
     def _kind(self, tasks: Sequence[Task[Any]]) -> Kind:
         return "processes" if self.options.jobs > 1 and len(tasks) > 1 else "threads"
 
+    def _bridged(self, sample: Sample) -> bool:
+        """Whether a tube's events are looked at because of bridging controls."""
+        return self._follows or any(one.sample_id == sample.sample_id for one in self.study.bridges)
+
+    @property
+    def _follows(self) -> bool:
+        """Whether borders follow bridging controls."""
+        return self.study.quality.bridge == "follow" and bool(self.study.bridges)
+
     def _wanted(self) -> list[Sample]:
         """Return the samples whose files must be read: those of the chosen one's panel, or all."""
         flow = [s for s in self.study.samples if s.modality != "single_cell"]
@@ -254,7 +286,7 @@ class TubeSteps:
     def _read(self) -> tuple[dict[str, Prepared], dict[str, Failure]]:
         tasks = []
         for sample in self._wanted():
-            size = SUBSAMPLE if events_decide(self.panels[sample.panel].gates) else 0
+            size = SUBSAMPLE if self._bridged(sample) or events_decide(self.panels[sample.panel].gates) else 0
             job = PrepareJob(self._tube(sample), str(self.store.root), size, self.options.seed)
             tasks.append(Task(sample.sample_id, "read", job, _cost(sample.file), (sample.sample_id,)))
         done, failures = self._work(prepare, tasks, "threads", "reading")
@@ -267,8 +299,8 @@ class TubeSteps:
         done, failures = done + carried, failures | unfollowed
         found: dict[str, TubeGates] = {}
         for name, folder in ((name, folder) for names, folder in done for name in names):
-            if self.options.sample not in ("", name):
-                continue
+            if self.options.sample not in ("", name) and not self._follows:
+                continue  # borders that follow a bridge need those of the other tubes
             placed = read_placed(folder, name)
             if isinstance(placed, FailedPlacement):
                 failures[name] = Failure("fit", placed.message, placed.hint)

@@ -1,0 +1,196 @@
+"""The comparison with borders that follow the bridging control, beside the uncorrected one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from immunolab.comparison.plan import Compared, Plan
+from immunolab.comparison.table import Comparison, compare_endpoints
+from immunolab.errors import ComparisonError, InputError
+from immunolab.schema.bridges import BRIDGE_PAIRS, BRIDGE_SHIFTS
+from immunolab.schema.contrast import JOINED_BY
+
+_FEWEST = 3  # pairs of a tested shift, as everywhere (`Code.E_N_MIN`)
+_ONE, _MIXED, _SAME = "one batch a patient", "batches differ within patients", "visit equals batch"
+_NOT_SAID = (
+    "what the bridge does not show (intensities, absolute counts, gates of scatter and viability) is not answered"
+)
+
+
+@dataclass(frozen=True)
+class _Recounted:
+    """One comparison with its rows counted again: of every patient whose borders all followed."""
+
+    plan: Plan
+    endpoints: frozenset[str]
+    again: Comparison | None
+    reasons: Mapping[str, tuple[str, str]]
+
+
+def bridged_tables(
+    rows: pd.DataFrame,
+    counted: pd.DataFrame,
+    shares: Mapping[tuple[str, str], str],
+    compared: Sequence[Compared],
+    refused: Mapping[str, str],
+    pairs: pd.DataFrame,
+    shifts: pd.DataFrame,
+) -> dict[str, pd.DataFrame]:
+    """Return bridge_shifts and bridge_pairs; empty tables are left out.
+
+    Parameters
+    ----------
+    rows
+        The endpoint table.
+    counted
+        Rows of OTHER_GATINGS under the rule ``bridge_follows``.
+    shares
+        Endpoint that is the percentage of a population of a parent, by (population, parent).
+    compared
+        The comparisons made.
+    refused
+        sample_id -> why its borders did not follow.
+    pairs, shifts
+        Rows of PAIRS and SHIFTS of the uncorrected comparison.
+    """
+    keys = zip(counted["population"], counted["parent"], strict=True)
+    own = counted.assign(endpoint=[shares.get(key) for key in keys]).dropna(subset=["endpoint"])
+    found = [_followed(rows, own, one, refused) for one in compared]
+    wanted = set(shares.values())
+    of_pairs: list[dict[str, Any]] = []
+    of_shifts: list[dict[str, Any]] = []
+    for one in found:
+        contrast = str(one.plan.contrast)
+        mine = pairs[pairs["endpoint"].isin(one.endpoints & wanted)]
+        made = _pair_rows(mine, one)
+        of_pairs += made
+        theirs = shifts[shifts["endpoint"].isin(one.endpoints & wanted) & (shifts["contrast"] == contrast)]
+        of_shifts += _shift_rows(theirs, made, one, rows)
+    tables = {"bridge_shifts": BRIDGE_SHIFTS.frame(of_shifts), "bridge_pairs": BRIDGE_PAIRS.frame(of_pairs)}
+    return {name: table for name, table in tables.items() if len(table)}
+
+
+def _followed(rows: pd.DataFrame, counted: pd.DataFrame, one: Compared, refused: Mapping[str, str]) -> _Recounted:
+    plan = replace(one.plan, batch={}, roles=one.plan.roles)
+    sides = (plan.before, plan.after)
+    own = rows[rows["endpoint"].isin(one.endpoints) & (rows["visit"].isin(sides) | rows["phase"].isin(sides))]
+    reasons = {
+        str(patient): (str(sample), refused[str(sample)])
+        for patient, sample in zip(own["patient_id"], own["sample_id"], strict=True)
+        if str(sample) in refused
+    }
+    again = own.drop(columns=["n_events", "n_parent", "value", "gate_low", "gate_high", "batch"], errors="ignore")
+    again = again[~again["patient_id"].isin(list(reasons))]
+    again = again.merge(
+        counted[["sample_id", "endpoint", "n", "of"]].rename(columns={"n": "n_events", "of": "n_parent"}),
+        on=["sample_id", "endpoint"],
+    )
+    again["value"] = 100.0 * again["n_events"] / again["n_parent"].where(again["n_parent"] > 0)
+    try:
+        made = compare_endpoints(again, plan) if len(again) else None
+    except (ComparisonError, InputError):
+        made = None  # no pair is left: its rows say why
+    return _Recounted(one.plan, frozenset(one.endpoints), made, reasons)
+
+
+def _pair_rows(pairs: pd.DataFrame, one: _Recounted) -> list[dict[str, Any]]:
+    again = {} if one.again is None else _by_key(one.again.pairs)
+    found = []
+    for row in pairs.to_dict("records"):
+        other = again.get((str(row["patient_id"]), str(row["endpoint"])))
+        sample, reason = one.reasons.get(str(row["patient_id"]), (None, None))
+        if other is None and reason is None:
+            reason = "a population has no border in one of the tubes"
+        found.append(
+            {name: row[name] for name in ("patient_id", "cohort", "endpoint", "visit_before", "visit_after", "unit")}
+            | {name: row[name] for name in ("before", "after", "verdict")}
+            | {f"{name}_bridged": other[name] if other else None for name in ("before", "after", "verdict")}
+            | {"outcome": "refused" if other is None else "followed", "sample_refused": sample, "reason": reason}
+        )
+    return found
+
+
+def _by_key(pairs: pd.DataFrame) -> dict[tuple[str, str], dict[str, Any]]:
+    return {(str(r["patient_id"]), str(r["endpoint"])): r for r in pairs.to_dict("records") if pd.notna(r["shift"])}
+
+
+def _shift_rows(
+    shifts: pd.DataFrame, pairs: Sequence[Mapping[str, Any]], one: _Recounted, rows: pd.DataFrame
+) -> list[dict[str, Any]]:
+    again = {} if one.again is None else {(_text(r["cohort"]), r["endpoint"]): r for r in _records(one.again.shifts)}
+    found = []
+    for row in _records(shifts):
+        cohort, endpoint = _text(row["cohort"]), str(row["endpoint"])
+        own = [p for p in pairs if _text(p["cohort"]) == cohort and p["endpoint"] == endpoint and _whole(p)]
+        refused = [p for p in own if p["outcome"] == "refused"]
+        other = again.get((cohort, endpoint), {})
+        design = _design(own, rows)
+        reason = next((str(p["reason"]) for p in refused), "")
+        found.append(
+            {name: row[name] for name in ("cohort", "endpoint", "contrast", "fold")}
+            | {"ci_low": _as_fold(row, "ci_low"), "ci_high": _as_fold(row, "ci_high")}
+            | {"n": len(own), "n_followed": len(own) - len(refused), "n_refused": len(refused)}
+            | {"fold_bridged": other.get("fold")}
+            | {f"{name}_bridged": _as_fold(other, name) for name in ("ci_low", "ci_high")}
+            | {"design": design, "answer": _answer(design, len(own) - len(refused), len(refused), reason)}
+        )
+    return found
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def _text(value: object) -> str:
+    return "" if pd.isna(value) else str(value)  # type: ignore[call-overload]
+
+
+def _whole(pair: Mapping[str, Any]) -> bool:
+    return bool(pd.notna(pair["before"]) and pd.notna(pair["after"]))
+
+
+def _as_fold(row: Mapping[str, Any], name: str) -> float | None:
+    value = row.get(name)
+    if value is None or pd.isna(value) or row.get("fold") is None or pd.isna(row["fold"]):
+        return None
+    return math.exp(float(value))
+
+
+def _design(pairs: Sequence[Mapping[str, Any]], rows: pd.DataFrame) -> str:
+    """Return how batches are distributed over the visits of some pairs."""
+    known = rows.dropna(subset=["batch"]) if "batch" in rows else rows.iloc[:0].assign(batch="")
+    batch = {(str(p), str(v)): str(b) for p, v, b in zip(*(known[c] for c in _PLACES), strict=True)}
+    sides = [
+        [{batch.get((str(p["patient_id"]), v), "") for v in str(p[side]).split(JOINED_BY)} for p in pairs]
+        for side in ("visit_before", "visit_after")
+    ]
+    if all(before == after and len(before) == 1 for before, after in zip(*sides, strict=True)):
+        return _ONE
+    before, after = (set().union(*side) for side in sides)
+    return _SAME if before.isdisjoint(after) else _MIXED
+
+
+_PLACES = ("patient_id", "visit", "batch")
+
+
+def _answer(design: str, n_followed: int, n_refused: int, reason: str) -> str:
+    """Return what can be answered and what cannot, in words."""
+    left = f" {n_refused} pairs are left out: {reason}." if n_refused else ""
+    if design == _ONE:
+        return f"Every patient's visits are of one batch: nothing had to follow.{left}"
+    if n_followed < _FEWEST:
+        lost = (
+            "batch and visit coincide, so that the uncorrected shift may be the batches'; " if design == _SAME else ""
+        )
+        return f"Not answered: {lost}the bridge can be used for {n_followed} pairs.{left}"
+    if design == _SAME:
+        return (
+            "Batch and visit coincide: the uncorrected shift may be the batches'. With borders that follow the bridge "
+            f"the shift of this share can be answered, as far as the bridge holds; {_NOT_SAID}.{left}"
+        )
+    return f"Borders followed the bridge from batch to batch; {_NOT_SAID}.{left}"

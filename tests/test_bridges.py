@@ -1,0 +1,147 @@
+"""Bridging controls: rows of the sheet, moves of channels, charts, CV, what contradicts a bridge."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from immunolab.comparison.bridge_charts import chart_rows, cv_rows, deviations
+from immunolab.errors import InputError
+from immunolab.gating.following.bridge_checks import Places, contradicted, other_donor, statements
+from immunolab.gating.following.channel_move import channel_move
+from immunolab.study.control_tubes import bridge_notes
+from immunolab.study.sheet import Study, read_study
+
+HEADER = "sample_id,patient_id,visit,file,batch,bridge,aliquot,beads_per_tube,volume_ul,control_of,marker"
+ROWS = (
+    "p1,P1,W0,a.fcs,B1,,,,,,",
+    "p2,P1,W10,b.fcs,B2,,,,,,",
+    "k1,,,c.fcs,B1,HD01,1,,,,",
+    "k2,,,d.fcs,B2,HD01,2,,,,",
+)
+
+
+def study_of(folder: Path, *rows: str, quality: str = "") -> Study:
+    for name in "abcd":
+        (folder / f"{name}.fcs").write_bytes(b"FCS3.0")
+    (folder / "samples.csv").write_text("\n".join((HEADER, *rows)) + "\n")
+    (folder / "study.yaml").write_text(f"study: t\ncomparison: {{before: W0, after: W10}}\n{quality}\n")
+    return read_study(folder)
+
+
+def test_a_bridge_is_a_tube_of_its_batch_and_no_patient(tmp_path: Path) -> None:
+    study = study_of(tmp_path, *ROWS)
+    assert [(s.sample_id, s.bridge, s.aliquot, s.batch, s.control_of) for s in study.bridges] == [
+        ("k1", "HD01", "1", "B1", "B1"),
+        ("k2", "HD01", "2", "B2", "B2"),
+    ]
+    assert all(s.gated for s in study.samples)
+    assert "1 patients, 2 samples" in repr(study)
+    assert list(bridge_notes(study.samples)) == []
+    assert list(bridge_notes(study.samples[:3])) == [
+        "no bridging control in batch B2: nothing can be bridged there",
+        "bridging control HD01 is in batch B1 only: there is nothing to bridge with it",
+    ]
+
+
+def test_every_fault_of_a_bridges_row_is_listed_at_once(tmp_path: Path) -> None:
+    rows = ("k1,P9,W0,c.fcs,,HD01,1,,,,", "k2,,,d.fcs,B1,P1,2,,,,CD25", "p3,P2,W0,a.fcs,B1,,4,50000,,,")
+    with pytest.raises(InputError) as raised:
+        study_of(tmp_path, *ROWS[:2], *rows, quality="quality: {bridge: follow, reference: B7}")
+    text = str(raised.value)
+    assert "row 4, column batch  the cell is empty, but 'HD01' is the bridging control of a batch" in text
+    assert "row 4, column patient_id  'P9' is another name than that of the bridge, 'HD01'" in text
+    assert "row 4, column visit  a bridging control has no visit" in text
+    assert "row 5, column marker  a bridging control has no marker" in text
+    assert "row 5, column bridge  'P1' is a patient of other rows" in text
+    assert "row 6, column aliquot  an aliquot is of a bridging control" in text
+    assert "row 6, column volume_ul  the cell is empty, but beads_per_tube is not" in text
+
+
+def test_a_reference_that_is_no_batch_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"quality\.reference: no sample is of batch 'B7'"):
+        study_of(tmp_path, *ROWS, quality="quality: {bridge: follow, reference: B7}")
+
+
+@pytest.mark.parametrize("gain", [0.95, 1.1])
+def test_a_channels_move_is_known_within_its_error(gain: float) -> None:
+    rng, errors = np.random.default_rng(1), []
+    for _ in range(60):
+        kinds = [rng.choice(3, 4000, p=[0.5, 0.42, 0.08]) for _ in range(2)]
+        before, after = (rng.normal(np.array([0.0, 1.2, 2.8])[kind], 0.4) for kind in kinds)
+        found = channel_move(before, 0.3 + gain * after)
+        assert found is not None
+        move, error = found.at(2.0)
+        errors.append((move - (0.3 + (gain - 1) * 2.0)) / error)
+    assert abs(np.mean(errors)) < 0.5
+    assert np.mean(np.abs(errors) < 1.96) >= 0.9
+    assert channel_move(before[:300], after) is None
+
+
+def values_of(shares: list[float], n: int = 10_000) -> pd.DataFrame:
+    runs = [{"sample_id": f"k{i}", "batch": f"B{i}", "n_events": round(n * p)} for i, p in enumerate(shares, 1)]
+    common = {"bridge": "HD01", "aliquot": None, "endpoint": "treg", "population": "Treg", "parent": "CD4"}
+    frame = pd.DataFrame([run | common | {"n_parent": n, "unit": "%", "flag": None} for run in runs])
+    return frame.assign(value=100.0 * frame["n_events"] / n)
+
+
+def test_a_run_is_judged_by_the_others_and_not_by_itself() -> None:
+    shares = [0.050, 0.052, 0.049, 0.051, 0.050, 0.051, 0.100]
+    rows = chart_rows(values_of(shares), {f"B{i}": i for i in range(1, 8)})
+    assert rows.loc[rows["status"] == "warn", "batch"].tolist() == ["B7"]
+    own = (0.1 - np.mean(shares)) / np.std(shares, ddof=1)
+    assert own < 3  # by the limits that it has widened itself it would pass
+    assert rows["low_3s"].iloc[0] < rows["centre"].iloc[0] < rows["high_3s"].iloc[0]
+    assert chart_rows(values_of(shares[:3]), {})["centre"].isna().all()
+
+
+def test_steady_runs_leave_the_chart_as_often_as_three_sd_say() -> None:
+    rng = np.random.default_rng(2)
+    found = np.concatenate([deviations(rng.normal(size=6)) for _ in range(3000)])
+    assert np.mean(np.abs(found) > 3) == pytest.approx(0.0027, abs=0.0015)
+
+
+def test_the_assays_cv_is_what_was_planted_beyond_counting() -> None:
+    rng, covered, beyond = np.random.default_rng(3), [], []
+    for _ in range(200):
+        shares = 0.05 * np.exp(rng.normal(0, 0.1, 12))
+        row = cv_rows(values_of([rng.binomial(20_000, p) / 20_000 for p in shares], 20_000)).iloc[0]
+        covered.append(row["cv_low"] < 100 * math.hypot(0.1, 1 / math.sqrt(1000)) < row["cv_high"])
+        beyond.append(row["assay_cv_percent"] ** 2)
+    assert 0.9 < np.mean(covered) < 0.99
+    assert math.sqrt(np.mean(beyond)) == pytest.approx(10.0, rel=0.1)
+
+
+def places(patient: str, shift: float, cd25: float = 0.0) -> Places:
+    return Places(patient, {("B", "CD25"): (shift + cd25, 0.4, 3000), ("CD8", "CD4"): (shift, 0.4, 3000)})
+
+
+def tubes(n: int, shift: float, seed: int) -> list[Places]:
+    rng = np.random.default_rng(seed)
+    return [places(f"P{i}", shift + rng.normal(0, 0.03)) for i in range(n)]
+
+
+@pytest.mark.parametrize(("wrong", "words"), [(0.0, ""), (0.45, "CD25 of B moved by +0.55 in the bridge, by +0.1")])
+def test_a_bridge_that_moved_alone_is_contradicted_by_the_patients(wrong: float, words: str) -> None:
+    bridge = places("HD01", 0.0), places("HD01", 0.1, wrong)
+    found = contradicted(statements(bridge, (tubes(6, 0.0, 0), tubes(6, 0.1, 1))), ["CD25", "CD4"])
+    assert list(found) == (["CD25"] if wrong else [])
+    assert words in found.get("CD25", "")
+
+
+def test_too_few_patients_cannot_check_a_bridge() -> None:
+    bridge = places("HD01", 0.0), places("HD01", 0.1)
+    found = contradicted(statements(bridge, (tubes(2, 0.0, 0), tubes(2, 0.1, 1))), ["CD25"])
+    assert "fewer than 3 patients' tubes of both batches" in found["CD25"]
+
+
+def test_another_donor_is_known_by_the_lineages() -> None:
+    one = {"CD4": (6000, 10_000), "CD4_naive": (3000, 6000), "NK": (800, 10_000)}
+    again = {"CD4": (6200, 10_000), "CD4_naive": (2950, 6000), "NK": (860, 10_000)}
+    other = {"CD4": (4500, 10_000), "CD4_naive": (1500, 6000), "NK": (2000, 10_000)}
+    assert other_donor(one, again, {}) == ""
+    assert "CD4_naive is 50 % in one tube and 25 % in the other" in other_donor(one, other, {})
