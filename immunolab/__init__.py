@@ -12,6 +12,7 @@ from immunolab.version import VERSION
 if TYPE_CHECKING:
     from immunolab import pl as pl
     from immunolab.cells.annotate import label
+    from immunolab.cells.compare import compare_cells, compare_expression
     from immunolab.clustering.annotate import cluster, umap
     from immunolab.comparison.cluster_abundance import cluster_abundance
     from immunolab.comparison.compare import compare
@@ -74,6 +75,8 @@ _FACE = {
     "umap": "immunolab.clustering.annotate",
     "contact_sheet": "immunolab.plots.gates",
     "compare": "immunolab.comparison.compare",
+    "compare_cells": "immunolab.cells.compare",
+    "compare_expression": "immunolab.cells.compare",
     "background_corrected": "immunolab.comparison.external_stimulation",
     "Plan": "immunolab.comparison.plan",
     "compare_endpoints": "immunolab.comparison.table",
@@ -95,7 +98,9 @@ __all__ = [
     "cluster",
     "cluster_abundance",
     "compare",
+    "compare_cells",
     "compare_endpoints",
+    "compare_expression",
     "contact_sheet",
     "deidentify",
     "export",

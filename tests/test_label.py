@@ -12,10 +12,11 @@ from builders import data_folder
 from sklearn.metrics import f1_score
 
 from immunolab.cells.label import LabelledCells, label_cells
-from immunolab.cells.pseudobulk import paired_expression, pseudobulk, response_by_sample
+from immunolab.cells.pseudobulk import pseudobulk, response_by_sample
 from immunolab.cells.study_rows import population_counts
 from immunolab.cells.subsets import Answers, name_cd4
 from immunolab.cli import main
+from immunolab.comparison.expression import expression_change, why_untested
 from immunolab.comparison.method_agreement import method_agreement, paired_methods
 from immunolab.events.cells import cell_data
 from immunolab.loaders.single_cell import join_cells, read_cells
@@ -211,9 +212,9 @@ def test_interferon_raises_its_score_in_both_donors_and_two_donors_give_no_p() -
     assert pd.isna(shift["p_value"])
     assert shift["warnings"]
     visits = pd.DataFrame(rows[["sample_id", "patient_id", "visit"]])
-    table, reason = paired_expression(pseudobulk(cells, cd4), visits, "ctrl", "stim")
-    assert table.empty
-    assert reason == "2 pairs with enough cells; 3 are needed for a test"
+    table = expression_change(pseudobulk(cells, cd4).counts.T, visits, before="ctrl", after="stim")
+    assert table["p_value"].isna().all()
+    assert why_untested(table) == "2 pair(s) with enough cells, a test needs 3"
 
 
 def test_paired_expression_finds_a_planted_gene() -> None:
@@ -234,8 +235,8 @@ def test_paired_expression_finds_a_planted_gene() -> None:
     cells = cell_data(ids, samples, genes=genes, normalised=counts, counts=counts)
     bulk = pseudobulk(cells, np.ones(len(samples), dtype=bool))
     assert bulk.counts.loc["P0_W0"].sum() == blocks[0].sum()
-    found, reason = paired_expression(bulk, pd.DataFrame(visits), "W0", "W10")
-    assert reason == ""
+    found = expression_change(bulk.counts.T, pd.DataFrame(visits), before="W0", after="W10")
+    assert why_untested(found) == ""
     assert found.loc[0, "gene"] == "G7"
     assert found.loc[0, "log2_fold"] == pytest.approx(np.log2(3), abs=0.2)
     assert (found.loc[1:, "q_value"] > 0.05).mean() > 0.9

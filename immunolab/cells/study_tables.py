@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from immunolab.cells.compare import counts_table
 from immunolab.cells.label import LabelledCells, label_cells
-from immunolab.cells.pseudobulk import paired_expression, pseudobulk, response_by_sample
+from immunolab.cells.pseudobulk import FEWEST_CELLS, pseudobulk, response_by_sample
 from immunolab.cells.study_rows import (
     RESPONSES,
     cell_endpoints,
@@ -19,8 +20,9 @@ from immunolab.cells.study_rows import (
     population_counts,
     response_row,
 )
+from immunolab.comparison.expression import expression_change, why_untested
 from immunolab.comparison.method_agreement import method_agreement, paired_methods
-from immunolab.errors import DataFileError, InputError
+from immunolab.errors import DataFileError
 from immunolab.events.cells import counts_of, has_genes
 from immunolab.loaders.single_cell import cells_of_sample, read_cells
 from immunolab.schema.gating import COUNTS, QUALITY, THRESHOLDS
@@ -30,7 +32,7 @@ from immunolab.study.sheet import Sample, Study
 if TYPE_CHECKING:
     from anndata import AnnData
 
-_EXPRESSION_OF = "Treg"
+EXPRESSION_OF = ("Treg", "CD4", "CD8")  # subsets whose genes are compared
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ def cell_tables(
 
     All samples are labelled together, so that every border is placed once for the cohort. Besides the study's own
     endpoints these are exploratory: the share of every cluster of cells (against closure, log_ratios.csv holds its
-    log-ratio to the median sibling) and the response scores of `RESPONSES`. The paired expression table is of Treg.
+    log-ratio to the median sibling) and the response scores of `RESPONSES`. Genes are compared within
+    patients in each subset of `EXPRESSION_OF`.
 
     Parameters
     ----------
@@ -100,7 +103,7 @@ def cell_tables(
         own = [*endpoint_rows(endpoints, counts, sample.sample_id)]
         own += [response_row(name, table, sample.sample_id) for name, table in scores.items()]
         rows += [{**place(study, sample), "modality": "single_cell", **row} for row in own]
-    expression, note = _expression(study, samples, cells, found)
+    expression, untested = _expression(study, samples, cells, found)
     return CellTables(
         COUNTS.check(counts),
         found.thresholds,
@@ -108,7 +111,7 @@ def cell_tables(
         tuple(rows),
         endpoints,
         expression,
-        (*found.notes, *([note] if note else [])),
+        (*found.notes, *untested),
     )
 
 
@@ -137,24 +140,36 @@ def _responses(cells: AnnData, found: LabelledCells) -> dict[str, pd.DataFrame]:
 
 def _expression(
     study: Study, samples: Sequence[Sample], cells: AnnData, found: LabelledCells
-) -> tuple[dict[str, pd.DataFrame], str]:
-    """Return the paired expression table of Treg between the compared visits, or why there is none."""
-    members = found.members.get(_EXPRESSION_OF)
-    if members is None or counts_of(cells) is None:
-        return {}, ""
-    visits = pd.DataFrame([{"sample_id": s.sample_id, "patient_id": s.patient_id, "visit": s.visit} for s in samples])
-    before, after = _visits(study)
-    try:
-        table, reason = paired_expression(pseudobulk(cells, members), visits, before, after)
-    except InputError as error:
-        table, reason = pd.DataFrame(), error.message
-    if reason:
-        return {}, f"expression of {_EXPRESSION_OF}, {after} against {before}, is not tested: {reason}"
-    return {f"expression_{_EXPRESSION_OF}": table}, ""
+) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """Return summed counts and changes of genes of each subset between the compared visits, and what is untested."""
+    if counts_of(cells) is None:
+        return {}, ["genes are not compared: the cells come without raw counts"] if has_genes(cells) else []
+    columns = ("sample_id", "patient_id", "visit", "cohort", "batch")
+    sheet = pd.DataFrame([{name: getattr(s, name) for name in columns} for s in samples])
+    before, after = compared_visits(study)
+    tables: dict[str, pd.DataFrame] = {}
+    notes = []
+    for name in (name for name in EXPRESSION_OF if name in found.members):
+        if not {before, after} <= set(sheet["visit"]):
+            notes.append(f"genes of {name} are not compared: no cells of {before} and {after}")
+            continue
+        bulk = pseudobulk(cells, found.members[name])
+        table = expression_change(bulk.counts.T, sheet, before=before, after=after)
+        lost = [s for s in bulk.left_out if s in set(sheet.loc[sheet["visit"].isin((before, after)), "sample_id"])]
+        if lost:
+            notes.append(f"genes of {name}: fewer than {FEWEST_CELLS} cells in {', '.join(lost)}, left out")
+        if len(table):
+            tables |= {f"expression_{name}": table, f"pseudobulk_{name}": counts_table(bulk.counts.T)}
+        for cohort in dict.fromkeys(table["cohort"].fillna("")) if len(table) else ("",):
+            own = table[table["cohort"].fillna("") == cohort] if len(table) else table
+            if reason := why_untested(own):
+                of = f" of {cohort}" if cohort else ""
+                notes.append(f"genes of {name}{of}, {after} against {before}, are not tested: {reason}")
+    return tables, notes
 
 
-def _visits(study: Study) -> tuple[str, str]:
-    """Return the two visits that subsets are compared at."""
+def compared_visits(study: Study) -> tuple[str, str]:
+    """Return the two visits that subsets are compared at: those of the first share, else the study's own."""
     for endpoint in study.endpoints:
         contrast = study.contrast_of(endpoint) if endpoint.share else None
         if contrast is not None:

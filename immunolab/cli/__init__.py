@@ -24,6 +24,7 @@ _COMMANDS = (  # in the order of the help
     analyses.add_gate,
     analyses.add_cluster,
     analyses.add_label,
+    analyses.add_expression,
     analyses.add_compare,
     studies.add_pool,
     files.add_inspect,

@@ -160,6 +160,46 @@ def _label(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def add_expression(commands: Subparsers) -> None:
+    """Declare the words of ``immunolab expression``."""
+    text = "Compare the genes of a subset of single cells between two visits, within patients."
+    parser = command(commands, "expression", text, _expression)
+    parser.add_argument("cells", metavar="CELLS", help=".h5ad, .h5mu, zarr, 10x .h5, or a folder with matrix.mtx")
+    parser.add_argument("--population", required=True, metavar="NAME", help="the subset: Treg, CD4 ..., or a label")
+    parser.add_argument("--patient", required=True, metavar="COL", help="column of obs that names the patient")
+    parser.add_argument("--visit", required=True, metavar="COL", help="column of obs that names the visit")
+    parser.add_argument("--before", required=True, metavar="V")
+    parser.add_argument("--after", required=True, metavar="V")
+    parser.add_argument("--labels", default="", metavar="COL", help="your own labels; left out: cells are labelled")
+    parser.add_argument("--arm", default="", metavar="COL", help="arm or cohort: each is compared by itself")
+    parser.add_argument("--batch", default="", metavar="COL", help="changes are adjusted for it")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of labelling (default: 0)")
+    parser.add_argument(
+        "-o", "--out", default="expression.csv", metavar="expression.csv", help="_counts.csv is written beside it"
+    )
+    add_quiet(parser)
+
+
+def _expression(arguments: argparse.Namespace) -> int:
+    from immunolab.cells.annotate import label
+    from immunolab.cells.compare import compare_expression
+    from immunolab.loaders.hdf5 import is_hdf5, read_through
+    from immunolab.loaders.single_cell import check_no_events, read_cells
+    from immunolab.workflow.read_apart import read_apart
+
+    if is_hdf5(arguments.cells):
+        read_apart(read_through, arguments.cells)
+    cells = read_cells(arguments.cells)
+    check_no_events(cells, str(arguments.cells))
+    if not arguments.labels and "populations" not in cells.obsm:
+        label(cells, seed=arguments.seed, quiet=arguments.quiet)
+    names = ("patient", "visit", "before", "after", "labels", "arm", "batch")
+    found = compare_expression(cells, arguments.population, **{name: getattr(arguments, name) for name in names})
+    say(found.summary())
+    say("written: " + ", ".join(map(str, found.write(arguments.out))))
+    return DONE
+
+
 def add_compare(commands: Subparsers) -> None:
     """Declare the words of ``immunolab compare``."""
     text = "Compare two visits on any table, tidy or wide: paired shifts with intervals, p and q."

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from immunolab.comparison.abundance import DifferentialAbundance, differential_abundance
 from immunolab.comparison.multiplicity import benjamini_hochberg
+from immunolab.comparison.paired_design import paired_design
 from immunolab.errors import InputError, Problem, nearest
 from immunolab.schema.cells import ABUNDANCE
 from immunolab.schema.contrast import Contrast
@@ -165,7 +166,7 @@ def _rows(counts: Array, parents: Array, cohort: _Cohort) -> list[dict[str, obje
     if n < _LEAST_PAIRS:
         why = f"not tested: {n} pair(s), a test needs {_LEAST_PAIRS}"
         return [row | _untested(why, (*cohort.notes, Code.E_N_MIN)) for row in described]
-    design, notes = _design(cohort)
+    design, notes = paired_design(cohort.batches)
     kept = enough_events(counts, parents, np.repeat([0, 1], n), np.tile(np.arange(n), 2))
     codes = (*cohort.notes, *notes)
     found = differential_abundance(counts[kept], parents, design) if kept.any() else None
@@ -182,31 +183,6 @@ def _rows(counts: Array, parents: Array, cohort: _Cohort) -> list[dict[str, obje
             continue
         rows.append(row | _tested(found, int(place[k]), float(q[k]), design.shape[1] - n - 1, codes))
     return _with_composition(rows)
-
-
-def _design(cohort: _Cohort) -> tuple[Array, dict[Code, str]]:
-    """Return a column for each patient, for batches that are apart from the visit, and last for the later visit."""
-    n = len(cohort.patients)
-    patients, later = np.tile(np.eye(n), (2, 1)), np.repeat([0.0, 1.0], n)[:, None]
-    plain = np.hstack([patients, later])
-    before, after = cohort.batches[:n], cohort.batches[n:]
-    if before == after:
-        return plain, {}
-    if "" in cohort.batches:
-        return plain, {Code.W_BATCH_UNKNOWN: "a file has no batch; not adjusted for batch"}
-    names = sorted(set(cohort.batches))
-    columns = np.array([[float(one == name) for name in names[1:]] for one in cohort.batches])
-    with_batches = np.hstack([patients, columns])
-    if np.linalg.matrix_rank(np.hstack([with_batches, later])) == np.linalg.matrix_rank(with_batches):
-        return plain, {Code.E_BATCH_ALIASED: "batch coincides with visit"}
-    independent = patients
-    for column in columns.T:
-        wider = np.hstack([independent, column[:, None]])
-        if np.linalg.matrix_rank(wider) == wider.shape[1]:
-            independent = wider
-    if 2 * n - independent.shape[1] - 1 < 1:
-        return plain, {Code.E_BATCH_DF: "as many batches as pairs; not adjusted for batch"}
-    return np.hstack([independent, later]), {}
 
 
 def _untested(why: str, codes: tuple[Code, ...]) -> dict[str, object]:

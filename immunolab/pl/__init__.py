@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from immunolab.pl.channels import histogram, scatter
     from immunolab.pl.gating import gate, gates, tree
+    from immunolab.pl.genes import volcano
     from immunolab.pl.groups import profiles, umap
     from immunolab.pl.outcomes import course, forest, paired, patient
     from immunolab.pl.series import ridges
@@ -29,6 +30,7 @@ _VERBS = {
     "forest": "outcomes",
     "course": "outcomes",
     "patient": "outcomes",
+    "volcano": "genes",
 }
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "scatter",
     "tree",
     "umap",
+    "volcano",
 ]
 
 

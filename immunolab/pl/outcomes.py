@@ -107,7 +107,7 @@ def forest(result: Result, *, cohort: str | None = None, ax: Axes | None = None)
     """
     _check_result(result)
     shifts = result.shifts
-    shifts = shifts[in_cohort(shifts, _cohort(shifts, cohort))]
+    shifts = shifts[in_cohort(shifts, chosen_cohort(shifts, cohort))]
     if shifts.empty:
         raise InputError(Problem("", "result", "nothing was compared in it", "compare two visits first"))
     controls = negative_controls(result) if isinstance(result, Run) else ()
@@ -224,8 +224,21 @@ def _cohorts(table: pd.DataFrame) -> list[str]:
     return [str(name) for name in dict.fromkeys(table["cohort"].fillna(""))]
 
 
-def _cohort(table: pd.DataFrame, wanted: str | None) -> str:
-    """Return the cohort that is drawn: the one named, or the only one."""
+def chosen_cohort(table: pd.DataFrame, wanted: str | None) -> str:
+    """Return the cohort that is drawn: the one named, or the only one.
+
+    Parameters
+    ----------
+    table
+        With a column ``cohort``.
+    wanted
+        Its name; None takes the only one.
+
+    Raises
+    ------
+    InputError
+        There is no such cohort, or several and none named.
+    """
     there = _cohorts(table)
     if wanted is not None:
         return one_of(wanted, there, "cohort", "cohort")
@@ -242,7 +255,7 @@ def _rows(result: Any, endpoint: str, cohort: str | None) -> tuple[pd.DataFrame,
     known: Iterable[str] = dict.fromkeys(values["endpoint"].astype(str))
     one_of(endpoint, known, "endpoint", "value of an endpoint")
     values = values[values["endpoint"] == endpoint]
-    name = _cohort(values, cohort)
+    name = chosen_cohort(values, cohort)
     tables = (values, result.pairs, result.shifts)
     own = [table[(table["endpoint"] == endpoint) & in_cohort(table, name)] for table in tables]
     return own[0], own[1], own[2]

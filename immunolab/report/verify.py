@@ -18,6 +18,7 @@ from immunolab.report.verify_bridges import bridge_differences, replicates_of
 from immunolab.report.verify_clinic import clinic_differences
 from immunolab.report.verify_courses import course_differences
 from immunolab.report.verify_estimand import estimand_differences
+from immunolab.report.verify_expression import expression_differences
 from immunolab.report.verify_power import power_differences
 from immunolab.report.verify_quality import quality_differences
 from immunolab.report.verify_stimulation import stimulation_differences
@@ -66,8 +67,8 @@ def verify(run: Run) -> list[Problem]:
     Checked are the hashes of inputs, outputs and exported files, percentages against counts, endpoint values against
     counts, pairs and shifts against a fresh comparison of the endpoints table, stimulated tubes against their counts,
     samples against what they were computed from, what was cut from tubes against counts, that nothing in the folder
-    is of another study or sample, the estimand's tables against doses, measurements and endpoints, and the clinic's as
-    `clinic_differences` says.
+    is of another study or sample, the estimand's tables against doses, measurements and endpoints, changes of genes
+    against their summed counts, and the clinic's as `clinic_differences` says.
 
     Parameters
     ----------
@@ -95,7 +96,8 @@ def verify(run: Run) -> list[Problem]:
         found += _values(run.table("bridges"), frames["counts"], run, BRIDGES)
         found += _comparison(frames, run)
         found += estimand_differences(run, frames["endpoints"])
-    further = (bridge_differences, stimulation_differences, power_differences, quality_differences, clinic_differences)
+    counted = (bridge_differences, stimulation_differences, quality_differences, expression_differences)
+    further = (*counted, power_differences, clinic_differences)
     return [*found, *(problem for differences_of in further for problem in differences_of(run))]
 
 

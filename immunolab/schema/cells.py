@@ -81,16 +81,40 @@ EXPRESSION = Table(
     "expression_*",
     "paired differential expression of genes within a subset, named in the file's name",
     (
+        replace(COHORT, optional=True),
         Column("gene", "text", "name of the gene"),
-        Column("base_mean", "number", "mean of the normalised counts over samples", "counts", True),
+        Column("base_mean", "number", "mean of the normalised counts over the paired samples", "counts", True),
         Column("log2_fold", "number", "change from the earlier to the later visit", "log2", True),
-        Column("log2_se", "number", "standard error of log2_fold", "log2", True),
+        Column("log2_se", "number", "standard error of log2_fold, its variance shrunk over genes", "log2", True),
         P_VALUE,
-        replace(Q_VALUE, meaning="Benjamini-Hochberg over genes"),
+        replace(Q_VALUE, meaning="Benjamini-Hochberg over the tested genes of the cohort"),
         Column("n_pairs", "integer", "patients with enough cells at both visits", "patients", low=0),
+        *interval("log2_fold", "log2"),
+        Column("t", "number", "moderated t", nullable=True),
+        Column("df", "number", "degrees of freedom of p_value: residual ones and the prior's", nullable=True),
+        Column("mean_log_cpm", "number", "mean log2 of counts per million", "log2", True),
+        Column("contrast", "text", "later visit against earlier visit", nullable=True),
+        Column("method", "text", "named method, or why there is no test", nullable=True),
+        Column("warnings", "text", "codes of docs/flags.md joined by ';'", nullable=True),
+        FLAG,
+    ),
+    key=("cohort", "gene"),
+    notes="Each sample's cells of the subset are added up first (pseudobulk_*.csv), so that n is patients and not "
+    "cells. A gene without a p is described only: method says why.",
+    files=("run: tables/expression_*.csv", "expression: NAME.csv"),
+)
+
+PSEUDOBULK = Table(
+    "pseudobulk_*",
+    "raw counts of a subset's cells added up by sample, the subset named in the file's name",
+    (
+        Column("gene", "text", "name of the gene; genes without a count are left out"),
+        Column("count_*", "integer", "counts in the sample of the column's name", "counts", low=0),
     ),
     key=("gene",),
-    files=("run: tables/expression_*.csv",),
+    notes="Samples with fewer than 20 cells of the subset have no column. expression_*.csv is computed from it; "
+    "edgeR, limma and DESeq2 read it.",
+    files=("run: tables/pseudobulk_*.csv", "expression: NAME_counts.csv"),
 )
 
 CLUSTERS = Table(
@@ -202,6 +226,7 @@ TABLES = (
     METHOD_PAIRS,
     METHOD_AGREEMENT,
     EXPRESSION,
+    PSEUDOBULK,
     CLUSTERS,
     PROFILES,
     SIZES,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from immunolab.schema.cells import METHOD_PAIRS
+from immunolab.schema.cells import EXPRESSION, METHOD_PAIRS
 from immunolab.schema.clinical import COMPONENTS, EVENT_COUNTS, RESPONDERS, SUPPRESSION, SURVIVAL
 from immunolab.schema.columns import ENDPOINT, PATIENT, VISIT
 from immunolab.schema.comparison import CORRELATIONS, PAIRS, POWER_IN_FAMILY, SHIFTS, STIMULATION
@@ -97,6 +97,7 @@ FIGURES = (
             _text("shown", "text in the cell"),
         ),
     ),
+    FigureData("genes*", "genes of a subset of single cells, compared between two visits", EXPRESSION),
     FigureData("heatmap*", "shifts by patient and endpoint", PAIRS),
     FigureData("one_visit*", "values of an endpoint at the only visit", ENDPOINTS),
     FigureData("paired*", "both visits of an endpoint", PAIRS),

@@ -152,6 +152,7 @@ class Flag(DeclaredWord):
     EXTRAPOLATED = "extrapolated", "doubtful", "the instrument extrapolated beyond its standard curve"
 
     TOO_FEW_CELLS = "too_few_cells", "unusable", "too few cells for a score"
+    FEW_COUNTS = "few_counts", "unusable", "too few counts of the gene to test it"
     MISSING_GENES = "missing_genes", "unusable", "fewer than half of the signature's genes were measured"
     TOO_FEW_PAIRS = "too_few_pairs", "doubtful", "too few pairs for an interval and limits of agreement"
 
