@@ -31,6 +31,7 @@ def study_files(source: Path, folder: Path) -> None:
     (folder / "study.yaml").write_text(
         "study: activation\nsheet: samples.csv\n"
         "panels: {activation: {panel: markers.csv, strategy: gates.yaml}}\ncomparison: {before: low, after: high}\n"
+        "quality: {clean: false}\n"  # the stored counts are of all events
     )
 
 

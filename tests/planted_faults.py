@@ -15,8 +15,8 @@ import numpy as np
 from immunolab.events.tube import Spillover, Tube
 from immunolab.simulation import Options
 from immunolab.simulation.biology import compose, typical_patient
-from immunolab.simulation.cells import Recipe, Staining, draw_tube, spillover_matrix
-from immunolab.simulation.model import Model, TubePanel, load_model
+from immunolab.simulation.cells import Recipe, SimulatedTube, Staining, draw_tube, spillover_matrix
+from immunolab.simulation.model import LEVELS, Model, TubePanel, load_model
 from immunolab.study.trial import load_trial
 from immunolab.vocabulary.panel import resolve_channels
 
@@ -24,6 +24,7 @@ MODEL = load_model()
 _TRIAL = "sle_nct02084238"
 _PANELS = ("surface", "foxp3", "ics")
 _TOPS = (262_143.0, 1_048_575.0, 4_194_303.0)  # largest value of three makers' digitizers
+_UNSTAINED_SD = 75.0  # instrument units: .5 on the asinh scale of cofactor 150
 _MATRIX_ERROR = 0.03  # relative SD of the entries of a matrix that was set up well
 
 
@@ -49,9 +50,7 @@ def plan_of(seed: int) -> Plan:
 
 def drawn(plan: Plan, model: Model = MODEL, *, dead: float | None = None, salt: int = 0) -> Tube:
     """Return the tube of a plan: steady, well compensated, of ordinary cells."""
-    blood = compose(model, "sle", typical_patient(model), 1, load_trial(_TRIAL).dosing.days, Options())
-    recipe = Recipe(plan.panel, blood, Staining(), plan.n_events, plan.dead if dead is None else dead)
-    found = draw_tube(model, recipe, np.random.default_rng([plan.seed, salt]))
+    found = _simulated(plan, model, plan.dead if dead is None else dead, salt)
     rng = np.random.default_rng([plan.seed, salt, 5])
     columns = found.columns.copy()
     gain = plan.top / 262_143.0
@@ -64,6 +63,37 @@ def drawn(plan: Plan, model: Model = MODEL, *, dead: float | None = None, salt: 
     columns[-1] = np.sort(columns[-1] * np.float32(0.01) + rng.random(plan.n_events).astype(np.float32) * 0.01)
     tube = Tube(columns, channels, _matrix(plan.panel, rng), sample_id=f"T{plan.seed}")
     return tube if plan.with_time else _without_time(tube)
+
+
+def _simulated(plan: Plan, model: Model, dead: float, salt: int) -> SimulatedTube:
+    blood = compose(model, "sle", typical_patient(model), 1, load_trial(_TRIAL).dosing.days, Options())
+    recipe = Recipe(plan.panel, blood, Staining(), plan.n_events, dead)
+    return draw_tube(model, recipe, np.random.default_rng([plan.seed, salt]))
+
+
+def pairs_that_show(plan: Plan) -> list[tuple[int, int]]:
+    """Return the pairs of dye and detector, by the truth, whose spillover cells can show.
+
+    3 % of the events are bright in the dye, half of those lack the other antibody, and a fifth of what spills over is
+    one SD of unstained cells at the level of the bright ones.
+    """
+    found = _simulated(plan, MODEL, plan.dead, 0)
+    cells = found.singlet & found.viable & (found.leaf >= 0)
+    bright = LEVELS.index("pos")
+    levels = {m: found.levels[:, MODEL.markers.index(m)] for m in plan.panel.markers if m in MODEL.markers}
+    true, pairs = spillover_matrix(MODEL, plan.panel), []
+    for i, j in np.argwhere((true > 0) & (true < 1)):
+        dye, other = (levels.get(plan.panel.detectors[k].marker) for k in (i, j))
+        if dye is None:
+            continue
+        own = cells & (dye >= bright)
+        if own.mean() < 0.03:
+            continue
+        lacking = other is None or (other[own] == 0).mean() >= 0.5
+        level = 150.0 * np.sinh(MODEL.level_moments(plan.panel.detectors[i].marker)[bright, 0])
+        if lacking and 0.2 * true[i, j] * level >= _UNSTAINED_SD:
+            pairs.append((int(i), int(j)))
+    return pairs
 
 
 def _matrix(panel: TubePanel, rng: np.random.Generator, error: float = _MATRIX_ERROR) -> Spillover:
@@ -149,10 +179,10 @@ def saturated(tube: Tube, rng: np.random.Generator) -> Tube:
 
 
 def under_compensated(tube: Tube, plan: Plan, rng: np.random.Generator) -> tuple[Tube, str]:
-    """A matrix with one of its larger entries 20 % under; return the pair, ``dye > detector``."""
+    """A matrix with one entry 20 % under, of those that cells can show; return the pair, ``dye > detector``."""
     true = spillover_matrix(MODEL, plan.panel)
-    large = np.argwhere((true >= 0.1) & (true < 1))
-    i, j = large[rng.integers(len(large))]
+    pairs = pairs_that_show(plan)
+    i, j = pairs[rng.integers(len(pairs))]
     matrix = tube.spillover.matrix.copy()
     matrix[i, j] = 0.8 * true[i, j]
     names = tube.spillover.channels

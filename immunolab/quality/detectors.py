@@ -7,10 +7,16 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from immunolab.events.tube import Tube
+from immunolab.events.tube import Channel, Tube
 from immunolab.quality.rows import Row, row
 from immunolab.schema.flags import Check
 
+# percent of events: of a dye a subset of 1 % can then be without its brightest cells; in scatter, granulocytes and
+# clumps beyond the end are no cell that is gated (judgement)
+_MOST_SATURATED = {"fluorescence": 1.0, "scatter": 5.0}
+_FEWEST = 500  # events: with fewer a share of 1 % is a handful
+_PILE = 3.0  # times the events in the last twentieth below: a population that goes on to the end has fewer there
+_LAST = 0.95  # of the highest value
 _MOST_MARGIN = 5.0  # percent of events at the top of one detector: more, and its voltage was too high (judgement)
 
 
@@ -23,7 +29,7 @@ def detector_rows(tube: Tube) -> Iterator[Row]:
         As acquired.
     """
     rows = [i for i, channel in enumerate(tube.channels) if channel.kind == "fluorescence"]
-    if not rows or not tube.n_events:
+    if not rows or tube.n_events < _FEWEST:
         return
     shares = [_share_at_top(tube.columns[i]) for i in rows]
     worst = int(np.argmax(shares))
@@ -31,6 +37,36 @@ def detector_rows(tube: Tube) -> Iterator[Row]:
     status = "warn" if shares[worst] > _MOST_MARGIN else "ok"
     message = f"at most {shares[worst]:.2g} % of events at the top of a detector ({name})"
     yield row(tube, Check.MARGIN, shares[worst], _MOST_MARGIN, status, message, name)
+    yield _saturation_row(tube)
+
+
+def _saturation_row(tube: Tube) -> Row:
+    """Return the row of the channel, of light or scatter, with most events piled up at its highest value."""
+    rows = [i for i, channel in enumerate(tube.channels) if channel.kind in _MOST_SATURATED and _is_signal(channel)]
+    limits = [_MOST_SATURATED[tube.channels[i].kind] for i in rows]
+    shares = [_piled_up(tube.columns[i]) for i in rows]
+    worst = int(np.argmax(np.array(shares) / limits))
+    value, name = shares[worst], tube.channels[rows[worst]].name
+    bad = [tube.channels[i].name for i, share, most in zip(rows, shares, limits, strict=True) if share > most]
+    text = f"{value:.2g} % of the events pile up at the highest value of {name}"
+    if bad:
+        text = f"events pile up at the highest value of {', '.join(bad)}: {value:.2g} % in {name}, whose order is lost"
+    return row(tube, Check.SATURATION, value, limits[worst], "warn" if bad else "ok", text, name)
+
+
+def _is_signal(channel: Channel) -> bool:
+    """Return whether a channel is an area or a height: widths end at the clock of the electronics."""
+    return not channel.name.upper().endswith(("-W", "-WIDTH", "_WIDTH"))
+
+
+def _piled_up(column: NDArray[np.float32]) -> float:
+    """Return the percent of events at the highest value, where they are a pile and not the end of a population."""
+    top = column.max()
+    at_top = int(np.count_nonzero(column == top))
+    if at_top < 2 or top <= 0:
+        return 0.0
+    below = int(np.count_nonzero(column >= _LAST * top)) - at_top
+    return 100.0 * at_top / column.size if at_top > _PILE * below else 0.0
 
 
 def _share_at_top(column: NDArray[np.float32]) -> float:

@@ -33,7 +33,7 @@ def tube_checks(run: Run) -> pd.DataFrame:
 
 
 def tube_warnings(run: Run) -> pd.DataFrame:
-    """Return the checks of tubes that warn or fail.
+    """Return the checks of tubes that warn or fail; those that are only noted are left out.
 
     Parameters
     ----------
@@ -41,7 +41,8 @@ def tube_warnings(run: Run) -> pd.DataFrame:
         The finished run.
     """
     checks = tube_checks(run)
-    return checks[checks["status"] != "ok"]
+    noted = {check.value for check in Check if check.rank == "note"}
+    return checks[(checks["status"] != "ok") & ~checks["check"].isin(noted)]
 
 
 def calendar_warnings(run: Run) -> pd.DataFrame:

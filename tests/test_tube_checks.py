@@ -1,0 +1,101 @@
+"""Checks of a tube's cells, detectors and compensation: planted faults are found, ordinary tubes warn of nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import planted_faults as planted
+import pytest
+from builders import data_folder
+
+import immunolab as il
+from immunolab.events.tube import Channel, Tube
+from immunolab.quality.cell_shares import cell_kinds
+from immunolab.quality.events import check_events
+from immunolab.quality.steadiness import steadiness
+
+PLAN = replace(planted.plan_of(1), n_events=40_000)
+
+
+def checked(tube: Tube) -> dict[str, dict[str, object]]:
+    return {str(row["check"]): row for row in check_events(tube, steadiness(tube), tube.clean())}
+
+
+def warned(tube: Tube) -> set[str]:
+    return {check for check, row in checked(tube).items() if row["status"] != "ok"}
+
+
+@pytest.fixture(scope="module")
+def ordinary() -> Tube:
+    return planted.drawn(PLAN)
+
+
+def test_ordinary_tubes_of_several_panels_and_instruments_warn_of_nothing(ordinary: Tube) -> None:
+    assert warned(ordinary) <= {"time"}
+    for seed in (0, 4, 7):
+        assert warned(planted.drawn(planted.plan_of(seed))) <= {"time"}, seed
+
+
+def test_shares_of_debris_doublets_and_dead_are_those_planted(ordinary: Tube) -> None:
+    rows = checked(ordinary)
+    assert rows["debris"]["value"] == pytest.approx(8, abs=1)
+    assert rows["doublets"]["value"] == pytest.approx(4.3, abs=0.6)  # 4 % of all events are 4.3 % of the cells
+    assert rows["dead"]["value"] == pytest.approx(100 * PLAN.dead, abs=1.5)
+    assert checked(planted.doubled_doublets(PLAN))["doublets"]["value"] == pytest.approx(8.7, abs=1)
+
+
+def test_dead_cells_are_found(ordinary: Tube) -> None:
+    assert "dead" in warned(planted.drawn(PLAN, dead=0.3))
+    kinds = cell_kinds(ordinary)
+    assert kinds.single_living.sum() < kinds.single.sum() < kinds.cells.sum() < len(kinds.rows)
+
+
+def test_a_detector_whose_end_holds_a_population_is_found(ordinary: Tube) -> None:
+    for seed in range(3):
+        assert "saturation" in warned(planted.saturated(ordinary, np.random.default_rng(seed))), seed
+
+
+def test_a_pair_20_percent_under_is_named(ordinary: Tube) -> None:
+    for seed in range(3):
+        tube, pair = planted.under_compensated(ordinary, PLAN, np.random.default_rng(seed))
+        row = checked(tube)["residual_spillover"]
+        assert row["status"] == "warn"
+        assert pair in str(row["message"]), seed
+
+
+def test_the_matrix_of_another_day_and_none_at_all_are_found(ordinary: Tube) -> None:
+    row = checked(planted.matrix_of_another_day(ordinary, np.random.default_rng(1)))["residual_spillover"]
+    assert row["status"] == "warn"
+    assert "another day" in str(row["message"])
+    for tube in (planted.uncompensated(ordinary), replace(ordinary, spillover=None)):
+        assert checked(tube)["compensation"]["status"] == "fail"
+    exported = tuple(replace(c, name=f"Comp-{c.name}") if c.kind == "fluorescence" else c for c in ordinary.channels)
+    assert checked(replace(ordinary, spillover=None, channels=exported))["compensation"]["status"] == "ok"
+
+
+def test_cells_far_below_zero_are_found(ordinary: Tube) -> None:
+    matrix = ordinary.spillover.matrix.copy()
+    names = list(ordinary.spillover.channels)
+    matrix[names.index("BV510-A"), names.index("FITC-A")] = 0.5  # nothing of it spills there
+    tube = replace(ordinary, spillover=replace(ordinary.spillover, matrix=matrix), _inverse={})
+    row = checked(tube)["hyper_negative"]
+    assert (row["status"], row["channel"]) == ("warn", "FITC-A")
+
+
+def test_a_small_or_odd_tube_has_no_check_that_cannot_be_made() -> None:
+    rng = np.random.default_rng(0)
+    few = Tube(rng.normal(0, 1, (2, 300)).astype(np.float32), (Channel("A"), Channel("B")))
+    assert not {"doublets", "dead", "debris", "margin", "steadiness"} & set(checked(few))
+    constant = Tube(np.ones((3, 6_000), dtype=np.float32), (Channel("A"), Channel("B"), Channel("Time", kind="time")))
+    assert "steadiness" not in checked(constant)
+
+
+def test_real_tubes_of_laboratories_are_not_all_flagged() -> None:
+    folder = data_folder("flow")
+    files = [*folder.rglob("Activation_*.fcs"), *folder.rglob("export_COVID*.fcs"), *folder.rglob("100715.fcs")]
+    harmless = {"time", "header", "events"}
+    found = {path.name: warned(il.read_fcs(path)) - harmless for path in files}
+    assert len(found) >= 10
+    assert sum(map(bool, found.values())) <= len(found) // 2
+    assert not any({"dead", "doublets", "compensation"} & one for one in found.values())
