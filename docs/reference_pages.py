@@ -112,6 +112,8 @@ def results_page() -> str:
 
 def _documented(path: str, thing: object) -> str:
     options = "\n   :members:" if inspect.isclass(thing) else ""
+    if inspect.isclass(thing) and dataclasses.is_dataclass(thing) and thing.__base__ is not object:
+        options += "\n   :inherited-members:"  # of a gated tube, most are those of its events
     kind = "autoclass" if inspect.isclass(thing) else "autofunction"
     return f"```{{eval-rst}}\n.. {kind}:: {path}{options}\n```\n"
 
