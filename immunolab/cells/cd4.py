@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from immunolab.cells.border_interval import with_interval
 from immunolab.cells.lineage import settle
 from immunolab.cells.marker_model import fit_kinds, marker_counts
 from immunolab.cells.proteins import ProteinGates, spread_of
@@ -116,7 +117,7 @@ def _by_genes(cells: AnnData, gates: ProteinGates, cd4: Mask, known: Answers, se
     scores = _gene_scores(cells[cd4], neighbours)
     treg, note = known.treg, ""
     if treg is None and "Treg_core" in scores.values:
-        treg, note = _treg_by_score(scores.values["Treg_core"], gates)
+        treg, note = _treg_by_score(scores.values["Treg_core"], gates, seed)
     naive = _naive_by_kinds(cells[cd4], neighbours, seed) if known.naive is None else known.naive
     memory = np.ones(int(cd4.sum()), dtype=bool) if naive is None else naive < SURE
     reference = memory if naive is None else ~memory
@@ -176,15 +177,23 @@ def _naive_by_kinds(cells: AnnData, neighbours: Neighbours, seed: int) -> Answer
     return settle(fit, neighbours, np.ones(cells.n_obs, dtype=bool))[:, 0]
 
 
-def _treg_by_score(score: Array, gates: ProteinGates) -> tuple[Answer, str]:
+def _treg_by_score(score: Array, gates: ProteinGates, seed: int) -> tuple[Answer, str]:
     """Cut the Treg core score between two groups; where they are not apart, over the main summit's tail."""
-    cut, method = mixture(score), "mixture"
-    if np.isnan(cut.value) or Flag.UNIMODAL in cut.flags:
-        cut, method = tail(score), "tail"
+    cut, method = _score_border(score)
     if np.isnan(cut.value):
         return None, "too few CD4 T cells for a border of the Treg score"
+    cut = with_interval(cut, score > cut.value, lambda rows: score > _score_border(score[rows])[0].value, seed)
     gates.record("Treg", "Treg_core score", cut, method, channel="genes")
     return chance_above(score, cut.value, _spread(cut, score)), ""
+
+
+def _score_border(score: Array) -> tuple[Cut, str]:
+    """Return the border of a score and its method; where two groups may be one, the tail reads high and says so."""
+    cut = mixture(score)
+    if np.isfinite(cut.value) and Flag.UNIMODAL not in cut.flags:
+        return cut, "mixture"
+    end = tail(score)
+    return replace(end, flags=tuple(dict.fromkeys((*end.flags, Flag.UNIMODAL)))), "tail"
 
 
 def _spread(cut: Cut, score: Array) -> float:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from immunolab.cells.border_interval import with_interval
 from immunolab.events.cells import batches_of, protein_controls_of, proteins_are_counts, proteins_of, sample_ids_of
 from immunolab.events.transforms import Asinh, Identity, Transform
 from immunolab.gating.method_results import Cut
@@ -100,6 +101,7 @@ class ProteinGates:
         self._shown: dict[str, Array] = {}
         self._noise: dict[str, Array] = {}
         self._controls = np.empty(0)
+        self._seed = seed
         if table is None:
             return
         values = table.to_numpy(dtype=np.float64)
@@ -301,15 +303,20 @@ class ProteinGates:
             return None
         if not self.has("CD127"):
             return None if naive is None else self.against("Treg", "CD25", naive)
-        carrying = among
-        if naive is not None and naive.sum() >= _FEWEST_CELLS:
-            border = internal_reference(self._shown["CD25"][naive], quantile=_CARRYING)
-            carrying = among & (self._shown["CD25"] > border.value)
         both = self._shown["CD25"] - self._shown["CD127"]
-        cut, method = _corner_cut(both[carrying])
+        cd25, along = self._shown["CD25"][among], both[among]
+        reference = None if naive is None else naive[among]
+        least, cut, method = _treg_border(cd25, along, reference)
+
+        def again(rows: NDArray[np.int64]) -> Mask:
+            of_rows = None if reference is None else reference[rows]
+            other, border, _ = _treg_border(cd25[rows], along[rows], of_rows)
+            return (cd25 > other) & (along > border.value)
+
+        cut = with_interval(cut, (cd25 > least) & (along > cut.value), again, self._seed)
         self.record("Treg", "CD25-CD127", cut, method)
         chance = norm.cdf((both - cut.value) / np.hypot(self._noise["CD25"], self._noise["CD127"]))
-        return np.where(carrying, chance, 0.0)
+        return np.where(among & (self._shown["CD25"] > least), chance, 0.0)
 
     def _above(
         self, population: str, marker: str, cut: Cut, method: str, *, batch: str = "", values: Array | None = None
@@ -375,6 +382,15 @@ class ProteinGates:
         self.borders.append(border)
 
 
+def _treg_border(cd25: Array, along: Array, naive: Mask | None) -> tuple[float, Cut, str]:
+    """Return the CD25 that a Treg has at least, the border along the diagonal, and the method that found it."""
+    least = -np.inf
+    if naive is not None and naive.sum() >= _FEWEST_CELLS:
+        conventional = naive & _lower_group(along, naive)
+        least = internal_reference(cd25[conventional], quantile=_CARRYING).value
+    return (least, *_corner_cut(along[cd25 > least]))
+
+
 def _corner_cut(values: Array) -> tuple[Cut, str]:
     """Return the border of the cloud at the high end, and the method that found it."""
     cut = valley(values, within=np.quantile(values, _LINEAGE_SHARE).tolist()) if len(values) else Cut(np.nan)
@@ -384,6 +400,18 @@ def _corner_cut(values: Array) -> tuple[Cut, str]:
     if np.isfinite(cut.value) and (values > cut.value).mean() >= _LEAST_BEYOND:
         return cut, "tail"
     return mixture(values), "mixture"
+
+
+def _lower_group(values: Array, among: Mask) -> Mask:
+    """Return the cells of the lower of two groups, all where no two are apart.
+
+    Up to a third of naive cells are naive Treg: they are a group of their own, and no negative reference.
+    """
+    cut = valley(values[among], within=np.quantile(values[among], _LINEAGE_SHARE).tolist())
+    if np.isnan(cut.value):
+        cut = mixture(values[among])
+    apart = np.isfinite(cut.value) and Flag.UNIMODAL not in cut.flags
+    return np.asarray(values <= cut.value) if apart else np.ones(len(values), dtype=bool)
 
 
 def _own_valley(values: Array) -> Cut:
