@@ -19,6 +19,8 @@ TOPICS: Mapping[str, tuple[Check, ...]] = {
     "detectors": (Check.MARGIN, Check.SATURATION, Check.NOT_A_NUMBER),
     "compensation": (Check.COMPENSATION, Check.RESIDUAL_SPILLOVER, Check.HYPER_NEGATIVE),
     "cells": (Check.EVENTS, Check.DOUBLETS, Check.DEAD, Check.DEBRIS),
+    "staining": (Check.EXCHANGED, Check.ABSENT_STAIN, Check.ABSENT_POPULATION),
+    "patient": (Check.IDENTITY,),
     "file": (Check.HEADER, Check.GATE),
 }
 """Checks by topic."""

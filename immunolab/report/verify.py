@@ -14,6 +14,7 @@ from immunolab.errors import ImmunolabError, InputError, Problem
 from immunolab.report.exports import export_problems
 from immunolab.report.manifest import NAME, SCHEMA, hashes, sample_keys
 from immunolab.report.table_diff import CHANGED, differences, differs, file_in, file_of, read_written, same
+from immunolab.report.verify_across import across_differences
 from immunolab.report.verify_bridges import bridge_differences, replicates_of
 from immunolab.report.verify_clinic import clinic_differences
 from immunolab.report.verify_courses import course_differences
@@ -97,7 +98,7 @@ def verify(run: Run) -> list[Problem]:
         found += _comparison(frames, run)
         found += estimand_differences(run, frames["endpoints"])
     counted = (bridge_differences, stimulation_differences, quality_differences, expression_differences)
-    further = (*counted, power_differences, clinic_differences)
+    further = (*counted, across_differences, power_differences, clinic_differences)
     return [*found, *(problem for differences_of in further for problem in differences_of(run))]
 
 

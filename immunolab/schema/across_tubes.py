@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from immunolab.schema.columns import COHORT, ENDPOINT, PATIENT, POPULATION, SAMPLE, VISIT, YES_NO
+from immunolab.schema.columns import COHORT, ENDPOINT, N_EVENTS, PATIENT, POPULATION, SAMPLE, VISIT, YES_NO
 from immunolab.schema.table import Column, Table
 
 DESIGN_STATUS = ("balanced", "estimable", "weak", "aliased", "unknown")
 FACTORS = ("batch", "operator", "lot", "site", "cytometer")
-FINDINGS = ("exchanged", "absent_stain", "absent_population", "unlike")
+FINDINGS = ("exchanged", "absent_stain", "absent_population")
 
 _PANEL = Column("panel", "text", "panel of the study; empty for the only one", nullable=True)
 _MARKER = Column("marker", "text", "antigen, or the channel where it has none")
@@ -32,18 +32,19 @@ ACQUISITIONS = Table(
     files=("run: tables/acquisitions.csv",),
 )
 
-STAINING_PROFILE = Table(
-    "staining_profile",
-    "how a tube's channels are stained: quantiles of each, rank correlations of each two",
+LANDMARKS = Table(
+    "landmarks",
+    "median of each marker in the populations that it stains evenly",
     (
         SAMPLE,
-        _CHANNEL,
+        POPULATION,
         _MARKER,
-        Column("other", "text", "channel of a correlation; empty for a quantile", nullable=True),
-        Column("quantile", "number", "0 to 1; empty for a correlation", nullable=True, low=0, high=1),
-        Column("value", "number", "asinh of the compensated signal over its cofactor; a correlation -1 to 1"),
+        N_EVENTS,
+        Column("median", "number", "median of the compensated signal, asinh of it over 150 (mass: over 5)", "asinh"),
+        Column("spread", "number", "distance of the quartiles over 1.349", "asinh", low=0),
     ),
-    files=("run: samples/*/staining_profile.csv",),
+    notes="Rows are those with a median of at least 1.5 and a spread of at most 0.8.",
+    files=("run: tables/landmarks.csv", "run: samples/*/landmarks.csv"),
 )
 
 STAINING = Table(
@@ -63,8 +64,14 @@ STAINING = Table(
             allowed=FINDINGS,
         ),
         Column("other_marker", "text", "the marker whose signal it fits with", nullable=True),
-        Column("value", "number", "distance from the panel's other tubes, in their spread"),
-        Column("limit", "number", "largest distance that is not named"),
+        Column(
+            "value",
+            "number",
+            "exchanged: how many times nearer to what the other channels say when exchanged (squared error); "
+            "absent_stain: the stain's answer to them, 1 as in the panel's other tubes; absent_population: spread of "
+            "what they say, 1 as in the other tubes",
+        ),
+        Column("limit", "number", "beyond which it is named: above for exchanged, below for the others"),
         Column("message", "text", "in words"),
     ),
     files=("run: tables/staining.csv",),
@@ -103,7 +110,12 @@ IDENTITY = Table(
         Column("distance", "number", "from the patient's other visits, in the spread within patients", nullable=True),
         Column("nearest_patient", "text", "other patient that it looks most like", nullable=True),
         Column("nearest_distance", "number", "from that patient's other visits", nullable=True),
-        Column("log_odds", "number", "log likelihood ratio of an exchange with that patient", nullable=True),
+        Column(
+            "log_odds",
+            "number",
+            "log likelihood ratio of the likeliest exchange; empty where none would bring both tubes nearer",
+            nullable=True,
+        ),
         Column("limit", "number", "log likelihood ratio above which an exchange is suspected"),
         Column("suspected", "text", "whether the tube may be of another patient", allowed=YES_NO),
         Column("message", "text", "in words", nullable=True),
@@ -149,4 +161,4 @@ SAMPLE_FLOW = Table(
     files=("run: tables/sample_flow.csv",),
 )
 
-TABLES = (ACQUISITIONS, STAINING_PROFILE, STAINING, DRIFT, IDENTITY, DESIGN, SAMPLE_FLOW)
+TABLES = (ACQUISITIONS, LANDMARKS, STAINING, DRIFT, IDENTITY, DESIGN, SAMPLE_FLOW)

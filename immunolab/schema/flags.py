@@ -196,7 +196,6 @@ class Check(DeclaredWord):
     ABSENT_STAIN = "absent_stain", "doubtful", "no cell has a stain whose cells are there by their other markers"
     ABSENT_POPULATION = "absent_population", "note", "no cell has a stain, and its cells are not there by other markers"
     IDENTITY = "identity", "doubtful", "the tube looks like another patient's in what visits do not change"
-    SETTINGS = "settings", "note", "voltages that are not the panel's usual ones"
 
     PLANNED_DAY = "planned_day", "note", "no date or study day in the sheet: the visit's target day is used"
     PLANNED_DOSES = "planned_doses", "note", "no recorded doses of this patient: the trial's calendar is used"

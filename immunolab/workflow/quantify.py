@@ -12,6 +12,7 @@ from immunolab.cells.study_tables import CellTables
 from immunolab.errors import ImmunolabError
 from immunolab.gating.panel_compatibility import arrange
 from immunolab.quantify import endpoint_values, with_companions
+from immunolab.schema.across_tubes import LANDMARKS
 from immunolab.schema.endpoints import ENDPOINTS
 from immunolab.schema.gating import (
     COUNTS,
@@ -139,7 +140,7 @@ def quantify(
     done = [
         s for s in samples if s.sample_id not in failures and (store.sample_folder(s.sample_id) / "counts.csv").exists()
     ]
-    tables = {table.name: _stack(store, done, table) for table in (COUNTS, THRESHOLDS, INTENSITIES, QUALITY)}
+    tables = {table.name: _stack(store, done, table) for table in (COUNTS, THRESHOLDS, INTENSITIES, QUALITY, LANDMARKS)}
     cleaned = {table.name: _stack(store, done, table) for table in (REMOVED_STRETCHES, UNCLEANED_COUNTS)}
     tables |= {name: table for name, table in cleaned.items() if len(table)}
     timing = timeline_quality(study.trial, [s for s in samples if not s.control_of], study.doses)

@@ -15,6 +15,7 @@ import pandas as pd
 from immunolab.errors import GatingError
 from immunolab.gating.record_codec import to_plain
 from immunolab.gating.tube_gates import FailedPlacement, RuleCount, TubeGates
+from immunolab.schema.across_tubes import LANDMARKS
 from immunolab.schema.bridges import BRIDGE_FOLLOWS
 from immunolab.schema.files import content_key
 from immunolab.schema.gating import (
@@ -94,6 +95,7 @@ def _measure(job: _MeasureJob) -> _Measured:
     from immunolab.gating.tubes import gate_tube
     from immunolab.plots.gate_views import gate_views, save_views
     from immunolab.quality.clean import without
+    from immunolab.quality.staining_sample import STAINING_EVENTS, staining_sample
     from immunolab.quality.steadiness import steadiness
     from immunolab.results.tube import GATES
 
@@ -107,6 +109,7 @@ def _measure(job: _MeasureJob) -> _Measured:
             table.write_rows(rows, folder / f"{table.name}.csv")
         write_gatingml(gated.on_channels(), folder / "gates.xml")
         (folder / GATES).write_text(json.dumps(to_plain(job.gates)), encoding="utf-8")
+        staining_sample(gated.tube).save(folder / STAINING_EVENTS)
         save_views(gate_views(gated.strategy, gated.tube, gated.memberships), folder / "views.npz")
 
     store.commit(sample_id, job.key, write, _memberships(gated) if job.memberships else None)
@@ -124,11 +127,13 @@ def _memberships(gated: GatedTube) -> pd.DataFrame:
 def _tables(gated: GatedTube, whole: Tube, run: Steadiness, job: _MeasureJob) -> dict[Table, list[dict[str, object]]]:
     from immunolab.quality.clean import removed_rows
     from immunolab.quality.events import check_events, check_gates
+    from immunolab.quality.landmarks import landmark_rows
 
     sample = {"sample_id": gated.sample_id}
     left_out = [f"{fault.place}: {fault.message}" for fault in gated.left_out]
     joints = gated.joint_counts(job.pairs)
     return {
+        LANDMARKS: list(landmark_rows(gated.tube, gated.named_masks)),
         COUNTS: [vars(count) for count in gated.population_counts],
         THRESHOLDS: [vars(border) for border in gated.borders],
         INTENSITIES: [vars(intensity) for intensity in gated.median_intensities()],

@@ -27,6 +27,7 @@ from immunolab.schema.gating import SCALES
 from immunolab.schema.tables import declared
 from immunolab.study.sheet import Study
 from immunolab.version import code_key, library_versions
+from immunolab.workflow.across_tubes import with_tables_across_tubes
 from immunolab.workflow.clinic import Clinic
 from immunolab.workflow.compare import StudyComparison
 from immunolab.workflow.night_log import night_log
@@ -84,7 +85,7 @@ def finished_run(
         seed=seed,
         versions=library_versions(),
     )
-    return as_read_back(run)
+    return as_read_back(with_tables_across_tubes(run, study.samples, store))
 
 
 def _kept(study: Study) -> Study:

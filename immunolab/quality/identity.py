@@ -1,0 +1,313 @@
+"""Whether tubes look like their patient's other visits: a swap of samples between patients is suspected and said.
+
+Compared are shares of populations that differ between patients far more than between the visits of one (CD4 and CD8 of
+CD3, naive and memory of each, B, NK). Which these are, and how far they move within a patient, is taken from the study
+itself; what a treatment moves in all is taken off visit by visit, what it moves in some is spread within patients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from immunolab.schema.across_tubes import IDENTITY
+
+Array = NDArray[np.float64]
+Numbers = NDArray[np.intp]
+
+_FEWEST_EVENTS = (
+    20  # median events of a population and of the rest of its parent, as flag below_lod (Flores-Montero 2017)
+)
+_LEAST_RATIO = 1.5  # sd between patients over that within, of a trait: less does not set patients apart (judgement)
+_MOST_TRAITS = 12  # more are repeats of the same few lineages in the panels of the shipped strategies (judgement)
+_MOST_CORRELATION = 0.9  # of two traits over the tubes: above, the second says what the first does (judgement)
+_FEWEST_TRAITS = 3
+_FEWEST_DF = 4  # repeats of a patient, less patients: fewer do not say how far visits differ within one (judgement)
+# sd of the logit within a patient beyond counting: T cells vary by "below 10 %" from day to day (Aziz 2019, as in
+# vocabulary/within_person.yaml), taken in its middle and as if known from ten repeats; simulated studies find as many
+# planted exchanges with .10 and four repeats (judgement)
+_USUAL_SD, _USUAL_DF = 0.05, 10
+_HIGHEST_LIMIT = 30.0  # log likelihood ratio: nothing less than certainty
+_FALSE_ALARM = 0.05  # share of sound studies in which an exchange may be suspected
+_MAD_TO_SD = 1.4826  # sd of a normal over its median absolute deviation
+_MOST_EXCHANGES = 10  # that are looked for in one panel: more, and the sheet as a whole is in doubt (judgement)
+
+
+@dataclass(frozen=True)
+class TubeOwner:
+    """Whose a tube is by the sheet."""
+
+    sample_id: str
+    patient_id: str
+    visit: str
+    panel: str = ""
+
+
+@dataclass(frozen=True)
+class _Traits:
+    """Traits of the tubes of one panel.
+
+    Attributes
+    ----------
+    values
+        Tubes x traits: logits, the visit's median taken off.
+    least_variance
+        Of each trait, by counting alone.
+    patient, visit
+        Number of each tube's patient and visit.
+    """
+
+    values: Array
+    least_variance: Array
+    patient: Numbers
+    visit: Numbers
+
+
+@dataclass(frozen=True)
+class _Exchange:
+    """Two tubes of one visit, and the log likelihood ratio of their exchange."""
+
+    first: int
+    second: int
+    log_odds: float
+
+
+def identity_table(counts: pd.DataFrame, owners: Sequence[TubeOwner]) -> pd.DataFrame:
+    """Return rows of `IDENTITY`: every tube beside its patient's other visits and beside all other patients.
+
+    Parameters
+    ----------
+    counts
+        Rows of `COUNTS`.
+    owners
+        The tubes, patients' own only.
+    """
+    rows: list[dict[str, object]] = []
+    for panel in dict.fromkeys(owner.panel for owner in owners):
+        own = [owner for owner in owners if owner.panel == panel]
+        visits = pd.Series([owner.patient_id for owner in own]).value_counts()
+        own = [owner for owner in own if visits[owner.patient_id] > 1]
+        traits = _traits(counts, own)
+        if traits is not None and len(visits) > 1:
+            rows += list(_rows(traits, own))
+    return IDENTITY.frame(rows)
+
+
+def _traits(counts: pd.DataFrame, owners: Sequence[TubeOwner]) -> _Traits | None:
+    """Return the traits that set the patients of a panel apart; None where there are too few."""
+    ids = [owner.sample_id for owner in owners]
+    own = counts[counts["sample_id"].isin(ids) & (counts["path"] != "/")]
+    if own.empty:
+        return None
+    n, of = (
+        own.pivot(index="sample_id", columns="path", values=name).reindex(ids) for name in ("n_events", "n_parent")
+    )
+    n, of = n.astype(float), of.astype(float)
+    n, of = n.loc[:, n.notna().all()], of.loc[:, n.notna().all()]
+    fewer = np.minimum(n, of - n)
+    kept = fewer.columns[fewer.median() >= _FEWEST_EVENTS]
+    if not len(kept):
+        return None
+    inside, outside = n[kept].to_numpy() + 0.5, (of[kept] - n[kept]).to_numpy() + 0.5
+    visit = pd.factorize(pd.Series([owner.visit for owner in owners]))[0]
+    values = np.log(inside / outside)
+    for number in np.unique(visit):
+        values[visit == number] -= np.median(values[visit == number], axis=0)
+    least = np.median(1.0 / inside + 1.0 / outside, axis=0)
+    patient = pd.factorize(pd.Series([owner.patient_id for owner in owners]))[0]
+    chosen = _chosen(_Traits(values, least, patient, visit))
+    if len(chosen) < _FEWEST_TRAITS:
+        return None
+    return _Traits(values[:, chosen], least[chosen], patient, visit)
+
+
+def _chosen(traits: _Traits) -> list[int]:
+    """Return traits by how far they set patients apart, none of which repeats another."""
+    patients = np.unique(traits.patient)
+    means = np.array([traits.values[traits.patient == p].mean(axis=0) for p in patients])
+    within = _robust_within(traits)
+    between = _MAD_TO_SD * np.median(np.abs(means - np.median(means, axis=0)), axis=0)
+    ratio = between / within
+    correlation = np.abs(np.corrcoef(traits.values, rowvar=False)).reshape(len(ratio), len(ratio))
+    found: list[int] = []
+    for trait in np.argsort(-ratio, kind="stable"):
+        repeats = any(correlation[trait, other] > _MOST_CORRELATION for other in found)
+        if ratio[trait] >= _LEAST_RATIO and not repeats and len(found) < _MOST_TRAITS:
+            found.append(int(trait))
+    return found
+
+
+def _robust_within(traits: _Traits) -> Array:
+    """Return the sd within patients of each trait, at least that of counting, as if few tubes were exchanged."""
+    residual = _residuals(traits.values, traits.patient)
+    return np.sqrt(np.maximum((_MAD_TO_SD * np.median(np.abs(residual), axis=0)) ** 2, traits.least_variance))
+
+
+def _residuals(values: Array, patient: Numbers) -> Array:
+    """Return tubes less their patient's mean, scaled so that their variance is that within patients."""
+    residual = np.zeros_like(values)
+    for p in np.unique(patient):
+        own = patient == p
+        residual[own] = (values[own] - values[own].mean(axis=0)) * np.sqrt(own.sum() / (own.sum() - 1))
+    return residual
+
+
+def _rows(traits: _Traits, owners: Sequence[TubeOwner]) -> Iterator[dict[str, object]]:
+    limit = _limit(traits)
+    found, now = [], traits
+    for _ in range(_MOST_EXCHANGES):  # the likeliest is undone before the next is looked for
+        best = max(_exchanges(now), key=lambda one: one.log_odds, default=None)
+        if best is None or best.log_odds <= limit:
+            break
+        found.append(best)
+        patient = now.patient.copy()
+        patient[[best.first, best.second]] = patient[[best.second, best.first]]
+        now = replace(now, patient=patient)
+    odds = np.full(len(owners), np.nan)
+    for one in _exchanges(traits):
+        odds[[one.first, one.second]] = np.fmax(odds[[one.first, one.second]], one.log_odds)
+    names = {int(p): owner.patient_id for p, owner in zip(traits.patient, owners, strict=True)}
+    for t, owner in enumerate(owners):
+        own, nearest, least = _nearest(traits, t)
+        suspected = next((one for one in found if _concerns(one, t, traits)), None)
+        yield {
+            **vars(owner),
+            "n_traits": traits.values.shape[1],
+            "distance": own,
+            "nearest_patient": names[nearest] if nearest is not None else None,
+            "nearest_distance": least,
+            "log_odds": odds[t],
+            "limit": limit,
+            "suspected": "yes" if suspected else "no",
+            "message": _message(suspected, t, traits, owners) if suspected else None,
+        }
+
+
+def _limit(traits: _Traits) -> float:
+    """Return the log likelihood ratio that exchanges of a sound study pass in 5 % of such studies.
+
+    Of two patients whose tubes are ``delta`` apart, in spreads within patients, the log ratio has mean -delta^2 / 2 and
+    variance delta^2 where nothing is exchanged: patients far apart are not taken for each other, and two who are alike
+    give no evidence either way. The limit is where the expected number over all pairs is 5 %, and at least 3: evidence
+    of 20 to 1.
+    """
+    from scipy.special import stdtr
+
+    covariance, df = _within(traits, np.array([], dtype=np.intp))
+    inverse, names = np.linalg.inv(covariance), np.unique(traits.patient)
+    centre = np.array([traits.values[traits.patient == p].mean(axis=0) for p in names])
+    n_visits = np.bincount(traits.patient)[names]
+    first, second = np.triu_indices(len(names), 1)
+    apart = centre[first] - centre[second]
+    others = np.minimum(n_visits[first], n_visits[second]) - 1
+    square = 2.0 * np.einsum("ij,jk,ik->i", apart, inverse, apart) / (1.0 + 1.0 / np.maximum(others, 1))
+    delta = np.sqrt(np.maximum(square, 1e-6))
+    chances = np.maximum(np.minimum(n_visits[first], n_visits[second]) - (others == 1), 1)  # of two visits, one counts
+    limits = np.arange(-np.log(_FALSE_ALARM), _HIGHEST_LIMIT, 0.1)
+    expected = [float((chances * stdtr(df, -(t + square / 2) / delta)).sum()) for t in limits]
+    allowed = np.flatnonzero(np.array(expected) <= _FALSE_ALARM)
+    return float(limits[allowed[0]]) if allowed.size else _HIGHEST_LIMIT
+
+
+def _concerns(one: _Exchange, t: int, traits: _Traits) -> bool:
+    """Whether a tube is one of the exchanged ones; with two visits of a patient, either may be."""
+    for exchanged in (one.first, one.second):
+        if t == exchanged:
+            return True
+        if traits.patient[t] == traits.patient[exchanged] and (traits.patient == traits.patient[t]).sum() == 2:
+            return True
+    return False
+
+
+def _message(one: _Exchange, t: int, traits: _Traits, owners: Sequence[TubeOwner]) -> str:
+    mine = one.first if traits.patient[one.first] == traits.patient[t] else one.second
+    theirs = one.second if mine == one.first else one.first
+    either = (traits.patient == traits.patient[t]).sum() == 2
+    which = "one of its two visits" if either else f"visit {owners[mine].visit}"
+    return (
+        f"{which} may be exchanged with {owners[theirs].patient_id}'s: shares that hardly move within a patient are "
+        f"those of {owners[theirs].patient_id}"
+    )
+
+
+def _nearest(traits: _Traits, t: int) -> tuple[float, int | None, float]:
+    """Return a tube's distance from its patient's other tubes, the nearest other patient, and the distance from it."""
+    covariance, _ = _within(traits, np.array([t]))
+    inverse: Array = np.asarray(np.linalg.inv(covariance), dtype=np.float64)
+    distance = {int(p): np.sqrt(_square(traits, t, int(p), inverse)) for p in np.unique(traits.patient)}
+    own = distance.pop(int(traits.patient[t]))
+    nearest = min(distance, key=lambda p: distance[p], default=None)
+    return float(own), nearest, float(distance[nearest]) if nearest is not None else np.nan
+
+
+def _within(traits: _Traits, without: Numbers) -> tuple[Array, int]:
+    """Return the covariance within patients of the other tubes, drawn to its diagonal, and its degrees of freedom."""
+    rest = np.setdiff1d(np.arange(len(traits.patient)), without)
+    repeats = np.isin(traits.patient[rest], np.flatnonzero(np.bincount(traits.patient[rest]) > 1))
+    rest = rest[repeats]
+    values, patient = traits.values[rest], traits.patient[rest]
+    df = len(rest) - len(np.unique(patient))
+    p = values.shape[1]
+    total = np.zeros((p, p))
+    for one in np.unique(patient):
+        centred = values[patient == one] - values[patient == one].mean(axis=0)
+        total += centred.T @ centred
+    usual = traits.least_variance + _USUAL_SD**2
+    total += _USUAL_DF * np.diag(usual)
+    df += _USUAL_DF
+    sample = total / df
+    weight = p / (p + df)  # as df grows the covariances are trusted
+    covariance = (1 - weight) * sample + weight * np.diag(np.diag(sample))
+    covariance[np.diag_indices(p)] = np.maximum(np.diag(covariance), traits.least_variance)
+    return covariance, df
+
+
+def _square(traits: _Traits, t: int, patient: int, inverse: Array) -> float:
+    """Return the squared distance of a tube from a patient's other tubes, a trait."""
+    others = np.flatnonzero(traits.patient == patient)
+    others = others[others != t]
+    if not others.size:
+        return np.nan
+    apart = traits.values[t] - traits.values[others].mean(axis=0)
+    return float(apart @ inverse @ apart / (1.0 + 1.0 / others.size) / len(apart))
+
+
+def _exchanges(traits: _Traits) -> Iterator[_Exchange]:
+    """Yield every exchange of two patients' tubes at one visit that would bring both nearer to their patients."""
+    white = traits.values / _robust_within(traits)  # an exchange has little say in it
+    for visit in np.unique(traits.visit):
+        tubes = np.flatnonzero(traits.visit == visit)
+        means = np.array(
+            [white[(traits.patient == traits.patient[t]) & (np.arange(len(white)) != t)].mean(0) for t in tubes]
+        )
+        away = ((white[tubes][:, None] - means[None]) ** 2).sum(axis=2)  # tube i from the patient of tube j
+        own = np.diag(away)
+        nearer = own[:, None] + own[None] - away - away.T
+        for i, j in zip(*np.nonzero(np.triu(nearer > 0, 1)), strict=True):
+            first, second = int(tubes[i]), int(tubes[j])
+            if traits.patient[first] != traits.patient[second]:
+                yield _Exchange(first, second, _log_odds(traits, first, second))
+
+
+def _log_odds(traits: _Traits, first: int, second: int) -> float:
+    """Return the log likelihood ratio of an exchange; distances are by all other tubes, their tails those of a t."""
+    covariance, df = _within(traits, np.array([first, second]))
+    if df < _FEWEST_DF + _USUAL_DF:
+        return 0.0
+    inverse, p = np.linalg.inv(covariance), traits.values.shape[1]
+
+    def log_density(t: int, patient: int) -> float:
+        others = [i for i in np.flatnonzero(traits.patient == patient) if i not in (first, second)]
+        if not others:
+            return 0.0
+        apart = traits.values[t] - traits.values[others].mean(axis=0)
+        square = float(apart @ inverse @ apart) / (1.0 + 1.0 / len(others))
+        return -(df + p) / 2.0 * float(np.log1p(square / df))
+
+    mine, theirs = int(traits.patient[first]), int(traits.patient[second])
+    exchanged = log_density(first, theirs) + log_density(second, mine)
+    return exchanged - log_density(first, mine) - log_density(second, theirs)

@@ -1,0 +1,185 @@
+"""Tubes of one panel beside each other: what each stain should read by the others, and by how much it does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from immunolab.quality.expected_stain import StainTree, grow
+from immunolab.quality.staining_sample import StainingSample
+
+Array = NDArray[np.float64]
+Numbers = NDArray[np.intp]
+Pair = tuple[int, int]
+
+_POOLED = 15_000  # events of all tubes that a tree is grown on: its leaves hold hundreds (judgement)
+_FEW_TUBES = 8  # tubes: where there are fewer, a faulty one has a say in what it is compared with, and is left out
+_QUANTILES = np.array([0.05, 0.1, 0.25, 0.75, 0.9, 0.95, 0.98])  # of a stain, from its median
+# least spreads between sound tubes of a panel: of 40 simulated studies with batches, and of the public panels
+_SHAPE_SPREAD, _LEVEL_SPREAD, _CORRELATION_SPREAD = 0.15, 0.5, 0.05  # asinh, asinh, Fisher's z
+_MOST_SPREADS = 5.0  # a feature counts no more than so many spreads: one odd channel must not outweigh the others
+_MAD_TO_SD = 1.4826  # sd of a normal over its median absolute deviation
+
+
+@dataclass(frozen=True)
+class StainFit:
+    """How one stain of a tube fits what the other channels say.
+
+    Attributes
+    ----------
+    correlation
+        Of the stain and what is expected.
+    slope
+        Of the stain on what is expected: 1 as usual, 0 for no stain.
+    slope_se
+        Standard error of the slope.
+    expected_sd
+        Spread of what is expected, asinh: falls to zero where the stain's cells are absent.
+    error
+        Mean square of stain less expected, their median taken off.
+    """
+
+    correlation: float
+    slope: float
+    slope_se: float
+    expected_sd: float
+    error: float
+
+
+@dataclass
+class PanelFit:
+    """The tubes of one panel, by the markers that all of them have.
+
+    Attributes
+    ----------
+    tubes
+        By sample_id.
+    """
+
+    tubes: Mapping[str, StainingSample]
+    markers: tuple[str, ...] = ()
+    _events: dict[str, Array] = field(default_factory=dict, repr=False)
+    _trees: dict[tuple[int, str], StainTree] = field(default_factory=dict, repr=False)
+    _features: dict[str, _Features] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        """Bring all tubes to the markers that they share, in one order."""
+        all_markers = [set(tube.markers) for tube in self.tubes.values()]
+        shared = set.intersection(*all_markers) if all_markers else set()
+        first = next(iter(self.tubes.values()), None)
+        self.markers = tuple(m for m in first.markers if m in shared) if first else ()
+        n_scatter = min((len(tube.scatter) for tube in self.tubes.values()), default=0)
+        for name, tube in self.tubes.items():
+            rows = [tube.markers.index(marker) for marker in self.markers]
+            self._events[name] = np.vstack([tube.stains[rows], tube.scatter[:n_scatter]]).T.astype(np.float64)
+
+    @property
+    def ids(self) -> list[str]:
+        """Names of the tubes."""
+        return list(self._events)
+
+    def fit(self, tube: str, a: int, exchanged: Pair | None = None) -> StainFit:
+        """Return how stain number ``a`` of a tube fits its other channels, two of them exchanged where that is asked.
+
+        Parameters
+        ----------
+        tube
+            sample_id.
+        a
+            Number of the marker.
+        exchanged
+            Numbers of two markers.
+        """
+        events = self._events[tube]
+        if exchanged is not None:
+            events = events.copy()
+            events[:, list(exchanged)] = events[:, list(exchanged[::-1])]
+        tree = self._tree(a, tube if len(self._events) < _FEW_TUBES else "")
+        stain, expected = events[:, a], tree.expected(np.delete(events, a, axis=1))
+        centred, rest = expected - expected.mean(), stain - expected
+        total = float((centred**2).sum())
+        spread = float(np.sqrt(total / len(stain)))
+        error = float(np.mean((rest - np.median(rest)) ** 2))
+        if total <= 1e-9 or stain.std() <= 1e-6:
+            return StainFit(0.0, np.nan, np.inf, spread, error)
+        slope = float(centred @ stain / total)
+        residual = stain - stain.mean() - slope * centred
+        se = float(np.sqrt((residual**2).mean() / total))
+        return StainFit(float(np.corrcoef(expected, stain)[0, 1]), slope, se, spread, error)
+
+    def _tree(self, a: int, without: str) -> StainTree:
+        if (a, without) not in self._trees:
+            pooled = [events for name, events in self._events.items() if name != without]
+            n = -(-_POOLED // len(pooled))
+            events = np.vstack([own[:n] for own in pooled])
+            self._trees[a, without] = grow(np.delete(events, a, axis=1), events[:, a])
+        return self._trees[a, without]
+
+    def likeliest_exchanges(self, tube: str, n: int) -> list[Pair]:
+        """Return the ``n`` pairs of markers by whose exchange a tube would be likest the others.
+
+        Compared are the shape and the level of each stain, and its rank correlation with every other.
+
+        Parameters
+        ----------
+        tube
+            sample_id.
+        n
+            Pairs wanted.
+        """
+        others = [self._features_of(name) for name in self._events if name != tube]
+        gain = _exchange_gains(self._features_of(tube), others)
+        pairs = sorted(combinations(range(len(self.markers)), 2), key=lambda pair: -gain[pair])
+        return pairs[:n]
+
+    def _features_of(self, tube: str) -> _Features:
+        if tube not in self._features:
+            self._features[tube] = _Features.of(self._events[tube], len(self.markers))
+        return self._features[tube]
+
+
+@dataclass(frozen=True)
+class _Features:
+    """Of one tube: quantiles from the median and median ``(d, q + 1)``, Fisher's z of rank correlations ``(d, c)``."""
+
+    shape: Array
+    correlations: Array
+
+    @classmethod
+    def of(cls, events: Array, d: int) -> _Features:
+        ranks = events.argsort(axis=0).argsort(axis=0).astype(float)
+        ranks -= ranks.mean(axis=0)
+        ranks /= np.maximum(np.linalg.norm(ranks, axis=0), 1e-12)
+        median = np.median(events[:, :d], axis=0)
+        shape = np.column_stack([np.quantile(events[:, :d], _QUANTILES, axis=0).T - median[:, None], median])
+        return cls(shape, np.arctanh(np.clip(ranks[:, :d].T @ ranks, -0.99, 0.99)))
+
+
+def _exchange_gains(own: _Features, others: list[_Features]) -> Array:
+    """Return ``(d, d)`` how much likelier a tube is with two markers exchanged, in spreads a feature."""
+    least = np.full(len(_QUANTILES) + 1, _SHAPE_SPREAD)
+    least[-1] = _LEVEL_SPREAD
+    shape, correlations = (
+        _distances(own.shape[:, None], np.array([one.shape for one in others]), least).mean(axis=2),
+        _distances(own.correlations[:, None], np.array([one.correlations for one in others]), _CORRELATION_SPREAD),
+    )
+    d, channels = own.correlations.shape
+    a, b = np.meshgrid(np.arange(d), np.arange(d), indexing="ij")
+    total = correlations.sum(axis=2)
+
+    def apart(i: Numbers, marker: Numbers) -> Array:  # channel i as this marker, without correlations with the pair
+        return (total[i, marker] - correlations[i, marker, a] - correlations[i, marker, b]) / (channels - 2)
+
+    labelled = apart(a, a) + apart(b, b) + shape[a, a] + shape[b, b]
+    return np.asarray((labelled - apart(a, b) - apart(b, a) - shape[a, b] - shape[b, a]) / 2)
+
+
+def _distances(own: Array, others: Array, least: Array | float) -> Array:
+    """Return ``(d, d, f)`` distance of channel i from what marker a has in the other tubes, in their spreads."""
+    centre = np.median(others, axis=0)
+    spread = np.hypot(_MAD_TO_SD * np.median(np.abs(others - centre), axis=0), least)
+    return np.minimum(np.abs(own - centre[None]) / spread[None], _MOST_SPREADS)

@@ -1,0 +1,68 @@
+"""Step: a finished run's tubes beside each other: acquisitions from headers, stains, drift, identity, design."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import pandas as pd
+
+from immunolab.errors import ImmunolabError
+from immunolab.quality.acquisition import TubeHeader, acquisition_table
+from immunolab.quality.staining_sample import STAINING_EVENTS, StainingSample, read_staining_sample
+from immunolab.results.across_tubes import across_checks, across_tables
+from immunolab.results.run import Run
+from immunolab.schema.across_tubes import ACQUISITIONS
+from immunolab.schema.gating import QUALITY
+from immunolab.study.sheet import Sample
+from immunolab.workflow.store import Store
+
+
+def with_tables_across_tubes(run: Run, samples: Sequence[Sample], store: Store) -> Run:
+    """Return a run with what its tubes show beside each other, and with that among its checks.
+
+    Parameters
+    ----------
+    run
+        Its tables are finished but for these.
+    samples
+        The sheet's, with dates.
+    store
+        The run's folder: the events of each tube that staining is compared by.
+    """
+    measured = set(run.tables["counts"]["sample_id"].astype(str))
+    tubes = [s for s in samples if s.sample_id in measured and s.modality != "single_cell"]
+    acquisitions = acquisition_table(list(_headers(tubes)))
+    found = across_tables(run.study, run.tables, acquisitions, staining_samples(store, tubes))
+    tables = {**run.tables, **found}
+    if len(acquisitions):
+        tables[ACQUISITIONS.name] = acquisitions
+    if checks := across_checks(found):
+        quality = [run.tables["quality"], QUALITY.frame(checks)]
+        tables["quality"] = QUALITY.check(pd.concat([frame for frame in quality if len(frame)], ignore_index=True))
+    return replace(run, tables=tables)
+
+
+def staining_samples(store: Store, samples: Sequence[Sample]) -> dict[str, StainingSample]:
+    """Return the events of each tube that staining is compared by, of tubes that have them.
+
+    Parameters
+    ----------
+    store
+        The run's folder.
+    samples
+        The tubes.
+    """
+    paths = {s.sample_id: store.sample_folder(s.sample_id) / STAINING_EVENTS for s in samples}
+    return {name: read_staining_sample(path) for name, path in paths.items() if path.exists()}
+
+
+def _headers(samples: Sequence[Sample]) -> Iterator[TubeHeader]:
+    from immunolab.loaders.fcs.read import read_header
+
+    for sample in samples:
+        try:
+            text = read_header(sample.file).text
+        except (ImmunolabError, OSError):  # the file was read for its counts, and is no longer there
+            text = {}
+        yield TubeHeader(sample.sample_id, sample.panel, sample.batch, sample.date, text)
