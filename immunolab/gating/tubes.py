@@ -22,12 +22,12 @@ from immunolab.gating.changes.move_parts import Place
 from immunolab.gating.changes.regate import gate_again
 from immunolab.gating.evaluate import evaluate
 from immunolab.gating.gate_words import GateWords
-from immunolab.gating.gated_events import GatedEvents
 from immunolab.gating.gated_view import gated_html, gated_text
 from immunolab.gating.imported_thresholds import imported_thresholds
 from immunolab.gating.placement.rules import display_scale
 from immunolab.gating.placement.scales import measure_scales, on_scales
 from immunolab.gating.plausibility import checked
+from immunolab.gating.populated_tube import PopulatedTube
 from immunolab.gating.strategy import (
     ROOT,
     Declared,
@@ -91,7 +91,7 @@ def _no_gate(left_out: Sequence[Problem], tube: Tube) -> GatingError:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class GatedTube(GatedEvents):
+class GatedTube(PopulatedTube):
     """A tube with its populations, and the verbs that change its gates; each gives a new object.
 
     Attributes

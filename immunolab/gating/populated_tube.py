@@ -37,7 +37,7 @@ class MarkerIntensity:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class GatedEvents:
+class PopulatedTube:
     """The events of a tube with their populations; `GatedTube` adds what changes and saves the gates.
 
     Attributes
