@@ -10,7 +10,7 @@ from immunolab.study.endpoints import Endpoint, SampleCounts
 from immunolab.study.endpoints.counts import CountedValue
 
 
-def with_companions(endpoints: Sequence[Endpoint], *, absolute: bool) -> tuple[Endpoint, ...]:
+def with_companions(endpoints: Sequence[Endpoint], *, absolute: bool, beads: bool = False) -> tuple[Endpoint, ...]:
     """Return the endpoints, and after them those that guard against closure, each once and exploratory.
 
     Closure: percentages of one parent add up to 100, so that one falls because another rises; the companions have
@@ -22,9 +22,11 @@ def with_companions(endpoints: Sequence[Endpoint], *, absolute: bool) -> tuple[E
         In the order of the study.
     absolute
         Whether lymphocytes were counted, see `PercentOfParent.companions`.
+    beads
+        Whether tubes hold counting beads.
     """
     result, known = list(endpoints), {endpoint.identity for endpoint in endpoints}
-    for one in (one for endpoint in endpoints for one in endpoint.companions(absolute=absolute)):
+    for one in (one for endpoint in endpoints for one in endpoint.companions(absolute=absolute, beads=beads)):
         if one.identity not in known:
             known.add(one.identity)
             result.append(one)

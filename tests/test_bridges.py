@@ -11,7 +11,7 @@ import pytest
 
 from immunolab.comparison.bridge_charts import chart_rows, cv_rows, deviations
 from immunolab.errors import InputError
-from immunolab.gating.following.bridge_checks import Places, contradicted, other_donor, statements
+from immunolab.gating.following.bridge_checks import LandmarkPlaces, contradicted, other_donor, statements
 from immunolab.gating.following.channel_move import channel_move
 from immunolab.study.control_tubes import bridge_notes
 from immunolab.study.sheet import Study, read_study
@@ -116,11 +116,11 @@ def test_the_assays_cv_is_what_was_planted_beyond_counting() -> None:
     assert math.sqrt(np.mean(beyond)) == pytest.approx(10.0, rel=0.1)
 
 
-def places(patient: str, shift: float, cd25: float = 0.0) -> Places:
-    return Places(patient, {("B", "CD25"): (shift + cd25, 0.4, 3000), ("CD8", "CD4"): (shift, 0.4, 3000)})
+def places(patient: str, shift: float, cd25: float = 0.0) -> LandmarkPlaces:
+    return LandmarkPlaces(patient, {("B", "CD25"): (shift + cd25, 0.4, 3000), ("CD8", "CD4"): (shift, 0.4, 3000)})
 
 
-def tubes(n: int, shift: float, seed: int) -> list[Places]:
+def tubes(n: int, shift: float, seed: int) -> list[LandmarkPlaces]:
     rng = np.random.default_rng(seed)
     return [places(f"P{i}", shift + rng.normal(0, 0.03)) for i in range(n)]
 

@@ -20,6 +20,7 @@ from immunolab.study import endpoints
 from immunolab.study.endpoints import (
     STATISTICS,
     AbsoluteCount,
+    BeadCount,
     Joint,
     LogRatio,
     PercentOfParent,
@@ -91,7 +92,8 @@ def test_limits_are_of_counting_and_of_the_gates() -> None:
 def test_every_statistic_survives_json() -> None:
     types = record_types(endpoints)
     declared = [endpoint for name in builtin_trials() for endpoint in load_trial(name).expanded_endpoints()]
-    # no built-in trial registers cytokines after stimulation
+    # no built-in trial registers cytokines after stimulation, nor counts by beads
+    declared.append(BeadCount(**STATED, population="Treg"))
     declared.append(StimulatedMinusUnstimulated(**STATED, population="Th17_ICS", parent="CD3CD8neg", stimulation="PMA"))
     assert {endpoint.statistic for endpoint in declared} == set(STATISTICS)
     assert list(from_plain(json.loads(json.dumps(to_plain(declared))), types)) == declared

@@ -15,7 +15,7 @@ from immunolab.report.exports import export_problems
 from immunolab.report.manifest import NAME, SCHEMA, hashes, sample_keys
 from immunolab.report.table_diff import CHANGED, differences, differs, file_in, file_of, read_written, same
 from immunolab.report.verify_across import across_differences
-from immunolab.report.verify_bridges import bridge_differences, replicates_of
+from immunolab.report.verify_bridges import bridge_differences, per_ul_by_beads, replicates_of
 from immunolab.report.verify_clinic import clinic_differences
 from immunolab.report.verify_courses import course_differences
 from immunolab.report.verify_estimand import estimand_differences
@@ -187,7 +187,8 @@ def _values(endpoints: pd.DataFrame, counts: pd.DataFrame, run: Run, table: Tabl
         (row["sample_id"], row["population"]): (int(row["n_events"]), str(row["path"]))
         for row in single.to_dict("records")
     }
-    per_ul = {sample.sample_id: sample.lymphocytes_per_ul for sample in run.samples}
+    per_ul = {sample.sample_id: sample.lymphocytes_per_ul for sample in run.study.samples}
+    by_beads = per_ul_by_beads(run)
     for row in endpoints.to_dict("records"):
         endpoint = run.declared.get(row["endpoint"])
         if endpoint is None or endpoint.parts is None or pd.isna(row["n_events"]) or pd.isna(row["n_parent"]):
@@ -196,7 +197,8 @@ def _values(endpoints: pd.DataFrame, counts: pd.DataFrame, run: Run, table: Tabl
         for column, n in _counts_of(row["sample_id"], endpoint, known).items():
             if int(row[column]) != n:
                 yield differs(table, place, column, row[column], n)
-        value = endpoint.value_of(int(row["n_events"]), int(row["n_parent"]), per_ul.get(row["sample_id"]))
+        of = by_beads if endpoint.by_beads else per_ul
+        value = endpoint.value_of(int(row["n_events"]), int(row["n_parent"]), of.get(row["sample_id"]))
         wanted = np.nan if value is None or _withheld(row) else value
         if not same(row["value"], wanted):
             yield differs(table, place, "value", row["value"], wanted)

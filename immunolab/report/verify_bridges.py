@@ -32,6 +32,17 @@ def replicates_of(run: Run) -> pd.DataFrame | None:
     return own.assign(patient_id=own["bridge"]) if len(own) else None
 
 
+def per_ul_by_beads(run: Run) -> dict[str, float]:
+    """Return what all events of each tube with beads would make, cells per microlitre, from the beads as written."""
+    beads = run.table("beads")
+    found = {}
+    for row in beads.to_dict("records") if len(beads) else ():
+        if pd.notna(row["per_ul_per_event"]):
+            each = row["beads_per_tube"] / (row["n_beads"] * row["volume_ul"])
+            found[str(row["sample_id"])] = float(each * row["n_events"])
+    return found
+
+
 def bridge_differences(run: Run) -> Iterator[Problem]:
     """Yield every number of the bridging controls' tables that does not come out again."""
     if not file_in(run, BRIDGES).exists():

@@ -48,6 +48,9 @@ class Flag(DeclaredWord):
     BELOW_LOD = "below_lod", "doubtful", f"fewer than {LIMIT_OF_DETECTION} events or cells: not detected"
     BELOW_LOQ = "below_loq", "doubtful", f"fewer than {LIMIT_OF_QUANTIFICATION} events or cells: not quantified"
     ZERO_EVENTS = "zero_events", "doubtful", "a ratio with no event on one side; half an event is added to both"
+    NO_BEADS = "no_beads", "unusable", "no beads in the tube, or none in the sheet: no count by them"
+    FEW_BEADS = "few_beads", "doubtful", "too few beads: their counting error is over a twentieth of the count"
+    BEAD_GATE = "bead_gate", "doubtful", "the bead gate is uncertain: beads and other events are not apart"
     NO_LYMPHOCYTE_COUNT = "no_lymphocyte_count", "unusable", "no blood count: there is no absolute count"
     NO_UNSTIMULATED = "no_unstimulated", "unusable", "a stimulated tube without its unstimulated control: no difference"
     OWN_BORDER = (
@@ -205,6 +208,8 @@ class Check(DeclaredWord):
     STILL_DOSED = "still_dosed", "doubtful", "planned as follow-up, but the patient is still on the drug"
     DOSED_AT_BASELINE = "dosed_at_baseline", "doubtful", "planned as baseline, but a dose came before it"
     DOSES_OFF_CALENDAR = "doses_off_calendar", "note", "doses given or missed against the trial's calendar"
+
+    BEADS = "beads", "doubtful", "number of counting beads in their gate"
 
     CELLS_KEPT = "cells_kept", "doubtful", "cells that pass every limit"
     COUNTS = "counts", "doubtful", "median counts of a cell"

@@ -15,6 +15,8 @@ from immunolab.simulation.model import Model, Options, TubePanel
 from immunolab.simulation.schedule import BRIDGE, CONTROL, EVENTS, FAULT, MATRIX, RUN, VISIT, Bleed, generator
 
 _LONE_DRIFT = 0.35  # sd, asinh, of the markers of a bridge that drifts alone: about three times a run's (judgement)
+# least events of a bridging control, whatever the patients' tubes are shortened to: a tube of a trial has more
+_BRIDGE_EVENTS = 50_000
 
 
 @dataclass(frozen=True)
@@ -177,7 +179,8 @@ class Laboratory:
             markers = (*self.model.markers, "Viability")
             moved = rng.normal(0, _LONE_DRIFT, len(markers))
             staining = staining.plus(dict(zip(markers, moved, strict=True)))
-        return draw_tube(self.model, Recipe(panel, blood, staining, self.options.events, self._dead(rng)), rng)
+        events = max(self.options.events, _BRIDGE_EVENTS)
+        return draw_tube(self.model, Recipe(panel, blood, staining, events, self._dead(rng)), rng)
 
     def save(self, tube: SimulatedTube, kind: TubeKind, bleed: Bleed, faults: TubeFaults, path: Path) -> None:
         """Write a tube as FCS, with the labels and the spillover matrix of its run.

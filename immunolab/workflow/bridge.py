@@ -28,7 +28,7 @@ from immunolab.gating.following.bridge import (
 from immunolab.gating.following.bridge_checks import (
     LANDMARKS,
     LandmarkMove,
-    Places,
+    LandmarkPlaces,
     contradicted,
     log_odds,
     other_donor,
@@ -211,13 +211,13 @@ class _PanelBridges:
         return rows
 
     @cached_property
-    def places(self) -> dict[str, tuple[Places, dict[str, tuple[int, int]]]]:
+    def places(self) -> dict[str, tuple[LandmarkPlaces, dict[str, tuple[int, int]]]]:
         """Where the landmarks of every tube are, and its lineages' shares."""
         found = {}
         for sample in (*self.bridges, *self.patients):
             gated = self.of_bridges.get(sample.sample_id) or self._gated(sample)
             landmarks = medians(gated, LANDMARKS, self.axes)
-            found[sample.sample_id] = Places(sample.patient_id, landmarks), _shares(gated)
+            found[sample.sample_id] = LandmarkPlaces(sample.patient_id, landmarks), _shares(gated)
         return found
 
     def anchor(self, sample: Sample) -> str:

@@ -13,6 +13,7 @@ from immunolab.errors import ImmunolabError
 from immunolab.gating.panel_compatibility import arrange
 from immunolab.quantify import endpoint_values, with_companions
 from immunolab.schema.across_tubes import LANDMARKS
+from immunolab.schema.bridges import BEADS
 from immunolab.schema.endpoints import ENDPOINTS
 from immunolab.schema.gating import (
     COUNTS,
@@ -26,7 +27,7 @@ from immunolab.schema.gating import (
     UNCLEANED_COUNTS,
 )
 from immunolab.schema.table import Table
-from immunolab.study.endpoints import Endpoint, Joint, PercentOfParent, SampleCounts
+from immunolab.study.endpoints import Endpoint, Joint, PercentOfParent, SampleCounts, TubeBeads
 from immunolab.study.endpoints.counts import LYMPHOCYTES
 from immunolab.study.sheet import Sample, Study
 from immunolab.study.timeline import timeline_quality
@@ -82,7 +83,8 @@ def study_endpoints(study: Study, panels: Mapping[str, PanelGates]) -> tuple[End
     if study.trial is None and known and not any(known.keys() & set(e.needs.populations[:1]) for e in endpoints):
         endpoints = tuple(_percent_of_parent(name, parent) for name, parent in known.items() if parent != "root")
     absolute = any(s.lymphocytes_per_ul is not None for s in study.samples)
-    return with_companions(endpoints, absolute=absolute)
+    beads = any(s.beads_per_tube is not None for s in study.samples)
+    return with_companions(endpoints, absolute=absolute, beads=beads)
 
 
 def _population_names(study: Study, panels: Mapping[str, PanelGates]) -> dict[str, str]:
@@ -141,7 +143,7 @@ def quantify(
         s for s in samples if s.sample_id not in failures and (store.sample_folder(s.sample_id) / "counts.csv").exists()
     ]
     tables = {table.name: _stack(store, done, table) for table in (COUNTS, THRESHOLDS, INTENSITIES, QUALITY, LANDMARKS)}
-    cleaned = {table.name: _stack(store, done, table) for table in (REMOVED_STRETCHES, UNCLEANED_COUNTS)}
+    cleaned = {table.name: _stack(store, done, table) for table in (REMOVED_STRETCHES, UNCLEANED_COUNTS, BEADS)}
     tables |= {name: table for name, table in cleaned.items() if len(table)}
     timing = timeline_quality(study.trial, [s for s in samples if not s.control_of], study.doses)
     tables["quality"] = QUALITY.check(pd.concat([tables["quality"], timing], ignore_index=True))
@@ -216,12 +218,35 @@ def _flow_rows(
 def _held(store: Store, samples: Sequence[Sample], counts: pd.DataFrame) -> dict[str, SampleCounts]:
     """Return the counts of each sample, by population."""
     joints = _joints(_stack(store, samples, JOINT))
+    beads = tube_beads(_stack(store, samples, BEADS))
     own = dict(tuple(counts.groupby("sample_id", sort=False)))
     return {
         s.sample_id: SampleCounts(
-            own[s.sample_id], joints.get(s.sample_id, []), lymphocytes_per_ul=s.lymphocytes_per_ul
+            own[s.sample_id],
+            joints.get(s.sample_id, []),
+            lymphocytes_per_ul=s.lymphocytes_per_ul,
+            beads=beads.get(s.sample_id),
         )
         for s in samples
+    }
+
+
+def tube_beads(table: pd.DataFrame) -> dict[str, TubeBeads]:
+    """Return the counting beads of each sample.
+
+    Parameters
+    ----------
+    table
+        Rows of BEADS.
+    """
+    return {
+        str(row["sample_id"]): TubeBeads(
+            n=int(row["n_beads"]),
+            each=None if pd.isna(row["per_ul_per_event"]) else float(row["per_ul_per_event"]),
+            cv=0.0 if pd.isna(row["bead_cv_percent"]) else float(row["bead_cv_percent"]) / 100.0,
+            flag="" if pd.isna(row["flag"]) else str(row["flag"]),
+        )
+        for row in table.to_dict("records")
     }
 
 

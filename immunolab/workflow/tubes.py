@@ -16,7 +16,7 @@ from immunolab.errors import GatingError
 from immunolab.gating.record_codec import to_plain
 from immunolab.gating.tube_gates import FailedPlacement, RuleCount, TubeGates
 from immunolab.schema.across_tubes import LANDMARKS
-from immunolab.schema.bridges import BRIDGE_FOLLOWS
+from immunolab.schema.bridges import BEADS, BRIDGE_FOLLOWS
 from immunolab.schema.files import content_key
 from immunolab.schema.gating import (
     COUNTS,
@@ -67,6 +67,8 @@ class _MeasureJob:
         (population, denominator) whose shared events are counted.
     memberships
         Whether events by population are kept.
+    beads
+        Beads in the tube, microlitres stained, the lot's error in percent; empty where the sheet declares no beads.
     """
 
     tube: TubeFile
@@ -75,6 +77,7 @@ class _MeasureJob:
     gates: TubeGates
     pairs: tuple[tuple[str, str], ...]
     memberships: bool
+    beads: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,7 @@ def _memberships(gated: GatedTube) -> pd.DataFrame:
 
 
 def _tables(gated: GatedTube, whole: Tube, run: Steadiness, job: _MeasureJob) -> dict[Table, list[dict[str, object]]]:
+    from immunolab.quality.beads import bead_row, check_beads
     from immunolab.quality.clean import removed_rows
     from immunolab.quality.events import check_events, check_gates
     from immunolab.quality.landmarks import landmark_rows
@@ -132,12 +136,15 @@ def _tables(gated: GatedTube, whole: Tube, run: Steadiness, job: _MeasureJob) ->
     sample = {"sample_id": gated.sample_id}
     left_out = [f"{fault.place}: {fault.message}" for fault in gated.left_out]
     joints = gated.joint_counts(job.pairs)
+    beads = [bead_row(gated.sample_id, gated.tube, *job.beads)] if job.beads else []
+    checks = check_events(whole, run, gated.tube) + check_gates(gated.sample_id, left_out)
     return {
         LANDMARKS: list(landmark_rows(gated.tube, gated.named_masks)),
         COUNTS: [vars(count) for count in gated.population_counts],
         THRESHOLDS: [vars(border) for border in gated.borders],
         INTENSITIES: [vars(intensity) for intensity in gated.median_intensities()],
-        QUALITY: check_events(whole, run, gated.tube) + check_gates(gated.sample_id, left_out),
+        QUALITY: checks + [check_beads(row) for row in beads],
+        BEADS: beads,
         REMOVED_STRETCHES: removed_rows(gated.tube),
         UNCLEANED_COUNTS: _uncleaned(gated, whole, job) if gated.tube.removed else [],
         JOINT: [sample | {"population": name, "parent": of, "n_events": n} for (name, of), n in joints.items()],
@@ -377,9 +384,12 @@ class TubeSteps:
         return tasks, kept
 
     def _job(self, sample: Sample, prepared: Prepared, gates: TubeGates) -> _MeasureJob:
-        parts = {"tube": prepared.key, "gates": to_plain(gates), "pairs": self.pairs}
+        beads: tuple[float | None, ...] = ()
+        if sample.beads_per_tube is not None:
+            beads = (sample.beads_per_tube, sample.volume_ul, sample.bead_cv_percent)
+        parts = {"tube": prepared.key, "gates": to_plain(gates), "pairs": self.pairs, "beads": beads}
         tube, root = replace(self._tube(sample), sha256=prepared.sha256), str(self.store.root)
-        return _MeasureJob(tube, root, content_key(parts), gates, self.pairs, self.options.memberships)
+        return _MeasureJob(tube, root, content_key(parts), gates, self.pairs, self.options.memberships, beads)
 
     def _reason(self, job: _MeasureJob) -> str:
         """Return why a tube must be measured; "" where its tables are up to date."""

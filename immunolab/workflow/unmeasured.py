@@ -20,7 +20,7 @@ from immunolab.vocabulary.populations import definitions, populations
 from immunolab.workflow.clinic import ClinicSources
 from immunolab.workflow.panels import PanelGates, read_channels
 
-_COUNT = "lymphocytes_per_ul"
+_COUNT, _BEADS = "lymphocytes_per_ul", "beads_per_tube"
 _STIMULATED = "a stimulated tube (column stimulation)"
 
 
@@ -215,13 +215,15 @@ def _source_of(
         if any(drawn) or any(s.modality == "single_cell" for s in study.samples):
             return set(), set()  # names of imported gates and of cells are matched when they are read
         needed = {*needs.populations, *([_COUNT] if needs.blood_count else [])}
+        needed |= {_BEADS} if needs.beads else set()
         made = {name for one in gated.values() for name in one.names}
         if isinstance(endpoint, StimulatedMinusUnstimulated):
             needed.add(endpoint.stimulation or _STIMULATED)
             stimuli = {sample.stimulation for sample in study.samples} - {"", UNSTIMULATED}
             made |= stimuli | ({_STIMULATED} if stimuli else set())
         counted = any(sample.lymphocytes_per_ul for sample in study.samples)
-        return needed, made | {"root"} | ({_COUNT} if counted else set())
+        beads = any(sample.beads_per_tube for sample in study.samples)
+        return needed, made | {"root"} | ({_COUNT} if counted else set()) | ({_BEADS} if beads else set())
     outcomes = clinic.happened.get("outcomes") if clinic else None
     if needs.outcomes:
         return set(needs.outcomes), set() if outcomes is None else set(map(str, outcomes["endpoint"]))

@@ -54,7 +54,7 @@ class LandmarkMove:
 
 
 @dataclass(frozen=True)
-class Places:
+class LandmarkPlaces:
     """Where the landmarks of a tube are: (landmark, marker) -> (median, spread, events); whose tube it is."""
 
     patient: str
@@ -62,7 +62,7 @@ class Places:
 
 
 def statements(
-    bridge: tuple[Places, Places], patients: tuple[Sequence[Places], Sequence[Places]]
+    bridge: tuple[LandmarkPlaces, LandmarkPlaces], patients: tuple[Sequence[LandmarkPlaces], Sequence[LandmarkPlaces]]
 ) -> dict[str, dict[str, LandmarkMove]]:
     """Return marker -> landmark -> what the patients' tubes of two batches say beside the bridge.
 
@@ -84,7 +84,7 @@ def statements(
 
 
 def _moved(
-    before: Sequence[Places], after: Sequence[Places], key: tuple[str, str]
+    before: Sequence[LandmarkPlaces], after: Sequence[LandmarkPlaces], key: tuple[str, str]
 ) -> tuple[float, float, int, float] | None:
     """Return how far patients' tubes moved at a landmark, its sd for one more tube, tubes and degrees of freedom.
 
@@ -103,7 +103,7 @@ def _moved(
     return float(b.mean() - a.mean()), math.sqrt(variance), min(len(a), len(b)), len(a) + len(b) - 2
 
 
-def _by_patient(tubes: Sequence[Places], key: tuple[str, str]) -> dict[str, float]:
+def _by_patient(tubes: Sequence[LandmarkPlaces], key: tuple[str, str]) -> dict[str, float]:
     found: dict[str, list[float]] = {}
     for one in tubes:
         if key in one.of:

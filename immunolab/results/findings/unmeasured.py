@@ -84,6 +84,8 @@ def _needs(endpoint: Endpoint) -> str:
         parts.append(f"gated {listed(map(display_name, needs.populations))}")
     if needs.blood_count:
         parts.append("a lymphocyte count of each sample (lymphocytes_per_ul)")
+    if needs.beads:
+        parts.append("counting beads of each tube (beads_per_tube, volume_ul)")
     clinic = (*needs.variables, *needs.scores, *needs.assays)
     if clinic:
         parts.append(f"{listed(map(display_name, clinic))} in the measurements")

@@ -13,7 +13,8 @@ from immunolab.config import Document, Variants
 from immunolab.errors import Problem, nearest
 from immunolab.study.endpoints.absolute_count import AbsoluteCount
 from immunolab.study.endpoints.assay import Assay
-from immunolab.study.endpoints.counts import CountedValue, Joint, SampleCounts
+from immunolab.study.endpoints.bead_count import BeadCount
+from immunolab.study.endpoints.counts import CountedValue, Joint, SampleCounts, TubeBeads
 from immunolab.study.endpoints.endpoint import Direction, Endpoint, Needs, Period, Role, Setting
 from immunolab.study.endpoints.event_count import EventCount
 from immunolab.study.endpoints.log_ratio import LogRatio
@@ -29,6 +30,7 @@ __all__ = [
     "AbsoluteCount",
     "AnyEndpoint",
     "Assay",
+    "BeadCount",
     "CountedValue",
     "Direction",
     "Endpoint",
@@ -46,6 +48,7 @@ __all__ = [
     "SlopeDifference",
     "StimulatedMinusUnstimulated",
     "TimeToEvent",
+    "TubeBeads",
     "endpoint_problems",
     "expanded",
 ]
@@ -56,6 +59,7 @@ STATISTICS: Mapping[str, type[Endpoint]] = {
         PercentOfParent,
         LogRatio,
         AbsoluteCount,
+        BeadCount,
         StimulatedMinusUnstimulated,
         PairedChange,
         SlopeDifference,

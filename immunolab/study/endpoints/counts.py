@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 LYMPHOCYTES = "lymphocytes"  # population that a blood count counts
 _LIMITS = ("count_low", "count_high", "gate_low", "gate_high", "one_event")
+_NOT_WRITTEN = ("bead_error",)
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class CountedValue:
         95 % limits from counting and from the gates, in ``unit``; None where they are not known.
     one_event
         What one event makes of an absolute count, in ``unit``; None for all others.
+    bead_error
+        Relative counting error of the beads that the value depends on; 0 for all others.
     """
 
     population: str
@@ -56,10 +59,11 @@ class CountedValue:
     gate_low: float | None = None
     gate_high: float | None = None
     one_event: float | None = None
+    bead_error: float = 0.0
 
     def row(self) -> dict[str, object]:
         """Return its columns of the endpoint table; limits only where they are known."""
-        row = dict(vars(self))
+        row = {name: value for name, value in vars(self).items() if name not in _NOT_WRITTEN}
         return {name: value for name, value in row.items() if name not in _LIMITS or value is not None}
 
     def with_gates(self, centre: float, error: float | None, back: Callable[[float], float]) -> CountedValue:
@@ -87,6 +91,28 @@ class _Counted(NamedTuple):
     flag: object
 
 
+@dataclass(frozen=True)
+class TubeBeads:
+    """The counting beads of a tube.
+
+    Attributes
+    ----------
+    n
+        Beads counted.
+    each
+        Cells per microlitre that one event makes; None where it is not known.
+    cv
+        Stated error of the lot's count, share of it.
+    flag
+        Words that qualify them, or "".
+    """
+
+    n: int
+    each: float | None
+    cv: float = 0.0
+    flag: str = ""
+
+
 class SampleCounts:
     """Counts of one sample looked up by population name; a name under two parents is ambiguous and left out.
 
@@ -98,6 +124,8 @@ class SampleCounts:
         Events shared with denominators outside a population's lineage.
     lymphocytes_per_ul
         Of the same day's blood count.
+    beads
+        Counting beads of the tube; None where it declares none.
     """
 
     def __init__(
@@ -106,6 +134,7 @@ class SampleCounts:
         joints: Sequence[Joint] = (),
         *,
         lymphocytes_per_ul: float | None = None,
+        beads: TubeBeads | None = None,
     ) -> None:
         columns = (counts[name].tolist() for name in ("population", "path", "n_events", "definition", "flag"))
         rows = [_Counted(*values) for values in zip(*columns, strict=True)]
@@ -113,6 +142,7 @@ class SampleCounts:
         self._rows = {row.population: row for row in rows if met[row.population] == 1}
         self._joint = {(j.population, j.parent): j.n_events for j in joints}
         self.lymphocytes_per_ul = lymphocytes_per_ul
+        self.beads = beads
 
     def __contains__(self, name: object) -> bool:
         """Return whether the sample has one population of this name."""

@@ -33,6 +33,8 @@ class Needs:
         Endpoint ids in outcomes.csv.
     blood_count
         Whether the sheet must give lymphocytes_per_ul.
+    beads
+        Whether the sheet must give beads_per_tube and volume_ul.
     """
 
     populations: tuple[str, ...] = ()
@@ -41,6 +43,7 @@ class Needs:
     assays: tuple[str, ...] = ()
     outcomes: tuple[str, ...] = ()
     blood_count: bool = False
+    beads: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,7 @@ class Endpoint:
     is_course: ClassVar[bool] = False  # the clinic's: a value at each visit that can be drawn over time
     of_one_day: ClassVar[bool] = True  # a value belongs to the day of its visit
     noise_parts: ClassVar[int] = 0  # subsets whose inter-assay variance its logarithm carries
+    by_beads: ClassVar[bool] = False  # counted against beads of the same tube
     figure: ClassVar[Figure] = "pairs"  # of the report, that shows it
 
     @property
@@ -218,8 +222,14 @@ class Endpoint:
         """Yield one endpoint a denominator and variable."""
         yield self
 
-    def companions(self, *, absolute: bool) -> Iterator[Endpoint]:
-        """Yield what is shown beside it because shares of one parent sum to 100 %."""
+    def companions(self, *, absolute: bool, beads: bool = False) -> Iterator[Endpoint]:
+        """Yield what is shown beside it because shares of one parent sum to 100 %.
+
+        Parameters
+        ----------
+        absolute, beads
+            Whether lymphocytes were counted, and whether tubes hold counting beads.
+        """
         yield from ()
 
     def joint_pairs(self) -> tuple[tuple[str, str], ...]:

@@ -10,6 +10,7 @@ from typing import ClassVar
 from immunolab.intervals import jeffreys_percent
 from immunolab.schema.flags import Flag
 from immunolab.study.endpoints.absolute_count import AbsoluteCount
+from immunolab.study.endpoints.bead_count import BeadCount
 from immunolab.study.endpoints.counts import CountedValue, SampleCounts, flags, gate_error
 from immunolab.study.endpoints.endpoint import Endpoint, Needs
 
@@ -75,7 +76,7 @@ class PercentOfParent(Endpoint):
                 name = f"{stem}_pct_{_SHORT.get(parent, parent.lower())}"
                 yield PercentOfParent(**self._stated(id=name, **beside), population=self.population, parent=parent)
 
-    def companions(self, *, absolute: bool) -> Iterator[Endpoint]:
+    def companions(self, *, absolute: bool, beads: bool = False) -> Iterator[Endpoint]:
         """Yield a subset of CD4 once more of CD4 without Treg, and in cells per microlitre, each exploratory.
 
         Shares of one parent sum to 100 %, so a rise of Treg lowers every other share of CD4.
@@ -84,6 +85,8 @@ class PercentOfParent(Endpoint):
         ----------
         absolute
             Whether lymphocytes were counted, so that there are cells per microlitre.
+        beads
+            Whether tubes hold counting beads, so that there are cells per microlitre by them.
         """
         if self.parent != "CD4" or not self.population:
             return
@@ -92,6 +95,8 @@ class PercentOfParent(Endpoint):
             yield replace(self, id=f"{self.id}_of_{CONVENTIONAL}", parent=CONVENTIONAL, co_report=(), **beside)  # type: ignore[arg-type]
         if absolute:
             yield AbsoluteCount(**self._stated(id=f"{self.id}_absolute", **beside), population=self.population)
+        if beads:
+            yield BeadCount(**self._stated(id=f"{self.id}_beads", **beside), population=self.population)
 
     def joint_pairs(self) -> tuple[tuple[str, str], ...]:
         return (self.share,) if all(self.share) else ()
