@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from immunolab.plots.paired import paired_lines
     from immunolab.plots.shifts import forest
     from immunolab.privacy import deidentify, scan
+    from immunolab.quality.qc import qc
     from immunolab.results.joined_events import to_anndata
     from immunolab.results.record import read_run
     from immunolab.results.run import Run
@@ -59,6 +60,7 @@ _FACE = {
     "inspect_file": "immunolab.loaders.inspect",
     "read_header": "immunolab.loaders.fcs.read",
     "read_fcs": "immunolab.loaders.fcs.read",
+    "qc": "immunolab.quality.qc",
     "builtin_strategy": "immunolab.gating.strategy_file",
     "read_strategy": "immunolab.gating.strategy_file",
     "Strategy": "immunolab.gating.strategy",
@@ -112,6 +114,7 @@ __all__ = [
     "load_trial",
     "paired_lines",
     "pool",
+    "qc",
     "read_acs",
     "read_cells",
     "read_fcs",

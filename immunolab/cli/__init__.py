@@ -21,6 +21,7 @@ _COMMANDS = (  # in the order of the help
     studies.add_status,
     studies.add_report,
     studies.add_export,
+    files.add_qc,
     analyses.add_gate,
     analyses.add_cluster,
     analyses.add_label,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from immunolab.cli.words import DONE, INPUT_PROBLEM, SOME_FAILED, Subparsers, command, say, say_error
+from immunolab.cli.words import DONE, INPUT_PROBLEM, SOME_FAILED, Subparsers, add_quiet, command, say, say_error
 
 
 def add_inspect(commands: Subparsers) -> None:
@@ -30,6 +30,25 @@ def _inspect(arguments: argparse.Namespace) -> int:
     found = read_apart(inspect, arguments.file) if is_hdf5(arguments.file) else inspect(arguments.file)
     say(json.dumps(found, indent=1, ensure_ascii=False) if arguments.json else inspection_text(found))
     return DONE
+
+
+def add_qc(commands: Subparsers) -> None:
+    """Declare the words of ``immunolab qc``."""
+    text = "Check FCS files by themselves: run, detectors, compensation, cells; no study needed."
+    parser = command(commands, "qc", text, _qc)
+    parser.add_argument("files", nargs="+", metavar="FILE")
+    parser.add_argument("-o", "--out", default="immunolab_qc", metavar="OUT", help="folder (default: %(default)s)")
+    parser.add_argument("--panel", metavar="PANEL", help="channel and marker, CSV or YAML; wins over the file's labels")
+    add_quiet(parser)
+
+
+def _qc(arguments: argparse.Namespace) -> int:
+    from immunolab.workflow.qc_files import PAGE, qc_files, qc_text
+
+    found = qc_files(arguments.files, arguments.out, panel=arguments.panel)
+    say(f"{qc_text(found)}\nwritten: {arguments.out}/{PAGE}, {arguments.out}/quality.csv")
+    unread = found.table["message"].astype(str).str.startswith("cannot be read")
+    return SOME_FAILED if unread.any() else DONE
 
 
 def add_convert(commands: Subparsers) -> None:

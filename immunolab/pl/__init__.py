@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from immunolab.pl.genes import volcano
     from immunolab.pl.groups import profiles, umap
     from immunolab.pl.outcomes import course, forest, paired, patient
+    from immunolab.pl.run_course import steadiness
     from immunolab.pl.series import ridges
     from immunolab.pl.spill import compensation
 
@@ -21,6 +22,7 @@ _VERBS = {
     "histogram": "channels",
     "ridges": "series",
     "compensation": "spill",
+    "steadiness": "run_course",
     "gate": "gating",
     "gates": "gating",
     "tree": "gating",
@@ -45,6 +47,7 @@ __all__ = [
     "profiles",
     "ridges",
     "scatter",
+    "steadiness",
     "tree",
     "umap",
     "volcano",

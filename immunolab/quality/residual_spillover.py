@@ -25,7 +25,9 @@ _LEAST_ERROR = (
 )
 _LEAST_ENTRY = 0.03  # of the matrix: dyes that spill; between others a slope is of cells that carry both antibodies
 _WITHIN = 1.0  # times the matrix's entry: an error beyond it is no error of that entry
-LEAST_MOVE = 0.75  # SD of the channel's unstained cells by which the bright cells must be off: less moves no gate
+# SD of the channel's unstained cells by which the bright cells must be off: a gate two SD above the unstained ones then
+# runs through the middle of those that are bright in the dye (judgement)
+LEAST_MOVE = 2.0
 _SLICES = 8  # of the bright cells by their dye's signal
 _FEWEST = 60  # cells of a slice's cloud: its middle is then within a sixth of its SD
 _CLOUD = 3.0  # SD of the cloud around its middle that are taken for it

@@ -45,8 +45,8 @@ def cleaned_row(tube: Tube) -> Row | None:
     if not tube.removed:
         return None
     worst = max(tube.removed, key=lambda one: one.percent)
-    more = f"; {len(tube.removed) - 1} more in removed_stretches.csv" if len(tube.removed) > 1 else ""
-    message = f"{tube.percent_removed:.2g} % of the events cut before gating. {worst.message}{more}"
+    more = f"; with {len(tube.removed) - 1} more, {tube.percent_removed:.2g} %" if len(tube.removed) > 1 else ""
+    message = f"{worst.message}{more}"
     return row(tube, Check.CLEANED, tube.percent_removed, _MOST_CUT, "warn", message, worst.channel)
 
 
@@ -102,7 +102,7 @@ def _clock_rows(tube: Tube, found: Steadiness) -> Iterator[Row]:
         return
     off = (rates < SLOW) | (rates > FAST)
     share = 100.0 * float(found.stretches.events[off].sum() / found.stretches.edges[-1])
-    text = f"{share:.2g} % of the events came {SLOW:g} times slower or {FAST:g} times faster than the run's median"
+    text = f"{share:.2g} % of the events came at under {SLOW:g} or over {FAST:g} times the run's median rate"
     if not np.any(off):
-        text = f"between {rates.min():.2g} and {rates.max():.2g} times the run's median"
+        text = f"between {rates.min():.2g} and {rates.max():.2g} times the run's median rate"
     yield row(tube, Check.FLOW_RATE, share, _MOST_OFF_RATE, "warn" if share > _MOST_OFF_RATE else "ok", text)

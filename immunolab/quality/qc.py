@@ -1,0 +1,218 @@
+"""`immunolab.qc`: the checks of tubes by themselves, without a study."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from immunolab.errors import ImmunolabError, InputError, Problem
+from immunolab.events.tube import Tube
+from immunolab.loaders.fcs.read import read_fcs
+from immunolab.progress import progress
+from immunolab.quality.among_tubes import beside_others
+from immunolab.quality.clean import removed_rows, without
+from immunolab.quality.events import check_events
+from immunolab.quality.rows import Row
+from immunolab.quality.steadiness import Steadiness, steadiness
+from immunolab.quality.topics import TOPICS, light, worst
+from immunolab.schema.flags import Check
+from immunolab.schema.gating import QUALITY, REMOVED_STRETCHES
+
+Source = Tube | str | Path
+Looked = Callable[[Tube, Steadiness], None]
+LIGHTS = {"ok": "#2E7D32", "warn": "#F9A825", "fail": "#C62828"}  # green, amber, red; each has a sign of its own too
+SIGNS = {"ok": "●", "warn": "▲", "fail": "✖", "": "–"}
+_ORDER = {"fail": 0, "warn": 1, "ok": 2}
+_MOST_SHOWN = 60  # tubes that a notebook shows; the table has all
+
+
+@dataclass(frozen=True)
+class TubeQuality:
+    """The checks of one or many tubes, the worst tube first.
+
+    Attributes
+    ----------
+    table
+        Rows of quality.csv: a check a row, each tube's worst check first.
+    removed
+        What `Tube.clean` cuts, as removed_stretches.csv has it.
+    """
+
+    table: pd.DataFrame = field(default_factory=QUALITY.empty)
+    removed: pd.DataFrame = field(default_factory=REMOVED_STRETCHES.empty)
+
+    @property
+    def samples(self) -> list[str]:
+        """The tubes, the worst first."""
+        return list(dict.fromkeys(self.table["sample_id"]))
+
+    @property
+    def lights(self) -> pd.DataFrame:
+        """The worst status of each topic, a row a tube; empty where the tube has no check of it. Topics of none are left out."""
+        rows = {sample: self._lights(sample) for sample in self.samples}
+        table = pd.DataFrame.from_dict(rows, orient="index", columns=list(TOPICS))
+        return table.loc[:, (table != "").any(axis=0)]
+
+    def warnings(self, sample_id: str) -> pd.DataFrame:
+        """Return the checks of a tube that warn or fail, the worst first.
+
+        Parameters
+        ----------
+        sample_id
+            One of `samples`.
+        """
+        own = self.table[self.table["sample_id"] == sample_id]
+        shown = [light(str(c), str(s)) != "ok" for c, s in zip(own["check"], own["status"], strict=True)]
+        return own[shown]
+
+    def _lights(self, sample: str) -> list[str]:
+        own = self.table[self.table["sample_id"] == sample]
+        found = {}
+        for topic, checks in TOPICS.items():
+            rows = own[own["check"].isin(checks)]
+            lit = [light(str(c), str(s)) for c, s in zip(rows["check"], rows["status"], strict=True)]
+            found[topic] = worst(lit) if lit else ""
+        return list(found.values())
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __repr__(self) -> str:
+        statuses = [worst([s for s in row if s]) for row in self.lights.to_numpy()]
+        counts = ", ".join(f"{statuses.count(s)} {s}" for s in ("fail", "warn", "ok") if s in statuses)
+        return f"TubeQuality({len(self)} tube{'' if len(self) == 1 else 's'}: {counts or 'none'})"
+
+    def _repr_html_(self) -> str:
+        lights = self.lights
+        head = "".join(f"<th>{escape(word)}</th>" for word in ("tube", *lights.columns, "what to look at"))
+        rows = "".join(self._row(sample, list(lights.loc[sample])) for sample in self.samples[:_MOST_SHOWN])
+        more = f"<p>{len(self) - _MOST_SHOWN} more tubes</p>" if len(self) > _MOST_SHOWN else ""
+        return f"<p>{escape(repr(self))}</p><table><tr>{head}</tr>{rows}</table>{more}"
+
+    def _row(self, sample: str, lit: Sequence[str]) -> str:
+        cells = "".join(
+            f'<td style="color:{LIGHTS.get(s, "#777")}" title="{s or "not checked"}">{SIGNS[s]}</td>' for s in lit
+        )
+        said = "<br>".join(escape(str(text)) for text in self.warnings(sample)["message"])
+        return f"<tr><td>{escape(sample)}</td>{cells}<td>{said}</td></tr>"
+
+
+def qc(tubes: Source | Sequence[Source], *, panel: str | Path | None = None, quiet: bool = False) -> TubeQuality:
+    """Check tubes: a steady run, detectors within range, cells that can be used, a matrix that fits.
+
+    Doublets, dead cells and debris are also compared with the other tubes of the same channels, where there are at
+    least six.
+
+    Parameters
+    ----------
+    tubes
+        A tube, the name of an FCS file, or several of them; files are read one at a time.
+    panel
+        Channel and marker, CSV or YAML, for files without marker names.
+    quiet
+        Show no progress of several files.
+
+    Returns
+    -------
+    TubeQuality
+        The worst tube first, with traffic lights in a notebook; ``table`` has every check. A file that cannot be read
+        is in it, with the reason.
+
+    Raises
+    ------
+    InputError
+        There is no tube, or something given is neither a tube nor the name of a file.
+
+    Examples
+    --------
+    >>> found = il.qc("sample_data/sle/fcs/SLE001_W0.fcs")
+    >>> found
+    TubeQuality(1 tube: 1 warn)
+    >>> found.warnings("SLE001_W0")["message"].iloc[0]
+    '5000 events acquired'
+    """
+    return checked(tubes, panel=panel, quiet=quiet)
+
+
+def checked(
+    tubes: Source | Sequence[Source],
+    *,
+    panel: str | Path | None = None,
+    quiet: bool = False,
+    looked: Looked | None = None,
+) -> TubeQuality:
+    """Check tubes as `qc` does, and hand each on before the next one is read.
+
+    Parameters
+    ----------
+    tubes, panel, quiet
+        As in `qc`.
+    looked
+        Takes each tube, all of its events, with what was found in its run.
+    """
+    sources = _sources(tubes)
+    rows: list[Row] = []
+    removed: list[Row] = []
+    kinds: dict[str, Hashable] = {}
+    bar = progress(sources, len(sources), "checking", quiet=quiet or len(sources) == 1)
+    for name, source in zip(_names(sources), bar, strict=True):
+        try:
+            tube = source if isinstance(source, Tube) else read_fcs(source, panel=panel)
+        except ImmunolabError as error:
+            rows.append(_unread(name, error))
+            continue
+        tube = replace(tube, sample_id=name)
+        kinds[name] = tuple(channel.name for channel in tube.channels)
+        found = steadiness(tube)
+        cleaned = tube if tube.removed else without(tube, found)
+        rows += check_events(tube, found, cleaned)
+        removed += removed_rows(cleaned)
+        if looked is not None:
+            looked(tube, found)
+    return TubeQuality(QUALITY.frame(_worst_first(beside_others(rows, kinds))), REMOVED_STRETCHES.frame(removed))
+
+
+def _unread(name: str, error: ImmunolabError) -> Row:
+    known: Row = {"sample_id": name, "check": Check.HEADER, "value": None, "limit": None}
+    return {**known, "status": "fail", "message": f"cannot be read: {error.message}", "channel": None}
+
+
+def _worst_first(rows: Sequence[Row]) -> list[Row]:
+    """Return rows with the worst tube first, by its failures, then its warnings; of a tube the worst check first."""
+    bad: dict[str, list[int]] = {}
+    for row in rows:
+        counts = bad.setdefault(str(row["sample_id"]), [0, 0, 0])
+        counts[_ORDER[light(str(row["check"]), str(row["status"]))]] -= 1
+    place = {name: i for i, name in enumerate(sorted(bad, key=lambda name: bad[name][:2]))}
+    return sorted(
+        rows, key=lambda row: (place[str(row["sample_id"])], _ORDER[light(str(row["check"]), str(row["status"]))])
+    )
+
+
+def _sources(given: Any) -> list[Source]:
+    single = isinstance(given, Tube | str | Path) or not isinstance(given, Iterable)
+    several: list[Any] = [given] if single else list(given)
+    if not several:
+        hint = "no file was found? look at the pattern that names them"
+        raise InputError(Problem("", "tubes", "there is no tube", hint))
+    others = [one for one in several if not isinstance(one, Tube | str | Path)]
+    if others:
+        hint = "give a tube (immunolab.read_fcs), a file's name, or several of them"
+        raise InputError(
+            [Problem("", "tubes", f"{type(one).__name__} is neither a tube nor a file", hint) for one in others]
+        )
+    return several
+
+
+def _names(sources: Sequence[Source]) -> Iterator[str]:
+    """Yield a name a tube, its sample_id or its file's; a name that others have is numbered."""
+    used: dict[str, int] = {}
+    for source in sources:
+        name = (source.sample_id or Path(source.file).stem or "tube") if isinstance(source, Tube) else Path(source).stem
+        used[name] = used.get(name, 0) + 1
+        yield name if used[name] == 1 else f"{name} ({used[name]})"

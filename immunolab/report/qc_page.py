@@ -1,0 +1,54 @@
+"""quality.html: the checks of tubes on one page, worst first, with traffic lights and a picture of each run."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import Any
+
+from immunolab.quality.qc import SIGNS, TubeQuality
+from immunolab.quality.topics import worst
+from immunolab.report.document import document, place_name
+from immunolab.version import VERSION
+
+_WORDS = {"ok": "ok", "warn": "look at it", "fail": "do not use as it is", "": "not checked"}
+
+
+def qc_page(found: TubeQuality, pictures: Mapping[str, bytes], title: str) -> str:
+    """Return the page as HTML text; every text from outside is escaped.
+
+    Parameters
+    ----------
+    found
+        The checks.
+    pictures
+        PNG of each tube's run, by sample_id.
+    title
+        What was checked, in words.
+    """
+    tubes = [_tube(found, sample, pictures.get(sample)) for sample in found.samples]
+    counts = {status: sum(tube["status"] == status for tube in tubes) for status in ("fail", "warn", "ok")}
+    context = {
+        "title": title,
+        "tubes": tubes,
+        "topics": list(found.lights.columns),
+        "counts": counts,
+        "version": VERSION,
+    }
+    return document({**context, "words": _WORDS, "signs": SIGNS}, "quality.html.j2")
+
+
+def _tube(found: TubeQuality, sample: str, picture: bytes | None) -> dict[str, Any]:
+    lights = [str(status) for status in found.lights.loc[sample]]
+    warned = found.warnings(sample)
+    own = found.table[found.table["sample_id"] == sample]
+    events = own.loc[own["check"] == "events", "value"]
+    return {
+        "id": place_name("tube", sample),
+        "name": sample,
+        "status": worst([status for status in lights if status]),
+        "lights": lights,
+        "events": f"{int(events.iloc[0]):,}" if len(events) else "",
+        "said": [(str(row["status"]), str(row["message"])) for _, row in warned.iterrows()],
+        "picture": b64encode(picture).decode() if picture else "",
+    }
