@@ -53,7 +53,7 @@ class TubeQuality:
 
     @property
     def lights(self) -> pd.DataFrame:
-        """The worst status of each topic, a row a tube; empty where the tube has no check of it. Topics of none are left out."""
+        """The worst status of each topic that was checked, a row a tube; empty where the tube has no check of it."""
         rows = {sample: self._lights(sample) for sample in self.samples}
         table = pd.DataFrame.from_dict(rows, orient="index", columns=list(TOPICS))
         return table.loc[:, (table != "").any(axis=0)]
