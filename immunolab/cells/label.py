@@ -223,11 +223,11 @@ def _calls(found: Called, passed: Mask, fit: KindFit, by_protein: ProteinEvidenc
 def _t_cells(cells: AnnData, gates: ProteinGates, calls: _Calls, passed: Mask, declared: str, seed: int) -> _Calls:
     """Return the calls with T cells parted into CD4 and CD8, and CD4 T cells into subsets."""
     t_cells = (calls.labels == "CD3") & passed
-    parted, note = _cd4_or_cd8(cells, gates, calls, t_cells, declared, seed)
+    parted, doubt, note = _cd4_or_cd8(cells, gates, calls, t_cells, declared, seed)
     if parted is None:
         return replace(calls, notes=(*calls.notes, *note))
     labels, sure = calls.labels.copy(), calls.sure.copy()
-    cd4, cd8 = (t_cells & sure_of_sibling(*both) for both in (parted, parted[::-1]))
+    cd4, cd8 = (t_cells & ~doubt & sure_of_sibling(*both) for both in (parted, parted[::-1]))
     for name, inside, own in (("CD4", cd4, parted[0]), ("CD8", cd8, parted[1])):
         labels[inside], sure[inside] = name, np.minimum(sure, own)[inside]
     answers = cd4_answers(cells, gates, cd4, seed=seed)
@@ -252,20 +252,21 @@ def _spread(values: np.ndarray, among: Mask, elsewhere: float) -> np.ndarray:
 
 def _cd4_or_cd8(
     cells: AnnData, gates: ProteinGates, calls: _Calls, t_cells: Mask, declared: str, seed: int
-) -> tuple[tuple[Array, Array] | None, tuple[str, ...]]:
-    """Return the probabilities of CD4 and of CD8 among T cells, None where neither can be assessed, and notes."""
+) -> tuple[tuple[Array, Array] | None, Mask, tuple[str, ...]]:
+    """Return the probabilities of CD4 and of CD8 among T cells, None where neither can be assessed, doubts, and notes."""
+    certain = np.zeros(len(t_cells), dtype=bool)
     if declared in ("CD4", "CD8"):
         own, none = t_cells.astype(np.float64), np.zeros(len(t_cells))
-        return (own, none) if declared == "CD4" else (none, own), ()
+        return (own, none) if declared == "CD4" else (none, own), certain, ()
     fit, by_protein = calls.fit, calls.by_protein
     if fit is None or by_protein is None or t_cells.sum() < 2:
-        return None, ()
+        return None, certain, ()
     kinds = tuple(np.array(fit.kinds)[np.isin(lineage_of_kinds(fit.kinds, t_as_one=False), ("CD4", "CD8", "T"))])
     markers = marker_counts(cells[t_cells]) if has_genes(cells) else None
     by_genes = fit_kinds(markers, kinds, seed=seed) if markers is not None and can_part_cd4(markers.genes) else None
     proteins = [marker for marker in ("CD4", "CD8") if marker in by_protein.used]
     if by_genes is None and not proteins:
-        return None, ("CD4 and CD8 cannot be parted: neither their proteins nor CD8A or CD8B",)
+        return None, certain, ("CD4 and CD8 cannot be parted: neither their proteins nor CD8A or CD8B",)
     columns = [fit.kinds.index(kind) for kind in kinds]
     evidence = by_protein.parting[t_cells][:, columns] + (0.0 if by_genes is None else by_genes.evidence)
     points = cell_space(cells, gates, t_cells, genes=_CD4_GENES, seed=seed)
@@ -287,4 +288,8 @@ def _cd4_or_cd8(
     notes = [f"CD4 and CD8 are called by {' and '.join(sources)}"]
     if len(found.present) == 1:
         notes.append(f"the T cells are one kind, {found.present[0]}: a second one explains them no better")
-    return (four, eight), tuple(notes)
+    if found.by_share_alone.any():
+        notes.append(
+            f"{int(found.by_share_alone.sum())} T cells stay CD3: only the share of CD4 or of CD8 would give them a name"
+        )
+    return (four, eight), _spread(found.by_share_alone, t_cells, False), tuple(notes)

@@ -138,10 +138,21 @@ def _shares(evidence: Array) -> tuple[Array, float]:
 
 @dataclass(frozen=True)
 class Siblings:
-    """Probability of CD4 and of CD8 in each T cell, and which of them there are."""
+    """Probability of CD4 and of CD8 in each T cell, and which of them there are.
+
+    Attributes
+    ----------
+    chances
+        Of CD4 and of CD8.
+    present
+        Which there are.
+    by_share_alone
+        Cells that are the one rather than the other only as it is the commoner: with equal shares they would be in doubt.
+    """
 
     chances: tuple[Array, Array]
     present: tuple[str, ...]
+    by_share_alone: NDArray[np.bool_]
 
 
 def chance_of_cd4(
@@ -150,7 +161,8 @@ def chance_of_cd4(
     """Return the probability of CD4 and of CD8 of each T cell.
 
     What a cell looks like (its neighbours, and a logistic regression on ``points``) is the prior, and only what CD4 and
-    CD8 cells never share is the likelihood, by EM: a cytotoxic cell is CD8 where cytotoxic cells carry CD8.
+    CD8 cells never share is the likelihood, by EM: a cytotoxic cell is CD8 where cytotoxic cells carry CD8. Where one of
+    the two is common, its share alone does not name a cell: most of a rare sibling would get the name of the common one.
 
     Parameters
     ----------
@@ -191,7 +203,13 @@ def chance_of_cd4(
         share = after
         if moved < _SETTLED:
             break
-    return Siblings((share * either, (1 - share) * either), present)
+    alone = np.zeros(len(points), dtype=bool)
+    if len(present) == 2:
+        common = np.clip(float(share.mean()), _LEAST_PRIOR, 1 - _LEAST_PRIOR)
+        equal = odds + np.log(prior / (1 - prior)) - np.log(common / (1 - common))
+        least = np.log(_SURE_SIBLING / (1 - _SURE_SIBLING))
+        alone = np.where(share >= 0.5, equal < least, equal > -least)
+    return Siblings((share * either, (1 - share) * either), present, alone)
 
 
 def _present(odds: Array) -> tuple[str, ...]:
