@@ -185,3 +185,36 @@ def test_bead_sorted_cells_keep_their_lineage_alone() -> None:
     for start, name in (("CD4+", "CD4"), ("CD8+", "CD8"), ("CD19+", "B"), ("CD56+", "NK"), ("CD14+", "Mono")):
         part = cells[np.char.startswith(sort.astype(str), start)].copy()
         assert (coarse(label_cells(part)) == name).mean() >= 0.945, name
+
+
+def test_doubt_between_siblings_gives_the_parent_where_one_is_rare() -> None:
+    """What looks like either, without transcripts that part them, is a T cell: not the commoner of the two."""
+    cells = drawn({"CD8_naive": 400, "CD4_naive": 170}, seed=3)
+    found = label_cells(interpret_cells(cells))
+    got, kind = lineage(found), cells.obs["kind"].to_numpy().astype(str)
+    assert (got == "CD8")[kind == "CD4_naive"].mean() <= 0.05
+    assert (got == "CD4")[kind == "CD8_naive"].mean() <= 0.05
+    assert (got == "CD8")[kind == "CD8_naive"].mean() >= 0.8
+    assert any("T cells stay CD3" in note for note in found.notes)
+
+
+def test_a_sort_named_in_the_sheet_is_respected_by_a_run(tmp_path: Path) -> None:
+    """Two samples sorted as CD8 and one that was not: each is called as its own row says."""
+    kinds = {"P1_W0": {"CD8_naive": 150, "CD4_naive": 6}, "P1_W10": {"CD8_naive": 150}}
+    kinds["P2_W0"] = {"CD8_naive": 80, "CD4_memory": 120}
+    rows = ["sample_id,patient_id,visit,file,modality,sorted"]
+    for number, (name, of) in enumerate(kinds.items()):
+        drawn(of, seed=number).write_h5ad(tmp_path / f"{name}.h5ad")
+        rows.append(f"{name},{name[:2]},{name[3:]},{name}.h5ad,single_cell,{'' if name == 'P2_W0' else 'CD8'}")
+    (tmp_path / "samples.csv").write_text("\n".join(rows) + "\n")
+    (tmp_path / "study.yaml").write_text("study: Sorts\nsheet: samples.csv\ncomparison: {before: W0, after: W10}\n")
+    run = il.run(il.read_study(tmp_path / "study.yaml"), out=tmp_path / "out", tables_only=True)
+    counts = run.table("counts").set_index(["sample_id", "population"])["n_events"]
+    for name in ("P1_W0", "P1_W10"):
+        assert counts[name, "CD8"] >= 0.95 * counts[name, "CD3"]
+        assert counts[name, "CD4"] == 0
+    assert counts["P2_W0", "CD4"] >= 100
+    sheet = (tmp_path / "samples.csv").read_text()
+    (tmp_path / "samples.csv").write_text(sheet.replace("single_cell,CD8", "single_cell,CD9"))
+    with pytest.raises(InputError, match="not sorted as 'CD9'"):
+        il.read_study(tmp_path / "study.yaml")

@@ -33,7 +33,7 @@ _LEAST_MEAN = 0.01  # counts a cell: rarer genes only add noise
 _TARGET = 1e4  # counts a cell after scaling
 
 
-def doublet_scores(counts: csr_matrix, sample_ids: NDArray[np.object_], *, seed: int = 0) -> NDArray[np.float64] | None:
+def doublet_scores(counts: csr_matrix, sample_ids: NDArray[np.object_]) -> NDArray[np.float64] | None:
     """Return the probability of being a doublet for each cell, sample by sample.
 
     Parameters
@@ -42,13 +42,15 @@ def doublet_scores(counts: csr_matrix, sample_ids: NDArray[np.object_], *, seed:
         Raw counts, cells x genes.
     sample_ids
         Sample of each cell. A sample of under 200 or over 20,000 cells is not scored: its cells get 0.
-    seed
-        Of the simulated doublets.
 
     Returns
     -------
     array or None
         One value a cell, or None with fewer than 500 genes.
+
+    Notes
+    -----
+    The pairs that are added are the same in every call: which cells fail decides what all later borders rest on.
     """
     if counts.shape[1] < _FEWEST_GENES:
         return None
@@ -56,7 +58,7 @@ def doublet_scores(counts: csr_matrix, sample_ids: NDArray[np.object_], *, seed:
     for number, sample in enumerate(dict.fromkeys(sample_ids)):
         own = np.flatnonzero(sample_ids == sample)
         if _FEWEST_CELLS <= len(own) <= _MOST_CELLS:
-            scores[own] = _scores(counts[own], np.random.default_rng([seed, number]))
+            scores[own] = _scores(counts[own], np.random.default_rng([0, number]))
     return scores
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,16 +26,15 @@ from immunolab.cells.marker_model import KindFit, fit_kinds, marker_counts, miss
 from immunolab.cells.protein_lineages import ProteinEvidence, lineage_evidence
 from immunolab.cells.proteins import ProteinGates
 from immunolab.cells.quality import CellQuality, check_cells
+from immunolab.cells.sorts import Sorts, as_sorted, declared_sorts, lineages_of, possible_kinds
 from immunolab.cells.space import cell_space
 from immunolab.cells.subsets import chances_of_cd4, members_of_cd4, name_cd4
 from immunolab.clustering.expression import Array, similar_cells
 from immunolab.clustering.names import UNASSIGNED
-from immunolab.errors import InputError, Problem, nearest
 from immunolab.events.cells import has_genes, notes_of, sample_ids_of
 from immunolab.gating.tube_gates import thresholds_table
 from immunolab.progress import phases
 from immunolab.schema.flags import flag, shown
-from immunolab.vocabulary.signatures import expected_levels
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -43,9 +43,7 @@ Mask = NDArray[np.bool_]
 _CD4_GENES = ("CD4", "CD8A", "CD8B")
 _LYMPHOID = ("CD3", "NK", "B", "Plasma")
 _OTHERS = ("Mono", "DC", "pDC", "HSPC")
-SORTED_AS = ("CD3", "CD4", "CD8", "NK", "B", "Mono", "DC", "pDC", "HSPC")  # what a sort may be declared as
 _CONTRADICTED = 0.1  # probability of CD4 or of CD8 in a cell whose own proteins say otherwise
-_SURELY_OTHER = 0.99  # probability of another lineage that overrules a declared sort: sorts are 95 to 99 % pure
 _T_NEIGHBOURS = 30  # more than for subsets: CD4 transcripts are seen in a tenth of CD4 cells
 _PHASES = ("quality", "neighbours", "lineages", "T cells")
 
@@ -97,7 +95,9 @@ class _Calls:
     by_protein: ProteinEvidence | None = None
 
 
-def label_cells(cells: AnnData, *, population: str = "", seed: int = 0) -> LabelledCells:
+def label_cells(
+    cells: AnnData, *, population: str = "", sorts: Mapping[str, str] = MappingProxyType({}), seed: int = 0
+) -> LabelledCells:
     """Return a label for each cell: a subset of CD4 T cells, a lineage, or ``unassigned``.
 
     Surface proteins and genes are combined, each by its evidence. A cell that fails quality control is ``unassigned``
@@ -109,6 +109,8 @@ def label_cells(cells: AnnData, *, population: str = "", seed: int = 0) -> Label
         Under the storage contract, as `read_cells` gives them.
     population
         What the cells were sorted as (``CD4``, ``CD3``, ``B`` ...); "" where nothing is known.
+    sorts
+        sample_id -> what its cells were sorted as, for samples that differ.
     seed
         Of every random draw.
 
@@ -117,9 +119,9 @@ def label_cells(cells: AnnData, *, population: str = "", seed: int = 0) -> Label
     InputError
         The population is none that cells are sorted as.
     """
-    declared = _declared(population)
+    declared = declared_sorts(sample_ids_of(cells), population, sorts)
     with phases("labelling", _PHASES) as next_phase:
-        quality = check_cells(cells, seed=seed)
+        quality = check_cells(cells)
         next_phase()
         gates = ProteinGates(cells, seed)
         points = cell_space(cells, gates, seed=seed)
@@ -156,23 +158,8 @@ def _doubts(thresholds: pd.DataFrame) -> Iterator[str]:
         yield from (f"{population}: its share is doubtful: {flag(word).meaning}" for word in shown(words))
 
 
-def _declared(population: str) -> str:
-    if population and population not in SORTED_AS:
-        hint = f"{nearest(population, SORTED_AS)} known: {', '.join(SORTED_AS)}".strip()
-        raise InputError(Problem("", "population", f"cells are not sorted as '{population}'", hint))
-    return population
-
-
-def _kinds(declared: str) -> tuple[str, ...]:
-    """Return the kinds that cells may be of: a sort of CD4 holds no CD8 cells, but may hold other lineages."""
-    kinds = expected_levels().kinds
-    names = lineage_of_kinds(kinds, t_as_one=False)
-    sibling = {"CD4": ("CD8", "T"), "CD8": ("CD4", "T")}.get(declared, ())
-    return tuple(kind for kind, name in zip(kinds, names, strict=True) if name not in sibling)
-
-
-def _lineages(cells: AnnData, gates: ProteinGates, points: Array, passed: Mask, declared: str, seed: int) -> _Calls:
-    kinds = _kinds(declared)
+def _lineages(cells: AnnData, gates: ProteinGates, points: Array, passed: Mask, declared: Sorts, seed: int) -> _Calls:
+    kinds = possible_kinds(declared)
     unknown, notes = frozenset(lineage_of_kinds(kinds)) - {UNASSIGNED}, list[str]()
     if has_genes(cells):
         markers = marker_counts(cells)
@@ -189,25 +176,11 @@ def _lineages(cells: AnnData, gates: ProteinGates, points: Array, passed: Mask, 
     fit = KindFit(kinds, both, shares_of(both[passed]) if passed.any() else fit.weight)
     neighbours = similar_cells(points, seed=seed)
     chance = settle(fit, neighbours, passed)
-    if declared:
-        chance, note = _as_declared(fit, chance, declared)
-        notes.append(note)
+    chance, of_sorts = as_sorted(fit, chance, declared)
+    notes += of_sorts
     sources = [*(["genes"] if has_genes(cells) else []), *(["surface proteins"] if by_protein.used else [])]
     notes += [*by_protein.notes, f"lineages are called by {' and '.join(sources) or 'nothing'}"]
-    return _calls(call_lineages(chance, kinds, unknown - {declared}), passed, fit, by_protein, *notes)
-
-
-def _as_declared(fit: KindFit, chance: Array, declared: str) -> tuple[Array, str]:
-    """Return probabilities where cells are what they were sorted as, unless they are surely of another lineage."""
-    lineage = "T" if declared in ("CD3", "CD4", "CD8") else declared
-    own = np.array([name == lineage for name in lineage_of_kinds(fit.kinds)])
-    other = chance[:, ~own].sum(axis=1) >= _SURELY_OTHER
-    prior = np.where(own, np.maximum(fit.weight, 1e-4), 1e-12)
-    kept = np.where(other[:, None], chance, fit.chance(prior / prior.sum()))
-    return (
-        kept,
-        f"the cells were sorted as {declared}; {int(other.sum())} of {len(other)} are surely of another lineage",
-    )
+    return _calls(call_lineages(chance, kinds, unknown - lineages_of(declared)), passed, fit, by_protein, *notes)
 
 
 def _calls(found: Called, passed: Mask, fit: KindFit, by_protein: ProteinEvidence, *notes: str) -> _Calls:
@@ -220,10 +193,10 @@ def _calls(found: Called, passed: Mask, fit: KindFit, by_protein: ProteinEvidenc
     return _Calls(labels, found.confidence, chance, members, notes, fit, by_protein)
 
 
-def _t_cells(cells: AnnData, gates: ProteinGates, calls: _Calls, passed: Mask, declared: str, seed: int) -> _Calls:
+def _t_cells(cells: AnnData, gates: ProteinGates, calls: _Calls, passed: Mask, declared: Sorts, seed: int) -> _Calls:
     """Return the calls with T cells parted into CD4 and CD8, and CD4 T cells into subsets."""
     t_cells = (calls.labels == "CD3") & passed
-    parted, doubt, note = _cd4_or_cd8(cells, gates, calls, t_cells, declared, seed)
+    parted, doubt, note = _cd4_and_cd8(cells, gates, calls, t_cells, declared, seed)
     if parted is None:
         return replace(calls, notes=(*calls.notes, *note))
     labels, sure = calls.labels.copy(), calls.sure.copy()
@@ -250,14 +223,28 @@ def _spread(values: np.ndarray, among: Mask, elsewhere: float) -> np.ndarray:
     return result
 
 
-def _cd4_or_cd8(
-    cells: AnnData, gates: ProteinGates, calls: _Calls, t_cells: Mask, declared: str, seed: int
+def _cd4_and_cd8(
+    cells: AnnData, gates: ProteinGates, calls: _Calls, t_cells: Mask, declared: Sorts, seed: int
 ) -> tuple[tuple[Array, Array] | None, Mask, tuple[str, ...]]:
-    """Return the probabilities of CD4 and of CD8 among T cells, None where neither can be assessed, doubts, and notes."""
+    """Return as `_cd4_or_cd8` does, where T cells of a sort are what they were sorted as."""
+    of_sort = t_cells & np.isin(declared, ("CD4", "CD8"))
+    if not of_sort.any():
+        return _cd4_or_cd8(cells, gates, calls, t_cells, seed)
+    parted, doubt, notes = _cd4_or_cd8(cells, gates, calls, t_cells & ~of_sort, seed)
+    nowhere = np.zeros(len(t_cells))
+    four, eight = (nowhere, nowhere) if parted is None else parted
+    four, eight = (
+        np.where(of_sort, (declared == name).astype(np.float64), chance)
+        for name, chance in (("CD4", four), ("CD8", eight))
+    )
+    return (four, eight), doubt, notes
+
+
+def _cd4_or_cd8(
+    cells: AnnData, gates: ProteinGates, calls: _Calls, t_cells: Mask, seed: int
+) -> tuple[tuple[Array, Array] | None, Mask, tuple[str, ...]]:
+    """Return the probabilities of CD4 and of CD8 among T cells (None: not assessed), cells in doubt, and notes."""
     certain = np.zeros(len(t_cells), dtype=bool)
-    if declared in ("CD4", "CD8"):
-        own, none = t_cells.astype(np.float64), np.zeros(len(t_cells))
-        return (own, none) if declared == "CD4" else (none, own), certain, ()
     fit, by_protein = calls.fit, calls.by_protein
     if fit is None or by_protein is None or t_cells.sum() < 2:
         return None, certain, ()
@@ -290,6 +277,6 @@ def _cd4_or_cd8(
         notes.append(f"the T cells are one kind, {found.present[0]}: a second one explains them no better")
     if found.by_share_alone.any():
         notes.append(
-            f"{int(found.by_share_alone.sum())} T cells stay CD3: only the share of CD4 or of CD8 would give them a name"
+            f"{int(found.by_share_alone.sum())} T cells stay CD3: only the share of CD4 or CD8 would give them a name"
         )
     return (four, eight), _spread(found.by_share_alone, t_cells, False), tuple(notes)

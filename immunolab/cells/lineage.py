@@ -147,7 +147,8 @@ class Siblings:
     present
         Which there are.
     by_share_alone
-        Cells that are the one rather than the other only as it is the commoner: with equal shares they would be in doubt.
+        Cells that are the one rather than the other only as it is the commoner: with equal shares they would be in
+        doubt.
     """
 
     chances: tuple[Array, Array]
@@ -161,8 +162,8 @@ def chance_of_cd4(
     """Return the probability of CD4 and of CD8 of each T cell.
 
     What a cell looks like (its neighbours, and a logistic regression on ``points``) is the prior, and only what CD4 and
-    CD8 cells never share is the likelihood, by EM: a cytotoxic cell is CD8 where cytotoxic cells carry CD8. Where one of
-    the two is common, its share alone does not name a cell: most of a rare sibling would get the name of the common one.
+    CD8 cells never share is the likelihood, by EM: a cytotoxic cell is CD8 where cytotoxic cells carry CD8. Where one
+    of the two is common, its share alone does not name a cell: most of a rare sibling would get the common one's name.
 
     Parameters
     ----------

@@ -54,7 +54,7 @@ class _Limit:
         return self.values < self.limit if self.is_low else self.values > self.limit
 
 
-def check_cells(cells: AnnData, *, seed: int = 0) -> CellQuality:
+def check_cells(cells: AnnData) -> CellQuality:
     """Return which cells pass, and the limits they were checked against.
 
     Limits are placed on all cells of the cohort: counts and genes five median absolute deviations
@@ -66,10 +66,8 @@ def check_cells(cells: AnnData, *, seed: int = 0) -> CellQuality:
     ----------
     cells
         Under the storage contract.
-    seed
-        Of the simulated doublets, see `doublets.doublet_scores`.
     """
-    limits = tuple(_limits(cells, seed))
+    limits = tuple(_limits(cells))
     samples = sample_ids_of(cells)
     passed = np.array([not str(name).startswith("hashtag_") for name in samples])
     for limit in limits:
@@ -82,7 +80,7 @@ def check_cells(cells: AnnData, *, seed: int = 0) -> CellQuality:
     return CellQuality(passed, QUALITY.frame(list(_rows(samples, limits, passed))), (*_unchecked(limits), *lost))
 
 
-def _limits(cells: AnnData, seed: int) -> Iterator[_Limit]:
+def _limits(cells: AnnData) -> Iterator[_Limit]:
     counts, protein = counts_of(cells), proteins_of(cells)
     if counts is not None:
         total = np.asarray(counts.sum(axis=1)).ravel().astype(np.float64)
@@ -93,7 +91,7 @@ def _limits(cells: AnnData, seed: int) -> Iterator[_Limit]:
         if mito.size:
             share = 100.0 * np.asarray(counts[:, mito].sum(axis=1)).ravel() / np.maximum(total, 1.0)
             yield _Limit(Check.MITOCHONDRIAL_PERCENT, share, _mito_limit(share))
-        doublet = doublet_scores(counts, sample_ids_of(cells), seed=seed)
+        doublet = doublet_scores(counts, sample_ids_of(cells))
         if doublet is not None:
             yield _Limit(Check.DOUBLET_SCORE, doublet, DOUBLET_LIMIT)
     elif protein is not None and proteins_are_counts(cells):

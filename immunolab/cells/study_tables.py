@@ -92,7 +92,7 @@ def cell_tables(
     seed
         Of every random draw.
     """
-    found = label_cells(cells, seed=seed)
+    found = label_cells(cells, sorts={sample.sample_id: sample.sorted_as for sample in samples}, seed=seed)
     names = [sample.sample_id for sample in samples]
     clusters = cluster_counts(found, names, seed)
     counts = pd.concat([population_counts(found, names), clusters], ignore_index=True)

@@ -13,7 +13,7 @@ from immunolab.study.control_tubes import bead_number, bridge_cells, bridge_prob
 from immunolab.study.dates import read_dates
 from immunolab.study.doses import PatientDoses, read_study_days
 from immunolab.study.names import undrawable
-from immunolab.study.sample import UNSTIMULATED, Modality, Sample, SheetSpecimen
+from immunolab.study.sample import SORTED_AS, UNSTIMULATED, Modality, Sample, SheetSpecimen
 from immunolab.study.spreadsheet import Row, TextTable, column_problems, read_text_table
 from immunolab.study.trial import Trial
 
@@ -32,6 +32,7 @@ OPTIONAL = (
     "marker",
     "stimulation",
     "modality",
+    "sorted",
     "lymphocytes_per_ul",
     "beads_per_tube",
     "volume_ul",
@@ -141,6 +142,7 @@ class _RowReader:
             self.problems += bridge_cells(self.table, row)
         day = self.study_day(row)
         path = self.file(row)
+        modality = self.modality(row, path)
         return Sample(
             sample_id=row["sample_id"],
             patient_id=row["patient_id"] or row["bridge"],
@@ -156,7 +158,8 @@ class _RowReader:
             aliquot=row["aliquot"],
             marker=row["marker"],
             stimulation=_stimulation(row["stimulation"]),
-            modality=self.modality(row, path),
+            modality=modality,
+            sorted_as=self.sort(row, modality),
             lymphocytes_per_ul=self.lymphocytes(row),
             beads_per_tube=self.beads(row, "beads_per_tube"),
             volume_ul=self.beads(row, "volume_ul"),
@@ -235,6 +238,14 @@ class _RowReader:
                 return known
         self.fault(row, "modality", f"unknown modality '{row['modality']}'", allowed_hint(name, allowed))
         return "flow"
+
+    def sort(self, row: Row, modality: Modality) -> str:
+        name = row["sorted"]
+        if name and modality != "single_cell":
+            self.fault(row, "sorted", "only single cells are declared as sorted", "leave the cell empty")
+        elif name and name not in SORTED_AS:
+            self.fault(row, "sorted", f"cells are not sorted as '{name}'", allowed_hint(name, SORTED_AS))
+        return name
 
     def specimen(self, row: Row) -> SheetSpecimen:
         name = re.sub(r"[\s\-]+", "_", row["specimen"].strip().lower())

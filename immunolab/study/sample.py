@@ -9,6 +9,8 @@ from typing import Literal
 
 Modality = Literal["flow", "mass", "single_cell"]
 SheetSpecimen = Literal["", "whole_blood", "fresh_pbmc", "frozen_pbmc"]
+SORTED_AS = ("CD3", "CD4", "CD8", "NK", "B", "Mono", "DC", "pDC", "HSPC")
+"""Populations that single cells may be declared as sorted into before they were sequenced."""
 UNSTIMULATED = "unstimulated"
 """Word of the column ``stimulation`` for the control of a patient's stimulated tubes."""
 
@@ -29,6 +31,8 @@ class Sample:
         For an FMO control, the marker left out; empty for an unstained control.
     stimulation
         What the cells were stimulated with, or `UNSTIMULATED` for the control of such tubes; empty for all others.
+    sorted_as
+        Of single cells, what they were sorted as before they were sequenced; empty where they were not.
     lymphocytes_per_ul
         Lymphocyte count of the same day, cells per microlitre.
     beads_per_tube, volume_ul, bead_cv_percent
@@ -58,6 +62,7 @@ class Sample:
     marker: str = ""
     stimulation: str = ""
     modality: Modality = "flow"
+    sorted_as: str = ""
     lymphocytes_per_ul: float | None = None
     beads_per_tube: float | None = None
     volume_ul: float | None = None

@@ -81,7 +81,7 @@ def study_cells(
         return StudyCells()
     contents = {s.sample_id: input_sha256(s.file) for s in samples if s.file.exists()}
     flow = any(s.modality != "single_cell" and not s.control_of for s in study.samples)
-    where = [place(study, s) | {"sample": s.sample_id, "file": s.file.name} for s in samples]
+    where = [place(study, s) | {"sample": s.sample_id, "file": s.file.name, "sorted": s.sorted_as} for s in samples]
     parts = {
         "files": contents,
         "where": where,
