@@ -99,7 +99,9 @@ def add_cluster(commands: Subparsers) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE")
     parser.add_argument("-o", "--out", default="immunolab_clusters", metavar="OUT", help="default: %(default)s")
     parser.add_argument("--method", choices=("flowsom", "leiden"), default="flowsom", help="default: %(default)s")
-    parser.add_argument("--clusters", type=at_least_one, default=15, metavar="K", help="how many (default: 15)")
+    parser.add_argument(
+        "--clusters", type=at_least_one, metavar="K", help="how many (default: the most that halves of the events bear)"
+    )
     parser.add_argument("--markers", default="", metavar="A,B", help="default: every marker that all files have")
     parser.add_argument("--panel", type=Path, metavar="PANEL", help=_PANEL)
     parser.add_argument("--strategy", type=Path, metavar="S", help="gates: for --parent, and to compare clusters with")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from immunolab.clustering.clusters import NOT_CLUSTERED_ON, TRAIN_ON, ClusterMethod, find_clusters
+from immunolab.clustering.clusters import NOT_CLUSTERED_ON, TRAIN_ON, ClusterMethod, Clusters, find_clusters
 from immunolab.clustering.embedding import umap_of
 from immunolab.clustering.expression import components, variable_genes
 from immunolab.clustering.tables import cluster_profiles
@@ -27,7 +27,7 @@ _SPACE = "X_immunolab"  # where `immunolab.label` leaves the space that cells ar
 def cluster(
     data: AnnData,
     *,
-    clusters: int = 20,
+    clusters: int | None = None,
     method: ClusterMethod = "flowsom",
     markers: Sequence[str] = (),
     seed: int = 0,
@@ -43,9 +43,11 @@ def cluster(
         ``uns["immunolab"]["clusters"]``, one row a cluster. Clusters of events are named by their phenotype, clusters
         of labelled cells by the commonest label: ``obs["immunolab_cluster_label"]``.
     clusters
-        How many; Leiden comes as near as its resolution allows.
+        How many; Leiden comes as near as its resolution allows. Left out, as many as halves of the events find alike
+        (of Leiden those at resolution 1); ``uns["immunolab"]["cluster_number"]`` says why, in words, and the
+        agreement of halves by number.
     method
-        ``flowsom`` (self-organising map with consensus metaclusters) or ``leiden`` (nearest-neighbour graph).
+        ``flowsom`` (self-organising map with metaclusters) or ``leiden`` (nearest-neighbour graph).
     markers
         Of a tube; left out, all markers but viability, dump and DNA channels.
     seed
@@ -71,9 +73,10 @@ def cluster(
         raise InputError(problems)
     points, names = _points(data, markers, seed)
     inside = np.flatnonzero(np.isfinite(points).all(axis=1))
-    if not 1 <= clusters <= len(inside):
+    least = 1 if clusters is None else clusters
+    if not 1 <= least <= len(inside):
         hint = f"choose 1 to {len(inside)} clusters"
-        raise InputError(Problem("", "clusters", f"{len(inside)} events cannot make {clusters} clusters", hint))
+        raise InputError(Problem("", "clusters", f"{len(inside)} events cannot make {least} clusters", hint))
     train = points[drawn_rows(inside, TRAIN_ON, seed)]
     with phases("clustering", ("finding clusters", "every event", "names"), quiet=quiet) as next_phase:
         found = find_clusters(train, clusters, method=method, seed=seed, scale=bool(names))
@@ -85,7 +88,8 @@ def cluster(
     numbers = [str(one + 1) for one in range(found.n)]
     data.obs["immunolab_cluster"] = _categories(number, numbers, inside, data.n_obs)
     data.obs["immunolab_cluster_label"] = _categories(number, list(table["label"].astype(str)), inside, data.n_obs)
-    data.uns[STORED] = {**data.uns.get(STORED, {}), "clusters": table.assign(**_as_text(table))}
+    stored = {"clusters": table.assign(**_as_text(table)), **_evidence(found, clusters)}
+    data.uns[STORED] = {**data.uns.get(STORED, {}), **stored}
 
 
 def umap(
@@ -185,6 +189,16 @@ def _categories(number: NDArray[np.int32], names: list[str], rows: NDArray[np.in
     every = np.full(n, -1, dtype=np.int32)
     every[rows] = code[number - 1]
     return pd.Categorical.from_codes(every, categories=pd.Index(order, dtype=object))
+
+
+def _evidence(found: Clusters, wanted: int | None) -> dict[str, object]:
+    """Return how many clusters the events bear, as h5ad can hold it; nothing where the method does not ask."""
+    number = found.map.number
+    if number is None:
+        return {}
+    said = {"words": number.in_words(), "chosen": wanted is None, "borne": number.borne}
+    tried = {"clusters": np.array([*number.agreement]), "agreement": np.array([*number.agreement.values()])}
+    return {"cluster_number": {**said, **tried}}
 
 
 def _as_text(table: pd.DataFrame) -> dict[str, pd.Series]:

@@ -17,10 +17,11 @@ _NEIGHBOURS = 15  # scanpy's default
 _NODES = 400  # that other events are assigned by: enough for 15 clusters of a planted mixture at an index of 1.000
 _NODE_PASSES = 5  # of k-means over the nodes; they serve assignment only and need not converge
 _RESOLUTIONS = (0.01, 5.0)  # searched between; Leiden's default is 1
+_USUAL_RESOLUTION = 1.0  # Leiden's default
 _SEARCHES = 10  # halvings of that range on the log scale: resolution to within 1 %
 
 
-def leiden_map(events: Matrix, n_clusters: int, *, seed: int = 0) -> Map:
+def leiden_map(events: Matrix, n_clusters: int | None = None, *, seed: int = 0) -> Map:
     """Return nodes and the cluster of each, so that other events go to their nearest node's.
 
     The graph joins each of at most 20,000 events with its 15 nearest, weighted by the share of
@@ -32,7 +33,7 @@ def leiden_map(events: Matrix, n_clusters: int, *, seed: int = 0) -> Map:
     events
         Events x markers.
     n_clusters
-        The number wanted; the nearest that a resolution gives is found.
+        The number wanted; the nearest that a resolution gives is found. None takes resolution 1.
     seed
         Of the drawn events and of Leiden.
 
@@ -65,12 +66,12 @@ def _centres(events: Matrix, nodes: Matrix) -> Matrix:
     return nodes
 
 
-def _communities(points: Matrix, n_clusters: int, seed: int) -> Labels:
+def _communities(points: Matrix, n_clusters: int | None, seed: int) -> Labels:
     """Return the community of each event, largest first from 0, with about the wanted number of them."""
     import igraph
 
     graph, weights = _graph(points, seed)
-    low, high = _RESOLUTIONS
+    low, high = _RESOLUTIONS if n_clusters else (_USUAL_RESOLUTION, _USUAL_RESOLUTION)
     best = np.zeros(len(points), dtype=np.int64)
     for search in range(_SEARCHES):
         resolution = float(np.sqrt(low * high))
@@ -78,6 +79,9 @@ def _communities(points: Matrix, n_clusters: int, seed: int) -> Labels:
         parts = graph.community_leiden("modularity", weights=weights, resolution=resolution, n_iterations=2)
         found = np.asarray(parts.membership)
         n = int(found.max()) + 1
+        if n_clusters is None:
+            best = found
+            break
         if search == 0 or abs(n - n_clusters) < abs(int(best.max()) + 1 - n_clusters):
             best = found
         if n == n_clusters:

@@ -1,8 +1,9 @@
-"""A self-organising map with consensus metaclustering, the method of FlowSOM.
+"""A self-organising map of events and its metaclusters, after FlowSOM.
 
-Van Gassen et al. 2015 (Cytometry A 87:636) train a 10 x 10 map event by event. Here all events of a
-training sample move the map at once in each pass (Kohonen's batch rule), so the result depends on
-the seed only: not on the order of events, nor on the number of threads.
+Van Gassen et al. 2015 (Cytometry A 87:636) train a 10 x 10 map event by event. Here all events of a pass move the map
+at once (Kohonen's batch rule), so the result depends on the seed only, not on the number of threads. Passes that lay
+the map out see a part of the events, passes that settle it more and more of them, the last one all. Nodes are joined by
+`node_tree`, and how many clusters the events bear is found by `cluster_number`.
 """
 
 from __future__ import annotations
@@ -12,8 +13,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.spatial.distance import squareform
+
+from immunolab.clustering.cluster_number import (
+    ClusterNumber,
+    HalfMap,
+    cluster_number,
+    compared_rows,
+    half_rows,
+    kept_together,
+)
+from immunolab.clustering.node_tree import NodeTree, node_tree
 
 Matrix = NDArray[np.float32]
 Labels = NDArray[np.int32]
@@ -21,9 +30,10 @@ Labels = NDArray[np.int32]
 # events of a node under which it only follows the nearest other node: one stray event is no cluster (judgement: three
 # alike are seldom chance among a hundred nodes)
 _FEWEST_OF_A_NODE = 3
-_RESAMPLINGS = 100  # as in FlowSOM's metaClustering_consensus
-_SHARE = 0.9  # of the nodes in a resampling; as there
-_START_ON = 20_000  # events that the two main directions are taken from; more change the start by nothing that stays
+# events that the first nodes, the passes of a wide neighbourhood and the valleys between nodes are taken from: 200 a
+# node (judgement; labels agree as well as with all events, benchmarks/cluster_labels.py)
+_SOME = 20_000
+_WIDEST = 1 / 3  # first radius of the neighbourhood, of the grid's side (as in FlowSOM, about)
 
 
 @dataclass(frozen=True)
@@ -35,23 +45,74 @@ class Map:
     nodes
         float32, nodes x markers, on the scale of the training events.
     labels
-        Metacluster of each node, counted from 0.
+        Metacluster of each node, counted from 0, the largest first.
     stability
-        For each metacluster the mean share of resamplings in which its nodes stayed together, 0 to 1; None
-        where nothing was resampled.
+        For each metacluster the share of its pairs of events that maps of other halves of the events keep together,
+        0 to 1; None where there were no such maps.
+    number
+        How many clusters the events bear; None where it was not asked.
     """
 
     nodes: Matrix
     labels: Labels
     stability: NDArray[np.float64] | None = None
+    number: ClusterNumber | None = None
 
     def assign(self, events: Matrix) -> Labels:
         """Return the metacluster of each event (events x markers, same scale as in training)."""
         return self.labels[nearest_node(events, self.nodes)]
 
 
+@dataclass(frozen=True)
+class NodeMap:
+    """A trained map whose nodes are not joined yet.
+
+    Attributes
+    ----------
+    nodes
+        float32, nodes x markers.
+    kept
+        Rows of those that hold enough events to be joined; the others follow the nearest of them.
+    tree
+        Of the kept nodes.
+    shown
+        Events that maps are compared on.
+    halves
+        Maps of halves of the events.
+    number
+        How many clusters the events bear.
+    """
+
+    nodes: Matrix
+    kept: NDArray[np.intp]
+    tree: NodeTree
+    shown: Matrix
+    halves: tuple[HalfMap, ...]
+    number: ClusterNumber
+
+    def clusters(self, n: int | None = None) -> Map:
+        """Return the map with its nodes joined.
+
+        Parameters
+        ----------
+        n
+            Metaclusters; None takes as many as the events bear.
+        """
+        borne = self.number.borne
+        of_kept = _largest_first(self.tree.groups(n or borne, borne), self.tree.size)
+        labels, own = (of_kept[nearest_node(points, self.nodes[self.kept])] for points in (self.nodes, self.shown))
+        kept = kept_together(own, of_kept, self.halves, borne) if self.halves else None
+        return Map(self.nodes, labels, kept, self.number)
+
+
 def train_map(
-    events: Matrix, n_clusters: int, *, grid: tuple[int, int] = (10, 10), passes: int = 12, seed: int = 0
+    events: Matrix,
+    n_clusters: int | None = None,
+    *,
+    grid: tuple[int, int] = (10, 10),
+    passes: int = 12,
+    seed: int = 0,
+    number: ClusterNumber | None = None,
 ) -> Map:
     """Train a map and join its nodes into metaclusters.
 
@@ -60,20 +121,73 @@ def train_map(
     events
         Training events, float32, events x markers, display scale.
     n_clusters
-        Metaclusters, at most the number of nodes.
+        Metaclusters, at most the number of nodes; None takes as many as the events bear.
     grid
         Rows and columns of the map; FlowSOM's default.
     passes
         Passes over the training events (FlowSOM's default is 10); the neighbourhood shrinks linearly to one node.
     seed
-        Of the first nodes and of the resamplings.
+        Of the draws of events.
+    number
+        How many clusters the events bear, where that is known; None finds it from maps of halves of the events.
+    """
+    least = n_clusters or 1
+    trained = train_nodes(events, grid=grid, passes=passes, seed=seed, least=least, number=number)
+    return trained.clusters(n_clusters)
+
+
+def train_nodes(
+    events: Matrix,
+    *,
+    grid: tuple[int, int] = (10, 10),
+    passes: int = 12,
+    seed: int = 0,
+    least: int = 1,
+    number: ClusterNumber | None = None,
+) -> NodeMap:
+    """Train a map, and maps of halves of the events that say how many clusters there are.
+
+    Parameters
+    ----------
+    events, grid, passes, seed, number
+        See `train_map`.
+    least
+        Nodes that are kept at least, however few events they hold.
     """
     rng = np.random.default_rng(seed)
-    nodes = _train(np.ascontiguousarray(events, dtype=np.float32), grid, passes, rng)
-    held = np.bincount(nearest_node(events, nodes), minlength=len(nodes))
-    kept = np.flatnonzero(held >= min(_FEWEST_OF_A_NODE, np.sort(held)[-n_clusters]))
-    of_kept, stability = _consensus_clusters(nodes[kept].astype(np.float64), n_clusters, rng)
-    return Map(nodes, of_kept[nearest_node(nodes, nodes[kept])], stability)
+    events = np.ascontiguousarray(events, dtype=np.float32)
+    nodes = _train(events, grid, passes, rng)
+    tree, kept = _tree_of(events, nodes, rng, least)
+    shown = events[compared_rows(len(events), rng)]
+    halves = []
+    for rows in half_rows(len(events), rng) if number is None else ():
+        half = _train(events[rows], grid, passes, rng)
+        half_tree, half_kept = _tree_of(events[rows], half, rng, 1)
+        halves.append(HalfMap(half_tree, nearest_node(shown, half[half_kept])))
+    return NodeMap(nodes, kept, tree, shown, tuple(halves), number or cluster_number(halves))
+
+
+def _tree_of(events: Matrix, nodes: Matrix, rng: np.random.Generator, least: int) -> tuple[NodeTree, NDArray[np.intp]]:
+    """Return the tree of the nodes that hold enough events, and their rows; at least so many where events allow it."""
+    some = events[_drawn(len(events), _SOME, rng)]
+    own = nearest_node(some, nodes)
+    size = np.bincount(own, minlength=len(nodes))
+    kept = np.flatnonzero(size >= max(1, min(_FEWEST_OF_A_NODE, np.sort(size)[-min(least, len(size))])))
+    at_centre, half_way = _loops().between(some, own, nodes)
+    return node_tree(nodes[kept], size[kept], *(table[np.ix_(kept, kept)] for table in (at_centre, half_way))), kept
+
+
+def _largest_first(groups: NDArray[np.intp], size: NDArray[np.float64]) -> Labels:
+    """Return the groups numbered by their events, the largest 0."""
+    order = np.argsort(-np.bincount(groups, size), kind="stable")
+    rank = np.empty(len(order), dtype=np.int32)
+    rank[order] = np.arange(len(order))
+    return rank[groups]
+
+
+def _drawn(n: int, most: int, rng: np.random.Generator) -> NDArray[np.intp] | slice:
+    """Return rows of at most so many of n events, in order."""
+    return slice(None) if n <= most else np.sort(rng.choice(n, most, replace=False))
 
 
 def nearest_node(events: Matrix, nodes: Matrix) -> Labels:
@@ -86,19 +200,21 @@ def nearest_node(events: Matrix, nodes: Matrix) -> Labels:
     nodes
         Of shape (nodes, markers), float32.
     """
-    result: Labels = _kernel()(np.ascontiguousarray(events, dtype=np.float32), np.ascontiguousarray(nodes.T))
+    result: Labels = _loops().nearest(np.ascontiguousarray(events, dtype=np.float32), np.ascontiguousarray(nodes.T))
     return result
 
 
 def _train(events: Matrix, grid: tuple[int, int], passes: int, rng: np.random.Generator) -> Matrix:
     n_nodes = grid[0] * grid[1]
-    nodes = _first_nodes(events, grid, rng)
+    some = events[_drawn(len(events), _SOME, rng)]
+    nodes = _first_nodes(some, grid)
     rows, columns = np.divmod(np.arange(n_nodes), grid[1])
     apart = np.maximum(np.abs(rows[:, None] - rows), np.abs(columns[:, None] - columns))
-    for radius in np.linspace(max(grid) / 3.0, 0.0, passes):
-        best = nearest_node(events, nodes)
-        size = np.bincount(best, minlength=n_nodes).astype(np.float64)
-        total = np.stack([np.bincount(best, column, n_nodes) for column in events.T.astype(np.float64)], axis=1)
+    radii = np.linspace(max(grid) * _WIDEST, 0.0, passes)
+    for left, radius in zip(range(passes - 1, -1, -1), radii, strict=True):
+        # alone, a node settles among its events: half of all in the pass before the last, a quarter before that
+        seen = some if radius >= 1 else events[_drawn(len(events), max(_SOME, len(events) >> left), rng)]
+        size, total = _loops().node_sums(seen, np.ascontiguousarray(nodes.T))
         pull = (apart <= radius).astype(np.float64) * np.exp(-0.5 * (apart / max(radius, 0.5)) ** 2)
         weight = pull @ size
         reached = weight > 0
@@ -107,46 +223,19 @@ def _train(events: Matrix, grid: tuple[int, int], passes: int, rng: np.random.Ge
     return nodes
 
 
-def _first_nodes(events: Matrix, grid: tuple[int, int], rng: np.random.Generator) -> Matrix:
-    """Spread the first nodes over the plane of the two main directions of the events."""
-    centre = events.mean(axis=0, dtype=np.float64)
-    sample = events[rng.choice(len(events), min(len(events), _START_ON), replace=False)].astype(np.float64) - centre
+def _first_nodes(some: Matrix, grid: tuple[int, int]) -> Matrix:
+    """Spread the first nodes over the plane of the two main directions of some events."""
+    centre = some.mean(axis=0, dtype=np.float64)
+    sample = some.astype(np.float64) - centre
     _, spread, axes = np.linalg.svd(sample, full_matrices=False)
     axes = axes * np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)])[:, None]
     scale = 2.0 * spread / np.sqrt(len(sample))
     first = np.linspace(-1, 1, grid[0])[:, None, None] * scale[0] * axes[0]
     second = np.linspace(-1, 1, grid[1])[None, :, None] * (scale[1] * axes[1] if len(axes) > 1 else 0.0)
-    return (centre + first + second).reshape(-1, events.shape[1]).astype(np.float32)
+    return (centre + first + second).reshape(-1, some.shape[1]).astype(np.float32)
 
 
-def _consensus_clusters(
-    points: NDArray[np.float64], n_clusters: int, rng: np.random.Generator
-) -> tuple[Labels, NDArray[np.float64]]:
-    """Join points by how often average linkage keeps them together in resamplings of 90 % of them.
+def _loops() -> Any:
+    from immunolab.clustering import _nearest
 
-    Consensus clustering of Monti et al. 2003 (Machine Learning 52:91). Returns labels counted from 0 in
-    order of first appearance, and each cluster's mean consensus.
-    """
-    n = len(points)
-    k = min(n_clusters, n)
-    together, drawn = np.zeros((n, n)), np.zeros((n, n))
-    for _ in range(_RESAMPLINGS):
-        chosen = np.sort(rng.choice(n, max(k, round(_SHARE * n)), replace=False))
-        labels = fcluster(linkage(points[chosen], "average"), k, "maxclust")
-        drawn[np.ix_(chosen, chosen)] += 1
-        together[np.ix_(chosen, chosen)] += labels[:, None] == labels
-    consensus = np.divide(together, drawn, out=np.zeros_like(together), where=drawn > 0)
-    np.fill_diagonal(consensus, 1.0)
-    found = fcluster(linkage(squareform(1.0 - consensus, checks=False), "average"), k, "maxclust")
-    _, first, inverse = np.unique(found, return_index=True, return_inverse=True)
-    order = np.empty(len(first), dtype=np.int32)
-    order[np.argsort(first)] = np.arange(len(first))
-    final = order[inverse].astype(np.int32)
-    stability = [consensus[np.ix_(final == c, final == c)].mean() for c in range(len(first))]
-    return final, np.array(stability)
-
-
-def _kernel() -> Any:
-    from immunolab.clustering._nearest import nearest
-
-    return nearest
+    return _nearest

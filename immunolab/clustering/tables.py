@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from immunolab.clustering.cluster_number import HALVES, ClusterNumber
 from immunolab.clustering.clusters import Clusters
 from immunolab.clustering.names import NO_NAME, name_cluster, phenotypes_of, two_levels
 from immunolab.clustering.som import Labels
@@ -56,6 +57,21 @@ def cluster_profiles(found: Clusters, markers: Sequence[str]) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def cluster_numbers(number: ClusterNumber) -> pd.DataFrame:
+    """Return one row a number of clusters that was tried, with the agreement of halves of the events.
+
+    Parameters
+    ----------
+    number
+        How many clusters the events bear.
+    """
+    rows = [
+        {"clusters": n, "agreement": index, "n_pairs": HALVES * (HALVES - 1) // 2, "least": number.least}
+        for n, index in number.agreement.items()
+    ]
+    return pd.DataFrame(rows, columns=["clusters", "agreement", "n_pairs", "least"])
 
 
 def with_labels_of(profiles: pd.DataFrame, path: Path) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, zip_longest
 
 import numpy as np
@@ -135,8 +135,8 @@ def channel_scales(tubes: Iterable[Sequence[ChannelNoise]]) -> tuple[ChannelScal
     """Return one display scale for each channel of tubes that are compared.
 
     Fluorescence is on arcsinh(x / cofactor), where the cofactor is 1.5 standard deviations of the noise (the median of
-    the tubes) and at least what 150 is for a scale that ends at 262,144; mass on arcsinh(x / 5). Values that are on a
-    display scale already stay as they are.
+    the tubes) and at least what 150 is for a scale that ends at 262,144; mass on arcsinh(x / 5). Values of either that
+    are on a display scale already stay as they are.
 
     Parameters
     ----------
@@ -148,16 +148,19 @@ def channel_scales(tubes: Iterable[Sequence[ChannelNoise]]) -> tuple[ChannelScal
     for one in (one for tube in read for one in tube):
         by_name.setdefault(one.name, []).append(one)
     light = [[one for one in tube if one.kind == "fluorescence"] for tube in read]
+    mass = _mass_scale([one for tube in read for one in tube if one.kind == "mass"])
     if any(light) and all(_is_displayed(tube) for tube in light if tube):
         reason = f"values end below {_CHANNEL_TOP:g} and are not skewed as signals are: they are on a display scale"
         return tuple(
-            ChannelScale(name, Identity(), reason) if found[0].kind == "fluorescence" else _mass(name)
+            ChannelScale(name, Identity(), reason) if found[0].kind == "fluorescence" else replace(mass, name=name)
             for name, found in by_name.items()
         )
     measured = {name: _cofactor(found) for name, found in by_name.items() if found[0].kind == "fluorescence"}
     seen = [cofactor for cofactor, n in measured.values() if n]
     other = float(np.median(seen)) if seen else 0.0
-    return tuple(_scale(name, *measured[name], other) if name in measured else _mass(name) for name in by_name)
+    return tuple(
+        _scale(name, *measured[name], other) if name in measured else replace(mass, name=name) for name in by_name
+    )
 
 
 def spread_over_batches(batches: Mapping[str, str]) -> tuple[str, ...]:
@@ -206,5 +209,10 @@ def _scale(name: str, cofactor: float, n_tubes: int, other: float) -> ChannelSca
     return ChannelScale(name, Asinh(float(f"{cofactor:.{_DIGITS}g}")), reason)
 
 
-def _mass(name: str) -> ChannelScale:
-    return ChannelScale(name, Asinh(MASS_COFACTOR), "counts of a mass cytometer")
+def _mass_scale(found: Sequence[ChannelNoise]) -> ChannelScale:
+    """Return the scale of the mass channels of all tubes, for a channel without a name."""
+    high = max((one.high for one in found), default=np.inf)
+    if high <= _TRANSFORMED_TOP:
+        reason = f"no mass channel goes beyond {high:.3g}, where counts go to hundreds: they are on a display scale"
+        return ChannelScale("", Identity(), reason)
+    return ChannelScale("", Asinh(MASS_COFACTOR), "counts of a mass cytometer")

@@ -138,7 +138,13 @@ PROFILES = Table(
         Column("score", "number", "how well the medians fit the label", "0 to 1"),
         Column("runner_up", "text", "label that fits next best", nullable=True),
         Column("margin", "number", "score less that of the runner-up", "0 to 1"),
-        Column("consensus", "number", "share of resampled maps that keep the cluster together", "0 to 1", True),
+        Column(
+            "consensus",
+            "number",
+            "share of the cluster's pairs of events that maps of halves of the events keep together",
+            "0 to 1",
+            True,
+        ),
         Column("median_*", "number", "median of the marker in the column's name", "display scale", True),
         Column("n_events", "integer", "events in the cluster, over all files", "events", low=0),
         Column("percent", "number", "share of the clustered events", "%"),
@@ -205,6 +211,19 @@ STABILITY = Table(
     files=("cluster: stability.csv",),
 )
 
+CLUSTER_NUMBERS = Table(
+    "cluster_numbers",
+    "how far halves of the events find the same clusters, by number of clusters",
+    (
+        Column("clusters", "integer", "number of clusters tried", low=2),
+        Column("agreement", "number", "mean adjusted Rand index of two maps, each of another half of the events"),
+        Column("n_pairs", "integer", "pairs of maps", low=1),
+        Column("least", "number", "agreement asked of the number taken where none was given: the greatest that has it"),
+    ),
+    key=("clusters",),
+    files=("cluster: cluster_numbers.csv",),
+)
+
 CONFUSION = Table(
     "confusion",
     "events shared by each cluster and each gated population",
@@ -232,5 +251,6 @@ TABLES = (
     SIZES,
     ABUNDANCE,
     STABILITY,
+    CLUSTER_NUMBERS,
     CONFUSION,
 )

@@ -82,7 +82,7 @@ SCALES = Table(
         Column("scale", "text", "from instrument units to the display scale"),
         Column("reason", "text", "what the scale depends on"),
     ),
-    files=("run: tables/scales.csv", "gate: scales.csv"),
+    files=("run: tables/scales.csv", "gate: scales.csv", "cluster: scales.csv"),
 )
 
 INTENSITIES = Table(

@@ -2,46 +2,35 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from immunolab.clustering.clusters import (
-    NOT_CLUSTERED_ON,
-    TRAIN_ON,
-    ClusterMethod,
-    Clusters,
-    find_clusters,
-    train,
-)
-from immunolab.clustering.som import Labels, Matrix
+from immunolab.clustering.cluster_number import ClusterNumber
+from immunolab.clustering.clusters import TRAIN_ON, ClusterMethod, Clusters, find_clusters, train
+from immunolab.clustering.som import Labels
 from immunolab.clustering.stability import stability
-from immunolab.clustering.tables import cluster_profiles, cluster_sizes, shared_events, with_labels_of
-from immunolab.errors import DataFileError, GatingError, ImmunolabError, InputError, Problem, nearest
+from immunolab.clustering.tables import cluster_numbers, cluster_profiles, cluster_sizes, shared_events, with_labels_of
+from immunolab.errors import InputError, Problem
+from immunolab.events.scales import ChannelScale
 from immunolab.events.subsample import drawn_rows
-from immunolab.events.tube import Tube
-from immunolab.gating.gate_source import Gates, read_gates
-from immunolab.gating.placement.rules import display_scale
-from immunolab.gating.tubes import GatedTube, gate_tube
-from immunolab.loaders.fcs.read import read_fcs, read_header
+from immunolab.events.transforms import scale_in_words
+from immunolab.gating.gate_source import read_gates
 from immunolab.progress import phases, progress
 from immunolab.schema.cells import CLUSTERS
 from immunolab.schema.files import write_atomically
 from immunolab.schema.formula_cells import each_text, neutralised
 from immunolab.schema.tables import declared
-from immunolab.vocabulary.panel import read_panel, resolve_channels
+from immunolab.vocabulary.panel import read_panel
+from immunolab.workflow.cluster_tubes import MarkerEvents, TubeReader, markers_of
 from immunolab.workflow.cluster_visits import abundance_lines, compare_clusters, sheet_of
 from immunolab.workflow.scales import scaled_gates
 from immunolab.workflow.workers import Workers, memory_budget
 
-log = logging.getLogger("immunolab")
-Mask = NDArray[np.bool_]
 _REPEATS = 3  # runs with other seeds, and on halves: judgement, as few as show a spread
 
 
@@ -52,9 +41,9 @@ class ClusterOptions:
     Attributes
     ----------
     method
-        ``flowsom`` (self-organising map with consensus metaclusters) or ``leiden`` (graph).
+        ``flowsom`` (self-organising map with metaclusters) or ``leiden`` (graph).
     clusters
-        How many; Leiden comes as near as its resolution allows.
+        How many; Leiden comes as near as its resolution allows. None takes as many as halves of the events find alike.
     markers
         Markers or channels to cluster on; empty takes every marker that all files have, but not
         viability, dump and DNA channels.
@@ -74,7 +63,7 @@ class ClusterOptions:
     """
 
     method: ClusterMethod = "flowsom"
-    clusters: int = 15
+    clusters: int | None = None
     markers: tuple[str, ...] = ()
     strategy: Path | None = None
     parent: str = ""
@@ -103,6 +92,12 @@ class ClusterOutcome:
         See `immunolab.clustering.stability.stability`.
     n_events, n_clustered
         Events read, and those inside the parent.
+    scales
+        Display scale of each marker, and why.
+    number
+        How many clusters the events bear; None where the method does not ask.
+    asked
+        The number that was asked for; None where it was chosen.
     abundance
         Clusters at two visits (`schema.cells.ABUNDANCE`); None where no sheet was given.
     """
@@ -114,17 +109,10 @@ class ClusterOutcome:
     stability: pd.DataFrame
     n_events: int
     n_clustered: int
+    scales: tuple[ChannelScale, ...] = ()
+    number: ClusterNumber | None = None
+    asked: int | None = None
     abundance: pd.DataFrame | None = None
-
-
-@dataclass(frozen=True)
-class _Tube:
-    """One file's events on the display scale, markers x events float32; the parent; gated populations."""
-
-    sample_id: str
-    shown: Matrix
-    inside: Mask
-    gated: GatedTube | None
 
 
 def cluster_files(
@@ -153,124 +141,40 @@ def cluster_files(
     chosen = options or ClusterOptions()
     paths = [Path(file) for file in files]
     panel = read_panel(chosen.panel) if chosen.panel else None
-    markers = _markers(paths, chosen, panel)
+    markers = markers_of(paths, chosen.markers, panel)
     samples = sheet_of(chosen.sheet, paths, chosen.before, chosen.after) if chosen.sheet else None
     pool = Workers(memory=memory_budget())
     source = scaled_gates(read_gates(chosen.strategy), paths, pool, panel) if chosen.strategy else None
-    share = max(TRAIN_ON // len(paths), 1)
-    read = partial(_read, markers=markers, source=source, options=chosen, panel=panel)
-    shown = progress(paths, len(paths), "reading", logs=False)
-    subsamples = [_subsample(read(path), share, chosen.seed) for path in shown]
-    events = np.concatenate(subsamples)
-    if len(events) < chosen.clusters:
+    reader = TubeReader(markers, source, chosen.parent, panel, chosen.seed)
+    events, scales = reader.sample(paths, TRAIN_ON)
+    if len(events) < (chosen.clusters or 1):
         where = f" in {chosen.parent}" if chosen.parent else ""
         hint = "choose a larger parent or fewer clusters"
-        raise InputError(Problem("", "", f"{len(events)} events{where} cannot make {chosen.clusters} clusters", hint))
+        text = f"{len(events)} events{where} cannot make {chosen.clusters or 1} clusters"
+        raise InputError(Problem("", "", text, hint))
     with phases("clustering", ("finding clusters", "stability")) as next_phase:
         found = find_clusters(events, chosen.clusters, method=chosen.method, seed=chosen.seed)
         next_phase()
-        again = partial(train, n_clusters=chosen.clusters, method=chosen.method)
+        again = partial(train, n_clusters=found.n, method=chosen.method, number=found.map.number)
         repeated = stability(found.sample, found.labels, again, runs=_REPEATS, seed=chosen.seed)
     profiles = cluster_profiles(found, markers)
     if chosen.merge:
         profiles = with_labels_of(profiles, chosen.merge)
+    read = partial(reader.read, scales=scales)
     written = _write(paths, Path(out), markers, read, found, profiles, repeated)
+    _write_evidence(scales, found.map.number, Path(out))
     _draw(found, markers, written.profiles, chosen, Path(out))
+    written = replace(written, scales=scales, number=found.map.number, asked=chosen.clusters)
     if samples is None:
         return written
     return replace(written, abundance=compare_clusters(written.sizes, samples, Path(out), chosen.before, chosen.after))
-
-
-def _markers(paths: Sequence[Path], options: ClusterOptions, panel: Mapping[str, str] | None) -> tuple[str, ...]:
-    problems = [Problem(str(p), "", "there is no such file", "check the path") for p in paths if not p.is_file()]
-    stems = [path.stem for path in paths]
-    problems += [
-        Problem(stem, "", "several files share this stem", "cluster them in separate runs")
-        for stem in dict.fromkeys(stems)
-        if stems.count(stem) > 1
-    ]
-    if problems:
-        raise InputError(problems)
-    have = [_names(path, panel) for path in paths]
-    if options.markers:
-        for path, names in zip(paths, have, strict=True):
-            for marker in options.markers:
-                if marker not in names:
-                    hint = f"{nearest(marker, names)} the file has: {', '.join(names)}".strip()
-                    problems.append(Problem(str(path), "", f"there is no marker '{marker}'", hint))
-        if problems:
-            raise InputError(problems)
-        return tuple(dict.fromkeys(options.markers))
-    common = [name for name, stained in have[0].items() if stained and all(other.get(name) for other in have)]
-    if len(common) < 2:
-        hint = "name markers in $PnS or in a table for --panel, or choose channels with --markers"
-        raise InputError(Problem("", "", f"{len(common)} markers are in all files, 2 are needed", hint))
-    return tuple(common)
-
-
-def _names(path: Path, panel: Mapping[str, str] | None) -> dict[str, bool]:
-    """Return markers and channels of a file, and whether each is a marker to cluster on by default."""
-    try:
-        header = read_header(path)
-    except DataFileError as error:
-        raise InputError(Problem(str(path), "", error.message, error.hint)) from error
-    channels = resolve_channels([c.name for c in header.channels], [c.label for c in header.channels], panel)
-    stained = [c for c in channels if c.kind in ("fluorescence", "mass")]
-    named = [c.marker for c in stained if c.marker and c.marker not in NOT_CLUSTERED_ON]
-    names = {c.name: not named and c in stained for c in channels}
-    return {**{marker: named.count(marker) == 1 for marker in named}, **names}
-
-
-def _read(
-    path: Path,
-    markers: Sequence[str],
-    source: Gates | None,
-    options: ClusterOptions,
-    panel: Mapping[str, str] | None,
-) -> _Tube:
-    try:
-        events = read_fcs(path, panel=panel, sample_id=path.stem)
-    except DataFileError as error:
-        raise InputError(Problem(str(path), "", error.message, error.hint)) from error
-    gated = _gated(events, path, source, options) if source else None
-    inside = np.ones(events.n_events, dtype=bool)
-    if options.parent and gated is not None:
-        inside = _parent_mask(gated, options.parent)
-    settings = source.declared.settings.get("transform", {}) if source and source.declared else {}
-    shown = np.empty((len(markers), events.n_events), dtype=np.float32)
-    for row, marker in enumerate(markers):
-        channel = events.channels[events.find(marker)]
-        shown[row] = display_scale(settings, channel).apply(events.compensated(channel.name))
-    return _Tube(path.stem, shown, inside & np.isfinite(shown).all(axis=0), gated)
-
-
-def _gated(tube: Tube, path: Path, source: Gates, options: ClusterOptions) -> GatedTube:
-    try:
-        gated = gate_tube(tube, source.for_file(tube.file, tube.keywords), seed=options.seed)
-    except ImmunolabError as error:
-        raise InputError(Problem(str(path), "", error.message, error.hint)) from error
-    for fault in gated.left_out:
-        log.info("%s: %s is not gated: %s", path.name, fault.place, fault.message)
-    return gated
-
-
-def _parent_mask(gated: GatedTube, name: str) -> Mask:
-    try:
-        return gated.mask(name)
-    except GatingError as error:
-        raise InputError(Problem("", "--parent", error.message, error.hint)) from None
-
-
-def _subsample(tube: _Tube, n: int, seed: int) -> Matrix:
-    inside = drawn_rows(np.flatnonzero(tube.inside), n, [seed, *tube.sample_id.encode()])
-    return np.ascontiguousarray(tube.shown[:, inside].T)
 
 
 def _write(
     paths: Sequence[Path],
     out: Path,
     markers: tuple[str, ...],
-    read: Callable[[Path], _Tube],
+    read: Callable[[Path], MarkerEvents],
     found: Clusters,
     profiles: pd.DataFrame,
     repeated: pd.DataFrame,
@@ -313,11 +217,22 @@ def _write(
     return ClusterOutcome(out, markers, profiles, size, repeated, n_events, int(total.sum()))
 
 
-def _clusters_of(tube: _Tube, found: Clusters) -> Labels:
+def _write_evidence(scales: Sequence[ChannelScale], number: ClusterNumber | None, out: Path) -> None:
+    """Write the scale of each marker, and what the number of clusters depends on."""
+    rows = [
+        {"panel": None, "channel": one.name, "scale": scale_in_words(one.transform), "reason": one.reason}
+        for one in scales
+    ]
+    declared("scales").write(pd.DataFrame(rows), out / "scales.csv")
+    if number is not None:
+        declared("cluster_numbers").write(cluster_numbers(number), out / "cluster_numbers.csv")
+
+
+def _clusters_of(tube: MarkerEvents, found: Clusters) -> Labels:
     """Return the cluster of each event of a tube, -1 outside the parent."""
     clusters = np.full(tube.inside.size, -1, dtype=np.int32)
     if tube.inside.any():
-        clusters[tube.inside] = found.assign(tube.shown[:, tube.inside].T)
+        clusters[tube.inside] = found.assign(tube.values[:, tube.inside].T)
     return clusters
 
 
@@ -351,9 +266,25 @@ def cluster_text(outcome: ClusterOutcome) -> str:
             f"  {row.cluster:>3}  {row.label:<14} {row.percent:6.2f} %  score {row.score:.2f}, next {row.runner_up}"
             for row in outcome.profiles.itertuples()
         ),
+        *_evidence_lines(outcome),
         f"found again: adjusted Rand index {means['seed']:.3f} with other seeds, "
         f"{means['subsample']:.3f} on half the events",
     ]
     if outcome.abundance is not None:
         lines += ["", *abundance_lines(outcome.abundance)]
     return "\n".join(lines)
+
+
+def _evidence_lines(outcome: ClusterOutcome) -> list[str]:
+    """Return what the number of clusters and the scales of the markers depend on, in words."""
+    lines = []
+    if outcome.number is not None:
+        asked = "" if outcome.asked is None else f"{outcome.asked} clusters were asked for; "
+        lines.append(f"number: {asked}{outcome.number.in_words()} (cluster_numbers.csv)")
+    by_scale: dict[str, list[str]] = {}
+    for one in outcome.scales:
+        by_scale.setdefault(f"{scale_in_words(one.transform)}: {one.reason}", []).append(one.name)
+    for words, names in by_scale.items():
+        of = "all markers" if len(by_scale) == 1 else ", ".join(names)
+        lines.append(f"scale of {of}: {words} (scales.csv)")
+    return lines

@@ -146,13 +146,13 @@ def display_scale(transform: Mapping[str, Any], channel: Channel) -> Transform:
     scale = _named_scale(transform, channel)
     if not isinstance(scale, Auto):
         return scale
-    if channel.kind == "mass":
-        return Asinh(MASS_COFACTOR)
     measured = transform.get("measured")
+    found = (measured or {}).get(channel.marker) or (measured or {}).get(channel.name)
+    if channel.kind == "mass":
+        return found.transform if found else Asinh(MASS_COFACTOR)
     if measured is None:
         return scale
-    # a channel that no tube of the study has in this form
-    found = measured.get(channel.marker) or measured.get(channel.name)
+    # a channel that no tube of the study has in this form stays as it is
     return found.transform if found else Identity()
 
 
