@@ -67,10 +67,10 @@ class ClusterNumber:
         if self.borne not in self.agreement:
             return f"no number of clusters is found alike on halves of the events (index {_LEAST_AGREEMENT} asked)"
         after = self.agreement.get(self.borne + 1)
-        more = "" if after is None else f", {after:.2f} at {self.borne + 1}"
+        more = "" if after is None else f", {after:.3f} at {self.borne + 1}"
         return (
             f"{self.borne} clusters are the last that halves of the events find alike before they part: adjusted Rand "
-            f"index {self.agreement[self.borne]:.2f}{more}; at least {self.least:.2f} asked"
+            f"index {self.agreement[self.borne]:.3f}{more}; at least {self.least:.3f} asked"
         )
 
 

@@ -21,6 +21,10 @@ _LEAST_MARGIN = 0.05
 _PER_CONDITION = 0.02  # bonus a condition: at equal fit the more specific population leads
 _BINS = 256  # of the histogram that Otsu's border is placed on
 _WITHIN = (0.001, 0.999)  # quantiles the histogram runs between, so that no stray event stretches its bins
+# distance of the two groups that Otsu's border gives, in standard deviations within them, under which a marker has one
+# level only: one normal group gives 2.65, two of them 4 and more (judgement between)
+_LEAST_APART = 3.0
+_WRITTEN: dict[Level, str] = {"neg": "-", "lo": "lo", "int": "int", "pos": "+", "hi": "hi"}
 _EXPECTED: dict[Level, tuple[float, float]] = {
     # from and to where a level is a full match, in shares of the way from negative to positive
     "neg": (-np.inf, 0.2),
@@ -34,19 +38,20 @@ _FADES = 0.4  # the way past those ends over which a fit falls from 1 to 0
 
 @dataclass(frozen=True)
 class ClusterName:
-    """A cluster's label, how well it fits, the best other candidate, and the lead over it."""
+    """A cluster's label, how well it fits, the best other candidate, the lead over it, and the levels of the best."""
 
     label: str
     score: float
     runner_up: str
     margin: float
+    evidence: str = ""
 
 
 NO_NAME = ClusterName(UNASSIGNED, 0.0, "", 0.0)
 
 
-def two_levels(values: Array) -> tuple[float, float]:
-    """Return the means of the negative and of the positive events of a marker.
+def two_levels(values: Array) -> tuple[float, float, bool]:
+    """Return the means of the negative and of the positive events of a marker, and whether there are two such groups.
 
     The border is Otsu's (1979, IEEE Trans SMC 9:62): the cut into two groups that leaves least variance
     within them.
@@ -60,7 +65,9 @@ def two_levels(values: Array) -> tuple[float, float]:
     low = np.divide(sums, below, out=np.zeros_like(sums), where=below > 0)
     high = np.divide((counts @ middle) - sums, above, out=np.zeros_like(sums), where=above > 0)
     best = int(np.argmax(below * above * (high - low) ** 2))
-    return float(low[best]), float(high[best])
+    within = float((counts * (middle - np.where(np.arange(_BINS) <= best, low[best], high[best])) ** 2).sum())
+    gap = float(high[best] - low[best])
+    return float(low[best]), float(high[best]), gap > _LEAST_APART * np.sqrt(within / counts.sum())
 
 
 def phenotypes_of(markers: Collection[str]) -> dict[str, tuple[Condition, ...]]:
@@ -68,6 +75,11 @@ def phenotypes_of(markers: Collection[str]) -> dict[str, tuple[Condition, ...]]:
 
     Conditions on missing markers are dropped as long as every marker of the population's own conditions is
     there; of several alternatives the first counts.
+
+    Parameters
+    ----------
+    markers
+        Those that tell events apart: a marker that all events have, as CD3 of gated T cells, is as good as missing.
     """
     found = {}
     for name in cluster_names():
@@ -100,7 +112,8 @@ def name_cluster(levels: Mapping[str, float], candidates: Mapping[str, Sequence[
     A candidate's score is the mean of its conditions' fits, averaged with the worst of them; with equal
     fit the more specific candidate leads, and one that its definition excludes does not count. The
     margin is the lead over the best candidate that contradicts it on some marker; under 0.05, or with a
-    score under 0.6, the cluster is ``unassigned`` and the runner-up is what it would have been.
+    score under 0.6, the cluster is ``unassigned`` and the runner-up is what it would have been. The evidence holds the
+    conditions of that best candidate, each with the cluster's level.
     """
     scores = {name: _score(levels, conditions) for name, conditions in candidates.items()}
     if not scores:
@@ -112,7 +125,8 @@ def name_cluster(levels: Mapping[str, float], candidates: Mapping[str, Sequence[
     rival = max(rivals, key=lambda name: scores[name], default="")
     margin = scores[best] - scores.get(rival, 0.0)
     sure = bool(fit) and margin >= _LEAST_MARGIN
-    return ClusterName(best if sure else UNASSIGNED, scores[best], rival if sure else best, margin)
+    evidence = ", ".join(f"{c.marker}{_WRITTEN[c.level]} {levels[c.marker]:.2f}" for c in candidates[best])
+    return ClusterName(best if sure else UNASSIGNED, scores[best], rival if sure else best, margin, evidence)
 
 
 def _excluded(name: str) -> tuple[str, ...]:

@@ -33,10 +33,12 @@ def cluster_profiles(found: Clusters, markers: Sequence[str]) -> pd.DataFrame:
     -------
     pd.DataFrame
         cluster (from 1), label, score, runner_up, margin (see `names.name_cluster`), consensus (flowsom only, 0
-        to 1), and ``median_MARKER`` on the display scale.
+        to 1), evidence (conditions of the label, or of the runner-up of an unassigned cluster, each with the
+        cluster's level: 0 the marker's negative events, 1 its positive ones), and ``median_MARKER`` on the display
+        scale.
     """
-    candidates = phenotypes_of(markers)
-    low, high = np.array([two_levels(column.astype(np.float64)) for column in found.sample.T]).T
+    low, high, apart = np.array([two_levels(column.astype(np.float64)) for column in found.sample.T]).T
+    candidates = phenotypes_of([marker for marker, two in zip(markers, apart, strict=True) if two])
     base, gap = low.astype(np.float32), np.maximum(high - low, _LEAST_GAP).astype(np.float32)
     rows = []
     for cluster in range(found.n):
@@ -53,6 +55,7 @@ def cluster_profiles(found: Clusters, markers: Sequence[str]) -> pd.DataFrame:
                 "runner_up": named.runner_up or None,
                 "margin": named.margin,
                 "consensus": None if found.map.stability is None else float(found.map.stability[cluster]),
+                "evidence": named.evidence or None,
                 **{f"median_{marker}": float(value) for marker, value in zip(markers, shown, strict=True)},
             }
         )

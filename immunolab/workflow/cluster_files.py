@@ -12,6 +12,7 @@ import pandas as pd
 
 from immunolab.clustering.cluster_number import ClusterNumber
 from immunolab.clustering.clusters import TRAIN_ON, ClusterMethod, Clusters, find_clusters, train
+from immunolab.clustering.names import UNASSIGNED
 from immunolab.clustering.som import Labels
 from immunolab.clustering.stability import stability
 from immunolab.clustering.tables import cluster_numbers, cluster_profiles, cluster_sizes, shared_events, with_labels_of
@@ -263,7 +264,8 @@ def cluster_text(outcome: ClusterOutcome) -> str:
         f"{outcome.n_clustered:,} of {outcome.n_events:,} events in {len(outcome.profiles)} clusters"
         f" on {', '.join(outcome.markers)}",
         *(
-            f"  {row.cluster:>3}  {row.label:<14} {row.percent:6.2f} %  score {row.score:.2f}, next {row.runner_up}"
+            f"  {row.cluster:>3}  {row.label:<14} {row.percent:6.2f} %  {_reason(row.label, row.score, row.runner_up)}"
+            f"{row.evidence or ''}"
             for row in outcome.profiles.itertuples()
         ),
         *_evidence_lines(outcome),
@@ -273,6 +275,13 @@ def cluster_text(outcome: ClusterOutcome) -> str:
     if outcome.abundance is not None:
         lines += ["", *abundance_lines(outcome.abundance)]
     return "\n".join(lines)
+
+
+def _reason(label: str, score: float, other: str | None) -> str:
+    """Return how well a cluster's name fits; of an unassigned one how well the nearest does."""
+    if label != UNASSIGNED:
+        return f"fit {score:.2f}: "
+    return f"nearest {other}, fit {score:.2f}: " if other else "no population is defined by these markers"
 
 
 def _evidence_lines(outcome: ClusterOutcome) -> list[str]:
