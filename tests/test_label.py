@@ -321,5 +321,6 @@ def test_an_anndata_is_labelled_clustered_and_mapped_in_place(
     assert (cells.obs["immunolab_cluster_label"][b_cells] == "B").mean() > 0.9
     il.umap(cells, events=300)
     assert np.isfinite(cells.obsm["X_umap"]).all(axis=1).sum() == 300
+    assert il.pl.umap(cells).get_xlabel() == "UMAP 1 (n = 300 cells)"
     cells.write_h5ad(tmp_path / "labelled.h5ad")
     assert set(read_h5ad(tmp_path / "labelled.h5ad").uns["immunolab"]) >= {"populations", "thresholds", "clusters"}

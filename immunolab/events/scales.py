@@ -43,6 +43,9 @@ _MOST_BELOW = 0.2
 # (99 % - median) / (median - 1 %) that no channel exceeds on a display scale: 1 to 2.6 in tubes of the HIPC, up to 28
 # of linear signals with any positive event (conventional tubes: 13 to 200)
 _DISPLAY_SKEW = 10.0
+# noise of mass channels below which they are on a display scale: software spreads counts of zero over -1 to 0, which is
+# 0.74 as noise is measured here and a fifth of that on arcsinh(x / 5) (judgement between the two)
+_MOST_DISPLAYED_NOISE = 0.3
 _DIGITS = 2  # of a cofactor: another tube seldom changes it, and people can read it
 
 
@@ -66,6 +69,8 @@ class ChannelNoise:
         99.9 % quantile, instrument units.
     skew
         (99 % - median) / (median - 1 %); infinite where the lower half is one value.
+    whole
+        Whether all events are whole numbers, as counts are.
     """
 
     name: str
@@ -75,6 +80,7 @@ class ChannelNoise:
     below: float
     high: float
     skew: float
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,7 +126,8 @@ def channel_noise(tube: Tube) -> tuple[ChannelNoise, ...]:
         low, middle, upper, high = quantiles(np.sort(row), [0.01, 0.5, 0.99, 0.999])
         skew = (upper - middle) / (middle - low) if middle > low else np.inf
         name, below = channel.marker or channel.name, float(np.mean(row < 0))
-        found.append(ChannelNoise(name, channel.kind, channel.top, _noise(row), below, high, float(skew)))
+        whole = bool(np.all(row == np.rint(row)))
+        found.append(ChannelNoise(name, channel.kind, channel.top, _noise(row), below, high, float(skew), whole))
     return tuple(found)
 
 
@@ -212,7 +219,8 @@ def _scale(name: str, cofactor: float, n_tubes: int, other: float) -> ChannelSca
 def _mass_scale(found: Sequence[ChannelNoise]) -> ChannelScale:
     """Return the scale of the mass channels of all tubes, for a channel without a name."""
     high = max((one.high for one in found), default=np.inf)
-    if high <= _TRANSFORMED_TOP:
+    noise = max((one.sd for one in found if one.sd is not None), default=0.0)
+    if high <= _TRANSFORMED_TOP and noise < _MOST_DISPLAYED_NOISE and not all(one.whole for one in found):
         reason = f"no mass channel goes beyond {high:.3g}, where counts go to hundreds: they are on a display scale"
         return ChannelScale("", Identity(), reason)
     return ChannelScale("", Asinh(MASS_COFACTOR), "counts of a mass cytometer")

@@ -50,7 +50,7 @@ def umap(data: AnnData, *, color: str = "label", ax: Axes | None = None) -> Axes
     Returns
     -------
     Axes
-        The axes drawn on; n is the number of events that are on the map.
+        The axes drawn on; n is the number of events or cells that are on the map.
 
     Raises
     ------
@@ -64,8 +64,9 @@ def umap(data: AnnData, *, color: str = "label", ax: Axes | None = None) -> Axes
     placed = np.flatnonzero(np.isfinite(points).all(axis=1))
     values, what = _colour_of(data, color)
     ax = axes(ax, WIDTH * 0.72, 92 * MM)
+    unit = "events" if "kind" in data.var else "cells"
     if values.dtype.kind in "fiu":
-        return signal_map(points[placed], values[placed].astype(np.float64), what, ax=ax)
+        return signal_map(points[placed], values[placed].astype(np.float64), what, ax=ax, unit=unit)
     words = pd.Series(values[placed]).fillna("none").astype(str)
     order = [str(name) for name in words.value_counts().index]
     if len(order) > _MOST_WORDS:
@@ -73,7 +74,7 @@ def umap(data: AnnData, *, color: str = "label", ax: Axes | None = None) -> Axes
         raise InputError(Problem("", "color", f"'{color}' has too many values for colours", hint))
     codes = words.map({name: place for place, name in enumerate(order)}).to_numpy(dtype=np.intp)
     named = [f"{name} (n = {int((codes == place).sum()):,})" for place, name in enumerate(order)]
-    map_plot(points[placed], codes, named, ax, colours=_colours(order))
+    map_plot(points[placed], codes, named, ax, colours=_colours(order), unit=unit)
     ax.set_title(what, fontsize=8, weight="bold")
     return ax
 

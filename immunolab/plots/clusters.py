@@ -58,6 +58,7 @@ def map_plot(
     ax: Axes | None = None,
     *,
     colours: Sequence[Any] = (),
+    unit: str = "events",
 ) -> Axes:
     """Draw events on a two-dimensional map, one colour a cluster.
 
@@ -73,6 +74,8 @@ def map_plot(
         Axes to draw on; None makes a new figure.
     colours
         Of the clusters; twenty that differ by default.
+    unit
+        What a point is: events or cells.
     """
     from matplotlib import colormaps
 
@@ -89,7 +92,7 @@ def map_plot(
             label=name,
             color=palette[k % len(palette)],
         )
-    ax.set_xlabel(f"UMAP 1 (n = {len(points):,} events)")
+    ax.set_xlabel(f"UMAP 1 (n = {len(points):,} {unit})")
     ax.set_ylabel("UMAP 2")
     ax.set_xticks([])
     ax.set_yticks([])
@@ -97,7 +100,9 @@ def map_plot(
     return ax
 
 
-def signal_map(points: NDArray[np.float64], values: NDArray[np.float64], what: str, *, ax: Axes) -> Axes:
+def signal_map(
+    points: NDArray[np.float64], values: NDArray[np.float64], what: str, *, ax: Axes, unit: str = "events"
+) -> Axes:
     """Draw events on a two-dimensional map, coloured by a number; the highest are drawn last.
 
     Parameters
@@ -110,6 +115,8 @@ def signal_map(points: NDArray[np.float64], values: NDArray[np.float64], what: s
         Label of the colours, with their scale.
     ax
         Axes to draw on.
+    unit
+        What a point is: events or cells.
 
     Returns
     -------
@@ -132,7 +139,7 @@ def signal_map(points: NDArray[np.float64], values: NDArray[np.float64], what: s
     )
     bar = ax.figure.colorbar(drawn, ax=ax, shrink=0.6, extend="both")
     bar.set_label(f"{what}, 1 to 99 %")
-    ax.set_xlabel(f"UMAP 1 (n = {len(points):,} events)")
+    ax.set_xlabel(f"UMAP 1 (n = {len(points):,} {unit})")
     ax.set_ylabel("UMAP 2")
     ax.set_xticks([])
     ax.set_yticks([])
