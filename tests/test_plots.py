@@ -41,10 +41,11 @@ from immunolab.plots.matrices import heatmap_of_change
 from immunolab.plots.numbers import bracket, number, p_text, span
 from immunolab.plots.paired import paired_lines
 from immunolab.plots.panel_canvas import Box, Page, Word, width_of
+from immunolab.plots.patient_page import one_pager, patient_page
 from immunolab.plots.quality import check_over_run
 from immunolab.plots.shifts import forest
 from immunolab.plots.style import ALARM, SMALL, SUBSET_COLOURS, colour, figure, png, save
-from immunolab.plots.trajectories import one_pager, patient_page, spaghetti, swimmer, visit_order
+from immunolab.plots.trajectories import spaghetti, swimmer, visit_order
 
 LOGICLE = Logicle()
 

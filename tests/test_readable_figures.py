@@ -21,9 +21,10 @@ from immunolab.plots.events import survival_curve
 from immunolab.plots.gate_views import save_views
 from immunolab.plots.names import apart, shortened
 from immunolab.plots.panels import course_panels, slope_panels
+from immunolab.plots.patient_page import one_pager
 from immunolab.plots.proportions import event_squares, responders_over_visits
 from immunolab.plots.style import figure, fonts, letters_without_font, png, save
-from immunolab.plots.trajectories import one_pager, spaghetti, swimmer
+from immunolab.plots.trajectories import spaghetti, swimmer
 from immunolab.plots.values import log_ticks
 from immunolab.report.figure import ReportFigure, on_axes, write_figure
 from immunolab.report.figures import figures_of

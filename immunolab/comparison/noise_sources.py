@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from immunolab.comparison import scales
 from immunolab.comparison.individual_change import LEAST_DF, replicate_noise
 from immunolab.comparison.limits import beyond_limits
-from immunolab.comparison.pairing import Paired, counting_variance_of
+from immunolab.comparison.pairing import Paired
 from immunolab.comparison.plan import Noise, Plan
+from immunolab.comparison.side_rows import counting_variance_of
 from immunolab.vocabulary.within_person import Variation, between_assays, between_blood_counts, within_person
 
 _ENOUGH_DF = 8  # of repeat baselines, to come before a declared CV: the t quantile is then below 2.31 (judgement)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from immunolab.comparison import scales
-from immunolab.comparison.diagnostics import Finding, all_problems, check_endpoints, check_scale, left_out, name_rows
+from immunolab.comparison.diagnostics import Finding, all_problems, check_endpoints, left_out, name_rows
+from immunolab.comparison.endpoint_levels import EndpointLevels, endpoint_levels, without_faults
 from immunolab.comparison.estimand import used_rows
-from immunolab.comparison.limits import PlacedValues, beyond_limits, placed_values
 from immunolab.comparison.plan import Plan, Scale
+from immunolab.comparison.side_rows import SideRows, batch_shares, counting_variance, exposures, unshared_gates
 from immunolab.errors import ComparisonError, InputError, Problem, nearest
-from immunolab.intervals import NORMAL_95
 from immunolab.schema.contrast import JOINED_BY
-from immunolab.schema.endpoints import POINTS
 from immunolab.schema.flags import Code
 
 Array = NDArray[np.float64]
@@ -150,11 +148,11 @@ def pair(endpoints: pd.DataFrame, plan: Plan, where: str = "endpoints") -> Paire
         for endpoint, group in rows[empty].groupby("endpoint", sort=False)
     ]
     rows = rows[~empty].copy()
-    levels, off_scale = _levels(rows, plan, where)
+    levels, off_scale = endpoint_levels(rows, plan, where)
     faults |= off_scale
     if faults and not levels:
         raise InputError(all_problems(faults))
-    rows, levels = _without(rows, levels, off_scale)
+    rows, levels = without_faults(rows, levels, off_scale)
     columns = {name: np.full(len(rows), np.nan) for name in ("level", "gate_variance", "beyond", "unlimited")}
     for one in levels.values():
         for name, column in columns.items():
@@ -215,126 +213,14 @@ def _at(rows: pd.DataFrame, label: str) -> NDArray[np.bool_]:
     raise ComparisonError(f"no sample has visit '{label}'", "", hint)
 
 
-@dataclass(frozen=True)
-class _EndpointLevels:
-    """One endpoint's rows on its scale."""
-
-    unit: str
-    scale: Scale
-    counted: bool
-    ratio: bool
-    absolute: bool
-    corrected: bool
-    place: NDArray[np.int64]
-    level: Array
-    gate_variance: Array
-    beyond: NDArray[np.int64]
-    unlimited: NDArray[np.bool_]
-    findings: tuple[Finding, ...]
-
-
-def _levels(rows: pd.DataFrame, plan: Plan, where: str) -> tuple[dict[str, _EndpointLevels], dict[str, list[Problem]]]:
-    """Return the endpoints on their scales, and what is wrong with those whose values have no place on theirs."""
-    levels: dict[str, _EndpointLevels] = {}
-    faults: dict[str, list[Problem]] = {}
-    for name, place in rows.groupby("endpoint", sort=False).indices.items():
-        own, endpoint = rows.iloc[place], str(name)
-        found = _endpoint_levels(own, np.asarray(place), endpoint, plan.scales.get(endpoint))
-        off = [] if found.counted else check_scale(own["value"].to_numpy(), own.index, found.scale, endpoint, where)
-        if off:
-            faults[endpoint] = off
-        else:
-            levels[endpoint] = found
-    return levels, faults
-
-
-def _without(
-    rows: pd.DataFrame, levels: Mapping[str, _EndpointLevels], faults: Mapping[str, object]
-) -> tuple[pd.DataFrame, dict[str, _EndpointLevels]]:
-    """Return rows without the faulty endpoints, and the others with their places among those rows."""
-    if not faults:
-        return rows, dict(levels)
-    kept = rows[~rows["endpoint"].isin(faults)]
-    places = kept.groupby("endpoint", sort=False).indices
-    return kept, {name: replace(one, place=np.asarray(places[name])) for name, one in levels.items()}
-
-
-def _endpoint_levels(
-    own: pd.DataFrame, place: NDArray[np.int64], endpoint: str, scale: Scale | None
-) -> _EndpointLevels:
-    value, events, parents = (own[name].to_numpy() for name in ("value", "n_events", "n_parent"))
-    unit = str(own["unit"].iloc[0])
-    declared = scale or scales.declared_scale(unit, value, str(own["population"].iloc[0]) or endpoint)
-    scale = declared or "identity"
-    ratio, measured = unit == "ratio", np.isfinite(value)
-    has_counts = np.isfinite(events) & np.isfinite(parents)
-    every_row = bool(has_counts[measured].all())
-    counted = bool(measured.any()) and every_row and (unit in _PERCENT or (ratio and scale == "log"))
-    findings: tuple[Finding, ...] = ()
-    if declared is None:
-        text = f"unit '{unit}' says no scale: compared as differences (identity); give the unit, or a scale"
-        findings = (Finding(Code.W_UNIT, "", endpoint, text),)
-    placed = PlacedValues(np.zeros(value.size), np.zeros(value.size, dtype=np.int64), np.zeros(value.size, dtype=bool))
-    if counted:
-        usable = np.where(has_counts & measured, 1.0, np.nan)
-        placed = replace(placed, level=scales.from_counts(events, parents, scale, ratio=ratio) * usable)
-    else:
-        with np.errstate(invalid="ignore"):  # values off the scale are reported by check_scale
-            placed = placed_values(value, scale, beyond_limits(own["flag"]), own["one_event"].to_numpy())
-        if placed.unlimited.any():
-            text = (
-                f"{placed.unlimited.sum()} value(s) at an end of the {scale} scale, and no limit of the assay is known"
-            )
-            findings += (Finding(Code.W_ZERO_VALUE, "", endpoint, text),)
-    gate = _gate_variance(own["gate_low"].to_numpy(), own["gate_high"].to_numpy(), scale)
-    absolute = "/ul" in unit.lower() and scale == "log" and every_row
-    corrected = unit == POINTS and scale == "identity" and bool(np.isfinite(own["count_low"][measured]).all())
-    return _EndpointLevels(
-        unit,
-        scale,
-        counted,
-        ratio,
-        absolute,
-        corrected,
-        place,
-        placed.level,
-        gate,
-        placed.beyond,
-        placed.unlimited,
-        findings,
-    )
-
-
-def _gate_variance(low: Array, high: Array, scale: Scale) -> Array:
-    """Return the variance that 95 % limits of the gate's uncertainty mean on a scale; 0 where there are none."""
-    if not np.isfinite(low).any():
-        return np.zeros(low.size)
-    width = (scales.from_values(high, scale) - scales.from_values(low, scale)) / (2.0 * NORMAL_95)
-    return np.where(np.isfinite(width), width, 0.0) ** 2
-
-
-@dataclass(frozen=True)
-class _SideRows:
-    """Where each used row goes in arrays endpoints x patients x (before, after)."""
-
-    rows: pd.DataFrame  # of a side, with a level
-    place: NDArray[np.int64]
-    shape: tuple[int, int, int]
-
-    def total(self, values: ArrayLike) -> Array:
-        """Return sums over the rows of a patient's side."""
-        summed = np.bincount(self.place, weights=np.asarray(values, dtype=float), minlength=int(np.prod(self.shape)))
-        return summed.astype(np.float64).reshape(self.shape)
-
-
-def _assemble(rows: pd.DataFrame, levels: Mapping[str, _EndpointLevels], plan: Plan, findings: list[Finding]) -> Paired:
+def _assemble(rows: pd.DataFrame, levels: Mapping[str, EndpointLevels], plan: Plan, findings: list[Finding]) -> Paired:
     """Return the rows as arrays, endpoints x patients x (before, after); visits of one side are averaged."""
     endpoint_codes, endpoint_names = pd.factorize(rows["endpoint"])
     patient_codes, patient_names = pd.factorize(rows["patient_id"])
     shape = (len(endpoint_names), len(patient_names), 2)
     used = (rows["side"].to_numpy() >= 0) & np.isfinite(rows["level"].to_numpy())
     place = ((endpoint_codes * shape[1] + patient_codes) * 2 + rows["side"].to_numpy())[used]
-    sides = _SideRows(rows[used], place, shape)
+    sides = SideRows(rows[used], place, shape)
     n_visits = sides.total(np.ones(place.size)).astype(np.int64)
     there = np.where(n_visits > 0, n_visits, np.nan).astype(float)
     of = [levels[str(name)] for name in endpoint_names]
@@ -345,7 +231,7 @@ def _assemble(rows: pd.DataFrame, levels: Mapping[str, _EndpointLevels], plan: P
         sides.total(sides.rows[name]) * np.where(n_visits > 0, 1.0, np.nan) for name in ("n_events", "n_parent")
     )
     means = {name: sides.total(sides.rows[name]) / there for name in ("level", "value", *plan.covariates)}
-    batches = _batch_shares(sides)
+    batches = batch_shares(sides)
     cohorts = rows.drop_duplicates("patient_id").set_index("patient_id")["cohort"].reindex(patient_names)
     return Paired(
         endpoints=tuple(map(str, endpoint_names)),
@@ -364,10 +250,10 @@ def _assemble(rows: pd.DataFrame, levels: Mapping[str, _EndpointLevels], plan: P
         value=means["value"],
         events=events * mask,
         parents=parents * mask,
-        exposures=_exposures(sides) * np.where(absolute, 1.0, np.nan)[:, None, None],
+        exposures=exposures(sides) * np.where(absolute, 1.0, np.nan)[:, None, None],
         n_visits=n_visits,
-        variance=_counting_variance(of, events, parents, sides, there),
-        gate_variance=_unshared_gates(sides, there, batches),
+        variance=counting_variance(of, events, parents, sides, there),
+        gate_variance=unshared_gates(sides, there, batches),
         beyond=sides.total(sides.rows["beyond"]) / np.maximum(n_visits, 1),
         unlimited=sides.total(sides.rows["unlimited"]) > 0,
         visits=_visit_labels(sides, plan),
@@ -379,60 +265,7 @@ def _assemble(rows: pd.DataFrame, levels: Mapping[str, _EndpointLevels], plan: P
     )
 
 
-def _exposures(sides: _SideRows) -> Array:
-    """Return the events that one unit of an absolute count makes, by what one event makes or else by the value."""
-    one, n, value = (sides.rows[name].to_numpy() for name in ("one_event", "n_events", "value"))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = np.where(np.isfinite(one), 1.0 / one, np.where((value > 0) & (n > 0), n / value, np.nan))
-    return sides.total(np.where(np.isfinite(found), found, np.nan))
-
-
-def counting_variance_of(rows: pd.DataFrame) -> Array:
-    """Return the counting variance of values whose 95 % limits from counting are given, ``(n,)``.
-
-    Parameters
-    ----------
-    rows
-        Rows with ``count_low`` and ``count_high``, in the unit of the value.
-    """
-    low, high = (rows[name].to_numpy(dtype=float, na_value=np.nan) for name in ("count_low", "count_high"))
-    return np.asarray(((high - low) / (2.0 * NORMAL_95)) ** 2, dtype=np.float64)
-
-
-def _counting_variance(
-    of: Sequence[_EndpointLevels], events: Array, parents: Array, sides: _SideRows, there: Array
-) -> Array:
-    """Return the counting variance of each shift ``(E, P)``; NaN for an endpoint without counts."""
-    inverse = sides.total(sides.rows["inverse"]) / there**2
-    given = (sides.total(counting_variance_of(sides.rows)) / there**2).sum(axis=-1)
-    variance = np.full(events.shape[:2], np.nan)
-    for e, one in enumerate(of):
-        if one.counted or one.absolute:
-            variance[e] = scales.counting_variance(events[e], parents[e], inverse[e], one.scale, ratio=one.ratio)
-        elif one.corrected:
-            variance[e] = given[e]
-    return variance
-
-
-def _unshared_gates(sides: _SideRows, there: Array, batches: Array) -> Array:
-    """Return the variance ``(E, P)`` that the gates give each shift.
-
-    Visits that share their borders move together when a border does, so that only the difference of what it moves
-    remains. Borders are shared within a patient and batch unless ``gate_scope`` says ``sample`` (every tube has its
-    own) or ``study``.
-    """
-    variance = sides.rows["gate_variance"]
-    apart = (sides.total(variance) / there**2).sum(axis=-1)
-    together = np.diff(sides.total(np.sqrt(variance)) / there, axis=-1)[..., 0] ** 2
-    scope = sides.rows["gate_scope"]
-    alone, everywhere = (sides.total(scope == word).sum(axis=-1) for word in ("sample", "study"))
-    n = there.sum(axis=-1)
-    with np.errstate(invalid="ignore"):
-        crossed = (np.abs(np.diff(batches, axis=2)) > 0).any(axis=(2, 3))
-    return np.where((alone > 0) | (crossed & (everywhere < n)), apart, together)
-
-
-def _visit_labels(sides: _SideRows, plan: Plan) -> NDArray[np.object_]:
+def _visit_labels(sides: SideRows, plan: Plan) -> NDArray[np.object_]:
     labels = np.empty(sides.shape, dtype=object)
     labels[..., 0], labels[..., 1] = plan.before, plan.after
     visits = sides.rows["visit"].to_numpy()
@@ -443,21 +276,6 @@ def _visit_labels(sides: _SideRows, plan: Plan) -> NDArray[np.object_]:
         joined[index] = f"{joined[index]}{JOINED_BY}{visit}" if index in joined else visit
     labels.reshape(-1)[list(joined)] = list(joined.values())
     return labels
-
-
-def _batch_shares(sides: _SideRows) -> Array:
-    codes, unique = pd.factorize(sides.rows["batch"].to_numpy())
-    names = list(unique)
-    if not names or set(names) == {""}:
-        return np.zeros((*sides.shape, 0))
-    shares = np.zeros((int(np.prod(sides.shape)), len(names)))
-    np.add.at(shares, (sides.place, codes), 1.0)
-    if "" in names:
-        unknown = names.index("")
-        shares[shares[:, unknown] > 0] = np.nan
-        shares = np.delete(shares, unknown, axis=1)
-    with np.errstate(invalid="ignore"):
-        return (shares / shares.sum(axis=1, keepdims=True)).reshape(*sides.shape, -1)
 
 
 def _mixed_states(used: pd.DataFrame, plan: Plan) -> Iterator[Finding]:

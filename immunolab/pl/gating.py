@@ -25,7 +25,8 @@ from immunolab.plots.event_panels import (
     mark_beyond,
     set_axes,
 )
-from immunolab.plots.gate_views import gate_borders, gate_dimensions, gate_lines, gate_views, step_note, within_borders
+from immunolab.plots.gate_outlines import gate_borders, gate_lines, step_note, within_borders
+from immunolab.plots.gate_views import gate_dimensions, gate_views
 from immunolab.plots.gates import contact_page
 from immunolab.plots.gates_on_axes import parent_words, percent_words
 from immunolab.plots.gating_tree import gating_tree

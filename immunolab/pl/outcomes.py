@@ -18,8 +18,9 @@ from immunolab.plots.estimation import changes
 from immunolab.plots.labels import EndpointLabel, folded, labels
 from immunolab.plots.names import box_in_points
 from immunolab.plots.paired import comparison_words, name_lines, paired_lines
+from immunolab.plots.patient_page import patient_page, patient_panel
 from immunolab.plots.style import HALF, MM, SMALL, WIDTH, axes, style
-from immunolab.plots.trajectories import patient_page, patient_panel, spaghetti
+from immunolab.plots.trajectories import spaghetti
 from immunolab.report.figures.cohort import negative_controls
 from immunolab.report.figures.patients import patient_pages
 from immunolab.results.run import Run, in_cohort

@@ -14,7 +14,7 @@ from immunolab.gating.counts import PopulationCount
 from immunolab.gating.strategy import ROOT, Dimension, Ellipsoid, Gate, Polygon, Population, Rectangle
 from immunolab.gating.tubes import GatedTube
 from immunolab.plots.event_panels import draw_outline, on_other_scales, write_in_gate
-from immunolab.plots.gate_views import gate_lines
+from immunolab.plots.gate_outlines import gate_lines
 from immunolab.plots.numbers import number
 from immunolab.plots.scales import DisplayScale
 from immunolab.schema.flags import withheld
@@ -137,7 +137,7 @@ def _rectangle(
     scales: Sequence[DisplayScale],
 ) -> tuple[tuple[Array, ...], tuple[float, float, float, float]]:
     """Return the sides of a rectangle on the axes: those of each channel are where its borders are on that axis."""
-    from immunolab.plots.gate_views import rectangle_sides
+    from immunolab.plots.gate_outlines import rectangle_sides
 
     borders: list[tuple[float | None, float | None]] = []
     bounds: list[float] = []

@@ -12,8 +12,9 @@ from immunolab.plots.calendar import Calendar
 from immunolab.plots.change import strip_height, verdict_strip
 from immunolab.plots.labels import EndpointLabel, labels
 from immunolab.plots.matrices import heatmap_height, heatmap_of_change, not_ratios
+from immunolab.plots.patient_page import patient_page
 from immunolab.plots.style import WIDTH
-from immunolab.plots.trajectories import patient_page, visit_order
+from immunolab.plots.trajectories import visit_order
 from immunolab.report.clinic_rows import clinic_rows
 from immunolab.report.figure import (
     PICTURES_ON_PAGE,
