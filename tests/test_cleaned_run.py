@@ -61,7 +61,10 @@ def test_a_clogged_tube_is_cleaned_and_said(cleaned: il.Run) -> None:
     assert list(cut["reason"].unique()) == ["clog"]
     rows = cleaned.quality[cleaned.quality["check"] == "cleaned"]
     assert list(zip(rows["sample_id"], rows["status"], strict=True)) == [("P1_W10", "warn")]
-    assert "Stretches of a run that were cut before gating" in (cleaned.folder / "report.html").read_text()
+    page = (cleaned.folder / "report.html").read_text()
+    assert "Stretches of a run that were cut before gating" in page
+    assert page.count("Level of every channel and rate over the run of P1_W10") == 1
+    assert "of the events of 1 of 4 tubes" in page
     assert verify(cleaned) == []
 
 

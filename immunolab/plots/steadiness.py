@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from immunolab.plots.style import ALARM, BATCH_COLOURS, MM, SMALL, WIDTH, axes, style
+from immunolab.plots.style import ALARM, BATCH_COLOURS, MM, SMALL, WIDTH, axes, png, style
 from immunolab.quality.clean import removable
 from immunolab.quality.steadiness import LEAST_SHIFT, Steadiness
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from immunolab.events.tube import Tube
 
 _NAMED = 3  # channels in colour: those that move most
+_DPI = 110  # of a picture on a page: sharp at the page's width, 40 kB
 _QUIET = "#BDBDBD"
 _SMOOTH = 5  # stretches taken together to choose the level that moves most
 _LEAST_HEIGHT = 1.5  # SD, of the axis: a steady run looks steady
@@ -59,6 +60,17 @@ def draw_steadiness(tube: Tube, found: Steadiness, *, ax: Axes | None = None) ->
               title_fontsize=SMALL)  # fmt: skip
     _draw_rate(ax, found, edges, middles)
     return ax
+
+
+def course_png(tube: Tube, found: Steadiness) -> bytes:
+    """Return the picture of a tube's run for a page.
+
+    Parameters
+    ----------
+    tube, found
+        As `draw_steadiness` takes them.
+    """
+    return png(draw_steadiness(tube, found).figure, dpi=_DPI)  # type: ignore[arg-type]
 
 
 def _edges(found: Steadiness, rows: NDArray[np.intp]) -> tuple[NDArray[np.float64], str]:

@@ -10,6 +10,7 @@ from immunolab.events.transforms import Auto, Identity, scale_in_words
 from immunolab.gating.placement.scales import measured_scales
 from immunolab.gating.strategy import Strategy
 from immunolab.report.html_table import Cell, Grid
+from immunolab.report.run_courses import cleaning_text
 from immunolab.results.findings.checks import calendar_warnings, tube_checks, tube_warnings
 from immunolab.results.run import Run
 from immunolab.results.sentences import sensitivity_word
@@ -35,6 +36,7 @@ def methods_text(run: Run) -> tuple[str, ...]:
         for text in (
             _design(run),
             estimand_text(run),
+            cleaning_text(run),
             _gating(run),
             _borders(run),
             _endpoints(run),

@@ -13,6 +13,7 @@ from immunolab.loaders.fcs.read import read_fcs
 from immunolab.study.sheet import Sample, Study
 from immunolab.vocabulary.panel import read_panel
 
+COURSE = "run_course.png"  # the run of a tube that was not steady, in its folder
 GATES = "gates.json"  # the gates of a sample with all their digits, in its folder
 
 

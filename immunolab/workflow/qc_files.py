@@ -7,8 +7,7 @@ from pathlib import Path
 
 from immunolab.errors import InputError, Problem
 from immunolab.events.tube import Tube
-from immunolab.plots.steadiness import draw_steadiness
-from immunolab.plots.style import png
+from immunolab.plots.steadiness import course_png
 from immunolab.quality.qc import TubeQuality, checked
 from immunolab.quality.steadiness import Steadiness
 from immunolab.report.qc_page import qc_page
@@ -16,7 +15,6 @@ from immunolab.schema.files import write_atomically
 from immunolab.schema.gating import QUALITY, REMOVED_STRETCHES
 
 PAGE = "quality.html"
-_DPI = 110  # of a picture: sharp at the width of the page, 40 kB
 
 
 def qc_files(files: Sequence[str | Path], out: str | Path, *, panel: str | Path | None = None) -> TubeQuality:
@@ -48,7 +46,7 @@ def qc_files(files: Sequence[str | Path], out: str | Path, *, panel: str | Path 
 
     def draw(tube: Tube, found: Steadiness) -> None:
         if found.stretches is not None:
-            pictures[tube.sample_id] = png(draw_steadiness(tube, found).figure, dpi=_DPI)  # type: ignore[arg-type]
+            pictures[tube.sample_id] = course_png(tube, found)
 
     found = checked(list(files), panel=panel, looked=draw)
     folder = Path(out)

@@ -114,9 +114,21 @@ def _measure(job: _MeasureJob) -> _Measured:
         (folder / GATES).write_text(json.dumps(to_plain(job.gates)), encoding="utf-8")
         staining_sample(gated.tube).save(folder / STAINING_EVENTS)
         save_views(gate_views(gated.strategy, gated.tube, gated.memberships), folder / "views.npz")
+        _save_course(whole, run, folder)
 
     store.commit(sample_id, job.key, write, _memberships(gated) if job.memberships else None)
     return _Measured(sample_id, len(gated.tube))
+
+
+def _save_course(whole: Tube, run: Steadiness, folder: Path) -> None:
+    """Draw the run of a tube that was not steady, for the report; of the others there is nothing to see."""
+    from immunolab.quality.steadiness import LEAST_SHIFT
+
+    if run.off or run.drift > LEAST_SHIFT:
+        from immunolab.plots.steadiness import course_png
+        from immunolab.results.tube import COURSE
+
+        (folder / COURSE).write_bytes(course_png(whole, run))
 
 
 def _memberships(gated: GatedTube) -> pd.DataFrame:
