@@ -248,7 +248,7 @@ def test_unknown_keys_have_a_line_and_the_nearest(tmp_path: Path) -> None:
     assert reported(tmp_path) == [
         "study.yaml:2  trail: unknown key\n    hint: did you mean 'trial'? known keys: study, sheet, trial, panels, "
         "comparison, measurements, doses, adverse_events, outcomes, intercurrent_events, methods_module, "
-        "endpoints, arms, next_cohort, families, simulated, quality",
+        "single_cells, endpoints, arms, next_cohort, families, simulated, quality",
         "study.yaml:3  comparison.afer: unknown key\n    hint: did you mean 'after'? known keys: before, after, noise, "
         "noise_df, within_person, between_tubes, bridges, moderated, mixed_specimens",
     ]

@@ -11,6 +11,7 @@ import pandas as pd
 from immunolab.cells.label import LabelledCells, label_cells
 from immunolab.cells.lineage import share_of
 from immunolab.cells.population_tree import definition_of, parents_of
+from immunolab.cells.reference import label_by_reference
 from immunolab.errors import InputError, Problem
 from immunolab.events.cells import STORED, check_anndata
 from immunolab.loaders.single_cell import check_no_events, interpret_cells, read_cells
@@ -22,7 +23,16 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
-def label(cells: AnnData, *, population: str = "", sample_column: str = "", seed: int = 0, quiet: bool = False) -> None:
+def label(
+    cells: AnnData,
+    *,
+    population: str = "",
+    reference: AnnData | Path | str | None = None,
+    labels: str = "",
+    sample_column: str = "",
+    seed: int = 0,
+    quiet: bool = False,
+) -> None:
     """Label single cells in place: lineages, and Treg, naive, memory and helper subsets of CD4 T cells.
 
     Parameters
@@ -39,6 +49,10 @@ def label(cells: AnnData, *, population: str = "", sample_column: str = "", seed
     population
         What the cells were sorted as (``CD3``, ``CD4``, ``CD8``, ``NK``, ``B``, ``Mono``, ``DC``, ``pDC``, ``HSPC``);
         "" where they were not, or nothing is known.
+    reference, labels
+        Labelled cells of your own (an AnnData, or its file) and the column of its ``obs`` with the labels: cells then
+        get these labels by a regularised classifier, with a calibrated probability, or ``unlike the reference``. Labels
+        that name a population of the vocabulary (``CD4 T cells``, ``Treg``) are called so.
     sample_column
         Column of ``obs`` that names the sample; "" looks for the usual ones.
     seed
@@ -51,7 +65,8 @@ def label(cells: AnnData, *, population: str = "", sample_column: str = "", seed
     DataFileError
         There are no cells, or no genes or proteins that can be used.
     InputError
-        It is no AnnData, holds the events of a tube, is backed by a file, or cells are not sorted as that population.
+        It is no AnnData, holds the events of a tube, is backed by a file, or cells are not sorted as that population;
+        a reference without that column, with too few cells of two labels, or with too little in common.
     """
     check_anndata(cells)
     if "kind" in cells.var:
@@ -61,7 +76,8 @@ def label(cells: AnnData, *, population: str = "", sample_column: str = "", seed
         hint = "label(cells := cells.to_memory()), write_h5ad, and open that file with backed=True"
         raise InputError(Problem("", "cells", "these cells are in a file; labels need all of them in memory", hint))
     with quietly(quiet):
-        found = label_cells(interpret_cells(cells, sample_column=sample_column), population=population, seed=seed)
+        data = interpret_cells(cells, sample_column=sample_column)
+        found = _found(data, population, reference, labels, seed)
     cells.obs["sample_id"] = pd.Categorical(found.table["sample_id"])
     cells.obs["immunolab_label"] = pd.Categorical(found.table["label"])
     cells.obs["immunolab_confidence"] = found.table["confidence"].to_numpy()
@@ -70,7 +86,8 @@ def label(cells: AnnData, *, population: str = "", sample_column: str = "", seed
     cells.obsm["immunolab_probability"] = pd.DataFrame(dict(found.chance), index=cells.obs_names)
     cells.obsm["X_immunolab"] = found.points
     parents = parents_of(found.members)
-    populations = [(name, parents[name], definition_of(name, found.by_protein) or "") for name in found.members]
+    by = found.definition
+    populations = [(name, parents[name], by or definition_of(name, found.by_protein) or "") for name in found.members]
     cells.uns[STORED] = {
         **cells.uns.get(STORED, {}),
         "populations": pd.DataFrame(populations, columns=["name", "parent", "gate"]),
@@ -81,6 +98,45 @@ def label(cells: AnnData, *, population: str = "", sample_column: str = "", seed
     }
 
 
+def _found(
+    cells: AnnData, population: str, reference: AnnData | Path | str | None, labels: str, seed: int
+) -> LabelledCells:
+    """Return labels by a reference where there is one, else by genes and proteins."""
+    if reference is None or (isinstance(reference, str) and not reference):
+        if labels:
+            raise InputError(Problem("", "labels", "labels need a reference that has them", "reference='cells.h5ad'"))
+        return label_cells(cells, population=population, seed=seed)
+    problems = []
+    if population:
+        text = "a reference calls all its labels: a declared sort has no part in that"
+        problems.append(Problem("", "population", text, "leave one of the two out"))
+    if not labels:
+        problems.append(
+            Problem("", "labels", "the column of the reference's labels is not named", "labels='cell_type'")
+        )
+    if problems:
+        raise InputError(problems)
+    return label_by_reference(cells, read_reference(reference), labels, seed=seed)
+
+
+def read_reference(reference: AnnData | Path | str) -> AnnData:
+    """Return a reference under the storage contract.
+
+    Raises
+    ------
+    DataFileError
+        The file cannot be used.
+    InputError
+        It is no AnnData.
+    """
+    if isinstance(reference, (str, Path)):
+        cells = read_cells(reference)
+        check_no_events(cells, str(reference))
+        return cells
+    check_anndata(reference)
+    return interpret_cells(reference)
+
+
 def _storable(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table whose texts h5ad can hold: a missing one is empty."""
     text = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
@@ -88,7 +144,14 @@ def _storable(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def label_file(
-    path: Path | str, out: Path | str, *, population: str = "", sample_column: str = "", seed: int = 0
+    path: Path | str,
+    out: Path | str,
+    *,
+    population: str = "",
+    reference: Path | str = "",
+    labels: str = "",
+    sample_column: str = "",
+    seed: int = 0,
 ) -> LabelledCells:
     """Label the cells of a file and write the table of labels.
 
@@ -98,7 +161,7 @@ def label_file(
         See `read_cells`.
     out
         The CSV to write.
-    population
+    population, reference, labels
         See `label`.
     seed
         Of every random draw.
@@ -112,7 +175,7 @@ def label_file(
     """
     cells = read_cells(path, sample_column=sample_column)
     check_no_events(cells, str(path))
-    found = label_cells(cells, population=population, seed=seed)
+    found = _found(cells, population, reference, labels, seed)
     LABELS.write(found.table, Path(out))
     return found
 

@@ -70,6 +70,8 @@ class LabelledCells:
         Populations that surface proteins define; genes define the others.
     points
         The space lineages are learnt in, cells x dimensions (components of genes, proteins beside them).
+    definition
+        What defines every population, where it is neither proteins nor genes.
     """
 
     table: pd.DataFrame
@@ -80,6 +82,7 @@ class LabelledCells:
     chance: Mapping[str, Array]
     by_protein: frozenset[str]
     points: Array
+    definition: str = ""
 
 
 @dataclass(frozen=True)

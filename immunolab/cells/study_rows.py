@@ -50,7 +50,8 @@ def population_counts(found: LabelledCells, samples: Sequence[str]) -> pd.DataFr
         n = {"": int(own.sum())} | {name: int((inside & own).sum()) for name, inside in found.members.items()}
         rows.append(_row(sample, "root", None, "/", n[""], n[""], None))
         for name, parent in parents.items():
-            path, definition = path_of(name, parents), definition_of(name, found.by_protein)
+            path = path_of(name, parents)
+            definition = found.definition or definition_of(name, found.by_protein)
             doubt = doubts.get((sample, border_of(name)), ())
             rows.append(_row(sample, name, parent or "root", path, n[name], n[parent], definition, doubt))
     return COUNTS.frame(rows)

@@ -12,6 +12,7 @@ import pandas as pd
 from immunolab.cells.compare import counts_table
 from immunolab.cells.label import LabelledCells, label_cells
 from immunolab.cells.pseudobulk import FEWEST_CELLS, pseudobulk, response_by_sample
+from immunolab.cells.reference import label_by_reference
 from immunolab.cells.study_rows import (
     RESPONSES,
     cell_endpoints,
@@ -24,7 +25,7 @@ from immunolab.comparison.expression import expression_change, why_untested
 from immunolab.comparison.method_agreement import method_agreement, paired_methods
 from immunolab.errors import DataFileError
 from immunolab.events.cells import counts_of, has_genes
-from immunolab.loaders.single_cell import cells_of_sample, read_cells
+from immunolab.loaders.single_cell import cells_of_sample, check_no_events, read_cells
 from immunolab.schema.gating import COUNTS, QUALITY, THRESHOLDS
 from immunolab.study.endpoints import Endpoint
 from immunolab.study.sheet import Sample, Study
@@ -92,7 +93,7 @@ def cell_tables(
     seed
         Of every random draw.
     """
-    found = label_cells(cells, sorts={sample.sample_id: sample.sorted_as for sample in samples}, seed=seed)
+    found = _labelled(study, samples, cells, seed)
     names = [sample.sample_id for sample in samples]
     clusters = cluster_counts(found, names, seed)
     counts = pd.concat([population_counts(found, names), clusters], ignore_index=True)
@@ -113,6 +114,16 @@ def cell_tables(
         expression,
         (*found.notes, *untested),
     )
+
+
+def _labelled(study: Study, samples: Sequence[Sample], cells: AnnData, seed: int) -> LabelledCells:
+    """Return labels by the study's reference, where it names one, else by genes and proteins."""
+    chosen = study.single_cells
+    if chosen.reference is None:
+        return label_cells(cells, sorts={sample.sample_id: sample.sorted_as for sample in samples}, seed=seed)
+    reference = read_cells(chosen.reference)
+    check_no_events(reference, str(chosen.reference))
+    return label_by_reference(cells, reference, chosen.labels, seed=seed)
 
 
 def agreement_tables(rows: pd.DataFrame, endpoints: Sequence[Endpoint]) -> dict[str, pd.DataFrame]:

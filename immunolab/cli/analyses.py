@@ -145,6 +145,8 @@ def add_label(commands: Subparsers) -> None:
     parser.add_argument(
         "--population", default="", metavar="NAME", help="what the cells were sorted as: CD4, CD8, B ..."
     )
+    parser.add_argument("--reference", default="", metavar="FILE", help="labelled cells of your own, to label by")
+    parser.add_argument("--labels", default="", metavar="COL", help="column of the reference's obs with its labels")
     add_quiet(parser)
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of every random draw (default: 0)")
 
@@ -156,7 +158,10 @@ def _label(arguments: argparse.Namespace) -> int:
 
     if is_hdf5(arguments.cells):
         read_apart(read_through, arguments.cells)
-    asked = {"population": arguments.population, "sample_column": arguments.sample, "seed": arguments.seed}
+    asked = {name: getattr(arguments, name) for name in ("population", "reference", "labels", "seed")}
+    asked["sample_column"] = arguments.sample
+    if arguments.reference and is_hdf5(arguments.reference):
+        read_apart(read_through, arguments.reference)
     found = label_file(arguments.cells, arguments.out, **asked)
     say(f"{label_text(found)}\nwritten: {arguments.out}")
     return DONE

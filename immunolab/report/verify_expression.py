@@ -50,7 +50,8 @@ def _changed(run: Run, table: Table, stored: pd.DataFrame, counts: pd.DataFrame)
     both = was.index.intersection(now.index)
     numbers = [name for name in _NUMBERS if name in was]
     values = (frame.loc[both, numbers].to_numpy(dtype=np.float64, na_value=np.nan) for frame in (was, now))
-    same = np.isclose(*values, rtol=1e-9, atol=1e-300, equal_nan=True)
+    was_values, now_values = values
+    same = np.isclose(was_values, now_values, rtol=1e-9, atol=1e-300, equal_nan=True)
     words = was.loc[both, list(_WORDS)].fillna("") == now.loc[both, list(_WORDS)].fillna("")
     settled = both[same.all(axis=1) & words.to_numpy().all(axis=1)]
     rest = [frame[~_by_gene(frame).index.isin(settled)] for frame in (stored, again)]

@@ -58,6 +58,14 @@ class PanelChoice:
 
 
 @dataclass(frozen=True)
+class CellLabels:
+    """A labelled reference that a study's single cells are labelled by; None labels them by genes and proteins."""
+
+    reference: Path | None = None
+    labels: str = ""
+
+
+@dataclass(frozen=True)
 class PlannedComparison:
     """Which visits are compared: names of phases or of visits.
 
@@ -138,6 +146,8 @@ class Study:
         Tables of what happened to patients; see loaders.patient_events.
     methods_module
         File with the laboratory's threshold methods.
+    single_cells
+        The reference that single cells are labelled by.
     source
         Study.yaml itself.
     next_cohort
@@ -167,6 +177,7 @@ class Study:
     outcomes: Path | None = None
     intercurrent_events: Path | None = None
     methods_module: Path | None = None
+    single_cells: CellLabels = field(default_factory=CellLabels)
     doses: dict[str, PatientDoses] = field(default_factory=dict)
     sheet: Path | None = None
     next_cohort: NextCohort = field(default_factory=NextCohort)
@@ -231,7 +242,8 @@ class Study:
         clinic = (self.measurements, self.dose_table, self.adverse_events, self.outcomes, self.intercurrent_events)
         panels = self.panels.values()
         gates = [path for p in panels for path in (p.panel, p.strategy, p.spillover, *p.templates)]
-        named = (self.source, self.sheet, self.trial_file, self.methods_module, *clinic, *gates)
+        own = (self.source, self.sheet, self.trial_file, self.methods_module, self.single_cells.reference)
+        named = (*own, *clinic, *gates)
         return frozenset(path for path in named if isinstance(path, Path))
 
     def relative(self, path: Path) -> str:
@@ -284,6 +296,12 @@ class _PanelKeys:
 
 
 @dataclass(frozen=True)
+class _CellKeys:
+    reference: str
+    labels: str
+
+
+@dataclass(frozen=True)
 class _StudyKeys:
     """The keys of study.yaml."""
 
@@ -298,6 +316,7 @@ class _StudyKeys:
     outcomes: str | None = None
     intercurrent_events: str | None = None
     methods_module: str | None = None
+    single_cells: _CellKeys | None = None
     endpoints: tuple[AnyEndpoint, ...] = ()
     arms: TrialArms | None = None
     next_cohort: NextCohort = field(default_factory=NextCohort)
@@ -357,8 +376,10 @@ def _read_study(path: Path | str) -> Study:
     panels = {name: _panel(choice, folder) for name, choice in keys.panels.items()} or {"": PanelChoice()}
     tables = {name: folder / written for name in (*_TABLES, "doses") if (written := getattr(keys, name))}
     named = [(("panels", name, key), path) for name, panel in panels.items() for key, path in vars(panel).items()]
+    cells = CellLabels(folder / own.reference, own.labels) if (own := keys.single_cells) else CellLabels()
     named += [(("panels", name, "templates"), path) for name, panel in panels.items() for path in panel.templates]
     problems += _absent_files([*named, *(((name,), path) for name, path in tables.items())], document)
+    problems += _absent_files([(("single_cells", "reference"), cells.reference)], document)
     problems += _outside(tables.get("methods_module"), document)
     doses, faults = attempt(lambda: read_doses(tables.get("doses")))
     problems += faults
@@ -391,6 +412,7 @@ def _read_study(path: Path | str) -> Study:
         arms=keys.arms or (trial.arms if trial else None),
         next_cohort=keys.next_cohort,
         quality=keys.quality,
+        single_cells=cells,
         **tables,
     )
 

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from immunolab.cells.study_tables import CellTables, cell_tables, read_samples
-from immunolab.errors import DataFileError
+from immunolab.errors import DataFileError, InputError
 from immunolab.loaders.hdf5 import read_through
 from immunolab.loaders.single_cell import join_cells
 from immunolab.schema.files import content_key, input_sha256, write_atomically
@@ -82,11 +82,14 @@ def study_cells(
     contents = {s.sample_id: input_sha256(s.file) for s in samples if s.file.exists()}
     flow = any(s.modality != "single_cell" and not s.control_of for s in study.samples)
     where = [place(study, s) | {"sample": s.sample_id, "file": s.file.name, "sorted": s.sorted_as} for s in samples]
+    chosen = study.single_cells
     parts = {
         "files": contents,
         "where": where,
         "design": _design(study),
         "flow": flow,
+        "reference": input_sha256(chosen.reference) if chosen.reference else "",
+        "labels": chosen.labels,
         "seed": seed,
         "code": code_key(),
     }
@@ -98,6 +101,8 @@ def study_cells(
     sound = tuple(s for s in samples if s.sample_id not in unread)
     if spread.scheduler:  # a worker elsewhere has another working directory
         sound = tuple(replace(s, file=Path(os.path.abspath(s.file))) for s in sound)
+        if chosen.reference:
+            study = replace(study, single_cells=replace(chosen, reference=Path(os.path.abspath(chosen.reference))))
     (labelled,) = spread(_labelled, [_LabelJob(study, sound, contents, place, seed)])
     failures = {name: Failure("read", error.message, error.hint) for name, error in (unread | labelled.unread).items()}
     if labelled.tables is None:
@@ -138,7 +143,11 @@ def _labelled(job: _LabelJob) -> _Labelled:
     if not cells:
         return _Labelled(None, unread)
     kept = [s for s in job.samples if s.sample_id in cells]
-    tables = cell_tables(job.study, kept, join_cells(list(cells.values())), job.place, seed=job.seed)
+    try:
+        tables = cell_tables(job.study, kept, join_cells(list(cells.values())), job.place, seed=job.seed)
+    except InputError as error:  # of the reference: the study's tubes are not lost with it
+        why = DataFileError("; ".join(p.message for p in error.problems), str(job.study.single_cells.reference))
+        return _Labelled(None, unread | dict.fromkeys((s.sample_id for s in kept), why))
     return _Labelled(tables, unread)
 
 

@@ -1,0 +1,137 @@
+"""Labels by a reference: accuracy, calibration, and populations that the reference lacks, on held-out donors and sets.
+
+``python benchmarks/reference_mapping.py [PAIR ...]`` prints one line for each pair of data sets, and one for each
+population that is removed from the reference: macro F1 and accuracy of the cells that get a label, expected calibration
+error, reliability by bins, the share of known cells called unlike the reference, and the share of removed ones.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from anndata import AnnData, read_h5ad
+from cells_real import _KANG, _ZHENG, CD4_LABELS
+from sklearn.metrics import f1_score
+
+from immunolab.cells.label import label_cells
+from immunolab.cells.reference import UNLIKE, label_by_reference
+from immunolab.cells.reference_classifier import calibration_error
+from immunolab.loaders.single_cell import interpret_cells, read_cells
+
+
+def zheng(folder: Path) -> AnnData:
+    """Return bead-sorted cells with their lineage as ``truth``."""
+    cells = read_cells(folder / "single_cell/zheng2017_sorted_fastTopics/zheng2017_sorted_pbmc.h5ad")
+    cells.obs["truth"] = [_ZHENG.get(name, "CD4") for name in cells.obs["sorted_population"].astype(str)]
+    return cells
+
+
+def kang(folder: Path) -> AnnData:
+    """Return the cells of two donors with published lineages as ``truth``."""
+    cells = read_cells(folder / "single_cell/kang2018_ifnb_paired/kang2018_ifnb_subset.h5ad")
+    cells.obs["truth"] = [_KANG[name] for name in cells.obs["cell_type"].astype(str)]
+    return cells
+
+
+def mimitou(folder: Path) -> AnnData:
+    """Return cells with genes alone; their lineage by surface proteins is ``truth``."""
+    raw = read_h5ad(folder / "single_cell/mimitou2019_eccite_pbmc/eccite_pbmc_control_500.h5ad")
+    proteins = AnnData(obs=raw.obs, obsm={name: raw.obsm[name] for name in ("protein", "hto")})
+    label = label_cells(interpret_cells(proteins)).table["label"].to_numpy().astype(str)
+    del raw.obsm["protein"]
+    cells = interpret_cells(raw)
+    cells.obs["truth"] = np.where(np.isin(label, CD4_LABELS), "CD4", label)
+    return cells[np.isin(cells.obs["truth"], ["CD4", "CD8", "B", "NK", "Mono"])].copy()
+
+
+def kotliarov(folder: Path) -> AnnData:
+    """Return nine proteins of 20 donors with manual gates as ``truth``."""
+    raw = read_h5ad(folder / "single_cell/kotliarov2020_adt9/kotliarov2020_adt9_20donors.h5ad")
+    cells = interpret_cells(raw, sample_column="donor")
+    cells.obs["truth"] = cells.obs["cell_type_l1"].astype(str).replace("undefined", "")
+    return cells
+
+
+def _two(cells: AnnData, column: str, first: str) -> tuple[AnnData, AnnData]:
+    own = cells.obs[column].astype(str).to_numpy() == first
+    return cells[own].copy(), cells[~own].copy()
+
+
+def _halves(cells: AnnData) -> tuple[AnnData, AnnData]:
+    half = np.random.default_rng(0).random(cells.n_obs) < 0.5
+    return cells[half].copy(), cells[~half].copy()
+
+
+def _batches(cells: AnnData) -> tuple[AnnData, AnnData]:
+    drawn = cells[np.random.default_rng(1).random(cells.n_obs) < 0.12].copy()
+    return _two(drawn, "batch", sorted(drawn.obs["batch"].astype(str).unique())[0])
+
+
+PAIRS: dict[str, Callable[[Path], tuple[AnnData, AnnData]]] = {
+    "zheng half>half": lambda folder: _halves(zheng(folder)),
+    "kang 101>107": lambda folder: _two(kang(folder), "donor", "101"),
+    "kang 107>101": lambda folder: _two(kang(folder), "donor", "107"),
+    "kang ctrl>stim": lambda folder: _two(kang(folder), "condition", "ctrl"),
+    "kotliarov batch>batch": lambda folder: _batches(kotliarov(folder)),
+    "zheng>kang": lambda folder: (zheng(folder), kang(folder)),
+    "mimitou>kang": lambda folder: (mimitou(folder), kang(folder)),
+    "zheng>mimitou": lambda folder: (zheng(folder), mimitou(folder)),
+}
+
+
+def lines(name: str, reference: AnnData, query: AnnData, *, removed: bool = True) -> Iterator[str]:
+    """Yield the line of a pair, and those of each population removed from its reference."""
+    truth, known = query.obs["truth"].to_numpy().astype(str), reference.obs["truth"].to_numpy().astype(str)
+    yield _line(name, "", reference, query, truth)
+    kinds = [one for one in np.unique(known) if one and (known == one).sum() >= 20 and (truth == one).sum() >= 20]
+    for gone in kinds if removed else ():
+        yield _line(name, gone, reference[known != gone].copy(), query, truth)
+
+
+def _line(name: str, gone: str, reference: AnnData, query: AnnData, truth: np.ndarray) -> str:
+    start = time.perf_counter()
+    found = label_by_reference(query, reference, "truth")
+    label, sure = found.table["label"].to_numpy().astype(str), found.table["confidence"].to_numpy()
+    names = {"CD4 T": "CD4", "CD8 T": "CD8", "monocytes": "Mono", "DCs": "DC"}
+    truth = np.array([names.get(one, one) for one in truth])
+    there = {names.get(str(one), str(one)) for one in np.unique(reference.obs["truth"].astype(str))}
+    gone = names.get(gone, gone)
+    own = np.isin(truth, list(there - {""})) & (label != "unassigned")
+    unlike = label == UNLIKE
+    called = own & ~unlike
+    right = label == truth
+    kinds = sorted(set(truth[called]))
+    f1 = f1_score(truth[called], label[called], average="macro", labels=kinds) if kinds else np.nan
+    text = (
+        f"{name:22s} {'-' + gone if gone else '':6s} F1 {f1:.3f} accuracy {right[called].mean():.3f} "
+        f"ECE {calibration_error(sure[called], right[called]):.3f} known called unlike {unlike[own].mean():.3f}"
+    )
+    if gone:
+        inside = (truth == gone) & (label != "unassigned")
+        text += f" removed called unlike {unlike[inside].mean():.3f} of {inside.sum()}"
+    else:
+        bins = np.clip((sure * 10).astype(int), 0, 9)
+        text += "\n    confidence: accuracy (cells) " + "; ".join(
+            f"{sure[called][bins[called] == b].mean():.2f}: {right[called][bins[called] == b].mean():.2f} "
+            f"({int((bins[called] == b).sum())})"
+            for b in range(10)
+            if (bins[called] == b).sum() >= 10
+        )
+    return f"{text}  {time.perf_counter() - start:.0f} s"
+
+
+def main() -> None:
+    """Print every line, or those of the pairs named."""
+    folder = Path(os.environ.get("IMMUNOLAB_TEST_DATA", "../shared/data"))
+    for name in sys.argv[1:] or PAIRS:
+        for text in lines(name, *PAIRS[name](folder)):
+            print(text, flush=True)
+
+
+if __name__ == "__main__":
+    main()

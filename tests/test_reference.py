@@ -1,0 +1,144 @@
+"""Labels by a reference: planted kinds, calibration, kinds that it lacks, what is missing, a study, published cells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+from builders import data_folder
+from scipy.sparse import csr_matrix
+
+import immunolab as il
+from immunolab import errors
+from immunolab.cells.reference import UNLIKE, label_by_reference, population_called
+from immunolab.cells.reference_classifier import calibration_error
+from immunolab.cli import main
+
+KINDS = ("CD4 T cells", "Treg", "B cells", "NK cells")
+GENES = ("CD3D", "MS4A1", *(f"GENE{i}" for i in range(398)))
+
+
+def planted(sizes: dict[str, int], seed: int, *, depth: float = 1.0, platform: float = 0.0) -> AnnData:
+    """Return cells of kinds that differ in 25 genes each; CD4 T cells and Treg share 20 of these."""
+    rng, fixed = np.random.default_rng(seed), np.random.default_rng(1)
+    base = fixed.lognormal(-1.0, 1.0, len(GENES))
+    moved = {}
+    for number, kind in enumerate(KINDS):
+        effect = np.zeros(len(GENES))
+        effect[30 * number : 30 * number + 25] = 1.5
+        moved[kind] = effect
+    moved["Treg"][:20] = 1.5
+    shift = rng.normal(0.0, platform, len(GENES))
+    blocks, labels = [], []
+    for kind, n in sizes.items():
+        size = depth * rng.lognormal(0.0, 0.3, (n, 1))
+        blocks.append(rng.poisson(size * base * np.exp(moved[kind] + shift)))
+        labels += [kind] * n
+    obs = pd.DataFrame({"cell_type": labels}, index=[f"c{seed}_{i}" for i in range(len(labels))])
+    return AnnData(csr_matrix(np.vstack(blocks).astype(np.float32)), obs=obs, var=pd.DataFrame(index=list(GENES)))
+
+
+@pytest.fixture(scope="module")
+def reference() -> AnnData:
+    return planted({"CD4 T cells": 220, "Treg": 120, "B cells": 150, "NK cells": 90}, seed=2)
+
+
+def test_planted_kinds_of_another_depth_and_platform_get_their_labels_with_a_calibrated_probability(reference) -> None:
+    query = planted({"CD4 T cells": 150, "Treg": 90, "B cells": 60, "NK cells": 120}, seed=3, depth=0.6, platform=0.15)
+    il.label(query, reference=reference, labels="cell_type", quiet=True)
+    truth = query.obs["cell_type"].map(population_called).astype(str).to_numpy()
+    label = query.obs["immunolab_label"].astype(str).to_numpy()
+    called = query.obs["immunolab_passed"].to_numpy() & (label != UNLIKE)
+    assert (label == truth)[called].mean() > 0.97
+    assert called.mean() > 0.9
+    assert calibration_error(query.obs["immunolab_confidence"].to_numpy()[called], (label == truth)[called]) < 0.03
+    members = query.obsm["populations"]
+    assert set(members) == {"viable", "lymphocytes", "CD3", "CD4", "Treg", "B", "NK"}
+    assert (members["CD4"] >= members["Treg"]).all()
+    notes = "; ".join(query.uns["immunolab"]["notes"])
+    assert "of its own held-out cells" in notes
+    again = query.copy()
+    il.label(again, reference=reference, labels="cell_type", quiet=True, seed=1)
+    assert (again.obs["immunolab_label"].astype(str).to_numpy() == label).mean() >= 0.98
+
+
+@pytest.mark.parametrize("gone", ["B cells", "NK cells", "Treg"])
+def test_a_kind_that_the_reference_lacks_is_not_given_to_another(reference, gone: str) -> None:
+    query = planted({"CD4 T cells": 150, "Treg": 90, "B cells": 60, "NK cells": 120}, seed=4)
+    lacking = reference[(reference.obs["cell_type"] != gone).to_numpy()].copy()
+    il.label(query, reference=lacking, labels="cell_type", quiet=True)
+    unlike = (query.obs["immunolab_label"] == UNLIKE).to_numpy()
+    own = (query.obs["cell_type"] == gone).to_numpy()
+    assert unlike[own].mean() > 0.8
+    assert unlike[~own].mean() < 0.1
+    assert (query.obs["immunolab_confidence"].to_numpy()[unlike] == 0).all()
+
+
+def test_what_the_cells_or_the_reference_lack_is_said(reference, tmp_path: Path) -> None:
+    query = planted({"CD4 T cells": 80, "B cells": 60}, seed=5)[:, [0, 1, *range(70, 400)]].copy()
+    il.label(query, reference=reference, labels="cell_type", quiet=True)
+    assert any("are missing: GENE" in note for note in query.uns["immunolab"]["notes"])
+    with pytest.raises(errors.InputError, match="there is no such column"):
+        il.label(query, reference=reference, labels="celltype")
+    with pytest.raises(errors.InputError, match="two labels of 20 cells"):
+        il.label(query, reference=reference[:150].copy(), labels="cell_type")
+    with pytest.raises(errors.InputError, match="not named"):
+        il.label(query, reference=reference)
+    with pytest.raises(errors.InputError, match="labels need a reference"):
+        il.label(query, labels="cell_type")
+    few = query[:, :60].copy()
+    with pytest.raises(errors.InputError, match="60 genes and 0 surface proteins are in both"):
+        il.label(few, reference=reference, labels="cell_type")
+    reference.write_h5ad(tmp_path / "ref.h5ad")
+    query.write_h5ad(tmp_path / "query.h5ad")
+    asked = ["--reference", str(tmp_path / "ref.h5ad"), "--labels", "cell_type", "-o", str(tmp_path / "labels.csv")]
+    assert main(["label", str(tmp_path / "query.h5ad"), *asked]) == 0
+    assert pd.read_csv(tmp_path / "labels.csv")["label"].tolist() == query.obs["immunolab_label"].astype(str).tolist()
+
+
+def test_labels_of_a_reference_are_counted_and_compared_in_a_study(reference, tmp_path: Path) -> None:
+    reference.write_h5ad(tmp_path / "reference.h5ad")
+    rows, truth = [], {}
+    for number in range(3):
+        for visit, treg in (("W0", 40), ("W10", 100)):
+            name = f"P{number}_{visit}"
+            planted({"CD4 T cells": 150, "Treg": treg, "B cells": 40}, seed=10 + 2 * number + (treg > 40)).write_h5ad(
+                tmp_path / f"{name}.h5ad"
+            )
+            truth[name] = 100.0 * treg / (150 + treg)
+            rows.append({"sample_id": name, "patient_id": f"P{number}", "visit": visit, "file": f"{name}.h5ad"})
+    pd.DataFrame(rows).assign(modality="single_cell").to_csv(tmp_path / "samples.csv", index=False)
+    text = "study: by reference\ncomparison: {before: W0, after: W10}\n"
+    key = "single_cells: {reference: reference.h5ad, labels: cell_type}\n"
+    (tmp_path / "study.yaml").write_text(text + key)
+    run = il.run(tmp_path, out=tmp_path / "out", tables_only=True, quiet=True)
+    assert not run.failed
+    share = run.endpoints[run.endpoints["endpoint"] == "treg_pct_cd4"].set_index("sample_id")["value"]
+    assert share.to_dict() == pytest.approx(truth, abs=6.0)
+    shift = run.shifts.set_index("endpoint").loc["treg_pct_cd4"]
+    assert shift["p_value"] < 0.05
+    assert set(run.counts.loc[run.counts["population"] == "Treg", "definition"]) == {"label of the reference"}
+    assert {"expression_Treg", "pseudobulk_Treg"} <= set(run.tables)
+    (tmp_path / "study.yaml").write_text(text + key.replace("cell_type", "celltype"))
+    failed = il.run(tmp_path, out=tmp_path / "out", tables_only=True, quiet=True)
+    assert len(failed.failed) == 6
+    assert failed.failures["error"].str.contains("no such column").all()
+
+
+def test_one_donor_labels_another_donors_published_cells() -> None:
+    """Kang et al. 2018: trained on donor 101, both states; all pairs are in benchmarks/reference_mapping.py."""
+    cells = il.read_cells(data_folder("single_cell/kang2018_ifnb_paired") / "kang2018_ifnb_subset.h5ad")
+    donor = cells.obs["donor"].astype(str).to_numpy()
+    query, whole = cells[donor == "107"].copy(), cells[donor == "101"].copy()
+    truth = query.obs["cell_type"].astype(str).map(population_called).to_numpy()
+    found = label_by_reference(query, whole, "cell_type").table
+    called = ~found["label"].isin([UNLIKE, "unassigned"]).to_numpy()
+    right = (found["label"] == truth).to_numpy()
+    assert right[called].mean() > 0.9
+    assert calibration_error(found["confidence"].to_numpy()[called], right[called]) < 0.05
+    lacking = whole[(whole.obs["cell_type"] != "B cells").to_numpy()].copy()
+    unlike = (label_by_reference(query, lacking, "cell_type").table["label"] == UNLIKE).to_numpy()
+    assert unlike[truth == "B"].mean() > 0.8
