@@ -132,7 +132,9 @@ def _chosen(traits: _Traits) -> list[int]:
     within = _robust_within(traits)
     between = _MAD_TO_SD * np.median(np.abs(means - np.median(means, axis=0)), axis=0)
     ratio = between / within
-    correlation = np.abs(np.corrcoef(traits.values, rowvar=False)).reshape(len(ratio), len(ratio))
+    centred = traits.values - traits.values.mean(axis=0)
+    centred /= np.maximum(np.linalg.norm(centred, axis=0), 1e-12)  # a share that is the same in all tubes
+    correlation = np.abs(centred.T @ centred)
     found: list[int] = []
     for trait in np.argsort(-ratio, kind="stable"):
         repeats = any(correlation[trait, other] > _MOST_CORRELATION for other in found)

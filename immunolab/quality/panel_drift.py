@@ -34,6 +34,8 @@ class Drift:
         The channel it concerns, as this file names it (as the others do when it is missing).
     message, hint
         In words; of labels only words of the vocabulary are quoted.
+    markers
+        Of kind swapped: what this file's label says of the channel, and of the other one.
     """
 
     file: str
@@ -41,6 +43,7 @@ class Drift:
     channel: str
     message: str
     hint: str
+    markers: tuple[str, ...] = ()
 
     @property
     def harmless(self) -> bool:
@@ -93,7 +96,14 @@ def _compare(file: str, channels: Sequence[Channel], others: Sequence[Channel]) 
     swapped = _swapped(pairs)
     for a, b in swapped:
         message = f"swapped with {b.name}: here {a.name} carries {_carries(a)} and {b.name} {_carries(b)}"
-        yield Drift(file, "swapped", a.name, message, "find out which is right and give this file a panel of its own")
+        yield Drift(
+            file,
+            "swapped",
+            a.name,
+            message,
+            "find out which is right and give this file a panel of its own",
+            (str(a.marker), str(b.marker)),
+        )
     moved = {channel.name for pair in swapped for channel in pair}
     usual = {other.marker: other for other in others if other.marker}
     for own, other in pairs:

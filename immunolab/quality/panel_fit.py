@@ -17,7 +17,7 @@ Numbers = NDArray[np.intp]
 Pair = tuple[int, int]
 
 _POOLED = 15_000  # events of all tubes that a tree is grown on: its leaves hold hundreds (judgement)
-_FEW_TUBES = 8  # tubes: where there are fewer, a faulty one has a say in what it is compared with, and is left out
+_TOP = 0.99  # of a tube's events: the rarest stained subset of the shipped panels is 1 % of the events
 _QUANTILES = np.array([0.05, 0.1, 0.25, 0.75, 0.9, 0.95, 0.98])  # of a stain, from its median
 # least spreads between sound tubes of a panel: of 40 simulated studies with batches, and of the public panels
 _SHAPE_SPREAD, _LEVEL_SPREAD, _CORRELATION_SPREAD = 0.15, 0.5, 0.05  # asinh, asinh, Fisher's z
@@ -35,8 +35,8 @@ class StainFit:
         Of the stain and what is expected.
     slope
         Of the stain on what is expected: 1 as usual, 0 for no stain.
-    slope_se
-        Standard error of the slope.
+    top
+        99th percentile of the stain, asinh.
     expected_sd
         Spread of what is expected, asinh: falls to zero where the stain's cells are absent.
     error
@@ -45,7 +45,7 @@ class StainFit:
 
     correlation: float
     slope: float
-    slope_se: float
+    top: float
     expected_sd: float
     error: float
 
@@ -82,7 +82,7 @@ class PanelFit:
         """Names of the tubes."""
         return list(self._events)
 
-    def fit(self, tube: str, a: int, exchanged: Pair | None = None) -> StainFit:
+    def fit(self, tube: str, a: int, exchanged: Pair | None = None, *, by_others: bool = False) -> StainFit:
         """Return how stain number ``a`` of a tube fits its other channels, two of them exchanged where that is asked.
 
         Parameters
@@ -93,23 +93,24 @@ class PanelFit:
             Number of the marker.
         exchanged
             Numbers of two markers.
+        by_others
+            Whether what is expected is by the other tubes alone: surer, and as slow for every tube anew.
         """
         events = self._events[tube]
         if exchanged is not None:
             events = events.copy()
             events[:, list(exchanged)] = events[:, list(exchanged[::-1])]
-        tree = self._tree(a, tube if len(self._events) < _FEW_TUBES else "")
+        tree = self._tree(a, tube if by_others else "")
         stain, expected = events[:, a], tree.expected(np.delete(events, a, axis=1))
         centred, rest = expected - expected.mean(), stain - expected
         total = float((centred**2).sum())
         spread = float(np.sqrt(total / len(stain)))
         error = float(np.mean((rest - np.median(rest)) ** 2))
+        top = float(np.quantile(stain, _TOP))
         if total <= 1e-9 or stain.std() <= 1e-6:
-            return StainFit(0.0, np.nan, np.inf, spread, error)
+            return StainFit(0.0, 0.0, top, spread, error)
         slope = float(centred @ stain / total)
-        residual = stain - stain.mean() - slope * centred
-        se = float(np.sqrt((residual**2).mean() / total))
-        return StainFit(float(np.corrcoef(expected, stain)[0, 1]), slope, se, spread, error)
+        return StainFit(float(np.corrcoef(expected, stain)[0, 1]), slope, top, spread, error)
 
     def _tree(self, a: int, without: str) -> StainTree:
         if (a, without) not in self._trees:
@@ -119,8 +120,8 @@ class PanelFit:
             self._trees[a, without] = grow(np.delete(events, a, axis=1), events[:, a])
         return self._trees[a, without]
 
-    def likeliest_exchanges(self, tube: str, n: int) -> list[Pair]:
-        """Return the ``n`` pairs of markers by whose exchange a tube would be likest the others.
+    def likeliest_exchanges(self, tube: str, n: int, least: float) -> list[Pair]:
+        """Return at most ``n`` pairs of markers by whose exchange a tube would be likest the others.
 
         Compared are the shape and the level of each stain, and its rank correlation with every other.
 
@@ -130,11 +131,13 @@ class PanelFit:
             sample_id.
         n
             Pairs wanted.
+        least
+            What they must gain, in spreads between tubes a feature.
         """
         others = [self._features_of(name) for name in self._events if name != tube]
         gain = _exchange_gains(self._features_of(tube), others)
         pairs = sorted(combinations(range(len(self.markers)), 2), key=lambda pair: -gain[pair])
-        return pairs[:n]
+        return [pair for pair in pairs[:n] if gain[pair] > least]
 
     def _features_of(self, tube: str) -> _Features:
         if tube not in self._features:

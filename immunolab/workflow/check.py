@@ -1,4 +1,4 @@
-"""Everything that can be wrong with a study, found without reading an event."""
+"""Everything that can be wrong with a study, found from its files' headers and from a few events of each tube."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from immunolab.schema.flags import Check
 from immunolab.study.control_tubes import bridge_notes
 from immunolab.study.sheet import Sample, Study, named_tubes, read_study
 from immunolab.study.timeline import timeline_quality
+from immunolab.workflow.check_stains import panel_stains
 from immunolab.workflow.clinic import ClinicSources, read_clinic
 from immunolab.workflow.panels import PanelGates, read_panels, without_events
 from immunolab.workflow.unmeasured import GatedNames, unmeasured
@@ -84,9 +85,12 @@ def check_study(source: Path | str, *, allow_code: bool = False) -> Checked:
     notes[:0] = [
         Problem(study.name, "", text, "") for text in unmeasured(asked, study, panels, clinic, gated).sentences
     ]
-    drift = [one for files in labels.values() for one in find_drift(files)]
-    problems += [one.problem for one in drift if not one.harmless]
-    notes += [one.problem for one in drift if one.harmless]
+    for name, files in labels.items():
+        stains = panel_stains([s for s in samples if s.panel == name], panels[name])
+        notes += stains.notes()
+        for one in find_drift(files):
+            judged, settled = stains.judged(one) if one.kind == "swapped" else (one, one.harmless)
+            (notes if settled else problems).append(judged.problem)
     notes += _off_calendar(study)
     notes += [Problem(study.sheet.name if study.sheet else "", "", text) for text in bridge_notes(study.samples)]
     notes += _design(study)

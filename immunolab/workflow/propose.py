@@ -20,6 +20,8 @@ from immunolab.study.rows import unsafe_name
 from immunolab.study.trial import Trial, load_trial
 from immunolab.vocabulary.panel import resolve_channels
 
+_Layout = tuple[tuple[str, str], ...]  # name and label of each channel
+_COMPARED = 8  # files that a file with crossed labels is set beside: more say no more (judgement)
 _SUFFIXES = (".fcs", ".lmd")
 _SURFACE = "treg_th17_tfh_teff"
 _WORDS = {"treg_foxp3": "foxp3", "th_ics": "cytokines", "cytof": "mass", _SURFACE: "surface"}
@@ -56,8 +58,8 @@ class _Scan:
 def propose_study(folder: Path, fcs: Path, trial_id: str | None = None) -> Proposal:
     """Write study.yaml, samples.csv, panels/ and gating/ into a folder, from FCS names and headers.
 
-    No event is read and no header value is kept but channel names and labels. What names and headers
-    do not say stays empty and is in the notes.
+    Events are read only where two labels are exchanged, and no header value is kept but channel names and
+    labels. What names and headers do not say stays empty and is in the notes.
 
     Parameters
     ----------
@@ -105,7 +107,7 @@ def _trial_key(folder: Path, trial_id: str | None) -> str:
 def _scan(root: Path, found: Sequence[Path], trial: Trial | None) -> _Scan:
     relative = [path.relative_to(root).as_posix() for path in found]
     names = read_names(relative, trial)
-    groups: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    groups: dict[_Layout, list[str]] = {}
     notes = []
     for path, name in zip(found, relative, strict=True):
         try:
@@ -114,6 +116,7 @@ def _scan(root: Path, found: Sequence[Path], trial: Trial | None) -> _Scan:
             notes.append(f"{name}: {error.message}")
             continue
         groups.setdefault(tuple((c.name, c.label) for c in header.channels), []).append(name)
+    notes += _labels_put_right(root, groups)
     panels: list[_Panel] = []
     panel_of: dict[str, str] = {}
     for described, members in groups.items():
@@ -124,6 +127,45 @@ def _scan(root: Path, found: Sequence[Path], trial: Trial | None) -> _Scan:
         panels.append(panel)
         panel_of |= dict.fromkeys(members, panel.name)
     return _Scan(root, names, tuple(panels), panel_of, tuple(notes))
+
+
+def _labels_put_right(root: Path, groups: dict[_Layout, list[str]]) -> list[str]:
+    """Move files whose labels are crossed by mistake, as their events say, to the panel they are of; return doubts.
+
+    A file with two labels exchanged has a layout of its own, and would be proposed as a second panel.
+    """
+    from immunolab.quality.panel_drift import find_drift
+    from immunolab.quality.staining import exchange_evidence
+    from immunolab.workflow.check_stains import FITS_EXCHANGED, FITS_LABELLED, file_stains
+
+    notes = []
+    for layout in sorted(groups, key=lambda one: len(groups[one])):
+        larger = [
+            o for o in groups if len(groups[o]) > len(groups[layout]) and {c for c, _ in o} == {c for c, _ in layout}
+        ]
+        if not larger:
+            continue
+        usual = max(larger, key=lambda one: len(groups[one]))
+        crossed = [one for one in find_drift({"usual": usual, "same": usual, "": layout}) if one.kind == "swapped"]
+        if not crossed:
+            continue
+        stains = file_stains({name: root / name for name in groups[usual][:_COMPARED]})
+        for name in list(groups[layout]):
+            own = stains | file_stains({name: root / name})
+            ratios = [exchange_evidence(own, name, (one.markers[0], one.markers[1])) for one in crossed]
+            labels = ", ".join(f"{one.markers[0]} and {one.markers[1]}" for one in crossed)
+            if all(ratio > FITS_EXCHANGED for ratio in ratios):
+                groups[layout].remove(name)
+                groups[usual].append(name)
+                said = "its events fit the other files' labels: it is proposed in their panel, labels exchanged back"
+            elif all(ratio < FITS_LABELLED for ratio in ratios):
+                said = "its events fit its own labels: it is proposed in a panel of its own"
+            else:
+                said = "its events do not say which is right: it is in a panel of its own until you decide"
+            notes.append(f"{name}: {labels} are exchanged against {len(groups[usual])} other files; {said}; check it")
+        if not groups[layout]:
+            del groups[layout]
+    return notes
 
 
 def _strategy(channels: Sequence[Channel]) -> str:

@@ -1,0 +1,112 @@
+"""What events say of labels: stains exchanged or absent, and whether labels that are crossed in a file are wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from immunolab.errors import ImmunolabError, Problem, attempt
+from immunolab.quality.staining import StainFinding, exchange_evidence, staining_findings
+from immunolab.quality.staining_sample import StainingSample, staining_sample
+from immunolab.study.sheet import Sample
+from immunolab.workflow.panels import PanelGates
+
+if TYPE_CHECKING:
+    from immunolab.quality.panel_drift import Drift
+
+FITS_EXCHANGED, FITS_LABELLED = 1.15, 0.87
+"""Squared error as labelled over that when exchanged: above the first the labels are wrong, below the second right;
+planted exchanges have 1.23 and more (`quality.staining`), the second is its inverse."""
+
+
+@dataclass(frozen=True)
+class PanelStains:
+    """The fully stained tubes of one panel of a study, by file.
+
+    Attributes
+    ----------
+    samples
+        sample_id by file.
+    stains
+        Events by file.
+    """
+
+    samples: Mapping[str, str]
+    stains: Mapping[str, StainingSample]
+
+    def notes(self) -> list[Problem]:
+        """Return a note for each stain that is exchanged or absent."""
+        return [Problem(one.tube, "", one.message, _hint(one)) for one in staining_findings(self.stains)]
+
+    def judged(self, drift: Drift) -> tuple[Drift, bool]:
+        """Return crossed labels with what the events say of them, and whether a panel file has put them right.
+
+        Parameters
+        ----------
+        drift
+            Of kind ``swapped``.
+        """
+        tube, pair = self.stains.get(drift.file), drift.markers
+        if tube is None or len(pair) < 2 or not set(pair) <= set(tube.markers):
+            return drift, False
+        ratio = exchange_evidence(self.stains, drift.file, (pair[0], pair[1]))
+        as_labelled = tube.markers[tube.names.index(drift.channel)] == pair[0]
+        if ratio > FITS_EXCHANGED:
+            text = "the events fit the other files when the two are exchanged back: the labels of this file are wrong"
+        elif ratio < FITS_LABELLED and not as_labelled:
+            text = "the events fit the markers of the panel file, which are used: the labels of this file are wrong"
+            return replace(drift, message=f"{drift.message}; {text}"), True
+        elif ratio < FITS_LABELLED:
+            text = "the events fit the labels: the antibodies were on these detectors in this file"
+        else:
+            return drift, False
+        return replace(drift, message=f"{drift.message}; {text}"), False
+
+
+def panel_stains(samples: Sequence[Sample], panel: PanelGates) -> PanelStains:
+    """Return events of a panel's tubes; files that cannot be read, controls and stimulated tubes are left out.
+
+    Parameters
+    ----------
+    samples
+        Those of the panel.
+    panel
+        How its tubes are read.
+    """
+    found: dict[str, StainingSample] = {}
+    names: dict[str, str] = {}
+    for sample in samples:
+        if sample.control_of or sample.stimulation or str(sample.file) in found:
+            continue
+        tube, _ = attempt(panel.tube(sample.sample_id, str(sample.file)).read_whole)
+        if tube is not None:
+            found[str(sample.file)] = staining_sample(tube)
+            names[str(sample.file)] = sample.sample_id
+    return PanelStains(names, found)
+
+
+def file_stains(paths: Mapping[str, Path]) -> dict[str, StainingSample]:
+    """Return events of files by name, markers as their labels say; files that cannot be read are left out.
+
+    Parameters
+    ----------
+    paths
+        By name.
+    """
+    from immunolab.loaders.fcs.read import read_fcs
+
+    found = {}
+    for name, path in paths.items():
+        try:
+            found[name] = staining_sample(read_fcs(path))
+        except ImmunolabError:
+            continue  # the header's own problem is reported by whoever reads it
+    return found
+
+
+def _hint(one: StainFinding) -> str:
+    if one.kind == "exchanged":
+        return "look at both channels of this tube beside another; a panel of its own can name them as they are"
+    return "look at the channel of this tube beside another" if one.kind == "absent_stain" else ""

@@ -1,0 +1,213 @@
+"""Tubes of a study beside each other: planted exchanges, absences, lots and swapped samples, and sound studies."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from builders import REPOSITORY
+from fcs_builder import write_fcs
+
+from immunolab.quality.acquisition import TubeHeader, acquisition_table
+from immunolab.quality.batch_drift import TubeRun, drift_sentences, drift_table
+from immunolab.quality.identity import TubeOwner, identity_table
+from immunolab.quality.staining import staining_findings
+from immunolab.quality.staining_sample import read_staining_sample, staining_sample
+from immunolab.schema.across_tubes import LANDMARKS
+from immunolab.schema.gating import COUNTS
+from immunolab.workflow.check import check_study
+from immunolab.workflow.propose import propose_study
+
+_SPEC = importlib.util.spec_from_file_location("study_faults", REPOSITORY / "benchmarks" / "study_faults.py")
+assert _SPEC is not None
+assert _SPEC.loader is not None
+study_faults = importlib.util.module_from_spec(_SPEC)
+sys.modules["study_faults"] = study_faults  # its dataclasses look themselves up there
+_SPEC.loader.exec_module(study_faults)
+
+EVENTS = 2_000
+
+
+@pytest.fixture(scope="module")
+def virtual():
+    return study_faults.virtual(31, 4, EVENTS)
+
+
+@pytest.fixture(scope="module")
+def bleeds(virtual):
+    return virtual.attended(virtual.visits)
+
+
+@pytest.fixture(scope="module")
+def tubes(virtual, bleeds):
+    return {study_faults.sample_id(virtual, bleed): study_faults.tube_of(virtual, bleed) for bleed in bleeds}
+
+
+@pytest.fixture(scope="module")
+def stains(tubes):
+    return {name: staining_sample(tube) for name, tube in tubes.items()}
+
+
+def test_a_sound_panel_has_no_finding(stains) -> None:
+    assert [one for one in staining_findings(stains) if one.kind != "absent_population"] == []
+
+
+@pytest.mark.parametrize("pair", [("CD4", "CD8"), ("CXCR5", "CCR6")])
+def test_exchanged_labels_are_named_with_their_pair(virtual, bleeds, stains, pair) -> None:
+    faulty = study_faults.tube_of(virtual, bleeds[2], swapped=pair)
+    found = staining_findings(stains | {faulty.sample_id: staining_sample(faulty)})
+    assert [(one.tube, one.kind, {one.marker, one.other}) for one in found] == [
+        (faulty.sample_id, "exchanged", set(pair))
+    ]
+
+
+@pytest.mark.parametrize("marker", ["CD8", "CXCR3"])
+def test_a_missing_antibody_is_an_absent_stain(virtual, bleeds, stains, marker) -> None:
+    faulty = study_faults.tube_of(virtual, bleeds[3], omitted=marker)
+    found = staining_findings(stains | {faulty.sample_id: staining_sample(faulty)})
+    assert [(one.kind, one.marker) for one in found if one.tube == faulty.sample_id] == [("absent_stain", marker)]
+
+
+def test_cells_that_are_gone_are_no_missing_antibody(virtual, bleeds, tubes, stains) -> None:
+    """The CD8 cells of one tube are taken out: other markers no longer expect the stain."""
+    name = study_faults.sample_id(virtual, bleeds[3])
+    tube = tubes[name]
+    left = tube.take(np.flatnonzero(tube["CD8"] < 2_000))
+    found = staining_findings(stains | {name: staining_sample(left)})
+    assert "absent_stain" not in {one.kind for one in found if one.marker == "CD8"}
+
+
+def test_events_kept_of_a_tube_are_read_back(stains, tmp_path: Path) -> None:
+    first = next(iter(stains.values()))
+    first.save(tmp_path / "staining.npz")
+    back = read_staining_sample(tmp_path / "staining.npz")
+    assert (back.names, back.markers) == (first.names, first.markers)
+    np.testing.assert_allclose(back.stains, first.stains, atol=0.01)
+
+
+def patients(rng: np.random.Generator, n: int = 8) -> Iterator[tuple[TubeOwner, dict[str, float]]]:
+    """Yield tubes of two visits with shares that differ between patients by .5 on the logit, between visits by .08."""
+    centres = {"CD4": 0.7, "CD8": -0.8, "CD4_naive": 0.0, "CD8_naive": -0.5, "B": -2.0, "NK": -1.9}
+    for i in range(n):
+        own = {name: centre + rng.normal(0, 0.5) for name, centre in centres.items()}
+        for visit in ("W0", "W10"):
+            moved = {name: value + rng.normal(0, 0.08) for name, value in own.items()}
+            yield TubeOwner(f"P{i}_{visit}", f"P{i}", visit), moved
+
+
+def counted(tubes: list[tuple[TubeOwner, dict[str, float]]]) -> pd.DataFrame:
+    rows = [
+        {"sample_id": owner.sample_id, "population": name, "parent": "x", "path": f"/{name}", "n_parent": 4000}
+        | {"n_events": round(4000 / (1 + np.exp(-value)))}
+        for owner, shares in tubes
+        for name, value in shares.items()
+    ]
+    return COUNTS.frame(rows)
+
+
+def test_a_swap_between_patients_is_suspected_and_sound_studies_are_not() -> None:
+    found, alarms = 0, 0
+    for seed in range(20):
+        tubes = list(patients(np.random.default_rng(seed)))
+        counts = counted(tubes)
+        owners = [owner for owner, _ in tubes]
+        alarms += (identity_table(counts, owners)["suspected"] == "yes").any()
+        other = {"P1_W10": "P5", "P5_W10": "P1"}
+        swapped = [replace(owner, patient_id=other.get(owner.sample_id, owner.patient_id)) for owner in owners]
+        table = identity_table(counts, swapped)
+        named = set(table.loc[table["suspected"] == "yes", "sample_id"])
+        found += {"P1_W10", "P5_W10"} <= named <= {"P1_W0", "P1_W10", "P5_W0", "P5_W10"}
+    assert (found, alarms) == (20, 0)
+
+
+def bright(rng: np.random.Generator, *, step: float) -> tuple[pd.DataFrame, list[TubeRun]]:
+    """Return four markers in six batches of four tubes; CD25 is brighter by ``step`` from the fourth batch on."""
+    rows, runs = [], []
+    for b in range(6):
+        shift = {marker: rng.normal(0, 0.08) for marker in ("CD3", "CD4", "CD8", "CD25", "CCR7", "CD127")}
+        shift["CD25"] += step * (b >= 3)
+        for i in range(4):
+            name = f"s{b}{i}"
+            runs.append(TubeRun(name, "", f"B{b + 1}", 7 * b, ("lot L2",) if b >= 3 else ("lot L1",)))
+            rows += [
+                {"sample_id": name, "population": "CD4", "marker": marker, "n_events": 900, "spread": 0.4}
+                | {"median": 3.0 + moved + rng.normal(0, 0.05)}
+                for marker, moved in shift.items()
+            ]
+    return LANDMARKS.frame(rows), runs
+
+
+def test_a_lot_is_named_with_its_batch_and_day_and_runs_that_differ_as_usual_are_not() -> None:
+    found, alarms = 0, 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        said = drift_sentences(drift_table(*bright(rng, step=0.5)))
+        found += any(
+            "CD25 is 1.6" in s or "CD25 is 1.7" in s or "CD25 is 1.5" in s for s in said if "batch B4 (day 21)" in s
+        )
+        assert all("lot L2" in text for text in said if "B4" in text)
+        alarms += bool(drift_sentences(drift_table(*bright(rng, step=0.0))))
+    assert found >= 19
+    assert alarms <= 3  # 5 % of studies are allowed: more than 3 of 20 have a chance of 2 %
+
+
+def test_days_cytometers_and_voltages_come_from_headers_and_nothing_else() -> None:
+    text = {"$DATE": "03-FEB-2024", "$CYT": "Symphony", "$CYTSN": "R66", "$P1N": "PE-A", "$P1V": "480", "$OP": "Jane"}
+    later = text | {"$DATE": "2024-02-10", "$P1V": "520"}
+    other = text | {"$CYTSN": "R77", "$DATE": "01/02/2024"}
+    headers = [TubeHeader(f"s{i}", "", "", None, one) for i, one in enumerate((text, text, later, other))]
+    table = acquisition_table([*headers, TubeHeader("s4", "", "B9", date(2024, 2, 4), {})])
+    assert table["day"].tolist()[:3] == [0, 0, 7]
+    assert table["day"].isna().tolist() == [False, False, False, True, False]
+    assert table["cytometer"].tolist()[:4] == ["cytometer 1"] * 3 + ["cytometer 2"]
+    assert table["settings"].tolist()[2] == "PE-A 520 for 480 V"
+    assert table["batch"].tolist()[2] == "cytometer 1, day 7"
+    assert not any(word in table.to_csv() for word in ("2024", "R66", "Symphony", "Jane"))
+
+
+def written(virtual, bleeds, folder: Path, crossed: int, *, also_events: bool = False) -> Path:
+    """Write the tubes; the labels of CD4 and CD25 of one are exchanged, with the antibodies where that is asked."""
+    for i, bleed in enumerate(bleeds):
+        tube = study_faults.tube_of(virtual, bleed)
+        labels = [channel.label for channel in tube.channels]
+        columns = np.array(tube.columns)
+        if i == crossed:
+            a, b = labels.index("CD4"), labels.index("CD25")
+            labels[a], labels[b] = labels[b], labels[a]
+            if also_events:
+                columns[[a, b]] = columns[[b, a]]
+        names = [channel.name for channel in tube.channels]
+        keywords = {f"$P{n + 1}S": label for n, label in enumerate(labels) if label}
+        patient, visit = tube.sample_id.split("_")
+        write_fcs(folder / f"{patient}_{visit}.fcs", columns.T, names, keywords=keywords)
+    return folder
+
+
+def test_init_puts_exchanged_labels_into_the_panel_with_a_doubt_and_check_repeats_it(
+    virtual, bleeds, tmp_path: Path
+) -> None:
+    (tmp_path / "fcs").mkdir()
+    written(virtual, bleeds, tmp_path / "fcs", 2)
+    made = propose_study(tmp_path / "study", tmp_path / "fcs")
+    assert [path.name for path in made.written if path.parent.name == "panels"] == ["surface.yaml"]
+    (doubt,) = [note for note in made.notes if "are exchanged against" in note]
+    assert "CD25 and CD4" in doubt or "CD4 and CD25" in doubt
+    assert "labels exchanged back" in doubt
+    checked = check_study(tmp_path / "study")
+    assert any("the labels of this file are wrong" in note for note in checked.notes)
+    assert not any("swapped with" in str(problem) for problem in checked.problems)
+
+
+def test_init_keeps_a_second_panel_whose_antibodies_are_where_its_labels_say(virtual, bleeds, tmp_path: Path) -> None:
+    (tmp_path / "fcs").mkdir()
+    written(virtual, bleeds, tmp_path / "fcs", 2, also_events=True)
+    made = propose_study(tmp_path / "study", tmp_path / "fcs")
+    assert [path.name for path in made.written if path.parent.name == "panels"] == ["surface.yaml", "surface_2.yaml"]
+    assert any("its events fit its own labels" in note for note in made.notes)
