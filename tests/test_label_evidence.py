@@ -14,6 +14,8 @@ from scipy.sparse import csr_matrix
 
 import immunolab as il
 from immunolab.cells.label import LabelledCells, label_cells
+from immunolab.cells.protein_lineages import carriers
+from immunolab.cells.protein_stains import StainLevels, learn_stains
 from immunolab.cells.subsets import Answers, name_cd4
 from immunolab.errors import InputError
 from immunolab.events.cells import cell_data
@@ -129,6 +131,19 @@ def test_a_protein_without_a_valley_is_parted_by_the_others_and_said() -> None:
     for name, inside in (("NK", nk), ("B", b), ("CD4", t & first)):
         assert (got == name)[inside].mean() >= 0.9, name
     assert any(note.startswith("CD3") or "CD3" in note for note in found.notes)
+
+
+def test_a_stain_that_failed_says_nothing_and_one_that_works_is_believed() -> None:
+    rng = np.random.default_rng(0)
+    t = np.arange(1000) < 600
+    centre = np.stack([np.where(t, 3.0, 0.0), np.zeros(1000), np.where(t, 0.0, 3.0), np.where(t, 4.0, 0.0)], axis=1)
+    names, kinds = ("CD3", "TCRb", "CD56", "CD8"), ("CD8_memory", "NK")
+    levels = StainLevels(np.zeros(4), np.full(4, 3.0), np.full(4, 0.6), np.full(4, 0.6))
+    carried = np.array([carriers(name, kinds) for name in names])
+    shown = learn_stains(levels, centre + rng.normal(0, 0.5, centre.shape), carried, None)
+    by_stain = dict(zip(names, shown, strict=True))
+    assert np.ptp(by_stain["TCRb"]) < 0.1
+    assert min(np.ptp(by_stain[name]) for name in ("CD3", "CD56")) > 0.8
 
 
 def test_a_sort_of_cd4_cells_by_proteins_holds_no_cd8_cells() -> None:

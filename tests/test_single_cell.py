@@ -10,11 +10,13 @@ import pytest
 from anndata import AnnData
 from builders import data_folder
 from scipy.sparse import csr_matrix
+from sklearn.metrics import roc_auc_score
 
+from immunolab.cells import doublets, quality
 from immunolab.cells.quality import check_cells
 from immunolab.errors import DataFileError
 from immunolab.events.cells import counts_of, gene_columns, notes_of, proteins_of, sample_ids_of
-from immunolab.loaders.single_cell import join_cells, read_cells
+from immunolab.loaders.single_cell import interpret_cells, join_cells, read_cells
 from immunolab.vocabulary.signatures import ensembl_symbols, lineages
 
 GENES = [gene for names in lineages().values() for gene in names][:80]
@@ -192,3 +194,30 @@ def test_protein_and_hashtags_of_a_published_file() -> None:
     assert {"CD3", "CD4", "CD8", "CD45RA", "CD127", "PD-1"} <= set(proteins_of(found))
     assert "IgG1" not in proteins_of(found)
     assert len({s for s in sample_ids_of(found) if s.startswith("HTO")}) == 4
+
+
+def test_doublets_of_a_large_sample_are_found_on_a_part_and_its_runs_are_asked_for(monkeypatch):
+    rng = np.random.default_rng(0)
+    kinds = rng.gamma(0.3, 4.0, (4, 600))  # mean counts of four kinds of cells
+    of = rng.integers(0, 4, 900)
+    counts = rng.poisson(kinds[of])
+    second = (of[:60] + rng.integers(1, 4, 60)) % 4
+    counts[:60] += rng.poisson(kinds[second])
+    monkeypatch.setattr(doublets, "_REFERENCE", 450)
+    monkeypatch.setattr(quality, "MOST_OF_A_RUN", 800)
+    scores = doublets.doublet_scores(csr_matrix(counts.astype(np.float32)), np.full(900, "S", dtype=object))
+    assert roc_auc_score(np.arange(900) < 60, scores) > 0.95
+    names = [*GENES, *(f"HOUSE{i}" for i in range(600 - len(GENES)))]
+    table = AnnData(csr_matrix(counts.astype(np.float32)), var=pd.DataFrame(index=names))
+    notes = check_cells(interpret_cells(table)).notes
+    assert any("more than one droplet run" in note for note in notes)
+
+
+def test_counts_and_their_logs_share_places_and_the_given_matrix_is_left_alone():
+    matrix = csr_matrix(np.array([[1, 0, 3], [0, 0, 5]], dtype=np.float32))
+    matrix.data[0] = 0.0  # a zero that is stored
+    data = AnnData(matrix.copy(), var=pd.DataFrame(index=["CD4", "CD8A", "MS4A1"]))
+    cells = interpret_cells(data)
+    assert (data.X.nnz, cells.X.nnz) == (3, 2)
+    assert np.shares_memory(cells.X.indices, cells.layers["counts"].indices)
+    np.testing.assert_allclose(cells.X.toarray(), np.log1p([[0, 0, 1e4], [0, 0, 1e4]]), rtol=1e-6)

@@ -114,11 +114,11 @@ def _by_genes(cells: AnnData, gates: ProteinGates, cd4: Mask, known: Answers, se
     """Complete what proteins answer by signatures; borders of scores are placed once, on all samples."""
     genes = [gene for name in _SPACE_SIGNATURES for gene in signature(name)]
     neighbours = similar_cells(cell_space(cells, gates, cd4, genes=genes, seed=seed), _NEIGHBOURS, seed)
-    scores = _gene_scores(cells[cd4], neighbours)
+    scores = _gene_scores(_genes_of(cells, cd4), neighbours)
     treg, note = known.treg, ""
     if treg is None and "Treg_core" in scores.values:
         treg, note = _treg_by_score(scores.values["Treg_core"], gates, seed)
-    naive = _naive_by_kinds(cells[cd4], neighbours, seed) if known.naive is None else known.naive
+    naive = _naive_by_kinds(cells, cd4, neighbours, seed) if known.naive is None else known.naive
     memory = np.ones(int(cd4.sum()), dtype=bool) if naive is None else naive < SURE
     reference = memory if naive is None else ~memory
     if treg is not None:
@@ -145,6 +145,13 @@ def _by_genes(cells: AnnData, gates: ProteinGates, cd4: Mask, known: Answers, se
     )
 
 
+def _genes_of(cells: AnnData, among: Mask) -> AnnData:
+    """Return the genes of some cells, copied once: a view would copy them at each score."""
+    from anndata import AnnData
+
+    return AnnData(cells.X[among], var=cells.var[[]])
+
+
 def _gene_scores(cells: AnnData, neighbours: Neighbours) -> _GeneScores:
     """Return scores, half a cell's own and half its neighbours'; missing genes weaken a signature in proportion."""
     values: dict[str, Array] = {}
@@ -164,9 +171,9 @@ def _gene_scores(cells: AnnData, neighbours: Neighbours) -> _GeneScores:
     return _GeneScores(values, trust, tuple(missing))
 
 
-def _naive_by_kinds(cells: AnnData, neighbours: Neighbours, seed: int) -> Answer:
+def _naive_by_kinds(cells: AnnData, cd4: Mask, neighbours: Neighbours, seed: int) -> Answer:
     """Return the probability of the naive kind among CD4 T cells; None where next to no gene parts it from memory."""
-    markers = marker_counts(cells)
+    markers = marker_counts(cells, cd4)
     table = expected_levels()
     rows = [table.genes.index(gene) for gene in markers.genes]
     levels = table.levels[np.ix_(rows, [table.kinds.index(kind) for kind in _CD4_KINDS])]
@@ -174,7 +181,7 @@ def _naive_by_kinds(cells: AnnData, neighbours: Neighbours, seed: int) -> Answer
     if speaking.sum() < _FEWEST_GENES:
         return None
     fit = fit_kinds(markers, _CD4_KINDS, seed=seed)
-    return settle(fit, neighbours, np.ones(cells.n_obs, dtype=bool))[:, 0]
+    return settle(fit, neighbours, np.ones(int(cd4.sum()), dtype=bool))[:, 0]
 
 
 def _treg_by_score(score: Array, gates: ProteinGates, seed: int) -> tuple[Answer, str]:

@@ -252,7 +252,7 @@ def _cd4_or_cd8(
     if fit is None or by_protein is None or t_cells.sum() < 2:
         return None, certain, ()
     kinds = tuple(np.array(fit.kinds)[np.isin(lineage_of_kinds(fit.kinds, t_as_one=False), ("CD4", "CD8", "T"))])
-    markers = marker_counts(cells[t_cells]) if has_genes(cells) else None
+    markers = marker_counts(cells, t_cells) if has_genes(cells) else None
     by_genes = fit_kinds(markers, kinds, seed=seed) if markers is not None and can_part_cd4(markers.genes) else None
     proteins = [marker for marker in ("CD4", "CD8") if marker in by_protein.used]
     if by_genes is None and not proteins:

@@ -92,25 +92,28 @@ class KindFit:
         return np.asarray(chance / chance.sum(axis=1, keepdims=True))
 
 
-def marker_counts(cells: AnnData) -> MarkerCounts:
+def marker_counts(cells: AnnData, among: NDArray[np.bool_] | None = None) -> MarkerCounts:
     """Return the counts of marker genes; where there are only logs, counts are worked back from the smallest value.
 
     Parameters
     ----------
     cells
         Under the storage contract, with genes.
+    among
+        Which cells; None takes all.
     """
+    rows = slice(None) if among is None else np.flatnonzero(among)
     columns = gene_columns(cells)
     genes = tuple(gene for gene in expected_levels().genes if gene in columns)
     chosen = [columns[gene] for gene in genes]
     counts = counts_of(cells)
     if counts is not None:
-        depth = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
-        return MarkerCounts(counts[:, chosen].toarray().astype(np.float32), np.maximum(depth, 1.0), genes)
+        depth = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()[rows]
+        return MarkerCounts(counts[:, chosen][rows].toarray().astype(np.float32), np.maximum(depth, 1.0), genes)
     # one count is the smallest value of a cell, whatever it was scaled by
-    linear = cells.X.tocsr().astype(np.float64)
+    linear = cells.X[rows].astype(np.float64)
     linear.data = np.expm1(linear.data)
-    one = np.full(cells.n_obs, np.nan)
+    one = np.full(linear.shape[0], np.nan)
     filled = np.flatnonzero(np.diff(linear.indptr))
     if filled.size:
         one[filled] = np.minimum.reduceat(linear.data, linear.indptr[filled])

@@ -7,24 +7,20 @@ little as its groups are apart.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from immunolab.cells.protein_stains import ELSEWHERE, StainLevels, learn_stains
 from immunolab.cells.proteins import ProteinGates
 from immunolab.clustering.expression import Array
 from immunolab.gating.method_results import Cut
 from immunolab.vocabulary.signatures import expected_levels
 
 Mask = NDArray[np.bool_]
-_ELSEWHERE = 0.03  # share of positive cells in a kind that does not carry a protein: spillover, doublets (judgement)
-_MOST = 4.0  # log odds that a cell is above a border: no protein says more (one cell in 55 is wrong)
-_ROUNDS, _SETTLED = 25, 1e-3  # of EM, and the largest move of a level that ends it, display units
-_FIRST_CELLS, _FIRST_SHARE = 20.0, 0.05  # cells that the first levels weigh as much as, or this share if it is more: a
-# group that is not there leaves its level where it was (judgement)
-_LEAST_APART = 1.0  # display units between the levels: 2.7 times as bright; nearer ones are one group (judgement)
+_SPEAKS = 0.1  # share of positive cells among carriers beyond that elsewhere, below which a stain failed (judgement)
 _CLEAR_APART = 2.0  # sd between the levels from which nothing is said: Ashman's D, as for the mixture of gates
 _FEWEST = 30  # cells
 _SURELY = 0.9  # probability from which a protein contradicts a name
@@ -125,53 +121,6 @@ class ProteinEvidence:
         return wrong
 
 
-@dataclass
-class _Levels:
-    """Negative and positive level of each protein in one batch, and their spread; display units."""
-
-    low: Array
-    high: Array
-    spread_low: Array
-    spread_high: Array
-    first: tuple[Array, Array] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.first = (self.low.copy(), self.high.copy())
-
-    def log_odds(self, values: Array) -> Array:
-        """Return the log odds of being positive, cells x proteins, straight through the border of two normal groups."""
-        both = (self.spread_low**2 + self.spread_high**2) / 2
-        slope = (self.high - self.low) / both
-        return np.asarray(np.clip(slope * (values - self.border), -_MOST, _MOST))
-
-    @property
-    def border(self) -> Array:
-        """Where the two levels are equally many sd away."""
-        return (self.low * self.spread_high + self.high * self.spread_low) / (self.spread_low + self.spread_high)
-
-    @property
-    def apart(self) -> Array:
-        """How many sd the levels are apart."""
-        return np.asarray((self.high - self.low) / np.sqrt((self.spread_low**2 + self.spread_high**2) / 2))
-
-    def learn(self, values: Array, positive: Array) -> float:
-        """Move the levels to the cells' and return the largest move."""
-        moved = 0.0
-        spreads = []
-        first = max(_FIRST_CELLS, _FIRST_SHARE * len(values))
-        for share, start, level in ((1 - positive, self.first[0], self.low), (positive, self.first[1], self.high)):
-            mass = share.sum(axis=0)
-            mean = ((share * values).sum(axis=0) + first * start) / (mass + first)
-            moved = max(moved, float(np.abs(mean - level).max()))
-            level[:] = mean
-            around = (share * (values - mean) ** 2).sum(axis=0) + first * 0.25
-            spreads.append(np.maximum(np.sqrt(around / (mass + first)), 0.2))
-        near = self.high - self.low < _LEAST_APART
-        self.high[near] = self.low[near] + _LEAST_APART
-        self.spread_low, self.spread_high = spreads
-        return moved
-
-
 def lineage_evidence(
     gates: ProteinGates, kinds: Sequence[str], passed: Mask, by_genes: Array | None
 ) -> ProteinEvidence:
@@ -189,42 +138,66 @@ def lineage_evidence(
         Log likelihood of each kind by genes, cells x kinds, which levels are learnt with; None without genes.
     """
     markers = tuple(marker for marker in _CARRIED if gates.has(marker))
-    nothing = np.zeros((len(passed), len(kinds)))
+    evidence, parting = np.zeros((len(passed), len(kinds))), np.zeros((len(passed), len(kinds)))
     if not markers or passed.sum() < _FEWEST:
-        return ProteinEvidence(nothing, nothing)
+        return ProteinEvidence(evidence, parting)
     values = np.stack([gates.shown(marker) for marker in markers], axis=1)
-    carried = np.array([_carried(marker, kinds) for marker in markers])
+    carried = np.array([carriers(marker, kinds) for marker in markers])
     first, notes = _first_levels(gates, markers, passed)
-    log_odds = np.zeros_like(values)
-    batches = {name: cells for name, cells in gates.batches.items() if (cells & passed).sum() >= 10 * _FEWEST}
-    groups = (
-        batches if len(batches) > 1 and len(batches) == len(gates.batches) else {"": np.ones(len(passed), dtype=bool)}
-    )
-    for batch, cells in groups.items():
-        levels = _Levels(*(level.copy() for level in first))
+    odds = {marker: np.zeros(len(passed)) for marker in _PARTING if marker in markers}
+    for batch, cells in _learnt_by(gates, passed).items():
+        levels = StainLevels(*(level.copy() for level in first))
         inside = cells & passed
-        _learn(levels, values[inside], carried, None if by_genes is None else by_genes[inside])
-        log_odds[cells] = levels.log_odds(values[cells])
-        for column, marker in enumerate(markers):
+        shown = learn_stains(levels, values[inside], carried, None if by_genes is None else by_genes[inside])
+        log_odds = levels.log_odds(values[cells])
+        for column, (marker, row) in enumerate(zip(markers, shown, strict=True)):
+            said = np.log(row * np.exp(log_odds[:, [column]]) + 1 - row)
+            evidence[cells] += said
+            if marker in odds:
+                parting[cells] += said
+                odds[marker][cells] = log_odds[:, column]
             cut = Cut(float(levels.border[column]), (), float(levels.spread_low[column]))
             gates.record(_border_of(marker), marker, cut, "mixture", raw=gates.counts_at(cut.value), batch=batch)
-        near = [m for m, apart in zip(markers, levels.apart, strict=True) if apart < _CLEAR_APART]
-        if near:
-            notes.append(f"{', '.join(near)}: positive and negative cells overlap{f' in {batch}' if batch else ''}; "
-                         "parted by what genes and other proteins say")  # fmt: skip
-    clear = [m for m in _PARTING if m in markers and not any(m in note and "overlap" in note for note in notes)]
-    positive = {m: 1 / (1 + np.exp(-log_odds[:, markers.index(m)])) for m in clear}
-    each = np.stack([np.log(row * np.exp(log_odds[:, [i]]) + 1 - row) for i, row in enumerate(carried)])
-    parting = [i for i, marker in enumerate(markers) if marker in _PARTING]
-    return ProteinEvidence(each.sum(axis=0), each[parting].sum(axis=0), markers, tuple(notes), positive)
+        near = [marker for marker, apart in zip(markers, levels.apart, strict=True) if apart < _CLEAR_APART]
+        notes += _doubts(near, [m for m, row in zip(markers, shown, strict=True) if np.ptp(row) < _SPEAKS], batch)
+        odds = {marker: values for marker, values in odds.items() if marker not in near}
+    positive = {marker: 1 / (1 + np.exp(-values)) for marker, values in odds.items()}
+    return ProteinEvidence(evidence, parting, markers, tuple(notes), positive)
+
+
+def _doubts(near: Sequence[str], silent: Sequence[str], batch: str) -> Iterator[str]:
+    where = f" in {batch}" if batch else ""
+    if near:
+        what = "positive and negative cells overlap"
+        yield f"{', '.join(near)}: {what}{where}; parted by what genes and other proteins say"
+    if silent:
+        what = "hardly more positive cells among the kinds that carry it than elsewhere"
+        yield f"{', '.join(silent)}: {what}{where}; the stain says nothing"
+
+
+def _learnt_by(gates: ProteinGates, passed: Mask) -> Mapping[str, Mask]:
+    """Return the batches that levels are learnt in, each with cells enough; else all cells as one."""
+    batches = {name: cells for name, cells in gates.batches.items() if (cells & passed).sum() >= 10 * _FEWEST}
+    if len(batches) > 1 and len(batches) == len(gates.batches):
+        return batches
+    return {"": np.ones(len(passed), dtype=bool)}
 
 
 def _border_of(marker: str) -> str:
     return {"CD19": "B", "CD14": "Mono", "CD56": "NK", "CD123": "pDC", "CD34": "HSPC"}.get(marker, marker)
 
 
-def _carried(marker: str, kinds: Sequence[str]) -> Array:
-    shares = dict.fromkeys(expected_levels().kinds, _ELSEWHERE)
+def carriers(marker: str, kinds: Sequence[str]) -> Array:
+    """Return the share of each kind's cells that carry a protein.
+
+    Parameters
+    ----------
+    marker
+        One of the proteins that lineages are named by.
+    kinds
+        As `marker_levels.yaml` names them.
+    """
+    shares = dict.fromkeys(expected_levels().kinds, ELSEWHERE)
     for name, share in _CARRIED[marker].items():
         shares |= dict.fromkeys(_GROUPS.get(name, (name,)), share)
     return np.array([shares[kind] for kind in kinds])
@@ -238,21 +211,3 @@ def _first_levels(
     low, high, spread_low, spread_high = (np.array([getattr(one, name) for one in found]) for name in
                                           ("low", "high", "spread_low", "spread_high"))  # fmt: skip
     return (low, high, spread_low, spread_high), [one.note for one in found if one.note]
-
-
-def _learn(levels: _Levels, values: Array, carried: Array, by_genes: Array | None) -> None:
-    weight = np.full(carried.shape[1], 1 / carried.shape[1])
-    for _ in range(_ROUNDS):
-        odds = np.exp(levels.log_odds(values))
-        log = np.log(weight) + (0.0 if by_genes is None else by_genes)
-        for column, row in enumerate(carried):
-            log = log + np.log(row * odds[:, [column]] + 1 - row)
-        chance = np.exp(log - log.max(axis=1, keepdims=True))
-        chance /= chance.sum(axis=1, keepdims=True)
-        weight = np.maximum(chance.mean(axis=0), 1e-4)
-        positive = np.empty_like(values)
-        for column, row in enumerate(carried):
-            above = row * odds[:, [column]]
-            positive[:, column] = (chance * above / (above + 1 - row)).sum(axis=1)
-        if levels.learn(values, positive) < _SETTLED:
-            return

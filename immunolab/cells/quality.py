@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from immunolab.cells.doublets import DOUBLET_LIMIT, doublet_scores
+from immunolab.cells.doublets import DOUBLET_LIMIT, MOST_OF_A_RUN, doublet_scores
 from immunolab.events.cells import counts_of, proteins_are_counts, proteins_of, sample_ids_of
 from immunolab.schema.flags import Check
 from immunolab.schema.gating import QUALITY
@@ -77,7 +77,9 @@ def check_cells(cells: AnnData) -> CellQuality:
         for limit in limits
         if limit.failed().any()
     ]
-    return CellQuality(passed, QUALITY.frame(list(_rows(samples, limits, passed))), (*_unchecked(limits), *lost))
+    return CellQuality(
+        passed, QUALITY.frame(list(_rows(samples, limits, passed))), (*_unchecked(limits, samples), *lost)
+    )
 
 
 def _limits(cells: AnnData) -> Iterator[_Limit]:
@@ -99,12 +101,16 @@ def _limits(cells: AnnData) -> Iterator[_Limit]:
         yield _Limit(Check.PROTEIN_COUNTS, total, _low(total), is_low=True)
 
 
-def _unchecked(limits: Sequence[_Limit]) -> Iterator[str]:
+def _unchecked(limits: Sequence[_Limit], samples: NDArray[np.object_]) -> Iterator[str]:
     names = {limit.name for limit in limits}
     if not names:
         yield "no counts: counts, mitochondrial share and doublets are not checked"
     elif Check.COUNTS in names and Check.MITOCHONDRIAL_PERCENT not in names:
         yield "no mitochondrial genes (MT-...): their share is not checked"
+    for sample, n in zip(*np.unique(samples.astype(str), return_counts=True), strict=True):
+        if n > MOST_OF_A_RUN and Check.DOUBLET_SCORE in names:
+            what = f"{n:,} cells are more than one droplet run holds"
+            yield f"{sample}: {what}; doublets are scored as of one run, which finds fewer: name the runs as samples"
 
 
 def _low(values: NDArray[np.float64], far: float = _FAR) -> float:

@@ -48,10 +48,10 @@ def cell_space(
     beside = _proteins(gates, chosen)
     if not has_genes(cells):
         return beside
-    own = cells.X[chosen]
-    columns = gene_columns(cells)
+    rows, columns = np.flatnonzero(chosen), gene_columns(cells)
     extra = np.array([columns[gene] for gene in genes if gene in columns], dtype=np.int64)
-    return np.hstack([components(own, np.union1d(variable_genes(own), extra), seed=seed), beside])
+    axes = np.union1d(variable_genes(cells.X, among=rows), extra)
+    return np.hstack([components(cells.X, axes, among=rows, seed=seed), beside])
 
 
 def _proteins(gates: ProteinGates, chosen: NDArray[np.bool_]) -> Array:

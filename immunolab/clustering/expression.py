@@ -13,6 +13,7 @@ from immunolab.events.subsample import drawn_rows
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
+    from sklearn.decomposition import PCA
 
 Array = NDArray[np.float64]
 Neighbours = NDArray[np.int64]
@@ -22,12 +23,15 @@ _COMPONENTS = 25  # judgement: fewer lose rare lineages, more add noise to dista
 _SD_FLOOR = 0.05  # log units added to each gene's sd, so that a gene of one cell in a thousand is not blown up
 _HIGHEST = 10.0  # sd at which a scaled gene is clipped, scanpy.pp.scale's usual max_value
 _AXES_ON = 15_000  # cells that axes are found on: their number no longer matters to 25 axes, memory does
+_PLACED_AT_ONCE = 20_000  # cells: memory stays flat
 _NEAREST_UP_TO = 30_000  # cells: nearest ones of 200,000 took two minutes a search, regions seven seconds
 _REGION, _ROWS = 40, 4_000  # cells of a region on average, and rows of distances at a time
 _EXACT_UP_TO = 60_000  # cells: exact neighbours cost their square, about half a minute for 60,000
 
 
-def variable_genes(normalised: csr_matrix, n: int = _VARIABLE_GENES) -> NDArray[np.int64]:
+def variable_genes(
+    normalised: csr_matrix, n: int = _VARIABLE_GENES, *, among: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
     """Return the columns of the most variable genes (`scanpy.pp.highly_variable_genes`; Satija et al. 2015).
 
     Parameters
@@ -36,6 +40,8 @@ def variable_genes(normalised: csr_matrix, n: int = _VARIABLE_GENES) -> NDArray[
         Cells x genes, log(1 + counts per 10,000).
     n
         How many; all genes come back where there are no more.
+    among
+        Rows of the cells looked at; None takes all.
 
     Notes
     -----
@@ -46,14 +52,20 @@ def variable_genes(normalised: csr_matrix, n: int = _VARIABLE_GENES) -> NDArray[
 
     if normalised.shape[1] <= n:
         return np.arange(normalised.shape[1])
-    looked_at = normalised[drawn_rows(normalised.shape[0], _AXES_ON, 0)]
+    looked_at = normalised[drawn_rows(normalised.shape[0] if among is None else among, _AXES_ON, 0)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # names of cells and genes, which play no part here
         table = scanpy.pp.highly_variable_genes(AnnData(looked_at), n_top_genes=n, inplace=False)
     return np.flatnonzero(table["highly_variable"].to_numpy())
 
 
-def components(normalised: csr_matrix, genes: Sequence[int] | NDArray[np.int64], *, seed: int = 0) -> Array:
+def components(
+    normalised: csr_matrix,
+    genes: Sequence[int] | NDArray[np.int64],
+    *,
+    among: NDArray[np.int64] | None = None,
+    seed: int = 0,
+) -> Array:
     """Return the first 25 principal components of scaled genes, cells x components, the first with sd 1.
 
     Parameters
@@ -62,30 +74,42 @@ def components(normalised: csr_matrix, genes: Sequence[int] | NDArray[np.int64],
         Cells x genes, log(1 + counts per 10,000).
     genes
         Columns used.
+    among
+        Rows of the cells wanted, the others have no part in it; None takes all.
     seed
-        Of the drawn cells: axes are found on at most 15,000, and all cells are placed on them.
+        Of the drawn cells: scales and axes are found on at most 15,000, and all cells are placed on them.
     """
-    from scipy.sparse import diags
-
-    some = normalised[:, genes].astype(np.float64)
-    mean = np.asarray(some.mean(axis=0)).ravel()
-    sd = np.sqrt(np.maximum(np.asarray(some.multiply(some).mean(axis=0)).ravel() - mean**2, 0.0))
-    scaled = (some @ diags(1.0 / (sd + _SD_FLOOR))).tocsr()
-    np.minimum(scaled.data, _HIGHEST, out=scaled.data)
-    rows = drawn_rows(scaled.shape[0], _AXES_ON, seed)
-    size = min(_COMPONENTS, len(rows) - 1, scaled.shape[1] - 1)
+    wanted = np.arange(normalised.shape[0]) if among is None else among
+    learnt_on = normalised[drawn_rows(wanted, _AXES_ON, seed)][:, genes].astype(np.float64)
+    mean = np.asarray(learnt_on.mean(axis=0)).ravel()
+    square = np.bincount(learnt_on.indices, learnt_on.data**2, learnt_on.shape[1]) / learnt_on.shape[0]
+    scale = 1.0 / (np.sqrt(np.maximum(square - mean**2, 0.0)) + _SD_FLOOR)
+    size = min(_COMPONENTS, learnt_on.shape[0] - 1, learnt_on.shape[1] - 1)
     if size < 1:
-        return np.zeros((scaled.shape[0], 1))
-    placed = principal_components(scaled[rows], scaled, size)
+        return np.zeros((len(wanted), 1))
+    axes = principal_axes(_clipped(learnt_on, scale), size)
+    placed = np.empty((len(wanted), size))
+    for start in range(0, len(placed), _PLACED_AT_ONCE):
+        rows = slice(start, start + _PLACED_AT_ONCE)
+        placed[rows] = axes.transform(_clipped(normalised[wanted[rows]][:, genes], scale))
     return np.asarray(placed / max(float(placed[:, 0].std()), 1e-9))
 
 
-def principal_components(learnt_on: csr_matrix, cells: csr_matrix, n: int) -> Array:
-    """Return cells on the first n principal axes of other cells, without making either matrix dense.
+def _clipped(cells: csr_matrix, scale: Array) -> csr_matrix:
+    """Return genes in units of their sd, an empty gene as 0, none above ten."""
+    from scipy.sparse import diags
+
+    scaled = (cells.astype(np.float64) @ diags(scale)).tocsr()
+    np.minimum(scaled.data, _HIGHEST, out=scaled.data)
+    return scaled
+
+
+def principal_axes(learnt_on: csr_matrix, n: int) -> PCA:
+    """Return the first n principal axes of cells, fitted without making the matrix dense; ``transform`` places cells.
 
     Parameters
     ----------
-    learnt_on, cells
+    learnt_on
         Cells x genes, sparse.
     n
         Axes, fewer than the rows and columns of ``learnt_on``.
@@ -93,7 +117,7 @@ def principal_components(learnt_on: csr_matrix, cells: csr_matrix, n: int) -> Ar
     from sklearn.decomposition import PCA
 
     # ARPACK starts from a drawn vector; with this seed the same matrix always gives the same axes
-    return np.asarray(PCA(n, svd_solver="arpack", random_state=0).fit(learnt_on).transform(cells))
+    return PCA(n, svd_solver="arpack", random_state=0).fit(learnt_on)
 
 
 def nearest_cells(points: Array, k: int = 20, seed: int = 0) -> Neighbours:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Kind = Literal["counts", "log", "scaled_counts", "z_scores", "unknown"]
 _LOOK_AT = 500  # cells, evenly spaced, by which the kind of a matrix is recognised (judgement)
 _TARGET = 1e4  # counts a cell is scaled to, the field's convention (scanpy, Seurat)
+_ROWS = 20_000  # cells at a time: memory stays flat
 _COUNT_LAYERS = ("counts", "raw_counts", "raw", "umi", "spliced_unspliced")
 
 
@@ -84,13 +85,19 @@ def recognise(data: Any, features: Features, where: str) -> Matrix:
 def _places(data: Any, features: Features) -> Iterator[tuple[str, Any]]:
     for name in _COUNT_LAYERS:
         if name in data.layers:
-            yield f"layers['{name}']", data.layers[name][:, features.gene_columns]
+            yield f"layers['{name}']", _columns_of(data.layers[name], features.gene_columns)
     if data.X is not None:
-        yield "X", data.X[:, features.gene_columns]
+        yield "X", _columns_of(data.X, features.gene_columns)
     if data.raw is not None:
         columns = data.raw.var_names.get_indexer(data.var_names[features.gene_columns])
         if (columns >= 0).all():
             yield "raw", data.raw.X[:, columns]
+
+
+def _columns_of(matrix: Any, columns: NDArray[np.int64]) -> Any:
+    """Return columns of a matrix; all of them in their order are the matrix itself, without a copy."""
+    whole = len(columns) == matrix.shape[1] and np.array_equal(columns, np.arange(matrix.shape[1]))
+    return matrix if whole else matrix[:, columns]
 
 
 def _kind_of(matrix: Any) -> Kind:
@@ -127,13 +134,18 @@ def _rescaled(logged: csr_matrix) -> csr_matrix:
 
 def _normalise(counts: csr_matrix) -> csr_matrix:
     """Return log(1 + counts per 10,000), float32; a cell without counts stays empty."""
-    from scipy.sparse import diags
+    from scipy.sparse import csr_matrix
 
     totals = np.asarray(counts.sum(axis=1)).ravel().astype(np.float64)
     scale = np.divide(_TARGET, totals, out=np.zeros_like(totals), where=totals > 0)
-    result = (diags(scale) @ counts).tocsr().astype(np.float32)
-    np.log1p(result.data, out=result.data)
-    return result
+    values = np.empty(counts.nnz, dtype=np.float32)
+    for start in range(0, counts.shape[0], _ROWS):
+        ends = counts.indptr[start : start + _ROWS + 1]
+        own = slice(ends[0], ends[-1])
+        values[own] = counts.data[own] * np.repeat(scale[start : start + _ROWS], np.diff(ends))
+        np.log1p(values[own], out=values[own])
+    # counts and their logs are at the same places, which are kept once
+    return csr_matrix((values, counts.indices, counts.indptr), shape=counts.shape, copy=False)
 
 
 def _as_csr(matrix: Any) -> csr_matrix:
@@ -143,7 +155,9 @@ def _as_csr(matrix: Any) -> csr_matrix:
     if hasattr(matrix, "to_memory"):
         matrix = matrix.to_memory()
     result = csr_matrix(matrix, dtype=np.float32)
-    result.eliminate_zeros()
+    if not result.data.all():
+        result = result.copy()  # the user's own matrix is left as it is
+        result.eliminate_zeros()
     return result
 
 
