@@ -151,13 +151,14 @@ def label_file(
     reference: Path | str = "",
     labels: str = "",
     sample_column: str = "",
+    empty: AnnData | Path | str | None = None,
     seed: int = 0,
 ) -> LabelledCells:
     """Label the cells of a file and write the table of labels.
 
     Parameters
     ----------
-    path, sample_column
+    path, sample_column, empty
         See `read_cells`.
     out
         The CSV to write.
@@ -173,7 +174,7 @@ def label_file(
     InputError
         Cells are not sorted as that population.
     """
-    cells = read_cells(path, sample_column=sample_column)
+    cells = read_cells(path, sample_column=sample_column, empty=empty)
     check_no_events(cells, str(path))
     found = _found(cells, population, reference, labels, seed)
     LABELS.write(found.table, Path(out))

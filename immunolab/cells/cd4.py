@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from immunolab.cells.border_interval import with_interval
 from immunolab.cells.lineage import settle
 from immunolab.cells.marker_model import fit_kinds, marker_counts
-from immunolab.cells.proteins import ProteinGates, spread_of
+from immunolab.cells.protein_borders import spread_of
+from immunolab.cells.proteins import ProteinGates
 from immunolab.cells.scores import above_most, above_reference, chance_above, relative_score
 from immunolab.cells.space import cell_space
 from immunolab.cells.subsets import ABOVE_BACKGROUND, SURE, Answer, Answers

@@ -157,7 +157,9 @@ def lineage_evidence(
                 parting[cells] += said
                 odds[marker][cells] = log_odds[:, column]
             cut = Cut(float(levels.border[column]), (), float(levels.spread_low[column]))
-            gates.record(_border_of(marker), marker, cut, "mixture", raw=gates.counts_at(cut.value), batch=batch)
+            gates.record(
+                _border_of(marker), marker, cut, "mixture", raw=gates.counts_at(marker, cut.value, batch), batch=batch
+            )
         near = [marker for marker, apart in zip(markers, levels.apart, strict=True) if apart < _CLEAR_APART]
         notes += _doubts(near, [m for m, row in zip(markers, shown, strict=True) if np.ptp(row) < _SPEAKS], batch)
         odds = {marker: values for marker, values in odds.items() if marker not in near}

@@ -48,7 +48,15 @@ class StainLevels:
         return np.asarray((self.high - self.low) / np.sqrt((self.spread_low**2 + self.spread_high**2) / 2))
 
     def learn(self, values: Array, positive: Array) -> float:
-        """Move the levels to the cells' and return the largest move."""
+        """Move the levels to the cells' and return the largest move.
+
+        Parameters
+        ----------
+        values
+            Cells x proteins, display units.
+        positive
+            The probability that each is positive, cells x proteins.
+        """
         moved = 0.0
         spreads = []
         first = max(_FIRST_CELLS, _FIRST_SHARE * len(values))

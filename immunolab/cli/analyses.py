@@ -147,6 +147,8 @@ def add_label(commands: Subparsers) -> None:
     )
     parser.add_argument("--reference", default="", metavar="FILE", help="labelled cells of your own, to label by")
     parser.add_argument("--labels", default="", metavar="COL", help="column of the reference's obs with its labels")
+    text = "10x's raw matrix, or droplets without cells: the background of surface proteins"
+    parser.add_argument("--empty", default="", metavar="RAW", help=text)
     add_quiet(parser)
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of every random draw (default: 0)")
 
@@ -159,9 +161,10 @@ def _label(arguments: argparse.Namespace) -> int:
     if is_hdf5(arguments.cells):
         read_apart(read_through, arguments.cells)
     asked = {name: getattr(arguments, name) for name in ("population", "reference", "labels", "seed")}
-    asked["sample_column"] = arguments.sample
-    if arguments.reference and is_hdf5(arguments.reference):
-        read_apart(read_through, arguments.reference)
+    asked |= {"sample_column": arguments.sample, "empty": arguments.empty or None}
+    for beside in (arguments.reference, arguments.empty):
+        if beside and is_hdf5(beside):
+            read_apart(read_through, beside)
     found = label_file(arguments.cells, arguments.out, **asked)
     say(f"{label_text(found)}\nwritten: {arguments.out}")
     return DONE

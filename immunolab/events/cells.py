@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from immunolab.errors import InputError, Problem
+from immunolab.events.transforms import Asinh
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 ProteinScale = Literal["counts", "transformed"]
 _BATCH_COLUMNS = ("batch", "batch_id", "pool", "lane", "run", "run_id", "sequencing_batch", "experiment")
+PROTEIN_COUNTS = Asinh(5.0)  # display scale of protein counts: the cofactor of mass cytometry, of counts as small
+_BACKGROUND = ("protein_background", "protein_background_sd")
 STORED = "immunolab"  # what immunolab adds to an AnnData is under this word, or begins with it
 
 
@@ -145,6 +148,29 @@ def proteins_of(cells: AnnData) -> pd.DataFrame | None:
 def protein_controls_of(cells: AnnData) -> pd.DataFrame | None:
     """Return isotype controls, cells x controls, on the scale of the proteins; None where none were measured."""
     return cells.obsm.get("protein_controls")
+
+
+def protein_background_of(cells: AnnData) -> tuple[pd.DataFrame, pd.DataFrame] | tuple[None, None]:
+    """Return each protein's mean count in droplets without cells, and its sd there, cells x markers.
+
+    Both are None where no empty droplets were given.
+    """
+    level, spread = (cells.obsm.get(name) for name in _BACKGROUND)
+    return (None, None) if level is None or spread is None else (level, spread)
+
+
+def keep_protein_background(cells: AnnData, level: pd.DataFrame, spread: pd.DataFrame) -> None:
+    """Store what droplets without cells show of each protein beside the proteins.
+
+    Parameters
+    ----------
+    cells
+        Under the storage contract.
+    level, spread
+        Cells x markers, counts: those of the batch of each cell.
+    """
+    for name, table in zip(_BACKGROUND, (level, spread), strict=True):
+        cells.obsm[name] = table.astype(np.float32).set_axis(cells.obs_names)
 
 
 def batches_of(cells: AnnData) -> NDArray[np.object_]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,6 @@ import pandas as pd
 from immunolab.errors import DataFileError, nearest
 from immunolab.events.cells import (
     STORED,
-    ProteinScale,
     cell_data,
     is_cell_data,
     is_events,
@@ -22,9 +20,11 @@ from immunolab.events.cells import (
     proteins_are_counts,
     sample_ids_of,
 )
-from immunolab.loaders.cell_features import Features, hashtag_samples, isotype_columns, protein_markers, split_features
+from immunolab.loaders.cell_features import hashtag_samples, split_features
 from immunolab.loaders.cell_files import open_cells
-from immunolab.loaders.cell_matrices import dense_proteins, protein_scale, recognise
+from immunolab.loaders.cell_matrices import recognise
+from immunolab.loaders.cell_proteins import find_proteins
+from immunolab.loaders.empty_droplets import add_background
 from immunolab.loaders.multimodal import NOTES
 
 if TYPE_CHECKING:
@@ -46,11 +46,17 @@ _SAMPLE_COLUMNS = (
     "patient",
     "subject",
 )
-_PROTEIN_KEYS = ("protein", "proteins", "adt", "antibody_capture", "protein_expression", "cite", "antibodies")
 _HASHTAG_KEYS = ("hto", "hashtags", "hashtag", "hashing")
 
 
-def read_cells(path: Path | str, *, sample_column: str = "", sample_id: str = "", backed: bool = False) -> AnnData:
+def read_cells(
+    path: Path | str,
+    *,
+    sample_column: str = "",
+    sample_id: str = "",
+    backed: bool = False,
+    empty: AnnData | Path | str | None = None,
+) -> AnnData:
     """Read single cells: ``.h5ad``, ``.h5mu``, zarr, 10x ``.h5``, or a folder with ``matrix.mtx`` (zipped or not).
 
     Counts are looked for in ``layers["counts"]``, X and raw, by what the numbers are, not by where they
@@ -72,6 +78,10 @@ def read_cells(path: Path | str, *, sample_column: str = "", sample_id: str = ""
         Leave the matrices in the file and read of them what is asked for: ``.h5ad`` that immunolab wrote. `cluster`
         and `umap` read the columns that they compare by, for labelled cells ``obsm["X_immunolab"]``; ``sc.pl`` reads
         what it draws; `label` needs all cells in memory (``cells.to_memory()``).
+    empty
+        Droplets without cells, or all droplets (10x's raw matrix): a file, a folder, or an AnnData. What they show of
+        each protein is its background: `label` takes no border inside it, brings batches to one background, and calls
+        a protein that shows one group by it. Where ``obs["batch"]`` is in both, each batch has its own.
 
     Returns
     -------
@@ -83,7 +93,8 @@ def read_cells(path: Path | str, *, sample_column: str = "", sample_id: str = ""
     ------
     DataFileError
         The file is missing, is no single-cell file, holds no cells, or no genes or proteins that can be used, or
-        cannot be left in the file; the message says which and how to fix it.
+        cannot be left in the file; or ``empty`` holds too few droplets without cells, or lacks proteins of the cells.
+        The message says which and how to fix it.
     """
     source = Path(path)
     sample = sample_id or source.name.split(".")[0]
@@ -94,7 +105,10 @@ def read_cells(path: Path | str, *, sample_column: str = "", sample_id: str = ""
         hint = "read_cells(file) once without backed, write_h5ad, and open that file"
         text = "its cells are not yet normalised, named and ordered as immunolab keeps them, which needs them in memory"
         raise DataFileError(text, str(source), hint)
-    return interpret_cells(found, str(source), sample_column=sample_column, sample_id=sample)
+    cells = interpret_cells(found, str(source), sample_column=sample_column, sample_id=sample)
+    if empty is not None:
+        add_background(cells, empty)
+    return cells
 
 
 def interpret_cells(data: AnnData, where: str = "", *, sample_column: str = "", sample_id: str = "cells") -> AnnData:
@@ -120,7 +134,7 @@ def interpret_cells(data: AnnData, where: str = "", *, sample_column: str = "", 
         raise DataFileError("the file holds no cells", where, "write the cells again, or leave the file out")
     features = split_features(data.var, where)
     rna = recognise(data, features, where) if features.gene_columns.size else None
-    protein = _protein(data, features, where)
+    protein = find_proteins(data, features, where)
     if rna is None and protein is None:
         raise DataFileError("the file holds neither genes nor surface proteins", where)
     notes = [
@@ -219,55 +233,6 @@ def join_cells(parts: Sequence[AnnData]) -> AnnData:
     scale = "counts" if all(map(proteins_are_counts, parts)) else "transformed"
     joined.uns[STORED] = {"modality": "single_cell", "protein_scale": scale, "notes": notes}
     return joined
-
-
-@dataclass(frozen=True)
-class _Proteins:
-    """Surface proteins of the cells, cells x markers, and isotype controls, where there are any."""
-
-    values: pd.DataFrame
-    scale: ProteinScale
-    notes: tuple[str, ...]
-    controls: pd.DataFrame | None = None
-
-
-def _protein(data: AnnData, features: Features, where: str) -> _Proteins | None:
-    key = next((k for k in data.obsm if str(k).lower() in _PROTEIN_KEYS), None)
-    if key is not None:
-        table = data.obsm[key]
-        names = _column_names(table, data, str(key), where)
-        values = table.to_numpy(dtype=np.float64) if isinstance(table, pd.DataFrame) else dense_proteins(table)
-    elif features.protein_columns.size:
-        names = features.protein_names
-        values = dense_proteins(_where_counted(data)[:, features.protein_columns])
-    else:
-        return None
-    markers, kept, notes = protein_markers(names)
-    if not kept:
-        return None
-    chosen = np.nan_to_num(values[:, kept])
-    scale = protein_scale(chosen)
-    if scale == "transformed":
-        notes = [*notes, "surface proteins are not counts; they are used on the scale they are on"]
-    isotypes = isotype_columns(names)
-    controls = (
-        pd.DataFrame(np.nan_to_num(values[:, isotypes]), columns=[names[i] for i in isotypes]) if isotypes else None
-    )
-    return _Proteins(pd.DataFrame(chosen, columns=list(markers)), scale, tuple(notes), controls)
-
-
-def _where_counted(data: AnnData) -> Any:
-    return data.layers.get("counts", data.X)
-
-
-def _column_names(table: Any, data: AnnData, key: str, where: str) -> tuple[str, ...]:
-    if isinstance(table, pd.DataFrame):
-        return tuple(map(str, table.columns))
-    names = next((data.uns[k] for k in (f"{key}_names", "protein_names", "adt_names") if k in data.uns), None)
-    if names is None or len(names) != table.shape[1]:
-        hint = f"store it as a data frame with the markers as columns, or their names in uns['{key}_names']"
-        raise DataFileError(f"obsm['{key}'] does not name its {table.shape[1]} proteins", where, hint)
-    return tuple(map(str, names))
 
 
 def _samples(data: AnnData, where: str, column: str, sample_id: str) -> tuple[np.ndarray, tuple[str, ...]]:
