@@ -29,6 +29,12 @@ from immunolab.plots.style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_RESPONSE_COLOURS = {  # the same in every figure, whoever responds
+    "responder": "#009E73",
+    "no responder": "#D55E00",
+    "response not known": MISSING,
+}
+
 
 @style()
 def verdict_strip(pairs: pd.DataFrame, named: EndpointLabel, *, ax: Axes | None = None) -> Axes:
@@ -146,9 +152,10 @@ def waterfall(
 
 
 def _group_colours(groups: Sequence[str]) -> dict[str, str]:
-    palette = ("#009E73", "#D55E00", "#0072B2", "#E69F00", "#CC79A7", "#56B4E9")
-    known = sorted(set(groups) - {"response not known"})
-    return {group: palette[i % len(palette)] for i, group in enumerate(known)} | {"response not known": MISSING}
+    """Return a colour a group; a response and its absence have theirs, whether or not the other is there."""
+    palette = ("#0072B2", "#E69F00", "#CC79A7", "#56B4E9")
+    others = sorted(set(groups) - _RESPONSE_COLOURS.keys())
+    return {group: palette[i % len(palette)] for i, group in enumerate(others)} | _RESPONSE_COLOURS
 
 
 @style()
