@@ -10,6 +10,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import browser as browsers
 import pytest
 import report_fixture
 
@@ -178,3 +179,27 @@ def test_planning_figures_goes_through_a_table_once_and_not_for_each_patient(mon
     own = {name: frames[name][frames[name]["endpoint"] == "treg_pct_cd4"] for name in ("endpoints", "pairs")}
     assert paired.timing_words(own["endpoints"], own["pairs"]).startswith("W0: day ")
     assert asked == ["W0", "W10"]
+
+
+def test_the_index_of_patients_is_searched_sorted_and_followed_in_a_browser(large) -> None:
+    _, out, _, _ = large
+    index = out / "pages" / "table-index-1.html"
+    shown = "() => [...document.querySelectorAll('tbody tr')].filter(row => row.offsetParent).map(row => row.innerText)"
+    with browsers.chromium() as browser:
+        with browsers.opened(browser, index) as seen:
+            assert len(seen.page.evaluate(shown)) == ROWS_BESIDE
+            seen.page.locator("input[type=search]").fill("P500")
+            (row,) = seen.page.evaluate(shown)
+            assert row.split()[:2] == ["P500", "SLE"]
+            links = seen.page.locator("tbody tr:visible a").evaluate_all("found => found.map(one => one.href)")
+            assert links
+            assert all(Path(link.removeprefix("file://")).is_file() for link in links)
+            seen.page.locator("input[type=search]").fill("")
+            seen.page.locator("thead th").first.click()
+            first = seen.page.evaluate(shown)[0].split()[0]
+            seen.page.locator("thead th").first.click()
+            assert seen.page.evaluate(shown)[0].split()[0] != first
+            assert (seen.problems, seen.requests, browsers.serious(seen.page)) == ([], [], [])
+        with browsers.opened(browser, index, 420) as seen:
+            root = "document.documentElement"
+            assert seen.page.evaluate(f"{root}.scrollWidth <= {root}.clientWidth")
