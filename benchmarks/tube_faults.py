@@ -1,6 +1,6 @@
 """Faults planted in simulated tubes: how many are found, how many clean tubes are flagged, and how long it takes.
 
-    python benchmarks/tube_faults.py [--seeds 100] [--treg 20] [--speed] [--real] [--peacoqc FOLDER]
+    python benchmarks/tube_faults.py [--seeds 100] [--first 1000] [--treg 20] [--speed] [--real] [--peacoqc FOLDER]
 
 Every seed is a tube of another panel, size, share of dead cells and instrument (tests/planted_faults.py, which shares
 nothing with the checks), and every fault has another strength. ``--treg`` compares Treg of clogged and cleaned tubes
@@ -93,10 +93,10 @@ def doublets_found(seed: int) -> tuple[bool, int]:
     return "doubled" in flagged, len(flagged - {"doubled"})
 
 
-def faults(seeds: int) -> None:
-    """Print, for each fault, how many of the seeds' tubes are found."""
+def faults(seeds: int, first: int) -> None:
+    """Print, for each fault, how many of the seeds' tubes are found, after every ten seeds anew."""
     hits, total, false = Counter[str](), Counter[str](), Counter[str]()
-    for seed in range(1000, 1000 + seeds):  # the limits were chosen on seeds below 100
+    for seed in range(first, first + seeds):
         for fault, tube, said in faulty(seed):
             total[fault] += 1
             rows = rows_of(tube)
@@ -112,10 +112,12 @@ def faults(seeds: int) -> None:
             total["doublets doubled"] += 1
             hits["doublets doubled"] += found
             false["doublets of others"] += others
-    print(f"{seeds} seeds; found (clean: flagged)")
-    for fault, n in total.items():
-        print(f"  {fault:24s} {hits[fault]:4d} of {n}  {100 * hits[fault] / n:.0f} %")
-    print(f"  flagged in clean tubes: {dict(false)}")
+        done = seed - first + 1
+        if done % 10 == 0 or done == seeds:
+            print(f"{done} seeds from {first}; found (clean: flagged)")
+            for fault, n in total.items():
+                print(f"  {fault:24s} {hits[fault]:4d} of {n}  {100 * hits[fault] / n:.0f} %")
+            print(f"  flagged in clean tubes: {dict(false)}", flush=True)
 
 
 def treg(seeds: int) -> None:
@@ -225,13 +227,14 @@ def main() -> None:
     """Run what the words ask for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=0)
+    parser.add_argument("--first", type=int, default=1000, help="first seed; limits were chosen on seeds below 100")
     parser.add_argument("--treg", type=int, default=0)
     parser.add_argument("--speed", action="store_true")
     parser.add_argument("--real", action="store_true")
     parser.add_argument("--peacoqc", default="")
     asked = parser.parse_args()
     if asked.seeds:
-        faults(asked.seeds)
+        faults(asked.seeds, asked.first)
     if asked.treg:
         treg(asked.treg)
     if asked.speed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -131,3 +132,17 @@ def test_treg_of_a_cleaned_clogged_tube_is_that_of_the_tube_without_the_clog() -
     assert clean.removed
     truth = il.gate(whole, "treg_th17_tfh_teff").percent("Treg", of="CD4")
     assert il.gate(clean, "treg_th17_tfh_teff").percent("Treg", of="CD4") == pytest.approx(truth, rel=0.05)
+
+
+def test_a_million_events_of_twenty_channels_are_cleaned_within_a_second() -> None:
+    rng = np.random.default_rng(0)
+    columns = rng.standard_normal((20, 1_000_000), dtype=np.float32) * 1000
+    columns[3, 300_000:400_000] += 900
+    tube = Tube(columns, tuple(Channel(f"C{i}") for i in range(20)))
+    seconds: list[float] = []
+    while len(seconds) < 3 and not (seconds and min(seconds) < 1.0):  # other work on the machine slows a try
+        begin = time.process_time()
+        cleaned = tube.clean()
+        seconds.append(time.process_time() - begin)
+    assert len(cleaned) == pytest.approx(900_000, abs=10_000)
+    assert min(seconds) < 1.0

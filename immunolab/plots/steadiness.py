@@ -121,7 +121,7 @@ def _draw_rate(ax: Axes, found: Steadiness, edges: NDArray[np.float64], middles:
     above.set_xlim(edges[0], edges[-1])
     above.set_ylim(0, max(2.0, 1.1 * float(rates.max())))
     above.set_xticks([])
-    above.set_yticks([0, 1, 2] if rates.max() < 2.5 else [0, 1])
+    above.set_yticks([0, 1])
     above.set_ylabel("rate", fontsize=SMALL)
     for part in found.off:
         above.axvspan(edges[part.start], edges[part.stop], color=ALARM, alpha=0.15, linewidth=0)

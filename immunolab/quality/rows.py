@@ -30,7 +30,7 @@ def row(
     """
     return {
         "sample_id": tube.sample_id,
-        "check": check,
+        "check": check.value,
         "value": value,
         "limit": limit,
         "status": status,
