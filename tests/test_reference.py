@@ -16,6 +16,7 @@ from immunolab import errors
 from immunolab.cells.reference import UNLIKE, label_by_reference, population_called
 from immunolab.cells.reference_classifier import calibration_error
 from immunolab.cli import main
+from immunolab.results.findings import findings
 
 KINDS = ("CD4 T cells", "Treg", "B cells", "NK cells")
 GENES = ("CD3D", "MS4A1", *(f"GENE{i}" for i in range(398)))
@@ -56,7 +57,7 @@ def test_planted_kinds_of_another_depth_and_platform_get_their_labels_with_a_cal
     assert called.mean() > 0.9
     assert calibration_error(query.obs["immunolab_confidence"].to_numpy()[called], (label == truth)[called]) < 0.03
     members = query.obsm["populations"]
-    assert set(members) == {"viable", "lymphocytes", "CD3", "CD4", "Treg", "B", "NK"}
+    assert set(members) == {"viable", "lymphocytes", "CD3", "CD4", "Treg", "B", "NK", UNLIKE}
     assert (members["CD4"] >= members["Treg"]).all()
     notes = "; ".join(query.uns["immunolab"]["notes"])
     assert "of its own held-out cells" in notes
@@ -142,3 +143,37 @@ def test_one_donor_labels_another_donors_published_cells() -> None:
     lacking = whole[(whole.obs["cell_type"] != "B cells").to_numpy()].copy()
     unlike = (label_by_reference(query, lacking, "cell_type").table["label"] == UNLIKE).to_numpy()
     assert unlike[truth == "B"].mean() > 0.8
+
+
+def test_the_registered_single_cell_endpoint_of_the_als_trial_is_computed(tmp_path: Path) -> None:
+    """Share and scores of Treg by visit, one answer on the first page; planted: IL-2 raises STAT5's genes in Treg."""
+    reference = planted({"CD4 T cells": 220, "Treg": 120, "B cells": 150}, seed=20)
+    names = [*GENES[:-14], "FOXP3", "IL2RA", "CTLA4", "IKZF2", "CISH", "SOCS1", "SOCS2", "SOCS3", "PIM1", "PIM2"]
+    names += ["BCL2", "IL2RB", "MYB", "IRF4"]
+    rows = []
+    for number in range(3):
+        for visit, level in (("W0", 0.8), ("W24", 1.4)):
+            cells = planted({"CD4 T cells": 120, "Treg": 60, "B cells": 40}, seed=30 + 2 * number + (level > 1))
+            own, counts = (cells.obs["cell_type"] == "Treg").to_numpy(), cells.X.toarray()
+            drawn = np.random.default_rng(number).poisson(level, (own.sum(), 10))
+            counts[own, -10:] = drawn
+            cells.X = csr_matrix(counts)
+            cells.var_names = names
+            name = f"P{number}_{visit}"
+            cells.write_h5ad(tmp_path / f"{name}.h5ad")
+            rows.append({"sample_id": name, "patient_id": f"P{number}", "visit": visit, "file": f"{name}.h5ad"})
+    reference.var_names = names
+    reference.write_h5ad(tmp_path / "reference.h5ad")
+    pd.DataFrame(rows).assign(modality="single_cell").to_csv(tmp_path / "samples.csv", index=False)
+    key = "single_cells: {reference: reference.h5ad, labels: cell_type}\n"
+    (tmp_path / "study.yaml").write_text(f"study: cells\ntrial: als_nct04952155\n{key}")
+    run = il.run(tmp_path, out=tmp_path / "out", tables_only=True, quiet=True)
+    shifts = run.shifts.set_index("endpoint")
+    assert shifts.loc["treg_scrna_IL2_STAT5_response", "estimate"] > 0.2
+    assert shifts.loc["treg_scrna_IL2_STAT5_response", "q_value"] < 0.05
+    assert shifts.loc["treg_scrna_pct_cd4", "n_pairs"] == 3
+    assert abs(shifts.loc["treg_scrna_pct_cd4", "estimate"]) < 0.4
+    found = next(one for one in findings(run) if one.endpoint == "treg_scrna")
+    assert "treg_scrna_IL2_STAT5_response" in found.measured_as
+    assert "measures of Treg by single-cell RNA changed clearly. IL2 STAT5 response in Treg rose" in found.plain
+    assert not any("treg_scrna" in note and "not measured" in note for note in run.notes)

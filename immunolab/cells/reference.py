@@ -214,7 +214,7 @@ def _labelled(
             "confidence": np.round(sure, 4),
         }
     )
-    found = {name: label == name for name in dict.fromkeys(names.values())}
+    found = {name: label == name for name in (*dict.fromkeys(names.values()), UNLIKE)}  # UNLIKE: seen at each visit
     return LabelledCells(
         table=table,
         thresholds=THRESHOLDS.empty(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from immunolab.events.subsample import drawn_rows
 from immunolab.quantify import endpoint_values
 from immunolab.schema.flags import count_flags, split
 from immunolab.schema.gating import COUNTS
-from immunolab.study.endpoints import Endpoint, PairedChange, PercentOfParent, SampleCounts
+from immunolab.study.endpoints import Assay, Endpoint, PairedChange, PercentOfParent, SampleCounts
 from immunolab.study.sheet import Study
 
 _SUFFIX = "_cells"  # of the id of an endpoint that flow measures as well; `Endpoint.repeats` says of which
@@ -168,6 +168,35 @@ def cell_endpoints(study: Study, clusters: pd.DataFrame, responses: Mapping[str,
     return (*counted, *of_clusters, *of_responses)
 
 
+def registered_parts(study: Study, found: LabelledCells) -> tuple[Endpoint, ...]:
+    """Return the measures by which cells answer the assays that a trial registers on them.
+
+    Parameters
+    ----------
+    study
+        The study.
+    found
+        Its labelled cells; an assay of a population that was not found has none.
+
+    Returns
+    -------
+    tuple of Endpoint
+        Of each assay the share of its population and the score of each of its signatures, with the assay's role and
+        visits, in a family of their own.
+    """
+    parts: list[Endpoint] = []
+    for one in study.endpoints:
+        if not isinstance(one, Assay) or one.population not in found.members or one.parent not in found.members:
+            continue
+        stated = {f.name: getattr(one, f.name) for f in fields(Endpoint)} | {"family": one.id, "part_of": one.id}
+        share = stated | {"id": f"{one.id}_pct_{one.parent.lower()}"}
+        parts.append(PercentOfParent(**share, population=one.population, parent=one.parent))
+        for name in one.signatures:
+            score = stated | {"id": f"{one.id}_{name}", "unit": "score"}
+            parts.append(PairedChange(**score, variable=f"{name} in {one.population}"))
+    return tuple(parts)
+
+
 def _response_id(name: str) -> str:
     return f"{RESPONSES[name]}_in_{name}"
 
@@ -196,7 +225,9 @@ def _on_lineage(endpoint: Endpoint, counts: pd.DataFrame) -> bool:
     return len(paths) > 0 and parent in str(paths.iloc[0]).split("/")
 
 
-def response_row(name: str, scores: pd.DataFrame, sample: str) -> dict[str, object]:
+def response_row(
+    name: str, scores: pd.DataFrame, sample: str, *, endpoint: str = "", signature: str = ""
+) -> dict[str, object]:
     """Return the record of a subset's response score in a sample; scores are those of `response_by_sample`.
 
     Parameters
@@ -207,6 +238,8 @@ def response_row(name: str, scores: pd.DataFrame, sample: str) -> dict[str, obje
         Rows of `response_by_sample`.
     sample
         Its sample_id.
+    endpoint, signature
+        Id and signature, where it is not the subset's own response.
 
     Returns
     -------
@@ -215,10 +248,10 @@ def response_row(name: str, scores: pd.DataFrame, sample: str) -> dict[str, obje
     """
     row = scores[scores["sample_id"] == sample].iloc[0]
     return {
-        "endpoint": _response_id(name),
+        "endpoint": endpoint or _response_id(name),
         "population": name,
         "parent": None,
-        "definition": f"score.{RESPONSES[name]}",
+        "definition": f"score.{signature or RESPONSES[name]}",
         "value": row["value"],
         "unit": "score",
         "n_events": int(row["n_cells"]),

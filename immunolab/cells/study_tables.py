@@ -19,6 +19,7 @@ from immunolab.cells.study_rows import (
     cluster_counts,
     endpoint_rows,
     population_counts,
+    registered_parts,
     response_row,
 )
 from immunolab.comparison.expression import expression_change, why_untested
@@ -27,7 +28,7 @@ from immunolab.errors import DataFileError
 from immunolab.events.cells import counts_of, has_genes
 from immunolab.loaders.single_cell import cells_of_sample, check_no_events, read_cells
 from immunolab.schema.gating import COUNTS, QUALITY, THRESHOLDS
-from immunolab.study.endpoints import Endpoint
+from immunolab.study.endpoints import Assay, Endpoint
 from immunolab.study.sheet import Sample, Study
 
 if TYPE_CHECKING:
@@ -98,11 +99,17 @@ def cell_tables(
     clusters = cluster_counts(found, names, seed)
     counts = pd.concat([population_counts(found, names), clusters], ignore_index=True)
     scores = _responses(cells, found)
-    endpoints = cell_endpoints(study, clusters, scores)
+    parts = registered_parts(study, found) if has_genes(cells) else ()
+    further = _part_scores(study, cells, found)
+    endpoints = (*cell_endpoints(study, clusters, scores), *parts)
     rows = []
     for sample in samples:
         own = [*endpoint_rows(endpoints, counts, sample.sample_id)]
         own += [response_row(name, table, sample.sample_id) for name, table in scores.items()]
+        own += [
+            response_row(population, table, sample.sample_id, endpoint=endpoint, signature=signature)
+            for (endpoint, population, signature), table in further.items()
+        ]
         rows += [{**place(study, sample), "modality": "single_cell", **row} for row in own]
     expression, untested = _expression(study, samples, cells, found)
     return CellTables(
@@ -147,6 +154,16 @@ def _responses(cells: AnnData, found: LabelledCells) -> dict[str, pd.DataFrame]:
         return {}
     subsets = {name: found.members[name] for name in RESPONSES if name in found.members}
     return {name: response_by_sample(cells, inside, RESPONSES[name]) for name, inside in subsets.items()}
+
+
+def _part_scores(study: Study, cells: AnnData, found: LabelledCells) -> dict[tuple[str, str, str], pd.DataFrame]:
+    """Return the scores that registered assays ask for, by endpoint id, population and signature."""
+    return {
+        (f"{one.id}_{name}", one.population, name): response_by_sample(cells, found.members[one.population], name)
+        for one in study.endpoints
+        if isinstance(one, Assay) and one.population in found.members and has_genes(cells)
+        for name in one.signatures
+    }
 
 
 def _expression(

@@ -80,6 +80,7 @@ def registered_grid(run: Run) -> Grid:
     """Return every endpoint the trial registers, and whether this run computed it."""
     shifts, have = run.shifts, set(run.endpoints["endpoint"])
     compared = set(shifts["endpoint"])
+    compared |= {e.part_of for e in run.study.endpoints if e.id in compared}
     estimated = set(run.table("time_to_event")["endpoint"])
     frame = pd.DataFrame(
         [

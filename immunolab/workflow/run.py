@@ -206,6 +206,7 @@ def _compared(
     measured = under_estimand(study, measured, intercurrent_of(study, sources))
     comparison = compare_study(study, measured, endpoints, store, spread)
     rows = set(measured.tables["endpoints"]["endpoint"])
+    rows |= {endpoint.part_of for endpoint in measured.endpoints if endpoint.id in rows}
     without = [endpoint for endpoint in study.endpoints if endpoint.id not in rows]
     absent = unmeasured(without, study, panels, sources, panel_names(study, panels)) if without else Unmeasured()
     finished = finished_run(

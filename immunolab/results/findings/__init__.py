@@ -58,7 +58,7 @@ def _finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFinding:
     else:
         shifts = run.shifts_of(cohort).set_index("endpoint", drop=False)
         members = [(one, shifts.loc[one.id]) for one in _measured(run, endpoint) if one.id in shifts.index]
-        if len(endpoint.needs.variables) > 1 and members:
+        if members and (len(endpoint.needs.variables) > 1 or members[0][0].part_of):
             found = group_finding(run, cohort, endpoint, members)
         elif members:
             found = paired_finding(run, cohort, *members[0])
@@ -67,6 +67,10 @@ def _finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFinding:
 
 def _measured(run: Run, endpoint: Endpoint) -> Iterator[Endpoint]:
     """Yield an endpoint as the run compares it: one a variable of a group, else itself without its companions."""
+    parts = [one for one in run.study.endpoints if one.part_of == endpoint.id]
+    if parts:
+        yield from parts
+        return
     several = len(endpoint.needs.variables) > 1
     for one in expanded([endpoint]):
         if one.id in run.declared and (several or one.id == endpoint.id):

@@ -38,7 +38,7 @@ def group_finding(
     least = min(single, key=lambda one: one.n)
     clear = [(one, row) for one, row in members if _clear(row)]
     group, n = display_name(endpoint.id), len(members)
-    names = {one.id: display_name(one.fitted) for one, _ in members}
+    names = {one.id: one.label if one.share else display_name(one.fitted) for one, _ in members}
     if clear:
         texts = [visit_change(run, cohort, one, row) for one, row in clear]
         plain = f"{len(clear)} of {n} {group} changed clearly. {'. '.join(texts)}"

@@ -14,9 +14,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Assay(Endpoint):
-    """A variable of the measurements, under the assay's name or else the endpoint's id."""
+    """A variable of the measurements, under the assay's name or else the endpoint's id.
+
+    Attributes
+    ----------
+    assay
+        Its name.
+    population, parent
+        What single cells, where the study has them, answer it by: the share of a population, and
+    signatures
+        the mean scores of signatures of the vocabulary in its cells.
+    """
 
     assay: str | None = None
+    population: str = ""
+    parent: str = ""
+    signatures: tuple[str, ...] = ()
 
     statistic: ClassVar[str] = "assay"
 
@@ -35,6 +48,12 @@ class Assay(Endpoint):
 
     def _names(self) -> tuple[str | None, ...]:
         return (self.assay,)
+
+    def _incomplete(self) -> str:
+        named = bool(self.population), bool(self.parent)
+        if any(named) != all(named) or (self.signatures and not self.population):
+            return "single cells answer it by population and parent, and by signatures in that population"
+        return ""
 
     def records(self, measurements: pd.DataFrame, scores: pd.DataFrame) -> tuple[str, pd.DataFrame]:
         own = measurements["variable"] == (self.assay or self.id)

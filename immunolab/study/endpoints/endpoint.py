@@ -111,6 +111,8 @@ class Endpoint:
         (``cells``, ``clusters of cells`` for what single cells add).
     repeats
         Id of the endpoint that this one measures once more on single cells; empty for all others.
+    part_of
+        Id of the registered endpoint that this is one measure of; empty for all others.
     """
 
     id: str
@@ -128,6 +130,7 @@ class Endpoint:
     verified: bool = True
     family: str = field(default="", metadata=NOT_A_KEY)
     repeats: str = field(default="", metadata=NOT_A_KEY)
+    part_of: str = field(default="", metadata=NOT_A_KEY)
 
     statistic: ClassVar[str] = ""
     counted: ClassVar[bool] = False  # by counting cells of gated populations
