@@ -132,7 +132,14 @@ def kotliarov(folder: Path, *, short: bool = False) -> Iterator[Figure]:
         yield Figure("kotliarov", f"each donor alone, least: {what}", float(table[what].min()))
     if short:
         return
-    for lacking in (["CD127"], ["CD25"], ["CD45RA"], ["CD4"], ["CD8"], ["CD14", "CD19", "CD56"], ["CD3", "CD127"]):
+    without = [_kotliarov(raw[donors != d].copy(), d) for d in np.unique(donors)]
+    table = pd.DataFrame([{figure.what.split(": ")[1]: figure.value for figure in one} for one in without])
+    for what in table:
+        yield Figure("kotliarov", f"one donor left out, least: {what}", float(table[what].min()))
+    halves = (["CD14", "CD19", "CD56", "CD8"], ["CD3", "CD14", "CD19", "CD8"], ["CD3", "CD8", "CD56", "CD14"])
+    for lacking in (
+        ["CD127"], ["CD25"], ["CD45RA"], ["CD4"], ["CD8"], ["CD14", "CD19", "CD56"], ["CD3", "CD127"], *halves,
+    ):  # fmt: skip
         yield from _kotliarov(raw[:, ~raw.var_names.isin(lacking)].copy(), "without " + ", ".join(lacking))
     brighter = raw.copy()
     second = (raw.obs["batch"] == raw.obs["batch"].cat.categories[1]).to_numpy()
