@@ -10,7 +10,7 @@ from builders import REFERENCE
 from immunolab.comparison.dose_time import cycle_rows, fit_cycles
 from immunolab.comparison.random_slopes import fit_slopes
 from immunolab.comparison.slopes import fit_two_slopes, slope_rows
-from immunolab.schema.comparison import CYCLES, SLOPES
+from immunolab.schema.courses import CYCLES, SLOPES
 from immunolab.schema.endpoints import ENDPOINTS
 from immunolab.schema.estimand import INTERCURRENT_EVENTS
 from immunolab.study.trial import load_trial

@@ -17,7 +17,7 @@ from immunolab.comparison.table import compare_endpoints
 from immunolab.errors import InputError
 from immunolab.report.verify_power import power_differences
 from immunolab.results.run import Run
-from immunolab.schema.comparison import POWER_IN_FAMILY
+from immunolab.schema.next_cohort import POWER_IN_FAMILY
 from immunolab.study.next_cohort import NextCohort
 from immunolab.study.sheet import read_study
 

@@ -11,7 +11,7 @@ from builders import REFERENCE
 
 from immunolab.comparison.joint_slope import LEAST_DEATHS, JointRows, joint_change
 from immunolab.comparison.slopes import slope_rows
-from immunolab.schema.comparison import SLOPES
+from immunolab.schema.courses import SLOPES
 from immunolab.schema.endpoints import ENDPOINTS
 from immunolab.schema.estimand import INTERCURRENT_EVENTS
 from immunolab.study.trial import load_trial

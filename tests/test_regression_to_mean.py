@@ -15,7 +15,7 @@ from builders import REFERENCE
 from immunolab.comparison.regression_to_mean import regression_rows
 from immunolab.errors import InputError
 from immunolab.results.findings.cautions import cautions
-from immunolab.schema.comparison import REGRESSION_TO_MEAN
+from immunolab.schema.courses import REGRESSION_TO_MEAN
 from immunolab.study.trial import Selection, Trial, Visit, load_trial
 
 FOLDER = REFERENCE / "statistics"

@@ -41,7 +41,7 @@ from immunolab.results.findings.concerns import concerns
 from immunolab.results.findings.sensitivity import beside_the_test
 from immunolab.results.run_in_words import failed_in_words
 from immunolab.results.sentences import change_sentence, direction
-from immunolab.schema.comparison import DOSE_SENSITIVITY
+from immunolab.schema.courses import DOSE_SENSITIVITY
 from immunolab.schema.estimand import ESTIMAND, INTERCURRENT_EVENTS
 from immunolab.schema.flags import Code
 from immunolab.schema.gating import FAILURES

@@ -15,7 +15,7 @@ from immunolab.cli import main
 from immunolab.comparison.background import TubeNoise, background_corrected, calls, tube_noise
 from immunolab.errors import InputError
 from immunolab.report.verify_stimulation import stimulation_differences
-from immunolab.schema.comparison import STIMULATION
+from immunolab.schema.stimulation import STIMULATION
 
 DATA, R = (pd.read_csv(REFERENCE / "statistics" / f"background{end}.csv") for end in ("", "_R"))
 _SPEC = importlib.util.spec_from_file_location("stimulated_tubes", REPOSITORY / "benchmarks" / "stimulated_tubes.py")

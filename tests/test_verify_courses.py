@@ -18,7 +18,7 @@ from immunolab.comparison.slopes import slope_rows
 from immunolab.comparison.table import Comparison
 from immunolab.report.verify_courses import course_differences
 from immunolab.results.run import Run
-from immunolab.schema.comparison import CYCLES, REGRESSION_TO_MEAN, SLOPES
+from immunolab.schema.courses import CYCLES, REGRESSION_TO_MEAN, SLOPES
 from immunolab.schema.endpoints import ENDPOINTS
 from immunolab.schema.estimand import INTERCURRENT_EVENTS
 from immunolab.schema.table import Table

@@ -16,9 +16,10 @@ from immunolab.comparison.external_table import external_table
 from immunolab.comparison.plan import Adjust, Plan, Scale, Test
 from immunolab.comparison.table import Comparison, compare_endpoints
 from immunolab.errors import InputError, Problem
-from immunolab.schema.comparison import PAIRS, SHIFTS, STIMULATION
+from immunolab.schema.comparison import PAIRS, SHIFTS
 from immunolab.schema.endpoints import VISITS
 from immunolab.schema.flags import Code
+from immunolab.schema.stimulation import STIMULATION
 
 
 def compare(

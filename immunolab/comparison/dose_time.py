@@ -10,7 +10,7 @@ import pandas as pd
 from immunolab.comparison.cycles import cycle_shifts
 from immunolab.comparison.estimate import Estimate
 from immunolab.comparison.random_slopes import SlopesFit, fit_slopes
-from immunolab.schema.comparison import CYCLES
+from immunolab.schema.courses import CYCLES
 
 _STATES = ("pre_dose", "peak", "trough")
 _MEASURES: dict[str, dict[str, float]] = {  # contrasts of the model's fixed effects

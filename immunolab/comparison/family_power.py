@@ -19,7 +19,7 @@ from scipy.special import chdtri, digamma, polygamma, stdtr
 
 from immunolab.comparison.estimate import ALPHA
 from immunolab.comparison.scales import MULTIPLICATIVE, RATIO_WORDS
-from immunolab.schema.comparison import POWER_IN_FAMILY
+from immunolab.schema.next_cohort import POWER_IN_FAMILY
 from immunolab.study.next_cohort import NextCohort
 
 Array = NDArray[np.float64]

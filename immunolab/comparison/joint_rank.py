@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from immunolab.comparison.estimate import not_zero
 from immunolab.comparison.paired import midranks, wilcoxon
-from immunolab.schema.comparison import DEATH_RULES, DeathRule
+from immunolab.schema.courses import DEATH_RULES, DeathRule
 
 Array = NDArray[np.float64]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from immunolab.comparison.estimate import Estimate
 from immunolab.comparison.paired import paired_t
-from immunolab.schema.comparison import REGRESSION_TO_MEAN
+from immunolab.schema.courses import REGRESSION_TO_MEAN
 from immunolab.study.trial import Selection, Trial
 
 Array = NDArray[np.float64]

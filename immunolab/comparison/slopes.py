@@ -10,7 +10,7 @@ import pandas as pd
 from immunolab.comparison.estimate import Estimate
 from immunolab.comparison.joint_slope import JointRows, joint_change
 from immunolab.comparison.random_slopes import SlopesFit, fit_slopes
-from immunolab.schema.comparison import SLOPES
+from immunolab.schema.courses import SLOPES
 from immunolab.study.endpoints import Endpoint
 from immunolab.study.intercurrent import Outcome
 from immunolab.study.trial import Trial

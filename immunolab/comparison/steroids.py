@@ -13,7 +13,7 @@ from immunolab.comparison.estimand import with_intercurrent
 from immunolab.comparison.plan import Compared
 from immunolab.comparison.table import Comparison, compare_endpoints
 from immunolab.errors import ComparisonError, InputError
-from immunolab.schema.comparison import DOSE_SENSITIVITY
+from immunolab.schema.courses import DOSE_SENSITIVITY
 from immunolab.schema.flags import Code
 from immunolab.study.endpoints import Endpoint
 from immunolab.study.intercurrent import Rise

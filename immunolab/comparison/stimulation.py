@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from immunolab.comparison.background import TubeNoise, background_corrected, calls, tube_noise
-from immunolab.schema.comparison import STIMULATION
+from immunolab.schema.stimulation import STIMULATION
 
 NO_CONTROL = "no unstimulated tube of the same patient, visit and panel"
 Tubes = Sequence[tuple[float, float]]  # events and parent events of each

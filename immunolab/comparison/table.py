@@ -32,8 +32,9 @@ from immunolab.comparison.pairing import Paired, pair
 from immunolab.comparison.plan import Plan
 from immunolab.comparison.shifts import shift_rows, with_arm_rows
 from immunolab.comparison.summary import comparison_html, comparison_text, first_warnings, one_line, short_lines
-from immunolab.schema.comparison import ARMS, LOG_RATIOS, NOISE, PAIRS, STIMULATION
+from immunolab.schema.comparison import ARMS, LOG_RATIOS, NOISE, PAIRS
 from immunolab.schema.endpoints import VISITS
+from immunolab.schema.stimulation import STIMULATION
 
 _FURTHER = ("limit", "called_below", "called_above", "batch_effect", "pooled_shift", "pooled_low", "pooled_high")
 

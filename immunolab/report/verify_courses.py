@@ -13,7 +13,7 @@ from immunolab.comparison.table import Comparison
 from immunolab.errors import Problem
 from immunolab.report.table_diff import differences, file_in, read_written
 from immunolab.results.run import Run
-from immunolab.schema.comparison import CYCLES, REGRESSION_TO_MEAN, SLOPES
+from immunolab.schema.courses import CYCLES, REGRESSION_TO_MEAN, SLOPES
 from immunolab.schema.endpoints import CONTEXT
 from immunolab.schema.table import Table
 

@@ -12,7 +12,7 @@ from immunolab.comparison.steroids import dose_sensitivity
 from immunolab.errors import Problem
 from immunolab.report.table_diff import differences, file_in, read_written
 from immunolab.results.run import Run
-from immunolab.schema.comparison import DOSE_SENSITIVITY
+from immunolab.schema.courses import DOSE_SENSITIVITY
 from immunolab.schema.endpoints import CONTEXT, ENDPOINTS, MEASUREMENTS
 from immunolab.schema.estimand import ESTIMAND, INTERCURRENT_EVENTS
 

@@ -10,7 +10,8 @@ from immunolab.comparison.family_power import family_power
 from immunolab.errors import Problem
 from immunolab.report.table_diff import differences, file_in, read_written
 from immunolab.results.run import Run
-from immunolab.schema.comparison import PAIRS, POWER_IN_FAMILY, SHIFTS
+from immunolab.schema.comparison import PAIRS, SHIFTS
+from immunolab.schema.next_cohort import POWER_IN_FAMILY
 
 _NUMBERS = (
     *("n_family", "effect", "power", "power_low", "power_high", "assurance", "sd", "n_pairs"),

@@ -11,9 +11,9 @@ from immunolab.comparison.stimulation import stimulation_table
 from immunolab.errors import Problem
 from immunolab.report.table_diff import differences, differs, file_in, read_written
 from immunolab.results.run import Run
-from immunolab.schema.comparison import STIMULATION
 from immunolab.schema.endpoints import ENDPOINTS
 from immunolab.schema.gating import COUNTS
+from immunolab.schema.stimulation import STIMULATION
 from immunolab.study.endpoints import StimulatedMinusUnstimulated
 
 _KEYS = ("endpoint", "sample_id")

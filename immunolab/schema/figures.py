@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from immunolab.schema.cells import EXPRESSION, METHOD_PAIRS
 from immunolab.schema.clinical import COMPONENTS, EVENT_COUNTS, RESPONDERS, SUPPRESSION, SURVIVAL
 from immunolab.schema.columns import ENDPOINT, PATIENT, VISIT
-from immunolab.schema.comparison import CORRELATIONS, PAIRS, POWER_IN_FAMILY, SHIFTS, STIMULATION
+from immunolab.schema.comparison import CORRELATIONS, PAIRS, SHIFTS
 from immunolab.schema.endpoints import ENDPOINTS
 from immunolab.schema.gating import COUNTS, QUALITY, THRESHOLDS
+from immunolab.schema.next_cohort import POWER_IN_FAMILY
+from immunolab.schema.stimulation import STIMULATION
 from immunolab.schema.table import Column, Table
 
 

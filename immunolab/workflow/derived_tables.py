@@ -20,8 +20,9 @@ from immunolab.comparison.power import power_table
 from immunolab.comparison.regression_to_mean import regression_rows
 from immunolab.comparison.slopes import slope_rows
 from immunolab.comparison.steroids import dose_sensitivity
-from immunolab.schema.comparison import JOINT_RANK, POWER_IN_FAMILY
+from immunolab.schema.courses import JOINT_RANK
 from immunolab.schema.estimand import INTERCURRENT_EVENTS
+from immunolab.schema.next_cohort import POWER_IN_FAMILY
 from immunolab.study.endpoints import Endpoint
 from immunolab.study.sheet import Study
 from immunolab.workflow.clinic import Clinic

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from immunolab.comparison.stimulation import NO_CONTROL, stimulation_table
-from immunolab.schema.comparison import STIMULATION
 from immunolab.schema.endpoints import POINTS
 from immunolab.schema.flags import Flag, withheld
+from immunolab.schema.stimulation import STIMULATION
 from immunolab.study.endpoints import Endpoint, SampleCounts, StimulatedMinusUnstimulated
 from immunolab.study.endpoints.counts import flags
 from immunolab.study.rows import UNSTIMULATED
