@@ -12,7 +12,7 @@ from sklearn.metrics import adjusted_rand_score
 
 import immunolab as il
 from immunolab.cli import main
-from immunolab.clustering.cluster_number import rand_index
+from immunolab.clustering.cluster_number import ClusterNumber, rand_index
 from immunolab.clustering.node_tree import node_tree
 from immunolab.clustering.som import train_map
 from immunolab.events.scales import channel_noise, channel_scales
@@ -57,7 +57,14 @@ def test_noise_bears_no_clusters_and_the_evidence_says_so() -> None:
     number = train_map(noise, seed=0).number
     assert number is not None
     assert number.borne == 1
-    assert number.in_words().startswith("no number of clusters is found alike")
+    assert number.in_words().startswith("halves of the events agree on no number of clusters")
+
+
+def test_groups_that_are_not_clear_give_the_usual_number_with_its_agreement() -> None:
+    number = ClusterNumber(2, dict.fromkeys(range(2, 20), 0.83) | {2: 0.99})
+    assert number.taken == 10
+    assert number.in_words().startswith("10 clusters, on which halves of the events agree to 0.830")
+    assert ClusterNumber(5, dict.fromkeys(range(2, 20), 0.7) | {5: 0.99}).taken == 5
 
 
 def test_a_long_population_without_a_valley_is_one_and_a_gap_is_two() -> None:
@@ -129,5 +136,6 @@ def test_a_notebook_finds_the_evidence_in_uns() -> None:
     il.cluster(data, quiet=True)
     evidence = data.uns["immunolab"]["cluster_number"]
     assert evidence["chosen"]
-    assert data.obs["immunolab_cluster"].nunique() == evidence["borne"]
+    assert data.obs["immunolab_cluster"].nunique() == evidence["taken"] >= evidence["borne"]
+    assert str(evidence["taken"]) in evidence["words"]
     assert len(evidence["clusters"]) == len(evidence["agreement"])

@@ -196,7 +196,7 @@ def _evidence(found: Clusters, wanted: int | None) -> dict[str, object]:
     number = found.map.number
     if number is None:
         return {}
-    said = {"words": number.in_words(), "chosen": wanted is None, "borne": number.borne}
+    said = {"words": number.in_words(), "chosen": wanted is None, "borne": number.borne, "taken": number.taken}
     tried = {"clusters": np.array([*number.agreement]), "agreement": np.array([*number.agreement.values()])}
     return {"cluster_number": {**said, **tried}}
 

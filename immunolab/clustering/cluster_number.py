@@ -25,6 +25,8 @@ _EVENTS = 40_000  # halves are of at most so many events; more changed the agree
 _COMPARED = 10_000  # events that two maps are compared on
 # agreement above which clusters are highly stable (Hennig 2008, J Multivar Anal 99:1154, for Jaccard's index)
 _LEAST_AGREEMENT = 0.85
+USUAL_NUMBER = 10  # clusters that are usual, where more are not clear (FlowSOM's own default)
+_STILL_ALIKE = 0.8  # agreement on that number at which it is taken: HIPC's T cells have .80 to .88 (judgement)
 # by how much agreement may be below the best of so many clusters or more: lineages agree better than their subsets by
 # up to 0.07 (kotliarov's proteins), and subsets among themselves by three standard errors (judgement, 2026-11-26)
 _NEAR_BEST = {5: 0.08, 10: 0.04}
@@ -47,7 +49,8 @@ class ClusterNumber:
     borne
         The number; 1 where no two halves agree on any.
     agreement
-        Mean adjusted Rand index of two halves by number of clusters, as far as it was tried.
+        Mean adjusted Rand index by number of clusters, as far as it was tried: of two halves, or of a half with all
+        events where that is less.
     """
 
     borne: int
@@ -62,10 +65,24 @@ class ClusterNumber:
         }
         return max(_LEAST_AGREEMENT, *(best[n] - below for n, below in _NEAR_BEST.items()))
 
+    @property
+    def taken(self) -> int:
+        """The number taken where none is given: the one borne, or ten where that is less and halves still agree on ten.
+
+        Markers without valleys, as CCR7 and CD45RA of T cells, agree on few numbers to 0.85, and on which is chance.
+        """
+        few = self.borne < USUAL_NUMBER and self.agreement.get(USUAL_NUMBER, 0.0) >= _STILL_ALIKE
+        return USUAL_NUMBER if few else self.borne
+
     def in_words(self) -> str:
         """Return the evidence as a sentence."""
+        if self.taken != self.borne:
+            return (
+                f"{self.taken} clusters, on which halves of the events agree to {self.agreement[self.taken]:.3f} "
+                f"(adjusted Rand index); above {self.borne} none reaches the {self.least:.3f} of clear groups"
+            )
         if self.borne not in self.agreement:
-            return f"no number of clusters is found alike on halves of the events (index {_LEAST_AGREEMENT} asked)"
+            return f"halves of the events agree on no number of clusters (adjusted Rand index {self.least:.3f} asked)"
         after = self.agreement.get(self.borne + 1)
         more = "" if after is None else f", {after:.3f} at {self.borne + 1}"
         return (
@@ -101,22 +118,26 @@ def compared_rows(n: int, rng: np.random.Generator) -> NDArray[np.intp]:
     return np.sort(rng.choice(n, min(n, _COMPARED), replace=False))
 
 
-def cluster_number(halves: Sequence[HalfMap]) -> ClusterNumber:
-    """Return how many clusters maps of halves find alike.
+def cluster_number(halves: Sequence[HalfMap], whole: HalfMap) -> ClusterNumber:
+    """Return how many clusters maps of halves find alike, and the map of all events with them.
 
     Parameters
     ----------
     halves
         At least two maps, with the nodes of the same events.
+    whole
+        The map of all events.
     """
-    most = min(MOST_NUMBERS, *(len(half.tree.size) for half in halves))
-    groups = [half.tree.groups_by_number(range(2, most + 1)) for half in halves]
-    found: dict[int, list[float]] = {n: [] for n in range(2, most + 1)}
-    for a, b in combinations(range(len(halves)), 2):
-        shared = _shared(halves[a].own, halves[b].own, len(halves[a].tree.size), len(halves[b].tree.size))
-        for n, indices in found.items():
+    maps = [whole, *halves]
+    most = min(MOST_NUMBERS, *(len(one.tree.size) for one in maps))
+    groups = [one.tree.groups_by_number(range(2, most + 1)) for one in maps]
+    of_halves: dict[int, list[float]] = {n: [] for n in range(2, most + 1)}
+    of_whole: dict[int, list[float]] = {n: [] for n in of_halves}
+    for a, b in combinations(range(len(maps)), 2):
+        shared = _shared(maps[a].own, maps[b].own, len(maps[a].tree.size), len(maps[b].tree.size))
+        for n, indices in (of_halves if a else of_whole).items():
             indices.append(rand_index(_grouped(_grouped(shared, groups[a][n]).T, groups[b][n])))
-    agreement = {n: float(np.mean(indices)) for n, indices in found.items()}
+    agreement = {n: min(float(np.mean(of_halves[n])), float(np.mean(of_whole[n]))) for n in of_halves}
     tried = ClusterNumber(1, agreement)
     alike = [n for n, index in agreement.items() if index >= tried.least]
     peaks = [n for n in alike if agreement[n] >= max(agreement.get(n - 1, 0.0), agreement.get(n + 1, 0.0))]

@@ -23,8 +23,8 @@ Groups = NDArray[np.intp]
 # under and over the number of clusters that the events bear; at that number 0. Judgement, 2026-11-26, of -0.4 to 0.5
 # in benchmarks/cluster_labels.py: mean adjusted Rand index of 22 labelled tubes at 8 to 30 clusters .78, flowsom's .71
 _BELOW, _ABOVE = 0.2, -0.25
-# the least number of clusters that is taken as borne: events of continuous markers agree on few, and some ten
-# populations of blood are in any panel (judgement, on the same tubes: 8 or 12 give up to .02 less)
+# the least number of clusters at which small groups and large ones weigh alike: events of continuous markers agree on
+# few numbers, and some ten populations of blood are in any panel (judgement, on the same tubes: 8 or 12 up to .02 less)
 _FEWEST_BORNE = 10
 _VALLEY = 1.0  # what a way through an empty valley costs besides its length, in lengths (judgement: 0.3 to 1 alike)
 _PRIOR = 1.0  # events added to both counts of a valley, so that few events show none

@@ -99,7 +99,7 @@ class NodeMap:
             Metaclusters; None takes as many as the events bear.
         """
         borne = self.number.borne
-        of_kept = _largest_first(self.tree.groups(n or borne, borne), self.tree.size)
+        of_kept = _largest_first(self.tree.groups(n or self.number.taken, borne), self.tree.size)
         labels, own = (of_kept[nearest_node(points, self.nodes[self.kept])] for points in (self.nodes, self.shown))
         kept = kept_together(own, of_kept, self.halves, borne) if self.halves else None
         return Map(self.nodes, labels, kept, self.number)
@@ -164,7 +164,9 @@ def train_nodes(
         half = _train(events[rows], grid, passes, rng)
         half_tree, half_kept = _tree_of(events[rows], half, rng, 1)
         halves.append(HalfMap(half_tree, nearest_node(shown, half[half_kept])))
-    return NodeMap(nodes, kept, tree, shown, tuple(halves), number or cluster_number(halves))
+    if number is None:
+        number = cluster_number(halves, HalfMap(tree, nearest_node(shown, nodes[kept])))
+    return NodeMap(nodes, kept, tree, shown, tuple(halves), number)
 
 
 def _tree_of(events: Matrix, nodes: Matrix, rng: np.random.Generator, least: int) -> tuple[NodeTree, NDArray[np.intp]]:

@@ -219,8 +219,8 @@ CLUSTER_NUMBERS = Table(
     "how far halves of the events find the same clusters, by number of clusters",
     (
         Column("clusters", "integer", "number of clusters tried", low=2),
-        Column("agreement", "number", "mean adjusted Rand index of two maps, each of another half of the events"),
-        Column("n_pairs", "integer", "pairs of maps", low=1),
+        Column("agreement", "number", "mean adjusted Rand index of two halves, or of a half with all events if less"),
+        Column("n_pairs", "integer", "pairs of halves", low=1),
         Column("least", "number", "agreement asked of the number taken where none was given: the greatest that has it"),
     ),
     key=("clusters",),
