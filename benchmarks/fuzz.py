@@ -43,8 +43,8 @@ first mutants of each kind with the tests. Repaired because of a mutant: a FlowJ
 is no number (ValueError), a path of thousands of characters in study.yaml (OSError).
 
 FCS, FlowJo, strategy, trial and h5ad ran again on 26 November 2026, the others a day before. Of h5ad 336 were read and
-1,662 refused; two had not ended after 50 s of wall beside sixteen other processes, with no more than 3.4 s of processor (one
-of them alone: refused after 1 s).
+1,662 refused; two had not ended after 50 s of wall beside sixteen other processes, with no more than 3.4 s of
+processor (one of them alone: refused after 1 s).
 
 """
 
