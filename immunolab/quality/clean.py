@@ -10,15 +10,10 @@ from numpy.typing import NDArray
 
 from immunolab.events.removed import RemovedStretch, kept_events
 from immunolab.events.tube import Tube
-from immunolab.quality.clock import Clock
+from immunolab.quality.clock import FAST, SLOW, Clock
 from immunolab.quality.steadiness import Part, Steadiness, steadiness
 from immunolab.schema.gating import RemovalReason
 
-SLOW, FAST = (
-    0.4,
-    2.5,
-)  # of the run's median events a second: beyond, the flow was disturbed (judgement: of 63 real files
-# of 20 cytometers three have such a stretch: a pause before the sample, a clock that was full, a MoFlo's start)
 _START = 0.15  # share of the run in which another level is that of the first seconds: carry-over, a new pressure
 _WORDS = {
     "clog": "in a stretch of slow flow",

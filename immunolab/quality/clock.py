@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from immunolab.events.tube import Tube
 from immunolab.quality.stretches import time_row
 
+# of the run's median events a second: beyond, the flow was disturbed (judgement: of 63 real files of 20 cytometers
+# three have such a stretch: a pause before the sample, a clock that was full, a MoFlo's start)
+SLOW, FAST = 0.4, 2.5
 _OUT_OF_ORDER = 0.01  # share of events before their forerunner: more, and the file is not in the order of acquisition
 _SET_BACK = 0.05  # share of the clock's range by which it falls where it begins anew; less is jitter
 _AT_TOP = 0.98  # of the clock's end ($PnR): a fall from there is a counter that is full, which begins at 0 again

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from immunolab.events.tube import Tube
-from immunolab.quality.clean import FAST, SLOW
+from immunolab.quality.clock import FAST, SLOW
 from immunolab.quality.rows import Row, row
 from immunolab.quality.steadiness import LEAST_SHIFT, Steadiness
 from immunolab.quality.stretches import FEWEST_STRETCHES, SHORTEST, Stretches

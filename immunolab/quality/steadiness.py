@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from immunolab.events.tube import Tube
-from immunolab.quality.clock import Clock, read_clock
+from immunolab.quality.clock import FAST, SLOW, Clock, read_clock
 from immunolab.quality.segments import borders, parts
 from immunolab.quality.stretches import Stretches, stretches
 
@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 # then gains or loses over half of the events beyond it, one in its middle 15 % of all (judgement; unlike a p-value it
 # does not shrink with the number of events)
 LEAST_SHIFT = 0.4
+_LEAST_DISTURBED = 0.2  # the same in a part that came much slower or faster, too: two signs of one fault (judgement)
 _SURE = 2.0  # standard errors of a level that are taken off its shift
 MAJORITY = 0.7  # share of the events at one level from which on the others are taken for the fault (judgement)
 
@@ -47,11 +48,6 @@ class Part:
     shift: float
     sure: float
     channel: str
-
-    @property
-    def off(self) -> bool:
-        """Whether the part leaves the run's level."""
-        return self.sure > LEAST_SHIFT
 
 
 @dataclass(frozen=True)
@@ -100,7 +96,16 @@ def steadiness(tube: Tube) -> Steadiness:
     cut = borders(scores, found.noise)
     looked = _parts(tube, found, scores, list(parts(found.n, cut)))
     name = tube.channels[found.channels[drift_level]].name if drift else ""
-    return Steadiness(found, clock, looked, drift, name, tuple(part for part in looked if part.off))
+    return Steadiness(found, clock, looked, drift, name, tuple(_off(looked, found, clock)))
+
+
+def _off(parts: Sequence[Part], found: Stretches, clock: Clock | None) -> Iterator[Part]:
+    """Yield the parts that leave the run's level, by less where their flow was disturbed, too."""
+    rates = clock.rates(found.edges) if clock is not None else None
+    for part in parts:
+        rate = float(np.median(rates[part.start : part.stop])) if rates is not None else 1.0
+        if part.sure > (_LEAST_DISTURBED if rate < SLOW or rate > FAST else LEAST_SHIFT):
+            yield part
 
 
 def _parts(tube: Tube, found: Stretches, scores: Floats, spans: Sequence[tuple[int, int]]) -> tuple[Part, ...]:
