@@ -154,7 +154,7 @@ def _panel_rows(
                 "panel": panel, "population": one.population, "marker": one.marker, "batch": batches[b],
                 "day": days[batches[b]], "n_samples": int(one.n[b]), "median": float(one.level[b]), "change": change,
                 "spread": one.spread, "distance": change / error, "change_point": "yes" if here else "no",
-                "step": step if here else None, "reason": _reason(runs, batches, at) if here else None,
+                "step": step if here else None, "reason": _reason(runs, batches, b),
             })  # fmt: skip
     return rows
 

@@ -31,6 +31,8 @@ _OTHERS = {  # tables beyond the declared ones, as the comparison names them
     "tipping": "Missing visits: how unlike the others those patients must be to undo a result",
     "noise": "Noise that the calls of patients depend on",
     "removed_stretches": "Stretches of a run that were cut before gating",
+    "staining": "Stains that are not as in the panel's other tubes",
+    "design": "Whether a change between visits can be told from a change of batch, operator, lot, site or cytometer",
     "uncleaned_counts": "Percentages of the cleaned tubes with all their events, under the same gates",
     "power": "What the next cohort could see, from this study's own spread",
     "power_in_family": "What the next cohort could find after adjustment over the family",
@@ -85,6 +87,12 @@ _NOTES = {  # what the columns hold, where their names do not say it
         "pairs). Patients for 80 % power: pairs that are needed for it; alpha 0.05, one test."
     ),
 }
+_NOTES |= {
+    "design": (
+        "n same: patients with one level at both visits. Inflation: of the variance of a change that is adjusted. "
+        "Balanced: nothing to adjust for; weak: inflation above 5; aliased: cannot be separated."
+    ),
+}
 _HEADINGS = {
     "patients_for_80": "patients for 80 % power",
     "patients_for_80_assured": "patients for 80 % assurance",
@@ -92,7 +100,7 @@ _HEADINGS = {
 _SECTIONS = {  # others are of the section sensitivity, folded; these are never folded away
     "results": ("arms", "response_tests"),
     "safety": ("intercurrent_events", "estimand", "adverse_events", "time_to_event", "event_counts"),
-    "quality": ("removed_stretches", "uncleaned_counts"),
+    "quality": ("removed_stretches", "uncleaned_counts", "staining", "design"),
 }
 
 

@@ -77,6 +77,26 @@ class RunTables:
         return self.table("quality")
 
     @property
+    def staining(self) -> pd.DataFrame:
+        """Stains that are exchanged or absent against the panel's other tubes."""
+        return self.table("staining")
+
+    @property
+    def drift(self) -> pd.DataFrame:
+        """Brightness of landmark populations by batch, with the batches at which a marker steps."""
+        return self.table("drift")
+
+    @property
+    def identity(self) -> pd.DataFrame:
+        """Each tube beside its patient's other visits and beside the other patients."""
+        return self.table("identity")
+
+    @property
+    def design(self) -> pd.DataFrame:
+        """Whether changes between visits can be separated from batch, operator, lot, site or cytometer."""
+        return self.table("design")
+
+    @property
     def failures(self) -> pd.DataFrame:
         """Samples that could not be finished, and why."""
         return self.table("failures")

@@ -93,7 +93,7 @@ DRIFT = Table(
         Column("distance", "number", "change over its standard error", nullable=True),
         Column("change_point", "text", "whether the marker's level steps at this batch", allowed=YES_NO),
         Column("step", "number", "from the batches before to this and those after", "asinh", nullable=True),
-        Column("reason", "text", "what else changed here: lot, voltage, cytometer, site, operator", nullable=True),
+        Column("reason", "text", "what is new in this batch: lot, voltage, cytometer, site, operator", nullable=True),
     ),
     files=("run: tables/drift.csv",),
 )

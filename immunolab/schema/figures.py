@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from immunolab.schema.across_tubes import DRIFT
 from immunolab.schema.cells import EXPRESSION, METHOD_PAIRS
 from immunolab.schema.clinical import COMPONENTS, EVENT_COUNTS, RESPONDERS, SUPPRESSION, SURVIVAL
 from immunolab.schema.columns import ENDPOINT, PATIENT, VISIT
@@ -80,6 +81,7 @@ FIGURES = (
     ),
     FigureData("forest*", "the cohort's shifts", SHIFTS),
     FigureData("gate_drift*", "borders in run order", THRESHOLDS),
+    FigureData("landmark_drift*", "brightness of landmark populations by batch", DRIFT),
     FigureData("gating_*", "a patient's gates, visit beside visit", COUNTS),
     FigureData(
         "heatmap_measured*",

@@ -9,8 +9,10 @@ import pandas as pd
 
 from immunolab.plots.agreement import method_plot
 from immunolab.plots.drift import BORDERS_ON_PAGE, borders, gate_drift
+from immunolab.plots.landmark_drift import MARKERS_ON_PAGE, landmark_drift
 from immunolab.plots.quality import check_over_run
 from immunolab.plots.style import HALF, MM, WIDTH
+from immunolab.quality.batch_drift import drift_sentences
 from immunolab.report.figure import FigureSet, ReportFigure, figure_name, on_axes
 from immunolab.results.run import Run
 from immunolab.vocabulary.display_names import display_name, parent_name
@@ -26,6 +28,7 @@ def run_figures(run: Run) -> Iterator[ReportFigure]:
     borders = run.thresholds.dropna(subset=["threshold", "marker"])
     fitted = borders[~borders["control"].isin(["fixed", "imported"])]
     yield from _drift(fitted, order, batches, words)
+    yield from _landmarks(run.table("drift"))
     for check in _CHECKS:
         rows = run.quality[run.quality["check"] == check]
         if rows["value"].notna().any():
@@ -50,6 +53,24 @@ def _drift(fitted: pd.DataFrame, order: list[str], batches: dict[str, str], word
         name = figure_name("gate_drift", str(page + 1) if page else "")
         yield ReportFigure(name, "quality", caption, partial(gate_drift, fitted[shown], order, batches=batches),
                            fitted[shown], wide=True)  # fmt: skip
+
+
+def _landmarks(drift: pd.DataFrame) -> Iterator[ReportFigure]:
+    """Yield how bright landmark populations are batch by batch, a panel and so many markers to a figure."""
+    for panel, rows in drift.groupby(drift["panel"].fillna(""), sort=False):
+        markers = list(dict.fromkeys(rows["marker"]))
+        for page in range(-(-len(markers) // MARKERS_ON_PAGE)):
+            some = rows[rows["marker"].isin(markers[page * MARKERS_ON_PAGE : (page + 1) * MARKERS_ON_PAGE])]
+            steps = drift_sentences(some)
+            said = "; ".join(steps) if steps else "no marker steps"
+            of = f"Panel {panel}: " if panel else ""
+            caption = (
+                f"{of}median of each marker in populations that it stains evenly, by batch, from its mean over the "
+                "batches; red: the batch from which on the level is another one, beyond what batches differ in all "
+                f"markers. {said}."
+            )
+            name = figure_name("landmark_drift", str(panel), str(page + 1) if page else "")
+            yield ReportFigure(name, "quality", caption, partial(landmark_drift, some), some, wide=True)
 
 
 def _checked(rows: pd.DataFrame, check: str) -> str:

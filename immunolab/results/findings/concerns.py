@@ -9,6 +9,8 @@ from typing import Literal
 import pandas as pd
 
 from immunolab.comparison.estimate import ALPHA
+from immunolab.comparison.visit_design import design_sentences
+from immunolab.quality.batch_drift import drift_sentences
 from immunolab.results.findings.absences import LEFT, patients_of
 from immunolab.results.findings.checks import calendar_warnings, tube_warnings
 from immunolab.results.findings.registry import registered
@@ -207,6 +209,9 @@ def _quality(run: Run) -> Iterator[tuple[Kind, str]]:
         names = f": {_some(warned)}" if 0 < len(warned) < len(own) else ""
         said = f"Quality warning in {len(warned)} of {len(own)} samples (checks: {which}){names}"
         yield "quality", f"{said}{_controls_too(others)}."
+    yield from (("quality", f"{text}.") for text in drift_sentences(run.drift))
+    others_than_batch = run.design[run.design["factor"] != "batch"]  # batch is said with the tests that it concerns
+    yield from (("confounding", f"{text}.") for text in design_sentences(others_than_batch))
     off, _ = _apart(own, calendar_warnings(run)["sample_id"])
     if off:
         yield "deviation", f"Off the planned days or doses: {len(off)} of {len(own)} samples."
