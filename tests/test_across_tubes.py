@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import report_fixture
 from builders import REPOSITORY
 from fcs_builder import write_fcs
 
@@ -20,6 +21,8 @@ from immunolab.quality.batch_drift import TubeRun, drift_sentences, drift_table
 from immunolab.quality.identity import TubeOwner, identity_table
 from immunolab.quality.staining import staining_findings
 from immunolab.quality.staining_sample import read_staining_sample, staining_sample
+from immunolab.report import disposition as flow
+from immunolab.results.across_tubes import sample_flow_table
 from immunolab.schema.across_tubes import LANDMARKS
 from immunolab.schema.gating import COUNTS
 from immunolab.workflow.check import check_study
@@ -211,3 +214,21 @@ def test_init_keeps_a_second_panel_whose_antibodies_are_where_its_labels_say(vir
     made = propose_study(tmp_path / "study", tmp_path / "fcs")
     assert [path.name for path in made.written if path.parent.name == "panels"] == ["surface.yaml", "surface_2.yaml"]
     assert any("its events fit its own labels" in note for note in made.notes)
+
+
+def test_numbers_of_the_flow_of_samples_reconcile_with_every_n_of_page_and_tables() -> None:
+    """The page's flow table, as text, against the table's steps; pairs against the shifts and the pairs themselves."""
+    run = report_fixture.finished_run()
+    table = sample_flow_table(run.study, run.tables)
+    steps = {(row.cohort or "", row.step): row for row in table[table["step"] != "pairs"].itertuples()}
+    page = [[cell.text for cell in row] for row in flow.sample_flow(run).rows]
+    assert len(page) == len(run.cohorts)
+    for cohort, row in zip(run.cohorts, page, strict=True):
+        said = [steps[cohort, step].n_samples for step in ("sheet", "failed", "not_run", "measured")]
+        assert [int(text) for text in row[2:6]] == said
+        assert int(row[1]) == steps[cohort, "sheet"].n_patients
+        assert said[0] == sum(said[1:])
+    pairs = table[table["step"] == "pairs"].set_index(["cohort", "endpoint"])["n_patients"]
+    main = run.shifts.drop_duplicates(["cohort", "endpoint"])
+    compared = {(row.cohort, row.endpoint): row.n_pairs for row in main.itertuples()}
+    assert {key: n for key, n in pairs.items() if key in compared} == compared
