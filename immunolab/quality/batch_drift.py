@@ -21,6 +21,7 @@ _MOST_POPULATIONS = 5  # taken by size where a strategy has none of the landmark
 _FALSE_ALARM = 0.05  # share of sound panels in which a step may be named
 _LEAST_STEP = 0.2  # asinh: a fifth brighter or dimmer; less is not worth a manager's morning (judgement)
 _MOST_SPREAD = 0.25  # asinh, between tubes of a batch: more, and the median follows what the patients have (judgement)
+_MANY_BATCHES = 5  # of so many, one that differs alone at either end is no step: its distance says so (judgement)
 _LEAST_SPREAD = 0.02  # asinh, between tubes and between batches: no stain repeats itself better (judgement)
 _MAD_TO_SD = 1.4826  # sd of a normal over its median absolute deviation
 _MAD_EFFICIENCY = 0.37  # of a median absolute deviation against the sd, of normal values: as many fewer values
@@ -215,11 +216,14 @@ def _step(one: _Series, between: float) -> tuple[int, float, float]:
     """Return the batch at which the level steps most, by how much, and that in standard errors."""
     present = np.flatnonzero(one.n)
     best = (int(present[1]), 0.0, 0.0)
-    for k in range(1, len(present)):
+    least = 2 if len(present) >= _MANY_BATCHES else 1
+    for k in range(least, len(present) - least + 1):
         before, after = present[:k], present[k:]
-        step = float(np.average(one.level[after], weights=_weights(one, after, between)))
-        step -= float(np.average(one.level[before], weights=_weights(one, before, between)))
-        error = np.sqrt(sum(1.0 / _weights(one, side, between).sum() for side in (before, after)))
+        means = [float(np.average(one.level[s], weights=_weights(one, s, between))) for s in (before, after)]
+        rest = np.concatenate([one.level[s] - mean for s, mean in zip((before, after), means, strict=True)])
+        own = float(np.sqrt((rest**2).sum() / max(len(present) - 2, 1)))  # a marker may differ more than others do
+        step, apart = means[1] - means[0], max(between, own)
+        error = np.sqrt(sum(1.0 / _weights(one, side, apart).sum() for side in (before, after)))
         if abs(step / error) > abs(best[2]):
             best = int(after[0]), step, float(step / error)
     return best
