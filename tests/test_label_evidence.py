@@ -14,9 +14,12 @@ from scipy.sparse import csr_matrix
 
 import immunolab as il
 from immunolab.cells.label import LabelledCells, label_cells
+from immunolab.cells.lineage import chance_of_cd4
+from immunolab.cells.marker_model import KindFit
 from immunolab.cells.protein_lineages import carriers
 from immunolab.cells.protein_stains import StainLevels, learn_stains
 from immunolab.cells.subsets import Answers, name_cd4
+from immunolab.clustering.expression import nearest_cells
 from immunolab.errors import InputError
 from immunolab.events.cells import cell_data
 from immunolab.loaders.single_cell import interpret_cells
@@ -211,6 +214,20 @@ def test_doubt_between_siblings_gives_the_parent_where_one_is_rare() -> None:
     assert (got == "CD4")[kind == "CD8_naive"].mean() <= 0.05
     assert (got == "CD8")[kind == "CD8_naive"].mean() >= 0.8
     assert any("T cells stay CD3" in note for note in found.notes)
+
+
+def test_a_second_kind_that_no_cell_shows_by_itself_is_seen_by_nearest_cells_together() -> None:
+    """Thirty cells without CD8 transcripts: a kind where they are alike, lost transcripts where they are not."""
+    rng = np.random.default_rng(0)
+    rare = np.arange(630) >= 600
+    odds = np.where(rare | (rng.random(630) < 0.08), 1.2, -4.0)
+    fit = KindFit(("CD4_memory", "CD8_effector"), np.zeros((630, 2)), np.full(2, 0.5))
+    present = []
+    for own_place in (rare, rng.permutation(rare)):
+        points = rng.normal(size=(630, 4)) + 20.0 * own_place[:, None]
+        found = chance_of_cd4(fit, odds, points, nearest_cells(points, 30))
+        present.append(found.present)
+    assert present == [("CD4", "CD8"), ("CD8",)]
 
 
 def test_a_sort_named_in_the_sheet_is_respected_by_a_run(tmp_path: Path) -> None:

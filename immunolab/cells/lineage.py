@@ -25,11 +25,15 @@ SURE_LINEAGE = 0.5  # probability from which a cell has a lineage: more probable
 _SURE_SIBLING = 0.6  # of CD4 against CD8: between 0.4 and 0.6 the cell keeps the parent's name (judgement)
 
 _OF_ONE_KIND = 0.8  # least prior of the only kind there is: a cell is another one by its own transcripts alone
+_POOLED = 10  # nearest cells whose transcripts are taken together: fewer than a second kind of 2 % of 600 cells has
 _LEARNT_ON = 20_000  # cells that the regression is fitted on: its 25 coefficients no longer move
 _EM_ROUNDS, _LEAST_PRIOR = 30, 0.01  # of CD4 against CD8, and the prior that its own transcripts can still overturn
 _STRENGTH_OF_CD4 = 0.3  # inverse penalty of the regression of CD4 on components (judgement)
 _LEAST_KIND = 0.02  # share of T cells below which a second kind is not learnt from: sorts are 95 to 99 % pure
 _LEAST_GAIN = 6.0  # log likelihood that a second kind must add over one alone (a Bayes factor of 400)
+# the same of nearest cells together: groups without either coreceptor (gamma delta, double negative) show no CD8 as
+# well, and make 7 in Zheng's sorted CD8 cells (benchmarks/sibling_swap.py, 2026-11-26)
+_LEAST_GAIN_TOGETHER = 12.0
 _NEED_ONE_OF = frozenset({"CD8A", "CD8B"})  # genes that part CD4 from CD8; CD4's own is seen in a tenth of its cells
 
 
@@ -183,7 +187,7 @@ def chance_of_cd4(
     four, eight = (chance[:, of_kind == name].sum(axis=1) for name in ("CD4", "CD8"))
     either = np.minimum(four + eight, 1.0)
     share = four / np.maximum(four + eight, 1e-9)
-    present = _present(odds)
+    present = _present(odds, neighbours)
     if len(present) == 2:
         odds = (1 - by_state) * odds + by_state * (_log_sum(fit, of_kind == "CD4") - _log_sum(fit, of_kind == "CD8"))
     drawn = drawn_rows(len(points), _LEARNT_ON, 0)
@@ -213,15 +217,29 @@ def chance_of_cd4(
     return Siblings((share * either, (1 - share) * either), present, alone)
 
 
-def _present(odds: Array) -> tuple[str, ...]:
-    """Return which of CD4 and CD8 there are: one alone, unless the second explains the cells clearly better."""
+def _present(odds: Array, neighbours: Neighbours) -> tuple[str, ...]:
+    """Return which of CD4 and CD8 there are: one alone, unless the second explains the cells clearly better.
+
+    Either by each cell's own transcripts, or by those of its nearest cells together: none of twelve CD4 cells among CD8
+    cells is sure by itself. Cells share their neighbours, so that the second evidence counts once for all of them.
+    """
+    nearest = neighbours[:, :_POOLED]
+    size = nearest.shape[1]
+    seconds = [
+        _second_kind(odds, _LEAST_GAIN),
+        _second_kind(smooth(nearest, odds) * size, _LEAST_GAIN_TOGETHER * size),
+    ]
+    commoner, found = seconds[0]
+    return ("CD4", "CD8") if found or seconds[1][1] else (commoner,)
+
+
+def _second_kind(odds: Array, least: float) -> tuple[str, bool]:
+    """Return the commoner kind, and whether the other one adds at least so much log likelihood."""
     evidence = np.stack([odds, np.zeros_like(odds)], axis=1)
     weight, both = _shares(evidence)
     rarer = int(weight.argmin())
     alone = float(evidence[:, 1 - rarer].sum())
-    if both - alone >= _LEAST_GAIN and weight[rarer] >= _LEAST_KIND:
-        return ("CD4", "CD8")
-    return (("CD4", "CD8")[1 - rarer],)
+    return ("CD4", "CD8")[1 - rarer], both - alone >= least and float(weight[rarer]) >= _LEAST_KIND
 
 
 def _log_sum(fit: KindFit, inside: NDArray[np.bool_]) -> Array:
