@@ -96,7 +96,7 @@ def map_plot(
     ax.set_ylabel("UMAP 2")
     ax.set_xticks([])
     ax.set_yticks([])
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), markerscale=4)
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), markerscale=4, fontsize=SMALL, labelspacing=0.3)
     return ax
 
 

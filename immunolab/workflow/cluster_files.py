@@ -251,7 +251,7 @@ def _draw(found: Clusters, markers: Sequence[str], profiles: pd.DataFrame, optio
 
     rows = drawn_rows(len(found.sample), SHOWN_EVENTS, options.seed)
     names = [f"{c} {label}" for c, label in zip(profiles["cluster"], profiles["label"], strict=True)]
-    fig = figure(HALF * 1.4, HALF)
+    fig = figure(HALF * 1.6, max(HALF, 0.17 * len(names)))  # inches: room for every name beside the map
     map_plot(umap_of(found.sample[rows], options.seed), found.labels[rows], names, ax=fig.add_subplot())
     save(fig, out / "figures" / "umap.png")
     save(fig, out / "figures" / "umap.pdf")
