@@ -18,6 +18,7 @@ VOLCANO = (WIDTH * 0.72, 84 * MM)
 _SURE = 0.05  # q
 _NAMED = 8  # genes named at either side: what fits the height at 7 points
 _LEAST_P = 1e-300
+_MARGIN = 0.25  # of the width of the points, at either side for names
 
 
 @style()
@@ -55,12 +56,13 @@ def volcano(table: pd.DataFrame, *, names: int = _NAMED, ax: Axes | None = None)
     ):
         label = f"{word} ({int(inside.sum()):,})"
         ax.scatter(fold[inside], height[inside], s=5, linewidths=0, color=colour, label=label, rasterized=True)
-    top, reach = max(float(height.max()), 1.0) * 1.06, float(np.abs(fold).max()) * 1.1 or 1.0
-    ax.set(xlim=(-1.45 * reach, 1.45 * reach), ylim=(0.0, top))
+    low, high = min(float(fold.min()), -1.0), max(float(fold.max()), 1.0)
+    room = _MARGIN * (high - low)
+    ax.set(xlim=(low - room, high + room), ylim=(0.0, max(float(height.max()), 1.0) * 1.06))
     genes = tested["gene"].to_numpy(dtype=object)
-    for side, colour in ((1.0, UP), (-1.0, DOWN)):
+    for side, place, colour in ((1.0, high + 0.25 * room, UP), (-1.0, low - 0.25 * room, DOWN)):
         own = np.flatnonzero(sure & (fold * side > 0))
-        _name(ax, genes, fold, height, own[np.argsort(-height[own], kind="stable")][:names], side * 1.2 * reach, colour)
+        _name(ax, genes, fold, height, own[np.argsort(-height[own], kind="stable")][:names], place, colour)
     if sure.any():
         below = float(height[~sure & (height < height[sure].min())].max(initial=0.0))
         ax.axhline((float(height[sure].min()) + below) / 2.0, color=NEUTRAL, linewidth=0.6, linestyle=":")
@@ -84,6 +86,8 @@ def _name(
     step = ax.get_ylim()[1] / (2.0 * _NAMED)
     ceiling = ax.get_ylim()[1] - step / 2.0
     for i in chosen:
+        if ceiling < step / 2.0:
+            break  # no room below
         y = max(min(height[i], ceiling), step / 2.0)
         ceiling = y - step
         ax.annotate(
