@@ -26,7 +26,7 @@ CD4_LABELS = (
     "CD4", "CD4_naive", "CD4_mem", "CD4_CM", "CD4_EM", "CD4_TEMRA", "Treg", "Th1", "Th2", "Th17", "Th1_17", "Tfh",
 )  # fmt: skip
 MEMORY_LABELS = ("CD4_mem", "CD4_CM", "CD4_EM", "CD4_TEMRA", "Th1", "Th2", "Th17", "Th1_17", "Tfh")
-ZHENG = {
+_ZHENG = {
     "CD14+ Monocyte": "Mono", "CD19+ B": "B", "CD34+": "HSPC", "CD56+ NK": "NK", "CD8+ Cytotoxic T": "CD8",
     "CD8+/CD45RA+ Naive Cytotoxic": "CD8",
 }  # fmt: skip
@@ -73,7 +73,7 @@ def zheng(folder: Path, *, short: bool = False) -> Iterator[Figure]:
     """Yield figures of bead-sorted PBMC (Zheng et al. 2017, Nat Commun 8:14049), genes alone."""
     cells = read_cells(folder / "single_cell/zheng2017_sorted_fastTopics/zheng2017_sorted_pbmc.h5ad")
     sort = cells.obs["sorted_population"].astype(str).to_numpy()
-    truth = np.array([ZHENG.get(name, "CD4") for name in sort])
+    truth = np.array([_ZHENG.get(name, "CD4") for name in sort])
     got = coarse(label_cells(cells))
     t_as_one = [np.where(np.isin(x, ["CD4", "CD8", "CD3"]), "T", x) for x in (truth, got)]
     macro = f1_score(*t_as_one, average="macro", labels=["T", "B", "NK", "HSPC", "Mono"])

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from cells_real import ZHENG, coarse
+from cells_real import _ZHENG, coarse
 from numpy.typing import NDArray
 
 from immunolab.cells.label import label_cells
@@ -51,7 +51,7 @@ def line(cells: AnnData, kind: NDArray[np.str_], what: str, major: str, share: f
 def zheng(folder: Path) -> Iterator[dict[str, object]]:
     """Yield lines of bead-sorted T cells (Zheng et al. 2017), mixed; means of three draws."""
     cells = read_cells(folder / "single_cell/zheng2017_sorted_fastTopics/zheng2017_sorted_pbmc.h5ad")
-    kind = np.array([ZHENG.get(name, "CD4") for name in cells.obs["sorted_population"].astype(str)])
+    kind = np.array([_ZHENG.get(name, "CD4") for name in cells.obs["sorted_population"].astype(str)])
     for major in ("CD8", "CD4"):
         for share in SHARES:
             drawn = [rows_mixed(kind, major, share, seed) for seed in range(3 if share else 1)]
