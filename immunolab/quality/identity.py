@@ -24,7 +24,9 @@ _FEWEST_EVENTS = (
 )
 _LEAST_RATIO = 1.5  # sd between patients over that within, of a trait: less does not set patients apart (judgement)
 _MOST_TRAITS = 12  # more are repeats of the same few lineages in the panels of the shipped strategies (judgement)
-_MOST_CORRELATION = 0.9  # of two traits over the tubes: above, the second says what the first does (judgement)
+_MOST_CORRELATION = (
+    0.9  # of two traits over the tubes and within patients: above, the second says what the first does (judgement)
+)
 _FEWEST_TRAITS = 3
 _FEWEST_DF = 4  # repeats of a patient, less patients: fewer do not say how far visits differ within one (judgement)
 # sd of the logit within a patient beyond counting: T cells vary by "below 10 %" from day to day (Aziz 2019, as in
@@ -132,15 +134,21 @@ def _chosen(traits: _Traits) -> list[int]:
     within = _robust_within(traits)
     between = _MAD_TO_SD * np.median(np.abs(means - np.median(means, axis=0)), axis=0)
     ratio = between / within
-    centred = traits.values - traits.values.mean(axis=0)
-    centred /= np.maximum(np.linalg.norm(centred, axis=0), 1e-12)  # a share that is the same in all tubes
-    correlation = np.abs(centred.T @ centred)
+    # of two patients all traits go together between them, of an exchange within: a repeat does so in both
+    residual = _residuals(traits.values, traits.patient)
+    correlation = np.minimum(_correlations(traits.values - traits.values.mean(axis=0)), _correlations(residual))
     found: list[int] = []
     for trait in np.argsort(-ratio, kind="stable"):
         repeats = any(correlation[trait, other] > _MOST_CORRELATION for other in found)
         if ratio[trait] >= _LEAST_RATIO and not repeats and len(found) < _MOST_TRAITS:
             found.append(int(trait))
     return found
+
+
+def _correlations(centred: Array) -> Array:
+    """Return absolute correlations of columns; 0 of one that does not vary."""
+    scaled = centred / np.maximum(np.linalg.norm(centred, axis=0), 1e-12)
+    return np.asarray(np.abs(scaled.T @ scaled))
 
 
 def _robust_within(traits: _Traits) -> Array:
