@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from immunolab.events.scales import channel_noise, channel_scales
 from immunolab.events.subsample import drawn_rows
-from immunolab.events.transforms import Transform
+from immunolab.events.transforms import Identity, Transform
 from immunolab.events.tube import Tube
 from immunolab.gating.tubes import GatedTube
 from immunolab.schema.flags import withheld
@@ -101,7 +102,12 @@ def draw_events(subject: Tube | GatedTube, events: int | None, seed: int) -> Dra
     rows = drawn_rows(tube.n_events, tube.n_events if events is None else events, (seed, own))
     part = replace(tube if len(rows) == tube.n_events else tube.take(rows), sample_id=name)
     if isinstance(subject, Tube):
-        scales = {shown: channel.usual_scale for shown, channel in zip(tube.names, tube.channels, strict=True)}
+        found = channel_scales([channel_noise(tube)])
+        shown_already = {one.name for one in found if one.transform == Identity()}
+        scales = {
+            name: Identity() if (channel.marker or channel.name) in shown_already else channel.usual_scale
+            for name, channel in zip(tube.names, tube.channels, strict=True)
+        }
         return DrawnEvents(part, rows, tube.n_events, scales)
     by_channel = subject.scales()
     scales = {shown: by_channel[channel.name] for shown, channel in zip(tube.names, tube.channels, strict=True)}
