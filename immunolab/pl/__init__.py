@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from immunolab.pl.bridges import levey_jennings
     from immunolab.pl.channels import histogram, scatter
     from immunolab.pl.gating import gate, gates, tree
     from immunolab.pl.genes import volcano
@@ -33,6 +34,7 @@ _VERBS = {
     "course": "outcomes",
     "patient": "outcomes",
     "volcano": "genes",
+    "levey_jennings": "bridges",
 }
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "gate",
     "gates",
     "histogram",
+    "levey_jennings",
     "paired",
     "patient",
     "profiles",

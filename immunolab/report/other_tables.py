@@ -32,8 +32,13 @@ _OTHERS = {  # tables beyond the declared ones, as the comparison names them
     "noise": "Noise that the calls of patients depend on",
     "removed_stretches": "Stretches of a run that were cut before gating",
     "staining": "Stains that are not as in the panel's other tubes",
-    "design": "Whether a change between visits can be told from a change of batch, operator, lot, site or cytometer",
+    "design": "Whether a change between visits is separable from one of batch, operator, lot, site or cytometer",
     "uncleaned_counts": "Percentages of the cleaned tubes with all their events, under the same gates",
+    "bridge_shifts": "Borders that follow the bridging control: the shift beside the uncorrected one",
+    "bridge_pairs": "Borders that follow the bridging control, patient by patient",
+    "bridge_moves": "How far the bridging control moves each border, and what was refused",
+    "bridge_cv": "Inter-assay CV from the bridging controls",
+    "beads": "Counting beads of each tube, and what one event stands for",
     "power": "What the next cohort could see, from this study's own spread",
     "power_in_family": "What the next cohort could find after adjustment over the family",
 }
@@ -69,6 +74,19 @@ _NOTES = {  # what the columns hold, where their names do not say it
         "Percent: of all patients of the cohort; limits: Clopper-Pearson, 95 %. Grade 1 to 5: patients by their worst "
         "grade. Patient years: time followed in the phase."
     ),
+    "bridge_shifts": (
+        "Fold: uncorrected, with its 95 % limits; bridged: the same with borders (no event) that follow the bridging "
+        "control by channel and batch, not adjusted for batch. The limits hold the patients' spread, not the error of "
+        "the move itself, which is in the table of moves."
+    ),
+    "bridge_moves": (
+        "Border, move and its standard error (move se) on the display scale; patients move: how far the patients' own "
+        "tubes of both batches moved at the landmark population that says so most surely."
+    ),
+    "bridge_cv": (
+        "CV with 95 % limits (chi square): all that differs between runs. Assay CV: beyond counting, which calls of "
+        "patients use where four runs or more were made."
+    ),
     "tipping": (
         "Tipping sd: how far, in standard deviations of the shifts, the mean of the missing patients must be from what "
         "the method takes it for before the 95 % interval includes no change; 0 where it does already, empty where "
@@ -98,9 +116,9 @@ _HEADINGS = {
     "patients_for_80_assured": "patients for 80 % assurance",
 }
 _SECTIONS = {  # others are of the section sensitivity, folded; these are never folded away
-    "results": ("arms", "response_tests"),
+    "results": ("arms", "response_tests", "bridge_shifts", "bridge_pairs"),
     "safety": ("intercurrent_events", "estimand", "adverse_events", "time_to_event", "event_counts"),
-    "quality": ("removed_stretches", "uncleaned_counts", "staining", "design"),
+    "quality": ("bridge_moves", "bridge_cv", "beads", "removed_stretches", "uncleaned_counts", "staining", "design"),
 }
 
 

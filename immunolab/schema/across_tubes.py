@@ -126,7 +126,7 @@ IDENTITY = Table(
 
 DESIGN = Table(
     "design",
-    "whether a change between two visits can be told from a change of batch, operator, lot, site or cytometer",
+    "whether a change between two visits is separable from a change of batch, operator, lot, site or cytometer",
     (
         COHORT,
         Column("before", "text", "visit compared from"),

@@ -13,6 +13,9 @@ BRIDGE_FOLLOWS: Literal["bridge_follows"] = "bridge_follows"
 Bridging = Literal["report", "follow"]
 BRIDGING: tuple[Bridging, ...] = get_args(Bridging)
 
+CHART_LIMITS = ("centre", "low_2s", "high_2s", "low_3s", "high_3s")
+"""Columns of a Levey-Jennings chart's lines."""
+
 _MATERIAL = Column("bridge", "text", "material of the bridging control: its donor, as in the sample sheet")
 _BATCH = Column("batch", "text", "batch of the sample sheet")
 _PANEL = Column("panel", "text", "panel of the study; empty for the only one", nullable=True)

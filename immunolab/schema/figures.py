@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from immunolab.schema.across_tubes import DRIFT
+from immunolab.schema.bridges import BRIDGE_CHANNELS, BRIDGES, CHART_LIMITS
 from immunolab.schema.cells import EXPRESSION, METHOD_PAIRS
 from immunolab.schema.clinical import COMPONENTS, EVENT_COUNTS, RESPONDERS, SUPPRESSION, SURVIVAL
 from immunolab.schema.columns import ENDPOINT, PATIENT, VISIT
@@ -59,6 +60,16 @@ _VISITS = tuple(_text(f"visit_{when}", f"{when} visit") for when in ("before", "
 
 FIGURES = (
     FigureData("agreement*", "flow against single cells of an endpoint", METHOD_PAIRS),
+    FigureData("bridge_endpoints*", "a bridging control's endpoints over the batches", BRIDGES),
+    FigureData(
+        "bridge_channels*",
+        "a bridging control's channels over the batches, at one landmark population each",
+        BRIDGE_CHANNELS,
+        (
+            _number("value", "median of the landmark", "display scale"),
+            *(_number(name, f"{name} of the chart", "display scale") for name in CHART_LIMITS),
+        ),
+    ),
     FigureData("check*", "a check, sample by sample", QUALITY),
     FigureData("clinic_course*", "courses of measurements and scores", ENDPOINTS, (_GROUP,)),
     FigureData("core_set*", "measures of a composite response", COMPONENTS, (_text("column", "column of the figure"),)),

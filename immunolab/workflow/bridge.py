@@ -36,7 +36,7 @@ from immunolab.gating.following.bridge_checks import (
 )
 from immunolab.gating.following.template import GatedEvents
 from immunolab.gating.placement.scales import measure_scales, on_scales
-from immunolab.gating.strategy import Dimension, Strategy
+from immunolab.gating.strategy import ROOT, Dimension, Strategy
 from immunolab.gating.tube_gates import TubeGates
 from immunolab.schema.bridges import BRIDGE_MOVES
 from immunolab.study.sheet import Sample, Study
@@ -48,6 +48,9 @@ _LINEAGES = (
     *(("CD8_naive", "CD8"), ("B", "lymphocytes"), ("NK", "lymphocytes")),
 )
 """Shares by which a person is known again; each population and its denominator."""
+_MOST_LANDMARKS = (
+    5  # populations of a lab's own strategy, whose names say nothing (judgement: the largest change least)
+)
 _MOST_REASONS = 3  # of a refusal, in words
 
 
@@ -196,6 +199,15 @@ class _PanelBridges:
                 found.setdefault(marker, dimension)
         return found
 
+    @cached_property
+    def landmarks(self) -> list[str]:
+        """Names of the landmark populations: those known, or else all events and the largest populations."""
+        sizes: Counter[str] = Counter()
+        for gated in self.of_bridges.values():
+            sizes.update({path.rsplit("/", 1)[-1]: int(mask.sum()) for path, mask in gated.masks.items()})
+        known = [name for name in LANDMARKS if name in sizes]
+        return known or [ROOT, *(name for name, _ in sizes.most_common(_MOST_LANDMARKS))]
+
     @property
     def channels(self) -> list[dict[str, Any]]:
         """Where the landmarks of each bridging control are."""
@@ -203,7 +215,7 @@ class _PanelBridges:
         for sample in self.bridges:
             gated = self.of_bridges[sample.sample_id]
             who = {"bridge": sample.bridge, "sample_id": sample.sample_id, "panel": self.name or None}
-            for (name, marker), (middle, spread, n) in medians(gated, LANDMARKS, self.axes).items():
+            for (name, marker), (middle, spread, n) in medians(gated, self.landmarks, self.axes).items():
                 axis = self.axes[marker]
                 raw = float(axis.transform.inverse(np.array([middle]))[0])
                 where = {"batch": sample.batch, "marker": marker, "landmark": name, "n_events": n}
@@ -216,7 +228,7 @@ class _PanelBridges:
         found = {}
         for sample in (*self.bridges, *self.patients):
             gated = self.of_bridges.get(sample.sample_id) or self._gated(sample)
-            landmarks = medians(gated, LANDMARKS, self.axes)
+            landmarks = medians(gated, self.landmarks, self.axes)
             found[sample.sample_id] = LandmarkPlaces(sample.patient_id, landmarks), _shares(gated)
         return found
 

@@ -80,11 +80,12 @@ def bridge_tables(
     compared
         The comparisons made.
     """
-    if values.empty:
+    if not study.bridges:
         return {}
     order = {name: i for i, name in enumerate(run_order(study.samples), start=1)}
-    found = {"bridges": chart_rows(values, order), "bridge_cv": cv_rows(values)}
-    found["bridge_channels"] = _channels(bridged, order)
+    found = {"bridge_channels": _channels(bridged, order)}
+    if len(values):
+        found |= {"bridges": chart_rows(values, order), "bridge_cv": cv_rows(values)}
     if bridged.tubes:
         found["bridge_moves"] = bridged.moves
         paths = [store.sample_folder(name) / "other_gatings.csv" for name in bridged.tubes]

@@ -20,7 +20,7 @@ from immunolab.gating.following.move_gate import SHAPES, Shape, edges_of, moved_
 from immunolab.gating.following.template import GatedEvents
 from immunolab.gating.following.warp import Warp
 from immunolab.gating.method_results import Array
-from immunolab.gating.strategy import Dimension, Gate, Polygon, Population, Strategy
+from immunolab.gating.strategy import ROOT, Dimension, Gate, Polygon, Population, Strategy
 from immunolab.gating.validation import evaluable
 
 _STAINED = ("fluorescence", "mass")  # kinds of channel that antibodies are on
@@ -245,7 +245,7 @@ def medians(
     gated
         A tube with its own gates.
     names
-        Names of the landmark populations.
+        Names of the landmark populations; ``root`` is all events.
     dimensions
         Axis by marker.
     """
@@ -253,11 +253,12 @@ def medians(
     found: dict[tuple[str, str], tuple[float, float, int]] = {}
     for name in names:
         mask = gated.masks.get(by_name.get(name, ""))
-        if mask is None:
+        if mask is None and name != ROOT:
             continue
+        rows = slice(None) if mask is None else mask
         for marker, dimension in dimensions.items():
             if dimension.name in gated.tube:
-                low, middle, high, n = _middle(gated.block.axis(dimension)[mask])
+                low, middle, high, n = _middle(gated.block.axis(dimension)[rows])
                 if n:
                     found[name, marker] = middle, (high - low) / 2, n
     return found

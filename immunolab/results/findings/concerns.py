@@ -12,6 +12,7 @@ from immunolab.comparison.estimate import ALPHA
 from immunolab.comparison.visit_design import design_sentences
 from immunolab.quality.batch_drift import drift_sentences
 from immunolab.results.findings.absences import LEFT, patients_of
+from immunolab.results.findings.bridges import bridge_concerns
 from immunolab.results.findings.checks import calendar_warnings, tube_warnings
 from immunolab.results.findings.registry import registered
 from immunolab.results.findings.words import capital, endpoint_name, listed, present
@@ -56,7 +57,14 @@ def concerns(run: Run) -> tuple[Concern, ...]:
     run
         The finished run.
     """
-    found = [*_intercurrent(run), *_harm(run), *_codes(run), *_single_patients(run), *_quality(run)]
+    found = [
+        *_intercurrent(run),
+        *_harm(run),
+        *_codes(run),
+        *_single_patients(run),
+        *bridge_concerns(run),
+        *_quality(run),
+    ]
     return tuple(Concern(kind, text) for kind, text in found)
 
 

@@ -1,0 +1,91 @@
+"""Levey-Jennings charts and what the first screen says of bridging controls."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+from test_bridges import values_of
+
+from immunolab import pl
+from immunolab.comparison.bridge_charts import chart_rows
+from immunolab.comparison.bridged import bridged_tables
+from immunolab.comparison.plan import Compared, Plan
+from immunolab.comparison.table import compare_endpoints
+from immunolab.errors import InputError
+from immunolab.results.findings.bridges import bridge_concerns
+
+SHARES = [0.050, 0.052, 0.049, 0.051, 0.050, 0.051, 0.100]
+
+
+def run_of(**tables: pd.DataFrame) -> SimpleNamespace:
+    return SimpleNamespace(
+        table=lambda name: tables.get(name, pd.DataFrame()),
+        study=SimpleNamespace(endpoints=(), trial=None, families=()),
+        shifts=pd.DataFrame({"endpoint": []}),
+    )
+
+
+def test_a_chart_has_its_limits_and_the_far_run_is_set_apart() -> None:
+    rows = chart_rows(values_of(SHARES), {f"B{i}": i for i in range(1, 8)})
+    ax = pl.levey_jennings(run_of(bridges=rows), "treg")  # type: ignore[arg-type]
+    levels = sorted(
+        line.get_ydata()[0] for line in ax.lines if len(set(line.get_ydata())) == 1 and len(line.get_xdata()) == 2
+    )
+    names = ["low_3s", "low_2s", "centre", "high_2s", "high_3s"]
+    assert levels == pytest.approx([rows[name].iloc[0] for name in names])
+    crosses = next(line for line in ax.lines if line.get_marker() == "X")
+    assert list(crosses.get_xdata()) == [6]
+    assert ax.get_ylabel() == "treg, %"
+    plt.close(ax.figure)
+
+
+def test_a_name_that_the_run_lacks_is_answered_with_those_it_has() -> None:
+    rows = chart_rows(values_of(SHARES), {})
+    with pytest.raises(InputError, match="did you mean 'treg'"):
+        pl.levey_jennings(run_of(bridges=rows), "tregs")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="the run has no bridging control"):
+        pl.levey_jennings(run_of(), "treg")  # type: ignore[arg-type]
+
+
+def test_the_first_screen_names_runs_beyond_their_limits() -> None:
+    rows = chart_rows(values_of(SHARES), {f"B{i}": i for i in range(1, 8)})
+    (kind, text), *others = bridge_concerns(run_of(bridges=rows))  # type: ignore[arg-type]
+    assert kind == "quality"
+    assert text.startswith("Bridging controls beyond 3 sd of their other runs: HD01 in batch B7: treg +")
+    assert others == []
+
+
+def rows_of(shift: int) -> pd.DataFrame:
+    """Return six patients before (batch B1) and after (batch B2); all later counts are ``shift`` too high."""
+    rows = [
+        {"sample_id": f"P{i}_{visit}", "patient_id": f"P{i}", "visit": visit, "batch": batch, "n_events": n}
+        for i in range(6)
+        for visit, batch, n in (("W0", "B1", 500 + 10 * i), ("W10", "B2", 500 + 9 * i + shift))
+    ]
+    common = {"endpoint": "treg", "population": "Treg", "parent": "CD4", "unit": "%", "cohort": "A", "phase": ""}
+    frame = pd.DataFrame([row | common | {"n_parent": 10_000, "flag": None} for row in rows])
+    return frame.assign(value=frame["n_events"] / 100)
+
+
+def test_where_visit_equals_batch_the_answer_is_beside_the_uncorrected_one_and_refusals_have_their_reason() -> None:
+    rows, plan = rows_of(150), Plan("W0", "W10", test="t")
+    made = compare_endpoints(rows, plan)
+    counted = rows_of(0).rename(columns={"n_events": "n", "n_parent": "of"})[
+        ["sample_id", "population", "parent", "n", "of"]
+    ]
+    refused = {"P5_W10": "the bridge lacks CD25"}
+    shares = {("Treg", "CD4"): "treg"}
+    found = bridged_tables(rows, counted, shares, [Compared(plan, ("treg",), "")], refused, made.pairs, made.shifts)
+    shift = found["bridge_shifts"].iloc[0]
+    assert (shift["n"], shift["n_followed"], shift["n_refused"]) == (6, 5, 1)
+    assert shift["fold"] > 1.25
+    assert shift["fold_bridged"] == pytest.approx(1.0, abs=0.02)
+    assert shift["design"] == "visit equals batch"
+    assert "Batch and visit coincide" in shift["answer"]
+    assert "1 pairs are left out: the bridge lacks CD25." in shift["answer"]
+    lost = found["bridge_pairs"].set_index("patient_id").loc["P5"]
+    assert (lost["outcome"], lost["sample_refused"], lost["reason"]) == ("refused", "P5_W10", "the bridge lacks CD25")
+    assert pd.isna(lost["after_bridged"])
