@@ -15,7 +15,9 @@ import immunolab as il
 from immunolab import errors
 from immunolab.cells.reference import UNLIKE, label_by_reference, population_called
 from immunolab.cells.reference_classifier import calibration_error
+from immunolab.cells.reference_siblings import lacking
 from immunolab.cli import main
+from immunolab.loaders.single_cell import interpret_cells
 from immunolab.results.findings import findings
 
 KINDS = ("CD4 T cells", "Treg", "B cells", "NK cells")
@@ -177,3 +179,51 @@ def test_the_registered_single_cell_endpoint_of_the_als_trial_is_computed(tmp_pa
     assert "treg_scrna_IL2_STAT5_response" in found.measured_as
     assert "measures of Treg by single-cell RNA changed clearly. IL2 STAT5 response in Treg rose" in found.plain
     assert not any("treg_scrna" in note and "not measured" in note for note in run.notes)
+
+
+@pytest.mark.parametrize(
+    ("names", "lacks"),
+    [
+        (("CD4 T cells", "Treg", "B cells"), "CD8"),
+        (("CD8 TEM", "NK cells"), "CD4"),
+        (("CD4 TCM", "CD8 TEM", "B cells"), ""),
+        (("CD4 T cells", "T cells", "B cells"), ""),
+        (("Treg", "Cytotoxic T cells"), ""),
+        (("B cells", "NK cells"), ""),
+    ],
+)
+def test_which_sibling_a_reference_lacks_is_read_from_its_labels(names: tuple[str, ...], lacks: str) -> None:
+    assert lacking([population_called(name) for name in names]) == lacks
+
+
+def test_cells_of_a_sibling_that_the_reference_lacks_are_not_counted_as_the_other() -> None:
+    """CD8 T cells under a reference with CD4 T cells alone: CD3 by their own CD8A and CD8B, and a note says so."""
+    t_cell = {"CD3D": 3.0, "CD3E": 3.0, "CD3G": 2.0, "TRAC": 3.0, "IL7R": 1.5, "CD2": 1.5}
+    levels = {
+        "CD4 T cells": {**t_cell, "CD4": 1.0},
+        "CD8 T cells": {**t_cell, "CD8A": 2.0, "CD8B": 2.0},
+        "B cells": {"MS4A1": 3.0, "CD79A": 4.0, "CD79B": 3.0, "CD19": 1.0, "BANK1": 1.5},
+    }
+    others = [f"GENE{i}" for i in range(300)]
+    genes = sorted({gene for own in levels.values() for gene in own})
+    base = np.random.default_rng(1).lognormal(0.5, 1.0, len(others))
+
+    def drawn(seed: int) -> AnnData:
+        rng = np.random.default_rng(seed)
+        rows = [np.array([levels[kind].get(gene, 0.02) for gene in genes] + list(base)) for kind in levels]
+        counts = np.vstack([rng.poisson(row, (150, len(row))) for row in rows]).astype(np.float32)
+        obs = pd.DataFrame({"cell_type": np.repeat(list(levels), 150)}, index=[f"c{seed}_{i}" for i in range(450)])
+        return interpret_cells(AnnData(csr_matrix(counts), obs=obs, var=pd.DataFrame(index=[*genes, *others])))
+
+    reference, query = drawn(1), drawn(2)
+    whole = label_by_reference(query, reference, "cell_type")
+    assert not any("the reference has no" in note for note in whole.notes)
+    found = label_by_reference(
+        query, reference[(reference.obs["cell_type"] != "CD8 T cells").to_numpy()].copy(), "cell_type"
+    )
+    label, kind = found.table["label"].to_numpy(), query.obs["cell_type"].to_numpy()
+    assert (label[kind == "CD8 T cells"] == "CD4").mean() < 0.05
+    assert (label[kind == "CD4 T cells"] == "CD4").mean() > 0.9
+    assert (found.members["CD3"] >= found.members["CD4"]).all()
+    assert (found.chance["CD4"][label == "CD3"] == 0).all()
+    assert any("the reference has no CD8 T cells" in note and "are called CD3" in note for note in found.notes)

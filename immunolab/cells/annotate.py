@@ -52,7 +52,9 @@ def label(
     reference, labels
         Labelled cells of your own (an AnnData, or its file) and the column of its ``obs`` with the labels: cells then
         get these labels by a regularised classifier, with a calibrated probability, or ``unlike the reference``. Labels
-        that name a population of the vocabulary (``CD4 T cells``, ``Treg``) are called so.
+        that name a population of the vocabulary (``CD4 T cells``, ``Treg``) are called so. A reference that lacks CD4,
+        or CD8, T cells cannot set them apart from the other: cells whose own genes and proteins say the lacking one are
+        called ``CD3``, and a note gives their number.
     sample_column
         Column of ``obs`` that names the sample; "" looks for the usual ones.
     seed

@@ -14,6 +14,7 @@ from immunolab.cells.population_tree import parents_of
 from immunolab.cells.proteins import ProteinGates
 from immunolab.cells.quality import CellQuality, check_cells
 from immunolab.cells.reference_classifier import Calls, HeldOut, Values, classify
+from immunolab.cells.reference_siblings import PARENT, contradicted, is_of
 from immunolab.cells.space import cell_space
 from immunolab.clustering.expression import Array
 from immunolab.clustering.names import UNASSIGNED
@@ -71,7 +72,7 @@ def label_by_reference(cells: AnnData, reference: AnnData, labels: str, *, seed:
         samples = [str(name) for name in sample_ids_of(known)]
         calls, held = classify(learnt, own, samples, query, (of_reference, points[passed]), seed)
         next_phase()
-    return _labelled(cells, passed, calls, (*quality.notes, *notes, *_said(calls, held)), points, quality)
+    return _labelled(cells, passed, calls, (*quality.notes, *notes, *_said(calls, held)), points, quality, seed)
 
 
 def _learnt(reference: AnnData, labels: str, seed: int) -> tuple[AnnData, NDArray[np.object_]]:
@@ -195,17 +196,28 @@ def _said(calls: Calls, held: HeldOut) -> Iterator[str]:
 
 
 def _labelled(
-    cells: AnnData, passed: NDArray[np.int64], calls: Calls, notes: Sequence[str], points: Array, quality: CellQuality
+    cells: AnnData,
+    passed: NDArray[np.int64],
+    calls: Calls,
+    notes: Sequence[str],
+    points: Array,
+    quality: CellQuality,
+    seed: int,
 ) -> LabelledCells:
     label, sure = np.full(cells.n_obs, UNASSIGNED, dtype=object), np.zeros(cells.n_obs)
     names = {str(name): population_called(str(name)) for name in calls.classes}
     best = np.array([names[str(name)] for name in calls.best], dtype=object)
     label[passed] = np.where(calls.unlike, UNLIKE, best)
     sure[passed] = np.where(calls.unlike, 0.0, calls.probability.max(axis=1))
+    against, of_siblings = contradicted(cells, label, names.values(), seed=seed)
+    label[against] = PARENT
     chance: dict[str, Array] = {}
     for column, name in enumerate(calls.classes):
         values = chance.setdefault(names[str(name)], np.full(cells.n_obs, np.nan))
         values[passed] = np.nan_to_num(values[passed]) + calls.probability[:, column]
+    for name in chance if against.any() else ():
+        if any(is_of(name, one) for one in ("CD4", "CD8")):
+            chance[name][against] = 0.0
     table = pd.DataFrame(
         {
             "cell_id": np.asarray(cells.obs_names, dtype=object),
@@ -214,12 +226,14 @@ def _labelled(
             "confidence": np.round(sure, 4),
         }
     )
-    found = {name: label == name for name in (*dict.fromkeys(names.values()), UNLIKE)}  # UNLIKE: seen at each visit
+    # UNLIKE, and the parent of a sibling that lacks: seen at each visit
+    seen = (*names.values(), *((PARENT,) if of_siblings else ()), UNLIKE)
+    found = {name: label == name for name in dict.fromkeys(seen)}
     return LabelledCells(
         table=table,
         thresholds=THRESHOLDS.empty(),
         quality=quality,
-        notes=tuple(dict.fromkeys((*notes_of(cells), *notes))),
+        notes=tuple(dict.fromkeys((*notes_of(cells), *notes, *of_siblings))),
         members=_with_parents(found, quality.passed),
         chance=chance,
         by_protein=frozenset(),
