@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,6 +92,27 @@ def test_memberships_and_the_tube_have_the_files_event_numbers(cleaned: il.Run, 
     tube = cleaned.tube("P1_W10")
     np.testing.assert_array_equal(whole.columns[:, frame["Treg"].to_numpy()], tube["Treg"].columns)
     assert tube.percent("Treg", of="CD4") == pytest.approx(100 * counted["Treg"] / counted["CD4"])
+
+
+def test_a_container_says_which_of_its_tubes_the_run_cleaned(cleaned: il.Run, tmp_path: Path) -> None:
+    files = il.export(cleaned, format="acs", out=tmp_path / "acs")
+    readme = next(path for path in files if path.name == "README.txt").read_text(encoding="utf-8")
+    assert "FCS files hold all events; counts of P1_W10 are without the stretches" in readme
+    container = next(path for path in files if path.suffix == ".acs")
+    with zipfile.ZipFile(container) as archive:
+        contents = archive.read("TOC1.xml").decode()
+    assert contents.count("without the stretches in results/removed_stretches.csv") == 1
+    one = next(one for one in il.read_acs(container, tmp_path / "unpacked") if one.sample_id == "P1_W10")
+    again = il.gate(il.read_fcs(one.fcs).clean(), one.gates).counts.set_index("path")["n_events"]
+    own = cleaned.counts[cleaned.counts["sample_id"] == "P1_W10"].set_index("path")["n_events"]
+    assert again.to_dict() == own.to_dict()
+
+
+def test_a_study_without_measurements_is_exported(cleaned: il.Run, tmp_path: Path) -> None:
+    assert "date" not in cleaned.table("measurements")
+    il.export(cleaned, format="sdtm", out=tmp_path)
+    assert len(pd.read_csv(tmp_path / "cp.csv"))
+    assert not (tmp_path / "lb.csv").exists() or pd.read_csv(tmp_path / "lb.csv").empty
 
 
 def test_verify_names_what_was_changed(cleaned: il.Run, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from immunolab.schema.files import file_sha256, write_atomically
 TOC = "TOC1.xml"
 _NAMESPACE = "http://www.isac-net.org/std/ACS/1.0/toc/"
 _FCS, _GATES = "application/vnd.isac.fcs", "application/vnd.isac.gating-ml+xml"
+_CLEANED = "; all of its events: the counts of the run are without the stretches in results/removed_stretches.csv"
 _DESCRIBED = "gating description"  # relationship of a tube to its gates
 
 
@@ -47,7 +48,7 @@ def write_acs(run: Run, folder: Path) -> list[Path]:
         Lists every FCS file that is missing or is another than the one that the run read.
     """
     path = folder / f"{''.join(c if c.isalnum() else '_' for c in run.study.name)}.acs"
-    tubes = list(_tubes(run))
+    tubes, cleaned = list(_tubes(run)), cleaned_samples(run)
     problems = [
         Problem(str(fcs), "", "is missing or differs from the file that the run read", "run the study again")
         for _, fcs, _ in tubes
@@ -63,7 +64,7 @@ def write_acs(run: Run, folder: Path) -> list[Path]:
                 inside = f"fcs/{sample}{fcs.suffix.lower()}"
                 _store(archive, fcs, inside)
                 _store(archive, gates, f"gates/{sample}.xml")
-                entry = _entry(toc, inside, _FCS, f"sample {sample}")
+                entry = _entry(toc, inside, _FCS, f"sample {sample}{_CLEANED if sample in cleaned else ''}")
                 link = {_tag("to"): _uri(f"gates/{sample}.xml"), _tag("relationship"): _DESCRIBED}
                 SubElement(entry, _tag("associated"), link)
                 _entry(toc, f"gates/{sample}.xml", _GATES, f"gates of sample {sample}, Gating-ML 2.0")
@@ -79,6 +80,17 @@ def write_acs(run: Run, folder: Path) -> list[Path]:
 
     write_atomically(path, write)
     return [path]
+
+
+def cleaned_samples(run: Run) -> set[str]:
+    """Return the samples whose runs were cleaned before they were gated.
+
+    Parameters
+    ----------
+    run
+        The finished run.
+    """
+    return set(run.table("removed_stretches")["sample_id"].astype(str))
 
 
 def _tubes(run: Run) -> Iterator[tuple[str, Path, Path]]:
@@ -126,7 +138,8 @@ def read_acs(path: Path | str, folder: Path | str) -> list[ArchivedTube]:
     Returns
     -------
     list of ArchivedTube
-        In the order of the table of contents; ``il.gate(il.read_fcs(one.fcs), one.gates)`` gives the counts again.
+        In the order of the table of contents; ``il.gate(il.read_fcs(one.fcs), one.gates)`` gives the counts again, of a
+        tube that the run cleaned (its entry in the table of contents says so) with ``il.read_fcs(one.fcs).clean()``.
 
     Raises
     ------

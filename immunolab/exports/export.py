@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from immunolab.errors import InputError, Problem, unknown_words
-from immunolab.exports.acs import write_acs
+from immunolab.exports.acs import cleaned_samples, write_acs
 from immunolab.exports.adam import write_adam
 from immunolab.exports.immport import write_immport
 from immunolab.exports.ro_crate import write_ro_crate
@@ -106,6 +106,7 @@ def _readme(run: Run, format: ExportFormat, folder: Path) -> Path:
         _NAMES,
         _WITHHELD,
         *_of_dates(run, format),
+        *_of_cleaning(run, format),
         *_of_sas(format),
         f"Made of the run with {RECORD} sha256 {file_sha256(run.folder / RECORD)}.",
     ]
@@ -116,10 +117,22 @@ def _readme(run: Run, format: ExportFormat, folder: Path) -> Path:
 def _of_dates(run: Run, format: ExportFormat) -> list[str]:
     """Return a line on dates where there are any: they may name a person, as nothing else here does."""
     where = {"sdtm": "LBDTC", "acs": "results/measurements.csv"}.get(format)
-    dates = run.table("measurements")["date"].fillna("").astype(str)
-    if where is None or not (dates != "").any():
+    table = run.table("measurements")
+    dates = table["date"].fillna("").astype(str) if "date" in table else []  # a study without measurements has none
+    if where is None or not any(dates):
         return []
     return [f"{where} has the dates of the measurements; a study whose measurements have study days holds none."]
+
+
+def _of_cleaning(run: Run, format: ExportFormat) -> list[str]:
+    """Return a line on tubes whose files hold events that the run's counts are without."""
+    cleaned = sorted(cleaned_samples(run)) if format == "acs" else []
+    if not cleaned:
+        return []
+    return [
+        f"FCS files hold all events; counts of {', '.join(cleaned)} are without the stretches in "
+        "results/removed_stretches.csv: il.read_fcs(one.fcs).clean() cuts them before il.gate."
+    ]
 
 
 def _of_sas(format: ExportFormat) -> list[str]:

@@ -106,7 +106,8 @@ def _populations(run: Run) -> pd.DataFrame:
 
 
 def _measurements(run: Run) -> pd.DataFrame:
-    table = run.table("measurements")
+    optional = [name for name in ("study_day", "flag", "date") if name not in run.table("measurements")]
+    table = run.table("measurements").assign(**dict.fromkeys(optional))
     rows = pd.DataFrame(
         {
             "patient": table["patient_id"].astype(str),
