@@ -48,6 +48,8 @@ def test_the_worst_tube_is_first_with_its_lights(steady: Tube, clogged: Tube) ->
     assert set(found.lights.drop(columns="run").to_numpy().ravel()) == {"ok"}
     assert list(found.warnings("good")["check"]) == []
     assert found.warnings("clog")["check"].iloc[0] == "steadiness"
+    with pytest.raises(InputError, match="no tube of this name was checked"):
+        found.warnings("god")
     assert list(found.removed["sample_id"].unique()) == ["clog"]
     assert found.table.attrs["table"] == QUALITY.name
     html = found._repr_html_()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from immunolab.errors import ImmunolabError, InputError, Problem
+from immunolab.errors import ImmunolabError, InputError, Problem, nearest
 from immunolab.events.tube import Tube
 from immunolab.loaders.fcs.read import read_fcs
 from immunolab.progress import progress
@@ -65,7 +65,16 @@ class TubeQuality:
         ----------
         sample_id
             One of `samples`.
+
+        Raises
+        ------
+        InputError
+            There is no such tube.
         """
+        if sample_id not in self.samples:
+            raise InputError(
+                Problem("", sample_id, "no tube of this name was checked", nearest(sample_id, self.samples))
+            )
         own = self.table[self.table["sample_id"] == sample_id]
         shown = [light(str(c), str(s)) != "ok" for c, s in zip(own["check"], own["status"], strict=True)]
         return own[shown]
