@@ -204,15 +204,15 @@ def _thresholds(sample, rng):
 
 
 def _quality(sample, rng):
-    viability = float(rng.uniform(70, 97))
+    dead = 100.0 - float(rng.uniform(70, 97))
     return [
         {
             "sample_id": sample["sample_id"],
-            "check": "viability",
-            "value": viability,
-            "limit": 75.0,
-            "status": "warn" if viability < 75 else "ok",
-            "message": f"{viability:.1f} % viable" if viability < 75 else None,
+            "check": "dead",
+            "value": dead,
+            "limit": 25.0,
+            "status": "warn" if dead > 25 else "ok",
+            "message": f"{dead:.1f} % of the single cells take up the viability dye" if dead > 25 else None,
         },
         {"sample_id": sample["sample_id"], "check": "events", "value": 30000.0, "limit": 5000.0, "status": "ok"},
     ]

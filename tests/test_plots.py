@@ -373,8 +373,8 @@ def test_slope_pairs_count_only_patients_with_both():
 
 def test_checks_over_the_run_show_what_fails(frames):
     order = list(dict.fromkeys(frames["counts"]["sample_id"]))
-    ax = check_over_run(frames["quality"], "viability", order, ax=new_axes())
-    bad = int((frames["quality"].query("check == 'viability'")["status"] != "ok").sum())
+    ax = check_over_run(frames["quality"], "dead", order, ax=new_axes())
+    bad = int((frames["quality"].query("check == 'dead'")["status"] != "ok").sum())
     red = [line for line in ax.lines if line.get_color() == ALARM]
     assert sum(len(line.get_xdata()) for line in red) == bad
 

@@ -17,7 +17,7 @@ from immunolab.report.figure import FigureSet, ReportFigure, figure_name, on_axe
 from immunolab.results.run import Run
 from immunolab.vocabulary.display_names import display_name, parent_name
 
-_CHECKS = ("events", "viability")
+_CHECKS = ("events", "dead")
 _MOST_BAD = 20  # samples named in a caption; the quality table has all
 
 
