@@ -226,15 +226,15 @@ def test_cite_seq_goes_to_mudata_and_comes_back(citeseq: Path, tmp_path: Path) -
 
 def test_cells_in_zarr_that_changed_are_labelled_again(citeseq: Path, tmp_path: Path) -> None:
     """What a study keeps is found by the contents of its files; those of zarr are in folders below."""
-    from immunolab.workflow.label_cells import _sha256
+    from immunolab.schema.files import input_sha256
 
     cells = il.read_cells(citeseq)
     cells.write_zarr(tmp_path / "cells.zarr")
-    before = _sha256(tmp_path / "cells.zarr")
-    assert _sha256(tmp_path / "cells.zarr") == before
+    before = input_sha256(tmp_path / "cells.zarr")
+    assert input_sha256(tmp_path / "cells.zarr") == before
     cells.obsm["protein"].iloc[0, 0] += 1
     cells.write_zarr(tmp_path / "cells.zarr")
-    assert _sha256(tmp_path / "cells.zarr") != before
+    assert input_sha256(tmp_path / "cells.zarr") != before
 
 
 def test_what_is_left_in_the_file_is_clustered_and_says_what_it_cannot(
