@@ -96,11 +96,11 @@ def test_events_kept_of_a_tube_are_read_back(stains, tmp_path: Path) -> None:
     np.testing.assert_allclose(back.stains, first.stains, atol=0.01)
 
 
-def patients(rng: np.random.Generator, n: int = 8) -> Iterator[tuple[TubeOwner, dict[str, float]]]:
-    """Yield tubes of two visits with shares that differ between patients by .5 on the logit, between visits by .08."""
+def patients(rng: np.random.Generator, n: int = 8, apart: float = 0.5) -> Iterator[tuple[TubeOwner, dict[str, float]]]:
+    """Yield tubes of two visits with shares that differ between patients by ``apart`` on the logit, visits by .08."""
     centres = {"CD4": 0.7, "CD8": -0.8, "CD4_naive": 0.0, "CD8_naive": -0.5, "B": -2.0, "NK": -1.9}
     for i in range(n):
-        own = {name: centre + rng.normal(0, 0.5) for name, centre in centres.items()}
+        own = {name: centre + rng.normal(0, apart) for name, centre in centres.items()}
         for visit in ("W0", "W10"):
             moved = {name: value + rng.normal(0, 0.08) for name, value in own.items()}
             yield TubeOwner(f"P{i}_{visit}", f"P{i}", visit), moved
@@ -129,6 +129,16 @@ def test_a_swap_between_patients_is_suspected_and_sound_studies_are_not() -> Non
         named = set(table.loc[table["suspected"] == "yes", "sample_id"])
         found += {"P1_W10", "P5_W10"} <= named <= {"P1_W0", "P1_W10", "P5_W0", "P5_W10"}
     assert (found, alarms) == (20, 0)
+
+
+def test_many_patients_who_are_alike_are_not_accused_and_are_said_to_be_alike() -> None:
+    for seed in range(5):
+        tubes = list(patients(np.random.default_rng(seed), n=30, apart=0.25))
+        table = identity_table(counted(tubes), [owner for owner, _ in tubes])
+        assert (table["suspected"] == "no").all()
+        assert table["n_alike"].max() > 0
+    tubes = list(patients(np.random.default_rng(0)))
+    assert identity_table(counted(tubes), [owner for owner, _ in tubes])["n_alike"].max() == 0
 
 
 def bright(rng: np.random.Generator, *, step: float) -> tuple[pd.DataFrame, list[TubeRun]]:

@@ -22,6 +22,10 @@ _FALSE_ALARM = 0.05  # share of sound panels in which a step may be named
 _LEAST_STEP = 0.2  # asinh: a fifth brighter or dimmer; less is not worth a manager's morning (judgement)
 _MOST_SPREAD = 0.25  # asinh, between tubes of a batch: more, and the median follows what the patients have (judgement)
 _MANY_BATCHES = 5  # of so many, one that differs alone at either end is no step: its distance says so (judgement)
+# of so many, two that differ at one end are none either: two odd batches of six lie together at an end by chance in one
+# of eight orders, three of seven in one of 18; six of eight false steps of 95 sound studies were such
+_MORE_BATCHES = 6
+_FEWEST_TUBES = 3  # on either side of a step: the median of fewer is one patient's (judgement)
 _LEAST_SPREAD = 0.02  # asinh, between tubes and between batches: no stain repeats itself better (judgement)
 _MAD_TO_SD = 1.4826  # sd of a normal over its median absolute deviation
 _MAD_EFFICIENCY = 0.37  # of a median absolute deviation against the sd, of normal values: as many fewer values
@@ -216,9 +220,11 @@ def _step(one: _Series, between: float) -> tuple[int, float, float]:
     """Return the batch at which the level steps most, by how much, and that in standard errors."""
     present = np.flatnonzero(one.n)
     best = (int(present[1]), 0.0, 0.0)
-    least = 2 if len(present) >= _MANY_BATCHES else 1
+    least = 1 + (len(present) >= _MANY_BATCHES) + (len(present) >= _MORE_BATCHES)
     for k in range(least, len(present) - least + 1):
         before, after = present[:k], present[k:]
+        if min(one.n[before].sum(), one.n[after].sum()) < _FEWEST_TUBES:
+            continue
         means = [float(np.average(one.level[s], weights=_weights(one, s, between))) for s in (before, after)]
         rest = np.concatenate([one.level[s] - mean for s, mean in zip((before, after), means, strict=True)])
         own = float(np.sqrt((rest**2).sum() / max(len(present) - 2, 1)))  # a marker may differ more than others do

@@ -26,9 +26,12 @@ _LEAST_GAIN = -0.1
 # of either stain's correlation with what is expected: the same planted ones .11 and more; a channel with much of its
 # neighbour's light gains by the exchange, and the neighbour loses
 _LEAST_CORRELATION_GAIN = 0.05
-# mean of the stain's slope on what is expected and of its 99th percentile, both 1 as in the panel: what compensation
-# leaves of neighbours keeps up the one, brightly dead cells the other; planted absences .75 and less in 94 of 96
-_LEAST_ANSWER = 0.45  # sound tubes at least .47, most above .8; twelve studies of monthly runs chose it
+# of either stain's correlation as exchanged over what is usual in the panel: an exchange that was made is undone by it;
+# 21 planted ones .81 and more, two sound tubes whose stains fit neither way .47 and .55
+_LEAST_RESTORED = 0.7
+# mean of the stain's slope on what is expected and of its 99.5th percentile, both 1 as in the panel: what compensation
+# leaves of neighbours keeps up the one, brightly dead cells the other; planted absences .45 and less in 19 of 21
+_LEAST_ANSWER = 0.45  # sound tubes at least .47, most above .8; six studies of monthly runs chose it
 _LEAST_SPREAD = 0.5  # of the panel's usual spread of what is expected: less, and the stain's cells are few
 _ABSENT_SPREAD = 0.25  # of the same: less, and they are absent
 
@@ -94,7 +97,7 @@ def staining_findings(tubes: Mapping[str, StainingSample]) -> list[StainFinding]
     usual = [_usual([fits[name][a] for name in tubes]) for a in numbers]
     found: list[StainFinding] = []
     for name in tubes:
-        exchanged = _exchanged(panel, name)
+        exchanged = _exchanged(panel, name, usual)
         found += [exchanged] if exchanged else []
         taken = {exchanged.marker, exchanged.other} if exchanged else set()
         found += [one for one in _absent(panel, name, fits[name], usual) if one.marker not in taken]
@@ -141,16 +144,23 @@ def _usual(fits: list[StainFit]) -> _Usual:
     )
 
 
-def _exchanged(panel: PanelFit, tube: str) -> StainFinding | None:
+def _exchanged(panel: PanelFit, tube: str, usual: list[_Usual]) -> StainFinding | None:
     best: tuple[float, Pair] | None = None
     for a, b in panel.likeliest_exchanges(tube, _CANDIDATES, _LEAST_GAIN):
         ratio, gain = _gain(panel, tube, (a, b))
-        if ratio > _LEAST_ERROR_RATIO and gain > _LEAST_CORRELATION_GAIN and (best is None or ratio > best[0]):
+        likelier = ratio > _LEAST_ERROR_RATIO and gain > _LEAST_CORRELATION_GAIN
+        if likelier and (best is None or ratio > best[0]) and _restores(panel, tube, (a, b), usual):
             best = ratio, (a, b)
     if best is None:
         return None
     first, second = (panel.markers[i] for i in best[1])
     return StainFinding(tube, first, "exchanged", best[0], _LEAST_ERROR_RATIO, second)
+
+
+def _restores(panel: PanelFit, tube: str, pair: Pair, usual: list[_Usual]) -> bool:
+    """Whether both stains fit about as they do in the other tubes once they are exchanged."""
+    swapped = (panel.fit(tube, i, pair, by_others=True).correlation / max(usual[i].correlation, 1e-9) for i in pair)
+    return min(swapped) >= _LEAST_RESTORED
 
 
 def _gain(panel: PanelFit, tube: str, pair: Pair) -> tuple[float, float]:

@@ -68,7 +68,7 @@ STAINING = Table(
             "value",
             "number",
             "exchanged: how many times nearer to what the other channels say when exchanged (squared error); "
-            "absent_stain: mean of the stain's slope on what they say and of its 99th percentile, each 1 as in the "
+            "absent_stain: mean of the stain's slope on what they say and of its 99.5th percentile, each 1 as in the "
             "panel's other tubes; absent_population: spread of what they say, 1 as in the other tubes",
         ),
         Column("limit", "number", "beyond which it is named: above for exchanged, below for the others"),
@@ -117,6 +117,13 @@ IDENTITY = Table(
             nullable=True,
         ),
         Column("limit", "number", "log likelihood ratio above which an exchange is suspected"),
+        Column(
+            "n_alike",
+            "integer",
+            "other patients' tubes of the visit that this one could be exchanged with and not be found",
+            "tubes",
+            low=0,
+        ),
         Column("suspected", "text", "whether the tube may be of another patient", allowed=YES_NO),
         Column("message", "text", "in words", nullable=True),
     ),
