@@ -13,6 +13,7 @@ from builders import data_folder
 from scipy.sparse import csr_matrix
 
 import immunolab as il
+from immunolab.cells.helper_scores import beyond_random
 from immunolab.cells.label import LabelledCells, label_cells
 from immunolab.cells.lineage import chance_of_cd4
 from immunolab.cells.marker_model import KindFit
@@ -110,6 +111,26 @@ def test_labels_do_not_depend_on_the_seed() -> None:
 def test_helper_subsets_are_reached_without_naive_cells_being_known() -> None:
     named = name_cd4(3, Answers(helper={"Th1": np.array([4.0, 0.0, 0.5]), "Th17": np.array([0.0, 4.0, 0.4])}))
     assert named.labels.tolist() == ["Th1", "Th17", "CD4"]
+
+
+def test_a_helper_label_needs_more_than_random_genes_of_the_same_expression_give() -> None:
+    rng = np.random.default_rng(0)
+    rare = rng.poisson(0.08, (800, 300)).astype(np.float32)  # sparse, so that sums of ten genes have a long tail
+    names = [f"G{i}" for i in range(300)]
+    programmes = {"Th17": names[:10], "Th1": names[10:20]}
+    # cells with a programme are neighbours of each other
+    near = np.vstack([rng.integers(80, size=(80, 15)), rng.integers(80, 800, size=(720, 15))])
+
+    def labels(counts: np.ndarray) -> np.ndarray:
+        cells = AnnData(csr_matrix(np.log1p(counts)), var=pd.DataFrame(index=names))
+        found = beyond_random(cells, programmes, near, np.ones(800, dtype=bool))
+        return name_cd4(800, Answers(helper=found)).labels
+
+    assert (labels(rare) != "CD4").mean() <= 0.02  # two of four subsets, see `beyond_random`
+    rare[:80, :10] += rng.poisson(0.8, (80, 10))
+    got = labels(rare)
+    assert (got[:80] == "Th17").mean() >= 0.8
+    assert (got[80:] != "CD4").mean() <= 0.02
 
 
 def proteins(levels: dict[str, np.ndarray], *, obs: pd.DataFrame | None = None, seed: int = 0) -> AnnData:

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immunolab.cells.border_interval import with_interval
+from immunolab.cells.helper_scores import beyond_random
 from immunolab.cells.lineage import settle
 from immunolab.cells.marker_model import fit_kinds, marker_counts
 from immunolab.cells.protein_borders import spread_of
 from immunolab.cells.proteins import ProteinGates
-from immunolab.cells.scores import above_most, above_reference, chance_above, relative_score
+from immunolab.cells.scores import above_reference, chance_above, relative_score, signature_level
 from immunolab.cells.space import cell_space
 from immunolab.cells.subsets import ABOVE_BACKGROUND, SURE, Answer, Answers
 from immunolab.clustering.expression import Array, Neighbours, similar_cells, smooth
@@ -50,6 +51,7 @@ class _GeneScores:
 
     values: Mapping[str, Array]
     trust: Mapping[str, float]
+    found: Mapping[str, tuple[str, ...]]
     missing: tuple[str, ...]
 
 
@@ -115,7 +117,8 @@ def _by_genes(cells: AnnData, gates: ProteinGates, cd4: Mask, known: Answers, se
     """Complete what proteins answer by signatures; borders of scores are placed once, on all samples."""
     genes = [gene for name in _SPACE_SIGNATURES for gene in signature(name)]
     neighbours = similar_cells(cell_space(cells, gates, cd4, genes=genes, seed=seed), _NEIGHBOURS, seed)
-    scores = _gene_scores(_genes_of(cells, cd4), neighbours)
+    own = _genes_of(cells, cd4)
+    scores = _gene_scores(own, neighbours)
     treg, note = known.treg, ""
     if treg is None and "Treg_core" in scores.values:
         treg, note = _treg_by_score(scores.values["Treg_core"], gates, seed)
@@ -131,19 +134,27 @@ def _by_genes(cells: AnnData, gates: ProteinGates, cd4: Mask, known: Answers, se
             return None
         return chance_above(scores.trust[name] * above_reference(score, reference), border, 1.0)
 
+    helper, unparted = _helper_scores(own, scores, neighbours, memory)
     return replace(
         known,
         treg=treg,
         naive=naive,
-        helper={
-            k: scores.trust[name] * above_most(scores.values[name], memory)
-            for k, name in _HELPERS.items()
-            if name in scores.values
-        },
+        helper=helper,
         effector=over_reference("CD4_Tem", ABOVE_BACKGROUND),
         cytotoxic=over_reference("Teff_cytotoxic", _CYTOTOXIC_ABOVE),
-        notes=(*known.notes, *scores.missing, *([note] if note else [])),
+        notes=(*known.notes, *scores.missing, *unparted, *([note] if note else [])),
     )
+
+
+def _helper_scores(
+    cells: AnnData, scores: _GeneScores, neighbours: Neighbours, memory: Mask
+) -> tuple[dict[str, Array], list[str]]:
+    """Return how far each helper score is beyond random genes, and what had too few genes to compare with."""
+    wanted = {name: scores.found[name] for name in _HELPERS.values() if name in scores.found}
+    beyond = beyond_random(cells, wanted, neighbours, memory)
+    lacking = [name for name in wanted if name not in beyond]
+    notes = [f"{', '.join(lacking)}: too few other genes to compare with; not scored"] if lacking else []
+    return {key: scores.trust[name] * beyond[name] for key, name in _HELPERS.items() if name in beyond}, notes
 
 
 def _genes_of(cells: AnnData, among: Mask) -> AnnData:
@@ -157,19 +168,24 @@ def _gene_scores(cells: AnnData, neighbours: Neighbours) -> _GeneScores:
     """Return scores, half a cell's own and half its neighbours'; missing genes weaken a signature in proportion."""
     values: dict[str, Array] = {}
     trust: dict[str, float] = {}
+    found: dict[str, tuple[str, ...]] = {}
     missing = []
+    helpers = set(_HELPERS.values())
     for name in (*_HELPERS.values(), "Treg_core", "CD4_Tem", "Teff_cytotoxic"):
         genes = signature(name)
-        score = relative_score(cells, genes)
+        # helper scores are compared with random genes elsewhere; here only what of them was measured
+        score = (signature_level if name in helpers else relative_score)(cells, genes)
         absent = f"{name}: {len(score.missing)} of {len(genes)} genes are absent ({', '.join(score.missing)})"
         if len(score.found) >= _FEWEST_GENES:
-            values[name] = (score.values + smooth(neighbours, score.values)) / 2
+            found[name] = score.found
+            if name not in helpers:
+                values[name] = (score.values + smooth(neighbours, score.values)) / 2
             trust[name] = float(np.sqrt(score.share))
         if len(score.found) < _FEWEST_GENES:
             missing.append(f"{absent}; not scored")
         elif not score.usable:
             missing.append(f"{absent}; it weighs {100 * trust[name]:.0f} %")
-    return _GeneScores(values, trust, tuple(missing))
+    return _GeneScores(values, trust, found, tuple(missing))
 
 
 def _naive_by_kinds(cells: AnnData, cd4: Mask, neighbours: Neighbours, seed: int) -> Answer:

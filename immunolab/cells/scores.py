@@ -124,28 +124,6 @@ def above_reference(score: Array, reference: np.ndarray) -> Array:
     return np.asarray((score - middle) / spread)
 
 
-def above_most(score: Array, among: np.ndarray) -> Array:
-    """Return a score in standard deviations above what most cells of a population have.
-
-    Most memory cells run no one helper programme, so that their median is the background, and the
-    cells below it show its spread.
-
-    Parameters
-    ----------
-    score
-        One value a cell.
-    among
-        Which cells are of the population, bool.
-    """
-    inside = score[among] if among.sum() >= _ENOUGH_REFERENCE else score
-    if not inside.size:
-        return np.zeros_like(score)
-    middle = float(np.median(inside))
-    below = inside[inside <= middle]
-    spread = float(np.sqrt(np.mean((below - middle) ** 2))) or float(inside.std()) or 1.0
-    return np.asarray((score - middle) / spread)
-
-
 def chance_above(score: Array, border: float, spread: float) -> Array:
     """Return the probability that a score is above a border whose standard error is ``spread``.
 

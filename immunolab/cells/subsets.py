@@ -20,9 +20,11 @@ from immunolab.clustering.expression import Array
 Answer = Array | None
 Mask = NDArray[np.bool_]
 SURE = 0.5  # probability from which a cell is in a population: more probable than not
-# A cell runs a helper programme when its score is above 99 % of cells without it (2.33 sd of a normal distribution) and
-# half a sd ahead of the next programme (judgement: a smaller lead calls cells that show two programmes alike).
-ABOVE_BACKGROUND = 2.33
+ABOVE_BACKGROUND = 2.33  # sd of a reference, above 99 % of a normal distribution: from which a cell has a programme
+# Random sets of genes give 1 % of memory cells a helper label, shared among Tfh, Th17, Th1 and Th2.
+FALSE_HELPERS = 0.01 / 4
+ABOVE_RANDOM = float(norm.isf(FALSE_HELPERS))  # 2.81 sd of random sets: the border of a helper label
+# A cell is half a sd ahead of its next programme (judgement: a smaller lead calls cells that show two alike).
 _LEAST_LEAD = 0.5
 
 
@@ -41,7 +43,7 @@ class Answers:
     effector, cytotoxic
         Probability of effector memory and of cytotoxic cells by genes.
     helper
-        For each helper subset its score by genes, in standard deviations above most memory cells.
+        For each helper subset its score by genes, in standard deviations of random sets of genes in the same cell.
     notes
         What could not be assessed, and why.
     """
@@ -151,8 +153,8 @@ def _by_helper_scores(found: _Naming, answers: Answers) -> _Naming:
     order = np.sort(table, axis=1)
     best = order[:, -1]
     second = order[:, -2] if table.shape[1] > 1 else np.full(len(best), -np.inf)
-    which = found.open & (best >= ABOVE_BACKGROUND) & (best - second >= _LEAST_LEAD)
-    lead = norm.cdf(np.minimum(best - ABOVE_BACKGROUND, best - second))
+    which = found.open & (best >= ABOVE_RANDOM) & (best - second >= _LEAST_LEAD)
+    lead = norm.cdf(np.minimum(best - ABOVE_RANDOM, best - second))
     return found.named(np.array(names, dtype=object)[table.argmax(axis=1)], which, lead, which)
 
 
