@@ -394,8 +394,10 @@ def in_cohort(table: pd.DataFrame, cohort: str) -> pd.Series:
     Parameters
     ----------
     table
-        With a column ``cohort``.
+        With a column ``cohort``; one without it is all of the cohort without a name.
     cohort
         Its name, or "".
     """
+    if "cohort" not in table:
+        return pd.Series(cohort == "", index=table.index, dtype=bool)
     return table["cohort"].fillna("") == cohort
