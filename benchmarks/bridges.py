@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.special import stdtrit
 
 import immunolab as il
 from immunolab.config import dump_yaml
@@ -24,7 +25,7 @@ from immunolab.simulation import Options, simulate
 
 TRIAL = "sle_nct02084238"
 PATIENTS, EVENTS = 8, 12_000
-WRONG = ("stain", "drift", "donor")
+WRONG = ("stain", "fade", "drift", "donor")
 
 
 def make(
@@ -87,6 +88,17 @@ def _shift(pairs: pd.DataFrame, suffix: str) -> pd.Series:
     return after - before
 
 
+def _within(pairs: pd.DataFrame) -> tuple[float, bool]:
+    """Return the moves' error of the mean shift, and whether 95 % limits with it hold the truth."""
+    own = pairs[pairs["outcome"] == "followed"]
+    if own.empty:
+        return np.nan, False
+    errors = _shift(own, "_bridged") - own["true"]
+    common = float(own["move_se"].mean())
+    scatter = errors.std(ddof=1) / np.sqrt(len(errors)) * stdtrit(len(errors) - 1, 0.975)
+    return common, bool(abs(errors.mean()) <= np.hypot(scatter, 1.96 * common))
+
+
 def rows(seeds: int, first: int, wrong: str, drawn: bool) -> Iterator[dict[str, object]]:
     """Yield one row a seed: errors of the mean shift, calls of patients without an effect, what was refused."""
     for seed in range(first, first + seeds):
@@ -109,6 +121,8 @@ def rows(seeds: int, first: int, wrong: str, drawn: bool) -> Iterator[dict[str, 
             "calls": int(said.isin(["rise", "fall"]).sum()),
             "true_rise": float(pairs["true"].mean()),
             "seconds": time.process_time() - began,
+            "move_se": _within(pairs)[0],
+            "covered": _within(pairs)[1],
             "reason": "; ".join(moves["reason"].dropna().unique()[:2])[:200],
         }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
@@ -76,6 +77,10 @@ def test_where_visit_equals_batch_the_answer_is_beside_the_uncorrected_one_and_r
     counted = rows_of(0).rename(columns={"n_events": "n", "n_parent": "of"})[
         ["sample_id", "population", "parent", "n", "of"]
     ]
+    counted = counted.assign(rule="bridge_follows", marker=None)
+    further = counted[counted["sample_id"].str.endswith("W10")]
+    further = further.assign(rule="bridge_error", marker="CD25", n=(further["n"] * 1.1).round())
+    counted = pd.concat([counted, further])
     refused = {"P5_W10": "the bridge lacks CD25"}
     shares = {("Treg", "CD4"): "treg"}
     found = bridged_tables(rows, counted, shares, [Compared(plan, ("treg",), "")], refused, made.pairs, made.shifts)
@@ -83,9 +88,16 @@ def test_where_visit_equals_batch_the_answer_is_beside_the_uncorrected_one_and_r
     assert (shift["n"], shift["n_followed"], shift["n_refused"]) == (6, 5, 1)
     assert shift["fold"] > 1.25
     assert shift["fold_bridged"] == pytest.approx(1.0, abs=0.02)
+    # a tenth more cells within two standard errors: .05 on the log, however many patients share it
+    assert shift["move_se"] == pytest.approx(0.05, abs=0.004)
+    assert math.log(shift["ci_high_bridged"] / shift["fold_bridged"]) == pytest.approx(1.96 * 0.05, rel=0.1)
     assert shift["design"] == "visit equals batch"
     assert "Batch and visit coincide" in shift["answer"]
     assert "1 pairs are left out: the bridge lacks CD25." in shift["answer"]
     lost = found["bridge_pairs"].set_index("patient_id").loc["P5"]
     assert (lost["outcome"], lost["sample_refused"], lost["reason"]) == ("refused", "P5_W10", "the bridge lacks CD25")
     assert pd.isna(lost["after_bridged"])
+    counted = counted[counted["rule"] == "bridge_follows"]  # as older runs wrote it
+    found = bridged_tables(rows, counted, shares, [Compared(plan, ("treg",), "")], refused, made.pairs, made.shifts)
+    assert pd.isna(found["bridge_shifts"]["ci_low_bridged"].iloc[0])
+    assert "limits are withheld" in found["bridge_shifts"]["answer"].iloc[0]

@@ -11,8 +11,13 @@ import pytest
 
 from immunolab.comparison.bridge_charts import chart_rows, cv_rows, deviations
 from immunolab.errors import InputError
+from immunolab.events.transforms import Asinh
+from immunolab.events.tube import Channel, Tube
+from immunolab.gating.following.bridge import gated_events
 from immunolab.gating.following.bridge_checks import LandmarkPlaces, contradicted, other_donor, statements
 from immunolab.gating.following.channel_move import channel_move
+from immunolab.gating.following.landmarks import medians, positives
+from immunolab.gating.strategy import Dimension, Population, Rectangle, Strategy
 from immunolab.study.control_tubes import bridge_notes
 from immunolab.study.sheet import Study, read_study
 
@@ -131,6 +136,35 @@ def test_a_bridge_that_moved_alone_is_contradicted_by_the_patients(wrong: float,
     found = contradicted(statements(bridge, (tubes(6, 0.0, 0), tubes(6, 0.1, 1))), ["CD25", "CD4"])
     assert list(found) == (["CD25"] if wrong else [])
     assert words in found.get("CD25", "")
+
+
+def gated(patient: str, stain: float, fade: float, seed: int) -> LandmarkPlaces:
+    """Return where CD25's landmarks are in a tube with a quarter of positives, by gates drawn at one place."""
+    rng = np.random.default_rng(seed)
+    cd25 = rng.normal(0.5, 0.4, 4000) + stain
+    cd25[:1000] += rng.normal(3.0, 0.1) + fade
+    channel = Channel("FL1-A", "CD25", "CD25")
+    tube = Tube((150.0 * np.sinh(cd25)).astype(np.float32)[None], (channel,), sample_id=patient)
+    axis = Dimension("CD25", transform=Asinh(150.0))
+    both = (
+        Population("/all", Rectangle((axis,), (-9.0,), (None,))),
+        Population("/all/pos", Rectangle((axis,), (2.0,), (None,))),
+    )
+    of = gated_events(tube, Strategy("t", both))
+    return LandmarkPlaces(patient, medians(of, ["all"], {"CD25": axis}) | positives(of))
+
+
+@pytest.mark.parametrize("fade", [0.0, -0.5])
+def test_a_bridge_whose_positives_alone_fade_is_refused(fade: float) -> None:
+    before, after = (
+        [gated(f"P{i}", stain, 0.0, 10 * i + run) for i in range(8)] for run, stain in ((0, 0.0), (1, 0.2))
+    )
+    bridge = gated("HD01", 0.0, 0.0, 98), gated("HD01", 0.2, fade, 99)
+    said = statements(bridge, (before, after))
+    assert set(said["CD25"]) == {"all", "CD25+ of all"}
+    assert contradicted({"CD25": {"all": said["CD25"]["all"]}}, ["CD25"]) == {}  # most cells are negative
+    found = contradicted(said, ["CD25"])
+    assert found == {} if fade == 0.0 else found["CD25"].startswith("CD25 of CD25+ of all moved by -0.")
 
 
 def test_too_few_patients_cannot_check_a_bridge() -> None:

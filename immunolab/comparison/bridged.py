@@ -9,10 +9,11 @@ from typing import Any
 
 import pandas as pd
 
+from immunolab.comparison.bridge_errors import NORMAL, Parts, pair_parts, shift_error, tube_errors, widened
 from immunolab.comparison.plan import Compared, Plan
 from immunolab.comparison.table import Comparison, compare_endpoints
 from immunolab.errors import ComparisonError, InputError
-from immunolab.schema.bridges import BRIDGE_PAIRS, BRIDGE_SHIFTS
+from immunolab.schema.bridges import BRIDGE_ERROR, BRIDGE_FOLLOWS, BRIDGE_PAIRS, BRIDGE_SHIFTS
 from immunolab.schema.contrast import JOINED_BY
 
 _FEWEST = 3  # pairs of a tested shift, as everywhere (`Code.E_N_MIN`)
@@ -30,6 +31,7 @@ class _Recounted:
     endpoints: frozenset[str]
     again: Comparison | None
     reasons: Mapping[str, tuple[str, str]]
+    parts: Mapping[tuple[str, str], Parts]
 
 
 def bridged_tables(
@@ -48,7 +50,7 @@ def bridged_tables(
     rows
         The endpoint table.
     counted
-        Rows of OTHER_GATINGS under the rule ``bridge_follows``.
+        Rows of OTHER_GATINGS.
     shares
         Endpoint that is the percentage of a population of a parent, by (population, parent).
     compared
@@ -60,7 +62,9 @@ def bridged_tables(
     """
     keys = zip(counted["population"], counted["parent"], strict=True)
     own = counted.assign(endpoint=[shares.get(key) for key in keys]).dropna(subset=["endpoint"])
-    found = [_followed(rows, own, one, refused) for one in compared]
+    further = own[own["rule"] == BRIDGE_ERROR]
+    own = own[own["rule"] == BRIDGE_FOLLOWS]
+    found = [_followed(rows, own, further, one, refused) for one in compared]
     wanted = set(shares.values())
     of_pairs: list[dict[str, Any]] = []
     of_shifts: list[dict[str, Any]] = []
@@ -75,7 +79,9 @@ def bridged_tables(
     return {name: table for name, table in tables.items() if len(table)}
 
 
-def _followed(rows: pd.DataFrame, counted: pd.DataFrame, one: Compared, refused: Mapping[str, str]) -> _Recounted:
+def _followed(
+    rows: pd.DataFrame, counted: pd.DataFrame, further: pd.DataFrame, one: Compared, refused: Mapping[str, str]
+) -> _Recounted:
     plan = replace(one.plan, batch={}, roles=one.plan.roles)
     sides = (plan.before, plan.after)
     own = rows[rows["endpoint"].isin(one.endpoints) & (rows["visit"].isin(sides) | rows["phase"].isin(sides))]
@@ -95,7 +101,27 @@ def _followed(rows: pd.DataFrame, counted: pd.DataFrame, one: Compared, refused:
         made = compare_endpoints(again, plan) if len(again) else None
     except (ComparisonError, InputError):
         made = None  # no pair is left: its rows say why
-    return _Recounted(one.plan, frozenset(one.endpoints), made, reasons)
+    parts = {} if made is None else _parts(made.pairs, own, counted, further)
+    return _Recounted(one.plan, frozenset(one.endpoints), made, reasons, parts)
+
+
+def _parts(
+    pairs: pd.DataFrame, rows: pd.DataFrame, counted: pd.DataFrame, further: pd.DataFrame
+) -> dict[tuple[str, str], Parts]:
+    """Return (patient, endpoint) -> what the moves may change the shift by; none where that is not known."""
+    found: dict[tuple[str, str], Parts] = {}
+    if "batch" not in rows:
+        return found
+    for endpoint, own in pairs.groupby("endpoint"):
+        scale = str(own["shift_scale"].iloc[0])
+        mine, more = (table[table["endpoint"] == endpoint] for table in (counted, further))
+        errors = tube_errors(mine, more, scale)
+        tubes = rows[rows["endpoint"] == endpoint].groupby("patient_id")[["sample_id", "visit", "batch"]]
+        for pair in own[own["shift"].notna()].to_dict("records") if errors else ():
+            held = {str(name): value for name, value in pair.items()}
+            patient = pair["patient_id"]
+            found[str(patient), str(endpoint)] = pair_parts(held, tubes.get_group(patient), errors)
+    return found
 
 
 def _pair_rows(pairs: pd.DataFrame, one: _Recounted) -> list[dict[str, Any]]:
@@ -109,10 +135,22 @@ def _pair_rows(pairs: pd.DataFrame, one: _Recounted) -> list[dict[str, Any]]:
         found.append(
             {name: row[name] for name in ("patient_id", "cohort", "endpoint", "visit_before", "visit_after", "unit")}
             | {name: row[name] for name in ("before", "after", "verdict")}
-            | {f"{name}_bridged": other[name] if other else None for name in ("before", "after", "verdict")}
+            | {f"{name}_bridged": other[name] if other else None for name in ("before", "after")}
+            | _call(other, one.parts.get((str(row["patient_id"]), str(row["endpoint"]))))
             | {"outcome": "refused" if other is None else "followed", "sample_refused": sample, "reason": reason}
         )
     return found
+
+
+def _call(pair: Mapping[str, Any] | None, parts: Parts | None) -> dict[str, Any]:
+    """Return a patient's call with the error of the moves in its limit, and that error."""
+    if pair is None:
+        return {"verdict_bridged": None, "move_se": None}
+    error = None if parts is None else shift_error([parts])
+    verdict = pair["verdict"]
+    if verdict in ("rise", "fall") and abs(pair["shift"]) <= math.hypot(pair["limit"], NORMAL * (error or 0.0)):
+        verdict = "within_noise"
+    return {"verdict_bridged": verdict, "move_se": error}
 
 
 def _by_key(pairs: pd.DataFrame) -> dict[tuple[str, str], dict[str, Any]]:
@@ -127,19 +165,40 @@ def _shift_rows(
     for row in _records(shifts):
         cohort, endpoint = _text(row["cohort"]), str(row["endpoint"])
         own = [p for p in pairs if _text(p["cohort"]) == cohort and p["endpoint"] == endpoint and _whole(p)]
+        parts = [one.parts.get((str(p["patient_id"]), endpoint)) for p in own if p["outcome"] == "followed"]
         refused = [p for p in own if p["outcome"] == "refused"]
         other = again.get((cohort, endpoint), {})
         design = _design(own, rows)
         reason = next((str(p["reason"]) for p in refused), "")
+        error = _error(parts, design)
         found.append(
             {name: row[name] for name in ("cohort", "endpoint", "contrast", "fold")}
             | {"ci_low": _as_fold(row, "ci_low"), "ci_high": _as_fold(row, "ci_high")}
             | {"n": len(own), "n_followed": len(own) - len(refused), "n_refused": len(refused)}
             | {"fold_bridged": other.get("fold")}
-            | {f"{name}_bridged": _as_fold(other, name) for name in ("ci_low", "ci_high")}
-            | {"design": design, "answer": _answer(design, len(own) - len(refused), len(refused), reason)}
+            | {f"{name}_bridged": _as_fold(_with_error(other, error), name) for name in ("ci_low", "ci_high")}
+            | {"move_se": error, "design": design}
+            | {"answer": _answer(design, len(own) - len(refused), len(refused), reason, withheld=error is None)}
         )
     return found
+
+
+def _error(parts: Sequence[Parts | None], design: str) -> float | None:
+    """Return the standard error from the moves; None where it is not known though borders followed."""
+    known = [one for one in parts if one is not None]
+    if design == _ONE:
+        return 0.0
+    if not known or len(known) < len(parts) or not any(known):
+        return None
+    return shift_error(known)
+
+
+def _with_error(row: Mapping[str, Any], error: float | None) -> dict[str, Any]:
+    """Return a row of SHIFTS whose limits hold the error of the moves; without them where that is not known."""
+    names = [name for name in ("ci_low", "ci_high") if row.get(name) is not None and pd.notna(row[name])]
+    if error is None:
+        return {**row, "ci_low": None, "ci_high": None}
+    return {**row, **{name: widened(float(row["estimate"]), float(row[name]), error) for name in names}}
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -178,9 +237,10 @@ def _design(pairs: Sequence[Mapping[str, Any]], rows: pd.DataFrame) -> str:
 _PLACES = ("patient_id", "visit", "batch")
 
 
-def _answer(design: str, n_followed: int, n_refused: int, reason: str) -> str:
+def _answer(design: str, n_followed: int, n_refused: int, reason: str, *, withheld: bool) -> str:
     """Return what can be answered and what cannot, in words."""
     left = f" {n_refused} pairs are left out: {reason}." if n_refused else ""
+    left += " Its limits are withheld: the error of the moves is not known." if withheld and n_followed else ""
     if design == _ONE:
         return f"Every patient's visits are of one batch: nothing had to follow.{left}"
     if n_followed < _FEWEST:

@@ -48,13 +48,14 @@ class GateSpread:
 
 @dataclass(frozen=True)
 class RuleCount:
-    """Events (``n`` in a population, ``of`` in its denominator) under another rule for the same gates."""
+    """Events (``n`` in a population, ``of`` in its denominator) under another rule; the marker it is about, if one."""
 
     rule: str
     population: str
     parent: str
     n: int
     of: int
+    marker: str | None = None
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,8 @@ class TubeGates:
         In words, for the log.
     bridged
         The gates with borders that follow a bridging control from another batch; None where nothing follows.
+    bridged_further
+        The same with the borders of one marker (first) moved further by standard errors of its move.
     bridge_anchor
         Whether these borders are those that the patient's other batches have followed.
     """
@@ -116,6 +119,7 @@ class TubeGates:
     unread: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
     bridged: Strategy | None = None
+    bridged_further: tuple[tuple[str, Strategy], ...] = ()
     bridge_anchor: bool = False
 
     @property

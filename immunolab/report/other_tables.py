@@ -76,8 +76,8 @@ _NOTES = {  # what the columns hold, where their names do not say it
     ),
     "bridge_shifts": (
         "Fold: uncorrected, with its 95 % limits; bridged: the same with borders (no event) that follow the bridging "
-        "control by channel and batch, not adjusted for batch. The limits hold the patients' spread, not the error of "
-        "the move itself, which is in the table of moves."
+        "control by channel and batch, not adjusted for batch. The limits hold the patients' spread and the error of "
+        "the moves (move se, common to a batch's patients and not averaged over them)."
     ),
     "bridge_moves": (
         "Border, move and its standard error (move se) on the display scale; patients move: how far the patients' own "

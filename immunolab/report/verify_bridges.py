@@ -11,7 +11,7 @@ from immunolab.comparison.bridged import bridged_tables
 from immunolab.errors import Problem
 from immunolab.report.table_diff import differences, file_in, read_written
 from immunolab.results.run import Run
-from immunolab.schema.bridges import BRIDGE_CV, BRIDGE_FOLLOWS, BRIDGE_PAIRS, BRIDGE_SHIFTS, BRIDGES
+from immunolab.schema.bridges import BRIDGE_CV, BRIDGE_PAIRS, BRIDGE_SHIFTS, BRIDGES
 from immunolab.schema.comparison import PAIRS, SHIFTS
 from immunolab.schema.endpoints import ENDPOINTS
 from immunolab.schema.gating import OTHER_GATINGS
@@ -19,8 +19,8 @@ from immunolab.schema.table import Table
 
 _LIMITS = ("centre", "low_2s", "high_2s", "low_3s", "high_3s", "deviation")
 _CVS = ("n_materials", "n_runs", "df", "mean", "cv_percent", "cv_low", "cv_high", "assay_cv_percent")
-_SHIFTS = ("n", "n_followed", "n_refused", "fold", "fold_bridged", "ci_low_bridged", "ci_high_bridged")
-_PAIR_NUMBERS = ("before", "after", "before_bridged", "after_bridged")
+_SHIFTS = ("n", "n_followed", "n_refused", "fold", "fold_bridged", "ci_low_bridged", "ci_high_bridged", "move_se")
+_PAIR_NUMBERS = ("before", "after", "before_bridged", "after_bridged", "move_se")
 
 
 def replicates_of(run: Run) -> pd.DataFrame | None:
@@ -80,7 +80,6 @@ def _followed(run: Run) -> Iterator[Problem]:
     paths = [run.folder / "samples" / name / "other_gatings.csv" for name in dict.fromkeys(rows["sample_id"])]
     counted = OTHER_GATINGS.read(*(path for path in paths if path.exists()))
     shares = {e.share: e.id for e in run.study.endpoints if e.share}
-    counted = counted[counted["rule"] == BRIDGE_FOLLOWS]
     again = bridged_tables(rows, counted, shares, run.compared, refused, known["pairs"], known["shifts"])
     yield from _compared(run, BRIDGE_SHIFTS, again["bridge_shifts"], _SHIFTS, ("design",))
     yield from _compared(run, BRIDGE_PAIRS, again["bridge_pairs"], _PAIR_NUMBERS, ("verdict_bridged", "outcome"))

@@ -10,6 +10,9 @@ from immunolab.schema.table import Column, Table
 BRIDGE_FOLLOWS: Literal["bridge_follows"] = "bridge_follows"
 """Rule of other_gatings.csv: borders of one batch carried to the patient's other batches by the bridging control."""
 
+BRIDGE_ERROR: Literal["bridge_error"] = "bridge_error"
+"""Rule of other_gatings.csv: as bridge_follows, the borders of one marker two standard errors of its move further."""
+
 Bridging = Literal["report", "follow"]
 BRIDGING: tuple[Bridging, ...] = get_args(Bridging)
 
@@ -140,6 +143,15 @@ BRIDGE_SHIFTS = Table(
         Column("ci_low_bridged", "number", "its lower 95 % limit", nullable=True),
         Column("ci_high_bridged", "number", "its upper 95 % limit", nullable=True),
         Column(
+            "move_se",
+            "number",
+            "standard error of the bridged shift from the moves, common to a batch's patients; in its limits",
+            "log scale",
+            nullable=True,
+            low=0,
+            optional=True,
+        ),
+        Column(
             "design",
             "text",
             "how batches lie in the visits of the pairs",
@@ -167,6 +179,15 @@ BRIDGE_PAIRS = Table(
         Column("before_bridged", "number", "value at the earlier visit, borders following the bridge", "unit", True),
         Column("after_bridged", "number", "value at the later visit, borders following the bridge", "unit", True),
         Column("verdict_bridged", "text", "call with borders that follow the bridge", nullable=True),
+        Column(
+            "move_se",
+            "number",
+            "standard error of the bridged change from the moves; in its call",
+            "log scale",
+            nullable=True,
+            low=0,
+            optional=True,
+        ),
         _OUTCOME,
         Column("sample_refused", "text", "the tube whose borders could not follow", nullable=True),
         Column("reason", "text", "why it was refused", nullable=True),

@@ -219,11 +219,19 @@ OTHER_GATINGS = Table(
     "a sample's counts under other rules for the same gates",
     (
         SAMPLE,
-        Column("rule", "text", "where the gates were placed", allowed=(*GATING_RULES, "bridge_follows")),
+        Column(
+            "rule", "text", "where the gates were placed", allowed=(*GATING_RULES, "bridge_follows", "bridge_error")
+        ),
         POPULATION,
         PARENT,
         Column("n", "integer", "events in the population", "events", low=0),
         Column("of", "integer", "events in the denominator", "events", low=0),
+        Column(
+            "marker",
+            "text",
+            "with bridge_error: its borders are two standard errors of the move further",
+            nullable=True,
+        ),
     ),
     files=("run: samples/*/other_gatings.csv",),
 )

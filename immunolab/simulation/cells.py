@@ -26,15 +26,18 @@ class Staining:
     ----------
     shift, scale
         Marker -> shift and factor on the asinh scale; a marker that is absent has 0 and 1.
+    fade
+        Marker -> shift of the cells that carry it alone.
     """
 
     shift: Mapping[str, float] = field(default_factory=dict)
     scale: Mapping[str, float] = field(default_factory=dict)
+    fade: Mapping[str, float] = field(default_factory=dict)
 
     def plus(self, shift: Mapping[str, float]) -> Staining:
         """Return the staining with further shifts added."""
         total = {m: self.shift.get(m, 0.0) + shift.get(m, 0.0) for m in (*self.shift, *shift)}
-        return Staining(total, self.scale)
+        return Staining(total, self.scale, self.fade)
 
 
 @dataclass(frozen=True)
@@ -203,6 +206,7 @@ def _stain(
     else:
         level = levels[:, model.markers.index(marker)]
         value = rng.normal(moments[level, 0], moments[level, 1])
+        value[level > 0] += recipe.staining.fade.get(marker, 0.0)
         value[~alive] += model.dead_uptake
         for name, leaves, shift in recipe.composition.intensity:
             if name == marker:

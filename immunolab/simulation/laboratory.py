@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -169,12 +169,14 @@ class Laboratory:
         blood
             Expected shares of the material.
         wrong
-            ``stain`` and ``drift`` as in `Options`; "" for a bridge that is stained as the run is.
+            ``stain``, ``fade`` and ``drift`` as in `Options`; "" for a bridge that is stained as the run is.
         """
         rng = generator(self.seed, BRIDGE, bleed.batch, len(kind.panel))
         panel, staining = self.model.panels[kind.panel], self._staining(bleed)
         if wrong == "stain":
             staining = staining.plus({self.model.lot_change["marker"]: -self.model.lot_change["shift"]})
+        if wrong == "fade":
+            staining = replace(staining, fade={self.model.lot_change["marker"]: -self.model.lot_change["shift"]})
         if wrong == "drift":
             markers = (*self.model.markers, "Viability")
             moved = rng.normal(0, _LONE_DRIFT, len(markers))

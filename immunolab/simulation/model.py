@@ -49,8 +49,9 @@ class Options:
     bridges
         A bridging control in every run: one healthy donor's cells.
     wrong_bridge
-        What is wrong with the bridging control of the last run: ``stain`` (its CD25 is dim), ``drift`` (each of its
-        markers has moved by itself), ``donor`` (it is another person); "" for nothing.
+        What is wrong with the bridging control of the last run: ``stain`` (its CD25 is dim), ``fade`` (its CD25 is dim
+        on the cells that carry it alone), ``drift`` (each of its markers has moved by itself), ``donor`` (it is another
+        person); "" for nothing.
     centres
         Number of centres, each with a strong batch effect of its own; 0 is one laboratory.
     spillover_error
@@ -90,7 +91,7 @@ class Options:
     drift: float = 0.0
     batch_drift: float = 0.0
     bridges: bool = False
-    wrong_bridge: Literal["", "stain", "drift", "donor"] = ""
+    wrong_bridge: Literal["", "stain", "fade", "drift", "donor"] = ""
     centres: int = 0
     spillover_error: float | None = None
     wrong_spillover: bool = False

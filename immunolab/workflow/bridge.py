@@ -16,13 +16,13 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from immunolab.comparison.bridge_errors import FURTHER
 from immunolab.events.storage import load_tube
 from immunolab.gating.following.bridge import (
     BridgeMoves,
     BridgeRefused,
     followed,
     gated_events,
-    medians,
     stain_edges,
 )
 from immunolab.gating.following.bridge_checks import (
@@ -34,6 +34,7 @@ from immunolab.gating.following.bridge_checks import (
     other_donor,
     statements,
 )
+from immunolab.gating.following.landmarks import by_others, medians, positives
 from immunolab.gating.following.template import GatedEvents
 from immunolab.gating.placement.scales import measure_scales, on_scales
 from immunolab.gating.strategy import ROOT, Dimension, Strategy
@@ -51,6 +52,7 @@ _LINEAGES = (
 _MOST_LANDMARKS = (
     5  # populations of a lab's own strategy, whose names say nothing (judgement: the largest change least)
 )
+_SEEN = 0.01  # least share of all events of a landmark: patients' tubes of 10,000 events then show it (judgement)
 _MOST_REASONS = 3  # of a refusal, in words
 
 
@@ -223,12 +225,27 @@ class _PanelBridges:
         return rows
 
     @cached_property
+    def stained_landmarks(self) -> set[tuple[str, str]]:
+        """For each marker the bridges' most positives, and the brightest of the populations that others made."""
+        most: dict[str, tuple[float, str]] = {}
+        brightest: dict[str, tuple[float, str]] = {}
+        for gated in self.of_bridges.values():
+            for (name, marker), (_, _, n) in positives(gated, apart=True).items():
+                most[marker] = max(most.get(marker, (0.0, "")), (float(n), name))
+            for (name, marker), (middle, _, n) in by_others(gated, self.axes).items():
+                if n >= _SEEN * gated.tube.n_events:
+                    brightest[marker] = max(brightest.get(marker, (-np.inf, "")), (middle, name))
+        return {(name, marker) for best in (most, brightest) for marker, (_, name) in best.items()}
+
+    @cached_property
     def places(self) -> dict[str, tuple[LandmarkPlaces, dict[str, tuple[int, int]]]]:
         """Where the landmarks of every tube are, and its lineages' shares."""
         found = {}
         for sample in (*self.bridges, *self.patients):
             gated = self.of_bridges.get(sample.sample_id) or self._gated(sample)
             landmarks = medians(gated, self.landmarks, self.axes)
+            stained = positives(gated) | by_others(gated, self.axes)
+            landmarks |= {key: place for key, place in stained.items() if key in self.stained_landmarks}
             found[sample.sample_id] = LandmarkPlaces(sample.patient_id, landmarks), _shares(gated)
         return found
 
@@ -252,9 +269,13 @@ class _PanelBridges:
             text = "; ".join(dict.fromkeys(reason for one in ways for reason in one.reasons[:_MOST_REASONS]))
             return gates, BridgeOutcome("refused", text)
         try:
-            return replace(
-                gates, bridged=followed(self._source(sample, first), gates.strategy, way.moves)
-            ), BridgeOutcome("followed")
+            source, own = self._source(sample, first), gates.strategy
+            bridged = followed(source, own, way.moves)
+            further = tuple(
+                (marker, followed(source, own, way.moves.nudged(axis.name, FURTHER)))
+                for marker, axis in self.axes.items()
+            )
+            return replace(gates, bridged=bridged, bridged_further=further), BridgeOutcome("followed")
         except BridgeRefused as refusal:
             return gates, BridgeOutcome("refused", str(refusal))
 

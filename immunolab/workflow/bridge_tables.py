@@ -11,7 +11,7 @@ from immunolab.comparison.bridge_charts import OUTSIDE, chart_rows, cv_rows, dev
 from immunolab.comparison.bridged import bridged_tables
 from immunolab.comparison.plan import Compared
 from immunolab.quantify import endpoint_values
-from immunolab.schema.bridges import BRIDGE_CHANNELS, BRIDGE_FOLLOWS
+from immunolab.schema.bridges import BRIDGE_CHANNELS
 from immunolab.schema.gating import OTHER_GATINGS
 from immunolab.study.endpoints import Endpoint, SampleCounts
 from immunolab.study.sheet import Sample, Study
@@ -92,8 +92,9 @@ def bridge_tables(
         counted = OTHER_GATINGS.read(*(path for path in paths if path.exists()))
         shares = {e.share: e.id for e in endpoints if e.share}
         refused = {name: one.reason for name, one in bridged.tubes.items() if one.outcome == "refused"}
-        own = counted[counted["rule"] == BRIDGE_FOLLOWS]
-        found |= bridged_tables(tables["endpoints"], own, shares, compared, refused, tables["pairs"], tables["shifts"])
+        found |= bridged_tables(
+            tables["endpoints"], counted, shares, compared, refused, tables["pairs"], tables["shifts"]
+        )
     return {name: table for name, table in found.items() if len(table)}
 
 

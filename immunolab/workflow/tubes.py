@@ -16,7 +16,7 @@ from immunolab.errors import GatingError
 from immunolab.gating.record_codec import to_plain
 from immunolab.gating.tube_gates import FailedPlacement, RuleCount, TubeGates
 from immunolab.schema.across_tubes import LANDMARKS
-from immunolab.schema.bridges import BEADS, BRIDGE_FOLLOWS
+from immunolab.schema.bridges import BEADS, BRIDGE_ERROR, BRIDGE_FOLLOWS
 from immunolab.schema.files import content_key
 from immunolab.schema.gating import (
     COUNTS,
@@ -186,9 +186,16 @@ def _bridged_counts(gated: GatedTube, job: _MeasureJob) -> list[RuleCount]:
         gated = gate_tube(gated.tube, TubeGates(gates.bridged))
     elif not gates.bridge_anchor:
         return []
+    found = _rule_counts(BRIDGE_FOLLOWS, gated, job)
+    for marker, strategy in gates.bridged_further:
+        found += _rule_counts(BRIDGE_ERROR, gate_tube(gated.tube, TubeGates(strategy)), job, marker)
+    return found
+
+
+def _rule_counts(rule: str, gated: GatedTube, job: _MeasureJob, marker: str | None = None) -> list[RuleCount]:
     sizes = {name: int(mask.sum()) for name, mask in gated.named_masks.items()}
     return [
-        RuleCount(BRIDGE_FOLLOWS, name, parent, n, sizes[parent])
+        RuleCount(rule, name, parent, n, sizes[parent], marker)
         for (name, parent), n in gated.joint_counts(job.pairs).items()
         if not (gated.is_withheld(name) or gated.is_withheld(parent))
     ]

@@ -6,6 +6,7 @@ has to move. Scatter and viability are of the sample and not of the stain: those
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -19,13 +20,11 @@ from immunolab.gating.following.channel_move import ENOUGH, FEWEST, ChannelMove,
 from immunolab.gating.following.move_gate import SHAPES, Shape, edges_of, moved_gate
 from immunolab.gating.following.template import GatedEvents
 from immunolab.gating.following.warp import Warp
-from immunolab.gating.method_results import Array
-from immunolab.gating.strategy import ROOT, Dimension, Gate, Polygon, Population, Strategy
+from immunolab.gating.strategy import Dimension, Gate, Polygon, Population, Strategy
 from immunolab.gating.validation import evaluable
 
 _STAINED = ("fluorescence", "mass")  # kinds of channel that antibodies are on
 _NOT_STAINED = ("Viability",)  # of the sample: how many cells are dead, and how dead
-LANDMARK_EVENTS = 100  # fewest events of a landmark population: its median is then known to .13 sd (judgement)
 
 
 class BridgeRefused(Exception):
@@ -72,10 +71,13 @@ class BridgeMoves:
     ----------
     before, after
         The material's tube in either batch, with its own gates.
+    further
+        Channel -> standard errors added to its moves.
     """
 
     before: GatedEvents
     after: GatedEvents
+    further: Mapping[str, float] = field(default_factory=dict)
     _moves: dict[tuple[str, object], ChannelMove | None] = field(default_factory=dict)
     _carried: dict[str, Mask] = field(default_factory=dict)
 
@@ -88,6 +90,20 @@ class BridgeMoves:
                 self._carried[population.path] = members(placed, self.after.block, self._carried)
             except (BridgeRefused, GatingError, KeyError):
                 continue  # who asks for a move below it gets that of the population above
+
+    def nudged(self, name: str, errors: float) -> BridgeMoves:
+        """Return the same moves with standard errors added on one channel.
+
+        Parameters
+        ----------
+        name
+            Of the channel, as a gate names it.
+        errors
+            How many.
+        """
+        other = copy.copy(self)
+        other.further = {name: errors}
+        return other
 
     def move(self, path: str, dimension: Dimension) -> ChannelMove:
         """Return the move of an axis, among the events of a population or of the nearest one above with enough.
@@ -152,7 +168,9 @@ class BridgeMoves:
         if not any(stained):
             return replace(population, gate=own.gate) if own is not None else population
         moves = [
-            self.move(population.parent_path, dimension) if by_stain else None
+            self.move(population.parent_path, dimension).further(self.further.get(dimension.name, 0.0))
+            if by_stain
+            else None
             for dimension, by_stain in zip(gate.dimensions, stained, strict=True)
         ]
         return replace(population, gate=moved_gate(gate, _warp(moves)))
@@ -233,40 +251,3 @@ def _place(gate: Shape, axis: int, gated: GatedEvents, parent: str, dimension: D
     low, high = np.quantile(values, [0.001, 0.999]) if len(values) else (-np.inf, np.inf)
     inside = [edge for edge in edges if edge is not None and low <= edge <= high]
     return float(np.mean(inside)) if inside else float("nan")
-
-
-def medians(
-    gated: GatedEvents, names: Sequence[str], dimensions: Mapping[str, Dimension]
-) -> dict[tuple[str, str], tuple[float, float, int]]:
-    """Return (landmark, marker) -> median, robust sd and events of a landmark population on a channel.
-
-    Parameters
-    ----------
-    gated
-        A tube with its own gates.
-    names
-        Names of the landmark populations; ``root`` is all events.
-    dimensions
-        Axis by marker.
-    """
-    by_name = {p.path.rsplit("/", 1)[-1]: p.path for p in gated.strategy.populations}
-    found: dict[tuple[str, str], tuple[float, float, int]] = {}
-    for name in names:
-        mask = gated.masks.get(by_name.get(name, ""))
-        if mask is None and name != ROOT:
-            continue
-        rows = slice(None) if mask is None else mask
-        for marker, dimension in dimensions.items():
-            if dimension.name in gated.tube:
-                low, middle, high, n = _middle(gated.block.axis(dimension)[rows])
-                if n:
-                    found[name, marker] = middle, (high - low) / 2, n
-    return found
-
-
-def _middle(values: Array) -> tuple[float, float, float, int]:
-    values = values[np.isfinite(values)]
-    if len(values) < LANDMARK_EVENTS:
-        return np.nan, np.nan, np.nan, 0
-    low, middle, high = np.quantile(values, [0.159, 0.5, 0.841])
-    return float(low), float(middle), float(high), len(values)

@@ -7,7 +7,7 @@ knots are their generalised least squares estimate, with a prior that bends litt
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -47,6 +47,16 @@ class ChannelMove:
         """Return the move at a place of the first tube, and its standard error."""
         weights = _hats(np.array([place]), self.knots)[0]
         return float(weights @ self.moves), float(np.sqrt(max(weights @ self.covariance @ weights, 0.0)))
+
+    def further(self, errors: float) -> ChannelMove:
+        """Return the move with some standard errors added at every knot.
+
+        Parameters
+        ----------
+        errors
+            How many.
+        """
+        return replace(self, moves=self.moves + errors * np.sqrt(np.clip(np.diag(self.covariance), 0.0, None)))
 
 
 def channel_move(before: Array, after: Array) -> ChannelMove | None:
