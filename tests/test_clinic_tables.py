@@ -163,7 +163,7 @@ def test_a_value_off_its_scale_takes_no_other_endpoint_with_it(tmp_path: Path) -
         for name, first in (("hospital_nk", 96.0), ("FVC", 97.0), ("hospital_b", 5.0))
         for i, (p, v) in enumerate(visits)
     ]
-    _, comparisons, notes = _compare(free, (), ENDPOINTS.frame(rows), SpreadWork())
+    _, comparisons, notes = _compare(free, (), ENDPOINTS.frame(rows), SpreadWork(), None)
     shifts = pd.concat([one.shifts for one in comparisons]).set_index("endpoint")
     assert shifts["estimate_scale"].to_dict() == {"FVC": "identity", "hospital_b": "log_odds"}
     assert shifts.loc["FVC", "estimate"] == 3.0
@@ -186,9 +186,9 @@ def test_what_rests_on_cells_is_adjusted_for_batch_with_a_design_or_without(tmp_
         for name, n in (("score", None), ("IL2_STAT5_response_in_Treg", 500))
         for i, (p, v) in enumerate(visits)
     ]
-    shifts = pd.concat([one.shifts for one in _compare(free, (), ENDPOINTS.frame(rows), SpreadWork())[1]]).set_index(
-        "endpoint"
-    )
+    shifts = pd.concat(
+        [one.shifts for one in _compare(free, (), ENDPOINTS.frame(rows), SpreadWork(), None)[1]]
+    ).set_index("endpoint")
     assert "batch" not in shifts.loc["score", "method"]
     assert "adjusted for batch" in shifts.loc["IL2_STAT5_response_in_Treg", "method"]
 

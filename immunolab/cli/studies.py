@@ -144,7 +144,7 @@ def _init(arguments: argparse.Namespace) -> int:
 
 def add_check(commands: Subparsers) -> None:
     """Declare the words of ``immunolab check``."""
-    parser = command(commands, "check", "Validate a study and list all problems; reads no event.", _check)
+    parser = command(commands, "check", "Validate a study and list all problems; gates nothing.", _check)
     parser.add_argument("study", metavar="STUDY", help="study.yaml or its folder, also as s3:// or another fsspec path")
     _add_allow_code(parser)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from immunolab.errors import ImmunolabError, Problem, attempt
+from immunolab.errors import ImmunolabError, Problem
 from immunolab.quality.staining import StainFinding, exchange_evidence, staining_findings
 from immunolab.quality.staining_sample import StainingSample, staining_sample
 from immunolab.study.sheet import Sample
@@ -80,10 +80,12 @@ def panel_stains(samples: Sequence[Sample], panel: PanelGates) -> PanelStains:
     for sample in samples:
         if sample.control_of or sample.stimulation or str(sample.file) in found:
             continue
-        tube, _ = attempt(panel.tube(sample.sample_id, str(sample.file)).read_whole)
-        if tube is not None:
-            found[str(sample.file)] = staining_sample(tube)
-            names[str(sample.file)] = sample.sample_id
+        try:
+            tube = panel.tube(sample.sample_id, str(sample.file)).read_whole()
+        except ImmunolabError:
+            continue  # whoever reads the headers reports it, and the run for what is wrong beyond them
+        found[str(sample.file)] = staining_sample(tube)
+        names[str(sample.file)] = sample.sample_id
     return PanelStains(names, found)
 
 
