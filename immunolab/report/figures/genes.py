@@ -24,8 +24,6 @@ def gene_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
     """
     for name in sorted(name for name in run.tables if name.startswith(_BEGIN)):
         table = run.table(name)
-        if table.empty:
-            continue
         own = table[in_cohort(table, cohort)]
         tested = own[own["p_value"].notna()]
         if tested.empty:
