@@ -38,6 +38,7 @@ _USUAL_SD, _USUAL_DF = 0.05, 10
 _NEAR = 3.0
 _FALSE_ALARM = 0.05  # share of sound studies in which an exchange may be suspected
 _MAD_TO_SD = 1.4826  # sd of a normal over its median absolute deviation
+_MOST_PATIENTS = 200  # that are compared with each other, in the order of the sheet (judgement: seconds of work)
 _MOST_EXCHANGES = 10  # that are looked for in one panel: more, and the sheet as a whole is in doubt (judgement)
 
 
@@ -95,9 +96,13 @@ def identity_table(counts: pd.DataFrame, owners: Sequence[TubeOwner]) -> pd.Data
         own = [owner for owner in owners if owner.panel == panel]
         visits = pd.Series([owner.patient_id for owner in own]).value_counts()
         own = [owner for owner in own if visits[owner.patient_id] > 1]
-        traits = _traits(counts, own)
-        if traits is not None and len(visits) > 1:
-            rows += list(_rows(traits, own))
+        patients = np.array(list(dict.fromkeys(owner.patient_id for owner in own)))
+        parts = np.array_split(patients, max(1, -(-len(patients) // _MOST_PATIENTS)))
+        for names in map(set, parts):  # of large studies: the work goes with the square of the patients
+            of_part = [owner for owner in own if owner.patient_id in names]
+            traits = _traits(counts, of_part)
+            if traits is not None and len(names) > 1:
+                rows += list(_rows(traits, of_part, _limit(traits) + float(np.log(len(parts)))))
     return IDENTITY.frame(rows)
 
 
@@ -168,8 +173,7 @@ def _residuals(values: Array, patient: Numbers) -> Array:
     return residual
 
 
-def _rows(traits: _Traits, owners: Sequence[TubeOwner]) -> Iterator[dict[str, object]]:
-    limit = _limit(traits)
+def _rows(traits: _Traits, owners: Sequence[TubeOwner], limit: float) -> Iterator[dict[str, object]]:
     found, now = [], traits
     for _ in range(_MOST_EXCHANGES):  # the likeliest is undone before the next is looked for
         best = max(_exchanges(now), key=lambda one: one.log_odds, default=None)
