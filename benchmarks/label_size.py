@@ -70,19 +70,19 @@ def measure(path: Path, what: str) -> dict[str, float]:
     from immunolab.cells.label import label_cells
     from immunolab.loaders.single_cell import read_cells
 
-    begin = time.perf_counter()
+    begin, used = time.perf_counter(), 0.0
     if what == "all":
         label_file(path, path.with_suffix(".csv"))
         before = 0.0
     else:
         cells = read_cells(path)
-        before, begin = _resident(), time.perf_counter()
+        before, used, begin = _status("VmRSS"), _processor(), time.perf_counter()
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak begins anew
         label_cells(cells)
     return {
         "seconds": time.perf_counter() - begin,
-        "processor_s": sum(resource.getrusage(resource.RUSAGE_SELF)[:2]),
-        "peak_gib": _peak(),
+        "processor_s": _processor() - used,
+        "peak_gib": _status("VmHWM"),
         "before_gib": before,
     }
 
@@ -92,12 +92,8 @@ def _status(key: str) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith(key)) * 1024 / GIB
 
 
-def _resident() -> float:
-    return _status("VmRSS")
-
-
-def _peak() -> float:
-    return max(_status("VmHWM"), 0.0) or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIB
+def _processor() -> float:
+    return sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
 
 
 def main() -> None:

@@ -125,27 +125,6 @@ def _line(name: str, gone: str, reference: AnnData, query: AnnData, truth: np.nd
     return f"{text}  {time.perf_counter() - start:.0f} s"
 
 
-def ingest(reference: AnnData, query: AnnData) -> float:
-    """Return the share of cells that scanpy's ingest calls rightly, by 30 components of 1,500 variable genes."""
-    import scanpy as sc
-
-    genes = np.intersect1d(reference.var_names, query.var_names)
-    one, other = reference[:, genes].copy(), query[:, genes].copy()
-    for cells in (one, other):
-        cells.X = cells.layers["counts"].copy()
-        sc.pp.normalize_total(cells, target_sum=1e4)
-        sc.pp.log1p(cells)
-    sc.pp.highly_variable_genes(one, n_top_genes=min(1500, len(genes) - 1))
-    chosen = one.var_names[one.var["highly_variable"]]
-    one, other = one[:, chosen].copy(), other[:, chosen].copy()
-    sc.pp.pca(one, n_comps=30)
-    sc.pp.neighbors(one)
-    sc.tl.umap(one, maxiter=50)
-    one.obs["called"] = one.obs["truth"].astype("category")
-    sc.tl.ingest(other, one, obs="called", embedding_method="pca")
-    return float((other.obs["called"].astype(str) == other.obs["truth"].astype(str)).mean())
-
-
 def main() -> None:
     """Print every line, or those of the pairs named."""
     folder = Path(os.environ.get("IMMUNOLAB_TEST_DATA", "../shared/data"))
@@ -153,8 +132,6 @@ def main() -> None:
         reference, query = PAIRS[name](folder)
         for text in lines(name, reference, query):
             print(text, flush=True)
-        if reference.n_vars:
-            print(f"{name:22s} scanpy's ingest: accuracy {ingest(reference, query):.3f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ def tables(n: int = 6, seed: int = 2) -> tuple[pd.DataFrame, pd.DataFrame]:
     return pd.DataFrame(sizes, columns=columns), pd.DataFrame(sheet, columns=["sample_id", "patient_id", "visit"])
 
 
-def test_a_doubled_cluster_is_told_from_the_others_and_a_rare_one_is_described() -> None:
+def test_a_doubled_cluster_is_found_and_a_rare_one_is_described() -> None:
     sizes, sheet = tables()
     found = il.cluster_abundance(sizes, sheet, before="W0", after="W10").set_index("cluster")
     assert found.at[2, "fold"] == pytest.approx(2.0, rel=0.15)
@@ -116,6 +116,9 @@ def test_batches_are_taken_off_or_said_to_be_the_visit() -> None:
     found = il.cluster_abundance(sizes, sheet.assign(batch=np.where(moved, "B2", "B1")), before="W0", after="W10")
     assert found["method"].iloc[0].endswith("adjusted for 1 batch difference(s)")
     assert found["warnings"].isna().sum() == 4
+    lost = il.cluster_abundance(sizes, sheet.assign(batch=np.where(moved, None, "B1")), before="W0", after="W10")
+    assert lost["warnings"].str.contains("W_BATCH_UNKNOWN").all()
+    assert not lost["method"].str.contains("adjusted").any()
 
 
 def test_what_cannot_be_paired_is_refused_with_every_reason() -> None:
@@ -131,6 +134,8 @@ def test_what_cannot_be_paired_is_refused_with_every_reason() -> None:
         il.cluster_abundance(some, unpaired, before="W0", after="W10")
     with pytest.raises(InputError, match="P1 has several files of W0"):
         il.cluster_abundance(sizes, sheet.replace({"P0": "P1"}), before="W0", after="W10")
+    with pytest.raises(InputError, match="no patient is named of P0_W0, P0_W10"):
+        il.cluster_abundance(sizes, sheet.replace({"P0": None}), before="W0", after="W10")
 
 
 @pytest.fixture(scope="module")

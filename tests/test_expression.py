@@ -173,6 +173,30 @@ def test_samples_with_few_cells_and_wrong_names_are_said() -> None:
         il.compare_expression(cells, "Treg", **{**ASKED, "after": "W12"})
 
 
+def test_cells_without_a_patient_are_refused_and_so_are_scores_without_genes() -> None:
+    """Doublets that no donor was found for would be one more patient at both visits."""
+    cells = labelled()
+    lost = np.zeros(cells.n_obs, dtype=bool)
+    lost[::40] = True
+    cells.obs["patient"] = cells.obs["patient"].astype(object).where(~lost, None)
+    for compare in (il.compare_cells, lambda data, **asked: il.compare_expression(data, "Treg", **asked)):
+        with pytest.raises(il_errors.InputError, match=f"{lost.sum()} of 800 cells name no patient") as raised:
+            compare(cells, **ASKED)
+        assert raised.value.problems[0].hint == "leave them out: cells[cells.obs['patient'].notna()]"
+        kept = compare(cells[cells.obs["patient"].notna()].copy(), **ASKED)
+        assert set((kept.shifts if hasattr(kept, "shifts") else kept.table)["n_pairs"]) == {4}
+    proteins = AnnData(obs=cells.obs.loc[~lost], obsm={"protein": pd.DataFrame({"CD4": 5.0}, cells.obs_names[~lost])})
+    with pytest.raises(il_errors.InputError, match="scores need genes"):
+        il.compare_cells(proteins, scores={"Treg": "IFN_response"}, **ASKED)
+
+
+def test_a_figure_of_genes_is_of_the_subset_that_was_named() -> None:
+    found = il.compare_expression(labelled(), "Treg", **ASKED)
+    il.pl.volcano(found, "Treg")
+    with pytest.raises(il_errors.InputError, match="there is no subset 'Th17'"):
+        il.pl.volcano(found, "Th17")
+
+
 def test_interferon_rises_in_every_subset_of_published_cells_by_the_ordinary_comparison() -> None:
     """Kang et al. 2018: IFN-beta for six hours; their own cell types are the labels."""
     cells = il.read_cells(data_folder("single_cell/kang2018_ifnb_paired") / "kang2018_ifnb_subset.h5ad")

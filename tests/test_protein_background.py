@@ -13,6 +13,7 @@ from test_label_evidence import drawn, lineage, proteins
 import immunolab as il
 from immunolab.cells.label import label_cells
 from immunolab.errors import DataFileError
+from immunolab.events.cells import notes_of
 from immunolab.loaders.empty_droplets import add_background
 from immunolab.loaders.single_cell import interpret_cells
 
@@ -58,6 +59,10 @@ def test_batches_with_other_backgrounds_share_no_level_of_unstained_cells() -> N
     cells = proteins(both, obs=batch)
     empty = concat([droplets(AMBIENT, batch="one"), droplets(other, batch="two")])
     add_background(cells, empty)
+    assert any("800 droplets without cells, one for each of 2 batches" in note for note in notes_of(cells))
+    pooled = proteins(both, obs=batch)
+    add_background(pooled, droplets(AMBIENT))
+    assert any("one background for all 2 batches of the cells" in note for note in notes_of(pooled))
     naive = np.concatenate([part["CD45RA"] - part["CD45RA"].min() > 1 for part in levels])
     got = np.isin(label_cells(cells).table["label"], ["CD4_naive"])
     for inside in (slice(0, 600), slice(600, 1200)):

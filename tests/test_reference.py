@@ -125,10 +125,47 @@ def test_labels_of_a_reference_are_counted_and_compared_in_a_study(reference, tm
     assert shift["p_value"] < 0.05
     assert set(run.counts.loc[run.counts["population"] == "Treg", "definition"]) == {"label of the reference"}
     assert {"expression_Treg", "pseudobulk_Treg"} <= set(run.tables)
+    assert set(il.pl.volcano(run, "Treg").get_xlabel().split()) >= {"(3", "pairs)"}
+    with pytest.raises(errors.InputError, match="genes of 2 subsets were compared"):
+        il.pl.volcano(run)
+    with pytest.raises(errors.InputError, match="there is no subset 'Th17'"):
+        il.pl.volcano(run, "Th17")
     (tmp_path / "study.yaml").write_text(text + key.replace("cell_type", "celltype"))
     failed = il.run(tmp_path, out=tmp_path / "out", tables_only=True, quiet=True)
     assert len(failed.failed) == 6
     assert failed.failures["error"].str.contains("no such column").all()
+
+
+def test_a_sort_of_the_sheet_is_not_ignored_where_a_reference_labels(tmp_path: Path) -> None:
+    planted({"CD4 T cells": 20}, seed=1).write_h5ad(tmp_path / "P1_W0.h5ad")
+    (tmp_path / "samples.csv").write_text("sample_id,patient_id,visit,file,sorted\nP1_W0,P1,W0,P1_W0.h5ad,CD4\n")
+    text = "study: sorted\n"
+    (tmp_path / "study.yaml").write_text(text)
+    assert il.read_study(tmp_path).samples[0].sorted_as == "CD4"
+    (tmp_path / "study.yaml").write_text(f"{text}single_cells: {{reference: P1_W0.h5ad, labels: cell_type}}\n")
+    with pytest.raises(errors.InputError, match=r"declared as sorted: CD4 \(1\); a reference calls all") as raised:
+        il.read_study(tmp_path)
+    (problem,) = raised.value.problems
+    assert problem.place == "column sorted"
+    assert problem.hint == "empty the column, or leave single_cells out of study.yaml"
+
+
+def test_two_samples_of_a_visit_do_not_cost_the_study_its_labels(reference, tmp_path: Path) -> None:
+    """Cells of one visit, stimulated and not: shares of both are there, and a note says why genes are not compared."""
+    reference.write_h5ad(tmp_path / "reference.h5ad")
+    rows = []
+    for number, (visit, state) in enumerate((("W0", "unstimulated"), ("W0", "IFNb"), ("W10", "unstimulated"))):
+        name = f"P1_{visit}_{state}"
+        planted({"CD4 T cells": 60, "Treg": 30, "B cells": 40}, seed=50 + number).write_h5ad(tmp_path / f"{name}.h5ad")
+        rows.append({"sample_id": name, "patient_id": "P1", "visit": visit, "file": f"{name}.h5ad"})
+        rows[-1]["stimulation"] = state
+    pd.DataFrame(rows).assign(modality="single_cell").to_csv(tmp_path / "samples.csv", index=False)
+    key = "single_cells: {reference: reference.h5ad, labels: cell_type}\n"
+    (tmp_path / "study.yaml").write_text(f"study: states\ncomparison: {{before: W0, after: W10}}\n{key}")
+    run = il.run(tmp_path, out=tmp_path / "out", tables_only=True, quiet=True)
+    assert not run.failed
+    assert set(run.counts["sample_id"]) == {row["sample_id"] for row in rows}
+    assert any("genes are not compared: P1 has several samples of W0" in note for note in run.notes)
 
 
 def test_one_donor_labels_another_donors_published_cells() -> None:
@@ -190,10 +227,18 @@ def test_the_registered_single_cell_endpoint_of_the_als_trial_is_computed(tmp_pa
         (("CD4 T cells", "T cells", "B cells"), ""),
         (("Treg", "Cytotoxic T cells"), ""),
         (("B cells", "NK cells"), ""),
+        (("CD4 T cells", "CD86+ DC", "CD83+ B"), "CD8"),
+        (("CD45RA+ HSPC", "B cells"), ""),
     ],
 )
 def test_which_sibling_a_reference_lacks_is_read_from_its_labels(names: tuple[str, ...], lacks: str) -> None:
     assert lacking([population_called(name) for name in names]) == lacks
+
+
+def test_natural_killer_t_cells_are_not_called_nk() -> None:
+    assert population_called("NK T cells") == "NK T cells"
+    assert population_called("NK cells") == "NK"
+    assert population_called("CD4 T cells") == "CD4"
 
 
 def test_cells_of_a_sibling_that_the_reference_lacks_are_not_counted_as_the_other() -> None:

@@ -132,8 +132,8 @@ def compare_expression(
     Raises
     ------
     InputError
-        Columns, visits or a population that are not there, a visit of a patient in two arms or batches, or no raw
-        counts.
+        Columns, visits or a population that are not there, cells without a patient or a visit, a visit of a patient in
+        two arms or batches, or no raw counts.
     """
     data = _prepared(cells)
     samples, of_cell = _samples(data, patient, visit, before, after, arm, batch)
@@ -208,7 +208,7 @@ def compare_cells(
     Raises
     ------
     InputError
-        As `compare_expression`, or an unknown signature.
+        As `compare_expression`, or an unknown signature, or scores of cells without genes.
     ComparisonError
         A visit that is not there.
     """
@@ -248,7 +248,7 @@ def _samples(
         raise InputError(problems)
     table = pd.DataFrame({what: cells.obs[column].astype("string").fillna("") for what, column in named.items()})
     table = table.assign(**{what: "" for what in columns if what not in table})
-    visits = list(dict.fromkeys(table["visit"]))
+    visits = [name for name in dict.fromkeys(table["visit"]) if name]
     problems = [
         Problem("cells", f"obs, column {visit}", f"no cell has visit '{word}'", f"visits: {', '.join(visits)}")
         for word in dict.fromkeys((before, after))
@@ -256,6 +256,7 @@ def _samples(
     ]
     table["sample_id"] = table["patient_id"] + " " + table["visit"]
     rows = table.drop_duplicates().reset_index(drop=True)
+    problems += _nameless(table, {"patient": patient, "visit": visit})
     twice = rows[rows.duplicated("sample_id")]
     problems += [
         Problem("cells", str(name), "its cells are of several arms or batches", "a visit of a patient has one of each")
@@ -264,6 +265,15 @@ def _samples(
     if problems:
         raise InputError(problems)
     return rows, table["sample_id"].to_numpy(dtype=object)
+
+
+def _nameless(table: pd.DataFrame, columns: Mapping[str, str]) -> Iterator[Problem]:
+    """Yield a problem for cells without a patient or a visit: together they would be counted as one more patient."""
+    for word, column in columns.items():
+        n = int((table["patient_id" if word == "patient" else word] == "").sum())
+        if n:
+            text, hint = f"{n:,} of {len(table):,} cells name no {word}", f"cells[cells.obs['{column}'].notna()]"
+            yield Problem("cells", f"obs, column {column}", text, f"leave them out: {hint}")
 
 
 def _populations(cells: AnnData, labels: str) -> tuple[Mapping[str, NDArray[np.bool_]], Mapping[str, str]]:
@@ -312,12 +322,12 @@ def _shares(cells: AnnData, of_cell: NDArray[np.object_], labels: str) -> Iterat
 
 
 def _scores(cells: AnnData, labels: str, scores: Mapping[str, Sequence[str] | str]) -> Iterator[dict[str, object]]:
+    if scores and not has_genes(cells):
+        raise InputError(Problem("cells", "scores", "scores need genes, and the cells have none", "leave scores= out"))
     for population, names in scores.items():
         inside = _members(cells, population, labels)
         for name in (names,) if isinstance(names, str) else names:
             signature(name)  # unknown ones are named
-            if not has_genes(cells):
-                continue
             for row in response_by_sample(cells, inside, name).to_dict("records"):
                 yield {
                     "sample_id": row["sample_id"],

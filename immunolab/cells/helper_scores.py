@@ -47,8 +47,8 @@ def beyond_random(
 ) -> Mapping[str, Array]:
     """Return each cell's score of each signature, in units of random sets of genes.
 
-    At `ABOVE_RANDOM` the share of memory cells with a random set that is as high is `FALSE_HELPERS`, whatever the shape
-    of the tail. A signature is missing where there are too few genes to compare with.
+    At `ABOVE_RANDOM` at most `FALSE_HELPERS` of the random sets in memory cells are as high, whatever the shape of the
+    tail. A signature is missing where there are too few genes to compare with.
 
     Signatures without meaning label 2 to 4 % of memory cells rather than 1 % (zheng, simulated CITE-seq): cells are
     neighbours by the genes of signatures, and a cell's spread is that of the genes its sets are drawn from. A border

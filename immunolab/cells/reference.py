@@ -263,6 +263,8 @@ def population_called(label: str) -> str:
     """
     words = label.replace("_", " ").split()
     while len(words) > 1 and words[-1].casefold() in ("cell", "cells", "t", "lymphocytes"):
+        if [word.casefold() for word in words] == ["nk", "t"]:
+            return label  # neither NK nor T cells
         words = words[:-1]
     short = " ".join(words).casefold()
     by_name = {name.casefold().replace("_", " "): name for name in (*populations(), *_LINEAGES, "CD4", "CD8", *_OTHERS)}

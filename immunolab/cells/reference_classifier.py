@@ -1,9 +1,8 @@
 """A classifier of a labelled reference: labels with calibrated probabilities, and which cells are unlike all of it.
 
 A multinomial logistic regression with a ridge penalty, as celltypist trains (Dominguez Conde et al. 2022, Science
-376:eabl5197), on genes that part the reference's labels and that the query has at a level some of them have. It was
-nearer to published labels than scanpy's ingest on nine of ten pairs of data sets (benchmarks/reference_mapping.py
-prints both).
+376:eabl5197), on genes that part the reference's labels and that the query has at a level some of them have.
+benchmarks/reference_mapping.py prints its accuracy, its calibration and which cells it calls unlike.
 
 Each half of the reference is called by the other half. That calibrates probabilities, and it shows how cells of each
 label look when they are called rightly or nearly so: a cell further out than nearly all of these is unlike the

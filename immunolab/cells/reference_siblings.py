@@ -31,7 +31,7 @@ def is_of(name: str, sibling: str) -> bool:
         ``CD4`` or ``CD8``.
     """
     while name:
-        if sibling.casefold() in name.casefold():
+        if re.search(rf"{sibling}(?!\d)", name, re.IGNORECASE):  # CD45 and CD86 are others
             return True
         name = parents_of([name])[name]
     return False

@@ -175,12 +175,11 @@ def _expression(
     columns = ("sample_id", "patient_id", "visit", "cohort", "batch")
     sheet = pd.DataFrame([{name: getattr(s, name) for name in columns} for s in samples])
     before, after = compared_visits(study)
+    if reason := _why_not_compared(sheet, before, after):
+        return {}, [f"genes are not compared: {reason}"]
     tables: dict[str, pd.DataFrame] = {}
     notes = []
     for name in (name for name in EXPRESSION_OF if name in found.members):
-        if not {before, after} <= set(sheet["visit"]):
-            notes.append(f"genes of {name} are not compared: no cells of {before} and {after}")
-            continue
         bulk = pseudobulk(cells, found.members[name])
         table = expression_change(bulk.counts.T, sheet, before=before, after=after)
         lost = [s for s in bulk.left_out if s in set(sheet.loc[sheet["visit"].isin((before, after)), "sample_id"])]
@@ -194,6 +193,17 @@ def _expression(
                 of = f" of {cohort}" if cohort else ""
                 notes.append(f"genes of {name}{of}, {after} against {before}, are not tested: {reason}")
     return tables, notes
+
+
+def _why_not_compared(sheet: pd.DataFrame, before: str, after: str) -> str:
+    """Return why no subset's genes can be compared between two visits, in words; "" where they can."""
+    lacking = [visit for visit in (before, after) if visit not in set(sheet["visit"])]
+    if lacking:
+        return f"no cells of {' and '.join(lacking)}"
+    used = sheet[sheet["visit"].isin((before, after))]
+    twice = used.loc[used.duplicated(["patient_id", "visit"]), ["patient_id", "visit"]].drop_duplicates()
+    several = [f"{row.patient_id} has several samples of {row.visit}" for row in twice.itertuples()]
+    return "; ".join(several)
 
 
 def compared_visits(study: Study) -> tuple[str, str]:

@@ -55,9 +55,10 @@ def cluster_abundance(sizes: pd.DataFrame, samples: pd.DataFrame, *, before: str
     Raises
     ------
     InputError
-        Columns, samples, visits or pairs that are not there, a patient's visit twice: all at once.
+        Columns, samples, visits, patients or pairs that are not there, a patient's visit twice: all at once.
     """
     samples = samples.assign(**{name: "" for name in ("cohort", "batch") if name not in samples})
+    samples = samples.assign(batch=samples["batch"].fillna(""))
     problems = list(_faults(sizes, samples, before, after))
     if problems:
         raise InputError(problems)
@@ -120,6 +121,11 @@ def _faults(sizes: pd.DataFrame, samples: pd.DataFrame, before: str, after: str)
         if word not in visits:
             yield Problem("samples", "", f"no file has visit '{word}'", f"visits: {', '.join(visits)}")
     used = own[own["visit"].isin([before, after])]
+    nameless = used.loc[used["patient_id"].fillna("") == "", "sample_id"]
+    if len(nameless):
+        text = f"no patient is named of {', '.join(map(str, nameless))}"
+        yield Problem("samples", "column patient_id", text, "name the patient, or leave the files out")
+        used = used[used["patient_id"].fillna("") != ""]
     twice = used[used.duplicated(["patient_id", "visit"])]
     for row in twice.itertuples():
         yield Problem("samples", "", f"{row.patient_id} has several files of {row.visit}", "cluster one of them")

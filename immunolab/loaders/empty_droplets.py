@@ -77,8 +77,15 @@ def add_background(cells: AnnData, empty: AnnData | Path | str) -> None:
         own_droplets = counts[kept & inside]
         level[of_cells], spread[of_cells] = own_droplets.mean(axis=0), own_droplets.std(axis=0)
     keep_protein_background(cells, *(pd.DataFrame(x, columns=protein.columns) for x in (level, spread)))
-    note = f"background of proteins: {int(kept.sum()):,} droplets without cells, {len(groups)} batches"
+    note = f"background of proteins: {int(kept.sum()):,} droplets without cells, {_in_words(own, groups)}"
     cells.uns[STORED]["notes"] = [*notes_of(cells), note]
+
+
+def _in_words(own: NDArray[np.object_], groups: list[tuple[str, Mask, Mask]]) -> str:
+    n = len(set(own))
+    if n > 1 and len(groups) == 1:
+        return f"one background for all {n} batches of the cells, which obs['batch'] of the droplets does not name"
+    return f"one for each of {n} batches" if n > 1 else "one background"
 
 
 def _without_cells(counts: NDArray[np.float64], droplets: AnnData, cells: AnnData, protein: pd.DataFrame) -> Mask:

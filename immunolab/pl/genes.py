@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from immunolab.cells.compare import Expression
-from immunolab.errors import InputError, Problem, nearest
+from immunolab.errors import InputError, Problem
 from immunolab.pl.outcomes import chosen_cohort
+from immunolab.pl.subject import one_of
 from immunolab.plots import genes
 from immunolab.plots.style import style
+from immunolab.results.compared_genes import compared_subsets
 from immunolab.results.run import Run, in_cohort
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
-
-_BEGIN = "expression_"
 
 
 @style()
@@ -46,17 +47,22 @@ def volcano(
     InputError
         There is no such subset or cohort, or several and none named.
     """
+    table = _table(result, subset)
+    return genes.volcano(table[in_cohort(table, chosen_cohort(table, cohort))], names=names, ax=ax)
+
+
+def _table(result: Run | Expression, subset: str) -> pd.DataFrame:
+    """Return the genes of a subset: the one named, or the only one."""
     if isinstance(result, Expression):
-        table = result.table
+        tables = {result.population: result.table}
     elif isinstance(result, Run):
-        known = {name.removeprefix(_BEGIN): name for name in result.tables if name.startswith(_BEGIN)}
-        chosen = subset or (next(iter(known)) if len(known) == 1 else "")
-        if chosen not in known:
-            there = ", ".join(known) or "none: the run has no single cells whose genes are compared"
-            hint = f"{nearest(chosen, known)} there are: {there}".strip()
-            raise InputError(Problem("", "subset", f"genes of '{chosen}' were not compared", hint))
-        table = result.table(known[chosen])
+        tables = {name: result.table(stored) for name, stored in compared_subsets(result).items()}
     else:
         hint = "pass what immunolab.compare_expression or immunolab.run returned"
         raise InputError(Problem("", "result", f"{type(result).__name__} is no comparison of genes", hint))
-    return genes.volcano(table[in_cohort(table, chosen_cohort(table, cohort))], names=names, ax=ax)
+    if not tables:
+        raise InputError(Problem("", "result", "the run has no single cells whose genes are compared"))
+    if not subset and len(tables) > 1:
+        hint = f"name one: subset='{next(iter(tables))}'; there are: {', '.join(tables)}"
+        raise InputError(Problem("", "subset", f"genes of {len(tables)} subsets were compared", hint))
+    return tables[one_of(subset, tables, "subset", "subset") if subset else next(iter(tables))]

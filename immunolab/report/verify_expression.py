@@ -13,6 +13,7 @@ from immunolab.cells.study_tables import compared_visits
 from immunolab.comparison.expression import expression_change
 from immunolab.errors import Problem
 from immunolab.report.table_diff import CHANGED, differences, file_in, file_of, read_written
+from immunolab.results.compared_genes import compared_subsets
 from immunolab.results.run import Run
 from immunolab.schema.cells import EXPRESSION, PSEUDOBULK
 from immunolab.schema.table import Table
@@ -26,9 +27,7 @@ _WORDS = ("contrast", "method", "warnings", "flag")
 
 def expression_differences(run: Run) -> Iterator[Problem]:
     """Yield every gene of expression_*.csv that pseudobulk_*.csv does not give again."""
-    begin = EXPRESSION.name.removesuffix("*")
-    for name in sorted(name for name in run.tables if name.startswith(begin)):
-        subset = name.removeprefix(begin)
+    for subset in compared_subsets(run):
         table, counts = (replace(one, name=one.name.replace("*", subset)) for one in (EXPRESSION, PSEUDOBULK))
         if not file_in(run, counts).exists():
             yield Problem(file_of(counts), "", "the file is missing", CHANGED)

@@ -389,6 +389,7 @@ def _read_study(path: Path | str) -> Study:
     if sound and settled and samples is not None:
         problems += _comparison_problems(keys.comparison, trial, samples, document)
         problems += _specimen_problems(keys.comparison, samples, folder / keys.sheet)
+        problems += _sort_problems(cells, samples, folder / keys.sheet)
         problems += _quality_problems(keys.quality, samples, document)
         problems += arm_problems(keys.arms, (s.cohort for s in samples), document)
     problems += next_cohort_problems(keys.next_cohort, endpoints, document) if sound and settled else []
@@ -510,6 +511,15 @@ def _outside(code: Path | None, document: Document) -> Iterator[Problem]:
     if code is not None and not code.resolve().is_relative_to(Path(document.file).parent.resolve()):
         text = "names code outside the study's folder"
         yield document.problem(("methods_module",), text, "copy the file into the study's folder and read it there")
+
+
+def _sort_problems(cells: CellLabels, samples: tuple[Sample, ...], sheet: Path) -> Iterator[Problem]:
+    """Yield a problem where samples are declared as sorted and a reference labels them, as `immunolab.label` does."""
+    sorts = Counter(s.sorted_as for s in samples if s.sorted_as)
+    if cells.reference and sorts:
+        declared = ", ".join(f"{name} ({n})" for name, n in sorts.items())
+        text = f"samples are declared as sorted: {declared}; a reference calls all its labels, whatever the sort"
+        yield Problem(str(sheet), "column sorted", text, "empty the column, or leave single_cells out of study.yaml")
 
 
 def _quality_problems(quality: QualityChoice, samples: tuple[Sample, ...], document: Document) -> Iterator[Problem]:

@@ -146,7 +146,7 @@ def _labelled(job: _LabelJob) -> _Labelled:
     try:
         tables = cell_tables(job.study, kept, join_cells(list(cells.values())), job.place, seed=job.seed)
     except InputError as error:  # of the reference: the study's tubes are not lost with it
-        why = DataFileError("; ".join(p.message for p in error.problems), str(job.study.single_cells.reference))
+        why = DataFileError("; ".join(p.message for p in error.problems), str(job.study.single_cells.reference or ""))
         return _Labelled(None, unread | dict.fromkeys((s.sample_id for s in kept), why))
     return _Labelled(tables, unread)
 

@@ -7,9 +7,8 @@ from functools import partial
 
 from immunolab.plots.genes import VOLCANO, volcano
 from immunolab.report.figure import FigureSet, ReportFigure, figure_name, of_cohort, on_axes
+from immunolab.results.compared_genes import compared_subsets
 from immunolab.results.run import Run, in_cohort
-
-_BEGIN = "expression_"
 
 
 def gene_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
@@ -22,13 +21,13 @@ def gene_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
     cohort
         Name of the cohort; empty in a study without cohorts.
     """
-    for name in sorted(name for name in run.tables if name.startswith(_BEGIN)):
+    for subset, name in compared_subsets(run).items():
         table = run.table(name)
         own = table[in_cohort(table, cohort)]
         tested = own[own["p_value"].notna()]
         if tested.empty:
             continue
-        subset, first = name.removeprefix(_BEGIN), tested.iloc[0]
+        first = tested.iloc[0]
         sure = tested["q_value"] < 0.05
         up, down = (int((sure & (side * tested["log2_fold"] > 0)).sum()) for side in (1, -1))
         caption = (
