@@ -51,6 +51,25 @@ def test_a_name_that_the_run_lacks_is_answered_with_those_it_has() -> None:
         pl.levey_jennings(run_of(), "treg")  # type: ignore[arg-type]
 
 
+def test_a_marker_of_two_panels_is_drawn_of_one() -> None:
+    common = {"bridge": "HD01", "marker": "CD25", "landmark": "B", "status": "ok"}
+    rows = pd.DataFrame(
+        [
+            common | {"panel": panel, "batch": f"B{run}", "run": run, "median": median + 0.1 * run}
+            for panel, median in (("treg", 1.0), ("tfh", 3.0))
+            for run in range(1, 5)
+        ]
+    )
+    with pytest.raises(InputError, match="treg, tfh"):
+        pl.levey_jennings(run_of(bridge_channels=rows), "CD25")  # type: ignore[arg-type]
+    ax = pl.levey_jennings(run_of(bridge_channels=rows), "CD25", panel="tfh")  # type: ignore[arg-type]
+    assert ax.lines[0].get_ydata()[0] == pytest.approx(3.25)  # the mean of that panel's runs
+    assert ax.get_ylabel() == "CD25, median of B, display scale"
+    plt.close(ax.figure)
+    one = rows[rows["panel"] == "treg"].assign(panel=None)
+    plt.close(pl.levey_jennings(run_of(bridge_channels=one), "CD25").figure)  # type: ignore[arg-type]
+
+
 def test_the_first_screen_names_runs_beyond_their_limits() -> None:
     rows = chart_rows(values_of(SHARES), {f"B{i}": i for i in range(1, 8)})
     (kind, text), *others = bridge_concerns(run_of(bridges=rows))  # type: ignore[arg-type]
@@ -101,3 +120,41 @@ def test_where_visit_equals_batch_the_answer_is_beside_the_uncorrected_one_and_r
     found = bridged_tables(rows, counted, shares, [Compared(plan, ("treg",), "")], refused, made.pairs, made.shifts)
     assert pd.isna(found["bridge_shifts"]["ci_low_bridged"].iloc[0])
     assert "limits are withheld" in found["bridge_shifts"]["answer"].iloc[0]
+    assert found["bridge_pairs"]["verdict_bridged"].isna().all()
+
+
+@pytest.mark.parametrize(("limit", "call"), [(0.01, "rise"), (2.0, "within_noise")])
+def test_a_bridged_call_has_the_noise_that_was_measured_for_the_uncorrected_one(limit: float, call: str) -> None:
+    rows, plan = rows_of(2000), Plan("W0", "W10", test="t")
+    made = compare_endpoints(rows, plan)
+    counted = rows.rename(columns={"n_events": "n", "n_parent": "of"})[["sample_id", "population", "parent", "n", "of"]]
+    counted = counted.assign(rule="bridge_follows", marker=None)
+    further = counted[counted["sample_id"].str.endswith("W10")].assign(rule="bridge_error", marker="CD25")
+    pairs = made.pairs.assign(limit=limit)
+    shares, one = {("Treg", "CD4"): "treg"}, Compared(plan, ("treg",), "")
+    found = bridged_tables(rows, pd.concat([counted, further]), shares, [one], {}, pairs, made.shifts)
+    assert set(found["bridge_pairs"]["verdict_bridged"]) == {call}
+
+
+def test_a_pair_without_a_batch_is_not_called_one_of_one_batch() -> None:
+    rows, plan = rows_of(150).assign(batch=None), Plan("W0", "W10", test="t")
+    made = compare_endpoints(rows.drop(columns="batch"), plan)
+    none = pd.DataFrame(columns=["sample_id", "population", "parent", "n", "of", "rule", "marker"])
+    one = Compared(plan, ("treg",), "")
+    found = bridged_tables(rows, none, {("Treg", "CD4"): "treg"}, [one], {}, made.pairs, made.shifts)
+    shift = found["bridge_shifts"].iloc[0]
+    assert shift["n_refused"] == 6
+    assert shift["design"] == "batches differ within patients"
+    assert "6 pairs are left out: the sheet names no batch of a tube." in shift["answer"]
+
+
+def test_every_way_that_was_refused_is_on_the_first_screen_with_its_material_or_counted() -> None:
+    moves = pd.DataFrame(
+        [
+            {"panel": None, "batch_from": "B1", "batch_to": f"B{i}", "bridge": "HD01", "outcome": "refused"}
+            for i in range(2, 10)
+        ]
+    )
+    said = [text for _, text in bridge_concerns(run_of(bridge_moves=moves.assign(reason="CD25: drifted alone")))]  # type: ignore[arg-type]
+    assert said[0] == ("Borders do not follow the bridging control HD01 from batch B1 to B2: CD25: drifted alone.")
+    assert said[-1] == "Nor between 2 more pairs of batches, which bridge_moves.csv has."

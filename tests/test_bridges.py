@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,10 @@ def test_a_bridge_is_a_tube_of_its_batch_and_no_patient(tmp_path: Path) -> None:
         "no bridging control in batch B2: nothing can be bridged there",
         "bridging control HD01 is in batch B1 only: there is nothing to bridge with it",
     ]
+    twice = [*study.samples, replace(study.samples[2], sample_id="k9")]
+    assert list(bridge_notes(twice)) == [
+        "bridging control HD01 has 2 tubes in batch B1: all are charted; where borders follow, they follow k9"
+    ]
 
 
 def test_every_fault_of_a_bridges_row_is_listed_at_once(tmp_path: Path) -> None:
@@ -65,6 +70,14 @@ def test_every_fault_of_a_bridges_row_is_listed_at_once(tmp_path: Path) -> None:
     assert "row 5, column bridge  'P1' is a patient of other rows" in text
     assert "row 6, column aliquot  an aliquot is of a bridging control" in text
     assert "row 6, column volume_ul  the cell is empty, but beads_per_tube is not" in text
+
+
+def test_borders_cannot_follow_where_the_sheet_has_no_bridging_control_or_no_batch(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"quality\.bridge: no row of the sheet is a bridging control"):
+        study_of(tmp_path, *ROWS[:2], quality="quality: {bridge: follow}")
+    unbatched = [row.replace(",B1,", ",,").replace(",B2,", ",,") for row in ROWS[:2]]
+    with pytest.raises(InputError, match=r"quality\.bridge: no patient's row names its batch"):
+        study_of(tmp_path, *unbatched, *ROWS[2:], quality="quality: {bridge: follow}")
 
 
 def test_a_reference_that_is_no_batch_is_named(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Callable
 
 import pytest
@@ -23,6 +25,22 @@ def test_every_command_is_in_the_readme() -> None:
     readme = (REPOSITORY / "README.md").read_text()
     commands = cli._parser()._subparsers._group_actions[0].choices
     assert [name for name in commands if f"`{name}`" not in readme] == []
+
+
+def test_commands_on_the_pages_have_words_that_the_program_takes() -> None:
+    refused = []
+    for page in [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]:
+        text = page.read_text().replace("\\\n", " ")
+        fenced = re.findall(r"^```(?:sh|bash|console)\n(.*?)^```", text, re.M | re.S)
+        lines = ["    " + line.removeprefix("$ ") for part in fenced for line in part.splitlines()]
+        for line in [*lines, *text.splitlines()]:
+            if line.startswith("    immunolab "):
+                command = re.split(r" && | \| |; | > ", line)[0]
+                try:
+                    cli._parser().parse_args(shlex.split(command, comments=True)[1:])
+                except SystemExit as end:
+                    refused += [f"{page.name}: {line.strip()}"] * bool(end.code)
+    assert refused == []
 
 
 def test_commands_say_what_they_do_and_take_debug() -> None:

@@ -294,6 +294,11 @@ def test_a_negative_setting_is_refused(name: str, tmp_path: Path) -> None:
     assert not (tmp_path / "x").exists()
 
 
+def test_a_wrong_bridge_without_bridges_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="wrong_bridge: fade, but no bridging control is simulated"):
+        simulate(SLE, patients=1, seed=1, folder=tmp_path / "x", options=Options(wrong_bridge="fade"))
+
+
 def test_a_healthy_cohort_in_a_lupus_design() -> None:
     healthy = simulate_counts(SLE, patients=60, seed=2, visits=("W0",), options=Options(baseline="hc"))
     lupus = simulate_counts(SLE, patients=60, seed=2, visits=("W0",))

@@ -10,17 +10,16 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from immunolab.comparison import scales
+from immunolab.comparison.plan import Scale
+from immunolab.intervals import NORMAL_95
 from immunolab.schema.contrast import JOINED_BY
 
 FURTHER = 2.0
 """Standard errors that borders are moved further by: one changes few events (judgement)."""
-NORMAL = 1.959964
-"""Two-sided 95 % of the normal distribution: the error of a move is taken as known."""
-_HALF = 0.5  # event added on either side of the log odds, as everywhere
-_SCALES = ("logit", "log")  # those of a fold
+_SCALES: tuple[Scale, ...] = ("logit", "log")  # those of a fold
 
 Parts = Mapping[tuple[str, str], float]
 """(marker, batch) -> what one standard error of that batch's move changes a shift by."""
@@ -37,18 +36,15 @@ def tube_errors(counted: pd.DataFrame, further: pd.DataFrame, scale: str) -> dic
         ``logit`` or ``log``; nothing is returned for another.
     """
     found: dict[str, dict[str, float]] = {}
-    if scale not in _SCALES or further.empty:
+    known = next((one for one in _SCALES if one == scale), None)
+    if known is None or further.empty:
         return found
     joined = further.merge(counted[["sample_id", "n", "of"]], on="sample_id", suffixes=("", "_first"))
-    change = (_level(joined["n"], joined["of"], scale) - _level(joined["n_first"], joined["of_first"], scale)) / FURTHER
+    levels = [scales.from_counts(joined[f"n{which}"], joined[f"of{which}"], known) for which in ("", "_first")]
+    change = (levels[0] - levels[1]) / FURTHER
     for sample, marker, d in zip(joined["sample_id"], joined["marker"], change, strict=True):
         found.setdefault(str(sample), {})[str(marker)] = float(d)
     return found
-
-
-def _level(n: pd.Series, of: pd.Series, scale: str) -> pd.Series:
-    n, of = n.astype(float), of.astype(float)
-    return np.log((n + _HALF) / ((of - n if scale == "logit" else of) + _HALF))
 
 
 def pair_parts(pair: Mapping[str, Any], tubes: pd.DataFrame, errors: Mapping[str, Mapping[str, float]]) -> Parts:
@@ -95,7 +91,7 @@ def shift_error(pairs: Sequence[Parts]) -> float:
 
 
 def widened(estimate: float, limit: float, error: float) -> float:
-    """Return a 95 % limit that holds the error of the moves too.
+    """Return a 95 % limit that holds the error of the moves too, which is taken as known.
 
     Parameters
     ----------
@@ -104,5 +100,5 @@ def widened(estimate: float, limit: float, error: float) -> float:
     error
         Its standard error.
     """
-    reach = math.hypot(limit - estimate, NORMAL * error)
+    reach = math.hypot(limit - estimate, NORMAL_95 * error)
     return estimate + math.copysign(reach, limit - estimate)

@@ -9,18 +9,24 @@ from typing import Any
 
 import pandas as pd
 
-from immunolab.comparison.bridge_errors import NORMAL, Parts, pair_parts, shift_error, tube_errors, widened
+from immunolab.comparison.bridge_errors import Parts, pair_parts, shift_error, tube_errors, widened
 from immunolab.comparison.plan import Compared, Plan
 from immunolab.comparison.table import Comparison, compare_endpoints
 from immunolab.errors import ComparisonError, InputError
+from immunolab.intervals import NORMAL_95
 from immunolab.schema.bridges import BRIDGE_ERROR, BRIDGE_FOLLOWS, BRIDGE_PAIRS, BRIDGE_SHIFTS
 from immunolab.schema.contrast import JOINED_BY
 
 _FEWEST = 3  # pairs of a tested shift, as everywhere (`Code.E_N_MIN`)
 _ONE, _MIXED, _SAME = "one batch a patient", "batches differ within patients", "visit equals batch"
+_MOST_REASONS = 3  # of pairs that are left out, in words: bridge_pairs has all
 _NOT_SAID = (
     "what the bridge does not show (intensities, absolute counts, gates of scatter and viability) is not answered"
 )
+
+
+_Batches = Mapping[tuple[str, str], str]
+"""(patient, visit) -> batch."""
 
 
 @dataclass(frozen=True)
@@ -65,16 +71,16 @@ def bridged_tables(
     further = own[own["rule"] == BRIDGE_ERROR]
     own = own[own["rule"] == BRIDGE_FOLLOWS]
     found = [_followed(rows, own, further, one, refused) for one in compared]
-    wanted = set(shares.values())
+    wanted, batches = set(shares.values()), _batches(rows)
     of_pairs: list[dict[str, Any]] = []
     of_shifts: list[dict[str, Any]] = []
     for one in found:
         contrast = str(one.plan.contrast)
         mine = pairs[pairs["endpoint"].isin(one.endpoints & wanted)]
-        made = _pair_rows(mine, one)
+        made = _pair_rows(mine, one, batches)
         of_pairs += made
         theirs = shifts[shifts["endpoint"].isin(one.endpoints & wanted) & (shifts["contrast"] == contrast)]
-        of_shifts += _shift_rows(theirs, made, one, rows)
+        of_shifts += _shift_rows(theirs, made, one, batches)
     tables = {"bridge_shifts": BRIDGE_SHIFTS.frame(of_shifts), "bridge_pairs": BRIDGE_PAIRS.frame(of_pairs)}
     return {name: table for name, table in tables.items() if len(table)}
 
@@ -82,7 +88,7 @@ def bridged_tables(
 def _followed(
     rows: pd.DataFrame, counted: pd.DataFrame, further: pd.DataFrame, one: Compared, refused: Mapping[str, str]
 ) -> _Recounted:
-    plan = replace(one.plan, batch={}, roles=one.plan.roles)
+    plan = replace(one.plan, batch={})
     sides = (plan.before, plan.after)
     own = rows[rows["endpoint"].isin(one.endpoints) & (rows["visit"].isin(sides) | rows["phase"].isin(sides))]
     reasons = {
@@ -124,31 +130,39 @@ def _parts(
     return found
 
 
-def _pair_rows(pairs: pd.DataFrame, one: _Recounted) -> list[dict[str, Any]]:
+def _pair_rows(pairs: pd.DataFrame, one: _Recounted, batches: _Batches) -> list[dict[str, Any]]:
     again = {} if one.again is None else _by_key(one.again.pairs)
     found = []
     for row in pairs.to_dict("records"):
         other = again.get((str(row["patient_id"]), str(row["endpoint"])))
         sample, reason = one.reasons.get(str(row["patient_id"]), (None, None))
         if other is None and reason is None:
-            reason = "a population has no border in one of the tubes"
+            named = all("" not in side for side in _sides(row, batches))
+            reason = "a population has no border in one of the tubes" if named else "the sheet names no batch of a tube"
+        parts = one.parts.get((str(row["patient_id"]), str(row["endpoint"])))
+        if parts is None and _design([row], batches) == _ONE:
+            parts = {}  # no border had to move
         found.append(
             {name: row[name] for name in ("patient_id", "cohort", "endpoint", "visit_before", "visit_after", "unit")}
             | {name: row[name] for name in ("before", "after", "verdict")}
             | {f"{name}_bridged": other[name] if other else None for name in ("before", "after")}
-            | _call(other, one.parts.get((str(row["patient_id"]), str(row["endpoint"]))))
+            | _call(other, parts, row.get("limit"))
             | {"outcome": "refused" if other is None else "followed", "sample_refused": sample, "reason": reason}
         )
     return found
 
 
-def _call(pair: Mapping[str, Any] | None, parts: Parts | None) -> dict[str, Any]:
-    """Return a patient's call with the error of the moves in its limit, and that error."""
-    if pair is None:
+def _call(pair: Mapping[str, Any] | None, parts: Parts | None, least: float | None) -> dict[str, Any]:
+    """Return a patient's call with the error of the moves in its limit, and that error; none where it is not known.
+
+    The limit is never below that of the uncorrected call, whose noise may be measured in tubes that are not counted
+    again: repeat baselines and the bridging controls' own runs.
+    """
+    if pair is None or parts is None:
         return {"verdict_bridged": None, "move_se": None}
-    error = None if parts is None else shift_error([parts])
-    verdict = pair["verdict"]
-    if verdict in ("rise", "fall") and abs(pair["shift"]) <= math.hypot(pair["limit"], NORMAL * (error or 0.0)):
+    error, verdict = shift_error([parts]), pair["verdict"]
+    limit = pair["limit"] if least is None or pd.isna(least) else max(pair["limit"], least)
+    if verdict in ("rise", "fall") and abs(pair["shift"]) <= math.hypot(limit, NORMAL_95 * error):
         verdict = "within_noise"
     return {"verdict_bridged": verdict, "move_se": error}
 
@@ -158,7 +172,7 @@ def _by_key(pairs: pd.DataFrame) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def _shift_rows(
-    shifts: pd.DataFrame, pairs: Sequence[Mapping[str, Any]], one: _Recounted, rows: pd.DataFrame
+    shifts: pd.DataFrame, pairs: Sequence[Mapping[str, Any]], one: _Recounted, batches: _Batches
 ) -> list[dict[str, Any]]:
     again = {} if one.again is None else {(_text(r["cohort"]), r["endpoint"]): r for r in _records(one.again.shifts)}
     found = []
@@ -168,8 +182,9 @@ def _shift_rows(
         parts = [one.parts.get((str(p["patient_id"]), endpoint)) for p in own if p["outcome"] == "followed"]
         refused = [p for p in own if p["outcome"] == "refused"]
         other = again.get((cohort, endpoint), {})
-        design = _design(own, rows)
-        reason = next((str(p["reason"]) for p in refused), "")
+        design = _design(own, batches)
+        reasons = list(dict.fromkeys(str(p["reason"]) for p in refused))
+        reason = "; ".join([*reasons[:_MOST_REASONS], *(["and others"] if len(reasons) > _MOST_REASONS else [])])
         error = _error(parts, design)
         found.append(
             {name: row[name] for name in ("cohort", "endpoint", "contrast", "fold")}
@@ -220,17 +235,27 @@ def _as_fold(row: Mapping[str, Any], name: str) -> float | None:
     return math.exp(float(value))
 
 
-def _design(pairs: Sequence[Mapping[str, Any]], rows: pd.DataFrame) -> str:
-    """Return how batches are distributed over the visits of some pairs."""
+def _batches(rows: pd.DataFrame) -> _Batches:
+    """Return the batch of each patient's visit, where the sheet names one."""
     known = rows.dropna(subset=["batch"]) if "batch" in rows else rows.iloc[:0].assign(batch="")
-    batch = {(str(p), str(v)): str(b) for p, v, b in zip(*(known[c] for c in _PLACES), strict=True)}
-    sides = [
-        [{batch.get((str(p["patient_id"]), v), "") for v in str(p[side]).split(JOINED_BY)} for p in pairs]
+    return {(str(p), str(v)): str(b) for p, v, b in zip(*(known[c] for c in _PLACES), strict=True)}
+
+
+def _sides(pair: Mapping[str, Any], batches: _Batches) -> tuple[set[str], set[str]]:
+    """Return the batches of a pair's earlier and later tubes; "" for those of none."""
+    before, after = (
+        {batches.get((str(pair["patient_id"]), visit), "") for visit in str(pair[side]).split(JOINED_BY)}
         for side in ("visit_before", "visit_after")
-    ]
-    if all(before == after and len(before) == 1 for before, after in zip(*sides, strict=True)):
+    )
+    return before, after
+
+
+def _design(pairs: Sequence[Mapping[str, Any]], batches: _Batches) -> str:
+    """Return how batches are distributed over the visits of some pairs."""
+    sides = [_sides(pair, batches) for pair in pairs]
+    if all(before == after and len(before) == 1 and "" not in before for before, after in sides):
         return _ONE
-    before, after = (set().union(*side) for side in sides)
+    before, after = (set().union(*(pair[i] for pair in sides)) for i in (0, 1))
     return _SAME if before.isdisjoint(after) else _MIXED
 
 

@@ -45,7 +45,7 @@ def visit_design(study: Study, cytometers: Mapping[str, str] | None = None) -> p
 
 
 def design_sentences(design: pd.DataFrame) -> list[str]:
-    """Return in words what of a design stands in the way of a contrast, or rests on few patients.
+    """Return in words what of a design keeps a contrast from being separated, or rests on few patients.
 
     Parameters
     ----------

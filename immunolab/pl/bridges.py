@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 @style()
-def levey_jennings(run: Run, what: str, *, landmark: str = "", bridge: str = "", ax: Axes | None = None) -> Axes:
+def levey_jennings(
+    run: Run, what: str, *, landmark: str = "", bridge: str = "", panel: str = "", ax: Axes | None = None
+) -> Axes:
     """Draw a bridging control run after run, with its mean and limits of two (dotted) and three sd (dashed).
 
     A run that is beyond three sd as the material's other runs say is red.
@@ -33,6 +35,8 @@ def levey_jennings(run: Run, what: str, *, landmark: str = "", bridge: str = "",
         Of a marker: the population; needed where there are several.
     bridge
         The material; needed where there are several.
+    panel
+        Of a marker: the panel; needed where several have the marker.
     ax
         Axes to draw on; None makes a new figure.
 
@@ -60,9 +64,11 @@ def levey_jennings(run: Run, what: str, *, landmark: str = "", bridge: str = "",
     rows = rows[rows["bridge"] == _one(bridge, rows["bridge"], "bridge", "material")]
     if of_endpoint:
         return charts.levey_jennings(rows, label=f"{what}, {rows['unit'].iloc[0]}", ax=ax)
+    panels = rows["panel"].astype(object).where(rows["panel"].notna(), "")
+    rows = rows[panels == _one(panel, panels, "panel", "panel")]
     name = _one(landmark, rows["landmark"], "landmark", "landmark population")
     chart: pd.DataFrame = channel_chart(rows[rows["landmark"] == name])
-    return charts.levey_jennings(chart, label=f"{what}, median of {name}", ax=ax)
+    return charts.levey_jennings(chart, label=f"{what}, median of {name}, display scale", ax=ax)
 
 
 def _one(word: str, names: pd.Series, argument: str, what: str) -> str:

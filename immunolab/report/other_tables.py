@@ -77,7 +77,13 @@ _NOTES = {  # what the columns hold, where their names do not say it
     "bridge_shifts": (
         "Fold: uncorrected, with its 95 % limits; bridged: the same with borders (no event) that follow the bridging "
         "control by channel and batch, not adjusted for batch. The limits hold the patients' spread and the error of "
-        "the moves (move se, common to a batch's patients and not averaged over them)."
+        "the moves (move se, common to a batch's patients and not averaged over them). They are too narrow where a "
+        "bridge's tube was pipetted unlike the others of its batch by less than the check against patients can see."
+    ),
+    "bridge_pairs": (
+        "Before, after: uncorrected values in the unit named; bridged: the same with borders that follow. Verdict: the "
+        "call of the patient; the bridged one has the uncorrected one's limit at least, holds the error of the moves "
+        "(move se, log scale) and is empty where that is not known."
     ),
     "bridge_moves": (
         "Border, move and its standard error (move se) on the display scale; patients move: how far the patients' own "

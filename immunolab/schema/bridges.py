@@ -32,7 +32,7 @@ BRIDGES = Table(
         SAMPLE,
         Column("aliquot", "text", "aliquot of the material, as in the sample sheet", nullable=True),
         _BATCH,
-        Column("run", "integer", "place in run order: by batch as the sheet names them", low=1),
+        Column("run", "integer", "place in run order: by first dates where each batch has one, else by names", low=1),
         ENDPOINT,
         POPULATION,
         Column("parent", "text", "denominator", nullable=True),
@@ -154,7 +154,7 @@ BRIDGE_SHIFTS = Table(
         Column(
             "design",
             "text",
-            "how batches lie in the visits of the pairs",
+            "how batches are distributed over the visits of the pairs",
             allowed=("one batch a patient", "batches differ within patients", "visit equals batch"),
         ),
         Column("answer", "text", "what can be answered, in words"),

@@ -102,6 +102,9 @@ def _check(trial: Trial, patients: int, visits: Sequence[str] | None, options: O
         value = getattr(options, name)
         if not 0 <= value < math.inf:
             problems.append(Problem("", "", f"{name}: {value} cannot be simulated", "0 or more"))
+    if options.wrong_bridge and not options.bridges:
+        text = f"wrong_bridge: {options.wrong_bridge}, but no bridging control is simulated"
+        problems.append(Problem("", "", text, "ask for bridges too (--bridges)"))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         problems.append(
             Problem(str(folder), "", "the folder is not empty", "name a new folder; nothing is overwritten")

@@ -7,6 +7,7 @@ much blood was stained with them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -119,6 +120,11 @@ def bridge_notes(samples: Sequence[Sample]) -> Iterator[str]:
             yield f"no bridging control{of} in batch {', '.join(without)}: nothing can be bridged there"
         if lone := sorted(held - set(batches)):
             yield f"a bridging control{of} in batch {', '.join(lone)}, which no patient's tube is of"
+    for (material, batch, panel), n in Counter((s.bridge, s.batch, s.panel) for s in bridges).items():
+        if n > 1:
+            last = max(s.sample_id for s in bridges if (s.bridge, s.batch, s.panel) == (material, batch, panel))
+            text = f"all are charted; where borders follow, they follow {last}"
+            yield f"bridging control {material} has {n} tubes in batch {batch}: {text}"
     for material in dict.fromkeys(s.bridge for s in bridges):
         runs = {s.batch for s in bridges if s.bridge == material}
         if len(runs) == 1:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
+import pandas as pd
+
 from immunolab.comparison.bridge_charts import outside
 from immunolab.results.findings.registry import registered
 from immunolab.results.run import Run
@@ -23,8 +25,11 @@ def bridge_concerns(run: Run) -> Iterator[tuple[Literal["quality", "confounding"
     refused = moves[moves["outcome"] == "refused"] if len(moves) else moves
     ways = refused.drop_duplicates(["panel", "batch_from", "batch_to", "bridge"]) if len(refused) else refused
     for row in ways.head(_MOST).to_dict("records"):
-        way = f"batch {row['batch_from']} to {row['batch_to']}"
-        yield "confounding", f"Borders do not follow the bridging control from {way}: {row['reason']}."
+        material, panel = (f" {row[name]}" if pd.notna(row[name]) and row[name] else "" for name in ("bridge", "panel"))
+        way = f"from batch {row['batch_from']} to {row['batch_to']}{f' in panel{panel}' if panel else ''}"
+        yield "confounding", f"Borders do not follow the bridging control{material} {way}: {row['reason']}."
+    if len(ways) > _MOST:
+        yield "confounding", f"Nor between {len(ways) - _MOST} more pairs of batches, which bridge_moves.csv has."
     answers = run.table("bridge_shifts")
     wanted = {one.id for e in registered(run) for one in e.expanded() if one.role == "primary"}
     if len(answers):

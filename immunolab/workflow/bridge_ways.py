@@ -1,0 +1,151 @@
+"""The ways of borders from batch to batch that a panel's bridging controls give, and what is against each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from immunolab.gating.following.bridge import BridgeMoves, BridgeRefused, stain_edges
+from immunolab.gating.following.bridge_checks import LandmarkMove, contradicted, log_odds, other_donor, statements
+from immunolab.study.sheet import Sample
+from immunolab.workflow.bridge_places import PanelPlaces
+
+MOST_REASONS = 3
+"""Reasons of a refusal, in words."""
+
+
+@dataclass
+class Way:
+    """The way from one batch to another by one material.
+
+    Attributes
+    ----------
+    material
+        Of the bridging control; "" where there is none in both batches.
+    moves
+        Of the channels; None where the bridge cannot give any.
+    reasons
+        Why the way is refused; empty where it is not.
+    said
+        Marker -> what is against the bridge there, and what the patients' tubes say most surely.
+    """
+
+    material: str
+    moves: BridgeMoves | None
+    reasons: list[str]
+    said: dict[str, tuple[str, LandmarkMove | None]]
+
+
+@dataclass
+class BridgeWays:
+    """The ways from batch to batch of one panel.
+
+    Attributes
+    ----------
+    places
+        Where the landmarks of its tubes are.
+    """
+
+    places: PanelPlaces
+    _found: dict[tuple[str, str], list[Way]] = field(default_factory=dict)
+
+    def between(self, first: str, second: str) -> list[Way]:
+        """Return the ways from a batch to another, one of each material that both have.
+
+        Parameters
+        ----------
+        first, second
+            Batches.
+        """
+        if (first, second) not in self._found:
+            self._found[first, second] = self._looked_for(first, second)
+        return self._found[first, second]
+
+    def _looked_for(self, first: str, second: str) -> list[Way]:
+        before, after = ({s.bridge: s for s in self.places.bridges if s.batch == batch} for batch in (first, second))
+        materials = [name for name in before if name in after]
+        if not materials:
+            lacking = [batch for batch, held in ((first, before), (second, after)) if not held]
+            text = (
+                f"no bridging control in batch {' and '.join(lacking)}" if lacking else "no material is in both batches"
+            )
+            return [Way("", None, [f"{text} ({first}, {second})"], {})]
+        return [self._judged(before[name], after[name]) for name in sorted(materials)]
+
+    def _judged(self, before: Sample, after: Sample) -> Way:
+        """Return the way of one material with all that is against it."""
+        way = Way(before.bridge, None, [], {})
+        first, second = self.places.of_bridges[before.sample_id], self.places.of_bridges[after.sample_id]
+        lacking = [m for m, axis in self.places.axes.items() for one in (first, second) if axis.name not in one.tube]
+        if lacking:
+            way.reasons.append(f"the bridge lacks {', '.join(dict.fromkeys(lacking))}")
+            return way
+        way.moves = BridgeMoves(first, second)
+        (places, shares), (places_there, shares_there) = (
+            self.places.of_tubes[before.sample_id],
+            self.places.of_tubes[after.sample_id],
+        )
+        if text := other_donor(shares, shares_there, self._odds):
+            way.reasons.append(text)
+        batches = (before.batch, after.batch)
+        tubes = [
+            [self.places.of_tubes[s.sample_id][0] for s in self.places.patients if s.batch == batch]
+            for batch in batches
+        ]
+        said = statements((places, places_there), (tubes[0], tubes[1]))
+        against = contradicted(said, list(self.places.axes))
+        way.reasons += against.values()
+        way.said |= {m: (against.get(m, ""), _surest(of)) for m, of in said.items()}
+        return way
+
+    @cached_property
+    def _odds(self) -> dict[str, list[tuple[str, float]]]:
+        found: dict[str, list[tuple[str, float]]] = {}
+        for sample in self.places.patients:
+            for name, (n, of) in self.places.of_tubes[sample.sample_id][1].items():
+                found.setdefault(name, []).append((sample.patient_id, log_odds(n, of)))
+        return found
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Rows of BRIDGE_MOVES of all ways that were looked for."""
+        return [
+            row
+            for (first, second), ways in self._found.items()
+            for way in ways
+            for row in self._rows(first, second, way)
+        ]
+
+    def _rows(self, first: str, second: str, way: Way) -> list[dict[str, Any]]:
+        common: dict[str, Any] = {
+            "panel": self.places.panel or None,
+            "batch_from": first,
+            "batch_to": second,
+            "bridge": way.material,
+            "outcome": "refused" if way.reasons else "followed",
+        }
+        whole = common | {"marker": "", "population": "", "reason": "; ".join(way.reasons[:MOST_REASONS])}
+        if way.moves is None:
+            return [whole]
+        rows = []
+        for (path, marker), (dimension, place) in stain_edges(way.moves.before).items():
+            text, said = way.said.get(marker, ("", None))
+            row = common | {"marker": marker, "population": path.rsplit("/", 1)[-1], "border": place}
+            if np.isnan(place):
+                continue
+            try:
+                row["move"], row["move_se"] = way.moves.move(path.rsplit("/", 1)[0], dimension).at(place)
+            except BridgeRefused as refusal:
+                row["outcome"], text = "refused", text or str(refusal)
+            if said is not None:
+                row |= {"patients_move": said.move, "n_patients": said.n}
+            rows.append(row | {"reason": text or "; ".join(way.reasons[:MOST_REASONS]) or None})
+        return rows or [whole] * bool(way.reasons)
+
+
+def _surest(said: Mapping[str, LandmarkMove]) -> LandmarkMove | None:
+    return min(said.values(), key=lambda one: one.sd / one.spread, default=None)
