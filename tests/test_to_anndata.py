@@ -161,6 +161,18 @@ def test_names_with_a_slash_are_joined(tubes: Planted) -> None:
     assert any(note.endswith("intensities do not compare: CD25") for note in notes)
 
 
+def test_values_on_a_display_scale_are_left_as_they_are(tubes: Planted) -> None:
+    """An ungated tube of exported values was put on logicle again."""
+    tube = tubes[0][0]
+    stained = [i for i, channel in enumerate(tube.channels) if channel.kind == "fluorescence"]
+    columns = tube.columns.copy()
+    columns[stained] = np.arcsinh(columns[stained] / 150)
+    shown = replace(tube, columns=columns, spillover=None)
+    data = il.to_anndata(shown, events=500)
+    rows = data.obs["event"].to_numpy()
+    np.testing.assert_allclose(data[:, "CD25"].X.ravel(), shown["CD25"][rows], rtol=1e-6)
+
+
 def test_what_cannot_be_joined_is_named(gated: list[GatedTube]) -> None:
     with pytest.raises(InputError, match=r"str is not a tube\n.*read_fcs"):
         il.to_anndata(["P1.fcs"])  # type: ignore[list-item]

@@ -162,6 +162,9 @@ def test_exports_for_trials_are_verified_where_they_exist(run: Run, tmp_path: Pa
         "the export immport was made of another run",
         "the export ro-crate was made of another run",
     ]
+    (copy.folder / "exports/record.json").write_text('{"immport": {"made_of": ')  # cut short
+    (problem,) = export_problems(copy.folder)
+    assert (problem.file, problem.message) == ("exports/record.json", "cannot be read: no export was compared")
 
 
 def test_names_that_share_a_code_are_all_named_at_once() -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from immunolab.compiled import compiled
+from immunolab.compiled import jit
 
 
-@compiled
+@jit
 def nearest(events, nodes_by_marker):  # type: ignore[no-untyped-def]  # numba infers them
     """Return int32 rows of the nearest node; ``nodes_by_marker`` is markers x nodes, float32.
 
@@ -40,7 +40,7 @@ def nearest(events, nodes_by_marker):  # type: ignore[no-untyped-def]  # numba i
     return best
 
 
-@compiled
+@jit
 def node_sums(events, nodes_by_marker):  # type: ignore[no-untyped-def]  # numba infers them
     """Return the number of events nearest to each node, and their sums, nodes x markers, in float64.
 
@@ -53,28 +53,16 @@ def node_sums(events, nodes_by_marker):  # type: ignore[no-untyped-def]  # numba
     k = nodes_by_marker.shape[1]
     size = np.zeros(k, np.int64)
     total = np.zeros((k, d))
-    distance = np.empty(k, np.float32)
+    own = nearest(events, nodes_by_marker)
     for i in range(n):
-        distance[:] = 0.0
-        for j in range(d):
-            x = events[i, j]
-            row = nodes_by_marker[j]
-            for c in range(k):
-                gap = row[c] - x
-                distance[c] += gap * gap
-        low = distance[0]
-        at = 0
-        for c in range(1, k):
-            if distance[c] < low:
-                low = distance[c]
-                at = c
+        at = own[i]
         size[at] += 1
         for j in range(d):
             total[at, j] += events[i, j]
     return size, total
 
 
-@compiled
+@jit
 def between(events, own, nodes):  # type: ignore[no-untyped-def]  # numba infers them
     """Return how many events of each node are at its centre and half way to each other node, nodes x nodes each.
 

@@ -38,21 +38,7 @@ class MarkerIntensity:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PopulatedTube:
-    """The events of a tube with their populations; `GatedTube` adds what changes and saves the gates.
-
-    Attributes
-    ----------
-    tube
-        All events.
-    memberships
-        The geometric strategy evaluated, and which events are in which population.
-    borders
-        The thresholds used, as records; `thresholds` is the same as a table.
-    left_out
-        Gates that could not be read, or that the tube cannot answer.
-    notes
-        What is unusual about the gating, in words.
-    """
+    """The events of a tube with their populations; `GatedTube`, which describes the attributes, changes the gates."""
 
     tube: Tube
     memberships: Memberships

@@ -13,7 +13,7 @@ from immunolab.plots.style import MM, NEUTRAL, SMALL, WIDTH, axes, style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-UP, DOWN = "#B2182B", "#2166AC"  # red and blue of ColorBrewer's RdBu, which the colour-blind tell apart
+UP, DOWN = "#B2182B", "#2166AC"  # red and blue of ColorBrewer's RdBu, which the colour-blind distinguish
 VOLCANO = (WIDTH * 0.72, 84 * MM)
 _SURE = 0.05  # q
 _NAMED = 8  # genes named at either side: what fits the height at 7 points

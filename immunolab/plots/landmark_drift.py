@@ -55,7 +55,7 @@ def landmark_drift(drift: pd.DataFrame) -> Figure:
         shown = np.unique(np.linspace(0, len(batches) - 1, min(len(batches), _MOST_TICKS)).round().astype(int))
         ax.set_xticks(list(shown), [shortened(batches[k], 6) for k in shown], fontsize=SMALL)
         if i % _ACROSS == 0:
-            ax.set_ylabel("median, asinh", fontsize=SMALL)
+            ax.set_ylabel("median less its\nmean, asinh", fontsize=SMALL)
     handles = [
         fig.axes[0].plot([], [], ".-", color=BATCH_COLOURS[k], label=name)[0]
         for k, name in enumerate(populations[:_NAMED])

@@ -24,6 +24,7 @@ RECORD = "exports.json"
 FOR_TRIALS = "exports/record.json"
 """Record of what ``immunolab export`` wrote into the run's folder."""
 _HINT = "make it anew: immunolab report OUT --format {}"
+_EXPORT_HINT = "make it anew: immunolab export OUT --format {}"
 
 
 def check_formats(formats: Iterable[Format], *, with_report: bool = True) -> None:
@@ -162,8 +163,11 @@ def export_problems(folder: Path) -> Iterator[Problem]:
 
 def _for_trials(folder: Path) -> Iterator[Problem]:
     """Yield what is wrong with exports for trials and repositories: their files are compared with their record."""
-    for format, record in sorted(_read(folder, FOR_TRIALS).items()):
-        hint = f"make it anew: immunolab export OUT --format {format}"
+    records = _read(folder, FOR_TRIALS)
+    if not records and (folder / FOR_TRIALS).exists():
+        yield Problem(FOR_TRIALS, "", "cannot be read: no export was compared", _EXPORT_HINT.format("FORMAT"))
+    for format, record in sorted(records.items()):
+        hint = _EXPORT_HINT.format(format)
         if record["made_of"] != file_sha256(folder / RUN_RECORD):
             yield Problem(FOR_TRIALS, "", f"the export {format} was made of another run", hint)
         for name, digest in sorted(record["files"].items()):

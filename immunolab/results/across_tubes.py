@@ -30,7 +30,7 @@ def across_tables(
     acquisitions: pd.DataFrame,
     stains: Mapping[str, StainingSample],
 ) -> dict[str, pd.DataFrame]:
-    """Return the tables of `schema.across_tubes` by name; those without a row only where they always have one.
+    """Return the tables of `schema.across_tubes` that have a row, by name.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def sample_flow_table(study: Study, tables: Mapping[str, pd.DataFrame]) -> pd.Da
 
 
 def across_checks(found: Mapping[str, pd.DataFrame]) -> list[dict[str, object]]:
-    """Return rows of `QUALITY` for what the tables name: stains, identity, steps of a batch.
+    """Return rows of `QUALITY` for what the tables name of single tubes: stains and identity.
 
     Parameters
     ----------

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from immunolab.schema.columns import COHORT, ENDPOINT, N_EVENTS, PATIENT, POPULATION, SAMPLE, VISIT, YES_NO
+from immunolab.schema.columns import (
+    COHORT,
+    ENDPOINT,
+    N_EVENTS,
+    N_PAIRS,
+    PANEL,
+    PATIENT,
+    POPULATION,
+    SAMPLE,
+    VISIT,
+    YES_NO,
+)
 from immunolab.schema.table import Column, Table
 
 DESIGN_STATUS = ("balanced", "estimable", "weak", "aliased", "unknown")
 FACTORS = ("batch", "operator", "lot", "site", "cytometer")
 FINDINGS = ("exchanged", "absent_stain", "absent_population")
 
-_PANEL = Column("panel", "text", "panel of the study; empty for the only one", nullable=True)
 _MARKER = Column("marker", "text", "antigen, or the channel where it has none")
 _CHANNEL = Column("channel", "text", "detector")
 _BATCH = Column("batch", "text", "of the sheet; else cytometer and day; empty where neither is known", nullable=True)
@@ -22,7 +32,7 @@ ACQUISITIONS = Table(
     "when and on what each tube was acquired, as sheet and header say; no date, name or serial number is copied",
     (
         SAMPLE,
-        _PANEL,
+        PANEL,
         _BATCH,
         _DAY,
         Column("cytometer", "text", "numbered as they first appear", nullable=True),
@@ -52,7 +62,7 @@ STAINING = Table(
     "channels of a tube that are not stained as in the panel's other tubes",
     (
         SAMPLE,
-        _PANEL,
+        PANEL,
         _MARKER,
         _CHANNEL,
         Column(
@@ -74,6 +84,8 @@ STAINING = Table(
         Column("limit", "number", "beyond which it is named: above for exchanged, below for the others"),
         Column("message", "text", "in words"),
     ),
+    notes="Of more than 250 tubes of a panel, parts of at most 250 in the order of the sheet are compared: an exchange "
+    "between tubes of two parts is not looked for.",
     files=("run: tables/staining.csv",),
 )
 
@@ -81,7 +93,7 @@ DRIFT = Table(
     "drift",
     "median of each marker in landmark populations, batch by batch, beside the panel's other batches",
     (
-        _PANEL,
+        PANEL,
         POPULATION,
         _MARKER,
         _BATCH,
@@ -105,7 +117,7 @@ IDENTITY = Table(
         SAMPLE,
         PATIENT,
         VISIT,
-        _PANEL,
+        PANEL,
         Column("n_traits", "integer", "shares that were compared", "traits", low=0),
         Column("distance", "number", "from the patient's other visits, in the spread within patients", nullable=True),
         Column("nearest_patient", "text", "other patient that it looks most like", nullable=True),
@@ -128,6 +140,8 @@ IDENTITY = Table(
         Column("message", "text", "in words", nullable=True),
     ),
     key=("sample_id",),
+    notes="Of more than 200 patients, parts of at most 200 in the order of the sheet are compared: an exchange between "
+    "patients of two parts is not looked for.",
     files=("run: tables/identity.csv",),
 )
 
@@ -139,7 +153,7 @@ DESIGN = Table(
         Column("before", "text", "visit compared from"),
         Column("after", "text", "visit compared to"),
         Column("factor", "text", "what may differ between the visits", allowed=FACTORS),
-        Column("n_pairs", "integer", "patients with both visits", "patients", low=0),
+        N_PAIRS,
         Column("n_same", "integer", "of them with both visits in one level of the factor", "patients", low=0),
         Column("n_levels", "integer", "levels", low=0),
         Column("inflation", "number", "of the variance of the change when it is adjusted", nullable=True, low=1),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from immunolab.schema.columns import COHORT, ENDPOINT, FLAG, PATIENT, POPULATION, SAMPLE, interval
+from immunolab.schema.columns import COHORT, ENDPOINT, FLAG, PANEL, PATIENT, POPULATION, SAMPLE, interval
 from immunolab.schema.table import Column, Table
 
 BRIDGE_FOLLOWS: Literal["bridge_follows"] = "bridge_follows"
@@ -21,7 +21,6 @@ CHART_LIMITS = ("centre", "low_2s", "high_2s", "low_3s", "high_3s")
 
 _MATERIAL = Column("bridge", "text", "material of the bridging control: its donor, as in the sample sheet")
 _BATCH = Column("batch", "text", "batch of the sample sheet")
-_PANEL = Column("panel", "text", "panel of the study; empty for the only one", nullable=True)
 _OUTCOME = Column("outcome", "text", "whether borders followed the bridge", allowed=("followed", "refused"))
 
 BRIDGES = Table(
@@ -88,7 +87,7 @@ BRIDGE_CHANNELS = Table(
     (
         _MATERIAL,
         SAMPLE,
-        _PANEL,
+        PANEL,
         _BATCH,
         Column("run", "integer", "place in run order", low=1),
         Column("marker", "text", "antigen of the channel"),
@@ -109,7 +108,7 @@ BRIDGE_MOVES = Table(
     "bridge_moves",
     "how far the bridging control says that borders move from one batch to another, and where that was refused",
     (
-        _PANEL,
+        PANEL,
         Column("batch_from", "text", "batch in which a patient's borders were placed"),
         Column("batch_to", "text", "batch they are carried to"),
         _MATERIAL,

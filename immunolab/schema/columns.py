@@ -11,6 +11,7 @@ YES_NO = ("yes", "no")
 SAMPLE = Column("sample_id", "text", "the tube or library, as in the sample sheet")
 PATIENT = Column("patient_id", "text", "the patient's study code, as in the sample sheet")
 COHORT = Column("cohort", "text", "study arm or cohort; empty when the sheet names none", nullable=True)
+PANEL = Column("panel", "text", "panel of the study; empty for the only one", nullable=True)
 VISIT = Column("visit", "text", "visit label")
 POPULATION = Column("population", "text", "events inside the gate of this name")
 PARENT = Column("parent", "text", "the denominator")
@@ -34,6 +35,10 @@ MODALITY = Column(
 CENSORED_COLUMN = Column(
     "censored", "text", "whether the value is beyond the assay's limits", nullable=True, allowed=CENSORED
 )
+N_PAIRS = Column("n_pairs", "integer", "patients with both visits", "patients", low=0)
+CONTRAST = Column("contrast", "text", "later visit against earlier visit")
+ESTIMATE_SCALE = Column("estimate_scale", "text", "log_odds, log, arcsine, identity")
+FOLD = Column("fold", "number", "exp(estimate): odds ratio or ratio", "ratio", True)
 P_VALUE = Column("p_value", "number", "two-sided", nullable=True, low=0, high=1)
 Q_VALUE = Column("q_value", "number", "p adjusted within its family", nullable=True, low=0, high=1)
 VERIFIED = Column("verified", "text", "whether the definition was checked against its source", allowed=YES_NO)

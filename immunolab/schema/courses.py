@@ -7,7 +7,10 @@ from typing import Literal, get_args
 
 from immunolab.schema.columns import (
     COHORT,
+    CONTRAST,
     ENDPOINT,
+    ESTIMATE_SCALE,
+    FOLD,
     P_VALUE,
     ROLES,
     interval,
@@ -56,7 +59,7 @@ DOSE_SENSITIVITY = Table(
     (
         COHORT,
         ENDPOINT,
-        Column("contrast", "text", "later visit against earlier visit"),
+        CONTRAST,
         Column("covariate", "text", "drug, as the trial file names it under covariates"),
         Column(
             "analysis",
@@ -67,8 +70,8 @@ DOSE_SENSITIVITY = Table(
         Column("n_pairs", "integer", "patients with both visits (and doses, where adjusted)", "patients", low=0),
         Column("n_concerned", "integer", "patients whose dose changed, or with values left out", "patients", low=0),
         Column("estimate", "number", "cohort shift; where adjusted, of an unchanged dose", "estimate_scale", True),
-        Column("estimate_scale", "text", "log_odds, log, arcsine, identity"),
-        Column("fold", "number", "exp(estimate): odds ratio or ratio", "ratio", True),
+        ESTIMATE_SCALE,
+        FOLD,
         *interval("estimate", "estimate_scale"),
         P_VALUE,
         Column("method", "text", "named method, or why there is no estimate"),

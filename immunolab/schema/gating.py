@@ -10,6 +10,7 @@ from immunolab.schema.columns import (
     MODALITY,
     N_EVENTS,
     N_PARENT,
+    PANEL,
     PARENT,
     PERCENT_OF_PARENT,
     POPULATION,
@@ -77,7 +78,7 @@ SCALES = Table(
     "scales",
     "the display scale of each channel that data chose, one for all tubes of a panel",
     (
-        Column("panel", "text", "panel of the study; empty for the only one", nullable=True),
+        PANEL,
         Column("channel", "text", "marker, or the detector where it has none"),
         Column("scale", "text", "from instrument units to the display scale"),
         Column("reason", "text", "what the scale depends on"),

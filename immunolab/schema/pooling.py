@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from immunolab.schema.columns import COHORT, ENDPOINT, P_VALUE, interval
+from immunolab.schema.columns import COHORT, CONTRAST, ENDPOINT, ESTIMATE_SCALE, FOLD, P_VALUE, interval
 from immunolab.schema.table import Column, Table
 
 MODELS = ("reml", "paule_mandel", "common")
@@ -27,7 +27,7 @@ STUDIES = Table(
         Column("parent", "text", "denominator", nullable=True),
         Column("definition", "text", "ids of the definition, joined by ' | '", nullable=True),
         Column("unit", "text", "unit of the values"),
-        Column("contrast", "text", "later visit against earlier visit"),
+        CONTRAST,
         Column("cycle_state", "text", "of the later visit's samples", nullable=True),
         Column("n_patients", "integer", "patients in the estimate", "patients", low=0),
         Column("estimate", "number", "cohort shift, as in the run's shifts.csv", "estimate_scale"),
@@ -36,8 +36,8 @@ STUDIES = Table(
         ),
         *interval("estimate", "estimate_scale"),
         _number("df", "degrees of freedom of the interval"),
-        Column("estimate_scale", "text", "log_odds, log, arcsine, identity"),
-        Column("fold", "number", "exp(estimate): odds ratio or ratio", "ratio", True),
+        ESTIMATE_SCALE,
+        FOLD,
         Column("method", "text", "method of the run"),
         Column("weight", "number", "in the mean (reml)", "%", low=0, high=100),
         Column(
@@ -62,8 +62,8 @@ POOLED = Table(
         *interval("estimate", "estimate_scale"),
         replace(P_VALUE, meaning="two-sided, of no shift on average"),
         _number("df", "degrees of freedom of p_value; empty for a common effect"),
-        Column("estimate_scale", "text", "log_odds, log, arcsine, identity"),
-        Column("fold", "number", "exp(estimate): odds ratio or ratio", "ratio", True),
+        ESTIMATE_SCALE,
+        FOLD,
         _number("tau", "standard deviation of the true shifts between studies", "estimate_scale"),
         _number("tau_low", "lower 95 % limit of tau (Q profile)", "estimate_scale"),
         _number("tau_high", "upper 95 % limit of tau", "estimate_scale"),
