@@ -17,12 +17,15 @@ import report_fixture
 from builders import REPOSITORY
 from fcs_builder import write_fcs
 
+from immunolab.loaders.fcs.read import read_fcs
+from immunolab.quality import identity, staining
 from immunolab.quality.acquisition import TubeHeader, acquisition_table
 from immunolab.quality.batch_drift import TubeRun, drift_sentences, drift_table
 from immunolab.quality.identity import TubeOwner, identity_table
 from immunolab.quality.staining import staining_findings
 from immunolab.quality.staining_sample import read_staining_sample, staining_sample
 from immunolab.report import disposition as flow
+from immunolab.report.figures.quality import run_figures
 from immunolab.results.across_tubes import sample_flow_table
 from immunolab.schema.across_tubes import LANDMARKS
 from immunolab.schema.gating import COUNTS
@@ -88,6 +91,18 @@ def test_cells_that_are_gone_are_no_missing_antibody(virtual, bleeds, tubes, sta
     assert "absent_stain" not in {one.kind for one in found if one.marker == "CD8"}
 
 
+def test_tubes_of_large_panels_are_compared_with_tubes_of_the_whole_sheet(
+    virtual, bleeds, stains, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The antibody is missing in the last run of the sheet: beside that run alone every tube of it would be usual."""
+    faulty = [staining_sample(study_faults.tube_of(virtual, bleed, omitted="CD8")) for bleed in bleeds[-5:]]
+    sound = {f"{i} {name}": one for i in range(2) for name, one in stains.items()}
+    sheet = dict(list(sound.items())[:11]) | {f"last {i}": one for i, one in enumerate(faulty)}
+    monkeypatch.setattr(staining, "MOST_TUBES", 8)
+    found = [one.tube for one in staining_findings(sheet) if (one.kind, one.marker) == ("absent_stain", "CD8")]
+    assert found == [f"last {i}" for i in range(5)]
+
+
 def test_events_kept_of_a_tube_are_read_back(stains, tmp_path: Path) -> None:
     first = next(iter(stains.values()))
     first.save(tmp_path / "staining.npz")
@@ -141,6 +156,24 @@ def test_many_patients_who_are_alike_are_not_accused_and_are_said_to_be_alike() 
     assert identity_table(counted(tubes), [owner for owner, _ in tubes])["n_alike"].max() == 0
 
 
+def test_tubes_that_no_exchange_was_looked_for_with_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sixteen patients in two parts, the sheet in the order of the visits: all tubes of a patient are in one part."""
+    tubes = sorted(patients(np.random.default_rng(3), n=16), key=lambda tube: tube[0].visit)
+    owners = [owner for owner, _ in tubes]
+    monkeypatch.setattr(identity, "_MOST_PATIENTS", 8)
+    table = identity_table(counted(tubes), owners)
+    assert len(table) == 32
+    assert table["distance"].notna().all()
+    assert set(table["n_alike"]) == {8}  # those of the other part; within its own none is alike
+    for other, found in (("P5", {"P1_W10", "P5_W10"}), ("P12", set())):
+        change = {"P1_W10": other, f"{other}_W10": "P1"}
+        swapped = [replace(owner, patient_id=change.get(owner.sample_id, owner.patient_id)) for owner in owners]
+        table = identity_table(counted(tubes), swapped)
+        assert found <= set(table.loc[table["suspected"] == "yes", "sample_id"])
+        assert (table["suspected"] == "yes").any() == bool(found)
+        assert (table["n_alike"] >= 8).all()
+
+
 def bright(rng: np.random.Generator, *, step: float) -> tuple[pd.DataFrame, list[TubeRun]]:
     """Return four markers in six batches of four tubes; CD25 is brighter by ``step`` from the fourth batch on."""
     rows, runs = [], []
@@ -168,6 +201,14 @@ def test_a_lot_is_named_with_its_batch_and_day_and_runs_that_differ_as_usual_are
         alarms += bool(drift_sentences(drift_table(*bright(rng, step=0.0))))
     assert found >= 19
     assert alarms <= 3  # 5 % of studies are allowed: more than 3 of 20 have a chance of 2 %
+
+
+def test_the_figure_of_landmarks_says_how_many_samples_it_is_of() -> None:
+    drift = drift_table(*bright(np.random.default_rng(0), step=0.5))
+    run = report_fixture.finished_run()
+    figures = run_figures(replace(run, tables={**run.tables, "drift": drift}))
+    (made,) = [one for one in figures if one.name == "landmark_drift"]
+    assert "at most 24 samples in 6 batches" in made.caption
 
 
 def test_days_cytometers_and_voltages_come_from_headers_and_nothing_else() -> None:
@@ -215,6 +256,22 @@ def test_init_puts_exchanged_labels_into_the_panel_with_a_doubt_and_check_repeat
     checked = check_study(tmp_path / "study")
     assert any("the labels of this file are wrong" in note for note in checked.notes)
     assert not any("swapped with" in str(problem) for problem in checked.problems)
+
+
+def test_check_names_a_file_whose_header_can_be_read_and_whose_matrix_cannot(virtual, bleeds, tmp_path: Path) -> None:
+    (tmp_path / "fcs").mkdir()
+    written(virtual, bleeds, tmp_path / "fcs", -1)
+    propose_study(tmp_path / "study", tmp_path / "fcs")
+    assert check_study(tmp_path / "study").problems == ()
+    one = sorted((tmp_path / "fcs").iterdir())[1]
+    tube = read_fcs(one)
+    names = [channel.name for channel in tube.channels]
+    labels = {f"$P{n + 1}S": channel.label for n, channel in enumerate(tube.channels) if channel.label}
+    singular = {"$SPILLOVER": f"2,{names[3]},{names[4]},1,1,1,1"}
+    write_fcs(one, tube.columns.T, names, keywords=labels | singular)
+    (problem,) = check_study(tmp_path / "study").problems
+    assert one.name in str(problem)
+    assert "singular" in str(problem)
 
 
 def test_init_keeps_a_second_panel_whose_antibodies_are_where_its_labels_say(virtual, bleeds, tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ def test_a_clogged_tube_is_cleaned_and_said(cleaned: il.Run) -> None:
     page = (cleaned.folder / "report.html").read_text()
     assert "Stretches of a run that were cut before gating" in page
     assert page.count("Level of every channel and rate over the run of P1_W10") == 1
+    assert "the worst 30 at most" in page
     assert "of the events of 1 of 4 tubes" in page
     assert verify(cleaned) == []
 

@@ -75,6 +75,14 @@ def test_what_is_no_tube_is_named() -> None:
         il.qc([3])
 
 
+def test_a_panel_that_cannot_be_read_is_no_fault_of_the_tubes(steady: Tube, tmp_path: Path) -> None:
+    tube = saved(steady, tmp_path / "good.fcs")
+    (tmp_path / "panel.csv").write_text("channel,marker\n,CD4\n")
+    for panel in ("absent.csv", "panel.csv"):
+        with pytest.raises(InputError, match=panel):
+            il.qc(tube, panel=tmp_path / panel)
+
+
 def test_the_command_writes_a_page_and_tables(
     steady: Tube, clogged: Tube, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

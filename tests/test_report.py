@@ -146,6 +146,11 @@ def test_every_figure_has_pdf_png_and_its_data(written):
     assert data["after"].dropna().tolist() == pytest.approx(pairs["after"].dropna().tolist(), rel=1e-12)
 
 
+def test_a_check_over_the_run_says_what_is_counted(written):
+    captions = {made.name: made.caption for made in run_figures(written[0])}
+    assert "number of events acquired: n = " in captions["check_events"]
+
+
 def test_every_number_read_is_the_rounded_number_kept(written):
     run, _, html = written
     cells = Page(html).cells

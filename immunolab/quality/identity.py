@@ -7,6 +7,7 @@ itself; what a treatment moves in all is taken off visit by visit, what it moves
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -89,7 +90,7 @@ def identity_table(counts: pd.DataFrame, owners: Sequence[TubeOwner]) -> pd.Data
     counts
         Rows of `COUNTS`.
     owners
-        The tubes, patients' own only.
+        The tubes, patients' own only. More than 200 patients are compared in equal parts, a patient's tubes in one.
     """
     rows: list[dict[str, object]] = []
     for panel in dict.fromkeys(owner.panel for owner in owners):
@@ -102,7 +103,8 @@ def identity_table(counts: pd.DataFrame, owners: Sequence[TubeOwner]) -> pd.Data
             of_part = [owner for owner in own if owner.patient_id in names]
             traits = _traits(counts, of_part)
             if traits is not None and len(names) > 1:
-                rows += list(_rows(traits, of_part, _limit(traits) + float(np.log(len(parts)))))
+                elsewhere = Counter(owner.visit for owner in own if owner.patient_id not in names)
+                rows += list(_rows(traits, of_part, _limit(traits) + float(np.log(len(parts))), elsewhere))
     return IDENTITY.frame(rows)
 
 
@@ -173,7 +175,10 @@ def _residuals(values: Array, patient: Numbers) -> Array:
     return residual
 
 
-def _rows(traits: _Traits, owners: Sequence[TubeOwner], limit: float) -> Iterator[dict[str, object]]:
+def _rows(
+    traits: _Traits, owners: Sequence[TubeOwner], limit: float, elsewhere: Counter[str]
+) -> Iterator[dict[str, object]]:
+    """Yield rows of `IDENTITY`; ``elsewhere`` are tubes by visit that were not compared, so that no exchange shows."""
     found, now = [], traits
     for _ in range(_MOST_EXCHANGES):  # the likeliest is undone before the next is looked for
         best = max(_exchanges(now), key=lambda one: one.log_odds, default=None)
@@ -199,7 +204,7 @@ def _rows(traits: _Traits, owners: Sequence[TubeOwner], limit: float) -> Iterato
             "nearest_distance": least,
             "log_odds": odds[t],
             "limit": limit,
-            "n_alike": int(alike[t]),
+            "n_alike": int(alike[t]) + elsewhere[owner.visit],
             "suspected": "yes" if suspected else "no",
             "message": _message(suspected, t, traits, owners) if suspected else None,
         }

@@ -22,6 +22,7 @@ from immunolab.quality.steadiness import Steadiness, steadiness
 from immunolab.quality.topics import TOPICS, light, worst
 from immunolab.schema.flags import Check
 from immunolab.schema.gating import QUALITY, REMOVED_STRETCHES
+from immunolab.vocabulary.panel import read_panel
 
 Source = Tube | str | Path
 Looked = Callable[[Tube, Steadiness], None]
@@ -135,7 +136,7 @@ def qc(tubes: Source | Sequence[Source], *, panel: str | Path | None = None, qui
     Raises
     ------
     InputError
-        There is no tube, or something given is neither a tube nor the name of a file.
+        There is no tube, something given is neither a tube nor the name of a file, or the panel cannot be read.
 
     Examples
     --------
@@ -165,13 +166,14 @@ def checked(
         Takes each tube, all of its events, with what was found in its run.
     """
     sources = _sources(tubes)
+    markers = read_panel(panel) if panel is not None else None  # a fault of it is none of every tube
     rows: list[Row] = []
     removed: list[Row] = []
     kinds: dict[str, Hashable] = {}
     bar = progress(sources, len(sources), "checking", quiet=quiet or len(sources) == 1)
     for name, source in zip(_names(sources), bar, strict=True):
         try:
-            tube = source if isinstance(source, Tube) else read_fcs(source, panel=panel)
+            tube = source if isinstance(source, Tube) else read_fcs(source, panel=markers)
         except ImmunolabError as error:
             rows.append(_unread(name, error))
             continue

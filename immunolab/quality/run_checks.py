@@ -92,10 +92,10 @@ def _clock_rows(tube: Tube, found: Steadiness) -> Iterator[Row]:
     else:
         yield row(tube, Check.TIME, 1.0, 1.0, "ok", f"Time rises over {clock.total:.3g} s")
     if clock.set_back:
-        text = f"Time begins anew {clock.set_back} times: files were joined, or the clock was set back"
+        text = f"Time begins anew {_counted(clock.set_back, 'time')}: files were joined, or the clock was set back"
         yield row(tube, Check.TIME_SET_BACK, clock.set_back, 0, "warn", text)
     pauses = len(clock.pauses)
-    text = f"{pauses} pauses, the longest {clock.longest_pause:.2g} % of the run" if pauses else "no pause"
+    text = f"{_counted(pauses, 'pause')}, the longest {clock.longest_pause:.2g} % of the run" if pauses else "no pause"
     yield row(tube, Check.TIME_GAP, clock.longest_pause, None, "warn" if pauses else "ok", text)
     rates = clock.rates(found.stretches.edges) if found.stretches is not None else None
     if rates is None or found.stretches is None:
@@ -106,3 +106,7 @@ def _clock_rows(tube: Tube, found: Steadiness) -> Iterator[Row]:
     if not np.any(off):
         text = f"between {rates.min():.2g} and {rates.max():.2g} times the run's median rate"
     yield row(tube, Check.FLOW_RATE, share, _MOST_OFF_RATE, "warn" if share > _MOST_OFF_RATE else "ok", text)
+
+
+def _counted(n: int, word: str) -> str:
+    return f"{n} {word}" if n == 1 else f"{n} {word}s"

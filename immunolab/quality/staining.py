@@ -15,6 +15,8 @@ FEWEST_TUBES = 4
 """Tubes of a panel: of three, one that is odd cannot be set apart from two that happen to agree (judgement)."""
 FEWEST_EVENTS = 500
 """Events of a tube: the slope of a stain on what is expected then has a standard error of about .06."""
+MOST_TUBES = 250
+"""Tubes that are compared with each other: the work goes with their square (judgement: seconds of work)."""
 _FEWEST_MARKERS = 4  # stains that others can speak for
 _CANDIDATES = (
     5  # pairs a tube that are looked at event by event; of 960 planted ones 957 were the likeliest by features
@@ -81,14 +83,27 @@ def staining_findings(tubes: Mapping[str, StainingSample]) -> list[StainFinding]
     Parameters
     ----------
     tubes
-        By sample_id: all of one panel, fully stained.
+        By sample_id: all of one panel, fully stained. More than 250 are compared in equal parts, each drawn over all.
 
     Returns
     -------
     list of StainFinding
         In the order of the tubes. Fewer than four tubes, or tubes of few events, are not compared.
     """
-    tubes = {name: tube for name, tube in tubes.items() if tube.n_events >= FEWEST_EVENTS}
+    place = {name: i for i, name in enumerate(tubes)}
+    found = [one for part in _parts(tubes) for one in _unlike_others(part)]
+    return sorted(found, key=lambda one: place[one.tube])
+
+
+def _parts(tubes: Mapping[str, StainingSample]) -> list[dict[str, StainingSample]]:
+    """Return the tubes of enough events in equal parts, each drawn over all of them: a run alone would be its own."""
+    names = [name for name, tube in tubes.items() if tube.n_events >= FEWEST_EVENTS]
+    drawn = np.random.default_rng(0).permutation(len(names))
+    parts = np.array_split(drawn, max(1, -(-len(names) // MOST_TUBES)))
+    return [{names[i]: tubes[names[i]] for i in sorted(part)} for part in parts]
+
+
+def _unlike_others(tubes: Mapping[str, StainingSample]) -> list[StainFinding]:
     panel = PanelFit(tubes)
     if len(tubes) < FEWEST_TUBES or len(panel.markers) < _FEWEST_MARKERS:
         return []
@@ -110,15 +125,15 @@ def exchange_evidence(tubes: Mapping[str, StainingSample], tube: str, markers: t
     Parameters
     ----------
     tubes
-        By sample_id, the tube among them.
+        By sample_id, the tube among them; of more than 250 those of its part, as `staining_findings` draws them.
     tube
         The one in question.
     markers
         The two stains.
     """
-    tubes = {name: one for name, one in tubes.items() if one.n_events >= FEWEST_EVENTS}
-    panel = PanelFit(tubes)
-    if tube not in tubes or len(tubes) < 2 or not set(markers) <= set(panel.markers):
+    part = next((part for part in _parts(tubes) if tube in part), {})
+    panel = PanelFit(part)
+    if len(part) < 2 or not set(markers) <= set(panel.markers):
         return float("nan")
     a, b = (panel.markers.index(marker) for marker in markers)
     ratio, gain = _gain(panel, tube, (a, b))

@@ -25,7 +25,7 @@ from immunolab.report.other_tables import other_tables
 from immunolab.report.patient_index import patient_index
 from immunolab.report.patients import components_grid, patient_grid, responders_grid
 from immunolab.report.review import borders_grid, review_grid
-from immunolab.report.run_courses import run_courses
+from immunolab.report.run_courses import MOST_COURSES, run_courses
 from immunolab.report.shift_tables import shift_grid, slope_grid, tests_grid
 from immunolab.results.run import REPORT, Run
 from immunolab.schema.files import write_atomically
@@ -104,6 +104,7 @@ def _context(run: Run, pictures: Sequence[Written], sheets: Sequence[Sheet]) -> 
         "deviations": flow.deviations(run),
         "quality": flow.quality(run),
         "courses": run_courses(run),
+        "most_courses": MOST_COURSES,
         "failures": flow.failures(run),
         "review": review_grid(run),
         "thresholds": borders_grid(run),

@@ -10,7 +10,8 @@ from immunolab.results.run import Run
 from immunolab.results.tube import COURSE
 from immunolab.schema.flags import Check
 
-_MOST = 30  # pictures on the page (1.2 MB); the worst first, the others are in their samples' folders
+MOST_COURSES = 30
+"""Pictures on the page (1.2 MB): the worst; the others are in their samples' folders."""
 _OF_THE_RUN = (Check.STEADINESS, Check.CLEANED, Check.SLOW_DRIFT)
 
 
@@ -37,7 +38,7 @@ def run_courses(run: Run) -> list[RunCourse]:
     found: list[RunCourse] = []
     for sample in sorted(dict.fromkeys(rows["sample_id"]), key=lambda name: -share.get(name, 0.0)):
         path = run.folder / "samples" / str(sample) / COURSE
-        if path.exists() and len(found) < _MOST:
+        if path.exists() and len(found) < MOST_COURSES:
             said = "; ".join(map(str, rows.loc[rows["sample_id"] == sample, "message"]))
             found.append(RunCourse(str(sample), said, b64encode(path.read_bytes()).decode()))
     return found

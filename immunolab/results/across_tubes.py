@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
 from immunolab.comparison.visit_design import visit_design
 from immunolab.quality.batch_drift import TubeRun, drift_table
 from immunolab.quality.identity import TubeOwner, identity_table
-from immunolab.quality.staining import StainFinding, staining_findings
+from immunolab.quality.staining import staining_findings
 from immunolab.quality.staining_sample import StainingSample
 from immunolab.schema.across_tubes import DESIGN, DRIFT, IDENTITY, SAMPLE_FLOW, STAINING
 from immunolab.schema.flags import Check
 from immunolab.study.sheet import Sample, Study
 
-_MOST_TUBES = 250  # compared with each other, in the order of the sheet: the work goes with their square (judgement)
 _CHECKS = {
     "exchanged": Check.EXCHANGED,
     "absent_stain": Check.ABSENT_STAIN,
@@ -101,7 +99,7 @@ def staining_table(tubes: Sequence[Sample], stains: Mapping[str, StainingSample]
     for panel, stimulation in dict.fromkeys((s.panel, s.stimulation) for s in tubes):
         ids = [s.sample_id for s in tubes if (s.panel, s.stimulation) == (panel, stimulation)]
         own = {name: stains[name] for name in ids if name in stains}
-        for one in _in_parts(own):
+        for one in staining_findings(own):
             tube = own[one.tube]
             rows.append({
                 "sample_id": one.tube, "panel": panel, "marker": one.marker,
@@ -109,13 +107,6 @@ def staining_table(tubes: Sequence[Sample], stains: Mapping[str, StainingSample]
                 "other_marker": one.other or None, "value": one.value, "limit": one.limit, "message": one.message,
             })  # fmt: skip
     return STAINING.frame(rows)
-
-
-def _in_parts(own: Mapping[str, StainingSample]) -> Iterator[StainFinding]:
-    """Yield what is found in a panel's tubes; large panels are compared in equal parts, in the order of the sheet."""
-    names = list(own)
-    for part in np.array_split(np.arange(len(names)), max(1, -(-len(names) // _MOST_TUBES))):
-        yield from staining_findings({names[i]: own[names[i]] for i in part})
 
 
 def sample_flow_table(study: Study, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

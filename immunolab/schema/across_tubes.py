@@ -69,8 +69,7 @@ STAINING = Table(
             "finding",
             "text",
             "exchanged: fits with another's signal; absent_stain: no cell is stained, though the other markers say "
-            "that its cells are there; absent_population: they are not there by other markers either; unlike: none of "
-            "these",
+            "that its cells are there; absent_population: they are not there by other markers either",
             allowed=FINDINGS,
         ),
         Column("other_marker", "text", "the marker whose signal it fits with", nullable=True),
@@ -84,8 +83,7 @@ STAINING = Table(
         Column("limit", "number", "beyond which it is named: above for exchanged, below for the others"),
         Column("message", "text", "in words"),
     ),
-    notes="Of more than 250 tubes of a panel, parts of at most 250 in the order of the sheet are compared: an exchange "
-    "between tubes of two parts is not looked for.",
+    notes="More than 250 tubes of a panel are compared in equal parts, each drawn over all of them.",
     files=("run: tables/staining.csv",),
 )
 
@@ -132,7 +130,8 @@ IDENTITY = Table(
         Column(
             "n_alike",
             "integer",
-            "other patients' tubes of the visit that this one could be exchanged with and not be found",
+            "other patients' tubes of the visit that this one could be exchanged with and not be found; those of "
+            "patients that it was not compared with among them",
             "tubes",
             low=0,
         ),
@@ -140,8 +139,8 @@ IDENTITY = Table(
         Column("message", "text", "in words", nullable=True),
     ),
     key=("sample_id",),
-    notes="Of more than 200 patients, parts of at most 200 in the order of the sheet are compared: an exchange between "
-    "patients of two parts is not looked for.",
+    notes="Compared are patients with two tubes of a panel and more. More than 200 are compared in equal parts, in the "
+    "order of the sheet, all tubes of a patient in one: an exchange between two parts is not looked for.",
     files=("run: tables/identity.csv",),
 )
 

@@ -86,7 +86,8 @@ def check_study(source: Path | str, *, allow_code: bool = False) -> Checked:
         Problem(study.name, "", text, "") for text in unmeasured(asked, study, panels, clinic, gated).sentences
     ]
     for name, files in labels.items():
-        stains = panel_stains([s for s in samples if s.panel == name], panels[name])
+        stains = panel_stains([s for s in samples if s.panel == name and str(s.file) in files], panels[name])
+        problems += stains.problems
         notes += stains.notes()
         for one in find_drift(files):
             judged, settled = stains.judged(one) if one.kind == "swapped" else (one, one.harmless)

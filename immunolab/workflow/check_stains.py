@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from immunolab.errors import ImmunolabError, Problem
+from immunolab.progress import progress
 from immunolab.quality.staining import StainFinding, exchange_evidence, staining_findings
 from immunolab.quality.staining_sample import StainingSample, staining_sample
 from immunolab.study.sheet import Sample
@@ -27,14 +28,14 @@ class PanelStains:
 
     Attributes
     ----------
-    samples
-        sample_id by file.
     stains
         Events by file.
+    problems
+        Of files whose events, or their matrix, cannot be read.
     """
 
-    samples: Mapping[str, str]
     stains: Mapping[str, StainingSample]
+    problems: tuple[Problem, ...] = ()
 
     def notes(self) -> list[Problem]:
         """Return a note for each stain that is exchanged or absent."""
@@ -66,27 +67,24 @@ class PanelStains:
 
 
 def panel_stains(samples: Sequence[Sample], panel: PanelGates) -> PanelStains:
-    """Return events of a panel's tubes; files that cannot be read, controls and stimulated tubes are left out.
+    """Return events of a panel's tubes; controls and stimulated tubes are left out.
 
     Parameters
     ----------
     samples
-        Those of the panel.
+        Those of the panel whose headers can be read.
     panel
         How its tubes are read.
     """
     found: dict[str, StainingSample] = {}
-    names: dict[str, str] = {}
-    for sample in samples:
-        if sample.control_of or sample.stimulation or str(sample.file) in found:
-            continue
+    problems: list[Problem] = []
+    stained = {str(s.file): s.sample_id for s in samples if not (s.control_of or s.stimulation)}
+    for file, sample_id in progress(stained.items(), len(stained), "reading events"):
         try:
-            tube = panel.tube(sample.sample_id, str(sample.file)).read_whole()
-        except ImmunolabError:
-            continue  # whoever reads the headers reports it, and the run for what is wrong beyond them
-        found[str(sample.file)] = staining_sample(tube)
-        names[str(sample.file)] = sample.sample_id
-    return PanelStains(names, found)
+            found[file] = staining_sample(panel.tube(sample_id, file).read_whole())
+        except ImmunolabError as error:
+            problems.append(Problem(file, "", error.message, error.hint))
+    return PanelStains(found, tuple(problems))
 
 
 def file_stains(paths: Mapping[str, Path]) -> dict[str, StainingSample]:

@@ -37,7 +37,7 @@ def qc_files(files: Sequence[str | Path], out: str | Path, *, panel: str | Path 
     Raises
     ------
     InputError
-        None of the files is there, or the folder cannot be written.
+        A file is not there (all of them are listed), or the folder cannot be made.
     """
     absent = [path for path in map(Path, files) if not path.exists()]
     if absent:

@@ -15,6 +15,7 @@ from immunolab.plots.style import HALF, MM, WIDTH
 from immunolab.quality.batch_drift import drift_sentences
 from immunolab.report.figure import FigureSet, ReportFigure, figure_name, on_axes
 from immunolab.results.run import Run
+from immunolab.schema.flags import Check
 from immunolab.vocabulary.display_names import display_name, parent_name
 
 _CHECKS = ("events", "dead")
@@ -64,20 +65,23 @@ def _landmarks(drift: pd.DataFrame) -> Iterator[ReportFigure]:
             steps = drift_sentences(some)
             said = "; ".join(steps) if steps else "no marker steps"
             of = f"Panel {panel}: " if panel else ""
+            n = int(some.groupby(["marker", "population"])["n_samples"].sum().max())
             caption = (
-                f"{of}median of each marker in populations that it stains evenly, by batch, from its mean over the "
-                "batches; red: the batch from which on the level is another one, beyond what batches differ in all "
-                f"markers. {said}."
+                f"{of}median of each marker in populations that it stains evenly, by batch (at most {n} samples in "
+                f"{some['batch'].nunique()} batches), from its mean over the batches; red: the batch from which on "
+                f"the level is another one, beyond what batches differ in all markers. {said}."
             )
             name = figure_name("landmark_drift", str(panel), str(page + 1) if page else "")
             yield ReportFigure(name, "quality", caption, partial(landmark_drift, some), some, wide=True)
 
 
 def _checked(rows: pd.DataFrame, check: str) -> str:
-    """Return the check with its number of samples, and those that warn or fail by name."""
+    """Return what the check counts, its number of samples, and those that warn or fail by name."""
     bad = rows.loc[rows["value"].notna() & (rows["status"] != "ok"), "sample_id"]
     named = f": {', '.join(map(str, bad[:_MOST_BAD]))}{' …' if len(bad) > _MOST_BAD else ''}" if len(bad) else ""
-    return f"Check '{check}', n = {int(rows['value'].notna().sum())} samples; {len(bad)} warn or fail (red){named}."
+    n = int(rows["value"].notna().sum())
+    counted = Check(check).meaning
+    return f"Check '{check}', {counted}: n = {n} samples; {len(bad)} warn or fail (red){named}."
 
 
 def _agreement_figures(pairs: pd.DataFrame, summary: pd.DataFrame) -> Iterator[ReportFigure]:
