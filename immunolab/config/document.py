@@ -6,8 +6,9 @@ text), ``4e4`` is a number, ``012`` and ``1_000`` stay text. The only door to th
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -21,12 +22,13 @@ from immunolab.input_files import path_hint, read_input_text
 Place = tuple[str | int, ...]
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_PLAIN = re.compile(r"[A-Za-z0-9/](?:[\w ./+-]*[\w/+-])?", re.ASCII)  # text that needs no quotes anywhere
 _INFINITE = {".inf": float("inf"), "+.inf": float("inf"), "-.inf": float("-inf"), ".nan": float("nan")}
 # controls but tab and newline, and marks that turn the direction of text
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _LONGEST_INT = 18  # characters that fit into 64 bits; what is longer is a registration number, no quantity
 # Of a file: the largest shipped strategy has 700 values 8 deep in 20 kB (judgement: a hundredfold, read in seconds)
-_MOST_CHARACTERS, _MOST_VALUES, _DEEPEST = 2_000_000, 100_000, 100
+_MOST_VALUES, _CHARACTERS_A_VALUE, _DEEPEST = 100_000, 20, 100
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's parser is ten times as fast, where the wheel has it
 
 
@@ -58,13 +60,15 @@ class Document:
         return Problem(self.file, str(line) if line else "", f"{spelled}: {message}" if spelled else message, hint)
 
 
-def read_yaml(path: Path | str) -> Document:
+def read_yaml(path: Path | str, *, most: int = _MOST_VALUES) -> Document:
     """Read a YAML file.
 
     Parameters
     ----------
     path
         The file.
+    most
+        Values that it may hold, of 20 characters on average.
 
     Raises
     ------
@@ -79,7 +83,7 @@ def read_yaml(path: Path | str) -> Document:
         raise InputError(Problem(str(path), "", f"cannot be read: {error.strerror}", hint)) from None
     except UnicodeDecodeError:
         raise InputError(Problem(str(path), "", "is not UTF-8 text", "save the file as UTF-8")) from None
-    return parse_yaml(text, str(path))
+    return parse_yaml(text, str(path), most=most)
 
 
 def read_package_yaml(package: str, name: str) -> Document:
@@ -113,7 +117,7 @@ def dump_yaml(data: Any) -> str:
     return yaml.dump(data, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=120)
 
 
-def parse_yaml(text: str, file: str = "<text>") -> Document:
+def parse_yaml(text: str, file: str = "<text>", *, most: int = _MOST_VALUES) -> Document:
     """Parse YAML text; see `read_yaml`.
 
     Parameters
@@ -122,15 +126,17 @@ def parse_yaml(text: str, file: str = "<text>") -> Document:
         The file's text.
     file
         Its name, for messages.
+    most
+        As in `read_yaml`.
 
     Raises
     ------
     InputError
         The text is not YAML, or a key is duplicated.
     """
-    if len(text) > _MOST_CHARACTERS:
+    if len(text) > most * _CHARACTERS_A_VALUE:
         hint = "long lists belong into a table"
-        raise InputError(Problem(file, "", f"is longer than {_MOST_CHARACTERS:,} characters", hint))
+        raise InputError(Problem(file, "", f"is longer than {most * _CHARACTERS_A_VALUE:,} characters", hint))
     try:
         root = yaml.compose(text, Loader=_LOADER)
     except RecursionError:
@@ -143,11 +149,34 @@ def parse_yaml(text: str, file: str = "<text>") -> Document:
         raise InputError(Problem(file, place, f"not valid YAML: {error.problem}", "check indent and quotes")) from None
     except yaml.YAMLError as error:
         raise InputError(Problem(file, "", f"not valid YAML: {error}", "check indent and quotes")) from None
-    builder = _Builder(file)
+    builder = _Builder(file, most)
     data = builder.value(root, ()) if root is not None else None
     if builder.problems:
         raise InputError(builder.problems)
     return Document(file, data, builder.lines)
+
+
+def flow_yaml(value: Any) -> str:
+    """Return plain data as YAML on one line, which `parse_yaml` reads back to the same data.
+
+    Characters that cannot be seen, which no YAML file here may hold, are replaced.
+
+    Parameters
+    ----------
+    value
+        Mappings with text keys, lists, text, finite numbers, booleans and None.
+    """
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{flow_yaml(str(key))}: {flow_yaml(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(flow_yaml, value)) + "]"
+    if not isinstance(value, str):
+        return json.dumps(value, allow_nan=False)
+    plain = _PLAIN.fullmatch(value) and _scalar(value) == value
+    if plain:
+        return value
+    seen = _UNSEEN.sub("\ufffd", value)
+    return f"'{seen}'" if '"' in seen and not re.search(r"['\n\t\\]", seen) else json.dumps(seen, ensure_ascii=False)
 
 
 def _too_deep(file: str) -> InputError:
@@ -155,16 +184,17 @@ def _too_deep(file: str) -> InputError:
 
 
 class _Builder:
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, most: int) -> None:
         self.file = file
+        self.most = most
         self.lines: dict[Place, int] = {}
         self.problems: list[Problem] = []
         self.count = 0
 
     def value(self, node: yaml.Node, place: Place) -> Any:
         self.count += 1
-        if self.count > _MOST_VALUES:
-            raise InputError(Problem(self.file, "", f"more than {_MOST_VALUES} values", "aliases may repeat too much"))
+        if self.count > self.most:
+            raise InputError(Problem(self.file, "", f"more than {self.most} values", "aliases may repeat too much"))
         if len(place) > _DEEPEST:
             raise _too_deep(self.file)
         self.lines[place] = node.start_mark.line + 1

@@ -92,7 +92,7 @@ def gate_of(
         gate = reader.gate({"where": words} if isinstance(words, str) else _plain(words), ())
         faults = list(reader.faults)
         if isinstance(gate, Declared):
-            gate = _drawn(gate, transform)
+            gate = as_drawn(gate, transform)
         if isinstance(gate, Boolean):
             gate = Boolean(gate.operator, tuple(paths[name] for name in gate.operands), gate.complement)
     if not faults and gate is not None:
@@ -102,8 +102,16 @@ def gate_of(
     return gate
 
 
-def _drawn(gate: Declared, transform: Mapping[str, Any]) -> Gate:
-    """Return a border at a place that is given as the rectangle it is; any other gate as it came."""
+def as_drawn(gate: Declared, transform: Mapping[str, Any]) -> Gate:
+    """Return a border at a place that is given as the rectangle it is; any other gate as it came.
+
+    Parameters
+    ----------
+    gate
+        As it was read.
+    transform
+        Scales, as a strategy has them.
+    """
     settings = gate.settings
     if gate.kind != "threshold" or not ({"low", "high"} <= settings.keys() or settings.get("by") == "fixed"):
         return gate

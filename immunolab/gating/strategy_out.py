@@ -266,6 +266,26 @@ def _entry(tree: PopulationTree, population: Population, numbers: str) -> dict[s
     return entry
 
 
+def words_of(gate: Rectangle | Polygon | Ellipsoid) -> dict[str, Any] | None:
+    """Return a drawn gate in the words of a strategy file, in instrument units; None where these have no word for it.
+
+    Parameters
+    ----------
+    gate
+        With coordinates. An ellipse is given by its centre and the ends of its half axes.
+    """
+    if any(True for _ in _faults(Population("/gate", gate))):
+        return None
+    if not isinstance(gate, Ellipsoid):
+        return _gate(gate, "instrument")
+    x, y = gate.dimensions
+    lengths, directions = np.linalg.eigh(np.asarray(gate.covariance, dtype=float) * gate.distance_square)
+    arms = np.sqrt(np.maximum(lengths, 0.0)) * directions
+    ends = [[gate.mean[0] + arm[0], gate.mean[1] + arm[1]] for arm in arms.T[::-1]]
+    center, *ends = [[_value(x, a, "instrument"), _value(y, b, "instrument")] for a, b in (gate.mean, *ends)]
+    return {"ellipse": {"x": x.name, "y": y.name, "center": center, "ends": ends}}
+
+
 def _gate(gate: Gate | None, numbers: str) -> dict[str, Any]:
     match gate:
         case Declared():

@@ -30,6 +30,8 @@ class Threshold:
     flag: str | None = None
     reason: str | None = None
     scale: str | None = None
+    automatic: float | None = None
+    automatic_raw: float | None = None
 
 
 def thresholds_table(records: Iterable[Threshold]) -> pd.DataFrame:

@@ -53,14 +53,16 @@ THRESHOLDS = Table(
         POPULATION,
         Column("marker", "text", "antigen the border is on", nullable=True),
         Column("channel", "text", "detector the border is on"),
-        Column("threshold", "number", "the border on the display scale", "display scale", True),
+        Column(
+            "threshold", "number", "the border on the display scale; empty where there is none", "display scale", True
+        ),
         Column("threshold_raw", "number", "the border in instrument units", "instrument units", True),
         Column("method", "text", "name of the threshold method"),
         Column(
             "control",
             "text",
             "what the border depends on",
-            allowed=("fmo", "unstained", "internal", "density", "fixed", "imported", "template", "others"),
+            allowed=("fmo", "unstained", "internal", "density", "fixed", "imported", "template", "others", "reader"),
         ),
         Column(
             "scope", "text", "events the border was estimated from", allowed=("sample", "patient", "batch", "study")
@@ -70,6 +72,14 @@ THRESHOLDS = Table(
         FLAG,
         Column("reason", "text", "what the border depends on, and why no better control was used", nullable=True),
         Column("scale", "text", "the display scale of the channel", nullable=True),
+        Column(
+            "automatic",
+            "number",
+            "with method override: where the border was without the reader, on the scale of the gate then",
+            "display scale",
+            True,
+        ),
+        Column("automatic_raw", "number", "the same in instrument units", "instrument units", True),
     ),
     files=("run: tables/thresholds.csv", "run: samples/*/thresholds.csv", "gate: thresholds.csv"),
 )

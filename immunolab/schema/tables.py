@@ -17,6 +17,7 @@ from immunolab.schema import (
     estimand,
     figures,
     gating,
+    overrides,
     pooling,
     simulation,
 )
@@ -26,6 +27,7 @@ ALL: dict[str, Table] = {
     table.name: table
     for topic in (
         gating,
+        overrides,
         across_tubes,
         endpoints,
         estimand,

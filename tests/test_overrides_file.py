@@ -1,0 +1,90 @@
+"""Overrides of gates in their file: read, written, and every fault of a hand-written one with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from immunolab.errors import InputError
+from immunolab.events.transforms import Asinh, Logicle
+from immunolab.gating.gates import Dimension, Ellipsoid, Polygon, Rectangle
+from immunolab.gating.overrides import Override, StatedBorder, read_overrides, write_overrides
+
+CD25 = Dimension("CD25", Logicle(262144, 0.5, 4.5, 0))
+CD127 = Dimension("CD127", Asinh(150))
+POLYGON = Polygon((CD25, CD127), ((0.2, 1.1), (0.5, 1.1234567890123), (0.5, 3.0), (0.2, 3.0)))
+ELLIPSE = Ellipsoid((CD25, CD127), (0.3, 2.0), ((0.01, 0.002), (0.002, 0.04)), 2.0)
+ABOVE = Rectangle((CD25,), (0.321,), (None,))
+CLOSED = Rectangle((CD25,), (0.3,), (0.3,))
+SEVERAL = (
+    Override("a1", "c", "S1", "/A/B", POLYGON, ABOVE, "control", 'it is: "so"\nand #2', "Å. B.", "2026-11-26T10:00:00Z",
+             4.9, 3.123456789012, "ab" * 32, "cd" * 32),
+    Override("a2", "c", "S1", "/A/C", ELLIPSE, CLOSED, "no_border", reader="AB"),
+    Override("a3", "a3", "S2", "", None, None, "other", "true", "null",
+             borders=(StatedBorder("CD25", (3000.25,)), StatedBorder("CD4", (None, 100.5)))),
+)  # fmt: skip
+
+
+def test_written_overrides_are_read_back_to_the_last_digit(tmp_path: Path) -> None:
+    path = tmp_path / "overrides.yaml"
+    write_overrides(SEVERAL, path)
+    assert read_overrides(path) == SEVERAL
+    text = path.read_text(encoding="utf-8")
+    assert "gate: {polygon: {x: CD25, y: CD127, points: [[" in text
+    assert "was: no border" in text
+    write_overrides(read_overrides(path), path)
+    assert path.read_text(encoding="utf-8") == text
+    write_overrides((), path)
+    assert read_overrides(path) == () == read_overrides(tmp_path / "absent.yaml")
+
+
+def test_a_gate_changed_by_hand_beside_its_digits_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    path = tmp_path / "overrides.yaml"
+    write_overrides(SEVERAL[:1], path)
+    text = path.read_text(encoding="utf-8")
+    changed = text.replace("[1560.87, 1502.68]", "[1800, 1502.68]")
+    assert changed != text
+    path.write_text(changed, encoding="utf-8")
+    with pytest.raises(InputError, match=r"not the gate that exact\.gate holds.*\n.*remove gate from exact"):
+        read_overrides(path)
+
+
+def test_every_fault_of_a_hand_written_file_is_given_at_once_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "overrides.yaml"
+    path.write_text(
+        """overrides:
+- {id: k, sample: S1, threshold: {CD25: 3000}, reason: control, reader: me}
+- {id: k, sample: S1, threshold: {CD25: 3000}, reason: contrl, reader: me}
+- sample: [S1, S2]
+  population: Treg
+  gate: {polygon: {x: CD25, y: CD127, points: [[100, 100], [1000, 1000], [1000, 100], [100, 1000]]}}
+  reason: other
+  reader: me
+- sample: S1
+  threshold: {CD25: big}
+  reason: control
+  raeder: me
+- {sample: S1, reason: control, reader: me}
+- {sample: S1, threshold: {CD4: [100, 10]}, reason: control, reader: me, at: yesterday}
+""",
+        encoding="utf-8",
+    )
+    with pytest.raises(InputError) as error:
+        read_overrides(path)
+    found = {(problem.place, problem.message.split(": ", 1)[1]) for problem in error.value.problems}
+    assert found == {
+        ("3", "unknown reason 'contrl'"),
+        ("3", "the id 'k' is duplicated: line 2 has it"),
+        ("7", "the reason 'other' needs a comment"),
+        ("6", "the polygon crosses itself: its edges 1-2 and 3-4 meet"),
+        ("10", "a number in instrument units is needed"),
+        ("12", "unknown key 'raeder'"),
+        ("9", "the key is missing"),
+        ("13", "a gate is missing"),
+        ("14", "the low end 100 is not below the high end 10"),
+        ("14", "'yesterday' is no date"),
+    }
+    path.write_text("overrides:\n- {sample: S1\n  reason: control\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"overrides\.yaml:3  not valid YAML"):
+        read_overrides(path)
