@@ -16,10 +16,12 @@ from PIL import Image
 from immunolab.plots import style
 from immunolab.plots.calendar import Calendar
 from immunolab.plots.clinical import group_strips
+from immunolab.plots.drift import gate_drift
 from immunolab.plots.estimation import SMALL_SIZE, PairedRows, changes, estimation_plot
 from immunolab.plots.events import survival_curve
 from immunolab.plots.gate_views import save_views
-from immunolab.plots.names import apart, shortened
+from immunolab.plots.landmark_drift import landmark_drift
+from immunolab.plots.names import apart, distinct, shortened
 from immunolab.plots.panels import course_panels, slope_panels
 from immunolab.plots.patient_page import one_pager
 from immunolab.plots.proportions import event_squares, responders_over_visits
@@ -242,6 +244,43 @@ def test_names_are_moved_apart_as_little_as_possible(seed):
     assert placed[0] >= 0.0245 - 1e-9
     assert placed[-1] <= 1 - 0.0245 + 1e-9
     np.testing.assert_allclose(apart(np.array([0.2, 0.5, 0.8]), 0.049), [0.2, 0.5, 0.8])
+
+
+def test_samples_of_one_patient_keep_names_that_differ():
+    """Visits of a patient had one name in fourteen letters: IIM001_…urface."""
+    names = [f"IIM{i:03d}_{visit}_{panel}" for i in (1, 2) for visit in ("W0", "W12") for panel in ("surface", "foxp3")]
+    assert distinct(names) == names  # none has more than 24 letters
+    assert distinct(["P1", "P2"]) == ["P1", "P2"]
+    long = [f"{'SITE-PEKING-UNIVERSITY'}-{visit}-{'HOSPITAL-OF-PEOPLE'}-{i:03d}" for visit in "AB" for i in range(3)]
+    assert len(set(distinct(long))) == 6
+    assert distinct(["same", "same"]) == ["same", "same"]
+    assert distinct([]) == []
+
+
+def test_borders_and_landmarks_of_two_panels_can_be_read():
+    """Titles with the number of samples of one panel left the page."""
+    samples = [f"P{i}_{panel}" for i in range(4) for panel in ("surface", "foxp3")]
+    names = {"CD45RA": "CD4_CM", "HLA-DR": "CD4_act", "FOXP3": "Treg_FOXP3", "CD25": "Treg_FOXP3"}
+    rows = [
+        {"marker": marker, "population": population, "sample_id": sample, "threshold": 1.0 + i / 10 + k,
+         "threshold_raw": 500.0 + 90 * i, "ci_low": 0.9 + i / 10 + k, "ci_high": 1.1 + i / 10 + k, "flag": ""}
+        for k, (marker, name) in enumerate(names.items())
+        for population in (name, f"{name}_of_another")
+        for i, sample in enumerate(s for s in samples if s.endswith("foxp3") or marker == "CD25")
+    ]  # fmt: skip
+    fig = gate_drift(pd.DataFrame(rows), samples)
+    assert unreadable(fig) == []
+    assert [ax.get_xlabel() for ax in fig.axes] == ["n = 4", "n = 4", "n = 4", ""]
+    drift = pd.DataFrame(
+        [
+            {"marker": marker, "population": population, "batch": f"batch {b}", "median": 2.0 + b / 10,
+             "change_point": "yes" if b == 2 else "no"}
+            for marker in ("CD45RA", "HLA-DR", "CD127", "CXCR5", "CD4")
+            for population in ("CD4_naive", "CD8_TEMRA", "CD4_mem", "Tfh_eff", "Tfh_act", "Treg_naive", "CD8", "CD4")
+            for b in range(9)
+        ]
+    )  # fmt: skip
+    assert unreadable(landmark_drift(drift)) == []
 
 
 def test_a_shortened_name_keeps_its_ends():

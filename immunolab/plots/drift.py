@@ -44,13 +44,15 @@ def gate_drift(thresholds: pd.DataFrame, order: Sequence[str], *, batches: Mappi
     height = 22 + 34 * rows
     fig = figure(WIDTH, height * MM, layout=None)
     grid = fig.add_gridspec(
-        rows, _ACROSS, left=0.085, right=0.99, bottom=11 / height, top=1 - 12 / height, wspace=0.42, hspace=0.38
+        rows, _ACROSS, left=0.085, right=0.99, bottom=11 / height, top=1 - 12 / height, wspace=0.42, hspace=0.48
     )
     tints = _tints(order, batches or {})
     for i, (marker, populations, frame) in enumerate(panels):
         ax = axes(fig.add_subplot(grid[i]))
         _draw_border(ax, frame, order, batches or {}, tints)
-        ax.set_title(_title(marker, populations, frame), fontsize=SMALL)
+        ax.set_title(_title(marker, populations), fontsize=SMALL)
+        if (n := int(np.isfinite(frame["threshold"].to_numpy(dtype=float)).sum())) < len(frame):
+            ax.set_xlabel(f"n = {n}", fontsize=SMALL)
         if i % _ACROSS == 0:
             ax.set_ylabel("border", fontsize=SMALL)
     fig.text(0.53, 1.5 / height, f"{len(order)} samples, in run order", fontsize=8, ha="center", va="bottom")
@@ -80,11 +82,9 @@ def borders(thresholds: pd.DataFrame, order: Sequence[str]) -> Iterator[tuple[st
         yield str(key[0]), populations, frame
 
 
-def _title(marker: str, populations: Sequence[str], frame: pd.DataFrame) -> str:
-    """Return the marker and its first population, as long as how many more and in how many samples leave room for."""
-    n = int(np.isfinite(frame["threshold"].to_numpy(dtype=float)).sum())
+def _title(marker: str, populations: Sequence[str]) -> str:
+    """Return the marker and its first population, as long as the number of further ones leaves room for."""
     more = f" +{len(populations) - 1}" if len(populations) > 1 else ""
-    more += f", n = {n}" if n < len(frame) else ""
     return f"{shortened(f'{marker}: {populations[0]}', _TITLE - len(more))}{more}"
 
 

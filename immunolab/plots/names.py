@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.transforms import Bbox
 
 _LONGEST = 14  # characters of a name on a figure (judgement: a quarter of a half-page figure); the CSV has all of it
+_LONG = 24  # characters of upright names that are alike in fewer: a third of the height of their figure
 LINE = SMALL * 1.17  # points from a line of names to the next: what a line of these letters takes
 
 
@@ -36,6 +37,24 @@ def shortened(name: str, most: int = _LONGEST) -> str:
             break
         head, tail = more
     return f"{head}…{tail}"
+
+
+def distinct(names: Sequence[str], most: int = _LONGEST) -> list[str]:
+    """Return names shortened as little as it takes for different ones to stay different.
+
+    Parameters
+    ----------
+    names
+        As in the tables.
+    most
+        Characters of a name where that is enough.
+    """
+    n = len(set(names))
+    for longest in (most, *range(max(most, _LONG), max(map(_width, names), default=0))):
+        short = [shortened(name, longest) for name in names]
+        if len(set(short)) == n:
+            return short
+    return list(names)
 
 
 def _width(text: str) -> int:
@@ -107,7 +126,7 @@ def name_ticks(ax: Axes, names: Sequence[str], what: str) -> None:
         ax.set_xticks([])
         ax.set_xlabel(f"{len(names)} {what}; names are in the figure's CSV", fontsize=SMALL)
         return
-    ax.set_xticks(range(len(names)), [shortened(name) for name in names], rotation=90, fontsize=SMALL)
+    ax.set_xticks(range(len(names)), distinct(names), rotation=90, fontsize=SMALL)
 
 
 def apart(wanted: np.ndarray, step: float) -> np.ndarray:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from immunolab.plots.labels import folded
 from immunolab.plots.names import name_ticks
 from immunolab.plots.style import ALARM, BATCH_COLOURS, MM, SMALL, WIDTH, axes, style
+from immunolab.schema.flags import Check
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,5 +62,5 @@ def check_over_run(
         ax.set_ylim(0, None)
     ax.set_xlim(-0.7, max(len(order), 1) - 0.3)
     name_ticks(ax, list(order), "samples, in run order")
-    ax.set_ylabel(check.replace("_", " "))
+    ax.set_ylabel(folded(Check(check).meaning, 20))
     return ax
