@@ -1,7 +1,8 @@
 // The page's half of the editor of gates: draws what Python sends, and sends what the user does.
 //
-// mount(element, channel) needs of its surroundings only channel.send(message) and channel.on(handler); a notebook, a web
-// server and a test each bring their own. Nothing is loaded from anywhere. All text is set as text, never as markup.
+// mount(element, channel, options) needs of its surroundings only channel.send(message) and channel.on(handler); a notebook,
+// a web server and a test each bring their own. Nothing is loaded from anywhere. All text is set as text, never as markup.
+// Options: redefine (gates can be drawn, renamed, removed), largest (px of the picture), silence (said where no answer comes).
 // Places are shares of the picture, (0, 0) at the lower left.
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -20,10 +21,11 @@ const SHAPES = [
 
 let instances = 0;
 
-function html(tag, attributes = {}, ...children) {
+export function html(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (name === "text") made.textContent = value;
+    else if (name === "style") made.style.cssText = value; // an attribute would be refused by a page's content policy
     else if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
     else if (value === true) made.setAttribute(name, "");
     else if (value !== false && value !== null && value !== undefined) made.setAttribute(name, value);
@@ -32,7 +34,7 @@ function html(tag, attributes = {}, ...children) {
   return made;
 }
 
-function svg(tag, attributes = {}, text) {
+export function svg(tag, attributes = {}, text) {
   const made = document.createElementNS(SVG, tag);
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
   if (text !== undefined) made.textContent = text;
@@ -49,7 +51,9 @@ function amount(value) {
   return Math.abs(digits) >= 1e7 ? digits.toExponential(3) : digits.toLocaleString("en-US", { maximumFractionDigits: 6 });
 }
 
-export function mount(root, channel) {
+const SILENCE = "No answer from Python yet: another cell may be running. After a restart, run this cell again.";
+
+export function mount(root, channel, { redefine = true, largest = 460, silence = SILENCE } = {}) {
   const id = `il-editor-${++instances}`;
   let state = null;
   let picture = null;
@@ -116,7 +120,7 @@ export function mount(root, channel) {
   );
   root.append(frame);
 
-  for (const shape of SHAPES) {
+  for (const shape of redefine ? SHAPES : []) {
     tools.append(
       html("button", {
         type: "button",
@@ -133,10 +137,7 @@ export function mount(root, channel) {
 
   function send(message) {
     clearTimeout(patience);
-    patience = setTimeout(
-      () => say("No answer from Python yet: another cell may be running. After a restart, run this cell again.", true),
-      PATIENCE,
-    );
+    patience = setTimeout(() => say(silence, true), PATIENCE);
     channel.send(message);
   }
 
@@ -167,7 +168,7 @@ export function mount(root, channel) {
   function say(text, wrong = false) {
     status.textContent = text;
     status.classList.toggle("il-wrong", wrong);
-    if (text.startsWith("No answer")) status.dataset.gone = "yes";
+    if (text === silence) status.dataset.gone = "yes";
     else delete status.dataset.gone;
   }
 
@@ -179,7 +180,7 @@ export function mount(root, channel) {
 
   function layOut() {
     const wide = plot.parentElement.clientWidth || 480;
-    size = Math.max(180, Math.min(460, wide - INSET.left - INSET.right));
+    size = Math.max(180, Math.min(largest, wide - INSET.left - INSET.right));
     plot.style.width = `${size + INSET.left + INSET.right}px`;
     plot.style.height = `${size + INSET.top + INSET.bottom}px`;
     for (const layer of [canvas, pad, handleLayer]) {
@@ -686,27 +687,26 @@ export function mount(root, channel) {
   function showPanel() {
     const gate = activeGate();
     if (!gate) {
-      panel.replaceChildren(html("p", { class: "il-hint", text: "Choose a population to change its gate, or draw a new gate below the events shown." }));
+      const hint = redefine ? "Choose a population to change its gate, or draw a new gate below the events shown." : "Choose a population to move its gate.";
+      panel.replaceChildren(html("p", { class: "il-hint", text: hint }));
       return;
     }
     const inside = document.activeElement && panel.contains(document.activeElement) ? document.activeElement.id : "";
     const handle = gate.handles.find((one) => one.key === chosen) || gate.handles[0] || null;
     const name = html("input", { id: `${id}-name`, value: gate.name, size: "14", "aria-label": "Name of the gate" });
     const rename = () => name.value.trim() && name.value.trim() !== gate.name && send({ type: "rename", path: gate.path, name: name.value });
-    const form = html(
-      "form",
-      {
-        onsubmit: (event) => {
-          event.preventDefault();
-          rename();
-        },
-      },
+    const events = html("button", { type: "button", text: "Events inside", id: `${id}-inside`, onclick: () => send({ type: "show", path: gate.path }) });
+    const parts = [
       html("label", { for: name.id, text: "Gate" }),
       name,
       html("button", { type: "submit", text: "Rename", id: `${id}-rename` }),
       html("button", { type: "button", text: "Remove", id: `${id}-remove`, title: "Remove the gate and everything below it", onclick: () => send({ type: "remove", path: gate.path }) }),
-      html("button", { type: "button", text: "Events inside", id: `${id}-inside`, onclick: () => send({ type: "show", path: gate.path }) }),
-    );
+    ];
+    const onsubmit = (event) => {
+      event.preventDefault();
+      rename();
+    };
+    const form = html("form", { onsubmit }, ...(redefine ? parts : [html("strong", { text: gate.name })]), events);
     panel.replaceChildren(form, html("p", { class: "il-counted" }));
     if (handle) panel.append(valueForm(gate, handle));
     if (state.note) panel.append(html("p", { class: "il-hint", text: state.note }));
