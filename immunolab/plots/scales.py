@@ -42,6 +42,8 @@ class DisplayScale:
         Labelled positions on the display scale, and their instrument values in words.
     minor
         Further positions, without a label.
+    marker
+        Antigen; empty for a channel without one, and in views that an earlier version kept.
     """
 
     label: str
@@ -50,6 +52,7 @@ class DisplayScale:
     ticks: tuple[float, ...]
     tick_labels: tuple[str, ...]
     minor: tuple[float, ...] = ()
+    marker: str = ""
 
 
 def scale_of(
@@ -144,7 +147,8 @@ def limited_scale(dimension: Dimension, ends: tuple[float, float], events: Tube)
 def _axis(dimension: Dimension, events: Tube, low: float, high: float) -> DisplayScale:
     low, high = _on_scale(dimension.transform, low, high)
     ticks, words, minor = ticks_of(dimension.transform, low, high)  # type: ignore[arg-type]  # scales are frozen records
-    return DisplayScale(channel_label(dimension, events), low, high, ticks, words, minor)
+    marker = "" if dimension.ratio else events.channels[events.find(dimension.name)].marker or ""
+    return DisplayScale(channel_label(dimension, events), low, high, ticks, words, minor, marker)
 
 
 def _on_scale(transform: Transform, low: float, high: float) -> tuple[float, float]:

@@ -19,6 +19,7 @@ from immunolab.schema import (
     gating,
     overrides,
     pooling,
+    review,
     simulation,
 )
 from immunolab.schema.table import Table
@@ -36,6 +37,7 @@ ALL: dict[str, Table] = {
         cells,
         figures,
         pooling,
+        review,
         simulation,
         bridges,
     )

@@ -24,6 +24,7 @@ from immunolab.schema.gating import (
     THRESHOLDS,
     UNCLEANED_COUNTS,
 )
+from immunolab.schema.review import AT_BORDER
 from immunolab.workflow.read_tube import TubeFile
 from immunolab.workflow.store import Store
 
@@ -81,6 +82,7 @@ def measure(job: MeasureJob) -> Measured:
     """
     from immunolab.gating.exchange.gatingml_out import write_gatingml
     from immunolab.gating.tubes import gate_tube
+    from immunolab.plots.at_border import border_rows
     from immunolab.plots.gate_views import gate_views, save_views
     from immunolab.quality.clean import without
     from immunolab.quality.staining_sample import STAINING_EVENTS, staining_sample
@@ -98,7 +100,9 @@ def measure(job: MeasureJob) -> Measured:
         write_gatingml(gated.on_channels(), folder / "gates.xml")
         (folder / GATES).write_text(json.dumps(to_plain(job.gates)), encoding="utf-8")
         staining_sample(gated.tube).save(folder / STAINING_EVENTS)
-        save_views(gate_views(gated.strategy, gated.tube, gated.memberships), folder / "views.npz")
+        views = gate_views(gated.strategy, gated.tube, gated.memberships)
+        save_views(views, folder / "views.npz")
+        AT_BORDER.write_rows(border_rows(views), folder / f"{AT_BORDER.name}.csv")
         _save_course(whole, run, folder)
 
     store.commit(sample_id, job.key, write, _memberships(gated) if job.memberships else None)
