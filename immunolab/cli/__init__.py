@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from immunolab.cli import analyses, files, studies
+from immunolab.cli import analyses, files, reviews, studies
 from immunolab.cli.words import INPUT_PROBLEM, PlainFormatter, say_error
 from immunolab.errors import ImmunolabError, Problem
 from immunolab.progress import quietly
@@ -20,6 +20,7 @@ _COMMANDS = (  # in the order of the help
     studies.add_run,
     studies.add_status,
     studies.add_report,
+    reviews.add_review,
     studies.add_export,
     files.add_qc,
     analyses.add_gate,

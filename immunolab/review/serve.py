@@ -1,0 +1,78 @@
+"""Serving a review on the loopback address, until Ctrl-C."""
+
+from __future__ import annotations
+
+import socket
+import webbrowser
+from collections.abc import Callable
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from immunolab.errors import InputError, Problem
+from immunolab.review.access import Access
+from immunolab.review.review import Review
+from immunolab.review.server import application
+
+HOST = "127.0.0.1"
+_LEAVE = 2  # seconds that a request has to end after Ctrl-C (judgement: a reading of a large tube)
+
+
+def serve(review: Review, *, port: int = 0, browser: bool = True, say: Callable[[str], None]) -> None:
+    """Serve a review until it is interrupted.
+
+    Parameters
+    ----------
+    review
+        Opened.
+    port
+        Of the loopback address; 0 takes a free one.
+    browser
+        Whether the page is opened.
+    say
+        Prints a line on the console.
+    """
+    with _listening(port) as listening:
+        access = Access(listening.getsockname()[1], say)
+        say(f"open in a browser, once: {access.link}")
+        say("Ctrl-C ends the server; every answer is kept, and the same command goes on")
+        if browser:
+            webbrowser.open(access.link)
+        try:
+            uvicorn.Server(configuration(application(review, access))).run(sockets=[listening])
+        except KeyboardInterrupt:
+            return
+
+
+def configuration(app: ASGIApp) -> uvicorn.Config:
+    """Return how the application is served: nothing of a request or of this machine is logged or sent.
+
+    Parameters
+    ----------
+    app
+        Of `immunolab.review.server.application`.
+    """
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        date_header=False,
+        server_header=False,
+        ws="none",
+        lifespan="off",
+        timeout_graceful_shutdown=_LEAVE,
+    )
+
+
+def _listening(port: int) -> socket.socket:
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((HOST, port))
+    except OSError as error:
+        listening.close()
+        hint = "name another with --port, or leave it out: a free one is taken"
+        text = f"port {port} cannot be used: {error.strerror}"
+        raise InputError(Problem("", "--port", text, hint)) from None
+    return listening

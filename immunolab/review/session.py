@@ -1,0 +1,215 @@
+"""A reader's review as the log has it: what was answered, changed and taken back. Nothing of it is kept elsewhere.
+
+Each answer is one entry of the log, on disk before the reader sees it accepted. A review that goes on reads the entries
+from the beginning, so that a server that was killed loses none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from immunolab.audit.log import AuditLog
+from immunolab.gating.gates import Gate
+from immunolab.gating.record_codec import from_plain, to_plain
+
+Word = Literal["accept", "reject", "undecided"]
+Scope = Literal["tube", "patient", "batch", "all"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A reader's word on the gate of a population in one tube."""
+
+    sample_id: str
+    path: str
+    word: Word
+    comment: str = ""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A gate of one tube that a change moved: where it was and where it is.
+
+    Attributes
+    ----------
+    percent_before, percent_after
+        Of parent; None where it was not computed, as for the other tubes of a change.
+    """
+
+    sample_id: str
+    path: str
+    was: Gate
+    gate: Gate
+    percent_before: float | None = None
+    percent_after: float | None = None
+
+
+@dataclass(frozen=True)
+class SavedChange:
+    """Gates that were moved together, in one tube or several.
+
+    Attributes
+    ----------
+    entry
+        Hash of its entry in the log.
+    sha256
+        Of each tube's file.
+    """
+
+    scope: Scope
+    reason: str
+    comment: str
+    moved: tuple[Moved, ...]
+    sha256: Mapping[str, str]
+    at: str = ""
+    entry: str = ""
+
+
+@dataclass
+class Session:
+    """A review with everything that was done so far.
+
+    Attributes
+    ----------
+    log
+        Where it is kept.
+    review
+        Its name.
+    reader
+        Who reviews.
+    clock
+        Gives the time of an entry, UTC in ISO words.
+    """
+
+    log: AuditLog
+    review: str
+    reader: str
+    clock: Callable[[], str]
+    closed: bool = False
+    _acts: dict[str, Decision | SavedChange] = field(default_factory=dict)
+    _done: list[str] = field(default_factory=list)
+    _undone: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for entry in self.log.entries():
+            if entry.fields.get("review") == self.review:
+                self._take(entry.kind, entry.fields, entry.hash, entry.at)
+
+    @property
+    def decisions(self) -> dict[tuple[str, str], Decision]:
+        """The words that hold, by sample and path."""
+        found = [act for act in self._held() if isinstance(act, Decision)]
+        return {(act.sample_id, act.path): act for act in found if act.word != "undecided" or act.comment}
+
+    @property
+    def changes(self) -> tuple[SavedChange, ...]:
+        """The changes that hold, the oldest first."""
+        return tuple(act for act in self._held() if isinstance(act, SavedChange))
+
+    @property
+    def every_change(self) -> frozenset[str]:
+        """Entries of all changes of this review, those that were taken back too."""
+        return frozenset(entry for entry, act in self._acts.items() if isinstance(act, SavedChange))
+
+    def gates(self, sample_id: str) -> dict[str, Gate]:
+        """Return the gates that this review moved in a tube, as they are now.
+
+        Parameters
+        ----------
+        sample_id
+            Of the tube.
+        """
+        return {one.path: one.gate for act in self.changes for one in act.moved if one.sample_id == sample_id}
+
+    @property
+    def undo_words(self) -> str:
+        """What `undo` takes back; empty where there is nothing."""
+        return _words(self._acts[self._done[-1]]) if self._done else ""
+
+    @property
+    def redo_words(self) -> str:
+        """What `redo` does again; empty where there is nothing."""
+        return _words(self._acts[self._undone[-1]]) if self._undone else ""
+
+    def decide(self, decision: Decision) -> None:
+        """Keep a word on a gate."""
+        self._add("decision", {"decision": decision.word} | _without(vars(decision), "word"))
+
+    def change(self, change: SavedChange) -> str:
+        """Keep a change of gates; return the hash of its entry."""
+        return self._add("override", _without(vars(change), "entry", "at") | {"moved": to_plain_moved(change.moved)})
+
+    def undo(self) -> Decision | SavedChange | None:
+        """Take back the last answer, as an entry of its own; None where there is none."""
+        return self._again("undo", self._done)
+
+    def redo(self) -> Decision | SavedChange | None:
+        """Give the answer again that was undone last, as an entry of its own; None where there is none."""
+        return self._again("redo", self._undone)
+
+    def close(self) -> None:
+        """End the review: names are shown from here on, and nothing more is answered."""
+        self._add("review_closed", {})
+
+    def _again(self, kind: str, entries: list[str]) -> Decision | SavedChange | None:
+        if not entries:
+            return None
+        entry = entries[-1]
+        self._add(kind, {"entry": entry})
+        return self._acts[entry]
+
+    def _held(self) -> Iterable[Decision | SavedChange]:
+        return (self._acts[entry] for entry in self._done)
+
+    def _add(self, kind: str, fields: Mapping[str, Any]) -> str:
+        fields, at = {"review": self.review} | dict(fields), self.clock()
+        entry = self.log.append(kind, fields, by=self.reader, at=at)
+        self._take(kind, fields, entry, at)
+        return entry
+
+    def _take(self, kind: str, fields: Mapping[str, Any], entry: str, at: str) -> None:
+        if kind == "decision":
+            act = Decision(fields["sample_id"], fields["path"], fields["decision"], fields["comment"])
+            self._new(entry, act)
+        elif kind == "override":
+            self._new(entry, _change(fields, entry, at))
+        elif kind == "undo" and fields["entry"] in self._done:
+            self._done.remove(fields["entry"])
+            self._undone.append(fields["entry"])
+        elif kind == "redo" and fields["entry"] in self._undone:
+            self._undone.remove(fields["entry"])
+            self._done.append(fields["entry"])
+        elif kind == "review_closed":
+            self.closed = True
+
+    def _new(self, entry: str, act: Decision | SavedChange) -> None:
+        self._acts[entry] = act
+        self._done.append(entry)
+        self._undone.clear()
+
+
+def to_plain_moved(moved: Iterable[Moved]) -> list[dict[str, Any]]:
+    """Return moved gates as JSON holds them."""
+    return [vars(one) | {"was": to_plain(one.was), "gate": to_plain(one.gate)} for one in moved]
+
+
+def _change(fields: Mapping[str, Any], entry: str, at: str) -> SavedChange:
+    moved = tuple(
+        Moved(**{**one, "was": from_plain(one["was"]), "gate": from_plain(one["gate"])}) for one in fields["moved"]
+    )
+    return SavedChange(fields["scope"], fields["reason"], fields["comment"], moved, fields["sha256"], at, entry)
+
+
+def _without(fields: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name not in names}
+
+
+def _words(act: Decision | SavedChange) -> str:
+    if isinstance(act, Decision):
+        name = act.path.rpartition("/")[2]
+        return f"{act.word} {name}" if act.word != "undecided" else f"the word on {name}"
+    names = list(dict.fromkeys(one.path.rpartition("/")[2] for one in act.moved))
+    n = len({one.sample_id for one in act.moved})
+    return f"move {', '.join(names)}" + (f" in {n} tubes" if n > 1 else "")

@@ -1,0 +1,58 @@
+"""A review through its server: what a reader does comes back, and nothing else gets in."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from review_server import reviewed
+from test_pipeline import GATES
+
+from immunolab.simulation import simulate
+from immunolab.workflow.run import run
+
+TREG = "/lymphocytes/CD3/CD4/Treg"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of three patients at two visits and its finished run, side by side."""
+    place = tmp_path_factory.mktemp("review")
+    simulate("sle_nct02084238", patients=3, seed=5, folder=place / "study", visits=["W0", "W10"], events=1500)
+    (place / "study" / "gates.yaml").write_text(GATES)
+    (place / "study" / "study.yaml").write_text(
+        "study: Hidden name\nsheet: samples.csv\npanels: {surface: {strategy: gates.yaml}}\n"
+        "comparison: {before: W0, after: W10}\n"
+    )
+    run(place / "study", out=place / "out", tables_only=True, jobs=1)
+    return place
+
+
+@pytest.fixture
+def out(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "place")) / "out"
+
+
+def test_a_gate_is_moved_saved_taken_back_and_accepted(out: Path) -> None:
+    with reviewed(out) as client:
+        session = client.get("session")
+        assert [gate["name"] for gate in session["gates"]] == ["lymphocytes", "CD3", "CD4", "Treg"]
+        tubes = client.get("tubes", gate=TREG)
+        drawn = client.get("pictures", gate=TREG)["tubes"]
+        assert {one["tube"] for one in drawn} == {one["tube"] for one in tubes}
+        tube = tubes[0]["tube"]
+        before = tubes[0]["n"]
+        after = client.drag(tube, TREG, by=0.1)
+        assert next(row["n"] for row in after["rows"] if row["path"] == TREG) < before
+        saved = client.post("save", tube=tube, gate=TREG, scope="tube", reason="wrong_population", comment="too low")
+        assert saved["changed"] == [{"tube": tube, "gates": [TREG]}]
+        assert client.post("undo")["session"]["redo"] == "move Treg"
+        assert client.post("redo")["session"]["undo"] == "move Treg"
+        client.post("decide", tube=tube, gate=TREG, decision="accept", comment="")
+        assert client.get("session")["gates"][-1]["n_decided"] == 1
+    with reviewed(out) as client:  # begun again: everything is there, under the same codes
+        row = next(one for one in client.get("tubes", gate=TREG) if one["tube"] == tube)
+        assert (row["decision"], row["overridden"]) == ("accept", True)
+        assert client.post("close")["session"]["study"] == "Hidden name"
+        assert "closed" in client.error("undo")
