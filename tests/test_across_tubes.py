@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import sys
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
@@ -19,11 +20,13 @@ from fcs_builder import write_fcs
 
 from immunolab.loaders.fcs.read import read_fcs
 from immunolab.quality import identity, staining
+from immunolab.quality import staining_sample as staining_sample_module
 from immunolab.quality.acquisition import TubeHeader, acquisition_table
 from immunolab.quality.batch_drift import TubeRun, drift_sentences, drift_table
+from immunolab.quality.expected_stain import BinnedEvents
 from immunolab.quality.identity import TubeOwner, identity_table
 from immunolab.quality.staining import staining_findings
-from immunolab.quality.staining_sample import read_staining_sample, staining_sample
+from immunolab.quality.staining_sample import StainingFiles, StainingSample, read_staining_sample, staining_sample
 from immunolab.report import disposition as flow
 from immunolab.report.figures.quality import run_figures
 from immunolab.results.across_tubes import sample_flow_table
@@ -101,6 +104,50 @@ def test_tubes_of_large_panels_are_compared_with_tubes_of_the_whole_sheet(
     monkeypatch.setattr(staining, "MOST_TUBES", 8)
     found = [one.tube for one in staining_findings(sheet) if (one.kind, one.marker) == ("absent_stain", "CD8")]
     assert found == [f"last {i}" for i in range(5)]
+
+
+def test_of_a_large_study_no_more_tubes_are_held_than_are_compared_with_each_other(
+    stains, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: set[int] = set()
+    most = []
+
+    def read(path: Path) -> StainingSample:
+        found = read_staining_sample(path)
+        held.add(id(found))
+        weakref.finalize(found, held.discard, id(found))
+        most.append(len(held))
+        return found
+
+    names = [f"{i} {name}" for i in range(3) for name in stains]
+    paths = {name: tmp_path / f"{i}.npz" for i, name in enumerate(names)}
+    for name, path in paths.items():
+        stains[name.partition(" ")[2]].save(path)
+    monkeypatch.setattr(staining, "MOST_TUBES", 6)
+    monkeypatch.setattr(staining_sample_module, "read_staining_sample", read)
+    staining_findings(StainingFiles(paths | {"none": tmp_path / "none.npz"}))
+    assert len(names) >= 18
+    assert max(most) <= 7  # those of one part, and the one that is looked at
+
+
+def test_the_first_cut_of_a_tree_is_the_best_of_all(stains) -> None:
+    """Against every cut of every channel tried one by one."""
+    events = next(iter(stains.values())).stains.T.astype(float)
+    binned, a = BinnedEvents.of(events), 2
+    tree = binned.grow(a)
+    best = {}
+    for j in (j for j in range(events.shape[1]) if j != a):
+        for cut in np.quantile(events[:, j], np.arange(1, 24) / 24):
+            low = events[:, j] <= cut
+            if 60 <= low.sum() <= len(low) - 60:
+                best[j, cut] = sum(len(own) * own.var() for own in (events[low, a], events[~low, a]))
+    (channel, cut), left = min(best.items(), key=lambda one: one[1])
+    assert (tree.feature[0], tree.cut[0]) == (channel, pytest.approx(cut))
+    low = events[:, channel] <= cut
+    assert tree.mean[tree.left[0]] == pytest.approx(events[low, a].mean())
+    assert a not in tree.feature
+    error = np.mean((events[:, a] - tree.expected(events)) ** 2)
+    assert error < left / len(low)  # further cuts take off more
 
 
 def test_events_kept_of_a_tube_are_read_back(stains, tmp_path: Path) -> None:

@@ -55,25 +55,35 @@ def with_intercurrent(
     groups = {
         (str(p), str(e)): at for (p, e), at in rows.groupby(["patient_id", "endpoint"], sort=False).indices.items()
     }
-    by_patient = {str(p): own for p, own in happened[happened["study_day"].notna()].groupby("patient_id")}
+    by_patient: dict[str, list[tuple[str, int]]] = {}
+    for patient, event, begins in _begun(happened):
+        by_patient.setdefault(patient, []).append((event, begins))
+    phases = rows["phase"].tolist()
     for (patient, name), places in groups.items():
-        for event in by_patient.get(patient, happened.iloc[:0]).to_dict("records"):
-            strategy, begins = estimand.strategy(event["event"], name), int(event["study_day"])
-            late = [i for i in places if rows["phase"].iat[i] != "baseline" and day[i] >= begins]
-            for i in late:
-                words[i].append(f"{event['event']}: {strategy}")
+        for event, begins in by_patient.get(patient, ()):
+            strategy = estimand.strategy(event, name)
+            for i in (i for i in places if phases[i] != "baseline" and day[i] >= begins):
+                words[i].append(f"{event}: {strategy}")
                 compared_as[i] = None if strategy in _CHANGED else compared_as[i]
     for (patient, name), places in groups.items():
         endpoint = declared.get(name)
-        for event in by_patient.get(patient, happened.iloc[:0]).to_dict("records"):
-            if endpoint is None or estimand.strategy(event["event"], name) != "while_on_treatment":
+        for event, begins in by_patient.get(patient, ()):
+            if endpoint is None or estimand.strategy(event, name) != "while_on_treatment":
                 continue
-            i = _stand_in(rows, places, day, compared_as, int(event["study_day"]), study, endpoint)
-            if i is not None:
-                compared_as[i] = str(study.contrast_of(endpoint).after)  # type: ignore[union-attr]
-                words[i].append(f"{event['event']}: while_on_treatment")
+            place = _stand_in(rows, places, day, compared_as, begins, study, endpoint)
+            if place is not None:
+                compared_as[place] = str(study.contrast_of(endpoint).after)  # type: ignore[union-attr]
+                words[place].append(f"{event}: while_on_treatment")
     joined = pd.array([";".join(own) or None for own in words], dtype="string")
     return rows.assign(intercurrent=joined, compared_as=pd.array(compared_as, dtype="string"))
+
+
+def _begun(happened: pd.DataFrame) -> Iterator[tuple[str, str, int]]:
+    """Yield patient, event and day of each event that has one."""
+    known = happened[happened["study_day"].notna()]
+    columns = (known[name].tolist() for name in ("patient_id", "event", "study_day"))
+    for patient, event, day in zip(*columns, strict=True):
+        yield str(patient), str(event), int(day)
 
 
 def days_of(rows: pd.DataFrame, study: Study) -> list[float]:

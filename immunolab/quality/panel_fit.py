@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from immunolab.quality.expected_stain import StainTree, grow
+from immunolab.quality.expected_stain import BinnedEvents, StainTree
 from immunolab.quality.staining_sample import StainingSample
 
 Array = NDArray[np.float64]
@@ -62,27 +62,24 @@ class PanelFit:
         By sample_id.
     """
 
-    tubes: Mapping[str, StainingSample]
+    tubes: InitVar[Mapping[str, StainingSample]]
     markers: tuple[str, ...] = ()
     _events: dict[str, Array] = field(default_factory=dict, repr=False)
     _trees: dict[tuple[int, str], StainTree] = field(default_factory=dict, repr=False)
-    _features: dict[str, _Features] = field(default_factory=dict, repr=False)
+    _binned: tuple[str, BinnedEvents] | None = field(default=None, repr=False)  # of the others of one tube, its id
+    _tops: dict[str, Array] = field(default_factory=dict, repr=False)
+    _features: tuple[Array, Array] | None = field(default=None, repr=False)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, tubes: Mapping[str, StainingSample]) -> None:
         """Bring all tubes to the markers that they share, in one order."""
-        all_markers = [set(tube.markers) for tube in self.tubes.values()]
+        all_markers = [set(tube.markers) for tube in tubes.values()]
         shared = set.intersection(*all_markers) if all_markers else set()
-        first = next(iter(self.tubes.values()), None)
+        first = next(iter(tubes.values()), None)
         self.markers = tuple(m for m in first.markers if m in shared) if first else ()
-        n_scatter = min((len(tube.scatter) for tube in self.tubes.values()), default=0)
-        for name, tube in self.tubes.items():
+        n_scatter = min((len(tube.scatter) for tube in tubes.values()), default=0)
+        for name, tube in tubes.items():
             rows = [tube.markers.index(marker) for marker in self.markers]
             self._events[name] = np.vstack([tube.stains[rows], tube.scatter[:n_scatter]]).T.astype(np.float64)
-
-    @property
-    def ids(self) -> list[str]:
-        """Names of the tubes."""
-        return list(self._events)
 
     def fit(self, tube: str, a: int, exchanged: Pair | None = None, *, by_others: bool = False) -> StainFit:
         """Return how stain number ``a`` of a tube fits its other channels, two of them exchanged where that is asked.
@@ -103,24 +100,35 @@ class PanelFit:
             events = events.copy()
             events[:, list(exchanged)] = events[:, list(exchanged[::-1])]
         tree = self._tree(a, tube if by_others else "")
-        stain, expected = events[:, a], tree.expected(np.delete(events, a, axis=1))
+        stain, expected = events[:, a], tree.expected(events)
         centred, rest = expected - expected.mean(), stain - expected
         total = float((centred**2).sum())
         spread = float(np.sqrt(total / len(stain)))
         error = float(np.mean((rest - np.median(rest)) ** 2))
-        top = float(np.quantile(stain, _TOP))
+        top = float(self._top(tube)[exchanged[exchanged[0] == a] if exchanged and a in exchanged else a])
         if total <= 1e-9 or stain.std() <= 1e-6:
             return StainFit(0.0, 0.0, top, spread, error)
         slope = float(centred @ stain / total)
         return StainFit(float(np.corrcoef(expected, stain)[0, 1]), slope, top, spread, error)
 
+    def _top(self, tube: str) -> Array:
+        """Return the 99.5th percentile of each channel of a tube."""
+        if tube not in self._tops:
+            self._tops[tube] = np.quantile(self._events[tube], _TOP, axis=0)
+        return self._tops[tube]
+
     def _tree(self, a: int, without: str) -> StainTree:
         if (a, without) not in self._trees:
-            pooled = [events for name, events in self._events.items() if name != without]
-            n = -(-_POOLED // len(pooled))
-            events = np.vstack([own[:n] for own in pooled])
-            self._trees[a, without] = grow(np.delete(events, a, axis=1), events[:, a])
+            self._trees[a, without] = self._binned_without(without).grow(a)
         return self._trees[a, without]
+
+    def _binned_without(self, tube: str) -> BinnedEvents:
+        """Return events of all other tubes, binned; kept for the next stain."""
+        if self._binned is None or self._binned[0] != tube:
+            pooled = [events for name, events in self._events.items() if name != tube]
+            n = -(-_POOLED // len(pooled))
+            self._binned = tube, BinnedEvents.of(np.vstack([own[:n] for own in pooled]))
+        return self._binned[1]
 
     def likeliest_exchanges(self, tube: str, n: int, least: float) -> list[Pair]:
         """Return at most ``n`` pairs of markers by whose exchange a tube would be likest the others.
@@ -136,48 +144,42 @@ class PanelFit:
         least
             What they must gain, in spreads between tubes a feature.
         """
-        others = [self._features_of(name) for name in self._events if name != tube]
-        gain = _exchange_gains(self._features_of(tube), others)
+        gain = _exchange_gains(*self._shapes_and_correlations(), list(self._events).index(tube))
         pairs = sorted(combinations(range(len(self.markers)), 2), key=lambda pair: -gain[pair])
         return [pair for pair in pairs[:n] if gain[pair] > least]
 
-    def _features_of(self, tube: str) -> _Features:
-        if tube not in self._features:
-            self._features[tube] = _Features.of(self._events[tube], len(self.markers))
-        return self._features[tube]
+    def _shapes_and_correlations(self) -> tuple[Array, Array]:
+        """Return features of all tubes, the tubes along the last axis."""
+        if self._features is None:
+            shapes, correlations = zip(
+                *(_features(own, len(self.markers)) for own in self._events.values()), strict=True
+            )
+            self._features = np.stack(shapes, axis=-1), np.stack(correlations, axis=-1)
+        return self._features
 
 
-@dataclass(frozen=True)
-class _Features:
-    """Of one tube: quantiles from the median and median ``(d, q + 1)``, Fisher's z of rank correlations ``(d, c)``."""
-
-    shape: Array
-    correlations: Array
-
-    @classmethod
-    def of(cls, events: Array, d: int) -> _Features:
-        ranks = events.argsort(axis=0).argsort(axis=0).astype(float)
-        ranks -= ranks.mean(axis=0)
-        ranks /= np.maximum(np.linalg.norm(ranks, axis=0), 1e-12)
-        median = np.median(events[:, :d], axis=0)
-        shape = np.column_stack([np.quantile(events[:, :d], _QUANTILES, axis=0).T - median[:, None], median])
-        return cls(shape, np.arctanh(np.clip(ranks[:, :d].T @ ranks, -0.99, 0.99)))
+def _features(events: Array, d: int) -> tuple[Array, Array]:
+    """Return quantiles from the median and median ``(d, q + 1)``, and Fisher's z of rank correlations ``(d, c)``."""
+    ranks = events.argsort(axis=0).argsort(axis=0).astype(float)
+    ranks -= ranks.mean(axis=0)
+    ranks /= np.maximum(np.linalg.norm(ranks, axis=0), 1e-12)
+    median = np.median(events[:, :d], axis=0)
+    shape = np.column_stack([np.quantile(events[:, :d], _QUANTILES, axis=0).T - median[:, None], median])
+    return shape, np.arctanh(np.clip(ranks[:, :d].T @ ranks, -0.99, 0.99))
 
 
-def _exchange_gains(own: _Features, others: list[_Features]) -> Array:
+def _exchange_gains(shapes: Array, correlations: Array, tube: int) -> Array:
     """Return ``(d, d)`` how much likelier a tube is with two markers exchanged, in spreads a feature."""
     least = np.full(len(_QUANTILES) + 1, _SHAPE_SPREAD)
     least[-1] = _LEVEL_SPREAD
-    shape, correlations = (
-        _distances(own.shape[:, None], np.array([one.shape for one in others]), least).mean(axis=2),
-        _distances(own.correlations[:, None], np.array([one.correlations for one in others]), _CORRELATION_SPREAD),
-    )
-    d, channels = own.correlations.shape
+    shape = _distances(shapes[:, None, :, tube], np.delete(shapes, tube, axis=-1), least).mean(axis=2)
+    each = _distances(correlations[:, None, :, tube], np.delete(correlations, tube, axis=-1), _CORRELATION_SPREAD)
+    d, channels = correlations.shape[:2]
     a, b = np.meshgrid(np.arange(d), np.arange(d), indexing="ij")
-    total = correlations.sum(axis=2)
+    total = each.sum(axis=2)
 
     def apart(i: Numbers, marker: Numbers) -> Array:  # channel i as this marker, without correlations with the pair
-        return (total[i, marker] - correlations[i, marker, a] - correlations[i, marker, b]) / (channels - 2)
+        return (total[i, marker] - each[i, marker, a] - each[i, marker, b]) / (channels - 2)
 
     labelled = apart(a, a) + apart(b, b) + shape[a, a] + shape[b, b]
     return np.asarray((labelled - apart(a, b) - apart(b, a) - shape[a, b] - shape[b, a]) / 2)
@@ -185,6 +187,14 @@ def _exchange_gains(own: _Features, others: list[_Features]) -> Array:
 
 def _distances(own: Array, others: Array, least: Array | float) -> Array:
     """Return ``(d, d, f)`` distance of channel i from what marker a has in the other tubes, in their spreads."""
-    centre = np.median(others, axis=0)
-    spread = np.hypot(_MAD_TO_SD * np.median(np.abs(others - centre), axis=0), least)
+    centre = _medians(others)
+    spread = np.hypot(_MAD_TO_SD * _medians(np.abs(others - centre[..., None])), least)
     return np.minimum(np.abs(own - centre[None]) / spread[None], _MOST_SPREADS)
+
+
+def _medians(values: Array) -> Array:
+    """Return medians along the last axis; of a few hundred values numpy sorts faster than it looks for the middle."""
+    ordered, half = np.sort(values, axis=-1), values.shape[-1] // 2
+    if values.shape[-1] % 2:
+        return np.asarray(ordered[..., half])
+    return np.asarray((ordered[..., half - 1] + ordered[..., half]) / 2)

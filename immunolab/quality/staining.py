@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -77,30 +77,33 @@ class StainFinding:
         return f"cells with {self.marker} are absent by the other markers too: the population, not the antibody"
 
 
-def staining_findings(tubes: Mapping[str, StainingSample]) -> list[StainFinding]:
+def staining_findings(tubes: Mapping[str, StainingSample], names: Sequence[str] | None = None) -> list[StainFinding]:
     """Return what is exchanged or absent in tubes that should be stained alike.
 
     Parameters
     ----------
     tubes
-        By sample_id: all of one panel, fully stained. More than 250 are compared in equal parts, each drawn over all.
+        By sample_id. More than 250 are compared in equal parts, each drawn over all.
+    names
+        Those of one panel, fully stained, which are compared; all of them where None.
 
     Returns
     -------
     list of StainFinding
         In the order of the tubes. Fewer than four tubes, or tubes of few events, are not compared.
     """
-    place = {name: i for i, name in enumerate(tubes)}
-    found = [one for part in _parts(tubes) for one in _unlike_others(part)]
+    chosen = [name for name in (tubes if names is None else names) if name in tubes]
+    place = {name: i for i, name in enumerate(chosen)}
+    found = [one for part in _parts(tubes, chosen) for one in _unlike_others({name: tubes[name] for name in part})]
     return sorted(found, key=lambda one: place[one.tube])
 
 
-def _parts(tubes: Mapping[str, StainingSample]) -> list[dict[str, StainingSample]]:
+def _parts(tubes: Mapping[str, StainingSample], chosen: Sequence[str]) -> list[list[str]]:
     """Return the tubes of enough events in equal parts, each drawn over all of them: a run alone would be its own."""
-    names = [name for name, tube in tubes.items() if tube.n_events >= FEWEST_EVENTS]
+    names = [name for name in chosen if tubes[name].n_events >= FEWEST_EVENTS]
     drawn = np.random.default_rng(0).permutation(len(names))
     parts = np.array_split(drawn, max(1, -(-len(names) // MOST_TUBES)))
-    return [{names[i]: tubes[names[i]] for i in sorted(part)} for part in parts]
+    return [[names[i] for i in sorted(part)] for part in parts]
 
 
 def _unlike_others(tubes: Mapping[str, StainingSample]) -> list[StainFinding]:
@@ -131,8 +134,8 @@ def exchange_evidence(tubes: Mapping[str, StainingSample], tube: str, markers: t
     markers
         The two stains.
     """
-    part = next((part for part in _parts(tubes) if tube in part), {})
-    panel = PanelFit(part)
+    part = next((part for part in _parts(tubes, list(tubes)) if tube in part), [])
+    panel = PanelFit({name: tubes[name] for name in part})
     if len(part) < 2 or not set(markers) <= set(panel.markers):
         return float("nan")
     a, b = (panel.markers.index(marker) for marker in markers)

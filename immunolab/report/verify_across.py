@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from immunolab.errors import Problem
-from immunolab.quality.staining_sample import STAINING_EVENTS, read_staining_sample
+from immunolab.quality.staining_sample import STAINING_EVENTS, StainingFiles
 from immunolab.report.table_diff import CHANGED, differs, file_in, file_of, read_written, same
 from immunolab.results.across_tubes import across_tables
 from immunolab.results.run import Run
@@ -35,9 +35,8 @@ def across_differences(run: Run) -> Iterator[Problem]:
     if len(known) < len(read):
         return
     paths = {s.sample_id: run.folder / "samples" / s.sample_id / STAINING_EVENTS for s in run.study.samples}
-    stains = {name: read_staining_sample(path) for name, path in paths.items() if path.exists()}
     acquisitions = known.pop(ACQUISITIONS.name, ACQUISITIONS.empty())
-    again = across_tables(run.study, known, acquisitions, stains)
+    again = across_tables(run.study, known, acquisitions, StainingFiles(paths))
     for table in (STAINING, DRIFT, IDENTITY, DESIGN, SAMPLE_FLOW):
         written = read_written(run, table) if file_in(run, table).exists() else table.empty()
         if isinstance(written, tuple):

@@ -98,9 +98,8 @@ def staining_table(tubes: Sequence[Sample], stains: Mapping[str, StainingSample]
     rows: list[dict[str, object]] = []
     for panel, stimulation in dict.fromkeys((s.panel, s.stimulation) for s in tubes):
         ids = [s.sample_id for s in tubes if (s.panel, s.stimulation) == (panel, stimulation)]
-        own = {name: stains[name] for name in ids if name in stains}
-        for one in staining_findings(own):
-            tube = own[one.tube]
+        for one in staining_findings(stains, ids):
+            tube = stains[one.tube]
             rows.append({
                 "sample_id": one.tube, "panel": panel, "marker": one.marker,
                 "channel": tube.names[tube.markers.index(one.marker)], "finding": one.kind,

@@ -9,7 +9,7 @@ import pandas as pd
 
 from immunolab.errors import ImmunolabError
 from immunolab.quality.acquisition import TubeHeader, acquisition_table
-from immunolab.quality.staining_sample import STAINING_EVENTS, StainingSample, read_staining_sample
+from immunolab.quality.staining_sample import STAINING_EVENTS, StainingFiles
 from immunolab.results.across_tubes import across_checks, across_tables
 from immunolab.results.run import Run
 from immunolab.schema.across_tubes import ACQUISITIONS
@@ -43,7 +43,7 @@ def with_tables_across_tubes(run: Run, samples: Sequence[Sample], store: Store) 
     return replace(run, tables=tables)
 
 
-def staining_samples(store: Store, samples: Sequence[Sample]) -> dict[str, StainingSample]:
+def staining_samples(store: Store, samples: Sequence[Sample]) -> StainingFiles:
     """Return the events of each tube that staining is compared by, of tubes that have them.
 
     Parameters
@@ -53,8 +53,7 @@ def staining_samples(store: Store, samples: Sequence[Sample]) -> dict[str, Stain
     samples
         The tubes.
     """
-    paths = {s.sample_id: store.sample_folder(s.sample_id) / STAINING_EVENTS for s in samples}
-    return {name: read_staining_sample(path) for name, path in paths.items() if path.exists()}
+    return StainingFiles({s.sample_id: store.sample_folder(s.sample_id) / STAINING_EVENTS for s in samples})
 
 
 def _headers(samples: Sequence[Sample]) -> Iterator[TubeHeader]:
