@@ -88,6 +88,27 @@ class PoolBorder:
 
 
 @dataclass(frozen=True)
+class OverrideUse:
+    """What a run did with an override of one population: the columns of `OVERRIDES` but for the percentages."""
+
+    sample_id: str
+    population: str
+    path: str | None
+    id: str
+    change: str
+    status: str
+    message: str | None
+    automatic: str | None
+    override: str
+    parent: str | None
+    reason: str
+    comment: str | None
+    reader: str
+    at: str | None
+    entry: str | None
+
+
+@dataclass(frozen=True)
 class TubeGates:
     """The gates of one tube.
 
@@ -111,6 +132,10 @@ class TubeGates:
         The same with the borders of one marker (first) moved further by standard errors of its move.
     bridge_anchor
         Whether these borders are those that the patient's other batches have followed.
+    overrides
+        What became of the gates that a reader placed; those that were used are in `strategy`.
+    automatic
+        The strategy without them; None where none was used.
     """
 
     strategy: Strategy
@@ -123,6 +148,8 @@ class TubeGates:
     bridged: Strategy | None = None
     bridged_further: tuple[tuple[str, Strategy], ...] = ()
     bridge_anchor: bool = False
+    overrides: tuple[OverrideUse, ...] = ()
+    automatic: Strategy | None = None
 
     @property
     def needs_placing(self) -> bool:

@@ -133,6 +133,21 @@ class Flag(DeclaredWord):
     )
     BORROWED = "borrowed", "note", "the patient's own events show no border: it is that of the study's other patients"
     BY_HAND = "by_hand", "note", "the gate was drawn or moved by hand after gating"
+    OVERRIDDEN = (
+        "overridden",
+        "note",
+        "a reader placed the gate (overrides.csv): how far the share depends on it is not known",
+    )
+    BELOW_OVERRIDE = (
+        "below_override",
+        "note",
+        "depends on a gate that a reader placed: how far the share depends on gates is not known",
+    )
+    STALE_OVERRIDE = (
+        "stale_override",
+        "doubtful",
+        "a reader replaced the gate, but not for these events: the automatic gate counts (overrides.csv says why)",
+    )
     NO_FMO = "no_fmo", "note", "there is no FMO control"
     NO_UNSTAINED = "no_unstained", "note", "there is no unstained control"
 

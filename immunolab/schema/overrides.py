@@ -29,7 +29,9 @@ REASONS: dict[Reason, str] = {
 }
 """Why a reader may replace a gate: word and meaning."""
 
-Status = Literal["applied", "stale"]
+OVERRIDES_FILE = "overrides.yaml"
+"""Name of the file beside study.yaml."""
+Status = Literal["applied", "stale", "replaced"]  # replaced: by a later override of the same gate
 STATUSES: tuple[Status, ...] = get_args(Status)
 
 OVERRIDES = Table(

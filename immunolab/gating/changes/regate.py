@@ -72,8 +72,8 @@ def gate_again(
     was = renamed_paths(before, kept)
     old = {p.path: p for p in before.populations}
     changed = [p for p in kept.populations if p.path not in was or not same_gate(old[was[p.path]].gate, p.gate, was)]
-    records = _Records(borders, before, tube, gates.thresholds or (), by_data)
-    flagged = _flagged(kept, before, {p.path for p in changed}, was, records)
+    records = BorderRecords(borders, before, tube, gates.thresholds or (), by_data)
+    flagged = reflagged(kept, before, {p.path for p in changed}, was, records)
     known = _unchanged(memberships, flagged, was, {p.path for p in changed})
     counted = checked(evaluate(flagged, tube, known), tube)
     rows = tuple(row for p in counted.strategy.populations for row in records.of(p, old.get(was.get(p.path, ""))))
@@ -93,10 +93,24 @@ def _unchanged(
     return found
 
 
-def _flagged(
-    strategy: Strategy, before: Strategy, changed: set[str], was: Mapping[str, str], records: _Records
+def reflagged(
+    strategy: Strategy, before: Strategy, changed: set[str], was: Mapping[str, str], records: BorderRecords
 ) -> Strategy:
-    """Return the strategy with flags as they are true now: moved and new gates are by hand, inherited words fresh."""
+    """Return the strategy with flags as they are true now: moved and new gates are by hand, inherited words fresh.
+
+    Parameters
+    ----------
+    strategy
+        With the changed gates, and the flags of before.
+    before
+        The strategy that `records` are of.
+    changed
+        Paths of the gates that are new or elsewhere.
+    was
+        Path now -> path before.
+    records
+        Of the borders.
+    """
     old = {p.path: p for p in before.populations}
     withheld_before = {p.path for p in before.populations if Flag.NO_BORDER in split(p.flag)}
     withheld: set[str] = set()
@@ -116,15 +130,25 @@ def _flagged(
     return replace(strategy, populations=tuple(populations))
 
 
-def _own_fault(population: Population, withheld: set[str], records: _Records) -> bool:
+def _own_fault(population: Population, withheld: set[str], records: BorderRecords) -> bool:
     """Whether a population had no border of its own, not only one that it depends on."""
     if is_closed(population.gate) or not population.depends_on & withheld:
         return True
     return any(row.threshold is None or Flag.NO_BORDER in split(row.flag) for row in records.before(population))
 
 
-class _Records:
-    """The records of borders as they were, and as they are after a change."""
+class BorderRecords:
+    """The records of borders as they were, and as they are after a change.
+
+    Parameters
+    ----------
+    borders, before
+        The records, and the strategy that they are of.
+    tube
+        Names channels.
+    placed, by_data
+        The records of what data placed now, and the paths of those populations.
+    """
 
     def __init__(
         self,
@@ -153,7 +177,13 @@ class _Records:
         return [row for row in known if any(_near(float(row.threshold_raw or 0.0), value) for value in values)]
 
     def words(self, population: Population, first: Population | None) -> list[str]:
-        """Return the flags of a population whose gate changed: by hand, and those of its borders that did not move."""
+        """Return the flags of a population whose gate changed: by hand, and those of its borders that did not move.
+
+        Parameters
+        ----------
+        population, first
+            As it is now, and as it was.
+        """
         if population.path in self._by_data:
             return split(population.flag)
         kept = [word for word in split(population.flag) if word == Flag.EXCLUSION_MISSING]
@@ -166,7 +196,13 @@ class _Records:
         return list(dict.fromkeys([*kept, Flag.BY_HAND]))
 
     def of(self, population: Population, first: Population | None) -> Iterator[Threshold]:
-        """Yield the records of a population as it is now."""
+        """Yield the records of a population as it is now.
+
+        Parameters
+        ----------
+        population, first
+            As it is now, and as it was.
+        """
         if population.path in self._by_data:
             yield from (row for row in self._placed if row.population == population.name)
             return

@@ -1,9 +1,10 @@
-"""Gates that a reader placed instead of those of the data: as values, and their YAML file."""
+"""Gates that a reader placed instead of those of the data: values, their YAML file, and their use on a tube."""
 
-from immunolab.gating.overrides.override import OVERRIDES_FILE, Override, StatedBorder
+from immunolab.gating.overrides.applying import overridden
+from immunolab.gating.overrides.override import Override, StatedBorder
 from immunolab.gating.overrides.reading import read_overrides
-from immunolab.gating.overrides.writing import write_overrides
-from immunolab.schema.overrides import REASONS, Reason
+from immunolab.gating.overrides.writing import overrides_text, write_overrides
+from immunolab.schema.overrides import OVERRIDES_FILE, REASONS, Reason
 
 __all__ = [
     "OVERRIDES_FILE",
@@ -11,6 +12,8 @@ __all__ = [
     "Override",
     "Reason",
     "StatedBorder",
+    "overridden",
+    "overrides_text",
     "read_overrides",
     "write_overrides",
 ]

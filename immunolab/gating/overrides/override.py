@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from immunolab.gating.gates import Gate
 from immunolab.schema.overrides import Reason
 
-OVERRIDES_FILE = "overrides.yaml"
-"""Name of the file beside the study."""
-
 
 @dataclass(frozen=True)
 class StatedBorder:
