@@ -14,8 +14,10 @@ from pathlib import Path
 
 from immunolab.audit.log import AuditLog
 from immunolab.errors import InputError, Problem
+from immunolab.gating.overrides import OVERRIDES_FILE
 from immunolab.results.record import RECORD, read_run
 from immunolab.results.run import Run
+from immunolab.review.kept_overrides import KeptOverrides
 from immunolab.review.review import Review
 from immunolab.review.session import Session
 
@@ -69,7 +71,14 @@ def open_review(out: Path | str, *, reader: str = "", blind: bool = True) -> Ite
         opened = _opened(log, run, name, blind)
         log.append("review_opened", vars(opened), by=name, at=now())
         session = Session(log, opened.review, name, now)
-        yield Review(run, session, seed=opened.seed, blind=blind)
+        applies = _first_reader(log, opened.run) == name
+        own = run.study.folder if applies else log.folder / opened.review
+        overrides = KeptOverrides(own / OVERRIDES_FILE, session, applies=applies)
+        review = Review(run, session, overrides, seed=opened.seed, blind=blind)
+        try:
+            yield review
+        finally:
+            review.end()
 
 
 def now() -> str:
@@ -85,6 +94,11 @@ def _opened(log: AuditLog, run: Run, reader: str, blind: bool) -> Opened:
         if entry.kind == "review_opened" and entry.fields.get("review") == review:
             return Opened(review, made, int(entry.fields["seed"]), blind)
     return Opened(review, made, secrets.randbelow(_SEEDS), blind)
+
+
+def _first_reader(log: AuditLog, made: str) -> str:
+    """Return who reviewed a run first: the next run takes this reader's gates; another one's are for comparison."""
+    return next(e.by for e in log.entries() if e.kind == "review_opened" and e.fields.get("run") == made)
 
 
 def _reader(name: str) -> str:

@@ -1,36 +1,46 @@
-"""A review of one run by one reader: what each request of the page asks for, in plain values with real names.
+"""A review of one run by one reader: what each request of the page asks for, in plain values.
 
-Nothing here masks a name: the server passes every answer through `immunolab.review.blinding`.
+Tubes are named by the codes of `immunolab.review.blinding`, through which the server passes every answer once more.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from tempfile import TemporaryDirectory
+from typing import Any
 
-from immunolab.errors import InputError, Problem, allowed_hint
-from immunolab.gating.gate_words import crossing_edges
-from immunolab.gating.gates import Gate, Polygon
+from immunolab.errors import InputError, Problem
+from immunolab.gating.gates import Gate
+from immunolab.gating.tubes import GatedTube
 from immunolab.results.run import Run
+from immunolab.review.answers import ReaderAnswers
 from immunolab.review.blinding import Blinding, shuffled
-from immunolab.review.grid import GridRows
+from immunolab.review.kept_overrides import KeptOverrides
 from immunolab.review.open_tubes import OpenTubes
 from immunolab.review.pictures import BINS, pictures
-from immunolab.review.session import Decision, Moved, SavedChange, Scope, Session, Word
+from immunolab.review.recounts import Recounts
+from immunolab.review.reviewed import Reviewed
+from immunolab.review.session import SavedChange, Session
 from immunolab.review.stored_views import ReadView, ViewFile
 from immunolab.schema.overrides import REASONS
-from immunolab.study.sample import Sample
 
-VIEWS = "views.npz"
-LONGEST_COMMENT = 2000  # characters: a page; an answer is one line of the log
+_Rows = dict[str, dict[str, Any]]
 
 
 class Review:
-    """The state of a review between requests; one request changes it at a time."""
+    """The state of a review between requests; one request changes it at a time.
 
-    def __init__(self, run: Run, session: Session, *, seed: int, blind: bool) -> None:
+    Attributes
+    ----------
+    blinding
+        Codes, and what masks every answer.
+    session
+        The reader's answers.
+    """
+
+    def __init__(self, run: Run, session: Session, overrides: KeptOverrides, *, seed: int, blind: bool) -> None:
         """Read what the run has of its tubes; no events yet.
 
         Parameters
@@ -39,57 +49,56 @@ class Review:
             Finished.
         session
             The reader's answers so far.
+        overrides
+            The file that moved gates go to.
         seed
             Of codes and order.
         blind
             Whether names are masked until the review is closed.
         """
-        self.run, self.session = run, session
-        self.samples = {s.sample_id: s for s in reviewed_samples(run)}
-        self._views = {name: _views_of(run, name) for name in self.samples}
-        gates = _gates(run, list(self.samples))
-        self.grid = GridRows(run, list(self.samples), {path: parent for path, (_, parent) in gates.items()})
-        self._names = {path: name for path, (name, _) in gates.items()}
-        self.blinding = Blinding(
-            run.study, list(self.samples.values()), _words(run), seed, blind=blind and not session.closed
-        )
-        self._order = shuffled(self.samples, seed)
-        self._tubes = OpenTubes(run.tube, session.gates)
+        self.session, self._run, self._overrides = session, run, overrides
+        applied = frozenset(map(str, run.table("overrides")["id"]))
+        self._before = overrides.before(applied) if overrides.applies else {}
+        self._reviewed = Reviewed(run, self._saved)
+        samples = self._reviewed.samples
+        masked = blind and not session.closed
+        self.blinding = Blinding(run.study, list(samples.values()), self._reviewed.words(), seed, blind=masked)
+        self._order = shuffled(samples, seed)
+        self._tubes = OpenTubes(self._read, self._saved)
+        self._answers = ReaderAnswers(self._reviewed, session, self._tubes, overrides)
         self._files: dict[str, ViewFile] = {}
         self._lock = threading.RLock()
+        self._folder = TemporaryDirectory(prefix="immunolab_review_")
+        self._recounts = Recounts(run.tube, self._saved, Path(self._folder.name))
+        self._recounts.ask(name for name in samples if self._saved(name))
+
+    def end(self) -> None:
+        """Count nothing more, and remove what was drawn for this review."""
+        self._recounts.end()
+        self._folder.cleanup()
 
     def summary(self) -> str:
         """Return who reviews what, in words without a name of a tube."""
-        tubes, gates = len(self.samples), len(self.grid.gates)
-        how = "blind until it is closed" if self.blinding.blind else "with names"
-        n = len(self.session.decisions)
-        return f"review by {self.session.reader}, {how}: {tubes} tubes, {gates} gates, {n} answered"
+        tubes, gates = len(self._reviewed.samples), len(self._reviewed.names)
+        how = "closed" if self.session.closed else "blind until it is closed" if self.blinding.blind else "with names"
+        n = len(self.session.decisions) + len(self.session.changes)
+        return f"review by {self.session.reader}, {how}: {tubes} tubes, {gates} gates, {n} answers so far"
 
     # ---- what is listed
 
     def get_session(self) -> dict[str, Any]:
         """Return the review's state: gates with what is decided, the words of flags, what can be taken back."""
-        decided = {place for place, said in self.session.decisions.items() if said.word != "undecided"}
-        gates = [
-            {
-                "path": path,
-                "name": self._names[path],
-                "parent": parent,
-                "n": len(rows := self.grid.rows(path)),
-                "n_flagged": sum(1 for row in rows.values() if row["flags"]),
-                "n_decided": sum(1 for name in rows if (name, path) in decided),
-            }
-            for path, parent in self.grid.gates.items()
-        ]
-        shown = self.blinding
-        every = self.samples.values()
+        shown, grid = self.blinding, self._reviewed.grid
+        every = self._reviewed.samples.values()
         return {
-            "study": None if shown.blind else self.run.study.name,
+            "study": None if shown.blind else self._run.study.name,
             "reader": self.session.reader,
             "blind": shown.blind,
             "closed": self.session.closed,
-            "gates": gates,
-            "flags": self.grid.flags(),
+            "applies": self._overrides.applies,
+            "settled": self._recounts.settled(),
+            "gates": [self._gate(path, parent) for path, parent in grid.gates.items()],
+            "flags": grid.flags(),
             "batches": sorted({shown.batch(s.batch) for s in every} - {""}),
             "panels": sorted({shown.panel(s.panel) for s in every} - {""}),
             "reasons": [{"word": word, "meaning": meaning} for word, meaning in REASONS.items()],
@@ -105,25 +114,9 @@ class Review:
         gate
             Path of its population.
         """
-        decided = self.session.decisions
-        rows = self._rows(gate)
-        found = []
-        for name in sorted(rows, key=lambda one: (-rows[one]["score"], self._order[one])):
-            sample, said = self.samples[name], decided.get((name, gate))
-            found.append(
-                {
-                    "tube": self.blinding.tube(name),
-                    "group": self.blinding.group(sample.patient_id or name),
-                    "batch": self.blinding.batch(sample.batch),
-                    "panel": self.blinding.panel(sample.panel),
-                    **rows[name],
-                    "decision": said.word if said else "undecided",
-                    "comment": said.comment if said else "",
-                    "overridden": gate in self.session.gates(name),
-                }
-                | ({} if self.blinding.blind else {"visit": sample.visit, "cohort": sample.cohort})
-            )
-        return found
+        rows = self._reviewed.rows(gate)
+        worst = sorted(rows, key=lambda name: (-rows[name]["score"], self._order[name]))
+        return [self._tube(name, gate, rows[name]) for name in worst]
 
     def get_pictures(self, gate: str) -> dict[str, Any]:
         """Return the picture of a gate in every tube that has one.
@@ -133,16 +126,18 @@ class Review:
         gate
             Path of its population.
         """
-        self._rows(gate)
+        self._reviewed.rows(gate)
         views: dict[str, ReadView] = {}
-        for name in self.samples:
-            view = self._file(name).read(gate)
+        moved: dict[str, Gate] = {}
+        for name in sorted(self._reviewed.samples, key=self._order.__getitem__):
+            now = self._recounts.view(name)
+            view = (now or self._file(name)).read(gate)
             if view is not None:
                 views[name] = view
-        moved = {name: gates[gate] for name in views if gate in (gates := self.session.gates(name))}
+                if now is None and gate in (gates := self._saved(name)):
+                    moved[name] = gates[gate]
         drawn = pictures(views, moved)
-        order = sorted(drawn, key=self._order.__getitem__)
-        return {"bins": BINS, "tubes": [{"tube": self.blinding.tube(name)} | drawn[name] for name in order]}
+        return {"bins": BINS, "tubes": [{"tube": self.blinding.tube(name)} | one for name, one in drawn.items()]}
 
     # ---- one tube
 
@@ -158,7 +153,8 @@ class Review:
         """
         with self._lock:
             sample = self._sample(tube)
-            self._rows(gate)
+            self._recounts.busy()
+            self._reviewed.rows(gate)
             self._tubes.receive(sample, {"type": "open"})
             return {"answers": self._tubes.receive(sample, {"type": "gate", "path": gate})}
 
@@ -173,87 +169,63 @@ class Review:
             See `immunolab.editor.messages`.
         """
         with self._lock:
+            self._recounts.busy()
             return {"answers": self._tubes.receive(self._sample(tube), message)}
 
     # ---- what is answered
 
     def save(self, tube: str, gate: str, scope: str, reason: str, comment: str) -> dict[str, Any]:
-        """Keep the gates that were dragged in a tube, for it or for others too.
+        """Keep the gates that were dragged in a tube.
 
         Parameters
         ----------
-        tube, gate
-            Where they were dragged; the gate that was looked at.
-        scope
-            ``tube``, ``patient``, ``batch`` or ``all``.
-        reason, comment
-            Why.
+        tube
+            As it is shown.
+        gate, scope, reason, comment
+            As in `ReaderAnswers.save`.
         """
         with self._lock:
-            self._open_for_answers()
             sample = self._sample(tube)
-            self._rows(gate)
-            _check_one("scope", scope, get_args(Scope))
-            _check_one("reason", reason, tuple(REASONS))
-            _check_comment(comment)
-            dragged = self._tubes.dragged(sample)
-            if not dragged:
-                raise InputError(Problem("", "gate", "no gate is moved in this tube", "drag a border, then save"))
-            _check_edges(dragged)
-            change = self._change(sample, dragged, scope, reason, comment)
-            self.session.change(change)
-            return self._changed(change, saved_in=sample)
+            change = self._answers.save(sample, gate, scope, reason, comment)
+            answer = self._changed(change, saved_in=sample)
+            self._recounts.counted(sample, self._tubes.editor(sample).gated.population_counts)
+            return answer
 
     def decide(self, tube: str, gate: str, decision: str, comment: str) -> dict[str, Any]:
         """Keep a word on a gate in a tube.
 
         Parameters
         ----------
-        tube, gate
-            Which.
-        decision
-            ``accept``, ``reject`` or ``undecided``.
-        comment
-            Of the reader.
+        tube
+            As it is shown.
+        gate, decision, comment
+            As in `ReaderAnswers.decide`.
         """
         with self._lock:
-            self._open_for_answers()
-            sample = self._sample(tube)
-            if sample not in self._rows(gate):
-                raise InputError(Problem("", "gate", "the tube has no such gate", "choose another"))
-            _check_one("decision", decision, get_args(Word))
-            _check_comment(comment)
-            word: Word = next(one for one in get_args(Word) if one == decision)
-            self.session.decide(Decision(sample, gate, word, comment))
+            self._answers.decide(self._sample(tube), gate, decision, comment)
             return {"session": self.get_session()}
 
     def undo(self) -> dict[str, Any]:
         """Take back the last answer."""
-        return self._back(again=False)
+        return self._again(self._answers.undo)
 
     def redo(self) -> dict[str, Any]:
         """Give the answer again that was taken back last."""
-        return self._back(again=True)
+        return self._again(self._answers.redo)
 
     def close(self) -> dict[str, Any]:
         """End the review; names are shown from here on."""
         with self._lock:
-            self._open_for_answers()
-            self.session.close()
+            self._answers.close()
             self.blinding.blind = False
             return {"session": self.get_session()}
 
     # ---- within
 
-    def _back(self, *, again: bool) -> dict[str, Any]:
+    def _again(self, act: Callable[[], SavedChange | None]) -> dict[str, Any]:
         with self._lock:
-            self._open_for_answers()
-            act = self.session.redo() if again else self.session.undo()
-            if act is None:
-                raise InputError(Problem("", "", f"there is nothing to {'redo' if again else 'undo'}", ""))
-            if isinstance(act, SavedChange):
-                return self._changed(act)
-            return {"changed": [], "session": self.get_session()}
+            change = act()
+            return {"changed": [], "session": self.get_session()} if change is None else self._changed(change)
 
     def _changed(self, change: SavedChange, saved_in: str = "") -> dict[str, Any]:
         touched: dict[str, list[str]] = {}
@@ -262,39 +234,48 @@ class Review:
         for name in touched:
             if name != saved_in:
                 self._tubes.forget(name, dragged=False)
+        self._recounts.ask(name for name in touched if name != saved_in)
         rows = [{"tube": self.blinding.tube(name), "gates": paths} for name, paths in touched.items()]
         return {"changed": rows, "session": self.get_session()}
 
-    def _change(self, sample: str, dragged: Mapping[str, Gate], scope: str, reason: str, comment: str) -> SavedChange:
-        editor = self._tubes.editor(sample)
-        after = {count.path: count.percent_of_parent for count in editor.gated.population_counts}
-        moved = []
-        for name in self._within(sample, scope):
-            was = {p.path: p.gate for p in self.run.tube(name).strategy.populations} | self.session.gates(name)
-            for path, gate in dragged.items():
-                before = self.grid.rows(path).get(name) if path in self.grid.gates else None
-                old = was.get(path)
-                if old is not None and old != gate:
-                    percent = before["percent"] if before else None
-                    moved.append(Moved(name, path, old, gate, percent, after.get(path) if name == sample else None))
-        sha256 = {one.sample_id: self._sha256(one.sample_id) for one in moved}
-        chosen: Scope = next(one for one in get_args(Scope) if one == scope)
-        return SavedChange(chosen, reason, comment, tuple(moved), sha256)
+    def _gate(self, path: str, parent: str) -> dict[str, Any]:
+        rows, decided = self._reviewed.rows(path), self.session.decisions
+        said = [decided[name, path].word for name in rows if (name, path) in decided]
+        return {
+            "path": path,
+            "name": self._reviewed.names[path],
+            "parent": parent,
+            "n": len(rows),
+            "n_flagged": sum(1 for row in rows.values() if row["flags"]),
+            "n_decided": sum(1 for word in said if word != "undecided"),
+        }
 
-    def _within(self, sample: str, scope: str) -> list[str]:
-        own = self.samples[sample]
-        if scope == "tube":
-            return [sample]
-        alike = {name: one for name, one in self.samples.items() if one.panel == own.panel}
-        if scope == "patient":
-            return [name for name, one in alike.items() if (one.patient_id or name) == (own.patient_id or sample)]
-        if scope == "batch":
-            return [name for name, one in alike.items() if one.batch == own.batch]
-        return list(alike)
+    def _tube(self, name: str, gate: str, row: dict[str, Any]) -> dict[str, Any]:
+        sample, said, moved = self._reviewed.samples[name], self.session.decisions.get((name, gate)), self._saved(name)
+        now = self._recounts.row(name, gate) if moved else {}
+        names = {"visit": sample.visit, "cohort": sample.cohort}
+        return {
+            "tube": self.blinding.tube(name),
+            "group": self.blinding.group(sample.patient_id or name),
+            "batch": self.blinding.batch(sample.batch),
+            "panel": self.blinding.panel(sample.panel),
+            **row,
+            **({"percent": None} if now is None else now),
+            "behind": now is None,
+            "decision": said.word if said else "undecided",
+            "comment": said.comment if said else "",
+            "overridden": gate in moved,
+            **({} if self.blinding.blind else names),
+        }
 
-    def _sha256(self, sample: str) -> str:
-        study = self.run.study
-        return self.run.inputs[study.relative(self.samples[sample].file)]
+    def _read(self, sample_id: str) -> GatedTube:
+        gated = self._run.tube(sample_id)
+        self.blinding.keep({word for c in gated.tube.channels for word in (c.name, c.marker or "")})
+        return gated
+
+    def _saved(self, sample_id: str) -> dict[str, Gate]:
+        """Return the gates of a tube that are not those of the run: of others first, then of this review."""
+        return {**self._before.get(sample_id, {}), **self.session.gates(sample_id)}
 
     def _sample(self, tube: str) -> str:
         try:
@@ -302,70 +283,7 @@ class Review:
         except KeyError:
             raise InputError(Problem("", "tube", "there is no such tube in this review", "reload the page")) from None
 
-    def _rows(self, gate: str) -> Mapping[str, dict[str, Any]]:
-        try:
-            return self.grid.rows(gate)
-        except KeyError:
-            raise InputError(Problem("", "gate", "there is no such gate in this run", "reload the page")) from None
-
     def _file(self, name: str) -> ViewFile:
         if name not in self._files:
-            self._files[name] = ViewFile(self._views[name])
+            self._files[name] = ViewFile(self._reviewed.views(name))
         return self._files[name]
-
-    def _open_for_answers(self) -> None:
-        if self.session.closed:
-            hint = "start 'immunolab review' again to begin another"
-            raise InputError(Problem("", "", "the review is closed: nothing more is answered in it", hint))
-
-
-def reviewed_samples(run: Run) -> list[Sample]:
-    """Return the samples of a run whose gates have views.
-
-    Parameters
-    ----------
-    run
-        Finished.
-    """
-    return [s for s in run.study.samples if _views_of(run, s.sample_id).exists()]
-
-
-def _views_of(run: Run, sample_id: str) -> Path:
-    return run.folder / "samples" / sample_id / VIEWS
-
-
-def _gates(run: Run, sample_ids: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Return name and parent's path of every gate that has a view in the first tube that has the gate."""
-    counts = run.counts[run.counts["sample_id"].isin(list(sample_ids))]
-    firsts = counts[counts["path"] != "/"].drop_duplicates("path")
-    views = {name: ViewFile(_views_of(run, name)).views for name in dict.fromkeys(firsts["sample_id"])}
-    return {
-        row["path"]: (row["population"], row["path"].rpartition("/")[0])
-        for row in firsts.to_dict("records")
-        if row["path"] in views[row["sample_id"]]
-    }
-
-
-def _words(run: Run) -> set[str]:
-    """Return the names of populations, markers and channels: of the gates, not of a tube."""
-    counts, thresholds = run.counts, run.thresholds
-    found = {*counts["population"], *counts["parent"], *counts["path"], *thresholds["channel"], *thresholds["marker"]}
-    found |= set(run.intensities["marker"])
-    return {str(word) for word in found if isinstance(word, str)}
-
-
-def _check_one(name: str, value: str, allowed: Sequence[str]) -> None:
-    if value not in allowed:
-        raise InputError(Problem("", name, f"{str(value)[:40]!r} is no {name}", allowed_hint(str(value), allowed)))
-
-
-def _check_comment(comment: str) -> None:
-    if len(comment) > LONGEST_COMMENT:
-        raise InputError(Problem("", "comment", f"it is longer than {LONGEST_COMMENT} characters", "shorten it"))
-
-
-def _check_edges(gates: Mapping[str, Gate]) -> None:
-    crossing = [path for path, gate in gates.items() if isinstance(gate, Polygon) and crossing_edges(gate) is not None]
-    if crossing:
-        names = ", ".join(path.rpartition("/")[2] for path in crossing)
-        raise InputError(Problem("", names, "the edges cross, so that the gate has no inside", "move a corner back"))

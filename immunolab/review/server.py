@@ -42,7 +42,7 @@ def application(review: Review, access: Access) -> Starlette:
     Parameters
     ----------
     review
-        Answers the requests.
+        ReaderAnswers the requests.
     access
         Decides who may make them.
     """

@@ -6,13 +6,14 @@ from the beginning, so that a server that was killed loses none of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from immunolab.audit.log import AuditLog
 from immunolab.gating.gates import Gate
 from immunolab.gating.record_codec import from_plain, to_plain
+from immunolab.schema.overrides import Reason
 
 Word = Literal["accept", "reject", "undecided"]
 Scope = Literal["tube", "patient", "batch", "all"]
@@ -56,15 +57,24 @@ class SavedChange:
         Hash of its entry in the log.
     sha256
         Of each tube's file.
+    withdrawn
+        Sample and path of the gates that were taken out of overrides.yaml by hand since.
     """
 
     scope: Scope
-    reason: str
+    reason: Reason
     comment: str
     moved: tuple[Moved, ...]
     sha256: Mapping[str, str]
     at: str = ""
     entry: str = ""
+    withdrawn: frozenset[tuple[str, str]] = frozenset()
+
+    def places(self) -> Iterator[tuple[int, Moved]]:
+        """Yield the gates that hold, each with its place among all that were moved, from 1."""
+        for place, one in enumerate(self.moved, 1):
+            if (one.sample_id, one.path) not in self.withdrawn:
+                yield place, one
 
 
 @dataclass
@@ -91,6 +101,8 @@ class Session:
     _acts: dict[str, Decision | SavedChange] = field(default_factory=dict)
     _done: list[str] = field(default_factory=list)
     _undone: list[str] = field(default_factory=list)
+    _gates: dict[str, dict[str, Gate]] | None = None
+    _last_change: str = ""
 
     def __post_init__(self) -> None:
         for entry in self.log.entries():
@@ -113,6 +125,17 @@ class Session:
         """Entries of all changes of this review, those that were taken back too."""
         return frozenset(entry for entry, act in self._acts.items() if isinstance(act, SavedChange))
 
+    @property
+    def last_change(self) -> str:
+        """Entry of the change that was made, taken back or made again last; empty where there is none."""
+        return self._last_change
+
+    @property
+    def first_gates(self) -> dict[tuple[str, str], Gate]:
+        """Each moved gate as it was before the first change of it, by sample and path."""
+        every = (act for act in self._acts.values() if isinstance(act, SavedChange))
+        return {(one.sample_id, one.path): one.was for act in reversed(list(every)) for one in act.moved}
+
     def gates(self, sample_id: str) -> dict[str, Gate]:
         """Return the gates that this review moved in a tube, as they are now.
 
@@ -121,7 +144,14 @@ class Session:
         sample_id
             Of the tube.
         """
-        return {one.path: one.gate for act in self.changes for one in act.moved if one.sample_id == sample_id}
+        if self._gates is None:
+            found: dict[str, dict[str, Gate]] = {}
+            for act in self.changes:
+                for _, one in act.places():
+                    found.setdefault(one.sample_id, {})[one.path] = one.gate
+            self._gates = found
+            return found.get(sample_id, {})
+        return self._gates.get(sample_id, {})
 
     @property
     def undo_words(self) -> str:
@@ -139,7 +169,9 @@ class Session:
 
     def change(self, change: SavedChange) -> str:
         """Keep a change of gates; return the hash of its entry."""
-        return self._add("override", _without(vars(change), "entry", "at") | {"moved": to_plain_moved(change.moved)})
+        return self._add(
+            "override", _without(vars(change), "entry", "at", "withdrawn") | {"moved": to_plain_moved(change.moved)}
+        )
 
     def undo(self) -> Decision | SavedChange | None:
         """Take back the last answer, as an entry of its own; None where there is none."""
@@ -148,6 +180,18 @@ class Session:
     def redo(self) -> Decision | SavedChange | None:
         """Give the answer again that was undone last, as an entry of its own; None where there is none."""
         return self._again("redo", self._undone)
+
+    def withdraw(self, change: SavedChange, places: frozenset[tuple[str, str]]) -> None:
+        """Note that gates of a change were taken out of overrides.yaml by hand.
+
+        Parameters
+        ----------
+        change
+            Of this review.
+        places
+            Sample and path of each.
+        """
+        self._add("override_withdrawn", {"entry": change.entry, "gates": [list(place) for place in sorted(places)]})
 
     def close(self) -> None:
         """End the review: names are shown from here on, and nothing more is answered."""
@@ -170,23 +214,35 @@ class Session:
         return entry
 
     def _take(self, kind: str, fields: Mapping[str, Any], entry: str, at: str) -> None:
+        self._gates = None
         if kind == "decision":
-            act = Decision(fields["sample_id"], fields["path"], fields["decision"], fields["comment"])
-            self._new(entry, act)
+            word = fields["decision"]
+            self._new(entry, Decision(fields["sample_id"], fields["path"], word, fields["comment"]))
         elif kind == "override":
             self._new(entry, _change(fields, entry, at))
-        elif kind == "undo" and fields["entry"] in self._done:
-            self._done.remove(fields["entry"])
-            self._undone.append(fields["entry"])
-        elif kind == "redo" and fields["entry"] in self._undone:
-            self._undone.remove(fields["entry"])
-            self._done.append(fields["entry"])
+        elif kind in ("undo", "redo"):
+            self._again_taken(kind, fields["entry"])
+        elif kind == "override_withdrawn":
+            change = self._acts[fields["entry"]]
+            if isinstance(change, SavedChange):
+                gone = change.withdrawn | {(sample, path) for sample, path in fields["gates"]}
+                self._acts[fields["entry"]] = replace(change, withdrawn=gone)
         elif kind == "review_closed":
             self.closed = True
+
+    def _again_taken(self, kind: str, entry: str) -> None:
+        source, target = (self._done, self._undone) if kind == "undo" else (self._undone, self._done)
+        if entry in source:
+            source.remove(entry)
+            target.append(entry)
+        if isinstance(self._acts.get(entry), SavedChange):
+            self._last_change = entry
 
     def _new(self, entry: str, act: Decision | SavedChange) -> None:
         self._acts[entry] = act
         self._done.append(entry)
+        if isinstance(act, SavedChange):
+            self._last_change = entry
         self._undone.clear()
 
 

@@ -1,0 +1,147 @@
+"""What a reader answers: moved gates kept, words on gates, undo, redo, closing. Each is in the log before it counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, get_args
+
+from immunolab.errors import InputError, Problem, allowed_hint
+from immunolab.gating.gate_words import crossing_edges
+from immunolab.gating.gates import Gate, Polygon
+from immunolab.review.kept_overrides import KeptOverrides
+from immunolab.review.open_tubes import OpenTubes
+from immunolab.review.reviewed import Reviewed
+from immunolab.review.session import Decision, Moved, SavedChange, Scope, Session, Word
+from immunolab.schema.overrides import REASONS, Reason
+
+LONGEST_COMMENT = 2000  # characters: a page; an answer is one line of the log
+
+
+class ReaderAnswers:
+    """The answers of a review, with real names of samples."""
+
+    def __init__(self, reviewed: Reviewed, session: Session, tubes: OpenTubes, overrides: KeptOverrides) -> None:
+        """Begin, or go on.
+
+        Parameters
+        ----------
+        reviewed
+            What is reviewed.
+        session
+            The answers so far.
+        tubes
+            Those that are open.
+        overrides
+            The file that moved gates go to.
+        """
+        self._reviewed, self._session, self._tubes, self._overrides = reviewed, session, tubes, overrides
+
+    def save(self, sample: str, gate: str, scope: str, reason: str, comment: str) -> SavedChange:
+        """Keep the gates that were dragged in a tube, for it or for others too.
+
+        Parameters
+        ----------
+        sample, gate
+            Where they were dragged; the gate that was looked at.
+        scope
+            ``tube``, ``patient``, ``batch`` or ``all``.
+        reason, comment
+            Why.
+        """
+        self._check_open()
+        self._reviewed.rows(gate)
+        chosen = (_one("scope", scope, get_args(Scope)), _one("reason", reason, get_args(Reason)))
+        _check_comment(comment)
+        if reason == "other" and not comment.strip():
+            raise InputError(Problem("", "comment", f"the reason '{REASONS['other']}' needs it", "write why"))
+        dragged = self._tubes.dragged(sample)
+        if not dragged:
+            raise InputError(Problem("", "gate", "no gate is moved in this tube", "drag a border, then save"))
+        _check_edges(dragged)
+        moved = self._moved(sample, dragged, chosen[0])
+        sha256 = {one.sample_id: self._reviewed.sha256(one.sample_id) for one in moved}
+        change = SavedChange(*chosen, comment.strip(), tuple(moved), sha256)
+        self._session.change(change)
+        self._overrides.write()
+        return change
+
+    def decide(self, sample: str, gate: str, decision: str, comment: str) -> None:
+        """Keep a word on a gate in a tube.
+
+        Parameters
+        ----------
+        sample, gate
+            Which.
+        decision
+            ``accept``, ``reject`` or ``undecided``.
+        comment
+            Of the reader.
+        """
+        self._check_open()
+        if sample not in self._reviewed.rows(gate):
+            raise InputError(Problem("", "gate", "the tube has no such gate", "choose another"))
+        word: Word = _one("decision", decision, get_args(Word))
+        _check_comment(comment)
+        self._session.decide(Decision(sample, gate, word, comment.strip()))
+
+    def undo(self) -> SavedChange | None:
+        """Take back the last answer; return it where it moved gates."""
+        return self._again(self._session.undo, "undo")
+
+    def redo(self) -> SavedChange | None:
+        """Give the answer again that was taken back last; return it where it moves gates."""
+        return self._again(self._session.redo, "redo")
+
+    def close(self) -> None:
+        """End the review."""
+        self._check_open()
+        self._session.close()
+
+    def _again(self, act: Callable[[], Decision | SavedChange | None], word: str) -> SavedChange | None:
+        self._check_open()
+        found = act()
+        if found is None:
+            raise InputError(Problem("", "", f"there is nothing to {word}", ""))
+        self._overrides.write()
+        return found if isinstance(found, SavedChange) else None
+
+    def _check_open(self) -> None:
+        if self._session.closed:
+            hint = "'immunolab review OUT --unblind' begins another, with names"
+            raise InputError(Problem("", "", "the review is closed: nothing more is answered in it", hint))
+        self._reviewed.check()
+        self._overrides.check()
+
+    def _moved(self, sample: str, dragged: Mapping[str, Gate], scope: Scope) -> list[Moved]:
+        """Return what moves in each tube of the scope; one that has no such gate, or has it there, stays as it is."""
+        after = {c.path: c.percent_of_parent for c in self._tubes.editor(sample).gated.population_counts}
+        found = []
+        for name in self._reviewed.within(sample, scope):
+            now = self._reviewed.stored_gates(name) | self._reviewed.saved(name)
+            for path, gate in dragged.items():
+                if path in now and now[path] != gate:
+                    before = self._reviewed.percent(name, path)
+                    found.append(
+                        Moved(name, path, now[path], gate, before, after.get(path) if name == sample else None)
+                    )
+        return found
+
+
+def _one(name: str, value: str, allowed: Sequence[Any]) -> Any:
+    if value not in allowed:
+        raise InputError(Problem("", name, f"{value[:40]!r} is no {name}", allowed_hint(value[:40], allowed)))
+    return value
+
+
+def _check_comment(comment: str) -> None:
+    if len(comment) > LONGEST_COMMENT:
+        raise InputError(Problem("", "comment", f"it is longer than {LONGEST_COMMENT} characters", "shorten it"))
+
+
+def _check_edges(gates: Mapping[str, Gate]) -> None:
+    crossing = [path for path, gate in gates.items() if isinstance(gate, Polygon) and crossing_edges(gate) is not None]
+    if crossing:
+        names = ", ".join(path.rpartition("/")[2] for path in crossing)
+        raise InputError(
+            Problem("", names, "the edges cross, so that what is inside is not clear", "move a corner back")
+        )
