@@ -10,10 +10,13 @@ import pytest
 from anndata import AnnData
 from builders import data_folder
 from scipy.sparse import csr_matrix
+from sklearn.decomposition import PCA
 from sklearn.metrics import roc_auc_score
+from sklearn.neighbors import NearestNeighbors
 
 from immunolab.cells import doublets, quality
 from immunolab.cells.quality import check_cells
+from immunolab.clustering.principal_axes import principal_axes
 from immunolab.errors import DataFileError
 from immunolab.events.cells import counts_of, gene_columns, notes_of, proteins_of, sample_ids_of
 from immunolab.loaders.single_cell import interpret_cells, join_cells, read_cells
@@ -211,6 +214,24 @@ def test_doublets_of_a_large_sample_are_found_on_a_part_and_its_runs_are_asked_f
     table = AnnData(csr_matrix(counts.astype(np.float32)), var=pd.DataFrame(index=names))
     notes = check_cells(interpret_cells(table)).notes
     assert any("more than one droplet run" in note for note in notes)
+
+
+@pytest.mark.parametrize(("cells", "genes"), [(300, 60), (50, 120)])
+def test_principal_axes_are_those_of_scikit_learn(cells: int, genes: int):
+    rng = np.random.default_rng(1)
+    matrix = csr_matrix(rng.poisson(rng.gamma(0.5, 1.0, genes), (cells, genes)) * 1.0)
+    axes, theirs = principal_axes(matrix, 6), PCA(6, svd_solver="full").fit(matrix.toarray())
+    sign = np.sign((axes.directions.T * theirs.components_).sum(axis=1))
+    np.testing.assert_allclose(axes.transform(matrix), theirs.transform(matrix.toarray()) * sign, atol=1e-8)
+
+
+def test_simulated_neighbours_are_counted_as_an_exact_search_counts_them():
+    rng = np.random.default_rng(2)
+    points, k = rng.normal(size=(900, 8)), np.array([31, 30] * 60)
+    placed = np.concatenate([points[:60:2], rng.normal(size=(90, 8)) * 3])
+    near = NearestNeighbors(n_neighbors=31).fit(points).kneighbors(placed, return_distance=False)
+    expected = [(row[:n] >= 300).sum() for row, n in zip(near, k, strict=True)]
+    np.testing.assert_array_equal(doublets._simulated_among(placed, points, 300, k), expected)
 
 
 def test_counts_and_their_logs_share_places_and_the_given_matrix_is_left_alone():

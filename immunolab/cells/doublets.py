@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from immunolab.clustering.expression import principal_axes
+from immunolab.clustering.principal_axes import principal_axes
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -34,7 +34,10 @@ _GENES = 1000  # most variable genes; Scrublet's top 15 % of about 7,000 express
 _COMPONENTS = 20  # between 10 and 30 the area under the curve changes by 0.03 at most
 _LEAST_MEAN = 0.01  # counts a cell: rarer genes only add noise
 _TARGET = 1e4  # counts a cell after scaling
-_ROWS = 5_000  # cells at a time: memory stays flat
+_ROWS = 1_000  # cells at a time: memory stays flat
+# points that a first border is read from, and sd of a Poisson count that it is further: in one of a hundred thousand
+# cells too few points are within it, and all are measured
+_EVERY, _MARGIN = 16, 4.0
 
 
 def doublet_scores(counts: csr_matrix, sample_ids: NDArray[np.object_]) -> NDArray[np.float64] | None:
@@ -69,7 +72,6 @@ def doublet_scores(counts: csr_matrix, sample_ids: NDArray[np.object_]) -> NDArr
 
 def _scores(counts: csr_matrix, own: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float64]:
     from scipy.sparse import vstack
-    from sklearn.neighbors import NearestNeighbors
 
     known = own if len(own) <= _REFERENCE else np.sort(rng.choice(own, _REFERENCE, replace=False))
     some = counts[known]
@@ -78,20 +80,35 @@ def _scores(counts: csr_matrix, own: NDArray[np.int64], rng: np.random.Generator
     genes = _variable(some)
     both = _logged(vstack([some, some[pairs[0]] + some[pairs[1]]]).tocsr(), genes)
     axes = principal_axes(both[:n], min(_COMPONENTS, len(genes) - 1, n - 1))
-    points = axes.transform(both).astype(np.float32)
+    points = axes.transform(both)
     k = (1 + _SIMULATED) * max(10, round(0.5 * np.sqrt(n)))  # Scrublet's default
-    search = NearestNeighbors(n_neighbors=k + 1, algorithm="brute").fit(points)
     share = np.empty(len(own))
     for start in range(0, len(own), _ROWS):
         rows = slice(start, start + _ROWS)
-        placed = axes.transform(_logged(counts[own[rows]], genes)).astype(np.float32)
-        near = search.kneighbors(placed, return_distance=False)
-        is_itself = np.isin(own[rows], known)
-        simulated = near >= n
-        # a cell that is among those compared with is its own nearest neighbour; another has one neighbour more
-        found = np.where(is_itself, simulated[:, 1:].sum(axis=1), simulated[:, :-1].sum(axis=1))
-        share[rows] = (found + 1) / (k + 2)
+        # a cell that is among those compared with is its own nearest neighbour, and no simulated one
+        wanted = np.where(np.isin(own[rows], known), k + 1, k)
+        simulated = _simulated_among(axes.transform(_logged(counts[own[rows]], genes)), points, n, wanted)
+        share[rows] = (simulated + 1) / (k + 2)
     return _probability(share)
+
+
+def _simulated_among(
+    placed: NDArray[np.float64], points: NDArray[np.float64], n_real: int, k: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return how many of the k nearest points of each placed cell are simulated ones.
+
+    A first look in single precision, and a border from every sixteenth point that leaves some k and half of it again,
+    say which points are measured exactly: a fiftieth of them.
+    """
+    from immunolab.clustering._neighbour_share import simulated_among_nearest
+
+    half = ((points**2).sum(axis=1) / 2).astype(np.float32)
+    nearness = placed.astype(np.float32) @ points.T.astype(np.float32) - half
+    few = nearness[:, ::_EVERY]
+    expected = k.max() / _EVERY
+    rank = min(int(expected + _MARGIN * np.sqrt(expected)) + 1, few.shape[1])
+    least = np.partition(few, -rank, axis=1)[:, -rank]
+    return simulated_among_nearest(placed, points, n_real, k, nearness, least)
 
 
 def _probability(share: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -108,9 +125,8 @@ def _variable(counts: csr_matrix) -> NDArray[np.int64]:
 
 
 def _logged(counts: csr_matrix, genes: NDArray[np.int64]) -> csr_matrix:
-    from scipy.sparse import diags
-
-    total = np.maximum(np.asarray(counts.sum(axis=1)).ravel(), 1.0)
-    some = (diags(_TARGET / total) @ counts[:, genes]).tocsr().astype(np.float64)
+    total = np.maximum(np.asarray(counts.sum(axis=1), dtype=np.float64).ravel(), 1.0)
+    some = counts[:, genes].astype(np.float64)
+    some.data *= np.repeat(_TARGET / total, np.diff(some.indptr))
     np.log1p(some.data, out=some.data)
     return some

@@ -129,15 +129,14 @@ def shares_of(evidence: Array) -> Array:
 def _shares(evidence: Array) -> tuple[Array, float]:
     """Return the shares of kinds by EM, and the log likelihood of all cells."""
     weight = np.full(evidence.shape[1], 1 / evidence.shape[1])
-    total = 0.0
+    top = evidence.max(axis=1)
+    likelihood = np.exp(evidence - top[:, None])
+    sums = np.ones(len(top))
     for _ in range(50):  # EM of shares alone is settled by then
-        log = evidence + np.log(np.maximum(weight, 1e-12))
-        top = log.max(axis=1, keepdims=True)
-        chance = np.exp(log - top)
-        sums = chance.sum(axis=1, keepdims=True)
-        total = float((top + np.log(sums)).sum())
-        weight = (chance / sums).mean(axis=0)
-    return weight, total
+        known = np.maximum(weight, 1e-12)
+        sums = likelihood @ known
+        weight = known * (likelihood.T @ (1 / sums)) / len(top)
+    return weight, float((top + np.log(sums)).sum())
 
 
 @dataclass(frozen=True)

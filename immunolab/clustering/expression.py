@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from immunolab.clustering.principal_axes import principal_axes
 from immunolab.events.subsample import drawn_rows
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
-    from sklearn.decomposition import PCA
 
 Array = NDArray[np.float64]
 Neighbours = NDArray[np.int64]
@@ -97,27 +97,10 @@ def components(
 
 def _clipped(cells: csr_matrix, scale: Array) -> csr_matrix:
     """Return genes in units of their sd, an empty gene as 0, none above ten."""
-    from scipy.sparse import diags
-
-    scaled = (cells.astype(np.float64) @ diags(scale)).tocsr()
+    scaled = cells.astype(np.float64)
+    scaled.data *= scale[scaled.indices]
     np.minimum(scaled.data, _HIGHEST, out=scaled.data)
     return scaled
-
-
-def principal_axes(learnt_on: csr_matrix, n: int) -> PCA:
-    """Return the first n principal axes of cells, fitted without making the matrix dense; ``transform`` places cells.
-
-    Parameters
-    ----------
-    learnt_on
-        Cells x genes, sparse.
-    n
-        Axes, fewer than the rows and columns of ``learnt_on``.
-    """
-    from sklearn.decomposition import PCA
-
-    # ARPACK starts from a drawn vector; with this seed the same matrix always gives the same axes
-    return PCA(n, svd_solver="arpack", random_state=0).fit(learnt_on)
 
 
 def nearest_cells(points: Array, k: int = 20, seed: int = 0) -> Neighbours:
