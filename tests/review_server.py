@@ -44,6 +44,7 @@ class Client:
         return self.last.status, content
 
     def enter(self, token: str) -> int:
+        self.used = token
         status, _ = self.request("GET", f"/?token={token}")
         self.cookie = (self.last.getheader("set-cookie") or "").split(";")[0]
         return status

@@ -70,6 +70,7 @@ def _listening(port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((HOST, port))
+        listening.listen()  # a browser that comes before the server is ready waits
     except OSError as error:
         listening.close()
         hint = "name another with --port, or leave it out: a free one is taken"

@@ -11,7 +11,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from immunolab.errors import ImmunolabError, InputError, Problem
@@ -109,7 +109,7 @@ def _page(access: Access) -> Callable[[Request], Any]:
     async def page(request: Request) -> Response:
         if "token" in request.query_params:
             return access.enter(RedirectResponse("/", status_code=303))
-        return FileResponse(_PAGE / "app.html", media_type="text/html")
+        return Response((_PAGE / "app.html").read_bytes(), media_type="text/html")
 
     return page
 
@@ -118,7 +118,7 @@ async def _static(request: Request) -> Response:
     name = request.path_params["name"]
     if name not in _STATIC:
         return JSONResponse({"error": "there is no such file"}, status_code=404)
-    return FileResponse(_STATIC[name], media_type=_KINDS[_STATIC[name].suffix])
+    return Response(_STATIC[name].read_bytes(), media_type=_KINDS[_STATIC[name].suffix])
 
 
 def _fields(body: bytes, wanted: Mapping[str, str]) -> dict[str, Any]:
