@@ -158,9 +158,10 @@ def with_visits(measurements: pd.DataFrame, trial: Trial | None, doses: Doses | 
         frame[column] = frame.get(column, pd.Series(pd.NA, index=frame.index))
     problems: list[Problem] = []
     visits, days = [], []
-    for index, row in zip(frame.index, frame.to_dict("records"), strict=True):
-        day = _study_day(row, (doses or {}).get(str(row["patient_id"])))
-        visit = "" if pd.isna(row["visit"]) else str(row["visit"])
+    columns = (frame[name].tolist() for name in ("patient_id", "visit", "study_day", "date"))
+    for index, patient, named, study_day, when in zip(frame.index, *columns, strict=True):
+        day = _study_day(study_day, when, (doses or {}).get(str(patient)))
+        visit = "" if pd.isna(named) else str(named)
         found, text, hint = (visit, *_fault(visit, trial)) if visit else _assigned(trial, day)
         if text:
             problems.append(measurement_problem(frame, index, "visit", text, hint))
@@ -191,12 +192,12 @@ def measurement_problem(frame: pd.DataFrame, index: Hashable, column: str, messa
     return Problem(str(frame.attrs.get("file", "measurements")), f"row {number}, column {column}", message, hint)
 
 
-def _study_day(row: Mapping[Hashable, Any], recorded: PatientDoses | None) -> int | None:
-    if not pd.isna(row["study_day"]):
-        return int(row["study_day"])
-    if recorded is None or pd.isna(row["date"]) or not row["date"]:
+def _study_day(study_day: Any, when: Any, recorded: PatientDoses | None) -> int | None:
+    if not pd.isna(study_day):
+        return int(study_day)
+    if recorded is None or pd.isna(when) or not when:
         return None
-    return recorded.study_day(date.fromisoformat(str(row["date"])))
+    return recorded.study_day(date.fromisoformat(str(when)))
 
 
 def _fault(visit: str, trial: Trial | None) -> tuple[str, str]:

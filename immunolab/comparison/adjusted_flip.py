@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from immunolab.comparison.estimate import ALPHA, Estimate
-from immunolab.comparison.paired import hodges_lehmann, sign_vectors
+from immunolab.comparison.paired import hodges_lehmann, in_blocks, sign_vectors
 
 Array = NDArray[np.float64]
 
@@ -44,11 +44,16 @@ def adjusted_sign_flip(shifts: Array, others: Array, what: str, *, seed: int = 0
     mean = ones - basis @ (basis.T @ ones)
     rest = shifts - basis @ (basis.T @ shifts)
     signs, exact = sign_vectors(shifts.size, seed)
-    flipped = signs * mean
-    spread = (flipped**2).sum(axis=1) - ((flipped @ basis) ** 2).sum(axis=1)
-    known = spread > _LEAST_SPREAD * spread[0]
-    flipped, error = flipped[known], np.sqrt(spread[known])
-    at_zero, slope = flipped @ rest / error, flipped @ mean / error
+    parts: list[tuple[Array, Array]] = []
+    least = 0.0
+    for some in in_blocks(signs):
+        flipped = some * mean
+        spread = (flipped**2).sum(axis=1) - ((flipped @ basis) ** 2).sum(axis=1)
+        least = least if parts else _LEAST_SPREAD * float(spread[0])
+        known = spread > least
+        flipped, error = flipped[known], np.sqrt(spread[known])
+        parts.append((flipped @ rest / error, flipped @ mean / error))
+    at_zero, slope = (np.concatenate(of) for of in zip(*parts, strict=True))
 
     def share(shift: float) -> float:
         statistic = np.abs(at_zero - shift * slope)

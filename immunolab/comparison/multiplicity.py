@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from immunolab.comparison.paired import sign_vectors
+from immunolab.comparison.paired import in_blocks, sign_vectors
 
 Array = NDArray[np.float64]
 
@@ -155,7 +155,7 @@ def max_t(shifts: ArrayLike, *, seed: int = 0) -> MaxT:
     signs, exact = sign_vectors(d.shape[0], seed)
     n, squares = there.sum(axis=0), (filled**2).sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        mean = (signs @ filled) / n
+        mean = np.concatenate([some @ filled for some in in_blocks(signs)]) / n
         t = np.abs(mean) / np.sqrt(np.maximum(squares - n * mean**2, 0.0) / (n - 1) / n)
     t = np.where(np.isnan(t), -np.inf, t)
     observed = t[0]

@@ -5,6 +5,7 @@ All take the patients' shifts on a scale, ``(n,)`` without NaN, and return an `E
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -20,6 +21,7 @@ Array = NDArray[np.float64]
 _MOST_EXACT_RANKS = 200  # patients; above, the normal approximation agrees to more digits than are printed
 _MOST_EXACT_FLIPS = 13  # patients: 8,192 sign vectors
 _MONTE_CARLO_FLIPS = 9_999  # with the identity 10,000: p in steps of 0.0001
+_BLOCK = 2_000_000  # numbers of sign vectors that are multiplied at a time, 16 MB: all of them to 200 patients
 _TIE = 1e-10  # relative to the largest value: closer values share their rank
 _AS_EXTREME = 1e-9  # relative: a flipped mean this close to the observed one is as extreme
 
@@ -122,8 +124,8 @@ def hodges_lehmann(shifts: ArrayLike) -> tuple[float, float, float]:
     """Return the median Walsh average of shifts ``(n,)`` and its 95 % limits (NaN where n is too small for 95 %)."""
     d = np.asarray(shifts, dtype=float)
     n = d.size
-    rows, columns = np.triu_indices(n)
-    walsh = np.sort((d[rows] + d[columns]) / 2.0)
+    walsh = np.concatenate([(d[i] + d[i:]) / 2.0 for i in range(n)]) if n else d  # by the square of the patients
+    walsh.sort()
     center = float(np.median(walsh))
     if n <= _MOST_EXACT_RANKS:
         cumulative = _untied_cumulative(n)
@@ -151,7 +153,21 @@ def sign_vectors(n: int, seed: int = 0) -> tuple[NDArray[np.int8], bool]:
         codes = np.arange(2**n)[:, None] >> np.arange(n)[None, :]
         return (1 - 2 * (codes & 1)).astype(np.int8), True
     drawn = np.random.default_rng(seed).integers(0, 2, size=(_MONTE_CARLO_FLIPS, n), dtype=np.int8)
-    return np.concatenate([np.ones((1, n), dtype=np.int8), 1 - 2 * drawn]), False
+    signs = np.ones((_MONTE_CARLO_FLIPS + 1, n), dtype=np.int8)
+    signs[1:] -= 2 * drawn
+    return signs, False
+
+
+def in_blocks(signs: NDArray[np.int8]) -> Iterator[NDArray[np.int8]]:
+    """Yield sign vectors some at a time, for numpy widens them all where they are multiplied.
+
+    Parameters
+    ----------
+    signs
+        ``(B, n)``.
+    """
+    n = max(_BLOCK // max(signs.shape[1], 1), 1)
+    yield from (signs[first : first + n] for first in range(0, len(signs), n))
 
 
 def sign_flip(shifts: ArrayLike, *, seed: int = 0) -> Estimate:
@@ -171,12 +187,16 @@ def sign_flip(shifts: ArrayLike, *, seed: int = 0) -> Estimate:
     d = np.asarray(shifts, dtype=float)
     signs, exact = sign_vectors(d.size, seed)
     mean = float(d.mean())
-    flipped = np.abs(signs @ d) / d.size
+    flipped = np.abs(np.concatenate([some @ d for some in in_blocks(signs)])) / d.size
     p = float(np.mean(flipped >= abs(mean) * (1.0 - _AS_EXTREME)))
     kept = (signs > 0).sum(axis=1)
+    kept_sum, turned_sum = (
+        np.concatenate([of @ d for of in parts])
+        for parts in ((some > 0 for some in in_blocks(signs)), (some < 0 for some in in_blocks(signs)))
+    )
     with np.errstate(invalid="ignore", divide="ignore"):
-        kept_mean = np.where(kept > 0, ((signs > 0) @ d) / kept, -np.inf)
-        turned_mean = np.where(kept < d.size, ((signs < 0) @ d) / (d.size - kept), np.inf)
+        kept_mean = np.where(kept > 0, kept_sum / kept, -np.inf)
+        turned_mean = np.where(kept < d.size, turned_sum / (d.size - kept), np.inf)
     trivial = (kept == d.size) | (kept == 0)
     lower = np.sort(np.where(trivial, -np.inf, np.minimum(kept_mean, turned_mean)))
     upper = np.sort(np.where(trivial, np.inf, np.maximum(kept_mean, turned_mean)))[::-1]

@@ -28,6 +28,7 @@ from immunolab.vocabulary.variables import Variable, ambiguous_variable, resolve
 
 _WHO_AND_WHEN = ("patient_id", "visit", "date", "study_day")
 _LONG = ("variable", "value")
+_COLUMNS = ("patient_id", "visit", "variable", "value", "unit", "censored", "study_day", "date", "flag", "row")
 _BELOW = re.compile(r"(?:oor\s*)?(?:<=?|≤)\s*(.*)|(?:below|blq|bloq|bdl|<\s*lloq|<\s*lod)(.*)", re.IGNORECASE)
 _ABOVE = re.compile(r"(?:oor\s*)?(?:>=?|≥)\s*(.*)|(?:above|alq|>\s*uloq)(.*)", re.IGNORECASE)
 _COLUMN_UNIT = re.compile(r"(?P<name>.+?)\s*[\[(](?P<unit>[^\[\]()]*)[\])]$")
@@ -37,7 +38,7 @@ _BARE_UNITS = ("", "%", "cm", "mm", "min", "h", "xULN", "mm3")
 _GRADES = {"A": 4.0, "B": 3.0, "C": 2.0, "D": 1.0, "E": 0.0}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _MeasurementReading:
     """One written value and where it is."""
 
@@ -85,6 +86,17 @@ def read_measurements(path: Path | str, *, samples: Sequence[Sample] = ()) -> pd
     readers, whose sample names are looked up in ``samples`` or read as PATIENT_VISIT.
     """
     path = Path(path)
+    rows = _read_rows(path, samples)
+    if not rows:
+        return MEASUREMENTS.empty().assign(study_day=pd.Series(dtype="Int64"), date="", flag="", row=0)
+    frame = MEASUREMENTS.check(pd.DataFrame(dict(zip(_COLUMNS, zip(*rows, strict=True), strict=True))))
+    frame = frame.assign(study_day=frame["study_day"].astype("Int64"))
+    frame.attrs["file"] = str(path)
+    return frame
+
+
+def _read_rows(path: Path, samples: Sequence[Sample]) -> list[tuple[object, ...]]:
+    """Return the measurements of a file, each with the values of `_COLUMNS`; nothing else of the file is kept."""
     numbered, comma = read_lines(path)
     wells = read_export(str(path), numbered, comma)
     if wells is not None:
@@ -98,12 +110,7 @@ def read_measurements(path: Path | str, *, samples: Sequence[Sample] = ()) -> pd
     problems += [*_mixed_units(readings), *_repeats(readings)]
     if problems:
         raise InputError(sorted(problems, key=_row_number))
-    if not rows:
-        return MEASUREMENTS.empty().assign(study_day=pd.Series(dtype="Int64"), date="", flag="", row=0)
-    frame = MEASUREMENTS.frame(rows)
-    frame = frame.assign(study_day=frame["study_day"].astype("Int64"))
-    frame.attrs["file"] = str(path)
-    return frame
+    return rows
 
 
 def _row_number(problem: Problem) -> int:
@@ -221,8 +228,8 @@ def _from_wells(wells: Sequence[Well], samples: Sequence[Sample]) -> Iterator[_M
         )
 
 
-def _measurement(reading: _MeasurementReading) -> dict[str, object] | Problem:
-    """Return the row of a reading, or what is wrong with it."""
+def _measurement(reading: _MeasurementReading) -> tuple[object, ...] | Problem:
+    """Return the values of a reading by `_COLUMNS`, or what is wrong with it."""
     meant = ambiguous_variable(reading.label)
     if meant or not reading.label:
         message = f"'{reading.label}' may be {' or '.join(meant)}" if meant else "the cell is empty"
@@ -247,18 +254,9 @@ def _measurement(reading: _MeasurementReading) -> dict[str, object] | Problem:
         if message:
             hint = f"written as {reading.text} {reading.unit}".rstrip() + "; check the unit"
             return reading.table.problem(reading.row, reading.column, message, hint)
-    return {
-        "patient_id": reading.patient,
-        "visit": reading.visit or None,
-        "variable": name,
-        "value": value,
-        "unit": unit or None,
-        "censored": censored,
-        "study_day": reading.study_day,
-        "date": reading.date.isoformat() if reading.date else None,
-        "flag": reading.flag or None,
-        "row": reading.row.number,
-    }
+    day = reading.date.isoformat() if reading.date else None
+    who_and_what = (reading.patient, reading.visit or None, name, value, unit or None, censored)
+    return (*who_and_what, reading.study_day, day, reading.flag or None, reading.row.number)
 
 
 def _unit_problem(reading: _MeasurementReading, name: str, known: Variable, message: str) -> Problem:

@@ -7,9 +7,10 @@ import io
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from itertools import chain
 from pathlib import Path
 
 from immunolab.errors import InputError, Problem, nearest
@@ -22,15 +23,22 @@ _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # a remark may have tabs and several lines
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a table: its number as a spreadsheet shows it, and its cells by column."""
+    """One line of a table: its number as a spreadsheet shows it, its cells, and the place of each of its columns."""
 
     number: int
-    cells: dict[str, str]
+    line: Sequence[str]
+    places: Mapping[str, int]
 
     def __getitem__(self, column: str) -> str:
-        return self.cells.get(column, "")
+        place = self.places.get(column, len(self.line))
+        return self.line[place] if place < len(self.line) else ""
+
+    @property
+    def cells(self) -> dict[str, str]:
+        """Cells by column; those beyond the end of the line are left out."""
+        return {column: self.line[place] for column, place in self.places.items() if place < len(self.line)}
 
 
 @dataclass(frozen=True)
@@ -107,20 +115,39 @@ def read_lines(path: Path) -> tuple[list[tuple[int, list[str]]], bool]:
         lines, comma = read_workbook(path), False
     else:
         lines, comma = _read_separated(path)
-    stripped = [(i, [restored(cell.strip()) for cell in line]) for i, line in enumerate(lines, start=1)]
-    numbered = [(i, line) for i, line in stripped if any(line) and not _is_comment(line)]
-    cells = [(f"row {i}, cell {k}", cell) for i, line in numbered for k, cell in enumerate(line, start=1)]
-    faults = [Problem(str(path), place, f"shows {cell}", ERROR_HINT) for place, cell in cells if cell in CELL_ERRORS]
-    faults += [
-        Problem(str(path), place, f"holds a control character: {cell!r}", "type the cell again")
-        for place, cell in cells
-        if _CONTROL.search(cell)
-    ]
-    if faults:
+    stripped = _Stripped()
+    for line in lines:
+        line[:] = map(stripped.__getitem__, line)
+    numbered = [(i, line) for i, line in enumerate(lines, start=1) if any(line) and not _is_comment(line)]
+    if faults := list(_cell_problems(str(path), numbered)):
         raise InputError(faults)
     if not numbered:
         raise InputError(Problem(str(path), "", "the table is empty", "write a header line and one line a sample"))
     return numbered, comma
+
+
+class _Stripped(dict[str, str]):
+    """Cells without what is around them; those of one text are one object, for the columns of a long table hold few."""
+
+    def __missing__(self, cell: str) -> str:
+        self[cell] = found = restored(cell.strip())
+        return found
+
+
+def _cell_problems(file: str, numbered: Sequence[tuple[int, list[str]]]) -> Iterator[Problem]:
+    """Yield a Problem for each cell that shows an error, then for each that holds a control character."""
+    texts = {cell for _, line in numbered for cell in line}
+    errors, controls = texts & set(CELL_ERRORS), set(filter(_CONTROL.search, texts))
+    for place, cell in _places(numbered, errors):
+        yield Problem(file, place, f"shows {cell}", ERROR_HINT)
+    for place, cell in _places(numbered, controls):
+        yield Problem(file, place, f"holds a control character: {cell!r}", "type the cell again")
+
+
+def _places(numbered: Sequence[tuple[int, list[str]]], texts: set[str]) -> Iterator[tuple[str, str]]:
+    """Yield where each of some texts is, and the text."""
+    for i, line in numbered if texts else ():
+        yield from ((f"row {i}, cell {k}", cell) for k, cell in enumerate(line, start=1) if cell in texts)
 
 
 def text_table(file: str, numbered: Sequence[tuple[int, list[str]]], decimal_comma: bool = False) -> TextTable:
@@ -143,11 +170,12 @@ def text_table(file: str, numbered: Sequence[tuple[int, list[str]]], decimal_com
     header = [_word(cell) for cell in numbered[0][1]]
     problems = [*_title_problem(file, numbered)] or [*_header_problems(file, header), *_unnamed(file, header, numbered)]
     rows = []
+    places = {name: k for k, name in enumerate(header) if name}
     for number, line in numbered[1:]:
         if len(line) > len(header) and any(line[len(header) :]):
             text = f"{len(line)} cells, but the header has {len(header)}"
             problems.append(Problem(file, f"row {number}", text, "quote cells that hold the separator"))
-        rows.append(Row(number, {name: cell for name, cell in zip(header, line, strict=False) if name}))
+        rows.append(Row(number, line, places))
     if problems:
         raise InputError(problems)
     return TextTable(file, tuple(name for name in header if name), tuple(rows), decimal_comma)
@@ -202,10 +230,10 @@ def _title_problem(file: str, numbered: Sequence[tuple[int, list[str]]]) -> Iter
 def _unnamed(file: str, header: list[str], numbered: Sequence[tuple[int, list[str]]]) -> Iterator[Problem]:
     """Yield a Problem for each column with cells but no name, but for one that counts the rows."""
     rows = [line for _, line in numbered[1:]]
-    for k, name in enumerate(header):
+    for k in (k for k, name in enumerate(header) if not name):
         cells = [line[k] if k < len(line) else "" for line in rows]
         counts = [[str(i) for i in range(start, start + len(rows))] for start in (0, 1)]
-        if not name and any(cells) and cells not in counts:
+        if any(cells) and cells not in counts:
             text = f"column {k + 1} has cells ('{next(filter(None, cells))}') but no name"
             yield Problem(file, f"row {numbered[0][0]}", text, "name the column, or delete it")
 
@@ -225,7 +253,8 @@ def _read_separated(path: Path) -> tuple[list[list[str]], bool]:
     separator = max(",;\t", key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
-        lines = list(reader)
+        shared: dict[str, str] = {}  # cells of one text are one object
+        lines = [[shared.setdefault(cell, cell) for cell in line] for line in reader]
     except csv.Error as error:
         hint = "a quotation mark opens a cell that another one closes; double those that are part of a text"
         raise InputError(Problem(str(path), f"line {reader.line_num}", f"no table: {error}", hint)) from None
@@ -238,8 +267,9 @@ def _read_separated(path: Path) -> tuple[list[list[str]], bool]:
 def _swallowed(file: str, lines: list[list[str]], separator: str) -> Iterator[Problem]:
     """Yield a Problem for each cell that holds whole lines of the table, as between two stray quotation marks."""
     width = Counter(map(len, lines)).most_common(1)[0][0] if lines else 0
-    for i, line in enumerate(lines, start=1):
-        for cell in line:
+    several = {cell for cell in set(chain.from_iterable(lines)) if len(cell.splitlines()) > 1}
+    for i, line in enumerate(lines if several else (), start=1):
+        for cell in filter(several.__contains__, line):
             inside = cell.splitlines()[1:]
             # in a table of two columns a remark with a comma looks the same
             if width > 2 and any(text.count(separator) >= width - 1 for text in inside):
