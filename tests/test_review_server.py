@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from review_server import reviewed
 from test_pipeline import GATES
 
-from immunolab.simulation import simulate
+from immunolab.simulation import Options, simulate
 from immunolab.workflow.run import run
 
 TREG = "/lymphocytes/CD3/CD4/Treg"
@@ -56,3 +58,31 @@ def test_a_gate_is_moved_saved_taken_back_and_accepted(out: Path) -> None:
         assert (row["decision"], row["overridden"]) == ("accept", True)
         assert client.post("close")["session"]["study"] == "Hidden name"
         assert "closed" in client.error("undo")
+
+
+def test_an_fmo_control_is_shown_on_the_axes_of_its_tube_and_other_gates_have_none(tmp_path: Path) -> None:
+    simulate(
+        "sle_nct02084238",
+        patients=1,
+        seed=5,
+        folder=tmp_path / "study",
+        visits=["W0"],
+        events=1500,
+        options=Options(fmo=True),
+    )
+    (tmp_path / "study" / "gates.yaml").write_text(GATES)
+    (tmp_path / "study" / "study.yaml").write_text(
+        "study: stained\nsheet: samples.csv\npanels: {surface: {strategy: gates.yaml}}\n"
+    )
+    run(tmp_path / "study", out=tmp_path / "out", tables_only=True, jobs=1)
+    with reviewed(tmp_path / "out") as client:
+        (row,) = client.get("tubes", gate=TREG)
+        state = client.post("open", tube=row["tube"], gate=TREG)["answers"][-1]
+        control = client.get("overlay", tube=row["tube"], gate=TREG)
+        assert control["label"].startswith("FMO control without CD25")
+        shade = np.frombuffer(base64.b64decode(control["density"]), dtype=np.uint8).reshape(48, 48)
+        at = next(h["x"] for gate in state["gates"] if gate["active"] for h in gate["handles"] if "x" in h["along"])
+        beyond = int(np.count_nonzero(shade[:, int(48 * at) + 1 :]))
+        assert beyond <= 0.05 * np.count_nonzero(shade)  # without the antibody nothing is CD25 positive
+        status, words = client.request("GET", f"/api/overlay?tube={row['tube']}&gate=/lymphocytes")
+        assert (status, b"no control" in words) == (404, True)

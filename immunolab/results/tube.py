@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from immunolab.errors import DataFileError, InputError, Problem, nearest
+from immunolab.events.tube import Tube
 from immunolab.gating.record_codec import from_plain
 from immunolab.gating.tubes import GatedTube, gate_tube
 from immunolab.loaders.fcs.read import read_fcs
@@ -43,17 +44,35 @@ def read_tube(study: Study, sample_id: str, *, folder: Path, inputs: Mapping[str
     if not gates.exists():
         hint = "tables/failures.csv names the samples that failed; controls and single cells have no gates"
         raise InputError(Problem("", "tube", f"the run has no gates for sample '{sample_id}'", hint))
+    events = read_events(study, sample, inputs=inputs)
+    return gate_tube(events, from_plain(json.loads(gates.read_text(encoding="utf-8"))))
+
+
+def read_events(study: Study, sample: Sample, *, inputs: Mapping[str, str]) -> Tube:
+    """Return a sample's events as a run gates them, of a control tube too.
+
+    Parameters
+    ----------
+    study, inputs
+        As in `read_tube`.
+    sample
+        Of the study.
+
+    Raises
+    ------
+    DataFileError
+        As `read_tube`.
+    """
     choice = study.panel_of(sample)
     tube = read_fcs(
         sample.file,
         panel=read_panel(choice.panel) if choice.panel else None,
         spillover=choice.spillover or "file",
-        sample_id=sample_id,
+        sample_id=sample.sample_id,
     )
     if tube.sha256 != inputs[study.relative(sample.file)]:
         raise DataFileError("differs from the file that the run read (sha256)", str(sample.file), "run the study again")
-    cleaned = tube.clean() if study.quality.clean else tube
-    return gate_tube(cleaned, from_plain(json.loads(gates.read_text(encoding="utf-8"))))
+    return tube.clean() if study.quality.clean else tube
 
 
 def _sample(study: Study, sample_id: str) -> Sample:

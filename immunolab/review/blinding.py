@@ -215,7 +215,8 @@ def _names(study: Study) -> frozenset[str]:
     """Return every word of a study that says which patient, visit, arm, batch, file or day a tube is of."""
     found: set[str] = {study.name, str(study.folder)}
     for sample in study.samples:
-        found |= {sample.sample_id, sample.patient_id, sample.visit, sample.cohort, sample.batch, sample.panel}
+        found |= {sample.sample_id, sample.patient_id, sample.batch, sample.panel}
+        found |= {sample.visit, sample.cohort} if sample.gated else set()  # a control's visit is a word such as FMO
         found |= {sample.control_of, sample.bridge, sample.aliquot, sample.operator, sample.lot, sample.site}
         found |= {*_file_names(sample.file), *(value for value in sample.extra.values() if not _is_number(value))}
         found |= {sample.date.isoformat()} if sample.date else set()

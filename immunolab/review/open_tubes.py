@@ -14,8 +14,8 @@ from immunolab.gating.strategy import Strategy
 from immunolab.gating.tubes import GatedTube
 from immunolab.review.blinding import Pixels
 
-# events of all open tubes: some 300 bytes each with their coordinates, so about 400 MB (measured on 14 colours)
-MOST_EVENTS = 1_200_000
+# events of all open tubes: 400 bytes each with coordinates and members, 400 MB in all (14 colours, 40 populations)
+MOST_EVENTS = 1_000_000
 _REFUSED = ("draw", "rename", "remove")  # messages that change which populations there are
 
 

@@ -119,18 +119,26 @@ def _places(points: Array, axes: Sequence[DisplayScale]) -> list[list[float]]:
 
 
 def _density(view: ReadView, axes: Sequence[DisplayScale]) -> Pixels:
-    """Return shades 0..255 by the logarithm of the events in a bin, 0 where there are none; row 0 is the lowest."""
+    """Return the shades of a view on the shared axes; row 0 is the lowest."""
     counts = view.counts.astype(np.float64)
     for place, (own, axis) in enumerate(zip((view.stored.x, view.stored.y), axes, strict=False)):
         if own is not None:
             moved = _overlap(own.low, own.high, axis.low, axis.high, counts.shape[-1 - place])
             counts = counts @ moved.T if place == 0 else moved @ counts
-    if view.stored.y is None:
-        shades = np.ceil(255.0 * counts / max(1.0, float(counts.max(initial=0.0))))
-    else:
-        logs = np.log1p(counts)
-        shades = np.ceil(255.0 * logs / max(1e-9, float(logs.max(initial=0.0))))
-    return Pixels(b64encode(shades.astype(np.uint8).tobytes()).decode())
+    return Pixels(b64encode(shades(counts).tobytes()).decode())
+
+
+def shades(counts: Array) -> NDArray[np.uint8]:
+    """Return 0..255 by the logarithm of the events in a bin, 0 where there are none; of a histogram the heights.
+
+    Parameters
+    ----------
+    counts
+        Events, ``(bins, bins)`` or ``(bins,)``.
+    """
+    shown = counts if counts.ndim == 1 else np.log1p(counts)
+    found: NDArray[np.uint8] = np.ceil(255.0 * shown / max(1e-9, float(shown.max(initial=0.0)))).astype(np.uint8)
+    return found
 
 
 def _overlap(low: float, high: float, new_low: float, new_high: float, bins: int) -> Array:

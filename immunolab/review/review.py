@@ -6,7 +6,7 @@ Tubes are named by the codes of `immunolab.review.blinding`, through which the s
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,8 +15,10 @@ from immunolab.errors import InputError, Problem
 from immunolab.gating.gates import Gate
 from immunolab.gating.tubes import GatedTube
 from immunolab.results.run import Run
+from immunolab.results.tube import read_events
 from immunolab.review.answers import ReaderAnswers
 from immunolab.review.blinding import Blinding, shuffled
+from immunolab.review.controls import NoControl, control_of, gate_markers, overlay
 from immunolab.review.kept_overrides import KeptOverrides
 from immunolab.review.open_tubes import OpenTubes
 from immunolab.review.pictures import BINS, pictures
@@ -171,6 +173,29 @@ class Review:
         with self._lock:
             self._recounts.busy()
             return {"answers": self._tubes.receive(self._sample(tube), message)}
+
+    def get_overlay(self, tube: str, gate: str) -> Mapping[str, Any]:
+        """Return the events of a tube's control on the axes of its picture; a NoControl where it has none.
+
+        Parameters
+        ----------
+        tube
+            As it is shown.
+        gate
+            Path of its population.
+        """
+        with self._lock:
+            name = self._sample(tube)
+            self._reviewed.rows(gate)
+            scene = self._tubes.editor(name).scene
+            if scene.active != gate:
+                scene.to_gate(gate)
+            study = self._run.study
+            control = control_of(self._reviewed.samples[name], gate_markers(scene), study.samples)
+            if control is None:
+                text = "the sheet has no control for this gate: no FMO of its markers and no unstained tube"
+                raise NoControl(Problem("", "control", text, ""))
+            return overlay(scene, control, read_events(study, control, inputs=self._run.inputs))
 
     # ---- what is answered
 

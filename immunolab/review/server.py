@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from immunolab.errors import ImmunolabError, InputError, Problem
 from immunolab.review.access import Access
+from immunolab.review.controls import NoControl
 from immunolab.review.review import Review
 
 _PAGE = Path(__file__).parent / "page"
@@ -51,6 +52,7 @@ def application(review: Review, access: Access) -> Starlette:
         "session": lambda _: review.get_session(),
         "tubes": lambda query: review.get_tubes(query.get("gate", "")),
         "pictures": lambda query: review.get_pictures(query.get("gate", "")),
+        "overlay": lambda query: review.get_overlay(query.get("tube", ""), query.get("gate", "")),
     }
     routes = [
         Route("/", _page(access), methods=["GET"]),
@@ -92,6 +94,8 @@ class _Door:
     def _answer_now(self, answer: Callable[[], Any]) -> Response:
         try:
             return self._leave(answer(), 200)
+        except NoControl as error:
+            return self._leave({"error": error.message}, 404)
         except InputError as error:
             return self._leave({"error": str(error)}, 400)
         except ImmunolabError as error:
