@@ -2,10 +2,11 @@
 
 ``python benchmarks/study_faults.py [--seeds 100] [--first 0] [--patients 12] [--events 4000]`` draws studies of two
 visits in monthly runs and plants, one at a time: two labels exchanged in one tube, one antibody missing in one tube,
-another lot of one antibody from the middle run on, one visit's tubes of two patients exchanged, all baselines in one
-run and all later visits in another. Planting is done by the simulator, before the events are drawn, or in the sheet; it
-shares no code with what looks for it. Populations are counted by the truth of every cell, as if gates were right:
-``--gated FOLDER`` runs the product on written studies instead, whose counts are those of its own gates.
+another lot of one antibody from the middle run on (by three sizes; and with a sheet that names antibody and lot), one
+visit's tubes of two patients exchanged, all baselines in one run and all later visits in another. Planting is done by
+the simulator, before the events are drawn, or in the sheet; it shares no code with what looks for it. Populations are
+counted by the truth of every cell, as if gates were right: ``--gated FOLDER`` runs the product on written studies
+instead, whose counts are those of its own gates.
 """
 
 from __future__ import annotations
@@ -41,7 +42,12 @@ from immunolab.study.trial import load_trial
 from immunolab.vocabulary.panel import resolve_channels
 
 TRIAL, VISITS, PANEL = "sle_nct02084238", ("W0", "W10"), "surface"
-KINDS = ("sound", "swapped labels", "missing antibody", "lot change", "sample swap", "batch equal to visit")
+LOTS = (0.45, 0.6, 0.75)  # asinh
+KINDS = (
+    *("sound", "sound, lot in the sheet", "swapped labels", "missing antibody"),
+    *(f"lot change {size:g}{named}" for size in LOTS for named in ("", ", lot in the sheet")),
+    *("sample swap", "batch equal to visit"),
+)
 
 
 @dataclass
@@ -118,9 +124,22 @@ def owners(sheet: list[Sample]) -> list[TubeOwner]:
     return [TubeOwner(s.sample_id, s.patient_id, s.visit) for s in sheet]
 
 
-def steps(found: Drawn) -> pd.DataFrame:
-    """Return the steps of markers between batches."""
-    runs = [TubeRun(s.sample_id, "", s.batch) for s in found.sheet]
+def changed_lot(study: VirtualTrial, size: float) -> VirtualTrial:
+    """Return the study with another lot of one antibody from the middle run on, brighter by ``size`` (asinh)."""
+    lot = {**study.model.lot_change, "shift": size}
+    return replace(study, model=replace(study.model, lot_change=lot), options=replace(study.options, lot_change=True))
+
+
+def steps(found: Drawn, study: VirtualTrial | None = None) -> pd.DataFrame:
+    """Return the steps of markers between batches; a sheet that names antibody and lot where a study is given."""
+
+    def lot(batch: str) -> tuple[str, ...]:
+        if study is None:
+            return ()
+        later = int(batch[1:]) > study.laboratory.last_batch / 2
+        return (f"lot {study.model.lot_change['marker']} {2 if later else 1}",)
+
+    runs = [TubeRun(s.sample_id, "", s.batch, None, lot(s.batch)) for s in found.sheet]
     drift = drift_table(LANDMARKS.frame(found.landmarks), runs)
     return drift[drift["change_point"] == "yes"]
 
@@ -161,11 +180,14 @@ def trial_of(seed: int, patients: int = 12, events: int = 4_000) -> dict[str, bo
 
     found["swapped labels"] = ("exchanged", set(pair)) in stained(swapped=pair)
     found["missing antibody"] = ("absent_stain", {missing}) in stained(omitted=missing)
-    changed = virtual(seed, patients, events, lot_change=True)
-    middle, named = changed.laboratory.last_batch / 2, steps(draw(changed))
-    marker = changed.model.lot_change["marker"]
-    at = {int(str(batch)[1:]) for batch in named.loc[named["marker"] == marker, "batch"]}
-    found["lot change"] = any(middle < batch <= middle + 2 for batch in at)
+    found["sound, lot in the sheet"] = len(steps(sound, virtual_study)) > 0
+    for size in LOTS:
+        changed = changed_lot(virtual_study, size)
+        tables, middle = draw(changed), changed.laboratory.last_batch / 2
+        for word, sheet in (("", None), (", lot in the sheet", changed)):
+            named = steps(tables, sheet)
+            at = {int(str(b)[1:]) for b in named.loc[named["marker"] == changed.model.lot_change["marker"], "batch"]}
+            found[f"lot change {size:g}{word}"] = any(middle < batch <= middle + 2 for batch in at)
     swapped = exchanged(sound.sheet, first, second, VISITS[1])
     table = identity_table(counts, owners(swapped)).set_index("sample_id")
     ids = [f"{patient}_{VISITS[1]}" for patient in (first, second)]
@@ -227,11 +249,11 @@ def main() -> None:
     for seed, found in zip(seeds, results, strict=True):
         hits.update(kind for kind, yes in found.items() if yes)
         for kind, yes in found.items():
-            if yes == (kind == "sound"):
+            if yes == kind.startswith("sound"):
                 missed.setdefault(kind, []).append(seed)
     for kind in KINDS:
-        said = "flagged" if kind == "sound" else "found"
-        print(f"{kind:22} {said} {hits[kind]} of {len(seeds)}; others: {missed.get(kind, [])}")
+        said = "flagged" if kind.startswith("sound") else "found"
+        print(f"{kind:34} {said} {hits[kind]} of {len(seeds)}; others: {missed.get(kind, [])}")
     print(f"{time.time() - started:.0f} s")
 
 

@@ -6,6 +6,7 @@ import importlib.util
 import re
 import sys
 import weakref
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
@@ -248,6 +249,46 @@ def test_a_lot_is_named_with_its_batch_and_day_and_runs_that_differ_as_usual_are
         alarms += bool(drift_sentences(drift_table(*bright(rng, step=0.0))))
     assert found >= 19
     assert alarms <= 3  # 5 % of studies are allowed: more than 3 of 20 have a chance of 2 %
+
+
+def runs_of_ten_markers(rng: np.random.Generator, step: float, lot: str) -> tuple[pd.DataFrame, list[TubeRun]]:
+    """Return ten markers in four populations, seven batches of three tubes whose gain and stretch differ.
+
+    Every batch changes each channel by .12 (all cells alike) and by 5 % of how bright the cells are; M0 is brighter by
+    ``step`` from the fourth batch on.
+    """
+    usual = rng.uniform(0.2, 5.0, (10, 4))
+    rows, tubes = [], []
+    for b in range(7):
+        gain, stretch = rng.normal(0, 0.12, 10), rng.normal(0, 0.05, 10)
+        level = usual * (1 + stretch[:, None]) + gain[:, None]
+        level[0] += step * (b >= 3)
+        for i in range(3):
+            tubes.append(TubeRun(f"s{b}{i}", "", f"B{b}", 7 * b, (f"lot {lot} {2 if b >= 3 else 1}",) if lot else ()))
+            noisy = level + rng.normal(0, 0.04, level.shape)
+            rows += [
+                {"sample_id": f"s{b}{i}", "population": name, "marker": f"M{m}", "n_events": 900, "spread": 0.5}
+                | {"median": noisy[m, p]}
+                for m in range(10)
+                for p, name in enumerate(("CD4", "CD8", "B", "NK"))
+            ]
+    return LANDMARKS.frame(rows), tubes
+
+
+def test_steps_of_the_size_that_is_called_detectable_are_found() -> None:
+    """The tables say .95; a lot that names its antibody is found sooner, and sound studies are not flagged."""
+    found, sound, detectable = Counter[str](), 0, {"": 0.0, "M0": 0.0}
+    for seed in range(8):
+        for lot in detectable:
+            drift = drift_table(*runs_of_ten_markers(np.random.default_rng([seed, 7]), 0.0, lot))
+            sound += bool((drift["change_point"] == "yes").any())
+            detectable[lot] = float(drift.loc[drift["marker"] == "M0", "detectable"].iloc[0])
+            drift = drift_table(*runs_of_ten_markers(np.random.default_rng([seed, 7]), detectable[lot], lot))
+            steps = drift[drift["change_point"] == "yes"]
+            found[lot] += "B3" in set(steps.loc[steps["marker"] == "M0", "batch"])
+        assert 0.3 < detectable["M0"] < detectable[""] < 0.7  # by its brightest cells alone: 0.86
+    assert min(found["M0"], found[""]) >= 6  # of 8 at .95: fewer have a chance of .6 %
+    assert sound <= 3  # of 16 at .05: more have a chance of .7 %
 
 
 def test_the_figure_of_landmarks_says_how_many_samples_it_is_of() -> None:

@@ -75,6 +75,12 @@ def test_what_is_no_tube_is_named() -> None:
         il.qc([3])
 
 
+def test_files_that_are_not_there_are_all_named_before_any_is_read(tmp_path: Path) -> None:
+    files = [tmp_path / "first.fcs", tmp_path / "second.fcs"]
+    with pytest.raises(InputError, match=r"(?s)first\.fcs.*does not exist.*second\.fcs.*does not exist"):
+        il.qc(files)
+
+
 def test_a_panel_that_cannot_be_read_is_no_fault_of_the_tubes(steady: Tube, tmp_path: Path) -> None:
     tube = saved(steady, tmp_path / "good.fcs")
     (tmp_path / "panel.csv").write_text("channel,marker\n,CD4\n")

@@ -4,32 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from immunolab.quality.landmarks import LEAST_LEVEL, compared
+from immunolab.quality.marker_steps import MarkerStep, marker_steps
+from immunolab.quality.run_variation import MEDIAN_VARIANCE, MarkerRuns, RunVariation, light_on
 from immunolab.schema.across_tubes import DRIFT
 
 Array = NDArray[np.float64]
 
-LANDMARKS = ("lymphocytes", "CD3", "CD4", "CD8", "B", "NK", "CD4_naive", "CD4_mem", "CD8_naive")
-"""Populations that every blood has and that gates find by lineage; a marker's brightest one is looked at besides."""
 _ENOUGH_TUBES = 0.75  # share of a panel's tubes in which a population is even: fewer are a choice of tubes (judgement)
-_MOST_POPULATIONS = 5  # taken by size where a strategy has none of the landmarks' names
-_FALSE_ALARM = 0.05  # share of sound panels in which a step may be named
-_LEAST_STEP = 0.2  # asinh: a fifth brighter or dimmer; less is not worth a manager's morning (judgement)
+_ENOUGH_SERIES = 0.5  # of a panel's populations: a batch with fewer had tubes that failed, and is left out (judgement)
 _MOST_SPREAD = 0.25  # asinh, between tubes of a batch: more, and the median follows what the patients have (judgement)
-_MANY_BATCHES = 5  # of so many, one that differs alone at either end is no step: its distance says so (judgement)
-# of so many, two that differ at one end are none either: two odd batches of six lie together at an end by chance in one
-# of eight orders, three of seven in one of 18; six of eight false steps of 95 sound studies were such
-_MORE_BATCHES = 6
-_FEWEST_TUBES = 3  # on either side of a step: the median of fewer is one patient's (judgement)
-_LEAST_SPREAD = 0.02  # asinh, between tubes and between batches: no stain repeats itself better (judgement)
+_LEAST_SPREAD = 0.02  # asinh, between tubes of a batch: no stain repeats itself better (judgement)
 _MAD_TO_SD = 1.4826  # sd of a normal over its median absolute deviation
-_MAD_EFFICIENCY = 0.37  # of a median absolute deviation against the sd, of normal values: as many fewer values
-_MEDIAN_VARIANCE = 1.5708  # variance of a median over that of a mean, pi / 2
 
 
 @dataclass(frozen=True)
@@ -55,13 +48,27 @@ class TubeRun:
 
 @dataclass(frozen=True)
 class _Series:
-    """One marker in one population over the batches, in order: medians, tubes, and the spread between tubes."""
+    """One marker in one population over the batches, in order.
+
+    Attributes
+    ----------
+    level, n
+        ``(B,)`` median and tubes of each batch.
+    spread
+        sd between tubes of a batch.
+    usual
+        Median over all tubes.
+    light
+        As in `MarkerRuns`.
+    """
 
     population: str
     marker: str
     level: Array
     n: NDArray[np.intp]
     spread: float
+    usual: float
+    light: Array
 
     @property
     def even(self) -> bool:
@@ -72,8 +79,8 @@ class _Series:
 def drift_table(landmarks: pd.DataFrame, runs: Sequence[TubeRun]) -> pd.DataFrame:
     """Return rows of `DRIFT`: each panel's markers in its landmark populations, by batch.
 
-    A step is named where it is larger than the batches of the panel differ from each other in all markers, by how
-    many there are, and makes cells a fifth brighter or dimmer.
+    A step is named where it is larger than the batches of the panel differ from each other in the other markers, by how
+    many there are, and makes cells a fifth brighter or dimmer. All populations of a marker are judged together.
 
     Parameters
     ----------
@@ -142,24 +149,25 @@ def _panel_rows(
     series = list(_series(own, batches))
     if not series:
         return []
-    even = [one for one in series if one.even]
-    between = _between(even or series)
-    limit = _limit(even or series)
+    reasons = [_new_words(runs, batches, b) for b in range(len(batches))]
+    steps, variation = _steps(series, reasons)
     days = {
         batch: min((r.day for r in runs if r.batch == batch and r.day is not None), default=None) for batch in batches
     }
     rows: list[dict[str, object]] = []
     for one in series:
-        at, step, z = _step(one, between)
-        named = one.even and abs(z) > limit and abs(step) >= _LEAST_STEP
+        step = steps.get(one.marker)
+        stained = one.usual >= LEAST_LEVEL or max(s.usual for s in series if s.marker == one.marker) < LEAST_LEVEL
         for b in map(int, np.flatnonzero(one.n)):
-            change, error = _change(one, b, between)
-            here = bool(named and b == at)
+            change, error = _change(one, b, variation)
+            here = step is not None and step.named and step.run == b and stained and one.even
             rows.append({
                 "panel": panel, "population": one.population, "marker": one.marker, "batch": batches[b],
                 "day": days[batches[b]], "n_samples": int(one.n[b]), "median": float(one.level[b]), "change": change,
                 "spread": one.spread, "distance": change / error, "change_point": "yes" if here else "no",
-                "step": step if here else None, "reason": _reason(runs, batches, b),
+                "step": step.step if here and step else None, "reason": ", ".join(reasons[b]) or None,
+                "step_error": step.error if here and step else None,
+                "detectable": step.detectable if step and np.isfinite(step.detectable) else None,
             })  # fmt: skip
     return rows
 
@@ -167,12 +175,14 @@ def _panel_rows(
 def _series(own: pd.DataFrame, batches: Sequence[str]) -> Iterator[_Series]:
     """Yield each marker in the landmarks and in its brightest population."""
     sizes = own.groupby("population")["n_events"].median().sort_values(ascending=False)
-    known = [name for name in LANDMARKS if name in sizes.index] or list(sizes.index[:_MOST_POPULATIONS])
+    known = compared(list(map(str, sizes.index)))
+    usual = own.pivot_table(index="population", columns="marker", values="level", aggfunc="median")
     most = _ENOUGH_TUBES * own["sample_id"].nunique()
     for marker, rows in own.groupby("marker", sort=False):
         found = rows.groupby("population")["level"].agg(["median", "size"])
         found = found[found["size"] >= most]
         brightest = [str(found["median"].idxmax())] if len(found) else []
+        light = light_on(usual.to_numpy(float), list(usual.columns).index(marker))
         for population in dict.fromkeys([*(name for name in known if name in found.index), *brightest]):
             some = rows[rows["population"] == population]
             grouped = some.groupby("batch")["level"]
@@ -186,71 +196,66 @@ def _series(own: pd.DataFrame, batches: Sequence[str]) -> Iterator[_Series]:
             size = some["batch"].map(grouped.size()).astype(float)
             scaled = (rest * np.sqrt(size / (size - 1).clip(lower=1)))[shared]
             spread = _MAD_TO_SD * float(np.median(np.abs(scaled))) if len(scaled) else _LEAST_SPREAD
-            yield _Series(population, str(marker), level, n, max(spread, _LEAST_SPREAD))
+            place = list(usual.index).index(population)
+            yield _Series(
+                population,
+                str(marker),
+                level,
+                n,
+                max(spread, _LEAST_SPREAD),
+                float(usual.iat[place, list(usual.columns).index(marker)]),
+                light[place],
+            )
 
 
-def _tube_variance(one: _Series, batches: Array | NDArray[np.bool_]) -> float:
-    return _MEDIAN_VARIANCE * one.spread**2 / float(one.n[batches].sum())
+def _steps(series: Sequence[_Series], reasons: Sequence[Sequence[str]]) -> tuple[dict[str, MarkerStep], RunVariation]:
+    """Return each marker's step by the populations that all batches have, numbered as the batches are."""
+    even = [one for one in series if one.even] or list(series)
+    has = np.array([one.n > 0 for one in even])
+    kept = np.flatnonzero(has.mean(axis=0) >= _ENOUGH_SERIES)
+    whole = [one for one, there in zip(even, has, strict=True) if there[kept].all()]
+    by_marker: dict[str, list[_Series]] = {}
+    for one in whole:
+        by_marker.setdefault(one.marker, []).append(one)
+    markers = [
+        MarkerRuns(
+            marker,
+            np.array([one.level[kept] for one in own]),
+            np.array([one.usual for one in own]),
+            np.array([one.light for one in own]),
+            np.array([one.spread for one in own]),
+        )
+        for marker, own in by_marker.items()
+    ]
+    if len(kept) < 2 or not markers:
+        return {}, RunVariation(_LEAST_SPREAD**2, 0.0, 0.0, 0.0)
+    tubes = np.array([one.n[kept] for one in whole]).max(axis=0).astype(float)
+    words = [sorted({w for b in range(before + 1, at + 1) for w in reasons[b]}) for before, at in pairwise(kept)]
+    known = {k: [m for m in by_marker if any(_names(w, m) for w in new)] for k, new in enumerate(words, 1) if new}
+    found, variation = marker_steps(markers, tubes, known)
+    return {
+        name: replace(step, run=None if step.run is None else int(kept[step.run])) for name, step in found.items()
+    }, variation
 
 
-def _between(series: Sequence[_Series]) -> float:
-    """Return the usual sd of a marker's level between batches, beyond that of tubes, over all markers."""
-    squares, noise = [], []
-    for one in series:
-        present = one.n > 0
-        count = int(present.sum())
-        apart = one.level[present] - np.median(one.level[present])
-        squares += list(np.abs(apart) * np.sqrt(count / (count - 1)))
-        noise.append(float(np.mean(_MEDIAN_VARIANCE * one.spread**2 / one.n[present])))
-    total = (_MAD_TO_SD * float(np.median(squares))) ** 2
-    return float(np.sqrt(max(total - float(np.median(noise)), _LEAST_SPREAD**2)))
+def _names(word: str, marker: str) -> bool:
+    """Whether a word of the sheet, such as ``lot CD25 B312``, names a marker."""
+    return marker.casefold() in re.split(r"[\s,:;/_=]+", word.casefold())
 
 
-def _limit(series: Sequence[_Series]) -> float:
-    """Return how many standard errors a step must have, by the numbers of markers, batches and places for it."""
-    from scipy.special import stdtrit
-
-    markers = len({one.marker for one in series})
-    places = max(int((one.n > 0).sum()) - 1 for one in series)
-    df = max(_MAD_EFFICIENCY * markers * places, 1.0)
-    return float(-stdtrit(df, _FALSE_ALARM / (2.0 * markers * places)))
-
-
-def _step(one: _Series, between: float) -> tuple[int, float, float]:
-    """Return the batch at which the level steps most, by how much, and that in standard errors."""
-    present = np.flatnonzero(one.n)
-    best = (int(present[1]), 0.0, 0.0)
-    least = 1 + (len(present) >= _MANY_BATCHES) + (len(present) >= _MORE_BATCHES)
-    for k in range(least, len(present) - least + 1):
-        before, after = present[:k], present[k:]
-        if min(one.n[before].sum(), one.n[after].sum()) < _FEWEST_TUBES:
-            continue
-        means = [float(np.average(one.level[s], weights=_weights(one, s, between))) for s in (before, after)]
-        rest = np.concatenate([one.level[s] - mean for s, mean in zip((before, after), means, strict=True)])
-        own = float(np.sqrt((rest**2).sum() / max(len(present) - 2, 1)))  # a marker may differ more than others do
-        step, apart = means[1] - means[0], max(between, own)
-        error = np.sqrt(sum(1.0 / _weights(one, side, apart).sum() for side in (before, after)))
-        if abs(step / error) > abs(best[2]):
-            best = int(after[0]), step, float(step / error)
-    return best
-
-
-def _weights(one: _Series, batches: NDArray[np.intp], between: float) -> Array:
-    return np.asarray(1.0 / (between**2 + _MEDIAN_VARIANCE * one.spread**2 / one.n[batches]))
-
-
-def _change(one: _Series, b: int, between: float) -> tuple[float, float]:
+def _change(one: _Series, b: int, variation: RunVariation) -> tuple[float, float]:
     """Return a batch's distance from the median of the others, and its standard error."""
     others = np.flatnonzero((one.n > 0) & (np.arange(len(one.n)) != b))
     change = float(one.level[b] - np.median(one.level[others]))
-    variance = between**2 * (1.0 + _MEDIAN_VARIANCE / len(others))
-    variance += _MEDIAN_VARIANCE * one.spread**2 * (1.0 / one.n[b] + 1.0 / one.n[others].sum())
+    between = variation.gain + variation.stretch * one.usual**2 + variation.left * float(one.light @ one.light)
+    variance = (between + variation.alone) * (1.0 + MEDIAN_VARIANCE / len(others))
+    variance += MEDIAN_VARIANCE * one.spread**2 * (1.0 / one.n[b] + 1.0 / one.n[others].sum())
     return change, float(np.sqrt(variance))
 
 
-def _reason(runs: Sequence[TubeRun], batches: Sequence[str], at: int) -> str | None:
-    """Return what else is new in this batch, against the batch before it."""
+def _new_words(runs: Sequence[TubeRun], batches: Sequence[str], at: int) -> list[str]:
+    """Return what else is new in this batch, against the batch before it; nothing for the first."""
     now, before = (
         {word for run in runs if run.batch == batches[b] for word in run.context} for b in (at, max(at - 1, 0))
     )
-    return ", ".join(sorted(now - before)) or None
+    return sorted(now - before)

@@ -1,8 +1,8 @@
-"""How bright the cells of a tube's populations are, where they are bright and alike: what drift is measured on."""
+"""How bright the cells of a tube's populations are, where they are alike: what drift is measured on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,17 +10,24 @@ from numpy.typing import NDArray
 from immunolab.events.tube import Tube
 from immunolab.quality.staining_sample import COFACTORS
 
+LANDMARKS = ("lymphocytes", "CD3", "CD4", "CD8", "B", "NK", "CD4_naive", "CD4_mem", "CD8_naive")
+"""Populations that every blood has and that gates find by lineage."""
+MOST_POPULATIONS = 5
+"""Taken where a strategy has none of the landmarks' names: the first of its tree hold the most cells (judgement)."""
 FEWEST_EVENTS = 50
 """Events of a population: its median is then known to a sixth of its spread (judgement)."""
 _MOST_EVENTS = 2_000  # of a population that quartiles are of: the median's standard error is then .02 asinh
 LEAST_LEVEL = 1.5
 """Least median, asinh: well above what an imperfect matrix leaves on unstained cells (judgement)."""
 _MOST_SPREAD = 0.8  # asinh, quartile range as an sd: a stained population has .3 to .65, one of two groups over 1
+_MOST_UNSTAINED_SPREAD = 1.0  # asinh, the same of unstained cells around zero: noise of the detector has .5 to .8
 _QUARTILES_TO_SD = 1.349  # of a normal, distance of its quartiles in sd
 
 
 def landmark_rows(tube: Tube, members: Mapping[str, NDArray[np.bool_]]) -> Iterator[dict[str, object]]:
-    """Yield rows of `LANDMARKS` of one tube: each population in each marker that stains it evenly.
+    """Yield rows of `LANDMARKS` of one tube: each population in each marker that stains it evenly, or not at all.
+
+    Unstained ones are of landmark populations only: they show what a run changes in a channel without its antibody.
 
     Parameters
     ----------
@@ -31,6 +38,7 @@ def landmark_rows(tube: Tube, members: Mapping[str, NDArray[np.bool_]]) -> Itera
     """
     chosen = {name: _some(np.flatnonzero(mask)) for name, mask in members.items()}
     chosen = {name: rows for name, rows in chosen.items() if len(rows) >= FEWEST_EVENTS}
+    wanted = compared(list(members))
     for channel in tube.channels:
         if channel.marker is None or channel.kind not in COFACTORS:
             continue
@@ -38,7 +46,8 @@ def landmark_rows(tube: Tube, members: Mapping[str, NDArray[np.bool_]]) -> Itera
         for population, rows in chosen.items():
             low, median, high = np.percentile(values[rows], [25, 50, 75])
             spread = (high - low) / _QUARTILES_TO_SD
-            if median >= LEAST_LEVEL and spread <= _MOST_SPREAD:
+            stained = median >= LEAST_LEVEL and spread <= _MOST_SPREAD
+            if stained or (population in wanted and spread <= _MOST_UNSTAINED_SPREAD):
                 yield {
                     "sample_id": tube.sample_id,
                     "population": population,
@@ -47,6 +56,17 @@ def landmark_rows(tube: Tube, members: Mapping[str, NDArray[np.bool_]]) -> Itera
                     "median": float(median),
                     "spread": float(spread),
                 }
+
+
+def compared(populations: Sequence[str]) -> list[str]:
+    """Return the landmarks among populations; the first of the tree where none has such a name.
+
+    Parameters
+    ----------
+    populations
+        Names, in the order of the tree.
+    """
+    return [name for name in LANDMARKS if name in populations] or list(populations[:MOST_POPULATIONS])
 
 
 def _some(rows: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -136,7 +136,8 @@ def qc(tubes: Source | Sequence[Source], *, panel: str | Path | None = None, qui
     Raises
     ------
     InputError
-        There is no tube, something given is neither a tube nor the name of a file, or the panel cannot be read.
+        There is no tube, something given is neither a tube nor the name of a file, files are not there (all of them
+        are listed), or the panel cannot be read.
 
     Examples
     --------
@@ -217,6 +218,9 @@ def _sources(given: Any) -> list[Source]:
         raise InputError(
             [Problem("", "tubes", f"{type(one).__name__} is neither a tube nor a file", hint) for one in others]
         )
+    absent = [one for one in several if not isinstance(one, Tube) and not Path(one).exists()]
+    if absent:
+        raise InputError([Problem(str(one), "", "the file does not exist", "check the path") for one in absent])
     return several
 
 

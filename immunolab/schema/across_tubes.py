@@ -44,7 +44,7 @@ ACQUISITIONS = Table(
 
 LANDMARKS = Table(
     "landmarks",
-    "median of each marker in the populations that it stains evenly",
+    "median of each marker in the populations that it stains evenly, and in landmark populations without it",
     (
         SAMPLE,
         POPULATION,
@@ -53,7 +53,8 @@ LANDMARKS = Table(
         Column("median", "number", "median of the compensated signal, asinh of it over 150 (mass: over 5)", "asinh"),
         Column("spread", "number", "distance of the quartiles over 1.349", "asinh", low=0),
     ),
-    notes="Rows are those with a median of at least 1.5 and a spread of at most 0.8.",
+    notes="Rows are those with a median of at least 1.5 and a spread of at most 0.8; of landmark populations "
+    "(lymphocytes, CD3, CD4, CD8, B, NK, naive and memory) those with a spread of at most 1 whatever the median.",
     files=("run: tables/landmarks.csv", "run: samples/*/landmarks.csv"),
 )
 
@@ -102,8 +103,23 @@ DRIFT = Table(
         Column("spread", "number", "sd between tubes of a batch", "asinh", nullable=True, low=0),
         Column("distance", "number", "change over its standard error", nullable=True),
         Column("change_point", "text", "whether the marker's level steps at this batch", allowed=YES_NO),
-        Column("step", "number", "from the batches before to this and those after", "asinh", nullable=True),
+        Column(
+            "step",
+            "number",
+            "from the batches before to this and those after: of the marker, by all its populations",
+            "asinh",
+            nullable=True,
+        ),
         Column("reason", "text", "what is new in this batch: lot, voltage, cytometer, site, operator", nullable=True),
+        Column("step_error", "number", "standard error of the marker's step", "asinh", nullable=True, low=0),
+        Column(
+            "detectable",
+            "number",
+            "step of the marker that these batches would show 95 times in 100; empty where they show none",
+            "asinh",
+            nullable=True,
+            low=0,
+        ),
     ),
     files=("run: tables/drift.csv",),
 )

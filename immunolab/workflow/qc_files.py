@@ -39,9 +39,6 @@ def qc_files(files: Sequence[str | Path], out: str | Path, *, panel: str | Path 
     InputError
         A file is not there (all of them are listed), or the folder cannot be made.
     """
-    absent = [path for path in map(Path, files) if not path.exists()]
-    if absent:
-        raise InputError([Problem(str(path), "", "the file does not exist", "check the path") for path in absent])
     pictures: dict[str, bytes] = {}
 
     def draw(tube: Tube, found: Steadiness) -> None:
