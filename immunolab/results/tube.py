@@ -39,40 +39,58 @@ def read_tube(study: Study, sample_id: str, *, folder: Path, inputs: Mapping[str
     DataFileError
         The file is not there, or is another than the one that the run read.
     """
-    sample = _sample(study, sample_id)
-    gates = folder / "samples" / sample_id / GATES
-    if not gates.exists():
-        hint = "tables/failures.csv names the samples that failed; controls and single cells have no gates"
-        raise InputError(Problem("", "tube", f"the run has no gates for sample '{sample_id}'", hint))
-    events = read_events(study, sample, inputs=inputs)
-    return gate_tube(events, from_plain(json.loads(gates.read_text(encoding="utf-8"))))
+    tube = read_events(study, sample_id, inputs)
+    return gate_events(tube.clean() if study.quality.clean else tube, folder)
 
 
-def read_events(study: Study, sample: Sample, *, inputs: Mapping[str, str]) -> Tube:
-    """Return a sample's events as a run gates them, of a control tube too.
+def gate_events(tube: Tube, folder: Path) -> GatedTube:
+    """Return events of a run's sample with the gates that the run stored.
 
     Parameters
     ----------
-    study, inputs
-        As in `read_tube`.
-    sample
-        Of the study.
+    tube
+        Its events, cleaned where the run cleans.
+    folder
+        The run's folder.
 
     Raises
     ------
-    DataFileError
-        As `read_tube`.
+    InputError
+        The run has no gates for the sample.
     """
+    gates = folder / "samples" / tube.sample_id / GATES
+    if not gates.exists():
+        hint = "tables/failures.csv names the samples that failed; controls and single cells have no gates"
+        raise InputError(Problem("", "tube", f"the run has no gates for sample '{tube.sample_id}'", hint))
+    return gate_tube(tube, from_plain(json.loads(gates.read_text(encoding="utf-8"))))
+
+
+def read_events(study: Study, sample_id: str, inputs: Mapping[str, str]) -> Tube:
+    """Return all events of a sample of a run, as the run read them, before it cut any.
+
+    Parameters
+    ----------
+    study, sample_id, inputs
+        As in `read_tube`.
+
+    Raises
+    ------
+    InputError
+        The study has no such sample.
+    DataFileError
+        The file is not there, or is another than the one that the run read.
+    """
+    sample = _sample(study, sample_id)
     choice = study.panel_of(sample)
     tube = read_fcs(
         sample.file,
         panel=read_panel(choice.panel) if choice.panel else None,
         spillover=choice.spillover or "file",
-        sample_id=sample.sample_id,
+        sample_id=sample_id,
     )
     if tube.sha256 != inputs[study.relative(sample.file)]:
         raise DataFileError("differs from the file that the run read (sha256)", str(sample.file), "run the study again")
-    return tube.clean() if study.quality.clean else tube
+    return tube
 
 
 def _sample(study: Study, sample_id: str) -> Sample:

@@ -195,7 +195,7 @@ class Review:
             if control is None:
                 text = "the sheet has no control for this gate: no FMO of its markers and no unstained tube"
                 raise NoControl(Problem("", "control", text, ""))
-            return overlay(scene, control, read_events(study, control, inputs=self._run.inputs))
+            return overlay(scene, control, read_events(study, control.sample_id, self._run.inputs))
 
     # ---- what is answered
 
