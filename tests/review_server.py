@@ -14,12 +14,27 @@ from typing import Any
 from urllib.parse import quote
 
 import uvicorn
+from test_pipeline import GATES
 
 from immunolab.review.access import Access
 from immunolab.review.opening import open_review
 from immunolab.review.review import Review
 from immunolab.review.serve import configuration
 from immunolab.review.server import application
+from immunolab.simulation import simulate
+from immunolab.workflow.run import run
+
+
+def finished_run(place: Path) -> Path:
+    """Make a study of three patients at two visits and its finished run, side by side; return the folder of both."""
+    simulate("sle_nct02084238", patients=3, seed=5, folder=place / "study", visits=["W0", "W10"], events=1500)
+    (place / "study" / "gates.yaml").write_text(GATES)
+    (place / "study" / "study.yaml").write_text(
+        "study: Hidden name\nsheet: samples.csv\npanels: {surface: {strategy: gates.yaml}}\n"
+        "comparison: {before: W0, after: W10}\n"
+    )
+    run(place / "study", out=place / "out", tables_only=True, jobs=1)
+    return place
 
 
 class Client:

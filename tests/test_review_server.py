@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from review_server import reviewed
+from review_server import finished_run, reviewed
 from test_pipeline import GATES
 
 from immunolab.simulation import Options, simulate
@@ -19,16 +19,7 @@ TREG = "/lymphocytes/CD3/CD4/Treg"
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study of three patients at two visits and its finished run, side by side."""
-    place = tmp_path_factory.mktemp("review")
-    simulate("sle_nct02084238", patients=3, seed=5, folder=place / "study", visits=["W0", "W10"], events=1500)
-    (place / "study" / "gates.yaml").write_text(GATES)
-    (place / "study" / "study.yaml").write_text(
-        "study: Hidden name\nsheet: samples.csv\npanels: {surface: {strategy: gates.yaml}}\n"
-        "comparison: {before: W0, after: W10}\n"
-    )
-    run(place / "study", out=place / "out", tables_only=True, jobs=1)
-    return place
+    return finished_run(tmp_path_factory.mktemp("review"))
 
 
 @pytest.fixture
@@ -86,3 +77,30 @@ def test_an_fmo_control_is_shown_on_the_axes_of_its_tube_and_other_gates_have_no
         assert beyond <= 0.05 * np.count_nonzero(shade)  # without the antibody nothing is CD25 positive
         status, words = client.request("GET", f"/api/overlay?tube={row['tube']}&gate=/lymphocytes")
         assert (status, b"no control" in words) == (404, True)
+
+
+def test_what_is_dragged_and_not_saved_is_apart_from_what_is_saved(out: Path) -> None:
+    with reviewed(out) as client:
+        own, other = [one["tube"] for one in client.get("tubes", gate=TREG)][:2]
+        assert client.post("open", tube=other, gate=TREG)["answers"][-1]["unsaved"] == []
+        assert client.drag(own, TREG)["unsaved"] == ["Treg"]
+        client.post("discard", tube=own)
+        assert client.post("open", tube=own, gate=TREG)["answers"][-1]["unsaved"] == []
+        after = client.drag(own, TREG, by=0.1)
+        assert client.drag(other, "/lymphocytes/CD3")["unsaved"] == ["CD3"]
+        client.post("save", tube=own, gate=TREG, scope="all", reason="wrong_population", comment="")
+        assert client.post("open", tube=own, gate=TREG)["answers"][-1]["unsaved"] == []
+        assert client.post("open", tube=other, gate=TREG)["answers"][-1]["unsaved"] == ["CD3"]
+        rows = {one["tube"]: one for one in client.get("tubes", gate=TREG)}
+        percent = next(row["percent"] for row in after["rows"] if row["path"] == TREG)
+        assert rows[own]["percent"] == pytest.approx(percent, abs=1e-4)
+        client.post("undo")
+        for tube, unsaved in ((own, []), (other, ["CD3"])):
+            assert client.post("open", tube=tube, gate=TREG)["answers"][-1]["unsaved"] == unsaved
+
+
+def test_the_densest_bin_has_the_darkest_shade(out: Path) -> None:
+    with reviewed(out) as client:
+        for gate in client.get("session")["gates"]:
+            for one in client.get("pictures", gate=gate["path"])["tubes"]:
+                assert max(base64.b64decode(one["density"])) == 255

@@ -61,7 +61,9 @@ class ReaderAnswers:
         moved = self._moved(sample, dragged, chosen[0])
         sha256 = {one.sample_id: self._reviewed.sha256(one.sample_id) for one in moved}
         change = SavedChange(*chosen, comment.strip(), tuple(moved), sha256)
+        self._tubes.keep()
         self._session.change(change)
+        self._tubes.saved(sample)
         self._overrides.write()
         return change
 
@@ -99,6 +101,7 @@ class ReaderAnswers:
 
     def _again(self, act: Callable[[], Decision | SavedChange | None], word: str) -> SavedChange | None:
         self._check_open()
+        self._tubes.keep()
         found = act()
         if found is None:
             raise InputError(Problem("", "", f"there is nothing to {word}", ""))

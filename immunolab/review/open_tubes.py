@@ -72,6 +72,8 @@ class OpenTubes:
         for answer in answers:
             if "picture" in answer:
                 answer["picture"]["shades"] = Pixels(answer["picture"]["shades"])
+            if answer["type"] == "state":
+                answer["unsaved"] = [path.rpartition("/")[2] for path in self.dragged(sample_id)]
         return answers
 
     def dragged(self, sample_id: str) -> dict[str, Gate]:
@@ -93,23 +95,37 @@ class OpenTubes:
             if population.gate is not None and population.gate != before.get(population.path)
         }
 
+    def keep(self) -> None:
+        """Note what is dragged in every open tube, before the saved gates change that it is compared with."""
+        for sample_id in self._editors:
+            self._keep(sample_id)
+
+    def saved(self, sample_id: str) -> None:
+        """Note that what was dragged in a tube is saved.
+
+        Parameters
+        ----------
+        sample_id
+            Of the tube.
+        """
+        self._dragged.pop(sample_id, None)
+
     def forget(self, sample_id: str, *, dragged: bool) -> None:
-        """Close a tube whose saved gates change; it is read again when it is next looked at.
+        """Close a tube whose saved gates have changed; it is read again when it is next looked at.
 
         Parameters
         ----------
         sample_id
             Of the tube.
         dragged
-            Whether what was dragged and not saved is given up too.
+            Whether what `keep` noted of it is given up too.
         """
-        if not dragged:
-            self._keep(sample_id)
-        else:
+        if dragged:
             self._dragged.pop(sample_id, None)
         self._editors.pop(sample_id, None)
 
     def _keep(self, sample_id: str) -> None:
+        self._dragged.pop(sample_id, None)
         if moved := self.dragged(sample_id):
             self._dragged[sample_id] = moved
 

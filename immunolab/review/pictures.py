@@ -137,7 +137,8 @@ def shades(counts: Array) -> NDArray[np.uint8]:
         Events, ``(bins, bins)`` or ``(bins,)``.
     """
     shown = counts if counts.ndim == 1 else np.log1p(counts)
-    found: NDArray[np.uint8] = np.ceil(255.0 * shown / max(1e-9, float(shown.max(initial=0.0)))).astype(np.uint8)
+    shares = shown / max(1e-9, float(shown.max(initial=0.0)))  # the highest is one to its last digit: 256 has no shade
+    found: NDArray[np.uint8] = np.ceil(255.0 * shares).astype(np.uint8)
     return found
 
 

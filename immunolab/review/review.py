@@ -174,6 +174,18 @@ class Review:
             self._recounts.busy()
             return {"answers": self._tubes.receive(self._sample(tube), message)}
 
+    def discard(self, tube: str) -> dict[str, Any]:
+        """Give up what was dragged in a tube and not saved.
+
+        Parameters
+        ----------
+        tube
+            As it is shown.
+        """
+        with self._lock:
+            self._tubes.forget(self._sample(tube), dragged=True)
+            return {}
+
     def get_overlay(self, tube: str, gate: str) -> Mapping[str, Any]:
         """Return the events of a tube's control on the axes of its picture; a NoControl where it has none.
 

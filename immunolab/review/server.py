@@ -28,6 +28,7 @@ _WORD = "text"
 _POSTS: dict[str, dict[str, str]] = {  # fields of each request and what they are
     "open": {"tube": _WORD, "gate": _WORD},
     "edit": {"tube": _WORD, "message": "object"},
+    "discard": {"tube": _WORD},
     "save": {"tube": _WORD, "gate": _WORD, "scope": _WORD, "reason": _WORD, "comment": _WORD},
     "decide": {"tube": _WORD, "gate": _WORD, "decision": _WORD, "comment": _WORD},
     "undo": {},

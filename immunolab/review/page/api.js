@@ -44,6 +44,7 @@ export const api = {
   agreement: () => ask("/api/agreement"),
   open: (tube, gate) => post("open", { tube, gate }),
   edit: (tube, message) => post("edit", { tube, message }),
+  discard: (tube) => post("discard", { tube }),
   save: (fields) => post("save", fields),
   decide: (tube, gate, decision, comment) => post("decide", { tube, gate, decision, comment }),
   undo: () => post("undo", {}),

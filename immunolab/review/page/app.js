@@ -7,13 +7,15 @@ import { showGates, showProgress } from "./gates.js";
 import * as grid from "./grid.js";
 import { commandOf } from "./keys.js";
 import * as plot from "./plot.js";
-import { decide, forgetPictures, gateOf, loadGate, loadSession, nextGate, nextUndecided, store, tubeOf, undecidedOf } from "./store.js";
+import { decide, forgetOthers, forgetPictures, gateOf, loadGate, loadSession, nextGate, nextUndecided, store, tubeOf, undecidedOf } from "./store.js";
 import { DECISIONS, decisionOf, many, say } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
 const LETTERS = "letters"; // where the browser keeps, for as long as its tab is open, that single letters are no keys
 let letters = sessionStorage.getItem(LETTERS) !== "off";
+const COUNTING = 1000; // ms between two questions whether moved tubes are counted
 let dragging = false;
+let counting = null;
 
 // -- the place ------------------------------------------------------------------------------------------------------------
 
@@ -34,7 +36,7 @@ async function mayLeave() {
   if (!plot.unsaved()) return true;
   const answer = await dialogs.askUnsaved(plot.unsaved());
   if (answer === "save") plot.toSave();
-  if (answer === "drop") plot.leave();
+  if (answer === "drop") await plot.discard();
   return answer === "drop";
 }
 
@@ -93,7 +95,25 @@ function showFrame() {
   showProgress();
 }
 
+/** While tubes with moved gates are counted, ask again; then show the percentages and pictures that they have now. */
+function awaitCounts() {
+  clearTimeout(counting);
+  if (store.session.settled === false) counting = setTimeout(() => counted().catch((refusal) => say(refusal.message, true)), COUNTING);
+}
+
+async function counted() {
+  await loadSession();
+  if (!store.session.settled) return awaitCounts();
+  const code = grid.current();
+  const had = byId("grid").contains(document.activeElement);
+  await loadGate(store.gate, { again: true });
+  forgetOthers();
+  grid.showGrid();
+  if (had && !dialogs.isOpen()) grid.focusOn(code);
+}
+
 function showSession() {
+  awaitCounts();
   showFrame();
   showGates(go);
 }
@@ -133,7 +153,8 @@ function closedSays() {
 }
 
 async function back(move, name) {
-  if (store.tube && (name === "undo" ? plot.unsaved() : plot.canRedo())) return name === "undo" ? plot.undoMove() : plot.redoMove();
+  if (store.tube && name === "undo" && plot.unsaved()) return plot.canUndo() ? plot.undoMove() : commands.dropMove();
+  if (store.tube && name === "redo" && plot.canRedo()) return plot.redoMove();
   if (!store.session[name] || closedSays()) return say(store.session.closed ? "The review is closed: nothing can be changed." : `Nothing to ${name}.`);
   const words = store.session[name];
   const answer = await move();
@@ -192,7 +213,8 @@ const commands = {
       say(refusal.message, true);
     }
   },
-  dropMove() {
+  async dropMove() {
+    await plot.discard();
     plot.reopen();
     say("The border is as it was.");
   },
@@ -280,6 +302,7 @@ async function begin() {
     await loadSession();
     showFrame();
     await arrive();
+    awaitCounts();
   } catch (refusal) {
     say(refusal.message, true);
   }

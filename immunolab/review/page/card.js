@@ -3,7 +3,7 @@
 import { html } from "./editor.js";
 import { pictureOf } from "./store.js";
 import { thumbnail } from "./thumbs.js";
-import { DECISIONS, decisionOf, mark, plain, share, unseen } from "./words.js";
+import { DECISIONS, decisionOf, mark, numberOf, plain, unseen } from "./words.js";
 
 /** A button with the picture; `fill` writes what changes. */
 export function card(one, onclick) {
@@ -20,7 +20,7 @@ export function fill(made, one) {
   const first = html("span", { class: "line" }, mark(decision), html("strong", { text: one.tube }), unseen(`, ${DECISIONS[decision]}`));
   if (one.overridden) first.append(mark("moved"), unseen(", border moved by a reader"));
   if (one.comment) first.append(mark("comment"), unseen(", with a comment"));
-  first.append(unseen(", "), html("span", { class: "number", text: share(one.percent) }));
+  first.append(unseen(", "), html("span", { class: "number", text: numberOf(one) }));
   made.querySelector(".card-words").replaceChildren(first, flags(one));
 }
 

@@ -49,7 +49,7 @@ export async function askComment(code) {
 
 /** Ask what becomes of a border that was moved and not saved: "save", "drop", or "" to stay. */
 export function askUnsaved(words) {
-  const body = html("p", { text: `You moved a border and have not saved it (${words}).` });
+  const body = html("p", { text: `The border of ${words} is moved and not saved.` });
   return ask("Save the moved border?", [body], [
     { text: "Stay here", value: "" },
     { text: "Leave it as it was", value: "drop" },

@@ -141,7 +141,8 @@ function describe(one) {
   const where = [`patient ${one.group}`, one.visit, one.batch && `batch ${one.batch}`, one.panel && `panel ${one.panel}`].filter(Boolean).join(", ");
   const of = nameOf(gateOf(store.gate).parent);
   const title = html("strong", { text: one.tube });
-  const counts = `${share(one.percent)} of ${of}, ${count(one.n)} of ${many(one.n_parent, "event")}, ${DECISIONS[decisionOf(one)]}`;
+  const counted = one.behind ? "counting…" : `${share(one.percent)} of ${of}, ${count(one.n)} of ${many(one.n_parent, "event")}`;
+  const counts = `${counted}, ${DECISIONS[decisionOf(one)]}`;
   strip.replaceChildren(title, ` ${where}. ${counts}.`, ...reasons(one));
   strip.scrollTop = 0;
 }

@@ -8,7 +8,7 @@ import { drawOverlay } from "./overlay.js";
 import { saveBar } from "./savebar.js";
 import { gateOf, pictureOf, store, tubeOf } from "./store.js";
 import { forget, thumbnail } from "./thumbs.js";
-import { decisionOf, mark, say, share } from "./words.js";
+import { decisionOf, mark, numberOf, say } from "./words.js";
 
 const SILENCE = "No answer yet. Large tubes take a few seconds; if none comes, see whether the review's program is still running.";
 const LARGEST = 520; // px of the picture
@@ -19,8 +19,9 @@ let commands = {};
 /** @param {object} found commands of the page that the buttons call */
 export const setUp = (found) => (commands = found);
 
-/** What is moved and not saved, in words; empty where nothing is. */
-export const unsaved = () => shown?.state?.undo || "";
+/** The gates that are moved and not saved, in words; empty where there are none. */
+export const unsaved = () => shown?.state?.unsaved.join(", ") || "";
+export const canUndo = () => Boolean(shown?.state?.undo);
 export const canRedo = () => Boolean(shown?.state?.redo);
 
 export function leave() {
@@ -55,7 +56,8 @@ function head(code) {
     decisions.append(html("button", { type: "button", "data-decision": name, onclick: () => commands[command]() }, mark(name), text));
   }
   const comment = html("button", { type: "button", text: "Comment…", onclick: () => commands.comment() });
-  return html("div", { class: "plot-head" }, back, title, decisions, html("div", { class: "buttons" }, comment, control, next));
+  const row = html("div", { class: "buttons acts" }, decisions, comment, control, next);
+  return html("div", { class: "plot-head" }, back, title, row);
 }
 
 const placeOf = (one) => [`patient ${one.group}`, one.visit, one.batch && `batch ${one.batch}`].filter(Boolean).join(", ");
@@ -64,7 +66,7 @@ const placeOf = (one) => [`patient ${one.group}`, one.visit, one.batch && `batch
 export function showDecision() {
   if (!shown) return;
   const one = tubeOf(shown.code);
-  for (const button of section.querySelectorAll("[data-decision]")) {
+  for (const button of section.querySelectorAll(".plot-head [data-decision]")) {
     button.setAttribute("aria-pressed", String(button.dataset.decision === decisionOf(one)));
     button.disabled = store.session.closed;
   }
@@ -117,7 +119,7 @@ function siblings(code) {
     button.tabIndex = 0;
     return html("li", {}, button);
   });
-  const here = `${code} itself has ${share(one.percent)}.`;
+  const here = `${code} itself: ${numberOf(one)}.`;
   return html("section", { class: "patient" }, html("h3", { text: `Other tubes of patient ${one.group}` }), html("p", { class: "quiet", text: here }), html("ul", { class: "cards" }, ...made));
 }
 
@@ -129,6 +131,12 @@ export const toBorder = () => (section.querySelector(".il-handle") || section.qu
 export function toSave() {
   if (unsaved()) shown.bar.focus();
   else say("No border is moved that is not saved.");
+}
+
+/** Give up what is moved and not saved. */
+export async function discard() {
+  await api.discard(shown.code);
+  shown.state = null;
 }
 
 /** Open the tube again as the server has it now. */

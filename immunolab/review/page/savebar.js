@@ -49,11 +49,11 @@ export function saveBar(code, onsave, ondrop) {
 
 /** Say what the move does to the gate that is looked at, and how many populations below it change. */
 function show(bar, words, state, gate) {
-  bar.hidden = !state.undo;
-  if (!state.undo) return;
+  bar.hidden = !state.unsaved.length;
+  if (bar.hidden) return;
   const row = state.rows.find((one) => one.path === gate);
   const below = state.rows.filter((one) => one.was && one.path !== gate).length;
-  const parts = [state.undo];
+  const parts = [`${state.unsaved.join(", ")} moved`];
   if (row?.was) parts.push(`${row.name} ${share(row.was.percent)} → ${share(row.percent)}`);
   if (below) parts.push(`${many(below, "further population")} ${below === 1 ? "changes" : "change"}`);
   words.textContent = `${parts.join(" · ")} · not saved yet`;

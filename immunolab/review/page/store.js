@@ -40,6 +40,11 @@ export async function loadGate(path, { again = false } = {}) {
 /** Forget the pictures of every gate: borders have changed. */
 export const forgetPictures = () => pictures.clear();
 
+/** Forget the pictures of every gate but the one that is shown. */
+export function forgetOthers() {
+  for (const path of [...pictures.keys()]) if (path !== store.gate) pictures.delete(path);
+}
+
 /** The tubes that the filters leave, worst first. */
 export function shown() {
   const { flag, batch, panel, undecided } = store.filters;
