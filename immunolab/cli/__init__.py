@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from immunolab.cli import analyses, files, reviews, studies
+from immunolab.cli import analyses, files, plans, reviews, studies
 from immunolab.cli.words import INPUT_PROBLEM, PlainFormatter, say_error
 from immunolab.errors import ImmunolabError, Problem
 from immunolab.progress import quietly
@@ -17,6 +17,7 @@ _COMMANDS = (  # in the order of the help
     studies.add_demo,
     studies.add_init,
     studies.add_check,
+    plans.add_plan,
     studies.add_run,
     studies.add_status,
     studies.add_report,
@@ -36,6 +37,7 @@ _COMMANDS = (  # in the order of the help
     studies.add_simulate,
     files.add_deidentify,
     studies.add_verify,
+    plans.add_audit,
 )
 
 

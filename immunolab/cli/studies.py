@@ -255,6 +255,7 @@ def _beside(study: str) -> str:
 
 def _say_done(run: Run, page: Path | str | None) -> int:
     """Say what a run did, what it found of the primary endpoint, and where its report is; return the exit code."""
+    from immunolab.analysis_plan.seen import plan_in_words
     from immunolab.results.findings import answers
 
     if run.computed:
@@ -265,6 +266,8 @@ def _say_done(run: Run, page: Path | str | None) -> int:
         say_error(f"{len(run.failed)} samples failed; tables/failures.csv says why: {', '.join(run.failed)}")
     for line in answers(run):
         say(line)
+    if run.plan:
+        say(plan_in_words(run.plan, run.table("plan_endpoints"), run.table("plan_deviations")))
     if page:
         say(f"report: {page}")
     return SOME_FAILED if run.failed else DONE

@@ -45,6 +45,9 @@ def _sections(page: Mapping[str, Any]) -> Iterator[Section]:
     if page["concerns"] or page["cautions"] or page["notes"]:
         alarms = len(page["concerns"])
         yield Section("warnings", "What warns", str(alarms or ""), "alarm" if alarms else "")
+    if plan := page["plan"]:
+        n = plan["number"]
+        yield Section("plan", "Plan", f"{n} deviation{'s' if n != 1 else ''}" if n else "", "alarm" if n else "")
     yield _counted("flow", "Samples", page["unpaired"].rows, "unpaired")
     yield Section("cohort", "Cohort")
     others = page["others"]

@@ -7,6 +7,7 @@ from typing import Any
 
 from immunolab.report.document import place_name
 from immunolab.report.figure import Written
+from immunolab.report.plan import plan_section, plan_status
 from immunolab.results.findings import EndpointFinding, findings
 from immunolab.results.findings.cautions import cautions
 from immunolab.results.findings.concerns import concerns
@@ -33,8 +34,9 @@ def first_screen(run: Run, pictures: Sequence[Written]) -> dict[str, Any]:
     pictures
         Those of the report; the small ones are put beside their endpoints.
     """
-    found, warned = findings(run), concerns(run)
+    found, warned = _planned_first(run, findings(run)), concerns(run)
     return {
+        "plan": plan_section(run),
         "facts": tuple(study_facts(run)),
         "simulated": run.study.simulated,
         "answers": [_answer(run, one, pictures) for one in found],
@@ -88,7 +90,21 @@ def _answer(run: Run, finding: EndpointFinding, pictures: Sequence[Written]) -> 
         "heading": f"{_where(run, finding)}{_ROLES[finding.role]}: {finding.name}",
         "finding": finding,
         "picture": next(own, None),
+        "plan": _status(run, finding)[0],
+        "why": _status(run, finding)[1],
     }
+
+
+def _planned_first(run: Run, found: Sequence[EndpointFinding]) -> list[EndpointFinding]:
+    """Return findings with those of endpoints outside the locked plan last; as they are without a plan."""
+    return sorted(found, key=lambda one: _status(run, one)[0] == "exploratory")
+
+
+def _status(run: Run, finding: EndpointFinding) -> tuple[str, str]:
+    """Return what an endpoint is to the locked plan, and why; empty words without one."""
+    known = plan_status(run)
+    names = (finding.endpoint, *finding.measured_as)
+    return next((known[name] for name in names if name in known), ("", ""))
 
 
 def _beside(run: Run, found: Sequence[EndpointFinding]) -> Iterator[dict[str, Any]]:

@@ -51,6 +51,8 @@ def _manifest(run: Run) -> dict[str, Any]:
         "inputs": dict(run.inputs),
         "samples": sample_keys(run),
         "outputs": hashes(run.folder),
+        **({"plan": {"number": run.plan.number, "sha256": run.plan.sha256}} if run.plan else {}),
+        **({"log": {"entries": run.log_seen.entries, "hash": run.log_seen.hash}} if run.log_seen else {}),
     }
 
 

@@ -8,10 +8,12 @@ import pandas as pd
 
 from immunolab.plots.numbers import back, scale_word
 from immunolab.report.html_table import Grid, grid
+from immunolab.report.plan import plan_status
 from immunolab.results.run import Run
 from immunolab.schema.flags import Code, split
 
 _CHANGE = {
+    "plan": "Plan",
     "role": "Role",
     "label": "Endpoint",
     "contrast": "Contrast",
@@ -27,6 +29,7 @@ _CHANGE = {
     "warnings": "Warnings",
 }
 _SLOPES = {  # of two periods: a slope has no value before and after
+    "plan": "Plan",
     "role": "Role",
     "label": "Endpoint",
     "earlier": "Earlier period",
@@ -116,6 +119,8 @@ def _ordered(run: Run, cohort: str) -> pd.DataFrame:
     order = frame["role"].map({"primary": 0, "secondary": 1, "exploratory": 2})
     frame = frame.assign(order=order).sort_values("order", kind="stable")
     frame["label"] = [run.label_of(str(name)).axis for name in frame["endpoint"]]
+    if known := plan_status(run):
+        frame["plan"] = [known[str(name)][0] if str(name) in known else None for name in frame["endpoint"]]
     return frame
 
 

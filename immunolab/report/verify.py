@@ -15,6 +15,7 @@ from immunolab.report.exports import export_problems
 from immunolab.report.manifest import NAME, SCHEMA, hashes, sample_keys
 from immunolab.report.table_diff import CHANGED, differences, differs, file_in, file_of, read_written, same
 from immunolab.report.verify_across import across_differences
+from immunolab.report.verify_audit import audit_differences
 from immunolab.report.verify_bridges import bridge_differences, per_ul_by_beads, replicates_of
 from immunolab.report.verify_clinic import clinic_differences
 from immunolab.report.verify_courses import course_differences
@@ -69,7 +70,8 @@ def verify(run: Run) -> list[Problem]:
     counts, pairs and shifts against a fresh comparison of the endpoints table, stimulated tubes against their counts,
     samples against what they were computed from, what was cut from tubes against counts, that nothing in the folder
     is of another study or sample, the estimand's tables against doses, measurements and endpoints, changes of genes
-    against their summed counts, and the clinic's as `clinic_differences` says.
+    against their summed counts, the clinic's as `clinic_differences` says, and the study's log, locked plan and
+    overrides as `audit_differences` says.
 
     Parameters
     ----------
@@ -84,6 +86,7 @@ def verify(run: Run) -> list[Problem]:
     out = run.folder
     record = _manifest(out)
     found = [*_inputs(run), *_outputs(out, record), *_samples(run, record), *_foreign(run), *export_problems(out)]
+    found += audit_differences(run, record)
     frames: dict[str, pd.DataFrame] = {}
     for table in (COUNTS, ENDPOINTS, PAIRS, SHIFTS, NOISE):
         read = read_written(run, table) if table is not NOISE or len(run.table("noise")) else NOISE.empty()

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from immunolab.analysis_plan import seen
 from immunolab.comparison import diagnostics, plan
 from immunolab.errors import InputError, Problem
 from immunolab.events import scales, transforms
@@ -27,7 +28,8 @@ Run.wording = WORDING
 RECORD = "run.zip"
 _SCHEMA = "immunolab.run/1"
 _TYPES = record_types(
-    *(results, plan, diagnostics, strategy, transforms, scales, doses, endpoints, intercurrent, rows, sheet, trial)
+    *(results, seen, plan, diagnostics, strategy, transforms, scales),
+    *(doses, endpoints, intercurrent, rows, sheet, trial),
 )
 _REST = "run.json"
 _VERSION_HINT = "read it with the version that wrote it, or run the study into the folder again"

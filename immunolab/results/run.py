@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pandas as pd
 
+from immunolab.analysis_plan.seen import LogSeen, PlanSeen
 from immunolab.comparison.diagnostics import Finding
 from immunolab.comparison.plan import ROLES, Compared, Role
 from immunolab.errors import InputError, Problem, nearest
@@ -67,6 +68,10 @@ class Run(RunTables):
         Population that an endpoint needs and no tube has -> the markers that the panel lacks for it, in words.
     said_with_endpoints
         Those of the notes that each registered endpoint's finding says of itself.
+    plan
+        The study's locked analysis plan; None where none was locked.
+    log_seen
+        Where the study's log of reviews and plans ended when the run began; None without a log.
     strategies
         Declared gating strategy by panel name.
     inputs
@@ -93,6 +98,8 @@ class Run(RunTables):
     kept: tuple[str, ...] = ()
     lacking: Mapping[str, str] = field(default_factory=dict)
     said_with_endpoints: tuple[str, ...] = ()
+    plan: PlanSeen | None = None
+    log_seen: LogSeen | None = None
 
     wording: ClassVar[Wording | None] = None  # set by results.record, as findings are made of runs
     __hash__ = None  # type: ignore[assignment]  # tables can change
@@ -112,7 +119,18 @@ class Run(RunTables):
             JSON, indented; the same run gives the same text.
         """
         noted = ("notes", "lacking", "said_with_endpoints")
-        names = ("study", "compared", "findings", *noted, "strategies", "inputs", "seed", "versions")
+        names = (
+            "study",
+            "compared",
+            "findings",
+            *noted,
+            "strategies",
+            "inputs",
+            "seed",
+            "versions",
+            "plan",
+            "log_seen",
+        )
         return json.dumps(
             {name: to_plain(getattr(self, name), folder=self.folder) for name in names}, indent=1, ensure_ascii=False
         )

@@ -15,6 +15,7 @@ from immunolab.schema import (
     figures,
     flags,
     gating,
+    plan,
     pooling,
     simulation,
 )
@@ -46,6 +47,7 @@ _TOPICS = (
     ("Across tubes", across_tubes),
     ("Values by patient and visit", endpoints),
     ("Comparison", comparison),
+    ("Analysis plan and log", plan),
     ("Clinic", clinical),
     ("Single cells and clusters", cells),
     ("Bridging controls and beads", bridges),

@@ -18,6 +18,7 @@ from immunolab.schema import (
     figures,
     gating,
     overrides,
+    plan,
     pooling,
     review,
     simulation,
@@ -29,6 +30,7 @@ ALL: dict[str, Table] = {
     for topic in (
         gating,
         overrides,
+        plan,
         across_tubes,
         endpoints,
         estimand,

@@ -16,6 +16,7 @@ from immunolab.study.timeline import timeline_quality
 from immunolab.workflow.check_stains import panel_stains
 from immunolab.workflow.clinic import ClinicSources, read_clinic
 from immunolab.workflow.panels import PanelGates, read_panels, without_events
+from immunolab.workflow.plan import checked_plan
 from immunolab.workflow.unmeasured import GatedNames, unmeasured
 
 if TYPE_CHECKING:
@@ -95,6 +96,9 @@ def check_study(source: Path | str, *, allow_code: bool = False) -> Checked:
     notes += _off_calendar(study)
     notes += [Problem(study.sheet.name if study.sheet else "", "", text) for text in bridge_notes(study.samples)]
     notes += _design(study)
+    planned = checked_plan(study, panels)
+    problems += planned.problems
+    notes += planned.notes
     return Checked(_gathered(problems), tuple(map(str, _gathered(notes))), len(samples), n_patients)
 
 

@@ -26,6 +26,7 @@ from immunolab.workflow.derived_tables import further_tables
 from immunolab.workflow.label_cells import StudyCells, study_cells
 from immunolab.workflow.night_log import logged_run, night_log
 from immunolab.workflow.panels import PanelGates, read_panels
+from immunolab.workflow.plan import PlanInPlace, content_of, plan_in_place, with_plan
 from immunolab.workflow.quantify import place_of, quantify, study_endpoints
 from immunolab.workflow.remote import mirrored
 from immunolab.workflow.run_state import RunState
@@ -107,6 +108,7 @@ def _run(study: Study | Path | str, out: Path | str, options: RunOptions) -> Run
     with recorded_inputs(found.read) as read:
         panels = read_panels(found, options.definitions, allow_code=options.allow_code)
         sources = read_clinic(found)
+        place = plan_in_place(found)
     found = replace(found, read=read)
     store = Store(Path(out).absolute())
     try:
@@ -117,7 +119,7 @@ def _run(study: Study | Path | str, out: Path | str, options: RunOptions) -> Run
             early = 0 if options.scheduler or (store.root / "tables").exists() else options.jobs
             with kept_workers(early), _logged(store.root), logged_run(store.root, state):
                 store.sweep()
-                return _steps(found, store, options, panels, sources)
+                return _steps(found, store, options, panels, sources, place)
     except OSError as error:
         if is_folder_fault(error):
             raise folder_fault(error, store.root) from error
@@ -160,7 +162,12 @@ def _check_choices(study: Study, sample: str, definitions: str) -> None:
 
 
 def _steps(
-    study: Study, store: Store, options: RunOptions, panels: Mapping[str, PanelGates], sources: ClinicSources | None
+    study: Study,
+    store: Store,
+    options: RunOptions,
+    panels: Mapping[str, PanelGates],
+    sources: ClinicSources | None,
+    place: PlanInPlace,
 ) -> Run:
     """Take every step in order."""
     started, night = time.monotonic(), night_log()
@@ -175,6 +182,7 @@ def _steps(
     failures = {**tubes.failures, **cells.failures}
     with night.step("compare"):
         found = _compared(study, store, options, panels, sources, clinic, endpoints, tubes, cells, spread)
+    found = with_plan(found, place, content_of(study, panels, endpoints))
     done = [*tubes.computed, *tubes.kept]
     write_results(found, store, done, report=not options.tables_only, spread=spread)
     night.finish(computed=[*tubes.computed, *cells.computed], kept=[*tubes.kept, *cells.kept], failed=failures)

@@ -1,0 +1,150 @@
+"""A run of a study with a locked plan: its tables, what it records of the log, and what verify finds changed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from test_pipeline import GATES
+
+from immunolab.analysis_plan.lock import LOCK_FILE
+from immunolab.audit.log import AuditLog
+from immunolab.errors import InputError
+from immunolab.report.verify import verify
+from immunolab.results.record import read_run
+from immunolab.results.run import REPORT, Run
+from immunolab.simulation import simulate
+from immunolab.workflow.check import check_study
+from immunolab.workflow.plan import lock_plan
+from immunolab.workflow.run import run
+
+BY, AT = "A. Planner", "2026-03-01T09:30:00Z"
+_ENDPOINT = (
+    "  - {{id: {}, statistic: percent_of_parent, population: {}, parent: {}, contrast: [W0, W10], source: me}}\n"
+)
+_STUDY = """study: planned
+sheet: samples.csv
+panels: {surface: {strategy: gates.yaml}}
+comparison: {before: W0, after: W10}
+endpoints:
+"""
+_PLANNED = _ENDPOINT.format("kept", "CD4", "CD3") + _ENDPOINT.format("altered", "Treg", "CD4")
+_NOW = _ENDPOINT.format("kept", "CD4", "CD3") + _ENDPOINT.format("altered", "Treg", "lymphocytes")
+_ADDED = _ENDPOINT.format("added", "CD3", "lymphocytes")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_figures() -> Iterator[None]:
+    """Draw no figure, for speed."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("immunolab.report.page.figures_of", lambda run: ())
+        yield
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the place of a study that was locked, then changed, and of its run."""
+    place = tmp_path_factory.mktemp("planned_run")
+    simulate("sle_nct02084238", patients=3, seed=5, folder=place / "study", visits=["W0", "W10"], events=500)
+    (place / "study" / "gates.yaml").write_text(GATES)
+    (place / "study" / "study.yaml").write_text(_STUDY + _PLANNED)
+    lock_plan(place / "study", by=BY, at=AT)
+    (place / "study" / "study.yaml").write_text(_STUDY + _NOW + _ADDED)
+    run(place / "study", out=place / "out")
+    return place
+
+
+@pytest.fixture
+def place(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "place"))
+
+
+def _found(place: Path) -> list[str]:
+    return [str(problem).partition("\n")[0] for problem in verify(read_run(place / "out"))]
+
+
+@pytest.fixture(scope="module")
+def finished(made: Path) -> Run:
+    return read_run(made / "out")
+
+
+def test_endpoints_are_planned_changed_or_exploratory(finished: Run) -> None:
+    own = finished.table("plan_endpoints").set_index("endpoint")["status"].to_dict()
+    assert {name: own[name] for name in ("kept", "altered", "added")} == {
+        "kept": "planned",
+        "altered": "changed",
+        "added": "exploratory",
+    }
+    words = finished.table("plan_deviations").set_index("what")["words"].to_dict()
+    assert words["altered, parent"] == "endpoint altered: parent planned CD4, now lymphocytes"
+    assert words["added"] == "endpoint added (secondary) is not in the plan"
+    assert verify(finished) == []
+
+
+def test_the_report_says_the_plan_in_a_line_and_each_deviation(finished: Run) -> None:
+    page = (finished.folder / REPORT).read_text()
+    line = "Analysis plan 1, locked by A. Planner on 2026-03-01"
+    assert line in page[: page.index('id="answer"')]
+    for words in finished.table("plan_deviations")["words"]:
+        assert words in page
+
+
+def test_a_log_that_was_cut_after_the_run_is_found(place: Path) -> None:
+    """Also where its head was cut with it, as one does who understands how it is made."""
+    log = AuditLog(place / "study")
+    files = log.folder / "audit.jsonl", log.folder / "audit.head"
+    before = [file.read_bytes() for file in files]
+    log.append("unblinded", {}, by=BY, at=AT)
+    again = run(place / "study", out=place / "out")
+    assert verify(again) == []
+    for file, content in zip(files, before, strict=True):
+        file.write_bytes(content)
+    assert not AuditLog(place / "study").problems()
+    assert _found(place) == ["review/audit.jsonl  entry 2 was removed after the run, which saw 2"]
+
+
+def test_an_edited_log_is_found(place: Path) -> None:
+    file = place / "study" / "review" / "audit.jsonl"
+    file.write_bytes(file.read_bytes().replace(BY.encode(), b"B. Planner"))
+    assert any("entry 1 (line 1) was edited" in one for one in _found(place))
+    assert any("entry 1 (line 1) was edited" in str(one) for one in check_study(place / "study").problems)
+
+
+def test_a_locked_plan_changed_by_one_character_is_found_by_verify_check_and_run(place: Path) -> None:
+    file = place / "study" / LOCK_FILE
+    file.write_text(file.read_text().replace("Treg", "Tree", 1))
+    text = "plan.lock.json  was changed after it was locked: plan 1 is not the one of its sha256"
+    assert [one for one in _found(place) if "locked" in one] == [f"{place / 'study'}/{text}"]
+    assert [str(one).partition("\n")[0] for one in check_study(place / "study").problems] == [
+        f"{place / 'study'}/{text}"
+    ]
+    with pytest.raises(InputError, match="was changed after it was locked") as error:
+        run(place / "study", out=place / "out")
+    assert len(error.value.problems) == 1
+    assert read_run(place / "out").plan is not None  # what was there stays
+
+
+def test_changed_tables_of_the_plan_are_found(place: Path) -> None:
+    for name, old, new in (("plan_endpoints", "exploratory", "planned"), ("plan_deviations", "now lymph", "now lymf")):
+        file = place / "out" / "tables" / f"{name}.csv"
+        before = file.read_text()
+        file.write_text(before.replace(old, new, 1))
+        assert any((name in one and "computed again" in one) or "come out again" in one for one in _found(place)), name
+        file.write_text(before)
+
+
+def test_a_study_that_is_elsewhere_is_said(place: Path) -> None:
+    (place / "study").rename(place / "moved")
+    assert any("cannot be checked: the study's folder is not where it was" in one for one in _found(place))
+
+
+def test_a_plan_that_is_locked_after_the_run_is_said(place: Path) -> None:
+    lock_plan(place / "study", by="B", at="2026-05-01T00:00:00Z", reason="as it is now")
+    assert _found(place) == [
+        "plan.lock.json  plan 2, locked by B on 2026-05-01T00:00:00Z, is not the one of the run, which was plan 1"
+    ]
+    again = run(place / "study", out=place / "out")
+    assert (again.computed, len(again.table("plan_deviations")), verify(again)) == ((), 0, [])
+    assert set(again.table("plan_endpoints")["status"]) == {"planned"}
