@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import socket
+import sys
+import warnings
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -15,6 +18,7 @@ from review_server import Client, reviewed
 from test_pipeline import GATES
 
 from immunolab.review.blinding import Blinding
+from immunolab.review.serve import masked_console
 from immunolab.simulation import simulate
 from immunolab.study.sheet import read_study
 from immunolab.workflow.run import run
@@ -126,6 +130,33 @@ def test_codes_and_order_are_the_seed_s(made: Path) -> None:
         first.text("CD4 of Hamlet-W0 at W0 on 02-MAR-2024, BV421-A")
         == f"CD4 of {first.tube('Hamlet-W0')} at … on …, BV421-A"
     )
+
+
+def test_a_patient_whose_name_is_a_number_is_masked_in_messages_and_counts_stay(made: Path) -> None:
+    study = read_study(made / "Trial-Zwolle")
+    blinding = Blinding(study, study.samples, {"CD4"}, 1, blind=True)
+    assert "7" not in blinding.text("patient 7 has no tube").split()
+    assert (
+        blinding.outgoing(["5.7 times the others, in 7 of 9 tubes", "7"])[0] == "5.7 times the others, in 7 of 9 tubes"
+    )
+    assert blinding.outgoing(["7"]) != ["7"]
+
+
+def test_what_is_logged_while_a_review_is_blind_names_nobody(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = read_study(made / "Trial-Zwolle")
+    blinding = Blinding(study, study.samples, set(), 1, blind=True)
+    handler = logging.StreamHandler(sys.stderr)
+    log = logging.getLogger("immunolab")
+    log.addHandler(handler)
+    try:
+        with masked_console(blinding):
+            log.warning("%s was read twice", "Hamlet_W0_raw.fcs")
+            warnings.warn("Ophelia-W10 has no date", stacklevel=1)
+    finally:
+        log.removeHandler(handler)
+    said = capsys.readouterr().err
+    assert f"{blinding.tube('Hamlet-W0')} was read twice" in said
+    assert found_in(said, identifiers(made / "Trial-Zwolle")) == set()
 
 
 @pytest.mark.parametrize(

@@ -107,18 +107,22 @@ class Blinding:
         new = {word for word in words if word and word not in self._kept and not self._own.search(word)}
         if new or not self._kept:
             self._kept |= new
-            self._found = _pattern({*self._shown, *self._kept})
+            self._every = _pattern({*self._shown, *self._kept})
+            self._worded = _pattern({name for name in self._shown if not _is_number(name)} | self._kept)
             self._masked = lru_cache(maxsize=_TEXTS)(self._text)
 
-    def text(self, text: str) -> str:
+    def text(self, text: str, *, numbers: bool = True) -> str:
         """Return a text as it may be read now.
 
         Parameters
         ----------
         text
             Of an answer, or of the console.
+        numbers
+            Whether names that are numbers are masked within it. They are in messages, which may name a patient 7, and
+            not in texts that hold counts; alone they always are.
         """
-        return self._masked(text) if self.blind else text
+        return self._masked(text, numbers) if self.blind else text
 
     def _codes(self, kind: str, names: Sequence[str]) -> Codes:
         """Return a code for each name, in an order that says nothing; no code is a word of the study."""
@@ -159,11 +163,14 @@ class Blinding:
         """Return what a panel is shown as; empty where the study has one without a name."""
         return self.panels.of.get(name, "") if self.blind else name
 
-    def _text(self, text: str) -> str:
+    def _text(self, text: str, numbers: bool) -> str:
         """Return a text with codes in place of names; names of gates stay as they are."""
         if text in self._kept:
             return text
-        return self._found.sub(self._replaced, _DATES.sub(MASKED, text))
+        if text.casefold() in self._shown:
+            return self._shown[text.casefold()]
+        found = self._every if numbers else self._worded
+        return found.sub(self._replaced, _DATES.sub(MASKED, text))
 
     def _replaced(self, match: re.Match[str]) -> str:
         word = match.group()
@@ -180,7 +187,7 @@ class Blinding:
         if not self.blind:
             return value
         if isinstance(value, str):
-            return value if isinstance(value, Pixels) else self.text(value)
+            return value if isinstance(value, Pixels) else self.text(value, numbers=False)
         if isinstance(value, Mapping):
             return {key: self.outgoing(one) for key, one in value.items()}
         if isinstance(value, list | tuple):

@@ -46,12 +46,15 @@ class KeptOverrides:
         own = session.every_change
         self.others = tuple(one for one in found if one.entry not in own)
         self._by_hand = {one.id: one for one in found if one.entry in own}
+        self._others_were = {(one.sample_id, one.path): one.was for one in reversed(self.others) if one.was is not None}
+        self._first: dict[tuple[str, str], Gate] = {}
         self._content = _bytes(path)
         self._withdraw()
         self.write()
 
     def write(self) -> None:
         """Write the file as the log has it now; what was changed in it by hand stays."""
+        self._first = self._session.first_gates()
         mine = [self._by_hand.get(one.id, one) for change in self._session.changes for one in self._overrides(change)]
         if not mine and self._content is None:
             return
@@ -120,10 +123,8 @@ class KeptOverrides:
 
     def _automatic(self, sample_id: str, path: str, was: Gate) -> Gate | None:
         """Return the gate before anyone moved it: what the first override of it replaced."""
-        others = [one for one in self.others if (one.sample_id, one.path) == (sample_id, path) and one.was is not None]
-        if others:
-            return others[0].was
-        return self._session.first_gates.get((sample_id, path), was)
+        place = (sample_id, path)
+        return self._others_were.get(place) or self._first.get(place, was)
 
 
 def _bytes(path: Path) -> bytes | None:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from immunolab.errors import ImmunolabError
 from immunolab.gating.counts import PopulationCount
 from immunolab.gating.gates import Gate
 from immunolab.gating.tubes import GatedTube
@@ -77,6 +76,11 @@ class Recounts:
         found = self._current(sample_id)
         return None if found is None else found.rows.get(path)
 
+    def failed(self, sample_id: str) -> str:
+        """Return why a tube could not be counted with the moved gates; empty where it was, or is still to be."""
+        found = self._current(sample_id)
+        return "" if found is None else found.failed
+
     def view(self, sample_id: str) -> ViewFile | None:
         """Return a tube's views with the moved gates; None while they are not drawn."""
         found = self._current(sample_id)
@@ -141,8 +145,8 @@ class Recounts:
             gated = first.regate(with_gates(first.strategy, dict(key)))
             save_views(gate_views(gated.strategy, gated.tube, gated.memberships), file)
             return TubeRecount(key, {c.path: grid_row(vars(c)) for c in gated.population_counts}, ViewFile(file))
-        except (ImmunolabError, OSError) as error:
-            return TubeRecount(key, {}, None, str(error))
+        except Exception as error:  # noqa: BLE001  # a traceback of the thread would carry names to the console
+            return TubeRecount(key, {}, None, f"could not be counted: {error}")
 
     def _key(self, sample_id: str) -> _Key:
         return frozenset(self._saved(sample_id).items())

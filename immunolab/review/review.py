@@ -298,6 +298,7 @@ class Review:
             "panel": self.blinding.panel(sample.panel),
             **row,
             **({"percent": None} if now is None else now),
+            **({"why": failed} if moved and (failed := self._recounts.failed(name)) else {}),
             "behind": now is None,
             "decision": said.word if said else "undecided",
             "comment": said.comment if said else "",

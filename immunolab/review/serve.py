@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from immunolab.errors import InputError, Problem
 from immunolab.review.access import Access
+from immunolab.review.blinding import Blinding
 from immunolab.review.review import Review
 from immunolab.review.server import application
 
@@ -39,9 +42,37 @@ def serve(review: Review, *, port: int = 0, browser: bool = True, say: Callable[
         if browser:
             webbrowser.open(access.link)
         try:
-            uvicorn.Server(configuration(application(review, access))).run(sockets=[listening])
+            with masked_console(review.blinding):
+                uvicorn.Server(configuration(application(review, access))).run(sockets=[listening])
         except KeyboardInterrupt:
             return
+
+
+@contextmanager
+def masked_console(blinding: Blinding) -> Iterator[None]:
+    """Mask what is logged while the review is blind: a note about a file names it.
+
+    Parameters
+    ----------
+    blinding
+        Of the review.
+    """
+
+    def mask(record: logging.LogRecord) -> bool:
+        record.msg, record.args = blinding.text(record.getMessage()), ()
+        return True
+
+    logging.captureWarnings(True)
+    logs = [logging.getLogger(), *(logging.getLogger(name) for name in ("immunolab", "py.warnings"))]
+    handlers = [handler for log in logs for handler in log.handlers] + [logging.lastResort]
+    for handler in filter(None, handlers):
+        handler.addFilter(mask)
+    try:
+        yield
+    finally:
+        for handler in filter(None, handlers):
+            handler.removeFilter(mask)
+        logging.captureWarnings(False)
 
 
 def configuration(app: ASGIApp) -> uvicorn.Config:

@@ -96,15 +96,18 @@ class _Door:
         try:
             return self._leave(answer(), 200)
         except NoControl as error:
-            return self._leave({"error": error.message}, 404)
+            return self._refuse(error.message, 404)
         except InputError as error:
-            return self._leave({"error": str(error)}, 400)
+            return self._refuse(str(error), 400)
         except ImmunolabError as error:
-            return self._leave({"error": str(error)}, 409)
+            return self._refuse(str(error), 409)
         except Exception as error:  # noqa: BLE001  # a traceback would carry names to the console and the page
-            words = self._review.blinding.text(f"internal error: {type(error).__name__}: {error}")
+            words = f"internal error: {type(error).__name__}: {error}"
             _log.error(words)
-            return self._leave({"error": words}, 500)
+            return self._refuse(words, 500)
+
+    def _refuse(self, words: str, status: int) -> Response:
+        return self._leave({"error": self._review.blinding.text(words)}, status)
 
     def _leave(self, value: Any, status: int) -> Response:
         return JSONResponse(self._review.blinding.outgoing(value), status_code=status)

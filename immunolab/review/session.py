@@ -130,7 +130,6 @@ class Session:
         """Entry of the change that was made, taken back or made again last; empty where there is none."""
         return self._last_change
 
-    @property
     def first_gates(self) -> dict[tuple[str, str], Gate]:
         """Each moved gate as it was before the first change of it, by sample and path."""
         every = (act for act in self._acts.values() if isinstance(act, SavedChange))
