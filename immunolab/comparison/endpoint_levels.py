@@ -16,7 +16,7 @@ from immunolab.comparison.plan import Plan, Scale
 from immunolab.errors import Problem
 from immunolab.intervals import NORMAL_95
 from immunolab.schema.endpoints import POINTS
-from immunolab.schema.flags import Code
+from immunolab.schema.flags import READERS, Code, split
 
 Array = NDArray[np.float64]
 _PERCENT = ("%", "percent")
@@ -111,7 +111,7 @@ def _endpoint_levels(own: pd.DataFrame, place: NDArray[np.int64], endpoint: str,
                 f"{placed.unlimited.sum()} value(s) at an end of the {scale} scale, and no limit of the assay is known"
             )
             findings += (Finding(Code.W_ZERO_VALUE, "", endpoint, text),)
-    gate = _gate_variance(own["gate_low"].to_numpy(), own["gate_high"].to_numpy(), scale)
+    gate = _gate_variance(own["gate_low"].to_numpy(), own["gate_high"].to_numpy(), scale, _by_reader(own["flag"]))
     absolute = "/ul" in unit.lower() and scale == "log" and every_row
     corrected = unit == POINTS and scale == "identity" and bool(np.isfinite(own["count_low"][measured]).all())
     return EndpointLevels(
@@ -130,9 +130,20 @@ def _endpoint_levels(own: pd.DataFrame, place: NDArray[np.int64], endpoint: str,
     )
 
 
-def _gate_variance(low: Array, high: Array, scale: Scale) -> Array:
-    """Return the variance that 95 % limits of the gate's uncertainty mean on a scale; 0 where there are none."""
+def _by_reader(flags: pd.Series) -> Array:
+    """Return which values depend on a gate that a reader placed."""
+    return np.array([not READERS.isdisjoint(split(words)) for words in flags], dtype=bool)
+
+
+def _gate_variance(low: Array, high: Array, scale: Scale, by_reader: Array) -> Array:
+    """Return the variance that 95 % limits of the gate's uncertainty mean on a scale; 0 where there are none.
+
+    How well a reader places a gate is not known; it is taken to be as well as data place the endpoint's other gates
+    (their median), for without any error a patient's change would be called too easily.
+    """
     if not np.isfinite(low).any():
         return np.zeros(low.size)
     width = (scales.from_values(high, scale) - scales.from_values(low, scale)) / (2.0 * NORMAL_95)
-    return np.where(np.isfinite(width), width, 0.0) ** 2
+    known = np.isfinite(width)
+    usual = float(np.median(width[known] ** 2)) if known.any() else 0.0
+    return np.where(known, np.where(known, width, 0.0) ** 2, np.where(by_reader, usual, 0.0))

@@ -55,7 +55,7 @@ Wants = Literal[
     "pair_and_reference",
     "pair_and_lineage",
 ]
-Control = Literal["fmo", "unstained", "internal", "density", "fixed", "imported", "template", "others"]
+Control = Literal["fmo", "unstained", "internal", "density", "fixed", "imported", "template", "others", "reader"]
 Takes = Literal["number", "share", "range", "yes_no", "word"]
 AUTO, DENSITY = "auto", "density"  # words of a rule's `by` that are not methods
 DISPLAY_SCALE = "display scale"  # unit of a parameter that is a position on a channel's axis

@@ -26,6 +26,7 @@ _CONTROLS = {
     "imported": "gates drawn elsewhere and imported",
     "template": "gates drawn on a template tube and carried",
     "others": "the same border in the study's other patients, where a patient's own events show none",
+    "reader": "a reader's judgement, in place of the automatic gate",
 }
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from immunolab.plots.drawn_memory import many_drawn
 from immunolab.report import disposition as flow
 from immunolab.report import method_tables, methods
+from immunolab.report.by_readers import overrides_grid
 from immunolab.report.contact import Sheet, contact_sheets, draw_sheet
 from immunolab.report.contents import contents
 from immunolab.report.document import document, place_name
@@ -107,6 +108,7 @@ def _context(run: Run, pictures: Sequence[Written], sheets: Sequence[Sheet]) -> 
         "most_courses": MOST_COURSES,
         "failures": flow.failures(run),
         "review": review_grid(run),
+        "by_readers": overrides_grid(run) if len(run.overrides) else None,
         "thresholds": borders_grid(run),
         "gate_rules": method_tables.gate_rules_grid(run),
         "responders": responders_grid(run),

@@ -21,6 +21,7 @@ from immunolab.report.verify_clinic import clinic_differences
 from immunolab.report.verify_courses import course_differences
 from immunolab.report.verify_estimand import estimand_differences
 from immunolab.report.verify_expression import expression_differences
+from immunolab.report.verify_overrides import override_differences
 from immunolab.report.verify_power import power_differences
 from immunolab.report.verify_quality import quality_differences
 from immunolab.report.verify_stimulation import stimulation_differences
@@ -100,7 +101,13 @@ def verify(run: Run) -> list[Problem]:
         found += _values(run.table("bridges"), frames["counts"], run, BRIDGES)
         found += _comparison(frames, run)
         found += estimand_differences(run, frames["endpoints"])
-    counted = (bridge_differences, stimulation_differences, quality_differences, expression_differences)
+    counted = (
+        bridge_differences,
+        stimulation_differences,
+        quality_differences,
+        override_differences,
+        expression_differences,
+    )
     further = (*counted, across_differences, power_differences, clinic_differences)
     return [*found, *(problem for differences_of in further for problem in differences_of(run))]
 

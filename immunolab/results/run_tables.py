@@ -52,6 +52,11 @@ class RunTables:
         return self.table("thresholds")
 
     @property
+    def overrides(self) -> pd.DataFrame:
+        """Gates that a reader placed, and what the run did with each."""
+        return self.table("overrides")
+
+    @property
     def intensities(self) -> pd.DataFrame:
         """Median intensity of each marker in every population."""
         return self.table("intensities")

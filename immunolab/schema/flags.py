@@ -353,6 +353,9 @@ class Code(DeclaredWord):
     W_MIXED_STATES = "W_MIXED_STATES", "doubtful", "samples of one side are of different cycle states"
 
 
+READERS = frozenset({Flag.OVERRIDDEN, Flag.BELOW_OVERRIDE})
+"""Flags of a population that a reader's gate reaches."""
+
 UNQUANTIFIED = frozenset({Flag.BELOW_LOD, Flag.BELOW_LOQ, Flag.BELOW_LIMIT, Flag.ABOVE_LIMIT, Flag.TOO_FEW_EVENTS})
 """Flags of values outside what the assay can quantify; drawn with an open symbol."""
 

@@ -48,6 +48,8 @@ OVERRIDES = Table(
         Column("automatic", "text", "the gate that it replaces, in instrument units", nullable=True),
         Column("override", "text", "the reader's gate, in instrument units"),
         Column("parent", PARENT.kind, "the population that the percentages are of", nullable=True),
+        Column("n_before", "integer", "events with the automatic gates", "events", True, low=0),
+        Column("n_parent_before", "integer", "events of the parent with the automatic gates", "events", True, low=0),
         Column("percent_before", "number", "percent of parent with the automatic gates", "%", True, low=0, high=100),
         Column("percent_after", "number", "percent of parent with the overrides", "%", True, low=0, high=100),
         Column("reason", "text", "why, in one word", allowed=tuple(REASONS)),

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
 
+from immunolab.input_files import is_there
 from immunolab.schema.clinical import PHASES
 from immunolab.schema.contrast import Contrast
+from immunolab.schema.overrides import OVERRIDES_FILE
 from immunolab.study.arms import TrialArms
 from immunolab.study.choices import CellLabels, PanelChoice, PlannedComparison, QualityChoice
 from immunolab.study.doses import PatientDoses
@@ -140,13 +142,19 @@ class Study:
         return tuple(s for s in found if s.bridge and s.gated and s.modality != "single_cell")
 
     @property
+    def overrides(self) -> Path:
+        """Where gates that a reader placed are kept; the file may be absent."""
+        return self.folder / OVERRIDES_FILE
+
+    @property
     def files(self) -> frozenset[Path]:
         """Every file the study was read from or names, but for the samples' own."""
         clinic = (self.measurements, self.dose_table, self.adverse_events, self.outcomes, self.intercurrent_events)
         panels = self.panels.values()
         gates = [path for p in panels for path in (p.panel, p.strategy, p.spillover, *p.templates)]
         own = (self.source, self.sheet, self.trial_file, self.methods_module, self.single_cells.reference)
-        named = (*own, *clinic, *gates)
+        beside = (self.overrides,) if is_there(self.overrides) else ()
+        named = (*own, *clinic, *gates, *beside)
         return frozenset(path for path in named if isinstance(path, Path))
 
     def relative(self, path: Path) -> str:

@@ -13,6 +13,7 @@ from immunolab.schema.flags import Check
 from immunolab.study.control_tubes import bridge_notes
 from immunolab.study.sheet import Sample, Study, named_tubes, read_study
 from immunolab.study.timeline import timeline_quality
+from immunolab.workflow.check_overrides import check_overrides
 from immunolab.workflow.check_stains import panel_stains
 from immunolab.workflow.clinic import ClinicSources, read_clinic
 from immunolab.workflow.panels import PanelGates, read_panels, without_events
@@ -93,6 +94,9 @@ def check_study(source: Path | str, *, allow_code: bool = False) -> Checked:
         for one in find_drift(files):
             judged, settled = stains.judged(one) if one.kind == "swapped" else (one, one.harmless)
             (notes if settled else problems).append(judged.problem)
+    broken, changed = check_overrides(study, panels)
+    problems += broken
+    notes += changed
     notes += _off_calendar(study)
     notes += [Problem(study.sheet.name if study.sheet else "", "", text) for text in bridge_notes(study.samples)]
     notes += _design(study)

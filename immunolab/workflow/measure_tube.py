@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from immunolab.gating.overrides import reached_names
 from immunolab.gating.record_codec import to_plain
 from immunolab.gating.tube_gates import RuleCount, TubeGates
 from immunolab.schema.across_tubes import LANDMARKS
@@ -24,7 +25,9 @@ from immunolab.schema.gating import (
     THRESHOLDS,
     UNCLEANED_COUNTS,
 )
+from immunolab.schema.overrides import OVERRIDES
 from immunolab.schema.review import AT_BORDER
+from immunolab.workflow.overrides import override_rows
 from immunolab.workflow.read_tube import TubeFile
 from immunolab.workflow.store import Store
 
@@ -140,6 +143,7 @@ def _tables(gated: GatedTube, whole: Tube, run: Steadiness, job: MeasureJob) -> 
     beads = [bead_row(gated.sample_id, gated.tube, *job.beads)] if job.beads else []
     checks = check_events(whole, run, gated.tube) + check_gates(gated.sample_id, left_out)
     return {
+        OVERRIDES: override_rows(gated, job.gates),
         LANDMARKS: list(landmark_rows(gated.tube, gated.named_masks)),
         COUNTS: [vars(count) for count in gated.population_counts],
         THRESHOLDS: [vars(border) for border in gated.borders],
@@ -183,8 +187,9 @@ def _bridged_counts(gated: GatedTube, job: MeasureJob) -> list[RuleCount]:
 
 def _rule_counts(rule: str, gated: GatedTube, job: MeasureJob, marker: str | None = None) -> list[RuleCount]:
     sizes = {name: int(mask.sum()) for name, mask in gated.named_masks.items()}
+    by_reader = reached_names(job.gates.strategy)  # where the bridge would have moved a reader's gate is not known
     return [
         RuleCount(rule, name, parent, n, sizes[parent], marker)
         for (name, parent), n in gated.joint_counts(job.pairs).items()
-        if not (gated.is_withheld(name) or gated.is_withheld(parent))
+        if by_reader.isdisjoint((name, parent)) and not (gated.is_withheld(name) or gated.is_withheld(parent))
     ]

@@ -10,11 +10,13 @@ import pandas as pd
 
 from immunolab.cells.study_tables import CellTables
 from immunolab.errors import ImmunolabError
+from immunolab.gating.overrides import Override
 from immunolab.gating.panel_compatibility import arrange
 from immunolab.quantify import endpoint_values, with_companions
 from immunolab.schema.across_tubes import LANDMARKS
 from immunolab.schema.bridges import BEADS
 from immunolab.schema.endpoints import ENDPOINTS
+from immunolab.schema.flags import READERS, split
 from immunolab.schema.gating import (
     COUNTS,
     FAILURES,
@@ -26,6 +28,7 @@ from immunolab.schema.gating import (
     THRESHOLDS,
     UNCLEANED_COUNTS,
 )
+from immunolab.schema.overrides import OVERRIDES
 from immunolab.schema.table import Table
 from immunolab.study.endpoints import Endpoint, Joint, PercentOfParent, SampleCounts, TubeBeads
 from immunolab.study.endpoints.counts import LYMPHOCYTES
@@ -34,6 +37,7 @@ from immunolab.study.timeline import timeline_quality
 from immunolab.workflow.bridge_tables import bridge_values
 from immunolab.workflow.clinic import Clinic
 from immunolab.workflow.gate_scopes import gate_scopes
+from immunolab.workflow.overrides import overrides_table
 from immunolab.workflow.panels import PanelGates, read_channels
 from immunolab.workflow.stimulated import stimulated_tubes, stimulated_values, stimulation_tables
 from immunolab.workflow.store import Store
@@ -122,6 +126,7 @@ def quantify(
     failures: Mapping[str, Failure],
     clinic: Clinic | None,
     cells: CellTables,
+    overrides: Sequence[Override] = (),
 ) -> Quantified:
     """Return the study-wide tables of every sample that was finished.
 
@@ -137,6 +142,8 @@ def quantify(
         Adds its endpoint rows.
     cells
         What single cells add.
+    overrides
+        Gates that a reader placed.
     """
     samples = [s for s in study.samples if s.gated]
     done = [
@@ -144,6 +151,8 @@ def quantify(
     ]
     tables = {table.name: _stack(store, done, table) for table in (COUNTS, THRESHOLDS, INTENSITIES, QUALITY, LANDMARKS)}
     cleaned = {table.name: _stack(store, done, table) for table in (REMOVED_STRETCHES, UNCLEANED_COUNTS, BEADS)}
+    by_hand = [s for s in done if (store.sample_folder(s.sample_id) / "overrides.csv").exists()]
+    cleaned[OVERRIDES.name] = overrides_table(_stack(store, by_hand, OVERRIDES), overrides, study, failures)
     tables |= {name: table for name, table in cleaned.items() if len(table)}
     timing = timeline_quality(study.trial, [s for s in samples if not s.control_of], study.doses)
     tables["quality"] = QUALITY.check(pd.concat([tables["quality"], timing], ignore_index=True))
@@ -207,7 +216,11 @@ def _flow_rows(
             key = (sample.patient_id, sample.visit, str(value["endpoint"]))
             if key not in answered:
                 answered.add(key)
-                if "gate_low" in value:
+                if not READERS.isdisjoint(split(value["flag"])):
+                    # known of the automatic gates only, not of a reader's
+                    value = {key: one for key, one in value.items() if key not in ("gate_low", "gate_high")}
+                    value["gate_scope"] = "sample"
+                elif "gate_low" in value:
                     parent = str(value["parent"] or LYMPHOCYTES)
                     value["gate_scope"] = scopes[name].of(str(value["population"]), parent)
                 rows.append(place | value)

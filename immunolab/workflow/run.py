@@ -12,6 +12,7 @@ from typing import Literal
 
 from immunolab.cells.study_tables import agreement_tables
 from immunolab.errors import InputError, Problem, nearest, unknown_words
+from immunolab.gating.overrides import Override, read_overrides
 from immunolab.input_files import recorded_inputs
 from immunolab.progress import quietly
 from immunolab.quantify import population_pairs
@@ -109,6 +110,7 @@ def _run(study: Study | Path | str, out: Path | str, options: RunOptions) -> Run
         panels = read_panels(found, options.definitions, allow_code=options.allow_code)
         sources = read_clinic(found)
         place = plan_in_place(found)
+        overrides = read_overrides(found.overrides)
     found = replace(found, read=read)
     store = Store(Path(out).absolute())
     try:
@@ -119,7 +121,7 @@ def _run(study: Study | Path | str, out: Path | str, options: RunOptions) -> Run
             early = 0 if options.scheduler or (store.root / "tables").exists() else options.jobs
             with kept_workers(early), _logged(store.root), logged_run(store.root, state):
                 store.sweep()
-                return _steps(found, store, options, panels, sources, place)
+                return _steps(found, store, options, panels, sources, place, overrides)
     except OSError as error:
         if is_folder_fault(error):
             raise folder_fault(error, store.root) from error
@@ -168,20 +170,21 @@ def _steps(
     panels: Mapping[str, PanelGates],
     sources: ClinicSources | None,
     place: PlanInPlace,
+    overrides: tuple[Override, ...],
 ) -> Run:
     """Take every step in order."""
     started, night = time.monotonic(), night_log()
     spread = SpreadWork(options.jobs, options.scheduler)
     clinic = clinic_of(study, sources) if sources else None
     endpoints = study_endpoints(study, panels)
-    tubes = TubeSteps(study, store, panels, options, population_pairs(endpoints)).run()
+    tubes = TubeSteps(study, store, panels, options, population_pairs(endpoints), overrides).run()
     with night.step("cells") if "cells" in night.state.planned else nullcontext():
         cells = study_cells(study, store, place_of, seed=options.seed, force=options.force, spread=spread)
     if cells.kept:
         log.info("single cells kept: nothing they depend on has changed")
     failures = {**tubes.failures, **cells.failures}
     with night.step("compare"):
-        found = _compared(study, store, options, panels, sources, clinic, endpoints, tubes, cells, spread)
+        found = _compared(study, store, options, panels, sources, clinic, endpoints, tubes, cells, spread, overrides)
     found = with_plan(found, place, content_of(study, panels, endpoints))
     done = [*tubes.computed, *tubes.kept]
     write_results(found, store, done, report=not options.tables_only, spread=spread)
@@ -207,10 +210,11 @@ def _compared(
     tubes: TubeResults,
     cells: StudyCells,
     spread: SpreadWork,
+    overrides: tuple[Override, ...],
 ) -> Run:
     """Return the run as a value: what was measured, compared."""
     failures = {**tubes.failures, **cells.failures}
-    measured = quantify(study, store, endpoints, failures, clinic, cells.tables)
+    measured = quantify(study, store, endpoints, failures, clinic, cells.tables, overrides)
     measured = under_estimand(study, measured, intercurrent_of(study, sources))
     comparison = compare_study(study, measured, endpoints, store, spread)
     rows = set(measured.tables["endpoints"]["endpoint"])

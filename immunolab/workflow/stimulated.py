@@ -57,8 +57,10 @@ def stimulated_tubes(
         controls[sample.culture] = (*controls.get(sample.culture, ()), sample)
     stimulated = tuple(s for s in samples if s.stimulation not in ("", UNSTIMULATED))
     borders: dict[str, dict[tuple[str, str], float]] = {}
-    columns = (thresholds[name] for name in ("sample_id", "population", "channel", "threshold_raw"))
-    for sample_id, population, channel, border in zip(*columns, strict=True):
+    columns = (thresholds[name] for name in ("sample_id", "population", "channel", "threshold_raw", "method"))
+    for sample_id, population, channel, border, method in zip(*columns, strict=True):
+        if pd.isna(border) and method != "override":
+            continue  # no border: its count is withheld
         borders.setdefault(sample_id, {})[population, channel] = border
     return StimulatedTubes(stimulated, controls, counts, borders)
 
@@ -144,7 +146,7 @@ def _borders_differ(endpoint: StimulatedMinusUnstimulated, members: Sequence[Sam
         for s in members
     ]
     return any(
-        abs(other[key] - border) > _ROUNDING * max(1.0, abs(border))
+        not abs(other[key] - border) <= _ROUNDING * max(1.0, abs(border))  # also where a reader left no border
         for other in others
         for key, border in own.items()
         if key in other

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from immunolab.errors import GatingError
+from immunolab.gating.overrides import Override
 from immunolab.gating.record_codec import to_plain
 from immunolab.gating.tube_gates import FailedPlacement, TubeGates
 from immunolab.schema.files import content_key
@@ -19,6 +20,7 @@ from immunolab.workflow.cluster import run_on_cluster
 from immunolab.workflow.follow_study import follow_group, follow_jobs
 from immunolab.workflow.measure_tube import MeasureJob, measure
 from immunolab.workflow.night_log import night_log
+from immunolab.workflow.overrides import with_overrides
 from immunolab.workflow.panels import PanelGates
 from immunolab.workflow.place import FitJob, fit_group, fit_jobs, jobs_again
 from immunolab.workflow.placed_files import read_placed
@@ -83,6 +85,8 @@ class TubeSteps:
         What is run, where, with which gates, and how.
     pairs
         (population, denominator) whose shared events are counted.
+    overrides
+        Gates that a reader placed.
     """
 
     study: Study
@@ -90,6 +94,7 @@ class TubeSteps:
     panels: Mapping[str, PanelGates]
     options: RunOptions
     pairs: tuple[tuple[str, str], ...]
+    overrides: tuple[Override, ...] = ()
 
     def run(self) -> TubeResults:
         """Read, place and measure; a sample that fails stops no other."""
@@ -97,7 +102,8 @@ class TubeSteps:
         scaled = replace(self, panels=scaled_panels(self.study, self.panels, prepared))
         gates, unplaced = scaled._place(prepared)
         bridged = follow_bridges(self.study, scaled.panels, prepared, gates)
-        jobs, kept = self._jobs(prepared, bridged.gates)
+        used = with_overrides(self.study, scaled.panels, prepared, bridged.gates, self.overrides)
+        jobs, kept = self._jobs(prepared, used)
         measured, unmeasured = self._work(measure, jobs, self._kind(jobs), "gating")
         computed = tuple(sorted(one.sample_id for _, one in measured))
         hashes = {name: tube.sha256 for name, tube in prepared.items()}

@@ -1,6 +1,7 @@
 """Gates that a reader placed instead of those of the data: values, their YAML file, and their use on a tube."""
 
-from immunolab.gating.overrides.applying import overridden
+from immunolab.gating.overrides.applying import overridden, stale_use
+from immunolab.gating.overrides.flagging import reached_names
 from immunolab.gating.overrides.override import Override, StatedBorder
 from immunolab.gating.overrides.reading import read_overrides
 from immunolab.gating.overrides.writing import overrides_text, write_overrides
@@ -14,6 +15,8 @@ __all__ = [
     "StatedBorder",
     "overridden",
     "overrides_text",
+    "reached_names",
     "read_overrides",
+    "stale_use",
     "write_overrides",
 ]

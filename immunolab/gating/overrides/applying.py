@@ -20,7 +20,7 @@ from immunolab.gating.tube_gates import OverrideUse, Threshold, TubeGates
 from immunolab.gating.validation import evaluable, gate_problems
 from immunolab.schema.overrides import Status
 
-_CHANGED_FILE = "the tube's file has changed since (sha256): the reader saw other events"
+CHANGED_FILE = "the tube's file has changed since (sha256): the reader saw other events"
 
 
 def overridden(gates: TubeGates, overrides: Sequence[Override], tube: Tube, sha256: str = "") -> TubeGates:
@@ -76,12 +76,12 @@ class _Overriding:
             problem = error.problems[0]
             text = f"{problem.message}; {problem.hint}" if problem.hint else problem.message
             known = [p for p in self._before.values() if one.path in (p.path, p.name)]
-            self._record(one, known[0] if len(known) == 1 else None, one.gate, "stale", text)
+            self._record(one, known[0] if len(known) == 1 else None, None, "stale", text)
             return
         changed = bool(one.file_sha256 and self._sha256 and one.file_sha256 != self._sha256)
         for path, gate in found.items():
             population = self._before[path]
-            fault = _CHANGED_FILE if changed else self._fault(path, gate)
+            fault = CHANGED_FILE if changed else self._fault(path, gate)
             if fault:
                 self._record(one, population, gate, "stale", fault)
                 continue
@@ -108,29 +108,18 @@ class _Overriding:
     def _record(
         self, one: Override, population: Population | None, gate: Gate | None, status: Status, message: str
     ) -> None:
-        stated = ", ".join(f"{b.marker} {_stated(b.at)}" for b in one.borders)
         self._markers.append(self._marker_names(one))
-        self._uses.append(
-            OverrideUse(
-                sample_id=one.sample_id,
-                population=population.name
-                if population
-                else one.path.rsplit("/", 1)[-1] or f"gates on {one.borders[0].marker}",
-                path=population.path if population else None,
-                id=one.id,
-                change=one.change,
-                status=status,
-                message=message or None,
-                automatic=in_units(population.gate) if population else None,
-                override=in_units(gate) if gate is not None else stated,
-                parent=population.parent if population else None,
-                reason=one.reason,
-                comment=one.comment or None,
-                reader=one.reader,
-                at=one.at or None,
-                entry=one.entry or None,
+        use = replace(stale_use(one, message), status=status)
+        if population is not None:
+            use = replace(
+                use,
+                population=population.name,
+                path=population.path,
+                automatic=in_units(population.gate),
+                override=use.override if gate is None else in_units(gate),
+                parent=population.parent,
             )
-        )
+        self._uses.append(use)
 
     def result(self) -> TubeGates:
         """Return the gates with every override that can be used."""
@@ -160,6 +149,36 @@ class _Overriding:
         if self._gates.thresholds is not None:
             return self._gates.thresholds
         return imported_thresholds(evaluable(self._gates.strategy, self._tube)[0], self._tube)
+
+
+def stale_use(one: Override, message: str) -> OverrideUse:
+    """Return what is recorded of an override that no gate of a tube is meant by.
+
+    Parameters
+    ----------
+    one
+        The override.
+    message
+        Why it is not used.
+    """
+    stated = ", ".join(f"{border.marker} {_stated(border.at)}" for border in one.borders)
+    return OverrideUse(
+        sample_id=one.sample_id,
+        population=one.path.rsplit("/", 1)[-1] or f"gates on {one.borders[0].marker}",
+        path=None,
+        id=one.id,
+        change=one.change,
+        status="stale",
+        message=message or None,
+        automatic=None,
+        override=stated if one.gate is None else in_units(one.gate),
+        parent=None,
+        reason=one.reason,
+        comment=one.comment or None,
+        reader=one.reader,
+        at=one.at or None,
+        entry=one.entry or None,
+    )
 
 
 def _stated(at: Sequence[float | None]) -> str:

@@ -6,9 +6,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from immunolab.gating.strategy import Strategy
-from immunolab.schema.flags import Flag, split
-
-READERS = frozenset({Flag.OVERRIDDEN, Flag.BELOW_OVERRIDE})
+from immunolab.schema.flags import READERS, Flag, split
 
 
 def with_readers(strategy: Strategy, used: Collection[str]) -> Strategy:

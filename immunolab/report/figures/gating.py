@@ -11,6 +11,7 @@ from immunolab.plots.gate_views import read_views
 from immunolab.plots.gating_visits import VISITS_ACROSS, gating_visits, needed_paths, pages_of_gates
 from immunolab.report.figure import FigureSet, ReportFigure, figure_name
 from immunolab.results.run import Run
+from immunolab.schema.flags import Flag, split
 from immunolab.schema.gating import COUNTS
 from immunolab.study.sheet import Sample
 from immunolab.vocabulary.display_names import display_name
@@ -73,6 +74,11 @@ def _figure(
         f"Gates of {title}: {names}; one column a visit, each gate on the same axes at all visits. Numbers are percent "
         "of the parent; the CSV has the counts."
     )
+    moved = data[[Flag.OVERRIDDEN in split(words) for words in data["flag"]]]
+    column_of = {s.sample_id: _column(s, samples) for s in samples}
+    if len(moved):
+        by_reader = [f"{display_name(r.population)} at {column_of[r.sample_id]}" for r in moved.itertuples()]
+        caption += f" A reader placed the gate of {', '.join(by_reader)}."
     draw = partial(gating_visits, visits, gates, title=title)
     name = figure_name("gating", patient, panel, page)
     files = (".pdf", ".svg", ".png") if on_page else (".png",)  # a PDF and an SVG take four times as long as a PNG

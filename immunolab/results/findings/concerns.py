@@ -13,6 +13,7 @@ from immunolab.comparison.visit_design import design_sentences
 from immunolab.quality.batch_drift import drift_sentences
 from immunolab.results.findings.absences import LEFT, patients_of
 from immunolab.results.findings.bridges import bridge_concerns
+from immunolab.results.findings.by_readers import override_sentences
 from immunolab.results.findings.checks import calendar_warnings, tube_warnings
 from immunolab.results.findings.registry import registered
 from immunolab.results.findings.words import capital, endpoint_name, listed, present
@@ -63,9 +64,14 @@ def concerns(run: Run) -> tuple[Concern, ...]:
         *_codes(run),
         *_single_patients(run),
         *bridge_concerns(run),
+        *_by_readers(run),
         *_quality(run),
     ]
     return tuple(Concern(kind, text) for kind, text in found)
+
+
+def _by_readers(run: Run) -> Iterator[tuple[Kind, str]]:
+    yield from (("quality", sentence) for sentence in override_sentences(run))
 
 
 def _intercurrent(run: Run) -> Iterator[tuple[Kind, str]]:

@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from immunolab.intervals import NORMAL_95
-from immunolab.schema.flags import WITHHELD, split
+from immunolab.schema.flags import READERS, WITHHELD, Flag, split
 
 if TYPE_CHECKING:
     import pandas as pd
 
 LYMPHOCYTES = "lymphocytes"  # population that a blood count counts
 _LIMITS = ("count_low", "count_high", "gate_low", "gate_high", "one_event")
+_OF_PARENT = WITHHELD | READERS | {Flag.STALE_OVERRIDE}  # words of a denominator that qualify a share of it
 _NOT_WRITTEN = ("bead_error",)
 
 
@@ -179,9 +180,9 @@ class SampleCounts:
         name
             Population.
         of
-            Its denominator: what withholds its count withholds a share of it too.
+            Its denominator: what withholds its count withholds a share of it too; a reader's gate is said of both.
         """
-        above = [word for word in split(self.flag(of)) if word in WITHHELD] if of else []
+        above = [word for word in split(self.flag(of)) if word in _OF_PARENT] if of else []
         return flags(_text(self._rows[name].flag), *above) or ""
 
 
