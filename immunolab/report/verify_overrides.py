@@ -53,7 +53,7 @@ def override_differences(run: Run) -> Iterator[Problem]:
 
 def _flags(applied: pd.DataFrame, counts: pd.DataFrame) -> Iterator[Problem]:
     """Yield populations that are flagged as a reader's without an override, and overrides without the flag."""
-    flagged = counts[[Flag.OVERRIDDEN in split(words) for words in counts["flag"]]]
+    flagged = counts.loc[[Flag.OVERRIDDEN in split(words) for words in counts["flag"]]]
     there = set(zip(flagged["sample_id"], flagged["path"], strict=True))
     stated = set(zip(applied["sample_id"], applied["path"], strict=True))
     for sample, path in sorted(there - stated):

@@ -74,7 +74,7 @@ def _figure(
         f"Gates of {title}: {names}; one column a visit, each gate on the same axes at all visits. Numbers are percent "
         "of the parent; the CSV has the counts."
     )
-    moved = data[[Flag.OVERRIDDEN in split(words) for words in data["flag"]]]
+    moved = data.loc[[Flag.OVERRIDDEN in split(words) for words in data["flag"]]]
     column_of = {s.sample_id: _column(s, samples) for s in samples}
     if len(moved):
         by_reader = [f"{display_name(r.population)} at {column_of[r.sample_id]}" for r in moved.itertuples()]

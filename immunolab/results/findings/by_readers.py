@@ -42,7 +42,7 @@ def override_sentences(run: Run) -> Iterator[str]:
 def _reached(run: Run) -> str:
     """Return which registered endpoints the readers' gates reach, and in how many tubes."""
     rows = run.endpoints
-    reached = rows[[not READERS.isdisjoint(split(words)) for words in rows["flag"]]]
+    reached = rows.loc[[not READERS.isdisjoint(split(words)) for words in rows["flag"]]]
     n = reached.groupby("endpoint")["sample_id"].nunique()
     names = [
         f"{endpoint_name(one)} ({n[one.id]} tube{'s' if n[one.id] > 1 else ''})"
