@@ -72,9 +72,13 @@ def test_a_border_is_dragged_saved_accepted_undone_and_the_review_closed(browser
         assert moved[1] in seen.card(code)
         assert "accepted, border moved by a reader" in seen.card(code)
         assert "1 of 24 decided" in page.locator("#progress-words").inner_text()
-        for words in ("Undone: accept Treg", "Undone: move Treg"):
+        page.get_by_role("button", name="Accept all shown…").click()
+        page.get_by_role("button", name="Accept 5 tubes").click()
+        seen.until_said("5 tubes accepted")
+        assert "6 of 24 decided" in page.locator("#progress-words").inner_text()
+        for words in ("Undone: accept Treg in 5 tubes", "Undone: accept Treg", "Undone: move Treg"):
             page.get_by_role("button", name="Undo").click()
-            seen.until_said(words)
+            seen.until_said(f"{words}.")
         assert "undecided" in seen.card(code)
         assert "moved" not in seen.card(code)
         assert before[1] in seen.card(code)

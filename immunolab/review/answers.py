@@ -79,12 +79,28 @@ class ReaderAnswers:
         comment
             Of the reader.
         """
+        _check_comment(comment)
+        self._decide([sample], gate, decision, comment.strip())
+
+    def decide_all(self, samples: Sequence[str], gate: str, decision: str) -> None:
+        """Keep a word on a gate in several tubes, which is taken back at once; comments stay.
+
+        Parameters
+        ----------
+        samples, gate, decision
+            As in `decide`.
+        """
+        self._decide(samples, gate, decision, None)
+
+    def _decide(self, samples: Sequence[str], gate: str, decision: str, comment: str | None) -> None:
         self._check_open()
-        if sample not in self._reviewed.rows(gate):
+        if not self._reviewed.rows(gate).keys() >= set(samples):
             raise InputError(Problem("", "gate", "the tube has no such gate", "choose another"))
         word: Word = _one("decision", decision, get_args(Word))
-        _check_comment(comment)
-        self._session.decide(Decision(sample, gate, word, comment.strip()))
+        said = self._session.decisions
+        kept = {name: said[name, gate].comment if (name, gate) in said else "" for name in samples}
+        words = [Decision(name, gate, word, kept[name] if comment is None else comment) for name in kept]
+        self._session.decide(*words)
 
     def undo(self) -> SavedChange | None:
         """Take back the last answer; return it where it moved gates."""

@@ -242,6 +242,20 @@ class Review:
             self._answers.decide(self._sample(tube), gate, decision, comment)
             return {"session": self.get_session()}
 
+    def decide_all(self, tubes: list[Any], gate: str, decision: str) -> dict[str, Any]:
+        """Keep a word on a gate in several tubes.
+
+        Parameters
+        ----------
+        tubes
+            As they are shown.
+        gate, decision
+            As in `ReaderAnswers.decide`.
+        """
+        with self._lock:
+            self._answers.decide_all([self._sample(str(tube)) for tube in tubes], gate, decision)
+            return {"session": self.get_session()}
+
     def undo(self) -> dict[str, Any]:
         """Take back the last answer."""
         return self._again(self._answers.undo)

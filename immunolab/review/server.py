@@ -24,13 +24,15 @@ _EDITOR = Path(__file__).parent.parent / "editor"
 _KINDS = {".js": "text/javascript", ".css": "text/css"}
 # the only files that are served: those of the page and of the editor, listed when the module is imported
 _STATIC = {file.name: file for folder in (_PAGE, _EDITOR) for file in folder.iterdir() if file.suffix in _KINDS}
-_WORD = "text"
+_WORD, _LIST, _OBJECT = "text", "list", "object"
+_TYPES: dict[str, type] = {_WORD: str, _LIST: list, _OBJECT: dict}
 _POSTS: dict[str, dict[str, str]] = {  # fields of each request and what they are
     "open": {"tube": _WORD, "gate": _WORD},
-    "edit": {"tube": _WORD, "message": "object"},
+    "edit": {"tube": _WORD, "message": _OBJECT},
     "discard": {"tube": _WORD},
     "save": {"tube": _WORD, "gate": _WORD, "scope": _WORD, "reason": _WORD, "comment": _WORD},
     "decide": {"tube": _WORD, "gate": _WORD, "decision": _WORD, "comment": _WORD},
+    "decide_all": {"tubes": _LIST, "gate": _WORD, "decision": _WORD},
     "undo": {},
     "redo": {},
     "close": {},
@@ -140,7 +142,7 @@ def _fields(body: bytes, wanted: Mapping[str, str]) -> dict[str, Any]:
     problems = [
         Problem("", name, f"{'is missing' if name not in found else 'is no ' + kind}", "reload the page")
         for name, kind in wanted.items()
-        if not isinstance(found.get(name), str if kind == _WORD else dict)
+        if not isinstance(found.get(name), _TYPES[kind])
     ]
     problems += [Problem("", str(name)[:40], "is no field of this request", "") for name in found if name not in wanted]
     if problems:

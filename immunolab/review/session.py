@@ -21,12 +21,19 @@ Scope = Literal["tube", "patient", "batch", "all"]
 
 @dataclass(frozen=True)
 class Decision:
-    """A reader's word on the gate of a population in one tube."""
+    """A reader's word on the gate of a population in one tube.
+
+    Attributes
+    ----------
+    together
+        Names the answers that were given at once, and are taken back at once; empty for one alone.
+    """
 
     sample_id: str
     path: str
     word: Word
     comment: str = ""
+    together: str = ""
 
 
 @dataclass(frozen=True)
@@ -155,16 +162,19 @@ class Session:
     @property
     def undo_words(self) -> str:
         """What `undo` takes back; empty where there is nothing."""
-        return _words(self._acts[self._done[-1]]) if self._done else ""
+        return self._words_of(self._done)
 
     @property
     def redo_words(self) -> str:
         """What `redo` does again; empty where there is nothing."""
-        return _words(self._acts[self._undone[-1]]) if self._undone else ""
+        return self._words_of(self._undone)
 
-    def decide(self, decision: Decision) -> None:
-        """Keep a word on a gate."""
-        self._add("decision", {"decision": decision.word} | _without(vars(decision), "word"))
+    def decide(self, *decisions: Decision) -> None:
+        """Keep words on gates; several are taken back together."""
+        together = str(len(self._acts) + 1) if len(decisions) > 1 else ""
+        for one in decisions:
+            fields = _without(vars(one), "word") | {"together": together}
+            self._add("decision", {"decision": one.word} | fields)
 
     def change(self, change: SavedChange) -> str:
         """Keep a change of gates; return the hash of its entry."""
@@ -197,11 +207,24 @@ class Session:
         self._add("review_closed", {})
 
     def _again(self, kind: str, entries: list[str]) -> Decision | SavedChange | None:
-        if not entries:
-            return None
-        entry = entries[-1]
-        self._add(kind, {"entry": entry})
-        return self._acts[entry]
+        found = None
+        for entry in self._last(entries):
+            self._add(kind, {"entry": entry})
+            found = self._acts[entry]
+        return found
+
+    def _last(self, entries: list[str]) -> list[str]:
+        """Return the last answer, with those that were given together with it, the last first."""
+        found: list[str] = []
+        for entry in reversed(entries):
+            if found and not _given_together(self._acts[entry], self._acts[found[0]]):
+                break
+            found.append(entry)
+        return found
+
+    def _words_of(self, entries: list[str]) -> str:
+        last = self._last(entries)
+        return _words(self._acts[last[0]], len(last)) if last else ""
 
     def _held(self) -> Iterable[Decision | SavedChange]:
         return (self._acts[entry] for entry in self._done)
@@ -216,7 +239,8 @@ class Session:
         self._gates = None
         if kind == "decision":
             word = fields["decision"]
-            self._new(entry, Decision(fields["sample_id"], fields["path"], word, fields["comment"]))
+            together = fields.get("together", "")
+            self._new(entry, Decision(fields["sample_id"], fields["path"], word, fields["comment"], together))
         elif kind == "override":
             self._new(entry, _change(fields, entry, at))
         elif kind in ("undo", "redo"):
@@ -261,9 +285,15 @@ def _without(fields: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in names}
 
 
-def _words(act: Decision | SavedChange) -> str:
+def _given_together(one: Decision | SavedChange, other: Decision | SavedChange) -> bool:
+    if not isinstance(one, Decision) or not isinstance(other, Decision):
+        return False
+    return one.together != "" and one.together == other.together
+
+
+def _words(act: Decision | SavedChange, n_together: int) -> str:
     if isinstance(act, Decision):
-        name = act.path.rpartition("/")[2]
+        name = act.path.rpartition("/")[2] + (f" in {n_together} tubes" if n_together > 1 else "")
         return f"{act.word} {name}" if act.word != "undecided" else f"the word on {name}"
     names = list(dict.fromkeys(one.path.rpartition("/")[2] for one in act.moved))
     n = len({one.sample_id for one in act.moved})

@@ -47,6 +47,7 @@ export const api = {
   discard: (tube) => post("discard", { tube }),
   save: (fields) => post("save", fields),
   decide: (tube, gate, decision, comment) => post("decide", { tube, gate, decision, comment }),
+  decideAll: (tubes, gate, decision) => post("decide_all", { tubes, gate, decision }),
   undo: () => post("undo", {}),
   redo: () => post("redo", {}),
   close: () => post("close", {}),

@@ -7,7 +7,7 @@ import { showGates, showProgress } from "./gates.js";
 import * as grid from "./grid.js";
 import { commandOf } from "./keys.js";
 import * as plot from "./plot.js";
-import { decide, forgetOthers, forgetPictures, gateOf, loadGate, loadSession, nextGate, nextUndecided, store, tubeOf, undecidedOf } from "./store.js";
+import { acceptAll, decide, forgetOthers, forgetPictures, gateOf, loadGate, loadSession, nextGate, nextUndecided, shown, store, tubeOf, undecidedOf } from "./store.js";
 import { DECISIONS, decisionOf, many, say } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
@@ -16,6 +16,7 @@ let letters = sessionStorage.getItem(LETTERS) !== "off";
 const COUNTING = 1000; // ms between two questions whether moved tubes are counted
 let dragging = false;
 let counting = null;
+let moving = false;
 
 // -- the place ------------------------------------------------------------------------------------------------------------
 
@@ -55,13 +56,13 @@ async function arrive() {
     grid.showGrid();
     showGates(go);
   }
-  show(tubeOf(tube) ? tube : "", before);
+  showPlace(tubeOf(tube) ? tube : "", before);
 }
 
 /** The gate to begin with: the first that has a flag, else the first. */
 const firstGate = () => (store.session.gates.find((one) => one.n_flagged && undecidedOf(one)) || store.session.gates[0]).path;
 
-function show(tube, before = "") {
+function showPlace(tube, before = "") {
   store.tube = tube;
   byId("agreement").hidden = true;
   byId("grid").hidden = Boolean(tube);
@@ -156,8 +157,10 @@ async function back(move, name) {
   if (store.tube && name === "undo" && plot.unsaved()) return plot.canUndo() ? plot.undoMove() : commands.dropMove();
   if (store.tube && name === "redo" && plot.canRedo()) return plot.redoMove();
   if (!store.session[name] || closedSays()) return say(store.session.closed ? "The review is closed: nothing can be changed." : `Nothing to ${name}.`);
+  if (moving) return;
+  moving = true; // a second press before the answer would take back one more than is seen
   const words = store.session[name];
-  const answer = await move();
+  const answer = await move().finally(() => (moving = false));
   await reload(answer.session || answer);
   grid.focusOn(here());
   say(typeof words === "string" ? `${name === "undo" ? "Undone" : "Done again"}: ${words}.` : name === "undo" ? "Undone." : "Done again.");
@@ -167,6 +170,17 @@ const commands = {
   accept: () => decideHere("accept"),
   reject: () => decideHere("reject"),
   undecide: () => decideHere("undecided"),
+  async acceptAll() {
+    const tubes = shown().filter((one) => decisionOf(one) === "undecided");
+    if (closedSays()) return;
+    if (!tubes.length) return say("Nothing that is shown is undecided.");
+    if (!(await dialogs.askAcceptAll(tubes))) return;
+    await acceptAll(tubes);
+    showSession();
+    grid.showList();
+    grid.focusOn(grid.current());
+    say(`${many(tubes.length, "tube")} accepted.`);
+  },
   open: (tube) => go({ gate: store.gate, tube }),
   back: () => go({ gate: store.gate }),
   undo: () => back(api.undo, "undo"),
@@ -242,7 +256,7 @@ async function agreement() {
   store.tube = "";
   byId("grid").hidden = byId("plot").hidden = true;
   byId("agreement").hidden = false;
-  await showAgreement(() => show(""));
+  await showAgreement(() => showPlace(""));
 }
 
 function otherGate(by) {
@@ -266,7 +280,7 @@ async function perform(name) {
 function listen() {
   const said = (name) => (...given) => Promise.resolve(commands[name](...given)).catch((refusal) => say(refusal.message, true));
   const page = Object.fromEntries(Object.keys(commands).map((name) => [name, said(name)]));
-  grid.setUp(page.open);
+  grid.setUp(page);
   plot.setUp(page);
   for (const button of document.querySelectorAll("[data-do]")) button.addEventListener("click", () => perform(button.dataset.do));
   byId("show-gates").addEventListener("click", () => {

@@ -25,7 +25,7 @@ export function fill(made, one) {
 }
 
 function flags(one) {
-  if (!one.flags.length) return html("span", { class: "flags" });
+  if (!one.flags.length) return html("span", { class: "flags quiet" }, html("span", { class: "cut", text: one.why || "" }));
   const text = one.flags.map(plain).join(", ");
   return html("span", { class: "flags" }, mark("flag"), unseen(", flags: "), html("span", { class: "cut", text }));
 }

@@ -57,6 +57,15 @@ export function askUnsaved(words) {
   ]);
 }
 
+/** Ask before every tube shown is accepted at once. */
+export async function askAcceptAll(tubes) {
+  const flagged = tubes.filter((one) => one.flags.length).length;
+  const words = flagged ? `${flagged} of them ${flagged === 1 ? "has" : "have"} a flag.` : "None of them has a flag.";
+  const body = html("p", { text: `${words} Scroll through all of them first; undo takes the whole step back.` });
+  const buttons = [{ text: "Go on looking", value: "" }, { text: `Accept ${many(tubes.length, "tube")}`, value: "accept", strong: true }];
+  return (await ask(`Accept ${gateOf(store.gate).name} in ${many(tubes.length, "tube")}?`, [body], buttons)) === "accept";
+}
+
 /** The closing step: what is undecided, what closing does, and the reader's word that it is meant. */
 export async function askFinish() {
   const open = store.session.gates.filter((one) => undecidedOf(one) > 0);

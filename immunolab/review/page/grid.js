@@ -13,9 +13,9 @@ const list = html("div", { class: "list" });
 const strip = html("div", { class: "strip", "aria-hidden": "true" });
 section.append(head, tools, list, strip);
 
-let open = () => {};
-/** @param {(code: string) => void} onopen what a click does */
-export const setUp = (onopen) => (open = onopen);
+let commands = {};
+/** @param {object} found commands of the page that cards and buttons call */
+export const setUp = (found) => (commands = found);
 
 export function showGrid() {
   showHead();
@@ -56,7 +56,8 @@ function showTools() {
     if (found.length > 1) made.push(menu(label, [["", "all"], ...found.map((one) => [one, one])], filters[name], set(name)));
   }
   made.push(toggle("Undecided only", "undecided", filters.undecided), toggle("Patients side by side", "grouped", store.grouped));
-  tools.replaceChildren(...made, html("p", { class: "quiet", id: "n-shown" }));
+  const all = html("button", { type: "button", text: "Accept all shown…", onclick: () => commands.acceptAll() });
+  tools.replaceChildren(...made, all, html("p", { class: "quiet", id: "n-shown" }));
 }
 
 function toggle(text, name, on) {
@@ -87,7 +88,7 @@ export function showList() {
   describe(null);
 }
 
-const item = (one) => html("li", {}, card(one, () => open(one.tube)));
+const item = (one) => html("li", {}, card(one, () => commands.open(one.tube)));
 
 function row({ group, members }) {
   const sorted = members.every((one) => one.visit) ? [...members].sort((a, b) => a.visit.localeCompare(b.visit, "en", { numeric: true })) : members;
@@ -138,7 +139,7 @@ function describe(one) {
     strip.replaceChildren(html("span", { class: "quiet", text: "Point at a picture for its flags in words. Enter opens it, ? shows the keys." }));
     return;
   }
-  const where = [`patient ${one.group}`, one.visit, one.batch && `batch ${one.batch}`, one.panel && `panel ${one.panel}`].filter(Boolean).join(", ");
+  const where = [`patient ${one.group}`, one.visit, one.batch && `batch ${one.batch}`, some("panel").length > 1 && `panel ${one.panel}`].filter(Boolean).join(", ");
   const of = nameOf(gateOf(store.gate).parent);
   const title = html("strong", { text: one.tube });
   const counted = one.behind ? "counting…" : `${share(one.percent)} of ${of}, ${count(one.n)} of ${many(one.n_parent, "event")}`;

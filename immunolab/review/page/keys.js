@@ -11,6 +11,7 @@ export const KEYS = [
   key(GRID, "grouped", ["v"], "patients side by side, or worst first", ["v"], { on: "grid" }),
   key(GRID, "undecided", ["t"], "undecided only, or all", ["t"], { on: "grid" }),
   key(GRID, "filters", ["f"], "go to the filters", ["f"], { on: "grid" }),
+  key(GRID, "acceptAll", ["Shift A"], "accept all that are shown and undecided", ["A"], { on: "grid" }),
   key(GRID, "gates", ["g"], "go to the list of gates", ["g"]),
   key(PLOT, "edit", ["e"], "go to the border: arrows move it, Shift ten times as far", ["e"], { on: "plot" }),
   key(PLOT, "", ["+", "Delete"], "add or remove a corner at the focus", []),

@@ -9,12 +9,14 @@ let serial = 0;
 /** What a moved border can apply to, with how many tubes that is; a choice that adds nothing is left out. */
 function scopes(code) {
   const one = tubeOf(code);
-  const n = (field) => store.tubes.filter((other) => other[field] === one[field]).length;
-  const found = [{ scope: "tube", text: "this tube", n: 1 }];
+  const alike = store.tubes.filter((other) => other.panel === one.panel); // a border of another panel is another border
+  const n = (field) => alike.filter((other) => other[field] === one[field]).length;
+  const found = [{ scope: "tube", text: "this tube" }];
   const patient = n("group");
-  if (patient > 1) found.push({ scope: "patient", text: `patient ${one.group}: ${many(patient, "tube")}`, n: patient });
-  if (one.batch && n("batch") > 1) found.push({ scope: "batch", text: `batch ${one.batch}: ${many(n("batch"), "tube")}`, n: n("batch") });
-  if (store.tubes.length > 1) found.push({ scope: "all", text: `all ${many(store.tubes.length, "tube")}`, n: store.tubes.length });
+  if (patient > 1) found.push({ scope: "patient", text: `patient ${one.group}: ${many(patient, "tube")}` });
+  if (one.batch && n("batch") > 1) found.push({ scope: "batch", text: `batch ${one.batch}: ${many(n("batch"), "tube")}` });
+  const all = alike.length < store.tubes.length ? ` of panel ${one.panel}` : "";
+  if (alike.length > 1) found.push({ scope: "all", text: `all ${many(alike.length, "tube")}${all}` });
   return found;
 }
 

@@ -80,6 +80,13 @@ export function nextGate(path) {
   return [...gates.slice(at + 1), ...gates.slice(0, at)].find((one) => undecidedOf(one) > 0) || null;
 }
 
+/** Accept tubes of the gate at once. */
+export async function acceptAll(tubes) {
+  const answer = await api.decideAll(tubes.map((one) => one.tube), store.gate, "accept");
+  for (const one of tubes) one.decision = "accept";
+  await loadSession(answer.session);
+}
+
 export async function decide(code, decision, comment) {
   const one = tubeOf(code);
   const words = comment === undefined ? one.comment || "" : comment;
