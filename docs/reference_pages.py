@@ -36,6 +36,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "export",
         "read_acs",
         "pool",
+        "agree",
         "simulate",
     ),
     "Statistics of a table": (

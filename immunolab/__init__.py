@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from immunolab.simulation import simulate
     from immunolab.study.sheet import read_study
     from immunolab.study.trial import load_trial
+    from immunolab.workflow.agree import agree
     from immunolab.workflow.check import check_study
     from immunolab.workflow.pool import pool
     from immunolab.workflow.run import run
@@ -77,6 +78,7 @@ _FACE = {
     "umap": "immunolab.clustering.annotate",
     "contact_sheet": "immunolab.plots.gates",
     "compare": "immunolab.comparison.compare",
+    "agree": "immunolab.workflow.agree",
     "compare_cells": "immunolab.cells.compare",
     "compare_expression": "immunolab.cells.compare",
     "background_corrected": "immunolab.comparison.external_stimulation",
@@ -94,6 +96,7 @@ __all__ = [
     "Plan",
     "Run",
     "Strategy",
+    "agree",
     "background_corrected",
     "builtin_strategy",
     "check_study",

@@ -14,6 +14,7 @@ import immunolab as il
 _WITHOUT = {  # these take a run or files of their own: docs/quick_tour.md, the notebooks and CONTRIBUTING.md show them
     "Plan",
     "Run",
+    "agree",
     "background_corrected",
     "cluster_abundance",
     "compare_cells",

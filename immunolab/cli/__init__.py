@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from immunolab.cli import analyses, files, plans, reviews, studies
+from immunolab.cli import agreements, analyses, files, plans, reviews, studies
 from immunolab.cli.words import INPUT_PROBLEM, PlainFormatter, say_error
 from immunolab.errors import ImmunolabError, Problem
 from immunolab.progress import quietly
@@ -29,6 +29,7 @@ _COMMANDS = (  # in the order of the help
     analyses.add_label,
     analyses.add_expression,
     analyses.add_compare,
+    agreements.add_agree,
     studies.add_pool,
     files.add_inspect,
     files.add_convert,

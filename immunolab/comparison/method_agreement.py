@@ -7,9 +7,11 @@ Bland and Altman 1986 (Lancet 327:307), with the intervals of their 1999 paper (
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import stats
 
 from immunolab.schema.flags import Flag
@@ -76,11 +78,8 @@ def method_agreement(pairs: pd.DataFrame) -> pd.DataFrame:
     found = []
     for endpoint, own in pairs.groupby("endpoint", sort=False):
         difference = (own["logit_second"] - own["logit_first"]).to_numpy(dtype=float)
-        n = len(difference)
-        enough = n >= _FEWEST
-        bias = float(difference.mean())
-        sd = float(difference.std(ddof=1)) if enough else np.nan
-        half = float(stats.t.ppf(0.975, n - 1)) * sd / np.sqrt(n) if enough else np.nan
+        limits = limits_of_agreement(difference)
+        enough = limits.n >= _FEWEST
         spread = enough and own["logit_first"].std() > 0 and own["logit_second"].std() > 0
         noise = 1 / (own["n_first"].to_numpy(dtype=float) + _HALF) + 1 / (own["n_second"].to_numpy(dtype=float) + _HALF)
         found.append(
@@ -88,17 +87,63 @@ def method_agreement(pairs: pd.DataFrame) -> pd.DataFrame:
                 "endpoint": endpoint,
                 "population": own["population"].iloc[0],
                 "parent": own["parent"].iloc[0],
-                "n_pairs": n,
-                "bias": bias,
-                "bias_ci_low": bias - half,
-                "bias_ci_high": bias + half,
-                "odds_ratio": float(np.exp(bias)),
-                "limit_low": bias - _LIMITS * sd,
-                "limit_high": bias + _LIMITS * sd,
-                "limit_se": sd * np.sqrt(3.0 / n) if enough else np.nan,
+                "n_pairs": limits.n,
+                "bias": limits.bias,
+                "bias_ci_low": limits.bias_low,
+                "bias_ci_high": limits.bias_high,
+                "odds_ratio": float(np.exp(limits.bias)),
+                "limit_low": limits.low,
+                "limit_high": limits.high,
+                "limit_se": limits.limit_se,
                 "correlation": float(np.corrcoef(own["logit_first"], own["logit_second"])[0, 1]) if spread else np.nan,
                 "counting_sd": float(np.sqrt(noise.mean())),
                 "flag": None if enough else Flag.TOO_FEW_PAIRS,
             }
         )
     return pd.DataFrame(found)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bias of the second method with its 95 % interval, and limits of agreement; NaN below three pairs.
+
+    Attributes
+    ----------
+    n
+        Pairs.
+    bias, bias_low, bias_high
+        Mean of second less first, and its interval by Student's t.
+    low, high
+        Bias less and plus 1.96 sd of the differences.
+    limit_se
+        Standard error of a limit, sd times the root of 3 / n.
+    """
+
+    n: int
+    bias: float
+    bias_low: float
+    bias_high: float
+    low: float
+    high: float
+    limit_se: float
+
+
+def limits_of_agreement(difference: NDArray[np.float64]) -> Limits:
+    """Return bias and limits of agreement (Bland and Altman 1986; the intervals of 1999).
+
+    Parameters
+    ----------
+    difference
+        Second less first, one a pair; missing ones are left out.
+    """
+    difference = difference[np.isfinite(difference)]
+    n = len(difference)
+    if not n:
+        return Limits(0, *(np.nan,) * 6)
+    bias = float(difference.mean())
+    if n < _FEWEST:
+        return Limits(n, bias, *(np.nan,) * 5)
+    sd = float(difference.std(ddof=1))
+    half = float(stats.t.ppf(0.975, n - 1)) * sd / float(np.sqrt(n))
+    low, high = bias - _LIMITS * sd, bias + _LIMITS * sd
+    return Limits(n, bias, bias - half, bias + half, low, high, sd * float(np.sqrt(3.0 / n)))

@@ -160,7 +160,7 @@ def draw_contours(ax: Axes, scales: Sequence[DisplayScale], found: EventBins) ->
     ax.contour(*middle, smooth, levels=levels, colors=CONTROL, linewidths=1.0, transform=on_display(ax), zorder=4)
 
 
-def draw_outline(ax: Axes, lines: Sequence[Array]) -> None:
+def draw_outline(ax: Axes, lines: Sequence[Array], *, colour: str = GATE) -> None:
     """Draw the border of a gate, light below and dark above, so that it is seen on every density.
 
     Parameters
@@ -169,8 +169,10 @@ def draw_outline(ax: Axes, lines: Sequence[Array]) -> None:
         Axes of `set_axes`.
     lines
         Runs of (x, y) on the display scales; a line of one number is a border on x.
+    colour
+        Of the border.
     """
-    for tint, width, order in (("white", 2.4, 4.0), (GATE, 1.2, 4.1)):
+    for tint, width, order in (("white", 2.4, 4.0), (colour, 1.2, 4.1)):
         for line in lines:
             if line.ndim == 1:
                 ax.axvline(

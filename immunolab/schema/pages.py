@@ -7,6 +7,7 @@ from textwrap import wrap
 
 from immunolab.schema import (
     across_tubes,
+    agreement,
     bridges,
     cells,
     clinical,
@@ -17,6 +18,7 @@ from immunolab.schema import (
     gating,
     plan,
     pooling,
+    review,
     simulation,
 )
 from immunolab.schema.night_log import EVENTS, EVERY_EVENT, METRICS, STAGES
@@ -52,6 +54,8 @@ _TOPICS = (
     ("Single cells and clusters", cells),
     ("Bridging controls and beads", bridges),
     ("Pooled runs", pooling),
+    ("Review", review),
+    ("Agreement of two gatings", agreement),
     ("A simulated study", simulation),
 )
 

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 
 from immunolab.schema import (
     across_tubes,
+    agreement,
     bridges,
     cells,
     clinical,
@@ -40,6 +41,7 @@ ALL: dict[str, Table] = {
         figures,
         pooling,
         review,
+        agreement,
         simulation,
         bridges,
     )
