@@ -237,6 +237,15 @@ def test_doubt_between_siblings_gives_the_parent_where_one_is_rare() -> None:
     assert any("T cells stay CD3" in note for note in found.notes)
 
 
+def test_cd4_cells_too_few_to_be_seen_in_a_cd8_sort_are_t_cells_and_the_share_that_would_be_seen_is_said() -> None:
+    cells = drawn({"CD8_effector": 380, "CD4_memory": 9})
+    found = label_cells(interpret_cells(cells))
+    got, kind = lineage(found), cells.obs["kind"].to_numpy().astype(str)
+    assert (got == "CD8")[kind == "CD4_memory"].mean() <= 0.25
+    assert (got == "CD8")[kind == "CD8_effector"].mean() >= 0.93
+    assert any("one kind, CD8" in note and "% of CD4 would not be seen" in note for note in found.notes)
+
+
 def test_a_second_kind_that_no_cell_shows_by_itself_is_seen_by_nearest_cells_together() -> None:
     """Thirty cells without CD8 transcripts: a kind where they are alike, lost transcripts where they are not."""
     rng = np.random.default_rng(0)

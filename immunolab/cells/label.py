@@ -264,12 +264,16 @@ def _cd4_or_cd8(
     one, other = (tuple(kind for kind, name in named if name == own) for own in ("CD4", "CD8"))
     said = by_protein.parting[t_cells]
     odds = said[:, fit.kinds.index(one[0])] - said[:, fit.kinds.index(other[0])]
-    lost = 0.0
+    lost, expected = 0.0, None
     if markers is not None and by_genes is not None:
         parting = sibling_evidence(markers, by_genes, one, other)
-        odds, lost = odds + parting.odds, 0.0 if proteins else parting.lost
+        odds = odds + parting.odds
+        if not proteins:
+            lost, expected = parting.lost, parting.expected
     fit_t = KindFit(kinds, evidence, shares_of(evidence))
-    found = chance_of_cd4(fit_t, odds, points, similar_cells(points, _T_NEIGHBOURS, seed), by_state=lost)
+    found = chance_of_cd4(
+        fit_t, odds, points, similar_cells(points, _T_NEIGHBOURS, seed), by_state=lost, expected=expected
+    )
     four, eight = (_spread(values, t_cells, 0.0) for values in found.chances)
     # double negative and double positive cells are T cells of neither
     four = np.where(by_protein.contradicts("CD4", "CD8"), np.minimum(four, _CONTRADICTED), four)
@@ -277,7 +281,9 @@ def _cd4_or_cd8(
     sources = [*(["genes"] if by_genes else []), *(["surface proteins"] if proteins else [])]
     notes = [f"CD4 and CD8 are called by {' and '.join(sources)}"]
     if len(found.present) == 1:
-        notes.append(f"the T cells are one kind, {found.present[0]}: a second one explains them no better")
+        alone, rarer = ("CD4", "CD8") if found.present[0] == "CD4" else ("CD8", "CD4")
+        limit = f"fewer than {100 * found.seen_from:.0f} % of {rarer} would not be seen"
+        notes.append(f"the T cells are one kind, {alone}: a second one explains them no better ({limit})")
     if found.by_share_alone.any():
         notes.append(
             f"{int(found.by_share_alone.sum())} T cells stay CD3: only the share of CD4 or CD8 would give them a name"

@@ -34,6 +34,7 @@ _LEAST_GAIN = 6.0  # log likelihood that a second kind must add over one alone (
 # the same of nearest cells together: groups without either coreceptor (gamma delta, double negative) show no CD8 as
 # well, and make 7 in Zheng's sorted CD8 cells (benchmarks/sibling_swap.py, 2026-11-26)
 _LEAST_GAIN_TOGETHER = 12.0
+_PLANTED = (0.02, 0.03, 0.05, 0.1, 0.2, 0.3)  # shares of a second kind that are tried
 _NEED_ONE_OF = frozenset({"CD8A", "CD8B"})  # genes that part CD4 from CD8; CD4's own is seen in a tenth of its cells
 
 
@@ -152,21 +153,32 @@ class Siblings:
     by_share_alone
         Cells that are the one rather than the other only as it is the commoner: with equal shares they would be in
         doubt.
+    seen_from
+        Where there is one alone: the share of cells of the other from which it would be seen.
     """
 
     chances: tuple[Array, Array]
     present: tuple[str, ...]
     by_share_alone: NDArray[np.bool_]
+    seen_from: float = 0.0
 
 
 def chance_of_cd4(
-    fit: KindFit, odds: Array, points: Array, neighbours: Neighbours, *, by_state: float = 0.0
+    fit: KindFit,
+    odds: Array,
+    points: Array,
+    neighbours: Neighbours,
+    *,
+    by_state: float = 0.0,
+    expected: tuple[Array, Array] | None = None,
 ) -> Siblings:
     """Return the probability of CD4 and of CD8 of each T cell.
 
     What a cell looks like (its neighbours, and a logistic regression on ``points``) is the prior, and only what CD4 and
     CD8 cells never share is the likelihood, by EM: a cytotoxic cell is CD8 where cytotoxic cells carry CD8. Where one
     of the two is common, its share alone does not name a cell: most of a rare sibling would get the common one's name.
+    Where CD8 is there alone, CD4 cells that are too few to be seen may be: a cell whose own evidence says CD4, at half
+    of the share from which they would be seen, is of neither.
 
     Parameters
     ----------
@@ -178,6 +190,8 @@ def chance_of_cd4(
         Weight of genes of a state (naive, cytotoxic) beside these, 0 to 1: the share of cells that lost them.
     points, neighbours
         Of the same cells.
+    expected
+        The odds that cells of CD4, and of CD8, would show; None where only proteins part them.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -207,13 +221,31 @@ def chance_of_cd4(
         share = after
         if moved < _SETTLED:
             break
-    alone = np.zeros(len(points), dtype=bool)
     if len(present) == 2:
         common = np.clip(float(share.mean()), _LEAST_PRIOR, 1 - _LEAST_PRIOR)
         equal = odds + np.log(prior / (1 - prior)) - np.log(common / (1 - common))
         least = np.log(_SURE_SIBLING / (1 - _SURE_SIBLING))
         alone = np.where(share >= 0.5, equal < least, equal > -least)
-    return Siblings((share * either, (1 - share) * either), present, alone)
+        return Siblings((share * either, (1 - share) * either), present, alone)
+    seen_from = _LEAST_KIND if expected is None else _seen_from(expected, int(present == ("CD8",)), len(odds))
+    alone = np.zeros(len(points), dtype=bool)
+    if present == ("CD8",):
+        # a CD8 cell mostly shows its coreceptor, and is named where CD4 is common; a CD4 cell mostly shows none
+        equal_kinds = replace(fit, weight=np.ones(len(of_kind)))
+        own = _log_sum(equal_kinds, of_kind == "CD8") - _log_sum(equal_kinds, of_kind == "CD4")
+        hidden = seen_from / 2  # on average, where any share that is not seen is as probable
+        alone = own + np.log((1 - hidden) / hidden) < 0
+    return Siblings((share * either, (1 - share) * either), present, alone, seen_from)
+
+
+def _seen_from(expected: tuple[Array, Array], commoner: int, n: int) -> float:
+    """Return the least share of the rarer kind from which it is seen among n cells, by the odds that are expected."""
+    for share in _PLANTED:
+        rare = round(share * n)
+        odds = np.concatenate([np.resize(expected[commoner], n - rare), np.resize(expected[1 - commoner], rare)])
+        if _second_kind(odds, _LEAST_GAIN)[1]:
+            return share
+    return _PLANTED[-1]
 
 
 def _present(odds: Array, neighbours: Neighbours) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ _SPEAKS, _LEAST_GENES = 3.0, 2  # times the level elsewhere that makes a gene a 
 _LEAST_SHARE = 0.01  # of a kind among its siblings, when their levels are averaged
 _LEAST_OF_SIBLINGS = -0.35  # log of the least factor of a gene that parts CD4 from CD8: 0.7 (judgement)
 _DEPTH_BINS = 100  # of log depth, in which cells count as equally deep: 4 % where the deepest has 50 times the least
+_DRAWN = 2_000  # cells drawn of one kind: a share of 2 % of them is 40
 _CHUNK = 20_000  # cells at a time: genes x kinds x cells would not fit
 
 
@@ -182,10 +183,21 @@ def parting_genes(genes: Sequence[str]) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class SiblingEvidence:
-    """Log odds of CD4 against CD8 by genes that part them, and the share of CD8 cells that show none of these genes."""
+    """Log odds of CD4 against CD8 by genes that part them.
+
+    Attributes
+    ----------
+    odds
+        One a cell.
+    lost
+        Share of CD8 cells that show none of these genes.
+    expected
+        The odds that cells of the same depths would show, were they of one kind: drawn cells of CD4, and of CD8.
+    """
 
     odds: Array
     lost: float
+    expected: tuple[Array, Array]
 
 
 def sibling_evidence(
@@ -208,10 +220,20 @@ def sibling_evidence(
         columns = [fit.kinds.index(kind) for kind in names]
         share = np.maximum(fit.weight[columns], _LEAST_SHARE)
         rates.append(fit.rates[parting][:, columns] @ (share / share.sum()))
-    both = _evidence(markers.counts[:, parting].astype(np.float64), markers.depth, np.stack(rates, axis=1))
+    both = np.stack(rates, axis=1)
+
+    def odds(counts: Array, depth: Array) -> Array:
+        evidence = _evidence(counts, depth, both)
+        return np.asarray(evidence[:, 0] - evidence[:, 1])
+
     expected = markers.depth[:, None] * rates[1] / _TARGET
     lost = float(np.median(np.exp(-_SIZE * np.log1p(expected / _SIZE).sum(axis=1))))
-    return SiblingEvidence(np.asarray(both[:, 0] - both[:, 1]), lost)
+    rng = np.random.default_rng(0)
+    depth = rng.choice(markers.depth, _DRAWN)
+    means = (depth[:, None] * rate / _TARGET for rate in rates)
+    drawn = [rng.poisson(mean * rng.gamma(_SIZE, 1 / _SIZE, mean.shape)).astype(np.float64) for mean in means]
+    four, eight = (odds(counts, depth) for counts in drawn)
+    return SiblingEvidence(odds(markers.counts[:, parting].astype(np.float64), markers.depth), lost, (four, eight))
 
 
 def _rates(
