@@ -148,3 +148,44 @@ def test_a_plan_that_is_locked_after_the_run_is_said(place: Path) -> None:
     again = run(place / "study", out=place / "out")
     assert (again.computed, len(again.table("plan_deviations")), verify(again)) == ((), 0, [])
     assert set(again.table("plan_endpoints")["status"]) == {"planned"}
+
+
+def _override(study: Path, sample: str, marker: str, population: str) -> None:
+    """Log an override of a gate, and write it beside the study."""
+    path = {"CD4": "/lymphocytes/CD3/CD4", "Treg": "/lymphocytes/CD3/CD4/Treg"}[population]
+    entry = AuditLog(study).append("override", {"moved": [{"sample_id": sample, "path": path}]}, by="R", at=AT)
+    file = study / "overrides.yaml"
+    lines = file.read_text() if file.exists() else "overrides:\n"
+    gate = f"population: {path}, threshold: {{{marker}: 900}}"
+    more = f"reason: control, reader: R, at: '{AT}', entry: {entry}"
+    file.write_text(f"{lines}- {{id: {population}, sample: {sample}, {gate}, {more}}}\n")
+
+
+def test_gates_moved_after_the_lock_and_after_unblinding_are_said(place: Path) -> None:
+    sample = sorted(path.name for path in (place / "out" / "samples").iterdir() if path.is_dir())[0]
+    _override(place / "study", sample, "CD25", "Treg")
+    AuditLog(place / "study").append("unblinded", {}, by=BY, at=AT)
+    _override(place / "study", sample, "CD4", "CD4")
+    again = run(place / "study", out=place / "out")
+    rows = again.table("plan_deviations").set_index("what")
+    assert rows.loc[f"{sample}, Treg", "words"].endswith(
+        "was moved by R on 2026-03-01T09:30:00Z, after the plan was locked"
+    )
+    assert rows.loc[f"{sample}, CD4", "words"].endswith("after unblinding")
+    assert rows.loc[f"{sample}, Treg", "endpoints"] == "altered"
+    status = again.table("plan_endpoints").set_index("endpoint")["status"]
+    assert (status["kept"], status["added"]) == ("changed", "exploratory")  # of CD4, which moved after unblinding
+    assert verify(again) == []
+    file = place / "study" / "overrides.yaml"
+    both = file.read_text()
+    file.write_text(both.splitlines(keepends=True)[0] + both.splitlines(keepends=True)[2])
+    assert any(f"lacks what entry 2 of the log says was overridden by R: {sample} Treg" in one for one in _found(place))
+    file.write_text(both.replace("entry: ", "entry: 0", 1))
+    assert any("override Treg" in one and "names an entry that the log does not have" in one for one in _found(place))
+    file.write_text(both)
+    AuditLog(place / "study").append(
+        "override_withdrawn", {"entry": AuditLog(place / "study").entries()[1].hash, "gates": [[sample, "/x/Treg"]]},
+        by="R", at=AT,
+    )  # fmt: skip
+    file.write_text(both.splitlines(keepends=True)[0] + both.splitlines(keepends=True)[2])
+    assert not any("lacks what entry" in one for one in _found(place))

@@ -8,12 +8,11 @@ from typing import Any
 import pandas as pd
 
 from immunolab.analysis_plan.lock import LOCK_FILE, LockedPlan, log_problems, read_lock
-from immunolab.analysis_plan.override_entries import override_problems
+from immunolab.analysis_plan.override_entries import read_against_log
 from immunolab.analysis_plan.seen import plan_tables
 from immunolab.audit.entry import Entry
 from immunolab.audit.log import FOLDER, LOG, AuditLog
 from immunolab.errors import Problem, attempt
-from immunolab.gating.overrides import OVERRIDES_FILE, read_overrides
 from immunolab.report.table_diff import CHANGED, differences, file_in, file_of, read_written
 from immunolab.results.run import Run
 from immunolab.schema.overrides import OVERRIDES
@@ -51,10 +50,8 @@ def audit_differences(run: Run, record: Mapping[str, Any]) -> Iterator[Problem]:
     if plans is not None:
         yield from log_problems(plans, entries)
         yield from _plan(run, plans)
-    overrides, faults = attempt(lambda: read_overrides(folder / OVERRIDES_FILE))
-    yield from faults
-    if overrides is not None and not changed:
-        yield from override_problems(overrides, entries)
+    if not changed:
+        yield from read_against_log(folder, entries)[0]
 
 
 def _manifest(run: Run, record: Mapping[str, Any]) -> Iterator[Problem]:
