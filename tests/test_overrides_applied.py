@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ import pytest
 
 import immunolab as il
 from immunolab.config import parse_yaml
+from immunolab.events.transforms import Asinh
 from immunolab.events.tube import Tube
 from immunolab.gating.gates import Dimension, Polygon, Rectangle
-from immunolab.gating.overrides import Override, StatedBorder, overridden
+from immunolab.gating.overrides import Override, StatedBorder, overridden, shown_gate
 from immunolab.gating.placement.fit import fit
 from immunolab.gating.strategy_file import parse_strategy
 from immunolab.gating.tube_gates import GateSpread, RuleCount, TubeGates
@@ -194,3 +196,29 @@ def test_an_automatic_gate_that_moved_since_is_replaced_and_said(gates: TubeGate
     moved = overridden(gates, [_border("CD45RA", 900.0, path="memory", was=elsewhere)], tube)
     assert moved.overrides[0].status == "applied"
     assert "the automatic gate has moved since: CD45RA below" in str(moved.overrides[0].message)
+
+
+def test_a_corner_is_said_by_its_two_borders() -> None:
+    axes = Dimension("CD25", Asinh(150)), Dimension("CD127", Asinh(150))
+    x, y, far = math.asinh(2600 / 150), math.asinh(900 / 150), 30.0  # 10^14 instrument units are beyond any axis
+    corner = Polygon(axes, ((x, -far), (far, -far), (far, far), (x, y)))
+    assert shown_gate(corner) == "CD25 from 2,600, CD127 below an edge that begins at 900"
+    assert shown_gate(replace(corner, vertices=((x, 0.0), (far, 0.0), (x, y)))).startswith("polygon on CD25 and CD127")
+
+
+def test_a_tube_whose_gate_is_a_readers_has_no_counts_with_borders_that_follow_a_bridge(
+    gates: TubeGates, tube: Tube
+) -> None:
+    from immunolab.workflow.measure_tube import MeasureJob, _bridged_counts
+    from immunolab.workflow.read_tube import TubeFile
+
+    def counted(own: TubeGates) -> list[tuple[str, str]]:
+        pairs = (("CD4", "CD3"), ("memory", "CD4"), ("other", "CD4"))
+        job = MeasureJob(TubeFile("", ""), "", "", own, pairs, memberships=False)
+        return [(one.population, one.parent) for one in _bridged_counts(gate_tube(tube, own), job)]
+
+    followed = replace(gates, bridged=gates.strategy, bridged_further=(("CD4", gates.strategy),))
+    assert counted(followed) == 2 * [("CD4", "CD3"), ("memory", "CD4"), ("other", "CD4")]
+    assert counted(overridden(followed, [_border("CD45RA", 900.0, path="memory")], tube)) == 2 * [("CD4", "CD3")]
+    anchor = replace(gates, bridge_anchor=True)
+    assert counted(overridden(anchor, [_border("CD3", 700.0)], tube)) == []

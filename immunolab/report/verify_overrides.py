@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from immunolab.errors import Problem
-from immunolab.gating.borders import in_units
+from immunolab.gating.overrides import shown_gate
 from immunolab.gating.record_codec import from_plain
 from immunolab.gating.tube_gates import TubeGates
 from immunolab.report.table_diff import CHANGED, differs, file_in, file_of, read_written, same
@@ -115,7 +115,7 @@ def _last(rows: pd.DataFrame, path: Any) -> Any:
 
 
 def _in_words(strategy: Any) -> Mapping[str, str]:
-    return {one.path: in_units(one.gate) for one in strategy.populations}
+    return {one.path: shown_gate(one.gate) for one in strategy.populations}
 
 
 def _other(place: str, column: str, stored: object, wanted: object) -> Problem:

@@ -4,6 +4,7 @@ from immunolab.gating.overrides.applying import overridden, stale_use
 from immunolab.gating.overrides.flagging import reached_names
 from immunolab.gating.overrides.override import Override, StatedBorder
 from immunolab.gating.overrides.reading import read_overrides
+from immunolab.gating.overrides.shown import shown_gate
 from immunolab.gating.overrides.writing import overrides_text, write_overrides
 from immunolab.schema.overrides import OVERRIDES_FILE, REASONS, Reason
 
@@ -17,6 +18,7 @@ __all__ = [
     "overrides_text",
     "reached_names",
     "read_overrides",
+    "shown_gate",
     "stale_use",
     "write_overrides",
 ]

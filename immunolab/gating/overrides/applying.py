@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from immunolab.errors import InputError
 from immunolab.events.tube import Tube
-from immunolab.gating.borders import in_units, number
+from immunolab.gating.borders import number
 from immunolab.gating.changes.regate import BorderRecords, reflagged
 from immunolab.gating.gates import Gate, Population
 from immunolab.gating.imported_thresholds import imported_thresholds
@@ -15,6 +15,7 @@ from immunolab.gating.overrides.border_rows import border_rows
 from immunolab.gating.overrides.flagging import reached_names, with_readers, with_stale
 from immunolab.gating.overrides.moved_since import moved_since
 from immunolab.gating.overrides.override import Override
+from immunolab.gating.overrides.shown import shown_gate
 from immunolab.gating.overrides.stated import Meant
 from immunolab.gating.tube_gates import OverrideUse, Threshold, TubeGates
 from immunolab.gating.validation import evaluable, gate_problems
@@ -115,8 +116,8 @@ class _Overriding:
                 use,
                 population=population.name,
                 path=population.path,
-                automatic=in_units(population.gate),
-                override=use.override if gate is None else in_units(gate),
+                automatic=shown_gate(population.gate),
+                override=use.override if gate is None else shown_gate(gate),
                 parent=population.parent,
             )
         self._uses.append(use)
@@ -171,7 +172,7 @@ def stale_use(one: Override, message: str) -> OverrideUse:
         status="stale",
         message=message or None,
         automatic=None,
-        override=stated if one.gate is None else in_units(one.gate),
+        override=stated if one.gate is None else shown_gate(one.gate),
         parent=None,
         reason=one.reason,
         comment=one.comment or None,

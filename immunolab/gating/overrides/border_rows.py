@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from immunolab.gating.borders import GateBorder, gate_borders, in_units, number, on_axis
+from immunolab.gating.borders import GateBorder, gate_borders, number, on_axis
 from immunolab.gating.changes.regate import BorderRecords
 from immunolab.gating.gates import Population
+from immunolab.gating.overrides.shown import shown_gate
 from immunolab.gating.tube_gates import OverrideUse, Threshold
 from immunolab.schema.flags import Flag, split
 from immunolab.schema.overrides import REASONS
@@ -69,7 +70,7 @@ def _rows(
         yield _by_reader(row, own, was, f"{why}; automatic: {_automatic(own, was)}")
     for gone in left:
         lost = replace(gone, threshold=None, threshold_raw=None, ci_low=None, ci_high=None)
-        text = f"{why}; no border any more: {in_units(population.gate)}"
+        text = f"{why}; no border any more: {shown_gate(population.gate)}"
         row = replace(lost, automatic=gone.threshold, automatic_raw=gone.threshold_raw, reason=text)
         yield replace(row, method=_METHOD, control=_CONTROL, scope="sample", flag=Flag.OVERRIDDEN.value)
 

@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
-from immunolab.gating.borders import in_units, off_axis
+from immunolab.gating.borders import off_axis
 from immunolab.gating.gates import Ellipsoid, Gate, Polygon, Rectangle
+from immunolab.gating.overrides.shown import shown_gate
 
 # relative difference of coordinates that is rounding: another processor's last digits, with a wide margin (judgement)
 _ROUNDING = 1e-6
@@ -25,7 +26,7 @@ def moved_since(was: Gate | None, now: Gate | None) -> str:
     """
     if was is None or _same(was, now):
         return ""
-    before, after = in_units(was), in_units(now)
+    before, after = shown_gate(was), shown_gate(now)
     words = f"{after}, was {before}" if before != after else f"{after}, on another scale"
     return f"the automatic gate has moved since: {words}"
 

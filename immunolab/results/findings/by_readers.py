@@ -25,7 +25,8 @@ def override_sentences(run: Run) -> Iterator[str]:
     if len(gates):
         visits = {sample.sample_id: sample.visit for sample in run.samples}
         by_visit = [visits.get(name, "") for name in tubes]
-        spread = listed(f"{by_visit.count(visit)} at {visit}" for visit in dict.fromkeys(by_visit))
+        order = [visit for visit in dict.fromkeys(visits.values()) if visit in by_visit]
+        spread = listed(f"{by_visit.count(visit)} at {visit}" for visit in order)
         some = f"{len(gates)} gate{'s' if len(gates) > 1 else ''} in {len(tubes)} of {len(run.samples)} tubes"
         yield f"A reader placed {some} ({spread}). {_reached(run)} Section Gates has each, with its reason."
     stale = run.overrides[run.overrides["status"] == "stale"]
