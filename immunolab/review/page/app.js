@@ -72,6 +72,7 @@ function showPlace(tube, before = "") {
   if (tube) plot.showPlot(tube);
   else {
     plot.leave();
+    showUndo();
     grid.focusOn(before || grid.current());
   }
   document.title = `${gateOf(store.gate).name}${tube ? ` in ${tube}` : ""} – Gate review`;
@@ -80,20 +81,26 @@ function showPlace(tube, before = "") {
 // -- the frame ------------------------------------------------------------------------------------------------------------
 
 function showFrame() {
-  const { study, reader, blind, closed, undo, redo } = store.session;
+  const { study, reader, blind, closed } = store.session;
   byId("title").textContent = study || "Gate review";
   byId("blind").textContent = closed ? "Closed" : blind ? "Names hidden" : "Names shown";
   byId("blind").dataset.blind = String(blind);
   byId("reader").textContent = reader ? `Reader ${reader}` : "";
-  for (const [name, words] of [["undo", undo], ["redo", redo]]) {
-    const button = document.querySelector(`[data-do="${name}"]`);
-    button.disabled = !words;
-    button.title = typeof words === "string" ? words : "";
-  }
+  showUndo();
   document.querySelector('[data-do="finish"]').hidden = closed;
   document.querySelector('[data-do="agreement"]').hidden = !closed;
   document.body.classList.toggle("closed", closed);
   showProgress();
+}
+
+/** A border that is moved and not saved is taken back first, then what was saved and decided. */
+function showUndo() {
+  const { undo, redo } = store.session;
+  for (const [name, words] of [["undo", plot.undoWords() || undo], ["redo", plot.redoWords() || redo]]) {
+    const button = document.querySelector(`[data-do="${name}"]`);
+    button.disabled = !words || store.session.closed;
+    button.title = words;
+  }
 }
 
 /** While tubes with moved gates are counted, ask again; then show the percentages and pictures that they have now. */
@@ -154,8 +161,8 @@ function closedSays() {
 }
 
 async function back(move, name) {
-  if (store.tube && name === "undo" && plot.unsaved()) return plot.canUndo() ? plot.undoMove() : commands.dropMove();
-  if (store.tube && name === "redo" && plot.canRedo()) return plot.redoMove();
+  if (store.tube && name === "undo" && plot.unsaved()) return plot.undoWords() ? plot.undoMove() : commands.dropMove();
+  if (store.tube && name === "redo" && plot.redoWords()) return plot.redoMove();
   if (!store.session[name] || closedSays()) return say(store.session.closed ? "The review is closed: nothing can be changed." : `Nothing to ${name}.`);
   if (moving) return;
   moving = true; // a second press before the answer would take back one more than is seen
@@ -163,7 +170,7 @@ async function back(move, name) {
   const answer = await move().finally(() => (moving = false));
   await reload(answer.session || answer);
   grid.focusOn(here());
-  say(typeof words === "string" ? `${name === "undo" ? "Undone" : "Done again"}: ${words}.` : name === "undo" ? "Undone." : "Done again.");
+  say(`${name === "undo" ? "Undone" : "Done again"}: ${words}.`);
 }
 
 const commands = {
@@ -227,6 +234,7 @@ const commands = {
       say(refusal.message, true);
     }
   },
+  moved: showUndo,
   async dropMove() {
     await plot.discard();
     plot.reopen();

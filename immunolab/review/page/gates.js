@@ -14,6 +14,7 @@ export function showGates(go) {
   head.append(html("span", { text: "Gate" }), html("span", { text: "flagged" }), html("span", { text: "to do" }));
   const items = gates.map((gate) => html("li", {}, button(gate, depthOf(gate.path) - least, go)));
   list().replaceChildren(head, html("ul", {}, ...items));
+  list().querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
   if (had) [...list().querySelectorAll("button")].find((one) => one.dataset.gate === had)?.focus();
 }
 

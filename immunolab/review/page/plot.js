@@ -21,8 +21,9 @@ export const setUp = (found) => (commands = found);
 
 /** The gates that are moved and not saved, in words; empty where there are none. */
 export const unsaved = () => shown?.state?.unsaved.join(", ") || "";
-export const canUndo = () => Boolean(shown?.state?.undo);
-export const canRedo = () => Boolean(shown?.state?.redo);
+/** What undo and redo do to moves that are not saved, in words; empty where they do nothing. */
+export const undoWords = () => (unsaved() && shown.state.undo) || "";
+export const redoWords = () => shown?.state?.redo || "";
 
 export function leave() {
   shown?.leave();
@@ -36,7 +37,7 @@ export function showPlot(code) {
   const stage = html("div", { class: "stage" });
   shown = { code, state: null, leave: () => {}, bar: null, send: () => {}, takeOverlay: null };
   shown.bar = saveBar(code, commands.saveAs, commands.dropMove);
-  section.append(head(code), html("div", { class: "reasons", id: "reasons" }), shown.bar.bar, stage, siblings(code));
+  section.append(head(code), html("div", { class: "reasons", id: "reasons" }), stage, shown.bar.bar, siblings(code));
   showDecision();
   openEditor(stage, code);
   document.getElementById("plot-name").focus({ preventScroll: true });
@@ -101,6 +102,7 @@ function arrived(mine, first, root, state) {
   if (state.picture) hideOverlay();
   mine.state = state;
   mine.bar.show(state, store.gate);
+  commands.moved();
 }
 
 function refused(mine, first, root, refusal) {
