@@ -20,10 +20,10 @@ from immunolab.gating.strategy import Dimension, Polygon, Population, Rectangle,
 from immunolab.gating.tube_gates import TubeGates
 from immunolab.gating.tubes import gate_tube
 from immunolab.plots.two_gates import two_gates
+from immunolab.results.two_gatings import matched_paths
 from immunolab.schema.agreement import GATING_AGREEMENT, GATING_PAIRS, UNMATCHED
 from immunolab.simulation.fcs_writer import write_fcs
 from immunolab.workflow.agree import agree
-from immunolab.workflow.agree_tube import matched_paths
 
 # Bland and Altman 1986, table 1, first measurements: peak flow by Wright meter and mini Wright meter, l/min
 WRIGHT = [494, 395, 516, 434, 476, 557, 413, 442, 650, 433, 417, 656, 267, 478, 178, 423, 427]

@@ -18,7 +18,9 @@ def add_agree(commands: Subparsers) -> None:
     parser.add_argument(
         "a", metavar="A", help="run folder, FlowJo .wsp, Gating-ML .xml, strategy, gate folder, counts CSV"
     )
-    parser.add_argument("b", metavar="B", help="the same choices; differences are B less A")
+    parser.add_argument(
+        "b", nargs="?", metavar="B", help="the same choices, B less A; left out: the readers who reviewed the run A"
+    )
     parser.add_argument(
         "-o", "--out", default="immunolab_agreement", metavar="FOLDER", help="folder (default: %(default)s)"
     )
@@ -34,6 +36,13 @@ def add_agree(commands: Subparsers) -> None:
 
 
 def _agree(arguments: argparse.Namespace) -> int:
+    if arguments.b is None:
+        from immunolab.workflow.agree_readers import agree_readers, readers_text
+
+        say(
+            f"{readers_text(agree_readers(arguments.a, arguments.out))}\nwritten: {arguments.out}/readers_agreement.csv"
+        )
+        return DONE
     from immunolab.report.agree_page import unmatched_lines
     from immunolab.workflow.agree import agree
 

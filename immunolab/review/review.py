@@ -22,6 +22,7 @@ from immunolab.review.controls import NoControl, control_of, gate_markers, overl
 from immunolab.review.kept_overrides import KeptOverrides
 from immunolab.review.open_tubes import OpenTubes
 from immunolab.review.pictures import BINS, pictures
+from immunolab.review.readers import readers_agreement
 from immunolab.review.recounts import Recounts
 from immunolab.review.reviewed import Reviewed
 from immunolab.review.session import SavedChange, Session
@@ -140,6 +141,13 @@ class Review:
                     moved[name] = gates[gate]
         drawn = pictures(views, moved)
         return {"bins": BINS, "tubes": [{"tube": self.blinding.tube(name)} | one for name, one in drawn.items()]}
+
+    def get_agreement(self) -> dict[str, Any]:
+        """Return how far the readers of this run agree, once this review is closed."""
+        if not self.session.closed:
+            hint = "close the review first: the other reader's gates are shown to nobody before"
+            raise InputError(Problem("", "", "this review is not closed", hint))
+        return readers_agreement(self.session.log, self._run).answer()
 
     # ---- one tube
 

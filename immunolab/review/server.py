@@ -55,6 +55,7 @@ def application(review: Review, access: Access) -> Starlette:
         "session": lambda _: review.get_session(),
         "tubes": lambda query: review.get_tubes(query.get("gate", "")),
         "pictures": lambda query: review.get_pictures(query.get("gate", "")),
+        "agreement": lambda _: review.get_agreement(),
         "overlay": lambda query: review.get_overlay(query.get("tube", ""), query.get("gate", "")),
     }
     routes = [

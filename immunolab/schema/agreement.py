@@ -101,4 +101,32 @@ UNMATCHED = Table(
     files=("agree: agreement_unmatched.csv",),
 )
 
-TABLES = (GATING_PAIRS, GATING_AGREEMENT, UNMATCHED)
+READERS = Table(
+    "readers_agreement",
+    "how far two readers of a run agree on each gate, once both have closed their reviews",
+    (
+        Column("reader_a", "text", "the reader whose review was opened first"),
+        Column("reader_b", "text", "the other reader"),
+        POPULATION,
+        Column("path", "text", "lineage from root, '/' between populations"),
+        Column("n_tubes", "integer", "tubes with a percent by both readers' gates", "tubes", low=0),
+        Column("n_moved", "integer", "tubes in which either reader moved this gate", "tubes", low=0),
+        _number("cv", "coefficient of variation between the readers, root mean square over tubes", "%"),
+        _number("concordance", "Lin's concordance correlation of the percents (1989)", "-1 to 1"),
+        _number("concordance_ci_low", "its lower 95 % limit (Lin 2000)", "-1 to 1"),
+        _number("concordance_ci_high", "its upper 95 % limit (Lin 2000)", "-1 to 1"),
+        _number("f1", "of events, all tubes together", "0 to 1"),
+        _number("kappa_events", _KAPPA, "-1 to 1"),
+        Column("n_decided", "integer", "tubes that both readers accepted or rejected", "tubes", low=0),
+        Column("n_same", "integer", "of these, tubes with the same decision", "tubes", low=0),
+        _number("kappa_decisions", "Cohen's kappa of accept and reject; empty where both use one word only", "-1 to 1"),
+        _number("kappa_decisions_ci_low", "its lower 95 % limit", "-1 to 1"),
+        _number("kappa_decisions_ci_high", "its upper 95 % limit", "-1 to 1"),
+        FLAG,
+    ),
+    key=("reader_a", "reader_b", "path"),
+    notes="Tubes that neither reader changed are in the percents as they are: both have the same gates there.",
+    files=("agree: readers_agreement.csv",),
+)
+
+TABLES = (GATING_PAIRS, GATING_AGREEMENT, UNMATCHED, READERS)

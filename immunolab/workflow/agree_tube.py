@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
-
-from immunolab.comparison.concordance import cohen_kappa
-from immunolab.comparison.gating_agreement import shared_table
 from immunolab.errors import ImmunolabError
 from immunolab.gating.tubes import GatedTube
-from immunolab.schema.flags import split
+from immunolab.results.two_gatings import counted_twice, events_in_common, in_file, matched_paths
 from immunolab.workflow.agree_sides import Side, SideTube
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -79,7 +71,7 @@ def gated_pair(a: Side, b: Side, events: Side, pair: TubePair) -> tuple[GatedTub
         return str(error)
     if found[0] is None or found[1] is None:
         return "there are no gates of it"
-    if len(_in_file(found[0], "")) != len(_in_file(found[1], "")):
+    if len(in_file(found[0], "")) != len(in_file(found[1], "")):
         return "the two files have different numbers of events"
     return found[0], found[1]
 
@@ -105,92 +97,8 @@ def compare_tube(a: Side, b: Side, events: Side, pair: TubePair, same: Mapping[s
         reason = ""
     by_path = [{str(row["path"]): row for row in table.to_dict("records")} for table in counts]
     paths = matched_paths(list(by_path[0]), list(by_path[1]), same)
-    rows = [_row(pair.name, by_path[0][p], by_path[1][q]) for p, q in paths]
+    rows = [counted_twice(pair.name, by_path[0][p], by_path[1][q]) for p, q in paths]
     if not isinstance(gated, str):
-        rows = [row | _shared(gated, str(row["path_a"]), str(row["path_b"])) for row in rows]
+        rows = [row | events_in_common(gated, str(row["path_a"]), str(row["path_b"])) for row in rows]
     left = [set(own) - {path[i] for path in paths} - {"/"} for i, own in enumerate(by_path)]
     return TubeAgreement(tuple(rows), tuple(sorted(left[0])), tuple(sorted(left[1])), reason)
-
-
-def matched_paths(first: Sequence[str], second: Sequence[str], same: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return the paths that mean one population: named so, equal, or the only ones that end in one name.
-
-    Parameters
-    ----------
-    first, second
-        Paths of either gating; all events (``/``) are left out.
-    same
-        Name or path in the first -> name or path in the second.
-    """
-    found: dict[str, str] = {}
-    for one, other in same.items():
-        for path in (p for p in first if one in (p, _name(p))):
-            hits = [q for q in second if other in (q, _name(q))]
-            if hits:
-                found.setdefault(path, hits[0])
-    left = [[p for p in own if p != "/"] for own in (first, second)]
-    found |= {p: p for p in left[0] if p in left[1] and p not in found and p not in found.values()}
-    names = [[_name(p) for p in own] for own in left]
-    for path in left[0]:
-        name = _name(path)
-        if path not in found and names[0].count(name) == 1 and names[1].count(name) == 1:
-            other = left[1][names[1].index(name)]
-            if other not in found.values():
-                found[path] = other
-    return [(path, found[path]) for path in first if path in found]
-
-
-def _name(path: str) -> str:
-    return path.rsplit("/", 1)[-1]
-
-
-def _row(sample: str, a: Mapping[str, object], b: Mapping[str, object]) -> dict[str, object]:
-    """Return counts and percents of one population."""
-    first, second = _number(a["percent_of_parent"]), _number(b["percent_of_parent"])
-    flags = [word for row in (a, b) for word in split(row.get("flag"))]
-    return {
-        "sample_id": sample,
-        "population": a["population"],
-        "path_a": a["path"],
-        "path_b": b["path"],
-        "n_a": a["n_events"],
-        "n_b": b["n_events"],
-        "n_parent_a": a["n_parent"],
-        "n_parent_b": b["n_parent"],
-        "percent_a": first,
-        "percent_b": second,
-        "difference": second - first,
-        "ratio": second / first if first > 0 and second > 0 else None,
-        "flag": ";".join(dict.fromkeys(flags)) or None,
-    }
-
-
-def _number(value: object) -> float:
-    return float("nan") if value is None or pd.isna(value) else float(str(value))
-
-
-def _shared(gated: tuple[GatedTube, GatedTube], path_a: str, path_b: str) -> dict[str, object]:
-    """Return what two gatings have in common of a population, event by event."""
-    a, b = _in_file(gated[0], path_a), _in_file(gated[1], path_b)
-    parents = _in_file(gated[0], _above(path_a)) & _in_file(gated[1], _above(path_b))
-    both, n_a, n_b = (int(np.count_nonzero(mask)) for mask in (a & b, a, b))
-    n, n_a_shared, n_b_shared = (int(np.count_nonzero(mask)) for mask in (parents, a & parents, b & parents))
-    kappa = cohen_kappa(shared_table(n, n_a_shared, n_b_shared, both)).value
-    return {
-        "n_both": both,
-        "n_both_parents": n,
-        "n_a_shared": n_a_shared,
-        "n_b_shared": n_b_shared,
-        "f1": 2 * both / (n_a + n_b) if n_a + n_b else None,
-        "kappa": kappa,
-    }
-
-
-def _above(path: str) -> str:
-    return path.rsplit("/", 1)[0]
-
-
-def _in_file(gated: GatedTube, path: str) -> Mask:
-    """Return which events of the file are in a population; none that were cut before gating."""
-    mask = gated.memberships.masks[path] if path else np.ones(len(gated.tube), dtype=np.bool_)
-    return gated.tube.in_file(mask)
