@@ -6,11 +6,11 @@ from the beginning, so that a server that was killed loses none of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from immunolab.audit.log import AuditLog
+from immunolab.audit.log import AuditLog, Happening
 from immunolab.gating.gates import Gate
 from immunolab.gating.record_codec import from_plain, to_plain
 from immunolab.schema.overrides import Reason
@@ -109,6 +109,7 @@ class Session:
     _done: list[str] = field(default_factory=list)
     _undone: list[str] = field(default_factory=list)
     _gates: dict[str, dict[str, Gate]] | None = None
+    _decisions: dict[tuple[str, str], Decision] | None = None
     _last_change: str = ""
 
     def __post_init__(self) -> None:
@@ -119,8 +120,12 @@ class Session:
     @property
     def decisions(self) -> dict[tuple[str, str], Decision]:
         """The words that hold, by sample and path."""
-        found = [act for act in self._held() if isinstance(act, Decision)]
-        return {(act.sample_id, act.path): act for act in found if act.word != "undecided" or act.comment}
+        held = self._decisions
+        if held is None:
+            found = {(act.sample_id, act.path): act for act in self._held() if isinstance(act, Decision)}
+            held = {place: act for place, act in found.items() if act.word != "undecided" or act.comment}
+            self._decisions = held
+        return held
 
     @property
     def changes(self) -> tuple[SavedChange, ...]:
@@ -150,14 +155,14 @@ class Session:
         sample_id
             Of the tube.
         """
-        if self._gates is None:
-            found: dict[str, dict[str, Gate]] = {}
+        held = self._gates
+        if held is None:
+            held = {}
             for act in self.changes:
                 for _, one in act.places():
-                    found.setdefault(one.sample_id, {})[one.path] = one.gate
-            self._gates = found
-            return found.get(sample_id, {})
-        return self._gates.get(sample_id, {})
+                    held.setdefault(one.sample_id, {})[one.path] = one.gate
+            self._gates = held
+        return held.get(sample_id, {})
 
     @property
     def undo_words(self) -> str:
@@ -172,9 +177,8 @@ class Session:
     def decide(self, *decisions: Decision) -> None:
         """Keep words on gates; several are taken back together."""
         together = str(len(self._acts) + 1) if len(decisions) > 1 else ""
-        for one in decisions:
-            fields = _without(vars(one), "word") | {"together": together}
-            self._add("decision", {"decision": one.word} | fields)
+        every = [_without(vars(one), "word") | {"decision": one.word, "together": together} for one in decisions]
+        self._add_all("decision", every)
 
     def change(self, change: SavedChange) -> str:
         """Keep a change of gates; return the hash of its entry."""
@@ -207,11 +211,9 @@ class Session:
         self._add("review_closed", {})
 
     def _again(self, kind: str, entries: list[str]) -> Decision | SavedChange | None:
-        found = None
-        for entry in self._last(entries):
-            self._add(kind, {"entry": entry})
-            found = self._acts[entry]
-        return found
+        last = self._last(entries)
+        self._add_all(kind, [{"entry": entry} for entry in last])
+        return self._acts[last[-1]] if last else None
 
     def _last(self, entries: list[str]) -> list[str]:
         """Return the last answer, with those that were given together with it, the last first."""
@@ -230,13 +232,19 @@ class Session:
         return (self._acts[entry] for entry in self._done)
 
     def _add(self, kind: str, fields: Mapping[str, Any]) -> str:
-        fields, at = {"review": self.review} | dict(fields), self.clock()
-        entry = self.log.append(kind, fields, by=self.reader, at=at)
-        self._take(kind, fields, entry, at)
-        return entry
+        return self._add_all(kind, [fields])[0]
+
+    def _add_all(self, kind: str, every: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Keep entries with one wait for the disk."""
+        at = self.clock()
+        fields = [{"review": self.review} | dict(one) for one in every]
+        entries = self.log.append_all([Happening(kind, one, self.reader, at) for one in fields])
+        for one, entry in zip(fields, entries, strict=True):
+            self._take(kind, one, entry, at)
+        return entries
 
     def _take(self, kind: str, fields: Mapping[str, Any], entry: str, at: str) -> None:
-        self._gates = None
+        self._gates, self._decisions = None, None
         if kind == "decision":
             word = fields["decision"]
             together = fields.get("together", "")
