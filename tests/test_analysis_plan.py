@@ -98,11 +98,17 @@ CHANGES: dict[str, tuple[Change, list[str]]] = {
     ),
     "endpoint left out": (
         _without("trial.yaml", r"^  - \{id: c4, .*\n"),
-        ["endpoint c4 (secondary) is planned and is no longer in the study"],
+        [
+            "endpoint c4 (secondary) is planned and is no longer in the study",
+            "secondary endpoints are not adjusted together as planned, but without c4: their q is another",
+        ],
     ),
     "new endpoint": (
         _in("trial.yaml", "covariates:", _NEW),
-        ["endpoint c9 (secondary) is not in the plan"],
+        [
+            "endpoint c9 (secondary) is not in the plan",
+            "secondary endpoints are not adjusted together as planned, but with c9: their q is another",
+        ],
     ),
     "visits compared": (
         _in("trial.yaml", "C3, visits: [W0, W10], contrast: [W0, W10]", "C3, visits: [W0, W10], contrast: [W0, W4]"),
@@ -111,8 +117,8 @@ CHANGES: dict[str, tuple[Change, list[str]]] = {
     "parent": (
         _in("trial.yaml", "population: Th1, parent: CD4,", "population: Th1, parent: CD4_mem,"),
         [
-            "endpoint th1_pct_cd4_absolute (exploratory) is planned and is no longer in the study",
             "endpoint th1_pct_cd4: parent planned CD4, now CD4_mem",
+            "endpoint th1_pct_cd4_absolute (exploratory) is planned and is no longer in the study",
         ],
     ),
     "direction": (
@@ -135,6 +141,7 @@ CHANGES: dict[str, tuple[Change, list[str]]] = {
     "family": (
         _in("trial.yaml", "covariates:", "families:\n  - {name: serum, endpoints: [c3, c4], rule: holm}\ncovariates:"),
         [
+            "secondary endpoints are not adjusted together as planned, but without c3, c4: their q is another",
             "families, serum planned none, now endpoints c3, c4, role none, rule holm, gate none",
         ],
     ),

@@ -32,7 +32,7 @@ endpoints:
 """
 _PLANNED = _ENDPOINT.format("kept", "CD4", "CD3") + _ENDPOINT.format("altered", "Treg", "CD4")
 _NOW = _ENDPOINT.format("kept", "CD4", "CD3") + _ENDPOINT.format("altered", "Treg", "lymphocytes")
-_ADDED = _ENDPOINT.format("added", "CD3", "lymphocytes")
+_ADDED = _ENDPOINT.format("added, role: exploratory", "CD3", "lymphocytes")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -79,7 +79,7 @@ def test_endpoints_are_planned_changed_or_exploratory(finished: Run) -> None:
     }
     words = finished.table("plan_deviations").set_index("what")["words"].to_dict()
     assert words["altered, parent"] == "endpoint altered: parent planned CD4, now lymphocytes"
-    assert words["added"] == "endpoint added (secondary) is not in the plan"
+    assert words["added"] == "endpoint added (exploratory) is not in the plan"
     assert verify(finished) == []
 
 

@@ -41,14 +41,15 @@ _SAID_BY_KEY = {"noise", "exclusions"}  # sections whose keys say what they are 
 
 
 def deviations(planned: Content, now: Content) -> tuple[Deviation, ...]:
-    """Return every difference, endpoints first.
+    """Return every difference: endpoints first, those that are or were primary before all others.
 
     Parameters
     ----------
     planned, now
         Contents, see `planned_content`.
     """
-    found = [*_endpoints(planned, now), *gate_deviations(planned, now)]
+    found = [*sorted(_endpoints(planned, now), key=_rank), *gate_deviations(planned, now)]
+    found += _secondary(planned, now)
     for section, area in _SECTIONS.items():
         found += _section(section, area, planned, now)
     return (*found, *_samples(planned["samples"], now["samples"]))
@@ -71,8 +72,40 @@ def _endpoints(planned: Content, now: Content) -> Iterator[Deviation]:
                 yield Deviation("endpoint", f"{name}, {say(key)}", text(first), text(last), words, (name,))
 
 
+def _rank(one: Deviation) -> int:
+    """Return the place of an endpoint's deviation by the most important of its roles."""
+    said = f"{one.planned}, {one.now}".split(", ")
+    return 0 if "primary" in said else 2 if said[0] in ("exploratory", "") and "exploratory" in said else 1
+
+
 def _endpoint(one: Mapping[str, Any]) -> str:
     return f"{one['role']}, {one['statistic'].replace('_', ' ')}: {one['label']}"
+
+
+def _secondary(planned: Content, now: Content) -> Iterator[Deviation]:
+    """Yield that the secondary endpoints whose p are adjusted together are others: the q of all of them is another."""
+    before, after = (_adjusted_together(one) for one in (planned, now))
+    if set(before) == set(after):
+        return
+    more = [name for name in after if name not in before]
+    less = [name for name in before if name not in after]
+    sides = [f"{word} {some(names)}" for word, names in (("with", more), ("without", less)) if names]
+    words = f"secondary endpoints are not adjusted together as planned, but {' and '.join(sides)}: their q is another"
+    both = tuple(name for name in after if name in before)
+    yield Deviation("family", "secondary endpoints", some(before), some(after), words, both)
+
+
+def _adjusted_together(content: Content) -> list[str]:
+    """Return the secondary endpoints of the family that no file declares, see docs/statistics.md."""
+    families = content["families"].values()
+    named = {name for one in families if isinstance(one, Mapping) for name in one.get("endpoints", ())}
+    if any(isinstance(one, Mapping) and one.get("role") == "secondary" for one in families):
+        return []
+    return [
+        name
+        for name, one in content["endpoints"].items()
+        if one["role"] == "secondary" and "compared" in one and not one.get("negative_control") and name not in named
+    ]
 
 
 def _section(section: str, area: Area, planned: Content, now: Content) -> Iterator[Deviation]:

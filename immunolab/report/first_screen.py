@@ -87,12 +87,19 @@ def _answer(run: Run, finding: EndpointFinding, pictures: Sequence[Written]) -> 
     own = (p for p in pictures if finding.figure and p.section == "small" and (p.endpoint, p.cohort) == whose)
     return {
         "id": place_name("answer", finding.endpoint, finding.cohort),
-        "heading": f"{_where(run, finding)}{_ROLES[finding.role]}: {finding.name}",
+        "heading": f"{_where(run, finding)}{_role(run, finding)}: {finding.name}",
         "finding": finding,
         "picture": next(own, None),
         "plan": _status(run, finding)[0],
         "why": _status(run, finding)[1],
     }
+
+
+def _role(run: Run, finding: EndpointFinding) -> str:
+    """Return the role as a heading says it; one that is not in the locked plan is exploratory."""
+    if _status(run, finding)[0] == "exploratory" and finding.role != "exploratory":
+        return f"Exploratory, not in the plan (registered as {finding.role} since)"
+    return _ROLES[finding.role]
 
 
 def _planned_first(run: Run, found: Sequence[EndpointFinding]) -> list[EndpointFinding]:

@@ -95,5 +95,10 @@ def _endpoints(run: Run, status: str) -> Grid:
     frame = run.table("plan_endpoints")
     own = frame[frame["status"] == status]
     own = own.assign(label=[run.label_of(str(name)).axis for name in own["endpoint"]])
-    columns = {name: head for name, head in _ENDPOINTS.items() if own[name].notna().any()}
+    same = (own["role"] == own["planned_role"]).all()
+    columns = {
+        name: head
+        for name, head in _ENDPOINTS.items()
+        if own[name].notna().any() and not (same and name == "planned_role")
+    }
     return grid(own, columns)
