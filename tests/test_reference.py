@@ -15,6 +15,7 @@ import immunolab as il
 from immunolab import errors
 from immunolab.cells.reference import UNLIKE, label_by_reference, population_called
 from immunolab.cells.reference_classifier import calibration_error
+from immunolab.cells.reference_lineages import contradicted_lineages
 from immunolab.cells.reference_siblings import lacking
 from immunolab.cli import main
 from immunolab.loaders.single_cell import interpret_cells
@@ -233,6 +234,20 @@ def test_the_registered_single_cell_endpoint_of_the_als_trial_is_computed(tmp_pa
 )
 def test_which_sibling_a_reference_lacks_is_read_from_its_labels(names: tuple[str, ...], lacks: str) -> None:
     assert lacking([population_called(name) for name in names]) == lacks
+
+
+@pytest.mark.parametrize(("name", "n_nk", "found"), [("CD8", 100, 100), ("CD8", 2, 0), ("cluster 3", 100, 100)])
+def test_cells_of_a_lineage_that_the_reference_lacks_get_none_of_its_labels(name: str, n_nk: int, found: int) -> None:
+    """Three NK cells in a sort of the reference are no lineage of it; so few in the query are none either."""
+    names = {name: name, "B": "B"}
+    known = np.array([name] * 400 + ["B"] * 100, dtype=object)
+    of_known = np.array(["NK"] * 3 + ["CD3"] * 397 + ["B"] * 100, dtype=object)
+    given = np.array([name] * 300 + ["B"] * 50, dtype=object)
+    of_given = np.array(["NK"] * n_nk + ["CD3"] * (300 - n_nk) + ["B"] * 50, dtype=object)
+    against, notes = contradicted_lineages((known, of_known), (given, of_given), names)
+    assert against.sum() == found
+    assert not against[of_given != "NK"].any()
+    assert bool(notes) == bool(found)
 
 
 def test_natural_killer_t_cells_are_not_called_nk() -> None:

@@ -53,8 +53,9 @@ def label(
         Labelled cells of your own (an AnnData, or its file) and the column of its ``obs`` with the labels: cells then
         get these labels by a regularised classifier, with a calibrated probability, or ``unlike the reference``. Labels
         that name a population of the vocabulary (``CD4 T cells``, ``Treg``) are called so. A reference that lacks CD4,
-        or CD8, T cells cannot set them apart from the other: cells whose own genes and proteins say the lacking one are
-        called ``CD3``, and a note gives their number.
+        or CD8, T cells cannot set them apart from the other: cells whose own genes and proteins do not say the one it
+        has are called ``CD3``. Cells of another lineage than their label by their own genes and proteins, clearly more
+        than in the reference, are unlike it. Notes give their numbers.
     sample_column
         Column of ``obs`` that names the sample; "" looks for the usual ones.
     seed

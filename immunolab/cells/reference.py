@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from immunolab.cells.label import LabelledCells
+from immunolab.cells.label import LabelledCells, label_cells
 from immunolab.cells.population_tree import parents_of
 from immunolab.cells.proteins import ProteinGates
 from immunolab.cells.quality import CellQuality, check_cells
 from immunolab.cells.reference_classifier import Calls, HeldOut, Values, classify
+from immunolab.cells.reference_lineages import contradicted_lineages, lineage_of_labels
 from immunolab.cells.reference_siblings import PARENT, contradicted, is_of
 from immunolab.cells.space import cell_space
 from immunolab.clustering.expression import Array
 from immunolab.clustering.names import UNASSIGNED
 from immunolab.errors import InputError, Problem, nearest
 from immunolab.events.cells import counts_of, gene_columns, has_genes, notes_of, proteins_of, sample_ids_of
-from immunolab.progress import phases
+from immunolab.progress import phases, quietly
 from immunolab.schema.gating import THRESHOLDS
 from immunolab.vocabulary.populations import populations
 
@@ -71,8 +73,15 @@ def label_by_reference(cells: AnnData, reference: AnnData, labels: str, *, seed:
         learnt, query, notes = _in_common(known, own, some)
         samples = [str(name) for name in sample_ids_of(known)]
         calls, held = classify(learnt, own, samples, query, (of_reference, points[passed]), seed)
+        with quietly():
+            by_itself, of_known = label_cells(cells, seed=seed), label_cells(known, seed=seed)
         next_phase()
-    return _labelled(cells, passed, calls, (*quality.notes, *notes, *_said(calls, held)), points, quality, seed)
+    names = {str(name): population_called(str(name)) for name in calls.classes}
+    lineages = [lineage_of_labels(one.table["label"].to_numpy(dtype=object)) for one in (of_known, by_itself)]
+    away, of_lineages = contradicted_lineages((own, lineages[0]), (calls.best, lineages[1][passed]), names)
+    calls = replace(calls, like=np.where(away, 0.0, calls.like))
+    said = (*quality.notes, *notes, *_said(calls, held), *of_lineages)
+    return _labelled(cells, passed, calls, said, points, quality, by_itself, (own, of_known))
 
 
 def _learnt(reference: AnnData, labels: str, seed: int) -> tuple[AnnData, NDArray[np.object_]]:
@@ -202,14 +211,15 @@ def _labelled(
     notes: Sequence[str],
     points: Array,
     quality: CellQuality,
-    seed: int,
+    by_itself: LabelledCells,
+    reference: tuple[NDArray[np.object_], LabelledCells],
 ) -> LabelledCells:
     label, sure = np.full(cells.n_obs, UNASSIGNED, dtype=object), np.zeros(cells.n_obs)
     names = {str(name): population_called(str(name)) for name in calls.classes}
     best = np.array([names[str(name)] for name in calls.best], dtype=object)
     label[passed] = np.where(calls.unlike, UNLIKE, best)
     sure[passed] = np.where(calls.unlike, 0.0, calls.probability.max(axis=1))
-    against, of_siblings = contradicted(cells, label, names.values(), seed=seed)
+    against, of_siblings = contradicted(by_itself, label, names, reference)
     label[against] = PARENT
     chance: dict[str, Array] = {}
     for column, name in enumerate(calls.classes):
