@@ -8,7 +8,7 @@ from pathlib import Path
 import browser as browsers
 import pytest
 from review_page import ReviewPage, review_page
-from review_server import finished_run
+from review_server import finished_run, reviewed
 
 TREG = "/lymphocytes/CD3/CD4/Treg"
 
@@ -44,6 +44,8 @@ def drag(seen: ReviewPage, by: float) -> None:
 
 
 def test_a_border_is_dragged_saved_accepted_undone_and_the_review_closed(browser, out):
+    with reviewed(out, reader="bea") as client:
+        client.post("close")
     with review_page(browser, out) as seen:
         page = seen.page
         assert page.locator("h1").inner_text() == "Gate review"
@@ -94,6 +96,10 @@ def test_a_border_is_dragged_saved_accepted_undone_and_the_review_closed(browser
         page.locator("#grid .card").first.focus()
         page.keyboard.press("a")
         seen.until_said("closed")
+        page.get_by_role("button", name="Readers").click()
+        page.locator("#agreement tbody tr").first.wait_for()
+        assert "Treg" in page.locator("#agreement tbody").inner_text()
+        assert browsers.serious(page) == []
         assert seen.problems == []
         assert {url for url in seen.requests if not url.startswith((seen.home, "data:"))} == set()
 

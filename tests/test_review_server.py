@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import shutil
 from pathlib import Path
 
@@ -97,6 +98,25 @@ def test_what_is_dragged_and_not_saved_is_apart_from_what_is_saved(out: Path) ->
         client.post("undo")
         for tube, unsaved in ((own, []), (other, ["CD3"])):
             assert client.post("open", tube=tube, gate=TREG)["answers"][-1]["unsaved"] == unsaved
+
+
+def test_tubes_that_are_accepted_at_once_are_taken_back_at_once(out: Path) -> None:
+    with reviewed(out) as client:
+        tubes = [one["tube"] for one in client.get("tubes", gate=TREG)]
+        client.post("decide", tube=tubes[0], gate=TREG, decision="reject", comment="too few")
+        answer = client.post("decide_all", tubes=tubes, gate=TREG, decision="accept")
+        assert answer["session"]["undo"] == f"accept Treg in {len(tubes)} tubes"
+        assert "no such tube" in client.error("decide_all", tubes=["T99"], gate=TREG, decision="accept")
+    with reviewed(out) as client:  # begun again
+        said = {one["tube"]: (one["decision"], one["comment"]) for one in client.get("tubes", gate=TREG)}
+        assert said == {tube: ("accept", "too few" if tube == tubes[0] else "") for tube in tubes}
+        client.post("undo")
+        said = {one["tube"]: one["decision"] for one in client.get("tubes", gate=TREG)}
+        assert said == {tube: "reject" if tube == tubes[0] else "undecided" for tube in tubes}
+        client.post("decide", tube=tubes[0], gate=TREG, decision="undecided", comment="")
+        assert client.get("tubes", gate=TREG)[0]["decision"] == "undecided"
+    entries = [json.loads(line) for line in (out.parent / "study/review/audit.jsonl").read_text().splitlines()]
+    assert [entry["kind"] for entry in entries].count("decision") == len(tubes) + 2
 
 
 def test_the_densest_bin_has_the_darkest_shade(out: Path) -> None:

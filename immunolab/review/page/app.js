@@ -182,6 +182,7 @@ const commands = {
     if (closedSays()) return;
     if (!tubes.length) return say("Nothing that is shown is undecided.");
     if (!(await dialogs.askAcceptAll(tubes))) return;
+    say("Accepting…");
     await acceptAll(tubes);
     showSession();
     grid.showList();
