@@ -78,6 +78,8 @@ def test_only_the_changed_tube_is_computed_again_and_tables_say_what_a_reader_di
     old = before.counts.set_index(["sample_id", "population"])["percent_of_parent"]
     assert row["percent_before"] == old["SLE001_W10", "memory"] != row["percent_after"]
     assert (row["status"], row["reader"], row["comment"]) == ("applied", "AB", "naive cells were taken in")
+    handed_on = il.gate(tube.tube, il.read_strategy(place / "out" / "gates" / "SLE001_W10.xml"))
+    assert len(handed_on["memory"]) == int(inside.sum())
     (border,) = run.thresholds[run.thresholds["method"] == "override"].to_dict("records")
     was = before.thresholds.set_index(["sample_id", "population"])["threshold_raw"]["SLE001_W10", "memory"]
     assert border["threshold_raw"] == pytest.approx(400.0)

@@ -67,7 +67,7 @@ def _rows(
         if row == own:
             yield row
             continue
-        yield _by_reader(row, own, was, f"{why}; automatic: {_automatic(own, was)}")
+        yield _by_reader(row, own, was, f"{why}; instead of {_automatic(own, was)}")
     for gone in left:
         lost = replace(gone, threshold=None, threshold_raw=None, ci_low=None, ci_high=None)
         text = f"{why}; no border any more: {shown_gate(population.gate)}"
@@ -86,7 +86,8 @@ def _automatic(own: Threshold | None, was: GateBorder | None) -> str:
     if was is None and own is None:
         return "no border there"
     raw = own.threshold_raw if own is not None else was.value if was is not None else None
-    return f"{number(math.nan if raw is None else raw)}{f' by {own.method}' if own is not None else ''}"
+    how = "" if own is None else " as drawn" if own.method == "drawn" else f" by {own.method}"
+    return f"{number(math.nan if raw is None else raw)}{how}"
 
 
 def _only(borders: Iterable[GateBorder], border: GateBorder) -> GateBorder | None:
