@@ -8,11 +8,12 @@ from typing import Any, get_args
 from immunolab.errors import InputError, Problem, allowed_hint
 from immunolab.gating.gate_words import crossing_edges
 from immunolab.gating.gates import Gate, Polygon
+from immunolab.review.grid import grid_row
 from immunolab.review.kept_overrides import KeptOverrides
 from immunolab.review.open_tubes import OpenTubes
 from immunolab.review.reviewed import Reviewed
 from immunolab.review.session import Decision, Moved, SavedChange, Scope, Session, Word
-from immunolab.schema.overrides import REASONS, Reason
+from immunolab.schema.overrides import Reason
 
 LONGEST_COMMENT = 2000  # characters: a page; an answer is one line of the log
 
@@ -53,7 +54,7 @@ class ReaderAnswers:
         chosen = (_one("scope", scope, get_args(Scope)), _one("reason", reason, get_args(Reason)))
         _check_comment(comment)
         if reason == "other" and not comment.strip():
-            raise InputError(Problem("", "comment", f"the reason '{REASONS['other']}' needs it", "write why"))
+            raise InputError(Problem("", "comment", "is needed where the reason is 'other'", "write why"))
         dragged = self._tubes.dragged(sample)
         if not dragged:
             raise InputError(Problem("", "gate", "no gate is moved in this tube", "drag a border, then save"))
@@ -133,7 +134,8 @@ class ReaderAnswers:
 
     def _moved(self, sample: str, dragged: Mapping[str, Gate], scope: Scope) -> list[Moved]:
         """Return what moves in each tube of the scope; one that has no such gate, or has it there, stays as it is."""
-        after = {c.path: c.percent_of_parent for c in self._tubes.editor(sample).gated.population_counts}
+        counts = self._tubes.editor(sample).gated.population_counts
+        after = {c.path: grid_row(vars(c))["percent"] for c in counts}
         found = []
         for name in self._reviewed.within(sample, scope):
             now = self._reviewed.stored_gates(name) | self._reviewed.saved(name)
