@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,7 @@ from test_pipeline import GATES
 from immunolab.audit.log import AuditLog
 from immunolab.cli import main
 from immunolab.errors import InputError
-from immunolab.gating.overrides import read_overrides
+from immunolab.gating.overrides import read_overrides, write_overrides
 from immunolab.gating.strategy import Rectangle
 from immunolab.results.record import read_run
 from immunolab.review.opening import open_review
@@ -83,8 +85,6 @@ def test_a_moved_border_is_in_the_file_with_where_it_was_and_its_entry_in_the_lo
 
 
 def _with(place: Path, sample: str, one):  # type: ignore[no-untyped-def]
-    from dataclasses import replace
-
     strategy = read_run(place / "out").tube(sample).strategy
     moved = tuple(replace(p, gate=one.gate) if p.path == one.path else p for p in strategy.populations)
     return replace(strategy, populations=moved)
@@ -165,6 +165,23 @@ def test_what_is_taken_out_of_the_file_by_hand_is_withdrawn_in_the_log(place: Pa
         found = rows(client, TREG)
         assert [found[first]["overridden"], found[second]["overridden"]] == [False, True]  # the last may be of a kill
     assert [entry.kind for entry in AuditLog(place / "study").entries()].count("override_withdrawn") == 1
+
+
+def test_what_is_changed_in_the_file_by_hand_is_what_the_page_shows(place: Path) -> None:
+    file = place / "study" / "overrides.yaml"
+    with reviewed(place / "out") as client:
+        tube = next(iter(rows(client, CD3)))
+        save(client, tube, CD3)
+    (kept,) = read_overrides(file)
+    higher = Rectangle(kept.gate.dimensions, (kept.gate.lower[0] + 0.5,), kept.gate.upper)  # type: ignore[union-attr]
+    write_overrides([replace(kept, gate=higher)], file)
+    with reviewed(place / "out") as client:
+        client.post("open", tube=tube, gate=CD3)
+        state = client.post("edit", tube=tube, message={"type": "gate", "path": CD3})["answers"][-1]
+        (shown,) = (gate for gate in state["gates"] if gate["active"])
+        assert shown["handles"][0]["values"]["x"] == pytest.approx(150 * math.sinh(higher.lower[0]), rel=1e-3)
+        save(client, tube, TREG)
+    assert read_overrides(file)[0].gate == higher
 
 
 def test_an_override_by_hand_that_the_run_has_not_is_refused(place: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from immunolab.errors import InputError, Problem
@@ -48,6 +48,7 @@ class KeptOverrides:
         self._by_hand = {one.id: one for one in found if one.entry in own}
         self._others_were = {(one.sample_id, one.path): one.was for one in reversed(self.others) if one.was is not None}
         self._first: dict[tuple[str, str], Gate] = {}
+        self._gates: dict[str, dict[str, Gate]] = {}
         self._content = _bytes(path)
         self._withdraw()
         self.write()
@@ -56,6 +57,7 @@ class KeptOverrides:
         """Write the file as the log has it now; what was changed in it by hand stays."""
         self._first = self._session.first_gates()
         mine = [self._by_hand.get(one.id, one) for change in self._session.changes for one in self._overrides(change)]
+        self._gates = _by_sample(mine)
         if not mine and self._content is None:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,17 +83,17 @@ class KeptOverrides:
         InputError
             One of them is written in words that only a run can place.
         """
-        found: dict[str, dict[str, Gate]] = {}
-        for one in self.others:
-            if one.id in applied:
-                continue
-            if one.gate is None or not one.path.startswith("/"):
-                text = (
-                    f"the override '{one.id}' was written by hand and is not in this run, so that its gate is unknown"
-                )
-                raise InputError(Problem(OVERRIDES_FILE, "", text, "run the study again, then review that run"))
-            found.setdefault(one.sample_id, {})[one.path] = one.gate
-        return found
+        return _by_sample(one for one in self.others if one.id not in applied)
+
+    def gates(self, sample_id: str) -> dict[str, Gate]:
+        """Return the gates that this review moved in a tube, as the file has them: with what was changed by hand.
+
+        Parameters
+        ----------
+        sample_id
+            Of the tube.
+        """
+        return self._gates.get(sample_id, {})
 
     def _withdraw(self) -> None:
         """Note in the log what was taken out of the file by hand; a last change that was not written yet was not."""
@@ -125,6 +127,17 @@ class KeptOverrides:
         """Return the gate before anyone moved it: what the first override of it replaced."""
         place = (sample_id, path)
         return self._others_were.get(place) or self._first.get(place, was)
+
+
+def _by_sample(overrides: Iterable[Override]) -> dict[str, dict[str, Gate]]:
+    """Return gates by sample and path, the last one of a place; an InputError where only a run can place one."""
+    found: dict[str, dict[str, Gate]] = {}
+    for one in overrides:
+        if one.gate is None or not one.path.startswith("/"):
+            text = f"the override '{one.id}' was written by hand and is not in this run: its gate is not placed"
+            raise InputError(Problem(OVERRIDES_FILE, "", text, "run the study again, then review that run"))
+        found.setdefault(one.sample_id, {})[one.path] = one.gate
+    return found
 
 
 def _bytes(path: Path) -> bytes | None:

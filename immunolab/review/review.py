@@ -335,7 +335,7 @@ class Review:
 
     def _saved(self, sample_id: str) -> dict[str, Gate]:
         """Return the gates of a tube that are not those of the run: of others first, then of this review."""
-        return {**self._before.get(sample_id, {}), **self.session.gates(sample_id)}
+        return {**self._before.get(sample_id, {}), **self._overrides.gates(sample_id)}
 
     def _sample(self, tube: str) -> str:
         try:
