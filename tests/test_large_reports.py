@@ -11,15 +11,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import browser as browsers
+import pandas as pd
 import pytest
 import report_fixture
+from matplotlib.figure import Figure
 
 from immunolab.plots import paired
 from immunolab.plots.drawn_memory import free_drawn
 from immunolab.report.contact import Sheet
 from immunolab.report.figure import ReportFigure, Written
 from immunolab.report.long_tables import ROWS_BESIDE, ROWS_ON_PAGE
-from immunolab.report.page import write_report
+from immunolab.report.page import _drawn, write_report
 from immunolab.report.patient_index import patient_index
 
 DRAW = """
@@ -65,6 +67,19 @@ def test_python_looks_at_everything_again_where_drawing_raised(tmp_path: Path) -
     with pytest.raises(OSError, match="full"):
         write_report(report_fixture.finished_run(out=tmp_path), apply=drawing)
     assert gc.get_freeze_count() == 0
+
+
+def test_python_looks_for_what_can_be_freed_after_a_figure_and_not_while_it_is_drawn(tmp_path: Path) -> None:
+    looked: list[bool] = []
+
+    def draw() -> Figure:
+        looked.append(gc.isenabled())
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="full"):
+        _drawn(ReportFigure("flow", "gating", "", draw, pd.DataFrame()), tmp_path)
+    assert looked == [False]
+    assert gc.isenabled()
 
 
 PATIENTS = 1_100  # more than a page beside the first holds

@@ -14,7 +14,9 @@ import pytest
 import report_fixture
 from figure_checks import unreadable
 from matplotlib.collections import LineCollection
+from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
+from matplotlib.textpath import text_to_path
 from PIL import Image
 
 from immunolab.events.transforms import Asinh, Identity, Logicle
@@ -30,6 +32,7 @@ from immunolab.gating.strategy import (
     Rectangle,
     Strategy,
 )
+from immunolab.plots import panel_canvas
 from immunolab.plots.calendar import Calendar, stretches
 from immunolab.plots.change import ratio_decomposition, verdict_strip, waterfall
 from immunolab.plots.clinical import correlation, responders, slope_pairs
@@ -44,7 +47,7 @@ from immunolab.plots.panel_canvas import Box, Page, Word, width_of
 from immunolab.plots.patient_page import one_pager, patient_page
 from immunolab.plots.quality import check_over_run
 from immunolab.plots.shifts import forest
-from immunolab.plots.style import ALARM, SMALL, SUBSET_COLOURS, colour, figure, png, save
+from immunolab.plots.style import ALARM, SMALL, SUBSET_COLOURS, colour, figure, fonts, png, save
 from immunolab.plots.trajectories import spaghetti, swimmer, visit_order
 
 LOGICLE = Logicle()
@@ -557,6 +560,33 @@ def test_long_words_end_in_an_ellipsis():
     assert page.words[0].text.endswith("…")
     assert width_of(page.words[0].text) <= 20.0
     assert page.words[1].text == "short"
+
+
+def test_a_long_word_is_cut_at_the_first_length_that_fits_and_measured_a_few_times(monkeypatch):
+    name, page, measured = "CD4+CD25hi CD127lo FOXP3+ regulatory " * 3, Page(100, 100), []
+
+    def width(text, size, bold):
+        measured.append(text)
+        return width_of(text, size, bold)
+
+    monkeypatch.setattr(panel_canvas, "width_of", width)
+    for within in (5.0, 17.3, 40.0, 66.6):
+        measured.clear()
+        page.write(Word(name, 0, 0), within=within)
+        text = name
+        while width_of(text) > within:
+            text = f"{text.rstrip('…')[:-1].rstrip()}…"
+        assert page.words[-1].text == text
+        assert len(measured) <= 9  # of 111 lengths
+
+
+@pytest.mark.parametrize(("text", "bold"), [("1,204 of 33,101", False), ("Tregs (naïve), 4.5 %", True), ("", False)])
+def test_outlines_of_words_are_those_of_matplotlib(text, bold):
+    font = FontProperties(family=fonts(), weight="bold" if bold else "normal")
+    vertices, codes = text_to_path.get_text_path(font, text)
+    outline, own_codes, _ = panel_canvas._outline(text, bold)
+    assert np.array_equal(outline, np.reshape(vertices, (-1, 2)) / text_to_path.FONT_SCALE)
+    assert np.array_equal(own_codes, codes)
 
 
 def test_a_sample_without_gates_says_so():

@@ -6,10 +6,11 @@ left corner; marks are gathered and become a handful of artists.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from immunolab.plots.style import MM, SMALL, figure, fonts
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.textpath import TextToPath
 
 Array = NDArray[np.float64]
 Across = Literal["left", "center", "right"]
@@ -173,12 +175,31 @@ def width_of(text: str, size: float = SMALL, bold: bool = False) -> float:
 def _outline(text: str, bold: bool) -> tuple[Array, NDArray[np.uint8], float]:
     """Return a text's outline: vertices of a font of size 1, path codes, and its width."""
     from matplotlib.font_manager import FontProperties
-    from matplotlib.textpath import text_to_path
 
     font = FontProperties(family=fonts(), weight="bold" if bold else "normal")
-    vertices, codes = text_to_path.get_text_path(font, text, ismath=False)
-    outline = np.asarray(vertices, dtype=np.float64).reshape(-1, 2) / text_to_path.FONT_SCALE
+    letters = _letters()
+    vertices, codes = letters.get_text_path(font, text, ismath=False)
+    outline = np.asarray(vertices, dtype=np.float64).reshape(-1, 2) / letters.FONT_SCALE
     return outline, np.asarray(codes, dtype=np.uint8), float(outline[:, 0].max(initial=0.0))
+
+
+@cache
+def _letters() -> TextToPath:
+    """Return matplotlib's way from text to outlines, which takes each letter's outline from its font once."""
+    from matplotlib.textpath import TextToPath
+
+    class KeptLetters(TextToPath):
+        """Outlines by font and letter, kept."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self._kept: dict[Any, Any] = {}
+
+        def get_glyphs_with_font(self, font: Any, s: str, glyph_map: Any = None, *others: Any, **options: Any) -> Any:
+            known = self._kept if glyph_map is None else glyph_map
+            return super().get_glyphs_with_font(font, s, known, *others, **options)
+
+    return KeptLetters()
 
 
 def _path(word: Word):  # type: ignore[no-untyped-def]  # a matplotlib Path, which is imported where it is drawn
@@ -201,10 +222,15 @@ def _back(word: Word) -> Array:
 
 
 def _cut(word: Word, within: float) -> Word:
-    text = word.text
-    while len(text) > 1 and width_of(text, word.size, word.bold) > within:
-        text = f"{text.rstrip('…')[:-1].rstrip()}…"
-    return replace(word, text=text)
+    def fits(text: str) -> bool:
+        return width_of(text, word.size, word.bold) <= within
+
+    if fits(word.text):
+        return word
+    shorter = [word.text]
+    while len(shorter[-1]) > 1:
+        shorter.append(f"{shorter[-1].rstrip('…')[:-1].rstrip()}…")
+    return replace(word, text=shorter[bisect_left(shorter, True, hi=len(shorter) - 1, key=fits)])
 
 
 def steps(counts: Sequence[float] | NDArray[np.uint32], box: Box, top: float) -> Array:

@@ -9,7 +9,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from immunolab.plots.drawn_memory import many_drawn
+from immunolab.plots.drawn_memory import drawn_at_once, many_drawn
 from immunolab.report import disposition as flow
 from immunolab.report import method_tables, methods
 from immunolab.report.by_readers import overrides_grid
@@ -73,10 +73,11 @@ def _batches(made: Iterator[ReportFigure | Sheet]) -> Iterator[list[ReportFigure
 
 def _drawn(job: ReportFigure | Sheet, folder: Path) -> Written | None:
     """Draw a figure into a folder, or a sheet beside its views: that one the page only leads to."""
-    if isinstance(job, ReportFigure):
-        return write_figure(job, folder)
-    draw_sheet(job.views, job.title)
-    return None
+    with drawn_at_once():
+        if isinstance(job, ReportFigure):
+            return write_figure(job, folder)
+        draw_sheet(job.views, job.title)
+        return None
 
 
 def render(run: Run, pictures: Sequence[Written], sheets: Sequence[Sheet]) -> str:
