@@ -89,8 +89,12 @@ def test_no_answer_before_closing_names_anything_of_a_tube(made: Path) -> None:
         client.post("save", tube=tube, gate=TREG, scope="all", reason="other", comment="left of the valley")
         client.post("decide", tube=tube, gate=TREG, decision="reject", comment="")
         client.post("undo")
+        client.post("decide_all", tubes=[row["tube"] for row in tubes], gate=TREG, decision="accept")
+        client.post("discard", tube=tube)
         for path in ("/", "/static/app.js", "/static/editor.css", "/nothing", "/api/overlay?tube=T1&gate=/CD3"):
             client.request("GET", path)
+        status, _ = client.request("GET", "/api/agreement")
+        assert status >= 400
         for word in words:  # asked by name: the answer is no, and does not say whether there is such a tube
             client.error("open", tube=word, gate=TREG)
             client.request("GET", f"/api/tubes?gate=/{word.replace(' ', '+').replace('/', '%2F')}")
