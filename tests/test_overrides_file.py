@@ -88,3 +88,40 @@ def test_every_fault_of_a_hand_written_file_is_given_at_once_with_its_line(tmp_p
     path.write_text("overrides:\n- {sample: S1\n  reason: control\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"overrides\.yaml:3  not valid YAML"):
         read_overrides(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"vertices":[[0.2,1.1]', '"vertices":[["a",1.1]'),
+        ('"vertices":[[0.2,1.1]', '"vertices":[[0.2]'),
+        ('"name":"CD25"', '"name":[]'),
+        ('"w":0.5', '"w":"x"'),
+        ('"dimensions":[', '"dimensions":["CD4",'),
+        ('"is":"Polygon"', '"is":"Population"'),
+        ('"is":"Polygon"', '"is":"Nothing"'),
+    ],
+)
+def test_digits_that_are_no_gate_are_refused_in_words(tmp_path: Path, old: str, new: str) -> None:
+    path = tmp_path / "overrides.yaml"
+    write_overrides(SEVERAL[:1], path)
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(InputError, match=r"exact\.gate: cannot be read: is no gate.*\n.*remove it"):
+        read_overrides(path)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "overrides:\n", "overrides: []\n"])
+def test_a_file_without_entries_holds_no_override(tmp_path: Path, text: str) -> None:
+    (tmp_path / "overrides.yaml").write_text(text, encoding="utf-8")
+    assert read_overrides(tmp_path / "overrides.yaml") == ()
+
+
+@pytest.mark.parametrize("value", [".inf", "1e400", ".nan", "[.inf, 3]", "true", "{}", "[1, 2, 3]", "[null, null]"])
+def test_a_border_is_a_finite_number(tmp_path: Path, value: str) -> None:
+    entry = f"overrides:\n- {{sample: S, threshold: {{CD25: {value}}}, reason: control, reader: ' '}}\n"
+    (tmp_path / "overrides.yaml").write_text(entry, encoding="utf-8")
+    with pytest.raises(InputError, match="a number in instrument units is needed") as error:
+        read_overrides(tmp_path / "overrides.yaml")
+    assert any("reader: the key is missing" in str(problem) for problem in error.value.problems)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
+import numpy as np
+
 from immunolab.gating.borders import in_units, is_closed
-from immunolab.gating.gates import Ellipsoid, Gate, Polygon, Rectangle
+from immunolab.gating.gates import Dimension, Ellipsoid, Gate, Polygon, Ratio, Rectangle
 from immunolab.gating.record_codec import from_plain, to_plain
+from immunolab.gating.strategy_faults import is_number
 from immunolab.gating.strategy_out import words_of
 
 _DIGITS = 6  # significant, of numbers to read: finer than any display; the exact ones are beside them
+MOST_CORNERS = 1_000  # of a polygon: twenty times those that data draw (judgement); edges are looked at in pairs
 _NONE = "no border"  # words of a gate that data left closed
 
 
@@ -72,8 +77,34 @@ def exact_gate(text: Any) -> Rectangle | Polygon | Ellipsoid:
     """
     try:
         gate = from_plain(json.loads(text))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        well_formed = isinstance(gate, Rectangle | Polygon | Ellipsoid) and _well_formed(gate)
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise ValueError("is no gate") from error
-    if not isinstance(gate, Rectangle | Polygon | Ellipsoid):
+    if not well_formed:
         raise ValueError("is no gate with coordinates")
-    return gate
+    return gate  # type: ignore[no-any-return]
+
+
+def _well_formed(gate: Rectangle | Polygon | Ellipsoid) -> bool:
+    """Whether every coordinate is a number, as many as there are axes, and every scale can be used."""
+    n = len(gate.dimensions)
+    usable = all(isinstance(one, Dimension) and isinstance(one.name, str) and _usable(one) for one in gate.dimensions)
+    if isinstance(gate, Rectangle):
+        sides = [*gate.lower, *gate.upper]
+        return usable and len(gate.lower) == len(gate.upper) == n and all(v is None or is_number(v) for v in sides)
+    if isinstance(gate, Polygon):
+        corners = len(gate.vertices)
+        return usable and n == 2 and 3 <= corners <= MOST_CORNERS and all(_numbers(row, 2) for row in gate.vertices)
+    rows = (gate.mean, *gate.covariance)
+    square = len(gate.covariance) == n and all(_numbers(row, n) for row in rows) and is_number(gate.distance_square)
+    return usable and square and bool(np.isfinite(np.linalg.eigvalsh(np.asarray(gate.covariance, float))).all())
+
+
+def _numbers(row: Any, n: int) -> bool:
+    return len(row) == n and all(is_number(value) for value in row)
+
+
+def _usable(dimension: Dimension) -> bool:
+    known = dimension.ratio is None or isinstance(dimension.ratio, Ratio)
+    there = float(dimension.transform.inverse(dimension.transform.apply([100.0]))[0])
+    return known and isinstance(dimension.compensation, str) and math.isfinite(there)

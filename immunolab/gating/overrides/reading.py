@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from immunolab.errors import InputError, Problem, allowed_hint, nearest
 from immunolab.events.transforms import Auto, Identity
 from immunolab.gating.gate_words import as_drawn, shape_faults
 from immunolab.gating.gates import Declared, Ellipsoid, Gate, Polygon, Rectangle
-from immunolab.gating.overrides.entry_words import exact_gate, gate_words, rounded
+from immunolab.gating.overrides.entry_words import MOST_CORNERS, exact_gate, gate_words, rounded
 from immunolab.gating.overrides.override import Override, StatedBorder
 from immunolab.gating.strategy_faults import StrategyFault, is_number
 from immunolab.gating.strategy_parser import GateReader
@@ -52,7 +53,7 @@ def read_overrides(path: Path | str) -> tuple[Override, ...]:
     if not is_there(path):
         return ()
     document = read_yaml(path, most=_MOST_VALUES)
-    data = document.data
+    data = {} if document.data is None else document.data  # nothing but comments
     if not isinstance(data, dict) or not isinstance(data.get("overrides") or [], list):
         hint = "write overrides: and below it - {sample: ..., threshold: {CD25: 3000}, reason: ..., reader: ...}"
         raise InputError(document.problem((), "a list under the key 'overrides' is needed", hint))
@@ -134,7 +135,7 @@ class _Entries:
 
     def _text(self, entry: Mapping[str, Any], key: str, place: Place) -> str:
         value = entry.get(key)
-        if value is None and key == "reader":
+        if key == "reader" and (value is None or not str(value).strip()):
             self._add((*place, key), "the key is missing", "write who placed the gate: reader: AB")
         if value is not None and not (isinstance(value, (str, int, float)) and not isinstance(value, bool)):
             self._add((*place, key), "text is needed")
@@ -145,7 +146,7 @@ class _Entries:
         word = entry.get("reason")
         if word is None:
             self._add((*place, "reason"), "the key is missing", f"one of: {', '.join(REASONS)}")
-        elif word not in REASONS:
+        elif not isinstance(word, str) or word not in REASONS:
             self._add((*place, "reason"), f"unknown reason '{word}'", allowed_hint(str(word), REASONS))
         elif word == "other" and not entry.get("comment"):
             self._add((*place, "reason"), "the reason 'other' needs a comment", "write comment: and why")
@@ -192,7 +193,7 @@ class _Entries:
         found = []
         for marker, value in data.items():
             ends = value if isinstance(value, list) and len(value) == 2 else [value]
-            if not all(is_number(end) or (end is None and len(ends) == 2) for end in ends) or ends == [None, None]:
+            if not all(_is_finite(end) or (end is None and len(ends) == 2) for end in ends) or ends == [None, None]:
                 hint = f"write {{{marker}: 3000}}, or {{{marker}: [1000, 3000]}} for both ends, null for an open one"
                 self._add((*place, marker), "a number in instrument units is needed", hint)
             elif len(ends) == 2 and None not in ends and ends[0] >= ends[1]:
@@ -253,6 +254,9 @@ class _Entries:
         if not isinstance(gate, Rectangle | Polygon | Ellipsoid):
             self._add(at, "a border at a place is needed", "write {above: {marker: CD25, at: 3000}}")
             return None
+        if isinstance(gate, Polygon) and len(gate.vertices) > MOST_CORNERS:
+            self._add(at, f"a polygon of {len(gate.vertices):,} corners", f"draw it with at most {MOST_CORNERS:,}")
+            return None
         faults = shape_faults(gate)
         self._faults(faults, at)
         return None if faults else gate
@@ -260,3 +264,7 @@ class _Entries:
     def _faults(self, faults: list[StrategyFault], at: Place) -> None:
         for fault in faults:
             self._add((*at, *fault.place), fault.message, fault.hint)
+
+
+def _is_finite(value: Any) -> bool:
+    return is_number(value) and math.isfinite(value)
