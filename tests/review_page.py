@@ -42,7 +42,7 @@ class ReviewPage:
 
     def to_gate(self, name: str) -> None:
         """Choose a gate in the list."""
-        self.page.locator("#gates button", has_text=name).last.click()
+        self.page.locator(f'#gates button[data-gate$="/{name}"]').click()
         self.until(f"document.title.startsWith('{name} ') && document.querySelector('.card canvas').width > 1")
 
     def open(self, i: int = 0) -> str:

@@ -20,14 +20,20 @@ export async function showAgreement(back) {
 }
 
 function table({ columns, rows }) {
-  const head = html("tr", {}, ...columns.map((name) => html("th", { scope: "col", text: plain(name) })));
-  const body = rows.map((row) => html("tr", {}, ...columns.map((name, i) => cell(Array.isArray(row) ? row[i] : row[name], i))));
+  const shown = columns.map((name, i) => ({ name, ...kindOf(rows.map((row) => row[i])) }));
+  const head = html("tr", {}, ...shown.map(({ name, number }) => html("th", { scope: "col", text: plain(name), class: number ? "number" : false })));
+  const body = rows.map((row) => html("tr", {}, ...row.map((value, i) => cell(value, shown[i], i))));
   const made = html("table", {}, html("caption", { class: "unseen", text: "Agreement between readers, gate by gate" }), html("thead", {}, head), html("tbody", {}, ...body));
   return html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table of agreement" }, made);
 }
 
-function cell(value, i) {
-  const number = typeof value === "number";
-  const text = value === null || value === undefined ? "–" : number ? String(Number(value.toPrecision(4))) : plain(String(value));
+/** Whether a column holds no words, and how many digits its numbers have after the point: none where all are whole. */
+function kindOf(values) {
+  const numbers = values.filter((value) => typeof value === "number");
+  return { number: !values.some((value) => typeof value === "string"), digits: numbers.every(Number.isInteger) ? 0 : 2 };
+}
+
+function cell(value, { number, digits }, i) {
+  const text = value === null ? "–" : typeof value === "number" ? value.toFixed(digits) : value;
   return i ? html("td", { text, class: number ? "number" : false }) : html("th", { scope: "row", text });
 }
