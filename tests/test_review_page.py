@@ -60,6 +60,9 @@ def test_a_border_is_dragged_saved_accepted_undone_and_the_review_closed(browser
         moved = seen.row("Treg")
         assert int(moved[0]) < int(before[0])
         assert f"{before[1]} → {moved[1]}" in page.locator(".effect").inner_text()
+        page.get_by_label("Reason").select_option("other")
+        page.get_by_role("button", name="Save").click()
+        assert page.evaluate("document.activeElement.matches('.save input:invalid')"), "that reason needs a comment"
         page.get_by_label("Reason").select_option("wrong_population")
         page.get_by_label("Comment", exact=True).fill("too low by eye")
         page.get_by_role("button", name="Save").click()

@@ -34,7 +34,8 @@ function axes() {
   if (!picture) return html("p", { class: "quiet", text: "The run kept no picture of this gate." });
   const x = picture.x?.label || "";
   const y = picture.histogram || !picture.y ? "events" : picture.y.label;
-  return html("p", { class: "quiet axes" }, html("span", { text: `→ ${x}` }), html("span", { text: `↑ ${y}` }), "same axes in every picture");
+  const note = picture.note ? [html("span", { text: picture.lines.length ? picture.note : `dots are events of the gate: ${picture.note}` })] : [];
+  return html("p", { class: "quiet axes" }, html("span", { text: `→ ${x}` }), html("span", { text: `↑ ${y}` }), "same axes in every picture", ...note);
 }
 
 const some = (field) => [...new Set(store.tubes.map((one) => one[field]).filter(Boolean))].sort();

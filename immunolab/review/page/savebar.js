@@ -33,6 +33,7 @@ export function saveBar(code, onsave, ondrop) {
   reason.append(html("option", { value: "", text: "choose a reason" }));
   for (const one of store.session.reasons) reason.append(html("option", { value: one.word, text: one.meaning || plain(one.word), title: plain(one.word) }));
   const comment = html("input", { id: `${id}-comment`, maxlength: "2000", autocomplete: "off" });
+  reason.addEventListener("change", () => (comment.required = reason.value === "other")); // that reason is the comment
   const save = html("button", { type: "submit", class: "strong", text: "Save" });
   const drop = html("button", { type: "button", text: "Leave as it was", onclick: ondrop });
   const fields = html("div", { class: "fields" },

@@ -54,7 +54,8 @@ function paint(canvas) {
   const context = canvas.getContext("2d");
   paintDensity(context, picture, size);
   paintTicks(context, picture, size, size / wide);
-  paintLines(context, picture, size, size / wide);
+  if (picture.lines.length) paintLines(context, picture, size, size / wide);
+  else paintMembers(context, picture, size, size / wide);
 }
 
 /** 256 colours as pixels; the first is empty and transparent. */
@@ -119,6 +120,12 @@ function paintLines(context, { lines }, size, ratio) {
     context.stroke();
   }
   context.globalAlpha = 1;
+}
+
+/** Some events of a combined gate, which has no border to draw. */
+function paintMembers(context, { members = [] }, size, ratio) {
+  context.fillStyle = getComputedStyle(context.canvas).outlineColor;
+  for (const [x, y] of members) context.fillRect(x * size - ratio / 2, (1 - y) * size - ratio / 2, 1.4 * ratio, 1.4 * ratio);
 }
 
 /** A run of points; a single one is a threshold, which goes from the bottom to the top. */
