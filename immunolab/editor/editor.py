@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, get_args
 
 from immunolab.editor.history import History
-from immunolab.editor.messages import FIELDS, checked_message
+from immunolab.editor.messages import checked_message
 from immunolab.editor.polygons import FEWEST_CORNERS, SeenPolygon
 from immunolab.editor.recount import counted
 from immunolab.editor.scene import Answer, Scene
@@ -34,7 +34,6 @@ class Editor:
     def __init__(self, gated: GatedTube) -> None:
         self.scene = Scene(gated)
         self._history = History()
-        self._answers: dict[str, Callable[..., list[Answer]]] = {kind: getattr(self, f"_on_{kind}") for kind in FIELDS}
 
     @property
     def gated(self) -> GatedTube:
@@ -56,7 +55,8 @@ class Editor:
         """
         try:
             kind, fields = checked_message(message)
-            return self._answers[kind](**fields)
+            answer: Callable[..., list[Answer]] = getattr(self, f"_on_{kind}")  # no field: its events leave with it
+            return answer(**fields)
         except ImmunolabError as error:
             words = str(error)
         except KeyError as error:
