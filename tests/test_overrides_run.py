@@ -17,6 +17,7 @@ from immunolab.gating.overrides import Override, write_overrides
 from immunolab.report.by_readers import overrides_grid
 from immunolab.report.verify_overrides import override_differences
 from immunolab.results.findings.by_readers import override_sentences
+from immunolab.results.findings.concerns import concerns
 from immunolab.results.run import Run
 from immunolab.schema.flags import split
 from immunolab.simulation import simulate
@@ -130,6 +131,7 @@ def test_a_stale_override_is_said_everywhere_and_loses_nothing(place: Path) -> N
     assert list(own["n_events"]) == list(old["n_events"])
     assert "stale_override" in split(own.loc["CD4", "flag"])
     said = list(override_sentences(run))
+    assert set(said) <= {one.text for one in concerns(run)}  # of the first screen
     assert said[0].startswith("A reader placed 1 gate in 1 of 4 tubes (1 at W10).")
     assert "memory" in said[0] and "3 overrides are stale and not used: " in said[1]  # noqa: PT018
     problems = [str(problem) for problem in check_study(place / "study").problems]
