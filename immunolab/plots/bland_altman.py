@@ -148,7 +148,7 @@ def agreement_overview(summaries: pd.DataFrame, words: tuple[str, str]) -> Figur
     lowest = np.nanmin(np.concatenate([column["concordance_ci_low"], column["f1"], [0.9]]))
     right.set_xlim(max(-1.0, lowest - 0.03), 1.01)
     right.set_xlabel("agreement (1: equal)")
-    right.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=SMALL, frameon=False, ncols=2)
+    fig.legend(loc="outside upper right", fontsize=SMALL, frameon=False, ncols=2)  # beyond the axes: none is narrowed
     return fig
 
 

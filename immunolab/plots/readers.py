@@ -47,7 +47,7 @@ def readers_plot(table: pd.DataFrame) -> Figure:
     values = [column[name] for name in ("concordance_ci_low", "concordance", "kappa_events", "kappa_decisions")]
     right.set_xlim(max(-1.0, float(np.nanmin(np.concatenate([*values, [0.9]]))) - 0.03), 1.01)
     right.set_xlabel("agreement (1: equal)")
-    right.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), fontsize=SMALL, frameon=False, ncols=3)
+    fig.legend(loc="outside upper right", fontsize=SMALL, frameon=False, ncols=3)  # beyond the axes: none is narrowed
     first = table.iloc[0]
-    fig.suptitle(f"{first['reader_a']} and {first['reader_b']}", fontsize=9, x=0.02, ha="left")
+    left.set_title(f"{first['reader_a']} and {first['reader_b']}", fontsize=8, loc="left")
     return fig

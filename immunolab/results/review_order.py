@@ -299,13 +299,11 @@ class _Borders:
 
 def _at_borders(run: Run, samples: Sequence[str]) -> pd.DataFrame:
     """Return rows of `AT_BORDER` of all tubes; of a folder without them they are made of its gating figures."""
-    found = []
-    for sample in samples:
-        folder = run.folder / "samples" / sample
-        table, views = folder / f"{AT_BORDER.name}.csv", folder / "views.npz"
-        if table.exists():
-            found.append(AT_BORDER.read(table))
-        elif views.exists():
+    folders = [run.folder / "samples" / sample for sample in samples]
+    tables = [folder / f"{AT_BORDER.name}.csv" for folder in folders]
+    found = [AT_BORDER.read(*kept)] if (kept := [table for table in tables if table.exists()]) else []
+    for folder, table in zip(folders, tables, strict=True):
+        if not table.exists() and (views := folder / "views.npz").exists():
             found.append(AT_BORDER.frame(list(border_rows(read_views(views)))))
     rows = pd.concat(found, ignore_index=True) if found else AT_BORDER.empty()
     return rows.assign(part=rows["part"].fillna(""))
