@@ -47,6 +47,13 @@ class MarkerRuns:
     light: Array
     tube_sd: Array
 
+    @property
+    def parts(self) -> Array:
+        """``(4, P, P)`` covariance of populations between runs by what differs, each of variance 1."""
+        count = len(self.level)
+        stretch = np.outer(self.level, self.level)
+        return np.array([np.ones((count, count)), stretch, self.light @ self.light.T, np.eye(count)])
+
 
 @dataclass(frozen=True)
 class RunVariation:
@@ -65,8 +72,7 @@ class RunVariation:
         one
             The marker.
         """
-        found = self.gain + self.stretch * np.outer(one.level, one.level) + self.left * one.light @ one.light.T
-        return np.asarray(found + np.diag(np.full(len(one.level), self.alone)))
+        return np.asarray(np.tensordot([self.gain, self.stretch, self.left, self.alone], one.parts, 1))
 
 
 def light_on(levels: Array, own: int) -> Array:
@@ -101,17 +107,20 @@ def fit_variation(markers: Sequence[MarkerRuns], tubes: Array, start: RunVariati
     contrasts = np.linalg.svd(np.eye(runs) - 1.0 / runs)[0][:, : runs - 1]
     apart = [one.medians @ contrasts for one in markers]
     noise = [_tube_noise(one, float(np.mean(1.0 / tubes))) for one in markers]
+    parts = [one.parts for one in markers]
 
-    def loss(logs: Array) -> float:
-        variation, total = RunVariation(*np.exp(logs)), 0.0
-        for one, own, tube in zip(markers, apart, noise, strict=True):
-            root = np.linalg.cholesky(variation.covariance(one) + tube)
-            total += (runs - 1) * float(np.log(np.diag(root)).sum())
-            total += 0.5 * float((np.linalg.solve(root, own) ** 2).sum())
-        return total
+    def loss(logs: Array) -> tuple[float, Array]:
+        variances, total, slope = np.exp(logs), 0.0, np.zeros(len(logs))
+        for shapes, own, tube in zip(parts, apart, noise, strict=True):
+            covariance = np.tensordot(variances, shapes, 1) + tube
+            inverse = np.linalg.inv(covariance)
+            scaled = inverse @ own
+            total += 0.5 * (runs - 1) * float(np.linalg.slogdet(covariance)[1]) + 0.5 * float((own * scaled).sum())
+            slope += 0.5 * np.tensordot(shapes, (runs - 1) * inverse - scaled @ scaled.T, 2)
+        return total, slope * variances
 
     first = _START if start is None else np.log([start.gain, start.stretch, start.left, start.alone])
-    found = minimize(loss, first, method="L-BFGS-B", bounds=_BOUNDS, options={"maxiter": _STEPS})
+    found = minimize(loss, first, jac=True, method="L-BFGS-B", bounds=_BOUNDS, options={"maxiter": _STEPS})
     return RunVariation(*map(float, np.exp(found.x)))
 
 
