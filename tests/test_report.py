@@ -130,7 +130,10 @@ def test_headings_follow_each_other_and_every_id_is_one(written):
 def test_every_link_leads_to_a_file_or_a_place(written):
     _, out, html = written
     for link in Page(html).links:
-        assert f'id="{link[1:]}"' in html if link.startswith("#") else (out / link).exists()
+        page, _, place = link.partition("#")
+        text = (out / page).read_text() if page and place else html
+        assert (out / page).exists()
+        assert not place or f'id="{place}"' in text
 
 
 def test_every_figure_has_pdf_png_and_its_data(written):

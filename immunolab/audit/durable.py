@@ -19,7 +19,8 @@ def append_durably(path: Path, content: bytes) -> None:
         What to append.
     """
     is_new = not path.exists()
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    as_bytes = getattr(os, "O_BINARY", 0)  # of Windows, which else writes other line ends
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | as_bytes, 0o644)
     try:
         rest = memoryview(content)
         while rest:  # a signal, or a disk that is nearly full, may take a part

@@ -22,6 +22,7 @@ _ENOUGH_TUBES = 0.75  # share of a panel's tubes in which a population is even: 
 _ENOUGH_SERIES = 0.5  # of a panel's populations: a batch with fewer had tubes that failed, and is left out (judgement)
 _MOST_SPREAD = 0.25  # asinh, between tubes of a batch: more, and the median follows what the patients have (judgement)
 _LEAST_SPREAD = 0.02  # asinh, between tubes of a batch: no stain repeats itself better (judgement)
+_DIGITS = 9  # decimals of a median: a table read back has the same ones, and so the same fit of the variances
 _MAD_TO_SD = 1.4826  # sd of a normal over its median absolute deviation
 
 
@@ -90,6 +91,7 @@ def drift_table(landmarks: pd.DataFrame, runs: Sequence[TubeRun]) -> pd.DataFram
         The tubes; those without a batch are left out.
     """
     rows: list[dict[str, object]] = []
+    landmarks = landmarks.assign(median=landmarks["median"].round(_DIGITS))
     for panel in dict.fromkeys(run.panel for run in runs):
         own = [run for run in runs if run.panel == panel and run.batch]
         batches = _in_order(own)

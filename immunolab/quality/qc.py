@@ -47,6 +47,21 @@ class TubeQuality:
     table: pd.DataFrame = field(default_factory=QUALITY.empty)
     removed: pd.DataFrame = field(default_factory=REMOVED_STRETCHES.empty)
 
+    @classmethod
+    def of(cls, table: pd.DataFrame, removed: pd.DataFrame | None = None) -> TubeQuality:
+        """Return checks that were made before, in the order of this page.
+
+        Parameters
+        ----------
+        table
+            Rows of quality.csv.
+        removed
+            Of removed_stretches.csv.
+        """
+        rows: list[Row] = [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+        cut = REMOVED_STRETCHES.empty() if removed is None else removed
+        return cls(QUALITY.frame(_worst_first(rows)), cut)
+
     @property
     def samples(self) -> list[str]:
         """The tubes, the worst first."""

@@ -25,8 +25,10 @@ from immunolab.report.manifest import write_manifest
 from immunolab.report.other_tables import other_tables
 from immunolab.report.patient_index import patient_index
 from immunolab.report.patients import components_grid, patient_grid, responders_grid
+from immunolab.report.qc_page import MEANINGS
 from immunolab.report.review import borders_grid, review_grid
 from immunolab.report.run_courses import MOST_COURSES, run_courses
+from immunolab.report.run_lights import run_lights, write_lights
 from immunolab.report.shift_tables import shift_grid, slope_grid, tests_grid
 from immunolab.results.run import REPORT, Run
 from immunolab.schema.files import write_atomically
@@ -59,6 +61,7 @@ def write_report(run: Run, *, apply: Apply = map) -> Path:
             pictures += [one for one in apply(partial(_drawn, folder=folder), some) if one is not None]
     page = run.folder / REPORT
     text = render(run, pictures, sheets)
+    write_lights(run)  # render removed the pages of an earlier report
     write_atomically(page, lambda part: part.write_text(text, encoding="utf-8"))
     write_manifest(run)
     remove_stale_exports(run.folder)
@@ -84,7 +87,9 @@ def render(run: Run, pictures: Sequence[Written], sheets: Sequence[Sheet]) -> st
     """Return the page as HTML text, and write the pages of long tables; every text from outside is escaped."""
     page = _context(run, pictures, sheets)
     beside = LongTables(run.folder, {"study": run.study.name, "above": "../"})
-    return document({**page, "contents": contents(page), "long_tables": beside, "above": ""})
+    return document(
+        {**page, "lights": run_lights(run), **MEANINGS, "contents": contents(page), "long_tables": beside, "above": ""}
+    )
 
 
 def _context(run: Run, pictures: Sequence[Written], sheets: Sequence[Sheet]) -> dict[str, Any]:

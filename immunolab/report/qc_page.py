@@ -12,9 +12,11 @@ from immunolab.report.document import document, place_name
 from immunolab.version import VERSION
 
 _WORDS = {"ok": "ok", "warn": "look at it", "fail": "do not use as it is", "": "not checked"}
+MEANINGS: Mapping[str, Any] = {"words": _WORDS, "signs": SIGNS}
+"""What the templates name lights by."""
 
 
-def qc_page(found: TubeQuality, pictures: Mapping[str, bytes], title: str) -> str:
+def qc_page(found: TubeQuality, pictures: Mapping[str, bytes], title: str, *, more_ok: int = 0, more: str = "") -> str:
     """Return the page as HTML text; every text from outside is escaped.
 
     Parameters
@@ -25,17 +27,24 @@ def qc_page(found: TubeQuality, pictures: Mapping[str, bytes], title: str) -> st
         PNG of each tube's run, by sample_id.
     title
         What was checked, in words.
+    more_ok, more
+        Tubes without a warning that are not among them, and words on tubes that are left out.
+    """
+    context = {**light_rows(found, pictures, more_ok=more_ok), "title": title, "more": more, "version": VERSION}
+    return document({**context, **MEANINGS}, "quality.html.j2")
+
+
+def light_rows(found: TubeQuality, pictures: Mapping[str, bytes], *, more_ok: int = 0) -> dict[str, Any]:
+    """Return what the templates take for traffic lights: ``tubes``, ``topics`` and ``counts``.
+
+    Parameters
+    ----------
+    found, pictures, more_ok
+        As in `qc_page`.
     """
     tubes = [_tube(found, sample, pictures.get(sample)) for sample in found.samples]
     counts = {status: sum(tube["status"] == status for tube in tubes) for status in ("fail", "warn", "ok")}
-    context = {
-        "title": title,
-        "tubes": tubes,
-        "topics": list(found.lights.columns),
-        "counts": counts,
-        "version": VERSION,
-    }
-    return document({**context, "words": _WORDS, "signs": SIGNS}, "quality.html.j2")
+    return {"tubes": tubes, "topics": list(found.lights.columns), "counts": counts | {"ok": counts["ok"] + more_ok}}
 
 
 def _tube(found: TubeQuality, sample: str, picture: bytes | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from immunolab.errors import ImmunolabError
 from immunolab.quality.acquisition import TubeHeader, acquisition_table
+from immunolab.quality.among_tubes import beside_others
 from immunolab.quality.staining_sample import STAINING_EVENTS, StainingFiles
 from immunolab.results.across_tubes import across_checks, across_tables
 from immunolab.results.run import Run
@@ -37,10 +38,21 @@ def with_tables_across_tubes(run: Run, samples: Sequence[Sample], store: Store) 
     tables = {**run.tables, **found}
     if len(acquisitions):
         tables[ACQUISITIONS.name] = acquisitions
-    if checks := across_checks(found):
-        quality = [run.tables["quality"], QUALITY.frame(checks)]
-        tables["quality"] = QUALITY.check(pd.concat([frame for frame in quality if len(frame)], ignore_index=True))
+    quality = [_beside_others(run.tables["quality"], tubes), QUALITY.frame(across_checks(found))]
+    if some := [frame for frame in quality if len(frame)]:
+        tables["quality"] = QUALITY.check(pd.concat(some, ignore_index=True))
     return replace(run, tables=tables)
+
+
+def _beside_others(quality: pd.DataFrame, tubes: Sequence[Sample]) -> pd.DataFrame:
+    """Return the checks, with a warning where doublets, dead cells or debris are far above those of like tubes."""
+    kinds = {s.sample_id: (s.panel, s.stimulation, bool(s.bridge), s.control_of or "") for s in tubes}
+    own = quality["sample_id"].isin(kinds) & quality["value"].notna()
+    marked = beside_others(quality[own].to_dict("records"), kinds)
+    changed = quality.copy()
+    for name in ("status", "message"):
+        changed.loc[own, name] = [row[name] for row in marked]
+    return changed
 
 
 def staining_samples(store: Store, samples: Sequence[Sample]) -> StainingFiles:
