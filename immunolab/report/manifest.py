@@ -17,7 +17,7 @@ from immunolab.schema.files import SAMPLE_RECORD, content_key, file_sha256, writ
 from immunolab.schema.records import to_plain
 
 NAME, SCHEMA = "manifest.json", "immunolab.manifest/2"
-HASHED = ("report.html", "pages/*.html", "tables/*.csv", "figures/*", "gates/*", "memberships/*")
+HASHED = ("report.html", "quality.html", "pages/*.html", "tables/*.csv", "figures/*", "gates/*", "memberships/*")
 
 
 def write_manifest(run: Run) -> Path:

@@ -10,14 +10,13 @@ import pandas as pd
 
 from immunolab.quality.qc import TubeQuality
 from immunolab.quality.topics import light, worst
-from immunolab.report.long_tables import PAGES
 from immunolab.report.qc_page import light_rows, qc_page
 from immunolab.results.findings.checks import tube_checks, tube_warnings
 from immunolab.results.run import Run
 from immunolab.results.tube import COURSE
 from immunolab.schema.files import write_atomically
 
-LIGHTS_PAGE = f"{PAGES}/quality.html"
+LIGHTS_PAGE = "quality.html"  # beside the report, as `immunolab qc` names it
 _ON_REPORT = 20  # tubes: what a manager looks through in a minute (judgement)
 _ON_PAGE = 250  # tubes with their pictures, 40 kB each: 10 MB (judgement)
 
@@ -48,15 +47,15 @@ def write_lights(run: Run) -> None:
         Its folder holds the pictures; of a run without a warning nothing is written.
     """
     flagged = tube_warnings(run)["sample_id"].nunique()
+    path = run.folder / LIGHTS_PAGE
     if not flagged:
+        path.unlink(missing_ok=True)  # of an earlier report
         return
     found = _worst(run, _ON_PAGE)
-    pictures = {name: path.read_bytes() for name in found.samples if (path := _course(run, name)).exists()}
+    pictures = {name: seen.read_bytes() for name in found.samples if (seen := _course(run, name)).exists()}
     left_out = flagged - len(found)
     more = f" ({left_out} more to look at are in quality.csv)" if left_out else ""
     text = qc_page(found, pictures, run.study.name, more_ok=_sound(run), more=more)
-    path = run.folder / LIGHTS_PAGE
-    path.parent.mkdir(exist_ok=True)
     write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
