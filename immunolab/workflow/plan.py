@@ -25,8 +25,8 @@ from immunolab.study.endpoints import Endpoint
 from immunolab.study.sheet import Study, read_study
 from immunolab.version import VERSION
 from immunolab.workflow.panels import PanelGates, lab_code, read_panels
-from immunolab.workflow.quantify import study_endpoints
 from immunolab.workflow.remote import is_url
+from immunolab.workflow.study_endpoints import study_endpoints
 
 _LOST = "plan.lock.changed.json"  # where a changed file goes when the plan is locked anew
 Definitions = Literal["default", "all"]

@@ -9,10 +9,8 @@ from typing import Any
 import pandas as pd
 
 from immunolab.cells.study_tables import CellTables
-from immunolab.errors import ImmunolabError
 from immunolab.gating.overrides import Override
-from immunolab.gating.panel_compatibility import arrange
-from immunolab.quantify import endpoint_values, with_companions
+from immunolab.quantify import endpoint_values
 from immunolab.schema.across_tubes import LANDMARKS
 from immunolab.schema.bridges import BEADS
 from immunolab.schema.endpoints import ENDPOINTS
@@ -30,7 +28,7 @@ from immunolab.schema.gating import (
 )
 from immunolab.schema.overrides import OVERRIDES
 from immunolab.schema.table import Table
-from immunolab.study.endpoints import Endpoint, Joint, PercentOfParent, SampleCounts, TubeBeads
+from immunolab.study.endpoints import Endpoint, Joint, SampleCounts, TubeBeads
 from immunolab.study.endpoints.counts import LYMPHOCYTES
 from immunolab.study.sheet import Sample, Study
 from immunolab.study.timeline import timeline_quality
@@ -38,7 +36,6 @@ from immunolab.workflow.bridge_tables import bridge_values
 from immunolab.workflow.clinic import Clinic
 from immunolab.workflow.gate_scopes import gate_scopes
 from immunolab.workflow.overrides import overrides_table
-from immunolab.workflow.panels import PanelGates, read_channels
 from immunolab.workflow.stimulated import stimulated_tubes, stimulated_values, stimulation_tables
 from immunolab.workflow.store import Store
 from immunolab.workflow.tasks import Failure
@@ -67,56 +64,6 @@ class Quantified:
     endpoints: tuple[Endpoint, ...]
     undeclared: tuple[Endpoint, ...] = ()
     bridges: pd.DataFrame = field(default_factory=pd.DataFrame)
-
-
-def study_endpoints(study: Study, panels: Mapping[str, PanelGates]) -> tuple[Endpoint, ...]:
-    """Return what the study compares, one denominator each.
-
-    A study without a trial whose gates hold none of the default subsets compares every population
-    as percent of its parent.
-
-    Parameters
-    ----------
-    study
-        The study as read.
-    panels
-        Gates by panel name.
-    """
-    known = _population_names(study, panels)
-    endpoints = study.endpoints
-    if study.trial is None and known and not any(known.keys() & set(e.needs.populations[:1]) for e in endpoints):
-        endpoints = tuple(_percent_of_parent(name, parent) for name, parent in known.items() if parent != "root")
-    absolute = any(s.lymphocytes_per_ul is not None for s in study.samples)
-    beads = any(s.beads_per_tube is not None for s in study.samples)
-    return with_companions(endpoints, absolute=absolute, beads=beads)
-
-
-def _population_names(study: Study, panels: Mapping[str, PanelGates]) -> dict[str, str]:
-    names: dict[str, str] = {}
-    for sample in study.samples:
-        panel = panels.get(sample.panel)
-        if panel is None or sample.control_of:
-            continue
-        try:
-            tube = read_channels(sample.file, panel)
-            gates = panel.gates.for_file(sample.file.name, tube.keywords)
-            strategy = arrange(gates.strategy, tube) if gates.needs_placing else gates.strategy
-        except ImmunolabError:
-            continue  # the sample fails by name when its gates are needed
-        names |= {p.name: p.parent for p in strategy.populations}
-        if panel.gates.declared is not None and len(panels) == 1:
-            break
-    return names
-
-
-def _percent_of_parent(name: str, parent: str) -> Endpoint:
-    return PercentOfParent(
-        id=f"{name}_pct_{parent}",
-        source="every population of the gating strategy",
-        role="exploratory",
-        population=name,
-        parent=parent,
-    )
 
 
 def quantify(

@@ -28,11 +28,12 @@ from immunolab.workflow.label_cells import StudyCells, study_cells
 from immunolab.workflow.night_log import logged_run, night_log
 from immunolab.workflow.panels import PanelGates, read_panels
 from immunolab.workflow.plan import PlanInPlace, content_of, plan_in_place, with_plan
-from immunolab.workflow.quantify import place_of, quantify, study_endpoints
+from immunolab.workflow.quantify import place_of, quantify
 from immunolab.workflow.remote import mirrored
 from immunolab.workflow.run_state import RunState
 from immunolab.workflow.spread import SpreadWork
 from immunolab.workflow.store import RUN_LOG, Store, folder_fault, is_folder_fault
+from immunolab.workflow.study_endpoints import study_endpoints
 from immunolab.workflow.tubes import RunOptions, TubeResults, TubeSteps
 from immunolab.workflow.unmeasured import Unmeasured, panel_names, unmeasured
 from immunolab.workflow.workers import kept_workers

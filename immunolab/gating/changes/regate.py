@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from immunolab.errors import Problem
 from immunolab.events.tube import Tube
 from immunolab.gating.borders import GateBorder, gate_borders, is_closed, number, on_axis
 from immunolab.gating.changes.diff import renamed_paths, same_gate
-from immunolab.gating.evaluate import Mask, evaluate
 from immunolab.gating.imported_thresholds import drawn_border
 from immunolab.gating.placement.scales import measure_scales, on_scales
 from immunolab.gating.plausibility import checked
@@ -17,6 +17,9 @@ from immunolab.gating.strategy import Boolean, Memberships, Polygon, Population,
 from immunolab.gating.tube_gates import Threshold, TubeGates
 from immunolab.gating.validation import evaluable
 from immunolab.schema.flags import Flag, split
+
+if TYPE_CHECKING:
+    from immunolab.gating.evaluate import Mask
 
 # true of most laboratories: they qualify a border's evidence, not the population
 _QUIET = frozenset({Flag.NO_FMO, Flag.NO_UNSTAINED})
@@ -66,6 +69,8 @@ def gate_again(
     by_data
         Paths of the populations whose gate data placed now.
     """
+    from immunolab.gating.evaluate import evaluate  # with numba; who compares gates only does not need it
+
     before = memberships.strategy
     drawn = on_scales(measure_scales(gates.strategy, [tube]), tube)
     kept, faults = evaluable(drawn, tube)
