@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from immunolab.compiled import compiled
 from immunolab.order_statistics import quantiles
 
 Array = NDArray[np.float64]
@@ -48,9 +46,12 @@ class StainTree:
         events
             Events x channels, as the tree was grown with; the stain's own channel is not looked at.
         """
-        result = np.empty(len(events))
-        _descend(self.feature, self.cut, self.left, self.right, self.mean, events, result)
-        return result
+        at, rows = np.zeros(len(events), dtype=np.intp), np.arange(len(events))
+        while len(rows := rows[self.feature[at[rows]] >= 0]):
+            node = at[rows]
+            low = events[rows, self.feature[node]] <= self.cut[node]
+            at[rows] = np.where(low, self.left[node], self.right[node])
+        return self.mean[at]
 
 
 @dataclass(frozen=True)
@@ -64,12 +65,12 @@ class BinnedEvents:
     cuts
         ``(bins - 1, channels)``, upper ends of the bins.
     bins
-        Events x channels, number of the bin.
+        Events x channels, number of the bin among those of all channels: 24 a channel.
     """
 
     events: Array
     cuts: Array
-    bins: NDArray[np.uint8]
+    bins: NDArray[np.intp]
 
     @classmethod
     def of(cls, events: Array) -> BinnedEvents:
@@ -77,9 +78,9 @@ class BinnedEvents:
         columns = np.ascontiguousarray(events.T)
         shares = [float(share) for share in np.arange(1, _BINS) / _BINS]
         cuts = np.array([quantiles(ordered, shares) for ordered in np.sort(columns, axis=1)])
-        bins = np.empty(events.shape, dtype=np.uint8)
-        _bin(columns, cuts, bins)
-        return cls(events, cuts.T, bins)
+        below = [np.searchsorted(ends, column) for ends, column in zip(cuts, columns, strict=True)]
+        offset = _BINS * np.arange(len(columns))[:, None]
+        return cls(events, cuts.T, np.ascontiguousarray((np.array(below) + offset).T))
 
     def grow(self, stain: int) -> StainTree:
         """Return a tree for a channel by all others, each cut taking off most of its variance.
@@ -102,7 +103,7 @@ class BinnedEvents:
         found = self._best_cut(stain, rows, own - mean) if depth < _DEPTH and len(rows) >= 2 * _FEWEST else None
         if found is not None:
             j, k = found
-            low = self.bins[rows, j] <= k
+            low = self.bins[rows, j] <= k + _BINS * j
             left = self._add(nodes, stain, rows[low], depth + 1)
             right = self._add(nodes, stain, rows[~low], depth + 1)
             nodes[number] = (j, float(self.cuts[k, j]), left, right, mean)
@@ -111,9 +112,9 @@ class BinnedEvents:
     def _best_cut(self, stain: int, rows: NDArray[np.intp], centred: Array) -> tuple[int, int] | None:
         """Return channel and bin of the cut that takes off most variance; None where none does."""
         n, d = len(rows), self.bins.shape[1]
-        count, total = np.zeros((d, _BINS), dtype=np.intp), np.zeros((d, _BINS))
-        _sums(self.bins, rows, centred, count, total)
-        count, total = count.cumsum(axis=1)[:, :-1], total.cumsum(axis=1)[:, :-1]
+        places = self.bins[rows].ravel()
+        count = np.bincount(places, minlength=d * _BINS).reshape(d, _BINS).cumsum(axis=1)[:, :-1]
+        total = np.bincount(places, np.repeat(centred, d), d * _BINS).reshape(d, _BINS).cumsum(axis=1)[:, :-1]
         allowed = (count >= _FEWEST) & (n - count >= _FEWEST)
         allowed[stain] = False
         if not allowed.any():
@@ -122,34 +123,3 @@ class BinnedEvents:
             gain = np.where(allowed, total**2 / count + total**2 / (n - count), -1.0)
         j, k = np.unravel_index(int(np.argmax(gain)), gain.shape)
         return (int(j), int(k)) if gain[j, k] > 0 else None
-
-
-@compiled
-def _bin(columns: Any, cuts: Any, bins: Any) -> None:
-    """Give each event of each channel the number of cuts below it."""
-    for j in range(columns.shape[0]):
-        for i in range(columns.shape[1]):
-            below = 0
-            for k in range(cuts.shape[1]):
-                below += cuts[j, k] < columns[j, i]
-            bins[i, j] = below
-
-
-@compiled
-def _sums(bins: Any, rows: Any, values: Any, count: Any, total: Any) -> None:
-    """Add to each channel's bins how many of the events are in them, and the sum of their values."""
-    for place in range(rows.shape[0]):
-        row, value = rows[place], values[place]
-        for j in range(bins.shape[1]):
-            count[j, bins[row, j]] += 1
-            total[j, bins[row, j]] += value
-
-
-@compiled
-def _descend(feature: Any, cut: Any, left: Any, right: Any, mean: Any, events: Any, result: Any) -> None:
-    """Follow each event to its leaf."""
-    for i in range(events.shape[0]):
-        at = 0
-        while feature[at] >= 0:
-            at = left[at] if events[i, feature[at]] <= cut[at] else right[at]
-        result[i] = mean[at]
