@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import weakref
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from immunolab.gating.strategy import Rectangle
 from immunolab.results.record import read_run
 from immunolab.review import open_tubes
 from immunolab.review.opening import open_review
+from immunolab.review.session import Decision, SavedChange, Session
 from immunolab.simulation import simulate
 from immunolab.workflow.run import run
 
@@ -125,6 +127,53 @@ def test_a_moved_gate_is_counted_in_the_scope_s_other_tubes_and_below_it(place: 
         after = rows(client, TREG)
     assert not any(one["behind"] for one in after.values())
     assert all(after[name]["n"] < before[name]["n"] for name in before)
+
+
+def test_a_tube_that_cannot_be_counted_with_a_moved_gate_says_so_and_has_no_number(place: Path) -> None:
+    with reviewed(place / "out", blind=False) as client:
+        client.drag("SLE001_W0", TREG, by=0.1)
+        for lost in (place / "study").rglob("*SLE001_W10*.fcs"):
+            lost.unlink()
+        fields = {"scope": "patient", "reason": "wrong_population", "comment": ""}
+        client.post("save", tube="SLE001_W0", gate=TREG, **fields)
+        end = time.monotonic() + 20
+        while not client.get("session")["settled"] and time.monotonic() < end:
+            time.sleep(0.05)
+        found = rows(client, TREG)
+    assert {name for name, one in found.items() if one["failed"]} == {"SLE001_W10"}
+    assert "could not be counted" in str(found["SLE001_W10"]["why"])
+    assert found["SLE001_W10"]["percent"] is None
+
+
+def test_two_names_that_are_kept_alike_are_two_readers(place: Path) -> None:
+    with open_review(place / "out", reader="A Berg"):
+        pass
+    wanted = pytest.raises(InputError, match="'A_Berg' would go on with the review by 'A Berg'")
+    with wanted, open_review(place / "out", reader="A_Berg"):
+        pass
+    with open_review(place / "out", reader="A Berg") as review:
+        assert review.session.reader == "A Berg"
+
+
+def test_an_answer_that_is_given_while_answers_are_listed_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with AuditLog(tmp_path) as log:
+        session = Session(log, "review", "ann", lambda: "2026-01-01T00:00:00Z")
+        session.decide(Decision("first", TREG, "accept"))
+        held, other = session._held, threading.Thread(target=session.decide, args=[Decision("second", TREG, "reject")])
+
+        def meanwhile() -> list[Decision | SavedChange]:
+            found = list(held())
+            other.start()
+            other.join(0.5)
+            return found
+
+        with monkeypatch.context() as patch:
+            patch.setattr(session, "_held", meanwhile)
+            assert session.decisions.keys() == {("first", TREG)}
+        other.join()
+        assert session.decisions.keys() == {("first", TREG), ("second", TREG)}
 
 
 def test_a_second_reader_sees_nothing_of_the_first_and_does_not_change_what_runs(place: Path) -> None:

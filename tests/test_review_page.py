@@ -10,6 +10,8 @@ import pytest
 from review_page import ReviewPage, review_page
 from review_server import finished_run, reviewed
 
+from immunolab.review.opening import open_review
+
 TREG = "/lymphocytes/CD3/CD4/Treg"
 
 
@@ -135,6 +137,8 @@ def test_keys_alone_go_through_a_gate(browser, out):
         press("Enter")
         seen.until_open(tubes[1])
         assert seen.focused() == "plot-name"
+        press("o")
+        seen.until_said("The sheet has no control for this gate")
         before = seen.row("Treg")
         press("e")
         assert page.evaluate("document.activeElement.matches('.il-handle')")
@@ -179,6 +183,21 @@ def test_keys_alone_go_through_a_gate(browser, out):
         press("t")
         assert page.locator("#grid .card").count() == len(tubes) - 2, "letters are off"
         assert seen.problems == []
+
+
+def test_a_second_reader_who_saves_is_not_promised_the_next_run(browser, out):
+    with open_review(out, reader="first"):
+        pass
+    with review_page(browser, out, reader="second") as seen:
+        press = seen.page.keyboard.press
+        seen.open()
+        press("e")
+        press("Shift+ArrowRight")
+        seen.page.locator(".save").wait_for()
+        seen.page.get_by_label("Reason").select_option("wrong_population")
+        seen.page.get_by_role("button", name="Save", exact=True).click()
+        seen.until_said("Saved in 1 tube.")
+        assert "the next run takes the first reader's gates" in seen.said()
 
 
 def test_filters_leave_the_tubes_that_match(browser, out):

@@ -10,7 +10,6 @@ import numpy as np
 
 from immunolab.editor.recount import Recount
 from immunolab.editor.scene import Scene
-from immunolab.errors import InputError, Problem
 from immunolab.events.tube import Tube
 from immunolab.gating.gates import Ellipsoid, Polygon, Rectangle
 from immunolab.gating.tube_gates import TubeGates
@@ -19,10 +18,6 @@ from immunolab.plots.event_bins import bin_values
 from immunolab.review.blinding import Pixels
 from immunolab.review.pictures import BINS, shades
 from immunolab.study.sample import Sample
-
-
-class NoControl(InputError):
-    """There is no control to show for a gate."""
 
 
 def control_of(sample: Sample, markers: Iterable[str], samples: Iterable[Sample]) -> Sample | None:
@@ -69,7 +64,7 @@ def gate_markers(scene: Scene) -> list[str]:
 
 
 def overlay(scene: Scene, control: Sample, events: Tube) -> Mapping[str, Any]:
-    """Return a control's events on the axes of the picture, as JSON holds them.
+    """Return a control's events on the axes of the picture, as JSON holds them; why there is ``none`` to show.
 
     Parameters
     ----------
@@ -77,16 +72,11 @@ def overlay(scene: Scene, control: Sample, events: Tube) -> Mapping[str, Any]:
         Of the editor, with the tube's gates as they are now.
     control, events
         The control and its events.
-
-    Raises
-    ------
-    NoControl
-        The control has no event in the population that is shown.
     """
     gated = gate_tube(events, TubeGates(scene.strategy))
     inside = gated.mask(scene.shown) if scene.shown else np.ones(len(events), dtype=np.bool_)
     if not inside.any():
-        raise NoControl(Problem("", "control", "the control has no event in the population shown", ""))
+        return {"none": "The control has no event in the population shown."}
     view, recount = scene.view(), Recount(events, scene.strategy)
     axes = [view.axis(letter) for letter in view.letters()]
     values = [recount.coordinates(axis.dimension)[inside] for axis in axes]

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 
 from immunolab.audit.log import AuditLog
@@ -20,6 +19,7 @@ from immunolab.results.run import Run
 from immunolab.review.kept_overrides import KeptOverrides
 from immunolab.review.review import Review
 from immunolab.review.session import Session
+from immunolab.schema.files import file_sha256
 
 _SEEDS = 2**31  # codes and order are drawn from one of so many seeds
 
@@ -87,11 +87,14 @@ def now() -> str:
 
 
 def _opened(log: AuditLog, run: Run, reader: str, blind: bool) -> Opened:
-    made = sha256((run.folder / RECORD).read_bytes()).hexdigest()
+    made = file_sha256(run.folder / RECORD)
     slug = re.sub(r"[^\w-]+", "_", reader)
     review = f"{slug}-{made[:12]}{'' if blind else '-open'}"
     for entry in log.entries():
         if entry.kind == "review_opened" and entry.fields.get("review") == review:
+            if entry.by != reader:
+                text = f"{reader!r} would go on with the review by {entry.by!r}: both are kept as '{slug}'"
+                raise InputError(Problem("", "--reader", text, "give a name of other letters"))
             return Opened(review, made, int(entry.fields["seed"]), blind)
     return Opened(review, made, secrets.randbelow(_SEEDS), blind)
 

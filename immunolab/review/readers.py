@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from itertools import combinations
 from typing import Any
 
@@ -23,6 +22,7 @@ from immunolab.results.two_gatings import counted_twice, events_in_common
 from immunolab.review.open_tubes import with_gates
 from immunolab.review.session import Session
 from immunolab.schema.agreement import GATING_PAIRS, READERS
+from immunolab.schema.files import file_sha256
 from immunolab.schema.flags import withheld
 from immunolab.vocabulary.display_names import display_name
 
@@ -73,7 +73,7 @@ def closed_reviews(log: AuditLog, run: Run) -> list[Session]:
     run
         Finished; a review belongs to one record of one run.
     """
-    made = sha256((run.folder / RECORD).read_bytes()).hexdigest()
+    made = file_sha256(run.folder / RECORD)
     opened = {
         str(entry.fields["review"]): entry.by
         for entry in log.entries()

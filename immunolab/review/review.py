@@ -18,7 +18,7 @@ from immunolab.results.run import Run
 from immunolab.results.tube import read_events
 from immunolab.review.answers import ReaderAnswers
 from immunolab.review.blinding import Blinding, shuffled
-from immunolab.review.controls import NoControl, control_of, gate_markers, overlay
+from immunolab.review.controls import control_of, gate_markers, overlay
 from immunolab.review.kept_overrides import KeptOverrides
 from immunolab.review.open_tubes import OpenTubes
 from immunolab.review.pictures import BINS, pictures
@@ -162,9 +162,8 @@ class Review:
             Path of its population.
         """
         with self._lock:
-            sample = self._sample(tube)
+            sample = self._place(tube, gate)
             self._recounts.busy()
-            self._reviewed.rows(gate)
             self._tubes.receive(sample, {"type": "open"})
             return {"answers": self._tubes.receive(sample, {"type": "gate", "path": gate})}
 
@@ -195,27 +194,22 @@ class Review:
             return {}
 
     def get_overlay(self, tube: str, gate: str) -> Mapping[str, Any]:
-        """Return the events of a tube's control on the axes of its picture; a NoControl where it has none.
+        """Return the events of a tube's control on the axes of its picture, or why there is ``none``.
 
         Parameters
         ----------
-        tube
-            As it is shown.
-        gate
-            Path of its population.
+        tube, gate
+            As in `open`.
         """
         with self._lock:
-            name = self._sample(tube)
-            self._reviewed.rows(gate)
+            name = self._place(tube, gate)
             scene = self._tubes.editor(name).scene
             if scene.active != gate:
                 scene.to_gate(gate)
-            study = self._run.study
-            control = control_of(self._reviewed.samples[name], gate_markers(scene), study.samples)
+            control = control_of(self._reviewed.samples[name], gate_markers(scene), self._run.study.samples)
             if control is None:
-                text = "the sheet has no control for this gate: no FMO of its markers and no unstained tube"
-                raise NoControl(Problem("", "control", text, ""))
-            return overlay(scene, control, read_events(study, control.sample_id, self._run.inputs))
+                return {"none": "The sheet has no control for this gate: no FMO of its markers and no unstained tube."}
+            return overlay(scene, control, read_events(self._run.study, control.sample_id, self._run.inputs))
 
     # ---- what is answered
 
@@ -312,6 +306,7 @@ class Review:
     def _tube(self, name: str, gate: str, row: dict[str, Any]) -> dict[str, Any]:
         sample, said, moved = self._reviewed.samples[name], self.session.decisions.get((name, gate)), self._saved(name)
         now = self._recounts.row(name, gate) if moved else {}
+        failed = self._recounts.failed(name) if moved else ""
         names = {"visit": sample.visit, "cohort": sample.cohort}
         return {
             "tube": self.blinding.tube(name),
@@ -320,8 +315,9 @@ class Review:
             "panel": self.blinding.panel(sample.panel),
             **row,
             **({"percent": None} if now is None else now),
-            **({"why": failed} if moved and (failed := self._recounts.failed(name)) else {}),
+            **({"why": failed} if failed else {}),
             "behind": now is None,
+            "failed": bool(failed),
             "decision": said.word if said else "undecided",
             "comment": said.comment if said else "",
             "overridden": gate in moved,
@@ -336,6 +332,11 @@ class Review:
     def _saved(self, sample_id: str) -> dict[str, Gate]:
         """Return the gates of a tube that are not those of the run: of others first, then of this review."""
         return {**self._before.get(sample_id, {}), **self._overrides.gates(sample_id)}
+
+    def _place(self, tube: str, gate: str) -> str:
+        """Return the sample of a tube as it is shown, where the review has the gate."""
+        self._reviewed.rows(gate)
+        return self._sample(tube)
 
     def _sample(self, tube: str) -> str:
         try:

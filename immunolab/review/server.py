@@ -16,7 +16,6 @@ from starlette.routing import Route
 
 from immunolab.errors import ImmunolabError, InputError, Problem
 from immunolab.review.access import Access
-from immunolab.review.controls import NoControl
 from immunolab.review.review import Review
 
 _PAGE = Path(__file__).parent / "page"
@@ -46,7 +45,7 @@ def application(review: Review, access: Access) -> Starlette:
     Parameters
     ----------
     review
-        ReaderAnswers the requests.
+        Answers the requests.
     access
         Decides who may make them.
     """
@@ -98,8 +97,6 @@ class _Door:
     def _answer_now(self, answer: Callable[[], Any]) -> Response:
         try:
             return self._leave(answer(), 200)
-        except NoControl as error:
-            return self._refuse(error.message, 404)
         except InputError as error:
             return self._refuse(str(error), 400)
         except ImmunolabError as error:

@@ -6,6 +6,7 @@ from the beginning, so that a server that was killed loses none of them.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -111,6 +112,7 @@ class Session:
     _gates: dict[str, dict[str, Gate]] | None = None
     _decisions: dict[tuple[str, str], Decision] | None = None
     _last_change: str = ""
+    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for entry in self.log.entries():
@@ -120,11 +122,12 @@ class Session:
     @property
     def decisions(self) -> dict[tuple[str, str], Decision]:
         """The words that hold, by sample and path."""
-        held = self._decisions
-        if held is None:
-            found = {(act.sample_id, act.path): act for act in self._held() if isinstance(act, Decision)}
-            held = {place: act for place, act in found.items() if act.word != "undecided" or act.comment}
-            self._decisions = held
+        with self._lock:  # an answer that is taken meanwhile, by another request, would be missing from here on
+            held = self._decisions
+            if held is None:
+                found = {(act.sample_id, act.path): act for act in self._held() if isinstance(act, Decision)}
+                held = {place: act for place, act in found.items() if act.word != "undecided" or act.comment}
+                self._decisions = held
         return held
 
     @property
@@ -239,8 +242,9 @@ class Session:
         at = self.clock()
         fields = [{"review": self.review} | dict(one) for one in every]
         entries = self.log.append_all([Happening(kind, one, self.reader, at) for one in fields])
-        for one, entry in zip(fields, entries, strict=True):
-            self._take(kind, one, entry, at)
+        with self._lock:
+            for one, entry in zip(fields, entries, strict=True):
+                self._take(kind, one, entry, at)
         return entries
 
     def _take(self, kind: str, fields: Mapping[str, Any], entry: str, at: str) -> None:

@@ -230,7 +230,8 @@ const commands = {
     try {
       const { changed, session } = await api.save({ tube: store.tube, gate: store.gate, scope, reason, comment });
       await reload(session);
-      say(`Saved in ${many(changed.length, "tube")}. The next run applies it.`);
+      const where = session.applies ? "The next run applies it." : "Kept to compare readers: the next run takes the first reader's gates.";
+      say(`Saved in ${many(changed.length, "tube")}. ${where}`);
     } catch (refusal) {
       say(refusal.message, true);
     }

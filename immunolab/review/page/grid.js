@@ -4,7 +4,7 @@ import { card, fill } from "./card.js";
 import { html } from "./editor.js";
 import { gateOf, groups, meaningOf, pictureOf, shown, store, tubeOf } from "./store.js";
 import { forget } from "./thumbs.js";
-import { DECISIONS, count, decisionOf, many, menu, nameOf, plain, say, share } from "./words.js";
+import { DECISIONS, count, decisionOf, many, menu, nameOf, numberOf, plain, say, share } from "./words.js";
 
 const section = document.getElementById("grid");
 const head = html("div", { class: "head" });
@@ -143,7 +143,7 @@ function describe(one) {
   const where = [`patient ${one.group}`, one.visit, one.batch && `batch ${one.batch}`, some("panel").length > 1 && `panel ${one.panel}`].filter(Boolean).join(", ");
   const of = nameOf(gateOf(store.gate).parent);
   const title = html("strong", { text: one.tube });
-  const counted = one.behind ? "counting…" : `${share(one.percent)} of ${of}, ${count(one.n)} of ${many(one.n_parent, "event")}`;
+  const counted = one.behind ? numberOf(one) : `${share(one.percent)} of ${of}, ${count(one.n)} of ${many(one.n_parent, "event")}`;
   const counts = `${counted}, ${DECISIONS[decisionOf(one)]}`;
   strip.replaceChildren(title, ` ${where}. ${counts}.`, ...reasons(one));
   strip.scrollTop = 0;

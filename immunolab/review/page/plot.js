@@ -159,6 +159,7 @@ export async function flipOverlay() {
   try {
     const control = await api.overlay(mine.code, store.gate);
     if (mine !== shown) return;
+    if (control.none) return say(control.none);
     mine.takeOverlay = drawOverlay(pad, control);
     document.getElementById("overlay").setAttribute("aria-pressed", "true");
     say(`Outlined: ${control.label || "the control"}.`);

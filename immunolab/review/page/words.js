@@ -6,8 +6,8 @@ export const DECISIONS = { accept: "accepted", reject: "rejected", undecided: "u
 export const plain = (word) => word.replaceAll("_", " ");
 export const count = (n) => n.toLocaleString("en-US");
 export const share = (percent) => (percent === null ? "withheld" : `${percent.toFixed(percent < 10 ? 2 : 1)} %`);
-/** A tube's percentage with its gates as they are now; none while a moved one is being counted. */
-export const numberOf = (one) => (one.behind ? "counting…" : share(one.percent));
+/** A tube's percentage with its gates as they are now; none while a moved one is being counted, or where it cannot be. */
+export const numberOf = (one) => (one.failed ? "not counted" : one.behind ? "counting…" : share(one.percent));
 export const many = (n, one, more = `${one}s`) => `${count(n)} ${n === 1 ? one : more}`;
 /** The name at the end of a path; all events are the root. */
 export const nameOf = (path) => path.split("/").pop() || "root";
