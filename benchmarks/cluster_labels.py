@@ -28,7 +28,8 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).parent))
 
 from clustering import planted
-from real_sets import DONORS, RealSet, cytoexplorer, data_folder, symphony
+from real_set import RealSet, data_folder
+from real_sets import DONORS, cytoexplorer, symphony
 
 import immunolab as il
 from immunolab.clustering.clusters import NOT_CLUSTERED_ON, TRAIN_ON

@@ -20,7 +20,8 @@ import numpy as np
 import pandas as pd
 import real_acceptance
 from real_acceptance import LINES, silence
-from real_sets import SETS, RealSet
+from real_set import RealSet
+from real_sets import SETS
 from real_tubes import COLUMNS, markdown, run_set
 
 _HEAD = """Each tube alone, one constant at a time moved to either side; what changes of the lines above, of failures

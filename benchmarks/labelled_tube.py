@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from real_sets import Expected
+from real_set import Expected
 
 from immunolab.events.transforms import Logicle
 from immunolab.events.tube import Tube

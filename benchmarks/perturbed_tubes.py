@@ -17,7 +17,8 @@ from pathlib import Path
 import pandas as pd
 from labelled_tube import Labelled, compensated
 from perturbations import changes
-from real_sets import SETS, RealSet
+from real_set import RealSet
+from real_sets import SETS
 from real_tubes import _gate, compare, markdown
 
 # events that may be called of a population of which none is left, share of those that were removed: as many as the

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from real_sets import MEMORY, RealSet
+from real_set import RealSet
+from real_sets import MEMORY
 
 SHARE_OF_BEST = {"CD4": 0.97, "CD8": 0.93}  # of the macro F1 that two straight thresholds allow
 LEAST_MACRO, LEAST_ACTIVATED, LEAST_LINEAGE = 0.85, 0.75, 0.95  # F1

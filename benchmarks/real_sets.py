@@ -5,95 +5,21 @@ Read from the folder of shared data (``IMMUNOLAB_TEST_DATA``, by default ``../sh
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from real_set import ROOT, Expected, Mask, RealSet, data_folder, masked, yaml_strategy
 
 import immunolab as il
-from immunolab.config import parse_yaml
 from immunolab.events.tube import Channel, Tube
 from immunolab.gating.exchange.workspace import read_workspace
-from immunolab.gating.strategy import Strategy
-from immunolab.gating.strategy_file import builtin_strategy, parse_strategy
+from immunolab.gating.strategy_file import builtin_strategy
 
-ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))  # the helpers of the tests that write published tables as FCS files
-Mask = NDArray[np.bool_]
-
-
-def data_folder(name: str) -> Path:
-    """Return a folder of the shared flow data."""
-    return Path(os.environ.get("IMMUNOLAB_TEST_DATA", ROOT.parent / "shared" / "data")) / "flow" / name
-
-
-@dataclass(frozen=True)
-class Expected:
-    """What an expert found of one population in one tube.
-
-    Attributes
-    ----------
-    population
-        Its name in the strategy that is tried.
-    of
-        The population of that strategy whose events are the denominator.
-    n, n_of
-        Events that the expert counted, and in the expert's denominator.
-    events
-        Which events they are, where that is recorded.
-    within
-        The events that are compared; None for all.
-    """
-
-    population: str
-    of: str
-    n: int
-    n_of: int
-    events: Mask | None = None
-    within: Mask | None = None
-
-
-@dataclass(frozen=True)
-class RealSet:
-    """Tubes of one laboratory or study.
-
-    Attributes
-    ----------
-    strategy
-        Tried on every tube; its borders are placed by data.
-    tubes
-        Named by sample_id.
-    expected
-        sample_id to what the expert found; an empty list where there is nothing to compare with.
-    patients, batches
-        By sample_id, for the run of all tubes as one study.
-    shown
-        Populations that are printed without an expert's figure.
-    """
-
-    strategy: Strategy
-    tubes: list[Tube]
-    expected: Mapping[str, list[Expected]]
-    patients: Mapping[str, str] = field(default_factory=dict)
-    batches: Mapping[str, str] = field(default_factory=dict)
-    shown: tuple[str, ...] = ()
-
-
-def yaml_strategy(text: str) -> Strategy:
-    """Return a strategy of a YAML text."""
-    return parse_strategy(parse_yaml(text, "benchmark.yaml"))
-
-
-def masked(name: str, of: str, events: Mask, parent: Mask, within: Mask | None = None) -> Expected:
-    """Return an expectation whose events are known one by one."""
-    kept = events if within is None else events & within
-    base = parent if within is None else parent & within
-    return Expected(name, of, int(kept.sum()), int(base.sum()), events, within)
 
 
 # --- HIPC Lyoplate T panel: labels of every event ------------------------------------------------------------

@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from real_acceptance import acceptance, silence
-from real_sets import SETS, Expected, RealSet
+from real_set import Expected, RealSet
+from real_sets import SETS
 from validation_page import write_page
 
 import immunolab as il

@@ -18,7 +18,8 @@ import pandas as pd
 from labelled_tube import Labelled, compensated
 from perturbations import changes
 from perturbed_tubes import TRIALS, outcome_of
-from real_sets import SETS, RealSet
+from real_set import RealSet
+from real_sets import SETS
 from real_tubes import _gate, compare, markdown
 
 from immunolab.gating import coexpression as check

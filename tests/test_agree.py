@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -20,22 +21,54 @@ from immunolab.gating.strategy import Dimension, Polygon, Population, Rectangle,
 from immunolab.gating.tube_gates import TubeGates
 from immunolab.gating.tubes import gate_tube
 from immunolab.plots.two_gates import two_gates
+from immunolab.report.agree_page import agree_page, in_words
 from immunolab.results.two_gatings import matched_paths
 from immunolab.schema.agreement import GATING_AGREEMENT, GATING_PAIRS, UNMATCHED
 from immunolab.simulation.fcs_writer import write_fcs
 from immunolab.workflow.agree import agree
+from immunolab.workflow.agree_pairs import alone_reason, paired_tubes, same_problems
+from immunolab.workflow.agree_sides import Side, SideTube, read_side
+from immunolab.workflow.agree_tube import TubeAgreement
 
 # Bland and Altman 1986, table 1, first measurements: peak flow by Wright meter and mini Wright meter, l/min
 WRIGHT = [494, 395, 516, 434, 476, 557, 413, 442, 650, 433, 417, 656, 267, 478, 178, 423, 427]
 MINI = [512, 430, 520, 428, 500, 600, 364, 380, 658, 445, 432, 626, 260, 477, 259, 350, 451]
 
 
-def test_concordance_is_that_of_stata_on_bland_and_altmans_peak_flows() -> None:
-    # Steichen and Cox, "concord", Stata Technical Bulletin 43: rho_c .943, interval by z .850 to .979
+def test_concordance_of_bland_and_altmans_peak_flows_by_whole_sums_and_its_interval_by_the_delta_method() -> None:
+    """Value: 2 S_xy over S_xx + S_yy + n (difference of means)², in exact fractions.
+
+    Interval: Lin's variance is what first derivatives of Fisher's z give for means and covariances of normal pairs,
+    with n - 2 for n. Here these derivatives are numerical, so that nothing of the published formula is used.
+    """
+    n, sum_x, sum_y = len(WRIGHT), sum(WRIGHT), sum(MINI)
+    s_xx, s_yy, s_xy = (
+        Fraction(sum(a * b for a, b in zip(one, other, strict=True))) - Fraction(sum(one) * sum(other), n)
+        for one, other in ((WRIGHT, WRIGHT), (MINI, MINI), (WRIGHT, MINI))
+    )
+    value = float(2 * s_xy / (s_xx + s_yy + Fraction((sum_x - sum_y) ** 2, n)))
     found = lin_concordance(WRIGHT, MINI)
-    assert round(found.value, 3) == 0.943
-    assert (round(found.low, 3), round(found.high, 3)) == (0.850, 0.979)
+    assert found.value == pytest.approx(value, rel=1e-12)
     assert found.n == 17
+
+    def z(moments: np.ndarray) -> float:
+        apart, xx, yy, xy = moments
+        return float(np.arctanh(2 * xy / (xx + yy + apart**2)))
+
+    xx, yy, xy = (float(s / n) for s in (s_xx, s_yy, s_xy))
+    at = np.array([(sum_x - sum_y) / n, xx, yy, xy])
+    steps = np.diag(1e-5 * np.abs(at))
+    slope = np.array([(z(at + step) - z(at - step)) / (2 * step.sum()) for step in steps])
+    spread = np.zeros((4, 4))  # n times the covariance of the moments of normal pairs
+    spread[0, 0] = xx + yy - 2 * xy
+    spread[1:, 1:] = [
+        [2 * xx**2, 2 * xy**2, 2 * xx * xy],
+        [2 * xy**2, 2 * yy**2, 2 * yy * xy],
+        [2 * xx * xy, 2 * yy * xy, xx * yy + xy**2],
+    ]
+    half = 1.959964 * np.sqrt(slope @ spread @ slope / (n - 2))
+    assert np.arctanh(found.high) - np.arctanh(found.value) == pytest.approx(half, rel=1e-5)
+    assert np.arctanh(found.value) - np.arctanh(found.low) == pytest.approx(half, rel=1e-5)
 
 
 def test_concordance_by_hand() -> None:
@@ -77,11 +110,15 @@ def _pairs(first: list[float], second: list[float]) -> pd.DataFrame:
 
 
 def test_bias_and_limits_are_those_of_the_paper() -> None:
-    # the same data as percents: mean difference -2.1, sd 38.8, limits of the concord paper -78.097 to 73.861
+    # the same data as percents; the paper rounds: mean difference -2.1, sd 38.8. By hand: sum -36, of squares 24120
     row = gating_agreement(_pairs([v / 10 for v in MINI], [v / 10 for v in WRIGHT])).iloc[0]
-    assert row["bias"] == pytest.approx(-0.2118, abs=5e-5)
-    assert row["limit_low"] == pytest.approx(-7.8097, abs=5e-4)
-    assert row["limit_high"] == pytest.approx(7.3861, abs=5e-4)
+    differences = [a - b for a, b in zip(WRIGHT, MINI, strict=True)]
+    assert (sum(differences), sum(d * d for d in differences)) == (-36, 24120)
+    sd = np.sqrt((24120 - 36**2 / 17) / 16) / 10
+    assert round(10 * sd, 1) == 38.8
+    assert row["bias"] == pytest.approx(-3.6 / 17)
+    assert row["limit_low"] == pytest.approx(-3.6 / 17 - 1.96 * sd, rel=1e-4)
+    assert row["limit_high"] == pytest.approx(-3.6 / 17 + 1.96 * sd, rel=1e-4)
     doubled = gating_agreement(_pairs([10.0, 20.0, 40.0], [20.0, 40.0, 80.0])).iloc[0]
     assert doubled["ratio"] == pytest.approx(2.0)
     assert doubled["ratio_limit_low"] == pytest.approx(2.0)
@@ -175,6 +212,8 @@ def test_counts_of_another_program_are_compared_without_events(files: Path, tmp_
     rows = found.tubes[found.tubes["population"] == "Treg"]
     assert list(rows["percent_b"]) == [5.0, 6.0]
     assert rows["n_both"].isna().all()
+    of_all = found.tubes[found.tubes["population"] == "CD3"]
+    assert of_all["n_parent_b"].isna().all()  # the table has no count of all events; 0 would be a number
     said = dict(zip(found.unmatched["name"], found.unmatched["reason"], strict=True))
     assert "counts only" in said["t0"]
     assert said["other"] == "only flowjo.csv has it"
@@ -200,6 +239,64 @@ def test_what_cannot_be_compared_is_said_with_the_way_out(files: Path, tmp_path:
     assert main(["agree", str(first), str(second), "--same", "CD4"]) == 1
 
 
+def test_words_of_two_gatings_are_refused_where_one_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["agree", "gating.wsp", "--files", "a.fcs", "--names", "A,B"]) == 1
+    said = capsys.readouterr().err
+    assert "--files" in said
+    assert "--names" in said
+    assert "immunolab agree A B" in said
+
+
+def test_words_of_same_that_mean_no_population_or_several_are_refused(files: Path) -> None:
+    first, second, tube = files / "first.yaml", files / "second.yaml", files / "t0.fcs"
+    with pytest.raises(InputError) as raised:
+        agree(first, second, files=[tube], same={"Tregs": "Treg", "CD4": "CD8"})
+    texts = [f"{problem.message} {problem.hint}" for problem in raised.value.problems]
+    assert texts[0] == "first.yaml has no population 'Tregs' did you mean 'Treg'?"
+    assert texts[1].startswith("second.yaml has no population 'CD8'")
+    one = TubeAgreement((), only_a=("/T/CD4", "/B/CD4"), only_b=("/CD4",))
+    (problem,) = same_problems({"CD4": "CD4"}, [one], ("A", "B"))
+    assert "'CD4' is 2 populations of A: /B/CD4, /T/CD4" in problem.message
+
+
+def test_a_file_name_that_two_tubes_of_a_run_have_is_neither(tmp_path: Path) -> None:
+    """Two centres call their file 1.fcs: counts of '1' are of one of them, and nothing says of which."""
+    tubes = (SideTube("P1", "a/1.fcs"), SideTube("P2", "b/1.fcs"), SideTube("P3", "c/3.fcs"))
+    a, b = Side("run", tubes), Side("counts", (SideTube("1"), SideTube("3"), SideTube("P2")))
+    for first, second in ((a, b), (b, a)):
+        _, _, pairs = paired_tubes(first, second, Side("files", ()))
+        assert {frozenset((pair.a.sample_id, pair.b.sample_id)) for pair in pairs} == {
+            frozenset({"P3", "3"}),
+            frozenset({"P2"}),
+        }
+    assert "several tubes go by its name" in alone_reason(tubes[0], a, b, Side("files", ()))
+    assert alone_reason(SideTube("P9"), a, b, Side("files", ())) == "only run has it"
+
+
+def test_twice_and_half_as_much_are_not_equal_percents() -> None:
+    even = gating_agreement(_pairs([10.0, 20.0], [20.0, 10.0]))
+    assert even["ratio"].iloc[0] == 1.0
+    assert "equal" not in in_words(even, ("A", "B"), 2)
+    assert "All percents are equal" in in_words(gating_agreement(_pairs([10.0, 0.5], [10.0, 0.5])), ("A", "B"), 2)
+    one = in_words(gating_agreement(_pairs([10.0], [20.0])), ("A", "B"), 1)
+    assert "not available" not in one
+    assert "farthest from 1 in A: 2.00" in one
+
+
+def test_a_ratio_says_of_how_many_tubes_it_is_where_a_percent_is_zero() -> None:
+    pairs = _pairs([10.0, 20.0, 30.0, 40.0], [11.0, 21.0, 31.0, 0.0])
+    found = gating_agreement(pairs)
+    page = agree_page(found, UNMATCHED.empty(), ("A", "B"), n_tubes=4, overview=(), differences=(), worst=())
+    assert ", 3 tubes</td>" in page
+
+
+def test_counts_given_twice_are_refused(tmp_path: Path) -> None:
+    table = tmp_path / "counts.csv"
+    table.write_text("sample,path,count\nt0,/CD3,5\nt0.fcs,/CD3,7\n")
+    with pytest.raises(InputError, match="several counts of population '/CD3'"):
+        read_side(table)
+
+
 def test_both_gates_are_drawn_on_the_same_events() -> None:
     tube, _ = planted_tube(0, 4_000, sample_id="t0")
     a, b = (gate_tube(tube, TubeGates(_strategy(2.2, x))) for x in (2.5, 3.0))
@@ -219,3 +316,4 @@ def test_a_flowjo_workspace_agrees_with_itself_as_gating_ml() -> None:
     assert (rows["f1"].dropna() == 1).all()
     assert rows["n_a"].eq(rows["n_b"]).all()
     assert abs(int(rows.loc["T cells", "n_a"]) - 10_745) <= 2  # FlowJo's count
+    assert not (found.unmatched["what"] == "tube").any()  # the workspace's other tubes are in both

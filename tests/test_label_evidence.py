@@ -246,6 +246,15 @@ def test_cd4_cells_too_few_to_be_seen_in_a_cd8_sort_are_t_cells_and_the_share_th
     assert any("one kind, CD8" in note and "% of CD4 would not be seen" in note for note in found.notes)
 
 
+def test_where_cells_show_nothing_that_parts_cd4_from_cd8_no_share_is_said_to_be_seen() -> None:
+    """A third of CD4 would not be seen either, so that 30 % is no limit."""
+    nothing, fit = np.zeros(500), KindFit(("CD4_memory", "CD8_effector"), np.zeros((500, 2)), np.full(2, 0.5))
+    points = np.random.default_rng(0).normal(size=(500, 2))
+    found = chance_of_cd4(fit, nothing + 0.1, points, nearest_cells(points, 30), expected=(nothing, nothing))
+    assert len(found.present) == 1
+    assert found.seen_from == 1.0
+
+
 def test_a_second_kind_that_no_cell_shows_by_itself_is_seen_by_nearest_cells_together() -> None:
     """Thirty cells without CD8 transcripts: a kind where they are alike, lost transcripts where they are not."""
     rng = np.random.default_rng(0)

@@ -68,7 +68,7 @@ def test_t_cells_of_a_sorted_tube_are_found_or_flagged(hipc, number: int) -> Non
 def test_added_and_lost_events_keep_the_truth() -> None:
     from labelled_tube import Labelled
     from perturbed_events import dead_cells, doublets, fewer_positives
-    from real_sets import masked
+    from real_set import masked
 
     tube, kinds = planted_tube(3, n=4_000)
     cells = np.isin(kinds, ["naive", "memory"])

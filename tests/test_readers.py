@@ -45,8 +45,12 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place / "out"
 
 
-def test_gates_of_two_readers_are_compared_event_by_event(out: Path, tmp_path: Path) -> None:
+def test_gates_of_two_readers_are_compared_event_by_event(
+    out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["agree", str(out), "-o", str(tmp_path)]) == 0
+    said = capsys.readouterr()
+    assert "% (Treg)" in said.out + said.err
     table = READERS.read(tmp_path / "readers_agreement.csv").set_index("path")
     assert list(table["reader_a"].unique()) == ["Ada"]
     assert table.loc["/lymphocytes/CD3", "cv"] == 0

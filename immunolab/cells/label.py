@@ -282,7 +282,11 @@ def _cd4_or_cd8(
     notes = [f"CD4 and CD8 are called by {' and '.join(sources)}"]
     if len(found.present) == 1:
         alone, rarer = ("CD4", "CD8") if found.present[0] == "CD4" else ("CD8", "CD4")
-        limit = f"fewer than {100 * found.seen_from:.0f} % of {rarer} would not be seen"
+        limit = (
+            f"fewer than {100 * found.seen_from:.0f} % of {rarer} would not be seen"
+            if found.seen_from < 1
+            else f"the cells show so little that no share of {rarer} that is tried would be seen"
+        )
         notes.append(f"the T cells are one kind, {alone}: a second one explains them no better ({limit})")
     if found.by_share_alone.any():
         notes.append(

@@ -154,7 +154,8 @@ class Siblings:
         Cells that are the one rather than the other only as it is the commoner: with equal shares they would be in
         doubt.
     seen_from
-        Where there is one alone: the share of cells of the other from which it would be seen.
+        Where there is one alone: the share of cells of the other from which it would be seen; 1 where none of the
+        shares that are tried would.
     """
 
     chances: tuple[Array, Array]
@@ -233,19 +234,19 @@ def chance_of_cd4(
         # a CD8 cell mostly shows its coreceptor, and is named where CD4 is common; a CD4 cell mostly shows none
         equal_kinds = replace(fit, weight=np.ones(len(of_kind)))
         own = _log_sum(equal_kinds, of_kind == "CD8") - _log_sum(equal_kinds, of_kind == "CD4")
-        hidden = seen_from / 2  # on average, where any share that is not seen is as probable
+        hidden = min(seen_from, _PLANTED[-1]) / 2  # on average, where any share that is not seen is as probable
         alone = own + np.log((1 - hidden) / hidden) < 0
     return Siblings((share * either, (1 - share) * either), present, alone, seen_from)
 
 
 def _seen_from(expected: tuple[Array, Array], commoner: int, n: int) -> float:
-    """Return the least share of the rarer kind from which it is seen among n cells, by the odds that are expected."""
+    """Return the least share of the rarer kind that is seen among n cells, by the odds expected; 1 if none is."""
     for share in _PLANTED:
         rare = round(share * n)
         odds = np.concatenate([np.resize(expected[commoner], n - rare), np.resize(expected[1 - commoner], rare)])
         if _second_kind(odds, _LEAST_GAIN)[1]:
             return share
-    return _PLANTED[-1]
+    return 1.0
 
 
 def _present(odds: Array, neighbours: Neighbours) -> tuple[str, ...]:

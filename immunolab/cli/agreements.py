@@ -37,6 +37,7 @@ def add_agree(commands: Subparsers) -> None:
 
 def _agree(arguments: argparse.Namespace) -> int:
     if arguments.b is None:
+        _without_b(arguments)
         from immunolab.workflow.agree_readers import agree_readers, readers_text
 
         say(
@@ -59,6 +60,16 @@ def _agree(arguments: argparse.Namespace) -> int:
     for line in unmatched_lines(found.unmatched):
         say(line)
     return DONE
+
+
+def _without_b(arguments: argparse.Namespace) -> None:
+    """Refuse words that are of two gatings where one is named: readers are compared by their run alone."""
+    given = [word for word in ("files", "panel", "same", "names") if getattr(arguments, word)]
+    if given:
+        hint = "name the second gating: immunolab agree A B; the readers of a run are compared without it"
+        raise InputError(
+            [Problem("", f"--{word}", "is for two gatings, and only one is named", hint) for word in given]
+        )
 
 
 def _same(words: list[str]) -> dict[str, str]:

@@ -122,13 +122,17 @@ def in_words(populations: pd.DataFrame, words: tuple[str, str], n_tubes: int) ->
     if not n:
         return text
     ratio = populations["ratio"].astype(float)
-    if len(ratio) and (ratio == 1.0).all():
-        text += " All percents are equal."
+    # a mean ratio of 1 is not enough: tubes with twice and half as much make it, too
+    if (populations["n_tubes"] > 0).any() and (populations["cv"].astype(float).fillna(0.0) == 0.0).all():
+        of_both = "" if (populations["n_withheld"] == 0).all() else " that both have"
+        text += f" All percents{of_both} are equal."
     elif ratio.notna().any():
         far = populations.loc[np.log(ratio).abs().idxmax()]
-        middle = number(float(populations["concordance"].astype(float).median()))
+        concordance = populations["concordance"].astype(float)
+        if concordance.notna().any():
+            text += f" Median of Lin's concordance {number(float(concordance.median()))}."
         text += (
-            f" Median concordance {middle}; the ratio of percents is farthest from 1 in "
+            " The mean ratio of percents is farthest from 1 in "
             f"{display_name(str(far['population']))}: {number(float(far['ratio']))}."
         )
     if populations["f1"].notna().any():
@@ -174,6 +178,11 @@ def _cells(row: dict[str, object]) -> tuple[str, ...]:
         ends = pair(low, high)
         return f"{text(value)} [{ends}]" if ends else text(value)
 
+    def of(value: str, count: str) -> str:
+        """Return a value with its own number of tubes where that is another than the row's."""
+        n = 0 if pd.isna(row[count]) else int(str(row[count]))  # type: ignore[call-overload]
+        return f"{value}, {n} tube{'' if n == 1 else 's'}" if value and n != row["n_tubes"] else value
+
     lowest = f" ({text('f1_lowest')})" if text("f1_lowest") else ""
     withheld = f" ({row['n_withheld']} without)" if row["n_withheld"] else ""
     return (
@@ -183,10 +192,10 @@ def _cells(row: dict[str, object]) -> tuple[str, ...]:
         text("mean_b"),
         bracket("bias", "bias_ci_low", "bias_ci_high"),
         pair("limit_low", "limit_high"),
-        bracket("ratio", "ratio_ci_low", "ratio_ci_high"),
+        of(bracket("ratio", "ratio_ci_low", "ratio_ci_high"), "n_ratio"),
         pair("ratio_limit_low", "ratio_limit_high"),
         bracket("concordance", "concordance_ci_low", "concordance_ci_high"),
         text("cv"),
-        f"{text('f1')}{lowest}",
+        of(f"{text('f1')}{lowest}", "n_event_tubes"),
         text("kappa"),
     )

@@ -28,8 +28,8 @@ def matched_paths(first: Sequence[str], second: Sequence[str], same: Mapping[str
     """
     found: dict[str, str] = {}
     for one, other in same.items():
-        for path in (p for p in first if one in (p, _name(p))):
-            hits = [q for q in second if other in (q, _name(q))]
+        for path in (p for p in first if called(p, one)):
+            hits = [q for q in second if called(q, other)]
             if hits:
                 found.setdefault(path, hits[0])
     left = [[p for p in own if p != "/"] for own in (first, second)]
@@ -42,6 +42,19 @@ def matched_paths(first: Sequence[str], second: Sequence[str], same: Mapping[str
             if other not in found.values():
                 found[path] = other
     return [(path, found[path]) for path in first if path in found]
+
+
+def called(path: str, word: str) -> bool:
+    """Return whether a word means a population: it is its path or its name.
+
+    Parameters
+    ----------
+    path
+        Of the population.
+    word
+        As the user wrote it.
+    """
+    return word in (path, _name(path))
 
 
 def _name(path: str) -> str:
@@ -67,14 +80,19 @@ def counted_twice(sample: str, a: Mapping[str, object], b: Mapping[str, object])
         "path_b": b["path"],
         "n_a": a["n_events"],
         "n_b": b["n_events"],
-        "n_parent_a": a["n_parent"],
-        "n_parent_b": b["n_parent"],
+        "n_parent_a": _parent(a),
+        "n_parent_b": _parent(b),
         "percent_a": first,
         "percent_b": second,
         "difference": second - first,
         "ratio": second / first if first > 0 and second > 0 else None,
         "flag": ";".join(dict.fromkeys(flags)) or None,
     }
+
+
+def _parent(row: Mapping[str, object]) -> object:
+    """Return the parent's count; None where it is below the population's own: the parent was not counted."""
+    return row["n_parent"] if _number(row["n_parent"]) >= _number(row["n_events"]) else None
 
 
 def _number(value: object) -> float:

@@ -24,6 +24,7 @@ from immunolab.schema.agreement import GATING_AGREEMENT, GATING_PAIRS, UNMATCHED
 from immunolab.schema.files import write_atomically
 from immunolab.vocabulary.display_names import display_name
 from immunolab.vocabulary.panel import read_panel
+from immunolab.workflow.agree_pairs import alone_reason, paired_tubes, same_problems
 from immunolab.workflow.agree_sides import Side, files_side, read_side
 from immunolab.workflow.agree_tube import TubeAgreement, TubePair, compare_tube, gated_pair
 
@@ -108,15 +109,20 @@ def agree(
     Raises
     ------
     InputError
-        A side cannot be read, or the two have no tube or no population in common.
+        A side cannot be read, the two have no tube or no population in common, or a word of ``same`` means none, or
+        several.
     """
     sides = _sides(a, b, words)
     given = _files(files, panel)
-    compared = _matched(*sides, given)
+    first, second, pairs = paired_tubes(*sides, given)
+    compared = _Compared(first, second, given, pairs)
     names = sides[0].word, sides[1].word
     same = dict(same or {})
     for pair in progress(iter(compared.pairs), len(compared.pairs), "comparing"):
         compared.found[pair.name] = compare_tube(compared.a, compared.b, compared.events, pair, same)
+    problems = list(same_problems(same, list(compared.found.values()), names))
+    if problems:
+        raise InputError(problems)
     tubes = GATING_PAIRS.frame([row for one in compared.found.values() for row in one.rows])
     populations = gating_agreement(tubes)
     unmatched = UNMATCHED.frame(list(_unmatched(compared)))
@@ -156,25 +162,6 @@ def _files(files: Sequence[Path | str], panel: Path | str | None) -> Side:
     return files_side(dict(zip(stems, paths, strict=True)), read_panel(panel) if panel else None)
 
 
-def _matched(a: Side, b: Side, files: Side) -> _Compared:
-    """Return the tubes of both: by content where both know it, else by sample_id or the stem of the file's name."""
-    first, second = (files.tubes if side.by_files and files.tubes else side.tubes for side in (a, b))
-    if first is None and second is None:
-        raise InputError(Problem("", "--files", "neither gating names tubes", "name the FCS files with --files"))
-    first, second = first or second or (), second or first or ()
-    by_hash = {tube.sha256: tube for tube in second if tube.sha256}
-    by_name = {name: tube for tube in reversed(second) for name in sorted(tube.names)}
-    pairs = []
-    for tube in first:
-        named = [by_name[name] for name in sorted(tube.names) if name in by_name]
-        if tube.sha256:  # the same name for other events is no pair
-            named = [other for other in named if not other.sha256]
-        found = by_hash.get(tube.sha256) or next(iter(named), None)
-        if found is not None:
-            pairs.append(TubePair(tube, found))
-    return _Compared(a, b, files, tuple(pairs))
-
-
 def _unmatched(compared: _Compared) -> Iterator[dict[str, object]]:
     """Yield rows of `UNMATCHED`."""
     for letter, side in zip("ab", (compared.a, compared.b), strict=True):
@@ -182,8 +169,7 @@ def _unmatched(compared: _Compared) -> Iterator[dict[str, object]]:
         seen = {getattr(pair, letter).sample_id for pair in compared.pairs}
         for tube in side.tubes or ():
             if tube.sample_id not in seen:
-                again = any(tube.names & own.names for own in other.tubes or ())
-                reason = f"{other.word} has other events under this name" if again else f"only {side.word} has it"
+                reason = alone_reason(tube, side, other, compared.events)
                 yield {"what": "tube", "name": tube.sample_id, "side": letter, "reason": reason}
     for name, one in compared.found.items():
         if one.unread:
@@ -314,8 +300,9 @@ def _worst_pictures(found: GatingAgreement, compared: _Compared, out: Path) -> I
         place = drawn.total()
         population = display_name(str(row["population"]))
         caption = (
-            f"{row['sample_id']}, {population}: of the events in either gate, {number(100 * row['apart'])} % are in "
-            f"one only; F1 {number(float(row['f1']))}. figures/worst_{place}.pdf"
+            f"{row['sample_id']}, {population}: of the events in either gate and in both parents, "
+            f"{number(100 * row['apart'])} % are in one only; F1 over the tube {number(float(row['f1']))}. "
+            f"figures/worst_{place}.pdf"
         )
         alt = f"Both gates of {population} in {row['sample_id']}"
         yield _kept(two_gates(*gated, *paths, found.words), out, f"worst_{place}", alt, caption)

@@ -11,6 +11,7 @@ from immunolab.plots.style import save
 from immunolab.results.record import read_run
 from immunolab.review.readers import ReadersAgreement, readers_agreement
 from immunolab.schema.agreement import READERS
+from immunolab.vocabulary.display_names import display_name
 
 
 def agree_readers(run: Path | str, out: Path | str) -> ReadersAgreement:
@@ -58,6 +59,8 @@ def readers_text(found: ReadersAgreement) -> str:
     for (a, b), rows in found.table.groupby(["reader_a", "reader_b"], sort=False):
         cv, kappa = rows["cv"].astype(float), rows["kappa_events"].astype(float)
         moved = int((rows["n_moved"] > 0).sum())
-        text = f"{a} and {b}: {len(rows)} gates, {moved} of them moved in a tube; largest CV {cv.max():.1f} %"
+        text = f"{a} and {b}: {len(rows)} gates, {moved} of them moved in a tube"
+        if cv.notna().any():
+            text += f"; largest CV {cv.max():.1f} % ({display_name(str(rows.loc[cv.idxmax(), 'population']))})"
         lines.append(f"{text}, lowest kappa of events {kappa.min():.2f}" if kappa.notna().any() else text)
     return "\n".join(lines)

@@ -113,6 +113,11 @@ def read_side(source: Run | Path | str, word: str = "") -> Side:
         return _of_gates(read_gates(path), word)
     if suffix in (".csv", ".tsv", ".txt"):
         table = read_reference_counts(path)
+        twice = table[table.duplicated(["sample_id", "path"])].drop_duplicates(["sample_id", "path"])
+        if len(twice):
+            rows = zip(twice["sample_id"], twice["path"], strict=True)
+            text, hint = "several counts of population '{}'", "leave one row of each population and sample"
+            raise InputError([Problem(str(path), f"sample {name}", text.format(of), hint) for name, of in rows])
         return Side(word, _tubes_of(table), counts=partial(_stated, table))
     raise InputError(Problem(str(path), "", "is no gating", _HINT))
 
