@@ -13,9 +13,12 @@ import pytest
 from builders import REPOSITORY
 
 from immunolab.analysis_plan.lock import LOCK_FILE, lock_text, locked, read_lock
+from immunolab.analysis_plan.seen import PlanSeen, plan_tables
 from immunolab.audit.log import AuditLog
 from immunolab.cli import main
 from immunolab.errors import InputError
+from immunolab.schema.overrides import OVERRIDES
+from immunolab.study.sheet import read_study
 from immunolab.workflow.check import check_study
 from immunolab.workflow.plan import check_plan, lock_plan
 
@@ -286,3 +289,34 @@ def test_the_commands(study: Path, capsys: pytest.CaptureFixture[str], tmp_path:
     )
     assert main(["audit", str(study)]) == 1
     assert "entry 1 was removed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("at", "words"),
+    [
+        ("2026-03-01T04:00:00-07:00", "on 2026-03-01T04:00:00-07:00, after the plan was locked"),  # 11:00 UTC
+        ("2026-03-01T11:00:00+02:00", None),  # 09:00 UTC
+        ("2026-02-28", None),
+        ("2026-03-01", "on 2026-03-01, which counts as after the plan was locked"),
+        ("2026-03-02", "on 2026-03-02, after the plan was locked"),
+        ("2026-04-02", "on 2026-04-02, after unblinding"),
+        ("", "without a date, which counts as after unblinding"),
+    ],
+)
+def test_an_override_by_hand_is_late_by_its_date_and_where_that_does_not_say_so(
+    study: Path, at: str, words: str | None
+) -> None:
+    AuditLog(study).append("unblinded", {}, by=BY, at="2026-04-01T12:00:00Z")
+    (plan,) = read_lock(study)
+    seen = PlanSeen.of(plan, plan.content, AuditLog(study).entries())
+    row = dict.fromkeys(OVERRIDES.names) | {
+        "sample_id": "SLE001_W0", "population": "Treg", "path": "/lymphocytes/CD3/CD4/Treg", "id": "1", "change": "1",
+        "status": "applied", "override": "CD25 from 900", "reason": "control", "reader": "AB", "at": at or None,
+    }  # fmt: skip
+    endpoints = read_study(study).endpoints
+    found = plan_tables(seen, endpoints, OVERRIDES.frame([row]))
+    said = list(found["plan_deviations"]["words"])
+    name = "gate Treg of sample SLE001_W0 was moved by AB"
+    assert said == ([] if words is None else [f"{name} {words}" if at else f"{name}, {words}"])
+    changed = (found["plan_endpoints"]["status"] == "changed").any()
+    assert changed == ("unblinding" in (words or ""))

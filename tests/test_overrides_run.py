@@ -13,6 +13,7 @@ from test_overrides_applied import STRATEGY
 
 import immunolab as il
 from immunolab.errors import InputError
+from immunolab.gating.gates import Rectangle
 from immunolab.gating.overrides import Override, write_overrides
 from immunolab.report.by_readers import overrides_grid
 from immunolab.report.verify_overrides import override_differences
@@ -32,6 +33,15 @@ overrides:
   reason: cuts_population
   comment: naive cells were taken in
   reader: AB
+"""
+
+DRAWN = """
+strategy: drawn
+transform: {default: {asinh: {cofactor: 150}}, scatter: linear}
+populations:
+  - {name: CD3, parent: root, rectangle: {CD3: [900, null]}}
+  - {name: CD4, parent: CD3, rectangle: {CD4: [900, null]}}
+  - {name: memory, parent: CD4, rectangle: {CD45RA: [null, 900]}}
 """
 
 
@@ -193,3 +203,37 @@ def test_written_and_hand_written_overrides_give_the_same_numbers(place: Path) -
     np.testing.assert_array_equal(run.counts["n_events"], by_hand.counts["n_events"])
     grid = overrides_grid(run)
     assert grid.rows[0][4].text == "CD45RA below 400"
+
+
+def test_a_gate_that_was_carried_is_replaced_in_its_tube_and_check_says_of_no_move(place: Path) -> None:
+    study = place / "study"
+    (study / "gates.yaml").write_text(DRAWN)
+    text = (study / "study.yaml").read_text()
+    (study / "study.yaml").write_text(text.replace("gates.yaml}", "gates.yaml, templates: [fcs/SLE001_W0.fcs]}"))
+    before = il.run(study, out=place / "out", tables_only=True, quiet=True)
+    memory = next(p for p in before.tube("SLE002_W0").strategy.populations if p.name == "memory")
+    template = before.tube("SLE001_W0").strategy[memory.path].gate
+    assert isinstance(memory.gate, Rectangle)
+    assert memory.gate != template  # carried
+    moved = replace(memory.gate, upper=(float(memory.gate.upper[0] or 0.0) - 0.3,))
+    own = Override("a", "a", "SLE002_W0", memory.path, moved, memory.gate, "control", "", "AB")
+    write_overrides([own], study / "overrides.yaml")
+    run = il.run(study, out=place / "out", tables_only=True, quiet=True)
+    assert run.computed == ("SLE002_W0",)
+    row = run.overrides.iloc[0]
+    assert row["status"] == "applied"
+    assert pd.isna(row["message"])
+    counts = before.counts.set_index(["sample_id", "population"])["percent_of_parent"]
+    assert row["percent_before"] == pytest.approx(counts["SLE002_W0", "memory"])
+    assert row["percent_after"] < row["percent_before"]
+    assert list(override_differences(run)) == []
+    assert not [note for note in check_study(study).notes if "moved since" in note]
+
+
+def test_a_gate_of_a_bridging_control_is_counted_among_the_tubes_that_have_gates(place: Path) -> None:
+    run = _again(place, ONE)
+    bridge = {"visit": "", "bridge": "HD01", "control_of": "B1", "patient_id": "HD01"}
+    samples = tuple(replace(s, **bridge) if s.sample_id == "SLE001_W10" else s for s in run.study.samples)
+    comparison = replace(run.study.comparison, bridges=("HD01",))
+    bridged = replace(run, study=replace(run.study, samples=samples, comparison=comparison))
+    assert next(override_sentences(bridged)).startswith("A reader placed 1 gate in 1 of 4 tubes (1 without a visit).")

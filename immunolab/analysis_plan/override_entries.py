@@ -34,6 +34,18 @@ def read_against_log(folder: Path, entries: Sequence[Entry]) -> tuple[list[Probl
     ), by_hand
 
 
+def by_hand_in_words(number: int) -> str:
+    """Return ``1 override was written by hand: the log has no entry of it``.
+
+    Parameters
+    ----------
+    number
+        Of overrides without an entry; one at least.
+    """
+    some = f"{number} overrides were" if number > 1 else "1 override was"
+    return f"{some} written by hand: the log has no entry of {'them' if number > 1 else 'it'}"
+
+
 def override_problems(
     overrides: Sequence[Override], entries: Sequence[Entry], others: Sequence[Override] = ()
 ) -> Iterator[Problem]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Literal
 
 import pandas as pd
@@ -19,7 +20,10 @@ from immunolab.schema.plan import PLAN_DEVIATIONS, PLAN_ENDPOINTS, PlanStatus
 from immunolab.study.endpoints import Endpoint
 
 Late = Literal["after the plan was locked", "after unblinding"]
+_LOCKED: Late = "after the plan was locked"
 _UNBLINDED: Late = "after unblinding"
+_SAID = ("sample_id", "population", "path", "automatic", "override", "reader", "at", "entry")  # of an override
+_EVERYONE = ""  # to whom arms, visits or patients were disclosed, where no reader alone saw them
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,8 @@ class PlanSeen:
         The plan's content and the study's, as JSON.
     late
         Hash of the log's entry of an override that came after the plan was locked -> after that, or after unblinding.
+    unblinded
+        Reader -> when they first saw patients and visits, "" for everyone: what overrides without an entry count by.
     """
 
     number: int
@@ -61,6 +67,7 @@ class PlanSeen:
     planned: str
     now: str
     late: Mapping[str, Late] = field(default_factory=dict)
+    unblinded: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, plan: LockedPlan, now: Content, entries: Sequence[Entry]) -> PlanSeen:
@@ -76,8 +83,8 @@ class PlanSeen:
             Of the log.
         """
         planned, found = (json.dumps(one, sort_keys=True, ensure_ascii=False) for one in (plan.content, now))
-        late = late_overrides(entries)
-        return cls(plan.number, plan.by, plan.at, plan.reason, plan.version, plan.sha256, planned, found, late)
+        late, seen = late_overrides(entries), _unblinded(entries)
+        return cls(plan.number, plan.by, plan.at, plan.reason, plan.version, plan.sha256, planned, found, late, seen)
 
 
 def late_overrides(entries: Sequence[Entry]) -> dict[str, Late]:
@@ -94,16 +101,29 @@ def late_overrides(entries: Sequence[Entry]) -> dict[str, Late]:
     locked = max((e.number for e in entries if e.kind == "plan_locked"), default=None)
     found: dict[str, Late] = {}
     seen_by: set[str] = set()
-    all_see = False
     for entry in entries:
-        all_see = all_see or entry.kind == "unblinded"
-        shown = entry.kind == "review_closed" or (entry.kind == "review_opened" and entry.fields.get("blind") is False)
-        seen_by |= {entry.by} if shown else set()
-        if entry.kind == "override" and (all_see or entry.by in seen_by):
+        seen_by |= _shown_to(entry)
+        if entry.kind == "override" and seen_by & {_EVERYONE, entry.by}:
             found[entry.hash] = _UNBLINDED
         elif entry.kind == "override" and locked is not None and entry.number > locked:
-            found[entry.hash] = "after the plan was locked"
+            found[entry.hash] = _LOCKED
     return found
+
+
+def _unblinded(entries: Sequence[Entry]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for entry in entries:
+        for name in _shown_to(entry):
+            found.setdefault(name, entry.at)
+    return found
+
+
+def _shown_to(entry: Entry) -> set[str]:
+    """Return to whom an entry disclosed patients and visits: everyone, the reader, or nobody."""
+    if entry.kind == "unblinded":
+        return {_EVERYONE}
+    shown = entry.kind == "review_closed" or (entry.kind == "review_opened" and entry.fields.get("blind") is False)
+    return {entry.by} if shown else set()
 
 
 def plan_tables(seen: PlanSeen, endpoints: Iterable[Endpoint], overrides: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -177,18 +197,39 @@ def _left_out(planned: Content, now: Content, marked: set[object]) -> list[dict[
 def _late(seen: PlanSeen, overrides: pd.DataFrame, now: Content) -> Iterator[tuple[Deviation, Late]]:
     """Yield the overrides that came after the plan was locked, or after unblinding."""
     applied = overrides[overrides["status"] == "applied"] if len(overrides) else overrides
-    for row in applied.fillna("").to_dict("records"):
-        entry, at = str(row["entry"]), str(row["at"])
-        by_hand: Late | None = "after the plan was locked" if not entry and (not at or at > seen.at) else None
-        when = seen.late.get(entry) or by_hand
+    for row in applied[list(_SAID)].fillna("").to_dict("records"):
+        entry, at, reader = str(row["entry"]), str(row["at"]), str(row["reader"])
+        when, is_sure = (seen.late.get(entry), True) if entry else _by_hand(seen, reader, at)
         if when is None:
             continue
         dated = f" on {at}" if at else ", without a date"
-        who = row["reader"] or "a reader"
-        words = f"gate {row['population']} of sample {row['sample_id']} was moved by {who}{dated}, {when}"
+        counts = "" if is_sure else "which counts as "
+        who = reader or "a reader"
+        words = f"gate {row['population']} of sample {row['sample_id']} was moved by {who}{dated}, {counts}{when}"
         touched = counted_from(str(row["path"]), now)
         what = f"{row['sample_id']}, {row['population']}"
         yield Deviation("override", what, str(row["automatic"]), str(row["override"]), words, touched), when
+
+
+def _by_hand(seen: PlanSeen, reader: str, at: str) -> tuple[Late | None, bool]:
+    """Return what an override without an entry came after by its date, and whether the date settles it."""
+    disclosed = [(_UNBLINDED, seen.unblinded[name]) for name in (_EVERYONE, reader) if name in seen.unblinded]
+    for when, moment in (*disclosed, (_LOCKED, seen.at)):
+        after = _is_after(at, moment)
+        if after is not False:
+            return when, after is True
+    return None, True
+
+
+def _is_after(at: str, moment: str) -> bool | None:
+    """Return whether a reader's date is after a moment; None where it does not say: no date, or that day alone."""
+    try:
+        written, known = datetime.fromisoformat(at), datetime.fromisoformat(moment).astimezone(UTC)
+    except ValueError:
+        return None
+    if written.tzinfo is not None:
+        return written > known
+    return None if written.date() == known.date() else written.date() > known.date()
 
 
 def plan_in_words(seen: PlanSeen, endpoints: pd.DataFrame, deviating: pd.DataFrame) -> str:

@@ -94,7 +94,7 @@ def add_audit(commands: Subparsers) -> None:
 
 
 def _audit(arguments: argparse.Namespace) -> int:
-    from immunolab.analysis_plan.override_entries import read_against_log
+    from immunolab.analysis_plan.override_entries import by_hand_in_words, read_against_log
     from immunolab.audit.log import AuditLog
     from immunolab.audit.table import audit_table
     from immunolab.schema.plan import AUDIT
@@ -114,7 +114,7 @@ def _audit(arguments: argparse.Namespace) -> int:
         AUDIT.write(table, arguments.csv)
         say(f"wrote {arguments.csv}")
     if by_hand:
-        say(f"{by_hand} overrides were written by hand: the log has no entry of them")
+        say(by_hand_in_words(by_hand))
     for one in problems:
         say_error(str(one))
     if not problems:

@@ -21,7 +21,8 @@ from immunolab.workflow.panels import PanelGates, read_channels
 def check_overrides(study: Study, panels: Mapping[str, PanelGates]) -> tuple[list[Problem], list[Problem]]:
     """Return problems of overrides.yaml, and notes on what has changed since an override was made.
 
-    Where data have yet to place a gate, whether it moved since is known to the run alone, which says it.
+    Where data have yet to place a gate, or to carry a drawn one to its tube, whether it moved since is for the run
+    to say.
 
     Parameters
     ----------
@@ -66,7 +67,8 @@ def _of_tube(sample: Sample, panels: Mapping[str, PanelGates], own: list[Overrid
         return  # the file itself is a problem of its own
     placed = [one for one in own if one.gate is not None or not gates.needs_placing]
     by_id = {one.id: one for one in own}
-    unplaced = {p.path for p in gates.strategy.populations if isinstance(p.gate, Declared)}
+    follow = panel.gates.follow  # the gates as drawn are not those that are carried to this tube
+    unplaced = {p.path for p in gates.strategy.populations if follow or isinstance(p.gate, Declared)}
     for use in overridden(gates, placed, tube, sha256).overrides:
         if use.status == "applied" and use.path in unplaced:
             continue

@@ -12,7 +12,7 @@ from immunolab.analysis_plan.content import Content, PanelSource, planned_conten
 from immunolab.analysis_plan.deviation import deviations
 from immunolab.analysis_plan.difference import Deviation
 from immunolab.analysis_plan.lock import LOCK_FILE, LockedPlan, lock_text, locked, log_problems, read_lock
-from immunolab.analysis_plan.override_entries import read_against_log
+from immunolab.analysis_plan.override_entries import by_hand_in_words, read_against_log
 from immunolab.analysis_plan.seen import LogSeen, PlanSeen, plan_tables
 from immunolab.audit.durable import replace_durably
 from immunolab.audit.entry import Entry
@@ -228,8 +228,7 @@ def checked_plan(study: Study, panels: Mapping[str, PanelGates]) -> PlanChecked:
     problems = [*log.problems(), *faults] or unlike
     if plans is not None:
         problems += log_problems(plans, entries)
-    said = f"{by_hand} override{'s were' if by_hand > 1 else ' was'} written by hand: the log has no entry of that"
-    notes = [Problem(OVERRIDES_FILE, "", said, "")] if by_hand else []
+    notes = [Problem(OVERRIDES_FILE, "", by_hand_in_words(by_hand), "")] if by_hand else []
     if plans and not problems:
         found = deviations(plans[-1].content, content_of(study, panels))
         notes += [Problem(LOCK_FILE, "", f"not as planned: {one.words}", "") for one in found]

@@ -23,11 +23,12 @@ def override_sentences(run: Run) -> Iterator[str]:
     used = run.overrides[run.overrides["status"] == "applied"]
     gates, tubes = used.drop_duplicates(["sample_id", "path"]), list(dict.fromkeys(used["sample_id"]))
     if len(gates):
-        visits = {sample.sample_id: sample.visit for sample in run.samples}
+        visits = {s.sample_id: s.visit for s in run.study.samples if s.gated and s.modality != "single_cell"}
         by_visit = [visits.get(name, "") for name in tubes]
-        order = [visit for visit in dict.fromkeys(visits.values()) if visit in by_visit]
-        spread = listed(f"{by_visit.count(visit)} at {visit}" for visit in order)
-        some = f"{len(gates)} gate{'s' if len(gates) > 1 else ''} in {len(tubes)} of {len(run.samples)} tubes"
+        order = sorted(set(by_visit), key=[*visits.values(), ""].index)
+        words = {visit: f"at {visit}" if visit else "without a visit" for visit in order}  # those of bridging controls
+        spread = listed(f"{by_visit.count(visit)} {words[visit]}" for visit in order)
+        some = f"{len(gates)} gate{'s' if len(gates) > 1 else ''} in {len(tubes)} of {len(visits)} tubes"
         yield f"A reader placed {some} ({spread}). {_reached(run)} Section Gates has each, with its reason."
     stale = run.overrides[run.overrides["status"] == "stale"]
     if len(stale):
