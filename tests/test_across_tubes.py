@@ -291,12 +291,33 @@ def test_steps_of_the_size_that_is_called_detectable_are_found() -> None:
     assert sound <= 3  # of 16 at .05: more have a chance of .7 %
 
 
+def test_drift_of_landmarks_read_back_is_that_of_the_run(tmp_path: Path) -> None:
+    """A reader of decimals may be one unit in the last place off; the fit of the variances would show it."""
+    landmarks, runs = runs_of_ten_markers(np.random.default_rng(3), 0.5, "M0")
+    LANDMARKS.write(landmarks, tmp_path / "landmarks.csv")
+    read = LANDMARKS.read(tmp_path / "landmarks.csv")
+    read["median"] = np.nextafter(read["median"], np.inf)
+    assert not read["median"].equals(landmarks["median"])
+    pd.testing.assert_frame_equal(drift_table(read, runs), drift_table(landmarks, runs), check_exact=True)
+
+
 def test_the_figure_of_landmarks_says_how_many_samples_it_is_of() -> None:
     drift = drift_table(*bright(np.random.default_rng(0), step=0.5))
     run = report_fixture.finished_run()
     figures = run_figures(replace(run, tables={**run.tables, "drift": drift}))
     (made,) = [one for one in figures if one.name == "landmark_drift"]
     assert "at most 24 samples in 6 batches" in made.caption
+
+
+def test_the_figure_of_landmarks_without_a_step_says_which_step_it_would_show() -> None:
+    landmarks, runs = runs_of_ten_markers(np.random.default_rng(1), 0.0, "")
+    few = runs[:4]  # three tubes of one batch, one of the next
+    for own, words in ((runs, r"No marker steps; .* one of 1\.[4-9] times would be found"), (few, "Too few batches")):
+        run = report_fixture.finished_run()
+        drift = drift_table(landmarks[landmarks["sample_id"].isin([one.sample_id for one in own])], own)
+        figures = run_figures(replace(run, tables={**run.tables, "drift": drift}))
+        (made,) = [one for one in figures if one.name == "landmark_drift"]
+        assert re.search(words, made.caption)
 
 
 def test_days_cytometers_and_voltages_come_from_headers_and_nothing_else() -> None:

@@ -113,12 +113,22 @@ def test_tables_only_leaves_no_report_of_other_tables(place: Path) -> None:
     write_exports(unchanged, ["xlsx"])
     assert verify(run(place / "study", out=place / "out")) == []
     assert (place / "out" / "tables.xlsx").exists()
+    (place / "out" / "quality.html").write_text("lights of the tubes before")
     _drop_last_patient(place / "study")
     changed = run(place / "study", out=place / "out", tables_only=True)
     assert changed.report is None
+    assert not (place / "out" / "quality.html").exists()
     assert not (place / "out" / "tables.xlsx").exists()
     assert not (place / "out" / "figures").exists()
     assert "the earlier report is withdrawn" in (place / "out" / "run.log").read_text()
+
+
+def test_a_page_of_lights_that_was_removed_is_written_again(place: Path) -> None:
+    page = place / "out" / "quality.html"
+    before = page.read_bytes()
+    page.unlink()
+    run(place / "study", out=place / "out")
+    assert page.read_bytes() == before
 
 
 def _drop_last_patient(study: Path) -> None:

@@ -43,10 +43,11 @@ def add_qc(commands: Subparsers) -> None:
 
 
 def _qc(arguments: argparse.Namespace) -> int:
-    from immunolab.workflow.qc_files import PAGE, qc_files, qc_text
+    from immunolab.report.qc_page import LIGHTS_PAGE
+    from immunolab.workflow.qc_files import qc_files, qc_text
 
     found = qc_files(arguments.files, arguments.out, panel=arguments.panel)
-    say(f"{qc_text(found)}\nwritten: {arguments.out}/{PAGE}, {arguments.out}/quality.csv")
+    say(f"{qc_text(found)}\nwritten: {arguments.out}/{LIGHTS_PAGE}, {arguments.out}/quality.csv")
     unread = found.table["message"].astype(str).str.startswith("cannot be read")
     return SOME_FAILED if unread.any() else DONE
 

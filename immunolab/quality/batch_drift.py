@@ -133,7 +133,7 @@ def _in_order(runs: Sequence[TubeRun]) -> list[str]:
     known = all(np.isfinite(day) for day in first.values())
 
     def place(batch: str) -> tuple[float, list[tuple[int, str]]]:
-        parts = [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", batch)]
+        parts = [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", batch)]
         return (first[batch] if known else 0.0), parts
 
     return sorted(first, key=place)

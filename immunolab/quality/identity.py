@@ -20,14 +20,12 @@ from immunolab.schema.across_tubes import IDENTITY
 Array = NDArray[np.float64]
 Numbers = NDArray[np.intp]
 
-_FEWEST_EVENTS = (
-    20  # median events of a population and of the rest of its parent, as flag below_lod (Flores-Montero 2017)
-)
+# median events of a population and of the rest of its parent, as flag below_lod (Flores-Montero 2017)
+_FEWEST_EVENTS = 20
 _LEAST_RATIO = 1.5  # sd between patients over that within, of a trait: less does not set patients apart (judgement)
 _MOST_TRAITS = 12  # more are repeats of the same few lineages in the panels of the shipped strategies (judgement)
-_MOST_CORRELATION = (
-    0.9  # of two traits over the tubes and within patients: above, the second says what the first does (judgement)
-)
+# of two traits over the tubes and within patients: above, the second says what the first does (judgement)
+_MOST_CORRELATION = 0.9
 _FEWEST_TRAITS = 3
 _FEWEST_DF = 4  # repeats of a patient, less patients: fewer do not say how far visits differ within one (judgement)
 # sd of the logit within a patient beyond counting: T cells vary by "below 10 %" from day to day (Aziz 2019, as in

@@ -67,10 +67,8 @@ def marker_steps(
 
     Parameters
     ----------
-    markers
-        Of one panel, the same runs.
-    tubes
-        ``(B,)`` tubes of each run.
+    markers, tubes
+        As in `fit_variation`.
     known
         Numbers of runs with which something changed, and the markers that it names.
     """

@@ -70,7 +70,12 @@ class TubeQuality:
     @property
     def lights(self) -> pd.DataFrame:
         """The worst status of each topic that was checked, a row a tube; empty where the tube has no check of it."""
-        rows = {sample: self._lights(sample) for sample in self.samples}
+        lit: dict[str, dict[str, list[str]]] = {}
+        for sample, check, status in zip(*(self.table[name] for name in ("sample_id", "check", "status")), strict=True):
+            of_tube = lit.setdefault(str(sample), {})
+            for topic in (name for name, checks in TOPICS.items() if check in checks):
+                of_tube.setdefault(topic, []).append(light(str(check), str(status)))
+        rows = {name: [worst(own[topic]) if topic in own else "" for topic in TOPICS] for name, own in lit.items()}
         table = pd.DataFrame.from_dict(rows, orient="index", columns=list(TOPICS))
         return table.loc[:, (table != "").any(axis=0)]
 
@@ -94,15 +99,6 @@ class TubeQuality:
         own = self.table[self.table["sample_id"] == sample_id]
         shown = [light(str(c), str(s)) != "ok" for c, s in zip(own["check"], own["status"], strict=True)]
         return own[shown]
-
-    def _lights(self, sample: str) -> list[str]:
-        own = self.table[self.table["sample_id"] == sample]
-        found = {}
-        for topic, checks in TOPICS.items():
-            rows = own[own["check"].isin(checks)]
-            lit = [light(str(c), str(s)) for c, s in zip(rows["check"], rows["status"], strict=True)]
-            found[topic] = worst(lit) if lit else ""
-        return list(found.values())
 
     def __len__(self) -> int:
         return len(self.samples)

@@ -19,11 +19,20 @@ TOPICS: Mapping[str, tuple[Check, ...]] = {
     "detectors": (Check.MARGIN, Check.SATURATION, Check.NOT_A_NUMBER),
     "compensation": (Check.COMPENSATION, Check.RESIDUAL_SPILLOVER, Check.HYPER_NEGATIVE),
     "cells": (Check.EVENTS, Check.DOUBLETS, Check.DEAD, Check.DEBRIS),
+    "beads": (Check.BEADS,),
+    "single cells": (
+        Check.CELLS_KEPT,
+        Check.COUNTS,
+        Check.GENES,
+        Check.MITOCHONDRIAL_PERCENT,
+        Check.DOUBLET_SCORE,
+        Check.PROTEIN_COUNTS,
+    ),
     "staining": (Check.EXCHANGED, Check.ABSENT_STAIN, Check.ABSENT_POPULATION),
     "patient": (Check.IDENTITY,),
     "file": (Check.HEADER, Check.GATE),
 }
-"""Checks by topic."""
+"""Checks by topic: each check of a tube is in one."""
 
 _STATUSES = ("ok", "warn", "fail")  # from best to worst
 

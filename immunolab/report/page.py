@@ -40,6 +40,8 @@ _FIGURES_HELD = 400  # until they are drawn (judgement: 20 MB of data; a study o
 def write_report(run: Run, *, apply: Apply = map) -> Path:
     """Write ``report.html``, ``figures/`` and ``manifest.json`` into a run's folder and return the page's path.
 
+    Where a tube is to be looked at, ``quality.html`` is written too.
+
     Tables of more rows than a page holds are on pages of their own in ``pages/``, with their first rows on the page.
     Figures of an earlier report in the folder are replaced, and files exported from another one removed. The gating
     figure of every sample whose folder holds gate views is drawn, unless it is up to date.
@@ -61,7 +63,7 @@ def write_report(run: Run, *, apply: Apply = map) -> Path:
             pictures += [one for one in apply(partial(_drawn, folder=folder), some) if one is not None]
     page = run.folder / REPORT
     text = render(run, pictures, sheets)
-    write_lights(run)  # render removed the pages of an earlier report
+    write_lights(run)
     write_atomically(page, lambda part: part.write_text(text, encoding="utf-8"))
     write_manifest(run)
     remove_stale_exports(run.folder)

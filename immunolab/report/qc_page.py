@@ -11,6 +11,8 @@ from immunolab.quality.topics import worst
 from immunolab.report.document import document, place_name
 from immunolab.version import VERSION
 
+LIGHTS_PAGE = "quality.html"
+"""Name of the page, in the folder of `immunolab qc` and beside a run's report."""
 _WORDS = {"ok": "ok", "warn": "look at it", "fail": "do not use as it is", "": "not checked"}
 MEANINGS: Mapping[str, Any] = {"words": _WORDS, "signs": SIGNS}
 """What the templates name lights by."""
@@ -42,13 +44,13 @@ def light_rows(found: TubeQuality, pictures: Mapping[str, bytes], *, more_ok: in
     found, pictures, more_ok
         As in `qc_page`.
     """
-    tubes = [_tube(found, sample, pictures.get(sample)) for sample in found.samples]
+    lights = found.lights
+    tubes = [_tube(found, sample, list(lights.loc[sample]), pictures.get(sample)) for sample in found.samples]
     counts = {status: sum(tube["status"] == status for tube in tubes) for status in ("fail", "warn", "ok")}
-    return {"tubes": tubes, "topics": list(found.lights.columns), "counts": counts | {"ok": counts["ok"] + more_ok}}
+    return {"tubes": tubes, "topics": list(lights.columns), "counts": counts | {"ok": counts["ok"] + more_ok}}
 
 
-def _tube(found: TubeQuality, sample: str, picture: bytes | None) -> dict[str, Any]:
-    lights = [str(status) for status in found.lights.loc[sample]]
+def _tube(found: TubeQuality, sample: str, lights: list[str], picture: bytes | None) -> dict[str, Any]:
     warned = found.warnings(sample)
     own = found.table[found.table["sample_id"] == sample]
     events = own.loc[own["check"] == "events", "value"]

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from immunolab.quality.qc import TubeQuality
-from immunolab.quality.topics import light, worst
-from immunolab.report.qc_page import light_rows, qc_page
+from immunolab.quality.topics import worst
+from immunolab.report.qc_page import LIGHTS_PAGE, light_rows, qc_page
 from immunolab.results.findings.checks import tube_checks, tube_warnings
 from immunolab.results.run import Run
 from immunolab.results.tube import COURSE
 from immunolab.schema.files import write_atomically
 
-LIGHTS_PAGE = "quality.html"  # beside the report, as `immunolab qc` names it
 _ON_REPORT = 20  # tubes: what a manager looks through in a minute (judgement)
 _ON_PAGE = 250  # tubes with their pictures, 40 kB each: 10 MB (judgement)
+_SHARED = 0.5  # of all tubes: a check that warns in more of them says little of a single one (judgement)
+_FEWEST = 4  # tubes that such a check warns in: of fewer each is looked at by itself (judgement)
 
 
 def run_lights(run: Run) -> dict[str, Any]:
@@ -32,10 +30,11 @@ def run_lights(run: Run) -> dict[str, Any]:
     warned = tube_warnings(run)
     if warned.empty:
         return {}
-    status = [worst(lit) for lit in _lit(warned).values()]
+    status = [worst(list(own)) for _, own in warned.groupby("sample_id")["status"]]
     counts = {word: status.count(word) for word in ("fail", "warn")} | {"ok": _sound(run)}
     rows = light_rows(_worst(run, _ON_REPORT), {})
-    return {**rows, "counts": counts, "page": LIGHTS_PAGE, "shown": min(len(status), _ON_PAGE)}
+    shown = min(len(status), _ON_PAGE)
+    return {**rows, "counts": counts, "shared": _shared(run), "page": LIGHTS_PAGE, "shown": shown}
 
 
 def write_lights(run: Run) -> None:
@@ -54,7 +53,7 @@ def write_lights(run: Run) -> None:
     found = _worst(run, _ON_PAGE)
     pictures = {name: seen.read_bytes() for name in found.samples if (seen := _course(run, name)).exists()}
     left_out = flagged - len(found)
-    more = f" ({left_out} more to look at are in quality.csv)" if left_out else ""
+    more = f" (in quality.csv {left_out} more to look at)" if left_out else ""
     text = qc_page(found, pictures, run.study.name, more_ok=_sound(run), more=more)
     write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
 
@@ -70,11 +69,11 @@ def _sound(run: Run) -> int:
     return int(tube_checks(run)["sample_id"].nunique() - tube_warnings(run)["sample_id"].nunique())
 
 
-def _lit(warned: pd.DataFrame) -> Mapping[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for sample, check, status in zip(warned["sample_id"], warned["check"], warned["status"], strict=True):
-        found.setdefault(str(sample), []).append(light(str(check), str(status)))
-    return found
+def _shared(run: Run) -> list[str]:
+    """Return the checks that warn in most tubes, with how many of all."""
+    of = tube_checks(run)["sample_id"].nunique()
+    found = tube_warnings(run).groupby("check")["sample_id"].nunique()
+    return [f"{check} ({n} of {of} tubes)" for check, n in found.items() if n >= _FEWEST and n > _SHARED * of]
 
 
 def _course(run: Run, sample: str) -> Path:

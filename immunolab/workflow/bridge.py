@@ -75,7 +75,7 @@ def run_order(samples: Iterable[Sample]) -> list[str]:
 
 def _natural(name: str) -> tuple[tuple[int, str], ...]:
     """Return what a name is sorted by, numbers in it as numbers: B2 before B10."""
-    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name) if part)
+    return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name) if part)
 
 
 def follow_bridges(

@@ -10,11 +10,9 @@ from immunolab.events.tube import Tube
 from immunolab.plots.steadiness import course_png
 from immunolab.quality.qc import TubeQuality, checked
 from immunolab.quality.steadiness import Steadiness
-from immunolab.report.qc_page import qc_page
+from immunolab.report.qc_page import LIGHTS_PAGE, qc_page
 from immunolab.schema.files import write_atomically
 from immunolab.schema.gating import QUALITY, REMOVED_STRETCHES
-
-PAGE = "quality.html"
 
 
 def qc_files(files: Sequence[str | Path], out: str | Path, *, panel: str | Path | None = None) -> TubeQuality:
@@ -54,7 +52,7 @@ def qc_files(files: Sequence[str | Path], out: str | Path, *, panel: str | Path 
     QUALITY.write(found.table, folder / "quality.csv")
     REMOVED_STRETCHES.write(found.removed, folder / "removed_stretches.csv")
     text = qc_page(found, pictures, f"{len(found)} tube{'' if len(found) == 1 else 's'}")
-    write_atomically(folder / PAGE, lambda part: part.write_text(text, encoding="utf-8"))
+    write_atomically(folder / LIGHTS_PAGE, lambda part: part.write_text(text, encoding="utf-8"))
     return found
 
 

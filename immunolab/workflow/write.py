@@ -20,6 +20,7 @@ from immunolab.report.long_tables import PAGES
 from immunolab.report.manifest import NAME as MANIFEST
 from immunolab.report.manifest import write_manifest
 from immunolab.report.page import write_report
+from immunolab.report.qc_page import LIGHTS_PAGE
 from immunolab.results.record import RECORD, as_read_back, write_run
 from immunolab.results.run import REPORT, Run
 from immunolab.schema.files import content_key, file_sha256, put_in_place, write_atomically
@@ -194,7 +195,7 @@ def _withdraw_report(root: Path) -> None:
     """Remove an earlier run's manifest, record, page, figures, and what was made of them."""
     if (root / REPORT).exists():
         log.info("the earlier report is withdrawn: what it was made of has changed")
-    for name in (MANIFEST, RECORD, REPORT):
+    for name in (MANIFEST, RECORD, REPORT, LIGHTS_PAGE):
         (root / name).unlink(missing_ok=True)
     for name in ("figures", PAGES):
         shutil.rmtree(root / name, ignore_errors=True)
@@ -255,6 +256,7 @@ def _write_report(run: Run, record: Path, store: Store, spread: SpreadWork) -> N
     page = write_report(run, apply=spread)
     written = [
         page,
+        *store.root.glob(LIGHTS_PAGE),
         *store.root.glob(f"{PAGES}/*"),
         *store.root.glob("figures/*"),
         *store.root.glob("samples/*/gating.png"),

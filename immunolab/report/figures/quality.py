@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import partial
 
@@ -63,16 +64,25 @@ def _landmarks(drift: pd.DataFrame) -> Iterator[ReportFigure]:
         for page in range(-(-len(markers) // MARKERS_ON_PAGE)):
             some = rows[rows["marker"].isin(markers[page * MARKERS_ON_PAGE : (page + 1) * MARKERS_ON_PAGE])]
             steps = drift_sentences(some)
-            said = "; ".join(steps) if steps else "no marker steps"
+            said = "; ".join(steps) if steps else _no_step(some)
             of = f"Panel {panel}: " if panel else ""
             n = int(some.groupby(["marker", "population"])["n_samples"].sum().max())
             caption = (
-                f"{of}median of each marker in populations that it stains evenly, by batch (at most {n} samples in "
-                f"{some['batch'].nunique()} batches), from its mean over the batches; red: the batch from which on "
-                f"the level is another one, beyond what batches differ in all markers. {said}."
+                f"{of}median of each marker in landmark populations, those without it among them, by batch (at most "
+                f"{n} samples in {some['batch'].nunique()} batches), from its mean over the batches; red: the batch "
+                f"from which on the level is another one, beyond what batches differ in all markers. {said}."
             )
             name = figure_name("landmark_drift", str(panel), str(page + 1) if page else "")
             yield ReportFigure(name, "quality", caption, partial(landmark_drift, some), some, wide=True)
+
+
+def _no_step(drift: pd.DataFrame) -> str:
+    """Return that no marker steps, and which step such batches would show, in words."""
+    detectable = drift.drop_duplicates("marker")["detectable"].dropna()
+    if detectable.empty:
+        return "Too few batches or tubes to see a step of any marker, of whatever size"
+    times = math.exp(float(detectable.median()))
+    return f"No marker steps; in half of the markers one of {times:.2g} times would be found 95 times in 100"
 
 
 def _checked(rows: pd.DataFrame, check: str) -> str:
