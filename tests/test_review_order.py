@@ -127,6 +127,19 @@ def test_every_tube_is_in_the_order_of_every_gate_and_the_reason_names_nobody(tm
     assert not order["why"].str.contains(names).any()
 
 
+def test_a_run_without_landmark_populations_has_an_order(tmp_path: Path) -> None:
+    run = _run(tmp_path, {7: ("CD4", 1.5)}, 50)
+    order = review_order(Run(study=run.study, folder=run.folder, tables={**run.tables, "landmarks": LANDMARKS.empty()}))
+    assert order[order["path"] == CD4].iloc[0]["sample_id"] == "P01_V2"
+
+
+def test_a_run_without_a_gated_tube_has_an_empty_order(tmp_path: Path) -> None:
+    run = _run(tmp_path, None, 3)
+    order = review_order(Run(study=run.study, folder=run.folder, tables={**run.tables, "counts": COUNTS.empty()}))
+    assert order.empty
+    assert list(order) == ["sample_id", "path", "score", "why"]
+
+
 def test_few_tubes_have_nothing_to_be_compared_with(tmp_path: Path) -> None:
     order = review_order(_run(tmp_path, None, 3))
     assert (order["score"] == 0).all()

@@ -82,7 +82,8 @@ def _tubes(run: Run) -> pd.DataFrame:
         if s.sample_id in counted
     ]
     table = pd.DataFrame(rows, columns=["sample_id", "panel", "batch", "patient", "visit"]).set_index("sample_id")
-    return table.apply(lambda column: pd.factorize(column)[0])  # numbers: groups without names
+    numbers = {name: pd.factorize(column)[0] for name, column in table.items()}  # groups without names
+    return pd.DataFrame(numbers, index=table.index)
 
 
 @dataclass(frozen=True)
@@ -234,7 +235,8 @@ class _Borders:
         rows = self.run.table("landmarks")
         usual = rows.groupby(["population", "marker"])["median"].transform("median")
         rows = rows.assign(level=rows["median"] - usual)
-        rows = rows[[(p, m) not in self.gated_on for p, m in zip(rows["population"], rows["marker"], strict=True)]]
+        free = [(p, m) not in self.gated_on for p, m in zip(rows["population"], rows["marker"], strict=True)]
+        rows = rows[np.array(free, dtype=np.bool_)]  # a list without an entry would choose no column
         return {str(m): own.groupby("sample_id")["level"].median() for m, own in rows.groupby("marker")}
 
     @cached_property
