@@ -158,3 +158,17 @@ def test_every_way_that_was_refused_is_on_the_first_screen_with_its_material_or_
     said = [text for _, text in bridge_concerns(run_of(bridge_moves=moves.assign(reason="CD25: drifted alone")))]  # type: ignore[arg-type]
     assert said[0] == ("Borders do not follow the bridging control HD01 from batch B1 to B2: CD25: drifted alone.")
     assert said[-1] == "Nor between 2 more pairs of batches, which bridge_moves.csv has."
+
+
+def test_a_pair_with_a_readers_gate_is_left_out_for_that_reason() -> None:
+    rows, plan = rows_of(150), Plan("W0", "W10", test="t")
+    rows.loc[rows["sample_id"] == "P2_W10", "flag"] = "below_override"
+    made = compare_endpoints(rows, plan)
+    counted = rows.rename(columns={"n_events": "n", "n_parent": "of"})[["sample_id", "population", "parent", "n", "of"]]
+    counted = counted[counted["sample_id"] != "P2_W10"].assign(rule="bridge_follows", marker=None)
+    one = Compared(plan, ("treg",), "")
+    found = bridged_tables(rows, counted, {("Treg", "CD4"): "treg"}, [one], {}, made.pairs, made.shifts)
+    lost = found["bridge_pairs"].set_index("patient_id").loc["P2"]
+    assert lost["reason"] == "a gate that a reader placed follows no bridge"
+    assert pd.isna(lost["sample_refused"])  # no bridge refused the tube, whose other endpoints are counted again
+    assert "left out: a gate that a reader placed follows no bridge." in found["bridge_shifts"]["answer"].iloc[0]

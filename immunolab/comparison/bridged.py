@@ -16,6 +16,7 @@ from immunolab.errors import ComparisonError, InputError
 from immunolab.intervals import NORMAL_95
 from immunolab.schema.bridges import BRIDGE_ERROR, BRIDGE_FOLLOWS, BRIDGE_PAIRS, BRIDGE_SHIFTS
 from immunolab.schema.contrast import JOINED_BY
+from immunolab.schema.flags import READERS, split
 
 _FEWEST = 3  # pairs of a tested shift, as everywhere (`Code.E_N_MIN`)
 _ONE, _MIXED, _SAME = "one batch a patient", "batches differ within patients", "visit equals batch"
@@ -27,6 +28,8 @@ _NOT_SAID = (
 
 _Batches = Mapping[tuple[str, str], str]
 """(patient, visit) -> batch."""
+_ByReaders = frozenset[tuple[str, str, str]]
+"""(patient, visit, endpoint) whose number depends on a reader's gate."""
 
 
 @dataclass(frozen=True)
@@ -71,13 +74,13 @@ def bridged_tables(
     further = own[own["rule"] == BRIDGE_ERROR]
     own = own[own["rule"] == BRIDGE_FOLLOWS]
     found = [_followed(rows, own, further, one, refused) for one in compared]
-    wanted, batches = set(shares.values()), _batches(rows)
+    wanted, batches, by_readers = set(shares.values()), _batches(rows), _by_readers(rows)
     of_pairs: list[dict[str, Any]] = []
     of_shifts: list[dict[str, Any]] = []
     for one in found:
         contrast = str(one.plan.contrast)
         mine = pairs[pairs["endpoint"].isin(one.endpoints & wanted)]
-        made = _pair_rows(mine, one, batches)
+        made = _pair_rows(mine, one, batches, by_readers)
         of_pairs += made
         theirs = shifts[shifts["endpoint"].isin(one.endpoints & wanted) & (shifts["contrast"] == contrast)]
         of_shifts += _shift_rows(theirs, made, one, batches)
@@ -130,15 +133,14 @@ def _parts(
     return found
 
 
-def _pair_rows(pairs: pd.DataFrame, one: _Recounted, batches: _Batches) -> list[dict[str, Any]]:
+def _pair_rows(pairs: pd.DataFrame, one: _Recounted, batches: _Batches, by_readers: _ByReaders) -> list[dict[str, Any]]:
     again = {} if one.again is None else _by_key(one.again.pairs)
     found = []
     for row in pairs.to_dict("records"):
         other = again.get((str(row["patient_id"]), str(row["endpoint"])))
         sample, reason = one.reasons.get(str(row["patient_id"]), (None, None))
         if other is None and reason is None:
-            named = all("" not in side for side in _sides(row, batches))
-            reason = "a population has no border in one of the tubes" if named else "the sheet names no batch of a tube"
+            reason = _left_out(row, batches, by_readers)
         parts = one.parts.get((str(row["patient_id"]), str(row["endpoint"])))
         if parts is None and _design([row], batches) == _ONE:
             parts = {}  # no border had to move
@@ -150,6 +152,15 @@ def _pair_rows(pairs: pd.DataFrame, one: _Recounted, batches: _Batches) -> list[
             | {"outcome": "refused" if other is None else "followed", "sample_refused": sample, "reason": reason}
         )
     return found
+
+
+def _left_out(row: Mapping[Any, Any], batches: _Batches, by_readers: _ByReaders) -> str:
+    """Return the reason why a pair was not counted again though no bridge refused."""
+    visits = [visit for side in ("visit_before", "visit_after") for visit in str(row[side]).split(JOINED_BY)]
+    if any((str(row["patient_id"]), visit, str(row["endpoint"])) in by_readers for visit in visits):
+        return "a gate that a reader placed follows no bridge"
+    named = all("" not in side for side in _sides(row, batches))
+    return "a population has no border in one of the tubes" if named else "the sheet names no batch of a tube"
 
 
 def _call(pair: Mapping[str, Any] | None, parts: Parts | None, least: float | None) -> dict[str, Any]:
@@ -239,6 +250,13 @@ def _batches(rows: pd.DataFrame) -> _Batches:
     """Return the batch of each patient's visit, where the sheet names one."""
     known = rows.dropna(subset=["batch"]) if "batch" in rows else rows.iloc[:0].assign(batch="")
     return {(str(p), str(v)): str(b) for p, v, b in zip(*(known[c] for c in _PLACES), strict=True)}
+
+
+def _by_readers(rows: pd.DataFrame) -> _ByReaders:
+    if "flag" not in rows:
+        return frozenset()
+    own = rows.loc[[not READERS.isdisjoint(split(words)) for words in rows["flag"]]]
+    return frozenset(zip(*(own[name].astype(str) for name in ("patient_id", "visit", "endpoint")), strict=True))
 
 
 def _sides(pair: Mapping[str, Any], batches: _Batches) -> tuple[set[str], set[str]]:
