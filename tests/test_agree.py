@@ -20,6 +20,7 @@ from immunolab.events.transforms import Asinh
 from immunolab.gating.strategy import Dimension, Polygon, Population, Rectangle, Strategy
 from immunolab.gating.tube_gates import TubeGates
 from immunolab.gating.tubes import gate_tube
+from immunolab.plots.bland_altman import agreement_overview
 from immunolab.plots.two_gates import two_gates
 from immunolab.report.agree_page import agree_page, in_words
 from immunolab.results.two_gatings import matched_paths
@@ -288,6 +289,14 @@ def test_a_ratio_says_of_how_many_tubes_it_is_where_a_percent_is_zero() -> None:
     found = gating_agreement(pairs)
     page = agree_page(found, UNMATCHED.empty(), ("A", "B"), n_tubes=4, overview=(), differences=(), worst=())
     assert ", 3 tubes</td>" in page
+
+
+def test_an_interval_wider_than_the_limits_is_drawn_whole() -> None:
+    found = gating_agreement(_pairs([10.0, 20.0, 40.0], [12.0, 19.0, 52.0]))
+    left = agreement_overview(found, ("A", "B")).axes[0]
+    assert found["ratio_ci_high"].iloc[0] > found["ratio_limit_high"].iloc[0]
+    assert left.get_xlim()[0] < found["ratio_ci_low"].iloc[0]
+    assert left.get_xlim()[1] > found["ratio_ci_high"].iloc[0]
 
 
 def test_counts_given_twice_are_refused(tmp_path: Path) -> None:

@@ -138,7 +138,8 @@ def agreement_overview(summaries: pd.DataFrame, words: tuple[str, str]) -> Figur
     left.plot(column["ratio"], at, "o", color=ALARM, markersize=3.5)
     left.axvline(1.0, color=NEUTRAL, linewidth=0.8)
     left.set_xscale("log")
-    _plain_log(left, [column[name] for name in ("ratio", "ratio_limit_low", "ratio_limit_high")])
+    ends = ("limit_low", "limit_high", "ci_low", "ci_high")  # of few tubes the interval is the wider
+    _plain_log(left, [column["ratio"], *(column[f"ratio_{name}"] for name in ends)])
     left.set_yticks(at, [display_name(str(name)) for name in summaries["population"]])
     left.set_xlabel(f"{words[1]} over {words[0]}: ratio of percents\nwith 95 % interval and limits of agreement")
     right.hlines(at, column["concordance_ci_low"], column["concordance_ci_high"], color=_FIRST, linewidth=1.0)

@@ -20,7 +20,8 @@ _HOW = (
     "1986, 1999); brackets are 95 % intervals. Concordance: Lin 1989, interval of 2000. CV: between the two gatings, "
     "root mean square over tubes. F1: twice the events in both over the events of each, all tubes together; the lowest "
     "tube in brackets. Kappa (Cohen 1960) is of this gate alone: over the events that both gatings have in the parent. "
-    "Several tubes of one patient count as separate tubes: the limits are those of a further tube."
+    "Several tubes of one patient count as separate tubes: the limits are those of a further tube. A percent is of the "
+    "parent in its own gating: where the parents are different populations, percents differ though the events agree."
 )
 _NAMED = 4  # tubes or populations named in a line; all are in the table
 _FEW = 0.9  # F1 below which a population is named first (judgement; good is what two experts reach, about .9)
