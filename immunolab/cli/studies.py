@@ -354,13 +354,13 @@ def add_verify(commands: Subparsers) -> None:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    from immunolab.report.verify import verify
     from immunolab.report.verify_pool import is_pooled, verify_pool
     from immunolab.results.record import read_run
     from immunolab.workflow.remote import local_copy
+    from immunolab.workflow.verify import verify_run
 
     out = local_copy(arguments.out)
-    problems = verify_pool(out) if is_pooled(out) else verify(read_run(out))
+    problems = verify_pool(out) if is_pooled(out) else verify_run(read_run(out))
     if problems:
         raise InputError(problems)
     say("every hash agrees, and every number was computed again with the same value")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from immunolab.results.run import Run
 from immunolab.schema.table import Table
 
 CHANGED = "the file was changed after the run; run the study again, or restore it"
+_OTHER_MACHINE = 1e-6  # relative: sums of many events or tubes in another order of addition on another machine
 _RELATIVE = 1e-9  # of a value: far above rounding of a CSV, far below any digit that is shown
 
 
@@ -58,6 +59,46 @@ def differences(
                 yield Problem(
                     file_of(table), place, f"{column} is '{was[key][column]}', computed again '{now[key][column]}'"
                 )
+
+
+def row_differences(
+    table: Table,
+    written: pd.DataFrame,
+    again: pd.DataFrame,
+    *,
+    names: Sequence[str] = (),
+    columns: Sequence[str] = (),
+) -> Iterator[Problem]:
+    """Yield each cell in which a table as written differs from its rows computed again in the same order.
+
+    Parameters
+    ----------
+    table
+        Declares both; names the file in problems.
+    written, again
+        Rows as written, whose index counts the rows of the file, and computed again.
+    names
+        Columns that name a row beside its number.
+    columns
+        Those that are compared; all of the table's by default.
+    """
+    if len(written) != len(again):
+        yield Problem(file_of(table), "", f"{len(written)} rows, computed again {len(again)}", CHANGED)
+        return
+    compared = [column for column in table.columns if column.name in again and column.name in (columns or again)]
+    rows = zip(written.index, written.to_dict("records"), again.to_dict("records"), strict=True)
+    for number, row, wanted in rows:
+        named = [str(row[name]) for name in names if not pd.isna(row[name])]
+        place = ", ".join([f"row {number + 2}", *named])
+        for column in compared:
+            old, new = row.get(column.name), wanted[column.name]
+            if column.kind == "text":
+                was, now = ("" if pd.isna(cell) else str(cell) for cell in (old, new))
+                if was != now:
+                    text = f"{column.name} is '{was}', computed again '{now}'"
+                    yield Problem(file_of(table), place, text, CHANGED)
+            elif not same(old, new, _OTHER_MACHINE):
+                yield differs(table, place, column.name, old, new)
 
 
 def _keyed(frame: pd.DataFrame, keys: tuple[str, ...]) -> dict[tuple[str, ...], dict[str, Any]]:

@@ -8,17 +8,15 @@ import pandas as pd
 
 from immunolab.errors import Problem
 from immunolab.quality.staining_sample import STAINING_EVENTS, StainingFiles
-from immunolab.report.table_diff import CHANGED, differs, file_in, file_of, read_written, same
+from immunolab.report.table_diff import file_in, read_written, row_differences
 from immunolab.results.across_tubes import across_tables
 from immunolab.results.run import Run
 from immunolab.schema.across_tubes import ACQUISITIONS, DESIGN, DRIFT, IDENTITY, LANDMARKS, SAMPLE_FLOW, STAINING
 from immunolab.schema.comparison import PAIRS
 from immunolab.schema.endpoints import ENDPOINTS
 from immunolab.schema.gating import COUNTS, FAILURES
-from immunolab.schema.table import Table
 
 _READ = (COUNTS, LANDMARKS, ENDPOINTS, FAILURES, PAIRS)
-_DIGITS = 1e-6  # relative: sums over many tubes in another order of addition on another machine
 
 
 def across_differences(run: Run) -> Iterator[Problem]:
@@ -42,20 +40,4 @@ def across_differences(run: Run) -> Iterator[Problem]:
         if isinstance(written, tuple):
             yield from written
         else:
-            yield from _differences(table, written, again.get(table.name, table.empty()))
-
-
-def _differences(table: Table, written: pd.DataFrame, again: pd.DataFrame) -> Iterator[Problem]:
-    if len(written) != len(again):
-        yield Problem(file_of(table), "", f"{len(written)} rows, computed again {len(again)}", CHANGED)
-        return
-    for i, (row, wanted) in enumerate(zip(written.to_dict("records"), again.to_dict("records"), strict=True)):
-        for column in table.columns:
-            old, new = row[column.name], wanted[column.name]
-            place = f"row {i + 2}"
-            if column.kind == "text":
-                if ("" if pd.isna(old) else str(old)) != ("" if pd.isna(new) else str(new)):
-                    text = f"{column.name} is '{old}', computed again '{new}'"
-                    yield Problem(file_of(table), place, text, CHANGED)
-            elif not same(old, new, _DIGITS):
-                yield differs(table, place, column.name, old, new)
+            yield from row_differences(table, written, again.get(table.name, table.empty()))

@@ -33,7 +33,7 @@ def with_tables_across_tubes(run: Run, samples: Sequence[Sample], store: Store) 
     """
     measured = set(run.tables["counts"]["sample_id"].astype(str))
     tubes = [s for s in samples if s.sample_id in measured and s.modality != "single_cell"]
-    acquisitions = acquisition_table(list(_headers(tubes)))
+    acquisitions = acquisition_table(list(tube_headers(tubes)))
     found = across_tables(run.study, run.tables, acquisitions, staining_samples(store, tubes))
     tables = {**run.tables, **found}
     if len(acquisitions):
@@ -68,7 +68,14 @@ def staining_samples(store: Store, samples: Sequence[Sample]) -> StainingFiles:
     return StainingFiles({s.sample_id: store.sample_folder(s.sample_id) / STAINING_EVENTS for s in samples})
 
 
-def _headers(samples: Sequence[Sample]) -> Iterator[TubeHeader]:
+def tube_headers(samples: Sequence[Sample]) -> Iterator[TubeHeader]:
+    """Yield what acquisitions are made of; of a file that is no longer there what the sheet says.
+
+    Parameters
+    ----------
+    samples
+        The tubes, with dates.
+    """
     from immunolab.loaders.fcs.read import read_header
 
     for sample in samples:

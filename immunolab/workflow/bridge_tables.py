@@ -83,7 +83,7 @@ def bridge_tables(
     if not study.bridges:
         return {}
     order = {name: i for i, name in enumerate(run_order(study.samples), start=1)}
-    found = {"bridge_channels": _channels(bridged, order)}
+    found = {"bridge_channels": channel_rows(bridged, order)}
     if len(values):
         found |= {"bridges": chart_rows(values, order), "bridge_cv": cv_rows(values)}
     if bridged.tubes:
@@ -98,8 +98,16 @@ def bridge_tables(
     return {name: table for name, table in found.items() if len(table)}
 
 
-def _channels(bridged: Bridged, order: Mapping[str, int]) -> pd.DataFrame:
-    """Return rows of BRIDGE_CHANNELS: where landmarks are, each judged by the material's other runs."""
+def channel_rows(bridged: Bridged, order: Mapping[str, int]) -> pd.DataFrame:
+    """Return rows of BRIDGE_CHANNELS: where landmarks are, each judged by the material's other runs.
+
+    Parameters
+    ----------
+    bridged
+        Where they are, tube by tube.
+    order
+        Place of each batch in run order, from 1.
+    """
     frame = pd.DataFrame(bridged.channels)
     if frame.empty:
         return BRIDGE_CHANNELS.empty()

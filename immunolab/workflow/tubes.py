@@ -167,8 +167,8 @@ class TubeSteps:
         done, failures = done + carried, failures | unfollowed
         found: dict[str, TubeGates] = {}
         for name, folder in ((name, folder) for names, folder in done for name in names):
-            if self.options.sample not in ("", name) and not self._follows:
-                continue  # borders that follow a bridge need those of the other tubes
+            if self.options.sample not in ("", name) and not self.study.bridges:
+                continue  # tables of bridging controls are of all tubes
             placed = read_placed(folder, name)
             if isinstance(placed, FailedPlacement):
                 failures[name] = Failure("fit", placed.message, placed.hint)
@@ -197,7 +197,7 @@ class TubeSteps:
         for panel in self.panels:
             own = [job for name, job in jobs if name == panel and job[1].folder in finished]
             again += jobs_again(own, self.store)
-        chosen = [job for job in again if self.options.sample in ("", *job[0])]
+        chosen = [job for job in again if self.study.bridges or self.options.sample in ("", *job[0])]
         second, more = self._fit(chosen, "placing gates that other tubes bear on")
         redone = {name for names, _ in chosen for name in names}
         return [done for done in first if not redone & set(done[0])] + second, failures | more
