@@ -48,9 +48,9 @@ def acquisition_table(headers: Sequence[TubeHeader]) -> pd.DataFrame:
     headers
         In the order of the sheet.
     """
-    days = {one.sample_id: _date(one.text.get("$DATE", "")) or one.taken for one in headers}
+    days = {one.sample_id: header_date(one.text.get("$DATE", "")) or one.taken for one in headers}
     first = min((day for day in days.values() if day), default=None)
-    machines = [_machine(one.text) for one in headers]
+    machines = [cytometer_of(one.text) for one in headers]
     numbers = {key: i + 1 for i, key in enumerate(dict.fromkeys(filter(None, machines)))}
     usual = _usual_voltages(headers, machines)
     rows = []
@@ -60,7 +60,7 @@ def acquisition_table(headers: Sequence[TubeHeader]) -> pd.DataFrame:
         cytometer = f"cytometer {numbers[machine]}" if machine else ""
         made_up = ", ".join(filter(None, (cytometer if len(numbers) > 1 else "", f"day {day}")))
         batch = one.batch or (made_up if day is not None else "")
-        settings = _settings(_voltages(one.text), usual[one.panel, machine])
+        settings = _settings(detector_voltages(one.text), usual[one.panel, machine])
         rows.append({
             "sample_id": one.sample_id, "panel": one.panel, "batch": batch, "day": day, "cytometer": cytometer,
             "settings": settings,
@@ -68,12 +68,25 @@ def acquisition_table(headers: Sequence[TubeHeader]) -> pd.DataFrame:
     return ACQUISITIONS.frame([{key: None if value == "" else value for key, value in row.items()} for row in rows])
 
 
-def _machine(text: Mapping[str, str]) -> str:
+def cytometer_of(text: Mapping[str, str]) -> str:
+    """Return model and serial number of the cytometer of a header; "" where it names none.
+
+    Parameters
+    ----------
+    text
+        Keywords of the file, upper case.
+    """
     return " ".join(filter(None, (text.get(key, "").strip() for key in ("$CYT", "$CYTSN"))))
 
 
-def _date(written: str) -> date | None:
-    """Return a date of ``$DATE``: dd-mmm-yyyy by the standard; yyyy-mm-dd and dd-mmm-yy, as instruments write, too."""
+def header_date(written: str) -> date | None:
+    """Return a date of ``$DATE``: dd-mmm-yyyy by the standard; yyyy-mm-dd and dd-mmm-yy, as instruments write, too.
+
+    Parameters
+    ----------
+    written
+        As in the header.
+    """
     parts = re.split(r"[-/. ]+", written.strip().lower())
     if len(parts) != 3:
         return None
@@ -88,8 +101,14 @@ def _date(written: str) -> date | None:
     return None  # day and month in digits: which is which is not known
 
 
-def _voltages(text: Mapping[str, str]) -> dict[str, float]:
-    """Return voltage by detector, of those that have one."""
+def detector_voltages(text: Mapping[str, str]) -> dict[str, float]:
+    """Return voltage by detector, of those that have one.
+
+    Parameters
+    ----------
+    text
+        Keywords of the file, upper case.
+    """
     found = {}
     for key, value in text.items():
         number = re.fullmatch(r"\$P(\d+)V", key)
@@ -108,7 +127,7 @@ def _usual_voltages(headers: Sequence[TubeHeader], machines: Sequence[str]) -> d
     seen: dict[tuple[str, str], dict[str, Counter[float]]] = {}
     for one, machine in zip(headers, machines, strict=True):
         counts = seen.setdefault((one.panel, machine), {})
-        for name, voltage in _voltages(one.text).items():
+        for name, voltage in detector_voltages(one.text).items():
             counts.setdefault(name, Counter())[voltage] += 1
     return {key: {name: c.most_common(1)[0][0] for name, c in counts.items()} for key, counts in seen.items()}
 

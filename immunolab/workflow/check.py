@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from immunolab.errors import DataFileError, ImmunolabError, Problem, attempt, nearest
@@ -14,6 +15,7 @@ from immunolab.study.control_tubes import bridge_notes
 from immunolab.study.sheet import Sample, Study, named_tubes, read_study
 from immunolab.study.timeline import timeline_quality
 from immunolab.workflow.check_overrides import check_overrides
+from immunolab.workflow.check_runs import StudyHeaders
 from immunolab.workflow.check_stains import panel_stains
 from immunolab.workflow.clinic import ClinicSources, read_clinic
 from immunolab.workflow.panels import PanelGates, read_panels, without_events
@@ -70,40 +72,67 @@ def check_study(source: Path | str, *, allow_code: bool = False) -> Checked:
     if panels is None:
         problems += _unusable(sample.file for sample in samples)
         return Checked(_gathered(problems), (), len(samples), n_patients)
-    from immunolab.quality.panel_drift import find_drift
-
-    notes = _without_sample(study, clinic)
+    found = _check_tubes(study, samples, panels)
     asked = tuple(endpoint for endpoint in study.endpoints if not clinic_faults or endpoint.counted)
-    gated: dict[str, GatedNames] = {}
+    sentences = unmeasured(asked, study, panels, clinic, found.gated).sentences
+    broken, changed = check_overrides(study, panels)
+    planned = checked_plan(study, panels)
+    problems += [*found.problems, *broken, *planned.problems]
+    aliased, hardly = _design(study)
+    bridges = [Problem(study.sheet.name if study.sheet else "", "", text) for text in bridge_notes(study.samples)]
+    notes = [  # from what would make results wrong to what is only worth knowing
+        *(*found.suspicious, *aliased),
+        *(Problem(study.name, "", text, "") for text in sentences),
+        *(*found.changes, *hardly, *bridges, *changed, *planned.notes),
+        *(*_without_sample(study, clinic), *_off_calendar(study), *found.notes),
+    ]
+    return Checked(_gathered(problems), tuple(map(str, _gathered(notes))), len(samples), n_patients)
+
+
+@dataclass
+class _Tubes:
+    """What is found of a study's tubes: problems, notes by gravity, and the names of what can be gated."""
+
+    problems: list[Problem] = field(default_factory=list)
+    suspicious: list[Problem] = field(default_factory=list)
+    changes: list[Problem] = field(default_factory=list)
+    notes: list[Problem] = field(default_factory=list)
+    gated: dict[str, GatedNames] = field(default_factory=dict)
+
+
+def _check_tubes(study: Study, samples: Sequence[Sample], panels: Mapping[str, PanelGates]) -> _Tubes:
+    found, headers = _Tubes(), StudyHeaders(study)
     labels: dict[str, dict[str, list[tuple[str, str]]]] = {}
     for sample in samples:
-        found = _check_file(sample, panels[sample.panel])
-        problems += found.problems
-        notes += found.notes
+        own = _check_file(sample, panels[sample.panel], headers)
+        found.problems += own.problems
+        found.notes += own.notes
         if sample.gated:
-            gated[sample.sample_id] = found.gated or GatedNames.declared(panels[sample.panel].gates.declared)
-        if found.names:
-            labels.setdefault(sample.panel, {})[str(sample.file)] = found.names
-    notes[:0] = [
-        Problem(study.name, "", text, "") for text in unmeasured(asked, study, panels, clinic, gated).sentences
-    ]
+            found.gated[sample.sample_id] = own.gated or GatedNames.declared(panels[sample.panel].gates.declared)
+        if own.names:
+            labels.setdefault(sample.panel, {})[str(sample.file)] = own.names
+    found.suspicious += headers.suspicious()
     for name, files in labels.items():
-        stains = panel_stains([s for s in samples if s.panel == name and str(s.file) in files], panels[name])
-        problems += stains.problems
-        notes += stains.notes()
+        _check_panel([s for s in samples if s.panel == name and str(s.file) in files], panels[name], files, found)
+    found.changes += headers.changes()
+    return found
+
+
+def _check_panel(
+    samples: Sequence[Sample], panel: PanelGates, files: Mapping[str, list[tuple[str, str]]], found: _Tubes
+) -> None:
+    """Add what the events of a panel's tubes, and the labels of all its files, say beside each other."""
+    from immunolab.quality.panel_drift import find_drift
+
+    with TemporaryDirectory() as place:
+        stains = panel_stains(samples, panel, Path(place))
+        found.problems += stains.problems
+        wrong, gone = stains.notes()
+        found.suspicious += wrong
         for one in find_drift(files):
             judged, settled = stains.judged(one) if one.kind == "swapped" else (one, one.harmless)
-            (notes if settled else problems).append(judged.problem)
-    broken, changed = check_overrides(study, panels)
-    problems += broken
-    notes += changed
-    notes += _off_calendar(study)
-    notes += [Problem(study.sheet.name if study.sheet else "", "", text) for text in bridge_notes(study.samples)]
-    notes += _design(study)
-    planned = checked_plan(study, panels)
-    problems += planned.problems
-    notes += planned.notes
-    return Checked(_gathered(problems), tuple(map(str, _gathered(notes))), len(samples), n_patients)
+            (found.suspicious if settled else found.problems).append(judged.problem)
+        found.notes += gone
 
 
 def _off_calendar(study: Study) -> list[Problem]:
@@ -114,12 +143,14 @@ def _off_calendar(study: Study) -> list[Problem]:
     return [Problem(sheet, f"sample {row.sample_id}", str(row.message)) for row in off.itertuples()]
 
 
-def _design(study: Study) -> list[Problem]:
-    """Return which changes between visits cannot, or hardly, be separated from batch, operator, lot or site."""
+def _design(study: Study) -> tuple[list[Problem], list[Problem]]:
+    """Return which changes between visits cannot, and hardly, be separated from batch, operator, lot or site."""
     from immunolab.comparison.visit_design import design_sentences, visit_design
 
-    sheet = study.sheet.name if study.sheet else ""
-    return [Problem(sheet, "", text) for text in design_sentences(visit_design(study))]
+    sheet, design = study.sheet.name if study.sheet else "", visit_design(study)
+    aliased = design["status"] == "aliased"
+    cannot, hardly = (design_sentences(design[rows]) for rows in (aliased, ~aliased))
+    return [Problem(sheet, "", text) for text in cannot], [Problem(sheet, "", text) for text in hardly]
 
 
 def _without_sample(study: Study, clinic: ClinicSources | None) -> list[Problem]:
@@ -173,10 +204,11 @@ def _unusable(files: Iterable[Path]) -> list[Problem]:
     return [found for file in files if isinstance(found := _header(file), Problem)]
 
 
-def _check_file(sample: Sample, panel: PanelGates) -> _FileCheck:
+def _check_file(sample: Sample, panel: PanelGates, headers: StudyHeaders) -> _FileCheck:
     header = _header(sample.file)
     if isinstance(header, Problem):
         return _FileCheck([header])
+    headers.add(sample, header.text)
     notes = [Problem(str(sample.file), "", text) for text in header.warnings]
     names = [(channel.name, channel.label) for channel in header.channels]
     if not sample.gated:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from immunolab.errors import ImmunolabError, Problem
 from immunolab.progress import progress
 from immunolab.quality.staining import StainFinding, exchange_evidence, staining_findings
-from immunolab.quality.staining_sample import StainingSample, staining_sample
+from immunolab.quality.staining_sample import StainingFiles, StainingSample, staining_sample
 from immunolab.study.sheet import Sample
 from immunolab.workflow.panels import PanelGates
 
@@ -29,7 +29,7 @@ class PanelStains:
     Attributes
     ----------
     stains
-        Events by file.
+        Events by file, read when they are asked for.
     problems
         Of files whose events, or their matrix, cannot be read.
     """
@@ -37,9 +37,12 @@ class PanelStains:
     stains: Mapping[str, StainingSample]
     problems: tuple[Problem, ...] = ()
 
-    def notes(self) -> list[Problem]:
-        """Return a note for each stain that is exchanged or absent."""
-        return [Problem(one.tube, "", one.message, _hint(one)) for one in staining_findings(self.stains)]
+    def notes(self) -> tuple[list[Problem], list[Problem]]:
+        """Return a note for each stain that is exchanged or absent, and for each whose cells are absent, too."""
+        found = staining_findings(self.stains)
+        wrong, gone = ([one for one in found if (one.kind == "absent_population") is kind] for kind in (False, True))
+        notes = ([Problem(one.tube, "", one.message, _hint(one)) for one in some] for some in (wrong, gone))
+        return next(notes), next(notes)
 
     def judged(self, drift: Drift) -> tuple[Drift, bool]:
         """Return crossed labels with what the events say of them, and whether a panel file has put them right.
@@ -66,8 +69,10 @@ class PanelStains:
         return replace(drift, message=f"{drift.message}; {text}"), False
 
 
-def panel_stains(samples: Sequence[Sample], panel: PanelGates) -> PanelStains:
-    """Return events of a panel's tubes; controls and stimulated tubes are left out.
+def panel_stains(samples: Sequence[Sample], panel: PanelGates, place: Path) -> PanelStains:
+    """Return events of a panel's tubes, on the disk: no more are held than are compared with each other.
+
+    Controls and stimulated tubes are left out.
 
     Parameters
     ----------
@@ -75,16 +80,20 @@ def panel_stains(samples: Sequence[Sample], panel: PanelGates) -> PanelStains:
         Those of the panel whose headers can be read.
     panel
         How its tubes are read.
+    place
+        Folder that the events are kept in while they are looked at.
     """
-    found: dict[str, StainingSample] = {}
+    kept: dict[str, Path] = {}
     problems: list[Problem] = []
     stained = {str(s.file): s.sample_id for s in samples if not (s.control_of or s.stimulation)}
     for file, sample_id in progress(stained.items(), len(stained), "reading events"):
         try:
-            found[file] = staining_sample(panel.tube(sample_id, file).read_whole())
+            path = place / f"{len(kept)}.npz"
+            staining_sample(panel.tube(sample_id, file).read_whole()).save(path)
+            kept[file] = path
         except ImmunolabError as error:
             problems.append(Problem(file, "", error.message, error.hint))
-    return PanelStains(found, tuple(problems))
+    return PanelStains(StainingFiles(kept), tuple(problems))
 
 
 def file_stains(paths: Mapping[str, Path]) -> dict[str, StainingSample]:
