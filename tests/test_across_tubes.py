@@ -222,6 +222,27 @@ def test_tubes_that_no_exchange_was_looked_for_with_are_counted(monkeypatch: pyt
         assert (table["n_alike"] >= 8).all()
 
 
+def test_every_tube_of_a_patient_has_a_row_and_those_that_are_not_compared_say_why() -> None:
+    tubes = list(patients(np.random.default_rng(1)))
+    owners = [owner for owner, _ in tubes]
+    rows = counted(tubes)
+    whole = identity_table(rows, owners)
+    without = identity_table(rows[~rows["sample_id"].isin(["P3_W10"])], owners)
+    assert list(without["sample_id"]) == [owner.sample_id for owner in owners]
+    said = without.set_index("sample_id")["message"]
+    assert said["P3_W10"] == "not assessed: the tube was not counted"
+    assert said["P3_W0"] == "not assessed: the patient has no other tube of this panel"
+    assert set(without.loc[without["suspected"] == "not assessed", "patient_id"]) == {"P3"}
+    assert (without["suspected"] == "no").sum() == 14  # one failed tube takes nothing from the others
+    assert (without["n_alike"] >= whole["n_alike"] + 1 - 8 * (without["patient_id"] == "P3")).all()
+    few = identity_table(rows[rows["population"].isin(["CD4", "B"])], owners)
+    assert set(few["suspected"]) == {"not assessed"}
+    assert set(few["n_alike"]) == {7}
+    assert few["message"].str.contains("2 shares set the patients apart, and 3 are needed").all()
+    alone = identity_table(rows, owners[:2])
+    assert set(alone["message"]) == {"not assessed: no other patient has two tubes of this panel"}
+
+
 def bright(rng: np.random.Generator, *, step: float) -> tuple[pd.DataFrame, list[TubeRun]]:
     """Return four markers in six batches of four tubes; CD25 is brighter by ``step`` from the fourth batch on."""
     rows, runs = [], []

@@ -19,6 +19,7 @@ from immunolab.gating.following.bridge_checks import LandmarkPlaces, contradicte
 from immunolab.gating.following.channel_move import channel_move
 from immunolab.gating.following.landmarks import medians, positives
 from immunolab.gating.strategy import Dimension, Population, Rectangle, Strategy
+from immunolab.results.bridge_checks import bridge_checks
 from immunolab.study.control_tubes import bridge_notes
 from immunolab.study.sheet import Study, read_study
 
@@ -192,3 +193,35 @@ def test_another_donor_is_known_by_the_lineages() -> None:
     other = {"CD4": (4500, 10_000), "CD4_naive": (1500, 6000), "NK": (2000, 10_000)}
     assert other_donor(one, again, {}) == ""
     assert "CD4_naive is 50 % in one tube and 25 % in the other" in other_donor(one, other, {})
+
+
+def test_a_bridge_beyond_its_charts_warns_in_quality_and_many_charts_do_not_by_chance() -> None:
+    shares = [0.050, 0.052, 0.049, 0.051, 0.050, 0.051, 0.100]
+    rows = chart_rows(values_of(shares), {f"B{i}": i for i in range(1, 8)})
+    found = {row["sample_id"]: row for row in bridge_checks({"bridges": rows})}
+    assert [name for name, row in found.items() if row["status"] == "warn"] == ["k7"]
+    assert found["k7"]["message"].startswith("far from the material's other runs: treg +")
+    assert found["k1"]["limit"] == pytest.approx(3.0)  # one chart
+    rng, warned = np.random.default_rng(4), 0
+    for _ in range(150):
+        far = rng.normal(size=40)
+        many = pd.DataFrame({"sample_id": "k", "endpoint": [f"e{i}" for i in range(40)], "deviation": far})
+        many = many.assign(bridge="HD01", batch="B1")
+        warned += next(bridge_checks({"bridges": many}))["status"] == "warn"
+    assert warned <= 4  # of 150 at .27 % each; by three sd a chart a tenth would warn
+
+
+def test_a_refused_bridge_warns_in_quality_with_its_reasons() -> None:
+    rows = chart_rows(values_of([0.05, 0.05]), {})
+    move = {
+        "panel": "t",
+        "batch_from": "B1",
+        "batch_to": "B2",
+        "bridge": "HD01",
+        "marker": "CD25",
+        "population": "Treg",
+    }
+    moves = pd.DataFrame([move | {"outcome": "refused", "reason": "CD25: it drifted alone"}] * 2)
+    (found,) = bridge_checks({"bridges": rows, "bridge_moves": moves})
+    assert (found["sample_id"], found["check"], found["status"]) == ("k2", "bridge_refused", "warn")
+    assert found["message"] == "borders do not follow it from batch B1: CD25: it drifted alone"

@@ -13,20 +13,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from immunolab.quality.identity_traits import (
+    FEWEST_TRAITS,
+    Array,
+    Numbers,
+    Traits,
+    TubeOwner,
+    robust_within,
+    traits_of,
+)
 from immunolab.schema.across_tubes import IDENTITY
 
-Array = NDArray[np.float64]
-Numbers = NDArray[np.intp]
-
-# median events of a population and of the rest of its parent, as flag below_lod (Flores-Montero 2017)
-_FEWEST_EVENTS = 20
-_LEAST_RATIO = 1.5  # sd between patients over that within, of a trait: less does not set patients apart (judgement)
-_MOST_TRAITS = 12  # more are repeats of the same few lineages in the panels of the shipped strategies (judgement)
-# of two traits over the tubes and within patients: above, the second says what the first does (judgement)
-_MOST_CORRELATION = 0.9
-_FEWEST_TRAITS = 3
 _FEWEST_DF = 4  # repeats of a patient, less patients: fewer do not say how far visits differ within one (judgement)
 # sd of the logit within a patient beyond counting: T cells vary by "below 10 %" from day to day (Aziz 2019, as in
 # vocabulary/within_person.yaml), taken in its middle and as if known from ten repeats; simulated studies find as many
@@ -36,39 +34,12 @@ _USUAL_SD, _USUAL_DF = 0.05, 10
 # of 61 simulated studies had a pair that fell by more than the limit itself (judgement)
 _NEAR = 3.0
 _FALSE_ALARM = 0.05  # share of sound studies in which an exchange may be suspected
-_MAD_TO_SD = 1.4826  # sd of a normal over its median absolute deviation
 _MOST_PATIENTS = 200  # that are compared with each other, in the order of the sheet (judgement: seconds of work)
 _MOST_EXCHANGES = 10  # that are looked for in one panel: more, and the sheet as a whole is in doubt (judgement)
-
-
-@dataclass(frozen=True)
-class TubeOwner:
-    """Whose a tube is by the sheet."""
-
-    sample_id: str
-    patient_id: str
-    visit: str
-    panel: str = ""
-
-
-@dataclass(frozen=True)
-class _Traits:
-    """Traits of the tubes of one panel.
-
-    Attributes
-    ----------
-    values
-        Tubes x traits: logits, the visit's median taken off.
-    least_variance
-        Of each trait, by counting alone.
-    patient, visit
-        Number of each tube's patient and visit.
-    """
-
-    values: Array
-    least_variance: Array
-    patient: Numbers
-    visit: Numbers
+_LONE = "the patient has no other tube of this panel"
+_ALONE = "no other patient has two tubes of this panel"
+_UNCOUNTED = "the tube was not counted"
+_FEW_TRAITS = f"{{}} shares set the patients apart, and {FEWEST_TRAITS} are needed"
 
 
 @dataclass(frozen=True)
@@ -91,90 +62,43 @@ def identity_table(counts: pd.DataFrame, owners: Sequence[TubeOwner]) -> pd.Data
         The tubes, patients' own only. More than 200 patients are compared in equal parts, a patient's tubes in one.
     """
     rows: list[dict[str, object]] = []
+    counted = set(counts["sample_id"].astype(str))
     for panel in dict.fromkeys(owner.panel for owner in owners):
-        own = [owner for owner in owners if owner.panel == panel]
-        visits = pd.Series([owner.patient_id for owner in own]).value_counts()
-        own = [owner for owner in own if visits[owner.patient_id] > 1]
+        of_panel = [owner for owner in owners if owner.panel == panel]
+        known = [owner for owner in of_panel if owner.sample_id in counted]
+        visits = Counter(owner.patient_id for owner in known)
+        own = [owner for owner in known if visits[owner.patient_id] > 1]
+        why = {owner.sample_id: _LONE if owner.sample_id in counted else _UNCOUNTED for owner in of_panel}
         patients = np.array(list(dict.fromkeys(owner.patient_id for owner in own)))
         parts = np.array_split(patients, max(1, -(-len(patients) // _MOST_PATIENTS)))
+        found: dict[str, dict[str, object]] = {}
         for names in map(set, parts):  # of large studies: the work goes with the square of the patients
             of_part = [owner for owner in own if owner.patient_id in names]
-            traits = _traits(counts, of_part)
-            if traits is not None and len(names) > 1:
-                elsewhere = Counter(owner.visit for owner in own if owner.patient_id not in names)
-                rows += list(_rows(traits, of_part, _limit(traits) + float(np.log(len(parts))), elsewhere))
+            traits, n_traits = traits_of(counts, of_part) if len(names) > 1 else (None, 0)
+            if traits is None:
+                text = _FEW_TRAITS.format(n_traits) if len(names) > 1 else _ALONE
+                why |= {owner.sample_id: text for owner in of_part}
+                continue
+            elsewhere = Counter(owner.visit for owner in of_panel if owner.patient_id not in names)
+            limit = _limit(traits) + float(np.log(len(parts)))
+            found |= {str(row["sample_id"]): row for row in _rows(traits, of_part, limit, elsewhere)}
+        rows += [
+            found.get(owner.sample_id) or _not_assessed(owner, of_panel, why[owner.sample_id]) for owner in of_panel
+        ]
     return IDENTITY.frame(rows)
 
 
-def _traits(counts: pd.DataFrame, owners: Sequence[TubeOwner]) -> _Traits | None:
-    """Return the traits that set the patients of a panel apart; None where there are too few."""
-    ids = [owner.sample_id for owner in owners]
-    own = counts[counts["sample_id"].isin(ids) & (counts["path"] != "/")]
-    if own.empty:
-        return None
-    n, of = (
-        own.pivot(index="sample_id", columns="path", values=name).reindex(ids) for name in ("n_events", "n_parent")
-    )
-    n, of = n.astype(float), of.astype(float)
-    n, of = n.loc[:, n.notna().all()], of.loc[:, n.notna().all()]
-    fewer = np.minimum(n, of - n)
-    kept = fewer.columns[fewer.median() >= _FEWEST_EVENTS]
-    if not len(kept):
-        return None
-    inside, outside = n[kept].to_numpy() + 0.5, (of[kept] - n[kept]).to_numpy() + 0.5
-    visit = pd.factorize(pd.Series([owner.visit for owner in owners]))[0]
-    values = np.log(inside / outside)
-    for number in np.unique(visit):
-        values[visit == number] -= np.median(values[visit == number], axis=0)
-    least = np.median(1.0 / inside + 1.0 / outside, axis=0)
-    patient = pd.factorize(pd.Series([owner.patient_id for owner in owners]))[0]
-    chosen = _chosen(_Traits(values, least, patient, visit))
-    if len(chosen) < _FEWEST_TRAITS:
-        return None
-    return _Traits(values[:, chosen], least[chosen], patient, visit)
-
-
-def _chosen(traits: _Traits) -> list[int]:
-    """Return traits by how far they set patients apart, none of which repeats another."""
-    patients = np.unique(traits.patient)
-    means = np.array([traits.values[traits.patient == p].mean(axis=0) for p in patients])
-    within = _robust_within(traits)
-    between = _MAD_TO_SD * np.median(np.abs(means - np.median(means, axis=0)), axis=0)
-    ratio = between / within
-    # of two patients all traits go together between them, of an exchange within: a repeat does so in both
-    residual = _residuals(traits.values, traits.patient)
-    correlation = np.minimum(_correlations(traits.values - traits.values.mean(axis=0)), _correlations(residual))
-    found: list[int] = []
-    for trait in np.argsort(-ratio, kind="stable"):
-        repeats = any(correlation[trait, other] > _MOST_CORRELATION for other in found)
-        if ratio[trait] >= _LEAST_RATIO and not repeats and len(found) < _MOST_TRAITS:
-            found.append(int(trait))
-    return found
-
-
-def _correlations(centred: Array) -> Array:
-    """Return absolute correlations of columns; 0 of one that does not vary."""
-    scaled = centred / np.maximum(np.linalg.norm(centred, axis=0), 1e-12)
-    return np.asarray(np.abs(scaled.T @ scaled))
-
-
-def _robust_within(traits: _Traits) -> Array:
-    """Return the sd within patients of each trait, at least that of counting, as if few tubes were exchanged."""
-    residual = _residuals(traits.values, traits.patient)
-    return np.sqrt(np.maximum((_MAD_TO_SD * np.median(np.abs(residual), axis=0)) ** 2, traits.least_variance))
-
-
-def _residuals(values: Array, patient: Numbers) -> Array:
-    """Return tubes less their patient's mean, scaled so that their variance is that within patients."""
-    residual = np.zeros_like(values)
-    for p in np.unique(patient):
-        own = patient == p
-        residual[own] = (values[own] - values[own].mean(axis=0)) * np.sqrt(own.sum() / (own.sum() - 1))
-    return residual
+def _not_assessed(owner: TubeOwner, of_panel: Sequence[TubeOwner], why: str) -> dict[str, object]:
+    """Return the row of a tube that was not compared: it could be exchanged with any other patient's of the visit."""
+    others = [one for one in of_panel if one.visit == owner.visit and one.patient_id != owner.patient_id]
+    return {
+        **vars(owner), "n_traits": 0, "n_alike": len(others), "suspected": "not assessed",
+        "message": f"not assessed: {why}",
+    }  # fmt: skip
 
 
 def _rows(
-    traits: _Traits, owners: Sequence[TubeOwner], limit: float, elsewhere: Counter[str]
+    traits: Traits, owners: Sequence[TubeOwner], limit: float, elsewhere: Counter[str]
 ) -> Iterator[dict[str, object]]:
     """Yield rows of `IDENTITY`; ``elsewhere`` are tubes by visit that were not compared, so that no exchange shows."""
     found, now = [], traits
@@ -208,7 +132,7 @@ def _rows(
         }
 
 
-def _limit(traits: _Traits) -> float:
+def _limit(traits: Traits) -> float:
     """Return the log likelihood ratio that some exchange of a sound study passes in at most 5 % of such studies.
 
     Where nothing is exchanged a likelihood ratio passes ``k`` with a chance of at most ``1 / k`` (Markov; Royall 1997),
@@ -222,7 +146,7 @@ def _limit(traits: _Traits) -> float:
     return float(np.log(max(looked_at, 1) / _FALSE_ALARM))
 
 
-def _n_alike(traits: _Traits, limit: float) -> Numbers:
+def _n_alike(traits: Traits, limit: float) -> Numbers:
     """Return for each tube how many others of its visit it could be exchanged with and not be found.
 
     Of an exchange that was made, the log ratio is that of the sound tubes with its sign turned: those whose own places
@@ -249,7 +173,7 @@ def _n_alike(traits: _Traits, limit: float) -> Numbers:
     return alike
 
 
-def _concerns(one: _Exchange, t: int, traits: _Traits) -> bool:
+def _concerns(one: _Exchange, t: int, traits: Traits) -> bool:
     """Whether a tube is one of the exchanged ones; with two visits of a patient, either may be."""
     for exchanged in (one.first, one.second):
         if t == exchanged:
@@ -259,7 +183,7 @@ def _concerns(one: _Exchange, t: int, traits: _Traits) -> bool:
     return False
 
 
-def _message(one: _Exchange, t: int, traits: _Traits, owners: Sequence[TubeOwner]) -> str:
+def _message(one: _Exchange, t: int, traits: Traits, owners: Sequence[TubeOwner]) -> str:
     mine = one.first if traits.patient[one.first] == traits.patient[t] else one.second
     theirs = one.second if mine == one.first else one.first
     either = (traits.patient == traits.patient[t]).sum() == 2
@@ -270,7 +194,7 @@ def _message(one: _Exchange, t: int, traits: _Traits, owners: Sequence[TubeOwner
     )
 
 
-def _nearest(traits: _Traits, t: int) -> tuple[float, int | None, float]:
+def _nearest(traits: Traits, t: int) -> tuple[float, int | None, float]:
     """Return a tube's distance from its patient's other tubes, the nearest other patient, and the distance from it."""
     covariance, _ = _within(traits, np.array([t]))
     inverse: Array = np.asarray(np.linalg.inv(covariance), dtype=np.float64)
@@ -280,7 +204,7 @@ def _nearest(traits: _Traits, t: int) -> tuple[float, int | None, float]:
     return float(own), nearest, float(distance[nearest]) if nearest is not None else np.nan
 
 
-def _within(traits: _Traits, without: Numbers) -> tuple[Array, int]:
+def _within(traits: Traits, without: Numbers) -> tuple[Array, int]:
     """Return the covariance within patients of the other tubes, drawn to its diagonal, and its degrees of freedom."""
     rest = np.setdiff1d(np.arange(len(traits.patient)), without)
     repeats = np.isin(traits.patient[rest], np.flatnonzero(np.bincount(traits.patient[rest]) > 1))
@@ -302,7 +226,7 @@ def _within(traits: _Traits, without: Numbers) -> tuple[Array, int]:
     return covariance, df
 
 
-def _square(traits: _Traits, t: int, patient: int, inverse: Array) -> float:
+def _square(traits: Traits, t: int, patient: int, inverse: Array) -> float:
     """Return the squared distance of a tube from a patient's other tubes, a trait."""
     others = np.flatnonzero(traits.patient == patient)
     others = others[others != t]
@@ -312,9 +236,9 @@ def _square(traits: _Traits, t: int, patient: int, inverse: Array) -> float:
     return float(apart @ inverse @ apart / (1.0 + 1.0 / others.size) / len(apart))
 
 
-def _exchanges(traits: _Traits) -> Iterator[_Exchange]:
+def _exchanges(traits: Traits) -> Iterator[_Exchange]:
     """Yield every exchange of two patients' tubes at one visit that would bring both nearer to their patients."""
-    white = traits.values / _robust_within(traits)  # an exchange has little say in it
+    white = traits.values / robust_within(traits)  # an exchange has little say in it
     for visit in np.unique(traits.visit):
         tubes = np.flatnonzero(traits.visit == visit)
         means = np.array(
@@ -329,7 +253,7 @@ def _exchanges(traits: _Traits) -> Iterator[_Exchange]:
                 yield _Exchange(first, second, _log_odds(traits, first, second))
 
 
-def _log_odds(traits: _Traits, first: int, second: int) -> float:
+def _log_odds(traits: Traits, first: int, second: int) -> float:
     """Return the log likelihood ratio of an exchange; distances are by all other tubes, their tails those of a t."""
     covariance, df = _within(traits, np.array([first, second]))
     if df < _FEWEST_DF + _USUAL_DF:

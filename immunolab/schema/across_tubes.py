@@ -142,7 +142,7 @@ IDENTITY = Table(
             "log likelihood ratio of the likeliest exchange; empty where none would bring both tubes nearer",
             nullable=True,
         ),
-        Column("limit", "number", "log likelihood ratio above which an exchange is suspected"),
+        Column("limit", "number", "log likelihood ratio above which an exchange is suspected", nullable=True),
         Column(
             "n_alike",
             "integer",
@@ -151,7 +151,12 @@ IDENTITY = Table(
             "tubes",
             low=0,
         ),
-        Column("suspected", "text", "whether the tube may be of another patient", allowed=YES_NO),
+        Column(
+            "suspected",
+            "text",
+            "whether the tube may be of another patient; not assessed: message says why",
+            allowed=(*YES_NO, "not assessed"),
+        ),
         Column("message", "text", "in words", nullable=True),
     ),
     key=("sample_id",),

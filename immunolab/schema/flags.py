@@ -215,6 +215,9 @@ class Check(DeclaredWord):
     ABSENT_POPULATION = "absent_population", "note", "no cell has a stain, and its cells are not there by other markers"
     IDENTITY = "identity", "doubtful", "the tube looks like another patient's in what visits do not change"
 
+    BRIDGE = "bridge", "doubtful", "farthest of a bridging control's charts from its other runs, sd"
+    BRIDGE_REFUSED = "bridge_refused", "doubtful", "reasons for which borders do not follow a bridging control's tube"
+
     PLANNED_DAY = "planned_day", "note", "no date or study day in the sheet: the visit's target day is used"
     PLANNED_DOSES = "planned_doses", "note", "no recorded doses of this patient: the trial's calendar is used"
     OUT_OF_WINDOW = "out_of_window", "doubtful", "taken outside the visit's window"

@@ -12,6 +12,7 @@ from immunolab.quality.acquisition import TubeHeader, acquisition_table
 from immunolab.quality.among_tubes import beside_others
 from immunolab.quality.staining_sample import STAINING_EVENTS, StainingFiles
 from immunolab.results.across_tubes import across_checks, across_tables
+from immunolab.results.bridge_checks import bridge_checks
 from immunolab.results.run import Run
 from immunolab.schema.across_tubes import ACQUISITIONS
 from immunolab.schema.gating import QUALITY
@@ -38,7 +39,8 @@ def with_tables_across_tubes(run: Run, samples: Sequence[Sample], store: Store) 
     tables = {**run.tables, **found}
     if len(acquisitions):
         tables[ACQUISITIONS.name] = acquisitions
-    quality = [_beside_others(run.tables["quality"], tubes), QUALITY.frame(across_checks(found))]
+    bridges = QUALITY.frame(list(bridge_checks(run.tables)))
+    quality = [_beside_others(run.tables["quality"], tubes), QUALITY.frame(across_checks(found)), bridges]
     if some := [frame for frame in quality if len(frame)]:
         tables["quality"] = QUALITY.check(pd.concat(some, ignore_index=True))
     return replace(run, tables=tables)
