@@ -15,10 +15,10 @@ from scipy.sparse import csr_matrix
 import immunolab as il
 from immunolab.cells.helper_scores import beyond_random
 from immunolab.cells.label import LabelledCells, label_cells
-from immunolab.cells.lineage import chance_of_cd4
 from immunolab.cells.marker_model import KindFit
-from immunolab.cells.protein_lineages import carriers
+from immunolab.cells.protein_lineages import ProteinEvidence, Stains, carriers
 from immunolab.cells.protein_stains import StainLevels, learn_stains
+from immunolab.cells.siblings import chance_of_cd4
 from immunolab.cells.subsets import Answers, name_cd4
 from immunolab.clustering.expression import nearest_cells
 from immunolab.errors import InputError
@@ -253,6 +253,33 @@ def test_where_cells_show_nothing_that_parts_cd4_from_cd8_no_share_is_said_to_be
     found = chance_of_cd4(fit, nothing + 0.1, points, nearest_cells(points, 30), expected=(nothing, nothing))
     assert len(found.present) == 1
     assert found.seen_from == 1.0
+
+
+def test_where_no_share_would_be_seen_a_cell_needs_evidence_of_its_own() -> None:
+    nothing, points = np.zeros(500), np.random.default_rng(0).normal(size=(500, 2))
+    own = np.where(np.arange(500) < 250, -1.0, 1.0)  # log odds of CD8 by all genes
+    fit = KindFit(("CD4_memory", "CD8_effector"), np.stack([-own / 2, own / 2], axis=1), np.full(2, 0.5))
+    found = chance_of_cd4(fit, nothing - 0.1, points, nearest_cells(points, 30), expected=(nothing, nothing))
+    assert found.present == ("CD8",)
+    assert found.in_doubt.tolist() == (own < 0).tolist()
+
+
+def test_the_share_that_would_be_seen_with_proteins_follows_their_levels() -> None:
+    """Stains that are far apart show fewer cells of the other sibling than stains that overlap."""
+    kinds, rng = ("CD4_memory", "CD8_effector"), np.random.default_rng(0)
+    shown = np.array([[0.97, 0.03], [0.03, 0.97]])
+    spread = []
+    for apart in (1.0, 5.0):
+        levels = StainLevels(np.zeros(2), np.full(2, apart), np.full(2, 0.5), np.full(2, 0.5))
+        said = ProteinEvidence(
+            np.empty((0, 2)), np.empty((0, 2)), ("CD4", "CD8"), kinds=kinds, stains=(Stains(levels, shown, 1.0),)
+        )
+        drawn_odds = said.drawn_parting(kinds, np.repeat([0, 1], 500), rng) @ [1.0, -1.0]
+        assert drawn_odds[:500].mean() > 0 > drawn_odds[500:].mean()
+        spread.append((np.sign(drawn_odds) == np.repeat([1, -1], 500)).mean())
+    # stains that are far apart err only where one of two is missed or false: such a cell speaks for neither
+    assert spread[1] == pytest.approx(0.97**2, abs=0.02)
+    assert spread[0] < 0.9
 
 
 def test_a_second_kind_that_no_cell_shows_by_itself_is_seen_by_nearest_cells_together() -> None:

@@ -15,17 +15,16 @@ from immunolab.cells.cd4 import cd4_answers
 from immunolab.cells.lineage import (
     Called,
     call_lineages,
-    can_part_cd4,
-    chance_of_cd4,
     lineage_of_kinds,
     settle,
     shares_of,
-    sure_of_sibling,
 )
-from immunolab.cells.marker_model import KindFit, fit_kinds, marker_counts, missing_genes, sibling_evidence
+from immunolab.cells.marker_model import KindFit, fit_kinds, marker_counts, missing_genes
 from immunolab.cells.protein_lineages import ProteinEvidence, lineage_evidence
 from immunolab.cells.proteins import ProteinGates
 from immunolab.cells.quality import CellQuality, check_cells
+from immunolab.cells.sibling_evidence import sibling_evidence
+from immunolab.cells.siblings import can_part_cd4, chance_of_cd4, sure_of_sibling
 from immunolab.cells.sorts import Sorts, as_sorted, declared_sorts, lineages_of, possible_kinds
 from immunolab.cells.space import cell_space
 from immunolab.cells.subsets import chances_of_cd4, members_of_cd4, name_cd4
@@ -253,32 +252,27 @@ def _cd4_or_cd8(
         return None, certain, ()
     kinds = tuple(np.array(fit.kinds)[np.isin(lineage_of_kinds(fit.kinds, t_as_one=False), ("CD4", "CD8", "T"))])
     markers = marker_counts(cells, t_cells) if has_genes(cells) else None
-    by_genes = fit_kinds(markers, kinds, seed=seed) if markers is not None and can_part_cd4(markers.genes) else None
-    proteins = [marker for marker in ("CD4", "CD8") if marker in by_protein.used]
-    if by_genes is None and not proteins:
+    by_genes = None
+    if markers is not None and can_part_cd4(markers.genes):
+        by_genes = markers, fit_kinds(markers, kinds, seed=seed)
+    if by_genes is None and not by_protein.has_parting:
         return None, certain, ("CD4 and CD8 cannot be parted: neither their proteins nor CD8A or CD8B",)
-    columns = [fit.kinds.index(kind) for kind in kinds]
-    evidence = by_protein.parting[t_cells][:, columns] + (0.0 if by_genes is None else by_genes.evidence)
     points = cell_space(cells, gates, t_cells, genes=_CD4_GENES, seed=seed)
-    named = list(zip(kinds, lineage_of_kinds(kinds, t_as_one=False), strict=True))
-    one, other = (tuple(kind for kind, name in named if name == own) for own in ("CD4", "CD8"))
-    said = by_protein.parting[t_cells]
-    odds = said[:, fit.kinds.index(one[0])] - said[:, fit.kinds.index(other[0])]
-    lost, expected = 0.0, None
-    if markers is not None and by_genes is not None:
-        parting = sibling_evidence(markers, by_genes, one, other)
-        odds = odds + parting.odds
-        if not proteins:
-            lost, expected = parting.lost, parting.expected
-    fit_t = KindFit(kinds, evidence, shares_of(evidence))
+    said = sibling_evidence(kinds, by_genes, by_protein, t_cells)
     found = chance_of_cd4(
-        fit_t, odds, points, similar_cells(points, _T_NEIGHBOURS, seed), by_state=lost, expected=expected
+        KindFit(kinds, said.evidence, shares_of(said.evidence)),
+        said.odds,
+        points,
+        similar_cells(points, _T_NEIGHBOURS, seed),
+        of_own=said.of_own,
+        by_state=said.lost,
+        expected=said.expected,
     )
     four, eight = (_spread(values, t_cells, 0.0) for values in found.chances)
     # double negative and double positive cells are T cells of neither
     four = np.where(by_protein.contradicts("CD4", "CD8"), np.minimum(four, _CONTRADICTED), four)
     eight = np.where(by_protein.contradicts("CD8", "CD4"), np.minimum(eight, _CONTRADICTED), eight)
-    sources = [*(["genes"] if by_genes else []), *(["surface proteins"] if proteins else [])]
+    sources = [*(["genes"] if by_genes else []), *(["surface proteins"] if by_protein.has_parting else [])]
     notes = [f"CD4 and CD8 are called by {' and '.join(sources)}"]
     if len(found.present) == 1:
         alone, rarer = ("CD4", "CD8") if found.present[0] == "CD4" else ("CD8", "CD4")
@@ -288,8 +282,9 @@ def _cd4_or_cd8(
             else f"the cells show so little that no share of {rarer} that is tried would be seen"
         )
         notes.append(f"the T cells are one kind, {alone}: a second one explains them no better ({limit})")
-    if found.by_share_alone.any():
+    if found.in_doubt.any():
         notes.append(
-            f"{int(found.by_share_alone.sum())} T cells stay CD3: only the share of CD4 or CD8 would give them a name"
+            f"{int(found.in_doubt.sum())} T cells stay CD3: what they show could be of CD4 or of CD8, "
+            "and which is commoner is no evidence of a cell"
         )
-    return (four, eight), _spread(found.by_share_alone, t_cells, False), tuple(notes)
+    return (four, eight), _spread(found.in_doubt, t_cells, False), tuple(notes)

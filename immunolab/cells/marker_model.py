@@ -22,8 +22,10 @@ from immunolab.vocabulary.signatures import expected_levels
 if TYPE_CHECKING:
     from anndata import AnnData
 
-_TARGET = 1e4  # counts that levels are given for
-_SIZE = 1.0  # of the negative binomial: counts of a gene in cells of one kind vary with a CV near 1 (Hafemeister 2019)
+COUNTS_OF_LEVELS = 1e4  # counts that levels are given for
+GENE_SIZE = (
+    1.0  # of the negative binomial: counts of a gene in cells of one kind vary with a CV near 1 (Hafemeister 2019)
+)
 _TEMPER = 0.6  # genes of a cell are not independent: their log likelihood counts for less (judgement)
 _AMBIENT = 0.02  # share of a cell's counts that is free RNA of the suspension (2 % of droplets: Young 2020, SoupX)
 _PULL = 0.5  # a gene's factor is the root of what the cells show: half from the table, half from the data (judgement)
@@ -33,10 +35,8 @@ _LEARNT_ON = 20_000  # cells: a kind of 1 % has 200 of them
 _DEPTHS = (300.0, 20_000.0)  # counts a cell, within which a depth that was guessed is kept
 _FEW_GENES = 0.75  # share of the table's genes below which a note says so: chemistries and annotations lack some
 _SPEAKS, _LEAST_GENES = 3.0, 2  # times the level elsewhere that makes a gene a lineage's own, and how many are needed
-_LEAST_SHARE = 0.01  # of a kind among its siblings, when their levels are averaged
 _LEAST_OF_SIBLINGS = -0.35  # log of the least factor of a gene that parts CD4 from CD8: 0.7 (judgement)
 _DEPTH_BINS = 100  # of log depth, in which cells count as equally deep: 4 % where the deepest has 50 times the least
-_DRAWN = 2_000  # cells drawn of one kind: a share of 2 % of them is 40
 _CHUNK = 20_000  # cells at a time: genes x kinds x cells would not fit
 
 
@@ -118,8 +118,8 @@ def marker_counts(cells: AnnData, among: NDArray[np.bool_] | None = None) -> Mar
     filled = np.flatnonzero(np.diff(linear.indptr))
     if filled.size:
         one[filled] = np.minimum.reduceat(linear.data, linear.indptr[filled])
-    depth = np.clip(np.nan_to_num(_TARGET / one, nan=_DEPTHS[0]), *_DEPTHS)
-    block = linear[:, chosen].toarray() * (depth / _TARGET)[:, None]
+    depth = np.clip(np.nan_to_num(COUNTS_OF_LEVELS / one, nan=_DEPTHS[0]), *_DEPTHS)
+    block = linear[:, chosen].toarray() * (depth / COUNTS_OF_LEVELS)[:, None]
     return MarkerCounts(block.astype(np.float32), depth, genes)
 
 
@@ -143,12 +143,12 @@ def fit_kinds(markers: MarkerCounts, kinds: Sequence[str], *, seed: int = 0, lea
     sound = np.array(sorted(learn), dtype=np.int64) if len(learn) else np.arange(len(markers.depth))
     sound = sound[drawn_rows(len(sound), _LEARNT_ON, seed)]
     counts, depth = markers.counts[sound].astype(np.float64), markers.depth[sound]
-    ambient = _AMBIENT * counts.sum(axis=0) / max(depth.sum(), 1.0) * _TARGET
+    ambient = _AMBIENT * counts.sum(axis=0) / max(depth.sum(), 1.0) * COUNTS_OF_LEVELS
     siblings = parting_genes(markers.genes)
     weight, rates = np.full(len(kinds), 1 / len(kinds)), levels + ambient[:, None]
     last = -np.inf
     for _ in range(_ROUNDS):
-        log = _evidence(counts, depth, rates) + np.log(np.maximum(weight, 1e-12))
+        log = log_likelihood(counts, depth, rates) + np.log(np.maximum(weight, 1e-12))
         top = log.max(axis=1, keepdims=True)
         chance = np.exp(log - top)
         total = chance.sum(axis=1, keepdims=True)
@@ -161,79 +161,27 @@ def fit_kinds(markers: MarkerCounts, kinds: Sequence[str], *, seed: int = 0, lea
         last = gain
     blocks = [slice(start, start + _CHUNK) for start in range(0, len(markers.depth), _CHUNK)]
     evidence = np.concatenate(
-        [_evidence(markers.counts[b].astype(np.float64), markers.depth[b], rates) for b in blocks]
+        [log_likelihood(markers.counts[b].astype(np.float64), markers.depth[b], rates) for b in blocks]
     )
     return KindFit(tuple(kinds), evidence - evidence.max(axis=1, keepdims=True), weight, rates)
 
 
-def parting_genes(genes: Sequence[str]) -> NDArray[np.bool_]:
+def parting_genes(genes: Sequence[str], *, elsewhere: float = np.inf) -> NDArray[np.bool_]:
     """Return which genes every kind of CD4 T cell expresses more than any of CD8, or the other way round.
 
     Parameters
     ----------
     genes
         Symbols of the table.
+    elsewhere
+        Counts per 10,000 that the other sibling has at most.
     """
     table = expected_levels()
     rows = [table.genes.index(gene) for gene in genes]
     of_kind = np.array(table.lineage)
     four, eight = (table.levels[rows][:, of_kind == name] for name in ("CD4", "CD8"))
-    return (four.min(axis=1) > eight.max(axis=1)) | (eight.min(axis=1) > four.max(axis=1))
-
-
-@dataclass(frozen=True)
-class SiblingEvidence:
-    """Log odds of CD4 against CD8 by genes that part them.
-
-    Attributes
-    ----------
-    odds
-        One a cell.
-    lost
-        Share of CD8 cells that show none of these genes.
-    expected
-        The odds that cells of the same depths would show, were they of one kind: drawn cells of CD4, and of CD8.
-    """
-
-    odds: Array
-    lost: float
-    expected: tuple[Array, Array]
-
-
-def sibling_evidence(
-    markers: MarkerCounts, fit: KindFit, one: Collection[str], other: Collection[str]
-) -> SiblingEvidence:
-    """Return the log odds of two groups of kinds by the genes that all kinds of one express more than any of the other.
-
-    Genes of a state that both can be in (cytotoxic, naive) have no part in it.
-
-    Parameters
-    ----------
-    markers, fit
-        Of the same cells.
-    one, other
-        Names of kinds.
-    """
-    parting = parting_genes(markers.genes)
-    rates = []
-    for names in (one, other):
-        columns = [fit.kinds.index(kind) for kind in names]
-        share = np.maximum(fit.weight[columns], _LEAST_SHARE)
-        rates.append(fit.rates[parting][:, columns] @ (share / share.sum()))
-    both = np.stack(rates, axis=1)
-
-    def odds(counts: Array, depth: Array) -> Array:
-        evidence = _evidence(counts, depth, both)
-        return np.asarray(evidence[:, 0] - evidence[:, 1])
-
-    expected = markers.depth[:, None] * rates[1] / _TARGET
-    lost = float(np.median(np.exp(-_SIZE * np.log1p(expected / _SIZE).sum(axis=1))))
-    rng = np.random.default_rng(0)
-    depth = rng.choice(markers.depth, _DRAWN)
-    means = (depth[:, None] * rate / _TARGET for rate in rates)
-    drawn = [rng.poisson(mean * rng.gamma(_SIZE, 1 / _SIZE, mean.shape)).astype(np.float64) for mean in means]
-    four, eight = (odds(counts, depth) for counts in drawn)
-    return SiblingEvidence(odds(markers.counts[:, parting].astype(np.float64), markers.depth), lost, (four, eight))
+    of_four = (four.min(axis=1) > eight.max(axis=1)) & (eight.max(axis=1) <= elsewhere)
+    return of_four | ((eight.min(axis=1) > four.max(axis=1)) & (four.max(axis=1) <= elsewhere))
 
 
 def _rates(
@@ -244,8 +192,8 @@ def _rates(
     A gene of ``siblings`` that next to no cell shows is one of a sibling that is absent, rather than one that this
     chemistry loses: its factor is kept near that of all genes.
     """
-    expected = levels @ (chance.T @ (depth / _TARGET))
-    seen = np.maximum(counts.sum(axis=0) - ambient * depth.sum() / _TARGET, 0.0)
+    expected = levels @ (chance.T @ (depth / COUNTS_OF_LEVELS))
+    seen = np.maximum(counts.sum(axis=0) - ambient * depth.sum() / COUNTS_OF_LEVELS, 0.0)
     ratio = np.log((seen + 1.0) / (expected + 1.0))
     # the factor of all genes: those with more than some hundred counts weigh alike
     overall = np.average(ratio, weights=np.minimum(np.sqrt(expected + 1.0), 20.0)) if len(ratio) else 0.0
@@ -254,17 +202,27 @@ def _rates(
     return np.asarray(own[:, None] * levels + ambient[:, None])
 
 
-def _evidence(counts: Array, depth: Array, rates: Array) -> Array:
-    """Return the log likelihood of each kind (negative binomial), without what is the same for all kinds."""
+def log_likelihood(counts: Array, depth: Array, rates: Array) -> Array:
+    """Return the log likelihood of each kind (negative binomial), without what is the same for all kinds.
+
+    Parameters
+    ----------
+    counts
+        Cells x genes.
+    depth
+        Counts of all genes of each cell.
+    rates
+        Genes x kinds, counts per 10,000.
+    """
     # cells of like depth share their expected counts, so that the sum over genes is one product of matrices
     edges = np.linspace(np.log(depth.min()), np.log(depth.max()) + 1e-9, _DEPTH_BINS + 1)
     bin_of = np.digitize(np.log(depth), edges[1:-1])
     result = np.empty((len(counts), rates.shape[1]))
     for one in np.unique(bin_of):
         inside = bin_of == one
-        expected = depth[inside].mean() * rates / (_TARGET * _SIZE)
+        expected = depth[inside].mean() * rates / (COUNTS_OF_LEVELS * GENE_SIZE)
         more = np.log1p(expected)
-        result[inside] = counts[inside] @ (np.log(expected) - more) - _SIZE * more.sum(axis=0)
+        result[inside] = counts[inside] @ (np.log(expected) - more) - GENE_SIZE * more.sum(axis=0)
     return _TEMPER * result
 
 

@@ -77,6 +77,15 @@ _CARRIED: Mapping[str, Mapping[str, float]] = {
 
 
 @dataclass(frozen=True)
+class Stains:
+    """Levels of CD4 and CD8 in one batch, the share of each kind that shows them, and the batch's cells."""
+
+    levels: StainLevels
+    shown: Array
+    weight: float
+
+
+@dataclass(frozen=True)
 class ProteinEvidence:
     """What proteins say of kinds.
 
@@ -92,6 +101,10 @@ class ProteinEvidence:
         Proteins whose groups are not apart, and what was done.
     positive
         Probability of being positive for CD4 and CD8, by the cell's own protein, where its groups are apart.
+    kinds
+        Columns of ``evidence`` and ``parting``.
+    stains
+        How CD4 and CD8 look in each batch.
     """
 
     evidence: Array
@@ -99,6 +112,50 @@ class ProteinEvidence:
     used: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     positive: Mapping[str, Array] = field(default_factory=dict)
+    kinds: tuple[str, ...] = ()
+    stains: tuple[Stains, ...] = ()
+
+    @property
+    def has_parting(self) -> bool:
+        """Whether CD4 or CD8 decided."""
+        return bool(set(_PARTING) & set(self.used))
+
+    def parting_of(self, kinds: Sequence[str]) -> Array:
+        """Return what CD4 and CD8 say of some kinds, cells x kinds.
+
+        Parameters
+        ----------
+        kinds
+            Names of columns.
+        """
+        return self.parting[:, [self.kinds.index(kind) for kind in kinds]]
+
+    def drawn_parting(self, kinds: Sequence[str], of_kind: NDArray[np.int64], rng: np.random.Generator) -> Array:
+        """Return what CD4 and CD8 would say of drawn cells, cells x kinds; zero where neither was measured.
+
+        Parameters
+        ----------
+        kinds
+            Columns of the result.
+        of_kind
+            The kind of each cell, a place in ``kinds``.
+        rng
+            Of the draws.
+        """
+        said = np.zeros((len(of_kind), len(kinds)))
+        if not self.stains:
+            return said
+        columns = [self.kinds.index(kind) for kind in kinds]
+        weights = np.array([stain.weight for stain in self.stains])
+        batch = rng.choice(len(self.stains), len(of_kind), p=weights / weights.sum())
+        for number, stain in enumerate(self.stains):
+            rows, levels = np.flatnonzero(batch == number), stain.levels
+            shown = stain.shown[:, columns]
+            positive = rng.random((len(rows), len(shown))) < shown[:, of_kind[rows]].T
+            middle = np.where(positive, levels.high, levels.low)
+            values = rng.normal(middle, np.where(positive, levels.spread_high, levels.spread_low))
+            said[rows] = _of_kinds(levels.log_odds(values), shown).sum(axis=0)
+        return said
 
     @property
     def named(self) -> frozenset[str]:
@@ -140,18 +197,21 @@ def lineage_evidence(
     markers = tuple(marker for marker in _CARRIED if gates.has(marker))
     evidence, parting = np.zeros((len(passed), len(kinds))), np.zeros((len(passed), len(kinds)))
     if not markers or passed.sum() < _FEWEST:
-        return ProteinEvidence(evidence, parting)
+        return ProteinEvidence(evidence, parting, kinds=tuple(kinds))
     values = np.stack([gates.shown(marker) for marker in markers], axis=1)
     carried = np.array([carriers(marker, kinds) for marker in markers])
     first, notes = _first_levels(gates, markers, passed)
     odds = {marker: np.zeros(len(passed)) for marker in _PARTING if marker in markers}
+    stains = list[Stains]()
     for batch, cells in _learnt_by(gates, passed).items():
         levels = StainLevels(*(level.copy() for level in first))
         inside = cells & passed
         shown = learn_stains(levels, values[inside], carried, None if by_genes is None else by_genes[inside])
+        own = [column for column, marker in enumerate(markers) if marker in _PARTING]
+        if own:
+            stains.append(Stains(levels.of(own), shown[own], float(inside.sum())))
         log_odds = levels.log_odds(values[cells])
-        for column, (marker, row) in enumerate(zip(markers, shown, strict=True)):
-            said = np.log(row * np.exp(log_odds[:, [column]]) + 1 - row)
+        for column, (marker, said) in enumerate(zip(markers, _of_kinds(log_odds, shown), strict=True)):
             evidence[cells] += said
             if marker in odds:
                 parting[cells] += said
@@ -164,7 +224,21 @@ def lineage_evidence(
         notes += _doubts(near, [m for m, row in zip(markers, shown, strict=True) if np.ptp(row) < _SPEAKS], batch)
         odds = {marker: values for marker, values in odds.items() if marker not in near}
     positive = {marker: 1 / (1 + np.exp(-values)) for marker, values in odds.items()}
-    return ProteinEvidence(evidence, parting, markers, tuple(notes), positive)
+    return ProteinEvidence(evidence, parting, markers, tuple(notes), positive, tuple(kinds), tuple(stains))
+
+
+def _of_kinds(log_odds: Array, shown: Array) -> Array:
+    """Return what each protein says of each kind, proteins x cells x kinds.
+
+    Parameters
+    ----------
+    log_odds
+        Of being positive, cells x proteins.
+    shown
+        Share of each kind that shows the protein, proteins x kinds.
+    """
+    each = (np.log(row * np.exp(log_odds[:, [column]]) + 1 - row) for column, row in enumerate(shown))
+    return np.stack(list(each))
 
 
 def _doubts(near: Sequence[str], silent: Sequence[str], batch: str) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,6 +31,17 @@ class StainLevels:
 
     def __post_init__(self) -> None:
         self.first = (self.low.copy(), self.high.copy())
+
+    def of(self, columns: Sequence[int]) -> StainLevels:
+        """Return the levels of some proteins.
+
+        Parameters
+        ----------
+        columns
+            Their places.
+        """
+        own = list(columns)
+        return StainLevels(self.low[own], self.high[own], self.spread_low[own], self.spread_high[own])
 
     def log_odds(self, values: Array) -> Array:
         """Return the log odds of being positive, cells x proteins, straight through the border of two normal groups."""
