@@ -91,6 +91,34 @@ def test_a_small_or_odd_tube_has_no_check_that_cannot_be_made() -> None:
     assert "steadiness" not in checked(constant)
 
 
+def _with(tube: Tube, row: int, values: object, rows: slice = slice(None)) -> Tube:
+    columns = tube.columns.copy()
+    columns[row, rows] = values
+    return replace(tube, columns=columns)
+
+
+def test_a_clock_that_stopped_a_channel_without_signal_and_copied_events_are_found(ordinary: Tube) -> None:
+    half = slice(len(ordinary) // 2, None)
+    row = checked(_with(ordinary, -1, ordinary.columns[-1, half][0], half))["time_stuck"]
+    assert (row["status"], row["value"]) == ("warn", pytest.approx(50, abs=0.1))
+    assert checked(_with(ordinary, -1, 7.0))["time_stuck"]["value"] == 100
+    dye = next(i for i, channel in enumerate(ordinary.channels) if channel.marker == "CD4")
+    for level in (0.0, 1234.0):
+        rows = checked(_with(ordinary, dye, level))
+        assert rows["no_signal"]["status"] == "fail"
+        assert "(CD4)" in str(rows["no_signal"]["message"])
+        assert rows["margin"]["status"] == rows["saturation"]["status"] == "ok"
+    twice = replace(ordinary, columns=np.concatenate([ordinary.columns, ordinary.columns[:, :10_000]], axis=1))
+    assert checked(twice)["repeated_events"]["value"] == pytest.approx(20, abs=0.01)
+
+
+def test_channels_without_a_number_and_next_to_no_events_are_checked_without_an_error(ordinary: Tube) -> None:
+    for row in (0, 5, -1):
+        assert checked(_with(ordinary, row, np.nan))["not_a_number"]["status"] == "fail"
+    for n in (0, 1, 2, 20):
+        assert "events" in warned(ordinary.take(np.arange(n)))
+
+
 def test_real_tubes_of_laboratories_are_not_all_flagged() -> None:
     folder = data_folder("flow")
     files = [*folder.rglob("Activation_*.fcs"), *folder.rglob("export_COVID*.fcs"), *folder.rglob("100715.fcs")]

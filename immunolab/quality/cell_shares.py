@@ -157,6 +157,8 @@ def _doublets(tube: Tube, rows: NDArray[np.intp], cells: Mask) -> Mask | None:
         if area is None or height is None or not np.any(area != height):
             continue
         sound = cells & (area > 0) & (height > 0)
+        if not sound.any():
+            continue
         ratio = np.full(len(area), -np.inf)
         ratio[sound] = np.log(area[sound] / height[sound])
         middle = np.median(ratio[sound])

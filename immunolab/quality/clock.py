@@ -20,6 +20,9 @@ _AT_TOP = 0.98  # of the clock's end ($PnR): a fall from there is a counter that
 _PAUSE = 10.0  # times the longest pause of a steady flow of as many events (ln n mean intervals): judgement
 _TICKS = 5.0  # ticks of the clock that a pause must last: in coarse clocks every tick is a pause
 _LEAST_TICKS = 20  # of the clock for a rate: with fewer it is the clock's rounding, and neighbours are taken together
+# share of events at one time from which on the clock stood still, and times the usual events of a tick: a coarse clock
+# has ticks of a fifth of the run, all alike (judgement; real files with coarse clocks have 5 times at most)
+_STUCK, _TIMES_A_TICK = 0.05, 20.0
 _MOST_TOGETHER = 0.1  # of the run's stretches; a clock that needs more says nothing about a tenth of the run
 
 Floats = NDArray[np.float64]
@@ -64,6 +67,15 @@ class Clock:
         return np.flatnonzero(self.steps > longest)
 
     @property
+    def stuck(self) -> float:
+        """Percent of the events that follow each other at one time where the clock stood still; 0 where it did not."""
+        change = np.flatnonzero(np.concatenate([[True], self.steps > 0, [True]]))
+        together = np.diff(change)
+        longest = int(together.max())
+        still = longest > _STUCK * (len(self.steps) + 1) and longest > _TIMES_A_TICK * float(np.median(together))
+        return 100.0 * longest / (len(self.steps) + 1) if still else 0.0
+
+    @property
     def longest_pause(self) -> float:
         """Longest time between two events, percent of the run's."""
         return 100.0 * float(self.steps.max()) / self.total if self.total else 0.0
@@ -92,6 +104,18 @@ class Clock:
             return None
         rate = events / seconds
         return np.asarray(rate / np.median(rate))
+
+
+def has_constant_time(tube: Tube) -> bool:
+    """Return whether a tube has a Time channel with one value in every event.
+
+    Parameters
+    ----------
+    tube
+        As acquired.
+    """
+    times = [tube.columns[i] for i, channel in enumerate(tube.channels) if channel.kind == "time"]
+    return bool(times) and tube.n_events > 1 and bool(times[0].min() == times[0].max())
 
 
 def read_clock(tube: Tube) -> Clock | None:

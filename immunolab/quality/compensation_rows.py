@@ -45,7 +45,10 @@ def compensation_rows(tube: Tube, found: Kinds) -> Iterator[Row]:
         return
     yield row(tube, Check.COMPENSATION, len(tube.spillover.channels), None, "ok", "compensated with the tube's matrix")
     yield _residual_row(tube, residuals(tube, rows))
-    share, channel = hyper_negative(tube, rows)
+    below = hyper_negative(tube, rows)
+    if below is None:
+        return
+    share, channel = below
     text = f"{share:.2g} % of the cells are far below zero in {channel}" if share else "no cell is far below zero"
     status = "warn" if share > _MOST_HYPER_NEGATIVE else "ok"
     yield row(tube, Check.HYPER_NEGATIVE, share, _MOST_HYPER_NEGATIVE, status, text, channel)

@@ -16,6 +16,7 @@ from immunolab.schema.flags import Check
 _MOST_SATURATED = {"fluorescence": 1.0, "scatter": 5.0}
 _FEWEST = 500  # events: with fewer a share of 1 % is a handful
 _PILE = 3.0  # times the events in the last twentieth below: a population that goes on to the end has fewer there
+_MOST_NAMED = 3  # channels that a message names
 _LAST = 0.95  # of the highest value
 _MOST_MARGIN = 5.0  # percent of events at the top of one detector: more, and its voltage was too high (judgement)
 
@@ -28,8 +29,12 @@ def detector_rows(tube: Tube) -> Iterator[Row]:
     tube
         As acquired.
     """
-    rows = [i for i, channel in enumerate(tube.channels) if channel.kind == "fluorescence"]
-    if not rows or tube.n_events < _FEWEST:
+    if tube.n_events < _FEWEST:
+        return
+    silent = _silent(tube)
+    yield _no_signal_row(tube, silent)
+    rows = [i for i, c in enumerate(tube.channels) if c.kind == "fluorescence" and i not in silent]
+    if not rows:
         return
     shares = [_share_at_top(tube.columns[i]) for i in rows]
     worst = int(np.argmax(shares))
@@ -37,12 +42,35 @@ def detector_rows(tube: Tube) -> Iterator[Row]:
     status = "warn" if shares[worst] > _MOST_MARGIN else "ok"
     message = f"at most {shares[worst]:.2g} % of events at the top of a detector ({name})"
     yield row(tube, Check.MARGIN, shares[worst], _MOST_MARGIN, status, message, name)
-    yield _saturation_row(tube)
+    yield _saturation_row(tube, silent)
 
 
-def _saturation_row(tube: Tube) -> Row:
+def _silent(tube: Tube) -> set[int]:
+    """Return the channels of light, scatter or metals that read one value in every event."""
+    kinds = ("fluorescence", "scatter", "mass")
+    rows = [i for i, channel in enumerate(tube.channels) if channel.kind in kinds]
+    return {i for i in rows if tube.columns[i].min() == tube.columns[i].max()}
+
+
+def _no_signal_row(tube: Tube, silent: set[int]) -> Row:
+    """Return the row of channels without a signal; one without a marker is an unused detector, and only named."""
+    if not silent:
+        return row(tube, Check.NO_SIGNAL, 0, 0, "ok", "no channel reads one value in every event")
+    said = [f"{_named(tube.channels[i])} reads {tube.columns[i, 0]:g}" for i in sorted(silent)]
+    used = [i for i in silent if tube.channels[i].marker or tube.channels[i].kind == "scatter"]
+    more = f" and {len(said) - _MOST_NAMED} more" if len(said) > _MOST_NAMED else ""
+    text = f"{', '.join(said[:_MOST_NAMED])}{more} in every event: nothing was recorded"
+    name = tube.channels[min(used or silent)].name
+    return row(tube, Check.NO_SIGNAL, len(silent), 0, "fail" if used else "warn", text, name)
+
+
+def _named(channel: Channel) -> str:
+    return f"{channel.name} ({channel.marker})" if channel.marker else channel.name
+
+
+def _saturation_row(tube: Tube, silent: set[int]) -> Row:
     """Return the row of the channel, of light or scatter, with most events piled up at its highest value."""
-    rows = [i for i, channel in enumerate(tube.channels) if channel.kind in _MOST_SATURATED and _is_signal(channel)]
+    rows = [i for i, c in enumerate(tube.channels) if c.kind in _MOST_SATURATED and _is_signal(c) and i not in silent]
     limits = [_MOST_SATURATED[tube.channels[i].kind] for i in rows]
     shares = [_piled_up(tube.columns[i]) for i in rows]
     worst = int(np.argmax(np.array(shares) / limits))

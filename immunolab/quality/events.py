@@ -10,6 +10,7 @@ from immunolab.events.tube import Tube
 from immunolab.quality.cell_shares import cell_kinds, share_rows
 from immunolab.quality.compensation_rows import compensation_rows
 from immunolab.quality.detectors import detector_rows
+from immunolab.quality.repeated_events import repeated_rows
 from immunolab.quality.rows import Row, row
 from immunolab.quality.run_checks import cleaned_row, run_rows
 from immunolab.quality.steadiness import Steadiness
@@ -37,7 +38,13 @@ def check_events(tube: Tube, found: Steadiness, cleaned: Tube) -> list[Row]:
     """
     whole = [_events_row(tube), _finite_row(tube), *run_rows(tube, found), cleaned_row(cleaned)]
     kinds = cell_kinds(cleaned)
-    rows = [*whole, *detector_rows(cleaned), *share_rows(cleaned, kinds), *compensation_rows(cleaned, kinds)]
+    rows = [
+        *whole,
+        *detector_rows(cleaned),
+        *repeated_rows(cleaned),
+        *share_rows(cleaned, kinds),
+        *compensation_rows(cleaned, kinds),
+    ]
     rows += [row(tube, Check.HEADER, None, None, "warn", text) for text in tube.warnings]
     return [one for one in rows if one is not None]
 

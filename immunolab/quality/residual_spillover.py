@@ -80,6 +80,8 @@ def residuals(tube: Tube, single_living: NDArray[np.intp]) -> list[Residual]:
     names = list(matrix.channels)
     values = weighted_sums(tube.weights(names), np.ascontiguousarray(tube.columns[:, single_living]))
     values = values[:, np.isfinite(values).all(axis=0)]
+    if values.shape[1] < _SLICES * _FEWEST:
+        return []
     clouds = [_unstained(column) for column in values]
     entries = np.asarray(matrix.matrix) / np.diag(matrix.matrix)[:, None]
     found = []
@@ -107,6 +109,8 @@ def pairs_uncompensated(tube: Tube, single_living: NDArray[np.intp]) -> list[Res
         return []
     values = np.array([tube.raw(name)[single_living] for name in names], dtype=np.float64)
     values = values[:, np.isfinite(values).all(axis=0)]
+    if values.shape[1] < _SLICES * _FEWEST:
+        return []
     clouds = [_unstained(column) for column in values]
     found = []
     for i, dye in enumerate(names):
@@ -131,8 +135,10 @@ def stained_areas(tube: Tube) -> list[str]:
     return areas if areas else names
 
 
-def hyper_negative(tube: Tube, single_living: NDArray[np.intp]) -> tuple[float, str]:
+def hyper_negative(tube: Tube, single_living: NDArray[np.intp]) -> tuple[float, str] | None:
     """Return the percent of cells far below the unstained ones in a compensated channel, and the worst channel.
+
+    None for fewer than 60 cells, or without a matrix.
 
     Parameters
     ----------
@@ -141,10 +147,13 @@ def hyper_negative(tube: Tube, single_living: NDArray[np.intp]) -> tuple[float, 
     single_living
         Rows of single living cells.
     """
-    if tube.spillover is None or not len(single_living):
-        return 0.0, ""
+    if tube.spillover is None:
+        return None
     names = list(tube.spillover.channels)
     values = weighted_sums(tube.weights(names), np.ascontiguousarray(tube.columns[:, single_living]))
+    values = values[:, np.isfinite(values).all(axis=0)]
+    if values.shape[1] < _FEWEST:
+        return None
     shares = []
     for column in values:
         middle, spread = _unstained(column)

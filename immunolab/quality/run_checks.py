@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from immunolab.events.tube import Tube
-from immunolab.quality.clock import FAST, SLOW
+from immunolab.quality.clock import FAST, SLOW, has_constant_time
 from immunolab.quality.rows import Row, row
 from immunolab.quality.steadiness import LEAST_SHIFT, Steadiness
 from immunolab.quality.stretches import FEWEST_STRETCHES, SHORTEST, Stretches
@@ -84,9 +84,15 @@ def _clock_rows(tube: Tube, found: Steadiness) -> Iterator[Row]:
             "no Time channel that rises: rate and pauses cannot be seen, the file's order is taken for that of the run"
         )
         yield row(tube, Check.TIME, 0.0, 1.0, "warn", text)
+        if has_constant_time(tube):
+            yield row(tube, Check.TIME_STUCK, 100.0, 0.0, "warn", "Time reads the same in every event: no clock ran")
         return
     if clock.order is not None:
-        yield row(tube, Check.TIME, 0.0, 1.0, "warn", "events are not in the order of Time: nothing can be cut")
+        text = (
+            "events are not in the order of Time, as after shuffling or export: they were looked at in its order, and "
+            "nothing can be cut"
+        )
+        yield row(tube, Check.TIME, 0.0, 1.0, "warn", text)
         if tube.n_events < FEWEST_STRETCHES * SHORTEST:
             return
     else:
@@ -94,6 +100,9 @@ def _clock_rows(tube: Tube, found: Steadiness) -> Iterator[Row]:
     if clock.set_back:
         text = f"Time begins anew {_counted(clock.set_back, 'time')}: files were joined, or the clock was set back"
         yield row(tube, Check.TIME_SET_BACK, clock.set_back, 0, "warn", text)
+    if clock.stuck:
+        text = f"Time stands still over {clock.stuck:.2g} % of the events: the clock stopped"
+        yield row(tube, Check.TIME_STUCK, clock.stuck, 0.0, "warn", text)
     pauses = len(clock.pauses)
     text = f"{_counted(pauses, 'pause')}, the longest {clock.longest_pause:.2g} % of the run" if pauses else "no pause"
     yield row(tube, Check.TIME_GAP, clock.longest_pause, None, "warn" if pauses else "ok", text)

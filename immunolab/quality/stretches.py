@@ -148,4 +148,4 @@ def _counted(column: Floats, edges: NDArray[np.intp]) -> list[NDArray[np.int64]]
 def time_row(tube: Tube) -> int | None:
     """Return the row of the Time channel; None where the file has none."""
     rows = [row for row, channel in enumerate(tube.channels) if channel.kind == "time"]
-    return rows[0] if rows and np.ptp(tube.columns[rows[0]]) > 0 else None
+    return rows[0] if rows and tube.n_events and np.ptp(tube.columns[rows[0]]) > 0 else None
