@@ -50,6 +50,18 @@ def test_a_gate_changed_by_hand_beside_its_digits_is_refused_with_the_way_out(tm
         read_overrides(path)
 
 
+def test_an_id_that_a_sample_of_another_entry_has_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "overrides.yaml"
+    rest = "population: T, threshold: {CD25: 3000}, reason: control, reader: me}"
+    two, one = "- {id: a, sample: [S1, S2], " + rest, "- {id: a.1, sample: S3, " + rest
+    for entries in ((two, one), (one, two)):
+        path.write_text("\n".join(("overrides:", *entries)) + "\n", encoding="utf-8")
+        with pytest.raises(InputError, match=r"the id 'a\.1' is duplicated: line 2 has it"):
+            read_overrides(path)
+    path.write_text(f"overrides:\n{two}\n{one.replace('a.1', 'b')}\n", encoding="utf-8")
+    assert [found.id for found in read_overrides(path)] == ["a.1", "a.2", "b"]
+
+
 def test_every_fault_of_a_hand_written_file_is_given_at_once_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "overrides.yaml"
     path.write_text(

@@ -122,7 +122,7 @@ def test_channels_without_a_number_and_next_to_no_events_are_checked_without_an_
 def test_real_tubes_of_laboratories_are_not_all_flagged() -> None:
     folder = data_folder("flow")
     files = [*folder.rglob("Activation_*.fcs"), *folder.rglob("export_COVID*.fcs"), *folder.rglob("100715.fcs")]
-    harmless = {"time", "header", "events"}
+    harmless = {"time", "header", "file_note", "events"}  # notes of the file have a check of their own
     found = {path.name: warned(il.read_fcs(path)) - harmless for path in files}
     assert len(found) >= 10
     assert sum(map(bool, found.values())) <= len(found) // 2

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immunolab.events.tube import Channel, Spillover
+from immunolab.loaders.fcs.data_segment import END_OFF_BY_ONE
+from immunolab.loaders.fcs.text import READ_AS_LATIN
 
 _LEAST_EVENTS = 20  # fewer show nothing about the file (judgement)
 _LOOKED_AT = 20_000  # events, evenly spaced: a share of 1 % is known to a tenth of itself
@@ -17,6 +19,11 @@ _LARGEST_TRANSFORMED = 10.0  # logicle ends at 1 or 4.5, arcsinh(x / 150) at 8.2
 _SPECTRAL_CYTOMETERS = re.compile(r"aurora|northern ?lights|nl-[123]000|id7000|sp6800|discover|bigfoot", re.IGNORECASE)
 _DETECTOR = re.compile(r"(UV|V|B|YG|R|IR)[0-9]{1,2}-[AHW]")
 _UNMIXED_PANEL = 15  # channels: conventional panels seldom have as many dyes (judgement)
+COMPENSATED = "channels are called Comp-...: the events were compensated or unmixed before export"
+UNMIXED = "the events look unmixed (spectral cytometer, no spillover): they need no compensation"
+MASS = "the file is of a mass cytometer: use asinh with cofactor 5; fluorescence spillover does not apply"
+NOTHING_TO_DO = frozenset({COMPENSATED, UNMIXED, MASS, END_OFF_BY_ONE, READ_AS_LATIN})
+"""What is said of a file that was read rightly as it is: nobody has to do anything about it."""
 
 
 def signs_of_processing(
@@ -67,16 +74,16 @@ def _by_name(channels: Sequence[Channel], spillover: Spillover | None, cytometer
     mass = [channel for channel in channels if channel.kind == "mass"]
     trivial = spillover is None or np.allclose(spillover.matrix, np.eye(len(spillover.channels)), atol=1e-5)
     if len(mass) > 2 or re.search(r"cytof|helios|dvs", cytometer, re.IGNORECASE):
-        return ["the file is of a mass cytometer: use asinh with cofactor 5; fluorescence spillover does not apply"]
+        return [MASS]
     notes = []
     if any(re.match(r"(FJ)?Comp-", name) for name in light):
-        notes.append("channels are called Comp-...: the events were compensated or unmixed before export")
+        notes.append(COMPENSATED)
     detectors = [name for name in light if _DETECTOR.fullmatch(name)]
     spectral = bool(_SPECTRAL_CYTOMETERS.search(cytometer))
     if trivial and len(detectors) >= _UNMIXED_PANEL and len(detectors) * 2 > len(light):
         notes.append("channels are spectral detectors, not dyes: the events are not unmixed")
     elif trivial and light and (spectral or _is_wide(light)):
-        notes.append("the events look unmixed (spectral cytometer, no spillover): they need no compensation")
+        notes.append(UNMIXED)
     return notes
 
 

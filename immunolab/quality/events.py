@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from immunolab.events.tube import Tube
+from immunolab.loaders.preprocessing_checks import NOTHING_TO_DO
 from immunolab.quality.cell_shares import cell_kinds, share_rows
 from immunolab.quality.compensation_rows import compensation_rows
 from immunolab.quality.detectors import detector_rows
@@ -45,7 +46,9 @@ def check_events(tube: Tube, found: Steadiness, cleaned: Tube) -> list[Row]:
         *share_rows(cleaned, kinds),
         *compensation_rows(cleaned, kinds),
     ]
-    rows += [row(tube, Check.HEADER, None, None, "warn", text) for text in tube.warnings]
+    for text in tube.warnings:
+        check = Check.FILE_NOTE if text in NOTHING_TO_DO else Check.HEADER
+        rows.append(row(tube, check, None, None, "warn", text))
     return [one for one in rows if one is not None]
 
 

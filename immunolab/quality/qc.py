@@ -29,6 +29,8 @@ Looked = Callable[[Tube, Steadiness], None]
 LIGHTS = {"ok": "#2E7D32", "warn": "#F9A825", "fail": "#C62828"}  # green, amber, red; each has a sign of its own too
 SIGNS = {"ok": "●", "warn": "▲", "fail": "✖", "": "–"}
 _ORDER = {"fail": 0, "warn": 1, "ok": 2}
+_SHARED = 0.5  # of all tubes: a check that warns in more of them says little of a single one (judgement)
+_FEWEST_SHARED = 4  # tubes that such a check warns in: of fewer each is looked at by itself (judgement)
 _MOST_SHOWN = 60  # tubes that a notebook shows; the table has all
 
 
@@ -78,6 +80,19 @@ class TubeQuality:
         rows = {name: [worst(own[topic]) if topic in own else "" for topic in TOPICS] for name, own in lit.items()}
         table = pd.DataFrame.from_dict(rows, orient="index", columns=list(TOPICS))
         return table.loc[:, (table != "").any(axis=0)]
+
+    @property
+    def shared(self) -> list[str]:
+        """The checks that warn in more than half of the tubes, and in four at least, with how many of all."""
+        found: dict[str, set[str]] = {}
+        for sample, check, status in zip(*(self.table[name] for name in ("sample_id", "check", "status")), strict=True):
+            if light(str(check), str(status)) != "ok":
+                found.setdefault(str(check), set()).add(str(sample))
+        return [
+            f"{check} ({len(own)} of {len(self)} tubes)"
+            for check, own in found.items()
+            if len(own) >= _FEWEST_SHARED and len(own) > _SHARED * len(self)
+        ]
 
     def warnings(self, sample_id: str) -> pd.DataFrame:
         """Return the checks of a tube that warn or fail, the worst first.

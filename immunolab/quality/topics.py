@@ -33,7 +33,7 @@ TOPICS: Mapping[str, tuple[Check, ...]] = {
     "staining": (Check.EXCHANGED, Check.ABSENT_STAIN, Check.ABSENT_POPULATION),
     "patient": (Check.IDENTITY,),
     "bridge": (Check.BRIDGE, Check.BRIDGE_REFUSED),
-    "file": (Check.HEADER, Check.GATE),
+    "file": (Check.HEADER, Check.FILE_NOTE, Check.GATE),
 }
 """Checks by topic: each check of a tube is in one."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from immunolab.quality.qc import SIGNS, TubeQuality
@@ -18,7 +18,15 @@ MEANINGS: Mapping[str, Any] = {"words": _WORDS, "signs": SIGNS}
 """What the templates name lights by."""
 
 
-def qc_page(found: TubeQuality, pictures: Mapping[str, bytes], title: str, *, more_ok: int = 0, more: str = "") -> str:
+def qc_page(
+    found: TubeQuality,
+    pictures: Mapping[str, bytes],
+    title: str,
+    *,
+    more_ok: int = 0,
+    more: str = "",
+    shared: Sequence[str] = (),
+) -> str:
     """Return the page as HTML text; every text from outside is escaped.
 
     Parameters
@@ -31,8 +39,16 @@ def qc_page(found: TubeQuality, pictures: Mapping[str, bytes], title: str, *, mo
         What was checked, in words.
     more_ok, more
         Tubes without a warning that are not among them, and words on tubes that are left out.
+    shared
+        Checks that warn in more than half of all tubes, in words.
     """
-    context = {**light_rows(found, pictures, more_ok=more_ok), "title": title, "more": more, "version": VERSION}
+    context = {
+        **light_rows(found, pictures, more_ok=more_ok),
+        "title": title,
+        "more": more,
+        "shared": shared,
+        "version": VERSION,
+    }
     return document({**context, **MEANINGS}, "quality.html.j2")
 
 

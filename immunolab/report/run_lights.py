@@ -15,8 +15,6 @@ from immunolab.schema.files import write_atomically
 
 _ON_REPORT = 20  # tubes: what a manager looks through in a minute (judgement)
 _ON_PAGE = 250  # tubes with their pictures, 40 kB each: 10 MB (judgement)
-_SHARED = 0.5  # of all tubes: a check that warns in more of them says little of a single one (judgement)
-_FEWEST = 4  # tubes that such a check warns in: of fewer each is looked at by itself (judgement)
 
 
 def run_lights(run: Run) -> dict[str, Any]:
@@ -54,7 +52,7 @@ def write_lights(run: Run) -> None:
     pictures = {name: seen.read_bytes() for name in found.samples if (seen := _course(run, name)).exists()}
     left_out = flagged - len(found)
     more = f" (in quality.csv {left_out} more to look at)" if left_out else ""
-    text = qc_page(found, pictures, run.study.name, more_ok=_sound(run), more=more)
+    text = qc_page(found, pictures, run.study.name, more_ok=_sound(run), more=more, shared=_shared(run))
     write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
@@ -71,9 +69,7 @@ def _sound(run: Run) -> int:
 
 def _shared(run: Run) -> list[str]:
     """Return the checks that warn in most tubes, with how many of all."""
-    of = tube_checks(run)["sample_id"].nunique()
-    found = tube_warnings(run).groupby("check")["sample_id"].nunique()
-    return [f"{check} ({n} of {of} tubes)" for check, n in found.items() if n >= _FEWEST and n > _SHARED * of]
+    return TubeQuality(tube_checks(run)).shared
 
 
 def _course(run: Run, sample: str) -> Path:

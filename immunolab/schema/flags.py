@@ -211,6 +211,11 @@ class Check(DeclaredWord):
         "what a dye still adds to another channel after compensation, percent of the dye's signal",
     )
     HEADER = "header", "doubtful", "what is unusual about the file, in words"
+    FILE_NOTE = (
+        "file_note",
+        "note",
+        "what is known of the file and asks for nothing, as that it is unmixed",
+    )
     GATE = "gate", "doubtful", "a gate that this tube does not allow"
 
     EXCHANGED = "exchanged", "doubtful", "two channels fit the panel's other tubes when they are exchanged"

@@ -51,7 +51,7 @@ def qc_files(files: Sequence[str | Path], out: str | Path, *, panel: str | Path 
         raise InputError(Problem(str(folder), "", f"cannot be made: {error.strerror}", "name another folder")) from None
     QUALITY.write(found.table, folder / "quality.csv")
     REMOVED_STRETCHES.write(found.removed, folder / "removed_stretches.csv")
-    text = qc_page(found, pictures, f"{len(found)} tube{'' if len(found) == 1 else 's'}")
+    text = qc_page(found, pictures, f"{len(found)} tube{'' if len(found) == 1 else 's'}", shared=found.shared)
     write_atomically(folder / LIGHTS_PAGE, lambda part: part.write_text(text, encoding="utf-8"))
     return found
 
@@ -71,4 +71,5 @@ def qc_text(found: TubeQuality) -> str:
             more = f" (and {len(warned) - 1} more)" if len(warned) > 1 else ""
             lines.append(f"{warned['status'].iloc[0]}  {sample}: {warned['message'].iloc[0]}{more}")
     sound = len(found) - len(lines)
-    return "\n".join([*lines, f"{sound} of {len(found)} tubes without a warning"])
+    shared = [f"in more than half of the tubes: {', '.join(found.shared)}"] if found.shared else []
+    return "\n".join([*lines, *shared, f"{sound} of {len(found)} tubes without a warning"])

@@ -172,14 +172,17 @@ class _Entries:
         """Return an id for each sample of an entry."""
         stated = entry.get("id")
         own = str(stated) if stated else content_key({"entry": entry})[:_ID_LENGTH]
-        seen = self._ids.get(own)
-        if seen is not None and stated:
-            line = self._document.lines.get(("overrides", seen), "")
-            self._add((*place, "id"), f"the id '{own}' is duplicated: line {line} has it", "give each entry its own id")
-        while not stated and own in self._ids:  # the same words twice, by hand
+        taken = next((name for name in _with_samples(own, n) if name in self._ids), None)
+        if taken is not None and stated:
+            line = self._document.lines.get(("overrides", self._ids[taken]), "")
+            text = f"the id '{taken}' is duplicated: line {line} has it"
+            self._add((*place, "id"), text, "give each entry its own id")
+        while not stated and not self._ids.keys().isdisjoint(_with_samples(own, n)):  # the same words twice, by hand
             own += "+"
-        self._ids.setdefault(own, int(place[1]))
-        return [own if n == 1 else f"{own}.{i + 1}" for i in range(n)]
+        names = _with_samples(own, n)
+        for name in names:
+            self._ids.setdefault(name, int(place[1]))
+        return names[-n:] if n else []
 
     def _borders(self, entry: Mapping[str, Any], place: Place) -> tuple[StatedBorder, ...]:
         data = entry.get("threshold")
@@ -268,3 +271,8 @@ class _Entries:
 
 def _is_finite(value: Any) -> bool:
     return is_number(value) and math.isfinite(value)
+
+
+def _with_samples(own: str, n: int) -> list[str]:
+    """Return an entry's id, and those of its samples where it has several: ``a``, ``a.1``, ``a.2``."""
+    return [own] if n <= 1 else [own, *(f"{own}.{i + 1}" for i in range(n))]

@@ -13,6 +13,7 @@ from immunolab.errors import DataFileError
 from immunolab.loaders.fcs.channels import FcsChannel
 from immunolab.loaders.fcs.text import Segments, Span, span_of, whole_number
 
+END_OFF_BY_ONE = "the end of DATA is off by one byte; it is safe to read"
 _AGAIN = "export the file again"
 _MOST_SLACK = 4096  # bytes after the events: padding to a disk block is seen; more is a sign of a wrong layout
 
@@ -157,7 +158,7 @@ def _notes(data: DataSegment, total: int | None) -> list[str]:
     if data.excess > 1:
         notes.append(f"DATA is {data.excess:,} bytes longer than its {data.n_events:,} events; the rest is not read")
     elif data.excess:
-        notes.append("the end of DATA is off by one byte; it is safe to read")
+        notes.append(END_OFF_BY_ONE)
     if total == 0 and data.n_events:
         notes.append(f"$TOT is 0; DATA holds {data.n_events:,} events, which were read")
     if data.rank[1]:

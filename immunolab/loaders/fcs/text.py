@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from immunolab.errors import DataFileError
 
+READ_AS_LATIN = "TEXT is not UTF-8; it was read as Latin-1"
 HEADER_BYTES = 58  # version, 4 blanks and six offsets of 8 characters (FCS 3.1)
 _AGAIN = "export the file again"
 _VERSIONS = ("2.0", "3.0", "3.1", "3.2")
@@ -227,7 +228,7 @@ def keywords(raw: bytes, file: str) -> tuple[dict[str, str], list[str]]:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
         text = raw.decode("latin-1")
-        notes.append("TEXT is not UTF-8; it was read as Latin-1")
+        notes.append(READ_AS_LATIN)
     delimiter = text[0]
     if text.count(delimiter) > 2 * _MOST_KEYWORDS:
         raise DataFileError(f"TEXT holds more than {_MOST_KEYWORDS:,} keywords", file, _AGAIN)
