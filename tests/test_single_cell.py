@@ -87,6 +87,18 @@ def test_gene_ids_are_mapped_by_a_column_or_by_the_vocabulary(tmp_path: Path) ->
     assert read_cells(written(data, tmp_path)).var_names[:2].tolist() == ["CD3D", "S1"]
 
 
+@pytest.mark.parametrize(
+    ("written_as", "said"),
+    [("{lower}", "lower case"), ("ENSG{i:011d}_{gene}", "an id and a symbol"), (" {gene} ", "")],
+)
+def test_symbols_are_found_however_they_are_written(written_as: str, said: str) -> None:
+    genes = list(dict.fromkeys(GENES))
+    names = [written_as.format(lower=gene.lower(), gene=gene, i=i) for i, gene in enumerate(genes)]
+    found = interpret_cells(small(genes=names))
+    assert list(found.var_names) == [gene if "lower" not in written_as else gene.upper() for gene in genes]
+    assert any(said in note for note in (*notes_of(found), ""))
+
+
 def test_unknown_ids_and_mouse_genes_are_refused(tmp_path: Path) -> None:
     unknown = small(genes=[f"ENSG{i:011d}" for i in range(1, 60)])
     with pytest.raises(DataFileError, match="genes are named by ids, and 0 of them are known here"):
@@ -178,6 +190,15 @@ def test_quality_limits_are_shown_and_damaged_cells_fail(tmp_path: Path) -> None
     limits = found.table.set_index("check")["limit"]
     assert {"counts", "genes", "mitochondrial_percent", "cells_kept"} <= set(limits.index)
     assert 10.0 <= limits["mitochondrial_percent"] <= 30.0
+
+
+def test_cells_of_one_depth_and_one_cell_alone_are_not_cut_by_their_own_median() -> None:
+    data = small(60)
+    counts = np.full((60, data.n_vars), 20.0, dtype=np.float32)
+    counts[:5] *= 0.8
+    data.X = csr_matrix(counts)
+    assert check_cells(interpret_cells(data)).passed.all()
+    assert check_cells(interpret_cells(small(1, GENES))).passed.all()
 
 
 def test_joined_files_keep_what_all_have(tmp_path: Path) -> None:

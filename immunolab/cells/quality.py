@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _FAR = 5.0  # median absolute deviations (as sd): Luecken and Theis 2019; Germain et al. 2020
 _NEAR = 3.0  # the same, for the floor below: a library of few counts is not emptied by it
 _FEWEST_COUNTS, _FEWEST_GENES = 100.0, 50.0  # fewer do not show a lineage (judgement)
+_NEAREST = float(np.log(2.0))  # of a limit to the median, log units: cells of equal depth, or one cell, are not all cut
 _MITO_LOW, _MITO_HIGH = 10.0, 30.0  # percent that the limit is kept within: between healthy and dying blood cells
 _FEW_CELLS = 50  # of a sample, below which a share of cells has a standard error of 7 points
 _LOST_SHARE = 0.2  # of a sample's cells over a limit that deserves a warning (judgement)
@@ -116,7 +117,8 @@ def _unchecked(limits: Sequence[_Limit], samples: NDArray[np.object_]) -> Iterat
 def _low(values: NDArray[np.float64], far: float = _FAR) -> float:
     log = np.log1p(values)
     middle = float(np.median(log))
-    return float(np.expm1(max(middle - far * _MAD_TO_SD * float(np.median(np.abs(log - middle))), 0.0)))
+    below = max(far * _MAD_TO_SD * float(np.median(np.abs(log - middle))), _NEAREST)
+    return float(np.expm1(max(middle - below, 0.0)))
 
 
 def _mito_limit(share: NDArray[np.float64]) -> float:

@@ -12,12 +12,10 @@ from numpy.typing import NDArray
 
 from immunolab.cells.label import LabelledCells, label_cells
 from immunolab.cells.population_tree import parents_of
-from immunolab.cells.proteins import ProteinGates
-from immunolab.cells.quality import CellQuality, check_cells
+from immunolab.cells.quality import CellQuality
 from immunolab.cells.reference_classifier import Calls, HeldOut, Values, classify
 from immunolab.cells.reference_lineages import contradicted_lineages, lineage_of_labels
 from immunolab.cells.reference_siblings import PARENT, contradicted, is_of
-from immunolab.cells.space import cell_space
 from immunolab.clustering.expression import Array
 from immunolab.clustering.names import UNASSIGNED
 from immunolab.errors import InputError, Problem, nearest
@@ -62,19 +60,18 @@ def label_by_reference(cells: AnnData, reference: AnnData, labels: str, *, seed:
     """
     with phases("labelling", _PHASES) as next_phase:
         known, own = _learnt(reference, labels, seed)
-        quality = check_cells(cells)
         next_phase()
+        with (
+            quietly()
+        ):  # each by itself: its lineages, its quality, and the space that its neighbours are looked for in
+            by_itself, of_known = label_cells(cells, seed=seed), label_cells(known, seed=seed)
+        quality, points = by_itself.quality, by_itself.points
         passed = np.flatnonzero(quality.passed)
-        gates = ProteinGates(cells, seed)
-        points = cell_space(cells, gates, seed=seed)
-        of_reference = cell_space(known, ProteinGates(known, seed), seed=seed)
         next_phase()
         some = cells if len(passed) == cells.n_obs else cells[passed]
         learnt, query, notes = _in_common(known, own, some)
         samples = [str(name) for name in sample_ids_of(known)]
-        calls, held = classify(learnt, own, samples, query, (of_reference, points[passed]), seed)
-        with quietly():
-            by_itself, of_known = label_cells(cells, seed=seed), label_cells(known, seed=seed)
+        calls, held = classify(learnt, own, samples, query, (of_known.points, points[passed]), seed)
         next_phase()
     names = {str(name): population_called(str(name)) for name in calls.classes}
     lineages = [lineage_of_labels(one.table["label"].to_numpy(dtype=object)) for one in (of_known, by_itself)]

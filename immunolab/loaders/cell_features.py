@@ -27,6 +27,7 @@ _SYMBOL_COLUMNS = (
 _TYPE_COLUMNS = ("feature_types", "feature_type", "modality")
 _LEAST_KNOWN = 20  # genes of the signatures among ids; fewer name no lineage (judgement)
 _ENSEMBL = re.compile(r"^ENS[A-Z]*G\d{8,}(\.\d+)?$")
+_ID_AND_SYMBOL = re.compile(r"^ENS[A-Z]*G\d{8,}(?:\.\d+)?[_|:]+(.+)$")
 _PREFIX = re.compile(r"^(hg19|hg38|GRCh37|GRCh38)_+")
 _HASHTAG = re.compile(r"hash\s*tag|^hto|^hash|sample[_ ]?tag", re.IGNORECASE)
 # an isotype names its species or its subclass alone; an antibody against immunoglobulin names neither, or Fc
@@ -104,8 +105,12 @@ def _kinds(var: pd.DataFrame) -> list[str]:
 
 def _symbols(var: pd.DataFrame, where: str) -> tuple[list[str], list[str]]:
     """Return a symbol for each gene, and what was done in words."""
-    names = [str(name) for name in var.index]
+    names = [str(name).strip() for name in var.index]
     notes = []
+    both = [_ID_AND_SYMBOL.match(name) for name in names]
+    if sum(map(bool, both)) > len(names) / 2:
+        notes.append("gene names hold an id and a symbol; the symbol is taken")
+        names = [found.group(1) if found else name for found, name in zip(both, names, strict=True)]
     ids = np.array([bool(_ENSEMBL.match(name)) for name in names])
     if ids.mean() > 0.5:
         column = next((c for c in _SYMBOL_COLUMNS if c in var.columns), None)
@@ -118,7 +123,16 @@ def _symbols(var: pd.DataFrame, where: str) -> tuple[list[str], list[str]]:
     stripped = [_PREFIX.sub("", name) for name in names]
     if stripped != names:
         notes.append("the genome's prefix is taken off the gene names")
+    known = _known_genes()
+    upper = [name.upper() for name in stripped]
+    if not known & set(stripped) and known & set(upper) and all(name == name.lower() for name in stripped):
+        notes.append("gene symbols are in lower case; they are read in upper case")
+        return upper, notes
     return stripped, notes
+
+
+def _known_genes() -> set[str]:
+    return {gene for genes in lineages().values() for gene in genes}
 
 
 def _by_ensembl(names: list[str], where: str) -> tuple[list[str], str]:
@@ -132,7 +146,7 @@ def _by_ensembl(names: list[str], where: str) -> tuple[list[str], str]:
 
 
 def _check_human(symbols: Sequence[str], where: str) -> None:
-    known = {gene for genes in lineages().values() for gene in genes}
+    known = _known_genes()
     if not symbols or known & set(symbols):
         return
     if {gene.capitalize() for gene in known} & set(symbols):
