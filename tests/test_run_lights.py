@@ -35,6 +35,7 @@ def test_the_worst_tube_is_first_and_its_run_is_seen_on_the_page_that_the_report
     for name in ("s1", "s2"):
         (tmp_path / "samples" / name).mkdir(parents=True)
     (tmp_path / "samples" / "s2" / COURSE).write_bytes(b"png")
+    (tmp_path / "samples" / "s1" / "gating.png").write_bytes(b"png")
     html = render(run, [], [])
     section = html[html.index('id="h-lights"') : html.index("Samples that could not be finished")]
     assert "Of 4 tubes 1 not to be used as they are, 1 to look at, 2 ok" in section
@@ -44,6 +45,7 @@ def test_the_worst_tube_is_first_and_its_run_is_seen_on_the_page_that_the_report
     write_lights(run)
     page = (tmp_path / LIGHTS_PAGE).read_text()
     assert page.count("data:image/png;base64") == 1
+    assert page.count('href="samples/s1/gating.png"') == 1
     assert page.index('id="tube-s2"') < page.index('id="tube-s1"')
     sound = replace(run, tables={**run.tables, "quality": QUALITY.frame(rows[:4])})
     assert 'id="h-lights"' not in render(sound, [], [])

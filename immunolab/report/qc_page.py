@@ -26,6 +26,7 @@ def qc_page(
     more_ok: int = 0,
     more: str = "",
     shared: Sequence[str] = (),
+    links: Mapping[str, str] | None = None,
 ) -> str:
     """Return the page as HTML text; every text from outside is escaped.
 
@@ -41,12 +42,15 @@ def qc_page(
         Tubes without a warning that are not among them, and words on tubes that are left out.
     shared
         Checks that warn in more than half of all tubes, in words.
+    links
+        Picture of each tube's gates, relative to the page, by sample_id.
     """
     context = {
         **light_rows(found, pictures, more_ok=more_ok),
         "title": title,
         "more": more,
         "shared": shared,
+        "links": links or {},
         "version": VERSION,
     }
     return document({**context, **MEANINGS}, "quality.html.j2")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from immunolab.quality.qc import TubeQuality
 from immunolab.quality.topics import worst
@@ -13,6 +15,8 @@ from immunolab.results.run import Run
 from immunolab.results.tube import COURSE
 from immunolab.schema.files import write_atomically
 
+GATES_PICTURE = "gating.png"
+"""Picture of all gates of a tube, in its folder."""
 _ON_REPORT = 20  # tubes: what a manager looks through in a minute (judgement)
 _ON_PAGE = 250  # tubes with their pictures, 40 kB each: 10 MB (judgement)
 
@@ -52,7 +56,15 @@ def write_lights(run: Run) -> None:
     pictures = {name: seen.read_bytes() for name in found.samples if (seen := _course(run, name)).exists()}
     left_out = flagged - len(found)
     more = f" (in quality.csv {left_out} more to look at)" if left_out else ""
-    text = qc_page(found, pictures, run.study.name, more_ok=_sound(run), more=more, shared=_shared(run))
+    text = qc_page(
+        found,
+        pictures,
+        run.study.name,
+        more_ok=_sound(run),
+        more=more,
+        shared=_shared(run),
+        links=_gates(run, found.samples),
+    )
     write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
@@ -70,6 +82,12 @@ def _sound(run: Run) -> int:
 def _shared(run: Run) -> list[str]:
     """Return the checks that warn in most tubes, with how many of all."""
     return TubeQuality(tube_checks(run)).shared
+
+
+def _gates(run: Run, samples: Sequence[str]) -> dict[str, str]:
+    """Return where the picture of each tube's gates is, beside the page."""
+    names = {name: f"samples/{name}/{GATES_PICTURE}" for name in samples}
+    return {name: quote(path) for name, path in names.items() if (run.folder / path).exists()}
 
 
 def _course(run: Run, sample: str) -> Path:
