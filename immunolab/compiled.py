@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, wraps
+from importlib import import_module
+from types import ModuleType
 from typing import Any, TypeVar, cast
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -49,6 +51,52 @@ def jit(loop: F) -> F:
         if "cannot cache" not in str(error):
             raise
         return cast("F", njit(nogil=True)(loop))
+
+
+def kept_on_disk(loop: Any) -> None:
+    """Have a loop that another package compiles with numba kept on disk, as those here are.
+
+    Parameters
+    ----------
+    loop
+        As numba wrapped it; anything else stays as it is, for another version of the package may have none.
+    """
+    keep = getattr(loop, "enable_caching", None)
+    if keep is not None:
+        with suppress(RuntimeError):  # no place for it: compiled in each process, as without this
+            keep()
+
+
+def imported(name: str) -> ModuleType:
+    """Return another package's module, with the loops that it compiles when it is imported kept on disk.
+
+    Those of pynndescent 0.6 take each process 7 s otherwise. What is compiled when it is called stays as it is.
+
+    Parameters
+    ----------
+    name
+        Of the module.
+    """
+    numba: Any = import_module("numba")  # the module itself, whose word is another one for as long as this takes
+    plain = numba.njit
+
+    def njit(*words: Any, **options: Any) -> Any:
+        if not words or callable(words[0]) or "cache" in options:
+            return plain(*words, **options)
+
+        def decorate(loop: Any) -> Any:
+            try:
+                return plain(*words, cache=True, **options)(loop)
+            except RuntimeError:  # no place for it
+                return plain(*words, **options)(loop)
+
+        return decorate
+
+    numba.njit = njit
+    try:
+        return import_module(name)
+    finally:
+        numba.njit = plain
 
 
 def compiled(loop: F) -> F:

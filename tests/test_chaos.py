@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
-import signal
 from pathlib import Path
 
 import pytest
+from dying_work import draw_once
 from kills import kill_at, small_study, start, tree
 from test_pipeline import GATES
 
@@ -71,22 +70,12 @@ def test_kills_leave_no_process_and_the_bytes_of_an_undisturbed_run(tmp_path: Pa
     assert not list(out.rglob(".*part-*"))
 
 
-def _draw_once(item: tuple[int, str]) -> int:
-    number, marker = item
-    if number == 2 and not Path(marker).exists():
-        Path(marker).touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    if number == 5:
-        raise ValueError("an axis without values")
-    return number * number
-
-
 def test_a_killed_worker_of_the_report_costs_its_figure_a_second_try(tmp_path: Path) -> None:
     items = [(number, str(tmp_path / "died")) for number in range(5)]
-    assert SpreadWork(2)(_draw_once, items) == [0, 1, 4, 9, 16]
+    assert SpreadWork(2)(draw_once, items) == [0, 1, 4, 9, 16]
     assert (tmp_path / "died").exists()
     with pytest.raises(ImmunolabError, match="figure 1: internal error: ValueError: an axis without values"):
-        SpreadWork(2)(_draw_once, [(5, "")])
+        SpreadWork(2)(draw_once, [(5, "")])
 
 
 def test_a_cluster_gives_the_same_bytes(study: Path, undisturbed: dict[str, bytes], tmp_path: Path) -> None:

@@ -1,20 +1,18 @@
 """Damaged single-cell files: each fails alone, whatever the library that reads them does."""
 
-import os
 import random
-import signal
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
+from dying_work import end_the_process, inspect_or_end
 
 from immunolab.cli import main
 from immunolab.errors import DataFileError
 from immunolab.loaders import hdf5, inspect
 from immunolab.loaders.hdf5 import read_through
-from immunolab.loaders.inspect import inspect_file
 from immunolab.loaders.single_cell import read_cells
 from immunolab.workflow import label_cells
 
@@ -51,12 +49,6 @@ def test_damage_is_an_error_of_the_file_before_anndata_sees_it(whole, tmp_path):
     assert len(named) >= 30  # every file that is cut short, and some of the others
 
 
-def end_the_process(path: str) -> None:
-    """Do what the library does on some damage."""
-    if "damaged" in path:
-        os.kill(os.getpid(), signal.SIGSEGV)
-
-
 def test_a_file_that_ends_the_process_costs_its_samples_alone(whole, tmp_path, monkeypatch):
     from immunolab.study.rows import Sample
 
@@ -71,15 +63,10 @@ def test_a_file_that_ends_the_process_costs_its_samples_alone(whole, tmp_path, m
 
 @pytest.mark.parametrize("words", [["inspect"], ["label"]])
 def test_a_file_that_ends_the_process_is_an_error_of_the_command(whole, tmp_path, monkeypatch, capsys, words):
-    monkeypatch.setattr(inspect, "inspect_file", _inspect_or_end)
+    monkeypatch.setattr(inspect, "inspect_file", inspect_or_end)
     monkeypatch.setattr(hdf5, "read_through", end_the_process)
     damaged = tmp_path / "damaged.h5ad"
     damaged.write_bytes(whole.read_bytes())
     assert main([*words, str(damaged)]) == 1
     assert f"{damaged}  the worker died twice, reading the file" in capsys.readouterr().err
     assert main(["inspect", str(whole)]) == 0
-
-
-def _inspect_or_end(path: str, **_more: object) -> dict[str, object]:
-    end_the_process(str(path))
-    return inspect_file(path)

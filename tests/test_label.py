@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -304,6 +305,7 @@ def test_an_anndata_is_labelled_clustered_and_mapped_in_place(
     planted: tuple[Path, pd.DataFrame], tmp_path: Path
 ) -> None:
     import immunolab as il
+    from immunolab.clustering.embedding import _LOOPS as umap_loops
 
     cells = il.read_cells(planted[0])
     expected = label_cells(cells)
@@ -321,6 +323,7 @@ def test_an_anndata_is_labelled_clustered_and_mapped_in_place(
     assert (cells.obs["immunolab_cluster_label"][b_cells] == "B").mean() > 0.9
     il.umap(cells, events=300)
     assert np.isfinite(cells.obsm["X_umap"]).all(axis=1).sum() == 300
+    assert all(getattr(sys.modules["umap.umap_"], name).stats.cache_path for name in umap_loops)  # not compiled anew
     assert il.pl.umap(cells).get_xlabel() == "UMAP 1 (n = 300 cells)"
     cells.write_h5ad(tmp_path / "labelled.h5ad")
     assert set(read_h5ad(tmp_path / "labelled.h5ad").uns["immunolab"]) >= {"populations", "thresholds", "clusters"}

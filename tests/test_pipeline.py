@@ -183,7 +183,7 @@ def test_cytoexplorer_activation(tmp_path: Path) -> None:
 
 
 def test_sample_data_runs_with_the_built_in_strategy(tmp_path: Path) -> None:
-    outcome = run(REPOSITORY / "sample_data" / "sle", out=tmp_path / "out", jobs=2, tables_only=True)
+    outcome = run(REPOSITORY / "sample_data" / "sle", out=tmp_path / "out", tables_only=True)
     assert len(outcome.computed) == 12
     shifts = pd.read_csv(tmp_path / "out" / "tables" / "shifts.csv").set_index("endpoint")
     assert shifts.loc["treg_pct_cd4", "n_pairs"] == 6

@@ -7,6 +7,11 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
+from immunolab.compiled import imported, kept_on_disk
+
+# umap's own loops that it compiles in each process, seconds each time: none calls what another package may change
+_LOOPS = ("fast_knn_indices", "smooth_knn_dist", "compute_membership_strengths")
+
 
 def umap_of(points: NDArray[np.floating], seed: int = 0) -> NDArray[np.float64]:
     """Return a UMAP (McInnes, Healy and Melville 2018) of points, points x 2; the same seed gives the same map.
@@ -18,8 +23,9 @@ def umap_of(points: NDArray[np.floating], seed: int = 0) -> NDArray[np.float64]:
     seed
         Of the start and of the optimisation.
     """
-    import umap
-
+    umap = imported("umap")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # umap says that a seed keeps it to one thread, which is wanted
+        for name in _LOOPS:
+            kept_on_disk(getattr(umap.umap_, name, None))
         return np.asarray(umap.UMAP(n_neighbors=15, random_state=seed).fit_transform(points), dtype=np.float64)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immunolab.clustering.principal_axes import principal_axes
+from immunolab.compiled import imported
 from immunolab.events.subsample import drawn_rows
 
 if TYPE_CHECKING:
@@ -123,9 +124,8 @@ def nearest_cells(points: Array, k: int = 20, seed: int = 0) -> Neighbours:
 
         found = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(points).kneighbors(points, return_distance=False)
         return np.asarray(found, dtype=np.int64)
-    from pynndescent import NNDescent
-
-    index, _ = NNDescent(points.astype(np.float32), n_neighbors=k, random_state=seed, n_jobs=1).neighbor_graph
+    descent = imported("pynndescent").NNDescent
+    index, _ = descent(points.astype(np.float32), n_neighbors=k, random_state=seed, n_jobs=1).neighbor_graph
     return np.where(index < 0, np.arange(len(points))[:, None], index).astype(np.int64)
 
 
