@@ -25,7 +25,7 @@ from immunolab.simulation import Options, simulate
 
 TRIAL = "sle_nct02084238"
 PATIENTS, EVENTS = 8, 12_000
-WRONG = ("stain", "fade", "drift", "donor")
+WRONG = ("stain", "fade", "drift", "donor", "thaw", "labels", "missing", "few")
 
 
 def make(

@@ -112,7 +112,7 @@ def test_where_visit_equals_batch_the_answer_is_beside_the_uncorrected_one_and_r
     assert math.log(shift["ci_high_bridged"] / shift["fold_bridged"]) == pytest.approx(1.96 * 0.05, rel=0.1)
     assert shift["design"] == "visit equals batch"
     assert "Batch and visit coincide" in shift["answer"]
-    assert "1 pairs are left out: the bridge lacks CD25." in shift["answer"]
+    assert "1 pair is left out: the bridge lacks CD25." in shift["answer"]
     lost = found["bridge_pairs"].set_index("patient_id").loc["P5"]
     assert (lost["outcome"], lost["sample_refused"], lost["reason"]) == ("refused", "P5_W10", "the bridge lacks CD25")
     assert pd.isna(lost["after_bridged"])

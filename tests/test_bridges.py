@@ -14,12 +14,13 @@ from immunolab.comparison.bridge_charts import chart_rows, cv_rows, deviations
 from immunolab.errors import InputError
 from immunolab.events.transforms import Asinh
 from immunolab.events.tube import Channel, Tube
-from immunolab.gating.following.bridge import gated_events
+from immunolab.gating.following.bridge import BridgeMoves, BridgeRefused, gated_events
 from immunolab.gating.following.bridge_checks import LandmarkPlaces, contradicted, other_donor, statements
 from immunolab.gating.following.channel_move import channel_move
 from immunolab.gating.following.landmarks import medians, positives
 from immunolab.gating.strategy import Dimension, Population, Rectangle, Strategy
 from immunolab.results.bridge_checks import bridge_checks
+from immunolab.study.batch_order import batches_in_order
 from immunolab.study.control_tubes import bridge_notes
 from immunolab.study.sheet import Study, read_study
 
@@ -225,3 +226,34 @@ def test_a_refused_bridge_warns_in_quality_with_its_reasons() -> None:
     (found,) = bridge_checks({"bridges": rows, "bridge_moves": moves})
     assert (found["sample_id"], found["check"], found["status"]) == ("k2", "bridge_refused", "warn")
     assert found["message"] == "borders do not follow it from batch B1: CD25: it drifted alone"
+
+
+def test_a_bridge_with_too_few_events_is_refused_and_one_with_enough_is_not() -> None:
+    def tube(n: int, seed: int) -> Tube:
+        values = np.random.default_rng(seed).normal(1.0, 1.0, n)
+        return Tube(
+            (150.0 * np.sinh(values)).astype(np.float32)[None], (Channel("FL1-A", "CD25", "CD25"),), sample_id="k"
+        )
+
+    axis = Dimension("CD25", transform=Asinh(150.0))
+    gates = Strategy("t", (Population("/pos", Rectangle((axis,), (2.0,), (None,))),))
+    before = gated_events(tube(3000, 1), gates)
+    assert BridgeMoves(before, gated_events(tube(2500, 2), gates)).move("", axis).at(2.0)[0] == pytest.approx(
+        0, abs=0.2
+    )
+    with pytest.raises(BridgeRefused, match="the bridge has 1,500 events to place CD25 by, where 2,000 are needed"):
+        BridgeMoves(before, gated_events(tube(1500, 3), gates)).move("", axis)
+
+
+def test_batches_are_in_the_order_of_their_days_and_else_of_the_numbers_in_their_names() -> None:
+    assert batches_in_order({"B2": 30, "B10": 5}) == ["B10", "B2"]
+    assert batches_in_order({"B10": 5, "B2": None}) == ["B2", "B10"]
+
+
+def test_the_assays_cv_is_of_automatic_gates_alone_where_a_reader_placed_some() -> None:
+    values = values_of([0.050, 0.052, 0.049, 0.051, 0.100])
+    values.loc[4, "flag"] = "overridden"
+    row, like = cv_rows(values).iloc[0], cv_rows(values_of([0.050, 0.052, 0.049, 0.051])).iloc[0]
+    assert row["reason"] == "without 1 run whose gates a reader placed"
+    assert (row["n_runs"], row["cv_percent"], row["mean"]) == (4, like["cv_percent"], like["mean"])
+    assert pd.isna(like["reason"])

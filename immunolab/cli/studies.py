@@ -65,7 +65,7 @@ def add_simulate(commands: Subparsers) -> None:
     parser.add_argument("--bridges", action="store_true", help="a bridging control in every run")
     parser.add_argument(
         "--wrong-bridge",
-        choices=("stain", "fade", "drift", "donor"),
+        choices=("stain", "fade", "drift", "donor", "thaw", "labels", "missing", "few"),
         default="",
         help="what is wrong with that of the last run",
     )

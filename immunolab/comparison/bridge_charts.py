@@ -18,6 +18,7 @@ from scipy.special import chdtri, ndtri, stdtr
 from immunolab.comparison import scales
 from immunolab.comparison.plan import Scale
 from immunolab.schema.bridges import BRIDGE_CV, BRIDGES
+from immunolab.schema.flags import READERS, split
 
 Array = NDArray[np.float64]
 
@@ -114,6 +115,7 @@ def cv_rows(values: pd.DataFrame) -> pd.DataFrame:
 
 
 def _cv(endpoint: str, rows: pd.DataFrame) -> dict[str, Any]:
+    rows, left_out = runs_of_one_kind(rows)
     scale, level = _levels(rows)
     kept = np.isfinite(level)
     sets = [level[kept & (rows["bridge"] == name).to_numpy()] for name in dict.fromkeys(rows["bridge"])]
@@ -128,9 +130,10 @@ def _cv(endpoint: str, rows: pd.DataFrame) -> dict[str, Any]:
         if kept.any()
         else None,
         "unit": str(rows["unit"].iloc[0]),
+        "reason": left_out or None,
     }
     if not df:
-        return found | {"reason": "no material was measured twice"}
+        return found | {"reason": "; ".join(filter(None, ("no material was measured twice", left_out)))}
     if scale == "identity":
         return found | {"reason": "the values have no CV: their zero is no absence"}
     variance = sum(float(((one - one.mean()) ** 2).sum()) for one in sets) / df
@@ -140,6 +143,25 @@ def _cv(endpoint: str, rows: pd.DataFrame) -> dict[str, Any]:
     as_cv = {"cv_percent": variance, "cv_low": low, "cv_high": high, "counting_cv_percent": counting}
     as_cv["assay_cv_percent"] = max(variance - (counting or 0.0), 0.0)
     return found | {name: None if v is None else 100.0 * math.sqrt(v) / per_log for name, v in as_cv.items()}
+
+
+def runs_of_one_kind(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Return the runs with automatic gates where a reader placed gates of others, and in words how many are left out.
+
+    A reader's gates differ from automatic ones by more than the assay.
+
+    Parameters
+    ----------
+    rows
+        Of one endpoint, with ``flag``; without it all are of one kind.
+    """
+    if "flag" not in rows:
+        return rows, ""
+    by_reader = np.array([not READERS.isdisjoint(split(words)) for words in rows["flag"]], dtype=bool)
+    n = int(by_reader.sum())
+    if n in (0, len(rows)):
+        return rows, ""
+    return rows[~by_reader], f"without {n} run{'' if n == 1 else 's'} whose gates a reader placed"
 
 
 def _counting(rows: pd.DataFrame, scale: Scale) -> float | None:

@@ -282,7 +282,8 @@ _PLACES = ("patient_id", "visit", "batch")
 
 def _answer(design: str, n_followed: int, n_refused: int, reason: str, *, withheld: bool) -> str:
     """Return what can be answered and what cannot, in words."""
-    left = f" {n_refused} pairs are left out: {reason}." if n_refused else ""
+    pairs = "1 pair is" if n_refused == 1 else f"{n_refused} pairs are"
+    left = f" {pairs} left out: {reason}." if n_refused else ""
     left += " Its limits are withheld: the error of the moves is not known." if withheld and n_followed else ""
     if design == _ONE:
         return f"Every patient's visits are of one batch: nothing had to follow.{left}"
@@ -290,7 +291,9 @@ def _answer(design: str, n_followed: int, n_refused: int, reason: str, *, withhe
         lost = (
             "batch and visit coincide, so that the uncorrected shift may be the batches'; " if design == _SAME else ""
         )
-        return f"Not answered: {lost}the bridge can be used for {n_followed} pairs.{left}"
+        return (
+            f"Not answered: {lost}the bridge can be used for {n_followed} pair{'' if n_followed == 1 else 's'}.{left}"
+        )
     if design == _SAME:
         return (
             "Batch and visit coincide: the uncorrected shift may be the batches'. With borders that follow the bridge "

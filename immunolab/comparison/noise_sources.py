@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from immunolab.comparison import scales
+from immunolab.comparison.bridge_charts import runs_of_one_kind
 from immunolab.comparison.individual_change import LEAST_DF, replicate_noise
 from immunolab.comparison.limits import beyond_limits
 from immunolab.comparison.pairing import Paired
@@ -40,6 +41,7 @@ def noise_parts(paired: Paired, plan: Plan, replicates: pd.DataFrame | None) -> 
     """
     materials = [rows for rows in (replicates, paired.bridges) if rows is not None and len(rows)]
     repeated = _by_endpoint(pd.concat(materials, ignore_index=True)) if materials else {}
+    repeated = {name: runs_of_one_kind(rows)[0] for name, rows in repeated.items()}
     baselines = _by_endpoint(_baselines(paired.rows))
     return [_parts(paired, e, plan, repeated, baselines) for e in range(len(paired.endpoints))]
 

@@ -15,6 +15,7 @@ from immunolab.quality.landmarks import LEAST_LEVEL, compared
 from immunolab.quality.marker_steps import MarkerStep, marker_steps
 from immunolab.quality.run_variation import MEDIAN_VARIANCE, MarkerRuns, RunVariation, light_on
 from immunolab.schema.across_tubes import DRIFT
+from immunolab.study.batch_order import batches_in_order
 
 Array = NDArray[np.float64]
 
@@ -125,18 +126,10 @@ def drift_sentences(drift: pd.DataFrame) -> list[str]:
 
 
 def _in_order(runs: Sequence[TubeRun]) -> list[str]:
-    """Return batches by the day of their first tube; by the numbers in their names where a day is not known."""
-    first: dict[str, float] = {}
+    days: dict[str, list[float]] = {}
     for run in runs:
-        day = np.inf if run.day is None else float(run.day)
-        first[run.batch] = min(first.get(run.batch, np.inf), day)
-    known = all(np.isfinite(day) for day in first.values())
-
-    def place(batch: str) -> tuple[float, list[tuple[int, str]]]:
-        parts = [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", batch)]
-        return (first[batch] if known else 0.0), parts
-
-    return sorted(first, key=place)
+        days.setdefault(run.batch, []).extend([] if run.day is None else [float(run.day)])
+    return batches_in_order({batch: min(of, default=None) for batch, of in days.items()})
 
 
 def _panel_rows(

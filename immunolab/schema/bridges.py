@@ -75,7 +75,7 @@ BRIDGE_CV = Table(
         Column("cv_high", "number", "upper 95 % limit of the CV (chi square)", "%", nullable=True),
         Column("counting_cv_percent", "number", "what counting alone would give", "%", nullable=True),
         Column("assay_cv_percent", "number", "beyond counting: what calls of patients use", "%", nullable=True),
-        Column("reason", "text", "why there is no CV", nullable=True),
+        Column("reason", "text", "why there is no CV, or which runs it leaves out", nullable=True),
     ),
     key=("endpoint",),
     files=("run: tables/bridge_cv.csv",),

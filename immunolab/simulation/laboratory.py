@@ -17,6 +17,10 @@ from immunolab.simulation.schedule import BRIDGE, CONTROL, EVENTS, FAULT, MATRIX
 _LONE_DRIFT = 0.35  # sd, asinh, of the markers of a bridge that drifts alone: about three times a run's (judgement)
 # least events of a bridging control, whatever the patients' tubes are shortened to: a tube of a trial has more
 _BRIDGE_EVENTS = 50_000
+_FEW_EVENTS = 1_500  # of a bridging control that ran dry (judgement)
+# a bridging control that was thawed badly: share of dead cells, and asinh shift of every marker on the cells that carry
+# it (judgement: staining at .6 of its brightness)
+_THAWED_DEAD, _THAWED_FADE = 0.4, -0.5
 
 
 @dataclass(frozen=True)
@@ -169,10 +173,11 @@ class Laboratory:
         blood
             Expected shares of the material.
         wrong
-            ``stain``, ``fade`` and ``drift`` as in `Options`; "" for a bridge that is stained as the run is.
+            As in `Options`; "" for a bridge that is stained as the run is.
         """
         rng = generator(self.seed, BRIDGE, bleed.batch, len(kind.panel))
         panel, staining = self.model.panels[kind.panel], self._staining(bleed)
+        events, omitted = max(self.options.events, _BRIDGE_EVENTS), ""
         if wrong == "stain":
             staining = staining.plus({self.model.lot_change["marker"]: -self.model.lot_change["shift"]})
         if wrong == "fade":
@@ -181,8 +186,32 @@ class Laboratory:
             markers = (*self.model.markers, "Viability")
             moved = rng.normal(0, _LONE_DRIFT, len(markers))
             staining = staining.plus(dict(zip(markers, moved, strict=True)))
-        events = max(self.options.events, _BRIDGE_EVENTS)
-        return draw_tube(self.model, Recipe(panel, blood, staining, events, self._dead(rng)), rng)
+        dead = self._dead(rng)
+        if wrong == "thaw":
+            dead, staining = _THAWED_DEAD, replace(staining, fade=dict.fromkeys(self.model.markers, _THAWED_FADE))
+        if wrong == "missing":
+            omitted = self._wrong_markers(panel)[0]
+        if wrong == "few":
+            events = _FEW_EVENTS
+        return draw_tube(self.model, Recipe(panel, blood, staining, events, dead, omitted=omitted), rng)
+
+    def bridge_faults(self, kind: TubeKind, wrong: str) -> TubeFaults:
+        """Return what is wrong with the file of a bridging control: with ``labels``, two labels are exchanged.
+
+        Parameters
+        ----------
+        kind
+            Its panel.
+        wrong
+            As in `Options`.
+        """
+        return TubeFaults(swapped=self._wrong_markers(self.model.panels[kind.panel]) if wrong == "labels" else None)
+
+    def _wrong_markers(self, panel: TubePanel) -> tuple[str, str]:
+        """Draw two of the markers that a panel's dim populations are told by: those that have FMO controls."""
+        rng = generator(self.seed, BRIDGE, 0, len(panel.markers), len(panel.fmo))
+        first, second = rng.choice(len(panel.fmo), 2, replace=False)
+        return panel.fmo[first], panel.fmo[second]
 
     def save(self, tube: SimulatedTube, kind: TubeKind, bleed: Bleed, faults: TubeFaults, path: Path) -> None:
         """Write a tube as FCS, with the labels and the spillover matrix of its run.

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from immunolab.config import build, read_package_yaml
 
+WrongBridge = Literal["", "stain", "fade", "drift", "donor", "thaw", "labels", "missing", "few"]
 LEVELS = ("neg", "lo", "int", "pos", "hi")  # of a marker, from none to the brightest; the position is its code
 _LEAST_SD = 0.05  # asinh: no stain is more uniform, whatever the instrument adds (judgement)
 
@@ -51,7 +52,8 @@ class Options:
     wrong_bridge
         What is wrong with the bridging control of the last run: ``stain`` (its CD25 is dim), ``fade`` (its CD25 is dim
         on the cells that carry it alone), ``drift`` (each of its markers has moved by itself), ``donor`` (it is another
-        person); "" for nothing.
+        person), ``thaw`` (two fifths are dead, every stain is dim), ``labels`` (two of its labels are exchanged),
+        ``missing`` (stained without one antibody), ``few`` (1,500 events); "" for nothing.
     centres
         Number of centres, each with a strong batch effect of its own; 0 is one laboratory.
     spillover_error
@@ -91,7 +93,7 @@ class Options:
     drift: float = 0.0
     batch_drift: float = 0.0
     bridges: bool = False
-    wrong_bridge: Literal["", "stain", "fade", "drift", "donor"] = ""
+    wrong_bridge: WrongBridge = ""
     centres: int = 0
     spillover_error: float | None = None
     wrong_spillover: bool = False

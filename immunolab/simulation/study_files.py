@@ -219,7 +219,8 @@ class _SampleWriter:
                     continue
                 tube = laboratory.acquire_bridge(bleed, kind, blood, wrong)
                 name = f"B{batch}_{kind.panel}_bridge"
-                laboratory.save(tube, kind, bleed, TubeFaults(), self.folder / "fcs" / f"{name}.fcs")
+                faults = laboratory.bridge_faults(kind, wrong)
+                laboratory.save(tube, kind, bleed, faults, self.folder / "fcs" / f"{name}.fcs")
                 yield {
                     "sample_id": name,
                     "file": f"fcs/{name}.fcs",

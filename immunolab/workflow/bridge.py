@@ -5,7 +5,6 @@ Visits have no part in it: a border follows from batch to batch, by what the bat
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from immunolab.gating.following.bridge import BridgeRefused, followed
 from immunolab.gating.strategy import Strategy
 from immunolab.gating.tube_gates import TubeGates
 from immunolab.schema.bridges import BRIDGE_MOVES
+from immunolab.study.batch_order import batches_in_order
 from immunolab.study.sheet import Sample, Study
 from immunolab.workflow.bridge_places import PanelPlaces
 from immunolab.workflow.bridge_ways import MOST_REASONS, BridgeWays
@@ -64,18 +64,11 @@ def run_order(samples: Iterable[Sample]) -> list[str]:
     samples
         Of a study; those without a batch are passed over.
     """
-    dates: dict[str, list[Any]] = {}
+    days: dict[str, list[Any]] = {}
     for sample in samples:
         if sample.batch:
-            dates.setdefault(sample.batch, []).append(sample.date)
-    if all(any(days) for days in dates.values()):
-        return sorted(dates, key=lambda name: (min(day for day in dates[name] if day), _natural(name)))
-    return sorted(dates, key=_natural)
-
-
-def _natural(name: str) -> tuple[tuple[int, str], ...]:
-    """Return what a name is sorted by, numbers in it as numbers: B2 before B10."""
-    return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name) if part)
+            days.setdefault(sample.batch, []).append(sample.date)
+    return batches_in_order({name: min(filter(None, of), default=None) for name, of in days.items()})
 
 
 def follow_bridges(

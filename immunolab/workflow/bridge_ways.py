@@ -11,6 +11,7 @@ import numpy as np
 
 from immunolab.gating.following.bridge import BridgeMoves, BridgeRefused, stain_edges
 from immunolab.gating.following.bridge_checks import LandmarkMove, contradicted, log_odds, other_donor, statements
+from immunolab.gating.following.channel_move import ENOUGH
 from immunolab.study.sheet import Sample
 from immunolab.workflow.bridge_places import PanelPlaces
 
@@ -83,6 +84,9 @@ class BridgeWays:
         lacking = [m for m, axis in self.places.axes.items() for one in (first, second) if axis.name not in one.tube]
         if lacking:
             way.reasons.append(f"the bridge lacks {', '.join(dict.fromkeys(lacking))}")
+            return way
+        if (few := min(first.tube.n_events, second.tube.n_events)) < ENOUGH:
+            way.reasons.append(f"the bridge has {few:,} events, where {ENOUGH:,} are needed")
             return way
         way.moves = BridgeMoves(first, second)
         (places, shares), (places_there, shares_there) = (

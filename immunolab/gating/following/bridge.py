@@ -16,7 +16,7 @@ from immunolab.errors import GatingError
 from immunolab.events.tube import Tube
 from immunolab.gating.axes import source_key
 from immunolab.gating.evaluate import Mask, members
-from immunolab.gating.following.channel_move import ENOUGH, FEWEST, ChannelMove, channel_move
+from immunolab.gating.following.channel_move import ENOUGH, ChannelMove, channel_move
 from immunolab.gating.following.move_gate import SHAPES, Shape, edges_of, moved_gate
 from immunolab.gating.following.template import GatedEvents
 from immunolab.gating.following.warp import Warp
@@ -125,15 +125,12 @@ class BridgeMoves:
                 raise BridgeRefused(f"the bridge ({tube.sample_id}) lacks {dimension.name}")
         source = source_key(dimension, self.before.tube)
         lineage = _lineage(path)
-        best: ChannelMove | None = None
         for place in lineage:
             found = self._measured(place, dimension, source)
-            best = best or found
             if found is not None and self._n(place) >= ENOUGH:
                 return found
-        if best is None:
-            raise BridgeRefused(f"the bridge has fewer than {FEWEST} events to place {dimension.name} by")
-        return best
+        most = max(self._n(place) for place in lineage if place in self._carried or not place)
+        raise BridgeRefused(f"the bridge has {most:,} events to place {dimension.name} by, where {ENOUGH:,} are needed")
 
     def _n(self, place: str) -> int:
         if not place:

@@ -14,7 +14,7 @@ import numpy as np
 from immunolab.gating.method_results import Array
 
 FEWEST = 400  # events of either tube: the median of so many is known to .06 sd (judgement)
-ENOUGH = 2000  # events from which no wider population is looked for: .03 sd (judgement)
+ENOUGH = 2000  # events of either tube from which a border is moved: the median is then known to .03 sd (judgement)
 _AT = np.linspace(0.02, 0.98, 33)  # quantiles compared (judgement: the tails beyond hold strays)
 _KNOTS = 5  # places of the move, evenly over the quantiles compared, as of drawn gates (`fit_warp.KNOTS`)
 _WINDOW = 0.015  # half width, in quantiles, of the density beside each (judgement: 60 of 2,000 events)
