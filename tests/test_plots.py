@@ -40,11 +40,13 @@ from immunolab.plots.drift import gate_drift
 from immunolab.plots.gate_views import gate_views, read_views, save_views
 from immunolab.plots.gates import contact_page, contact_sheet, draw_contact_sheet
 from immunolab.plots.labels import EndpointLabel, label, labels
+from immunolab.plots.letters import text_outline
 from immunolab.plots.matrices import heatmap_of_change
 from immunolab.plots.numbers import bracket, number, p_text, span
 from immunolab.plots.paired import paired_lines
 from immunolab.plots.panel_canvas import Box, Page, Word, width_of
 from immunolab.plots.patient_page import one_pager, patient_page
+from immunolab.plots.png_file import png_file
 from immunolab.plots.quality import check_over_run
 from immunolab.plots.shifts import forest
 from immunolab.plots.style import ALARM, SMALL, SUBSET_COLOURS, colour, figure, fonts, png, save
@@ -580,13 +582,31 @@ def test_a_long_word_is_cut_at_the_first_length_that_fits_and_measured_a_few_tim
         assert len(measured) <= 9  # of 111 lengths
 
 
-@pytest.mark.parametrize(("text", "bold"), [("1,204 of 33,101", False), ("Tregs (naïve), 4.5 %", True), ("", False)])
+@pytest.mark.parametrize(
+    ("text", "bold"),
+    [
+        ("1,204 of 33,101", False),
+        ("CD4+CD25hi, AV To. VA: LT fi ffl difficult (Treg) 4.5 %", False),  # kerned pairs, and ligatures
+        ("Tregs AV To. 4.5 %", True),
+        ("Tregs (naïve), 4.5 %", True),
+        ("x", False),
+        ("", False),
+    ],
+)
 def test_outlines_of_words_are_those_of_matplotlib(text, bold):
     font = FontProperties(family=fonts(), weight="bold" if bold else "normal")
     vertices, codes = text_to_path.get_text_path(font, text)
-    outline, own_codes, _ = panel_canvas._outline(text, bold)
+    outline, own_codes, _ = text_outline(text, bold)
     assert np.array_equal(outline, np.reshape(vertices, (-1, 2)) / text_to_path.FONT_SCALE)
     assert np.array_equal(own_codes, codes)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 128), (33, 300)])
+def test_a_png_has_the_pixels_and_dots_per_inch_it_was_made_of(size):
+    drawn = Image.fromarray(np.random.default_rng(3).integers(0, 256, (*size[::-1], 3), dtype=np.uint8))
+    read = Image.open(BytesIO(png_file(drawn, 300)))
+    assert (read.mode, read.size, read.tobytes()) == ("RGB", size, drawn.tobytes())
+    assert read.info["dpi"] == pytest.approx((300, 300), abs=0.01)
 
 
 def test_a_sample_without_gates_says_so():

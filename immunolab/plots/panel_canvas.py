@@ -9,18 +9,17 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from immunolab.plots.style import MM, SMALL, figure, fonts
+from immunolab.plots.letters import text_outline
+from immunolab.plots.style import MM, SMALL, figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.textpath import TextToPath
 
 Array = NDArray[np.float64]
 Across = Literal["left", "center", "right"]
@@ -112,6 +111,7 @@ class Page:
     def draw(self, ax: Axes) -> None:
         """Paint the page on axes, which then are in mm."""
         ax.set_axis_off()
+        ax.set(xticks=[], yticks=[])  # not drawn, but made by whoever looks through the figure
         for values, box in self.images:
             extent = (box.left, box.right, box.bottom, box.top)
             ax.imshow(values, origin="lower", extent=extent, aspect="auto", interpolation="nearest", zorder=1)
@@ -168,44 +168,13 @@ def width_of(text: str, size: float = SMALL, bold: bool = False) -> float:
     bold
         Whether it is set in bold.
     """
-    return float(_outline(text, bold)[2]) * size * _POINT
-
-
-@lru_cache(maxsize=16_384)
-def _outline(text: str, bold: bool) -> tuple[Array, NDArray[np.uint8], float]:
-    """Return a text's outline: vertices of a font of size 1, path codes, and its width."""
-    from matplotlib.font_manager import FontProperties
-
-    font = FontProperties(family=fonts(), weight="bold" if bold else "normal")
-    letters = _letters()
-    vertices, codes = letters.get_text_path(font, text, ismath=False)
-    outline = np.asarray(vertices, dtype=np.float64).reshape(-1, 2) / letters.FONT_SCALE
-    return outline, np.asarray(codes, dtype=np.uint8), float(outline[:, 0].max(initial=0.0))
-
-
-@cache
-def _letters() -> TextToPath:
-    """Return matplotlib's way from text to outlines, which takes each letter's outline from its font once."""
-    from matplotlib.textpath import TextToPath
-
-    class KeptLetters(TextToPath):
-        """Outlines by font and letter, kept."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self._kept: dict[Any, Any] = {}
-
-        def get_glyphs_with_font(self, font: Any, s: str, glyph_map: Any = None, *others: Any, **options: Any) -> Any:
-            known = self._kept if glyph_map is None else glyph_map
-            return super().get_glyphs_with_font(font, s, known, *others, **options)
-
-    return KeptLetters()
+    return float(text_outline(text, bold)[2]) * size * _POINT
 
 
 def _path(word: Word):  # type: ignore[no-untyped-def]  # a matplotlib Path, which is imported where it is drawn
     from matplotlib.path import Path
 
-    outline, codes, width = _outline(word.text, word.bold)
+    outline, codes, width = text_outline(word.text, word.bold)
     shift = {"left": 0.0, "center": 0.5, "right": 1.0}[word.across] * width
     placed = (outline - (shift, 0.0)) * word.size * _POINT
     if word.upward:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from immunolab.plots.drawn_memory import free_drawn
 from immunolab.plots.gate_views import read_views
 from immunolab.plots.gates import draw_contact_sheet
-from immunolab.plots.style import picture
+from immunolab.plots.style import QUICK, picture
 from immunolab.results.run import Run
 from immunolab.schema.files import write_atomically
 from immunolab.study.sheet import Sample
@@ -95,5 +95,5 @@ def _in_few_colours(drawn: Image, views: str) -> bytes:
     words, buffer = PngImagePlugin.PngInfo(), BytesIO()
     words.add_text("views", views)
     few = drawn.quantize(_COLOURS, method=Quantize.FASTOCTREE, dither=Dither.NONE)
-    few.save(buffer, format="PNG", pnginfo=words)
+    few.save(buffer, format="PNG", pnginfo=words, compress_level=QUICK)
     return buffer.getvalue()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from immunolab.plots.drawn_memory import free_drawn
-from immunolab.plots.style import FONT_NEEDED, as_png, figure, letters_without_font, picture, save, style
+from immunolab.plots.style import FONT_NEEDED, QUICK, as_png, figure, letters_without_font, picture, save, style
 from immunolab.results.run import Run
 from immunolab.schema.tables import declared
 
@@ -215,7 +215,7 @@ def embedded(pixels: Image, smaller: int) -> str:
     from PIL.Image import Quantize
 
     buffer = BytesIO()
-    pixels.reduce(smaller).quantize(64, method=Quantize.FASTOCTREE).save(buffer, format="PNG")
+    pixels.reduce(smaller).quantize(64, method=Quantize.FASTOCTREE).save(buffer, format="PNG", compress_level=QUICK)
     return b64encode(buffer.getvalue()).decode("ascii")
 
 
