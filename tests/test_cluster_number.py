@@ -15,6 +15,7 @@ from immunolab.cli import main
 from immunolab.clustering.cluster_number import ClusterNumber, rand_index
 from immunolab.clustering.node_tree import node_tree
 from immunolab.clustering.som import train_map
+from immunolab.errors import InputError
 from immunolab.events.scales import channel_noise, channel_scales
 from immunolab.events.transforms import Asinh, Identity
 from immunolab.events.tube import Channel, Tube
@@ -139,3 +140,13 @@ def test_a_notebook_finds_the_evidence_in_uns() -> None:
     assert data.obs["immunolab_cluster"].nunique() == evidence["taken"] >= evidence["borne"]
     assert str(evidence["taken"]) in evidence["words"]
     assert len(evidence["clusters"]) == len(evidence["agreement"])
+
+
+def test_a_marker_without_any_value_is_named() -> None:
+    rng = np.random.default_rng(0)
+    data = il.gate(il.read_fcs("sample_data/sle/fcs/SLE001_W0.fcs"), "treg_th17_tfh_teff").to_anndata()[:50].copy()
+    shown = rng.normal(size=data.shape).astype(np.float32)
+    shown[:, list(data.var_names).index("CD25")] = np.nan
+    data.X = shown
+    with pytest.raises(InputError, match="no event has a value of every marker: CD25 without any"):
+        il.cluster(data, quiet=True)

@@ -73,6 +73,8 @@ def cluster(
         raise InputError(problems)
     points, names = _points(data, markers, seed)
     inside = np.flatnonzero(np.isfinite(points).all(axis=1))
+    if not len(inside):
+        raise InputError(_without_values(points, names))
     least = 1 if clusters is None else clusters
     if not 1 <= least <= len(inside):
         hint = f"choose 1 to {len(inside)} clusters"
@@ -156,6 +158,13 @@ def _points(data: AnnData, markers: Sequence[str], seed: int) -> tuple[NDArray[n
     raise InputError(
         Problem("", "AnnData", "it holds neither a tube nor single cells with a space to compare in", hint)
     )
+
+
+def _without_values(points: NDArray[np.float32], names: tuple[str, ...]) -> Problem:
+    """Return why no event can be compared: the markers that have no finite value, as far as it is they."""
+    blank = [name for name, column in zip(names, points.T, strict=False) if not np.isfinite(column).any()]
+    said = f": {', '.join(blank)} without any" if blank else ""
+    return Problem("", "markers", f"no event has a value of every marker{said}", "give the others as markers=[...]")
 
 
 def compared_by(var: pd.DataFrame) -> tuple[str, ...]:
