@@ -267,6 +267,23 @@ def test_an_event_that_is_not_known_of_some_patients_is_said(run):
     assert f"Doses missed: not known of 1 of {n} patients (no doses recorded)." in said
 
 
+def test_an_adverse_event_of_grade_5_is_a_death(run):
+    row = {"patient_id": run.samples[0].patient_id, "event": "death", "study_day": None, "assessed": "no"}
+    events = pd.DataFrame([row | {"seen_in": "table", "detail": "the study names no table of intercurrent events"}])
+    harm = run.table("adverse_events").copy()
+    if harm.empty:
+        harm = pd.DataFrame([{"cohort": None, "term": "any adverse event", "phase": "on_treatment", "n_patients": 8}])
+        harm = harm.assign(n_with_event=1, n_events=1, n_serious=1)
+    harm["grade_5"] = (harm["term"] == "any adverse event") & (harm["phase"] == "on_treatment")
+    harm["grade_5"] = harm["grade_5"].astype(int)
+    n = harm["grade_5"].sum()
+    found = concerns(replace(run, tables={**run.tables, "intercurrent_events": events, "adverse_events": harm}))
+    said = [one.text for one in found if one.kind == "death"]
+    assert len(said) == 1
+    assert said[0].startswith(f"Death: an adverse event of grade 5, which is death, in {n} patient")
+    assert not any(one.text.startswith("Death: not known") for one in found)
+
+
 def test_gates_that_say_the_same_are_said_once(run):
     rules = ("fixed_at_baseline", "refit_each_visit")
     values = {f"{c}_{rule}": v for rule in rules for c, v in (("fold", 1.0), ("ci_low", -0.2), ("ci_high", 0.3))}

@@ -208,14 +208,15 @@ def test_a_relapse_counts_in_the_registered_window_and_a_low_or_late_one_is_name
     ]
     table = scores_table(pd.DataFrame(rows), sle, doses=doses)
     endpoint = next(e for e in sle.endpoints if isinstance(e, EventCount))
-    counts = event_counts(table, dict.fromkeys(("P1", "P2", "P3", "P4"), ""), [endpoint])
+    run = report_fixture.finished_run()
+    cohort = run.cohorts[0]  # its only one, of which patients without a sample are
+    counts = event_counts(table, dict.fromkeys(("P1", "P2", "P3", "P4"), cohort), [endpoint])
     row = counts.iloc[0]
     assert (row["n_followed"], row["n_with_event"], row["n_in_window"], row["percent_in_window"]) == (4, 3, 2, 50)
     assert row["outside_window"] == "P1: SLEDAI 2 to 6 at W24, 100 days after the last dose"
     assert row["below_level"] == "P3: SLEDAI 0 to 3 at W24, 44 days after the last dose"
-    run = report_fixture.finished_run()
     tables = {"event_counts": counts, "scores": table, "measurements": pd.DataFrame(rows)}
-    found = event_finding(replace(run, tables=run.tables | tables), "", endpoint)
+    found = event_finding(replace(run, tables=run.tables | tables), cohort, endpoint)
     window = "the registered window (3 months after the last dose)"
     assert found.plain.startswith(f"Relapse in {window} in 2 of 4 patients (50 %")
     assert found.n == 4

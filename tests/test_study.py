@@ -13,9 +13,11 @@ import pytest
 from fcs_builder import write_fcs
 
 from immunolab.errors import InputError
+from immunolab.study.names import alike
 from immunolab.study.rows import unsafe_name
+from immunolab.study.sample import files_twice
 from immunolab.study.sheet import read_study
-from immunolab.study.timeline import timeline_quality
+from immunolab.study.timeline import timeline_quality, visits_out_of_order
 from immunolab.workflow.check import check_study
 
 HEADER = "sample_id,patient_id,visit,file"
@@ -540,3 +542,36 @@ def test_check_names_samples_off_their_window(tmp_path: Path) -> None:
         write_fcs(tmp_path / "fcs" / name, np.ones((20, 2), np.float32), ["FSC-A", "SSC-A"])
     notes = [note for note in check_study(source).notes if "window" in note]
     assert notes == ["samples.csv:sample S2  day 500 is outside the window of W10, [69, 73]"]
+
+
+def test_a_patient_without_a_sample_is_of_the_only_cohort(tmp_path: Path) -> None:
+    rows = ["a,P1,W0,fcs/a.fcs,SLE", "b,P2,W0,fcs/b.fcs,SLE"]
+    study = read_study(make(tmp_path, "\n".join(["sample_id,patient_id,visit,file,cohort", *rows])))
+    assert study.cohorts_of(["P1", "P9"]) == {"P1": "SLE", "P9": "SLE"}
+    rows[1] = "b,P2,W0,fcs/b.fcs,RA"
+    study = read_study(make(tmp_path, "\n".join(["sample_id,patient_id,visit,file,cohort", *rows])))
+    assert study.cohorts_of(["P2", "P9"]) == {"P2": "RA", "P9": ""}
+
+
+def test_one_file_for_two_visits_or_patients_is_named(tmp_path: Path) -> None:
+    rows = ["sample_id,patient_id,visit,file", "a,P1,W0,fcs/a.fcs", "b,P1,W10,fcs/a.fcs", "c,P2,W0,fcs/c.fcs"]
+    study = read_study(make(tmp_path, "\n".join(rows)))
+    assert files_twice(study.samples) == ["P1 W0 and P1 W10 (a.fcs)"]
+    assert files_twice(study.samples[1:]) == []
+
+
+def test_names_that_may_be_of_one_patient() -> None:
+    names = ["P-2", "p2", "007", "7", "Zoé", "Zoe\u0301", "P20", "P02", "A", "10", "100", "NA", "nan"]
+    assert alike(names) == [("P-2", "p2", "P02"), ("007", "7"), ("Zoé", "Zoe\u0301")]
+
+
+def test_visits_in_another_order_than_their_days(tmp_path: Path) -> None:
+    rows = [
+        "sample_id,patient_id,visit,file,study_day",
+        "a,P1,W0,fcs/a.fcs,71",
+        "b,P1,W10,fcs/b.fcs,1",
+        "c,P2,W0,fcs/c.fcs,1",
+    ]
+    study = read_study(make(tmp_path, "\n".join(rows)))
+    assert visits_out_of_order(study.trial, study.samples) == ["P1 (W0 on day 71, W10 on day 1)"]
+    assert visits_out_of_order(None, study.samples) == []

@@ -43,7 +43,7 @@ def endpoint_rows(
         ``below_limit`` or ``above_limit``; one that cannot be evaluated is empty, flagged. A slope is in the row of the
         visit its period ends with, and of no day: study day, days since the last dose and state of the cycle are empty.
     """
-    desk = _Desk.of(study)
+    desk = _Desk.of(study, measurements, scores)
     endpoints = (*study.endpoints, *besides)
     return ENDPOINTS.frame([row for endpoint in endpoints for row in _rows(desk, endpoint, measurements, scores)])
 
@@ -93,7 +93,7 @@ def context_rows(study: Study, measurements: pd.DataFrame, scores: pd.DataFrame)
     source = "shown beside the endpoints"
     wanted = [PairedChange(id=name, source=source, score=name) for name in scored]
     wanted += [PairedChange(id=name, source=source, variable=name) for name in measured]
-    desk = _Desk.of(study)
+    desk = _Desk.of(study, measurements, scores)
     return ENDPOINTS.frame([row for endpoint in wanted for row in _rows(desk, endpoint, measurements, scores)])
 
 
@@ -106,10 +106,11 @@ class _Desk:
     cohorts: dict[str, str]
 
     @classmethod
-    def of(cls, study: Study) -> _Desk:
+    def of(cls, study: Study, *tables: pd.DataFrame) -> _Desk:
         stained = [s for s in reversed(study.samples) if not s.control_of]
         samples = {(s.patient_id, s.visit): s for s in stained}
-        return cls(study, samples, {s.patient_id: s.cohort for s in stained if s.cohort})
+        patients = dict.fromkeys(str(patient) for table in tables for patient in table["patient_id"].unique())
+        return cls(study, samples, study.cohorts_of(patients))
 
 
 def _rows(
@@ -132,7 +133,7 @@ def _row(desk: _Desk, endpoint: Endpoint, name: str, record: dict) -> dict[str, 
     return {
         "sample_id": sample.sample_id if sample else f"{patient}:{visit}",
         "patient_id": patient,
-        "cohort": desk.cohorts.get(patient),
+        "cohort": desk.cohorts[patient] or None,
         "visit": visit,
         "study_day": found.study_day,
         "days_since_last_dose": found.days_since_last_dose,

@@ -56,19 +56,14 @@ def study_patients(study: Study, measurements: pd.DataFrame) -> tuple[str, ...]:
 
 
 def enrolled(study: Study, measurements: pd.DataFrame) -> dict[str, str]:
-    """Return the cohort of every patient of a study, "" where the sheet names none.
+    """Return the cohort of every patient of a study, see `Study.cohorts_of`.
 
     Parameters
     ----------
     study, measurements
         As for `study_patients`.
     """
-    cohorts = _cohorts(study)
-    return {patient: cohorts.get(patient, "") for patient in study_patients(study, measurements)}
-
-
-def _cohorts(study: Study) -> dict[str, str]:
-    return {s.patient_id: s.cohort for s in reversed(study.samples) if not s.control_of}
+    return study.cohorts_of(study_patients(study, measurements))
 
 
 def followed(study: Study, measurements: pd.DataFrame, events: Sequence[pd.DataFrame]) -> tuple[Followed, ...]:
@@ -83,18 +78,18 @@ def followed(study: Study, measurements: pd.DataFrame, events: Sequence[pd.DataF
     events
         Further tables of patients and study days (adverse events, outcomes).
     """
-    cohorts = _cohorts(study)
+    cohorts = enrolled(study, measurements)
     last: dict[str, int] = {}
     for patient, day in _days(study, measurements, events):
         last[patient] = max(last.get(patient, 0), day)
     return tuple(
         Followed(
             patient,
-            cohorts.get(patient, ""),
+            cohort,
             treatment_end(study.trial, study.doses.get(patient)) if study.trial else None,
             last.get(patient, 0),
         )
-        for patient in study_patients(study, measurements)
+        for patient, cohort in cohorts.items()
     )
 
 

@@ -254,8 +254,8 @@ class Run(RunTables):
         Series of bool
             One value a row, on the table's index.
         """
-        known = {sample.patient_id: sample.cohort for sample in self.samples}
-        return table["patient_id"].map(lambda patient: known.get(patient, "") == cohort).astype(bool)
+        known = self.study.cohorts_of(map(str, table["patient_id"].unique()))
+        return table["patient_id"].map(lambda patient: known[str(patient)] == cohort).astype(bool)
 
     def patient(self, patient_id: str) -> PatientRows:
         """Return a patient's rows of every table that names patients or samples.
@@ -275,8 +275,9 @@ class Run(RunTables):
         InputError
             The run has no such patient.
         """
-        known = {s.patient_id: s.cohort for s in self.samples}
-        known |= {str(p): "" for p in self.endpoints["patient_id"] if p not in known}
+        known = self.study.cohorts_of(
+            [s.patient_id for s in self.samples] + [str(p) for p in self.endpoints["patient_id"]]
+        )
         if patient_id not in known:
             raise InputError(Problem("", "patient", f"unknown patient '{patient_id}'", nearest(patient_id, known)))
         samples = [s.sample_id for s in self.samples if s.patient_id == patient_id]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 
 from immunolab.config import Document, Place
@@ -21,6 +23,21 @@ def undrawable(name: str) -> str:
     if not name.isprintable():
         return "holds a line break or a character that cannot be seen"
     return f"is longer than {LONGEST_NAME} characters" if len(name) > LONGEST_NAME else ""
+
+
+def alike(names: Iterable[str]) -> list[tuple[str, ...]]:
+    """Return names that differ only in capitals, spaces, signs between words, leading zeros or how accents are coded.
+
+    Parameters
+    ----------
+    names
+        Of patients.
+    """
+    found: dict[str, dict[str, None]] = {}
+    for name in names:
+        plain = re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", name).casefold())
+        found.setdefault(re.sub(r"(?<!\d)0+(?=\d)", "", plain), {})[name] = None
+    return [tuple(own) for own in found.values() if len(own) > 1]
 
 
 def name_problems(names: Iterable[tuple[Place, str]], document: Document) -> Iterator[Problem]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -83,3 +84,18 @@ class Sample:
     def culture(self) -> tuple[str, str, str]:
         """Patient, visit and panel, which a stimulated tube has in common with its unstimulated control."""
         return self.patient_id, self.visit, self.panel
+
+
+def files_twice(samples: Iterable[Sample]) -> list[str]:
+    """Return ``P1 W0 and P1 W10 (a.fcs)`` for each file that is given to several patients or visits.
+
+    Parameters
+    ----------
+    samples
+        Of the study; control tubes, and single cells, of which one file may hold several samples, are left out.
+    """
+    found: dict[Path, dict[str, None]] = {}
+    for sample in samples:
+        if not sample.control_of and sample.modality != "single_cell":
+            found.setdefault(sample.file, {})[f"{sample.patient_id} {sample.visit}"] = None
+    return [f"{' and '.join(own)} ({file.name})" for file, own in found.items() if len(own) > 1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
@@ -156,6 +156,14 @@ class Study:
         beside = (self.overrides,) if is_there(self.overrides) else ()
         named = (*own, *clinic, *gates, *beside)
         return frozenset(path for path in named if isinstance(path, Path))
+
+    def cohorts_of(self, patients: Iterable[str]) -> dict[str, str]:
+        """Return the cohort of each patient: the sheet's; without a sample, the study's where it has only one."""
+        bridges = self.comparison.bridges
+        named = {s.patient_id: s.cohort for s in reversed(self.samples) if not s.control_of}
+        all_of = {cohort for patient, cohort in named.items() if patient not in bridges}
+        default = all_of.pop() if len(all_of) == 1 else ""
+        return {patient: named.get(patient, default) for patient in patients}
 
     def relative(self, path: Path) -> str:
         """Return a file's path relative to the study's folder (``../a.fcs`` beside it), its name on another drive."""

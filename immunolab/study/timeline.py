@@ -175,6 +175,30 @@ def _segment(dosing: Dosing, dose_day: int) -> Segment | None:
     return next((s for s in dosing.segments if s.first_day <= dose_day <= s.last_day), None)
 
 
+def visits_out_of_order(trial: Trial | None, samples: Iterable[Sample]) -> list[str]:
+    """Return ``P04 (W0 on day 71, W10 on day 1)`` for each patient with a visit that was taken before an earlier one.
+
+    Parameters
+    ----------
+    trial
+        Its calendar orders the visits.
+    samples
+        Of the study; those without a study day, and control tubes, are left out.
+    """
+    order = {name: i for i, name in enumerate(trial.visit_names)} if trial else {}
+    days: dict[str, dict[str, int]] = {}
+    for sample in samples:
+        if not sample.control_of and sample.visit in order and sample.study_day is not None:
+            days.setdefault(sample.patient_id, {}).setdefault(sample.visit, sample.study_day)
+    found = []
+    for patient, own in days.items():
+        visits = sorted(own, key=order.__getitem__)
+        turned = [visit for pair in pairwise(visits) if own[pair[0]] > own[pair[1]] for visit in pair]
+        if turned:
+            found.append(f"{patient} ({', '.join(f'{visit} on day {own[visit]}' for visit in dict.fromkeys(turned))})")
+    return found
+
+
 def timeline_quality(trial: Trial | None, samples: Iterable[Sample], doses: Mapping[str, PatientDoses]) -> pd.DataFrame:
     """Return rows of the quality table: samples off their window or phase, doses off the calendar.
 

@@ -12,8 +12,10 @@ from immunolab.errors import DataFileError, ImmunolabError, Problem, attempt, ne
 from immunolab.events.tube import Tube
 from immunolab.schema.flags import Check
 from immunolab.study.control_tubes import bridge_notes
+from immunolab.study.names import alike
+from immunolab.study.sample import files_twice
 from immunolab.study.sheet import Sample, Study, named_tubes, read_study
-from immunolab.study.timeline import timeline_quality
+from immunolab.study.timeline import timeline_quality, visits_out_of_order
 from immunolab.workflow.check_overrides import check_overrides
 from immunolab.workflow.check_runs import StudyHeaders
 from immunolab.workflow.check_stains import panel_stains
@@ -81,7 +83,7 @@ def check_study(source: Path | str, *, allow_code: bool = False) -> Checked:
     aliased, hardly = _design(study)
     bridges = [Problem(study.sheet.name if study.sheet else "", "", text) for text in bridge_notes(study.samples)]
     notes = [  # from what would make results wrong to what is only worth knowing
-        *(*found.suspicious, *aliased),
+        *(*found.suspicious, *_files_twice(study), *_alike(study), *aliased),
         *(Problem(study.name, "", text, "") for text in sentences),
         *(*found.changes, *hardly, *bridges, *changed, *planned.notes),
         *(*_without_sample(study, clinic), *_off_calendar(study), *found.notes),
@@ -140,7 +142,11 @@ def _off_calendar(study: Study) -> list[Problem]:
     found = timeline_quality(study.trial, [s for s in study.samples if not s.control_of], study.doses)
     sheet = study.sheet.name if study.sheet else ""
     off = found[found["check"].isin(_OFF_CALENDAR)]
-    return [Problem(sheet, f"sample {row.sample_id}", str(row.message)) for row in off.itertuples()]
+    turned = [
+        Problem(sheet, "", f"visits and days are in different orders, as where labels were exchanged: {text}")
+        for text in visits_out_of_order(study.trial, study.samples)
+    ]
+    return [*turned, *(Problem(sheet, f"sample {row.sample_id}", str(row.message)) for row in off.itertuples())]
 
 
 def _design(study: Study) -> tuple[list[Problem], list[Problem]]:
@@ -162,6 +168,23 @@ def _without_sample(study: Study, clinic: ClinicSources | None) -> list[Problem]
     more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
     message = f"measured or dosed, but without a sample: {', '.join(named[:_NAMED])}{more}; they count as patients"
     return [Problem(study.name, "", message, "")] if named else []
+
+
+def _alike(study: Study) -> list[Problem]:
+    """Return one note that names patients of the sheet who may be one: a visit of theirs would have no pair."""
+    pairs = alike(s.patient_id for s in study.samples if s.patient_id and not s.control_of)
+    named = "; ".join(" and ".join(f"'{name}'" for name in own) for own in pairs[:_NAMED])
+    more = f"; and {len(pairs) - _NAMED} more" if len(pairs) > _NAMED else ""
+    text = f"patients who may be one, spelled differently: {named}{more}; they count as different patients"
+    return [Problem(study.sheet.name if study.sheet else study.name, "", text, "")] if pairs else []
+
+
+def _files_twice(study: Study) -> list[Problem]:
+    """Return one note that names visits that have one file: a change between them is none."""
+    found = files_twice(study.samples)
+    named = "; ".join(found[:_NAMED]) + (f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else "")
+    text = f"one file for several patients or visits, which then differ in nothing: {named}"
+    return [Problem(study.sheet.name if study.sheet else study.name, "", text, "")] if found else []
 
 
 def _gathered(problems: Iterable[Problem]) -> tuple[Problem, ...]:

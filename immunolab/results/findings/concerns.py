@@ -19,10 +19,14 @@ from immunolab.results.findings.registry import registered
 from immunolab.results.findings.words import capital, endpoint_name, listed, present
 from immunolab.results.run import Run, in_cohort
 from immunolab.results.sentences import direction
-from immunolab.schema.flags import Code, split
+from immunolab.schema.flags import Check, Code, split
+from immunolab.study.sample import files_twice
+from immunolab.study.timeline import visits_out_of_order
 
 Kind = Literal["death", "withdrawal", "event", "harm", "control", "confounding", "numbers", "quality", "deviation"]
 _MOST_NAMED = 12  # patients named one by one in a sentence; judgement: more are counted
+
+_OFF_VISIT = (Check.OUT_OF_WINDOW, Check.OUT_OF_PHASE, Check.DOSED_AT_BASELINE)
 
 _BY_CODE: dict[Code, tuple[Kind, str]] = {
     Code.E_BATCH_ALIASED: ("confounding", "Visit coincides with batch, so drug and batch cannot be separated"),
@@ -90,6 +94,10 @@ def _intercurrent(run: Run) -> Iterator[tuple[Kind, str]]:
         count = own["patient_id"].nunique()
         of = "any patient" if count >= n else f"{count} of {n} patients"
         why = listed(dict.fromkeys(str(detail).replace("_", " ") for detail in own["detail"]))
+        if event == "death" and (fatal := _fatal(run)):
+            who = f"an adverse event of grade 5, which is death, in {fatal} patient{'s' if fatal > 1 else ''}"
+            yield "death", f"Death: {who}; values after it are taken, for {why}."
+            continue
         yield "event", f"{capital(str(event).replace('_', ' '))}: not known of {of} ({why})."
 
 
@@ -135,13 +143,22 @@ def _harm(run: Run) -> Iterator[tuple[Kind, str]]:
     if every.empty:
         return
     during = every[every["phase"] != "baseline"]
-    fatal = int(during["grade_5"].fillna(0).sum())
+    fatal = _fatal(run)
     phases = [
         f"{_events(r)} {'on treatment' if r['phase'] == 'on_treatment' else 'in follow-up'}{_of(run, r['cohort'])}"
         for _, r in during.iterrows()
     ]
     worst = f"; grade 5 in {fatal} patient{'s' if fatal > 1 else ''}" if fatal else ""
     yield "harm", f"Adverse events: {listed(phases)}; {_serious(during)}{worst}."
+
+
+def _fatal(run: Run) -> int:
+    """Return how many patients had an adverse event of grade 5 (CTCAE: death) after the first dose."""
+    table = run.table("adverse_events")
+    if table.empty:
+        return 0
+    every = table[(table["term"] == "any adverse event") & (table["phase"] != "baseline")]
+    return int(every["grade_5"].fillna(0).sum())
 
 
 def _serious(rows: pd.DataFrame) -> str:
@@ -226,7 +243,34 @@ def _quality(run: Run) -> Iterator[tuple[Kind, str]]:
     yield from (("quality", f"{text}.") for text in drift_sentences(run.drift))
     others_than_batch = run.design[run.design["factor"] != "batch"]  # batch is said with the tests that it concerns
     yield from (("confounding", f"{text}.") for text in design_sentences(others_than_batch))
-    off, _ = _apart(own, calendar_warnings(run)["sample_id"])
+    yield from _same_files(run)
+    yield from _calendar(run, own)
+
+
+def _same_files(run: Run) -> Iterator[tuple[Kind, str]]:
+    """Yield the visits that have one file."""
+    if found := files_twice(run.samples):
+        more = f"; and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+        said = "; ".join(found[:_MOST_NAMED]) + more
+        yield "quality", f"One file is given to several patients or visits, which then differ in nothing: {said}."
+
+
+def _calendar(run: Run, own: Sequence[str]) -> Iterator[tuple[Kind, str]]:
+    """Yield patients whose visits and days differ in order, samples off their visit, and how many are off in all."""
+    if turned := visits_out_of_order(run.study.trial, run.samples):
+        said = "; ".join(turned[:_MOST_NAMED]) + (
+            f"; and {len(turned) - _MOST_NAMED} more" * (len(turned) > _MOST_NAMED)
+        )
+        yield (
+            "deviation",
+            f"Visits and days are in different orders, as where labels were exchanged: {said}. "
+            "They are compared as labelled.",
+        )
+    warned = calendar_warnings(run)
+    beside, _ = _apart(own, warned.loc[warned["check"].isin(_OFF_VISIT), "sample_id"])
+    if beside:
+        yield "deviation", f"Taken outside the visit's window or phase, and compared as that visit: {_some(beside)}."
+    off, _ = _apart(own, warned["sample_id"])
     if off:
         yield "deviation", f"Off the planned days or doses: {len(off)} of {len(own)} samples."
 
