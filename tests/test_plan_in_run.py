@@ -10,8 +10,11 @@ import pytest
 from test_pipeline import GATES
 
 from immunolab.analysis_plan.lock import LOCK_FILE
+from immunolab.analysis_plan.override_entries import override_problems
+from immunolab.audit.entry import Entry
 from immunolab.audit.log import AuditLog
 from immunolab.errors import InputError
+from immunolab.gating.overrides import Override
 from immunolab.report.verify import verify
 from immunolab.results.record import read_run
 from immunolab.results.run import REPORT, Run
@@ -183,9 +186,16 @@ def test_gates_moved_after_the_lock_and_after_unblinding_are_said(place: Path) -
     file.write_text(both.replace("entry: ", "entry: 0", 1))
     assert any("override Treg" in one and "names an entry that the log does not have" in one for one in _found(place))
     file.write_text(both)
-    AuditLog(place / "study").append(
-        "override_withdrawn", {"entry": AuditLog(place / "study").entries()[1].hash, "gates": [[sample, "/x/Treg"]]},
-        by="R", at=AT,
-    )  # fmt: skip
+    gate = [sample, "/lymphocytes/CD3/CD4/Treg"]
+    fields = {"entry": AuditLog(place / "study").entries()[1].hash, "gates": [gate]}
+    AuditLog(place / "study").append("override_withdrawn", fields, by="R", at=AT)
     file.write_text(both.splitlines(keepends=True)[0] + both.splitlines(keepends=True)[2])
     assert not any("lacks what entry" in one for one in _found(place))
+
+
+def test_a_lost_override_is_found_beside_one_of_a_namesake_under_another_parent() -> None:
+    moved = [{"sample_id": "P1_W0", "path": path} for path in ("/CD3/CD4/Treg", "/CD3/CD8/Treg")]
+    entry = Entry(1, "override", "R", AT, {"moved": moved}, "", "abc")
+    kept = Override("1", "1", "P1_W0", "/CD3/CD4/Treg", None, None, "other", entry="abc")
+    [problem] = override_problems([kept], [entry])
+    assert "lacks what entry 1 of the log says was overridden by R: P1_W0 Treg" in problem.message

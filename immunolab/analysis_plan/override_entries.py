@@ -75,9 +75,11 @@ def override_problems(
             gate = _gate(one.sample_id, one.path)
             latest[gate] = max(latest.get(gate, 0), known[one.entry].number)
     for entry, gates in _standing(entries):
-        lost = [gate for gate in gates if (entry.hash, *gate) not in there and latest.get(gate, 0) < entry.number]
+        lost = [gate for gate in gates if not _is_in(there, entry, gate) and latest.get(gate, 0) < entry.number]
         if lost:
-            names = ", ".join(" ".join(gate) for gate in lost[:_NAMED]) + (" ..." if len(lost) > _NAMED else "")
+            names = ", ".join(f"{sample} {path.rsplit('/', 1)[-1]}" for sample, path in lost[:_NAMED]) + (
+                " ..." if len(lost) > _NAMED else ""
+            )
             text = f"lacks what entry {entry.number} of the log says was overridden by {entry.by}: {names}"
             yield Problem(
                 OVERRIDES_FILE, "", text, "put the file back from a copy; a review that is opened withdraws it"
@@ -102,9 +104,15 @@ def _standing(entries: Sequence[Entry]) -> list[tuple[Entry, list[tuple[str, str
     return [(one, [gate for gate in _gates(one) if (name, *gate) not in withdrawn]) for name, one in standing.items()]
 
 
+def _is_in(there: set[tuple[str, str, str]], entry: Entry, gate: tuple[str, str]) -> bool:
+    """Return whether a file has an entry's gate, by its path or, shortened by hand, by its name alone."""
+    sample, path = gate
+    return not there.isdisjoint({(entry.hash, sample, path), (entry.hash, sample, path.rsplit("/", 1)[-1])})
+
+
 def _gates(entry: Entry) -> list[tuple[str, str]]:
     return [_gate(one["sample_id"], one["path"]) for one in entry.fields.get("moved", ())]
 
 
 def _gate(sample_id: object, path: object) -> tuple[str, str]:
-    return str(sample_id), str(path).rsplit("/", 1)[-1]
+    return str(sample_id), str(path)

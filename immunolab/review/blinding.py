@@ -10,7 +10,7 @@ import random
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ class Codes:
         """Return what a code is of; a KeyError where there is no such code."""
         return self._names[code]
 
-    @property
+    @cached_property
     def _names(self) -> dict[str, str]:
         return {code: name for name, code in self.of.items()}
 
