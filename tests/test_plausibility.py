@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,25 @@ def test_the_share_that_low_dose_il2_gives_is_shown(treg: float) -> None:
     result = gated(blood_tube(treg=treg))
     assert result.percent("Treg") == pytest.approx(treg, abs=0.1)
     assert flags(result, "Treg") == ({"out_of_range"} if treg > 40 else set())
+
+
+def test_what_is_gated_on_a_dye_without_a_signal_is_withheld_and_so_is_what_depends_on_it() -> None:
+    tube = blood_tube()
+    tube.columns[tube.find("FOXP3")] = 0.0
+    result = gated(tube)
+    for name in ("Treg", "Tconv", "CD4_EM"):
+        assert "no_signal" in flags(result, name)
+        assert np.isnan(result.percent(name))
+    assert "no_signal" not in flags(result, "CD4")
+    reason = result.counts.set_index("population").loc["Treg", "reason"]
+    assert str(reason).endswith("FOXP3 reads one value in every event")
+
+
+def test_metals_that_no_cell_carries_are_counted() -> None:
+    tube = blood_tube()
+    tube.columns[tube.find("FOXP3")] = 0.0
+    mass = tuple(replace(channel, kind="mass") for channel in tube.channels)
+    assert "no_signal" not in flags(gated(replace(tube, channels=mass)), "Treg")
 
 
 def test_a_share_out_of_range_is_shown_and_marked() -> None:

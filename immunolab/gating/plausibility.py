@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from immunolab.events.tube import Tube
 from immunolab.gating.coexpression import broken_rules, depend_on, of_other_cells
-from immunolab.gating.strategy import Memberships, Population, Rectangle, Strategy
+from immunolab.gating.strategy import Ellipsoid, Memberships, Polygon, Population, Rectangle, Strategy
 from immunolab.intervals import jeffreys_percent
 from immunolab.schema.flags import Flag, split
 from immunolab.vocabulary.populations import populations
@@ -26,7 +26,18 @@ _MOST = 50.0  # percent of a population: a pile at a detector's end is then what
 # percent of T cells that CD4 and CD8 together make up at least; the rest are gamma-delta and double negative or double
 # positive cells, seldom over 20 % in blood (judgement, 2026-11-26: half as many again, to be rarely wrong in disease)
 _FEWEST_ASSIGNED = 60.0
-_OWN = frozenset({Flag.OUT_OF_RANGE, Flag.IMPLAUSIBLE, Flag.T_CELLS_UNASSIGNED, Flag.STAINING, Flag.AT_SCATTER_END})
+_FEWEST = 500  # events of a tube: fewer can read alike in a channel that was recorded (as the check of tubes has it)
+_OWN = frozenset(
+    {
+        Flag.OUT_OF_RANGE,
+        Flag.IMPLAUSIBLE,
+        Flag.NO_SIGNAL,
+        Flag.T_CELLS_UNASSIGNED,
+        Flag.STAINING,
+        Flag.AT_SCATTER_END,
+    }
+)
+_DOWN = (Flag.IMPLAUSIBLE, Flag.NO_SIGNAL)  # flags that all that depends on a population takes over
 _Word = tuple[Flag, str]
 
 
@@ -37,7 +48,8 @@ def checked(memberships: Memberships, tube: Tube) -> Memberships:
     plausible a population is flagged ``out_of_range``, outside what is possible ``implausible``, and so is all that
     depends on it. In any specimen, CD4 and CD8 that leave out many T cells are flagged ``t_cells_unassigned``, and
     what is gated on markers that do not go together as on cells ``staining``, and lymphocytes most of which are at
-    the end of a scatter detector ``at_scatter_end``.
+    the end of a scatter detector ``at_scatter_end``. What is gated on a dye that reads one value in every event is
+    flagged ``no_signal``, and so is all that depends on it.
 
     Parameters
     ----------
@@ -53,18 +65,19 @@ def checked(memberships: Memberships, tube: Tube) -> Memberships:
         *depend_on(memberships, tube, broken_rules(memberships, tube)),
         *of_other_cells(memberships, tube),
     ]
-    no_lymphocytes = _at_end_of_scatter(memberships, tube)
-    for path, word in [*_blood(strategy, counted), *_unassigned(strategy, counted, tube), *doubted, *no_lymphocytes]:
+    no_cells = [*_at_end_of_scatter(memberships, tube), *_not_recorded(strategy, tube)]
+    for path, word in [*_blood(strategy, counted), *_unassigned(strategy, counted, tube), *doubted, *no_cells]:
         found.setdefault(path, []).append(word)
-    impossible: dict[str, str] = {}
+    withheld: dict[Flag, dict[str, str]] = {flag: {} for flag in _DOWN}
     flagged = []
     for one in strategy.populations:
         words = found.get(one.path, [])
-        above = next((impossible[path] for path in sorted(one.depends_on) if path in impossible), "")
-        if above:
-            words = [(Flag.IMPLAUSIBLE, f"depends on {above}"), *words]
-        if any(flag is Flag.IMPLAUSIBLE for flag, _ in words):
-            impossible[one.path] = above or one.name
+        for flag, names in withheld.items():
+            above = next((names[path] for path in sorted(one.depends_on) if path in names), "")
+            if above:
+                words = [(flag, f"depends on {above}"), *words]
+            if any(word is flag for word, _ in words):
+                names[one.path] = above or one.name
         flagged.append(_flagged(one, words))
     return replace(memberships, strategy=replace(strategy, populations=tuple(flagged)))
 
@@ -146,6 +159,24 @@ def _at_end_of_scatter(memberships: Memberships, tube: Tube) -> Iterator[tuple[s
                     f"{100 * piled / n:.0f} % of the events are at the highest value of {channel.name}, as beads are"
                 )
                 yield one.path, (Flag.AT_SCATTER_END, words)
+                break
+
+
+def _not_recorded(strategy: Strategy, tube: Tube) -> Iterator[tuple[str, _Word]]:
+    """Yield what is gated on a dye that reads one value in every event; counts of a metal can be zero in all cells."""
+    if tube.n_events < _FEWEST:
+        return
+    silent: dict[str, bool] = {}
+    for one in strategy.populations:
+        gate = one.gate
+        for side in gate.dimensions if isinstance(gate, Rectangle | Polygon | Ellipsoid) else ():
+            if side.ratio is not None or (channel := tube.channel(side.name)).kind != "fluorescence":
+                continue
+            if channel.name not in silent:
+                raw = tube.raw(channel.name)
+                silent[channel.name] = bool(raw.min() == raw.max())
+            if silent[channel.name]:
+                yield one.path, (Flag.NO_SIGNAL, f"{channel.marker or channel.name} reads one value in every event")
                 break
 
 

@@ -23,7 +23,14 @@ _COLUMNS = {
 _NAMED = 6  # samples named of a row; more are in tables/counts.csv
 # whose reason has the figures
 _EXPLAINED = frozenset(
-    {Flag.IMPLAUSIBLE, Flag.OUT_OF_RANGE, Flag.T_CELLS_UNASSIGNED, Flag.STAINING, Flag.AT_SCATTER_END}
+    {
+        Flag.IMPLAUSIBLE,
+        Flag.NO_SIGNAL,
+        Flag.OUT_OF_RANGE,
+        Flag.T_CELLS_UNASSIGNED,
+        Flag.STAINING,
+        Flag.AT_SCATTER_END,
+    }
 )
 _SAMPLING = frozenset({Flag.BELOW_LOD, Flag.BELOW_LOQ})  # of the blood taken, not of the gates: last of the doubtful
 

@@ -68,6 +68,11 @@ class Flag(DeclaredWord):
         "unusable",
         "a share that no adult's blood is known to have, of this population or of one that it depends on",
     )
+    NO_SIGNAL = (
+        "no_signal",
+        "unusable",
+        "gated on a channel that reads one value in every event, or on cells that are: nothing was recorded",
+    )
     OUT_OF_RANGE = "out_of_range", "doubtful", "a share outside what adult blood has, in health or disease"
     T_CELLS_UNASSIGNED = "t_cells_unassigned", "doubtful", "over 40 % of the T cells are neither CD4 nor CD8"
     STAINING = (
@@ -370,7 +375,7 @@ READERS = frozenset({Flag.OVERRIDDEN, Flag.BELOW_OVERRIDE})
 UNQUANTIFIED = frozenset({Flag.BELOW_LOD, Flag.BELOW_LOQ, Flag.BELOW_LIMIT, Flag.ABOVE_LIMIT, Flag.TOO_FEW_EVENTS})
 """Flags of values outside what the assay can quantify; drawn with an open symbol."""
 
-WITHHELD = frozenset({Flag.NO_BORDER, Flag.IMPLAUSIBLE})
+WITHHELD = frozenset({Flag.NO_BORDER, Flag.IMPLAUSIBLE, Flag.NO_SIGNAL})
 """Flags of a population that was counted, but whose number is not shown, nor that of any share of it or in it."""
 
 VERDICTS = {
