@@ -81,6 +81,20 @@ def test_files_that_are_not_there_are_all_named_before_any_is_read(tmp_path: Pat
         il.qc(files)
 
 
+def test_a_folder_in_place_of_its_files_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"(?s)this is a folder.*name its files: .*\*\.fcs"):
+        il.qc(tmp_path)
+
+
+def test_a_link_whose_file_is_gone_fails_alone(steady: Tube, tmp_path: Path) -> None:
+    (tmp_path / "lost.fcs").symlink_to(tmp_path / "nowhere.fcs")
+    found = il.qc([tmp_path / "lost.fcs", saved(steady, tmp_path / "kept.fcs")])
+    header = found.table.query("sample_id == 'lost'")
+    assert list(header["status"]) == ["fail"]
+    assert "cannot be read" in header["message"].iloc[0]
+    assert "kept" in found.samples
+
+
 def test_a_panel_that_cannot_be_read_is_no_fault_of_the_tubes(steady: Tube, tmp_path: Path) -> None:
     tube = saved(steady, tmp_path / "good.fcs")
     (tmp_path / "panel.csv").write_text("channel,marker\n,CD4\n")

@@ -318,6 +318,16 @@ def test_fractions_given_as_percent_are_said_with_the_result() -> None:
     assert said == [f"W_FRACTION  treg: all values are within {low:g}..{high:g}; they were read as percent"]
 
 
+def test_fractions_at_one_visit_and_percentages_at_the_other_are_said_with_the_result() -> None:
+    table = _table()
+    table["treg"] = np.where(table["visit"] == "W0", 0.045, 6.0) * np.linspace(0.9, 1.1, len(table))
+    said = [line for line in repr(_compare(table)).splitlines() if line.startswith("W_FRACTION")]
+    assert len(said) == 1
+    assert "fractions at one visit and percentages at the other?" in said[0]
+    table["treg"] = np.where(table["visit"] == "W0", 0.3, 6.0) * np.linspace(0.9, 1.1, len(table))
+    assert "W_FRACTION" not in repr(_compare(table))  # a twentyfold rise of a rare subset
+
+
 def test_an_unknown_unit_is_said_with_the_result() -> None:
     assert (
         "W_UNIT  treg: unit 'percnt' says no scale: compared as differences (identity); give the unit, or a scale"

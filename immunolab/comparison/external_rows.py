@@ -28,6 +28,9 @@ _PASSED_ON = (
 )  # columns of `tables.ENDPOINTS` taken as they are
 _IN_BRACKETS = re.compile(r"[(\[]([^()\[\]]*[%/][^()\[\]]*)[)\]]\s*$")  # a unit: per cent, or one thing per another
 _FRACTION_MEDIAN = 0.1  # percentages that are all below 1 with a median above it look like fractions (judgement)
+# times the median of one visit from which on another's percentages, all below 1, look like fractions (judgement: a
+# change of unit is a hundredfold, and no treatment of these trials raises a subset thirtyfold)
+_HUNDREDFOLD = 30
 
 
 @dataclass(frozen=True)
@@ -262,3 +265,18 @@ def _fractions(rows: pd.DataFrame) -> Iterator[Finding]:
         if values.size > 3 and values.max() <= 1 and np.median(values) > _FRACTION_MEDIAN:
             text = f"all values are within {values.min():g}..{values.max():g}; they were read as percent"
             yield Finding(Code.W_FRACTION, "", str(endpoint), text)
+        elif text := _fractions_at_one_visit(group):
+            yield Finding(Code.W_FRACTION, "", str(endpoint), text)
+
+
+def _fractions_at_one_visit(group: pd.DataFrame) -> str:
+    """Return which visit's values are fractions beside another's percentages, by their size; empty where none is."""
+    visits = group.groupby("visit")["value"].agg(["median", "max"])
+    low, high = visits["median"].idxmin(), visits["median"].idxmax()
+    small, large = visits.loc[low], visits.loc[high]
+    if small["max"] > 1 or large["max"] <= 1 or large["median"] < _HUNDREDFOLD * small["median"]:
+        return ""
+    return (
+        f"the median is {small['median']:.3g} at {low} and {large['median']:.3g} at {high}: fractions at one visit and "
+        "percentages at the other? both were read as percent"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from html import escape
@@ -244,9 +245,13 @@ def _sources(given: Any) -> list[Source]:
         raise InputError(
             [Problem("", "tubes", f"{type(one).__name__} is neither a tube nor a file", hint) for one in others]
         )
-    absent = [one for one in several if not isinstance(one, Tube) and not Path(one).exists()]
-    if absent:
-        raise InputError([Problem(str(one), "", "the file does not exist", "check the path") for one in absent])
+    # a link whose file is gone is there, and fails alone as any file that cannot be read
+    absent = [one for one in several if not isinstance(one, Tube) and not os.path.lexists(one)]
+    problems = [Problem(str(one), "", "the file does not exist", "check the path") for one in absent]
+    folders = [one for one in several if not isinstance(one, Tube) and Path(one).is_dir()]
+    problems += [Problem(str(one), "", "this is a folder", f"name its files: {one}/*.fcs") for one in folders]
+    if problems:
+        raise InputError(problems)
     return several
 
 
