@@ -117,10 +117,12 @@ def test_figures_say_what_they_are_and_keep_their_letters_readable(run: Run) -> 
         assert min(t.get_fontsize() for t in texts) >= SMALL
 
 
-def test_a_patient_of_the_clinic_alone_is_drawn_where_there_are_no_cohorts(run: Run) -> None:
+def test_a_patient_of_the_clinic_alone_is_drawn_where_there_is_one_cohort_or_none(run: Run) -> None:
     alone = pd.concat([TITRATION, TITRATION[TITRATION["patient_id"] == "P1"].assign(patient_id="P9")])
-    for cohort, drawn in (("", {"P1", "P2", "P3", "P9"}), ("A", {"P1", "P2", "P3"})):
-        samples = tuple(replace(sample, cohort=cohort) for sample in run.study.samples)
+    everyone = {"P1", "P2", "P3", "P9"}
+    for cohort, other, drawn in (("", "", everyone), ("A", "A", everyone), ("A", "B", {"P1", "P2"})):
+        cohorts = {"P3": other}
+        samples = tuple(replace(s, cohort=cohorts.get(s.patient_id, cohort)) for s in run.study.samples)
         now = Run(folder=Path("out"), study=replace(run.study, samples=samples), tables={"suppression": alone})
         (made,) = event_figures(now, cohort)
         assert set(made.data["patient_id"]) == drawn
