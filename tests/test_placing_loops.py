@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from immunolab.gating.method_results import Cloud
 from immunolab.gating.placement.blasts import larger_cells, mahalanobis_square
-from immunolab.gating.placement.corner_mixture import _kept, _moments
+from immunolab.gating.placement.corner_mixture import _moments
 
 Array = NDArray[np.float64]
 _STEEPER = float(np.log(1.45) / np.log(1.3))
@@ -75,12 +75,3 @@ def test_moments_of_a_mixture_are_those_of_cell_after_cell() -> None:
     expected = _moments_cell_by_cell(cells, counts, height, mean, inverse)
     np.testing.assert_allclose(found, expected, rtol=1e-12)  # exponentials of two libraries differ in the last bit
     assert found[:, 0].sum() == pytest.approx(counts[:-2].sum() + counts[-1], rel=1e-9)
-
-
-def test_what_lines_keep_is_the_sum_over_the_cells_in_their_corner() -> None:
-    rng = np.random.default_rng(3)
-    u, v, gain = rng.normal(0, 2, 400), rng.normal(0, 2, 400), rng.normal(0, 1, 400)
-    lefts, levels = np.linspace(-2, 2, 9), np.linspace(-3, 3, 14)
-    u[:9], v[:14] = lefts, levels  # a cell at a left border is not right of it, one at a level is under it
-    expected = [[gain[(u > left) & (v <= level)].sum() for level in levels] for left in lefts]
-    np.testing.assert_allclose(_kept(u, v, gain, lefts, levels), expected, atol=1e-12)

@@ -37,17 +37,11 @@ _RIVALS_REACH = 0.68  # furthest a rival goes on u, share of the corner's mean: 
 _RIVALS_PLACE = np.array([share for share, _ in _STARTS[:_TARGET]])
 _PRIOR_EVENTS = 20.0  # events' worth of belief in the usual places and spreads: steadies groups of few events
 _PRIOR_SPREAD = np.array([0.6, 0.0, 1.0])  # usual variances on u and v, their covariance between
-# most rounds of EM: few, as towards its end EM follows the chance of few cells; with 80 Treg move twice as far when a
-# tenth of the events goes, at the same F1 (simulated tubes of seeds 200 to 229 and 300 to 339)
-_ROUNDS = 15
+_ROUNDS = 80  # most rounds of EM from the start; an eighth of them from a mixture of nearly the same events
 _CONVERGED = 1e-3  # largest move of a mean (rSD) or weight (share) at which EM ends
 _CORNER_U, _CORNER_V = 2.0, -1.5  # events beyond are the corner's, for the start
 _EMPTY_V = -2.8  # v of the start when no event is beyond the summit
 _WIDTHS_SEARCHED, _STEPS_SEARCHED = 3.5, 40  # the border on u is searched from 3.5 sd of the cloud up to its mean
-# the line, where it passes the cloud's mean on u, is searched from 1 rSD below its mean on v to 4.5 sd above
-_BELOW_SEARCHED, _WIDTHS_ABOVE, _LEVELS_SEARCHED = 1.0, 4.5, 80
-# events fewer that a line keeps to weigh 1/e of another: 1 to 10 are alike in F1, 1 steadies less (same seeds)
-_EVENTS_ALIKE = 3.0
 _EDGE_SHARE = 0.0005  # share of events on each side pulled to the edge of the bins: a stray one would widen all
 
 
@@ -170,18 +164,22 @@ class Mixture:
         return self.weights / np.sqrt(determinant), self.means, inverse
 
 
-def fit_mixture(cells: Bins) -> Mixture | None:
+def fit_mixture(cells: Bins, start: Mixture | None = None, rounds: int = _ROUNDS) -> Mixture | None:
     """Return the fitted mixture; None when the corner is empty.
 
     Parameters
     ----------
     cells
         Counts of events on a grid of the two standardised axes.
+    start
+        Mixture to go on from, for resampling; None guesses one.
+    rounds
+        Most rounds of expectation and maximisation; an eighth of it after a start.
     """
-    model = _first_guess(cells)
+    model = start or _first_guess(cells)
     if model is None:
         return None
-    for _ in range(_ROUNDS):
+    for _ in range(rounds if start is None else max(rounds // 8, 1)):
         after = _step(cells, model)
         moved = np.abs(after.means - model.means).max() + np.abs(after.weights - model.weights).max()
         model = after
@@ -195,11 +193,10 @@ def fit_mixture(cells: Bins) -> Mixture | None:
 
 
 def straight_border(cells: Bins, model: Mixture, slope: float) -> tuple[float, float] | None:
-    """Return (a, b) so that u > a and v < b + slope (u - a) keeps the target well; None when nothing is gained.
+    """Return (a, b) so that u > a and v < b + slope (u - a) keeps the target best; None when nothing is gained.
 
-    What a line keeps is the sum over events of (probability of being target - 1/2): at its most an event more is as
-    likely wrong as right. Many lines keep nearly the most, and which of them keeps it is chance: the border is the mean
-    of all, each weighted by the exponential of what it keeps.
+    What is kept is the sum over events of (probability of being target - 1/2): the border at which
+    an event more is as likely wrong as right.
 
     Parameters
     ----------
@@ -210,25 +207,14 @@ def straight_border(cells: Bins, model: Mixture, slope: float) -> tuple[float, f
     slope
         Of the upper border, v by u.
     """
-    (u, v), (width, height) = model.means[_TARGET], np.sqrt(np.diagonal(model.covariances[_TARGET]))
-    lefts = np.linspace(u - _WIDTHS_SEARCHED * width, u, _STEPS_SEARCHED)
-    levels = np.linspace(v - _BELOW_SEARCHED, v + _WIDTHS_ABOVE * height, _LEVELS_SEARCHED)
-    kept = _kept(cells.u, cells.v - slope * (cells.u - u), cells.counts * (model.target(cells) - 0.5), lefts, levels)
-    most = kept.max()
-    if most <= 0:
-        return None
-    weights = np.exp((kept - most) / _EVENTS_ALIKE)
-    left, level = np.average(lefts, weights=weights.sum(axis=1)), np.average(levels, weights=weights.sum(axis=0))
-    return float(left), float(level + slope * (left - u))
-
-
-def _kept(u: Array, v: Array, gain: Array, lefts: Array, levels: Array) -> Array:
-    """Return the sum of gain over cells right of each left border (rows) and no higher than each level (columns)."""
-    passed, under = np.searchsorted(lefts, u), np.searchsorted(levels, v)
-    shape = len(lefts) + 1, len(levels) + 1
-    gained = np.bincount(passed * shape[1] + under, weights=gain, minlength=shape[0] * shape[1]).reshape(shape)
-    # a cell that has passed i borders on u is right of the first i; one under level j is under all higher ones
-    return np.asarray(np.cumsum(np.cumsum(gained[::-1], axis=0)[::-1], axis=1)[1:, :-1])
+    gain = cells.counts * (model.target(cells) - 0.5)
+    mode = float(model.means[_TARGET, 0])
+    width = float(np.sqrt(model.covariances[_TARGET, 0, 0]))
+    # cells are in the same order along all lines of one slope
+    order = np.argsort(cells.v - slope * (cells.u - mode), kind="stable")
+    lefts = np.linspace(mode - _WIDTHS_SEARCHED * width, mode, _STEPS_SEARCHED)
+    kept, a, b = _best_line(cells.u[order], cells.v[order], gain[order], lefts, slope)
+    return (a, b) if kept > 0 else None
 
 
 def _first_guess(cells: Bins) -> Mixture | None:
@@ -313,3 +299,17 @@ def _moments(u, v, counts, height, mean, inverse):  # type: ignore[no-untyped-de
             n_uu, n_uv, n_vv = n_uu + w * u[i] * u[i], n_uv + w * u[i] * v[i], n_vv + w * v[i] * v[i]
         sums[j] = n, n_u, n_v, n_uu, n_uv, n_vv
     return sums
+
+
+@compiled
+def _best_line(u, v, gain, lefts, slope):  # type: ignore[no-untyped-def]
+    """Return the most that is gained right of a and under the line from (a, b), and a and b; cells come by level."""
+    best, best_a, best_b = 0.0, 0.0, 0.0
+    for a in lefts:
+        total = 0.0
+        for i in range(len(u)):
+            if u[i] > a:
+                total += gain[i]
+                if total > best:
+                    best, best_a, best_b = total, a, v[i] - slope * (u[i] - a)
+    return best, best_a, best_b
