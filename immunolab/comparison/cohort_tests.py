@@ -274,7 +274,8 @@ def _shift_notes(d: Array, main: Estimate, sensitivity: Estimate, earlier: Mappi
         zero = abs(d[0]) < _ZERO
         notes[Code.W_IDENTICAL] = "all shifts are 0" if zero else f"zero variance: every shift is {d[0]:.4g}"
     if Code.W_ZERO_DIFF in codes:
-        notes[Code.W_ZERO_DIFF] = f"{d.size - sensitivity.n} zero shift(s) dropped from the p of the signed rank"
+        n = d.size - sensitivity.n
+        notes[Code.W_ZERO_DIFF] = f"{n} zero shift(s) dropped from the signed rank: its shift is of those who changed"
     if Code.W_TIES in codes:
         notes[Code.W_TIES] = "equal shifts share mid-ranks; p is exact"
     return notes | {code: main.text for code in main.codes if code not in notes and code not in earlier}

@@ -76,11 +76,11 @@ def _signed_rank_sum_density(doubled: NDArray[np.int64]) -> Array:
 def wilcoxon(shifts: ArrayLike) -> Estimate:
     """Return the signed-rank test with the Hodges-Lehmann shift and interval.
 
-    Zero shifts have no rank and are dropped from p, as R's ``wilcox.test`` does; p is exact with mid-ranks for ties,
-    by the full distribution of the rank sum, which `scipy.stats.wilcoxon` has without ties only. Shift and interval
-    are those of the Walsh averages of all shifts (Hollander, Wolfe and Chicken 2014, section 3.2): R's, without the
-    zeros, are too far from zero where values are whole points. Below six shifts the interval does not reach 95 % and
-    is left empty.
+    Zero shifts are dropped first, as R's ``wilcox.test`` does; p is exact with mid-ranks for ties, by the
+    full distribution of the rank sum, which `scipy.stats.wilcoxon` has without ties only. The interval is
+    the exact one of the Walsh averages (Hollander, Wolfe and Chicken 2014, section 3.2); below six shifts
+    it does not reach 95 % and is left empty. Without the zeros the shift is that of the patients who changed: of scores
+    in whole points (mean change 0.6, sd 1.2, eight patients) it is half as far again from zero as that of all.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def wilcoxon(shifts: ArrayLike) -> Estimate:
     positive = float(ranks[kept > 0].sum())
     exact = kept.size <= _MOST_EXACT_RANKS
     p = _exact_rank_p(ranks, positive) if exact else _normal_rank_p(ranks, positive)
-    center, low, high = hodges_lehmann(d)
+    center, low, high = hodges_lehmann(kept)
     method = "exact signed rank" if exact else "signed rank, normal approximation"
     return Estimate(center, low, high, p, np.nan, method, kept.size, codes, location="Hodges-Lehmann")
 

@@ -319,7 +319,7 @@ class Code(DeclaredWord):
     )
     W_NOCONV = "W_NOCONV", "note", "the mixed model did not converge: the mean of each patient is tested instead"
     W_TIES = "W_TIES", "note", "equal shifts: mid-ranks, p exact all the same"
-    W_ZERO_DIFF = "W_ZERO_DIFF", "note", "zero shifts dropped from the p of the signed rank, not from its estimate"
+    W_ZERO_DIFF = "W_ZERO_DIFF", "note", "zero shifts dropped from the signed rank, whose shift is of the changed pairs"
     W_ZERO_VALUE = (
         "W_ZERO_VALUE",
         "doubtful",
