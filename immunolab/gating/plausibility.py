@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from immunolab.events.silent import is_silent
 from immunolab.events.tube import Tube
 from immunolab.gating.coexpression import broken_rules, depend_on, of_other_cells
 from immunolab.gating.strategy import Ellipsoid, Memberships, Polygon, Population, Rectangle, Strategy
@@ -26,7 +27,6 @@ _MOST = 50.0  # percent of a population: a pile at a detector's end is then what
 # percent of T cells that CD4 and CD8 together make up at least; the rest are gamma-delta and double negative or double
 # positive cells, seldom over 20 % in blood (judgement, 2026-11-26: half as many again, to be rarely wrong in disease)
 _FEWEST_ASSIGNED = 60.0
-_FEWEST = 500  # events of a tube: fewer can read alike in a channel that was recorded (as the check of tubes has it)
 _OWN = frozenset(
     {
         Flag.OUT_OF_RANGE,
@@ -164,8 +164,6 @@ def _at_end_of_scatter(memberships: Memberships, tube: Tube) -> Iterator[tuple[s
 
 def _not_recorded(strategy: Strategy, tube: Tube) -> Iterator[tuple[str, _Word]]:
     """Yield what is gated on a dye that reads one value in every event; counts of a metal can be zero in all cells."""
-    if tube.n_events < _FEWEST:
-        return
     silent: dict[str, bool] = {}
     for one in strategy.populations:
         gate = one.gate
@@ -173,8 +171,7 @@ def _not_recorded(strategy: Strategy, tube: Tube) -> Iterator[tuple[str, _Word]]
             if side.ratio is not None or (channel := tube.channel(side.name)).kind != "fluorescence":
                 continue
             if channel.name not in silent:
-                raw = tube.raw(channel.name)
-                silent[channel.name] = bool(raw.min() == raw.max())
+                silent[channel.name] = is_silent(tube, tube.find(channel.name))
             if silent[channel.name]:
                 yield one.path, (Flag.NO_SIGNAL, f"{channel.marker or channel.name} reads one value in every event")
                 break

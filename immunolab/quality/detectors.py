@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from immunolab.events.silent import FEWEST_EVENTS, is_silent
 from immunolab.events.tube import Channel, Tube
 from immunolab.quality.rows import Row, row
 from immunolab.schema.flags import Check
@@ -14,7 +15,6 @@ from immunolab.schema.flags import Check
 # percent of events: of a dye a subset of 1 % can then be without its brightest cells; in scatter, granulocytes and
 # clumps beyond the end are no cell that is gated (judgement)
 _MOST_SATURATED = {"fluorescence": 1.0, "scatter": 5.0}
-_FEWEST = 500  # events: with fewer a share of 1 % is a handful
 _PILE = 3.0  # times the events in the last twentieth below: a population that goes on to the end has fewer there
 _MOST_NAMED = 3  # channels that a message names
 _LAST = 0.95  # of the highest value
@@ -29,7 +29,7 @@ def detector_rows(tube: Tube) -> Iterator[Row]:
     tube
         As acquired.
     """
-    if tube.n_events < _FEWEST:
+    if tube.n_events < FEWEST_EVENTS:  # a share of 1 % is a handful then, too
         return
     silent = _silent(tube)
     yield _no_signal_row(tube, silent)
@@ -49,7 +49,7 @@ def _silent(tube: Tube) -> set[int]:
     """Return the channels of light, scatter or metals that read one value in every event."""
     kinds = ("fluorescence", "scatter", "mass")
     rows = [i for i, channel in enumerate(tube.channels) if channel.kind in kinds]
-    return {i for i in rows if tube.columns[i].min() == tube.columns[i].max()}
+    return {i for i in rows if is_silent(tube, i)}
 
 
 def _no_signal_row(tube: Tube, silent: set[int]) -> Row:

@@ -1,4 +1,4 @@
-"""The shares that set the patients of a study apart: what tubes are told to be of one patient, or of two, by."""
+"""The shares that set the patients of a study apart, by which tubes are seen to be of one patient, or of two."""
 
 from __future__ import annotations
 

@@ -208,7 +208,7 @@ class Laboratory:
         return TubeFaults(swapped=self._wrong_markers(self.model.panels[kind.panel]) if wrong == "labels" else None)
 
     def _wrong_markers(self, panel: TubePanel) -> tuple[str, str]:
-        """Draw two of the markers that a panel's dim populations are told by: those that have FMO controls."""
+        """Draw two of the markers that a panel's dim populations are recognised by: those that have FMO controls."""
         rng = generator(self.seed, BRIDGE, 0, len(panel.markers), len(panel.fmo))
         first, second = rng.choice(len(panel.fmo), 2, replace=False)
         return panel.fmo[first], panel.fmo[second]

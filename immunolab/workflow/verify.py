@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -152,7 +152,7 @@ def _compared_by_events(run: Run, study: Study) -> set[str]:
     follows = study.quality.bridge == "follow"
     bridges = {s.sample_id for s in study.bridges}
     scaled = set(run.table("scales")["panel"].fillna("").astype(str))
-    drawn = {name for name in _panel_gates(run, study) if _panel_gates(run, study)[name].gates.needs_fit} | scaled
+    drawn = {name for name, panel in _panel_gates(run, study).items() if panel.gates.needs_fit} | scaled
     return {s.sample_id for s in study.samples if follows or s.sample_id in bridges or s.panel in drawn}
 
 
@@ -172,7 +172,8 @@ def _stored(tube: Tube, place: Path, seed: int) -> str:
 def _compared(run: Run, study: Study, found: _Measured) -> Iterator[Problem]:
     cells = [s.sample_id for s in study.samples if s.modality == "single_cell"]
     for table, rows, columns in ((COUNTS, found.counts, _COUNTED), (LANDMARKS, found.landmarks, LANDMARKS.names)):
-        yield from _differences(run, table, table_of(rows, columns), columns, without=(*found.lost, *cells))
+        again = pd.DataFrame(rows, columns=list(columns))  # with its columns where there is no row
+        yield from _differences(run, table, again, columns, without=(*found.lost, *cells))
     if found.lost:
         more = f" and {len(found.lost) - _SHOWN} more" if len(found.lost) > _SHOWN else ""
         text = f"not computed again of {', '.join(found.lost[:_SHOWN])}{more}, nor are tables across tubes"
@@ -182,11 +183,6 @@ def _compared(run: Run, study: Study, found: _Measured) -> Iterator[Problem]:
     yield from _differences(run, ACQUISITIONS, acquisition_table(headers), ACQUISITIONS.names)
     if study.bridges:
         yield from _bridge_differences(run, study, found)
-
-
-def table_of(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> pd.DataFrame:
-    """Return rows as a frame with these columns, none of them missing where there is no row."""
-    return pd.DataFrame(rows, columns=list(columns))
 
 
 def _bridge_differences(run: Run, study: Study, found: _Measured) -> Iterator[Problem]:
