@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from immunolab.quality.acquisition import cytometer_of, detector_voltages, header_date
+from immunolab.study.batch_order import natural
 
 _WITHIN_CYTOMETER = ("lasers", "voltages", "software")  # of another cytometer they are others anyway
 _GRAVITY = ("cytometer", "lasers", "voltages", "lot", "site", "operator", "software")  # worst first (judgement)
@@ -101,7 +102,7 @@ def tube_setup(
 def _lasers(text: Mapping[str, str]) -> dict[str, str]:
     """Return names and area scaling of lasers (BD, Cytek), wavelength and power by detector (FCS 3.1), as written."""
     found = {}
-    for key in sorted(text, key=_natural):
+    for key in sorted(text, key=natural):
         value, laser = text[key].strip(), re.fullmatch(r"LASER(\d+)(NAME|ASF)", key)
         detector = re.fullmatch(r"\$P(\d+)([LO])", key)
         if laser and laser[2] == "NAME":
@@ -152,11 +153,7 @@ def _in_order(tubes: Sequence[TubeSetup]) -> list[TubeSetup]:
     if any(tube.taken for tube in tubes):
         dated = [(tube.taken, tube.began, tube) for tube in tubes if tube.taken]
         return [tube for _, _, tube in sorted(dated, key=lambda one: one[:2])]
-    return sorted((tube for tube in tubes if tube.batch), key=lambda tube: _natural(tube.batch))
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
+    return sorted((tube for tube in tubes if tube.batch), key=lambda tube: natural(tube.batch))
 
 
 def _comparable(tubes: Sequence[TubeSetup], kind: str) -> Iterator[tuple[list[TubeSetup], str]]:

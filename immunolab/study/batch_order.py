@@ -21,9 +21,16 @@ def batches_in_order(first_days: Mapping[str, Any]) -> list[str]:
     ['B2', 'B10']
     """
     if all(day is not None for day in first_days.values()):
-        return sorted(first_days, key=lambda name: (first_days[name], _natural(name)))
-    return sorted(first_days, key=_natural)
+        return sorted(first_days, key=lambda name: (first_days[name], natural(name)))
+    return sorted(first_days, key=natural)
 
 
-def _natural(name: str) -> tuple[tuple[int, str], ...]:
+def natural(name: str) -> tuple[tuple[int, str], ...]:
+    """Return what sorts names with the numbers in them as numbers: B2 before B10.
+
+    Parameters
+    ----------
+    name
+        Of a batch, or any text.
+    """
     return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name) if part)
