@@ -17,13 +17,13 @@ from immunolab.comparison.concordance import cohen_kappa, cv_between, lin_concor
 from immunolab.comparison.gating_agreement import gating_agreement
 from immunolab.errors import InputError
 from immunolab.events.transforms import Asinh
+from immunolab.gating.same_populations import matched_paths
 from immunolab.gating.strategy import Dimension, Polygon, Population, Rectangle, Strategy
 from immunolab.gating.tube_gates import TubeGates
 from immunolab.gating.tubes import gate_tube
 from immunolab.plots.bland_altman import agreement_overview
 from immunolab.plots.two_gates import two_gates
 from immunolab.report.agree_page import agree_page, in_words
-from immunolab.results.two_gatings import matched_paths
 from immunolab.schema.agreement import GATING_AGREEMENT, GATING_PAIRS, UNMATCHED
 from immunolab.simulation.fcs_writer import write_fcs
 from immunolab.workflow.agree import agree
@@ -133,6 +133,10 @@ def test_bias_and_limits_are_those_of_the_paper() -> None:
     [
         (["/", "/CD3", "/CD3/CD4"], ["/", "/T/CD4", "/T"], {}, [("/CD3/CD4", "/T/CD4")]),
         (["/CD3", "/CD3/CD4"], ["/T", "/T/CD4"], {"CD3": "T"}, [("/CD3", "/T"), ("/CD3/CD4", "/T/CD4")]),
+        # as other programs write them: without regard of case, blanks and `+`; a minus is another population
+        (["/T Cells/CD4+", "/CD8-", "/Tregs"], ["/s/CD4", "/s/CD8", "/Treg"], {}, [("/T Cells/CD4+", "/s/CD4")]),
+        (["/CD4+/CD4 T cells"], ["/CD4", "/L/B"], {}, [("/CD4+/CD4 T cells", "/CD4")]),
+        (["/CD4", "/CD8+/CD4+"], ["/L/CD4", "/L/x"], {}, [("/CD4", "/L/CD4")]),  # the exact name goes first
         (["/A/x", "/B/x"], ["/A/x", "/C/x"], {}, [("/A/x", "/A/x")]),  # a name that two populations have means neither
     ],
 )

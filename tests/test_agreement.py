@@ -320,6 +320,29 @@ def test_counts_stated_by_a_workspace_are_kept_by_path() -> None:
     assert imported.counts_for("data_set_simple_line_100.fcs") == {"/": 100, "/ellipse1": 51}
 
 
+def test_a_flowjo_table_is_compared_with_gates_of_other_paths_by_name() -> None:
+    from immunolab.workflow.gate_summary import agreement_text
+
+    here = counts(
+        ("s", "root", "/", 1000, 1000),
+        ("s", "CD3", "/live/CD3", 500, 900),
+        ("s", "CD4", "/live/CD3/CD4", 260, 500),
+        ("s", "CD8", "/live/CD3/CD8", 200, 500),
+    )
+    there = pd.DataFrame(
+        [("s", "root", 1000), ("s", "CD3+", 480), ("s", "CD3+/CD4+", 240), ("s", "CD3+/CD8-", 230)],
+        columns=["sample_id", "path", "n_events"],
+    )
+    table = agreement(here, there).set_index("path")
+    assert table.loc["/live/CD3/CD4", "difference"] == 20
+    assert table.loc["/live/CD3/CD4", "percent_of_parent_there"] == pytest.approx(50.0)  # of its own parent there
+    assert table.loc["/live/CD3/CD4", "path_there"] == "/CD3+/CD4+"
+    assert table.loc["/live/CD3/CD8", "flag"] == "only_here"  # CD8- is no CD8
+    text = agreement_text(table.reset_index())
+    assert "the same by name: /CD3+/CD4+ there, /live/CD3/CD4 here" in text
+    assert "no population here is called as these there: /CD3+/CD8-" in text
+
+
 def test_many_populations_are_summarised_by_their_largest_differences() -> None:
     from immunolab.workflow.gate_summary import agreement_text
 

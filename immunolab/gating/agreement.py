@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from immunolab.errors import InputError, Problem
+from immunolab.gating.same_populations import matched_paths
 from immunolab.gating.strategy import Strategy
 from immunolab.schema.csv_files import read_text
 from immunolab.schema.flags import Flag
@@ -48,14 +49,18 @@ def agreement(
     Returns
     -------
     DataFrame
-        A row for every population counted on either side. ``difference_percent_of_parent`` is 100 (n_here - n_there)
+        A row for every population counted on either side; a population of another path there is the one here whose
+        name either side has once (``path_there``). ``difference_percent_of_parent`` is 100 (n_here - n_there)
         / n_parent_here. Flags: ``display_bins``, ``only_here``, ``only_there``.
     """
     here = counts[["sample_id", "population", "path", "n_events", "n_parent"]]
-    both = here.merge(_on_paths(reference, counts), on=["sample_id", "path"], how="outer", suffixes=("", "_there"))
+    there = _on_paths(reference, counts)
+    both = here.merge(there, on=["sample_id", "path"], how="outer", suffixes=("", "_there"))
     if events is not None and len(events):
         both = both.merge(events, on=["sample_id", "path"], how="left")
-    parents = both.set_index(["sample_id", "path"])["n_events_there"].to_dict()
+    parents: dict[tuple[str, str], float] = {}
+    for of in ("path", "path_there"):
+        parents |= there.set_index(["sample_id", of])["n_events"].to_dict()
     rows = [_compare(row, parents, binned or {}) for row in both.to_dict("records")]
     order = {key: place for place, key in enumerate(zip(counts["sample_id"], counts["path"], strict=True))}
     rows.sort(key=lambda row: (order.get((row["sample_id"], row["path"]), len(order)), str(row["path"])))
@@ -80,9 +85,9 @@ def event_agreement(here: Masks, there: Masks, sample_id: str) -> pd.DataFrame:
         sample_id, path, precision, recall, f1 (each 0..1), one row a shared population.
     """
     rows = []
-    for path in (path for path in here if path in there):
-        shared = int(np.count_nonzero(here[path] & there[path]))
-        n_here, n_there = int(np.count_nonzero(here[path])), int(np.count_nonzero(there[path]))
+    for path, other in matched_paths(list(here), list(there), {}):
+        shared = int(np.count_nonzero(here[path] & there[other]))
+        n_here, n_there = int(np.count_nonzero(here[path])), int(np.count_nonzero(there[other]))
         rows.append(
             {
                 "sample_id": sample_id,
@@ -165,22 +170,11 @@ def _bare(sample: str) -> str:
 
 
 def _on_paths(reference: pd.DataFrame, counts: pd.DataFrame) -> pd.DataFrame:
-    """Return the reference with paths as they are here; a bare name means the only path that ends in it."""
-    unique = counts.drop_duplicates("path")["population"].value_counts()
-    by_name = {
-        str(row.population): str(row.path)
-        for row in counts.drop_duplicates("path").itertuples()
-        if unique[row.population] == 1
-    }
-    known = set(counts["path"])
-
-    def placed(path: str) -> str:
-        full = "/" + path.strip("/").removeprefix("root/")
-        if path in ("root", "/", ""):
-            return "/"
-        return full if full in known or path not in by_name else by_name[path]
-
-    return reference.assign(path=reference["path"].map(placed))[["sample_id", "path", "n_events"]]
+    """Return the reference with paths as they are here, and as they are there."""
+    full = reference["path"].map(lambda path: "/" + str(path).strip("/").removeprefix("root/").removeprefix("root"))
+    here = {there: path for path, there in matched_paths(list(counts["path"].unique()), list(full.unique()), {})}
+    paths = full.map(lambda path: here.get(path, path))
+    return reference[["sample_id", "n_events"]].assign(path=paths, path_there=full)
 
 
 def _compare(
@@ -195,12 +189,13 @@ def _compare(
     """
     sample, path = str(row["sample_id"]), str(row["path"])
     n_here, n_there, n_parent = (_whole(row.get(key)) for key in ("n_events", "n_events_there", "n_parent"))
-    above = path.rsplit("/", 1)[0] or "/"
+    path_there = path if pd.isna(row["path_there"]) else str(row["path_there"])
+    above = (path if path_there.count("/") == 1 else path_there).rsplit("/", 1)[0] or "/"  # a bare name has no parent
     n_parent_there = n_there if path == "/" else _whole(there.get((sample, above)))
     difference = None if n_here is None or n_there is None else n_here - n_there
     flag = Flag.ONLY_THERE if n_here is None else Flag.ONLY_HERE if n_there is None else ""
-    if difference and (sample, path) in binned:
-        fewest, most = binned[sample, path]
+    if difference and (sample, path_there) in binned:
+        fewest, most = binned[sample, path_there]
         within = all(n is not None and fewest <= n <= most for n in (n_here, n_there))
         flag = Flag.DISPLAY_BINS if within else ""
     return {
@@ -218,6 +213,7 @@ def _compare(
         "recall": row.get("recall"),
         "f1": row.get("f1"),
         "flag": flag or None,
+        "path_there": path_there if path_there != path else None,
     }
 
 

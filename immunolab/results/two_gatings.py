@@ -1,8 +1,8 @@
-"""One tube in two gatings: which populations are the same, their counts side by side, and their events in common."""
+"""One tube in two gatings: the counts of a population side by side, and their events in common."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -14,51 +14,6 @@ from immunolab.gating.tubes import GatedTube
 from immunolab.schema.flags import split
 
 Mask = NDArray[np.bool_]
-
-
-def matched_paths(first: Sequence[str], second: Sequence[str], same: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return the paths that mean one population: named so, equal, or the only ones that end in one name.
-
-    Parameters
-    ----------
-    first, second
-        Paths of either gating; all events (``/``) are left out.
-    same
-        Name or path in the first -> name or path in the second.
-    """
-    found: dict[str, str] = {}
-    for one, other in same.items():
-        for path in (p for p in first if called(p, one)):
-            hits = [q for q in second if called(q, other)]
-            if hits:
-                found.setdefault(path, hits[0])
-    left = [[p for p in own if p != "/"] for own in (first, second)]
-    found |= {p: p for p in left[0] if p in left[1] and p not in found and p not in found.values()}
-    names = [[_name(p) for p in own] for own in left]
-    for path in left[0]:
-        name = _name(path)
-        if path not in found and names[0].count(name) == 1 and names[1].count(name) == 1:
-            other = left[1][names[1].index(name)]
-            if other not in found.values():
-                found[path] = other
-    return [(path, found[path]) for path in first if path in found]
-
-
-def called(path: str, word: str) -> bool:
-    """Return whether a word means a population: it is its path or its name.
-
-    Parameters
-    ----------
-    path
-        Of the population.
-    word
-        As the user wrote it.
-    """
-    return word in (path, _name(path))
-
-
-def _name(path: str) -> str:
-    return path.rsplit("/", 1)[-1]
 
 
 def counted_twice(sample: str, a: Mapping[str, object], b: Mapping[str, object]) -> dict[str, object]:

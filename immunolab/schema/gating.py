@@ -206,6 +206,7 @@ AGREEMENT = Table(
         Column("recall", "number", "share of the events there that are here too", "0 to 1", True, low=0, high=1),
         Column("f1", "number", "harmonic mean of precision and recall", "0 to 1", True, low=0, high=1),
         FLAG,
+        Column("path_there", "text", "path in the other program, of a population matched by its name", "", True),
     ),
     key=("sample_id", "path"),
     files=("gate: agreement.csv",),

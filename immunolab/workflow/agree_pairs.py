@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from immunolab.errors import InputError, Problem, nearest
-from immunolab.results.two_gatings import called
+from immunolab.gating.same_populations import called
 from immunolab.workflow.agree_sides import Side, SideTube
 from immunolab.workflow.agree_tube import TubeAgreement, TubePair
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from immunolab.errors import ImmunolabError
+from immunolab.gating.same_populations import matched_paths
 from immunolab.gating.tubes import GatedTube
-from immunolab.results.two_gatings import counted_twice, events_in_common, in_file, matched_paths
+from immunolab.results.two_gatings import counted_twice, events_in_common, in_file
 from immunolab.workflow.agree_sides import Side, SideTube
 
 

@@ -21,6 +21,7 @@ _SHOWN = {
     "flag": "flag",
 }
 _LISTED = 60  # populations printed; more are for the file
+_LISTED_ALONE = 10  # populations of the other side alone
 _WITHHELD = 10  # withheld numbers printed
 _DECIMALS = {"difference_percent_of_parent": 3, "precision": 4, "recall": 4, "f1": 4}
 
@@ -31,7 +32,8 @@ def agreement_text(table: pd.DataFrame) -> str:
     lines = [[_SHOWN[name] for name in columns]]
     listed = table.to_dict("records")
     if len(listed) > _LISTED:
-        listed = sorted(listed, key=lambda row: ("only" in str(row["flag"]), _share(row)), reverse=True)[:_LISTED]
+        shared = set(table.loc[table["difference"].notna(), "path"])
+        listed = sorted(listed, key=lambda row: _interest(row, row["path"] in shared), reverse=True)[:_LISTED]
     lines += [[_cell(row[name], _DECIMALS.get(name)) for name in columns] for row in listed]
     widths = [max(len(line[place]) for line in lines) for place in range(len(columns))]
     shown = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
@@ -48,6 +50,7 @@ def agreement_text(table: pd.DataFrame) -> str:
             f"{len(both)} populations counted on both sides; largest difference {shares[worst]:.3f} % of the parent "
             f"({both[worst]['path']}), at most {max(abs(int(row['difference'])) for row in both)} events"
         )
+    shown += _by_name(table)
     binned = int((table["flag"] == Flag.DISPLAY_BINS).sum())
     if binned:
         shown.append(
@@ -56,6 +59,17 @@ def agreement_text(table: pd.DataFrame) -> str:
         beyond = sum(bool(row["difference"]) and pd.isna(row["flag"]) for row in both)
         shown += [f"differences larger than such bins explain: {beyond}"] if beyond else []
     return "\n".join(shown)
+
+
+def _by_name(table: pd.DataFrame) -> list[str]:
+    """Return which populations of another path are taken as the same, and which have none here."""
+    named = table.loc[table["path_there"].notna(), ["path_there", "path"]].drop_duplicates()
+    alone = list(dict.fromkeys(table.loc[table["flag"] == Flag.ONLY_THERE, "path"]))
+    lines = [f"the same by name: {one} there, {other} here" for one, other in named.itertuples(index=False)]
+    if alone:
+        more = f" and {len(alone) - _LISTED_ALONE} more" if len(alone) > _LISTED_ALONE else ""
+        lines.append(f"no population here is called as these there: {', '.join(alone[:_LISTED_ALONE])}{more}")
+    return lines
 
 
 def review_text(counts: pd.DataFrame) -> str:
@@ -80,6 +94,12 @@ def failure_lines(failures: pd.DataFrame) -> list[str]:
         f"{row['file']}  {row['error']}" + (f"\n    hint: {row['hint']}" if pd.notna(row["hint"]) else "")
         for row in rows
     ]
+
+
+def _interest(row: Mapping[Any, Any], shared: bool) -> tuple[bool, bool, float]:
+    """Return what rows are sorted by: counted on one side though shared in other tubes, in both, by difference."""
+    alone = row["flag"] in (Flag.ONLY_HERE, Flag.ONLY_THERE)
+    return shared and alone, not alone, _share(row)
 
 
 def _share(row: Mapping[Any, Any]) -> float:
