@@ -340,6 +340,14 @@ def test_the_heatmap_is_symmetric_about_no_change(frames):
     assert marks == {kind: int((verdicts == kind).sum()) for kind in ("rise", "fall")}
 
 
+def test_the_heatmap_is_drawn_where_a_patient_lacks_an_endpoint_altogether(frames):
+    """As a patient of the clinic's tables without a sample: no row of the cells, and words as a run has them."""
+    pairs = frames["pairs"].astype({"verdict": "string"})
+    hole = (pairs["patient_id"] == "P03") & (pairs["endpoint"] == "treg_pct_cd4")
+    ax = heatmap_of_change(pairs[~hole], labels(frames["endpoints"]), ax=new_axes())
+    assert ax.images[0].get_array().mask.sum() == 2 * 8 + 1
+
+
 def test_a_ratio_is_the_sum_of_its_parts(frames):
     named = labels(frames["endpoints"])
     pairs = frames["pairs"]

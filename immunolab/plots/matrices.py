@@ -141,7 +141,7 @@ def heatmap_of_change(pairs: pd.DataFrame, named: Mapping[str, EndpointLabel], *
     end = max(1.0, float(np.nanmax(np.abs(numbers)))) if np.isfinite(numbers).any() else 1.0
     ax.set_facecolor(MISSING)
     picture = ax.imshow(np.ma.masked_invalid(numbers), cmap="PuOr", vmin=-end, vmax=end, aspect="auto")
-    _calls(ax, numbers, calls.to_numpy(dtype=object), end)
+    _calls(ax, numbers, calls.fillna("").to_numpy(dtype=object), end)
     _frame(ax, log2.set_axis([named[e].short if e in named else e for e in endpoints], axis=1))
     _colour_bar(ax, picture, "log2 of odds ratio or fold, after / before", "neither")
     return ax
