@@ -228,6 +228,13 @@ class Check(DeclaredWord):
     ABSENT_POPULATION = "absent_population", "note", "no cell has a stain, and its cells are not there by other markers"
     IDENTITY = "identity", "doubtful", "the tube looks like another patient's in what visits do not change"
 
+    ACQUIRED_ORDER = (
+        "acquired_order",
+        "doubtful",
+        "days by which the header's date contradicts the order of the patient's visits: files may be exchanged",
+    )
+    ACQUIRED_EARLY = "acquired_early", "doubtful", "the header's date is days before that of the blood in the sheet"
+
     BRIDGE = "bridge", "doubtful", "farthest of a bridging control's charts from its other runs, sd"
     BRIDGE_REFUSED = "bridge_refused", "doubtful", "reasons for which borders do not follow a bridging control's tube"
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pandas as pd
 
 from immunolab.errors import ImmunolabError
-from immunolab.quality.acquisition import TubeHeader, acquisition_table
+from immunolab.quality.acquired_order import contradicted_days, visit_order
+from immunolab.quality.acquisition import TubeHeader, acquisition_table, header_date
 from immunolab.quality.among_tubes import beside_others
 from immunolab.quality.staining_sample import STAINING_EVENTS, StainingFiles
 from immunolab.results.across_tubes import across_checks, across_tables
@@ -16,7 +17,7 @@ from immunolab.results.bridge_checks import bridge_checks
 from immunolab.results.run import Run
 from immunolab.schema.across_tubes import ACQUISITIONS
 from immunolab.schema.gating import QUALITY
-from immunolab.study.sheet import Sample
+from immunolab.study.sheet import Sample, Study
 from immunolab.workflow.store import Store
 
 
@@ -34,16 +35,25 @@ def with_tables_across_tubes(run: Run, samples: Sequence[Sample], store: Store) 
     """
     measured = set(run.tables["counts"]["sample_id"].astype(str))
     tubes = [s for s in samples if s.sample_id in measured and s.modality != "single_cell"]
-    acquisitions = acquisition_table(list(tube_headers(tubes)))
+    headers = list(tube_headers(tubes))
+    acquisitions = acquisition_table(headers)
     found = across_tables(run.study, run.tables, acquisitions, staining_samples(store, tubes))
     tables = {**run.tables, **found}
     if len(acquisitions):
         tables[ACQUISITIONS.name] = acquisitions
     bridges = QUALITY.frame(list(bridge_checks(run.tables)))
-    quality = [_beside_others(run.tables["quality"], tubes), QUALITY.frame(across_checks(found)), bridges]
+    others = [QUALITY.frame(across_checks(found)), _days_contradicted(run.study, tubes, headers), bridges]
+    quality = [_beside_others(run.tables["quality"], tubes), *others]
     if some := [frame for frame in quality if len(frame)]:
         tables["quality"] = QUALITY.check(pd.concat(some, ignore_index=True))
     return replace(run, tables=tables)
+
+
+def _days_contradicted(study: Study, tubes: Sequence[Sample], headers: Sequence[TubeHeader]) -> pd.DataFrame:
+    """Return the checks of tubes whose header has a day that the sheet does not allow."""
+    days = [header_date(one.text.get("$DATE", "")) for one in headers]
+    found, _ = contradicted_days(list(zip(tubes, days, strict=True)), visit_order(study))
+    return QUALITY.frame([one.row for one in found])
 
 
 def _beside_others(quality: pd.DataFrame, tubes: Sequence[Sample]) -> pd.DataFrame:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 
 from immunolab.errors import Problem
-from immunolab.quality.acquisition import cytometer_of
+from immunolab.quality.acquired_order import contradicted_days, visit_order, who_contradicts
+from immunolab.quality.acquisition import cytometer_of, header_date
 from immunolab.quality.run_changes import TubeSetup, run_changes, tube_setup
 from immunolab.study.file_names import NamedTube, header_names, names_of_others
 from immunolab.study.sheet import Sample, Study
@@ -29,6 +31,7 @@ class StudyHeaders:
     _setups: list[TubeSetup] = field(default_factory=list)
     _named: list[NamedTube] = field(default_factory=list)
     _acquired: dict[tuple[str, ...], list[Sample]] = field(default_factory=dict)
+    _days: list[tuple[Sample, date | None]] = field(default_factory=list)
 
     def add(self, sample: Sample, text: Mapping[str, str]) -> None:
         """Keep what is needed of a header.
@@ -43,6 +46,7 @@ class StudyHeaders:
         key = (cytometer_of(text), *(text.get(word, "").strip() for word in _KEY))
         if all(key[1:3]):
             self._acquired.setdefault(key, []).append(sample)
+        self._days.append((sample, header_date(text.get("$DATE", ""))))
         if sample.control_of and not sample.bridge:
             return
         patient = "" if sample.bridge else sample.patient_id
@@ -61,7 +65,19 @@ class StudyHeaders:
                 names = " and ".join(sample.sample_id for sample in samples)
                 text = f"{names} have the date, times and events of one acquisition: the same tube may be in both rows"
                 found.append(Problem(str(samples[0].file), "", text))
-        return found
+        return [*found, *self._contradicted()]
+
+    def _contradicted(self) -> list[Problem]:
+        """Return the patients whose files were acquired in another order than that of the visits."""
+        found, not_judged = contradicted_days(self._days, visit_order(self.study))
+        said = who_contradicts(
+            (one.sample.patient_id, one.sample.visit, one.check, one.days, one.text) for one in found
+        )
+        sheet = self.study.sheet.name if self.study.sheet else ""
+        hint = "look at the files' own dates with `immunolab inspect`; cells that were frozen: specimen frozen_pbmc"
+        text = "dates in headers contradict the sheet, as where files were exchanged: "
+        lines = [Problem(sheet, "", f"{text}{one}", hint) for one in said]
+        return [*lines, *([Problem(sheet, "", not_judged)] if not_judged else [])]
 
     def changes(self) -> list[Problem]:
         """Return what changes over the runs, the worst first."""

@@ -10,6 +10,7 @@ import pandas as pd
 
 from immunolab.comparison.estimate import ALPHA
 from immunolab.comparison.visit_design import design_sentences
+from immunolab.quality.acquired_order import who_contradicts
 from immunolab.quality.batch_drift import drift_sentences
 from immunolab.results.findings.absences import LEFT, patients_of
 from immunolab.results.findings.bridges import bridge_concerns
@@ -244,6 +245,7 @@ def _quality(run: Run) -> Iterator[tuple[Kind, str]]:
     others_than_batch = run.design[run.design["factor"] != "batch"]  # batch is said with the tests that it concerns
     yield from (("confounding", f"{text}.") for text in design_sentences(others_than_batch))
     yield from _same_files(run)
+    yield from _contradicted(run)
     yield from _calendar(run, own)
 
 
@@ -253,6 +255,24 @@ def _same_files(run: Run) -> Iterator[tuple[Kind, str]]:
         more = f"; and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
         said = "; ".join(found[:_MOST_NAMED]) + more
         yield "quality", f"One file is given to several patients or visits, which then differ in nothing: {said}."
+
+
+def _contradicted(run: Run) -> Iterator[tuple[Kind, str]]:
+    """Yield the patients whose files have dates that the sheet does not allow."""
+    rows = run.quality[run.quality["check"].isin((Check.ACQUIRED_ORDER, Check.ACQUIRED_EARLY))]
+    visits = {sample.sample_id: (sample.patient_id, sample.visit) for sample in run.samples}
+    found = who_contradicts(
+        (*visits[row.sample_id], str(row.check), float(row.value), str(row.message))
+        for row in rows.itertuples()
+        if row.sample_id in visits
+    )
+    if found:
+        more = f"; and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+        yield (
+            "deviation",
+            "Dates in the files contradict the sheet, as where two files were exchanged: "
+            f"{'; '.join(found[:_MOST_NAMED])}{more}. They are compared as labelled.",
+        )
 
 
 def _calendar(run: Run, own: Sequence[str]) -> Iterator[tuple[Kind, str]]:
