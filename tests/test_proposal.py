@@ -13,6 +13,7 @@ from immunolab.cli import main
 from immunolab.study.proposal import Names, read_names
 from immunolab.study.sheet import read_study
 from immunolab.study.trial import load_trial
+from immunolab.workflow.propose import propose_study
 
 FILES = REPOSITORY / "sample_data" / "sle" / "fcs"
 
@@ -80,6 +81,44 @@ def test_names_without_information_stay_open() -> None:
     assert found.pattern == ""
     assert found.unparsed == ("100715.fcs", "Activation_7.fcs")
     assert all(f.patient == f.visit == "" for f in found.files)
+
+
+def test_a_pattern_of_the_user_reads_names_that_no_pattern_of_ours_does() -> None:
+    files = [f"day {day}/2025_07_26_AB_0{day}_INF05{i}_00_SEB.fcs" for day in (2, 3) for i in range(2)]
+    assert read_names(files).pattern == ""
+    found = read_names([*files, "day 2/other.fcs"], pattern="*_*_*_AB_BATCH_PATIENT_VISIT_*")
+    assert [(f.batch, f.patient, f.visit) for f in found.files[:3]] == [
+        ("02", "INF050", "00"),
+        ("02", "INF051", "00"),
+        ("03", "INF050", "00"),
+    ]
+    assert found.unparsed == ("day 2/other.fcs",)
+    folders = read_names(["W0/P-1.fcs", "W10/P-1.fcs"], pattern="VISIT/PATIENT")
+    assert [(f.patient, f.visit) for f in folders.files] == [("P-1", "W0"), ("P-1", "W10")]
+
+
+def test_a_pattern_that_cannot_be_read_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fcs = tmp_path / "fcs"
+    fcs.mkdir()
+    (fcs / "A_1.fcs").write_bytes(b"")
+    for pattern, said in (("PATIENT_PATIENT", "VISIT is in it 0 times"), ("x_PATIENT_VISIT", "fits none of 1 files")):
+        assert main(["init", str(tmp_path / "study"), "--fcs", str(fcs), "--names", pattern]) == 1
+        assert said in capsys.readouterr().err
+    assert not (tmp_path / "study").exists()
+
+
+def test_many_files_of_one_gap_are_one_line_and_a_line_break_ends_no_comment(tmp_path: Path) -> None:
+    fcs = tmp_path / "fcs"
+    fcs.mkdir()
+    for name in ("a\nx", "b", "c", "d"):
+        (fcs / f"{name}.fcs").write_bytes(b"")
+    notes = propose_study(tmp_path / "study", fcs).notes
+    assert [note for note in notes if "the name holds" in note] == [
+        "4 files: the name holds no patient and visit (first: a x.fcs, b.fcs, c.fcs)"
+    ]
+    sheet = (tmp_path / "study" / "samples.csv").read_text(encoding="utf-8").splitlines()
+    assert [line[:1] for line in sheet[:3]] == ["#"] * 3
+    assert sheet[3].startswith("sample_id,")
 
 
 def test_init_writes_a_study_that_loads_and_invents_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

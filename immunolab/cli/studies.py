@@ -129,13 +129,16 @@ def add_init(commands: Subparsers) -> None:
     parser.add_argument("folder", metavar="DIR", type=Path, help="where the study is written")
     parser.add_argument("--fcs", required=True, metavar="FOLDER", type=Path, help="searched with its subfolders")
     parser.add_argument("--trial", metavar="ID", help="a built-in design, or a trial file of your own")
+    parser.add_argument(
+        "--names", default="", metavar="PATTERN", help="of the file names, as *_BATCH_PATIENT_VISIT_*; * is one word"
+    )
 
 
 def _init(arguments: argparse.Namespace) -> int:
     from immunolab.workflow.propose import propose_study
 
-    proposal = propose_study(arguments.folder, arguments.fcs, arguments.trial)
-    say(f"names are read by: {proposal.pattern or 'no pattern fits; fill in patient_id and visit'}")
+    proposal = propose_study(arguments.folder, arguments.fcs, arguments.trial, names=arguments.names)
+    say(f"names are read by: {proposal.pattern or 'no pattern fits: give one with --names, or fill in the sheet'}")
     say("\n".join(f"wrote {path}" for path in proposal.written))
     say("\n".join(f"open: {note}" for note in proposal.notes) or "nothing is left open")
     say(f"check every line, then: immunolab check {arguments.folder}")

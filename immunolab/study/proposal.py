@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+from immunolab.study.name_pattern import by_pattern
 from immunolab.study.trial import Trial
 
 _VISIT = re.compile(
@@ -58,7 +59,7 @@ class _Tokens:
         return self.words[place] if -len(self.words) <= place < 0 else ""
 
 
-def read_names(files: Sequence[str], trial: Trial | None = None) -> Names:
+def read_names(files: Sequence[str], trial: Trial | None = None, pattern: str = "") -> Names:
     """Return patient and visit of files (paths with ``/``) as far as one pattern gives them.
 
     Every way to cut the names and to place patient and visit is tried; the one that gives most files
@@ -71,7 +72,18 @@ def read_names(files: Sequence[str], trial: Trial | None = None) -> Names:
         Paths relative to one folder, with ``/``.
     trial
         Its visits; without one visits keep their spelling.
+    pattern
+        Of the user's own, as `by_pattern` reads it; "" tries all.
+
+    Raises
+    ------
+    InputError
+        The pattern says no patient and visit, or fits no file.
     """
+    if pattern:
+        said = by_pattern(files, pattern)
+        pairs = {file: (words["patient"], words["visit"]) for file, words in said.items()}
+        return _names(files, pattern, pairs, trial, {file: words.get("batch", "") for file, words in said.items()})
     own = frozenset(name.lower() for name in trial.visit_names) if trial else frozenset()
     best: tuple[tuple[int, int, int, int], str, dict[str, tuple[str, str]]] | None = None
     for separator in _SEPARATORS:
@@ -84,10 +96,20 @@ def read_names(files: Sequence[str], trial: Trial | None = None) -> Names:
                 score = _score(pairs, visit_place, patient_place)
                 if pairs and (best is None or score > best[0]):
                     best = score, _spell(stained, visit_place, patient_place), pairs
-    found = best[2] if best else {}
+    return _names(files, best[1], best[2], trial, {}) if best else _names(files, "", {}, trial, {})
+
+
+def _names(
+    files: Sequence[str],
+    pattern: str,
+    found: dict[str, tuple[str, str]],
+    trial: Trial | None,
+    batches: dict[str, str],
+) -> Names:
+    """Return the files with patient and visit as found, and the batch by a pattern where it says one."""
     patients = {patient for patient, _ in found.values()}
-    named = tuple(_named(file, found.get(file, ("", "")), patients, trial) for file in files)
-    return Names(best[1] if best else "", named)
+    named = (_named(file, found.get(file, ("", "")), patients, trial) for file in files)
+    return Names(pattern, tuple(replace(one, batch=batches.get(one.file) or one.batch) for one in named))
 
 
 def _cut(file: str, separator: str) -> _Tokens:

@@ -22,6 +22,7 @@ from immunolab.vocabulary.panel import resolve_channels
 
 _Layout = tuple[tuple[str, str], ...]  # name and label of each channel
 _COMPARED = 8  # files that a file with crossed labels is set beside: more say no more (judgement)
+_LISTED = 3  # files of one gap that are listed one by one, and the first of more
 _SUFFIXES = (".fcs", ".lmd")
 _SURFACE = "treg_th17_tfh_teff"
 _WORDS = {"treg_foxp3": "foxp3", "th_ics": "cytokines", "cytof": "mass", _SURFACE: "surface"}
@@ -55,7 +56,7 @@ class _Scan:
     notes: tuple[str, ...]
 
 
-def propose_study(folder: Path, fcs: Path, trial_id: str | None = None) -> Proposal:
+def propose_study(folder: Path, fcs: Path, trial_id: str | None = None, *, names: str = "") -> Proposal:
     """Write study.yaml, samples.csv, panels/ and gating/ into a folder, from FCS names and headers.
 
     Events are read only where two labels are exchanged, and no header value is kept but channel names and
@@ -69,11 +70,13 @@ def propose_study(folder: Path, fcs: Path, trial_id: str | None = None) -> Propo
         Folder of the files, with those below it.
     trial_id
         Built-in design or YAML file; None writes none.
+    names
+        Pattern of the file names, as ``*_BATCH_PATIENT_VISIT_*``; "" finds one.
 
     Raises
     ------
     InputError
-        The folder has a study already, there is no FCS file, or the trial is unknown.
+        The folder has a study already, there is no FCS file, the trial is unknown, or the pattern fits no file.
     """
     trial = load_trial(trial_id) if trial_id else None
     if (folder / "study.yaml").exists():
@@ -84,7 +87,7 @@ def propose_study(folder: Path, fcs: Path, trial_id: str | None = None) -> Propo
     found = sorted(p for p in fcs.rglob("*") if p.suffix.lower() in _SUFFIXES and not p.name.startswith("."))
     if not found:
         raise InputError(Problem(str(fcs), "", "no FCS file is in this folder", "files must end in .fcs or .lmd"))
-    scan = _scan(fcs, found, trial)
+    scan = _scan(fcs, found, trial, names)
     sheet, open_notes = _sheet(folder, scan)
     texts = {"study.yaml": _study_text(folder, scan, trial, _trial_key(folder, trial_id)), "samples.csv": sheet}
     for panel in scan.panels:
@@ -104,9 +107,9 @@ def _trial_key(folder: Path, trial_id: str | None) -> str:
     return trial_id or ""
 
 
-def _scan(root: Path, found: Sequence[Path], trial: Trial | None) -> _Scan:
+def _scan(root: Path, found: Sequence[Path], trial: Trial | None, pattern: str) -> _Scan:
     relative = [path.relative_to(root).as_posix() for path in found]
-    names = read_names(relative, trial)
+    names = read_names(relative, trial, pattern)
     groups: dict[_Layout, list[str]] = {}
     notes = []
     for path, name in zip(found, relative, strict=True):
@@ -187,8 +190,8 @@ def _sheet(folder: Path, scan: _Scan) -> tuple[str, list[str]]:
     homeless = [f.file for f in files_ if f.control and f not in controls]
     ids = _sample_ids(files_)
     rows = [_row(folder, scan, f, ids[f.file]) for f in files_ if f.file not in homeless]
-    notes = [f"{name}: a control; the name does not say of what, add it with control_of" for name in homeless]
-    notes += [f"{f.file}: {_gap(f)}" for f in files_ if f.file in scan.names.unparsed]
+    gaps = [(name, "a control; the name does not say of what, add it with control_of") for name in homeless]
+    notes = _by_gap(gaps + [(f.file, _gap(f)) for f in files_ if f.file in scan.names.unparsed])
     text = io.StringIO()
     read = f"Patient and visit were read from file names by {scan.names.pattern}: check every line."
     unread = "No pattern finds patient and visit in the file names: fill them in."
@@ -201,6 +204,19 @@ def _sheet(folder: Path, scan: _Scan) -> tuple[str, list[str]]:
     writer.writeheader()
     writer.writerows({name: neutralised(value) for name, value in row.items()} for row in rows)
     return text.getvalue(), notes
+
+
+def _by_gap(gaps: Sequence[tuple[str, str]]) -> list[str]:
+    """Return one line a file; one line for all where more than a few have the same gap."""
+    files: dict[str, list[str]] = {}
+    for name, gap in gaps:
+        files.setdefault(gap, []).append(name)
+    lines = []
+    for gap, names in files.items():
+        shown = [" ".join(name.split()) for name in names]  # a name with a line break would end a comment
+        few = [f"{name}: {gap}" for name in shown]
+        lines += few if len(few) <= _LISTED else [f"{len(few)} files: {gap} (first: {', '.join(shown[:_LISTED])})"]
+    return lines
 
 
 def _gap(named: NamedFile) -> str:
