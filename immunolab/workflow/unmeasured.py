@@ -144,6 +144,8 @@ def _panel_lacks(name: str, gated: Mapping[str, GatedNames]) -> str:
 def _why(name: str, there: set[str], gated: Mapping[str, GatedNames]) -> str:
     if lacks := _panel_lacks(name, gated):
         return f"'{name}' ({lacks})"
+    if name in populations():
+        return f"'{name}' (no panel's gates have it)"
     meant = "" if name == _COUNT else nearest(name, there)
     return f"'{name}'" + (f" ({meant})" if meant else "")
 
