@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import permutations
 
 import numpy as np
@@ -78,7 +79,7 @@ def _permutation_p(a: Array, b: Array, seed: int) -> tuple[float, str]:
     n = a.size
     exact = n <= _MOST_EXACT
     if exact:
-        orders = np.array(list(permutations(range(n))))
+        orders = _all_orders(n)
     else:
         draws = np.random.default_rng(seed).random((_PERMUTATIONS, n))
         orders = np.concatenate([np.arange(n)[None], np.argsort(draws, axis=1)])
@@ -86,6 +87,11 @@ def _permutation_p(a: Array, b: Array, seed: int) -> tuple[float, str]:
     statistic = np.abs(b[orders] @ centred)
     p = float((statistic >= abs(float(b @ centred)) * (1.0 - 1e-9)).mean())  # equal up to rounding is as extreme
     return p, "exact permutation" if exact else f"permutation, {_PERMUTATIONS} draws, seed {seed}"
+
+
+@cache
+def _all_orders(n: int) -> NDArray[np.int64]:
+    return np.array(list(permutations(range(n))))
 
 
 def correlate_shifts(

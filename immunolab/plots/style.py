@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from immunolab.plots.pdf_fonts import lean_fonts
 from immunolab.plots.png_file import png_file
+from immunolab.plots.text_places import keep_places
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -115,6 +116,7 @@ def style() -> Iterator[None]:
         return
     import matplotlib as mpl
 
+    keep_places(_inside.get)
     token = _inside.set(True)
     try:
         with mpl.rc_context():

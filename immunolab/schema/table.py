@@ -102,8 +102,7 @@ class Table:
 
     def empty(self) -> pd.DataFrame:
         """Return the table with no rows and the declared dtypes."""
-        always = [column for column in self.columns if not column.optional and "*" not in column.name]
-        return self.described(pd.DataFrame({c.name: pd.Series(dtype=_DTYPES[c.kind]) for c in always}))
+        return _empty(self).copy()
 
     def described(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the frame itself with what its columns are in ``attrs``.
@@ -280,6 +279,12 @@ class Described(dict[str, Any]):
 
     def __deepcopy__(self, memo: object) -> Described:
         return self
+
+
+@lru_cache(maxsize=512)
+def _empty(table: Table) -> pd.DataFrame:
+    always = [column for column in table.columns if not column.optional and "*" not in column.name]
+    return table.described(pd.DataFrame({c.name: pd.Series(dtype=_DTYPES[c.kind]) for c in always}))
 
 
 @lru_cache(maxsize=512)
