@@ -25,29 +25,38 @@ from immunolab.simulation import Options, simulate
 
 TRIAL = "sle_nct02084238"
 PATIENTS, EVENTS = 8, 12_000
+PATIENTS_CROSSED = 12  # over four batches: three in each pair of them
 WRONG = ("stain", "fade", "drift", "donor", "thaw", "labels", "missing", "few")
 
 
 def make(
-    folder: Path, seed: int, *, wrong: str = "", null: bool = False, drawn: bool = True, events: int = EVENTS
+    folder: Path,
+    seed: int,
+    *,
+    wrong: str = "",
+    null: bool = False,
+    drawn: bool = True,
+    events: int = EVENTS,
+    crossed: bool = False,
 ) -> None:
-    """Write a study whose visits are its batches, with or without a wrong bridge."""
+    """Write a study whose visits are its batches, or cross four of them, with or without a wrong bridge."""
     options = Options(
         lot_change=True,
         batch_drift=0.1,
         bridges=True,
         wrong_bridge=wrong,
+        batches="crossed" if crossed else "patients",
         truth_events=False,  # type: ignore[arg-type]
     )
     simulate(
         TRIAL,
-        patients=PATIENTS,
+        patients=PATIENTS_CROSSED if crossed else PATIENTS,
         seed=seed,
         folder=folder,
         visits=["W0", "W10"],
         events=events,
         null=null,
-        confounded=True,
+        confounded=not crossed,
         options=options,
     )
     strategy = "treg_th17_tfh_teff"
@@ -79,7 +88,9 @@ def measured(folder: Path, out: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     odds = np.log((truth["n_events"] + 0.5) / (truth["n_parent"] - truth["n_events"] + 0.5))
     table = truth.assign(odds=odds).pivot_table(index="patient_id", columns="visit", values="odds")
     own = pairs[pairs["endpoint"] == "treg"].set_index("patient_id")
-    return own.assign(true=table["W10"] - table["W0"]), run.table("bridge_moves")
+    sheet = pd.read_csv(folder / "samples.csv").dropna(subset=["patient_id"])
+    last = sheet.loc[sheet["batch"] == sheet["batch"].max(), "patient_id"]
+    return own.assign(true=table["W10"] - table["W0"], last=own.index.isin(last)), run.table("bridge_moves")
 
 
 def _shift(pairs: pd.DataFrame, suffix: str) -> pd.Series:
@@ -99,26 +110,31 @@ def _within(pairs: pd.DataFrame) -> tuple[float, bool]:
     return common, bool(abs(errors.mean()) <= np.hypot(scatter, 1.96 * common))
 
 
-def rows(seeds: int, first: int, wrong: str, drawn: bool) -> Iterator[dict[str, object]]:
+def rows(seeds: int, first: int, wrong: str, drawn: bool, crossed: bool) -> Iterator[dict[str, object]]:
     """Yield one row a seed: errors of the mean shift, calls of patients without an effect, what was refused."""
     for seed in range(first, first + seeds):
         null = seed % 2 == 0
         with tempfile.TemporaryDirectory() as place:
             folder, began = Path(place) / "study", time.process_time()
-            make(folder, seed, wrong=wrong, null=null, drawn=drawn)
+            make(folder, seed, wrong=wrong, null=null, drawn=drawn, crossed=crossed)
             pairs, moves = measured(folder, Path(place) / "out")
         said = pairs["verdict_bridged"].fillna("")
         followed = pairs["outcome"] == "followed"
+        apart = {side: _shift(pairs, side) - pairs["true"] for side in ("", "_bridged")}
         yield {
             "seed": seed,
             "bridge": wrong or "right",
             "gates": "drawn" if drawn else "placed",
             "null": null,
-            "refused": not followed.any(),
-            "error_uncorrected": float((_shift(pairs, "") - pairs["true"]).mean()),
-            "error_bridged": float((_shift(pairs, "_bridged") - pairs["true"]).mean()) if followed.any() else np.nan,
+            "refused": not (followed & pairs["last"]).any(),
+            "others_followed": float(followed[~pairs["last"]].mean()),
+            "error_uncorrected": float(apart[""].mean()),
+            "error_bridged": float(apart["_bridged"].mean()) if followed.any() else np.nan,
+            "sd_uncorrected": float(apart[""].std()),
+            "sd_bridged": float(apart["_bridged"].std()),
             "patients": int(followed.sum()),
             "calls": int(said.isin(["rise", "fall"]).sum()),
+            "calls_uncorrected": int(pairs["verdict"].isin(["rise", "fall"]).sum()),
             "true_rise": float(pairs["true"].mean()),
             "seconds": time.process_time() - began,
             "move_se": _within(pairs)[0],
@@ -134,10 +150,12 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=100)
     parser.add_argument("--bridge", choices=("", *WRONG), default="")
     parser.add_argument("--gates", choices=("drawn", "placed"), default="drawn")
+    parser.add_argument("--crossed", action="store_true", help="12 patients over four batches, visits in all of them")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     found = []
-    for row in rows(arguments.seeds, arguments.first, arguments.bridge, arguments.gates == "drawn"):
+    drawn = arguments.gates == "drawn"
+    for row in rows(arguments.seeds, arguments.first, arguments.bridge, drawn, arguments.crossed):
         found.append(row)
         print({name: round(v, 3) if isinstance(v, float) else v for name, v in row.items()}, flush=True)
         if arguments.out:

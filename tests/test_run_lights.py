@@ -44,7 +44,7 @@ def test_the_worst_tube_is_first_and_its_run_is_seen_on_the_page_that_the_report
     assert "two levels &lt;b&gt;" in section
     write_lights(run)
     page = (tmp_path / LIGHTS_PAGE).read_text()
-    assert page.count("data:image/png;base64") == 1
+    assert page.count("data:image/png;base64") == 2  # the run of s2, and the dead of s1
     assert page.count('href="samples/s1/gating.png"') == 1
     assert page.index('id="tube-s2"') < page.index('id="tube-s1"')
     sound = replace(run, tables={**run.tables, "quality": QUALITY.frame(rows[:4])})
@@ -81,7 +81,7 @@ def test_the_work_of_a_page_of_lights_grows_with_its_tubes(monkeypatch: pytest.M
     for n in (10, 40):
         rows = [check(f"s{i}", name, "warn", name) for i in range(n) for name in ("events", "dead", "debris")]
         looked.clear()
-        qc_page(qc.TubeQuality.of(pd.DataFrame(rows)), {}, "tubes")
+        qc_page(qc.TubeQuality.of(pd.DataFrame(rows)), None, "tubes")
         asked.append(len(looked))
     assert asked[1] <= 5 * asked[0]
 

@@ -18,6 +18,7 @@ from immunolab.simulation.biology import compose, expected_percent, pharmacodyna
 from immunolab.simulation.cells import spillover_matrix
 from immunolab.simulation.fcs_writer import write_fcs
 from immunolab.simulation.model import load_model
+from immunolab.simulation.schedule import plan_bleeds
 from immunolab.study.sheet import read_study
 from immunolab.study.trial import builtin_trials, load_trial
 
@@ -297,6 +298,15 @@ def test_a_negative_setting_is_refused(name: str, tmp_path: Path) -> None:
 def test_a_wrong_bridge_without_bridges_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="wrong_bridge: fade, but no bridging control is simulated"):
         simulate(SLE, patients=1, seed=1, folder=tmp_path / "x", options=Options(wrong_bridge="fade"))
+
+
+def test_crossed_runs_hold_each_visit_of_some_patients() -> None:
+    visits = [visit for visit in load_trial(SLE).visits if visit.name in ("W0", "W10")]
+    bleeds = plan_bleeds(MODEL, Options(batches="crossed"), visits, 12, 1)
+    runs = pd.DataFrame([(b.patient, b.visit.name, b.batch) for b in bleeds], columns=["patient", "visit", "run"])
+    assert (runs.groupby(["run", "visit"]).size() == 3).all()
+    sides = runs.pivot_table(index="patient", columns="visit", values="run")
+    assert set((sides["W10"] - sides["W0"]) % 4) == {1.0}
 
 
 def test_a_healthy_cohort_in_a_lupus_design() -> None:

@@ -55,7 +55,10 @@ def add_simulate(commands: Subparsers) -> None:
     parser.add_argument("--null", action="store_true", help="the drug has no effect")
     parser.add_argument("--confounded", action="store_true", help="baselines in one batch, later visits in another")
     parser.add_argument(
-        "--batches", choices=("patients", "months", "none"), default="patients", help="what shares a run"
+        "--batches",
+        choices=("patients", "months", "crossed", "none"),
+        default="patients",
+        help="what shares a run; crossed: four runs, a patient's next visit is in the next one",
     )
     parser.add_argument("--lot-change", action="store_true", help="brighter CD25 from the middle run on")
     parser.add_argument("--drift", type=float, default=0.0, metavar="SD", help="asinh shift of each marker by visit")

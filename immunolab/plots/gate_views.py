@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,10 @@ class GateView:
     def n_beyond(self) -> int:
         """Events, of those drawn, that are beyond the axes."""
         return self.n_drawn - int(self.counts.sum())
+
+    def without_lines(self) -> GateView:
+        """Return the view without the gate's border."""
+        return replace(self, lines=())
 
     @property
     def percent(self) -> float:

@@ -128,13 +128,13 @@ def draw_view(
         _draw_density(view, view.y, page, box, counted)
         page.line(np.vstack([frame, frame[:1]]), "black", 0.6)
         words = view.y.tick_labels if beside != "next" else [""] * len(view.y.ticks)
-        _axis(page, box, _along(view.y, view.y.ticks), words, _along(view.y, view.y.minor), upward=True)
+        mark_axis(page, box, _along(view.y, view.y.ticks), words, _along(view.y, view.y.minor), upward=True)
     if view.y is not None and beside != "next":
         widest = max(map(width_of, view.y.tick_labels), default=0.0)
         left = max(3.0, box.left - 3.6 - widest)
         label = Word(view.y.label, left, box.bottom + box.height / 2, across="center", upward=True)
         page.write(label, within=box.height + 8)
-    _axis(page, box, _along(view.x, view.x.ticks), view.x.tick_labels, _along(view.x, view.x.minor), upward=False)
+    mark_axis(page, box, _along(view.x, view.x.ticks), view.x.tick_labels, _along(view.x, view.x.minor), upward=False)
     below = Word(view.x.label, box.left + box.width / 2, box.bottom - 6.7, across="center")
     page.write(below, within=room)
 
@@ -195,12 +195,12 @@ def _draw_histogram(view: GateView, page: Page, box: Box, counted: GateView, bes
         return
     ticks = [tick for tick in MaxNLocator(nbins=3, integer=True).tick_values(0, top) if 0 <= tick <= top]
     labels = [f"{tick:g}" for tick in ticks]
-    _axis(page, box, np.array(ticks) / top, labels, np.empty(0), upward=True)
+    mark_axis(page, box, np.array(ticks) / top, labels, np.empty(0), upward=True)
     far = box.left - 3.0 - max(map(width_of, labels), default=0.0)
     page.write(Word("events", far, box.bottom + box.height / 2, across="center", upward=True))
 
 
-def _axis(
+def mark_axis(
     page: Page,
     box: Box,
     places: NDArray[np.float64],
@@ -209,7 +209,19 @@ def _axis(
     *,
     upward: bool,
 ) -> None:
-    """Mark an axis at shares of its length; marks cross the edge by half."""
+    """Mark an axis at shares of its length; marks cross the edge by half.
+
+    Parameters
+    ----------
+    page, box
+        Drawn on, and the place of the axes.
+    places, labels
+        Labelled marks, shares of the axis.
+    minor
+        Marks without a label.
+    upward
+        Whether it is the y axis.
+    """
     length = box.height if upward else box.width
     for shares, half in ((_apart(minor, _MINOR / length), 0.4), (places, 1.0)):
         for share in shares:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from immunolab.plots.names import name_ticks, shortened
-from immunolab.plots.style import ALARM, HALF, MM, NEUTRAL, SMALL, WIDTH, axes, figure, style
+from immunolab.plots.style import ALARM, HALF, MM, NEUTRAL, SMALL, WIDTH, axes, figure, png, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,6 +42,20 @@ def levey_jennings(runs: pd.DataFrame, *, label: str, ax: Axes | None = None) ->
     name_ticks(ax, [str(batch) for batch in rows["batch"]], "batches, in run order")
     ax.set_ylabel(label)
     return ax
+
+
+@style()
+def levey_jennings_png(runs: pd.DataFrame, label: str) -> bytes:
+    """Return the picture of one chart for a page.
+
+    Parameters
+    ----------
+    runs, label
+        As `levey_jennings` takes them.
+    """
+    fig = figure(HALF, 58 * MM)
+    levey_jennings(runs, label=label, ax=fig.add_subplot())
+    return png(fig, dpi=150)
 
 
 def _draw(ax: Axes, rows: pd.DataFrame) -> None:

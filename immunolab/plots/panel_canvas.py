@@ -202,7 +202,7 @@ def _cut(word: Word, within: float) -> Word:
     return replace(word, text=shorter[bisect_left(shorter, True, hi=len(shorter) - 1, key=fits)])
 
 
-def steps(counts: Sequence[float] | NDArray[np.uint32], box: Box, top: float) -> Array:
+def steps(counts: Sequence[float] | NDArray[np.uint32] | Array, box: Box, top: float) -> Array:
     """Return the outline of a histogram of even bins that fills a box's width, ``top`` at its upper edge.
 
     Parameters

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from immunolab.events.tube import Tube
+from immunolab.events.tube import Channel, Tube
 from immunolab.quality.rows import Row, row
 from immunolab.schema.flags import Check
 
@@ -79,8 +79,8 @@ def cell_kinds(tube: Tube) -> Kinds:
     rows = np.arange(0, tube.n_events, max(1, -(-tube.n_events // _LOOKED_AT)))
     if tube.n_events < _FEWEST:
         return Kinds(rows, None, None, None)
-    forward = _scatter(tube, "FSC", "A", rows)
-    debris = None if forward is None else _debris(forward)
+    forward = scatter_channel(tube, "FSC", "A")
+    debris = None if forward is None else _debris(tube.columns[forward, rows].astype(np.float64))
     found = Kinds(rows, debris, None, None)
     found = replace(found, doublets=_doublets(tube, rows, found.cells))
     return replace(found, dead=_dead(tube, rows, found.single))
@@ -105,13 +105,50 @@ def share_rows(tube: Tube, found: Kinds) -> Iterator[Row]:
             yield row(tube, check, value, limit, "warn" if value > limit else "ok", f"{value:.2g} % {words}")
 
 
-def _scatter(tube: Tube, axis: str, kind: str, rows: NDArray[np.intp]) -> Floats | None:
-    """Return a scatter channel by axis and by area, height or width; None where the tube has none."""
+def scatter_channel(tube: Tube, axis: str, kind: str) -> int | None:
+    """Return which channel is a scatter's area, height or width; None where the tube has none.
+
+    Parameters
+    ----------
+    tube
+        Any.
+    axis, kind
+        ``FSC`` or ``SSC``; ``A``, ``H`` or ``W``.
+    """
     for i, channel in enumerate(tube.channels):
         name = channel.name.upper().replace(" ", "").replace("_", "-")
         if channel.kind == "scatter" and name in (f"{axis}-{kind}", f"{axis}{kind}"):
-            return tube.columns[i, rows].astype(np.float64)
+            return i
     return None
+
+
+def pulse_channels(tube: Tube) -> tuple[int, int] | None:
+    """Return the channels, area and height of one scatter, that doublets are told by; None without both.
+
+    Parameters
+    ----------
+    tube
+        Any.
+    """
+    for axis in ("FSC", "SSC"):
+        area, height = scatter_channel(tube, axis, "A"), scatter_channel(tube, axis, "H")
+        if area is None or height is None:
+            continue
+        measured = (tube.columns[area] > 0) & (tube.columns[height] > 0)
+        if np.any(measured & (tube.columns[area] != tube.columns[height])):
+            return area, height
+    return None
+
+
+def dye_cofactor(channel: Channel) -> float:
+    """Return the cofactor of the asinh on which a channel is looked at.
+
+    Parameters
+    ----------
+    channel
+        Of light or mass.
+    """
+    return 5.0 if channel.kind == "mass" else max(150.0, _COFACTOR * channel.top)
 
 
 def _debris(forward: Floats) -> Mask:
@@ -152,20 +189,19 @@ def _valley_below(values: Floats, low: float, high: float) -> float | None:
 
 def _doublets(tube: Tube, rows: NDArray[np.intp], cells: Mask) -> Mask | None:
     """Return the events whose area is more than their height can explain; None without both."""
-    for axis in ("FSC", "SSC"):
-        area, height = _scatter(tube, axis, "A", rows), _scatter(tube, axis, "H", rows)
-        if area is None or height is None or not np.any(area != height):
-            continue
-        sound = cells & (area > 0) & (height > 0)
-        if not sound.any():
-            continue
-        ratio = np.full(len(area), -np.inf)
-        ratio[sound] = np.log(area[sound] / height[sound])
-        middle = np.median(ratio[sound])
-        below = middle - ratio[sound & (ratio <= middle)]
-        spread = 1.4826 * np.median(below)  # of the side without doublets
-        return ratio > middle + max(_FAR * spread, _LEAST_APART)
-    return None
+    found = pulse_channels(tube)
+    if found is None:
+        return None
+    area, height = (tube.columns[i, rows].astype(np.float64) for i in found)
+    sound = cells & (area > 0) & (height > 0)
+    if not sound.any():
+        return None
+    ratio = np.full(len(area), -np.inf)
+    ratio[sound] = np.log(area[sound] / height[sound])
+    middle = np.median(ratio[sound])
+    below = middle - ratio[sound & (ratio <= middle)]
+    spread = 1.4826 * np.median(below)  # of the side without doublets
+    return np.asarray(ratio > middle + max(_FAR * spread, _LEAST_APART))
 
 
 def _dead(tube: Tube, rows: NDArray[np.intp], single: Mask) -> Mask | None:
@@ -175,8 +211,7 @@ def _dead(tube: Tube, rows: NDArray[np.intp], single: Mask) -> Mask | None:
         return None
     channel = tube.channels[found[0]]
     values = tube.take(rows).compensated(channel.name)
-    cofactor = 5.0 if channel.kind == "mass" else max(150.0, _COFACTOR * channel.top)
-    stained = np.arcsinh(values / cofactor)
+    stained = np.arcsinh(values / dye_cofactor(channel))
     low, high = np.quantile(stained[single], (0.001, 0.999))
     if not high > low:
         return np.zeros(len(rows), dtype=bool)

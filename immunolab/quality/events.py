@@ -8,7 +8,7 @@ import numpy as np
 
 from immunolab.events.tube import Tube
 from immunolab.loaders.preprocessing_checks import NOTHING_TO_DO
-from immunolab.quality.cell_shares import cell_kinds, share_rows
+from immunolab.quality.cell_shares import Kinds, cell_kinds, share_rows
 from immunolab.quality.compensation_rows import compensation_rows
 from immunolab.quality.detectors import detector_rows
 from immunolab.quality.repeated_events import repeated_rows
@@ -20,7 +20,7 @@ from immunolab.schema.flags import Check
 _FEWEST_EVENTS = 10_000  # acquired: a subset of 1 % of CD4 then still has some tens of events (judgement)
 
 
-def check_events(tube: Tube, found: Steadiness, cleaned: Tube) -> list[Row]:
+def check_events(tube: Tube, found: Steadiness, cleaned: Tube, kinds: Kinds | None = None) -> list[Row]:
     """Return rows of `QUALITY` of one tube.
 
     Parameters
@@ -31,6 +31,8 @@ def check_events(tube: Tube, found: Steadiness, cleaned: Tube) -> list[Row]:
         What `steadiness` found in it.
     cleaned
         The tube whose events are gated: without what was cut, or the tube itself.
+    kinds
+        What its events are; None finds it out.
 
     Returns
     -------
@@ -38,7 +40,7 @@ def check_events(tube: Tube, found: Steadiness, cleaned: Tube) -> list[Row]:
         One row a check; those of the run and of the number of events are of all events, the others of those gated.
     """
     whole = [_events_row(tube), _finite_row(tube), *run_rows(tube, found), cleaned_row(cleaned)]
-    kinds = cell_kinds(cleaned)
+    kinds = kinds or cell_kinds(cleaned)
     rows = [
         *whole,
         *detector_rows(cleaned),

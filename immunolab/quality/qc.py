@@ -16,6 +16,7 @@ from immunolab.events.tube import Tube
 from immunolab.loaders.fcs.read import read_fcs
 from immunolab.progress import progress
 from immunolab.quality.among_tubes import beside_others
+from immunolab.quality.cell_shares import Kinds, cell_kinds
 from immunolab.quality.clean import removed_rows, without
 from immunolab.quality.events import check_events
 from immunolab.quality.rows import Row
@@ -26,13 +27,31 @@ from immunolab.schema.gating import QUALITY, REMOVED_STRETCHES
 from immunolab.vocabulary.panel import read_panel
 
 Source = Tube | str | Path
-Looked = Callable[[Tube, Steadiness], None]
 LIGHTS = {"ok": "#2E7D32", "warn": "#F9A825", "fail": "#C62828"}  # green, amber, red; each has a sign of its own too
 SIGNS = {"ok": "●", "warn": "▲", "fail": "✖", "": "–"}
 _ORDER = {"fail": 0, "warn": 1, "ok": 2}
 _SHARED = 0.5  # of all tubes: a check that warns in more of them says little of a single one (judgement)
 _FEWEST_SHARED = 4  # tubes that such a check warns in: of fewer each is looked at by itself (judgement)
 _MOST_SHOWN = 60  # tubes that a notebook shows; the table has all
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A tube and what was found in it.
+
+    Attributes
+    ----------
+    tube, run
+        All of its events, and its run.
+    cleaned, kinds, checks
+        Without what was cut, what its events are, and its rows of quality.csv.
+    """
+
+    tube: Tube
+    run: Steadiness
+    cleaned: Tube
+    kinds: Kinds
+    checks: Sequence[Row]
 
 
 @dataclass(frozen=True)
@@ -182,7 +201,7 @@ def checked(
     *,
     panel: str | Path | None = None,
     quiet: bool = False,
-    looked: Looked | None = None,
+    looked: Callable[[Looked], None] | None = None,
 ) -> TubeQuality:
     """Check tubes as `qc` does, and hand each on before the next one is read.
 
@@ -191,7 +210,7 @@ def checked(
     tubes, panel, quiet
         As in `qc`.
     looked
-        Takes each tube, all of its events, with what was found in its run.
+        Takes each tube with what was found in it.
     """
     sources = _sources(tubes)
     markers = read_panel(panel) if panel is not None else None  # a fault of it is none of every tube
@@ -209,10 +228,12 @@ def checked(
         kinds[name] = tuple(channel.name for channel in tube.channels)
         found = steadiness(tube)
         cleaned = tube if tube.removed else without(tube, found)
-        rows += check_events(tube, found, cleaned)
+        events = cell_kinds(cleaned)
+        checks = check_events(tube, found, cleaned, events)
+        rows += checks
         removed += removed_rows(cleaned)
         if looked is not None:
-            looked(tube, found)
+            looked(Looked(tube, found, cleaned, events, checks))
     return TubeQuality(QUALITY.frame(_worst_first(beside_others(rows, kinds))), REMOVED_STRETCHES.frame(removed))
 
 

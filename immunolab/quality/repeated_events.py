@@ -43,6 +43,20 @@ def repeated_rows(tube: Tube) -> Iterator[Row]:
     yield row(tube, Check.REPEATED_EVENTS, share, _MOST_REPEATED, "warn" if bad else "ok", text)
 
 
+def copies(tube: Tube) -> NDArray[np.bool_]:
+    """Return which events are copies of an earlier one in every channel but Time.
+
+    Parameters
+    ----------
+    tube
+        Values as acquired.
+    """
+    rows = [i for i, channel in enumerate(tube.channels) if channel.kind not in ("time", "other")]
+    found = np.ones(tube.n_events, dtype=bool)
+    found[np.unique(_hashes(tube.columns, rows), return_index=True)[1]] = False
+    return found
+
+
 def _hashes(columns: NDArray[np.float32], rows: Sequence[int]) -> NDArray[np.uint64]:
     """Return a number an event that is the same for the same values."""
     found = np.zeros(columns.shape[1], dtype=np.uint64)

@@ -82,7 +82,7 @@ def residuals(tube: Tube, single_living: NDArray[np.intp]) -> list[Residual]:
     values = values[:, np.isfinite(values).all(axis=0)]
     if values.shape[1] < _SLICES * _FEWEST:
         return []
-    clouds = [_unstained(column) for column in values]
+    clouds = [unstained(column) for column in values]
     entries = np.asarray(matrix.matrix) / np.diag(matrix.matrix)[:, None]
     found = []
     for i, dye in enumerate(names):
@@ -111,7 +111,7 @@ def pairs_uncompensated(tube: Tube, single_living: NDArray[np.intp]) -> list[Res
     values = values[:, np.isfinite(values).all(axis=0)]
     if values.shape[1] < _SLICES * _FEWEST:
         return []
-    clouds = [_unstained(column) for column in values]
+    clouds = [unstained(column) for column in values]
     found = []
     for i, dye in enumerate(names):
         slices = _slices(values[i], *clouds[i])
@@ -156,14 +156,20 @@ def hyper_negative(tube: Tube, single_living: NDArray[np.intp]) -> tuple[float, 
         return None
     shares = []
     for column in values:
-        middle, spread = _unstained(column)
+        middle, spread = unstained(column)
         shares.append(100.0 * float((column < middle - _FAR_BELOW * spread).mean()))
     worst = int(np.argmax(shares))
     return shares[worst], names[worst]
 
 
-def _unstained(column: Floats) -> tuple[float, float]:
-    """Return middle and SD of the unstained cells: the lowest cloud of the channel, from its lower side."""
+def unstained(column: Floats) -> tuple[float, float]:
+    """Return middle and SD of the unstained cells: the lowest cloud of the channel, from its lower side.
+
+    Parameters
+    ----------
+    column
+        Signal of the cells in one channel, finite.
+    """
     ordered = np.sort(column)
     low = ordered[int(0.001 * len(ordered))]
     # shortest interval that holds a tenth of the cells, among the lower two thirds: the densest place

@@ -37,6 +37,9 @@ TOPICS: Mapping[str, tuple[Check, ...]] = {
 }
 """Checks by topic: each check of a tube is in one."""
 
+SEEN_IN_RUN = frozenset({Check.STEADINESS, Check.SLOW_DRIFT, Check.FLOW_RATE, Check.CLEANED})
+"""Checks that the picture of a tube's run shows, all of them together."""
+
 _STATUSES = ("ok", "warn", "fail")  # from best to worst
 
 

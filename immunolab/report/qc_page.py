@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from immunolab.quality.qc import SIGNS, TubeQuality
-from immunolab.quality.topics import worst
+from immunolab.quality.topics import SEEN_IN_RUN, worst
 from immunolab.report.document import document, place_name
+from immunolab.report.light_pictures import LightPicture, LightPictures
 from immunolab.version import VERSION
 
 LIGHTS_PAGE = "quality.html"
@@ -20,7 +22,7 @@ MEANINGS: Mapping[str, Any] = {"words": _WORDS, "signs": SIGNS}
 
 def qc_page(
     found: TubeQuality,
-    pictures: Mapping[str, bytes],
+    pictures: LightPictures | None,
     title: str,
     *,
     more_ok: int = 0,
@@ -35,7 +37,7 @@ def qc_page(
     found
         The checks.
     pictures
-        PNG of each tube's run, by sample_id.
+        Draws what is to be looked at; None for a page without pictures.
     title
         What was checked, in words.
     more_ok, more
@@ -56,7 +58,7 @@ def qc_page(
     return document({**context, **MEANINGS}, "quality.html.j2")
 
 
-def light_rows(found: TubeQuality, pictures: Mapping[str, bytes], *, more_ok: int = 0) -> dict[str, Any]:
+def light_rows(found: TubeQuality, pictures: LightPictures | None, *, more_ok: int = 0) -> dict[str, Any]:
     """Return what the templates take for traffic lights: ``tubes``, ``topics`` and ``counts``.
 
     Parameters
@@ -65,21 +67,32 @@ def light_rows(found: TubeQuality, pictures: Mapping[str, bytes], *, more_ok: in
         As in `qc_page`.
     """
     lights = found.lights
-    tubes = [_tube(found, sample, list(lights.loc[sample]), pictures.get(sample)) for sample in found.samples]
+    tubes = [_tube(found, sample, list(lights.loc[sample]), pictures) for sample in found.samples]
     counts = {status: sum(tube["status"] == status for tube in tubes) for status in ("fail", "warn", "ok")}
     return {"tubes": tubes, "topics": list(lights.columns), "counts": counts | {"ok": counts["ok"] + more_ok}}
 
 
-def _tube(found: TubeQuality, sample: str, lights: list[str], picture: bytes | None) -> dict[str, Any]:
+def _tube(found: TubeQuality, sample: str, lights: list[str], pictures: LightPictures | None) -> dict[str, Any]:
     warned = found.warnings(sample)
     own = found.table[found.table["sample_id"] == sample]
     events = own.loc[own["check"] == "events", "value"]
+    seen = list(pictures.of(sample, warned)) if pictures else []
+    drawn = {check for check, _ in seen}
+    by_png: dict[bytes, LightPicture] = {}
+    for _, one in seen:  # two checks of one channel have one picture
+        known = by_png.get(one.png)
+        by_png[one.png] = one if known is None else replace(known, caption=f"{known.caption}; {one.caption}")
+    course = pictures.course(sample) if pictures else None
+    said = [(str(row["status"]), str(row["message"]), str(row["check"])) for row in warned.to_dict("records")]
     return {
         "id": place_name("tube", sample),
         "name": sample,
         "status": worst([status for status in lights if status]),
         "lights": lights,
         "events": f"{int(events.iloc[0]):,}" if len(events) else "",
-        "said": [(str(row["status"]), str(row["message"])) for _, row in warned.iterrows()],
-        "picture": b64encode(picture).decode() if picture else "",
+        "said": [(status, text) for status, text, _ in said],
+        "in_words": [(status, text) for status, text, check in said if check not in drawn],
+        "pictures": [{**vars(one), "png": b64encode(one.png).decode()} for one in by_png.values()],
+        "unsteady": any(check in SEEN_IN_RUN for _, _, check in said),
+        "course": b64encode(course).decode() if course else "",
     }

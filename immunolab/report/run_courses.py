@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from dataclasses import dataclass
 
+from immunolab.quality.topics import SEEN_IN_RUN
 from immunolab.results.findings.checks import tube_checks
 from immunolab.results.run import Run
 from immunolab.results.tube import COURSE
@@ -12,7 +13,6 @@ from immunolab.schema.flags import Check
 
 MOST_COURSES = 30
 """Pictures on the page (1.2 MB): the worst; the others are in their samples' folders."""
-_OF_THE_RUN = (Check.STEADINESS, Check.CLEANED, Check.SLOW_DRIFT)
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def run_courses(run: Run) -> list[RunCourse]:
         Its folder holds a picture of each.
     """
     checks = tube_checks(run)
-    rows = checks[checks["check"].isin(_OF_THE_RUN) & (checks["status"] != "ok")]
+    rows = checks[checks["check"].isin(SEEN_IN_RUN) & (checks["status"] != "ok")]
     share = rows[rows["check"] == Check.STEADINESS].set_index("sample_id")["value"].to_dict()
     found: list[RunCourse] = []
     for sample in sorted(dict.fromkeys(rows["sample_id"]), key=lambda name: -share.get(name, 0.0)):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
+from immunolab.plots.gate_views import GateView, read_views
+from immunolab.plots.light_views import LIGHTS
 from immunolab.quality.qc import TubeQuality
 from immunolab.quality.topics import worst
+from immunolab.report.across_pictures import AcrossPictures
+from immunolab.report.light_pictures import LightPictures
 from immunolab.report.qc_page import LIGHTS_PAGE, light_rows, qc_page
 from immunolab.results.findings.checks import tube_checks, tube_warnings
 from immunolab.results.run import Run
@@ -34,13 +38,13 @@ def run_lights(run: Run) -> dict[str, Any]:
         return {}
     status = [worst(list(own)) for _, own in warned.groupby("sample_id")["status"]]
     counts = {word: status.count(word) for word in ("fail", "warn")} | {"ok": _sound(run)}
-    rows = light_rows(_worst(run, _ON_REPORT), {})
+    rows = light_rows(_worst(run, _ON_REPORT), None)
     shown = min(len(status), _ON_PAGE)
     return {**rows, "counts": counts, "shared": _shared(run), "page": LIGHTS_PAGE, "shown": shown}
 
 
 def write_lights(run: Run) -> None:
-    """Write the page of the tubes to look at, each with the picture of its run where that was not steady.
+    """Write the page of the tubes to look at, each with the picture of what was found in it.
 
     Parameters
     ----------
@@ -53,7 +57,7 @@ def write_lights(run: Run) -> None:
         path.unlink(missing_ok=True)  # of an earlier report
         return
     found = _worst(run, _ON_PAGE)
-    pictures = {name: seen.read_bytes() for name in found.samples if (seen := _course(run, name)).exists()}
+    pictures = LightPictures(tube_checks(run), partial(_course, run), partial(_views, run), AcrossPictures(run))
     left_out = flagged - len(found)
     more = f" (in quality.csv {left_out} more to look at)" if left_out else ""
     text = qc_page(
@@ -90,5 +94,12 @@ def _gates(run: Run, samples: Sequence[str]) -> dict[str, str]:
     return {name: quote(path) for name, path in names.items() if (run.folder / path).exists()}
 
 
-def _course(run: Run, sample: str) -> Path:
-    return run.folder / "samples" / str(sample) / COURSE
+def _course(run: Run, sample: str) -> bytes | None:
+    path = run.folder / "samples" / sample / COURSE
+    return path.read_bytes() if path.exists() else None
+
+
+def _views(run: Run, sample: str) -> list[GateView]:
+    """Return the views of a tube's checks; none of a run before there were any, and of single cells."""
+    path = run.folder / "samples" / sample / LIGHTS
+    return read_views(path) if path.exists() else []

@@ -38,7 +38,8 @@ class Options:
         Factor on the biological variation between a patient's visits.
     batches
         ``patients`` (five patients share a run, all visits of one in the same), ``months`` (samples are run in
-        the month they are taken) or ``none``.
+        the month they are taken), ``crossed`` (four runs, a patient's next visit is in the next one, each visit in all)
+        or ``none``.
     confounded
         All baselines are batch 1 and all later visits batch 2.
     lot_change
@@ -87,7 +88,7 @@ class Options:
     effect: float = 1.0
     intensity_effect: float = 1.0
     visit_noise: float = 1.0
-    batches: Literal["patients", "months", "none"] = "patients"
+    batches: Literal["patients", "months", "crossed", "none"] = "patients"
     confounded: bool = False
     lot_change: bool = False
     drift: float = 0.0

@@ -72,9 +72,9 @@ def plan_bleeds(model: Model, options: Options, visits: Sequence[Visit], n_patie
     for patient in range(n_patients):
         enrolled = patient * int(model.batch["enrolment_days"])
         centre = patient % options.centres + 1 if options.centres else 0
-        for visit in visits:
+        for place, visit in enumerate(visits):
             day = _day(options, visit, generator(seed, SAMPLE, patient, visit.target_day))
-            batch = _batch(model, options, patient, visit, enrolled + day, centre)
+            batch = _batch(model, options, patient, (place, visit), enrolled + day, centre)
             bleeds.append(Bleed(patient, visit, day, batch))
     numbers = {batch: i for i, batch in enumerate(sorted({bleed.batch for bleed in bleeds}), start=1)}
     return [replace(bleed, batch=numbers[bleed.batch]) for bleed in bleeds]
@@ -87,13 +87,16 @@ def _day(options: Options, visit: Visit, rng: np.random.Generator) -> int:
     return int(rng.choice([day for day in range(first, last + 1) if day != 0]))
 
 
-def _batch(model: Model, options: Options, patient: int, visit: Visit, calendar_day: int, centre: int) -> int:
+def _batch(model: Model, options: Options, patient: int, at: tuple[int, Visit], calendar_day: int, centre: int) -> int:
+    place, visit = at
     if options.confounded:
         return 0 if visit.phase == "baseline" else 1
     if options.centres:
         return centre
     if options.batches == "months":
         return int((calendar_day + _FIRST_RUN) // model.batch["days"])
+    if options.batches == "crossed":
+        return (patient + place) % int(model.batch["crossed"])
     return patient // int(model.batch["patients"]) if options.batches == "patients" else 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +35,7 @@ from immunolab.workflow.store import Store
 if TYPE_CHECKING:
     from immunolab.events.tube import Tube
     from immunolab.gating.tubes import GatedTube
+    from immunolab.quality.rows import Row
     from immunolab.quality.steadiness import Steadiness
     from immunolab.schema.table import Table
 
@@ -87,7 +89,10 @@ def measure(job: MeasureJob) -> Measured:
     from immunolab.gating.tubes import gate_tube
     from immunolab.plots.at_border import border_rows
     from immunolab.plots.gate_views import gate_views, save_views
+    from immunolab.plots.light_views import LIGHTS, light_views
+    from immunolab.quality.cell_shares import cell_kinds
     from immunolab.quality.clean import without
+    from immunolab.quality.events import check_events
     from immunolab.quality.staining_sample import STAINING_EVENTS, staining_sample
     from immunolab.quality.steadiness import steadiness
     from immunolab.results.tube import GATES
@@ -96,9 +101,11 @@ def measure(job: MeasureJob) -> Measured:
     whole = job.tube.read_whole()
     run = steadiness(whole)
     gated = gate_tube(without(whole, run) if job.tube.clean else whole, job.gates)
+    kinds = cell_kinds(gated.tube)
+    checks = check_events(whole, run, gated.tube, kinds)
 
     def write(folder: Path) -> None:
-        for table, rows in _tables(gated, whole, run, job).items():
+        for table, rows in _tables(gated, whole, checks, job).items():
             table.write_rows(rows, folder / f"{table.name}.csv")
         write_gatingml(gated.on_channels(), folder / "gates.xml")
         (folder / GATES).write_text(json.dumps(to_plain(job.gates)), encoding="utf-8")
@@ -106,17 +113,18 @@ def measure(job: MeasureJob) -> Measured:
         views = gate_views(gated.strategy, gated.tube, gated.memberships)
         save_views(views, folder / "views.npz")
         AT_BORDER.write_rows(border_rows(views), folder / f"{AT_BORDER.name}.csv")
-        _save_course(whole, run, folder)
+        save_views(light_views(whole, gated.tube, kinds, checks), folder / LIGHTS)
+        _save_course(whole, run, checks, folder)
 
     store.commit(sample_id, job.key, write, _memberships(gated) if job.memberships else None)
     return Measured(sample_id, len(gated.tube))
 
 
-def _save_course(whole: Tube, run: Steadiness, folder: Path) -> None:
-    """Draw the run of a tube that was not steady, for the report; of the others there is nothing to see."""
-    from immunolab.quality.steadiness import LEAST_SHIFT
+def _save_course(whole: Tube, run: Steadiness, checks: Sequence[Row], folder: Path) -> None:
+    """Draw the run of a tube with a check of it that warns, for the report; of the others there is nothing to see."""
+    from immunolab.quality.topics import SEEN_IN_RUN
 
-    if run.off or run.drift > LEAST_SHIFT:
+    if run.stretches is not None and any(row["check"] in SEEN_IN_RUN and row["status"] != "ok" for row in checks):
         from immunolab.plots.steadiness import course_png
         from immunolab.results.tube import COURSE
 
@@ -131,17 +139,19 @@ def _memberships(gated: GatedTube) -> pd.DataFrame:
     return pd.DataFrame({name: gated.tube.in_file(column.to_numpy()) for name, column in frame.items()}, copy=False)
 
 
-def _tables(gated: GatedTube, whole: Tube, run: Steadiness, job: MeasureJob) -> dict[Table, list[dict[str, object]]]:
+def _tables(
+    gated: GatedTube, whole: Tube, checked: Sequence[Row], job: MeasureJob
+) -> dict[Table, list[dict[str, object]]]:
     from immunolab.quality.beads import bead_row, check_beads
     from immunolab.quality.clean import removed_rows
-    from immunolab.quality.events import check_events, check_gates
+    from immunolab.quality.events import check_gates
     from immunolab.quality.landmarks import landmark_rows
 
     sample = {"sample_id": gated.sample_id}
     left_out = [f"{fault.place}: {fault.message}" for fault in gated.left_out]
     joints = gated.joint_counts(job.pairs)
     beads = [bead_row(gated.sample_id, gated.tube, *job.beads)] if job.beads else []
-    checks = check_events(whole, run, gated.tube) + check_gates(gated.sample_id, left_out)
+    checks = [*checked, *check_gates(gated.sample_id, left_out)]
     return {
         OVERRIDES: override_rows(gated, job.gates),
         LANDMARKS: list(landmark_rows(gated.tube, gated.named_masks)),

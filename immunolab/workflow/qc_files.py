@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from immunolab.errors import InputError, Problem
-from immunolab.events.tube import Tube
+from immunolab.plots.gate_views import GateView
+from immunolab.plots.light_views import light_views
 from immunolab.plots.steadiness import course_png
-from immunolab.quality.qc import TubeQuality, checked
-from immunolab.quality.steadiness import Steadiness
+from immunolab.quality.qc import Looked, TubeQuality, checked
+from immunolab.report.light_pictures import LightPictures
 from immunolab.report.qc_page import LIGHTS_PAGE, qc_page
 from immunolab.schema.files import write_atomically
 from immunolab.schema.gating import QUALITY, REMOVED_STRETCHES
@@ -37,13 +38,16 @@ def qc_files(files: Sequence[str | Path], out: str | Path, *, panel: str | Path 
     InputError
         A file is not there (all of them are listed), or the folder cannot be made.
     """
-    pictures: dict[str, bytes] = {}
+    courses: dict[str, bytes] = {}
+    views: dict[str, list[GateView]] = {}
 
-    def draw(tube: Tube, found: Steadiness) -> None:
-        if found.stretches is not None:
-            pictures[tube.sample_id] = course_png(tube, found)
+    def keep(one: Looked) -> None:
+        if one.run.stretches is not None:
+            courses[one.tube.sample_id] = course_png(one.tube, one.run)
+        views[one.tube.sample_id] = light_views(one.tube, one.cleaned, one.kinds, one.checks)
 
-    found = checked(list(files), panel=panel, looked=draw)
+    found = checked(list(files), panel=panel, looked=keep)
+    pictures = LightPictures(found.table, courses.get, lambda name: views.get(name, []))
     folder = Path(out)
     try:
         folder.mkdir(parents=True, exist_ok=True)

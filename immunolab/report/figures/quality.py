@@ -17,6 +17,7 @@ from immunolab.quality.batch_drift import drift_sentences
 from immunolab.report.figure import FigureSet, ReportFigure, figure_name, on_axes
 from immunolab.results.run import Run
 from immunolab.schema.flags import Check
+from immunolab.study.batch_order import batches_in_order
 from immunolab.vocabulary.display_names import display_name, parent_name
 
 _CHECKS = ("events", "dead")
@@ -110,7 +111,10 @@ def _agreement_figures(pairs: pd.DataFrame, summary: pd.DataFrame) -> Iterator[R
 def _run_order(run: Run) -> list[str]:
     measured = set(run.counts["sample_id"])
     own = [s for s in run.samples if s.sample_id in measured]
-    return [s.sample_id for s in sorted(own, key=lambda s: (s.batch, s.study_day if s.study_day is not None else 0))]
+    days = run.table("acquisitions").dropna(subset=["day"]).groupby("batch")["day"].min()
+    ordered = batches_in_order({s.batch: days.get(s.batch) for s in own if s.batch})
+    place = {name: i for i, name in enumerate(ordered)}
+    return [s.sample_id for s in sorted(own, key=lambda s: (place.get(s.batch, -1), s.study_day or 0))]
 
 
 FIGURES = FigureSet(90, per_run=run_figures)
