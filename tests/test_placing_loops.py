@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from immunolab.gating.method_results import Cloud
 from immunolab.gating.placement.blasts import larger_cells, mahalanobis_square
-from immunolab.gating.placement.corner_mixture import _moments
+from immunolab.gating.placement.corner_mixture import _kept, _maximised, _moments
 
 Array = NDArray[np.float64]
 _STEEPER = float(np.log(1.45) / np.log(1.3))
@@ -75,3 +75,47 @@ def test_moments_of_a_mixture_are_those_of_cell_after_cell() -> None:
     expected = _moments_cell_by_cell(cells, counts, height, mean, inverse)
     np.testing.assert_allclose(found, expected, rtol=1e-12)  # exponentials of two libraries differ in the last bit
     assert found[:, 0].sum() == pytest.approx(counts[:-2].sum() + counts[-1], rel=1e-9)
+
+
+def _maximised_group_by_group(sums: Array) -> tuple[list[float], list[list[float]], list[list[list[float]]]]:
+    """Take each group's mean and covariance from its sums, with the events of the prior, and put them in bounds."""
+    mass, corner = [max(row[0], 1e-6) for row in sums], sums[5, 1] / max(sums[5, 0], 1e-6)
+    means, covariances, n = [], [], 20.0
+    for j, (_, n_u, n_v, n_uu, n_uv, n_vv) in enumerate(sums):
+        u, v, held = n_u / mass[j], n_v / mass[j], mass[j] + n
+        a, d = (n_uu - mass[j] * u * u + n * 0.6) / held, (n_vv - mass[j] * v * v + n) / held
+        widest = max(1.0, (0.35 if j == 5 else 0.2) * corner)
+        a, d = min(max(a, 0.35**2), widest**2), min(max(d, 0.35**2), 4.0)
+        b = (n_uv - mass[j] * u * v) / held
+        b = min(abs(b), 0.9 * float(np.sqrt(a * d))) * float(np.sign(b))
+        rival = min((n_u + n * (0.0, 0.3, 0.55, 0.55, 0.1, 1.0)[j] * corner) / held, 0.68 * corner)
+        means.append([u if j == 5 else rival, v])
+        covariances.append([[a, b], [b, d]])
+    return [m / sum(mass) for m in mass], means, covariances
+
+
+@pytest.mark.parametrize("corner", [3.0, 8.0])  # near, and so far that widest groups grow with it
+def test_groups_of_sums_are_those_of_group_after_group(corner: float) -> None:
+    rng = np.random.default_rng(int(corner))
+    places = np.array([[0, 0], [1, 0], [0.95 * corner, 0], [2, -3], [1, -3], [corner, -3]])
+    draws = [rng.normal(place, (3, 0.1)[j % 2], (20 * j + 3, 2)) for j, place in enumerate(places)]
+    draws[3][:, 1] = draws[3][:, 0] + 0.01 * draws[3][:, 1]  # thin: a line
+    sums = np.array([[len(u), u.sum(), v.sum(), u @ u, u @ v, v @ v] for u, v in (part.T for part in draws)])
+    sums[0] = 0.0  # a group that lost all of its events
+    before = np.full(6, 1 / 6)
+    weights, means, covariances, height, inverse, moved = _maximised(sums, before, places)
+    for found, expected in zip((weights, means, covariances), _maximised_group_by_group(sums), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+    full = np.linalg.inv(covariances)
+    np.testing.assert_allclose(inverse, np.stack([full[:, 0, 0], full[:, 0, 1], full[:, 1, 1]], axis=1))
+    np.testing.assert_allclose(height, weights / np.sqrt(np.linalg.det(covariances)))
+    assert moved == pytest.approx(np.abs(means - places).max() + np.abs(weights - before).max())
+
+
+def test_what_lines_keep_is_the_sum_over_the_cells_in_their_corner() -> None:
+    rng = np.random.default_rng(3)
+    u, v, gain = rng.normal(0, 2, 400), rng.normal(0, 2, 400), rng.normal(0, 1, 400)
+    lefts, levels = np.linspace(-2, 2, 9), np.linspace(-3, 3, 14)
+    u[:9], v[:14] = lefts, levels  # a cell at a left border is not right of it, one at a level is under it
+    expected = [[gain[(u > left) & (v <= level)].sum() for level in levels] for left in lefts]
+    np.testing.assert_allclose(_kept(u, v, gain, lefts, levels), expected, atol=1e-12)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
 
-# the ratio is 6.2 to 6.4 (2026-11-26, beside eight busy processes), was 7.4 to 7.8 before its loops were made quicker
+# the ratio is 6.0 to 6.2 (2026-11-27, beside eight busy processes), was 7.4 to 7.8 before its loops were made quicker
 # that day, and 6.7 to 7.0 before gates were fitted to real tubes: the bound is that
 _SLOW = 7.0
 # neighbours on a shared machine slow what is bound by memory for tens of seconds at a time: 11.3 was seen once for four

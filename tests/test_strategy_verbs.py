@@ -62,7 +62,7 @@ def test_moving_the_border_of_a_cloud_in_two_channels_keeps_its_slope() -> None:
     moved = _gated().move("CD25", to=3000)
     old, new = _gated().strategy["Treg"].gate, moved.strategy["Treg"].gate
     words = [change.words for change in _gated().strategy.diff(moved.strategy).changes]
-    assert words == ["CD25 from 547.6 to 3,000", "CD127 at the corner from 740.9 to 1,345"]
+    assert words == ["CD25 from 832 to 3,000", "CD127 at the corner from 1,079 to 1,691"]
     slopes = [(g.vertices[2][1] - g.vertices[3][1]) / (g.vertices[2][0] - g.vertices[3][0]) for g in (old, new)]
     assert slopes[0] == pytest.approx(slopes[1], rel=1e-9)
     np.testing.assert_array_equal(moved.mask("Treg"), _gated().mask("Treg") & (_tube()["CD25"] >= 3000))

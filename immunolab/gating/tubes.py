@@ -167,7 +167,7 @@ class GatedTube(PopulatedTube):
         >>> gated = il.gate(il.read_fcs("sample_data/sle/fcs/SLE001_W0.fcs"), "treg_th17_tfh_teff")
         >>> moved = gated.move("CD25", to=3000)
         >>> len(gated["Treg"]), len(moved["Treg"])
-        (68, 30)
+        (66, 30)
         """
         moved = move_gate(self.strategy, name, to=to, population=population, vertex=vertex, same=self._one_name)
         return self.regate(moved)

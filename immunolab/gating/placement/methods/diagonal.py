@@ -33,7 +33,7 @@ def diagonal_draws(
     found = []
     for _ in range(rounds):
         drawn = cells.resample(rng)
-        model = fit_mixture(drawn, corner.start)
+        model = fit_mixture(drawn)
         border = straight_border(drawn, model, steep) if model is not None else None
         if border is not None:
             found.append(border)
@@ -68,9 +68,9 @@ def diagonal(
     """Return the border of the cloud in the corner x high, y low (CD25hi CD127lo: Liu et al., Seddiki et al. 2006).
 
     Six normal groups are fitted by EM, in units of the reference population's median and robust standard deviation, so
-    that the fit does not depend on gain, lot or batch. One group starts in the corner. The border is the straight line
-    of the given slope that keeps most events likelier than not to be of that group, which balances the cells lost
-    against those let in.
+    that the fit does not depend on gain, lot or batch. One group starts in the corner. The border is a straight line
+    of the given slope that keeps the events likelier than not to be of that group, which balances the cells lost
+    against those let in: the mean of all such lines, each weighted by what it keeps.
 
     Parameters
     ----------
@@ -84,12 +84,12 @@ def diagonal(
     y_side
         ``hi`` turns the corner: x high, y high.
     start
-        A mixture fitted before on nearly the same events, for a faster fit.
+        A mixture fitted before on nearly the same events, in whose units the groups are fitted anew.
     """
     # cells of the cloud among the reference may hide it: the reference is looked at without them next
     for clean in (False, True) if start is None else (start.clean,):
         anchor, cells, sign, flags = _corner_cells(x, y, reference, y_side, clean)
-        model = fit_mixture(cells, start)
+        model = fit_mixture(cells)
         border = straight_border(cells, model, slope * anchor.x_sd / anchor.y_sd) if model is not None else None
         if model is not None and border is not None:
             model = replace(model, clean=clean)
