@@ -252,6 +252,20 @@ def test_only_notes_that_findings_say_themselves_are_left_out_of_what_warns(run)
     assert first_screen(replace(run, notes=notes, said_with_endpoints=notes[:1]), [])["notes"] == [notes[1]]
 
 
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [
+        (0.0499, "q = 0.0499"),
+        (0.04996, "q = 0.04996"),
+        (0.05, "q = 0.050"),
+        (0.0502, "q = 0.0502"),
+        (0.0512, "q = 0.051"),
+    ],
+)
+def test_a_value_beside_the_limit_does_not_read_as_being_on_the_other_side(p, text):
+    assert p_text(p, "q") == text
+
+
 def test_a_missing_value_is_said_in_words():
     assert amount(np.nan) == "not available"
 

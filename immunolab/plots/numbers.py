@@ -13,6 +13,7 @@ _SCALE_WORDS = {
     "arcsine": "difference on the arcsine scale",
 }
 _LEAST_SHOWN = 0.01  # of a probability, or of what lacks to 1: two digits, which a thousand simulations give
+_ALPHA, _SAME = 0.05, 1e-12  # what p is judged by; rounding of numbers
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -78,8 +79,14 @@ def p_number(p_value: float) -> str:
     if pd.isna(p_value):
         return "–"
     if p_value >= 0.001:
-        return f"{p_value:.3f}" if p_value >= 0.1 else number(p_value, 2)
+        return f"{p_value:.3f}" if p_value >= 0.1 else number(p_value, 2 + _beside_alpha(p_value))
     return "0" if p_value == 0 else _power(p_value, 2)
+
+
+def _beside_alpha(p_value: float) -> int:
+    """Return the further digits that a value beside 0.05 needs, so that it does not read as 0.050 on its other side."""
+    reads_as = (abs(float(f"{p_value:.{digits}g}") - _ALPHA) < _SAME for digits in (2, 3))
+    return 0 if abs(p_value - _ALPHA) < _SAME else sum(reads_as)
 
 
 def scale_word(scale: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from immunolab.report.html_table import Cell, Grid, grid
-from immunolab.results.findings.absences import lacking
+from immunolab.results.findings.absences import lacking, patients_of
 from immunolab.results.findings.checks import calendar_warnings, tube_checks, tube_warnings
 from immunolab.results.run import Run, in_cohort
 from immunolab.study.sheet import Sample
@@ -21,11 +21,12 @@ def sample_flow(run: Run) -> Grid:
         own = [s for s in run.samples if s.cohort == cohort]
         ids = {s.sample_id for s in own}
         unseen = ids - failed - measured
-        shifts = run.shifts_of(cohort)
+        shifts, everyone = run.shifts_of(cohort), patients_of(run, cohort)
         rows.append(
             (
                 Cell(cohort or "all"),
-                _count(len({s.patient_id for s in own})),
+                _count(len(everyone)),
+                _count(len(everyone) - len({s.patient_id for s in own})),
                 _count(len(own)),
                 _count(len(ids & failed), "alarm" if ids & failed else "number"),
                 _count(len(unseen), "alarm" if unseen else "number"),
@@ -38,6 +39,7 @@ def sample_flow(run: Run) -> Grid:
     headings = (
         "Cohort",
         "Patients",
+        "Without a sample",
         "Samples in sheet",
         "Failed",
         "Not run",
@@ -99,18 +101,19 @@ def flow_counts(run: Run, cohort: str) -> pd.DataFrame:
 
 def visit_flow(run: Run) -> Grid:
     """Return samples in the sheet and measured at each visit, with study day and days since the last dose."""
-    endpoints = run.endpoints.drop_duplicates("sample_id")
+    endpoints, failed = run.endpoints.drop_duplicates("sample_id"), set(run.failures["sample_id"])
+    measured = (set(endpoints["sample_id"]) | set(run.counts["sample_id"])) - failed
     rows = []
     for cohort in run.cohorts:
         for visit in dict.fromkeys(s.visit for s in run.samples if s.cohort == cohort):
             sheet = [s for s in run.samples if s.cohort == cohort and s.visit == visit]
-            done = endpoints[(endpoints["visit"] == visit) & in_cohort(endpoints, cohort)]
+            done = endpoints[endpoints["sample_id"].isin([s.sample_id for s in sheet if s.sample_id in measured])]
             rows.append(
                 (
                     Cell(cohort or "all"),
                     Cell(visit),
                     _count(len(sheet)),
-                    _count(len(done)),
+                    _count(len(measured.intersection(s.sample_id for s in sheet))),
                     Cell(_range(done["study_day"])),
                     Cell(_since(done)),
                     Cell(", ".join(str(s).replace("_", " ") for s in done["cycle_state"].dropna().unique())),

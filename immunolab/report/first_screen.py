@@ -9,6 +9,7 @@ from immunolab.report.document import place_name
 from immunolab.report.figure import Written
 from immunolab.report.plan import plan_section, plan_status
 from immunolab.results.findings import EndpointFinding, findings
+from immunolab.results.findings.absences import patients_of
 from immunolab.results.findings.cautions import cautions
 from immunolab.results.findings.concerns import concerns
 from immunolab.results.findings.sensitivity import beside_the_test
@@ -60,10 +61,12 @@ def study_facts(run: Run) -> Iterator[tuple[str, str]]:
     trial = run.study.trial
     if trial:
         yield "Drug", dosing_in_words(trial.dosing)
-    patients, samples = {s.patient_id for s in run.samples}, len(run.samples)
+    sampled, samples = {s.patient_id for s in run.samples}, len(run.samples)
+    patients = {patient for cohort in run.cohorts for patient in patients_of(run, cohort)}
+    without = f", {len(patients - sampled)} of them without a sample" if patients - sampled else ""
     arms = f" in {len(run.cohorts)} cohorts ({', '.join(run.cohorts)})" if len(run.cohorts) > 1 else ""
     visits = dict.fromkeys(s.visit for s in run.samples)
-    yield "Patients", f"{len(patients)}{arms}"
+    yield "Patients", f"{len(patients)}{arms}{without}"
     yield "Samples", f"{samples} at {', '.join(visits)}{failed_in_words(run)}"
 
 

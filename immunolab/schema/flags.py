@@ -170,6 +170,11 @@ class Flag(DeclaredWord):
     AT_LIMIT_OF_SCALE = "at_limit_of_scale", "doubtful", "a value of the slope is at the end of the score's range"
     CENSORED_PART = "censored_part", "doubtful", "a part of the curve is beyond the assay's limits"
 
+    OTHER_PANEL = (
+        "other_panel",
+        "note",
+        "the patient's values are of another panel than other patients', whose tubes the patient lacks at a visit",
+    )
     MEAN_OF_N = "mean_of_N", "note", "mean of N replicates; N is a number"
     PARTLY_OUT_OF_RANGE = "partly_out_of_range", "doubtful", "some of the replicates are beyond the assay's range"
     EXTRAPOLATED = "extrapolated", "doubtful", "the instrument extrapolated beyond its standard curve"

@@ -14,7 +14,7 @@ from immunolab.quantify import endpoint_values
 from immunolab.schema.across_tubes import LANDMARKS
 from immunolab.schema.bridges import BEADS
 from immunolab.schema.endpoints import ENDPOINTS
-from immunolab.schema.flags import READERS, split
+from immunolab.schema.flags import READERS, Flag, split
 from immunolab.schema.gating import (
     COUNTS,
     FAILURES,
@@ -150,29 +150,64 @@ def _flow_rows(
     tables: Mapping[str, pd.DataFrame],
     held: Mapping[str, SampleCounts],
 ) -> list[dict[str, Any]]:
-    """Return endpoint rows of gated tubes; a visit's second panel adds only what the first cannot answer."""
+    """Return endpoint rows of gated tubes: one a patient, visit and endpoint, of the panel that `one_panel` says."""
     rows: list[dict[str, Any]] = []
-    answered: set[tuple[str, str, str]] = set()
     order = {name: i for i, name in enumerate(study.panels)}
     scopes = gate_scopes(tables["counts"], tables["thresholds"])
     errors = _gate_errors(_stack(store, samples, INTERVALS))
-    for sample in sorted(samples, key=lambda s: order.get(s.panel, 0)):
-        name = sample.sample_id
-        place = place_of(study, sample)
-        for value in endpoint_values(endpoints, held[name], errors.get(name, {})):
-            key = (sample.patient_id, sample.visit, str(value["endpoint"]))
-            if key not in answered:
-                answered.add(key)
-                if not READERS.isdisjoint(split(value["flag"])):
-                    # known of the automatic gates only, not of a reader's
-                    value = {key: one for key, one in value.items() if key not in ("gate_low", "gate_high")}
-                    value["gate_scope"] = "sample"
-                elif "gate_low" in value:
-                    parent = str(value["parent"] or LYMPHOCYTES)
-                    value["gate_scope"] = scopes[name].of(str(value["population"]), parent)
-                rows.append(place | value)
-    position = {s.sample_id: i for i, s in enumerate(samples)}
-    return sorted(rows, key=lambda row: position[row["sample_id"]])
+    values = [
+        (s, v) for s in samples for v in endpoint_values(endpoints, held[s.sample_id], errors.get(s.sample_id, {}))
+    ]
+    contrasts = {e.id: study.contrast_of(e) or () for e in endpoints}
+    tubes = [(s.patient_id, str(value["endpoint"]), s.panel, s.visit) for s, value in values]
+    panels, others = one_panel(tubes, order, contrasts)
+    answered: set[tuple[str, str, str]] = set()
+    for (sample, value), (patient, endpoint, panel, visit) in zip(values, tubes, strict=True):
+        if panels[patient, endpoint] != panel or (patient, endpoint, visit) in answered:
+            continue
+        answered.add((patient, endpoint, visit))
+        if (patient, endpoint) in others:
+            value = value | {"flag": ";".join([*split(value["flag"]), Flag.OTHER_PANEL])}
+        if not READERS.isdisjoint(split(value["flag"])):
+            # known of the automatic gates only, not of a reader's
+            value = {key: one for key, one in value.items() if key not in ("gate_low", "gate_high")}
+            value["gate_scope"] = "sample"
+        elif "gate_low" in value:
+            parent = str(value["parent"] or LYMPHOCYTES)
+            value["gate_scope"] = scopes[sample.sample_id].of(str(value["population"]), parent)
+        rows.append(place_of(study, sample) | value)
+    return rows
+
+
+def one_panel(
+    tubes: Iterable[tuple[str, str, str, str]], order: Mapping[str, int], contrasts: Mapping[str, Sequence[str]]
+) -> tuple[dict[tuple[str, str], str], set[tuple[str, str]]]:
+    """Return the panel that each patient's values of an endpoint are taken from, and where it is not the usual one.
+
+    A change between tubes of two panels would be that of the panels too (other clones and dyes, fixed cells), so all
+    values of a patient are of one: that which has the most of the compared visits, of several the first in the study's
+    order. The usual panel is the first that any patient has.
+
+    Parameters
+    ----------
+    tubes
+        Patient, endpoint, panel and visit of each value.
+    order
+        Place of each panel in the study.
+    contrasts
+        Visits that each endpoint is compared at; none where it is not, and all visits count.
+    """
+    seen: dict[tuple[str, str], dict[str, set[str]]] = {}
+    for patient, endpoint, panel, visit in tubes:
+        seen.setdefault((patient, endpoint), {}).setdefault(panel, set()).add(visit)
+    usual: dict[str, str] = {}
+    chosen: dict[tuple[str, str], str] = {}
+    for (patient, endpoint), visits in seen.items():
+        panels = sorted(visits, key=lambda name: order.get(name, 0))
+        usual[endpoint] = min(usual.get(endpoint, panels[0]), panels[0], key=lambda name: order.get(name, 0))
+        compared = set(contrasts.get(endpoint, ())) or set.union(*visits.values())
+        chosen[patient, endpoint] = max(panels, key=lambda name: len(visits[name] & compared))
+    return chosen, {key for key, panel in chosen.items() if panel != usual[key[1]]}
 
 
 def _held(store: Store, samples: Sequence[Sample], counts: pd.DataFrame) -> dict[str, SampleCounts]:

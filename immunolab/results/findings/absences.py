@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
@@ -176,8 +176,19 @@ def _unmeasured(run: Run, patient: str, visit: str, endpoint: Endpoint) -> str:
     ids = _ids(run, patient, visit)
     if not ids:
         return f"no sample at {visit}"
+    of = {s.sample_id: s.panel for s in run.samples}
+    panels = _panels(run, patient, endpoint, of)
+    if panels and not (ids := [name for name in ids if of[name] in panels]):
+        return f"no tube of panel {' or '.join(panels)} at {visit}"
     counted = set(run.counts["sample_id"])
     return "; ".join(f"sample {name} {'gave no value' if name in counted else 'was not run'}" for name in ids)
+
+
+def _panels(run: Run, patient: str, endpoint: Endpoint, of: Mapping[str, str]) -> list[str]:
+    """Return the panels that an endpoint is taken from: the patient's own, else any; none where they have no name."""
+    rows = run.endpoints[(run.endpoints["endpoint"] == endpoint.id) & run.endpoints["sample_id"].isin(of)]
+    own = rows[rows["patient_id"] == patient]
+    return list(filter(None, dict.fromkeys(of[name] for name in (own if len(own) else rows)["sample_id"])))
 
 
 def _unplaced(pairs: pd.DataFrame, patient: str) -> str:

@@ -20,7 +20,7 @@ from immunolab.results.findings.registry import registered
 from immunolab.results.findings.words import capital, endpoint_name, listed, present
 from immunolab.results.run import Run, in_cohort
 from immunolab.results.sentences import direction
-from immunolab.schema.flags import Check, Code, split
+from immunolab.schema.flags import Check, Code, Flag, split
 from immunolab.study.sample import files_twice
 from immunolab.study.timeline import visits_out_of_order
 
@@ -68,6 +68,7 @@ def concerns(run: Run) -> tuple[Concern, ...]:
         *_harm(run),
         *_codes(run),
         *_single_patients(run),
+        *_other_panel(run),
         *bridge_concerns(run),
         *_by_readers(run),
         *_quality(run),
@@ -91,7 +92,7 @@ def _intercurrent(run: Run) -> Iterator[tuple[Kind, str]]:
         said = f"{count} died" if event == "death" else f"{capital(words)} in {count}"
         yield _kind(event), f"{said}: {_patients(own)}.{_handled(run, event)}"
     unknown = events[events["assessed"] == "no"].groupby("event", sort=False)
-    for event, own in unknown:
+    for event, own in sorted(unknown, key=lambda one: _kind(str(one[0])) != "death"):
         count = own["patient_id"].nunique()
         of = "any patient" if count >= n else f"{count} of {n} patients"
         why = listed(dict.fromkeys(str(detail).replace("_", " ") for detail in own["detail"]))
@@ -214,6 +215,19 @@ def _single_patients(run: Run) -> Iterator[tuple[Kind, str]]:
             "Clear in the mean of all patients, while one by one most changed by no more than counting, assay and "
             f"day-to-day variation can do: {'; '.join(texts)}. A mean is known better than any one patient's change.",
         )
+
+
+def _other_panel(run: Run) -> Iterator[tuple[Kind, str]]:
+    """Yield the registered endpoints whose values are of another panel in some patients than in the others."""
+    rows = run.endpoints[run.endpoints["flag"].map(lambda text: Flag.OTHER_PANEL in split(text)).astype(bool)]
+    panels, texts = {s.sample_id: s.panel for s in run.samples}, []
+    for endpoint in (one for e in registered(run) for one in e.expanded() if one.role == e.role):
+        own = rows[(rows["endpoint"] == endpoint.id) & rows["sample_id"].isin(panels)]
+        for panel, some in own.groupby(own["sample_id"].map(panels), sort=False):
+            texts.append(f"{endpoint_name(endpoint)}: {_some(list(dict.fromkeys(some['patient_id'])))} ({panel})")
+    if texts:
+        said = "Both visits are of another panel than in other patients, whose tubes these patients lack at a visit"
+        yield "numbers", f"{said}: {'; '.join(texts)}."
 
 
 def _controls(run: Run) -> set[str]:

@@ -140,9 +140,14 @@ def _unanswered(run: Run, cohort: str, score: str, visit: str) -> tuple[Absence,
     rows = table[(table["score"] == score) & (table["visit"] == visit) & in_cohort(table, cohort)]
     lacking = rows[rows["response"] == "missing"]
     return tuple(
-        Absence(str(r.patient_id), gone(run, str(r.patient_id), visit) or present(r.reason) or f"no score at {visit}")
+        Absence(str(r.patient_id), gone(run, str(r.patient_id), visit) or _reason(r.reason, visit))
         for r in lacking.itertuples()
     )
+
+
+def _reason(reason: object, visit: str) -> str:
+    """Return why there is no score, with the visit: a patient may have been seen at a later one."""
+    return present(reason).replace("not seen;", f"not seen at {visit};") or f"no score at {visit}"
 
 
 def _against_rate(endpoint: Endpoint, low: float, high: float) -> str:

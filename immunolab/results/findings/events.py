@@ -46,7 +46,7 @@ def event_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFinding 
         role=endpoint.role,
         visits=endpoint.visits,
         measured_as=(endpoint.id,),
-        plain=f"{_had(row, display_name(endpoint.id))}; {_at_risk(row)}: {DESCRIBED}.",
+        plain=_sentence(row, display_name(endpoint.id)),
         verdict="described",
         n=int(row["n_followed"]),
         of=int(row["n_patients"]),
@@ -54,6 +54,12 @@ def event_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFinding 
         statistics=f"Clopper-Pearson 95 % interval; rule: {with_display_names(str(row['rule']))}.",
         beside=(*_outside(fates), *_low(row, fates), *unverified(row, endpoint)),
     )
+
+
+def _sentence(row: pd.Series, name: str) -> str:
+    if row["n_not_at_risk"] == row["n_patients"]:
+        return f"{capital(name)}: none of the {int(row['n_patients'])} patients could have one."
+    return f"{_had(row, name)}; {_at_risk(row)}: {DESCRIBED}."
 
 
 def _had(row: pd.Series, name: str) -> str:

@@ -77,7 +77,8 @@ def visit_change(run: Run, cohort: str, endpoint: Endpoint, row: pd.Series) -> s
     if word in ("rose", "fell"):
         scale = str(row["estimate_scale"])
         ratio = _ratio(float(row["estimate"]), scale, float(row["median_before"]))
-        verb = sized(ratio) if scale in RATIO_WORDS else word
+        first, last = float(row["median_before"]), float(row["median_after"])
+        verb = sized(ratio, last / first if first else math.inf) if scale in RATIO_WORDS else word
         return f"{capital(name)} {verb}, {values}, {moved}; {_size(row, unit)}"
     return f"{capital(name)} showed no clear change, {values}, {moved}; {_size(row, unit)}"
 
@@ -219,13 +220,26 @@ def mean_change(row: pd.Series, scale: str, unit: str, before: float) -> str:
     before
         Median before, at which an odds ratio becomes a ratio of percentages.
     """
-    columns = ("estimate", "ci_low", "ci_high")
+    columns = ["estimate"] if pd.isna(row["ci_low"]) else ["estimate", "ci_low", "ci_high"]
     if scale in RATIO_WORDS:
-        size, low, high = _places([_ratio(float(row[c]), scale, before) for c in columns])
-        return f"mean ratio {size}, 95 % interval {low} to {high}"
-    points = "percentage points" if unit.startswith("%") and "month" not in unit else unit
-    size, low, high = (amount(float(row[c])) for c in columns)
-    return f"mean difference {size} {points}, 95 % interval {low} to {high}"
+        sizes = _places([_ratio(float(row[c]), scale, before) for c in columns])
+        words = f"{_kind(row, 'ratio')} {sizes[0]}"
+    else:
+        points = "percentage points" if unit.startswith("%") and "month" not in unit else unit
+        sizes = [amount(float(row[c])) for c in columns]
+        words = f"{_kind(row, 'difference')} {sizes[0]} {points}"
+    return f"{words}, 95 % interval {sizes[1]} to {sizes[2]}" if len(sizes) > 1 else f"{words}, no 95 % interval"
+
+
+def _kind(row: pd.Series, what: str) -> str:
+    """Return ``mean ratio``; of the signed rank ``typical ratio``, and whose: it leaves out who did not change."""
+    if "Hodges-Lehmann" not in str(row.get("method")):
+        return f"mean {what}"
+    zero = row.get("n_zero_shifts")
+    if pd.isna(zero) or not zero:
+        return f"typical {what}"
+    changed = int(row["n_pairs"]) - int(zero)
+    return f"typical {what} of the {changed} patients who changed ({int(zero)} did not)"
 
 
 def _places(ratios: Sequence[float]) -> list[str]:

@@ -50,10 +50,19 @@ def endpoint_name(endpoint: Endpoint) -> str:
     return display_name(measured[0] if measured else endpoint.id)
 
 
-def sized(ratio: float) -> str:
-    """Return ``rose``, ``fell`` or, near a round ratio, ``about doubled``."""
+def sized(ratio: float, shown: float) -> str:
+    """Return ``rose``, ``fell`` or, near a round ratio, ``about doubled``.
+
+    Parameters
+    ----------
+    ratio
+        The mean ratio.
+    shown
+        Ratio of the two values that stand beside the word: with "about doubled, from 1250 to 1810" a reader would have
+        to choose.
+    """
     for low, high, word in _ROUND_RATIOS:
-        if low <= ratio <= high:
+        if low <= ratio <= high and low <= shown <= high:
             return word
     return "rose" if ratio > 1 else "fell"
 
