@@ -26,7 +26,6 @@ def sample_flow(run: Run) -> Grid:
             (
                 Cell(cohort or "all"),
                 _count(len(everyone)),
-                _count(len(everyone) - len({s.patient_id for s in own})),
                 _count(len(own)),
                 _count(len(ids & failed), "alarm" if ids & failed else "number"),
                 _count(len(unseen), "alarm" if unseen else "number"),
@@ -34,12 +33,12 @@ def sample_flow(run: Run) -> Grid:
                 _count(len(ids & warned)),
                 _count(len(ids & off)),
                 Cell(_range(shifts["n_pairs"])),
+                _count(len(everyone) - len({s.patient_id for s in own})),
             )
         )
     headings = (
         "Cohort",
         "Patients",
-        "Without a sample",
         "Samples in sheet",
         "Failed",
         "Not run",
@@ -47,6 +46,7 @@ def sample_flow(run: Run) -> Grid:
         "With a quality warning",
         "Off the calendar",
         "Pairs per endpoint",
+        "Patients without a sample",
     )
     return Grid(headings, tuple(rows))
 
