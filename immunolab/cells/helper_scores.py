@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 Mask = NDArray[np.bool_]
 _SETS = 200  # random sets: labels of other sets agree to .99 (zheng's CD4 sorts, simulated CITE-seq)
+_HALF = _SETS // 2  # sets of one half of the genes alike, and of the other
+_OWN_SPREAD = 0.5  # share of a cell's variance that is its own, the rest that of memory cells (judgement)
 _STREAM = 0  # of the random sets: fixed, so that labels do not depend on a seed
 _ALIKE = 50  # genes of nearest mean expression that a gene is replaced by (scanpy.tl.score_genes takes 50 as well)
 _FEWEST_ALIKE = 20  # measured genes outside the signatures below which there is nothing to compare with (judgement)
@@ -35,7 +37,7 @@ _SPREAD_FLOOR = 1e-6  # log units: cells whose random sets are all alike show no
 
 @dataclass(frozen=True)
 class _Sets:
-    """Weights of genes: one column a random set, and their mean, which is taken off every score."""
+    """Weights of genes, one column a random set, half of them of other genes; and their mean, off every score."""
 
     genes: NDArray[np.int64]
     weights: csc_matrix
@@ -50,9 +52,9 @@ def beyond_random(
     At `ABOVE_RANDOM` at most `FALSE_HELPERS` of the random sets in memory cells are as high, whatever the shape of the
     tail. A signature is missing where there are too few genes to compare with.
 
-    Signatures without meaning label 2 to 4 % of memory cells rather than 1 % (zheng, simulated CITE-seq): cells are
-    neighbours by the genes of signatures, and a cell's spread is that of the genes its sets are drawn from. A border
-    read from other genes than the spread keeps to 1 % and loses half of planted Th17 and most of planted Th2.
+    The genes that a cell's spread is of are not those that the tail is of: a cell that shows next to none of the genes
+    its sets are drawn from has a spread that is too small for any other gene. As such cells make the tail, half of a
+    cell's variance is that of memory cells.
 
     Parameters
     ----------
@@ -87,11 +89,13 @@ def _alike(mean: Array, own: Sequence[int], taken: Collection[int]) -> _Sets | N
     size = min(_ALIKE, len(others))
     rng = np.random.default_rng(_STREAM)
     rows = np.empty((len(own), _SETS), dtype=np.int64)
+    half_of_set = np.repeat([0, 1], _HALF)
     control = np.zeros(len(others))
     for i, gene in enumerate(own):
         place = int(np.searchsorted(mean[others], mean[gene])) - size // 2
         start = min(max(place, 0), len(others) - size)
-        rows[i] = start + rng.integers(size, size=_SETS)
+        # of the even places in the first half of the sets, of the odd ones in the second
+        rows[i] = start + 2 * rng.integers(size // 2, size=_SETS) + half_of_set
         control[start : start + size] += 1 / (size * len(own))
     every = (np.full(rows.size, 1 / len(own)), (rows.ravel(), np.tile(np.arange(_SETS), len(own))))
     return _Sets(others, csc_matrix(every, shape=(len(others), _SETS)), control)
@@ -111,15 +115,23 @@ def _against(
         return np.asarray(mixed - np.median(mixed[background], axis=0))
 
     shown = background[drawn_rows(len(background), _TAIL_OF, _STREAM)]
-    total, squares, tail = np.zeros(cells.n_obs), np.zeros(cells.n_obs), []
+    total, squares, tail = np.zeros((2, cells.n_obs)), np.zeros((2, cells.n_obs)), []
     for start in range(0, _SETS, _BLOCK):
         block = score((expressed @ sets.weights[used, start : start + _BLOCK]).toarray())
-        total += block.sum(axis=1)
-        squares += np.square(block).sum(axis=1)
+        half = int(start >= _HALF)
+        total[half] += block.sum(axis=1)
+        squares[half] += np.square(block).sum(axis=1)
         tail.append(block[shown])
-    middle = total / _SETS
-    spread = np.sqrt(np.maximum(squares / _SETS - middle**2, 0.0)) + _SPREAD_FLOOR
-    random = (np.hstack(tail) - middle[shown, None]) / spread[shown, None]
+    middle = total.sum(axis=0) / _SETS
+    # about the middle of all sets
+    variance = np.maximum((squares - 2 * middle * total) / _HALF + middle**2, 0.0)
+    typical = float(np.median(variance.mean(axis=0)[background]))
+
+    def spread(own_variance: Array) -> Array:
+        return np.asarray(np.sqrt(_OWN_SPREAD * own_variance + (1 - _OWN_SPREAD) * typical) + _SPREAD_FLOOR)
+
+    of_other_half = np.repeat(spread(variance[::-1][:, shown]), _HALF, axis=0).T
+    random = (np.hstack(tail) - middle[shown, None]) / of_other_half
     border = max(float(np.quantile(random, 1 - FALSE_HELPERS)), ABOVE_RANDOM)
     signature = score(np.asarray(cells.X[:, list(own)].mean(axis=1), dtype=np.float64).ravel())
-    return np.asarray((signature - middle) / spread * (ABOVE_RANDOM / border))
+    return np.asarray((signature - middle) / spread(variance.mean(axis=0)) * (ABOVE_RANDOM / border))

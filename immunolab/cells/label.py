@@ -24,7 +24,7 @@ from immunolab.cells.protein_lineages import ProteinEvidence, lineage_evidence
 from immunolab.cells.proteins import ProteinGates
 from immunolab.cells.quality import CellQuality, check_cells
 from immunolab.cells.sibling_evidence import sibling_evidence
-from immunolab.cells.siblings import can_part_cd4, chance_of_cd4, sure_of_sibling
+from immunolab.cells.siblings import can_part_cd4, chance_of_cd4, log_odds, sure_of_sibling
 from immunolab.cells.sorts import Sorts, as_sorted, declared_sorts, lineages_of, possible_kinds
 from immunolab.cells.space import cell_space
 from immunolab.cells.subsets import chances_of_cd4, members_of_cd4, name_cd4
@@ -267,6 +267,7 @@ def _cd4_or_cd8(
         of_own=said.of_own,
         by_state=said.lost,
         expected=said.expected,
+        drawn=(log_odds(said.drawn[0], kinds), log_odds(said.drawn[1], kinds)),
     )
     four, eight = (_spread(values, t_cells, 0.0) for values in found.chances)
     # double negative and double positive cells are T cells of neither
@@ -282,6 +283,8 @@ def _cd4_or_cd8(
             else f"the cells show so little that no share of {rarer} that is tried would be seen"
         )
         notes.append(f"the T cells are one kind, {alone}: a second one explains them no better ({limit})")
+    if np.isfinite(found.swapped):
+        notes.append(f"of CD4 cells among these CD8 cells, about {100 * found.swapped:.0f} % would be called CD8")
     if found.in_doubt.any():
         notes.append(
             f"{int(found.in_doubt.sum())} T cells stay CD3: what they show could be of CD4 or of CD8, "

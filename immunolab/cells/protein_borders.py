@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,9 @@ _LINEAGE_SHARE = (
 _BATCH_CELLS = (
     200  # cells of a batch or sample whose own valley is believed (judgement: its place has an sd of a tenth)
 )
+# times the distance of the batches' medians that two normal groups are further apart than: groups that are batches are
+# as far apart as these, and half as much again where each takes the other's tail (judgement)
+_BATCHES_APART = 1.5
 _DEPTH_ROUNDS, _STEEPEST = 4, 2.0  # rounds between groups and slope, and the steepest slope on the mean of the others
 LEAST_SPREAD = 0.2  # display units: narrower groups are of a scale's coarseness (judgement)
 
@@ -72,9 +75,19 @@ def two_groups(values: Array, among: Mask, batches: Mapping[str, Mask], samples:
             note = f"no valley in all cells together; the border is the middle of {len(own)} {what}' valleys"
             return Groups(Cut(middle, own[0].flags, own[0].spread), "valley", note)
     cut = mixture(inside)
-    if Flag.UNIMODAL not in cut.flags and window[0] < cut.value < window[1]:
+    apart = Flag.UNIMODAL not in cut.flags and window[0] < cut.value < window[1]
+    if apart and not _are_batches(inside, cut, parts):
         return Groups(cut, "mixture", "no valley; the border is where two normal groups are equally likely")
     return Groups(Cut(np.nan))
+
+
+def _are_batches(values: Array, cut: Cut, parts: Sequence[Array]) -> bool:
+    """Return whether two groups are no further apart than batches of differing brightness are."""
+    if len(parts) < 2:
+        return False
+    low, high, *_ = levels_beside(values, cut)
+    middles = [float(np.median(part)) for part in parts]
+    return high - low <= _BATCHES_APART * (max(middles) - min(middles))
 
 
 def own_border(values: Array) -> Groups:

@@ -44,6 +44,8 @@ class SiblingEvidence:
         Share of CD8 cells that show none of these genes; 0 where proteins part the two.
     expected
         ``of_own`` of drawn cells of the depths of this sample, of CD4 and of CD8.
+    drawn
+        The evidence of the same cells.
     """
 
     evidence: Array
@@ -51,6 +53,7 @@ class SiblingEvidence:
     of_own: Array
     lost: float
     expected: tuple[Array, Array]
+    drawn: tuple[Array, Array]
 
 
 def sibling_evidence(
@@ -94,7 +97,8 @@ def sibling_evidence(
             mean = depth[:, None] * fit.rates.T[of_kind] / COUNTS_OF_LEVELS
             counts = rng.poisson(mean * rng.gamma(GENE_SIZE, 1 / GENE_SIZE, mean.shape)).astype(np.float64)
             expected[i] = expected[i] + own.odds(counts, depth)
-    return SiblingEvidence(evidence, odds, of_own, lost, (expected[0], expected[1]))
+            shown[i] = shown[i] + log_likelihood(counts, depth, fit.rates)
+    return SiblingEvidence(evidence, odds, of_own, lost, (expected[0], expected[1]), (shown[0], shown[1]))
 
 
 def _groups(kinds: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -5,13 +5,14 @@ Doubt gives the parent: a T cell without evidence of its own stays CD3.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from immunolab.cells.lineage import SURE_LINEAGE, lineage_of_kinds, settle, shares_and_fit
+from immunolab.cells.lone_sibling import among_one
 from immunolab.cells.marker_model import KindFit
 from immunolab.clustering.expression import Array, Neighbours, smooth
 from immunolab.events.subsample import drawn_rows
@@ -19,7 +20,7 @@ from immunolab.events.subsample import drawn_rows
 Mask = NDArray[np.bool_]
 
 _SURE_SIBLING = 0.6  # of CD4 against CD8: between 0.4 and 0.6 the cell keeps the parent's name (judgement)
-_OF_ONE_KIND = 0.8  # least prior of the only kind there is: a cell is another one by its own transcripts alone
+_OF_ONE_KIND = 0.8  # least prior of CD4 where it is alone: a cell is another one by its own transcripts alone
 _POOLED = 10  # nearest cells whose transcripts are taken together: fewer than a second kind of 2 % of 600 cells has
 _LEARNT_ON = 20_000  # cells that the regression is fitted on: its 25 coefficients no longer move
 _EM_ROUNDS, _SETTLED = 30, 0.01  # of EM, and the largest change of a probability that ends it
@@ -53,12 +54,15 @@ class Siblings:
     seen_from
         Where there is one alone: the share of cells of the other from which it would be seen; 1 where none of the
         shares that are tried would.
+    swapped
+        Where there is CD8 alone: the share of CD4 cells among them that would be called CD8; NaN where not known.
     """
 
     chances: tuple[Array, Array]
     present: tuple[str, ...]
     in_doubt: Mask
     seen_from: float = 0.0
+    swapped: float = float("nan")
 
 
 def chance_of_cd4(
@@ -70,14 +74,15 @@ def chance_of_cd4(
     of_own: Array | None = None,
     by_state: float = 0.0,
     expected: tuple[Array, Array] | None = None,
+    drawn: tuple[Array, Array] | None = None,
 ) -> Siblings:
     """Return the probability of CD4 and of CD8 of each T cell.
 
     What a cell looks like (its neighbours, and a logistic regression on ``points``) is the prior, and only what CD4 and
     CD8 cells never share is the likelihood, by EM: a cytotoxic cell is CD8 where cytotoxic cells carry CD8. Where one
     of the two is common, its share alone does not name a cell: most of a rare sibling would get the common one's name.
-    Where CD8 is there alone, CD4 cells that are too few to be seen may be: a cell whose own evidence says CD4, at half
-    of the share from which they would be seen, is of neither.
+    Where CD8 is there alone, CD4 cells that are too few to be seen may be: all evidence of a cell is then its own, and
+    it has a name from a probability of .95, where the cells themselves say how many CD4 there may be.
 
     Parameters
     ----------
@@ -93,6 +98,8 @@ def chance_of_cd4(
         Of the same cells.
     expected
         ``of_own`` that cells of CD4, and of CD8, would show; None where that is not known.
+    drawn
+        The same of `log_odds` of all evidence.
     """
     of_kind = np.array(lineage_of_kinds(fit.kinds, t_as_one=False))
     chance = settle(fit, neighbours, np.ones(len(points), dtype=bool))
@@ -101,24 +108,36 @@ def chance_of_cd4(
     present = _present(odds if of_own is None else of_own, neighbours)
     if len(present) == 2:
         odds = (1 - by_state) * odds + by_state * (_log_sum(fit, of_kind == "CD4") - _log_sum(fit, of_kind == "CD8"))
+    seen_from = 0.0
+    if len(present) == 1:
+        seen_from = _LEAST_KIND if expected is None else _seen_from(expected, int(present == ("CD8",)), len(odds))
+    if present == ("CD8",):
+        cd8_first = None if drawn is None else (-drawn[1], -drawn[0])
+        found = among_one(-log_odds(fit.evidence, fit.kinds), cd8_first, _SURE_SIBLING)
+        other = found.chance_of_other
+        return Siblings((other * either, (1 - other) * either), present, found.in_doubt, seen_from, found.swapped)
     share, prior = _settled(odds, share, points, neighbours, present)
     chances = share * either, (1 - share) * either
     if len(present) == 2:
         return Siblings(chances, present, _by_share_alone(odds, share, prior) | _too_many_swapped(chances))
-    seen_from = _LEAST_KIND if expected is None else _seen_from(expected, int(present == ("CD8",)), len(odds))
-    return Siblings(chances, present, _may_be_hidden(fit, of_kind, present[0], seen_from), seen_from)
+    # a CD8 cell mostly shows its coreceptor, and is named; where none would be seen, a cell needs evidence of its own
+    in_doubt = (log_odds(fit.evidence, fit.kinds) < 0) & (seen_from == 1)
+    return Siblings(chances, present, in_doubt, seen_from)
 
 
-def _may_be_hidden(fit: KindFit, of_kind: NDArray[np.str_], alone: str, seen_from: float) -> Mask:
-    """Return cells of the only kind there is that may as well be of the other, of which some would not be seen."""
-    other = "CD8" if alone == "CD4" else "CD4"
-    equal_kinds = replace(fit, weight=np.ones(len(of_kind)))
-    own = _log_sum(equal_kinds, of_kind == alone) - _log_sum(equal_kinds, of_kind == other)
-    # on average, where any share that is not seen is as probable
-    hidden = seen_from / 2
-    if alone == "CD4" and seen_from < 1:  # a CD8 cell mostly shows its coreceptor, and is named; a CD4 cell mostly not
-        return np.zeros(len(own), dtype=bool)
-    return np.asarray(own + np.log((1 - hidden) / hidden) < 0)
+def log_odds(evidence: Array, kinds: Sequence[str]) -> Array:
+    """Return the log odds of CD4 against CD8 by all evidence of a cell, each kind of the two as likely beforehand.
+
+    Parameters
+    ----------
+    evidence
+        Cells x kinds, log likelihood.
+    kinds
+        Names of the columns.
+    """
+    of_kind = np.array(lineage_of_kinds(kinds, t_as_one=False))
+    equal = KindFit(tuple(kinds), evidence, np.ones(len(of_kind)))
+    return _log_sum(equal, of_kind == "CD4") - _log_sum(equal, of_kind == "CD8")
 
 
 def _settled(
@@ -134,8 +153,6 @@ def _settled(
         prior = smooth(neighbours, share)
         if present == ("CD4",):
             prior = np.maximum(prior, _OF_ONE_KIND)
-        elif present == ("CD8",):
-            prior = np.minimum(prior, 1 - _OF_ONE_KIND)
         else:
             weight = np.concatenate([share[drawn], 1 - share[drawn]])
             model = LogisticRegression(C=_STRENGTH_OF_CD4, max_iter=200).fit(twice, kinds, sample_weight=weight)
