@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from test_pipeline import GATES
 
 from immunolab.results.record import read_run
 from immunolab.schema.tables import ALL
 from immunolab.simulation import Options, simulate
+from immunolab.workflow.measured_again import _Job, _measured
 from immunolab.workflow.run import run
 from immunolab.workflow.verify import tube_differences
 
@@ -54,6 +57,8 @@ def test_a_changed_cell_of_each_table_is_named_with_its_row_and_column(place: Pa
         "acquisitions": [(-1, "day", 7), (0, "batch", "B7")],
         "bridge_moves": [(-1, "move", 0.5), (0, "outcome", "refused")],
         "bridge_channels": [(-1, "median_raw", 1.0)],
+        "bridges": [(-1, "run", 7)],
+        "quality": [(-1, "message", "sound"), (0, "value", 7.0)],
     }
     changed = set()
     for name, own in cells.items():
@@ -66,6 +71,25 @@ def test_a_changed_cell_of_each_table_is_named_with_its_row_and_column(place: Pa
         frame.to_csv(path, index=False)
     found = list(tube_differences(read_run(place / "out")))
     assert {(p.file, p.place.split(",")[0], p.message.split()[0]) for p in found} == changed
+
+
+def test_a_check_across_tubes_that_the_tables_do_not_give_is_named(place: Path) -> None:
+    path = place / "out" / "tables" / "quality.csv"
+    frame = ALL["quality"].read(path)
+    last = frame.iloc[-1].to_dict()
+    planted = last | {"check": "identity", "value": 9.0, "limit": 3.0, "status": "warn", "message": "exchanged"}
+    pd.concat([frame, pd.DataFrame([planted])], ignore_index=True).to_csv(path, index=False)
+    (problem,) = tube_differences(read_run(place / "out"))
+    assert problem.file == "tables/quality.csv"
+    assert problem.message == f"{len(frame) + 1} rows, computed again {len(frame)}"
+
+
+def test_a_tubes_work_can_be_sent_to_a_worker_and_back(made: Path) -> None:
+    run = read_run(made / "out")
+    job = _Job("B1_surface_bridge", run.folder, run.study, run.inputs, None, run.seed)
+    found = pickle.loads(pickle.dumps(_measured(pickle.loads(pickle.dumps(job)))))
+    own = run.table("counts")
+    assert [row["n_events"] for row in found.counts] == list(own.loc[own["sample_id"] == job.name, "n_events"])
 
 
 def test_a_tube_that_is_another_now_is_said_not_to_be_computed_again(place: Path) -> None:

@@ -357,6 +357,7 @@ def add_verify(commands: Subparsers) -> None:
     text = "Compute every number of a finished run again, and check the hashes of its inputs and outputs."
     parser = command(commands, "verify", text, _verify)
     parser.add_argument("out", metavar="OUT", help="the folder that run or pool wrote, or its fsspec path")
+    _add_jobs(parser, "tubes at once")
 
 
 def _verify(arguments: argparse.Namespace) -> int:
@@ -366,7 +367,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     from immunolab.workflow.verify import verify_run
 
     out = local_copy(arguments.out)
-    problems = verify_pool(out) if is_pooled(out) else verify_run(read_run(out))
+    problems = verify_pool(out) if is_pooled(out) else verify_run(read_run(out), _jobs(arguments))
     if problems:
         raise InputError(problems)
     say("every hash agrees, and every number was computed again with the same value")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -41,12 +41,32 @@ def with_tables_across_tubes(run: Run, samples: Sequence[Sample], store: Store) 
     tables = {**run.tables, **found}
     if len(acquisitions):
         tables[ACQUISITIONS.name] = acquisitions
-    bridges = QUALITY.frame(list(bridge_checks(run.tables)))
-    others = [QUALITY.frame(across_checks(found)), _days_contradicted(run.study, tubes, headers), bridges]
-    quality = [_beside_others(run.tables["quality"], tubes), *others]
-    if some := [frame for frame in quality if len(frame)]:
-        tables["quality"] = QUALITY.check(pd.concat(some, ignore_index=True))
+    tables["quality"] = checks_across_tubes(run.tables["quality"], run.study, tubes, headers, tables)
     return replace(run, tables=tables)
+
+
+def checks_across_tubes(
+    quality: pd.DataFrame,
+    study: Study,
+    tubes: Sequence[Sample],
+    headers: Sequence[TubeHeader],
+    tables: Mapping[str, pd.DataFrame],
+) -> pd.DataFrame:
+    """Return the checks of tubes by themselves, and with them those of the tubes beside each other.
+
+    Parameters
+    ----------
+    quality
+        Rows of `QUALITY` of the tubes by themselves.
+    study, tubes, headers
+        The study, its tubes with dates, and their headers.
+    tables
+        Staining, identity and those of bridging controls, by name.
+    """
+    bridges = QUALITY.frame(list(bridge_checks(tables)))
+    others = [QUALITY.frame(across_checks(tables)), _days_contradicted(study, tubes, headers), bridges]
+    parts = [frame for frame in (_beside_others(quality, tubes), *others) if len(frame)]
+    return QUALITY.check(pd.concat(parts, ignore_index=True)) if parts else quality
 
 
 def _days_contradicted(study: Study, tubes: Sequence[Sample], headers: Sequence[TubeHeader]) -> pd.DataFrame:

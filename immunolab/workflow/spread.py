@@ -14,7 +14,11 @@ from immunolab.workflow.progress import stage_progress
 from immunolab.workflow.tasks import Failure, Task
 from immunolab.workflow.workers import Workers, run_tasks
 
-_BARS = {"cells": "labelling cells", "compare": "comparing"}  # bars of stages whose log has no line of its own
+_BARS = {
+    "cells": "labelling cells",
+    "compare": "comparing",
+    "verify": "reading events",
+}  # bars of stages whose log has no line of its own
 
 
 @dataclass(frozen=True)

@@ -2,77 +2,75 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pandas as pd
 
 from immunolab.errors import ImmunolabError, Problem
-from immunolab.events.storage import save_tube
-from immunolab.events.subsample import subsample
-from immunolab.events.tube import Tube
 from immunolab.gating.gate_source import Gates
-from immunolab.gating.record_codec import from_plain
-from immunolab.gating.tube_gates import TubeGates
-from immunolab.gating.tubes import gate_tube
-from immunolab.progress import progress
 from immunolab.quality.acquisition import acquisition_table
-from immunolab.quality.landmarks import landmark_rows
+from immunolab.quality.topics import TOPICS
 from immunolab.report.table_diff import file_in, file_of, read_written, row_differences
 from immunolab.report.verify import verify
 from immunolab.results.run import Run
-from immunolab.results.tube import GATES, read_events
 from immunolab.schema.across_tubes import ACQUISITIONS, LANDMARKS, SAMPLE_FLOW
-from immunolab.schema.bridges import BRIDGE_CHANNELS, BRIDGE_MOVES
-from immunolab.schema.gating import COUNTS
+from immunolab.schema.bridges import BRIDGE_CHANNELS, BRIDGE_MOVES, BRIDGES
+from immunolab.schema.gating import COUNTS, QUALITY
 from immunolab.schema.table import Table
 from immunolab.study.sheet import Sample, Study, read_study
-from immunolab.workflow.across_tubes import tube_headers
+from immunolab.workflow.across_tubes import checks_across_tubes, tube_headers
 from immunolab.workflow.bridge import follow_bridges, run_order
 from immunolab.workflow.bridge_tables import channel_rows
+from immunolab.workflow.measured_again import COUNTED, TubeAgain, measured_again
 from immunolab.workflow.panels import PanelGates
-from immunolab.workflow.read_tube import SUBSAMPLE, Prepared
 
-_COUNTED = ("sample_id", "path", "n_events")
+_ELSEWHERE = ("beads", "single cells")  # topics whose checks are made of other tables
+_FROM_EVENTS = [check for topic, checks in TOPICS.items() if topic not in _ELSEWHERE for check in checks]
 _NAMES = {
     COUNTS.name: ("sample_id", "path"),
     LANDMARKS.name: ("sample_id", "population", "marker"),
     ACQUISITIONS.name: ("sample_id",),
     BRIDGE_CHANNELS.name: ("sample_id", "landmark", "marker"),
+    BRIDGES.name: ("sample_id", "endpoint"),
+    QUALITY.name: ("sample_id", "check"),
     BRIDGE_MOVES.name: ("batch_from", "batch_to", "bridge", "population", "marker"),
 }
 _SHOWN = 3  # tubes that a message names
 
 
-def verify_run(run: Run) -> list[Problem]:
+def verify_run(run: Run, jobs: int = 1) -> list[Problem]:
     """Return everything in a run's folder that no longer agrees with the run, its manifest, its files or itself.
 
     Parameters
     ----------
     run
         The finished run; its tables are read from the CSV files in its folder.
+    jobs
+        Tubes at once.
 
     Raises
     ------
     InputError
         The run wrote no manifest.
     """
-    return [*verify(run), *tube_differences(run)]
+    return [*verify(run), *tube_differences(run, jobs)]
 
 
-def tube_differences(run: Run) -> Iterator[Problem]:
+def tube_differences(run: Run, jobs: int = 1) -> Iterator[Problem]:
     """Yield every number that the headers and events of a run's files do not give again.
 
-    Computed again are the events of every population, landmarks, acquisitions, and channels and moves of bridging
-    controls. One tube is held at a time.
+    Computed again are the events of every population, landmarks, acquisitions, checks, and runs, channels and moves of
+    bridging controls.
 
     Parameters
     ----------
     run
         The finished run.
+    jobs
+        Tubes at once; each worker holds one.
     """
     if not file_in(run, SAMPLE_FLOW).exists():
         return  # of a run before there were tables across tubes
@@ -81,8 +79,10 @@ def tube_differences(run: Run) -> Iterator[Problem]:
         text = "not computed again from the tubes' files: study.yaml, its sheet or a file of it cannot be read"
         yield Problem(file_of(LANDMARKS), "", text, "put the files back where the run read them")
         return
+    names = [sample.sample_id for sample in _counted_tubes(run, study)]
     with TemporaryDirectory() as place:
-        found = _measured_again(run, study, Path(place))
+        sampled = _compared_by_events(run, study)
+        found = measured_again(run, study, names, Path(place), sampled=sampled, jobs=jobs)
         yield from _compared(run, study, found)
 
 
@@ -93,51 +93,6 @@ def _with_dates(run: Run) -> Study | None:
     except (ImmunolabError, OSError):
         return None
     return replace(run.study, samples=tuple(replace(s, date=dates.get(s.sample_id)) for s in run.study.samples))
-
-
-@dataclass
-class _Measured:
-    """What the files of a run's tubes give again.
-
-    Attributes
-    ----------
-    counts, landmarks
-        Rows of the tables.
-    gates
-        As placed, before a reader moved any and before any followed a bridge, by sample_id.
-    prepared
-        Subsamples by sample_id, where bridging controls are compared by them.
-    lost
-        Tubes whose file is not there, or is another one.
-    """
-
-    counts: list[dict[str, object]] = field(default_factory=list)
-    landmarks: list[dict[str, object]] = field(default_factory=list)
-    gates: dict[str, TubeGates] = field(default_factory=dict)
-    prepared: dict[str, Prepared] = field(default_factory=dict)
-    lost: list[str] = field(default_factory=list)
-
-
-def _measured_again(run: Run, study: Study, place: Path) -> _Measured:
-    found = _Measured()
-    tubes = _counted_tubes(run, study)
-    looked_at = _compared_by_events(run, study)
-    for sample in progress(tubes, len(tubes), "reading events"):
-        name = sample.sample_id
-        try:
-            gates = from_plain(json.loads((run.folder / "samples" / name / GATES).read_text(encoding="utf-8")))
-            whole = read_events(study, name, run.inputs)
-        except (ImmunolabError, OSError, KeyError, ValueError):  # what is missing or changed is a problem of its own
-            found.lost.append(name)
-            continue
-        tube = whole.clean() if study.quality.clean else whole
-        gated = gate_tube(tube, gates)
-        found.counts += [{column: getattr(count, column) for column in _COUNTED} for count in gated.population_counts]
-        found.landmarks += landmark_rows(gated.tube, gated.named_masks)
-        found.gates[name] = TubeGates(gates.automatic or gates.strategy)
-        stored = _stored(tube, place, run.seed) if name in looked_at else ""
-        found.prepared[name] = Prepared(name, tube.sha256, "", stored)
-    return found
 
 
 def _counted_tubes(run: Run, study: Study) -> list[Sample]:
@@ -163,34 +118,41 @@ def _panel_gates(run: Run, study: Study) -> dict[str, PanelGates]:
     return {name: PanelGates(Gates(run.strategies.get(name), follow=follow[name]), (), "") for name in names}
 
 
-def _stored(tube: Tube, place: Path, seed: int) -> str:
-    path = place / f"{tube.sample_id}.npz"
-    save_tube(subsample(tube, SUBSAMPLE, seed=seed), path)
-    return str(path)
-
-
-def _compared(run: Run, study: Study, found: _Measured) -> Iterator[Problem]:
+def _compared(run: Run, study: Study, found: Sequence[TubeAgain | str]) -> Iterator[Problem]:
     cells = [s.sample_id for s in study.samples if s.modality == "single_cell"]
-    for table, rows, columns in ((COUNTS, found.counts, _COUNTED), (LANDMARKS, found.landmarks, LANDMARKS.names)):
+    tubes = [one for one in found if not isinstance(one, str)]
+    lost = [one for one in found if isinstance(one, str)]
+    counts = [row for tube in tubes for row in tube.counts]
+    landmarks = [row for tube in tubes for row in tube.landmarks]
+    for table, rows, columns in ((COUNTS, counts, COUNTED), (LANDMARKS, landmarks, LANDMARKS.names)):
         again = pd.DataFrame(rows, columns=list(columns))  # with its columns where there is no row
-        yield from _differences(run, table, again, columns, without=(*found.lost, *cells))
-    if found.lost:
-        more = f" and {len(found.lost) - _SHOWN} more" if len(found.lost) > _SHOWN else ""
-        text = f"not computed again of {', '.join(found.lost[:_SHOWN])}{more}, nor are tables across tubes"
+        yield from _differences(run, table, again, columns, without=(*lost, *cells))
+    if lost:
+        more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
+        text = f"not computed again of {', '.join(lost[:_SHOWN])}{more}, nor are checks and tables across tubes"
         yield Problem(file_of(LANDMARKS), "", text, "put the files back as the run read them")
         return
-    headers = list(tube_headers(_counted_tubes(run, study)))
+    samples = _counted_tubes(run, study)
+    headers = list(tube_headers(samples))
     yield from _differences(run, ACQUISITIONS, acquisition_table(headers), ACQUISITIONS.names)
     if study.bridges:
-        yield from _bridge_differences(run, study, found)
+        yield from _bridge_differences(run, study, tubes)
+    alone = QUALITY.frame([row for tube in tubes for row in tube.checks])
+    checks = checks_across_tubes(alone, study, samples, headers, run.tables)
+    yield from _differences(run, QUALITY, checks, QUALITY.names, without=cells)
 
 
-def _bridge_differences(run: Run, study: Study, found: _Measured) -> Iterator[Problem]:
-    bridged = follow_bridges(study, _panel_gates(run, study), found.prepared, found.gates)
+def _bridge_differences(run: Run, study: Study, tubes: Sequence[TubeAgain]) -> Iterator[Problem]:
+    prepared, gates = ({one.name: getattr(one, what) for one in tubes} for what in ("prepared", "gates"))
+    bridged = follow_bridges(study, _panel_gates(run, study), prepared, gates)
     order = {name: i for i, name in enumerate(run_order(study.samples), start=1)}
     again = ((BRIDGE_CHANNELS, channel_rows(bridged, order)), (BRIDGE_MOVES, bridged.moves))
     for table, rows in again:
         yield from _differences(run, table, rows, table.names)
+    stored = read_written(run, BRIDGES) if file_in(run, BRIDGES).exists() else BRIDGES.empty()
+    if isinstance(stored, pd.DataFrame):
+        runs = stored.assign(run=[order.get(str(name), len(order) + 1) for name in stored["batch"].fillna("")])
+        yield from _differences(run, BRIDGES, runs, ("run",))
 
 
 def _differences(
@@ -198,8 +160,12 @@ def _differences(
 ) -> Iterator[Problem]:
     written = read_written(run, table) if file_in(run, table).exists() else table.empty()
     if isinstance(written, tuple):
-        yield from written if table in (BRIDGE_CHANNELS, BRIDGE_MOVES) else ()  # the others are read elsewhere, too
+        yield from (
+            written if table in (BRIDGE_CHANNELS, BRIDGE_MOVES, QUALITY) else ()
+        )  # the others are read elsewhere, too
         return
+    if table is QUALITY:  # those of beads, single cells and the calendar are made of other tables
+        written = written[written["check"].isin(_FROM_EVENTS)]
     if without:
         written = written[~written["sample_id"].isin(without)]
     yield from row_differences(table, written, again, names=_NAMES[table.name], columns=columns)
