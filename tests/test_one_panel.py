@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import report_fixture
 
-from immunolab.report.disposition import sample_flow, visit_flow
+from immunolab.report.disposition import flow_counts, sample_flow, visit_flow
 from immunolab.report.first_screen import study_facts
 from immunolab.results.findings.absences import lacking
 from immunolab.results.findings.concerns import concerns
@@ -111,3 +111,13 @@ def test_the_shift_of_the_signed_rank_is_no_mean_and_says_of_whom_it_is(method, 
     row = {"method": method, "estimate": 0.9, "n_pairs": 8, "n_zero_shifts": zero}
     row |= dict(zip(("ci_low", "ci_high"), limits, strict=True))
     assert mean_change(pd.Series(row), "identity", "points", 4.0) == words
+
+
+def test_the_chart_of_samples_counts_patients_without_a_sample_among_those_without_a_pair(tmp_path) -> None:
+    run = report_fixture.finished_run(out=tmp_path)
+    row = {**run.endpoints.iloc[0].to_dict(), "patient_id": "P99", "visit": "W0", "sample_id": "P99:W0"}
+    rows = pd.concat([run.endpoints, pd.DataFrame([row])], ignore_index=True)
+    chart = flow_counts(replace(run, tables={**run.tables, "endpoints": rows}), "SLE").set_index("step")
+    assert chart.loc["sheet", "name"] == "1 more without a sample"
+    before = flow_counts(run, "SLE").set_index("step").loc["pairs"]
+    assert chart.loc["pairs", "n_failed"].tolist() == (before["n_failed"] + 1).tolist()

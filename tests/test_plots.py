@@ -125,7 +125,7 @@ def test_mixed_definitions_are_said_and_not_hidden(frames):
     [
         (0.0078125, "p = 0.0078"),
         (0.5, "p = 0.500"),
-        (0.04999, "p = 0.050"),
+        (0.04999, "p = 0.04999"),  # below the limit, and read so
         (2.44e-4, "p = 2.4 × 10⁻⁴"),
         (np.nan, "p not computed"),
     ],

@@ -96,7 +96,8 @@ def _text(row: dict[str, Any]) -> tuple[str, int]:
     lost = int(row["n_failed"]) + int(row["n_not_run"])
     left = [f"failed: {row['n_failed']}"] + ([f"not run: {row['n_not_run']}"] if row["n_not_run"] else [])
     if row["step"] == "sheet":
-        head = f"in the sheet: {row['n_patients']} patients, {row['n_samples']} samples"
+        more = f" ({row['name']})" if row["name"] else ""
+        head = f"in the sheet: {row['n_patients']} patients{more}, {row['n_samples']} samples"
         rest = f"measured: {row['n_measured']}, {', '.join(left)}; with a quality warning: {row['n_warned']}"
         return f"{head}\n{rest}", lost
     return "\n".join([row["name"], f"{row['n_samples']} samples", f"measured: {row['n_measured']}", *left]), lost

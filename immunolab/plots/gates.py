@@ -190,7 +190,7 @@ def _draw_histogram(view: GateView, page: Page, box: Box, counted: GateView, bes
     if beside:
         if beside == "first":
             page.write(
-                Word("of highest bin", box.left - 2.2, box.bottom + box.height / 2, across="center", upward=True)
+                Word("share of highest bin", box.left - 2.2, box.bottom + box.height / 2, across="center", upward=True)
             )
         return
     ticks = [tick for tick in MaxNLocator(nbins=3, integer=True).tick_values(0, top) if 0 <= tick <= top]

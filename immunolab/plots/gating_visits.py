@@ -13,7 +13,7 @@ from immunolab.plots.names import shortened
 from immunolab.plots.numbers import number
 from immunolab.plots.panel_canvas import Box, Page, Word, width_of
 from immunolab.plots.scales import DisplayScale
-from immunolab.plots.style import ALARM, MM, NEUTRAL, WIDTH, style
+from immunolab.plots.style import ALARM, MM, NEUTRAL, SMALL, WIDTH, style
 from immunolab.schema.flags import flag, shown, withheld
 from immunolab.vocabulary.display_names import display_name, parent_name
 
@@ -59,8 +59,8 @@ def gates_on_page(n_visits: int) -> int:
 
 
 def _blocks(n_visits: int) -> int:
-    """Return how many gates are beside each other: of two visits two."""
-    return max(1, 4 // n_visits)
+    """Return how many gates are beside each other: of one visit three, whose names still fit, of two visits two."""
+    return 3 if n_visits == 1 else max(1, 4 // n_visits)
 
 
 @style()
@@ -98,8 +98,7 @@ def _page(
             continue
         top = page.height - _HEAD - _ROW * (i // blocks)
         left = across * (i % blocks) + _LEFT
-        name = _name(next(iter(own.values())), across - _LEFT)
-        page.write(Word(name, left, top - 4.0, 8, bold=True), within=across - _LEFT)
+        _write_name(next(iter(own.values())), page, left, top, across - _LEFT)
         aligned = same_axes(own)
         for place, visit in enumerate(views):
             box = Box(left + place * (width + _GAP), top - _ROW + 9.5, width, _ROW - 19.0)
@@ -108,12 +107,17 @@ def _page(
     return page
 
 
-def _name(view: GateView, within: float) -> str:
-    """Return the gate's name with what it is made of, without the latter where the line (mm) is too short for both."""
+def _write_name(view: GateView, page: Page, left: float, top: float, within: float) -> None:
+    """Write the gate's name, what it is made of and of, in a line; without the second, or in two lines, if too long."""
     name = f"{display_name(view.name)}{f' ({view.part})' if view.part else ''}"
-    share = f", % of {parent_name(view.parent)}"
-    whole = f"{name}: {view.note}{share}" if view.note else f"{name}{share}"
-    return whole if width_of(whole, 8, bold=True) <= within else f"{name}{share}"
+    share = f"% of {parent_name(view.parent)}"
+    for whole in ([f"{name}: {view.note}, {share}"] if view.note else []) + [f"{name}, {share}"]:
+        if width_of(whole, 8, bold=True) <= within:
+            page.write(Word(whole, left, top - 4.0, 8, bold=True))
+            return
+    start = left - _LEFT + 2.2  # above the y axis, too
+    for text, y, size, bold in ((name, top - 1.4, 8, True), (share, top - 4.6, SMALL, False)):
+        page.write(Word(text, start, y, size, bold=bold), within=within + left - start)
 
 
 def same_axes(views: Mapping[str, GateView]) -> dict[str, GateView]:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _STRONG = 0.6  # share of the colour scale above which text is white
 _ROW_NAME = 34  # characters of a row's name
 _BESIDE = 55.0  # points beside a matrix: colour bar with its ticks and label
+_APART = 1.12  # width of a cell against its words: closer ones of two cells read as one
+_SMALLEST = 6.0  # points: smaller letters are not printed
 _BAR = 85.0  # points, 30 mm: longest colour bar
 
 
@@ -57,21 +59,23 @@ def matrix(
     end = reach or max(1.0, widest)
     ax.set_facecolor(MISSING)
     picture = ax.imshow(np.ma.masked_invalid(numbers), cmap="PuOr", vmin=-end, vmax=end, aspect="auto")
-    for (row, column), number in np.ndenumerate(numbers) if _words_fit(ax, values, words) else ():
+    size = _word_size(ax, values, words)
+    for (row, column), number in np.ndenumerate(numbers) if size else ():
         tint = "white" if abs(number) > _STRONG * end else "black"
-        ax.text(column, row, str(words.iat[row, column]), ha="center", va="center", fontsize=SMALL, color=tint)
+        ax.text(column, row, str(words.iat[row, column]), ha="center", va="center", fontsize=size, color=tint)
     ax.set_title(title)
     _frame(ax, values)
     _colour_bar(ax, picture, label, "both" if widest > end else "neither")
     return ax
 
 
-def _words_fit(ax: Axes, values: pd.DataFrame, words: pd.DataFrame) -> bool:
-    """Return whether the cells are wide enough for their words beside the names of the rows and the colour bar."""
+def _word_size(ax: Axes, values: pd.DataFrame, words: pd.DataFrame) -> float:
+    """Return the points of letters at which words stand apart in their cells, beside names and colour bar; 0: none."""
     names = widest(ax, [shortened(str(name), _ROW_NAME) for name in values.index])
     room = ax.figure.bbox.width / ax.figure.dpi * 72 - names - _BESIDE
     lines = {line for text in words.to_numpy().ravel() for line in str(text).split("\n")}
-    return bool(widest(ax, sorted(lines)) * values.shape[1] < room)
+    needed = _APART * widest(ax, sorted(lines)) * values.shape[1]  # at the size of small letters
+    return next((size for size in (SMALL, _SMALLEST) if needed * size / SMALL < room), 0.0)
 
 
 def _frame(ax: Axes, values: pd.DataFrame) -> None:

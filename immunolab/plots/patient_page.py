@@ -11,7 +11,7 @@ from immunolab.plots.calendar import Calendar, shade, shade_words, week_ticks
 from immunolab.plots.labels import EndpointLabel, folded, labels
 from immunolab.plots.marks import end_line, mark_strip, strip_height
 from immunolab.plots.names import box_in_points, shortened
-from immunolab.plots.numbers import back, bracket, number, scale_word
+from immunolab.plots.numbers import back, interval, number, scale_word
 from immunolab.plots.panel_canvas import width_of
 from immunolab.plots.style import MM, NEUTRAL, SMALL, VERDICT_COLOURS, VERDICT_SYMBOLS, WIDTH, axes, figure, style
 from immunolab.plots.trajectories import patient_lines, visit_order
@@ -217,8 +217,8 @@ def _verdict_words(ax: Axes, pairs: pd.DataFrame) -> None:
         if not pd.isna(row["shift"]) and pd.isna(row["ci_low"]):  # nothing is known of its noise, so there is no call
             words = f"{scale_word(row['shift_scale'])} {number(back(row['shift'], row['shift_scale']))}"
         elif not pd.isna(row["shift"]):
-            change = bracket(row["shift"], row["ci_low"], row["ci_high"], row["shift_scale"])
-            words += f": {change}"
+            change = interval(row["shift"], row["ci_low"], row["ci_high"], row["shift_scale"])
+            words += f": {change.replace('odds ratio', 'OR')}"  # the line has no room for the words beside a long name
         ax.set_title(words, color=tint, fontsize=SMALL, loc="right")
         _fit_beside(ax, words)
 

@@ -57,7 +57,7 @@ def responders_over_visits(rows: pd.DataFrame, *, small: bool = False, ax: Axes 
     counts = zip(rows["visit"], rows["n_responders"], rows["n_evaluable"], strict=True)
     ax.set_xticks(places, [f"{folded(str(visit), 10)}\n{yes}/{n}" for visit, yes, n in counts])
     ax.set_xlim(-0.5, len(rows) - 0.5)
-    ax.set_ylim(0, 104)
+    ax.set_ylim(-3, 104)  # a mark of 0 % is drawn whole
     ax.set_yticks([0, 25, 50, 75, 100])
     ax.set_ylabel("responders, %")
     if some_lack and not small:
@@ -99,8 +99,13 @@ def event_squares(row: pd.Series, *, small: bool = False, ax: Axes | None = None
         ax.plot([_place(x) for x in limits], [at, at], color=ALARM, linewidth=2.2, zorder=3,
                 solid_capstyle="butt")  # fmt: skip
         ax.plot(_place(percent), at, "o", color="black", markersize=5, zorder=4)
-    ax.set_xticks([_place(x) for x in (0, 25, 50, 75, 100)], ["0", "25", "50", "75", "100 %"])
-    ax.set_xlabel(f"{inside} of {row['n_followed']} who could have it and were followed")
+    if pd.isna(percent):  # a scale of percents under squares alone would be read as theirs
+        ax.set_xticks([])
+        ax.spines["bottom"].set_visible(False)
+        ax.set_xlabel("nobody who could have it was followed: no share")
+    else:
+        ax.set_xticks([_place(x) for x in (0, 25, 50, 75, 100)], ["0", "25", "50", "75", "100 %"])
+        ax.set_xlabel(f"{inside} of {row['n_followed']} who could have it and were followed")
     ax.set(xlim=(-0.5, _ACROSS + 0.5), ylim=(-2.6, top + 0.4), yticks=[])
     ax.spines["left"].set_visible(False)
     ax.legend(

@@ -10,6 +10,7 @@ import pandas as pd
 
 from immunolab.plots.labels import EndpointLabel
 from immunolab.plots.numbers import back, bracket, p_number
+from immunolab.plots.panel_canvas import width_of
 from immunolab.plots.style import MM, SMALL, WIDTH, axes, style
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ def forest(
 
 
 _LEFT, _RIGHT = 0.30, 0.56  # the plot's place between the columns of words, in axes widths
-_COLUMNS = (0.575, 0.61, 0.785, 0.895)  # n, estimate, p, q
+_NAME_ROOM = (_LEFT - 0.022) * WIDTH / MM  # mm of a name
+_COLUMNS = (0.575, 0.61, 0.80, 0.90)  # n, estimate, p, q
 
 
 def forest_height(shifts: pd.DataFrame) -> float:
@@ -100,7 +102,7 @@ def _forest_row(
     plot.text(
         0.015,
         y,
-        _cut(known.short if known else str(row["endpoint"]), 34 - len(mark)) + mark,
+        _cut(known.short if known else str(row["endpoint"]), mark, bold=primary),
         weight="bold" if primary else "normal",
         **beside,
     )
@@ -127,8 +129,10 @@ def _forest_row(
     return [value for value in values if np.isfinite(value)]
 
 
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else f"{text[: width - 1]}…"
+def _cut(text: str, mark: str, *, bold: bool) -> str:
+    """Return a name with its mark that ends before the plot, as `forest` places both on a page."""
+    ends = (text, *(f"{text[:n].rstrip()}…" for n in range(len(text) - 1, 0, -1)))
+    return next((end + mark for end in ends if width_of(end + mark, bold=bold) <= _NAME_ROOM), mark)
 
 
 def _forest_axis(ax: Axes, plot: Axes, drawn: list[float], bottom: float) -> None:

@@ -64,7 +64,8 @@ def flow_counts(run: Run, cohort: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        step (sheet, visit, pairs), name, n_patients, n_samples, n_failed, n_not_run, n_measured, n_warned. For pairs
+        step (sheet, visit, pairs), name (of the sheet: how many patients it lacks),
+        n_patients, n_samples, n_failed, n_not_run, n_measured, n_warned. For pairs
         the name is the endpoint's, ``n_patients`` are those with both visits, ``n_failed`` those without.
     """
     measured = set(run.endpoints["sample_id"]) | set(run.counts["sample_id"])
@@ -85,7 +86,9 @@ def flow_counts(run: Run, cohort: str) -> pd.DataFrame:
             "n_warned": len(ids & warned),
         }
 
-    rows = [row("sheet", "", own)]
+    everyone = set(patients_of(run, cohort))
+    unsampled = len(everyone - {s.patient_id for s in own})
+    rows = [row("sheet", f"{unsampled} more without a sample" if unsampled else "", own)]
     visits = dict.fromkeys(s.visit for s in sorted(own, key=lambda s: (s.study_day is None, s.study_day or 0)))
     rows += [row("visit", visit, [s for s in own if s.visit == visit]) for visit in visits]
     pairs = run.pairs[in_cohort(run.pairs, cohort)]
@@ -93,7 +96,6 @@ def flow_counts(run: Run, cohort: str) -> pd.DataFrame:
     for endpoint in (shifts if len(shifts) else run.shifts_of(cohort, ("secondary",)).head(1))["endpoint"]:
         both = pairs[pairs["endpoint"] == endpoint]
         n = int(both["shift"].notna().sum())
-        everyone = {s.patient_id for s in own} | set(both["patient_id"])
         rows.append({"step": "pairs", "name": run.label_of(str(endpoint)).short, "n_patients": n})
         rows[-1] |= {"n_failed": len(everyone) - n}
     return pd.DataFrame(rows).convert_dtypes()
