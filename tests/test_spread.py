@@ -19,7 +19,7 @@ from immunolab.report.figures import figures_of
 from immunolab.results.record import read_run
 from immunolab.simulation import simulate
 from immunolab.simulation.model import Options
-from immunolab.workflow import compare, spread
+from immunolab.workflow import compare, spread, workers
 from immunolab.workflow.run import run
 from immunolab.workflow.spread import SpreadWork
 from immunolab.workflow.status import read_status
@@ -116,6 +116,16 @@ def test_every_sample_is_counted_single_cells_too(study: Path, alone: dict[str, 
     assert (state["computed"], state["kept"], state["failed"]) == (state["samples"], 0, 0) == (12, 0, 0)
 
 
+@pytest.mark.parametrize("waiting", [1, 2])
+def test_a_short_comparison_is_given_to_workers_that_wait(waiting: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = pd.DataFrame(index=range(10))
+    assert compare.worth_workers(SpreadWork(2), few).jobs == 1  # none has started
+    monkeypatch.setattr(workers._WorkerProcesses, "close", lambda self: None)
+    monkeypatch.setattr(workers._WorkerProcesses, "start", lambda self, count: self._idle.extend([None] * waiting))
+    with workers.kept_workers(2):
+        assert compare.worth_workers(SpreadWork(2), few).jobs == waiting
+
+
 def _refuse(item: int) -> int:
     if item == 1:
         raise ComparisonError("no pairs", "Treg", "name other visits")
@@ -126,9 +136,10 @@ def _refuse(item: int) -> int:
 
 @pytest.mark.parametrize("where", [SpreadWork(1), SpreadWork(2)])
 def test_an_error_of_an_item_is_whole_wherever_it_was_raised(where: SpreadWork) -> None:
-    with pytest.raises(ComparisonError) as found:
-        where(_refuse, [0, 1, 2])
+    with workers.kept_workers(where.jobs):
+        with pytest.raises(ComparisonError) as found:
+            where(_refuse, [0, 1, 2])
+        with pytest.raises(InputError) as problems:
+            where(_refuse, [0, 2, 1])
     assert (found.value.message, found.value.where, found.value.hint) == ("no pairs", "Treg", "name other visits")
-    with pytest.raises(InputError) as problems:
-        where(_refuse, [0, 2, 1])
     assert [problem.file for problem in problems.value.problems] == ["a.csv", "b.csv"]

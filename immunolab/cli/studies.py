@@ -119,11 +119,13 @@ def add_demo(commands: Subparsers) -> None:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    from immunolab.results.run import REPORT
     from immunolab.workflow.demo import demo
 
     say("a simulated lupus trial of 8 patients: no value in it is of a person")
-    return _say_done(demo(Path(arguments.out), jobs=_jobs(arguments)), Path(arguments.out) / REPORT)
+    run = demo(Path(arguments.out), jobs=_jobs(arguments))
+    from immunolab.results.run import REPORT  # slow to import: the workers have started before
+
+    return _say_done(run, Path(arguments.out) / REPORT)
 
 
 def add_init(commands: Subparsers) -> None:

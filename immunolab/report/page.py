@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from immunolab.plots.drawn_memory import drawn_at_once, many_drawn
+from immunolab.plots.style import style
 from immunolab.report import disposition as flow
 from immunolab.report import method_tables, methods
 from immunolab.report.by_readers import overrides_grid
@@ -78,7 +79,7 @@ def _batches(made: Iterator[ReportFigure | Sheet]) -> Iterator[list[ReportFigure
 
 def _drawn(job: ReportFigure | Sheet, folder: Path) -> Written | None:
     """Draw a figure into a folder, or a sheet beside its views: that one the page only leads to."""
-    with drawn_at_once():
+    with drawn_at_once(), style():  # once: the house style is set in 1 ms, and asked for at every turn
         if isinstance(job, ReportFigure):
             return write_figure(job, folder)
         draw_sheet(job.views, job.title)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import pandas as pd
 
@@ -15,6 +17,7 @@ from immunolab.schema.across_tubes import DESIGN, DRIFT, IDENTITY, SAMPLE_FLOW, 
 from immunolab.schema.flags import Check
 from immunolab.study.sheet import Sample, Study
 
+Apply = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 _CHECKS = {
     "exchanged": Check.EXCHANGED,
     "absent_stain": Check.ABSENT_STAIN,
@@ -27,6 +30,8 @@ def across_tables(
     tables: Mapping[str, pd.DataFrame],
     acquisitions: pd.DataFrame,
     stains: Mapping[str, StainingSample],
+    *,
+    apply: Apply = map,
 ) -> dict[str, pd.DataFrame]:
     """Return the tables of `schema.across_tubes` that have a row, by name.
 
@@ -40,6 +45,8 @@ def across_tables(
         Rows of `ACQUISITIONS`.
     stains
         Events of each tube, by sample_id.
+    apply
+        Maps a function over the tables that take long, in order, perhaps in several processes.
     """
     tubes = [s for s in study.samples if s.gated and s.modality != "single_cell"]
     runs = list(_runs(tubes, acquisitions))
@@ -49,14 +56,21 @@ def across_tables(
         for s in tubes
         if s.patient_id and not s.control_of and not s.stimulation and s.patient_id not in bridges
     ]
+    long = {
+        STAINING.name: partial(staining_table, tubes, stains),
+        DRIFT.name: partial(drift_table, tables["landmarks"], runs),
+        IDENTITY.name: partial(identity_table, tables["counts"], owners),
+    }
     found = {
-        STAINING.name: staining_table(tubes, stains),
-        DRIFT.name: drift_table(tables["landmarks"], runs),
-        IDENTITY.name: identity_table(tables["counts"], owners),
+        **dict(zip(long, apply(_made, long.values()), strict=True)),
         DESIGN.name: visit_design(study, _cytometers(acquisitions)),
         SAMPLE_FLOW.name: sample_flow_table(study, tables),
     }
     return {name: table for name, table in found.items() if len(table)}
+
+
+def _made(table: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    return table()
 
 
 def _cytometers(acquisitions: pd.DataFrame) -> dict[str, str]:

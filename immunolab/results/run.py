@@ -356,8 +356,15 @@ class Run(RunTables):
         """
         from immunolab.results.endpoint_figure import shown_rows
 
-        rows = shown_rows(self.table, endpoint, self.declared.get(endpoint))
-        return {name: table[in_cohort(table, cohort)] for name, table in rows.items()}
+        if (endpoint, cohort) not in self._shown:
+            rows = shown_rows(self.table, endpoint, self.declared.get(endpoint))
+            self._shown[endpoint, cohort] = {name: table[in_cohort(table, cohort)] for name, table in rows.items()}
+        return self._shown[endpoint, cohort]
+
+    @cached_property
+    def _shown(self) -> dict[tuple[str, str], dict[str, pd.DataFrame]]:
+        """Rows by endpoint and cohort: a report asks five times for each."""
+        return {}
 
     def shows(self, endpoint: str, cohort: str) -> bool:
         """Return whether the run has anything to draw of an endpoint in a cohort.

@@ -12,7 +12,7 @@ from immunolab.quality.acquired_order import contradicted_days, visit_order
 from immunolab.quality.acquisition import TubeHeader, acquisition_table, header_date
 from immunolab.quality.among_tubes import beside_others
 from immunolab.quality.staining_sample import STAINING_EVENTS, StainingFiles
-from immunolab.results.across_tubes import across_checks, across_tables
+from immunolab.results.across_tubes import Apply, across_checks, across_tables
 from immunolab.results.bridge_checks import bridge_checks
 from immunolab.results.run import Run
 from immunolab.schema.across_tubes import ACQUISITIONS
@@ -21,7 +21,7 @@ from immunolab.study.sheet import Sample, Study
 from immunolab.workflow.store import Store
 
 
-def with_tables_across_tubes(run: Run, samples: Sequence[Sample], store: Store) -> Run:
+def with_tables_across_tubes(run: Run, samples: Sequence[Sample], store: Store, apply: Apply = map) -> Run:
     """Return a run with what its tubes show beside each other, and with that among its checks.
 
     Parameters
@@ -32,12 +32,14 @@ def with_tables_across_tubes(run: Run, samples: Sequence[Sample], store: Store) 
         The sheet's, with dates.
     store
         The run's folder: the events of each tube that staining is compared by.
+    apply
+        See `immunolab.results.across_tubes.across_tables`.
     """
     measured = set(run.tables["counts"]["sample_id"].astype(str))
     tubes = [s for s in samples if s.sample_id in measured and s.modality != "single_cell"]
     headers = list(tube_headers(tubes))
     acquisitions = acquisition_table(headers)
-    found = across_tables(run.study, run.tables, acquisitions, staining_samples(store, tubes))
+    found = across_tables(run.study, run.tables, acquisitions, staining_samples(store, tubes), apply=apply)
     tables = {**run.tables, **found}
     if len(acquisitions):
         tables[ACQUISITIONS.name] = acquisitions

@@ -27,6 +27,7 @@ from immunolab.study.sheet import Study
 from immunolab.workflow.quantify import Quantified, joined
 from immunolab.workflow.spread import SpreadWork
 from immunolab.workflow.store import Store
+from immunolab.workflow.workers import workers_wait
 
 _WORTH_WORKERS = 2_000  # rows of the endpoint table: judgement, some 60 tubes, whose models take longer than a start
 _ASSAY, _PERSON = "inter-assay CV", "within-person CV"
@@ -181,7 +182,7 @@ def _compared(job: tuple[pd.DataFrame, Plan, pd.DataFrame | None]) -> Comparison
 
 
 def worth_workers(spread: SpreadWork | None, rows: pd.DataFrame) -> SpreadWork:
-    """Return where a step on the endpoint table is done: a small one here, for workers take seconds to start.
+    """Return where a step on the endpoint table is done: a small one here, unless workers, slow to start, are waiting.
 
     Parameters
     ----------
@@ -191,7 +192,8 @@ def worth_workers(spread: SpreadWork | None, rows: pd.DataFrame) -> SpreadWork:
         The endpoint table.
     """
     where = replace(spread or SpreadWork(), stage="compare", what="comparison", title="")
-    return where if where.scheduler or len(rows) >= _WORTH_WORKERS else replace(where, jobs=1)
+    worth = where.scheduler or len(rows) >= _WORTH_WORKERS or workers_wait(where.jobs)
+    return where if worth else replace(where, jobs=1)
 
 
 def _left_out(comparison: Comparison) -> list[str]:

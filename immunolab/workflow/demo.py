@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from immunolab.errors import InputError, Problem
-from immunolab.results.run import Run
-from immunolab.workflow.run import run
 from immunolab.workflow.workers import kept_workers
+
+if TYPE_CHECKING:
+    from immunolab.results.run import Run
 
 TRIAL, PATIENTS, VISITS, SEED = "sle_nct02084238", 8, ("W0", "W10"), 20240601
 
@@ -29,13 +31,15 @@ def demo(out: Path, *, jobs: int = 2) -> Run:
     InputError
         OUT holds something else.
     """
-    from immunolab.simulation import simulate
-
     folder = out / "study"
     new = not (folder / "study.yaml").exists()
     if new and folder.exists() and any(folder.iterdir()):
         raise InputError(Problem(str(folder), "", "the folder holds something else", "name a new folder with -o"))
-    with kept_workers(jobs if new else 0):  # they start while the tubes are simulated
+    with kept_workers(jobs if new else 0):  # they start while what a run needs is imported and the tubes are simulated
+        from immunolab.workflow.run import run
+
         if new:
+            from immunolab.simulation import simulate
+
             simulate(TRIAL, patients=PATIENTS, seed=SEED, folder=folder, visits=VISITS)
         return run(folder, out=out, jobs=jobs)

@@ -246,6 +246,7 @@ def _compared(
         panels=tubes.panels,
         hashes={**tubes.hashes, **cells.hashes},
         seed=options.seed,
+        spread=spread,
     )
     return replace(finished, lacking=absent.lacking, said_with_endpoints=tuple(filter(None, (absent.never,))))
 

@@ -188,6 +188,10 @@ class _WorkerProcesses:
             process.submit(_import_what_runs_need)
         self._idle += started
 
+    def are_there(self, count: int) -> bool:
+        """Return whether so many processes wait for work."""
+        return len(self._idle) >= count
+
     def end_large(self) -> None:
         """End idle processes that hold so much memory that later work had better have it."""
         for process in [self._idle.pop() for _ in range(len(self._idle))]:
@@ -278,6 +282,18 @@ def kept_workers(jobs: int) -> Iterator[None]:
     finally:
         _kept.reset(token)
         processes.close()
+
+
+def workers_wait(jobs: int) -> bool:
+    """Return whether so many worker processes wait for work, so that even a short one is worth giving away.
+
+    Parameters
+    ----------
+    jobs
+        Tasks at once.
+    """
+    processes = _kept.get()
+    return processes is not None and processes.are_there(jobs)
 
 
 def _on_this_machine(

@@ -30,7 +30,7 @@ from immunolab.study.sheet import Study
 from immunolab.version import code_key, library_versions
 from immunolab.workflow.across_tubes import with_tables_across_tubes
 from immunolab.workflow.clinic import Clinic
-from immunolab.workflow.compare import StudyComparison
+from immunolab.workflow.compare import StudyComparison, worth_workers
 from immunolab.workflow.night_log import night_log
 from immunolab.workflow.panels import PanelGates
 from immunolab.workflow.quantify import Quantified
@@ -51,6 +51,7 @@ def finished_run(
     panels: Mapping[str, PanelGates],
     hashes: Mapping[str, str],
     seed: int,
+    spread: SpreadWork,
 ) -> Run:
     """Return a run as a value.
 
@@ -70,6 +71,8 @@ def finished_run(
         Sha256 of the file of every sample that could be read.
     seed
         Seed of every random draw.
+    spread
+        Where tubes are compared with each other.
     """
     # a file that is not in the record was not read (of a panel without samples), so that no number is from it
     inputs = {study.relative(path): study.read.get(os.path.abspath(path)) or file_sha256(path) for path in study.files}
@@ -86,7 +89,8 @@ def finished_run(
         seed=seed,
         versions=library_versions(),
     )
-    return as_read_back(with_tables_across_tubes(run, study.samples, store))
+    where = worth_workers(spread, measured.tables["endpoints"])
+    return as_read_back(with_tables_across_tubes(run, study.samples, store, where))
 
 
 def _kept(study: Study) -> Study:
