@@ -39,6 +39,34 @@ def test_written_overrides_are_read_back_to_the_last_digit(tmp_path: Path) -> No
     assert read_overrides(path) == () == read_overrides(tmp_path / "absent.yaml")
 
 
+def test_comments_that_people_wrote_stay_with_their_entry(tmp_path: Path) -> None:
+    path = tmp_path / "overrides.yaml"
+    write_overrides(SEVERAL, path)
+    text = path.read_text(encoding="utf-8")
+    for at, said in (
+        ("- id: a1", "# asked of Anna,\n# on the phone"),
+        ("- id: a2", "# second"),
+        ("  sample: S2", "#in it"),
+    ):
+        assert text.count(at) == 1
+        text = text.replace(at, f"{said}\n{at}")
+    path.write_text(text + "# last", encoding="utf-8")
+    found = read_overrides(path)
+    assert found == SEVERAL
+    assert [one.remarks for one in found] == [
+        ("# asked of Anna,", "# on the phone"),
+        ("# second",),
+        ("#in it", "# last"),
+    ]
+    write_overrides((found[0], found[2]), path)
+    again = path.read_text(encoding="utf-8")
+    assert "# on the phone\n- id: a1" in again
+    assert "# second" not in again  # its entry is gone
+    assert [one.remarks for one in read_overrides(path)] == [found[0].remarks, found[2].remarks]
+    write_overrides(read_overrides(path), path)
+    assert path.read_text(encoding="utf-8") == again
+
+
 def test_a_gate_changed_by_hand_beside_its_digits_is_refused_with_the_way_out(tmp_path: Path) -> None:
     path = tmp_path / "overrides.yaml"
     write_overrides(SEVERAL[:1], path)

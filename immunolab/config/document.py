@@ -34,11 +34,12 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's parser is t
 
 @dataclass(frozen=True)
 class Document:
-    """A YAML file as plain data, and the line of each value."""
+    """A YAML file as plain data, the line of each value, and its text."""
 
     file: str
     data: Any
     lines: dict[Place, int] = field(default_factory=dict, repr=False)
+    text: str = field(default="", repr=False)
 
     def problem(self, place: Place, message: str, hint: str = "") -> Problem:
         """Return a Problem at ``file:line``, naming the place in the document.
@@ -153,7 +154,7 @@ def parse_yaml(text: str, file: str = "<text>", *, most: int = _MOST_VALUES) -> 
     data = builder.value(root, ()) if root is not None else None
     if builder.problems:
         raise InputError(builder.problems)
-    return Document(file, data, builder.lines)
+    return Document(file, data, builder.lines, text)
 
 
 def flow_yaml(value: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from immunolab.gating.gates import Gate
 from immunolab.schema.overrides import Reason
@@ -52,6 +52,8 @@ class Override:
         Hash of the entry of the audit log; "" without a log.
     borders
         Borders as written by hand, in place of `gate`.
+    remarks
+        Lines of comment that stand at it in its file; two overrides are equal whatever these are.
     """
 
     id: str
@@ -69,3 +71,4 @@ class Override:
     file_sha256: str = ""
     entry: str = ""
     borders: tuple[StatedBorder, ...] = ()
+    remarks: tuple[str, ...] = field(default=(), compare=False)

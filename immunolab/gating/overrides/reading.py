@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +17,7 @@ from immunolab.gating.gate_words import as_drawn, shape_faults
 from immunolab.gating.gates import Declared, Ellipsoid, Gate, Polygon, Rectangle
 from immunolab.gating.overrides.entry_words import MOST_CORNERS, exact_gate, gate_words, rounded
 from immunolab.gating.overrides.override import Override, StatedBorder
+from immunolab.gating.overrides.remarks import remarks_of
 from immunolab.gating.strategy_faults import StrategyFault, is_number
 from immunolab.gating.strategy_parser import GateReader
 from immunolab.input_files import is_there
@@ -61,7 +64,14 @@ def read_overrides(path: Path | str) -> tuple[Override, ...]:
         document.problem((key,), f"unknown key '{key}'", "known keys: overrides") for key in data if key != "overrides"
     ]
     reader = _Entries(document)
-    found = [one for index, entry in enumerate(data.get("overrides") or []) for one in reader.entry(entry, index)]
+    entries = data.get("overrides") or []
+    starts = accumulate((document.lines[("overrides", index)] for index in range(len(entries))), max)
+    remarks = remarks_of(document.text, list(starts))
+    found = [
+        replace(one, remarks=() if place else remarks[index])
+        for index, entry in enumerate(entries)
+        for place, one in enumerate(reader.entry(entry, index))
+    ]
     problems += reader.problems
     if problems:
         raise InputError(problems)

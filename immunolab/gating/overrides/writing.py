@@ -10,12 +10,9 @@ from typing import Any
 from immunolab.config import flow_yaml
 from immunolab.gating.overrides.entry_words import exact_text, gate_words
 from immunolab.gating.overrides.override import Override
+from immunolab.gating.overrides.remarks import HEAD
 from immunolab.schema.files import write_atomically
 
-_HEAD = """\
-# Gates that a reader placed; the next `immunolab run` uses them instead of the automatic ones.
-# Numbers are in instrument units; `exact` holds all digits. Remove `exact` where you change a gate by hand.
-"""
 _ENTRIES = 20_000  # whose text is kept: a study of 500 tubes x 12 gates, three times over (judgement)
 
 
@@ -46,8 +43,8 @@ def overrides_text(overrides: Iterable[Override]) -> str:
     overrides
         In the order in which they were made.
     """
-    entries = [_entry(one) for one in overrides]
-    return _HEAD + ("overrides:\n" + "".join(entries) if entries else "overrides: []\n")
+    entries = ["".join(f"\n{line}" for line in one.remarks) + _entry(one) for one in overrides]
+    return HEAD + ("overrides:\n" + "".join(entries) if entries else "overrides: []\n")
 
 
 @lru_cache(maxsize=_ENTRIES)
