@@ -333,3 +333,16 @@ def test_an_unknown_unit_is_said_with_the_result() -> None:
         "W_UNIT  treg: unit 'percnt' says no scale: compared as differences (identity); give the unit, or a scale"
         in repr(_compare(unit="percnt")).splitlines()
     )
+
+
+def test_patients_and_visits_spelled_alike_are_named() -> None:
+    rows = [(p, v, 4.0 + i + (v != "W0")) for i, p in enumerate(("P1", "P2", "P3", "P4", "P5")) for v in ("W0", "W10")]
+    table = pd.DataFrame(rows, columns=["id", "visit", "treg"])
+    assert "W_ALIKE" not in repr(_compare(table))
+    table.loc[2, "id"] = "p2"
+    table.loc[4, "visit"] = "w0"
+    said = [line for line in repr(_compare(table)).splitlines() if line.startswith("W_ALIKE")]
+    assert said == [
+        "W_ALIKE  patients that may be one, and count as different: 'p2' and 'P2'",
+        "W_ALIKE  visits that may be one, and count as different: 'W0' and 'w0'",
+    ]

@@ -16,6 +16,7 @@ from immunolab.comparison.external_table import ExternalTable
 from immunolab.comparison.scales import UNKNOWN_UNIT
 from immunolab.errors import InputError, Problem
 from immunolab.schema.flags import Code, Flag
+from immunolab.study.names import alike
 
 _COUNT_NAMES = (("count", "parent_count"), ("n_events", "n_parent"))
 _PASSED_ON = (
@@ -31,6 +32,7 @@ _FRACTION_MEDIAN = 0.1  # percentages that are all below 1 with a median above i
 # times the median of one visit from which on another's percentages, all below 1, look like fractions (judgement: a
 # change of unit is a hundredfold, and no treatment of these trials raises a subset thirtyfold)
 _HUNDREDFOLD = 30
+_MOST_ALIKE = 10  # groups of names in one warning
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,7 @@ def endpoint_rows(
     if not columns.count:
         rows["unit"] = unit or _units(rows)
         findings += _fractions(rows)
+    findings += _alike(rows, visits)
     rows["sample_id"] = rows["patient_id"] + " " + rows["visit"]
     return rows, tuple(findings)
 
@@ -257,6 +260,17 @@ def _units(rows: pd.DataFrame) -> pd.Series:
 def _headed_unit(name: str) -> str:
     found = _IN_BRACKETS.search(str(name))
     return found[1].strip() if found else UNKNOWN_UNIT
+
+
+def _alike(rows: pd.DataFrame, visits: tuple[str, str]) -> Iterator[Finding]:
+    """Yield patients, and spellings of the two visits, that may be one: as different ones they make no pair."""
+    patients = alike(map(str, rows["patient_id"].unique()))
+    spelled = [own for own in alike([*visits, *map(str, rows["visit"].unique())]) if set(own) & set(visits)]
+    for what, groups in (("patients", patients), ("visits", spelled)):
+        if groups:
+            named = "; ".join(" and ".join(map(repr, own)) for own in groups[:_MOST_ALIKE])
+            more = f"; and {len(groups) - _MOST_ALIKE} more" if len(groups) > _MOST_ALIKE else ""
+            yield Finding(Code.W_ALIKE, "", "", f"{what} that may be one, and count as different: {named}{more}")
 
 
 def _fractions(rows: pd.DataFrame) -> Iterator[Finding]:

@@ -113,19 +113,22 @@ def write_slides(run: Run, path: Path) -> Path:
     deck.slide_width, deck.slide_height = Inches(_WIDE), Inches(_HIGH)
     deck.core_properties.author, deck.core_properties.title = "immunolab", run.study.name
     for slide in slides_of(run):
-        _add(deck, slide)
+        _add(deck, slide, mark="simulated data" if run.study.simulated else "")
     content = io.BytesIO()
     deck.save(content)
     return write_office_file(content.getvalue(), path)
 
 
-def _add(deck: Any, slide: Slide) -> None:
+def _add(deck: Any, slide: Slide, mark: str = "") -> None:
+    """Add a slide; the mark stands on each, as slides are shown one by one."""
     made = deck.slides.add_slide(deck.slide_layouts[5])  # a title and nothing else
     title = made.shapes.title
     _place(title, (_EDGE, 0.3, _WIDE - 2 * _EDGE, 0.9))
     title.text_frame.text = slide.title
     title.text_frame.word_wrap = True
     _style(title.text_frame, (_TITLE,), bold=True)
+    if mark:
+        _words(made, (mark,), (_WIDE - 2.3, 0.1, 2.0, 0.35), small=True)
     shown = slide.picture is not None and slide.picture.exists()
     wide = shown and len(slide.texts) == 1
     below = 0.2 + _LINE * -(-sum(map(len, slide.texts)) // _ACROSS)

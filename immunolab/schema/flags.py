@@ -377,6 +377,11 @@ class Code(DeclaredWord):
     )
     W_K_SMALL = "W_K_SMALL", "note", "fewer than 10 counted shares: no moderation, plain t"
     W_UNIT = "W_UNIT", "doubtful", "no unit that says a scale: compared as differences, which may not be what fits"
+    W_ALIKE = (
+        "W_ALIKE",
+        "doubtful",
+        "patients or visits are spelled alike (P2 and p2, W0 and w0) and count as different",
+    )
     W_FRACTION = "W_FRACTION", "doubtful", "percentages look like fractions 0..1; they were read as percent"
     W_MIXED_STATES = "W_MIXED_STATES", "doubtful", "samples of one side are of different cycle states"
 

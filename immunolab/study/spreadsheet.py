@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 from immunolab.errors import InputError, Problem, nearest
@@ -18,6 +18,9 @@ from immunolab.input_files import read_input
 from immunolab.schema.formula_cells import restored
 from immunolab.study.workbook import CELL_ERRORS, ERROR_HINT, read_workbook
 
+_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}\.\d{3}")  # may be thousands in groups, or a number with three decimals
+_POINT, _COMMA = re.compile(r"[-+]?\d+\.\d+"), re.compile(r"[-+]?\d+,\d+")
+_MOST_GROUPED = 5  # cells named: the others are like them
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # a remark may have tabs and several lines
@@ -112,18 +115,19 @@ def read_lines(path: Path) -> tuple[list[tuple[int, list[str]]], bool]:
         The file cannot be read, is not UTF-8 text or no workbook, holds nothing, or has cells that show an error.
     """
     if path.suffix.lower() in (".xlsx", ".xlsm"):
-        lines, comma = read_workbook(path), False
+        lines, separator = read_workbook(path), ","
     else:
-        lines, comma = _read_separated(path)
+        lines, separator = _read_separated(path)
     stripped = _Stripped()
     for line in lines:
         line[:] = map(stripped.__getitem__, line)
     numbered = [(i, line) for i, line in enumerate(lines, start=1) if any(line) and not _is_comment(line)]
-    if faults := list(_cell_problems(str(path), numbered)):
+    grouped = _grouped(str(path), numbered, separator) if separator != "," else ()
+    if faults := [*_cell_problems(str(path), numbered), *grouped]:
         raise InputError(faults)
     if not numbered:
         raise InputError(Problem(str(path), "", "the table is empty", "write a header line and one line a sample"))
-    return numbered, comma
+    return numbered, separator != ","
 
 
 class _Stripped(dict[str, str]):
@@ -142,6 +146,24 @@ def _cell_problems(file: str, numbered: Sequence[tuple[int, list[str]]]) -> Iter
         yield Problem(file, place, f"shows {cell}", ERROR_HINT)
     for place, cell in _places(numbered, controls):
         yield Problem(file, place, f"holds a control character: {cell!r}", "type the cell again")
+
+
+def _grouped(file: str, numbered: Sequence[tuple[int, list[str]]], separator: str) -> Iterator[Problem]:
+    """Yield a Problem for cells such as ``1.234``, where the table does not show that its point is decimal.
+
+    Countries that separate columns by semicolons write thousands so. Another number with a point (``12.5``, ``0.123``)
+    shows a decimal one, unless some number of the table has a comma; so do tabs, which are of all countries.
+    """
+    texts = {cell for _, line in numbered[1:] for cell in line}
+    found = set(filter(_THOUSANDS.fullmatch, texts))
+    point = separator == "\t" or any(_POINT.fullmatch(cell) for cell in texts - found)
+    comma = any(_COMMA.fullmatch(cell) for cell in texts)
+    if not found or (point and not comma):
+        return
+    hint = "write thousands without a point; where the point is decimal, separate columns by commas"
+    for place, cell in islice(_places(numbered, found), _MOST_GROUPED):
+        whole = cell.replace(".", "")
+        yield Problem(file, place, f"'{cell}' may be {whole}, or a number with three decimals", hint)
 
 
 def _places(numbered: Sequence[tuple[int, list[str]]], texts: set[str]) -> Iterator[tuple[str, str]]:
@@ -242,7 +264,7 @@ def _is_comment(line: list[str]) -> bool:
     return line[0].startswith("#") and line[0] not in CELL_ERRORS
 
 
-def _read_separated(path: Path) -> tuple[list[list[str]], bool]:
+def _read_separated(path: Path) -> tuple[list[list[str]], str]:
     try:
         text = read_input(path).decode("utf-8-sig")
     except OSError as error:
@@ -261,7 +283,7 @@ def _read_separated(path: Path) -> tuple[list[list[str]], bool]:
     swallowed = list(_swallowed(str(path), lines, separator))
     if swallowed:
         raise InputError(swallowed)
-    return lines, separator != ","
+    return lines, separator
 
 
 def _swallowed(file: str, lines: list[list[str]], separator: str) -> Iterator[Problem]:

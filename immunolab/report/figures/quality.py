@@ -30,7 +30,11 @@ def run_figures(run: Run) -> Iterator[ReportFigure]:
     words = "Samples in the order of the sheet's study days within batches; colours are batches."
     borders = run.thresholds.dropna(subset=["threshold", "marker"])
     fitted = borders[~borders["control"].isin(["fixed", "imported"])]
-    yield from _drift(fitted, order, batches, words)
+    panels = {s.sample_id: s.panel for s in run.samples}
+    for panel in dict.fromkeys(panels.values()):
+        own = fitted[fitted["sample_id"].map(panels) == panel]
+        tubes = [sample for sample in order if panels.get(sample) == panel]
+        yield from _drift(own, tubes, batches, words, panel, first=panel == next(iter(panels.values())))
     yield from _landmarks(run.table("drift"))
     for check in _CHECKS:
         rows = run.quality[run.quality["check"] == check]
@@ -42,18 +46,21 @@ def run_figures(run: Run) -> Iterator[ReportFigure]:
     yield from _agreement_figures(run.table("method_pairs"), run.table("method_agreement"))
 
 
-def _drift(fitted: pd.DataFrame, order: list[str], batches: dict[str, str], words: str) -> Iterator[ReportFigure]:
-    """Yield where the borders were placed, so many to a page."""
+def _drift(
+    fitted: pd.DataFrame, order: list[str], batches: dict[str, str], words: str, panel: str, *, first: bool
+) -> Iterator[ReportFigure]:
+    """Yield where the borders of a panel's tubes were placed, so many to a page; dyes of two panels are no drift."""
     panels = list(borders(fitted, order))
     for page in range(-(-len(panels) // BORDERS_ON_PAGE)):
         some = panels[page * BORDERS_ON_PAGE : (page + 1) * BORDERS_ON_PAGE]
         own = {(marker, population) for marker, populations, _ in some for population in populations}
         shown = [pair in own for pair in zip(fitted["marker"], fitted["population"], strict=True)]
         caption = (
-            "Where each border was placed in each sample, with its 95 % interval, on the display scale of its gate; "
+            f"{f'Panel {panel}: where' if panel else 'Where'} each border was placed in each sample, with its 95 % "
+            "interval, on the display scale of its gate; "
             f"ticks: instrument units at the lowest, middle and highest border; open: doubtful. {words}"
         )
-        name = figure_name("gate_drift", str(page + 1) if page else "")
+        name = figure_name("gate_drift", "" if first else panel, str(page + 1) if page else "")
         yield ReportFigure(name, "quality", caption, partial(gate_drift, fitted[shown], order, batches=batches),
                            fitted[shown], wide=True)  # fmt: skip
 
