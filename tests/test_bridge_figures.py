@@ -43,6 +43,18 @@ def test_a_chart_has_its_limits_and_the_far_run_is_set_apart() -> None:
     plt.close(ax.figure)
 
 
+def test_a_run_without_a_value_stays_on_the_chart() -> None:
+    rows = chart_rows(values_of(SHARES), {f"B{i}": i for i in range(1, 8)})
+    rows.loc[2, "value"] = math.nan
+    ax = pl.levey_jennings(run_of(bridges=rows), "treg")  # type: ignore[arg-type]
+    (missing,) = (line for line in ax.lines if line.get_marker() == "x")
+    assert list(missing.get_xdata()) == [2]
+    assert [label.get_text() for label in ax.get_xticklabels()] == [f"B{i}" for i in range(1, 8)]
+    dots = next(line for line in ax.lines if line.get_marker() == "o")
+    assert list(dots.get_xdata()) == [0, 1, 3, 4, 5]
+    plt.close(ax.figure)
+
+
 def test_a_name_that_the_run_lacks_is_answered_with_those_it_has() -> None:
     rows = chart_rows(values_of(SHARES), {})
     with pytest.raises(InputError, match="did you mean 'treg'"):

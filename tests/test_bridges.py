@@ -18,6 +18,7 @@ from immunolab.gating.following.bridge import BridgeMoves, BridgeRefused, gated_
 from immunolab.gating.following.bridge_checks import LandmarkPlaces, contradicted, other_donor, statements
 from immunolab.gating.following.channel_move import channel_move
 from immunolab.gating.following.landmarks import medians, positives
+from immunolab.gating.following.lone_bridge import lone_tubes
 from immunolab.gating.strategy import Dimension, Population, Rectangle, Strategy
 from immunolab.results.bridge_checks import bridge_checks
 from immunolab.study.batch_order import batches_in_order
@@ -186,6 +187,44 @@ def test_too_few_patients_cannot_check_a_bridge() -> None:
     bridge = places("HD01", 0.0), places("HD01", 0.1)
     found = contradicted(statements(bridge, (tubes(2, 0.0, 0), tubes(2, 0.1, 1))), ["CD25"])
     assert "fewer than 3 patients' tubes of both batches" in found["CD25"]
+
+
+def crossed(seed: int, fade: float = 0.0, *, as_visits: bool = False) -> tuple[dict, dict]:
+    """Four batches that a lot and treatment move, the material in each; twelve patients, visits in all batches."""
+    rng = np.random.default_rng(seed)
+    levels = {f"B{i}": rng.normal(0, 0.3, 6) + (0.45 if i > 1 else 0.0) for i in range(4)}
+    names = [(f"L{i}", "CD25") for i in range(3)] + [(f"L{i}", "CD3") for i in range(3)]
+
+    def tube(batch: str, patient: str, visit: str, own: np.ndarray) -> LandmarkPlaces:
+        middles = levels[batch] + own + rng.normal(0, 0.06, 6)
+        return LandmarkPlaces(patient, dict(zip(names, [(m, 0.6, 3000) for m in middles], strict=True)), visit)
+
+    bridges = {batch: tube(batch, "HD01", "", np.zeros(6)) for batch in levels}
+    bent = dict(bridges["B3"].of)
+    bent["L2", "CD25"] = (bent["L2", "CD25"][0] + fade, 1.3, 3000)
+    bridges["B3"] = replace(bridges["B3"], of=bent)
+    patients: dict[str, list[LandmarkPlaces]] = {batch: [] for batch in levels}
+    for i in range(12):
+        own, effect = rng.normal(0, 0.3, 6), np.array([0.2, 0.2, 0.2, 0.0, 0.0, 0.0])
+        for k, visit in enumerate(("W0", "W10")):
+            batch = f"B{2 * k + i % 2}" if as_visits else f"B{(i + k) % 4}"
+            patients[batch].append(tube(batch, f"P{i}", visit, own + k * effect))
+    return bridges, patients
+
+
+def test_a_tube_that_stands_alone_among_the_batches_is_found_and_no_other() -> None:
+    found = lone_tubes(*crossed(1, -0.6), ["CD25", "CD3"])
+    assert {batch: list(of) for batch, of in found.items()} == {"B3": ["CD25"]}
+    assert found["B3"]["CD25"].startswith("CD25 of L2 is -0.")
+    assert "12 patients" in found["B3"]["CD25"]
+    sound = [bool(lone_tubes(*crossed(seed), ["CD25", "CD3"])) for seed in range(60)]
+    assert sum(sound) <= 1  # .5 % a tube over its channels
+    wrong = [list(lone_tubes(*crossed(seed, -0.6), ["CD25", "CD3"])) == ["B3"] for seed in range(60)]
+    assert sum(wrong) >= 57
+
+
+def test_where_visits_are_batches_a_tube_that_stands_alone_cannot_be_told_from_treatment() -> None:
+    assert lone_tubes(*crossed(1, -0.6, as_visits=True), ["CD25", "CD3"]) == {}
 
 
 def test_another_donor_is_known_by_the_lineages() -> None:

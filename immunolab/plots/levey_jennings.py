@@ -26,6 +26,8 @@ _RUNS_NAMED = 8  # batches named below a small chart (judgement: their names ove
 def levey_jennings(runs: pd.DataFrame, *, label: str, ax: Axes | None = None) -> Axes:
     """Draw one chart: each run's value, the mean, limits of 2 sd (dotted) and 3 sd (dashed), far runs in red.
 
+    A run without a value is a cross on the axis.
+
     Parameters
     ----------
     runs
@@ -37,7 +39,7 @@ def levey_jennings(runs: pd.DataFrame, *, label: str, ax: Axes | None = None) ->
         Axes to draw on; None makes a new figure.
     """
     ax = axes(ax, HALF, 62 * MM)
-    rows = runs.dropna(subset=["value"]).sort_values("run")
+    rows = runs.sort_values("run")
     _draw(ax, rows)
     name_ticks(ax, [str(batch) for batch in rows["batch"]], "batches, in run order")
     ax.set_ylabel(label)
@@ -63,10 +65,13 @@ def _draw(ax: Axes, rows: pd.DataFrame) -> None:
         places = rows[name].dropna()
         if len(places):
             ax.axhline(float(places.iloc[0]), linestyle=dashes, linewidth=0.7, color=NEUTRAL)
-    values = rows["value"].to_numpy(dtype=float)
-    far = (rows["status"] == "warn").to_numpy()
-    ax.plot(np.arange(len(values)), values, "-", color="#BBBBBB", linewidth=0.7)
-    ax.plot(np.flatnonzero(~far), values[~far], "o", color="#000000", markersize=3)
+    values = rows["value"].to_numpy(dtype=float, na_value=np.nan)
+    known, far = np.isfinite(values), (rows["status"] == "warn").to_numpy()
+    ax.plot(np.flatnonzero(known), values[known], "-", color="#BBBBBB", linewidth=0.7)
+    ax.plot(np.flatnonzero(known & ~far), values[known & ~far], "o", color="#000000", markersize=3)
+    missing = np.flatnonzero(~known)  # their batches stay in sight
+    ax.plot(missing, np.zeros(len(missing)), "x", color=NEUTRAL, markersize=4, transform=ax.get_xaxis_transform(),
+            clip_on=False)  # fmt: skip
     ax.plot(np.flatnonzero(far), values[far], "X", color=ALARM, markersize=5)
     ax.set_xlim(-0.6, max(len(values), 1) - 0.4)
 
@@ -88,7 +93,7 @@ def levey_jennings_page(charts: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
     )
     for i, (title, runs) in enumerate(charts):
         ax = axes(fig.add_subplot(grid[i]))
-        rows = runs.dropna(subset=["value"]).sort_values("run")
+        rows = runs.sort_values("run")
         _draw(ax, rows)
         names = [shortened(str(batch), 8) for batch in rows["batch"]]
         ax.set_xticks(range(len(names)), names if len(names) <= _RUNS_NAMED else [""] * len(names), fontsize=SMALL)

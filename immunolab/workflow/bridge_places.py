@@ -137,7 +137,7 @@ class PanelPlaces:
             landmarks = medians(gated, self.landmarks, self.axes)
             stained = positives(gated) | by_others(gated, self.axes)
             landmarks |= {key: place for key, place in stained.items() if key in self.stained_landmarks}
-            found[sample.sample_id] = LandmarkPlaces(sample.patient_id, landmarks), _shares(gated)
+            found[sample.sample_id] = LandmarkPlaces(sample.patient_id, landmarks, sample.visit), _shares(gated)
         return found
 
 

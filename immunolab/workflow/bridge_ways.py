@@ -10,8 +10,16 @@ from typing import Any
 import numpy as np
 
 from immunolab.gating.following.bridge import BridgeMoves, BridgeRefused, stain_edges
-from immunolab.gating.following.bridge_checks import LandmarkMove, contradicted, log_odds, other_donor, statements
+from immunolab.gating.following.bridge_checks import (
+    LandmarkMove,
+    LandmarkPlaces,
+    contradicted,
+    log_odds,
+    other_donor,
+    statements,
+)
 from immunolab.gating.following.channel_move import ENOUGH
+from immunolab.gating.following.lone_bridge import lone_tubes
 from immunolab.study.sheet import Sample
 from immunolab.workflow.bridge_places import PanelPlaces
 
@@ -102,9 +110,22 @@ class BridgeWays:
         ]
         said = statements((places, places_there), (tubes[0], tubes[1]))
         against = contradicted(said, list(self.places.axes))
+        alone = self._alone.get(before.bridge, {})
+        against = {m: text for batch in batches for m, text in alone.get(batch, {}).items()} | against
         way.reasons += against.values()
         way.said |= {m: (against.get(m, ""), _surest(of)) for m, of in said.items()}
         return way
+
+    @cached_property
+    def _alone(self) -> dict[str, dict[str, dict[str, str]]]:
+        """Material -> batch -> marker -> why its tube stands alone among all batches."""
+        of: dict[str, dict[str, LandmarkPlaces]] = {}
+        for sample in self.places.bridges:
+            of.setdefault(sample.bridge, {})[sample.batch] = self.places.of_tubes[sample.sample_id][0]
+        patients: dict[str, list[LandmarkPlaces]] = {}
+        for sample in self.places.patients:
+            patients.setdefault(sample.batch, []).append(self.places.of_tubes[sample.sample_id][0])
+        return {name: lone_tubes(tubes, patients, list(self.places.axes)) for name, tubes in of.items()}
 
     @cached_property
     def _odds(self) -> dict[str, list[tuple[str, float]]]:

@@ -8,7 +8,7 @@ treatment hardly touches; its landmarks with each other; and its cells with thos
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,10 +55,11 @@ class LandmarkMove:
 
 @dataclass(frozen=True)
 class LandmarkPlaces:
-    """Where the landmarks of a tube are: (landmark, marker) -> (median, spread, events); whose tube it is."""
+    """Where the landmarks of a tube are: (landmark, marker) -> (median, spread, events); whose tube it is, and when."""
 
     patient: str
     of: Mapping[tuple[str, str], tuple[float, float, int]]
+    visit: str = ""
 
 
 def statements(
@@ -121,7 +122,7 @@ def contradicted(said: Mapping[str, Mapping[str, LandmarkMove]], markers: Sequen
     markers
         Those that borders are on.
     """
-    usual = float(np.median([(one.sd / one.spread) ** 2 for of in said.values() for one in of.values()] or [np.nan]))
+    usual = usual_of(said.values())
     return {marker: text for marker in markers if (text := _against(marker, said.get(marker, {}), usual, len(markers)))}
 
 
@@ -130,7 +131,7 @@ def _against(marker: str, said: Mapping[str, LandmarkMove], usual: float, n_mark
     if not said:
         return f"{marker}: fewer than {_FEWEST} patients' tubes of both batches show a landmark population"
     n_tests = n_markers * len(said)
-    limits = {name: _limit(one, usual, n_tests) for name, one in said.items()}
+    limits = {name: chance_limit(one, usual, n_tests) for name, one in said.items()}
     if min(limits.values()) > _BLIND:
         return f"{marker}: the patients' tubes are too few or too unlike each other to check the bridge"
     far = {name: one for name, one in said.items() if abs(one.apart) > max(TOLERANCE, limits[name]) * one.spread}
@@ -146,8 +147,29 @@ def _against(marker: str, said: Mapping[str, LandmarkMove], usual: float, n_mark
     return f"{text}: the bridge drifted alone or was mis-stained"
 
 
-def _limit(one: LandmarkMove, usual: float, n_tests: int) -> float:
-    """Return the distance that chance explains, share of the spread; few tubes borrow from the other landmarks."""
+def usual_of(said: Iterable[Mapping[str, LandmarkMove]]) -> float:
+    """Return the usual variance of one more tube, squared shares of the spread.
+
+    Parameters
+    ----------
+    said
+        What patients' tubes say, by landmark, of each marker.
+    """
+    return float(np.median([(one.sd / one.spread) ** 2 for of in said for one in of.values()] or [np.nan]))
+
+
+def chance_limit(one: LandmarkMove, usual: float, n_tests: int) -> float:
+    """Return the distance that chance explains, share of the spread; few tubes borrow from the other landmarks.
+
+    Parameters
+    ----------
+    one
+        Of one landmark and marker.
+    usual
+        Of `usual_of`.
+    n_tests
+        How many distances are looked at together.
+    """
     variance = (one.df * (one.sd / one.spread) ** 2 + _BORROWED * usual) / (one.df + _BORROWED)
     return _quantile(_SURE / n_tests, one.df + _BORROWED) * math.sqrt(variance)
 

@@ -13,7 +13,9 @@ from immunolab.plots.levey_jennings import CHARTS_ON_PAGE, levey_jennings_page
 from immunolab.report.figure import FigureSet, ReportFigure, figure_name
 from immunolab.results.run import Run
 
-_LIMITS = "Line: mean; dotted: 2 sd; dashed: 3 sd; red cross: beyond 3 sd as the other runs say."
+_LIMITS = (
+    "Line: mean; dotted: 2 sd; dashed: 3 sd; red cross: beyond 3 sd as the other runs say; cross on the axis: no value."
+)
 
 
 def channel_chart(rows: pd.DataFrame) -> pd.DataFrame:
