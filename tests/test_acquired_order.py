@@ -11,6 +11,7 @@ import pytest
 import report_fixture
 
 from immunolab.quality.acquired_order import contradicted_days, who_contradicts
+from immunolab.report.first_screen import first_screen
 from immunolab.results.findings.concerns import concerns
 from immunolab.schema.flags import Check
 from immunolab.schema.gating import QUALITY
@@ -103,7 +104,9 @@ def test_the_first_page_and_the_checks_say_it(tmp_path: Path) -> None:
     assert set(rows["check"]) == {"acquired_order"}
     assert sorted(rows["value"]) == [-70, 70]
     quality = QUALITY.check(pd.concat([run.quality, rows], ignore_index=True))
-    said = [one.text for one in concerns(replace(run, tables={**run.tables, "quality": quality}))]
+    warned = replace(run, tables={**run.tables, "quality": quality})
+    said = [one.text for one in concerns(warned)]
+    assert [one.text for one in first_screen(warned, [])["urgent"] if "exchanged" in one.text]  # above the endpoints
     name = tubes[0].patient_id
     assert (
         "Dates in the files contradict the sheet, as where two files were exchanged: "

@@ -94,6 +94,22 @@ def test_a_share_of_all_enrolled_says_what_a_missing_response_counts_as(run):
         assert ("a missing response counted as none" in found.plain) == said
 
 
+def test_a_response_of_several_levels_says_which_and_how_many_reach_the_higher_ones(run):
+    """All ten improved by 20 points, three by 40: "response in 10 of 10" alone would be read as more than it is."""
+    levels = {"minimal (20 or more)": 10, "moderate (40 or more)": 3, "major (60 or more)": 0}
+    rows = [
+        {"cohort": "SLE", "score": "TIS", "visit": visit, "criterion": level, "n_responders": n, "n_evaluable": 10,
+         "n_patients": 10, "percent_worst_case": 10.0 * n, "worst_case_ci_low": 0.0, "worst_case_ci_high": 100.0,
+         "percent": 10.0 * n, "ci_low": 0.0, "ci_high": 100.0, "verified": "yes"}
+        for visit in ("W12", "W24")
+        for level, n in levels.items()
+    ]  # fmt: skip
+    endpoint = ResponderProportion(id="tis", source="s", role="secondary", score="TIS", visits=("W12", "W24"))
+    found = response_finding(having(run, responders=pd.DataFrame(rows)), "SLE", endpoint)
+    assert "response, minimal (20 or more), at W24 in 10 of 10 patients" in found.plain
+    assert "; moderate (40 or more) in 3 and major (60 or more) in 0" in found.plain
+
+
 def test_an_event_is_of_the_cohort_of_its_patient(run):
     endpoint = TimeToEvent(id="survival", source="s")
     row = {

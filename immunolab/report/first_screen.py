@@ -22,7 +22,7 @@ READING = (
     "with both visits. An interval that includes no change does not show that there is none."
 )
 _ROLES = {"primary": "Primary endpoint", "secondary": "Secondary endpoint", "exploratory": "Exploratory"}
-_URGENT = frozenset({"death", "withdrawal", "control", "confounding"})  # said above the endpoints too
+_URGENT = frozenset({"death", "withdrawal", "control", "confounding", "exchange"})  # said above the endpoints too
 
 
 def first_screen(run: Run, pictures: Sequence[Written]) -> dict[str, Any]:

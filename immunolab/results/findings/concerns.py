@@ -24,7 +24,9 @@ from immunolab.schema.flags import Check, Code, Flag, split
 from immunolab.study.sample import files_twice
 from immunolab.study.timeline import visits_out_of_order
 
-Kind = Literal["death", "withdrawal", "event", "harm", "control", "confounding", "numbers", "quality", "deviation"]
+Kind = Literal[
+    "death", "withdrawal", "event", "harm", "control", "confounding", "numbers", "quality", "exchange", "deviation"
+]
 _MOST_NAMED = 12  # patients named one by one in a sentence; judgement: more are counted
 
 _OFF_VISIT = (Check.OUT_OF_WINDOW, Check.OUT_OF_PHASE, Check.DOSED_AT_BASELINE)
@@ -283,7 +285,7 @@ def _contradicted(run: Run) -> Iterator[tuple[Kind, str]]:
     if found:
         more = f"; and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
         yield (
-            "deviation",
+            "exchange",
             "Dates in the files contradict the sheet, as where two files were exchanged: "
             f"{'; '.join(found[:_MOST_NAMED])}{more}. They are compared as labelled.",
         )
@@ -296,7 +298,7 @@ def _calendar(run: Run, own: Sequence[str]) -> Iterator[tuple[Kind, str]]:
             f"; and {len(turned) - _MOST_NAMED} more" * (len(turned) > _MOST_NAMED)
         )
         yield (
-            "deviation",
+            "exchange",
             f"Visits and days are in different orders, as where labels were exchanged: {said}. "
             "They are compared as labelled.",
         )

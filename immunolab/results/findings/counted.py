@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from immunolab.plots.numbers import number, p_text
@@ -34,6 +36,7 @@ def response_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFindi
     if rows.empty:
         return None
     criteria = list(dict.fromkeys(rows["criterion"]))
+    level, stricter = _levels(rows, criteria)
     rows = rows[rows["criterion"] == criteria[0]]
     last = rows.iloc[-1]
     missing = _unanswered(run, cohort, str(endpoint.response), str(last["visit"]))
@@ -50,7 +53,7 @@ def response_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFindi
         role=endpoint.role,
         visits=endpoint.visits,
         measured_as=(endpoint.id,),
-        plain=f"{capital(name)}: response at {last['visit']} in {share}{none}{earlier}: {against}.",
+        plain=f"{capital(name)}: response{level} at {last['visit']} in {share}{none}{stricter}{earlier}: {against}.",
         verdict="described",
         n=int(last["n_evaluable"]),
         of=int(last["n_patients"]),
@@ -58,6 +61,15 @@ def response_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFindi
         statistics=_tests(run, cohort, endpoint, last),
         beside=unverified(last, endpoint),
     )
+
+
+def _levels(rows: pd.DataFrame, criteria: Sequence[str]) -> tuple[str, str]:
+    """Return which level of several a response is of, and how many reach each higher one at the last visit."""
+    if len(criteria) < 2:
+        return "", ""
+    last = rows[rows["visit"] == rows["visit"].iloc[-1]].set_index("criterion")
+    more = [f"{level} in {last.loc[level, 'n_responders']}" for level in criteria[1:] if level in last.index]
+    return f", {criteria[0]},", f"; {listed(more)}" if more else ""
 
 
 def survival_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFinding | None:
