@@ -86,6 +86,19 @@ def test_a_missing_antibody_is_an_absent_stain(virtual, bleeds, stains, marker) 
     assert [(one.kind, one.marker) for one in found if one.tube == faulty.sample_id] == [("absent_stain", marker)]
 
 
+def test_a_neighbour_s_light_is_not_taken_for_a_stain_that_is_missing(virtual, bleeds, stains) -> None:
+    """CCR6 is on memory cells: what is left of the light of CD45RA, or of CD8, goes along with what is expected."""
+    omitted = study_faults.tube_of(virtual, bleeds[3], omitted="CCR6")
+    row = {channel.marker: i for i, channel in enumerate(omitted.channels)}
+    for neighbour in ("CD45RA", "CD8"):
+        columns = omitted.columns.copy()
+        columns[row["CCR6"]] += np.float32(0.03) * np.maximum(columns[row[neighbour]], 0)
+        faulty = staining_sample(replace(omitted, columns=columns, _inverse={}))
+        found = staining_findings(stains | {omitted.sample_id: faulty})
+        named = [(one.kind, one.marker) for one in found if one.tube == omitted.sample_id]
+        assert named == [("absent_stain", "CCR6")], neighbour
+
+
 def test_cells_that_are_gone_are_no_missing_antibody(virtual, bleeds, tubes, stains) -> None:
     """The CD8 cells of one tube are taken out: other markers no longer expect the stain."""
     name = study_faults.sample_id(virtual, bleeds[3])

@@ -13,6 +13,7 @@ import immunolab as il
 from immunolab.events.tube import Channel, Tube
 from immunolab.quality.cell_shares import cell_kinds
 from immunolab.quality.events import check_events
+from immunolab.quality.residual_spillover import Line, SpillingPair, matrix_error
 from immunolab.quality.steadiness import steadiness
 
 PLAN = replace(planted.plan_of(1), n_events=40_000)
@@ -72,6 +73,32 @@ def test_the_matrix_of_another_day_and_none_at_all_are_found(ordinary: Tube) -> 
         assert checked(tube)["compensation"]["status"] == "fail"
     exported = tuple(replace(c, name=f"Comp-{c.name}") if c.kind == "fluorescence" else c for c in ordinary.channels)
     assert checked(replace(ordinary, spillover=None, channels=exported))["compensation"]["status"] == "ok"
+
+
+def test_a_matrix_that_is_off_in_all_entries_is_found_though_no_cell_crosses_a_gate() -> None:
+    plan = replace(planted.plan_of(25), n_events=20_000)
+    tube = planted.drawn(plan)
+    other = planted.matrix_of_another_day(tube, np.random.default_rng(49))
+    assert checked(tube)["residual_spillover"]["status"] == "ok"
+    row = checked(other)["residual_spillover"]
+    assert row["status"] == "warn"
+    assert "% of its entries" in str(row["message"])
+    dye, detector = (other.spillover.channels.index(name) for name in str(row["channel"]).split(" > "))
+    true = planted.spillover_matrix(planted.MODEL, plan.panel)
+    left = true @ np.linalg.inv(other.spillover.matrix)  # of one dye's signal in every channel, by the truth
+    assert row["value"] == pytest.approx(100 * left[dye, detector] / left[dye, dye], abs=1.0)
+
+
+def test_the_error_of_a_matrix_is_the_root_mean_square_over_the_entries_that_cells_show() -> None:
+    def pair(entry: float, slope: float, se: float = 0.0, scatter: float = 1.0) -> SpillingPair:
+        return SpillingPair("dye", "detector", entry, Line(slope, se, 0.5, scatter, is_straight=True))
+
+    shown = [pair(0.10, 0.02), pair(0.05, -0.01), pair(0.20, 0.0)]
+    blurred = [pair(0.10, 0.09, se=0.003), pair(0.10, 0.09, se=0.001, scatter=3.0)]
+    error, known = matrix_error(shown + blurred)
+    assert error == pytest.approx(np.sqrt((0.2**2 + 0.2**2) / 3))
+    assert known == shown
+    assert matrix_error(shown[:2])[0] == 0  # too few to judge
 
 
 def test_cells_far_below_zero_are_found(ordinary: Tube) -> None:

@@ -9,11 +9,15 @@ import numpy as np
 from immunolab.events.tube import Spillover, Tube
 from immunolab.quality.cell_shares import Kinds
 from immunolab.quality.residual_spillover import (
+    LEAST_MATRIX_ERROR,
     LEAST_SLOPE,
     Residual,
+    SpillingPair,
     hyper_negative,
+    matrix_error,
     pairs_uncompensated,
     residuals,
+    spilling_pairs,
     stained_areas,
 )
 from immunolab.quality.rows import Row, row
@@ -44,7 +48,7 @@ def compensation_rows(tube: Tube, found: Kinds) -> Iterator[Row]:
         yield from _without_matrix(tube, names, rows)
         return
     yield row(tube, Check.COMPENSATION, len(tube.spillover.channels), None, "ok", "compensated with the tube's matrix")
-    yield _residual_row(tube, residuals(tube, rows))
+    yield _residual_row(tube, spilling_pairs(tube, rows))
     below = hyper_negative(tube, rows)
     if below is None:
         return
@@ -74,14 +78,22 @@ def _without_matrix(tube: Tube, names: list[str], rows: np.ndarray) -> Iterator[
     yield row(tube, Check.COMPENSATION, len(pairs), _LEAST_PAIRS, "fail", text, pairs[0].pair)
 
 
-def _residual_row(tube: Tube, pairs: list[Residual]) -> Row:
-    if not pairs:
-        text = "no dye that spills is left in another channel, as far as cells show it"
-        return row(tube, Check.RESIDUAL_SPILLOVER, 0.0, LEAST_SLOPE, "ok", text)
-    text = f"left after compensation: {_named(pairs)}"
-    if len(pairs) >= _OF_ANOTHER_DAY:
-        text += "; so many that the matrix may be of another day or other voltages"
-    return row(tube, Check.RESIDUAL_SPILLOVER, pairs[0].slope, LEAST_SLOPE, "warn", text, pairs[0].pair)
+def _residual_row(tube: Tube, shown: list[SpillingPair]) -> Row:
+    pairs, (error, known) = residuals(shown), matrix_error(shown)
+    if pairs:
+        text = f"left after compensation: {_named(pairs)}"
+        if len(pairs) >= _OF_ANOTHER_DAY:
+            text += "; so many that the matrix may be of another day or other voltages"
+        return row(tube, Check.RESIDUAL_SPILLOVER, pairs[0].slope, LEAST_SLOPE, "warn", text, pairs[0].pair)
+    if error > LEAST_MATRIX_ERROR:
+        worst = known[0].residual
+        text = (
+            f"the matrix is off by {100 * error:.0f} % of its entries over {len(known)} pairs that cells show, most in "
+            f"{_named([worst])}: it may be of another day or other voltages"
+        )
+        return row(tube, Check.RESIDUAL_SPILLOVER, worst.slope, None, "warn", text, worst.pair)
+    text = "no dye that spills is left in another channel, as far as cells show it"
+    return row(tube, Check.RESIDUAL_SPILLOVER, 0.0, LEAST_SLOPE, "ok", text)
 
 
 def _named(pairs: list[Residual]) -> str:

@@ -24,6 +24,7 @@ _QUANTILES = np.array([0.05, 0.1, 0.25, 0.75, 0.9, 0.95, 0.98])  # of a stain, f
 # least spreads between sound tubes of a panel: of 40 simulated studies with batches, and of the public panels
 _SHAPE_SPREAD, _LEVEL_SPREAD, _CORRELATION_SPREAD = 0.15, 0.5, 0.05  # asinh, asinh, Fisher's z
 _MOST_SPREADS = 5.0  # a feature counts no more than so many spreads: one odd channel must not outweigh the others
+_RIDGE = 1e-6  # of the dyes' variance: two dyes of one light, or one without any, still have a solution
 _MAD_TO_SD = 1.4826  # sd of a normal over its median absolute deviation
 
 
@@ -36,7 +37,8 @@ class StainFit:
     correlation
         Of the stain and what is expected.
     slope
-        Of the stain on what is expected: 1 as usual, 0 for no stain.
+        Of the stain on what is expected beside the light of the other dyes, which compensation may have left in its
+        channel: 0 for no stain.
     top
         99.5th percentile of the stain, asinh.
     expected_sd
@@ -68,6 +70,7 @@ class PanelFit:
     _trees: dict[tuple[int, str], StainTree] = field(default_factory=dict, repr=False)
     _binned: tuple[str, BinnedEvents] | None = field(default=None, repr=False)  # of the others of one tube, its id
     _tops: dict[str, Array] = field(default_factory=dict, repr=False)
+    _lights: dict[str, tuple[Array, Array]] = field(default_factory=dict, repr=False)
     _features: tuple[Array, Array] | None = field(default=None, repr=False)
 
     def __post_init__(self, tubes: Mapping[str, StainingSample]) -> None:
@@ -108,8 +111,30 @@ class PanelFit:
         top = float(self._top(tube)[exchanged[exchanged[0] == a] if exchanged and a in exchanged else a])
         if total <= 1e-9 or stain.std() <= 1e-6:
             return StainFit(0.0, 0.0, top, spread, error)
-        slope = float(centred @ stain / total)
+        slope = self._slope_beside_light(tube, a, stain, centred)
         return StainFit(float(np.corrcoef(expected, stain)[0, 1]), slope, top, spread, error)
+
+    def _slope_beside_light(self, tube: str, a: int, stain: Array, expected: Array) -> float:
+        """Return the slope of a stain on what is expected, by least squares with the light of all other dyes.
+
+        Without its antibody a channel holds what compensation leaves of its neighbours: a share of their light, which
+        goes along with what is expected where their cells are those of the missing stain.
+        """
+        lights, products = self._light(tube)
+        others = np.arange(len(products)) != a
+        both = np.column_stack([expected, stain - stain.mean()])
+        along = lights[:, others].T @ both
+        rest = both.T @ both - along.T @ np.linalg.solve(products[np.ix_(others, others)], along)
+        return float(rest[0, 1] / rest[0, 0]) if rest[0, 0] > _RIDGE * (expected @ expected) else 0.0
+
+    def _light(self, tube: str) -> tuple[Array, Array]:
+        """Return the light of each stain of a tube, standardised, and the products of any two, summed over events."""
+        if tube not in self._lights:
+            light = np.sinh(self._events[tube][:, : len(self.markers)])
+            light -= light.mean(axis=0)
+            light /= np.maximum(np.linalg.norm(light, axis=0), 1e-12)
+            self._lights[tube] = light, light.T @ light + _RIDGE * np.eye(light.shape[1])
+        return self._lights[tube]
 
     def _top(self, tube: str) -> Array:
         """Return the 99.5th percentile of each channel of a tube."""

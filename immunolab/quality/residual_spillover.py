@@ -20,14 +20,17 @@ from immunolab.events.tube import Tube
 Floats = NDArray[np.float64]
 
 LEAST_SLOPE = 1.0  # percent of the dye's signal; matrices of single-stained controls are right within one (judgement)
-_LEAST_ERROR = (
-    0.12  # of the matrix's entry: single-stained controls give an entry within a twentieth of itself (judgement)
-)
+# of the matrix's entries, root mean square: single-stained controls give an entry within a twentieth (judgement)
+LEAST_MATRIX_ERROR = 0.12
 _LEAST_ENTRY = 0.03  # of the matrix: dyes that spill; between others a slope is of cells that carry both antibodies
+_KNOWN = 0.02  # standard error of an entry, as a share of it, up to which cells show its error: a sixth of the limit
+_FEWEST_PAIRS = 3  # by which a matrix is judged as a whole (judgement)
 _WITHIN = 1.0  # times the matrix's entry: an error beyond it is no error of that entry
-# SD of the channel's unstained cells by which the bright cells must be off: a gate two SD above the unstained ones then
-# runs through the middle of those that are bright in the dye (judgement)
-LEAST_MOVE = 2.0
+# SD of the channel's unstained cells by which the bright cells must be off, and error of the matrix's entry as a share
+# of itself: a gate two SD above the unstained cells runs through the middle of the bright ones, or lets in one in six
+# of them by an entry that is surely off (judgement; no sound tube of seeds 0 to 99 has either)
+_LEAST_MOVE, _LEAST_ERROR = 2.0, 0.12
+_LEAST_KNOWN_MOVE, _LEAST_KNOWN_ERROR = 1.0, 0.15
 _SLICES = 8  # of the bright cells by their dye's signal
 _FEWEST = 60  # cells of a slice's cloud: its middle is then within a sixth of its SD
 _CLOUD = 3.0  # SD of the cloud around its middle that are taken for it
@@ -64,8 +67,84 @@ class Residual:
         return f"{self.dye} > {self.detector}"
 
 
-def residuals(tube: Tube, single_living: NDArray[np.intp]) -> list[Residual]:
-    """Return the pairs of a tube that compensation leaves a signal in, the worst first.
+@dataclass(frozen=True)
+class Line:
+    """What a dye adds to another channel, by the cloud that is followed from dim to bright cells.
+
+    Attributes
+    ----------
+    slope, se
+        Share of the dye's signal, and its standard error by the number of cells.
+    move
+        How far the bright cells are off, SD of the channel's unstained cells.
+    scatter
+        Of the slices around the line, in their standard errors.
+    is_straight
+        Whether the slices are on a line through the unstained cells.
+    """
+
+    slope: float
+    se: float
+    move: float
+    scatter: float
+    is_straight: bool
+
+    def is_off(self, least_move: float) -> bool:
+        """Return whether a signal is left that moves bright cells as far.
+
+        Parameters
+        ----------
+        least_move
+            SD of the channel's unstained cells.
+        """
+        sure = 100.0 * (abs(self.slope) - _SURE * self.se) >= LEAST_SLOPE
+        return sure and abs(self.move) >= least_move and self.is_straight
+
+
+@dataclass(frozen=True)
+class SpillingPair:
+    """A pair of channels whose spillover cells show.
+
+    Attributes
+    ----------
+    dye, detector
+        Names of the channel of the dye, and of the one that it spills into.
+    entry
+        Of the matrix.
+    line
+        What is left.
+    """
+
+    dye: str
+    detector: str
+    entry: float
+    line: Line
+
+    @property
+    def off(self) -> float:
+        """What is left as a share of the entry."""
+        return self.line.slope / self.entry
+
+    @property
+    def error(self) -> float:
+        """Standard error of that share."""
+        return self.line.se * max(self.line.scatter, 1.0) / self.entry
+
+    @property
+    def is_off(self) -> bool:
+        """Whether the entry is wrong by so much that a gate meets the cells."""
+        if self.line.is_off(_LEAST_MOVE) and abs(self.off) >= _LEAST_ERROR:
+            return True
+        return self.error <= _KNOWN and self.line.is_off(_LEAST_KNOWN_MOVE) and abs(self.off) >= _LEAST_KNOWN_ERROR
+
+    @property
+    def residual(self) -> Residual:
+        """The pair as one that a signal is left in."""
+        return Residual(self.dye, self.detector, 100.0 * self.line.slope, self.line.move)
+
+
+def spilling_pairs(tube: Tube, single_living: NDArray[np.intp]) -> list[SpillingPair]:
+    """Return the pairs of a tube whose spillover cells show, with what compensation leaves of it.
 
     Parameters
     ----------
@@ -89,9 +168,43 @@ def residuals(tube: Tube, single_living: NDArray[np.intp]) -> list[Residual]:
         slices = _slices(values[i], *clouds[i])
         for j in np.flatnonzero(entries[i] >= _LEAST_ENTRY) if slices else ():
             line = _line(values[j], slices, values[i], clouds[i][0], *clouds[j]) if j != i else None
-            if line is not None and _LEAST_ERROR <= abs(line[0]) / entries[i, j] <= _WITHIN:
-                found.append(Residual(dye, names[j], 100.0 * line[0], line[1]))
+            if line is not None and abs(line.slope) <= _WITHIN * entries[i, j]:
+                found.append(SpillingPair(dye, names[j], float(entries[i, j]), line))
+    return found
+
+
+def residuals(pairs: Sequence[SpillingPair]) -> list[Residual]:
+    """Return the pairs that compensation leaves a signal in, the worst first.
+
+    Parameters
+    ----------
+    pairs
+        Of `spilling_pairs`.
+    """
+    found = [one.residual for one in pairs if one.is_off]
     return sorted(found, key=lambda one: -abs(one.move))
+
+
+def matrix_error(pairs: Sequence[SpillingPair]) -> tuple[float, list[SpillingPair]]:
+    """Return how far the entries of a matrix are off, as a share of themselves: root mean square over its pairs.
+
+    A matrix of another day or of other voltages is off in all of its entries, though no one of them may move cells
+    across a gate. An error of chance, as of single-stained controls, is small in most of them.
+
+    Parameters
+    ----------
+    pairs
+        Of `spilling_pairs`; those are taken whose entry cells show to 2 % of itself.
+
+    Returns
+    -------
+    tuple of (float, list of SpillingPair)
+        0 for fewer than three such pairs; and these, the one with the most signal left first.
+    """
+    known = sorted((one for one in pairs if one.error <= _KNOWN), key=lambda one: -abs(one.line.slope))
+    if len(known) < _FEWEST_PAIRS:
+        return 0.0, known
+    return float(np.sqrt(np.mean([one.off**2 for one in known]))), known
 
 
 def pairs_uncompensated(tube: Tube, single_living: NDArray[np.intp]) -> list[Residual]:
@@ -117,8 +230,8 @@ def pairs_uncompensated(tube: Tube, single_living: NDArray[np.intp]) -> list[Res
         slices = _slices(values[i], *clouds[i])
         for j in range(len(names)) if slices else ():
             line = _line(values[j], slices, values[i], clouds[i][0], *clouds[j]) if j != i else None
-            if line is not None and _LEAST_ENTRY <= line[0] <= _WITHIN:
-                found.append(Residual(dye, names[j], 100.0 * line[0], line[1]))
+            if line is not None and line.is_off(_LEAST_MOVE) and _LEAST_ENTRY <= line.slope <= _WITHIN:
+                found.append(Residual(dye, names[j], 100.0 * line.slope, line.move))
     return sorted(found, key=lambda one: -abs(one.move))
 
 
@@ -195,8 +308,8 @@ def _slices(column: Floats, middle: float, spread: float) -> list[NDArray[np.int
 
 def _line(
     column: Floats, slices: Sequence[NDArray[np.intp]], dye: Floats, dye_middle: float, middle: float, spread: float
-) -> tuple[float, float] | None:
-    """Return slope and move of the cloud of one channel along another dye; None where it is right or cannot be said."""
+) -> Line | None:
+    """Return the line of the cloud of one channel along another dye; None where there is no such cloud."""
     signal = np.array([np.median(dye[rows]) for rows in slices]) - dye_middle
     slope, offs, errors, width = 0.0, [], [], max(spread, 1e-9)
     for rows, bright in zip(slices, signal, strict=True):
@@ -214,12 +327,11 @@ def _line(
     move = slope * float(np.median(signal)) / max(spread, 1e-9)
     rise = slope * signal
     misfit = np.sqrt(np.mean((found - rise) ** 2)) / max(np.sqrt(np.mean(rise**2)), 1e-9)
-    sure = abs(slope) - _SURE * se
-    if 100.0 * sure < LEAST_SLOPE or abs(move) < LEAST_MOVE or misfit > _FIT:
-        return None
     # a line through the unstained cells rises among the bright ones as it does up to them
     among = np.polyfit(signal, found, 1, w=1.0 / error)[0]
-    return (slope, move) if 0.5 * slope < among < 2.0 * slope or 2.0 * slope < among < 0.5 * slope else None
+    as_far = 0.5 * slope < among < 2.0 * slope or 2.0 * slope < among < 0.5 * slope
+    scatter = float(np.sqrt(np.mean(((found - rise) / error) ** 2)))
+    return Line(slope, se, move, scatter, bool(misfit <= _FIT and as_far))
 
 
 def _cloud(values: Floats, centre: float, width: float) -> tuple[float, float, int] | None:

@@ -78,8 +78,9 @@ STAINING = Table(
             "value",
             "number",
             "exchanged: how many times nearer to what the other channels say when exchanged (squared error); "
-            "absent_stain: mean of the stain's slope on what they say and of its 99.5th percentile, each 1 as in the "
-            "panel's other tubes; absent_population: spread of what they say, 1 as in the other tubes",
+            "absent_stain: mean of the stain's slope on what they say beside the light of the other dyes and of its "
+            "99.5th percentile, each 1 as in the panel's other tubes; absent_population: spread of what they say, 1 as "
+            "in the other tubes",
         ),
         Column("limit", "number", "beyond which it is named: above for exchanged, below for the others"),
         Column("message", "text", "in words"),
