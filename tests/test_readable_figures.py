@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -385,6 +386,46 @@ def test_a_page_of_gates_fits_a4(tmp_path, n_visits):
     wide, high = fig.get_size_inches() * 25.4
     assert wide <= 180.001
     assert high <= 297 - 2 * 12  # printable with margins of 12 mm
+
+
+@pytest.mark.parametrize("visits", [("W0",), ("W0", "W10")])
+def test_names_of_gates_are_whole_over_one_visit_and_over_two(visits):
+    """The longest that the built-in strategies have, with a parent as long."""
+    from immunolab.plots.gating_visits import _page
+
+    names = [("small_and_blasts", "viable"), ("lymphocytes", "small_and_blasts"), ("Treg", "CD4")]
+    gates = [(f"/{name}", "") for name, _ in names]
+    own = {(f"/{name}", ""): gate_view(f"/{name}", parent=parent) for name, parent in names}
+    page = _page(dict.fromkeys(visits, own), gates, "P01")
+    written = [word.text for word in page.words]
+    assert [text for text in written if "…" in text] == []
+    assert "lymphocytes and blasts by scatter" in written
+    assert "% of lymphocytes and blasts by scatter" in written
+    assert any(text.startswith("Treg") for text in written)
+
+
+def test_an_event_that_nobody_could_have_has_no_scale_of_percents():
+    from immunolab.plots.proportions import event_squares
+
+    row = {"endpoint": "relapse", "n_patients": 10, "n_with_event": 0, "n_followed": 0, "n_not_followed": 0}
+    row |= {"n_not_at_risk": 10, "n_unknown": 0, "percent": np.nan, "ci_low": np.nan, "ci_high": np.nan}
+    ax = event_squares(pd.Series(row))
+    assert list(ax.get_xticks()) == []
+    assert "%" not in "".join(tick.get_text() for tick in ax.get_xticklabels())
+
+
+def test_numbers_of_neighbouring_cells_do_not_touch():
+    """Twenty-four columns of four signs: at the size of small letters they ran into one row of digits."""
+    from immunolab.plots.matrices import matrix
+
+    columns = [f"IL-{i} W24" for i in range(24)]
+    values = pd.DataFrame(np.full((3, 24), -0.7), index=["ALS001", "ALS002", "ALS003"], columns=columns)
+    ax = matrix(values, values.map(lambda _: "−0.7"), "log2 fold change")
+    ax.figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in ax.texts[:24]]
+    assert len(boxes) == 24
+    gaps = [after.x0 - before.x1 for before, after in pairwise(boxes)]
+    assert min(gaps) > 0.08 * boxes[0].width
 
 
 # --- what happened to a patient ---------------------------------------------------------------------
