@@ -88,7 +88,7 @@ def _residual_row(tube: Tube, shown: list[SpillingPair]) -> Row:
     if error > LEAST_MATRIX_ERROR:
         worst = known[0].residual
         text = (
-            f"the matrix is off by {100 * error:.0f} % of its entries over {len(known)} pairs that cells show, most in "
+            f"the entries of the matrix are off by {100 * error:.0f} % ({len(known)} pairs that cells show), most in "
             f"{_named([worst])}: it may be of another day or other voltages"
         )
         return row(tube, Check.RESIDUAL_SPILLOVER, worst.slope, None, "warn", text, worst.pair)
