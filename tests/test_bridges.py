@@ -15,9 +15,9 @@ from immunolab.errors import InputError
 from immunolab.events.transforms import Asinh
 from immunolab.events.tube import Channel, Tube
 from immunolab.gating.following.bridge import BridgeMoves, BridgeRefused, gated_events
-from immunolab.gating.following.bridge_checks import LandmarkPlaces, contradicted, other_donor, statements
+from immunolab.gating.following.bridge_checks import LandmarkPlaces, contradicted, other_donor, stain_gone, statements
 from immunolab.gating.following.channel_move import channel_move
-from immunolab.gating.following.landmarks import medians, positives
+from immunolab.gating.following.landmarks import heights, medians, positives
 from immunolab.gating.following.lone_bridge import lone_tubes
 from immunolab.gating.strategy import Dimension, Population, Rectangle, Strategy
 from immunolab.results.bridge_checks import bridge_checks
@@ -187,6 +187,39 @@ def test_too_few_patients_cannot_check_a_bridge() -> None:
     bridge = places("HD01", 0.0), places("HD01", 0.1)
     found = contradicted(statements(bridge, (tubes(2, 0.0, 0), tubes(2, 0.1, 1))), ["CD25"])
     assert "fewer than 3 patients' tubes of both batches" in found["CD25"]
+
+
+def test_a_bridge_without_an_antibody_is_refused_by_its_bright_cells() -> None:
+    def tube(n_bright: int, height: float, seed: int) -> LandmarkPlaces:
+        rng = np.random.default_rng(seed)
+        cxcr5 = rng.normal(0.0, 0.4, 2000)
+        cxcr5[:n_bright] += height
+        channel = Channel("FL1-A", "CXCR5", "CXCR5")
+        events = Tube((150.0 * np.sinh(cxcr5)).astype(np.float32)[None], (channel,), sample_id=f"t{seed}")
+        axis = Dimension("CXCR5", transform=Asinh(150.0))
+        held = gated_events(events, Strategy("t", (Population("/all", Rectangle((axis,), (-9.0,), (None,))),)))
+        places, high = medians(held, ["all"], {"CXCR5": axis}), heights(held, {"CXCR5": axis}, [("all", "CXCR5")])
+        return LandmarkPlaces(f"P{seed % 10}", places, "", high)
+
+    patients = [[tube(200 + 10 * i, 2.5 + 0.3 * run, 10 * run + i) for i in range(6)] for run in (0, 1)]
+    first, stained, bare = tube(300, 2.5, 90), tube(300, 2.5, 91), tube(0, 0.0, 92)
+    sides = patients[0], patients[1]
+    assert contradicted(statements((first, bare), sides), ["CXCR5"]) == {}  # the median is that of the others
+    assert stain_gone((first, stained), sides) == {}
+    assert "one of its tubes lacks the stain" in stain_gone((first, bare), sides)["CXCR5"]
+    assert list(stain_gone((bare, first), sides)) == ["CXCR5"]
+
+
+@pytest.mark.parametrize(("share", "kept"), [(0.5, False), (0.8, True)])
+def test_a_median_between_two_clouds_is_no_landmark(share: float, kept: bool) -> None:
+    rng = np.random.default_rng(5)
+    cd4 = np.where(np.arange(4000) < share * 4000, 0.0, 4.0) + rng.normal(0, 0.5, 4000)
+    channel = Channel("FL1-A", "CD4", "CD4")
+    tube = Tube((150.0 * np.sinh(cd4)).astype(np.float32)[None], (channel,), sample_id="t")
+    axis = Dimension("CD4", transform=Asinh(150.0))
+    held = gated_events(tube, Strategy("t", (Population("/all", Rectangle((axis,), (-9.0,), (None,))),)))
+    assert (("all", "CD4") in medians(held, ["all"], {"CD4": axis}, steady=True)) is kept
+    assert ("all", "CD4") in medians(held, ["all"], {"CD4": axis})
 
 
 def crossed(seed: int, fade: float = 0.0, *, as_visits: bool = False) -> tuple[dict, dict]:

@@ -14,7 +14,7 @@ import numpy as np
 from immunolab.events.storage import load_tube
 from immunolab.gating.following.bridge import gated_events, stain_edges
 from immunolab.gating.following.bridge_checks import LANDMARKS, LandmarkPlaces
-from immunolab.gating.following.landmarks import by_others, medians, positives
+from immunolab.gating.following.landmarks import by_others, heights, medians, positives
 from immunolab.gating.following.template import GatedEvents
 from immunolab.gating.placement.scales import measure_scales, on_scales
 from immunolab.gating.strategy import ROOT, Dimension
@@ -134,10 +134,11 @@ class PanelPlaces:
         found = {}
         for sample in (*self.bridges, *self.patients):
             gated = self.of_bridges.get(sample.sample_id) or self._gated(sample)
-            landmarks = medians(gated, self.landmarks, self.axes)
+            landmarks = medians(gated, self.landmarks, self.axes, steady=True)
             stained = positives(gated) | by_others(gated, self.axes)
             landmarks |= {key: place for key, place in stained.items() if key in self.stained_landmarks}
-            found[sample.sample_id] = LandmarkPlaces(sample.patient_id, landmarks, sample.visit), _shares(gated)
+            high = heights(gated, self.axes, self.stained_landmarks)
+            found[sample.sample_id] = LandmarkPlaces(sample.patient_id, landmarks, sample.visit, high), _shares(gated)
         return found
 
 

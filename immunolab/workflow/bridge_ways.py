@@ -16,6 +16,7 @@ from immunolab.gating.following.bridge_checks import (
     contradicted,
     log_odds,
     other_donor,
+    stain_gone,
     statements,
 )
 from immunolab.gating.following.channel_move import ENOUGH
@@ -110,6 +111,7 @@ class BridgeWays:
         ]
         said = statements((places, places_there), (tubes[0], tubes[1]))
         against = contradicted(said, list(self.places.axes))
+        against |= stain_gone((places, places_there), (tubes[0], tubes[1]))
         alone = self._alone.get(before.bridge, {})
         against = {m: text for batch in batches for m, text in alone.get(batch, {}).items()} | against
         way.reasons += against.values()

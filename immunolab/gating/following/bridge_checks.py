@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -22,6 +22,7 @@ _SURE = 0.005  # two-sided probability below which a distance is no chance, over
 _BLIND = 1.0  # distance that the patients' tubes must be able to see, share of the spread (judgement)
 _FEWEST = 3  # patients' tubes on either side, for a distance to have an error (judgement)
 _BORROWED = 10.0  # degrees of freedom that the channel's sd borrows from all landmarks' (judgement: few patients)
+_GONE = 0.5  # of the height of the brightest cells elsewhere: treatment changes it by a fifth or so (judgement)
 _TUBE = 0.1  # sd between two tubes of one blood, share of the spread, where no patient is in both batches (judgement)
 # identity: sd of the log odds of a lineage's share between two runs of one material, and between two persons, where
 # the study itself does not say; odds from which another donor is believed (judgement; persons: vocabulary ranges)
@@ -55,11 +56,22 @@ class LandmarkMove:
 
 @dataclass(frozen=True)
 class LandmarkPlaces:
-    """Where the landmarks of a tube are: (landmark, marker) -> (median, spread, events); whose tube it is, and when."""
+    """Where the landmarks of a tube are.
+
+    Attributes
+    ----------
+    patient, visit
+        Whose tube it is, and when.
+    of
+        (landmark, marker) -> median, spread and events.
+    heights
+        (landmark, marker) -> how far the brightest cells are above the median, display scale.
+    """
 
     patient: str
     of: Mapping[tuple[str, str], tuple[float, float, int]]
     visit: str = ""
+    heights: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
 
 def statements(
@@ -145,6 +157,33 @@ def _against(marker: str, said: Mapping[str, LandmarkMove], usual: float, n_mark
     if any(abs(other.apart) < TOLERANCE * other.spread / 2 for other in said.values()):
         return f"{text}, while its other landmarks did not: the bridge's landmarks disagree"
     return f"{text}: the bridge drifted alone or was mis-stained"
+
+
+def stain_gone(
+    bridge: tuple[LandmarkPlaces, LandmarkPlaces], patients: tuple[Sequence[LandmarkPlaces], Sequence[LandmarkPlaces]]
+) -> dict[str, str]:
+    """Return marker -> that the bridge's bright cells are gone in one of two batches, and the patients' are not.
+
+    A median of few stained cells among many is that of the others, with the stain and without.
+
+    Parameters
+    ----------
+    bridge, patients
+        As `statements` takes them.
+    """
+    found = {}
+    for key, height in bridge[0].heights.items():
+        known = [[one.heights[key] for one in tubes if key in one.heights] for tubes in patients]
+        if key not in bridge[1].heights or min(map(len, known)) < _FEWEST:
+            continue
+        before, after = (float(np.median(own)) for own in known)
+        own = sorted((height, bridge[1].heights[key]))
+        if own[0] < _GONE * min(own[1], before, after):
+            found[key[1]] = (
+                f"{key[1]} of {key[0]}: the brightest cells are {height:.1f} and {bridge[1].heights[key]:.1f} above "
+                f"the others in the bridge, {before:.1f} and {after:.1f} in patients: one of its tubes lacks the stain"
+            )
+    return found
 
 
 def usual_of(said: Iterable[Mapping[str, LandmarkMove]]) -> float:
