@@ -12,9 +12,10 @@ from sklearn.metrics import adjusted_rand_score
 
 import immunolab as il
 from immunolab.cli import main
+from immunolab.clustering._joins import cost
 from immunolab.clustering.cluster_number import ClusterNumber, rand_index
-from immunolab.clustering.node_tree import node_tree
-from immunolab.clustering.som import train_map
+from immunolab.clustering.node_groups import agreed_groups, joined_nodes
+from immunolab.clustering.som import train_map, train_nodes
 from immunolab.errors import InputError
 from immunolab.events.scales import channel_noise, channel_scales
 from immunolab.events.transforms import Asinh, Identity
@@ -37,7 +38,7 @@ def test_as_many_clusters_as_populations_are_taken(populations: int) -> None:
     assert found.number is not None
     assert found.number.borne == populations
     assert adjusted_rand_score(truth, found.assign(events)) > 0.98
-    assert f"{populations} clusters are the last that halves of the events find alike" in found.number.in_words()
+    assert found.number.in_words().startswith(f"{populations} clusters, as many as halves of the events find again")
 
 
 def test_further_clusters_leave_populations_whole() -> None:
@@ -58,23 +59,53 @@ def test_noise_bears_no_clusters_and_the_evidence_says_so() -> None:
     number = train_map(noise, seed=0).number
     assert number is not None
     assert number.borne == 1
-    assert number.in_words().startswith("halves of the events agree on no number of clusters")
+    assert number.in_words().startswith("one cluster: halves of the events find no two clusters again")
 
 
-def test_groups_that_are_not_clear_give_the_usual_number_with_its_agreement() -> None:
-    number = ClusterNumber(2, dict.fromkeys(range(2, 20), 0.83) | {2: 0.99})
-    assert number.taken == 10
-    assert number.in_words().startswith("10 clusters, on which halves of the events agree to 0.830")
-    assert ClusterNumber(5, dict.fromkeys(range(2, 20), 0.7) | {5: 0.99}).taken == 5
+def test_the_number_is_that_of_the_clusters_found_again_at_any_number() -> None:
+    number = ClusterNumber(4, {5: 0.8, 6: 0.7}, {5: 4, 6: 3})
+    assert number.in_words().startswith("4 clusters, as many as halves of the events find again at any number")
+    assert "of 5 that were tried, 4" in number.in_words()
+    assert ClusterNumber(1, {}, {}).in_words() == "one cluster: the events are too few to compare halves of them"
 
 
-def test_a_long_population_without_a_valley_is_one_and_a_gap_is_two() -> None:
-    nodes = np.array([[0.0], [1.0], [2.0], [3.0], [4.5], [5.0]], dtype=np.float32)
-    near, empty = np.full((6, 6), 100.0), np.zeros((6, 6))
-    for a, b in ((0, 1), (1, 2), (2, 3), (4, 5)):
-        empty[a, b] = empty[b, a] = 100.0
-    tree = node_tree(nodes, np.full(6, 500), near, empty)
-    assert tree.groups_by_number([2])[2].tolist() == [0, 0, 0, 0, 1, 1]
+def test_a_few_events_less_do_not_change_the_number() -> None:
+    events, _ = blobs(9_000, np.geomspace(0.3, 0.02, 9), seed=4)
+    rng = np.random.default_rng(0)
+    drawn = [events[np.sort(rng.choice(9_000, 8_950, replace=False))] for _ in range(2)]
+    numbers = [train_nodes(part, seed=seed).number.borne for seed, part in enumerate([events, *drawn])]
+    assert numbers == [9, 9, 9]
+
+
+def test_joins_keep_a_normal_group_whole_and_part_two_that_touch() -> None:
+    rng = np.random.default_rng(0)
+    long = rng.normal(size=(4_000, 2)) * [4.0, 0.5]
+    small = rng.normal([0.0, 4.0], 0.5, (400, 2))  # nearer to the middle of the long one than its ends are
+    events = np.concatenate([long, small]).astype(np.float32)
+    own = np.concatenate([np.digitize(long[:, 0], [-5.0, -2.0, 0.0, 2.0, 5.0]), np.full(400, 6)])
+    nodes = joined_nodes(events, own, 7)
+    assert nodes.groups(2).tolist() == [0, 0, 0, 0, 0, 0, 1]
+    assert nodes.groups(9).tolist() == [0, 1, 2, 3, 4, 5, 6]
+
+
+def test_the_cost_of_a_group_is_that_of_scipy() -> None:
+    rng = np.random.default_rng(1)
+    points = rng.normal(size=(50, 3)) @ rng.normal(size=(3, 3))
+    scatter = (points - points.mean(axis=0)).T @ (points - points.mean(axis=0))
+    noise, within, weight, total = 0.3, 0.9, 20.0, 500.0
+    noisy = scatter + 50 * noise * np.eye(3)
+    covariance = (noisy + weight * within * np.eye(3)) / (50 + weight)
+    fit = np.trace(np.linalg.inv(covariance) @ noisy) - 50 * 3
+    expected = 50 * (np.linalg.slogdet(covariance)[1] / 2 - np.log(50 / total)) + fit / 2
+    assert cost(50.0, scatter, total, noise, within, weight) == pytest.approx(expected, rel=1e-12)
+
+
+def test_nodes_are_together_as_most_halves_have_them() -> None:
+    # five halves put the second of three nodes with the first, two with the third
+    with_first = np.array([[9.0, 0.0], [9.0, 0.0], [0.0, 9.0]])
+    with_third = np.array([[9.0, 0.0], [0.0, 9.0], [0.0, 9.0]])
+    shared = [with_first] * 5 + [with_third] * 2
+    assert agreed_groups(shared, np.full(3, 9), 2).tolist() == [0, 0, 1]
 
 
 def test_the_index_is_that_of_scikit_learn() -> None:
@@ -125,9 +156,9 @@ def test_the_command_leaves_channel_numbers_and_says_scale_and_number(
     assert adjusted_rand_score(truth, pd.read_csv(tmp_path / "out" / "clusters.csv")["cluster"]) > 0.98
     assert set(pd.read_csv(tmp_path / "out" / "scales.csv")["scale"]) == {"linear"}
     tried = pd.read_csv(tmp_path / "out" / "cluster_numbers.csv")
-    assert (tried["agreement"] >= tried["least"])[tried["clusters"] == 5].all()
+    assert tried.set_index("clusters").loc[5, "found_again"] == tried["found_again"].max() == 5
     said = capsys.readouterr().out
-    assert "5 clusters are the last that halves of the events find alike" in said
+    assert "5 clusters, as many as halves of the events find again" in said
     assert "scale of all markers: linear" in said
 
 
@@ -139,7 +170,7 @@ def test_a_notebook_finds_the_evidence_in_uns() -> None:
     assert evidence["chosen"]
     assert data.obs["immunolab_cluster"].nunique() == evidence["taken"] >= evidence["borne"]
     assert str(evidence["taken"]) in evidence["words"]
-    assert len(evidence["clusters"]) == len(evidence["agreement"])
+    assert len(evidence["clusters"]) == len(evidence["agreement"]) == len(evidence["found_again"])
 
 
 def test_a_marker_without_any_value_is_named() -> None:
@@ -150,3 +181,56 @@ def test_a_marker_without_any_value_is_named() -> None:
     data.X = shown
     with pytest.raises(InputError, match="no event has a value of every marker: CD25 without any"):
         il.cluster(data, quiet=True)
+
+
+def _labelled(path: Path, labels: list[str], n: int = 400) -> str:
+    rng = np.random.default_rng(0)
+    signal = np.where(rng.random((n, len(labels))) < 0.5, 1_000.0, 0.0) + rng.normal(0, 60, (n, len(labels)))
+    names = {f"$P{i + 1}S": label for i, label in enumerate(labels)}
+    path.write_bytes(fcs_bytes(signal, [f"D{i}-A" for i in range(len(labels))], keywords=names))
+    return str(path)
+
+
+@pytest.mark.parametrize(("markers", "named"), [("CD3,CD4,CD4", "CD4, CD4"), ("CD3,CD4,D0-A", "CD3, D0-A")])
+def test_a_channel_named_twice_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], markers: str, named: str
+) -> None:
+    path = _labelled(tmp_path / "a.fcs", ["CD3", "CD4", "CD8"])
+    assert main(["cluster", path, "-o", str(tmp_path / "out"), "--markers", markers]) == 1
+    assert f"these are one channel: {named}" in capsys.readouterr().err
+
+
+def test_a_marker_given_twice_in_a_notebook_is_refused() -> None:
+    data = il.gate(il.read_fcs("sample_data/sle/fcs/SLE001_W0.fcs"), "treg_th17_tfh_teff").to_anndata()
+    with pytest.raises(InputError, match="given twice: CD4"):
+        il.cluster(data, markers=["CD3", "CD4", "CD4"], quiet=True)
+
+
+def test_a_marker_that_two_channels_carry_is_said_to_be_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = _labelled(tmp_path / "a.fcs", ["CD3", "CD4", "CD8", "CD4"])
+    with caplog.at_level("INFO", logger="immunolab"):
+        assert main(["cluster", path, "-o", str(tmp_path / "out"), "--quiet"]) == 0
+    assert "not clustered on: CD4, carried by D1-A and D3-A" in caplog.text
+
+
+def test_three_events_are_one_cluster_and_too_few_to_say_more(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = _labelled(tmp_path / "a.fcs", ["CD3", "CD4", "CD8"], 3)
+    assert main(["cluster", path, "-o", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert "3 of 3 events in 1 cluster on" in said
+    assert "one cluster: the events are too few to compare halves of them" in said
+    assert "found again" not in said
+    assert main(["cluster", path, "-o", str(tmp_path / "map"), "--umap"]) == 1
+    assert "a UMAP needs at least 20 events, there are 3" in capsys.readouterr().err
+    assert not (tmp_path / "map").exists()
+
+
+def test_more_clusters_than_the_map_can_tell_apart_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = _labelled(tmp_path / "a.fcs", ["CD3", "CD4", "CD8"], 600)
+    assert main(["cluster", path, "-o", str(tmp_path / "out"), "--clusters", "300"]) == 0
+    made = len(pd.read_csv(tmp_path / "out" / "profiles.csv"))
+    assert f"300 asked for, {made} are all that differ enough for the map" in capsys.readouterr().out

@@ -100,7 +100,10 @@ def add_cluster(commands: Subparsers) -> None:
     parser.add_argument("-o", "--out", default="immunolab_clusters", metavar="OUT", help="default: %(default)s")
     parser.add_argument("--method", choices=("flowsom", "leiden"), default="flowsom", help="default: %(default)s")
     parser.add_argument(
-        "--clusters", type=at_least_one, metavar="K", help="how many (default: the most that halves of the events bear)"
+        "--clusters",
+        type=at_least_one,
+        metavar="K",
+        help="how many (default: as many as halves of the events find again)",
     )
     parser.add_argument("--markers", default="", metavar="A,B", help="default: every marker that all files have")
     parser.add_argument("--panel", type=Path, metavar="PANEL", help=_PANEL)

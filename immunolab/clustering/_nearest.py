@@ -1,4 +1,4 @@
-"""The hot loops of the map: nearest node of each event, sums of each node, events between nodes."""
+"""The hot loops of the map: nearest node of each event, sums of each node."""
 
 from __future__ import annotations
 
@@ -60,36 +60,3 @@ def node_sums(events, nodes_by_marker):  # type: ignore[no-untyped-def]  # numba
         for j in range(d):
             total[at, j] += events[i, j]
     return size, total
-
-
-@jit
-def between(events, own, nodes):  # type: ignore[no-untyped-def]  # numba infers them
-    """Return how many events of each node are at its centre and half way to each other node, nodes x nodes each.
-
-    Parameters
-    ----------
-    events
-        Of shape (events, markers), float32.
-    own
-        int32 row of each event's nearest node.
-    nodes
-        Of shape (nodes, markers), float32.
-    """
-    k, d = nodes.shape
-    at_centre = np.zeros((k, k))
-    half_way = np.zeros((k, k))
-    for i in range(len(events)):
-        a = own[i]
-        for b in range(k):
-            along = np.float32(0.0)
-            length = np.float32(0.0)
-            for j in range(d):
-                step = nodes[b, j] - nodes[a, j]
-                along += step * (events[i, j] - nodes[a, j])
-                length += step * step
-            # the bins are equally wide, in shares of the way: 0.15 on either side of the centre, 0.15 before half way
-            if along > 0.35 * length:
-                half_way[a, b] += 1.0
-            elif abs(along) < 0.15 * length:
-                at_centre[a, b] += 1.0
-    return at_centre, half_way

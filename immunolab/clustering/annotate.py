@@ -43,9 +43,9 @@ def cluster(
         ``uns["immunolab"]["clusters"]``, one row a cluster. Clusters of events are named by their phenotype, clusters
         of labelled cells by the commonest label: ``obs["immunolab_cluster_label"]``.
     clusters
-        How many; Leiden comes as near as its resolution allows. Left out, as many as halves of the events find alike
+        How many; Leiden comes as near as its resolution allows. Left out, as many as halves of the events find again
         (of Leiden those at resolution 1); ``uns["immunolab"]["cluster_number"]`` says why, in words, and the
-        agreement of halves by number.
+        agreement of halves and the clusters they find again by number.
     method
         ``flowsom`` (self-organising map with metaclusters) or ``leiden`` (nearest-neighbour graph).
     markers
@@ -77,8 +77,9 @@ def cluster(
         raise InputError(_without_values(points, names))
     least = 1 if clusters is None else clusters
     if not 1 <= least <= len(inside):
-        hint = f"choose 1 to {len(inside)} clusters"
-        raise InputError(Problem("", "clusters", f"{len(inside)} events cannot make {least} clusters", hint))
+        n = len(inside)
+        text = f"{n} event{'s' if n != 1 else ''} cannot make {least} clusters"
+        raise InputError(Problem("", "clusters", text, f"choose 1 to {n} clusters"))
     train = points[drawn_rows(inside, TRAIN_ON, seed)]
     with phases("clustering", ("finding clusters", "every event", "names"), quiet=quiet) as next_phase:
         found = find_clusters(train, clusters, method=method, seed=seed, scale=bool(names))
@@ -136,6 +137,9 @@ def _points(data: AnnData, markers: Sequence[str], seed: int) -> tuple[NDArray[n
     check_anndata(data)
     if "kind" in data.var:
         names = tuple(markers) or compared_by(data.var)
+        if again := sorted({name for name in names if names.count(name) > 1}):
+            hint = "name each once; given twice it would count twice"
+            raise InputError(Problem("", "markers", f"given twice: {', '.join(again)}", hint))
         missing = [name for name in names if name not in data.var_names]
         if missing:
             known = list(map(str, data.var_names))
@@ -205,8 +209,12 @@ def _evidence(found: Clusters, wanted: int | None) -> dict[str, object]:
     number = found.map.number
     if number is None:
         return {}
-    said = {"words": number.in_words(), "chosen": wanted is None, "borne": number.borne, "taken": number.taken}
-    tried = {"clusters": np.array([*number.agreement]), "agreement": np.array([*number.agreement.values()])}
+    said = {"words": number.in_words(), "chosen": wanted is None, "borne": number.borne, "taken": number.borne}
+    tried = {
+        "clusters": np.array([*number.agreement]),
+        "agreement": np.array([*number.agreement.values()]),
+        "found_again": np.array([*number.found_again.values()]),
+    }
     return {"cluster_number": {**said, **tried}}
 
 

@@ -1,43 +1,51 @@
-"""How many clusters the events bear: the most that maps of other halves of the events find alike.
+"""How many clusters the events bear: as many as maps of other halves of the events find again.
 
-A number that splits a population in two splits it elsewhere in every half, so that the agreement of halves falls at the
-first number too many (stability, Ben-Hur, Elisseeff and Guyon 2002, Pac Symp Biocomput 7:6). A few clusters of clear
-lineages agree best of all and say little, so not the best number counts but the last peak that is nearly as good.
+At each number of clusters those are counted that halves find again, each for itself (Hennig 2007, Comput Stat Data
+Anal 52:258): a cluster too many splits a population in two that no half splits at the same place, and both parts are
+lost. The most that are found again at any number is the number borne. It counts many small decisions, so that a few
+events or a channel less change it little; at which number whole clusterings last agree is chance.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from immunolab.clustering.node_tree import NodeTree
+from immunolab.clustering.node_groups import Nodes
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int32]
 
 MOST_NUMBERS = 40  # clusters up to which numbers are tried: more than panels of 40 markers are gated for (judgement)
-HALVES = 5  # maps of halves, ten pairs: the standard error of an agreement is then about 0.015 (judgement)
+HALVES = 10  # maps of halves that vote on joins: with 5 the index with labels varied by seed by .01 more (judgement)
 _EVENTS = 40_000  # halves are of at most so many events; more changed the agreement by less than that (2026-11-26)
-_COMPARED = 10_000  # events that two maps are compared on
-# agreement above which clusters are highly stable (Hennig 2008, J Multivar Anal 99:1154, for Jaccard's index)
-_LEAST_AGREEMENT = 0.85
-USUAL_NUMBER = 10  # clusters that are usual, where more are not clear (FlowSOM's own default)
-_STILL_ALIKE = 0.8  # agreement on that number at which it is taken: HIPC's T cells have .80 to .88 (judgement)
-# by how much agreement may be below the best of so many clusters or more: lineages agree better than their subsets by
-# up to 0.07 (kotliarov's proteins), and subsets among themselves by three standard errors (judgement, 2026-11-26)
-_NEAR_BEST = {5: 0.08, 10: 0.04}
+# Jaccard index from which a cluster is a valid, stable one (Hennig's clusterboot, R package fpc)
+FOUND_AGAIN = 0.75
 
 
 @dataclass(frozen=True)
 class HalfMap:
-    """A map of one half of the events: its tree, and the row of the nearest kept node of each compared event."""
+    """A map of a part of the events: its nodes, and the nearest of them to each event that maps are compared on."""
 
-    tree: NodeTree
+    nodes: Nodes
     own: Labels
+
+    def shared_with(self, other: HalfMap, n: int) -> Array:
+        """Return the events that each node shares with each of n groups of another map's nodes.
+
+        Parameters
+        ----------
+        other
+            Map of other events, seen on the same ones.
+        n
+            How many groups.
+        """
+        groups = other.nodes.groups(n)
+        return _shared(self.own, groups[other.own], len(self.nodes.size), int(groups.max()) + 1)
 
 
 @dataclass(frozen=True)
@@ -47,47 +55,29 @@ class ClusterNumber:
     Attributes
     ----------
     borne
-        The number; 1 where no two halves agree on any.
+        The number; 1 where no two clusters are found again.
     agreement
         Mean adjusted Rand index by number of clusters, as far as it was tried: of two halves, or of a half with all
         events where that is less.
+    found_again
+        Clusters that halves find again, by number of clusters.
     """
 
     borne: int
     agreement: dict[int, float]
-
-    @property
-    def least(self) -> float:
-        """Agreement that is asked of a number: 0.85, and not far below the best."""
-        best = {
-            at_least: max((index for n, index in self.agreement.items() if n >= at_least), default=0.0)
-            for at_least in _NEAR_BEST
-        }
-        return max(_LEAST_AGREEMENT, *(best[n] - below for n, below in _NEAR_BEST.items()))
-
-    @property
-    def taken(self) -> int:
-        """The number taken where none is given: the one borne, or ten where that is less and halves still agree on ten.
-
-        Markers without valleys, as CCR7 and CD45RA of T cells, agree on few numbers to 0.85, and on which is chance.
-        """
-        few = self.borne < USUAL_NUMBER and self.agreement.get(USUAL_NUMBER, 0.0) >= _STILL_ALIKE
-        return USUAL_NUMBER if few else self.borne
+    found_again: dict[int, int]
 
     def in_words(self) -> str:
         """Return the evidence as a sentence."""
-        if self.taken != self.borne:
-            return (
-                f"{self.taken} clusters, on which halves of the events agree to {self.agreement[self.taken]:.3f} "
-                f"(adjusted Rand index); above {self.borne} none reaches the {self.least:.3f} of clear groups"
-            )
-        if self.borne not in self.agreement:
-            return f"halves of the events agree on no number of clusters (adjusted Rand index {self.least:.3f} asked)"
-        after = self.agreement.get(self.borne + 1)
-        more = "" if after is None else f", {after:.3f} at {self.borne + 1}"
+        if not self.agreement:
+            return "one cluster: the events are too few to compare halves of them"
+        asked = f"Jaccard index of at least {FOUND_AGAIN}"
+        if self.borne < 2:
+            return f"one cluster: halves of the events find no two clusters again ({asked})"
+        at = max(self.found_again, key=self.found_again.__getitem__)
         return (
-            f"{self.borne} clusters are the last that halves of the events find alike before they part: adjusted Rand "
-            f"index {self.agreement[self.borne]:.3f}{more}; at least {self.least:.3f} asked"
+            f"{self.borne} clusters, as many as halves of the events find again at any number ({asked}; of {at} that "
+            f"were tried, {self.borne})"
         )
 
 
@@ -105,67 +95,46 @@ def half_rows(n: int, rng: np.random.Generator) -> list[NDArray[np.intp]]:
     return [np.sort(rng.choice(drawn, max(len(drawn) // 2, 1), replace=False)) for _ in range(HALVES)]
 
 
-def compared_rows(n: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Return the rows that maps are compared on.
-
-    Parameters
-    ----------
-    n
-        Number of events.
-    rng
-        Of the draw.
-    """
-    return np.sort(rng.choice(n, min(n, _COMPARED), replace=False))
-
-
 def cluster_number(halves: Sequence[HalfMap], whole: HalfMap) -> ClusterNumber:
-    """Return how many clusters maps of halves find alike, and the map of all events with them.
+    """Return how many clusters maps of halves find again.
 
     Parameters
     ----------
     halves
-        At least two maps, with the nodes of the same events.
+        At least two maps, seen on the same events.
     whole
         The map of all events.
     """
     maps = [whole, *halves]
-    most = min(MOST_NUMBERS, *(len(one.tree.size) for one in maps))
-    groups = [one.tree.groups_by_number(range(2, most + 1)) for one in maps]
-    of_halves: dict[int, list[float]] = {n: [] for n in range(2, most + 1)}
-    of_whole: dict[int, list[float]] = {n: [] for n in of_halves}
-    for a, b in combinations(range(len(maps)), 2):
-        shared = _shared(maps[a].own, maps[b].own, len(maps[a].tree.size), len(maps[b].tree.size))
-        for n, indices in (of_halves if a else of_whole).items():
-            indices.append(rand_index(_grouped(_grouped(shared, groups[a][n]).T, groups[b][n])))
-    agreement = {n: min(float(np.mean(of_halves[n])), float(np.mean(of_whole[n]))) for n in of_halves}
-    tried = ClusterNumber(1, agreement)
-    alike = [n for n, index in agreement.items() if index >= tried.least]
-    peaks = [n for n in alike if agreement[n] >= max(agreement.get(n - 1, 0.0), agreement.get(n + 1, 0.0))]
-    return replace(tried, borne=max(peaks, default=1))
+    most = min(MOST_NUMBERS, *(len(one.nodes.size) for one in maps))
+    agreement, found_again = {}, {}
+    pairs = {
+        (a, b): _shared(maps[a].own, maps[b].own, len(maps[a].nodes.size), len(maps[b].nodes.size))
+        for a, b in combinations(range(len(maps)), 2)
+    }
+    for n in range(2, most + 1):
+        groups = [one.nodes.groups(n) for one in maps]
+        tables = {(a, b): _grouped(_grouped(shared, groups[a]).T, groups[b]).T for (a, b), shared in pairs.items()}
+        indices = {pair: rand_index(table) for pair, table in tables.items()}
+        of_whole, of_halves = ([index for (a, _), index in indices.items() if (a == 0) is one] for one in (True, False))
+        agreement[n] = min(float(np.mean(of_whole)), float(np.mean(of_halves)))
+        again = np.mean([_likest(tables[0, b]) for b in range(1, len(maps))], axis=0)
+        found_again[n] = int((again >= FOUND_AGAIN).sum())
+    return ClusterNumber(max(found_again.values(), default=1) or 1, agreement, found_again)
 
 
-def kept_together(own: Labels, labels: Labels, halves: Sequence[HalfMap], borne: int) -> Array:
+def kept_together(groups: NDArray[np.integer], shared: Sequence[Array]) -> Array:
     """Return for each cluster the share of its pairs of events that maps of halves keep together, 0 to 1.
 
     Parameters
     ----------
-    own
-        Cluster of each compared event.
-    labels
-        Cluster of each node; how many there are.
-    halves
-        Maps of halves.
-    borne
-        How many clusters the events bear.
+    groups
+        Cluster of each node.
+    shared
+        For each half the events that each node shares with each of its groups, nodes x groups.
     """
-    n = int(labels.max()) + 1
-    size = np.bincount(own, minlength=n).astype(np.float64)
-    kept = np.zeros(n)
-    for half in halves:
-        groups = half.tree.groups(n, borne)
-        shared = _shared(own, groups[half.own], n, int(groups.max()) + 1)
-        kept += np.divide((shared**2).sum(axis=1), size**2, out=np.full(n, np.nan), where=size > 0)
-    return kept / len(halves)
+    found = [_grouped(table, groups.astype(np.intp)) for table in shared]
+    return np.mean([(one**2).sum(axis=1) / one.sum(axis=1) ** 2 for one in found], axis=0)
 
 
 def rand_index(shared: Array) -> float:
@@ -184,6 +153,12 @@ def rand_index(shared: Array) -> float:
     chance = first * second / max(pairs(shared.sum(keepdims=True)), 1.0)
     most = (first + second) / 2.0
     return 1.0 if most == chance else (both - chance) / (most - chance)
+
+
+def _likest(shared: Array) -> Array:
+    """Return for each cluster of one clustering its Jaccard index with the likest of another."""
+    own, others = shared.sum(axis=1, keepdims=True), shared.sum(axis=0, keepdims=True)
+    return np.asarray((shared / np.maximum(own + others - shared, 1.0)).max(axis=1))
 
 
 def _shared(a: NDArray[np.integer], b: NDArray[np.integer], n_a: int, n_b: int) -> Array:

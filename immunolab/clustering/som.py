@@ -2,8 +2,8 @@
 
 Van Gassen et al. 2015 (Cytometry A 87:636) train a 10 x 10 map event by event. Here all events of a pass move the map
 at once (Kohonen's batch rule), so the result depends on the seed only, not on the number of threads. Passes that lay
-the map out see a part of the events, passes that settle it more and more of them, the last one all. Nodes are joined by
-`node_tree`, and how many clusters the events bear is found by `cluster_number`.
+the map out see a part of the events, passes that settle it more and more of them, the last one all. Maps of halves of
+the events agree which nodes belong together (`node_groups`) and how many clusters there are (`cluster_number`).
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ from immunolab.clustering.cluster_number import (
     ClusterNumber,
     HalfMap,
     cluster_number,
-    compared_rows,
     half_rows,
     kept_together,
 )
-from immunolab.clustering.node_tree import NodeTree, node_tree
+from immunolab.clustering.node_groups import agreed_groups, joined_nodes
 
 Matrix = NDArray[np.float32]
 Labels = NDArray[np.int32]
@@ -30,8 +29,8 @@ Labels = NDArray[np.int32]
 # events of a node under which it only follows the nearest other node: one stray event is no cluster (judgement: three
 # alike are seldom chance among a hundred nodes)
 _FEWEST_OF_A_NODE = 3
-# events that the first nodes, the passes of a wide neighbourhood and the valleys between nodes are taken from: 200 a
-# node (judgement; labels agree as well as with all events, benchmarks/cluster_labels.py)
+# events that the first nodes, the passes of a wide neighbourhood and the joins of nodes are taken from, and that maps
+# are compared on: 200 a node (judgement; labels agree as well as with all events, benchmarks/cluster_labels.py)
 _SOME = 20_000
 _WIDEST = 1 / 3  # first radius of the neighbourhood, of the grid's side (as in FlowSOM, about)
 
@@ -73,20 +72,17 @@ class NodeMap:
         float32, nodes x markers.
     kept
         Rows of those that hold enough events to be joined; the others follow the nearest of them.
-    tree
-        Of the kept nodes.
-    shown
-        Events that maps are compared on.
+    whole
+        Joins of the kept nodes by the events themselves, and their events of those that maps are compared on.
     halves
-        Maps of halves of the events.
+        The same of maps of halves of the events.
     number
         How many clusters the events bear.
     """
 
     nodes: Matrix
     kept: NDArray[np.intp]
-    tree: NodeTree
-    shown: Matrix
+    whole: HalfMap
     halves: tuple[HalfMap, ...]
     number: ClusterNumber
 
@@ -98,11 +94,12 @@ class NodeMap:
         n
             Metaclusters; None takes as many as the events bear.
         """
-        borne = self.number.borne
-        of_kept = _largest_first(self.tree.groups(n or self.number.taken, borne), self.tree.size)
-        labels, own = (of_kept[nearest_node(points, self.nodes[self.kept])] for points in (self.nodes, self.shown))
-        kept = kept_together(own, of_kept, self.halves, borne) if self.halves else None
-        return Map(self.nodes, labels, kept, self.number)
+        size = self.whole.nodes.size
+        wanted = min(n or self.number.borne, len(size))
+        shared = [self.whole.shared_with(half, wanted) for half in self.halves]
+        of_kept = _largest_first(agreed_groups(shared, size, wanted), size)
+        labels = of_kept[nearest_node(self.nodes, self.nodes[self.kept])]
+        return Map(self.nodes, labels, kept_together(of_kept, shared), self.number)
 
 
 def train_map(
@@ -129,7 +126,7 @@ def train_map(
     seed
         Of the draws of events.
     number
-        How many clusters the events bear, where that is known; None finds it from maps of halves of the events.
+        How many clusters the events bear, where that is known; None finds it.
     """
     least = n_clusters or 1
     trained = train_nodes(events, grid=grid, passes=passes, seed=seed, least=least, number=number)
@@ -145,7 +142,7 @@ def train_nodes(
     least: int = 1,
     number: ClusterNumber | None = None,
 ) -> NodeMap:
-    """Train a map, and maps of halves of the events that say how many clusters there are.
+    """Train a map, and maps of halves of the events that say how many clusters there are and which nodes they join.
 
     Parameters
     ----------
@@ -157,29 +154,25 @@ def train_nodes(
     rng = np.random.default_rng(seed)
     events = np.ascontiguousarray(events, dtype=np.float32)
     nodes = _train(events, grid, passes, rng)
-    tree, kept = _tree_of(events, nodes, rng, least)
-    shown = events[compared_rows(len(events), rng)]
+    shown = events[_drawn(len(events), _SOME, rng)]
+    whole, kept = _half_map(shown, nodes, shown, least)
     halves = []
-    for rows in half_rows(len(events), rng) if number is None else ():
+    for rows in half_rows(len(events), rng):
         half = _train(events[rows], grid, passes, rng)
-        half_tree, half_kept = _tree_of(events[rows], half, rng, 1)
-        halves.append(HalfMap(half_tree, nearest_node(shown, half[half_kept])))
-    if number is None:
-        number = cluster_number(halves, HalfMap(tree, nearest_node(shown, nodes[kept])))
-    return NodeMap(nodes, kept, tree, shown, tuple(halves), number)
+        halves.append(_half_map(events[rows], half, shown, 1)[0])
+    return NodeMap(nodes, kept, whole, tuple(halves), number or cluster_number(halves, whole))
 
 
-def _tree_of(events: Matrix, nodes: Matrix, rng: np.random.Generator, least: int) -> tuple[NodeTree, NDArray[np.intp]]:
-    """Return the tree of the nodes that hold enough events, and their rows; at least so many where events allow it."""
-    some = events[_drawn(len(events), _SOME, rng)]
-    own = nearest_node(some, nodes)
-    size = np.bincount(own, minlength=len(nodes))
+def _half_map(seen: Matrix, nodes: Matrix, shown: Matrix, least: int) -> tuple[HalfMap, NDArray[np.intp]]:
+    """Return joins of the nodes that hold enough of the seen events, and their rows; so many at least if possible."""
+    size = np.bincount(nearest_node(seen, nodes), minlength=len(nodes))
     kept = np.flatnonzero(size >= max(1, min(_FEWEST_OF_A_NODE, np.sort(size)[-min(least, len(size))])))
-    at_centre, half_way = _loops().between(some, own, nodes)
-    return node_tree(nodes[kept], size[kept], *(table[np.ix_(kept, kept)] for table in (at_centre, half_way))), kept
+    own = nearest_node(seen, nodes[kept])
+    joined = joined_nodes(seen, own, len(kept))
+    return HalfMap(joined, own if shown is seen else nearest_node(shown, nodes[kept])), kept
 
 
-def _largest_first(groups: NDArray[np.intp], size: NDArray[np.float64]) -> Labels:
+def _largest_first(groups: NDArray[np.intp], size: NDArray[np.int64]) -> Labels:
     """Return the groups numbered by their events, the largest 0."""
     order = np.argsort(-np.bincount(groups, size), kind="stable")
     rank = np.empty(len(order), dtype=np.int32)

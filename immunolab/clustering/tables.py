@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from immunolab.clustering.cluster_number import HALVES, ClusterNumber
+from immunolab.clustering.cluster_number import FOUND_AGAIN, HALVES, ClusterNumber
 from immunolab.clustering.clusters import Clusters
 from immunolab.clustering.names import NO_NAME, name_cluster, phenotypes_of, two_levels
 from immunolab.clustering.som import Labels
@@ -71,10 +71,16 @@ def cluster_numbers(number: ClusterNumber) -> pd.DataFrame:
         How many clusters the events bear.
     """
     rows = [
-        {"clusters": n, "agreement": index, "n_pairs": HALVES * (HALVES - 1) // 2, "least": number.least}
+        {
+            "clusters": n,
+            "agreement": index,
+            "n_pairs": HALVES * (HALVES - 1) // 2,
+            "least": FOUND_AGAIN,
+            "found_again": number.found_again[n],
+        }
         for n, index in number.agreement.items()
     ]
-    return pd.DataFrame(rows, columns=["clusters", "agreement", "n_pairs", "least"])
+    return pd.DataFrame(rows, columns=["clusters", "agreement", "n_pairs", "least", "found_again"])
 
 
 def with_labels_of(profiles: pd.DataFrame, path: Path) -> pd.DataFrame:

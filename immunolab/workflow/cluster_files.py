@@ -12,6 +12,7 @@ import pandas as pd
 
 from immunolab.clustering.cluster_number import ClusterNumber
 from immunolab.clustering.clusters import TRAIN_ON, ClusterMethod, Clusters, find_clusters, train
+from immunolab.clustering.embedding import enough_events
 from immunolab.clustering.names import UNASSIGNED
 from immunolab.clustering.som import Labels
 from immunolab.clustering.stability import stability
@@ -44,7 +45,7 @@ class ClusterOptions:
     method
         ``flowsom`` (self-organising map with metaclusters) or ``leiden`` (graph).
     clusters
-        How many; Leiden comes as near as its resolution allows. None takes as many as halves of the events find alike.
+        How many; Leiden comes as near as its resolution allows. None takes as many as halves of the events find again.
     markers
         Markers or channels to cluster on; empty takes every marker that all files have, but not
         viability, dump and DNA channels.
@@ -149,10 +150,9 @@ def cluster_files(
     reader = TubeReader(markers, source, chosen.parent, panel, chosen.seed)
     events, scales = reader.sample(paths, TRAIN_ON)
     if len(events) < (chosen.clusters or 1):
-        where = f" in {chosen.parent}" if chosen.parent else ""
-        hint = "choose a larger parent or fewer clusters"
-        text = f"{len(events)} events{where} cannot make {chosen.clusters or 1} clusters"
-        raise InputError(Problem("", "", text, hint))
+        raise InputError(_too_few(len(events), chosen))
+    if chosen.umap:
+        enough_events(len(events))
     with phases("clustering", ("finding clusters", "stability")) as next_phase:
         found = find_clusters(events, chosen.clusters, method=chosen.method, seed=chosen.seed)
         next_phase()
@@ -169,6 +169,16 @@ def cluster_files(
     if samples is None:
         return written
     return replace(written, abundance=compare_clusters(written.sizes, samples, Path(out), chosen.before, chosen.after))
+
+
+def _too_few(n: int, options: ClusterOptions) -> Problem:
+    where = f" in {options.parent}" if options.parent else ""
+    if not n:
+        return Problem(
+            "", "", f"there is no event{where} with a value of every marker", "look at the files or the parent"
+        )
+    text = f"{n} event{'s' if n != 1 else ''}{where} cannot make {options.clusters} clusters"
+    return Problem("", "", text, "choose a larger parent or fewer clusters")
 
 
 def _write(
@@ -259,9 +269,10 @@ def _draw(found: Clusters, markers: Sequence[str], profiles: pd.DataFrame, optio
 
 def cluster_text(outcome: ClusterOutcome) -> str:
     """Return a summary for the terminal."""
+    n = len(outcome.profiles)
     means = outcome.stability.groupby("kind")["adjusted_rand_index"].mean()
     lines = [
-        f"{outcome.n_clustered:,} of {outcome.n_events:,} events in {len(outcome.profiles)} clusters"
+        f"{outcome.n_clustered:,} of {outcome.n_events:,} events in {n} cluster{'s' if n != 1 else ''}"
         f" on {', '.join(outcome.markers)}",
         *(
             f"  {row.cluster:>3}  {row.label:<14} {row.percent:6.2f} %  {_reason(row.label, row.score, row.runner_up)}"
@@ -269,9 +280,12 @@ def cluster_text(outcome: ClusterOutcome) -> str:
             for row in outcome.profiles.itertuples()
         ),
         *_evidence_lines(outcome),
-        f"found again: adjusted Rand index {means['seed']:.3f} with other seeds, "
-        f"{means['subsample']:.3f} on half the events",
     ]
+    if n > 1:
+        lines.append(
+            f"found again: adjusted Rand index {means['seed']:.3f} with other seeds, "
+            f"{means['subsample']:.3f} on half the events"
+        )
     if outcome.abundance is not None:
         lines += ["", *abundance_lines(outcome.abundance)]
     return "\n".join(lines)
@@ -284,12 +298,20 @@ def _reason(label: str, score: float, other: str | None) -> str:
     return f"nearest {other}, fit {score:.2f}: " if other else "no population is defined by these markers"
 
 
+def _asked(outcome: ClusterOutcome) -> str:
+    """Return the number asked for, and what became of it; nothing where none was."""
+    if outcome.asked is None:
+        return ""
+    n = len(outcome.profiles)
+    fewer = f", {n} are all that differ enough for the map" if n < outcome.asked else ""
+    return f"{outcome.asked} asked for{fewer}; without a number: "
+
+
 def _evidence_lines(outcome: ClusterOutcome) -> list[str]:
     """Return what the number of clusters and the scales of the markers depend on, in words."""
     lines = []
     if outcome.number is not None:
-        asked = "" if outcome.asked is None else f"{outcome.asked} clusters were asked for; "
-        lines.append(f"number: {asked}{outcome.number.in_words()} (cluster_numbers.csv)")
+        lines.append(f"number: {_asked(outcome)}{outcome.number.in_words()} (cluster_numbers.csv)")
     by_scale: dict[str, list[str]] = {}
     for one in outcome.scales:
         by_scale.setdefault(f"{scale_in_words(one.transform)}: {one.reason}", []).append(one.name)

@@ -178,7 +178,9 @@ def markers_of(paths: Sequence[Path], wanted: Sequence[str], panel: Mapping[str,
     problems = [Problem(str(p), "", "there is no such file", "check the path") for p in paths if not p.is_file()]
     stems = [path.stem for path in paths]
     problems += [
-        Problem(stem, "", "several files share this stem", "cluster them in separate runs")
+        Problem(
+            stem, "", "several files have this name", "give each file once; other files of one name in separate runs"
+        )
         for stem in dict.fromkeys(stems)
         if stems.count(stem) > 1
     ]
@@ -193,21 +195,54 @@ def markers_of(paths: Sequence[Path], wanted: Sequence[str], panel: Mapping[str,
                     problems.append(Problem(str(path), "", f"there is no marker '{marker}'", hint))
         if problems:
             raise InputError(problems)
-        return tuple(dict.fromkeys(wanted))
+        return _each_once(wanted, paths, panel)
     common = [name for name, stained in have[0].items() if stained and all(other.get(name) for other in have)]
     if len(common) < 2:
         hint = "name markers in $PnS or in a table for --panel, or choose channels with --markers"
         raise InputError(Problem("", "", f"{len(common)} markers are in all files, 2 are needed", hint))
+    for name, channels in _carried_twice(paths, panel).items():
+        log.info("not clustered on: %s, carried by %s; name one of them in --markers", name, " and ".join(channels))
     return tuple(common)
 
 
-def _names(path: Path, panel: Mapping[str, str] | None) -> dict[str, bool]:
-    """Return markers and channels of a file, and whether each is a marker to cluster on by default."""
+def _each_once(wanted: Sequence[str], paths: Sequence[Path], panel: Mapping[str, str] | None) -> tuple[str, ...]:
+    """Return the markers wanted; a channel named twice, by its marker or its own name, would count twice."""
+    problems = []
+    for path in paths:
+        named = {c.marker: c.name for c in _channels(path, panel) if c.marker}
+        own = [named.get(name, name) for name in wanted]
+        again = [name for name, channel in zip(wanted, own, strict=True) if own.count(channel) > 1]
+        if again:
+            text = f"these are one channel: {', '.join(again)}"
+            problems.append(Problem(str(path), "", text, "name it once; given twice it would count twice"))
+    if problems:
+        raise InputError(problems)
+    return tuple(wanted)
+
+
+def _carried_twice(paths: Sequence[Path], panel: Mapping[str, str] | None) -> dict[str, list[str]]:
+    """Return markers that several channels of a file carry, with the channels."""
+    found: dict[str, list[str]] = {}
+    for path in paths:
+        by_marker: dict[str, list[str]] = {}
+        for channel in _channels(path, panel):
+            if channel.kind in ("fluorescence", "mass") and channel.marker and channel.marker not in NOT_CLUSTERED_ON:
+                by_marker.setdefault(channel.marker, []).append(channel.name)
+        found = {name: channels for name, channels in by_marker.items() if len(channels) > 1} | found
+    return found
+
+
+def _channels(path: Path, panel: Mapping[str, str] | None) -> list[Channel]:
     try:
         header = read_header(path)
     except DataFileError as error:
         raise InputError(Problem(str(path), "", error.message, error.hint)) from error
-    channels = resolve_channels([c.name for c in header.channels], [c.label for c in header.channels], panel)
+    return list(resolve_channels([c.name for c in header.channels], [c.label for c in header.channels], panel))
+
+
+def _names(path: Path, panel: Mapping[str, str] | None) -> dict[str, bool]:
+    """Return markers and channels of a file, and whether each is a marker to cluster on by default."""
+    channels = _channels(path, panel)
     stained = [c for c in channels if c.kind in ("fluorescence", "mass")]
     named = [c.marker for c in stained if c.marker and c.marker not in NOT_CLUSTERED_ON]
     names = {c.name: not named and c in stained for c in channels}
