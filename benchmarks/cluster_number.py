@@ -2,8 +2,8 @@
 
     python benchmarks/cluster_number.py [names of sets of cluster_labels.py]
 
-Prints for each set the number of all events with three seeds, of four draws without 50 events and of four panels without
-a channel, the spread of its logarithm, and the adjusted Rand index with the labels at the number taken.
+Prints for each set the number of all events with three seeds, of four draws without 50 events and of four panels
+without a channel, the spread of its logarithm, and the adjusted Rand index with the labels at the number taken.
 """
 
 from __future__ import annotations

@@ -229,3 +229,22 @@ def test_what_is_no_anndata_is_named_with_what_makes_one():
         for data in (3, "cells.h5ad"):
             with pytest.raises(InputError, match=rf"{type(data).__name__} is not an AnnData\n.*immunolab.read_cells"):
                 verb(data)  # type: ignore[arg-type]
+
+
+def test_cells_without_cd4_are_not_named_by_it(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    naive = rng.random(3_000) < 0.5
+    signal = {"CD3": 5_000.0, "CD4": 0.0, "CD8": 0.0, "CD45RA": np.where(naive, 5_000.0, 0.0)}
+    signal["CCR7"] = np.where(naive, 3_000.0, 0.0)
+    events = np.stack([np.full(3_000, level) * np.exp(rng.normal(0, 0.2, 3_000)) for level in signal.values()], axis=1)
+    events += rng.normal(0, 60, events.shape)
+    named = {f"$P{i + 1}S": marker for i, marker in enumerate(signal)}
+    labels = {}
+    for name, cd4 in (("without", 0.0), ("with", 5_000.0)):
+        events[:, 1] += cd4
+        path = tmp_path / f"{name}.fcs"
+        path.write_bytes(fcs_bytes(events, [f"D{i}-A" for i in range(5)], keywords=named))
+        assert main(["cluster", str(path), "-o", str(tmp_path / name), "--clusters", "2", "--quiet"]) == 0
+        labels[name] = set(pd.read_csv(tmp_path / name / "profiles.csv")["label"])
+    assert "CD4_naive" in labels["with"]
+    assert not any(label.startswith(("CD4", "CD8")) for label in labels["without"])

@@ -16,6 +16,7 @@ from immunolab.clustering.tables import cluster_profiles
 from immunolab.errors import InputError, Problem, nearest, unknown_words
 from immunolab.events.cells import STORED, check_anndata, has_genes, is_cell_data
 from immunolab.events.subsample import drawn_rows
+from immunolab.events.transforms import Asinh
 from immunolab.progress import phases
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def cluster(
         whole = len(inside) == len(points)
         number = found.assign(points if whole else points[inside]) + 1
         next_phase()
-        table = cluster_profiles(found, names) if names else _by_label(data, number, inside, found.n)
+        table = _named(found, names, data.var) if names else _by_label(data, number, inside, found.n)
     numbers = [str(one + 1) for one in range(found.n)]
     data.obs["immunolab_cluster"] = _categories(number, numbers, inside, data.n_obs)
     data.obs["immunolab_cluster_label"] = _categories(number, list(table["label"].astype(str)), inside, data.n_obs)
@@ -182,6 +183,12 @@ def compared_by(var: pd.DataFrame) -> tuple[str, ...]:
     stained = var["kind"].isin(("fluorescence", "mass"))
     named = stained & (var["marker"] != "") & ~var["marker"].isin(NOT_CLUSTERED_ON)
     return tuple(var.index[named if named.any() else stained])
+
+
+def _named(found: Clusters, names: tuple[str, ...], var: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a cluster of events, with its name."""
+    scales = var.loc[list(names), "transform"].astype(str) if "transform" in var else pd.Series(dtype=str)
+    return cluster_profiles(found, names, zeroed=tuple(scales.index[scales.str.startswith(Asinh.__name__)]))
 
 
 def _by_label(data: AnnData, number: NDArray[np.int32], inside: NDArray[np.intp], n: int) -> pd.DataFrame:

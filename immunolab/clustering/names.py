@@ -33,6 +33,7 @@ _EXPECTED: dict[Level, tuple[float, float]] = {
     "pos": (0.7, np.inf),
     "hi": (0.85, np.inf),
 }
+_PRESENT: tuple[Level, ...] = ("pos", "hi")
 _FADES = 0.4  # the way past those ends over which a fit falls from 1 to 0
 
 
@@ -70,7 +71,7 @@ def two_levels(values: Array) -> tuple[float, float, bool]:
     return float(low[best]), float(high[best]), gap > _LEAST_APART * np.sqrt(within / counts.sum())
 
 
-def phenotypes_of(markers: Collection[str]) -> dict[str, tuple[Condition, ...]]:
+def phenotypes_of(markers: Collection[str], absent: Collection[str] = ()) -> dict[str, tuple[Condition, ...]]:
     """Return each population that the markers can define, with all conditions from the top of its lineage down.
 
     Conditions on missing markers are dropped as long as every marker of the population's own conditions is
@@ -80,6 +81,8 @@ def phenotypes_of(markers: Collection[str]) -> dict[str, tuple[Condition, ...]]:
     ----------
     markers
         Those that tell events apart: a marker that all events have, as CD3 of gated T cells, is as good as missing.
+    absent
+        Those that no group of events has, as CD4 of gated double-negative T cells: what needs them stays a condition.
     """
     found = {}
     for name in cluster_names():
@@ -87,7 +90,9 @@ def phenotypes_of(markers: Collection[str]) -> dict[str, tuple[Condition, ...]]:
         if not own.phenotypes or not {c.marker for c in own.phenotypes[0]} <= set(markers):
             continue
         conditions = {c.marker: c for c in _lineage(own)}
-        found[name] = tuple(c for c in conditions.values() if c.marker in markers)
+        found[name] = tuple(
+            c for c in conditions.values() if c.marker in markers or (c.marker in absent and c.level in _PRESENT)
+        )
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +17,12 @@ from immunolab.errors import InputError, Problem
 from immunolab.schema.csv_files import read_text
 
 _LEAST_GAP = 1e-9  # a marker with one level only has no way from negative to positive
+# arcsinh units, of which noise around zero has two thirds as its sd: a median below the first is within it, and stained
+# populations are beyond the second (judgement; ten times the cofactor, as CD4 and CD8 of the shared tubes are and more)
+_IN_NOISE, _POSITIVE = 1.0, 3.0
 
 
-def cluster_profiles(found: Clusters, markers: Sequence[str]) -> pd.DataFrame:
+def cluster_profiles(found: Clusters, markers: Sequence[str], *, zeroed: Collection[str] = ()) -> pd.DataFrame:
     """Return one row a cluster: its name and how sure, and its medians.
 
     Parameters
@@ -28,6 +31,9 @@ def cluster_profiles(found: Clusters, markers: Sequence[str]) -> pd.DataFrame:
         Clusters, with their training sample.
     markers
         Of the sample's columns.
+    zeroed
+        Markers on a scale with unstained events around zero (arcsinh): of these is known when no group of events has
+        them, so that no cluster is named by them.
 
     Returns
     -------
@@ -38,7 +44,11 @@ def cluster_profiles(found: Clusters, markers: Sequence[str]) -> pd.DataFrame:
         scale.
     """
     low, high, apart = np.array([two_levels(column.astype(np.float64)) for column in found.sample.T]).T
-    candidates = phenotypes_of([marker for marker, two in zip(markers, apart, strict=True) if two])
+    in_noise = _shown(found, np.median(found.sample, axis=0)) < _IN_NOISE
+    absent = (apart == 0) & np.isin(markers, list(zeroed)) & in_noise
+    low, high = (np.where(absent, (at - found.low) / found.width, own) for at, own in ((0.0, low), (_POSITIVE, high)))
+    told, none = ([marker for marker, yes in zip(markers, of, strict=True) if yes] for of in (apart, absent))
+    candidates = phenotypes_of(told, none)
     base, gap = low.astype(np.float32), np.maximum(high - low, _LEAST_GAP).astype(np.float32)
     rows = []
     for cluster in range(found.n):
@@ -46,7 +56,7 @@ def cluster_profiles(found: Clusters, markers: Sequence[str]) -> pd.DataFrame:
         median = np.median(own, axis=0) if len(own) else np.full(len(markers), np.nan)
         place = dict(zip(markers, ((median - base) / gap).tolist(), strict=True))
         named = name_cluster(place, candidates) if len(own) else NO_NAME
-        shown = median * found.width + found.low
+        shown = _shown(found, median)
         rows.append(
             {
                 "cluster": cluster + 1,
@@ -60,6 +70,11 @@ def cluster_profiles(found: Clusters, markers: Sequence[str]) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def _shown(found: Clusters, scaled: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return values of each marker on the display scale."""
+    return np.asarray(scaled * found.width + found.low)
 
 
 def cluster_numbers(number: ClusterNumber) -> pd.DataFrame:

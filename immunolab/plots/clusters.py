@@ -47,7 +47,7 @@ def profile_plot(
     ]
     ax.set_yticks(range(len(profiles)), names)
     bar = ax.figure.colorbar(image, ax=ax, shrink=0.6)
-    bar.set_label(f"median, lowest to highest {what}")
+    bar.set_label(f"median, lowest\nto highest {what}")
     return ax
 
 

@@ -20,7 +20,7 @@ from immunolab.clustering.tables import cluster_numbers, cluster_profiles, clust
 from immunolab.errors import InputError, Problem
 from immunolab.events.scales import ChannelScale
 from immunolab.events.subsample import drawn_rows
-from immunolab.events.transforms import scale_in_words
+from immunolab.events.transforms import Asinh, scale_in_words
 from immunolab.gating.gate_source import read_gates
 from immunolab.progress import phases, progress
 from immunolab.schema.cells import CLUSTERS
@@ -158,7 +158,8 @@ def cluster_files(
         next_phase()
         again = partial(train, n_clusters=found.n, method=chosen.method, number=found.map.number)
         repeated = stability(found.sample, found.labels, again, runs=_REPEATS, seed=chosen.seed)
-    profiles = cluster_profiles(found, markers)
+    zeroed = [marker for marker, one in zip(markers, scales, strict=True) if isinstance(one.transform, Asinh)]
+    profiles = cluster_profiles(found, markers, zeroed=zeroed)
     if chosen.merge:
         profiles = with_labels_of(profiles, chosen.merge)
     read = partial(reader.read, scales=scales)
@@ -251,7 +252,7 @@ def _draw(found: Clusters, markers: Sequence[str], profiles: pd.DataFrame, optio
     from immunolab.plots.clusters import SHOWN_EVENTS, map_plot, profile_plot
     from immunolab.plots.style import HALF, WIDTH, figure, save
 
-    fig = figure(WIDTH, 0.22 * len(profiles) + 1.2)
+    fig = figure(WIDTH, max(0.22 * len(profiles) + 1.2, 2.0))  # inches: room for the words beside the colours
     profile_plot(profiles, markers, ax=fig.add_subplot())
     save(fig, out / "figures" / "profiles.png")
     save(fig, out / "figures" / "profiles.pdf")
