@@ -17,7 +17,7 @@ from immunolab.gating.strategy import Dimension
 from immunolab.order_statistics import quantiles
 
 _TOP = 262144.0  # 2^18: the top of most cytometers' scale
-_FAR_BELOW = 3.0  # cofactors below zero of an axis whose lowest percent of events is more than one below
+_FAR_BELOW = 3.0  # cofactors below zero of an axis whose lowest thousandth of the events is more than one below
 _NEAR = 0.25  # share of an axis by which it grows to show a border
 _BESIDE = 1e-3  # share of an axis beyond its end, where a scale that ends shows it
 _INSIDE = 1e-6  # share of an axis: more than the arithmetic of a scale is off by, and no visible place
@@ -167,7 +167,9 @@ def _ends(transform: Transform, values: NDArray[np.float64]) -> tuple[float, flo
     finite = values[np.isfinite(values)]
     if isinstance(transform, Identity | Linear | Asinh):
         top = float(np.quantile(transform.inverse(finite), 0.999)) if len(finite) else 1.0
-        bottom = float(np.quantile(transform.inverse(finite), 0.01)) if len(finite) else 0.0
+        # an end that cuts one event in a hundred looks like a cut in the tube, and its other visit may have none
+        share = 0.001 if isinstance(transform, Asinh) else 0.01
+        bottom = float(np.quantile(transform.inverse(finite), share)) if len(finite) else 0.0
         top = max(top, 1e-3)
         if isinstance(transform, Asinh):
             below = _FAR_BELOW if bottom < -transform.cofactor else 1.0
