@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections import OrderedDict
@@ -62,6 +63,7 @@ class Recounts:
         self._waiting: OrderedDict[str, None] = OrderedDict()
         self._wake = threading.Condition()
         self._busy_until, self._ended = 0.0, False
+        self._numbers = itertools.count()
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
@@ -139,7 +141,8 @@ class Recounts:
                     self._waiting.pop(sample_id, None)
 
     def _count(self, sample_id: str, key: _Key) -> TubeRecount:
-        file = self._folder / f"{sample_id}.npz"
+        # a name of its own: views that the page shows meanwhile are read from the file before
+        file = self._folder / f"{next(self._numbers)}.npz"
         try:
             first = self._read(sample_id)
             gated = first.regate(with_gates(first.strategy, dict(key)))
