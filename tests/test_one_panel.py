@@ -45,12 +45,20 @@ def test_a_panel_that_all_patients_have_is_not_another() -> None:
     assert (set(chosen.values()), others) == ({"foxp3"}, set())
 
 
+def test_the_usual_panel_is_that_of_most_patients_whatever_others_they_have_tubes_of() -> None:
+    both = "surface:W0 foxp3:W0 foxp3:W12"  # the first panel's tube of W12 is lacking in every patient
+    assert one_panel(tubes(P1=both, P2=both), ORDER, VISITS)[1] == set()
+    chosen, others = one_panel(tubes(P1=both, P2="surface:W0 surface:W12", P3=both), ORDER, VISITS)
+    assert chosen["P2", "treg"] == "surface"
+    assert others == {("P2", "treg")}
+
+
 def _with_panels(run, tube_of):
     samples = tuple(replace(s, panel=tube_of(s)) for s in run.study.samples)
     return replace(run, study=replace(run.study, samples=samples))
 
 
-def test_a_patient_without_the_panels_tube_is_told_so_and_not_that_another_gave_no_value(tmp_path) -> None:
+def test_a_patient_without_the_panels_tube_lacks_that_tube_and_not_a_value_of_another(tmp_path) -> None:
     run = report_fixture.finished_run(out=tmp_path)
     rows = run.endpoints
     gone = (rows["endpoint"] == "treg_pct_cd4") & (rows["patient_id"] == "P01") & (rows["visit"] == "W0")
@@ -70,7 +78,7 @@ def test_values_of_another_panel_are_said_on_the_first_page(tmp_path) -> None:
     run = _with_panels(replace(run, tables={**run.tables, "endpoints": rows}), lambda s: "foxp3")
     said = [one.text for one in concerns(run) if "another panel" in one.text]
     assert said == [
-        "Both visits are of another panel than in other patients, whose tubes these patients lack at a visit: "
+        "Values of another panel than in most patients: each patient's are of the first with the compared visits: "
         "Treg, % of CD4+ T cells: P02, P03 (foxp3)."
     ]
 

@@ -173,7 +173,7 @@ class Flag(DeclaredWord):
     OTHER_PANEL = (
         "other_panel",
         "note",
-        "the patient's values are of another panel than other patients', whose tubes the patient lacks at a visit",
+        "the patient's values are of another panel than most patients': of the first that has the compared visits",
     )
     MEAN_OF_N = "mean_of_N", "note", "mean of N replicates; N is a number"
     PARTLY_OUT_OF_RANGE = "partly_out_of_range", "doubtful", "some of the replicates are beyond the assay's range"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -186,7 +187,7 @@ def one_panel(
 
     A change between tubes of two panels would be that of the panels too (other clones and dyes, fixed cells), so all
     values of a patient are of one: that which has the most of the compared visits, of several the first in the study's
-    order. The usual panel is the first that any patient has.
+    order. The usual panel is that of most patients, of several again the first.
 
     Parameters
     ----------
@@ -200,13 +201,15 @@ def one_panel(
     seen: dict[tuple[str, str], dict[str, set[str]]] = {}
     for patient, endpoint, panel, visit in tubes:
         seen.setdefault((patient, endpoint), {}).setdefault(panel, set()).add(visit)
-    usual: dict[str, str] = {}
     chosen: dict[tuple[str, str], str] = {}
+    taken: dict[str, Counter[str]] = {}
     for (patient, endpoint), visits in seen.items():
         panels = sorted(visits, key=lambda name: order.get(name, 0))
-        usual[endpoint] = min(usual.get(endpoint, panels[0]), panels[0], key=lambda name: order.get(name, 0))
         compared = set(contrasts.get(endpoint, ())) or set.union(*visits.values())
-        chosen[patient, endpoint] = max(panels, key=lambda name: len(visits[name] & compared))
+        panel = max(panels, key=lambda name: len(visits[name] & compared))
+        chosen[patient, endpoint] = panel
+        taken.setdefault(endpoint, Counter())[panel] += 1
+    usual = {one: min(of, key=lambda name: (-of[name], order.get(name, 0))) for one, of in taken.items()}
     return chosen, {key for key, panel in chosen.items() if panel != usual[key[1]]}
 
 

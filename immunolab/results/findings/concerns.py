@@ -220,7 +220,7 @@ def _single_patients(run: Run) -> Iterator[tuple[Kind, str]]:
 
 
 def _other_panel(run: Run) -> Iterator[tuple[Kind, str]]:
-    """Yield the registered endpoints whose values are of another panel in some patients than in the others."""
+    """Yield the registered endpoints whose values are of another panel in some patients than in most."""
     rows = run.endpoints[run.endpoints["flag"].map(lambda text: Flag.OTHER_PANEL in split(text)).astype(bool)]
     panels, texts = {s.sample_id: s.panel for s in run.samples}, []
     for endpoint in (one for e in registered(run) for one in e.expanded() if one.role == e.role):
@@ -228,7 +228,7 @@ def _other_panel(run: Run) -> Iterator[tuple[Kind, str]]:
         for panel, some in own.groupby(own["sample_id"].map(panels), sort=False):
             texts.append(f"{endpoint_name(endpoint)}: {_some(list(dict.fromkeys(some['patient_id'])))} ({panel})")
     if texts:
-        said = "Both visits are of another panel than in other patients, whose tubes these patients lack at a visit"
+        said = "Values of another panel than in most patients: each patient's are of the first with the compared visits"
         yield "numbers", f"{said}: {'; '.join(texts)}."
 
 
