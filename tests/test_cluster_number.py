@@ -77,6 +77,12 @@ def test_a_few_events_less_do_not_change_the_number() -> None:
     assert numbers == [9, 9, 9]
 
 
+def test_a_stray_event_does_not_change_the_number() -> None:
+    events, _ = blobs(1_800, np.full(6, 1 / 6), seed=1)
+    events[7, 1] = 50 * np.ptp(events)
+    assert train_nodes(events, seed=0).number.borne == 6
+
+
 def test_joins_keep_a_normal_group_whole_and_part_two_that_touch() -> None:
     rng = np.random.default_rng(0)
     long = rng.normal(size=(4_000, 2)) * [4.0, 0.5]

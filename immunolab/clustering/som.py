@@ -165,10 +165,12 @@ def train_nodes(
 
 def _half_map(seen: Matrix, nodes: Matrix, shown: Matrix, least: int) -> tuple[HalfMap, NDArray[np.intp]]:
     """Return joins of the nodes that hold enough of the seen events, and their rows; so many at least if possible."""
-    size = np.bincount(nearest_node(seen, nodes), minlength=len(nodes))
+    nearest = nearest_node(seen, nodes)
+    size = np.bincount(nearest, minlength=len(nodes))
     kept = np.flatnonzero(size >= max(1, min(_FEWEST_OF_A_NODE, np.sort(size)[-min(least, len(size))])))
     own = nearest_node(seen, nodes[kept])
-    joined = joined_nodes(seen, own, len(kept))
+    settled = np.isin(nearest, kept)  # a stray event would make the node that it follows, and so all groups, wide
+    joined = joined_nodes(seen[settled], own[settled], len(kept))
     return HalfMap(joined, own if shown is seen else nearest_node(shown, nodes[kept])), kept
 
 
