@@ -65,8 +65,14 @@ def test_noise_bears_no_clusters_and_the_evidence_says_so() -> None:
 def test_the_number_is_that_of_the_clusters_found_again_at_any_number() -> None:
     number = ClusterNumber(4, {5: 0.8, 6: 0.7}, {5: 4, 6: 3})
     assert number.in_words().startswith("4 clusters, as many as halves of the events find again at any number")
-    assert "of 5 that were tried, 4" in number.in_words()
-    assert ClusterNumber(1, {}, {}).in_words() == "one cluster: the events are too few to compare halves of them"
+    assert "4 of 5 tried have a mean Jaccard index of at least 0.75" in number.in_words()
+    assert ClusterNumber(1, {}, {}).in_words().startswith("one cluster: the events are too few or too alike")
+
+
+def test_events_of_one_value_are_not_called_too_few() -> None:
+    number = train_nodes(np.ones((1_000, 3), dtype=np.float32)).number
+    assert number.borne == 1
+    assert "too few or too alike to compare halves" in number.in_words()
 
 
 def test_a_few_events_less_do_not_change_the_number() -> None:
@@ -228,7 +234,7 @@ def test_three_events_are_one_cluster_and_too_few_to_say_more(
     assert main(["cluster", path, "-o", str(tmp_path / "out")]) == 0
     said = capsys.readouterr().out
     assert "3 of 3 events in 1 cluster on" in said
-    assert "one cluster: the events are too few to compare halves of them" in said
+    assert "one cluster: the events are too few or too alike to compare halves of them" in said
     assert "found again" not in said
     assert main(["cluster", path, "-o", str(tmp_path / "map"), "--umap"]) == 1
     assert "a UMAP needs at least 20 events, there are 3" in capsys.readouterr().err
@@ -239,4 +245,13 @@ def test_more_clusters_than_the_map_can_tell_apart_are_said(tmp_path: Path, caps
     path = _labelled(tmp_path / "a.fcs", ["CD3", "CD4", "CD8"], 600)
     assert main(["cluster", path, "-o", str(tmp_path / "out"), "--clusters", "300"]) == 0
     made = len(pd.read_csv(tmp_path / "out" / "profiles.csv"))
-    assert f"300 asked for, {made} are all that differ enough for the map" in capsys.readouterr().out
+    assert f"300 asked for, the map finds no more than {made}; without a number: " in capsys.readouterr().out
+
+
+def test_a_notebook_hears_of_fewer_clusters_than_asked_for() -> None:
+    data = il.gate(il.read_fcs("sample_data/sle/fcs/SLE001_W0.fcs"), "treg_th17_tfh_teff").to_anndata()
+    il.cluster(data, clusters=300, quiet=True)
+    made = data.obs["immunolab_cluster"].nunique()
+    words = data.uns["immunolab"]["cluster_number"]["words"]
+    assert made < 300
+    assert words.startswith(f"300 asked for, the map finds no more than {made}; ")

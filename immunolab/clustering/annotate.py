@@ -216,7 +216,8 @@ def _evidence(found: Clusters, wanted: int | None) -> dict[str, object]:
     number = found.map.number
     if number is None:
         return {}
-    said = {"words": number.in_words(), "chosen": wanted is None, "borne": number.borne, "taken": number.borne}
+    words = number.in_words(wanted, found.n)
+    said = {"words": words, "chosen": wanted is None, "borne": number.borne, "taken": number.borne}
     tried = {
         "clusters": np.array([*number.agreement]),
         "agreement": np.array([*number.agreement.values()]),

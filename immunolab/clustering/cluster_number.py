@@ -22,7 +22,9 @@ Labels = NDArray[np.int32]
 
 MOST_NUMBERS = 40  # clusters up to which numbers are tried: more than panels of 40 markers are gated for (judgement)
 HALVES = 10  # maps of halves that vote on joins: with 5 the index with labels varied by seed by .01 more (judgement)
-_EVENTS = 40_000  # halves are of at most so many events; more changed the agreement by less than that (2026-11-26)
+# events that halves are drawn from, at most: more changed the agreement of halves by less than .015, its error with
+# five halves (2026-11-26)
+_EVENTS = 40_000
 # Jaccard index from which a cluster is a valid, stable one (Hennig's clusterboot, R package fpc)
 FOUND_AGAIN = 0.75
 
@@ -67,17 +69,29 @@ class ClusterNumber:
     agreement: dict[int, float]
     found_again: dict[int, int]
 
-    def in_words(self) -> str:
-        """Return the evidence as a sentence."""
+    def in_words(self, asked: int | None = None, made: int = 0) -> str:
+        """Return the evidence as a sentence.
+
+        Parameters
+        ----------
+        asked
+            The number asked for, None where none was.
+        made
+            How many clusters there are then.
+        """
+        fewer = f", the map finds no more than {made}" if asked and made < asked else ""
+        return f"{asked} asked for{fewer}; without a number: {self._borne()}" if asked else self._borne()
+
+    def _borne(self) -> str:
         if not self.agreement:
-            return "one cluster: the events are too few to compare halves of them"
-        asked = f"Jaccard index of at least {FOUND_AGAIN}"
+            return "one cluster: the events are too few or too alike to compare halves of them"
+        least = f"mean Jaccard index of at least {FOUND_AGAIN}"
         if self.borne < 2:
-            return f"one cluster: halves of the events find no two clusters again ({asked})"
+            return f"one cluster: halves of the events find no two clusters again ({least})"
         at = max(self.found_again, key=self.found_again.__getitem__)
         return (
-            f"{self.borne} clusters, as many as halves of the events find again at any number ({asked}; of {at} that "
-            f"were tried, {self.borne})"
+            f"{self.borne} clusters, as many as halves of the events find again at any number "
+            f"({self.borne} of {at} tried have a {least})"
         )
 
 

@@ -47,8 +47,8 @@ def cluster_profiles(found: Clusters, markers: Sequence[str], *, zeroed: Collect
     in_noise = _shown(found, np.median(found.sample, axis=0)) < _IN_NOISE
     absent = (apart == 0) & np.isin(markers, list(zeroed)) & in_noise
     low, high = (np.where(absent, (at - found.low) / found.width, own) for at, own in ((0.0, low), (_POSITIVE, high)))
-    told, none = ([marker for marker, yes in zip(markers, of, strict=True) if yes] for of in (apart, absent))
-    candidates = phenotypes_of(told, none)
+    parting, lacking = ([marker for marker, yes in zip(markers, of, strict=True) if yes] for of in (apart, absent))
+    candidates = phenotypes_of(parting, lacking)
     base, gap = low.astype(np.float32), np.maximum(high - low, _LEAST_GAP).astype(np.float32)
     rows = []
     for cluster in range(found.n):

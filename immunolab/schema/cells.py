@@ -223,7 +223,9 @@ CLUSTER_NUMBERS = Table(
         Column("clusters", "integer", "number of clusters tried", low=2),
         Column("agreement", "number", "mean adjusted Rand index of two halves, or of a half with all events if less"),
         Column("n_pairs", "integer", "pairs of halves", low=1),
-        Column("least", "number", "Jaccard index with its likest cluster of a half at which a cluster is found again"),
+        Column(
+            "least", "number", "mean Jaccard index with halves' likest clusters from which a cluster is found again"
+        ),
         Column(
             "found_again", "integer", "clusters that halves find again; the most is taken where no number was given"
         ),

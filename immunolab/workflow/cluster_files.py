@@ -299,20 +299,12 @@ def _reason(label: str, score: float, other: str | None) -> str:
     return f"nearest {other}, fit {score:.2f}: " if other else "no population is defined by these markers"
 
 
-def _asked(outcome: ClusterOutcome) -> str:
-    """Return the number asked for, and what became of it; nothing where none was."""
-    if outcome.asked is None:
-        return ""
-    n = len(outcome.profiles)
-    fewer = f", {n} are all that differ enough for the map" if n < outcome.asked else ""
-    return f"{outcome.asked} asked for{fewer}; without a number: "
-
-
 def _evidence_lines(outcome: ClusterOutcome) -> list[str]:
     """Return what the number of clusters and the scales of the markers depend on, in words."""
     lines = []
     if outcome.number is not None:
-        lines.append(f"number: {_asked(outcome)}{outcome.number.in_words()} (cluster_numbers.csv)")
+        words = outcome.number.in_words(outcome.asked, len(outcome.profiles))
+        lines.append(f"number: {words} (cluster_numbers.csv)")
     by_scale: dict[str, list[str]] = {}
     for one in outcome.scales:
         by_scale.setdefault(f"{scale_in_words(one.transform)}: {one.reason}", []).append(one.name)
