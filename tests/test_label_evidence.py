@@ -14,9 +14,9 @@ from builders import data_folder
 from scipy.sparse import csr_matrix
 
 import immunolab as il
+from immunolab.cells.cd8_alone import share_of_other
 from immunolab.cells.helper_scores import beyond_random
 from immunolab.cells.label import LabelledCells, label_cells
-from immunolab.cells.lone_sibling import share_of_other
 from immunolab.cells.marker_model import KindFit
 from immunolab.cells.protein_borders import two_groups
 from immunolab.cells.protein_lineages import ProteinEvidence, Stains, carriers

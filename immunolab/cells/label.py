@@ -284,7 +284,8 @@ def _cd4_or_cd8(
         )
         notes.append(f"the T cells are one kind, {alone}: a second one explains them no better ({limit})")
     if np.isfinite(found.swapped):
-        notes.append(f"of CD4 cells among these CD8 cells, about {100 * found.swapped:.0f} % would be called CD8")
+        called = f"about {100 * found.swapped:.0f} % would be called CD8 (of drawn cells)"
+        notes.append(f"of CD4 cells among these CD8 cells, {called}")
     if found.in_doubt.any():
         notes.append(
             f"{int(found.in_doubt.sum())} T cells stay CD3: what they show could be of CD4 or of CD8, "

@@ -28,8 +28,8 @@ _LINEAGE_SHARE = (
 _BATCH_CELLS = (
     200  # cells of a batch or sample whose own valley is believed (judgement: its place has an sd of a tenth)
 )
-# times the distance of the batches' medians that two normal groups are further apart than: groups that are batches are
-# as far apart as these, and half as much again where each takes the other's tail (judgement)
+# distance of two normal groups, in distances of the furthest medians of batches, up to which they are the batches: 1 if
+# each is one batch, up to 1.5 where each group takes the tail of the other batch (judgement)
 _BATCHES_APART = 1.5
 _DEPTH_ROUNDS, _STEEPEST = 4, 2.0  # rounds between groups and slope, and the steepest slope on the mean of the others
 LEAST_SPREAD = 0.2  # display units: narrower groups are of a scale's coarseness (judgement)

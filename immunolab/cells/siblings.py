@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from immunolab.cells.cd8_alone import among_one
 from immunolab.cells.lineage import SURE_LINEAGE, lineage_of_kinds, settle, shares_and_fit
-from immunolab.cells.lone_sibling import among_one
 from immunolab.cells.marker_model import KindFit
 from immunolab.clustering.expression import Array, Neighbours, smooth
 from immunolab.events.subsample import drawn_rows
