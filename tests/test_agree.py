@@ -136,6 +136,8 @@ def test_bias_and_limits_are_those_of_the_paper() -> None:
         # as other programs write them: without regard of case, blanks and `+`; a minus is another population
         (["/T Cells/CD4+", "/CD8-", "/Tregs"], ["/s/CD4", "/s/CD8", "/Treg"], {}, [("/T Cells/CD4+", "/s/CD4")]),
         (["/CD4+/CD4 T cells"], ["/CD4", "/L/B"], {}, [("/CD4+/CD4 T cells", "/CD4")]),
+        (["/NK cells", "/Mast cells"], ["/NKT cells", "/L/Mast"], {}, [("/Mast cells", "/L/Mast")]),
+        (["/NK cells", "/CD8+ T cells"], ["/NK T cells", "/CD8T cells"], {}, [("/CD8+ T cells", "/CD8T cells")]),
         (["/CD4", "/CD8+/CD4+"], ["/L/CD4", "/L/x"], {}, [("/CD4", "/L/CD4")]),  # the exact name goes first
         (["/A/x", "/B/x"], ["/A/x", "/C/x"], {}, [("/A/x", "/A/x")]),  # a name that two populations have means neither
     ],

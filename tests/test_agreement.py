@@ -343,6 +343,15 @@ def test_a_flowjo_table_is_compared_with_gates_of_other_paths_by_name() -> None:
     assert "no population here is called as these there: /CD3+/CD8-" in text
 
 
+def test_only_all_events_are_the_root_of_another_program() -> None:
+    here = counts(("s", "root", "/", 1000, 1000), ("s", "cells", "/cells", 500, 1000))
+    there = pd.DataFrame(
+        [("s", "root", 1000), ("s", "root/cells", 480), ("s", "rooted", 3)], columns=["sample_id", "path", "n_events"]
+    )
+    table = agreement(here, there).set_index("path")
+    assert table["n_there"].to_dict() == {"/": 1000, "/cells": 480, "/rooted": 3}
+
+
 def test_many_populations_are_summarised_by_their_largest_differences() -> None:
     from immunolab.workflow.gate_summary import agreement_text
 

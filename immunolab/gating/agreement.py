@@ -171,7 +171,8 @@ def _bare(sample: str) -> str:
 
 def _on_paths(reference: pd.DataFrame, counts: pd.DataFrame) -> pd.DataFrame:
     """Return the reference with paths as they are here, and as they are there."""
-    full = reference["path"].map(lambda path: "/" + str(path).strip("/").removeprefix("root/").removeprefix("root"))
+    bare = reference["path"].astype(str).str.strip("/")
+    full = "/" + bare.where(bare != "root", "").str.removeprefix("root/")
     here = {there: path for path, there in matched_paths(list(counts["path"].unique()), list(full.unique()), {})}
     paths = full.map(lambda path: here.get(path, path))
     return reference[["sample_id", "n_events"]].assign(path=paths, path_there=full)

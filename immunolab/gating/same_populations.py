@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-# endings that leave a name's meaning as it is: `CD3+`, `CD4 T cells` and `B cells` are CD3, CD4 and B; a minus is meant
-_ENDINGS = re.compile(r"(?:[\s_]*(?:\+|T[\s_-]*cells?|cells?))+$", re.IGNORECASE)
+# endings that leave a name's meaning as it is: `CD3+`, `CD4 T cells` and `B cells` are CD3, CD4 and B; a minus is
+# meant, and so is a T behind anything but a marker: `NKT cells` and `NK T cells` are no NK cells
+_ENDINGS = re.compile(r"(?:[\s_]*\+|(?<=[\d+])[\s_]*T[\s_-]*cells?|[\s_]*cells?)+$", re.IGNORECASE)
 _BETWEEN = re.compile(r"[\s_]+")
 
 
