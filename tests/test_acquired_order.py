@@ -61,6 +61,8 @@ def test_without_dates_on_one_day_frozen_or_of_no_known_order_nothing_is_said() 
     assert found([sample("P1", "a"), sample("P1", "b")], on(70, 0)) == []
     frozen = [replace(one, specimen="frozen_pbmc") for one in two]
     assert found(frozen, on(70, 0)) == []
+    between = [two[0], replace(sample("P1", "W4"), specimen="frozen_pbmc"), two[1]]
+    assert [name for name, _ in found(between, on(70, 90, 0))] == ["P1_W0", "P1_W10"]  # hides no others
     assert found([replace(one, control_of="P1") for one in two], on(70, 0)) == []
 
 

@@ -47,8 +47,8 @@ def contradicted_days(
     """Return the tubes whose own date contradicts the sheet, as where files were exchanged, and what is not judged.
 
     A patient's tubes of one panel are set in the order of the sheet: by date, study day, or the order of visits. One
-    acquired before that of an earlier visit contradicts it, unless one of the two was frozen, which may be thawed in
-    any order; so does one acquired before the blood was taken. Tubes of the same day say nothing. Where most tubes of
+    acquired before that of an earlier visit contradicts it; frozen cells are left out, for they may be thawed in any
+    order. So does one acquired before the blood was taken. Tubes of the same day say nothing. Where most tubes of
     a study seem to be acquired before their blood was taken, the cytometer's clock is another, and that is not judged.
 
     Parameters
@@ -61,7 +61,8 @@ def contradicted_days(
     dated = [(sample, day) for sample, day in tubes if day and sample.patient_id and sample.gated and not sample.bridge]
     groups: dict[tuple[str, str, str], list[tuple[Sample, date]]] = {}
     for sample, day in dated:
-        groups.setdefault((sample.patient_id, sample.panel, sample.stimulation), []).append((sample, day))
+        if sample.specimen != "frozen_pbmc":
+            groups.setdefault((sample.patient_id, sample.panel, sample.stimulation), []).append((sample, day))
     order = {name: i for i, name in enumerate(visits)}
     found = [one for own in groups.values() for one in _turned(own, order)]
     known = [(sample, (day - sample.date).days) for sample, day in dated if sample.date]
@@ -86,7 +87,7 @@ def _turned(own: Sequence[tuple[Sample, date]], order: dict[str, int]) -> Iterat
         return
     for (place, before, first), (next_place, after, second) in pairwise(by_sheet):
         days = (first - second).days
-        if days <= 0 or place == next_place or "frozen_pbmc" in (before.specimen, after.specimen):
+        if days <= 0 or place == next_place:
             continue
         said = f"{days} day{'s' if days > 1 else ''}"
         late = f"acquired {said} after {after.visit}, a later visit"
