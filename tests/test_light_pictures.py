@@ -181,8 +181,9 @@ def test_a_bridges_moves_are_drawn_beside_those_of_the_patients(tmp_path: Path) 
     common = {"panel": None, "batch_from": "B1", "batch_to": "B2", "bridge": "HD01", "outcome": "refused"}
     move = {"population": "Treg", "border": 5.0, "move_se": 0.02, "patients_move": 0.5, "n_patients": 5}
     moves = [
-        common | move | {"marker": marker, "move": 0.1, "reason": "CD25 of B moved by +0.1"}
+        common | move | {"marker": marker, "move": 0.1, "reason": reason}
         for marker in ("CD25", "CD3")
+        for reason in ("CD38: fewer than 3 patients' tubes of both batches; CD25 of B moved by +0.1",)
     ]
     run = replace(run, tables={**run.tables, "bridge_moves": BRIDGE_MOVES.frame(moves)})
     assert pictures(run) == ["Moves of CD25 to batch B2: the bridging control in red, patients in grey"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -56,7 +57,8 @@ class AcrossPictures:
 
     @cached_property
     def _like(self) -> dict[str, tuple[str, str]]:
-        return {s.sample_id: (s.panel, s.stimulation) for s in self.run.study.samples}
+        own = [s for s in self.run.study.samples if s.gated]  # an FMO lacks the stain by design
+        return {s.sample_id: (s.panel, s.stimulation) for s in own}
 
     def _stains(self, row: Row) -> Iterator[LightPicture]:
         """Yield the stains that a finding names, each beside the panel's other tubes."""
@@ -117,7 +119,7 @@ class AcrossPictures:
             return
         own = moves[(moves["bridge"] == held.bridge) & (moves["batch_to"] == held.batch)]
         own = own[(own["outcome"] == "refused") & own["move"].notna() & own["patients_move"].notna()]
-        named = [str(m) in str(reason) for m, reason in zip(own["marker"], own["reason"], strict=True)]
+        named = [_names(str(reason), str(m)) for m, reason in zip(own["marker"], own["reason"], strict=True)]
         own = own[named].drop_duplicates("marker").head(_MOVES)
         if own.empty:
             return
@@ -131,6 +133,11 @@ class AcrossPictures:
         key = "red: bridging control (2 SE); grey: patients' tubes"
         png = rows_png(rows, f"move to batch {held.batch}, display scale", key)
         yield LightPicture(str(row["status"]), str(row["message"]), alt, png)
+
+
+def _names(reason: str, marker: str) -> bool:
+    """Return whether one of a refusal's reasons is of a marker: CD38 is not of CD3."""
+    return re.search(rf"(?:^|; ){re.escape(marker)}(?:: | of )", reason) is not None
 
 
 def _error(value: Any) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -58,11 +59,11 @@ class LightPictures:
     views: Callable[[str], Iterable[GateView]]
     further: Callable[[Row], Iterable[LightPicture]] = field(default=lambda _: ())
 
-    def __post_init__(self) -> None:
-        """Sort the values by check once."""
+    @cached_property
+    def _values(self) -> dict[str, pd.Series[Any]]:
+        """The values of all tubes, by check."""
         known = self.checks.dropna(subset=["value"])
-        by_check = {str(name): own.set_index("sample_id")["value"] for name, own in known.groupby("check", sort=False)}
-        object.__setattr__(self, "_values", by_check)
+        return {str(name): own.set_index("sample_id")["value"] for name, own in known.groupby("check", sort=False)}
 
     def of(self, sample: str, warned: pd.DataFrame) -> Iterator[tuple[str, LightPicture]]:
         """Yield the pictures of a tube, each with the name of its check.
@@ -88,7 +89,7 @@ class LightPictures:
 
     def _among(self, row: Row) -> LightPicture:
         """Return the value of a tube among those of the others."""
-        values: pd.Series[Any] = self._values[str(row["check"])]  # type: ignore[attr-defined]
+        values = self._values[str(row["check"])]
         others = [float(value) for value in values[values.index != row["sample_id"]]]
         limit = float(row["limit"]) if pd.notna(row["limit"]) else None
         meaning = Check(str(row["check"])).meaning
