@@ -166,22 +166,23 @@ def _on_scale(transform: Transform, low: float, high: float) -> tuple[float, flo
 def _ends(transform: Transform, values: NDArray[np.float64]) -> tuple[float, float]:
     finite = values[np.isfinite(values)]
     if isinstance(transform, Identity | Linear | Asinh):
-        top = float(np.quantile(transform.inverse(finite), 0.999)) if len(finite) else 1.0
-        # an end that cuts one event in a hundred looks like a cut in the tube, and its other visit may have none
-        share = 0.001 if isinstance(transform, Asinh) else 0.01
-        bottom = float(np.quantile(transform.inverse(finite), share)) if len(finite) else 0.0
-        top = max(top, 1e-3)
-        if isinstance(transform, Asinh):
-            below = _FAR_BELOW if bottom < -transform.cofactor else 1.0
-            ends = -below * transform.cofactor, 10.0 ** np.ceil(np.log10(top))
-        else:
-            upper = 2.0 ** np.ceil(np.log2(top))
-            ends = (-upper / 8 if bottom < 0 else 0.0), upper
+        ends = _ends_by_events(transform, transform.inverse(finite))
         low, high = transform.apply(np.array(ends))
         return float(low), float(high)
     high = float(transform.apply(np.array([getattr(transform, "t", _TOP)]))[0])
     lowest = float(np.quantile(finite, 0.01)) if len(finite) else 0.0
     return (-0.03 if lowest >= -0.03 * high else -0.09) * high, high
+
+
+def _ends_by_events(transform: Identity | Linear | Asinh, raw: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the ends of a scale that has none of its own, in instrument units like the events."""
+    top = max(float(np.quantile(raw, 0.999)), 1e-3) if len(raw) else 1.0
+    if isinstance(transform, Asinh):
+        # an end that cuts one event in a hundred looks like a cut in the tube, and its other visit may have none
+        is_far = len(raw) > 0 and float(np.quantile(raw, 0.001)) < -transform.cofactor
+        return -(_FAR_BELOW if is_far else 1.0) * transform.cofactor, float(10.0 ** np.ceil(np.log10(top)))
+    upper = float(2.0 ** np.ceil(np.log2(top)))
+    return -upper / 8 if len(raw) and np.quantile(raw, 0.01) < 0 else 0.0, upper
 
 
 @lru_cache(maxsize=1024)
