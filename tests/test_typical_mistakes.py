@@ -346,3 +346,9 @@ def test_patients_and_visits_spelled_alike_are_named() -> None:
         "W_ALIKE  patients that may be one, and count as different: 'p2' and 'P2'",
         "W_ALIKE  visits that may be one, and count as different: 'W0' and 'w0'",
     ]
+
+
+def test_days_before_and_after_zero_are_not_spelled_alike() -> None:
+    rows = [(str(p), day, 4.0 + p + (day == "7")) for p in range(1, 6) for day in ("-7", "7")]
+    table = pd.DataFrame(rows, columns=["id", "visit", "treg"])
+    assert "W_ALIKE" not in repr(_compare(table, before="-7", after="7"))

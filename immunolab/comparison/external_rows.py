@@ -263,14 +263,22 @@ def _headed_unit(name: str) -> str:
 
 
 def _alike(rows: pd.DataFrame, visits: tuple[str, str]) -> Iterator[Finding]:
-    """Yield patients, and spellings of the two visits, that may be one: as different ones they make no pair."""
+    """Yield patients, and spellings of the two visits, that may be one: as different ones they make no pair.
+
+    Visits that most patients have several of are different ones, as days -7 and 7 are.
+    """
     patients = alike(map(str, rows["patient_id"].unique()))
-    spelled = [own for own in alike([*visits, *map(str, rows["visit"].unique())]) if set(own) & set(visits)]
+    of_patients = [set(map(str, own)) for own in rows.groupby("patient_id")["visit"].unique()]
+    spelled = []
+    for own in alike([*visits, *map(str, rows["visit"].unique())]):
+        spellings = [n for seen in of_patients if (n := len(seen & set(own)))]
+        if set(own) & set(visits) and sum(n > 1 for n in spellings) * 2 <= len(spellings):
+            spelled.append(own)
     for what, groups in (("patients", patients), ("visits", spelled)):
         if groups:
-            named = "; ".join(" and ".join(map(repr, own)) for own in groups[:_MOST_ALIKE])
+            shown = "; ".join(" and ".join(map(repr, own)) for own in groups[:_MOST_ALIKE])
             more = f"; and {len(groups) - _MOST_ALIKE} more" if len(groups) > _MOST_ALIKE else ""
-            yield Finding(Code.W_ALIKE, "", "", f"{what} that may be one, and count as different: {named}{more}")
+            yield Finding(Code.W_ALIKE, "", "", f"{what} that may be one, and count as different: {shown}{more}")
 
 
 def _fractions(rows: pd.DataFrame) -> Iterator[Finding]:

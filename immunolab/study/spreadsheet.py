@@ -160,7 +160,7 @@ def _grouped(file: str, numbered: Sequence[tuple[int, list[str]]], separator: st
     comma = any(_COMMA.fullmatch(cell) for cell in texts)
     if not found or (point and not comma):
         return
-    hint = "write thousands without a point; where the point is decimal, separate columns by commas"
+    hint = "write thousands without a point and ids with a dash; where it is decimal, separate columns by commas"
     for place, cell in islice(_places(numbered, found), _MOST_GROUPED):
         whole = cell.replace(".", "")
         yield Problem(file, place, f"'{cell}' may be {whole}, or a number with three decimals", hint)
