@@ -13,8 +13,7 @@ from immunolab.study.sheet import Sample
 
 def sample_flow(run: Run) -> Grid:
     """Return, for each cohort, samples in the sheet, failed, measured and with a warning, and patients paired."""
-    counted, failed = set(run.counts["sample_id"]), set(run.failures["sample_id"])
-    measured = set(run.endpoints["sample_id"]) | counted
+    failed, measured = set(run.failures["sample_id"]), _measured(run)
     warned, off = set(tube_warnings(run)["sample_id"]), set(calendar_warnings(run)["sample_id"])
     rows = []
     for cohort in run.cohorts:
@@ -29,7 +28,7 @@ def sample_flow(run: Run) -> Grid:
                 _count(len(own)),
                 _count(len(ids & failed), "alarm" if ids & failed else "number"),
                 _count(len(unseen), "alarm" if unseen else "number"),
-                _count(len(ids & measured - failed)),
+                _count(len(ids & measured)),
                 _count(len(ids & warned)),
                 _count(len(ids & off)),
                 Cell(_range(shifts["n_pairs"])),
@@ -51,6 +50,11 @@ def sample_flow(run: Run) -> Grid:
     return Grid(headings, tuple(rows))
 
 
+def _measured(run: Run) -> set[str]:
+    """Return the samples that have a value or a count, and did not fail."""
+    return (set(run.endpoints["sample_id"]) | set(run.counts["sample_id"])) - set(run.failures["sample_id"])
+
+
 def flow_counts(run: Run, cohort: str) -> pd.DataFrame:
     """Return the numbers of a cohort's flow chart.
 
@@ -64,12 +68,11 @@ def flow_counts(run: Run, cohort: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        step (sheet, visit, pairs), name (of the sheet: how many patients it lacks),
-        n_patients, n_samples, n_failed, n_not_run, n_measured, n_warned. For pairs
+        step (sheet, visit, pairs), name (of the sheet: how many further patients have no sample), n_patients,
+        n_samples, n_failed, n_not_run, n_measured, n_warned. For pairs
         the name is the endpoint's, ``n_patients`` are those with both visits, ``n_failed`` those without.
     """
-    measured = set(run.endpoints["sample_id"]) | set(run.counts["sample_id"])
-    failed = set(run.failures["sample_id"])
+    failed, measured = set(run.failures["sample_id"]), _measured(run)
     warned = set(tube_warnings(run)["sample_id"])
     own = [s for s in run.samples if s.cohort == cohort]
 
@@ -82,7 +85,7 @@ def flow_counts(run: Run, cohort: str) -> pd.DataFrame:
             "n_samples": len(samples),
             "n_failed": len(ids & failed),
             "n_not_run": len(ids - failed - measured),
-            "n_measured": len(ids & measured - failed),
+            "n_measured": len(ids & measured),
             "n_warned": len(ids & warned),
         }
 
@@ -103,19 +106,19 @@ def flow_counts(run: Run, cohort: str) -> pd.DataFrame:
 
 def visit_flow(run: Run) -> Grid:
     """Return samples in the sheet and measured at each visit, with study day and days since the last dose."""
-    endpoints, failed = run.endpoints.drop_duplicates("sample_id"), set(run.failures["sample_id"])
-    measured = (set(endpoints["sample_id"]) | set(run.counts["sample_id"])) - failed
+    endpoints, measured = run.endpoints.drop_duplicates("sample_id"), _measured(run)
     rows = []
     for cohort in run.cohorts:
         for visit in dict.fromkeys(s.visit for s in run.samples if s.cohort == cohort):
             sheet = [s for s in run.samples if s.cohort == cohort and s.visit == visit]
-            done = endpoints[endpoints["sample_id"].isin([s.sample_id for s in sheet if s.sample_id in measured])]
+            ids = measured.intersection(s.sample_id for s in sheet)
+            done = endpoints[endpoints["sample_id"].isin(ids)]
             rows.append(
                 (
                     Cell(cohort or "all"),
                     Cell(visit),
                     _count(len(sheet)),
-                    _count(len(measured.intersection(s.sample_id for s in sheet))),
+                    _count(len(ids)),
                     Cell(_range(done["study_day"])),
                     Cell(_since(done)),
                     Cell(", ".join(str(s).replace("_", " ") for s in done["cycle_state"].dropna().unique())),
