@@ -10,6 +10,7 @@ import pytest
 from builders import REPOSITORY
 
 from immunolab.cli import main
+from immunolab.errors import InputError
 from immunolab.study.proposal import Names, read_names
 from immunolab.study.sheet import read_study
 from immunolab.study.trial import load_trial
@@ -95,6 +96,14 @@ def test_a_pattern_of_the_user_reads_names_that_no_pattern_of_ours_does() -> Non
     assert found.unparsed == ("day 2/other.fcs",)
     folders = read_names(["W0/P-1.fcs", "W10/P-1.fcs"], pattern="VISIT/PATIENT")
     assert [(f.patient, f.visit) for f in folders.files] == [("P-1", "W0"), ("P-1", "W10")]
+
+
+def test_a_sign_of_the_pattern_is_in_no_word_of_a_name() -> None:
+    found = read_names(["P-01-W0.fcs", "P-02-W0.fcs", "odd-P-03-W0.fcs"], pattern="P-PATIENT-VISIT")
+    assert [(f.patient, f.visit) for f in found.files[:2]] == [("01", "W0"), ("02", "W0")]
+    assert found.unparsed == ("odd-P-03-W0.fcs",)
+    with pytest.raises(InputError, match="fits none of 2 files"):
+        read_names(["P-01-W0.fcs", "P-02-W0.fcs"], pattern="PATIENT-VISIT")  # both would be of a patient P
 
 
 def test_a_pattern_that_cannot_be_read_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,8 +10,10 @@ from immunolab.errors import InputError, Problem
 
 _MEANT = ("PATIENT", "VISIT", "BATCH")
 _PART = re.compile(rf"({'|'.join(_MEANT)}|\*)")
-_WORD = r"[^_\s/]+?"
-_HINT = "write it as '*_PATIENT_VISIT_*': * is any one word, words are parted by _ or a blank, folders by /"
+_HINT = (
+    "write it in capitals as '*_PATIENT_VISIT_*': * is any one word, words are parted by _, a blank and the pattern's "
+    "own signs, folders by /"
+)
 
 
 def by_pattern(files: Sequence[str], pattern: str) -> dict[str, dict[str, str]]:
@@ -23,8 +25,9 @@ def by_pattern(files: Sequence[str], pattern: str) -> dict[str, dict[str, str]]:
         Paths relative to one folder, with ``/``.
     pattern
         PATIENT and VISIT, which it must have once, and BATCH stand for what they say, ``*`` for any one word (of
-        letters other than ``_``, blank and ``/``), all else for itself. A pattern of one part is for the name without
-        its ending, one of more parts for the last folders too.
+        letters other than ``_``, blank, ``/`` and the signs that the pattern has: P-01-W0 is not PATIENT-VISIT), all
+        else for itself. A pattern of one part is for the name without its ending, one of more parts for the last
+        folders too.
 
     Returns
     -------
@@ -41,7 +44,9 @@ def by_pattern(files: Sequence[str], pattern: str) -> dict[str, dict[str, str]]:
     problems = [Problem("--names", pattern, f"{word} is in it {counts[word]} times", _HINT) for word in wrong]
     if problems:
         raise InputError(problems)
-    form = re.compile("".join(_as_regex(part) for part in _PART.split(pattern.strip())))
+    signs = "".join(sorted(set(re.sub(r"[\w\s/*]", "", pattern))))
+    word = rf"[^_\s/{re.escape(signs)}]+?"
+    form = re.compile("".join(_as_regex(part, word) for part in _PART.split(pattern.strip())))
     read = {file: form.fullmatch(_compared(file, pattern)) for file in files}
     found = {file: hit.groupdict() for file, hit in read.items() if hit}
     if not found:
@@ -50,10 +55,10 @@ def by_pattern(files: Sequence[str], pattern: str) -> dict[str, dict[str, str]]:
     return found
 
 
-def _as_regex(part: str) -> str:
+def _as_regex(part: str, word: str) -> str:
     if part in _MEANT:
-        return f"(?P<{part.lower()}>{_WORD})"
-    return _WORD if part == "*" else re.escape(part)
+        return f"(?P<{part.lower()}>{word})"
+    return word if part == "*" else re.escape(part)
 
 
 def _compared(file: str, pattern: str) -> str:

@@ -239,7 +239,8 @@ def _kind(row: pd.Series, what: str) -> str:
     if pd.isna(zero) or not zero:
         return f"typical {what}"
     changed = int(row["n_pairs"]) - int(zero)
-    return f"typical {what} of the {changed} patients who changed ({int(zero)} did not)"
+    who = f"{changed} patients" if changed != 1 else "one patient"
+    return f"typical {what} of the {who} who changed ({int(zero)} did not)"
 
 
 def _places(ratios: Sequence[float]) -> list[str]:
