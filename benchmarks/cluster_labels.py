@@ -7,7 +7,7 @@ its defaults. Events without a label are clustered and not compared. ``--without
 Sets: flowsom_68983 (all markers, and the seven of the FlowSOM paper), the eight HIPC tubes and all of them pooled,
 kotliarov's proteins (all donors and three), symphony, cytoexplorer, simulated tubes, planted normal populations. Small
 numbers of labels (symphony 3, cytoexplorer 5) reward lumping at high numbers: they are a check on the others.
-The constants of `clustering.node_groups` were chosen on these sets.
+The constants of `clustering.node_groups` and the number of halves of `clustering.cluster_number` were chosen on these.
 """
 
 from __future__ import annotations
