@@ -262,7 +262,7 @@ def test_cd4_cells_too_few_to_be_seen_in_a_cd8_sort_are_t_cells_and_the_share_th
     assert any("one kind, CD8" in note and "% of CD4 would not be seen" in note for note in found.notes)
 
 
-def test_few_naive_cd4_cells_in_a_naive_cd8_sort_are_told_by_all_genes_and_how_many_would_not_be_is_said() -> None:
+def test_few_naive_cd4_cells_in_a_naive_cd8_sort_are_known_by_all_genes_and_how_many_would_not_be_is_said() -> None:
     """Naive cells show few of the genes that part the two: by these alone half of such CD4 cells were called CD8."""
     cells = drawn({"CD8_naive": 380, "CD4_naive": 20})
     found = label_cells(interpret_cells(cells))

@@ -563,6 +563,8 @@ def test_one_file_for_two_visits_or_patients_is_named(tmp_path: Path) -> None:
 def test_names_that_may_be_of_one_patient() -> None:
     names = ["P-2", "p2", "007", "7", "Zoé", "Zoe\u0301", "P20", "P02", "A", "10", "100", "NA", "nan"]
     assert alike(names) == [("P-2", "p2", "P02"), ("007", "7"), ("Zoé", "Zoe\u0301")]
+    assert alike(["1-12", "11-2", "01-12"]) == [("1-12", "01-12")]  # patients of two sites
+    assert alike(["01-003", "01003"]) == [("01-003", "01003")]
 
 
 def test_visits_in_another_order_than_their_days(tmp_path: Path) -> None:

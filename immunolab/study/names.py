@@ -28,16 +28,27 @@ def undrawable(name: str) -> str:
 def alike(names: Iterable[str]) -> list[tuple[str, ...]]:
     """Return names that differ only in capitals, spaces, signs between words, leading zeros or how accents are coded.
 
+    Signs that part the same digits into other numbers make other names: 1-12 and 11-2 are patients of two sites.
+
     Parameters
     ----------
     names
-        Of patients.
+        Of patients or visits.
     """
     found: dict[str, dict[str, None]] = {}
     for name in names:
         plain = re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", name).casefold())
         found.setdefault(re.sub(r"(?<!\d)0+(?=\d)", "", plain), {})[name] = None
-    return [tuple(own) for own in found.values() if len(own) > 1]
+    return [own for group in found.values() for own in _of_one_number(list(group)) if len(own) > 1]
+
+
+def _of_one_number(names: list[str]) -> list[tuple[str, ...]]:
+    """Return names of the same digits by the numbers that these make, and together where only some names part them."""
+    by_numbers: dict[tuple[int, ...], list[str]] = {}
+    for name in names:
+        by_numbers.setdefault(tuple(map(int, re.findall(r"\d+", unicodedata.normalize("NFKC", name)))), []).append(name)
+    same_parts = len({len(numbers) for numbers in by_numbers}) == 1
+    return [tuple(own) for own in by_numbers.values()] if same_parts else [tuple(names)]
 
 
 def name_problems(names: Iterable[tuple[Place, str]], document: Document) -> Iterator[Problem]:
