@@ -79,6 +79,15 @@ def test_exchanged_labels_are_named_with_their_pair(virtual, bleeds, stains, pai
     ]
 
 
+@pytest.mark.parametrize("pair", [("CXCR5", "CCR4"), ("CD38", "CCR4")])
+def test_an_exchange_is_named_as_one_where_a_stain_of_it_seems_absent(virtual, bleeds, stains, pair) -> None:
+    faulty = study_faults.tube_of(virtual, bleeds[3], swapped=pair)
+    found = staining_findings(stains | {faulty.sample_id: staining_sample(faulty)})
+    assert [(one.kind, {one.marker, one.other}) for one in found if one.tube == faulty.sample_id] == [
+        ("exchanged", set(pair))
+    ]
+
+
 @pytest.mark.parametrize("marker", ["CD8", "CXCR3"])
 def test_a_missing_antibody_is_an_absent_stain(virtual, bleeds, stains, marker) -> None:
     faulty = study_faults.tube_of(virtual, bleeds[3], omitted=marker)

@@ -116,10 +116,11 @@ def _unlike_others(tubes: Mapping[str, StainingSample]) -> list[StainFinding]:
     usual = [_usual([fits[name][a] for name in tubes]) for a in numbers]
     found: list[StainFinding] = []
     for name in tubes:
-        exchanged = _exchanged(panel, name, usual)
+        absent = list(_absent(panel, name, fits[name], usual))
+        exchanged = _exchanged(panel, name, usual, {one.marker for one in absent if one.kind == "absent_stain"})
         found += [exchanged] if exchanged else []
         taken = {exchanged.marker, exchanged.other} if exchanged else set()
-        found += [one for one in _absent(panel, name, fits[name], usual) if one.marker not in taken]
+        found += [one for one in absent if one.marker not in taken]
     return found
 
 
@@ -163,17 +164,24 @@ def _usual(fits: list[StainFit]) -> _Usual:
     )
 
 
-def _exchanged(panel: PanelFit, tube: str, usual: list[_Usual]) -> StainFinding | None:
-    best: tuple[float, Pair] | None = None
-    for a, b in panel.likeliest_exchanges(tube, _CANDIDATES, _LEAST_GAIN):
-        ratio, gain = _gain(panel, tube, (a, b))
-        likelier = ratio > _LEAST_ERROR_RATIO and gain > _LEAST_CORRELATION_GAIN
-        if likelier and (best is None or ratio > best[0]) and _restores(panel, tube, (a, b), usual):
-            best = ratio, (a, b)
-    if best is None:
+def _exchanged(panel: PanelFit, tube: str, usual: list[_Usual], absent: set[str]) -> StainFinding | None:
+    """Return the exchange that a tube fits by; where a stain seems absent the tube is odd anyway, and less is asked.
+
+    A stain that is absent fits no better as another one, nor another one as it, so that both gain by an exchange alone.
+    """
+    found: list[tuple[bool, float, Pair]] = []
+    for pair in panel.likeliest_exchanges(tube, _CANDIDATES, _LEAST_GAIN):
+        ratio, gain = _gain(panel, tube, pair)
+        if ratio <= _LEAST_ERROR_RATIO or gain <= 0:
+            continue
+        by_itself = gain > _LEAST_CORRELATION_GAIN and _restores(panel, tube, pair, usual)
+        if by_itself or not absent.isdisjoint(panel.markers[i] for i in pair):
+            found.append((by_itself, ratio, pair))
+    if not found:
         return None
-    first, second = (panel.markers[i] for i in best[1])
-    return StainFinding(tube, first, "exchanged", best[0], _LEAST_ERROR_RATIO, second)
+    _, ratio, pair = max(found)
+    first, second = (panel.markers[i] for i in pair)
+    return StainFinding(tube, first, "exchanged", ratio, _LEAST_ERROR_RATIO, second)
 
 
 def _restores(panel: PanelFit, tube: str, pair: Pair, usual: list[_Usual]) -> bool:
