@@ -12,6 +12,7 @@ from builders import data_folder
 import immunolab as il
 from immunolab.events.tube import Channel, Tube
 from immunolab.quality.cell_shares import cell_kinds
+from immunolab.quality.detectors import detector_rows
 from immunolab.quality.events import check_events
 from immunolab.quality.residual_spillover import Line, SpillingPair, matrix_error
 from immunolab.quality.steadiness import steadiness
@@ -55,6 +56,19 @@ def test_dead_cells_are_found(ordinary: Tube) -> None:
 def test_a_detector_whose_end_holds_a_population_is_found(ordinary: Tube) -> None:
     for seed in range(3):
         assert "saturation" in warned(planted.saturated(ordinary, np.random.default_rng(seed))), seed
+
+
+def test_an_event_without_a_value_does_not_hide_a_full_detector(ordinary: Tube) -> None:
+    full = planted.saturated(ordinary, np.random.default_rng(0))
+    before = {row["check"]: row for row in detector_rows(full)}
+    name = str(before["saturation"]["channel"])
+    for value in (np.nan, np.inf):
+        columns = full.columns.copy()
+        columns[full.find(name), 7] = value
+        after = {row["check"]: row for row in detector_rows(replace(full, columns=columns))}
+        for check in ("saturation", "margin"):
+            assert after[check]["status"] == before[check]["status"] == "warn"
+            assert after[check]["value"] == pytest.approx(before[check]["value"], abs=0.01)
 
 
 def test_a_pair_20_percent_under_is_named(ordinary: Tube) -> None:

@@ -103,7 +103,8 @@ def _whole_channel(tube: Tube, kinds: Kinds, row: Row) -> Iterator[GateView]:
     channel = tube.channel(str(row["channel"]))
     values = tube.raw(channel.name)[kinds.rows].astype(np.float64)
     scale, shown, transform = _axis(tube, channel, values)
-    top = [transform.apply(np.array([values.max()]))] if row["check"] != Check.NO_SIGNAL else []
+    known = values[np.isfinite(values)]
+    top = [transform.apply(known.max(keepdims=True))] if row["check"] != Check.NO_SIGNAL and len(known) else []
     yield from _view(tube, row, [(scale, shown)], lines=top)
 
 

@@ -89,7 +89,7 @@ def _is_signal(channel: Channel) -> bool:
 
 def _piled_up(column: NDArray[np.float32]) -> float:
     """Return the percent of events at the highest value, where they are a pile and not the end of a population."""
-    top = column.max()
+    top = _highest(column)
     at_top = int(np.count_nonzero(column == top))
     if at_top < 2 or top <= 0:
         return 0.0
@@ -99,5 +99,11 @@ def _piled_up(column: NDArray[np.float32]) -> float:
 
 def _share_at_top(column: NDArray[np.float32]) -> float:
     """Return the percent of events that share the highest value; one alone is no pile."""
-    n = int(np.count_nonzero(column == column.max()))
+    n = int(np.count_nonzero(column == _highest(column)))
     return 100.0 * n / column.size if n > 1 else 0.0
+
+
+def _highest(column: NDArray[np.float32]) -> float:
+    """Return the highest finite value: one event without a value must not hide a detector that is full."""
+    top = float(column.max())
+    return top if np.isfinite(top) else float(column.max(initial=-np.inf, where=np.isfinite(column)))
