@@ -123,7 +123,7 @@ def scatter_channel(tube: Tube, axis: str, kind: str) -> int | None:
 
 
 def pulse_channels(tube: Tube) -> tuple[int, int] | None:
-    """Return the channels, area and height of one scatter, that doublets are told by; None without both.
+    """Return the channels, area and height of one scatter, that doublets are seen by; None without both.
 
     Parameters
     ----------

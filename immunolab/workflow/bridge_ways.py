@@ -120,7 +120,7 @@ class BridgeWays:
 
     @cached_property
     def _alone(self) -> dict[str, dict[str, dict[str, str]]]:
-        """Material -> batch -> marker -> why its tube stands alone among all batches."""
+        """Material -> batch -> marker -> why its tube is unlike those of all batches."""
         of: dict[str, dict[str, LandmarkPlaces]] = {}
         for sample in self.places.bridges:
             of.setdefault(sample.bridge, {})[sample.batch] = self.places.of_tubes[sample.sample_id][0]

@@ -1,4 +1,4 @@
-"""Whether one tube of a bridging control stands alone: its other batches and the patients of all of them say so.
+"""Whether one tube of a bridging control is unlike others: its other batches and the patients of all of them say so.
 
 With three batches and more each tube of the material is compared with all others at once. Where the channels of a batch
 are comes from all patients' tubes together, their visits and persons taken out (least squares on patient, batch and
@@ -24,7 +24,7 @@ _ESTIMABLE = 1e-6  # share of a contrast that the tubes may leave open: rounding
 def lone_tubes(
     bridges: Mapping[str, LandmarkPlaces], patients: Mapping[str, Sequence[LandmarkPlaces]], markers: Sequence[str]
 ) -> dict[str, dict[str, str]]:
-    """Return batch -> marker -> why the bridge's tube of it stands alone there; the furthest is left out for the next.
+    """Return batch -> marker -> why the bridge's tube of it is unlike others; the furthest is left out for the next.
 
     Parameters
     ----------
