@@ -84,6 +84,20 @@ def test_a_check_across_tubes_that_the_tables_do_not_give_is_named(place: Path) 
     assert problem.message == f"{len(frame) + 1} rows, computed again {len(frame)}"
 
 
+@pytest.mark.parametrize("change", ["another tube's", "gone", "no archive"])
+def test_events_that_stains_are_compared_by_are_those_of_the_file(place: Path, change: str) -> None:
+    first, second = sorted((place / "out" / "samples").glob("*/staining.npz"))[:2]
+    if change == "another tube's":
+        shutil.copyfile(second, first)
+    elif change == "gone":
+        first.unlink()
+    else:
+        first.write_bytes(b"PK")
+    (problem,) = tube_differences(read_run(place / "out"))
+    assert problem.file == f"samples/{first.parent.name}/staining.npz"
+    assert problem.message == "the events that stains are compared by are not those of the tube's file"
+
+
 def test_a_tubes_work_can_be_sent_to_a_worker_and_back(made: Path) -> None:
     run = read_run(made / "out")
     job = _Job("B1_surface_bridge", run.folder, run.study, run.inputs, None, run.seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,24 @@ def read_staining_sample(path: Path) -> StainingSample:
     with np.load(path, allow_pickle=False) as found:
         names, markers = (tuple(map(str, found[key])) for key in ("names", "markers"))
         return StainingSample(names, markers, found["stains"].astype(np.float32), found["scatter"].astype(np.float32))
+
+
+def is_kept(sample: StainingSample, path: Path) -> bool:
+    """Return whether a file holds a sample as `StainingSample.save` writes it; not where it cannot be read.
+
+    Parameters
+    ----------
+    sample, path
+        The sample, and the file.
+    """
+    try:
+        kept = read_staining_sample(path)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return False
+    arrays = ((sample.stains, kept.stains), (sample.scatter, kept.scatter))
+    return (sample.names, sample.markers) == (kept.names, kept.markers) and all(
+        np.array_equal(own.astype(np.float16), other.astype(np.float16)) for own, other in arrays
+    )
 
 
 class StainingFiles(Mapping[str, StainingSample]):

@@ -19,6 +19,7 @@ from immunolab.quality.cell_shares import cell_kinds
 from immunolab.quality.clean import without
 from immunolab.quality.events import check_events, check_gates
 from immunolab.quality.landmarks import landmark_rows
+from immunolab.quality.staining_sample import STAINING_EVENTS, is_kept, staining_sample
 from immunolab.quality.steadiness import steadiness
 from immunolab.results.run import Run
 from immunolab.results.tube import GATES, read_events
@@ -45,6 +46,8 @@ class TubeAgain:
         As placed, before a reader moved any and before any followed a bridge.
     prepared
         Its subsample, where bridging controls are compared by it.
+    stains_kept
+        Whether the events that the run's folder keeps of it, by which stains are compared, are those of the file.
     """
 
     name: str
@@ -53,6 +56,7 @@ class TubeAgain:
     checks: Rows
     gates: TubeGates
     prepared: Prepared
+    stains_kept: bool
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,7 @@ def _measured(job: _Job) -> TubeAgain | str:
         checks,
         TubeGates(gates.automatic or gates.strategy),
         Prepared(job.name, tube.sha256, "", _stored(tube, job.stored, job.seed) if job.stored else ""),
+        is_kept(staining_sample(gated.tube), job.folder / "samples" / job.name / STAINING_EVENTS),
     )
 
 

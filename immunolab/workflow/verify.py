@@ -12,8 +12,9 @@ import pandas as pd
 from immunolab.errors import ImmunolabError, Problem
 from immunolab.gating.gate_source import Gates
 from immunolab.quality.acquisition import acquisition_table
+from immunolab.quality.staining_sample import STAINING_EVENTS
 from immunolab.quality.topics import TOPICS
-from immunolab.report.table_diff import file_in, file_of, read_written, row_differences
+from immunolab.report.table_diff import CHANGED, file_in, file_of, read_written, row_differences
 from immunolab.report.verify import verify
 from immunolab.results.run import Run
 from immunolab.schema.across_tubes import ACQUISITIONS, LANDMARKS, SAMPLE_FLOW
@@ -62,8 +63,8 @@ def verify_run(run: Run, jobs: int = 1) -> list[Problem]:
 def tube_differences(run: Run, jobs: int = 1) -> Iterator[Problem]:
     """Yield every number that the headers and events of a run's files do not give again.
 
-    Computed again are the events of every population, landmarks, acquisitions, checks, and runs, channels and moves of
-    bridging controls.
+    Computed again are the events of every population, landmarks, acquisitions, checks, the events that stains are
+    compared by, and runs, channels and moves of bridging controls.
 
     Parameters
     ----------
@@ -127,6 +128,10 @@ def _compared(run: Run, study: Study, found: Sequence[TubeAgain | str]) -> Itera
     for table, rows, columns in ((COUNTS, counts, COUNTED), (LANDMARKS, landmarks, LANDMARKS.names)):
         again = pd.DataFrame(rows, columns=list(columns))  # with its columns where there is no row
         yield from _differences(run, table, again, columns, without=(*lost, *cells))
+    for tube in tubes:
+        if not tube.stains_kept:
+            text = "the events that stains are compared by are not those of the tube's file"
+            yield Problem(f"samples/{tube.name}/{STAINING_EVENTS}", "", text, CHANGED)
     if lost:
         more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
         text = f"not computed again of {', '.join(lost[:_SHOWN])}{more}, nor are checks and tables across tubes"
