@@ -127,7 +127,7 @@ def rows(seeds: int, first: int, wrong: str, drawn: bool, crossed: bool) -> Iter
             "gates": "drawn" if drawn else "placed",
             "null": null,
             "refused": not (followed & pairs["last"]).any(),
-            "others_followed": float(followed[~pairs["last"]].mean()),
+            "others_followed": float(followed[~pairs["last"]].astype(float).mean()),  # of none: NaN
             "error_uncorrected": float(apart[""].mean()),
             "error_bridged": float(apart["_bridged"].mean()) if followed.any() else np.nan,
             "sd_uncorrected": float(apart[""].std()),
