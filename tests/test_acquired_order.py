@@ -59,6 +59,8 @@ def test_without_dates_on_one_day_frozen_or_of_no_known_order_nothing_is_said() 
     two = [sample("P1", "W0"), sample("P1", "W10")]
     assert found(two, on(None, 0)) == found(two, on(None, None)) == found(two, on(5, 5)) == []
     assert found([sample("P1", "a"), sample("P1", "b")], on(70, 0)) == []
+    unplanned = [two[0], sample("P1", "flare"), two[1]]
+    assert [name for name, _ in found(unplanned, on(70, 30, 0))] == ["P1_W0", "P1_W10"]  # what is known is judged
     frozen = [replace(one, specimen="frozen_pbmc") for one in two]
     assert found(frozen, on(70, 0)) == []
     between = [two[0], replace(sample("P1", "W4"), specimen="frozen_pbmc"), two[1]]

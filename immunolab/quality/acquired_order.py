@@ -46,10 +46,11 @@ def contradicted_days(
 ) -> tuple[list[Contradiction], str]:
     """Return the tubes whose own date contradicts the sheet, as where files were exchanged, and what is not judged.
 
-    A patient's tubes of one panel are set in the order of the sheet: by date, study day, or the order of visits. One
-    acquired before that of an earlier visit contradicts it; frozen cells are left out, for they may be thawed in any
-    order. So does one acquired before the blood was taken. Tubes of the same day say nothing. Where most tubes of
-    a study seem to be acquired before their blood was taken, the cytometer's clock is another, and that is not judged.
+    A patient's tubes of one panel are set in the order of the sheet: by date, study day, or the order of visits, of
+    those that have one. One acquired before that of an earlier visit contradicts it; frozen cells are left out, for
+    they may be thawed in any order. So does one acquired before the blood was taken. Tubes of the same day say
+    nothing. Where most tubes of a study seem to be acquired before their blood was taken, the cytometer's clock is
+    another, and that is not judged.
 
     Parameters
     ----------
@@ -75,16 +76,10 @@ def contradicted_days(
 
 def _turned(own: Sequence[tuple[Sample, date]], order: dict[str, int]) -> Iterator[Contradiction]:
     """Yield the tubes of a patient and panel that were acquired in another order than the sheet's."""
-    for sheet in (
-        [(sample.date, sample, day) for sample, day in own],
-        [(sample.study_day, sample, day) for sample, day in own],
-        [(order.get(sample.visit), sample, day) for sample, day in own],
-    ):
-        if all(place is not None for place, _, _ in sheet):
-            by_sheet = sorted(sheet, key=lambda one: (one[0], one[2]))
-            break
-    else:
-        return
+    places = [(sample.date, sample.study_day, order.get(sample.visit)) for sample, _ in own]
+    which = next((i for i in (0, 1) if all(place[i] is not None for place in places)), 2)
+    sheet = [(place[which], *tube) for place, tube in zip(places, own, strict=True) if place[which] is not None]
+    by_sheet = sorted(sheet, key=lambda one: (one[0], one[2]))
     for (place, before, first), (next_place, after, second) in pairwise(by_sheet):
         days = (first - second).days
         if days <= 0 or place == next_place:
