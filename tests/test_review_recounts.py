@@ -51,5 +51,9 @@ def test_a_view_of_an_earlier_count_is_read_as_it_was_after_the_tube_is_counted_
         shown = border(before)
         assert border(views(80.0)) != shown
         assert border(before) == shown
+        for at in (30.0, 40.0, 50.0):
+            latest = views(at)
+        assert latest.file.exists()
+        assert len(list(tmp_path.iterdir())) == 2  # the latest, and the one that may still be shown
     finally:
         recounts.end()

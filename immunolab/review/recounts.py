@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 import time
@@ -64,6 +65,7 @@ class Recounts:
         self._wake = threading.Condition()
         self._busy_until, self._ended = 0.0, False
         self._numbers = itertools.count()
+        self._files: dict[str, list[Path]] = {}
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
@@ -141,8 +143,7 @@ class Recounts:
                     self._waiting.pop(sample_id, None)
 
     def _count(self, sample_id: str, key: _Key) -> TubeRecount:
-        # a name of its own: views that the page shows meanwhile are read from the file before
-        file = self._folder / f"{next(self._numbers)}.npz"
+        file = self._new_file(sample_id)
         try:
             first = self._read(sample_id)
             gated = first.regate(with_gates(first.strategy, dict(key)))
@@ -150,6 +151,16 @@ class Recounts:
             return TubeRecount(key, {c.path: grid_row(vars(c)) for c in gated.population_counts}, ViewFile(file))
         except Exception as error:  # noqa: BLE001  # a traceback of the thread would carry names to the console
             return TubeRecount(key, {}, None, f"could not be counted: {error}")
+
+    def _new_file(self, sample_id: str) -> Path:
+        """Return a file of its own: views that the page shows meanwhile are read from the last; older ones go."""
+        kept = self._files.get(sample_id, [])
+        for older in kept[:-1]:
+            with contextlib.suppress(PermissionError):  # Windows, where it is being read: it goes with the folder
+                older.unlink(missing_ok=True)
+        new = self._folder / f"{next(self._numbers)}.npz"
+        self._files[sample_id] = [*kept[-1:], new]
+        return new
 
     def _key(self, sample_id: str) -> _Key:
         return frozenset(self._saved(sample_id).items())
