@@ -26,6 +26,7 @@ from immunolab.quality.acquisition import TubeHeader, acquisition_table
 from immunolab.quality.batch_drift import TubeRun, drift_sentences, drift_table
 from immunolab.quality.expected_stain import BinnedEvents
 from immunolab.quality.identity import TubeOwner, identity_table
+from immunolab.quality.panel_fit import PanelFit
 from immunolab.quality.staining import staining_findings
 from immunolab.quality.staining_sample import StainingFiles, StainingSample, read_staining_sample, staining_sample
 from immunolab.report import disposition as flow
@@ -86,6 +87,19 @@ def test_an_exchange_is_named_as_one_where_a_stain_of_it_seems_absent(virtual, b
     assert [(one.kind, {one.marker, one.other}) for one in found if one.tube == faulty.sample_id] == [
         ("exchanged", set(pair))
     ]
+
+
+def test_labels_put_back_give_the_fit_of_the_tube_as_it_was(virtual, bleeds, stains) -> None:
+    """What is expected is by the other tubes, which are the same."""
+    name, pair = study_faults.sample_id(virtual, bleeds[2]), (1, 2)
+    right = PanelFit(stains)
+    markers = list(stains[name].markers)
+    i, j = (markers.index(right.markers[k]) for k in pair)
+    columns = stains[name].stains.copy()
+    columns[[i, j]] = columns[[j, i]]
+    wrong = PanelFit(stains | {name: replace(stains[name], stains=columns)})
+    for k in pair:
+        assert wrong.fit(name, k, pair, by_others=True) == right.fit(name, k, by_others=True)
 
 
 @pytest.mark.parametrize("marker", ["CD8", "CXCR3"])

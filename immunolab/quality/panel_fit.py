@@ -98,8 +98,9 @@ class PanelFit:
         by_others
             Whether what is expected is by the other tubes alone: surer, and as slow for every tube anew.
         """
-        events = self._events[tube]
+        events, channel = self._events[tube], a
         if exchanged is not None:
+            channel = exchanged[exchanged[0] == a] if a in exchanged else a
             events = events.copy()
             events[:, list(exchanged)] = events[:, list(exchanged[::-1])]
         tree = self._tree(a, tube if by_others else "")
@@ -108,20 +109,20 @@ class PanelFit:
         total = float((centred**2).sum())
         spread = float(np.sqrt(total / len(stain)))
         error = float(np.mean((rest - np.median(rest)) ** 2))
-        top = float(self._top(tube)[exchanged[exchanged[0] == a] if exchanged and a in exchanged else a])
+        top = float(self._top(tube)[channel])
         if total <= 1e-9 or stain.std() <= 1e-6:
             return StainFit(0.0, 0.0, top, spread, error)
-        slope = self._slope_beside_light(tube, a, stain, centred)
+        slope = self._slope_beside_light(tube, channel, stain, centred)
         return StainFit(float(np.corrcoef(expected, stain)[0, 1]), slope, top, spread, error)
 
-    def _slope_beside_light(self, tube: str, a: int, stain: Array, expected: Array) -> float:
-        """Return the slope of a stain on what is expected, by least squares with the light of all other dyes.
+    def _slope_beside_light(self, tube: str, channel: int, stain: Array, expected: Array) -> float:
+        """Return the slope of a channel's stain on what is expected, by least squares with the light of all other dyes.
 
         Without its antibody a channel holds what compensation leaves of its neighbours: a share of their light, which
         goes along with what is expected where their cells are those of the missing stain.
         """
         lights, products = self._light(tube)
-        others = np.arange(len(products)) != a
+        others = np.arange(len(products)) != channel
         both = np.column_stack([expected, stain - stain.mean()])
         along = lights[:, others].T @ both
         rest = both.T @ both - along.T @ np.linalg.solve(products[np.ix_(others, others)], along)
