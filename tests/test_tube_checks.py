@@ -11,7 +11,7 @@ from builders import data_folder
 
 import immunolab as il
 from immunolab.events.tube import Channel, Tube
-from immunolab.quality.cell_shares import cell_kinds
+from immunolab.quality.cell_shares import cell_kinds, share_rows
 from immunolab.quality.detectors import detector_rows
 from immunolab.quality.events import check_events
 from immunolab.quality.residual_spillover import Line, SpillingPair, matrix_error
@@ -51,6 +51,18 @@ def test_dead_cells_are_found(ordinary: Tube) -> None:
     assert "dead" in warned(planted.drawn(PLAN, dead=0.3))
     kinds = cell_kinds(ordinary)
     assert kinds.single_living.sum() < kinds.single.sum() < kinds.cells.sum() < len(kinds.rows)
+
+
+def test_an_event_without_a_value_does_not_hide_dead_cells_or_debris() -> None:
+    tube = planted.drawn(PLAN, dead=0.3)
+    before = {row["check"]: row["value"] for row in share_rows(tube, cell_kinds(tube))}
+    assert before["dead"] > 20.0  # of these a tube is warned of
+    for value in (np.nan, np.inf):
+        columns = tube.columns.copy()
+        columns[6, 100:150] = columns[tube.find("FSC-A"), 200:210] = value
+        bad = replace(tube, columns=columns)
+        after = {row["check"]: row["value"] for row in share_rows(bad, cell_kinds(bad))}
+        assert after == pytest.approx(before, abs=0.2)
 
 
 def test_a_detector_whose_end_holds_a_population_is_found(ordinary: Tube) -> None:

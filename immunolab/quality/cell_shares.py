@@ -42,7 +42,7 @@ class Kinds:
     Attributes
     ----------
     rows
-        Which events of the tube were looked at.
+        Which events of the tube were looked at; those with a value in every channel.
     debris, doublets, dead
         One value an event looked at; None where the tube has no channel that shows it.
     """
@@ -77,7 +77,10 @@ def cell_kinds(tube: Tube) -> Kinds:
         Linear scale.
     """
     rows = np.arange(0, tube.n_events, max(1, -(-tube.n_events // _LOOKED_AT)))
-    if tube.n_events < _FEWEST:
+    measured = [i for i, channel in enumerate(tube.channels) if channel.kind not in ("time", "other")]
+    # one event without a value is in every compensated channel, whose quantiles would have none either
+    rows = rows[np.isfinite(tube.columns[:, rows][measured]).all(axis=0)]
+    if len(rows) < _FEWEST:
         return Kinds(rows, None, None, None)
     forward = scatter_channel(tube, "FSC", "A")
     debris = None if forward is None else _debris(tube.columns[forward, rows].astype(np.float64))
