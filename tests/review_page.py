@@ -11,6 +11,9 @@ from typing import Any
 
 from review_server import Client, reviewed
 
+# a browser may drop keys until it has shown a page for the first time; of two frames one has been shown
+SHOWN = "() => new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(() => go())))"
+
 
 @dataclass
 class ReviewPage:
@@ -30,12 +33,16 @@ class ReviewPage:
         """Wait until an expression of the page holds; its content policy forbids what `wait_for_function` does."""
         end = time.monotonic() + most
         while not self.page.evaluate(holds):
-            assert time.monotonic() < end, f"not so after {most} s: {holds}; {self.said()}"
+            assert time.monotonic() < end, f"not so after {most} s: {holds}; {self.state()}"
             self.page.wait_for_timeout(20)
 
     def until_said(self, words: str) -> None:
         """Wait until the page says something."""
         self.until(f"document.getElementById('said').textContent.includes({words!r})")
+
+    def state(self) -> str:
+        """Return what tells why something does not come: the page's words, its errors, what it asked for last."""
+        return f"it says {self.said()!r}, its problems are {self.problems[-3:]}, it asked last for {self.requests[-3:]}"
 
     def said(self) -> str:
         return str(self.page.locator("#said").inner_text())
@@ -86,5 +93,6 @@ def review_page(
         seen.page.on("request", lambda one: seen.requests.append(one.url))
         seen.page.goto(seen.home)
         seen.until("!!document.querySelector('.card canvas') && document.querySelector('.card canvas').width > 1")
+        seen.page.evaluate(SHOWN)
         yield seen
         context.close()

@@ -253,9 +253,9 @@ def test_nothing_is_inaccessible_or_wider_than_the_screen(browser, out, width, s
 
 def test_a_server_that_is_gone_is_said_and_the_page_goes_on_when_it_is_back(browser, out):
     with review_page(browser, out) as seen:
-        seen.page.route("**/api/decide", lambda route: route.abort())
+        seen.page.context.set_offline(True)
         seen.page.keyboard.press("a")
         seen.until_said("does not answer. What was saved is kept.")
-        seen.page.unroute("**/api/decide")
+        seen.page.context.set_offline(False)
         seen.page.keyboard.press("a")
         seen.until_said("accepted")
