@@ -210,18 +210,6 @@ def test_a_bridge_without_an_antibody_is_refused_by_its_bright_cells() -> None:
     assert list(stain_gone((bare, first), sides)) == ["CXCR5"]
 
 
-@pytest.mark.parametrize(("share", "kept"), [(0.5, False), (0.8, True)])
-def test_a_median_between_two_clouds_is_no_landmark(share: float, kept: bool) -> None:
-    rng = np.random.default_rng(5)
-    cd4 = np.where(np.arange(4000) < share * 4000, 0.0, 4.0) + rng.normal(0, 0.5, 4000)
-    channel = Channel("FL1-A", "CD4", "CD4")
-    tube = Tube((150.0 * np.sinh(cd4)).astype(np.float32)[None], (channel,), sample_id="t")
-    axis = Dimension("CD4", transform=Asinh(150.0))
-    held = gated_events(tube, Strategy("t", (Population("/all", Rectangle((axis,), (-9.0,), (None,))),)))
-    assert (("all", "CD4") in medians(held, ["all"], {"CD4": axis}, steady=True)) is kept
-    assert ("all", "CD4") in medians(held, ["all"], {"CD4": axis})
-
-
 def crossed(seed: int, fade: float = 0.0, *, as_visits: bool = False) -> tuple[dict, dict]:
     """Four batches that a lot and treatment move, the material in each; twelve patients, visits in all batches."""
     rng = np.random.default_rng(seed)

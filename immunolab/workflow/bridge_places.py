@@ -134,7 +134,7 @@ class PanelPlaces:
         found = {}
         for sample in (*self.bridges, *self.patients):
             gated = self.of_bridges.get(sample.sample_id) or self._gated(sample)
-            landmarks = medians(gated, self.landmarks, self.axes, steady=True)
+            landmarks = medians(gated, self.landmarks, self.axes)
             stained = positives(gated) | by_others(gated, self.axes)
             landmarks |= {key: place for key, place in stained.items() if key in self.stained_landmarks}
             high = heights(gated, self.axes, self.stained_landmarks)
