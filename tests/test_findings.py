@@ -94,6 +94,21 @@ def test_a_share_of_all_enrolled_says_what_a_missing_response_counts_as(run):
         assert ("a missing response counted as none" in found.plain) == said
 
 
+def test_responders_are_told_at_the_last_registered_visit_and_a_visit_of_nobody_is_said(run):
+    endpoint = ResponderProportion(id="sri", source="s", score="SRI_4", visits=("W4", "W8", "W10"))
+    shares = {"n_patients": 8, "percent": 50.0, "ci_low": 15.7, "ci_high": 84.3, "verified": "yes", "cohort": "SLE"}
+    worst = {"percent_worst_case": 50.0, "worst_case_ci_low": 15.7, "worst_case_ci_high": 84.3, "n_evaluable": 8}
+    row = {"score": "SRI_4", "criterion": "responder", **shares, **worst}
+    rows = [row | {"visit": visit, "n_responders": n} for visit, n in (("W8", 5), ("W10", 6), ("W4", 1))]
+    found = response_finding(having(run, responders=pd.DataFrame(rows)), "SLE", endpoint)
+    assert "response at W10 in 6 of 8 patients" in found.plain
+    assert "; 1 at W4 and 5 at W8, of 8" in found.plain
+    rest = [one for one in rows if one["visit"] != "W10"]
+    found = response_finding(having(run, responders=pd.DataFrame(rest)), "SLE", endpoint)
+    assert "response at W8 in 5 of 8 patients" in found.plain
+    assert "No patient was scored at W10, as registered." in found.beside
+
+
 def test_a_response_of_several_levels_says_which_and_how_many_reach_the_higher_ones(run):
     """All ten improved by 20 points, three by 40: "response in 10 of 10" alone would be read as more than it is."""
     levels = {"minimal (20 or more)": 10, "moderate (40 or more)": 3, "major (60 or more)": 0}

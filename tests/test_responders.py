@@ -236,3 +236,13 @@ def test_a_rise_after_the_window_is_no_relapse(day, value):
     rows = pd.DataFrame(lupus("P1", W0=12, W10=2, W24=9)).assign(study_day=[1, 71, day])
     relapse = scores_table(rows, trial).query("score == 'SLE_relapse'").iloc[0]
     assert (relapse["value"] == value) if value is not None else pd.isna(relapse["value"])
+
+
+def test_visits_stand_in_calendar_order_though_the_first_patient_missed_one():
+    seen = [("A", "W2", 0.0), ("A", "W10", 1.0), ("B", "W2", 0.0), ("B", "W4", 1.0), ("B", "W10", 1.0)]
+    assert list(responders(scored(*seen))["visit"]) == ["W2", "W4", "W10"]
+    apart = scored(("A", "W10", 1.0), ("B", "W4", 1.0), ("C", "W2", 0.0))
+    assert list(responders(apart, visits=VISITS)["visit"]) == ["W2", "W4", "W10"]
+    assert list(dict.fromkeys(responses(apart, visits=VISITS)["visit"])) == ["W2", "W4", "W10"]
+    swapped = scored(("A", "W4", 1.0), ("A", "W2", 1.0), ("B", "W2", 0.0), ("B", "W4", 0.0))
+    assert list(responders(swapped, visits=VISITS)["visit"]) == ["W2", "W4"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
 from immunolab.clinical.proportions import proportion
 from immunolab.clinical.scores import criteria
 from immunolab.clinical.scores.method import Criterion
+from immunolab.clinical.visit_order import visits_in_order
 from immunolab.schema.clinical import RESPONDERS, RESPONSES
 
 
@@ -52,7 +53,9 @@ def response(scores: pd.DataFrame, score: str, visits: Iterable[str]) -> tuple[s
     return "", {}
 
 
-def responses(scores: pd.DataFrame, patients: Mapping[str, str] | None = None) -> pd.DataFrame:
+def responses(
+    scores: pd.DataFrame, patients: Mapping[str, str] | None = None, visits: Sequence[str] = ()
+) -> pd.DataFrame:
     """Return every enrolled patient's response by each score at each visit, with the reason where there is none.
 
     Parameters
@@ -61,29 +64,33 @@ def responses(scores: pd.DataFrame, patients: Mapping[str, str] | None = None) -
         Rows of `SCORES`.
     patients
         Cohort by patient, of every patient enrolled (`follow_up.enrolled`); None takes those of the scores.
+    visits
+        The trial's, in calendar order: rows follow it. Without them the order is that of the patients' own visits.
 
     Returns
     -------
     DataFrame
-        Rows of `RESPONSES`: by cohort, the scores with criteria and the visits at which a patient of the cohort was
-        scored; a patient who was not is ``missing`` there.
+        Rows of `RESPONSES`: by cohort, the scores with criteria and, in calendar order, the visits at which a patient
+        of the cohort was scored; a patient who was not is ``missing`` there.
     """
     found = scores[scores["score"].map(lambda name: bool(criteria(str(name)))).astype(bool)]
     everyone = dict.fromkeys(scores["patient_id"].astype(str), "") if patients is None else dict(patients)
     rows = [
         row
         for cohort in dict.fromkeys(everyone.values())
-        for row in _of_cohort(found, [p for p, of in everyone.items() if of == cohort], cohort)
+        for row in _of_cohort(found, [p for p, of in everyone.items() if of == cohort], cohort, visits)
     ]
     return RESPONSES.frame(rows)
 
 
-def _of_cohort(scores: pd.DataFrame, members: list[str], cohort: str) -> Iterator[dict[str, object]]:
+def _of_cohort(
+    scores: pd.DataFrame, members: list[str], cohort: str, visits: Sequence[str]
+) -> Iterator[dict[str, object]]:
     own = scores[scores["patient_id"].astype(str).isin(members)]
     for score, of_score in own.groupby("score", sort=False):
         last = dict(zip(of_score["patient_id"].astype(str), of_score["visit"], strict=True))
-        for visit, at_visit in of_score.groupby("visit", sort=False):
-            there = {str(row["patient_id"]): row for row in at_visit.to_dict("records")}
+        for visit in visits_in_order(of_score, visits):
+            there = {str(row["patient_id"]): row for row in of_score[of_score["visit"] == visit].to_dict("records")}
             for patient in members:
                 head = {"patient_id": patient, "cohort": cohort or None, "score": score, "visit": visit}
                 yield head | _response(str(score), there.get(patient), last.get(patient, ""))
@@ -100,7 +107,9 @@ def _response(score: str, row: Mapping[str, object] | None, last: str) -> dict[s
     return {"value": row["value"], "response": "responder" if met else "non_responder", "reason": None}
 
 
-def responders(scores: pd.DataFrame, patients: Mapping[str, str] | None = None) -> pd.DataFrame:
+def responders(
+    scores: pd.DataFrame, patients: Mapping[str, str] | None = None, visits: Sequence[str] = ()
+) -> pd.DataFrame:
     """Return responders by cohort, score, criterion and visit.
 
     The denominator of ``percent_worst_case`` is every patient enrolled, who is no responder where a value is missing
@@ -113,8 +122,10 @@ def responders(scores: pd.DataFrame, patients: Mapping[str, str] | None = None) 
         Rows of `SCORES`.
     patients
         Cohort by patient, of every patient enrolled (`follow_up.enrolled`); None takes those of the scores.
+    visits
+        As for `responses`.
     """
-    known = responses(scores, patients)
+    known = responses(scores, patients, visits)
     verified = dict(zip(scores["score"], scores["verified"], strict=True))
     rows: list[dict[str, object]] = []
     keys = [known["cohort"].fillna(""), known["score"], known["visit"]]

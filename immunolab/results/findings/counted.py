@@ -32,13 +32,15 @@ def response_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFindi
     table = run.table("responders")
     rows = table[table["score"] == endpoint.response]
     rows = rows[in_cohort(rows, cohort)] if "cohort" in rows else rows
-    rows = rows[rows["visit"].isin(endpoint.visits or tuple(rows["visit"]))]
+    visits = endpoint.visits or tuple(dict.fromkeys(rows["visit"]))
+    rows = rows[rows["visit"].isin(visits)].sort_values("visit", key=lambda v: v.map(visits.index), kind="stable")
     if rows.empty:
         return None
     criteria = list(dict.fromkeys(rows["criterion"]))
     level, stricter = _levels(rows, criteria)
     rows = rows[rows["criterion"] == criteria[0]]
     last = rows.iloc[-1]
+    unseen = [visit for visit in endpoint.visits if visit not in set(rows["visit"])]
     missing = _unanswered(run, cohort, str(endpoint.response), str(last["visit"]))
     percent, low, high = limits(last, "percent_worst_case", "worst_case_")
     share = rate(last["n_responders"], last["n_patients"], percent, low, high)
@@ -59,8 +61,13 @@ def response_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFindi
         of=int(last["n_patients"]),
         missing=missing,
         statistics=_tests(run, cohort, endpoint, last),
-        beside=unverified(last, endpoint),
+        beside=(*_nobody_at(unseen), *unverified(last, endpoint)),
     )
+
+
+def _nobody_at(visits: Sequence[str]) -> tuple[str, ...]:
+    """Return the sentence that registered visits have no score of anyone; nothing where there is none of them."""
+    return (f"No patient was scored at {listed(visits)}, as registered.",) if visits else ()
 
 
 def _levels(rows: pd.DataFrame, criteria: Sequence[str]) -> tuple[str, str]:
