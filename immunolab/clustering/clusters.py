@@ -47,6 +47,10 @@ class Clusters:
         """Number of clusters that training events are in."""
         return int(self.labels.max()) + 1
 
+    def shown(self, scaled: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Return values of each marker on the display scale (markers as the last axis)."""
+        return np.asarray(scaled * self.width + self.low)
+
     def assign(self, events: NDArray[np.floating]) -> Labels:
         """Return the cluster of each event (events x markers, display scale)."""
         blocks = (events[first : first + _BLOCK] for first in range(0, max(len(events), 1), _BLOCK))

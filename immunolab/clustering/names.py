@@ -114,24 +114,35 @@ def name_cluster(levels: Mapping[str, float], candidates: Mapping[str, Sequence[
 
     Notes
     -----
-    A candidate's score is the mean of its conditions' fits, averaged with the worst of them; with equal
-    fit the more specific candidate leads, and one that its definition excludes does not count. The
-    margin is the lead over the best candidate that contradicts it on some marker; under 0.05, or with a
-    score under 0.6, the cluster is ``unassigned`` and the runner-up is what it would have been. The evidence holds the
-    conditions of that best candidate, each with the cluster's level.
+    A candidate's score is the mean of its conditions' fits, averaged with the worst of them. With equal fit the more
+    specific candidate leads, and of equally specific ones (Treg, CD4_EM) the vocabulary's first. One whose definition
+    excludes another that fits as well (under 0.05 less) does not count. The margin is the lead over the best candidate
+    that contradicts it on some marker; under 0.05, or with a score under 0.6, the cluster is ``unassigned`` and the
+    runner-up is what it would have been. The evidence holds the conditions of that best candidate, each with the
+    cluster's level.
     """
     scores = {name: _score(levels, conditions) for name, conditions in candidates.items()}
     if not scores:
         return NO_NAME
-    excluded = {name for name in scores if any(scores.get(o, 0.0) >= scores[name] for o in _excluded(name))}
+    excluded = {
+        name for name in scores if any(scores.get(o, 0.0) > scores[name] - _LEAST_MARGIN for o in _excluded(name))
+    }
     fit = {name: score for name, score in scores.items() if score >= _LEAST_SCORE and name not in excluded}
-    best = max(fit or scores, key=lambda name: scores[name] + _PER_CONDITION * len(candidates[name]))
+    best = _best(fit or scores, candidates)
     rivals = [name for name in scores if _contradict(candidates[name], candidates[best])]
     rival = max(rivals, key=lambda name: scores[name], default="")
     margin = scores[best] - scores.get(rival, 0.0)
     sure = bool(fit) and margin >= _LEAST_MARGIN
     evidence = ", ".join(f"{c.marker}{_WRITTEN[c.level]} {levels[c.marker]:.2f}" for c in candidates[best])
     return ClusterName(best if sure else UNASSIGNED, scores[best], rival if sure else best, margin, evidence)
+
+
+def _best(scores: Mapping[str, float], candidates: Mapping[str, Sequence[Condition]]) -> str:
+    """Return the candidate that leads; of those as specific and less than 0.05 behind the vocabulary's first."""
+    specific = {name: len(candidates[name]) for name in scores}
+    lead = {name: score + _PER_CONDITION * specific[name] for name, score in scores.items()}
+    first = max(lead, key=lead.__getitem__)
+    return next(n for n in lead if specific[n] >= specific[first] and lead[first] - lead[n] < _LEAST_MARGIN)
 
 
 def _excluded(name: str) -> tuple[str, ...]:

@@ -11,15 +11,11 @@ from numpy.typing import NDArray
 
 from immunolab.clustering.cluster_number import FOUND_AGAIN, HALVES, ClusterNumber
 from immunolab.clustering.clusters import Clusters
-from immunolab.clustering.names import NO_NAME, name_cluster, phenotypes_of, two_levels
+from immunolab.clustering.marker_levels import marker_levels
+from immunolab.clustering.names import NO_NAME, name_cluster, phenotypes_of
 from immunolab.clustering.som import Labels
 from immunolab.errors import InputError, Problem
 from immunolab.schema.csv_files import read_text
-
-_LEAST_GAP = 1e-9  # a marker with one level only has no way from negative to positive
-# arcsinh units, of which noise around zero has two thirds as its sd: a median below the first is within it, and stained
-# populations are beyond the second (judgement; ten times the cofactor, as CD4 and CD8 of the shared tubes are and more)
-_IN_NOISE, _POSITIVE = 1.0, 3.0
 
 
 def cluster_profiles(found: Clusters, markers: Sequence[str], *, zeroed: Collection[str] = ()) -> pd.DataFrame:
@@ -43,20 +39,15 @@ def cluster_profiles(found: Clusters, markers: Sequence[str], *, zeroed: Collect
         cluster's level: 0 the marker's negative events, 1 its positive ones), and ``median_MARKER`` on the display
         scale.
     """
-    low, high, apart = np.array([two_levels(column.astype(np.float64)) for column in found.sample.T]).T
-    in_noise = _shown(found, np.median(found.sample, axis=0)) < _IN_NOISE
-    absent = (apart == 0) & np.isin(markers, list(zeroed)) & in_noise
-    low, high = (np.where(absent, (at - found.low) / found.width, own) for at, own in ((0.0, low), (_POSITIVE, high)))
-    parting, lacking = ([marker for marker, yes in zip(markers, of, strict=True) if yes] for of in (apart, absent))
-    candidates = phenotypes_of(parting, lacking)
-    base, gap = low.astype(np.float32), np.maximum(high - low, _LEAST_GAP).astype(np.float32)
+    medians = np.array([_median(found.sample[found.labels == cluster]) for cluster in range(found.n)])
+    levels = marker_levels(found, medians, markers, zeroed)
+    candidates = phenotypes_of(levels.parting, levels.absent)
     rows = []
     for cluster in range(found.n):
-        own = found.sample[found.labels == cluster]
-        median = np.median(own, axis=0) if len(own) else np.full(len(markers), np.nan)
-        place = dict(zip(markers, ((median - base) / gap).tolist(), strict=True))
-        named = name_cluster(place, candidates) if len(own) else NO_NAME
-        shown = _shown(found, median)
+        place = levels.of(medians[cluster], markers)
+        empty = bool(np.isnan(medians[cluster]).any())
+        named = NO_NAME if empty else name_cluster(place, candidates)
+        shown = found.shown(medians[cluster])
         rows.append(
             {
                 "cluster": cluster + 1,
@@ -72,9 +63,9 @@ def cluster_profiles(found: Clusters, markers: Sequence[str], *, zeroed: Collect
     return pd.DataFrame(rows)
 
 
-def _shown(found: Clusters, scaled: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return values of each marker on the display scale."""
-    return np.asarray(scaled * found.width + found.low)
+def _median(events: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the median of each marker, not a number where there is no event."""
+    return np.median(events, axis=0) if len(events) else np.full(events.shape[1], np.nan, dtype=np.float32)
 
 
 def cluster_numbers(number: ClusterNumber) -> pd.DataFrame:
