@@ -11,6 +11,7 @@ import pytest
 import report_fixture
 from pypdf import PdfReader
 
+from immunolab.report.document import breakable
 from immunolab.report.page import write_report
 from immunolab.report.pdf import write_pdf
 from immunolab.schema.formula_cells import neutralised
@@ -198,6 +199,24 @@ def test_paper_loses_nothing(browser, page, tmp_path):
     _holds_everything(PdfReader(tmp_path / "one.pdf"))
     write_pdf(page, tmp_path / "two.pdf")
     assert (tmp_path / "one.pdf").read_bytes() == (tmp_path / "two.pdf").read_bytes()
+
+
+def test_no_table_is_wider_than_paper_or_the_whole_page_would_be_printed_smaller(browser, page):
+    with browsers.opened(browser, page, width=695) as seen:  # px of A4 less its margins; landscape 1024
+        seen.page.emulate_media(media="print")
+        wide = seen.page.evaluate(
+            """() => { document.querySelectorAll("details").forEach(d => d.open = true);
+            return [...document.querySelectorAll("table")].filter(t =>
+            t.getBoundingClientRect().width > (t.classList.contains("many") ? 1024 : 696)).map(t => t.id) }"""
+        )
+    assert wide == []
+
+
+def test_a_path_of_populations_may_go_on_in_the_next_line_and_short_words_may_not():
+    path = "/singlets/viable/CD3/CD4/CD4_mem"
+    assert str(breakable(f"<b> {path} a/b")) == (
+        "&lt;b&gt; /singlets/<wbr>viable/<wbr>CD3/<wbr>CD4/<wbr>CD4_<wbr>mem a/b"
+    )
 
 
 def test_weasyprint_prints_the_same_words(page, tmp_path):

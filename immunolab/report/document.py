@@ -7,7 +7,13 @@ from base64 import b64encode
 from collections.abc import Mapping
 from hashlib import sha256
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+_LONG_WORD = re.compile(r"\S{25,}")  # characters; wider than a column of most tables on paper and on a phone
+_JOINT = re.compile(r"(?<=\w)([/_.,;:|-])(?=\w)")
 
 
 def document(context: Mapping[str, Any], template: str = "report.html.j2") -> str:
@@ -34,6 +40,7 @@ def document(context: Mapping[str, Any], template: str = "report.html.j2") -> st
         lstrip_blocks=True,
     )
     environment.filters["place_name"] = place_name
+    environment.filters["breakable"] = breakable
     style, script = _asset("report.css"), _asset("report.js")
     return environment.get_template(template).render(
         **context, style=Markup(style), script=Markup(script), policy=_policy(style, script)
@@ -49,6 +56,22 @@ def place_name(*parts: str) -> str:
         Words; empty ones are left out.
     """
     return re.sub(r"\s+", "-", "-".join(part for part in parts if part))
+
+
+def breakable(text: str) -> Markup:
+    """Return text for the page in which long words may go on in the next line, behind a joint such as ``/`` or ``_``.
+
+    A path of populations in one line makes its table wider than paper, and browsers then print the whole page smaller.
+
+    Parameters
+    ----------
+    text
+        Of a cell.
+    """
+    from markupsafe import Markup, escape
+
+    parts = [_JOINT.sub("\\1\0", word) if _LONG_WORD.fullmatch(word) else word for word in re.split(r"(\s+)", text)]
+    return Markup("<wbr>").join(escape(part) for part in "".join(parts).split("\0"))
 
 
 def _asset(name: str) -> str:
