@@ -6,6 +6,7 @@ import math
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import pytest
 from test_bridges import values_of
@@ -119,6 +120,9 @@ def test_where_visit_equals_batch_the_answer_is_beside_the_uncorrected_one_and_r
     assert (shift["n"], shift["n_followed"], shift["n_refused"]) == (6, 5, 1)
     assert shift["fold"] > 1.25
     assert shift["fold_bridged"] == pytest.approx(1.0, abs=0.02)
+    # one patient less than fold: odds of 650 + 9i and 500 + 10i of 10,000 for i of 0 to 4, mean of the logs
+    odds = [math.log(n / (10_000 - n)) for i in range(5) for n in (500 + 10 * i, 650 + 9 * i)]
+    assert math.log(shift["fold_same_pairs"]) == pytest.approx((sum(odds[1::2]) - sum(odds[::2])) / 5, abs=1e-3)
     # a tenth more cells within two standard errors: .05 on the log, however many patients share it
     assert shift["move_se"] == pytest.approx(0.05, abs=0.004)
     assert math.log(shift["ci_high_bridged"] / shift["fold_bridged"]) == pytest.approx(1.96 * 0.05, rel=0.1)
@@ -184,3 +188,46 @@ def test_a_pair_with_a_readers_gate_is_left_out_for_that_reason() -> None:
     assert lost["reason"] == "a gate that a reader placed follows no bridge"
     assert pd.isna(lost["sample_refused"])  # no bridge refused the tube, whose other endpoints are counted again
     assert "left out: a gate that a reader placed follows no bridge." in found["bridge_shifts"]["answer"].iloc[0]
+
+
+def bridged_by(factor: list[float], placed: bool = True) -> dict[str, pd.DataFrame]:
+    """Return the tables of six patients whose later Treg are some times as many with borders that follow."""
+    rows, plan = rows_of(150), Plan("W0", "W10", test="t")
+    made = compare_endpoints(rows, plan)
+    counted = rows.rename(columns={"n_events": "n", "n_parent": "of"})[["sample_id", "population", "parent", "n", "of"]]
+    later = counted["sample_id"].str.endswith("W10").to_numpy()
+    counted.loc[later, "n"] = (counted.loc[later, "n"] * factor).round().astype(int)
+    counted = counted.assign(rule="bridge_follows", marker=None)
+    further = counted[later].assign(rule="bridge_error", marker="CD25")
+    one, names = Compared(plan, ("treg",), ""), list(rows["sample_id"]) if placed else []
+    shares = {("Treg", "CD4"): "treg"}
+    return bridged_tables(rows, pd.concat([counted, further]), shares, [one], {}, made.pairs, made.shifts, names)
+
+
+def test_a_bridge_that_moves_a_share_from_every_tubes_own_is_not_believed() -> None:
+    wrong = [1.22, 1.3, 1.25, 1.2, 1.28, 1.24]
+    found = bridged_by(wrong)
+    assert set(found["bridge_pairs"]["outcome"]) == {"refused"}
+    assert found["bridge_pairs"]["after_bridged"].isna().all()
+    shift = found["bridge_shifts"].iloc[0]
+    assert (shift["n_refused"], pd.isna(shift["fold_bridged"]), pd.isna(shift["unseen"])) == (6, True, True)
+    assert "Not answered" in shift["answer"]
+    assert "borders that follow the bridge change it by +27 % beside each tube's own (6 patients" in shift["answer"]
+    assert set(bridged_by(wrong, placed=False)["bridge_pairs"]["outcome"]) == {"followed"}  # drawn gates know no better
+
+
+def test_a_bridge_that_agrees_with_every_tubes_own_says_what_it_could_hide() -> None:
+    scatter = np.array([0.04, -0.02, 0.03, -0.05, 0.02, 0.01])
+    found = bridged_by(list(np.exp(scatter)))
+    assert set(found["bridge_pairs"]["outcome"]) == {"followed"}
+    assert found["bridge_shifts"]["unseen"].iloc[0] == pytest.approx(0.1)  # a tenth of the odds, whatever the spread
+    wide = bridged_by(list(np.exp(5 * scatter)))["bridge_shifts"].iloc[0]
+    error = (5 * scatter).std(ddof=1) / math.sqrt(6)
+    assert wide["unseen"] == pytest.approx(2.015 * error, rel=0.1)  # Student, 5 degrees of freedom, p = .1
+    assert wide["n_followed"] == 6
+
+
+def test_patients_who_are_answered_otherwise_one_by_one_are_not_answered() -> None:
+    found = bridged_by(list(np.exp([0.5, -0.5, 0.4, -0.4, 0.5, -0.5])))
+    assert set(found["bridge_pairs"]["outcome"]) == {"refused"}
+    assert "patient by patient" in found["bridge_shifts"]["answer"].iloc[0]

@@ -210,6 +210,18 @@ def test_a_bridge_without_an_antibody_is_refused_by_its_bright_cells() -> None:
     assert list(stain_gone((bare, first), sides)) == ["CXCR5"]
 
 
+@pytest.mark.parametrize(("share", "kept"), [(0.5, False), (0.8, True)])
+def test_a_median_between_two_clouds_is_no_landmark(share: float, kept: bool) -> None:
+    rng = np.random.default_rng(5)
+    cd4 = np.where(np.arange(4000) < share * 4000, 0.0, 4.0) + rng.normal(0, 0.5, 4000)
+    channel = Channel("FL1-A", "CD4", "CD4")
+    tube = Tube((150.0 * np.sinh(cd4)).astype(np.float32)[None], (channel,), sample_id="t")
+    axis = Dimension("CD4", transform=Asinh(150.0))
+    held = gated_events(tube, Strategy("t", (Population("/all", Rectangle((axis,), (-9.0,), (None,))),)))
+    assert (("all", "CD4") in medians(held, ["all"], {"CD4": axis}, steady=True)) is kept
+    assert ("all", "CD4") in medians(held, ["all"], {"CD4": axis})
+
+
 def crossed(seed: int, fade: float = 0.0, *, as_visits: bool = False) -> tuple[dict, dict]:
     """Four batches that a lot and treatment move, the material in each; twelve patients, visits in all batches."""
     rng = np.random.default_rng(seed)
@@ -254,6 +266,23 @@ def test_another_donor_is_known_by_the_lineages() -> None:
     other = {"CD4": (4500, 10_000), "CD4_naive": (1500, 6000), "NK": (2000, 10_000)}
     assert other_donor(one, again, {}) == ""
     assert "CD4_naive is 50 % in one tube and 25 % in the other" in other_donor(one, other, {})
+
+
+def test_another_donor_with_the_same_lineages_is_known_by_memory_and_helpers() -> None:
+    lineages = {"CD4": (6000, 10_000), "CD4_naive": (3000, 6000), "NK": (800, 10_000)}
+    subsets = ("CD4_CM", "CD4_EM", "Tfh_CXCR5", "Th1", "Th2", "Th17")
+    one = lineages | dict.fromkeys(subsets, (2000, 10_000))
+    # two runs of one donor's material (HIPC Lyoplate, expert's gates) differ by .03 to .15 log odds
+    again = lineages | dict(zip(subsets, [(n, 10_000) for n in (2150, 1900, 2200, 1850, 2100, 1950)], strict=True))
+    other = lineages | dict(zip(subsets, [(n, 10_000) for n in (1300, 2600, 1300, 3300, 1100, 3900)], strict=True))
+    assert other_donor(one, again, {}) == ""
+    assert "Th17 is 20 % in one tube and 39 % in the other" in other_donor(one, other, {})
+
+
+def test_one_share_whose_gate_failed_is_no_other_donor() -> None:
+    subsets = ("CD4", "CD4_naive", "NK", "CD4_CM", "CD4_EM", "Tfh_CXCR5", "Th1", "Th17")
+    one = dict.fromkeys(subsets, (2000, 10_000))
+    assert other_donor(one, one | {"Th1": (300, 10_000)}, {}) == ""
 
 
 def test_a_bridge_beyond_its_charts_warns_in_quality_and_many_charts_do_not_by_chance() -> None:

@@ -19,7 +19,8 @@ from immunolab.schema.contrast import JOINED_BY
 
 FURTHER = 2.0
 """Standard errors that borders are moved further by: one changes few events (judgement)."""
-_SCALES: tuple[Scale, ...] = ("logit", "log")  # those of a fold
+FOLD_SCALES: tuple[Scale, ...] = ("logit", "log")
+"""Scales of a fold."""
 
 Parts = Mapping[tuple[str, str], float]
 """(marker, batch) -> what one standard error of that batch's move changes a shift by."""
@@ -36,7 +37,7 @@ def tube_errors(counted: pd.DataFrame, further: pd.DataFrame, scale: str) -> dic
         ``logit`` or ``log``; nothing is returned for another.
     """
     found: dict[str, dict[str, float]] = {}
-    known = next((one for one in _SCALES if one == scale), None)
+    known = next((one for one in FOLD_SCALES if one == scale), None)
     if known is None or further.empty:
         return found
     joined = further.merge(counted[["sample_id", "n", "of"]], on="sample_id", suffixes=("", "_first"))

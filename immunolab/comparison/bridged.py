@@ -3,44 +3,48 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
 
-from immunolab.comparison.bridge_errors import Parts, pair_parts, shift_error, tube_errors, widened
+from immunolab.comparison.bridge_agreement import TwoAnswers, agreements, disagreements
+from immunolab.comparison.bridge_design import (
+    ONE_BATCH,
+    Batches,
+    ByReaders,
+    Group,
+    answer_of,
+    batches_of,
+    by_readers_of,
+    design_of,
+    group_of,
+    sides_of,
+)
+from immunolab.comparison.bridge_errors import FOLD_SCALES, Parts, pair_parts, shift_error, tube_errors, widened
 from immunolab.comparison.plan import Compared, Plan
 from immunolab.comparison.table import Comparison, compare_endpoints
 from immunolab.errors import ComparisonError, InputError
 from immunolab.intervals import NORMAL_95
 from immunolab.schema.bridges import BRIDGE_ERROR, BRIDGE_FOLLOWS, BRIDGE_PAIRS, BRIDGE_SHIFTS
 from immunolab.schema.contrast import JOINED_BY
-from immunolab.schema.flags import READERS, split
 
-_FEWEST = 3  # pairs of a tested shift, as everywhere (`Code.E_N_MIN`)
-_ONE, _MIXED, _SAME = "one batch a patient", "batches differ within patients", "visit equals batch"
 _MOST_REASONS = 3  # of pairs that are left out, in words: bridge_pairs has all
-_NOT_SAID = (
-    "what the bridge does not show (intensities, absolute counts, gates of scatter and viability) is not answered"
-)
-
-
-_Batches = Mapping[tuple[str, str], str]
-"""(patient, visit) -> batch."""
-_ByReaders = frozenset[tuple[str, str, str]]
-"""(patient, visit, endpoint) whose number depends on a reader's gate."""
 
 
 @dataclass(frozen=True)
 class _Recounted:
-    """One comparison with its rows counted again: of every patient whose borders all followed."""
+    """One comparison with its rows counted again, of every patient whose borders all followed, and not, of the same."""
 
     plan: Plan
     endpoints: frozenset[str]
     again: Comparison | None
+    same: Comparison | None
     reasons: Mapping[str, tuple[str, str]]
     parts: Mapping[tuple[str, str], Parts]
+    agreed: Mapping[tuple[str, Group], TwoAnswers] = field(default_factory=dict)
+    doubted: Mapping[tuple[str, Group], str] = field(default_factory=dict)
 
 
 def bridged_tables(
@@ -51,6 +55,7 @@ def bridged_tables(
     refused: Mapping[str, str],
     pairs: pd.DataFrame,
     shifts: pd.DataFrame,
+    placed: Collection[str] = (),
 ) -> dict[str, pd.DataFrame]:
     """Return bridge_shifts and bridge_pairs; empty tables are left out.
 
@@ -68,13 +73,16 @@ def bridged_tables(
         sample_id -> why its borders did not follow.
     pairs, shifts
         Rows of PAIRS and SHIFTS of the uncorrected comparison.
+    placed
+        Tubes whose own borders their events placed: what follows is compared with these.
     """
     keys = zip(counted["population"], counted["parent"], strict=True)
     own = counted.assign(endpoint=[shares.get(key) for key in keys]).dropna(subset=["endpoint"])
     further = own[own["rule"] == BRIDGE_ERROR]
     own = own[own["rule"] == BRIDGE_FOLLOWS]
-    found = [_followed(rows, own, further, one, refused) for one in compared]
-    wanted, batches, by_readers = set(shares.values()), _batches(rows), _by_readers(rows)
+    wanted, batches, by_readers = set(shares.values()), batches_of(rows), by_readers_of(rows)
+    checked = rows[rows["sample_id"].isin(list(placed))]
+    found = [_believed(rows, own, further, one, refused, checked, pairs) for one in compared]
     of_pairs: list[dict[str, Any]] = []
     of_shifts: list[dict[str, Any]] = []
     for one in found:
@@ -111,7 +119,45 @@ def _followed(
     except (ComparisonError, InputError):
         made = None  # no pair is left: its rows say why
     parts = {} if made is None else _parts(made.pairs, own, counted, further)
-    return _Recounted(one.plan, frozenset(one.endpoints), made, reasons, parts)
+    same = None if made is None else compare_endpoints(_rows_of(own, made.pairs), plan)
+    return _Recounted(one.plan, frozenset(one.endpoints), made, same, reasons, parts)
+
+
+def _rows_of(rows: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the patients and endpoints that some pairs are of, without their batches."""
+    held = set(zip(pairs["patient_id"].astype(str), pairs["endpoint"], strict=True))
+    keys = zip(rows["patient_id"].astype(str), rows["endpoint"], strict=True)
+    return rows[[key in held for key in keys]].drop(columns="batch", errors="ignore")
+
+
+def _believed(
+    rows: pd.DataFrame,
+    counted: pd.DataFrame,
+    further: pd.DataFrame,
+    one: Compared,
+    refused: Mapping[str, str],
+    checked: pd.DataFrame,
+    pairs: pd.DataFrame,
+) -> _Recounted:
+    """Return a comparison counted again without the shares that tubes' own borders contradict."""
+    found, batches = _followed(rows, counted, further, one, refused), batches_of(checked)
+    if found.again is None or not batches:
+        return found
+    own = _by_key(pairs[pairs["endpoint"].isin(one.endpoints)])
+    groups: dict[tuple[str, str], Group] = {}
+    apart = []
+    for key, pair in _by_key(found.again.pairs).items():
+        group = group_of(pair, batches)
+        if key in own and group[0] != group[1] and "" not in group[0] + group[1] and pair["shift_scale"] in FOLD_SCALES:
+            groups[key] = group
+            apart.append((key[1], group, float(pair["shift"] - own[key]["shift"])))
+    agreed = agreements(apart)
+    doubted = disagreements(agreed)
+    lost = {key for key, group in groups.items() if (key[1], group) in doubted}
+    if lost:
+        held = [key not in lost for key in zip(rows["patient_id"].astype(str), rows["endpoint"], strict=True)]
+        found = _followed(rows[held], counted, further, one, refused)
+    return replace(found, agreed=agreed, doubted=doubted)
 
 
 def _parts(
@@ -133,16 +179,18 @@ def _parts(
     return found
 
 
-def _pair_rows(pairs: pd.DataFrame, one: _Recounted, batches: _Batches, by_readers: _ByReaders) -> list[dict[str, Any]]:
+def _pair_rows(pairs: pd.DataFrame, one: _Recounted, batches: Batches, by_readers: ByReaders) -> list[dict[str, Any]]:
     again = {} if one.again is None else _by_key(one.again.pairs)
     found = []
     for row in pairs.to_dict("records"):
         other = again.get((str(row["patient_id"]), str(row["endpoint"])))
         sample, reason = one.reasons.get(str(row["patient_id"]), (None, None))
         if other is None and reason is None:
-            reason = _left_out(row, batches, by_readers)
+            reason = one.doubted.get((str(row["endpoint"]), group_of(row, batches))) or _left_out(
+                row, batches, by_readers
+            )
         parts = one.parts.get((str(row["patient_id"]), str(row["endpoint"])))
-        if parts is None and _design([row], batches) == _ONE:
+        if parts is None and design_of([row], batches) == ONE_BATCH:
             parts = {}  # no border had to move
         found.append(
             {name: row[name] for name in ("patient_id", "cohort", "endpoint", "visit_before", "visit_after", "unit")}
@@ -154,12 +202,12 @@ def _pair_rows(pairs: pd.DataFrame, one: _Recounted, batches: _Batches, by_reade
     return found
 
 
-def _left_out(row: Mapping[Any, Any], batches: _Batches, by_readers: _ByReaders) -> str:
+def _left_out(row: Mapping[Any, Any], batches: Batches, by_readers: ByReaders) -> str:
     """Return the reason why a pair was not counted again though no bridge refused."""
     visits = [visit for side in ("visit_before", "visit_after") for visit in str(row[side]).split(JOINED_BY)]
     if any((str(row["patient_id"]), visit, str(row["endpoint"])) in by_readers for visit in visits):
         return "a gate that a reader placed follows no bridge"
-    named = all("" not in side for side in _sides(row, batches))
+    named = all("" not in side for side in sides_of(row, batches))
     return "a population has no border in one of the tubes" if named else "the sheet names no batch of a tube"
 
 
@@ -183,9 +231,12 @@ def _by_key(pairs: pd.DataFrame) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def _shift_rows(
-    shifts: pd.DataFrame, pairs: Sequence[Mapping[str, Any]], one: _Recounted, batches: _Batches
+    shifts: pd.DataFrame, pairs: Sequence[Mapping[str, Any]], one: _Recounted, batches: Batches
 ) -> list[dict[str, Any]]:
-    again = {} if one.again is None else {(_text(r["cohort"]), r["endpoint"]): r for r in _records(one.again.shifts)}
+    again, same = (
+        {} if made is None else {(_text(r["cohort"]), r["endpoint"]): r for r in _records(made.shifts)}
+        for made in (one.again, one.same)
+    )
     found = []
     for row in _records(shifts):
         cohort, endpoint = _text(row["cohort"]), str(row["endpoint"])
@@ -193,7 +244,7 @@ def _shift_rows(
         parts = [one.parts.get((str(p["patient_id"]), endpoint)) for p in own if p["outcome"] == "followed"]
         refused = [p for p in own if p["outcome"] == "refused"]
         other = again.get((cohort, endpoint), {})
-        design = _design(own, batches)
+        design = design_of(own, batches)
         reasons = list(dict.fromkeys(str(p["reason"]) for p in refused))
         reason = "; ".join([*reasons[:_MOST_REASONS], *(["and others"] if len(reasons) > _MOST_REASONS else [])])
         error = _error(parts, design)
@@ -201,18 +252,24 @@ def _shift_rows(
             {name: row[name] for name in ("cohort", "endpoint", "contrast", "fold")}
             | {"ci_low": _as_fold(row, "ci_low"), "ci_high": _as_fold(row, "ci_high")}
             | {"n": len(own), "n_followed": len(own) - len(refused), "n_refused": len(refused)}
-            | {"fold_bridged": other.get("fold")}
+            | {"fold_same_pairs": same.get((cohort, endpoint), {}).get("fold"), "fold_bridged": other.get("fold")}
             | {f"{name}_bridged": _as_fold(_with_error(other, error), name) for name in ("ci_low", "ci_high")}
-            | {"move_se": error, "design": design}
-            | {"answer": _answer(design, len(own) - len(refused), len(refused), reason, withheld=error is None)}
+            | {"move_se": error, "unseen": _unseen(one, endpoint), "design": design}
+            | {"answer": answer_of(design, len(own) - len(refused), len(refused), reason, withheld=error is None)}
         )
     return found
+
+
+def _unseen(one: _Recounted, endpoint: str) -> float | None:
+    """Return the largest common error that own borders would not have shown, over the batches that are answered."""
+    own = [a.unseen for key, a in one.agreed.items() if key[0] == endpoint and key not in one.doubted]
+    return max(own, default=None)
 
 
 def _error(parts: Sequence[Parts | None], design: str) -> float | None:
     """Return the standard error from the moves; None where it is not known though borders followed."""
     known = [one for one in parts if one is not None]
-    if design == _ONE:
+    if design == ONE_BATCH:
         return 0.0
     if not known or len(known) < len(parts) or not any(known):
         return None
@@ -244,59 +301,3 @@ def _as_fold(row: Mapping[str, Any], name: str) -> float | None:
     if value is None or pd.isna(value) or row.get("fold") is None or pd.isna(row["fold"]):
         return None
     return math.exp(float(value))
-
-
-def _batches(rows: pd.DataFrame) -> _Batches:
-    """Return the batch of each patient's visit, where the sheet names one."""
-    known = rows.dropna(subset=["batch"]) if "batch" in rows else rows.iloc[:0].assign(batch="")
-    return {(str(p), str(v)): str(b) for p, v, b in zip(*(known[c] for c in _PLACES), strict=True)}
-
-
-def _by_readers(rows: pd.DataFrame) -> _ByReaders:
-    if "flag" not in rows:
-        return frozenset()
-    own = rows.loc[[not READERS.isdisjoint(split(words)) for words in rows["flag"]]]
-    return frozenset(zip(*(own[name].astype(str) for name in ("patient_id", "visit", "endpoint")), strict=True))
-
-
-def _sides(pair: Mapping[str, Any], batches: _Batches) -> tuple[set[str], set[str]]:
-    """Return the batches of a pair's earlier and later tubes; "" for those of none."""
-    before, after = (
-        {batches.get((str(pair["patient_id"]), visit), "") for visit in str(pair[side]).split(JOINED_BY)}
-        for side in ("visit_before", "visit_after")
-    )
-    return before, after
-
-
-def _design(pairs: Sequence[Mapping[str, Any]], batches: _Batches) -> str:
-    """Return how batches are distributed over the visits of some pairs."""
-    sides = [_sides(pair, batches) for pair in pairs]
-    if all(before == after and len(before) == 1 and "" not in before for before, after in sides):
-        return _ONE
-    before, after = (set().union(*(pair[i] for pair in sides)) for i in (0, 1))
-    return _SAME if before.isdisjoint(after) else _MIXED
-
-
-_PLACES = ("patient_id", "visit", "batch")
-
-
-def _answer(design: str, n_followed: int, n_refused: int, reason: str, *, withheld: bool) -> str:
-    """Return what can be answered and what cannot, in words."""
-    pairs = "1 pair is" if n_refused == 1 else f"{n_refused} pairs are"
-    left = f" {pairs} left out: {reason}." if n_refused else ""
-    left += " Its limits are withheld: the error of the moves is not known." if withheld and n_followed else ""
-    if design == _ONE:
-        return f"Every patient's visits are of one batch: nothing had to follow.{left}"
-    if n_followed < _FEWEST:
-        lost = (
-            "batch and visit coincide, so that the uncorrected shift may be the batches'; " if design == _SAME else ""
-        )
-        return (
-            f"Not answered: {lost}the bridge can be used for {n_followed} pair{'' if n_followed == 1 else 's'}.{left}"
-        )
-    if design == _SAME:
-        return (
-            "Batch and visit coincide: the uncorrected shift may be the batches'. With borders that follow the bridge "
-            f"the shift of this share can be answered, as far as the bridge holds; {_NOT_SAID}.{left}"
-        )
-    return f"Borders followed the bridge from batch to batch; {_NOT_SAID}.{left}"

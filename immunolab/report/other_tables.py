@@ -75,10 +75,12 @@ _NOTES = {  # what the columns hold, where their names do not say it
         "grade. Patient years: time followed in the phase."
     ),
     "bridge_shifts": (
-        "Fold: uncorrected, with its 95 % limits; bridged: the same with borders (no event) that follow the bridging "
-        "control by channel and batch, not adjusted for batch. The limits hold the patients' spread and the error of "
-        "the moves (move se, common to a batch's patients and not averaged over them). They are too narrow where a "
-        "bridge's tube was pipetted unlike the others of its batch by less than the check against patients can see."
+        "Fold: uncorrected, with its 95 % limits; same pairs: of the pairs that followed alone, which bridged is to be "
+        "read beside; bridged: the same with borders (no event) that follow the bridging control by channel and batch, "
+        "not adjusted for batch. The limits hold the patients' spread and the error of the moves (move se, common to a "
+        "batch's patients and not averaged over them). They do not hold what a wrong bridge may change unseen: at most "
+        "about unseen (log scale; 0.1 is a tenth of the odds), where data place each tube's own borders; with drawn "
+        "gates it is not known."
     ),
     "bridge_pairs": (
         "Before, after: uncorrected values in the unit named; bridged: the same with borders that follow. Verdict: the "

@@ -9,6 +9,7 @@ import pandas as pd
 from immunolab.comparison.bridge_charts import chart_rows, cv_rows
 from immunolab.comparison.bridged import bridged_tables
 from immunolab.errors import Problem
+from immunolab.gating.gate_source import Gates
 from immunolab.report.table_diff import differences, file_in, read_written
 from immunolab.results.run import Run
 from immunolab.schema.bridges import BRIDGE_CV, BRIDGE_PAIRS, BRIDGE_SHIFTS, BRIDGES
@@ -19,7 +20,8 @@ from immunolab.schema.table import Table
 
 _LIMITS = ("centre", "low_2s", "high_2s", "low_3s", "high_3s", "deviation")
 _CVS = ("n_materials", "n_runs", "df", "mean", "cv_percent", "cv_low", "cv_high", "assay_cv_percent")
-_SHIFTS = ("n", "n_followed", "n_refused", "fold", "fold_bridged", "ci_low_bridged", "ci_high_bridged", "move_se")
+_FOLDS = ("fold", "fold_same_pairs", "fold_bridged", "ci_low_bridged", "ci_high_bridged")
+_SHIFTS = ("n", "n_followed", "n_refused", *_FOLDS, "move_se", "unseen")
 _PAIR_NUMBERS = ("before", "after", "before_bridged", "after_bridged", "move_se")
 
 
@@ -80,6 +82,13 @@ def _followed(run: Run) -> Iterator[Problem]:
     paths = [run.folder / "samples" / name / "other_gatings.csv" for name in dict.fromkeys(rows["sample_id"])]
     counted = OTHER_GATINGS.read(*(path for path in paths if path.exists()))
     shares = {e.share: e.id for e in run.study.endpoints if e.share}
-    again = bridged_tables(rows, counted, shares, run.compared, refused, known["pairs"], known["shifts"])
+    placed = [s.sample_id for s in run.study.samples if _by_events(run, s.panel)]
+    again = bridged_tables(rows, counted, shares, run.compared, refused, known["pairs"], known["shifts"], placed)
     yield from _compared(run, BRIDGE_SHIFTS, again["bridge_shifts"], _SHIFTS, ("design",))
     yield from _compared(run, BRIDGE_PAIRS, again["bridge_pairs"], _PAIR_NUMBERS, ("verdict_bridged", "outcome"))
+
+
+def _by_events(run: Run, panel: str) -> bool:
+    """Return whether a tube's events place its borders."""
+    named = run.study.panels.get(panel)
+    return Gates(run.strategies.get(panel), follow=named.follow if named else False).needs_fit

@@ -28,10 +28,19 @@ from immunolab.workflow.read_tube import Prepared
 
 @dataclass(frozen=True)
 class BridgeOutcome:
-    """What became of a tube's borders: which ones followed, and why not where they were refused."""
+    """What became of a tube's borders: which ones followed, and why not where they were refused.
+
+    Attributes
+    ----------
+    outcome, reason
+        ``anchor`` is of the batch that others follow from.
+    placed
+        Whether the tube's own borders were placed by its events.
+    """
 
     outcome: Literal["anchor", "followed", "refused"]
     reason: str = ""
+    placed: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,10 +101,11 @@ def follow_bridges(
     changed, tubes, rows, channels = dict(gates), {}, [], []
     for name, panel in panels.items():
         places = PanelPlaces(study, name, prepared, gates)
-        found = _PanelBridges(panel, places, BridgeWays(places))
+        found = _PanelBridges(panel, places, BridgeWays(places, panel.gates.needs_fit))
         channels += places.channels
         for sample in places.patients if study.quality.bridge == "follow" else ():
-            changed[sample.sample_id], tubes[sample.sample_id] = found.follow(sample)
+            changed[sample.sample_id], outcome = found.follow(sample)
+            tubes[sample.sample_id] = replace(outcome, placed=panel.gates.needs_fit)
         rows += found.ways.rows
     return Bridged(changed, tubes, BRIDGE_MOVES.frame(rows), channels)
 
@@ -114,7 +124,7 @@ class _PanelBridges:
 
     def anchor(self, sample: Sample) -> str:
         """Return the batch that a tube's borders follow from."""
-        if not (self.panel.gates.needs_fit or self.panel.gates.follow):
+        if not self.panel.gates.needs_fit:
             return self.places.study.quality.reference or self.order[0]
         own = Counter(s.batch for s in self.places.patients if s.patient_id == sample.patient_id)
         if self.places.study.quality.reference in own:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from immunolab.events.storage import load_tube
+from immunolab.gating.evaluate import Mask
 from immunolab.gating.following.bridge import gated_events, stain_edges
 from immunolab.gating.following.bridge_checks import LANDMARKS, LandmarkPlaces
 from immunolab.gating.following.landmarks import by_others, heights, medians, positives
@@ -22,11 +23,15 @@ from immunolab.gating.tube_gates import TubeGates
 from immunolab.study.sheet import Sample, Study
 from immunolab.workflow.read_tube import Prepared
 
-_LINEAGES = (
+LINEAGES = (
     *(("CD4", "CD3"), ("CD8", "CD3"), ("CD4_naive", "CD4")),
     *(("CD8_naive", "CD8"), ("B", "lymphocytes"), ("NK", "lymphocytes")),
 )
-"""Shares by which a person is known again; each population and its denominator."""
+SUBSETS = (
+    *(("CD4_CM", "CD4"), ("CD4_EM", "CD4"), ("Treg", "CD4"), ("Tfh_CXCR5", "CD4")),
+    *(("Th1", "helper"), ("Th2", "helper"), ("Th17", "helper")),
+)
+"""Shares by which a person is known again; each population and its denominator. Borders of subsets have no gap."""
 _MOST_LANDMARKS = (
     5  # populations of a lab's own strategy, whose names say nothing (judgement: the largest change least)
 )
@@ -130,21 +135,30 @@ class PanelPlaces:
 
     @cached_property
     def of_tubes(self) -> dict[str, tuple[LandmarkPlaces, dict[str, tuple[int, int]]]]:
-        """Where the landmarks of every tube are, and its lineages' shares."""
+        """Where the landmarks of every tube are, and the shares by which a person is known again."""
         found = {}
         for sample in (*self.bridges, *self.patients):
             gated = self.of_bridges.get(sample.sample_id) or self._gated(sample)
-            landmarks = medians(gated, self.landmarks, self.axes)
+            landmarks = medians(gated, self.landmarks, self.axes, steady=True)
             stained = positives(gated) | by_others(gated, self.axes)
             landmarks |= {key: place for key, place in stained.items() if key in self.stained_landmarks}
             high = heights(gated, self.axes, self.stained_landmarks)
-            found[sample.sample_id] = LandmarkPlaces(sample.patient_id, landmarks, sample.visit, high), _shares(gated)
+            shares = shares_of(gated.masks, (*LINEAGES, *SUBSETS))
+            found[sample.sample_id] = LandmarkPlaces(sample.patient_id, landmarks, sample.visit, high), shares
         return found
 
 
-def _shares(gated: GatedEvents) -> dict[str, tuple[int, int]]:
-    """Return population -> (events, of how many) of the lineages that a tube has."""
+def shares_of(masks: Mapping[str, Mask], wanted: Sequence[tuple[str, str]]) -> dict[str, tuple[int, int]]:
+    """Return population -> (events, of how many) of the shares that a tube has.
+
+    Parameters
+    ----------
+    masks
+        Events of its populations, by path.
+    wanted
+        Populations and denominators.
+    """
     sizes: dict[str, int] = {}
-    for path, mask in gated.masks.items():
+    for path, mask in masks.items():
         sizes.setdefault(path.rsplit("/", 1)[-1], int(mask.sum()))
-    return {name: (sizes[name], sizes[of]) for name, of in _LINEAGES if name in sizes and sizes.get(of)}
+    return {name: (sizes[name], sizes[of]) for name, of in wanted if name in sizes and sizes.get(of)}

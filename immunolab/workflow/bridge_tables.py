@@ -92,8 +92,9 @@ def bridge_tables(
         counted = OTHER_GATINGS.read(*(path for path in paths if path.exists()))
         shares = {e.share: e.id for e in endpoints if e.share}
         refused = {name: one.reason for name, one in bridged.tubes.items() if one.outcome == "refused"}
+        placed = [name for name, one in bridged.tubes.items() if one.placed]
         found |= bridged_tables(
-            tables["endpoints"], counted, shares, compared, refused, tables["pairs"], tables["shifts"]
+            tables["endpoints"], counted, shares, compared, refused, tables["pairs"], tables["shifts"], placed
         )
     return {name: table for name, table in found.items() if len(table)}
 

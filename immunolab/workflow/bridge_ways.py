@@ -22,7 +22,7 @@ from immunolab.gating.following.bridge_checks import (
 from immunolab.gating.following.channel_move import ENOUGH
 from immunolab.gating.following.lone_bridge import lone_tubes
 from immunolab.study.sheet import Sample
-from immunolab.workflow.bridge_places import PanelPlaces
+from immunolab.workflow.bridge_places import SUBSETS, PanelPlaces, shares_of
 
 MOST_REASONS = 3
 """Reasons of a refusal, in words."""
@@ -58,9 +58,13 @@ class BridgeWays:
     ----------
     places
         Where the landmarks of its tubes are.
+    placed
+        Whether the events of every tube place its borders; where they do not, the borders of subsets are carried by the
+        bridge before their shares are compared.
     """
 
     places: PanelPlaces
+    placed: bool
     _found: dict[tuple[str, str], list[Way]] = field(default_factory=dict)
 
     def between(self, first: str, second: str) -> list[Way]:
@@ -102,6 +106,8 @@ class BridgeWays:
             self.places.of_tubes[before.sample_id],
             self.places.of_tubes[after.sample_id],
         )
+        if not self.placed:
+            shares_there = shares_there | shares_of(way.moves.masks, SUBSETS)
         if text := other_donor(shares, shares_there, self._odds):
             way.reasons.append(text)
         batches = (before.batch, after.batch)

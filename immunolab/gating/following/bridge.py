@@ -91,6 +91,11 @@ class BridgeMoves:
             except (BridgeRefused, GatingError, KeyError):
                 continue  # who asks for a move below it gets that of the population above
 
+    @property
+    def masks(self) -> Mapping[str, Mask]:
+        """Events of the second tube in the first one's populations, their borders carried, by path."""
+        return self._carried
+
     def nudged(self, name: str, errors: float) -> BridgeMoves:
         """Return the same moves with standard errors added on one channel.
 

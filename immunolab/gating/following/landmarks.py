@@ -15,13 +15,16 @@ LANDMARK_EVENTS = 100  # fewest events of a landmark population: its median is t
 # most events within a spread of a border, share of the positives: however it cuts them, the positives' median changes
 # by less than .13 of their spread (normal distribution; a lot moves a channel by about a spread)
 _APART = 0.1
+# most that the quantiles of .4 and .6 are apart, shares of the spread, .5 in a normal cloud: of two clouds of nearly
+# one size the median jumps from one to the other when a patient's cells change by a little (judgement)
+_ONE_CLOUD = 0.8
 
 Median = tuple[float, float, int]
 """Median, robust sd and events of a population on a channel."""
 
 
 def medians(
-    gated: GatedEvents, names: Sequence[str], dimensions: Mapping[str, Dimension]
+    gated: GatedEvents, names: Sequence[str], dimensions: Mapping[str, Dimension], *, steady: bool = False
 ) -> dict[tuple[str, str], tuple[float, float, int]]:
     """Return (landmark, marker) -> median, robust sd and events of a landmark population on a channel.
 
@@ -33,6 +36,8 @@ def medians(
         Names of the landmark populations; ``root`` is all events.
     dimensions
         Axis by marker.
+    steady
+        Only where the median is inside a cloud, and not between two.
     """
     by_name = {p.path.rsplit("/", 1)[-1]: p.path for p in gated.strategy.populations}
     found: dict[tuple[str, str], tuple[float, float, int]] = {}
@@ -43,8 +48,9 @@ def medians(
         rows = slice(None) if mask is None else mask
         for marker, dimension in dimensions.items():
             if dimension.name in gated.tube:
-                low, middle, high, n = _middle(gated.block.axis(dimension)[rows])
-                if n:
+                values = gated.block.axis(dimension)[rows]
+                low, middle, high, n = _middle(values)
+                if n and not (steady and _between_clouds(values, high - low)):
                     found[name, marker] = middle, (high - low) / 2, n
     return found
 
@@ -124,10 +130,17 @@ def by_others(gated: GatedEvents, dimensions: Mapping[str, Dimension]) -> dict[t
         for path, mask in gated.masks.items():
             if dimension.name not in gated.tube or any(f"{path}/".startswith(f"{one}/") for one in own):
                 continue
-            low, middle, high, n = _middle(gated.block.axis(dimension)[mask])
-            if n:
+            values = gated.block.axis(dimension)[mask]
+            low, middle, high, n = _middle(values)
+            if n and not _between_clouds(values, high - low):
                 found[path.rsplit("/", 1)[-1], marker] = middle, (high - low) / 2, n
     return found
+
+
+def _between_clouds(values: Array, width: float) -> bool:
+    """Return whether the median is between two clouds; the width is that of the middle 68 % of the events."""
+    low, high = np.quantile(values[np.isfinite(values)], [0.4, 0.6])
+    return bool(high - low > _ONE_CLOUD * width / 2)
 
 
 def _middle(values: Array) -> tuple[float, float, float, int]:
