@@ -32,6 +32,20 @@ def test_the_unit_decides_the_scale_and_a_missing_value_is_a_finding():
     assert {"W_MISSING_VALUE", "W_UNPAIRED"} <= {finding.code for finding in percent.warnings}
 
 
+def test_what_warns_alike_of_several_endpoints_is_said_once():
+    """A table of six cytokines without a unit was thirteen lines of warnings, six of them the same."""
+    names = ["Treg", "Th17", "Tfh", "Teff", "B", "NK"]
+    rng = np.random.default_rng(4)
+    frame = pd.DataFrame({"id": np.repeat(list("abcdefgh"), 2), "visit": ["W0", "W10"] * 8})
+    frame[names] = rng.lognormal(1.0, 0.3, (16, 6)).round(2)
+    frame.loc[[1, 3], "NK"] = np.nan
+    lines = str(il.compare(frame, patient="id", visit="visit", before="W0", after="W10", value=names)).splitlines()
+    alike = [line for line in lines if line.startswith("W_UNIT")]
+    assert len(alike) == 1
+    assert alike[0].startswith("W_UNIT  Treg, Th17, Tfh, Teff, B and 1 more: unit 'as given'")
+    assert "W_MISSING_VALUE  NK: 2 empty cell(s) taken as missing: rows 1, 3" in lines
+
+
 def test_half_a_count_is_said_only_where_it_is_added():
     methods = {
         test: il.compare(TABLE, **VISITS, **COUNTS, test=test).shifts["method"].iloc[0]

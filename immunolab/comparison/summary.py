@@ -110,9 +110,9 @@ def short_lines(shifts: pd.DataFrame) -> list[str]:
 
 def first_warnings(findings: Sequence[Finding]) -> list[str]:
     """Return the first warnings in words, and how many more there are."""
-    unique = list(dict.fromkeys(findings))
-    more = len(unique) - _FIRST_WARNINGS
-    return [*map(str, unique[:_FIRST_WARNINGS]), *([f"and {more} more warnings, see .warnings"] if more > 0 else [])]
+    texts = [text for _, text in _alike(findings)]
+    more = len(texts) - _FIRST_WARNINGS
+    return [*texts[:_FIRST_WARNINGS], *([f"and {more} more warnings, see .warnings"] if more > 0 else [])]
 
 
 def _more(shifts: pd.DataFrame) -> str:
@@ -121,16 +121,30 @@ def _more(shifts: pd.DataFrame) -> str:
 
 def _warnings(findings: Sequence[Finding]) -> list[str]:
     """Return the warnings, at most five a code; the rest are codes in the table."""
-    unique = list(dict.fromkeys(findings))
-    by_code: dict[str, list[Finding]] = {}
-    for finding in unique:
-        by_code.setdefault(finding.code, []).append(finding)
-    lines = ["", f"{len(unique)} warning{'s' if len(unique) > 1 else ''}:"] if unique else []
-    for code, found in by_code.items():
-        lines += map(str, found[:_MOST_OF_A_CODE])
-        if len(found) > _MOST_OF_A_CODE:
-            lines.append(f"{code}  and {len(found) - _MOST_OF_A_CODE} more; column warnings of the table names them")
+    alike = _alike(findings)
+    by_code: dict[str, list[str]] = {}
+    for code, text in alike:
+        by_code.setdefault(code, []).append(text)
+    lines = ["", f"{len(alike)} warning{'s' if len(alike) > 1 else ''}:"] if alike else []
+    for code, texts in by_code.items():
+        lines += texts[:_MOST_OF_A_CODE]
+        if len(texts) > _MOST_OF_A_CODE:
+            lines.append(f"{code}  and {len(texts) - _MOST_OF_A_CODE} more; column warnings of the table names them")
     return lines
+
+
+def _alike(findings: Sequence[Finding]) -> list[tuple[str, str]]:
+    """Return code and text of the warnings; what is said of several endpoints in the same words is said once."""
+    where: dict[tuple[str, str, str], list[str]] = {}
+    for finding in dict.fromkeys(findings):
+        where.setdefault((finding.code, finding.cohort, finding.message), []).append(finding.endpoint)
+    found = []
+    for (code, cohort, message), endpoints in where.items():
+        named = ", ".join(endpoints[:_MOST_OF_A_CODE])
+        rest = len(endpoints) - _MOST_OF_A_CODE
+        place = ", ".join(part for part in (cohort, named + (f" and {rest} more" if rest > 0 else "")) if part)
+        found.append((code, f"{code}  {place + ': ' if place else ''}{message}"))
+    return found
 
 
 def _cells(row: pd.Series) -> list[str]:
