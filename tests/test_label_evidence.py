@@ -14,7 +14,7 @@ from builders import data_folder
 from scipy.sparse import csr_matrix
 
 import immunolab as il
-from immunolab.cells.cd8_alone import share_of_other
+from immunolab.cells.cd8_alone import among_one, share_of_other
 from immunolab.cells.helper_scores import beyond_random
 from immunolab.cells.label import LabelledCells, label_cells
 from immunolab.cells.marker_model import KindFit
@@ -280,6 +280,48 @@ def test_the_cells_themselves_say_how_many_of_the_other_kind_are_among_them(shar
     # log odds of two normals with the same spread: their difference is half of its own variance
     odds = np.where(rng.random(4000) < share, rng.normal(-4.5, 3.0, 4000), rng.normal(4.5, 3.0, 4000))
     assert share_of_other(odds) == pytest.approx(share, abs=0.015)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.05, 0.1])
+@pytest.mark.parametrize("apart", [3.0, 4.5])
+def test_where_cells_of_the_other_kind_are_seen_or_would_not_be_hardly_one_gets_the_name(
+    share: float, apart: float
+) -> None:
+    """At 2 to 10 % of CD4 at most one in twenty is called CD8, whatever that costs the CD8 cells."""
+    rng = np.random.default_rng(1)
+    spread = np.sqrt(2 * apart)  # log odds of normals: the mean is half of the variance
+    drawn_odds = rng.normal(apart, spread, 2000), rng.normal(-apart, spread, 2000)
+    other = np.arange(3000) < 3000 * share
+    odds = np.where(other, rng.normal(-apart, spread, 3000), rng.normal(apart, spread, 3000))
+    found = among_one(odds, drawn_odds)
+    named = ~found.in_doubt & (found.chance_of_other < 0.5)
+    assert named[other].mean() <= 0.05
+    assert found.swapped <= 0.05
+
+
+def test_a_sort_that_shows_itself_pure_keeps_its_name_and_one_too_small_to_show_it_does_not() -> None:
+    rng = np.random.default_rng(2)
+    drawn_odds = rng.normal(3.0, 6**0.5, 2000), rng.normal(-3.0, 6**0.5, 2000)
+    kept = {n: float((~among_one(rng.normal(3.0, 6**0.5, n), drawn_odds).in_doubt).mean()) for n in (50, 2000)}
+    assert kept[2000] >= 0.95
+    assert kept[50] < 0.9
+
+
+def test_the_common_siblings_name_is_withheld_from_cells_whose_own_genes_say_the_rare_one() -> None:
+    """Cells of a tenth that lie among the others: what is near says CD8 of all of them."""
+    rng = np.random.default_rng(0)
+    rare = np.arange(600) < 60
+    seen = rare & (np.arange(600) < 40)  # show that they are CD4 by what CD8 never has; the others do not
+    odds = np.where(seen, 6.0, np.where(rare, -0.5, -3.0))
+    own = np.where(rare, 2.0, -4.0)  # log odds of CD4 by all genes
+    fit = KindFit(("CD4_memory", "CD8_effector"), np.stack([own / 2, -own / 2], axis=1), np.full(2, 0.5))
+    points = rng.normal(size=(600, 2))
+    found = chance_of_cd4(fit, odds, points, nearest_cells(points, 30))
+    four, eight = found.chances
+    named_cd8 = (eight > 0.6) & ~found.in_doubt
+    assert found.present == ("CD4", "CD8")
+    assert not named_cd8[rare].any()
+    assert named_cd8[~rare].mean() >= 0.9
 
 
 def test_where_cells_show_nothing_that_parts_cd4_from_cd8_no_share_is_said_to_be_seen() -> None:

@@ -26,7 +26,7 @@ COUNTS_OF_LEVELS = 1e4  # counts that levels are given for
 GENE_SIZE = (
     1.0  # of the negative binomial: counts of a gene in cells of one kind vary with a CV near 1 (Hafemeister 2019)
 )
-_TEMPER = 0.6  # genes of a cell are not independent: their log likelihood counts for less (judgement)
+TEMPER = 0.6  # genes of a cell are not independent: their log likelihood counts for less (judgement)
 _AMBIENT = 0.02  # share of a cell's counts that is free RNA of the suspension (2 % of droplets: Young 2020, SoupX)
 _PULL = 0.5  # a gene's factor is the root of what the cells show: half from the table, half from the data (judgement)
 _FURTHEST = 1.4  # log of the largest factor of a gene: four times, as between chemistries (judgement)
@@ -223,7 +223,7 @@ def log_likelihood(counts: Array, depth: Array, rates: Array) -> Array:
         expected = depth[inside].mean() * rates / (COUNTS_OF_LEVELS * GENE_SIZE)
         more = np.log1p(expected)
         result[inside] = counts[inside] @ (np.log(expected) - more) - GENE_SIZE * more.sum(axis=0)
-    return _TEMPER * result
+    return TEMPER * result
 
 
 def missing_genes(found: Collection[str]) -> tuple[frozenset[str], list[str]]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from immunolab.cells.cd8_alone import among_one
+from immunolab.cells.cd8_alone import LEAST_GAIN, among_one
 from immunolab.cells.lineage import SURE_LINEAGE, lineage_of_kinds, settle, shares_and_fit
 from immunolab.cells.marker_model import KindFit
 from immunolab.clustering.expression import Array, Neighbours, smooth
@@ -27,7 +27,6 @@ _EM_ROUNDS, _SETTLED = 30, 0.01  # of EM, and the largest change of a probabilit
 _LEAST_PRIOR = 0.01  # of CD4 against CD8: its own transcripts can still overturn it
 _STRENGTH_OF_CD4 = 0.3  # inverse penalty of the regression of CD4 on components (judgement)
 _LEAST_KIND = 0.02  # share of T cells below which a second kind is not learnt from: sorts are 95 to 99 % pure
-_LEAST_GAIN = 6.0  # log likelihood that a second kind must add over one alone (a Bayes factor of 400)
 # the same of nearest cells together: groups without either coreceptor (gamma delta, double negative) show no CD8 as
 # well, and make 7 in Zheng's sorted CD8 cells (benchmarks/sibling_swap.py, 2026-11-26)
 _LEAST_GAIN_TOGETHER = 12.0
@@ -36,6 +35,9 @@ _NEED_ONE_OF = frozenset({"CD8A", "CD8B"})  # genes that part CD4 from CD8; CD4'
 # share of the cells of one sibling that may be expected under the other's name, by the probabilities of these cells: of
 # Zheng's cells thinned to 200 to 1,000 counts .4 to 1.1 times as many are (2026-11-27)
 _MOST_SWAPPED = 0.1
+# share of T cells up to which a sibling is rare: few of its cells have their own kind near, so that what is near says
+# the commoner of most (of Zheng's cells at a tenth, no longer at three tenths)
+_RARE = 0.2
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,8 @@ def chance_of_cd4(
     What a cell looks like (its neighbours, and a logistic regression on ``points``) is the prior, and only what CD4 and
     CD8 cells never share is the likelihood, by EM: a cytotoxic cell is CD8 where cytotoxic cells carry CD8. Where one
     of the two is common, its share alone does not name a cell: most of a rare sibling would get the common one's name.
-    Where CD8 is there alone, CD4 cells that are too few to be seen may be: all evidence of a cell is then its own, and
-    it has a name from a probability of .95, where the cells themselves say how many CD4 there may be.
+    Where CD8 is there alone, CD4 cells that are too few to be seen may be: all evidence of a cell is then its own
+    (`among_one`).
 
     Parameters
     ----------
@@ -113,13 +115,14 @@ def chance_of_cd4(
         seen_from = _LEAST_KIND if expected is None else _seen_from(expected, int(present == ("CD8",)), len(odds))
     if present == ("CD8",):
         cd8_first = None if drawn is None else (-drawn[1], -drawn[0])
-        found = among_one(-log_odds(fit.evidence, fit.kinds), cd8_first, _SURE_SIBLING)
+        found = among_one(-log_odds(fit.evidence, fit.kinds), cd8_first)
         other = found.chance_of_other
         return Siblings((other * either, (1 - other) * either), present, found.in_doubt, seen_from, found.swapped)
     share, prior = _settled(odds, share, points, neighbours, present)
     chances = share * either, (1 - share) * either
     if len(present) == 2:
-        return Siblings(chances, present, _by_share_alone(odds, share, prior) | _too_many_swapped(chances))
+        doubts = _by_share_alone(odds, share, prior), _too_many_swapped(chances), _against_common(fit, chances)
+        return Siblings(chances, present, np.any(doubts, axis=0))
     # a CD8 cell mostly shows its coreceptor, and is named; where none would be seen, a cell needs evidence of its own
     in_doubt = (log_odds(fit.evidence, fit.kinds) < 0) & (seen_from == 1)
     return Siblings(chances, present, in_doubt, seen_from)
@@ -174,6 +177,17 @@ def _by_share_alone(odds: Array, share: Array, prior: Array) -> Mask:
     return np.where(share >= 0.5, equal < least, equal > -least)
 
 
+def _against_common(fit: KindFit, chances: tuple[Array, Array]) -> Mask:
+    """Return cells that have the common sibling's name against all evidence of their own, where the other is rare."""
+    share = np.array([chance.sum() for chance in chances])
+    share /= max(float(share.sum()), 1e-9)
+    if share.min() >= _RARE:
+        return np.zeros(len(chances[0]), dtype=bool)
+    own, other = chances if share[0] > share[1] else chances[::-1]
+    said = log_odds(fit.evidence, fit.kinds) * (1 if share[0] > share[1] else -1)
+    return sure_of_sibling(own, other) & (said < 0)
+
+
 def _too_many_swapped(chances: tuple[Array, Array]) -> Mask:
     """Return the least sure cells of each name, as many as keep the other's expected cells among them to a limit."""
     doubtful = np.zeros(len(chances[0]), dtype=bool)
@@ -190,7 +204,7 @@ def _seen_from(expected: tuple[Array, Array], commoner: int, n: int) -> float:
     for share in _PLANTED:
         rare = round(share * n)
         odds = np.concatenate([np.resize(expected[commoner], n - rare), np.resize(expected[1 - commoner], rare)])
-        if _second_kind(odds, _LEAST_GAIN)[1]:
+        if _second_kind(odds, LEAST_GAIN)[1]:
             return share
     return 1.0
 
@@ -204,7 +218,7 @@ def _present(odds: Array, neighbours: Neighbours) -> tuple[str, ...]:
     nearest = neighbours[:, :_POOLED]
     size = nearest.shape[1]
     seconds = [
-        _second_kind(odds, _LEAST_GAIN),
+        _second_kind(odds, LEAST_GAIN),
         _second_kind(smooth(nearest, odds) * size, _LEAST_GAIN_TOGETHER * size),
     ]
     commoner, found = seconds[0]
