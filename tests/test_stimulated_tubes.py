@@ -232,6 +232,15 @@ def test_a_lost_control_withholds_one_visit_and_a_stimulus_that_is_not_there_is_
     assert any(path.name.startswith("stimulation_") for path in (run.folder / "figures").glob("*.png"))
 
 
+def test_a_study_of_differences_alone_has_no_heat_map_of_ratios(study) -> None:
+    _, run = study
+    assert set(run.pairs["shift_scale"].dropna()) == {"identity"}
+    names = [path.name for path in (run.folder / "figures").iterdir()]
+    assert names
+    assert not [name for name in names if name.startswith("heatmap.") or name == "heatmap"]
+    assert "heatmap.png" not in (run.folder / "report.html").read_text(encoding="utf-8")
+
+
 def test_verify_computes_the_tubes_again_and_names_a_changed_number(study, tmp_path) -> None:
     _, run = study
     assert list(stimulation_differences(run)) == []

@@ -8,6 +8,7 @@ from functools import partial
 
 import pandas as pd
 
+from immunolab.comparison.scales import MULTIPLICATIVE
 from immunolab.plots.calendar import Calendar
 from immunolab.plots.change import strip_height, verdict_strip
 from immunolab.plots.labels import EndpointLabel, labels
@@ -57,19 +58,18 @@ def patient_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
             )
             caption += "Of patients without a change one in twenty is called."
             yield ReportFigure(name, "patients", caption + _page(page), draw, rows, wide=True, on_page=on_page)
-        caption = _heatmap_words(run, some, of)
-        draw = partial(on_axes, partial(heatmap_of_change, some, run.labels), WIDTH, heatmap_height(len(patients)))
-        yield ReportFigure(
-            figure_name("heatmap", cohort, page),
-            "patients",
-            caption + _page(page),
-            draw,
-            some,
-            wide=True,
-            on_page=on_page,
-        )
+        if some["shift_scale"].isin(MULTIPLICATIVE).any():
+            yield _heatmap(run, some, cohort, page)
     if _most_visits(run, cohort) > 2:  # of two visits the table says everything
         yield from _one_pagers(run, cohort)
+
+
+def _heatmap(run: Run, pairs: pd.DataFrame, cohort: str, page: str) -> ReportFigure:
+    n_patients = pairs["patient_id"].nunique()
+    draw = partial(on_axes, partial(heatmap_of_change, pairs, run.labels), WIDTH, heatmap_height(n_patients))
+    caption = _heatmap_words(run, pairs, of_cohort(cohort)) + _page(page)
+    name = figure_name("heatmap", cohort, page)
+    return ReportFigure(name, "patients", caption, draw, pairs, wide=True, on_page=page in ("", "1"))
 
 
 def _heatmap_words(run: Run, pairs: pd.DataFrame, of: str) -> str:
