@@ -213,6 +213,8 @@ def test_a_bridge_that_moves_a_share_from_every_tubes_own_is_not_believed() -> N
     assert (shift["n_refused"], pd.isna(shift["fold_bridged"]), pd.isna(shift["unseen"])) == (6, True, True)
     assert "Not answered" in shift["answer"]
     assert "borders that follow the bridge change it by +27 % beside each tube's own (6 patients" in shift["answer"]
+    said = [text for _, text in bridge_concerns(run_of(bridge_pairs=found["bridge_pairs"]))]  # type: ignore[arg-type]
+    assert said[0].startswith("Borders that follow the bridging control and each tube's own disagree on 1 of 1 shares")
     assert set(bridged_by(wrong, placed=False)["bridge_pairs"]["outcome"]) == {"followed"}  # drawn gates know no better
 
 

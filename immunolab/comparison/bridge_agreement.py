@@ -23,6 +23,10 @@ _UNLIKE = 0.3  # root mean square of the patients' differences from which neithe
 _FEWEST_DF = 3  # of the patients' differences about the means of their batches (judgement)
 
 
+CONTRADICTED = "borders that follow the bridge"
+"""How a reason begins that a share is not answered for, as the tubes' own borders say otherwise."""
+
+
 @dataclass(frozen=True)
 class TwoAnswers:
     """How one share differs between the two ways, of the patients of some batches.
@@ -95,12 +99,12 @@ def _against(one: TwoAnswers) -> str:
     if abs(one.mean) > _APART and one.p < _LEVEL:
         percent = 100.0 * math.expm1(one.mean)
         return (
-            f"borders that follow the bridge change it by {percent:+.0f} % beside each tube's own ({one.n} "
+            f"{CONTRADICTED} change it by {percent:+.0f} % beside each tube's own ({one.n} "
             f"patient{'' if one.n == 1 else 's'}, p {one.p:.1g}): it is not known which are right"
         )
     if one.sd > _UNLIKE:
         return (
-            f"borders that follow the bridge and each tube's own give other answers patient by patient (root mean "
+            f"{CONTRADICTED} and each tube's own give other answers patient by patient (root mean "
             f"square {100.0 * math.expm1(one.sd):.0f} %): it is not known which are right"
         )
     return ""
