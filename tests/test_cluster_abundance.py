@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from immunolab.cli import main
 from immunolab.comparison.abundance import differential_abundance
 from immunolab.errors import InputError
 from immunolab.schema.cells import ABUNDANCE
+from immunolab.workflow.cluster_visits import sheet_of
 
 DATA, R = (pd.read_csv(REFERENCE / "statistics" / f"abundance{end}.csv") for end in ("", "_R"))
 _SPEC = importlib.util.spec_from_file_location(
@@ -175,3 +177,16 @@ def test_the_command_refuses_before_it_clusters(files, tmp_path, capsys) -> None
     said = capsys.readouterr().err
     assert f"{sheet}  no file has visit 'W10'" in said
     assert not (tmp_path / "clusters.csv").exists()
+
+
+def test_a_sheet_of_semicolons_or_a_workbook_is_read_and_what_it_has_is_said(files, tmp_path, capsys) -> None:
+    paths, sheet = files
+    table = pd.read_csv(sheet)
+    table.rename(columns={"patient_id": "Patient ID"}).to_csv(tmp_path / "semicolons.csv", sep=";", index=False)
+    table.to_excel(tmp_path / "sheet.xlsx", index=False)
+    expected = sheet_of(sheet, [Path(p) for p in paths], "W0", "W10")
+    for name in ("semicolons.csv", "sheet.xlsx"):
+        assert sheet_of(tmp_path / name, [Path(p) for p in paths], "W0", "W10").equals(expected)
+    table.rename(columns={"patient_id": "Patient"}).to_csv(tmp_path / "other.csv", index=False)
+    with pytest.raises(InputError, match="the sheet has patient, visit, file"):
+        sheet_of(tmp_path / "other.csv", [Path(p) for p in paths], "W0", "W10")

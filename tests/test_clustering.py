@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,14 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
 
+import immunolab as il
 from immunolab.cli import main
 from immunolab.clustering.clusters import Clusters
 from immunolab.clustering.leiden import leiden_map
-from immunolab.clustering.names import name_cluster, phenotypes_of
+from immunolab.clustering.names import name_cluster, phenotype_in_words, phenotypes_of
 from immunolab.clustering.som import Map, nearest_node, train_map
 from immunolab.clustering.stability import stability
 from immunolab.clustering.tables import cluster_profiles
 from immunolab.errors import InputError
+from immunolab.plots.clusters import map_plot
+from immunolab.workflow.cluster_files import _reason
 
 MARKERS = ("CD3", "CD4", "CD8", "CD19", "CD25", "CD127")
 # one row a population: share, then where each marker is (0 negative, 1 positive)
@@ -251,6 +256,61 @@ def test_events_of_a_tube_are_clustered_in_place(files: tuple[list[Path], np.nda
         il.cluster(data, clusters=0)
     with pytest.raises(InputError, match="events of a tube, not single cells"):
         il.label(data)
+
+
+def cells_of(labels: list[str]) -> ad.AnnData:
+    """Cells with the space that labelling leaves, and their labels: two groups far apart."""
+    n = len(labels)
+    space = np.random.default_rng(0).normal(size=(n, 3)) + 20.0 * (np.arange(n) >= n // 2)[:, None]
+    obs = pd.DataFrame({"immunolab_label": labels}, index=[f"c{i}" for i in range(n)])
+    return ad.AnnData(np.ones((n, 2), dtype=np.float32), obs=obs, obsm={"X_immunolab": space})
+
+
+def test_a_cluster_of_cells_is_the_narrowest_population_that_half_are_in() -> None:
+    cells = cells_of(["CD4_naive", "CD4_CM", "CD4_EM", "CD8"] * 25 + ["CD8", "NK", "B", "Mono"] * 25)
+    il.cluster(cells, clusters=2, quiet=True)
+    table = cells.uns["immunolab"]["clusters"].set_index("label")["share"]
+    assert table.to_dict() == {"CD4": 0.75, "unassigned": 0.25}
+
+
+def test_a_second_clustering_keeps_no_evidence_of_the_first() -> None:
+    pytest.importorskip("igraph")
+    cells = cells_of(["CD4"] * 200)
+    il.cluster(cells, quiet=True)
+    assert "cluster_number" in cells.uns["immunolab"]
+    il.cluster(cells, method="leiden", quiet=True)
+    assert "cluster_number" not in cells.uns["immunolab"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"clusters": "ten"}, "'ten' is no whole number"),
+        ({"clusters": 4.0}, "4.0 is no whole number"),
+        ({"markers": ["CD4"]}, "single cells are compared by all their genes and proteins"),
+    ],
+)
+def test_what_cells_cannot_be_clustered_by_is_said(given: dict[str, object], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        il.cluster(cells_of(["CD4"] * 20), quiet=True, **given)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="it holds no event or cell"):
+        il.cluster(cells_of(["CD4"] * 20)[:0].copy(), quiet=True)
+
+
+def test_a_cluster_without_a_name_says_what_it_has() -> None:
+    row = {"label": "unassigned", "score": 0.3, "runner_up": "Th2", "evidence": "CD3+ 0.01, CD4+ -0.1"}
+    words = _reason(SimpleNamespace(**row, phenotype=phenotype_in_words({"CD3": 0.01, "HLA-DR": 0.9, "CD38": 0.5})))
+    assert words == "no population fits: HLA-DR+ CD38int"
+    assert _reason(SimpleNamespace(**row, phenotype="CD3-")) == "no population fits: negative for all"
+    close = SimpleNamespace(**row | {"score": 0.8}, phenotype="CD3+")
+    assert _reason(close) == "nearest Th2, fit 0.80: CD3+ 0.01, CD4+ -0.1"
+
+
+def test_no_two_of_thirty_clusters_have_one_colour_and_each_has_its_number() -> None:
+    points = np.repeat(np.arange(30.0)[:, None], 2, axis=1)
+    ax = map_plot(points, np.arange(30), [f"{k} x" for k in range(30)], numbers=[str(k) for k in range(30)])
+    assert len({tuple(one.get_facecolor()[0]) for one in ax.collections}) == 30
+    assert [text.get_text() for text in ax.texts] == [str(k) for k in range(30)]
 
 
 def test_what_is_no_anndata_is_named_with_what_makes_one():

@@ -111,7 +111,7 @@ def add_cluster(commands: Subparsers) -> None:
     parser.add_argument("--parent", default="", metavar="POPULATION", help="cluster its events only; needs --strategy")
     parser.add_argument("--merge", type=Path, metavar="TABLE", help="CSV with columns cluster, label: your own names")
     parser.add_argument(
-        "--sheet", type=Path, metavar="CSV", help="patient_id, visit and file: compares clusters between two visits"
+        "--sheet", type=Path, metavar="SHEET", help="patient_id, visit and file: compares clusters between two visits"
     )
     parser.add_argument("--before", default="", metavar="V", help="earlier visit; needs --sheet")
     parser.add_argument("--after", default="", metavar="V", help="later visit; needs --sheet")

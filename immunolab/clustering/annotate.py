@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from immunolab.clustering.cell_names import named_by_cells
 from immunolab.clustering.clusters import NOT_CLUSTERED_ON, TRAIN_ON, ClusterMethod, Clusters, find_clusters
 from immunolab.clustering.embedding import umap_of
 from immunolab.clustering.expression import components, variable_genes
@@ -22,6 +23,7 @@ from immunolab.progress import phases
 if TYPE_CHECKING:
     from anndata import AnnData
 
+_EVIDENCE = ("clusters", "cluster_number")  # of an earlier clustering, none of which holds of the next
 _SPACE = "X_immunolab"  # where `immunolab.label` leaves the space that cells are compared in
 
 
@@ -42,7 +44,7 @@ def cluster(
         Events on display scale (`GatedTube.to_anndata`), or cells as `immunolab.read_cells` gives them. It gets
         ``obs["immunolab_cluster"]`` (number from 1; missing where an event has no finite value) and, in
         ``uns["immunolab"]["clusters"]``, one row a cluster. Clusters of events are named by their phenotype, clusters
-        of labelled cells by the commonest label: ``obs["immunolab_cluster_label"]``.
+        of labelled cells by the narrowest population that half of them are in: ``obs["immunolab_cluster_label"]``.
     clusters
         How many; Leiden comes as near as its resolution allows. Left out, as many as halves of the events find again
         (of Leiden those at resolution 1); ``uns["immunolab"]["cluster_number"]`` says why, in words, and the
@@ -50,7 +52,8 @@ def cluster(
     method
         ``flowsom`` (self-organising map with metaclusters) or ``leiden`` (nearest-neighbour graph).
     markers
-        Of a tube; left out, all markers but viability, dump and DNA channels.
+        Of a tube; left out, all markers but viability, dump and DNA channels. Cells are compared by all their genes and
+        proteins.
     seed
         Of every random draw.
     quiet
@@ -76,6 +79,8 @@ def cluster(
     inside = np.flatnonzero(np.isfinite(points).all(axis=1))
     if not len(inside):
         raise InputError(_without_values(points, names))
+    if clusters is not None and (isinstance(clusters, bool) or not isinstance(clusters, (int, np.integer))):
+        raise InputError(Problem("", "clusters", f"{clusters!r} is no whole number", "give one, as clusters=12"))
     least = 1 if clusters is None else clusters
     if not 1 <= least <= len(inside):
         n = len(inside)
@@ -88,12 +93,13 @@ def cluster(
         whole = len(inside) == len(points)
         number = found.assign(points if whole else points[inside]) + 1
         next_phase()
-        table = _named(found, names, data.var) if names else _by_label(data, number, inside, found.n)
+        table = _named(found, names, data.var) if names else named_by_cells(number, _labels(data, inside), found.n)
     numbers = [str(one + 1) for one in range(found.n)]
     data.obs["immunolab_cluster"] = _categories(number, numbers, inside, data.n_obs)
     data.obs["immunolab_cluster_label"] = _categories(number, list(table["label"].astype(str)), inside, data.n_obs)
     stored = {"clusters": table.assign(**_as_text(table)), **_evidence(found, clusters)}
-    data.uns[STORED] = {**data.uns.get(STORED, {}), **stored}
+    earlier = {key: value for key, value in data.uns.get(STORED, {}).items() if key not in _EVIDENCE}
+    data.uns[STORED] = {**earlier, **stored}
 
 
 def umap(
@@ -136,6 +142,11 @@ def umap(
 def _points(data: AnnData, markers: Sequence[str], seed: int) -> tuple[NDArray[np.float32], tuple[str, ...]]:
     """Return what events are compared in, events x dimensions, and the markers of its columns; cells have none."""
     check_anndata(data)
+    if not data.n_obs:
+        raise InputError(Problem("", "AnnData", "it holds no event or cell", "look at how it was filtered"))
+    if "kind" not in data.var and markers:
+        hint = "leave markers out, or cluster a copy that holds those genes alone: cells[:, [...]]"
+        raise InputError(Problem("", "markers", "single cells are compared by all their genes and proteins", hint))
     if "kind" in data.var:
         names = tuple(markers) or compared_by(data.var)
         if again := sorted({name for name in names if names.count(name) > 1}):
@@ -191,14 +202,11 @@ def _named(found: Clusters, names: tuple[str, ...], var: pd.DataFrame) -> pd.Dat
     return cluster_profiles(found, names, zeroed=tuple(scales.index[scales.str.startswith(Asinh.__name__)]))
 
 
-def _by_label(data: AnnData, number: NDArray[np.int32], inside: NDArray[np.intp], n: int) -> pd.DataFrame:
-    """Return one row a cluster of cells: its commonest label, and the share of its cells that have it."""
+def _labels(data: AnnData, inside: NDArray[np.intp]) -> NDArray[np.object_]:
+    """Return the labels of the cells that were clustered; none where cells were not labelled."""
     if "immunolab_label" not in data.obs:
-        return pd.DataFrame({"cluster": range(1, n + 1), "label": "unassigned"})
-    table = pd.crosstab(number, data.obs["immunolab_label"].astype(str).to_numpy()[inside])
-    table = table.reindex(range(1, n + 1), fill_value=0)
-    share = table.max(axis=1) / table.sum(axis=1).clip(lower=1)
-    return pd.DataFrame({"cluster": table.index, "label": table.idxmax(axis=1), "share": share}).reset_index(drop=True)
+        return np.empty(0, dtype=object)
+    return np.asarray(data.obs["immunolab_label"].astype(str), dtype=object)[inside]
 
 
 def _categories(number: NDArray[np.int32], names: list[str], rows: NDArray[np.intp], n: int) -> pd.Categorical:

@@ -16,7 +16,7 @@ UNASSIGNED = "unassigned"
 Array = NDArray[np.float64]
 # The constants below are judgement: each trades clusters left without a name against wrong names. A fit of 0.6 lets one
 # of two conditions be half met; a lead of 0.05 is two conditions' worth of the bonus for specific populations.
-_LEAST_SCORE = 0.6
+LEAST_SCORE = 0.6
 _LEAST_MARGIN = 0.05
 _PER_CONDITION = 0.02  # bonus a condition: at equal fit the more specific population leads
 _BINS = 256  # of the histogram that Otsu's border is placed on
@@ -127,7 +127,7 @@ def name_cluster(levels: Mapping[str, float], candidates: Mapping[str, Sequence[
     excluded = {
         name for name in scores if any(scores.get(o, 0.0) > scores[name] - _LEAST_MARGIN for o in _excluded(name))
     }
-    fit = {name: score for name, score in scores.items() if score >= _LEAST_SCORE and name not in excluded}
+    fit = {name: score for name, score in scores.items() if score >= LEAST_SCORE and name not in excluded}
     best = _best(fit or scores, candidates)
     rivals = [name for name in scores if _contradict(candidates[name], candidates[best])]
     rival = max(rivals, key=lambda name: scores[name], default="")
@@ -135,6 +135,21 @@ def name_cluster(levels: Mapping[str, float], candidates: Mapping[str, Sequence[
     sure = bool(fit) and margin >= _LEAST_MARGIN
     evidence = ", ".join(f"{c.marker}{_WRITTEN[c.level]} {levels[c.marker]:.2f}" for c in candidates[best])
     return ClusterName(best if sure else UNASSIGNED, scores[best], rival if sure else best, margin, evidence)
+
+
+def phenotype_in_words(levels: Mapping[str, float]) -> str:
+    """Return what a cluster has, has in part, and has not: ``CD19+ HLA-DR+ CD38int CD3- CD4-``.
+
+    Parameters
+    ----------
+    levels
+        As in `name_cluster`.
+    """
+    marks: dict[str, list[str]] = {"+": [], "int": [], "-": []}
+    for marker, level in levels.items():
+        mark = "+" if level >= _EXPECTED["pos"][0] else "-" if level <= _EXPECTED["neg"][1] else "int"
+        marks[mark].append(f"{marker}{mark}")
+    return " ".join(word for words in marks.values() for word in words)
 
 
 def _best(scores: Mapping[str, float], candidates: Mapping[str, Sequence[Condition]]) -> str:

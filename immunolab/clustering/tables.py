@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from immunolab.clustering.cluster_number import FOUND_AGAIN, HALVES, ClusterNumber
 from immunolab.clustering.clusters import Clusters
 from immunolab.clustering.marker_levels import marker_levels
-from immunolab.clustering.names import NO_NAME, name_cluster, phenotypes_of
+from immunolab.clustering.names import NO_NAME, name_cluster, phenotype_in_words, phenotypes_of
 from immunolab.clustering.som import Labels
 from immunolab.errors import InputError, Problem
 from immunolab.schema.csv_files import read_text
@@ -36,8 +36,8 @@ def cluster_profiles(found: Clusters, markers: Sequence[str], *, zeroed: Collect
     pd.DataFrame
         cluster (from 1), label, score, runner_up, margin (see `names.name_cluster`), consensus (flowsom only, 0
         to 1), evidence (conditions of the label, or of the runner-up of an unassigned cluster, each with the
-        cluster's level: 0 the marker's negative events, 1 its positive ones), and ``median_MARKER`` on the display
-        scale.
+        cluster's level: 0 the marker's negative events, 1 its positive ones), phenotype (markers that it has, has in
+        part and has not, of those that tell events apart), and ``median_MARKER`` on the display scale.
     """
     medians = np.array([_median(found.sample[found.labels == cluster]) for cluster in range(found.n)])
     levels = marker_levels(found, medians, markers, zeroed)
@@ -57,6 +57,7 @@ def cluster_profiles(found: Clusters, markers: Sequence[str], *, zeroed: Collect
                 "margin": named.margin,
                 "consensus": None if found.map.stability is None else float(found.map.stability[cluster]),
                 "evidence": named.evidence or None,
+                "phenotype": None if empty else phenotype_in_words({m: place[m] for m in levels.parting}) or None,
                 **{f"median_{marker}": float(value) for marker, value in zip(markers, shown, strict=True)},
             }
         )

@@ -59,6 +59,7 @@ def map_plot(
     *,
     colours: Sequence[Any] = (),
     unit: str = "events",
+    numbers: Sequence[str] = (),
 ) -> Axes:
     """Draw events on a two-dimensional map, one colour a cluster.
 
@@ -73,14 +74,16 @@ def map_plot(
     ax
         Axes to draw on; None makes a new figure.
     colours
-        Of the clusters; twenty that differ by default.
+        Of the clusters; sixty that differ by default.
     unit
         What a point is: events or cells.
+    numbers
+        Of the clusters, written in the middle of each; none by default.
     """
     from matplotlib import colormaps
 
     ax = axes(ax, HALF)
-    palette = colours or list(colormaps["tab20"](range(20)))
+    palette = colours or [tint for name in ("tab20", "tab20b", "tab20c") for tint in colormaps[name](range(20))]
     for k, name in enumerate(names):
         own = labels == k
         ax.scatter(
@@ -92,12 +95,26 @@ def map_plot(
             label=name,
             color=palette[k % len(palette)],
         )
+    for k, text in enumerate(numbers):
+        _written(ax, points[labels == k], text)
     ax.set_xlabel(f"UMAP 1 (n = {len(points):,} {unit})")
     ax.set_ylabel("UMAP 2")
     ax.set_xticks([])
     ax.set_yticks([])
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), markerscale=4, fontsize=SMALL, labelspacing=0.3)
     return ax
+
+
+def _written(ax: Axes, points: NDArray[np.float64], text: str) -> None:
+    """Write a cluster's number beside the one of its events that is nearest to the middle of them: few stay seen."""
+    from matplotlib.patheffects import withStroke
+
+    if len(points):
+        nearest = int(np.argmin(((points - np.median(points, axis=0)) ** 2).sum(axis=1)))
+        outline = [withStroke(linewidth=2.0, foreground="white")]
+        beside: dict[str, Any] = {"xytext": (2, 2), "textcoords": "offset points", "ha": "left", "va": "bottom"}
+        x, y = points[nearest].tolist()
+        ax.annotate(text, (x, y), fontsize=SMALL, path_effects=outline, **beside)
 
 
 def signal_map(

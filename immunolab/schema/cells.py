@@ -150,6 +150,7 @@ PROFILES = Table(
         Column(
             "evidence", "text", "conditions of the label, else of the runner-up: 0 negative, 1 positive", nullable=True
         ),
+        Column("phenotype", "text", "markers it has (+), has in part (int) and has not (-)", nullable=True),
         Column("median_*", "number", "median of the marker in the column's name", "display scale", True),
         Column("n_events", "integer", "events in the cluster, over all files", "events", low=0),
         Column("percent", "number", "share of the clustered events", "%"),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ import pandas as pd
 from immunolab.clustering.cluster_number import ClusterNumber
 from immunolab.clustering.clusters import TRAIN_ON, ClusterMethod, Clusters, find_clusters, train
 from immunolab.clustering.embedding import enough_events
-from immunolab.clustering.names import UNASSIGNED
+from immunolab.clustering.names import LEAST_SCORE, UNASSIGNED
 from immunolab.clustering.som import Labels
 from immunolab.clustering.stability import stability
 from immunolab.clustering.tables import cluster_numbers, cluster_profiles, cluster_sizes, shared_events, with_labels_of
@@ -263,7 +264,9 @@ def _draw(found: Clusters, markers: Sequence[str], profiles: pd.DataFrame, optio
     rows = drawn_rows(len(found.sample), SHOWN_EVENTS, options.seed)
     names = [f"{c} {label}" for c, label in zip(profiles["cluster"], profiles["label"], strict=True)]
     fig = figure(HALF * 1.6, max(HALF, 0.17 * len(names)))  # inches: room for every name beside the map
-    map_plot(umap_of(found.sample[rows], options.seed), found.labels[rows], names, ax=fig.add_subplot())
+    numbers = [str(cluster) for cluster in profiles["cluster"]]
+    points = umap_of(found.sample[rows], options.seed)
+    map_plot(points, found.labels[rows], names, ax=fig.add_subplot(), numbers=numbers)
     save(fig, out / "figures" / "umap.png")
     save(fig, out / "figures" / "umap.pdf")
 
@@ -276,8 +279,7 @@ def cluster_text(outcome: ClusterOutcome) -> str:
         f"{outcome.n_clustered:,} of {outcome.n_events:,} events in {n} cluster{'s' if n != 1 else ''}"
         f" on {', '.join(outcome.markers)}",
         *(
-            f"  {row.cluster:>3}  {row.label:<14} {row.percent:6.2f} %  {_reason(row.label, row.score, row.runner_up)}"
-            f"{row.evidence or ''}"
+            f"  {row.cluster:>3}  {row.label:<14} {row.percent:6.2f} %  {_reason(row)}"
             for row in outcome.profiles.itertuples()
         ),
         *_evidence_lines(outcome),
@@ -292,11 +294,15 @@ def cluster_text(outcome: ClusterOutcome) -> str:
     return "\n".join(lines)
 
 
-def _reason(label: str, score: float, other: str | None) -> str:
-    """Return how well a cluster's name fits; of an unassigned one how well the nearest does."""
-    if label != UNASSIGNED:
-        return f"fit {score:.2f}: "
-    return f"nearest {other}, fit {score:.2f}: " if other else "no population is defined by these markers"
+def _reason(row: Any) -> str:
+    """Return how well a cluster's name fits; of one without a name the nearest, or else what it has."""
+    if row.label != UNASSIGNED:
+        return f"fit {row.score:.2f}: {row.evidence or ''}"
+    if row.score >= LEAST_SCORE:
+        return f"nearest {row.runner_up}, fit {row.score:.2f}: {row.evidence or ''}"
+    has = [word for word in (row.phenotype or "").split() if not word.endswith("-")]
+    none = "no population fits" if row.evidence else "no population is defined by these markers"
+    return f"{none}: {' '.join(has) or 'negative for all'}" if row.phenotype else none
 
 
 def _evidence_lines(outcome: ClusterOutcome) -> list[str]:

@@ -10,7 +10,7 @@ import pandas as pd
 from immunolab.comparison.cluster_abundance import cluster_abundance
 from immunolab.errors import InputError, Problem
 from immunolab.schema.cells import ABUNDANCE
-from immunolab.schema.csv_files import read_text
+from immunolab.study.spreadsheet import read_text_table
 
 _COLUMNS = "columns: patient_id, visit, and file or sample_id; cohort and batch where there are"
 _NEEDED = ("patient_id", "visit")
@@ -23,7 +23,7 @@ def sheet_of(path: Path, files: Sequence[Path], before: str, after: str) -> pd.D
     Parameters
     ----------
     path
-        CSV; its rows of other files are passed over.
+        CSV (comma, semicolon or tab) or XLSX; its rows of other files are passed over.
     files
         Files that are clustered.
     before, after
@@ -34,14 +34,13 @@ def sheet_of(path: Path, files: Sequence[Path], before: str, after: str) -> pd.D
     InputError
         Missing columns, files or visits, no patient with both: all at once, before anything is clustered.
     """
-    table = read_text(path, _COLUMNS)
-    problems = [
-        Problem(str(path), f"column {name}", "the column is missing", _COLUMNS) for name in _NEEDED if name not in table
-    ]
-    if "file" not in table and "sample_id" not in table:
-        problems.append(Problem(str(path), "column file", "the column is missing", _COLUMNS))
-    if problems:
-        raise InputError(problems)
+    sheet = read_text_table(path)
+    table = pd.DataFrame({name: [row[name] for row in sheet.rows] for name in sheet.columns})
+    lacking = [name for name in _NEEDED if name not in table]
+    lacking += ["file"] if "file" not in table and "sample_id" not in table else []
+    if lacking:
+        hint = f"the sheet has {', '.join(sheet.columns)}; {_COLUMNS}"
+        raise InputError([Problem(str(path), f"column {name}", "the column is missing", hint) for name in lacking])
     named = (
         table["file"].map(lambda text: Path(text.replace("\\", "/")).stem) if "file" in table else table["sample_id"]
     )
