@@ -11,6 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from immunolab.plots.drawing import KeptRenderer, drawn_again
 from immunolab.plots.pdf_fonts import lean_fonts
 from immunolab.plots.png_file import png_file
 from immunolab.plots.text_places import keep_places
@@ -279,9 +280,32 @@ def picture(fig: Figure, *, dpi: int) -> Image:
     dpi
         Dots per inch.
     """
+    with _agg(fig, dpi) as renderer:
+        fig.draw(renderer)
+        return _pixels(renderer)
+
+
+def drawn_once(fig: Figure, *, dpi: int) -> tuple[Image, Figure]:
+    """Return a figure's pixels, and a figure that is saved as PDF or SVG in half the time and looks the same.
+
+    Parameters
+    ----------
+    fig
+        The figure.
+    dpi
+        Dots per inch.
+    """
+    with _agg(fig, dpi) as renderer:
+        kept: Any = KeptRenderer(renderer)
+        fig.draw(kept)
+        return _pixels(renderer), drawn_again(kept, tuple(fig.get_size_inches()))
+
+
+@contextmanager
+def _agg(fig: Figure, dpi: int) -> Iterator[Any]:
+    """Give the renderer of a figure at a resolution, which the figure forgets afterwards."""
     from matplotlib.backend_bases import FigureCanvasBase
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from PIL.Image import frombuffer
 
     own = fig.dpi
     with style():
@@ -289,12 +313,17 @@ def picture(fig: Figure, *, dpi: int) -> Image:
         canvas = FigureCanvasAgg(fig)
         fig.dpi = dpi
         try:
-            canvas.draw()  # type: ignore[no-untyped-call]
-            size, pixels = canvas.get_width_height(), canvas.buffer_rgba()  # type: ignore[no-untyped-call]
-            return frombuffer("RGBA", size, pixels, "raw", "RGBA", 0, 1).convert("RGB")
+            yield canvas.get_renderer()  # type: ignore[no-untyped-call]
         finally:
             fig.dpi = own
             FigureCanvasBase(fig)  # takes the canvas's place: its pixels are let go
+
+
+def _pixels(renderer: Any) -> Image:
+    from PIL.Image import frombuffer
+
+    size = int(renderer.width), int(renderer.height)
+    return frombuffer("RGBA", size, renderer.buffer_rgba(), "raw", "RGBA", 0, 1).convert("RGB")
 
 
 def as_png(pixels: Image, *, dpi: int) -> bytes:

@@ -47,6 +47,25 @@ def keep_places(wanted: Callable[[], bool]) -> None:
     FontManager._find_fonts_by_props = _find_fonts_by_props  # type: ignore[method-assign]
 
 
+_widths: dict[Any, float] = {}
+
+
+def text_width(renderer: Any, text: str, prop: FontProperties, ismath: Any = False) -> float:
+    """Return the width of a line of text in a renderer's units.
+
+    Parameters
+    ----------
+    renderer
+        Matplotlib's.
+    text, prop, ismath
+        The line, its font and size, and what kind of text it is, as a renderer is told to draw it.
+    """
+    own = getattr(renderer, "_renderer", renderer)
+    key = type(own), getattr(renderer, "dpi", None), text, ismath, *_font(prop)
+    width: float = _kept(_widths, key, lambda: renderer.get_text_width_height_descent(text, prop, ismath)[0])
+    return width
+
+
 def _kept(found: dict[Any, Any], key: Any, find: Callable[[], Any]) -> Any:
     value = found.get(key)
     if value is None:

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from immunolab.plots.drawn_memory import free_drawn
-from immunolab.plots.style import FONT_NEEDED, QUICK, as_png, figure, letters_without_font, picture, save, style
+from immunolab.plots.style import (
+    FONT_NEEDED,
+    QUICK,
+    as_png,
+    drawn_once,
+    figure,
+    letters_without_font,
+    picture,
+    save,
+    style,
+)
 from immunolab.results.run import Run
 from immunolab.schema.tables import declared
 
@@ -163,11 +173,7 @@ def write_figure(made: ReportFigure, folder: Path) -> Written:
     if made.full:
         shown = embedded(picture(drawn, dpi=_SMALL_DPI), 1)
     else:
-        for suffix in made.suffixes:
-            if suffix == ".png":
-                shown = _file_and_picture(drawn, folder / f"{made.name}.png", made.on_page)
-            else:
-                save(drawn, folder / f"{made.name}{suffix}")
+        shown = _write_files(drawn, folder, made)
         declared(f"figures/{made.name}").write_as_given(made.data, folder / f"{made.name}.csv")
     name, caption = made.full or made.name, made.caption + _boxes(drawn)
     del drawn
@@ -177,12 +183,16 @@ def write_figure(made: ReportFigure, folder: Path) -> Written:
     )
 
 
-def _file_and_picture(drawn: Figure, path: Path, on_page: bool) -> str:
-    """Draw a figure once for its PNG and the page, and return its picture for the page; "" where that has none."""
-    pixels = picture(drawn, dpi=_DPI)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(as_png(pixels, dpi=_DPI))
-    return embedded(pixels, _SMALLER) if on_page else ""
+def _write_files(drawn: Figure, folder: Path, made: ReportFigure) -> str:
+    """Draw a figure once for its files and the page, and return its picture for the page; "" where that has none."""
+    pixels, again = drawn_once(drawn, dpi=_DPI)
+    folder.mkdir(parents=True, exist_ok=True)
+    for suffix in made.suffixes:
+        if suffix == ".png":
+            (folder / f"{made.name}.png").write_bytes(as_png(pixels, dpi=_DPI))
+        else:
+            save(again, folder / f"{made.name}{suffix}")
+    return embedded(pixels, _SMALLER) if made.on_page and ".png" in made.suffixes else ""
 
 
 def _boxes(drawn: Figure) -> str:
