@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from immunolab.quality.landmarks import LEAST_LEVEL, compared
+from immunolab.quality.landmarks import LEAST_LEVEL, compared, without_unions
 from immunolab.quality.marker_steps import MarkerStep, marker_steps
 from immunolab.quality.run_variation import MEDIAN_VARIANCE, MarkerRuns, RunVariation, light_on
 from immunolab.schema.across_tubes import DRIFT
@@ -212,6 +212,9 @@ def _steps(series: Sequence[_Series], reasons: Sequence[Sequence[str]]) -> tuple
     by_marker: dict[str, list[_Series]] = {}
     for one in whole:
         by_marker.setdefault(one.marker, []).append(one)
+    for marker, own in by_marker.items():
+        names = without_unions([one.population for one in own])
+        by_marker[marker] = [one for one in own if one.population in names]
     markers = [
         MarkerRuns(
             marker,

@@ -12,6 +12,12 @@ from immunolab.quality.staining_sample import COFACTORS
 
 LANDMARKS = ("lymphocytes", "CD3", "CD4", "CD8", "B", "NK", "CD4_naive", "CD4_mem", "CD8_naive")
 """Populations that every blood has and that gates find by lineage."""
+# what a population holds that stains unlike its other cells, by name
+_PARTS = {
+    "lymphocytes": ("CD3", "CD4", "CD8", "B", "NK", "CD4_naive", "CD4_mem", "CD8_naive"),
+    "CD3": ("CD4", "CD8", "CD4_naive", "CD4_mem", "CD8_naive"),
+    "CD4": ("CD4_naive", "CD4_mem"),
+}
 MOST_POPULATIONS = 5
 """Taken where a strategy has none of the landmarks' names: the first of its tree hold the most cells (judgement)."""
 FEWEST_EVENTS = 50
@@ -67,6 +73,20 @@ def compared(populations: Sequence[str]) -> list[str]:
         Names, in the order of the tree.
     """
     return [name for name in LANDMARKS if name in populations] or list(populations[:MOST_POPULATIONS])
+
+
+def without_unions(populations: Sequence[str]) -> list[str]:
+    """Return populations but for those that are unlike cells together, where some of these are populations as well.
+
+    The median of such a union in one dye and that in another are those of different cells: what light of the one is
+    left in the other's channel is not seen from them.
+
+    Parameters
+    ----------
+    populations
+        Names.
+    """
+    return [name for name in populations if not set(_PARTS.get(name, ())) & set(populations)]
 
 
 def _some(rows: NDArray[np.intp]) -> NDArray[np.intp]:

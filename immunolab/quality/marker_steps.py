@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from immunolab.quality.run_variation import MarkerRuns, RunVariation, fit_variation, levels_of
+from immunolab.quality.run_variation import MarkerRuns, RunVariation, fit_variation, levels_of, with_own_light
 
 Array = NDArray[np.float64]
 
@@ -108,7 +108,7 @@ def _places(tubes: Array, known: Mapping[int, Sequence[str]]) -> Iterator[int]:
 
 
 def _best(one: MarkerRuns, variation: RunVariation, tubes: Array, places: Sequence[int]) -> _Best:
-    level, variance = levels_of(one, variation, tubes)
+    level, variance = levels_of(one, with_own_light(one, variation, tubes), tubes)
     weights, found, errors = 1.0 / variance, _Best(None), {}
     for k in places:
         sides = (slice(0, k), slice(k, None))
