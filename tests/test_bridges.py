@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 from pathlib import Path
 
+import builders
 import numpy as np
 import pandas as pd
 import pytest
@@ -277,6 +279,19 @@ def test_another_donor_with_the_same_lineages_is_known_by_memory_and_helpers() -
     other = lineages | dict(zip(subsets, [(n, 10_000) for n in (1300, 2600, 1300, 3300, 1100, 3900)], strict=True))
     assert other_donor(one, again, {}) == ""
     assert "Th17 is 20 % in one tube and 39 % in the other" in other_donor(one, other, {})
+
+
+def test_two_donors_of_real_tubes_are_told_apart_and_replicates_are_one() -> None:
+    folder = builders.data_folder("flow/hipc_tcell_events")  # HIPC Lyoplate, an expert's gates; donors of its README
+    donors = {f"FTV_{i}": 1228 if i < 4 else 1349 for i in range(1, 7)} | {"W2_1": 1228, "W2_4": 1349}
+    shares = {}
+    for name in donors:
+        n = pd.read_csv(folder / f"{name}_clust.csv.gz").iloc[:, -1].value_counts().reindex(range(1, 11), fill_value=0)
+        cd8, cd4 = int(n.loc[1:5].sum()), int(n.loc[6:10].sum())
+        known = {"CD4_naive": (n[7], cd4), "CD8_naive": (n[2], cd8), "CD4_CM": (n[8], cd4), "CD4_EM": (n[9], cd4)}
+        shares[name] = known | {"CD4": (cd4, cd4 + cd8)}
+    for one, other in itertools.combinations(donors, 2):  # 12 pairs of one donor, 16 of two; two centres
+        assert bool(other_donor(shares[one], shares[other], {})) == (donors[one] != donors[other]), (one, other)
 
 
 def test_one_share_whose_gate_failed_is_no_other_donor() -> None:
