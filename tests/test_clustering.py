@@ -25,7 +25,7 @@ from immunolab.clustering.stability import stability
 from immunolab.clustering.tables import cluster_profiles
 from immunolab.errors import InputError
 from immunolab.plots.clusters import map_plot
-from immunolab.workflow.cluster_files import _reason
+from immunolab.workflow.cluster_files import ClusterOutcome, _reason, cluster_text
 
 MARKERS = ("CD3", "CD4", "CD8", "CD19", "CD25", "CD127")
 # one row a population: share, then where each marker is (0 negative, 1 positive)
@@ -226,6 +226,45 @@ def test_a_merging_table_overrides_and_its_faults_are_all_named(
     said = capsys.readouterr().err
     assert "there is no cluster '9'" in said
     assert "the label is empty" in said
+
+
+def test_a_copy_of_a_file_is_refused(
+    files: tuple[list[Path], np.ndarray], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths, _ = files
+    copy = tmp_path / "other_visit.fcs"
+    copy.write_bytes(paths[0].read_bytes())
+    assert main(["cluster", *map(str, paths), str(copy), "-o", str(tmp_path / "out")]) == 1
+    assert f"{copy}  it is a copy of {paths[0]}" in capsys.readouterr().err
+
+
+def test_nothing_of_an_earlier_run_stays_in_the_folder(files: tuple[list[Path], np.ndarray], tmp_path: Path) -> None:
+    paths, _ = files
+    stale = [tmp_path / "abundance.csv", tmp_path / "figures" / "umap.png", tmp_path / "figures" / "abundance_SLE.pdf"]
+    (tmp_path / "figures").mkdir()
+    kept = tmp_path / "figures" / "mine.png"
+    for path in (*stale, kept):
+        path.write_text("of an earlier run")
+    assert main(["cluster", str(paths[0]), "-o", str(tmp_path), "--clusters", "2", "--quiet"]) == 0
+    assert [path.exists() for path in (*stale, kept)] == [False, False, False, True]
+
+
+def test_clusters_that_change_with_the_seed_are_called_chance(tmp_path: Path) -> None:
+    profiles = pd.DataFrame(
+        {
+            "cluster": [1, 2],
+            "label": "B",
+            "percent": 50.0,
+            "score": 1.0,
+            "evidence": "",
+            "phenotype": "",
+            "runner_up": "",
+        }
+    )
+    for index, said in ((0.35, True), (0.95, False)):
+        repeated = pd.DataFrame({"kind": ["seed", "subsample"], "adjusted_rand_index": index})
+        outcome = ClusterOutcome(tmp_path, ("A", "B"), profiles, pd.DataFrame(), repeated, 9, 9)
+        assert ("mostly chance" in cluster_text(outcome)) is said
 
 
 def test_markers_that_are_not_there(files: tuple[list[Path], np.ndarray], capsys: pytest.CaptureFixture[str]) -> None:

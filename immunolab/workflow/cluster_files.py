@@ -34,6 +34,10 @@ from immunolab.workflow.cluster_visits import abundance_lines, compare_clusters,
 from immunolab.workflow.scales import scaled_gates
 from immunolab.workflow.workers import Workers, memory_budget
 
+# what only some runs write: of an earlier run into the same folder it would be taken for the next one's
+_OF_SOME_RUNS = ("abundance.csv", "confusion.csv", "cluster_numbers.csv", "figures/abundance*.p*", "figures/umap.p*")
+# adjusted Rand index with other seeds below which the clusters are said to be chance: judgement, labelled sets have .9
+_UNSTEADY = 0.6
 _REPEATS = 3  # runs with other seeds, and on halves: judgement, as few as show a spread
 
 
@@ -217,6 +221,9 @@ def _write(
                 each_text(frame, neutralised).to_csv(handle, index=False, header=False, lineterminator="\n")
 
     out.mkdir(parents=True, exist_ok=True)
+    for pattern in _OF_SOME_RUNS:
+        for earlier in out.glob(pattern):
+            earlier.unlink()
     write_atomically(out / "clusters.csv", write_clusters)
     size = pd.concat(sizes, ignore_index=True)
     total = size.groupby("cluster")["n_events"].sum()
@@ -289,6 +296,8 @@ def cluster_text(outcome: ClusterOutcome) -> str:
             f"found again: adjusted Rand index {means['seed']:.3f} with other seeds, "
             f"{means['subsample']:.3f} on half the events"
         )
+        if means["seed"] < _UNSTEADY:
+            lines.append("  mostly chance: other seeds give other clusters; take fewer, or more events")
     if outcome.abundance is not None:
         lines += ["", *abundance_lines(outcome.abundance)]
     return "\n".join(lines)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from immunolab.gating.placement.scales import measured_scales
 from immunolab.gating.tubes import GatedTube, gate_tube
 from immunolab.loaders.fcs.read import read_fcs, read_header
 from immunolab.progress import progress
+from immunolab.schema.files import file_sha256
 from immunolab.vocabulary.panel import resolve_channels
 
 log = logging.getLogger("immunolab")
@@ -173,7 +174,7 @@ def markers_of(paths: Sequence[Path], wanted: Sequence[str], panel: Mapping[str,
     Raises
     ------
     InputError
-        Files that are not there or share a stem, markers that a file lacks; all at once.
+        Files that are not there, share a stem or are copies of each other, markers that a file lacks; all at once.
     """
     problems = [Problem(str(p), "", "there is no such file", "check the path") for p in paths if not p.is_file()]
     stems = [path.stem for path in paths]
@@ -184,6 +185,7 @@ def markers_of(paths: Sequence[Path], wanted: Sequence[str], panel: Mapping[str,
         for stem in dict.fromkeys(stems)
         if stems.count(stem) > 1
     ]
+    problems = problems or list(_copies(paths))
     if problems:
         raise InputError(problems)
     have = [_names(path, panel) for path in paths]
@@ -203,6 +205,19 @@ def markers_of(paths: Sequence[Path], wanted: Sequence[str], panel: Mapping[str,
     for name, channels in _carried_twice(paths, panel).items():
         log.info("not clustered on: %s, carried by %s; name one of them in --markers", name, " and ".join(channels))
     return tuple(common)
+
+
+def _copies(paths: Sequence[Path]) -> Iterator[Problem]:
+    """Yield a Problem for each file with the bytes of an earlier one: its events would count twice, as two samples."""
+    sizes = [path.stat().st_size for path in paths]
+    first: dict[str, Path] = {}
+    for path, size in zip(paths, sizes, strict=True):
+        if sizes.count(size) > 1:
+            earlier = first.setdefault(file_sha256(path), path)
+            if earlier is not path:
+                yield Problem(
+                    str(path), "", f"it is a copy of {earlier}", "give one of them, or the file that was meant"
+                )
 
 
 def _each_once(wanted: Sequence[str], paths: Sequence[Path], panel: Mapping[str, str] | None) -> tuple[str, ...]:
