@@ -242,6 +242,22 @@ def test_bead_sorted_cells_keep_their_lineage_alone() -> None:
         assert (coarse(label_cells(part)) == name).mean() >= 0.945, name
 
 
+@pytest.mark.parametrize("cd4", [0, 25])
+def test_a_sort_of_cd8_cells_by_proteins_alone_is_of_t_cells_though_no_cell_lacks_cd3(cd4: int) -> None:
+    """One donor's CD8 cells by its experts' gates: CD3 is neither dim nor bright, and all were unassigned."""
+    from anndata import read_h5ad
+
+    raw = read_h5ad(data_folder("single_cell/kotliarov2020_adt9") / "kotliarov2020_adt9_20donors.h5ad", backed="r")
+    kind = raw.obs["cell_type_l1"].astype(str).to_numpy()
+    of_donor = raw.obs["donor"].astype(str).to_numpy() == "234"
+    rows = [np.flatnonzero(of_donor & (kind == name)) for name in ("CD8 T", "CD4 T")]
+    part = raw[np.sort(np.concatenate([rows[0], rows[1][:cd4]]))].to_memory()
+    got, truth = lineage(label_cells(interpret_cells(part))), part.obs["cell_type_l1"].astype(str).to_numpy()
+    assert (got == "CD8")[truth == "CD8 T"].mean() >= 0.95
+    assert (got == "CD4")[truth == "CD8 T"].mean() <= 0.05
+    assert not (got == "CD8")[truth == "CD4 T"].any()
+
+
 def test_doubt_between_siblings_gives_the_parent_where_one_is_rare() -> None:
     """What looks like either, without transcripts that part them, is a T cell: not the commoner of the two."""
     cells = drawn({"CD8_naive": 400, "CD4_naive": 170}, seed=3)

@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from immunolab.cells.lineage import shares_and_fit
 from immunolab.cells.protein_stains import ELSEWHERE, StainLevels, learn_stains
-from immunolab.cells.proteins import ProteinGates
+from immunolab.cells.proteins import Levels, ProteinGates
 from immunolab.clustering.expression import Array
+from immunolab.events.subsample import drawn_rows
 from immunolab.gating.method_results import Cut
 from immunolab.vocabulary.signatures import expected_levels
 
@@ -23,6 +25,8 @@ Mask = NDArray[np.bool_]
 _SPEAKS = 0.1  # share of positive cells among carriers beyond that elsewhere, below which a stain failed (judgement)
 _CLEAR_APART = 2.0  # sd between the levels from which nothing is said: Ashman's D, as for the mixture of gates
 _FEWEST = 30  # cells
+_TRIED_ON = 2_000  # cells on which one group is tried as the positive one: a kind of 2 % has forty of them
+_LEAST_GAIN = 6.0  # log likelihood from which it is (a Bayes factor of 400)
 _SURELY = 0.9  # probability from which a protein contradicts a name
 _NAMED_BY: Mapping[str, frozenset[str]] = {
     "T": frozenset({"CD3", "TCRab", "TCRb", "CD5"}),
@@ -200,7 +204,9 @@ def lineage_evidence(
         return ProteinEvidence(evidence, parting, kinds=tuple(kinds))
     values = np.stack([gates.shown(marker) for marker in markers], axis=1)
     carried = np.array([carriers(marker, kinds) for marker in markers])
-    first, notes = _first_levels(gates, markers, passed)
+    found = [gates.two_levels(marker, passed) for marker in markers]
+    found = _as_kinds_say(found, values[passed], carried, None if by_genes is None else by_genes[passed])
+    first, notes = _as_arrays(found), [one.note for one in found if one.note]
     odds = {marker: np.zeros(len(passed)) for marker in _PARTING if marker in markers}
     stains = list[Stains]()
     for batch, cells in _learnt_by(gates, passed).items():
@@ -279,11 +285,41 @@ def carriers(marker: str, kinds: Sequence[str]) -> Array:
     return np.array([shares[kind] for kind in kinds])
 
 
-def _first_levels(
-    gates: ProteinGates, markers: Sequence[str], passed: Mask
-) -> tuple[tuple[Array, Array, Array, Array], list[str]]:
-    """Return the levels that EM starts at, by each protein's own two groups where it has them, and what has none."""
-    found = [gates.two_levels(marker, passed) for marker in markers]
+def _as_arrays(found: Sequence[Levels]) -> tuple[Array, Array, Array, Array]:
     low, high, spread_low, spread_high = (np.array([getattr(one, name) for one in found]) for name in
                                           ("low", "high", "spread_low", "spread_high"))  # fmt: skip
-    return (low, high, spread_low, spread_high), [one.note for one in found if one.note]
+    return low, high, spread_low, spread_high
+
+
+def _as_kinds_say(
+    found: Sequence[Levels], values: Array, carried: Array, by_genes: Array | None, seed: int = 0
+) -> list[Levels]:
+    """Return levels where one group that is neither dim nor bright is the positive one if kinds of cells fit so better.
+
+    Of a sort of T cells all carry CD3, and no brightness says so: that CD8 is there and no marker of NK does.
+    """
+    rows = drawn_rows(len(values), _TRIED_ON, seed)
+    values, by_genes = values[rows], None if by_genes is None else by_genes[rows]
+    chosen, positive = list(found), list[int]()
+    unclear = [column for column, one in enumerate(found) if one.if_positive is not None]
+    best = _fit(chosen, positive, values, carried, by_genes) if unclear else 0.0
+    for column in unclear:
+        other = found[column].if_positive
+        if other is None:
+            continue
+        trial = [other if place == column else one for place, one in enumerate(chosen)]
+        fit = _fit(trial, [*positive, column], values, carried, by_genes)
+        if fit - best >= _LEAST_GAIN:
+            chosen, positive, best = trial, [*positive, column], fit
+    return chosen
+
+
+def _fit(
+    found: Sequence[Levels], positive: Sequence[int], values: Array, carried: Array, by_genes: Array | None
+) -> float:
+    """Return the log likelihood of cells beside that of their one group, which is negative or ``positive``."""
+    levels = StainLevels(*_as_arrays(found))
+    shown = learn_stains(levels, values, carried, by_genes)
+    log_odds = levels.log_odds(values)
+    said = _of_kinds(log_odds, shown).sum(axis=0)
+    return shares_and_fit(said if by_genes is None else said + by_genes)[1] - float(log_odds[:, list(positive)].sum())

@@ -48,13 +48,17 @@ _METHOD_CONTROL = {"valley": "density", "tail": "density", "mixture": "density",
 
 @dataclass(frozen=True)
 class Levels:
-    """Levels and spreads of a protein's negative and positive cells, display units, and what is unusual about them."""
+    """Levels and spreads of a protein's negative and positive cells, display units, and what is unusual about them.
+
+    Of one group that is neither dim nor bright, ``if_positive`` are the levels were it the positive one.
+    """
 
     low: float
     high: float
     spread_low: float
     spread_high: float
     note: str = ""
+    if_positive: Levels | None = None
 
 
 class ProteinGates(ProteinValues):
@@ -168,19 +172,22 @@ class ProteinGates(ProteinValues):
         values = self._shown[marker]
         inside = values[among]
         found = self._seen(marker, two_groups(values, among, self.batches, self.samples))
-        bright = self.brightness(marker, among) > _UNCLEAR[1]
+        place = self.brightness(marker, among)
+        bright, unclear = place > _UNCLEAR[1], not found.method and _UNCLEAR[0] <= place <= _UNCLEAR[1]
+        middle, spread = float(np.median(inside)), max(spread_of(inside), LEAST_SPREAD)
+        positive = Levels(min(self.low_level(marker, among), middle - _APART), middle, spread, spread)
         if not found.method and not bright:
             end = tail(inside)
             if (inside > end.value).mean() >= _LEAST_TAIL:
                 found = Groups(end, "tail", "no two groups; the positives are the tail of the main summit")
         if not found.method:
-            middle, spread = float(np.median(inside)), max(spread_of(inside), LEAST_SPREAD)
             if bright:
-                low = min(self.low_level(marker, among), middle - _APART)
-                return Levels(low, middle, spread, spread, f"{marker}: one group, bright; all count as +")
+                return replace(positive, note=f"{marker}: one group, bright; all count as +")
             what = "no brighter than droplets without cells" if marker in self._background else "not bright"
-            return Levels(middle, middle + _APART, spread, spread, f"{marker}: one group, {what}; all count as -")
-        return Levels(*levels_beside(inside, found.cut), f"{marker}: {found.note}" if found.note else "")
+            levels = Levels(middle, middle + _APART, spread, spread, f"{marker}: one group, {what}; all count as -")
+        else:
+            levels = Levels(*levels_beside(inside, found.cut), f"{marker}: {found.note}" if found.note else "")
+        return replace(levels, if_positive=positive) if unclear else levels
 
     def against(self, population: str, marker: str, reference: Mask) -> Array | None:
         """Return the probability of being above what a negative reference population shows.
