@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import subprocess
 import sys
@@ -124,6 +125,18 @@ def test_a_short_comparison_is_given_to_workers_that_wait(waiting: int, monkeypa
     monkeypatch.setattr(workers._WorkerProcesses, "start", lambda self, count: self._idle.extend([None] * waiting))
     with workers.kept_workers(2):
         assert compare.worth_workers(SpreadWork(2), few).jobs == waiting
+
+
+def test_a_worker_looks_for_what_can_be_freed_once_it_has_imported_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[bool] = []
+    monkeypatch.setattr(workers, "import_module", lambda room: looked.append(gc.isenabled()))
+    try:
+        workers._import_what_runs_need()
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
+    assert looked == [False] * len(workers._ROOMS_OF_WORK)
+    assert gc.isenabled()
 
 
 def _refuse(item: int) -> int:

@@ -6,6 +6,7 @@ failure; no more tasks are in flight than the memory budget holds.
 
 from __future__ import annotations
 
+import gc
 import logging
 import multiprocessing
 import os
@@ -251,9 +252,17 @@ def _memory() -> tuple[int, int]:
 
 
 def _import_what_runs_need() -> None:
-    """Import the rooms of placing, gating and drawing: a second in which the run reads its files."""
-    for room in _ROOMS_OF_WORK:
-        import_module(room)
+    """Import the rooms of placing, gating and drawing: a second in which the run reads its files.
+
+    Python looks for what can be freed only afterwards, and never in what was imported: a fifth of that second.
+    """
+    gc.disable()
+    try:
+        for room in _ROOMS_OF_WORK:
+            import_module(room)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 _kept: ContextVar[_WorkerProcesses | None] = ContextVar("worker_processes", default=None)
