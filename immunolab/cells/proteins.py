@@ -172,10 +172,10 @@ class ProteinGates(ProteinValues):
         values = self._shown[marker]
         inside = values[among]
         found = self._seen(marker, two_groups(values, among, self.batches, self.samples))
-        place = self.brightness(marker, among)
-        bright, unclear = place > _UNCLEAR[1], not found.method and _UNCLEAR[0] <= place <= _UNCLEAR[1]
+        place, low = self.brightness(marker, among), self.low_level(marker, among)
         middle, spread = float(np.median(inside)), max(spread_of(inside), LEAST_SPREAD)
-        positive = Levels(min(self.low_level(marker, among), middle - _APART), middle, spread, spread)
+        positive = Levels(min(low, middle - _APART), middle, spread, spread)
+        bright, unclear = place > _UNCLEAR[1], not found.method and _UNCLEAR[0] <= place and middle - low >= _APART
         if not found.method and not bright:
             end = tail(inside)
             if (inside > end.value).mean() >= _LEAST_TAIL:
