@@ -20,6 +20,7 @@ from immunolab.results.findings.concerns import concerns
 from immunolab.results.findings.counted import response_finding, survival_finding
 from immunolab.results.findings.events import not_counted
 from immunolab.results.findings.groups import group_finding
+from immunolab.results.findings.paired import visit_change
 from immunolab.results.findings.unmeasured import unmeasured_finding
 from immunolab.results.findings.words import amount
 from immunolab.schema.clinical import ADVERSE_EVENTS, SCORES, TIME_TO_EVENT
@@ -107,6 +108,32 @@ def test_responders_are_told_at_the_last_registered_visit_and_a_visit_of_nobody_
     found = response_finding(having(run, responders=pd.DataFrame(rest)), "SLE", endpoint)
     assert "response at W8 in 5 of 8 patients" in found.plain
     assert "No patient was scored at W10, as registered." in found.beside
+
+
+def test_visits_of_samples_stand_in_calendar_order_though_the_first_patient_lacks_the_first(run):
+    later = tuple(sorted(run.samples, key=lambda s: s.visit != "W10"))
+    turned = replace(run, study=replace(run.study, samples=later))
+    assert turned.sampled_visits == run.sampled_visits == ("W0", "W10")
+
+
+def _shift(**values):
+    """Return a row of SHIFTS of a share that two visits were compared in."""
+    row = {"n_pairs": 4, "median_before": 4.0, "median_after": 6.0, "estimate": 0.42, "estimate_scale": "log_odds",
+           "ci_low": np.nan, "ci_high": np.nan, "p_value": np.nan, "q_value": np.nan,
+           "method": "not tested", "warnings": "", "adjustment": "none"}  # fmt: skip
+    return pd.Series(row | values)
+
+
+def test_a_change_that_was_not_tested_says_so_and_why_and_not_that_it_is_unclear(run):
+    endpoint = PercentOfParent(id="x", source="s", population="Treg", parent="CD4", contrast=("W0", "W10"))
+    two = visit_change(run, "SLE", endpoint, _shift(n_pairs=2, warnings="E_N_MIN"))
+    assert two.startswith("Treg went from 4 to 6 (medians)")
+    assert two.endswith("no 95 % interval, not tested (fewer than 3 patients)")
+    one = visit_change(run, "SLE", endpoint, _shift(n_pairs=1, warnings="E_N_MIN"))
+    assert "medians" not in one
+    assert "mean ratio" not in one
+    same = visit_change(run, "SLE", endpoint, _shift(estimate=0.0, median_after=4.0))
+    assert same.endswith("not tested (nobody changed)")
 
 
 def test_a_response_of_several_levels_says_which_and_how_many_reach_the_higher_ones(run):

@@ -109,7 +109,8 @@ def visit_flow(run: Run) -> Grid:
     endpoints, measured = run.endpoints.drop_duplicates("sample_id"), _measured(run)
     rows = []
     for cohort in run.cohorts:
-        for visit in dict.fromkeys(s.visit for s in run.samples if s.cohort == cohort):
+        there = {s.visit for s in run.samples if s.cohort == cohort}
+        for visit in (visit for visit in run.sampled_visits if visit in there):
             sheet = [s for s in run.samples if s.cohort == cohort and s.visit == visit]
             ids = measured.intersection(s.sample_id for s in sheet)
             done = endpoints[endpoints["sample_id"].isin(ids)]

@@ -65,9 +65,8 @@ def study_facts(run: Run) -> Iterator[tuple[str, str]]:
     patients = {patient for cohort in run.cohorts for patient in patients_of(run, cohort)}
     without = f", {len(patients - sampled)} of them without a sample" if patients - sampled else ""
     arms = f" in {len(run.cohorts)} cohorts ({', '.join(run.cohorts)})" if len(run.cohorts) > 1 else ""
-    visits = dict.fromkeys(s.visit for s in run.samples)
     yield "Patients", f"{len(patients)}{arms}{without}"
-    yield "Samples", f"{samples} at {', '.join(visits)}{failed_in_words(run)}"
+    yield "Samples", f"{samples} at {', '.join(run.sampled_visits)}{failed_in_words(run)}"
 
 
 def dosing_in_words(dosing: Dosing) -> str:

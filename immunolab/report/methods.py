@@ -226,7 +226,7 @@ def _miflowcyt_items(run: Run) -> Iterator[tuple[str, str, str]]:
     gates = "; ".join(f"{s.name}: {len(s.populations)} populations" for s in run.strategies.values())
     yield "1.1", "purpose of the experiment", trial.title if trial else ""
     yield "1.2", "keywords", trial.condition or "" if trial else ""
-    yield "1.3", "experiment variables", ", ".join(dict.fromkeys(s.visit for s in run.samples))
+    yield "1.3", "experiment variables", ", ".join(run.sampled_visits)
     yield "1.4", "organisation and contact", ""
     yield "1.5", "date or period of the experiment", ""
     yield (

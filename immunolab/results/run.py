@@ -153,6 +153,13 @@ class Run(RunTables):
         return tuple(s for s in self.study.samples if not s.control_of and s.patient_id not in bridges)
 
     @property
+    def sampled_visits(self) -> tuple[str, ...]:
+        """Visits that have a sample: the trial's in calendar order, then others in the order of the sheet."""
+        there = dict.fromkeys(s.visit for s in self.samples)
+        planned = self.study.trial.visit_names if self.study.trial else ()
+        return tuple(dict.fromkeys([*(visit for visit in planned if visit in there), *there]))
+
+    @property
     def cohorts(self) -> tuple[str, ...]:
         """Cohort names in the order of the sheet; one empty name when the sheet has none."""
         return tuple(dict.fromkeys(sample.cohort for sample in self.samples)) or ("",)

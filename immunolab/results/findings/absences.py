@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import pandas as pd
 
 from immunolab.results.findings.finding import Absence
-from immunolab.results.findings.words import listed, present
+from immunolab.results.findings.words import endpoint_name, listed, present
 from immunolab.results.run import Run, in_cohort
 from immunolab.schema.flags import Flag, flag, split
 from immunolab.study.endpoints import Endpoint
@@ -172,7 +172,8 @@ def _withheld(run: Run, rows: pd.DataFrame, endpoint: Endpoint, visit: str) -> s
 
 def _unmeasured(run: Run, patient: str, visit: str, endpoint: Endpoint) -> str:
     if not endpoint.counted:
-        return f"{display_name(endpoint.fitted)} not measured at {visit}"
+        named = display_name(endpoint.fitted) if endpoint.slopes else endpoint_name(endpoint)
+        return f"{named} not measured at {visit}"
     ids = _ids(run, patient, visit)
     if not ids:
         return f"no sample at {visit}"

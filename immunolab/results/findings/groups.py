@@ -73,7 +73,8 @@ def _missing(single: Sequence[EndpointFinding], names: dict[str, str]) -> tuple[
     reasons: dict[str, dict[str, list[str]]] = {}
     for one in single:
         for absent in one.missing:
-            reasons.setdefault(absent.patient_id, {}).setdefault(absent.reason, []).append(names[one.endpoint])
+            reason = absent.reason.replace(f"{names[one.endpoint]} not measured", "not measured")
+            reasons.setdefault(absent.patient_id, {}).setdefault(reason, []).append(names[one.endpoint])
     found = []
     for patient, by_reason in reasons.items():
         texts = [r if len(of) == len(single) else f"{listed(of)}: {r}" for r, of in by_reason.items()]

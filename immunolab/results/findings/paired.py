@@ -69,7 +69,8 @@ def visit_change(run: Run, cohort: str, endpoint: Endpoint, row: pd.Series) -> s
     name, unit = subject(endpoint), value_unit(endpoint, run.label_of(endpoint.id).unit)
     if pd.isna(row["median_before"]) or pd.isna(row["median_after"]):
         return f"{capital(name)} has no value at both visits in any patient"
-    values = f"from {amount(row['median_before'])} to {quantity(row['median_after'], unit)} (medians)"
+    medians = " (medians)" if row["n_pairs"] > 1 else ""
+    values = f"from {amount(row['median_before'])} to {quantity(row['median_after'], unit)}{medians}"
     moved = _moved(run, cohort, endpoint, direction(row))
     if pd.isna(row["estimate"]):
         return f"{capital(name)} went {values}, {moved}; not tested ({row['method']})"
@@ -80,7 +81,20 @@ def visit_change(run: Run, cohort: str, endpoint: Endpoint, row: pd.Series) -> s
         first, last = float(row["median_before"]), float(row["median_after"])
         verb = sized(ratio, last / first if first else math.inf) if scale in RATIO_WORDS else word
         return f"{capital(name)} {verb}, {values}, {moved}; {_size(row, unit)}"
+    if pd.isna(row["p_value"]):
+        return f"{capital(name)} went {values}, {moved}; {_size(row, unit)}, {_not_tested(row)}"
     return f"{capital(name)} showed no clear change, {values}, {moved}; {_size(row, unit)}"
+
+
+def _not_tested(row: pd.Series) -> str:
+    """Return that a change was not tested, and why where the row shows it."""
+    if Code.E_N_MIN in split(row["warnings"]):
+        return "not tested (fewer than 3 patients)"
+    return "not tested (nobody changed)" if row["estimate"] == 0 else "not tested"
+
+
+def _patients(n: int) -> str:
+    return f"{n} patient{'' if n == 1 else 's'}"
 
 
 def slope_change(run: Run, endpoint: Endpoint, row: pd.Series) -> str:
@@ -99,9 +113,13 @@ def slope_change(run: Run, endpoint: Endpoint, row: pd.Series) -> str:
         f"{amount(value)} {unit} {_phase(run, period.last)} ({period})"
         for value, period in zip((row["median_before"], row["median_after"]), endpoint.slopes, strict=True)
     ]
-    slopes = f"{capital(name)} changed by {parts[0]} and by {parts[1]}, medians of {int(row['n_pairs'])} patients"
+    n = int(row["n_pairs"])
+    of = "in one patient" if n == 1 else f"medians of {n} patients"
+    slopes = f"{capital(name)} changed by {parts[0]} and by {parts[1]}, {of}"
     if pd.isna(row["estimate"]):
         return f"{slopes}; not tested ({row['method']})"
+    if pd.isna(row["p_value"]):
+        return f"{slopes}; {_size(row, unit)}, {_not_tested(row)}"
     word = {"rose": "the later slope is higher", "fell": "the later slope is lower"}.get(direction(row), "")
     return f"{slopes}; {word or 'no clear difference'}, {_size(row, unit)}"
 
@@ -233,13 +251,15 @@ def mean_change(row: pd.Series, scale: str, unit: str, before: float) -> str:
 
 def _kind(row: pd.Series, what: str) -> str:
     """Return ``mean ratio``; of the signed rank ``typical ratio``, and whose: it leaves out who did not change."""
+    if row.get("n_pairs") == 1:
+        return what
     if "Hodges-Lehmann" not in str(row.get("method")):
         return f"mean {what}"
     zero = row.get("n_zero_shifts")
     if pd.isna(zero) or not zero:
         return f"typical {what}"
     changed = int(row["n_pairs"]) - int(zero)
-    who = f"{changed} patients" if changed != 1 else "one patient"
+    who = _patients(changed) if changed != 1 else "one patient"
     return f"typical {what} of the {who} who changed ({int(zero)} did not)"
 
 
@@ -256,11 +276,13 @@ def _moved(run: Run, cohort: str, endpoint: Endpoint, word: str) -> str:
     higher, lower = int((own["shift"] > 0).sum()), int((own["shift"] < 0).sum())
     n = len(own)
     if word == "rose":
-        return f"higher in {higher} of {n} patients"
+        return f"higher in {higher} of {_patients(n)}"
     if word == "fell":
-        return f"lower in {lower} of {n} patients"
+        return f"lower in {lower} of {_patients(n)}"
     same = f", unchanged in {n - higher - lower}" if n - higher - lower else ""
-    return f"higher in {higher} and lower in {lower}{same} of {n} patients"
+    if same and not higher + lower:
+        return f"unchanged in {n} of {_patients(n)}"
+    return f"higher in {higher} and lower in {lower}{same} of {_patients(n)}"
 
 
 def _phase(run: Run, visit: str) -> str:
