@@ -233,3 +233,39 @@ def test_patients_who_are_answered_otherwise_one_by_one_are_not_answered() -> No
     found = bridged_by(list(np.exp([0.5, -0.5, 0.4, -0.4, 0.5, -0.5])))
     assert set(found["bridge_pairs"]["outcome"]) == {"refused"}
     assert "patient by patient" in found["bridge_shifts"]["answer"].iloc[0]
+
+
+def bridged_of(rows: pd.DataFrame, shares: dict[tuple[str, str], str]) -> pd.DataFrame:
+    """Return the shifts where borders that follow count what every tube's own did."""
+    plan = Plan("W0", "W10", test="t")
+    made = compare_endpoints(rows, plan)
+    counted = rows.rename(columns={"n_events": "n", "n_parent": "of"})[["sample_id", "population", "parent", "n", "of"]]
+    counted = counted.dropna().assign(rule="bridge_follows", marker=None)
+    further = counted[counted["sample_id"].str.endswith("W10")]
+    further = further.assign(rule="bridge_error", marker="CD25", n=(further["n"] * 1.1).round())
+    one = Compared(plan, tuple(shares.values()), "")
+    tables = pd.concat([counted, further]), shares, [one], {}, made.pairs, made.shifts, list(rows["sample_id"])
+    return bridged_tables(rows, *tables)["bridge_shifts"]
+
+
+def test_a_panel_whose_visits_are_batches_is_not_taken_for_one_that_has_one_batch_beside_it() -> None:
+    other = {"endpoint": "naive", "population": "CD4_naive", "batch": "X1"}
+    rows = rows_of(150)
+    rows = pd.concat([rows, rows.assign(**other, sample_id="second_" + rows["sample_id"])], ignore_index=True)
+    found = bridged_of(rows, {("Treg", "CD4"): "treg", ("CD4_naive", "CD4"): "naive"}).set_index("endpoint")
+    assert found.loc["treg", "design"] == "visit equals batch"
+    assert found.loc["treg", "move_se"] == pytest.approx(0.05, abs=0.005)
+    assert found.loc["naive", "design"] == "one batch a patient"
+    assert found.loc["naive", "move_se"] == 0.0
+    assert pd.isna(found.loc["naive", "unseen"])
+
+
+def test_a_cohort_in_one_batch_hides_nothing_and_one_without_a_pair_is_not_said_to_be_of_one_batch() -> None:
+    rows = rows_of(150)
+    more = [rows.assign(cohort=c, **{n: c + rows[n] for n in ("patient_id", "sample_id")}) for c in ("B", "C")]
+    more[0] = more[0].assign(batch="B1")
+    more[1].loc[more[1]["visit"] == "W10", ["value", "n_events"]] = np.nan
+    found = bridged_of(pd.concat([rows, *more], ignore_index=True), {("Treg", "CD4"): "treg"}).set_index("cohort")
+    assert found["unseen"].notna().to_dict() == {"A": True, "B": False, "C": False}
+    assert found.loc["B", "answer"] == "Every patient's visits are of one batch: nothing had to follow."
+    assert found.loc["C", "answer"] == "Not answered: the bridge can be used for 0 pairs."

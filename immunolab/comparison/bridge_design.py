@@ -15,10 +15,10 @@ ONE_BATCH, _MIXED, _SAME = "one batch a patient", "batches differ within patient
 _NOT_SAID = (
     "what the bridge does not show (intensities, absolute counts, gates of scatter and viability) is not answered"
 )
-_PLACES = ("patient_id", "visit", "batch")
+_PLACES = ("patient_id", "visit", "endpoint")
 
-Batches = Mapping[tuple[str, str], str]
-"""(patient, visit) -> batch."""
+Batches = Mapping[tuple[str, str, str], str]
+"""(patient, visit, endpoint) -> batch: tubes of two panels may be of two."""
 ByReaders = frozenset[tuple[str, str, str]]
 """(patient, visit, endpoint) whose number depends on a reader's gate."""
 Group = tuple[tuple[str, ...], tuple[str, ...]]
@@ -26,7 +26,7 @@ Group = tuple[tuple[str, ...], tuple[str, ...]]
 
 
 def batches_of(rows: pd.DataFrame) -> Batches:
-    """Return the batch of each patient's visit, where the sheet names one.
+    """Return the batch of each patient's tube that an endpoint is of, where the sheet names one.
 
     Parameters
     ----------
@@ -34,7 +34,8 @@ def batches_of(rows: pd.DataFrame) -> Batches:
         The endpoint table.
     """
     known = rows.dropna(subset=["batch"]) if "batch" in rows else rows.iloc[:0].assign(batch="")
-    return {(str(p), str(v)): str(b) for p, v, b in zip(*(known[c] for c in _PLACES), strict=True)}
+    places = zip(*(known[name].astype(str) for name in _PLACES), strict=True)
+    return dict(zip(places, known["batch"].astype(str), strict=True))
 
 
 def by_readers_of(rows: pd.DataFrame) -> ByReaders:
@@ -48,7 +49,7 @@ def by_readers_of(rows: pd.DataFrame) -> ByReaders:
     if "flag" not in rows:
         return frozenset()
     own = rows.loc[[not READERS.isdisjoint(split(words)) for words in rows["flag"]]]
-    return frozenset(zip(*(own[name].astype(str) for name in ("patient_id", "visit", "endpoint")), strict=True))
+    return frozenset(zip(*(own[name].astype(str) for name in _PLACES), strict=True))
 
 
 def sides_of(pair: Mapping[str, Any], batches: Batches) -> tuple[set[str], set[str]]:
@@ -61,8 +62,9 @@ def sides_of(pair: Mapping[str, Any], batches: Batches) -> tuple[set[str], set[s
     batches
         Of `batches_of`.
     """
+    who, endpoint = str(pair["patient_id"]), str(pair["endpoint"])
     before, after = (
-        {batches.get((str(pair["patient_id"]), visit), "") for visit in str(pair[side]).split(JOINED_BY)}
+        {batches.get((who, visit, endpoint), "") for visit in str(pair[side]).split(JOINED_BY)}
         for side in ("visit_before", "visit_after")
     )
     return before, after
@@ -93,10 +95,10 @@ def design_of(pairs: Sequence[Mapping[str, Any]], batches: Batches) -> str:
         Of `batches_of`.
     """
     sides = [sides_of(pair, batches) for pair in pairs]
-    if all(before == after and len(before) == 1 and "" not in before for before, after in sides):
+    if sides and all(before == after and len(before) == 1 and "" not in before for before, after in sides):
         return ONE_BATCH
     before, after = (set().union(*(pair[i] for pair in sides)) for i in (0, 1))
-    return _SAME if before.isdisjoint(after) else _MIXED
+    return _SAME if sides and before.isdisjoint(after) else _MIXED
 
 
 def answer_of(design: str, n_followed: int, n_refused: int, reason: str, *, withheld: bool) -> str:

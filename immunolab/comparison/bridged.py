@@ -254,16 +254,16 @@ def _shift_rows(
             | {"n": len(own), "n_followed": len(own) - len(refused), "n_refused": len(refused)}
             | {"fold_same_pairs": same.get((cohort, endpoint), {}).get("fold"), "fold_bridged": other.get("fold")}
             | {f"{name}_bridged": _as_fold(_with_error(other, error), name) for name in ("ci_low", "ci_high")}
-            | {"move_se": error, "unseen": _unseen(one, endpoint), "design": design}
+            | {"move_se": error, "unseen": _unseen(one, own, batches), "design": design}
             | {"answer": answer_of(design, len(own) - len(refused), len(refused), reason, withheld=error is None)}
         )
     return found
 
 
-def _unseen(one: _Recounted, endpoint: str) -> float | None:
-    """Return the largest common error that own borders would not have shown, over the batches that are answered."""
-    own = [a.unseen for key, a in one.agreed.items() if key[0] == endpoint and key not in one.doubted]
-    return max(own, default=None)
+def _unseen(one: _Recounted, pairs: Sequence[Mapping[str, Any]], batches: Batches) -> float | None:
+    """Return the largest common error that own borders would not have shown, over batches of pairs that followed."""
+    keys = {(str(p["endpoint"]), group_of(p, batches)) for p in pairs if p["outcome"] == "followed"}
+    return max((one.agreed[key].unseen for key in keys if key in one.agreed), default=None)
 
 
 def _error(parts: Sequence[Parts | None], design: str) -> float | None:
