@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from immunolab.comparison.estimate import Estimate, t_estimate, untested
+from immunolab.comparison.estimate import Estimate, is_constant, t_estimate, untested
 from immunolab.comparison.mixed import MixedFit, fit_mixed
 
 Array = NDArray[np.float64]
 
 _LEAST_PATIENTS = 3  # as in `cohort_tests`
+_LEAST_DF = 1.0  # Satterthwaite's; below it limits are over 13 standard errors away, and soon 10^12 of a score's points
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,10 @@ class SlopesFit:
             return untested(self.n_patients, why)
         vector = np.array([weights.get(name, 0.0) for name in self.fixed])
         estimate, se, df = self.fit.contrast(vector)
+        if df < _LEAST_DF:
+            return untested(
+                self.n_patients, f"not estimable: {df:.1g} degrees of freedom, as too few have later visits"
+            )
         return t_estimate(estimate, se, df, self.method, self.n_patients)
 
 
@@ -82,6 +87,9 @@ def fit_slopes(
     names, design = _separable({"before": np.ones(level.size)} | dict(fixed))
     kept = [name for name, column in random.items() if np.ptp(column) > 0]
     dropped: list[str] = []
+    within = level - (np.bincount(code, level) / np.bincount(code))[code]
+    if level.size > n_patients and is_constant(np.append(within, 0.0)):
+        return SlopesFit(None, names, "nobody's values change: no model of their change", n_patients)
     if n_patients < _LEAST_PATIENTS:
         return SlopesFit(None, names, f"{n_patients} patient(s): a model needs {_LEAST_PATIENTS}", n_patients)
     while True:
