@@ -16,9 +16,12 @@ from scipy.special import stdtr, stdtrit
 
 from immunolab.comparison.bridge_design import Group
 
-# mean difference of the two answers from which a share is not answered, log scale: a tenth of its odds, with p below
-# the level beside it (judgement, on seeds 9200 to 9207)
-_APART, _LEVEL = 0.1, 0.1
+# mean difference of the two answers from which a share is not answered, log scale: a tenth of its odds, with p below a
+# level that all pairs of batches share (judgement, on seeds 9200 to 9207, and 9600 to 9604 for several pairs)
+_APART, _LEVEL = 0.1, 0.2
+# sd of what own borders of a batch err by together, log scale: with right bridges the means of eight patients differ by
+# .037 from study to study, where their spread gives .022 (Treg, same seeds)
+_COMMON = 0.03
 _UNLIKE = 0.3  # root mean square of the patients' differences from which neither answer is known (same seeds)
 _FEWEST_DF = 3  # of the patients' differences about the means of their batches (judgement)
 
@@ -36,9 +39,11 @@ class TwoAnswers:
     mean, sd
         Of the patients' shifts with borders that follow, less those with own ones; log scale.
     se
-        Of the mean; the spread is that within all batches.
+        Of the mean; the spread is that within all batches, and own borders of a batch also err together.
     n, df
         Patients, and degrees of freedom of ``se``.
+    level
+        Two-sided p below which the mean is not chance.
     """
 
     mean: float
@@ -46,18 +51,17 @@ class TwoAnswers:
     se: float
     n: int
     df: int
+    level: float
 
     @property
     def p(self) -> float:
         """Two-sided p of the mean."""
-        if not self.se > 0:
-            return 1.0 if self.mean == 0 else 0.0
         return 2.0 * float(stdtr(self.df, -abs(self.mean) / self.se))
 
     @property
     def unseen(self) -> float:
         """The largest mean difference that would not have been told from none."""
-        return max(_APART, float(stdtrit(self.df, 1.0 - _LEVEL / 2.0)) * self.se)
+        return max(_APART, float(stdtrit(self.df, 1.0 - self.level / 2.0)) * self.se)
 
 
 def agreements(differences: Sequence[tuple[str, Group, float]]) -> dict[tuple[str, Group], TwoAnswers]:
@@ -80,7 +84,8 @@ def agreements(differences: Sequence[tuple[str, Group, float]]) -> dict[tuple[st
         pooled = math.sqrt(sum(float(np.var(own)) * len(own) for own in of.values()) / df)
         for group, own in of.items():
             rms = math.sqrt(float(np.mean(np.square(own))))
-            found[endpoint, group] = TwoAnswers(float(np.mean(own)), rms, pooled / math.sqrt(len(own)), len(own), df)
+            se = math.hypot(pooled / math.sqrt(len(own)), _COMMON)
+            found[endpoint, group] = TwoAnswers(float(np.mean(own)), rms, se, len(own), df, _LEVEL / len(of))
     return found
 
 
@@ -96,7 +101,7 @@ def disagreements(found: Mapping[tuple[str, Group], TwoAnswers]) -> dict[tuple[s
 
 
 def _against(one: TwoAnswers) -> str:
-    if abs(one.mean) > _APART and one.p < _LEVEL:
+    if abs(one.mean) > _APART and one.p < one.level:
         percent = 100.0 * math.expm1(one.mean)
         return (
             f"{CONTRADICTED} change it by {percent:+.0f} % beside each tube's own ({one.n} "
