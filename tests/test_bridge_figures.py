@@ -17,7 +17,9 @@ from immunolab.comparison.bridged import bridged_tables
 from immunolab.comparison.plan import Compared, Plan
 from immunolab.comparison.table import compare_endpoints
 from immunolab.errors import InputError
+from immunolab.report.table_diff import differences
 from immunolab.results.findings.bridges import bridge_concerns
+from immunolab.schema.bridges import BRIDGE_SHIFTS
 
 SHARES = [0.050, 0.052, 0.049, 0.051, 0.050, 0.051, 0.100]
 
@@ -271,3 +273,11 @@ def test_a_cohort_in_one_batch_hides_nothing_and_one_without_a_pair_is_not_said_
     assert found["unseen"].notna().to_dict() == {"A": True, "B": False, "C": False}
     assert found.loc["B", "answer"] == "Every patient's visits are of one batch: nothing had to follow."
     assert found.loc["C", "answer"] == "Not answered: the bridge can be used for 0 pairs."
+
+
+def test_verify_passes_over_columns_that_an_earlier_run_did_not_write() -> None:
+    again = bridged_by([1.02, 0.99, 1.0, 1.01, 0.98, 1.0])["bridge_shifts"]
+    earlier = again.drop(columns=["fold_same_pairs", "unseen"]).assign(fold_bridged=again["fold_bridged"] * 1.1)
+    numbers = ("fold_same_pairs", "fold_bridged", "unseen")
+    (problem,) = differences(BRIDGE_SHIFTS, earlier, again, BRIDGE_SHIFTS.key, numbers)
+    assert problem.message.startswith("fold_bridged is")

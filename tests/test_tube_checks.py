@@ -65,6 +65,17 @@ def test_an_event_without_a_value_does_not_hide_dead_cells_or_debris() -> None:
         assert after == pytest.approx(before, abs=0.2)
 
 
+def test_a_dye_without_any_value_hides_no_debris_or_doublets_and_dead_cells_are_not_said_to_be_none(
+    ordinary: Tube,
+) -> None:
+    before = {row["check"]: row["value"] for row in share_rows(ordinary, cell_kinds(ordinary))}
+    columns = ordinary.columns.copy()
+    columns[6] = np.nan
+    empty = replace(ordinary, columns=columns)
+    after = {row["check"]: row["value"] for row in share_rows(empty, cell_kinds(empty))}
+    assert after == {check: before[check] for check in ("debris", "doublets")}
+
+
 def test_a_detector_whose_end_holds_a_population_is_found(ordinary: Tube) -> None:
     for seed in range(3):
         assert "saturation" in warned(planted.saturated(ordinary, np.random.default_rng(seed))), seed

@@ -42,7 +42,7 @@ class Kinds:
     Attributes
     ----------
     rows
-        Which events of the tube were looked at; those with a value in every channel.
+        Which events of the tube were looked at; those with a value in every channel that has any.
     debris, doublets, dead
         One value an event looked at; None where the tube has no channel that shows it.
     """
@@ -78,8 +78,10 @@ def cell_kinds(tube: Tube) -> Kinds:
     """
     rows = np.arange(0, tube.n_events, max(1, -(-tube.n_events // _LOOKED_AT)))
     measured = [i for i, channel in enumerate(tube.channels) if channel.kind not in ("time", "other")]
-    # one event without a value is in every compensated channel, whose quantiles would have none either
-    rows = rows[np.isfinite(tube.columns[:, rows][measured]).all(axis=0)]
+    known = np.isfinite(tube.columns[:, rows][measured])
+    # one event without a value is in every compensated channel, whose quantiles would have none either; a channel that
+    # has none at all leaves scatter as it is
+    rows = rows[known[known.any(axis=1)].all(axis=0)]
     if len(rows) < _FEWEST:
         return Kinds(rows, None, None, None)
     forward = scatter_channel(tube, "FSC", "A")
@@ -208,13 +210,15 @@ def _doublets(tube: Tube, rows: NDArray[np.intp], cells: Mask) -> Mask | None:
 
 
 def _dead(tube: Tube, rows: NDArray[np.intp], single: Mask) -> Mask | None:
-    """Return the events beyond the valley above the living, in the viability channel; None without one."""
+    """Return the events beyond the valley above the living, in the viability channel; None without one, or values."""
     found = tube.rows_of("Viability")
     if len(found) != 1 or single.sum() < _FEWEST:
         return None
     channel = tube.channels[found[0]]
     values = tube.take(rows).compensated(channel.name)
     stained = np.arcsinh(values / dye_cofactor(channel))
+    if not np.isfinite(stained).all():  # a channel has no value at all, and so no compensated one has
+        return None
     low, high = np.quantile(stained[single], (0.001, 0.999))
     if not high > low:
         return np.zeros(len(rows), dtype=bool)

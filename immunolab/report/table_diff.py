@@ -39,11 +39,13 @@ def differences(
     keys
         Columns that name a row.
     numbers, words
-        Columns that are compared.
+        Columns that are compared; an optional one that was not written, as earlier runs had none, is passed over.
     relative
         Share of a number by which it may differ.
     """
     was, now = _keyed(stored, keys), _keyed(again, keys)
+    unwritten = {column.name for column in table.columns if column.optional and column.name not in stored}
+    numbers, words = (tuple(name for name in names if name not in unwritten) for names in (numbers, words))
     for key in [*was, *(key for key in now if key not in was)]:
         place = ", ".join(part for part in key if part)
         if key not in now or key not in was:
