@@ -9,9 +9,9 @@ import pytest
 from planted import planted_tube
 
 from immunolab.gating.counts import counts_table
-from immunolab.gating.evaluate import evaluate
+from immunolab.gating.evaluate import count_each, evaluate
 from immunolab.gating.placement.fit import fit
-from immunolab.gating.placement.uncertainty import percent_intervals
+from immunolab.gating.placement.uncertainty import _others, percent_intervals
 from immunolab.gating.strategy_file import builtin_strategy
 from immunolab.intervals import jeffreys_percent
 
@@ -36,6 +36,17 @@ def test_counting_interval_is_jeffreys(n: int, of: int) -> None:
 
     low, high = proportion_confint(n, of, method="jeffreys")
     assert jeffreys_percent(n, of) == pytest.approx((100 * low, 100 * high))
+
+
+def test_gates_counted_together_count_what_each_does_alone() -> None:
+    tube, _ = planted_tube(1, 40_000)  # more than two blocks of events
+    fitted = planted(0)[2]
+    placed = fitted.strategies["S1"]
+    strategies = [placed, *_others(placed, fitted.alternatives["S1"])]
+    alone = [{path: int(mask.sum()) for path, mask in evaluate(one, tube).masks.items()} for one in strategies]
+    assert count_each(strategies, tube) == alone
+    assert len({tuple(counts.values()) for counts in alone}) > 2
+    assert count_each([], tube) == []
 
 
 def test_counting_interval_at_the_ends() -> None:

@@ -6,7 +6,7 @@ only the parent's events, and a channel is compensated and transformed once, whe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -53,8 +53,7 @@ def evaluate(strategy: Strategy, events: Tube, known: Mapping[str, Mask] | None 
         A gate cannot be evaluated on this tube (absent channel, unknown matrix, not placed yet);
         the message names the gate's path. `validation.evaluable` drops such gates instead.
     """
-    for problem in gate_problems(strategy, events):
-        raise GatingError(problem.message, f"{problem.file} {problem.place}".strip(), problem.hint)
+    _refuse(strategy, events)
     given = known or {}
     fresh = tuple(population for population in strategy.populations if population.path not in given)
     needed = {path: given[path] for path in {path for p in fresh for path in p.depends_on} if path in given}
@@ -73,6 +72,42 @@ def evaluate(strategy: Strategy, events: Tube, known: Mapping[str, Mask] | None 
             bits = np.packbits(mask)
             packed[population.path][start // 8 : start // 8 + len(bits)] = bits
     return Memberships(strategy, _PackedMasks(packed, events.n_events))
+
+
+def count_each(strategies: Sequence[Strategy], events: Tube) -> list[dict[str, int]]:
+    """Return how many events are in each population, by path, of each of several strategies.
+
+    Where an event is on an axis is computed once for all of them, not once for each as `evaluate` does.
+
+    Parameters
+    ----------
+    strategies
+        All their gates placed; strategies with other borders on the same axes cost little.
+    events
+        The whole tube, linear scale.
+
+    Raises
+    ------
+    GatingError
+        As `evaluate` does.
+    """
+    for strategy in strategies:
+        _refuse(strategy, events)
+    found = [dict.fromkeys((p.path for p in strategy.populations), 0) for strategy in strategies]
+    axes = [Axes.of(strategy, events) for strategy in strategies[:1]]
+    for start in range(0, events.n_events if axes else 0, _BLOCK):
+        block = axes[0].block(start, start + _BLOCK)
+        for strategy, counts in zip(strategies, found, strict=True):
+            here: dict[str, Mask] = {}
+            for population in strategy.populations:
+                here[population.path] = members(population, block, here)
+                counts[population.path] += int(np.count_nonzero(here[population.path]))
+    return found
+
+
+def _refuse(strategy: Strategy, events: Tube) -> None:
+    for problem in gate_problems(strategy, events):
+        raise GatingError(problem.message, f"{problem.file} {problem.place}".strip(), problem.hint)
 
 
 class _PackedMasks(Mapping[str, Mask]):

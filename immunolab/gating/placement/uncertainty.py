@@ -25,7 +25,7 @@ import pandas as pd
 
 from immunolab.events.subsample import subsample
 from immunolab.events.tube import Tube
-from immunolab.gating.evaluate import evaluate
+from immunolab.gating.evaluate import count_each
 from immunolab.gating.method_results import Array
 from immunolab.gating.placement.fit import Fitted
 from immunolab.gating.strategy import ROOT, Gate, Population, Strategy
@@ -65,9 +65,9 @@ def percent_intervals(
     """
     strategy = fitted.strategies[sample_id]
     few = subsample(events, _EVENTS)
-    placed = _counts(strategy, few)
-    whole = placed if few is events else _counts(strategy, events)
-    drawn = [_counts(other, few) for other in _others(strategy, fitted.alternatives.get(sample_id, {}))]
+    others = _others(strategy, fitted.alternatives.get(sample_id, {}))
+    placed, *drawn = _counts([strategy, *others], few)
+    whole = placed if few is events else _counts([strategy], events)[0]
     rows = []
     for population in strategy.populations:
         for base in _bases(population, strategy, denominators):
@@ -157,9 +157,8 @@ def _others(strategy: Strategy, alternatives: Mapping[str, Sequence[Gate]]) -> l
     ]
 
 
-def _counts(strategy: Strategy, events: Tube) -> dict[str, int]:
-    masks = evaluate(strategy, events).masks
-    return {"": events.n_events} | {path: int(np.count_nonzero(mask)) for path, mask in masks.items()}
+def _counts(strategies: Sequence[Strategy], events: Tube) -> list[dict[str, int]]:
+    return [{"": events.n_events, **counts} for counts in count_each(strategies, events)]
 
 
 def _logit(n: int, of: int) -> float:
