@@ -217,6 +217,9 @@ def test_a_path_of_populations_may_go_on_in_the_next_line_and_short_words_may_no
     assert str(breakable(f"<b> {path} a/b")) == (
         "&lt;b&gt; /singlets/<wbr>viable/<wbr>CD3/<wbr>CD4/<wbr>CD4_<wbr>mem a/b"
     )
+    assert str(breakable("Single Cells/CD3+/CD4+/CD45RA-/CCR7+/CD25+")) == (
+        "Single Cells/<wbr>CD3+/<wbr>CD4+/<wbr>CD45RA-/<wbr>CCR7+/<wbr>CD25+"
+    )
 
 
 def test_weasyprint_prints_the_same_words(page, tmp_path):

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 _LONG_WORD = re.compile(r"\S{25,}")  # characters; wider than a column of most tables on paper and on a phone
-_JOINT = re.compile(r"(?<=\w)([/_.,;:|-])(?=\w)")
+# a slash parts populations whose names may end with a sign: CD3+/CD4+; other signs are a joint between letters alone
+_JOINT = re.compile(r"((?<=\w)[_.,;:|-](?=\w)|(?<=[^\s/])/(?=[^\s/]))")
 
 
 def document(context: Mapping[str, Any], template: str = "report.html.j2") -> str:
