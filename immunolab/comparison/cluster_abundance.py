@@ -19,6 +19,8 @@ from immunolab.schema.flags import Code
 
 Array = NDArray[np.float64]
 
+_OF_SIZES = ("sample_id", "cluster", "label", "n_events", "n_parent")
+_OF_SAMPLES = ("sample_id", "patient_id", "visit")
 _LEAST_PAIRS = 3  # as in `cohort_tests`
 _LEAST_EVENTS = 3.0  # expected at the poorer visit of a pair, as in `few_events`
 _LARGE_SHARE, _LARGE_CHANGE = 20.0, float(np.log(2.0))  # of a sibling that moves the others, as in `composition`
@@ -57,6 +59,8 @@ def cluster_abundance(sizes: pd.DataFrame, samples: pd.DataFrame, *, before: str
     InputError
         Columns, samples, visits, patients or pairs that are not there, a patient's visit twice: all at once.
     """
+    if faults := list(_not_tables(sizes, samples)) or list(_lacking(sizes, samples)):
+        raise InputError(faults)
     samples = samples.assign(**{name: "" for name in ("cohort", "batch") if name not in samples})
     samples = samples.assign(batch=samples["batch"].fillna(""))
     problems = list(_faults(sizes, samples, before, after))
@@ -101,11 +105,21 @@ def enough_events(
     return np.asarray(expected >= _LEAST_EVENTS, dtype=np.bool_)
 
 
+def _not_tables(sizes: object, samples: object) -> Iterator[Problem]:
+    for name, given in (("sizes", sizes), ("samples", samples)):
+        if not isinstance(given, pd.DataFrame):
+            yield Problem("", name, f"{type(given).__name__} is not a table", "read it first: pandas.read_csv(path)")
+
+
+def _lacking(sizes: pd.DataFrame, samples: pd.DataFrame) -> Iterator[Problem]:
+    for place, table, needed in (("sizes", sizes, _OF_SIZES), ("samples", samples, _OF_SAMPLES)):
+        for name in needed:
+            if name not in table:
+                hint = f"the table has {', '.join(map(str, table.columns))}"
+                yield Problem(place, f"column {name}", "the column is missing", hint)
+
+
 def _faults(sizes: pd.DataFrame, samples: pd.DataFrame, before: str, after: str) -> Iterator[Problem]:
-    missing = [name for name in ("sample_id", "patient_id", "visit") if name not in samples]
-    yield from (Problem("samples", f"column {name}", "the column is missing") for name in missing)
-    if missing:
-        return
     known = set(samples["sample_id"])
     lost = [name for name in dict.fromkeys(sizes["sample_id"]) if name not in known]
     if lost:

@@ -14,7 +14,7 @@ from immunolab.events.cells import STORED, check_anndata
 from immunolab.gating.tubes import GatedTube
 from immunolab.pl.gating import check_gated
 from immunolab.pl.subject import Subject, collected, one_of
-from immunolab.plots.clusters import map_plot, profile_plot, signal_map
+from immunolab.plots.clusters import distinct_colours, map_plot, profile_plot, signal_map
 from immunolab.plots.event_panels import GATE
 from immunolab.plots.style import HALF, MISSING, MM, NEUTRAL, WIDTH, axes, colour, style
 
@@ -29,7 +29,6 @@ _LABELS = (
 )  # what color="label" is, the first there is
 _MOST_WORDS = 40  # values of a column that are colours; of more, colours look alike (judgement)
 _WITHOUT = ("none", "unassigned", "unknown", "nan")  # words of events without a label
-_GREYS = (14, 15)  # of the palette: grey is what has no label
 _NOT_SHOWN = ("Viability", "dump")
 
 
@@ -74,16 +73,15 @@ def umap(data: AnnData, *, color: str = "label", ax: Axes | None = None) -> Axes
         raise InputError(Problem("", "color", f"'{color}' has too many values for colours", hint))
     codes = words.map({name: place for place, name in enumerate(order)}).to_numpy(dtype=np.intp)
     named = [f"{name} (n = {int((codes == place).sum()):,})" for place, name in enumerate(order)]
-    map_plot(points[placed], codes, named, ax, colours=_colours(order), unit=unit)
+    numbers = order if color == "immunolab_cluster" else ()
+    map_plot(points[placed], codes, named, ax, colours=_colours(order), unit=unit, numbers=numbers)
     ax.set_title(what, fontsize=8, weight="bold")
     return ax
 
 
 def _colours(names: Sequence[str]) -> list[Any]:
     """Return a colour a name: grey for what has none and for what is outside a population, which has its own."""
-    from matplotlib import colormaps
-
-    palette = [tint for k, tint in enumerate(colormaps["tab20"](range(20))) if k not in _GREYS]
+    palette = distinct_colours()
     found: list[Any] = []
     for name in names:
         known = colour(name)

@@ -15,6 +15,8 @@ from immunolab.plots.style import HALF, MM, NEUTRAL, SMALL, WIDTH, axes, style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+# palettes of matplotlib and their greys, which are left out: grey is what has no label
+_PALETTES = {"tab20": (14, 15), "tab20b": (), "tab20c": (16, 17, 18, 19)}
 SHOWN_EVENTS = 5_000  # on a UMAP; more take minutes and overlap
 
 
@@ -51,6 +53,15 @@ def profile_plot(
     return ax
 
 
+def distinct_colours() -> list[Any]:
+    """Return 54 colours that differ, without greys; the first 18 differ most."""
+    from matplotlib import colormaps
+
+    return [
+        tint for name, greys in _PALETTES.items() for k, tint in enumerate(colormaps[name](range(20))) if k not in greys
+    ]
+
+
 def map_plot(
     points: NDArray[np.float64],
     labels: NDArray[np.integer],
@@ -74,16 +85,14 @@ def map_plot(
     ax
         Axes to draw on; None makes a new figure.
     colours
-        Of the clusters; sixty that differ by default.
+        Of the clusters; `distinct_colours` by default.
     unit
         What a point is: events or cells.
     numbers
         Of the clusters, written in the middle of each; none by default.
     """
-    from matplotlib import colormaps
-
     ax = axes(ax, HALF)
-    palette = colours or [tint for name in ("tab20", "tab20b", "tab20c") for tint in colormaps[name](range(20))]
+    palette = colours or distinct_colours()
     for k, name in enumerate(names):
         own = labels == k
         ax.scatter(
