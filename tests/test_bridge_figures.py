@@ -192,6 +192,16 @@ def test_a_pair_with_a_readers_gate_is_left_out_for_that_reason() -> None:
     assert "left out: a gate that a reader placed follows no bridge." in found["bridge_shifts"]["answer"].iloc[0]
 
 
+def test_a_patient_who_missed_a_visit_is_not_said_to_have_a_tube_without_a_batch() -> None:
+    rows, plan = rows_of(150), Plan("W0", "W10", test="t")
+    rows = rows[rows["sample_id"] != "P2_W10"]
+    made = compare_endpoints(rows, plan)
+    counted = rows.rename(columns={"n_events": "n", "n_parent": "of"})[["sample_id", "population", "parent", "n", "of"]]
+    counted, one = counted.assign(rule="bridge_follows", marker=None), Compared(plan, ("treg",), "")
+    found = bridged_tables(rows, counted, {("Treg", "CD4"): "treg"}, [one], {}, made.pairs, made.shifts)
+    assert found["bridge_pairs"].set_index("patient_id").loc["P2", "reason"] == "no value at W10"
+
+
 def bridged_by(factor: list[float], placed: bool = True) -> dict[str, pd.DataFrame]:
     """Return the tables of six patients whose later Treg are some times as many with borders that follow."""
     rows, plan = rows_of(150), Plan("W0", "W10", test="t")

@@ -204,6 +204,8 @@ def _pair_rows(pairs: pd.DataFrame, one: _Recounted, batches: Batches, by_reader
 
 def _left_out(row: Mapping[Any, Any], batches: Batches, by_readers: ByReaders) -> str:
     """Return the reason why a pair was not counted again though no bridge refused."""
+    if lacking := [str(row[f"visit_{side}"]) for side in ("before", "after") if pd.isna(row[side])]:
+        return f"no value at {' and '.join(lacking)}"
     visits = [visit for side in ("visit_before", "visit_after") for visit in str(row[side]).split(JOINED_BY)]
     if any((str(row["patient_id"]), visit, str(row["endpoint"])) in by_readers for visit in visits):
         return "a gate that a reader placed follows no bridge"
