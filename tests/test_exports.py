@@ -142,6 +142,35 @@ def test_what_warns_comes_first_and_what_was_not_measured_beside_a_primary_is_on
     assert all(f"{found.name}, primary endpoint" in titles for found in absent if found.role == "primary")
 
 
+@pytest.mark.parametrize(
+    ("size", "texts", "least"),
+    [
+        ((1600, 600), ("1 of 10 died", "Kaplan-Meier"), (10.0, 4.0)),  # survival was a third of the slide's width
+        (
+            (500, 1600),
+            ("Change of every endpoint",),
+            (1.9, 6.3),
+        ),  # a forest of 31 rows
+        ((800, 700), ("Treg rose", "paired t"), (5.8, 5.0)),
+    ],
+)
+def test_a_figure_is_as_large_as_its_shape_lets_it_be(tmp_path, size, texts, least):
+    pptx = pytest.importorskip("pptx")
+    from PIL import Image
+
+    picture = tmp_path / "a.png"
+    Image.new("RGB", size).save(picture)
+    deck = pptx.Presentation()
+    deck.slide_width, deck.slide_height = pptx.util.Inches(13.333), pptx.util.Inches(7.5)
+    slides._add(deck, slides.Slide("Title", texts, picture, "alt"))
+    text, shown = list(deck.slides[0].shapes)[1:]
+    assert shown.width.inches >= least[0]
+    assert shown.height.inches >= least[1]
+    beside = shown.left >= text.left + text.width or text.left >= shown.left + shown.width
+    assert beside or shown.top >= text.top + text.height
+    assert shown.top + shown.height <= deck.slide_height
+
+
 def test_the_longest_caption_has_room_below_its_figure(tmp_path):
     pptx = pytest.importorskip("pptx")
     from PIL import Image
@@ -217,3 +246,13 @@ def test_the_command_writes_what_is_asked_for(run, capsys):
     assert "tables.xlsx" in capsys.readouterr().out
     assert main(["report", str(run.folder.parent / "nothing"), "--format", "xlsx"]) == 1
     assert "there is no run in this folder" in capsys.readouterr().err
+
+
+def test_a_column_of_numbers_is_as_wide_as_what_it_shows_and_holds_every_digit(book):
+    shifts = book["shifts"]
+    heads = [cell.value for cell in shifts[1]]
+    place = heads.index("p_value")
+    letter = shifts.cell(1, place + 1).column_letter
+    assert shifts.column_dimensions[letter].width <= 14
+    values = [cell.value for cell in shifts[letter][1:] if cell.value is not None]
+    assert any(len(repr(value)) > 14 for value in values)

@@ -23,7 +23,7 @@ from immunolab.results.findings.groups import group_finding
 from immunolab.results.findings.paired import visit_change
 from immunolab.results.findings.unmeasured import unmeasured_finding
 from immunolab.results.findings.words import amount
-from immunolab.schema.clinical import ADVERSE_EVENTS, SCORES, TIME_TO_EVENT
+from immunolab.schema.clinical import ADVERSE_EVENTS, SCORES, SURVIVAL, TIME_TO_EVENT
 from immunolab.schema.comparison import RESPONSE_TESTS
 from immunolab.schema.estimand import INTERCURRENT_EVENTS
 from immunolab.schema.gating import FAILURES, QUALITY
@@ -172,6 +172,18 @@ def test_an_event_is_of_the_cohort_of_its_patient(run):
     )
     assert "died (P02 on day 221) by day 300" in survival_finding(changed, "SLE", endpoint).plain
     assert "died (P01 on day 200) by day 300" in survival_finding(changed, "B", endpoint).plain
+
+
+def test_a_share_alive_says_how_few_were_followed_when_the_last_of_them_died(run):
+    """One death of ten, when two were still seen, is "50 % alive by Kaplan and Meier"."""
+    row = {"endpoint": "survival", "role": "secondary", "n_patients": 10, "n_with_outcome": 10, "n_censored": 9,
+           "last_day": 337, "cohort": "SLE", "n_events": 1, "method": "Kaplan-Meier"}  # fmt: skip
+    for at_risk, said in ((2, ", with 2 of 10 still followed at the last event, on day 326"), (8, "")):
+        step = {"cohort": "SLE", "endpoint": "survival", "study_day": 326, "n_at_risk": at_risk, "n_events": 1,
+                "n_censored": 0, "percent": 50.0, "ci_low": 0.6, "ci_high": 91.0}  # fmt: skip
+        changed = having(run, time_to_event=TIME_TO_EVENT.frame([row]), survival=SURVIVAL.frame([step]))
+        plain = survival_finding(changed, "SLE", TimeToEvent(id="survival", source="s")).plain
+        assert f"(95 % interval 0.6 to 91 %){said}: described" in plain.replace("0.60", "0.6").replace("91.0", "91")
 
 
 @pytest.mark.parametrize(

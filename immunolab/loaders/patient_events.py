@@ -197,7 +197,10 @@ class _EventReader:
         if not patient:
             self.fault(row, "patient_id", "the cell is empty")
         elif self.patients is not None and patient not in self.patients:
-            hint = nearest(patient, self.patients) or "patients are those of the sheet, measurements and doses"
+            hint = nearest(patient, self.patients) or (
+                "patients are those of the sheet, measurements and doses: one without a sample needs a row there, "
+                "such as a baseline value"
+            )
             self.fault(row, "patient_id", f"'{patient}' is no patient of the study", hint)
         if not (row["date"] or row["study_day"]):
             self.fault(row, "study_day", "the cell is empty", "give date or study_day")

@@ -24,6 +24,10 @@ _TEXT, _TITLE, _SMALL = 16, 24, 12  # points: read from the back of a room; smal
 _FITS = 900  # characters beside a picture in the larger size (judgement: fills the box)
 _ACROSS = 130  # characters of small print across a slide, in letters as wide as Arial's
 _LINE = 0.2  # inches from line to line of small print: 1.2 times its size
+_FLAT, _TALL = 1.8, 1.0  # width over height from which a picture stands below its words, and under which beside them
+
+Box = tuple[float, float, float, float]
+"""Left, top, width and height in inches."""
 SLIDES_HINT = "pip install 'immunolab[slides]'"
 
 
@@ -129,19 +133,41 @@ def _add(deck: Any, slide: Slide, mark: str = "") -> None:
     _style(title.text_frame, (_TITLE,), bold=True)
     if mark:
         _words(made, (mark,), (_WIDE - 2.3, 0.1, 2.0, 0.35), small=True)
-    shown = slide.picture is not None and slide.picture.exists()
-    wide = shown and len(slide.texts) == 1
-    below = 0.2 + _LINE * -(-sum(map(len, slide.texts)) // _ACROSS)
-    beside = 6.2 if shown else _WIDE - 2 * _EDGE
-    box = (_EDGE, 7.3 - below, _WIDE - 2 * _EDGE, below) if wide else (_EDGE, 1.4, beside, 5.6)
+    words, picture, small = _boxes(slide)
     if slide.texts:
-        _words(made, slide.texts, box, small=wide)
-    if shown and slide.picture is not None:
-        area = (_EDGE, 1.2, _WIDE - 2 * _EDGE, 6.0 - below) if wide else (7.0, 1.4, _WIDE - 7.0 - _EDGE, 5.6)
-        _picture(made, slide, area)
+        _words(made, slide.texts, words, small=small)
+    if picture:
+        _picture(made, slide, picture)
 
 
-def _words(made: Any, texts: Sequence[str], box: tuple[float, float, float, float], *, small: bool) -> None:
+def _boxes(slide: Slide) -> tuple[Box, Box | None, bool]:
+    """Return where words and picture stand, and whether all words are small print.
+
+    A picture with a caption alone has the slide, the caption below it; beside one that is tall, for it then gets all
+    the height. One with a finding stands right of it, below it where it is flat.
+    """
+    across = _WIDE - 2 * _EDGE
+    if slide.picture is None or not slide.picture.exists():
+        return (_EDGE, 1.4, across, 5.6), None, False
+    shape = _shape(slide.picture)
+    if len(slide.texts) == 1 and shape < _TALL:
+        return (9.3, 1.4, _WIDE - 9.3 - _EDGE, 5.6), (_EDGE, 1.0, 8.6, 6.4), True
+    if len(slide.texts) == 1:
+        below = 0.2 + _LINE * -(-len(slide.texts[0]) // _ACROSS)
+        return (_EDGE, 7.3 - below, across, below), (_EDGE, 1.2, across, 6.0 - below), True
+    if shape > _FLAT and sum(map(len, slide.texts)) < _FITS:
+        return (_EDGE, 1.3, across, 1.8), (_EDGE, 3.1, across, 4.2), False
+    return (_EDGE, 1.4, 6.2, 5.6), (7.0, 1.4, _WIDE - 7.0 - _EDGE, 5.6), False
+
+
+def _shape(picture: Path) -> float:
+    from PIL import Image
+
+    with Image.open(picture) as image:
+        return image.width / image.height
+
+
+def _words(made: Any, texts: Sequence[str], box: Box, *, small: bool) -> None:
     from pptx.util import Inches
 
     frame = made.shapes.add_textbox(*map(Inches, box)).text_frame
@@ -165,13 +191,13 @@ def _style(frame: Any, sizes: Sequence[int], *, bold: bool = False) -> None:
             run.font.size, run.font.bold = Pt(sizes[min(place, len(sizes) - 1)]), bold
 
 
-def _place(shape: Any, box: tuple[float, float, float, float]) -> None:
+def _place(shape: Any, box: Box) -> None:
     from pptx.util import Inches
 
     shape.left, shape.top, shape.width, shape.height = map(Inches, box)
 
 
-def _picture(made: Any, slide: Slide, area: tuple[float, float, float, float]) -> None:
+def _picture(made: Any, slide: Slide, area: Box) -> None:
     """Add the picture as large as its area lets it be, in the area's middle, with its text for those without it."""
     from PIL import Image
 

@@ -30,6 +30,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _UNSAFE = re.compile(rf"\A[=+\-@\t\r#]|{_CONTROL.pattern}")
 _CUT = " [cut here: the whole text is in the CSV of this table]"
 _WIDTHS = 8, 48  # characters: narrowest and widest column (judgement: a sentence is read in its cell)
+_DIGITS = 6  # of a number that a column is as wide as: columns of 17 digits hide the others
 _SAMPLED = 200  # rows whose texts decide a column's width (judgement: quick, and tables are alike from row to row)
 _FIRST = ("shifts", "pairs", "endpoints")  # what readers look for; others follow as declared
 _CONTENTS = ("sheet", "one row is", "rows", "one row for each")
@@ -141,6 +142,11 @@ def _words() -> Iterator[tuple[Any, ...]]:
             yield word, kind, "", meaning
 
 
+def _shown(value: object) -> str:
+    """Return what a cell shows: a number as a sheet rounds it to fit, though the cell holds all its digits."""
+    return f"{value:.{_DIGITS}g}" if isinstance(value, float) else str(value)
+
+
 def _add(book: Workbook, name: str, headings: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
     """Add a sheet with bold headings that stay in view, columns as wide as their texts, and a filter."""
     from openpyxl.cell import WriteOnlyCell
@@ -150,7 +156,7 @@ def _add(book: Workbook, name: str, headings: tuple[str, ...], rows: Iterable[tu
     sheet = book.create_sheet(name)
     kept = list(rows)
     for place, heading in enumerate(headings):
-        texts = [heading, *(str(row[place]) for row in kept[:_SAMPLED] if row[place] is not None)]
+        texts = [heading, *(_shown(row[place]) for row in kept[:_SAMPLED] if row[place] is not None)]
         width = min(max(_WIDTHS[0], *map(len, texts)), _WIDTHS[1])
         sheet.column_dimensions[get_column_letter(place + 1)].width = width + 1
     sheet.freeze_panes = "A2"

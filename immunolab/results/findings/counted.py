@@ -105,6 +105,7 @@ def survival_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFindi
         share = f"; {amount(end['percent'])} % {free} by Kaplan and Meier"
         if not pd.isna(end["ci_low"]):
             share += f" (95 % interval {amount(end['ci_low'])} to {amount(end['ci_high'])} %)"
+        share += _few_followed(own, known)
     return EndpointFinding(
         endpoint=endpoint.id,
         cohort=cohort,
@@ -119,6 +120,15 @@ def survival_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFindi
         missing=_without_outcome(run, cohort, known, of),
         statistics=f"{row['method']}; n = {known}, {events} event{'' if events == 1 else 's'}.",
     )
+
+
+def _few_followed(curve: pd.DataFrame, known: int) -> str:
+    """Return how many were still followed at the last event, where under half were: each event is a large step."""
+    steps = curve[curve["n_events"] > 0]
+    left = int(steps["n_at_risk"].iloc[-1]) if len(steps) else known
+    if 2 * left >= known:
+        return ""
+    return f", with {left} of {known} still followed at the last event, on day {int(steps['study_day'].iloc[-1])}"
 
 
 def limits(row: pd.Series, percent: str, prefix: str) -> tuple[float, float, float]:
