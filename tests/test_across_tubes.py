@@ -89,6 +89,19 @@ def test_an_exchange_is_named_as_one_where_a_stain_of_it_seems_absent(virtual, b
     ]
 
 
+@pytest.mark.parametrize("place", [0, 3])
+def test_an_exchange_is_named_where_one_of_its_stains_goes_along_with_the_others_no_better(
+    virtual, bleeds, stains, place
+) -> None:
+    """A neighbour's light goes along with what is expected as well: slopes beside that light tell the two apart."""
+    pair = ("CXCR5", "CCR6")
+    faulty = study_faults.tube_of(virtual, bleeds[place], swapped=pair)
+    found = staining_findings(stains | {faulty.sample_id: staining_sample(faulty)})
+    assert [(one.kind, {one.marker, one.other}) for one in found if one.tube == faulty.sample_id] == [
+        ("exchanged", set(pair))
+    ]
+
+
 def test_labels_put_back_give_the_fit_of_the_tube_as_it_was(virtual, bleeds, stains) -> None:
     """What is expected is by the other tubes, which are the same."""
     name, pair = study_faults.sample_id(virtual, bleeds[2]), (1, 2)

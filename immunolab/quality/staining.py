@@ -25,12 +25,10 @@ _LEAST_ERROR_RATIO = 1.15  # squared error of both as labelled over that when ex
 # of features of both stains by the exchange, in spreads between tubes a feature: most sound tubes lose .2 and more by
 # every exchange, 98 % of planted ones gain
 _LEAST_GAIN = -0.1
-# of either stain's correlation with what is expected: the same planted ones .11 and more; a channel with much of its
-# neighbour's light gains by the exchange, and the neighbour loses
-_LEAST_CORRELATION_GAIN = 0.05
-# of either stain's correlation as exchanged over what is usual in the panel: an exchange that was made is undone by it;
-# 21 planted ones .81 and more, two sound tubes whose stains fit neither way .47 and .55
-_LEAST_RESTORED = 0.7
+# how much nearer both slopes beside other dyes' light come to the panel's by the exchange, which are 1: planted ones of
+# eight tubes of 2,000 events .17 and more; a sound tube that fits twice as well by leaked light loses 1.0
+_LEAST_NEARER = 0.1
+_LEAST_SLOPE = 0.2  # that is taken as usual: where it is less, the other channels say little of the stain (judgement)
 # mean of the stain's slope on what is expected beside other dyes' light and of its 99.5th percentile, both 1 as in the
 # panel, as brightly dead cells or a neighbour's light keep up one of them: of 384 planted absences in 24 studies of
 # monthly runs all but one are under it, of their 9,216 sound stains the least is .52
@@ -117,7 +115,7 @@ def _unlike_others(tubes: Mapping[str, StainingSample]) -> list[StainFinding]:
     found: list[StainFinding] = []
     for name in tubes:
         absent = list(_absent(panel, name, fits[name], usual))
-        exchanged = _exchanged(panel, name, usual, {one.marker for one in absent if one.kind == "absent_stain"})
+        exchanged = _exchanged(panel, name, usual)
         found += [exchanged] if exchanged else []
         taken = {exchanged.marker, exchanged.other} if exchanged else set()
         found += [one for one in absent if one.marker not in taken]
@@ -149,7 +147,6 @@ def exchange_evidence(tubes: Mapping[str, StainingSample], tube: str, markers: t
 class _Usual:
     """What a stain of the panel usually has: medians over the tubes, see `StainFit`."""
 
-    correlation: float
     slope: float
     top: float
     spread: float
@@ -157,37 +154,34 @@ class _Usual:
 
 def _usual(fits: list[StainFit]) -> _Usual:
     return _Usual(
-        float(np.median([fit.correlation for fit in fits])),
         float(np.median([fit.slope for fit in fits])),
         float(np.median([fit.top for fit in fits])),
         float(np.median([fit.expected_sd for fit in fits])),
     )
 
 
-def _exchanged(panel: PanelFit, tube: str, usual: list[_Usual], absent: set[str]) -> StainFinding | None:
-    """Return the exchange that a tube fits by; where a stain seems absent the tube is odd anyway, and less is asked.
-
-    A stain that is absent fits no better as another one, nor another one as it, so that both gain by an exchange alone.
-    """
-    found: list[tuple[bool, float, Pair]] = []
+def _exchanged(panel: PanelFit, tube: str, usual: list[_Usual]) -> StainFinding | None:
+    """Return the exchange by which a tube fits the others better, and by its stains and not by light that leaked."""
+    found: list[tuple[float, Pair]] = []
     for pair in panel.likeliest_exchanges(tube, _CANDIDATES, _LEAST_GAIN):
-        ratio, gain = _gain(panel, tube, pair)
-        if ratio <= _LEAST_ERROR_RATIO or gain <= 0:
-            continue
-        by_itself = gain > _LEAST_CORRELATION_GAIN and _restores(panel, tube, pair, usual)
-        if by_itself or not absent.isdisjoint(panel.markers[i] for i in pair):
-            found.append((by_itself, ratio, pair))
+        ratio, _ = _gain(panel, tube, pair)
+        if ratio > _LEAST_ERROR_RATIO and _nearer(panel, tube, pair, usual) > _LEAST_NEARER:
+            found.append((ratio, pair))
     if not found:
         return None
-    _, ratio, pair = max(found)
+    ratio, pair = max(found)
     first, second = (panel.markers[i] for i in pair)
     return StainFinding(tube, first, "exchanged", ratio, _LEAST_ERROR_RATIO, second)
 
 
-def _restores(panel: PanelFit, tube: str, pair: Pair, usual: list[_Usual]) -> bool:
-    """Whether both stains fit about as they do in the other tubes once they are exchanged."""
-    swapped = (panel.fit(tube, i, pair, by_others=True).correlation / max(usual[i].correlation, 1e-9) for i in pair)
-    return min(swapped) >= _LEAST_RESTORED
+def _nearer(panel: PanelFit, tube: str, pair: Pair, usual: list[_Usual]) -> float:
+    """Return how much nearer to the usual ones, which are 1, two stains' slopes come by their exchange."""
+    total = 0.0
+    for i in pair:
+        own = max(usual[i].slope, _LEAST_SLOPE)
+        labelled, swapped = (panel.fit(tube, i, how, by_others=True).slope for how in (None, pair))
+        total += abs(labelled - own) / own - abs(swapped - own) / own
+    return total
 
 
 def _gain(panel: PanelFit, tube: str, pair: Pair) -> tuple[float, float]:
