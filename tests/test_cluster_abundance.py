@@ -142,7 +142,7 @@ def test_what_cannot_be_paired_is_refused_with_every_reason() -> None:
 
 def test_what_is_no_table_or_lacks_a_column_is_said() -> None:
     sizes, sheet = tables(3)
-    with pytest.raises(InputError, match=r"sizes  str is not a table\n.*pandas.read_csv"):
+    with pytest.raises(InputError, match=r"sizes  str is not a table\n.*give a DataFrame"):
         il.cluster_abundance("sizes.csv", sheet, before="W0", after="W10")
     with pytest.raises(InputError, match=r"sizes:column n_parent  the column is missing\n.*the table has sample_id"):
         il.cluster_abundance(sizes.drop(columns="n_parent"), sheet, before="W0", after="W10")

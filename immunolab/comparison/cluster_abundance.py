@@ -108,7 +108,12 @@ def enough_events(
 def _not_tables(sizes: object, samples: object) -> Iterator[Problem]:
     for name, given in (("sizes", sizes), ("samples", samples)):
         if not isinstance(given, pd.DataFrame):
-            yield Problem("", name, f"{type(given).__name__} is not a table", "read it first: pandas.read_csv(path)")
+            yield Problem(
+                "",
+                name,
+                f"{type(given).__name__} is not a table",
+                "give a DataFrame, as pandas reads it from sizes.csv",
+            )
 
 
 def _lacking(sizes: pd.DataFrame, samples: pd.DataFrame) -> Iterator[Problem]:
