@@ -198,11 +198,14 @@ def add_run(commands: Subparsers) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from immunolab.report.exports import check_formats
-    from immunolab.results.run import REPORT
-    from immunolab.workflow.remote import mirrored
-    from immunolab.workflow.report import report
-    from immunolab.workflow.run import run
+    from immunolab.workflow.process import many_imports
+
+    with many_imports():
+        from immunolab.report.exports import check_formats
+        from immunolab.results.run import REPORT
+        from immunolab.workflow.remote import mirrored
+        from immunolab.workflow.report import report
+        from immunolab.workflow.run import run
 
     out = arguments.out or _beside(arguments.study)
     names = ("scheduler", "sample", "memberships", "force", "tables_only", "definitions", "allow_code", "seed")

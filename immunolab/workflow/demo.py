@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from immunolab.errors import InputError, Problem
+from immunolab.workflow.process import many_imports
 from immunolab.workflow.workers import kept_workers
 
 if TYPE_CHECKING:
@@ -36,10 +37,10 @@ def demo(out: Path, *, jobs: int = 2) -> Run:
     if new and folder.exists() and any(folder.iterdir()):
         raise InputError(Problem(str(folder), "", "the folder holds something else", "name a new folder with -o"))
     with kept_workers(jobs if new else 0):  # they start while what a run needs is imported and the tubes are simulated
-        from immunolab.workflow.run import run
+        with many_imports():
+            from immunolab.simulation import simulate
+            from immunolab.workflow.run import run
 
         if new:
-            from immunolab.simulation import simulate
-
             simulate(TRIAL, patients=PATIENTS, seed=SEED, folder=folder, visits=VISITS)
         return run(folder, out=out, jobs=jobs)

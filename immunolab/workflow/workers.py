@@ -6,7 +6,6 @@ failure; no more tasks are in flight than the memory budget holds.
 
 from __future__ import annotations
 
-import gc
 import logging
 import multiprocessing
 import os
@@ -27,7 +26,7 @@ from typing import Any, Literal
 
 from immunolab.errors import ImmunolabError
 from immunolab.workflow.night_log import night_log
-from immunolab.workflow.process import peak_memory, resident_memory
+from immunolab.workflow.process import many_imports, peak_memory, resident_memory
 from immunolab.workflow.store import is_folder_fault
 from immunolab.workflow.tasks import Failure, Task
 
@@ -252,17 +251,10 @@ def _memory() -> tuple[int, int]:
 
 
 def _import_what_runs_need() -> None:
-    """Import the rooms of placing, gating and drawing: a second in which the run reads its files.
-
-    Python looks for what can be freed only afterwards, and never in what was imported: a fifth of that second.
-    """
-    gc.disable()
-    try:
+    """Import the rooms of placing, gating and drawing: a second in which the run reads its files."""
+    with many_imports():
         for room in _ROOMS_OF_WORK:
             import_module(room)
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 _kept: ContextVar[_WorkerProcesses | None] = ContextVar("worker_processes", default=None)
