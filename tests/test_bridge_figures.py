@@ -27,6 +27,7 @@ SHARES = [0.050, 0.052, 0.049, 0.051, 0.050, 0.051, 0.100]
 def run_of(**tables: pd.DataFrame) -> SimpleNamespace:
     return SimpleNamespace(
         table=lambda name: tables.get(name, pd.DataFrame()),
+        label_of=lambda name: SimpleNamespace(measured=f"label of {name}"),
         study=SimpleNamespace(endpoints=(), trial=None, families=()),
         shifts=pd.DataFrame({"endpoint": []}),
     )
@@ -227,6 +228,7 @@ def test_a_bridge_that_moves_a_share_from_every_tubes_own_is_not_believed() -> N
     assert "borders that follow the bridge change it by +27 % beside each tube's own (6 patients" in shift["answer"]
     said = [text for _, text in bridge_concerns(run_of(bridge_pairs=found["bridge_pairs"]))]  # type: ignore[arg-type]
     assert said[0].startswith("Borders that follow the bridging control and each tube's own disagree on 1 of 1 shares")
+    assert "label of treg. One gate" in said[0]
     assert set(bridged_by(wrong, placed=False)["bridge_pairs"]["outcome"]) == {"followed"}  # drawn gates know no better
 
 

@@ -31,7 +31,7 @@ def bridge_concerns(run: Run) -> Iterator[tuple[Literal["quality", "confounding"
         yield "confounding", f"Borders do not follow the bridging control{material} {way}: {row['reason']}."
     if len(ways) > _MOST:
         yield "confounding", f"Nor between {len(ways) - _MOST} more pairs of batches, which bridge_moves.csv has."
-    yield from _contradicted(run.table("bridge_pairs"))
+    yield from _contradicted(run)
     answers = run.table("bridge_shifts")
     wanted = {one.id for e in registered(run) for one in e.expanded() if one.role == "primary"}
     if len(answers):
@@ -40,17 +40,18 @@ def bridge_concerns(run: Run) -> Iterator[tuple[Literal["quality", "confounding"
             yield "confounding", str(text)
 
 
-def _contradicted(pairs: pd.DataFrame) -> Iterator[tuple[Literal["confounding"], str]]:
+def _contradicted(run: Run) -> Iterator[tuple[Literal["confounding"], str]]:
     """Yield which shares are withheld, as borders that follow the bridge and each tube's own give them otherwise."""
+    pairs = run.table("bridge_pairs")
     if pairs.empty:
         return
     own = pairs["reason"].fillna("").str.startswith(CONTRADICTED)
-    names = list(dict.fromkeys(pairs.loc[own, "endpoint"].astype(str)))
+    names = [run.label_of(name).measured for name in dict.fromkeys(pairs.loc[own, "endpoint"].astype(str))]
     if names:
         more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
         yield (
             "confounding",
             f"Borders that follow the bridging control and each tube's own disagree on {len(names)} of "
-            f"{pairs['endpoint'].nunique()} shares, with no bridged result: {', '.join(names[:_MOST])}{more}. One gate "
+            f"{pairs['endpoint'].nunique()} shares, with no bridged result: {'; '.join(names[:_MOST])}{more}. One gate "
             "that is hard to place may be the cause of one; of many, it is a bridge that is wrong.",
         )
