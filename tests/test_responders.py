@@ -246,3 +246,16 @@ def test_visits_stand_in_calendar_order_though_the_first_patient_missed_one():
     assert list(dict.fromkeys(responses(apart, visits=VISITS)["visit"])) == ["W2", "W4", "W10"]
     swapped = scored(("A", "W4", 1.0), ("A", "W2", 1.0), ("B", "W2", 0.0), ("B", "W4", 0.0))
     assert list(responders(swapped, visits=VISITS)["visit"]) == ["W2", "W4"]
+
+
+def test_a_patient_was_last_scored_at_the_latest_visit_whatever_row_is_last():
+    """Failures of the estimand are added in the order of letters: W10 before W4."""
+    rows = scored(("A", "W2", 0.0), ("A", "W10", 0.0), ("A", "W4", 0.0), ("B", "W2", 1.0), ("B", "W24", 1.0))
+    found = responses(rows, visits=("W2", "W4", "W10", "W24")).set_index(["patient_id", "visit"])
+    assert found.loc[("A", "W24"), "reason"] == "not seen; last scored at W10"
+
+
+def test_visits_that_are_numbers_have_their_responders():
+    rows = scored(("A", "2", 1.0), ("A", "10", 1.0), ("B", "10", 0.0))
+    numbered = responders(rows.assign(visit=rows["visit"].astype(int)))
+    assert list(numbered["n_responders"]) == list(responders(rows)["n_responders"]) == [1, 1]

@@ -88,9 +88,11 @@ def _of_cohort(
 ) -> Iterator[dict[str, object]]:
     own = scores[scores["patient_id"].astype(str).isin(members)]
     for score, of_score in own.groupby("score", sort=False):
-        last = dict(zip(of_score["patient_id"].astype(str), of_score["visit"], strict=True))
-        for visit in visits_in_order(of_score, visits):
-            there = {str(row["patient_id"]): row for row in of_score[of_score["visit"] == visit].to_dict("records")}
+        of_visit: dict[str, dict[str, Mapping[str, object]]] = {one: {} for one in visits_in_order(of_score, visits)}
+        for row in of_score.to_dict("records"):
+            of_visit[str(row["visit"])][str(row["patient_id"])] = row
+        last = {patient: visit for visit, there in of_visit.items() for patient in there}
+        for visit, there in of_visit.items():
             for patient in members:
                 head = {"patient_id": patient, "cohort": cohort or None, "score": score, "visit": visit}
                 yield head | _response(str(score), there.get(patient), last.get(patient, ""))
