@@ -138,6 +138,8 @@ def test_bias_and_limits_are_those_of_the_paper() -> None:
         (["/CD4+/CD4 T cells"], ["/CD4", "/L/B"], {}, [("/CD4+/CD4 T cells", "/CD4")]),
         (["/NK cells", "/Mast cells"], ["/NKT cells", "/L/Mast"], {}, [("/Mast cells", "/L/Mast")]),
         (["/NK cells", "/CD8+ T cells"], ["/NK T cells", "/CD8T cells"], {}, [("/CD8+ T cells", "/CD8T cells")]),
+        (["/CD4 naive T cells", "/NK_T_cells"], ["/CD4_naive", "/NK"], {}, [("/CD4 naive T cells", "/CD4_naive")]),
+        (["/MAIT cells", "/DN T-cells"], ["/MAI", "/DN"], {}, [("/DN T-cells", "/DN")]),
         (["/CD4", "/CD8+/CD4+"], ["/L/CD4", "/L/x"], {}, [("/CD4", "/L/CD4")]),  # the exact name goes first
         (["/A/x", "/B/x"], ["/A/x", "/C/x"], {}, [("/A/x", "/A/x")]),  # a name that two populations have means neither
     ],

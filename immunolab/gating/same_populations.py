@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-# endings that leave a name's meaning as it is: `CD3+`, `CD4 T cells` and `B cells` are CD3, CD4 and B; a minus is
-# meant, and so is a T behind anything but a marker: `NKT cells` and `NK T cells` are no NK cells
-_ENDINGS = re.compile(r"(?:[\s_]*\+|(?<=[\d+])[\s_]*T[\s_-]*cells?|[\s_]*cells?)+$", re.IGNORECASE)
+# endings that leave a name's meaning as it is: `CD3+`, `CD4 naive T cells` and `B cells` are CD3, CD4 naive and B; a
+# minus is meant, and so are the T of `NK T cells`, which are no NK cells, and one that is part of a word (`MAIT cells`)
+_ENDINGS = re.compile(
+    r"(?:[\s_]*\+|(?:(?<=[\d+])|(?<!NK)(?<![\s_])[\s_]+)T[\s_-]*cells?|[\s_]*cells?)+$", re.IGNORECASE
+)
 _BETWEEN = re.compile(r"[\s_]+")
 
 
