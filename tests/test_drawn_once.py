@@ -61,3 +61,13 @@ def test_figure_may_change_after_it_was_drawn(tmp_path: Path) -> None:
     save(again, tmp_path / "again.svg")
     save(drawn_once(_drawn(), dpi=300)[1], tmp_path / "other.svg")
     assert (tmp_path / "again.svg").read_bytes() == (tmp_path / "other.svg").read_bytes()
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".pdf"])
+def test_saving_at_another_resolution_is_refused_as_pictures_would_have_another_size(
+    tmp_path: Path, suffix: str
+) -> None:
+    _, again = drawn_once(_drawn(), dpi=150)
+    with pytest.raises(ValueError, match="drawn at 150 dots per inch"):
+        save(again, tmp_path / f"again{suffix}", dpi=300)
+    save(again, tmp_path / f"again{suffix}", dpi=150)

@@ -1,4 +1,4 @@
-"""A figure drawn once for all of its files: what Agg is told to draw is kept, and told to PDF and SVG again.
+"""A figure drawn once for all of its files: calls to Agg that draw are kept, and made again for PDF and SVG.
 
 A third of the time that a figure's files take goes into finding out what is to be drawn: ticks, places of texts,
 colours, images at the file's resolution. That does not depend on the kind of file.
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.backends.backend_agg import RendererAgg
     from matplotlib.figure import Figure
 
-_TOLD = {  # all that draws, of `matplotlib.backend_bases.RendererBase`, and what encloses it
+_CALLS = {  # all that draws, of `matplotlib.backend_bases.RendererBase`, and what encloses it
     "draw_path",
     "draw_markers",
     "draw_path_collection",
@@ -36,31 +36,31 @@ _BEGINS = 0.01  # share of a text's width: less before its anchor is the room be
 
 
 class KeptRenderer:
-    """Agg's renderer, which keeps what it is told to draw.
+    """Agg's renderer, which keeps the calls that draw.
 
     Attributes
     ----------
-    told
-        Name of each call, its arguments in pixels of this renderer, and of a text, how much of its width is before
+    calls
+        Name of each, its arguments in pixels of this renderer, and of a text, how much of its width is before
         the point that it is placed by (0 where it begins there, 1 where it ends).
     """
 
     def __init__(self, agg: RendererAgg) -> None:
         self._agg = agg
         self._clips: dict[int, tuple[Any, Any]] = {}
-        self.told: list[tuple[str, list[Any], dict[str, Any], float]] = []
+        self.calls: list[tuple[str, list[Any], dict[str, Any], float]] = []
 
     def __getattr__(self, name: str) -> Any:
-        if name not in _TOLD:
+        if name not in _CALLS:
             return getattr(self._agg, name)
 
-        def tell(*given: Any, **named: Any) -> Any:
+        def call(*given: Any, **named: Any) -> Any:
             share = self._share_before(*given, **named) if name == "draw_text" else 0.0
-            self.told.append((name, [self._as_it_is(one) for one in given], named, share))
+            self.calls.append((name, [self._as_it_is(one) for one in given], named, share))
             return getattr(self._agg, name)(*given, **named)
 
-        self.__dict__[name] = tell  # found at once from now on
-        return tell
+        self.__dict__[name] = call  # found at once from now on
+        return call
 
     def _as_it_is(self, given: Any) -> Any:
         """Return an argument that later changes of the figure leave alone."""
@@ -88,7 +88,7 @@ class KeptRenderer:
         return float(along / width) if width else 0.0
 
     def _clip(self, clip: Any) -> Any:
-        """Return what is drawn within, as it is now: one object for one of the figure's, by which a PDF tells them."""
+        """Return what is drawn within, as it is now: one object for one of the figure's, by which a PDF knows it."""
         if id(clip) not in self._clips:
             self._clips[id(clip)] = clip, _frozen_clip(clip)
         return self._clips[id(clip)][1]
@@ -106,7 +106,7 @@ def _frozen_clip(clip: Any) -> Any:
 
 
 def drawn_again(renderer: KeptRenderer, size: tuple[float, float]) -> Figure:
-    """Return a figure that draws what a renderer was told, to be saved as PDF or SVG.
+    """Return a figure that makes a renderer's calls again, to be saved as PDF or SVG.
 
     Parameters
     ----------
@@ -115,23 +115,26 @@ def drawn_again(renderer: KeptRenderer, size: tuple[float, float]) -> Figure:
     size
         Width and height in inches, of which the renderer has whole pixels.
     """
-    again: Any = _told_figure()(figsize=size)
+    again: Any = _figure_of_calls()(figsize=size)
     again.kept = renderer
     return cast("Figure", again)
 
 
 @cache
-def _told_figure() -> type[Figure]:
+def _figure_of_calls() -> type[Figure]:
     from matplotlib.figure import Figure
 
-    class ToldFigure(Figure):
-        """A figure without artists, that knows what to tell a renderer."""
+    class FigureOfCalls(Figure):
+        """A figure without artists, drawn by kept calls."""
 
         kept: KeptRenderer
 
         def draw(self, renderer: Any) -> None:
+            saved_at = round(self.dpi * renderer.get_image_magnification())
+            if saved_at != self.kept.dpi:  # pictures are kept as pixels
+                raise ValueError(f"drawn at {self.kept.dpi} dots per inch, to be saved at {saved_at}")
             scaled = _Scaled(renderer, self.kept, 0.0)
-            for name, given, named, share in self.kept.told:
+            for name, given, named, share in self.kept.calls:
                 if scaled.scale != self.dpi / self.kept.dpi:  # what a PDF has as pixels, Agg draws between
                     scaled = _Scaled(renderer, self.kept, self.dpi / self.kept.dpi)
                 values = [scaled.of(one) for one in given]
@@ -141,7 +144,7 @@ def _told_figure() -> type[Figure]:
                     values[1:3] = scaled.place(share, *given[1:], **named)
                 getattr(renderer, name)(*values, **named)
 
-    return ToldFigure
+    return FigureOfCalls
 
 
 class _Scaled:

@@ -58,7 +58,7 @@ def text_width(renderer: Any, text: str, prop: FontProperties, ismath: Any = Fal
     renderer
         Matplotlib's.
     text, prop, ismath
-        The line, its font and size, and what kind of text it is, as a renderer is told to draw it.
+        The line, its font and size, and what kind of text it is, as given to a renderer.
     """
     own = getattr(renderer, "_renderer", renderer)
     key = type(own), getattr(renderer, "dpi", None), text, ismath, *_font(prop)
