@@ -17,6 +17,7 @@ from sklearn.metrics import adjusted_rand_score
 
 import immunolab as il
 from immunolab.cli import main
+from immunolab.clustering.cell_names import named_by_cells
 from immunolab.clustering.clusters import Clusters
 from immunolab.clustering.leiden import leiden_map
 from immunolab.clustering.names import name_cluster, phenotype_in_words, phenotypes_of
@@ -305,7 +306,7 @@ def cells_of(labels: list[str]) -> ad.AnnData:
     return ad.AnnData(np.ones((n, 2), dtype=np.float32), obs=obs, obsm={"X_immunolab": space})
 
 
-def test_a_cluster_of_cells_is_the_narrowest_population_that_half_are_in() -> None:
+def test_a_cluster_of_cells_is_the_narrowest_population_that_most_are_in() -> None:
     cells = cells_of(["CD4_naive", "CD4_CM", "CD4_EM", "CD8"] * 25 + ["CD8", "NK", "B", "Mono"] * 25)
     il.cluster(cells, clusters=2, quiet=True)
     table = cells.uns["immunolab"]["clusters"].set_index("label")["share"]
@@ -378,3 +379,10 @@ def test_cells_without_cd4_are_not_named_by_it(tmp_path: Path) -> None:
         labels[name] = set(pd.read_csv(tmp_path / name / "profiles.csv")["label"])
     assert "CD4_naive" in labels["with"]
     assert not any(label.startswith(("CD4", "CD8")) for label in labels["without"])
+
+
+def test_cluster_half_of_one_kind_and_half_of_another_has_the_name_of_neither():
+    labels = np.array(["CD8", "CD4", "Treg", "B", "CD4", "CD4", "CD8"], dtype=object)
+    named = named_by_cells(np.array([1, 1, 2, 2, 3, 3, 3], dtype=np.int32), labels, 3)
+    assert named["label"].tolist() == ["CD3", "unassigned", "CD4"]
+    assert named["share"].tolist() == [1.0, 0.5, pytest.approx(2 / 3)]

@@ -44,7 +44,7 @@ def cluster(
         Events on display scale (`GatedTube.to_anndata`), or cells as `immunolab.read_cells` gives them. It gets
         ``obs["immunolab_cluster"]`` (number from 1; missing where an event has no finite value) and, in
         ``uns["immunolab"]["clusters"]``, one row a cluster. Clusters of events are named by their phenotype, clusters
-        of labelled cells by the narrowest population that half of them are in: ``obs["immunolab_cluster_label"]``.
+        of labelled cells by the narrowest population that most of them are in: ``obs["immunolab_cluster_label"]``.
     clusters
         How many; Leiden comes as near as its resolution allows. Left out, as many as halves of the events find again
         (of Leiden those at resolution 1); ``uns["immunolab"]["cluster_number"]`` says why, in words, and the

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from immunolab.clustering.names import UNASSIGNED
 from immunolab.vocabulary.populations import populations
 
-_LEAST_SHARE = 0.5  # of a cluster's cells that its name holds: of a name that most cells have not, nothing is said
+_LEAST_SHARE = 0.5  # of a cluster's cells, more of which its name holds: at half, two names would do as well
 
 
 def named_by_cells(number: NDArray[np.int32], labels: NDArray[np.object_], n: int) -> pd.DataFrame:
@@ -28,7 +28,7 @@ def named_by_cells(number: NDArray[np.int32], labels: NDArray[np.object_], n: in
 
     Notes
     -----
-    The label is the narrowest population that at least half of the cells are in: of CD4_naive and CD4_CM cells, each a
+    The label is the narrowest population that more than half of the cells are in: of CD4_naive and CD4_CM cells, each a
     third, it is CD4. A cluster without one is ``unassigned``, with the share of the commonest label.
     """
     if not len(labels):
@@ -47,7 +47,7 @@ def _named(counts: pd.Series) -> tuple[str, float]:
         for depth in range(1, len(lineage) + 1):
             held[lineage[:depth]] = held.get(lineage[:depth], 0) + int(cells)
     total = int(counts.sum())
-    names = [lineage for lineage, cells in held.items() if cells >= _LEAST_SHARE * total]
+    names = [lineage for lineage, cells in held.items() if cells > _LEAST_SHARE * total]
     if not names:
         return UNASSIGNED, float(counts.max() / total)
     best = max(names, key=lambda lineage: (len(lineage), held[lineage]))
