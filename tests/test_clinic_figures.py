@@ -408,6 +408,16 @@ def test_the_flow_charts_numbers_are_those_of_the_study(lupus):
         assert text in shown
 
 
+def test_one_patient_and_one_sample_are_said_in_the_singular():
+    numbers = {"n_patients": 1, "n_samples": 1, "n_failed": 0, "n_not_run": 0, "n_measured": 1, "n_warned": 0}
+    steps = (("sheet", ""), ("visit", "W0"), ("pairs", "Treg"))
+    rows = [{"step": step, "name": name} | numbers for step, name in steps]
+    shown = [t.get_text() for t in flow_chart(pd.DataFrame(rows), ax=figure().add_subplot()).texts]
+    assert "in the sheet: 1 patient, 1 sample\n" in shown[0]
+    assert any("W0\n1 sample\n" in text for text in shown)
+    assert any("both visits: n = 1 patient\n" in text for text in shown)
+
+
 def test_negative_controls_say_so(lupus):
     controls = tuple(replace(e, negative_control=e.id == "th1_pct_cd4") for e in lupus.study.endpoints)
     run = replace(lupus, study=replace(lupus.study, endpoints=controls))

@@ -92,12 +92,18 @@ def _text(row: dict[str, Any]) -> tuple[str, int]:
     """Return a box's words, and how many were lost on the way to it."""
     if row["step"] == "pairs":
         lost = int(row["n_failed"])
-        return f"{folded(row['name'], 40)}\nboth visits: n = {row['n_patients']} patients\nwithout a pair: {lost}", lost
+        both = _number(row["n_patients"], "patient")
+        return f"{folded(row['name'], 40)}\nboth visits: n = {both}\nwithout a pair: {lost}", lost
     lost = int(row["n_failed"]) + int(row["n_not_run"])
     left = [f"failed: {row['n_failed']}"] + ([f"not run: {row['n_not_run']}"] if row["n_not_run"] else [])
     if row["step"] == "sheet":
         more = f" ({row['name']})" if row["name"] else ""
-        head = f"in the sheet: {row['n_patients']} patients{more}, {row['n_samples']} samples"
+        patients, samples = _number(row["n_patients"], "patient"), _number(row["n_samples"], "sample")
+        head = f"in the sheet: {patients}{more}, {samples}"
         rest = f"measured: {row['n_measured']}, {', '.join(left)}; with a quality warning: {row['n_warned']}"
         return f"{head}\n{rest}", lost
-    return "\n".join([row["name"], f"{row['n_samples']} samples", f"measured: {row['n_measured']}", *left]), lost
+    return "\n".join([row["name"], _number(row["n_samples"], "sample"), f"measured: {row['n_measured']}", *left]), lost
+
+
+def _number(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
