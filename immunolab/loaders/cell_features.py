@@ -38,6 +38,7 @@ _CONTROL = re.compile(
 )
 _ABSEQ = re.compile(r"[|._][^|]+?[|._]AHS\d{4}[|._]pAbO$", re.IGNORECASE)  # BD: name:clone|gene|catalogue number|pAbO
 _COPY = re.compile(r"[.-]\d$")  # what anndata and R add to a name that is there twice
+_COPY_OF_CD = re.compile(r"^(CD\d+[a-z]?)[.-]\d$", re.IGNORECASE)  # CD14-1 is a second CD14, and not CD141
 _TAG_TAIL = re.compile(r"([_.-](total\w*|adt|ab|protein|TotalSeq\w*))+$", re.IGNORECASE)
 _DOUBLE = "hashtag_doublet"
 _NONE = "hashtag_none"
@@ -183,6 +184,8 @@ def protein_markers(names: Sequence[str]) -> tuple[tuple[str, ...], list[int], l
 
 def _marker(name: str, plain: str) -> str:
     """Return the marker of a protein by its whole name, without its tag, a copy's number, or gene and clone."""
+    if copied := _COPY_OF_CD.match(plain):
+        name = plain = copied.group(1)
     bare = _ABSEQ.sub("", plain)
     spellings = (name, plain, _COPY.sub("", plain), bare, bare.split(":")[0])
     return next((found for text in spellings if (found := resolve_label(text).marker)), plain)

@@ -8,6 +8,7 @@ from typing import Any
 
 from immunolab.errors import DataFileError
 from immunolab.input_files import is_there
+from immunolab.loaders.matrix_folder import read_folder
 from immunolab.loaders.multimodal import read_h5mu
 
 _IN_MEMORY = ("obs", "var", "obsm", "varm", "uns")  # of a backed file: all but X, layers and graphs of neighbours
@@ -37,7 +38,7 @@ def open_cells(source: Path, *, backed: bool = False) -> Any:
         raise DataFileError("only an h5ad file can be left on the disk (backed)", str(source), hint)
     if kind == "h5ad":
         return _read_h5ad(source, backed=backed)
-    return {"mtx": _read_mtx, "zarr": _read_zarr, "10x": _read_10x, "h5mu": read_h5mu}[kind](source)
+    return {"mtx": read_folder, "zarr": _read_zarr, "10x": _read_10x, "h5mu": read_h5mu}[kind](source)
 
 
 def _kind(source: Path) -> str:
@@ -46,6 +47,9 @@ def _kind(source: Path) -> str:
     with source.open("rb") as handle:
         start = handle.read(4)
     if start != b"\x89HDF" and not start.startswith(b"MuDa"):
+        hint = "give the folder that it is in"
+        if source.name.removesuffix(".gz").endswith((".mtx", "features.tsv", "genes.tsv", "barcodes.tsv")):
+            raise DataFileError("this is one of the three files of a 10x folder", str(source), hint)
         hint = "give a .h5ad, a .h5mu, a zarr folder, a 10x .h5, or a folder with matrix.mtx"
         raise DataFileError("this is no single-cell file", str(source), hint)
     return _kind_of_hdf5(source)
@@ -122,19 +126,3 @@ def _read_10x(source: Path) -> Any:
             return scanpy.read_10x_h5(source, gex_only=False)
     except Exception as error:  # whatever h5py and scanpy make of a file that only looks like one
         raise DataFileError(f"the 10x file cannot be read: {error}", str(source), "export it again") from error
-
-
-def _read_mtx(folder: Path) -> Any:
-    import scanpy
-
-    names = {path.name for path in folder.iterdir()}
-    if not names & {"matrix.mtx", "matrix.mtx.gz"}:
-        beside = ", ".join(sorted(names)[:5])
-        raise DataFileError("the folder holds no matrix.mtx", str(folder), f"it holds: {beside}" if beside else "")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return scanpy.read_10x_mtx(folder, gex_only=False)
-    except Exception as error:  # scanpy leaves pandas' and scipy's own errors as they are
-        hint = "matrix.mtx, barcodes.tsv and features.tsv of one library are needed"
-        raise DataFileError(f"the 10x folder cannot be read: {error}", str(folder), hint) from error
