@@ -26,7 +26,7 @@ from immunolab.gating.tubes import GatedTube
 from immunolab.plots.event_bins import bin_tube, bin_values, share_words
 from immunolab.plots.gate_views import gate_views
 from immunolab.plots.gates import contact_page
-from immunolab.plots.scales import channel_label, limited_scale, whole_scale
+from immunolab.plots.scales import channel_label, limited_scale, scale_of, whole_scale
 
 mpl.use("agg")
 pl = il.pl
@@ -558,3 +558,12 @@ def test_a_workspace_of_flowjo_is_drawn_with_its_counts():
     for row in gated.counts.query("parent == 'ab T cells'").itertuples():
         assert f"{row.n_events:,} of {row.n_parent:,}" in text
     pl.gates(gated).figure.canvas.draw()
+
+
+def test_axis_of_a_gate_holds_cells_that_compensation_pushed_far_below_zero():
+    rng = np.random.default_rng(0)
+    values = np.concatenate([rng.normal(0, 60, 900), rng.normal(4_000, 900, 900), rng.normal(-700, 150, 200)])
+    scale = Asinh(150.0)
+    tube = Tube(values.astype(np.float32)[None, :], (Channel("B1-A", "CD4", "CD4"),), sample_id="S1")
+    axis = scale_of(Dimension("CD4", scale), scale.apply(values), (), tube)
+    assert (scale.inverse(np.array([axis.low]))[0] < values).all()

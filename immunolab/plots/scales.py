@@ -17,7 +17,9 @@ from immunolab.gating.strategy import Dimension
 from immunolab.order_statistics import quantiles
 
 _TOP = 262144.0  # 2^18: the top of most cytometers' scale
-_FAR_BELOW = 3.0  # cofactors below zero of an axis whose lowest thousandth of the events is more than one below
+# cofactors below zero that an axis begins at: the first that all but a thousandth of the events are above (judgement:
+# the noise of zero is above the first, what compensation pushes down within the others)
+_BELOW = (1.0, 3.0, 10.0, 30.0)
 _NEAR = 0.25  # share of an axis by which it grows to show a border
 _BESIDE = 1e-3  # share of an axis beyond its end, where a scale that ends shows it
 _INSIDE = 1e-6  # share of an axis: more than the arithmetic of a scale is off by, and no visible place
@@ -179,8 +181,9 @@ def _ends_by_events(transform: Identity | Linear | Asinh, raw: NDArray[np.float6
     top = max(float(np.quantile(raw, 0.999)), 1e-3) if len(raw) else 1.0
     if isinstance(transform, Asinh):
         # an end that cuts one event in a hundred looks like a cut in the tube, and its other visit may have none
-        is_far = len(raw) > 0 and float(np.quantile(raw, 0.001)) < -transform.cofactor
-        return -(_FAR_BELOW if is_far else 1.0) * transform.cofactor, float(10.0 ** np.ceil(np.log10(top)))
+        lowest = float(np.quantile(raw, 0.001)) / transform.cofactor if len(raw) else 0.0
+        below = next((ends for ends in _BELOW if lowest >= -ends), _BELOW[-1])
+        return -below * transform.cofactor, float(10.0 ** np.ceil(np.log10(top)))
     upper = float(2.0 ** np.ceil(np.log2(top)))
     return -upper / 8 if len(raw) and np.quantile(raw, 0.01) < 0 else 0.0, upper
 
