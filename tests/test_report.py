@@ -394,8 +394,20 @@ def test_a_slope_is_compared_between_periods_not_visits(run):
 def test_the_table_of_shifts_says_its_warnings_in_words(run):
     shifts = run.shifts.assign(warnings="W_TIES;W_ZERO_DIFF")
     table = shift_grid(replace(run, tables={**run.tables, "shifts": shifts}), "SLE")
-    said = table.rows[0][table.headings.index("Warnings")].text
-    assert said == f"{Code.W_TIES.meaning}; {Code.W_ZERO_DIFF.meaning}"
+    assert table.note == f"Of every row: {Code.W_TIES.meaning}; {Code.W_ZERO_DIFF.meaning}."
+    at = table.headings.index("Warnings")
+    assert {row[at].text for row in table.rows} == {""}
+
+
+def test_warnings_of_some_shifts_stay_beside_them_and_those_of_all_are_said_once(run):
+    shifts = run.shifts.assign(warnings=["W_TIES;W_ZERO_DIFF"] + ["W_TIES"] * (len(run.shifts) - 1))
+    changed = replace(run, tables={**run.tables, "shifts": shifts})
+    table = shift_grid(changed, "SLE")
+    words = [row[table.headings.index("Warnings")].text for row in table.rows]
+    assert sorted(words, reverse=True) == [Code.W_ZERO_DIFF.meaning] + [""] * (len(words) - 1)
+    assert render(changed, [], []).count(f'<p class="alarm">Of every row: {Code.W_TIES.meaning}.</p>') == 1
+    single = replace(run, tables={**run.tables, "shifts": shifts.head(1)})
+    assert shift_grid(single, "SLE").note == ""
 
 
 def test_small_groups_and_columns_of_further_tables_are_said_in_words(run):

@@ -58,6 +58,8 @@ class Grid:
         How many rows there are where ``rows`` holds the first of them; 0 where it holds all.
     pages
         Words and link of each page that holds some of all the rows.
+    note
+        What is said of every row, above them.
     """
 
     headings: tuple[str, ...]
@@ -66,6 +68,7 @@ class Grid:
     row_heading: int = 0
     whole: int = 0
     pages: tuple[tuple[str, str], ...] = ()
+    note: str = ""
 
 
 def grid(

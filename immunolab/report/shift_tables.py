@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
@@ -131,11 +132,15 @@ def _grid(frame: pd.DataFrame, columns: Mapping[str, str]) -> Grid:
         for name, head in columns.items()
         if name in frame and (columns is not _TEST or frame[name].notna().any())
     }
-    if "warnings" in have:
-        frame = frame.assign(warnings=[_in_words(codes) for codes in frame["warnings"]])
-    return grid(frame, have, empty=_EMPTY, alarms=("warnings",), row_heading="label")
+    if "warnings" not in have:
+        return grid(frame, have, empty=_EMPTY, row_heading="label")
+    codes = [split(given) for given in frame["warnings"]]
+    of_all = [code for code in codes[0] if all(code in own for own in codes)] if len(codes) > 1 else []
+    frame = frame.assign(warnings=[_in_words([code for code in own if code not in of_all]) for own in codes])
+    found = grid(frame, have, empty=_EMPTY, alarms=("warnings",), row_heading="label")
+    return replace(found, note=f"Of every row: {_in_words(of_all)}." if of_all else "")
 
 
-def _in_words(codes: object) -> str | None:
+def _in_words(codes: Sequence[str]) -> str | None:
     """Return what the codes of a comparison mean; nothing where there is none, so that the cell stays empty."""
-    return "; ".join(Code(code).meaning for code in split(codes)) or None
+    return "; ".join(Code(code).meaning for code in codes) or None
