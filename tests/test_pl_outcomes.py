@@ -182,6 +182,16 @@ def test_a_map_counts_the_events_that_are_on_it(clustered):
     assert shown == {f"Treg (n = {inside:,})", f"not Treg (n = {1_000 - inside:,})"}
 
 
+def test_cells_without_a_cluster_have_no_number_on_the_map():
+    clusters = pd.Categorical(["1"] * 3 + ["2"] * 2 + [None] * 2)
+    cells = cell_data([f"c{i}" for i in range(7)], ["S"] * 7)
+    cells.obs["immunolab_cluster"] = clusters
+    cells.obsm["X_umap"] = np.arange(14.0).reshape(7, 2)
+    ax = pl.umap(cells, color="immunolab_cluster")
+    assert sorted(text.get_text() for text in ax.texts) == ["1", "2"]
+    assert "none (n = 2)" in {text.get_text() for text in ax.get_legend().get_texts()}
+
+
 def test_a_marker_on_a_map_is_on_the_display_scale(clustered):
     _, data = clustered
     ax = pl.umap(data, color="CD4")

@@ -73,7 +73,8 @@ def umap(data: AnnData, *, color: str = "label", ax: Axes | None = None) -> Axes
         raise InputError(Problem("", "color", f"'{color}' has too many values for colours", hint))
     codes = words.map({name: place for place, name in enumerate(order)}).to_numpy(dtype=np.intp)
     named = [f"{name} (n = {int((codes == place).sum()):,})" for place, name in enumerate(order)]
-    numbers = order if color == "immunolab_cluster" else ()
+    clustered = color == "immunolab_cluster"
+    numbers = ["" if name in _WITHOUT else name for name in order] if clustered else ()
     map_plot(points[placed], codes, named, ax, colours=_colours(order), unit=unit, numbers=numbers)
     ax.set_title(what, fontsize=8, weight="bold")
     return ax

@@ -89,7 +89,7 @@ def map_plot(
     unit
         What a point is: events or cells.
     numbers
-        Of the clusters, written in the middle of each; none by default.
+        Of the clusters, written in the middle of each; empty ones, and by default all, are not.
     """
     ax = axes(ax, HALF)
     palette = colours or distinct_colours()
@@ -118,7 +118,7 @@ def _written(ax: Axes, points: NDArray[np.float64], text: str) -> None:
     """Write a cluster's number beside the one of its events that is nearest to the middle of them: few stay seen."""
     from matplotlib.patheffects import withStroke
 
-    if len(points):
+    if len(points) and text:
         nearest = int(np.argmin(((points - np.median(points, axis=0)) ** 2).sum(axis=1)))
         outline = [withStroke(linewidth=2.0, foreground="white")]
         beside: dict[str, Any] = {"xytext": (2, 2), "textcoords": "offset points", "ha": "left", "va": "bottom"}
