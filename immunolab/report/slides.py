@@ -24,7 +24,7 @@ _TEXT, _TITLE, _SMALL = 16, 24, 12  # points: read from the back of a room; smal
 _FITS = 900  # characters beside a picture in the larger size (judgement: fills the box)
 _ACROSS = 130  # characters of small print across a slide, in letters as wide as Arial's
 _LINE = 0.2  # inches from line to line of small print: 1.2 times its size
-_FLAT, _TALL = 1.8, 1.0  # width over height from which a picture stands below its words, and under which beside them
+_FLAT, _TALL = 1.8, 1.0  # width over height from which a picture is below its words, and under which beside them
 
 Box = tuple[float, float, float, float]
 """Left, top, width and height in inches."""
@@ -141,10 +141,10 @@ def _add(deck: Any, slide: Slide, mark: str = "") -> None:
 
 
 def _boxes(slide: Slide) -> tuple[Box, Box | None, bool]:
-    """Return where words and picture stand, and whether all words are small print.
+    """Return where words and picture are, and whether all words are small print.
 
     A picture with a caption alone has the slide, the caption below it; beside one that is tall, for it then gets all
-    the height. One with a finding stands right of it, below it where it is flat.
+    the height. One with a finding is right of it, below it where it is flat.
     """
     across = _WIDE - 2 * _EDGE
     if slide.picture is None or not slide.picture.exists():
