@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -298,7 +299,7 @@ def test_events_of_a_tube_are_clustered_in_place(files: tuple[list[Path], np.nda
         il.label(data)
 
 
-def cells_of(labels: list[str]) -> ad.AnnData:
+def cells_of(labels: Sequence[str | None]) -> ad.AnnData:
     """Cells with the space that labelling leaves, and their labels: two groups far apart."""
     n = len(labels)
     space = np.random.default_rng(0).normal(size=(n, 3)) + 20.0 * (np.arange(n) >= n // 2)[:, None]
@@ -311,6 +312,12 @@ def test_a_cluster_of_cells_is_the_narrowest_population_that_most_are_in() -> No
     il.cluster(cells, clusters=2, quiet=True)
     table = cells.uns["immunolab"]["clusters"].set_index("label")["share"]
     assert table.to_dict() == {"CD4": 0.75, "unassigned": 0.25}
+
+
+def test_a_cluster_of_cells_that_mostly_lack_a_label_is_unassigned() -> None:
+    cells = cells_of(["CD4"] * 100 + ["CD4"] * 20 + [None] * 80)
+    il.cluster(cells, clusters=2, quiet=True)
+    assert sorted(cells.uns["immunolab"]["clusters"]["label"]) == ["CD4", "unassigned"]
 
 
 def test_a_second_clustering_keeps_no_evidence_of_the_first() -> None:

@@ -95,7 +95,7 @@ def test_a_share_of_all_enrolled_says_what_a_missing_response_counts_as(run):
         assert ("a missing response counted as none" in found.plain) == said
 
 
-def test_responders_are_told_at_the_last_registered_visit_and_a_visit_of_nobody_is_said(run):
+def test_responders_are_those_of_the_last_registered_visit_and_a_visit_of_nobody_is_said(run):
     endpoint = ResponderProportion(id="sri", source="s", score="SRI_4", visits=("W4", "W8", "W10"))
     shares = {"n_patients": 8, "percent": 50.0, "ci_low": 15.7, "ci_high": 84.3, "verified": "yes", "cohort": "SLE"}
     worst = {"percent_worst_case": 50.0, "worst_case_ci_low": 15.7, "worst_case_ci_high": 84.3, "n_evaluable": 8}
@@ -110,7 +110,7 @@ def test_responders_are_told_at_the_last_registered_visit_and_a_visit_of_nobody_
     assert "No patient was scored at W10, as registered." in found.beside
 
 
-def test_visits_of_samples_stand_in_calendar_order_though_the_first_patient_lacks_the_first(run):
+def test_visits_of_samples_are_in_calendar_order_though_the_first_patient_lacks_the_first(run):
     later = tuple(sorted(run.samples, key=lambda s: s.visit != "W10"))
     turned = replace(run, study=replace(run.study, samples=later))
     assert turned.sampled_visits == run.sampled_visits == ("W0", "W10")

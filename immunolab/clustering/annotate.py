@@ -13,6 +13,7 @@ from immunolab.clustering.cell_names import named_by_cells
 from immunolab.clustering.clusters import NOT_CLUSTERED_ON, TRAIN_ON, ClusterMethod, Clusters, find_clusters
 from immunolab.clustering.embedding import umap_of
 from immunolab.clustering.expression import components, variable_genes
+from immunolab.clustering.names import UNASSIGNED
 from immunolab.clustering.tables import cluster_profiles
 from immunolab.errors import InputError, Problem, nearest, unknown_words
 from immunolab.events.cells import STORED, check_anndata, has_genes, is_cell_data
@@ -206,7 +207,8 @@ def _labels(data: AnnData, inside: NDArray[np.intp]) -> NDArray[np.object_]:
     """Return the labels of the cells that were clustered; none where cells were not labelled."""
     if "immunolab_label" not in data.obs:
         return np.empty(0, dtype=object)
-    return np.asarray(data.obs["immunolab_label"].astype(str), dtype=object)[inside]
+    labels = data.obs["immunolab_label"].astype(object)
+    return np.asarray(labels.where(labels.notna(), UNASSIGNED), dtype=object)[inside]
 
 
 def _categories(number: NDArray[np.int32], names: list[str], rows: NDArray[np.intp], n: int) -> pd.Categorical:
