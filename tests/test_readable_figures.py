@@ -362,6 +362,19 @@ def test_visits_share_axes_and_keep_their_events_where_they_were_counted(tmp_pat
     assert first[1] - first[0] == pytest.approx((second[1] - second[0]) / 2.5)  # 1.0 of 2.5 of the axis
 
 
+def test_an_open_side_reaches_the_end_of_the_axes_that_visits_share():
+    from immunolab.plots.gating_visits import same_axes
+
+    upright, level = np.array([[0.5, 0.2], [0.5, 1.0]]), np.array([[0.5, 0.2], [1.0, 0.2]])
+    views = {
+        "W0": gate_view("/CD4/Treg", lines=(upright, level)),
+        "W10": gate_view("/CD4/Treg", low=-0.5, high=2.0),
+    }
+    first, second = same_axes(views)["W0"].lines
+    assert first.tolist() == [[0.5, 0.2], [0.5, 2.0]]
+    assert second.tolist() == [[0.5, 0.2], [2.0, 0.2]]
+
+
 def test_pages_of_gates_hold_what_endpoints_need():
     from immunolab.plots.gating_visits import gates_on_page, needed_paths, pages_of_gates
 

@@ -12,6 +12,7 @@ import pytest
 
 import immunolab as il
 from immunolab.events.tube import Channel, Tube
+from immunolab.plots.steadiness import draw_steadiness
 from immunolab.quality.clean import removed_rows, without
 from immunolab.quality.events import check_events
 from immunolab.quality.segments import borders
@@ -89,6 +90,15 @@ def test_half_a_run_at_another_level_is_never_cut(steady: Tube) -> None:
     [row] = [r for r in check_events(tube, found, tube) if r["check"] == "steadiness"]
     assert row["status"] == "fail"
     assert row["channel"] in tube.names or row["channel"] in [c.name for c in tube.channels]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_picture_names_the_channel_that_the_check_names(seed: int, steady: Tube) -> None:
+    tube = planted.clog(steady, np.random.default_rng(seed))
+    found = steadiness(tube)
+    [row] = [r for r in check_events(tube, found, tube) if r["check"] == "steadiness"]
+    first, *_ = draw_steadiness(tube, found).get_legend().get_texts()
+    assert str(row["channel"]) in first.get_text().split()
 
 
 def test_a_trivial_shift_in_many_events_is_no_fault() -> None:

@@ -58,7 +58,7 @@ class GateView:
     lines
         The gate's border as runs of (x, y) points on the display scale; a histogram's has x only.
     members
-        (x, y) of some members, for a gate without a border on these axes (and, or, not).
+        (x, y) of some members, for a gate without a border on these axes (and, or, not); a histogram's have y 0.
     n_events, n_parent
         Events inside and in the parent, of all events, not of those drawn.
     n_drawn
@@ -258,7 +258,7 @@ def _panels(
             n_events=int(np.count_nonzero(member)),
             n_parent=drawn.n_parent,
             n_drawn=int(np.count_nonzero(inside)),
-            members=_some(values, member[drawn.rows]) if is_boolean and len(pair) == 2 else np.empty((0, 2)),
+            members=_some(values, member[drawn.rows]) if is_boolean else np.empty((0, 2)),
             part=f"{step + 1} of {len(steps)}" if len(steps) > 1 else "",
             flag=population.flag,
             note=step_note(gate, step, len(steps)),
@@ -270,4 +270,5 @@ def _panels(
 def _some(values: list[Array], member: NDArray[np.bool_]) -> Array:
     rows = np.flatnonzero(member)
     step = max(1, -(-len(rows) // MOST_MEMBERS))
-    return np.column_stack([value[rows[::step]] for value in values])
+    x = values[0][rows[::step]]
+    return np.column_stack([x, values[1][rows[::step]] if len(values) == 2 else np.zeros_like(x)])

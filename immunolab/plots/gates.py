@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _GATE, _MEMBER = "#D55E00", "#D55E00"
+_RUG = 0.5  # mm above the axis of a histogram: members of a gate that has no border on it
 _SAID = 0.005  # share of the events beyond the axes from which a panel says it
 _MINOR = 0.8  # mm, least distance of two small ticks
 _DOUBTFUL = "#8A5A00"  # dark amber: readable on white beside the red of what is withheld
@@ -187,6 +188,11 @@ def _draw_histogram(view: GateView, page: Page, box: Box, counted: GateView, bes
     for line in view.lines:
         x = box.left + _along(view.x, [float(line[0])])[0] * box.width
         page.line(np.array([(x, box.bottom), (x, box.top)]), _GATE, 1.2, box)
+    members = _along(view.x, view.members[:, 0])
+    within = members[(members >= 0.0) & (members <= 1.0)]
+    if len(within):
+        x = box.left + within * box.width
+        page.dots.append((np.column_stack([x, np.full_like(x, box.bottom + _RUG)]), _MEMBER))
     if beside:
         if beside == "first":
             page.write(

@@ -7,6 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from immunolab.plots.gate_views import GateView, read_views
 from immunolab.plots.gates import draw_view
 from immunolab.plots.names import shortened
@@ -130,7 +133,22 @@ def same_axes(views: Mapping[str, GateView]) -> dict[str, GateView]:
     """
     x = _widest([view.x for view in views.values()])
     y = _widest([view.y for view in views.values() if view.y is not None])
-    return {visit: replace(view, x=x or view.x, y=y if view.y is not None else None) for visit, view in views.items()}
+    found = {}
+    for visit, view in views.items():
+        shared = replace(view, x=x or view.x, y=y if view.y is not None else None)
+        found[visit] = replace(shared, lines=tuple(_reaching(line, view, shared) for line in view.lines))
+    return found
+
+
+def _reaching(line: NDArray[np.float64], own: GateView, shared: GateView) -> NDArray[np.float64]:
+    """Return a border whose ends at the ends of a view's own axes, where the gate is open, are those of shared axes."""
+    if line.ndim != 2 or own.y is None or shared.y is None:
+        return line
+    reaching = line.copy()
+    for column, before, after in ((0, own.x, shared.x), (1, own.y, shared.y)):
+        reaching[line[:, column] == before.low, column] = after.low
+        reaching[line[:, column] == before.high, column] = after.high
+    return reaching
 
 
 def _widest(scales: Sequence[DisplayScale]) -> DisplayScale | None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from immunolab.events.tube import Tube
 
-_NAMED = 3  # channels in colour: those that move most
+_NAMED = 3  # channels in colour: the surest to move, which the check names, and those that move most
 _DPI = 110  # of a picture on a page: sharp at the page's width, 40 kB
 _QUIET = "#BDBDBD"
 _SMOOTH = 5  # stretches taken together to choose the level that moves most
@@ -44,7 +44,7 @@ def draw_steadiness(tube: Tube, found: Steadiness, *, ax: Axes | None = None) ->
     edges, word = _edges(found, found.stretches.edges)
     middles = (edges[1:] + edges[:-1]) / 2
     names, levels = _levels(tube, found)
-    moving = np.argsort(-np.abs(levels).max(axis=0))[:_NAMED]
+    moving = _in_colour(tube, found, levels)
     ax.plot(middles, levels, color=_QUIET, linewidth=0.5)
     for tint, row in zip(BATCH_COLOURS, moving, strict=False):
         ax.plot(middles, levels[:, row], color=tint, linewidth=1.1, label=names[row])
@@ -71,6 +71,16 @@ def course_png(tube: Tube, found: Steadiness) -> bytes:
         As `draw_steadiness` takes them.
     """
     return png(draw_steadiness(tube, found).figure, dpi=_DPI)  # type: ignore[arg-type]
+
+
+def _in_colour(tube: Tube, found: Steadiness, levels: NDArray[np.float64]) -> list[int]:
+    """Return the channels in colour: that which the check names, then those that move most."""
+    if found.stretches is None:
+        return []
+    most = np.argsort(-np.abs(levels).max(axis=0)).tolist()
+    said = max(found.off, key=lambda part: part.sure).channel if found.off else ""
+    names = [tube.channels[row].name for row in np.unique(found.stretches.channels)]
+    return sorted(most, key=lambda row: names[row] != said)[:_NAMED]
 
 
 def _edges(found: Steadiness, rows: NDArray[np.intp]) -> tuple[NDArray[np.float64], str]:
