@@ -33,7 +33,7 @@ from immunolab.gating.strategy import (
     Strategy,
 )
 from immunolab.plots import panel_canvas
-from immunolab.plots.calendar import Calendar, stretches
+from immunolab.plots.calendar import Calendar, dose_words, shade_words, stretches
 from immunolab.plots.change import ratio_decomposition, verdict_strip, waterfall
 from immunolab.plots.clinical import correlation, responders, slope_pairs
 from immunolab.plots.drift import gate_drift
@@ -306,6 +306,18 @@ def test_swimmer_counts_patients(plan):
     assert "response (n = 2)" in [t.get_text() for t in ax.get_legend().get_texts()]
 
 
+def test_planned_doses_are_not_called_given(plan):
+    marks = pd.DataFrame({"patient_id": ["P1"], "study_day": [71], "what": ["response"], "kind": ["response"]})
+    words = [t.get_text() for t in swimmer(plan, ["P1", "P2"], marks, ax=new_axes()).get_legend().get_texts()]
+    assert words[-1] == "planned dose"
+    assert dose_words(plan, ["P1", "P2"]) == "doses as planned"
+    some = replace(plan, patient_doses={"P1": (1, 2)})
+    assert dose_words(some, ["P1"]) == "doses as given"
+    assert "as planned in 1 of 2 patients" in dose_words(some, ["P1", "P2"])
+    assert "planned dose" in shade_words(plan)
+    assert "planned dose" not in shade_words(some)
+
+
 # --- patients and clinic ---------------------------------------------------------------------------
 
 
@@ -493,6 +505,18 @@ def test_mass_cytometry_ticks():
     (view,) = gate_views(strategy, events, evaluate(strategy, events))
     assert "10²" in view.x.tick_labels
     assert "0" in view.x.tick_labels
+
+
+def test_a_not_gate_on_one_axis_shows_its_members():
+    values = np.random.default_rng(0).normal(50, 30, (1, 500)).astype(np.float32)
+    events = Tube(values, (Channel("PE-A", "CXCR5", "CXCR5"),))
+    gate = Rectangle((Dimension("PE-A", Asinh(5.0)),), (3.0,), (None,))
+    strategy = Strategy("n", (Population("/Tfh", gate), Population("/rest", Boolean("not", ("/Tfh",), (False,)))))
+    _, rest = gate_views(strategy, events, evaluate(strategy, events))
+    assert 0 < len(rest.members) <= 400
+    assert rest.members[:, 0].max() < 3.0
+    (points, _), *_ = contact_page([rest]).dots
+    assert len(points)
 
 
 def test_the_subsample_is_seeded(gated, monkeypatch):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -196,7 +196,23 @@ def shade_words(plan: Calendar, patient: str | None = None) -> str:
         return f"{text} (doses as {'given' if patient in plan.patient_doses else 'planned'})"
     if plan.patient_doses:
         return text.replace("one tick a dose", "as planned; ticks: doses given, darker the more patients had one")
-    return text
+    return text.replace("one tick a dose", "one tick a planned dose")
+
+
+def dose_words(plan: Calendar, patients: Sequence[str]) -> str:
+    """Return whose doses are real: ``doses as given``, ``doses as planned``, or of how many patients they are planned.
+
+    Parameters
+    ----------
+    plan
+        Calendar of the trial.
+    patients
+        Whose doses are drawn.
+    """
+    planned = sum(patient not in plan.patient_doses for patient in patients)
+    if planned in (0, len(patients)):
+        return f"doses as {'planned' if planned else 'given'}"
+    return f"doses as given (as planned in {planned} of {len(patients)} patients, without doses on record)"
 
 
 def week_ticks(ax: Axes, first: float, last: float, *, most: int = 12) -> None:

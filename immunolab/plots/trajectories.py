@@ -208,7 +208,7 @@ def swimmer(
         lanes = [list(patients).index(p) + shift for p in own["patient_id"]]
         label = f"{folded(what, 24)} (n = {own['patient_id'].nunique()})"
         ax.plot(own["study_day"].to_numpy(dtype=float), lanes, shape, color=tint, markersize=5, label=label, zorder=3)
-    ax.plot([], [], "|", color="#8A5A00", label="dose")
+    ax.plot([], [], "|", color="#8A5A00", label="dose" if plan.patient_doses else "planned dose")
     ax.set_yticks(range(len(patients)), [shortened(patient, 24) for patient in patients])
     ax.set_ylim(len(patients) - 0.4, -0.6)
     low, high = ax.get_xlim()

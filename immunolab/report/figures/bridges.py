@@ -41,7 +41,7 @@ def run_figures(run: Run) -> Iterator[ReportFigure]:
     for bridge in dict.fromkeys(name for names in named for name in names):
         if len(values):
             own = values[values["bridge"] == bridge]
-            charts = [(f"{name}, {rows['unit'].iloc[0]}", rows) for name, rows in own.groupby("endpoint", sort=False)]
+            charts = [(run.label_of(str(name)).short, rows) for name, rows in own.groupby("endpoint", sort=False)]
             n = own["sample_id"].nunique()
             caption = f"Bridging control {bridge}, n = {n} tubes: every endpoint over the batches. {_LIMITS}"
             yield from _pages("bridge_endpoints", str(bridge), charts, caption)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from immunolab.clinical.scores import levels
 from immunolab.comparison.scales import MULTIPLICATIVE
+from immunolab.plots.calendar import dose_words
 from immunolab.plots.numbers import scale_word
 from immunolab.plots.paired import comparison_words
 from immunolab.plots.panels import MOST_PATIENTS, course_panels, slope_panels
@@ -135,7 +136,7 @@ def _swimmer(run: Run, cohort: str) -> Iterator[ReportFigure]:
     height = (18 + 5.5 * len(patients)) * MM
     draw = partial(on_axes, partial(swimmer, run.calendar, patients, marks, last_day=last), WIDTH, height)
     caption = (
-        f"One lane a patient{of_cohort(cohort)}: doses, and what happened when: "
+        f"One lane a patient{of_cohort(cohort)}: {dose_words(run.calendar, patients)}, and what happened when: "
         f"{', '.join(dict.fromkeys([*asked, *marks['what']]))}. Descriptive; a lane ends with the last visit, dose or "
         f"mark on record.{not_marked(run)}"
     )
