@@ -110,6 +110,14 @@ def test_responders_are_those_of_the_last_registered_visit_and_a_visit_of_nobody
     assert "No patient was scored at W10, as registered." in found.beside
 
 
+def test_one_patient_of_one_is_said_in_the_singular(run):
+    row = {"endpoint": "survival", "role": "secondary", "n_patients": 1, "n_with_outcome": 1, "n_censored": 0,
+           "last_day": 337, "cohort": "SLE", "n_events": 1, "method": "Kaplan-Meier"}  # fmt: skip
+    changed = having(run, time_to_event=TIME_TO_EVENT.frame([row]), survival=SURVIVAL.frame([]))
+    plain = survival_finding(changed, "SLE", TimeToEvent(id="survival", source="s")).plain
+    assert plain.startswith("1 of 1 patient died")
+
+
 def test_visits_of_samples_are_in_calendar_order_though_the_first_patient_lacks_the_first(run):
     later = tuple(sorted(run.samples, key=lambda s: s.visit != "W10"))
     turned = replace(run, study=replace(run.study, samples=later))

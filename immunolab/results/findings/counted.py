@@ -9,7 +9,7 @@ import pandas as pd
 from immunolab.plots.numbers import number, p_text
 from immunolab.results.findings.absences import gone, patients_of
 from immunolab.results.findings.finding import Absence, EndpointFinding
-from immunolab.results.findings.words import amount, capital, endpoint_name, listed, present
+from immunolab.results.findings.words import amount, capital, endpoint_name, listed, n_patients, present
 from immunolab.results.run import Run, in_cohort
 from immunolab.study.endpoints import Endpoint
 from immunolab.vocabulary.display_names import display_name
@@ -113,7 +113,7 @@ def survival_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFindi
         role=endpoint.role,
         visits=endpoint.visits,
         measured_as=(endpoint.id,),
-        plain=f"{events} of {known} patients {happened}{who} by day {int(row['last_day'])}{share}: {DESCRIBED}.",
+        plain=f"{events} of {n_patients(known)} {happened}{who} by day {int(row['last_day'])}{share}: {DESCRIBED}.",
         verdict="described",
         n=known,
         of=of,
@@ -146,7 +146,7 @@ def limits(row: pd.Series, percent: str, prefix: str) -> tuple[float, float, flo
     return row[percent], row[f"{prefix}ci_low"], row[f"{prefix}ci_high"]
 
 
-def rate(n: object, of: object, percent: float, low: float, high: float) -> str:
+def rate(n: int, of: int, percent: float, low: float, high: float) -> str:
     """Return ``7 of 10 patients (70 %, 95 % interval 34.8 to 93.3 %)``; without brackets where there is no share.
 
     Parameters
@@ -157,8 +157,8 @@ def rate(n: object, of: object, percent: float, low: float, high: float) -> str:
         Share and its 95 % limits.
     """
     if pd.isna(percent):
-        return f"{n} of {of} patients"
-    return f"{n} of {of} patients ({amount(percent)} %, 95 % interval {amount(low)} to {amount(high)} %)"
+        return f"{n} of {n_patients(of)}"
+    return f"{n} of {n_patients(of)} ({amount(percent)} %, 95 % interval {amount(low)} to {amount(high)} %)"
 
 
 def _unanswered(run: Run, cohort: str, score: str, visit: str) -> tuple[Absence, ...]:

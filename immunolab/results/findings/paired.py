@@ -13,7 +13,15 @@ from immunolab.plots.numbers import back, bracket, number, p_text, scale_word
 from immunolab.results.findings.absences import lacking, patients_of
 from immunolab.results.findings.finding import EndpointFinding, Verdict
 from immunolab.results.findings.gates import gate_doubts
-from immunolab.results.findings.words import DIRECTION_WORDS, amount, capital, endpoint_name, quantity, sized
+from immunolab.results.findings.words import (
+    DIRECTION_WORDS,
+    amount,
+    capital,
+    endpoint_name,
+    n_patients,
+    quantity,
+    sized,
+)
 from immunolab.results.run import Run, in_cohort
 from immunolab.results.sentences import direction, equivalence_sentence, sensitivity_word
 from immunolab.schema.flags import Code, split
@@ -91,10 +99,6 @@ def _not_tested(row: pd.Series) -> str:
     if Code.E_N_MIN in split(row["warnings"]):
         return "not tested (fewer than 3 patients)"
     return "not tested (nobody changed)" if row["estimate"] == 0 else "not tested"
-
-
-def _patients(n: int) -> str:
-    return f"{n} patient{'' if n == 1 else 's'}"
 
 
 def slope_change(run: Run, endpoint: Endpoint, row: pd.Series) -> str:
@@ -259,7 +263,7 @@ def _kind(row: pd.Series, what: str) -> str:
     if pd.isna(zero) or not zero:
         return f"typical {what}"
     changed = int(row["n_pairs"]) - int(zero)
-    who = _patients(changed) if changed != 1 else "one patient"
+    who = n_patients(changed) if changed != 1 else "one patient"
     return f"typical {what} of the {who} who changed ({int(zero)} did not)"
 
 
@@ -276,13 +280,13 @@ def _moved(run: Run, cohort: str, endpoint: Endpoint, word: str) -> str:
     higher, lower = int((own["shift"] > 0).sum()), int((own["shift"] < 0).sum())
     n = len(own)
     if word == "rose":
-        return f"higher in {higher} of {_patients(n)}"
+        return f"higher in {higher} of {n_patients(n)}"
     if word == "fell":
-        return f"lower in {lower} of {_patients(n)}"
+        return f"lower in {lower} of {n_patients(n)}"
     same = f", unchanged in {n - higher - lower}" if n - higher - lower else ""
     if same and not higher + lower:
-        return f"unchanged in {n} of {_patients(n)}"
-    return f"higher in {higher} and lower in {lower}{same} of {_patients(n)}"
+        return f"unchanged in {n} of {n_patients(n)}"
+    return f"higher in {higher} and lower in {lower}{same} of {n_patients(n)}"
 
 
 def _phase(run: Run, visit: str) -> str:

@@ -113,3 +113,14 @@ def capital(text: str) -> str:
     """Return a sentence with its first letter large, unless it begins with a name that is written small."""
     first = text.split(" ", 1)[0]
     return text if any(letter.isupper() or letter.isdigit() for letter in first[1:]) else text[:1].upper() + text[1:]
+
+
+def n_patients(n: int) -> str:
+    """Return a number of patients: ``1 patient``, ``8 patients``.
+
+    Parameters
+    ----------
+    n
+        How many.
+    """
+    return f"{n} patient{'' if n == 1 else 's'}"
