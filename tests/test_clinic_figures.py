@@ -198,6 +198,13 @@ def test_what_became_of_a_change_by_hand(pmr):
     assert "n = 3 patients" in texts(rebound(data))
 
 
+def test_a_median_is_readable_where_the_line_of_no_change_crosses_it(pmr):
+    drawn = rebound(made(course_figures(pmr, "C"), "rebound_C").data)
+    medians = [t for ax in drawn.axes for t in ax.texts if t.get_bbox_patch() is not None]
+    assert medians
+    assert all(t.get_zorder() > 4 for t in medians)
+
+
 def test_rebound_needs_three_patients(pmr):
     two = pmr.endpoints[pmr.endpoints["patient_id"].isin(["A", "B"])]
     pairs = pmr.pairs[pmr.pairs["patient_id"].isin(["A", "B"])]

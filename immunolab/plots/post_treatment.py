@@ -52,7 +52,8 @@ def _panel(ax: Axes, rows: pd.DataFrame) -> None:
         ax.plot([x - 0.14, x + 0.14], [middle, middle], color="black", linewidth=2, zorder=4)
         ax.text(
             x + (-0.2 if x == 0 else 0.2), middle, number(middle, 2), fontsize=SMALL, va="center",
-            ha="right" if x == 0 else "left", color=NEUTRAL,
+            ha="right" if x == 0 else "left", color=NEUTRAL, zorder=5,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.6},
         )  # fmt: skip
     ax.set_xlim(-0.65, 1.65)
     ax.set_xticks([0, 1], [str(first["visit_after"]), str(first["visit_later"])])

@@ -164,8 +164,8 @@ def _correlations(run: Run, cohort: str) -> Iterator[ReportFigure]:
     caption = (
         f"Change of each subset against change of each score and measured value{of_cohort(cohort)}: Spearman's rho, "
         f"with n patients in each cell. Exploratory: {len(shown)} of the {n_all} correlations "
-        "looked at, none adjusted for the others; with so few patients a rho of this size comes by chance. Intervals "
-        "are in tables/correlations.csv."
+        "looked at, none adjusted for the others: among so many, of so few patients, large ones come by chance. "
+        "Intervals are in tables/correlations.csv."
     )
     draw = _draw(values, words.fillna("–"), "Spearman's rho", 1.0, "EXPLORATORY")
     yield ReportFigure(figure_name("correlations", cohort), "clinic", caption, draw, shown, wide=True)
