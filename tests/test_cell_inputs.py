@@ -6,14 +6,16 @@ import gzip
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from anndata import AnnData
 from scipy.io import mmwrite
 from scipy.sparse import csr_matrix
 
 from immunolab.errors import DataFileError
-from immunolab.events.cells import counts_of, proteins_of
+from immunolab.events.cells import counts_of, notes_of, proteins_of, sample_ids_of
 from immunolab.loaders.cell_features import protein_markers
-from immunolab.loaders.single_cell import read_cells
+from immunolab.loaders.single_cell import interpret_cells, read_cells
 from immunolab.vocabulary.signatures import lineages
 
 GENES = [gene for names in lineages().values() for gene in names][:80]
@@ -87,3 +89,69 @@ def test_the_copy_of_a_marker_is_that_marker_and_not_one_with_a_digit_more() -> 
     # anndata's var_names_make_unique and R's make.unique call an antibody so beside the gene of its name
     names = ["CD14-1", "CD3.1", "CD7-1_TotalSeqB", "CD16-1", "PD-1", "IL-2"]
     assert protein_markers(names)[0] == ("CD14", "CD3", "CD7", "CD16", "PD-1", "IL-2")
+
+
+def cells(counts: np.ndarray, names: list[str], **parts: object) -> AnnData:
+    var = pd.DataFrame(index=pd.Index(names))
+    return AnnData(csr_matrix(counts.astype(np.float32)), var=var, **parts)
+
+
+def test_a_raw_matrix_with_droplets_of_no_cell_is_refused_and_says_what_to_give() -> None:
+    rng = np.random.default_rng(0)
+    full, empty = rng.poisson(12.0, (60, 80)), rng.poisson(0.03, (400, 80))
+    with pytest.raises(DataFileError, match=r"(?s)these are all droplets: 400 of 460 .*filtered_feature_bc_matrix"):
+        interpret_cells(cells(np.vstack([full, empty]), GENES))
+    with pytest.raises(DataFileError, match="these are all droplets: 20 of 80"):
+        interpret_cells(cells(np.vstack([full, np.zeros((20, 80))]), GENES))
+    assert interpret_cells(cells(full, GENES)).n_obs == 60
+    assert interpret_cells(cells(rng.poisson(0.4, (400, 80)), GENES)).n_obs == 400  # a poor library has no rich cells
+
+
+def test_hashtags_among_the_antibodies_name_samples_and_one_that_nobody_carries_does_not() -> None:
+    rng = np.random.default_rng(1)
+    tags = rng.poisson(3.0, (200, 3))
+    tags[:, 2] = rng.poisson(1.0, 200)
+    tags[:110, 0] += rng.poisson(150.0, 110)
+    tags[100:, 1] += rng.poisson(150.0, 100)
+    data = cells(np.hstack([rng.poisson(2.0, (200, 80)), tags]), [*GENES, "Hashtag1_TotalSeqB", "Hashtag2", "HTO_3"])
+    data.var["feature_types"] = ["Gene Expression"] * 80 + ["Antibody Capture"] * 3
+    found = interpret_cells(data)
+    own = sample_ids_of(found)
+    assert set(own[:100]) == {"Hashtag1_TotalSeqB"}
+    assert set(own[100:110]) == {"hashtag_doublet"}
+    assert set(own[110:]) == {"Hashtag2"}
+    assert proteins_of(found) is None
+    assert "hashtags: 190 cells of one sample, 10 of two, 0 of none; HTO_3 marks no sample" in notes_of(found)
+
+
+def test_genes_that_x_lacks_are_taken_from_raw() -> None:
+    # scanpy's script: logs of all genes in raw, z-scores of the variable ones in X
+    counts = np.random.default_rng(2).poisson(2.0, (60, 80))
+    logs = np.log1p(1e4 * counts / counts.sum(axis=1, keepdims=True))
+    data = cells(logs, GENES)
+    data.raw = data
+    some = data[:, :20].copy()
+    some.X = (logs - logs.mean(axis=0))[:, :20]
+    found = interpret_cells(some)
+    assert list(found.var_names) == GENES
+    assert np.allclose(found.X.toarray(), logs, atol=1e-4)
+    assert "all 80 genes are taken from raw (logs); X has 20 of them" in notes_of(found)
+    some.layers["counts"] = csr_matrix(counts[:, :20].astype(np.float32))
+    assert list(interpret_cells(some).var_names) == GENES[:20]  # counts of some genes are not given up for logs
+
+
+def test_mouse_genes_with_a_human_transgene_and_ids_of_a_mouse_are_refused() -> None:
+    counts = np.random.default_rng(3).poisson(2.0, (60, 80))
+    for names in ([*(gene.capitalize() for gene in GENES[:-1]), "CD19"], [f"ENSMUSG{i:011d}" for i in range(80)]):
+        with pytest.raises(DataFileError, match="the genes are those of a mouse"):
+            interpret_cells(cells(counts, names))
+
+
+def test_cells_of_several_libraries_in_one_sample_are_named() -> None:
+    counts = np.random.default_rng(4).poisson(2.0, (60, 80))
+    rng = np.random.default_rng(5)
+    names = ["".join(rng.choice(list("ACGT"), 16)) + f"-{1 + i // 30}" for i in range(60)]
+    found = interpret_cells(cells(counts, GENES, obs=pd.DataFrame(index=names)))
+    assert any("cell names end in -1, -2, as those of 2 libraries do" in note for note in notes_of(found))
+    named = interpret_cells(cells(counts, GENES, obs=pd.DataFrame({"sample": ["a"] * 60}, index=names)))
+    assert not any("libraries" in note for note in notes_of(named))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,8 @@ _SYMBOL_COLUMNS = (
     "name",
 )
 _TYPE_COLUMNS = ("feature_types", "feature_type", "modality")
+ABOUT_FEATURES = (*_SYMBOL_COLUMNS, *_TYPE_COLUMNS)
+"""Columns of ``var`` that say what a feature is."""
 _LEAST_KNOWN = 20  # genes of the signatures among ids; fewer name no lineage (judgement)
 _ENSEMBL = re.compile(r"^ENS[A-Z]*G\d{8,}(\.\d+)?$")
 _ID_AND_SYMBOL = re.compile(r"^ENS[A-Z]*G\d{8,}(?:\.\d+)?[_|:]+(.+)$")
@@ -40,6 +42,8 @@ _ABSEQ = re.compile(r"[|._][^|]+?[|._]AHS\d{4}[|._]pAbO$", re.IGNORECASE)  # BD:
 _COPY = re.compile(r"[.-]\d$")  # what anndata and R add to a name that is there twice
 _COPY_OF_CD = re.compile(r"^(CD\d+[a-z]?)[.-]\d$", re.IGNORECASE)  # CD14-1 is a second CD14, and not CD141
 _TAG_TAIL = re.compile(r"([_.-](total\w*|adt|ab|protein|TotalSeq\w*))+$", re.IGNORECASE)
+_MOUSE, _HUMAN = "the genes are those of a mouse", "signatures here are human"
+_UNUSED = 0.05  # of the cells that a hashtag would have in equal samples: one that fewer carry was not used (judgement)
 _DOUBLE = "hashtag_doublet"
 _NONE = "hashtag_none"
 
@@ -56,6 +60,8 @@ class Features:
         Surface proteins as the file names them, and their columns.
     notes
         What was done to find them, in words.
+    hashtag_names, hashtag_columns
+        Antibodies that mark the samples of a pool, as the file names them, and their columns.
     """
 
     genes: tuple[str, ...]
@@ -63,6 +69,8 @@ class Features:
     protein_names: tuple[str, ...]
     protein_columns: NDArray[np.int64]
     notes: tuple[str, ...] = ()
+    hashtag_names: tuple[str, ...] = ()
+    hashtag_columns: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
 def split_features(var: pd.DataFrame, where: str) -> Features:
@@ -85,7 +93,8 @@ def split_features(var: pd.DataFrame, where: str) -> Features:
     is_gene = np.array([kind in ("", "gene expression", "gene", "rna") for kind in kinds], dtype=bool)
     names = np.array([str(name) for name in var.index], dtype=object)
     genes = np.flatnonzero(is_gene & ~is_protein)
-    proteins = np.flatnonzero(is_protein & np.array([not _HASHTAG.search(str(name)) for name in names], dtype=bool))
+    is_hashtag = is_protein & np.array([bool(_HASHTAG.search(str(name))) for name in names], dtype=bool)
+    proteins, hashtags = np.flatnonzero(is_protein & ~is_hashtag), np.flatnonzero(is_hashtag)
     symbols, notes = _symbols(var.iloc[genes], where) if genes.size else ([], [])
     if len(set(symbols)) < len(symbols):
         repeated = pd.Series(symbols).value_counts()
@@ -94,7 +103,9 @@ def split_features(var: pd.DataFrame, where: str) -> Features:
         first = np.sort(np.unique(np.array(symbols, dtype=object).astype(str), return_index=True)[1])
         genes, symbols = genes[first], [symbols[i] for i in first]
     _check_human(symbols, where)
-    return Features(tuple(symbols), genes, tuple(names[proteins]), proteins, tuple(notes))
+    return Features(
+        tuple(symbols), genes, tuple(names[proteins]), proteins, tuple(notes), tuple(names[hashtags]), hashtags
+    )
 
 
 def _kinds(var: pd.DataFrame) -> list[str]:
@@ -139,6 +150,8 @@ def _known_genes() -> set[str]:
 def _by_ensembl(names: list[str], where: str) -> tuple[list[str], str]:
     known = ensembl_symbols()
     found = {name: known[bare] for name in names if (bare := name.split(".")[0]) in known}
+    if sum(name.startswith("ENSMUSG") for name in names) > len(names) / 2:
+        raise DataFileError(_MOUSE, where, _HUMAN)
     if len(found) < _LEAST_KNOWN:
         hint = "add the symbols as var['gene_symbols']"
         raise DataFileError(f"genes are named by ids, and {len(found)} of them are known here", where, hint)
@@ -148,10 +161,11 @@ def _by_ensembl(names: list[str], where: str) -> tuple[list[str], str]:
 
 def _check_human(symbols: Sequence[str], where: str) -> None:
     known = _known_genes()
-    if not symbols or known & set(symbols):
+    human, mouse = (len(genes & set(symbols)) for genes in (known, {gene.capitalize() for gene in known}))
+    if not symbols or human >= max(mouse, 1):
         return
-    if {gene.capitalize() for gene in known} & set(symbols):
-        raise DataFileError("the genes are those of a mouse", where, "signatures here are human")
+    if mouse > human:
+        raise DataFileError(_MOUSE, where, _HUMAN)
     shown = ", ".join(symbols[:3])
     raise DataFileError(f"none of the genes is known ({shown} ...)", where, "name genes by HGNC symbol or Ensembl id")
 
@@ -221,6 +235,10 @@ def hashtag_samples(counts: NDArray[np.float64], names: Sequence[str]) -> tuple[
         The sample of each hashtag.
     """
     log = np.log1p(counts)
+    strongest = np.bincount(log.argmax(axis=1), minlength=log.shape[1]) / max(len(log), 1)
+    used = strongest >= _UNUSED / log.shape[1]
+    unused = [name for name, there in zip(names, used, strict=True) if not there]
+    names, log = [name for name, there in zip(names, used, strict=True) if there], log[:, used]
     best = log.argmax(axis=1)
     positive = np.zeros(log.shape, dtype=bool)
     for column in range(log.shape[1]):
@@ -232,4 +250,5 @@ def hashtag_samples(counts: NDArray[np.float64], names: Sequence[str]) -> tuple[
     samples = np.array([names[i] for i in positive.argmax(axis=1)], dtype=object)
     samples[n == 0], samples[n > 1] = _NONE, _DOUBLE
     one, two, none = int((n == 1).sum()), int((n > 1).sum()), int((n == 0).sum())
-    return samples, f"hashtags: {one} cells of one sample, {two} of two, {none} of none"
+    left = f"; {', '.join(unused)} marks no sample" if unused else ""
+    return samples, f"hashtags: {one} cells of one sample, {two} of two, {none} of none{left}"

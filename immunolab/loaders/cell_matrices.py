@@ -20,7 +20,8 @@ Kind = Literal["counts", "log", "scaled_counts", "z_scores", "unknown"]
 _LOOK_AT = 500  # cells, evenly spaced, by which the kind of a matrix is recognised (judgement)
 _TARGET = 1e4  # counts a cell is scaled to, the field's convention (scanpy, Seurat)
 _ROWS = 20_000  # cells at a time: memory stays flat
-_COUNT_LAYERS = ("counts", "raw_counts", "raw", "umi", "spliced_unspliced")
+COUNT_LAYERS = ("counts", "raw_counts", "raw", "umi", "spliced_unspliced")
+"""Layers that hold counts, where the file has them."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def recognise(data: Any, features: Features, where: str) -> Matrix:
     """
     seen: dict[Kind, tuple[str, Any]] = {}
     for place, matrix in _places(data, features):
-        kind = _kind_of(matrix)
+        kind = kind_of(matrix)
         if kind == "counts":
             counts = _as_csr(matrix)
             if counts.sum() == 0:
@@ -83,7 +84,7 @@ def recognise(data: Any, features: Features, where: str) -> Matrix:
 
 
 def _places(data: Any, features: Features) -> Iterator[tuple[str, Any]]:
-    for name in _COUNT_LAYERS:
+    for name in COUNT_LAYERS:
         if name in data.layers:
             yield f"layers['{name}']", _columns_of(data.layers[name], features.gene_columns)
     if data.X is not None:
@@ -100,8 +101,14 @@ def _columns_of(matrix: Any, columns: NDArray[np.int64]) -> Any:
     return matrix if whole else matrix[:, columns]
 
 
-def _kind_of(matrix: Any) -> Kind:
-    """Return what the numbers are, judged from 500 cells spread over the file."""
+def kind_of(matrix: Any) -> Kind:
+    """Return what the numbers are, judged from 500 cells spread over the file.
+
+    Parameters
+    ----------
+    matrix
+        Cells x genes.
+    """
     rows = np.unique(np.linspace(0, matrix.shape[0] - 1, _LOOK_AT).astype(np.int64))
     some = _as_csr(matrix[rows])
     values = some.data

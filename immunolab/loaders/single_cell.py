@@ -20,12 +20,13 @@ from immunolab.events.cells import (
     proteins_are_counts,
     sample_ids_of,
 )
-from immunolab.loaders.cell_features import hashtag_samples, split_features
+from immunolab.loaders.cell_features import Features, hashtag_samples, split_features
 from immunolab.loaders.cell_files import open_cells
-from immunolab.loaders.cell_matrices import recognise
+from immunolab.loaders.cell_matrices import dense_proteins, recognise
 from immunolab.loaders.cell_proteins import find_proteins
 from immunolab.loaders.empty_droplets import add_background
 from immunolab.loaders.multimodal import NOTES
+from immunolab.loaders.whole_matrix import check_droplets, with_all_genes
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -92,7 +93,8 @@ def read_cells(
     Raises
     ------
     DataFileError
-        The file is missing, is no single-cell file, holds no cells, or no genes or proteins that can be used, or
+        The file is missing, is no single-cell file, holds no cells or all droplets (the raw matrix), or no genes or
+        proteins that can be used, or
         cannot be left in the file; or ``empty`` holds too few droplets without cells, or lacks proteins of the cells.
         The message says which and how to fix it.
     """
@@ -132,13 +134,17 @@ def interpret_cells(data: AnnData, where: str = "", *, sample_column: str = "", 
         return data
     if data.n_obs == 0:
         raise DataFileError("the file holds no cells", where, "write the cells again, or leave the file out")
+    data, of_raw = with_all_genes(data)
     features = split_features(data.var, where)
     rna = recognise(data, features, where) if features.gene_columns.size else None
+    if rna is not None and rna.counts is not None:
+        check_droplets(rna.counts, where)
     protein = find_proteins(data, features, where)
     if rna is None and protein is None:
         raise DataFileError("the file holds neither genes nor surface proteins", where)
     notes = [
         *map(str, data.uns.get(NOTES, ())),
+        *of_raw,
         *features.notes,
         *([rna.note] if rna and rna.note else []),
         *(protein.notes if protein else ()),
@@ -146,7 +152,7 @@ def interpret_cells(data: AnnData, where: str = "", *, sample_column: str = "", 
     repeated = data.n_obs - data.obs_names.nunique()
     if repeated:
         notes.append(f"{repeated} cell names are duplicated")
-    samples, sample_notes = _samples(data, where, sample_column, sample_id)
+    samples, sample_notes = _samples(data, features, where, sample_column, sample_id)
     return cell_data(
         np.asarray(data.obs_names.astype(str), dtype=object),
         samples,
@@ -235,7 +241,9 @@ def join_cells(parts: Sequence[AnnData]) -> AnnData:
     return joined
 
 
-def _samples(data: AnnData, where: str, column: str, sample_id: str) -> tuple[np.ndarray, tuple[str, ...]]:
+def _samples(
+    data: AnnData, features: Features, where: str, column: str, sample_id: str
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return the sample of each cell, and how it was found in words."""
     known = [str(name) for name in data.obs.columns]
     if column:
@@ -254,7 +262,27 @@ def _samples(data: AnnData, where: str, column: str, sample_id: str) -> tuple[np
         values = table.to_numpy(dtype=np.float64) if isinstance(table, pd.DataFrame) else np.asarray(table, dtype=float)
         samples, found = hashtag_samples(values, names or [f"{key}_{i + 1}" for i in range(values.shape[1])])
         return samples, (f"samples are distinguished by the hashtags of obsm['{key}']", found)
-    return np.full(data.n_obs, sample_id, dtype=object), ()
+    if len(features.hashtag_names) > 1:
+        values = dense_proteins(data.layers.get("counts", data.X)[:, features.hashtag_columns])
+        samples, found = hashtag_samples(values, features.hashtag_names)
+        return samples, (
+            f"samples are distinguished by {len(features.hashtag_names)} hashtags among the antibodies",
+            found,
+        )
+    return np.full(data.n_obs, sample_id, dtype=object), _several_libraries(data)
+
+
+def _several_libraries(data: AnnData) -> tuple[str, ...]:
+    """Return a note where cell names end as those of several 10x libraries do, in -1, -2 ..."""
+    ends = data.obs_names.astype(str).str.extract(r"^[ACGT]{10,}-(\d+)$")[0]
+    numbers = sorted(ends.dropna().unique(), key=int)
+    if len(numbers) < 2 or ends.isna().any():
+        return ()
+    shown = ", ".join(f"-{number}" for number in numbers[:3])
+    return (
+        f"cell names end in {shown}{' ...' if len(numbers) > 3 else ''}, as those of {len(numbers)} libraries do; "
+        "all are one sample here: name the column of obs that tells them apart (sample_column, --sample)",
+    )
 
 
 def _texts(column: pd.Series) -> np.ndarray:
