@@ -375,6 +375,14 @@ def test_an_open_side_reaches_the_end_of_the_axes_that_visits_share():
     assert second.tolist() == [[0.5, 0.2], [2.0, 0.2]]
 
 
+def test_gates_whose_names_differ_at_their_end_have_it_on_pages_of_one_visit():
+    from immunolab.plots.gating_visits import _page
+
+    gate = "/CD4/mem_conv/helper"
+    words = [word.text for word in _page({"W0": {(gate, ""): gate_view(gate)}}, [(gate, "")], "P01").words]
+    assert "memory CD4+ T cells without Treg and Tfh" in words
+
+
 def test_pages_of_gates_hold_what_endpoints_need():
     from immunolab.plots.gating_visits import gates_on_page, needed_paths, pages_of_gates
 

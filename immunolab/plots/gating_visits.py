@@ -119,8 +119,11 @@ def _write_name(view: GateView, page: Page, left: float, top: float, within: flo
             page.write(Word(whole, left, top - 4.0, 8, bold=True))
             return
     start = left - _LEFT + 2.2  # above the y axis, too
-    for text, y, size, bold in ((name, top - 1.4, 8, True), (share, top - 4.6, SMALL, False)):
-        page.write(Word(text, start, y, size, bold=bold), within=within + left - start)
+    room = within + left - start
+    looks = ((8, True), (SMALL, True))  # names of two gates may differ in their end alone
+    size, bold = next((look for look in looks if width_of(name, look[0], bold=look[1]) <= room), (SMALL, False))
+    page.write(Word(name, start, top - 1.4, size, bold=bold), within=room)
+    page.write(Word(share, start, top - 4.6), within=room)
 
 
 def same_axes(views: Mapping[str, GateView]) -> dict[str, GateView]:
