@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix
 
 import immunolab as il
 from immunolab import errors
-from immunolab.cells.reference import UNLIKE, label_by_reference, population_called
+from immunolab.cells.reference import UNLIKE, _learnt, label_by_reference, population_called
 from immunolab.cells.reference_classifier import calibration_error
 from immunolab.cells.reference_lineages import contradicted_lineages
 from immunolab.cells.reference_siblings import lacking
@@ -287,3 +287,16 @@ def test_cells_of_a_sibling_that_the_reference_lacks_are_not_counted_as_the_othe
     assert (found.members["CD3"] >= found.members["CD4"]).all()
     assert (found.chance["CD4"][label == "CD3"] == 0).all()
     assert any("the reference has no CD8 T cells" in note and "are called CD3" in note for note in found.notes)
+
+
+def test_labels_of_few_cells_and_cells_without_a_label_are_said_to_be_left_out() -> None:
+    # eight cells of a kind were left out without a word, and the query's cells of it were unlike the reference
+    labels = ["T"] * 30 + ["B"] * 25 + ["HSPC"] * 8 + [None] * 5
+    cells = AnnData(csr_matrix(np.ones((68, 2), dtype=np.float32)), obs=pd.DataFrame({"kind": labels}))
+    known, own, notes = _learnt(cells, "kind", 0)
+    assert known.n_obs == 55
+    assert set(own) == {"T", "B"}
+    assert notes == (
+        "labels of fewer than 20 cells of the reference, which no cell can get: HSPC (8)",
+        "5 of 68 cells of the reference have no label; they are not learnt from",
+    )

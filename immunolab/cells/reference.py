@@ -59,7 +59,7 @@ def label_by_reference(cells: AnnData, reference: AnnData, labels: str, *, seed:
         There is no such column, fewer than two labels have 20 cells, or too little was measured in both.
     """
     with phases("labelling", _PHASES) as next_phase:
-        known, own = _learnt(reference, labels, seed)
+        known, own, left_out = _learnt(reference, labels, seed)
         next_phase()
         with (
             quietly()
@@ -77,12 +77,12 @@ def label_by_reference(cells: AnnData, reference: AnnData, labels: str, *, seed:
     lineages = [lineage_of_labels(one.table["label"].to_numpy(dtype=object)) for one in (of_known, by_itself)]
     away, of_lineages = contradicted_lineages((own, lineages[0]), (calls.best, lineages[1][passed]), names)
     calls = replace(calls, like=np.where(away, 0.0, calls.like))
-    said = (*quality.notes, *notes, *_said(calls, held), *of_lineages)
+    said = (*quality.notes, *left_out, *notes, *_said(calls, held), *of_lineages)
     return _labelled(cells, passed, calls, said, points, quality, by_itself, (own, of_known))
 
 
-def _learnt(reference: AnnData, labels: str, seed: int) -> tuple[AnnData, NDArray[np.object_]]:
-    """Return the reference's cells that are learnt from, at most so many of a label, and their labels."""
+def _learnt(reference: AnnData, labels: str, seed: int) -> tuple[AnnData, NDArray[np.object_], tuple[str, ...]]:
+    """Return the reference's cells that are learnt from, at most so many of a label, their labels, and notes."""
     if labels not in reference.obs:
         hint = nearest(labels, reference.obs.columns) or f"it has: {', '.join(map(str, reference.obs.columns))}"
         raise InputError(Problem("reference", f"obs, column '{labels}'", "there is no such column", hint))
@@ -96,7 +96,15 @@ def _learnt(reference: AnnData, labels: str, seed: int) -> tuple[AnnData, NDArra
     rng = np.random.default_rng(seed)
     rows = [rng.permutation(np.flatnonzero(own == name))[:_MOST_CELLS] for name in kept]
     chosen = np.sort(np.concatenate(rows))
-    return reference[chosen].copy(), own[chosen]
+    few = [f"{name} ({size})" for name, size in zip(names, sizes, strict=True) if size < _FEWEST_CELLS]
+    said = (
+        [f"labels of fewer than {_FEWEST_CELLS} cells of the reference, which no cell can get: {', '.join(few)}"]
+        if few
+        else []
+    )
+    if unlabelled := int((own == "").sum()):
+        said.append(f"{unlabelled} of {len(own)} cells of the reference have no label; they are not learnt from")
+    return reference[chosen].copy(), own[chosen], tuple(said)
 
 
 def _in_common(
