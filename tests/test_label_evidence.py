@@ -258,6 +258,45 @@ def test_a_sort_of_cd8_cells_by_proteins_alone_is_of_t_cells_though_no_cell_lack
     assert not (got == "CD8")[truth == "CD4 T"].any()
 
 
+def kotliarov_sorts(donor: str, *names: str) -> tuple[AnnData, np.ndarray]:
+    """Return some kinds of one donor's cells by its experts' gates, nine proteins."""
+    from anndata import read_h5ad
+
+    raw = read_h5ad(data_folder("single_cell/kotliarov2020_adt9") / "kotliarov2020_adt9_20donors.h5ad", backed="r")
+    kind = raw.obs["cell_type_l1"].astype(str).to_numpy()
+    rows = np.flatnonzero((raw.obs["donor"].astype(str).to_numpy() == donor) & np.isin(kind, names))
+    return interpret_cells(raw[rows].to_memory()), kind[rows]
+
+
+@pytest.mark.parametrize(
+    ("donor", "kind", "name"), [("229", "monocytes", "Mono"), ("212", "B", "B"), ("233", "NK", "NK")]
+)
+def test_a_sort_by_proteins_alone_is_what_all_of_them_show_together(donor: str, kind: str, name: str) -> None:
+    """Monocytes were called CD8, whose antibody's background counted as bright; B and NK cells were unassigned."""
+    got = lineage(label_cells(kotliarov_sorts(donor, kind)[0]))
+    assert (got == name).mean() >= 0.9
+    assert (~np.isin(got, [name, "unassigned"])).mean() <= 0.1
+
+
+def test_t_cells_that_are_a_third_cd4_are_no_monocytes() -> None:
+    """CD14's antibody is a little brighter on CD4 cells; without cells that lack CD3 most were called Mono."""
+    cells, kind = kotliarov_sorts("200", "CD4 T", "CD8 T")
+    four = np.flatnonzero(kind == "CD4 T")[:330]
+    rows = np.sort(np.concatenate([np.flatnonzero(kind == "CD8 T"), four]))
+    got = lineage(label_cells(cells[rows].copy()))
+    assert (got == "CD4")[kind[rows] == "CD4 T"].mean() >= 0.95
+    assert not (got == "Mono").any()
+
+
+def test_no_lineage_is_named_where_one_dim_group_is_all_that_says_so() -> None:
+    rng = np.random.default_rng(0)
+    level = {"CD3": 12, "CD4": 12, "CD8": 30, "CD19": 3, "CD14": 12, "CD56": 3, "CD25": 2}
+    cells = proteins({name: rng.poisson(mean, 500).astype(np.float64) for name, mean in level.items()})
+    found = label_cells(cells)
+    assert (lineage(found) == "unassigned").all()
+    assert any("no lineage is named" in note for note in found.notes)
+
+
 def test_doubt_between_siblings_gives_the_parent_where_one_is_rare() -> None:
     """What looks like either, without transcripts that part them, is a T cell: not the commoner of the two."""
     cells = drawn({"CD8_naive": 400, "CD4_naive": 170}, seed=3)

@@ -171,8 +171,8 @@ def _lineages(cells: AnnData, gates: ProteinGates, points: Array, passed: Mask, 
     else:
         fit = KindFit(kinds, np.zeros((cells.n_obs, len(kinds))), np.full(len(kinds), 1 / len(kinds)))
     by_protein = lineage_evidence(gates, kinds, passed, fit.evidence if has_genes(cells) else None)
-    unknown -= by_protein.named
-    if unknown:
+    unknown = frozenset(lineage_of_kinds(kinds)) - {UNASSIGNED} if by_protein.withheld else unknown - by_protein.named
+    if unknown and not by_protein.withheld:
         notes.append(f"{', '.join(sorted(unknown))}: next to no gene or protein of these was measured; not assessed")
     both = by_protein.evidence + fit.evidence
     fit = KindFit(kinds, both, shares_of(both[passed]) if passed.any() else fit.weight)

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immunolab.cells.lineage import shares_and_fit
+from immunolab.cells.protein_borders import LEAST_SPREAD, spread_of
+from immunolab.cells.protein_phenotypes import Phenotype, panel_phenotype
 from immunolab.cells.protein_stains import ELSEWHERE, StainLevels, learn_stains
 from immunolab.cells.proteins import Levels, ProteinGates
 from immunolab.clustering.expression import Array
@@ -28,6 +30,10 @@ _FEWEST = 30  # cells
 _TRIED_ON = 2_000  # cells on which one group is tried as the positive one: a kind of 2 % has forty of them
 _LEAST_GAIN = 6.0  # log likelihood from which it is (a Bayes factor of 400)
 _SURELY = 0.9  # probability from which a protein contradicts a name
+_WITHHELD = (
+    "surface proteins part these cells into no lineages, and brightness alone does not say which one they are; no "
+    "lineage is named (a declared sort, --population, is)"
+)
 _NAMED_BY: Mapping[str, frozenset[str]] = {
     "T": frozenset({"CD3", "TCRab", "TCRb", "CD5"}),
     "B": frozenset({"CD19", "CD20", "CD22", "CD21"}),
@@ -39,6 +45,7 @@ _NAMED_BY: Mapping[str, frozenset[str]] = {
     "Plasma": frozenset({"CD138"}),
 }
 _PARTING = ("CD4", "CD8")  # proteins that part CD4 from CD8
+_COMMON = ("CD4", "CD8", "B", "Mono", "NK")  # lineages that a sort may be of, whether or not a protein names them
 _GROUPS = {
     "T": ("CD4_naive", "CD4_memory", "CD4_effector", "CD8_naive", "CD8_memory", "CD8_effector", "CD8_TEMRA", "gd"),
     "CD4": ("CD4_naive", "CD4_memory", "CD4_effector"),
@@ -109,6 +116,8 @@ class ProteinEvidence:
         Columns of ``evidence`` and ``parting``.
     stains
         How CD4 and CD8 look in each batch.
+    withheld
+        Whether proteins part no lineages, and their brightness does not say which one these cells are.
     """
 
     evidence: Array
@@ -118,6 +127,7 @@ class ProteinEvidence:
     positive: Mapping[str, Array] = field(default_factory=dict)
     kinds: tuple[str, ...] = ()
     stains: tuple[Stains, ...] = ()
+    withheld: bool = False
 
     @property
     def has_parting(self) -> bool:
@@ -205,7 +215,13 @@ def lineage_evidence(
     values = np.stack([gates.shown(marker) for marker in markers], axis=1)
     carried = np.array([carriers(marker, kinds) for marker in markers])
     found = [gates.two_levels(marker, passed) for marker in markers]
-    found = _as_kinds_say(found, values[passed], carried, None if by_genes is None else by_genes[passed])
+    panel = _panel(gates, markers, found, passed) if by_genes is None else None
+    found = _as_kinds_say(
+        found if panel is None else panel.levels,
+        values[passed],
+        carried,
+        None if by_genes is None else by_genes[passed],
+    )
     first, notes = _as_arrays(found), [one.note for one in found if one.note]
     odds = {marker: np.zeros(len(passed)) for marker in _PARTING if marker in markers}
     stains = list[Stains]()
@@ -230,7 +246,26 @@ def lineage_evidence(
         notes += _doubts(near, [m for m, row in zip(markers, shown, strict=True) if np.ptp(row) < _SPEAKS], batch)
         odds = {marker: values for marker, values in odds.items() if marker not in near}
     positive = {marker: 1 / (1 + np.exp(-values)) for marker, values in odds.items()}
-    return ProteinEvidence(evidence, parting, markers, tuple(notes), positive, tuple(kinds), tuple(stains))
+    withheld = panel is not None and len(panel.lineages) < 2 and not panel.is_sure
+    if withheld:
+        notes.append(_WITHHELD)
+    return ProteinEvidence(evidence, parting, markers, tuple(notes), positive, tuple(kinds), tuple(stains), withheld)
+
+
+def _panel(gates: ProteinGates, markers: Sequence[str], found: Sequence[Levels], passed: Mask) -> Phenotype:
+    """Return what all proteins together show, where no gene says anything."""
+    names = [*_COMMON, *(name for name, own in _NAMED_BY.items() if name not in (*_COMMON, "T") and own & set(markers))]
+    kinds = {name: _GROUPS.get(name, (name,)) for name in names}
+    carried = {name: np.array([carriers(marker, own).mean() for marker in markers]) for name, own in kinds.items()}
+    inside = [gates.shown(marker)[passed] for marker in markers]
+    return panel_phenotype(
+        markers,
+        found,
+        np.array([np.median(values) for values in inside]),
+        np.array([max(spread_of(values), LEAST_SPREAD) for values in inside]),
+        np.array([gates.unstained(marker, passed) for marker in markers]),
+        carried,
+    )
 
 
 def _of_kinds(log_odds: Array, shown: Array) -> Array:

@@ -145,7 +145,7 @@ class ProteinValues:
         if marker in self._background:
             above = middles[marker] - self.unseen_below(marker)
             return float(np.clip(0.3 + 0.7 * above / (_APART / 2), 0.0, 1.0)) if above > 0 else 0.0
-        low = float(np.median(self._controls[among])) if self._controls.size else min(middles.values())
+        low = self._dimmest(among)
         high = max(middles.values())
         return (middles[marker] - low) / (high - low) if high - low >= _APART else 0.5
 
@@ -161,6 +161,23 @@ class ProteinValues:
         """
         if marker in self._background:
             return self._background[marker][0]
+        return min(float(np.median(shown[among])) for shown in self._shown.values())
+
+    def unstained(self, marker: str, among: Mask) -> float:
+        """Return the level of cells without a protein: the background, else isotype controls or the dimmest protein.
+
+        Parameters
+        ----------
+        marker
+            Protein.
+        among
+            Cells looked at, bool.
+        """
+        return self._background[marker][0] if marker in self._background else self._dimmest(among)
+
+    def _dimmest(self, among: Mask) -> float:
+        if self._controls.size:
+            return float(np.median(self._controls[among]))
         return min(float(np.median(shown[among])) for shown in self._shown.values())
 
     def counts_at(self, marker: str, shown: float, batch: str = "") -> float:

@@ -50,7 +50,8 @@ _METHOD_CONTROL = {"valley": "density", "tail": "density", "mixture": "density",
 class Levels:
     """Levels and spreads of a protein's negative and positive cells, display units, and what is unusual about them.
 
-    Of one group that is neither dim nor bright, ``if_positive`` are the levels were it the positive one.
+    Of one group that is neither dim nor bright, ``if_positive`` are the levels were it the positive one. ``share`` is
+    that of positive cells: 0 or 1 of one group.
     """
 
     low: float
@@ -59,6 +60,7 @@ class Levels:
     spread_high: float
     note: str = ""
     if_positive: Levels | None = None
+    share: float = 0.0
 
 
 class ProteinGates(ProteinValues):
@@ -174,7 +176,7 @@ class ProteinGates(ProteinValues):
         found = self._seen(marker, two_groups(values, among, self.batches, self.samples))
         place, low = self.brightness(marker, among), self.low_level(marker, among)
         middle, spread = float(np.median(inside)), max(spread_of(inside), LEAST_SPREAD)
-        positive = Levels(min(low, middle - _APART), middle, spread, spread)
+        positive = Levels(min(low, middle - _APART), middle, spread, spread, share=1.0)
         bright, unclear = place > _UNCLEAR[1], not found.method and _UNCLEAR[0] <= place and middle - low >= _APART
         if not found.method and not bright:
             end = tail(inside)
@@ -186,7 +188,9 @@ class ProteinGates(ProteinValues):
             what = "no brighter than droplets without cells" if marker in self._background else "not bright"
             levels = Levels(middle, middle + _APART, spread, spread, f"{marker}: one group, {what}; all count as -")
         else:
-            levels = Levels(*levels_beside(inside, found.cut), f"{marker}: {found.note}" if found.note else "")
+            share = float((inside > found.cut.value).mean())
+            note = f"{marker}: {found.note}" if found.note else ""
+            levels = Levels(*levels_beside(inside, found.cut), note, share=share)
         return replace(levels, if_positive=positive) if unclear else levels
 
     def against(self, population: str, marker: str, reference: Mask) -> Array | None:
