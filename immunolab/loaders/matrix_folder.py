@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from immunolab.errors import DataFileError
+from immunolab.schema.csv_files import read_without_header
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -76,8 +77,8 @@ def _joined(matrix: Path, barcodes: Path, features: Path) -> AnnData:
     from scipy.io import mmread
     from scipy.sparse import csr_matrix
 
-    cells = _table(barcodes)[0]
-    var = _table(features)
+    cells = read_without_header(barcodes)[0]
+    var = read_without_header(features)
     counts = csr_matrix(mmread(matrix).T, dtype="float32")
     if counts.shape != (len(cells), len(var)):
         has = f"{counts.shape[0]} cells x {counts.shape[1]} features"
@@ -89,8 +90,3 @@ def _joined(matrix: Path, barcodes: Path, features: Path) -> AnnData:
     if var.shape[1] > 2:
         about["feature_types"] = var[2].to_numpy()
     return AnnData(counts, obs=pd.DataFrame(index=pd.Index(cells.to_numpy(), dtype=object)), var=about)
-
-
-def _table(path: Path) -> pd.DataFrame:
-    """Return a table without a header, all of it text; "NA" and "nan" are names here."""
-    return pd.read_csv(path, sep="\t", header=None, dtype=str, keep_default_na=False, quoting=3)

@@ -7,6 +7,7 @@ write, some words mean that a number is missing; they are declared here and used
 
 from __future__ import annotations
 
+import csv
 import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -61,6 +62,17 @@ def read_text(path: Path | str, hint: str = "save it as CSV, UTF-8") -> pd.DataF
         raise InputError(Problem(str(path), "", f"cannot be read: {error.strerror}", "check the path")) from None
     except ValueError as error:
         raise InputError(Problem(str(path), "", f"is not a CSV file: {error}", hint)) from None
+
+
+def read_without_header(path: Path) -> pd.DataFrame:
+    """Read a list of another program: fields parted by tabs, no header, quotes are letters; all of it is text.
+
+    Parameters
+    ----------
+    path
+        The file, zipped where it ends in ``.gz``; columns are called 0, 1, 2 ...
+    """
+    return pd.read_csv(path, sep="\t", header=None, dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE)
 
 
 def same_headings(paths: Iterable[Path]) -> Iterator[io.StringIO]:
