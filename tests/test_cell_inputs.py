@@ -121,7 +121,7 @@ def test_hashtags_among_the_antibodies_name_samples_and_one_that_nobody_carries_
     assert set(own[100:110]) == {"hashtag_doublet"}
     assert set(own[110:]) == {"Hashtag2"}
     assert proteins_of(found) is None
-    assert "hashtags: 190 cells of one sample, 10 of two, 0 of none; HTO_3 marks no sample" in notes_of(found)
+    assert "hashtags: 190 cells of one sample, 10 of two, 0 of none; no cells of HTO_3" in notes_of(found)
 
 
 def test_genes_that_x_lacks_are_taken_from_raw() -> None:

@@ -244,11 +244,12 @@ def test_nothing_of_an_earlier_run_stays_in_the_folder(files: tuple[list[Path], 
     paths, _ = files
     stale = [tmp_path / "abundance.csv", tmp_path / "figures" / "umap.png", tmp_path / "figures" / "abundance_SLE.pdf"]
     (tmp_path / "figures").mkdir()
-    kept = tmp_path / "figures" / "mine.png"
-    for path in (*stale, kept):
+    kept = [tmp_path / "figures" / name for name in ("mine.png", "abundance_talk.pptx", "umap.psd")]
+    for path in (*stale, *kept):
         path.write_text("of an earlier run")
     assert main(["cluster", str(paths[0]), "-o", str(tmp_path), "--clusters", "2", "--quiet"]) == 0
-    assert [path.exists() for path in (*stale, kept)] == [False, False, False, True]
+    assert not any(path.exists() for path in stale)
+    assert all(path.exists() for path in kept)
 
 
 def test_clusters_that_change_with_the_seed_are_called_chance(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ class TwoAnswers:
 
     @property
     def unseen(self) -> float:
-        """The largest mean difference that would not have been told from none."""
+        """The largest mean difference that would not have been seen as one."""
         return max(_APART, float(stdtrit(self.df, 1.0 - self.level / 2.0)) * self.se)
 
 

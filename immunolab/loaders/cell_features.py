@@ -250,5 +250,5 @@ def hashtag_samples(counts: NDArray[np.float64], names: Sequence[str]) -> tuple[
     samples = np.array([names[i] for i in positive.argmax(axis=1)], dtype=object)
     samples[n == 0], samples[n > 1] = _NONE, _DOUBLE
     one, two, none = int((n == 1).sum()), int((n > 1).sum()), int((n == 0).sum())
-    left = f"; {', '.join(unused)} marks no sample" if unused else ""
+    left = f"; no cells of {', '.join(unused)}" if unused else ""
     return samples, f"hashtags: {one} cells of one sample, {two} of two, {none} of none{left}"

@@ -21,7 +21,7 @@ def read_folder(folder: Path) -> AnnData:
     """Return the cells of a folder with ``matrix.mtx``, ``barcodes.tsv`` and ``features.tsv`` or ``genes.tsv``.
 
     Each may be zipped, and all three may begin with one prefix, as ``GSM123_blood_matrix.mtx.gz`` does. Names stay as
-    the file has them: an antibody called as a gene is told from it by its feature type, not by a number after it.
+    the file has them: an antibody called as a gene differs from it by its feature type, not by a number after it.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def read_folder(folder: Path) -> AnnData:
 
 
 def _ending(name: str, wanted: tuple[str, ...]) -> str:
-    """Return what stands before one of the wanted names; "-" where it is none of them."""
+    """Return what is before one of the wanted names; "-" where it is none of them."""
     plain = name.removesuffix(".gz")
     return next((plain.removesuffix(one) for one in wanted if plain.endswith(one)), "-")
 

@@ -35,7 +35,10 @@ from immunolab.workflow.scales import scaled_gates
 from immunolab.workflow.workers import Workers, memory_budget
 
 # what only some runs write: of an earlier run into the same folder it would be taken for the next one's
-_OF_SOME_RUNS = ("abundance.csv", "confusion.csv", "cluster_numbers.csv", "figures/abundance*.p*", "figures/umap.p*")
+_OF_SOME_RUNS = (
+    *(f"{name}.csv" for name in ("abundance", "confusion", "cluster_numbers")),
+    *(f"figures/{name}.{kind}" for name in ("abundance", "abundance_*", "umap") for kind in ("png", "pdf")),
+)
 # adjusted Rand index with other seeds below which the clusters are said to be chance: judgement, labelled sets have .9
 _UNSTEADY = 0.6
 _REPEATS = 3  # runs with other seeds, and on halves: judgement, as few as show a spread
