@@ -17,6 +17,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
+from patients_page import page_of
 from PIL import Image
 
 from immunolab.events.transforms import Asinh, Identity, Logicle
@@ -35,7 +36,7 @@ from immunolab.gating.strategy import (
 from immunolab.plots import panel_canvas
 from immunolab.plots.calendar import Calendar, dose_words, shade_words, stretches
 from immunolab.plots.change import ratio_decomposition, verdict_strip, waterfall
-from immunolab.plots.clinical import correlation, responders, slope_pairs
+from immunolab.plots.clinical import correlation, responders
 from immunolab.plots.drift import gate_drift
 from immunolab.plots.gate_views import gate_views, read_views, save_views
 from immunolab.plots.gates import contact_page, contact_sheet, draw_contact_sheet
@@ -45,7 +46,7 @@ from immunolab.plots.matrices import heatmap_of_change
 from immunolab.plots.numbers import bracket, number, p_text, span
 from immunolab.plots.paired import paired_lines
 from immunolab.plots.panel_canvas import Box, Page, Word, width_of
-from immunolab.plots.patient_page import one_pager, patient_page
+from immunolab.plots.patient_page import patient_page
 from immunolab.plots.png_file import png_file
 from immunolab.plots.quality import check_over_run
 from immunolab.plots.shifts import forest
@@ -276,13 +277,13 @@ def test_a_score_of_other_visits_does_not_break_a_subsets_line(long_frames, plan
 
 
 def test_a_one_pager_names_doses_and_verdicts(long_frames, plan):
-    fig = one_pager(long_frames["endpoints"], long_frames["pairs"], "P01", plan)
+    fig = page_of(long_frames["endpoints"], long_frames["pairs"], "P01", plan)
     text = "\n".join([*(words(ax) for ax in fig.axes), *(t.get_text() for t in fig.texts)])
     verdict = long_frames["pairs"].query("patient_id == 'P01' and endpoint == 'treg_pct_cd4'")["verdict"].iloc[0]
     assert verdict in text
     assert "doses as planned" in text
     own = replace(plan, patient_doses={"P01": (1, 3)})
-    given = one_pager(long_frames["endpoints"], long_frames["pairs"], "P01", own)
+    given = page_of(long_frames["endpoints"], long_frames["pairs"], "P01", own)
     assert any("doses as given" in t.get_text() for t in given.texts)
 
 
@@ -387,13 +388,6 @@ def test_correlation_says_exploratory_and_uses_permutation_when_small():
     assert "exploratory; n = 7" in text
     assert "permutation" in text
     assert "not computed" in words(correlation({"P1": 1.0}, {"P1": 2.0}, "a", "b", ax=new_axes()))
-
-
-def test_slope_pairs_count_only_patients_with_both():
-    slopes = pd.DataFrame({"patient_id": ["A", "A", "B"], "period": ["on", "off", "on"], "slope": [-0.5, -1.0, -0.2]})
-    assert "n = 1 patients with both periods, 1 without" in words(
-        slope_pairs(slopes, "points a month", ("on", "off"), ax=new_axes())
-    )
 
 
 def test_checks_over_the_run_show_what_fails(frames):
@@ -693,7 +687,7 @@ def test_a_notebook_gets_axes_without_giving_any(frames):
 
 
 def test_no_text_is_smaller_than_seven_points(frames, gated, long_frames, plan):
-    figures = [one_pager(long_frames["endpoints"], long_frames["pairs"], "P01", plan)]
+    figures = [page_of(long_frames["endpoints"], long_frames["pairs"], "P01", plan)]
     for draw in (
         lambda ax: paired_lines(frames["endpoints"], frames["pairs"], frames["shifts"], "treg_pct_cd4", ax=ax),
         lambda ax: forest(frames["shifts"], labels(frames["endpoints"]), ax=ax),

@@ -12,6 +12,7 @@ import pypdf
 import pytest
 import report_fixture
 from figure_checks import unreadable
+from patients_page import page_of
 from PIL import Image
 
 from immunolab.plots import style
@@ -24,7 +25,6 @@ from immunolab.plots.gate_views import save_views
 from immunolab.plots.landmark_drift import landmark_drift
 from immunolab.plots.names import apart, distinct, shortened
 from immunolab.plots.panels import course_panels, slope_panels
-from immunolab.plots.patient_page import one_pager
 from immunolab.plots.proportions import event_squares, responders_over_visits
 from immunolab.plots.style import figure, fonts, letters_without_font, png, save
 from immunolab.plots.trajectories import spaghetti, swimmer
@@ -77,7 +77,7 @@ def test_no_figure_over_time_hides_or_cuts_its_text(n, kind):
     drawn = {
         "course": on_axes(lambda ax: spaghetti(rows, "treg_pct_cd4", plan, ax=ax), style.WIDTH, 2.8),
         "small course": on_axes(lambda ax: spaghetti(rows, "treg_pct_cd4", plan, small=True, ax=ax), *SMALL_SIZE),
-        "patient": one_pager(rows, frames["pairs"], patients[0], plan),
+        "patient": page_of(rows, frames["pairs"], patients[0], plan),
         "courses": course_panels(rows[rows["endpoint"].isin(list(rows["endpoint"].unique()[:4]))], plan),
         "slopes": slope_panels(treg, slopes, "ALSFRS_R", "points", ("W0 to W6", "W6 to W10"), "W6", plan),
         "lanes": on_axes(lambda ax: swimmer(plan, patients, marks, ax=ax), style.WIDTH, 0.8 + 0.22 * n),
@@ -91,7 +91,7 @@ def test_what_happened_to_a_patient_is_named_within_the_page():
     what = ["IMACS definition of improvement responder", "urinary tract infection of the upper tract, grade 3", "death"]
     kinds = ["response", "severe adverse event", "death"]
     marks = pd.DataFrame({"patient_id": patient, "study_day": [71.0, 64.0, 72.0], "what": what, "kind": kinds})
-    page = one_pager(frames["endpoints"], frames["pairs"], patient, Calendar(report_fixture.DOSES), marks=marks)
+    page = page_of(frames["endpoints"], frames["pairs"], patient, Calendar(report_fixture.DOSES), marks=marks)
     assert unreadable(page) == []
     names = [label.get_text() for ax in page.axes for label in ax.get_yticklabels()]
     assert any(name.startswith("IMACS def") and name.endswith(", day 71") for name in names)
@@ -473,7 +473,7 @@ def test_a_patients_page_marks_what_happened_and_ends_at_death(tmp_path):
         [20.0, "adverse events", "adverse event"],
         [60.0, "respiratory failure, grade 4", "severe adverse event"],
     ]
-    fig = one_pager(run.endpoints, run.pairs, "P000", run.calendar, marks=marks)
+    fig = page_of(run.endpoints, run.pairs, "P000", run.calendar, marks=marks)
     assert unreadable(fig) == []
     strip, panels = fig.axes[-1], [ax for ax in fig.axes[:-1] if ax.axison]
     names = [t.get_text() for t in strip.get_yticklabels()]

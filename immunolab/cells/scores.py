@@ -135,8 +135,3 @@ def chance_above(score: Array, border: float, spread: float) -> Array:
         In the units of the score.
     """
     return np.asarray(norm.cdf((score - border) / max(spread, 1e-9)))
-
-
-def standardised(values: Array) -> Array:
-    """Return values less their mean, in units of their standard deviation."""
-    return np.asarray((values - values.mean()) / (values.std() or 1.0))

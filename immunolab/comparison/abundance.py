@@ -43,7 +43,7 @@ class DifferentialAbundance:
         Of the F test, and its denominator degrees of freedom.
     s2, posterior
         Each cluster's quasi-likelihood dispersion, and shrunk.
-    dispersion, prior_df, prior
+    dispersion
         Of all clusters.
     """
 
@@ -55,8 +55,6 @@ class DifferentialAbundance:
     s2: Array
     posterior: Array
     dispersion: float
-    prior_df: float
-    prior: float
 
 
 def differential_abundance(
@@ -99,7 +97,7 @@ def differential_abundance(
     tested = np.isfinite(p)
     estimate = np.where(one_sided | ~tested, np.nan, full.beta[:, -1])
     low, high = (np.where(tested, side, np.nan) for side in (low, high))
-    return DifferentialAbundance(estimate, low, high, p, total, s2, posterior, phi, prior_df, prior)
+    return DifferentialAbundance(estimate, low, high, p, total, s2, posterior, phi)
 
 
 def common_dispersion(y: Array, offset: Array, x: Array) -> float:

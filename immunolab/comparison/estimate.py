@@ -62,9 +62,7 @@ class Estimate:
         return f"{self.method}, {self.location}" if self.location else self.method
 
 
-def untested(
-    n: int, why: str = "not tested", *, estimate: float = np.nan, df: float = np.nan, codes: tuple[Code, ...] = ()
-) -> Estimate:
+def untested(n: int, why: str = "not tested", *, estimate: float = np.nan, codes: tuple[Code, ...] = ()) -> Estimate:
     """Return the result of a test that was not made.
 
     Parameters
@@ -73,10 +71,10 @@ def untested(
         Patients there are.
     why
         In words, for the column ``method``.
-    estimate, df, codes
+    estimate, codes
         As in `Estimate`; the estimate describes the patients there are.
     """
-    return Estimate(estimate, np.nan, np.nan, np.nan, df, why, n, codes, tested=False)
+    return Estimate(estimate, np.nan, np.nan, np.nan, np.nan, why, n, codes, tested=False)
 
 
 def t_estimate(

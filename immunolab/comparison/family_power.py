@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import chdtri, digamma, polygamma, stdtr
 
 from immunolab.comparison.estimate import ALPHA
+from immunolab.comparison.power import POWER_WANTED
 from immunolab.comparison.scales import MULTIPLICATIVE, RATIO_WORDS
 from immunolab.schema.next_cohort import POWER_IN_FAMILY
 from immunolab.study.next_cohort import NextCohort
@@ -259,13 +260,13 @@ def adjusted_rows(p: Array, rule: str) -> Array:
     return adjusted
 
 
-def _needed(sizes: Sequence[int], power: Sequence[float], wanted: float = 0.8) -> int | None:
-    """Return the patients at which power is reached, between the sizes simulated; None above the largest."""
+def _needed(sizes: Sequence[int], power: Sequence[float]) -> int | None:
+    """Return the patients at which `POWER_WANTED` is reached, between the sizes simulated; None above the largest."""
     rising = np.maximum.accumulate(np.asarray(power, dtype=float))
-    if rising[-1] < wanted:
+    if rising[-1] < POWER_WANTED:
         return None
-    at = int(np.argmax(rising >= wanted))
+    at = int(np.argmax(rising >= POWER_WANTED))
     if at == 0:
         return int(sizes[0])
-    share = (wanted - rising[at - 1]) / (rising[at] - rising[at - 1])
+    share = (POWER_WANTED - rising[at - 1]) / (rising[at] - rising[at - 1])
     return int(np.ceil(sizes[at - 1] + share * (sizes[at] - sizes[at - 1])))

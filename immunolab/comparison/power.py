@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -17,10 +16,18 @@ _MOST_PATIENTS = 1_000  # beyond what any cohort of this field holds
 _QUADRATURE = 200  # Gauss-Legendre nodes: power to 1e-5 of the noncentral t
 _LEAST_PAIRS = 3  # as in `cohort_tests`
 _WIDE = 0.8  # one-sided confidence of the spread used for the cautious power
+_FOLDS = (
+    1.2,
+    1.5,
+    2.0,
+)  # odds ratios (logit) or ratios (log) to be seen: small, usual and large
+_PATIENTS = (8, 13, 20, 40)  # sizes of the next cohort (judgement: from a pilot's to a confirming trial's)
+POWER_WANTED = 0.8
+"""Power for which the number of patients is given, as trials of this field are planned."""
 
 
-def paired_power(shift: float, sd: float, n: int, *, alpha: float = ALPHA) -> float:
-    """Return the power of a two-sided paired t to see a mean shift.
+def paired_power(shift: float, sd: float, n: int) -> float:
+    """Return the power of a two-sided paired t at `ALPHA` to see a mean shift.
 
     Parameters
     ----------
@@ -28,12 +35,10 @@ def paired_power(shift: float, sd: float, n: int, *, alpha: float = ALPHA) -> fl
         Mean shift to be seen and standard deviation of the shifts, same scale.
     n
         Pairs.
-    alpha
-        Two-sided.
     """
     if n < 2:
         return 0.0
-    limit = float(stdtrit(n - 1.0, 1.0 - alpha / 2.0))
+    limit = float(stdtrit(n - 1.0, 1.0 - ALPHA / 2.0))
     noncentral = abs(shift) / sd * np.sqrt(n)
     # the noncentral t mixed over its denominator: stable however far out, unlike its distribution function
     nodes, weights = _quadrature()
@@ -47,44 +52,30 @@ def _quadrature() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return nodes, weights
 
 
-def patients_needed(shift: float, sd: float, *, power: float = 0.8, alpha: float = ALPHA) -> int | None:
-    """Return the least number of pairs that reaches a power; None above 1,000.
+def patients_needed(shift: float, sd: float) -> int | None:
+    """Return the least number of pairs that reaches `POWER_WANTED`; None above 1,000.
 
     Parameters
     ----------
-    shift, sd, alpha
+    shift, sd
         As in `paired_power`.
-    power
-        0 to 1.
     """
     low, high = 2, _MOST_PATIENTS
-    if shift == 0 or paired_power(shift, sd, high, alpha=alpha) < power:
+    if shift == 0 or paired_power(shift, sd, high) < POWER_WANTED:
         return None
     while low < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if paired_power(shift, sd, middle, alpha=alpha) >= power else (middle + 1, high)
+        low, high = (low, middle) if paired_power(shift, sd, middle) >= POWER_WANTED else (middle + 1, high)
     return low
 
 
-def power_table(
-    pairs: pd.DataFrame,
-    *,
-    folds: Sequence[float] = (1.2, 1.5, 2.0),
-    patients: Sequence[int] = (8, 13, 20, 40),
-    tests: int = 1,
-) -> pd.DataFrame:
+def power_table(pairs: pd.DataFrame) -> pd.DataFrame:
     """Return power by fold and number of patients, from the spread of the shifts at hand.
 
     Parameters
     ----------
     pairs
         Rows of `tables.PAIRS`; endpoints on the logit or log scale with 3 pairs or more are used.
-    folds
-        Odds ratios (logit) or ratios (log) to be seen.
-    patients
-        Sizes of the next cohort.
-    tests
-        Endpoints tested together; alpha is divided by it (Bonferroni).
 
     Returns
     -------
@@ -92,7 +83,6 @@ def power_table(
         Rows of `schema.comparison.POWER`; it has ``power_low`` because the spread of a small cohort is badly known.
     """
     rows = []
-    alpha = ALPHA / tests
     usable = pairs[pairs["shift"].notna() & pairs["shift_scale"].isin(MULTIPLICATIVE)]
     for (cohort, endpoint), group in usable.groupby(["cohort", "endpoint"], sort=False, dropna=False):
         d = group["shift"].to_numpy(dtype=float)
@@ -100,12 +90,12 @@ def power_table(
         if sd <= 1e-12:
             continue
         wide = sd * float(np.sqrt((d.size - 1) / chdtri(d.size - 1, _WIDE)))
-        for fold in folds:
+        for fold in _FOLDS:
             shift = float(np.log(fold))
-            needed = patients_needed(shift, sd, alpha=alpha)
-            for n in patients:
-                power = paired_power(shift, sd, n, alpha=alpha)
-                cautious = paired_power(shift, wide, n, alpha=alpha)
+            needed = patients_needed(shift, sd)
+            for n in _PATIENTS:
+                power = paired_power(shift, sd, n)
+                cautious = paired_power(shift, wide, n)
                 rows.append([cohort, endpoint, fold, n, power, cautious, sd, d.size, needed])
     columns = ["cohort", "endpoint", "fold", "n_patients", "power", "power_low", "sd", "n_pairs", "patients_for_80"]
     return pd.DataFrame(rows, columns=columns).astype({"patients_for_80": "Int64"})

@@ -6,14 +6,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from immunolab.comparison.estimate import Estimate
 from immunolab.comparison.paired import paired_t
 from immunolab.schema.courses import REGRESSION_TO_MEAN
 from immunolab.study.trial import Selection, Trial
-
-Array = NDArray[np.float64]
 
 _LEAST_PATIENTS = 3  # as in `cohort_tests`
 

@@ -32,8 +32,6 @@ class RepeatedMeasuresFit:
         ``(p,)`` fixed effects.
     covariance, adjusted
         ``(p, p)`` covariance of beta with the visits' covariance taken as known, and with its spread.
-    visit_covariance
-        ``(V, V)`` covariance of a patient's visits.
     log_likelihood
         Restricted.
     converged
@@ -43,10 +41,9 @@ class RepeatedMeasuresFit:
     beta: Array
     covariance: Array
     adjusted: Array
-    visit_covariance: Array
     log_likelihood: float
     converged: bool
-    _gradients: Array  # (K, p, p): derivative of covariance by each entry of visit_covariance
+    _gradients: Array  # (K, p, p): derivative of covariance by each entry of the covariance of visits
     _spread: Array  # (K, K): covariance of these entries
 
     def contrast(self, weights: Array) -> tuple[float, float, float]:
@@ -116,7 +113,7 @@ def fit_repeated_measures(
     covariance = np.einsum("k,kij->ij", theta, entries)
     values = np.linalg.eigvalsh(covariance)
     converged = length < _STATIONARY and values[0] > _SINGULAR * values[-1]
-    return _fit(state, covariance, entries, rows, bool(converged))
+    return _fit(state, entries, rows, bool(converged))
 
 
 def _gathered(level: Array, design: Array, patient: NDArray[np.int64], visit: NDArray[np.int64]) -> _Grouped:
@@ -201,9 +198,7 @@ def _scores(state: _AtCovariance, entries: Array, rows: _Grouped) -> tuple[Array
     return gradient, expected, _Derivatives(p, q, m)
 
 
-def _fit(
-    state: _AtCovariance, covariance: Array, entries: Array, rows: _Grouped, converged: bool
-) -> RepeatedMeasuresFit:
+def _fit(state: _AtCovariance, entries: Array, rows: _Grouped, converged: bool) -> RepeatedMeasuresFit:
     """Return the fit with its standard errors."""
     _, expected, parts = _scores(state, entries, rows)
     su = np.einsum("kij,pj->kpi", entries, state.u)
@@ -221,7 +216,6 @@ def _fit(
         state.beta,
         state.c,
         np.asarray(adjusted, dtype=np.float64),
-        covariance,
         -0.5 * state.deviance,
         converged and bool(definite),
         gradients,

@@ -30,8 +30,8 @@ class Variants:
     classes: Mapping[str, type]
 
 
-def build(cls: type[T], document: Document, place: Place = ()) -> T:
-    """Return the value at a place of a document as a frozen dataclass.
+def build(cls: type[T], document: Document) -> T:
+    """Return a document as a frozen dataclass.
 
     Parameters
     ----------
@@ -39,8 +39,6 @@ def build(cls: type[T], document: Document, place: Place = ()) -> T:
         A dataclass; its field names are the keys, its annotations the values that they may have.
     document
         A file as it was read, with the line of each key.
-    place
-        Keys and indices that lead to the value; the whole document by default.
 
     Raises
     ------
@@ -48,11 +46,8 @@ def build(cls: type[T], document: Document, place: Place = ()) -> T:
         Every unknown key, missing key and value of a wrong kind, each with its line and, for a misspelt key or choice,
         the nearest allowed word.
     """
-    data = document.data
-    for step in place:
-        data = data[step]
     converter = _Converter(document)
-    value = converter.convert(cls, data, place)
+    value = converter.convert(cls, document.data, ())
     if converter.faults:
         raise InputError(converter.faults)
     return value  # type: ignore[no-any-return]

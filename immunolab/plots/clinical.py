@@ -198,36 +198,3 @@ def _spearman(frame: pd.DataFrame, seed: int) -> str:
         return "Spearman not computed:\ntoo few different values"
     limits = f"[{number(found.ci_low, 2)}, {number(found.ci_high, 2)}], 95 % CI"
     return f"Spearman {number(found.rho, 2)} {limits}\n{p_text(found.p_value)} ({found.p_method})"
-
-
-@style()
-def slope_pairs(slopes: pd.DataFrame, what: str, periods: tuple[str, str], *, ax: Axes | None = None) -> Axes:
-    """Draw each patient's slope in two periods (a score's points a month, on drug and afterwards).
-
-    Parameters
-    ----------
-    slopes
-        patient_id, period, slope.
-    what
-        The slope in words with its unit.
-    periods
-        Earlier and later.
-    ax
-        Axes to draw on; None makes a new figure.
-    """
-    ax = axes(ax, HALF, 75 * MM)
-    table = slopes.pivot(index="patient_id", columns="period", values="slope").reindex(columns=list(periods))
-    both = table.dropna()
-    for _, row in both.iterrows():
-        ax.plot([0, 1], row.to_numpy(dtype=float), "-o", color="#0072B2", markersize=4, alpha=0.7)
-    for x, period in enumerate(periods):
-        if len(both):
-            middle = float(both[period].median())
-            ax.plot([x - 0.16, x + 0.16], [middle, middle], color="black", linewidth=2, zorder=4)
-    ax.axhline(0, color="#777777", linewidth=0.6)
-    ax.set_xticks([0, 1], list(periods))
-    ax.set_xlim(-0.4, 1.4)
-    ax.set_ylabel(what)
-    lacking = len(table) - len(both)
-    ax.set_title(f"n = {len(both)} patients with both periods" + (f", {lacking} without" if lacking else ""))
-    return ax

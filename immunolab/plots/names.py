@@ -39,18 +39,16 @@ def shortened(name: str, most: int = _LONGEST) -> str:
     return f"{head}…{tail}"
 
 
-def distinct(names: Sequence[str], most: int = _LONGEST) -> list[str]:
+def distinct(names: Sequence[str]) -> list[str]:
     """Return names shortened as little as it takes for different ones to stay different.
 
     Parameters
     ----------
     names
         As in the tables.
-    most
-        Characters of a name where that is enough.
     """
     n = len(set(names))
-    for longest in (most, *range(max(most, _LONG), max(map(_width, names), default=0))):
+    for longest in (_LONGEST, *range(_LONG, max(map(_width, names), default=0))):
         short = [shortened(name, longest) for name in names]
         if len(set(short)) == n:
             return short

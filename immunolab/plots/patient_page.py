@@ -8,57 +8,23 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from immunolab.plots.calendar import Calendar, shade, shade_words, week_ticks
-from immunolab.plots.labels import EndpointLabel, folded, labels
+from immunolab.plots.labels import EndpointLabel, folded
 from immunolab.plots.marks import end_line, mark_strip, strip_height
 from immunolab.plots.names import box_in_points, shortened
 from immunolab.plots.numbers import back, interval, number, scale_word
 from immunolab.plots.panel_canvas import width_of
 from immunolab.plots.style import MM, NEUTRAL, SMALL, VERDICT_COLOURS, VERDICT_SYMBOLS, WIDTH, axes, figure, style
-from immunolab.plots.trajectories import patient_lines, visit_order
+from immunolab.plots.trajectories import patient_lines
 from immunolab.plots.values import value_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_MOST_PANELS = 8  # of a page: half percentages and ratios, half measurements and scores, as far as there are so many
 _PANEL_NAME = 40  # characters of the name over a panel of a patient's page
 _NAME = 8  # points: letters of such a name, the size of titles in the house style
 _NOTHING = pd.DataFrame({"patient_id": [], "study_day": [], "what": [], "kind": []})
-
-
-@style()
-def one_pager(
-    endpoints: pd.DataFrame,
-    pairs: pd.DataFrame,
-    patient: str,
-    plan: Calendar,
-    *,
-    definitions: Mapping[str, str] | None = None,
-    marks: pd.DataFrame | None = None,
-    most: int = 8,
-) -> Figure:
-    """Return one page of one patient: what happened, and every endpoint with its verdict, over study days and doses.
-
-    Parameters
-    ----------
-    endpoints, pairs
-        Declared tables of the cohort; the visits of an endpoint are those of all its patients.
-    patient
-        Coded id.
-    plan
-        Doses (the patient's own where they are known), phases, visits.
-    definitions
-        Definition id to markers in words.
-    marks
-        What happened: patient_id, study_day, what, kind (of `immunolab.plots.marks.KINDS`); None for nothing known.
-    most
-        Panels on the page: half of them percentages and ratios (one a population), the others measurements and
-        scores, in the order of the table; where there are few of one kind, more of the other.
-    """
-    values = endpoints.dropna(subset=["value", "study_day"])
-    visits = {str(name): visit_order(rows, plan) for name, rows in values.groupby("endpoint")}
-    own, own_pairs = values[values["patient_id"] == patient], pairs[pairs["patient_id"] == patient]
-    return patient_page(own, own_pairs, patient, plan, labels(endpoints, definitions), visits, marks=marks, most=most)
 
 
 @style()
@@ -71,10 +37,11 @@ def patient_page(
     visits: Mapping[str, Sequence[str]],
     *,
     marks: pd.DataFrame | None = None,
-    most: int = 8,
     fig: Figure | None = None,
 ) -> Figure:
-    """Return the page that `one_pager` draws, from the patient's own rows: a job for a worker holds no one else's.
+    """Return one page of one patient: what happened, and every endpoint with its verdict, over study days and doses.
+
+    It is drawn from the patient's own rows: a job for a worker holds no one else's.
 
     Parameters
     ----------
@@ -87,13 +54,11 @@ def patient_page(
     named, visits
         Label and visits in order of every endpoint of the cohort.
     marks
-        What happened, see `one_pager`.
-    most
-        Panels on the page, see `one_pager`.
+        What happened: patient_id, study_day, what, kind (of `immunolab.plots.marks.KINDS`); None for nothing known.
     fig
         An empty figure to draw on, whose size is set; None makes a new one.
     """
-    chosen = _page_endpoints(own, named, most)
+    chosen = _page_endpoints(own, named)
     happened = _NOTHING if marks is None else marks[marks["patient_id"] == patient]
     rows, strip = max(1, -(-len(chosen) // 2)), strip_height(happened)
     height = 33 + strip + 35 * rows
@@ -147,7 +112,7 @@ def patient_panel(
     named, visits
         Label of the endpoint, and its visits in order.
     marks
-        What happened to the patient, see `one_pager`.
+        What happened to the patient, see `patient_page`.
     ax
         Axes to draw on.
 
@@ -184,7 +149,7 @@ def _strip(
     ax.spines["left"].set_visible(False)
 
 
-def _page_endpoints(rows: pd.DataFrame, named: Mapping[str, EndpointLabel], most: int) -> list[str]:
+def _page_endpoints(rows: pd.DataFrame, named: Mapping[str, EndpointLabel]) -> list[str]:
     have = [name for name in named if (rows["endpoint"] == name).any()]
     counted = set(rows.loc[rows["n_events"].notna(), "endpoint"])
     first_of: dict[str, str] = {}
@@ -192,10 +157,10 @@ def _page_endpoints(rows: pd.DataFrame, named: Mapping[str, EndpointLabel], most
         if named[name].unit in ("%", "ratio") and name in counted:
             first_of.setdefault(named[name].population, name)
     shares, others = list(first_of.values()), [name for name in have if name not in counted]
-    n_others = min(len(others), max(most - len(shares), most // 2))
-    chosen = [*shares[: most - n_others], *others[:n_others]]
+    n_others = min(len(others), max(_MOST_PANELS - len(shares), _MOST_PANELS // 2))
+    chosen = [*shares[: _MOST_PANELS - n_others], *others[:n_others]]
     rest = [name for name in have if name not in chosen]
-    shown = {*chosen, *rest[: most - len(chosen)]}
+    shown = {*chosen, *rest[: _MOST_PANELS - len(chosen)]}
     return [name for name in have if name in shown]
 
 

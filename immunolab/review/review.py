@@ -29,8 +29,6 @@ from immunolab.review.session import SavedChange, Session
 from immunolab.review.stored_views import ReadView, ViewFile
 from immunolab.schema.overrides import REASONS
 
-_Rows = dict[str, dict[str, Any]]
-
 
 class Review:
     """The state of a review between requests; one request changes it at a time.

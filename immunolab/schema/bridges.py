@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 from immunolab.schema.columns import COHORT, ENDPOINT, FLAG, PANEL, PATIENT, POPULATION, SAMPLE, interval
 from immunolab.schema.table import Column, Table
@@ -14,7 +14,6 @@ BRIDGE_ERROR: Literal["bridge_error"] = "bridge_error"
 """Rule of other_gatings.csv: as bridge_follows, the borders of one marker two standard errors of its move further."""
 
 Bridging = Literal["report", "follow"]
-BRIDGING: tuple[Bridging, ...] = get_args(Bridging)
 
 CHART_LIMITS = ("centre", "low_2s", "high_2s", "low_3s", "high_3s")
 """Columns of a Levey-Jennings chart's lines."""

@@ -18,11 +18,12 @@ _FORMATS: dict[str, tuple[str, str]] = {
     "month/day/year": (r"\d{1,2}/\d{1,2}/\d{4}", "%m/%d/%Y"),
 }
 _SLASHED = ("day/month/year", "month/day/year")
+_DATE = "date"  # the column, in every table that has dates
 _ISO = "write dates as 2024-03-05"
 
 
-def read_dates(table: TextTable, rows: Sequence[Row], column: str = "date") -> tuple[dict[int, date], list[Problem]]:
-    """Return the date of each row (by row number) and what is wrong with the column.
+def read_dates(table: TextTable, rows: Sequence[Row]) -> tuple[dict[int, date], list[Problem]]:
+    """Return the date of each row (by row number) and what is wrong with the column ``date``.
 
     The first date sets the column's format; a date in another format is a problem. Dates such as
     ``03/05/2024`` are taken only when some row of the column shows which number is the day.
@@ -31,29 +32,27 @@ def read_dates(table: TextTable, rows: Sequence[Row], column: str = "date") -> t
     ----------
     table, rows
         A table and those of its rows that are read.
-    column
-        The column of dates.
     """
-    filled = [row for row in rows if row[column]]
-    slashed = _slashed_format([row[column] for row in filled])
+    filled = [row for row in rows if row[_DATE]]
+    slashed = _slashed_format([row[_DATE] for row in filled])
     found: dict[int, date] = {}
     problems: list[Problem] = []
     first: tuple[str, int] | None = None
     for row in filled:
-        text = _without_midnight(row[column])
+        text = _without_midnight(row[_DATE])
         name = _format_of(text, slashed)
         if name == "ambiguous":
-            message = f"'{row[column]}' may be day/month/year or month/day/year"
-            problems.append(table.problem(row, column, message, _ISO))
+            message = f"'{row['date']}' may be day/month/year or month/day/year"
+            problems.append(table.problem(row, _DATE, message, _ISO))
             continue
         day = _parse(text, name)
         if day is None:
-            problems.append(table.problem(row, column, f"'{row[column]}' is not a date", _ISO))
+            problems.append(table.problem(row, _DATE, f"'{row['date']}' is not a date", _ISO))
             continue
         first = first or (name, row.number)
         if name != first[0]:
-            message = f"'{row[column]}' is {name}, but row {first[1]} writes {first[0]}"
-            problems.append(table.problem(row, column, message, f"use one format in the column; {_ISO}"))
+            message = f"'{row['date']}' is {name}, but row {first[1]} writes {first[0]}"
+            problems.append(table.problem(row, _DATE, message, f"use one format in the column; {_ISO}"))
             continue
         found[row.number] = day
     return found, problems

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, Literal, get_args
+from typing import Annotated, ClassVar, Literal
 
 from immunolab.config import Document, Variants
 from immunolab.errors import Problem, nearest
 from immunolab.study.endpoints import Endpoint
 
 Strategy = Literal["treatment_policy", "hypothetical", "while_on_treatment", "composite"]
-STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 TERMINAL = "death"  # after it there are no values, so no strategy can take them as they are (ICH E9(R1), A.3.3)
 
 

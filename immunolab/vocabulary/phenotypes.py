@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cache
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 from immunolab.errors import InputError, Problem, nearest
 from immunolab.vocabulary.labels import named_exactly
 from immunolab.vocabulary.lexicon import markers
 
 Level = Literal["neg", "lo", "int", "pos", "hi"]
-LEVELS: tuple[Level, ...] = get_args(Level)
 _SPELLED: dict[Level, tuple[str, ...]] = {
     "hi": ("+++", "++", "bright", "bri", "high", "hi"),
     "lo": ("-/lo", "lo/-", "neg/lo", "lo/neg", "-/low", "low/-", "-/dim", "dim/-", "dim", "low", "lo"),

@@ -37,6 +37,7 @@ _NOT_COUNTED = -1  # FlowJo's count of a population until it has counted
 _WEIGHT_OF_SHAPE = 1_000  # one polygon, whose edges need its scale, outweighs as many rectangles
 _FIRST_ID = 100_000  # gate ids of a sample start at its number times this, so that no two are alike
 _OTHER_MATRIX = "a FlowJo sample has one spillover matrix, and another gate's is used"
+_GROUP = "immunolab"  # FlowJo's group that all samples join
 _OTHER_SCALE = "drawn on a scale its channel does not have in FlowJo: edges within 1e-6 of the display"
 
 
@@ -68,9 +69,7 @@ class WorkspaceSample:
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
-def write_workspace(
-    samples: Sequence[WorkspaceSample], path: Path | str, *, group: str = "immunolab"
-) -> tuple[Problem, ...]:
+def write_workspace(samples: Sequence[WorkspaceSample], path: Path | str) -> tuple[Problem, ...]:
     """Write a FlowJo 10 workspace with each sample's own gates.
 
     Parameters
@@ -79,8 +78,6 @@ def write_workspace(
         The tubes, each with its gates.
     path
         The file; replaced when it exists.
-    group
-        FlowJo's group that all samples join.
 
     Returns
     -------
@@ -92,9 +89,9 @@ def write_workspace(
     GatingError
         A gate has no coordinates yet.
     """
-    root = Element("Workspace", {"version": "20.0", "flowJoVersion": "10.8.1", "curGroup": group})
+    root = Element("Workspace", {"version": "20.0", "flowJoVersion": "10.8.1", "curGroup": _GROUP})
     matrices, groups, listed = (SubElement(root, name) for name in ("Matrices", "Groups", "SampleList"))
-    for name in dict.fromkeys(("All Samples", group)):
+    for name in dict.fromkeys(("All Samples", _GROUP)):
         references = SubElement(SubElement(_group(groups, name), "Group", {"name": name}), "SampleRefs")
         for number in range(1, len(samples) + 1):
             SubElement(references, "SampleRef", {"sampleID": str(number)})
