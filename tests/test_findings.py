@@ -144,6 +144,16 @@ def test_a_change_that_was_not_tested_says_so_and_why_and_not_that_it_is_unclear
     assert same.endswith("not tested (nobody changed)")
 
 
+def test_a_change_adjusted_for_batch_says_so_where_single_patients_may_show_another(run):
+    """5 of 6 patients higher beside a mean ratio of 1.00 reads as an error where the adjustment is not named."""
+    endpoint = PercentOfParent(id="x", source="s", population="Treg", parent="CD4", contrast=("W0", "W10"))
+    row = {"n_pairs": 6, "ci_low": -0.1, "ci_high": 0.9, "p_value": 0.1, "q_value": 0.1}
+    adjusted = visit_change(run, "SLE", endpoint, _shift(**row, method="paired t adjusted for batch, logit (+0.5)"))
+    assert "; mean ratio adjusted for batch 1.49, 95 % interval" in adjusted
+    plain = visit_change(run, "SLE", endpoint, _shift(**row, method="paired t, logit (+0.5)"))
+    assert "; mean ratio 1.49, 95 % interval" in plain
+
+
 def test_a_response_of_several_levels_says_which_and_how_many_reach_the_higher_ones(run):
     """All ten improved by 20 points, three by 40: "response in 10 of 10" alone would be read as more than it is."""
     levels = {"minimal (20 or more)": 10, "moderate (40 or more)": 3, "major (60 or more)": 0}

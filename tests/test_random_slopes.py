@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from immunolab.comparison.random_slopes import fit_slopes
+from immunolab.comparison.slopes import fit_two_slopes
 
 TIME = np.tile([0.0, 5.5, 11.0], 5)
 PATIENT = np.repeat(np.arange(5), 3)
@@ -37,3 +38,20 @@ def test_a_slope_of_no_degrees_of_freedom_is_withheld():
 class _Few:
     def contrast(self, weights):
         return 0.287, 1.0, 0.0018
+
+
+def test_degrees_of_freedom_where_no_residual_variance_is_left_are_those_of_r():
+    """Three random effects take up three visits: a difference of slopes had infinite df, lmerTest has 5.
+
+    Expected: lmerTest 3.1 in R 4.2, ``contest(lmer(y ~ m + ch + (1 | p) + (0 + m | p) + (0 + ch | p)), ...)``.
+    """
+    y = np.array([35, 32, 29, 41, 37, 31, 43, 39, 34, 44, 40, 34, 37, 34, 31, 46, 42, 39], dtype=float)
+    fit = fit_two_slopes(y, np.tile([-5.52, 0.0, 5.52], 6), np.repeat(np.arange(6), 3))
+    weights = [{"slope": 1.0}, {"slope": 1.0, "change": 1.0}, {"change": 1.0}]
+    found = [(one.estimate, one.df, one.ci_low, one.p_value) for one in map(fit.contrast, weights)]
+    expected = [
+        (-0.6642512, 4.999257, -0.7624413, 1.153443e-05),
+        (-0.7850242, 6.758704, -1.016947, 0.0001047643),
+        (-0.1207729, 4.999622, -0.3510362, 0.2354217),
+    ]
+    np.testing.assert_allclose(found, expected, rtol=2e-3)  # lmerTest ends a little before the limit

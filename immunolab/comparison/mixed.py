@@ -17,6 +17,7 @@ from scipy.optimize import minimize
 Array = NDArray[np.float64]
 
 _AT_ZERO = 1e-6  # a variance below this share of the residual variance counts as zero
+_KNOWN = 1e-6  # information of a variance, relative to that of the best known: below, rounding decides its sign
 _STATIONARY = 1e-3  # gradient of -2 log likelihood by the log ratio: far below any difference that decides a test
 
 
@@ -189,8 +190,20 @@ def _summary(ratios: Array, blocks: _Blocks, deviance: float, converged: bool) -
         converged,
         ratios == 0,
         gradients,
-        np.asarray(2.0 * np.linalg.pinv(information), dtype=np.float64),
+        _inverse(information, np.append(ratios, 1.0)[free] * sigma2),
     )
+
+
+def _inverse(information: Array, variances: Array) -> Array:
+    """Return the covariance of the variances: twice the inverse of the deviance's Hessian, on their relative scale.
+
+    What the rows say nothing of (a residual variance that random effects take up) is left out, as lmerTest does:
+    by rounding it would have a negative variance, and a contrast any degrees of freedom.
+    """
+    values, vectors = np.linalg.eigh(information * np.outer(variances, variances))
+    known = values > _KNOWN * values[-1]
+    scaled = vectors[:, known] * variances[:, None]
+    return np.asarray(2.0 * (scaled / values[known]) @ scaled.T, dtype=np.float64)
 
 
 def _information(derivative: Array, inverse: Array, vx: Array, c: Array, u: Array) -> tuple[Array, Array]:

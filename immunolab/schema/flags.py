@@ -317,7 +317,7 @@ class Code(DeclaredWord):
     W_COVARIATE = (
         "W_COVARIATE",
         "doubtful",
-        "a covariate cannot be separated from the shift, or is missing: not adjusted for it",
+        "not adjusted for batch or covariate: missing, in step with the visit, or not in this model (few events)",
     )
     W_SINGULAR = (
         "W_SINGULAR",

@@ -36,7 +36,10 @@ _BY_CODE: dict[Code, tuple[Kind, str]] = {
     Code.E_BATCH_DF: ("confounding", "Too few pairs to adjust for batch: the change may be that of the batches"),
     Code.W_BATCH_CONF: ("confounding", "Visit and batch nearly coincide: part of the change may be the batch"),
     Code.W_BATCH_UNKNOWN: ("confounding", "A sample has no batch: the change is not adjusted for batch"),
-    Code.W_COVARIATE: ("confounding", "A covariate is missing or goes with the visit: not adjusted for it"),
+    Code.W_COVARIATE: (
+        "confounding",
+        "Not adjusted for batch or covariates (missing, in step with the visit, or a model of few events or limits)",
+    ),
     Code.W_MIXED_STATES: ("confounding", "Samples of one side are of different places in the dosing cycle"),
     Code.W_COMPOSITION: ("confounding", "Another share of the same parent changed much, and shares move together"),
     Code.W_CONTROL_MOVED: ("control", "A negative control changed; what moved it may have moved other endpoints too"),

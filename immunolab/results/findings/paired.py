@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 
 import pandas as pd
@@ -29,6 +30,7 @@ from immunolab.study.endpoints import Direction, Endpoint
 from immunolab.vocabulary.display_names import display_name, parent_name, unit_name
 
 _LARGE_RATIO = 10.0  # from here on three digits say enough; judgement
+_ADJUSTED = re.compile(r"adjusted for (batch or covariates|batch and covariates|batch|covariates)")  # as methods say it
 _WORSE: dict[Direction, int] = {"no_increase": 1, "none_or_decrease": 1}
 _WANTED: dict[Direction, int] = {"increase": 1, "decrease": -1}
 
@@ -254,11 +256,15 @@ def mean_change(row: pd.Series, scale: str, unit: str, before: float) -> str:
 
 
 def _kind(row: pd.Series, what: str) -> str:
-    """Return ``mean ratio``; of the signed rank ``typical ratio``, and whose: it leaves out who did not change."""
+    """Return ``mean ratio``, or ``mean ratio adjusted for batch``, which can differ from what single patients show.
+
+    Of the signed rank it is ``typical ratio``, and whose: it leaves out who did not change.
+    """
     if row.get("n_pairs") == 1:
         return what
     if "Hodges-Lehmann" not in str(row.get("method")):
-        return f"mean {what}"
+        adjusted = _ADJUSTED.search(str(row.get("method")))
+        return f"mean {what} {adjusted[0]}" if adjusted else f"mean {what}"
     zero = row.get("n_zero_shifts")
     if pd.isna(zero) or not zero:
         return f"typical {what}"
