@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 
 import pandas as pd
 
 from immunolab.clinical.proportions import proportion
 from immunolab.clinical.scores import criteria
 from immunolab.clinical.scores.method import Criterion
-from immunolab.clinical.visit_order import visits_in_order
 from immunolab.schema.clinical import RESPONDERS, RESPONSES
+from immunolab.study.visit_order import visits_in_order
+
+_NO_TRIAL: Mapping[str, float] = MappingProxyType({})
 
 
 def is_responder(score: str, value: float) -> bool:
@@ -54,7 +57,7 @@ def response(scores: pd.DataFrame, score: str, visits: Iterable[str]) -> tuple[s
 
 
 def responses(
-    scores: pd.DataFrame, patients: Mapping[str, str] | None = None, visits: Sequence[str] = ()
+    scores: pd.DataFrame, patients: Mapping[str, str] | None = None, planned: Mapping[str, float] = _NO_TRIAL
 ) -> pd.DataFrame:
     """Return every enrolled patient's response by each score at each visit, with the reason where there is none.
 
@@ -64,8 +67,9 @@ def responses(
         Rows of `SCORES`.
     patients
         Cohort by patient, of every patient enrolled (`follow_up.enrolled`); None takes those of the scores.
-    visits
-        The trial's, in calendar order: rows follow it. Without them the order is that of the patients' own visits.
+    planned
+        The trial's visits with their target days, in calendar order: rows follow it. Without them the order is that of
+        the patients' own visits.
 
     Returns
     -------
@@ -78,17 +82,18 @@ def responses(
     rows = [
         row
         for cohort in dict.fromkeys(everyone.values())
-        for row in _of_cohort(found, [p for p, of in everyone.items() if of == cohort], cohort, visits)
+        for row in _of_cohort(found, [p for p, of in everyone.items() if of == cohort], cohort, planned)
     ]
     return RESPONSES.frame(rows)
 
 
 def _of_cohort(
-    scores: pd.DataFrame, members: list[str], cohort: str, visits: Sequence[str]
+    scores: pd.DataFrame, members: list[str], cohort: str, planned: Mapping[str, float]
 ) -> Iterator[dict[str, object]]:
     own = scores[scores["patient_id"].astype(str).isin(members)]
     for score, of_score in own.groupby("score", sort=False):
-        of_visit: dict[str, dict[str, Mapping[str, object]]] = {one: {} for one in visits_in_order(of_score, visits)}
+        met = ((patient, visit, None) for patient, visit in zip(of_score["patient_id"], of_score["visit"], strict=True))
+        of_visit: dict[str, dict[str, Mapping[str, object]]] = {one: {} for one in visits_in_order(met, planned)}
         for row in of_score.to_dict("records"):
             of_visit[str(row["visit"])][str(row["patient_id"])] = row
         last = {patient: visit for visit, there in of_visit.items() for patient in there}
@@ -110,7 +115,7 @@ def _response(score: str, row: Mapping[str, object] | None, last: str) -> dict[s
 
 
 def responders(
-    scores: pd.DataFrame, patients: Mapping[str, str] | None = None, visits: Sequence[str] = ()
+    scores: pd.DataFrame, patients: Mapping[str, str] | None = None, planned: Mapping[str, float] = _NO_TRIAL
 ) -> pd.DataFrame:
     """Return responders by cohort, score, criterion and visit.
 
@@ -124,10 +129,10 @@ def responders(
         Rows of `SCORES`.
     patients
         Cohort by patient, of every patient enrolled (`follow_up.enrolled`); None takes those of the scores.
-    visits
+    planned
         As for `responses`.
     """
-    known = responses(scores, patients, visits)
+    known = responses(scores, patients, planned)
     verified = dict(zip(scores["score"], scores["verified"], strict=True))
     rows: list[dict[str, object]] = []
     keys = [known["cohort"].fillna(""), known["score"], known["visit"]]

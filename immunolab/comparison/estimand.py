@@ -96,7 +96,7 @@ def days_of(rows: pd.DataFrame, study: Study) -> list[float]:
     study
         Its trial has the visits.
     """
-    planned = {v.name: v.target_day for v in study.trial.visits} if study.trial else {}
+    planned = study.trial.target_days if study.trial else {}
     days = rows["study_day"].where(rows["study_day"].notna(), rows["visit"].map(planned))
     return [float(day) for day in pd.to_numeric(days).to_numpy(dtype=float, na_value=float("nan"))]
 

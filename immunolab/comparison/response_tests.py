@@ -15,6 +15,7 @@ from immunolab.comparison.estimate import Estimate, untested
 from immunolab.schema.comparison import RESPONSE_TESTS
 from immunolab.study.endpoints import Endpoint
 from immunolab.study.sheet import Study
+from immunolab.study.visit_order import visits_in_order
 
 Array = NDArray[np.float64]
 
@@ -46,7 +47,7 @@ def tests_of_study(responses: pd.DataFrame, study: Study) -> pd.DataFrame:
     study
         Endpoints, trial and arms.
     """
-    days = {visit.name: visit.target_day for visit in study.trial.visits} if study.trial else {}
+    days = study.trial.target_days if study.trial else {}
     arms = (study.arms.control, study.arms.active) if study.arms else ("", ())
     return response_tests(responses, study.endpoints, days, arms)
 
@@ -96,8 +97,8 @@ def _registered(responses: pd.DataFrame, endpoint: Endpoint, days: Mapping[str, 
     own = responses[responses["score"] == endpoint.response]
     if not len(own):
         return None
-    seen = sorted(dict.fromkeys(own["visit"]), key=lambda visit: days.get(visit, 0))
-    visits = endpoint.visits or tuple(seen)
+    met = ((patient, visit, None) for patient, visit in zip(own["patient_id"], own["visit"], strict=True))
+    visits = endpoint.visits or tuple(visits_in_order(met, days))
     codes = own["response"].map({"responder": 1.0, "non_responder": 0.0})
     by_cohort = {}
     for cohort, rows in own.assign(code=codes).groupby(own["cohort"].fillna(""), sort=False):

@@ -27,7 +27,7 @@ def visit_design(study: Study, cytometers: Mapping[str, str] | None = None) -> p
     cytometers
         Cytometer by sample_id, as the headers say.
     """
-    samples = [s for s in study.samples if not s.control_of and s.patient_id not in study.comparison.bridges]
+    samples = study.of_patients
     contrasts = dict.fromkeys(c for e in study.endpoints if (c := study.contrast_of(e)) and c[0] != c[1])
     rows: list[dict[str, object]] = []
     for factor in FACTORS:

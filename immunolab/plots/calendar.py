@@ -73,7 +73,7 @@ def calendar(trial: Trial, patient_doses: Mapping[str, tuple[int, ...]] | None =
     return Calendar(
         trial.dosing.days,
         {name: (phase.first_day, phase.last_day) for name, phase in trial.phases.items()},
-        {visit.name: visit.target_day for visit in trial.visits},
+        trial.target_days,
         dict(patient_doses or {}),
         tuple((part.name, part.first_day, part.last_day) for part in trial.dosing.segments),
     )

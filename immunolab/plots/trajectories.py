@@ -14,6 +14,7 @@ from immunolab.plots.marks import shapes, strip_lines
 from immunolab.plots.names import shortened
 from immunolab.plots.style import MM, WIDTH, axes, style
 from immunolab.plots.values import value_axis
+from immunolab.study.visit_order import visits_in_order
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -106,8 +107,7 @@ def visit_order(rows: pd.DataFrame, plan: Calendar) -> list[str]:
     plan
         Calendar of the trial.
     """
-    days = rows.groupby("visit")["study_day"].median()
-    return sorted(map(str, days.index), key=lambda v: (plan.visits.get(v, days[v]), v))
+    return visits_in_order(rows[["patient_id", "visit", "study_day"]].itertuples(index=False), plan.visits)
 
 
 def patient_lines(ax: Axes, rows: pd.DataFrame, visits: Sequence[str], tint: str, width: float) -> None:

@@ -9,7 +9,6 @@ from itertools import pairwise
 
 from immunolab.schema.flags import Check
 from immunolab.study.sample import Sample
-from immunolab.study.study import Study
 
 _OTHER_CALENDAR = 1  # days: clock and sheet may be of different time zones
 
@@ -109,15 +108,3 @@ def who_contradicts(found: Iterable[tuple[str, str, str, float, str]]) -> list[s
         if days > 0 or check == Check.ACQUIRED_EARLY:
             said.setdefault(patient, {})[f"{visit} {text}"] = None
     return [f"{patient} ({'; '.join(own)})" for patient, own in said.items()]
-
-
-def visit_order(study: Study) -> tuple[str, ...]:
-    """Return a study's visits in their order: those of its trial, or the two that it compares.
-
-    Parameters
-    ----------
-    study
-        As read.
-    """
-    named = study.comparison
-    return study.trial.visit_names if study.trial else tuple(filter(None, (named.before, named.after)))

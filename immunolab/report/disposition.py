@@ -92,7 +92,8 @@ def flow_counts(run: Run, cohort: str) -> pd.DataFrame:
     everyone = set(patients_of(run, cohort))
     unsampled = len(everyone - {s.patient_id for s in own})
     rows = [row("sheet", f"{unsampled} more without a sample" if unsampled else "", own)]
-    visits = dict.fromkeys(s.visit for s in sorted(own, key=lambda s: (s.study_day is None, s.study_day or 0)))
+    there = {s.visit for s in own}
+    visits = (visit for visit in run.sampled_visits if visit in there)
     rows += [row("visit", visit, [s for s in own if s.visit == visit]) for visit in visits]
     pairs = run.pairs[in_cohort(run.pairs, cohort)]
     shifts = run.shifts_of(cohort, ("primary",))

@@ -34,7 +34,8 @@ def patient_index(run: Run, pictures: Iterable[Written], sheets: Sequence[Sheet]
     own: dict[str, dict[str, Sheet]] = {}
     for sheet in sheets:
         own.setdefault(sheet.patient_id, {}).setdefault(sheet.visit, sheet)
-    visits = list(dict.fromkeys(sheet.visit for sheet in sheets))
+    there = dict.fromkeys(sheet.visit for sheet in sheets)
+    visits = list(dict.fromkeys([*(visit for visit in run.sampled_visits if visit in there), *there]))
     most = max((len(found) for found in gates.values()), default=0)
     headings = ("Patient", "Cohort", *(["Course"] if pages else []), *(f"Gates {i + 1}" for i in range(most)), *visits)
     rows = tuple(

@@ -74,13 +74,13 @@ def _responses(run: Run, known: Mapping[str, pd.DataFrame]) -> Iterator[Problem]
 
     scores, patients = known["scores"], enrolled(run.study, run.table("measurements"))
     answered = with_failures(scores, composite_failures(run.study, run.table("intercurrent_events"), scores))
-    visits = run.study.trial.visit_names if run.study.trial else ()
-    found = responses(answered, patients, visits)
+    planned = run.study.trial.target_days if run.study.trial else {}
+    found = responses(answered, patients, planned)
     windowed = "n_in_window" in known.get(EVENT_COUNTS.name, ())  # runs of before 26 November 2026 lack these columns
     event, seen = ((*_EVENT, *_IN_WINDOW), ("rule", *_SEEN)) if windowed else (_EVENT, ("rule",))
     again = (
         (RESPONSES, found, ("value",), ("response",)),
-        (RESPONDERS, responders(answered, patients, visits), _RESPONSE, ()),
+        (RESPONDERS, responders(answered, patients, planned), _RESPONSE, ()),
         (EVENT_COUNTS, event_counts(scores, patients, run.study.endpoints), event, seen),
         (RESPONSE_TESTS, tests_of_study(found, run.study), _TEST, ("method",)),
     )

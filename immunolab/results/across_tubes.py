@@ -132,7 +132,7 @@ def sample_flow_table(study: Study, tables: Mapping[str, pd.DataFrame]) -> pd.Da
     tables
         Counts, endpoints, failures and pairs, by name.
     """
-    own = [s for s in study.samples if not s.control_of and s.patient_id not in study.comparison.bridges]
+    own = study.of_patients
     failed = set(tables["failures"]["sample_id"].astype(str))
     seen = set(tables["counts"]["sample_id"].astype(str)) | set(tables["endpoints"]["sample_id"].dropna().astype(str))
     rows: list[dict[str, object]] = []

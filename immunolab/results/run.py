@@ -149,15 +149,12 @@ class Run(RunTables):
     @property
     def samples(self) -> tuple[Sample, ...]:
         """The sheet's samples without control tubes and bridging controls."""
-        bridges = self.study.comparison.bridges
-        return tuple(s for s in self.study.samples if not s.control_of and s.patient_id not in bridges)
+        return self.study.of_patients
 
     @property
     def sampled_visits(self) -> tuple[str, ...]:
-        """Visits that have a sample: the trial's in calendar order, then others in the order of the sheet."""
-        there = dict.fromkeys(s.visit for s in self.samples)
-        planned = self.study.trial.visit_names if self.study.trial else ()
-        return tuple(dict.fromkeys([*(visit for visit in planned if visit in there), *there]))
+        """Visits that have a sample, in calendar order as far as trial, study days or dates tell it."""
+        return self.study.sampled_visits
 
     @property
     def cohorts(self) -> tuple[str, ...]:

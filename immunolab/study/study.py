@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
 from html import escape
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from immunolab.study.next_cohort import NextCohort
 from immunolab.study.sample import Sample
 from immunolab.study.timeline import Timeline, timeline
 from immunolab.study.trial import Trial
+from immunolab.study.visit_order import visits_in_order
 
 _MOST_PATIENTS = 40  # that a notebook shows; judgement, a screen
 _HOLE = "-"
@@ -99,7 +101,7 @@ class Study:
     def _repr_html_(self) -> str:
         """Show the samples of each patient at each visit, with their batches; a dash where there is none."""
         taken, visits = self._taken()
-        batches = {sample.batch for sample in self.samples if not sample.control_of}
+        batches = {sample.batch for sample in self.of_patients}
         cells = self._cells(with_batch=len(batches) > 1)
         head = "".join(f"<th>{escape(name)}</th>" for name in ("patient", *visits))
         patients = list(dict.fromkeys(patient for patient, _ in taken))
@@ -119,20 +121,37 @@ class Study:
     def _cells(self, *, with_batch: bool) -> dict[tuple[str, str], str]:
         """Return the number of samples by patient and visit, with the batches that they are of, as HTML."""
         found: dict[tuple[str, str], list[str]] = {}
-        for sample in self.samples:
-            if not sample.control_of:
-                found.setdefault((sample.patient_id, sample.visit), []).append(sample.batch)
+        for sample in self.of_patients:
+            found.setdefault((sample.patient_id, sample.visit), []).append(sample.batch)
         return {
             place: f"{len(names)}{f' ({escape(chr(44).join(dict.fromkeys(names)))})' if with_batch else ''}"
             for place, names in found.items()
         }
 
     def _taken(self) -> tuple[Counter[tuple[str, str]], list[str]]:
-        """Return the number of samples by patient and visit, controls left out, and the visits in the trial's order."""
-        taken = Counter((sample.patient_id, sample.visit) for sample in self.samples if not sample.control_of)
-        planned = self.trial.visit_names if self.trial else ()
-        visits = dict.fromkeys(visit for _, visit in taken)
-        return taken, [v for v in planned if v in visits] + [v for v in visits if v not in planned]
+        """Return the number of samples by patient and visit, and the visits in their order."""
+        return Counter((sample.patient_id, sample.visit) for sample in self.of_patients), list(self.sampled_visits)
+
+    @property
+    def of_patients(self) -> tuple[Sample, ...]:
+        """Samples of patients: those of the sheet without control tubes and bridging controls."""
+        named = self.comparison.bridges
+        return tuple(s for s in self.samples if not s.control_of and s.patient_id not in named)
+
+    @property
+    def sampled_visits(self) -> tuple[str, ...]:
+        """Visits that have a sample of a patient, in calendar order as far as trial, study days or dates tell it."""
+        samples = self.of_patients
+        if all(sample.date for sample in samples):
+            samples = tuple(sorted(samples, key=lambda sample: sample.date or date.min))
+        met = ((sample.patient_id, sample.visit, sample.study_day) for sample in samples)
+        return tuple(visits_in_order(met, self.trial.target_days if self.trial else {}))
+
+    @property
+    def declared_visits(self) -> tuple[str, ...]:
+        """Visits whose order is declared: those of the trial, or the two that are compared."""
+        named = (self.comparison.before, self.comparison.after)
+        return self.trial.visit_names if self.trial else tuple(filter(None, named))
 
     @property
     def bridges(self) -> tuple[Sample, ...]:

@@ -177,6 +177,11 @@ class Trial:
         return tuple(visit.name for visit in self.visits)
 
     @property
+    def target_days(self) -> dict[str, int]:
+        """Planned study day by name of the visit, in calendar order."""
+        return {visit.name: visit.target_day for visit in self.visits}
+
+    @property
     def phase_of_visit(self) -> dict[str, PhaseName]:
         """Phase by name of the visit, in calendar order."""
         return {visit.name: visit.phase for visit in self.visits}

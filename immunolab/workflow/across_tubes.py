@@ -8,7 +8,7 @@ from dataclasses import replace
 import pandas as pd
 
 from immunolab.errors import ImmunolabError
-from immunolab.quality.acquired_order import contradicted_days, visit_order
+from immunolab.quality.acquired_order import contradicted_days
 from immunolab.quality.acquisition import TubeHeader, acquisition_table, header_date
 from immunolab.quality.among_tubes import beside_others
 from immunolab.quality.staining_sample import STAINING_EVENTS, StainingFiles
@@ -74,7 +74,7 @@ def checks_across_tubes(
 def _days_contradicted(study: Study, tubes: Sequence[Sample], headers: Sequence[TubeHeader]) -> pd.DataFrame:
     """Return the checks of tubes whose header has a day that the sheet does not allow."""
     days = [header_date(one.text.get("$DATE", "")) for one in headers]
-    found, _ = contradicted_days(list(zip(tubes, days, strict=True)), visit_order(study))
+    found, _ = contradicted_days(list(zip(tubes, days, strict=True)), study.declared_visits)
     return QUALITY.frame([one.row for one in found])
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from immunolab.errors import Problem
-from immunolab.quality.acquired_order import contradicted_days, visit_order, who_contradicts
+from immunolab.quality.acquired_order import contradicted_days, who_contradicts
 from immunolab.quality.acquisition import cytometer_of, header_date
 from immunolab.quality.run_changes import TubeSetup, run_changes, tube_setup
 from immunolab.study.file_names import NamedTube, header_names, names_of_others
@@ -69,7 +69,7 @@ class StudyHeaders:
 
     def _contradicted(self) -> list[Problem]:
         """Return the patients whose files were acquired in another order than that of the visits."""
-        found, not_judged = contradicted_days(self._days, visit_order(self.study))
+        found, not_judged = contradicted_days(self._days, self.study.declared_visits)
         said = who_contradicts(
             (one.sample.patient_id, one.sample.visit, one.check, one.days, one.text) for one in found
         )

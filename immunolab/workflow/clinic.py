@@ -115,12 +115,12 @@ def clinic_of(study: Study, sources: ClinicSources) -> Clinic:
     followed = clinical.followed(study, measured, list(sources.happened.values()))
     patients = clinical.enrolled(study, measured)
     events = _event_tables(study, sources.happened, followed) | {"suppression": curves}
-    visits = study.trial.visit_names if study.trial else ()
+    planned = study.trial.target_days if study.trial else {}
     return Clinic(
         measurements=measured,
         scores=scores,
-        responses=clinical.responses(answered, patients, visits),
-        responders=clinical.responders(answered, patients, visits),
+        responses=clinical.responses(answered, patients, planned),
+        responders=clinical.responders(answered, patients, planned),
         event_counts=clinical.event_counts(scores, patients, study.endpoints),
         components=clinical.components(measured, study.trial, doses=study.doses, baseline=_baseline(study)),
         rows=clinical.endpoint_rows(study, whole, answered, besides),

@@ -25,6 +25,7 @@ from immunolab.schema.estimand import INTERCURRENT_EVENTS
 from immunolab.schema.next_cohort import POWER_IN_FAMILY
 from immunolab.study.endpoints import Endpoint
 from immunolab.study.sheet import Study
+from immunolab.study.visit_order import visits_in_order
 from immunolab.workflow.clinic import Clinic
 from immunolab.workflow.compare import StudyComparison, worth_workers
 from immunolab.workflow.quantify import Quantified
@@ -100,7 +101,7 @@ def further_tables(
         models["joint_rank"] = partial(_joint_rank, pairs, endpoints, clinic)
         subsets = {e.id for e in endpoints if e.counted}
         counted = numbers[numbers["endpoint"].isin(subsets)]
-        models["shifts_by_response"] = partial(_by_response, counted, clinic.scores, endpoints)
+        models["shifts_by_response"] = partial(_by_response, counted, clinic.scores, own)
         models["correlations"] = partial(_correlations, counted, numbers, endpoints, seed)
     done = worth_workers(spread, measured.tables["endpoints"])(_called, models.values())
     tables |= zip(models, done, strict=True)
@@ -132,13 +133,16 @@ def _joined(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
 
 
-def _by_response(pairs: pd.DataFrame, scores: pd.DataFrame, endpoints: Sequence[Endpoint]) -> pd.DataFrame:
+def _by_response(pairs: pd.DataFrame, scores: pd.DataFrame, study: Study) -> pd.DataFrame:
     """Compare shifts of responders and others, assessed at the shifts' later visit or else the last one declared."""
+    planned = study.trial.target_days if study.trial else {}
     frames = []
     after = list(pairs["visit_after"].mode())
     for score in filter(criteria, dict.fromkeys(scores["score"])):
-        declared = [visit for e in endpoints if score in e.needs.scores for visit in e.visits]
-        visits = declared or list(dict.fromkeys(scores.loc[scores["score"] == score, "visit"]))
+        declared = [visit for e in study.endpoints if score in e.needs.scores for visit in e.visits]
+        scored = scores[scores["score"] == score]
+        met = ((patient, visit, None) for patient, visit in zip(scored["patient_id"], scored["visit"], strict=True))
+        visits = declared or visits_in_order(met, planned)
         visit, responder = response(scores, score, (*after, *reversed(visits)))
         if responder:
             frames.append(compare_responders(pairs, responder).assign(score=score, told_at=visit))
