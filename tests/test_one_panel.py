@@ -53,6 +53,12 @@ def test_the_usual_panel_is_that_of_most_patients_whatever_others_they_have_tube
     assert others == {("P2", "treg")}
 
 
+def test_a_patient_with_both_panels_takes_the_one_that_most_others_have() -> None:
+    both = "surface:W0 surface:W12 foxp3:W0 foxp3:W12"
+    chosen, others = one_panel(tubes(P1=both, P2="foxp3:W0 foxp3:W12", P3="foxp3:W0 foxp3:W12"), ORDER, VISITS)
+    assert (set(chosen.values()), others) == ({"foxp3"}, set())
+
+
 def _with_panels(run, tube_of):
     samples = tuple(replace(s, panel=tube_of(s)) for s in run.study.samples)
     return replace(run, study=replace(run.study, samples=samples))

@@ -42,3 +42,14 @@ def test_a_long_table_names_a_few_cells(tmp_path: Path) -> None:
     with pytest.raises(InputError) as refused:
         read_text_table(written(tmp_path, *(["1.234"] * 1000)))
     assert len(refused.value.problems) == 5
+
+
+def test_ids_with_a_point_are_names_and_show_no_decimal_sign(tmp_path: Path) -> None:
+    """Patients are numbered by site in many trials: 1.001 is the first of site 1; a lot 12.5 is no number either."""
+    path = tmp_path / "t.csv"
+    path.write_text("patient_id;lot;value\n1.001;12.5;987\n2.001;12.5;12\n")
+    assert [row["patient_id"] for row in read_text_table(path).rows] == ["1.001", "2.001"]
+    path.write_text("patient_id;lot;value\n1.001;12.5;1.234\n2.001;12.5;987\n")
+    with pytest.raises(InputError) as refused:
+        read_text_table(path)
+    assert [problem.place for problem in refused.value.problems] == ["row 2, cell 3"]

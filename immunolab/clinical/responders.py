@@ -13,6 +13,7 @@ from immunolab.clinical.scores.method import Criterion
 from immunolab.schema.clinical import RESPONDERS, RESPONSES
 from immunolab.study.visit_order import visits_in_order
 
+_NOT_SEEN = "not seen"
 _NO_TRIAL: Mapping[str, float] = MappingProxyType({})
 
 
@@ -106,12 +107,27 @@ def _of_cohort(
 def _response(score: str, row: Mapping[str, object] | None, last: str) -> dict[str, object]:
     """Return value, response and reason of one patient; ``last`` is the visit the patient was last scored at."""
     if row is None:
-        reason = f"not seen; last scored at {last}" if last else "never scored after the first dose"
+        reason = f"{_NOT_SEEN}; last scored at {last}" if last else "never scored after the first dose"
         return {"value": None, "response": "missing", "reason": reason}
     if pd.isna(row["value"]):
         return {"value": None, "response": "missing", "reason": row["reason"] or "not evaluable"}
     met = is_responder(score, float(row["value"]))  # type: ignore[arg-type]
     return {"value": row["value"], "response": "responder" if met else "non_responder", "reason": None}
+
+
+def reason_at(reason: str, visit: str) -> str:
+    """Return a reason of `RESPONSES` with its visit: a patient who was not seen there may have been seen later.
+
+    Parameters
+    ----------
+    reason
+        As in the table; "" where it gives none.
+    visit
+        That of its row.
+    """
+    if reason.startswith(_NOT_SEEN):
+        return f"{_NOT_SEEN} at {visit}{reason.removeprefix(_NOT_SEEN)}"
+    return reason or f"no score at {visit}"
 
 
 def responders(

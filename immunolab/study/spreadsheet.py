@@ -19,6 +19,8 @@ from immunolab.schema.formula_cells import restored
 from immunolab.study.workbook import CELL_ERRORS, ERROR_HINT, read_workbook
 
 _THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}\.\d{3}")  # may be thousands in groups, or a number with three decimals
+# columns of names, in which 1.001 is a site and a patient, and 12.5 a lot: they say nothing of the decimal sign
+_NAMES = re.compile(r"(.*_)?(id|patient|subject|participant|sample|visit|cohort|batch|lot|file|panel|aliquot)(_.*)?")
 _POINT, _COMMA = re.compile(r"[-+]?\d+\.\d+"), re.compile(r"[-+]?\d+,\d+")
 _MOST_GROUPED = 5  # cells named: the others are like them
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
@@ -152,16 +154,19 @@ def _grouped(file: str, numbered: Sequence[tuple[int, list[str]]], separator: st
     """Yield a Problem for cells such as ``1.234``, where the table does not show that its point is decimal.
 
     Countries that separate columns by semicolons write thousands so. Another number with a point (``12.5``, ``0.123``)
-    shows a decimal one, unless some number of the table has a comma; so do tabs, which are of all countries.
+    shows a decimal one, unless some number of the table has a comma; so do tabs, which are of all countries. Names,
+    such as the patient 1.001 of site 1, are text.
     """
-    texts = {cell for _, line in numbered[1:] for cell in line}
+    names = {k for k, cell in enumerate(numbered[0][1]) if _NAMES.fullmatch(_word(cell))} if numbered else set()
+    lines = [(i, ["" if k in names else cell for k, cell in enumerate(line)]) for i, line in numbered]
+    texts = {cell for _, line in lines[1:] for cell in line}
     found = set(filter(_THOUSANDS.fullmatch, texts))
     point = separator == "\t" or any(_POINT.fullmatch(cell) for cell in texts - found)
     comma = any(_COMMA.fullmatch(cell) for cell in texts)
     if not found or (point and not comma):
         return
     hint = "write thousands without a point and ids with a dash; where it is decimal, separate columns by commas"
-    for place, cell in islice(_places(numbered, found), _MOST_GROUPED):
+    for place, cell in islice(_places(lines, found), _MOST_GROUPED):
         whole = cell.replace(".", "")
         yield Problem(file, place, f"'{cell}' may be {whole}, or a number with three decimals", hint)
 

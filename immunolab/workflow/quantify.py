@@ -186,8 +186,8 @@ def one_panel(
     """Return the panel that each patient's values of an endpoint are taken from, and where it is not the usual one.
 
     A change between tubes of two panels would be that of the panels too (other clones and dyes, fixed cells), so all
-    values of a patient are of one: that which has the most of the compared visits, of several the first in the study's
-    order. The usual panel is that of most patients, of several again the first.
+    values of a patient are of one: that which has the most of the compared visits, of several the one that most
+    patients can have, of several again the first in the study's order. The usual panel is that of most patients.
 
     Parameters
     ----------
@@ -201,16 +201,23 @@ def one_panel(
     seen: dict[tuple[str, str], dict[str, set[str]]] = {}
     for patient, endpoint, panel, visit in tubes:
         seen.setdefault((patient, endpoint), {}).setdefault(panel, set()).add(visit)
-    chosen: dict[tuple[str, str], str] = {}
-    taken: dict[str, Counter[str]] = {}
-    for (patient, endpoint), visits in seen.items():
-        panels = sorted(visits, key=lambda name: order.get(name, 0))
-        compared = set(contrasts.get(endpoint, ())) or set.union(*visits.values())
-        panel = max(panels, key=lambda name: len(visits[name] & compared))
-        chosen[patient, endpoint] = panel
-        taken.setdefault(endpoint, Counter())[panel] += 1
-    usual = {one: min(of, key=lambda name: (-of[name], order.get(name, 0))) for one, of in taken.items()}
-    return chosen, {key for key, panel in chosen.items() if panel != usual[key[1]]}
+    best = {(patient, of): _widest(visits, contrasts.get(of, ())) for (patient, of), visits in seen.items()}
+    able: dict[str, Counter[str]] = {}
+    for (_, endpoint), panels in best.items():
+        able.setdefault(endpoint, Counter()).update(panels)
+
+    def preferred(endpoint: str, panels: Iterable[str]) -> str:
+        return min(panels, key=lambda name: (-able[endpoint][name], order.get(name, 0)))
+
+    chosen = {key: preferred(key[1], panels) for key, panels in best.items()}
+    return chosen, {key for key, panel in chosen.items() if panel != preferred(key[1], able[key[1]])}
+
+
+def _widest(visits: Mapping[str, set[str]], contrast: Sequence[str]) -> list[str]:
+    """Return the panels that have the most of a patient's compared visits; of all visits where none are compared."""
+    compared = set(contrast) or set.union(*visits.values())
+    most = max(len(there & compared) for there in visits.values())
+    return [panel for panel, there in visits.items() if len(there & compared) == most]
 
 
 def _held(store: Store, samples: Sequence[Sample], counts: pd.DataFrame) -> dict[str, SampleCounts]:

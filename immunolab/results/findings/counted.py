@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from immunolab.clinical.responders import reason_at
 from immunolab.plots.numbers import number, p_text
 from immunolab.results.findings.absences import gone, patients_of
 from immunolab.results.findings.finding import Absence, EndpointFinding
@@ -169,14 +170,9 @@ def _unanswered(run: Run, cohort: str, score: str, visit: str) -> tuple[Absence,
     rows = table[(table["score"] == score) & (table["visit"] == visit) & in_cohort(table, cohort)]
     lacking = rows[rows["response"] == "missing"]
     return tuple(
-        Absence(str(r.patient_id), gone(run, str(r.patient_id), visit) or _reason(r.reason, visit))
+        Absence(str(r.patient_id), gone(run, str(r.patient_id), visit) or reason_at(present(r.reason), visit))
         for r in lacking.itertuples()
     )
-
-
-def _reason(reason: object, visit: str) -> str:
-    """Return why there is no score, with the visit: a patient may have been seen at a later one."""
-    return present(reason).replace("not seen;", f"not seen at {visit};") or f"no score at {visit}"
 
 
 def _against_rate(endpoint: Endpoint, low: float, high: float) -> str:
