@@ -28,7 +28,7 @@ class RemovedStretch:
     shift
         Of that channel against the rest of the run, SD of a population.
     from_second, to_second
-        When, from the file's first event; None without a Time channel.
+        When, from the file's first event; None without a Time channel in seconds.
     message
         In words.
     """

@@ -63,6 +63,8 @@ class Channel:
     top
         The highest value the instrument can give (``$PnR``, after amplification and gain), instrument units; 0 where
         that is not known.
+    in_seconds
+        Whether values are seconds: of Time, in a file that says how long a tick of its clock is (``$TIMESTEP``).
     """
 
     name: str
@@ -71,6 +73,7 @@ class Channel:
     fluorochrome: str | None = None
     kind: ChannelKind = "fluorescence"
     top: float = 0.0
+    in_seconds: bool = False
 
     @property
     def usual_scale(self) -> Transform:

@@ -55,6 +55,7 @@ def draw_steadiness(tube: Tube, found: Steadiness, *, ax: Axes | None = None) ->
         ax.axhline(limit, color="#777777", linewidth=0.6, linestyle=":")
     _mark_off(ax, found, edges)
     ax.set_xlabel(word)
+    ax.xaxis.set_major_formatter("{x:,.6g}")
     ax.set_ylabel("level of each channel,\nSD of a population")
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=SMALL, frameon=False, title="move most",
               title_fontsize=SMALL)  # fmt: skip
@@ -89,7 +90,9 @@ def _edges(found: Steadiness, rows: NDArray[np.intp]) -> tuple[NDArray[np.float6
     if clock is None or not clock.total:
         return rows.astype(np.float64), "events, in the file's order"
     passed = np.concatenate([[0.0], np.cumsum(clock.steps)])
-    return passed[np.minimum(rows, len(passed) - 1)], "seconds from the first event"
+    return passed[
+        np.minimum(rows, len(passed) - 1)
+    ], "seconds from the first event" if clock.in_seconds else "Time from the first event, ticks of the clock"
 
 
 def _levels(tube: Tube, found: Steadiness) -> tuple[list[str], NDArray[np.float64]]:

@@ -158,9 +158,20 @@ def dye_cofactor(channel: Channel) -> float:
 
 def _debris(forward: Floats) -> Mask:
     """Return which events are below the valley under the cells; none where there is no such valley."""
-    low, high = np.quantile(forward, (0.001, 0.995))
-    border = _valley_below(forward, low, high)
+    shown = _within(forward)
+    low, high = np.quantile(shown, (0.001, 0.995))
+    border = _valley_below(shown, low, high)
     return forward <= border if border is not None else np.zeros(len(forward), dtype=bool)
+
+
+def _within(values: Floats) -> Floats:
+    """Return values without those that share the lowest or the highest one; all where few are left.
+
+    A detector that is full, and values that were set to zero, pile events up at an end: a hill there is no population.
+    """
+    ends = [end for end in (values.min(), values.max()) if np.count_nonzero(values == end) > 1]
+    inside = values[~np.isin(values, ends)]
+    return inside if len(inside) >= _FEWEST else values
 
 
 def _density(values: Floats, low: float, high: float) -> tuple[Floats, Floats]:
@@ -219,16 +230,17 @@ def _dead(tube: Tube, rows: NDArray[np.intp], single: Mask) -> Mask | None:
     stained = np.arcsinh(values / dye_cofactor(channel))
     if not np.isfinite(stained).all():  # a channel has no value at all, and so no compensated one has
         return None
-    low, high = np.quantile(stained[single], (0.001, 0.999))
+    shown = _within(stained[single])
+    low, high = np.quantile(shown, (0.001, 0.999))
     if not high > low:
         return np.zeros(len(rows), dtype=bool)
-    density, at = _density(stained[single], low, high)
+    density, at = _density(shown, low, high)
     hills = _hills(density)
     living = int(hills[0]) if len(hills) else int(density.argmax())
     border = _valley_above(density, hills[at[hills] >= at[living] + _BRIGHTER], living)
     if border is not None:
         return np.asarray(stained > at[border])
-    below = stained[single & (stained <= at[living])]
+    below = shown[shown <= at[living]]
     spread = 1.4826 * float(np.median(at[living] - below)) if len(below) else 0.0
     return np.asarray(stained > at[living] + max(_FAR * spread, _BRIGHTER))
 

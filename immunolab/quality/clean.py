@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from immunolab.events.removed import RemovedStretch, kept_events
 from immunolab.events.tube import Tube
 from immunolab.quality.clock import FAST, SLOW, Clock
+from immunolab.quality.rows import plain
 from immunolab.quality.steadiness import Part, Steadiness, steadiness
 from immunolab.schema.gating import RemovalReason
 
@@ -80,9 +81,9 @@ def _joined(off: Sequence[Part]) -> list[Part]:
 def _stretch(part: Part, edges: NDArray[np.intp], clock: Clock | None) -> RemovedStretch:
     first, last = int(edges[part.start]), int(edges[part.stop]) - 1
     begin, end, when = None, None, ""
-    if clock is not None:
+    if clock is not None and clock.in_seconds:
         begin, end = float(clock.steps[:first].sum()), float(clock.steps[:last].sum())
-        when = f", {begin:.3g} to {end:.3g} s"
+        when = f", {plain(begin)} to {plain(end)} s"
     reason = _reason(part, edges, clock)
     message = (
         f"{100 * part.share:.2g} % of the events cut (number {first + 1} to {last + 1}{when}): {_WORDS[reason]} "

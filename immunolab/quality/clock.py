@@ -35,25 +35,28 @@ class Clock:
     Attributes
     ----------
     steps
-        Seconds from each event to the next, in the order of acquisition, none where the clock was set back.
+        Time from each event to the next, in the order of acquisition, none where the clock was set back.
     order
         Rows of the events in the order of acquisition; None where the file has that order.
     set_back
         How often the clock begins anew.
+    in_seconds
+        Whether times are seconds; else they are ticks of a length that the file does not give.
     """
 
     steps: Floats
     order: NDArray[np.intp] | None
     set_back: int
+    in_seconds: bool
 
     @cached_property
     def total(self) -> float:
-        """Seconds from the first event to the last."""
+        """Time from the first event to the last."""
         return float(self.steps.sum())
 
     @cached_property
     def tick(self) -> float:
-        """Shortest time that the clock can show, seconds."""
+        """Shortest time that the clock can show."""
         rising = self.steps[self.steps > 0]
         return float(np.quantile(rising, 0.01)) if len(rising) else 0.0
 
@@ -65,6 +68,11 @@ class Clock:
         mean = self.total / len(self.steps)
         longest = max(_PAUSE * np.log(len(self.steps)) * mean, _TICKS * self.tick)
         return np.flatnonzero(self.steps > longest)
+
+    @property
+    def unit(self) -> str:
+        """What times are in, for texts."""
+        return "s" if self.in_seconds else "ticks of the clock"
 
     @property
     def stuck(self) -> float:
@@ -131,13 +139,13 @@ def read_clock(tube: Tube) -> Clock | None:
         return None
     time = tube.columns[row].astype(np.float64)
     steps = np.diff(time)
-    back = steps < 0
+    back, in_seconds = steps < 0, tube.channels[row].in_seconds
     if back.mean() > _OUT_OF_ORDER:
         order = np.argsort(time, kind="stable")
-        return Clock(np.diff(time[order]), order, 0)
+        return Clock(np.diff(time[order]), order, 0, in_seconds)
     fallen = np.flatnonzero(steps < -_SET_BACK * np.ptp(time)) if back.any() else np.empty(0, dtype=np.intp)
     full = time[fallen] >= _AT_TOP * (tube.channels[row].top or np.inf)
     for other, channel in enumerate(tube.channels):
         if channel.kind == "time" and other != row:  # a second word of the clock counts how often the first was full
             full |= tube.columns[other][fallen + 1] > tube.columns[other][fallen]
-    return Clock(np.maximum(steps, 0.0), None, int((~full).sum()))
+    return Clock(np.maximum(steps, 0.0), None, int((~full).sum()), in_seconds)

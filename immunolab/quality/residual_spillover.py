@@ -8,6 +8,7 @@ other antibody have no say; a marker that only goes along with the dye gives no 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ from immunolab.events.tube import Tube
 
 Floats = NDArray[np.float64]
 
+# what names of one detector's channels differ in: FL3-A and FL3-H, FL3 LogH and FL3 LinA, FL3 and FL3-Peak-Lin
+_FORM = re.compile(r"(?:[-_ ]+(?:LOG|LIN|INT|PEAK|AREA|HEIGHT|WIDTH|[AHW])+)+$", re.IGNORECASE)
 LEAST_SLOPE = 1.0  # percent of the dye's signal; matrices of single-stained controls are right within one (judgement)
 # of the matrix's entries, root mean square: single-stained controls give an entry within a twentieth (judgement)
 LEAST_MATRIX_ERROR = 0.12
@@ -236,16 +239,24 @@ def pairs_uncompensated(tube: Tube, single_living: NDArray[np.intp]) -> list[Res
 
 
 def stained_areas(tube: Tube) -> list[str]:
-    """Return the fluorescence channels of a tube; of area, height and width of one detector the area.
+    """Return the fluorescence channels of a tube, one a detector: of the forms that it is recorded in the area.
 
     Parameters
     ----------
     tube
         Any.
     """
+    of_detector: dict[str, str] = {}
     names = [channel.name for channel in tube.channels if channel.kind == "fluorescence"]
-    areas = [name for name in names if name.upper().endswith("-A")]
-    return areas if areas else names
+    for name in sorted(names, key=_is_other_than_area):
+        of_detector.setdefault(_FORM.sub("", name).casefold(), name)
+    kept = set(of_detector.values())
+    return [name for name in names if name in kept]
+
+
+def _is_other_than_area(name: str) -> bool:
+    form = _FORM.search(name)
+    return form is not None and any(word in form[0].upper() for word in ("H", "W", "PEAK"))
 
 
 def hyper_negative(tube: Tube, single_living: NDArray[np.intp]) -> tuple[float, str] | None:

@@ -8,6 +8,17 @@ from immunolab.schema.flags import Check
 Row = dict[str, object]
 
 
+def plain(value: float) -> str:
+    """Return a number for a message: three figures, never with an exponent.
+
+    Parameters
+    ----------
+    value
+        Any.
+    """
+    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.3g}"
+
+
 def row(
     tube: Tube, check: Check, value: float | None, limit: float | None, status: str, message: str, channel: str = ""
 ) -> Row:

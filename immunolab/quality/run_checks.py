@@ -8,7 +8,7 @@ import numpy as np
 
 from immunolab.events.tube import Tube
 from immunolab.quality.clock import FAST, SLOW, has_constant_time
-from immunolab.quality.rows import Row, row
+from immunolab.quality.rows import Row, plain, row
 from immunolab.quality.steadiness import LEAST_SHIFT, Steadiness
 from immunolab.quality.stretches import FEWEST_STRETCHES, SHORTEST, Stretches
 from immunolab.schema.flags import Check
@@ -96,7 +96,7 @@ def _clock_rows(tube: Tube, found: Steadiness) -> Iterator[Row]:
         if tube.n_events < FEWEST_STRETCHES * SHORTEST:
             return
     else:
-        yield row(tube, Check.TIME, 1.0, 1.0, "ok", f"Time rises over {clock.total:.3g} s")
+        yield row(tube, Check.TIME, 1.0, 1.0, "ok", f"Time rises over {plain(clock.total)} {clock.unit}")
     if clock.set_back:
         text = f"Time begins anew {_counted(clock.set_back, 'time')}: files were joined, or the clock was set back"
         yield row(tube, Check.TIME_SET_BACK, clock.set_back, 0, "warn", text)

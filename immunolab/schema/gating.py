@@ -142,7 +142,13 @@ REMOVED_STRETCHES = Table(
         Column("first_event", "integer", "number of the first event cut, in the file's order from 1", "events", low=1),
         Column("last_event", "integer", "number of the last event cut", "events", low=1),
         Column("percent", "number", "share of the file's events", "%", low=0, high=100),
-        Column("from_second", "number", "when it begins, from the file's first event", "s", nullable=True),
+        Column(
+            "from_second",
+            "number",
+            "when it begins, from the file's first event; empty without $TIMESTEP",
+            "s",
+            nullable=True,
+        ),
         Column("to_second", "number", "when it ends", "s", nullable=True),
         Column(
             "reason",

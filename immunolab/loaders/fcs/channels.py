@@ -52,6 +52,11 @@ class FcsChannel:
     gain: float
 
     @property
+    def is_time(self) -> bool:
+        """Whether it is the channel that ``$TIMESTEP`` is of."""
+        return self.name.lower() == "time"
+
+    @property
     def top(self) -> float:
         """The end of the channel's scale in instrument units; 0 where ``$PnR`` is missing."""
         decades, at_zero = self.amplification

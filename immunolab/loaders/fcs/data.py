@@ -119,7 +119,7 @@ def _fill(out: NDArray[np.float32], block: NDArray[Any], scales: list[Scale | No
 def _scale(channel: FcsChannel, width: int, timestep: float) -> Scale | None:
     """Return what turns stored values of a channel into instrument units, or None when nothing has to."""
     factor, (decades, at_zero) = 1.0, channel.amplification
-    if channel.name.lower() == "time":
+    if channel.is_time:
         factor, divisor = timestep, 1.0
     else:
         divisor = channel.gain

@@ -65,6 +65,11 @@ class FcsHeader:
         step = decimal_number(self.text.get("$TIMESTEP", ""))
         return step if step is not None and step > 0 else 1.0
 
+    @property
+    def has_timestep(self) -> bool:
+        """Whether ``$TIMESTEP`` is known, without which time stays in ticks of the clock."""
+        return (decimal_number(self.text.get("$TIMESTEP", "")) or 0.0) > 0
+
 
 def describe(
     segments: Segments,

@@ -114,7 +114,7 @@ def read_fcs(
         markers = read_panel(Path(panel)) if isinstance(panel, str | Path) else panel
         named = resolve_channels(names, labels, markers)
         # values as stored have another end
-        channels = named if stored else _with_tops(named, header.channels)
+        channels = named if stored else _with_units(named, header)
         matrix, notes = (None, []) if stored else _choose_spillover(header, spillover)
         before = os.fstat(handle.fileno())
         columns, masked, sha256 = _decoded(handle, header, stored)
@@ -142,8 +142,11 @@ def _decoded(handle: BinaryIO, header: FcsHeader, stored: bool) -> tuple[NDArray
         return *decode(handle, header, stored=stored), digest.result()
 
 
-def _with_tops(channels: Sequence[Channel], described: Sequence[FcsChannel]) -> tuple[Channel, ...]:
-    return tuple(replace(channel, top=one.top) for channel, one in zip(channels, described, strict=True))
+def _with_units(channels: Sequence[Channel], header: FcsHeader) -> tuple[Channel, ...]:
+    return tuple(
+        replace(channel, top=one.top, in_seconds=one.is_time and header.has_timestep)
+        for channel, one in zip(channels, header.channels, strict=True)
+    )
 
 
 def _choose_spillover(
