@@ -113,7 +113,8 @@ def _in_common(
     """Return the values of what both measured, and notes: genes on one scale, proteins beside them."""
     blocks: list[tuple[Values, Values]] = []
     notes: list[str] = []
-    genes = [gene for gene in reference.var_names if gene in gene_columns(cells)] if has_genes(reference) else []
+    measured = gene_columns(cells)
+    genes = [gene for gene in reference.var_names if gene in measured] if has_genes(reference) else []
     if len(genes) >= _FEWEST_GENES:
         first, second = _log_shares(reference, genes, cells), _log_shares(cells, genes, reference)
         chosen = _looked_at(first, second, labels)
@@ -136,8 +137,8 @@ def _in_common(
 
 def _log_shares(cells: AnnData, genes: Sequence[str], other: AnnData) -> csr_matrix:
     """Return log1p of counts per 10,000 of the genes in common; without counts on both sides, as normalised before."""
-    columns = [gene_columns(cells)[gene] for gene in genes]
-    counts = counts_of(cells)
+    measured, counts = gene_columns(cells), counts_of(cells)
+    columns = [measured[gene] for gene in genes]
     if counts is None or counts_of(other) is None:
         return cells.X[:, columns].tocsr()
     own = counts[:, columns].astype(np.float32).tocsr()
