@@ -17,8 +17,9 @@ from immunolab.comparison.bridged import bridged_tables
 from immunolab.comparison.plan import Compared, Plan
 from immunolab.comparison.table import compare_endpoints
 from immunolab.errors import InputError
+from immunolab.report.bridge_texts import said_once
 from immunolab.report.table_diff import differences
-from immunolab.results.findings.bridges import bridge_concerns
+from immunolab.results.findings.bridges import bridge_concerns, bridges_in_words
 from immunolab.schema.bridges import BRIDGE_SHIFTS
 
 SHARES = [0.050, 0.052, 0.049, 0.051, 0.050, 0.051, 0.100]
@@ -179,6 +180,61 @@ def test_every_way_that_was_refused_is_on_the_first_screen_with_its_material_or_
     assert said[-1] == "Nor between 2 more pairs of batches, which bridge_moves.csv has."
 
 
+def refused_moves(*reasons: tuple[str, str, str]) -> pd.DataFrame:
+    """Return rows of bridge_moves of one refused way: marker, population and reason."""
+    way = {"panel": "surface", "batch_from": "B1", "batch_to": "B2", "bridge": "HD01", "outcome": "refused"}
+    return pd.DataFrame([way | {"marker": m, "population": p, "reason": text} for m, p, text in reasons])
+
+
+def test_a_reason_of_many_borders_is_said_once_with_the_populations_it_covers() -> None:
+    moves = refused_moves(
+        ("CD3", "CD3", "CD3 drifted"),
+        ("CD25", "Treg", "CD25 faded"),
+        ("CD25", "CD4_Teff", "CD25 faded"),
+        ("CD8", "CD8", "CD3 drifted; CD25 faded"),
+    )
+    shown, title, texts = said_once("bridge_moves", moves)
+    assert list(shown["reason"]) == ["1", "2", "2", "1, 2"]
+    assert title == "Why borders do not follow the bridging control"
+    assert [list(row) for row in texts.to_numpy()] == [
+        ["1", "CD3 drifted", "batch B1 to B2: CD3 of CD3"],
+        ["2", "CD25 faded", "batch B1 to B2: CD25 of Treg, CD4_Teff"],
+    ]
+
+
+def test_a_table_without_a_reason_has_no_column_and_no_list_of_them() -> None:
+    moves = refused_moves(("CD3", "CD3", "")).assign(outcome="followed", reason=None)
+    shown, _, texts = said_once("bridge_moves", moves)
+    assert "reason" not in shown
+    assert texts.empty
+
+
+def test_pairs_that_are_left_out_for_one_reason_are_listed_by_shares_and_patients() -> None:
+    pairs = pd.DataFrame(
+        [
+            {"patient_id": p, "endpoint": e, "reason": "CD25 faded" if e == "treg" or p == "P1" else None}
+            for p in ("P1", "P2", "P3", "P4", "P5")
+            for e in ("treg", "th17", "tfh")
+        ]
+    )
+    shown, _, texts = said_once("bridge_pairs", pairs)
+    assert list(shown["reason"]) == ["1", "1", "1", *["1", "", ""] * 4]
+    assert texts["of"].tolist() == ["all 3 shares; all 5 patients"]
+    _, _, texts = said_once("bridge_pairs", pairs.assign(reason=pairs["reason"].where(pairs["endpoint"] == "treg")))
+    assert texts["of"].tolist() == ["treg; all 5 patients"]
+
+
+def test_who_has_run_a_study_reads_whether_borders_followed_and_why_not() -> None:
+    pairs = pd.DataFrame([{"endpoint": "treg", "outcome": outcome} for outcome in ("followed", "refused")])
+    moves = refused_moves(("CD3", "CD3", "CD3 drifted"), ("CD8", "CD8", "CD3 drifted; CD25 faded"))
+    said = bridges_in_words(run_of(bridge_pairs=pairs, bridge_moves=moves))  # type: ignore[arg-type]
+    assert said[0].startswith("bridging control: borders followed for 1 of 2 changes of patients' shares")
+    assert said[1:] == [
+        "Borders do not follow the bridging control HD01 from batch B1 to B2 in panel surface: CD3 drifted; CD25 faded."
+    ]
+    assert bridges_in_words(run_of()) == []  # type: ignore[arg-type]
+
+
 def test_a_pair_with_a_readers_gate_is_left_out_for_that_reason() -> None:
     rows, plan = rows_of(150), Plan("W0", "W10", test="t")
     rows.loc[rows["sample_id"] == "P2_W10", "flag"] = "below_override"
@@ -203,15 +259,17 @@ def test_a_patient_who_missed_a_visit_is_not_said_to_have_a_tube_without_a_batch
     assert found["bridge_pairs"].set_index("patient_id").loc["P2", "reason"] == "no value at W10"
 
 
-def bridged_by(factor: list[float], placed: bool = True) -> dict[str, pd.DataFrame]:
+def bridged_by(factor: list[float], placed: bool = True, by_reader: str = "") -> dict[str, pd.DataFrame]:
     """Return the tables of six patients whose later Treg are some times as many with borders that follow."""
     rows, plan = rows_of(150), Plan("W0", "W10", test="t")
+    rows.loc[rows["sample_id"] == by_reader, "flag"] = "below_override"
     made = compare_endpoints(rows, plan)
     counted = rows.rename(columns={"n_events": "n", "n_parent": "of"})[["sample_id", "population", "parent", "n", "of"]]
     later = counted["sample_id"].str.endswith("W10").to_numpy()
     counted.loc[later, "n"] = (counted.loc[later, "n"] * factor).round().astype(int)
     counted = counted.assign(rule="bridge_follows", marker=None)
     further = counted[later].assign(rule="bridge_error", marker="CD25")
+    counted = counted[counted["sample_id"] != by_reader]
     one, names = Compared(plan, ("treg",), ""), list(rows["sample_id"]) if placed else []
     shares = {("Treg", "CD4"): "treg"}
     return bridged_tables(rows, pd.concat([counted, further]), shares, [one], {}, made.pairs, made.shifts, names)
@@ -230,6 +288,29 @@ def test_a_bridge_that_moves_a_share_from_every_tubes_own_is_not_believed() -> N
     assert said[0].startswith("Borders that follow the bridging control and each tube's own disagree on 1 of 1 shares")
     assert "label of treg. One gate" in said[0]
     assert set(bridged_by(wrong, placed=False)["bridge_pairs"]["outcome"]) == {"followed"}  # drawn gates know no better
+
+
+def test_a_readers_gate_is_the_reason_of_its_pair_where_the_others_disagree() -> None:
+    found = bridged_by([1.22, 1.3, 1.25, 1.2, 1.28, 1.24], by_reader="P2_W10")["bridge_pairs"]
+    reasons = found.set_index("patient_id")["reason"]
+    assert reasons["P2"] == "a gate that a reader placed follows no bridge"
+    assert reasons.drop("P2").str.startswith("borders that follow the bridge change it by").all()
+
+
+def test_a_bridge_refused_in_one_panel_takes_no_share_of_another() -> None:
+    rows = rows_of(150)
+    other = {"endpoint": "naive", "population": "CD4_naive", "batch": "X1"}
+    rows = pd.concat([rows, rows.assign(**other, sample_id="second_" + rows["sample_id"])], ignore_index=True)
+    plan = Plan("W0", "W10", test="t")
+    made = compare_endpoints(rows, plan)
+    counted = rows.rename(columns={"n_events": "n", "n_parent": "of"})[["sample_id", "population", "parent", "n", "of"]]
+    refused = {f"P{i}_W10": "the bridge lacks CD25" for i in range(6)}
+    counted = counted[~counted["sample_id"].isin(list(refused))].assign(rule="bridge_follows", marker=None)
+    one = Compared(plan, ("treg", "naive"), "")
+    shares = {("Treg", "CD4"): "treg", ("CD4_naive", "CD4"): "naive"}
+    found = bridged_tables(rows, counted, shares, [one], refused, made.pairs, made.shifts)
+    outcomes = found["bridge_pairs"].groupby("endpoint")["outcome"].agg(set).to_dict()
+    assert outcomes == {"treg": {"refused"}, "naive": {"followed"}}
 
 
 def test_a_bridge_that_agrees_with_every_tubes_own_says_what_it_could_hide() -> None:

@@ -179,10 +179,10 @@ def test_a_bridge_whose_positives_alone_fade_is_refused(fade: float) -> None:
     )
     bridge = gated("HD01", 0.0, 0.0, 98), gated("HD01", 0.2, fade, 99)
     said = statements(bridge, (before, after))
-    assert set(said["CD25"]) == {"all", "CD25+ of all"}
+    assert set(said["CD25"]) == {"all", "CD25+ all"}
     assert contradicted({"CD25": {"all": said["CD25"]["all"]}}, ["CD25"]) == {}  # most cells are negative
     found = contradicted(said, ["CD25"])
-    assert found == {} if fade == 0.0 else found["CD25"].startswith("CD25 of CD25+ of all moved by -0.")
+    assert found == {} if fade == 0.0 else found["CD25"].startswith("CD25 of CD25+ all moved by -0.")
 
 
 def test_too_few_patients_cannot_check_a_bridge() -> None:
@@ -326,10 +326,12 @@ def test_a_refused_bridge_warns_in_quality_with_its_reasons() -> None:
         "marker": "CD25",
         "population": "Treg",
     }
-    moves = pd.DataFrame([move | {"outcome": "refused", "reason": "CD25: it drifted alone"}] * 2)
+    several = "CD25: it drifted alone; CD4: it drifted alone"  # of a border that no reason of its own is against
+    moves = pd.DataFrame([move | {"outcome": "refused", "reason": r} for r in ("CD25: it drifted alone", several)])
     (found,) = bridge_checks({"bridges": rows, "bridge_moves": moves})
     assert (found["sample_id"], found["check"], found["status"]) == ("k2", "bridge_refused", "warn")
-    assert found["message"] == "borders do not follow it from batch B1: CD25: it drifted alone"
+    assert found["message"] == f"borders do not follow it from batch B1: {several}"
+    assert found["value"] == 2
 
 
 def test_a_bridge_with_too_few_events_is_refused_and_one_with_enough_is_not() -> None:

@@ -268,6 +268,7 @@ def _say_done(run: Run, page: Path | str | None) -> int:
     """Say what a run did, what it found of the primary endpoint, and where its report is; return the exit code."""
     from immunolab.analysis_plan.seen import plan_in_words
     from immunolab.results.findings import answers
+    from immunolab.results.findings.bridges import bridges_in_words
 
     if run.computed:
         say(f"{len(run.computed)} samples computed, {len(run.kept)} kept from an earlier run")
@@ -275,7 +276,7 @@ def _say_done(run: Run, page: Path | str | None) -> int:
         say(f"no sample computed: all {len(run.kept)} are up to date")
     if run.failed:
         say_error(f"{len(run.failed)} samples failed; tables/failures.csv says why: {', '.join(run.failed)}")
-    for line in answers(run):
+    for line in (*answers(run), *bridges_in_words(run)):
         say(line)
     if run.plan:
         say(plan_in_words(run.plan, run.table("plan_endpoints"), run.table("plan_deviations")))

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from immunolab.comparison.bridge_agreement import TwoAnswers, agreements, disagreements
@@ -35,16 +36,20 @@ _MOST_REASONS = 3  # of pairs that are left out, in words: bridge_pairs has all
 
 @dataclass(frozen=True)
 class _Recounted:
-    """One comparison with its rows counted again, of every patient whose borders all followed, and not, of the same."""
+    """One comparison with its rows counted again, of every pair whose borders all followed, and not, of the same.
+
+    ``reasons`` (tube and why its borders did not follow), ``parts`` and ``doubted`` (what tubes' own borders have
+    against it) are by patient and endpoint.
+    """
 
     plan: Plan
     endpoints: frozenset[str]
     again: Comparison | None
     same: Comparison | None
-    reasons: Mapping[str, tuple[str, str]]
+    reasons: Mapping[tuple[str, str], tuple[str, str]]
     parts: Mapping[tuple[str, str], Parts]
     agreed: Mapping[tuple[str, Group], TwoAnswers] = field(default_factory=dict)
-    doubted: Mapping[tuple[str, Group], str] = field(default_factory=dict)
+    doubted: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 def bridged_tables(
@@ -103,12 +108,12 @@ def _followed(
     sides = (plan.before, plan.after)
     own = rows[rows["endpoint"].isin(one.endpoints) & (rows["visit"].isin(sides) | rows["phase"].isin(sides))]
     reasons = {
-        str(patient): (str(sample), refused[str(sample)])
-        for patient, sample in zip(own["patient_id"], own["sample_id"], strict=True)
+        key: (str(sample), refused[str(sample)])
+        for key, sample in zip(_keys(own), own["sample_id"], strict=True)
         if str(sample) in refused
     }
     again = own.drop(columns=["n_events", "n_parent", "value", "gate_low", "gate_high", "batch"], errors="ignore")
-    again = again[~again["patient_id"].isin(list(reasons))]
+    again = _rows_of(again, reasons, held=False)
     again = again.merge(
         counted[["sample_id", "endpoint", "n", "of"]].rename(columns={"n": "n_events", "of": "n_parent"}),
         on=["sample_id", "endpoint"],
@@ -119,15 +124,21 @@ def _followed(
     except (ComparisonError, InputError):
         made = None  # no pair is left: its rows say why
     parts = {} if made is None else _parts(made.pairs, own, counted, further)
-    same = None if made is None else compare_endpoints(_rows_of(own, made.pairs), plan)
+    same = None
+    if made is not None:
+        same = compare_endpoints(_rows_of(own, _keys(made.pairs)).drop(columns="batch", errors="ignore"), plan)
     return _Recounted(one.plan, frozenset(one.endpoints), made, same, reasons, parts)
 
 
-def _rows_of(rows: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the patients and endpoints that some pairs are of, without their batches."""
-    held = set(zip(pairs["patient_id"].astype(str), pairs["endpoint"], strict=True))
-    keys = zip(rows["patient_id"].astype(str), rows["endpoint"], strict=True)
-    return rows[[key in held for key in keys]].drop(columns="batch", errors="ignore")
+def _rows_of(rows: pd.DataFrame, keys: Collection[tuple[str, str]], *, held: bool = True) -> pd.DataFrame:
+    """Return the rows of some patients' endpoints, or all others."""
+    wanted = set(keys)
+    return rows[np.array([(key in wanted) is held for key in _keys(rows)], dtype=bool)]
+
+
+def _keys(rows: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return patient and endpoint of every row."""
+    return list(zip(rows["patient_id"].astype(str), rows["endpoint"].astype(str), strict=True))
 
 
 def _believed(
@@ -152,11 +163,10 @@ def _believed(
             groups[key] = group
             apart.append((key[1], group, float(pair["shift"] - own[key]["shift"])))
     agreed = agreements(apart)
-    doubted = disagreements(agreed)
-    lost = {key for key, group in groups.items() if (key[1], group) in doubted}
-    if lost:
-        held = [key not in lost for key in zip(rows["patient_id"].astype(str), rows["endpoint"], strict=True)]
-        found = _followed(rows[held], counted, further, one, refused)
+    against = disagreements(agreed)
+    doubted = {key: against[key[1], group] for key, group in groups.items() if (key[1], group) in against}
+    if doubted:
+        found = _followed(_rows_of(rows, doubted, held=False), counted, further, one, refused)
     return replace(found, agreed=agreed, doubted=doubted)
 
 
@@ -183,13 +193,11 @@ def _pair_rows(pairs: pd.DataFrame, one: _Recounted, batches: Batches, by_reader
     again = {} if one.again is None else _by_key(one.again.pairs)
     found = []
     for row in pairs.to_dict("records"):
-        other = again.get((str(row["patient_id"]), str(row["endpoint"])))
-        sample, reason = one.reasons.get(str(row["patient_id"]), (None, None))
+        key = str(row["patient_id"]), str(row["endpoint"])
+        other, parts = again.get(key), one.parts.get(key)
+        sample, reason = one.reasons.get(key, (None, None))
         if other is None and reason is None:
-            reason = one.doubted.get((str(row["endpoint"]), group_of(row, batches))) or _left_out(
-                row, batches, by_readers
-            )
-        parts = one.parts.get((str(row["patient_id"]), str(row["endpoint"])))
+            reason = one.doubted.get(key) or _left_out(row, batches, by_readers)
         if parts is None and design_of([row], batches) == ONE_BATCH:
             parts = {}  # no border had to move
         found.append(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from immunolab.comparison.arms import LEAST_RESPONDERS
+from immunolab.report.bridge_texts import said_once
 from immunolab.report.html_table import grid
 from immunolab.report.tables_in_words import in_words, rules_of_events
 from immunolab.results.run import Run
@@ -44,6 +46,7 @@ _OTHERS = {  # tables beyond the declared ones, as the comparison names them
 }
 # Columns whose values are words of the schema, joined by "_" in the CSV; names that users gave stay as they are.
 _IN_WORDS = {"event", "strategy", "phase", "measure", "quantity", "cycle_state", "analysis", "effect_is"}
+_IN_WORDS |= {"verdict", "verdict_bridged"}
 _SMALL_GROUP = f"fewer than {LEAST_RESPONDERS} in a group"
 _NOTES = {  # what the columns hold, where their names do not say it
     "log_ratios": "Estimate: cohort's change of the log of a share over its median sibling; 0 is no change.",
@@ -80,16 +83,17 @@ _NOTES = {  # what the columns hold, where their names do not say it
         "not adjusted for batch. The limits hold the patients' spread and the error of the moves (move se, common to a "
         "batch's patients and not averaged over them). They do not hold what a wrong bridge may change unseen: at most "
         "about unseen (log scale; 0.1 is a tenth of the odds), where data place each tube's own borders; with drawn "
-        "gates it is not known."
+        "gates it is not known. Answer: its number in the list above."
     ),
     "bridge_pairs": (
         "Before, after: uncorrected values in the unit named; bridged: the same with borders that follow. Verdict: the "
         "call of the patient; the bridged one has the uncorrected one's limit at least, holds the error of the moves "
-        "(move se, log scale) and is empty where that is not known."
+        "(move se, log scale) and is empty where that is not known. Reason: numbers of the list above."
     ),
     "bridge_moves": (
         "Border, move and its standard error (move se) on the display scale; patients move: how far the patients' own "
-        "tubes of both batches moved at the landmark population that says so most surely."
+        "tubes of both batches moved at the landmark population that says so most surely. Reason: numbers of the list "
+        "above."
     ),
     "bridge_cv": (
         "CV with 95 % limits (chi square): all that differs between runs. Assay CV: beyond counting, which calls of "
@@ -122,6 +126,7 @@ _NOTES |= {
 _HEADINGS = {
     "patients_for_80": "patients for 80 % power",
     "patients_for_80_assured": "patients for 80 % assurance",
+    "no": "no.",
 }
 _SECTIONS = {  # others are of the section sensitivity, folded; these are never folded away
     "results": ("arms", "response_tests", "bridge_shifts", "bridge_pairs"),
@@ -147,11 +152,13 @@ def other_tables(run: Run) -> dict[str, list[dict[str, Any]]]:
     placed = {name for names in _SECTIONS.values() for name in names}
     sections = {**_SECTIONS, "sensitivity": tuple(name for name in _OTHERS if name not in placed)}
     return {
-        section: [_shown(run, name) for name in names if len(run.table(name))] for section, names in sections.items()
+        section: [one for name in names if len(run.table(name)) for one in _shown(run, name)]
+        for section, names in sections.items()
     }
 
 
-def _shown(run: Run, name: str) -> dict[str, Any]:
+def _shown(run: Run, name: str) -> Iterator[dict[str, Any]]:
+    """Yield a table, before it the list of its long texts where it has some."""
     table = run.table(name)
     for column in {"endpoint", "clinical_endpoint"} & set(table.columns):
         table = table.assign(**{column: [run.label_of(str(e)).short for e in table[column]]})
@@ -160,10 +167,9 @@ def _shown(run: Run, name: str) -> dict[str, Any]:
     if "codes" in table:
         table = table.assign(codes=table["codes"].replace({Code.E_N_MIN: _SMALL_GROUP}))
     note = rules_of_events(table) if name == "estimand" else _NOTES.get(name, "")
-    table = in_words(name, table)
-    return {
-        "id": name.replace("_", "-"),
-        "title": _OTHERS[name],
-        "note": note,
-        "grid": grid(table, {c: _HEADINGS.get(str(c), str(c).replace("_", " ")) for c in table.columns}),
-    }
+    table, title, texts = said_once(name, in_words(name, table))
+    for suffix, words, said, rows in (("-said", title, "", texts), ("", _OTHERS[name], note, table)):
+        if len(rows):
+            headings = {c: _HEADINGS.get(str(c), str(c).replace("_", " ")) for c in rows.columns}
+            place = f"{name.replace('_', '-')}{suffix}"
+            yield {"id": place, "title": words, "note": said, "grid": grid(rows, headings)}

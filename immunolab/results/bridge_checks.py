@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import pandas as pd
 from scipy.special import ndtr, ndtri
 
 from immunolab.comparison.bridge_charts import OUTSIDE
-from immunolab.schema.bridges import BRIDGE_CHANNELS, BRIDGE_MOVES, BRIDGES
+from immunolab.schema.bridges import BRIDGE_CHANNELS, BRIDGE_MOVES, BRIDGES, REASONS_JOINED_BY
 from immunolab.schema.flags import Check
 
 _SHOWN = 3  # charts, or reasons, that a message names
@@ -37,12 +38,14 @@ def bridge_checks(tables: Mapping[str, pd.DataFrame]) -> Iterator[dict[str, obje
     ).dropna(subset=["deviation"])
     for sample, own in charts.groupby("sample_id", sort=False):
         yield _beyond(str(sample), own)
-    refused = _refused(tables.get(BRIDGE_MOVES.name, BRIDGE_MOVES.empty()))
+    refused = refused_ways(tables.get(BRIDGE_MOVES.name, BRIDGE_MOVES.empty()))
     tubes = pd.concat([values, channels])[["sample_id", "bridge", "batch"]].drop_duplicates()
     for row in tubes.to_dict("records"):
-        if said := refused.get((str(row["bridge"]), str(row["batch"]))):
-            text = "; ".join(said[:_SHOWN]) + (f"; and {len(said) - _SHOWN} more" if len(said) > _SHOWN else "")
-            place = {"sample_id": row["sample_id"], "check": Check.BRIDGE_REFUSED, "value": float(len(said))}
+        own = [way for way in refused if (way.bridge, way.batch_to) == (str(row["bridge"]), str(row["batch"]))]
+        if own:
+            text = ", ".join(f"from batch {way.batch_from}: {way.words}" for way in own)
+            n = len({reason for way in own for reason in way.reasons})
+            place = {"sample_id": row["sample_id"], "check": Check.BRIDGE_REFUSED, "value": float(n)}
             yield place | {"limit": 0.0, "status": "warn", "message": f"borders do not follow it {text}"}
 
 
@@ -60,12 +63,45 @@ def _beyond(sample: str, charts: pd.DataFrame) -> dict[str, object]:
     return place | {"status": "warn" if len(far) else "ok", "message": text}
 
 
-def _refused(moves: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
-    """Return (material, batch) -> why borders were not carried to the batch by it, each reason once."""
-    found: dict[tuple[str, str], list[str]] = {}
-    for row in moves[moves["outcome"] == "refused"].to_dict("records"):
-        if pd.notna(row["reason"]) and row["bridge"]:
-            said = found.setdefault((str(row["bridge"]), str(row["batch_to"])), [])
-            text = f"from batch {row['batch_from']}: {row['reason']}"
-            said += [text] if text not in said else []
+@dataclass(frozen=True)
+class RefusedWay:
+    """A way from batch to batch that borders do not follow.
+
+    Attributes
+    ----------
+    panel, batch_from, batch_to, bridge
+        Of what, and by which material; "" where none is in both batches.
+    reasons
+        Why, each once.
+    """
+
+    panel: str
+    batch_from: str
+    batch_to: str
+    bridge: str
+    reasons: tuple[str, ...]
+
+    @property
+    def words(self) -> str:
+        """The first reasons, and how many more there are."""
+        more = f"; and {len(self.reasons) - _SHOWN} more" if len(self.reasons) > _SHOWN else ""
+        return REASONS_JOINED_BY.join(self.reasons[:_SHOWN]) + more
+
+
+def refused_ways(moves: pd.DataFrame) -> list[RefusedWay]:
+    """Return the ways that borders do not follow, in the order of the table.
+
+    Parameters
+    ----------
+    moves
+        Rows of BRIDGE_MOVES.
+    """
+    names = ["panel", "batch_from", "batch_to", "bridge"]
+    found = []
+    for key, own in moves.groupby(names, sort=False, dropna=False) if len(moves) else ():
+        texts = own.loc[own["outcome"] == "refused", "reason"].dropna().astype(str)
+        reasons = tuple(dict.fromkeys(one for text in texts for one in text.split(REASONS_JOINED_BY) if one))
+        if reasons:
+            panel, first, second, bridge = ("" if pd.isna(one) else str(one) for one in key)
+            found.append(RefusedWay(panel, first, second, bridge, reasons))
     return found

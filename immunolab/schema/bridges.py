@@ -15,6 +15,9 @@ BRIDGE_ERROR: Literal["bridge_error"] = "bridge_error"
 
 Bridging = Literal["report", "follow"]
 
+REASONS_JOINED_BY = "; "
+"""Between several reasons in one cell of bridge_moves and bridge_pairs."""
+
 CHART_LIMITS = ("centre", "low_2s", "high_2s", "low_3s", "high_3s")
 """Columns of a Levey-Jennings chart's lines."""
 

@@ -17,7 +17,7 @@ from immunolab.comparison.bridge_errors import FURTHER
 from immunolab.gating.following.bridge import BridgeRefused, followed
 from immunolab.gating.strategy import Strategy
 from immunolab.gating.tube_gates import TubeGates
-from immunolab.schema.bridges import BRIDGE_MOVES
+from immunolab.schema.bridges import BRIDGE_MOVES, REASONS_JOINED_BY
 from immunolab.study.batch_order import batches_in_order
 from immunolab.study.sheet import Sample, Study
 from immunolab.workflow.bridge_places import PanelPlaces
@@ -139,7 +139,9 @@ class _PanelBridges:
         ways = self.ways.between(first, sample.batch)
         way = next((one for one in ways if not one.reasons), None)
         if way is None or way.moves is None:
-            text = "; ".join(dict.fromkeys(reason for one in ways for reason in one.reasons[:MOST_REASONS]))
+            text = REASONS_JOINED_BY.join(
+                dict.fromkeys(reason for one in ways for reason in one.reasons[:MOST_REASONS])
+            )
             return gates, BridgeOutcome("refused", text)
         try:
             source, own = self._source(sample, first), gates.strategy

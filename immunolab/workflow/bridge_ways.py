@@ -21,6 +21,7 @@ from immunolab.gating.following.bridge_checks import (
 )
 from immunolab.gating.following.channel_move import ENOUGH
 from immunolab.gating.following.lone_bridge import lone_tubes
+from immunolab.schema.bridges import REASONS_JOINED_BY
 from immunolab.study.sheet import Sample
 from immunolab.workflow.bridge_places import SUBSETS, PanelPlaces, shares_of
 
@@ -161,7 +162,7 @@ class BridgeWays:
             "bridge": way.material,
             "outcome": "refused" if way.reasons else "followed",
         }
-        whole = common | {"marker": "", "population": "", "reason": "; ".join(way.reasons[:MOST_REASONS])}
+        whole = common | {"marker": "", "population": "", "reason": REASONS_JOINED_BY.join(way.reasons[:MOST_REASONS])}
         if way.moves is None:
             return [whole]
         rows = []
@@ -176,7 +177,7 @@ class BridgeWays:
                 row["outcome"], text = "refused", text or str(refusal)
             if said is not None:
                 row |= {"patients_move": said.move, "n_patients": said.n}
-            rows.append(row | {"reason": text or "; ".join(way.reasons[:MOST_REASONS]) or None})
+            rows.append(row | {"reason": text or REASONS_JOINED_BY.join(way.reasons[:MOST_REASONS]) or None})
         return rows or [whole] * bool(way.reasons)
 
 

@@ -71,7 +71,7 @@ def positives(gated: GatedEvents, *, apart: bool = False) -> dict[tuple[str, str
     found: dict[tuple[str, str], Median] = {}
     for (path, marker), (dimension, place) in stain_edges(gated).items():
         parent = path.rsplit("/", 1)[0]
-        key = f"{marker}+ of {parent.rsplit('/', 1)[-1] or ROOT}", marker
+        key = f"{marker}+ {parent.rsplit('/', 1)[-1] or ROOT}", marker
         if key in found or not np.isfinite(place):
             continue
         values = gated.block.axis(dimension)

@@ -9,10 +9,11 @@ import pandas as pd
 
 from immunolab.comparison.bridge_agreement import CONTRADICTED
 from immunolab.comparison.bridge_charts import outside
+from immunolab.results.bridge_checks import refused_ways
 from immunolab.results.findings.registry import registered
 from immunolab.results.run import Run
 
-_MOST = 6  # runs and reasons named; judgement, the tables have all
+_MOST = 6  # runs and pairs of batches named; judgement, the tables have all
 
 
 def bridge_concerns(run: Run) -> Iterator[tuple[Literal["quality", "confounding"], str]]:
@@ -23,14 +24,8 @@ def bridge_concerns(run: Run) -> Iterator[tuple[Literal["quality", "confounding"
     if far:
         more = f" and {len(far) - _MOST} more" if len(far) > _MOST else ""
         yield "quality", f"Bridging controls beyond 3 sd of their other runs: {'; '.join(far[:_MOST])}{more}."
-    refused = moves[moves["outcome"] == "refused"] if len(moves) else moves
-    ways = refused.drop_duplicates(["panel", "batch_from", "batch_to", "bridge"]) if len(refused) else refused
-    for row in ways.head(_MOST).to_dict("records"):
-        material, panel = (f" {row[name]}" if pd.notna(row[name]) and row[name] else "" for name in ("bridge", "panel"))
-        way = f"from batch {row['batch_from']} to {row['batch_to']}{f' in panel{panel}' if panel else ''}"
-        yield "confounding", f"Borders do not follow the bridging control{material} {way}: {row['reason']}."
-    if len(ways) > _MOST:
-        yield "confounding", f"Nor between {len(ways) - _MOST} more pairs of batches, which bridge_moves.csv has."
+    for text in _refused(moves):
+        yield "confounding", text
     yield from _contradicted(run)
     answers = run.table("bridge_shifts")
     wanted = {one.id for e in registered(run) for one in e.expanded() if one.role == "primary"}
@@ -38,6 +33,36 @@ def bridge_concerns(run: Run) -> Iterator[tuple[Literal["quality", "confounding"
         own = answers[answers["endpoint"].isin(wanted)] if answers["endpoint"].isin(wanted).any() else answers.head(1)
         for text in dict.fromkeys(own.loc[own["design"] == "visit equals batch", "answer"]):
             yield "confounding", str(text)
+
+
+def bridges_in_words(run: Run) -> list[str]:
+    """Return what became of borders that were to follow bridging controls, for who has just run a study.
+
+    Parameters
+    ----------
+    run
+        The finished run; one whose borders were not to follow gives nothing.
+    """
+    pairs = run.table("bridge_pairs")
+    if pairs.empty:
+        return []
+    lost = pairs[pairs["outcome"] == "refused"]
+    text = (
+        f"bridging control: borders followed for {len(pairs) - len(lost)} of {len(pairs)} changes of patients' shares"
+    )
+    said = [f"{text} (bridge_shifts.csv has them beside the uncorrected ones)" if len(lost) < len(pairs) else text]
+    return [*said, *_refused(run.table("bridge_moves"))]
+
+
+def _refused(moves: pd.DataFrame) -> Iterator[str]:
+    """Yield which batches borders are not carried between, and why, each reason once."""
+    ways = refused_ways(moves)
+    for way in ways[:_MOST]:
+        material, panel = (f" {name}" if name else "" for name in (way.bridge, way.panel))
+        between = f"from batch {way.batch_from} to {way.batch_to}{f' in panel{panel}' if panel else ''}"
+        yield f"Borders do not follow the bridging control{material} {between}: {way.words}."
+    if len(ways) > _MOST:
+        yield f"Nor between {len(ways) - _MOST} more pairs of batches, which bridge_moves.csv has."
 
 
 def _contradicted(run: Run) -> Iterator[tuple[Literal["confounding"], str]]:
