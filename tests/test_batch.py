@@ -215,7 +215,7 @@ def test_no_more_tasks_fly_than_memory_holds() -> None:
 def test_a_command_without_jobs_takes_the_cores_and_memory_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     monkeypatch.setattr("immunolab.workflow.demo.demo", lambda out, *, jobs: asked.append(jobs))
-    monkeypatch.setattr("immunolab.cli.studies._say_done", lambda found, page: 0)
+    monkeypatch.setattr("immunolab.cli.runs._say_done", lambda found, page: 0)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
     for gigabytes in (64, 3, 0):
         monkeypatch.setattr("immunolab.workflow.process._available_memory", lambda n=gigabytes: n << 30)

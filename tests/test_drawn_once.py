@@ -11,7 +11,8 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
-from immunolab.plots.style import drawn_once, figure, picture, save, style
+from immunolab.plots.figure_files import drawn_once, picture, save
+from immunolab.plots.style import figure, style
 
 _NUMBER = re.compile(r"-?\d+\.?\d*")
 

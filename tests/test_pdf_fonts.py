@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from immunolab.plots.figure_files import save
 from immunolab.plots.pdf_fonts import lean_fonts
-from immunolab.plots.style import figure, save, style
+from immunolab.plots.style import figure, style
 
 ttlib = pytest.importorskip("fontTools.ttLib")
 TEXT = "Treg, % of CD4+ T cells: 4.5 → 9.3 fi ffl é µ ≥ 25,000"

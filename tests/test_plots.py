@@ -38,6 +38,7 @@ from immunolab.plots.calendar import Calendar, dose_words, shade_words, stretche
 from immunolab.plots.change import ratio_decomposition, verdict_strip, waterfall
 from immunolab.plots.clinical import correlation, responders
 from immunolab.plots.drift import gate_drift
+from immunolab.plots.figure_files import png, save
 from immunolab.plots.gate_views import gate_views, read_views, save_views
 from immunolab.plots.gates import contact_page, contact_sheet, draw_contact_sheet
 from immunolab.plots.labels import EndpointLabel, label, labels
@@ -50,7 +51,7 @@ from immunolab.plots.patient_page import patient_page
 from immunolab.plots.png_file import png_file
 from immunolab.plots.quality import check_over_run
 from immunolab.plots.shifts import forest
-from immunolab.plots.style import ALARM, SMALL, SUBSET_COLOURS, colour, figure, fonts, png, save
+from immunolab.plots.style import ALARM, SMALL, SUBSET_COLOURS, colour, figure, fonts
 from immunolab.plots.trajectories import spaghetti, swimmer, visit_order
 
 LOGICLE = Logicle()

@@ -21,12 +21,13 @@ from immunolab.plots.clinical import group_strips
 from immunolab.plots.drift import gate_drift
 from immunolab.plots.estimation import SMALL_SIZE, PairedRows, changes, estimation_plot
 from immunolab.plots.events import survival_curve
+from immunolab.plots.figure_files import png, save
 from immunolab.plots.gate_views import save_views
 from immunolab.plots.landmark_drift import landmark_drift
 from immunolab.plots.names import apart, distinct, shortened
 from immunolab.plots.panels import course_panels, slope_panels
 from immunolab.plots.proportions import event_squares, responders_over_visits
-from immunolab.plots.style import figure, fonts, letters_without_font, png, save
+from immunolab.plots.style import figure, fonts, letters_without_font
 from immunolab.plots.trajectories import spaghetti, swimmer
 from immunolab.plots.values import log_ticks
 from immunolab.report.figure import ReportFigure, on_axes, write_figure

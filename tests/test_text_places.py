@@ -4,7 +4,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import RendererSVG
 
-from immunolab.plots.style import figure, fonts, save, style
+from immunolab.plots.figure_files import save
+from immunolab.plots.style import figure, fonts, style
 
 CHANGES = (
     {"fontsize": 12},

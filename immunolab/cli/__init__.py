@@ -7,22 +7,22 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from immunolab.cli import agreements, analyses, files, plans, reviews, studies
+from immunolab.cli import agreements, analyses, files, plans, reviews, runs, studies
 from immunolab.cli.words import INPUT_PROBLEM, PlainFormatter, say_error
 from immunolab.errors import ImmunolabError, Problem
 from immunolab.progress import quietly
 from immunolab.version import VERSION
 
 _COMMANDS = (  # in the order of the help
-    studies.add_demo,
+    runs.add_demo,
     studies.add_init,
     studies.add_check,
     plans.add_plan,
-    studies.add_run,
-    studies.add_status,
-    studies.add_report,
+    runs.add_run,
+    runs.add_status,
+    runs.add_report,
     reviews.add_review,
-    studies.add_export,
+    runs.add_export,
     files.add_qc,
     analyses.add_gate,
     analyses.add_cluster,
@@ -30,14 +30,14 @@ _COMMANDS = (  # in the order of the help
     analyses.add_expression,
     analyses.add_compare,
     agreements.add_agree,
-    studies.add_pool,
+    runs.add_pool,
     files.add_inspect,
     files.add_convert,
     analyses.add_methods,
     studies.add_trials,
     studies.add_simulate,
     files.add_deidentify,
-    studies.add_verify,
+    runs.add_verify,
     plans.add_audit,
 )
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from immunolab.cli.words import DONE, INPUT_PROBLEM, Subparsers, command, say, say_error
+from immunolab.cli.words import DONE, INPUT_PROBLEM, Subparsers, add_allow_code, command, say, say_error
 
 _STUDY = "study.yaml or its folder, on this machine"
 
@@ -30,7 +30,7 @@ def add_plan(commands: Subparsers) -> None:
     for one in (lock, check):
         words = "as run will have it (default: %(default)s)"
         one.add_argument("--definitions", choices=("default", "all"), default="default", help=words)
-        one.add_argument("--allow-code", action="store_true", help="run the Python file that methods_module names")
+        add_allow_code(one)
 
 
 def _now() -> str:

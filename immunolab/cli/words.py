@@ -49,6 +49,17 @@ def add_quiet(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="show no progress; results and errors stay")
 
 
+def add_allow_code(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--allow-code`` of the commands that read a study.
+
+    Parameters
+    ----------
+    parser
+        Of the command.
+    """
+    parser.add_argument("--allow-code", action="store_true", help="run the Python file that methods_module names")
+
+
 def at_least_one(text: str) -> int:
     """Return a whole number of at least 1, for argparse."""
     number = int(text) if text.strip().isdecimal() else 0

@@ -11,7 +11,7 @@ from immunolab.editor.editor import Editor
 from immunolab.events.tube import Tube
 from immunolab.gating.strategy import Memberships, Strategy
 from immunolab.gating.tubes import GatedTube
-from immunolab.plots.style import png
+from immunolab.plots.figure_files import png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

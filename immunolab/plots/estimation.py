@@ -15,11 +15,12 @@ import pandas as pd
 from scipy import stats
 
 from immunolab.comparison.scales import MULTIPLICATIVE
+from immunolab.plots.figure_files import settle
 from immunolab.plots.labels import folded, labels
 from immunolab.plots.names import LINE
 from immunolab.plots.numbers import scale_word
 from immunolab.plots.paired import name_lines, paired_lines
-from immunolab.plots.style import HALF, MM, NEUTRAL, SMALL, axes, colour, figure, settle, style
+from immunolab.plots.style import HALF, MM, NEUTRAL, SMALL, axes, colour, figure, style
 from immunolab.plots.values import log_ticks
 
 if TYPE_CHECKING:

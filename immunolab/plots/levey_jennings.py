@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from immunolab.plots.figure_files import png
 from immunolab.plots.names import name_ticks, shortened
-from immunolab.plots.style import ALARM, HALF, MM, NEUTRAL, SMALL, WIDTH, axes, figure, png, style
+from immunolab.plots.style import ALARM, HALF, MM, NEUTRAL, SMALL, WIDTH, axes, figure, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

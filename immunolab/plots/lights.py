@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from immunolab.plots.figure_files import png
 from immunolab.plots.gate_views import GateView
 from immunolab.plots.gates import draw_view, mark_axis
 from immunolab.plots.panel_canvas import Box, Page, Word, steps
-from immunolab.plots.style import ALARM, HALF, MM, NEUTRAL, png, style
+from immunolab.plots.style import ALARM, HALF, MM, NEUTRAL, style
 from immunolab.schema.flags import Check
 
 Array = NDArray[np.float64]

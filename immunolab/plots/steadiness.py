@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from immunolab.plots.style import ALARM, BATCH_COLOURS, MM, SMALL, WIDTH, axes, png, style
+from immunolab.plots.figure_files import png
+from immunolab.plots.style import ALARM, BATCH_COLOURS, MM, SMALL, WIDTH, axes, style
 from immunolab.quality.clean import removable
 from immunolab.quality.steadiness import LEAST_SHIFT, Steadiness
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from immunolab.plots.drawn_memory import free_drawn
+from immunolab.plots.figure_files import QUICK, picture
 from immunolab.plots.gate_views import read_views
 from immunolab.plots.gates import draw_contact_sheet
-from immunolab.plots.style import QUICK, picture
 from immunolab.results.run import Run
 from immunolab.schema.files import write_atomically
 from immunolab.study.sheet import Sample

@@ -11,17 +11,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from immunolab.plots.drawn_memory import free_drawn
-from immunolab.plots.style import (
-    FONT_NEEDED,
-    QUICK,
-    as_png,
-    drawn_once,
-    figure,
-    letters_without_font,
-    picture,
-    save,
-    style,
-)
+from immunolab.plots.figure_files import QUICK, drawn_once, picture, save
+from immunolab.plots.png_file import png_file
+from immunolab.plots.style import FONT_NEEDED, figure, letters_without_font, style
 from immunolab.results.run import Run
 from immunolab.schema.tables import declared
 
@@ -189,7 +181,7 @@ def _write_files(drawn: Figure, folder: Path, made: ReportFigure) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     for suffix in made.suffixes:
         if suffix == ".png":
-            (folder / f"{made.name}.png").write_bytes(as_png(pixels, dpi=_DPI))
+            (folder / f"{made.name}.png").write_bytes(png_file(pixels, _DPI))
         else:
             save(again, folder / f"{made.name}{suffix}")
     return embedded(pixels, _SMALLER) if made.on_page and ".png" in made.suffixes else ""

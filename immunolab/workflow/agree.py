@@ -14,8 +14,8 @@ import pandas as pd
 from immunolab.comparison.gating_agreement import gating_agreement
 from immunolab.errors import InputError, Problem
 from immunolab.plots.bland_altman import PANELS, agreement_overview, bland_altman_page
+from immunolab.plots.figure_files import png, save
 from immunolab.plots.numbers import number
-from immunolab.plots.style import png, save
 from immunolab.plots.two_gates import is_drawn, two_gates
 from immunolab.progress import progress
 from immunolab.report.agree_page import PagePicture, agree_page, in_words

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from immunolab.audit.log import AuditLog
 from immunolab.errors import InputError, Problem
+from immunolab.plots.figure_files import save
 from immunolab.plots.readers import readers_plot
-from immunolab.plots.style import save
 from immunolab.results.record import read_run
 from immunolab.review.readers import ReadersAgreement, readers_agreement
 from immunolab.schema.agreement import READERS

@@ -261,7 +261,8 @@ def _clusters_of(tube: MarkerEvents, found: Clusters) -> Labels:
 
 def _draw(found: Clusters, markers: Sequence[str], profiles: pd.DataFrame, options: ClusterOptions, out: Path) -> None:
     from immunolab.plots.clusters import SHOWN_EVENTS, map_plot, profile_plot
-    from immunolab.plots.style import HALF, WIDTH, figure, save
+    from immunolab.plots.figure_files import save
+    from immunolab.plots.style import HALF, WIDTH, figure
 
     fig = figure(WIDTH, max(0.22 * len(profiles) + 1.2, 2.0))  # inches: room for the words beside the colours
     profile_plot(profiles, markers, ax=fig.add_subplot())

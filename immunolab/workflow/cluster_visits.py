@@ -70,7 +70,8 @@ def compare_clusters(sizes: pd.DataFrame, samples: pd.DataFrame, out: Path, befo
         Visits.
     """
     from immunolab.plots.clusters import abundance_height, abundance_plot
-    from immunolab.plots.style import WIDTH, figure, save
+    from immunolab.plots.figure_files import save
+    from immunolab.plots.style import WIDTH, figure
 
     found = ABUNDANCE.write(
         cluster_abundance(sizes, samples, before=before, after=after), out / f"{ABUNDANCE.name}.csv"

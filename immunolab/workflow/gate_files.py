@@ -245,7 +245,8 @@ def _agreement(counts: pd.DataFrame, gated: Mapping[Path, GatedFile], out: Path)
     )
     AGREEMENT.write(table, out / "agreement.csv")
     from immunolab.plots.agreement import agreement_plot
-    from immunolab.plots.style import HALF, figure, save
+    from immunolab.plots.figure_files import save
+    from immunolab.plots.style import HALF, figure
 
     fig = figure(HALF, HALF * 0.8)
     agreement_plot(table, fig.add_subplot())

@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 
 from immunolab.errors import InputError, Problem, attempt
+from immunolab.plots.figure_files import save
 from immunolab.plots.pooling import pooling_height, pooling_plot
-from immunolab.plots.style import WIDTH, figure, save
+from immunolab.plots.style import WIDTH, figure
 from immunolab.report.verify_pool import NAME, SCHEMA, pool_outputs
 from immunolab.results.pooling import Different, PooledRuns, pool_runs
 from immunolab.results.record import RECORD, read_run
