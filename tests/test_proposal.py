@@ -184,3 +184,26 @@ def test_visits_of_a_trial_are_known_by_its_own_names() -> None:
     assert {(f.patient, f.visit) for f in read.files} == {
         (f"SIXTH{i:03d}", v) for i in range(3) for v in ("C1", "C3D8")
     }
+
+
+@pytest.mark.parametrize(
+    ("visits", "said"),
+    [
+        (("pre", "D28"), "  before: pre\n  after: D28\n"),
+        (("Baseline", "W2", "W10"), "  before: Baseline\n  after: W10\n"),
+        (("before", "treated"), "  before: before\n  after: treated\n"),
+        (("lying", "standing"), "#   before: \n"),
+    ],
+)
+def test_the_visits_to_compare_are_proposed_or_named_as_open(tmp_path: Path, visits, said, capsys) -> None:
+    """Pre and D28 were left open without a word, and check then complained of a 'baseline' that nobody had written."""
+    fcs = tmp_path / "fcs"
+    fcs.mkdir()
+    source = next(FILES.glob("*.fcs"))
+    for patient in ("P01", "P02"):
+        for visit in visits:
+            shutil.copy(source, fcs / f"{patient}_{visit}.fcs")
+    assert main(["init", str(tmp_path / "study"), "--fcs", str(fcs), "--names", "PATIENT_VISIT"]) == 0
+    assert said in (tmp_path / "study" / "study.yaml").read_text(encoding="utf-8")
+    left = "open: which visits are compared: comparison in study.yaml, of lying, standing"
+    assert (left in capsys.readouterr().out) == ("lying" in visits)

@@ -142,7 +142,10 @@ def back(value: float, scale: str) -> float:
     scale
         As for `scale_word`.
     """
-    return float(np.exp(value)) if scale in ("log_odds", "logit", "log") else float(value)
+    if scale not in ("log_odds", "logit", "log"):
+        return float(value)
+    with np.errstate(over="ignore"):
+        return float(np.exp(value))  # an open limit, as of few pairs adjusted for batch, is infinite
 
 
 def span(values: pd.Series) -> str:

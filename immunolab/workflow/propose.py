@@ -23,6 +23,7 @@ from immunolab.vocabulary.panel import resolve_channels
 _Layout = tuple[tuple[str, str], ...]  # name and label of each channel
 _COMPARED = 8  # files that a file with crossed labels is set beside: more say no more (judgement)
 _LISTED = 3  # files of one gap that are listed one by one, and the first of more
+_EARLIER = ("pre", "baseline", "bl", "base", "before", "screening")  # names of a visit before treatment
 _SUFFIXES = (".fcs", ".lmd")
 _SURFACE = "treg_th17_tfh_teff"
 _WORDS = {"treg_foxp3": "foxp3", "th_ics": "cytokines", "cytof": "mass", _SURFACE: "surface"}
@@ -89,7 +90,12 @@ def propose_study(folder: Path, fcs: Path, trial_id: str | None = None, *, names
         raise InputError(Problem(str(fcs), "", "no FCS file is in this folder", "files must end in .fcs or .lmd"))
     scan = _scan(fcs, found, trial, names)
     sheet, open_notes = _sheet(folder, scan)
-    texts = {"study.yaml": _study_text(folder, scan, trial, _trial_key(folder, trial_id)), "samples.csv": sheet}
+    before, after = _comparison(scan, trial)
+    visits = sorted({f.visit for f in scan.names.files if f.visit and not f.control})
+    if not before and len(visits) > 1:
+        open_notes.append(f"which visits are compared: comparison in study.yaml, of {', '.join(visits)}")
+    study = _study_text(folder, scan, (before, after), _trial_key(folder, trial_id))
+    texts = {"study.yaml": study, "samples.csv": sheet}
     for panel in scan.panels:
         texts[f"panels/{panel.name}.yaml"] = _panel_text(panel)
         texts[f"gating/{panel.strategy}.yaml"] = _strategy_text(panel.strategy)
@@ -250,8 +256,8 @@ def _row(folder: Path, scan: _Scan, named: NamedFile, sample_id: str) -> dict[st
     }
 
 
-def _study_text(folder: Path, scan: _Scan, trial: Trial | None, trial_key: str) -> str:
-    before, after = _comparison(scan, trial)
+def _study_text(folder: Path, scan: _Scan, comparison: tuple[str, str], trial_key: str) -> str:
+    before, after = comparison
     name = re.sub(r"[^\w\- ]", "_", folder.resolve().name) or "study"
     lines = [
         f"# Proposed from {len(scan.names.files)} FCS files. Check it, then: immunolab check, immunolab run.",
@@ -281,14 +287,19 @@ def _study_text(folder: Path, scan: _Scan, trial: Trial | None, trial_key: str) 
 
 
 def _comparison(scan: _Scan, trial: Trial | None) -> tuple[str, str]:
-    """Return what to compare: phases of a trial, else the visits with the smallest and largest number."""
+    """Return what to compare: phases of a trial, else the visits with the smallest and largest number.
+
+    A visit that is named as the earlier one (pre, baseline) comes before those with numbers, or before the only other.
+    """
     if trial is not None:
         return "baseline", "on_treatment"
     visits = {f.visit for f in scan.names.files if f.visit and not f.control}
-    if {v.lower() for v in visits} == {"pre", "post"}:
-        return next(v for v in visits if v.lower() == "pre"), next(v for v in visits if v.lower() == "post")
-    numbered = sorted((int(m.group()), v) for v in visits if (m := re.search(r"\d+", v)))
-    if len(numbered) < 2 or len(numbered) < len(visits):
+    earlier = [v for v in visits if v.lower() in _EARLIER]
+    later = visits - set(earlier)
+    numbered = sorted((int(m.group()), v) for v in later if (m := re.search(r"\d+", v)))
+    if len(earlier) == 1 and (len(later) == 1 or len(numbered) == len(later) > 0):
+        return earlier[0], numbered[-1][1] if numbered else later.pop()
+    if earlier or len(numbered) < 2 or len(numbered) < len(visits):
         return "", ""
     return numbered[0][1], numbered[-1][1]
 

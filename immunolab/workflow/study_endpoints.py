@@ -11,12 +11,19 @@ from immunolab.study.endpoints import Endpoint, PercentOfParent
 from immunolab.study.sheet import Study
 from immunolab.workflow.panels import PanelGates, read_channels
 
+# gates of the built-in strategies that clean a tube or lead to subsets: no answer about a patient
+_ON_THE_WAY = frozenset(
+    ("singlets", "viable", "leukocytes", "small_and_blasts", "small", "T_any_size", "lymphocytes", "not_T")
+    + ("mem_conv", "helper")
+)
+_FIRST = ("Treg", "Th17", "Tfh", "Teff", "Th")  # beginnings of the names that are reported first, in this order
+
 
 def study_endpoints(study: Study, panels: Mapping[str, PanelGates]) -> tuple[Endpoint, ...]:
     """Return what the study compares, one denominator each.
 
-    A study without a trial whose gates hold none of the default subsets compares every population
-    as percent of its parent.
+    A study without a trial whose gates hold none of the default subsets compares every population but those that lead
+    to others, as percent of its parent: regulatory and helper T cells first.
 
     Parameters
     ----------
@@ -28,10 +35,16 @@ def study_endpoints(study: Study, panels: Mapping[str, PanelGates]) -> tuple[End
     known = _population_names(study, panels)
     endpoints = study.endpoints
     if study.trial is None and known and not any(known.keys() & set(e.needs.populations[:1]) for e in endpoints):
-        endpoints = tuple(_percent_of_parent(name, parent) for name, parent in known.items() if parent != "root")
+        subsets = sorted((name for name in known if known[name] != "root" and name not in _ON_THE_WAY), key=_place)
+        endpoints = tuple(_percent_of_parent(name, known[name]) for name in subsets)
     absolute = any(s.lymphocytes_per_ul is not None for s in study.samples)
     beads = any(s.beads_per_tube is not None for s in study.samples)
     return with_companions(endpoints, absolute=absolute, beads=beads)
+
+
+def _place(name: str) -> int:
+    """Return where a population is reported: the sooner, the lower; others as the gates have them."""
+    return next((i for i, first in enumerate(_FIRST) if name.startswith(first)), len(_FIRST))
 
 
 def _population_names(study: Study, panels: Mapping[str, PanelGates]) -> dict[str, str]:
