@@ -205,5 +205,7 @@ def test_the_visits_to_compare_are_proposed_or_named_as_open(tmp_path: Path, vis
             shutil.copy(source, fcs / f"{patient}_{visit}.fcs")
     assert main(["init", str(tmp_path / "study"), "--fcs", str(fcs), "--names", "PATIENT_VISIT"]) == 0
     assert said in (tmp_path / "study" / "study.yaml").read_text(encoding="utf-8")
+    rows = (tmp_path / "study" / "samples.csv").read_text(encoding="utf-8").splitlines()
+    assert [row.split(",")[2] for row in rows if row.startswith("P01")] == list(visits)
     left = "open: which visits are compared: comparison in study.yaml, of lying, standing"
     assert (left in capsys.readouterr().out) == ("lying" in visits)

@@ -16,6 +16,7 @@ import pytest
 import immunolab as il
 from immunolab.cli import main
 from immunolab.errors import DataFileError, InputError
+from immunolab.exports.adam import adam_rows
 from immunolab.exports.codes import short_code, short_codes
 from immunolab.exports.population_strings import definition_string
 from immunolab.report.exports import export_problems
@@ -61,6 +62,21 @@ def test_changes_from_baseline_are_those_of_the_endpoints(run: Run, adam: pd.Dat
     analysed = adam[adam["ANL01FL"] == "Y"].groupby(["SUBJID", "ENDPOINT"]).size()
     assert (analysed == 2).all()
     assert set(analysed.index) == set(zip(pairs["patient_id"], pairs["endpoint"], strict=True))
+
+
+def test_without_a_trial_the_order_of_the_comparison_gives_changes(run: Run) -> None:
+    """A study without estimand ended in a KeyError, and pre behind D28, by the alphabet, gave no change."""
+    names = {"W0": "pre", "W10": "D28"}
+    samples = tuple(replace(s, visit=names[s.visit], study_day=None, date=None) for s in reversed(run.study.samples))
+    comparison = replace(run.study.comparison, before="pre", after="D28")
+    study = replace(run.study, trial=None, samples=samples, comparison=comparison)
+    endpoints = run.endpoints.drop(columns="compared_as").assign(study_day=np.nan)
+    tables = {**run.tables, "endpoints": endpoints.assign(visit=endpoints["visit"].map(names))}
+    tables["pairs"] = run.pairs.assign(visit_before="pre", visit_after="D28")
+    rows = adam_rows(replace(run, study=study, tables=tables))
+    later = rows[(rows["AVISIT"] == "D28") & rows["BASE"].notna() & rows["AVAL"].notna()]
+    assert len(later) > 10
+    np.testing.assert_allclose(later["CHG"], later["AVAL"] - later["BASE"])
 
 
 def test_parameters_have_codes_that_sas_takes_and_that_stay(adam: pd.DataFrame) -> None:

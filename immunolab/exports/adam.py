@@ -67,7 +67,8 @@ def adam_rows(run: Run) -> pd.DataFrame:
             "SAMPLEID": rows["sample_id"].fillna("").astype(str),
         }
     )
-    compared = rows["compared_as"].fillna("").astype(str)
+    planned = rows["compared_as"] if "compared_as" in rows else rows["visit"]  # without an estimand, as they are
+    compared = planned.fillna("").astype(str)
     before = rows["endpoint"].map(baselines(run)).fillna("")
     found["ABLFL"] = np.where((before != "") & (compared == before) & found["AVAL"].notna(), "Y", "")
     found["ANL01FL"] = np.where(_in_a_pair(run, rows, compared), "Y", "")

@@ -64,11 +64,15 @@ def study_id(run: Run) -> str:
 
 
 def visit_numbers(run: Run) -> dict[str, int]:
-    """Return the number of each visit: its place in the trial's calendar from 1; of others 101 and on, by study day."""
+    """Return the number of each visit: its place in the trial's calendar from 1; of others 101 and on.
+
+    Others are in the order of their study days; where one has no day, of the study's visits.
+    """
     trial = run.study.trial
     planned = list(trial.visit_names) if trial else []
-    seen = run.endpoints.groupby("visit")["study_day"].median().sort_values().index
-    others = [str(visit) for visit in seen if visit not in planned]
+    day = run.endpoints.groupby("visit")["study_day"].median().sort_values()
+    seen = [*(run.sampled_visits if day.isna().any() else ()), *map(str, day.index)]
+    others = [visit for visit in dict.fromkeys(seen) if visit not in planned]
     others += sorted({s.visit for s in run.study.samples} - {*planned, *others})
     return {v: n for n, v in enumerate(planned, start=1)} | {v: n for n, v in enumerate(others, start=101)}
 

@@ -140,12 +140,21 @@ class Study:
 
     @property
     def sampled_visits(self) -> tuple[str, ...]:
-        """Visits that have a sample of a patient, in calendar order as far as trial, study days or dates tell it."""
+        """Visits that have a sample of a patient, in calendar order as far as trial, study days or dates tell it.
+
+        Without those the compared visits are in the order of the comparison, and others as in the sheet.
+        """
         samples = self.of_patients
         if all(sample.date for sample in samples):
             samples = tuple(sorted(samples, key=lambda sample: sample.date or date.min))
         met = ((sample.patient_id, sample.visit, sample.study_day) for sample in samples)
-        return tuple(visits_in_order(met, self.trial.target_days if self.trial else {}))
+        found = visits_in_order(met, self.trial.target_days if self.trial else {})
+        told = self.trial or any(sample.date or sample.study_day is not None for sample in samples)
+        before, after = self.comparison.before, self.comparison.after
+        if not told and {before, after} <= set(found) and found.index(before) > found.index(after):
+            found.remove(before)
+            found.insert(found.index(after), before)
+        return tuple(found)
 
     @property
     def declared_visits(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from immunolab.study.file_names import NamedTube, header_names, names_of_others
 from immunolab.study.sheet import Sample, Study
 
 _MOST_CHANGES = 6  # lines: what is read before a run is started (judgement)
+_MOST_NAMED = 12  # patients named one by one, as on the first page of the report
 _KEY = ("$DATE", "$BTIM", "$ETIM", "$TOT")  # of one acquisition, with the cytometer
 
 
@@ -76,7 +77,8 @@ class StudyHeaders:
         sheet = self.study.sheet.name if self.study.sheet else ""
         hint = "look at the files' own dates with `immunolab inspect`; cells that were frozen: specimen frozen_pbmc"
         text = "dates in headers contradict the sheet, as where files were exchanged: "
-        lines = [Problem(sheet, "", f"{text}{one}", hint) for one in said]
+        more = f"; and {len(said) - _MOST_NAMED} more patients" if len(said) > _MOST_NAMED else ""
+        lines = [Problem(sheet, "", f"{text}{'; '.join(said[:_MOST_NAMED])}{more}", hint)] if said else []
         return [*lines, *([Problem(sheet, "", not_judged)] if not_judged else [])]
 
     def changes(self) -> list[Problem]:

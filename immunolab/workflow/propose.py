@@ -195,7 +195,8 @@ def _sheet(folder: Path, scan: _Scan) -> tuple[str, list[str]]:
     columns += ["control_of", "marker"] if controls else []
     homeless = [f.file for f in files_ if f.control and f not in controls]
     ids = _sample_ids(files_)
-    rows = [_row(folder, scan, f, ids[f.file]) for f in files_ if f.file not in homeless]
+    ordered = sorted(files_, key=lambda f: (f.control, f.patient, *_visit_place(f.visit)))  # W2 comes before W10
+    rows = [_row(folder, scan, f, ids[f.file]) for f in ordered if f.file not in homeless]
     gaps = [(name, "a control; the name does not say of what, add it with control_of") for name in homeless]
     notes = _by_gap(gaps + [(f.file, _gap(f)) for f in files_ if f.file in scan.names.unparsed])
     text = io.StringIO()
@@ -284,6 +285,12 @@ def _study_text(folder: Path, scan: _Scan, comparison: tuple[str, str], trial_ke
         "# outcomes: outcomes.csv            # patient_id, endpoint, date or study_day, status (event, censored)",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _visit_place(visit: str) -> tuple[bool, list[tuple[int, str]]]:
+    """Return where a visit comes by its name: named as the earlier one first, else by the numbers in it."""
+    parts = [(int(part) if part.isdigit() else -1, part) for part in re.split(r"(\d+)", visit) if part]
+    return visit.lower() not in _EARLIER, parts
 
 
 def _comparison(scan: _Scan, trial: Trial | None) -> tuple[str, str]:

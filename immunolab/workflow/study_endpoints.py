@@ -13,7 +13,18 @@ from immunolab.workflow.panels import PanelGates, read_channels
 
 # gates of the built-in strategies that clean a tube or lead to subsets: no answer about a patient
 _ON_THE_WAY = frozenset(
-    "singlets viable leukocytes small_and_blasts small T_any_size lymphocytes not_T mem_conv helper".split()
+    [
+        "singlets",
+        "viable",
+        "leukocytes",
+        "small_and_blasts",
+        "small",
+        "T_any_size",
+        "lymphocytes",
+        "not_T",
+        "mem_conv",
+        "helper",
+    ]
 )
 _FIRST = ("Treg", "Th17", "Tfh", "Teff", "Th")  # beginnings of the names that are reported first, in this order
 
