@@ -7,25 +7,18 @@ import importlib
 import re
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 
 import pytest
-from builders import REPOSITORY
+from source_trees import module_name, trees
 
 import immunolab
 
-PACKAGE = REPOSITORY / "immunolab"
 NOTHING = ("None", "NoReturn")
 
 
 @cache
 def _modules() -> dict[str, ast.Module]:
-    return {_name(path): ast.parse(path.read_text(encoding="utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}
-
-
-def _name(path: Path) -> str:
-    parts = path.relative_to(REPOSITORY).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+    return {module_name(path): tree for path, tree in trees().items()}
 
 
 def sections(doc: str) -> dict[str, str]:
@@ -117,15 +110,17 @@ def _shared_functions() -> Iterator[tuple[str, ast.FunctionDef]]:
                     yield f"{module}.{name}.{method}", own
 
 
+@cache
+def _classes() -> dict[str, ast.ClassDef]:
+    """Return the classes of the package by name, which means one thing (test_architecture)."""
+    found = (node for tree in _modules().values() for node in _definitions(tree).values())
+    return {node.name: node for node in found if isinstance(node, ast.ClassDef)}
+
+
 def _methods_of_bases(node: ast.ClassDef) -> set[str]:
     """Return the names of the methods that a class takes over from bases of the package, where they are described."""
-    bases = {ast.unparse(base) for base in node.bases}
-    found: set[str] = set()
-    for tree in _modules().values():
-        for name, base in _definitions(tree).items():
-            if name in bases and isinstance(base, ast.ClassDef):
-                found |= _definitions(base).keys() | _methods_of_bases(base)
-    return found
+    bases = [_classes()[name] for name in map(ast.unparse, node.bases) if name in _classes()]
+    return {method for base in bases for method in _definitions(base).keys() | _methods_of_bases(base)}
 
 
 def test_the_reading_of_a_docstring_sees_what_is_missing() -> None:

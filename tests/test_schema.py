@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from builders import REPOSITORY
+from source_trees import PACKAGE, trees
 
 from immunolab.schema import flags
 from immunolab.schema.cells import CLUSTERS, PROFILES
@@ -18,7 +18,6 @@ from immunolab.schema.flags import Check, Code, Flag, count_flags, flag, split
 from immunolab.schema.gating import COUNTS
 from immunolab.schema.tables import ALL, declared
 
-PACKAGE = REPOSITORY / "immunolab"
 FLAG_NAMES = {"flag", "flags", "words"}  # names that hold flags; what is assigned, appended or returned there is one
 FLAG_RECORDS = {"Cut", "Band", "Cloud", "Corner", "Region"}  # records of placement whose last texts are flags
 
@@ -85,12 +84,12 @@ def test_a_word_is_found_by_its_text_and_a_numbered_one_by_its_letter() -> None:
 def test_no_flag_is_spelled_in_the_code_without_being_declared() -> None:
     """Texts given to a flag: by keyword, in a record's flags, in a list or a name that holds flags."""
     undeclared = []
-    for path in sorted(PACKAGE.rglob("*.py")):
-        for line, word in _flag_texts(ast.parse(path.read_text())):
+    for path, tree in trees().items():
+        for line, word in _flag_texts(tree):
             try:
                 flag(word)
             except ValueError:
-                undeclared.append(f"{path.relative_to(PACKAGE)}:{line} {word}")
+                undeclared.append(f"{path}:{line} {word}")
     assert undeclared == []
 
 
