@@ -94,6 +94,34 @@ def test_what_a_panel_lacks_is_said_and_not_called() -> None:
     assert any("B" in note and "not assessed" in note for note in found.notes)
 
 
+# Counts per 10,000 of neutrophils and of lining cells of the airways in three lavages (Liao 2020, Nat Med 26:842), as
+# means of scanpy's clusters with CXCR1, and with FOXJ1 or KRT7, rounded
+_NEUTROPHIL = {
+    "FCGR3B": 42, "CXCR2": 5, "G0S2": 26, "CSF3R": 25, "CMTM2": 7, "S100A8": 365, "S100A9": 134, "TYROBP": 32,
+    "FCER1G": 35, "IFITM3": 260, "LST1": 6, "CD74": 4, "MNDA": 20, "CTSS": 7, "AIF1": 4,
+}  # fmt: skip
+_LINING = {
+    "KRT8": 16, "KRT18": 11, "KRT19": 40, "EPCAM": 2, "ELF3": 11, "CLDN4": 18, "SLPI": 231, "WFDC2": 60, "SOX4": 5,
+    "CST3": 8, "CD74": 18, "HLA-DRA": 3, "STMN1": 0.3, "CDK6": 0.2, "CD9": 7, "S100A10": 20, "IFITM3": 40, "NPM1": 3,
+}  # fmt: skip
+
+
+def test_cells_that_no_mononuclear_blood_cells_are_get_no_label_of_blood_and_are_said() -> None:
+    cells = drawn({"CD4_memory": 150, "Mono_CD14": 60, "other": 100})
+    rng, counts = np.random.default_rng(1), cells.X.toarray()
+    for rows, profile in ((slice(210, 260), _NEUTROPHIL), (slice(260, 310), _LINING)):
+        counts[rows, :-400] = 0
+        for gene, level in profile.items():
+            counts[rows, cells.var_names.get_loc(gene)] = rng.poisson(level * DEPTH / 1e4 * rng.gamma(2.0, 0.5, 50))
+    cells.X = csr_matrix(counts.astype(np.float32))
+    found = label_cells(interpret_cells(cells))
+    assert (lineage(found)[210:] == "unassigned").mean() >= 0.95
+    assert (lineage(found)[150:210] == "Mono").mean() >= 0.95
+    said = " ".join(found.notes)
+    assert "cells look like neutrophils, which have no label here" in said
+    assert "cells look like epithelial cells, which have no label here" in said
+
+
 def test_a_declared_sort_is_respected_but_for_cells_of_another_lineage() -> None:
     cells = drawn({"CD8_naive": 200, "B": 10})
     assert il.label(cells, population="CD8") is None

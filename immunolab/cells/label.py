@@ -16,10 +16,11 @@ from immunolab.cells.lineage import (
     Called,
     call_lineages,
     lineage_of_kinds,
+    said_beyond_blood,
     settle,
     shares_of,
 )
-from immunolab.cells.marker_model import KindFit, fit_kinds, marker_counts, missing_genes
+from immunolab.cells.marker_model import KindFit, fit_kinds, kinds_seen, marker_counts, missing_genes
 from immunolab.cells.protein_lineages import ProteinEvidence, lineage_evidence
 from immunolab.cells.proteins import ProteinGates
 from immunolab.cells.quality import CellQuality, check_cells
@@ -161,16 +162,16 @@ def _doubts(thresholds: pd.DataFrame) -> Iterator[str]:
 
 
 def _lineages(cells: AnnData, gates: ProteinGates, points: Array, passed: Mask, declared: Sorts, seed: int) -> _Calls:
-    kinds = possible_kinds(declared)
+    markers = marker_counts(cells) if has_genes(cells) else None
+    kinds = kinds_seen(possible_kinds(declared), markers.genes if markers else ())
     unknown, notes = frozenset(lineage_of_kinds(kinds)) - {UNASSIGNED}, list[str]()
-    if has_genes(cells):
-        markers = marker_counts(cells)
+    if markers:
         fit = fit_kinds(markers, kinds, seed=seed, learn=np.flatnonzero(passed))
         unknown, said = missing_genes(markers.genes)
         notes += said
     else:
         fit = KindFit(kinds, np.zeros((cells.n_obs, len(kinds))), np.full(len(kinds), 1 / len(kinds)))
-    by_protein = lineage_evidence(gates, kinds, passed, fit.evidence if has_genes(cells) else None)
+    by_protein = lineage_evidence(gates, kinds, passed, fit.evidence if markers else None)
     unknown = frozenset(lineage_of_kinds(kinds)) - {UNASSIGNED} if by_protein.withheld else unknown - by_protein.named
     if unknown and not by_protein.withheld:
         notes.append(f"{', '.join(sorted(unknown))}: next to no gene or protein of these was measured; not assessed")
@@ -180,8 +181,12 @@ def _lineages(cells: AnnData, gates: ProteinGates, points: Array, passed: Mask, 
     chance = settle(fit, neighbours, passed)
     chance, of_sorts = as_sorted(fit, chance, declared)
     notes += of_sorts
-    sources = [*(["genes"] if has_genes(cells) else []), *(["surface proteins"] if by_protein.used else [])]
-    notes += [*by_protein.notes, f"lineages are called by {' and '.join(sources) or 'nothing'}"]
+    sources = [*(["genes"] if markers else []), *(["surface proteins"] if by_protein.used else [])]
+    notes += [
+        *by_protein.notes,
+        *said_beyond_blood(chance, kinds, passed),
+        f"lineages are called by {' and '.join(sources) or 'nothing'}",
+    ]
     return _calls(call_lineages(chance, kinds, unknown - lineages_of(declared)), passed, fit, by_protein, *notes)
 
 

@@ -20,6 +20,7 @@ from immunolab.vocabulary.signatures import expected_levels
 _ROUNDS, _SETTLED = 12, 0.01  # of neighbours' evidence, and the largest mean change that ends them
 _LOCAL = 0.9  # share of the prior that neighbours give; the rest is the mixture's, so that no kind is ruled out
 _FLOOR = 0.002  # least prior of a kind among neighbours: a lone cell with ten times the evidence is not outvoted
+_SAID_FROM = 0.01  # share of cells of a kind without a label that is said: fewer are chance (judgement)
 SURE_LINEAGE = 0.5  # probability from which a cell has a lineage: more probable than not
 
 
@@ -99,6 +100,29 @@ def call_lineages(chance: Array, kinds: Sequence[str], unknown: Collection[str] 
     )
     known = found.labels != UNASSIGNED
     return replace(found, confidence=np.where(known, found.confidence, 0.0))
+
+
+def said_beyond_blood(chance: Array, kinds: Sequence[str], passed: NDArray[np.bool_]) -> list[str]:
+    """Return a line on each kind beyond blood that a hundredth of the cells look like and that has no label.
+
+    Parameters
+    ----------
+    chance
+        Cells x kinds.
+    kinds
+        Names of the columns.
+    passed
+        Cells that passed quality control.
+    """
+    table = expected_levels()
+    lineage = dict(zip(table.kinds, table.lineage, strict=True))
+    best = np.array(kinds)[chance.argmax(axis=1)]
+    lines = []
+    for kind, words in table.beyond_blood.items():
+        n = int(((best == kind) & (chance.max(axis=1) >= SURE_LINEAGE) & passed).sum())
+        if lineage[kind] == UNASSIGNED and n > _SAID_FROM * passed.sum():
+            lines.append(f"{n:,} cells look like {words}, which have no label here: {UNASSIGNED}")
+    return lines
 
 
 def shares_of(evidence: Array) -> Array:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immunolab.clustering.expression import Array
+from immunolab.clustering.names import UNASSIGNED
 from immunolab.events.cells import counts_of, gene_columns
 from immunolab.events.subsample import drawn_rows
 from immunolab.vocabulary.signatures import expected_levels
@@ -236,15 +237,36 @@ def missing_genes(found: Collection[str]) -> tuple[frozenset[str], list[str]]:
     """
     table = expected_levels()
     there = np.array([gene in set(found) for gene in table.genes])
-    notes = []
-    if there.sum() < _FEW_GENES * len(there):
-        notes.append(f"{there.sum()} of {len(there)} marker genes were measured; lineages are less sure in proportion")
-    lacking = []
     of_kind = np.array(["T" if name in ("CD4", "CD8") else name for name in table.lineage])
-    for lineage in dict.fromkeys(of_kind):
-        own = of_kind == lineage
-        level, others = table.levels[:, own].max(axis=1), np.sort(table.levels[:, ~own], axis=1)[:, -2]
-        speaks = there & (level >= _SPEAKS * others) & (level > table.levels.min())
-        if lineage != "unassigned" and speaks.sum() < _LEAST_GENES:
-            lacking.append(lineage)
-    return frozenset(lacking), notes
+    own = {lineage: _own_genes(of_kind == lineage) for lineage in dict.fromkeys(of_kind) if lineage != UNASSIGNED}
+    of_blood = ~np.any([_own_genes(np.array(table.kinds) == kind) for kind in table.beyond_blood], axis=0)
+    notes = []
+    measured, known = int((there & of_blood).sum()), int(of_blood.sum())
+    if measured < _FEW_GENES * known:
+        notes.append(f"{measured} of {known} marker genes were measured; lineages are less sure in proportion")
+    return frozenset(name for name, genes in own.items() if (genes & there).sum() < _LEAST_GENES), notes
+
+
+def kinds_seen(kinds: Sequence[str], found: Collection[str]) -> tuple[str, ...]:
+    """Return the kinds without those beyond blood that next to no gene measured is of.
+
+    Parameters
+    ----------
+    kinds
+        As `marker_levels.yaml` names them.
+    found
+        Symbols measured.
+    """
+    table = expected_levels()
+    there = np.array([gene in set(found) for gene in table.genes])
+    unseen = {
+        kind for kind in table.beyond_blood if (_own_genes(np.array(table.kinds) == kind) & there).sum() < _LEAST_GENES
+    }
+    return tuple(kind for kind in kinds if kind not in unseen)
+
+
+def _own_genes(own: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the genes of the table that some kinds have well above all others but one."""
+    levels = expected_levels().levels
+    level, others = levels[:, own].max(axis=1), np.sort(levels[:, ~own], axis=1)[:, -2]
+    return np.asarray((level >= _SPEAKS * others) & (level > levels.min()))

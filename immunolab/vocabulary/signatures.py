@@ -31,6 +31,7 @@ class _MarkerLevels:
     schema: str
     levels: tuple[float, ...]
     kinds: dict[str, str]
+    beyond_blood: dict[str, str]
     genes: dict[str, str]
 
 
@@ -42,6 +43,8 @@ class ExpectedLevels:
     ----------
     kinds, lineage
         Names of the kinds, and the lineage that each is called by.
+    beyond_blood
+        In words, by kind: those that no mononuclear cells of blood are.
     genes
         Symbols.
     levels
@@ -50,6 +53,7 @@ class ExpectedLevels:
 
     kinds: tuple[str, ...]
     lineage: tuple[str, ...]
+    beyond_blood: Mapping[str, str]
     genes: tuple[str, ...]
     levels: NDArray[np.float64]
 
@@ -101,7 +105,11 @@ def expected_levels() -> ExpectedLevels:
     file = build(_MarkerLevels, read_package_yaml("immunolab.vocabulary", "marker_levels.yaml"))
     digits = np.array([[int(digit) for digit in row] for row in file.genes.values()])
     return ExpectedLevels(
-        tuple(file.kinds), tuple(file.kinds.values()), tuple(file.genes), np.array(file.levels)[digits]
+        tuple(file.kinds),
+        tuple(file.kinds.values()),
+        file.beyond_blood,
+        tuple(file.genes),
+        np.array(file.levels)[digits],
     )
 
 
