@@ -16,7 +16,7 @@ from immunolab.results.findings.concerns import concerns
 from immunolab.schema.flags import Check
 from immunolab.schema.gating import QUALITY
 from immunolab.study.sample import Sample
-from immunolab.workflow.across_tubes import _days_contradicted
+from immunolab.workflow.across_tubes import _days_contradicted, _named_otherwise
 from immunolab.workflow.check import check_study
 
 FIRST = date(2024, 3, 4)
@@ -129,3 +129,37 @@ def test_check_says_it_before_the_run(tmp_path: Path) -> None:
     assert "P03 (W0 acquired 4 days after W10, a later visit)" in said[0]
     (study / "samples.csv").write_text(sheet.replace("tube0", "t").replace("tube1", "tube0").replace(",t.", ",tube1."))
     assert "P01 (W0 acquired 1 day after W10" in "".join(check_study(study).notes)
+
+
+def test_the_first_page_names_files_that_name_another_visit_and_tubes_like_another_patients(tmp_path: Path) -> None:
+    """Files of two visits of one patient exchanged: `check` had a note, the report's first page not a word."""
+    from immunolab.quality.acquisition import TubeHeader
+
+    run = report_fixture.finished_run(out=tmp_path)
+    first, second = (s for s in run.study.samples if s.patient_id == run.study.samples[0].patient_id)
+    turned = {first.sample_id: second, second.sample_id: first}
+    tubes = [replace(s, file=turned.get(s.sample_id, s).file) for s in run.study.samples]
+    names = {s.sample_id: turned.get(s.sample_id, s) for s in tubes}
+    headers = [
+        TubeHeader(s.sample_id, s.panel, s.batch, s.date, {"$FIL": f"{names[s.sample_id].sample_id}.fcs"})
+        for s in tubes
+    ]
+    rows = _named_otherwise(tubes, headers)
+    assert len(_named_otherwise(run.study.samples, headers[:0] + [replace(h, text={}) for h in headers])) == 0
+    assert list(rows["message"]) == [
+        "its file name and its header name visit W10, the sheet W0",
+        "its file name and its header name visit W0, the sheet W10",
+    ]
+    two = [{"patient_id": a, "nearest_patient": b, "suspected": "yes"} for a, b in (("P2", "P4"), ("P4", "P2"))]
+    identity = pd.DataFrame([*two, {"patient_id": "P5", "nearest_patient": "P6", "suspected": "no"}])
+    tables = {**run.tables, "quality": pd.concat([run.quality, rows], ignore_index=True), "identity": identity}
+    said = [one.text for one in first_screen(replace(run, tables=tables), [])["urgent"]]
+    name = first.patient_id
+    assert (
+        f"Files that name another patient or visit than the sheet: {name} W0 (its file name and its header name"
+        in said[0]
+    )
+    assert said[1] == (
+        "In what visits hardly change, tubes look like another patient's, as where two files were exchanged: "
+        "P2 and P4. They are compared as labelled."
+    )

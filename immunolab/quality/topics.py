@@ -31,7 +31,7 @@ TOPICS: Mapping[str, tuple[Check, ...]] = {
         Check.PROTEIN_COUNTS,
     ),
     "staining": (Check.EXCHANGED, Check.ABSENT_STAIN, Check.ABSENT_POPULATION),
-    "patient": (Check.IDENTITY, Check.ACQUIRED_ORDER, Check.ACQUIRED_EARLY),
+    "patient": (Check.IDENTITY, Check.NAMED_OTHER, Check.ACQUIRED_ORDER, Check.ACQUIRED_EARLY),
     "bridge": (Check.BRIDGE, Check.BRIDGE_REFUSED),
     "file": (Check.HEADER, Check.FILE_NOTE, Check.GATE),
 }

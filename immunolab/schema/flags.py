@@ -239,6 +239,11 @@ class Check(DeclaredWord):
         "days by which the header's date contradicts the order of the patient's visits: files may be exchanged",
     )
     ACQUIRED_EARLY = "acquired_early", "doubtful", "the header's date is days before that of the blood in the sheet"
+    NAMED_OTHER = (
+        "named_other",
+        "doubtful",
+        "the file's name or header names another patient or visit of the sheet: files may be exchanged",
+    )
 
     BRIDGE = "bridge", "doubtful", "farthest of a bridging control's charts from its other runs, sd"
     BRIDGE_REFUSED = "bridge_refused", "doubtful", "reasons for which borders do not follow a bridging control's tube"

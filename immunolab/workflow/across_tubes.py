@@ -16,7 +16,9 @@ from immunolab.results.across_tubes import Apply, across_checks, across_tables
 from immunolab.results.bridge_checks import bridge_checks
 from immunolab.results.run import Run
 from immunolab.schema.across_tubes import ACQUISITIONS
+from immunolab.schema.flags import Check
 from immunolab.schema.gating import QUALITY
+from immunolab.study.file_names import NamedTube, header_names, names_of_others
 from immunolab.study.sheet import Sample, Study
 from immunolab.workflow.store import Store
 
@@ -66,7 +68,8 @@ def checks_across_tubes(
         Staining, identity and those of bridging controls, by name.
     """
     bridges = QUALITY.frame(list(bridge_checks(tables)))
-    others = [QUALITY.frame(across_checks(tables)), _days_contradicted(study, tubes, headers), bridges]
+    sheet = [_days_contradicted(study, tubes, headers), _named_otherwise(tubes, headers)]
+    others = [QUALITY.frame(across_checks(tables)), *sheet, bridges]
     parts = [frame for frame in (_beside_others(quality, tubes), *others) if len(frame)]
     return QUALITY.check(pd.concat(parts, ignore_index=True)) if parts else quality
 
@@ -76,6 +79,26 @@ def _days_contradicted(study: Study, tubes: Sequence[Sample], headers: Sequence[
     days = [header_date(one.text.get("$DATE", "")) for one in headers]
     found, _ = contradicted_days(list(zip(tubes, days, strict=True)), study.declared_visits)
     return QUALITY.frame([one.row for one in found])
+
+
+def _named_otherwise(tubes: Sequence[Sample], headers: Sequence[TubeHeader]) -> pd.DataFrame:
+    """Return the checks of tubes whose file or header names another patient or visit of the sheet."""
+    named = [
+        NamedTube(s.sample_id, s.patient_id, s.visit, s.file.name, header_names(one.text))
+        for s, one in zip(tubes, headers, strict=True)
+        if s.patient_id and not s.bridge and not s.control_of
+    ]
+    said: dict[str, dict[str, list[str]]] = {}  # sample_id -> whom it names -> where
+    for sample_id, text in names_of_others(named):
+        where, _, whom = text.partition(":")[0].partition(" names ")
+        said.setdefault(sample_id, {}).setdefault(whom, []).append(where)
+    row = {"check": Check.NAMED_OTHER.value, "status": "warn"}
+    return QUALITY.frame([row | {"sample_id": one, "message": _naming(found)} for one, found in said.items()])
+
+
+def _naming(found: Mapping[str, Sequence[str]]) -> str:
+    """Return ``its file name and its header name visit W10, the sheet W0``."""
+    return "; ".join(f"{' and '.join(where)} name{'s'[len(where) - 1 :]} {whom}" for whom, where in found.items())
 
 
 def _beside_others(quality: pd.DataFrame, tubes: Sequence[Sample]) -> pd.DataFrame:

@@ -10,24 +10,22 @@ import pandas as pd
 
 from immunolab.comparison.estimate import ALPHA
 from immunolab.comparison.visit_design import design_sentences
-from immunolab.quality.acquired_order import who_contradicts
 from immunolab.quality.batch_drift import drift_sentences
 from immunolab.results.findings.absences import LEFT, patients_of
 from immunolab.results.findings.bridges import bridge_concerns
 from immunolab.results.findings.by_readers import override_sentences
 from immunolab.results.findings.checks import calendar_warnings, tube_warnings
+from immunolab.results.findings.exchanges import MOST_NAMED, exchange_concerns
 from immunolab.results.findings.registry import registered
 from immunolab.results.findings.words import capital, endpoint_name, listed, present
 from immunolab.results.run import Run, in_cohort
 from immunolab.results.sentences import direction
 from immunolab.schema.flags import Check, Code, Flag, split
-from immunolab.study.sample import files_twice
 from immunolab.study.timeline import visits_out_of_order
 
 Kind = Literal[
     "death", "withdrawal", "event", "harm", "control", "confounding", "numbers", "quality", "exchange", "deviation"
 ]
-_MOST_NAMED = 12  # patients named one by one in a sentence; judgement: more are counted
 
 _OFF_VISIT = (Check.OUT_OF_WINDOW, Check.OUT_OF_PHASE, Check.DOSED_AT_BASELINE)
 
@@ -115,7 +113,7 @@ def _kind(event: str) -> Kind:
 
 
 def _patients(rows: pd.DataFrame) -> str:
-    if len(rows) > _MOST_NAMED:
+    if len(rows) > MOST_NAMED:
         return f"days {int(rows['study_day'].min())} to {int(rows['study_day'].max())}"
     return ", ".join(f"{r.patient_id} (day {int(r.study_day)})" for r in rows.itertuples())
 
@@ -263,43 +261,14 @@ def _quality(run: Run) -> Iterator[tuple[Kind, str]]:
     yield from (("quality", f"{text}.") for text in drift_sentences(run.drift))
     others_than_batch = run.design[run.design["factor"] != "batch"]  # batch is said with the tests that it concerns
     yield from (("confounding", f"{text}.") for text in design_sentences(others_than_batch))
-    yield from _same_files(run)
-    yield from _contradicted(run)
+    yield from exchange_concerns(run)
     yield from _calendar(run, own)
-
-
-def _same_files(run: Run) -> Iterator[tuple[Kind, str]]:
-    """Yield the visits that have one file."""
-    if found := files_twice(run.samples):
-        more = f"; and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
-        said = "; ".join(found[:_MOST_NAMED]) + more
-        yield "quality", f"One file is given to several patients or visits, which then differ in nothing: {said}."
-
-
-def _contradicted(run: Run) -> Iterator[tuple[Kind, str]]:
-    """Yield the patients whose files have dates that the sheet does not allow."""
-    rows = run.quality[run.quality["check"].isin((Check.ACQUIRED_ORDER, Check.ACQUIRED_EARLY))]
-    visits = {sample.sample_id: (sample.patient_id, sample.visit) for sample in run.samples}
-    found = who_contradicts(
-        (*visits[row.sample_id], str(row.check), float(row.value), str(row.message))
-        for row in rows.itertuples()
-        if row.sample_id in visits
-    )
-    if found:
-        more = f"; and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
-        yield (
-            "exchange",
-            "Dates in the files contradict the sheet, as where two files were exchanged: "
-            f"{'; '.join(found[:_MOST_NAMED])}{more}. They are compared as labelled.",
-        )
 
 
 def _calendar(run: Run, own: Sequence[str]) -> Iterator[tuple[Kind, str]]:
     """Yield patients whose visits and days differ in order, samples off their visit, and how many are off in all."""
     if turned := visits_out_of_order(run.study.trial, run.samples):
-        said = "; ".join(turned[:_MOST_NAMED]) + (
-            f"; and {len(turned) - _MOST_NAMED} more" * (len(turned) > _MOST_NAMED)
-        )
+        said = "; ".join(turned[:MOST_NAMED]) + (f"; and {len(turned) - MOST_NAMED} more" * (len(turned) > MOST_NAMED))
         yield (
             "exchange",
             f"Visits and days are in different orders, as where labels were exchanged: {said}. "
@@ -325,5 +294,5 @@ def _controls_too(ids: list[str]) -> str:
 
 
 def _some(ids: list[str]) -> str:
-    more = len(ids) - _MOST_NAMED
-    return ", ".join(ids) if more <= 0 else f"{', '.join(ids[:_MOST_NAMED])} and {more} more"
+    more = len(ids) - MOST_NAMED
+    return ", ".join(ids) if more <= 0 else f"{', '.join(ids[:MOST_NAMED])} and {more} more"
