@@ -86,6 +86,6 @@ def test_a_folder_of_cells_has_a_hash_among_the_inputs(tmp_path: Path, monkeypat
     study = Study("s", tmp_path, tmp_path / "study.yaml", None, (sample,), {}, PlannedComparison(), ())
     monkeypatch.setattr(Store, "cached", lambda *names: folder)  # labelled before
     monkeypatch.setattr(label_cells, "_read", lambda path: label_cells.CellTables())
-    found = label_cells.study_cells(study, Store(tmp_path), lambda study, sample: {})
+    found = label_cells.study_cells(study, Store(tmp_path))
     whole = hashlib.sha256(json.dumps({"X/0.0": hashlib.sha256(b"counts").hexdigest()}).encode()).hexdigest()
     assert found.hashes == {"P01_cells": whole}

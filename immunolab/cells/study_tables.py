@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,7 +70,6 @@ def cell_tables(
     study: Study,
     samples: Sequence[Sample],
     cells: AnnData,
-    place: Callable[[Study, Sample], dict[str, Any]],
     *,
     seed: int = 0,
 ) -> CellTables:
@@ -89,8 +88,6 @@ def cell_tables(
         Those that the cells are of.
     cells
         All their cells together; ``obs["sample_id"]`` names the sample.
-    place
-        Gives a sample's patient, visit and phase columns.
     seed
         Of every random draw.
     """
@@ -110,7 +107,7 @@ def cell_tables(
             response_row(population, table, sample.sample_id, endpoint=endpoint, signature=signature)
             for (endpoint, population, signature), table in further.items()
         ]
-        rows += [{**place(study, sample), "modality": "single_cell", **row} for row in own]
+        rows += [{**study.place_of(sample), "modality": "single_cell", **row} for row in own]
     expression, untested = _expression(study, samples, cells, found)
     return CellTables(
         COUNTS.check(counts),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from immunolab.input_files import is_there
 from immunolab.schema.clinical import PHASES
@@ -207,6 +208,23 @@ class Study:
     def timeline_of(self, sample: Sample) -> Timeline:
         """Return a sample's study day, phase, days since the last dose and place in the cycle."""
         return timeline(self.trial, sample, self.doses)
+
+    def place_of(self, sample: Sample) -> dict[str, Any]:
+        """Return the first columns of a row of the table ``endpoints``: whose sample it is, and when it was taken."""
+        found, named = self.timeline_of(sample), self.comparison
+        free = {named.before: "baseline", named.after: "on_treatment"}  # phases of a study without a trial
+        return {
+            "sample_id": sample.sample_id,
+            "patient_id": sample.patient_id,
+            "cohort": sample.cohort or None,
+            "visit": sample.visit,
+            "study_day": found.study_day,
+            "days_since_last_dose": found.days_since_last_dose,
+            "phase": found.phase or ("" if self.trial else free.get(sample.visit, "")) or None,
+            "cycle_state": found.cycle_state,
+            "cycle": found.cycle,
+            "batch": sample.batch or None,
+        }
 
     def contrast_of(self, endpoint: Endpoint) -> Contrast | None:
         """Return the visits (before, after) an endpoint is compared at, or None when it has none.

@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,6 @@ class StudyCells:
 def study_cells(
     study: Study,
     store: Store,
-    place: Callable[[Study, Sample], dict[str, Any]],
     *,
     seed: int = 0,
     force: bool = False,
@@ -67,8 +66,6 @@ def study_cells(
         The study.
     store
         Its output folder.
-    place
-        Gives a sample's patient, visit and phase columns.
     seed
         Of every random draw.
     force
@@ -81,7 +78,7 @@ def study_cells(
         return StudyCells()
     contents = {s.sample_id: input_sha256(s.file) for s in samples if s.file.exists()}
     flow = any(s.modality != "single_cell" and not s.control_of for s in study.samples)
-    where = [place(study, s) | {"sample": s.sample_id, "file": s.file.name, "sorted": s.sorted_as} for s in samples]
+    where = [study.place_of(s) | {"sample": s.sample_id, "file": s.file.name, "sorted": s.sorted_as} for s in samples]
     chosen = study.single_cells
     parts = {
         "files": contents,
@@ -103,7 +100,7 @@ def study_cells(
         sound = tuple(replace(s, file=Path(os.path.abspath(s.file))) for s in sound)
         if chosen.reference:
             study = replace(study, single_cells=replace(chosen, reference=Path(os.path.abspath(chosen.reference))))
-    (labelled,) = spread(_labelled, [_LabelJob(study, sound, contents, place, seed)])
+    (labelled,) = spread(_labelled, [_LabelJob(study, sound, contents, seed)])
     failures = {name: Failure("read", error.message, error.hint) for name, error in (unread | labelled.unread).items()}
     if labelled.tables is None:
         return StudyCells(failures=failures)
@@ -122,7 +119,6 @@ class _LabelJob:
     study: Study
     samples: tuple[Sample, ...]
     contents: Mapping[str, str]
-    place: Callable[[Study, Sample], dict[str, Any]]
     seed: int
 
 
@@ -144,7 +140,7 @@ def _labelled(job: _LabelJob) -> _Labelled:
         return _Labelled(None, unread)
     kept = [s for s in job.samples if s.sample_id in cells]
     try:
-        tables = cell_tables(job.study, kept, join_cells(list(cells.values())), job.place, seed=job.seed)
+        tables = cell_tables(job.study, kept, join_cells(list(cells.values())), seed=job.seed)
     except InputError as error:  # of the reference: the study's tubes are not lost with it
         why = DataFileError("; ".join(p.message for p in error.problems), str(job.study.single_cells.reference or ""))
         return _Labelled(None, unread | dict.fromkeys((s.sample_id for s in kept), why))

@@ -107,9 +107,7 @@ def quantify(
     held = _held(store, done, tables["counts"])
     bridges = bridge_values(study, done, endpoints, held)
     rows = _flow_rows(study, store, [s for s in done if not (s.stimulation or s.bridge)], endpoints, tables, held)
-    differences, stimulation = stimulated_values(
-        study, endpoints, stimulated_tubes(done, held, tables["thresholds"]), place_of
-    )
+    differences, stimulation = stimulated_values(study, endpoints, stimulated_tubes(done, held, tables["thresholds"]))
     rows, tables = [*rows, *differences], tables | stimulation_tables(stimulation)
     if cells.rows:
         by = {s.sample_id: s.modality for s in study.samples}
@@ -176,7 +174,7 @@ def _flow_rows(
         elif "gate_low" in value:
             parent = str(value["parent"] or LYMPHOCYTES)
             value["gate_scope"] = scopes[sample.sample_id].of(str(value["population"]), parent)
-        rows.append(place_of(study, sample) | value)
+        rows.append(study.place_of(sample) | value)
     return rows
 
 
@@ -267,34 +265,6 @@ def _gate_errors(table: pd.DataFrame) -> dict[str, dict[tuple[str, str], float]]
     for sample, name, parent, error in zip(*(table[c].tolist() for c in INTERVALS.names), strict=True):
         found.setdefault(sample, {})[name, parent] = error
     return found
-
-
-def place_of(study: Study, sample: Sample) -> dict[str, Any]:
-    """Return the columns that say whose row of the endpoint table a sample is, and when it was taken.
-
-    Parameters
-    ----------
-    study, sample
-        A study and one of its samples.
-    """
-    found = study.timeline_of(sample)
-    return {
-        "sample_id": sample.sample_id,
-        "patient_id": sample.patient_id,
-        "cohort": sample.cohort or None,
-        "visit": sample.visit,
-        "study_day": found.study_day,
-        "days_since_last_dose": found.days_since_last_dose,
-        "phase": found.phase or ("" if study.trial else _phase_of(study, sample)) or None,
-        "cycle_state": found.cycle_state,
-        "cycle": found.cycle,
-        "batch": sample.batch or None,
-    }
-
-
-def _phase_of(study: Study, sample: Sample) -> str:
-    names = {study.comparison.before: "baseline", study.comparison.after: "on_treatment"}
-    return names.get(sample.visit, "")
 
 
 def _failure_rows(study: Study, failures: Mapping[str, Failure]) -> list[dict[str, Any]]:

@@ -28,16 +28,17 @@ from immunolab.workflow.label_cells import StudyCells, study_cells
 from immunolab.workflow.night_log import logged_run, night_log
 from immunolab.workflow.panels import PanelGates, read_panels
 from immunolab.workflow.plan import PlanInPlace, content_of, plan_in_place, with_plan
-from immunolab.workflow.quantify import place_of, quantify
+from immunolab.workflow.quantify import quantify
 from immunolab.workflow.remote import mirrored
 from immunolab.workflow.run_state import RunState
+from immunolab.workflow.run_value import clinic_tables, finished_run, scale_tables
 from immunolab.workflow.spread import SpreadWork
 from immunolab.workflow.store import RUN_LOG, Store, folder_fault, is_folder_fault
 from immunolab.workflow.study_endpoints import study_endpoints
 from immunolab.workflow.tubes import RunOptions, TubeResults, TubeSteps
 from immunolab.workflow.unmeasured import Unmeasured, panel_names, unmeasured
 from immunolab.workflow.workers import kept_workers
-from immunolab.workflow.write import clinic_tables, finished_run, scale_tables, write_results
+from immunolab.workflow.write import write_results
 
 log = logging.getLogger("immunolab")
 
@@ -180,7 +181,7 @@ def _steps(
     endpoints = study_endpoints(study, panels)
     tubes = TubeSteps(study, store, panels, options, population_pairs(endpoints), overrides).run()
     with night.step("cells") if "cells" in night.state.planned else nullcontext():
-        cells = study_cells(study, store, place_of, seed=options.seed, force=options.force, spread=spread)
+        cells = study_cells(study, store, seed=options.seed, force=options.force, spread=spread)
     if cells.kept:
         log.info("single cells kept: nothing they depend on has changed")
     failures = {**tubes.failures, **cells.failures}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,10 +66,7 @@ def stimulated_tubes(
 
 
 def stimulated_values(
-    study: Study,
-    endpoints: Sequence[Endpoint],
-    tubes: StimulatedTubes,
-    place: Callable[[Study, Sample], dict[str, Any]],
+    study: Study, endpoints: Sequence[Endpoint], tubes: StimulatedTubes
 ) -> tuple[list[dict[str, Any]], pd.DataFrame]:
     """Return rows of the endpoint table, and rows of `STIMULATION`.
 
@@ -81,12 +78,10 @@ def stimulated_values(
         What is compared; those of other statistics are passed over.
     tubes
         As `stimulated_tubes` gives them.
-    place
-        Gives the columns of a sample, see `quantify.place_of`.
     """
     asked = [endpoint for endpoint in endpoints if isinstance(endpoint, StimulatedMinusUnstimulated)]
     pairs = {endpoint.id: list(_pairs(endpoint, tubes)) for endpoint in asked}
-    found = [(one, place(study, one.sample)) for own in pairs.values() for one in own]
+    found = [(one, study.place_of(one.sample)) for own in pairs.values() for one in own]
     declared = study.comparison.between_tubes
     rows = pd.DataFrame([_row(one, where) for one, where in found])
     replicates = {name: _replicates(own) for name, own in pairs.items()}
