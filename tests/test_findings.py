@@ -20,6 +20,7 @@ from immunolab.results.findings.concerns import concerns
 from immunolab.results.findings.counted import response_finding, survival_finding
 from immunolab.results.findings.events import not_counted
 from immunolab.results.findings.groups import group_finding
+from immunolab.results.findings.implausible import implausible_values
 from immunolab.results.findings.paired import visit_change
 from immunolab.results.findings.unmeasured import unmeasured_finding
 from immunolab.results.findings.words import amount
@@ -152,6 +153,21 @@ def test_a_change_adjusted_for_batch_says_so_where_single_patients_may_show_anot
     assert "; mean ratio adjusted for batch 1.49, 95 % interval" in adjusted
     plain = visit_change(run, "SLE", endpoint, _shift(**row, method="paired t, logit (+0.5)"))
     assert "; mean ratio 1.49, 95 % interval" in plain
+
+
+def test_a_compared_share_outside_what_blood_has_is_named_with_its_value(run):
+    """One patient without Treg (0.45 %) turned a clear rise into none, and the first page said nothing of it."""
+    endpoint = run.pairs.loc[run.pairs["shift"].notna(), "endpoint"].iloc[0]
+    rows = run.endpoints.copy()
+    own = rows[(rows["endpoint"] == endpoint) & rows["value"].notna() & (rows["visit"] == "W10")]
+    rows.loc[own.index[0], ["value", "flag"]] = [0.4542, "drift;out_of_range"]
+    changed = having(run, endpoints=rows)
+    cohort, name = own["cohort"].iloc[0], own["patient_id"].iloc[0]
+    said = list(implausible_values(changed, cohort, endpoint))
+    assert said == [
+        f"A share outside what adult blood has is compared all the same: {name} at W10 (0.45 %). Look at the gates."
+    ]
+    assert list(implausible_values(run, cohort, endpoint)) == []
 
 
 def test_a_response_of_several_levels_says_which_and_how_many_reach_the_higher_ones(run):

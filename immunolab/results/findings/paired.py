@@ -14,6 +14,7 @@ from immunolab.plots.numbers import back, bracket, number, p_text, scale_word
 from immunolab.results.findings.absences import lacking, patients_of
 from immunolab.results.findings.finding import EndpointFinding, Verdict
 from immunolab.results.findings.gates import gate_doubts
+from immunolab.results.findings.implausible import implausible_values
 from immunolab.results.findings.words import (
     DIRECTION_WORDS,
     amount,
@@ -64,7 +65,7 @@ def paired_finding(run: Run, cohort: str, endpoint: Endpoint, row: pd.Series) ->
         of=len(patients_of(run, cohort)),
         missing=lacking(run, cohort, endpoint.id),
         statistics=statistics(row),
-        beside=tuple(_contradictions(row)),
+        beside=(*_contradictions(row), *implausible_values(run, cohort, endpoint.id)),
     )
 
 
