@@ -91,6 +91,10 @@ def test_places_of_bad_events_and_of_the_clock_are_those_planted(steady: Tube) -
     assert copied["time_set_back"].y is not None
     gap = viewed(planted.gap(steady, np.random.default_rng(1)))["time_gap"].counts
     assert np.diff(np.flatnonzero(gap.any(axis=1))).max() > 5  # bins of Time without an event
+    shuffled = planted.gap(steady, np.random.default_rng(1)).take(np.random.default_rng(2).permutation(20_000))
+    view = viewed(shuffled)["time_gap"]
+    assert view.x.label == "place in order of Time, events"
+    assert np.array_equal(view.counts, gap)
 
 
 def test_the_border_parts_the_dead_from_the_living() -> None:
@@ -143,7 +147,8 @@ def test_a_runs_page_has_the_views_of_its_tubes_and_the_values_beside_the_others
     assert second.startswith("number of events acquired: P01_W0 in red among ")
     page = (tmp_path / LIGHTS_PAGE).read_text()
     assert page.count("<li><span") == 1  # the keyword has no picture
-    assert "</span> left after compensation</figcaption>" in page
+    said = '</span> left after compensation <span class="do">Look at that day&#39;s single-stained controls of the pair'
+    assert said in page
 
 
 def test_stains_patients_and_bridges_are_drawn_beside_the_other_tubes(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from immunolab.plots.event_bins import bin_values
 from immunolab.plots.gate_views import BINS, GateView
 from immunolab.plots.scales import DisplayScale, ticks_of, whole_scale
 from immunolab.quality.cell_shares import Kinds, dye_cofactor, pulse_channels, scatter_channel
+from immunolab.quality.clock import read_clock
 from immunolab.quality.repeated_events import copies
 from immunolab.quality.residual_spillover import pairs_uncompensated, unstained
 from immunolab.quality.rows import Row
@@ -194,22 +195,24 @@ def _in_file(tube: Tube, row: Row, bad: NDArray[np.bool_], of: str) -> Iterator[
     yield from _view(tube, row, [(_places(tube), np.flatnonzero(bad).astype(np.float64))], of=of)
 
 
-def _places(tube: Tube) -> DisplayScale:
+def _places(tube: Tube, where: str = "in the file") -> DisplayScale:
     end = float(tube.n_events)
-    return DisplayScale("place in the file, events", 0.0, end, *ticks_of(Identity(), 0.0, end))
+    return DisplayScale(f"place {where}, events", 0.0, end, *ticks_of(Identity(), 0.0, end))
 
 
 def _clock(tube: Tube, _: Kinds, row: Row) -> Iterator[GateView]:
-    """Yield Time over the file: a jump is a pause, a fall a clock set back, a flat part one that stood still."""
-    at = time_row(tube)
-    if at is None:
+    """Yield Time over the run: a jump is a pause, a fall a clock set back, a flat part one that stood still."""
+    at, clock = time_row(tube), read_clock(tube)
+    if at is None or clock is None:
         return
     rows = np.linspace(0, tube.n_events - 1, min(tube.n_events, _MOST_OF_CLOCK)).astype(np.intp)
-    times = tube.columns[at, rows].astype(np.float64)
+    shuffled = clock.order is not None  # pauses were looked for in the order of Time
+    times = tube.columns[at, rows if clock.order is None else clock.order[rows]].astype(np.float64)
+    places = _places(tube, "in order of Time" if shuffled else "in the file")
     low, high = float(times.min()), float(times.max())
     high = high if high > low else low + 1.0
     scale = DisplayScale(tube.channels[at].name, low, high, *ticks_of(Identity(), low, high))
-    yield from _view(tube, row, [(_places(tube), rows.astype(np.float64)), (scale, times)])
+    yield from _view(tube, row, [(places, rows.astype(np.float64)), (scale, times)])
 
 
 _MAKERS: Mapping[Check, Callable[[Tube, Kinds, Row], Iterator[GateView]]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ _DPI = 150  # of a picture on a page: sharp where two stand side by side
 _WIDTH, _HEIGHT = HALF / MM, 58.0  # mm: half a page's width, so that two stand side by side
 _BOX = Box(17.0, 12.0, _WIDTH - 23.0, _HEIGHT - 18.0)
 _PALE, _OTHERS = "#D5DEE6", "#9AA5AF"  # the tube's own events, and the other tubes
+_ROOM_RIGHT = 0.6  # share of the axis up to which a limit's words go right of its line
 _BINS = 60  # of a histogram beside others: 1,500 events have 25 a bin
 _KEY = {  # what the red line is
     Check.DEAD: "red: dead are right of it",
@@ -132,7 +134,10 @@ def among_png(value: float, others: Sequence[float], limit: float | None, label:
     page.dots.append((np.column_stack([x[1 : 1 + len(others)], heights]), _OTHERS))
     if limit is not None:
         page.line(np.array([(x[-1], _BOX.bottom), (x[-1], _BOX.top)]), NEUTRAL, 0.9)
-        page.write(Word(f"limit {limit:,.6g}", float(x[-1]) + 0.8, _BOX.top - 2.0, backed=True), within=30.0)
+        text, up = f"limit {limit:,.6g}", _BOX.top - 2.0
+        goes_right = shares[-1] < _ROOM_RIGHT
+        word = Word(text, float(x[-1]) + 0.8, up, backed=True)
+        page.write(word if goes_right else replace(word, x=float(x[-1]) - 0.8, across="right"), within=30.0)
     page.line(np.array([(x[0], _BOX.bottom), (x[0], _BOX.bottom + 0.86 * _BOX.height)]), ALARM, 1.8)
     _frame(page)
     ticks, words = _ticks(low, high, on_log)

@@ -56,7 +56,7 @@ def draw_steadiness(tube: Tube, found: Steadiness, *, ax: Axes | None = None) ->
         ax.axhline(limit, color="#777777", linewidth=0.6, linestyle=":")
     _mark_off(ax, found, edges)
     ax.set_xlabel(word)
-    ax.xaxis.set_major_formatter("{x:,.6g}")
+    ax.xaxis.set_major_formatter("{x:,.10g}")
     ax.set_ylabel("level of each channel,\nSD of a population")
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=SMALL, frameon=False, title="move most",
               title_fontsize=SMALL)  # fmt: skip

@@ -71,7 +71,8 @@ def check_gates(sample_id: str, left_out: Sequence[str]) -> list[Row]:
 def _events_row(tube: Tube) -> Row:
     n = tube.n_events
     status = "fail" if n == 0 else "warn" if n < _FEWEST_EVENTS else "ok"
-    return row(tube, Check.EVENTS, n, _FEWEST_EVENTS, status, f"{n} events acquired")
+    few = f", fewer than {_FEWEST_EVENTS:,}" if n < _FEWEST_EVENTS else ""
+    return row(tube, Check.EVENTS, n, _FEWEST_EVENTS, status, f"{n:,} events acquired{few}")
 
 
 def _finite_row(tube: Tube) -> Row:

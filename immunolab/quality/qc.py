@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,15 @@ from immunolab.errors import ImmunolabError, InputError, Problem, nearest
 from immunolab.events.tube import Tube
 from immunolab.loaders.fcs.read import read_fcs
 from immunolab.progress import progress
+from immunolab.quality.advice import advice
 from immunolab.quality.among_tubes import beside_others
 from immunolab.quality.cell_shares import Kinds, cell_kinds
 from immunolab.quality.clean import removed_rows, without
 from immunolab.quality.events import check_events
 from immunolab.quality.rows import Row
 from immunolab.quality.steadiness import Steadiness, steadiness
-from immunolab.quality.topics import TOPICS, light, worst
+from immunolab.quality.topics import ORDER, TOPICS, light, worst
+from immunolab.quality.worst_first import is_shared, lit_rows, told_rows, worst_first
 from immunolab.schema.flags import Check
 from immunolab.schema.gating import QUALITY, REMOVED_STRETCHES
 from immunolab.vocabulary.panel import read_panel
@@ -29,9 +32,6 @@ from immunolab.vocabulary.panel import read_panel
 Source = Tube | str | Path
 LIGHTS = {"ok": "#2E7D32", "warn": "#F9A825", "fail": "#C62828"}  # green, amber, red; each has a sign of its own too
 SIGNS = {"ok": "●", "warn": "▲", "fail": "✖", "": "–"}
-_ORDER = {"fail": 0, "warn": 1, "ok": 2}
-_SHARED = 0.5  # of all tubes: a check that warns in more of them says little of a single one (judgement)
-_FEWEST_SHARED = 4  # tubes that such a check warns in: of fewer each is looked at by itself (judgement)
 _MOST_SHOWN = 60  # tubes that a notebook shows; the table has all
 
 
@@ -52,6 +52,34 @@ class Looked:
     cleaned: Tube
     kinds: Kinds
     checks: Sequence[Row]
+
+
+@dataclass(frozen=True)
+class FoundKind:
+    """What was found, in one or many tubes.
+
+    Attributes
+    ----------
+    check, status
+        Name of the check, and the worst it came to.
+    samples
+        The tubes it was found in, the worst first.
+    message
+        What it is in the first of them.
+    is_shared
+        Whether those are more than half of all, so that it says little of a single one.
+    """
+
+    check: str
+    status: str
+    samples: tuple[str, ...]
+    message: str
+    is_shared: bool
+
+    @property
+    def advice(self) -> str:
+        """What to do about it."""
+        return advice(self.check, self.status)
 
 
 @dataclass(frozen=True)
@@ -82,7 +110,7 @@ class TubeQuality:
         """
         rows: list[Row] = [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
         cut = REMOVED_STRETCHES.empty() if removed is None else removed
-        return cls(QUALITY.frame(_worst_first(rows)), cut)
+        return cls(QUALITY.frame(worst_first(rows)), cut)
 
     @property
     def samples(self) -> list[str]:
@@ -101,18 +129,22 @@ class TubeQuality:
         table = pd.DataFrame.from_dict(rows, orient="index", columns=list(TOPICS))
         return table.loc[:, (table != "").any(axis=0)]
 
+    @cached_property
+    def kinds(self) -> list[FoundKind]:
+        """What was found, the worst first, then what most tubes have."""
+        told = told_rows(self.table)
+        found = [self._kind(str(check), own) for check, own in told.groupby("check", sort=False)]
+        return sorted(found, key=lambda kind: (ORDER[kind.status], -len(kind.samples)))
+
+    def _kind(self, check: str, own: pd.DataFrame) -> FoundKind:
+        samples = tuple(dict.fromkeys(own["sample_id"]))
+        most = is_shared(len(samples), len(self))
+        return FoundKind(check, worst(list(own["status"])), samples, str(own["message"].iloc[0]), most)
+
     @property
     def shared(self) -> list[str]:
         """The checks that warn in more than half of the tubes, and in four at least, with how many of all."""
-        found: dict[str, set[str]] = {}
-        for sample, check, status in zip(*(self.table[name] for name in ("sample_id", "check", "status")), strict=True):
-            if light(str(check), str(status)) != "ok":
-                found.setdefault(str(check), set()).add(str(sample))
-        return [
-            f"{check} ({len(own)} of {len(self)} tubes)"
-            for check, own in found.items()
-            if len(own) >= _FEWEST_SHARED and len(own) > _SHARED * len(self)
-        ]
+        return [f"{one.check} ({len(one.samples)} of {len(self)} tubes)" for one in self.kinds if one.is_shared]
 
     def warnings(self, sample_id: str) -> pd.DataFrame:
         """Return the checks of a tube that warn or fail, the worst first.
@@ -131,9 +163,17 @@ class TubeQuality:
             raise InputError(
                 Problem("", sample_id, "no tube of this name was checked", nearest(sample_id, self.samples))
             )
-        own = self.table[self.table["sample_id"] == sample_id]
-        shown = [light(str(c), str(s)) != "ok" for c, s in zip(own["check"], own["status"], strict=True)]
-        return own[shown]
+        return lit_rows(self.table[self.table["sample_id"] == sample_id])
+
+    def told(self, sample_id: str) -> pd.DataFrame:
+        """Return what a reader is told of a tube: its `warnings`, a fault of the run once where it was cut.
+
+        Parameters
+        ----------
+        sample_id
+            One of `samples`.
+        """
+        return told_rows(self.warnings(sample_id))
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -234,24 +274,12 @@ def checked(
         removed += removed_rows(cleaned)
         if looked is not None:
             looked(Looked(tube, found, cleaned, events, checks))
-    return TubeQuality(QUALITY.frame(_worst_first(beside_others(rows, kinds))), REMOVED_STRETCHES.frame(removed))
+    return TubeQuality(QUALITY.frame(worst_first(beside_others(rows, kinds))), REMOVED_STRETCHES.frame(removed))
 
 
 def _unread(name: str, error: ImmunolabError) -> Row:
     known: Row = {"sample_id": name, "check": Check.HEADER.value, "value": None, "limit": None}
     return {**known, "status": "fail", "message": f"cannot be read: {error.message}", "channel": None}
-
-
-def _worst_first(rows: Sequence[Row]) -> list[Row]:
-    """Return rows with the worst tube first, by its failures, then its warnings; of a tube the worst check first."""
-    bad: dict[str, list[int]] = {}
-    for row in rows:
-        counts = bad.setdefault(str(row["sample_id"]), [0, 0, 0])
-        counts[_ORDER[light(str(row["check"]), str(row["status"]))]] -= 1
-    place = {name: i for i, name in enumerate(sorted(bad, key=lambda name: bad[name][:2]))}
-    return sorted(
-        rows, key=lambda row: (place[str(row["sample_id"])], _ORDER[light(str(row["check"]), str(row["status"]))])
-    )
 
 
 def _sources(given: Any) -> list[Source]:

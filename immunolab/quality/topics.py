@@ -41,6 +41,8 @@ SEEN_IN_RUN = frozenset({Check.STEADINESS, Check.SLOW_DRIFT, Check.FLOW_RATE, Ch
 """Checks that the picture of a tube's run shows, all of them together."""
 
 _STATUSES = ("ok", "warn", "fail")  # from best to worst
+ORDER = {"fail": 0, "warn": 1, "ok": 2}
+"""Place of a status in a table that has the worst first."""
 
 
 def worst(statuses: Sequence[str]) -> str:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from typing import Any
 
+from immunolab.quality.advice import advice
 from immunolab.quality.qc import SIGNS, TubeQuality
 from immunolab.quality.topics import SEEN_IN_RUN, worst
 from immunolab.report.document import document, place_name
-from immunolab.report.light_pictures import LightPicture, LightPictures
+from immunolab.report.light_pictures import LightPictures
 from immunolab.version import VERSION
 
 LIGHTS_PAGE = "quality.html"
 """Name of the page, in the folder of `immunolab qc` and beside a run's report."""
 _WORDS = {"ok": "ok", "warn": "look at it", "fail": "do not use as it is", "": "not checked"}
+_NAMED = 3  # tubes that a kind of fault names
 MEANINGS: Mapping[str, Any] = {"words": _WORDS, "signs": SIGNS}
 """What the templates name lights by."""
 
@@ -27,7 +30,7 @@ def qc_page(
     *,
     more_ok: int = 0,
     more: str = "",
-    shared: Sequence[str] = (),
+    whole: TubeQuality | None = None,
     links: Mapping[str, str] | None = None,
 ) -> str:
     """Return the page as HTML text; every text from outside is escaped.
@@ -42,8 +45,8 @@ def qc_page(
         What was checked, in words.
     more_ok, more
         Tubes without a warning that are not among them, and words on tubes that are left out.
-    shared
-        Checks that warn in more than half of all tubes, in words.
+    whole
+        The checks of all tubes, where the page has the worst alone.
     links
         Picture of each tube's gates, relative to the page, by sample_id.
     """
@@ -51,7 +54,7 @@ def qc_page(
         **light_rows(found, pictures, more_ok=more_ok),
         "title": title,
         "more": more,
-        "shared": shared,
+        "kinds": _kinds(whole or found, set(found.samples)),
         "links": links or {},
         "version": VERSION,
     }
@@ -72,27 +75,65 @@ def light_rows(found: TubeQuality, pictures: LightPictures | None, *, more_ok: i
     return {"tubes": tubes, "topics": list(lights.columns), "counts": counts | {"ok": counts["ok"] + more_ok}}
 
 
+@dataclass(frozen=True)
+class Said:
+    """What a reader is told of a check.
+
+    Attributes
+    ----------
+    status, check, message
+        As quality.csv has them.
+    """
+
+    status: str
+    check: str
+    message: str
+
+    @property
+    def advice(self) -> str:
+        """What to do about it."""
+        return advice(self.check, self.status)
+
+
+def _kinds(whole: TubeQuality, shown: AbstractSet[str]) -> list[dict[str, Any]]:
+    """Return what was found in all tubes, with the worst of those that the page has."""
+    return [
+        {
+            "status": kind.status,
+            "name": kind.check.replace("_", " "),
+            "n": len(kind.samples),
+            "of": len(whole),
+            "is_shared": kind.is_shared,
+            "tubes": [(name, place_name("tube", name)) for name in kind.samples if name in shown][:_NAMED],
+            "advice": kind.advice,
+        }
+        for kind in whole.kinds
+    ]
+
+
 def _tube(found: TubeQuality, sample: str, lights: list[str], pictures: LightPictures | None) -> dict[str, Any]:
-    warned = found.warnings(sample)
+    warned = found.told(sample)
     own = found.table[found.table["sample_id"] == sample]
     events = own.loc[own["check"] == "events", "value"]
     seen = list(pictures.of(sample, warned)) if pictures else []
     drawn = {check for check, _ in seen}
-    by_png: dict[bytes, LightPicture] = {}
-    for _, one in seen:  # two checks of one channel have one picture
-        known = by_png.get(one.png)
-        by_png[one.png] = one if known is None else replace(known, caption=f"{known.caption}; {one.caption}")
+    by_png: dict[bytes, dict[str, Any]] = {}
+    for check, one in seen:  # two checks of one channel have one picture
+        shown = {**vars(one), "png": b64encode(one.png).decode(), "advice": advice(check, one.status)}
+        known = by_png.setdefault(one.png, shown)
+        if known is not shown:
+            known["caption"] += f"; {one.caption}"
     course = pictures.course(sample) if pictures else None
-    said = [(str(row["status"]), str(row["message"]), str(row["check"])) for row in warned.to_dict("records")]
+    said = [Said(*(str(row[name]) for name in ("status", "check", "message"))) for row in warned.to_dict("records")]
     return {
         "id": place_name("tube", sample),
         "name": sample,
         "status": worst([status for status in lights if status]),
         "lights": lights,
         "events": f"{int(events.iloc[0]):,}" if len(events) else "",
-        "said": [(status, text) for status, text, _ in said],
-        "in_words": [(status, text) for status, text, check in said if check not in drawn],
-        "pictures": [{**vars(one), "png": b64encode(one.png).decode()} for one in by_png.values()],
-        "unsteady": any(check in SEEN_IN_RUN for _, _, check in said),
+        "said": said,
+        "in_words": [one for one in said if one.check not in drawn],
+        "pictures": list(by_png.values()),
+        "unsteady": any(one.check in SEEN_IN_RUN for one in said),
         "course": b64encode(course).decode() if course else "",
     }

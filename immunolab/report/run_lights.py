@@ -66,7 +66,7 @@ def write_lights(run: Run) -> None:
         run.study.name,
         more_ok=_sound(run),
         more=more,
-        shared=_shared(run),
+        whole=TubeQuality.of(tube_checks(run)),
         links=_gates(run, found.samples),
     )
     write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
@@ -74,9 +74,9 @@ def write_lights(run: Run) -> None:
 
 def _worst(run: Run, most: int) -> TubeQuality:
     """Return the checks of the worst tubes among those to look at."""
-    checks = tube_checks(run)
-    found = TubeQuality.of(checks[checks["sample_id"].isin(tube_warnings(run)["sample_id"])])
-    return TubeQuality(found.table[found.table["sample_id"].isin(found.samples[:most])])
+    found, warned = TubeQuality.of(tube_checks(run)), set(tube_warnings(run)["sample_id"])
+    shown = [sample for sample in found.samples if sample in warned][:most]
+    return TubeQuality(found.table[found.table["sample_id"].isin(shown)])
 
 
 def _sound(run: Run) -> int:

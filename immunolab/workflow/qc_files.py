@@ -15,6 +15,9 @@ from immunolab.report.qc_page import LIGHTS_PAGE, qc_page
 from immunolab.schema.files import write_atomically
 from immunolab.schema.gating import QUALITY, REMOVED_STRETCHES
 
+_MOST_LINES = 20  # tubes that the terminal names: what is seen without scrolling (judgement)
+_MOST_KINDS = 8  # of faults that it says what to do about
+
 
 def qc_files(files: Sequence[str | Path], out: str | Path, *, panel: str | Path | None = None) -> TubeQuality:
     """Check FCS files; write ``quality.csv``, ``removed_stretches.csv`` and ``quality.html``.
@@ -55,25 +58,49 @@ def qc_files(files: Sequence[str | Path], out: str | Path, *, panel: str | Path 
         raise InputError(Problem(str(folder), "", f"cannot be made: {error.strerror}", "name another folder")) from None
     QUALITY.write(found.table, folder / "quality.csv")
     REMOVED_STRETCHES.write(found.removed, folder / "removed_stretches.csv")
-    text = qc_page(found, pictures, f"{len(found)} tube{'' if len(found) == 1 else 's'}", shared=found.shared)
+    text = qc_page(found, pictures, _tubes(len(found)))
     write_atomically(folder / LIGHTS_PAGE, lambda part: part.write_text(text, encoding="utf-8"))
     return found
 
 
 def qc_text(found: TubeQuality) -> str:
-    """Return the tubes that warn or fail, the worst first, a line a tube.
+    """Return the worst tubes, a line a tube, what most tubes have in one line, and what to do about each kind of fault.
 
     Parameters
     ----------
     found
         As `qc_files` returns.
     """
-    lines = []
+    common = {kind.check for kind in found.kinds if kind.is_shared and kind.status != "fail"}
+    lines, alike, warned = [], 0, 0
     for sample in found.samples:
-        warned = found.warnings(sample)
-        if len(warned):
-            more = f" (and {len(warned) - 1} more)" if len(warned) > 1 else ""
-            lines.append(f"{warned['status'].iloc[0]}  {sample}: {warned['message'].iloc[0]}{more}")
-    sound = len(found) - len(lines)
-    shared = [f"in more than half of the tubes: {', '.join(found.shared)}"] if found.shared else []
-    return "\n".join([*lines, *shared, f"{sound} of {len(found)} tubes without a warning"])
+        told = found.told(sample)
+        own = told[~told["check"].isin(common)]
+        warned += bool(len(told))
+        alike += bool(len(told)) and not len(own)
+        if len(own):
+            more = f" (and {len(told) - 1} more)" if len(told) > 1 else ""
+            lines.append(f"{own['status'].iloc[0]}  {sample}: {own['message'].iloc[0]}{more}")
+    shown = lines[:_MOST_LINES]
+    if len(lines) > len(shown):
+        shown.append(f"and {len(lines) - len(shown)} more tubes to look at, on the page")
+    for kind in (one for one in found.kinds if one.check in common):
+        shown.append(
+            f"in {len(kind.samples)} of {len(found)} tubes  {kind.check}, as {kind.samples[0]}: {kind.message}"
+        )
+    if alike:
+        shown.append(f"{_tubes(alike)} with nothing else")
+    return "\n".join([*shown, f"{len(found) - warned} of {len(found)} tubes without a warning", *_what_to_do(found)])
+
+
+def _what_to_do(found: TubeQuality) -> list[str]:
+    """Return a line for each kind of fault, the worst first."""
+    kinds = found.kinds[:_MOST_KINDS]
+    return [
+        f"{'what to do: ' if not i else '            '}{kind.check} ({_tubes(len(kind.samples))}): {kind.advice}"
+        for i, kind in enumerate(kinds)
+    ]
+
+
+def _tubes(n: int) -> str:
+    return f"{n} tube{'' if n == 1 else 's'}"

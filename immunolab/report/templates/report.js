@@ -79,7 +79,7 @@
 
   for (const table of document.querySelectorAll("table")) {
     sortable(table);
-    tools(table);
+    if (table.id !== "found") tools(table);
   }
 
   // The exact number behind a rounded one, where the pointer is.
