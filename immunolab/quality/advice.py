@@ -50,6 +50,7 @@ ADVICE: Mapping[Check, str] = {
     Check.ABSENT_STAIN: _STAIN,
     Check.ABSENT_POPULATION: _STAIN,
     Check.IDENTITY: "Compare the labels of this tube and of the other patient's; leave it out until that is settled.",
+    Check.NAMED_OTHER: "Compare the sheet's row with the file's name and header: another tube's file may be given.",
     Check.ACQUIRED_ORDER: _DATES,
     Check.ACQUIRED_EARLY: _DATES,
     Check.BRIDGE: "Look at this control's vial, antibody lots and cytometer settings of that day before its batch.",
