@@ -13,7 +13,7 @@ from immunolab.cells.lineage import share_of
 from immunolab.cells.population_tree import definition_of, parents_of
 from immunolab.cells.reference import label_by_reference
 from immunolab.errors import InputError, Problem
-from immunolab.events.cells import STORED, check_anndata
+from immunolab.events.cells import STORED, check_anndata, storable
 from immunolab.loaders.single_cell import check_no_events, interpret_cells, read_cells
 from immunolab.progress import quietly
 from immunolab.schema.cells import LABELS
@@ -94,8 +94,8 @@ def label(
     cells.uns[STORED] = {
         **cells.uns.get(STORED, {}),
         "populations": pd.DataFrame(populations, columns=["name", "parent", "gate"]),
-        "thresholds": _storable(found.thresholds),
-        "quality": _storable(found.quality.table),
+        "thresholds": storable(found.thresholds),
+        "quality": storable(found.quality.table),
         "notes": list(found.notes),
         "version": VERSION,
     }
@@ -138,12 +138,6 @@ def read_reference(reference: AnnData | Path | str) -> AnnData:
         return cells
     check_anndata(reference)
     return interpret_cells(reference)
-
-
-def _storable(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table whose texts h5ad can hold: a missing one is empty."""
-    text = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
-    return table.assign(**{name: table[name].astype(object).fillna("").astype(str) for name in text})
 
 
 def label_file(

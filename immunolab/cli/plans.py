@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -98,6 +97,7 @@ def _audit(arguments: argparse.Namespace) -> int:
     from immunolab.audit.log import AuditLog
     from immunolab.audit.table import audit_table
     from immunolab.schema.plan import AUDIT
+    from immunolab.study.calendar import aligned
     from immunolab.workflow.plan import study_folder
 
     folder = study_folder(arguments.study)
@@ -109,7 +109,7 @@ def _audit(arguments: argparse.Namespace) -> int:
     columns = ("number", "at", "by", "kind", "words")
     rows = [[str(cell) for cell in row] for row in table[list(columns)].itertuples(index=False)]
     if rows:
-        say("\n".join(_aligned([("entry", "at", "by", "kind", "what"), *rows])))
+        say("\n".join(aligned([("entry", "at", "by", "kind", "what"), *rows])))
     if arguments.csv:
         AUDIT.write(table, arguments.csv)
         say(f"wrote {arguments.csv}")
@@ -121,8 +121,3 @@ def _audit(arguments: argparse.Namespace) -> int:
         n = f"{len(rows)} entr{'ies' if len(rows) > 1 else 'y'}, none changed"
         say(n if rows else "the study has no log")
     return INPUT_PROBLEM if problems else DONE
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -11,6 +11,7 @@ import pandas as pd
 from immunolab.clinical.responders import is_responder
 from immunolab.clinical.scores import criteria
 from immunolab.clinical.scores.scales import scales
+from immunolab.schema.csv_files import cell_text
 from immunolab.schema.endpoints import ENDPOINTS
 from immunolab.schema.flags import Flag
 from immunolab.study.endpoints import Endpoint, PairedChange
@@ -154,7 +155,7 @@ def _row(desk: _Desk, endpoint: Endpoint, name: str, record: dict) -> dict[str, 
 
 def _value(endpoint: Endpoint, name: str, record: dict) -> tuple[float | None, str]:
     value = None if pd.isna(record["value"]) else float(record["value"])
-    unit = "" if pd.isna(record["unit"]) else str(record["unit"])
+    unit = cell_text(record["unit"])
     if endpoint.response and criteria(name):
         return (None if value is None else float(is_responder(name, value))), "responder"
     return value, endpoint.unit or unit or "points"

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from immunolab.errors import InputError, Problem, nearest
+from immunolab.schema.csv_files import cell_text
 from immunolab.study.doses import PatientDoses
 from immunolab.study.timeline import Timeline, place
 from immunolab.study.trial import Trial
@@ -126,7 +127,7 @@ def read_patients(measurements: pd.DataFrame, trial: Trial | None, doses: Doses)
             held = values.setdefault(visit, {})
             if not pd.isna(value):
                 held[str(variable)] = float(value)
-                units[str(variable)] = "" if pd.isna(unit) else str(unit)
+                units[str(variable)] = cell_text(unit)
         places = {visit: place(trial, visit, days[visit], doses.get(str(patient_id))) for visit in values}
         patient = Patient(str(patient_id), values, units, places)
         yield replace(patient, values={visit: values[visit] for visit in sorted(values, key=patient.day)})
@@ -161,7 +162,7 @@ def with_visits(measurements: pd.DataFrame, trial: Trial | None, doses: Doses | 
     columns = (frame[name].tolist() for name in ("patient_id", "visit", "study_day", "date"))
     for index, patient, named, study_day, when in zip(frame.index, *columns, strict=True):
         day = _study_day(study_day, when, (doses or {}).get(str(patient)))
-        visit = "" if pd.isna(named) else str(named)
+        visit = cell_text(named)
         found, text, hint = (visit, *_fault(visit, trial)) if visit else _assigned(trial, day)
         if text:
             problems.append(measurement_problem(frame, index, "visit", text, hint))

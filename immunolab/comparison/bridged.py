@@ -30,6 +30,7 @@ from immunolab.errors import ComparisonError, InputError
 from immunolab.intervals import NORMAL_95
 from immunolab.schema.bridges import BRIDGE_ERROR, BRIDGE_FOLLOWS, BRIDGE_PAIRS, BRIDGE_SHIFTS
 from immunolab.schema.contrast import JOINED_BY
+from immunolab.schema.csv_files import cell_text
 
 _MOST_REASONS = 3  # of pairs that are left out, in words: bridge_pairs has all
 
@@ -244,13 +245,13 @@ def _shift_rows(
     shifts: pd.DataFrame, pairs: Sequence[Mapping[str, Any]], one: _Recounted, batches: Batches
 ) -> list[dict[str, Any]]:
     again, same = (
-        {} if made is None else {(_text(r["cohort"]), r["endpoint"]): r for r in _records(made.shifts)}
+        {} if made is None else {(cell_text(r["cohort"]), r["endpoint"]): r for r in _records(made.shifts)}
         for made in (one.again, one.same)
     )
     found = []
     for row in _records(shifts):
-        cohort, endpoint = _text(row["cohort"]), str(row["endpoint"])
-        own = [p for p in pairs if _text(p["cohort"]) == cohort and p["endpoint"] == endpoint and _whole(p)]
+        cohort, endpoint = cell_text(row["cohort"]), str(row["endpoint"])
+        own = [p for p in pairs if cell_text(p["cohort"]) == cohort and p["endpoint"] == endpoint and _whole(p)]
         parts = [one.parts.get((str(p["patient_id"]), endpoint)) for p in own if p["outcome"] == "followed"]
         refused = [p for p in own if p["outcome"] == "refused"]
         other = again.get((cohort, endpoint), {})
@@ -296,10 +297,6 @@ def _with_error(row: Mapping[str, Any], error: float | None) -> dict[str, Any]:
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
-
-
-def _text(value: object) -> str:
-    return "" if pd.isna(value) else str(value)  # type: ignore[call-overload]
 
 
 def _whole(pair: Mapping[str, Any]) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
+from immunolab.schema.csv_files import cell_text
 from immunolab.schema.estimand import ESTIMAND
 from immunolab.study.endpoints import Endpoint
 from immunolab.study.intercurrent import Estimand, IntercurrentEvent
@@ -222,7 +223,7 @@ def estimand_in_short(table: pd.DataFrame) -> dict[tuple[str, str], str]:
     """
     found: dict[tuple[str, str], list[str]] = {}
     for row in table.to_dict("records"):
-        key = ("" if pd.isna(row["cohort"]) else str(row["cohort"]), str(row["endpoint"]))
+        key = (cell_text(row["cohort"]), str(row["endpoint"]))
         found.setdefault(key, []).append(f"{row['event']} {_in_short(row)}")
     return {key: "; ".join(parts) for key, parts in found.items()}
 

@@ -13,6 +13,7 @@ from scipy.optimize import brentq
 from immunolab.comparison.estimate import Estimate, is_constant
 from immunolab.comparison.paired import paired_t
 from immunolab.schema.comparison import TIPPING
+from immunolab.schema.csv_files import cell_text
 
 Array = NDArray[np.float64]
 
@@ -62,7 +63,7 @@ def tipping_point(pairs: pd.DataFrame, shifts: pd.DataFrame | None = None) -> pd
 
 
 def _key(row: Mapping[str, Any]) -> tuple[str, str]:
-    return "" if pd.isna(row["cohort"]) else str(row["cohort"]), str(row["endpoint"])
+    return cell_text(row["cohort"]), str(row["endpoint"])
 
 
 def _same(result: Mapping[str, Any], complete: Estimate) -> bool:

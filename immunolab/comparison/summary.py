@@ -9,6 +9,7 @@ from html import escape
 import pandas as pd
 
 from immunolab.comparison.diagnostics import Finding
+from immunolab.schema.csv_files import cell_text
 
 _WIDEST = 48  # characters of an endpoint's name in text
 _MOST_SHOWN = 10  # endpoints up to which the medians by visit are listed
@@ -87,7 +88,7 @@ def comparison_html(caption: str, shifts: pd.DataFrame, warnings: Sequence[Findi
     head = "".join(f"<th>{escape(name)}</th>" for name in (*_HEAD, "method", "warnings"))
     body = ""
     for _, row in shifts.head(_MOST_ROWS).iterrows():
-        codes = "" if pd.isna(row["warnings"]) else str(row["warnings"]).replace(";", ", ")
+        codes = cell_text(row["warnings"]).replace(";", ", ")
         body += "<tr>" + "".join(f"<td>{escape(c)}</td>" for c in (*_cells(row), row["method"], codes)) + "</tr>"
     notes = [more] if (more := _more(shifts)) else []
     notes += [_MEANING, *shifts["adjustment"].unique()]
@@ -151,7 +152,7 @@ def _cells(row: pd.Series) -> list[str]:
     low, high = (_short(row[name]) for name in ("ci_low", "ci_high"))
     return [
         _cut(str(row["endpoint"])),
-        "" if pd.isna(row["cohort"]) else str(row["cohort"]),
+        cell_text(row["cohort"]),
         str(row["n_pairs"]),
         _short(row["median_before"]),
         _short(row["median_after"]),

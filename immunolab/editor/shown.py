@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from immunolab.editor.axes import EditorAxis
 from immunolab.editor.shapes import bounds, handles, outline
 from immunolab.editor.view import Handle, View
-from immunolab.gating.counts import PopulationCount
+from immunolab.gating.counts import PopulationCount, tree_order
 from immunolab.gating.strategy import ROOT, Population
 from immunolab.gating.tubes import GatedTube
 from immunolab.plots.event_bins import EventBins
@@ -104,7 +103,7 @@ def rows(gated: GatedTube, original: GatedTube) -> list[dict[str, Any]]:
         As the editor began.
     """
     before = {count.path: count for count in original.population_counts}
-    return [_row(count, before.get(count.path)) for count in _in_order(gated.population_counts)]
+    return [_row(count, before.get(count.path)) for count in tree_order(gated.population_counts)]
 
 
 def _row(count: PopulationCount, before: PopulationCount | None) -> dict[str, Any]:
@@ -119,18 +118,3 @@ def _row(count: PopulationCount, before: PopulationCount | None) -> dict[str, An
         "flags": shown(count.flag),
         "was": None if was is None else {"n": was.n_events, "percent": was.percent_of_parent},
     }
-
-
-def _in_order(counts: tuple[PopulationCount, ...]) -> Iterator[PopulationCount]:
-    """Yield root, then each population before those below it."""
-    children: dict[str, list[PopulationCount]] = {}
-    for count in counts[1:]:
-        children.setdefault(count.path.rpartition("/")[0], []).append(count)
-
-    def below(path: str) -> Iterator[PopulationCount]:
-        for count in children.get(path, []):
-            yield count
-            yield from below(count.path)
-
-    yield counts[0]
-    yield from below("")

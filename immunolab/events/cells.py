@@ -185,3 +185,9 @@ def batches_of(cells: AnnData) -> NDArray[np.object_]:
 def proteins_are_counts(cells: AnnData) -> bool:
     """Return whether surface proteins are counts, not transformed values."""
     return bool(cells.uns[STORED].get("protein_scale") == "counts")
+
+
+def storable(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose texts h5ad can hold: a missing one is empty."""
+    text = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
+    return table.assign(**{name: table[name].astype(object).fillna("").astype(str) for name in text})

@@ -322,6 +322,11 @@ class Tube:
         """Return the rows of a channel, or of the channels that share a marker; none for a name that is not there."""
         return tuple(self._rows.get(name, ()))
 
+    def one_name(self, name: str) -> str:
+        """Return the marker of a channel where only it has that marker, else the channel; an unknown name as it is."""
+        rows = self.rows_of(name)
+        return self.names[rows[0]] if len(rows) == 1 else name
+
     @cached_property
     def _rows(self) -> dict[str, list[int]]:
         """Rows by channel name, and by marker where no channel has that name."""

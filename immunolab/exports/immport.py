@@ -8,7 +8,7 @@ import pandas as pd
 
 from immunolab.exports.population_strings import population_strings
 from immunolab.results.run import Run
-from immunolab.schema.csv_files import write_plain_table
+from immunolab.schema.csv_files import cell_text, write_plain_table
 from immunolab.schema.flags import withheld
 
 COLUMNS = (
@@ -55,9 +55,9 @@ def immport_rows(run: Run) -> pd.DataFrame:
     counts = run.counts[(run.counts["population"] != "root") & ~run.counts["sample_id"].isin(outside)]
     rows = []
     for one in counts.itertuples():
-        flag = "" if pd.isna(one.flag) else str(one.flag)
+        flag = cell_text(one.flag)
         bad = withheld(flag) or pd.isna(one.percent_of_parent)
-        reason = "; ".join(part for part in (flag, "" if pd.isna(one.reason) else str(one.reason)) if part)
+        reason = "; ".join(part for part in (flag, cell_text(one.reason)) if part)
         for value, unit in ((one.percent_of_parent, "percent of parent"), (one.n_events, "events")):
             rows.append(
                 (

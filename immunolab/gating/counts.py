@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +27,21 @@ class PopulationCount:
     percent_of_parent: float | None
     flag: str | None
     reason: str | None
+
+
+def tree_order(counts: Sequence[PopulationCount]) -> Iterator[PopulationCount]:
+    """Yield root, the first of the counts, then each population before those below it."""
+    children: dict[str, list[PopulationCount]] = {}
+    for count in counts[1:]:
+        children.setdefault(count.path.rpartition("/")[0], []).append(count)
+
+    def below(path: str) -> Iterator[PopulationCount]:
+        for count in children.get(path, []):
+            yield count
+            yield from below(count.path)
+
+    yield counts[0]
+    yield from below("")
 
 
 def counts_table(memberships: Memberships, sample_id: str, total: int | None = None) -> pd.DataFrame:

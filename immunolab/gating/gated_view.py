@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
-from immunolab.gating.counts import PopulationCount
+from immunolab.gating.counts import PopulationCount, tree_order
 from immunolab.gating.strategy_view import shortened
 from immunolab.schema.flags import shown
 
@@ -57,18 +57,9 @@ def gated_html(counts: Sequence[PopulationCount], notes: Iterable[str]) -> str:
 
 def _rows(counts: Sequence[PopulationCount], indent: str) -> Iterator[Row]:
     """Yield name, events, percent of parent and flags, children below their parent; notes are for the table."""
-    root, *others = counts
-    children: dict[str, list[PopulationCount]] = {}
-    for count in others:
-        children.setdefault(count.path.rpartition("/")[0], []).append(count)
-
-    def below(path: str) -> Iterator[PopulationCount]:
-        for count in children.get(path, []):
-            yield count
-            yield from below(count.path)
-
+    root, *others = tree_order(counts)
     yield root.population, f"{root.n_events:,}", "", ";".join(shown(root.flag))
-    for count in below(""):
+    for count in others:
         percent = "" if count.percent_of_parent is None else f"{count.percent_of_parent:.2f} %"
         name = f"{indent * 2 * count.path.count('/')}{count.population}"
         yield name, f"{count.n_events:,}", percent, ";".join(shown(count.flag))

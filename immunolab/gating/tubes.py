@@ -169,7 +169,7 @@ class GatedTube(PopulatedTube):
         >>> len(gated["Treg"]), len(moved["Treg"])
         (66, 30)
         """
-        moved = move_gate(self.strategy, name, to=to, population=population, vertex=vertex, same=self._one_name)
+        moved = move_gate(self.strategy, name, to=to, population=population, vertex=vertex, same=self.tube.one_name)
         return self.regate(moved)
 
     def remove(self, *names: str) -> GatedTube:
@@ -273,11 +273,6 @@ class GatedTube(PopulatedTube):
         """
         counts = {count.path: count.n_events for count in self.population_counts}
         return save_strategy(self.strategy, path, self.tube, counts)
-
-    def _one_name(self, name: str) -> str:
-        """Return the marker of a channel where only it has that marker, else the channel; an unknown name as it is."""
-        rows = self.tube.rows_of(name)
-        return self.tube.names[rows[0]] if len(rows) == 1 else name
 
     def _with_scales(self) -> Strategy:
         """Return the strategy with the scale of every channel, by channel and by marker."""

@@ -13,6 +13,7 @@ from typing import Literal
 import pandas as pd
 
 from immunolab.plots.style import colour
+from immunolab.schema.csv_files import cell_text
 from immunolab.schema.endpoints import POINTS
 from immunolab.schema.flags import UNQUANTIFIED, split
 from immunolab.vocabulary.display_names import display_name, parent_name, unit_name
@@ -116,7 +117,7 @@ def definition_ids(text: object) -> list[str]:
     text
         A cell of the column ``definition``; may be missing.
     """
-    return [part for part in re.split(r";| / ", _text(text)) if part]
+    return [part for part in re.split(r";| / ", cell_text(text)) if part]
 
 
 def label(row: Mapping[str, object] | pd.Series, definitions: Mapping[str, str] | None = None) -> EndpointLabel:
@@ -130,14 +131,14 @@ def label(row: Mapping[str, object] | pd.Series, definitions: Mapping[str, str] 
         Definition id to markers in words; None takes the vocabulary's.
     """
     words = definition_words() if definitions is None else definitions
-    population = _text(row["population"])
+    population = cell_text(row["population"])
     parts = [words.get(part, part.removeprefix(f"{population} ")) for part in definition_ids(row.get("definition"))]
     return EndpointLabel(
-        _text(row["endpoint"]),
+        cell_text(row["endpoint"]),
         population,
         " / ".join(parts),
-        _text(row.get("parent")),
-        _text(row["unit"]),
+        cell_text(row.get("parent")),
+        cell_text(row["unit"]),
     )
 
 
@@ -190,7 +191,3 @@ def is_low(flag: object) -> bool:
         A cell of a column ``flag``; may be missing.
     """
     return not UNQUANTIFIED.isdisjoint(split(flag))
-
-
-def _text(value: object) -> str:
-    return "" if value is None or pd.isna(value) else str(value)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from immunolab.plots.numbers import bracket, number, p_text
 from immunolab.plots.style import MM, NEUTRAL, SMALL, WIDTH, axes, style
+from immunolab.schema.csv_files import cell_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,7 +59,7 @@ def pooling_plot(studies: pd.DataFrame, pooled: pd.DataFrame, label: str, *, ax:
         plot.plot(row["estimate"], y, "s", color="black", markersize=2.0 + 0.5 * np.sqrt(row["weight"]), zorder=3)
         shown = bracket(row["estimate"], row["ci_low"], row["ci_high"], scale)
         _words(ax, plot, y, row["study"], (str(row["n_patients"]), shown, f"{row['weight']:.1f} %"))
-        beside = ", ".join(filter(None, (row["contrast"], _text(row["cycle_state"]), _text(row["definition"]))))
+        beside = ", ".join(filter(None, (row["contrast"], cell_text(row["cycle_state"]), cell_text(row["definition"]))))
         plot.text(0.0, y + 0.36, _cut(beside, 52), transform=_rows(ax, plot), fontsize=6, color="#666666", va="center")
     y = float(len(studies)) + 0.2
     low, middle, high = (float(mean[name]) for name in ("ci_low", "estimate", "ci_high"))
@@ -128,10 +129,6 @@ def _words(ax: Axes, plot: Axes, y: float, name: str, cells: tuple[str, str, str
 
 def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: width - 1]}…"
-
-
-def _text(value: object) -> str:
-    return "" if value is None or pd.isna(value) else str(value)
 
 
 def _axis(plot: Axes, scale: str) -> None:

@@ -15,7 +15,7 @@ from immunolab.errors import DataFileError, InputError, Problem
 from immunolab.privacy.allowed import rebuild
 from immunolab.privacy.keyfile import add_to_key, all_codes, new_codes, read_key
 from immunolab.privacy.sources import DataSet, fcs_files, opened
-from immunolab.schema.files import remove_unfinished, write_atomically
+from immunolab.schema.files import file_sha256, remove_unfinished, write_atomically
 from immunolab.schema.formula_cells import neutralised
 
 AUDIT = "audit.csv"
@@ -108,7 +108,7 @@ def deidentify(paths: Iterable[str | Path], out: str | Path, *, key: str | Path 
     for source in sources:
         try:
             with opened(source):
-                hashes[source] = _sha256(source)
+                hashes[source] = file_sha256(source)
         except DataFileError as error:
             failures.append(Problem(str(source), "", error.message, error.hint))
     missing = {source: digest for source, digest in hashes.items() if source not in codes}
@@ -190,11 +190,6 @@ def _read_back(path: Path) -> list[str]:
                 left -= len(block)
             digests.append(digest.hexdigest())
     return digests
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def _write_audit(path: Path, records: Sequence[Record]) -> None:

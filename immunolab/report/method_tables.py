@@ -10,6 +10,7 @@ from immunolab.report.html_table import Cell, Grid, grid
 from immunolab.results.findings.gates import GATE_RULES, rule_change
 from immunolab.results.findings.words import endpoint_name
 from immunolab.results.run import Run
+from immunolab.schema.csv_files import cell_text
 from immunolab.schema.flags import Code, split
 from immunolab.vocabulary.display_names import display_name
 from immunolab.vocabulary.populations import definitions as all_definitions
@@ -124,7 +125,7 @@ def gate_rules_grid(run: Run) -> Grid:
         if any(others):
             own = bracket(row["estimate"], row["ci_low"], row["ci_high"], row["estimate_scale"])
             label = Cell(run.label_of(str(row["endpoint"])).axis, "", "label")
-            cohort = "" if pd.isna(row["cohort"]) else str(row["cohort"])
+            cohort = cell_text(row["cohort"])
             rows.append((Cell(cohort), label, Cell(str(row["role"])), Cell(own), *map(Cell, others)))
     headings = ("Cohort", "Endpoint", "Role", "Gates of the run", *(f"Gates {words}" for words in GATE_RULES.values()))
     return Grid(headings, tuple(rows), "No other gates were tried.")

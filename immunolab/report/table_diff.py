@@ -11,6 +11,7 @@ import pandas as pd
 
 from immunolab.errors import InputError, Problem
 from immunolab.results.run import Run
+from immunolab.schema.csv_files import cell_text
 from immunolab.schema.table import Table
 
 CHANGED = "the file was changed after the run; run the study again, or restore it"
@@ -95,7 +96,7 @@ def row_differences(
         for column in compared:
             old, new = row.get(column.name), wanted[column.name]
             if column.kind == "text":
-                was, now = ("" if pd.isna(cell) else str(cell) for cell in (old, new))
+                was, now = (cell_text(cell) for cell in (old, new))
                 if was != now:
                     text = f"{column.name} is '{was}', computed again '{now}'"
                     yield Problem(file_of(table), place, text, CHANGED)

@@ -245,20 +245,20 @@ def _comparison(frames: Mapping[str, pd.DataFrame], run: Run) -> Iterator[Proble
     sides = (
         (
             PAIRS,
-            _joined(PAIRS, [one.pairs for one in made]),
+            PAIRS.joined([one.pairs for one in made]),
             ("cohort", "patient_id", "endpoint", "visit_after"),
             _PAIR_NUMBERS,
             ("verdict",),
         ),
-        (SHIFTS, _joined(SHIFTS, shifts), ("cohort", "endpoint", "contrast"), _SHIFT_NUMBERS, _SHIFT_WORDS),
-        (NOISE, _joined(NOISE, [one.noise for one in made]), ("endpoint", "source"), ("s_w", "df"), ()),
+        (SHIFTS, SHIFTS.joined(shifts), ("cohort", "endpoint", "contrast"), _SHIFT_NUMBERS, _SHIFT_WORDS),
+        (NOISE, NOISE.joined([one.noise for one in made]), ("endpoint", "source"), ("s_w", "df"), ()),
     )
     for table, fresh, keys, numbers, words in sides:
         written = tuple(name for name in numbers if name in frames[table.name])
         named = tuple(name for name in words if name in frames[table.name])
         yield from differences(table, frames[table.name], fresh, keys, written, named)
-    yield from _tipping(run, _joined(TIPPING, [one.tipping_point() for one in made]))
-    yield from _arms(run, _joined(ARMS, arms_together([one.arms for one in made], sets)))
+    yield from _tipping(run, TIPPING.joined([one.tipping_point() for one in made]))
+    yield from _arms(run, ARMS.joined(arms_together([one.arms for one in made], sets)))
     yield from course_differences(run, frames["endpoints"], made)
 
 
@@ -284,8 +284,3 @@ def _tipping(run: Run, again: pd.DataFrame) -> Iterator[Problem]:
         yield from stored
         return
     yield from differences(TIPPING, stored, fresh, TIPPING.key, _TIPPING_NUMBERS, ("method",))
-
-
-def _joined(table: Table, frames: list[pd.DataFrame]) -> pd.DataFrame:
-    filled = [frame for frame in frames if len(frame)]
-    return pd.concat(filled, ignore_index=True) if filled else table.empty()

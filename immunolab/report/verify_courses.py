@@ -40,10 +40,10 @@ def course_differences(run: Run, endpoints: pd.DataFrame, again: Sequence[Compar
     """
     fresh: dict[Table, pd.DataFrame] = {}
     if file_in(run, CYCLES).exists():
-        fresh[CYCLES] = _joined(CYCLES, [cycle_rows(one.levels) for one in again])
+        fresh[CYCLES] = CYCLES.joined([cycle_rows(one.levels) for one in again])
     if file_in(run, REGRESSION_TO_MEAN).exists():
         plans = [(one.levels, one.plan.before, one.plan.after, run.study.trial) for one in again]
-        fresh[REGRESSION_TO_MEAN] = _joined(REGRESSION_TO_MEAN, [regression_rows(*plan) for plan in plans])
+        fresh[REGRESSION_TO_MEAN] = REGRESSION_TO_MEAN.joined([regression_rows(*plan) for plan in plans])
     if file_in(run, SLOPES).exists() and run.study.trial is not None:
         context = read_written(run, CONTEXT) if file_in(run, CONTEXT).exists() else CONTEXT.empty()
         if isinstance(context, pd.DataFrame):
@@ -62,8 +62,3 @@ def _compared(run: Run, fresh: Mapping[Table, pd.DataFrame]) -> Iterator[Problem
             numbers = tuple(name for name in _NUMBERS if name in stored)
             within = _FITTED if table in _BY_REML else _EXACT
             yield from differences(table, stored, again, table.key, numbers, relative=within)
-
-
-def _joined(table: Table, frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    filled = [frame for frame in frames if len(frame)]
-    return pd.concat(filled, ignore_index=True) if filled else table.empty()

@@ -10,6 +10,7 @@ from scipy.special import ndtr, ndtri
 
 from immunolab.comparison.bridge_charts import OUTSIDE
 from immunolab.schema.bridges import BRIDGE_CHANNELS, BRIDGE_MOVES, BRIDGES, REASONS_JOINED_BY
+from immunolab.schema.csv_files import cell_text
 from immunolab.schema.flags import Check
 
 _SHOWN = 3  # charts, or reasons, that a message names
@@ -102,6 +103,6 @@ def refused_ways(moves: pd.DataFrame) -> list[RefusedWay]:
         texts = own.loc[own["outcome"] == "refused", "reason"].dropna().astype(str)
         reasons = tuple(dict.fromkeys(one for text in texts for one in text.split(REASONS_JOINED_BY) if one))
         if reasons:
-            panel, first, second, bridge = ("" if pd.isna(one) else str(one) for one in key)
+            panel, first, second, bridge = (cell_text(one) for one in key)
             found.append(RefusedWay(panel, first, second, bridge, reasons))
     return found

@@ -12,7 +12,7 @@ import pandas as pd
 
 from immunolab.clustering.annotate import compared_by
 from immunolab.errors import InputError, Problem, nearest, unknown_words
-from immunolab.events.cells import STORED
+from immunolab.events.cells import STORED, storable
 from immunolab.events.storage import channel_table, join_events
 from immunolab.events.storage import to_anndata as events_as_anndata
 from immunolab.events.transforms import Transform
@@ -121,7 +121,7 @@ def to_anndata(
         trees = [one.tree for one in drawn if one.tree is not None]
         adata.uns[STORED] |= {
             "populations": trees[0].loc[populations].drop(columns="withheld"),
-            "counts": _storable(pd.concat([one.counts for one in drawn], ignore_index=True)),
+            "counts": storable(pd.concat([one.counts for one in drawn], ignore_index=True)),
         }
     if sheet is not None:
         _add_sheet(adata, sheet)
@@ -298,9 +298,3 @@ def _of_samples(sample_ids: pd.Series, values: pd.Series) -> pd.Series | pd.Cate
     if pd.api.types.is_numeric_dtype(named):
         return named
     return pd.Categorical(named.fillna("").astype(str), categories=list(dict.fromkeys(values.fillna("").astype(str))))
-
-
-def _storable(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table whose texts h5ad can hold: a missing one is empty."""
-    text = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
-    return table.assign(**{name: table[name].astype(object).fillna("").astype(str) for name in text})

@@ -27,6 +27,11 @@ MISSING_RESULTS = frozenset(
 """Words, in lower case, by which instruments and laboratories say that there is no result."""
 
 
+def cell_text(value: object) -> str:
+    """Return a cell's text; "" where it is missing."""
+    return "" if pd.isna(value) else str(value)  # type: ignore[call-overload]
+
+
 def read_columns(source: Path | io.StringIO, text: Iterable[str]) -> pd.DataFrame:
     """Read a CSV of ours: the named columns as text, the others as numbers.
 

@@ -123,6 +123,11 @@ class Table:
         """Return rows as a checked frame: declared columns first, missing nullable ones empty."""
         return self.check(pd.DataFrame(rows)) if rows else self.empty()
 
+    def joined(self, frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
+        """Return frames of this table as one; empty ones are left out, whatever their columns."""
+        filled = [frame for frame in frames if len(frame)]
+        return pd.concat(filled, ignore_index=True) if filled else self.empty()
+
     def check(self, frame: pd.DataFrame, where: str = "") -> pd.DataFrame:
         """Return the frame with declared order and dtypes; columns that are not declared follow.
 

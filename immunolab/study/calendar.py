@@ -18,7 +18,7 @@ def list_trials() -> str:
     for t in trials:
         visits = " ".join(v.name for v in t.visits if not v.optional)
         rows.append((t.id, t.registry or "not stated", str(len(t.dosing.days)), visits, t.title))
-    return "\n".join(_aligned(rows))
+    return "\n".join(aligned(rows))
 
 
 def describe_trial(trial: Trial) -> str:
@@ -47,7 +47,7 @@ def describe_trial(trial: Trial) -> str:
     ]
     if trial.selection:
         parts += ["", "PATIENTS SELECTED BY"]
-        parts += _aligned([(f"  {s.rule}", f"at {s.visit}", f"[{s.source}]", s.note) for s in trial.selection])
+        parts += aligned([(f"  {s.rule}", f"at {s.visit}", f"[{s.source}]", s.note) for s in trial.selection])
     parts += ["", "ESTIMAND", *_estimand(trial)]
     if trial.statements:
         parts += ["", "STATED BY THE SOURCES", *_statements(trial.statements)]
@@ -107,7 +107,7 @@ def _visits(trial: Trial) -> list[str]:
         since = _since(at)
         row = (name, str(v.target_day), window, v.phase, since, cycle, at.cycle_state or "", v.source, v.window_source)
         rows.append((*row, v.note))
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def _since(at: Timeline) -> str:
@@ -125,7 +125,7 @@ def _endpoints(trial: Trial) -> list[str]:
         contrast = " to ".join(e.contrast) or " ".join(e.timing)
         note = "; ".join(part for part in (e.rule, e.note, "" if e.verified else "not verified") if part)
         rows.append((f"  {e.id}", e.role, e.label, contrast, since, expected, e.source, e.parent_source, note))
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def _estimand(trial: Trial) -> list[str]:
@@ -139,7 +139,7 @@ def _estimand(trial: Trial) -> list[str]:
         strategy = one.strategy.replace("_", " ") + (f" ({others})" if others else "")
         rows.append((f"  {one.event}", one.rule, strategy, one.source, one.note))
     note = f"; {declared.note}" if declared.note else ""
-    return [f"  {declared.population}; {declared.treatment}  [{declared.source}{note}]", *_aligned(rows)]
+    return [f"  {declared.population}; {declared.treatment}  [{declared.source}{note}]", *aligned(rows)]
 
 
 def _statements(statements: Sequence[Statement]) -> list[str]:
@@ -150,9 +150,10 @@ def _statements(statements: Sequence[Statement]) -> list[str]:
             value += f" (or {', '.join(map(str, s.alternatives))})"
         note = "; ".join(part for part in (s.note, "" if s.verified else "not verified") if part)
         rows.append((f"  {s.what}", value, f"[{s.source}]", note))
-    return _aligned(rows)
+    return aligned(rows)
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows of cells as lines whose columns begin below each other."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

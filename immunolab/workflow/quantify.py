@@ -14,6 +14,7 @@ from immunolab.gating.overrides import Override
 from immunolab.quantify import endpoint_values
 from immunolab.schema.across_tubes import LANDMARKS
 from immunolab.schema.bridges import BEADS
+from immunolab.schema.csv_files import cell_text
 from immunolab.schema.endpoints import ENDPOINTS
 from immunolab.schema.flags import READERS, Flag, split
 from immunolab.schema.gating import (
@@ -137,8 +138,8 @@ def joined(table: Table, frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
     frames
         Empty ones are left out, whatever their columns.
     """
-    filled = [frame for frame in frames if len(frame)]
-    return table.check(pd.concat(filled, ignore_index=True)) if filled else table.empty()
+    found = table.joined(frames)
+    return table.check(found) if len(found) else found
 
 
 def _flow_rows(
@@ -247,7 +248,7 @@ def tube_beads(table: pd.DataFrame) -> dict[str, TubeBeads]:
             n=int(row["n_beads"]),
             each=None if pd.isna(row["per_ul_per_event"]) else float(row["per_ul_per_event"]),
             cv=0.0 if pd.isna(row["bead_cv_percent"]) else float(row["bead_cv_percent"]) / 100.0,
-            flag="" if pd.isna(row["flag"]) else str(row["flag"]),
+            flag=cell_text(row["flag"]),
         )
         for row in table.to_dict("records")
     }

@@ -45,9 +45,8 @@ class Meant:
     tube: Tube
 
     def same(self, name: str) -> str:
-        """Return the channel of a marker that only it has; any other name as it is."""
-        rows = self.tube.rows_of(name)
-        return self.tube.names[rows[0]] if len(rows) == 1 else name
+        """Return one name for a channel and its marker, see `Tube.one_name`."""
+        return self.tube.one_name(name)
 
     def gates(self, override: Override, now: Mapping[str, Gate | None]) -> dict[str, Gate]:
         """Return the gates that an override gives, by path.

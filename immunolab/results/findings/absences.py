@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import pandas as pd
 
 from immunolab.results.findings.finding import Absence
-from immunolab.results.findings.words import endpoint_name, listed, present
+from immunolab.results.findings.words import endpoint_name, listed
 from immunolab.results.run import Run, in_cohort
+from immunolab.schema.csv_files import cell_text
 from immunolab.schema.flags import Flag, flag, split
 from immunolab.study.endpoints import Endpoint
 from immunolab.vocabulary.display_names import display_name
@@ -166,7 +167,7 @@ def _withheld(run: Run, rows: pd.DataFrame, endpoint: Endpoint, visit: str) -> s
         return f"{ids}: {listed(dict.fromkeys(flag(word).meaning for word in words))} ({', '.join(words)})"
     scores = run.table("scores")
     own = scores[scores["patient_id"].isin(rows["patient_id"]) & (scores["visit"] == visit)]
-    reasons = [present(text) for text in own.loc[own["score"].isin(endpoint.needs.scores), "reason"]]
+    reasons = [cell_text(text) for text in own.loc[own["score"].isin(endpoint.needs.scores), "reason"]]
     return f"{visit}: {listed(filter(None, reasons))}" if any(reasons) else ""
 
 
@@ -194,5 +195,5 @@ def _panels(run: Run, patient: str, endpoint: Endpoint, of: Mapping[str, str]) -
 
 def _unplaced(pairs: pd.DataFrame, patient: str) -> str:
     """Return why values at both visits make no change: they are at an end of the scale, or not of the comparison."""
-    texts = [present(text) for text in pairs.loc[pairs["patient_id"] == patient, "reason"]]
+    texts = [cell_text(text) for text in pairs.loc[pairs["patient_id"] == patient, "reason"]]
     return "; ".join(filter(None, texts)) or "values at these visits were not compared"

@@ -17,9 +17,10 @@ from immunolab.results.findings.by_readers import override_sentences
 from immunolab.results.findings.checks import calendar_warnings, tube_warnings
 from immunolab.results.findings.exchanges import MOST_NAMED, exchange_concerns
 from immunolab.results.findings.registry import registered
-from immunolab.results.findings.words import capital, endpoint_name, listed, present
+from immunolab.results.findings.words import capital, endpoint_name, listed
 from immunolab.results.run import Run, in_cohort
 from immunolab.results.sentences import direction
+from immunolab.schema.csv_files import cell_text
 from immunolab.schema.flags import Check, Code, Flag, split
 from immunolab.study.timeline import visits_out_of_order
 
@@ -181,7 +182,7 @@ def _events(row: pd.Series) -> str:
 
 
 def _of(run: Run, cohort: object) -> str:
-    return f" ({present(cohort)})" if len(run.cohorts) > 1 else ""
+    return f" ({cell_text(cohort)})" if len(run.cohorts) > 1 else ""
 
 
 def _codes(run: Run) -> Iterator[tuple[Kind, str]]:

@@ -10,8 +10,9 @@ from immunolab.clinical.responders import reason_at
 from immunolab.plots.numbers import number, p_text
 from immunolab.results.findings.absences import gone, patients_of
 from immunolab.results.findings.finding import Absence, EndpointFinding
-from immunolab.results.findings.words import amount, capital, endpoint_name, listed, n_patients, present
+from immunolab.results.findings.words import amount, capital, endpoint_name, listed, n_patients
 from immunolab.results.run import Run, in_cohort
+from immunolab.schema.csv_files import cell_text
 from immunolab.study.endpoints import Endpoint
 from immunolab.vocabulary.display_names import display_name
 
@@ -170,7 +171,7 @@ def _unanswered(run: Run, cohort: str, score: str, visit: str) -> tuple[Absence,
     rows = table[(table["score"] == score) & (table["visit"] == visit) & in_cohort(table, cohort)]
     lacking = rows[rows["response"] == "missing"]
     return tuple(
-        Absence(str(r.patient_id), gone(run, str(r.patient_id), visit) or reason_at(present(r.reason), visit))
+        Absence(str(r.patient_id), gone(run, str(r.patient_id), visit) or reason_at(cell_text(r.reason), visit))
         for r in lacking.itertuples()
     )
 

@@ -10,8 +10,9 @@ from immunolab.clinical.event_counts import EventFates, event_fates
 from immunolab.clinical.follow_up import enrolled
 from immunolab.results.findings.counted import DESCRIBED, limits, rate, unverified
 from immunolab.results.findings.finding import Absence, EndpointFinding, in_words
-from immunolab.results.findings.words import capital, endpoint_name, listed, present
+from immunolab.results.findings.words import capital, endpoint_name, listed
 from immunolab.results.run import Run, in_cohort
+from immunolab.schema.csv_files import cell_text
 from immunolab.study.endpoints import Endpoint
 from immunolab.vocabulary.display_names import display_name, with_display_names
 
@@ -67,7 +68,7 @@ def _had(row: pd.Series, name: str) -> str:
     if not row["n_followed"]:
         return f"{capital(name)}: no patient who could have one was followed"
     who = "who could have one" + (" and were followed" if row["n_not_followed"] else "")
-    window = present(row.get("registered_window"))
+    window = cell_text(row.get("registered_window"))
     if not window:
         share = rate(row["n_with_event"], row["n_followed"], *limits(row, "percent", ""))
         return f"{capital(name)} in {share} {who}"

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-import pandas as pd
-
 from immunolab.plots.numbers import number
 from immunolab.study.endpoints import Direction, Endpoint
 from immunolab.vocabulary.display_names import display_name, parent_name, unit_name
@@ -102,11 +100,6 @@ def listed(names: Iterable[str], joint: str = "and") -> str:
     """
     words = list(names)
     return f" {joint} ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
-
-
-def present(value: object) -> str:
-    """Return a cell's text; "" where it is missing."""
-    return "" if value is None or pd.isna(value) else str(value)
 
 
 def capital(text: str) -> str:
