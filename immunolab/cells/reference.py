@@ -116,7 +116,7 @@ def _in_common(
     measured = gene_columns(cells)
     genes = [gene for gene in reference.var_names if gene in measured] if has_genes(reference) else []
     if len(genes) >= _FEWEST_GENES:
-        first, second = _log_shares(reference, genes, cells), _log_shares(cells, genes, reference)
+        first, second = _log_shares(reference, cells, genes)
         chosen = _looked_at(first, second, labels)
         blocks.append((_dense(first, chosen), _dense(second, chosen)))
         notes += _missing(reference, labels, set(genes))
@@ -135,16 +135,36 @@ def _in_common(
     return learnt, query, tuple(notes)
 
 
-def _log_shares(cells: AnnData, genes: Sequence[str], other: AnnData) -> csr_matrix:
-    """Return log1p of counts per 10,000 of the genes in common; without counts on both sides, as normalised before."""
-    measured, counts = gene_columns(cells), counts_of(cells)
-    columns = [measured[gene] for gene in genes]
-    if counts is None or counts_of(other) is None:
-        return cells.X[:, columns].tocsr()
-    own = counts[:, columns].astype(np.float32).tocsr()
-    total = np.maximum(np.asarray(own.sum(axis=1)).ravel(), 1.0)
-    own.data = np.log1p(own.data * np.repeat(1e4 / total, np.diff(own.indptr))).astype(np.float32)
-    return own
+def _log_shares(reference: AnnData, cells: AnnData, genes: Sequence[str]) -> tuple[csr_matrix, csr_matrix]:
+    """Return log1p of counts per 10,000 of the genes in common; without counts on both sides, as normalised before.
+
+    The deeper of the two is thinned to the other's median count: genes that fewer counts leave unseen, and the noise of
+    a cell, are then those of one depth.
+    """
+    sides = reference, cells
+    columns = [[measured[gene] for gene in genes] for measured in map(gene_columns, sides)]
+    counts = [one for one in map(counts_of, sides) if one is not None]
+    if len(counts) < len(sides):
+        return reference.X[:, columns[0]].tocsr(), cells.X[:, columns[1]].tocsr()
+    own = [one[:, some].astype(np.float32).tocsr() for one, some in zip(counts, columns, strict=True)]
+    depth = [max(float(np.median(np.asarray(one.sum(axis=1)))), 1.0) for one in own]
+    first, second = (_logged(_thinned(one, min(depth) / deep)) for one, deep in zip(own, depth, strict=True))
+    return first, second
+
+
+def _thinned(counts: csr_matrix, share: float) -> csr_matrix:
+    """Return counts of which each was kept with that probability; the same ones in every call."""
+    if share >= 1.0:
+        return counts
+    counts.data = np.random.default_rng(0).binomial(np.round(counts.data).astype(np.int64), share).astype(np.float32)
+    counts.eliminate_zeros()
+    return counts
+
+
+def _logged(counts: csr_matrix) -> csr_matrix:
+    total = np.maximum(np.asarray(counts.sum(axis=1)).ravel(), 1.0)
+    counts.data = np.log1p(counts.data * np.repeat(1e4 / total, np.diff(counts.indptr))).astype(np.float32)
+    return counts
 
 
 def _looked_at(reference: csr_matrix, query: csr_matrix, labels: NDArray[np.object_]) -> NDArray[np.int64]:

@@ -36,6 +36,9 @@ _CLIPPED, _SCALED_TO = (
 )  # sd at which values are clipped; length of a cell of sd 1, so that RIDGE is of one size
 _CLIPPED_WIDE = 6.0  # sd, of neighbourhoods
 _NEIGHBOURS, _NEAREST = 15, 5  # cells of a neighbourhood, and those whose logits a cell shares
+# neighbourhoods that a label's cells in half of the reference make without sharing a cell, and fewest cells of one:
+# two that share most of their cells do not show how far out such a mean may be
+_OWN_NEIGHBOURHOODS, _FEWEST_NEIGHBOURS = 5, 3
 _ERROR = 0.03  # of the reference's own cells called unlike it, over all tests (judgement: donors add a few percent)
 _FEWEST_SAMPLES = 4  # to hold out whole ones: two a half, so that a half is not one person in one state
 _FEWEST_OF_LABEL = 10  # cells called a label, for a median of its own; else that of all labels
@@ -112,17 +115,20 @@ def classify(
         Of the search for neighbours.
     """
     half, by_sample = _halves(labels, np.asarray(samples))
+    classes = np.unique(labels)
+    fewest = np.array([min((labels[one] == name).sum() for one in (half, ~half)) for name in classes])
+    wide = np.clip(fewest // _OWN_NEIGHBOURHOODS, _FEWEST_NEIGHBOURS, _NEIGHBOURS)
     raw: list[_Raw] = []
     for one in (half, ~half):
-        neighbours = nearest_cells(points[0][~one], _NEIGHBOURS, seed)
-        raw.append(_call(reference[one], labels[one], reference[~one], neighbours, np.unique(labels)))
+        raw.append(_call(reference[one], labels[one], reference[~one], points[0][~one], classes, seed, wide))
     logits, distance = (
         np.empty_like(raw[0].logits, shape=(len(labels), len(raw[0].classes))),
         np.empty((len(labels), _TESTS)),
     )
     for one, found in zip((half, ~half), raw, strict=True):
         logits[~one], distance[~one] = found.logits, found.distance
-    found = _call(reference, labels, query, nearest_cells(points[1], _NEIGHBOURS, seed), np.unique(labels))
+    sizes = np.min([np.bincount(one.logits.argmax(axis=1), minlength=len(one.classes)) for one in raw], axis=0)
+    found = _call(reference, labels, query, points[1], classes, seed, wide, sizes)
     temperature = _temperature(logits, np.searchsorted(found.classes, labels))
     held = softmax(logits / temperature, axis=1)
     right = found.classes[held.argmax(axis=1)] == labels
@@ -170,9 +176,23 @@ class _Raw:
     distance: Array
 
 
-def _call(reference: Values, labels: Labels, query: Values, neighbours: Neighbours, classes: Labels) -> _Raw:
+def _call(
+    reference: Values,
+    labels: Labels,
+    query: Values,
+    points: Array,
+    classes: Labels,
+    seed: int,
+    wide: NDArray[np.int64],
+    sizes: NDArray[np.int64] | None = None,
+) -> _Raw:
+    """Return logits and distances of a query.
+
+    Neighbourhoods of a label have ``wide`` cells; given ``sizes`` of labels they are as dense as among so many.
+    """
     from sklearn.linear_model import LogisticRegression
 
+    neighbours = nearest_cells(points, _NEIGHBOURS, seed)
     means = np.stack([reference[labels == name].mean(axis=0) for name in classes])
     chosen = _parting(reference, labels, classes, _comparable(means, query.mean(axis=0)))
     centre, spread = reference[:, chosen].mean(axis=0), reference[:, chosen].std(axis=0) + _SD_FLOOR
@@ -187,11 +207,34 @@ def _call(reference: Values, labels: Labels, query: Values, neighbours: Neighbou
         logits = np.hstack([-logits / 2.0, logits / 2.0])
     logits = smooth(neighbours[:, :_NEAREST], logits)
     logits -= logits.mean(axis=1, keepdims=True)
-    return _Raw(
-        classes,
-        logits,
-        np.column_stack([-logits.max(axis=1), _contrast(reference, labels, query, neighbours, logits, classes)]),
-    )
+    if sizes is not None:
+        neighbours = _as_dense(points, logits.argmax(axis=1), sizes, neighbours)
+    contrast = _contrast(reference, labels, query, neighbours, logits, classes, wide)
+    return _Raw(classes, logits, np.column_stack([-logits.max(axis=1), contrast]))
+
+
+def _as_dense(points: Array, called: NDArray[np.int64], sizes: NDArray[np.int64], neighbours: Neighbours) -> Neighbours:
+    """Return neighbourhoods among as large a share of the cells as leaves each label the given number of cells.
+
+    Fifteen of many cells are more alike than fifteen of few, and so further from the mean of their label: a query of
+    three times the reference's cells had a fifth of its CD8 cells unlike a reference that has them.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    rng = np.random.default_rng(0)  # the same cells whatever the seed of the rest
+    found, order = neighbours.copy(), rng.permutation(len(points))
+    for k, size in enumerate(sizes):
+        own = np.flatnonzero(called == k)
+        if size >= len(own):
+            continue
+        n_drawn = int(np.ceil(len(points) * max(int(size), _NEIGHBOURS) / len(own)))
+        drawn = np.sort(order[: max(n_drawn, _NEIGHBOURS)])
+        search = NearestNeighbors(n_neighbors=neighbours.shape[1], algorithm="brute").fit(points[drawn])
+        near = drawn[search.kneighbors(points[own], return_distance=False)]
+        beside = near[:, 0] != own
+        near[beside, 1:] = near[beside, :-1]
+        found[own] = np.column_stack([own, near[:, 1:]])
+    return found
 
 
 def _comparable(means: Values, level: Values) -> NDArray[np.bool_]:
@@ -218,7 +261,13 @@ def _parting(values: Values, labels: Labels, classes: Labels, allowed: NDArray[n
 
 
 def _contrast(
-    reference: Values, labels: Labels, query: Values, neighbours: Neighbours, logits: Array, classes: Labels
+    reference: Values,
+    labels: Labels,
+    query: Values,
+    neighbours: Neighbours,
+    logits: Array,
+    classes: Labels,
+    wide: NDArray[np.int64],
 ) -> Array:
     """Return how a neighbourhood's difference from its data set differs from what labels have, in sampling errors.
 
@@ -226,8 +275,8 @@ def _contrast(
     what the means of so many cells vary by themselves, so that a label may be rare or common in the query.
     """
     called = logits.argmax(axis=1)
-    wide = _variable(reference, query)
-    own, other = reference[:, wide], query[:, wide]
+    varying = _variable(reference, query)
+    own, other = reference[:, varying], query[:, varying]
     spread = np.sqrt((own.var(axis=0) + other.var(axis=0)) / 2.0) + _SD_FLOOR
     means = np.stack([own[labels == name].mean(axis=0) for name in classes])
     there = [k for k in range(len(classes)) if (called == k).sum() >= _FEWEST_OF_LABEL] or list(range(len(classes)))
@@ -240,13 +289,23 @@ def _contrast(
         ]
     )
     z = np.clip((other - centre) / spread, -_CLIPPED_WIDE, _CLIPPED_WIDE)
-    around = smooth(neighbours, z)
-    of_mean = (smooth(neighbours, (z.astype(np.float64) ** 2).sum(axis=1)) - (around**2).sum(axis=1)) + 1e-9
-    noise = of_mean / (neighbours.shape[1] - 1.0)
+    n = wide[called]
+    around = _mean_around(neighbours, n, z)
+    squares = _mean_around(neighbours, n, (z.astype(np.float64) ** 2).sum(axis=1)[:, None])[:, 0]
+    noise = (squares - (around**2).sum(axis=1) + 1e-9) / (n - 1.0)
     weights = np.linalg.lstsq(expected.T, around.T, rcond=None)[0]
     rest = ((around - weights.T @ expected) ** 2).sum(axis=1)
     away = ((around - expected[called]) ** 2).sum(axis=1)
     return np.column_stack([rest / noise, away / noise])
+
+
+def _mean_around(neighbours: Neighbours, n: NDArray[np.int64], values: Array) -> Array:
+    """Return the mean over the first n neighbours of each cell, itself among them."""
+    total = np.zeros(values.shape)
+    for place, column in enumerate(neighbours.T):
+        inside = n > place
+        total[inside] += values[column[inside]]
+    return np.asarray(total / n[:, None])
 
 
 def _variable(reference: Values, query: Values) -> NDArray[np.int64]:
