@@ -155,3 +155,69 @@ def test_cells_of_several_libraries_in_one_sample_are_named() -> None:
     assert any("cell names end in -1, -2, as those of 2 libraries do" in note for note in notes_of(found))
     named = interpret_cells(cells(counts, GENES, obs=pd.DataFrame({"sample": ["a"] * 60}, index=names)))
     assert not any("libraries" in note for note in notes_of(named))
+
+
+def _counted(n: int = 60, names: list[str] = GENES) -> AnnData:
+    rng = np.random.default_rng(2)
+    counts = rng.poisson(rng.gamma(1.0, 2.0, (n, len(names)))).astype(np.float32)
+    obs = pd.DataFrame(index=[f"c{i}" for i in range(n)])
+    return AnnData(csr_matrix(counts), obs=obs, var=pd.DataFrame(index=names))
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (np.log1p, ""),
+        (lambda x: np.log2(x + 1), "logs to base 2"),
+        (lambda x: np.log10(x + 1), "logs to base 10"),
+        (np.sqrt, "square roots"),
+        (lambda x: x, "not logs"),
+    ],
+)
+def test_values_without_counts_are_read_on_the_scale_they_are_on(written, said: str) -> None:  # type: ignore[no-untyped-def]
+    cells = _counted()
+    depth = np.asarray(cells.X.sum(axis=1))
+    parts = cells.X.toarray() / depth * 1e4
+    cells.X = csr_matrix(written(parts))
+    found = interpret_cells(cells)
+    np.testing.assert_allclose(found.X.toarray(), np.log1p(parts), rtol=1e-4)
+    assert said in " ".join(notes_of(found))
+
+
+def test_values_that_are_no_multiples_of_one_count_are_taken_as_logs_as_before() -> None:
+    cells = _counted()
+    cells.X = csr_matrix(np.random.default_rng(0).gamma(2.0, 0.5, cells.shape))  # imputed
+    found = interpret_cells(cells)
+    np.testing.assert_allclose(found.X.toarray(), cells.X.toarray(), rtol=1e-5)
+
+
+def test_hyphens_that_r_wrote_as_dots_are_read_and_others_keep_theirs() -> None:
+    plain = [gene for gene in GENES if "-" not in gene]
+    names = [*plain, "HLA.DRA", "MT.CO1", "RP11.291B21.2", "AC0123.4"]
+    found = interpret_cells(_counted(names=names))
+    assert {"HLA-DRA", "MT-CO1", "RP11-291B21.2", "AC0123.4"} <= set(found.var_names)
+    assert any("dots for hyphens" in note for note in notes_of(found))
+    kept = interpret_cells(_counted(names=[*plain, "HLA-DRA", "RP11.291B21.2"]))
+    assert "RP11.291B21.2" in kept.var_names
+
+
+def test_genes_of_two_genomes_and_a_table_are_refused_with_the_way_out(tmp_path: Path) -> None:
+    human, mouse = [f"GRCh38_{gene}" for gene in GENES], [f"mm10___{gene.capitalize()}" for gene in GENES]
+    with pytest.raises(DataFileError, match="two genomes, one of them mm10"):
+        interpret_cells(_counted(names=[*human, *mouse]))
+    with pytest.raises(DataFileError, match="another genome"):
+        interpret_cells(_counted(names=mouse))
+    (tmp_path / "counts.csv.gz").write_bytes(gzip.compress(b"gene,c1\nCD3D,1\n"))
+    with pytest.raises(DataFileError, match="this is a table"):
+        read_cells(tmp_path / "counts.csv.gz")
+
+
+def test_an_h5mu_with_a_modality_that_cannot_be_read_gives_its_genes(tmp_path: Path) -> None:
+    mudata = pytest.importorskip("mudata")
+    h5py = pytest.importorskip("h5py")
+    cells = _counted()
+    file = tmp_path / "receptors.h5mu"
+    mudata.MuData({"gex": cells, "airr": AnnData(np.ones((60, 1), np.float32), obs=cells.obs)}).write_h5mu(file)
+    with h5py.File(file, "a") as handle:  # scirpy's receptors are awkward arrays, which an optional package reads
+        handle["mod/airr/X"].attrs["encoding-type"] = "of-another-package"
+    assert read_cells(file).n_obs == 60

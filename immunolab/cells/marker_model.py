@@ -35,6 +35,7 @@ _ROUNDS, _SETTLED = 40, 1e-4  # of EM, and the gain of log likelihood a cell tha
 _LEARNT_ON = 20_000  # cells: a kind of 1 % has 200 of them
 _DEPTHS = (300.0, 20_000.0)  # counts a cell, within which a depth that was guessed is kept
 _FEW_GENES = 0.75  # share of the table's genes below which a note says so: chemistries and annotations lack some
+_TRACES = 0.2  # counts per 10,000 up to which a gene says nothing of a kind (marker_levels.yaml)
 _SPEAKS, _LEAST_GENES = 3.0, 2  # times the level elsewhere that makes a gene a lineage's own, and how many are needed
 _LEAST_OF_SIBLINGS = -0.35  # log of the least factor of a gene that parts CD4 from CD8: 0.7 (judgement)
 _DEPTH_BINS = 100  # of log depth, in which cells count as equally deep: 4 % where the deepest has 50 times the least
@@ -239,7 +240,8 @@ def missing_genes(found: Collection[str]) -> tuple[frozenset[str], list[str]]:
     there = np.array([gene in set(found) for gene in table.genes])
     of_kind = np.array(["T" if name in ("CD4", "CD8") else name for name in table.lineage])
     own = {lineage: _own_genes(of_kind == lineage) for lineage in dict.fromkeys(of_kind) if lineage != UNASSIGNED}
-    of_blood = ~np.any([_own_genes(np.array(table.kinds) == kind) for kind in table.beyond_blood], axis=0)
+    beyond = np.isin(table.kinds, list(table.beyond_blood))
+    of_blood = (table.levels[:, ~beyond].max(axis=1) > _TRACES) | (table.levels[:, beyond].max(axis=1) <= _TRACES)
     notes = []
     measured, known = int((there & of_blood).sum()), int(of_blood.sum())
     if measured < _FEW_GENES * known:

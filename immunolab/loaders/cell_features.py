@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from immunolab.errors import DataFileError
 from immunolab.vocabulary.panel import resolve_label
-from immunolab.vocabulary.signatures import ensembl_symbols, lineages
+from immunolab.vocabulary.signatures import ensembl_symbols, expected_levels, lineages
 
 _SYMBOL_COLUMNS = (
     "gene_symbols",
@@ -31,6 +31,8 @@ _LEAST_KNOWN = 20  # genes of the signatures among ids; fewer name no lineage (j
 _ENSEMBL = re.compile(r"^ENS[A-Z]*G\d{8,}(\.\d+)?$")
 _ID_AND_SYMBOL = re.compile(r"^ENS[A-Z]*G\d{8,}(?:\.\d+)?[_|:]+(.+)$")
 _PREFIX = re.compile(r"^(hg19|hg38|GRCh37|GRCh38)_+")
+_OTHER_GENOME = re.compile(r"^(mm9|mm10|mm39|GRCm38|GRCm39|rn6|rn7|mRatBN7)[._-]")
+_DOTTED = re.compile(r"^(HLA|MT)\.")  # HLA-DRA, MT-CO1 as R's make.names writes them
 _HASHTAG = re.compile(r"hash\s*tag|^hto|^hash|sample[_ ]?tag", re.IGNORECASE)
 # an isotype names its species or its subclass alone; an antibody against immunoglobulin names neither, or Fc
 _CONTROL = re.compile(
@@ -133,14 +135,38 @@ def _symbols(var: pd.DataFrame, where: str) -> tuple[list[str], list[str]]:
             names, found = _by_ensembl(names, where)
             notes.append(found)
     stripped = [_PREFIX.sub("", name) for name in names]
+    _check_one_genome(names, where, has_human=stripped != names)
     if stripped != names:
         notes.append("the genome's prefix is taken off the gene names")
+    stripped, dotted = _with_hyphens(stripped)
+    notes += dotted
     known = _known_genes()
     upper = [name.upper() for name in stripped]
     if not known & set(stripped) and known & set(upper) and all(name == name.lower() for name in stripped):
         notes.append("gene symbols are in lower case; they are read in upper case")
         return upper, notes
     return stripped, notes
+
+
+def _check_one_genome(names: Sequence[str], where: str, *, has_human: bool) -> None:
+    other = next((found.group(1) for name in names if (found := _OTHER_GENOME.match(name))), "")
+    if other and not has_human:
+        raise DataFileError(f"the genes are of another genome ({other})", where, _HUMAN)
+    if other:
+        hint = "keep the cells that are human, and the human genes alone"
+        raise DataFileError(f"the genes are of two genomes, one of them {other}: cells may be of either", where, hint)
+
+
+def _with_hyphens(names: list[str]) -> tuple[list[str], list[str]]:
+    """Return symbols with the hyphens that R turned into dots, where no name has one, and a note on it."""
+    if any("-" in name for name in names) or not any(_DOTTED.match(name) for name in names):
+        return names, []
+    hyphened = {
+        gene.replace("-", "."): gene for gene in (*expected_levels().genes, *ensembl_symbols().values()) if "-" in gene
+    }
+    found = [hyphened.get(name) or _DOTTED.sub(r"\1-", name) for name in names]
+    n = sum(a != b for a, b in zip(names, found, strict=True))
+    return found, [f"{n} gene symbols have dots for hyphens, as R writes them (HLA.DRA, MT.CO1); read with hyphens"]
 
 
 def _known_genes() -> set[str]:

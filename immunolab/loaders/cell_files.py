@@ -50,6 +50,9 @@ def _kind(source: Path) -> str:
         hint = "give the folder that it is in"
         if source.name.removesuffix(".gz").endswith((".mtx", "features.tsv", "genes.tsv", "barcodes.tsv")):
             raise DataFileError("this is one of the three files of a 10x folder", str(source), hint)
+        if source.name.removesuffix(".gz").endswith((".csv", ".tsv", ".txt")):
+            hint = "read it with scanpy.read_csv or read_text (.T where genes are rows), then write_h5ad"
+            raise DataFileError("this is a table, not a single-cell file", str(source), hint)
         hint = "give a .h5ad, a .h5mu, a zarr folder, a 10x .h5, or a folder with matrix.mtx"
         raise DataFileError("this is no single-cell file", str(source), hint)
     return _kind_of_hdf5(source)
@@ -125,4 +128,7 @@ def _read_10x(source: Path) -> Any:
             warnings.simplefilter("ignore")
             return scanpy.read_10x_h5(source, gex_only=False)
     except Exception as error:  # whatever h5py and scanpy make of a file that only looks like one
+        if "more than one genome" in str(error):
+            hint = "export the human one alone, as read_10x_h5(file, genome='GRCh38').write_h5ad(...)"
+            raise DataFileError("the 10x file holds several genomes", str(source), hint) from error
         raise DataFileError(f"the 10x file cannot be read: {error}", str(source), "export it again") from error

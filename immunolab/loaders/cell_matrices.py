@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from immunolab.errors import DataFileError
 from immunolab.events.cells import ProteinScale
 from immunolab.loaders.cell_features import Features
+from immunolab.loaders.value_scale import LINEAR, Scale, scale_of
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -70,17 +71,36 @@ def recognise(data: Any, features: Features, where: str) -> Matrix:
             return Matrix(_normalise(counts), counts, "" if place == "X" else f"counts are taken from {place}")
         seen.setdefault(kind, (place, matrix))
     if "log" in seen:
-        place, matrix = seen["log"]
-        note = f"{place} is already normalised: no counts, so no pseudobulk and no count limits"
-        return Matrix(_rescaled(_as_csr(matrix)), None, note)
+        return _of_logs(*seen["log"])
     if "scaled_counts" in seen:
-        place, matrix = seen["scaled_counts"]
-        return Matrix(
-            _normalise(_as_csr(matrix)), None, f"{place} holds normalised counts, not logs; they are logged here"
-        )
+        return _of_scaled(*seen["scaled_counts"])
     hint = "put raw counts into layers['counts']"
     what = "z-scores (negative values)" if "z_scores" in seen else "values of an unknown kind"
     raise DataFileError(f"the matrix holds {what}, and there are no counts", where, hint)
+
+
+def _of_logs(place: str, matrix: Any) -> Matrix:
+    """Return values that are small and no whole numbers: logs to base e, unless another scale makes counts of them."""
+    values = _as_csr(matrix)
+    scale = scale_of(values[_some(values)])
+    note = f"{place} is already normalised: no counts, so no pseudobulk and no count limits"
+    if scale in (None, "logs to base e"):
+        return Matrix(_rescaled(values), None, note)
+    return Matrix(_normalise(_linear(values, scale)), None, f"{note}; it holds {scale}, brought to base e here")
+
+
+def _of_scaled(place: str, matrix: Any) -> Matrix:
+    values = _as_csr(matrix)
+    if scale_of(values[_some(values)]) == "square roots":
+        note = f"{place} holds square roots of normalised counts; they are squared and logged here"
+        return Matrix(_normalise(_linear(values, "square roots")), None, note)
+    return Matrix(_normalise(values), None, f"{place} holds normalised counts, not logs; they are logged here")
+
+
+def _linear(values: csr_matrix, scale: Scale) -> csr_matrix:
+    result = values.copy()
+    result.data = LINEAR[scale](values.data).astype(np.float32)
+    return result
 
 
 def _places(data: Any, features: Features) -> Iterator[tuple[str, Any]]:
@@ -109,8 +129,7 @@ def kind_of(matrix: Any) -> Kind:
     matrix
         Cells x genes.
     """
-    rows = np.unique(np.linspace(0, matrix.shape[0] - 1, _LOOK_AT).astype(np.int64))
-    some = _as_csr(matrix[rows])
+    some = _as_csr(matrix[_some(matrix)])
     values = some.data
     if values.size and (~np.isfinite(values)).any():
         return "unknown"
@@ -124,6 +143,10 @@ def kind_of(matrix: Any) -> Kind:
     if values.max() < 30:
         return "log"
     return "scaled_counts"
+
+
+def _some(matrix: Any) -> NDArray[np.int64]:
+    return np.unique(np.linspace(0, matrix.shape[0] - 1, _LOOK_AT).astype(np.int64))
 
 
 def _constant(totals: NDArray[np.float64]) -> bool:

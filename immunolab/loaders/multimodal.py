@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,22 +93,50 @@ def read_h5mu(source: Path) -> AnnData:
     """
     if find_spec("mudata") is None:
         raise DataFileError("an h5mu file needs mudata, which is not installed", str(source), _INSTALL)
+    names = _modalities(source)
+    rna = _modality(source, next((names[name] for name in _RNA if name in names), ""))
+    protein = _modality(source, next((names[name] for name in _PROTEIN if name in names), ""))
+    if rna is None and protein is None:
+        hint = f"name them rna and prot; it has: {', '.join(names.values())}"
+        raise DataFileError("no modality holds genes or surface proteins", str(source), hint)
+    return _joined(rna, protein, _cells_of(source))
+
+
+def _modalities(source: Path) -> dict[str, str]:
+    """Return the names of a file's modalities, by their names in lower case."""
+    import h5py
+
+    with h5py.File(source, "r") as handle:
+        return {str(name).lower(): str(name) for name in handle["mod"]}
+
+
+def _modality(source: Path, name: str) -> AnnData | None:
+    """Return one modality, "" None: others (receptors, chromatin) may need what is not installed."""
     import mudata
 
+    if not name:
+        return None
+    with _said_of(source), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return mudata.read_h5ad(source, mod=name)
+
+
+def _cells_of(source: Path) -> pd.DataFrame:
+    """Return the columns that all modalities share."""
+    import anndata
+    import h5py
+
+    with _said_of(source), h5py.File(source, "r") as handle:
+        return anndata.io.read_elem(handle["obs"])
+
+
+@contextmanager
+def _said_of(source: Path) -> Iterator[None]:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            found = mudata.read_h5mu(source)
+        yield
     except Exception as error:  # as anndata, of which it is made
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataFileError(f"the h5mu file cannot be read: {first}", str(source), "write the file again") from error
-    parts = {str(name).lower(): part for name, part in found.mod.items()}
-    rna = next((parts[name] for name in _RNA if name in parts), None)
-    protein = next((parts[name] for name in _PROTEIN if name in parts), None)
-    if rna is None and protein is None:
-        hint = f"name them rna and prot; it has: {', '.join(map(str, found.mod))}"
-        raise DataFileError("no modality holds genes or surface proteins", str(source), hint)
-    return _joined(rna, protein, found.obs)
 
 
 def _joined(rna: AnnData | None, protein: AnnData | None, obs: pd.DataFrame) -> AnnData:
