@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from builders import REPOSITORY
+from source_trees import PACKAGE, trees
 
 from immunolab import cli
 from immunolab.schema import pages
@@ -47,3 +50,22 @@ def test_commands_say_what_they_do_and_take_debug() -> None:
     for name, parser in cli._parser()._subparsers._group_actions[0].choices.items():
         assert parser.description, name
         assert "--debug" in parser.format_help(), name
+
+
+def test_the_path_of_a_run_names_what_is_there() -> None:
+    page = (REPOSITORY / "docs" / "path_of_a_run.md").read_text()
+    named = re.findall(r"`([\w/]+\.py): (\w+)(?:\.(\w+))?`", page)
+    assert len(named) > 30
+    absent = [place for place in named if not _is_in(trees()[Path(place[0])], *place[1:])]
+    assert absent == []
+    assert [p for p in re.findall(r"`([\w/]+/)`", page) if p != "immunolab/" and not (PACKAGE / p).is_dir()] == []
+
+
+def _is_in(tree: ast.Module, name: str, member: str) -> bool:
+    """Whether a module defines a name, or takes it from elsewhere, and a class a member."""
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and name in {alias.name for alias in node.names}:
+            return True
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
+            return not member or member in {getattr(one, "name", "") for one in node.body}
+    return False

@@ -32,7 +32,7 @@ from immunolab.workflow.quantify import Quantified
 from immunolab.workflow.spread import SpreadWork
 
 
-def further_tables(
+def derived_tables(
     comparison: StudyComparison,
     measured: Quantified,
     clinic: Clinic | None,

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +23,7 @@ from immunolab.study.sheet import Study, read_study
 from immunolab.workflow.bridge_tables import bridge_tables
 from immunolab.workflow.clinic import Clinic, ClinicSources, clinic_of, intercurrent_of, read_clinic
 from immunolab.workflow.compare import compare_study, under_estimand
-from immunolab.workflow.derived_tables import further_tables
+from immunolab.workflow.derived_tables import derived_tables
 from immunolab.workflow.label_cells import StudyCells, study_cells
 from immunolab.workflow.night_log import logged_run, night_log
 from immunolab.workflow.panels import PanelGates, read_panels
@@ -41,6 +41,19 @@ from immunolab.workflow.workers import kept_workers
 from immunolab.workflow.write import write_results
 
 log = logging.getLogger("immunolab")
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What a run is made of, read before its first tube; ``sources`` is None where the study has no clinical files."""
+
+    study: Study
+    store: Store
+    options: RunOptions
+    panels: Mapping[str, PanelGates]
+    sources: ClinicSources | None
+    plan: PlanInPlace
+    overrides: tuple[Override, ...]
 
 
 def run(
@@ -111,7 +124,7 @@ def _run(study: Study | Path | str, out: Path | str, options: RunOptions) -> Run
     with recorded_inputs(found.read) as read:
         panels = read_panels(found, options.definitions, allow_code=options.allow_code)
         sources = read_clinic(found)
-        place = plan_in_place(found)
+        plan = plan_in_place(found)
         overrides = read_overrides(found.overrides)
     found = replace(found, read=read)
     store = Store(Path(out).absolute())
@@ -123,7 +136,7 @@ def _run(study: Study | Path | str, out: Path | str, options: RunOptions) -> Run
             early = 0 if options.scheduler or (store.root / "tables").exists() else options.jobs
             with kept_workers(early), _logged(store.root), logged_run(store.root, state):
                 store.sweep()
-                return _steps(found, store, options, panels, sources, place, overrides)
+                return _steps(_Inputs(found, store, options, panels, sources, plan, overrides))
     except OSError as error:
         if is_folder_fault(error):
             raise folder_fault(error, store.root) from error
@@ -165,29 +178,22 @@ def _check_choices(study: Study, sample: str, definitions: str) -> None:
         raise InputError(problems)
 
 
-def _steps(
-    study: Study,
-    store: Store,
-    options: RunOptions,
-    panels: Mapping[str, PanelGates],
-    sources: ClinicSources | None,
-    place: PlanInPlace,
-    overrides: tuple[Override, ...],
-) -> Run:
+def _steps(inputs: _Inputs) -> Run:
     """Take every step in order."""
+    study, store, options, panels = inputs.study, inputs.store, inputs.options, inputs.panels
     started, night = time.monotonic(), night_log()
     spread = SpreadWork(options.jobs, options.scheduler)
-    clinic = clinic_of(study, sources) if sources else None
+    clinic = clinic_of(study, inputs.sources) if inputs.sources else None
     endpoints = study_endpoints(study, panels)
-    tubes = TubeSteps(study, store, panels, options, population_pairs(endpoints), overrides).run()
+    tubes = TubeSteps(study, store, panels, options, population_pairs(endpoints), inputs.overrides).run()
     with night.step("cells") if "cells" in night.state.planned else nullcontext():
         cells = study_cells(study, store, seed=options.seed, force=options.force, spread=spread)
     if cells.kept:
         log.info("single cells kept: nothing they depend on has changed")
     failures = {**tubes.failures, **cells.failures}
     with night.step("compare"):
-        found = _compared(study, store, options, panels, sources, clinic, endpoints, tubes, cells, spread, overrides)
-    found = with_plan(found, place, content_of(study, panels, endpoints))
+        found = _compared(inputs, clinic, endpoints, tubes, cells, spread)
+    found = with_plan(found, inputs.plan, content_of(study, panels, endpoints))
     done = [*tubes.computed, *tubes.kept]
     write_results(found, store, done, report=not options.tables_only, spread=spread)
     night.finish(computed=[*tubes.computed, *cells.computed], kept=[*tubes.kept, *cells.kept], failed=failures)
@@ -202,21 +208,17 @@ def _steps(
 
 
 def _compared(
-    study: Study,
-    store: Store,
-    options: RunOptions,
-    panels: Mapping[str, PanelGates],
-    sources: ClinicSources | None,
+    inputs: _Inputs,
     clinic: Clinic | None,
     endpoints: tuple[Endpoint, ...],
     tubes: TubeResults,
     cells: StudyCells,
     spread: SpreadWork,
-    overrides: tuple[Override, ...],
 ) -> Run:
     """Return the run as a value: what was measured, compared."""
+    study, store, panels, sources = inputs.study, inputs.store, inputs.panels, inputs.sources
     failures = {**tubes.failures, **cells.failures}
-    measured = quantify(study, store, endpoints, failures, clinic, cells.tables, overrides)
+    measured = quantify(study, store, endpoints, failures, clinic, cells.tables, inputs.overrides)
     measured = under_estimand(study, measured, intercurrent_of(study, sources))
     comparison = compare_study(study, measured, endpoints, store, spread)
     rows = set(measured.tables["endpoints"]["endpoint"])
@@ -231,7 +233,7 @@ def _compared(
         further={
             **scale_tables(tubes.panels),
             **clinic_tables(clinic, study),
-            **further_tables(comparison, measured, clinic, options.seed, study, spread),
+            **derived_tables(comparison, measured, clinic, inputs.options.seed, study, spread),
             **bridge_tables(
                 study,
                 store,
@@ -246,7 +248,7 @@ def _compared(
         },
         panels=tubes.panels,
         hashes={**tubes.hashes, **cells.hashes},
-        seed=options.seed,
+        seed=inputs.options.seed,
         spread=spread,
     )
     return replace(finished, lacking=absent.lacking, said_with_endpoints=tuple(filter(None, (absent.never,))))
