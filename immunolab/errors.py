@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 T = TypeVar("T")
+_MOST_LISTED = 20  # names listed where none is alike: a line or two (judgement)
 _SHORT_NUMBER = 4  # digits; in a longer number (a trial's registration) one digit is a slip (judgement)
 _WHOLE_WORD = 4  # letters of a word whose number may be forgotten (FOXP3), not a family's name (CD, CCR); judgement
 
@@ -168,6 +169,19 @@ def allowed_hint(word: str, allowed: Iterable[str]) -> str:
     """
     words = list(allowed)
     return f"{nearest(word, words)} allowed: {', '.join(words)}".strip()
+
+
+def meant_or_known(word: str, known: Iterable[str]) -> str:
+    """Return the hint for a word that is none of many: the closest of them, else the first of all.
+
+    Parameters
+    ----------
+    word, known
+        As in `nearest`.
+    """
+    words = list(known)
+    more = f" and {len(words) - _MOST_LISTED} more" if len(words) > _MOST_LISTED else ""
+    return nearest(word, words) or f"known: {', '.join(words[:_MOST_LISTED])}{more}"
 
 
 def unknown_words(**arguments: tuple[str, Sequence[str]]) -> list[Problem]:

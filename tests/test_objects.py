@@ -155,3 +155,13 @@ def test_a_table_of_one_s_own_is_compared_without_cohorts_or_says_what_it_lacks(
         "    hint: use table.assign(unit='%'), or immunolab.compare, which takes a table of any columns\n"
         "2 problems"
     )
+
+
+def test_a_list_of_gated_tubes_is_a_line_each_and_one_tube_its_tree():
+    """Forty tubes at a prompt of IPython were fifty thousand characters."""
+    from IPython.lib.pretty import pretty
+
+    gated = _gated()
+    assert pretty(gated) == repr(gated)
+    line = f"GatedTube({gated.sample_id}: gates of {gated.strategy.name})"
+    assert pretty([gated, gated]).split() == f"[{line}, {line}]".split()

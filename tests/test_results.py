@@ -135,8 +135,10 @@ def test_a_table_figure_or_patient_that_is_not_there_is_named(finished: Run) -> 
         finished.table("pair")
     with pytest.raises(InputError, match="treg_pct_cd5"):
         finished.figure("treg_pct_cd5")
-    with pytest.raises(InputError, match="unknown patient 'P1'"):
+    with pytest.raises(InputError, match=r"unknown patient 'P1'\n.*(did you mean|known: )"):
         finished.patient("P1")
+    with pytest.raises(InputError, match=r"endpoint 'quux' in this run\n.*known: .*treg_pct_cd4"):
+        finished.figure("quux")
 
 
 def test_a_tube_of_a_run_has_the_counts_of_its_tables(finished: Run) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
@@ -88,6 +88,14 @@ def gate_tube(tube: Tube, gates: TubeGates, *, seed: int = 0) -> GatedTube:
 def _no_gate(left_out: Sequence[Problem], tube: Tube) -> GatingError:
     first = left_out[0] if left_out else Problem("", "", "there is no gate for this tube")
     return GatingError(f"no gate can be evaluated: {first.place} {first.message}".strip(), tube.file, first.hint)
+
+
+class _Printer(Protocol):
+    """What IPython prints an object with."""
+
+    stack: list[int]
+
+    def text(self, text: str) -> None: ...
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -334,6 +342,11 @@ class GatedTube(PopulatedTube):
     def __repr__(self) -> str:
         title = f"GatedTube {self.sample_id}, gates of {self.strategy.name}"
         return gated_text(title, self.population_counts, self._unusual())
+
+    def _repr_pretty_(self, printer: _Printer, _cycle: object) -> None:
+        """Show the tree at a prompt of IPython; inside a list of tubes one line, for forty trees say nothing."""
+        inside = len(printer.stack) > 1
+        printer.text(f"GatedTube({self.sample_id}: gates of {self.strategy.name})" if inside else repr(self))
 
     def _repr_html_(self) -> str:
         return gated_html(self.population_counts, self._unusual())

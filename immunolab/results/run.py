@@ -15,7 +15,7 @@ import pandas as pd
 from immunolab.analysis_plan.seen import LogSeen, PlanSeen
 from immunolab.comparison.diagnostics import Finding
 from immunolab.comparison.plan import ROLES, Compared, Role
-from immunolab.errors import InputError, Problem, nearest
+from immunolab.errors import InputError, Problem, meant_or_known
 from immunolab.gating.strategy import Strategy
 from immunolab.plots.calendar import Calendar, calendar
 from immunolab.plots.labels import EndpointLabel, labels
@@ -283,7 +283,9 @@ class Run(RunTables):
             [s.patient_id for s in self.samples] + [str(p) for p in self.endpoints["patient_id"]]
         )
         if patient_id not in known:
-            raise InputError(Problem("", "patient", f"unknown patient '{patient_id}'", nearest(patient_id, known)))
+            raise InputError(
+                Problem("", "patient", f"unknown patient '{patient_id}'", meant_or_known(patient_id, known))
+            )
         samples = [s.sample_id for s in self.samples if s.patient_id == patient_id]
         return patient_rows(self.tables, patient_id, known[patient_id], samples)
 
@@ -338,7 +340,7 @@ class Run(RunTables):
         cohorts = [cohort for cohort in self.cohorts if self.shows(endpoint, cohort)]
         if not cohorts:
             known = {*map(str, self.endpoints["endpoint"]), *map(str, self.table("time_to_event")["endpoint"])}
-            hint = nearest(endpoint, sorted(known))
+            hint = meant_or_known(endpoint, sorted(known))
             raise InputError(Problem("", "endpoint", f"no value of an endpoint '{endpoint}' in this run", hint))
         panels = [self.shown_rows(endpoint, cohort) for cohort in cohorts]
         return endpoint_figure(endpoint, self.declared.get(endpoint), panels, self.calendar, small=small)
