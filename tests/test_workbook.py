@@ -111,6 +111,7 @@ def test_a_title_above_the_names_of_columns_is_called_one(tmp_path):
     made.active["A1"] = "Our trial"
     made.save(tmp_path / "t.xlsx")
     assert "row 1 is a title ('Our trial'), row 3 has more cells" in problems(tmp_path / "t.xlsx")
+    assert "but the header has" not in problems(tmp_path / "t.xlsx")  # said of every row below the title
 
 
 def test_cells_below_no_name_are_not_dropped(tmp_path):

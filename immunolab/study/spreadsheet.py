@@ -195,7 +195,9 @@ def text_table(file: str, numbered: Sequence[tuple[int, list[str]]], decimal_com
         A column is duplicated or has cells but no name, the first row is a title, or a line is longer than the header.
     """
     header = [_word(cell) for cell in numbered[0][1]]
-    problems = [*_title_problem(file, numbered)] or [*_header_problems(file, header), *_unnamed(file, header, numbered)]
+    if title := [*_title_problem(file, numbered)]:
+        raise InputError(title)  # every line below is longer: said once
+    problems = [*_header_problems(file, header), *_unnamed(file, header, numbered)]
     rows = []
     places = {name: k for k, name in enumerate(header) if name}
     for number, line in numbered[1:]:

@@ -84,7 +84,7 @@ def check_study(source: Path | str, *, allow_code: bool = False) -> Checked:
     bridges = [Problem(study.sheet.name if study.sheet else "", "", text) for text in bridge_notes(study.samples)]
     notes = [  # from what would make results wrong to what is only worth knowing
         *(*found.suspicious, *_files_twice(study), *_alike(study), *aliased),
-        *(Problem(study.name, "", text, "") for text in sentences),
+        *(Problem(study.source.name, "", text, "") for text in sentences),
         *(*found.changes, *hardly, *bridges, *changed, *planned.notes),
         *(*_without_sample(study, clinic), *_off_calendar(study), *found.notes),
     ]
