@@ -80,3 +80,11 @@ def test_the_words_of_a_limit_at_the_end_of_the_axis_stay_inside() -> None:
     pixels = Image.open(BytesIO(among_png(8_000.0, [500.0] * 20, 10_000.0, "number of events acquired"))).convert("L")
     right = pixels.crop((pixels.width - 4, 0, pixels.width, pixels.height))
     assert np.asarray(right).min() > 200  # nothing is cut by the edge
+
+
+def test_a_page_of_many_tubes_has_the_worst_and_counts_all() -> None:
+    rows = [check(f"s{i:03}", "dead", "warn", "24 % dead") for i in range(260)]
+    rows += [check(f"t{i:03}", "dead", "ok", "2 % dead") for i in range(400)]
+    page = qc_page(TubeQuality.of(pd.DataFrame(rows)), None, "660 tubes")
+    assert "0 not to be used as they are, 260 to look at, 400 ok (in quality.csv 10 more to look at)" in page
+    assert page.count("<section id=") == 250

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from immunolab.quality.advice import advice
 from immunolab.quality.qc import SIGNS, TubeQuality
 from immunolab.quality.topics import SEEN_IN_RUN, worst
+from immunolab.quality.worst_first import lit_rows
 from immunolab.report.document import document, place_name
 from immunolab.report.light_pictures import LightPictures
 from immunolab.version import VERSION
@@ -18,6 +19,8 @@ from immunolab.version import VERSION
 LIGHTS_PAGE = "quality.html"
 """Name of the page, in the folder of `immunolab qc` and beside a run's report."""
 _WORDS = {"ok": "ok", "warn": "look at it", "fail": "do not use as it is", "": "not checked"}
+ON_PAGE = 250
+"""Most tubes that a page shows with their pictures, 40 kB each: 10 MB (judgement)."""
 _NAMED = 3  # tubes that a kind of fault names
 MEANINGS: Mapping[str, Any] = {"words": _WORDS, "signs": SIGNS}
 """What the templates name lights by."""
@@ -28,51 +31,73 @@ def qc_page(
     pictures: LightPictures | None,
     title: str,
     *,
-    more_ok: int = 0,
-    more: str = "",
-    whole: TubeQuality | None = None,
+    only_lit: bool = False,
     links: Mapping[str, str] | None = None,
 ) -> str:
-    """Return the page as HTML text; every text from outside is escaped.
+    """Return the page as HTML text, with the worst tubes where there are many; every text from outside is escaped.
 
     Parameters
     ----------
     found
-        The checks.
+        The checks of all tubes.
     pictures
         Draws what is to be looked at; None for a page without pictures.
     title
         What was checked, in words.
-    more_ok, more
-        Tubes without a warning that are not among them, and words on tubes that are left out.
-    whole
-        The checks of all tubes, where the page has the worst alone.
+    only_lit
+        Whether tubes that are ok are left out.
     links
         Picture of each tube's gates, relative to the page, by sample_id.
     """
+    shown = worst_tubes(found, ON_PAGE, only_lit=only_lit)
+    rows = light_rows(found, shown, pictures)
+    to_look_at = rows["counts"]["fail"] + rows["counts"]["warn"]
+    left_out = to_look_at - sum(tube["status"] != "ok" for tube in rows["tubes"])
     context = {
-        **light_rows(found, pictures, more_ok=more_ok),
+        **rows,
         "title": title,
-        "more": more,
-        "kinds": _kinds(whole or found, set(found.samples)),
+        "more": f" (in quality.csv {left_out:,} more to look at)" if left_out else "",
+        "kinds": _kinds(found, set(shown)),
         "links": links or {},
         "version": VERSION,
     }
     return document({**context, **MEANINGS}, "quality.html.j2")
 
 
-def light_rows(found: TubeQuality, pictures: LightPictures | None, *, more_ok: int = 0) -> dict[str, Any]:
-    """Return what the templates take for traffic lights: ``tubes``, ``topics`` and ``counts``.
+def worst_tubes(found: TubeQuality, most: int, *, only_lit: bool) -> list[str]:
+    """Return the worst tubes, the worst first.
 
     Parameters
     ----------
-    found, pictures, more_ok
-        As in `qc_page`.
+    found
+        The checks of all tubes.
+    most
+        How many at most.
+    only_lit
+        Whether tubes that are ok are left out.
     """
-    lights = found.lights
-    tubes = [_tube(found, sample, list(lights.loc[sample]), pictures) for sample in found.samples]
-    counts = {status: sum(tube["status"] == status for tube in tubes) for status in ("fail", "warn", "ok")}
-    return {"tubes": tubes, "topics": list(lights.columns), "counts": counts | {"ok": counts["ok"] + more_ok}}
+    lit = set(lit_rows(found.table)["sample_id"])
+    return [sample for sample in found.samples if sample in lit or not only_lit][:most]
+
+
+def light_rows(found: TubeQuality, samples: Sequence[str], pictures: LightPictures | None) -> dict[str, Any]:
+    """Return what the templates take for traffic lights: ``tubes``, ``topics`` and ``counts``, which are of all tubes.
+
+    Parameters
+    ----------
+    found, pictures
+        As in `qc_page`.
+    samples
+        The tubes that are shown.
+    """
+    part = TubeQuality(found.table[found.table["sample_id"].isin(samples)])
+    lights = part.lights
+    statuses = [worst([status for status in own if status]) for own in found.lights.to_numpy()]
+    return {
+        "tubes": [_tube(part, sample, list(lights.loc[sample]), pictures) for sample in samples],
+        "topics": list(lights.columns),
+        "counts": {status: statuses.count(status) for status in ("fail", "warn", "ok")},
+    }
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from immunolab.plots.gate_views import GateView
 from immunolab.plots.light_views import light_views
 from immunolab.plots.steadiness import course_png
 from immunolab.quality.qc import Looked, TubeQuality, checked
+from immunolab.quality.topics import SEEN_IN_RUN, light
 from immunolab.report.light_pictures import LightPictures
-from immunolab.report.qc_page import LIGHTS_PAGE, qc_page
+from immunolab.report.qc_page import LIGHTS_PAGE, ON_PAGE, qc_page
 from immunolab.schema.files import write_atomically
 from immunolab.schema.gating import QUALITY, REMOVED_STRETCHES
 
@@ -45,7 +46,10 @@ def qc_files(files: Sequence[str | Path], out: str | Path, *, panel: str | Path 
     views: dict[str, list[GateView]] = {}
 
     def keep(one: Looked) -> None:
-        if one.run.stretches is not None:
+        unsteady = any(
+            light(str(row["check"]), str(row["status"])) != "ok" and row["check"] in SEEN_IN_RUN for row in one.checks
+        )
+        if one.run.stretches is not None and (unsteady or len(courses) < ON_PAGE):
             courses[one.tube.sample_id] = course_png(one.tube, one.run)
         views[one.tube.sample_id] = light_views(one.tube, one.cleaned, one.kinds, one.checks)
 
