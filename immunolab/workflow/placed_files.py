@@ -34,7 +34,7 @@ def write_placed(records: Mapping[str, Placed], folder: Path) -> None:
 
 
 def read_placed(folder: str, sample_id: str) -> Placed:
-    """Return what `write_placed` stored for a sample, or an earlier version, which did not compress.
+    """Return what `write_placed` stored for a sample.
 
     Parameters
     ----------
@@ -48,8 +48,7 @@ def read_placed(folder: str, sample_id: str) -> Placed:
     TypeError
         The file holds something else.
     """
-    path = Path(folder) / f"{sample_id}.json.gz"
-    data = gzip.decompress(path.read_bytes()) if path.exists() else path.with_suffix("").read_bytes()
+    data = gzip.decompress((Path(folder) / f"{sample_id}.json.gz").read_bytes())
     record = from_plain(json.loads(data))
     if not isinstance(record, Placed):
         raise TypeError(f"not the gates of a tube: {type(record).__name__}")
