@@ -673,3 +673,20 @@ def test_a_power_that_is_not_certain_is_not_shown_as_one(value, text):
     assert probability(value) == text
     for column in ("power", "power_low", "power_high", "assurance"):
         assert cell(value, column) == Cell(text, repr(value), "number")
+
+
+def test_events_of_scores_are_a_table_that_paper_holds() -> None:
+    known = {"cohort": "SLE", "rule": "rises by 4", "n_patients": 10, "n_at_risk": 8, "n_followed": 8, "percent": 25.0}
+    rows = pd.DataFrame(
+        [known | {"endpoint": f"relapse{i}", "n_with_event": 2 + i, "score": "SLEDAI"} for i in range(5)]
+    )
+    run = report_fixture.finished_run()
+    shown = other_tables(replace(run, tables={**run.tables, "event_counts": rows}))["safety"]
+    assert [one["id"] for one in shown] == ["event-counts", "event-counts-2"]  # four beside each other
+    first, rest = (one["grid"] for one in shown)
+    assert len(first.headings) == 5
+    assert [len(row) for row in first.rows] == [5] * 8
+    assert {row[0].text: row[1].text for row in rest.rows}["n with event"] == "6"
+    sparse = rows.head(1).assign(below_level=None)
+    (one,) = other_tables(replace(run, tables={**run.tables, "event_counts": sparse}))["safety"]
+    assert "below level" not in [row[0].text for row in one["grid"].rows]

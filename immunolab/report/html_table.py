@@ -107,6 +107,19 @@ def grid(
     return Grid(tuple(columns.values()), tuple(rows), empty, place)
 
 
+def turned(table: Grid) -> Grid:
+    """Return a table whose columns are its rows, for few rows of more columns than a page is wide.
+
+    Parameters
+    ----------
+    table
+        Its first row then heads the columns; a row without a text is left out.
+    """
+    columns = [[Cell(heading, kind="label") for heading in table.headings], *table.rows]
+    first, *rows = (tuple(cells) for cells in zip(*columns, strict=True))
+    return Grid(tuple(one.text for one in first), tuple(row for row in rows if any(one.text for one in row[1:])))
+
+
 def cell(value: object, name: str = "") -> Cell:
     """Return a value as a cell: numbers rounded for reading with the exact one kept, missing ones empty.
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import pandas as pd
+
 from immunolab.comparison.arms import LEAST_RESPONDERS
 from immunolab.report.bridge_texts import said_once
-from immunolab.report.html_table import grid
+from immunolab.report.html_table import Grid, grid, turned
 from immunolab.report.tables_in_words import in_words, rules_of_events
 from immunolab.results.run import Run
 from immunolab.schema.flags import Code
@@ -128,6 +130,8 @@ _HEADINGS = {
     "patients_for_80_assured": "patients for 80 % assurance",
     "no": "no.",
 }
+_TURNED = {"event_counts": "endpoint"}  # wide tables that are shown turned, and the column that heads theirs then
+_MOST_TURNED = 4  # rows of such a table side by side: what a page of paper holds
 _SECTIONS = {  # others are of the section sensitivity, folded; these are never folded away
     "results": ("arms", "response_tests", "bridge_shifts", "bridge_pairs"),
     "safety": ("intercurrent_events", "estimand", "adverse_events", "time_to_event", "event_counts"),
@@ -172,4 +176,15 @@ def _shown(run: Run, name: str) -> Iterator[dict[str, Any]]:
         if len(rows):
             headings = {c: _HEADINGS.get(str(c), str(c).replace("_", " ")) for c in rows.columns}
             place = f"{name.replace('_', '-')}{suffix}"
-            yield {"id": place, "title": words, "note": said, "grid": grid(rows, headings)}
+            for part, one in _grids(name, rows, headings):
+                yield {"id": f"{place}{part}", "title": words, "note": said if not part else "", "grid": one}
+
+
+def _grids(name: str, rows: pd.DataFrame, headings: dict[str, str]) -> Iterator[tuple[str, Grid]]:
+    """Yield a table as the page shows it, with what its id ends in: a wide one of few rows turned, in parts."""
+    if name not in _TURNED:
+        yield "", grid(rows, headings)
+        return
+    first = {name: headings[name] for name in sorted(headings, key=lambda column: column != _TURNED[name])}
+    for i, at in enumerate(range(0, len(rows), _MOST_TURNED)):
+        yield f"-{i + 1}" if i else "", turned(grid(rows.iloc[at : at + _MOST_TURNED], first))
